@@ -1,0 +1,100 @@
+/*
+ * event: one event. Checking it, reading it, writing it as the fields of a
+ * stream entry, as a line of the buffer, and as the JSON line that ebsub prints.
+ *
+ * The only user of cJSON, and only for our own small records: payload bytes are
+ * never parsed into a tree and never printed anew (contract, G5).
+ *
+ * A struct event borrows all its bytes. Formats: contract sections 2, 3 and 5; ebspool(5).
+ */
+#ifndef EVENT_H
+#define EVENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "fail.h"
+
+struct event {
+	struct slice type;
+	struct slice payload;		/* exact bytes, trimmed */
+	struct slice trace_id;		/* may be empty */
+	struct slice correlation_id;
+	struct slice timestamp;
+	struct slice source;
+	struct slice event_id;
+};
+
+#define EVENT_FIELDS 7
+
+/* The fields of a stream entry, in the contract's order: name, value, name, ... */
+void event_fields(const struct event *e, struct slice kv[2 * EVENT_FIELDS]);
+/* The reverse, for entries by anybody: members whose field is missing stay empty
+ * (p NULL); fields not known are ignored. The first of two equal names counts. */
+void event_from_fields(struct event *e, const struct slice *kv, size_t nkv);
+
+/* --- a line of the buffer ------------------------------------------------ */
+
+/*
+ * Where an XADD went that was not answered (reliability: in doubt). `after` is the
+ * lowest bound to look from: the stream's last-generated-id at the greeting or the
+ * last ID that this connection was given, exclusive.
+ */
+struct doubt {
+	char run_id[64];	/* of the server (INFO server) */
+	int64_t client;		/* CLIENT INFO id; 0 when not known */
+	char addr[128];		/* CLIENT INFO addr; empty when not known */
+	char after[48];		/* "ms-seq" */
+};
+
+/* Appends the front of a line, `{"event_type":...,"message":{...}`, without
+ * buffered_at, crc and the closing brace: the spool adds those. */
+void event_line_head(struct buf *out, const struct event *e);
+/* Appends what may follow buffered_at: `,"maxlen":N` unless maxlen < 0, and
+ * `,"doubt":{...}` unless d is NULL. */
+void event_line_tail(struct buf *out, int64_t maxlen, const struct doubt *d);
+
+struct event_line {
+	struct event e;			/* borrows from `text` of event_line_read */
+	int64_t buffered_at;		/* us */
+	int64_t maxlen;			/* -1 when the line has none */
+	bool ours;			/* has a crc (and it was right) */
+	bool in_doubt;
+	struct doubt doubt;
+};
+
+/*
+ * Reads one line (no newline). A line with a crc must have the right one; one without (a plain
+ * writer's) may lack correlation_id and event_id (left empty), have null members, and a payload that is no JSON.
+ * `text` is emptied and then holds the unescaped strings. Needed at least: an object, a legal
+ * event_type, a string payload, a buffered_at that is a time. The event_type outside `message` counts.
+ * 0, or -1 with the reason in f->text ("crc differs", "torn", "no message", ...).
+ */
+int event_line_read(const char *line, size_t n, struct event_line *out, struct buf *text, struct fail *f);
+
+/* --- what ebsub prints and ebpub -J takes -------------------------------- */
+
+/*
+ * Appends one JSON line without newline for an entry by anybody (contract, section 5).
+ * deliveries < 0: the member is left out (--peek). type is the one of the stream's name, used when
+ * the entry has no event_type field.
+ */
+void event_json(struct buf *out, struct slice id, struct slice stream, struct slice type,
+    const struct slice *kv, size_t nkv, int64_t deliveries);
+/* Appends the exact payload bytes, or of an entry without `payload` a JSON object of its fields
+ * (values as strings; names and values that are not UTF-8 with U+FFFD for each bad byte). */
+void event_payload(struct buf *out, const struct slice *kv, size_t nkv);
+
+/*
+ * Reads one JSON object as event_json prints it: event_type is needed, and one of payload (verbatim bytes of the value),
+ * payload_text, payload_base64; null or missing other members stay empty; id, stream, deliveries are ignored; `fields`
+ * and members not known are refused. `text` as in event_line_read. f->status 65 on failure.
+ * *is_json is 0 for payload_text and payload_base64: such payloads are taken as they are.
+ */
+int event_json_read(const char *s, size_t n, struct event *e, int *is_json, struct buf *text, struct fail *f);
+
+/* Takes the JSON text {"timestamp":now,"buffer_stats":stats}: payload of system.redis_recovered. */
+void event_recovered(struct buf *out, const char *timestamp, struct slice stats);
+
+#endif

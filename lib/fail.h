@@ -1,0 +1,26 @@
+/*
+ * fail: why something failed, in words for people.
+ *
+ * The one convention of this library: a function that can fail returns 0/-1 or
+ * pointer/NULL and, where it takes a `struct fail *`, leaves there one line
+ * without a newline ("open 'x': Permission denied") and the exit status that
+ * fits. It never prints and never exits. The pointer may not be NULL. What is
+ * in it counts only after a failure. Passwords never get into it.
+ */
+#ifndef FAIL_H
+#define FAIL_H
+
+struct fail {
+	int status;		/* an enum status */
+	int sys;		/* errno of the cause, or 0 */
+	char text[768];		/* cut, never overrun; unprintable bytes as '?' */
+};
+
+/* Both return -1, so that a caller can `return fail_set(...)`. */
+int fail_set(struct fail *f, int status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The same with ": strerror(errno)" behind it; keeps errno. */
+int fail_errno(struct fail *f, int status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

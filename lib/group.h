@@ -1,0 +1,36 @@
+/*
+ * group: reading through a consumer group, over a bus.
+ *
+ * One struct group per stream. Replies are taken as entries that borrow from the reply. See XREADGROUP, XACK, XGROUP.
+ */
+#ifndef GROUP_H
+#define GROUP_H
+
+#include "bus.h"
+#include "stream.h"
+
+/* XGROUP CREATE key name start MKSTREAM. *created 0 when it was there already (BUSYGROUP). *stream_new 1 when the stream did not exist. */
+int group_ensure(struct bus *b, const char *key, const char *name, const char *start,
+    bool *created, bool *stream_new, enum bus_why *why, struct fail *f);
+
+/* XREADGROUP GROUP name consumer COUNT count [BLOCK ms] STREAMS keys... ids...; block_ms < 0: without BLOCK. ids: ">" or an ID per key. */
+uint64_t group_put_read(struct bus *b, const char *name, const char *consumer, size_t count, int64_t block_ms,
+    const char *const *keys, const char *const *ids, size_t n);
+
+struct group_entry {
+	struct slice id;
+	bool gone;			/* pending but trimmed or deleted: no fields */
+	const struct slice *kv;
+	size_t nkv;
+};
+/*
+ * Calls fn for each entry of a read's reply, in order: key index of the request, entry. fn returns non-zero to stop (returned then). 0 all done (nil
+ * reply: nothing came), -1 error reply or wrong shape: *why (BUS_NOGROUP, BUS_UNBLOCKED, ...).
+ */
+typedef int group_entry_fn(void *arg, size_t key, const struct group_entry *e);
+int group_take_read(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn, void *arg, enum bus_why *why, struct fail *f);
+
+/* XACK key name ids... */
+uint64_t group_put_ack(struct bus *b, const char *key, const char *name, const struct slice *ids, size_t n);
+
+#endif

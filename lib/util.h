@@ -1,0 +1,39 @@
+/*
+ * util: the floor. Checked memory, whole writes, numbers as people type them.
+ *
+ * Running out of memory is the one condition on which this library ends the
+ * process: one line on stderr and status 74. By then every accepted event is
+ * in Redis or on disk, and one that is not has not been reported as accepted.
+ */
+#ifndef UTIL_H
+#define UTIL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+void *util_alloc(size_t n);			/* zeroed; never NULL */
+void *util_realloc(void *p, size_t n);		/* never NULL */
+char *util_strdup(const char *s);
+char *util_strndup(const char *s, size_t n);
+
+/*
+ * What main() does first: opens missing descriptors 0-2 on /dev/null, ignores
+ * SIGPIPE and SIGXFSZ, sets umask 077.
+ */
+void util_start(void);
+
+/* Writes all n bytes, through short writes, EINTR and (by poll) EAGAIN.
+ * 0, or -1 with errno. */
+int util_write(int fd, const void *p, size_t n);
+
+/* Reads a whole small file (at most max bytes) relative to dirfd (AT_FDCWD for
+ * the working directory) into a fresh NUL-terminated string that the caller
+ * frees; *n gets the length when n is not NULL. NULL with errno (EFBIG when larger). */
+char *util_slurp(int dirfd, const char *path, size_t max, size_t *n);
+
+/* Numbers. All of s must be one; 0, or -1 and *out untouched. */
+int util_u64(const char *s, uint64_t *out);
+int util_size(const char *s, uint64_t *bytes);	/* 4096, 8M, 8MiB, 1.5G: 1024-based */
+int util_ms(const char *s, int64_t *ms);	/* seconds: 2, 0.5; or 250ms 10s 5m 1h 2d */
+
+#endif

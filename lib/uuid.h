@@ -1,0 +1,22 @@
+/*
+ * uuid: identities (RFC 9562), in the 36-character lower-case form.
+ *
+ * Random bytes come from getrandom(2), fetched 4 KiB at a time. A process that
+ * forks must not make UUIDs in both halves.
+ */
+#ifndef UUID_H
+#define UUID_H
+
+#include <stddef.h>
+
+#define UUID_SIZE 37
+
+void uuid_v4(char out[UUID_SIZE]);
+/* Version 7: those made by one process sort in the order of making (RFC 9562,
+ * 6.2 method 1: a counter in rand_a that is started anew each millisecond). */
+void uuid_v7(char out[UUID_SIZE]);
+/* Version 8: the same bytes give the same UUID, for ever (FNV-1a, 128 bits, over
+ * `space`, a NUL, then the n bytes). */
+void uuid_derived(const char *space, const void *p, size_t n, char out[UUID_SIZE]);
+
+#endif
