@@ -1,0 +1,133 @@
+# eventbus: build, test, install. Read it from top to bottom.
+#
+# Every bin/NAME.c becomes build/bin/NAME, every lib/*.c goes into build/libeb.a,
+# every tests/NAME.c becomes build/tests/NAME: a new file needs no edit here.
+
+VERSION = 0.1.0
+PREFIX ?= /usr/local
+BUILD ?= build
+
+CFLAGS ?= -O2 -g
+PKG_CONFIG ?= pkg-config
+PARTS = hiredis libcjson zlib
+
+WARN = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
+	-Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wformat=2 -Wvla \
+	-Wcast-qual -Wundef -Werror
+
+# Other people's headers come in with -isystem, so that only our warnings count.
+PART_CFLAGS := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(PARTS)))
+PART_LIBS := $(shell $(PKG_CONFIG) --libs $(PARTS))
+
+# _FORTIFY_SOURCE without optimising is only a warning, and the sanitizers want it off.
+HARDEN = -fstack-protector-strong -fPIE
+ifneq ($(filter -O1 -O2 -O3 -Os,$(CFLAGS)),)
+ifeq ($(findstring -fsanitize,$(CFLAGS)),)
+HARDEN += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+endif
+endif
+
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -pthread -Ilib \
+	-DEB_VERSION='"$(VERSION)"' $(PART_CFLAGS) $(WARN) $(HARDEN) \
+	$(CPPFLAGS) $(CFLAGS)
+ALL_LDFLAGS = -pthread -pie -Wl,-z,relro,-z,now $(CFLAGS) $(LDFLAGS)
+
+LIB_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard lib/*.c)))
+BINS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard bin/*.c)))
+PROBES := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/*.c)))
+PAGES := $(sort $(wildcard man/*.[1-8]))
+EXAMPLES := $(sort $(wildcard scripts/*.service scripts/*.timer scripts/*.example))
+SHELL_FILES = .ci/run $(sort $(shell grep -lE '^\#!/bin/(ba)?sh' scripts/* tests/* 2>/dev/null)) \
+	$(sort $(wildcard tests/*.bash tests/*.bats))
+
+all: $(BUILD)/libeb.a $(BINS)
+
+probes: all $(PROBES)
+
+$(BUILD)/libeb.a: $(LIB_OBJ)
+	rm -f $@
+	$(AR) rcs $@ $(LIB_OBJ)
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/bin/%: $(BUILD)/obj/bin/%.o $(BUILD)/libeb.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PART_LIBS) $(LDLIBS)
+
+$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libeb.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PART_LIBS) $(LDLIBS)
+
+# Objects of another compiler or other flags must not mix with these: the file
+# changes when they do, and every object depends on it.
+FLAGS_NOW = $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(LIB_OBJ)
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $@ || \
+		printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' >$@
+
+-include $(wildcard $(BUILD)/obj/*/*.d)
+
+# --- tests --------------------------------------------------------------------
+
+# T names some files: make check T=tests/ebpub.bats
+check: probes
+	EB_BUILD=$(abspath $(BUILD)) tests/run $(T)
+
+SAN = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+
+# Tests tagged nosanitize stay out (strace, prlimit and the like do not go with ASan).
+sanitize:
+	$(MAKE) BUILD=$(BUILD)/sanitize CFLAGS='$(SAN)' probes
+	EB_BUILD=$(abspath $(BUILD))/sanitize tests/run --sanitize $(T)
+
+lint: lint-shell lint-man lint-gcc lint-clang lint-layout
+
+lint-shell:
+	shellcheck -x -P tests $(SHELL_FILES)
+
+lint-man:
+	$(if $(PAGES),mandoc -T lint -W warning $(PAGES))
+
+lint-gcc lint-clang: lint-%:
+	$(MAKE) CC=$* BUILD=$(BUILD)/$* probes
+
+lint-layout:
+	tests/run tests/layout.bats
+
+# --- install ------------------------------------------------------------------
+
+BINDIR = $(DESTDIR)$(PREFIX)/bin
+MANDIR = $(DESTDIR)$(PREFIX)/share/man
+EXDIR = $(DESTDIR)$(PREFIX)/share/doc/eventbus/examples
+
+install: all
+	install -d $(BINDIR)
+	install -m 755 $(BINS) $(BINDIR)
+	for p in $(PAGES); do \
+		install -D -m 644 $$p $(MANDIR)/man$${p##*.}/$${p##*/} || exit 1; done
+	install -d $(EXDIR)
+	install -m 644 $(EXAMPLES) $(EXDIR)
+
+uninstall:
+	rm -f $(addprefix $(BINDIR)/,$(notdir $(BINS)))
+	for p in $(PAGES); do rm -f $(MANDIR)/man$${p##*.}/$${p##*/}; done
+	rm -f $(addprefix $(EXDIR)/,$(notdir $(EXAMPLES)))
+	-rmdir $(EXDIR) $(EXDIR)/.. 2>/dev/null
+
+clean:
+	rm -rf $(BUILD)
+
+# What is committed, and only that.
+dist:
+	mkdir -p $(BUILD)
+	git archive --format=tar.gz --prefix=eventbus-$(VERSION)/ \
+		-o $(BUILD)/eventbus-$(VERSION).tar.gz HEAD
+
+FORCE:
+.PHONY: all probes check sanitize lint lint-shell lint-man lint-gcc lint-clang \
+	lint-layout install uninstall clean dist FORCE
+.DELETE_ON_ERROR:
+.SECONDARY:
