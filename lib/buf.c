@@ -1,0 +1,113 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "util.h"
+
+void
+buf_free(struct buf *b)
+{
+	free(b->p);
+	*b = (struct buf){0};
+}
+
+void
+buf_reserve(struct buf *b, size_t more)
+{
+	size_t cap = b->cap < 64 ? 64 : b->cap;
+
+	if (more <= b->cap - b->len)
+		return;
+	if (more > SIZE_MAX - b->len)
+		util_realloc(NULL, SIZE_MAX);	/* ends the process */
+	while (cap - b->len < more || cap < b->len)
+		cap = cap > SIZE_MAX / 2 ? SIZE_MAX : cap * 2;
+	b->p = util_realloc(b->p, cap);
+	b->cap = cap;
+}
+
+void
+buf_add(struct buf *b, const void *p, size_t n)
+{
+	if (n == 0)
+		return;
+	buf_reserve(b, n);
+	memcpy(b->p + b->len, p, n);
+	b->len += n;
+}
+
+void
+buf_addc(struct buf *b, char c)
+{
+	buf_reserve(b, 1);
+	b->p[b->len++] = c;
+}
+
+void
+buf_adds(struct buf *b, const char *s)
+{
+	buf_add(b, s, strlen(s));
+}
+
+void
+buf_addu(struct buf *b, uint64_t n)
+{
+	char digits[20];
+	size_t i = sizeof digits;
+
+	do
+		digits[--i] = (char)('0' + n % 10);
+	while ((n /= 10) != 0);
+	buf_add(b, digits + i, sizeof digits - i);
+}
+
+void
+buf_addf(struct buf *b, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	if (n <= 0)
+		return;
+	buf_reserve(b, (size_t)n + 1);
+	va_start(ap, fmt);
+	vsnprintf(b->p + b->len, (size_t)n + 1, fmt, ap);
+	va_end(ap);
+	b->len += (size_t)n;
+}
+
+void
+buf_drop(struct buf *b, size_t n)
+{
+	if (n == 0)
+		return;
+	b->len -= n;
+	memmove(b->p, b->p + n, b->len);
+}
+
+const char *
+buf_str(struct buf *b)
+{
+	buf_reserve(b, 1);
+	b->p[b->len] = '\0';
+	return b->p;
+}
+
+struct slice
+slice_of(const char *s)
+{
+	return (struct slice){s, s == NULL ? 0 : strlen(s)};
+}
+
+int
+slice_eq(struct slice a, const char *s)
+{
+	size_t n = strlen(s);
+
+	return a.n == n && (n == 0 || memcmp(a.p, s, n) == 0);
+}
