@@ -7,10 +7,11 @@
  * it is in doubt until answered.
  *
  * Commands are queued (bus_put), move with bus_io or bus_wait, and are answered in order. After any
- * failure of the connection the bus is dead: every call fails with the same reason, and all one can do is ask what was sent and
- * close it. There is no reconnecting inside.
+ * failure of the connection the bus is dead: every call fails with the same reason, and all one can do is ask what was sent, take
+ * the replies that had come whole before (none after BUS_GARBAGE) and close it. There is no reconnecting inside.
  *
- * Deadlines: the timeout of bus_dial for each wait, plus 1 s for each started MiB in flight (contract, G8).
+ * Deadlines: the timeout of bus_dial for the oldest unanswered command, plus 1 s for each full MiB in flight, which is
+ * its own bytes and those of its answer that have come (contract, G8).
  */
 #ifndef BUS_H
 #define BUS_H
@@ -74,6 +75,8 @@ int64_t bus_rtt_us(const struct bus *b);	/* greeting's round trip */
 uint64_t bus_put(struct bus *b, size_t argc, const struct slice *argv);
 /* The same from C strings up to NULL. */
 uint64_t bus_putl(struct bus *b, ...) __attribute__((sentinel));
+/* The command last put may take ms longer than others (BLOCK times). group_put_read does this itself. */
+void bus_allow(struct bus *b, int64_t ms);
 /* Number of the last command of which every byte was handed to the kernel. A later one was not executed. */
 uint64_t bus_sent(const struct bus *b);
 uint64_t bus_answered(const struct bus *b);	/* number of the last command whose reply was taken */
@@ -92,7 +95,7 @@ int bus_pause(struct bus *b, int other, int64_t ms, struct fail *f);
 
 /* A reply that is here already, or NULL. It belongs to the caller (reply_free). */
 struct reply *bus_take(struct bus *b);
-/* The next reply, waited for within its deadline. extra_ms is added to it (BLOCK times). NULL when the connection is dead. */
+/* The next reply, waited for within its deadline, which extra_ms makes longer (bus_allow). NULL when the connection is dead. */
 struct reply *bus_wait(struct bus *b, int64_t extra_ms, struct fail *f);
 /* put, wait: nothing may be unanswered before. */
 struct reply *bus_call(struct bus *b, struct fail *f, ...) __attribute__((sentinel));
