@@ -1,0 +1,589 @@
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "buf.h"
+#include "progress.h"
+#include "status.h"
+#include "util.h"
+
+#define HEAD 80			/* of a slot: one line of fixed length */
+#define SLOT 65536u		/* the smallest slot */
+#define SLOT_MAX (64u << 20)
+
+/* --- marks ------------------------------------------------------------------- */
+
+void
+mark_set(struct mark *m, const char *stem, uint64_t pos, uint64_t limit)
+{
+	if (!m->stem || strcmp(m->stem, stem) != 0) {
+		free(m->stem);
+		m->stem = util_strdup(stem);
+	}
+	m->pos = pos;
+	m->limit = limit;
+}
+
+void
+mark_clear(struct mark *m)
+{
+	free(m->stem);
+	memset(m, 0, sizeof *m);
+}
+
+int
+mark_cmp(const struct mark *a, const char *stem, uint64_t pos)
+{
+	int r = a->stem ? strcmp(a->stem, stem) : -1;
+
+	return r ? r : a->pos < pos ? -1 : a->pos > pos;
+}
+
+struct mark *
+marks_find(struct marks *m, const char *stem)
+{
+	size_t i;
+
+	for (i = 0; i < m->files; i++)
+		if (strcmp(m->file[i].stem, stem) == 0)
+			return &m->file[i];
+	return NULL;
+}
+
+struct mark *
+marks_get(struct marks *m, const char *stem)
+{
+	struct mark *k = marks_find(m, stem);
+
+	if (k)
+		return k;
+	m->file = util_realloc(m->file, (m->files + 1) * sizeof *m->file);
+	k = &m->file[m->files++];
+	memset(k, 0, sizeof *k);
+	k->stem = util_strdup(stem);
+	return k;
+}
+
+void
+marks_drop(struct marks *m, const char *stem)
+{
+	struct mark *k = marks_find(m, stem);
+
+	if (!k)
+		return;
+	free(k->stem);
+	*k = m->file[--m->files];
+}
+
+void
+marks_clear(struct marks *m)
+{
+	size_t i;
+
+	mark_clear(&m->chain);
+	for (i = 0; i < m->files; i++)
+		free(m->file[i].stem);
+	free(m->file);
+	memset(m, 0, sizeof *m);
+}
+
+void
+marks_copy(struct marks *to, const struct marks *from)
+{
+	size_t i;
+
+	memset(to, 0, sizeof *to);
+	if (from->chain.stem)
+		mark_set(&to->chain, from->chain.stem, from->chain.pos, 0);
+	for (i = 0; i < from->files; i++)
+		mark_set(marks_get(to, from->file[i].stem), from->file[i].stem, from->file[i].pos,
+		    from->file[i].limit);
+}
+
+int
+marks_none(const struct marks *m)
+{
+	return !m->chain.stem && m->files == 0;
+}
+
+/* --- lists ---------------------------------------------------------------------- */
+
+static int
+same(const char *s, const char *p, size_t n)
+{
+	return strncmp(s, p, n) == 0 && s[n] == '\0';
+}
+
+struct late *
+progress_late(struct progress *p, const char *type, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < p->lates; i++)
+		if (same(p->late[i].type, type, n))
+			return &p->late[i];
+	return NULL;
+}
+
+struct late *
+progress_add_late(struct progress *p, const char *type, size_t n)
+{
+	struct late *l = progress_late(p, type, n);
+
+	if (l)
+		return l;
+	p->late = util_realloc(p->late, (p->lates + 1) * sizeof *p->late);
+	l = &p->late[p->lates++];
+	memset(l, 0, sizeof *l);
+	l->type = util_strndup(type, n);
+	l->reason = util_strdup("");
+	return l;
+}
+
+void
+progress_drop_late(struct progress *p, struct late *l)
+{
+	free(l->type);
+	free(l->reason);
+	marks_clear(&l->at);
+	*l = p->late[--p->lates];
+}
+
+struct sent *
+intent_sent(struct intent *in, const char *type, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < in->types; i++)
+		if (same(in->sent[i].type, type, n))
+			return &in->sent[i];
+	return NULL;
+}
+
+void
+intent_clear(struct intent *in)
+{
+	size_t i;
+
+	marks_clear(&in->upto);
+	for (i = 0; i < in->types; i++)
+		free(in->sent[i].type);
+	free(in->sent);
+	memset(in, 0, sizeof *in);
+}
+
+int
+progress_is_done(const struct progress *p, const char *stem, uint64_t pos)
+{
+	size_t i;
+
+	for (i = 0; i < p->dones; i++)
+		if (p->done[i].pos == pos && strcmp(p->done[i].stem, stem) == 0)
+			return 1;
+	return 0;
+}
+
+void
+progress_add_done(struct progress *p, const char *stem, uint64_t pos)
+{
+	if (progress_is_done(p, stem, pos))
+		return;
+	p->done = util_realloc(p->done, (p->dones + 1) * sizeof *p->done);
+	p->done[p->dones].stem = util_strdup(stem);
+	p->done[p->dones++].pos = pos;
+}
+
+struct broken *
+progress_broken(struct progress *p, const char *stem)
+{
+	size_t i;
+
+	for (i = 0; i < p->brokens; i++)
+		if (strcmp(p->broken[i].stem, stem) == 0)
+			return &p->broken[i];
+	return NULL;
+}
+
+void
+progress_add_broken(struct progress *p, const char *stem)
+{
+	struct broken *b = progress_broken(p, stem);
+
+	if (!b) {
+		p->broken = util_realloc(p->broken, (p->brokens + 1) * sizeof *p->broken);
+		b = &p->broken[p->brokens++];
+		b->stem = util_strdup(stem);
+		b->lines = 0;
+	}
+	b->lines++;
+}
+
+void
+progress_forget(struct progress *p, const char *stem)
+{
+	struct broken *b = progress_broken(p, stem);
+	size_t i;
+
+	marks_drop(&p->marks, stem);
+	for (i = 0; i < p->lates; i++)
+		marks_drop(&p->late[i].at, stem);
+	for (i = p->dones; i-- > 0; )
+		if (strcmp(p->done[i].stem, stem) == 0) {
+			free(p->done[i].stem);
+			p->done[i] = p->done[--p->dones];
+		}
+	if (b) {
+		free(b->stem);
+		*b = p->broken[--p->brokens];
+	}
+}
+
+void
+progress_free(struct progress *p)
+{
+	while (p->lates)
+		progress_drop_late(p, &p->late[0]);
+	while (p->dones)
+		free(p->done[--p->dones].stem);
+	while (p->brokens)
+		free(p->broken[--p->brokens].stem);
+	free(p->late);
+	free(p->done);
+	free(p->broken);
+	marks_clear(&p->marks);
+	intent_clear(&p->intent);
+	memset(p, 0, sizeof *p);
+}
+
+/* --- text ------------------------------------------------------------------------- */
+
+/* A word without white space: '%', blanks and control characters as %XX; empty as "-". */
+static void
+put_word(struct buf *b, const char *s)
+{
+	buf_addc(b, ' ');
+	if (!*s)
+		buf_addc(b, '-');
+	for (; *s; s++)
+		if ((unsigned char)*s <= ' ' || *s == '%' || *s == 127)
+			buf_addf(b, "%%%02X", (unsigned char)*s);
+		else
+			buf_addc(b, *s);
+}
+
+static void
+put_mark(struct buf *b, const char *what, const char *type, const struct mark *m)
+{
+	if (!m->stem)
+		return;
+	buf_adds(b, what);
+	if (type)
+		put_word(b, type);
+	put_word(b, m->stem);
+	buf_addf(b, " %" PRIu64 " %" PRIu64 "\n", m->pos, m->limit);
+}
+
+static void
+put_marks(struct buf *b, const char *chain, const char *file, const char *type, const struct marks *m)
+{
+	size_t i;
+
+	put_mark(b, chain, type, &m->chain);
+	for (i = 0; i < m->files; i++)
+		put_mark(b, file, type, &m->file[i]);
+}
+
+static void
+put_intent(struct buf *b, const struct intent *in)
+{
+	size_t i;
+
+	if (!in->on)
+		return;
+	buf_adds(b, "going");
+	put_word(b, in->run_id);
+	buf_addf(b, " %" PRId64, in->client);
+	put_word(b, in->addr);
+	buf_addc(b, '\n');
+	put_marks(b, "upto-chain", "upto", NULL, &in->upto);
+	for (i = 0; i < in->types; i++) {
+		buf_adds(b, "sent");
+		put_word(b, in->sent[i].type);
+		put_word(b, in->sent[i].after);
+		buf_addc(b, '\n');
+	}
+}
+
+static void
+put_all(struct buf *b, const struct progress *p)
+{
+	size_t i;
+
+	buf_addf(b, "claims %" PRIu64 "\n", p->claims);
+	put_marks(b, "chain", "file", NULL, &p->marks);
+	for (i = 0; i < p->lates; i++) {
+		buf_adds(b, "late");
+		put_word(b, p->late[i].type);
+		buf_addf(b, " %" PRId64, p->late[i].tried);
+		put_word(b, p->late[i].reason);
+		buf_addc(b, '\n');
+		put_marks(b, "late-chain", "late-file", p->late[i].type, &p->late[i].at);
+	}
+	for (i = 0; i < p->dones; i++) {
+		buf_adds(b, "done");
+		put_word(b, p->done[i].stem);
+		buf_addf(b, " %" PRIu64 "\n", p->done[i].pos);
+	}
+	for (i = 0; i < p->brokens; i++) {
+		buf_adds(b, "broken");
+		put_word(b, p->broken[i].stem);
+		buf_addf(b, " %" PRIu64 "\n", p->broken[i].lines);
+	}
+	put_intent(b, &p->intent);
+}
+
+/* The next word of a line, decoded in place; "" at the end. */
+static char *
+word(char **line)
+{
+	char *p = *line + strspn(*line, " "), *start = p, *to = p;
+	unsigned hex;
+
+	for (; *p && *p != ' '; p++)
+		if (*p == '%' && sscanf(p + 1, "%2x", &hex) == 1 && p[1] && p[2]) {
+			*to++ = (char)hex;
+			p += 2;
+		} else
+			*to++ = *p;
+	*line = *p ? p + 1 : p;
+	*to = '\0';
+	if (strcmp(start, "-") == 0)
+		*start = '\0';
+	return start;
+}
+
+static uint64_t
+number(char **line)
+{
+	return strtoull(word(line), NULL, 10);
+}
+
+static void
+take_mark(struct mark *m, const char *stem, char **line)
+{
+	uint64_t pos = number(line), limit = number(line);
+
+	mark_set(m, stem, pos, limit);
+}
+
+static void
+take_late(struct progress *p, const char *what, char *line)
+{
+	const char *type = word(&line), *stem;
+	struct late *l = progress_add_late(p, type, strlen(type));
+
+	if (strcmp(what, "late") == 0) {
+		l->tried = (int64_t)number(&line);
+		free(l->reason);
+		l->reason = util_strdup(word(&line));
+		return;
+	}
+	stem = word(&line);
+	take_mark(strcmp(what, "late-chain") == 0 ? &l->at.chain : marks_get(&l->at, stem), stem, &line);
+}
+
+static void
+take_sent(struct intent *in, char *line)
+{
+	struct sent *s;
+
+	in->sent = util_realloc(in->sent, (in->types + 1) * sizeof *in->sent);
+	s = &in->sent[in->types++];
+	s->type = util_strdup(word(&line));
+	snprintf(s->after, sizeof s->after, "%s", word(&line));
+}
+
+static void
+take_line(struct progress *p, char *line)
+{
+	const char *what = word(&line), *stem;
+	struct intent *in = &p->intent;
+
+	if (strcmp(what, "claims") == 0)
+		p->claims = number(&line);
+	else if (strncmp(what, "late", 4) == 0)
+		take_late(p, what, line);
+	else if (strcmp(what, "sent") == 0)
+		take_sent(in, line);
+	else if (strcmp(what, "going") == 0) {
+		in->on = true;
+		snprintf(in->run_id, sizeof in->run_id, "%s", word(&line));
+		in->client = (int64_t)number(&line);
+		snprintf(in->addr, sizeof in->addr, "%s", word(&line));
+	} else {
+		stem = word(&line);
+		if (strcmp(what, "chain") == 0)
+			take_mark(&p->marks.chain, stem, &line);
+		else if (strcmp(what, "file") == 0)
+			take_mark(marks_get(&p->marks, stem), stem, &line);
+		else if (strcmp(what, "upto-chain") == 0)
+			take_mark(&in->upto.chain, stem, &line);
+		else if (strcmp(what, "upto") == 0)
+			take_mark(marks_get(&in->upto, stem), stem, &line);
+		else if (strcmp(what, "done") == 0)
+			progress_add_done(p, stem, number(&line));
+		else if (strcmp(what, "broken") == 0) {
+			progress_add_broken(p, stem);
+			progress_broken(p, stem)->lines = number(&line);
+		}
+	}
+}
+
+/* --- the file ------------------------------------------------------------------------ */
+
+static int
+parse_head(const char *head, uint64_t *seq, uint64_t *len, unsigned *crc)
+{
+	return sscanf(head, "eventbus-progress 1 seq %20" SCNu64 " len %10" SCNu64 " crc %8x", seq, len, crc)
+	    == 3 ? 0 : -1;
+}
+
+static off_t
+slot_size(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && st.st_size >= 2 * (off_t)SLOT ? st.st_size / 2 : 0;
+}
+
+/* The text of one slot when it is whole: fresh string; *seq is its number. */
+static char *
+read_slot(int fd, off_t at, off_t size, uint64_t *seq)
+{
+	char head[HEAD + 1] = "", *text;
+	uint64_t len;
+	unsigned crc;
+
+	if (pread(fd, head, HEAD, at) != HEAD || parse_head(head, seq, &len, &crc) == -1 ||
+	    len > (uint64_t)size - HEAD)
+		return NULL;
+	text = util_alloc(len + 1);
+	if (pread(fd, text, len, at + HEAD) == (ssize_t)len &&
+	    crc32(crc32(0, (const unsigned char *)head + 20, 25), (unsigned char *)text, (unsigned)len) == crc)
+		return text;
+	free(text);
+	return NULL;
+}
+
+void
+progress_load(struct spool *sp, struct progress *p)
+{
+	int fd = spool_state(sp, ".progress", O_RDONLY);
+	off_t size = fd == -1 ? 0 : slot_size(fd);
+	uint64_t seq[2] = { 0, 0 };
+	char *text[2] = { NULL, NULL }, *line, *end;
+	int pick;
+
+	memset(p, 0, sizeof *p);
+	if (size) {
+		text[0] = read_slot(fd, 0, size, &seq[0]);
+		text[1] = read_slot(fd, size, size, &seq[1]);
+	}
+	if (fd != -1)
+		close(fd);
+	pick = !text[0] || (text[1] && seq[1] > seq[0]);
+	if (text[pick]) {
+		p->seq = seq[pick];
+		for (line = text[pick]; (end = strchr(line, '\n')); line = end + 1) {
+			*end = '\0';
+			take_line(p, line);
+		}
+	}
+	free(text[0]);
+	free(text[1]);
+}
+
+/* head and text in one buffer, head first. */
+static void
+build_slot(struct buf *b, struct progress *p)
+{
+	char head[HEAD + 1];
+	int n;
+
+	memset(head, ' ', HEAD);
+	buf_add(b, head, HEAD);
+	put_all(b, p);
+	n = snprintf(head, sizeof head, "eventbus-progress 1 seq %020" PRIu64 " len %010zu", p->seq, b->len - HEAD);
+	snprintf(head + n, sizeof head - (size_t)n, " crc %08lx%*s", crc32(crc32(0, (unsigned char *)head + 20, 25),
+	    (unsigned char *)b->p + HEAD, (unsigned)(b->len - HEAD)), HEAD - n - 14, "");
+	head[HEAD - 1] = '\n';
+	memcpy(b->p, head, HEAD);
+}
+
+/* Room for two slots of `size`, written and not only promised, with b in the slot of its number. */
+static int
+make_file(struct spool *sp, const struct buf *b, uint64_t seq, size_t size, struct fail *f)
+{
+	struct buf all = { 0 };
+	int r;
+
+	buf_reserve(&all, 2 * size);
+	memset(all.p, '\n', 2 * size);
+	all.len = 2 * size;
+	if (b)
+		memcpy(all.p + (seq % 2 ? size : 0), b->p, b->len);
+	r = spool_put(sp, ".progress", all.p, all.len, f);
+	buf_free(&all);
+	return r;
+}
+
+int
+progress_prepare(struct spool *sp, struct fail *f)
+{
+	int fd = spool_state(sp, ".progress", O_RDONLY);
+	off_t size = fd == -1 ? 0 : slot_size(fd);
+
+	if (fd != -1)
+		close(fd);
+	return size ? 0 : make_file(sp, NULL, 0, SLOT, f);
+}
+
+static int
+write_slot(struct spool *sp, int fd, const struct buf *b, off_t at, struct fail *f)
+{
+	if (pwrite(fd, b->p, b->len, at) == (ssize_t)b->len && fdatasync(fd) == 0)
+		return 0;
+	return fail_errno(f, STATUS_UNSAFE, "write '%s/.progress'", spool_dir(sp));
+}
+
+int
+progress_store(struct spool *sp, struct progress *p, struct fail *f)
+{
+	struct buf b = { 0 };
+	int fd = spool_state(sp, ".progress", O_WRONLY), r;
+	off_t size = fd == -1 ? 0 : slot_size(fd);
+	size_t want = SLOT;
+
+	p->seq++;
+	build_slot(&b, p);
+	if (size && b.len <= (size_t)size)
+		r = write_slot(sp, fd, &b, p->seq % 2 ? size : 0, f);
+	else if (b.len > SLOT_MAX)
+		r = fail_set(f, STATUS_UNSAFE, "progress of buffer '%s' is larger than %u bytes", spool_dir(sp), SLOT_MAX);
+	else {
+		while (want < b.len)
+			want *= 2;
+		r = make_file(sp, &b, p->seq, want, f);
+	}
+	if (fd != -1)
+		close(fd);
+	buf_free(&b);
+	return r;
+}

@@ -1,0 +1,116 @@
+/*
+ * progress: what of the buffer was delivered, per type, durably.
+ *
+ * Every source of lines has a mark: all before it is delivered, except for the types named as late. A late type has marks of its own:
+ * the first line of it that is not delivered, per source. So one type that cannot go on costs one record and stops no
+ * other. The chain (all segments that publishers share) is one source; each claimed file and each segment
+ * written by one publisher alone (segment.h) is another.
+ *
+ * With the marks stands the intent: what is being sent just now, on which connection, and from where to look for it. So one
+ * fdatasync(2) per batch records both the end of the last and the beginning of the next (reliability, section 3).
+ *
+ * The file .progress has two slots of fixed size, written in turn, each with a sequence number and a CRC; it is made with the first segment, so that
+ * recording needs no free space. When it is lost, everything is sent again that was looked up in no stream: no event is lost.
+ * It is text, for people at 3 a.m.
+ */
+#ifndef PROGRESS_H
+#define PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fail.h"
+#include "spool.h"
+
+struct mark {
+	char *stem;		/* NULL: no mark, i.e. the beginning */
+	uint64_t pos;		/* bytes; of an unsorted file: lines given out */
+	uint64_t limit;		/* of an unsorted file: its size when it was sorted; else 0 */
+};
+
+struct marks {
+	struct mark chain;
+	struct mark *file;
+	size_t files;
+};
+
+struct late {
+	char *type;
+	char *reason;		/* "" when it is only behind: nothing stops it */
+	int64_t tried;		/* wall clock us of the last attempt */
+	struct marks at;	/* a source without a mark has nothing late */
+};
+
+struct sent {
+	char *type;
+	char after[48];		/* look above this ID */
+};
+
+struct intent {
+	bool on;
+	char run_id[64];
+	int64_t client;
+	char addr[128];
+	struct marks upto;	/* lines of the types in `sent` between the marks and here are in doubt */
+	struct sent *sent;
+	size_t types;
+};
+
+struct done {			/* delivered, though it lies above a mark */
+	char *stem;
+	uint64_t pos;
+};
+
+struct broken {			/* holds bad lines that found no room in quarantine/ */
+	char *stem;
+	uint64_t lines;
+};
+
+struct progress {
+	uint64_t seq;
+	uint64_t claims;	/* number of the last file claimed */
+	struct marks marks;
+	struct late *late;
+	size_t lates;
+	struct done *done;
+	size_t dones;
+	struct broken *broken;
+	size_t brokens;
+	struct intent intent;
+};
+
+/* Makes the file with its room on disk, when it is not there. Under the writers' lock. */
+int progress_prepare(struct spool *sp, struct fail *f);
+/* Reads the newest whole slot; a missing or ruined file is an empty progress (zeros). Needs no lock. Always fills *p. */
+void progress_load(struct spool *sp, struct progress *p);
+/* Writes the other slot and syncs it. Under the replay lock. */
+int progress_store(struct spool *sp, struct progress *p, struct fail *f);
+void progress_free(struct progress *p);
+
+/* --- marks ------------------------------------------------------------------- */
+
+void mark_set(struct mark *m, const char *stem, uint64_t pos, uint64_t limit);
+void mark_clear(struct mark *m);
+struct mark *marks_find(struct marks *m, const char *stem);		/* among the files; NULL */
+struct mark *marks_get(struct marks *m, const char *stem);		/* made when missing */
+void marks_drop(struct marks *m, const char *stem);
+void marks_clear(struct marks *m);
+void marks_copy(struct marks *to, const struct marks *from);		/* *to is overwritten, not freed */
+int marks_none(const struct marks *m);
+/* Chain positions: <0 0 >0; a mark without a stem is before everything. */
+int mark_cmp(const struct mark *a, const char *stem, uint64_t pos);
+
+struct late *progress_late(struct progress *p, const char *type, size_t n);	/* NULL when it is not */
+struct late *progress_add_late(struct progress *p, const char *type, size_t n);
+void progress_drop_late(struct progress *p, struct late *l);
+struct sent *intent_sent(struct intent *in, const char *type, size_t n);
+void intent_clear(struct intent *in);
+
+int progress_is_done(const struct progress *p, const char *stem, uint64_t pos);
+void progress_add_done(struct progress *p, const char *stem, uint64_t pos);
+struct broken *progress_broken(struct progress *p, const char *stem);
+void progress_add_broken(struct progress *p, const char *stem);
+/* Forgets all that is recorded of a source that is gone. */
+void progress_forget(struct progress *p, const char *stem);
+
+#endif

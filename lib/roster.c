@@ -1,0 +1,118 @@
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "buf.h"
+#include "roster.h"
+#include "util.h"
+
+#define ROSTER_MAX (64u << 20)
+
+void
+roster_add(struct spool *sp, const char *stem)
+{
+	struct buf b = { 0 };
+	int fd = spool_state(sp, ".roster", O_WRONLY | O_APPEND | O_CREAT);
+
+	if (fd == -1)
+		return;
+	buf_addf(&b, "+%s\n", stem);
+	if (write(fd, b.p, b.len) == -1) {
+		/* The alarm is lost, no event. */
+	}
+	buf_free(&b);
+	close(fd);
+}
+
+/* The lines of the roster, one after the other: 1, or 0 at the end. Torn and empty lines are passed over. */
+static int
+next_line(char **p, char **mark, char **stem)
+{
+	char *end;
+
+	for (; **p; *p = end + 1) {
+		if (!(end = strchr(*p, '\n')))
+			return 0;
+		if (end - *p > 1 && (**p == '+' || **p == 'x')) {
+			*end = '\0';
+			*mark = *p;
+			*stem = *p + 1;
+			*p = end + 1;
+			return 1;
+		}
+	}
+	return 0;
+}
+
+void
+roster_strike(struct spool *sp, const char *stem)
+{
+	char *text = util_slurp(spool_fd(sp), ".roster", ROSTER_MAX, NULL), *p = text, *mark, *name;
+	int fd;
+
+	if (!text)
+		return;
+	while (next_line(&p, &mark, &name))
+		if (*mark == '+' && strcmp(name, stem) == 0) {
+			if ((fd = spool_state(sp, ".roster", O_WRONLY)) != -1) {
+				if (pwrite(fd, "x", 1, mark - text) == -1) {
+					/* A false alarm later: rather that than none. */
+				}
+				close(fd);
+			}
+			break;
+		}
+	free(text);
+}
+
+void
+roster_clear(struct spool *sp)
+{
+	int fd = spool_state(sp, ".roster", O_WRONLY);
+
+	if (fd == -1)
+		return;
+	if (ftruncate(fd, 0) == -1) {
+		/* All its lines are struck: nothing is missed. */
+	}
+	close(fd);
+}
+
+static int
+stem_cmp(const void *key, const void *item)
+{
+	return strcmp(key, *(char *const *)item);
+}
+
+static int
+stems_cmp(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void
+roster_missing(struct spool *sp, const struct segment *list, size_t n, char ***stems, size_t *count)
+{
+	char *text = util_slurp(spool_fd(sp), ".roster", ROSTER_MAX, NULL), *p = text, *mark, *stem;
+	const char **have;
+	size_t i, cap = 0;
+
+	*stems = NULL;
+	*count = 0;
+	if (!text)
+		return;
+	have = util_realloc(NULL, (n + 1) * sizeof *have);
+	for (i = 0; i < n; i++)
+		have[i] = list[i].stem;
+	qsort(have, n, sizeof *have, stems_cmp);
+	while (next_line(&p, &mark, &stem)) {
+		if (*mark != '+' || (n && bsearch(stem, have, n, sizeof *have, stem_cmp)))
+			continue;
+		if (*count == cap)
+			*stems = util_realloc(*stems, (cap = cap ? cap * 2 : 8) * sizeof **stems);
+		(*stems)[(*count)++] = util_strdup(stem);
+	}
+	free(have);
+	free(text);
+}

@@ -1,0 +1,23 @@
+/*
+ * roster: which segments there ought to be, so that one that vanishes is noticed.
+ *
+ * A text file, one stem a line after a mark: '+' there, 'x' removed by us. It is written in place and needs no free space to
+ * strike a stem. A stem is added after its file exists and struck before it is unlinked, so that no crash raises a false alarm.
+ * When it is lost, nothing is missed but the alarm.
+ */
+#ifndef ROSTER_H
+#define ROSTER_H
+
+#include "segment.h"
+#include "spool.h"
+
+/* Both: best effort, errors are ignored. Add is called under the writers' or the replay lock. */
+void roster_add(struct spool *sp, const char *stem);
+void roster_strike(struct spool *sp, const char *stem);
+/* Empties it; when the buffer holds nothing (under both locks). */
+void roster_clear(struct spool *sp);
+
+/* Stems that ought to be and are not in the list: fresh array of fresh strings. */
+void roster_missing(struct spool *sp, const struct segment *list, size_t n, char ***stems, size_t *count);
+
+#endif
