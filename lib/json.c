@@ -76,12 +76,6 @@ sequence(const byte *p, const byte *end)
 }
 
 static int
-is_hex(byte c)
-{
-	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
-}
-
-static int
 check_escape(struct scan *s)
 {
 	const byte *p = s->p + 1;
@@ -90,7 +84,7 @@ check_escape(struct scan *s)
 		return fault(s, "string not closed");
 	if (*p == 'u') {
 		for (int i = 0; i < 4; i++)
-			if (++p == s->end || !is_hex(*p))
+			if (++p == s->end || util_hex((char)*p) == -1)
 				return fault(s, "bad \\u escape");
 	} else if (*p == '\0' || strchr("\"\\/bfnrt", *p) == NULL) {
 		return fault(s, "bad escape");

@@ -45,6 +45,8 @@ int json_text(struct buf *out, struct slice value);
 /* Appends s as a JSON string, quotes included: only '"', '\\' and bytes below 0x20 are
  * escaped, so that json_text gives s back byte for byte. Bytes that are not UTF-8 pass. */
 void json_quote(struct buf *out, const char *s, size_t n);
+/* The same, but each byte that is not UTF-8 becomes U+FFFD, so that the result is always JSON. */
+void json_quote_text(struct buf *out, const char *s, size_t n);
 
 /* Appends a checked value on one line: CR and LF (which can stand only between
  * tokens) become spaces. */

@@ -161,6 +161,15 @@ util_slurp(int dirfd, const char *path, size_t max, size_t *n)
 }
 
 int
+util_hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+int
 util_u64(const char *s, uint64_t *out)
 {
 	uint64_t n = 0;

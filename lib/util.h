@@ -31,6 +31,8 @@ int util_write(int fd, const void *p, size_t n);
  * frees; *n gets the length when n is not NULL. NULL with errno (EFBIG when larger). */
 char *util_slurp(int dirfd, const char *path, size_t max, size_t *n);
 
+int util_hex(char c);				/* value of a hex digit, or -1 */
+
 /* Numbers. All of s must be one; 0, or -1 and *out untouched. */
 int util_u64(const char *s, uint64_t *out);
 int util_size(const char *s, uint64_t *bytes);	/* 4096, 8M, 8MiB, 1.5G: 1024-based */
