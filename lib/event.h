@@ -5,6 +5,8 @@
  * The only user of cJSON, and only for our own small records: payload bytes are
  * never parsed into a tree and never printed anew (contract, G5).
  *
+ * Whether a type is legal is not looked at here: callers ask names_legal.
+ *
  * A struct event borrows all its bytes. Formats: contract sections 2, 3 and 5; ebspool(5).
  */
 #ifndef EVENT_H
@@ -34,6 +36,9 @@ void event_fields(const struct event *e, struct slice kv[2 * EVENT_FIELDS]);
  * (p NULL); fields not known are ignored. The first of two equal names counts. */
 void event_from_fields(struct event *e, const struct slice *kv, size_t nkv);
 
+/* 1 when an event_id given from outside may be used: 1 to 200 printable ASCII bytes. */
+int event_id_legal(struct slice id);
+
 /* --- a line of the buffer ------------------------------------------------ */
 
 /*
@@ -49,7 +54,8 @@ struct doubt {
 };
 
 /* Appends the front of a line, `{"event_type":...,"message":{...}`, without
- * buffered_at, crc and the closing brace: the spool adds those. */
+ * buffered_at, crc and the closing brace: the spool adds those. A payload that is not UTF-8
+ * stands there with U+FFFD, so that the line is JSON, and in `payload_base64` beside it as it is. */
 void event_line_head(struct buf *out, const struct event *e);
 /* Appends what may follow buffered_at: `,"maxlen":N` unless maxlen < 0, and
  * `,"doubt":{...}` unless d is NULL. */
@@ -66,9 +72,11 @@ struct event_line {
 
 /*
  * Reads one line (no newline). A line with a crc must have the right one; one without (a plain
- * writer's) may lack correlation_id and event_id (left empty), have null members, and a payload that is no JSON.
- * `text` is emptied and then holds the unescaped strings. Needed at least: an object, a legal
- * event_type, a string payload, a buffered_at that is a time. The event_type outside `message` counts.
+ * writer's) must be JSON, and may lack correlation_id and event_id (left empty), have null members, and a payload that is no
+ * JSON. A payload or other member that is no string is taken as its exact bytes.
+ * `text` is emptied and then holds the unescaped strings. Needed at least: an object, an
+ * event_type, a payload, a buffered_at that is a time. The event_type outside `message` counts. A doubt
+ * that cannot be read is one whose `after` is "0-0".
  * 0, or -1 with the reason in f->text ("crc differs", "torn", "no message", ...).
  */
 int event_line_read(const char *line, size_t n, struct event_line *out, struct buf *text, struct fail *f);
@@ -89,12 +97,12 @@ void event_payload(struct buf *out, const struct slice *kv, size_t nkv);
 /*
  * Reads one JSON object as event_json prints it: event_type is needed, and one of payload (verbatim bytes of the value),
  * payload_text, payload_base64; null or missing other members stay empty; id, stream, deliveries are ignored; `fields`
- * and members not known are refused. `text` as in event_line_read. f->status 65 on failure.
+ * and members not known are refused. A payload's bytes are borrowed from s, the rest from `text`, as in event_line_read. f->status 65 on failure.
  * *is_json is 0 for payload_text and payload_base64: such payloads are taken as they are.
  */
 int event_json_read(const char *s, size_t n, struct event *e, int *is_json, struct buf *text, struct fail *f);
 
-/* Takes the JSON text {"timestamp":now,"buffer_stats":stats}: payload of system.redis_recovered. */
+/* Appends {"timestamp":...,"buffer_stats":stats}, the payload of system.redis_recovered; stats is JSON. */
 void event_recovered(struct buf *out, const char *timestamp, struct slice stats);
 
 #endif

@@ -288,9 +288,12 @@ check_after(struct scan *s)
 int
 json_check(const char *text, size_t n, struct json_fault *f)
 {
-	struct scan s = {.p = (const byte *)text, .room = 64 * sizeof s.few / sizeof *s.few};
+	struct scan s = {.room = 64 * sizeof s.few / sizeof *s.few};
 	int more;
 
+	if (n == 0)
+		text = "";	/* also for NULL */
+	s.p = (const byte *)text;
 	s.end = s.p + n;
 	s.bits = s.few;
 	do
@@ -307,9 +310,12 @@ json_check(const char *text, size_t n, struct json_fault *f)
 int
 json_utf8(const char *text, size_t n)
 {
-	const byte *p = (const byte *)text, *end = p + n;
+	const byte *p = (const byte *)text, *end;
 	uint64_t w;
 
+	if (n == 0)
+		return 1;
+	end = p + n;
 	while (p < end) {
 		for (; end - p >= 8; p += 8) {
 			memcpy(&w, p, 8);

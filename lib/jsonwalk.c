@@ -22,8 +22,11 @@ space(const char *p, const char *end)
 struct slice
 json_trim(const char *s, size_t n)
 {
-	const char *p = space(s, s + n);
+	const char *p;
 
+	if (n == 0)
+		return (struct slice){s, 0};
+	p = space(s, s + n);
 	n -= (size_t)(p - s);
 	while (n > 0 && is_space(p[n - 1]))
 		n--;

@@ -189,10 +189,12 @@ take_zone(struct text *t, int strict, int64_t *us)
 static int
 parse(const char *s, size_t n, int strict, int64_t *us)
 {
-	struct text t = {s, s + n};
+	struct text t = {s, s};
 	int64_t when;
 
-	if (n == 0 || !take_date(&t, &when))
+	if (n > 0)
+		t.end += n;
+	if (!take_date(&t, &when))
 		return -1;
 	if (!take(&t, 'T') && !take(&t, 't') && (strict || !take(&t, ' ')))
 		return -1;

@@ -1,0 +1,297 @@
+#include <stdio.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+#include <zlib.h>
+
+#include "base64.h"
+#include "event.h"
+#include "json.h"
+#include "status.h"
+#include "util.h"
+#include "when.h"
+
+static const char *const names[EVENT_FIELDS] = {
+	"event_type", "payload", "trace_id", "correlation_id", "timestamp", "source", "event_id",
+};
+
+/* The members in the order of the names. */
+static void
+list(struct event *e, struct slice *at[EVENT_FIELDS])
+{
+	struct slice *const all[EVENT_FIELDS] = {
+		&e->type, &e->payload, &e->trace_id, &e->correlation_id, &e->timestamp, &e->source,
+		&e->event_id,
+	};
+
+	memcpy(at, all, sizeof all);
+}
+
+void
+event_fields(const struct event *e, struct slice kv[2 * EVENT_FIELDS])
+{
+	struct event copy = *e;
+	struct slice *at[EVENT_FIELDS];
+
+	list(&copy, at);
+	for (size_t i = 0; i < EVENT_FIELDS; i++) {
+		kv[2 * i] = slice_of(names[i]);
+		kv[2 * i + 1] = *at[i];
+	}
+}
+
+void
+event_from_fields(struct event *e, const struct slice *kv, size_t nkv)
+{
+	struct slice *at[EVENT_FIELDS];
+
+	*e = (struct event){0};
+	list(e, at);
+	for (size_t k = 0; k + 1 < nkv; k += 2) {
+		for (size_t i = 0; i < EVENT_FIELDS; i++) {
+			if (at[i]->p != NULL || !slice_eq(kv[k], names[i]))
+				continue;
+			/* an empty value is not a missing field */
+			*at[i] = kv[k + 1].p == NULL ? slice_of("") : kv[k + 1];
+		}
+	}
+}
+
+int
+event_id_legal(struct slice id)
+{
+	if (id.n < 1 || id.n > 200)
+		return 0;
+	for (size_t i = 0; i < id.n; i++)
+		if (id.p[i] < ' ' || id.p[i] > '~')
+			return 0;
+	return 1;
+}
+
+static void
+add_member(struct buf *out, const char *name, struct slice value)
+{
+	buf_addc(out, '"');
+	buf_adds(out, name);
+	buf_adds(out, "\":");
+	json_quote_text(out, value.p, value.n);
+}
+
+void
+event_line_head(struct buf *out, const struct event *e)
+{
+	struct event copy = *e;
+	struct slice *at[EVENT_FIELDS];
+
+	list(&copy, at);
+	buf_addc(out, '{');
+	add_member(out, "event_type", e->type);
+	buf_adds(out, ",\"message\":{");
+	for (size_t i = 0; i < EVENT_FIELDS; i++) {
+		if (i > 0)
+			buf_addc(out, ',');
+		add_member(out, names[i], *at[i]);
+	}
+	if (!json_utf8(e->payload.p, e->payload.n)) {
+		buf_adds(out, ",\"payload_base64\":\"");
+		base64_add(out, e->payload.p, e->payload.n);
+		buf_addc(out, '"');
+	}
+	buf_addc(out, '}');
+}
+
+static void
+add_doubt(struct buf *out, const struct doubt *d)
+{
+	cJSON *o = cJSON_CreateObject();
+	char *text = NULL;
+
+	if (o != NULL && cJSON_AddStringToObject(o, "run_id", d->run_id) != NULL &&
+	    cJSON_AddNumberToObject(o, "client", (double)d->client) != NULL &&
+	    cJSON_AddStringToObject(o, "addr", d->addr) != NULL &&
+	    cJSON_AddStringToObject(o, "after", d->after) != NULL)
+		text = cJSON_PrintUnformatted(o);
+	if (text == NULL)
+		util_alloc(SIZE_MAX);		/* ends the process */
+	buf_adds(out, text);
+	cJSON_free(text);
+	cJSON_Delete(o);
+}
+
+void
+event_line_tail(struct buf *out, int64_t maxlen, const struct doubt *d)
+{
+	if (maxlen >= 0) {
+		buf_adds(out, ",\"maxlen\":");
+		buf_addu(out, (uint64_t)maxlen);
+	}
+	if (d != NULL) {
+		buf_adds(out, ",\"doubt\":");
+		add_doubt(out, d);
+	}
+}
+
+/* Our lines end in ,"crc":"12345678"}: 1 when this one does and it is right, 0 when it
+ * does not, -1 when it is wrong. */
+static int
+check_crc(const char *line, size_t n)
+{
+	static const char front[] = ",\"crc\":\"";
+	size_t at = n - 18, f = sizeof front - 1;
+	char right[9];
+
+	if (n < 18 || memcmp(line + at, front, f) != 0 || memcmp(line + n - 2, "\"}", 2) != 0)
+		return 0;
+	snprintf(right, sizeof right, "%08lx", (unsigned long)crc32_z(0, (const Bytef *)line, at));
+	return memcmp(line + at + f, right, 8) == 0 ? 1 : -1;
+}
+
+/* The values of the named members, the first of equal ones; p stays NULL where there is none. */
+static int
+find(struct slice object, const char *const *name, size_t n, struct slice *values)
+{
+	struct slice key, value;
+	struct json_walk w;
+
+	memset(values, 0, n * sizeof *values);
+	if (json_walk(&w, object) == -1)
+		return -1;
+	while (json_next(&w, &key, &value))
+		for (size_t i = 0; i < n; i++)
+			if (values[i].p == NULL && slice_eq(key, name[i]))
+				values[i] = value;
+	return 0;
+}
+
+/* A member as bytes in text: a string's text, of others what stands there; null is none. */
+static struct slice
+bytes_of(struct slice value, struct buf *text)
+{
+	size_t from = text->len;
+
+	if (value.p == NULL || slice_eq(value, "null"))
+		return (struct slice){0};
+	if (json_text(text, value) == -1)
+		buf_add(text, value.p, value.n);
+	return (struct slice){text->p + from, text->len - from};
+}
+
+static void
+copy_string(const cJSON *o, const char *name, char *out, size_t size)
+{
+	const char *s = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
+
+	if (s != NULL)
+		snprintf(out, size, "%s", s);
+}
+
+static void
+read_doubt(struct slice value, struct doubt *d)
+{
+	cJSON *o = cJSON_ParseWithLength(value.p, value.n);
+	const cJSON *client = cJSON_GetObjectItemCaseSensitive(o, "client");
+
+	*d = (struct doubt){.after = "0-0"};
+	copy_string(o, "run_id", d->run_id, sizeof d->run_id);
+	copy_string(o, "addr", d->addr, sizeof d->addr);
+	copy_string(o, "after", d->after, sizeof d->after);
+	if (cJSON_IsNumber(client) && client->valuedouble > 0 && client->valuedouble < 9e15)
+		d->client = (int64_t)client->valuedouble;
+	cJSON_Delete(o);
+}
+
+static int64_t
+read_maxlen(struct slice value)
+{
+	char digits[20];
+	uint64_t n;
+
+	if (value.n == 0 || value.n >= sizeof digits)
+		return -1;
+	memcpy(digits, value.p, value.n);
+	digits[value.n] = '\0';
+	return util_u64(digits, &n) == -1 || n > INT64_MAX ? -1 : (int64_t)n;
+}
+
+static int
+read_payload(struct slice plain, struct slice base64, struct event *e, struct buf *text, struct fail *f)
+{
+	struct slice coded = bytes_of(base64, text);
+	size_t from = text->len;
+
+	if (plain.p == NULL)
+		return fail_set(f, STATUS_DATA, "no payload");
+	if (coded.p == NULL || base64_read(text, coded.p, coded.n) == -1)
+		if (json_text(text, plain) == -1)
+			buf_add(text, plain.p, plain.n);	/* null too */
+	e->payload = (struct slice){text->p + from, text->len - from};
+	return 0;
+}
+
+static int
+read_message(struct slice message, struct event *e, struct buf *text, struct fail *f)
+{
+	const char *wanted[EVENT_FIELDS + 1];
+	struct slice *at[EVENT_FIELDS], values[EVENT_FIELDS + 1];
+
+	memcpy(wanted, names, sizeof names);
+	wanted[EVENT_FIELDS] = "payload_base64";
+	if (message.p == NULL || find(message, wanted, EVENT_FIELDS + 1, values) == -1)
+		return fail_set(f, STATUS_DATA, "no message");
+	list(e, at);
+	for (size_t i = 0; i < EVENT_FIELDS; i++)
+		if (at[i] != &e->payload && at[i]->p == NULL)
+			*at[i] = bytes_of(values[i], text);
+	if (e->type.n == 0)
+		return fail_set(f, STATUS_DATA, "no event_type");
+	if (e->event_id.p != NULL && !event_id_legal(e->event_id))
+		return fail_set(f, STATUS_DATA, "event_id is not 1 to 200 printable characters");
+	return read_payload(values[1], values[EVENT_FIELDS], e, text, f);
+}
+
+/* Is it a line of ours, or else JSON? */
+static int
+judge(const char *line, size_t n, int *ours, struct fail *f)
+{
+	struct json_fault fault;
+
+	if ((*ours = check_crc(line, n)) == -1)
+		return fail_set(f, STATUS_DATA, "crc differs");
+	if (*ours || json_check(line, n, &fault) == 0)
+		return 0;
+	if (fault.at == n)
+		return fail_set(f, STATUS_DATA, "torn: %s", fault.why);
+	return fail_set(f, STATUS_DATA, "not JSON: %s at byte %zu", fault.why, fault.at + 1);
+}
+
+int
+event_line_read(const char *line, size_t n, struct event_line *out, struct buf *text, struct fail *f)
+{
+	static const char *const wanted[] = {
+		"event_type", "message", "buffered_at", "maxlen", "doubt", "crc"
+	};
+	enum { TYPE, MESSAGE, BUFFERED_AT, MAXLEN, DOUBT, CRC, COUNT };
+	struct slice values[COUNT], at;
+	int ours;
+
+	*out = (struct event_line){.maxlen = -1};
+	text->len = 0;
+	buf_reserve(text, 2 * n + 1);	/* for all, base64 twice: what points into it stays */
+	if (judge(line, n, &ours, f) == -1)
+		return -1;
+	if (find((struct slice){line, n}, wanted, COUNT, values) == -1)
+		return fail_set(f, STATUS_DATA, "not an object");
+	if (!ours && values[CRC].p != NULL)
+		return fail_set(f, STATUS_DATA, "crc differs");
+	out->ours = ours;
+	out->e.type = bytes_of(values[TYPE], text);
+	if (read_message(values[MESSAGE], &out->e, text, f) == -1)
+		return -1;
+	at = bytes_of(values[BUFFERED_AT], text);
+	if (when_parse(at.p, at.n, &out->buffered_at) == -1)
+		return fail_set(f, STATUS_DATA, "buffered_at is no time");
+	out->maxlen = read_maxlen(values[MAXLEN]);
+	if ((out->in_doubt = ours && values[DOUBT].p != NULL))
+		read_doubt(values[DOUBT], &out->doubt);
+	return 0;
+}
