@@ -47,9 +47,13 @@ struct stream_group {
 int stream_groups(struct bus *b, const char *key, struct stream_group **out, size_t *n, enum bus_why *why, struct fail *f);
 void stream_groups_free(struct stream_group *g, size_t n);
 
-/* How many entries are gone from the stream that this group never read (0 when none or unknown: then *known is false). */
+/*
+ * How many entries are gone from the stream (trimmed, deleted) that lie ahead of what this group has read: 0 when none or unknown, then
+ * *known is false. A group that has gone past a gap no longer shows it. For a group from 0 that has read nothing, entries that
+ * went before it was made count too: the server does not tell them apart.
+ */
 uint64_t stream_lost(const struct stream_info *s, const struct stream_group *g, bool *known);
-/* The lowest ID that any group still has to read or acknowledge: min over groups of the lowest pending, else the one after last delivered. */
+/* The lowest ID that any group still has to read or acknowledge: min over groups of the lowest pending, else the one after last delivered. Without groups the highest ID there is. */
 struct stream_id stream_needed(const struct stream_group *g, size_t n);
 
 /* XTRIM key MINID ~ min LIMIT limit; *removed. */
@@ -59,14 +63,23 @@ int stream_trim(struct bus *b, const char *key, struct stream_id min, uint64_t l
 int stream_length(struct bus *b, const char *key, uint64_t *n, enum bus_why *why, struct fail *f);
 
 /*
- * Calls fn for each entry above `after` up to the end, oldest first, in pages of `page` entries, until fn returns non-zero (returned then).
+ * One entry of a reply, [id, [name, value, ...]]: *id, and the names and values as an array of struct slice in kv, which is
+ * emptied first. `*gone`: the fields are nil (pending, but trimmed or deleted). -1: not of that shape.
+ */
+int stream_entry(const struct reply *r, struct slice *id, struct buf *kv, bool *gone);
+
+/* XRANGE key from to COUNT count: IDs as the command takes them ("-", "(ms-seq", "ms"). */
+uint64_t stream_put_range(struct bus *b, const char *key, const char *from, const char *to, size_t count);
+
+/*
+ * Calls fn for each entry above `after` up to the end, oldest first, in pages of at most `page` entries (fewer when they are large: pace.h), until fn returns non-zero (returned then).
  * kv borrows from the reply and holds only during the call. 0 at the end, -1 on failure.
  */
 typedef int stream_entry_fn(void *arg, struct slice id, const struct slice *kv, size_t nkv);
 int stream_scan(struct bus *b, const char *key, struct stream_id after, size_t page,
     stream_entry_fn *fn, void *arg, enum bus_why *why, struct fail *f);
 
-/* XREVRANGE key end - COUNT count: newest first. */
+/* XREVRANGE key + - COUNT count: newest first. All of them are in memory at once. */
 int stream_newest(struct bus *b, const char *key, size_t count, stream_entry_fn *fn, void *arg, enum bus_why *why, struct fail *f);
 
 /*
