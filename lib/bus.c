@@ -13,6 +13,7 @@
 #include "bus.h"
 #include "greet.h"
 #include "net.h"
+#include "outbox.h"
 #include "status.h"
 #include "util.h"
 #include "when.h"
@@ -40,9 +41,7 @@ struct bus {
 	enum bus_why why;
 	struct fail dead;
 
-	struct buf out;
-	size_t out_at;			/* bytes of out that were handed over */
-	uint64_t queued, written;	/* bytes, over the life of the connection */
+	struct outbox out;
 	struct slot *slots;		/* ring: command n is at n & (cap - 1) */
 	size_t cap;
 	uint64_t put, sent, arrived, taken;
@@ -120,47 +119,14 @@ grow(struct bus *b)
 	b->cap = cap;
 }
 
-/* Forgets what the kernel has, now and then; a buffer grown large is given back. */
-static void
-tidy(struct bus *b)
-{
-	if (b->out_at == b->out.len) {
-		b->out.len = b->out_at = 0;
-		if (b->out.cap > MIB)
-			buf_free(&b->out);
-	} else if (b->out_at > CHUNK && b->out_at > b->out.len / 2) {
-		buf_drop(&b->out, b->out_at);
-		b->out_at = 0;
-	}
-}
-
-static void
-add_header(struct buf *out, char kind, size_t n)
-{
-	buf_addc(out, kind);
-	buf_addu(out, n);
-	buf_add(out, "\r\n", 2);
-}
-
 uint64_t
 bus_put(struct bus *b, size_t argc, const struct slice *argv)
 {
-	size_t before = b->out.len, need = 16;
+	size_t size = outbox_put(&b->out, argc, argv);
 
-	for (size_t i = 0; i < argc; i++)
-		need += argv[i].n + 24;
-	buf_reserve(&b->out, need);
-	add_header(&b->out, '*', argc);
-	for (size_t i = 0; i < argc; i++) {
-		add_header(&b->out, '$', argv[i].n);
-		if (argv[i].n > 0)
-			buf_add(&b->out, argv[i].p, argv[i].n);
-		buf_add(&b->out, "\r\n", 2);
-	}
 	grow(b);
 	b->put++;
-	b->queued += b->out.len - before;
-	*slot(b, b->put) = (struct slot){.end = b->queued, .size = b->out.len - before, .since = when_mono()};
+	*slot(b, b->put) = (struct slot){.end = b->out.queued, .size = size, .since = when_mono()};
 	return b->put;
 }
 
@@ -210,31 +176,19 @@ bus_answered(const struct bus *b)
 size_t
 bus_unsent(const struct bus *b)
 {
-	return b->out.len - b->out_at;
+	return outbox_unsent(&b->out);
 }
 
 /* --- moving bytes ------------------------------------------------------------ */
 
-static void
-send_some(struct bus *b, int *broken)
+static int
+send_some(struct bus *b)
 {
-	ssize_t n;
+	int broken = outbox_send(&b->out, b->fd);
 
-	while (b->out_at < b->out.len) {
-		n = send(b->fd, b->out.p + b->out_at, b->out.len - b->out_at, MSG_NOSIGNAL);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1) {
-			if (errno != EAGAIN)
-				*broken = errno;
-			break;
-		}
-		b->out_at += (size_t)n;
-		b->written += (uint64_t)n;
-	}
-	while (b->sent < b->put && slot(b, b->sent + 1)->end <= b->written)
+	while (b->sent < b->put && slot(b, b->sent + 1)->end <= b->out.written)
 		b->sent++;
-	tidy(b);
+	return broken;
 }
 
 /* An error reply may come before its request is sent whole (too big); anything else then is no answer to it. */
@@ -317,12 +271,12 @@ bus_deadline(const struct bus *b)
 int
 bus_io(struct bus *b, struct fail *f)
 {
-	int broken = 0, all;
+	int broken, all;
 	int64_t by;
 
 	if (why_dead(b, f) == -1)
 		return -1;
-	send_some(b, &broken);
+	broken = send_some(b);
 	do
 		all = recv_some(b);
 	while (broken != 0 && all == 0);
@@ -501,7 +455,7 @@ bus_close(struct bus *b)
 	if (b->reader != NULL)
 		redisReaderFree(b->reader);
 	close(b->fd);
-	buf_free(&b->out);
+	outbox_free(&b->out);
 	free(b->slots);
 	free(b->place);
 	free(b);
