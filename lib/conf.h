@@ -5,13 +5,17 @@
  * A command keeps its own getopt_long(3) table and includes CONF_SHORT and CONF_LONG in it;
  * what conf_option does not know is its own. Letters that belong to conf: u b p s t j q v h V.
  *
- *     struct conf c; conf_init(&c, "ebpub");
+ *     struct conf c; conf_init(&c);
  *     while ((ch = getopt_long(...)) != -1)
  *             if ((r = conf_option(&c, ch, optarg, &f)) == 0) switch (ch) { own letters }
  *             else if (r < 0) fail
  *     if (conf_finish(&c, argc, argv, &f) == -1) fail
  *
  * The struct is filled once in main and then only read.
+ *
+ * The config file is $XDG_CONFIG_HOME/eventbus/config (~/.config when that is not set), else
+ * /etc/eventbus/config: see ini.h; names url buffer prefix service timeout maxlen, and maxlen in [TYPE] sections. The password is
+ * looked for as secret.h says when the URL has none. Empty environment values count as unset.
  */
 #ifndef CONF_H
 #define CONF_H
@@ -42,7 +46,8 @@ struct conf {
 	struct url url;			/* credentials included */
 	char *place;			/* url_place(&url): for messages and the buffer's target */
 	char *buffer;			/* the directory; NULL when there is no place for one (then conf_buffer says 78) */
-	char *state;			/* its parent, for consumers' locks; NULL likewise */
+	/* The parent of the default buffer, for consumers' locks, whatever -b says; where there is no default, the buffer itself. */
+	char *state;
 	char *prefix;
 	char *service;
 	bool service_given;		/* by option, environment or file */
@@ -50,9 +55,10 @@ struct conf {
 	int64_t maxlen;			/* EB_MAXLEN or the file's, else 10000; 0 for none */
 	bool json, quiet, verbose, help, version;
 	struct conf_policy *policies;
+	const char *url_args[8];	/* the -u of argv, to be wiped */
 };
 
-void conf_init(struct conf *c);		/* zero; remembers nothing of the environment yet */
+void conf_init(struct conf *c);		/* nothing given; the environment is not looked at yet */
 /* 1 taken, 0 not a shared option, -1 bad value (f->status 64; the text says what the letter means here). */
 int conf_option(struct conf *c, int ch, const char *arg, struct fail *f);
 /*

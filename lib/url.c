@@ -20,7 +20,7 @@ struct reading {
 static int
 refuse(const struct reading *r, const char *why)
 {
-	return fail_set(r->f, STATUS_CONFIG, "url '%s': %s", r->shown, why);
+	return fail_set(r->f, STATUS_USAGE, "'%s': %s", r->shown, why);
 }
 
 /* What may be a password stands before the last '@', whatever else is wrong. */
@@ -196,7 +196,7 @@ read_any(const struct reading *r, const char *s)
 	    (rest = behind(s, "unix:")) != NULL)
 		return read_unix(r, rest);
 	if (behind(s, "rediss://") != NULL)
-		return refuse(r, "TLS is not supported yet");
+		return fail_set(r->f, STATUS_CONFIG, "'%s': TLS is not supported yet", r->shown);
 	return refuse(r, "a URL such as redis://localhost:6379/0 or unix:///run/redis.sock expected");
 }
 

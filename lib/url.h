@@ -4,7 +4,7 @@
  *     redis://[user[:password]@]host[:port][/db]    [::1] in brackets; user may be empty
  *     unix:///path.sock[?db=N]      unix:/path.sock, redis+unix:// too
  * User, password and path may be %-escaped. rediss:// is recognised and refused
- * with status 78. Nothing else in a URL is accepted silently.
+ * with status 78; what is no URL is refused with 64. Nothing else in a URL is accepted silently.
  * Reasons show the URL without what stands before the last '@'.
  */
 #ifndef URL_H
