@@ -44,21 +44,29 @@ all: $(BUILD)/libeb.a $(BINS)
 
 probes: all $(PROBES)
 
+# make V=1 shows the commands whole.
+Q = $(if $(V),,@)
+SAY = @$(if $(V),:,printf '  %-4s %s\n' '$(1)' '$@')
+
 $(BUILD)/libeb.a: $(LIB_OBJ)
-	rm -f $@
-	$(AR) rcs $@ $(LIB_OBJ)
+	$(call SAY,AR)
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $(LIB_OBJ)
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call SAY,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/bin/%: $(BUILD)/obj/bin/%.o $(BUILD)/libeb.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PART_LIBS) $(LDLIBS)
+	$(call SAY,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PART_LIBS) $(LDLIBS)
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libeb.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PART_LIBS) $(LDLIBS)
+	$(call SAY,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PART_LIBS) $(LDLIBS)
 
 # Objects of another compiler or other flags must not mix with these: the file
 # changes when they do, and every object depends on it.
@@ -94,7 +102,7 @@ lint-man:
 lint-gcc lint-clang: lint-%:
 	$(MAKE) CC=$* BUILD=$(BUILD)/$* probes
 
-lint-layout:
+lint-layout: all
 	tests/run tests/layout.bats
 
 # --- install ------------------------------------------------------------------
