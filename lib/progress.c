@@ -225,6 +225,28 @@ progress_add_broken(struct progress *p, const char *stem)
 	b->lines++;
 }
 
+static int
+passed(const struct marks *m, bool chain, const char *stem, uint64_t pos, int *has)
+{
+	const struct mark *k = chain ? &m->chain : marks_find((struct marks *)(uintptr_t)m, stem);
+
+	*has = k && k->stem;
+	return *has && (chain ? mark_cmp(k, stem, pos) > 0 : k->pos > pos);
+}
+
+int
+progress_delivered(struct progress *p, const char *type, size_t n, bool chain, const char *stem, uint64_t pos)
+{
+	struct late *l = p->lates ? progress_late(p, type, n) : NULL;
+	int has = 0, over = 0;
+
+	if (l)
+		over = passed(&l->at, chain, stem, pos, &has);
+	if (!has)
+		over = passed(&p->marks, chain, stem, pos, &has);
+	return over || (p->dones && progress_is_done(p, stem, pos));
+}
+
 void
 progress_forget(struct progress *p, const char *stem)
 {

@@ -110,6 +110,8 @@ int progress_is_done(const struct progress *p, const char *stem, uint64_t pos);
 void progress_add_done(struct progress *p, const char *stem, uint64_t pos);
 struct broken *progress_broken(struct progress *p, const char *stem);
 void progress_add_broken(struct progress *p, const char *stem);
+/* Whether the line at pos of this source (stem: of the chain's segment, or of the file) was delivered. */
+int progress_delivered(struct progress *p, const char *type, size_t n, bool chain, const char *stem, uint64_t pos);
 /* Forgets all that is recorded of a source that is gone. */
 void progress_forget(struct progress *p, const char *stem);
 

@@ -1,0 +1,29 @@
+/*
+ * quarantine: what cannot be replayed, kept whole and with its reason, out of the way.
+ *
+ * quarantine/STEM.jsonl holds one JSON object a line: {"quarantined_at","reason","segment","offset","line"}, with
+ * "line_base64" instead when the bytes are not UTF-8. Where there is no room for that, the whole segment is moved
+ * there once its good lines are delivered: STEM.bad-N.jsonl, N of its lines being bad. Nothing here is ever deleted.
+ */
+#ifndef QUARANTINE_H
+#define QUARANTINE_H
+
+#include <stdint.h>
+
+#include "buf.h"
+#include "fail.h"
+#include "segment.h"
+#include "spool.h"
+
+/*
+ * Adds one line; durable only after quarantine_sync. A line that is there already (same segment and offset: a run that was
+ * cut off before it recorded its progress) is not added twice. -1: no room, or f.
+ */
+int quarantine_add(struct spool *sp, const char *stem, uint64_t pos, const char *reason, struct slice line, struct fail *f);
+int quarantine_sync(struct spool *sp, struct fail *f);
+/* Moves a segment with `bad` lines there. */
+int quarantine_whole(struct spool *sp, const struct segment *s, uint64_t bad, struct fail *f);
+/* How many lines are there; bad lines of whole segments included. */
+uint64_t quarantine_count(struct spool *sp);
+
+#endif

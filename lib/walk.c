@@ -1,0 +1,470 @@
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "reader.h"
+#include "roster.h"
+#include "status.h"
+#include "util.h"
+#include "walk.h"
+#include "when.h"
+
+struct entry {			/* of the window of an unsorted file */
+	int64_t stamp;
+	uint64_t at;
+	uint32_t len;
+	bool torn;
+};
+
+struct source {
+	bool chain;
+	size_t next, end;	/* chain: indices into the segments still to be opened */
+	const struct segment *seg;
+	struct reader *r;	/* NULL between segments */
+	bool has, over;
+	struct walk_line line;
+	int64_t stamp;
+	/* an unsorted file */
+	uint64_t limit, given;	/* its size when it was sorted; lines given out */
+	struct entry *heap;
+	size_t heaped;
+	int64_t newest;		/* last stamp read into the window */
+	int64_t given_stamp;
+	struct buf text;
+};
+
+struct walk {
+	struct spool *sp;
+	bool late, sync;
+	walk_stamp_fn *stamp;
+	struct segment *segs;
+	size_t nsegs;
+	uint64_t last_size;	/* of the last chain segment, measured before the listing */
+	struct source *src;
+	size_t nsrc;
+	struct source *given;	/* whose line the caller holds */
+	const char *disorder;
+};
+
+/* --- an unsorted file: a window of its lines, lowest stamp first ---------------------- */
+
+static int
+before(const struct entry *a, const struct entry *b)
+{
+	return a->stamp != b->stamp ? a->stamp < b->stamp : a->at < b->at;
+}
+
+static void
+heap_push(struct source *s, struct entry e)
+{
+	size_t i = s->heaped++, up;
+
+	for (; i > 0 && before(&e, &s->heap[up = (i - 1) / 2]); i = up)
+		s->heap[i] = s->heap[up];
+	s->heap[i] = e;
+}
+
+static struct entry
+heap_pop(struct source *s)
+{
+	struct entry top = s->heap[0], last = s->heap[--s->heaped];
+	size_t i = 0, kid;
+
+	while ((kid = 2 * i + 1) < s->heaped) {
+		if (kid + 1 < s->heaped && before(&s->heap[kid + 1], &s->heap[kid]))
+			kid++;
+		if (!before(&s->heap[kid], &last))
+			break;
+		s->heap[i] = s->heap[kid];
+		i = kid;
+	}
+	if (s->heaped)
+		s->heap[i] = last;
+	return top;
+}
+
+static int
+fill_window(struct walk *w, struct source *s, struct fail *f)
+{
+	struct reader_line l;
+	int r = 1;
+
+	while (s->heaped < WALK_WINDOW && (r = reader_next(s->r, &l, f)) == 1) {
+		struct entry e = { .at = l.pos, .len = (uint32_t)l.text.n, .torn = l.torn };
+
+		if (w->stamp(l.text, &e.stamp) == -1)
+			e.stamp = s->newest;
+		s->newest = e.stamp;
+		heap_push(s, e);
+	}
+	return r == -1 ? -1 : 0;
+}
+
+static int
+next_sorted(struct walk *w, struct source *s, struct fail *f)
+{
+	struct entry e;
+
+	if (fill_window(w, s, f) == -1)
+		return -1;
+	if (!s->heaped)
+		return 0;
+	e = heap_pop(s);
+	if (e.stamp < s->given_stamp)
+		w->disorder = s->seg->name;
+	else
+		s->given_stamp = e.stamp;
+	s->text.len = 0;
+	buf_reserve(&s->text, e.len + 1u);
+	if (reader_at(s->r, e.at, s->text.p, e.len, f) == -1)
+		return -1;
+	s->line = (struct walk_line){ .text = { s->text.p, e.len }, .stem = s->seg->stem, .pos = s->given,
+	    .end = s->given + 1, .limit = s->limit, .torn = e.torn };
+	s->given++;
+	s->stamp = e.stamp;
+	return 1;
+}
+
+/* --- the next line of a source --------------------------------------------------------- */
+
+static int
+next_plain(struct walk *w, struct source *s, struct fail *f)
+{
+	struct reader_line l;
+	int r = reader_next(s->r, &l, f);
+
+	if (r != 1)
+		return r;
+	s->line = (struct walk_line){ .text = l.text, .stem = s->seg->stem, .chain = s->chain, .pos = l.pos,
+	    .end = l.end, .torn = l.torn, .suspect = s->seg->suspect };
+	/* The stamp serves the merge only: not looked for while there is nothing to merge with. */
+	if (w->nsrc > 1 && w->stamp(l.text, &l.stamp) == 0)
+		s->stamp = l.stamp;
+	return 1;
+}
+
+static int
+open_next(struct walk *w, struct source *s, uint64_t from, struct fail *f)
+{
+	uint64_t limit = UINT64_MAX;
+	bool last;
+
+	s->seg = &w->segs[s->next++];
+	last = s->chain && s->next == s->end;
+	if (last && !s->seg->gz)
+		limit = w->last_size;
+	s->r = reader_open(spool_fd(w->sp), s->seg, from, limit, (last ? READER_LIVE : 0) | (w->sync ? READER_SYNC : 0), f);
+	if (s->r)
+		return 0;
+	return f->sys == ENOENT ? 0 : -1;	/* gone meanwhile: the roster tells whether that is right */
+}
+
+static int
+advance(struct walk *w, struct source *s, struct fail *f)
+{
+	int r;
+
+	s->has = false;
+	while (!s->over) {
+		r = !s->r ? 0 : s->heap ? next_sorted(w, s, f) : next_plain(w, s, f);
+		if (r == 1)
+			s->has = true;
+		if (r != 0)
+			return r == 1 ? 0 : -1;
+		reader_close(s->r);
+		s->r = NULL;
+		if (s->next == s->end)
+			s->over = true;
+		else if (open_next(w, s, 0, f) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+int
+walk_next(struct walk *w, struct walk_line *l, struct fail *f)
+{
+	struct source *best = NULL;
+	size_t i;
+
+	if (w->given && advance(w, w->given, f) == -1)
+		return -1;
+	w->given = NULL;
+	for (i = 0; i < w->nsrc; i++)
+		if (w->src[i].has && (!best || w->src[i].stamp < best->stamp))
+			best = &w->src[i];
+	if (!best)
+		return 0;
+	w->given = best;
+	*l = best->line;
+	return 1;
+}
+
+/* --- opening ----------------------------------------------------------------------------- */
+
+/* The lowest of a source's marks: the main one, or that of a late type when those count. */
+static struct mark
+start_of(const struct progress *p, bool from_late, const char *stem)
+{
+	struct mark *m = stem ? marks_find((struct marks *)(uintptr_t)&p->marks, stem) : NULL;
+	struct mark low = { 0 }, *k;
+	size_t i;
+
+	if (!stem)
+		low = p->marks.chain;
+	else if (m)
+		low = *m;
+	for (i = 0; from_late && i < p->lates; i++) {
+		k = stem ? marks_find(&p->late[i].at, stem) : &p->late[i].at.chain;
+		if (!k || !k->stem)
+			continue;
+		if (stem ? k->pos < low.pos : mark_cmp(k, low.stem ? low.stem : "", low.pos) < 0)
+			low = *k;
+	}
+	return low;
+}
+
+static int
+open_chain(struct walk *w, const struct progress *p, size_t n, struct fail *f)
+{
+	struct source *s = &w->src[0];
+	struct mark from = start_of(p, w->late, NULL);
+	uint64_t at = 0;
+
+	s->chain = true;
+	s->end = n;
+	while (s->next < n && from.stem && strcmp(w->segs[s->next].stem, from.stem) < 0)
+		s->next++;
+	if (s->next < n && from.stem && strcmp(w->segs[s->next].stem, from.stem) == 0)
+		at = from.pos;
+	if (s->next == n)
+		s->over = true;
+	else if (open_next(w, s, at, f) == -1)
+		return -1;
+	return advance(w, s, f);
+}
+
+/* Whether a claimed file is in order of its stamps; reads all of it, once in its life. */
+static int
+is_sorted(struct walk *w, const struct segment *seg, uint64_t *size, struct fail *f)
+{
+	struct reader *r = reader_open(spool_fd(w->sp), seg, 0, UINT64_MAX, 0, f);
+	struct reader_line l;
+	int64_t last = INT64_MIN, stamp;
+	int got, sorted = 1;
+
+	if (!r)
+		return -1;
+	while ((got = reader_next(r, &l, f)) == 1)
+		if (w->stamp(l.text, &stamp) == 0) {
+			sorted &= stamp >= last;
+			last = stamp;
+		}
+	*size = reader_size(r);
+	reader_close(r);
+	return got == -1 ? -1 : sorted;
+}
+
+static int
+skip_given(struct walk *w, struct source *s, uint64_t n, struct fail *f)
+{
+	int r = 1;
+
+	while (r == 1 && s->given < n)
+		r = next_sorted(w, s, f);
+	return r == -1 ? -1 : 0;
+}
+
+static int
+open_file(struct walk *w, const struct progress *p, const struct segment *seg, struct fail *f)
+{
+	struct source *s = &w->src[w->nsrc];
+	struct mark from = start_of(p, w->late, seg->stem);
+	const struct mark *main = marks_find((struct marks *)(uintptr_t)&p->marks, seg->stem);
+	uint64_t limit = main ? main->limit : 0;
+	int sorted = 1;
+
+	if (seg->kind == SEGMENT_CLAIMED && !main && (sorted = is_sorted(w, seg, &limit, f)) == -1)
+		return f->sys == ENOENT ? 0 : -1;
+	if (sorted && !(main && main->limit))
+		limit = 0;
+	w->nsrc++;
+	s->seg = seg;
+	s->limit = limit;
+	s->r = reader_open(spool_fd(w->sp), seg, limit ? 0 : from.pos, limit ? limit : UINT64_MAX,
+	    w->sync ? READER_SYNC : 0, f);
+	if (!s->r)
+		return f->sys == ENOENT ? 0 : -1;
+	if (limit) {
+		s->heap = util_alloc(WALK_WINDOW * sizeof *s->heap);
+		s->given_stamp = INT64_MIN;
+		if (skip_given(w, s, from.pos, f) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* Sizes are measured before the list is made: a line below its size was written before any file that is not in the list. */
+static int
+take_list(struct walk *w, struct fail *f)
+{
+	struct segment *early;
+	size_t n, i;
+	const char *last = NULL;
+
+	if (segment_list(spool_fd(w->sp), &early, &n, f) == -1)
+		return -1;
+	for (i = 0; i < n && early[i].kind == SEGMENT_CHAIN; i++) {
+		last = early[i].stem;
+		w->last_size = early[i].size;
+	}
+	if (segment_list(spool_fd(w->sp), &w->segs, &w->nsegs, f) == -1) {
+		free(early);
+		return -1;
+	}
+	for (i = 0, n = 0; i < w->nsegs; i++)	/* chain segments begun since then are for the next walk */
+		if (w->segs[i].kind != SEGMENT_CHAIN || (last && strcmp(w->segs[i].stem, last) <= 0))
+			w->segs[n++] = w->segs[i];
+	w->nsegs = n;
+	free(early);
+	return 0;
+}
+
+struct walk *
+walk_open(struct spool *sp, const struct progress *p, int flags, walk_stamp_fn *stamp, struct fail *f)
+{
+	struct walk *w = util_alloc(sizeof *w);
+	size_t i, chain = 0;
+
+	w->sp = sp;
+	w->stamp = stamp;
+	w->late = flags & WALK_LATE;
+	w->sync = flags & WALK_SYNC;
+	if (take_list(w, f) == -1)
+		goto fail;
+	w->src = util_alloc((w->nsegs + 1) * sizeof *w->src);	/* the first is the chain */
+	while (chain < w->nsegs && w->segs[chain].kind == SEGMENT_CHAIN)
+		chain++;
+	/* Files first: then it is known whether the chain has anything to be merged with. */
+	for (w->nsrc = 1, i = chain; i < w->nsegs; i++)
+		if (w->segs[i].kind != SEGMENT_FOREIGN && !w->segs[i].odd &&
+		    open_file(w, p, &w->segs[i], f) == -1)
+			goto fail;
+	for (i = 1; i < w->nsrc; i++)
+		if (advance(w, &w->src[i], f) == -1)
+			goto fail;
+	if (open_chain(w, p, chain, f) == -1)
+		goto fail;
+	return w;
+fail:
+	walk_close(w);
+	return NULL;
+}
+
+void
+walk_close(struct walk *w)
+{
+	size_t i;
+
+	if (!w)
+		return;
+	for (i = 0; w->src && i < w->nsegs + 1; i++) {
+		reader_close(w->src[i].r);
+		free(w->src[i].heap);
+		buf_free(&w->src[i].text);
+	}
+	free(w->src);
+	free(w->segs);
+	free(w);
+}
+
+const struct segment *
+walk_segments(const struct walk *w, size_t *n)
+{
+	*n = w->nsegs;
+	return w->segs;
+}
+
+int
+walk_finished(const struct walk *w, const char *stem)
+{
+	size_t i;
+
+	for (i = 1; i < w->nsrc; i++)
+		if (strcmp(w->src[i].seg->stem, stem) == 0)
+			return w->src[i].over;
+	return 0;
+}
+
+const char *
+walk_disorder(const struct walk *w)
+{
+	return w->disorder;
+}
+
+/* --- claiming ------------------------------------------------------------------------------- */
+
+static int
+claim_one(struct spool *sp, const struct segment *seg, uint64_t number, struct fail *f)
+{
+	char name[SEGMENT_NAME + 32];
+
+	snprintf(name, sizeof name, "%s.claimed-%06" PRIu64 ".jsonl", seg->stem, number);
+	if (strlen(name) >= SEGMENT_NAME)
+		return 0;	/* left alone, and reported as odd */
+	if (renameat2(spool_fd(sp), seg->name, spool_fd(sp), name, RENAME_NOREPLACE) == -1)
+		return errno == ENOENT || errno == EEXIST ? 0 :
+		    fail_errno(f, STATUS_UNSAFE, "claim '%s/%s'", spool_dir(sp), seg->name);
+	name[strlen(name) - strlen(".jsonl")] = '\0';
+	roster_add(sp, name);
+	return 1;
+}
+
+/* How long, in ms, until a claimed file has rested for a second; its ctime moves with the rename and with each write. */
+static int64_t
+restless(struct spool *sp, const struct segment *seg)
+{
+	struct stat st;
+	int64_t age;
+
+	if (seg->kind != SEGMENT_CLAIMED || fstatat(spool_fd(sp), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return 0;
+	age = when_now() / 1000 - ((int64_t)st.st_ctim.tv_sec * 1000 + st.st_ctim.tv_nsec / 1000000);
+	return age < 0 || age >= WALK_SETTLE ? 0 : WALK_SETTLE - age;
+}
+
+int
+walk_claim(struct spool *sp, struct progress *p, int64_t *rest_ms, size_t *claimed, struct fail *f)
+{
+	struct segment *list;
+	size_t i, n;
+	int r = 0;
+
+	*claimed = 0;
+	*rest_ms = 0;
+	if (segment_list(spool_fd(sp), &list, &n, f) == -1)
+		return -1;
+	for (i = 0; r == 0 && i < n; i++) {
+		int64_t rest = restless(sp, &list[i]);
+
+		if (rest > *rest_ms)
+			*rest_ms = rest;
+		if (list[i].kind != SEGMENT_FOREIGN || list[i].odd)
+			continue;
+		r = claim_one(sp, &list[i], ++p->claims, f);
+		if (r == 1) {
+			++*claimed;
+			*rest_ms = WALK_SETTLE;
+			r = 0;
+		}
+	}
+	free(list);
+	if (r == 0 && *claimed)
+		r = spool_sync(sp, f);
+	return r;
+}
