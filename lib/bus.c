@@ -422,10 +422,8 @@ bus_greet(struct bus *b, struct fail *f)
 	enum bus_why why;
 
 	if (greet_take(b, b->place, &b->facts, &why, f) == -1) {
-		if (b->why == BUS_FINE) {
-			b->why = why;
-			b->dead = *f;
-		}
+		b->why = why;		/* the server's last word says more than that it closed */
+		b->dead = *f;
 		return -1;
 	}
 	b->greet_by = 0;

@@ -72,7 +72,7 @@ judge_auth(const struct reply *r, const char *place, enum bus_why *why, struct f
 	if (w == BUS_FINE)
 		return reply_is_text(r) && slice_eq(t, "OK") ? 0 : not_redis(place, why, f);
 	if (w == BUS_LATER || w == BUS_MOVED) {
-		reply_fail(f, r, place);
+		fail_set(f, 0, "'%s': %.*s", place, (int)t.n, t.p);
 		return bad(w, f, why);
 	}
 	if (memmem(t.p, t.n, "without any password", 20) != NULL)
@@ -106,7 +106,7 @@ judge_fact(const struct reply *r, const char *place, const char *must, enum bus_
 	struct slice t = reply_text(r);
 
 	if (w == BUS_LATER || w == BUS_DENIED || w == BUS_MOVED) {
-		reply_fail(f, r, place);
+		fail_set(f, 0, "'%s': %.*s", place, (int)t.n, t.p);
 		return bad(w, f, why);
 	}
 	if (w == BUS_FINE && (t.n == 0 || memmem(t.p, t.n, must, strlen(must)) == NULL))
