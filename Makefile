@@ -48,7 +48,8 @@ probes: all $(PROBES)
 Q = $(if $(V),,@)
 SAY = @$(if $(V),:,printf '  %-4s %s\n' '$(1)' '$@')
 
-$(BUILD)/libeb.a: $(LIB_OBJ)
+# The directory is named too: a source that is gone must leave the archive.
+$(BUILD)/libeb.a: $(LIB_OBJ) lib
 	$(call SAY,AR)
 	$(Q)rm -f $@
 	$(Q)$(AR) rcs $@ $(LIB_OBJ)
@@ -70,7 +71,7 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libeb.a
 
 # Objects of another compiler or other flags must not mix with these: the file
 # changes when they do, and every object depends on it.
-FLAGS_NOW = $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(LIB_OBJ)
+FLAGS_NOW = $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $@ || \
