@@ -28,11 +28,11 @@ greet_put(struct bus *b, const struct url *u, struct greeting *g)
 static int
 pick(struct slice text, const char *name, char *out, size_t size)
 {
-	const char *p = text.p, *end = text.p + text.n;
+	const char *p = text.n > 0 ? text.p : "", *end = p + text.n;
 	size_t n = strlen(name), len = 0;
 
 	out[0] = '\0';
-	while (p != NULL && (p = memmem(p, (size_t)(end - p), name, n)) != NULL) {
+	while ((p = memmem(p, (size_t)(end - p), name, n)) != NULL) {
 		if (p == text.p || strchr(" \n", p[-1]) != NULL)
 			break;
 		p++;

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # lib/bus.h: connecting, greeting, deadlines, what was sent.
 
+# shellcheck disable=SC2016  # a $ in single quotes is one of the protocol
 load helper
 
 setup_file() {
@@ -180,7 +181,7 @@ END
 
 @test "too many clients passes: LATER, 75" {
 	rcli config set maxclients 1
-	bg holder probe "$TCP" 2000 idle 20000
+	bg holder "$PROBE/busprobe" "$TCP" 2000 idle 20000
 	wait_for "! rcli ping | grep PONG"
 	run probe "$TCP" 2000 open
 	kill "${BG[holder]}"
@@ -265,7 +266,7 @@ END
 @test "what was answered was executed, and nothing that was not sent" {
 	local sent answered
 	rcli del exact
-	bg add probe "$EB_REDIS_URL" 700 add exact 20000 10000
+	bg add "$PROBE/busprobe" "$EB_REDIS_URL" 700 add exact 20000 10000
 	wait_for "[ \$(rcli xlen exact) -gt 0 ]"
 	redis_pause
 	bg_wait add
@@ -295,7 +296,7 @@ END
 }
 
 @test "a connection that the server ends is noticed without asking" {
-	bg idle probe "$TCP" 2000 idle 20000
+	bg idle "$PROBE/busprobe" "$TCP" 2000 idle 20000
 	wait_for "rcli client list | grep -q 'cmd=info'"
 	rcli client kill type normal skipme yes
 	bg_wait idle
