@@ -104,10 +104,12 @@ static void
 add_doubt(struct buf *out, const struct doubt *d)
 {
 	cJSON *o = cJSON_CreateObject();
-	char *text = NULL;
+	char *text = NULL, client[24];
 
+	/* cJSON itself prints large numbers cut to 15 digits */
+	snprintf(client, sizeof client, "%lld", (long long)d->client);
 	if (o != NULL && cJSON_AddStringToObject(o, "run_id", d->run_id) != NULL &&
-	    cJSON_AddNumberToObject(o, "client", (double)d->client) != NULL &&
+	    cJSON_AddRawToObject(o, "client", client) != NULL &&
 	    cJSON_AddStringToObject(o, "addr", d->addr) != NULL &&
 	    cJSON_AddStringToObject(o, "after", d->after) != NULL)
 		text = cJSON_PrintUnformatted(o);
@@ -195,7 +197,7 @@ read_doubt(struct slice value, struct doubt *d)
 	copy_string(o, "run_id", d->run_id, sizeof d->run_id);
 	copy_string(o, "addr", d->addr, sizeof d->addr);
 	copy_string(o, "after", d->after, sizeof d->after);
-	if (cJSON_IsNumber(client) && client->valuedouble > 0 && client->valuedouble < 9e15)
+	if (cJSON_IsNumber(client) && client->valuedouble > 0 && client->valuedouble < 9007199254740992.0)
 		d->client = (int64_t)client->valuedouble;
 	cJSON_Delete(o);
 }

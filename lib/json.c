@@ -78,18 +78,20 @@ sequence(const byte *p, const byte *end)
 static int
 check_escape(struct scan *s)
 {
-	const byte *p = s->p + 1;
+	int digits = 0;
 
-	if (p == s->end)
+	if (++s->p == s->end)
 		return fault(s, "string not closed");
-	if (*p == 'u') {
-		for (int i = 0; i < 4; i++)
-			if (++p == s->end || util_hex((char)*p) == -1)
-				return fault(s, "bad \\u escape");
-	} else if (*p == '\0' || strchr("\"\\/bfnrt", *p) == NULL) {
+	if (*s->p == 'u')
+		digits = 4;
+	else if (*s->p == '\0' || strchr("\"\\/bfnrt", *s->p) == NULL)
 		return fault(s, "bad escape");
+	for (s->p++; digits > 0; digits--, s->p++) {
+		if (s->p == s->end)
+			return fault(s, "string not closed");
+		if (util_hex((char)*s->p) == -1)
+			return fault(s, "bad \\u escape");
 	}
-	s->p = p + 1;
 	return 0;
 }
 
@@ -165,11 +167,9 @@ check_number(struct scan *s)
 static int
 check_word(struct scan *s, const char *word)
 {
-	size_t n = strlen(word);
-
-	if ((size_t)(s->end - s->p) < n || memcmp(s->p, word, n) != 0)
-		return fault(s, "value expected");
-	s->p += n;
+	for (; *word != '\0'; word++, s->p++)
+		if (!at(s, *word))
+			return fault(s, "value expected");
 	return 0;
 }
 

@@ -53,11 +53,11 @@ unescape(const char *s, size_t n)
 			int high = i + 2 < n ? util_hex(s[i + 1]) : -1;
 			int low = i + 2 < n ? util_hex(s[i + 2]) : -1;
 
-			*o = (char)(high << 4 | low);
-			if (high == -1 || low == -1 || *o == '\0') {
+			if (high == -1 || low == -1 || high + low == 0) {
 				free(out);
 				return NULL;
 			}
+			*o = (char)(high * 16 + low);
 			i += 2;
 		}
 		o++;

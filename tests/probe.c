@@ -1,0 +1,580 @@
+/* probe: the functions of lib/, one a word, for the .bats files. Status 1 is a refusal, its reason on stderr. */
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base64.h"
+#include "buf.h"
+#include "conf.h"
+#include "event.h"
+#include "json.h"
+#include "lines.h"
+#include "names.h"
+#include "url.h"
+#include "util.h"
+#include "uuid.h"
+#include "when.h"
+
+static struct fail why;
+
+static int
+refused(const char *text)
+{
+	fprintf(stderr, "%s\n", text);
+	return 1;
+}
+
+static int
+failed(void)
+{
+	fprintf(stderr, "%d %s\n", why.status, why.text);
+	return 1;
+}
+
+static void
+show(const char *name, struct slice s)
+{
+	if (s.p == NULL) {
+		printf("%s none\n", name);
+		return;
+	}
+	printf("%s [", name);
+	fwrite(s.p, 1, s.n, stdout);
+	puts("]");
+}
+
+static struct buf
+input(void)
+{
+	struct buf b = {0};
+	ssize_t got;
+
+	do {
+		buf_reserve(&b, 65536);
+		got = read(STDIN_FILENO, b.p + b.len, b.cap - b.len);
+		b.len += got > 0 ? (size_t)got : 0;
+	} while (got > 0);
+	return b;
+}
+
+static int
+output(struct buf *b)
+{
+	int result = util_write(STDOUT_FILENO, b->p, b->len);
+
+	buf_free(b);
+	return result == -1;
+}
+
+static int
+check(const char *s, size_t n)
+{
+	struct json_fault fault = {0, ""};
+	char *exact = malloc(n);	/* a step outside shows under a sanitizer */
+	int result;
+
+	if (n > 0)
+		memcpy(exact, s, n);
+	result = json_check(exact, n, &fault);
+	free(exact);
+	if (result == -1)
+		fprintf(stderr, "%zu %s\n", fault.at, fault.why);
+	return result == -1;
+}
+
+static int
+json_check_(char **argv)
+{
+	struct buf b = input();
+	int result = check(b.p, b.len);
+
+	(void)argv;
+	buf_free(&b);
+	return result;
+}
+
+/* Documents behind their length in decimal and a newline; prints 1 or 0 for each. */
+static int
+json_check_many(char **argv)
+{
+	struct buf b = input();
+	char *p = b.p, *end = b.p + b.len;
+
+	(void)argv;
+	while (p < end) {
+		size_t n = strtoul(p, &p, 10);
+
+		putchar(check(++p, n) == 0 ? '1' : '0');
+		p += n;
+	}
+	buf_free(&b);
+	return 0;
+}
+
+static int
+json_walk_(char **argv)
+{
+	struct buf b = input(), text = {0};
+	struct slice key, value;
+	struct json_walk w;
+
+	(void)argv;
+	if (json_walk(&w, (struct slice){b.p, b.len}) == -1)
+		return refused("not an object");
+	while (json_next(&w, &key, &value)) {
+		show("key", key);
+		show("value", value);
+		text.len = 0;
+		if (json_text(&text, value) == 0)
+			show("text", (struct slice){text.p, text.len});
+	}
+	buf_free(&text);
+	buf_free(&b);
+	return 0;
+}
+
+static int
+json_text_(char **argv)
+{
+	struct buf b = input(), out = {0};
+	int result = json_text(&out, json_trim(b.p, b.len));
+
+	(void)argv;
+	buf_free(&b);
+	return output(&out) || result == -1;
+}
+
+static int
+filter(void (*fn)(struct buf *, const char *, size_t))
+{
+	struct buf b = input(), out = {0};
+
+	fn(&out, b.p, b.len);
+	buf_free(&b);
+	return output(&out);
+}
+
+static int
+json_quote_(char **argv)
+{
+	(void)argv;
+	return filter(json_quote);
+}
+
+static int
+json_quote_text_(char **argv)
+{
+	(void)argv;
+	return filter(json_quote_text);
+}
+
+static int
+json_line_(char **argv)
+{
+	(void)argv;
+	return filter(json_line);
+}
+
+static int
+base64_(char **argv)
+{
+	(void)argv;
+	return filter(base64_add);
+}
+
+static int
+base64_read_(char **argv)
+{
+	struct buf b = input(), out = {0};
+	int result = base64_read(&out, b.p, b.len);
+
+	(void)argv;
+	buf_free(&b);
+	return output(&out) || result == -1;
+}
+
+static int
+when_parse_(char **argv)
+{
+	char *s = argv[0];
+	int64_t us;
+
+	if (when_parse(s, strlen(s), &us) == -1)
+		return refused("no time");
+	printf("%lld\n", (long long)us);
+	return 0;
+}
+
+static int
+when_rfc3339_(char **argv)
+{
+	int64_t us;
+
+	if (when_rfc3339(argv[0], strlen(argv[0]), &us) == -1)
+		return refused("no time");
+	printf("%lld\n", (long long)us);
+	return 0;
+}
+
+static int
+when_format_(char **argv)
+{
+	char s[WHEN_SIZE];
+
+	when_format(strtoll(argv[0], NULL, 10), s);
+	puts(s);
+	return 0;
+}
+
+static int
+when_span_(char **argv)
+{
+	char s[32];
+
+	when_span(strtoll(argv[0], NULL, 10), s, sizeof s);
+	puts(s);
+	return 0;
+}
+
+static int
+size(char **argv)
+{
+	uint64_t n;
+
+	if (util_size(argv[0], &n) == -1)
+		return refused("no size");
+	printf("%llu\n", (unsigned long long)n);
+	return 0;
+}
+
+static int
+ms(char **argv)
+{
+	int64_t n;
+
+	if (util_ms(argv[0], &n) == -1)
+		return refused("no span");
+	printf("%lld\n", (long long)n);
+	return 0;
+}
+
+static int
+u64(char **argv)
+{
+	uint64_t n;
+
+	if (util_u64(argv[0], &n) == -1)
+		return refused("no number");
+	printf("%llu\n", (unsigned long long)n);
+	return 0;
+}
+
+static int
+slurp(char **argv)
+{
+	char *s = util_slurp(-100, argv[0], 100, NULL);
+
+	if (s == NULL)
+		return refused("cannot");
+	fputs(s, stdout);
+	free(s);
+	return 0;
+}
+
+/* What descriptor a file gets after util_start, the mode it has, and whether writing to 1 is noticed. */
+static int
+start(char **argv)
+{
+	char c = 'x';
+	FILE *f;
+
+	util_start();
+	if ((f = fopen(argv[0], "w")) == NULL)
+		return 1;
+	fprintf(f, "fd %d read %zd write %d\n", fileno(f), read(STDIN_FILENO, &c, 1), util_write(STDOUT_FILENO, &c, 1));
+	return fclose(f) != 0;
+}
+
+static int
+uuid(char **argv)
+{
+	char s[UUID_SIZE];
+
+	for (long n = strtol(argv[1], NULL, 10); n > 0; n--) {
+		if (strcmp(argv[0], "v7") == 0)
+			uuid_v7(s);
+		else
+			uuid_v4(s);
+		puts(s);
+	}
+	return 0;
+}
+
+static int
+uuid_derived_(char **argv)
+{
+	char s[UUID_SIZE];
+
+	uuid_derived(argv[0], argv[1], strlen(argv[1]), s);
+	puts(s);
+	return 0;
+}
+
+static int
+names(char **argv)
+{
+	char *keys[] = {
+		names_stream(argv[0], argv[2]), names_group(argv[0], argv[1], argv[2]), names_dead(argv[0], argv[2]),
+	};
+
+	for (size_t i = 0; i < 3; i++) {
+		puts(keys[i]);
+		free(keys[i]);
+	}
+	return 0;
+}
+
+static int
+legal(char **argv)
+{
+	return names_legal(argv[0], strlen(argv[0])) ? 0 : refused("not legal");
+}
+
+static int
+legal_prefix(char **argv)
+{
+	return names_legal_prefix(argv[0]) ? 0 : refused("not legal");
+}
+
+static int
+pattern(char **argv)
+{
+	return names_pattern(argv[0]) ? 0 : refused("no pattern");
+}
+
+static int
+type(char **argv)
+{
+	const char *s = names_type(argv[0], argv[1], strlen(argv[1]));
+
+	return s == NULL ? refused("no stream") : puts(s) == EOF;
+}
+
+static int
+lines(char **argv)
+{
+	struct lines *l = lines_new(STDIN_FILENO, *argv[0] == '0' ? '\0' : '\n', strtoul(argv[1], NULL, 10));
+	struct slice s;
+	enum lines_got got;
+
+	do {
+		while ((got = lines_next(l, &s)) != LINES_NONE) {
+			printf("%llu ", lines_number(l));
+			if (got == LINES_LONG)
+				puts("long");
+			else
+				printf("%zu [%.*s]\n", s.n, (int)(s.n < 60 ? s.n : 60), s.p);
+		}
+	} while (!lines_ended(l) && lines_fill(l) != -1);
+	lines_free(l);
+	return 0;
+}
+
+static int
+url(char **argv)
+{
+	struct url u;
+	char *place;
+
+	if (url_parse(&u, argv[0], &why) == -1)
+		return failed();
+	place = url_place(&u);
+	printf("%s\nuser %s\npassword %s\n", place, u.user == NULL ? "none" : u.user,
+	    u.password == NULL ? "none" : u.password);
+	free(place);
+	url_free(&u);
+	return 0;
+}
+
+static void
+show_event(const struct event *e)
+{
+	struct slice kv[2 * EVENT_FIELDS];
+
+	event_fields(e, kv);
+	for (size_t i = 0; i < EVENT_FIELDS; i++)
+		show(kv[2 * i].p, kv[2 * i + 1]);
+}
+
+static int
+event_line(char **argv)
+{
+	struct buf b = input(), text = {0};
+	struct event_line l;
+	int result;
+
+	(void)argv;
+	if (b.len > 0 && b.p[b.len - 1] == '\n')
+		b.len--;
+	if ((result = event_line_read(b.p, b.len, &l, &text, &why)) == 0) {
+		show_event(&l.e);
+		printf("buffered_at %lld\nmaxlen %lld\n%s\n", (long long)l.buffered_at, (long long)l.maxlen,
+		    l.ours ? "ours" : "theirs");
+		if (l.in_doubt)
+			printf("doubt %s %lld %s %s\n", l.doubt.run_id, (long long)l.doubt.client,
+			    l.doubt.addr, l.doubt.after);
+	}
+	buf_free(&b);
+	buf_free(&text);
+	return result == -1 ? failed() : 0;
+}
+
+/* TYPE TRACE MAXLEN DOUBT?: a whole line for the payload on stdin, without crc. */
+static int
+event_line_write(char **argv)
+{
+	struct doubt d = {"run", INT64_C(9007199254740991), "127.0.0.1:5", "5-1"};
+	struct buf b = input(), out = {0};
+	struct event e = {
+		.type = slice_of(argv[0]), .payload = {b.p, b.len}, .trace_id = slice_of(argv[1]),
+		.correlation_id = slice_of("c"), .timestamp = slice_of("2025-12-04T10:30:00.000000Z"),
+		.source = slice_of("s"), .event_id = slice_of("e"),
+	};
+
+	event_line_head(&out, &e);
+	buf_adds(&out, ",\"buffered_at\":\"2025-12-04T10:30:01.123456Z\"");
+	event_line_tail(&out, strtoll(argv[2], NULL, 10), argv[3] == NULL ? NULL : &d);
+	buf_adds(&out, "}\n");
+	buf_free(&b);
+	return output(&out);
+}
+
+/* NAME VALUE ...: `-` as a value is all of stdin. */
+static size_t
+fields(char **argv, struct slice kv[20], struct buf *b)
+{
+	size_t n;
+
+	*b = input();
+	for (n = 0; n < 20 && argv[n] != NULL; n++)
+		kv[n] = strcmp(argv[n], "-") == 0 ? (struct slice){b->p, b->len} : slice_of(argv[n]);
+	return n;
+}
+
+static int
+event_json_(char **argv)
+{
+	struct buf b, out = {0};
+	struct slice kv[20];
+	size_t n = fields(argv + 1, kv, &b);
+
+	event_json(&out, slice_of("5-1"), slice_of("q:stream:t"), slice_of("t"), kv, n, strtoll(argv[0], NULL, 10));
+	buf_free(&b);
+	buf_addc(&out, '\n');
+	return output(&out);
+}
+
+static int
+event_payload_(char **argv)
+{
+	struct buf b, out = {0};
+	struct slice kv[20];
+	size_t n = fields(argv, kv, &b);
+
+	event_payload(&out, kv, n);
+	buf_free(&b);
+	return output(&out);
+}
+
+static int
+event_json_read_(char **argv)
+{
+	struct buf b = input(), text = {0};
+	struct event e;
+	int is_json, result;
+
+	(void)argv;
+	if ((result = event_json_read(b.p, b.len, &e, &is_json, &text, &why)) == 0) {
+		show_event(&e);
+		puts(is_json ? "json" : "other");
+	}
+	buf_free(&b);
+	buf_free(&text);
+	return result == -1 ? failed() : 0;
+}
+
+static int
+recovered(char **argv)
+{
+	struct buf out = {0};
+
+	event_recovered(&out, argv[0], slice_of(argv[1]));
+	buf_addc(&out, '\n');
+	return output(&out);
+}
+
+static void
+show_conf(const struct conf *c, char **words)
+{
+	printf("place %s\nuser %s\npassword %s\n", c->place, c->url.user == NULL ? "none" : c->url.user,
+	    c->url.password == NULL ? "none" : c->url.password);
+	printf("buffer %s\nstate %s\n", c->buffer == NULL ? "none" : c->buffer, c->state == NULL ? "none" : c->state);
+	printf("prefix %s\nservice %s%s\ntimeout %lld\nmaxlen %lld\nmaxlen of t %lld\n", c->prefix, c->service,
+	    c->service_given ? "" : " (default)", (long long)c->timeout_ms, (long long)c->maxlen,
+	    (long long)conf_maxlen(c, "t"));
+	printf("flags%s%s%s\nargv", c->json ? " json" : "", c->quiet ? " quiet" : "", c->verbose ? " verbose" : "");
+	for (; *words != NULL; words++)
+		printf(" %s", *words);
+	putchar('\n');
+}
+
+static int
+conf(char **argv)
+{
+	static const struct option options[] = {CONF_LONG, {0}};
+	struct conf c;
+	int argc = 0, ch, result = 0;
+
+	while (argv[argc] != NULL)
+		argc++;
+	conf_init(&c);
+	while (result != -1 && (ch = getopt_long(argc, argv, CONF_SHORT, options, NULL)) != -1)
+		result = ch == '?' ? -1 : conf_option(&c, ch, optarg, &why);
+	if (result != -1 && (result = conf_finish(&c, argc, argv, &why)) == 0 && !c.help && !c.version) {
+		show_conf(&c, argv);
+		if (conf_buffer(&c, &why) == NULL)
+			result = -1;
+	}
+	conf_free(&c);
+	return result == -1 ? failed() : 0;
+}
+
+static const struct word {
+	const char *name;
+	int (*fn)(char **argv);
+	int args;
+} words[] = {
+	{"json-check", json_check_, 0}, {"json-check-many", json_check_many, 0}, {"json-walk", json_walk_, 0},
+	{"json-text", json_text_, 0}, {"json-quote", json_quote_, 0}, {"json-quote-text", json_quote_text_, 0},
+	{"json-line", json_line_, 0}, {"base64", base64_, 0}, {"base64-read", base64_read_, 0},
+	{"when-parse", when_parse_, 1}, {"when-rfc3339", when_rfc3339_, 1}, {"when-format", when_format_, 1},
+	{"when-span", when_span_, 1}, {"size", size, 1}, {"ms", ms, 1}, {"u64", u64, 1}, {"slurp", slurp, 1},
+	{"start", start, 1}, {"uuid", uuid, 2}, {"uuid-derived", uuid_derived_, 2}, {"names", names, 3},
+	{"legal", legal, 1}, {"legal-prefix", legal_prefix, 1}, {"pattern", pattern, 1}, {"type", type, 2},
+	{"lines", lines, 2}, {"url", url, 1}, {"event-line", event_line, 0}, {"event-line-write", event_line_write, 3},
+	{"event-json", event_json_, 1}, {"event-payload", event_payload_, 0}, {"event-json-read", event_json_read_, 0},
+	{"recovered", recovered, 2}, {"conf", conf, 0},
+};
+
+int
+main(int argc, char **argv)
+{
+	for (size_t i = 0; argc > 1 && i < sizeof words / sizeof *words; i++)
+		if (strcmp(argv[1], words[i].name) == 0 && argc - 2 >= words[i].args)
+			return words[i].fn(strcmp(argv[1], "conf") == 0 ? argv + 1 : argv + 2);
+	fprintf(stderr, "usage: probe WORD [ARG ...]\n");
+	return 64;
+}
