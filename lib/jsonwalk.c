@@ -1,5 +1,6 @@
 /* The half of json.h that looks into values; json.c holds the judge. Nothing here trusts the
  * bytes: what json_check refuses gives nonsense or an end, never a step outside. */
+#include <stdint.h>
 #include <string.h>
 
 #include "json.h"
@@ -33,11 +34,30 @@ json_trim(const char *s, size_t n)
 	return (struct slice){p, n};
 }
 
+#define EACH(b) ((b) * UINT64_C(0x0101010101010101))
+
+/* Past bytes that stand for themselves in a string: all but quotes, backslashes and controls. */
+static const char *
+plain(const char *p, const char *end)
+{
+	uint64_t w, hit;
+
+	for (; end - p >= 8; p += 8) {
+		memcpy(&w, p, 8);
+		hit = (w - EACH(0x20)) | ((w ^ EACH('"')) - EACH(1)) | ((w ^ EACH('\\')) - EACH(1));
+		if ((hit & ~w & EACH(0x80)) != 0)
+			break;
+	}
+	while (p < end && (unsigned char)*p >= 0x20 && *p != '"' && *p != '\\')
+		p++;
+	return p;
+}
+
 /* From an opening quote to past the closing one, or NULL. */
 static const char *
 past_string(const char *p, const char *end)
 {
-	for (p++; p < end; p++) {
+	for (p = plain(p + 1, end); p < end; p = plain(p + 1, end)) {
 		if (*p == '"')
 			return p + 1;
 		if (*p == '\\' && ++p == end)
@@ -205,7 +225,7 @@ put_escape(char *o, const char **p, const char *end)
 int
 json_text(struct buf *out, struct slice value)
 {
-	const char *p = value.p, *end;
+	const char *p = value.p, *end, *next;
 	char *o;
 
 	if (value.n < 2 || *p++ != '"' || value.p[value.n - 1] != '"')
@@ -214,12 +234,14 @@ json_text(struct buf *out, struct slice value)
 	buf_reserve(out, value.n);	/* text is never longer than its escaped form */
 	o = out->p + out->len;
 	while (p < end) {
-		if (*p != '\\') {
-			*o++ = *p++;
-			continue;
-		}
-		p++;
-		if ((o = put_escape(o, &p, end)) == NULL)
+		next = plain(p, end);
+		memcpy(o, p, (size_t)(next - p));
+		o += next - p;
+		if ((p = next) == end)
+			break;
+		if (*p++ != '\\')
+			*o++ = p[-1];		/* of bytes that were not checked */
+		else if ((o = put_escape(o, &p, end)) == NULL)
 			return -1;
 	}
 	out->len = (size_t)(o - out->p);
@@ -259,15 +281,20 @@ put_quoted(char *o, char c, size_t w)
 void
 json_quote(struct buf *out, const char *s, size_t n)
 {
-	size_t need = 2;
+	size_t need = n + 2, rest = 0;	/* bytes from the first that is not plain */
 	char *o;
 
-	for (size_t i = 0; i < n; i++)
-		need += width(s[i]);
+	if (n > 0)
+		rest = (size_t)(s + n - plain(s, s + n));
+	for (size_t i = n - rest; i < n; i++)
+		need += width(s[i]) - 1;
 	buf_reserve(out, need);
 	o = out->p + out->len;
 	*o++ = '"';
-	for (size_t i = 0; i < n; i++)
+	if (n > rest)
+		memcpy(o, s, n - rest);
+	o += n - rest;
+	for (size_t i = n - rest; i < n; i++)
 		o = put_quoted(o, s[i], width(s[i]));
 	*o = '"';
 	out->len += need;

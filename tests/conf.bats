@@ -1,3 +1,4 @@
+# shellcheck disable=SC2030,SC2031  # bats runs each test in a subshell
 load helper
 
 setup() {

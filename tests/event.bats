@@ -1,3 +1,4 @@
+# shellcheck disable=SC2030,SC2031,SC2059  # bats runs each test in a subshell
 load helper
 export PROBE
 

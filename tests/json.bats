@@ -1,3 +1,4 @@
+# shellcheck disable=SC1003,SC2059  # what the tests write are printf formats
 load helper
 export PROBE
 

@@ -23,7 +23,7 @@ quantum:dlq:ai.signal'
 	for s in quantum q 'a:b' '{tag}' "$(word 100)"; do
 		"$PROBE/probe" legal-prefix "$s"
 	done
-	for s in '' 'a b' 'a*' 'a?' 'a[' 'a]' 'a\' $'a\t' ä "$(word 101)"; do
+	for s in '' 'a b' 'a*' 'a?' 'a[' 'a]' "a\\" $'a\t' ä "$(word 101)"; do
 		run "$PROBE/probe" legal-prefix "$s"
 		assert_failure 1
 	done

@@ -22,8 +22,8 @@ refused() {	# url, part of the text, status
 	same redis://h/5 redis://h:6379/5
 	same redis://h:7000/12 redis://h:7000/12
 	same REDIS://Example.ORG:1 redis://example.org:1/0
-	same redis://[::1]:65535/1 redis://[::1]:65535/1
-	same redis://[FE80::1] redis://[fe80::1]:6379/0
+	same "redis://[::1]:65535/1" "redis://[::1]:65535/1"
+	same "redis://[FE80::1]" "redis://[fe80::1]:6379/0"
 	same redis://127.0.0.1:6379/0 redis://127.0.0.1:6379/0
 }
 
