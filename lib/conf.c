@@ -193,19 +193,11 @@ conf_option(struct conf *c, int ch, const char *arg, struct fail *f)
 	}
 }
 
-static const char *
-variable(const char *name)
-{
-	const char *s = getenv(name);
-
-	return s == NULL || *s == '\0' ? NULL : s;
-}
-
 static int
 take_environment(struct conf *c, struct fail *f)
 {
 	for (size_t i = 0; i < SETTINGS; i++) {
-		const char *value = variable(settings[i].variable);
+		const char *value = util_env(settings[i].variable);
 
 		if (value != NULL && is_open(c, settings[i].set) &&
 		    settings[i].set(c, settings[i].variable, value, f) == -1)
@@ -261,7 +253,7 @@ take_line(void *arg, const char *section, const char *name, const char *value, s
 static char *
 xdg_path(const char *xdg, const char *below_home, const char *name)
 {
-	const char *dir = variable(xdg), *home = variable("HOME");
+	const char *dir = util_env(xdg), *home = util_env("HOME");
 	struct buf b = {0};
 
 	if (dir != NULL && *dir == '/')		/* relative ones are to be ignored */
@@ -287,7 +279,7 @@ take_file(struct conf *c, struct fail *f)
 	if (own != NULL)
 		result = ini_read(own, take_line, &to, f);
 	/* HOME of another user, as under su(1), is no error */
-	if (result == 1 || (result == -1 && f->sys == EACCES && variable("XDG_CONFIG_HOME") == NULL))
+	if (result == 1 || (result == -1 && f->sys == EACCES && util_env("XDG_CONFIG_HOME") == NULL))
 		result = ini_read("/etc/eventbus/config", take_line, &to, f);
 	conf_free(&to.checked);
 	free(own);
@@ -297,7 +289,7 @@ take_file(struct conf *c, struct fail *f)
 static char *
 state_directory(void)
 {
-	const char *given = variable("STATE_DIRECTORY");
+	const char *given = util_env("STATE_DIRECTORY");
 
 	if (given != NULL && *given != ':')
 		return util_strndup(given, strcspn(given, ":"));

@@ -43,14 +43,6 @@ from_credentials(const char *dir, char **password, struct fail *f)
 	return result;
 }
 
-static const char *
-variable(const char *name)
-{
-	const char *s = getenv(name);
-
-	return s == NULL || *s == '\0' ? NULL : s;
-}
-
 int
 secret_find(char **password, struct fail *f)
 {
@@ -58,13 +50,13 @@ secret_find(char **password, struct fail *f)
 	int got;
 
 	*password = NULL;
-	if ((s = variable("EB_REDIS_PASSWORD_FILE")) != NULL)
+	if ((s = util_env("EB_REDIS_PASSWORD_FILE")) != NULL)
 		return from_file(s, password, f) == 1 ? 0 : -1;
-	if ((s = variable("CREDENTIALS_DIRECTORY")) != NULL) {
+	if ((s = util_env("CREDENTIALS_DIRECTORY")) != NULL) {
 		if ((got = from_credentials(s, password, f)) != 0)
 			return got == 1 ? 0 : -1;
 	}
-	if ((s = variable("EB_REDIS_PASSWORD")) != NULL || (s = variable("REDISCLI_AUTH")) != NULL)
+	if ((s = util_env("EB_REDIS_PASSWORD")) != NULL || (s = util_env("REDISCLI_AUTH")) != NULL)
 		*password = util_strdup(s);
 	return 0;
 }

@@ -61,6 +61,14 @@ util_strdup(const char *s)
 	return util_strndup(s, strlen(s));
 }
 
+const char *
+util_env(const char *name)
+{
+	const char *s = getenv(name);
+
+	return s == NULL || *s == '\0' ? NULL : s;
+}
+
 void
 util_start(void)
 {

@@ -16,6 +16,8 @@ void *util_realloc(void *p, size_t n);		/* never NULL */
 char *util_strdup(const char *s);
 char *util_strndup(const char *s, size_t n);
 
+const char *util_env(const char *name);		/* an environment variable; NULL when unset or empty */
+
 /*
  * What main() does first: opens missing descriptors 0-2 on /dev/null, ignores
  * SIGPIPE and SIGXFSZ, sets umask 077.
