@@ -1,0 +1,284 @@
+#include <sys/file.h>
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backlog.h"
+#include "counters.h"
+#include "event.h"
+#include "json.h"
+#include "quarantine.h"
+#include "reader.h"
+#include "roster.h"
+#include "util.h"
+#include "walk.h"
+#include "when.h"
+
+struct count {
+	struct backlog *b;
+	struct progress p;
+	struct buf text;
+};
+
+int
+backlog_stamp(struct slice line, int64_t *stamp)
+{
+	struct json_walk w;
+	struct slice key, value;
+
+	if (json_walk(&w, line) == -1)
+		return -1;
+	while (json_next(&w, &key, &value))
+		if (slice_eq(key, "buffered_at"))
+			return value.n < 2 ? -1 : when_parse(value.p + 1, value.n - 2, stamp);
+	return -1;
+}
+
+static void
+see_oldest(struct backlog *b, struct slice line)
+{
+	int64_t at;
+
+	if (backlog_stamp(line, &at) == 0 && (!b->oldest || at < b->oldest))
+		b->oldest = at;
+}
+
+static struct backlog_held *
+held_of(struct backlog *b, struct slice type)
+{
+	size_t i;
+
+	for (i = 0; i < b->nheld; i++)
+		if (slice_eq(type, b->held[i].type))
+			return &b->held[i];
+	return NULL;
+}
+
+/* Types matter only while one of them is late. */
+static void
+count_line(struct count *c, const struct walk_line *l)
+{
+	struct event_line el;
+	struct backlog_held *h;
+	struct fail why;
+
+	if (c->p.lates && event_line_read(l->text.p, l->text.n, &el, &c->text, &why) == 0) {
+		if (progress_delivered(&c->p, el.e.type.p, el.e.type.n, l->chain, l->stem, l->pos))
+			return;
+		if ((h = held_of(c->b, el.e.type)))
+			h->events++;
+	}
+	if (c->b->events++ == 0)
+		see_oldest(c->b, l->text);
+}
+
+static int
+count_walk(struct spool *sp, struct count *c, struct fail *f)
+{
+	struct walk *w = walk_open(sp, &c->p, WALK_LATE, backlog_stamp, f);
+	struct walk_line l;
+	int r = -1;
+
+	while (w && (r = walk_next(w, &l, f)) == 1)
+		count_line(c, &l);
+	walk_close(w);
+	return r;
+}
+
+static void
+count_foreign(struct spool *sp, struct backlog *b, const struct segment *s)
+{
+	struct fail f;
+	struct reader *r = reader_open(spool_fd(sp), s, 0, UINT64_MAX, 0, &f);
+	struct reader_line l;
+
+	while (r && reader_next(r, &l, &f) == 1)
+		if (l.text.n) {
+			b->events++;
+			see_oldest(b, l.text);
+		}
+	reader_close(r);
+}
+
+static void
+take_held(struct backlog *b, const struct progress *p)
+{
+	size_t i;
+
+	b->held = util_alloc((p->lates + 1) * sizeof *b->held);
+	for (i = 0; i < p->lates; i++)
+		if (*p->late[i].reason) {
+			b->held[b->nheld].type = util_strdup(p->late[i].type);
+			b->held[b->nheld].tried = p->late[i].tried;
+			b->held[b->nheld++].reason = util_strdup(p->late[i].reason);
+		}
+}
+
+static bool
+replaying(struct spool *sp)
+{
+	int fd = spool_state(sp, ".replay", O_RDONLY);
+	bool busy = fd != -1 && flock(fd, LOCK_SH | LOCK_NB) == -1;
+
+	if (fd != -1)
+		close(fd);
+	return busy;
+}
+
+int
+backlog_read(struct spool *sp, struct backlog *b, struct fail *f)
+{
+	struct count c = { .b = b };
+	struct segment *list;
+	uint64_t counts[COUNTERS];
+	size_t i, n;
+	int r;
+
+	memset(b, 0, sizeof *b);
+	b->dir = util_strdup(spool_dir(sp));
+	b->target = spool_target(sp);
+	counters_read(sp, counts);
+	b->doubles = counts[COUNT_DOUBLES];
+	b->quarantined = quarantine_count(sp);
+	b->replaying = replaying(sp);
+	progress_load(sp, &c.p);
+	take_held(b, &c.p);
+	r = segment_list(spool_fd(sp), &list, &n, f);
+	if (r == 0) {
+		roster_missing(sp, list, n, &b->vanished, &b->nvanished);
+		r = count_walk(sp, &c, f);
+	}
+	for (i = 0; r == 0 && i < n; i++) {
+		b->files++;
+		b->bytes += list[i].size;
+		b->odd += list[i].odd;
+		b->suspect += list[i].suspect;
+		if (list[i].kind == SEGMENT_FOREIGN && !list[i].odd)
+			count_foreign(sp, b, &list[i]);
+	}
+	free(list);
+	buf_free(&c.text);
+	progress_free(&c.p);
+	return r;
+}
+
+void
+backlog_free(struct backlog *b)
+{
+	while (b->nheld) {
+		free(b->held[--b->nheld].type);
+		free(b->held[b->nheld].reason);
+	}
+	while (b->nvanished)
+		free(b->vanished[--b->nvanished]);
+	free(b->held);
+	free(b->vanished);
+	free(b->dir);
+	free(b->target);
+	memset(b, 0, sizeof *b);
+}
+
+static void
+put_text(struct buf *out, const char *name, const char *s)
+{
+	buf_addf(out, "\"%s\":", name);
+	if (s)
+		json_quote(out, s, strlen(s));
+	else
+		buf_adds(out, "null");
+	buf_addc(out, ',');
+}
+
+static void
+put_time(struct buf *out, const char *name, int64_t us)
+{
+	char when[WHEN_SIZE];
+
+	when_format(us, when);
+	put_text(out, name, us ? when : NULL);
+}
+
+static void
+put_number(struct buf *out, const char *name, uint64_t n)
+{
+	buf_addf(out, "\"%s\":%" PRIu64 ",", name, n);
+}
+
+void
+backlog_json(struct buf *out, const struct backlog *b)
+{
+	size_t i;
+
+	buf_addc(out, '{');
+	put_text(out, "buffer_dir", b->dir);
+	put_text(out, "target", b->target);
+	put_number(out, "file_count", b->files);
+	put_number(out, "total_events", b->events);
+	put_number(out, "total_bytes", b->bytes);
+	put_time(out, "oldest_event", b->oldest);
+	put_number(out, "quarantined", b->quarantined);
+	buf_adds(out, "\"held\":[");
+	for (i = 0; i < b->nheld; i++) {
+		buf_adds(out, i ? ",{" : "{");
+		put_text(out, "event_type", b->held[i].type);
+		put_text(out, "reason", b->held[i].reason);
+		put_time(out, "tried", b->held[i].tried);
+		buf_addf(out, "\"events\":%" PRIu64 "}", b->held[i].events);
+	}
+	buf_adds(out, "],\"vanished\":[");
+	for (i = 0; i < b->nvanished; i++) {
+		buf_adds(out, i ? "," : "");
+		json_quote(out, b->vanished[i], strlen(b->vanished[i]));
+	}
+	buf_adds(out, "],");
+	put_number(out, "odd_files", b->odd);
+	put_number(out, "suspect_segments", b->suspect);
+	buf_addf(out, "\"replaying\":%s,", b->replaying ? "true" : "false");
+	buf_addf(out, "\"possible_duplicates\":%" PRIu64 "}", b->doubles);
+}
+
+/* --- may an event pass? ------------------------------------------------------------- */
+
+/* Whether all of a file but what is late was delivered. */
+static bool
+behind_mark(const struct progress *p, const struct segment *s)
+{
+	const struct marks *m = &p->marks;
+	const struct mark *k;
+	int cmp;
+
+	if (s->odd)
+		return true;
+	if (s->kind == SEGMENT_CHAIN) {
+		cmp = m->chain.stem ? strcmp(s->stem, m->chain.stem) : 1;
+		return cmp < 0 || (cmp == 0 && !s->gz && m->chain.pos >= s->size);
+	}
+	k = marks_find((struct marks *)(uintptr_t)m, s->stem);
+	return k && !k->limit && k->pos >= s->size;
+}
+
+int
+backlog_clear(struct spool *sp, const char *type, bool *holds, struct fail *f)
+{
+	struct progress p;
+	struct segment *list;
+	size_t i, n;
+	int clear;
+
+	clear = segment_any(spool_fd(sp));
+	*holds = clear != 0;
+	if (clear == 0)
+		return 1;
+	if (segment_list(spool_fd(sp), &list, &n, f) == -1)
+		return -1;
+	progress_load(sp, &p);
+	clear = !progress_late(&p, type, strlen(type));
+	for (i = 0; clear && i < n; i++)
+		clear = behind_mark(&p, &list[i]);
+	free(list);
+	progress_free(&p);
+	return clear;
+}

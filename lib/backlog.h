@@ -1,0 +1,52 @@
+/*
+ * backlog: what the buffer holds, counted. Reads only; takes no lock.
+ */
+#ifndef BACKLOG_H
+#define BACKLOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "fail.h"
+#include "spool.h"
+
+struct backlog_held {
+	char *type, *reason;
+	int64_t tried;		/* us; when it was last refused */
+	uint64_t events;
+};
+
+struct backlog {
+	char *dir;
+	char *target;		/* NULL when none is written */
+	uint64_t files;		/* segments of all kinds */
+	uint64_t events;	/* undelivered, held ones included; bad lines not yet quarantined count too */
+	uint64_t bytes;		/* of the segments, delivered lines included */
+	int64_t oldest;		/* buffered_at of the oldest undelivered line, us; 0 when none */
+	uint64_t quarantined;
+	uint64_t doubles;	/* possible duplicates so far (counters.h) */
+	uint64_t odd;		/* *.jsonl that are no regular file of one link: left alone */
+	uint64_t suspect;	/* segments whose fdatasync failed */
+	char **vanished;	/* segments that went away with undelivered lines */
+	size_t nvanished;
+	struct backlog_held *held;
+	size_t nheld;
+	bool replaying;		/* somebody holds the replay lock just now */
+};
+
+int backlog_read(struct spool *sp, struct backlog *b, struct fail *f);
+void backlog_free(struct backlog *b);
+/* Appends it as the JSON object that is `buffer` in ebstat -j. */
+void backlog_json(struct buf *out, const struct backlog *b);
+
+/* A line's buffered_at, for walk_open. */
+int backlog_stamp(struct slice line, int64_t *stamp);
+
+/*
+ * Whether an event of this type may go straight to its stream: 1 when the buffer holds no undelivered line of it, 0 when it does or may.
+ * *holds: whether there is any segment at all. Costs a directory listing when the buffer is empty.
+ */
+int backlog_clear(struct spool *sp, const char *type, bool *holds, struct fail *f);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * batch: the lines of one exchange of a drain.
+ *
+ * Bounded in lines and bytes, so that memory is. The buffers of its lines are used again for the next one.
+ */
+#ifndef BATCH_H
+#define BATCH_H
+
+#include <stdbool.h>
+
+#include "event.h"
+#include "lane.h"
+#include "uuid.h"
+#include "walk.h"
+#include "when.h"
+
+#define BATCH_LINES 1000
+#define BATCH_BYTES (1u << 20)
+/* An event larger than this goes alone: its own bytes in the server's buffers may get it refused (OOM), and what is
+ * sent behind it must not pass it then. */
+#define BATCH_BIG 32768
+#define BATCH_TYPES 64
+
+enum batch_state { BATCH_SEND, BATCH_FOUND, BATCH_ADDED, BATCH_REFUSED };
+
+struct batch_item {
+	struct event_line line;
+	struct buf text;
+	char event_id[UUID_SIZE], correlation_id[UUID_SIZE];	/* derived, for lines without */
+	char timestamp[WHEN_SIZE];
+	struct lane *lane;
+	const char *stem;	/* borrowed from the walk */
+	bool chain, doubtful;
+	uint64_t pos, limit;	/* see struct mark */
+	struct stream_id after;	/* of a doubtful one: where to look from */
+	enum batch_state state;
+	enum bus_why why;
+};
+
+struct batch {
+	struct batch_item *item;
+	size_t n, bytes, types;
+};
+
+void batch_init(struct batch *b);
+void batch_free(struct batch *b);
+void batch_reset(struct batch *b);
+/* The slot for the next line; it counts only after batch_take. */
+struct batch_item *batch_next(struct batch *b);
+void batch_take(struct batch *b);
+/* 1 when a line of that many payload bytes does not fit any more. */
+int batch_full(const struct batch *b, size_t bytes);
+/* What a plain writer's line lacks, made from where it stands and what it says: the same in every run. */
+void batch_complete(struct batch_item *it, struct slice raw);
+
+#endif

@@ -1,0 +1,107 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backlog.h"
+#include "event.h"
+#include "outage.h"
+#include "util.h"
+#include "uuid.h"
+#include "walk.h"
+#include "when.h"
+
+#define MARK ".outage"
+#define ENDING ".outage-over"	/* its event is being appended */
+
+void
+outage_mark(struct spool *sp)
+{
+	char id[UUID_SIZE];
+	int fd;
+
+	if (faccessat(spool_fd(sp), MARK, F_OK, 0) == 0)
+		return;
+	uuid_v7(id);
+	if ((fd = spool_state(sp, MARK, O_WRONLY | O_CREAT | O_EXCL)) == -1)
+		return;
+	if (util_write(fd, id, UUID_SIZE - 1) == -1) {
+		/* An empty mark is a mark; its event gets an identity of its own. */
+	}
+	close(fd);
+}
+
+/* Whether the buffer holds the event already: a drain was killed after the append. */
+static int
+appended(struct spool *sp, const char *id)
+{
+	struct progress p;
+	struct walk *w;
+	struct walk_line l;
+	struct fail f;
+	int found = 0;
+
+	progress_load(sp, &p);
+	w = walk_open(sp, &p, WALK_LATE, backlog_stamp, &f);
+	while (w && !found && walk_next(w, &l, &f) == 1)
+		found = memmem(l.text.p, l.text.n, id, strlen(id)) != NULL;
+	walk_close(w);
+	progress_free(&p);
+	return found;
+}
+
+static int
+append(struct spool *sp, const char *target, const struct append_limits *lim, const char *source,
+    const char *id, struct fail *f)
+{
+	struct buf stats = { 0 }, payload = { 0 }, head = { 0 };
+	struct backlog b;
+	char now[WHEN_SIZE], correlation[UUID_SIZE];
+	struct event e = { .type = slice_of(OUTAGE_TYPE), .source = slice_of(source), .event_id = slice_of(id) };
+	struct append_line line;
+	int r = backlog_read(sp, &b, f);
+
+	if (r == 0) {
+		backlog_json(&stats, &b);
+		when_format(when_now(), now);
+		uuid_v4(correlation);
+		event_recovered(&payload, now, (struct slice){ stats.p, stats.len });
+		e.payload = (struct slice){ payload.p, payload.len };
+		e.timestamp = slice_of(now);
+		e.correlation_id = slice_of(correlation);
+		event_line_head(&head, &e);
+		line.head = (struct slice){ head.p, head.len };
+		line.tail = slice_of("");
+		r = append_lines(sp, target, lim, &line, 1, f);
+	}
+	backlog_free(&b);
+	buf_free(&stats);
+	buf_free(&payload);
+	buf_free(&head);
+	return r;
+}
+
+int
+outage_over(struct spool *sp, const char *target, const struct append_limits *lim, const char *source, struct fail *f)
+{
+	char *id, fresh[UUID_SIZE];
+	bool again = faccessat(spool_fd(sp), ENDING, F_OK, 0) == 0;
+	int r = 0;
+
+	if (!again && renameat(spool_fd(sp), MARK, spool_fd(sp), ENDING) == -1)
+		return 0;
+	id = util_slurp(spool_fd(sp), ENDING, 64, NULL);
+	if (!id || strlen(id) != UUID_SIZE - 1) {
+		uuid_v7(fresh);
+		free(id);
+		id = util_strdup(fresh);
+	}
+	if (!again || !appended(sp, id))
+		r = append(sp, target, lim, source, id, f);
+	if (r == 0)
+		unlinkat(spool_fd(sp), ENDING, 0);
+	free(id);
+	return r;
+}

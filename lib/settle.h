@@ -1,0 +1,28 @@
+/*
+ * settle: was it added or not? Looks in the stream for events whose XADD was not answered.
+ *
+ * Before anything is looked up, the connection that may still execute it is fenced (stream_fence), or the answer would
+ * mean nothing. Then everything above the bound is read once per stream, and each event that stands there
+ * n times settles n lines that bear its id.
+ */
+#ifndef SETTLE_H
+#define SETTLE_H
+
+#include <stdbool.h>
+
+#include "bus.h"
+#include "stream.h"
+
+struct settle_line {
+	struct slice event_id;
+	bool found;
+};
+
+/*
+ * Fills in `found` for each. *unsure: how many were not found though they may have been there (trimmed, deleted, or reading is not
+ * permitted): they will be added, perhaps a second time. -1: the connection is dead or the server refuses (bus_why, f).
+ */
+int settle(struct bus *b, const char *key, struct stream_id after, struct settle_line *lines, size_t n,
+    uint64_t *unsure, struct fail *f);
+
+#endif

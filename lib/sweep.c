@@ -1,0 +1,205 @@
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "quarantine.h"
+#include "reader.h"
+#include "roster.h"
+#include "status.h"
+#include "sweep.h"
+#include "util.h"
+
+void
+sweep_clean(struct sweep *s, const char *stem)
+{
+	s->clean = util_realloc(s->clean, (s->n + 1) * sizeof *s->clean);
+	s->clean[s->n++] = util_strdup(stem);
+}
+
+void
+sweep_dirty(struct sweep *s, const char *stem)
+{
+	size_t i;
+
+	for (i = 0; i < s->n; i++)
+		if (strcmp(s->clean[i], stem) == 0) {
+			free(s->clean[i]);
+			s->clean[i] = s->clean[--s->n];
+			return;
+		}
+}
+
+void
+sweep_free(struct sweep *s)
+{
+	while (s->n)
+		free(s->clean[--s->n]);
+	free(s->clean);
+	s->clean = NULL;
+}
+
+static bool
+is_clean(const struct sweep *s, const char *stem)
+{
+	size_t i;
+
+	for (i = 0; i < s->n; i++)
+		if (strcmp(s->clean[i], stem) == 0)
+			return true;
+	return false;
+}
+
+/* Whether a late type may still have lines in this source. */
+static bool
+is_needed(const struct sweep *s, struct progress *p, const struct segment *seg)
+{
+	size_t i;
+	const struct mark *k;
+
+	for (i = 0; i < p->lates; i++) {
+		if (seg->kind != SEGMENT_CHAIN) {
+			if (marks_find(&p->late[i].at, seg->stem))
+				return true;
+			continue;
+		}
+		k = &p->late[i].at.chain;
+		if (k->stem && strcmp(k->stem, seg->stem) <= 0 && !is_clean(s, seg->stem))
+			return true;
+	}
+	return false;
+}
+
+static int
+take_away(struct spool *sp, struct progress *p, const struct segment *seg, struct fail *f)
+{
+	struct broken *b = progress_broken(p, seg->stem);
+
+	roster_strike(sp, seg->stem);
+	if (b)
+		return quarantine_whole(sp, seg, b->lines, f);
+	if (unlinkat(spool_fd(sp), seg->name, 0) == -1 && errno != ENOENT)
+		return fail_errno(f, STATUS_UNSAFE, "remove '%s/%s'", spool_dir(sp), seg->name);
+	return 0;
+}
+
+/* --- the last segment of the chain: others may be appending ------------------------------ */
+
+/* A piece without newline, seen under the lock: its writer is dead. */
+static int
+keep_torn(struct spool *sp, struct progress *p, const struct segment *seg, uint64_t from, struct fail *f)
+{
+	struct reader *r = reader_open(spool_fd(sp), seg, from, UINT64_MAX, 0, f);
+	struct reader_line l;
+	struct fail why;
+	int got;
+
+	if (!r)
+		return -1;
+	got = reader_next(r, &l, f);
+	if (got == 1 && l.torn) {
+		if (quarantine_add(sp, seg->stem, l.pos, "torn: the writer died in the middle of the line", l.text, &why) == -1 ||
+		    quarantine_sync(sp, &why) == -1)
+			progress_add_broken(p, seg->stem);
+		mark_set(&p->marks.chain, seg->stem, l.end, 0);
+	}
+	reader_close(r);
+	return got == -1 ? -1 : 0;
+}
+
+static int
+take_last_locked(struct spool *sp, struct progress *p, const struct segment *seg, struct notebook *nb,
+    bool *gone, struct fail *f)
+{
+	struct stat st;
+	const struct mark *m = &p->marks.chain;
+	bool in = m->stem && strcmp(m->stem, seg->stem) == 0;
+
+	if (fstatat(spool_fd(sp), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return 0;
+	if (!seg->gz && (uint64_t)st.st_size > (in ? m->pos : 0) &&
+	    keep_torn(sp, p, seg, in ? m->pos : 0, f) == -1)
+		return -1;
+	in = m->stem && strcmp(m->stem, seg->stem) == 0;
+	if (!seg->gz && (uint64_t)st.st_size > (in ? m->pos : 0))
+		return 0;	/* somebody appended: for the next round */
+	if (strcmp(nb->stem, seg->stem) == 0) {
+		nb->inode = 0;
+		if (spool_note(sp, nb, f) == -1)
+			return -1;
+	}
+	*gone = true;
+	return take_away(sp, p, seg, f);
+}
+
+static int
+take_last(struct spool *sp, struct progress *p, const struct segment *seg, int64_t lock_ms, bool *gone, struct fail *f)
+{
+	struct notebook nb;
+	int r;
+
+	if (spool_lock(sp, lock_ms, &nb, f) == -1)
+		return f->sys == EWOULDBLOCK ? 0 : -1;
+	r = take_last_locked(sp, p, seg, &nb, gone, f);
+	spool_unlock(sp);
+	return r;
+}
+
+/* --- all of them ---------------------------------------------------------------------------- */
+
+/* Whether a file that is not of the chain was given out whole, and has not grown since. */
+static bool
+is_through(struct spool *sp, struct progress *p, const struct walk *w, const struct segment *seg)
+{
+	struct mark *m = marks_find(&p->marks, seg->stem);
+	struct stat st;
+
+	if (!walk_finished(w, seg->stem) || fstatat(spool_fd(sp), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return false;
+	if (!m)
+		return st.st_size == 0;
+	if (!m->limit)
+		return m->pos >= (uint64_t)st.st_size;
+	if ((uint64_t)st.st_size > m->limit) {	/* grown behind what was sorted: read on from there */
+		mark_set(m, seg->stem, m->limit, 0);
+		return false;
+	}
+	return true;
+}
+
+int
+sweep_run(struct sweep *s, struct spool *sp, struct progress *p, const struct walk *w, bool end, int64_t lock_ms, struct fail *f)
+{
+	size_t i, n, gone = 0;
+	const struct segment *seg = walk_segments(w, &n);
+	int r = 0;
+
+	for (i = 0; r == 0 && i < n; i++) {
+		bool last = i + 1 == n || seg[i + 1].kind != SEGMENT_CHAIN, out = false;
+		int cmp;
+
+		if (seg[i].kind == SEGMENT_FOREIGN || seg[i].odd || is_needed(s, p, &seg[i]))
+			continue;
+		if (seg[i].kind == SEGMENT_CHAIN) {
+			cmp = p->marks.chain.stem ? strcmp(seg[i].stem, p->marks.chain.stem) : 1;
+			out = cmp < 0 || (cmp == 0 && !last && end);
+			if (out)
+				r = take_away(sp, p, &seg[i], f);
+			else if (last && end)
+				r = take_last(sp, p, &seg[i], lock_ms, &out, f);
+		} else if (end && is_through(sp, p, w, &seg[i])) {
+			r = take_away(sp, p, &seg[i], f);
+			out = true;
+		}
+		if (out && r == 0) {
+			progress_forget(p, seg[i].stem);
+			gone++;
+		}
+	}
+	if (gone && r == 0)
+		r = spool_sync(sp, f);
+	return r;
+}
