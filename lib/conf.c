@@ -16,7 +16,7 @@
 #define SERVICE "eventbus"
 #define TIMEOUT_MS 2000
 #define TIMEOUT_MAX_MS (24 * 3600 * 1000)
-#define MAXLEN 10000
+#define MAXLEN CONF_MAXLEN
 
 struct conf_policy {
 	char *type;

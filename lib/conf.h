@@ -40,6 +40,8 @@
 	{"verbose", no_argument, NULL, 'v'}, \
 	{"version", no_argument, NULL, 'V'}
 
+#define CONF_MAXLEN 10000	/* the default limit of a stream, in entries */
+
 struct conf_policy;			/* of one type: a [TYPE] section */
 
 struct conf {

@@ -12,6 +12,7 @@
 
 #include "bus.h"
 #include "stream.h"
+#include "watch.h"
 
 enum lane_mode {
 	LANE_PLAIN,	/* no groups, or forced: XADD MAXLEN */
@@ -27,6 +28,7 @@ struct lane {
 	enum lane_mode mode;
 	int64_t maxlen;		/* the limit that `room` was measured against */
 	int64_t room;		/* entries that may still be added; INT64_MAX without limit */
+	struct watch watch;	/* of a direct publisher */
 	struct stream_id after;	/* the bound: last-generated-id at opening, then the last ID given */
 };
 

@@ -1,0 +1,53 @@
+/*
+ * window: events that were taken and not yet answered for, in order, with their bytes.
+ */
+#ifndef WINDOW_H
+#define WINDOW_H
+
+#include <stdbool.h>
+
+#include "event.h"
+#include "lane.h"
+
+#define WINDOW_SLOTS 1024
+#define WINDOW_BYTES (1u << 20)
+#define WINDOW_BIG 32768	/* an event larger than this goes alone, see BATCH_BIG */
+
+enum slot_state {
+	SLOT_NEW,	/* not yet sent anywhere */
+	SLOT_SENT,	/* to Redis, unanswered */
+	SLOT_SPILL,	/* to be appended to the buffer */
+	SLOT_ADDED,
+	SLOT_BUFFERED,
+	SLOT_REFUSED,
+	SLOT_UNSAFE
+};
+
+struct slot {
+	unsigned long long n;	/* of the input, from 1 */
+	enum slot_state state;
+	struct event e;		/* in bytes */
+	struct buf bytes;
+	struct lane *lane;
+	uint64_t number;	/* of the command (bus_put) */
+	bool doubt;
+	struct doubt where;	/* when doubt */
+	struct stream_id id;	/* when added */
+};
+
+struct window {
+	struct slot *slot;
+	size_t head, count, bytes;
+	size_t sent, spills;	/* how many are in these states */
+};
+
+void window_init(struct window *w);
+void window_free(struct window *w);
+int window_room(const struct window *w, size_t bytes);	/* 1 when an event of that size may be added */
+/* The next slot, NEW, with a copy of the event (NULL: none). There must be one free. */
+struct slot *window_push(struct window *w, const struct event *e, unsigned long long n);
+struct slot *window_at(struct window *w, size_t i);	/* 0 is the oldest */
+void window_state(struct window *w, struct slot *s, enum slot_state state);
+void window_pop(struct window *w);			/* the oldest */
+
+#endif
