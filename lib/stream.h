@@ -79,8 +79,9 @@ typedef int stream_entry_fn(void *arg, struct slice id, const struct slice *kv, 
 int stream_scan(struct bus *b, const char *key, struct stream_id after, size_t page,
     stream_entry_fn *fn, void *arg, enum bus_why *why, struct fail *f);
 
-/* XREVRANGE key + - COUNT count: newest first. All of them are in memory at once. */
-int stream_newest(struct bus *b, const char *key, size_t count, stream_entry_fn *fn, void *arg, enum bus_why *why, struct fail *f);
+/* XREVRANGE key end - COUNT count: newest first, from `end` ("+" for the last). All of them are in memory at once. */
+int stream_newest(struct bus *b, const char *key, const char *end, size_t count, stream_entry_fn *fn, void *arg,
+    enum bus_why *why, struct fail *f);
 
 /*
  * SCAN ... MATCH pattern TYPE stream until done or the deadline (CLOCK_MONOTONIC ms) has passed: then *complete is false. Keys are

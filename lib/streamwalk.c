@@ -124,14 +124,14 @@ stream_scan(struct bus *b, const char *key, struct stream_id after, size_t page,
 }
 
 int
-stream_newest(struct bus *b, const char *key, size_t count, stream_entry_fn *fn, void *arg, enum bus_why *why,
-    struct fail *f)
+stream_newest(struct bus *b, const char *key, const char *end, size_t count, stream_entry_fn *fn, void *arg,
+    enum bus_why *why, struct fail *f)
 {
 	struct page got;
 	char n[24];
 
 	snprintf(n, sizeof(n), "%zu", count);
-	bus_putl(b, "XREVRANGE", key, "+", "-", "COUNT", n, NULL);
+	bus_putl(b, "XREVRANGE", key, end, "-", "COUNT", n, NULL);
 	return one_page(b, fn, arg, &got, why, f);
 }
 

@@ -222,7 +222,7 @@ run(struct bus *b, int argc, char **argv)
 		printf("stopped with %d\n", stream_scan(b, key, parse("0-0"), 10, show, &many, &why, &f));
 		return 0;
 	} else if (strcmp(c, "newest") == 0)
-		return stream_newest(b, key, (size_t)atoi(argv[2]), show, &many, &why, &f) == 0 ? 0 : bad();
+		return stream_newest(b, key, "+", (size_t)atoi(argv[2]), show, &many, &why, &f) == 0 ? 0 : bad();
 	else if (strcmp(c, "keys") == 0)
 		return keys(b, key);
 	else if (strcmp(c, "fence") == 0)

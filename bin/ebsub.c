@@ -1,0 +1,395 @@
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf.h"
+#include "consumer.h"
+#include "follow.h"
+#include "names.h"
+#include "status.h"
+#include "util.h"
+#include "when.h"
+
+enum {
+	OPT_FOLLOW = 256, OPT_FROM, OPT_LAST, OPT_NO_SYNC, OPT_PAYLOAD, OPT_PEEK, OPT_TO
+};
+
+static const struct option options[] = {
+	CONF_LONG,
+	{"null", no_argument, NULL, '0'},
+	{"consumer", required_argument, NULL, 'C'},
+	{"end", no_argument, NULL, 'e'},
+	{"format", required_argument, NULL, 'f'},
+	{"group", required_argument, NULL, 'g'},
+	{"count", required_argument, NULL, 'n'},
+	{"idle-timeout", required_argument, NULL, 'W'},
+	{"follow", no_argument, NULL, OPT_FOLLOW},
+	{"from", required_argument, NULL, OPT_FROM},
+	{"last", required_argument, NULL, OPT_LAST},
+	{"no-sync", no_argument, NULL, OPT_NO_SYNC},
+	{"payload", no_argument, NULL, OPT_PAYLOAD},
+	{"peek", no_argument, NULL, OPT_PEEK},
+	{"to", required_argument, NULL, OPT_TO},
+	{NULL, 0, NULL, 0}
+};
+
+static struct ebsub {
+	struct conf conf;
+	struct tap_plan plan;
+	struct sink sink;
+	struct follow follow;
+	struct consumer consumer;
+	const char *group;		/* -g */
+	bool peek, follow_on, end, payload;
+} eb;
+
+static int stop_pipe[2];
+
+static void
+usage(FILE *to)
+{
+	fputs("usage: ebsub [-0ehjqvV] [-b dir] [-C consumer] [-f format] [-g group] [-n count] [-p prefix] [-s service] [-t seconds]"
+	    " [-u url] [-W seconds] [--from where] [--no-sync] [--payload] type ...\n"
+	    "       ebsub --peek [-0ehjqvV] [-f format] [-n count] [-p prefix] [-t seconds] [-u url] [-W seconds]"
+	    " [--follow] [--from where] [--last count] [--no-sync] [--payload] [--to where] type ...\n", to);
+}
+
+static void __attribute__((noreturn, format(printf, 1, 2)))
+bad_usage(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vwarnx(fmt, ap);
+	va_end(ap);
+	fputs("ebsub: see ebsub -h\n", stderr);
+	exit(STATUS_USAGE);
+}
+
+static void
+on_note(void *arg, enum tap_note kind, const char *text)
+{
+	(void)arg;
+	if (eb.conf.quiet)
+		return;
+	if (kind == TAP_WARNING || eb.conf.verbose || isatty(STDERR_FILENO))
+		warnx("%s", text);
+}
+
+/* The second one does not wait. */
+static void
+on_signal(int sig)
+{
+	static volatile sig_atomic_t before;
+	int saved = errno;
+
+	if (before || write(stop_pipe[1], "", 1) != 1)
+		_exit(128 + sig);
+	before = 1;
+	errno = saved;
+}
+
+static void
+catch_signals(void)
+{
+	struct sigaction sa = {.sa_handler = on_signal};
+
+	if (pipe2(stop_pipe, O_CLOEXEC | O_NONBLOCK) == -1)
+		err(STATUS_SOME, "pipe");
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGINT, &sa, NULL);
+	eb.follow.stop = stop_pipe[0];
+}
+
+/* --- the command line ---------------------------------------------------------- */
+
+static int64_t
+take_count(const char *option, const char *arg, uint64_t least)
+{
+	uint64_t n;
+
+	if (util_u64(arg, &n) == -1 || n < least || n > INT64_MAX)
+		bad_usage("%s %s: a number of events expected", option, arg);
+	return (int64_t)n;
+}
+
+static void
+take_idle(const char *arg)
+{
+	if (util_ms(arg, &eb.follow.idle_ms) == -1)
+		bad_usage("-W %s: how long to wait for an event is expected: 30, 0.5, 5m", arg);
+}
+
+static void
+take_point(const char *option, const char *arg, struct point *out)
+{
+	struct fail f;
+
+	if (point_parse(arg, when_now(), option, out, &f) == -1)
+		bad_usage("%s", f.text);
+}
+
+static void
+take_to(const char *arg)
+{
+	struct point p;
+
+	take_point("--to", arg, &p);
+	eb.plan.look.has_to = !p.end;
+	eb.plan.look.to = p.high;
+}
+
+static void
+take_format(const char *arg)
+{
+	struct fail f;
+
+	if (format_check(arg, &f) == -1)
+		bad_usage("%s", f.text);
+	eb.sink.format = arg;
+}
+
+static void
+take_consumer(const char *arg)
+{
+	if (!consumer_legal(arg))
+		bad_usage("-C '%s': a consumer's name is 1 to 200 printable characters without space", arg);
+	eb.plan.consumer = arg;
+}
+
+static int
+take_option(int ch, const char *arg)
+{
+	switch (ch) {
+	case '0': eb.sink.end = '\0'; return 0;
+	case 'C': take_consumer(arg); return 0;
+	case 'e': eb.end = true; return 0;
+	case 'f': take_format(arg); return 0;
+	case 'g': eb.group = arg; return 0;
+	case 'n': eb.follow.limit = take_count("-n", arg, 1); return 0;
+	case 'W': take_idle(arg); return 0;
+	case OPT_FOLLOW: eb.follow_on = true; return 0;
+	case OPT_FROM:
+		take_point("--from", arg, &eb.plan.look.from);
+		eb.plan.from_given = true;
+		return 0;
+	case OPT_LAST: eb.plan.look.last = take_count("--last", arg, 0); return 0;
+	case OPT_NO_SYNC: eb.sink.sync = false; return 0;
+	case OPT_PAYLOAD: eb.payload = true; return 0;
+	case OPT_PEEK: eb.peek = true; return 0;
+	case OPT_TO: take_to(arg); return 0;
+	}
+	return -1;
+}
+
+static void
+check_options(void)
+{
+	if (eb.payload + (eb.sink.format != NULL) + eb.conf.json > 1)
+		bad_usage("-j, --payload and -f exclude each other");
+	if (!eb.peek && (eb.follow_on || eb.plan.look.last >= 0 || eb.plan.look.has_to))
+		bad_usage("--follow, --last and --to go with --peek");
+	if (eb.peek && (eb.group != NULL || eb.plan.consumer != NULL))
+		bad_usage("--peek uses no group: -g and -C do not go with it");
+	if (eb.follow_on && eb.plan.look.has_to)
+		bad_usage("--follow has no end, so --to does not go with it");
+	if (eb.group != NULL && *eb.group == '\0')
+		bad_usage("-g: a group's name is not empty");
+}
+
+static void
+read_options(int argc, char **argv)
+{
+	struct fail f;
+	int ch, r;
+
+	conf_init(&eb.conf);
+	eb.follow.limit = eb.follow.idle_ms = eb.plan.look.last = -1;
+	eb.sink = (struct sink){.fd = STDOUT_FILENO, .end = '\n', .sync = true};
+	while ((ch = getopt_long(argc, argv, CONF_SHORT "0C:ef:g:n:W:", options, NULL)) != -1) {
+		r = conf_option(&eb.conf, ch, optarg, &f);
+		if (r == -1)
+			bad_usage("%s", f.text);
+		if (r == 0 && take_option(ch, optarg) == -1) {
+			fputs("ebsub: see ebsub -h\n", stderr);
+			exit(STATUS_USAGE);
+		}
+	}
+	if (conf_finish(&eb.conf, argc, argv, &f) == -1)
+		errx(f.status, "%s", f.text);
+}
+
+/* Everything before "--", and where there is no type before it, what stands behind it; a command is for a later version. */
+static int
+before_dashes(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--") == 0)
+			return i;
+	return argc;
+}
+
+static void
+check_type(const char *type)
+{
+	if (names_pattern(type) && !eb.peek)
+		bad_usage("'%s': a pattern goes only with --peek; name the types", type);
+	if (!names_pattern(type) && !names_legal(type, strlen(type)))
+		bad_usage("'%s': an event type is 1 to 200 of [A-Za-z0-9._-], not beginning with '-'", type);
+}
+
+/* --- taps ------------------------------------------------------------------------- */
+
+static void
+add_tap(const char *type, const char *key)
+{
+	struct follow *w = &eb.follow;
+	char *group = NULL;
+
+	for (size_t i = 0; i < w->n; i++)
+		if (strcmp(tap_type(w->taps[i]), type) == 0)
+			return;
+	if (!eb.peek)
+		group = eb.group != NULL ? util_strdup(eb.group) : names_group(eb.conf.prefix, eb.conf.service, type);
+	w->taps = util_realloc(w->taps, (w->n + 1) * sizeof(*w->taps));
+	w->taps[w->n++] = tap_new(&eb.plan, type, key, group, on_note, NULL);
+	if (group != NULL && !eb.conf.quiet && (eb.conf.verbose ||
+	    (isatty(STDERR_FILENO) && !eb.conf.service_given && eb.group == NULL)))
+		warnx("reading as group '%s', consumer '%s', and acknowledging; --peek only looks", group, eb.plan.consumer);
+	free(group);
+}
+
+static void
+add_pattern(const char *pattern)
+{
+	char *match = names_stream(eb.conf.prefix, pattern), **keys;
+	enum bus_why why;
+	struct fail f;
+	size_t n;
+	bool complete;
+	struct bus *b = bus_open(&eb.conf.url, eb.conf.timeout_ms, &why, &f);
+
+	if (b == NULL || stream_keys(b, match, when_mono() + eb.conf.timeout_ms, &keys, &n, &complete, &f) == -1)
+		errx(f.status, "%s", f.text);
+	if (!complete)
+		warnx("'%s': not all keys could be looked at in time", pattern);
+	for (size_t i = 0; i < n; i++) {
+		const char *type = names_type(eb.conf.prefix, keys[i], strlen(keys[i]));
+
+		if (type != NULL)
+			add_tap(type, keys[i]);
+		free(keys[i]);
+	}
+	if (n == 0 && !eb.conf.quiet)
+		warnx("'%s': no such stream", pattern);
+	free(keys);
+	free(match);
+	bus_close(b);
+}
+
+static void
+add_type(const char *type)
+{
+	char *key;
+
+	if (names_pattern(type)) {
+		add_pattern(type);
+		return;
+	}
+	key = names_stream(eb.conf.prefix, type);
+	add_tap(type, key);
+	free(key);
+}
+
+static void
+name_consumer(void)
+{
+	struct fail f;
+
+	eb.consumer.fd = -1;
+	if (eb.peek || eb.plan.consumer != NULL)
+		return;
+	if (consumer_take(&eb.consumer, eb.conf.state, &f) == -1 && !eb.conf.quiet)
+		warnx("%s; what is pending at the end of this run is not taken up by the next", f.text);
+	eb.plan.consumer = eb.consumer.name;
+}
+
+static void
+make_plan(void)
+{
+	struct follow *w = &eb.follow;
+
+	eb.plan.url = &eb.conf.url;
+	eb.plan.timeout_ms = w->timeout_ms = eb.conf.timeout_ms;
+	eb.sink.style = eb.payload ? SINK_PAYLOAD : eb.sink.format != NULL ? SINK_FORMAT : SINK_JSON;
+	w->sink = &eb.sink;
+	w->in_turn = eb.peek && !eb.follow_on;
+	w->to_end = w->in_turn || eb.end;
+	w->note = on_note;
+}
+
+static int
+status_of(enum follow_end end)
+{
+	bool short_of = eb.follow.limit >= 0;
+
+	switch (end) {
+	case FOLLOW_END:
+		return short_of && eb.end ? STATUS_ENDED : STATUS_OK;
+	case FOLLOW_IDLE:
+		return short_of || eb.follow.count == 0 ? STATUS_ENDED : STATUS_OK;
+	default:
+		return STATUS_OK;
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	int dashes = before_dashes(argc, argv), status;
+	enum follow_end end = FOLLOW_END;
+	struct fail f;
+
+	util_start();
+	read_options(dashes, argv);
+	if (eb.conf.help || eb.conf.version) {
+		if (eb.conf.help)
+			usage(stdout);
+		else
+			puts("ebsub " EB_VERSION);
+		return fflush(stdout) == EOF ? STATUS_UNSAFE : STATUS_OK;
+	}
+	check_options();
+	if (optind < dashes && dashes + 1 < argc)
+		bad_usage("'%s': running a command for each event is not supported in this version", argv[dashes + 1]);
+	if (optind == dashes)
+		optind = dashes + 1, dashes = argc;
+	if (optind >= dashes)
+		bad_usage("which event type?");
+	for (int i = optind; i < dashes; i++)
+		check_type(argv[i]);
+	make_plan();
+	catch_signals();
+	name_consumer();
+	for (int i = optind; i < dashes; i++)
+		add_type(argv[i]);
+	if (eb.follow.n > 0)
+		end = follow_run(&eb.follow, &f);
+	status = end == FOLLOW_FAILED ? f.status : status_of(end);
+	if (end == FOLLOW_FAILED)
+		warnx("%s", f.text);
+	for (size_t i = 0; i < eb.follow.n; i++)
+		tap_free(eb.follow.taps[i]);
+	free(eb.follow.taps);
+	sink_free(&eb.sink);
+	consumer_release(&eb.consumer);
+	conf_free(&eb.conf);
+	return status;
+}

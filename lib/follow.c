@@ -1,0 +1,421 @@
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "follow.h"
+#include "status.h"
+#include "util.h"
+#include "when.h"
+
+#define BLOCK 1000			/* ms of one blocking read: how long a stop may take */
+#define BLOCK_SHARED 100		/* when others wait for what it holds of the limit */
+#define BACKOFF_MOST 5000
+
+/* What is going on in one follow_run. */
+struct run {
+	struct follow *w;
+	struct pollfd *fds;
+	size_t current;			/* in_turn: the tap that has its turn */
+	size_t first;			/* the tap that asks first this time */
+	bool ending;			/* nothing is asked any more */
+	enum follow_end end;
+	struct fail fail;		/* for FOLLOW_FAILED */
+	struct fail outage;		/* the last attempt's */
+	int64_t last_event;
+	int64_t down_since;		/* 0: no outage */
+	int64_t backoff, next_try;
+};
+
+static void
+finish(struct run *r, enum follow_end end)
+{
+	if (!r->ending)
+		r->end = end;
+	r->ending = true;
+}
+
+static void
+failed(struct run *r, const struct fail *f)
+{
+	if (r->ending && r->end == FOLLOW_FAILED)
+		return;
+	r->ending = true;
+	r->end = FOLLOW_FAILED;
+	r->fail = *f;
+}
+
+/* --- outages ------------------------------------------------------------------- */
+
+static bool
+passes(enum bus_why why)
+{
+	switch (why) {
+	case BUS_REFUSED:
+	case BUS_TIMEOUT:
+	case BUS_CUT:
+	case BUS_GARBAGE:
+	case BUS_LATER:
+	case BUS_READONLY:
+	case BUS_UNBLOCKED:
+	case BUS_NOGROUP:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Half to one and a half of ms. */
+static int64_t
+jitter(int64_t ms)
+{
+	uint32_t n = 0;
+
+	if (getrandom(&n, sizeof(n), GRND_NONBLOCK) != (ssize_t)sizeof(n))
+		n = (uint32_t)when_now();
+	return ms / 2 + (int64_t)(n % (uint32_t)(ms + 1));
+}
+
+static void
+lost(struct run *r, enum bus_why why, const struct fail *f)
+{
+	char text[sizeof(f->text) + 32];
+
+	if (!passes(why)) {
+		failed(r, f);
+		return;
+	}
+	if (r->down_since != 0)
+		return;
+	snprintf(text, sizeof(text), "%s; trying again", f->text);
+	r->w->note(r->w->arg, TAP_WARNING, text);
+	r->outage = *f;
+	r->down_since = when_mono();
+	r->backoff = 100;
+	r->next_try = r->down_since + jitter(50);
+}
+
+static void
+back(struct run *r)
+{
+	char span[32], text[64];
+
+	when_span(when_mono() - r->down_since, span, sizeof(span));
+	snprintf(text, sizeof(text), "connected again after %s", span);
+	r->w->note(r->w->arg, TAP_WARNING, text);
+	r->down_since = 0;
+}
+
+/* Not open yet, or lost. With in_turn only the current tap is opened. */
+static bool
+wants_open(const struct run *r, size_t i)
+{
+	return tap_state(r->w->taps[i]) == TAP_DOWN && (!r->w->in_turn || i == r->current);
+}
+
+static void
+reopen(struct run *r)
+{
+	enum bus_why why;
+	struct fail f;
+	bool all = true;
+
+	for (size_t i = 0; i < r->w->n && all && !r->ending; i++) {
+		if (!wants_open(r, i))
+			continue;
+		if (r->down_since != 0 && when_mono() < r->next_try)
+			return;
+		if (tap_open(r->w->taps[i], &why, &f) == 0)
+			continue;
+		all = false;
+		lost(r, why, &f);
+		r->outage = f;
+		r->next_try = when_mono() + jitter(r->backoff);
+		r->backoff = r->backoff * 2 < BACKOFF_MOST ? r->backoff * 2 : BACKOFF_MOST;
+	}
+	if (all && r->down_since != 0 && !r->ending)
+		back(r);
+}
+
+/* The first time there is no patience. With in_turn the first tap stands for all. */
+static void
+open_first(struct run *r)
+{
+	enum bus_why why;
+	struct fail f;
+
+	for (size_t i = 0; i < r->w->n && !r->ending && wants_open(r, i); i++)
+		if (tap_open(r->w->taps[i], &why, &f) == -1)
+			failed(r, &f);
+}
+
+/* --- asking ------------------------------------------------------------------------ */
+
+static int64_t
+idle_left(const struct run *r)
+{
+	int64_t left = r->last_event + r->w->idle_ms - when_mono();
+
+	return left > 0 ? left : 0;
+}
+
+static int64_t
+block_ms(const struct run *r)
+{
+	int64_t ms = r->w->limit >= 0 && r->w->n > 1 ? BLOCK_SHARED : BLOCK;
+
+	if (r->w->to_end)
+		return -1;
+	if (r->w->idle_ms >= 0 && idle_left(r) < ms)
+		ms = idle_left(r) > 0 ? idle_left(r) : 1;
+	return ms;
+}
+
+/* What the limit leaves for one more question: an equal share for each tap that could ask. */
+static size_t
+share(const struct run *r, size_t idle)
+{
+	uint64_t left;
+
+	if (r->w->limit < 0)
+		return SIZE_MAX;
+	left = (uint64_t)r->w->limit - r->w->count;
+	for (size_t i = 0; i < r->w->n; i++)
+		left -= tap_asked(r->w->taps[i]);
+	return left == 0 ? 0 : (size_t)(left / idle > 0 ? left / idle : 1);
+}
+
+/* A tap with nothing left is closed once its acknowledgements are answered. */
+static bool
+close_dry(struct run *r, size_t i)
+{
+	struct tap *t = r->w->taps[i];
+
+	if (!r->w->to_end || !tap_dry(t))
+		return false;
+	if (tap_settled(t)) {
+		tap_close(t);
+		if (r->w->in_turn)
+			r->current++;
+	}
+	return true;
+}
+
+/* Begins with another tap each time, so that a small limit is not always spent on the first. true when a tap was closed. */
+static bool
+ask(struct run *r)
+{
+	size_t idle = 0, many;
+	bool closed = false;
+
+	for (size_t i = 0; i < r->w->n; i++)
+		idle += tap_state(r->w->taps[i]) == TAP_IDLE;
+	for (size_t k = 0; k < r->w->n && !r->ending; k++) {
+		size_t i = (r->first + k) % r->w->n;
+
+		if (tap_state(r->w->taps[i]) != TAP_IDLE)
+			continue;
+		if (close_dry(r, i)) {
+			closed = closed || tap_state(r->w->taps[i]) == TAP_CLOSED;
+			continue;
+		}
+		if ((many = share(r, idle)) == 0)
+			continue;
+		tap_ask(r->w->taps[i], many, block_ms(r));
+		idle--;
+	}
+	r->first = (r->first + 1) % r->w->n;
+	return closed;
+}
+
+/* --- batches --------------------------------------------------------------------------- */
+
+struct batch {
+	struct sink *sink;
+	size_t n;
+};
+
+static int
+add_record(void *arg, const struct record *rec)
+{
+	struct batch *b = arg;
+
+	sink_add(b->sink, rec);
+	b->n++;
+	return 0;
+}
+
+static void
+deliver(struct run *r, struct tap *t)
+{
+	struct batch b = {r->w->sink, 0};
+	struct fail f;
+
+	sink_begin(b.sink);
+	tap_each(t, add_record, &b);
+	if (sink_flush(b.sink, &f) == -1) {
+		b.n = b.sink->whole;
+		failed(r, &f);
+	}
+	tap_done(t, b.n);
+	r->w->count += b.n;
+	if (b.n > 0)
+		r->last_event = when_mono();
+}
+
+/* true when there was something to do, so that there may be more. */
+static bool
+move(struct run *r)
+{
+	bool some = false;
+	enum bus_why why;
+	struct fail f;
+
+	for (size_t i = 0; i < r->w->n; i++) {
+		struct tap *t = r->w->taps[i];
+		enum tap_state before = tap_state(t);
+		bool settled = tap_settled(t);
+
+		if (tap_bus(t) == NULL)
+			continue;
+		if (tap_move(t, &why, &f) == -1)
+			lost(r, why, &f);
+		else if (tap_state(t) == TAP_READY && !r->w->sink->broken)
+			deliver(r, t);
+		some = some || tap_settled(t) != settled || tap_state(t) != before;
+	}
+	return some;
+}
+
+/* --- the loop ---------------------------------------------------------------------------- */
+
+static void
+sooner(int64_t *by, int64_t t)
+{
+	if (t != -1 && (*by == -1 || t < *by))
+		*by = t;
+}
+
+static int
+poll_ms(const struct run *r)
+{
+	int64_t by = -1, left;
+
+	for (size_t i = 0; i < r->w->n; i++)
+		if (tap_bus(r->w->taps[i]) != NULL)
+			sooner(&by, bus_deadline(tap_bus(r->w->taps[i])));
+	if (r->w->idle_ms >= 0 && !r->ending)
+		sooner(&by, r->last_event + r->w->idle_ms);
+	if (r->down_since != 0 && !r->ending)
+		sooner(&by, r->next_try);
+	if (r->down_since != 0 && !r->ending && r->w->to_end)
+		sooner(&by, r->down_since + r->w->timeout_ms);
+	if (by == -1)
+		return -1;
+	left = by - when_mono();
+	return left < 0 ? 0 : (int)(left > 60000 ? 60000 : left);
+}
+
+/* The reader of our pipe is gone, and nobody would notice until the next event. */
+static void
+check_reader(struct run *r, const struct pollfd *p)
+{
+	struct fail f;
+
+	if ((p->revents & POLLERR) == 0 || r->ending)
+		return;
+	r->w->sink->broken = errno = EPIPE;
+	fail_errno(&f, STATUS_UNSAFE, "write to stdout");
+	failed(r, &f);
+}
+
+static void
+wait_for_news(struct run *r)
+{
+	struct pollfd *p = r->fds;
+	struct stat st;
+	bool pipe = fstat(r->w->sink->fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+	nfds_t n = 0;
+
+	p[n++] = (struct pollfd){.fd = r->ending ? -1 : r->w->stop, .events = POLLIN};
+	p[n++] = (struct pollfd){.fd = pipe && !r->ending ? r->w->sink->fd : -1};
+	for (size_t i = 0; i < r->w->n; i++) {
+		const struct bus *b = tap_bus(r->w->taps[i]);
+
+		if (b != NULL)
+			p[n++] = (struct pollfd){.fd = bus_fd(b), .events = bus_events(b)};
+	}
+	if (poll(p, n, poll_ms(r)) <= 0)
+		return;
+	if (p[0].revents != 0)
+		finish(r, FOLLOW_STOPPED);
+	check_reader(r, &p[1]);
+}
+
+/* An outage that the plan has no more patience with. */
+static void
+judge_outage(struct run *r)
+{
+	if (r->down_since != 0 && !r->ending)
+		if ((r->w->idle_ms >= 0 && idle_left(r) == 0) ||
+		    (r->w->to_end && when_mono() - r->down_since >= r->w->timeout_ms))
+			failed(r, &r->outage);
+}
+
+static void
+judge(struct run *r)
+{
+	const struct follow *w = r->w;
+	bool open = false;
+
+	for (size_t i = 0; i < w->n; i++)
+		open = open || tap_state(w->taps[i]) != TAP_CLOSED;
+	judge_outage(r);
+	if (w->limit >= 0 && w->count >= (uint64_t)w->limit)
+		finish(r, FOLLOW_LIMIT);
+	else if (!open)
+		finish(r, FOLLOW_END);
+	else if (w->idle_ms >= 0 && idle_left(r) == 0)
+		finish(r, FOLLOW_IDLE);
+}
+
+/* At the end a tap is waited for while it reads or acknowledges; after a failure only for what it acknowledges. */
+static bool
+over(struct run *r)
+{
+	bool all = true;
+
+	for (size_t i = 0; i < r->w->n && r->ending; i++) {
+		struct tap *t = r->w->taps[i];
+
+		if (tap_bus(t) == NULL || tap_settled(t))
+			continue;
+		if (r->w->sink->broken && tap_state(t) != TAP_IDLE)
+			tap_close(t);
+		else
+			all = false;
+	}
+	return r->ending && all;
+}
+
+enum follow_end
+follow_run(struct follow *w, struct fail *f)
+{
+	struct run r = {.w = w, .last_event = when_mono()};
+
+	r.fds = util_alloc((w->n + 2) * sizeof(*r.fds));
+	open_first(&r);
+	for (judge(&r); !over(&r); judge(&r)) {
+		reopen(&r);
+		if (!ask(&r) && !move(&r) && !over(&r))
+			wait_for_news(&r);
+	}
+	free(r.fds);
+	if (r.end == FOLLOW_FAILED)
+		*f = r.fail;
+	return r.end;
+}

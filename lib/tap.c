@@ -1,0 +1,528 @@
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "group.h"
+#include "pace.h"
+#include "status.h"
+#include "tap.h"
+#include "util.h"
+
+enum phase {
+	OWN,				/* what is pending for us from before */
+	NEW
+};
+
+struct tap {
+	const struct tap_plan *plan;
+	char *type, *key, *group;
+	tap_note_fn *note;
+	void *arg;
+
+	enum tap_state state;
+	struct bus *bus;
+	enum phase phase;
+	bool opened;			/* once at least */
+	bool have_seen, dry;
+	struct stream_id seen;		/* the last ID given out, or that the group had been given */
+	struct stream_id own;		/* OWN: read up to here */
+	struct pace pace;
+	size_t asked;
+	unsigned acks;			/* unanswered acknowledgements, ahead of the question */
+	struct reply *batch, *counts;	/* counts: XPENDING of an OWN batch */
+	struct buf handled;		/* NUL-ended IDs whose acknowledgement is not answered */
+};
+
+struct tap *
+tap_new(const struct tap_plan *plan, const char *type, const char *key, const char *group, tap_note_fn *note, void *arg)
+{
+	struct tap *t = util_alloc(sizeof(*t));
+
+	t->plan = plan;
+	t->type = util_strdup(type);
+	t->key = util_strdup(key);
+	t->group = group != NULL ? util_strdup(group) : NULL;
+	t->note = note;
+	t->arg = arg;
+	t->pace = pace_start(0);
+	return t;
+}
+
+static void
+drop_batch(struct tap *t)
+{
+	reply_free(t->batch);
+	reply_free(t->counts);
+	t->batch = t->counts = NULL;
+}
+
+static void
+drop_bus(struct tap *t, enum tap_state state)
+{
+	drop_batch(t);
+	bus_close(t->bus);
+	t->bus = NULL;
+	t->asked = t->acks = 0;
+	t->state = state;
+}
+
+void
+tap_free(struct tap *t)
+{
+	if (t == NULL)
+		return;
+	drop_bus(t, TAP_CLOSED);
+	buf_free(&t->handled);
+	free(t->type);
+	free(t->key);
+	free(t->group);
+	free(t);
+}
+
+void
+tap_close(struct tap *t)
+{
+	drop_bus(t, TAP_CLOSED);
+}
+
+static void
+notef(struct tap *t, enum tap_note kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+static void
+notef(struct tap *t, enum tap_note kind, const char *fmt, ...)
+{
+	char text[768];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	t->note(t->arg, kind, text);
+}
+
+/* --- opening ----------------------------------------------------------------- */
+
+static void
+see(struct tap *t, struct stream_id id)
+{
+	if (!t->have_seen || stream_id_cmp(id, t->seen) > 0)
+		t->seen = id;
+	t->have_seen = true;
+}
+
+static void
+group_start(const struct tap *t, char out[STREAM_ID_SIZE])
+{
+	if (t->have_seen)
+		stream_id_format(t->seen, out);
+	else if (t->plan->look.from.end)
+		snprintf(out, STREAM_ID_SIZE, "$");
+	else
+		stream_id_format(point_before(t->plan->look.from.low), out);
+}
+
+/* Where the group stands, so that it can be made again there. Not permitted, not known. */
+static void
+learn_place(struct tap *t)
+{
+	struct stream_group *g;
+	enum bus_why why;
+	struct fail f;
+	size_t n;
+
+	if (stream_groups(t->bus, t->key, &g, &n, &why, &f) == -1)
+		return;
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(g[i].name, t->group) == 0 &&
+		    stream_id_cmp(g[i].last_delivered, (struct stream_id){0}) != 0)
+			see(t, g[i].last_delivered);
+	stream_groups_free(g, n);
+}
+
+static int
+ensure(struct tap *t, enum bus_why *why, struct fail *f)
+{
+	char start[STREAM_ID_SIZE];
+	bool made, fresh;
+
+	group_start(t, start);
+	if (group_ensure(t->bus, t->key, t->group, start, &made, &fresh, why, f) == -1)
+		return -1;
+	if (made && t->opened)
+		notef(t, TAP_WARNING, "group '%s' had vanished; made again at %s", t->group, start);
+	if (!made && !t->opened && t->plan->from_given)
+		notef(t, TAP_WARNING, "--from has no effect: group '%s' was there already", t->group);
+	if (fresh && !t->opened)
+		notef(t, TAP_NEWS, "stream '%s' is new: nothing has been published to it yet", t->key);
+	if (!t->opened)
+		learn_place(t);
+	t->phase = OWN;
+	t->own = (struct stream_id){0};
+	return bus_why(t->bus) == BUS_FINE ? 0 : -1;
+}
+
+static int
+find_start(struct tap *t, enum bus_why *why, struct fail *f)
+{
+	struct stream_id start;
+	bool exists;
+
+	t->phase = NEW;
+	if (t->have_seen)
+		return 0;
+	if (look_start(t->bus, t->key, &t->plan->look, &start, &exists, why, f) == -1)
+		return -1;
+	if (!exists)
+		notef(t, TAP_WARNING, "stream '%s' does not exist", t->key);
+	see(t, start);
+	return 0;
+}
+
+/* IDs of buf, each with its NUL. */
+static void
+put_acks(struct tap *t)
+{
+	struct slice ids[PACE_MOST];
+	size_t n = 0;
+
+	for (size_t at = 0; at < t->handled.len; at += ids[n - 1].n + 1) {
+		ids[n] = slice_of(t->handled.p + at);
+		if (++n == PACE_MOST)
+			break;
+	}
+	if (n == 0)
+		return;
+	group_put_ack(t->bus, t->key, t->group, ids, n);
+	t->acks++;
+}
+
+int
+tap_open(struct tap *t, enum bus_why *why, struct fail *f)
+{
+	t->bus = bus_open(t->plan->url, t->plan->timeout_ms, why, f);
+	if (t->bus == NULL)
+		return -1;
+	if ((t->group != NULL ? ensure(t, why, f) : find_start(t, why, f)) == -1) {
+		if (bus_why(t->bus) != BUS_FINE)
+			*why = bus_why(t->bus);
+		drop_bus(t, TAP_DOWN);
+		return -1;
+	}
+	t->state = TAP_IDLE;
+	t->opened = true;
+	t->dry = false;
+	put_acks(t);
+	return 0;
+}
+
+/* --- asking ------------------------------------------------------------------- */
+
+static void
+ask_look(struct tap *t, const char *id, int64_t block_ms)
+{
+	char most[24], block[24];
+
+	snprintf(most, sizeof(most), "%zu", t->asked);
+	snprintf(block, sizeof(block), "%" PRId64, block_ms);
+	if (block_ms < 0)
+		bus_putl(t->bus, "XREAD", "COUNT", most, "STREAMS", t->key, id, NULL);
+	else
+		bus_putl(t->bus, "XREAD", "COUNT", most, "BLOCK", block, "STREAMS", t->key, id, NULL);
+	bus_allow(t->bus, block_ms);
+}
+
+void
+tap_ask(struct tap *t, size_t count, int64_t block_ms)
+{
+	char id[STREAM_ID_SIZE] = ">";
+	const char *ids = id, *keys = t->key;
+
+	t->asked = count < t->pace.count ? count : t->pace.count;
+	t->state = TAP_ASKED;
+	if (t->group == NULL) {
+		stream_id_format(t->seen, id);
+		ask_look(t, id, block_ms);
+		return;
+	}
+	if (t->phase == OWN) {
+		stream_id_format(t->own, id);
+		block_ms = -1;
+	}
+	group_put_read(t->bus, t->group, t->plan->consumer, t->asked, block_ms, &keys, &ids, 1);
+}
+
+size_t
+tap_wish(const struct tap *t)
+{
+	return t->pace.count;
+}
+
+size_t
+tap_asked(const struct tap *t)
+{
+	return t->asked;
+}
+
+/* --- answers -------------------------------------------------------------------- */
+
+static int
+down(struct tap *t, enum bus_why why, enum bus_why *out)
+{
+	*out = why;
+	drop_bus(t, TAP_DOWN);
+	return -1;
+}
+
+static int
+take_ack(struct tap *t, struct reply *r, enum bus_why *why, struct fail *f)
+{
+	enum bus_why w = reply_why(r);
+	char what[600];
+
+	t->acks--;
+	t->handled.len = 0;
+	if (w != BUS_FINE && w != BUS_NOGROUP) {
+		snprintf(what, sizeof(what), "acknowledge in '%s'", t->key);
+		reply_fail(f, r, what);
+	}
+	reply_free(r);
+	return w == BUS_FINE || w == BUS_NOGROUP ? 0 : down(t, w, why);
+}
+
+struct sum {
+	struct tap *t;
+	size_t entries, bytes;
+	struct slice first, last;
+};
+
+static int
+sum_entry(void *arg, size_t key, const struct group_entry *e)
+{
+	struct sum *s = arg;
+	struct stream_id id;
+
+	(void)key;
+	if (s->entries++ == 0)
+		s->first = e->id;
+	s->last = e->id;
+	for (size_t i = 0; i < e->nkv; i++)
+		s->bytes += e->kv[i].n;
+	stream_id_parse(e->id, &id);
+	see(s->t, id);
+	if (s->t->phase == OWN)
+		s->t->own = id;
+	return 0;
+}
+
+/* The group vanished, or the stream under a blocked read: make it again and go on. */
+static int
+take_refusal(struct tap *t, enum bus_why w, enum bus_why *why, struct fail *f)
+{
+	if (w != BUS_NOGROUP && w != BUS_UNBLOCKED)
+		return down(t, w, why);
+	t->asked = 0;
+	t->state = TAP_IDLE;
+	if (t->group == NULL || ensure(t, why, f) == 0)
+		return 0;
+	return down(t, bus_why(t->bus) != BUS_FINE ? bus_why(t->bus) : *why, why);
+}
+
+static void
+ask_counts(struct tap *t, const struct sum *s)
+{
+	char n[24];
+	struct slice argv[] = {slice_of("XPENDING"), slice_of(t->key), slice_of(t->group), s->first, s->last, slice_of(n),
+	    slice_of(t->plan->consumer)};
+
+	snprintf(n, sizeof(n), "%zu", s->entries);
+	argv[5] = slice_of(n);
+	bus_put(t->bus, sizeof(argv) / sizeof(argv[0]), argv);
+}
+
+static int
+take_batch(struct tap *t, struct reply *r, enum bus_why *why, struct fail *f)
+{
+	const char *keys = t->key;
+	struct sum s = {.t = t};
+	enum bus_why w;
+
+	if (group_take_read(r, &keys, 1, sum_entry, &s, &w, f) == -1) {
+		reply_free(r);
+		return take_refusal(t, w, why, f);
+	}
+	pace_learn(&t->pace, s.entries, s.bytes);
+	t->dry = t->phase == NEW && s.entries == 0;
+	if (s.entries > 0) {
+		t->batch = r;
+		t->state = t->phase == OWN ? TAP_ASKED : TAP_READY;
+		if (t->phase == OWN)
+			ask_counts(t, &s);
+		return 0;
+	}
+	reply_free(r);
+	t->asked = 0;
+	t->phase = NEW;
+	t->state = TAP_IDLE;
+	return 0;
+}
+
+static int
+take(struct tap *t, struct reply *r, enum bus_why *why, struct fail *f)
+{
+	if (t->acks > 0)
+		return take_ack(t, r, why, f);
+	if (t->batch == NULL)
+		return take_batch(t, r, why, f);
+	t->counts = r;
+	t->state = TAP_READY;
+	return 0;
+}
+
+int
+tap_move(struct tap *t, enum bus_why *why, struct fail *f)
+{
+	struct reply *r;
+	struct fail dead;
+	int alive = bus_io(t->bus, &dead);
+
+	while (t->state != TAP_READY && (r = bus_take(t->bus)) != NULL)
+		if (take(t, r, why, f) == -1)
+			return -1;
+	if (alive == 0 || t->state == TAP_READY)
+		return 0;
+	*f = dead;
+	return down(t, bus_why(t->bus), why);
+}
+
+/* --- the batch -------------------------------------------------------------------- */
+
+/* XPENDING's answer: [[id, consumer, idle, deliveries], ...] in order of ID; an entry that somebody claimed meanwhile is not in it. */
+static int64_t
+deliveries(const struct tap *t, struct slice id, size_t *at)
+{
+	struct slice s;
+
+	for (size_t i = *at; i < reply_count(t->counts); i++) {
+		s = reply_text(reply_at(reply_at(t->counts, i), 0));
+		if (s.n == id.n && memcmp(s.p, id.p, id.n) == 0) {
+			*at = i + 1;
+			return reply_int(reply_at(reply_at(t->counts, i), 3));
+		}
+	}
+	return 1;
+}
+
+struct each {
+	struct tap *t;
+	tap_record_fn *fn;
+	void *arg;
+	size_t at;
+};
+
+static int
+give_entry(void *arg, size_t key, const struct group_entry *e)
+{
+	struct each *each = arg;
+	const struct tap *t = each->t;
+	struct record r = {e->id, slice_of(t->key), slice_of(t->type), e->kv, e->nkv, -1};
+	struct stream_id id;
+
+	(void)key;
+	if (e->gone)
+		return 0;
+	if (t->group != NULL)
+		r.deliveries = t->counts != NULL ? deliveries(t, e->id, &each->at) : 1;
+	stream_id_parse(e->id, &id);
+	if (t->plan->look.has_to && stream_id_cmp(id, t->plan->look.to) > 0)
+		return 0;
+	return each->fn(each->arg, &r);
+}
+
+int
+tap_each(struct tap *t, tap_record_fn *fn, void *arg)
+{
+	struct each each = {t, fn, arg, 0};
+	const char *keys = t->key;
+	enum bus_why why;
+	struct fail f;
+
+	return group_take_read(t->batch, &keys, 1, give_entry, &each, &why, &f);
+}
+
+struct done {
+	struct tap *t;
+	size_t left, gone;
+};
+
+static int
+note_handled(void *arg, size_t key, const struct group_entry *e)
+{
+	struct done *d = arg;
+
+	(void)key;
+	if (!e->gone && d->left == 0)
+		return 0;
+	if (e->gone)
+		d->gone++;
+	else
+		d->left--;
+	buf_add(&d->t->handled, e->id.p, e->id.n);
+	buf_addc(&d->t->handled, '\0');
+	return 0;
+}
+
+void
+tap_done(struct tap *t, size_t n)
+{
+	struct done d = {t, n, 0};
+	const char *keys = t->key;
+	enum bus_why why;
+	struct fail f;
+
+	if (t->group != NULL) {
+		group_take_read(t->batch, &keys, 1, note_handled, &d, &why, &f);
+		put_acks(t);
+	}
+	if (d.gone > 0)
+		notef(t, TAP_WARNING, "%zu pending entries of '%s' are lost: trimmed or deleted before they were handled", d.gone,
+		    t->key);
+	if (t->plan->look.has_to && stream_id_cmp(t->seen, t->plan->look.to) >= 0)
+		t->dry = true;
+	drop_batch(t);
+	t->asked = 0;
+	t->state = TAP_IDLE;
+}
+
+/* --- looking at it ------------------------------------------------------------------ */
+
+enum tap_state
+tap_state(const struct tap *t)
+{
+	return t->state;
+}
+
+bool
+tap_dry(const struct tap *t)
+{
+	return t->dry;
+}
+
+bool
+tap_settled(const struct tap *t)
+{
+	return t->acks == 0 && t->state != TAP_ASKED && t->state != TAP_READY;
+}
+
+const struct bus *
+tap_bus(const struct tap *t)
+{
+	return t->bus;
+}
+
+const char *
+tap_type(const struct tap *t)
+{
+	return t->type;
+}

@@ -1,0 +1,76 @@
+/*
+ * tap: one stream being read over a connection of its own, through a group or only looked at.
+ *
+ * The caller has the loop: it opens, asks for entries, polls, takes a batch, handles it and says how much of it was handled; that
+ * much is acknowledged, in one packet with the next question. After each opening the consumer's own pending entries come first, so that what an
+ * earlier life or connection was given and did not acknowledge is not left behind; what was handled and whose acknowledgement was cut
+ * off is acknowledged again instead of given out again.
+ *
+ * A group is made on demand: at the plan's start, and when it vanished under us at the last ID seen, never silently at "$".
+ */
+#ifndef TAP_H
+#define TAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bus.h"
+#include "format.h"
+#include "look.h"
+
+/* The same for all taps of a process; borrowed. */
+struct tap_plan {
+	const struct url *url;
+	int64_t timeout_ms;
+	const char *consumer;		/* NULL: only looking */
+	struct look look;		/* of it a group takes only `from`, where it starts when it must be made */
+	bool from_given;
+};
+
+enum tap_note {
+	TAP_WARNING,			/* something is not as it was asked for */
+	TAP_NEWS			/* for people who watch */
+};
+typedef void tap_note_fn(void *arg, enum tap_note kind, const char *text);
+
+enum tap_state {
+	TAP_DOWN,			/* no connection */
+	TAP_IDLE,			/* tap_ask may be called */
+	TAP_ASKED,
+	TAP_READY,			/* a batch: tap_each, tap_done */
+	TAP_CLOSED			/* for good */
+};
+
+struct tap;
+
+/* group is NULL for a tap that only looks. Strings are copied. No exchange. */
+struct tap *tap_new(const struct tap_plan *plan, const char *type, const char *key, const char *group, tap_note_fn *note,
+    void *arg);
+void tap_free(struct tap *t);
+
+/* Connects, greets, ensures the group or finds the start; each answer has the plan's time-out. 0, or -1: *why and f. */
+int tap_open(struct tap *t, enum bus_why *why, struct fail *f);
+/* Asks for at most count entries, waiting up to block_ms for new ones (-1: not at all). */
+void tap_ask(struct tap *t, size_t count, int64_t block_ms);
+/* How many entries it would like to ask for (pace.h). */
+size_t tap_wish(const struct tap *t);
+/*
+ * Moves what can be moved without waiting. 0; -1 when the connection or the question failed: *why and f, and the tap is TAP_DOWN.
+ */
+int tap_move(struct tap *t, enum bus_why *why, struct fail *f);
+
+/* The batch, in order, entries that are gone left out. fn returns non-zero to stop (returned then). */
+typedef int tap_record_fn(void *arg, const struct record *r);
+int tap_each(struct tap *t, tap_record_fn *fn, void *arg);
+/* Its first n records were handled: acknowledged, with the entries that are gone. The tap is TAP_IDLE. */
+void tap_done(struct tap *t, size_t n);
+size_t tap_asked(const struct tap *t);		/* count of the question under way, else 0 */
+
+enum tap_state tap_state(const struct tap *t);
+bool tap_dry(const struct tap *t);		/* the last question found nothing more */
+bool tap_settled(const struct tap *t);		/* nothing asked and no acknowledgement unanswered */
+const struct bus *tap_bus(const struct tap *t);	/* to poll; NULL when down */
+const char *tap_type(const struct tap *t);
+void tap_close(struct tap *t);			/* TAP_CLOSED */
+
+#endif
