@@ -1,0 +1,476 @@
+#include <err.h>
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf.h"
+#include "event.h"
+#include "json.h"
+#include "lines.h"
+#include "names.h"
+#include "publish.h"
+#include "status.h"
+#include "util.h"
+#include "uuid.h"
+#include "when.h"
+
+#define MAX_PAYLOAD (64u << 20)
+
+enum {
+	OPT_TRACE_ID = 256, OPT_CORRELATION_ID, OPT_SOURCE, OPT_TIMESTAMP, OPT_EVENT_ID, OPT_MAXLEN, OPT_MAX_PAYLOAD,
+	OPT_UNORDERED, OPT_NO_BUFFER, OPT_EXIT_BUFFERED, OPT_BUFFER_MAX, OPT_MIN_FREE, OPT_SEGMENT_SIZE
+};
+
+static const struct option options[] = {
+	CONF_LONG,
+	{"null", no_argument, NULL, '0'},
+	{"from-json", no_argument, NULL, 'J'},
+	{"trace-id", required_argument, NULL, OPT_TRACE_ID},
+	{"correlation-id", required_argument, NULL, OPT_CORRELATION_ID},
+	{"source", required_argument, NULL, OPT_SOURCE},
+	{"timestamp", required_argument, NULL, OPT_TIMESTAMP},
+	{"event-id", required_argument, NULL, OPT_EVENT_ID},
+	{"maxlen", required_argument, NULL, OPT_MAXLEN},
+	{"max-payload", required_argument, NULL, OPT_MAX_PAYLOAD},
+	{"unordered", no_argument, NULL, OPT_UNORDERED},
+	{"no-buffer", no_argument, NULL, OPT_NO_BUFFER},
+	{"exit-buffered", no_argument, NULL, OPT_EXIT_BUFFERED},
+	{"buffer-max", required_argument, NULL, OPT_BUFFER_MAX},
+	{"min-free", required_argument, NULL, OPT_MIN_FREE},
+	{"segment-size", required_argument, NULL, OPT_SEGMENT_SIZE},
+	{NULL, 0, NULL, 0}
+};
+
+static struct ebpub {
+	struct conf conf;
+	struct publish_options publish;
+	const char *type;
+	const char *trace_id, *correlation_id, *source, *event_id;
+	char timestamp[WHEN_SIZE];	/* "" for now */
+	uint64_t max_payload;
+	bool null, from_json, exit_buffered;
+	bool stdout_failed;
+	int status;
+	unsigned long long buffered;
+} eb;
+
+static volatile sig_atomic_t stopped;
+
+static void
+usage(FILE *to)
+{
+	fputs("usage: ebpub [-hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] type payload\n"
+	    "       ebpub [-0hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] type [-]\n"
+	    "       ebpub -J [-0hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url]\n", to);
+}
+
+static void
+worse(int status)
+{
+	eb.status = status_worse(eb.status, status);
+}
+
+static void
+on_signal(int sig)
+{
+	stopped = sig;
+}
+
+/* --- what comes back -------------------------------------------------------------- */
+
+static void
+print_answer(unsigned long long n, enum publish_answer what, const char *text)
+{
+	static const char *const words[] = { "added", "buffered", "refused", "unsafe" };
+
+	if (eb.conf.json)
+		printf("{\"event\":%llu,\"result\":\"%s\",\"id\":%s%s%s}\n", n, words[what],
+		    what == PUBLISH_ADDED ? "\"" : "", what == PUBLISH_ADDED ? text : "null",
+		    what == PUBLISH_ADDED ? "\"" : "");
+	else
+		puts(what == PUBLISH_UNSAFE ? "refused" : text);
+}
+
+static void
+on_answer(void *arg, unsigned long long n, enum publish_answer what, const char *text)
+{
+	(void)arg;
+	if (what == PUBLISH_UNSAFE)
+		warnx("event %llu is NOT safe: %s", n, text);
+	if (what == PUBLISH_BUFFERED)
+		eb.buffered++;
+	if (!eb.conf.quiet && !eb.stdout_failed)
+		print_answer(n, what, text);
+}
+
+static void
+on_say(void *arg, bool important, const char *text)
+{
+	(void)arg;
+	if (important || eb.conf.verbose)
+		warnx("%s", text);
+}
+
+static void
+flush_answers(void)
+{
+	if (!eb.stdout_failed && (fflush(stdout) == EOF || ferror(stdout))) {
+		warn("standard output; events are published all the same");
+		eb.stdout_failed = true;
+		worse(STATUS_SOME);
+	}
+}
+
+/* --- one event ----------------------------------------------------------------------- */
+
+static void
+refuse(struct publish *p, const char *where, const char *why)
+{
+	warnx("%s: %s: refused", where, why);
+	worse(STATUS_DATA);
+	publish_refused(p);
+}
+
+/* Fills in what the input did not say. */
+static void
+complete(struct event *e, char event_id[UUID_SIZE], char correlation_id[UUID_SIZE], char timestamp[WHEN_SIZE])
+{
+	if (!e->trace_id.n && eb.trace_id)
+		e->trace_id = slice_of(eb.trace_id);
+	if (!e->correlation_id.n) {
+		if (!eb.correlation_id)
+			uuid_v4(correlation_id);
+		e->correlation_id = slice_of(eb.correlation_id ? eb.correlation_id : correlation_id);
+	}
+	if (!e->source.n)
+		e->source = slice_of(eb.source ? eb.source : eb.conf.service);
+	if (!e->timestamp.n) {
+		if (!*eb.timestamp)
+			when_format(when_now(), timestamp);
+		e->timestamp = slice_of(*eb.timestamp ? eb.timestamp : timestamp);
+	}
+	if (!e->event_id.n) {
+		if (!eb.event_id)
+			uuid_v7(event_id);
+		e->event_id = slice_of(eb.event_id ? eb.event_id : event_id);
+	}
+}
+
+static void
+publish_payload(struct publish *p, const char *where, const char *s, size_t n)
+{
+	char event_id[UUID_SIZE], correlation_id[UUID_SIZE], timestamp[WHEN_SIZE], why[160];
+	struct event e = { .type = slice_of(eb.type), .payload = json_trim(s, n) };
+	struct json_fault fault;
+
+	if (n > eb.max_payload) {
+		snprintf(why, sizeof why, "longer than --max-payload %llu bytes", (unsigned long long)eb.max_payload);
+		refuse(p, where, why);
+		return;
+	}
+	if (json_check(s, n, &fault) == -1) {
+		snprintf(why, sizeof why, "not JSON at byte %zu: %s", fault.at + 1, fault.why);
+		refuse(p, where, why);
+		return;
+	}
+	complete(&e, event_id, correlation_id, timestamp);
+	publish_event(p, &e);
+}
+
+static void
+publish_object(struct publish *p, const char *where, const char *s, size_t n)
+{
+	static struct buf text;
+	char event_id[UUID_SIZE], correlation_id[UUID_SIZE], timestamp[WHEN_SIZE];
+	struct event e;
+	struct fail f;
+	int is_json;
+
+	if (event_json_read(s, n, &e, &is_json, &text, &f) == -1) {
+		refuse(p, where, f.text);
+		return;
+	}
+	if (!names_legal(e.type.p, e.type.n)) {
+		refuse(p, where, "event_type is not 1 to 200 of [A-Za-z0-9._-], not beginning with '-'");
+		return;
+	}
+	if (e.payload.n > eb.max_payload) {
+		refuse(p, where, "payload longer than --max-payload");
+		return;
+	}
+	complete(&e, event_id, correlation_id, timestamp);
+	publish_event(p, &e);
+}
+
+/* --- standard input ---------------------------------------------------------------------- */
+
+static int
+is_blank(struct slice s)
+{
+	return json_trim(s.p, s.n).n == 0;
+}
+
+static void
+take_lines(struct publish *p, struct lines *l)
+{
+	struct slice s;
+	enum lines_got got;
+	char where[48];
+
+	publish_begin(p);
+	while ((got = lines_next(l, &s)) != LINES_NONE) {
+		snprintf(where, sizeof where, "%s %llu", eb.null ? "record" : "line", lines_number(l));
+		if (got == LINES_LONG)
+			refuse(p, where, "longer than --max-payload");
+		else if (is_blank(s))
+			continue;
+		else if (eb.from_json)
+			publish_object(p, where, s.p, s.n);
+		else
+			publish_payload(p, where, s.p, s.n);
+	}
+	publish_end(p);
+}
+
+/* Waits for input, the server or the clock. 1 when there is input. */
+static int
+wait_for_work(struct publish *p)
+{
+	struct pollfd fds[2] = { { STDIN_FILENO, POLLIN, 0 }, { publish_fd(p), publish_events(p), 0 } };
+
+	flush_answers();
+	if (poll(fds, 2, publish_timeout(p)) == -1 && errno != EINTR)
+		err(STATUS_UNSAFE, "poll");
+	return fds[0].revents != 0;
+}
+
+static void
+publish_stream(struct publish *p)
+{
+	struct lines *l = lines_new(STDIN_FILENO, eb.null ? '\0' : '\n',
+	    (size_t)eb.max_payload * (eb.from_json ? 2 : 1) + (eb.from_json ? 65536 : 0));
+
+	while (!stopped && !lines_ended(l)) {
+		if (wait_for_work(p)) {
+			if (lines_fill(l) == -1 && errno != EAGAIN && errno != EINTR) {
+				warn("standard input");
+				worse(STATUS_UNSAFE);
+				break;
+			}
+			take_lines(p, l);
+		} else
+			publish_work(p);
+	}
+	lines_free(l);
+}
+
+/* ebpub TYPE -: all of standard input is one payload, and no more of it is held than may be taken. */
+static void
+publish_all_of_stdin(struct publish *p)
+{
+	struct buf b = { 0 };
+	ssize_t n = 1;
+
+	while (n > 0 && b.len <= eb.max_payload && !stopped) {
+		buf_reserve(&b, 65536);
+		n = read(STDIN_FILENO, b.p + b.len, b.cap - b.len);
+		if (n > 0)
+			b.len += (size_t)n;
+		else if (n == -1 && errno == EINTR)
+			n = 1;
+	}
+	if (n == -1) {
+		warn("standard input");
+		worse(STATUS_UNSAFE);
+	} else if (!stopped)
+		publish_payload(p, "standard input", b.p, b.len);
+	buf_free(&b);
+}
+
+/* --- the command line ---------------------------------------------------------------------- */
+
+static void __attribute__((noreturn, format(printf, 1, 2)))
+bad_usage(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vwarnx(fmt, ap);
+	va_end(ap);
+	usage(stderr);
+	exit(STATUS_USAGE);
+}
+
+static void
+take_size(const char *name, const char *arg, uint64_t *to)
+{
+	if (util_size(arg, to) == -1)
+		bad_usage("--%s %s: a size expected: 4096, 64K, 8M, 1G", name, arg);
+}
+
+static void
+take_text(const char *name, const char *arg, const char **to)
+{
+	if (!json_utf8(arg, strlen(arg)))
+		bad_usage("--%s: not UTF-8", name);
+	*to = arg;
+}
+
+static void
+take_timestamp(const char *arg)
+{
+	int64_t us;
+
+	if (when_rfc3339(arg, strlen(arg), &us) == -1)
+		bad_usage("--timestamp %s: a time as in RFC 3339 expected: 2025-12-04T10:30:00Z", arg);
+	when_format(us, eb.timestamp);
+}
+
+static void
+take_event_id(const char *arg)
+{
+	if (!event_id_legal(slice_of(arg)))
+		bad_usage("--event-id '%s': 1 to 200 printable characters expected", arg);
+	eb.event_id = arg;
+}
+
+static void
+take_maxlen(const char *arg)
+{
+	uint64_t n;
+
+	if (util_u64(arg, &n) == -1 || n > INT64_MAX)
+		bad_usage("--maxlen %s: a number of entries expected, 0 for no limit", arg);
+	eb.publish.maxlen = (int64_t)n;
+}
+
+static int
+take_option(int ch, const char *arg)
+{
+	switch (ch) {
+	case '0': eb.null = true; return 0;
+	case 'J': eb.from_json = true; return 0;
+	case OPT_TRACE_ID: take_text("trace-id", arg, &eb.trace_id); return 0;
+	case OPT_CORRELATION_ID: take_text("correlation-id", arg, &eb.correlation_id); return 0;
+	case OPT_SOURCE: take_text("source", arg, &eb.source); return 0;
+	case OPT_TIMESTAMP: take_timestamp(arg); return 0;
+	case OPT_EVENT_ID: take_event_id(arg); return 0;
+	case OPT_MAXLEN: take_maxlen(arg); return 0;
+	case OPT_MAX_PAYLOAD: take_size("max-payload", arg, &eb.max_payload); return 0;
+	case OPT_UNORDERED: eb.publish.unordered = true; return 0;
+	case OPT_NO_BUFFER: eb.publish.no_buffer = true; return 0;
+	case OPT_EXIT_BUFFERED: eb.exit_buffered = true; return 0;
+	case OPT_BUFFER_MAX: take_size("buffer-max", arg, &eb.publish.limits.buffer_max); return 0;
+	case OPT_MIN_FREE: take_size("min-free", arg, &eb.publish.limits.min_free); return 0;
+	case OPT_SEGMENT_SIZE: take_size("segment-size", arg, &eb.publish.limits.segment_max); return 0;
+	}
+	return -1;
+}
+
+static void
+read_options(int argc, char **argv)
+{
+	struct fail f;
+	int ch, r;
+
+	conf_init(&eb.conf);
+	eb.max_payload = MAX_PAYLOAD;
+	eb.publish.maxlen = -1;
+	eb.publish.limits.segment_max = APPEND_SEGMENT_MAX;
+	while ((ch = getopt_long(argc, argv, CONF_SHORT "0J", options, NULL)) != -1) {
+		r = conf_option(&eb.conf, ch, optarg, &f);
+		if (r == -1)
+			bad_usage("%s", f.text);
+		if (r == 0 && take_option(ch, optarg) == -1) {
+			usage(stderr);
+			exit(STATUS_USAGE);
+		}
+	}
+	if (conf_finish(&eb.conf, argc, argv, &f) == -1)
+		errx(f.status, "%s", f.text);
+	eb.publish.conf = &eb.conf;
+	eb.publish.limits.lock_ms = eb.conf.timeout_ms;
+	eb.publish.answer = on_answer;
+	eb.publish.say = on_say;
+}
+
+static void
+check_arguments(int argc, char **argv)
+{
+	if (eb.from_json) {
+		if (argc > 0)
+			bad_usage("'%s': -J takes the type from each object, not as an argument", argv[0]);
+		return;
+	}
+	if (argc == 0)
+		bad_usage("which event type? (or -J)");
+	if (argc > 2)
+		bad_usage("'%s': one payload expected; quote it for the shell", argv[2]);
+	if (names_pattern(argv[0]))
+		bad_usage("'%s': a pattern names no stream to publish to; patterns work with ebsub --peek, ebstat and "
+		    "ebhealth", argv[0]);
+	if (!names_legal(argv[0], strlen(argv[0])))
+		bad_usage("'%s': an event type is 1 to 200 of [A-Za-z0-9._-], not beginning with '-'", argv[0]);
+	eb.type = argv[0];
+}
+
+static void
+catch_signals(void)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+}
+
+static void
+run(struct publish *p, int argc, char **argv)
+{
+	if (argc == 2 && strcmp(argv[1], "-") != 0) {
+		publish_begin(p);
+		publish_payload(p, "payload", argv[1], strlen(argv[1]));
+	} else if (argc == 2) {
+		publish_begin(p);
+		publish_all_of_stdin(p);
+	} else
+		publish_stream(p);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct publish *p;
+	struct fail f;
+
+	util_start();
+	read_options(argc, argv);
+	if (eb.conf.help) {
+		usage(stdout);
+		return fflush(stdout) == EOF ? STATUS_UNSAFE : STATUS_OK;
+	}
+	if (eb.conf.version) {
+		puts("ebpub " EB_VERSION);
+		return fflush(stdout) == EOF ? STATUS_UNSAFE : STATUS_OK;
+	}
+	check_arguments(argc - optind, argv + optind);
+	catch_signals();
+	if (!(p = publish_open(&eb.publish, &f)))
+		errx(f.status, "%s", f.text);
+	run(p, argc - optind, argv + optind);
+	worse(publish_finish(p));
+	publish_close(p);
+	flush_answers();
+	if (eb.exit_buffered && eb.buffered)
+		worse(STATUS_AGAIN);
+	if (stopped)
+		worse(128 + stopped);
+	conf_free(&eb.conf);
+	return eb.status;
+}
