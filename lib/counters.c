@@ -9,7 +9,7 @@
 
 #include "counters.h"
 
-#define LINE 36		/* "possible_duplicates" and 16 digits, all lines alike */
+#define LINE 37		/* a name of at most 19 characters, a blank and 16 digits */
 #define SIZE (LINE * COUNTERS)
 
 const char *const counter_names[COUNTERS] = {
@@ -60,7 +60,7 @@ counters_add(struct spool *sp, const uint64_t add[COUNTERS])
 	if (i < 50) {
 		parse(text, pread(fd, text, SIZE, 0), now);
 		for (i = 0; i < COUNTERS; i++)
-			snprintf(text + i * LINE, LINE + 1, "%-19s%016" PRIu64 "\n", counter_names[i],
+			snprintf(text + i * LINE, LINE + 1, "%-20s%016" PRIu64 "\n", counter_names[i],
 			    (now[i] + add[i]) % UINT64_C(10000000000000000));
 		if (pwrite(fd, text, SIZE, 0) == -1) {
 			/* A convenience, never a truth. */

@@ -39,7 +39,7 @@ struct drain {
 	struct walk_line l;
 	bool again;		/* l did not fit into the last batch */
 	bool covers;		/* this walk began at the marks of the late types */
-	bool quarantining;	/* quarantine/ has to be synced before the marks move */
+	struct quarantine *q;	/* synced before the marks move */
 	struct sweep sweep;
 	char *stem;		/* chain segment the walk is in */
 	bool left_behind;	/* in it */
@@ -97,11 +97,10 @@ into_quarantine(struct drain *d, const char *stem, uint64_t pos, struct slice li
 	uint64_t add[COUNTERS] = { [COUNT_QUARANTINED] = 1 };
 	struct fail f;
 
-	if (quarantine_add(d->sp, stem, pos, reason, line, &f) == -1) {
+	if (quarantine_add(d->q, stem, pos, reason, line, &f) == -1) {
 		progress_add_broken(&d->p, stem);
 		say(d, "quarantine: %s; the segment goes there whole", f.text);
-	} else
-		d->quarantining = true;
+	}
 	d->r->quarantined++;
 	counters_add(d->sp, add);
 	say(d, "'%s' at %" PRIu64 ": %s: put into quarantine", stem, pos, reason);
@@ -403,9 +402,8 @@ record(struct drain *d, bool sending, struct fail *f)
 				mark_set(m, o->stem, o->pos, o->limit);
 		}
 	}
-	if (d->quarantining && quarantine_sync(d->sp, f) == -1)
+	if (quarantine_sync(d->q, f) == -1)
 		return -1;
-	d->quarantining = false;
 	return progress_store(d->sp, &d->p, f);
 }
 
@@ -671,7 +669,7 @@ step(struct drain *d, struct fail *f)
 		return give_up(d, f);
 	if ((moved || end) && record(d, false, f) == -1)
 		return -1;
-	if ((moved || end) && sweep_run(&d->sweep, d->sp, &d->p, d->w, end, d->o->limits->lock_ms, f) == -1)
+	if ((moved || end) && sweep_run(&d->sweep, d->sp, d->q, &d->p, d->w, end, d->o->limits->lock_ms, f) == -1)
 		return -1;
 	return !end;
 }
@@ -832,6 +830,7 @@ drain_run(struct spool *sp, struct bus *b, const struct drain_options *o, struct
 
 	memset(res, 0, sizeof *res);
 	batch_init(&d.batch);
+	d.q = quarantine_open(sp);
 	r = begin(&d, f);
 	if (r == 0)
 		r = rounds(&d, f);
@@ -842,6 +841,7 @@ drain_run(struct spool *sp, struct bus *b, const struct drain_options *o, struct
 	counters_add(sp, (uint64_t[COUNTERS]){ [COUNT_REPLAYED] = res->replayed, [COUNT_DOUBLES] = res->doubles });
 	walk_close(d.w);
 	batch_free(&d.batch);
+	quarantine_close(d.q);
 	lanes_free(&d.lanes);
 	sweep_free(&d.sweep);
 	marks_clear(&d.walked);

@@ -283,6 +283,7 @@ static int
 quarantine_event(struct publish *p, struct slot *s, const char *why)
 {
 	struct buf line = { 0 };
+	struct quarantine *q;
 	struct fail f;
 	int r = -1;
 
@@ -290,14 +291,16 @@ quarantine_event(struct publish *p, struct slot *s, const char *why)
 		return -1;
 	event_line_head(&line, &s->e);
 	buf_addc(&line, '}');
-	if (quarantine_add(p->sp, "refused", (uint64_t)when_now(), why, (struct slice){ line.p, line.len }, &f) == 0 &&
-	    quarantine_sync(p->sp, &f) == 0) {
+	q = quarantine_open(p->sp);
+	if (quarantine_add(q, "refused", (uint64_t)when_now(), why, (struct slice){ line.p, line.len }, &f) == 0 &&
+	    quarantine_sync(q, &f) == 0) {
 		window_state(&p->w, s, SLOT_REFUSED);
 		p->count[COUNT_QUARANTINED]++;
 		worse(p, STATUS_SOME);
 		say(p, true, "event %llu: %s: put into quarantine", s->n, why);
 		r = 0;
 	}
+	quarantine_close(q);
 	buf_free(&line);
 	return r;
 }

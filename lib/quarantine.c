@@ -18,33 +18,86 @@
 
 #define SCAN (64u << 10)
 
-static int
-open_dir(struct spool *sp, bool create, struct fail *f)
-{
-	int fd;
+/* One file is open at a time: lines come segment by segment. */
+struct quarantine {
+	struct spool *sp;
+	int dir;		/* -1 until the first line */
+	int fd;			/* of the file for `stem`; -1 none */
+	char *stem;
+	uint64_t highest;	/* offset recorded in it; above it nothing has to be looked for */
+	bool any;		/* it has lines */
+};
 
-	if (create && mkdirat(spool_fd(sp), "quarantine", 0700) == 0 && spool_sync(sp, f) == -1)
-		return -1;
-	fd = openat(spool_fd(sp), "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd == -1)
-		fail_errno(f, STATUS_UNSAFE, "open '%s/quarantine'", spool_dir(sp));
-	return fd;
+struct quarantine *
+quarantine_open(struct spool *sp)
+{
+	struct quarantine *q = util_alloc(sizeof *q);
+
+	q->sp = sp;
+	q->dir = q->fd = -1;
+	return q;
 }
 
-/* 1 when the file holds a whole line with these bytes in it. The needle is without newline and below SCAN. */
-static int
-has_line_with(int fd, const char *needle)
+void
+quarantine_close(struct quarantine *q)
 {
-	size_t keep = strlen(needle), have = 0;
-	char *b = util_realloc(NULL, SCAN + 1);
+	if (!q)
+		return;
+	if (q->fd != -1)
+		close(q->fd);
+	if (q->dir != -1)
+		close(q->dir);
+	free(q->stem);
+	free(q);
+}
+
+static int
+need_dir(struct quarantine *q, struct fail *f)
+{
+	if (q->dir != -1)
+		return 0;
+	if (mkdirat(spool_fd(q->sp), "quarantine", 0700) == 0 && spool_sync(q->sp, f) == -1)
+		return -1;
+	q->dir = openat(spool_fd(q->sp), "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (q->dir == -1)
+		return fail_errno(f, STATUS_UNSAFE, "open '%s/quarantine'", spool_dir(q->sp));
+	return 0;
+}
+
+static void
+place_of(struct buf *b, const char *stem)
+{
+	buf_adds(b, "\"segment\":");
+	json_quote(b, stem, strlen(stem));
+	buf_adds(b, ",\"offset\":");
+}
+
+/*
+ * Reads the file through: the highest offset recorded in it, and whether `pos` is among them. The needle stands outside of the
+ * quoted line only, for quotes within that are escaped.
+ */
+static int
+look_through(struct quarantine *q, const char *needle, uint64_t pos)
+{
+	size_t keep = strlen(needle) + 24, have = 0;
+	char *b = util_realloc(NULL, SCAN + 1), *p;
 	off_t at = 0;
 	ssize_t n;
+	uint64_t offset;
 	int found = 0;
 
-	while (!found && (n = pread(fd, b + have, SCAN - have, at)) > 0) {
+	q->any = false;
+	while ((n = pread(q->fd, b + have, SCAN - have, at)) > 0) {
 		at += n;
 		have += (size_t)n;
-		found = memmem(b, have, needle, keep) != NULL;
+		b[have] = '\0';
+		for (p = b; (p = memmem(p, have - (size_t)(p - b), needle, strlen(needle))); p++) {
+			offset = strtoull(p + strlen(needle), NULL, 10);
+			found |= offset == pos;
+			if (offset > q->highest || !q->any)
+				q->highest = offset;
+			q->any = true;
+		}
 		if (have > keep) {
 			memmove(b, b + have - keep, keep);
 			have = keep;
@@ -100,7 +153,7 @@ write_line(int fd, const struct buf *b)
 
 	if (at == -1)
 		return -1;
-	if (lseek(fd, at, SEEK_SET) != -1 && util_write(fd, b->p, b->len) == 0 && fdatasync(fd) == 0)
+	if (lseek(fd, at, SEEK_SET) != -1 && util_write(fd, b->p, b->len) == 0)
 		return 0;
 	if (ftruncate(fd, at) == -1) {
 		/* whole_size cuts it next time */
@@ -108,66 +161,81 @@ write_line(int fd, const struct buf *b)
 	return -1;
 }
 
-int
-quarantine_add(struct spool *sp, const char *stem, uint64_t pos, const char *reason, struct slice line, struct fail *f)
+static int
+sync_file(struct quarantine *q, struct fail *f)
+{
+	if (q->fd != -1 && fdatasync(q->fd) == -1)
+		return fail_errno(f, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'", spool_dir(q->sp), q->stem);
+	return 0;
+}
+
+/* 1 when this line is recorded already. */
+static int
+open_file(struct quarantine *q, const char *stem, const char *needle, uint64_t pos, struct fail *f)
 {
 	char name[SEGMENT_NAME + 16];
-	struct buf place = { 0 }, b = { 0 };
-	int dir = open_dir(sp, true, f), fd = -1, r = -1;
 
-	if (dir == -1)
+	if (q->fd != -1 && strcmp(q->stem, stem) == 0)
+		return q->any && pos <= q->highest ? look_through(q, needle, pos) : 0;
+	if (sync_file(q, f) == -1)
 		return -1;
+	if (q->fd != -1)
+		close(q->fd);
+	free(q->stem);
+	q->stem = util_strdup(stem);
+	q->highest = 0;
 	snprintf(name, sizeof name, "%s.jsonl", stem);
-	buf_adds(&place, "\"segment\":");
-	json_quote(&place, stem, strlen(stem));
-	buf_addf(&place, ",\"offset\":%" PRIu64 ",", pos);
-	fd = openat(dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-	if (fd != -1 && has_line_with(fd, buf_str(&place)))
-		r = 0;
-	else if (fd != -1) {
+	q->fd = openat(q->dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	if (q->fd == -1)
+		return fail_errno(f, STATUS_UNSAFE, "open '%s/quarantine/%s'", spool_dir(q->sp), name);
+	return look_through(q, needle, pos);
+}
+
+int
+quarantine_add(struct quarantine *q, const char *stem, uint64_t pos, const char *reason, struct slice line, struct fail *f)
+{
+	struct buf place = { 0 }, b = { 0 };
+	int r = need_dir(q, f);
+
+	place_of(&place, stem);
+	if (r == 0)
+		r = open_file(q, stem, buf_str(&place), pos, f);
+	if (r == 0) {
+		buf_addf(&place, "%" PRIu64 ",", pos);
 		format(&b, buf_str(&place), reason, line);
-		r = write_line(fd, &b);
+		if ((r = write_line(q->fd, &b)) == -1)
+			fail_errno(f, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'", spool_dir(q->sp), stem);
+		else if (pos > q->highest || !q->any) {
+			q->highest = pos;
+			q->any = true;
+		}
 	}
-	if (r == -1)
-		fail_errno(f, STATUS_UNSAFE, "write '%s/quarantine/%s'", spool_dir(sp), name);
-	if (fd != -1)
-		close(fd);
-	close(dir);
 	buf_free(&place);
 	buf_free(&b);
-	return r;
+	return r == -1 ? -1 : 0;
 }
 
 int
-quarantine_sync(struct spool *sp, struct fail *f)
+quarantine_sync(struct quarantine *q, struct fail *f)
 {
-	int dir = open_dir(sp, false, f), r;
-
-	if (dir == -1)
+	if (sync_file(q, f) == -1)
 		return -1;
-	r = fsync(dir);
-	if (r == -1)
-		fail_errno(f, STATUS_UNSAFE, "fsync '%s/quarantine'", spool_dir(sp));
-	close(dir);
-	return r;
+	if (q->dir != -1 && fsync(q->dir) == -1)
+		return fail_errno(f, STATUS_UNSAFE, "fsync '%s/quarantine'", spool_dir(q->sp));
+	return 0;
 }
 
 int
-quarantine_whole(struct spool *sp, const struct segment *s, uint64_t bad, struct fail *f)
+quarantine_whole(struct quarantine *q, const struct segment *s, uint64_t bad, struct fail *f)
 {
 	char name[SEGMENT_NAME + 64];
-	int dir = open_dir(sp, true, f), r;
 
-	if (dir == -1)
+	if (need_dir(q, f) == -1)
 		return -1;
 	snprintf(name, sizeof name, "%s.bad-%" PRIu64 ".jsonl%s", s->stem, bad, s->gz ? ".gz" : "");
-	r = renameat(spool_fd(sp), s->name, dir, name);
-	if (r == 0)
-		r = fsync(dir);
-	if (r == -1)
-		fail_errno(f, STATUS_UNSAFE, "move '%s/%s' into quarantine", spool_dir(sp), s->name);
-	close(dir);
-	return r;
+	if (renameat(spool_fd(q->sp), s->name, q->dir, name) == -1 || fsync(q->dir) == -1)
+		return fail_errno(f, STATUS_UNSAFE, "move '%s/%s' into quarantine", spool_dir(q->sp), s->name);
+	return 0;
 }
 
 /* --- counting ------------------------------------------------------------------- */

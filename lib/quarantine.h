@@ -15,14 +15,19 @@
 #include "segment.h"
 #include "spool.h"
 
+struct quarantine;
+
+/* Opens nothing yet; never fails. Close drops what was not synced from mind, not from disk. */
+struct quarantine *quarantine_open(struct spool *sp);
+void quarantine_close(struct quarantine *q);		/* NULL is fine */
 /*
  * Adds one line; durable only after quarantine_sync. A line that is there already (same segment and offset: a run that was
  * cut off before it recorded its progress) is not added twice. -1: no room, or f.
  */
-int quarantine_add(struct spool *sp, const char *stem, uint64_t pos, const char *reason, struct slice line, struct fail *f);
-int quarantine_sync(struct spool *sp, struct fail *f);
-/* Moves a segment with `bad` lines there. */
-int quarantine_whole(struct spool *sp, const struct segment *s, uint64_t bad, struct fail *f);
+int quarantine_add(struct quarantine *q, const char *stem, uint64_t pos, const char *reason, struct slice line, struct fail *f);
+int quarantine_sync(struct quarantine *q, struct fail *f);
+/* Moves a segment with `bad` lines there, durably. */
+int quarantine_whole(struct quarantine *q, const struct segment *s, uint64_t bad, struct fail *f);
 /* How many lines are there; bad lines of whole segments included. */
 uint64_t quarantine_count(struct spool *sp);
 

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "quarantine.h"
 #include "reader.h"
 #include "roster.h"
 #include "status.h"
@@ -74,13 +73,13 @@ is_needed(const struct sweep *s, struct progress *p, const struct segment *seg)
 }
 
 static int
-take_away(struct spool *sp, struct progress *p, const struct segment *seg, struct fail *f)
+take_away(struct spool *sp, struct quarantine *q, struct progress *p, const struct segment *seg, struct fail *f)
 {
 	struct broken *b = progress_broken(p, seg->stem);
 
 	roster_strike(sp, seg->stem);
 	if (b)
-		return quarantine_whole(sp, seg, b->lines, f);
+		return quarantine_whole(q, seg, b->lines, f);
 	if (unlinkat(spool_fd(sp), seg->name, 0) == -1 && errno != ENOENT)
 		return fail_errno(f, STATUS_UNSAFE, "remove '%s/%s'", spool_dir(sp), seg->name);
 	return 0;
@@ -90,7 +89,7 @@ take_away(struct spool *sp, struct progress *p, const struct segment *seg, struc
 
 /* A piece without newline, seen under the lock: its writer is dead. */
 static int
-keep_torn(struct spool *sp, struct progress *p, const struct segment *seg, uint64_t from, struct fail *f)
+keep_torn(struct spool *sp, struct quarantine *q, struct progress *p, const struct segment *seg, uint64_t from, struct fail *f)
 {
 	struct reader *r = reader_open(spool_fd(sp), seg, from, UINT64_MAX, 0, f);
 	struct reader_line l;
@@ -101,8 +100,8 @@ keep_torn(struct spool *sp, struct progress *p, const struct segment *seg, uint6
 		return -1;
 	got = reader_next(r, &l, f);
 	if (got == 1 && l.torn) {
-		if (quarantine_add(sp, seg->stem, l.pos, "torn: the writer died in the middle of the line", l.text, &why) == -1 ||
-		    quarantine_sync(sp, &why) == -1)
+		if (quarantine_add(q, seg->stem, l.pos, "torn: the writer died in the middle of the line", l.text, &why) == -1 ||
+		    quarantine_sync(q, &why) == -1)
 			progress_add_broken(p, seg->stem);
 		mark_set(&p->marks.chain, seg->stem, l.end, 0);
 	}
@@ -111,7 +110,7 @@ keep_torn(struct spool *sp, struct progress *p, const struct segment *seg, uint6
 }
 
 static int
-take_last_locked(struct spool *sp, struct progress *p, const struct segment *seg, struct notebook *nb,
+take_last_locked(struct spool *sp, struct quarantine *q, struct progress *p, const struct segment *seg, struct notebook *nb,
     bool *gone, struct fail *f)
 {
 	struct stat st;
@@ -121,7 +120,7 @@ take_last_locked(struct spool *sp, struct progress *p, const struct segment *seg
 	if (fstatat(spool_fd(sp), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return 0;
 	if (!seg->gz && (uint64_t)st.st_size > (in ? m->pos : 0) &&
-	    keep_torn(sp, p, seg, in ? m->pos : 0, f) == -1)
+	    keep_torn(sp, q, p, seg, in ? m->pos : 0, f) == -1)
 		return -1;
 	in = m->stem && strcmp(m->stem, seg->stem) == 0;
 	if (!seg->gz && (uint64_t)st.st_size > (in ? m->pos : 0))
@@ -132,18 +131,22 @@ take_last_locked(struct spool *sp, struct progress *p, const struct segment *seg
 			return -1;
 	}
 	*gone = true;
-	return take_away(sp, p, seg, f);
+	if (take_away(sp, q, p, seg, f) == -1)
+		return -1;
+	if (segment_any(spool_fd(sp)) == 0)
+		roster_clear(sp);
+	return 0;
 }
 
 static int
-take_last(struct spool *sp, struct progress *p, const struct segment *seg, int64_t lock_ms, bool *gone, struct fail *f)
+take_last(struct spool *sp, struct quarantine *q, struct progress *p, const struct segment *seg, int64_t lock_ms, bool *gone, struct fail *f)
 {
 	struct notebook nb;
 	int r;
 
 	if (spool_lock(sp, lock_ms, &nb, f) == -1)
 		return f->sys == EWOULDBLOCK ? 0 : -1;
-	r = take_last_locked(sp, p, seg, &nb, gone, f);
+	r = take_last_locked(sp, q, p, seg, &nb, gone, f);
 	spool_unlock(sp);
 	return r;
 }
@@ -171,7 +174,7 @@ is_through(struct spool *sp, struct progress *p, const struct walk *w, const str
 }
 
 int
-sweep_run(struct sweep *s, struct spool *sp, struct progress *p, const struct walk *w, bool end, int64_t lock_ms, struct fail *f)
+sweep_run(struct sweep *s, struct spool *sp, struct quarantine *q, struct progress *p, const struct walk *w, bool end, int64_t lock_ms, struct fail *f)
 {
 	size_t i, n, gone = 0;
 	const struct segment *seg = walk_segments(w, &n);
@@ -187,11 +190,11 @@ sweep_run(struct sweep *s, struct spool *sp, struct progress *p, const struct wa
 			cmp = p->marks.chain.stem ? strcmp(seg[i].stem, p->marks.chain.stem) : 1;
 			out = cmp < 0 || (cmp == 0 && !last && end);
 			if (out)
-				r = take_away(sp, p, &seg[i], f);
+				r = take_away(sp, q, p, &seg[i], f);
 			else if (last && end)
-				r = take_last(sp, p, &seg[i], lock_ms, &out, f);
+				r = take_last(sp, q, p, &seg[i], lock_ms, &out, f);
 		} else if (end && is_through(sp, p, w, &seg[i])) {
-			r = take_away(sp, p, &seg[i], f);
+			r = take_away(sp, q, p, &seg[i], f);
 			out = true;
 		}
 		if (out && r == 0) {

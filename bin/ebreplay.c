@@ -1,0 +1,586 @@
+#include <err.h>
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "backlog.h"
+#include "backoff.h"
+#include "bus.h"
+#include "compress.h"
+#include "conf.h"
+#include "drain.h"
+#include "inspect.h"
+#include "json.h"
+#include "roster.h"
+#include "segment.h"
+#include "spool.h"
+#include "status.h"
+#include "util.h"
+#include "when.h"
+
+enum {
+	OPT_DRY_RUN = 256, OPT_LIST, OPT_CHECK, OPT_LIMIT, OPT_RATE, OPT_WAIT, OPT_FORCE, OPT_MAXLEN, OPT_COMPRESS,
+	OPT_RETARGET, OPT_DISCARD, OPT_YES
+};
+
+static const struct option options[] = {
+	CONF_LONG,
+	{"dry-run", no_argument, NULL, OPT_DRY_RUN},
+	{"list", no_argument, NULL, OPT_LIST},
+	{"check", no_argument, NULL, OPT_CHECK},
+	{"limit", required_argument, NULL, OPT_LIMIT},
+	{"rate", required_argument, NULL, OPT_RATE},
+	{"wait", required_argument, NULL, OPT_WAIT},
+	{"force", no_argument, NULL, OPT_FORCE},
+	{"maxlen", required_argument, NULL, OPT_MAXLEN},
+	{"compress", no_argument, NULL, OPT_COMPRESS},
+	{"retarget", no_argument, NULL, OPT_RETARGET},
+	{"discard", no_argument, NULL, OPT_DISCARD},
+	{"yes", no_argument, NULL, OPT_YES},
+	{NULL, 0, NULL, 0}
+};
+
+static struct ebreplay {
+	struct conf conf;
+	struct drain_options drain;
+	struct append_limits limits;
+	int action;		/* OPT_DRY_RUN ..., 0 for draining */
+	bool yes, loud;		/* loud: -v, or a terminal */
+	int64_t wait_ms;
+	char target[1024];
+	struct drain_result sum;
+	uint64_t total;		/* undelivered at the start, for the progress line */
+	int64_t started, shown;
+	int status;
+} eb;
+
+static volatile sig_atomic_t stopped;
+
+static void
+usage(FILE *to)
+{
+	fputs("usage: ebreplay [-hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] [--option ...]\n", to);
+}
+
+static void
+worse(int status)
+{
+	eb.status = status_worse(eb.status, status);
+}
+
+static void
+on_signal(int sig)
+{
+	stopped = sig;
+}
+
+static void __attribute__((noreturn, format(printf, 1, 2)))
+bad_usage(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vwarnx(fmt, ap);
+	va_end(ap);
+	usage(stderr);
+	exit(STATUS_USAGE);
+}
+
+/* --- words while it runs -------------------------------------------------------------- */
+
+static void
+clear_line(void)
+{
+	if (eb.shown)
+		fputs("\r\033[K", stderr);
+}
+
+static void
+on_say(void *arg, const char *text)
+{
+	(void)arg;
+	clear_line();
+	if (!eb.conf.quiet)
+		warnx("%s", text);
+}
+
+/* One line on a terminal, at most ten times a second. */
+static void
+on_tick(void *arg, uint64_t delivered)
+{
+	int64_t now = when_mono(), ms = now - eb.started;
+	uint64_t done = eb.sum.replayed + eb.sum.found + delivered, rate;
+	char left[32];
+
+	(void)arg;
+	if (now - eb.shown < 100 || ms <= 0)
+		return;
+	clear_line();
+	eb.shown = now;
+	rate = done * 1000 / (uint64_t)ms;
+	when_span(rate && eb.total > done ? (int64_t)((eb.total - done) * 1000 / rate) : 0, left, sizeof left);
+	fprintf(stderr, "%" PRIu64 " of %" PRIu64 " events, %" PRIu64 "/s, %s left", done, eb.total, rate, left);
+	fflush(stderr);
+}
+
+/* --- draining ---------------------------------------------------------------------------- */
+
+static void
+add_up(const struct drain_result *r)
+{
+	eb.sum.replayed += r->replayed;
+	eb.sum.found += r->found;
+	eb.sum.quarantined += r->quarantined;
+	eb.sum.doubles += r->doubles;
+	eb.sum.held = r->held;
+	eb.sum.left = r->left;
+}
+
+/* A reason to come back for, said where somebody looks. */
+static int
+later(bool quietly, const char *text)
+{
+	if (eb.loud || !quietly)
+		on_say(NULL, text);
+	eb.sum.left = true;
+	return STATUS_AGAIN;
+}
+
+static int
+connect_and_drain(struct spool *sp)
+{
+	struct drain_result r;
+	enum bus_why why = BUS_FINE;
+	struct fail f;
+	struct bus *b = bus_open(&eb.conf.url, eb.conf.timeout_ms, &why, &f);
+	int done, status;
+
+	if (!b) {
+		status = bus_status(why);
+		if (status == STATUS_DENIED || status == STATUS_CONFIG) {
+			on_say(NULL, f.text);
+			return status;
+		}
+		return later(false, f.text);
+	}
+	done = drain_run(sp, b, &eb.drain, &r, &f);
+	add_up(&r);
+	status = r.status;
+	if (r.quarantined)
+		worse(STATUS_SOME);
+	if (done == -1) {
+		why = bus_why(b);
+		on_say(NULL, f.text);
+		eb.sum.left = true;
+		status = status_worse(status, why != BUS_FINE ? STATUS_AGAIN : f.status ? f.status : STATUS_AGAIN);
+		if (why == BUS_FINE && status == STATUS_UNREACHABLE)
+			status = STATUS_AGAIN;
+	}
+	if (done == -1)
+		bus_abort(b);
+	else
+		bus_close(b);
+	return status;
+}
+
+static int
+attempt(struct spool *sp)
+{
+	struct fail f;
+	char *owner = spool_target(sp);
+	int r;
+
+	if (owner && strcmp(owner, eb.target) != 0) {
+		on_say(NULL, (fail_set(&f, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: give another with -b, "
+		    "or see --retarget", spool_dir(sp), owner, eb.target), f.text));
+		free(owner);
+		return STATUS_CONFIG;
+	}
+	free(owner);
+	if (spool_replay_lock(sp, &f) == -1)
+		return f.sys == EWOULDBLOCK ? later(true, f.text) : (on_say(NULL, f.text), f.status);
+	r = connect_and_drain(sp);
+	spool_replay_unlock(sp);
+	return r;
+}
+
+static void
+sleep_ms(int64_t ms)
+{
+	for (; ms > 0 && !stopped; ms -= 50)
+		nanosleep(&(struct timespec){ 0, (ms > 50 ? 50 : ms) * 1000000 }, NULL);
+}
+
+/* Tries again, ever more slowly, until it is drained or the time is over. */
+static int
+drain_within(struct spool *sp)
+{
+	struct backoff pause = { .first = 100, .most = 10000 };
+	int64_t until = when_mono() + eb.wait_ms, left, ms;
+	int status = attempt(sp);
+
+	while (status == STATUS_AGAIN && !stopped && (left = until - when_mono()) > 0) {
+		ms = backoff_next(&pause);
+		sleep_ms(ms < left ? ms : left);
+		eb.sum.left = false;
+		status = attempt(sp);
+	}
+	return status;
+}
+
+static void
+report(void)
+{
+	char span[32];
+
+	clear_line();
+	when_span(when_mono() - eb.started, span, sizeof span);
+	if (eb.conf.json)
+		printf("{\"replayed\":%" PRIu64 ",\"found\":%" PRIu64 ",\"quarantined\":%" PRIu64 ",\"possible_duplicates\":%"
+		    PRIu64 ",\"held\":%" PRIu64 ",\"left\":%s,\"status\":%d}\n", eb.sum.replayed, eb.sum.found,
+		    eb.sum.quarantined, eb.sum.doubles, eb.sum.held, eb.sum.left ? "true" : "false", eb.status);
+	else if (eb.loud && !eb.conf.quiet)
+		fprintf(stderr, "ebreplay: %" PRIu64 " replayed, %" PRIu64 " found already there, %" PRIu64 " quarantined, %"
+		    PRIu64 " possible duplicates, %" PRIu64 " types held, in %s%s\n", eb.sum.replayed, eb.sum.found,
+		    eb.sum.quarantined, eb.sum.doubles, eb.sum.held, span, eb.sum.left ? "; something is left" : "");
+}
+
+static bool
+holds_nothing(struct spool *sp)
+{
+	struct segment *list;
+	struct fail f;
+	char **gone;
+	size_t i, n;
+	bool nothing;
+
+	if (segment_list(spool_fd(sp), &list, &n, &f) == -1)
+		errx(f.status, "%s", f.text);
+	roster_missing(sp, list, n, &gone, &i);
+	nothing = n == 0 && i == 0;
+	while (i)
+		free(gone[--i]);
+	free(gone);
+	free(list);
+	return nothing;
+}
+
+static void
+drain(struct spool *sp)
+{
+	struct backlog b;
+	struct fail f;
+
+	eb.started = when_mono();
+	if (!holds_nothing(sp)) {
+		if (isatty(STDERR_FILENO) && !eb.conf.quiet && backlog_read(sp, &b, &f) == 0) {
+			eb.total = b.events;
+			backlog_free(&b);
+			eb.drain.tick = on_tick;
+		}
+		worse(drain_within(sp));
+		if (stopped && eb.sum.left)
+			worse(128 + stopped);
+	}
+	report();
+}
+
+/* --- looking -------------------------------------------------------------------------------- */
+
+static void
+put_member(struct buf *b, const char *name, struct slice s)
+{
+	buf_addf(b, "\"%s\":", name);
+	json_quote_text(b, s.p, s.n);
+	buf_addc(b, ',');
+}
+
+/* The documented form of one line, see ebreplay(1). */
+static void
+format_json(struct buf *b, const struct inspect_line *l)
+{
+	char when[WHEN_SIZE];
+
+	buf_addc(b, '{');
+	put_member(b, "segment", slice_of(l->segment));
+	buf_addf(b, "\"offset\":%" PRIu64 ",\"bytes\":%zu,", l->offset, l->bytes);
+	if (l->bad) {
+		put_member(b, "bad", slice_of(l->bad));
+	} else {
+		when_format(l->line->buffered_at, when);
+		put_member(b, "event_type", l->line->e.type);
+		put_member(b, "event_id", l->line->e.event_id);
+		put_member(b, "buffered_at", slice_of(when));
+		put_member(b, "timestamp", l->line->e.timestamp);
+		put_member(b, "source", l->line->e.source);
+		buf_addf(b, "\"derived\":%s,\"in_doubt\":%s,", l->derived ? "true" : "false",
+		    l->line->in_doubt ? "true" : "false");
+		if (l->held)
+			put_member(b, "held", slice_of(l->held));
+	}
+	b->p[b->len - 1] = '}';
+}
+
+static void
+format_text(struct buf *b, const struct inspect_line *l)
+{
+	char when[WHEN_SIZE] = "-";
+
+	if (!l->bad)
+		when_format(l->line->buffered_at, when);
+	buf_addf(b, "%-27s  %-24.*s  %-36.*s  %8zu  ", when, l->bad ? 1 : (int)l->line->e.type.n,
+	    l->bad ? "-" : l->line->e.type.p, l->bad ? 1 : (int)l->line->e.event_id.n,
+	    l->bad ? "-" : l->line->e.event_id.p, l->bytes);
+	if (l->bad)
+		buf_addf(b, "BAD: %s (%s at %" PRIu64 ")", l->bad, l->segment, l->offset);
+	else if (l->held)
+		buf_addf(b, "held: %s", l->held);
+	else if (l->line->in_doubt)
+		buf_adds(b, "in doubt");
+}
+
+static int
+print_line(void *arg, const struct inspect_line *l)
+{
+	static struct buf b;
+	uint64_t *left = arg;
+
+	b.len = 0;
+	if (eb.conf.json)
+		format_json(&b, l);
+	else
+		format_text(&b, l);
+	while (b.len && b.p[b.len - 1] == ' ')
+		b.len--;
+	if (l->bad)
+		worse(STATUS_SOME);
+	puts(buf_str(&b));
+	return ferror(stdout) || (left && --*left == 0);
+}
+
+static void
+list(struct spool *sp)
+{
+	uint64_t left = eb.drain.limit;
+	struct fail f;
+
+	if (!eb.conf.json && !eb.conf.quiet)
+		printf("%-27s  %-24s  %-36s  %8s\n", "BUFFERED AT", "TYPE", "EVENT ID", "BYTES");
+	if (inspect_lines(sp, print_line, left ? &left : NULL, &f) == -1)
+		errx(f.status, "%s", f.text);
+}
+
+static void
+check(struct spool *sp)
+{
+	struct inspect_report r;
+	struct fail f;
+
+	if (inspect_check(sp, &r, eb.conf.json ? NULL : print_line, NULL, &f) == -1)
+		errx(f.status, "%s", f.text);
+	if (eb.conf.json)
+		printf("{\"segments\":%" PRIu64 ",\"lines\":%" PRIu64 ",\"delivered\":%" PRIu64 ",\"bad\":%" PRIu64
+		    ",\"torn\":%" PRIu64 ",\"out_of_order\":%" PRIu64 ",\"odd_files\":%" PRIu64 ",\"suspect\":%" PRIu64
+		    ",\"vanished\":%" PRIu64 ",\"unreadable\":%" PRIu64 "}\n", r.segments, r.lines, r.delivered, r.bad,
+		    r.torn, r.disorder, r.odd, r.suspect, r.vanished, r.unreadable);
+	else if (!eb.conf.quiet)
+		printf("%" PRIu64 " segments, %" PRIu64 " lines, %" PRIu64 " delivered, %" PRIu64 " bad (%" PRIu64
+		    " torn), %" PRIu64 " out of order, %" PRIu64 " odd files, %" PRIu64 " suspect, %" PRIu64 " vanished, %"
+		    PRIu64 " unreadable\n", r.segments, r.lines, r.delivered, r.bad, r.torn, r.disorder, r.odd, r.suspect,
+		    r.vanished, r.unreadable);
+	if (r.bad || r.disorder || r.odd || r.suspect)
+		worse(STATUS_SOME);
+	if (r.vanished || r.unreadable)
+		worse(STATUS_UNSAFE);
+}
+
+/* What a run would do, as far as can be seen without asking Redis. */
+static void
+dry_run(struct spool *sp)
+{
+	struct backlog b;
+	struct fail f;
+	struct buf out = { 0 };
+	size_t i;
+
+	if (backlog_read(sp, &b, &f) == -1)
+		errx(f.status, "%s", f.text);
+	if (eb.conf.json) {
+		backlog_json(&out, &b);
+		puts(buf_str(&out));
+	} else {
+		printf("%" PRIu64 " events in %" PRIu64 " segments would be replayed to %s\n", b.events, b.files, eb.target);
+		for (i = 0; i < b.nheld; i++)
+			printf("%" PRIu64 " of them, '%s', are held: %s\n", b.held[i].events, b.held[i].type, b.held[i].reason);
+	}
+	buf_free(&out);
+	backlog_free(&b);
+}
+
+/* --- changing ---------------------------------------------------------------------------------- */
+
+static void
+change(struct spool *sp)
+{
+	struct notebook nb;
+	struct fail f;
+	uint64_t lines = 0;
+	size_t files = 0;
+	int r = spool_replay_lock(sp, &f);
+
+	if (r == -1)
+		errx(f.sys == EWOULDBLOCK ? STATUS_AGAIN : f.status, "%s", f.text);
+	if (eb.action == OPT_COMPRESS)
+		r = compress_closed(sp, &files, &f);
+	else if (eb.action == OPT_DISCARD)
+		r = inspect_discard(sp, eb.limits.lock_ms, &lines, &f);
+	else if ((r = spool_lock(sp, eb.limits.lock_ms, &nb, &f)) == 0)
+		r = spool_retarget(sp, eb.target, &f);
+	if (r == -1)
+		errx(f.status, "%s", f.text);
+	if (!eb.loud || eb.conf.quiet)
+		return;
+	if (eb.action == OPT_COMPRESS)
+		warnx("%zu segments compressed", files);
+	else if (eb.action == OPT_DISCARD)
+		warnx("%" PRIu64 " events put into '%s/quarantine'", lines, spool_dir(sp));
+	else
+		warnx("buffer '%s' now belongs to %s", spool_dir(sp), eb.target);
+}
+
+/* --- the command line ------------------------------------------------------------------------------ */
+
+static uint64_t
+number(const char *name, const char *arg)
+{
+	uint64_t n;
+
+	if (util_u64(arg, &n) == -1 || n > INT64_MAX)
+		bad_usage("--%s %s: a number expected", name, arg);
+	return n;
+}
+
+static void
+set_action(int action)
+{
+	if (eb.action && eb.action != action)
+		bad_usage("one of --dry-run, --list, --check, --compress, --retarget, --discard at a time");
+	eb.action = action;
+}
+
+static int
+take_option(int ch, const char *arg)
+{
+	switch (ch) {
+	case OPT_DRY_RUN: case OPT_LIST: case OPT_CHECK: case OPT_COMPRESS: case OPT_RETARGET: case OPT_DISCARD:
+		set_action(ch);
+		return 0;
+	case OPT_YES: eb.yes = true; return 0;
+	case OPT_FORCE: eb.drain.force = true; return 0;
+	case OPT_LIMIT: eb.drain.limit = number("limit", arg); return 0;
+	case OPT_RATE: eb.drain.rate = number("rate", arg); return 0;
+	case OPT_MAXLEN: eb.drain.maxlen = (int64_t)number("maxlen", arg); return 0;
+	case OPT_WAIT:
+		if (util_ms(arg, &eb.wait_ms) == -1)
+			bad_usage("--wait %s: seconds expected", arg);
+		return 0;
+	}
+	return -1;
+}
+
+static void
+read_options(int argc, char **argv)
+{
+	struct fail f;
+	int ch, r;
+
+	conf_init(&eb.conf);
+	eb.drain.maxlen = -1;
+	while ((ch = getopt_long(argc, argv, CONF_SHORT, options, NULL)) != -1) {
+		r = conf_option(&eb.conf, ch, optarg, &f);
+		if (r == -1)
+			bad_usage("%s", f.text);
+		if (r == 0 && take_option(ch, optarg) == -1) {
+			usage(stderr);
+			exit(STATUS_USAGE);
+		}
+	}
+	if (conf_finish(&eb.conf, argc, argv, &f) == -1)
+		errx(f.status, "%s", f.text);
+}
+
+static void
+prepare(void)
+{
+	eb.loud = eb.conf.verbose || isatty(STDERR_FILENO);
+	snprintf(eb.target, sizeof eb.target, "%s %s", eb.conf.place, eb.conf.prefix);
+	eb.limits = (struct append_limits){ .segment_max = APPEND_SEGMENT_MAX, .lock_ms = eb.conf.timeout_ms };
+	eb.drain.conf = &eb.conf;
+	eb.drain.target = eb.target;
+	eb.drain.limits = &eb.limits;
+	eb.drain.all = true;
+	eb.drain.stop = &stopped;
+	eb.drain.say = on_say;
+	if (eb.action == OPT_DISCARD && !eb.yes)
+		bad_usage("--discard moves every undelivered event into quarantine: say --yes too");
+}
+
+static int
+finish(void)
+{
+	if (fflush(stdout) == EOF || ferror(stdout)) {
+		warn("standard output");
+		worse(STATUS_UNSAFE);
+	}
+	return eb.status;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+	struct spool *sp;
+	const char *dir;
+	struct fail f;
+
+	util_start();
+	read_options(argc, argv);
+	if (eb.conf.help || eb.conf.version) {
+		if (eb.conf.help)
+			usage(stdout);
+		else
+			puts("ebreplay " EB_VERSION);
+		return finish();
+	}
+	if (optind < argc)
+		bad_usage("'%s': no arguments expected; the whole buffer is replayed", argv[optind]);
+	prepare();
+	if (!(dir = conf_buffer(&eb.conf, &f)))
+		errx(f.status, "%s", f.text);
+	if (!(sp = spool_open(dir, false, &f))) {
+		if (f.sys != ENOENT)
+			errx(f.status, "%s", f.text);
+		if (!eb.action)
+			report();
+		return finish();
+	}
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGINT, &sa, NULL);
+	switch (eb.action) {
+	case 0: drain(sp); break;
+	case OPT_LIST: list(sp); break;
+	case OPT_CHECK: check(sp); break;
+	case OPT_DRY_RUN: dry_run(sp); break;
+	default: change(sp);
+	}
+	spool_close(sp);
+	conf_free(&eb.conf);
+	return finish();
+}

@@ -1,0 +1,253 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backlog.h"
+#include "batch.h"
+#include "inspect.h"
+#include "names.h"
+#include "progress.h"
+#include "quarantine.h"
+#include "reader.h"
+#include "roster.h"
+#include "segment.h"
+#include "status.h"
+#include "util.h"
+#include "walk.h"
+
+struct look {
+	struct spool *sp;
+	struct progress p;
+	struct batch_item it;		/* for its buffers */
+	struct fail why;
+	inspect_fn *fn;
+	void *arg;
+};
+
+/* Reads one line into l; 0 good, -1 bad. */
+static int
+read_line(struct look *k, struct slice text, const char *stem, uint64_t pos, struct inspect_line *l)
+{
+	struct event_line *el = &k->it.line;
+	struct late *late;
+
+	*l = (struct inspect_line){ .segment = stem, .offset = pos, .bytes = text.n };
+	if (event_line_read(text.p, text.n, el, &k->it.text, &k->why) == -1 ||
+	    (!names_legal(el->e.type.p, el->e.type.n) && fail_set(&k->why, 1, "not a legal event type"))) {
+		l->bad = k->why.text;
+		return -1;
+	}
+	l->derived = !el->e.event_id.n;
+	k->it.stem = stem;
+	k->it.pos = pos;
+	batch_complete(&k->it, text);
+	l->line = el;
+	late = progress_late(&k->p, el->e.type.p, el->e.type.n);
+	l->held = late && *late->reason ? late->reason : NULL;
+	return 0;
+}
+
+static int
+is_delivered(struct look *k, const struct inspect_line *l, bool chain)
+{
+	const struct slice none = { "", 0 };
+	struct slice type = l->bad ? none : l->line->e.type;
+
+	return progress_delivered(&k->p, type.p, type.n, chain, l->segment, l->offset);
+}
+
+static int
+walk_through(struct look *k, struct fail *f)
+{
+	struct walk *w = walk_open(k->sp, &k->p, WALK_LATE, backlog_stamp, f);
+	struct walk_line wl;
+	struct inspect_line l;
+	int r = -1, stop = 0;
+
+	while (w && !stop && (r = walk_next(w, &wl, f)) == 1) {
+		if (wl.text.n == 0)
+			continue;
+		read_line(k, wl.text, wl.stem, wl.pos, &l);
+		if (!is_delivered(k, &l, wl.chain))
+			stop = k->fn(k->arg, &l);
+	}
+	walk_close(w);
+	return stop ? stop : r;
+}
+
+static int
+foreign_through(struct look *k, const struct segment *s, struct fail *f)
+{
+	struct reader *r = reader_open(spool_fd(k->sp), s, 0, UINT64_MAX, 0, f);
+	struct reader_line rl;
+	struct inspect_line l;
+	int got = -1, stop = 0;
+
+	if (!r)
+		return f->sys == ENOENT ? 0 : -1;
+	while (!stop && (got = reader_next(r, &rl, f)) == 1)
+		if (rl.text.n) {
+			read_line(k, rl.text, s->stem, rl.pos, &l);
+			stop = k->fn(k->arg, &l);
+		}
+	reader_close(r);
+	return stop ? stop : got;
+}
+
+int
+inspect_lines(struct spool *sp, inspect_fn *fn, void *arg, struct fail *f)
+{
+	struct look k = { .sp = sp, .fn = fn, .arg = arg };
+	struct segment *list;
+	size_t i, n;
+	int r = segment_list(spool_fd(sp), &list, &n, f);
+
+	progress_load(sp, &k.p);
+	if (r == 0)
+		r = walk_through(&k, f);
+	for (i = 0; r == 0 && i < n; i++)
+		if (list[i].kind == SEGMENT_FOREIGN && !list[i].odd)
+			r = foreign_through(&k, &list[i], f);
+	free(list);
+	buf_free(&k.it.text);
+	progress_free(&k.p);
+	return r;
+}
+
+/* --- checking ---------------------------------------------------------------------- */
+
+static void
+check_segment(struct look *k, const struct segment *s, struct inspect_report *rep, int64_t *last)
+{
+	struct fail f;
+	struct reader *r = reader_open(spool_fd(k->sp), s, 0, UINT64_MAX, 0, &f);
+	struct reader_line rl;
+	struct inspect_line l;
+	int got = r ? 1 : -1;
+
+	while (r && (got = reader_next(r, &rl, &f)) == 1) {
+		if (rl.text.n == 0)
+			continue;
+		rep->lines++;
+		if (read_line(k, rl.text, s->stem, rl.pos, &l) == -1) {
+			rep->bad++;
+			rep->torn += rl.torn;
+			if (k->fn)
+				k->fn(k->arg, &l);
+		} else if (s->kind == SEGMENT_CHAIN) {
+			rep->disorder += l.line->buffered_at <= *last;
+			*last = l.line->buffered_at;
+		}
+		rep->delivered += is_delivered(k, &l, s->kind == SEGMENT_CHAIN);
+	}
+	rep->unreadable += got == -1;
+	reader_close(r);
+}
+
+int
+inspect_check(struct spool *sp, struct inspect_report *rep, inspect_fn *fn, void *arg, struct fail *f)
+{
+	struct look k = { .sp = sp, .fn = fn, .arg = arg };
+	struct segment *list;
+	int64_t last = INT64_MIN;
+	char **gone;
+	size_t i, n;
+
+	memset(rep, 0, sizeof *rep);
+	if (segment_list(spool_fd(sp), &list, &n, f) == -1)
+		return -1;
+	progress_load(sp, &k.p);
+	for (i = 0; i < n; i++) {
+		rep->segments++;
+		rep->odd += list[i].odd;
+		rep->suspect += list[i].suspect;
+		if (!list[i].odd)
+			check_segment(&k, &list[i], rep, &last);
+	}
+	roster_missing(sp, list, n, &gone, &i);
+	rep->vanished = i;
+	while (i)
+		free(gone[--i]);
+	free(gone);
+	free(list);
+	buf_free(&k.it.text);
+	progress_free(&k.p);
+	return 0;
+}
+
+/* --- discarding ------------------------------------------------------------------------ */
+
+struct discard {
+	struct quarantine *q;
+	uint64_t *count;
+	struct fail *f;
+};
+
+static int
+discard_line(struct look *k, struct discard *d, const struct walk_line *wl)
+{
+	struct inspect_line l;
+
+	if (wl->text.n == 0)
+		return 0;
+	read_line(k, wl->text, wl->stem, wl->pos, &l);
+	if (is_delivered(k, &l, wl->chain))
+		return 0;
+	++*d->count;
+	return quarantine_add(d->q, wl->stem, wl->pos, "discarded by hand (ebreplay --discard)", wl->text, d->f);
+}
+
+static int
+discard_all(struct look *k, struct discard *d)
+{
+	struct walk *w = walk_open(k->sp, &k->p, WALK_LATE, backlog_stamp, d->f);
+	struct walk_line wl;
+	const struct segment *s;
+	size_t i, n;
+	int r = -1;
+
+	while (w && (r = walk_next(w, &wl, d->f)) == 1)
+		if (discard_line(k, d, &wl) == -1) {
+			r = -1;
+			break;
+		}
+	if (r == 0)
+		r = quarantine_sync(d->q, d->f);
+	for (s = w ? walk_segments(w, &n) : NULL, i = 0; r == 0 && i < n; i++)
+		if (!s[i].odd && s[i].kind != SEGMENT_FOREIGN)
+			unlinkat(spool_fd(k->sp), s[i].name, 0);
+	walk_close(w);
+	return r;
+}
+
+int
+inspect_discard(struct spool *sp, int64_t lock_ms, uint64_t *count, struct fail *f)
+{
+	struct look k = { .sp = sp };
+	struct discard d = { .count = count, .f = f };
+	struct notebook nb;
+	int64_t rest;
+	size_t claimed;
+	int r;
+
+	*count = 0;
+	if (spool_lock(sp, lock_ms, &nb, f) == -1)
+		return -1;
+	progress_load(sp, &k.p);
+	d.q = quarantine_open(sp);
+	r = walk_claim(sp, &k.p, &rest, &claimed, f);
+	if (r == 0)
+		r = discard_all(&k, &d);
+	if (r == 0) {
+		nb.inode = 0;
+		r = spool_note(sp, &nb, f);
+		roster_clear(sp);
+		r = r == 0 ? spool_sync(sp, f) : r;
+	}
+	spool_unlock(sp);
+	quarantine_close(d.q);
+	buf_free(&k.it.text);
+	progress_free(&k.p);
+	return r;
+}
