@@ -1,0 +1,395 @@
+#include <err.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf.h"
+#include "human.h"
+#include "names.h"
+#include "picture.h"
+#include "status.h"
+#include "table.h"
+#include "util.h"
+#include "when.h"
+
+#define SPAN 32
+
+static const struct option options[] = {
+	CONF_LONG,
+	{NULL, 0, NULL, 0}
+};
+
+static struct ebstat {
+	struct conf conf;
+	struct picture now;
+	struct table *facts, *streams;
+} eb;
+
+static void
+usage(FILE *to)
+{
+	fputs("usage: ebstat [-hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] [type ...]\n", to);
+}
+
+/* --- the buffer ------------------------------------------------------------------- */
+
+static void __attribute__((format(printf, 2, 3)))
+fact(const char *name, const char *fmt, ...)
+{
+	char *text = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) == -1)
+		text = util_strdup("?");
+	va_end(ap);
+	table_cell(eb.facts, "%s", name);
+	table_cell(eb.facts, "%s", text);
+	free(text);
+}
+
+static const char *
+plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+static void
+show_events(const struct backlog *b)
+{
+	char when[WHEN_SIZE], span[SPAN];
+
+	if (b->events > 0 || !eb.conf.quiet)
+		fact("events", "%" PRIu64 " undelivered%s", b->events, b->replaying ? ", a replay is running" : "");
+	if (b->oldest != 0) {
+		when_format(b->oldest, when);
+		when_span((when_now() - b->oldest) / 1000, span, sizeof(span));
+		fact("oldest", "%s, %s old", when, span);
+	}
+}
+
+/* What is there only when something is not as it should be. */
+static void
+show_oddities(const struct backlog *b)
+{
+	bool all = eb.conf.verbose && !eb.conf.quiet;
+
+	for (size_t i = 0; i < b->nheld; i++)
+		fact("held", "%s, %" PRIu64 " event%s: %s", b->held[i].type, b->held[i].events,
+		    plural(b->held[i].events), b->held[i].reason);
+	for (size_t i = 0; i < b->nvanished; i++)
+		fact("vanished", "%s went away with undelivered events in it", b->vanished[i]);
+	if (b->quarantined > 0 || all)
+		fact("quarantine", "%" PRIu64 " line%s", b->quarantined, plural(b->quarantined));
+	if (b->doubles > 0 || all)
+		fact("doubles", "%" PRIu64 " possible duplicate%s so far", b->doubles, plural(b->doubles));
+	if (b->suspect > 0 || all)
+		fact("suspect", "%" PRIu64 " segment%s that could not be synced", b->suspect, plural(b->suspect));
+	if (b->odd > 0 || all)
+		fact("odd", "%" PRIu64 " file%s left alone: no regular file of one link", b->odd, plural(b->odd));
+}
+
+static void
+show_place(const struct picture *p)
+{
+	char size[HUMAN_SIZE];
+	const struct backlog *b = &p->buffer;
+
+	if (p->other) {
+		fact("target", "%s: the buffer's", b->target);
+		fact("", "%s: ANOTHER, of this command", p->target);
+	} else if (!eb.conf.quiet)
+		fact("target", "%s", p->target);
+	if (eb.conf.quiet)
+		return;
+	human_size(b->bytes, size);
+	fact("files", "%" PRIu64 ", %s", b->files, size);
+	human_size(p->free, size);
+	if (p->free_known)
+		fact("free", "%s", size);
+	if (p->warning != NULL)
+		fact("note", "%s", p->warning);
+}
+
+static void
+show_buffer(const struct picture *p)
+{
+	if (!eb.conf.quiet)
+		fact("buffer", "%s%s", p->buffer.dir != NULL ? p->buffer.dir : eb.conf.buffer,
+		    p->readable && !p->exists ? " (not there yet)" : "");
+	if (!p->readable) {
+		fact("unreadable", "%s", p->unread.text);
+		return;
+	}
+	show_place(p);
+	show_events(&p->buffer);
+	show_oddities(&p->buffer);
+	if (eb.conf.verbose && !eb.conf.quiet)
+		show_counters(p);
+}
+
+static void
+show_counters(const struct picture *p)
+{
+	struct buf b = {0};
+
+	for (int i = 0; i < COUNTERS; i++)
+		buf_addf(&b, "%s%s %" PRIu64, i > 0 ? ", " : "", counter_names[i], p->counters[i]);
+	fact("counters", "%s", buf_str(&b));
+	buf_free(&b);
+}
+
+/* --- Redis ------------------------------------------------------------------------- */
+
+static void
+show_redis(const struct survey *s)
+{
+	if (!s->up)
+		fact("redis", "DOWN: %s", s->error);
+	else if (!eb.conf.quiet)
+		fact("redis", "up, %s%s%s, %.1f ms", *s->server != '\0' ? s->server : "version not told",
+		    *s->version != '\0' ? " " : "", s->version, (double)s->rtt_us / 1000);
+	if (s->refusal != NULL)
+		fact("", "takes no events: %s", s->refusal);
+	if (s->incomplete != NULL)
+		fact("INCOMPLETE", "%s", s->incomplete);
+	for (size_t i = 0; i < s->nunmatched; i++)
+		fact("no stream", "matches '%s'", s->unmatched[i]);
+}
+
+static void
+number_cell(int64_t n)
+{
+	if (n < 0)
+		table_cell(eb.streams, "?");
+	else
+		table_cell(eb.streams, "%" PRId64, n);
+}
+
+static void
+id_cell(struct stream_id id, bool known)
+{
+	char text[STREAM_ID_SIZE];
+
+	stream_id_format(id, text);
+	table_cell(eb.streams, "%s", known ? text : "-");
+}
+
+static void
+group_cells(const struct survey_stream *st, const struct stream_group *g)
+{
+	int64_t age = survey_pending_age(&eb.now.redis, g);
+	char span[SPAN] = "-";
+	bool known;
+	uint64_t lost = stream_lost(&st->info, g, &known);
+
+	if (age >= 0)
+		when_span(age, span, sizeof(span));
+	table_cell(eb.streams, "%s", g->name);
+	number_cell((int64_t)g->consumers);
+	number_cell((int64_t)g->pending);
+	table_cell(eb.streams, "%s", span);
+	number_cell(survey_lag(&st->info, g));
+	number_cell(known ? (int64_t)lost : -1);
+	if (eb.conf.verbose)
+		id_cell(g->last_delivered, true);
+}
+
+static void
+no_group_cells(const struct survey_stream *st)
+{
+	table_cell(eb.streams, "%s", st->error != NULL || st->info.exists ? "-" : "no stream");
+	for (int i = eb.conf.verbose ? 0 : 1; i < 6; i++)
+		table_cell(eb.streams, "-");
+}
+
+static void
+stream_row(const struct survey_stream *st, const struct stream_group *g)
+{
+	table_cell(eb.streams, "%s", st->type);
+	number_cell(st->info.exists || st->error == NULL ? (int64_t)st->info.length : -1);
+	if (eb.conf.verbose) {
+		id_cell(st->info.first, st->info.length > 0);
+		id_cell(st->info.last, st->info.length > 0);
+	}
+	number_cell(st->dead);
+	if (g != NULL)
+		group_cells(st, g);
+	else
+		no_group_cells(st);
+	/* On the first row of a stream only; rows are sorted and compared by people. */
+	table_cell(eb.streams, "%s", st->error != NULL && (g == NULL || g == st->groups) ? st->error : "");
+}
+
+static bool
+group_is_well(const struct survey_stream *st, const struct stream_group *g)
+{
+	bool known;
+
+	return stream_lost(&st->info, g, &known) == 0;
+}
+
+static void
+show_stream(const struct survey_stream *st)
+{
+	bool wanted = !eb.conf.quiet || st->error != NULL || st->dead > 0;
+
+	if (st->ngroups == 0 && wanted)
+		stream_row(st, NULL);
+	for (size_t i = 0; i < st->ngroups; i++)
+		if (wanted || !group_is_well(st, &st->groups[i]))
+			stream_row(st, &st->groups[i]);
+}
+
+static void
+show_streams(const struct survey *s)
+{
+	static const char *const names[] = {
+		"TYPE", "LENGTH", "FIRST", "LAST", "DEAD", "GROUP", "CONSUMERS", "PENDING", "OLDEST", "LAG", "LOST", "DELIVERED", ""
+	};
+
+	eb.streams = table_new(eb.conf.verbose ? "lrllrlrrrrrll" : "lrrlrrrrrl");
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (eb.conf.verbose || (i != 2 && i != 3 && i != 11))
+			table_cell(eb.streams, "%s", names[i]);
+	for (size_t i = 0; i < s->n; i++)
+		show_stream(&s->streams[i]);
+}
+
+/* --- all of it ----------------------------------------------------------------------- */
+
+static void
+print_table(struct buf *out)
+{
+	eb.facts = table_new("ll");
+	show_buffer(&eb.now);
+	show_redis(&eb.now.redis);
+	table_print(out, eb.facts);
+	show_streams(&eb.now.redis);
+	if (table_rows(eb.streams) > 1) {
+		if (out->len > 0)
+			buf_addc(out, '\n');
+		table_print(out, eb.streams);
+	}
+	table_free(eb.facts);
+	table_free(eb.streams);
+}
+
+static void
+print_json(struct buf *out)
+{
+	char now[WHEN_SIZE];
+
+	when_format(when_now(), now);
+	buf_addf(out, "{\"time\":\"%s\",", now);
+	picture_json(out, &eb.now);
+	buf_adds(out, "\"streams\":");
+	survey_streams_json(out, &eb.now.redis);
+	buf_addf(out, ",\"complete\":%s}\n", eb.now.redis.complete ? "true" : "false");
+}
+
+/* What could not be shown; not what is wrong with it, except that events vanished. */
+static int
+judge(const struct picture *p)
+{
+	int status = p->redis.status;
+
+	if (!p->readable) {
+		warnx("%s", p->unread.text);
+		status = status_worse(status, p->unread.status == STATUS_UNSAFE ? STATUS_SOME : p->unread.status);
+	}
+	if (p->buffer.nvanished > 0)
+		status = status_worse(status, STATUS_UNSAFE);
+	return status;
+}
+
+static int
+write_out(const struct buf *out, int status)
+{
+	if (util_write(STDOUT_FILENO, out->p, out->len) == 0)
+		return status;
+	warn("standard output");
+	return STATUS_UNSAFE;
+}
+
+static void __attribute__((noreturn, format(printf, 1, 2)))
+bad_usage(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vwarnx(fmt, ap);
+	va_end(ap);
+	usage(stderr);
+	exit(STATUS_USAGE);
+}
+
+static void
+read_options(int argc, char **argv)
+{
+	struct fail f;
+	int ch, r;
+
+	conf_init(&eb.conf);
+	while ((ch = getopt_long(argc, argv, CONF_SHORT, options, NULL)) != -1) {
+		r = conf_option(&eb.conf, ch, optarg, &f);
+		if (r == -1)
+			bad_usage("%s", f.text);
+		if (r == 0) {
+			usage(stderr);
+			exit(STATUS_USAGE);
+		}
+	}
+	if (conf_finish(&eb.conf, argc, argv, &f) == -1)
+		errx(f.status, "%s", f.text);
+}
+
+static void
+check_types(char **types)
+{
+	for (; *types != NULL; types++)
+		if (!names_pattern(*types) && !names_legal(*types, strlen(*types)))
+			bad_usage("'%s': an event type is 1 to 200 of [A-Za-z0-9._-], not beginning with '-'; "
+			    "a pattern has * ? or [", *types);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct survey_ask ask = {.all = true};
+	struct buf out = {0};
+	struct fail f;
+	const char *dir;
+	int status;
+
+	util_start();
+	read_options(argc, argv);
+	if (eb.conf.help) {
+		usage(stdout);
+		return fflush(stdout) == EOF ? STATUS_UNSAFE : STATUS_OK;
+	}
+	if (eb.conf.version) {
+		puts("ebstat " EB_VERSION);
+		return fflush(stdout) == EOF ? STATUS_UNSAFE : STATUS_OK;
+	}
+	check_types(argv + optind);
+	if ((dir = conf_buffer(&eb.conf, &f)) == NULL)
+		errx(f.status, "%s", f.text);
+	ask.types = argv + optind;
+	ask.n = (size_t)(argc - optind);
+	ask.timeout_ms = eb.conf.timeout_ms;
+	picture_take(&eb.now, &eb.conf, dir, &ask);
+	if (eb.conf.json)
+		print_json(&out);
+	else
+		print_table(&out);
+	status = write_out(&out, judge(&eb.now));
+	buf_free(&out);
+	picture_free(&eb.now);
+	conf_free(&eb.conf);
+	return status;
+}
