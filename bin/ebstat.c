@@ -94,6 +94,17 @@ show_oddities(const struct backlog *b)
 }
 
 static void
+show_counters(const struct picture *p)
+{
+	struct buf b = {0};
+
+	for (int i = 0; i < COUNTERS; i++)
+		buf_addf(&b, "%s%s %" PRIu64, i > 0 ? ", " : "", counter_names[i], p->counters[i]);
+	fact("counters", "%s", buf_str(&b));
+	buf_free(&b);
+}
+
+static void
 show_place(const struct picture *p)
 {
 	char size[HUMAN_SIZE];
@@ -130,17 +141,6 @@ show_buffer(const struct picture *p)
 	show_oddities(&p->buffer);
 	if (eb.conf.verbose && !eb.conf.quiet)
 		show_counters(p);
-}
-
-static void
-show_counters(const struct picture *p)
-{
-	struct buf b = {0};
-
-	for (int i = 0; i < COUNTERS; i++)
-		buf_addf(&b, "%s%s %" PRIu64, i > 0 ? ", " : "", counter_names[i], p->counters[i]);
-	fact("counters", "%s", buf_str(&b));
-	buf_free(&b);
 }
 
 /* --- Redis ------------------------------------------------------------------------- */
