@@ -71,11 +71,13 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libeb.a
 
 # Objects of another compiler or other flags must not mix with these: the file
 # changes when they do, and every object depends on it.
-FLAGS_NOW = $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)
+FLAGS_NOW = $(strip $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS))
+ifneq ($(FLAGS_NOW),$(strip $(file <$(BUILD)/flags)))
 $(BUILD)/flags: FORCE
+endif
+$(BUILD)/flags:
 	@mkdir -p $(@D)
-	@printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $@ || \
-		printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' >$@
+	@printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' >$@
 
 -include $(wildcard $(BUILD)/obj/*/*.d)
 
