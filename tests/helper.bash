@@ -4,6 +4,7 @@
 #   EB_REDIS_URL       the file's server, once redis_start has run; before that
 #                      a socket that does not exist: no test meets a real server
 #   EB_BUFFER_DIR      one directory per test, not yet there
+#   EB_SANITIZE        set when the sanitizers look on: smaller numbers will do
 #
 # and a clean environment: no EB_*, no XDG_*, own HOME, LC_ALL=C, TZ=UTC.
 # Servers and processes started with the functions below are killed at the end of
@@ -20,7 +21,7 @@ bats_load_library bats-assert
 # --- environment --------------------------------------------------------------
 
 eb_environment() {
-	local v keep_build=${EB_BUILD:-} keep_bin=${EB_BIN:-} keep_server=${EB_SERVER:-}
+	local v keep_build=${EB_BUILD:-} keep_sanitize=${EB_SANITIZE:-} keep_bin=${EB_BIN:-} keep_server=${EB_SERVER:-}
 
 	for v in $(compgen -e | grep -E '^(EB_|XDG_)' || :); do
 		unset "$v"
@@ -29,6 +30,7 @@ eb_environment() {
 	TOP=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd)
 	export EB_BUILD=${keep_build:-$TOP/build}
 	export EB_BIN=${keep_bin:-$EB_BUILD/bin} EB_SERVER=$keep_server
+	[ -z "$keep_sanitize" ] || export EB_SANITIZE=$keep_sanitize
 	BIN=$EB_BIN
 	PROBE=$EB_BUILD/tests
 	EB_TMP=${BATS_TEST_TMPDIR:-$BATS_FILE_TMPDIR}
