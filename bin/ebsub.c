@@ -215,6 +215,8 @@ read_options(int argc, char **argv)
 	eb.sink = (struct sink){.fd = STDOUT_FILENO, .end = '\n', .sync = true};
 	while ((ch = getopt_long(argc, argv, CONF_SHORT "0C:ef:g:n:W:", options, NULL)) != -1) {
 		r = conf_option(&eb.conf, ch, optarg, &f);
+		if (r == -1 && f.status != STATUS_USAGE)
+			errx(f.status, "%s", f.text);
 		if (r == -1)
 			bad_usage("%s", f.text);
 		if (r == 0 && take_option(ch, optarg) == -1) {

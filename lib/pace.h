@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-#define PACE_MOST 1000			/* entries */
+#define PACE_MOST 500	/* entries */
 #define PACE_BYTES (512 * 1024)		/* wanted at most, of field names and values, in one reply */
 
 struct pace {

@@ -333,7 +333,7 @@ static void
 ask_counts(struct tap *t, const struct sum *s)
 {
 	char n[24];
-	struct slice argv[] = {slice_of("XPENDING"), slice_of(t->key), slice_of(t->group), s->first, s->last, slice_of(n),
+	struct slice argv[] = {slice_of("XPENDING"), slice_of(t->key), slice_of(t->group), s->first, s->last, {0},
 	    slice_of(t->plan->consumer)};
 
 	snprintf(n, sizeof(n), "%zu", s->entries);

@@ -1,0 +1,724 @@
+#!/usr/bin/env bats
+# ebsub(1) on a real server.
+
+# shellcheck disable=SC2030,SC2031,SC2154  # bats: a test is a subshell, and sets \$stderr
+
+load helper
+
+setup_file() {
+	redis_start --appendonly yes --appendfsync always
+}
+
+setup() {
+	redis_wait || redis_restart
+	redis_flush
+	HOST=$(hostname | tr -c 'A-Za-z0-9._\n-' _)
+}
+
+S=quantum:stream
+G=quantum:group:eventbus
+
+# add TYPE FROM TO: our kind of entries, with the IDs FROM-0 to TO-0 and the payload {"n":N}.
+add() {
+	local i
+	for ((i = $2; i <= $3; i++)); do
+		echo "XADD $S:$1 $i-0 event_type $1 payload {\\\"n\\\":$i} trace_id tr$i correlation_id co$i" \
+			"timestamp 2025-12-04T10:30:00.000000Z source src event_id ev$i"
+	done | sed 's/{\\"n\\":\([0-9]*\)}/"{\\"n\\":\1}"/' | rcli >/dev/null
+}
+
+# numbers FROM TO: what --payload prints of them.
+numbers() {
+	seq -f '{"n":%.0f}' "$1" "$2"
+}
+
+# group TYPE FIELD [GROUP]: a field of XINFO GROUPS.
+group() {
+	rcli xinfo groups "$S:$1" | grep -A 11 -Fx "${3:-$G:$1}" | grep -A 1 -Fx "$2" | tail -1
+}
+
+pending() {
+	group "$1" pending "${2:-}"
+}
+
+unread() {
+	group "$1" lag "${2:-}"
+}
+
+# blocked TYPE...: as many readers are waiting.
+blocked() {
+	wait_for "[ \$(rcli client list | grep -c cmd=xread) = $1 ]"
+}
+
+# --- usage ---------------------------------------------------------------------------
+
+@test "-h: usage on stdout, 0; -V: the version" {
+	run --separate-stderr ebsub -h
+	assert_success
+	assert_line -n 0 --regexp '^usage: ebsub .* type \.\.\.$'
+	assert_line -n 1 --regexp '^       ebsub --peek .* type \.\.\.$'
+	assert_equal "$stderr" ""
+	run ebsub --version
+	assert_success
+	assert_output --regexp '^ebsub [0-9]'
+}
+
+@test "usage errors are 64 and say what is wrong" {
+	local words
+	while read -r words; do
+		# shellcheck disable=SC2086
+		run --separate-stderr ebsub $words
+		assert_equal "$words: $status" "$words: 64"
+		assert_equal "$output" ""
+		assert_regex "$stderr" '^ebsub: .*'
+		assert_regex "$stderr" 'see ebsub -h$'
+	done <<'END'
+-q
+--no-such-option t
+-n x t
+-n 0 t
+-n -1 t
+-W x t
+-t x t
+-f %y t
+-f x% t
+-f x\q t
+-f x\ t
+--from yesterday t
+--to 5 t
+--last 5 t
+--follow t
+--peek --last x t
+--peek --follow --to 5 t
+--peek -g x t
+--peek -C x t
+-j --payload t
+-j -f %i t
+--payload -f %i t
+-g  t --from
+a/b
+-- -x
+.. a b:c
+ai.*
+END
+}
+
+@test "a pattern is refused with the hint at --peek" {
+	run ebsub 'ai.*'
+	assert_equal "$status" 64
+	assert_output --partial "--peek"
+	run ebsub -f '%y' t
+	assert_output --partial "'%y'"
+}
+
+@test "a command is not run by this version, and it says so" {
+	run ebsub t -- cat -n
+	assert_equal "$status" 64
+	assert_output --partial "running a command for each event is not supported in this version"
+	add t 1 1
+	run ebsub -e --payload -- t
+	assert_success
+	assert_output '{"n":1}'
+}
+
+# --- reading -----------------------------------------------------------------------------
+
+@test "one JSON line per event, acknowledged" {
+	add t 1 3
+	run --separate-stderr ebsub -e t
+	assert_success
+	assert_equal "$stderr" ""
+	assert_line -n 0 '{"id":"1-0","stream":"quantum:stream:t","event_type":"t","payload":{"n":1},"trace_id":"tr1","correlation_id":"co1","timestamp":"2025-12-04T10:30:00.000000Z","source":"src","event_id":"ev1","deliveries":1}'
+	assert_equal "${#lines[@]}" 3
+	assert_equal "$(pending t) $(unread t)" "0 0"
+	assert_equal "$(rcli xinfo consumers $S:t $G:t | sed -n 2p)" "eb-$HOST-1"
+	run ebsub -j -e t
+	assert_success
+	assert_output ""
+}
+
+@test "a new stream and group are made, from the beginning" {
+	bg sub ebsub --payload -n 2 fresh
+	blocked 1
+	assert_equal "$(group fresh last-delivered-id)" 0-0
+	add fresh 1 2
+	bg_wait sub
+	assert_equal "$status" 0
+	assert_equal "$(cat "$EB_TMP/sub.out")" "$(numbers 1 2)"
+}
+
+@test "the service and the prefix name the group, -g names it exactly" {
+	add t 1 2
+	run ebsub -e -s other --payload t
+	assert_output "$(numbers 1 2)"
+	assert_equal "$(pending t quantum:group:other:t)" 0
+	run ebsub -e -g 'my group' --payload t
+	assert_output "$(numbers 1 2)"
+	assert_equal "$(pending t 'my group')" 0
+	rcli xadd pre:stream:t '*' payload 1
+	run ebsub -e -p pre --payload t
+	assert_output 1
+	assert_equal "$(rcli exists pre:stream:t)" 1
+}
+
+@test "-n reads so many and takes no more" {
+	add t 1 100
+	run ebsub -n 7 --payload t
+	assert_success
+	assert_output "$(numbers 1 7)"
+	assert_equal "$(pending t) $(unread t)" "0 93"
+	run ebsub -n 1 --payload t
+	assert_output "$(numbers 8 8)"
+}
+
+@test "-n counts over all types, and a quiet type does not hold the rest up" {
+	add a 1 10
+	add b 1 10
+	run ebsub -n 15 -f '%t' a b quiet
+	assert_success
+	assert_equal "${#lines[@]}" 15
+	assert_equal "$(($(pending a) + $(pending b))) $(($(unread a) + $(unread b)))" "0 5"
+	bg sub ebsub -n 2 --payload x y z
+	wait_for "rcli exists $S:z | grep 1"
+	add z 1 3
+	bg_wait sub
+	assert_equal "$status" 0
+	assert_equal "$(cat "$EB_TMP/sub.out")" "$(numbers 1 2)"
+	assert_equal "$(pending z) $(unread z)" "0 1"
+}
+
+@test "-e ends when nothing is left: 0; with -n not reached: 124" {
+	run ebsub -e nothing
+	assert_success
+	add t 1 3
+	run ebsub -e -n 5 --payload t
+	assert_equal "$status" 124
+	assert_output "$(numbers 1 3)"
+	add t 4 8
+	run ebsub -e -n 5 --payload t
+	assert_success
+	assert_output "$(numbers 4 8)"
+}
+
+@test "-W ends after so long without an event: 124 when none came or -n was not reached" {
+	local start=${EPOCHREALTIME/./}
+	run ebsub -W 0.5 t
+	assert_equal "$status" 124
+	(((${EPOCHREALTIME/./} - start) / 1000 >= 500 && (${EPOCHREALTIME/./} - start) / 1000 < 2500))
+	add t 1 2
+	run ebsub --idle-timeout 300ms --payload t
+	assert_success
+	assert_output "$(numbers 1 2)"
+	add t 3 3
+	run ebsub -W 0.3 -n 2 --payload t
+	assert_equal "$status" 124
+	assert_output "$(numbers 3 3)"
+	add t 4 5
+	run ebsub -W 30 -n 2 --payload t
+	assert_success
+}
+
+@test "thousands of events come in order, from several types" {
+	rcli eval "for i = 1, 5000 do for _, t in ipairs({'a', 'b'}) do
+		redis.call('XADD', 'quantum:stream:' .. t, i .. '-0', 'payload', t .. i) end end" 0
+	ebsub -e --payload a b >"$EB_TMP/out"
+	diff <(grep a "$EB_TMP/out") <(seq -f a%.0f 5000)
+	diff <(grep b "$EB_TMP/out") <(seq -f b%.0f 5000)
+	assert_equal "$(pending a) $(unread a) $(pending b) $(unread b)" "0 0 0 0"
+	assert_equal "$(wc -l <"$EB_TMP/out")" 10000
+}
+
+@test "an event leaves as it comes, while the next is waited for" {
+	bg sub ebsub --payload a b
+	blocked 2
+	for i in 1 2 3; do
+		add b "$i" "$i"
+		wait_for "[ \$(wc -l <'$EB_TMP/sub.out') = $i ]" 3
+	done
+	assert_equal "$(cat "$EB_TMP/sub.out")" "$(numbers 1 3)"
+}
+
+# --- what is printed --------------------------------------------------------------------
+
+@test "entries by others: flat, without payload, not JSON, not UTF-8: shown and acknowledged" {
+	rcli xadd $S:t 1-0 foo bar n 5
+	rcli xadd $S:t 2-0 payload 'no json'
+	rcli xadd $S:t 3-0 payload "$(printf '\377\376')" extra yes
+	rcli xadd $S:t 4-0 event_type other payload '[1.5]'
+	run ebsub -e t
+	assert_success
+	assert_equal "${#lines[@]}" 4
+	assert_equal "$(jq -c '[.id, .event_type, .fields, .payload_text, .payload_base64, .payload]' <<<"$output")" \
+		'["1-0","t",{"foo":"bar","n":"5"},null,null,null]
+["2-0","t",null,"no json",null,null]
+["3-0","t",{"extra":"yes"},null,"//4=",null]
+["4-0","other",null,null,null,[1.5]]'
+	assert_equal "$(pending t) $(unread t)" "0 0"
+	run ebsub --peek --payload t
+	assert_line -n 0 '{"foo":"bar","n":"5"}'
+	assert_line -n 1 'no json'
+}
+
+@test "a pretty-printed payload: one JSON line, and its exact bytes with --payload" {
+	local pretty
+	pretty=$(printf '{\n  "a": 1.10,\r\n  "b": [9007199254740993,\t"\\u0000"]\n}')
+	rcli -x xadd $S:t 1-0 payload < <(printf %s "$pretty")
+	run ebsub --peek t
+	assert_equal "${#lines[@]}" 1
+	assert_output --partial '"payload":{   "a": 1.10,    "b": [9007199254740993,	"\u0000"] }'
+	ebsub -e --payload t | cmp - <(printf '%s\n' "$pretty")
+}
+
+@test "-f: every letter, every escape" {
+	add t 1 1
+	run ebsub -e -f 'i=%i t=%t p=%p T=%T r=%r c=%c s=%s e=%e k=%k d=%d %%' t
+	assert_output 'i=1-0 t=t p={"n":1} T=2025-12-04T10:30:00.000000Z r=tr1 c=co1 s=src e=ev1 k=quantum:stream:t d=1 %'
+	ebsub --peek -f '%i\t%d|\n\r\\\0' t >"$EB_TMP/out"
+	cmp "$EB_TMP/out" <(printf '1-0\t|\n\r\\\0\n')
+	rcli xadd $S:flat 1-0 foo bar
+	run ebsub --peek --format '%t %p%e' flat
+	assert_output 'flat {"foo":"bar"}'
+}
+
+@test "-0 ends each record with a NUL" {
+	add t 1 2
+	ebsub -e -0 --payload t >"$EB_TMP/out"
+	cmp "$EB_TMP/out" <(printf '{"n":1}\0{"n":2}\0')
+	ebsub --peek --null -f %i t | cmp - <(printf '1-0\0002-0\0')
+}
+
+# --- where it starts -------------------------------------------------------------------------
+
+@test "--from: the beginning, the end, an ID, a time, so long ago" {
+	local now=$((${EPOCHREALTIME/./} / 1000))
+	add t 1 5
+	run ebsub -e -g g0 --from 0 --payload t
+	assert_output "$(numbers 1 5)"
+	run ebsub -e -g g1 --from '$' --payload t
+	assert_output ""
+	run ebsub -e -g g2 --from 4-0 --payload t
+	assert_output "$(numbers 4 5)"
+	run ebsub -e -g g3 --from 5 --payload t
+	assert_output "$(numbers 5 5)"
+	run ebsub -e -g g4 --from 1970-01-01T00:00:00.003Z --payload t
+	assert_output "$(numbers 3 5)"
+	add t $((now - 700000)) $((now - 700000))
+	add t $((now - 500000)) $((now - 500000))
+	run ebsub -e -g g5 --from 10m --payload t
+	assert_output "$(numbers $((now - 500000)) $((now - 500000)))"
+}
+
+@test "--from on a group that is there has no effect, and that is said" {
+	add t 1 3
+	ebsub -e -n 1 t
+	run --separate-stderr ebsub -e --from 0 --payload t
+	assert_success
+	assert_output "$(numbers 2 3)"
+	assert_regex "$stderr" "^ebsub: --from has no effect: group '$G:t' was there already$"
+	run --separate-stderr ebsub -e t
+	assert_equal "$stderr" ""
+}
+
+# --- consumers -----------------------------------------------------------------------------
+
+@test "own pending entries come first, once, with the number of their deliveries" {
+	add t 1 5
+	rcli xgroup create $S:t $G:t 0
+	rcli xreadgroup group $G:t "eb-$HOST-1" count 2 streams $S:t '>'
+	rcli xreadgroup group $G:t other count 1 streams $S:t '>'
+	run ebsub -e -f '%i %d' t
+	assert_output "1-0 2
+2-0 2
+4-0 1
+5-0 1"
+	assert_equal "$(pending t)" 1
+}
+
+@test "with thousands of own pending entries each comes once" {
+	rcli eval "for i = 1, 3000 do redis.call('XADD', 'quantum:stream:t', i .. '-0', 'payload', i) end" 0
+	rcli xgroup create $S:t $G:t 0
+	rcli xreadgroup group $G:t me count 2500 streams $S:t '>' >/dev/null
+	ebsub -e -C me -f '%p %d' t >"$EB_TMP/out"
+	diff "$EB_TMP/out" <(seq -f '%.0f 2' 2500; seq -f '%.0f 1' 2501 3000)
+	assert_equal "$(pending t)" 0
+}
+
+@test "pending entries that are gone are acknowledged and counted" {
+	add t 1 5
+	rcli xgroup create $S:t $G:t 0
+	rcli xreadgroup group $G:t me count 4 streams $S:t '>'
+	rcli xdel $S:t 1-0 3-0 4-0
+	run --separate-stderr ebsub -e -C me --payload t
+	assert_success
+	assert_output "$(numbers 2 2; numbers 5 5)"
+	assert_regex "$stderr" "3 pending entries of '$S:t' are lost"
+	assert_equal "$(pending t)" 0
+}
+
+@test "names of consumers: the lowest number that is free" {
+	bg one ebsub t
+	blocked 1
+	bg two ebsub t
+	blocked 2
+	assert_equal "$(rcli xinfo consumers $S:t $G:t | grep -o "eb-$HOST-[0-9]*" | sort | xargs)" "eb-$HOST-1 eb-$HOST-2"
+	kill "${BG[one]}"
+	bg_wait one
+	bg three ebsub t
+	blocked 2
+	assert_equal "$(rcli xinfo groups $S:t | grep -A1 -x consumers | tail -1)" 2
+	assert_equal "$(stat -c %a "$XDG_STATE_HOME/eventbus/consumers")" 700
+}
+
+@test "no state directory: a name with the pid, and a warning" {
+	mkdir -p "$HOME"
+	: >"$EB_TMP/file"
+	export XDG_STATE_HOME=$EB_TMP/file
+	add t 1 1
+	run --separate-stderr ebsub -e --payload t
+	assert_success
+	assert_output "$(numbers 1 1)"
+	assert_regex "$stderr" 'not taken up by the next'
+	assert_regex "$(rcli xinfo consumers $S:t $G:t | sed -n 2p)" "^eb-$HOST-[0-9]{2,}$"
+}
+
+# --- looking only ---------------------------------------------------------------------------
+
+@test "--peek leaves no trace" {
+	add t 1 3
+	run --separate-stderr ebsub --peek t
+	assert_success
+	assert_equal "${#lines[@]}" 3
+	assert_equal "$(jq -c .deliveries <<<"${lines[0]}")" null
+	assert_equal "$stderr" ""
+	assert_equal "$(rcli xinfo groups $S:t)" ""
+	run ebsub --peek missing
+	assert_success
+	assert_output --partial "stream 'quantum:stream:missing' does not exist"
+	assert_equal "$(rcli exists $S:missing)" 0
+	[ ! -e "$XDG_STATE_HOME/eventbus" ]
+}
+
+@test "--peek with --last, --from, --to, -n" {
+	add t 1 50
+	run ebsub --peek --last 3 --payload t
+	assert_output "$(numbers 48 50)"
+	run ebsub --peek --last 100 --payload t
+	assert_output "$(numbers 1 50)"
+	run ebsub --peek --last 0 t
+	assert_output ""
+	run ebsub --peek --from 20-0 --to 22-0 --payload t
+	assert_output "$(numbers 20 22)"
+	run ebsub --peek --to 1970-01-01T00:00:00.002Z --payload t
+	assert_output "$(numbers 1 2)"
+	run ebsub --peek --last 2 --to 10 --payload t
+	assert_output "$(numbers 9 10)"
+	run ebsub --peek --last 10 --from 49 --payload t
+	assert_output "$(numbers 49 50)"
+	run ebsub --peek --from 10 -n 2 --payload t
+	assert_success
+	assert_output "$(numbers 10 11)"
+	run ebsub --peek --from 60 --payload t
+	assert_output ""
+	run ebsub --peek -n 60 t
+	assert_success
+	run ebsub --peek -e -n 60 t
+	assert_equal "$status" 124
+}
+
+@test "--peek --last goes back over many pages" {
+	rcli eval "for i = 1, 5000 do redis.call('XADD', 'quantum:stream:t', i .. '-0', 'payload', i) end" 0
+	ebsub --peek --last 4321 --payload t >"$EB_TMP/out"
+	diff "$EB_TMP/out" <(seq 680 5000)
+}
+
+@test "--peek prints type after type; a pattern stands for all that match, by name" {
+	add ai.b 1 600
+	add ai.a 1 600
+	add bi.c 1 1
+	run ebsub --peek -f '%t %p' ai.b ai.a
+	assert_equal "$output" "$(numbers 1 600 | sed 's/^/ai.b /'; numbers 1 600 | sed 's/^/ai.a /')"
+	run ebsub --peek --last 1 -f '%t' 'ai.*' bi.c ai.a
+	assert_output "ai.a
+ai.b
+bi.c"
+	run ebsub --peek 'none.*'
+	assert_success
+	assert_output --partial "'none.*': no such stream"
+}
+
+@test "--peek --follow goes on with what comes" {
+	add t 1 3
+	bg sub ebsub --peek --follow --last 1 --payload -n 4 t u
+	blocked 2
+	add t 4 5
+	wait_for "[ \$(wc -l <'$EB_TMP/sub.out') = 3 ]"
+	add u 1 1
+	bg_wait sub
+	assert_equal "$status" 0
+	assert_equal "$(cat "$EB_TMP/sub.out")" "$(numbers 3 5; numbers 1 1)"
+	run ebsub --peek --follow -W 0.3 --from '$' t
+	assert_equal "$status" 124
+	assert_output ""
+	run ebsub --peek --follow -e --from 4 --payload t
+	assert_success
+	assert_output "$(numbers 4 5)"
+	assert_equal "$(rcli xinfo groups $S:t)" ""
+}
+
+# --- output that fails -----------------------------------------------------------------------
+
+@test "a closed pipe: 74, and nothing acknowledged that could not be written" {
+	add t 1 2000
+	# Starts once the reader is gone.
+	run bash -c "(trap '' PIPE; while echo; do :; done 2>/dev/null; exec ebsub --payload t) 2>'$EB_TMP/err' | true
+		exit \${PIPESTATUS[0]}"
+	assert_equal "$status" 74
+	assert_equal "$(cat "$EB_TMP/err")" "ebsub: write to stdout: Broken pipe"
+	run ebsub -e -n 5 --payload t
+	assert_output "$(numbers 1 5)"
+	run bash -c "ebsub --payload t | head -3 >'$EB_TMP/out'; exit \${PIPESTATUS[0]}"
+	assert_equal "$status" 74
+	assert_equal "$(cat "$EB_TMP/out")" "$(numbers 6 8)"
+}
+
+@test "a reader that goes away while nothing comes is noticed" {
+	run timeout 10 bash -c "ebsub t 2>/dev/null | true; exit \${PIPESTATUS[0]}"
+	assert_equal "$status" 74
+}
+
+@test "a full or closed output: 74, nothing acknowledged" {
+	add t 1 10
+	run bash -c 'ebsub -e t >/dev/full'
+	assert_equal "$status" 74
+	assert_output --partial "write to stdout: No space left on device"
+	assert_equal "$(pending t)" 10
+	run bash -c 'ebsub -e t >&-'
+	assert_equal "$status" 74
+	run ebsub -e --payload t
+	assert_output "$(numbers 1 10)"
+}
+
+@test "a file that takes only a part: whole records are acknowledged, a torn one is cut off and comes again" {
+	rcli eval "for i = 1, 300 do redis.call('XADD', 'quantum:stream:t', i .. '-0', 'payload', i .. string.rep('x', 90)) end" 0
+	run bash -c "ulimit -f 4; ebsub -e --payload t >'$EB_TMP/out'"
+	assert_equal "$status" 74
+	assert_output --partial "File too large"
+	run cat "$EB_TMP/out"
+	assert [ "${#lines[@]}" -gt 10 ]
+	assert [ "${#lines[@]}" -lt 300 ]
+	assert_equal "$(tail -c 1 "$EB_TMP/out")" ""
+	ebsub -e --payload t >>"$EB_TMP/out"
+	diff <(tr -d x <"$EB_TMP/out") <(seq 300)
+}
+
+# bats test_tags=nosanitize
+@test "into a file: written, then fdatasync, then acknowledged; --no-sync leaves it out" {
+	need strace
+	strace -o /dev/null true || skip "strace may not trace"
+	add t 1 3
+	strace -f -e trace=write,fdatasync,sendto -s 4096 -o "$EB_TMP/trace" ebsub -e t >"$EB_TMP/out"
+	run grep -oE '^[0-9]+ +(write\(1|fdatasync\(1|sendto.*XACK)' "$EB_TMP/trace"
+	assert_equal "$(sed -E 's/^[0-9]+ +//; s/\(.*XACK/ XACK/' <<<"$output")" "write(1
+fdatasync(1
+sendto XACK"
+	add t 4 6
+	strace -f -e trace=write,fdatasync,sendto -s 4096 -o "$EB_TMP/trace" ebsub -e --no-sync t >>"$EB_TMP/out"
+	run ! grep fdatasync "$EB_TMP/trace"
+	strace -f -e inject=fdatasync:error=EIO -o /dev/null ebsub -e -g other t >"$EB_TMP/out" || status=$?
+	assert_equal "$status" 74
+	assert_equal "$(pending t other)" 6
+}
+
+# --- signals ------------------------------------------------------------------------------------
+
+@test "SIGTERM and SIGINT: what was under way is printed and acknowledged, 0" {
+	local sig
+	for sig in TERM INT; do
+		bg sub ebsub --payload t$sig u$sig
+		blocked 2
+		add "t$sig" 1 3
+		kill -$sig "${BG[sub]}"
+		bg_wait sub 5
+		assert_equal "$status" 0
+		assert_equal "$(pending t$sig)" 0
+		run ebsub -e --payload t$sig
+		assert_equal "$(cat "$EB_TMP/sub.out" - <<<"$output" | grep .)" "$(numbers 1 3)"
+	done
+}
+
+@test "a second signal ends it at once, 128+n" {
+	bg sub ebsub t
+	blocked 1
+	redis_pause
+	kill -TERM "${BG[sub]}"
+	sleep 0.2
+	kill -TERM "${BG[sub]}"
+	bg_wait sub 5
+	redis_resume
+	assert_equal "$status" 143
+}
+
+# --- servers that fail ------------------------------------------------------------------------------
+
+@test "not reachable at the start: 69; wrong password: 77; TLS: 78" {
+	run ebsub -u "unix://$EB_TMP/none" t
+	assert_equal "$status" 69
+	assert_output "ebsub: connect to 'unix://$EB_TMP/none?db=0': No such file or directory"
+	run ebsub --peek -u "unix://$EB_TMP/none" t 'p*'
+	assert_equal "$status" 69
+	rcli acl setuser bob on '>sesame' '~*' '+@all'
+	EB_REDIS_PASSWORD=hunter2 run ebsub -u "unix://bob@$REDIS_SOCK" -e t
+	[ "$status" = 64 ] || assert_equal "$status" 77
+	refute_output --partial hunter2
+	run ebsub -u rediss://localhost t
+	assert_equal "$status" 78
+}
+
+@test "permission to acknowledge is missing: 77, and it comes again" {
+	add t 1 2
+	rcli acl setuser noack on nopass '~*' '+@all' -xack
+	rcli acl setuser default -xack
+	run ebsub -e --payload t
+	rcli acl setuser default +xack
+	assert_equal "$status" 77
+	assert_output --partial "NOPERM"
+	assert_equal "$(pending t)" 2
+}
+
+@test "a key of another kind is an error that names it" {
+	rcli set $S:t string
+	run ebsub -e t
+	assert_equal "$status" 1
+	assert_output --partial "WRONGTYPE"
+	run ebsub --peek t
+	assert_equal "$status" 1
+}
+
+@test "it reconnects when the server dies and comes back, without loss" {
+	bg sub ebsub --payload a b
+	blocked 2
+	add a 1 3
+	wait_for "[ \$(wc -l <'$EB_TMP/sub.out') = 3 ]"
+	wait_for "[ \$(pending a) = 0 ]"
+	redis_kill
+	wait_for "grep -q 'trying again' '$EB_TMP/sub.err'"
+	sleep 1
+	redis_restart
+	add a 4 6
+	wait_for "[ \$(wc -l <'$EB_TMP/sub.out') = 6 ]"
+	add b 7 7
+	wait_for "[ \$(wc -l <'$EB_TMP/sub.out') = 7 ]"
+	assert_equal "$(cat "$EB_TMP/sub.out")" "$(numbers 1 7)"
+	assert_equal "$(grep -c 'trying again' "$EB_TMP/sub.err")" 1
+	assert_equal "$(grep -c 'connected again after' "$EB_TMP/sub.err")" 1
+	kill "${BG[sub]}"
+	bg_wait sub
+	assert_equal "$status" 0
+}
+
+@test "a server that hangs is left after the time-out, and read again when it goes on" {
+	bg sub ebsub -t 0.3 --payload t
+	blocked 1
+	redis_pause
+	wait_for "grep -q 'gave no answer' '$EB_TMP/sub.err'"
+	redis_resume
+	add t 1 2
+	wait_for "[ \$(wc -l <'$EB_TMP/sub.out') = 2 ]"
+	assert_equal "$(cat "$EB_TMP/sub.out")" "$(numbers 1 2)"
+}
+
+@test "an outage with -e lasts no longer than the time-out: 69; with -W until it: 69" {
+	rcli eval "for i = 1, 20000 do redis.call('XADD', 'quantum:stream:t', '*', 'payload', i) end" 0
+	mkfifo "$EB_TMP/fifo"
+	bg sub bash -c "exec ebsub -t 0.5 -e t >'$EB_TMP/fifo'"
+	exec 7<"$EB_TMP/fifo"
+	redis_kill
+	bg reader cat <&7
+	exec 7<&-
+	bg_wait sub 10
+	assert_equal "$status" 69
+	redis_restart
+	bg sub ebsub -W 1 t2
+	blocked 1
+	redis_kill
+	bg_wait sub 10
+	redis_restart
+	assert_equal "$status" 69
+}
+
+@test "the group destroyed under it: made again at the last ID seen" {
+	add t 1 3
+	bg sub ebsub --payload t
+	wait_for "[ \$(wc -l <'$EB_TMP/sub.out') = 3 ]"
+	blocked 1
+	printf '%s\n' multi "xgroup destroy $S:t $G:t" "xadd $S:t 4-0 payload four" "xadd $S:t 5-0 payload five" exec | rcli
+	wait_for "[ \$(wc -l <'$EB_TMP/sub.out') = 5 ]"
+	assert_equal "$(tail -2 "$EB_TMP/sub.out" | xargs)" "four five"
+	assert_equal "$(grep -c "group '$G:t' had vanished; made again at 3-0" "$EB_TMP/sub.err")" 1
+}
+
+@test "a group that was there and vanished before anything came does not start all over" {
+	add t 1 3
+	ebsub -e t
+	bg sub ebsub --payload t
+	blocked 1
+	printf '%s\n' multi "xgroup destroy $S:t $G:t" "xadd $S:t 4-0 payload four" exec | rcli
+	wait_for "grep -q four '$EB_TMP/sub.out'"
+	assert_equal "$(cat "$EB_TMP/sub.out")" four
+}
+
+@test "made at the end, then destroyed: nothing is skipped" {
+	add t 1 3
+	bg sub ebsub --from '$' --payload t
+	blocked 1
+	printf '%s\n' multi "xgroup destroy $S:t $G:t" "xadd $S:t 4-0 payload four" exec | rcli
+	wait_for "grep -q four '$EB_TMP/sub.out'"
+	assert_equal "$(cat "$EB_TMP/sub.out")" four
+}
+
+@test "the stream deleted, the database flushed under it" {
+	add t 1 3
+	bg sub ebsub --payload t
+	wait_for "[ \$(wc -l <'$EB_TMP/sub.out') = 3 ]"
+	blocked 1
+	rcli del $S:t
+	wait_for "grep -q 'had vanished' '$EB_TMP/sub.err'"
+	add t 4 4
+	wait_for "[ \$(wc -l <'$EB_TMP/sub.out') = 4 ]"
+	rcli flushall
+	wait_for "[ \$(grep -c 'had vanished' '$EB_TMP/sub.err') = 2 ]"
+	add t 5 6
+	wait_for "[ \$(wc -l <'$EB_TMP/sub.out') = 6 ]"
+	assert_equal "$(cat "$EB_TMP/sub.out")" "$(numbers 1 6)"
+}
+
+# --- words -------------------------------------------------------------------------------------------
+
+@test "on a terminal it says what it does; with -s or -q it does not" {
+	need script
+	run script -qec "ebsub -e fresh" /dev/null
+	assert_output --partial "reading as group '$G:fresh'"
+	assert_output --partial "--peek only looks"
+	assert_output --partial "stream '$S:fresh' is new"
+	run script -qec "ebsub -e -s svc fresh2" /dev/null
+	refute_output --partial "reading as group"
+	assert_output --partial "is new"
+	run script -qec "ebsub -q -e fresh3" /dev/null
+	assert_output ""
+	run ebsub -v -e fresh4
+	assert_output --partial "reading as group"
+	assert_output --partial "is new"
+}
+
+# bats test_tags=nosanitize
+@test "a million events below 16 MB resident" {
+	need time
+	rcli config set appendonly no
+	rcli eval "for i = 1, 1000000 do redis.call('XADD', 'quantum:stream:t', i .. '-0', 'event_type', 't', 'payload',
+		'{\"symbol\":\"BTCUSDT\",\"confidence\":0.85}', 'trace_id', '', 'event_id', i) end" 0
+	peak_rss "$EB_TMP/rss" ebsub -e -f %e t >"$EB_TMP/out"
+	cmp "$EB_TMP/out" <(seq 1000000)
+	assert [ "$(cat "$EB_TMP/rss")" -lt 16384 ]
+	redis_flush
+	rcli config set appendonly yes
+}
