@@ -8,7 +8,6 @@
 
 #include "json.h"
 #include "picture.h"
-#include "segment.h"
 #include "spool.h"
 #include "util.h"
 

@@ -27,6 +27,8 @@ inspect  inspect                                                 : floor event s
 reading  point look tap format sink follow consumer              : floor event bus stream group
 survey   survey surveyjson                                       : floor url bus stream
 picture  picture                                                 : floor conf spool backlog survey
+verdict  verdict limit                                           : floor
+judge    judge                                                   : floor bus stream spool backlog survey picture verdict
 health   judge limit verdict                                     : floor picture
 MAP
 }
