@@ -24,7 +24,7 @@ backlog  backlog                                                 : floor event s
 drain    drain lane batch settle outage                          : floor conf event bus stream watch spool backlog
 publish  publish window                                          : floor conf event bus stream watch spool backlog drain
 inspect  inspect                                                 : floor event spool backlog drain
-reading  point look tap format sink follow consumer              : floor event bus stream group
+reading  point look haul tap format sink follow consumer              : floor event bus stream group
 survey   survey surveyjson                                       : floor url bus stream
 picture  picture                                                 : floor conf spool backlog survey
 verdict  verdict limit                                           : floor
@@ -61,7 +61,7 @@ c_files() {
 }
 
 @test "modules include only what stands below them" {
-	declare -A family may
+	local -A family may
 	while read -r m f a; do
 		family[$m]=$f may[$m]=$a
 	done < <(modules)
@@ -82,10 +82,10 @@ c_files() {
 		whole=$(sed -nE 's/.*A part of ([a-z]+);.*/\1/p' "$h" | head -1)
 		[ -n "$whole" ] || continue
 		part=$(basename "$h" .h)
-		family=$(modules | awk -v m="$whole" '$1 == m { print $2 }')
+		kin=$(modules | awk -v m="$whole" '$1 == m { print $2 }')
 		for f in lib/*.[ch] bin/*.c; do
 			[ -e "$f" ] && includes "$f" | grep -qx "$part" || continue
-			modules | grep -q "^$(basename "${f%.*}") $family " ||
+			modules | grep -q "^$(basename "${f%.*}") $kin " ||
 				echo "$f includes $part.h, a part of $whole"
 		done
 	done | none
