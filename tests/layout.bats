@@ -29,7 +29,6 @@ survey   survey surveyjson                                       : floor url bus
 picture  picture                                                 : floor conf spool backlog survey
 verdict  verdict limit                                           : floor
 judge    judge                                                   : floor bus stream spool backlog survey picture verdict
-health   judge limit verdict                                     : floor picture
 MAP
 }
 
