@@ -1,0 +1,170 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "load.h"
+#include "move.h"
+#include "names.h"
+#include "settle.h"
+#include "util.h"
+
+static bool
+before_upto(struct intent *old, const struct walk_line *l)
+{
+	struct mark *m = move_mark(&old->upto, l->chain, l->stem);
+
+	return m && (l->chain ? mark_cmp(m, l->stem, l->pos) > 0 : m->pos > l->pos);
+}
+
+/* Whether somebody sent this line already and had no answer, and from where to look for it. */
+static void
+look_for_doubt(struct run *d, struct batch_item *it)
+{
+	struct sent *s = d->old.on ? intent_sent(&d->old, it->line.e.type.p, it->line.e.type.n) : NULL;
+	struct stream_id id;
+
+	it->doubtful = false;
+	it->after = (struct stream_id){ UINT64_MAX, UINT64_MAX };
+	if (s && before_upto(&d->old, &d->l)) {
+		it->doubtful = true;
+		if (stream_id_parse(slice_of(s->after), &it->after) == -1)
+			it->after = (struct stream_id){ 0, 0 };
+	}
+	if (it->line.in_doubt) {
+		it->doubtful = true;
+		if (stream_id_parse(slice_of(it->line.doubt.after), &id) == -1)
+			id = (struct stream_id){ 0, 0 };
+		if (stream_id_cmp(id, it->after) < 0)
+			it->after = id;
+	}
+}
+
+static bool
+tries_held(const struct run *d, const char *type)
+{
+	return d->o->all || (d->o->type && strcmp(d->o->type, type) == 0);
+}
+
+struct lane *
+load_lane(struct run *d, struct slice type)
+{
+	struct lane *l = lanes_get(&d->lanes, d->o->conf->prefix, type);
+	struct late *late;
+
+	if (!l->opened && !l->stopped && (late = progress_late(&d->p, type.p, type.n)) &&
+	    *late->reason && !tries_held(d, l->type))
+		lane_stop(l, BUS_OTHER, late->reason);
+	return l;
+}
+
+static void
+pass_by(struct run *d)
+{
+	struct marks *m = &d->walked;
+
+	mark_set(d->l.chain ? &m->chain : marks_get(m, d->l.stem), d->l.stem, d->l.end, d->l.limit);
+}
+
+/* Chain segments that the walk leaves without leaving a line behind may go at once. */
+static void
+enter_segment(struct run *d)
+{
+	if (!d->l.chain || (d->stem && strcmp(d->stem, d->l.stem) == 0))
+		return;
+	if (d->stem && d->whole && !d->left_behind)
+		sweep_clean(&d->sweep, d->stem);
+	free(d->stem);
+	d->stem = util_strdup(d->l.stem);
+	d->left_behind = false;
+	d->whole = d->covers || d->l.pos == 0;
+}
+
+enum taken { TAKEN, PASSED, FULL };
+
+/*
+ * What to do with the line at hand: taken into the batch, passed by (delivered, left behind, bad), or the batch has no
+ * room. -1 on failure.
+ */
+static int
+take_line(struct run *d, struct fail *f)
+{
+	struct batch_item *it = batch_next(&d->batch);
+	struct event_line *el = &it->line;
+	struct fail why;
+	size_t i;
+
+	if (d->l.text.n == 0 && !d->l.torn)
+		return PASSED;	/* the newline that ended a torn piece */
+	if (event_line_read(d->l.text.p, d->l.text.n, el, &it->text, &why) == -1 ||
+	    (!names_legal(el->e.type.p, el->e.type.n) && fail_set(&why, 1, "not a legal event type"))) {
+		struct mark *m = move_mark(&d->p.marks, d->l.chain, d->l.stem);
+
+		if (m && (d->l.chain ? mark_cmp(m, d->l.stem, d->l.pos) > 0 : m->pos > d->l.pos))
+			return PASSED;	/* in quarantine already */
+		run_quarantine(d, d->l.stem, d->l.pos, d->l.text, why.text);
+		return PASSED;
+	}
+	if (progress_delivered(&d->p, el->e.type.p, el->e.type.n, d->l.chain, d->l.stem, d->l.pos))
+		return PASSED;
+	it->lane = load_lane(d, el->e.type);
+	for (i = 0; i < d->batch.n && d->batch.item[i].lane != it->lane; i++)
+		;
+	if (!it->lane->stopped && batch_full(&d->batch, el->e.payload.n))
+		return FULL;
+	if (!it->lane->stopped && it->lane->room <= 0 && it->lane->opened && i < d->batch.n)
+		return FULL;	/* what is in the batch has to be added before room can be measured */
+	if (lane_ready(it->lane, d->b, run_limit(d, it), d->o->force, f) == -1)
+		return -1;
+	if (it->lane->stopped) {
+		move_leave(d, el->e.type, d->l.chain, d->l.stem, d->l.pos, d->l.limit);
+		return PASSED;
+	}
+	batch_complete(it, d->l.text);
+	look_for_doubt(d, it);
+	it->stem = d->l.stem;
+	it->chain = d->l.chain;
+	it->pos = d->l.pos;
+	it->limit = d->l.limit;
+	it->state = BATCH_SEND;
+	if (it->lane->room != INT64_MAX)
+		it->lane->room--;
+	batch_take(&d->batch);
+	return TAKEN;
+}
+
+static size_t
+batch_room(const struct run *d)
+{
+	size_t n = BATCH_LINES;
+
+	if (d->o->rate && n > d->o->rate / 10 + 1)
+		n = (size_t)(d->o->rate / 10 + 1);
+	if (d->o->limit && n > d->o->limit - d->tried)
+		n = (size_t)(d->o->limit - d->tried);
+	return n;
+}
+
+/* 1 a batch or a part of one, 0 the walk has come to its end, -1. */
+int
+load_batch(struct run *d, bool *end, struct fail *f)
+{
+	size_t room = batch_room(d);
+	int got = 1, r;
+
+	*end = false;
+	batch_reset(&d->batch);
+	while (d->batch.n < room) {
+		if (!d->again && (got = walk_next(d->w, &d->l, f)) != 1)
+			break;
+		d->again = false;
+		enter_segment(d);
+		if ((r = take_line(d, f)) == -1)
+			return -1;
+		if (r == FULL) {
+			d->again = true;
+			return 0;
+		}
+		pass_by(d);
+	}
+	*end = got == 0;
+	return got == -1 ? -1 : 0;
+}

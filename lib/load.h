@@ -1,0 +1,16 @@
+/*
+ * load: the next batch of a drain, read from the walk.
+ *
+ * Left out are lines that are delivered, of types that cannot go on, and bad ones, which go into quarantine.
+ */
+#ifndef LOAD_H
+#define LOAD_H
+
+#include "run.h"
+
+/* Fills d->batch; *end: the walk has come to its end. 0 or -1 (the connection is dead, the server refuses, or the disk failed). */
+int load_batch(struct run *d, bool *end, struct fail *f);
+/* The lane of a type; stopped from the beginning when the type is held and not to be tried in this run. */
+struct lane *load_lane(struct run *d, struct slice type);
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * run: the state of one drain (drain.h), shared by its parts: load reads a batch, ship sends it, move moves the marks.
+ */
+#ifndef RUN_H
+#define RUN_H
+
+#include "batch.h"
+#include "bus.h"
+#include "drain.h"
+#include "lane.h"
+#include "progress.h"
+#include "quarantine.h"
+#include "sweep.h"
+#include "walk.h"
+
+struct run {
+	struct spool *sp;
+	struct bus *b;
+	const struct drain_options *o;
+	struct drain_result *r;
+	struct progress p;
+	struct progress skips;	/* its late types: the first line of each left behind in this walk */
+	struct intent old;	/* of a run that was cut off: to be settled */
+	struct marks walked;
+	struct lanes lanes;
+	struct batch batch;
+	struct walk *w;
+	struct walk_line l;
+	bool again;		/* l did not fit into the last batch */
+	bool covers;		/* this walk began at the marks of the late types */
+	struct quarantine *q;	/* synced before the marks move */
+	struct sweep sweep;
+	char *stem;		/* chain segment the walk is in */
+	bool left_behind;	/* in it */
+	bool whole;		/* walked from its beginning */
+	int64_t started;
+	uint64_t tried;		/* events handed to the server in this run */
+};
+
+void run_say(struct run *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Puts one line into quarantine, with a word; where there is no room, remembers that its segment has to go there whole. */
+void run_quarantine(struct run *d, const char *stem, uint64_t pos, struct slice line, const char *reason);
+/* The limit of the stream for one line. */
+int64_t run_limit(const struct run *d, const struct batch_item *it);
+
+#endif

@@ -1,0 +1,233 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "move.h"
+#include "settle.h"
+#include "ship.h"
+#include "util.h"
+
+/* The connections that sent the doubtful lines may still have them executed: stop that first. */
+static int
+fence(struct run *d, struct fail *f)
+{
+	const struct doubt *last = NULL, *now;
+	size_t i;
+
+	for (i = 0; i < d->batch.n; i++) {
+		if (!d->batch.item[i].line.in_doubt)
+			continue;
+		now = &d->batch.item[i].line.doubt;
+		if (last && last->client == now->client && strcmp(last->run_id, now->run_id) == 0)
+			continue;
+		if (stream_fence(d->b, now->run_id, now->client, now->addr, f) == -1)
+			return -1;
+		last = now;
+	}
+	return 0;
+}
+
+static int
+settle_lane(struct run *d, struct lane *lane, struct fail *f)
+{
+	struct settle_line *lines = util_alloc((d->batch.n + 1) * sizeof *lines);
+	struct stream_id after = { UINT64_MAX, UINT64_MAX };
+	uint64_t unsure;
+	size_t i, n = 0;
+	int r;
+
+	for (i = 0; i < d->batch.n; i++) {
+		struct batch_item *it = &d->batch.item[i];
+
+		if (it->lane != lane || !it->doubtful)
+			continue;
+		lines[n++].event_id = it->line.e.event_id;
+		if (stream_id_cmp(it->after, after) < 0)
+			after = it->after;
+	}
+	r = settle(d->b, lane->key, after, lines, n, &unsure, f);
+	for (i = 0, n = 0; r == 0 && i < d->batch.n; i++) {
+		struct batch_item *it = &d->batch.item[i];
+
+		if (it->lane != lane || !it->doubtful)
+			continue;
+		if (lines[n++].found) {
+			it->state = BATCH_FOUND;
+			d->r->found++;
+		}
+		it->doubtful = false;
+	}
+	if (r == 0)
+		d->r->doubles += unsure;
+	free(lines);
+	return r;
+}
+
+int
+ship_settle(struct run *d, struct fail *f)
+{
+	size_t i;
+
+	if (fence(d, f) == -1)
+		return -1;
+	for (i = 0; i < d->batch.n; i++)
+		if (d->batch.item[i].doubtful && settle_lane(d, d->batch.item[i].lane, f) == -1)
+			return -1;
+	return 0;
+}
+
+/* --- sending ------------------------------------------------------------------------------- */
+
+static void
+intend(struct intent *in, const char *type, struct stream_id after)
+{
+	struct sent *s;
+
+	if (intent_sent(in, type, strlen(type)))
+		return;		/* an older bound, still needed, or the lane is there already */
+	in->sent = util_realloc(in->sent, (in->types + 1) * sizeof *in->sent);
+	s = &in->sent[in->types++];
+	s->type = util_strdup(type);
+	stream_id_format(after, s->after);
+}
+
+/* What the intent of a run that was cut off has not settled yet stays part of the new one, with its older bounds. */
+static void
+keep_old(struct intent *in, const struct intent *old)
+{
+	struct stream_id after;
+	struct mark *m;
+	size_t i;
+
+	for (i = 0; i < old->types; i++) {
+		if (stream_id_parse(slice_of(old->sent[i].after), &after) == -1)
+			after = (struct stream_id){ 0, 0 };
+		intend(in, old->sent[i].type, after);
+	}
+	if (old->upto.chain.stem && mark_cmp(&in->upto.chain, old->upto.chain.stem, old->upto.chain.pos) < 0)
+		mark_set(&in->upto.chain, old->upto.chain.stem, old->upto.chain.pos, 0);
+	for (i = 0; i < old->upto.files; i++) {
+		m = marks_get(&in->upto, old->upto.file[i].stem);
+		if (m->pos < old->upto.file[i].pos)
+			mark_set(m, old->upto.file[i].stem, old->upto.file[i].pos, old->upto.file[i].limit);
+	}
+}
+
+static void
+make_intent(struct run *d)
+{
+	struct intent *in = &d->p.intent;
+	size_t i;
+
+	in->on = true;
+	snprintf(in->run_id, sizeof in->run_id, "%s", bus_run_id(d->b));
+	in->client = bus_client_id(d->b);
+	snprintf(in->addr, sizeof in->addr, "%s", bus_addr(d->b));
+	marks_copy(&in->upto, &d->walked);
+	if (d->old.on)
+		keep_old(in, &d->old);
+	for (i = 0; i < d->batch.n; i++)
+		if (d->batch.item[i].state == BATCH_SEND)
+			intend(in, d->batch.item[i].lane->type, d->batch.item[i].lane->after);
+}
+
+int
+ship_record(struct run *d, bool sending, struct fail *f)
+{
+	intent_clear(&d->p.intent);
+	if (sending || d->old.on)
+		make_intent(d);
+	if (quarantine_sync(d->q, f) == -1)
+		return -1;
+	return progress_store(d->sp, &d->p, f);
+}
+
+static void
+send_one(struct run *d, struct batch_item *it)
+{
+	struct slice kv[2 * EVENT_FIELDS];
+
+	event_fields(&it->line.e, kv);
+	stream_put_add(d->b, it->lane->key, it->lane->mode == LANE_PLAIN ? run_limit(d, it) : 0, kv, 2 * EVENT_FIELDS);
+}
+
+/* An event that the server will never take. */
+static int
+refuse_for_good(struct run *d, struct batch_item *it, const char *why)
+{
+	struct buf line = { 0 };
+
+	event_line_head(&line, &it->line.e);
+	buf_addc(&line, '}');
+	it->state = BATCH_FOUND;
+	run_quarantine(d, it->stem, it->pos, (struct slice){ line.p, line.len }, why);
+	buf_free(&line);
+	return 0;
+}
+
+/* 0, or -1 when the connection is gone. `worst` remembers a refusal by the whole server. */
+static int
+take_answer(struct run *d, struct batch_item *it, enum bus_why *worst, struct fail *f)
+{
+	struct reply *rep = bus_wait(d->b, 0, f);
+	struct stream_id id;
+	struct fail why;
+
+	if (!rep) {
+		if (bus_why(d->b) == BUS_TOOBIG)
+			refuse_for_good(d, it, f->text);
+		return -1;
+	}
+	it->why = BUS_FINE;
+	if (stream_take_add(rep, &id, &it->why, &why) == 0) {
+		it->state = BATCH_ADDED;
+		it->lane->after = id;
+		d->r->replayed++;
+		if (it->lane->stopped) {
+			progress_add_done(&d->p, it->stem, it->pos);
+			run_say(d, "'%s': an event was taken after an earlier one of its type was refused: they are out of order",
+			    it->lane->type);
+		}
+		reply_free(rep);
+		return 0;
+	}
+	reply_free(rep);
+	if (it->why == BUS_GARBAGE) {
+		*f = why;
+		*worst = BUS_GARBAGE;
+		return 0;
+	}
+	it->state = BATCH_REFUSED;
+	if (it->why == BUS_TOOBIG)
+		return refuse_for_good(d, it, why.text);
+	move_leave(d, it->line.e.type, it->chain, it->stem, it->pos, it->limit);
+	if (it->why == BUS_LATER || it->why == BUS_READONLY || it->why == BUS_MOVED || it->why == BUS_DENIED) {
+		lane_stop(it->lane, it->why, "");
+		*worst = it->why;
+		*f = why;
+	} else
+		lane_stop(it->lane, it->why, why.text);
+	return 0;
+}
+
+int
+ship_send(struct run *d, enum bus_why *worst, struct fail *f)
+{
+	size_t i;
+
+	for (i = 0; i < d->batch.n; i++)
+		if (d->batch.item[i].state == BATCH_SEND) {
+			send_one(d, &d->batch.item[i]);
+			d->tried++;
+		}
+	for (i = 0; i < d->batch.n; i++) {
+		struct batch_item *it = &d->batch.item[i];
+
+		if (it->state == BATCH_SEND) {
+			if (take_answer(d, it, worst, f) == -1)
+				return -1;
+		} else if (it->state == BATCH_FOUND && it->lane->stopped)
+			progress_add_done(&d->p, it->stem, it->pos);
+	}
+	return 0;
+}

@@ -1,0 +1,16 @@
+/*
+ * ship: a batch to Redis: settle what is in doubt, record the intent, send, take the answers.
+ */
+#ifndef SHIP_H
+#define SHIP_H
+
+#include "run.h"
+
+/* Fences the connections whose requests are in doubt and finds out which of the batch's lines were added. */
+int ship_settle(struct run *d, struct fail *f);
+/* Stores the marks and, when sending, what is about to be sent (progress.h); what is in quarantine is durable before that. */
+int ship_record(struct run *d, bool sending, struct fail *f);
+/* Sends and waits for every answer. -1: the connection is dead. *worst: a refusal by the whole server (f), else untouched. */
+int ship_send(struct run *d, enum bus_why *worst, struct fail *f);
+
+#endif
