@@ -1,4 +1,3 @@
-#include <sys/random.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -7,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backoff.h"
 #include "follow.h"
 #include "status.h"
 #include "util.h"
@@ -14,7 +14,6 @@
 
 #define BLOCK 1000			/* ms of one blocking read: how long a stop may take */
 #define BLOCK_SHARED 100		/* when others wait for what it holds of the limit */
-#define BACKOFF_MOST 5000
 
 /* What is going on in one follow_run. */
 struct run {
@@ -28,7 +27,8 @@ struct run {
 	struct fail outage;		/* the last attempt's */
 	int64_t last_event;
 	int64_t down_since;		/* 0: no outage */
-	int64_t backoff, next_try;
+	struct backoff backoff;
+	int64_t next_try;
 };
 
 static void
@@ -69,17 +69,6 @@ passes(enum bus_why why)
 	}
 }
 
-/* Half to one and a half of ms. */
-static int64_t
-jitter(int64_t ms)
-{
-	uint32_t n = 0;
-
-	if (getrandom(&n, sizeof(n), GRND_NONBLOCK) != (ssize_t)sizeof(n))
-		n = (uint32_t)when_now();
-	return ms / 2 + (int64_t)(n % (uint32_t)(ms + 1));
-}
-
 static void
 lost(struct run *r, enum bus_why why, const struct fail *f)
 {
@@ -95,8 +84,7 @@ lost(struct run *r, enum bus_why why, const struct fail *f)
 	r->w->note(r->w->arg, TAP_WARNING, text);
 	r->outage = *f;
 	r->down_since = when_mono();
-	r->backoff = 100;
-	r->next_try = r->down_since + jitter(50);
+	r->next_try = r->down_since + backoff_next(&r->backoff);
 }
 
 static void
@@ -107,6 +95,7 @@ back(struct run *r)
 	when_span(when_mono() - r->down_since, span, sizeof(span));
 	snprintf(text, sizeof(text), "connected again after %s", span);
 	r->w->note(r->w->arg, TAP_WARNING, text);
+	backoff_reset(&r->backoff);
 	r->down_since = 0;
 }
 
@@ -134,8 +123,7 @@ reopen(struct run *r)
 		all = false;
 		lost(r, why, &f);
 		r->outage = f;
-		r->next_try = when_mono() + jitter(r->backoff);
-		r->backoff = r->backoff * 2 < BACKOFF_MOST ? r->backoff * 2 : BACKOFF_MOST;
+		r->next_try = when_mono() + backoff_next(&r->backoff);
 	}
 	if (all && r->down_since != 0 && !r->ending)
 		back(r);
@@ -256,7 +244,7 @@ deliver(struct run *r, struct tap *t)
 	struct fail f;
 
 	sink_begin(b.sink);
-	tap_each(t, add_record, &b);
+	haul_each(tap_batch(t), add_record, &b);
 	if (sink_flush(b.sink, &f) == -1) {
 		b.n = b.sink->whole;
 		failed(r, &f);
@@ -405,7 +393,7 @@ over(struct run *r)
 enum follow_end
 follow_run(struct follow *w, struct fail *f)
 {
-	struct run r = {.w = w, .last_event = when_mono()};
+	struct run r = {.w = w, .last_event = when_mono(), .backoff = {.first = 50, .most = 5000}};
 
 	r.fds = util_alloc((w->n + 2) * sizeof(*r.fds));
 	open_first(&r);

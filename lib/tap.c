@@ -31,7 +31,7 @@ struct tap {
 	struct pace pace;
 	size_t asked;
 	unsigned acks;			/* unanswered acknowledgements, ahead of the question */
-	struct reply *batch, *counts;	/* counts: XPENDING of an OWN batch */
+	struct haul batch;
 	struct buf handled;		/* NUL-ended IDs whose acknowledgement is not answered */
 };
 
@@ -44,6 +44,8 @@ tap_new(const struct tap_plan *plan, const char *type, const char *key, const ch
 	t->type = util_strdup(type);
 	t->key = util_strdup(key);
 	t->group = group != NULL ? util_strdup(group) : NULL;
+	t->batch = (struct haul){.key = t->key, .type = t->type, .grouped = group != NULL,
+	    .to = plan->look.has_to ? &plan->look.to : NULL};
 	t->note = note;
 	t->arg = arg;
 	t->pace = pace_start(0);
@@ -51,17 +53,9 @@ tap_new(const struct tap_plan *plan, const char *type, const char *key, const ch
 }
 
 static void
-drop_batch(struct tap *t)
-{
-	reply_free(t->batch);
-	reply_free(t->counts);
-	t->batch = t->counts = NULL;
-}
-
-static void
 drop_bus(struct tap *t, enum tap_state state)
 {
-	drop_batch(t);
+	haul_drop(&t->batch);
 	bus_close(t->bus);
 	t->bus = NULL;
 	t->asked = t->acks = 0;
@@ -291,31 +285,6 @@ take_ack(struct tap *t, struct reply *r, enum bus_why *why, struct fail *f)
 	return w == BUS_FINE || w == BUS_NOGROUP ? 0 : down(t, w, why);
 }
 
-struct sum {
-	struct tap *t;
-	size_t entries, bytes;
-	struct slice first, last;
-};
-
-static int
-sum_entry(void *arg, size_t key, const struct group_entry *e)
-{
-	struct sum *s = arg;
-	struct stream_id id;
-
-	(void)key;
-	if (s->entries++ == 0)
-		s->first = e->id;
-	s->last = e->id;
-	for (size_t i = 0; i < e->nkv; i++)
-		s->bytes += e->kv[i].n;
-	stream_id_parse(e->id, &id);
-	see(s->t, id);
-	if (s->t->phase == OWN)
-		s->t->own = id;
-	return 0;
-}
-
 /* The group vanished, or the stream under a blocked read: make it again and go on. */
 static int
 take_refusal(struct tap *t, enum bus_why w, enum bus_why *why, struct fail *f)
@@ -329,8 +298,9 @@ take_refusal(struct tap *t, enum bus_why w, enum bus_why *why, struct fail *f)
 	return down(t, bus_why(t->bus) != BUS_FINE ? bus_why(t->bus) : *why, why);
 }
 
+/* How often each was delivered: one's own pending entries have been before. */
 static void
-ask_counts(struct tap *t, const struct sum *s)
+ask_counts(struct tap *t, const struct haul_sum *s)
 {
 	char n[24];
 	struct slice argv[] = {slice_of("XPENDING"), slice_of(t->key), slice_of(t->group), s->first, s->last, {0},
@@ -344,27 +314,30 @@ ask_counts(struct tap *t, const struct sum *s)
 static int
 take_batch(struct tap *t, struct reply *r, enum bus_why *why, struct fail *f)
 {
-	const char *keys = t->key;
-	struct sum s = {.t = t};
+	struct haul_sum s;
 	enum bus_why w;
 
-	if (group_take_read(r, &keys, 1, sum_entry, &s, &w, f) == -1) {
-		reply_free(r);
+	t->batch.entries = r;
+	if (haul_sum(&t->batch, &s, &w, f) == -1) {
+		haul_drop(&t->batch);
 		return take_refusal(t, w, why, f);
 	}
 	pace_learn(&t->pace, s.entries, s.bytes);
 	t->dry = t->phase == NEW && s.entries == 0;
-	if (s.entries > 0) {
-		t->batch = r;
-		t->state = t->phase == OWN ? TAP_ASKED : TAP_READY;
-		if (t->phase == OWN)
-			ask_counts(t, &s);
+	if (s.entries == 0) {
+		haul_drop(&t->batch);
+		t->asked = 0;
+		t->phase = NEW;
+		t->state = TAP_IDLE;
 		return 0;
 	}
-	reply_free(r);
-	t->asked = 0;
-	t->phase = NEW;
-	t->state = TAP_IDLE;
+	see(t, s.last_id);
+	if (t->phase == NEW) {
+		t->state = TAP_READY;
+		return 0;
+	}
+	t->own = s.last_id;
+	ask_counts(t, &s);
 	return 0;
 }
 
@@ -373,9 +346,9 @@ take(struct tap *t, struct reply *r, enum bus_why *why, struct fail *f)
 {
 	if (t->acks > 0)
 		return take_ack(t, r, why, f);
-	if (t->batch == NULL)
+	if (t->batch.entries == NULL)
 		return take_batch(t, r, why, f);
-	t->counts = r;
+	t->batch.counts = r;
 	t->state = TAP_READY;
 	return 0;
 }
@@ -398,99 +371,27 @@ tap_move(struct tap *t, enum bus_why *why, struct fail *f)
 
 /* --- the batch -------------------------------------------------------------------- */
 
-/* XPENDING's answer: [[id, consumer, idle, deliveries], ...] in order of ID; an entry that somebody claimed meanwhile is not in it. */
-static int64_t
-deliveries(const struct tap *t, struct slice id, size_t *at)
+const struct haul *
+tap_batch(const struct tap *t)
 {
-	struct slice s;
-
-	for (size_t i = *at; i < reply_count(t->counts); i++) {
-		s = reply_text(reply_at(reply_at(t->counts, i), 0));
-		if (s.n == id.n && memcmp(s.p, id.p, id.n) == 0) {
-			*at = i + 1;
-			return reply_int(reply_at(reply_at(t->counts, i), 3));
-		}
-	}
-	return 1;
-}
-
-struct each {
-	struct tap *t;
-	tap_record_fn *fn;
-	void *arg;
-	size_t at;
-};
-
-static int
-give_entry(void *arg, size_t key, const struct group_entry *e)
-{
-	struct each *each = arg;
-	const struct tap *t = each->t;
-	struct record r = {e->id, slice_of(t->key), slice_of(t->type), e->kv, e->nkv, -1};
-	struct stream_id id;
-
-	(void)key;
-	if (e->gone)
-		return 0;
-	if (t->group != NULL)
-		r.deliveries = t->counts != NULL ? deliveries(t, e->id, &each->at) : 1;
-	stream_id_parse(e->id, &id);
-	if (t->plan->look.has_to && stream_id_cmp(id, t->plan->look.to) > 0)
-		return 0;
-	return each->fn(each->arg, &r);
-}
-
-int
-tap_each(struct tap *t, tap_record_fn *fn, void *arg)
-{
-	struct each each = {t, fn, arg, 0};
-	const char *keys = t->key;
-	enum bus_why why;
-	struct fail f;
-
-	return group_take_read(t->batch, &keys, 1, give_entry, &each, &why, &f);
-}
-
-struct done {
-	struct tap *t;
-	size_t left, gone;
-};
-
-static int
-note_handled(void *arg, size_t key, const struct group_entry *e)
-{
-	struct done *d = arg;
-
-	(void)key;
-	if (!e->gone && d->left == 0)
-		return 0;
-	if (e->gone)
-		d->gone++;
-	else
-		d->left--;
-	buf_add(&d->t->handled, e->id.p, e->id.n);
-	buf_addc(&d->t->handled, '\0');
-	return 0;
+	return &t->batch;
 }
 
 void
 tap_done(struct tap *t, size_t n)
 {
-	struct done d = {t, n, 0};
-	const char *keys = t->key;
-	enum bus_why why;
-	struct fail f;
+	size_t gone = 0;
 
 	if (t->group != NULL) {
-		group_take_read(t->batch, &keys, 1, note_handled, &d, &why, &f);
+		gone = haul_handled(&t->batch, n, &t->handled);
 		put_acks(t);
 	}
-	if (d.gone > 0)
-		notef(t, TAP_WARNING, "%zu pending entries of '%s' are lost: trimmed or deleted before they were handled", d.gone,
+	if (gone > 0)
+		notef(t, TAP_WARNING, "%zu pending entries of '%s' are lost: trimmed or deleted before they were handled", gone,
 		    t->key);
 	if (t->plan->look.has_to && stream_id_cmp(t->seen, t->plan->look.to) >= 0)
 		t->dry = true;
-	drop_batch(t);
+	haul_drop(&t->batch);
 	t->asked = 0;
 	t->state = TAP_IDLE;
 }

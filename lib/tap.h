@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include "bus.h"
-#include "format.h"
+#include "haul.h"
 #include "look.h"
 
 /* The same for all taps of a process; borrowed. */
@@ -37,7 +37,7 @@ enum tap_state {
 	TAP_DOWN,			/* no connection */
 	TAP_IDLE,			/* tap_ask may be called */
 	TAP_ASKED,
-	TAP_READY,			/* a batch: tap_each, tap_done */
+	TAP_READY,			/* a batch: tap_batch, tap_done */
 	TAP_CLOSED			/* for good */
 };
 
@@ -59,9 +59,7 @@ size_t tap_wish(const struct tap *t);
  */
 int tap_move(struct tap *t, enum bus_why *why, struct fail *f);
 
-/* The batch, in order, entries that are gone left out. fn returns non-zero to stop (returned then). */
-typedef int tap_record_fn(void *arg, const struct record *r);
-int tap_each(struct tap *t, tap_record_fn *fn, void *arg);
+const struct haul *tap_batch(const struct tap *t);	/* when TAP_READY: haul_each */
 /* Its first n records were handled: acknowledged, with the entries that are gone. The tap is TAP_IDLE. */
 void tap_done(struct tap *t, size_t n);
 size_t tap_asked(const struct tap *t);		/* count of the question under way, else 0 */

@@ -616,6 +616,27 @@ sendto XACK"
 	assert_equal "$status" 0
 }
 
+@test "handled, but the acknowledgement cut off: acknowledged after the outage, not given out again" {
+	local pad
+	pad=$(printf 'x%.0s' {1..200})
+	rcli eval "for i = 1, 2000 do redis.call('XADD', 'quantum:stream:t', i .. '-0', 'payload', i .. '$pad') end" 0
+	mkfifo "$EB_TMP/fifo"
+	bg sub bash -c "exec ebsub --payload -n 2000 t >'$EB_TMP/fifo'"
+	exec 7<"$EB_TMP/fifo"
+	# Nobody reads: it stands in the middle of writing this batch.
+	wait_for "[ \$(pending t) -ge 200 ]"
+	redis_kill
+	bg out cat <&7
+	exec 7<&-
+	wait_for "grep -q 'trying again' '$EB_TMP/sub.err'"
+	redis_restart
+	bg_wait sub
+	assert_equal "$status" 0
+	bg_wait out
+	diff <(tr -d x <"$EB_TMP/out.out") <(seq 2000)
+	assert_equal "$(pending t)" 0
+}
+
 @test "a server that hangs is left after the time-out, and read again when it goes on" {
 	bg sub ebsub -t 0.3 --payload t
 	blocked 1
