@@ -1,0 +1,79 @@
+/*
+ * publishing: the state of a publisher (publish.h), shared by its parts: link is the connection, spill the
+ * buffer, publish the window between them.
+ */
+#ifndef PUBLISHING_H
+#define PUBLISHING_H
+
+#include "bus.h"
+#include "counters.h"
+#include "lane.h"
+#include "publish.h"
+#include "spool.h"
+#include "status.h"
+#include "window.h"
+
+#define PUBLISH_RETRY_MS 500	/* after a refusal, which costs nothing */
+#define PUBLISH_TYPES 32	/* known to be clear at a time */
+
+struct publish {
+	const struct publish_options *o;
+	struct spool *sp;	/* NULL: no buffer */
+	char *no_buffer;	/* why not */
+	char *target;
+	struct bus *b;
+	struct lanes lanes;	/* of this connection */
+	struct window w;
+	unsigned long long taken;
+	int64_t next_try;	/* CLOCK_MONOTONIC ms: neither connect nor send before */
+	int64_t next_drain;
+	bool behind;		/* the buffer holds what this process is waiting to see gone */
+	bool readonly, readonly_tried;
+	bool said_down;
+	/* What of the buffer was seen last (spool_change): the types that were clear then. */
+	bool looked, empty;
+	uint64_t change;
+	char *clear[PUBLISH_TYPES];
+	size_t clears;
+	uint64_t since_watch;
+	uint64_t count[COUNTERS];
+	int status;
+};
+
+void publish_say(struct publish *p, bool important, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void publish_worse(struct publish *p, int status);
+int64_t publish_limit(const struct publish *p, const char *type);
+
+/* --- link ------------------------------------------------------------------------- */
+
+/* 1 when there is a connection, made if need be, on which events may be sent now. */
+int link_up(struct publish *p, struct slice type);
+void link_close(struct publish *p);
+/* The bound of a type that is new on this connection. -1: its lane is stopped, or the connection died. */
+int link_lane(struct publish *p, struct slice type);
+/* Sends one slot of the window. */
+void link_send(struct publish *p, struct slot *s);
+/* The connection is dead: what it answered before that counts, the rest is to be spilled. */
+void link_lost(struct publish *p, const struct fail *f);
+/* The server does not take events now: words, status, pause. */
+void link_down(struct publish *p, enum bus_why why, const char *text);
+void link_take(struct publish *p);	/* the replies that are here */
+void link_await(struct publish *p);	/* all replies */
+/* After a replica's refusal: asks the name once more, and sends again what was refused. */
+void link_elsewhere(struct publish *p);
+
+/* --- spill ------------------------------------------------------------------------ */
+
+/* Appends everything in state SPILL, durably. */
+int spill_append(struct publish *p, struct fail *f);
+/* Where the buffer takes no more but Redis is there: drains it (that needs no room), then sends what was to be spilled. 0 nothing is left to spill. */
+int spill_past(struct publish *p);
+/* Whether the buffer holds no undelivered event of this type. */
+int spill_clear(struct publish *p, struct slice type);
+void spill_forget(struct publish *p);
+/* Drains a bounded part of the buffer (all of it with whole), unless somebody else does. 0 something moved, else -1. type: see drain_options. */
+int spill_drain(struct publish *p, const char *type, bool whole);
+/* Keeps an event that the server will never take, out of the way. 0 or -1. */
+int spill_quarantine(struct publish *p, struct slot *s, const char *why);
+
+#endif

@@ -1,0 +1,178 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backlog.h"
+#include "drain.h"
+#include "names.h"
+#include "publishing.h"
+#include "quarantine.h"
+#include "util.h"
+#include "when.h"
+
+#define DRAIN_EVENTS 1000	/* G3: how much of the buffer a publisher drains at a time */
+#define DRAIN_MS 200
+
+static size_t
+gather(struct publish *p, struct buf *arena, struct append_line *lines)
+{
+	size_t i, n = 0, at = 0;
+
+	for (i = 0; i < p->w.count; i++) {
+		struct slot *s = window_at(&p->w, i);
+		const char *type;
+		int64_t own;
+
+		if (s->state != SLOT_SPILL)
+			continue;
+		event_line_head(arena, &s->e);
+		lines[n].head.n = arena->len - at;
+		at = arena->len;
+		type = lanes_get(&p->lanes, p->o->conf->prefix, s->e.type)->type;
+		own = publish_limit(p, type);
+		event_line_tail(arena, own == CONF_MAXLEN ? -1 : own, s->doubt ? &s->where : NULL);
+		lines[n++].tail.n = arena->len - at;
+		at = arena->len;
+	}
+	for (i = 0, at = 0; i < n; i++) {	/* the arena stands still now */
+		lines[i].head.p = arena->p + at;
+		at += lines[i].head.n;
+		lines[i].tail.p = arena->p + at;
+		at += lines[i].tail.n;
+	}
+	return n;
+}
+
+int
+spill_append(struct publish *p, struct fail *f)
+{
+	struct append_line *lines;
+	struct buf arena = { 0 };
+	size_t n;
+	int r;
+
+	if (!p->sp)
+		return fail_set(f, STATUS_UNSAFE, "%s", p->no_buffer);
+	lines = util_alloc((p->w.count + 1) * sizeof *lines);
+	n = gather(p, &arena, lines);
+	r = append_lines(p->sp, p->target, &p->o->limits, lines, n, f);
+	buf_free(&arena);
+	free(lines);
+	return r;
+}
+
+/* One that waits for the buffer, directly instead. It is sent alone: the next may not pass it. */
+static int
+send_spilled(struct publish *p, struct slot *s)
+{
+	if (s->doubt || (!spill_clear(p, s->e.type) && (spill_drain(p, NULL, true), !p->b || !spill_clear(p, s->e.type))))
+		return -1;
+	if (link_lane(p, s->e.type) == -1 || !p->b)
+		return -1;
+	link_send(p, s);
+	link_await(p);
+	return s->state == SLOT_SPILL ? -1 : 0;
+}
+
+int
+spill_past(struct publish *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->w.count; i++) {
+		if (window_at(&p->w, i)->state != SLOT_SPILL)
+			continue;
+		if (!p->b || !p->sp || when_mono() < p->next_try || send_spilled(p, window_at(&p->w, i)) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+int
+spill_clear(struct publish *p, struct slice type)
+{
+	char name[NAMES_MAX + 1];
+	struct fail f;
+	uint64_t change;
+	bool holds;
+	size_t i;
+	int r;
+
+	if (p->looked && p->empty)
+		return 1;
+	for (i = 0; p->looked && i < p->clears; i++)
+		if (slice_eq(type, p->clear[i]))
+			return 1;
+	snprintf(name, sizeof name, "%.*s", (int)type.n, type.p);
+	change = spool_change(p->sp);
+	r = backlog_clear(p->sp, name, &holds, &f);
+	if (r != 1)
+		return 0;
+	if (!p->looked || change != p->change)
+		spill_forget(p);
+	p->looked = true;
+	p->change = change;
+	p->empty = !holds;
+	if (p->clears < PUBLISH_TYPES)
+		p->clear[p->clears++] = util_strdup(name);
+	return 1;
+}
+
+static void
+quiet(void *arg, const char *text)
+{
+	publish_say(arg, false, "%s", text);
+}
+
+/* Drains a part of the buffer, if nobody else does. 0 something was done, -1 not possible now. */
+int
+spill_drain(struct publish *p, const char *type, bool whole)
+{
+	struct drain_options o = { .conf = p->o->conf, .target = p->target, .limits = &p->o->limits, .maxlen = -1,
+	    .type = type, .limit = whole ? 0 : DRAIN_EVENTS, .budget_ms = whole ? 0 : DRAIN_MS, .say = quiet, .arg = p };
+	struct drain_result r;
+	struct fail f;
+	int done;
+
+	if (spool_replay_lock(p->sp, &f) == -1)
+		return -1;
+	done = drain_run(p->sp, p->b, &o, &r, &f);
+	spool_replay_unlock(p->sp);
+	spill_forget(p);
+	if (r.quarantined || r.status == STATUS_UNSAFE)
+		publish_worse(p, r.status == STATUS_UNSAFE ? STATUS_UNSAFE : STATUS_SOME);
+	if (done == -1 && bus_why(p->b) != BUS_FINE)
+		link_lost(p, &f);
+	else if (done == -1)
+		link_down(p, BUS_LATER, f.text);
+	if (r.refused == BUS_NOPERM || r.refused == BUS_WRONGTYPE || r.refused == BUS_FULL || r.refused == BUS_OTHER)
+		publish_worse(p, bus_status(r.refused));
+	return done == -1 || (!r.replayed && !r.found) ? -1 : 0;
+}
+
+/* An event that the server will never take is kept, out of the way. */
+int
+spill_quarantine(struct publish *p, struct slot *s, const char *why)
+{
+	struct buf line = { 0 };
+	struct quarantine *q;
+	struct fail f;
+	int r = -1;
+
+	if (!p->sp)
+		return -1;
+	event_line_head(&line, &s->e);
+	buf_addc(&line, '}');
+	q = quarantine_open(p->sp);
+	if (quarantine_add(q, "refused", (uint64_t)when_now(), why, (struct slice){ line.p, line.len }, &f) == 0 &&
+	    quarantine_sync(q, &f) == 0) {
+		window_state(&p->w, s, SLOT_REFUSED);
+		p->count[COUNT_QUARANTINED]++;
+		publish_worse(p, STATUS_SOME);
+		publish_say(p, true, "event %llu: %s: put into quarantine", s->n, why);
+		r = 0;
+	}
+	quarantine_close(q);
+	buf_free(&line);
+	return r;
+}
