@@ -68,13 +68,10 @@ put_json(struct buf *out, const struct verdict *v, const struct picture *p)
 	verdict_json(out, v);
 	if (p != NULL) {
 		picture_json(out, p);
-		buf_adds(out, "\"streams\":");
 		survey_streams_json(out, &p->redis);
-		buf_addf(out, ",\"complete\":%s}\n", p->redis.complete ? "true" : "false");
-	} else {
-		out->len--;
-		buf_adds(out, "}\n");
-	}
+	} else
+		out->len--;		/* the comma */
+	buf_adds(out, "}\n");
 }
 
 /* p: NULL when there was nothing to look at. */

@@ -287,9 +287,8 @@ print_json(struct buf *out)
 	when_format(when_now(), now);
 	buf_addf(out, "{\"time\":\"%s\",", now);
 	picture_json(out, &eb.now);
-	buf_adds(out, "\"streams\":");
 	survey_streams_json(out, &eb.now.redis);
-	buf_addf(out, ",\"complete\":%s}\n", eb.now.redis.complete ? "true" : "false");
+	buf_adds(out, "}\n");
 }
 
 /* What could not be shown; not what is wrong with it, except that events vanished. */

@@ -138,7 +138,7 @@ unknown(const struct court *c, enum limit_name name, const struct about *a)
 {
 	struct problem *p;
 
-	if (!c->l[name].given)
+	if (!limit_given(&c->l[name]))
 		return;
 	p = verdict_add(c->v, GRADE_UNKNOWN, limit_word(name), "%s, group %s: %s cannot be known", a->type, a->group, limit_word(name));
 	p->type = util_strdup(a->type);

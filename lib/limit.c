@@ -169,10 +169,16 @@ limit_read(struct limit l[LIMITS], bool critical, const char *text, struct fail 
 }
 
 bool
+limit_given(const struct limit *l)
+{
+	return l->given && (l->warns || l->alarms);
+}
+
+bool
 limit_streams(const struct limit l[LIMITS])
 {
 	for (int i = LIMIT_FIRST_OF_STREAM; i < LIMITS; i++)
-		if (l[i].given)
+		if (limit_given(&l[i]))
 			return true;
 	return false;
 }

@@ -42,7 +42,9 @@ struct limit {
 void limit_defaults(struct limit l[LIMITS]);
 /* "NAME=VALUE[,NAME=VALUE...]", VALUE "none" for no limit. -1 with status 64. */
 int limit_read(struct limit l[LIMITS], bool critical, const char *text, struct fail *f);
-/* Whether the user gave one of streams or groups. */
+/* Whether the user gave one, and not "none". */
+bool limit_given(const struct limit *l);
+/* The same for any of streams or groups. */
 bool limit_streams(const struct limit l[LIMITS]);
 
 /* How bad a value is; *limit is the one that it passed. */

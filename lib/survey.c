@@ -282,8 +282,10 @@ look_at_all(struct work *w, struct fail *f)
 	}
 	if (i < s->n) {
 		drop_from(s, i);
-		not_all(s, STATUS_AGAIN, ok == -1 ? "the connection was lost" :
-		    "time ran out while streams were looked at: give more with -t");
+		if (ok == -1)
+			not_all(s, STATUS_OK, "the connection was lost");
+		else
+			not_all(s, STATUS_AGAIN, "time ran out while streams were looked at: give more with -t");
 	}
 	return ok;
 }

@@ -69,7 +69,7 @@ int64_t survey_lag(const struct stream_info *s, const struct stream_group *g);
 /* The age of the lowest pending entry by its ID, ms, never negative; -1 when nothing is pending. */
 int64_t survey_pending_age(const struct survey *s, const struct stream_group *g);
 
-/* Append the objects that are `redis` and `streams` in ebstat -j. */
+/* Append the object that is `redis` in ebstat -j, and the members complete, incomplete and streams, without a comma behind. */
 void survey_redis_json(struct buf *out, const struct survey *s);
 void survey_streams_json(struct buf *out, const struct survey *s);
 

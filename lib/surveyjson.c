@@ -108,7 +108,9 @@ put_stream(struct buf *out, const struct survey *s, const struct survey_stream *
 void
 survey_streams_json(struct buf *out, const struct survey *s)
 {
-	buf_addc(out, '[');
+	buf_addf(out, "\"complete\":%s,", s->complete ? "true" : "false");
+	put_text(out, "incomplete", s->incomplete);
+	buf_adds(out, "\"streams\":[");
 	for (size_t i = 0; i < s->n; i++) {
 		buf_adds(out, i > 0 ? "," : "");
 		put_stream(out, s, &s->streams[i]);
