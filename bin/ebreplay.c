@@ -278,7 +278,6 @@ drain(struct spool *sp)
 	struct backlog b;
 	struct fail f;
 
-	eb.started = when_mono();
 	if (!holds_nothing(sp)) {
 		if (isatty(STDERR_FILENO) && !eb.conf.quiet && backlog_read(sp, &b, &f) == 0) {
 			eb.total = b.events;
@@ -528,6 +527,7 @@ prepare(void)
 	eb.drain.all = true;
 	eb.drain.stop = &stopped;
 	eb.drain.say = on_say;
+	eb.started = when_mono();
 	if (eb.action == OPT_DISCARD && !eb.yes)
 		bad_usage("--discard moves every undelivered event into quarantine: say --yes too");
 }

@@ -25,6 +25,7 @@ link_down(struct publish *p, enum bus_why why, const char *text)
 
 	p->next_try = when_mono() + (why == BUS_TIMEOUT ? PROBE_MS : PUBLISH_RETRY_MS);
 	p->behind = p->sp != NULL;
+	p->paused = true;
 	if (p->sp && (why == BUS_REFUSED || why == BUS_TIMEOUT || why == BUS_CUT || why == BUS_GARBAGE))
 		outage_mark(p->sp);
 	if (status == STATUS_DENIED || status == STATUS_CONFIG)
@@ -144,10 +145,13 @@ link_up(struct publish *p, struct slice type)
 	struct fail f;
 	int r;
 
-	if (p->b)
-		return when_mono() >= p->next_try;
 	if (when_mono() < p->next_try)
 		return 0;
+	if (p->b && p->paused && !p->w.sent)
+		lanes_free(&p->lanes);	/* those stopped then may go on now */
+	p->paused = p->paused && p->w.sent;
+	if (p->b)
+		return 1;
 	if (p->sp && !probe_enter(p->sp, c->place, c->timeout_ms)) {
 		fail_set(&f, STATUS_UNREACHABLE, "%s did not answer a moment ago; not tried again for %d s", c->place,
 		    PROBE_MS / 1000);

@@ -29,6 +29,7 @@ struct publish {
 	int64_t next_drain;
 	bool behind;		/* the buffer holds what this process is waiting to see gone */
 	bool readonly, readonly_tried;
+	bool paused;		/* connected, but the server refused everything a moment ago */
 	bool said_down;
 	/* What of the buffer was seen last (spool_change): the types that were clear then. */
 	bool looked, empty;

@@ -88,6 +88,16 @@ spill_past(struct publish *p)
 	return 0;
 }
 
+/* --- may it go directly? ------------------------------------------------------------- */
+
+void
+spill_forget(struct publish *p)
+{
+	while (p->clears)
+		free(p->clear[--p->clears]);
+	p->looked = p->empty = false;
+}
+
 int
 spill_clear(struct publish *p, struct slice type)
 {
@@ -139,6 +149,8 @@ spill_drain(struct publish *p, const char *type, bool whole)
 	done = drain_run(p->sp, p->b, &o, &r, &f);
 	spool_replay_unlock(p->sp);
 	spill_forget(p);
+	if (p->b)
+		lanes_free(&p->lanes);	/* their bounds have moved, and those stopped may go on */
 	if (r.quarantined || r.status == STATUS_UNSAFE)
 		publish_worse(p, r.status == STATUS_UNSAFE ? STATUS_UNSAFE : STATUS_SOME);
 	if (done == -1 && bus_why(p->b) != BUS_FINE)
