@@ -93,6 +93,15 @@ bad_usage(const char *fmt, ...)
 	exit(STATUS_USAGE);
 }
 
+/* A shared option's value: wrong as such (64), or right and not possible (78). */
+static void __attribute__((noreturn))
+bad_option(const struct fail *f)
+{
+	if (f->status == STATUS_USAGE)
+		bad_usage("%s", f->text);
+	errx(f->status, "%s", f->text);
+}
+
 /* --- words while it runs -------------------------------------------------------------- */
 
 static void
@@ -505,7 +514,7 @@ read_options(int argc, char **argv)
 	while ((ch = getopt_long(argc, argv, CONF_SHORT, options, NULL)) != -1) {
 		r = conf_option(&eb.conf, ch, optarg, &f);
 		if (r == -1)
-			bad_usage("%s", f.text);
+			bad_option(&f);
 		if (r == 0 && take_option(ch, optarg) == -1) {
 			usage(stderr);
 			exit(STATUS_USAGE);
