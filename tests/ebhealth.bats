@@ -178,7 +178,7 @@ took() {
 	health CRITICAL 'redis down \(not-redis\)' -u "unix://$FAKE"
 	fake ''
 	health CRITICAL 'redis down \(cut\)' -u "unix://$FAKE"
-	fake '-LOADING Redis is loading the dataset in memory\r\n'
+	fake '-LOADING Redis is loading the dataset in memory\r\n' 'sleep 5'
 	health CRITICAL 'redis down \(not-ready\).*LOADING' -u "unix://$FAKE"
 	health CRITICAL 'redis down \(denied\).*refused the password' -u "redis://nobody:geheim@127.0.0.1:$REDIS_PORT"
 	refute_output --partial geheim

@@ -271,7 +271,7 @@ state() {
 	assert_equal "$(json '[.redis.up, .redis.how]' -u "unix://$FAKE")" '[false,"not-redis"]'
 	fake '' 'sleep 10'
 	assert_equal "$(json '[.redis.up, .redis.how]' -t 0.2 -u "unix://$FAKE")" '[false,"no-answer"]'
-	fake '-LOADING Redis is loading the dataset in memory\r\n'
+	fake '-LOADING Redis is loading the dataset in memory\r\n' 'sleep 5'
 	assert_equal "$(json '[.redis.up, .redis.how, (.redis.error | contains("LOADING"))]' -u "unix://$FAKE")" \
 		'[false,"not-ready",true]'
 }
