@@ -148,6 +148,7 @@ add_up(const struct drain_result *r)
 	eb.sum.found += r->found;
 	eb.sum.quarantined += r->quarantined;
 	eb.sum.doubles += r->doubles;
+	eb.sum.trimmed += r->trimmed;
 	eb.sum.held = r->held;
 	eb.sum.left = r->left;
 }
@@ -253,8 +254,8 @@ report(void)
 	when_span(when_mono() - eb.started, span, sizeof span);
 	if (eb.conf.json)
 		printf("{\"replayed\":%" PRIu64 ",\"found\":%" PRIu64 ",\"quarantined\":%" PRIu64 ",\"possible_duplicates\":%"
-		    PRIu64 ",\"held\":%" PRIu64 ",\"left\":%s,\"status\":%d}\n", eb.sum.replayed, eb.sum.found,
-		    eb.sum.quarantined, eb.sum.doubles, eb.sum.held, eb.sum.left ? "true" : "false", eb.status);
+		    PRIu64 ",\"trimmed\":%" PRIu64 ",\"held\":%" PRIu64 ",\"left\":%s,\"status\":%d}\n", eb.sum.replayed, eb.sum.found,
+		    eb.sum.quarantined, eb.sum.doubles, eb.sum.trimmed, eb.sum.held, eb.sum.left ? "true" : "false", eb.status);
 	else if (eb.loud && !eb.conf.quiet)
 		fprintf(stderr, "ebreplay: %" PRIu64 " replayed, %" PRIu64 " found already there, %" PRIu64 " quarantined, %"
 		    PRIu64 " possible duplicates, %" PRIu64 " types held, in %s%s\n", eb.sum.replayed, eb.sum.found,

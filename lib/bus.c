@@ -231,9 +231,9 @@ die_cut(struct bus *b, int sys)
 	return die(b, BUS_CUT, sys, sys != 0 ? "connection lost" : "closed the connection");
 }
 
-/* 1: all that had come was read; 0: there may be more. */
+/* 1: all that had come was read; 0: there may be more. A short read is taken for all, unless it is to the end. */
 static int
-recv_some(struct bus *b)
+recv_some(struct bus *b, bool to_end)
 {
 	char chunk[CHUNK];
 	ssize_t n;
@@ -248,6 +248,8 @@ recv_some(struct bus *b)
 			return die_cut(b, n == 0 ? 0 : errno);
 		if (parse(b, chunk, (size_t)n) == -1)
 			return -1;
+		if ((size_t)n < sizeof(chunk) && !to_end)
+			return 1;
 	}
 	return 0;
 }
@@ -278,7 +280,7 @@ bus_io(struct bus *b, struct fail *f)
 		return -1;
 	broken = send_some(b);
 	do
-		all = recv_some(b);
+		all = recv_some(b, broken != 0);
 	while (broken != 0 && all == 0);
 	if (all != -1 && broken != 0)
 		die_cut(b, broken);

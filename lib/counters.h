@@ -15,7 +15,7 @@ enum counter {
 	COUNT_QUARANTINED,
 	COUNT_DOUBLES,		/* possible duplicates: sent again because it could not be known */
 	COUNT_REFUSED,		/* lines that ebpub refused */
-	COUNT_TRIMMED,		/* unread entries pushed out by our own trimming */
+	COUNT_TRIMMED,		/* entries pushed out by our own trimming: unread by a group, or of a stream without groups */
 	COUNTERS
 };
 extern const char *const counter_names[COUNTERS];

@@ -228,6 +228,25 @@ rounds(struct run *d, struct fail *f)
 	}
 }
 
+/* What a stream without groups lost to its limit: nobody was reading, but it is counted. */
+static void
+count_trimmed(struct run *d)
+{
+	enum bus_why why;
+	struct fail f;
+	uint64_t now;
+	size_t i;
+
+	for (i = 0; i < d->lanes.n && bus_why(d->b) == BUS_FINE; i++) {
+		struct lane *l = d->lanes.lane[i];
+		uint64_t had = l->watch.before.length + l->watch.added;
+
+		if (l->mode == LANE_PLAIN && l->watch.added && l->maxlen > 0 && had > (uint64_t)l->maxlen &&
+		    stream_length(d->b, l->key, &now, &why, &f) == 0 && now < had)
+			d->r->trimmed += had - now;
+	}
+}
+
 static int
 begin(struct run *d, struct fail *f)
 {
@@ -258,10 +277,14 @@ drain_run(struct spool *sp, struct bus *b, const struct drain_options *o, struct
 		r = rounds(&d, f);
 	if (r == 0)
 		r = judge(&d, f);
+	if (r == 0)
+		count_trimmed(&d);
 	if (o->type && (own = lanes_find(&d.lanes, o->type)) && own->stopped)
 		res->refused = own->why;
-	counters_add(sp, (uint64_t[COUNTERS]){ [COUNT_REPLAYED] = res->replayed, [COUNT_DOUBLES] = res->doubles });
+	counters_add(sp, (uint64_t[COUNTERS]){ [COUNT_REPLAYED] = res->replayed, [COUNT_DOUBLES] = res->doubles,
+	    [COUNT_TRIMMED] = res->trimmed });
 	walk_close(d.w);
+	suspect_close(d.suspect);
 	batch_free(&d.batch);
 	quarantine_close(d.q);
 	lanes_free(&d.lanes);

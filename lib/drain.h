@@ -46,6 +46,7 @@ struct drain_result {
 	uint64_t found;		/* in doubt, and found there: not added again */
 	uint64_t quarantined;
 	uint64_t doubles;	/* in doubt, could not be known, added */
+	uint64_t trimmed;	/* entries that our limit pushed out of streams without groups */
 	uint64_t held;		/* types that cannot go on */
 	bool left;		/* something undelivered remains */
 	enum bus_why refused;	/* why `type` (of the options) is held, or BUS_FINE */

@@ -19,6 +19,7 @@
 struct run {
 	struct follow *w;
 	struct pollfd *fds;
+	bool pipe;			/* the sink's descriptor can tell that its reader is gone */
 	size_t current;			/* in_turn: the tap that has its turn */
 	size_t first;			/* the tap that asks first this time */
 	bool ending;			/* nothing is asked any more */
@@ -325,12 +326,10 @@ static void
 wait_for_news(struct run *r)
 {
 	struct pollfd *p = r->fds;
-	struct stat st;
-	bool pipe = fstat(r->w->sink->fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
 	nfds_t n = 0;
 
 	p[n++] = (struct pollfd){.fd = r->ending ? -1 : r->w->stop, .events = POLLIN};
-	p[n++] = (struct pollfd){.fd = pipe && !r->ending ? r->w->sink->fd : -1};
+	p[n++] = (struct pollfd){.fd = r->pipe && !r->ending ? r->w->sink->fd : -1};
 	for (size_t i = 0; i < r->w->n; i++) {
 		const struct bus *b = tap_bus(r->w->taps[i]);
 
@@ -393,8 +392,10 @@ over(struct run *r)
 enum follow_end
 follow_run(struct follow *w, struct fail *f)
 {
+	struct stat st;
 	struct run r = {.w = w, .last_event = when_mono(), .backoff = {.first = 50, .most = 5000}};
 
+	r.pipe = fstat(w->sink->fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
 	r.fds = util_alloc((w->n + 2) * sizeof(*r.fds));
 	open_first(&r);
 	for (judge(&r); !over(&r); judge(&r)) {

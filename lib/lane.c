@@ -175,8 +175,10 @@ measure(struct lane *l, struct bus *b, bool force, struct fail *f)
 		l->room = INT64_MAX;
 		return 0;
 	}
-	if (!l->opened)
+	if (!l->opened) {
 		l->after = info.last_generated;
+		l->watch.before = info;
+	}
 	l->mode = info.groups && !force ? LANE_GUARDED : LANE_PLAIN;
 	l->room = INT64_MAX;
 	if (l->mode == LANE_GUARDED && l->maxlen > 0)

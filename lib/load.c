@@ -78,6 +78,24 @@ enter_segment(struct run *d)
 	d->whole = d->covers || d->l.pos == 0;
 }
 
+/* 1 when the line was written again into a later segment, 0 not, -1 failure. */
+static int
+written_again(struct run *d, struct slice event_id, struct fail *f)
+{
+	const struct segment *list;
+	size_t n;
+
+	if (!d->l.suspect)
+		return 0;
+	if (!d->suspect || strcmp(suspect_stem(d->suspect), d->l.stem) != 0) {
+		suspect_close(d->suspect);
+		list = walk_segments(d->w, &n);
+		if (!(d->suspect = suspect_open(d->sp, d->l.stem, list, n, f)))
+			return -1;
+	}
+	return suspect_later(d->suspect, event_id);
+}
+
 enum taken { TAKEN, PASSED, FULL };
 
 /*
@@ -91,6 +109,7 @@ take_line(struct run *d, struct fail *f)
 	struct event_line *el = &it->line;
 	struct fail why;
 	size_t i;
+	int again;
 
 	if (d->l.text.n == 0 && !d->l.torn)
 		return PASSED;	/* the newline that ended a torn piece */
@@ -105,6 +124,8 @@ take_line(struct run *d, struct fail *f)
 	}
 	if (progress_delivered(&d->p, el->e.type.p, el->e.type.n, d->l.chain, d->l.stem, d->l.pos))
 		return PASSED;
+	if ((again = written_again(d, el->e.event_id, f)) != 0)
+		return again == -1 ? -1 : PASSED;
 	it->lane = load_lane(d, el->e.type);
 	for (i = 0; i < d->batch.n && d->batch.item[i].lane != it->lane; i++)
 		;

@@ -10,6 +10,7 @@
 #include "lane.h"
 #include "progress.h"
 #include "quarantine.h"
+#include "suspect.h"
 #include "sweep.h"
 #include "walk.h"
 
@@ -29,6 +30,7 @@ struct run {
 	bool again;		/* l did not fit into the last batch */
 	bool covers;		/* this walk began at the marks of the late types */
 	struct quarantine *q;	/* synced before the marks move */
+	struct suspect *suspect;	/* of the segment the walk is in, when it is one */
 	struct sweep sweep;
 	char *stem;		/* chain segment the walk is in */
 	bool left_behind;	/* in it */

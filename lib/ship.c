@@ -182,6 +182,7 @@ take_answer(struct run *d, struct batch_item *it, enum bus_why *worst, struct fa
 	if (stream_take_add(rep, &id, &it->why, &why) == 0) {
 		it->state = BATCH_ADDED;
 		it->lane->after = id;
+		it->lane->watch.added++;
 		d->r->replayed++;
 		if (it->lane->stopped) {
 			progress_add_done(&d->p, it->stem, it->pos);

@@ -38,12 +38,14 @@ write_some(int fd, const char *p, size_t n, int *broken)
 	return at;
 }
 
-static bool
-is_regular(int fd)
+static void
+look(struct sink *s)
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	if (!s->looked)
+		s->regular = fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode);
+	s->looked = true;
 }
 
 /* Cuts n bytes off a file's end, provided that it is where we stand: nobody else has written behind us. */
@@ -76,20 +78,20 @@ whole_in(const struct sink *s, size_t n, size_t *end)
 static void
 push(struct sink *s)
 {
-	bool regular = is_regular(s->fd);
 	size_t went, whole, end;
 
 	if (s->out.len == 0 || s->broken != 0)
 		return;
+	look(s);
 	went = write_some(s->fd, s->out.p, s->out.len, &s->broken);
 	whole = whole_in(s, went, &end);
-	if (regular && went > end)
+	if (s->regular && went > end)
 		cut_back(s->fd, went - end);
-	if (regular && s->sync && fdatasync(s->fd) == -1) {
+	if (s->regular && s->sync && fdatasync(s->fd) == -1) {
 		s->broken = errno;
 		whole = 0;
 	}
-	if (s->broken == 0 || regular)
+	if (s->broken == 0 || s->regular)
 		s->whole += whole;
 	s->out.len = s->ends.len = 0;
 	if (s->out.cap > 4 * LARGE)

@@ -25,6 +25,7 @@ struct sink {
 	struct buf out;
 	struct buf ends;		/* size_t each: where the records in out end */
 	size_t whole;			/* records that are safe where fd leads, since sink_begin */
+	bool looked, regular;		/* what fd is */
 	int broken;			/* errno of the failure after which nothing is written any more */
 };
 

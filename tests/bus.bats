@@ -25,13 +25,18 @@ probe_in() {
 	((took >= low && took <= high)) || fail "took $took ms: $output"
 }
 
+# Bound is not yet listening: that is the flag 00010000.
+listening() {
+	wait_for "grep -q ' 00010000 .* $1\$' /proc/net/unix"
+}
+
 # fake BYTES SHELL: a server on the unix socket $FAKE that answers each connection with BYTES (as printf %b) and then runs SHELL.
 fake() {
 	FAKE=$(mktemp -u "$EB_TMP/fakeXXXX")
 	printf %b "$1" >"$FAKE.bytes"
 	printf 'cat "%s.bytes"\n%s\n' "$FAKE" "${2:-:}" >"$FAKE.sh"
 	bg "${FAKE##*/}" socat "UNIX-LISTEN:$FAKE,fork" "EXEC:sh $FAKE.sh"
-	wait_for "test -S $FAKE"
+	listening "$FAKE"
 }
 
 GREETING='$9\r\nid=1 a=b\n\r\n$25\r\n# Server\r\nredis_version:7\r\n'
@@ -141,8 +146,9 @@ END
 
 @test "a full backlog of a unix socket is a time-out, not a refusal" {
 	local fd=$EB_TMP/full.sock
+	need ss
 	bg full socat "UNIX-LISTEN:$fd,backlog=0" PIPE
-	wait_for "test -S $fd"
+	listening "$fd"
 	kill -STOP "${BG[full]}"
 	for i in 1 2 3; do
 		bg "c$i" socat "UNIX-CONNECT:$fd" EXEC:'sleep 20'
@@ -195,7 +201,7 @@ END
 	mkdir "$EB_TMP/cluster"
 	bg cluster "$(redis_program)" --port 0 --unixsocket "$sock" --cluster-enabled yes --cluster-port 19999 \
 		--dir "$EB_TMP/cluster" --save ''
-	wait_for "test -S $sock"
+	listening "$sock"
 	run probe "unix://$sock" 2000 open
 	assert_equal "$status" 78
 	assert_output --partial "MOVED 78"
