@@ -430,16 +430,6 @@ check_arguments(int argc, char **argv)
 }
 
 static void
-catch_signals(void)
-{
-	struct sigaction sa = { .sa_handler = on_signal };
-
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGHUP, &sa, NULL);
-}
-
-static void
 run(struct publish *p, int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], "-") != 0) {
@@ -469,7 +459,9 @@ main(int argc, char **argv)
 		return fflush(stdout) == EOF ? STATUS_UNSAFE : STATUS_OK;
 	}
 	check_arguments(argc - optind, argv + optind);
-	catch_signals();
+	util_on_signal(SIGTERM, on_signal);
+	util_on_signal(SIGINT, on_signal);
+	util_on_signal(SIGHUP, on_signal);
 	if (!(p = publish_open(&eb.publish, &f)))
 		errx(f.status, "%s", f.text);
 	run(p, argc - optind, argv + optind);

@@ -17,7 +17,7 @@
 #include "conf.h"
 #include "drain.h"
 #include "inspect.h"
-#include "json.h"
+#include "member.h"
 #include "roster.h"
 #include "segment.h"
 #include "spool.h"
@@ -248,15 +248,25 @@ drain_within(struct spool *sp)
 static void
 report(void)
 {
+	struct buf out = { 0 };
 	char span[32];
 
 	clear_line();
 	when_span(when_mono() - eb.started, span, sizeof span);
-	if (eb.conf.json)
-		printf("{\"replayed\":%" PRIu64 ",\"found\":%" PRIu64 ",\"quarantined\":%" PRIu64 ",\"possible_duplicates\":%"
-		    PRIu64 ",\"trimmed\":%" PRIu64 ",\"held\":%" PRIu64 ",\"left\":%s,\"status\":%d}\n", eb.sum.replayed, eb.sum.found,
-		    eb.sum.quarantined, eb.sum.doubles, eb.sum.trimmed, eb.sum.held, eb.sum.left ? "true" : "false", eb.status);
-	else if (eb.loud && !eb.conf.quiet)
+	if (eb.conf.json) {
+		member_begin(&out);
+		member_count(&out, "replayed", eb.sum.replayed);
+		member_count(&out, "found", eb.sum.found);
+		member_count(&out, "quarantined", eb.sum.quarantined);
+		member_count(&out, "possible_duplicates", eb.sum.doubles);
+		member_count(&out, "trimmed", eb.sum.trimmed);
+		member_count(&out, "held", eb.sum.held);
+		member_bool(&out, "left", eb.sum.left);
+		member_count(&out, "status", (uint64_t)eb.status);
+		member_end(&out);
+		puts(buf_str(&out));
+		buf_free(&out);
+	} else if (eb.loud && !eb.conf.quiet)
 		fprintf(stderr, "ebreplay: %" PRIu64 " replayed, %" PRIu64 " found already there, %" PRIu64 " quarantined, %"
 		    PRIu64 " possible duplicates, %" PRIu64 " types held, in %s%s\n", eb.sum.replayed, eb.sum.found,
 		    eb.sum.quarantined, eb.sum.doubles, eb.sum.held, span, eb.sum.left ? "; something is left" : "");
@@ -303,58 +313,6 @@ drain(struct spool *sp)
 
 /* --- looking -------------------------------------------------------------------------------- */
 
-static void
-put_member(struct buf *b, const char *name, struct slice s)
-{
-	buf_addf(b, "\"%s\":", name);
-	json_quote_text(b, s.p, s.n);
-	buf_addc(b, ',');
-}
-
-/* The documented form of one line, see ebreplay(1). */
-static void
-format_json(struct buf *b, const struct inspect_line *l)
-{
-	char when[WHEN_SIZE];
-
-	buf_addc(b, '{');
-	put_member(b, "segment", slice_of(l->segment));
-	buf_addf(b, "\"offset\":%" PRIu64 ",\"bytes\":%zu,", l->offset, l->bytes);
-	if (l->bad) {
-		put_member(b, "bad", slice_of(l->bad));
-	} else {
-		when_format(l->line->buffered_at, when);
-		put_member(b, "event_type", l->line->e.type);
-		put_member(b, "event_id", l->line->e.event_id);
-		put_member(b, "buffered_at", slice_of(when));
-		put_member(b, "timestamp", l->line->e.timestamp);
-		put_member(b, "source", l->line->e.source);
-		buf_addf(b, "\"derived\":%s,\"in_doubt\":%s,", l->derived ? "true" : "false",
-		    l->line->in_doubt ? "true" : "false");
-		if (l->held)
-			put_member(b, "held", slice_of(l->held));
-	}
-	b->p[b->len - 1] = '}';
-}
-
-static void
-format_text(struct buf *b, const struct inspect_line *l)
-{
-	char when[WHEN_SIZE] = "-";
-
-	if (!l->bad)
-		when_format(l->line->buffered_at, when);
-	buf_addf(b, "%-27s  %-24.*s  %-36.*s  %8zu  ", when, l->bad ? 1 : (int)l->line->e.type.n,
-	    l->bad ? "-" : l->line->e.type.p, l->bad ? 1 : (int)l->line->e.event_id.n,
-	    l->bad ? "-" : l->line->e.event_id.p, l->bytes);
-	if (l->bad)
-		buf_addf(b, "BAD: %s (%s at %" PRIu64 ")", l->bad, l->segment, l->offset);
-	else if (l->held)
-		buf_addf(b, "held: %s", l->held);
-	else if (l->line->in_doubt)
-		buf_adds(b, "in doubt");
-}
-
 static int
 print_line(void *arg, const struct inspect_line *l)
 {
@@ -363,11 +321,9 @@ print_line(void *arg, const struct inspect_line *l)
 
 	b.len = 0;
 	if (eb.conf.json)
-		format_json(&b, l);
+		inspect_line_json(&b, l);
 	else
-		format_text(&b, l);
-	while (b.len && b.p[b.len - 1] == ' ')
-		b.len--;
+		inspect_line_text(&b, l);
 	if (l->bad)
 		worse(STATUS_SOME);
 	puts(buf_str(&b));
@@ -390,20 +346,20 @@ static void
 check(struct spool *sp)
 {
 	struct inspect_report r;
+	struct buf out = { 0 };
 	struct fail f;
 
 	if (inspect_check(sp, &r, eb.conf.json ? NULL : print_line, NULL, &f) == -1)
 		errx(f.status, "%s", f.text);
-	if (eb.conf.json)
-		printf("{\"segments\":%" PRIu64 ",\"lines\":%" PRIu64 ",\"delivered\":%" PRIu64 ",\"bad\":%" PRIu64
-		    ",\"torn\":%" PRIu64 ",\"out_of_order\":%" PRIu64 ",\"odd_files\":%" PRIu64 ",\"suspect\":%" PRIu64
-		    ",\"vanished\":%" PRIu64 ",\"unreadable\":%" PRIu64 "}\n", r.segments, r.lines, r.delivered, r.bad,
-		    r.torn, r.disorder, r.odd, r.suspect, r.vanished, r.unreadable);
-	else if (!eb.conf.quiet)
+	if (eb.conf.json) {
+		inspect_report_json(&out, &r);
+		puts(buf_str(&out));
+	} else if (!eb.conf.quiet)
 		printf("%" PRIu64 " segments, %" PRIu64 " lines, %" PRIu64 " delivered, %" PRIu64 " bad (%" PRIu64
 		    " torn), %" PRIu64 " out of order, %" PRIu64 " odd files, %" PRIu64 " suspect, %" PRIu64 " vanished, %"
 		    PRIu64 " unreadable\n", r.segments, r.lines, r.delivered, r.bad, r.torn, r.disorder, r.odd, r.suspect,
 		    r.vanished, r.unreadable);
+	buf_free(&out);
 	if (r.bad || r.disorder || r.odd || r.suspect)
 		worse(STATUS_SOME);
 	if (r.vanished || r.unreadable)
@@ -555,7 +511,6 @@ finish(void)
 int
 main(int argc, char **argv)
 {
-	struct sigaction sa = { .sa_handler = on_signal };
 	struct spool *sp;
 	const char *dir;
 	struct fail f;
@@ -581,8 +536,8 @@ main(int argc, char **argv)
 			report();
 		return finish();
 	}
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGINT, &sa, NULL);
+	util_on_signal(SIGTERM, on_signal);
+	util_on_signal(SIGINT, on_signal);
 	switch (eb.action) {
 	case 0: drain(sp); break;
 	case OPT_LIST: list(sp); break;

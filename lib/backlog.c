@@ -1,7 +1,6 @@
 #include <sys/file.h>
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include "counters.h"
 #include "event.h"
 #include "json.h"
+#include "member.h"
 #include "quarantine.h"
 #include "reader.h"
 #include "roster.h"
@@ -182,29 +182,14 @@ backlog_free(struct backlog *b)
 }
 
 static void
-put_text(struct buf *out, const char *name, const char *s)
+put_held(struct buf *out, const struct backlog_held *h)
 {
-	buf_addf(out, "\"%s\":", name);
-	if (s)
-		json_quote(out, s, strlen(s));
-	else
-		buf_adds(out, "null");
-	buf_addc(out, ',');
-}
-
-static void
-put_time(struct buf *out, const char *name, int64_t us)
-{
-	char when[WHEN_SIZE];
-
-	when_format(us, when);
-	put_text(out, name, us ? when : NULL);
-}
-
-static void
-put_number(struct buf *out, const char *name, uint64_t n)
-{
-	buf_addf(out, "\"%s\":%" PRIu64 ",", name, n);
+	member_begin(out);
+	member_text(out, "event_type", h->type);
+	member_text(out, "reason", h->reason);
+	member_time(out, "tried", h->tried);
+	member_count(out, "events", h->events);
+	member_end(out);
 }
 
 void
@@ -212,32 +197,33 @@ backlog_json(struct buf *out, const struct backlog *b)
 {
 	size_t i;
 
-	buf_addc(out, '{');
-	put_text(out, "buffer_dir", b->dir);
-	put_text(out, "target", b->target);
-	put_number(out, "file_count", b->files);
-	put_number(out, "total_events", b->events);
-	put_number(out, "total_bytes", b->bytes);
-	put_time(out, "oldest_event", b->oldest);
-	put_number(out, "quarantined", b->quarantined);
-	buf_adds(out, "\"held\":[");
+	member_begin(out);
+	member_text(out, "buffer_dir", b->dir);
+	member_text(out, "target", b->target);
+	member_count(out, "file_count", b->files);
+	member_count(out, "total_events", b->events);
+	member_count(out, "total_bytes", b->bytes);
+	member_time(out, "oldest_event", b->oldest);
+	member_count(out, "quarantined", b->quarantined);
+	member_name(out, "held");
+	buf_addc(out, '[');
 	for (i = 0; i < b->nheld; i++) {
-		buf_adds(out, i ? ",{" : "{");
-		put_text(out, "event_type", b->held[i].type);
-		put_text(out, "reason", b->held[i].reason);
-		put_time(out, "tried", b->held[i].tried);
-		buf_addf(out, "\"events\":%" PRIu64 "}", b->held[i].events);
-	}
-	buf_adds(out, "],\"vanished\":[");
-	for (i = 0; i < b->nvanished; i++) {
 		buf_adds(out, i ? "," : "");
-		json_quote(out, b->vanished[i], strlen(b->vanished[i]));
+		put_held(out, &b->held[i]);
 	}
 	buf_adds(out, "],");
-	put_number(out, "odd_files", b->odd);
-	put_number(out, "suspect_segments", b->suspect);
-	buf_addf(out, "\"replaying\":%s,", b->replaying ? "true" : "false");
-	buf_addf(out, "\"possible_duplicates\":%" PRIu64 "}", b->doubles);
+	member_name(out, "vanished");
+	buf_addc(out, '[');
+	for (i = 0; i < b->nvanished; i++) {
+		buf_adds(out, i ? "," : "");
+		json_quote_text(out, b->vanished[i], strlen(b->vanished[i]));
+	}
+	buf_adds(out, "],");
+	member_count(out, "odd_files", b->odd);
+	member_count(out, "suspect_segments", b->suspect);
+	member_bool(out, "replaying", b->replaying);
+	member_count(out, "possible_duplicates", b->doubles);
+	member_end(out);
 }
 
 /* --- may an event pass? ------------------------------------------------------------- */

@@ -84,6 +84,16 @@ util_start(void)
 	umask(077);
 }
 
+void
+util_on_signal(int sig, void (*fn)(int))
+{
+	struct sigaction was, sa = { .sa_handler = fn };
+
+	if (sigaction(sig, NULL, &was) == 0 && was.sa_handler == SIG_IGN)
+		return;
+	sigaction(sig, &sa, NULL);
+}
+
 int
 util_write(int fd, const void *p, size_t n)
 {

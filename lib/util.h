@@ -24,6 +24,9 @@ const char *util_env(const char *name);		/* an environment variable; NULL when u
  */
 void util_start(void);
 
+/* Calls fn on a signal, without restarting what it interrupts; a signal that is ignored (nohup, a background job) stays ignored. */
+void util_on_signal(int sig, void (*fn)(int));
+
 /* Writes all n bytes, through short writes, EINTR and (by poll) EAGAIN.
  * 0, or -1 with errno. */
 int util_write(int fd, const void *p, size_t n);
