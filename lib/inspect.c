@@ -242,7 +242,7 @@ inspect_discard(struct spool *sp, int64_t lock_ms, uint64_t *count, struct fail 
 	if (r == 0) {
 		nb.inode = 0;
 		r = spool_note(sp, &nb, f);
-		roster_clear(sp);
+		roster_clear(sp, true);
 		r = r == 0 ? spool_sync(sp, f) : r;
 	}
 	spool_unlock(sp);

@@ -66,12 +66,24 @@ roster_strike(struct spool *sp, const char *stem)
 	free(text);
 }
 
-void
-roster_clear(struct spool *sp)
+static bool
+all_struck(struct spool *sp)
 {
-	int fd = spool_state(sp, ".roster", O_WRONLY);
+	char *text = util_slurp(spool_fd(sp), ".roster", ROSTER_MAX, NULL), *p = text, *mark, *stem;
+	bool struck = true;
 
-	if (fd == -1)
+	while (text && struck && next_line(&p, &mark, &stem))
+		struck = *mark == 'x';
+	free(text);
+	return struck;
+}
+
+void
+roster_clear(struct spool *sp, bool all)
+{
+	int fd;
+
+	if ((!all && !all_struck(sp)) || (fd = spool_state(sp, ".roster", O_WRONLY)) == -1)
 		return;
 	if (ftruncate(fd, 0) == -1) {
 		/* All its lines are struck: nothing is missed. */

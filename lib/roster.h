@@ -14,8 +14,8 @@
 /* Both: best effort, errors are ignored. Add is called under the writers' or the replay lock. */
 void roster_add(struct spool *sp, const char *stem);
 void roster_strike(struct spool *sp, const char *stem);
-/* Empties it; when the buffer holds nothing (under both locks). */
-void roster_clear(struct spool *sp);
+/* Empties it when all its stems are struck (under both locks); with `all`, whatever it says: vanished segments are forgotten. */
+void roster_clear(struct spool *sp, bool all);
 
 /* Stems that ought to be and are not in the list: fresh array of fresh strings. */
 void roster_missing(struct spool *sp, const struct segment *list, size_t n, char ***stems, size_t *count);

@@ -134,7 +134,7 @@ take_last_locked(struct spool *sp, struct quarantine *q, struct progress *p, con
 	if (take_away(sp, q, p, seg, f) == -1)
 		return -1;
 	if (segment_any(spool_fd(sp)) == 0)
-		roster_clear(sp);
+		roster_clear(sp, false);
 	return 0;
 }
 
