@@ -201,7 +201,7 @@ discard_line(struct look *k, struct discard *d, const struct walk_line *wl)
 static int
 discard_all(struct look *k, struct discard *d)
 {
-	struct walk *w = walk_open(k->sp, &k->p, WALK_LATE, backlog_stamp, d->f);
+	struct walk *w = walk_open(k->sp, &k->p, WALK_LATE | WALK_CLOSED, backlog_stamp, d->f);
 	struct walk_line wl;
 	const struct segment *s;
 	size_t i, n;
@@ -215,7 +215,7 @@ discard_all(struct look *k, struct discard *d)
 	if (r == 0)
 		r = quarantine_sync(d->q, d->f);
 	for (s = w ? walk_segments(w, &n) : NULL, i = 0; r == 0 && i < n; i++)
-		if (!s[i].odd && s[i].kind != SEGMENT_FOREIGN)
+		if (s[i].kind != SEGMENT_FOREIGN)
 			unlinkat(spool_fd(k->sp), s[i].name, 0);
 	walk_close(w);
 	return r;

@@ -40,7 +40,7 @@ struct source {
 
 struct walk {
 	struct spool *sp;
-	bool late, sync;
+	bool late, sync, closed;
 	walk_stamp_fn *stamp;
 	struct segment *segs;
 	size_t nsegs;
@@ -158,7 +158,7 @@ open_next(struct walk *w, struct source *s, uint64_t from, struct fail *f)
 	last = s->chain && s->next == s->end;
 	if (last && !s->seg->gz)
 		limit = w->last_size;
-	s->r = reader_open(spool_fd(w->sp), s->seg, from, limit, (last ? READER_LIVE : 0) | (w->sync ? READER_SYNC : 0), f);
+	s->r = reader_open(spool_fd(w->sp), s->seg, from, limit, (last && !w->closed ? READER_LIVE : 0) | (w->sync ? READER_SYNC : 0), f);
 	if (s->r)
 		return 0;
 	return f->sys == ENOENT ? 0 : -1;	/* gone meanwhile: the roster tells whether that is right */
@@ -319,16 +319,18 @@ take_list(struct walk *w, struct fail *f)
 
 	if (segment_list(spool_fd(w->sp), &early, &n, f) == -1)
 		return -1;
-	for (i = 0; i < n && early[i].kind == SEGMENT_CHAIN; i++) {
-		last = early[i].stem;
-		w->last_size = early[i].size;
-	}
+	for (i = 0; i < n && early[i].kind == SEGMENT_CHAIN; i++)
+		if (!early[i].odd) {
+			last = early[i].stem;
+			w->last_size = early[i].size;
+		}
 	if (segment_list(spool_fd(w->sp), &w->segs, &w->nsegs, f) == -1) {
 		free(early);
 		return -1;
 	}
 	for (i = 0, n = 0; i < w->nsegs; i++)	/* chain segments begun since then are for the next walk */
-		if (w->segs[i].kind != SEGMENT_CHAIN || (last && strcmp(w->segs[i].stem, last) <= 0))
+		if (!w->segs[i].odd &&
+		    (w->segs[i].kind != SEGMENT_CHAIN || (last && strcmp(w->segs[i].stem, last) <= 0)))
 			w->segs[n++] = w->segs[i];
 	w->nsegs = n;
 	free(early);
@@ -345,6 +347,7 @@ walk_open(struct spool *sp, const struct progress *p, int flags, walk_stamp_fn *
 	w->stamp = stamp;
 	w->late = flags & WALK_LATE;
 	w->sync = flags & WALK_SYNC;
+	w->closed = flags & WALK_CLOSED;
 	if (take_list(w, f) == -1)
 		goto fail;
 	w->src = util_alloc((w->nsegs + 1) * sizeof *w->src);	/* the first is the chain */
@@ -352,8 +355,7 @@ walk_open(struct spool *sp, const struct progress *p, int flags, walk_stamp_fn *
 		chain++;
 	/* Files first: then it is known whether the chain has anything to be merged with. */
 	for (w->nsrc = 1, i = chain; i < w->nsegs; i++)
-		if (w->segs[i].kind != SEGMENT_FOREIGN && !w->segs[i].odd &&
-		    open_file(w, p, &w->segs[i], f) == -1)
+		if (w->segs[i].kind != SEGMENT_FOREIGN && open_file(w, p, &w->segs[i], f) == -1)
 			goto fail;
 	for (i = 1; i < w->nsrc; i++)
 		if (advance(w, &w->src[i], f) == -1)

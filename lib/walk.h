@@ -40,7 +40,8 @@ typedef int walk_stamp_fn(struct slice line, int64_t *stamp);
 
 enum walk_flags {
 	WALK_LATE = 1,		/* begin at the lowest mark of any late type, not at the main marks */
-	WALK_SYNC = 2		/* only what is durable may be sent */
+	WALK_SYNC = 2,		/* only what is durable may be sent */
+	WALK_CLOSED = 4		/* the caller holds the writers' lock: a torn end is torn, not unfinished */
 };
 
 /* NULL on failure. */
