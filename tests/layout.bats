@@ -22,7 +22,7 @@ spool    spool segment reader append walk progress roster quarantine counters pr
 watch    watch                                                   : floor bus stream
 backlog  backlog                                                 : floor event spool
 drain    drain run load ship move lane batch settle outage       : floor conf event bus stream watch spool backlog
-publish  publish window                                          : floor conf event bus stream watch spool backlog drain
+publish  publish publishing link spill window              : floor conf event bus stream watch spool backlog drain
 inspect  inspect                                                 : floor event spool backlog drain
 reading  point look haul tap format sink follow consumer         : floor event bus stream group
 survey   survey surveyjson                                       : floor url bus stream
