@@ -21,7 +21,7 @@ struct run {
 	struct pollfd *fds;
 	bool pipe;			/* the sink's descriptor can tell that its reader is gone */
 	size_t current;			/* in_turn: the tap that has its turn */
-	size_t first;			/* the tap that asks first this time */
+	size_t first;			/* the tap that may ask first */
 	bool ending;			/* nothing is asked any more */
 	enum follow_end end;
 	struct fail fail;		/* for FOLLOW_FAILED */
@@ -194,17 +194,17 @@ close_dry(struct run *r, size_t i)
 	return true;
 }
 
-/* Begins with another tap each time, so that a small limit is not always spent on the first. true when a tap was closed. */
+/* Begins behind the tap that asked last, so that a small limit goes round. true when a tap was closed. */
 static bool
 ask(struct run *r)
 {
-	size_t idle = 0, many;
+	size_t idle = 0, many, first = r->first;
 	bool closed = false;
 
 	for (size_t i = 0; i < r->w->n; i++)
 		idle += tap_state(r->w->taps[i]) == TAP_IDLE;
 	for (size_t k = 0; k < r->w->n && !r->ending; k++) {
-		size_t i = (r->first + k) % r->w->n;
+		size_t i = (first + k) % r->w->n;
 
 		if (tap_state(r->w->taps[i]) != TAP_IDLE)
 			continue;
@@ -216,8 +216,8 @@ ask(struct run *r)
 			continue;
 		tap_ask(r->w->taps[i], many, block_ms(r));
 		idle--;
+		r->first = (i + 1) % r->w->n;
 	}
-	r->first = (r->first + 1) % r->w->n;
 	return closed;
 }
 

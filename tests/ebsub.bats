@@ -185,6 +185,13 @@ END
 	assert_equal "$status" 0
 	assert_equal "$(cat "$EB_TMP/sub.out")" "$(numbers 1 2)"
 	assert_equal "$(pending z) $(unread z)" "0 1"
+	for t in p q; do
+		bg sub ebsub -n 1 -f %t p q
+		wait_for "rcli exists $S:q | grep 1"
+		add "$t" 1 1
+		bg_wait sub
+		assert_equal "$(cat "$EB_TMP/sub.out")" "$t"
+	done
 }
 
 @test "-e ends when nothing is left: 0; with -n not reached: 124" {
