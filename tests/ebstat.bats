@@ -242,6 +242,10 @@ state() {
 	assert_equal "$(json '[.other_target]')" '[false]'
 	run -0 ebstat
 	refute_output --partial ANOTHER
+	# Drained, it is anybody's.
+	ebreplay
+	[ -e "$EB_BUFFER_DIR/.target" ]
+	assert_equal "$(json '[.other_target]' -p other)" '[false]'
 }
 
 # --- Redis ----------------------------------------------------------------------------
@@ -416,6 +420,16 @@ state() {
 	run -1 ebstat -u "$(user_without resetkeys "~$S:t" '~quantum:dlq:*')"
 	assert_line --regexp '^t +2 '
 	assert_line --regexp '^secret +\? .*NOPERM'
+}
+
+@test "groups that may not be looked at: said beside the stream, 1" {
+	for t in t u; do
+		fill $t 1 2
+		rcli xgroup create "$S:$t" g 0
+	done
+	run -1 ebstat -u "$(user_without '-xinfo|groups')"
+	assert_line --regexp '^t +2 .*XINFO GROUPS: NOPERM'
+	assert_line --regexp '^u +2 .*XINFO GROUPS: NOPERM'
 }
 
 @test "listing not permitted: 77, said, named types are shown" {
