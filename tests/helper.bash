@@ -228,10 +228,20 @@ peak_rss() {
 
 # --- the end ------------------------------------------------------------------
 
+# Of a test that failed: what its background processes were at.
+bg_report() {
+	local n
+	for n in "${!BG[@]}"; do
+		echo "background $n: $(ps -o pid=,stat=,wchan=,args= -p "${BG[$n]}" || echo ended)"
+		tail -n 5 "$EB_TMP/$n.err"
+	done
+}
+
 # Every child still there, except bats' own clock (killer_pid is bats' variable): one
 # that kept descriptor 3 would make bats wait for it for ever.
 eb_teardown() {
 	local p
+	[ -n "${BATS_TEST_COMPLETED:-}" ] || bg_report
 	for p in "${BG[@]}" $(jobs -p); do
 		[ "$p" != "${killer_pid:-}" ] || continue
 		kill -CONT "$p" 2>/dev/null || :
