@@ -252,6 +252,8 @@ begin(struct run *d, struct fail *f)
 {
 	struct intent *in = &d->p.intent;
 
+	if (roster_returned(d->sp, f) == -1)
+		return -1;
 	progress_load(d->sp, &d->p);
 	if (in->on) {
 		if (stream_fence(d->b, in->run_id, in->client, in->addr, f) == -1)

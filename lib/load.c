@@ -4,6 +4,7 @@
 #include "load.h"
 #include "move.h"
 #include "names.h"
+#include "roster.h"
 #include "settle.h"
 #include "util.h"
 
@@ -28,6 +29,10 @@ look_for_doubt(struct run *d, struct batch_item *it)
 		it->doubtful = true;
 		if (stream_id_parse(slice_of(s->after), &it->after) == -1)
 			it->after = (struct stream_id){ 0, 0 };
+	}
+	if (roster_is_returned(d->l.stem)) {
+		it->doubtful = true;
+		it->after = (struct stream_id){ 0, 0 };
 	}
 	if (it->line.in_doubt) {
 		it->doubtful = true;

@@ -1,10 +1,12 @@
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "buf.h"
 #include "roster.h"
+#include "status.h"
 #include "util.h"
 
 #define ROSTER_MAX (64u << 20)
@@ -34,7 +36,7 @@ next_line(char **p, char **mark, char **stem)
 	for (; **p; *p = end + 1) {
 		if (!(end = strchr(*p, '\n')))
 			return 0;
-		if (end - *p > 1 && (**p == '+' || **p == 'x')) {
+		if (end - *p > 1 && strchr("+x!", **p)) {
 			*end = '\0';
 			*mark = *p;
 			*stem = *p + 1;
@@ -45,8 +47,9 @@ next_line(char **p, char **mark, char **stem)
 	return 0;
 }
 
-void
-roster_strike(struct spool *sp, const char *stem)
+/* Writes a mark over that of a stem. */
+static void
+set_mark(struct spool *sp, const char *stem, const char *to)
 {
 	char *text = util_slurp(spool_fd(sp), ".roster", ROSTER_MAX, NULL), *p = text, *mark, *name;
 	int fd;
@@ -54,9 +57,9 @@ roster_strike(struct spool *sp, const char *stem)
 	if (!text)
 		return;
 	while (next_line(&p, &mark, &name))
-		if (*mark == '+' && strcmp(name, stem) == 0) {
+		if (*mark != 'x' && strcmp(name, stem) == 0) {
 			if ((fd = spool_state(sp, ".roster", O_WRONLY)) != -1) {
-				if (pwrite(fd, "x", 1, mark - text) == -1) {
+				if (pwrite(fd, to, 1, mark - text) == -1) {
 					/* A false alarm later: rather that than none. */
 				}
 				close(fd);
@@ -64,6 +67,12 @@ roster_strike(struct spool *sp, const char *stem)
 			break;
 		}
 	free(text);
+}
+
+void
+roster_strike(struct spool *sp, const char *stem)
+{
+	set_mark(sp, stem, "x");
 }
 
 static bool
@@ -119,7 +128,7 @@ roster_missing(struct spool *sp, const struct segment *list, size_t n, char ***s
 		have[i] = list[i].stem;
 	qsort(have, n, sizeof *have, stems_cmp);
 	while (next_line(&p, &mark, &stem)) {
-		if (*mark != '+' || (n && bsearch(stem, have, n, sizeof *have, stem_cmp)))
+		if (*mark == 'x' || (n && bsearch(stem, have, n, sizeof *have, stem_cmp)))
 			continue;
 		if (*count == cap)
 			*stems = util_realloc(*stems, (cap = cap ? cap * 2 : 8) * sizeof **stems);
@@ -127,4 +136,65 @@ roster_missing(struct spool *sp, const struct segment *list, size_t n, char ***s
 	}
 	free(have);
 	free(text);
+}
+
+/* --- what came back ------------------------------------------------------------------ */
+
+#define RETURNED ".own-0"
+
+int
+roster_is_returned(const char *stem)
+{
+	size_t n = strlen(stem);
+
+	return n > strlen(RETURNED) && strcmp(stem + n - strlen(RETURNED), RETURNED) == 0;
+}
+
+static bool
+has_vanished(struct spool *sp, const char *stem)
+{
+	char *text = util_slurp(spool_fd(sp), ".roster", ROSTER_MAX, NULL), *p = text, *mark, *name;
+	bool vanished = false;
+
+	while (text && !vanished && next_line(&p, &mark, &name))
+		vanished = *mark == '!' && strcmp(name, stem) == 0;
+	free(text);
+	return vanished;
+}
+
+static int
+take_out(struct spool *sp, const struct segment *s, struct fail *f)
+{
+	char name[SEGMENT_NAME + 32];
+
+	snprintf(name, sizeof name, "%s" RETURNED ".jsonl%s", s->stem, s->gz ? ".gz" : "");
+	if (renameat(spool_fd(sp), s->name, spool_fd(sp), name) == -1)
+		return fail_errno(f, STATUS_UNSAFE, "rename '%s/%s'", spool_dir(sp), s->name);
+	roster_strike(sp, s->stem);
+	*strstr(name, ".jsonl") = '\0';
+	roster_add(sp, name);
+	return spool_sync(sp, f);
+}
+
+int
+roster_returned(struct spool *sp, struct fail *f)
+{
+	struct segment *list;
+	char **gone;
+	size_t i, n;
+	int r = 0;
+
+	if (segment_list(spool_fd(sp), &list, &n, f) == -1)
+		return -1;
+	roster_missing(sp, list, n, &gone, &i);
+	while (i) {
+		set_mark(sp, gone[--i], "!");
+		free(gone[i]);
+	}
+	free(gone);
+	for (i = 0; r == 0 && i < n; i++)
+		if (list[i].kind == SEGMENT_CHAIN && !list[i].odd && has_vanished(sp, list[i].stem))
+			r = take_out(sp, &list[i], f);
+	free(list);
+	return r;
 }
