@@ -100,6 +100,34 @@ roster_clear(struct spool *sp, bool all)
 	close(fd);
 }
 
+static char
+mark_of(struct spool *sp, const char *stem)
+{
+	char *text = util_slurp(spool_fd(sp), ".roster", ROSTER_MAX, NULL), *p = text, *mark, *name, found = 0;
+
+	while (text && next_line(&p, &mark, &name))
+		if (strcmp(name, stem) == 0)
+			found = *mark;
+	free(text);
+	return found;
+}
+
+/* The list may be older than the roster: made since then, or drained and struck, is not missing. */
+static bool
+is_missing(struct spool *sp, const char *stem)
+{
+	static const char *const ends[] = { ".jsonl", ".suspect.jsonl", ".jsonl.gz" };
+	char name[SEGMENT_NAME + 32];
+	size_t i;
+
+	for (i = 0; i < sizeof ends / sizeof *ends; i++) {
+		snprintf(name, sizeof name, "%s%s", stem, ends[i]);
+		if (faccessat(spool_fd(sp), name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			return false;
+	}
+	return mark_of(sp, stem) != 'x';
+}
+
 static int
 stem_cmp(const void *key, const void *item)
 {
@@ -128,7 +156,8 @@ roster_missing(struct spool *sp, const struct segment *list, size_t n, char ***s
 		have[i] = list[i].stem;
 	qsort(have, n, sizeof *have, stems_cmp);
 	while (next_line(&p, &mark, &stem)) {
-		if (*mark == 'x' || (n && bsearch(stem, have, n, sizeof *have, stem_cmp)))
+		if (*mark == 'x' || (n && bsearch(stem, have, n, sizeof *have, stem_cmp)) ||
+		    !is_missing(sp, stem))
 			continue;
 		if (*count == cap)
 			*stems = util_realloc(*stems, (cap = cap ? cap * 2 : 8) * sizeof **stems);
@@ -148,18 +177,6 @@ roster_is_returned(const char *stem)
 	size_t n = strlen(stem);
 
 	return n > strlen(RETURNED) && strcmp(stem + n - strlen(RETURNED), RETURNED) == 0;
-}
-
-static bool
-has_vanished(struct spool *sp, const char *stem)
-{
-	char *text = util_slurp(spool_fd(sp), ".roster", ROSTER_MAX, NULL), *p = text, *mark, *name;
-	bool vanished = false;
-
-	while (text && !vanished && next_line(&p, &mark, &name))
-		vanished = *mark == '!' && strcmp(name, stem) == 0;
-	free(text);
-	return vanished;
 }
 
 static int
@@ -193,7 +210,7 @@ roster_returned(struct spool *sp, struct fail *f)
 	}
 	free(gone);
 	for (i = 0; r == 0 && i < n; i++)
-		if (list[i].kind == SEGMENT_CHAIN && !list[i].odd && has_vanished(sp, list[i].stem))
+		if (list[i].kind == SEGMENT_CHAIN && !list[i].odd && mark_of(sp, list[i].stem) == '!')
 			r = take_out(sp, &list[i], f);
 	free(list);
 	return r;

@@ -150,6 +150,24 @@ blocks() {	# KIND: the code blocks behind the marker <!-- KIND -->, NUL behind e
 	diff <(cd "$TOP/lib" && printf '%s\n' *.[ch] | sed 's/\.[ch]$//' | sort -u) listed
 }
 
+# Groups of the map as NUMBER MODULE.
+groups() {
+	blocks map | tr -d '\0' | awk '/^[a-zA-Z]/ { g++ } /^  / { print g, $1 }'
+}
+
+@test "in README's map a module includes only its own group and those above" {
+	declare -A group
+	while read -r n m; do group[$m]=$n; done < <(groups)
+	for f in "$TOP"/lib/*.[ch]; do
+		m=$(basename "${f%.*}")
+		sed -nE 's/^#include "(.*)\.h"/\1/p' "$f" | while read -r i; do
+			[ "${group[$i]}" -le "${group[$m]}" ] || echo "lib/${f##*/} includes $i.h"
+		done
+	done >wrong
+	run -0 cat wrong
+	assert_output ""
+}
+
 @test "README names every command and every page, and no place that is not there" {
 	for c in "$TOP"/bin/*.c; do
 		grep -q "^| \`$(basename "$c" .c)\`" "$TOP/README.md"
