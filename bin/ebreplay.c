@@ -111,13 +111,30 @@ clear_line(void)
 		fputs("\r\033[K", stderr);
 }
 
+/* With --wait the same things are found again at each attempt: said once. */
+static int
+said_before(const char *text)
+{
+	static char *said[64];
+	static size_t n;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (strcmp(said[i], text) == 0)
+			return 1;
+	if (n < sizeof said / sizeof *said)
+		said[n++] = util_strdup(text);
+	return 0;
+}
+
 static void
 on_say(void *arg, const char *text)
 {
 	(void)arg;
+	if (eb.conf.quiet || (eb.wait_ms && said_before(text)))
+		return;
 	clear_line();
-	if (!eb.conf.quiet)
-		warnx("%s", text);
+	warnx("%s", text);
 }
 
 /* One line on a terminal, at most ten times a second. */

@@ -135,7 +135,7 @@ publish_open(const struct publish_options *o, struct fail *f)
 {
 	struct publish *p = util_alloc(sizeof *p);
 	struct buf b = { 0 };
-	const char *dir;
+	const char *dir, *word;
 	char *owner;
 
 	p->o = o;
@@ -156,6 +156,8 @@ publish_open(const struct publish_options *o, struct fail *f)
 		publish_say(p, false, "%s: events are not buffered if Redis goes away", f->text);
 		return p;
 	}
+	if ((word = spool_warning(p->sp)))
+		publish_say(p, false, "buffer '%s' %s", dir, word);
 	if (segment_any(spool_fd(p->sp)) == 1 && (owner = spool_target(p->sp))) {
 		if (strcmp(owner, p->target) != 0) {
 			fail_set(f, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: give another with -b, "
