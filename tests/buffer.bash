@@ -1,0 +1,70 @@
+# buffer.bash: what the tests of the buffer and of its two commands share. Loaded after helper.bash.
+#
+# The commands reach the file's server through a symlink of the test's own: `down` and `up` take Redis
+# away and bring it back in no time, and the target stays the same.
+#
+# shellcheck shell=bash
+
+S=quantum:stream
+
+buffer_setup() {
+	redis_resume || :
+	redis_alive || redis_restart
+	rcli config set maxmemory 0 >/dev/null
+	rcli acl setuser default on nopass '~*' '&*' +@all >/dev/null
+	redis_flush
+	export EB_REDIS_URL=unix://$EB_TMP/r
+	B=$EB_BUFFER_DIR
+	up
+}
+
+up() { ln -sfn "$REDIS_SOCK" "$EB_TMP/r"; }
+down() { rm -f "$EB_TMP/r"; }
+
+# values TYPE N: of each entry in the stream, the Nth item: 0 event_type's name, 1 its value, 3 the payload, ...
+values() {
+	rcli --json xrange "$S:$1" - + | jq -r ".[][1][$2]"
+}
+
+payloads() { values "$1" 3; }
+event_ids() { values "$1" 13; }
+length() { rcli xlen "$S:$1"; }
+
+# The buffer's lines, oldest first.
+lines() { cat "$B"/*.jsonl; }
+
+# buffered TYPE FROM TO: so many events in the buffer, payloads FROM to TO.
+buffered() {
+	down
+	seq "$2" "$3" | ebpub -q "$1"
+	up
+}
+
+# plain TYPE PAYLOAD BUFFERED_AT: a line as a plain writer has it.
+plain() {
+	jq -nc --arg t "$1" --arg p "$2" --arg at "$3" \
+		'{event_type: $t, message: {event_type: $t, payload: $p, trace_id: null, timestamp: $at, source: "s"}, buffered_at: $at}'
+}
+
+# Holds the replay lock until the end of the test, so that nobody drains.
+hold_replay() {
+	mkdir -p -m 700 "$B"
+	(umask 077 && : >>"$B/.replay")
+	bg holder flock "$B/.replay" sleep 60
+	wait_for "! flock -n '$B/.replay' true"
+}
+
+# The holder is flock's child: it has the lock for as long as it lives.
+let_replay() {
+	pkill -KILL -P "${BG[holder]}" || :
+	wait_for "flock -n '$B/.replay' true"
+}
+
+# feed NAME COMMAND...: like bg, reading a fifo that is descriptor 8 here; `exec 8>&-` ends it.
+feed() {
+	local name=$1
+	shift
+	mkfifo "$EB_TMP/$name.in"
+	bg "$name" bash -c 'f=$1; shift; exec "$@" <"$f"' - "$EB_TMP/$name.in" "$@"
+	exec 8>"$EB_TMP/$name.in"
+}
