@@ -92,6 +92,41 @@ check_limits(struct spool *sp, const struct append_limits *lim, const struct app
 	return 0;
 }
 
+/* --- stamps given without the lock ----------------------------------------------------- */
+
+#define OWN_STAMP ".own-stamp"	/* the highest one, us; what is stamped later must lie above it, whatever the clock does */
+
+static int64_t
+own_stamp(struct spool *sp)
+{
+	char *s = util_slurp(spool_fd(sp), OWN_STAMP, 32, NULL);
+	int64_t stamp = s ? strtoll(s, NULL, 10) : 0;
+
+	free(s);
+	return stamp;
+}
+
+static void
+note_own_stamp(struct spool *sp, int64_t stamp)
+{
+	char text[32];
+	int fd = spool_state(sp, OWN_STAMP, O_WRONLY | O_CREAT), n;
+
+	if (fd == -1)
+		return;
+	n = snprintf(text, sizeof text, "%020" PRId64 "\n", stamp);
+	if (pwrite(fd, text, (size_t)n, 0) == -1) {
+		/* It matters only when the clock steps back. */
+	}
+	close(fd);
+}
+
+static int64_t
+later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
 /* --- choosing and making the segment ------------------------------------------------ */
 
 static void
@@ -162,8 +197,10 @@ create_segment(struct spool *sp, const char *target, struct notebook *nb, struct
 	if (next_stem(sp, nb, stem, &holds, f) == -1 || spool_claim(sp, target, holds, f) == -1 ||
 	    progress_prepare(sp, f) == -1)
 		return -1;
-	if (!holds)
-		nb->stamp = 0;	/* a clock that was ahead once is forgotten with the last event */
+	if (!holds) {	/* a clock that was ahead once is forgotten with the last event */
+		nb->stamp = 0;
+		unlinkat(spool_fd(sp), OWN_STAMP, 0);
+	}
 	snprintf(name, sizeof name, "%s.jsonl", stem);
 	segment_parse(name, &t->seg);
 	t->fd = openat(spool_fd(sp), name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -241,7 +278,7 @@ write_locked(struct spool *sp, const char *target, const struct append_limits *l
 	memcpy(nb->boot, boot, sizeof boot);
 	if (needs_newline(t))
 		buf_addc(&b, '\n');
-	nb->stamp = format_all(&b, lines, n, nb->stamp);
+	nb->stamp = format_all(&b, lines, n, later(nb->stamp, own_stamp(sp)));
 	/* The generation moves first: a reader may look once too often, never once too little. */
 	nb->generation++;
 	if (spool_note(sp, nb, f) == -1 || write_whole(sp, t, &b, f) == -1) {
@@ -275,7 +312,7 @@ write_own(struct spool *sp, const char *target, const struct append_line *lines,
 	if (next_stem(sp, &nb, stem, &holds, f) == -1 || spool_claim(sp, target, holds, f) == -1 ||
 	    progress_prepare(sp, f) == -1)
 		return -1;
-	format_all(&b, lines, n, holds ? nb.stamp : 0);
+	note_own_stamp(sp, format_all(&b, lines, n, holds ? later(nb.stamp, own_stamp(sp)) : 0));
 	snprintf(name, sizeof name, "%s.own-%ld.jsonl", stem, (long)getpid());
 	unlinkat(spool_fd(sp), tmp, 0);
 	fd = spool_state(sp, tmp, O_WRONLY | O_CREAT | O_EXCL);

@@ -247,6 +247,17 @@ count_trimmed(struct run *d)
 	}
 }
 
+/* Draining needs no room, the event that tells of it does: when there is none it comes after. */
+static void
+end_outage(struct run *d)
+{
+	struct fail f;
+
+	d->outage_due = outage_over(d->sp, d->o->target, d->o->limits, d->o->conf->service, &d->stats, &f) == -1;
+	if (d->outage_due)
+		run_say(d, "%s: " OUTAGE_TYPE " has to wait", f.text);
+}
+
 static int
 begin(struct run *d, struct fail *f)
 {
@@ -261,7 +272,8 @@ begin(struct run *d, struct fail *f)
 		d->old = *in;
 		memset(in, 0, sizeof *in);
 	}
-	return outage_over(d->sp, d->o->target, d->o->limits, d->o->conf->service, f);
+	end_outage(d);
+	return 0;
 }
 
 int
@@ -276,6 +288,8 @@ drain_run(struct spool *sp, struct bus *b, const struct drain_options *o, struct
 	d.q = quarantine_open(sp);
 	r = begin(&d, f);
 	if (r == 0)
+		r = rounds(&d, f);
+	if (r == 0 && d.outage_due && (end_outage(&d), !d.outage_due))
 		r = rounds(&d, f);
 	if (r == 0)
 		r = judge(&d, f);
@@ -295,6 +309,7 @@ drain_run(struct spool *sp, struct bus *b, const struct drain_options *o, struct
 	progress_free(&d.p);
 	progress_free(&d.skips);
 	intent_clear(&d.old);
+	buf_free(&d.stats);
 	free(d.stem);
 	return r;
 }

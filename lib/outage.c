@@ -54,37 +54,44 @@ appended(struct spool *sp, const char *id)
 
 static int
 append(struct spool *sp, const char *target, const struct append_limits *lim, const char *source,
-    const char *id, struct fail *f)
+    const char *id, const struct buf *stats, struct fail *f)
 {
-	struct buf stats = { 0 }, payload = { 0 }, head = { 0 };
-	struct backlog b;
+	struct buf payload = { 0 }, head = { 0 };
 	char now[WHEN_SIZE], correlation[UUID_SIZE];
 	struct event e = { .type = slice_of(OUTAGE_TYPE), .source = slice_of(source), .event_id = slice_of(id) };
 	struct append_line line;
-	int r = backlog_read(sp, &b, f);
+	int r;
 
-	if (r == 0) {
-		backlog_json(&stats, &b);
-		when_format(when_now(), now);
-		uuid_v4(correlation);
-		event_recovered(&payload, now, (struct slice){ stats.p, stats.len });
-		e.payload = (struct slice){ payload.p, payload.len };
-		e.timestamp = slice_of(now);
-		e.correlation_id = slice_of(correlation);
-		event_line_head(&head, &e);
-		line.head = (struct slice){ head.p, head.len };
-		line.tail = slice_of("");
-		r = append_lines(sp, target, lim, &line, 1, f);
-	}
-	backlog_free(&b);
-	buf_free(&stats);
+	when_format(when_now(), now);
+	uuid_v4(correlation);
+	event_recovered(&payload, now, (struct slice){ stats->p, stats->len });
+	e.payload = (struct slice){ payload.p, payload.len };
+	e.timestamp = slice_of(now);
+	e.correlation_id = slice_of(correlation);
+	event_line_head(&head, &e);
+	line.head = (struct slice){ head.p, head.len };
+	line.tail = slice_of("");
+	r = append_lines(sp, target, lim, &line, 1, f);
 	buf_free(&payload);
 	buf_free(&head);
 	return r;
 }
 
+static int
+take_stats(struct spool *sp, struct buf *stats, struct fail *f)
+{
+	struct backlog b;
+	int r = backlog_read(sp, &b, f);
+
+	if (r == 0)
+		backlog_json(stats, &b);
+	backlog_free(&b);
+	return r;
+}
+
 int
-outage_over(struct spool *sp, const char *target, const struct append_limits *lim, const char *source, struct fail *f)
+outage_over(struct spool *sp, const char *target, const struct append_limits *lim, const char *source,
+    struct buf *stats, struct fail *f)
 {
 	char *id, fresh[UUID_SIZE];
 	bool again = faccessat(spool_fd(sp), ENDING, F_OK, 0) == 0;
@@ -92,6 +99,8 @@ outage_over(struct spool *sp, const char *target, const struct append_limits *li
 
 	if (!again && renameat(spool_fd(sp), MARK, spool_fd(sp), ENDING) == -1)
 		return 0;
+	if (!stats->len && take_stats(sp, stats, f) == -1)
+		return -1;
 	id = util_slurp(spool_fd(sp), ENDING, 64, NULL);
 	if (!id || strlen(id) != UUID_SIZE - 1) {
 		uuid_v7(fresh);
@@ -99,7 +108,7 @@ outage_over(struct spool *sp, const char *target, const struct append_limits *li
 		id = util_strdup(fresh);
 	}
 	if (!again || !appended(sp, id))
-		r = append(sp, target, lim, source, id, f);
+		r = append(sp, target, lim, source, id, stats, f);
 	if (r == 0)
 		unlinkat(spool_fd(sp), ENDING, 0);
 	free(id);

@@ -15,7 +15,11 @@
 #define OUTAGE_TYPE "system.redis_recovered"
 
 void outage_mark(struct spool *sp);	/* best effort; does nothing when there is a mark */
-/* Under the replay lock, with Redis reached and before anything is drained. 0, or -1 when the event could not be appended: the mark stays. */
-int outage_over(struct spool *sp, const char *target, const struct append_limits *lim, const char *source, struct fail *f);
+/*
+ * Under the replay lock, with Redis reached and before anything is drained. `stats` gets the buffer's statistics when it is empty, else those in it
+ * are used. 0, or -1 when the event could not be appended (no room): the mark stays, and one may try again after draining, with the same stats.
+ */
+int outage_over(struct spool *sp, const char *target, const struct append_limits *lim, const char *source,
+    struct buf *stats, struct fail *f);
 
 #endif

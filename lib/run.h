@@ -36,6 +36,8 @@ struct run {
 	bool left_behind;	/* in it */
 	bool whole;		/* walked from its beginning */
 	int64_t started;
+	struct buf stats;	/* of the buffer before the drain, for the event that ends an outage */
+	bool outage_due;	/* there was no room for it */
 	uint64_t tried;		/* events handed to the server in this run */
 };
 

@@ -3,7 +3,7 @@
 # The commands reach the file's server through a symlink of the test's own: `down` and `up` take Redis
 # away and bring it back in no time, and the target stays the same.
 #
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2016
 
 S=quantum:stream
 
@@ -48,7 +48,8 @@ plain() {
 
 # Holds the replay lock until the end of the test, so that nobody drains.
 hold_replay() {
-	mkdir -p -m 700 "$B"
+	mkdir -p "$B"
+	chmod 700 "$B"
 	(umask 077 && : >>"$B/.replay")
 	bg holder flock "$B/.replay" sleep 60
 	wait_for "! flock -n '$B/.replay' true"

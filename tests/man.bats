@@ -265,3 +265,22 @@ run_examples() {
 	run_examples man/ebstat.1
 	run_examples man/ebhealth.1
 }
+
+@test "every example of ebpub(1) and ebreplay(1) runs" {
+	need mandoc col jq
+	seed
+	for p in man/ebpub.1 man/ebreplay.1; do
+		[ -e "$TOP/$p" ] || continue
+		run_examples "$p"
+	done
+}
+
+@test "every example of ebspool(5) runs, with a buffer to look at" {
+	need mandoc col jq
+	[ -e "$TOP/man/ebspool.5" ] || skip "no page yet"
+	seed
+	redis_kill
+	ebpub -q order.created '{"id":4}'
+	cd "$EB_BUFFER_DIR"
+	run_examples man/ebspool.5
+}
