@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "outage.h"
 #include "probe.h"
 #include "publishing.h"
 #include "stream.h"
@@ -26,8 +25,8 @@ link_down(struct publish *p, enum bus_why why, const char *text)
 	p->next_try = when_mono() + (why == BUS_TIMEOUT ? PROBE_MS : PUBLISH_RETRY_MS);
 	p->behind = p->sp != NULL;
 	p->paused = true;
-	if (p->sp && (why == BUS_REFUSED || why == BUS_TIMEOUT || why == BUS_CUT || why == BUS_GARBAGE))
-		outage_mark(p->sp);
+	if (why == BUS_REFUSED || why == BUS_TIMEOUT || why == BUS_CUT || why == BUS_GARBAGE)
+		p->away = true;
 	if (status == STATUS_DENIED || status == STATUS_CONFIG)
 		publish_worse(p, status);
 	if (!p->said_down)
@@ -57,6 +56,7 @@ void
 link_lost(struct publish *p, const struct fail *f)
 {
 	enum bus_why why = bus_why(p->b);
+	bool idle = p->w.sent == 0;
 	size_t i;
 
 	link_take(p);		/* what had been answered before it died */
@@ -74,7 +74,9 @@ link_lost(struct publish *p, const struct fail *f)
 		probe_silent(p->sp, p->o->conf->place);
 	bus_abort(p->b);
 	p->b = NULL;
-	link_down(p, why, f->text);
+	if (!idle || why != BUS_CUT)
+		link_down(p, why, f->text);
+	/* else the server closed an idle connection (its timeout, a restart): the next event tells */
 	lanes_free(&p->lanes);
 	for (i = 0; i < p->w.count; i++)
 		window_at(&p->w, i)->lane = NULL;
@@ -167,7 +169,7 @@ link_up(struct publish *p, struct slice type)
 	}
 	if (p->said_down)
 		publish_say(p, false, "%s is back", c->place);
-	p->said_down = false;
+	p->said_down = p->away = false;
 	return 1;
 }
 

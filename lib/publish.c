@@ -94,6 +94,8 @@ settle(struct publish *p)
 		link_elsewhere(p);
 	if (p->w.spills) {
 		if (spill_append(p, &f) == 0) {
+			if (p->away)
+				outage_mark(p->sp);
 			set_spills(p, SLOT_BUFFERED);
 			p->behind = true;
 			p->looked = false;

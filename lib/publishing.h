@@ -31,6 +31,7 @@ struct publish {
 	bool readonly, readonly_tried;
 	bool paused;		/* connected, but the server refused everything a moment ago */
 	bool said_down;
+	bool away;		/* the server could not be reached: what is buffered now is an outage */
 	/* What of the buffer was seen last (spool_change): the types that were clear then. */
 	bool looked, empty;
 	uint64_t change;
