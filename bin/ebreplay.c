@@ -360,23 +360,30 @@ list(struct spool *sp)
 }
 
 static void
-check(struct spool *sp)
+print_report(const struct inspect_report *r)
 {
-	struct inspect_report r;
 	struct buf out = { 0 };
-	struct fail f;
 
-	if (inspect_check(sp, &r, eb.conf.json ? NULL : print_line, NULL, &f) == -1)
-		errx(f.status, "%s", f.text);
 	if (eb.conf.json) {
-		inspect_report_json(&out, &r);
+		inspect_report_json(&out, r);
 		puts(buf_str(&out));
 	} else if (!eb.conf.quiet)
 		printf("%" PRIu64 " segments, %" PRIu64 " lines, %" PRIu64 " delivered, %" PRIu64 " bad (%" PRIu64
 		    " torn), %" PRIu64 " out of order, %" PRIu64 " odd files, %" PRIu64 " suspect, %" PRIu64 " vanished, %"
-		    PRIu64 " unreadable\n", r.segments, r.lines, r.delivered, r.bad, r.torn, r.disorder, r.odd, r.suspect,
-		    r.vanished, r.unreadable);
+		    PRIu64 " unreadable\n", r->segments, r->lines, r->delivered, r->bad, r->torn, r->disorder, r->odd,
+		    r->suspect, r->vanished, r->unreadable);
 	buf_free(&out);
+}
+
+static void
+check(struct spool *sp)
+{
+	struct inspect_report r;
+	struct fail f;
+
+	if (inspect_check(sp, &r, eb.conf.json ? NULL : print_line, NULL, &f) == -1)
+		errx(f.status, "%s", f.text);
+	print_report(&r);
 	if (r.bad || r.disorder || r.odd || r.suspect)
 		worse(STATUS_SOME);
 	if (r.vanished || r.unreadable)
@@ -385,25 +392,45 @@ check(struct spool *sp)
 
 /* What a run would do, as far as can be seen without asking Redis. */
 static void
+print_backlog(const struct backlog *b)
+{
+	struct buf out = { 0 };
+	size_t i;
+
+	if (eb.conf.json) {
+		backlog_json(&out, b);
+		puts(buf_str(&out));
+	} else {
+		printf("%" PRIu64 " events in %" PRIu64 " segments would be replayed to %s\n", b->events, b->files, eb.target);
+		for (i = 0; i < b->nheld; i++)
+			printf("%" PRIu64 " of them, '%s', are held: %s\n", b->held[i].events, b->held[i].type,
+			    b->held[i].reason);
+	}
+	buf_free(&out);
+}
+
+static void
 dry_run(struct spool *sp)
 {
 	struct backlog b;
 	struct fail f;
-	struct buf out = { 0 };
-	size_t i;
 
 	if (backlog_read(sp, &b, &f) == -1)
 		errx(f.status, "%s", f.text);
-	if (eb.conf.json) {
-		backlog_json(&out, &b);
-		puts(buf_str(&out));
-	} else {
-		printf("%" PRIu64 " events in %" PRIu64 " segments would be replayed to %s\n", b.events, b.files, eb.target);
-		for (i = 0; i < b.nheld; i++)
-			printf("%" PRIu64 " of them, '%s', are held: %s\n", b.held[i].events, b.held[i].type, b.held[i].reason);
-	}
-	buf_free(&out);
+	print_backlog(&b);
 	backlog_free(&b);
+}
+
+/* There is no directory: the same words as for an empty buffer. */
+static void
+no_buffer(void)
+{
+	if (!eb.action)
+		report();
+	else if (eb.action == OPT_CHECK)
+		print_report(&(struct inspect_report){ 0 });
+	else if (eb.action == OPT_DRY_RUN)
+		print_backlog(&(struct backlog){ .dir = eb.conf.buffer });
 }
 
 /* --- changing ---------------------------------------------------------------------------------- */
@@ -549,8 +576,7 @@ main(int argc, char **argv)
 	if (!(sp = spool_open(dir, false, &f))) {
 		if (f.sys != ENOENT)
 			errx(f.status, "%s", f.text);
-		if (!eb.action)
-			report();
+		no_buffer();
 		return finish();
 	}
 	util_on_signal(SIGTERM, on_signal);
