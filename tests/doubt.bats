@@ -1,0 +1,186 @@
+#!/usr/bin/env bats
+# What nobody can know without looking: an XADD that was sent and not answered.
+
+# shellcheck disable=SC2030,SC2031,SC2154  # bats: a test is a subshell
+
+load helper
+load chaos
+
+setup_file() {
+	redis_start_tcp
+}
+
+setup() {
+	need python3
+	redis_resume || :
+	redis_alive || redis_restart
+	redis_flush
+}
+
+teardown() {
+	exec 7>&-
+	eb_teardown
+}
+
+# --- cut at each byte --------------------------------------------------------------------
+
+proxy_start() {
+	mkdir -p "$EB_TMP/cut"
+	bg cut python3 "$TOP/tests/cut.py" "$EB_TMP/cut" "$REDIS_SOCK"
+	wait_for "test -s '$EB_TMP/cut/port'"
+	EB_REDIS_URL=redis://127.0.0.1:$(cat "$EB_TMP/cut/port")
+}
+
+# cut_at WAY MODE BYTE: one event through a cut, a replay, and the event is there once.
+# Fails with 2 when the exchange has no such byte.
+cut_at() {
+	local rc=0 out n
+	CUTS=$((CUTS + 1))
+	rm -rf "$EB_BUFFER_DIR" "$EB_TMP/cut/log"
+	echo "$@" >"$EB_TMP/cut/plan"
+	out=$(timeout 20 ebpub -t "$WAIT" --maxlen 0 cut "{\"p\":1,\"n\":$CUTS}" 2>"$EB_TMP/cut/err") || rc=$?
+	[ $rc = 0 ] || fail "$*: ebpub: $rc $out $(cat "$EB_TMP/cut/err")"
+	wait_for "test -s '$EB_TMP/cut/log'"
+	if [ "$out" = buffered ]; then
+		BUFFERED=$((BUFFERED + 1))
+		! grep -q '"doubt":{' "$EB_BUFFER_DIR"/*.jsonl || DOUBTED=$((DOUBTED + 1))
+	fi
+	rc=0
+	# A server that had a piece of a request may need a moment; nothing else takes two runs.
+	out=$(timeout 20 ebreplay -j -t 3 2>&1) || rc=$?
+	[ $rc = 0 ] || fail "$*: ebreplay: $rc $out"
+	FOUND=$((FOUND + $(jq .found <<<"$out")))
+	echo "1 $CUTS" >>"$LEDGER"
+	n=$(rcli xlen quantum:stream:cut)
+	[ "$n" = "$CUTS" ] || fail "$*: $n entries after $CUTS events: $out"
+	grep -q cut "$EB_TMP/cut/log" || return 2
+}
+
+# cut_all WAY MODE STEP: every STEPth byte, from 0 until there is none.
+cut_all() {
+	local at rc=0
+	for ((at = 0; at < 2000; at += $3)); do
+		cut_at "$1" "$2" $at || rc=$?
+		[ $rc = 0 ] || break
+	done
+	[ $rc = 2 ] || fail "$1 $2: ended with $rc at byte $at"
+	echo "# $1 $2: bytes 0 to $((at - 1)), step $3: $CUTS cuts, $BUFFERED buffered, $DOUBTED in doubt, $FOUND found" >&3
+	judge cut
+}
+
+cuts() {
+	CUTS=0 BUFFERED=0 DOUBTED=0 FOUND=0 WAIT=${WAIT:-1}
+	proxy_start
+	cut_all "$@"
+	[ "$BUFFERED" -gt 0 ]
+}
+
+@test "request cut by an end of file at each third byte: once" {
+	cuts request fin 3
+}
+
+@test "request cut by a reset at each third byte: once" {
+	cuts request rst 3
+}
+
+@test "request stops and hangs: once" {
+	WAIT=0.1 cuts request hang 23
+}
+
+@test "request whose rest arrives during the replay: once" {
+	WAIT=0.1 cuts request late 17
+}
+
+@test "reply cut by an end of file at each byte: once, and found" {
+	cuts reply fin 1
+	[ "$FOUND" = "$BUFFERED" ]
+}
+
+@test "reply cut by a reset at each byte: once, and found" {
+	cuts reply rst 1
+	[ "$FOUND" = "$BUFFERED" ]
+}
+
+@test "reply stops and hangs at each byte: once, and found" {
+	WAIT=0.1 cuts reply hang 1
+	[ "$FOUND" = "$BUFFERED" ]
+}
+
+# bats test_tags=long
+@test "request cut in all manners at each byte: once" {
+	local mode
+	proxy_start
+	WAIT=0.1 CUTS=0 BUFFERED=0 DOUBTED=0 FOUND=0
+	for mode in fin rst late hang; do
+		cut_all request $mode 1
+	done
+}
+
+# --- executed late ------------------------------------------------------------------------
+
+# late_round N WHEN: event N is sent to a server that is stopped, and buffered; the server goes on
+# WHEN (before, after) the replay starts.
+late_round() {
+	local n=$1
+	rm -rf "$EB_BUFFER_DIR" "$EB_TMP/feed"
+	mkfifo "$EB_TMP/feed"
+	# shellcheck disable=SC2217  # its stdin is the command's
+	bg feed timeout 60 ebpub -t 0.15 --maxlen 0 late <"$EB_TMP/feed"
+	exec 7>"$EB_TMP/feed"
+	echo "{\"p\":1,\"n\":$((2 * n - 1))}" >&7
+	wait_for "grep -qE '^[0-9]+-[0-9]+$' '$EB_TMP/feed.out'"
+	redis_pause
+	echo "{\"p\":1,\"n\":$((2 * n))}" >&7
+	wait_for "grep -qx buffered '$EB_TMP/feed.out'"
+	! kill -KILL "$BG_PID" || :
+	exec 7>&-
+	ledger 1 $((2 * n - 1)) $((2 * n))
+	grep -q '"doubt":{' "$EB_BUFFER_DIR"/*.jsonl || fail "no doubt in the buffer"
+	if [ "$2" = before ]; then
+		redis_resume
+		run -0 --separate-stderr timeout 20 ebreplay -j -t 5
+	else
+		bg replay timeout 20 ebreplay -j -t 5
+		sleep 0.0$((RANDOM % 10))
+		redis_resume
+		bg_wait replay
+		output=$(cat "$EB_TMP/replay.out")
+		[ "$status" = 0 ] || fail "round $n: $status $output $(cat "$EB_TMP/replay.err")"
+	fi
+	FOUND=$((FOUND + $(jq .found <<<"$output")))
+	local have
+	have=$(rcli xlen quantum:stream:late)
+	[ "$have" = $((2 * n)) ] || fail "seed $SEED: round $n, $2: $have entries: $output"
+}
+
+late_rounds() {
+	local n
+	FOUND=0
+	for ((n = 1; n <= 16; n++)); do
+		late_round $n "$([ $((n % 2)) = 0 ] && echo before || echo after)"
+	done
+	echo "# 16 rounds, $FOUND found executed" >&3
+	judge late
+	no_segments
+}
+
+@test "a stopped server executes late, just before or after the replay starts: once" {
+	late_rounds
+}
+
+@test "the same over TCP" {
+	export EB_REDIS_URL=redis://127.0.0.1:$REDIS_PORT
+	late_rounds
+}
+
+@test "the same without permission for CLIENT KILL" {
+	rcli acl setuser less reset on '>x' '~*' '+@all' '-client|kill' >/dev/null
+	export EB_REDIS_URL=redis://less:x@127.0.0.1:$REDIS_PORT
+	late_rounds
+}
+
+@test "the same without permission for CLIENT and INFO" {
+	rcli acl setuser less reset on '>x' '~*' '+@all' '-client' '-info' >/dev/null
+	export EB_REDIS_URL=redis://less:x@127.0.0.1:$REDIS_PORT
+	late_rounds
+}
