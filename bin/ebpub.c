@@ -65,9 +65,9 @@ static volatile sig_atomic_t stopped;
 static void
 usage(FILE *to)
 {
-	fputs("usage: ebpub [-hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] type payload\n"
-	    "       ebpub [-0hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] type [-]\n"
-	    "       ebpub -J [-0hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url]\n", to);
+	fputs("usage: ebpub [-hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] [--option ...] type payload\n"
+	    "       ebpub [-0hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] [--option ...] type [-]\n"
+	    "       ebpub -J [-0hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] [--option ...]\n", to);
 }
 
 static void

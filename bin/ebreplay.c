@@ -66,7 +66,10 @@ static volatile sig_atomic_t stopped;
 static void
 usage(FILE *to)
 {
-	fputs("usage: ebreplay [-hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] [--option ...]\n", to);
+	fputs("usage: ebreplay [-hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] [--force] [--limit n]\n"
+	    "                [--maxlen n] [--rate n] [--wait seconds]\n"
+	    "       ebreplay --check | --dry-run | --list [-jq] [-b dir] [-p prefix] [-u url] [--limit n]\n"
+	    "       ebreplay --compress | --retarget | --discard --yes [-qv] [-b dir] [-p prefix] [-u url]\n", to);
 }
 
 static void
