@@ -268,7 +268,7 @@ run_examples() {
 
 # Something in quarantine, and two events in the buffer.
 fill_buffer() {
-	mkdir -m 700 "$EB_BUFFER_DIR"
+	[ -d "$EB_BUFFER_DIR" ] || mkdir -m 700 "$EB_BUFFER_DIR"
 	echo '{"torn' >"$EB_BUFFER_DIR/buffer_2025-12-04_10-30-00.jsonl"
 	run -1 ebreplay
 	redis_stop
