@@ -169,6 +169,7 @@ add_up(const struct drain_result *r)
 	eb.sum.quarantined += r->quarantined;
 	eb.sum.doubles += r->doubles;
 	eb.sum.trimmed += r->trimmed;
+	eb.sum.disordered += r->disordered;
 	eb.sum.held = r->held;
 	eb.sum.left = r->left;
 }
@@ -203,7 +204,7 @@ connect_and_drain(struct spool *sp)
 	done = drain_run(sp, b, &eb.drain, &r, &f);
 	add_up(&r);
 	status = r.status;
-	if (r.quarantined)
+	if (r.quarantined || r.disordered)
 		worse(STATUS_SOME);
 	if (done == -1) {
 		why = bus_why(b);
@@ -280,6 +281,7 @@ report(void)
 		member_count(&out, "quarantined", eb.sum.quarantined);
 		member_count(&out, "possible_duplicates", eb.sum.doubles);
 		member_count(&out, "trimmed", eb.sum.trimmed);
+		member_count(&out, "out_of_order", eb.sum.disordered);
 		member_count(&out, "held", eb.sum.held);
 		member_bool(&out, "left", eb.sum.left);
 		member_count(&out, "status", (uint64_t)eb.status);

@@ -197,7 +197,7 @@ judge(struct run *d, struct fail *f)
 			d->r->held++;
 			run_say(d, "'%s' is held: %s", d->p.late[i].type, d->p.late[i].reason);
 		}
-	if (d->r->quarantined)
+	if (d->r->quarantined || d->r->disordered)
 		d->r->status = status_worse(d->r->status, STATUS_SOME);
 	if (d->r->left)
 		d->r->status = status_worse(d->r->status, STATUS_AGAIN);

@@ -46,11 +46,13 @@ struct drain_result {
 	uint64_t found;		/* in doubt, and found there: not added again */
 	uint64_t quarantined;
 	uint64_t doubles;	/* in doubt, could not be known, added */
+	uint64_t disordered;	/* taken by the server after an earlier one of their type was refused */
 	uint64_t trimmed;	/* entries that our limit pushed out of streams without groups */
 	uint64_t held;		/* types that cannot go on */
+	bool garbage;		/* an answer was no answer: the connection is to be thrown away */
 	bool left;		/* something undelivered remains */
 	enum bus_why refused;	/* why `type` (of the options) is held, or BUS_FINE */
-	int status;		/* 0 drained; 1 something was quarantined; 74 a segment vanished; 75 something is left */
+	int status;		/* 0 drained; 1 something was quarantined, or is out of order; 74 a segment vanished; 75 something is left */
 };
 
 /* 0 and *r, or -1: the connection is dead (bus_why), the server refuses everything for now, or the disk failed. *r is filled in either way. */

@@ -35,6 +35,69 @@ link_down(struct publish *p, enum bus_why why, const char *text)
 	p->said_down = true;
 }
 
+/* --- replies ---------------------------------------------------------------------------- */
+
+static void
+refused(struct publish *p, struct slot *s, enum bus_why why, const char *text)
+{
+	if (why == BUS_TOOBIG && spill_quarantine(p, s, text) == 0)
+		return;
+	window_state(&p->w, s, SLOT_SPILL);
+	lane_stop(s->lane, why, text);
+	if (why == BUS_READONLY)
+		p->readonly = true;
+	if (why == BUS_LATER || why == BUS_READONLY || why == BUS_DENIED || why == BUS_MOVED) {
+		link_down(p, why, text);
+		return;
+	}
+	publish_worse(p, bus_status(why));
+	publish_say(p, true, "%s", text);
+}
+
+static void
+take_reply(struct publish *p, const struct reply *r)
+{
+	struct slot *s = NULL;
+	enum bus_why why = BUS_FINE;
+	struct fail f;
+	size_t i;
+
+	for (i = 0; i < p->w.count; i++)
+		if ((s = window_at(&p->w, i))->state == SLOT_SENT)
+			break;
+	if (i == p->w.count)
+		return;
+	if (stream_take_add(r, &s->id, &why, &f) == -1) {
+		if (why == BUS_GARBAGE)
+			p->garbled = true;
+		else
+			refused(p, s, why, f.text);
+		return;
+	}
+	if (s->lane->stopped) {
+		publish_worse(p, STATUS_SOME);
+		publish_say(p, true, "'%s': event %llu was taken after an earlier one was refused: they are out of order",
+		    s->lane->type, s->n);
+	}
+	s->lane->after = s->id;
+	s->lane->watch.added++;
+	p->since_watch++;
+	window_state(&p->w, s, SLOT_ADDED);
+}
+
+static void
+take_all(struct publish *p)
+{
+	struct reply *r;
+
+	while (p->b && p->w.sent && !p->garbled && (r = bus_take(p->b))) {
+		take_reply(p, r);
+		reply_free(r);
+	}
+}
+
+/* --- the connection goes ------------------------------------------------------- */
+
 /* What was handed to the kernel whole may have been executed; what was not, was not. */
 static void
 doubt(struct publish *p, struct slot *s)
@@ -55,11 +118,13 @@ doubt(struct publish *p, struct slot *s)
 void
 link_lost(struct publish *p, const struct fail *f)
 {
-	enum bus_why why = bus_why(p->b);
+	enum bus_why why = p->garbled ? BUS_GARBAGE : bus_why(p->b);
 	bool idle = p->w.sent == 0;
 	size_t i;
 
-	link_take(p);		/* what had been answered before it died */
+	if (!p->garbled)
+		take_all(p);	/* what had been answered before it died */
+	p->garbled = false;
 	for (i = 0; i < p->w.count; i++) {
 		struct slot *s = window_at(&p->w, i);
 
@@ -173,62 +238,21 @@ link_up(struct publish *p, struct slice type)
 	return 1;
 }
 
-/* --- replies ---------------------------------------------------------------------------- */
-
 static void
-refused(struct publish *p, struct slot *s, enum bus_why why, const char *text)
+drop_garbled(struct publish *p)
 {
-	if (why == BUS_TOOBIG && spill_quarantine(p, s, text) == 0)
-		return;
-	window_state(&p->w, s, SLOT_SPILL);
-	lane_stop(s->lane, why, text);
-	if (why == BUS_READONLY)
-		p->readonly = true;
-	if (why == BUS_LATER || why == BUS_READONLY || why == BUS_DENIED || why == BUS_MOVED) {
-		link_down(p, why, text);
-		return;
-	}
-	publish_worse(p, bus_status(why));
-	publish_say(p, true, "%s", text);
-}
-
-static void
-take_reply(struct publish *p, const struct reply *r)
-{
-	struct slot *s = NULL;
-	enum bus_why why = BUS_FINE;
 	struct fail f;
-	size_t i;
 
-	for (i = 0; i < p->w.count; i++)
-		if ((s = window_at(&p->w, i))->state == SLOT_SENT)
-			break;
-	if (i == p->w.count)
-		return;
-	if (stream_take_add(r, &s->id, &why, &f) == -1) {
-		refused(p, s, why, f.text);
-		return;
-	}
-	if (s->lane->stopped) {
-		publish_worse(p, STATUS_SOME);
-		publish_say(p, true, "'%s': event %llu was taken after an earlier one was refused: they are out of order",
-		    s->lane->type, s->n);
-	}
-	s->lane->after = s->id;
-	s->lane->watch.added++;
-	p->since_watch++;
-	window_state(&p->w, s, SLOT_ADDED);
+	fail_set(&f, STATUS_SOME, "'%s' answers what nobody asked", p->o->conf->place);
+	link_lost(p, &f);
 }
 
 void
 link_take(struct publish *p)
 {
-	struct reply *r;
-
-	while (p->b && p->w.sent && (r = bus_take(p->b))) {
-		take_reply(p, r);
-		reply_free(r);
-	}
+	take_all(p);
+	if (p->garbled)
+		drop_garbled(p);
 }
 
 /* Waits for all that is unanswered. */
@@ -245,6 +269,8 @@ link_await(struct publish *p)
 		}
 		take_reply(p, r);
 		reply_free(r);
+		if (p->garbled)
+			drop_garbled(p);
 	}
 }
 

@@ -30,6 +30,7 @@ struct publish {
 	bool behind;		/* the buffer holds what this process is waiting to see gone */
 	bool readonly, readonly_tried;
 	bool paused;		/* connected, but the server refused everything a moment ago */
+	bool garbled;		/* an answer was no answer: nothing of this connection is believed any more */
 	bool said_down;
 	bool away;		/* the server could not be reached: what is buffered now is an outage */
 	/* What of the buffer was seen last (spool_change): the types that were clear then. */

@@ -186,6 +186,7 @@ take_answer(struct run *d, struct batch_item *it, enum bus_why *worst, struct fa
 		d->r->replayed++;
 		if (it->lane->stopped) {
 			progress_add_done(&d->p, it->stem, it->pos);
+			d->r->disordered++;
 			run_say(d, "'%s': an event was taken after an earlier one of its type was refused: they are out of order",
 			    it->lane->type);
 		}
@@ -193,10 +194,10 @@ take_answer(struct run *d, struct batch_item *it, enum bus_why *worst, struct fa
 		return 0;
 	}
 	reply_free(rep);
-	if (it->why == BUS_GARBAGE) {
+	if (it->why == BUS_GARBAGE) {	/* in doubt, and so is all behind it */
 		*f = why;
-		*worst = BUS_GARBAGE;
-		return 0;
+		d->r->garbage = true;
+		return -1;
 	}
 	it->state = BATCH_REFUSED;
 	if (it->why == BUS_TOOBIG)

@@ -151,9 +151,13 @@ spill_drain(struct publish *p, const char *type, bool whole)
 	spill_forget(p);
 	if (p->b)
 		lanes_free(&p->lanes);	/* their bounds have moved, and those stopped may go on */
-	if (r.quarantined || r.status == STATUS_UNSAFE)
+	if (r.disordered)
+		publish_say(p, true, "%llu events of the buffer were taken after earlier ones of their types were refused: "
+		    "they are out of order", (unsigned long long)r.disordered);
+	if (r.quarantined || r.disordered || r.status == STATUS_UNSAFE)
 		publish_worse(p, r.status == STATUS_UNSAFE ? STATUS_UNSAFE : STATUS_SOME);
-	if (done == -1 && bus_why(p->b) != BUS_FINE)
+	p->garbled |= r.garbage;
+	if (done == -1 && (p->garbled || bus_why(p->b) != BUS_FINE))
 		link_lost(p, &f);
 	else if (done == -1)
 		link_down(p, BUS_LATER, f.text);

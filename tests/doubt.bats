@@ -122,17 +122,17 @@ cuts() {
 # WHEN (before, after) the replay starts.
 late_round() {
 	local n=$1
-	rm -rf "$EB_BUFFER_DIR" "$EB_TMP/feed"
+	rm -rf "$EB_BUFFER_DIR" "$EB_TMP/feed" "$EB_TMP/feed.out"
 	mkfifo "$EB_TMP/feed"
+	exec 7<>"$EB_TMP/feed"	# opening one end alone would wait for the other
 	# shellcheck disable=SC2217  # its stdin is the command's
-	bg feed timeout 60 ebpub -t 0.15 --maxlen 0 late <"$EB_TMP/feed"
-	exec 7>"$EB_TMP/feed"
+	bg feed timeout 60 ebpub -t 0.15 --maxlen 0 late <"$EB_TMP/feed" 7>&-
 	echo "{\"p\":1,\"n\":$((2 * n - 1))}" >&7
 	wait_for "grep -qE '^[0-9]+-[0-9]+$' '$EB_TMP/feed.out'"
 	redis_pause
 	echo "{\"p\":1,\"n\":$((2 * n))}" >&7
 	wait_for "grep -qx buffered '$EB_TMP/feed.out'"
-	! kill -KILL "$BG_PID" || :
+	kill -KILL "$BG_PID" || :
 	exec 7>&-
 	ledger 1 $((2 * n - 1)) $((2 * n))
 	grep -q '"doubt":{' "$EB_BUFFER_DIR"/*.jsonl || fail "no doubt in the buffer"

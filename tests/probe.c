@@ -124,8 +124,10 @@ json_walk_(char **argv)
 	struct json_walk w;
 
 	(void)argv;
-	if (json_walk(&w, (struct slice){b.p, b.len}) == -1)
+	if (json_walk(&w, (struct slice){b.p, b.len}) == -1) {
+		buf_free(&b);
 		return refused("not an object");
+	}
 	while (json_next(&w, &key, &value)) {
 		show("key", key);
 		show("value", value);
