@@ -75,18 +75,21 @@ killed_at() {
 	redis_show
 	for ((tries = 0; tries < 60 && kills < 20; tries++)); do
 		# A claimed file rests for a second first.
-		t=0.0$((RANDOM % 8 + 1))
+		t=0.0$(printf %02d $((RANDOM % 25 + 3)))
 		[ $tries != 2 ] || t=1.05
 		[ $((tries % 5)) != 1 ] || timeout 20 ebreplay --compress || :
 		status=0
-		timeout -s KILL $t ebreplay --maxlen 0 --limit $((RANDOM % 500 + 50)) 2>/dev/null || status=$?
+		timeout -s KILL $t ebreplay --maxlen 0 --limit $((RANDOM % 900 + 100)) 2>/dev/null || status=$?
 		[ "$status" != 137 ] || kills=$((kills + 1))
+		# Each drains a part itself.
+		[ $((tries % 8)) = 7 ] || continue
 		n=$((n + 1))
 		shot k 1 $n
 	done
 	ledger 1 1 6000
 	run -0 timeout 60 ebreplay --maxlen 0
 	echo "# seed $SEED: $kills kills in $tries runs" >&3
+	[ $kills -ge 5 ] || fail "only $kills kills"
 	judge k
 	no_segments
 }
