@@ -249,13 +249,13 @@ odd_payloads() {
 @test "a line of 10 MB, directly and through the buffer" {
 	{ printf '"'; head -c 10000000 /dev/zero | tr '\0' x; printf '"\n'; } >"$EB_TMP/in"
 	ebpub -q a <"$EB_TMP/in"
-	payloads a | cmp - "$EB_TMP/in"
+	rcli xrange "$S:a" - + | sed -n 5p | cmp - "$EB_TMP/in"
 	down
 	run -0 ebpub b <"$EB_TMP/in"
 	assert_output buffered
 	up
 	run -0 ebreplay
-	payloads b | cmp - "$EB_TMP/in"
+	rcli xrange "$S:b" - + | sed -n 5p | cmp - "$EB_TMP/in"
 }
 
 @test "--max-payload: argument, line, record, TYPE - and -J" {
@@ -378,10 +378,9 @@ odd_payloads() {
 }
 
 @test "losing Redis in mid-stream: kill -9, and everything accepted is there, in order, without a gap" {
-	redis_start_tcp --appendonly yes --appendfsync always
-	export EB_REDIS_URL=unix://$REDIS_SOCK
+	redis_start_tcp --appendonly yes --appendfsync no
 	feed pub ebpub a
-	(for ((n = 1; n <= 20000; n++)); do echo $n; done >&8) 3>&- 4>&- &
+	(for ((n = 1; n <= 6000; n++)); do echo $n; done >&8) 3>&- 4>&- &
 	wait_for '[ "$(length a)" -gt 500 ]'
 	redis_kill
 	wait_for "grep -q buffered '$EB_TMP/pub.out'"
@@ -389,13 +388,13 @@ odd_payloads() {
 	exec 8>&-
 	bg_wait pub
 	assert_equal "$status" 0
-	assert_equal "$(wc -l <"$EB_TMP/pub.out")" 20000
+	assert_equal "$(wc -l <"$EB_TMP/pub.out")" 6000
 	run ! grep -vxE '[0-9]+-[0-9]+|buffered' "$EB_TMP/pub.out"
 	# Once buffered, never again ahead of it.
 	assert_equal "$(cut -c1 "$EB_TMP/pub.out" | uniq | wc -l)" 2
 	redis_restart
 	run -0 ebreplay
-	assert_equal "$(rcli --json xrange "$S:a" - + | jq -r '.[][1][3]' | cksum)" "$(seq 20000 | tail -n +"$(($(rcli --json xrange "$S:a" - + COUNT 1 | jq -r '.[0][1][3]')))" | cksum)"
+	assert_equal "$(payloads a | cksum)" "$(seq 6000 | cksum)"
 	assert_equal "$(event_ids a | sort | uniq -d | wc -l)" 0
 	redis_start_tcp
 }
