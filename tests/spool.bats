@@ -56,6 +56,7 @@ assert l[at:] == b",\"crc\":\"%08x\"}" % zlib.crc32(l[:at]), l'
 	assert_equal "$(lines | jq -c .maxlen | xargs)" '7 null'
 }
 
+# bats test_tags=nosanitize
 @test "names are those of the page, and sort in order of age even when the clock steps back" {
 	need faketime
 	down
