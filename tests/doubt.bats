@@ -31,6 +31,12 @@ proxy_start() {
 	EB_REDIS_URL=redis://127.0.0.1:$(cat "$EB_TMP/cut/port")
 }
 
+# What ebreplay -j found in its streams already.
+count_found() {
+	[[ $1 =~ \"found\":([0-9]+) ]] || fail "no count: $1"
+	FOUND=$((FOUND + BASH_REMATCH[1]))
+}
+
 # cut_at WAY MODE BYTE: one event through a cut, a replay, and the event is there once.
 # Fails with 2 when the exchange has no such byte.
 cut_at() {
@@ -43,17 +49,17 @@ cut_at() {
 	wait_for "test -s '$EB_TMP/cut/log'"
 	if [ "$out" = buffered ]; then
 		BUFFERED=$((BUFFERED + 1))
-		! grep -q '"doubt":{' "$EB_BUFFER_DIR"/*.jsonl || DOUBTED=$((DOUBTED + 1))
+		[[ $(<"$(echo "$EB_BUFFER_DIR"/*.jsonl)") != *'"doubt":{'* ]] || DOUBTED=$((DOUBTED + 1))
 	fi
 	rc=0
 	# A server that had a piece of a request may need a moment; nothing else takes two runs.
 	out=$(timeout 20 ebreplay -j -t 3 2>&1) || rc=$?
 	[ $rc = 0 ] || fail "$*: ebreplay: $rc $out"
-	FOUND=$((FOUND + $(jq .found <<<"$out")))
+	count_found "$out"
 	echo "1 $CUTS" >>"$LEDGER"
 	n=$(rcli xlen quantum:stream:cut)
 	[ "$n" = "$CUTS" ] || fail "$*: $n entries after $CUTS events: $out"
-	grep -q cut "$EB_TMP/cut/log" || return 2
+	[[ $(<"$EB_TMP/cut/log") == *cut* ]] || return 2
 }
 
 # cut_all WAY MODE STEP: every STEPth byte, from 0 until there is none.
@@ -127,7 +133,7 @@ batch_cut_at() {
 	echo "$@" >"$EB_TMP/cut/plan"
 	timeout 20 ebreplay -q -t "$WAIT" 2>"$EB_TMP/cut/err" || rc=$?
 	wait_for "test -s '$EB_TMP/cut/log'"
-	if grep -q cut "$EB_TMP/cut/log"; then
+	if [[ $(<"$EB_TMP/cut/log") == *cut* ]]; then
 		# What was cut right behind the last byte may have been complete.
 		[ $rc = 75 ] || [ $rc = 0 ] || fail "$*: ebreplay: $rc $(cat "$EB_TMP/cut/err")"
 	else
@@ -139,8 +145,8 @@ batch_cut_at() {
 	n=$(rcli xlen quantum:stream:cut)
 	[ "$n" = 3 ] || fail "$*: $n entries: $out"
 	[ "$(rcli xrange quantum:stream:cut - + | grep -o '"n":[0-9]*' | tr -dc 0-9)" = 123 ] || fail "$*: order"
-	FOUND=$((FOUND + $(jq .found <<<"$out")))
-	grep -q cut "$EB_TMP/cut/log" || return 2
+	count_found "$out"
+	[[ $(<"$EB_TMP/cut/log") == *cut* ]] || return 2
 }
 
 @test "a replay of three events cut in the request and in the reply: each once and in order" {
@@ -152,7 +158,7 @@ batch_cut_at() {
 	redis_resume
 	rm -f "$EB_BUFFER_DIR/.probe"
 	cp -a "$EB_BUFFER_DIR" "$EB_TMP/three"
-	for way in 'request fin 61' 'request rst 67' 'request late 97' 'reply fin 5' 'reply rst 7' 'reply hang 11'; do
+	for way in 'request fin 127' 'request rst 131' 'request late 167' 'reply fin 7' 'reply rst 9' 'reply hang 17'; do
 		read -r way mode step <<<"$way"
 		rc=0
 		for ((at = 0; at < 4000; at += step)); do
@@ -180,7 +186,7 @@ batch_cut_at() {
 		ledger 1 $((n + 1)) $((n + 60))
 		n=$((n + 60))
 		out=$(timeout 20 ebreplay -j -t 3)
-		FOUND=$((FOUND + $(jq .found <<<"$out")))
+		count_found "$out"
 		rm -f "$EB_BUFFER_DIR/.probe"
 	done
 	echo "# seed $SEED: 24 cuts of streams, $FOUND found" >&3
@@ -219,7 +225,7 @@ late_round() {
 		output=$(cat "$EB_TMP/replay.out")
 		[ "$status" = 0 ] || fail "round $n: $status $output $(cat "$EB_TMP/replay.err")"
 	fi
-	FOUND=$((FOUND + $(jq .found <<<"$output")))
+	count_found "$output"
 	local have
 	have=$(rcli xlen quantum:stream:late)
 	[ "$have" = $((2 * n)) ] || fail "seed $SEED: round $n, $2: $have entries: $output"
