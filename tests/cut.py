@@ -16,6 +16,7 @@ removes it: WAY MODE BYTE.
 What happened goes to DIR/log: a line "cut" or "whole" (the exchange had no such byte).
 Without a plan everything passes.
 """
+import itertools
 import os
 import select
 import socket
@@ -26,6 +27,7 @@ import threading
 folder, upstream = sys.argv[1:]
 XADD = b"\r\n$4\r\nXADD\r\n"
 late = []			# (socket, bytes) for the next connection
+turns = itertools.cycle(range(3))	# how long they wait then
 
 
 def log(word):
@@ -163,10 +165,9 @@ def main():
                 plan = f.read().split()
             os.unlink(path)
         elif late:
-            threading.Timer(0.002 * (len(rest_seed) % 3), deliver).start()
-            rest_seed.append(1)
+            threading.Timer(0.002 * next(turns), deliver).start()
         Exchange(client, plan).start()
 
 
-rest_seed = []
-main()
+if __name__ == "__main__":
+    main()
