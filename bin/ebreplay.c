@@ -18,6 +18,7 @@
 #include "drain.h"
 #include "inspect.h"
 #include "member.h"
+#include "probe.h"
 #include "roster.h"
 #include "segment.h"
 #include "spool.h"
@@ -201,6 +202,7 @@ connect_and_drain(struct spool *sp)
 		}
 		return later(false, f.text);
 	}
+	probe_answered(sp, eb.conf.place);
 	done = drain_run(sp, b, &eb.drain, &r, &f);
 	add_up(&r);
 	status = r.status;

@@ -64,6 +64,21 @@ give_up(struct run *d, struct fail *f)
 	return -1;
 }
 
+static int
+sweep(struct run *d, bool end, struct fail *f)
+{
+	uint64_t torn = d->sweep.torn;
+	int r = sweep_run(&d->sweep, d->sp, d->q, &d->p, d->w, end, d->o->limits->lock_ms, f);
+
+	torn = d->sweep.torn - torn;
+	if (torn) {
+		d->r->quarantined += torn;
+		counters_add(d->sp, (uint64_t[COUNTERS]){ [COUNT_QUARANTINED] = torn });
+		run_say(d, "a piece of a line at the end of the buffer, its writer dead: put into quarantine");
+	}
+	return r;
+}
+
 /* One batch. 1 go on, 0 the walk is at its end, -1. */
 static int
 step(struct run *d, struct fail *f)
@@ -91,7 +106,7 @@ step(struct run *d, struct fail *f)
 		return give_up(d, f);
 	if ((moved || end) && ship_record(d, false, f) == -1)
 		return -1;
-	if ((moved || end) && sweep_run(&d->sweep, d->sp, d->q, &d->p, d->w, end, d->o->limits->lock_ms, f) == -1)
+	if ((moved || end) && sweep(d, end, f) == -1)
 		return -1;
 	return !end;
 }

@@ -144,12 +144,12 @@ take_line(struct run *d, struct fail *f)
 		move_leave(d, el->e.type, d->l.chain, d->l.stem, d->l.pos, d->l.limit);
 		return PASSED;
 	}
-	batch_complete(it, d->l.text);
-	look_for_doubt(d, it);
 	it->stem = d->l.stem;
 	it->chain = d->l.chain;
 	it->pos = d->l.pos;
 	it->limit = d->l.limit;
+	batch_complete(it, d->l.text);
+	look_for_doubt(d, it);
 	it->state = BATCH_SEND;
 	if (it->lane->room != INT64_MAX)
 		it->lane->room--;

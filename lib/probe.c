@@ -112,3 +112,16 @@ probe_silent(struct spool *sp, const char *place)
 	record(fd, place);
 	close(fd);
 }
+
+void
+probe_answered(struct spool *sp, const char *place)
+{
+	int fd = spool_state(sp, ".probe", O_RDWR);
+
+	if (fd == -1)
+		return;
+	if (silent(fd, place) != -1 && ftruncate(fd, 0) == -1) {
+		/* It expires by itself. */
+	}
+	close(fd);
+}

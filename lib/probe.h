@@ -17,6 +17,8 @@
 /* 1: try now, then call probe_leave; 0: do not try. Waits at most ms for others that are just trying. */
 int probe_enter(struct spool *sp, const char *place, int64_t ms);
 void probe_leave(struct spool *sp, const char *place, bool timed_out);
+/* The place answered somebody who asks for himself: forgets the record. */
+void probe_answered(struct spool *sp, const char *place);
 /* Leaves the record without entering: an exchange on an open connection timed out. */
 void probe_silent(struct spool *sp, const char *place);
 

@@ -89,7 +89,7 @@ take_away(struct spool *sp, struct quarantine *q, struct progress *p, const stru
 
 /* A piece without newline, seen under the lock: its writer is dead. */
 static int
-keep_torn(struct spool *sp, struct quarantine *q, struct progress *p, const struct segment *seg, uint64_t from, struct fail *f)
+keep_torn(struct sweep *s, struct spool *sp, struct quarantine *q, struct progress *p, const struct segment *seg, uint64_t from, struct fail *f)
 {
 	struct reader *r = reader_open(spool_fd(sp), seg, from, UINT64_MAX, 0, f);
 	struct reader_line l;
@@ -103,6 +103,7 @@ keep_torn(struct spool *sp, struct quarantine *q, struct progress *p, const stru
 		if (quarantine_add(q, seg->stem, l.pos, "torn: the writer died in the middle of the line", l.text, &why) == -1 ||
 		    quarantine_sync(q, &why) == -1)
 			progress_add_broken(p, seg->stem);
+		s->torn++;
 		mark_set(&p->marks.chain, seg->stem, l.end, 0);
 	}
 	reader_close(r);
@@ -110,7 +111,7 @@ keep_torn(struct spool *sp, struct quarantine *q, struct progress *p, const stru
 }
 
 static int
-take_last_locked(struct spool *sp, struct quarantine *q, struct progress *p, const struct segment *seg, struct notebook *nb,
+take_last_locked(struct sweep *s, struct spool *sp, struct quarantine *q, struct progress *p, const struct segment *seg, struct notebook *nb,
     bool *gone, struct fail *f)
 {
 	struct stat st;
@@ -120,7 +121,7 @@ take_last_locked(struct spool *sp, struct quarantine *q, struct progress *p, con
 	if (fstatat(spool_fd(sp), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return 0;
 	if (!seg->gz && (uint64_t)st.st_size > (in ? m->pos : 0) &&
-	    keep_torn(sp, q, p, seg, in ? m->pos : 0, f) == -1)
+	    keep_torn(s, sp, q, p, seg, in ? m->pos : 0, f) == -1)
 		return -1;
 	in = m->stem && strcmp(m->stem, seg->stem) == 0;
 	if (!seg->gz && (uint64_t)st.st_size > (in ? m->pos : 0))
@@ -139,14 +140,14 @@ take_last_locked(struct spool *sp, struct quarantine *q, struct progress *p, con
 }
 
 static int
-take_last(struct spool *sp, struct quarantine *q, struct progress *p, const struct segment *seg, int64_t lock_ms, bool *gone, struct fail *f)
+take_last(struct sweep *s, struct spool *sp, struct quarantine *q, struct progress *p, const struct segment *seg, int64_t lock_ms, bool *gone, struct fail *f)
 {
 	struct notebook nb;
 	int r;
 
 	if (spool_lock(sp, lock_ms, &nb, f) == -1)
 		return f->sys == EWOULDBLOCK ? 0 : -1;
-	r = take_last_locked(sp, q, p, seg, &nb, gone, f);
+	r = take_last_locked(s, sp, q, p, seg, &nb, gone, f);
 	spool_unlock(sp);
 	return r;
 }
@@ -192,7 +193,7 @@ sweep_run(struct sweep *s, struct spool *sp, struct quarantine *q, struct progre
 			if (out)
 				r = take_away(sp, q, p, &seg[i], f);
 			else if (last && end)
-				r = take_last(sp, q, p, &seg[i], lock_ms, &out, f);
+				r = take_last(s, sp, q, p, &seg[i], lock_ms, &out, f);
 		} else if (end && is_through(sp, p, w, &seg[i])) {
 			r = take_away(sp, q, p, &seg[i], f);
 			out = true;

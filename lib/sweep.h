@@ -15,6 +15,7 @@
 struct sweep {
 	char **clean;		/* chain segments walked through without leaving a line behind */
 	size_t n;
+	uint64_t torn;		/* pieces quarantined so far */
 };
 
 void sweep_clean(struct sweep *s, const char *stem);	/* remembers one */
