@@ -87,6 +87,10 @@ $(BUILD)/flags:
 check: probes
 	EB_BUILD=$(abspath $(BUILD)) tests/run $(T)
 
+# The tests that take their time (tag long): a million events, a kill before every system call.
+check-long: probes
+	EB_BUILD=$(abspath $(BUILD)) tests/run --long $(T)
+
 SAN = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
 # Tests tagged nosanitize stay out (strace, prlimit and the like do not go with ASan).
@@ -138,7 +142,7 @@ dist:
 		-o $(BUILD)/eventbus-$(VERSION).tar.gz HEAD
 
 FORCE:
-.PHONY: all probes check sanitize lint lint-shell lint-man lint-gcc lint-clang \
+.PHONY: all probes check check-long sanitize lint lint-shell lint-man lint-gcc lint-clang \
 	lint-layout install uninstall clean dist FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
