@@ -12,13 +12,11 @@
 
 #include "backlog.h"
 #include "backoff.h"
-#include "bus.h"
 #include "compress.h"
 #include "conf.h"
-#include "drain.h"
 #include "inspect.h"
 #include "member.h"
-#include "probe.h"
+#include "replay.h"
 #include "roster.h"
 #include "segment.h"
 #include "spool.h"
@@ -162,86 +160,20 @@ on_tick(void *arg, uint64_t delivered)
 
 /* --- draining ---------------------------------------------------------------------------- */
 
-static void
-add_up(const struct drain_result *r)
-{
-	eb.sum.replayed += r->replayed;
-	eb.sum.found += r->found;
-	eb.sum.quarantined += r->quarantined;
-	eb.sum.doubles += r->doubles;
-	eb.sum.trimmed += r->trimmed;
-	eb.sum.disordered += r->disordered;
-	eb.sum.held = r->held;
-	eb.sum.left = r->left;
-}
-
-/* A reason to come back for, said where somebody looks. */
-static int
-later(bool quietly, const char *text)
-{
-	if (eb.loud || !quietly)
-		on_say(NULL, text);
-	eb.sum.left = true;
-	return STATUS_AGAIN;
-}
-
-static int
-connect_and_drain(struct spool *sp)
-{
-	struct drain_result r;
-	enum bus_why why = BUS_FINE;
-	struct fail f;
-	struct bus *b = bus_open(&eb.conf.url, eb.conf.timeout_ms, &why, &f);
-	int done, status;
-
-	if (!b) {
-		status = bus_status(why);
-		if (status == STATUS_DENIED || status == STATUS_CONFIG) {
-			on_say(NULL, f.text);
-			return status;
-		}
-		return later(false, f.text);
-	}
-	probe_answered(sp, eb.conf.place);
-	done = drain_run(sp, b, &eb.drain, &r, &f);
-	add_up(&r);
-	status = r.status;
-	if (r.quarantined || r.disordered)
-		worse(STATUS_SOME);
-	if (done == -1) {
-		why = bus_why(b);
-		on_say(NULL, f.text);
-		eb.sum.left = true;
-		status = status_worse(status, why != BUS_FINE ? STATUS_AGAIN : f.status ? f.status : STATUS_AGAIN);
-		if (why == BUS_FINE && status == STATUS_UNREACHABLE)
-			status = STATUS_AGAIN;
-	}
-	if (done == -1)
-		bus_abort(b);
-	else
-		bus_close(b);
-	return status;
-}
-
+/* One attempt. That another replay is running is said only where somebody looks. */
 static int
 attempt(struct spool *sp)
 {
 	struct fail f;
-	char *owner = spool_target(sp);
-	int r;
+	int status;
 
-	if (owner && strcmp(owner, eb.target) != 0) {
-		on_say(NULL, (fail_set(&f, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: give another with -b, "
-		    "or see --retarget", spool_dir(sp), owner, eb.target), f.text));
-		free(owner);
-		return STATUS_CONFIG;
-	}
-	free(owner);
-	if (spool_replay_lock(sp, &f) == -1)
-		return f.sys == EWOULDBLOCK ? later(true, f.text) : (on_say(NULL, f.text), f.status);
-	r = connect_and_drain(sp);
-	spool_replay_unlock(sp);
-	return r;
+	eb.sum.left = false;
+	status = replay_once(sp, &eb.drain, &eb.sum, &f);
+	if (*f.text && (eb.loud || f.sys != EWOULDBLOCK))
+		on_say(NULL, f.text);
+	if (eb.sum.quarantined || eb.sum.disordered)
+		worse(STATUS_SOME);
+	return status;
 }
 
 static void
@@ -262,7 +194,6 @@ drain_within(struct spool *sp)
 	while (status == STATUS_AGAIN && !stopped && (left = until - when_mono()) > 0) {
 		ms = backoff_next(&pause);
 		sleep_ms(ms < left ? ms : left);
-		eb.sum.left = false;
 		status = attempt(sp);
 	}
 	return status;

@@ -102,6 +102,7 @@ step(struct run *d, struct fail *f)
 	free(was);
 	if (d->o->tick)
 		d->o->tick(d->o->arg, d->r->replayed + d->r->found);
+	d->r->server = worst;
 	if (worst != BUS_FINE)
 		return give_up(d, f);
 	if ((moved || end) && ship_record(d, false, f) == -1)

@@ -51,6 +51,7 @@ struct drain_result {
 	uint64_t held;		/* types that cannot go on */
 	bool garbage;		/* an answer was no answer: the connection is to be thrown away */
 	bool left;		/* something undelivered remains */
+	enum bus_why server;	/* why the server as a whole refused, or BUS_FINE */
 	enum bus_why refused;	/* why `type` (of the options) is held, or BUS_FINE */
 	int status;		/* 0 drained; 1 something was quarantined, or is out of order; 74 a segment vanished; 75 something is left */
 };

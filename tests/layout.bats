@@ -21,9 +21,10 @@ group    group                                                   : floor bus str
 spool    spool segment reader append walk progress roster quarantine counters probe sweep compress : floor
 watch    watch                                                   : floor bus stream
 backlog  backlog                                                 : floor event spool
-drain    drain suspect run load ship move lane batch settle outage       : floor conf event bus stream watch spool backlog
-publish  publish publishing link spill window              : floor conf event bus stream watch spool backlog drain
-inspect  inspect inspecttext                                                 : floor event spool backlog drain
+drain    drain suspect run load ship move lane batch settle outage : floor conf event bus stream watch spool backlog
+replay   replay                                                  : floor conf bus spool drain
+publish  publish publishing link spill window                    : floor conf event bus stream watch spool backlog drain
+inspect  inspect inspecttext                                     : floor event spool backlog drain
 reading  point look haul tap format sink follow consumer         : floor event bus stream group
 survey   survey surveyjson                                       : floor url bus stream
 picture  picture                                                 : floor conf spool backlog survey

@@ -1,0 +1,98 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "probe.h"
+#include "replay.h"
+#include "status.h"
+
+static void
+add_up(struct drain_result *sum, const struct drain_result *r)
+{
+	sum->replayed += r->replayed;
+	sum->found += r->found;
+	sum->quarantined += r->quarantined;
+	sum->doubles += r->doubles;
+	sum->trimmed += r->trimmed;
+	sum->disordered += r->disordered;
+	sum->held = r->held;
+	sum->left = r->left;
+}
+
+/* A run that ended early: most reasons pass. */
+static int
+cut_short(const struct drain_result *r, const struct bus *b, const struct fail *f)
+{
+	int status = bus_why(b) != BUS_FINE || r->garbage || f->status == STATUS_UNREACHABLE ? STATUS_AGAIN : f->status;
+
+	return status_worse(status_worse(r->status, status), r->quarantined || r->disordered ? STATUS_SOME : 0);
+}
+
+/* One connection. *again: worth another at once, for what stood in the way is gone or the name may lead elsewhere. */
+static int
+drain_over(struct spool *sp, const struct drain_options *o, struct drain_result *sum, bool *again, struct fail *f)
+{
+	struct drain_result r;
+	enum bus_why why = BUS_FINE;
+	struct bus *b = bus_open(&o->conf->url, o->conf->timeout_ms, &why, f);
+	int status;
+
+	*again = false;
+	if (!b) {
+		sum->left = true;
+		status = bus_status(why);
+		return status == STATUS_DENIED || status == STATUS_CONFIG ? status : STATUS_AGAIN;
+	}
+	probe_answered(sp, o->conf->place);
+	if (drain_run(sp, b, o, &r, f) == 0) {
+		status = r.status;
+		f->text[0] = '\0';
+		bus_close(b);
+	} else {
+		status = cut_short(&r, b, f);
+		*again = bus_why(b) == BUS_TOOBIG || r.server == BUS_READONLY;
+		r.left = true;
+		bus_abort(b);
+	}
+	add_up(sum, &r);
+	return status;
+}
+
+static int
+drain_locked(struct spool *sp, const struct drain_options *o, struct drain_result *sum, struct fail *f)
+{
+	bool again, was_readonly = false;
+	int status, worst = 0;
+
+	for (;;) {
+		status = drain_over(sp, o, sum, &again, f);
+		if (!again || was_readonly)
+			return status_worse(worst, status);
+		if (status == STATUS_SOME)
+			worst = STATUS_SOME;
+		was_readonly = status == STATUS_AGAIN;
+	}
+}
+
+int
+replay_once(struct spool *sp, const struct drain_options *o, struct drain_result *sum, struct fail *f)
+{
+	char *owner = spool_target(sp);
+	int status;
+
+	f->text[0] = '\0';
+	f->sys = 0;
+	if (owner && strcmp(owner, o->target) != 0) {
+		fail_set(f, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: give another with -b, or see --retarget",
+		    spool_dir(sp), owner, o->target);
+		free(owner);
+		return STATUS_CONFIG;
+	}
+	free(owner);
+	if (spool_replay_lock(sp, f) == -1) {
+		sum->left = true;
+		return f->status;
+	}
+	status = drain_locked(sp, o, sum, f);
+	spool_replay_unlock(sp);
+	return status;
+}
