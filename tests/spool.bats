@@ -404,3 +404,47 @@ assert l[at:] == b",\"crc\":\"%08x\"}" % zlib.crc32(l[:at]), l'
 	run -0 ebreplay
 	replayed a '1 2 3' 0
 }
+
+# --- a disk that fails ----------------------------------------------------------------
+
+# bats test_tags=nosanitize
+@test "fdatasync fails: the event goes into another segment, and once into the stream" {
+	need strace
+	strace -o /dev/null true || skip "strace may not trace"
+	down
+	ebpub -q ai.x 1
+	run -0 strace -qq -o /dev/null -e inject=fdatasync:error=EIO:when=1 ebpub ai.x 2
+	assert_output buffered
+	assert_equal "$(find "$B" -name '*.suspect.jsonl' | wc -l)" 1
+	ebpub -q ai.x 3
+	assert_equal "$(lines | jq -r .message.payload | xargs)" "1 2 2 3"
+	run -2 ebhealth -t 0.5
+	assert_output --partial "could not be synced"
+	up
+	run -0 ebreplay
+	replayed ai.x "1 2 3" 0
+}
+
+# bats test_tags=nosanitize
+@test "fdatasync fails again and again: the event is not safe, and is said so" {
+	need strace
+	strace -o /dev/null true || skip "strace may not trace"
+	down
+	run -74 strace -qq -o /dev/null -e inject=fdatasync:error=EIO ebpub ai.x '{"lost":true}'
+	assert_output --partial "NOT safe"
+	ebpub -q ai.x 2
+	up
+	run ebreplay
+	assert_equal "$(payloads ai.x | tail -1)" 2
+}
+
+@test "a server in cluster mode: 78, and the event is buffered first" {
+	redis_start --cluster-enabled yes
+	export EB_REDIS_URL=unix://$REDIS_SOCK
+	run -78 ebpub ai.x 1
+	assert_output --partial buffered
+	assert_output --partial cluster
+	run -78 ebreplay
+	assert_equal "$(lines | wc -l)" 1
+	redis_start
+}
