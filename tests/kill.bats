@@ -39,6 +39,11 @@ killed_at() {
 	timeout 60 strace -f -o /dev/null -e "inject=$name:signal=KILL:when=$n" "$@" 2>>"$EB_TMP/strace.err"
 }
 
+# A process that was killed holds its locks until it is gone.
+replay_free() {
+	wait_for "flock -n '$EB_BUFFER_DIR/.replay' true"
+}
+
 # --- ebreplay --------------------------------------------------------------------------
 
 @test "ebreplay killed at 30 random moments of 20 000 events: each once and in order" {
@@ -65,7 +70,9 @@ killed_at() {
 		fi
 	done
 	echo "# seed $SEED: $kills kills in $tries runs, then $(cat "$EB_BUFFER_DIR"/*.jsonl 2>/dev/null | wc -l) lines left in the segments" >&3
-	run -0 timeout 60 ebreplay
+	replay_free
+	run timeout 60 ebreplay -v
+	assert_success
 	[ $kills -ge 20 ] || fail "only $kills kills"
 	judge k0 k1 k2
 	no_segments
@@ -93,7 +100,9 @@ killed_at() {
 		shot k 1 $n
 	done
 	ledger 1 1 6000
-	run -0 timeout 60 ebreplay --maxlen 0
+	replay_free
+	run timeout 60 ebreplay -v --maxlen 0
+	assert_success
 	echo "# seed $SEED: $kills kills in $tries runs" >&3
 	[ $kills -ge 5 ] || fail "only $kills kills"
 	judge k
