@@ -45,6 +45,8 @@ GREETING='$9\r\nid=1 a=b\n\r\n$25\r\n# Server\r\nredis_version:7\r\n'
 	local id
 	id=$(rcli info server | sed -n 's/^run_id:\([0-9a-f]*\).*/\1/p')
 	for url in "$EB_REDIS_URL" "$TCP" "redis://localhost:$REDIS_PORT/5"; do
+		# A bare root may know no names, not even this one.
+		[[ $url != *localhost* ]] || getent hosts localhost >/dev/null || continue
 		run probe "$url" 2000 open
 		assert_success
 		assert_output --regexp "^(redis|valkey) [0-9.]+ $id [1-9][0-9]* .+$"
