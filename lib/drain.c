@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -64,6 +65,20 @@ give_up(struct run *d, struct fail *f)
 	return -1;
 }
 
+/* A damaged segment goes into quarantine whole; that has to be known before the marks pass it. */
+static void
+note_damaged(struct run *d)
+{
+	const char *stem;
+
+	for (; (stem = walk_damaged(d->w, d->damaged)); d->damaged++) {
+		progress_add_broken(&d->p, stem);
+		d->r->quarantined++;
+		counters_add(d->sp, (uint64_t[COUNTERS]){ [COUNT_QUARANTINED] = 1 });
+		run_say(d, "'%s' is damaged: what could be decoded is replayed, the file goes into quarantine", stem);
+	}
+}
+
 static int
 sweep(struct run *d, bool end, struct fail *f)
 {
@@ -95,7 +110,9 @@ step(struct run *d, struct fail *f)
 	}
 	if (bus_why(d->b) != BUS_FINE)
 		worst = bus_why(d->b);
+	note_damaged(d);
 	move_marks(d);
+	ship_raise_floors(d);
 	move_forget_old(d);
 	intent_clear(&d->p.intent);
 	moved = was && d->stem && strcmp(was, d->stem) != 0;
@@ -143,7 +160,8 @@ open_walk(struct run *d, struct fail *f)
 	marks_clear(&d->walked);
 	free(d->stem);
 	d->stem = NULL;
-	d->again = false;
+	d->again = d->failed = false;
+	d->damaged = 0;
 	d->covers = wants_late(d) || d->old.on;
 	d->w = walk_open(d->sp, &d->p, WALK_SYNC | (d->covers ? WALK_LATE : 0), backlog_stamp, f);
 	return d->w ? 0 : -1;
@@ -213,6 +231,13 @@ judge(struct run *d, struct fail *f)
 			d->r->held++;
 			run_say(d, "'%s' is held: %s", d->p.late[i].type, d->p.late[i].reason);
 		}
+	if (!d->r->left && d->p.floors) {	/* IDs may begin anew one day */
+		progress_drop_floors(&d->p);
+		if (progress_store(d->sp, &d->p, f) == -1)
+			return -1;
+	}
+	if (d->r->quarantined > RUN_WORDS)
+		run_say(d, "%" PRIu64 " lines in all put into quarantine", d->r->quarantined);
 	if (d->r->quarantined || d->r->disordered)
 		d->r->status = status_worse(d->r->status, STATUS_SOME);
 	if (d->r->left)

@@ -52,8 +52,14 @@ tries_held(const struct run *d, const char *type)
 struct lane *
 load_lane(struct run *d, struct slice type)
 {
+	size_t known = d->lanes.n;
 	struct lane *l = lanes_get(&d->lanes, d->o->conf->prefix, type);
+	const char *floor;
 	struct late *late;
+
+	if (d->lanes.n != known && (floor = progress_floor(&d->p, l->type)) &&
+	    stream_id_parse(slice_of(floor), &l->floor) == -1)
+		l->floor = (struct stream_id){ 0, 0 };
 
 	if (!l->opened && !l->stopped && (late = progress_late(&d->p, type.p, type.n)) &&
 	    *late->reason && !tries_held(d, l->type))
@@ -177,6 +183,10 @@ load_batch(struct run *d, bool *end, struct fail *f)
 	int got = 1, r;
 
 	*end = false;
+	if (d->failed) {
+		*f = d->failure;
+		return -1;
+	}
 	batch_reset(&d->batch);
 	while (d->batch.n < room) {
 		if (!d->again && (got = walk_next(d->w, &d->l, f)) != 1)
@@ -192,5 +202,10 @@ load_batch(struct run *d, bool *end, struct fail *f)
 		pass_by(d);
 	}
 	*end = got == 0;
+	if (got == -1 && d->batch.n) {	/* what was read before the failure is not held up by it */
+		d->failed = true;
+		d->failure = *f;
+		return 0;
+	}
 	return got == -1 ? -1 : 0;
 }

@@ -13,6 +13,7 @@
 #include "progress.h"
 #include "status.h"
 #include "util.h"
+#include "word.h"
 
 #define HEAD 80			/* of a slot: one line of fixed length */
 #define SLOT 65536u		/* the smallest slot */
@@ -179,6 +180,40 @@ intent_clear(struct intent *in)
 	memset(in, 0, sizeof *in);
 }
 
+void
+progress_set_floor(struct progress *p, const char *type, const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < p->floors && strcmp(p->floor[i].type, type) != 0; i++)
+		;
+	if (i == p->floors) {
+		p->floor = util_realloc(p->floor, (p->floors + 1) * sizeof *p->floor);
+		p->floor[p->floors++].type = util_strdup(type);
+	}
+	snprintf(p->floor[i].after, sizeof p->floor[i].after, "%s", id);
+}
+
+const char *
+progress_floor(const struct progress *p, const char *type)
+{
+	size_t i;
+
+	for (i = 0; i < p->floors; i++)
+		if (strcmp(p->floor[i].type, type) == 0)
+			return p->floor[i].after;
+	return NULL;
+}
+
+void
+progress_drop_floors(struct progress *p)
+{
+	while (p->floors)
+		free(p->floor[--p->floors].type);
+	free(p->floor);
+	p->floor = NULL;
+}
+
 int
 progress_is_done(const struct progress *p, const char *stem, uint64_t pos)
 {
@@ -276,6 +311,7 @@ progress_free(struct progress *p)
 		free(p->done[--p->dones].stem);
 	while (p->brokens)
 		free(p->broken[--p->brokens].stem);
+	progress_drop_floors(p);
 	free(p->late);
 	free(p->done);
 	free(p->broken);
@@ -286,18 +322,11 @@ progress_free(struct progress *p)
 
 /* --- text ------------------------------------------------------------------------- */
 
-/* A word without white space: '%', blanks and control characters as %XX; empty as "-". */
 static void
 put_word(struct buf *b, const char *s)
 {
 	buf_addc(b, ' ');
-	if (!*s)
-		buf_addc(b, '-');
-	for (; *s; s++)
-		if ((unsigned char)*s <= ' ' || *s == '%' || *s == 127)
-			buf_addf(b, "%%%02X", (unsigned char)*s);
-		else
-			buf_addc(b, *s);
+	word_put(b, s);
 }
 
 static void
@@ -323,10 +352,19 @@ put_marks(struct buf *b, const char *chain, const char *file, const char *type, 
 }
 
 static void
+put_sent(struct buf *b, const char *what, const struct sent *s, size_t n)
+{
+	for (; n--; s++) {
+		buf_adds(b, what);
+		put_word(b, s->type);
+		put_word(b, s->after);
+		buf_addc(b, '\n');
+	}
+}
+
+static void
 put_intent(struct buf *b, const struct intent *in)
 {
-	size_t i;
-
 	if (!in->on)
 		return;
 	buf_adds(b, "going");
@@ -335,12 +373,7 @@ put_intent(struct buf *b, const struct intent *in)
 	put_word(b, in->addr);
 	buf_addc(b, '\n');
 	put_marks(b, "upto-chain", "upto", NULL, &in->upto);
-	for (i = 0; i < in->types; i++) {
-		buf_adds(b, "sent");
-		put_word(b, in->sent[i].type);
-		put_word(b, in->sent[i].after);
-		buf_addc(b, '\n');
-	}
+	put_sent(b, "sent", in->sent, in->types);
 }
 
 static void
@@ -368,33 +401,14 @@ put_all(struct buf *b, const struct progress *p)
 		put_word(b, p->broken[i].stem);
 		buf_addf(b, " %" PRIu64 "\n", p->broken[i].lines);
 	}
+	put_sent(b, "floor", p->floor, p->floors);
 	put_intent(b, &p->intent);
-}
-
-/* The next word of a line, decoded in place; "" at the end. */
-static char *
-word(char **line)
-{
-	char *p = *line + strspn(*line, " "), *start = p, *to = p;
-	unsigned hex;
-
-	for (; *p && *p != ' '; p++)
-		if (*p == '%' && sscanf(p + 1, "%2x", &hex) == 1 && p[1] && p[2]) {
-			*to++ = (char)hex;
-			p += 2;
-		} else
-			*to++ = *p;
-	*line = *p ? p + 1 : p;
-	*to = '\0';
-	if (strcmp(start, "-") == 0)
-		*start = '\0';
-	return start;
 }
 
 static uint64_t
 number(char **line)
 {
-	return strtoull(word(line), NULL, 10);
+	return strtoull(word_take(line), NULL, 10);
 }
 
 static void
@@ -408,34 +422,34 @@ take_mark(struct mark *m, const char *stem, char **line)
 static void
 take_late(struct progress *p, const char *what, char *line)
 {
-	const char *type = word(&line), *stem;
+	const char *type = word_take(&line), *stem;
 	struct late *l = progress_add_late(p, type, strlen(type));
 
 	if (strcmp(what, "late") == 0) {
 		l->tried = (int64_t)number(&line);
 		free(l->reason);
-		l->reason = util_strdup(word(&line));
+		l->reason = util_strdup(word_take(&line));
 		return;
 	}
-	stem = word(&line);
+	stem = word_take(&line);
 	take_mark(strcmp(what, "late-chain") == 0 ? &l->at.chain : marks_get(&l->at, stem), stem, &line);
 }
 
 static void
-take_sent(struct intent *in, char *line)
+take_sent(struct sent **list, size_t *n, char *line)
 {
 	struct sent *s;
 
-	in->sent = util_realloc(in->sent, (in->types + 1) * sizeof *in->sent);
-	s = &in->sent[in->types++];
-	s->type = util_strdup(word(&line));
-	snprintf(s->after, sizeof s->after, "%s", word(&line));
+	*list = util_realloc(*list, (*n + 1) * sizeof **list);
+	s = &(*list)[(*n)++];
+	s->type = util_strdup(word_take(&line));
+	snprintf(s->after, sizeof s->after, "%s", word_take(&line));
 }
 
 static void
 take_line(struct progress *p, char *line)
 {
-	const char *what = word(&line), *stem;
+	const char *what = word_take(&line), *stem;
 	struct intent *in = &p->intent;
 
 	if (strcmp(what, "claims") == 0)
@@ -443,14 +457,16 @@ take_line(struct progress *p, char *line)
 	else if (strncmp(what, "late", 4) == 0)
 		take_late(p, what, line);
 	else if (strcmp(what, "sent") == 0)
-		take_sent(in, line);
+		take_sent(&in->sent, &in->types, line);
+	else if (strcmp(what, "floor") == 0)
+		take_sent(&p->floor, &p->floors, line);
 	else if (strcmp(what, "going") == 0) {
 		in->on = true;
-		snprintf(in->run_id, sizeof in->run_id, "%s", word(&line));
+		snprintf(in->run_id, sizeof in->run_id, "%s", word_take(&line));
 		in->client = (int64_t)number(&line);
-		snprintf(in->addr, sizeof in->addr, "%s", word(&line));
+		snprintf(in->addr, sizeof in->addr, "%s", word_take(&line));
 	} else {
-		stem = word(&line);
+		stem = word_take(&line);
 		if (strcmp(what, "chain") == 0)
 			take_mark(&p->marks.chain, stem, &line);
 		else if (strcmp(what, "file") == 0)

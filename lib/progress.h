@@ -76,6 +76,8 @@ struct progress {
 	size_t dones;
 	struct broken *broken;
 	size_t brokens;
+	struct sent *floor;	/* types whose doubtful lines were settled up to this ID: what stands below belongs to earlier lines */
+	size_t floors;
 	struct intent intent;
 };
 
@@ -105,6 +107,10 @@ struct late *progress_add_late(struct progress *p, const char *type, size_t n);
 void progress_drop_late(struct progress *p, struct late *l);
 struct sent *intent_sent(struct intent *in, const char *type, size_t n);
 void intent_clear(struct intent *in);
+
+void progress_set_floor(struct progress *p, const char *type, const char *id);
+const char *progress_floor(const struct progress *p, const char *type);	/* NULL: none */
+void progress_drop_floors(struct progress *p);
 
 int progress_is_done(const struct progress *p, const char *stem, uint64_t pos);
 void progress_add_done(struct progress *p, const char *stem, uint64_t pos);

@@ -9,11 +9,12 @@
 #include "util.h"
 
 #define CHAIN_CHUNK (256u << 10)
-#define FILE_CHUNK (16u << 10)	/* there may be many of them at once */
+#define FILE_CHUNK (4u << 10)	/* there may be many of them at once */
 
 struct reader {
-	char *name;
-	int fd;
+	struct segment seg;
+	int dirfd;
+	int fd;			/* -1 while it is closed */
 	gzFile gz;		/* owns fd when set */
 	struct buf b;
 	size_t used, seen;	/* given out; searched for a newline */
@@ -22,6 +23,24 @@ struct reader {
 	size_t chunk;
 	bool live, eof;
 };
+
+/* Gives the descriptor back until the next read. */
+static void
+rest(struct reader *r)
+{
+	if (r->gz || r->seg.kind == SEGMENT_CHAIN || r->fd == -1)
+		return;
+	close(r->fd);
+	r->fd = -1;
+}
+
+static int
+wake(struct reader *r)
+{
+	if (r->fd == -1)
+		r->fd = segment_open(r->dirfd, &r->seg);
+	return r->fd == -1 ? -1 : 0;
+}
 
 struct reader *
 reader_open(int dirfd, const struct segment *s, uint64_t from, uint64_t limit, int flags, struct fail *f)
@@ -36,17 +55,19 @@ reader_open(int dirfd, const struct segment *s, uint64_t from, uint64_t limit, i
 		return NULL;
 	}
 	r = util_alloc(sizeof *r);
+	r->seg = *s;
+	r->dirfd = dirfd;
 	r->fd = fd;
-	r->name = util_strdup(s->name);
 	r->at = from;
 	r->limit = limit;
 	r->live = flags & READER_LIVE;
 	r->chunk = s->kind == SEGMENT_CHAIN ? CHAIN_CHUNK : FILE_CHUNK;
-	if (s->gz && (!(r->gz = gzdopen(fd, "rb")) || gzseek(r->gz, (z_off_t)from, SEEK_SET) == -1)) {
-		fail_set(f, STATUS_UNSAFE, "read '%s': not a whole gzip file", s->name);
+	if (s->gz && !(r->gz = gzdopen(fd, "rb"))) {
+		fail_errno(f, STATUS_UNSAFE, "read '%s'", s->name);
 		reader_close(r);
 		return NULL;
 	}
+	rest(r);
 	return r;
 }
 
@@ -57,11 +78,28 @@ reader_close(struct reader *r)
 		return;
 	if (r->gz)
 		gzclose(r->gz);
-	else
+	else if (r->fd != -1)
 		close(r->fd);
 	buf_free(&r->b);
-	free(r->name);
 	free(r);
+}
+
+/* zlib takes what is no gzip file for plain text, and a cut one for a short one. */
+static ssize_t
+read_gz(struct reader *r, char *to, size_t n, uint64_t pos)
+{
+	int got = -1, err = Z_OK;
+
+	if (gztell(r->gz) == (z_off_t)pos || gzseek(r->gz, (z_off_t)pos, SEEK_SET) != -1)
+		got = gzread(r->gz, to, (unsigned)n);
+	if (got > 0 && !gzdirect(r->gz))
+		return got;
+	gzerror(r->gz, &err);
+	if (got == 0 && err == Z_OK && !gzdirect(r->gz))
+		return 0;
+	if (err != Z_ERRNO)
+		errno = EBADMSG;
+	return -1;
 }
 
 static ssize_t
@@ -74,15 +112,14 @@ read_some(struct reader *r, char *to, size_t n)
 		n = (size_t)left;
 	if (n == 0)
 		return 0;
-	if (r->gz) {
-		got = gzread(r->gz, to, (unsigned)n);
-		if (got == -1)
-			errno = EIO;
-		return got;
-	}
+	if (r->gz)
+		return read_gz(r, to, n, pos);
+	if (wake(r) == -1)
+		return -1;
 	do
 		got = pread(r->fd, to, n, (off_t)pos);
 	while (got == -1 && errno == EINTR);
+	rest(r);
 	return got;
 }
 
@@ -100,7 +137,7 @@ refill(struct reader *r, struct fail *f)
 	buf_reserve(&r->b, r->b.len < r->chunk ? r->chunk - r->b.len : r->b.len);
 	got = read_some(r, r->b.p + r->b.len, r->b.cap - r->b.len);
 	if (got == -1)
-		return fail_errno(f, STATUS_UNSAFE, "read '%s'", r->name);
+		return fail_errno(f, STATUS_UNSAFE, "read '%s'", r->seg.name);
 	r->eof = got == 0;
 	r->b.len += (size_t)got;
 	return 0;
@@ -134,9 +171,11 @@ reader_next(struct reader *r, struct reader_line *l, struct fail *f)
 int
 reader_at(struct reader *r, uint64_t pos, char *to, size_t n, struct fail *f)
 {
-	if (pread(r->fd, to, n, (off_t)pos) == (ssize_t)n)
+	if (wake(r) == 0 && pread(r->fd, to, n, (off_t)pos) == (ssize_t)n) {
+		rest(r);
 		return 0;
-	return fail_errno(f, STATUS_UNSAFE, "read '%s'", r->name);
+	}
+	return fail_errno(f, STATUS_UNSAFE, "read '%s'", r->seg.name);
 }
 
 uint64_t

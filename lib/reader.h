@@ -1,6 +1,8 @@
 /*
  * reader: one segment as lines, from a position on, plain or compressed.
  *
+ * A plain file that is not of the chain is open only while it is being read from: there may be thousands of them.
+ *
  * Bytes behind the last newline are not yet written (struct reader_line.torn tells of those in a file to which nobody
  * appends any more).
  */
@@ -31,7 +33,8 @@ enum reader_flags {
 /* limit: bytes beyond it do not exist (UINT64_MAX: to the end). NULL: f->sys is ENOENT when the file is not there. */
 struct reader *reader_open(int dirfd, const struct segment *s, uint64_t from, uint64_t limit, int flags, struct fail *f);
 void reader_close(struct reader *r);		/* NULL is fine */
-int reader_next(struct reader *r, struct reader_line *l, struct fail *f);	/* 1, 0 end, -1 */
+/* 1, 0 end, -1; f->sys is EBADMSG when a compressed file is damaged or cut: there is no more to be had from it. */
+int reader_next(struct reader *r, struct reader_line *l, struct fail *f);
 /* Exactly n bytes at an offset, of a plain file; does not move the reader. */
 int reader_at(struct reader *r, uint64_t pos, char *to, size_t n, struct fail *f);
 uint64_t reader_size(const struct reader *r);	/* bytes read so far from the beginning of the file */

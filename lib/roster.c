@@ -8,6 +8,7 @@
 #include "roster.h"
 #include "status.h"
 #include "util.h"
+#include "word.h"
 
 #define ROSTER_MAX (64u << 20)
 
@@ -19,7 +20,9 @@ roster_add(struct spool *sp, const char *stem)
 
 	if (fd == -1)
 		return;
-	buf_addf(&b, "+%s\n", stem);
+	buf_addc(&b, '+');
+	word_put(&b, stem);
+	buf_addc(&b, '\n');
 	if (write(fd, b.p, b.len) == -1) {
 		/* The alarm is lost, no event. */
 	}
@@ -41,6 +44,8 @@ next_line(char **p, char **mark, char **stem)
 			*mark = *p;
 			*stem = *p + 1;
 			*p = end + 1;
+			end = *stem;
+			*stem = word_take(&end);
 			return 1;
 		}
 	}

@@ -31,7 +31,8 @@ run_quarantine(struct run *d, const char *stem, uint64_t pos, struct slice line,
 	}
 	d->r->quarantined++;
 	counters_add(d->sp, add);
-	run_say(d, "'%s' at %" PRIu64 ": %s: put into quarantine", stem, pos, reason);
+	if (d->r->quarantined <= RUN_WORDS)
+		run_say(d, "'%s' at %" PRIu64 ": %s: put into quarantine", stem, pos, reason);
 }
 
 int64_t

@@ -27,6 +27,9 @@ struct run {
 	struct batch batch;
 	struct walk *w;
 	struct walk_line l;
+	size_t damaged;		/* segments of this walk that were found damaged so far */
+	bool failed;		/* the walk, after the last batch: failure says how */
+	struct fail failure;
 	bool again;		/* l did not fit into the last batch */
 	bool covers;		/* this walk began at the marks of the late types */
 	struct quarantine *q;	/* synced before the marks move */
@@ -40,6 +43,8 @@ struct run {
 	bool outage_due;	/* there was no room for it */
 	uint64_t tried;		/* events handed to the server in this run */
 };
+
+#define RUN_WORDS 10	/* bad lines that are named one by one */
 
 void run_say(struct run *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Puts one line into quarantine, with a word; where there is no room, remembers that its segment has to go there whole. */

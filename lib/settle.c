@@ -9,6 +9,7 @@
 struct search {
 	struct settle_line **by_id;	/* sorted; equal ids in the order of the lines */
 	size_t n, left;
+	struct stream_id before, *highest;
 };
 
 static int
@@ -28,9 +29,9 @@ by_id(const void *pa, const void *pb)
 	return r ? r : a < b ? -1 : a > b;
 }
 
-/* The first line with this id that is not settled yet. */
+/* The first line with this id that is not settled yet and may stand at this place. */
 static struct settle_line *
-find(struct search *s, struct slice id)
+find(struct search *s, struct slice id, struct stream_id at)
 {
 	size_t lo = 0, hi = s->n, mid;
 
@@ -42,7 +43,7 @@ find(struct search *s, struct slice id)
 			hi = mid;
 	}
 	for (; lo < s->n && compare(s->by_id[lo]->event_id, id) == 0; lo++)
-		if (!s->by_id[lo]->found)
+		if (!s->by_id[lo]->found && stream_id_cmp(at, s->by_id[lo]->after) > 0)
 			return s->by_id[lo];
 	return NULL;
 }
@@ -50,15 +51,20 @@ find(struct search *s, struct slice id)
 static int
 see(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 {
+	const struct stream_id zero = { 0, 0 };
 	struct search *s = arg;
 	struct settle_line *l;
+	struct stream_id at;
 	size_t i;
 
-	(void)id;
+	if (stream_id_parse(id, &at) == -1 ||
+	    (stream_id_cmp(s->before, zero) > 0 && stream_id_cmp(at, s->before) >= 0))
+		return 1;
 	for (i = 0; i + 1 < nkv; i += 2)
 		if (slice_eq(kv[i], "event_id")) {
-			if ((l = find(s, kv[i + 1]))) {
+			if ((l = find(s, kv[i + 1], at))) {
 				l->found = true;
+				*s->highest = at;
 				s->left--;
 			}
 			break;
@@ -105,18 +111,22 @@ search(struct bus *b, const char *key, struct stream_id after, struct search *s,
 }
 
 int
-settle(struct bus *b, const char *key, struct stream_id after, struct settle_line *lines, size_t n,
-    uint64_t *unsure, struct fail *f)
+settle(struct bus *b, const char *key, struct stream_id before, struct settle_line *lines, size_t n,
+    struct stream_id *highest, uint64_t *unsure, struct fail *f)
 {
-	struct search s = { .n = n, .left = n };
+	struct search s = { .n = n, .left = n, .before = before, .highest = highest };
+	struct stream_id after = { UINT64_MAX, UINT64_MAX };
 	bool sure;
 	size_t i;
 	int r;
 
 	*unsure = 0;
 	s.by_id = util_alloc((n + 1) * sizeof *s.by_id);
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
 		s.by_id[i] = &lines[i];
+		if (stream_id_cmp(lines[i].after, after) < 0)
+			after = lines[i].after;
+	}
 	qsort(s.by_id, n, sizeof *s.by_id, by_id);
 	r = search(b, key, after, &s, &sure, f);
 	if (r == 0 && !sure)

@@ -27,12 +27,18 @@ fence(struct run *d, struct fail *f)
 	return 0;
 }
 
+static struct stream_id
+higher(struct stream_id a, struct stream_id b)
+{
+	return stream_id_cmp(a, b) > 0 ? a : b;
+}
+
 static int
 settle_lane(struct run *d, struct lane *lane, struct fail *f)
 {
 	struct settle_line *lines = util_alloc((d->batch.n + 1) * sizeof *lines);
-	struct stream_id after = { UINT64_MAX, UINT64_MAX };
-	uint64_t unsure;
+	struct stream_id floor = higher(lane->floor, lane->matched);
+	uint64_t unsure = 0;
 	size_t i, n = 0;
 	int r;
 
@@ -41,11 +47,10 @@ settle_lane(struct run *d, struct lane *lane, struct fail *f)
 
 		if (it->lane != lane || !it->doubtful)
 			continue;
+		lines[n].after = higher(it->after, floor);
 		lines[n++].event_id = it->line.e.event_id;
-		if (stream_id_cmp(it->after, after) < 0)
-			after = it->after;
 	}
-	r = settle(d->b, lane->key, after, lines, n, &unsure, f);
+	r = settle(d->b, lane->key, lane->first_added, lines, n, &lane->matched, &unsure, f);
 	for (i = 0, n = 0; r == 0 && i < d->batch.n; i++) {
 		struct batch_item *it = &d->batch.item[i];
 
@@ -59,8 +64,26 @@ settle_lane(struct run *d, struct lane *lane, struct fail *f)
 	}
 	if (r == 0)
 		d->r->doubles += unsure;
+	lane->doubted = true;
 	free(lines);
 	return r;
+}
+
+/* Lines behind these may bear the same ids: entries that are accounted for must not be found again, in this run or another. */
+void
+ship_raise_floors(struct run *d)
+{
+	char id[STREAM_ID_SIZE];
+	size_t i;
+
+	for (i = 0; i < d->lanes.n; i++) {
+		struct lane *l = d->lanes.lane[i];
+
+		if (!l->doubted && !(d->old.on && intent_sent(&d->old, l->type, strlen(l->type))))
+			continue;
+		stream_id_format(higher(higher(l->matched, l->last_added), l->floor), id);
+		progress_set_floor(&d->p, l->type, id);
+	}
 }
 
 int
@@ -181,8 +204,9 @@ take_answer(struct run *d, struct batch_item *it, enum bus_why *worst, struct fa
 	it->why = BUS_FINE;
 	if (stream_take_add(rep, &id, &it->why, &why) == 0) {
 		it->state = BATCH_ADDED;
-		it->lane->after = id;
-		it->lane->watch.added++;
+		it->lane->after = it->lane->last_added = id;
+		if (!it->lane->watch.added++)
+			it->lane->first_added = id;
 		d->r->replayed++;
 		if (it->lane->stopped) {
 			progress_add_done(&d->p, it->stem, it->pos);

@@ -189,7 +189,7 @@ sweep_run(struct sweep *s, struct spool *sp, struct quarantine *q, struct progre
 			continue;
 		if (seg[i].kind == SEGMENT_CHAIN) {
 			cmp = p->marks.chain.stem ? strcmp(seg[i].stem, p->marks.chain.stem) : 1;
-			out = cmp < 0 || (cmp == 0 && !last && end);
+			out = cmp < 0 || (!last && end);
 			if (out)
 				r = take_away(sp, q, p, &seg[i], f);
 			else if (last && end)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "reader.h"
 #include "roster.h"
@@ -13,6 +14,8 @@
 #include "util.h"
 #include "walk.h"
 #include "when.h"
+
+#define NAME_KEPT 190	/* bytes of a plain writer's file name */
 
 struct entry {			/* of the window of an unsorted file */
 	int64_t stamp;
@@ -32,7 +35,7 @@ struct source {
 	/* an unsorted file */
 	uint64_t limit, given;	/* its size when it was sorted; lines given out */
 	struct entry *heap;
-	size_t heaped;
+	size_t heaped, room;
 	int64_t newest;		/* last stamp read into the window */
 	int64_t given_stamp;
 	struct buf text;
@@ -49,6 +52,8 @@ struct walk {
 	size_t nsrc;
 	struct source *given;	/* whose line the caller holds */
 	const char *disorder;
+	const char **damaged;	/* stems */
+	size_t ndamaged;
 };
 
 /* --- an unsorted file: a window of its lines, lowest stamp first ---------------------- */
@@ -64,6 +69,10 @@ heap_push(struct source *s, struct entry e)
 {
 	size_t i = s->heaped++, up;
 
+	if (s->heaped > s->room) {
+		s->room = s->room ? 2 * s->room : 64;
+		s->heap = util_realloc(s->heap, s->room * sizeof *s->heap);
+	}
 	for (; i > 0 && before(&e, &s->heap[up = (i - 1) / 2]); i = up)
 		s->heap[i] = s->heap[up];
 	s->heap[i] = e;
@@ -171,9 +180,14 @@ advance(struct walk *w, struct source *s, struct fail *f)
 
 	s->has = false;
 	while (!s->over) {
-		r = !s->r ? 0 : s->heap ? next_sorted(w, s, f) : next_plain(w, s, f);
+		r = !s->r ? 0 : s->limit ? next_sorted(w, s, f) : next_plain(w, s, f);
 		if (r == 1)
 			s->has = true;
+		if (r == -1 && f->sys == EBADMSG) {
+			w->damaged = util_realloc(w->damaged, (w->ndamaged + 1) * sizeof *w->damaged);
+			w->damaged[w->ndamaged++] = s->seg->stem;
+			r = 0;
+		}
 		if (r != 0)
 			return r == 1 ? 0 : -1;
 		reader_close(s->r);
@@ -301,7 +315,6 @@ open_file(struct walk *w, const struct progress *p, const struct segment *seg, s
 	if (!s->r)
 		return f->sys == ENOENT ? 0 : -1;
 	if (limit) {
-		s->heap = util_alloc(WALK_WINDOW * sizeof *s->heap);
 		s->given_stamp = INT64_MIN;
 		if (skip_given(w, s, from.pos, f) == -1)
 			return -1;
@@ -381,6 +394,7 @@ walk_close(struct walk *w)
 		buf_free(&w->src[i].text);
 	}
 	free(w->src);
+	free(w->damaged);
 	free(w->segs);
 	free(w);
 }
@@ -404,6 +418,12 @@ walk_finished(const struct walk *w, const char *stem)
 }
 
 const char *
+walk_damaged(const struct walk *w, size_t i)
+{
+	return i < w->ndamaged ? w->damaged[i] : NULL;
+}
+
+const char *
 walk_disorder(const struct walk *w)
 {
 	return w->disorder;
@@ -416,9 +436,11 @@ claim_one(struct spool *sp, const struct segment *seg, uint64_t number, struct f
 {
 	char name[SEGMENT_NAME + 32];
 
-	snprintf(name, sizeof name, "%s.claimed-%06" PRIu64 ".jsonl", seg->stem, number);
-	if (strlen(name) >= SEGMENT_NAME)
-		return 0;	/* left alone, and reported as odd */
+	if (strlen(seg->stem) > NAME_KEPT)	/* the rest of it as a number, so that the name fits and stays its own */
+		snprintf(name, sizeof name, "%.*s~%08lx.claimed-%06" PRIu64 ".jsonl", NAME_KEPT, seg->stem,
+		    crc32(0, (const unsigned char *)seg->stem, (unsigned)strlen(seg->stem)), number);
+	else
+		snprintf(name, sizeof name, "%s.claimed-%06" PRIu64 ".jsonl", seg->stem, number);
 	if (renameat2(spool_fd(sp), seg->name, spool_fd(sp), name, RENAME_NOREPLACE) == -1)
 		return errno == ENOENT || errno == EEXIST ? 0 :
 		    fail_errno(f, STATUS_UNSAFE, "claim '%s/%s'", spool_dir(sp), seg->name);

@@ -8,7 +8,7 @@ load helper
 map() {
 	cat <<'MAP'
 base     status when util buf                                    :
-plain    json jsonwalk member base64 uuid names lines pace backoff table human : base
+plain    json jsonwalk member word base64 uuid names lines pace backoff table human : base
 fail     fail                                                    : base plain
 floor                                                            : base plain fail
 url      url                                                     : floor

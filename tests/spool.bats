@@ -448,3 +448,78 @@ assert l[at:] == b",\"crc\":\"%08x\"}" % zlib.crc32(l[:at]), l'
 	assert_equal "$(lines | wc -l)" 1
 	redis_start
 }
+
+# --- compressed segments that are damaged ------------------------------------------------
+
+compressed() {
+	down
+	seq 3000 | ebpub -q --segment-size 64K ai.x
+	run -0 ebreplay --compress
+	GZ=$(find "$B" -name '*.gz' | sort | head -1)
+	up
+}
+
+@test "a compressed segment that was cut: what can be decoded goes, the file into quarantine, whole" {
+	compressed
+	truncate -s $(($(stat -c %s "$GZ") / 2)) "$GZ"
+	run -1 ebreplay
+	assert_output --partial damaged
+	[ "$(length ai.x)" -gt 1976 ] || fail "$(length ai.x)"
+	assert_equal "$(find "$B/quarantine" -name '*.bad-1.jsonl.gz' | wc -l)" 1
+	run -0 ebreplay
+}
+
+@test "a compressed segment that is empty or has flipped bytes stops nobody" {
+	compressed
+	truncate -s 0 "$GZ"
+	run -1 ebreplay
+	assert_equal "$(length ai.x)" 1976
+	run -0 ebreplay
+	compressed
+	printf XXXXXXXX | dd of="$GZ" bs=1 seek=5000 conv=notrunc status=none
+	run -1 ebreplay
+	assert_equal "$(payloads ai.x | tail -1)" 3000
+	run -0 ebpub -v ai.x 1
+	refute_output --partial buffered
+}
+
+# --- plain writers' names, and many of them ------------------------------------------------
+
+@test "plain files with long names, blanks and newlines in them are taken, and leave no alarm" {
+	local n
+	plain_dir
+	for n in "$(printf 'x%.0s' {1..235})" "$(printf 'x%.0s' {1..249})" $'a b\nc'; do
+		plain ai.x "${#n}" 2025-12-04T10:30:00Z >"$B/$n.jsonl"
+	done
+	run -0 ebreplay
+	assert_equal "$(payloads ai.x | sort -n | xargs)" "5 235 249"
+	run -0 ebreplay
+	assert_output ""
+}
+
+@test "more plain files than descriptors" {
+	local i
+	plain_dir
+	for i in {1..150}; do
+		plain ai.x "$i" "2025-12-04T10:$((i / 60 + 10)):$((i % 60 / 10))$((i % 10))Z" >"$B/w$i.jsonl"
+	done
+	ulimit -n 40
+	run -0 ebreplay
+	assert_equal "$(payloads ai.x | xargs)" "$(seq 150 | xargs)"
+}
+
+# --- one identity given twice ------------------------------------------------------------------
+
+# bats test_tags=nosanitize
+@test "an event_id given twice is published twice, also by runs that were cut off and went on in smaller parts" {
+	need strace
+	strace -o /dev/null true || skip "strace may not trace"
+	down
+	ebpub -q --event-id X ai.x '"L1"'
+	seq 2 50 | ebpub -q ai.x
+	ebpub -q --event-id X ai.x '"L2"'
+	up
+	run strace -o /dev/null -e inject=sendto:signal=KILL:when=4 ebreplay
+	run -0 ebreplay --rate 100
+	assert_equal "$(payloads ai.x | xargs)" "L1 $(seq 2 50 | xargs) L2"
+}
