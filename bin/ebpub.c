@@ -224,7 +224,7 @@ take_lines(struct publish *p, struct lines *l)
 	char where[48];
 
 	publish_begin(p);
-	while ((got = lines_next(l, &s)) != LINES_NONE) {
+	while (!stopped && (got = lines_next(l, &s)) != LINES_NONE) {
 		snprintf(where, sizeof where, "%s %llu", eb.null ? "record" : "line", lines_number(l));
 		if (got == LINES_LONG)
 			refuse(p, where, "longer than --max-payload");

@@ -341,25 +341,55 @@ out:
  * segment holds is doubtful: say so in its name, durably, before the lines are accepted elsewhere.
  */
 static int
-mark_suspect(struct spool *sp, const struct append_limits *lim, const struct target_file *t, struct fail *f)
+mark_suspect(struct spool *sp, struct notebook *nb, const struct target_file *t, struct fail *f)
 {
 	char name[SEGMENT_NAME];
+
+	snprintf(name, sizeof name, "%.200s.suspect.jsonl", t->seg.stem);
+	if (renameat(spool_fd(sp), t->seg.name, spool_fd(sp), name) == -1 && errno != ENOENT)
+		return fail_errno(f, STATUS_UNSAFE, "rename '%s/%s'", spool_dir(sp), t->seg.name);
+	if (strcmp(nb->stem, t->seg.stem) == 0) {
+		nb->inode = 0;
+		spool_note(sp, nb, f);
+	}
+	return spool_sync(sp, f);
+}
+
+static int
+sync_segment(struct spool *sp, struct target_file *t, struct fail *f)
+{
+	int r = fdatasync(t->fd);
+
+	if (r == -1)
+		fail_errno(f, STATUS_UNSAFE, "fdatasync '%s/%s'", spool_dir(sp), t->seg.name);
+	if (close(t->fd) == -1 && r == 0)
+		r = fail_errno(f, STATUS_UNSAFE, "close '%s/%s'", spool_dir(sp), t->seg.name);
+	return r;
+}
+
+/*
+ * What did not get through stays out: the segment is suspect, and the lines go into another. The lock is held from the one to the
+ * other, so that no replay sees a suspect line before it stands in its second place.
+ */
+static int
+append_again(struct spool *sp, const char *target, const struct append_limits *lim,
+    const struct append_line *lines, size_t n, struct target_file *t, struct fail *f)
+{
 	struct notebook nb;
+	int tries, r;
 
 	if (spool_lock(sp, lim->lock_ms, &nb, f) == -1)
 		return -1;
-	snprintf(name, sizeof name, "%.200s.suspect.jsonl", t->seg.stem);
-	if (renameat(spool_fd(sp), t->seg.name, spool_fd(sp), name) == -1 && errno != ENOENT) {
-		fail_errno(f, STATUS_UNSAFE, "rename '%s/%s'", spool_dir(sp), t->seg.name);
-		spool_unlock(sp);
-		return -1;
-	}
-	if (strcmp(nb.stem, t->seg.stem) == 0) {
-		nb.inode = 0;
-		spool_note(sp, &nb, f);
+	r = mark_suspect(sp, &nb, t, f);
+	for (tries = 0; r == 0 && tries < 2; tries++) {
+		if ((r = write_locked(sp, target, lim, lines, n, true, &nb, t, f)) == -1 || (r = sync_segment(sp, t, f)) == 0)
+			break;
+		r = mark_suspect(sp, &nb, t, f);
+		if (r == 0 && tries == 1)
+			r = fail_set(f, STATUS_UNSAFE, "fdatasync in '%s' fails again and again", spool_dir(sp));
 	}
 	spool_unlock(sp);
-	return spool_sync(sp, f);
+	return r;
 }
 
 int
@@ -368,26 +398,21 @@ append_lines(struct spool *sp, const char *target, const struct append_limits *l
 {
 	struct notebook nb;
 	struct target_file t = { .fd = -1 };
-	int tries, r;
+	int tries, r = -1;
 
 	if (check_limits(sp, lim, lines, n, f) == -1)
 		return -1;
-	for (tries = 0; tries < 3; tries++) {
+	/* A new segment may take what this one did not. */
+	for (tries = 0; r == -1 && tries < 2; tries++) {
 		if (spool_lock(sp, lim->lock_ms, &nb, f) == -1)
 			return f->sys == EWOULDBLOCK ? write_own(sp, target, lines, n, f) : -1;
 		r = write_locked(sp, target, lim, lines, n, tries > 0, &nb, &t, f);
 		spool_unlock(sp);
-		if (r == -1 && (tries > 0 || t.fresh || f->status == STATUS_CONFIG))
-			return -1;
-		if (r == -1)
-			continue;	/* a new segment may work where this one did not */
-		if (fdatasync(t.fd) == 0)
-			return close(t.fd) == 0 ? 0 : fail_errno(f, STATUS_UNSAFE, "close '%s/%s'",
-			    spool_dir(sp), t.seg.name);
-		fail_errno(f, STATUS_UNSAFE, "fdatasync '%s/%s'", spool_dir(sp), t.seg.name);
-		close(t.fd);
-		if (mark_suspect(sp, lim, &t, f) == -1)
+		if (r == -1 && (t.fresh || f->status == STATUS_CONFIG))
 			return -1;
 	}
-	return -1;
+	/* Synced without the lock: the append has fixed the order. */
+	if (r == -1 || sync_segment(sp, &t, f) == 0)
+		return r;
+	return append_again(sp, target, lim, lines, n, &t, f);
 }

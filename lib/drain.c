@@ -18,12 +18,6 @@
 
 #define ROUNDS 3	/* how often plain writers' files are looked for anew */
 
-static bool
-stopping(const struct run *d)
-{
-	return d->o->stop && *d->o->stop;
-}
-
 static void
 pace(struct run *d)
 {
@@ -32,15 +26,8 @@ pace(struct run *d)
 	if (!d->o->rate)
 		return;
 	due = d->started + (int64_t)(d->tried * 1000 / d->o->rate);
-	while (!stopping(d) && (ms = due - when_mono()) > 0)
+	while (!run_stopping(d) && (ms = due - when_mono()) > 0)
 		nanosleep(&(struct timespec){ 0, (ms > 100 ? 100 : ms) * 1000000 }, NULL);
-}
-
-static bool
-over_budget(const struct run *d)
-{
-	return stopping(d) || (d->o->limit && d->tried >= d->o->limit) ||
-	    (d->o->budget_ms && when_mono() - d->started >= d->o->budget_ms);
 }
 
 static bool
@@ -129,29 +116,6 @@ step(struct run *d, struct fail *f)
 	return !end;
 }
 
-static bool
-wants_late(const struct run *d)
-{
-	size_t i;
-
-	for (i = 0; i < d->p.lates; i++) {
-		struct lane *l = load_lane((struct run *)(uintptr_t)d, slice_of(d->p.late[i].type));
-
-		if (!l->stopped)
-			return true;
-	}
-	return false;
-}
-
-/* Once every late type has been refused again there is nothing to be had before the main marks. */
-static bool
-only_stopped(const struct run *d)
-{
-	return d->covers && d->p.lates && !wants_late(d) && !d->old.on &&
-	    d->walked.chain.stem && d->p.marks.chain.stem &&
-	    mark_cmp(&d->walked.chain, d->p.marks.chain.stem, d->p.marks.chain.pos) < 0;
-}
-
 static int
 open_walk(struct run *d, struct fail *f)
 {
@@ -162,7 +126,7 @@ open_walk(struct run *d, struct fail *f)
 	d->stem = NULL;
 	d->again = d->failed = false;
 	d->damaged = 0;
-	d->covers = wants_late(d) || d->old.on;
+	d->covers = run_tries_late(d) || d->old.on;
 	d->w = walk_open(d->sp, &d->p, WALK_SYNC | (d->covers ? WALK_LATE : 0), backlog_stamp, f);
 	return d->w ? 0 : -1;
 }
@@ -176,8 +140,8 @@ pass(struct run *d, struct fail *f)
 
 	if (r == -1)
 		return -1;
-	for (r = 1; r == 1 && !over_budget(d); pace(d))
-		if ((r = step(d, f)) == 1 && only_stopped(d) && open_walk(d, f) == -1)
+	for (r = 1; r == 1 && !run_over(d); pace(d))
+		if ((r = step(d, f)) == 1 && !run_wants(d) && open_walk(d, f) == -1)
 			return -1;
 	if ((name = walk_disorder(d->w)))
 		run_say(d, "'%s': lines further out of order than %d: given in the order of their window", name, WALK_WINDOW);
@@ -197,7 +161,7 @@ claim(struct run *d, size_t *claimed, bool *resting, struct fail *f)
 	if (*claimed && progress_prepare(d->sp, f) == 0 && progress_store(d->sp, &d->p, f) == -1)
 		return -1;
 	*resting = rest > 0 && !d->o->all;
-	for (; rest > 0 && d->o->all && !stopping(d); rest -= 50)
+	for (; rest > 0 && d->o->all && !run_stopping(d); rest -= 50)
 		nanosleep(&(struct timespec){ 0, (rest > 50 ? 50 : rest) * 1000000 }, NULL);
 	return 0;
 }
@@ -262,7 +226,7 @@ rounds(struct run *d, struct fail *f)
 			return 0;	/* a plain writer's file is not ready, and what is ours may belong behind it */
 		if ((r = pass(d, f)) != 0)
 			return r == -1 ? -1 : 0;
-		if (over_budget(d) || backlog_clear(d->sp, "", &holds, f) == 1)
+		if (run_over(d) || backlog_clear(d->sp, "", &holds, f) == 1)
 			return 0;
 		if (i > 0 && !claimed && before == d->r->replayed + d->r->found + d->r->quarantined)
 			return 0;	/* what is left will not go now */

@@ -32,6 +32,7 @@ struct lane {
 	/* Of a drain: up to where earlier runs settled this type; the highest entry that settled a line in this run, the first and last added in it. */
 	struct stream_id floor, matched, first_added, last_added;
 	bool doubted;
+	int64_t held_till;	/* of a publisher: the buffer held events of this type; not looked at again before (CLOCK_MONOTONIC ms) */
 	struct stream_id after;	/* the bound: last-generated-id at opening, then the last ID given */
 };
 

@@ -148,7 +148,8 @@ resolve(const char *host, int port, int64_t deadline, struct addrinfo **out, str
 	int err;
 
 	snprintf(service, sizeof(service), "%d", port & 0xffff);
-	if (getaddrinfo(host, service, &h, out) == 0)
+	/* No host is loopback, and so is localhost by its definition (RFC 6761, 6.3), whatever /etc/hosts lacks. */
+	if (getaddrinfo(strcmp(host, "localhost") == 0 ? NULL : host, service, &h, out) == 0)
 		return 0;
 	l = lookup_new(host, service);
 	errno = lookup_start(l);

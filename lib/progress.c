@@ -136,9 +136,11 @@ progress_late(struct progress *p, const char *type, size_t n)
 struct late *
 progress_add_late(struct progress *p, const char *type, size_t n)
 {
-	struct late *l = progress_late(p, type, n);
+	struct late *l = NULL;
 
-	if (l)
+	if (p->lates && same(p->late[p->lates - 1].type, type, n))
+		return &p->late[p->lates - 1];	/* the lines of a state file stand together */
+	if ((l = progress_late(p, type, n)))
 		return l;
 	p->late = util_realloc(p->late, (p->lates + 1) * sizeof *p->late);
 	l = &p->late[p->lates++];

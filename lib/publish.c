@@ -118,12 +118,13 @@ goes_directly(struct publish *p, struct slice type)
 		return 0;
 	if (p->sp && !p->o->unordered && !spill_clear(p, type)) {
 		p->behind = true;
+		if (when_mono() < p->next_drain)
+			return 0;
 		settle(p);
-		if (!p->b || when_mono() < p->next_drain)
+		if (!p->b)
 			return 0;
 		snprintf(name, sizeof name, "%.*s", (int)type.n, type.p);
-		if (spill_drain(p, name, false) == -1)
-			p->next_drain = when_mono() + PUBLISH_RETRY_MS;
+		spill_drain(p, name, false);
 		if (!p->b || !spill_clear(p, type))
 			return 0;
 	}
@@ -327,8 +328,7 @@ catch_up(struct publish *p)
 		p->next_drain = p->next_try;
 		return;
 	}
-	if (spill_drain(p, NULL, false) == -1)
-		p->next_drain = when_mono() + 2 * PUBLISH_RETRY_MS;
+	spill_drain(p, NULL, false);
 }
 
 void

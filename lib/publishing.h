@@ -26,7 +26,7 @@ struct publish {
 	struct window w;
 	unsigned long long taken;
 	int64_t next_try;	/* CLOCK_MONOTONIC ms: neither connect nor send before */
-	int64_t next_drain;
+	int64_t next_drain, next_look;
 	bool behind;		/* the buffer holds what this process is waiting to see gone */
 	bool readonly, readonly_tried;
 	bool paused;		/* connected, but the server refused everything a moment ago */

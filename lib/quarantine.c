@@ -18,15 +18,32 @@
 
 #define SCAN (64u << 10)
 
-/* One file is open at a time: lines come segment by segment. */
+#define FILES 16	/* open at a time: lines come from few segments at once */
+
+struct file {
+	int fd;
+	char *stem;		/* NULL: not in use */
+	uint64_t highest;	/* offset recorded in it; above it nothing has to be looked for */
+	bool any;		/* it has lines */
+	bool dirty;
+	uint64_t used;
+};
+
 struct quarantine {
 	struct spool *sp;
 	int dir;		/* -1 until the first line */
-	int fd;			/* of the file for `stem`; -1 none */
-	char *stem;
-	uint64_t highest;	/* offset recorded in it; above it nothing has to be looked for */
-	bool any;		/* it has lines */
+	struct file file[FILES];
+	uint64_t uses;
 };
+
+static void
+drop_file(struct file *f)
+{
+	if (f->stem)
+		close(f->fd);
+	free(f->stem);
+	memset(f, 0, sizeof *f);
+}
 
 struct quarantine *
 quarantine_open(struct spool *sp)
@@ -34,20 +51,21 @@ quarantine_open(struct spool *sp)
 	struct quarantine *q = util_alloc(sizeof *q);
 
 	q->sp = sp;
-	q->dir = q->fd = -1;
+	q->dir = -1;
 	return q;
 }
 
 void
 quarantine_close(struct quarantine *q)
 {
+	size_t i;
+
 	if (!q)
 		return;
-	if (q->fd != -1)
-		close(q->fd);
+	for (i = 0; i < FILES; i++)
+		drop_file(&q->file[i]);
 	if (q->dir != -1)
 		close(q->dir);
-	free(q->stem);
 	free(q);
 }
 
@@ -77,7 +95,7 @@ place_of(struct buf *b, const char *stem)
  * quoted line only, for quotes within that are escaped.
  */
 static int
-look_through(struct quarantine *q, const char *needle, uint64_t pos)
+look_through(struct file *q, const char *needle, uint64_t pos)
 {
 	size_t keep = strlen(needle) + 24, have = 0;
 	char *b = util_realloc(NULL, SCAN + 1), *p;
@@ -92,6 +110,8 @@ look_through(struct quarantine *q, const char *needle, uint64_t pos)
 		have += (size_t)n;
 		b[have] = '\0';
 		for (p = b; (p = memmem(p, have - (size_t)(p - b), needle, strlen(needle))); p++) {
+			if (p + keep > b + have && have == SCAN)
+				break;	/* its digits may be cut: seen whole with the next piece */
 			offset = strtoull(p + strlen(needle), NULL, 10);
 			found |= offset == pos;
 			if (offset > q->highest || !q->any)
@@ -162,64 +182,104 @@ write_line(int fd, const struct buf *b)
 }
 
 static int
-sync_file(struct quarantine *q, struct fail *f)
+sync_file(struct quarantine *q, struct file *file, struct fail *f)
 {
-	if (q->fd != -1 && fdatasync(q->fd) == -1)
-		return fail_errno(f, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'", spool_dir(q->sp), q->stem);
+	if (file->dirty && fdatasync(file->fd) == -1)
+		return fail_errno(f, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'", spool_dir(q->sp), file->stem);
+	file->dirty = false;
 	return 0;
 }
 
-/* 1 when this line is recorded already. */
-static int
-open_file(struct quarantine *q, const char *stem, const char *needle, uint64_t pos, struct fail *f)
+/* The file for a stem, or the one unused for longest, made free. */
+static struct file *
+pick_file(struct quarantine *q, const char *stem, struct fail *f)
+{
+	struct file *oldest = &q->file[0];
+	size_t i;
+
+	for (i = 0; i < FILES; i++) {
+		if (q->file[i].stem && strcmp(q->file[i].stem, stem) == 0)
+			return &q->file[i];
+		if (q->file[i].used < oldest->used)
+			oldest = &q->file[i];
+	}
+	if (oldest->stem && sync_file(q, oldest, f) == -1)
+		return NULL;
+	drop_file(oldest);
+	return oldest;
+}
+
+/* *known: this line is recorded already. */
+static struct file *
+open_file(struct quarantine *q, const char *stem, const char *needle, uint64_t pos, int *known, struct fail *f)
 {
 	char name[SEGMENT_NAME + 16];
+	struct file *file = pick_file(q, stem, f);
 
-	if (q->fd != -1 && strcmp(q->stem, stem) == 0)
-		return q->any && pos <= q->highest ? look_through(q, needle, pos) : 0;
-	if (sync_file(q, f) == -1)
-		return -1;
-	if (q->fd != -1)
-		close(q->fd);
-	free(q->stem);
-	q->stem = util_strdup(stem);
-	q->highest = 0;
+	if (!file)
+		return NULL;
+	file->used = ++q->uses;
+	if (file->stem) {
+		*known = file->any && pos <= file->highest && look_through(file, needle, pos);
+		return file;
+	}
 	snprintf(name, sizeof name, "%s.jsonl", stem);
-	q->fd = openat(q->dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-	if (q->fd == -1)
-		return fail_errno(f, STATUS_UNSAFE, "open '%s/quarantine/%s'", spool_dir(q->sp), name);
-	return look_through(q, needle, pos);
+	file->fd = openat(q->dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	if (file->fd == -1) {
+		fail_errno(f, STATUS_UNSAFE, "open '%s/quarantine/%s'", spool_dir(q->sp), name);
+		return NULL;
+	}
+	file->stem = util_strdup(stem);
+	*known = look_through(file, needle, pos);
+	return file;
+}
+
+static int
+add_to(struct file *file, const char *place, const char *reason, struct slice line, uint64_t pos)
+{
+	struct buf b = { 0 };
+	int r;
+
+	format(&b, place, reason, line);
+	r = write_line(file->fd, &b);
+	buf_free(&b);
+	file->dirty = true;
+	if (r == 0 && (pos > file->highest || !file->any)) {
+		file->highest = pos;
+		file->any = true;
+	}
+	return r;
 }
 
 int
 quarantine_add(struct quarantine *q, const char *stem, uint64_t pos, const char *reason, struct slice line, struct fail *f)
 {
-	struct buf place = { 0 }, b = { 0 };
-	int r = need_dir(q, f);
+	struct buf place = { 0 };
+	struct file *file;
+	int known = 0, r = -1;
 
+	if (need_dir(q, f) == -1)
+		return -1;
 	place_of(&place, stem);
-	if (r == 0)
-		r = open_file(q, stem, buf_str(&place), pos, f);
-	if (r == 0) {
+	if ((file = open_file(q, stem, buf_str(&place), pos, &known, f)) && known)
+		r = 0;
+	else if (file) {
 		buf_addf(&place, "%" PRIu64 ",", pos);
-		format(&b, buf_str(&place), reason, line);
-		if ((r = write_line(q->fd, &b)) == -1)
+		if ((r = add_to(file, buf_str(&place), reason, line, pos)) == -1)
 			fail_errno(f, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'", spool_dir(q->sp), stem);
-		else if (pos > q->highest || !q->any) {
-			q->highest = pos;
-			q->any = true;
-		}
 	}
 	buf_free(&place);
-	buf_free(&b);
-	return r == -1 ? -1 : 0;
+	return r;
 }
 
 int
 quarantine_sync(struct quarantine *q, struct fail *f)
 {
-	if (sync_file(q, f) == -1)
-		return -1;
+	size_t i;
+
+	for (i = 0; i < FILES; i++)
+		if (sync_file(q, &q->file[i], f) == -1)
+			return -1;
 	if (q->dir != -1 && fsync(q->dir) == -1)
 		return fail_errno(f, STATUS_UNSAFE, "fsync '%s/quarantine'", spool_dir(q->sp));
 	return 0;

@@ -3,7 +3,9 @@
 #include <stdio.h>
 
 #include "counters.h"
+#include "load.h"
 #include "run.h"
+#include "when.h"
 
 void
 run_say(struct run *d, const char *fmt, ...)
@@ -33,6 +35,39 @@ run_quarantine(struct run *d, const char *stem, uint64_t pos, struct slice line,
 	counters_add(d->sp, add);
 	if (d->r->quarantined <= RUN_WORDS)
 		run_say(d, "'%s' at %" PRIu64 ": %s: put into quarantine", stem, pos, reason);
+}
+
+bool
+run_stopping(const struct run *d)
+{
+	return d->o->stop && *d->o->stop;
+}
+
+bool
+run_over(const struct run *d)
+{
+	return run_stopping(d) || (d->o->limit && d->tried >= d->o->limit) ||
+	    (d->o->budget_ms && when_mono() - d->started >= d->o->budget_ms);
+}
+
+bool
+run_tries_late(struct run *d)
+{
+	size_t i;
+
+	for (i = 0; i < d->p.lates; i++)
+		if (!load_lane(d, slice_of(d->p.late[i].type))->stopped)
+			return true;
+	return false;
+}
+
+bool
+run_wants(struct run *d)
+{
+	const struct mark *main = &d->p.marks.chain, *at = &d->walked.chain;
+
+	return !d->covers || !d->p.lates || d->old.on || d->w == NULL || !at->stem || !main->stem ||
+	    mark_cmp(at, main->stem, main->pos) >= 0 || run_tries_late(d);
 }
 
 int64_t

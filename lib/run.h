@@ -49,6 +49,12 @@ struct run {
 void run_say(struct run *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Puts one line into quarantine, with a word; where there is no room, remembers that its segment has to go there whole. */
 void run_quarantine(struct run *d, const char *stem, uint64_t pos, struct slice line, const char *reason);
+bool run_stopping(const struct run *d);		/* a signal came */
+bool run_over(const struct run *d);		/* that, or the limit or the budget is used up */
+/* 1 when some late type may go on in this run. */
+bool run_tries_late(struct run *d);
+/* 0 when the walk is still before the main marks and nothing there may go on: every late type has been refused. */
+bool run_wants(struct run *d);
 /* The limit of the stream for one line. */
 int64_t run_limit(const struct run *d, const struct batch_item *it);
 

@@ -103,6 +103,8 @@ spill_clear(struct publish *p, struct slice type)
 {
 	char name[NAMES_MAX + 1];
 	struct fail f;
+	struct lane *lane;
+	int64_t began;
 	uint64_t change;
 	bool holds;
 	size_t i;
@@ -113,11 +115,19 @@ spill_clear(struct publish *p, struct slice type)
 	for (i = 0; p->looked && i < p->clears; i++)
 		if (slice_eq(type, p->clear[i]))
 			return 1;
+	lane = lanes_get(&p->lanes, p->o->conf->prefix, type);
+	began = when_mono();
+	if (lane->held_till > began || p->next_look > began)
+		return 0;
 	snprintf(name, sizeof name, "%.*s", (int)type.n, type.p);
 	change = spool_change(p->sp);
 	r = backlog_clear(p->sp, name, &holds, &f);
-	if (r != 1)
+	if (r != 1) {
+		lane->held_till = p->next_drain;
+		/* With thousands of held types a look is dear: a tenth of the time at most. "Not clear" is always safe. */
+		p->next_look = when_mono() + 10 * (when_mono() - began);
 		return 0;
+	}
 	if (!p->looked || change != p->change)
 		spill_forget(p);
 	p->looked = true;
@@ -140,10 +150,12 @@ spill_drain(struct publish *p, const char *type, bool whole)
 {
 	struct drain_options o = { .conf = p->o->conf, .target = p->target, .limits = &p->o->limits, .maxlen = -1,
 	    .type = type, .limit = whole ? 0 : DRAIN_EVENTS, .budget_ms = whole ? 0 : DRAIN_MS, .say = quiet, .arg = p };
+	int64_t began = when_mono(), cost;
 	struct drain_result r;
 	struct fail f;
 	int done;
 
+	p->next_drain = began + PUBLISH_RETRY_MS;
 	if (spool_replay_lock(p->sp, &f) == -1)
 		return -1;
 	done = drain_run(p->sp, p->b, &o, &r, &f);
@@ -163,7 +175,14 @@ spill_drain(struct publish *p, const char *type, bool whole)
 		link_down(p, BUS_LATER, f.text);
 	if (r.refused == BUS_NOPERM || r.refused == BUS_WRONGTYPE || r.refused == BUS_FULL || r.refused == BUS_OTHER)
 		publish_worse(p, bus_status(r.refused));
-	return done == -1 || (!r.replayed && !r.found) ? -1 : 0;
+	if (done == 0 && (r.replayed || r.found)) {
+		p->next_drain = 0;
+		return 0;
+	}
+	/* What brings nothing is not to take more than a tenth of the time. */
+	cost = when_mono() - began;
+	p->next_drain = when_mono() + (10 * cost > PUBLISH_RETRY_MS ? 10 * cost : PUBLISH_RETRY_MS);
+	return -1;
 }
 
 /* An event that the server will never take is kept, out of the way. */
