@@ -243,9 +243,11 @@ static int
 wait_for_work(struct publish *p)
 {
 	struct pollfd fds[2] = { { STDIN_FILENO, POLLIN, 0 }, { publish_fd(p), publish_events(p), 0 } };
+	int ms = publish_timeout(p);
 
 	flush_answers();
-	if (poll(fds, 2, publish_timeout(p)) == -1 && errno != EINTR)
+	/* A signal may come just before the poll: look again in a second. */
+	if (poll(fds, 2, ms == -1 || ms > 1000 ? 1000 : ms) == -1 && errno != EINTR)
 		err(STATUS_UNSAFE, "poll");
 	return fds[0].revents != 0;
 }
@@ -279,10 +281,12 @@ publish_all_of_stdin(struct publish *p)
 
 	while (n > 0 && b.len <= eb.max_payload && !stopped) {
 		buf_reserve(&b, 65536);
+		if (poll(&(struct pollfd){ STDIN_FILENO, POLLIN, 0 }, 1, 1000) == 0)
+			continue;
 		n = read(STDIN_FILENO, b.p + b.len, b.cap - b.len);
 		if (n > 0)
 			b.len += (size_t)n;
-		else if (n == -1 && errno == EINTR)
+		else if (n == -1 && (errno == EINTR || errno == EAGAIN))
 			n = 1;
 	}
 	if (n == -1) {

@@ -69,7 +69,7 @@ derive(const struct batch_item *it, struct slice raw, const char *what, char out
 	struct buf b = { 0 };
 
 	buf_add(&b, it->stem, dot ? (size_t)(dot - it->stem) : strlen(it->stem));
-	buf_addf(&b, "\n%" PRIu64 "\n", it->pos);
+	buf_addf(&b, "\n%" PRIu64 "\n", it->at);
 	buf_add(&b, raw.p, raw.n);
 	uuid_derived(what, b.p, b.len, out);
 	buf_free(&b);

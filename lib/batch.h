@@ -32,6 +32,7 @@ struct batch_item {
 	const char *stem;	/* borrowed from the walk */
 	bool chain, doubtful;
 	uint64_t pos, limit;	/* see struct mark */
+	uint64_t at;		/* byte offset in the segment */
 	struct stream_id after;	/* of a doubtful one: where to look from */
 	enum batch_state state;
 	enum bus_why why;

@@ -116,6 +116,19 @@ step(struct run *d, struct fail *f)
 	return !end;
 }
 
+/* How a file is walked is decided once and recorded with the first batch: positions in it must not change their meaning. */
+static void
+fix_ways(struct run *d)
+{
+	const char *stem;
+	uint64_t limit;
+	size_t i;
+
+	for (i = 0; walk_file(d->w, i, &stem, &limit); i++)
+		if (!marks_find(&d->p.marks, stem))
+			mark_set(marks_get(&d->p.marks, stem), stem, 0, limit);
+}
+
 static int
 open_walk(struct run *d, struct fail *f)
 {
@@ -128,6 +141,8 @@ open_walk(struct run *d, struct fail *f)
 	d->damaged = 0;
 	d->covers = run_tries_late(d) || d->old.on;
 	d->w = walk_open(d->sp, &d->p, WALK_SYNC | (d->covers ? WALK_LATE : 0), backlog_stamp, f);
+	if (d->w)
+		fix_ways(d);
 	return d->w ? 0 : -1;
 }
 
@@ -195,8 +210,9 @@ judge(struct run *d, struct fail *f)
 			d->r->held++;
 			run_say(d, "'%s' is held: %s", d->p.late[i].type, d->p.late[i].reason);
 		}
-	if (!d->r->left && d->p.floors) {	/* IDs may begin anew one day */
+	if (!d->r->left && (d->p.floors || d->p.lost)) {	/* IDs may begin anew one day */
 		progress_drop_floors(&d->p);
+		d->p.lost = false;
 		if (progress_store(d->sp, &d->p, f) == -1)
 			return -1;
 	}
@@ -271,6 +287,8 @@ begin(struct run *d, struct fail *f)
 	if (roster_returned(d->sp, f) == -1)
 		return -1;
 	progress_load(d->sp, &d->p);
+	if (d->p.lost)
+		run_say(d, "'%s/.progress' was lost: what stands in the streams already is looked up", spool_dir(d->sp));
 	if (in->on) {
 		if (stream_fence(d->b, in->run_id, in->client, in->addr, f) == -1)
 			return -1;

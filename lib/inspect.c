@@ -27,7 +27,7 @@ struct look {
 
 /* Reads one line into l; 0 good, -1 bad. */
 static int
-read_line(struct look *k, struct slice text, const char *stem, uint64_t pos, struct inspect_line *l)
+read_line(struct look *k, struct slice text, const char *stem, uint64_t pos, uint64_t at, struct inspect_line *l)
 {
 	struct event_line *el = &k->it.line;
 	struct late *late;
@@ -40,7 +40,7 @@ read_line(struct look *k, struct slice text, const char *stem, uint64_t pos, str
 	}
 	l->derived = !el->e.event_id.n;
 	k->it.stem = stem;
-	k->it.pos = pos;
+	k->it.at = at;
 	batch_complete(&k->it, text);
 	l->line = el;
 	late = progress_late(&k->p, el->e.type.p, el->e.type.n);
@@ -68,7 +68,7 @@ walk_through(struct look *k, struct fail *f)
 	while (w && !stop && (r = walk_next(w, &wl, f)) == 1) {
 		if (wl.text.n == 0)
 			continue;
-		read_line(k, wl.text, wl.stem, wl.pos, &l);
+		read_line(k, wl.text, wl.stem, wl.pos, wl.at, &l);
 		if (!is_delivered(k, &l, wl.chain))
 			stop = k->fn(k->arg, &l);
 	}
@@ -88,7 +88,7 @@ foreign_through(struct look *k, const struct segment *s, struct fail *f)
 		return f->sys == ENOENT ? 0 : -1;
 	while (!stop && (got = reader_next(r, &rl, f)) == 1)
 		if (rl.text.n) {
-			read_line(k, rl.text, s->stem, rl.pos, &l);
+			read_line(k, rl.text, s->stem, rl.pos, rl.pos, &l);
 			stop = k->fn(k->arg, &l);
 		}
 	reader_close(r);
@@ -130,7 +130,7 @@ check_segment(struct look *k, const struct segment *s, struct inspect_report *re
 		if (rl.text.n == 0)
 			continue;
 		rep->lines++;
-		if (read_line(k, rl.text, s->stem, rl.pos, &l) == -1) {
+		if (read_line(k, rl.text, s->stem, rl.pos, rl.pos, &l) == -1) {
 			rep->bad++;
 			rep->torn += rl.torn;
 			if (k->fn)
@@ -191,7 +191,7 @@ discard_line(struct look *k, struct discard *d, const struct walk_line *wl)
 
 	if (wl->text.n == 0)
 		return 0;
-	read_line(k, wl->text, wl->stem, wl->pos, &l);
+	read_line(k, wl->text, wl->stem, wl->pos, wl->at, &l);
 	if (is_delivered(k, &l, wl->chain))
 		return 0;
 	++*d->count;
@@ -214,9 +214,21 @@ discard_all(struct look *k, struct discard *d)
 		}
 	if (r == 0)
 		r = quarantine_sync(d->q, d->f);
-	for (s = w ? walk_segments(w, &n) : NULL, i = 0; r == 0 && i < n; i++)
+	s = w ? walk_segments(w, &n) : NULL;
+	for (i = 0; r == 0 && i < n; i++)
+		if (s[i].kind == SEGMENT_CHAIN)
+			mark_set(&k->p.marks.chain, s[i].stem, UINT64_MAX, 0);
+		else if (s[i].kind != SEGMENT_FOREIGN)
+			mark_set(marks_get(&k->p.marks, s[i].stem), s[i].stem, UINT64_MAX, 0);
+	while (k->p.lates)
+		progress_drop_late(&k->p, &k->p.late[0]);
+	intent_clear(&k->p.intent);
+	/* Cut off from here on, the rest counts as delivered: it is in quarantine. */
+	if (r == 0)
+		r = progress_store(k->sp, &k->p, d->f);
+	for (i = 0; r == 0 && i < n; i++)
 		if (s[i].kind != SEGMENT_FOREIGN)
-			unlinkat(spool_fd(k->sp), s[i].name, 0);
+			segment_unlink(spool_fd(k->sp), &s[i]);
 	walk_close(w);
 	return r;
 }

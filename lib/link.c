@@ -324,7 +324,9 @@ link_elsewhere(struct publish *p)
 		return;
 	p->readonly_tried = true;
 	link_close(p);
-	if (dial(p, window_at(&p->w, 0)->e.type, &why, &f) == -1)
+	for (i = 0; i < p->w.count && window_at(&p->w, i)->state != SLOT_SPILL; i++)
+		;
+	if (i == p->w.count || dial(p, window_at(&p->w, i)->e.type, &why, &f) == -1)
 		return;
 	p->next_try = 0;
 	for (i = 0; i < p->w.count; i++) {

@@ -32,7 +32,7 @@ look_for_doubt(struct run *d, struct batch_item *it)
 		if (stream_id_parse(slice_of(s->after), &it->after) == -1)
 			it->after = (struct stream_id){ 0, 0 };
 	}
-	if (roster_is_returned(d->l.stem)) {
+	if (d->p.lost || roster_is_returned(d->l.stem)) {
 		it->doubtful = true;
 		it->after = (struct stream_id){ 0, 0 };
 	}
@@ -167,6 +167,7 @@ take_line(struct run *d, struct fail *f)
 	it->chain = d->l.chain;
 	it->pos = d->l.pos;
 	it->limit = d->l.limit;
+	it->at = d->l.at;
 	batch_complete(it, d->l.text);
 	look_for_doubt(d, it);
 	it->state = BATCH_SEND;

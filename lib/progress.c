@@ -379,17 +379,19 @@ put_intent(struct buf *b, const struct intent *in)
 }
 
 static void
-put_all(struct buf *b, const struct progress *p)
+put_all(struct buf *b, const struct progress *p, bool reasons)
 {
 	size_t i;
 
+	if (p->lost)
+		buf_adds(b, "lost\n");
 	buf_addf(b, "claims %" PRIu64 "\n", p->claims);
 	put_marks(b, "chain", "file", NULL, &p->marks);
 	for (i = 0; i < p->lates; i++) {
 		buf_adds(b, "late");
 		put_word(b, p->late[i].type);
 		buf_addf(b, " %" PRId64, p->late[i].tried);
-		put_word(b, p->late[i].reason);
+		put_word(b, reasons || !*p->late[i].reason ? p->late[i].reason : "held");
 		buf_addc(b, '\n');
 		put_marks(b, "late-chain", "late-file", p->late[i].type, &p->late[i].at);
 	}
@@ -454,7 +456,9 @@ take_line(struct progress *p, char *line)
 	const char *what = word_take(&line), *stem;
 	struct intent *in = &p->intent;
 
-	if (strcmp(what, "claims") == 0)
+	if (strcmp(what, "lost") == 0)
+		p->lost = true;
+	else if (strcmp(what, "claims") == 0)
 		p->claims = number(&line);
 	else if (strncmp(what, "late", 4) == 0)
 		take_late(p, what, line);
@@ -522,6 +526,18 @@ read_slot(int fd, off_t at, off_t size, uint64_t *seq)
 	return NULL;
 }
 
+/* No slot is whole: right in a file that was only prepared, else somebody took or tore it. Without .lock we never appended here. */
+static bool
+was_lost(struct spool *sp, int fd, off_t size)
+{
+	char head[HEAD];
+
+	if (size && pread(fd, head, HEAD, 0) == HEAD && head[0] == '\n' && pread(fd, head, HEAD, size) == HEAD &&
+	    head[0] == '\n')
+		return false;
+	return faccessat(spool_fd(sp), ".lock", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 void
 progress_load(struct spool *sp, struct progress *p)
 {
@@ -536,6 +552,8 @@ progress_load(struct spool *sp, struct progress *p)
 		text[0] = read_slot(fd, 0, size, &seq[0]);
 		text[1] = read_slot(fd, size, size, &seq[1]);
 	}
+	if (!text[0] && !text[1])
+		p->lost = was_lost(sp, fd, size);
 	if (fd != -1)
 		close(fd);
 	pick = !text[0] || (text[1] && seq[1] > seq[0]);
@@ -552,14 +570,14 @@ progress_load(struct spool *sp, struct progress *p)
 
 /* head and text in one buffer, head first. */
 static void
-build_slot(struct buf *b, struct progress *p)
+build_slot(struct buf *b, struct progress *p, bool reasons)
 {
 	char head[HEAD + 1];
 	int n;
 
 	memset(head, ' ', HEAD);
 	buf_add(b, head, HEAD);
-	put_all(b, p);
+	put_all(b, p, reasons);
 	n = snprintf(head, sizeof head, "eventbus-progress 1 seq %020" PRIu64 " len %010zu", p->seq, b->len - HEAD);
 	snprintf(head + n, sizeof head - (size_t)n, " crc %08lx%*s", crc32(crc32(0, (unsigned char *)head + 20, 25),
 	    (unsigned char *)b->p + HEAD, (unsigned)(b->len - HEAD)), HEAD - n - 14, "");
@@ -612,7 +630,7 @@ progress_store(struct spool *sp, struct progress *p, struct fail *f)
 	size_t want = SLOT;
 
 	p->seq++;
-	build_slot(&b, p);
+	build_slot(&b, p, true);
 	if (size && b.len <= (size_t)size)
 		r = write_slot(sp, fd, &b, p->seq % 2 ? size : 0, f);
 	else if (b.len > SLOT_MAX)
@@ -621,6 +639,12 @@ progress_store(struct spool *sp, struct progress *p, struct fail *f)
 		while (want < b.len)
 			want *= 2;
 		r = make_file(sp, &b, p->seq, want, f);
+	}
+	if (r == -1 && f->sys == ENOSPC && size) {	/* no room to grow: the reasons can be had again, the marks cannot */
+		b.len = 0;
+		build_slot(&b, p, false);
+		if (b.len <= (size_t)size)
+			r = write_slot(sp, fd, &b, p->seq % 2 ? size : 0, f);
 	}
 	if (fd != -1)
 		close(fd);

@@ -68,6 +68,7 @@ struct broken {			/* holds bad lines that found no room in quarantine/ */
 
 struct progress {
 	uint64_t seq;
+	bool lost;		/* earlier marks were lost: until the buffer is empty every line has to be looked up */
 	uint64_t claims;	/* number of the last file claimed */
 	struct marks marks;
 	struct late *late;

@@ -16,10 +16,14 @@ void
 roster_add(struct spool *sp, const char *stem)
 {
 	struct buf b = { 0 };
-	int fd = spool_state(sp, ".roster", O_WRONLY | O_APPEND | O_CREAT);
+	int fd = spool_state(sp, ".roster", O_RDWR | O_APPEND | O_CREAT);
+	off_t size = fd == -1 ? 0 : lseek(fd, 0, SEEK_END);
+	char last = '\n';
 
 	if (fd == -1)
 		return;
+	if (size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n')
+		buf_addc(&b, '\n');	/* a line that was torn stays one of its own */
 	buf_addc(&b, '+');
 	word_put(&b, stem);
 	buf_addc(&b, '\n');
@@ -184,6 +188,18 @@ roster_is_returned(const char *stem)
 	return n > strlen(RETURNED) && strcmp(stem + n - strlen(RETURNED), RETURNED) == 0;
 }
 
+static bool
+any_vanished(struct spool *sp)
+{
+	char *text = util_slurp(spool_fd(sp), ".roster", ROSTER_MAX, NULL), *p = text, *mark, *stem;
+	bool any = false;
+
+	while (text && !any && next_line(&p, &mark, &stem))
+		any = *mark == '!';
+	free(text);
+	return any;
+}
+
 static int
 take_out(struct spool *sp, const struct segment *s, struct fail *f)
 {
@@ -214,6 +230,7 @@ roster_returned(struct spool *sp, struct fail *f)
 		free(gone[i]);
 	}
 	free(gone);
+	n = any_vanished(sp) ? n : 0;
 	for (i = 0; r == 0 && i < n; i++)
 		if (list[i].kind == SEGMENT_CHAIN && !list[i].odd && mark_of(sp, list[i].stem) == '!')
 			r = take_out(sp, &list[i], f);

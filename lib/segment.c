@@ -240,3 +240,14 @@ segment_open(int dirfd, const struct segment *s)
 	errno = EINVAL;
 	return -1;
 }
+
+int
+segment_unlink(int dirfd, const struct segment *s)
+{
+	char twin[SEGMENT_NAME + 16];
+
+	snprintf(twin, sizeof twin, "%s.jsonl.gz", s->stem);
+	if (!s->gz && s->kind == SEGMENT_CHAIN && unlinkat(dirfd, twin, 0) == -1 && errno != ENOENT)
+		return -1;
+	return unlinkat(dirfd, s->name, 0) == -1 && errno != ENOENT ? -1 : 0;
+}

@@ -52,6 +52,9 @@ void segment_next(const char *last, int64_t now_us, char out[64]);
 /* 1 when a chain stem was made on the UTC day of now_us. */
 int segment_today(const char *stem, int64_t now_us);
 
+/* Removes it, and what a compression that was cut off left beside it. 0, or -1 with errno; ENOENT is no failure. */
+int segment_unlink(int dirfd, const struct segment *s);
+
 /* Opens for reading: O_NOFOLLOW, O_NONBLOCK, regular, one link. -1 with errno (EINVAL when it is something else). */
 int segment_open(int dirfd, const struct segment *s);
 

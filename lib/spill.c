@@ -96,6 +96,7 @@ spill_forget(struct publish *p)
 	while (p->clears)
 		free(p->clear[--p->clears]);
 	p->looked = p->empty = false;
+	p->next_look = 0;
 }
 
 int

@@ -80,7 +80,7 @@ take_away(struct spool *sp, struct quarantine *q, struct progress *p, const stru
 	roster_strike(sp, seg->stem);
 	if (b)
 		return quarantine_whole(q, seg, b->lines, f);
-	if (unlinkat(spool_fd(sp), seg->name, 0) == -1 && errno != ENOENT)
+	if (segment_unlink(spool_fd(sp), seg) == -1)
 		return fail_errno(f, STATUS_UNSAFE, "remove '%s/%s'", spool_dir(sp), seg->name);
 	return 0;
 }

@@ -133,7 +133,7 @@ next_sorted(struct walk *w, struct source *s, struct fail *f)
 	if (reader_at(s->r, e.at, s->text.p, e.len, f) == -1)
 		return -1;
 	s->line = (struct walk_line){ .text = { s->text.p, e.len }, .stem = s->seg->stem, .pos = s->given,
-	    .end = s->given + 1, .limit = s->limit, .torn = e.torn };
+	    .end = s->given + 1, .limit = s->limit, .at = e.at, .torn = e.torn };
 	s->given++;
 	s->stamp = e.stamp;
 	return 1;
@@ -150,7 +150,7 @@ next_plain(struct walk *w, struct source *s, struct fail *f)
 	if (r != 1)
 		return r;
 	s->line = (struct walk_line){ .text = l.text, .stem = s->seg->stem, .chain = s->chain, .pos = l.pos,
-	    .end = l.end, .torn = l.torn, .suspect = s->seg->suspect };
+	    .end = l.end, .at = l.pos, .torn = l.torn, .suspect = s->seg->suspect };
 	/* The stamp serves the merge only: not looked for while there is nothing to merge with. */
 	if (w->nsrc > 1 && w->stamp(l.text, &l.stamp) == 0)
 		s->stamp = l.stamp;
@@ -404,6 +404,16 @@ walk_segments(const struct walk *w, size_t *n)
 {
 	*n = w->nsegs;
 	return w->segs;
+}
+
+int
+walk_file(const struct walk *w, size_t i, const char **stem, uint64_t *limit)
+{
+	if (i + 1 >= w->nsrc)
+		return 0;
+	*stem = w->src[i + 1].seg->stem;
+	*limit = w->src[i + 1].limit;
+	return 1;
 }
 
 int

@@ -31,6 +31,7 @@ struct walk_line {
 	bool chain;		/* pos counts within the chain, else within this file */
 	uint64_t pos, end;	/* of this line and behind it: bytes, or lines of a sorted file */
 	uint64_t limit;		/* see struct mark */
+	uint64_t at;		/* byte offset in the segment: what the line's derived identity is made from */
 	bool torn;		/* the file ended without a newline */
 	bool suspect;		/* from a segment whose fdatasync failed */
 };
@@ -52,6 +53,8 @@ void walk_close(struct walk *w);
 
 /* The segments that the walk saw, see segment_list. */
 const struct segment *walk_segments(const struct walk *w, size_t *n);
+/* The files beside the chain that are walked, and how: limit as in struct mark. 0 past the last. */
+int walk_file(const struct walk *w, size_t i, const char **stem, uint64_t *limit);
 /* 1 when this file (not of the chain) was read to its end. */
 int walk_finished(const struct walk *w, const char *stem);
 /* Compressed segments that turned out damaged or cut in this walk: what could be decoded was given. */

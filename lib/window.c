@@ -64,6 +64,7 @@ window_push(struct window *w, const struct event *e, unsigned long long n)
 	s->lane = NULL;
 	s->doubt = false;
 	s->bytes.len = 0;
+	s->e = (struct event){ 0 };
 	if (e)
 		copy(s, e);
 	w->bytes += s->bytes.len;
