@@ -356,12 +356,12 @@ state() {
 	assert_equal "$(json '.streams[0].groups[0].oldest_pending_ms')" 0
 }
 
+# Redis 7.0 says 90 here, later ones 50.
 @test "lag does not count what is gone, lost does" {
 	fill t 1 100
 	rcli xgroup create "$S:t" g 0
 	rcli xreadgroup group g c count 10 noack streams "$S:t" '>'
 	rcli xtrim "$S:t" maxlen 50
-	assert_equal "$(rcli --json xinfo groups "$S:t" | jq '.[0].lag')" 90
 	assert_equal "$(json '.streams[0].groups[0] | [.lag, .lost]')" '[50,40]'
 	run -0 ebstat
 	assert_line --regexp '^t +50 +0 +g +1 +0 +- +50 +40$'
