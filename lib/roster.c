@@ -11,6 +11,7 @@
 #include "word.h"
 
 #define ROSTER_MAX (64u << 20)
+#define WHOLE " ."	/* ends a line that is whole */
 
 void
 roster_add(struct spool *sp, const char *stem)
@@ -26,7 +27,7 @@ roster_add(struct spool *sp, const char *stem)
 		buf_addc(&b, '\n');	/* a line that was torn stays one of its own */
 	buf_addc(&b, '+');
 	word_put(&b, stem);
-	buf_addc(&b, '\n');
+	buf_adds(&b, WHOLE "\n");
 	if (write(fd, b.p, b.len) == -1) {
 		/* The alarm is lost, no event. */
 	}
@@ -43,7 +44,7 @@ next_line(char **p, char **mark, char **stem)
 	for (; **p; *p = end + 1) {
 		if (!(end = strchr(*p, '\n')))
 			return 0;
-		if (end - *p > 1 && strchr("+x!", **p)) {
+		if (end - *p > 3 && memcmp(end - 2, WHOLE, 2) == 0 && strchr("+x!", **p)) {
 			*end = '\0';
 			*mark = *p;
 			*stem = *p + 1;

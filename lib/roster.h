@@ -1,7 +1,7 @@
 /*
  * roster: which segments there ought to be, so that one that vanishes is noticed.
  *
- * A text file, one stem a line after a mark: '+' there, 'x' removed by us, '!' vanished. It is written in place and needs no free space to
+ * A text file, one stem a line after a mark: '+' there, 'x' removed by us, '!' vanished; " ." ends it. It is written in place and needs no free space to
  * strike a stem. A stem is added after its file exists and struck before it is unlinked, so that no crash raises a false alarm.
  * When it is lost, nothing is missed but the alarm.
  */

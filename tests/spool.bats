@@ -523,3 +523,71 @@ compressed() {
 	run -0 ebreplay --rate 100
 	assert_equal "$(payloads ai.x | xargs)" "L1 $(seq 2 50 | xargs) L2"
 }
+
+# --- state that is lost ---------------------------------------------------------------------------
+
+@test "lost progress: what stands in the stream already is looked up, not added again" {
+	buffered ai.x 1 100
+	rm -f "$B/.outage"
+	run -75 ebreplay --limit 50
+	rm "$B/.progress"
+	run -0 ebreplay
+	assert_output --partial ".progress' was lost"
+	assert_equal "$(payloads ai.x | xargs)" "$(seq 100 | xargs)"
+	buffered ai.x 101 103
+	run -0 ebreplay
+	refute_output --partial lost
+}
+
+@test "a line of the roster that was torn raises no alarm" {
+	buffered ai.x 1 3
+	truncate -s -5 "$B/.roster"
+	down
+	seq 4 6 | ebpub -q --segment-size 1 ai.x
+	up
+	run -0 ebreplay
+	run -0 ebreplay
+	run ebhealth
+	refute_output --partial vanished
+}
+
+@test "a plain file that grows between two runs, out of order: each line once" {
+	local i
+	plain_dir
+	for i in {10..20}; do
+		plain ai.x "$i" "2025-12-04T10:30:${i}Z"
+	done >"$PLAIN"
+	run -75 ebreplay --limit 5
+	plain ai.x 8 2025-12-04T10:30:08Z >>"$(segment)"
+	run -0 ebreplay
+	assert_equal "$(payloads ai.x | sort -n | xargs)" "8 $(seq 10 20 | xargs)"
+}
+
+@test "what is discarded stays so, also beside what a cut-off compression left" {
+	down
+	seq 800 | ebpub -q --segment-size 64K ai.x
+	rm "$B/.outage"
+	gzip -k "$(find "$B" -name '*.jsonl' | sort | head -1)"
+	up
+	run -0 ebreplay --discard --yes
+	run -0 ebreplay
+	assert_equal "$(length ai.x)" 0
+	assert_equal "$(cat "$B"/quarantine/* | wc -l)" 800
+}
+
+# bats test_tags=nosanitize
+@test "a segment that becomes suspect is not replayed before its lines stand elsewhere" {
+	need strace
+	strace -o /dev/null true || skip "strace may not trace"
+	down
+	ebpub -q ai.x 1
+	# The second lock is held from the renaming to the second append.
+	bg slow strace -qq -o /dev/null -e inject=fdatasync:error=EIO:when=1 \
+		-e inject=renameat,rename:delay_exit=700000:when=1 ebpub ai.x 2
+	wait_for "ls '$B' | grep -q suspect"
+	up
+	run ebreplay --wait 5
+	bg_wait slow
+	run -0 ebreplay
+	assert_equal "$(payloads ai.x | xargs)" "1 2"
+}
