@@ -438,17 +438,6 @@ assert l[at:] == b",\"crc\":\"%08x\"}" % zlib.crc32(l[:at]), l'
 	assert_equal "$(payloads ai.x | tail -1)" 2
 }
 
-@test "a server in cluster mode: 78, and the event is buffered first" {
-	redis_start --cluster-enabled yes
-	export EB_REDIS_URL=unix://$REDIS_SOCK
-	run -78 ebpub ai.x 1
-	assert_output --partial buffered
-	assert_output --partial cluster
-	run -78 ebreplay
-	assert_equal "$(lines | wc -l)" 1
-	redis_start
-}
-
 # --- compressed segments that are damaged ------------------------------------------------
 
 compressed() {
