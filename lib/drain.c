@@ -116,19 +116,6 @@ step(struct run *d, struct fail *f)
 	return !end;
 }
 
-/* How a file is walked is decided once and recorded with the first batch: positions in it must not change their meaning. */
-static void
-fix_ways(struct run *d)
-{
-	const char *stem;
-	uint64_t limit;
-	size_t i;
-
-	for (i = 0; walk_file(d->w, i, &stem, &limit); i++)
-		if (!marks_find(&d->p.marks, stem))
-			mark_set(marks_get(&d->p.marks, stem), stem, 0, limit);
-}
-
 static int
 open_walk(struct run *d, struct fail *f)
 {
@@ -141,8 +128,6 @@ open_walk(struct run *d, struct fail *f)
 	d->damaged = 0;
 	d->covers = run_tries_late(d) || d->old.on;
 	d->w = walk_open(d->sp, &d->p, WALK_SYNC | (d->covers ? WALK_LATE : 0), backlog_stamp, f);
-	if (d->w)
-		fix_ways(d);
 	return d->w ? 0 : -1;
 }
 

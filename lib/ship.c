@@ -136,6 +136,20 @@ keep_old(struct intent *in, const struct intent *old)
 	}
 }
 
+/* How a file is walked is decided with its first batch: positions in it must not change their meaning after that. */
+static void
+fix_ways(struct run *d)
+{
+	const struct mark *m;
+	size_t i;
+
+	for (i = 0; i < d->walked.files; i++) {
+		m = &d->walked.file[i];
+		if (!marks_find(&d->p.marks, m->stem))
+			mark_set(marks_get(&d->p.marks, m->stem), m->stem, 0, m->limit);
+	}
+}
+
 static void
 make_intent(struct run *d)
 {
@@ -147,6 +161,7 @@ make_intent(struct run *d)
 	in->client = bus_client_id(d->b);
 	snprintf(in->addr, sizeof in->addr, "%s", bus_addr(d->b));
 	marks_copy(&in->upto, &d->walked);
+	fix_ways(d);
 	if (d->old.on)
 		keep_old(in, &d->old);
 	for (i = 0; i < d->batch.n; i++)

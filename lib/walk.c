@@ -407,16 +407,6 @@ walk_segments(const struct walk *w, size_t *n)
 }
 
 int
-walk_file(const struct walk *w, size_t i, const char **stem, uint64_t *limit)
-{
-	if (i + 1 >= w->nsrc)
-		return 0;
-	*stem = w->src[i + 1].seg->stem;
-	*limit = w->src[i + 1].limit;
-	return 1;
-}
-
-int
 walk_finished(const struct walk *w, const char *stem)
 {
 	size_t i;

@@ -53,8 +53,6 @@ void walk_close(struct walk *w);
 
 /* The segments that the walk saw, see segment_list. */
 const struct segment *walk_segments(const struct walk *w, size_t *n);
-/* The files beside the chain that are walked, and how: limit as in struct mark. 0 past the last. */
-int walk_file(const struct walk *w, size_t i, const char **stem, uint64_t *limit);
 /* 1 when this file (not of the chain) was read to its end. */
 int walk_finished(const struct walk *w, const char *stem);
 /* Compressed segments that turned out damaged or cut in this walk: what could be decoded was given. */
