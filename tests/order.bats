@@ -130,6 +130,8 @@ others_go_on() {
 		timeout 20 ebreplay --limit $((RANDOM % 400 + 1)) 2>/dev/null || :
 	done
 	rcli acl setuser less '~*' >/dev/null
+	# A process that was killed holds its locks until it is gone.
+	wait_for "flock -n '$EB_BUFFER_DIR/.replay' true"
 	run -0 timeout 60 ebreplay
 	for i in 0 1 2; do
 		seq -f "$i %.0f" $((i == 0 ? 3 : i)) 3 3000 >>"$LEDGER"
