@@ -37,7 +37,6 @@ static int
 settle_lane(struct run *d, struct lane *lane, struct fail *f)
 {
 	struct settle_line *lines = util_alloc((d->batch.n + 1) * sizeof *lines);
-	struct stream_id floor = higher(lane->floor, lane->matched);
 	uint64_t unsure = 0;
 	size_t i, n = 0;
 	int r;
@@ -47,7 +46,7 @@ settle_lane(struct run *d, struct lane *lane, struct fail *f)
 
 		if (it->lane != lane || !it->doubtful)
 			continue;
-		lines[n].after = higher(it->after, floor);
+		lines[n].after = it->after;	/* its own bound: lines of several publishers may stand in another order than their entries */
 		lines[n++].event_id = it->line.e.event_id;
 	}
 	r = settle(d->b, lane->key, lane->first_added, lines, n, &lane->matched, &unsure, f);
