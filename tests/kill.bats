@@ -46,8 +46,21 @@ replay_free() {
 
 # --- ebreplay --------------------------------------------------------------------------
 
+# An ebreplay killed after a random time. Whatever the machine's speed, about half of them are
+# hit: the time adapts. Counts in KILLS.
+replay_hit() {
+	local rc=0
+	timeout -s KILL 0.0"$(printf %02d $((RANDOM % MOST + 2)))" ebreplay --maxlen 0 "$@" 2>/dev/null || rc=$?
+	if [ $rc = 137 ]; then
+		KILLS=$((KILLS + 1))
+		[ $MOST -gt 50 ] || MOST=$((MOST + 2))
+	else
+		[ $MOST -lt 5 ] || MOST=$((MOST - 3))
+	fi
+}
+
 @test "ebreplay killed at 30 random moments of 20 000 events: each once and in order" {
-	local kills=0 tries ms most=20
+	local tries KILLS=0 MOST=20
 	redis_hide
 	awk 'BEGIN { for (i = 1; i <= 20000; i++)
 		printf "{\"event_type\":\"k%d\",\"payload\":{\"p\":%d,\"n\":%d}}\n", i % 3, i % 3, i }' |
@@ -56,46 +69,36 @@ replay_free() {
 	for tries in 0 1 2; do
 		seq -f "$tries %.0f" $((tries == 0 ? 3 : tries)) 3 20000 >>"$LEDGER"
 	done
-	for ((tries = 0; tries < 300 && kills < 30; tries++)); do
+	for ((tries = 0; tries < 300 && KILLS < 30; tries++)); do
 		[ -n "$(find "$EB_BUFFER_DIR" -maxdepth 1 -name '*.jsonl')" ] || break
-		ms=$((RANDOM % most + 2))
-		status=0
-		timeout -s KILL 0.0"$(printf %02d $ms)" ebreplay --limit $((RANDOM % 700 + 50)) 2>/dev/null || status=$?
-		# Whatever the machine's speed, about half of them.
-		if [ "$status" = 137 ]; then
-			kills=$((kills + 1))
-			[ $most -gt 50 ] || most=$((most + 2))
-		else
-			[ $most -lt 5 ] || most=$((most - 3))
-		fi
+		replay_hit --limit $((RANDOM % 700 + 50))
 	done
-	echo "# seed $SEED: $kills kills in $tries runs, then $(cat "$EB_BUFFER_DIR"/*.jsonl 2>/dev/null | wc -l) lines left in the segments" >&3
+	echo "# seed $SEED: $KILLS kills in $tries runs, then $(cat "$EB_BUFFER_DIR"/*.jsonl 2>/dev/null | wc -l) lines left in the segments" >&3
 	replay_free
 	run timeout 60 ebreplay -v
 	assert_success
-	[ $kills -ge 20 ] || fail "only $kills kills"
+	[ $KILLS -ge 20 ] || fail "only $KILLS kills"
 	judge k0 k1 k2
 	no_segments
 }
 
 @test "ebreplay killed among compressed segments, a plain writer's file and new events: each once and in order" {
-	local kills=0 tries n=6000 t
+	local tries n=6000 KILLS=0 MOST=20
 	redis_hide
 	numbered 1 1 6000 | timeout 60 ebpub -q --maxlen 0 --segment-size 200K k
 	awk 'BEGIN { for (i = 1; i <= 3000; i++) printf "{\"event_type\":\"k\",\"message\":{\"event_type\":\"k\",\"payload\":\"{\\\"p\\\":2,\\\"n\\\":%d}\",\"trace_id\":null,\"timestamp\":\"2025-12-04T10:30:00Z\",\"source\":\"s\"},\"buffered_at\":\"2025-12-04T10:%02d:%02d.%03d\"}\n", i, i / 600, i / 10 % 60, i % 10 }' \
 		>"$EB_BUFFER_DIR/buffer_2025-12-04_10-30-00.jsonl"
 	ledger 2 1 3000
 	redis_show
-	for ((tries = 0; tries < 60 && kills < 20; tries++)); do
-		# A claimed file rests for a second first.
-		t=0.0$(printf %02d $((RANDOM % 25 + 3)))
-		[ $tries != 2 ] || t=1.05
+	# A claimed file rests for a second first; killed before, about then, and after.
+	for tries in 0.2 1.0$((RANDOM % 10)) 20; do
+		timeout -s KILL $tries ebreplay --maxlen 0 --limit 100 2>/dev/null || :
+	done
+	for ((tries = 0; tries < 200 && KILLS < 20; tries++)); do
 		[ $((tries % 5)) != 1 ] || timeout 20 ebreplay --compress || :
-		status=0
-		timeout -s KILL "$t" ebreplay --maxlen 0 --limit $((RANDOM % 900 + 100)) 2>/dev/null || status=$?
-		[ "$status" != 137 ] || kills=$((kills + 1))
+		replay_hit --limit $((RANDOM % 250 + 20))
 		# Each drains a part itself.
-		[ $((tries % 8)) = 7 ] || continue
+		[ $((tries % 16)) = 15 ] || continue
 		n=$((n + 1))
 		shot k 1 $n
 	done
@@ -103,8 +106,8 @@ replay_free() {
 	replay_free
 	run timeout 60 ebreplay -v --maxlen 0
 	assert_success
-	echo "# seed $SEED: $kills kills in $tries runs" >&3
-	[ $kills -ge 5 ] || fail "only $kills kills"
+	echo "# seed $SEED: $KILLS kills in $tries runs" >&3
+	[ $KILLS -ge 5 ] || fail "only $KILLS kills"
 	judge k
 	no_segments
 }
