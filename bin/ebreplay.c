@@ -7,18 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "backlog.h"
-#include "backoff.h"
 #include "compress.h"
 #include "conf.h"
 #include "inspect.h"
-#include "member.h"
 #include "replay.h"
-#include "roster.h"
-#include "segment.h"
+#include "requeue.h"
 #include "spool.h"
 #include "status.h"
 #include "util.h"
@@ -26,7 +22,7 @@
 
 enum {
 	OPT_DRY_RUN = 256, OPT_LIST, OPT_CHECK, OPT_LIMIT, OPT_RATE, OPT_WAIT, OPT_FORCE, OPT_MAXLEN, OPT_COMPRESS,
-	OPT_RETARGET, OPT_DISCARD, OPT_YES
+	OPT_RETARGET, OPT_DISCARD, OPT_YES, OPT_QUARANTINE, OPT_RETRY, OPT_DROP
 };
 
 static const struct option options[] = {
@@ -43,6 +39,7 @@ static const struct option options[] = {
 	{"retarget", no_argument, NULL, OPT_RETARGET},
 	{"discard", no_argument, NULL, OPT_DISCARD},
 	{"yes", no_argument, NULL, OPT_YES},
+	{"quarantine", required_argument, NULL, OPT_QUARANTINE},
 	{NULL, 0, NULL, 0}
 };
 
@@ -50,7 +47,8 @@ static struct ebreplay {
 	struct conf conf;
 	struct drain_options drain;
 	struct append_limits limits;
-	int action;		/* OPT_DRY_RUN ..., 0 for draining */
+	struct requeue_names names;
+	int action;		/* OPT_DRY_RUN ..., 0 for draining; OPT_QUARANTINE is its list */
 	bool yes, loud;		/* loud: -v, or a terminal */
 	int64_t wait_ms;
 	char target[1024];
@@ -68,7 +66,8 @@ usage(FILE *to)
 	fputs("usage: ebreplay [-hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] [--force] [--limit n]\n"
 	    "                [--maxlen n] [--rate n] [--wait seconds]\n"
 	    "       ebreplay --check | --dry-run | --list [-jq] [-b dir] [-p prefix] [-u url] [--limit n]\n"
-	    "       ebreplay --compress | --retarget | --discard --yes [-qv] [-b dir] [-p prefix] [-u url]\n", to);
+	    "       ebreplay --compress | --retarget | --discard --yes [-qv] [-b dir] [-p prefix] [-u url]\n"
+	    "       ebreplay --quarantine list | retry | drop [-jqv] [-b dir] [-p prefix] [-u url] [--yes] [file ...]\n", to);
 }
 
 static void
@@ -160,91 +159,30 @@ on_tick(void *arg, uint64_t delivered)
 
 /* --- draining ---------------------------------------------------------------------------- */
 
-/* One attempt. That another replay is running is said only where somebody looks. */
-static int
-attempt(struct spool *sp)
-{
-	struct fail f;
-	int status;
-
-	eb.sum.left = false;
-	status = replay_once(sp, &eb.drain, &eb.sum, &f);
-	if (*f.text && (eb.loud || f.sys != EWOULDBLOCK))
-		on_say(NULL, f.text);
-	if (eb.sum.quarantined || eb.sum.disordered)
-		worse(STATUS_SOME);
-	return status;
-}
-
+/* That another replay is running is said only where somebody looks. */
 static void
-sleep_ms(int64_t ms)
+on_attempt(void *arg, int status, const struct fail *f)
 {
-	for (; ms > 0 && !stopped; ms -= 50)
-		nanosleep(&(struct timespec){ 0, (ms > 50 ? 50 : ms) * 1000000 }, NULL);
-}
-
-/* Tries again, ever more slowly, until it is drained or the time is over. */
-static int
-drain_within(struct spool *sp)
-{
-	struct backoff pause = { .first = 100, .most = 10000 };
-	int64_t until = when_mono() + eb.wait_ms, left, ms;
-	int status = attempt(sp);
-
-	while (status == STATUS_AGAIN && !stopped && (left = until - when_mono()) > 0) {
-		ms = backoff_next(&pause);
-		sleep_ms(ms < left ? ms : left);
-		status = attempt(sp);
-	}
-	return status;
+	(void)arg;
+	(void)status;
+	if (*f->text && (eb.loud || f->sys != EWOULDBLOCK))
+		on_say(NULL, f->text);
 }
 
 static void
 report(void)
 {
 	struct buf out = { 0 };
-	char span[32];
 
 	clear_line();
-	when_span(when_mono() - eb.started, span, sizeof span);
 	if (eb.conf.json) {
-		member_begin(&out);
-		member_count(&out, "replayed", eb.sum.replayed);
-		member_count(&out, "found", eb.sum.found);
-		member_count(&out, "quarantined", eb.sum.quarantined);
-		member_count(&out, "possible_duplicates", eb.sum.doubles);
-		member_count(&out, "trimmed", eb.sum.trimmed);
-		member_count(&out, "out_of_order", eb.sum.disordered);
-		member_count(&out, "held", eb.sum.held);
-		member_bool(&out, "left", eb.sum.left);
-		member_count(&out, "status", (uint64_t)eb.status);
-		member_end(&out);
+		replay_json(&out, &eb.sum, eb.status);
 		puts(buf_str(&out));
-		buf_free(&out);
-	} else if (eb.loud && !eb.conf.quiet)
-		fprintf(stderr, "ebreplay: %" PRIu64 " replayed, %" PRIu64 " found already there, %" PRIu64 " quarantined, %"
-		    PRIu64 " possible duplicates, %" PRIu64 " types held, in %s%s\n", eb.sum.replayed, eb.sum.found,
-		    eb.sum.quarantined, eb.sum.doubles, eb.sum.held, span, eb.sum.left ? "; something is left" : "");
-}
-
-static bool
-holds_nothing(struct spool *sp)
-{
-	struct segment *list;
-	struct fail f;
-	char **gone;
-	size_t i, n;
-	bool nothing;
-
-	if (segment_list(spool_fd(sp), &list, &n, &f) == -1)
-		errx(f.status, "%s", f.text);
-	roster_missing(sp, list, n, &gone, &i);
-	nothing = n == 0 && i == 0;
-	while (i)
-		free(gone[--i]);
-	free(gone);
-	free(list);
-	return nothing;
+	} else if (eb.loud && !eb.conf.quiet) {
+		replay_text(&out, &eb.sum, when_mono() - eb.started);
+		warnx("%s", buf_str(&out));
+	}
+	buf_free(&out);
 }
 
 static void
@@ -252,14 +190,17 @@ drain(struct spool *sp)
 {
 	struct backlog b;
 	struct fail f;
+	bool holds;
 
-	if (!holds_nothing(sp)) {
+	if (backlog_any(sp, &holds, &f) == -1)
+		errx(f.status, "%s", f.text);
+	if (holds) {
 		if (isatty(STDERR_FILENO) && !eb.conf.quiet && backlog_read(sp, &b, &f) == 0) {
 			eb.total = b.events;
 			backlog_free(&b);
 			eb.drain.tick = on_tick;
 		}
-		worse(drain_within(sp));
+		worse(replay_within(sp, &eb.drain, &eb.sum, eb.wait_ms, on_attempt));
 		if (stopped && eb.sum.left)
 			worse(128 + stopped);
 	}
@@ -297,19 +238,43 @@ list(struct spool *sp)
 		errx(f.status, "%s", f.text);
 }
 
+static int
+print_quarantined(void *arg, const struct requeue_line *l)
+{
+	static struct buf b;
+
+	(void)arg;
+	b.len = 0;
+	if (eb.conf.json)
+		requeue_line_json(&b, l);
+	else
+		requeue_line_text(&b, l);
+	puts(buf_str(&b));
+	return ferror(stdout);
+}
+
+static void
+list_quarantine(struct spool *sp)
+{
+	struct fail f;
+
+	if (!eb.conf.json && !eb.conf.quiet)
+		printf("%-27s  %-24s  %-36s  %8s  %s\n", "QUARANTINED AT", "TYPE", "EVENT ID", "BYTES", "REASON");
+	if (requeue_list(sp, &eb.names, print_quarantined, NULL, &f) == -1)
+		errx(f.status, "%s", f.text);
+}
+
 static void
 print_report(const struct inspect_report *r)
 {
 	struct buf out = { 0 };
 
-	if (eb.conf.json) {
+	if (eb.conf.json)
 		inspect_report_json(&out, r);
+	else
+		inspect_report_text(&out, r);
+	if (eb.conf.json || !eb.conf.quiet)
 		puts(buf_str(&out));
-	} else if (!eb.conf.quiet)
-		printf("%" PRIu64 " segments, %" PRIu64 " lines, %" PRIu64 " delivered, %" PRIu64 " bad (%" PRIu64
-		    " torn), %" PRIu64 " out of order, %" PRIu64 " odd files, %" PRIu64 " suspect, %" PRIu64 " vanished, %"
-		    PRIu64 " unreadable\n", r->segments, r->lines, r->delivered, r->bad, r->torn, r->disorder, r->odd,
-		    r->suspect, r->vanished, r->unreadable);
 	buf_free(&out);
 }
 
@@ -333,17 +298,12 @@ static void
 print_backlog(const struct backlog *b)
 {
 	struct buf out = { 0 };
-	size_t i;
 
-	if (eb.conf.json) {
+	if (eb.conf.json)
 		backlog_json(&out, b);
-		puts(buf_str(&out));
-	} else {
-		printf("%" PRIu64 " events in %" PRIu64 " segments would be replayed to %s\n", b->events, b->files, eb.target);
-		for (i = 0; i < b->nheld; i++)
-			printf("%" PRIu64 " of them, '%s', are held: %s\n", b->held[i].events, b->held[i].type,
-			    b->held[i].reason);
-	}
+	else
+		backlog_text(&out, b, eb.target);
+	puts(buf_str(&out));
 	buf_free(&out);
 }
 
@@ -373,6 +333,37 @@ no_buffer(void)
 
 /* --- changing ---------------------------------------------------------------------------------- */
 
+/* What was changed, where somebody looks. */
+static void __attribute__((format(printf, 1, 2)))
+tell(const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!eb.loud || eb.conf.quiet)
+		return;
+	va_start(ap, fmt);
+	vwarnx(fmt, ap);
+	va_end(ap);
+}
+
+static int
+retry_or_drop(struct spool *sp, struct fail *f)
+{
+	struct requeue_result r;
+	int done = eb.action == OPT_DROP ? requeue_drop(sp, &eb.names, &r, f) :
+	    requeue_retry(sp, eb.target, &eb.limits, &eb.names, &r, f);
+
+	if (eb.action == OPT_DROP)
+		tell("%" PRIu64 " lines dropped from '%s/quarantine'", r.dropped, spool_dir(sp));
+	else
+		tell("%" PRIu64 " events put back into the buffer", r.back);
+	if (r.kept) {
+		warnx("%" PRIu64 " lines are no events and stay in '%s/quarantine'", r.kept, spool_dir(sp));
+		worse(STATUS_SOME);
+	}
+	return done;
+}
+
 static void
 change(struct spool *sp)
 {
@@ -384,22 +375,20 @@ change(struct spool *sp)
 
 	if (r == -1)
 		errx(f.sys == EWOULDBLOCK ? STATUS_AGAIN : f.status, "%s", f.text);
-	if (eb.action == OPT_COMPRESS)
-		r = compress_closed(sp, &files, &f);
-	else if (eb.action == OPT_DISCARD)
-		r = inspect_discard(sp, eb.limits.lock_ms, &lines, &f);
-	else if ((r = spool_lock(sp, eb.limits.lock_ms, &nb, &f)) == 0)
-		r = spool_retarget(sp, eb.target, &f);
+	if (eb.action == OPT_RETRY || eb.action == OPT_DROP)
+		r = retry_or_drop(sp, &f);
+	else if (eb.action == OPT_COMPRESS) {
+		if ((r = compress_closed(sp, &files, &f)) == 0)
+			tell("%zu segments compressed", files);
+	} else if (eb.action == OPT_DISCARD) {
+		if ((r = inspect_discard(sp, eb.limits.lock_ms, &lines, &f)) == 0)
+			tell("%" PRIu64 " events put into '%s/quarantine'", lines, spool_dir(sp));
+	} else if ((r = spool_lock(sp, eb.limits.lock_ms, &nb, &f)) == 0) {
+		if ((r = spool_retarget(sp, eb.target, &f)) == 0)
+			tell("buffer '%s' now belongs to %s", spool_dir(sp), eb.target);
+	}
 	if (r == -1)
 		errx(f.status, "%s", f.text);
-	if (!eb.loud || eb.conf.quiet)
-		return;
-	if (eb.action == OPT_COMPRESS)
-		warnx("%zu segments compressed", files);
-	else if (eb.action == OPT_DISCARD)
-		warnx("%" PRIu64 " events put into '%s/quarantine'", lines, spool_dir(sp));
-	else
-		warnx("buffer '%s' now belongs to %s", spool_dir(sp), eb.target);
 }
 
 /* --- the command line ------------------------------------------------------------------------------ */
@@ -418,8 +407,21 @@ static void
 set_action(int action)
 {
 	if (eb.action && eb.action != action)
-		bad_usage("one of --dry-run, --list, --check, --compress, --retarget, --discard at a time");
+		bad_usage("one of --dry-run, --list, --check, --compress, --retarget, --discard, --quarantine at a time");
 	eb.action = action;
+}
+
+static void
+take_quarantine(const char *arg)
+{
+	if (strcmp(arg, "list") == 0)
+		set_action(OPT_QUARANTINE);
+	else if (strcmp(arg, "retry") == 0)
+		set_action(OPT_RETRY);
+	else if (strcmp(arg, "drop") == 0)
+		set_action(OPT_DROP);
+	else
+		bad_usage("--quarantine %s: list, retry or drop expected", arg);
 }
 
 static int
@@ -430,6 +432,7 @@ take_option(int ch, const char *arg)
 		set_action(ch);
 		return 0;
 	case OPT_YES: eb.yes = true; return 0;
+	case OPT_QUARANTINE: take_quarantine(arg); return 0;
 	case OPT_FORCE: eb.drain.force = true; return 0;
 	case OPT_LIMIT: eb.drain.limit = number("limit", arg); return 0;
 	case OPT_RATE: eb.drain.rate = number("rate", arg); return 0;
@@ -478,6 +481,8 @@ prepare(void)
 	eb.started = when_mono();
 	if (eb.action == OPT_DISCARD && !eb.yes)
 		bad_usage("--discard moves every undelivered event into quarantine: say --yes too");
+	if (eb.action == OPT_DROP && !eb.yes)
+		bad_usage("--quarantine drop deletes what could not be replayed: say --yes too");
 }
 
 static int
@@ -506,7 +511,8 @@ main(int argc, char **argv)
 			puts("ebreplay " EB_VERSION);
 		return finish();
 	}
-	if (optind < argc)
+	eb.names = (struct requeue_names){ argv + optind, (size_t)(argc - optind) };
+	if (optind < argc && eb.action != OPT_QUARANTINE && eb.action != OPT_RETRY && eb.action != OPT_DROP)
 		bad_usage("'%s': no arguments expected; the whole buffer is replayed", argv[optind]);
 	prepare();
 	if (!(dir = conf_buffer(&eb.conf, &f)))
@@ -524,6 +530,7 @@ main(int argc, char **argv)
 	case OPT_LIST: list(sp); break;
 	case OPT_CHECK: check(sp); break;
 	case OPT_DRY_RUN: dry_run(sp); break;
+	case OPT_QUARANTINE: list_quarantine(sp); break;
 	default: change(sp);
 	}
 	spool_close(sp);

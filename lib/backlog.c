@@ -1,6 +1,7 @@
 #include <sys/file.h>
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -226,6 +227,16 @@ backlog_json(struct buf *out, const struct backlog *b)
 	member_end(out);
 }
 
+void
+backlog_text(struct buf *out, const struct backlog *b, const char *target)
+{
+	size_t i;
+
+	buf_addf(out, "%" PRIu64 " events in %" PRIu64 " segments would be replayed to %s", b->events, b->files, target);
+	for (i = 0; i < b->nheld; i++)
+		buf_addf(out, "\n%" PRIu64 " of them, '%s', are held: %s", b->held[i].events, b->held[i].type, b->held[i].reason);
+}
+
 /* --- may an event pass? ------------------------------------------------------------- */
 
 /* Whether all of a file but what is late was delivered. */
@@ -267,4 +278,22 @@ backlog_clear(struct spool *sp, const char *type, bool *holds, struct fail *f)
 	free(list);
 	progress_free(&p);
 	return clear;
+}
+
+int
+backlog_any(struct spool *sp, bool *any, struct fail *f)
+{
+	struct segment *list;
+	char **gone;
+	size_t n, missing;
+
+	if (segment_list(spool_fd(sp), &list, &n, f) == -1)
+		return -1;
+	roster_missing(sp, list, n, &gone, &missing);
+	*any = n + missing > 0;
+	while (missing)
+		free(gone[--missing]);
+	free(gone);
+	free(list);
+	return 0;
 }

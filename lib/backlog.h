@@ -39,6 +39,8 @@ int backlog_read(struct spool *sp, struct backlog *b, struct fail *f);
 void backlog_free(struct backlog *b);
 /* Appends it as the JSON object that is `buffer` in ebstat -j. */
 void backlog_json(struct buf *out, const struct backlog *b);
+/* Appends what a drain to target would send, in words. */
+void backlog_text(struct buf *out, const struct backlog *b, const char *target);
 
 /* A line's buffered_at, for walk_open. */
 int backlog_stamp(struct slice line, int64_t *stamp);
@@ -48,5 +50,7 @@ int backlog_stamp(struct slice line, int64_t *stamp);
  * *holds: whether there is any segment at all. Costs a directory listing when the buffer is empty.
  */
 int backlog_clear(struct spool *sp, const char *type, bool *holds, struct fail *f);
+/* Whether there is anything to be done about a buffer: a segment, or one that vanished. 0 or -1. */
+int backlog_any(struct spool *sp, bool *any, struct fail *f);
 
 #endif

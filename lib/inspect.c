@@ -1,11 +1,14 @@
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "backlog.h"
 #include "batch.h"
+#include "eventline.h"
 #include "inspect.h"
+#include "move.h"
 #include "names.h"
 #include "progress.h"
 #include "quarantine.h"
@@ -13,6 +16,7 @@
 #include "roster.h"
 #include "segment.h"
 #include "status.h"
+#include "stream.h"
 #include "util.h"
 #include "walk.h"
 
@@ -181,8 +185,50 @@ inspect_check(struct spool *sp, struct inspect_report *rep, inspect_fn *fn, void
 struct discard {
 	struct quarantine *q;
 	uint64_t *count;
+	struct buf line;
 	struct fail *f;
 };
+
+/* From where to look for a line that a drain was sending when it was cut off, or whose progress was lost. */
+static int
+is_doubtful(struct look *k, const struct walk_line *wl, struct doubt *d)
+{
+	struct event_line *el = &k->it.line;
+	struct intent *in = &k->p.intent;
+	struct sent *s = in->on ? intent_sent(in, el->e.type.p, el->e.type.n) : NULL;
+	struct mark *upto = move_mark(&in->upto, wl->chain, wl->stem);
+	struct stream_id a = { 0, 0 }, b;
+
+	*d = (struct doubt){ .after = "0-0" };
+	if (k->p.lost || roster_is_returned(wl->stem))
+		return 1;
+	if (!s || !upto || (wl->chain ? mark_cmp(upto, wl->stem, wl->pos) <= 0 : upto->pos <= wl->pos))
+		return 0;
+	/* Whoever sent it had settled the doubt of the line itself: its connection is the one to fence. */
+	snprintf(d->run_id, sizeof d->run_id, "%s", in->run_id);
+	snprintf(d->addr, sizeof d->addr, "%s", in->addr);
+	d->client = in->client;
+	if (stream_id_parse(slice_of(s->after), &a) == 0 && el->in_doubt &&
+	    (stream_id_parse(slice_of(el->doubt.after), &b) == -1 || stream_id_cmp(b, a) < 0))
+		a = b;
+	stream_id_format(a, d->after);
+	return 1;
+}
+
+/* A line as it is to be found in quarantine: as it stands, and with what only the buffer knew of it, for the day it is put back. */
+static struct slice
+last_form(struct look *k, const struct walk_line *wl, const struct inspect_line *l, struct buf *b)
+{
+	struct doubt d;
+	int doubtful = !l->bad && is_doubtful(k, wl, &d);
+
+	if (!doubtful && !l->derived)
+		return wl->text;
+	b->len = 0;
+	eventline_put(b, &l->line->e, l->line->maxlen, doubtful ? &d : l->line->in_doubt ? &l->line->doubt : NULL,
+	    l->line->buffered_at);
+	return (struct slice){ b->p, b->len - 1 };
+}
 
 static int
 discard_line(struct look *k, struct discard *d, const struct walk_line *wl)
@@ -195,7 +241,8 @@ discard_line(struct look *k, struct discard *d, const struct walk_line *wl)
 	if (is_delivered(k, &l, wl->chain))
 		return 0;
 	++*d->count;
-	return quarantine_add(d->q, wl->stem, wl->pos, "discarded by hand (ebreplay --discard)", wl->text, d->f);
+	return quarantine_add(d->q, wl->stem, wl->pos, "discarded by hand (ebreplay --discard)",
+	    last_form(k, wl, &l, &d->line), d->f);
 }
 
 static int
@@ -259,6 +306,7 @@ inspect_discard(struct spool *sp, int64_t lock_ms, uint64_t *count, struct fail 
 	}
 	spool_unlock(sp);
 	quarantine_close(d.q);
+	buf_free(&d.line);
 	buf_free(&k.it.text);
 	progress_free(&k.p);
 	return r;

@@ -37,6 +37,7 @@ struct inspect_report {
 int inspect_check(struct spool *sp, struct inspect_report *r, inspect_fn *fn, void *arg, struct fail *f);
 
 void inspect_report_json(struct buf *out, const struct inspect_report *r);
+void inspect_report_text(struct buf *out, const struct inspect_report *r);
 
 /*
  * Puts everything undelivered into quarantine, under the replay lock: line by line;

@@ -62,3 +62,11 @@ inspect_report_json(struct buf *out, const struct inspect_report *r)
 	member_count(out, "unreadable", r->unreadable);
 	member_end(out);
 }
+
+void
+inspect_report_text(struct buf *out, const struct inspect_report *r)
+{
+	buf_addf(out, "%" PRIu64 " segments, %" PRIu64 " lines, %" PRIu64 " delivered, %" PRIu64 " bad (%" PRIu64 " torn), %"
+	    PRIu64 " out of order, %" PRIu64 " odd files, %" PRIu64 " suspect, %" PRIu64 " vanished, %" PRIu64 " unreadable",
+	    r->segments, r->lines, r->delivered, r->bad, r->torn, r->disorder, r->odd, r->suspect, r->vanished, r->unreadable);
+}

@@ -18,6 +18,7 @@
 
 #define SCAN (64u << 10)
 
+#define LOCK_MS 2000
 #define FILES 16	/* open at a time: lines come from few segments at once */
 
 struct file {
@@ -25,6 +26,7 @@ struct file {
 	char *stem;		/* NULL: not in use */
 	uint64_t highest;	/* offset recorded in it; above it nothing has to be looked for */
 	bool any;		/* it has lines */
+	bool fresh;		/* opened, and not read yet */
 	bool dirty;
 	uint64_t used;
 };
@@ -209,9 +211,32 @@ pick_file(struct quarantine *q, const char *stem, struct fail *f)
 	return oldest;
 }
 
-/* *known: this line is recorded already. */
+/* Opens and locks; again when the file was taken away meanwhile (requeue.h). */
+static int
+open_locked(int dir, const char *name)
+{
+	struct stat a, b;
+	int fd, tries;
+
+	for (tries = 0; tries < 8; tries++) {
+		fd = openat(dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+		if (fd == -1)
+			return -1;
+		if (util_flock(fd, LOCK_MS) == -1 || fstat(fd, &a) == -1 || !S_ISREG(a.st_mode))
+			break;
+		if (fstatat(dir, name, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+			return fd;
+		close(fd);
+		fd = -1;
+		errno = EWOULDBLOCK;
+	}
+	if (fd != -1)
+		close(fd);
+	return -1;
+}
+
 static struct file *
-open_file(struct quarantine *q, const char *stem, const char *needle, uint64_t pos, int *known, struct fail *f)
+open_file(struct quarantine *q, const char *stem, struct fail *f)
 {
 	char name[SEGMENT_NAME + 16];
 	struct file *file = pick_file(q, stem, f);
@@ -219,36 +244,46 @@ open_file(struct quarantine *q, const char *stem, const char *needle, uint64_t p
 	if (!file)
 		return NULL;
 	file->used = ++q->uses;
-	if (file->stem) {
-		*known = file->any && pos <= file->highest && look_through(file, needle, pos);
+	if (file->stem)
 		return file;
-	}
 	snprintf(name, sizeof name, "%s.jsonl", stem);
-	file->fd = openat(q->dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-	if (file->fd == -1) {
+	if ((file->fd = open_locked(q->dir, name)) == -1) {
 		fail_errno(f, STATUS_UNSAFE, "open '%s/quarantine/%s'", spool_dir(q->sp), name);
 		return NULL;
 	}
 	file->stem = util_strdup(stem);
-	*known = look_through(file, needle, pos);
+	file->fresh = true;
 	return file;
 }
 
+/* Whether this line is recorded already. */
+static bool
+is_known(struct file *file, const char *needle, uint64_t pos)
+{
+	bool known = (file->fresh || (file->any && pos <= file->highest)) && look_through(file, needle, pos);
+
+	file->fresh = false;
+	return known;
+}
+
 static int
-add_to(struct file *file, const char *place, const char *reason, struct slice line, uint64_t pos)
+add_to(struct quarantine *q, struct file *file, struct buf *place, uint64_t pos, const char *reason, struct slice line, struct fail *f)
 {
 	struct buf b = { 0 };
 	int r;
 
-	format(&b, place, reason, line);
+	buf_addf(place, "%" PRIu64 ",", pos);
+	format(&b, buf_str(place), reason, line);
 	r = write_line(file->fd, &b);
 	buf_free(&b);
+	if (r == -1)
+		return fail_errno(f, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'", spool_dir(q->sp), file->stem);
 	file->dirty = true;
-	if (r == 0 && (pos > file->highest || !file->any)) {
+	if (pos > file->highest || !file->any) {
 		file->highest = pos;
 		file->any = true;
 	}
-	return r;
+	return 0;
 }
 
 int
@@ -256,18 +291,30 @@ quarantine_add(struct quarantine *q, const char *stem, uint64_t pos, const char 
 {
 	struct buf place = { 0 };
 	struct file *file;
-	int known = 0, r = -1;
+	int r = -1;
 
 	if (need_dir(q, f) == -1)
 		return -1;
 	place_of(&place, stem);
-	if ((file = open_file(q, stem, buf_str(&place), pos, &known, f)) && known)
-		r = 0;
-	else if (file) {
-		buf_addf(&place, "%" PRIu64 ",", pos);
-		if ((r = add_to(file, buf_str(&place), reason, line, pos)) == -1)
-			fail_errno(f, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'", spool_dir(q->sp), stem);
-	}
+	if ((file = open_file(q, stem, f)))
+		r = is_known(file, buf_str(&place), pos) ? 0 : add_to(q, file, &place, pos, reason, line, f);
+	buf_free(&place);
+	return r;
+}
+
+int
+quarantine_refused(struct quarantine *q, const char *reason, struct slice line, struct fail *f)
+{
+	struct buf place = { 0 };
+	struct file *file;
+	struct stat st;
+	int r = -1;
+
+	if (need_dir(q, f) == -1)
+		return -1;
+	place_of(&place, QUARANTINE_REFUSED);
+	if ((file = open_file(q, QUARANTINE_REFUSED, f)) && fstat(file->fd, &st) == 0)
+		r = add_to(q, file, &place, (uint64_t)st.st_size, reason, line, f);
 	buf_free(&place);
 	return r;
 }

@@ -3,7 +3,10 @@
  *
  * quarantine/STEM.jsonl holds one JSON object a line: {"quarantined_at","reason","segment","offset","line"}, with
  * "line_base64" instead when the bytes are not UTF-8. Where there is no room for that, the whole segment is moved
- * there once its good lines are delivered: STEM.bad-N.jsonl, N of its lines being bad. Nothing here is ever deleted.
+ * there once its good lines are delivered: STEM.bad-N.jsonl, N of its lines being bad. Nothing here is ever deleted,
+ * except by hand (requeue.h).
+ *
+ * A file is locked (flock) by who has it open to write.
  */
 #ifndef QUARANTINE_H
 #define QUARANTINE_H
@@ -25,6 +28,9 @@ void quarantine_close(struct quarantine *q);		/* NULL is fine */
  * cut off before it recorded its progress) is not added twice. -1: no room, or f.
  */
 int quarantine_add(struct quarantine *q, const char *stem, uint64_t pos, const char *reason, struct slice line, struct fail *f);
+/* The same for an event that was in no segment: QUARANTINE_REFUSED is its segment, its place there the offset. */
+#define QUARANTINE_REFUSED "refused"
+int quarantine_refused(struct quarantine *q, const char *reason, struct slice line, struct fail *f);
 int quarantine_sync(struct quarantine *q, struct fail *f);
 /* Moves a segment with `bad` lines there, durably. */
 int quarantine_whole(struct quarantine *q, const struct segment *s, uint64_t bad, struct fail *f);

@@ -1,9 +1,14 @@
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "backoff.h"
+#include "member.h"
 #include "probe.h"
 #include "replay.h"
 #include "status.h"
+#include "when.h"
 
 static void
 add_up(struct drain_result *sum, const struct drain_result *r)
@@ -95,4 +100,72 @@ replay_once(struct spool *sp, const struct drain_options *o, struct drain_result
 	status = drain_locked(sp, o, sum, f);
 	spool_replay_unlock(sp);
 	return status;
+}
+
+static bool
+is_stopped(const struct drain_options *o)
+{
+	return o->stop && *o->stop;
+}
+
+static void
+rest(const struct drain_options *o, int64_t ms)
+{
+	for (; ms > 0 && !is_stopped(o); ms -= 50)
+		nanosleep(&(struct timespec){ 0, (ms > 50 ? 50 : ms) * 1000000 }, NULL);
+}
+
+static int
+attempt(struct spool *sp, const struct drain_options *o, struct drain_result *sum, replay_attempt_fn *fn)
+{
+	struct fail f;
+	int status;
+
+	sum->left = false;
+	status = replay_once(sp, o, sum, &f);
+	fn(o->arg, status, &f);
+	return status;
+}
+
+int
+replay_within(struct spool *sp, const struct drain_options *o, struct drain_result *sum, int64_t wait_ms,
+    replay_attempt_fn *fn)
+{
+	struct backoff pause = { .first = 100, .most = 10000 };
+	int64_t until = when_mono() + wait_ms, left, ms;
+	int status = attempt(sp, o, sum, fn);
+
+	while (status == STATUS_AGAIN && !is_stopped(o) && (left = until - when_mono()) > 0) {
+		ms = backoff_next(&pause);
+		rest(o, ms < left ? ms : left);
+		status = attempt(sp, o, sum, fn);
+	}
+	return status_worse(status, sum->quarantined || sum->disordered ? STATUS_SOME : 0);
+}
+
+void
+replay_text(struct buf *out, const struct drain_result *r, int64_t ms)
+{
+	char span[32];
+
+	when_span(ms, span, sizeof span);
+	buf_addf(out, "%" PRIu64 " replayed, %" PRIu64 " found already there, %" PRIu64 " quarantined, %" PRIu64
+	    " possible duplicates, %" PRIu64 " types held, in %s%s", r->replayed, r->found, r->quarantined, r->doubles, r->held,
+	    span, r->left ? "; something is left" : "");
+}
+
+void
+replay_json(struct buf *out, const struct drain_result *r, int status)
+{
+	member_begin(out);
+	member_count(out, "replayed", r->replayed);
+	member_count(out, "found", r->found);
+	member_count(out, "quarantined", r->quarantined);
+	member_count(out, "possible_duplicates", r->doubles);
+	member_count(out, "trimmed", r->trimmed);
+	member_count(out, "out_of_order", r->disordered);
+	member_count(out, "held", r->held);
+	member_bool(out, "left", r->left);
+	member_count(out, "status", (uint64_t)status);
+	member_end(out);
 }

@@ -13,4 +13,17 @@
  */
 int replay_once(struct spool *sp, const struct drain_options *o, struct drain_result *sum, struct fail *f);
 
+/*
+ * The same again and again, with growing pauses, until nothing is left for which that would help, o->stop is set, or wait_ms
+ * are over. Tells of each attempt. When something went into quarantine or out of order in any of them, it is at least status 1.
+ */
+typedef void replay_attempt_fn(void *arg, int status, const struct fail *f);
+int replay_within(struct spool *sp, const struct drain_options *o, struct drain_result *sum, int64_t wait_ms,
+    replay_attempt_fn *attempt);
+
+/* Appends the sum as words. */
+void replay_text(struct buf *out, const struct drain_result *r, int64_t ms);
+/* Appends the JSON object that ebreplay -j prints (ebreplay(1)). */
+void replay_json(struct buf *out, const struct drain_result *r, int status);
+
 #endif

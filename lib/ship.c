@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "eventline.h"
 #include "move.h"
 #include "settle.h"
 #include "ship.h"
@@ -194,10 +195,9 @@ refuse_for_good(struct run *d, struct batch_item *it, const char *why)
 {
 	struct buf line = { 0 };
 
-	event_line_head(&line, &it->line.e);
-	buf_addc(&line, '}');
+	eventline_put(&line, &it->line.e, it->line.maxlen, NULL, it->line.buffered_at);
 	it->state = BATCH_FOUND;
-	run_quarantine(d, it->stem, it->pos, (struct slice){ line.p, line.len }, why);
+	run_quarantine(d, it->stem, it->pos, (struct slice){ line.p, line.len - 1 }, why);
 	buf_free(&line);
 	return 0;
 }

@@ -4,6 +4,7 @@
 
 #include "backlog.h"
 #include "drain.h"
+#include "eventline.h"
 #include "names.h"
 #include "publishing.h"
 #include "quarantine.h"
@@ -13,6 +14,15 @@
 #define DRAIN_EVENTS 1000	/* G3: how much of the buffer a publisher drains at a time */
 #define DRAIN_MS 200
 
+/* What a line says of its stream's limit: nothing when it is the default. */
+static int64_t
+line_limit(struct publish *p, const struct slot *s)
+{
+	int64_t own = publish_limit(p, lanes_get(&p->lanes, p->o->conf->prefix, s->e.type)->type);
+
+	return own == CONF_MAXLEN ? -1 : own;
+}
+
 static size_t
 gather(struct publish *p, struct buf *arena, struct append_line *lines)
 {
@@ -20,17 +30,13 @@ gather(struct publish *p, struct buf *arena, struct append_line *lines)
 
 	for (i = 0; i < p->w.count; i++) {
 		struct slot *s = window_at(&p->w, i);
-		const char *type;
-		int64_t own;
 
 		if (s->state != SLOT_SPILL)
 			continue;
 		event_line_head(arena, &s->e);
 		lines[n].head.n = arena->len - at;
 		at = arena->len;
-		type = lanes_get(&p->lanes, p->o->conf->prefix, s->e.type)->type;
-		own = publish_limit(p, type);
-		event_line_tail(arena, own == CONF_MAXLEN ? -1 : own, s->doubt ? &s->where : NULL);
+		event_line_tail(arena, line_limit(p, s), s->doubt ? &s->where : NULL);
 		lines[n++].tail.n = arena->len - at;
 		at = arena->len;
 	}
@@ -197,10 +203,9 @@ spill_quarantine(struct publish *p, struct slot *s, const char *why)
 
 	if (!p->sp)
 		return -1;
-	event_line_head(&line, &s->e);
-	buf_addc(&line, '}');
+	eventline_put(&line, &s->e, line_limit(p, s), NULL, when_now());
 	q = quarantine_open(p->sp);
-	if (quarantine_add(q, "refused", (uint64_t)when_now(), why, (struct slice){ line.p, line.len }, &f) == 0 &&
+	if (quarantine_refused(q, why, (struct slice){ line.p, line.len - 1 }, &f) == 0 &&
 	    quarantine_sync(q, &f) == 0) {
 		window_state(&p->w, s, SLOT_REFUSED);
 		p->count[COUNT_QUARANTINED]++;

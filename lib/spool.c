@@ -10,14 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "buf.h"
 #include "spool.h"
 #include "status.h"
 #include "util.h"
-#include "when.h"
 
 #define NOTE_SIZE 512	/* one page of disk at most: written over in place */
 
@@ -264,27 +262,6 @@ spool_put(struct spool *sp, const char *name, const void *p, size_t n, struct fa
 
 /* --- locks --------------------------------------------------------------------- */
 
-/* flock(2) with a deadline: there is none in the system call. */
-static int
-flock_within(int fd, int64_t ms)
-{
-	struct timespec pause = { 0, 50000 };
-	int64_t until = when_mono() + ms;
-
-	while (flock(fd, LOCK_EX | LOCK_NB) == -1) {
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return -1;
-		if (when_mono() >= until) {
-			errno = EWOULDBLOCK;
-			return -1;
-		}
-		nanosleep(&pause, NULL);
-		if (pause.tv_nsec < 2000000)
-			pause.tv_nsec *= 2;
-	}
-	return 0;
-}
-
 /* 1 while name still leads to the file that fd is. */
 static int
 leads_to(struct spool *sp, const char *name, int fd)
@@ -320,7 +297,7 @@ try_lock(struct spool *sp, int64_t ms, struct fail *f)
 	}
 	if (sp->lock == -1 && (sp->lock = spool_state(sp, ".lock", O_RDWR | O_CREAT)) == -1)
 		return fail_errno(f, STATUS_UNSAFE, "open '%s/.lock'", sp->dir);
-	if (flock_within(sp->lock, ms) == -1)
+	if (util_flock(sp->lock, ms) == -1)
 		return fail_errno(f, STATUS_UNSAFE, "lock '%s/.lock'", sp->dir);
 	if (leads_to(sp, ".lock", sp->lock))
 		return 0;

@@ -2,43 +2,15 @@
 #include <string.h>
 
 #include "event.h"
+#include "idset.h"
 #include "reader.h"
 #include "suspect.h"
 #include "util.h"
 
-struct known {
-	char *id;
-	bool later;
-};
-
 struct suspect {
 	char *stem;
-	struct known *id;
-	size_t n;
+	struct idset ids;	/* counted: how often in a later segment */
 };
-
-static int
-by_id(const void *a, const void *b)
-{
-	return strcmp(((const struct known *)a)->id, ((const struct known *)b)->id);
-}
-
-static struct known *
-find(const struct suspect *s, struct slice id)
-{
-	struct known key = { .id = util_strndup(id.p, id.n) }, *found;
-
-	found = s->n ? bsearch(&key, s->id, s->n, sizeof *s->id, by_id) : NULL;
-	free(key.id);
-	return found;
-}
-
-static void
-remember(struct suspect *s, struct slice id)
-{
-	s->id = util_realloc(s->id, (s->n + 1) * sizeof *s->id);
-	s->id[s->n++] = (struct known){ .id = util_strndup(id.p, id.n) };
-}
 
 /* Every event id of a segment: the suspect one's are remembered, the others' looked up. */
 static int
@@ -48,7 +20,7 @@ read_ids(struct suspect *s, struct spool *sp, const struct segment *seg, bool ow
 	struct reader_line l;
 	struct event_line el;
 	struct buf text = { 0 };
-	struct known *k;
+	size_t *later;
 	struct fail bad;
 	int got = -1;
 
@@ -56,9 +28,9 @@ read_ids(struct suspect *s, struct spool *sp, const struct segment *seg, bool ow
 		if (event_line_read(l.text.p, l.text.n, &el, &text, &bad) == -1)
 			continue;
 		if (own)
-			remember(s, el.e.event_id);
-		else if ((k = find(s, el.e.event_id)))
-			k->later = true;
+			idset_add(&s->ids, el.e.event_id);
+		else if ((later = idset_count(&s->ids, el.e.event_id)))
+			++*later;
 	}
 	reader_close(r);
 	buf_free(&text);
@@ -82,8 +54,8 @@ suspect_open(struct spool *sp, const char *stem, const struct segment *list, siz
 			suspect_close(s);
 			return NULL;
 		}
-		if (own && s->n)
-			qsort(s->id, s->n, sizeof *s->id, by_id);
+		if (own)
+			idset_sort(&s->ids);
 		later |= own;
 	}
 	return s;
@@ -94,9 +66,7 @@ suspect_close(struct suspect *s)
 {
 	if (!s)
 		return;
-	while (s->n)
-		free(s->id[--s->n].id);
-	free(s->id);
+	idset_free(&s->ids);
 	free(s->stem);
 	free(s);
 }
@@ -110,7 +80,7 @@ suspect_stem(const struct suspect *s)
 int
 suspect_later(const struct suspect *s, struct slice event_id)
 {
-	const struct known *k = find(s, event_id);
+	const size_t *later = idset_count(&s->ids, event_id);
 
-	return k && k->later;
+	return later && *later > 0;
 }

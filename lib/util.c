@@ -6,12 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "buf.h"
 #include "status.h"
 #include "util.h"
+#include "when.h"
 
 #define SLURP_WAIT_MS 2000	/* for a pipe such as bash's <(command) */
 
@@ -113,6 +116,26 @@ util_write(int fd, const void *p, size_t n)
 		} else if (errno != EINTR) {
 			return -1;
 		}
+	}
+	return 0;
+}
+
+int
+util_flock(int fd, int64_t ms)
+{
+	struct timespec pause = { 0, 50000 };
+	int64_t until = when_mono() + ms;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) == -1) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -1;
+		if (when_mono() >= until) {
+			errno = EWOULDBLOCK;
+			return -1;
+		}
+		nanosleep(&pause, NULL);
+		if (pause.tv_nsec < 2000000)
+			pause.tv_nsec *= 2;
 	}
 	return 0;
 }

@@ -31,6 +31,9 @@ void util_on_signal(int sig, void (*fn)(int));
  * 0, or -1 with errno. */
 int util_write(int fd, const void *p, size_t n);
 
+/* An exclusive flock(2) with a deadline: the system call has none. 0, or -1 with errno, EWOULDBLOCK when the holder did not let go within ms. */
+int util_flock(int fd, int64_t ms);
+
 /* Reads a whole small file (at most max bytes) relative to dirfd (AT_FDCWD for
  * the working directory) into a fresh NUL-terminated string that the caller
  * frees; *n gets the length when n is not NULL. NULL with errno (EFBIG when larger). */

@@ -8,7 +8,7 @@ load helper
 map() {
 	cat <<'MAP'
 base     status when util buf                                    :
-plain    json jsonwalk member word base64 uuid names lines pace backoff table human : base
+plain    json jsonwalk member word idset base64 uuid names lines pace backoff table human : base
 fail     fail                                                    : base plain
 floor                                                            : base plain fail
 url      url                                                     : floor
@@ -21,10 +21,12 @@ group    group                                                   : floor bus str
 spool    spool segment reader append walk progress roster quarantine counters probe sweep compress : floor
 watch    watch                                                   : floor bus stream
 backlog  backlog                                                 : floor event spool
-drain    drain suspect run load ship move lane batch settle outage : floor conf event bus stream watch spool backlog
+eventline eventline                                             : floor event spool
+drain    drain suspect run load ship move lane batch settle outage : floor conf event bus stream watch spool backlog eventline
 replay   replay                                                  : floor conf bus spool drain
-publish  publish publishing link spill window                    : floor conf event bus stream watch spool backlog drain
-inspect  inspect inspecttext                                     : floor event spool backlog drain
+publish  publish publishing link spill window                    : floor conf event bus stream watch spool backlog eventline drain
+inspect  inspect inspecttext                                     : floor event bus stream spool backlog eventline drain
+requeue  requeue requeueread requeuing                           : floor event spool
 reading  point look haul tap format sink follow consumer         : floor event bus stream group
 survey   survey surveyjson                                       : floor url bus stream
 picture  picture                                                 : floor conf spool backlog survey

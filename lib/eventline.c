@@ -1,0 +1,17 @@
+#include "append.h"
+#include "eventline.h"
+
+void
+eventline_put(struct buf *out, const struct event *e, int64_t maxlen, const struct doubt *d, int64_t stamp)
+{
+	struct buf head = { 0 }, tail = { 0 };
+	struct append_line l;
+
+	event_line_head(&head, e);
+	event_line_tail(&tail, maxlen, d);
+	l.head = (struct slice){ head.p, head.len };
+	l.tail = (struct slice){ tail.p, tail.len };
+	append_format(out, &l, stamp);
+	buf_free(&head);
+	buf_free(&tail);
+}
