@@ -31,6 +31,8 @@ struct batch_item {
 	struct lane *lane;
 	const char *stem;	/* borrowed from the walk */
 	bool chain, doubtful;
+	bool doubted;		/* it was in doubt, and that is settled */
+	struct stream_id id;	/* of its entry, found or added */
 	uint64_t pos, limit;	/* see struct mark */
 	uint64_t at;		/* byte offset in the segment */
 	struct stream_id after;	/* of a doubtful one: where to look from */

@@ -264,12 +264,26 @@ end_outage(struct run *d)
 		run_say(d, "%s: " OUTAGE_TYPE " has to wait", f.text);
 }
 
+/* Whoever holds the replay lock may be late: the buffer can have been handed over, or emptied and taken by another. */
+static int
+check_owner(struct run *d, struct fail *f)
+{
+	char *owner = spool_target(d->sp);
+	int r = 0;
+
+	if (owner && strcmp(owner, d->o->target) != 0)
+		r = fail_set(f, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: give another with -b, or see "
+		    "ebreplay --retarget", spool_dir(d->sp), owner, d->o->target);
+	free(owner);
+	return r;
+}
+
 static int
 begin(struct run *d, struct fail *f)
 {
 	struct intent *in = &d->p.intent;
 
-	if (roster_returned(d->sp, f) == -1)
+	if (check_owner(d, f) == -1 || roster_returned(d->sp, f) == -1)
 		return -1;
 	progress_load(d->sp, &d->p);
 	if (d->p.lost)

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "backlog.h"
@@ -280,31 +281,50 @@ discard_all(struct look *k, struct discard *d)
 	return r;
 }
 
+/* Takes plain writers' files, and lets them rest: a writer that has one open finishes its line. */
+static int
+claim_all(struct look *k, struct fail *f)
+{
+	size_t claimed;
+	int64_t rest;
+
+	if (walk_claim(k->sp, &k->p, &rest, &claimed, f) == -1)
+		return -1;
+	if (claimed && progress_prepare(k->sp, f) == 0 && progress_store(k->sp, &k->p, f) == -1)
+		return -1;
+	if (rest > 0)
+		nanosleep(&(struct timespec){ rest / 1000, rest % 1000 * 1000000 }, NULL);
+	return 0;
+}
+
+/* Under the writers' lock. */
+static int
+discard_locked(struct look *k, struct discard *d, struct notebook *nb)
+{
+	/* Wherever this is cut off: nobody may append to what counts as delivered from some point on. */
+	nb->inode = 0;
+	if (spool_note(k->sp, nb, d->f) == -1 || discard_all(k, d) == -1)
+		return -1;
+	roster_clear(k->sp, true);
+	return spool_sync(k->sp, d->f);
+}
+
 int
 inspect_discard(struct spool *sp, int64_t lock_ms, uint64_t *count, struct fail *f)
 {
 	struct look k = { .sp = sp };
 	struct discard d = { .count = count, .f = f };
 	struct notebook nb;
-	int64_t rest;
-	size_t claimed;
 	int r;
 
 	*count = 0;
-	if (spool_lock(sp, lock_ms, &nb, f) == -1)
-		return -1;
 	progress_load(sp, &k.p);
 	d.q = quarantine_open(sp);
-	r = walk_claim(sp, &k.p, &rest, &claimed, f);
-	if (r == 0)
-		r = discard_all(&k, &d);
-	if (r == 0) {
-		nb.inode = 0;
-		r = spool_note(sp, &nb, f);
-		roster_clear(sp, true);
-		r = r == 0 ? spool_sync(sp, f) : r;
+	r = claim_all(&k, f);
+	if (r == 0 && (r = spool_lock(sp, lock_ms, &nb, f)) == 0) {
+		r = discard_locked(&k, &d, &nb);
+		spool_unlock(sp);
 	}
-	spool_unlock(sp);
 	quarantine_close(d.q);
 	buf_free(&d.line);
 	buf_free(&k.it.text);

@@ -29,9 +29,7 @@ struct lane {
 	int64_t maxlen;		/* the limit that `room` was measured against */
 	int64_t room;		/* entries that may still be added; INT64_MAX without limit */
 	struct watch watch;	/* of a direct publisher */
-	/* Of a drain: up to where earlier runs settled this type; the highest entry that settled a line in this run, the first and last added in it. */
-	struct stream_id floor, matched, first_added, last_added;
-	bool doubted;
+	struct stream_id first_added;	/* of a drain: the first added in this run */
 	int64_t held_till;	/* of a publisher: the buffer held events of this type; not looked at again before (CLOCK_MONOTONIC ms) */
 	struct stream_id after;	/* the bound: last-generated-id at opening, then the last ID given */
 };

@@ -25,7 +25,7 @@ look_for_doubt(struct run *d, struct batch_item *it)
 	struct sent *s = d->old.on ? intent_sent(&d->old, it->line.e.type.p, it->line.e.type.n) : NULL;
 	struct stream_id id;
 
-	it->doubtful = false;
+	it->doubtful = it->doubted = false;
 	it->after = (struct stream_id){ UINT64_MAX, UINT64_MAX };
 	if (s && before_upto(&d->old, &d->l)) {
 		it->doubtful = true;
@@ -54,14 +54,8 @@ tries_held(const struct run *d, const char *type)
 struct lane *
 load_lane(struct run *d, struct slice type)
 {
-	size_t known = d->lanes.n;
 	struct lane *l = lanes_get(&d->lanes, d->o->conf->prefix, type);
-	const char *floor;
 	struct late *late;
-
-	if (d->lanes.n != known && (floor = progress_floor(&d->p, l->type)) &&
-	    stream_id_parse(slice_of(floor), &l->floor) == -1)
-		l->floor = (struct stream_id){ 0, 0 };
 
 	if (!l->opened && !l->stopped && (late = progress_late(&d->p, type.p, type.n)) &&
 	    *late->reason && !tries_held(d, l->type))

@@ -119,7 +119,7 @@ marks_none(const struct marks *m)
 static int
 same(const char *s, const char *p, size_t n)
 {
-	return strncmp(s, p, n) == 0 && s[n] == '\0';
+	return strlen(s) == n && memcmp(s, p, n) == 0;	/* p may hold NULs */
 }
 
 struct late *
@@ -182,36 +182,58 @@ intent_clear(struct intent *in)
 	memset(in, 0, sizeof *in);
 }
 
-void
-progress_set_floor(struct progress *p, const char *type, const char *id)
-{
-	size_t i;
-
-	for (i = 0; i < p->floors && strcmp(p->floor[i].type, type) != 0; i++)
-		;
-	if (i == p->floors) {
-		p->floor = util_realloc(p->floor, (p->floors + 1) * sizeof *p->floor);
-		p->floor[p->floors++].type = util_strdup(type);
-	}
-	snprintf(p->floor[i].after, sizeof p->floor[i].after, "%s", id);
-}
-
-const char *
-progress_floor(const struct progress *p, const char *type)
+static struct floor *
+find_floor(const struct progress *p, const char *type, const char *id, size_t n)
 {
 	size_t i;
 
 	for (i = 0; i < p->floors; i++)
-		if (strcmp(p->floor[i].type, type) == 0)
-			return p->floor[i].after;
+		if (same(p->floor[i].id, id, n) && strcmp(p->floor[i].type, type) == 0)
+			return &p->floor[i];
 	return NULL;
+}
+
+static void
+drop_floor(struct progress *p, struct floor *f)
+{
+	free(f->type);
+	free(f->id);
+	memmove(f, f + 1, (size_t)(p->floor + p->floors - (f + 1)) * sizeof *f);
+	p->floors--;
+}
+
+void
+progress_set_floor(struct progress *p, const char *type, const char *id, const char *entry)
+{
+	struct floor *f = find_floor(p, type, id, strlen(id));
+
+	if (f)
+		drop_floor(p, f);
+	else if (p->floors == FLOORS)
+		drop_floor(p, p->floor);
+	p->floor = util_realloc(p->floor, (p->floors + 1) * sizeof *p->floor);
+	f = &p->floor[p->floors++];
+	f->type = util_strdup(type);
+	f->id = util_strdup(id);
+	snprintf(f->entry, sizeof f->entry, "%s", entry);
+}
+
+const char *
+progress_floor(const struct progress *p, const char *type, const char *id, size_t n)
+{
+	const struct floor *f = find_floor(p, type, id, n);
+
+	return f ? f->entry : NULL;
 }
 
 void
 progress_drop_floors(struct progress *p)
 {
-	while (p->floors)
-		free(p->floor[--p->floors].type);
+	while (p->floors) {
+		p->floors--;
+		free(p->floor[p->floors].type);
+		free(p->floor[p->floors].id);
+	}
 	free(p->floor);
 	p->floor = NULL;
 }
@@ -378,8 +400,9 @@ put_intent(struct buf *b, const struct intent *in)
 	put_sent(b, "sent", in->sent, in->types);
 }
 
+/* Without what can be had again, or matters only to identities given twice, where there is no room. */
 static void
-put_all(struct buf *b, const struct progress *p, bool reasons)
+put_all(struct buf *b, const struct progress *p, bool whole)
 {
 	size_t i;
 
@@ -391,7 +414,7 @@ put_all(struct buf *b, const struct progress *p, bool reasons)
 		buf_adds(b, "late");
 		put_word(b, p->late[i].type);
 		buf_addf(b, " %" PRId64, p->late[i].tried);
-		put_word(b, reasons || !*p->late[i].reason ? p->late[i].reason : "held");
+		put_word(b, whole || !*p->late[i].reason ? p->late[i].reason : "held");
 		buf_addc(b, '\n');
 		put_marks(b, "late-chain", "late-file", p->late[i].type, &p->late[i].at);
 	}
@@ -405,7 +428,13 @@ put_all(struct buf *b, const struct progress *p, bool reasons)
 		put_word(b, p->broken[i].stem);
 		buf_addf(b, " %" PRIu64 "\n", p->broken[i].lines);
 	}
-	put_sent(b, "floor", p->floor, p->floors);
+	for (i = 0; whole && i < p->floors; i++) {
+		buf_adds(b, "floor");
+		put_word(b, p->floor[i].type);
+		put_word(b, p->floor[i].entry);
+		put_word(b, p->floor[i].id);
+		buf_addc(b, '\n');
+	}
 	put_intent(b, &p->intent);
 }
 
@@ -451,6 +480,15 @@ take_sent(struct sent **list, size_t *n, char *line)
 }
 
 static void
+take_floor(struct progress *p, char *line)
+{
+	const char *type = word_take(&line), *entry = word_take(&line), *id = word_take(&line);
+
+	if (*id)
+		progress_set_floor(p, type, id, entry);
+}
+
+static void
 take_line(struct progress *p, char *line)
 {
 	const char *what = word_take(&line), *stem;
@@ -465,7 +503,7 @@ take_line(struct progress *p, char *line)
 	else if (strcmp(what, "sent") == 0)
 		take_sent(&in->sent, &in->types, line);
 	else if (strcmp(what, "floor") == 0)
-		take_sent(&p->floor, &p->floors, line);
+		take_floor(p, line);
 	else if (strcmp(what, "going") == 0) {
 		in->on = true;
 		snprintf(in->run_id, sizeof in->run_id, "%s", word_take(&line));
@@ -570,14 +608,14 @@ progress_load(struct spool *sp, struct progress *p)
 
 /* head and text in one buffer, head first. */
 static void
-build_slot(struct buf *b, struct progress *p, bool reasons)
+build_slot(struct buf *b, struct progress *p, bool whole)
 {
 	char head[HEAD + 1];
 	int n;
 
 	memset(head, ' ', HEAD);
 	buf_add(b, head, HEAD);
-	put_all(b, p, reasons);
+	put_all(b, p, whole);
 	n = snprintf(head, sizeof head, "eventbus-progress 1 seq %020" PRIu64 " len %010zu", p->seq, b->len - HEAD);
 	snprintf(head + n, sizeof head - (size_t)n, " crc %08lx%*s", crc32(crc32(0, (unsigned char *)head + 20, 25),
 	    (unsigned char *)b->p + HEAD, (unsigned)(b->len - HEAD)), HEAD - n - 14, "");
@@ -640,7 +678,7 @@ progress_store(struct spool *sp, struct progress *p, struct fail *f)
 			want *= 2;
 		r = make_file(sp, &b, p->seq, want, f);
 	}
-	if (r == -1 && f->sys == ENOSPC && size) {	/* no room to grow: the reasons can be had again, the marks cannot */
+	if (r == -1 && f->sys == ENOSPC && size) {	/* no room to grow: the marks come first */
 		b.len = 0;
 		build_slot(&b, p, false);
 		if (b.len <= (size_t)size)

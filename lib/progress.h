@@ -61,6 +61,12 @@ struct done {			/* delivered, though it lies above a mark */
 	uint64_t pos;
 };
 
+struct floor {			/* the entry of a line that had been in doubt: it accounts for no later line of the same identity */
+	char *type, *id;
+	char entry[48];
+};
+#define FLOORS 1024
+
 struct broken {			/* holds bad lines that found no room in quarantine/ */
 	char *stem;
 	uint64_t lines;
@@ -77,7 +83,7 @@ struct progress {
 	size_t dones;
 	struct broken *broken;
 	size_t brokens;
-	struct sent *floor;	/* types whose doubtful lines were settled up to this ID: what stands below belongs to earlier lines */
+	struct floor *floor;	/* the last FLOORS lines that had been in doubt, oldest first */
 	size_t floors;
 	struct intent intent;
 };
@@ -109,8 +115,8 @@ void progress_drop_late(struct progress *p, struct late *l);
 struct sent *intent_sent(struct intent *in, const char *type, size_t n);
 void intent_clear(struct intent *in);
 
-void progress_set_floor(struct progress *p, const char *type, const char *id);
-const char *progress_floor(const struct progress *p, const char *type);	/* NULL: none */
+void progress_set_floor(struct progress *p, const char *type, const char *id, const char *entry);
+const char *progress_floor(const struct progress *p, const char *type, const char *id, size_t n);	/* NULL: none */
 void progress_drop_floors(struct progress *p);
 
 int progress_is_done(const struct progress *p, const char *stem, uint64_t pos);

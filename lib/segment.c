@@ -223,7 +223,7 @@ segment_today(const char *stem, int64_t now_us)
 
 	gmtime_r(&t, &tm);
 	strftime(day, sizeof day, "buffer_%Y-%m-%d", &tm);
-	return strncmp(stem, day, strlen(day)) == 0;
+	return strncmp(stem, day, strlen(day)) >= 0;	/* that of a clock that was ahead is filled up too */
 }
 
 int

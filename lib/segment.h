@@ -49,7 +49,7 @@ int segment_parse(const char *name, struct segment *s);
 
 /* The stem of the next chain segment: the second of now, or `last` counted up when that is not later. */
 void segment_next(const char *last, int64_t now_us, char out[64]);
-/* 1 when a chain stem was made on the UTC day of now_us. */
+/* 1 when a chain stem was made on the UTC day of now_us, or a later one. */
 int segment_today(const char *stem, int64_t now_us);
 
 /* Removes it, and what a compression that was cut off left beside it. 0, or -1 with errno; ENOENT is no failure. */

@@ -9,7 +9,7 @@
 struct search {
 	struct settle_line **by_id;	/* sorted; equal ids in the order of the lines */
 	size_t n, left;
-	struct stream_id before, *highest;
+	struct stream_id before;
 };
 
 static int
@@ -64,7 +64,7 @@ see(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 		if (slice_eq(kv[i], "event_id")) {
 			if ((l = find(s, kv[i + 1], at))) {
 				l->found = true;
-				*s->highest = at;
+				l->entry = at;
 				s->left--;
 			}
 			break;
@@ -112,9 +112,9 @@ search(struct bus *b, const char *key, struct stream_id after, struct search *s,
 
 int
 settle(struct bus *b, const char *key, struct stream_id before, struct settle_line *lines, size_t n,
-    struct stream_id *highest, uint64_t *unsure, struct fail *f)
+    uint64_t *unsure, struct fail *f)
 {
-	struct search s = { .n = n, .left = n, .before = before, .highest = highest };
+	struct search s = { .n = n, .left = n, .before = before };
 	struct stream_id after = { UINT64_MAX, UINT64_MAX };
 	bool sure;
 	size_t i;

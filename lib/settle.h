@@ -17,14 +17,15 @@ struct settle_line {
 	struct slice event_id;
 	struct stream_id after;	/* its entry, if there is one, stands above this */
 	bool found;
+	struct stream_id entry;	/* then: which it is */
 };
 
 /*
  * Fills in `found` for each. *unsure: how many were not found though they may have been there (trimmed, deleted, or reading is not
- * permitted): they will be added, perhaps a second time. *highest: the highest ID that settled a line, else unchanged. Entries from
+ * permitted): they will be added, perhaps a second time. Entries from
  * `before` on are not looked at (0-0: all are): they were added by the caller. -1: the connection is dead or the server refuses (bus_why, f).
  */
 int settle(struct bus *b, const char *key, struct stream_id before, struct settle_line *lines, size_t n,
-    struct stream_id *highest, uint64_t *unsure, struct fail *f);
+    uint64_t *unsure, struct fail *f);
 
 #endif

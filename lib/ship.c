@@ -28,10 +28,17 @@ fence(struct run *d, struct fail *f)
 	return 0;
 }
 
+/* From where to look for a line: an entry that accounts for an earlier line of its identity is none of its own. */
 static struct stream_id
-higher(struct stream_id a, struct stream_id b)
+bound_of(struct run *d, const struct batch_item *it)
 {
-	return stream_id_cmp(a, b) > 0 ? a : b;
+	struct slice id = it->line.e.event_id;
+	const char *floor = progress_floor(&d->p, it->lane->type, id.p, id.n);
+	struct stream_id at;
+
+	if (floor && stream_id_parse(slice_of(floor), &at) == 0 && stream_id_cmp(at, it->after) > 0)
+		return at;
+	return it->after;
 }
 
 static int
@@ -47,42 +54,45 @@ settle_lane(struct run *d, struct lane *lane, struct fail *f)
 
 		if (it->lane != lane || !it->doubtful)
 			continue;
-		lines[n].after = it->after;	/* its own bound: lines of several publishers may stand in another order than their entries */
+		lines[n].after = bound_of(d, it);	/* its own: lines of several publishers may stand in another order than their entries */
 		lines[n++].event_id = it->line.e.event_id;
 	}
-	r = settle(d->b, lane->key, lane->first_added, lines, n, &lane->matched, &unsure, f);
+	r = settle(d->b, lane->key, lane->first_added, lines, n, &unsure, f);
 	for (i = 0, n = 0; r == 0 && i < d->batch.n; i++) {
 		struct batch_item *it = &d->batch.item[i];
 
 		if (it->lane != lane || !it->doubtful)
 			continue;
-		if (lines[n++].found) {
+		if (lines[n].found) {
 			it->state = BATCH_FOUND;
+			it->id = lines[n].entry;
 			d->r->found++;
 		}
+		n++;
 		it->doubtful = false;
+		it->doubted = true;
 	}
 	if (r == 0)
 		d->r->doubles += unsure;
-	lane->doubted = true;
 	free(lines);
 	return r;
 }
 
-/* Lines behind these may bear the same ids: entries that are accounted for must not be found again, in this run or another. */
 void
 ship_raise_floors(struct run *d)
 {
-	char id[STREAM_ID_SIZE];
+	char id[STREAM_ID_SIZE], *event_id;
 	size_t i;
 
-	for (i = 0; i < d->lanes.n; i++) {
-		struct lane *l = d->lanes.lane[i];
+	for (i = 0; i < d->batch.n; i++) {
+		struct batch_item *it = &d->batch.item[i];
 
-		if (!l->doubted && !(d->old.on && intent_sent(&d->old, l->type, strlen(l->type))))
+		if (!it->doubted || (it->state != BATCH_FOUND && it->state != BATCH_ADDED))
 			continue;
-		stream_id_format(higher(higher(l->matched, l->last_added), l->floor), id);
-		progress_set_floor(&d->p, l->type, id);
+		stream_id_format(it->id, id);
+		event_id = util_strndup(it->line.e.event_id.p, it->line.e.event_id.n);
+		progress_set_floor(&d->p, it->lane->type, event_id, id);
+		free(event_id);
 	}
 }
 
@@ -197,6 +207,7 @@ refuse_for_good(struct run *d, struct batch_item *it, const char *why)
 
 	eventline_put(&line, &it->line.e, it->line.maxlen, NULL, it->line.buffered_at);
 	it->state = BATCH_FOUND;
+	it->doubted = false;
 	run_quarantine(d, it->stem, it->pos, (struct slice){ line.p, line.len - 1 }, why);
 	buf_free(&line);
 	return 0;
@@ -218,7 +229,7 @@ take_answer(struct run *d, struct batch_item *it, enum bus_why *worst, struct fa
 	it->why = BUS_FINE;
 	if (stream_take_add(rep, &id, &it->why, &why) == 0) {
 		it->state = BATCH_ADDED;
-		it->lane->after = it->lane->last_added = id;
+		it->lane->after = it->id = id;
 		if (!it->lane->watch.added++)
 			it->lane->first_added = id;
 		d->r->replayed++;

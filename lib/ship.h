@@ -8,7 +8,7 @@
 
 /* Fences the connections whose requests are in doubt and finds out which of the batch's lines were added. */
 int ship_settle(struct run *d, struct fail *f);
-/* After a batch, before its record: what was settled or added is not looked at again for later lines. */
+/* After a batch, before its record: which entries account for the lines that had been in doubt (struct floor). */
 void ship_raise_floors(struct run *d);
 /* Stores the marks and, when sending, what is about to be sent (progress.h); what is in quarantine is durable before that. */
 int ship_record(struct run *d, bool sending, struct fail *f);

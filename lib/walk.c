@@ -160,14 +160,20 @@ next_plain(struct walk *w, struct source *s, struct fail *f)
 static int
 open_next(struct walk *w, struct source *s, uint64_t from, struct fail *f)
 {
+	struct segment *seg = &w->segs[s->next++];
 	uint64_t limit = UINT64_MAX;
-	bool last;
+	bool last = s->chain && s->next == s->end;
+	int flags = (last && !w->closed ? READER_LIVE : 0) | (w->sync ? READER_SYNC : 0);
 
-	s->seg = &w->segs[s->next++];
-	last = s->chain && s->next == s->end;
+	s->seg = seg;
 	if (last && !s->seg->gz)
 		limit = w->last_size;
-	s->r = reader_open(spool_fd(w->sp), s->seg, from, limit, (last && !w->closed ? READER_LIVE : 0) | (w->sync ? READER_SYNC : 0), f);
+	s->r = reader_open(spool_fd(w->sp), s->seg, from, limit, flags, f);
+	if (!s->r && f->sys == ENOENT && s->chain && !s->seg->suspect) {	/* its fdatasync failed since the list was made */
+		snprintf(seg->name, sizeof seg->name, "%.200s.suspect.jsonl", seg->stem);
+		seg->suspect = true;
+		s->r = reader_open(spool_fd(w->sp), seg, from, limit, flags, f);
+	}
 	if (s->r)
 		return 0;
 	return f->sys == ENOENT ? 0 : -1;	/* gone meanwhile: the roster tells whether that is right */
@@ -471,6 +477,8 @@ walk_claim(struct spool *sp, struct progress *p, int64_t *rest_ms, size_t *claim
 
 	*claimed = 0;
 	*rest_ms = 0;
+	if (!p->claims)	/* the first, or the number of the last was lost: what is in quarantine may bear one */
+		p->claims = (uint64_t)(when_now() / 1000000);
 	if (segment_list(spool_fd(sp), &list, &n, f) == -1)
 		return -1;
 	for (i = 0; r == 0 && i < n; i++) {

@@ -194,6 +194,23 @@ batch_cut_at() {
 	no_segments
 }
 
+# bats test_tags=nosanitize
+@test "two events of one identity, executed and not recorded: both are found, each for itself" {
+	local out
+	need strace
+	redis_pause
+	for _ in 1 2; do
+		run -0 timeout 20 ebpub -t 0.2 --maxlen 0 --event-id same cut '{"p":1,"n":1}'
+	done
+	redis_resume
+	rm -f "$EB_BUFFER_DIR/.probe" "$EB_BUFFER_DIR/.outage"
+	strace -f -o /dev/null -e inject=pwrite64:signal=KILL:when=2 ebreplay 2>/dev/null || :
+	[ "$(rcli xlen quantum:stream:cut)" = 2 ] || skip "strace cannot trace here"
+	out=$(ebreplay -j)
+	assert_equal "$(jq -c '[.found, .replayed]' <<<"$out")" '[2,0]'
+	assert_equal "$(rcli xlen quantum:stream:cut)" 2
+}
+
 # --- executed late ------------------------------------------------------------------------
 
 # late_round N WHEN: event N is sent to a server that is stopped, and buffered; the server goes on

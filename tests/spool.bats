@@ -134,6 +134,25 @@ assert l[at:] == b",\"crc\":\"%08x\"}" % zlib.crc32(l[:at]), l'
 	replayed a 1 1
 }
 
+@test "half a line of a writer at work is not yet written: no damage, and whole it is replayed" {
+	local line
+	buffered a 1 2
+	rm -f "$B/.outage"
+	line=$(tail -1 "$(segment)")
+	# The writer holds the lock and has written a half.
+	bg writer flock "$B/.lock" sleep 60
+	wait_for "! flock -n '$B/.lock' true"
+	printf %s "${line:0:100}" >>"$(segment)"
+	run -75 ebreplay -t 0.3
+	assert_equal "$(payloads a | xargs)" '1 2'
+	assert_equal "$(ebstat -j | jq .buffer.quarantined)" 0
+	printf '%s\n' "${line:100}" >>"$(segment)"
+	pkill -KILL -P "${BG[writer]}"
+	wait_for "flock -n '$B/.lock' true"
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" '1 2 2'
+}
+
 @test "a flipped bit: quarantined, the rest goes on" {
 	buffered a 1 3
 	local at
