@@ -117,16 +117,15 @@ group_start(const struct tap *t, char out[STREAM_ID_SIZE])
 		stream_id_format(point_before(t->plan->look.from.low), out);
 }
 
-/* Where the group stands, so that it can be made again there. Not permitted, not known. */
+/* Where the group stands, so that it can be made again there. Not permitted, not known; f counts when the connection died. */
 static void
-learn_place(struct tap *t)
+learn_place(struct tap *t, struct fail *f)
 {
 	struct stream_group *g;
 	enum bus_why why;
-	struct fail f;
 	size_t n;
 
-	if (stream_groups(t->bus, t->key, &g, &n, &why, &f) == -1)
+	if (stream_groups(t->bus, t->key, &g, &n, &why, f) == -1)
 		return;
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(g[i].name, t->group) == 0 &&
@@ -151,7 +150,7 @@ ensure(struct tap *t, enum bus_why *why, struct fail *f)
 	if (fresh && !t->opened)
 		notef(t, TAP_NEWS, "stream '%s' is new: nothing has been published to it yet", t->key);
 	if (!t->opened)
-		learn_place(t);
+		learn_place(t, f);
 	t->phase = OWN;
 	t->own = (struct stream_id){0};
 	return bus_why(t->bus) == BUS_FINE ? 0 : -1;
