@@ -113,18 +113,18 @@ drop_twins(struct segment *s, size_t n)
 	return k;
 }
 
-static void
+/* 1, 0 when it has gone meanwhile, -1: then nobody may go on as if it held nothing. */
+static int
 measure(int dirfd, struct segment *s)
 {
 	struct stat st;
 
-	if (fstatat(dirfd, s->name, &st, AT_SYMLINK_NOFOLLOW) == -1) {
-		s->odd = true;
-		return;
-	}
+	if (fstatat(dirfd, s->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return errno == ENOENT ? 0 : -1;
 	s->odd = !S_ISREG(st.st_mode) || st.st_nlink != 1;
 	s->size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
 	s->inode = st.st_ino;
+	return 1;
 }
 
 static DIR *
@@ -145,17 +145,18 @@ segment_list(int dirfd, struct segment **list, size_t *n, struct fail *f)
 	struct dirent *e;
 	size_t cap = 16, k = 0;
 	struct segment *s;
+	int there = 0;
 
 	*list = NULL;
 	*n = 0;
 	if (!d)
 		return fail_errno(f, STATUS_UNSAFE, "list buffer");
 	s = util_realloc(NULL, cap * sizeof *s);
-	for (errno = 0; (e = readdir(d)); errno = 0) {
+	for (errno = 0; there != -1 && (e = readdir(d)); errno = there == -1 ? errno : 0) {
 		if (k == cap)
 			s = util_realloc(s, (cap *= 2) * sizeof *s);
-		if (segment_parse(e->d_name, &s[k]) == 0)
-			measure(dirfd, &s[k++]);
+		if (segment_parse(e->d_name, &s[k]) == 0 && (there = measure(dirfd, &s[k])) == 1)
+			k++;
 	}
 	if (errno) {
 		fail_errno(f, STATUS_UNSAFE, "list buffer");
@@ -181,8 +182,10 @@ segment_any(int dirfd)
 
 	if (!d)
 		return -1;
-	while (!found && (e = readdir(d)))
+	for (errno = 0; !found && (e = readdir(d)); errno = 0)
 		found = segment_parse(e->d_name, &s) == 0;
+	if (!found && errno)
+		found = -1;
 	closedir(d);
 	return found;
 }
@@ -230,14 +233,16 @@ int
 segment_open(int dirfd, const struct segment *s)
 {
 	struct stat st;
-	int fd = openat(dirfd, s->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int fd = openat(dirfd, s->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), why = EINVAL;
 
 	if (fd == -1)
 		return -1;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1)
+	if (fstat(fd, &st) == -1)
+		why = errno;
+	else if (S_ISREG(st.st_mode) && st.st_nlink == 1)
 		return fd;
 	close(fd);
-	errno = EINVAL;
+	errno = why;
 	return -1;
 }
 

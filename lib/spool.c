@@ -219,14 +219,16 @@ int
 spool_state(struct spool *sp, const char *name, int flags)
 {
 	struct stat st;
-	int fd = openat(sp->fd, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+	int fd = openat(sp->fd, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600), why = EINVAL;
 
 	if (fd == -1)
 		return -1;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink <= 1 && st.st_uid == geteuid())
+	if (fstat(fd, &st) == -1)
+		why = errno;
+	else if (S_ISREG(st.st_mode) && st.st_nlink <= 1 && st.st_uid == geteuid())
 		return fd;
 	close(fd);
-	errno = EINVAL;
+	errno = why;
 	return -1;
 }
 
@@ -244,8 +246,11 @@ spool_put(struct spool *sp, const char *name, const void *p, size_t n, struct fa
 
 	snprintf(tmp, sizeof tmp, "%s.%ld", name, (long)getpid());
 	unlinkat(sp->fd, tmp, 0);
-	if ((fd = spool_state(sp, tmp, O_WRONLY | O_CREAT | O_EXCL)) == -1)
-		return fail_errno(f, STATUS_UNSAFE, "create '%s/%s'", sp->dir, tmp);
+	if ((fd = spool_state(sp, tmp, O_WRONLY | O_CREAT | O_EXCL)) == -1) {
+		fail_errno(f, STATUS_UNSAFE, "create '%s/%s'", sp->dir, tmp);
+		unlinkat(sp->fd, tmp, 0);
+		return -1;
+	}
 	if (util_write(fd, p, n) == -1 || fsync(fd) == -1) {
 		fail_errno(f, STATUS_UNSAFE, "write '%s/%s'", sp->dir, tmp);
 		close(fd);
