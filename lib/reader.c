@@ -97,7 +97,9 @@ read_gz(struct reader *r, char *to, size_t n, uint64_t pos)
 	gzerror(r->gz, &err);
 	if (got == 0 && err == Z_OK && !gzdirect(r->gz))
 		return 0;
-	if (err != Z_ERRNO)
+	if (err == Z_MEM_ERROR)
+		errno = ENOMEM;
+	else if (err != Z_ERRNO)
 		errno = EBADMSG;
 	return -1;
 }
