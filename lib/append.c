@@ -215,7 +215,6 @@ create_segment(struct spool *sp, const char *target, struct notebook *nb, struct
 		unlinkat(spool_fd(sp), name, 0);
 		return -1;
 	}
-	roster_add(sp, stem);
 	memcpy(nb->stem, stem, sizeof stem);
 	nb->inode = st.st_ino;
 	nb->size = 0;
@@ -252,10 +251,8 @@ write_whole(struct spool *sp, struct target_file *t, const struct buf *b, struct
 static void
 drop_fresh(struct spool *sp, struct notebook *nb, struct target_file *t)
 {
-	if (t->fresh) {
-		roster_strike(sp, t->seg.stem);
+	if (t->fresh)
 		unlinkat(spool_fd(sp), t->seg.name, 0);
-	}
 	nb->inode = 0;
 }
 
@@ -285,6 +282,8 @@ write_locked(struct spool *sp, const char *target, const struct append_limits *l
 		drop_fresh(sp, nb, t);
 		goto out;
 	}
+	if (t->fresh)
+		roster_add(sp, t->seg.stem);
 	nb->size = t->size;
 	r = 0;
 out:

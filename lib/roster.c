@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,31 +59,29 @@ next_line(char **p, char **mark, char **stem)
 }
 
 /* Writes a mark over that of a stem. */
-static void
+static int
 set_mark(struct spool *sp, const char *stem, const char *to)
 {
 	char *text = util_slurp(spool_fd(sp), ".roster", ROSTER_MAX, NULL), *p = text, *mark, *name;
-	int fd;
+	int fd = -1, r = 0;
 
 	if (!text)
-		return;
-	while (next_line(&p, &mark, &name))
+		return errno == ENOENT ? 0 : -1;
+	while (r == 0 && next_line(&p, &mark, &name))
 		if (*mark != 'x' && strcmp(name, stem) == 0) {
-			if ((fd = spool_state(sp, ".roster", O_WRONLY)) != -1) {
-				if (pwrite(fd, to, 1, mark - text) == -1) {
-					/* A false alarm later: rather that than none. */
-				}
-				close(fd);
-			}
-			break;
+			fd = spool_state(sp, ".roster", O_WRONLY);
+			r = fd != -1 && pwrite(fd, to, 1, mark - text) == 1 ? 1 : -1;
 		}
+	if (fd != -1)
+		close(fd);
 	free(text);
+	return r == -1 ? -1 : 0;
 }
 
-void
-roster_strike(struct spool *sp, const char *stem)
+int
+roster_strike(struct spool *sp, const char *stem, struct fail *f)
 {
-	set_mark(sp, stem, "x");
+	return set_mark(sp, stem, "x") == 0 ? 0 : fail_errno(f, STATUS_UNSAFE, "write '%s/.roster'", spool_dir(sp));
 }
 
 static bool
@@ -209,7 +208,8 @@ take_out(struct spool *sp, const struct segment *s, struct fail *f)
 	snprintf(name, sizeof name, "%s" RETURNED ".jsonl%s", s->stem, s->gz ? ".gz" : "");
 	if (renameat(spool_fd(sp), s->name, spool_fd(sp), name) == -1)
 		return fail_errno(f, STATUS_UNSAFE, "rename '%s/%s'", spool_dir(sp), s->name);
-	roster_strike(sp, s->stem);
+	if (roster_strike(sp, s->stem, f) == -1)
+		return -1;
 	*strstr(name, ".jsonl") = '\0';
 	roster_add(sp, name);
 	return spool_sync(sp, f);

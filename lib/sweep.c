@@ -77,7 +77,8 @@ take_away(struct spool *sp, struct quarantine *q, struct progress *p, const stru
 {
 	struct broken *b = progress_broken(p, seg->stem);
 
-	roster_strike(sp, seg->stem);
+	if (roster_strike(sp, seg->stem, f) == -1)
+		return -1;
 	if (b)
 		return quarantine_whole(q, seg, b->lines, f);
 	if (segment_unlink(spool_fd(sp), seg) == -1)
