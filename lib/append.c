@@ -167,22 +167,31 @@ open_current(struct spool *sp, const struct append_limits *lim, const struct not
 	return 0;
 }
 
-/* A stem above all that the notebook and the directory know of. */
+/*
+ * A stem above all that the notebook, the directory and the progress know of: below the mark everything is delivered, and the notebook,
+ * which is not synced, may have gone with the power while the clock went back.
+ */
 static int
 next_stem(struct spool *sp, const struct notebook *nb, char out[64], bool *holds, struct fail *f)
 {
 	struct segment *list;
-	const char *last = nb->stem;
+	struct progress p;
+	const char *last = nb->stem, *mark;
 	size_t i, n;
 
 	if (segment_list(spool_fd(sp), &list, &n, f) == -1)
 		return -1;
+	progress_load(sp, &p);
+	mark = p.marks.chain.stem;
+	if (mark && strncmp(mark, last, 33) > 0)
+		last = mark;
 	*holds = n > 0;
 	for (i = 0; i < n; i++)
 		if ((list[i].kind == SEGMENT_CHAIN || list[i].kind == SEGMENT_OWN) &&
 		    strncmp(list[i].stem, last, 33) > 0)
 			last = list[i].stem;
 	segment_next(last, when_now(), out);
+	progress_free(&p);
 	free(list);
 	return 0;
 }
