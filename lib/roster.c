@@ -58,7 +58,7 @@ next_line(char **p, char **mark, char **stem)
 	return 0;
 }
 
-/* Writes a mark over that of a stem. */
+/* Writes a mark over that of a stem, durably: when the segment is gone after a power cut, its mark must not say that it ought to be there. */
 static int
 set_mark(struct spool *sp, const char *stem, const char *to)
 {
@@ -70,7 +70,7 @@ set_mark(struct spool *sp, const char *stem, const char *to)
 	while (r == 0 && next_line(&p, &mark, &name))
 		if (*mark != 'x' && strcmp(name, stem) == 0) {
 			fd = spool_state(sp, ".roster", O_WRONLY);
-			r = fd != -1 && pwrite(fd, to, 1, mark - text) == 1 ? 1 : -1;
+			r = fd != -1 && pwrite(fd, to, 1, mark - text) == 1 && fdatasync(fd) == 0 ? 1 : -1;
 		}
 	if (fd != -1)
 		close(fd);
