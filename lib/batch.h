@@ -33,6 +33,7 @@ struct batch_item {
 	bool chain, doubtful;
 	bool doubted;		/* it was in doubt, and that is settled */
 	struct stream_id id;	/* of its entry, found or added */
+	bool unsure;		/* it was in doubt, and looking was not possible: adding it may double it */
 	uint64_t pos, limit;	/* see struct mark */
 	uint64_t at;		/* byte offset in the segment */
 	struct stream_id after;	/* of a doubtful one: where to look from */

@@ -25,7 +25,7 @@ look_for_doubt(struct run *d, struct batch_item *it)
 	struct sent *s = d->old.on ? intent_sent(&d->old, it->line.e.type.p, it->line.e.type.n) : NULL;
 	struct stream_id id;
 
-	it->doubtful = it->doubted = false;
+	it->doubtful = it->doubted = it->unsure = false;
 	it->after = (struct stream_id){ UINT64_MAX, UINT64_MAX };
 	if (s && before_upto(&d->old, &d->l)) {
 		it->doubtful = true;

@@ -69,11 +69,10 @@ settle_lane(struct run *d, struct lane *lane, struct fail *f)
 			d->r->found++;
 		}
 		n++;
+		it->unsure = unsure && it->state != BATCH_FOUND;
 		it->doubtful = false;
 		it->doubted = true;
 	}
-	if (r == 0)
-		d->r->doubles += unsure;
 	free(lines);
 	return r;
 }
@@ -233,6 +232,7 @@ take_answer(struct run *d, struct batch_item *it, enum bus_why *worst, struct fa
 		if (!it->lane->watch.added++)
 			it->lane->first_added = id;
 		d->r->replayed++;
+		d->r->doubles += it->unsure;
 		if (it->lane->stopped) {
 			progress_add_done(&d->p, it->stem, it->pos);
 			d->r->disordered++;

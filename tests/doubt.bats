@@ -279,3 +279,28 @@ late_rounds() {
 	export EB_REDIS_URL=redis://less:x@127.0.0.1:$REDIS_PORT
 	late_rounds
 }
+
+# --- held meanwhile -------------------------------------------------------------------------
+
+@test "in doubt, then not permitted, then permitted again: found, once, and no duplicate counted" {
+	proxy_start
+	redis_pause
+	numbered 1 1 3 | timeout 20 ebpub -q -t 0.1 --maxlen 0 cut
+	redis_resume
+	rm -f "$EB_BUFFER_DIR/.probe"
+	echo reply fin 0 >"$EB_TMP/cut/plan"
+	run -75 timeout 20 ebreplay
+	assert_equal "$(rcli xlen quantum:stream:cut)" 3
+	rcli acl setuser default resetkeys '~other' >/dev/null
+	run -75 --separate-stderr timeout 20 ebreplay -j
+	rcli acl setuser default '~*' >/dev/null
+	assert_regex "$stderr" "'cut' is held: .*NOPERM"
+	# It could not be looked for, and was not added either.
+	assert_equal "$(jq .possible_duplicates <<<"$output")" 0
+	run -0 timeout 20 ebreplay -j
+	assert_equal "$(jq -c '[.found > 2, .possible_duplicates]' <<<"$output")" '[true,0]'
+	ledger 1 1 3
+	judge cut
+	assert_equal "$(ebstat -j | jq .buffer.possible_duplicates)" 0
+	no_segments
+}
