@@ -21,6 +21,7 @@
 #include "when.h"
 
 #define MAX_PAYLOAD (64u << 20)
+#define MOST_PAYLOAD (240u << 20)	/* escaped, it still is a line that readers take (READER_LINE) */
 
 enum {
 	OPT_TRACE_ID = 256, OPT_CORRELATION_ID, OPT_SOURCE, OPT_TIMESTAMP, OPT_EVENT_ID, OPT_MAXLEN, OPT_MAX_PAYLOAD,
@@ -328,6 +329,14 @@ take_size(const char *name, const char *arg, uint64_t *to)
 }
 
 static void
+take_size_above_0(const char *name, const char *arg, uint64_t most, uint64_t *to)
+{
+	take_size(name, arg, to);
+	if (*to == 0 || *to > most)
+		bad_usage("--%s %s: from 1 to %lluM expected", name, arg, (unsigned long long)most >> 20);
+}
+
+static void
 take_text(const char *name, const char *arg, const char **to)
 {
 	if (!json_utf8(arg, strlen(arg)))
@@ -375,13 +384,13 @@ take_option(int ch, const char *arg)
 	case OPT_TIMESTAMP: take_timestamp(arg); return 0;
 	case OPT_EVENT_ID: take_event_id(arg); return 0;
 	case OPT_MAXLEN: take_maxlen(arg); return 0;
-	case OPT_MAX_PAYLOAD: take_size("max-payload", arg, &eb.max_payload); return 0;
+	case OPT_MAX_PAYLOAD: take_size_above_0("max-payload", arg, MOST_PAYLOAD, &eb.max_payload); return 0;
 	case OPT_UNORDERED: eb.publish.unordered = true; return 0;
 	case OPT_NO_BUFFER: eb.publish.no_buffer = true; return 0;
 	case OPT_EXIT_BUFFERED: eb.exit_buffered = true; return 0;
 	case OPT_BUFFER_MAX: take_size("buffer-max", arg, &eb.publish.limits.buffer_max); return 0;
 	case OPT_MIN_FREE: take_size("min-free", arg, &eb.publish.limits.min_free); return 0;
-	case OPT_SEGMENT_SIZE: take_size("segment-size", arg, &eb.publish.limits.segment_max); return 0;
+	case OPT_SEGMENT_SIZE: take_size_above_0("segment-size", arg, UINT64_MAX, &eb.publish.limits.segment_max); return 0;
 	}
 	return -1;
 }
@@ -401,6 +410,8 @@ read_options(int argc, char **argv)
 		if (r == -1)
 			bad_option(&f);
 		if (r == 0 && take_option(ch, optarg) == -1) {
+			if (optopt >= '1' && optopt <= '9')
+				warnx("a payload that begins with '-' stands behind --: ebpub TYPE -- -%c", optopt);
 			usage(stderr);
 			exit(STATUS_USAGE);
 		}

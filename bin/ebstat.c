@@ -90,7 +90,7 @@ show_oddities(const struct backlog *b)
 	if (b->suspect > 0 || all)
 		fact("suspect", "%" PRIu64 " segment%s that could not be synced", b->suspect, plural(b->suspect));
 	if (b->odd > 0 || all)
-		fact("odd", "%" PRIu64 " file%s left alone: no regular file of one link", b->odd, plural(b->odd));
+		fact("odd", "%" PRIu64 " file%s left alone: no regular file of ours with one link", b->odd, plural(b->odd));
 }
 
 static void

@@ -12,6 +12,7 @@
 
 #include "append.h"
 #include "progress.h"
+#include "reader.h"
 #include "roster.h"
 #include "segment.h"
 #include "status.h"
@@ -59,6 +60,19 @@ format_all(struct buf *out, const struct append_line *lines, size_t n, int64_t l
 /* --- limits --------------------------------------------------------------------- */
 
 #define TRAILER 80	/* what append_format adds to head and tail */
+
+/* What no reader would take must not be accepted. */
+static int
+check_lengths(struct spool *sp, const struct append_line *lines, size_t n, struct fail *f)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (lines[i].head.n + lines[i].tail.n + TRAILER > READER_LINE)
+			return fail_set(f, STATUS_UNSAFE, "buffer '%s': a line of more than %" PRIu64 " bytes", spool_dir(sp),
+			    READER_LINE);
+	return 0;
+}
 
 static int
 check_limits(struct spool *sp, const struct append_limits *lim, const struct append_line *lines,
@@ -185,15 +199,31 @@ next_stem(struct spool *sp, const struct notebook *nb, char out[64], bool *holds
 	mark = p.marks.chain.stem;
 	if (mark && strncmp(mark, last, 33) > 0)
 		last = mark;
-	*holds = n > 0;
-	for (i = 0; i < n; i++)
+	*holds = false;
+	for (i = 0; i < n; i++) {
+		*holds |= !list[i].odd;
 		if ((list[i].kind == SEGMENT_CHAIN || list[i].kind == SEGMENT_OWN) &&
 		    strncmp(list[i].stem, last, 33) > 0)
 			last = list[i].stem;
+	}
 	segment_next(last, when_now(), out);
 	progress_free(&p);
 	free(list);
 	return 0;
+}
+
+/* What a drain needs is made now: it must not need room later. */
+static int
+prepare(struct spool *sp, struct fail *f)
+{
+	int fd = spool_state(sp, ".replay", O_RDWR | O_CREAT);
+
+	if (fd == -1)
+		return fail_errno(f, STATUS_UNSAFE, "create '%s/.replay'", spool_dir(sp));
+	close(fd);
+	if (mkdirat(spool_fd(sp), "quarantine", 0700) == -1 && errno != EEXIST)
+		return fail_errno(f, STATUS_UNSAFE, "create '%s/quarantine'", spool_dir(sp));
+	return progress_prepare(sp, f);
 }
 
 static int
@@ -204,7 +234,7 @@ create_segment(struct spool *sp, const char *target, struct notebook *nb, struct
 	bool holds;
 
 	if (next_stem(sp, nb, stem, &holds, f) == -1 || spool_claim(sp, target, holds, f) == -1 ||
-	    progress_prepare(sp, f) == -1)
+	    prepare(sp, f) == -1)
 		return -1;
 	if (!holds) {	/* a clock that was ahead once is forgotten with the last event */
 		nb->stamp = 0;
@@ -318,7 +348,7 @@ write_own(struct spool *sp, const char *target, const struct append_line *lines,
 	spool_peek(sp, &nb);
 	snprintf(tmp, sizeof tmp, ".own-%ld", (long)getpid());
 	if (next_stem(sp, &nb, stem, &holds, f) == -1 || spool_claim(sp, target, holds, f) == -1 ||
-	    progress_prepare(sp, f) == -1)
+	    prepare(sp, f) == -1)
 		return -1;
 	note_own_stamp(sp, format_all(&b, lines, n, holds ? later(nb.stamp, own_stamp(sp)) : 0));
 	snprintf(name, sizeof name, "%s.own-%ld.jsonl", stem, (long)getpid());
@@ -408,7 +438,7 @@ append_lines(struct spool *sp, const char *target, const struct append_limits *l
 	struct target_file t = { .fd = -1 };
 	int tries, r = -1;
 
-	if (check_limits(sp, lim, lines, n, f) == -1)
+	if (check_lengths(sp, lines, n, f) == -1 || check_limits(sp, lim, lines, n, f) == -1)
 		return -1;
 	/* A new segment may take what this one did not. */
 	for (tries = 0; r == -1 && tries < 2; tries++) {

@@ -285,12 +285,14 @@ backlog_any(struct spool *sp, bool *any, struct fail *f)
 {
 	struct segment *list;
 	char **gone;
-	size_t n, missing;
+	size_t i, n, missing;
 
 	if (segment_list(spool_fd(sp), &list, &n, f) == -1)
 		return -1;
 	roster_missing(sp, list, n, &gone, &missing);
-	*any = n + missing > 0;
+	*any = missing > 0;
+	for (i = 0; i < n; i++)
+		*any |= !list[i].odd;
 	while (missing)
 		free(gone[--missing]);
 	free(gone);

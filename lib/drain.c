@@ -52,6 +52,19 @@ give_up(struct run *d, struct fail *f)
 	return -1;
 }
 
+static bool
+is_of_chain(const struct run *d, const char *stem)
+{
+	const struct segment *seg;
+	size_t i, n;
+
+	seg = walk_segments(d->w, &n);
+	for (i = 0; i < n && seg[i].kind == SEGMENT_CHAIN; i++)
+		if (strcmp(seg[i].stem, stem) == 0)
+			return true;
+	return false;
+}
+
 /* A damaged segment goes into quarantine whole; that has to be known before the marks pass it. */
 static void
 note_damaged(struct run *d)
@@ -60,6 +73,8 @@ note_damaged(struct run *d)
 
 	for (; (stem = walk_damaged(d->w, d->damaged)); d->damaged++) {
 		progress_add_broken(&d->p, stem);
+		if (!is_of_chain(d, stem))	/* there is no more to be had from it */
+			mark_set(marks_get(&d->walked, stem), stem, UINT64_MAX, 0);
 		d->r->quarantined++;
 		counters_add(d->sp, (uint64_t[COUNTERS]){ [COUNT_QUARANTINED] = 1 });
 		run_say(d, "'%s' is damaged: what could be decoded is replayed, the file goes into quarantine", stem);
@@ -179,7 +194,7 @@ judge(struct run *d, struct fail *f)
 	d->r->left = false;
 	for (i = 0; i < n; i++)
 		if (list[i].odd)
-			run_say(d, "'%s' is no regular file with one link: left alone", list[i].name);
+			run_say(d, "'%s' is no regular file of ours with one link: left alone", list[i].name);
 		else
 			d->r->left = true;
 	roster_missing(d->sp, list, n, &gone, &i);

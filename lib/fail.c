@@ -6,9 +6,8 @@
 #include "fail.h"
 #include "json.h"
 
-/* What follows goes to terminals and into JSON. */
-static void
-launder(char *s)
+void
+fail_clean(char *s)
 {
 	int utf8 = json_utf8(s, strlen(s));
 
@@ -35,7 +34,7 @@ fill(struct fail *f, int status, int sys, const char *fmt, va_list ap)
 		f->text[n = 0] = '\0';
 	if (sys != 0 && (size_t)n < sizeof f->text)
 		snprintf(f->text + n, sizeof f->text - (size_t)n, ": %s", strerror(sys));
-	launder(f->text);
+	fail_clean(f->text);
 }
 
 int

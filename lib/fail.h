@@ -23,4 +23,7 @@ int fail_set(struct fail *f, int status, const char *fmt, ...)
 int fail_errno(struct fail *f, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Words for a terminal: each control character, and each byte where s is not UTF-8, becomes '?'. The texts above are clean. */
+void fail_clean(char *s);
+
 #endif

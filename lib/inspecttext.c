@@ -34,6 +34,7 @@ inspect_line_text(struct buf *out, const struct inspect_line *l)
 	const struct slice none = { "-", 1 };
 	struct slice type = l->bad ? none : l->line->e.type, id = l->bad ? none : l->line->e.event_id;
 	char when[WHEN_SIZE] = "-";
+	size_t from = out->len;
 
 	if (!l->bad)
 		when_format(l->line->buffered_at, when);
@@ -44,6 +45,8 @@ inspect_line_text(struct buf *out, const struct inspect_line *l)
 		buf_addf(out, "  held: %s", l->held);
 	else if (l->line->in_doubt)
 		buf_adds(out, "  in doubt");
+	buf_str(out);
+	fail_clean(out->p + from);
 }
 
 void

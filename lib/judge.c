@@ -72,7 +72,7 @@ judge_damage(const struct court *c, const struct backlog *b)
 	if (b->suspect > 0)
 		verdict_add(c->v, GRADE_CRITICAL, "suspect", "%" PRIu64 " segments could not be synced to disk", b->suspect);
 	if (b->odd > 0)
-		verdict_add(c->v, GRADE_WARNING, "odd", "%" PRIu64 " files in the buffer are no regular file of one link", b->odd);
+		verdict_add(c->v, GRADE_WARNING, "odd", "%" PRIu64 " files in the buffer are no regular file of ours with one link", b->odd);
 	if (c->p->other)
 		verdict_add(c->v, GRADE_WARNING, "target", "the buffer belongs to %s, not to %s", b->target, c->p->target)
 		    ->word = util_strdup(b->target);

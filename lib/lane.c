@@ -187,9 +187,22 @@ measure(struct lane *l, struct bus *b, bool force, struct fail *f)
 }
 
 int
+lane_limit(struct lane *l, int64_t maxlen)
+{
+	if (l->maxlen == maxlen)
+		return 1;
+	if (l->mode == LANE_GUARDED && (l->maxlen == 0 || maxlen == 0))
+		return 0;
+	if (l->mode == LANE_GUARDED)
+		l->room += maxlen - l->maxlen;
+	l->maxlen = maxlen;
+	return 1;
+}
+
+int
 lane_ready(struct lane *l, struct bus *b, int64_t maxlen, bool force, struct fail *f)
 {
-	if (l->stopped || (l->opened && l->maxlen == maxlen && l->room > 0))
+	if (l->stopped || (l->opened && lane_limit(l, maxlen) && l->room > 0))
 		return 0;
 	l->maxlen = maxlen;
 	if (measure(l, b, force, f) == -1)

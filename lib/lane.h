@@ -43,6 +43,8 @@ struct lane *lanes_get(struct lanes *ls, const char *prefix, struct slice type);
 struct lane *lanes_find(const struct lanes *ls, const char *type);
 void lanes_free(struct lanes *ls);
 
+/* Makes `maxlen` the limit that room is counted against, where that needs no question. 1, or 0: lane_ready has to measure. */
+int lane_limit(struct lane *l, int64_t maxlen);
 void lane_stop(struct lane *l, enum bus_why why, const char *reason);
 /*
  * Makes sure that one more entry may be added under this limit (0: none), asking the server when that is not known. Stops the lane

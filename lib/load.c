@@ -149,7 +149,8 @@ take_line(struct run *d, struct fail *f)
 		;
 	if (!it->lane->stopped && batch_full(&d->batch, el->e.payload.n))
 		return FULL;
-	if (!it->lane->stopped && it->lane->room <= 0 && it->lane->opened && i < d->batch.n)
+	if (!it->lane->stopped && it->lane->opened && i < d->batch.n &&
+	    (!lane_limit(it->lane, run_limit(d, it)) || it->lane->room <= 0))
 		return FULL;	/* what is in the batch has to be added before room can be measured */
 	if (lane_ready(it->lane, d->b, run_limit(d, it), d->o->force, f) == -1)
 		return -1;

@@ -22,6 +22,7 @@ publish_say(struct publish *p, bool important, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
+	fail_clean(text);
 	p->o->say(p->o->arg, important, text);
 }
 

@@ -20,6 +20,8 @@
 
 struct quarantine;
 
+#define QUARANTINE_LINE (16u << 20)	/* a longer bad line is kept in its segment: a record could be six times as long */
+
 /* Opens nothing yet; never fails. Close drops what was not synced from mind, not from disk. */
 struct quarantine *quarantine_open(struct spool *sp);
 void quarantine_close(struct quarantine *q);		/* NULL is fine */

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -129,6 +130,11 @@ static int
 refill(struct reader *r, struct fail *f)
 {
 	ssize_t got;
+
+	if (r->b.len - r->used > READER_LINE) {
+		errno = EBADMSG;
+		return fail_errno(f, STATUS_UNSAFE, "a line of more than %" PRIu64 " bytes in '%s'", READER_LINE, r->seg.name);
+	}
 
 	if (r->used) {
 		buf_drop(&r->b, r->used);

@@ -18,6 +18,8 @@
 
 struct reader;
 
+#define READER_LINE ((uint64_t)512 << 20)	/* a longer line is damage: memory is bounded */
+
 struct reader_line {
 	struct slice text;	/* without newline; valid until the next call */
 	uint64_t pos, end;	/* byte offsets (uncompressed) of it and behind its newline */
@@ -33,7 +35,7 @@ enum reader_flags {
 /* limit: bytes beyond it do not exist (UINT64_MAX: to the end). NULL: f->sys is ENOENT when the file is not there. */
 struct reader *reader_open(int dirfd, const struct segment *s, uint64_t from, uint64_t limit, int flags, struct fail *f);
 void reader_close(struct reader *r);		/* NULL is fine */
-/* 1, 0 end, -1; f->sys is EBADMSG when a compressed file is damaged or cut: there is no more to be had from it. */
+/* 1, 0 end, -1; f->sys is EBADMSG when a compressed file is damaged or cut, or a line is too long: there is no more to be had from it. */
 int reader_next(struct reader *r, struct reader_line *l, struct fail *f);
 /* Exactly n bytes at an offset, of a plain file; does not move the reader. */
 int reader_at(struct reader *r, uint64_t pos, char *to, size_t n, struct fail *f);

@@ -275,9 +275,12 @@ requeue_line_text(struct buf *out, const struct requeue_line *l)
 	const struct slice none = { "-", 1 };
 	struct slice type = l->event ? l->event->e.type : none, id = l->event ? l->event->e.event_id : none;
 	char when[WHEN_SIZE] = "-";
+	size_t from = out->len;
 
 	if (l->at)
 		when_format(l->at, when);
 	buf_addf(out, "%-27s  %-24.*s  %-36.*s  %8zu  %.*s (%s at %" PRIu64 ")", when, (int)type.n, type.p, (int)id.n, id.p,
 	    l->line.n, (int)l->reason.n, l->reason.p, l->file, l->offset);
+	buf_str(out);
+	fail_clean(out->p + from);
 }

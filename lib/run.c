@@ -5,6 +5,7 @@
 #include "counters.h"
 #include "load.h"
 #include "run.h"
+#include "status.h"
 #include "when.h"
 
 void
@@ -18,6 +19,7 @@ run_say(struct run *d, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
+	fail_clean(text);
 	d->o->say(d->o->arg, text);
 }
 
@@ -27,7 +29,8 @@ run_quarantine(struct run *d, const char *stem, uint64_t pos, struct slice line,
 	uint64_t add[COUNTERS] = { [COUNT_QUARANTINED] = 1 };
 	struct fail f;
 
-	if (quarantine_add(d->q, stem, pos, reason, line, &f) == -1) {
+	fail_set(&f, STATUS_SOME, "'%s' at %" PRIu64 ": a bad line of %zu bytes", stem, pos, line.n);
+	if (line.n > QUARANTINE_LINE || quarantine_add(d->q, stem, pos, reason, line, &f) == -1) {
 		progress_add_broken(&d->p, stem);
 		run_say(d, "quarantine: %s; the segment goes there whole", f.text);
 	}

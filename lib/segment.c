@@ -113,6 +113,12 @@ drop_twins(struct segment *s, size_t n)
 	return k;
 }
 
+static bool
+is_ours(const struct stat *st)
+{
+	return S_ISREG(st->st_mode) && st->st_nlink == 1 && st->st_uid == geteuid();
+}
+
 /* 1, 0 when it has gone meanwhile, -1: then nobody may go on as if it held nothing. */
 static int
 measure(int dirfd, struct segment *s)
@@ -121,7 +127,7 @@ measure(int dirfd, struct segment *s)
 
 	if (fstatat(dirfd, s->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return errno == ENOENT ? 0 : -1;
-	s->odd = !S_ISREG(st.st_mode) || st.st_nlink != 1;
+	s->odd = !is_ours(&st);
 	s->size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
 	s->inode = st.st_ino;
 	return 1;
@@ -183,7 +189,8 @@ segment_any(int dirfd)
 	if (!d)
 		return -1;
 	for (errno = 0; !found && (e = readdir(d)); errno = 0)
-		found = segment_parse(e->d_name, &s) == 0;
+		if (segment_parse(e->d_name, &s) == 0)
+			found = measure(dirfd, &s) == 0 ? 0 : !s.odd;
 	if (!found && errno)
 		found = -1;
 	closedir(d);
@@ -239,7 +246,7 @@ segment_open(int dirfd, const struct segment *s)
 		return -1;
 	if (fstat(fd, &st) == -1)
 		why = errno;
-	else if (S_ISREG(st.st_mode) && st.st_nlink == 1)
+	else if (is_ours(&st))
 		return fd;
 	close(fd);
 	errno = why;

@@ -34,7 +34,7 @@ struct segment {
 	char stem[SEGMENT_NAME];
 	enum segment_kind kind;
 	bool gz, suspect;
-	bool odd;		/* not a regular file of one link: reported, never opened for writing */
+	bool odd;		/* not a regular file of one link that is ours: reported, never opened for writing */
 	uint64_t size;		/* bytes on disk when listed */
 	uint64_t inode;
 };
@@ -42,7 +42,7 @@ struct segment {
 /* All of them, chain first in order of age, then the others by name. A compressed file beside its plain one is left out.
  * The array is fresh (free it); -1 on failure. */
 int segment_list(int dirfd, struct segment **list, size_t *n, struct fail *f);
-/* 1 when there is at least one; 0 none; -1 errno. Cheaper than a list. */
+/* 1 when there is at least one that is not odd; 0 none; -1 errno. Cheaper than a list. */
 int segment_any(int dirfd);
 /* Reads a name; 0, or -1 when it is not a segment. Fills name, stem, kind, gz, suspect. */
 int segment_parse(const char *name, struct segment *s);

@@ -101,11 +101,17 @@ keep_torn(struct sweep *s, struct spool *sp, struct quarantine *q, struct progre
 		return -1;
 	got = reader_next(r, &l, f);
 	if (got == 1 && l.torn) {
-		if (quarantine_add(q, seg->stem, l.pos, "torn: the writer died in the middle of the line", l.text, &why) == -1 ||
+		if (l.text.n > QUARANTINE_LINE || quarantine_add(q, seg->stem, l.pos, "torn: the writer died in the middle of the line", l.text, &why) == -1 ||
 		    quarantine_sync(q, &why) == -1)
 			progress_add_broken(p, seg->stem);
 		s->torn++;
 		mark_set(&p->marks.chain, seg->stem, l.end, 0);
+	}
+	if (got == -1 && f->sys == EBADMSG) {	/* no end of it in sight: the file goes whole */
+		if (!progress_broken(p, seg->stem))
+			progress_add_broken(p, seg->stem);
+		mark_set(&p->marks.chain, seg->stem, UINT64_MAX, 0);
+		got = 0;
 	}
 	reader_close(r);
 	return got == -1 ? -1 : 0;

@@ -63,7 +63,7 @@ assert l[at:] == b",\"crc\":\"%08x\"}" % zlib.crc32(l[:at]), l'
 	ebpub -q --segment-size 1 a 1
 	faketime -f -2h ebpub -q --segment-size 1 a 2
 	ebpub -q --segment-size 1 a 3
-	run ! grep -vE '^buffer_[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{2}-[0-9]{2}-[0-9]{2}_[0-9]{6}\.jsonl$' <(ls "$B")
+	run ! grep -vE '^buffer_[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{2}-[0-9]{2}-[0-9]{2}_[0-9]{6}\.jsonl$' <(ls "$B" | grep jsonl)
 	assert_equal "$(lines | jq -r .message.payload | xargs)" '1 2 3'
 	assert_equal "$(lines | jq -r .buffered_at)" "$(lines | jq -r .buffered_at | sort -u)"
 	up
@@ -223,6 +223,7 @@ assert l[at:] == b",\"crc\":\"%08x\"}" % zlib.crc32(l[:at]), l'
 @test "no room for the quarantine: the segment goes there whole" {
 	buffered a 1 3
 	echo garbage >>"$(segment)"
+	rmdir "$B/quarantine"
 	: >"$B/quarantine"
 	run ebreplay
 	assert_equal "$(payloads a | xargs)" '1 2 3'

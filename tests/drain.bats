@@ -1,0 +1,270 @@
+#!/usr/bin/env bats
+# From the buffer to Redis: what happens between the lines.
+
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154  # bats: a test is a subshell
+
+load helper
+load buffer
+
+setup_file() {
+	redis_start
+}
+
+setup() {
+	buffer_setup
+}
+
+need_strace() {
+	need strace
+	strace -f -o /dev/null true 2>/dev/null || skip "strace cannot trace here"
+}
+
+# killed_before CALL N COMMAND...: by SIGKILL.
+killed_before() {
+	local what=$1 n=$2
+	shift 2
+	timeout 60 strace -f -o /dev/null -e "inject=$what:signal=KILL:when=$n" "$@" 2>/dev/null || return 0
+}
+
+# --- identities given twice, in doubt ------------------------------------------------------
+
+# An event that was answered, then three of one identity in doubt; the server has executed ONE of them.
+three_of_one() {
+	local n
+	feed pub ebpub -q -t 0.3 --maxlen 0 -J
+	echo '{"event_type":"a","event_id":"Y","payload":0}' >&8
+	wait_for "[ \"\$(length a)\" = 1 ]"
+	redis_pause
+	for n in 1 2 3; do
+		echo "{\"event_type\":\"a\",\"event_id\":\"X\",\"payload\":$n}" >&8
+	done
+	wait_for "[ \$(grep -c '\"doubt\":' '$B'/*.jsonl) = 3 ]"
+	kill -KILL "${BG[pub]}"
+	exec 8>&-
+	redis_resume
+	wait_for "[ \"\$(length a)\" = 4 ]"
+	rcli del "$S:a" >/dev/null
+	rcli xadd "$S:a" '*' event_type a payload 1 trace_id '' correlation_id c timestamp t source s event_id X >/dev/null
+	rm -rf "$B/.probe" "$B/.outage" "$EB_TMP/pub.in"
+}
+
+@test "three lines of one identity in doubt, one executed: found once, whatever the batches" {
+	local rate
+	for rate in 0 5; do
+		rm -rf "$B"
+		redis_flush
+		three_of_one
+		run -0 ebreplay -j --rate $rate
+		assert_equal "$(jq -c '[.found, .replayed]' <<<"$output")" '[1,2]'
+		assert_equal "$(payloads a | xargs)" '1 2 3'
+	done
+}
+
+# bats test_tags=nosanitize
+@test "the same with the replay killed between the batches" {
+	local n
+	need_strace
+	for n in 2 3 4 5 6; do
+		rm -rf "$B"
+		redis_flush
+		three_of_one
+		killed_before pwrite64 $n ebreplay --rate 5
+		wait_for "flock -n '$B/.replay' true"
+		run -0 ebreplay --rate 5
+		assert_equal "$(payloads a | xargs)" '1 2 3'
+	done
+}
+
+# --- whose buffer it is --------------------------------------------------------------------------
+
+@test "a feed does not drain a buffer that has gone to another target meanwhile" {
+	feed pub ebpub -v a
+	echo 1 >&8
+	wait_for "[ \"\$(length a)\" = 1 ]"
+	run -0 ebpub -u "unix://$EB_TMP/other" a '"for other"'
+	assert_output buffered
+	echo 2 >&8
+	wait_for "[ \$(wc -l <'$EB_TMP/pub.out') = 2 ]"
+	exec 8>&-
+	bg_wait pub
+	assert_equal "$status" 74
+	assert_equal "$(payloads a | xargs)" 1
+	assert_equal "$(lines | jq -r .message.payload)" '"for other"'
+}
+
+# --- --discard, cut off -----------------------------------------------------------------------------
+
+# bats test_tags=nosanitize
+@test "--discard killed before each of its changes: what is accepted afterwards arrives" {
+	local call n
+	need_strace
+	for call in 'unlinkat 1' 'unlinkat 2' 'pwrite64 1' 'pwrite64 2' 'fsync 1' 'fsync 2' 'fsync 3' 'fdatasync 1'; do
+		read -r call n <<<"$call"
+		rm -rf "$B"
+		redis_flush
+		buffered a 1 2
+		killed_before "$call" "$n" ebreplay --discard --yes
+		wait_for "flock -n '$B/.lock' true"
+		buffered a 3 3
+		run ebreplay
+		assert_equal "$(payloads a | tail -1)" 3
+	done
+}
+
+@test "--discard lets a plain writer finish its line" {
+	mkdir -m 700 "$B"
+	# Opened before, written after the file was claimed.
+	bg plain bash -c 'exec 5>>"$1/py.jsonl"; until ls "$1" | grep -q claimed; do sleep 0.02; done; printf "%s\n" "$2" >&5' \
+		- "$B" "$(plain p 1 2025-12-04T10:30:00Z)"
+	wait_for "[ -e '$B/py.jsonl' ]"
+	run -0 ebreplay --discard --yes
+	bg_wait plain
+	assert_equal "$(cat "$B"/quarantine/*.jsonl | wc -l)" 1
+	run -0 ebreplay --quarantine retry
+	run -0 ebreplay
+	assert_equal "$(payloads p)" 1
+}
+
+# --- segments that change under it --------------------------------------------------------------------
+
+# bats test_tags=nosanitize
+@test "a segment that becomes suspect while the walk is before it is read under its new name" {
+	need_strace
+	down
+	seq 30 | ebpub -q a
+	close_segment
+	ebpub -q a 31
+	# A slow fdatasync that fails: the segment is renamed in the midst of the replay.
+	bg slow strace -qq -f -o /dev/null -e inject=fdatasync:error=EIO:delay_enter=3000000:when=1 ebpub a 32
+	wait_for "[ \$(cat '$B'/*.jsonl | wc -l) = 32 ]"
+	close_segment
+	ebpub -q a 33
+	rm -f "$B/.outage"
+	up
+	run -0 ebreplay --rate 8
+	bg_wait slow
+	assert_equal "$status" 0
+	run -0 ebreplay
+	assert_equal "$(payloads a | sort -n | xargs)" "$(seq 33 | xargs)"
+}
+
+# The next append starts another one.
+close_segment() {
+	sed -i 's/^inode .*/inode 00000000000000000000/' "$B/.lock"
+}
+
+@test "a plain file's name that comes again, its number forgotten: both bad lines are kept" {
+	mkdir -m 700 "$B"
+	echo 'first bad line' >"$B/events.jsonl"
+	run -1 ebreplay
+	rm "$B/.progress"
+	sleep 1
+	echo 'second bad line' >"$B/events.jsonl"
+	run -1 ebreplay
+	assert_equal "$(jq -r .line "$B"/quarantine/*.jsonl)" 'first bad line
+second bad line'
+}
+
+@test "after a clock that was ahead no segment is made for each event" {
+	need faketime
+	down
+	run -0 faketime --exclude-monotonic -f +2d ebpub -q a 0
+	seq 5 | xargs -n 1 ebpub -q a
+	assert_equal "$(find "$B" -name '*.jsonl' | wc -l)" 1
+}
+
+# --- what must not stop it ---------------------------------------------------------------------------------
+
+# bats test_tags=nosanitize
+@test "a file without an end of line: bounded memory, whole into quarantine, the rest goes on" {
+	buffered a 1 2
+	truncate -s 3G "$B/zz.jsonl"
+	(
+		ulimit -v 2000000
+		timeout 100 ebreplay
+	) || assert_equal $? 1
+	assert_equal "$(payloads a | xargs)" '1 2'
+	assert_equal "$(find "$B/quarantine" -name 'zz.claimed-*.bad-1.jsonl' | wc -l)" 1
+	run -0 ebreplay
+}
+
+@test "a long bad line is kept in its file, not written out six times as long" {
+	mkdir -m 700 "$B"
+	truncate -s 20M "$B/zz.jsonl"
+	plain p 1 2025-12-04T10:30:00Z >"$B/good.jsonl"
+	run -1 ebreplay
+	assert_equal "$(payloads p)" 1
+	assert_equal "$(du -sb "$B/quarantine" | awk '{ print ($1 < 22000000) }')" 1
+	run -0 ebreplay
+}
+
+@test "no inodes left: what is buffered drains, a bad line with it" {
+	local i
+	need_root
+	mkdir "$EB_TMP/t"
+	mount -t tmpfs -o size=4m,nr_inodes=60,mode=700 tmpfs "$EB_TMP/t" 2>/dev/null || skip "tmpfs cannot be mounted here"
+	export EB_BUFFER_DIR=$EB_TMP/t/b
+	B=$EB_BUFFER_DIR
+	buffered a 1 1
+	printf 'torn{' >>"$(echo "$B"/*.jsonl)"
+	buffered a 2 2
+	for ((i = 0; i < 100; i++)); do
+		touch "$EB_TMP/t/f$i" 2>/dev/null || break
+	done
+	local rc=0
+	ebreplay 2>"$EB_TMP/err" || rc=$?
+	run payloads a
+	umount -l "$EB_TMP/t"
+	assert_output $'1\n2'
+	[ "$rc" = 1 ] || fail "$rc: $(cat "$EB_TMP/err")"
+}
+
+@test "lines with limits of their own, by turns: the stream no longer than them and a node" {
+	local i
+	down
+	for i in 1 2 3 4 5 6; do
+		ebpub -q --maxlen $((10 + i % 2)) a < <(seq $((i * 40 - 39)) $((i * 40)))
+	done
+	up
+	rcli xgroup create "$S:a" g 0 mkstream >/dev/null
+	run -75 ebreplay
+	[ "$(length a)" -le 111 ] || fail "$(length a) entries"
+	assert_equal "$(payloads a)" "$(seq "$(length a)")"
+}
+
+@test "a type with a NUL in it is quarantined, also while another is held" {
+	rcli set "$S:a" x >/dev/null
+	buffered a 1 1
+	run -75 ebreplay
+	plain p 1 2036-12-04T10:30:00Z | sed 's/"event_type":"p"/"event_type":"a\\u0000xx"/' >"$B/p.claimed-000009.jsonl"
+	run -0 ebstat
+	run ebreplay
+	assert_equal "$(ebstat -j | jq .buffer.quarantined)" 1
+	assert_equal "$(ebstat -j | jq -r '.buffer.held[].event_type')" a
+}
+
+@test "somebody else's file and a directory named like one are left alone, and hold nothing up" {
+	need_root
+	chmod 711 "$EB_TMP" "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR" "${BATS_FILE_TMPDIR%/*}" "${EB_TMP%/*}" 2>/dev/null || :
+	install -d -o 65534 -g 65534 -m 700 "$B"
+	plain p 1 2025-12-04T10:30:00Z >"$B/root.jsonl"
+	chmod 600 "$B/root.jsonl"
+	run -0 ebpub a 1
+	assert_output --regexp '^[0-9]+-[0-9]+$'
+	run -0 ebreplay
+	assert_equal "$(payloads p)" ""
+	assert_equal "$(ebstat -j | jq .buffer.odd_files)" 1
+	mkdir "$B/old.jsonl"
+	run -0 ebpub -u "unix://$EB_TMP/other" a 2
+	assert_output buffered
+}
+
+@test "words about file names keep to their line" {
+	mkdir -m 700 "$B"
+	echo bad >"$B/$(printf 'a\033[31m\nebreplay: all is well').jsonl"
+	run -1 ebreplay
+	assert_equal "${#lines[@]}" 1
+	refute_output --partial $'\033'
+	run -0 ebreplay --quarantine list
+	refute_output --partial $'\033'
+}
