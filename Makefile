@@ -1,7 +1,8 @@
 # eventbus: build, test, install. Read it from top to bottom.
 #
 # Every bin/NAME.c becomes build/bin/NAME, every lib/*.c goes into build/libeb.a,
-# every tests/NAME.c becomes build/tests/NAME: a new file needs no edit here.
+# every tests/NAME.c becomes build/tests/NAME, every tests/faults/NAME.c a
+# build/tests/NAME.so to preload: a new file needs no edit here.
 
 VERSION = 0.1.0
 PREFIX ?= /usr/local
@@ -35,6 +36,7 @@ ALL_LDFLAGS = -pthread -pie -Wl,-z,relro,-z,now $(CFLAGS) $(LDFLAGS)
 LIB_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard lib/*.c)))
 BINS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard bin/*.c)))
 PROBES := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/*.c)))
+SHIMS := $(patsubst tests/faults/%.c,$(BUILD)/tests/%.so,$(sort $(wildcard tests/faults/*.c)))
 PAGES := $(sort $(wildcard man/*.[1-8]))
 EXAMPLES := $(sort $(wildcard scripts/*.service scripts/*.timer scripts/*.example))
 SHELL_FILES = .ci/run $(sort $(shell grep -lE '^\#!/bin/(ba)?sh' scripts/* tests/* 2>/dev/null)) \
@@ -42,7 +44,7 @@ SHELL_FILES = .ci/run $(sort $(shell grep -lE '^\#!/bin/(ba)?sh' scripts/* tests
 
 all: $(BUILD)/libeb.a $(BINS)
 
-probes: all $(PROBES)
+probes: all $(PROBES) $(SHIMS)
 
 # make V=1 shows the commands whole.
 Q = $(if $(V),,@)
@@ -68,6 +70,12 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libeb.a
 	@mkdir -p $(@D)
 	$(call SAY,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PART_LIBS) $(LDLIBS)
+
+# Preloaded into any of the commands: no sanitizer may be in it.
+$(BUILD)/tests/%.so: tests/faults/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call SAY,LD)
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -O2 -fPIC -shared -o $@ $< -ldl
 
 # Objects of another compiler or other flags must not mix with these: the file
 # changes when they do, and every object depends on it.

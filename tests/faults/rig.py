@@ -1,0 +1,267 @@
+"""rig: a folder with a server of its own, the commands under it, harm done to them, states to come back to."""
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+from resp import Redis
+
+LIMIT = 60		# seconds after which a command hangs, on any machine
+
+
+class Hang(Exception):
+    pass
+
+
+class Harm:
+    """What is done to a run, at the Nth call of a name: kill, term, fail (with an errno), stuck (fails for good from then on); or
+    nomem: the Nth allocation fails."""
+
+    def __init__(self, kind, name, nth, error=None):
+        self.kind, self.name, self.nth, self.error = kind, name, nth, error
+
+    def __str__(self):
+        return f"{self.kind} {self.name} {self.nth}" + (f" {self.error}" if self.error else "")
+
+    def inject(self):
+        what = {"kill": "signal=KILL", "term": "signal=TERM"}.get(self.kind, f"error={self.error}")
+        plus = "+" if self.kind == "stuck" else ""
+        return f"inject={self.name}:{what}:when={self.nth}{plus}"
+
+
+class Run:
+    def __init__(self, status, out, err, harmed):
+        self.status, self.out, self.err, self.harmed = status, out, err, harmed
+
+
+class Feed:
+    """A command that is given a line at a time."""
+
+    def __init__(self, argv, env):
+        self.p = subprocess.Popen(argv, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+    def ask(self, line):
+        self.p.stdin.write(line)
+        self.p.stdin.flush()
+        return json.loads(self.p.stdout.readline())
+
+    def kill(self):
+        self.p.kill()
+        self.p.communicate()
+
+
+class State:
+    """A buffer and a database, as prepared."""
+
+    def __init__(self, folder, redis, rest=0):
+        self.folder, self.redis, self.rest = folder, redis, rest
+        self.rested = []	# copies made in advance, whose files have rested for so many seconds
+
+
+class Rig:
+    def __init__(self, base, rank, programs, shim=None):
+        self.base, self.shim = os.path.join(base, str(rank)), shim
+        os.makedirs(os.path.join(self.base, "home"))
+        self.buffer = os.path.join(self.base, "buffer")
+        self.sock, self.link = os.path.join(self.base, "sock"), os.path.join(self.base, "r")
+        self.log = os.path.join(self.base, "trace")
+        self.env = {"PATH": programs + ":" + os.environ["PATH"], "HOME": os.path.join(self.base, "home"), "LC_ALL": "C", "TZ": "UTC",
+                    "EB_REDIS_URL": "unix://" + self.link, "EB_BUFFER_DIR": self.buffer, "EB_MAXLEN": "0"}
+        self.whole_trace, self.traced = False, ""
+        self.server = None
+        self.start()
+        self.show()
+
+    # --- the server ---------------------------------------------------------------
+
+    def start(self):
+        names = [os.environ.get("EB_SERVER"), "redis-server", "valkey-server"]
+        program = next(s for s in names if s and shutil.which(s))
+        self.server = subprocess.Popen(
+            [program, "--port", "0", "--unixsocket", self.sock, "--save", "", "--dir", self.base,
+             "--enable-debug-command", "local", "--logfile", os.path.join(self.base, "redis.log")],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        end = time.monotonic() + LIMIT
+        while True:
+            try:
+                self.redis = Redis(self.sock)
+                self.redis.call("PING")
+                return
+            except (OSError, RuntimeError):
+                if time.monotonic() > end or self.server.poll() is not None:
+                    raise
+                time.sleep(0.02)
+
+    def stop(self):
+        if self.server:
+            self.server.send_signal(signal.SIGCONT)
+            self.server.kill()
+            self.server.wait()
+        self.server = None
+
+    def hide(self):
+        """The server is away, and runs on untouched."""
+        if os.path.lexists(self.link):
+            os.unlink(self.link)
+
+    def show(self):
+        self.hide()
+        os.symlink(self.sock, self.link)
+
+    def pause(self):
+        self.server.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.server.send_signal(signal.SIGCONT)
+
+    # --- the commands ---------------------------------------------------------------
+
+    def around(self, argv, harm):
+        if harm is None or harm.kind == "nomem":
+            return argv
+        trace = "all" if self.whole_trace else harm.name
+        return ["strace", "-f", "-y", "-o", self.log, "-e", "trace=" + trace, "-e", harm.inject(), *argv]
+
+    def environment(self, harm):
+        env = dict(self.env)
+        if harm and harm.kind == "nomem":
+            env.update(LD_PRELOAD=self.shim, EB_NOMEM_AT=str(harm.nth), EB_NOMEM_LOG=self.log)
+        return env
+
+    def run(self, argv, stdin=b"", harm=None, out=None):
+        """stdout goes to the file out, when there is one. The status of one that a signal ended is minus its number."""
+        if os.path.exists(self.log):
+            os.unlink(self.log)
+        with open(os.path.join(self.base, "in"), "wb") as f:
+            f.write(stdin)
+        with open(os.path.join(self.base, "in"), "rb") as stdin, \
+                open(out or os.path.join(self.base, "out"), "ab" if out else "w+b") as stdout, \
+                open(os.path.join(self.base, "err"), "w+b") as stderr:
+            p = subprocess.Popen(self.around(argv, harm), env=self.environment(harm), stdin=stdin, stdout=stdout, stderr=stderr,
+                                 start_new_session=True)
+            try:
+                p.wait(LIMIT)
+            except subprocess.TimeoutExpired:
+                os.killpg(p.pid, signal.SIGKILL)
+                p.wait()
+                raise Hang(f"{argv} ran for {LIMIT} s") from None
+            text = b""
+            if not out:
+                stdout.seek(0)
+                text = stdout.read()
+            stderr.seek(0)
+            return Run(p.returncode, text.decode(), stderr.read().decode(errors="replace"), self.was_harmed(harm, p.returncode))
+
+    def was_harmed(self, harm, status):
+        if harm is None or not os.path.exists(self.log):
+            return False
+        with open(self.log, encoding="utf-8", errors="replace") as f:
+            text = f.read()
+        if self.whole_trace:
+            lines = text.splitlines()
+            at = next((i for i, line in enumerate(lines) if "INJECTED" in line or "--- SIGTERM" in line), len(lines))
+            self.traced = "\n".join(line[:160] for line in lines[max(0, at - 12):at + 12])
+        if harm.kind == "kill":
+            return status == -signal.SIGKILL
+        return {"term": "--- SIGTERM", "nomem": "failed"}.get(harm.kind, "(INJECTED)") in text
+
+    def calls(self, argv, stdin=b"", out=None):
+        """The system calls of an unharmed run from the start of main on: [(name, Nth of that name in the process)], and it."""
+        run = self.run(["strace", "-f", "-o", self.log, *argv], stdin, out=out)
+        calls, times, begun = [], {}, False
+        with open(self.log, encoding="utf-8", errors="replace") as f:
+            for line in f:
+                match = re.match(r"\d+ +([a-z_0-9]+)\(", line)
+                if not match:
+                    continue
+                name = match[1]
+                times[name] = times.get(name, 0) + 1
+                begun |= "SIGPIPE" in line
+                if begun:
+                    calls.append((name, times[name]))
+        return calls, run
+
+    def allocations(self, argv, stdin=b"", out=None):
+        run = self.run(argv, stdin, Harm("nomem", "malloc", 0), out)
+        with open(self.log, encoding="ascii") as f:
+            return int(f.read().split()[-1]), run
+
+    def feed(self, argv):
+        return Feed(argv, self.env)
+
+    @staticmethod
+    def wait(condition):
+        end = time.monotonic() + LIMIT
+        while not condition():
+            assert time.monotonic() < end, "waited in vain"
+            time.sleep(0.01)
+
+    # --- files ---------------------------------------------------------------------
+
+    def file(self, name):
+        return os.path.join(self.base, name)
+
+    def empty(self, name):
+        with open(self.file(name), "wb"):
+            pass
+
+    @contextlib.contextmanager
+    def holding(self, name):
+        with open(os.path.join(self.buffer, name), "rb") as f:
+            fcntl.flock(f, fcntl.LOCK_EX)
+            yield
+
+    def forget_silence(self):
+        """The server did not answer once: publishers ask it again at once."""
+        os.unlink(os.path.join(self.buffer, ".probe"))
+
+    # --- states ----------------------------------------------------------------------
+
+    def clear(self):
+        shutil.rmtree(self.buffer, ignore_errors=True)
+        self.redis.call("FLUSHALL")
+        self.show()
+
+    def save(self, name, rest=0):
+        folder = os.path.join(self.base, "saved", name)
+        if os.path.isdir(self.buffer):
+            shutil.copytree(self.buffer, folder)
+        return State(folder, self.redis.save(), rest)
+
+    def load(self, state):
+        shutil.rmtree(self.buffer, ignore_errors=True)
+        if os.path.isdir(state.folder):
+            if state.rest:
+                self.rest(state)
+                os.rename(state.rested.pop(), self.buffer)
+            else:
+                self.copy(state.folder, self.buffer)
+        self.redis.load(state.redis)
+
+    def rest(self, state):
+        if state.rested:
+            return
+        for i in range(100):
+            self.copy(state.folder, f"{state.folder}.{i}")
+            state.rested.append(f"{state.folder}.{i}")
+        time.sleep(state.rest)
+
+    def copy(self, old, new):
+        """The writers' notebook names its segment's inode: it becomes that of the copy."""
+        shutil.copytree(old, new)
+        path = os.path.join(new, ".lock")
+        if not os.path.exists(path):
+            return
+        with open(path, "r+", encoding="ascii") as f:
+            text = f.read()
+            inode, stem = re.search(r"inode (\d+)", text), re.search(r"segment (\S+)", text)
+            if not inode or not stem or not int(inode[1]):
+                return
+            now = os.stat(os.path.join(new, stem[1] + ".jsonl")).st_ino
+            f.seek(inode.start(1))
+            f.write("%020d" % now)

@@ -1,0 +1,374 @@
+"""scenes: what is harmed. Each is a command line, the state in which it runs, and what may come of it.
+
+A trial harms one run, asks the checker, runs unharmed what brings the rest home, and asks again.
+"""
+import json
+import signal
+
+from buffer import Buffer
+from ledger import NEVER, PERHAPS, SURE, Ledger, judge
+
+KILLED, TERMED = -signal.SIGKILL, -signal.SIGTERM
+BY_TERM = 128 + signal.SIGTERM
+
+
+class Trial:
+    """What a run did and what is wrong about it."""
+
+    def __init__(self, run):
+        self.run, self.wrong, self.verdicts = run, [], []
+
+    def judged(self, when, verdict):
+        self.verdicts.append(verdict)
+        if not verdict:
+            self.wrong.append(f"{when}: {verdict}")
+
+
+class Scene:
+    argv, stdin, up, rest = [], b"", True, 0
+    bad = 0			# lines of the state that are no events
+    kept = 0			# events that belong into quarantine at the end
+    home = (["ebreplay"],)	# brings the rest home
+    allowed = {0}		# beside what harm allows
+    harmed = {74, 78}		# of a call that failed
+
+    def prepare(self, rig):
+        """Brings the state about; returns the ledger's entries."""
+        return []
+
+    def setup(self, rig):
+        rig.clear()
+        self.given = self.prepare(rig)
+        rig.show()
+        self.state = rig.save(type(self).__name__, self.rest)
+
+    def ready(self, rig):
+        rig.load(self.state)
+        (rig.show if self.up else rig.hide)()
+
+    def command(self, rig, harm=None):
+        return rig.run(self.argv, self.stdin, harm)
+
+    def calls(self, rig):
+        self.ready(rig)
+        return rig.calls(self.argv, self.stdin)[0]
+
+    def allocations(self, rig):
+        self.ready(rig)
+        return rig.allocations(self.argv, self.stdin)[0]
+
+    def ledger(self):
+        ledger = Ledger()
+        for event in self.given:
+            ledger.add(*event)
+        return ledger
+
+    def statuses(self, harm):
+        if harm.kind == "kill":
+            return self.allowed | {KILLED}
+        if harm.kind == "term":
+            return self.allowed | {TERMED, BY_TERM}
+        return self.allowed | self.harmed
+
+    def answers(self, trial, ledger, rig):
+        """Takes into the ledger what the run said."""
+
+    def streams(self, rig):
+        return {key: list(rig.redis.stream(key)) for key in rig.redis.streams()}
+
+    def trial(self, rig, harm):
+        self.ready(rig)
+        trial = Trial(self.command(rig, harm))
+        run = trial.run
+        if run.status not in self.statuses(harm):
+            trial.wrong.append(f"status {run.status}: {run.out} {run.err}")
+        rig.show()
+        ledger = self.ledger()
+        self.answers(trial, ledger, rig)
+        torn = 1 if run.status == KILLED else 0
+        trial.judged("before the replay", judge(ledger, self.streams(rig), Buffer(rig.buffer), False, self.bad + torn, self.kept))
+        for argv in self.home:
+            again = rig.run(argv)
+            if again.status not in (0, 1):
+                trial.wrong.append(f"{' '.join(argv)} after it: status {again.status}: {again.err}")
+        trial.judged("after it", judge(ledger, self.streams(rig), Buffer(rig.buffer), True, self.bad + torn, self.kept))
+        if trial.wrong:
+            trial.wrong.append(f"it had ended with {run.status}: {run.out}{run.err}")
+        return trial
+
+
+# --- ebpub -------------------------------------------------------------------------
+
+
+def one(n, kind="one", p=1, pad=0):
+    return {"event_type": kind, "payload": {"p": p, "n": n, **({"pad": "x" * pad} if pad else {})}, "event_id": f"{kind}-{p}-{n}"}
+
+
+def records(events):
+    return "".join(json.dumps(e) + "\n" for e in events).encode()
+
+
+def entries(events, state=SURE):
+    return [(e["payload"]["p"], e["payload"]["n"], state, e["event_id"]) for e in events]
+
+
+def buffered(rig, events, *options):
+    """These stand in the buffer; Redis stays away."""
+    rig.hide()
+    run = rig.run(["ebpub", "-q", "-J", *options], records(events))
+    assert run.status == 0, run.err
+    return entries(events)
+
+
+class Publish(Scene):
+    """Of the events it is to publish, the answers say which are safe."""
+    events = [one(9)]
+    allowed = {0, 1}		# 1: the answers could not be written
+
+    @property
+    def argv(self):
+        e = self.events[0]
+        return ["ebpub", "-j", "--event-id", e["event_id"], *self.options, e["event_type"], json.dumps(e["payload"])]
+
+    options = []
+
+    def answers(self, trial, ledger, rig):
+        run = trial.run
+        told = [json.loads(line) for line in run.out.splitlines() if line.endswith("}")]
+        results = [t["result"] for t in told] + [None] * (len(self.events) - len(told))
+        if run.status == 0 and set(results) - {"added", "buffered"}:
+            trial.wrong.append(f"status 0, and the answers are {results}")
+        if "unsafe" in results and run.status != 74:
+            trial.wrong.append(f"status {run.status}, and the answers are {results}")
+        for (p, n, _, ident), result in zip(entries(self.events), results):
+            sure = result in ("added", "buffered") or run.status in (0, 1, 75, 77)
+            ledger.add(p, n, NEVER if result == "refused" or run.status == 78 else SURE if sure else PERHAPS, ident)
+        self.places(trial, told, rig)
+
+    def places(self, trial, told, rig):
+        """What was added is in its stream under the ID that was told."""
+        for event, t in zip(self.events, told):
+            if t["result"] != "added":
+                continue
+            key = "quantum:stream:" + event["event_type"]
+            found = rig.redis.call("XRANGE", key, t["id"], t["id"])
+            if not found or event["event_id"].encode() not in found[0][1]:
+                trial.wrong.append(f"{t} is not in {key}")
+
+
+class Direct(Publish):
+    """A one-shot to Redis."""
+
+
+class Fresh(Publish):
+    """A one-shot that makes the buffer."""
+    up = False
+
+
+class Filled(Publish):
+    """A one-shot behind others in the buffer."""
+    up = False
+
+    def prepare(self, rig):
+        return buffered(rig, [one(1), one(2)])
+
+
+class Segment(Filled):
+    """A one-shot that begins a segment."""
+    options = ["--segment-size", "1"]
+
+
+class Drain(Filled):
+    """A one-shot that drains the buffer and goes on directly."""
+    up = True
+
+
+class Stream(Publish):
+    """20 events of two types from standard input, to Redis."""
+    events = [one(i, f"s{i % 2}", i % 2) for i in range(1, 21)]
+    argv = ["ebpub", "-j", "-J"]
+    stdin = records(events)
+
+
+class Away(Stream):
+    """The same into the buffer."""
+    up = False
+
+
+# --- ebreplay -----------------------------------------------------------------------
+
+PLAIN = ('{"event_type":"one","message":{"event_type":"one","payload":"{\\"p\\":7,\\"n\\":%d}","trace_id":null,'
+         '"timestamp":"2025-12-04T10:30:00Z","source":"s"},"buffered_at":"2025-12-04T10:30:0%d"}\n')
+
+
+def plain_file(rig, name="buffer_2025-12-04_10-30-00.jsonl"):
+    """A plain writer's."""
+    with open(f"{rig.buffer}/{name}", "w", encoding="ascii") as f:
+        f.writelines(PLAIN % (n, n) for n in range(1, 4))
+    return [(7, n) for n in range(1, 4)]
+
+
+class Three(Scene):
+    """Three segments with two types, in three batches: a large event goes alone."""
+    argv = ["ebreplay"]
+    allowed = {0, 1, 75}
+
+    def prepare(self, rig):
+        given = buffered(rig, [one(1), one(1, "two", 2), one(2)])
+        given += buffered(rig, [one(3), one(4, pad=40000), one(5)], "--segment-size", "1")
+        return given + buffered(rig, [one(2, "two", 2), one(6)], "--segment-size", "1")
+
+
+class Mixed(Scene):
+    """A compressed segment, a suspect one, one of a publisher of its own, a claimed file, a bad line, an event
+    in doubt that was executed."""
+    argv = ["ebreplay"]
+    allowed = {0, 1, 75}
+    bad, rest = 1, 1.2
+
+    def prepare(self, rig):
+        given = self.in_doubt(rig)
+        given += buffered(rig, [one(3), one(1, "two", 2)], "--segment-size", "1")
+        given += buffered(rig, [one(4)], "--segment-size", "1")
+        assert rig.run(["ebreplay", "--compress"]).status == 0
+        given += self.suspect(rig)
+        with open(f"{rig.buffer}/{Buffer(rig.buffer).segments[-1]}", "ab") as f:
+            f.write(b"no event\n")
+        given += self.own(rig)
+        given += plain_file(rig)
+        rig.show()
+        run = rig.run(["strace", "-f", "-o", rig.log, "-e", "inject=clock_nanosleep:signal=KILL:when=1", "ebreplay"])
+        assert run.status == KILLED and "claimed" in str(Buffer(rig.buffer).segments), run.err
+        return given
+
+    def in_doubt(self, rig):
+        """Event 1 is in the stream; event 2 too, and in the buffer: its answer did not come in time."""
+        feed = rig.feed(["ebpub", "-J", "-j", "-t", "0.2"])
+        assert feed.ask(records([one(1)]))["result"] == "added"
+        rig.pause()
+        assert feed.ask(records([one(2)]))["result"] == "buffered"
+        feed.kill()
+        rig.resume()
+        rig.wait(lambda: rig.redis.call("XLEN", "quantum:stream:one") == 2)
+        assert [line.doubt for line in Buffer(rig.buffer).lines] == [True]
+        rig.forget_silence()
+        return entries([one(1), one(2)])
+
+    def suspect(self, rig):
+        rig.hide()
+        events = records([one(5), one(2, "two", 2)])
+        run = rig.run(["strace", "-f", "-o", rig.log, "-e", "inject=fdatasync:error=EIO:when=1", "ebpub", "-q", "-J"], events)
+        assert run.status == 0 and ".suspect." in str(Buffer(rig.buffer).segments), run.err
+        return entries([one(5), one(2, "two", 2)])
+
+    def own(self, rig):
+        with rig.holding(".lock"):
+            given = buffered(rig, [one(6)], "-t", "0.1")
+        assert ".own-" in str(Buffer(rig.buffer).segments)
+        return given
+
+
+class Claim(Scene):
+    """A plain writer's file beside a segment, which has to be claimed, and rests for a second."""
+    argv = ["ebreplay"]
+    allowed = {0, 1, 75}
+
+    def prepare(self, rig):
+        return buffered(rig, [one(1), one(2)]) + plain_file(rig)
+
+
+class Compress(Three):
+    argv = ["ebreplay", "--compress"]
+    allowed = {0, 75}
+
+
+class Discard(Three):
+    argv = ["ebreplay", "--discard", "--yes"]
+    home = (argv,)
+    kept = 8
+
+
+class Retarget(Three):
+    """The buffer is handed over to this Redis from another."""
+    argv = ["ebreplay", "--retarget"]
+    home = (argv, ["ebreplay"])
+
+    def prepare(self, rig):
+        given = super().prepare(rig)
+        with open(f"{rig.buffer}/.target", "w", encoding="ascii") as f:
+            f.write("127.0.0.1:1/0 quantum\n")
+        return given
+
+
+# --- ebsub ---------------------------------------------------------------------------
+
+
+class Subscribe(Scene):
+    """Six events of two types go into a file; what is acknowledged stands in it."""
+    argv = ["ebsub", "-s", "svc", "-C", "c1", "-e", "one", "two"]
+    allowed = {0, 69, 75}
+    events = [one(1), one(2), one(1, "two", 2), one(3), one(2, "two", 2), one(4)]
+
+    def prepare(self, rig):
+        run = rig.run(["ebpub", "-q", "-J"], records(self.events))
+        assert run.status == 0, run.err
+        return entries(self.events)
+
+    def ready(self, rig):
+        super().ready(rig)
+        rig.empty("got")
+
+    def command(self, rig, harm=None):
+        return rig.run(self.argv, harm=harm, out=rig.file("got"))
+
+    def calls(self, rig):
+        self.ready(rig)
+        return rig.calls(self.argv, out=rig.file("got"))[0]
+
+    def allocations(self, rig):
+        self.ready(rig)
+        return rig.allocations(self.argv, out=rig.file("got"))[0]
+
+    def acknowledged(self, rig):
+        done = []
+        for kind in ("one", "two"):
+            key, group = f"quantum:stream:{kind}", f"quantum:group:svc:{kind}"
+            infos = [dict(zip(i[::2], i[1::2])) for i in rig.redis.call("XINFO", "GROUPS", key)]
+            if not infos:
+                continue
+            pending = {e[0] for e in rig.redis.call("XPENDING", key, group, "-", "+", 100)}
+            given = rig.redis.call("XRANGE", key, "-", infos[0][b"last-delivered-id"])
+            done += [dict(zip(kv[::2], kv[1::2]))[b"event_id"].decode() for i, kv in given if i not in pending]
+        return done
+
+    @staticmethod
+    def whole(rig):
+        """The records in the file; what is behind the last newline is none."""
+        with open(rig.file("got"), "rb") as f:
+            return [json.loads(line)["event_id"] for line in f.read().split(b"\n")[:-1]]
+
+    def trial(self, rig, harm):
+        self.ready(rig)
+        trial = Trial(self.command(rig, harm))
+        if trial.run.status not in self.statuses(harm):
+            trial.wrong.append(f"status {trial.run.status}: {trial.run.err}")
+        first, done = self.whole(rig), self.acknowledged(rig)
+        if set(done) - set(first):
+            trial.wrong.append(f"acknowledged and not written: {set(done) - set(first)}")
+        rig.empty("got")
+        again = self.command(rig)
+        if again.status not in (0, 124):
+            trial.wrong.append(f"the run after it: status {again.status}: {again.err}")
+        second = self.whole(rig)
+        if set(second) & set(done):
+            trial.wrong.append(f"acknowledged and given out again: {set(second) & set(done)}")
+        missing = {e["event_id"] for e in self.events} - set(first) - set(second)
+        if missing:
+            trial.wrong.append(f"never given out: {missing}")
+        if len(self.acknowledged(rig)) != len(self.events):
+            trial.wrong.append("not all is acknowledged in the end")
+        return trial
+
+
+SCENES = {c.__name__.lower(): c for c in (Direct, Fresh, Filled, Segment, Drain, Stream, Away, Three, Mixed, Claim, Compress, Discard,
+                                          Retarget, Subscribe)}
