@@ -1,7 +1,7 @@
 # chaos.bash: what the tests of the heavy promises share (load after helper).
 #
 #   numbered P FROM TO   payloads {"p":P,"n":N}, one a line
-#   ledger P FROM TO     the same for the ledger of judge.py, as accepted
+#   ledger P FROM TO     the same for the ledger (faults/ledger.py), as accepted
 #   judge KEY...         $LEDGER against these streams; prints the counts
 #   redis_hide, redis_show    the server cannot be reached; it runs on untouched
 #
@@ -24,7 +24,7 @@ ledger() {
 judge() {
 	local words=("${@/#/quantum:stream:}")
 	touch "$LEDGER"
-	timeout 120 python3 "$TOP/tests/judge.py" "$REDIS_SOCK" "$LEDGER" "${words[@]}" ||
+	timeout 120 python3 "$TOP/tests/faults/ledger.py" "$REDIS_SOCK" "$LEDGER" "${words[@]}" ||
 		fail "seed $SEED: not every event once and in order"
 }
 

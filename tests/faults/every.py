@@ -27,6 +27,8 @@ import time
 import traceback
 import zlib
 
+sys.dont_write_bytecode = True	# the tree stays as it was
+
 from rig import Hang, Harm, Rig
 from scenes import SCENES
 
@@ -148,7 +150,7 @@ def report(o, results):
           f"{' '.join(f'{total.found[k]} {k}' for k in ('lost', 'doubled', 'disorder', 'strange', 'torn', 'leaked'))}, "
           f"{len(total.wrong)} wrong")
     for line in total.wrong[:o.show]:
-        print("WRONG", line)
+        print("WRONG", " ".join(line.split())[:1000])
     return len(total.wrong)
 
 

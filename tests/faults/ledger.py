@@ -13,6 +13,8 @@ As a module it also looks into the buffer; see judge().
 import collections
 import sys
 
+sys.dont_write_bytecode = True	# the tree stays as it was
+
 from buffer import event_of
 from resp import Redis
 
