@@ -133,9 +133,9 @@ int
 backlog_read(struct spool *sp, struct backlog *b, struct fail *f)
 {
 	struct count c = { .b = b };
-	struct segment *list;
+	struct segment *list = NULL;
 	uint64_t counts[COUNTERS];
-	size_t i, n;
+	size_t i, n = 0;
 	int r;
 
 	memset(b, 0, sizeof *b);
@@ -145,9 +145,10 @@ backlog_read(struct spool *sp, struct backlog *b, struct fail *f)
 	b->doubles = counts[COUNT_DOUBLES];
 	b->quarantined = quarantine_count(sp);
 	b->replaying = replaying(sp);
-	progress_load(sp, &c.p);
+	r = progress_load(sp, &c.p, f);
 	take_held(b, &c.p);
-	r = segment_list(spool_fd(sp), &list, &n, f);
+	if (r == 0)
+		r = segment_list(spool_fd(sp), &list, &n, f);
 	if (r == 0) {
 		roster_missing(sp, list, n, &b->vanished, &b->nvanished);
 		r = count_walk(sp, &c, f);
@@ -271,9 +272,8 @@ backlog_clear(struct spool *sp, const char *type, bool *holds, struct fail *f)
 		return 1;
 	if (segment_list(spool_fd(sp), &list, &n, f) == -1)
 		return -1;
-	progress_load(sp, &p);
-	clear = !progress_late(&p, type, strlen(type));
-	for (i = 0; clear && i < n; i++)
+	clear = progress_load(sp, &p, f) == -1 ? -1 : !progress_late(&p, type, strlen(type));
+	for (i = 0; clear == 1 && i < n; i++)
 		clear = behind_mark(&p, &list[i]);
 	free(list);
 	progress_free(&p);

@@ -298,9 +298,8 @@ begin(struct run *d, struct fail *f)
 {
 	struct intent *in = &d->p.intent;
 
-	if (check_owner(d, f) == -1 || roster_returned(d->sp, f) == -1)
+	if (check_owner(d, f) == -1 || roster_returned(d->sp, f) == -1 || progress_load(d->sp, &d->p, f) == -1)
 		return -1;
-	progress_load(d->sp, &d->p);
 	if (d->p.lost)
 		run_say(d, "'%s/.progress' was lost: what stands in the streams already is looked up", spool_dir(d->sp));
 	if (in->on) {

@@ -108,7 +108,8 @@ inspect_lines(struct spool *sp, inspect_fn *fn, void *arg, struct fail *f)
 	size_t i, n;
 	int r = segment_list(spool_fd(sp), &list, &n, f);
 
-	progress_load(sp, &k.p);
+	if (r == 0)
+		r = progress_load(sp, &k.p, f);
 	if (r == 0)
 		r = walk_through(&k, f);
 	for (i = 0; r == 0 && i < n; i++)
@@ -160,9 +161,12 @@ inspect_check(struct spool *sp, struct inspect_report *rep, inspect_fn *fn, void
 	size_t i, n;
 
 	memset(rep, 0, sizeof *rep);
-	if (segment_list(spool_fd(sp), &list, &n, f) == -1)
+	if (progress_load(sp, &k.p, f) == -1)
 		return -1;
-	progress_load(sp, &k.p);
+	if (segment_list(spool_fd(sp), &list, &n, f) == -1) {
+		progress_free(&k.p);
+		return -1;
+	}
 	for (i = 0; i < n; i++) {
 		rep->segments++;
 		rep->odd += list[i].odd;
@@ -318,7 +322,8 @@ inspect_discard(struct spool *sp, int64_t lock_ms, uint64_t *count, struct fail 
 	int r;
 
 	*count = 0;
-	progress_load(sp, &k.p);
+	if (progress_load(sp, &k.p, f) == -1)
+		return -1;
 	d.q = quarantine_open(sp);
 	r = claim_all(&k, f);
 	if (r == 0 && (r = spool_lock(sp, lock_ms, &nb, f)) == 0) {

@@ -43,7 +43,8 @@ appended(struct spool *sp, const char *id)
 	struct fail f;
 	int found = 0;
 
-	progress_load(sp, &p);
+	if (progress_load(sp, &p, &f) == -1)
+		return 0;
 	w = walk_open(sp, &p, WALK_LATE, backlog_stamp, &f);
 	while (w && !found && walk_next(w, &l, &f) == 1)
 		found = memmem(l.text.p, l.text.n, id, strlen(id)) != NULL;

@@ -537,31 +537,51 @@ parse_head(const char *head, uint64_t *seq, uint64_t *len, unsigned *crc)
 	    == 3 ? 0 : -1;
 }
 
-static off_t
-slot_size(int fd)
+static int
+unreadable(struct spool *sp, int fd, struct fail *f)
+{
+	fail_errno(f, STATUS_UNSAFE, "read '%s/.progress'", spool_dir(sp));
+	if (fd != -1)
+		close(fd);
+	return -1;
+}
+
+/* *fd is -1 when there is none, or something else by that name; *size is that of a slot, 0 when there are none. -1: there may be
+ * one that cannot be looked at just now. */
+static int
+open_file(struct spool *sp, int flags, int *fd, off_t *size, struct fail *f)
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && st.st_size >= 2 * (off_t)SLOT ? st.st_size / 2 : 0;
+	*size = 0;
+	*fd = spool_state(sp, ".progress", flags);
+	if (*fd == -1 && (errno == ENOENT || errno == EINVAL || errno == ELOOP || errno == ENXIO || errno == EISDIR))
+		return 0;
+	if (*fd == -1 || fstat(*fd, &st) == -1)
+		return unreadable(sp, *fd, f);
+	*size = st.st_size >= 2 * (off_t)SLOT ? st.st_size / 2 : 0;
+	return 0;
 }
 
-/* The text of one slot when it is whole: fresh string; *seq is its number. */
-static char *
-read_slot(int fd, off_t at, off_t size, uint64_t *seq)
+/* The text of one slot when it is whole, a fresh string, else NULL; *seq is its number. -1: it cannot be read. */
+static int
+read_slot(int fd, off_t at, off_t size, char **text, uint64_t *seq)
 {
-	char head[HEAD + 1] = "", *text;
+	char head[HEAD + 1] = "";
+	ssize_t got = pread(fd, head, HEAD, at);
 	uint64_t len;
 	unsigned crc;
 
-	if (pread(fd, head, HEAD, at) != HEAD || parse_head(head, seq, &len, &crc) == -1 ||
-	    len > (uint64_t)size - HEAD)
-		return NULL;
-	text = util_alloc(len + 1);
-	if (pread(fd, text, len, at + HEAD) == (ssize_t)len &&
-	    crc32(crc32(0, (const unsigned char *)head + 20, 25), (unsigned char *)text, (unsigned)len) == crc)
-		return text;
-	free(text);
-	return NULL;
+	if (got != HEAD || parse_head(head, seq, &len, &crc) == -1 || len > (uint64_t)size - HEAD)
+		return got == -1 ? -1 : 0;
+	*text = util_alloc(len + 1);
+	got = pread(fd, *text, len, at + HEAD);
+	if (got == (ssize_t)len &&
+	    crc32(crc32(0, (const unsigned char *)head + 20, 25), (unsigned char *)*text, (unsigned)len) == crc)
+		return 0;
+	free(*text);
+	*text = NULL;
+	return got == -1 ? -1 : 0;
 }
 
 /* No slot is whole: right in a file that was only prepared, else somebody took or tore it. Without .lock we never appended here. */
@@ -576,19 +596,20 @@ was_lost(struct spool *sp, int fd, off_t size)
 	return faccessat(spool_fd(sp), ".lock", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-void
-progress_load(struct spool *sp, struct progress *p)
+int
+progress_load(struct spool *sp, struct progress *p, struct fail *f)
 {
-	int fd = spool_state(sp, ".progress", O_RDONLY);
-	off_t size = fd == -1 ? 0 : slot_size(fd);
 	uint64_t seq[2] = { 0, 0 };
 	char *text[2] = { NULL, NULL }, *line, *end;
-	int pick;
+	off_t size;
+	int fd, pick;
 
 	memset(p, 0, sizeof *p);
-	if (size) {
-		text[0] = read_slot(fd, 0, size, &seq[0]);
-		text[1] = read_slot(fd, size, size, &seq[1]);
+	if (open_file(sp, O_RDONLY, &fd, &size, f) == -1)
+		return -1;
+	if (size && (read_slot(fd, 0, size, &text[0], &seq[0]) == -1 || read_slot(fd, size, size, &text[1], &seq[1]) == -1)) {
+		free(text[0]);
+		return unreadable(sp, fd, f);
 	}
 	if (!text[0] && !text[1])
 		p->lost = was_lost(sp, fd, size);
@@ -604,6 +625,7 @@ progress_load(struct spool *sp, struct progress *p)
 	}
 	free(text[0]);
 	free(text[1]);
+	return 0;
 }
 
 /* head and text in one buffer, head first. */
@@ -643,9 +665,11 @@ make_file(struct spool *sp, const struct buf *b, uint64_t seq, size_t size, stru
 int
 progress_prepare(struct spool *sp, struct fail *f)
 {
-	int fd = spool_state(sp, ".progress", O_RDONLY);
-	off_t size = fd == -1 ? 0 : slot_size(fd);
+	off_t size;
+	int fd;
 
+	if (open_file(sp, O_RDONLY, &fd, &size, f) == -1)
+		return -1;
 	if (fd != -1)
 		close(fd);
 	return size ? 0 : make_file(sp, NULL, 0, SLOT, f);
@@ -663,10 +687,12 @@ int
 progress_store(struct spool *sp, struct progress *p, struct fail *f)
 {
 	struct buf b = { 0 };
-	int fd = spool_state(sp, ".progress", O_WRONLY), r;
-	off_t size = fd == -1 ? 0 : slot_size(fd);
 	size_t want = SLOT;
+	off_t size;
+	int fd, r;
 
+	if (open_file(sp, O_WRONLY, &fd, &size, f) == -1)
+		return -1;
 	p->seq++;
 	build_slot(&b, p, true);
 	if (size && b.len <= (size_t)size)

@@ -90,8 +90,9 @@ struct progress {
 
 /* Makes the file with its room on disk, when it is not there. Under the writers' lock. */
 int progress_prepare(struct spool *sp, struct fail *f);
-/* Reads the newest whole slot; a missing or ruined file is an empty progress (zeros). Needs no lock. Always fills *p. */
-void progress_load(struct spool *sp, struct progress *p);
+/* Reads the newest whole slot; a missing or ruined file is an empty progress (zeros). Needs no lock. Always fills *p. -1: what is there
+ * cannot be read now, and nobody may take it for less than it is. */
+int progress_load(struct spool *sp, struct progress *p, struct fail *f);
 /* Writes the other slot and syncs it. Under the replay lock. */
 int progress_store(struct spool *sp, struct progress *p, struct fail *f);
 void progress_free(struct progress *p);
