@@ -73,7 +73,7 @@ class Rig:
         self.env = {"PATH": programs + ":" + os.environ["PATH"], "HOME": os.path.join(self.base, "home"), "LC_ALL": "C", "TZ": "UTC",
                     "EB_REDIS_URL": "unix://" + self.link, "EB_BUFFER_DIR": self.buffer, "EB_MAXLEN": "0"}
         self.whole_trace, self.traced = False, ""
-        # Only the calls in question stop then: half the time of a long run.
+        # Only the calls in question stop then: half the time of a long run. It sends no signals.
         self.fast = ["--seccomp-bpf"] if self.strace("--seccomp-bpf", "-f", "-e", "trace=read") else []
         self.server = None
         self.start()
@@ -133,7 +133,8 @@ class Rig:
         if harm is None or harm.kind == "nomem":
             return argv
         trace = "all" if self.whole_trace else harm.name
-        return ["strace", "-f", *self.fast, "-y", "-o", self.log, "-e", "trace=" + trace, "-e", harm.inject(), *argv]
+        fast = self.fast if harm.error else []
+        return ["strace", "-f", *fast, "-y", "-o", self.log, "-e", "trace=" + trace, "-e", harm.inject(), *argv]
 
     def environment(self, harm):
         env = dict(self.env)

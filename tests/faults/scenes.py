@@ -6,6 +6,7 @@ import json
 import signal
 
 from buffer import Buffer
+from rig import Harm
 from ledger import NEVER, PERHAPS, SURE, Ledger, judge
 
 KILLED, TERMED = -signal.SIGKILL, -signal.SIGTERM
@@ -219,6 +220,32 @@ class Three(Scene):
         return given + buffered(rig, [one(2, "two", 2), one(6)], "--segment-size", "1")
 
 
+class Resume(Three):
+    """The same after a replay that was killed before it noted the answers to its last batch."""
+
+    def prepare(self, rig):
+        given = super().prepare(rig)
+        rig.show()
+        whole = rig.save("whole")
+        calls = rig.calls(self.argv)[0]
+        last = max(i for i, (name, _) in enumerate(calls) if name == "sendto")
+        nth = next(nth for name, nth in calls[last:] if name == "pwrite64")
+        rig.load(whole)
+        rig.run(self.argv, harm=Harm("kill", "pwrite64", nth))
+        assert Buffer(rig.buffer).segments and rig.redis.call("XLEN", "quantum:stream:one") == 6
+        return given
+
+
+class Behind(Segment):
+    """A one-shot that begins a segment behind others, of which a part was delivered."""
+
+    def prepare(self, rig):
+        given = Three.prepare(self, rig)
+        rig.show()
+        assert rig.run(["ebreplay", "--limit", "2"]).status == 75
+        return given
+
+
 class Mixed(Scene):
     """A compressed segment, a suspect one, one of a publisher of its own, a claimed file, a bad line, an event
     in doubt that was executed."""
@@ -370,5 +397,5 @@ class Subscribe(Scene):
         return trial
 
 
-SCENES = {c.__name__.lower(): c for c in (Direct, Fresh, Filled, Segment, Drain, Stream, Away, Three, Mixed, Claim, Compress, Discard,
-                                          Retarget, Subscribe)}
+SCENES = {c.__name__.lower(): c for c in (Direct, Fresh, Filled, Segment, Behind, Drain, Stream, Away, Three, Resume, Mixed, Claim,
+                                          Compress, Discard, Retarget, Subscribe)}
