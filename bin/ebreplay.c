@@ -17,6 +17,7 @@
 #include "requeue.h"
 #include "spool.h"
 #include "status.h"
+#include "tidy.h"
 #include "util.h"
 #include "when.h"
 
@@ -192,6 +193,7 @@ drain(struct spool *sp)
 	struct fail f;
 	bool holds;
 
+	tidy_run(sp);
 	if (backlog_any(sp, &holds, &f) == -1)
 		errx(f.status, "%s", f.text);
 	if (holds) {
