@@ -77,11 +77,12 @@ def harms(scene, rig, kinds):
 class Tally:
     def __init__(self):
         self.cases = self.looks = 0
-        self.harmed, self.found = collections.Counter(), collections.Counter()
+        self.tried, self.harmed, self.found = collections.Counter(), collections.Counter(), collections.Counter()
         self.wrong = []
 
     def take(self, scene, harm, trial):
         self.looks += len(trial.verdicts)
+        self.tried[harm.kind] += 1
         if trial.run.harmed:
             self.harmed[harm.kind] += 1
         for verdict in trial.verdicts:
@@ -92,6 +93,7 @@ class Tally:
     def add(self, other):
         self.cases += other.cases
         self.looks += other.looks
+        self.tried.update(other.tried)
         self.harmed.update(other.harmed)
         self.found.update(other.found)
         self.wrong += other.wrong
@@ -149,6 +151,9 @@ def report(o, results):
     print(f"seed {o.seed}: {count(total)} of {total.cases} cases, {total.looks} checks: "
           f"{' '.join(f'{total.found[k]} {k}' for k in ('lost', 'doubled', 'disorder', 'strange', 'torn', 'leaked'))}, "
           f"{len(total.wrong)} wrong")
+    # A loop that harms nobody proves nothing.
+    total.wrong += [f"{kind}: only {total.harmed[kind]} of {n} calls came" for kind, n in total.tried.items()
+                    if total.harmed[kind] * 10 < n * 7]
     for line in total.wrong[:o.show]:
         print("WRONG", " ".join(line.split())[:1000])
     return len(total.wrong)

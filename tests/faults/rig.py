@@ -36,7 +36,8 @@ class Harm:
 
 class Run:
     def __init__(self, status, out, err, harmed):
-        self.status, self.out, self.err, self.harmed = status, out, err, harmed
+        self.status, self.out, self.err = status, out, err
+        self.harmed = harmed	# what was done, as strace has it; "" when the call did not come
 
 
 class Feed:
@@ -168,7 +169,7 @@ class Rig:
 
     def was_harmed(self, harm, status):
         if harm is None or not os.path.exists(self.log):
-            return False
+            return ""
         with open(self.log, encoding="utf-8", errors="replace") as f:
             text = f.read()
         if self.whole_trace:
@@ -176,8 +177,9 @@ class Rig:
             at = next((i for i, line in enumerate(lines) if "INJECTED" in line or "--- SIGTERM" in line), len(lines))
             self.traced = "\n".join(line[:160] for line in lines[max(0, at - 12):at + 12])
         if harm.kind == "kill":
-            return status == -signal.SIGKILL
-        return {"term": "--- SIGTERM", "nomem": "failed"}.get(harm.kind, "(INJECTED)") in text
+            return "killed" if status == -signal.SIGKILL else ""
+        mark = {"term": "--- SIGTERM", "nomem": "failed"}.get(harm.kind, "(INJECTED)")
+        return next((line for line in text.splitlines() if mark in line), "")
 
     def calls(self, argv, stdin=b"", out=None):
         """The system calls of an unharmed run from the start of main on: [(name, Nth of that name in the process)], and it."""
@@ -218,6 +220,10 @@ class Rig:
     def empty(self, name):
         with open(self.file(name), "wb"):
             pass
+
+    def age(self, names):
+        for name in names:
+            os.utime(os.path.join(self.buffer, name), (1, 1))
 
     @contextlib.contextmanager
     def holding(self, name):

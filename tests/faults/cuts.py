@@ -1,0 +1,281 @@
+#!/usr/bin/env python3
+"""cuts.py: cuts the connection of a command at every byte, in both directions and all manners, and checks what came of it.
+
+  one     one event to Redis: every byte of its connection, from the greeting on
+  batch   three events are replayed
+  doubt   three events are replayed that are in the stream already, and nobody knows
+  read    three events are read by ebsub
+  feed    60 events from standard input
+
+A command that was cut runs within its deadline; what it says is true; a second run, uncut, brings the rest home: each event once and
+in order. A buffered event is marked as in doubt exactly when the whole of its request had left.
+
+Whatever the share of --sample, a cut is in or out by itself.
+"""
+import argparse
+import collections
+import os
+import queue
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+import traceback
+import zlib
+
+sys.dont_write_bytecode = True	# the tree stays as it was
+
+from buffer import Buffer
+from ledger import Ledger, judge
+from proxy import Cut, Proxy
+from resp import Redis
+from rig import Hang, Rig
+from scenes import entries, one, records
+
+WAYS = [("request", m) for m in ("fin", "rst", "hang", "late")] + [("reply", m) for m in ("fin", "rst", "hang")]
+
+
+class Exchange:
+    """One command, alone with a proxy, a prefix and a folder."""
+    argv, events = [], [one(1, "cut"), one(2, "cut"), one(3, "cut")]
+    home = ["ebreplay", "-t", "10"]
+    statuses = {0, 75}
+
+    def __init__(self, rig, number, wait):
+        self.rig, self.redis, self.proxy = rig, Redis(rig.sock), Proxy(rig.sock)
+        self.prefix, self.base = f"w{number}", os.path.join(rig.base, f"w{number}")
+        os.makedirs(self.base)
+        self.buffer, self.state = os.path.join(self.base, "buffer"), os.path.join(self.base, "state")
+        self.key = f"{self.prefix}:stream:cut"
+        self.argv = [self.argv[0], "-t", wait, *self.argv[1:]]
+        self.env = dict(rig.env, EB_REDIS_URL=f"redis://127.0.0.1:{self.proxy.port}", EB_BUFFER_DIR=self.buffer, EB_PREFIX=self.prefix)
+        self.stdin = b""
+        self.prepare()
+        if os.path.isdir(self.buffer):
+            os.rename(self.buffer, self.state)
+        self.stream = [(k, self.redis.call("DUMP", k)) for k in [self.key] if self.redis.call("EXISTS", k)]
+
+    def prepare(self):
+        """Brings the buffer and the stream about."""
+
+    def run(self, argv, cut=None, late=(), stdin=b""):
+        return self.proxy.run(argv, self.env, stdin, cut, late)
+
+    def clear(self):
+        shutil.rmtree(self.buffer, ignore_errors=True)
+        self.redis.call("DEL", self.key)
+        if os.path.isdir(self.state):
+            shutil.copytree(self.state, self.buffer)
+        for key, blob in self.stream:
+            self.redis.call("RESTORE", key, 0, blob)
+
+    def length(self, way):
+        """How many bytes there are to be cut."""
+        self.clear()
+        connections = self.run(self.argv, stdin=self.stdin)[3]
+        return len(getattr(connections[0], way))
+
+    def ledger(self):
+        ledger = Ledger()
+        for event in entries(self.events):
+            ledger.add(*event)
+        return ledger
+
+    def check(self, when, ledger, final):
+        verdict = judge(ledger, {self.key: list(self.redis.stream(self.key))}, Buffer(self.buffer), final)
+        return [] if verdict else [f"{when}: {verdict}"]
+
+    def told(self, run, wrong):
+        """What the command said, against what is there."""
+
+    def trial(self, cut):
+        """(was it cut, what is wrong)"""
+        self.clear()
+        run = self.run(self.argv, cut, stdin=self.stdin)
+        wrong = [] if run[0] in self.statuses else [f"status {run[0]}"]
+        self.told(run, wrong)
+        ledger = self.ledger()
+        wrong += self.check("before the replay", ledger, False)
+        again = self.run(self.home, late=run[3])
+        if again[0]:
+            wrong.append(f"the replay: status {again[0]}: {again[2]}")
+        wrong += self.check("after it", ledger, True)
+        if wrong:
+            wrong.append(f"it had ended with {run[0]}: {run[1]}{run[2]}")
+        return any(c.done for c in run[3]), wrong
+
+
+class One(Exchange):
+    argv = ["ebpub", "cut", '{"p":1,"n":1}', "--event-id", "cut-1-1"]
+    events = [one(1, "cut")]
+    statuses = {0}
+
+    def told(self, run, wrong):
+        lines = Buffer(self.buffer).lines
+        if (run[1] == "buffered\n") != (len(lines) == 1):
+            wrong.append(f"it said {run[1]!r}, and the buffer has {len(lines)} lines")
+        if not lines or not run[3]:
+            return
+        c = run[3][0]
+        left = re.search(rb"\*17\r\n\$4\r\nXADD\r\n.*\r\ncut-1-1\r\n$", c.request, re.DOTALL) is not None
+        # After a reset nobody sees what was sent on the connection all the same.
+        unseen = not left and c.done and c.cut.mode == "rst" and b"executable:" in c.reply
+        if lines[0].doubt != left and not unseen:
+            wrong.append(f"in doubt: {lines[0].doubt}, but the whole request had left: {left}")
+
+
+class Batch(Exchange):
+    argv = ["ebreplay"]
+
+    def prepare(self):
+        """Nobody answers: the connection ends before the greeting."""
+        run = self.run(["ebpub", "-q", "-J"], Cut("request", "fin", 1), stdin=records(self.events))
+        assert run[0] == 0 and len(Buffer(self.buffer).lines) == 3, run
+
+
+class Doubt(Exchange):
+    argv = ["ebreplay"]
+
+    def prepare(self):
+        """The answers end within the first ID."""
+        at = self.run(["ebpub", "--no-buffer", "other", "1"])[3][0].reply.rindex(b"$") + 10
+        run = self.run(["ebpub", "-q", "-t", "0.5", "-J"], Cut("reply", "hang", at), stdin=records(self.events))
+        assert run[0] == 0 and [line.doubt for line in Buffer(self.buffer).lines] == [True] * 3, run
+        self.rig.wait(lambda: self.redis.call("XLEN", self.key) == 3)
+        os.unlink(os.path.join(self.buffer, ".probe"))
+
+
+class Read(Exchange):
+    argv = ["ebsub", "-s", "svc", "-C", "c1", "-e", "-f", "%e", "cut"]
+    home = argv
+    statuses = {0, 1, 69, 75, 124}
+
+    def prepare(self):
+        assert self.run(["ebpub", "-q", "-J"], stdin=records(self.events))[0] == 0
+
+    def trial(self, cut):
+        self.clear()
+        run = self.run(self.argv, cut)
+        wrong = [] if run[0] in self.statuses else [f"status {run[0]}: {run[2]}"]
+        groups = [dict(zip(g[::2], g[1::2])) for g in self.redis.call("XINFO", "GROUPS", self.key)]
+        given = self.redis.call("XRANGE", self.key, "-", groups[0][b"last-delivered-id"]) if groups else []
+        pending = {e[0] for e in self.redis.call("XPENDING", self.key, groups[0][b"name"], "-", "+", 9)} if groups else set()
+        done = [kv[-1].decode() for i, kv in given if i not in pending]
+        again = self.run(self.home)
+        printed = run[1].split() + again[1].split()
+        if set(done) - set(run[1].split()):
+            wrong.append(f"acknowledged and not printed: {done} {run[1]!r}")
+        if set(printed) != {e["event_id"] for e in self.events} or again[0] not in (0, 124):
+            wrong.append(f"printed: {printed}; status {again[0]} {again[2]}")
+        if set(again[1].split()) & set(done):
+            wrong.append(f"acknowledged and given out again: {again[1]!r}")
+        return any(c.done for c in run[3]), wrong
+
+
+class Feed(Exchange):
+    argv = ["ebpub", "-J"]
+    events = [one(i, "cut") for i in range(1, 61)]
+    statuses = {0}
+
+    def prepare(self):
+        self.stdin = records(self.events)
+
+    def told(self, run, wrong):
+        answers = run[1].splitlines()
+        if len(answers) != 60 or any(not re.fullmatch(r"\d+-\d+|buffered", a) for a in answers):
+            wrong.append(f"answers: {answers}")
+
+
+EXCHANGES = {"one": One, "batch": Batch, "doubt": Doubt, "read": Read, "feed": Feed}
+
+
+def chosen(o, name, cut):
+    return zlib.crc32(f"{o.seed} {name} {cut}".encode()) / 2**32 < o.share[name]
+
+
+class Tally:
+    def __init__(self):
+        self.lock, self.cuts, self.whole, self.wrong = threading.Lock(), collections.Counter(), 0, []
+
+    def take(self, name, cut, done, wrong):
+        with self.lock:
+            self.cuts[cut.way, cut.mode] += done
+            self.whole += not done
+            if wrong:
+                self.wrong.append(f"{name}: {cut}: " + " | ".join(wrong))
+
+
+def worker(o, exchange, name, cuts, tally):
+    while True:
+        try:
+            cut = cuts.get_nowait()
+        except queue.Empty:
+            return
+        try:
+            tally.take(name, cut, *exchange.trial(cut))
+        except (Hang, AssertionError):
+            tally.take(name, cut, True, [traceback.format_exc()])
+
+
+def loop(o, rig, name):
+    """All cuts of one exchange, by o.jobs at a time: most of them wait for a deadline."""
+    begin, tally, cuts = time.monotonic(), Tally(), queue.Queue()
+    team = [EXCHANGES[name](rig, f"{name}{i}", o.wait) for i in range(o.jobs)]
+    # A little more than there was: addresses and numbers differ in length.
+    length = {way: team[0].length(way) + 8 for way in ("request", "reply")}
+    every = [Cut(way, mode, at) for way, mode in WAYS for at in range(length[way])]
+    for cut in every:
+        if str(cut) == o.only or not o.only and chosen(o, name, cut):
+            cuts.put(cut)
+    threads = [threading.Thread(target=worker, args=(o, e, name, cuts, tally)) for e in team]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    each = ", ".join(f"{way} {mode} {n}" for (way, mode), n in sorted(tally.cuts.items()))
+    print(f"{name}: {sum(tally.cuts.values())} cuts ({each}) of {len(every)} in {time.monotonic() - begin:.1f} s, "
+          f"{len(tally.wrong)} wrong", flush=True)
+    if tally.whole > sum(tally.cuts.values()) // 5 + 8:
+        tally.wrong.append(f"{name}: {tally.whole} were not cut")
+    for line in tally.wrong[:o.show]:
+        print("WRONG", " ".join(line.split())[:1000])
+    return len(tally.wrong)
+
+
+def options():
+    top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--bin", default=os.environ.get("EB_BIN", os.path.join(os.environ.get("EB_BUILD", os.path.join(top, "build")), "bin")))
+    p.add_argument("--base", default="/dev/shm" if os.access("/dev/shm", os.W_OK) else None, help="where the folders are made")
+    p.add_argument("--sample", default="1", help="a share, as 1/2; other shares of some exchanges behind it, as 1/2,batch=1/40")
+    p.add_argument("--seed", default=str(int(time.time())))
+    p.add_argument("--exchanges", default=",".join(EXCHANGES))
+    p.add_argument("--only", help="one cut, as it is printed")
+    p.add_argument("--wait", default="0.2", help="the deadline of the command that is cut")
+    p.add_argument("--jobs", type=int, default=8)
+    p.add_argument("--show", type=int, default=20)
+    return p.parse_args()
+
+
+def main():
+    o = options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    first, *more = o.sample.split(",")
+    part = {name: first for name in EXCHANGES} | dict(m.split("=") for m in more)
+    o.share = {name: float(t.split("/")[0]) / float((t + "/1").split("/")[1]) for name, t in part.items()}
+    base = tempfile.mkdtemp(dir=o.base, prefix="cuts")
+    rig = Rig(base, 0, o.bin)
+    try:
+        wrong = sum(loop(o, rig, name) for name in o.exchanges.split(","))
+        print(f"seed {o.seed}: {wrong} wrong")
+        sys.exit(wrong != 0)
+    finally:
+        rig.stop()
+        shutil.rmtree(base, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
