@@ -195,7 +195,10 @@ next_stem(struct spool *sp, const struct notebook *nb, char out[64], bool *holds
 
 	if (segment_list(spool_fd(sp), &list, &n, f) == -1)
 		return -1;
-	progress_load(sp, &p);
+	if (progress_load(sp, &p, f) == -1) {
+		free(list);
+		return -1;
+	}
 	mark = p.marks.chain.stem;
 	if (mark && strncmp(mark, last, 33) > 0)
 		last = mark;
