@@ -1,0 +1,112 @@
+#!/usr/bin/env bats
+# Harm at every call and a cut at every byte (tests/faults/*.py). What runs here is a sample, by a seed that is printed; all of it
+# is what the tests tagged long do. A case that failed is run again alone by the two words behind WRONG:
+#
+#     tests/faults/every.py --scenes SCENE --only 'HARM'
+#     tests/faults/cuts.py --exchanges EXCHANGE --only 'CUT'
+
+# shellcheck disable=SC2154  # bats: a test is a subshell
+
+load helper
+load chaos
+
+setup() {
+	need python3
+	FAULTS=$TOP/tests/faults
+}
+
+# strace may be forbidden here.
+need_strace() {
+	need strace
+	strace -o /dev/null -e inject=getpid:signal=KILL:when=1 true 2>/dev/null ||
+		skip "strace cannot trace here"
+}
+
+# loop PROGRAM ARGUMENT...: prints the counts, fails with what was wrong.
+loop() {
+	local program=$1 rc=0
+	shift
+	python3 "$FAULTS/$program" --seed "$SEED" "$@" >"$EB_TMP/loop" 2>&1 3>&- 4>&- || rc=$?
+	grep -v '^WRONG' "$EB_TMP/loop" | sed 's/^/# /' >&3
+	[ $rc = 0 ] || fail "seed $SEED: $(cat "$EB_TMP/loop")"
+	grep -q " 0 wrong" "$EB_TMP/loop"
+}
+
+# --- harm at every call: killed, terminated, failed with each errno, failed for good, out of memory -----------------
+
+# bats test_tags=nosanitize
+@test "a one-shot harmed at half of its calls: not accepted or durable, never half a line" {
+	need_strace
+	loop every.py --sample 1/2 --scenes direct,fresh,filled,segment,behind
+}
+
+# bats test_tags=nosanitize
+@test "20 events from standard input, harmed at a third of the calls: each answer is true" {
+	need_strace
+	loop every.py --sample 1/3 --scenes stream,away
+}
+
+# bats test_tags=nosanitize
+@test "a one-shot that drains the buffer, harmed at a sixth of its calls: each event once and in order" {
+	need_strace
+	loop every.py --sample 1/6 --scenes drain
+}
+
+# bats test_tags=nosanitize
+@test "a replay of three batches harmed at half of its calls: each event once and in order" {
+	need_strace
+	loop every.py --sample 1/2 --scenes three
+}
+
+# bats test_tags=nosanitize
+@test "a replay that goes on, of all kinds of files, with a claim: harmed at some calls, each event once and in order" {
+	need_strace
+	loop every.py --sample 1/8,claim=1/100 --scenes resume,mixed,claim
+}
+
+# bats test_tags=nosanitize
+@test "--compress, --discard and --retarget harmed at a quarter of their calls: nothing lost, done by the next run" {
+	need_strace
+	loop every.py --sample 1/4 --scenes compress,discard,retarget
+}
+
+# bats test_tags=nosanitize
+@test "ebsub harmed at half of its calls: what is acknowledged was written, the rest comes again" {
+	need_strace
+	loop every.py --sample 1/2 --scenes subscribe
+}
+
+# bats test_tags=nosanitize,long
+@test "every command harmed at every call" {
+	need_strace
+	loop every.py
+}
+
+# --- a cut at every byte: end of file, reset, hang, late delivery; fewer under the sanitizers ------------------------------------------------------
+
+@test "one event, its connection cut at a quarter of the bytes in both directions: once, in doubt exactly when it is" {
+	loop cuts.py --sample "1/${EB_SANITIZE:+3}4" --exchanges one
+}
+
+@test "a replay of three events, new or in doubt, cut at some bytes in both directions: each once and in order" {
+	loop cuts.py --sample "1/${EB_SANITIZE:+2}30" --exchanges batch,doubt
+}
+
+@test "60 events from standard input, cut at some bytes in both directions: each once and in order" {
+	loop cuts.py --sample "1/${EB_SANITIZE:+3}800" --exchanges feed
+}
+
+@test "ebsub cut at some bytes in both directions: what is acknowledged was printed, the rest comes again" {
+	loop cuts.py --sample "1/${EB_SANITIZE:+2}40" --exchanges read
+}
+
+# bats test_tags=long
+@test "every exchange cut at every byte" {
+	loop cuts.py --sample 1,feed=1/20
+}
+
+# --- the checker can fail -----------------------------------------------------------------------------------------------
+
+@test "the checker sees what is lost, doubled, out of order, strange, torn and left behind" {
+	python3 "$FAULTS/selftest.py"
+}
