@@ -1,12 +1,13 @@
 /*
  * nomem: LD_PRELOAD makes the Nth allocation fail, counted from the start of main.
  *
- * EB_NOMEM_AT=N, 0 for none; EB_NOMEM_LOG is a file that gets "failed" at that moment, and how many allocations there were
- * at the end.
+ * EB_NOMEM_AT=N, 0 for none; EB_NOMEM_LOG is a file that gets "failed" at that moment, and at the end a line with how many
+ * allocations there were and how many descriptors are open.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,10 +67,17 @@ realloc(void *p, size_t n)
 static void
 at_end(void)
 {
-	char text[32];
+	char text[64];
+	struct pollfd fds[256];
+	int fd, open_fds = 0;
 
 	begun = 0;
-	note(text, (size_t)snprintf(text, sizeof text, "%lu\n", count));
+	for (fd = 0; fd < 256; fd++)
+		fds[fd] = (struct pollfd){ .fd = fd };
+	poll(fds, 256, 0);
+	for (fd = 0; fd < 256; fd++)
+		open_fds += !(fds[fd].revents & POLLNVAL);
+	note(text, (size_t)snprintf(text, sizeof text, "%lu %d\n", count, open_fds));
 }
 
 static int

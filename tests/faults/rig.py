@@ -70,7 +70,8 @@ class Rig:
         os.makedirs(os.path.join(self.base, "home"))
         self.buffer = os.path.join(self.base, "buffer")
         self.sock, self.link = os.path.join(self.base, "sock"), os.path.join(self.base, "r")
-        self.log = os.path.join(self.base, "trace")
+        self.log, self.counts = os.path.join(self.base, "trace"), os.path.join(self.base, "counts")
+        self.watch = False	# count the descriptors of what runs
         self.env = {"PATH": programs + ":" + os.environ["PATH"], "HOME": os.path.join(self.base, "home"), "LC_ALL": "C", "TZ": "UTC",
                     "EB_REDIS_URL": "unix://" + self.link, "EB_BUFFER_DIR": self.buffer, "EB_MAXLEN": "0"}
         self.whole_trace, self.traced = False, ""
@@ -141,12 +142,22 @@ class Rig:
         env = dict(self.env)
         if harm and harm.kind == "nomem":
             env.update(LD_PRELOAD=self.shim, EB_NOMEM_AT=str(harm.nth), EB_NOMEM_LOG=self.log)
+        elif self.watch:
+            env.update(LD_PRELOAD=self.shim, EB_NOMEM_AT="0", EB_NOMEM_LOG=self.counts)
         return env
+
+    def descriptors(self):
+        """How many were open at the end of the last run, if it came to that and was watched."""
+        if not os.path.exists(self.counts):
+            return 0
+        with open(self.counts, encoding="ascii") as f:
+            return int(f.read().split()[-1])
 
     def run(self, argv, stdin=b"", harm=None, out=None):
         """stdout goes to the file out, when there is one. The status of one that a signal ended is minus its number."""
-        if os.path.exists(self.log):
-            os.unlink(self.log)
+        for path in (self.log, self.counts):
+            if os.path.exists(path):
+                os.unlink(path)
         with open(os.path.join(self.base, "in"), "wb") as f:
             f.write(stdin)
         with open(os.path.join(self.base, "in"), "rb") as stdin, \
@@ -200,7 +211,7 @@ class Rig:
     def allocations(self, argv, stdin=b"", out=None):
         run = self.run(argv, stdin, Harm("nomem", "malloc", 0), out)
         with open(self.log, encoding="ascii") as f:
-            return int(f.read().split()[-1]), run
+            return int(f.read().split()[-2]), run
 
     def feed(self, argv):
         return Feed(argv, self.env)

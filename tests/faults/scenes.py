@@ -27,6 +27,8 @@ class Scene:
     home = (["ebreplay"],)	# brings the rest home
     allowed = {0}		# beside what harm allows
     harmed = {74, 78}		# of a call that failed
+    watch = False		# look for descriptors that stay open
+    descriptors = 0		# that an unharmed run had open at its end
 
     def prepare(self, rig):
         """Brings the state about; returns the ledger's entries."""
@@ -43,11 +45,17 @@ class Scene:
         (rig.show if self.up else rig.hide)()
 
     def command(self, rig, harm=None):
-        return rig.run(self.argv, self.stdin, harm)
+        rig.watch = self.watch
+        run = rig.run(self.argv, self.stdin, harm)
+        rig.watch = False
+        return run
 
     def calls(self, rig):
         self.ready(rig)
-        return rig.calls(self.argv, self.stdin)[0]
+        rig.watch = self.watch
+        calls = rig.calls(self.argv, self.stdin)[0]
+        rig.watch, self.descriptors = False, rig.descriptors()
+        return calls
 
     def allocations(self, rig):
         self.ready(rig)
@@ -88,6 +96,8 @@ class Scene:
         run = trial.run
         if run.status not in self.statuses(harm):
             trial.wrong.append(f"status {run.status}: {run.out} {run.err}")
+        if rig.descriptors() > self.descriptors and harm.name != "close" and run.status in (0, 1, 75):
+            trial.wrong.append(f"{rig.descriptors()} descriptors open at the end, {self.descriptors} without harm")
         rig.show()
         ledger = self.ledger()
         self.answers(trial, ledger, rig)
@@ -200,6 +210,7 @@ class Stream(Publish):
     events = [one(i, f"s{i % 2}", i % 2) for i in range(1, 21)]
     argv = ["ebpub", "-j", "-J"]
     stdin = records(events)
+    watch = True
 
 
 class Away(Stream):
@@ -224,6 +235,7 @@ class Three(Scene):
     """Three segments with two types, in three batches: a large event goes alone."""
     argv = ["ebreplay"]
     allowed = {0, 1, 75}
+    watch = True
 
     def prepare(self, rig):
         given = buffered(rig, [one(1), one(1, "two", 2), one(2)])
