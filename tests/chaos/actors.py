@@ -1,0 +1,240 @@
+"""actors: who uses the bus in a run of nemesis: publishers, those who drain, subscribers, onlookers.
+
+What a publisher was answered is its ledger: event N of publisher P is True (accepted) or False (perhaps: it was
+killed, or refused what may have arrived). Each draws from a random sequence of its own.
+"""
+import json
+import os
+import random
+import subprocess
+import threading
+import time
+
+PUB = {0, 1, 74, 77}		# 1: a type cannot go on, 74: not safe and answered so
+REPLAY = {0, 1, 75, 77}
+SUB = {0, 1, 69, 75, 77, 124}
+PACE = 0.03			# seconds between two events of one publisher, about
+
+
+class Actor(threading.Thread):
+    def __init__(self, world, name):
+        super().__init__(name=name, daemon=True)
+        self.world, self.rng = world, random.Random(f"{world.seed}/{name}")
+
+    def run(self):
+        try:
+            self.work()
+        except Exception as e:		# pylint: disable=broad-except
+            self.world.found(f"{self.name}: {type(e).__name__}: {e}")
+            raise
+
+
+class Publisher(Actor):
+    def __init__(self, world, number, types):
+        super().__init__(world, f"pub{number}")
+        self.number, self.types = number, types
+        self.ledger, self.n = {}, 0
+
+    def payload(self):
+        """Now and then a large one, so that a write is no single page."""
+        self.n += 1
+        self.ledger[self.n] = False
+        pad = "x" * self.rng.choice([0, 0, 0, 10, 100, 9000])
+        return f'{{"p":{self.number},"n":{self.n},"pad":"{pad}"}}'
+
+    def nap(self, most):
+        self.world.over.wait(self.rng.random() * most)
+
+    def answered(self, n, line):
+        if line == "buffered" or line.partition("-")[0].isdigit():
+            self.ledger[n] = True
+        elif line != "refused":
+            self.world.found(f"{self.name}, event {n}: answer '{line}'")
+
+
+class Shooter(Publisher):
+    """One process for each event."""
+
+    def work(self):
+        while not self.world.over.is_set():
+            argv = ["ebpub", "-t", "0.3"]
+            if self.rng.random() < 0.3:
+                argv += ["--segment-size", "20K"]
+            argv += [self.rng.choice(self.types), self.payload()]
+            p = self.world.spawn("pub.shot", argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+            out = p.popen.stdout.read().decode()
+            p.popen.stdout.close()
+            status = self.world.finish(p, PUB)
+            for line in out.splitlines():
+                self.answered(self.n, line)
+            if status == 0 and not self.ledger[self.n]:
+                self.world.found(f"{self.name}, event {self.n}: status 0 and '{out}'")
+            self.nap(2 * PACE)
+
+
+class Streamer(Publisher):
+    """Many events for one process, of several types when it has several."""
+
+    def line(self):
+        payload = self.payload()
+        if len(self.types) == 1:
+            return payload + "\n"
+        return f'{{"event_type":"{self.rng.choice(self.types)}","payload":{payload}}}\n'
+
+    def work(self):
+        while not self.world.over.is_set():
+            argv = ["ebpub", "-t", "0.3", "--segment-size", self.rng.choice(["30K", "200K"])]
+            argv += ["-J"] if len(self.types) > 1 else self.types
+            p = self.world.spawn("pub.stream", argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            first = self.n
+            reader = threading.Thread(target=self.read, args=(p, first), daemon=True)
+            reader.start()
+            self.feed(p, self.rng.randrange(1, 40))
+            status = self.world.finish(p, PUB)
+            reader.join()
+            if status in (0, 77) and not p.hit and not all(self.ledger[n] for n in range(first + 1, self.n + 1)):
+                self.world.found(f"{self.name}: status {status}, and not every event accepted")
+
+    def feed(self, p, bursts):
+        try:
+            for _ in range(bursts):
+                if self.world.over.is_set() or p.popen.poll() is not None:
+                    break
+                lines = "".join(self.line() for _ in range(self.rng.randrange(1, 12)))
+                p.popen.stdin.write(lines.encode())
+                p.popen.stdin.flush()
+                self.nap(8 * PACE)
+        except BrokenPipeError:
+            pass
+        try:
+            p.popen.stdin.close()
+        except BrokenPipeError:
+            pass
+
+    def read(self, p, n):
+        for raw in p.popen.stdout:
+            if raw.endswith(b"\n"):
+                n += 1
+                self.answered(n, raw.decode().rstrip("\n"))
+        p.popen.stdout.close()
+
+
+class Cron(Actor):
+    """Drains again and again; twice at once now and then, and compresses."""
+
+    def work(self):
+        while not self.world.ended.is_set():
+            argv = ["ebreplay", "-j", "-t", "0.5"]
+            if self.rng.random() < 0.2:
+                argv = ["ebreplay", "--compress"]
+            elif self.rng.random() < 0.3:
+                argv += ["--limit", str(self.rng.randrange(1, 60))]
+            p = self.world.spawn("replay", argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+            out = p.popen.stdout.read()
+            p.popen.stdout.close()
+            # Compressing needs room.
+            self.world.finish(p, REPLAY | ({74} if "--compress" in argv else set()))
+            if out.endswith(b"}\n"):
+                self.world.said_disorder += json.loads(out)["out_of_order"]
+            self.world.ended.wait(self.rng.random() * 0.8)
+
+
+class Onlooker(Actor):
+    """What ebstat and ebhealth say is JSON, with no age below 0, whatever happens."""
+
+    def work(self):
+        while not self.world.ended.is_set():
+            for name, allowed in (("ebstat", {0, 1, 75, 77}), ("ebhealth", {0, 1, 2, 3})):
+                p = self.world.spawn("look." + name, [name, "-j", "-t", "0.3"], stdin=subprocess.DEVNULL,
+                                     stdout=subprocess.PIPE)
+                out = p.popen.stdout.read().decode()
+                p.popen.stdout.close()
+                self.world.finish(p, allowed)
+                try:
+                    json.loads(out)
+                except ValueError:
+                    self.world.found(f"{name} -j printed '{out}'")
+                if '":-' in out:
+                    self.world.found(f"{name}: a number below 0: {out}")
+            self.world.ended.wait(0.3 + self.rng.random())
+
+
+class Subscriber(Actor):
+    """One consumer of a group. Into a file that each of its processes appends to, or into a pipe."""
+
+    def __init__(self, world, group, consumer, types, to_file):
+        super().__init__(world, f"{group}.{consumer}")
+        self.group, self.consumer, self.types, self.to_file = group, consumer, types, to_file
+        self.path = os.path.join(world.folder, "sub", self.name)
+        self.seen = []		# (type, ID, event_id) as printed
+
+    def argv(self, *more):
+        return ["ebsub", "-g", self.group, "-C", self.consumer, "-t", "0.3", *more, *self.types]
+
+    def work(self):
+        while not self.world.ended.is_set():
+            self.once(*(["-n", str(self.rng.randrange(1, 60))] if self.rng.random() < 0.2 else []))
+            self.world.ended.wait(self.rng.random() * 0.3)
+
+    def once(self, *more, kind="sub"):
+        with open(self.path, "ab") as f:
+            p = self.world.spawn(kind, self.argv(*more), stdin=subprocess.DEVNULL,
+                                 stdout=f if self.to_file else subprocess.PIPE)
+            if not self.to_file:
+                self.take(p.popen.stdout.read(), True)
+                p.popen.stdout.close()
+            return self.world.finish(p, SUB)
+
+    def take(self, data, torn_end):
+        """Lines that are no event were torn by a kill: they were not acknowledged, or the verdict tells."""
+        for line in data.split(b"\n")[:-1 if torn_end else None]:
+            try:
+                e = json.loads(line)
+                self.seen.append((e["event_type"], e["id"], e.get("event_id", "")))
+            except (ValueError, KeyError):
+                pass
+
+    def read_file(self):
+        if self.to_file:
+            with open(self.path, "rb") as f:
+                self.take(f.read(), False)
+
+    def drain(self):
+        """All that is left for this consumer."""
+        for _ in range(20):
+            if self.once("-e", kind="last.sub") == 0:
+                return
+            time.sleep(0.1)
+        self.world.found(f"{self.name}: what is left cannot be read")
+
+
+class PlainWriter(Actor):
+    """A plain writer's file: opened for each event, named without a counter. Dies of a full disk."""
+
+    def __init__(self, world, number, kind):
+        super().__init__(world, f"plain{number}")
+        self.number, self.kind, self.ledger = number, kind, {}
+        self.path = os.path.join(world.buffer, time.strftime("buffer_%Y-%m-%d_%H-%M-%S.jsonl", time.gmtime()))
+
+    def work(self):
+        for n in range(1, self.rng.randrange(5, 60)):
+            self.ledger[n] = False
+            now = time.time()
+            stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1e6):06d}"
+            payload = json.dumps({"p": self.number, "n": n})
+            line = json.dumps({"event_type": self.kind, "buffered_at": stamp, "message": {
+                "event_type": self.kind, "payload": payload, "trace_id": None, "timestamp": stamp, "source": "plain"}})
+            began = time.monotonic()
+            try:
+                fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+                try:
+                    whole = os.write(fd, line.encode() + b"\n") == len(line) + 1
+                finally:
+                    os.close(fd)
+            except OSError:
+                return
+            if not whole:
+                return
+            # A writer that keeps its file open for longer than a claimed file rests may lose a line.
+            self.ledger[n] = time.monotonic() - began < 0.5
+            self.world.over.wait(self.rng.random() * 0.1)

@@ -1,0 +1,293 @@
+"""faults: what nemesis does to the others. A schedule is drawn from the seed; each fault begins at its
+time, in a thread of its own, and heals itself.
+"""
+import fcntl
+import os
+import random
+import re
+import signal
+import threading
+import time
+
+from chaos.actors import PlainWriter
+from chaos.world import PREFIX
+
+# How often each is drawn, and how long it lasts, s.
+KINDS = {
+    "kill pub": (8, 0), "kill replay": (6, 0), "kill sub": (6, 0),
+    "term pub": (2, 0), "term replay": (2, 0), "term sub": (2, 0),
+    "stop pub": (5, 1.5), "stop replay": (4, 1.5), "stop sub": (3, 1.0),
+    "stop server": (6, 1.2), "kill server": (5, 0.5), "stop and kill server": (4, 0.8),
+    "hide server": (3, 1.0), "client pause": (3, 0.8), "client kill": (4, 0),
+    "oom": (2, 0.6), "noreplicas": (2, 0.6), "readonly": (2, 0.6), "busy": (2, 0.5),
+    "revoke": (4, 1.5), "wrong type": (3, 1.0),
+    "disk full": (4, 1.2), "no inodes": (2, 1.0), "clock": (4, 2.0),
+    "hold lock": (3, 0.8), "hold replay lock": (2, 1.0),
+    "plain file": (3, 0), "torn": (4, 0),
+}
+EVERY = 0.3	# seconds between two faults, about
+SERVER = ("stop server", "kill server", "stop and kill server", "hide server", "client pause", "busy")
+
+
+def schedule(seed, seconds):
+    """(when, kind, how long) until the end, with a calm of a second or two in every ten."""
+    rng = random.Random(f"{seed}/schedule")
+    kinds, weights = list(KINDS), [w for w, _ in KINDS.values()]
+    out, at = [], 0.5
+    while at < seconds - 1:
+        kind = rng.choices(kinds, weights)[0]
+        out.append((at, kind, KINDS[kind][1] * rng.random()))
+        at += rng.expovariate(1 / EVERY)
+        if at % 10 > 8.5:
+            at += 1.5
+    return out
+
+
+class Faults:
+    def __init__(self, world, types, publishers):
+        self.world, self.types, self.publishers = world, types, publishers
+        self.rng = random.Random(f"{world.seed}/faults")
+        self.server_busy, self.disk_busy, self.key_busy = (threading.Lock() for _ in range(3))
+        self.threads = []
+
+    def run(self, plan):
+        for at, kind, long in plan:
+            wait = self.world.began + at - time.monotonic()
+            if wait > 0:
+                time.sleep(wait)
+            t = threading.Thread(target=self.one, args=(kind, long, random.Random(f"{self.world.seed}/{at}")), daemon=True)
+            t.start()
+            self.threads.append(t)
+        for t in self.threads:
+            t.join()
+
+    def one(self, kind, long, rng):
+        """What cannot be done now (nobody to kill, the server gone already) is not done and not counted."""
+        verb, _, whom = kind.partition(" ")
+        try:
+            if whom in ("pub", "replay", "sub"):
+                done = self.signal(verb, whom, long, rng)
+            else:
+                busy = self.server_busy if kind in SERVER else threading.Lock()
+                if not busy.acquire(blocking=False):
+                    return
+                try:
+                    self.world.log(f"{kind} {long:.2f}")
+                    done = getattr(self, kind.replace(" ", "_"))(long, rng)
+                finally:
+                    busy.release()
+            if done is not False:
+                self.world.injected[kind] += 1
+        except Exception as e:		# pylint: disable=broad-except
+            self.world.found(f"fault '{kind}': {type(e).__name__}: {e}")
+
+    def signal(self, verb, whom, long, rng):
+        end = time.monotonic() + 0.3
+        while not (p := self.world.pick(rng, whom)):
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.003)
+        if verb != "stop":		# at some moment of a short life
+            time.sleep(rng.random() * 0.01)
+        self.world.log(f"{verb} {p.kind} {p.popen.pid}")
+        p.send({"kill": signal.SIGKILL, "term": signal.SIGTERM, "stop": signal.SIGSTOP}[verb])
+        if verb == "stop":
+            time.sleep(long)
+            p.send(signal.SIGCONT)
+        return True
+
+    # --- the server
+
+    def stop_server(self, long, _):
+        self.world.server.send_signal(signal.SIGSTOP)
+        time.sleep(long)
+        self.world.server.send_signal(signal.SIGCONT)
+
+    def kill_server(self, long, _):
+        self.world.server_kill()
+        time.sleep(long)
+        self.world.server_start()
+
+    def stop_and_kill_server(self, long, rng):
+        """Requests stand in its sockets; now and then it executes some of them before it dies."""
+        self.world.server.send_signal(signal.SIGSTOP)
+        time.sleep(long)
+        if rng.random() < 0.5:
+            self.world.server.send_signal(signal.SIGCONT)
+            time.sleep(rng.random() * 0.05)
+        self.kill_server(0.1, rng)
+
+    def hide_server(self, long, _):
+        if self.world.port:
+            return False
+        os.unlink(self.world.link)
+        time.sleep(long)
+        self.world.show()
+        return True
+
+    def client_pause(self, long, rng):
+        self.world.ask("CLIENT", "PAUSE", int(long * 1000), rng.choice(["ALL", "WRITE"]))
+        time.sleep(long)
+
+    def client_kill(self, _, rng):
+        for _ in range(rng.randrange(1, 4)):
+            self.world.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            time.sleep(rng.random() * 0.02)
+
+    def setting(self, name, value, back, long):
+        self.world.ask("CONFIG", "SET", name, value)
+        time.sleep(long)
+        self.until_done("CONFIG", "SET", name, back)
+
+    def until_done(self, *words):
+        while not isinstance(reply := self.world.ask(*words), bytes) and not str(reply).startswith("NOTBUSY"):
+            time.sleep(0.05)
+
+    def oom(self, long, _):
+        self.setting("maxmemory", 1, 0, long)
+
+    def noreplicas(self, long, _):
+        self.setting("min-replicas-to-write", 1, 0, long)
+
+    def readonly(self, long, _):
+        self.world.ask("REPLICAOF", "127.0.0.1", 1)
+        time.sleep(long)
+        self.until_done("REPLICAOF", "NO", "ONE")
+
+    def busy(self, long, _):
+        threading.Thread(target=self.world.ask, args=("EVAL", "while true do end", 0), daemon=True).start()
+        time.sleep(0.1 + long)
+        self.until_done("SCRIPT", "KILL")
+
+    # --- types that cannot go on
+
+    def revoke(self, long, rng):
+        with self.key_busy:
+            gone = rng.choice(self.types)
+            self.world.ask("ACL", "SETUSER", "default", "resetkeys", f"~{PREFIX}system.*",
+                           *(f"~{PREFIX}{t}" for t in self.types if t != gone))
+            time.sleep(long)
+            self.until_done("ACL", "SETUSER", "default", "~*")
+
+    def wrong_type(self, long, rng):
+        with self.key_busy:
+            key = PREFIX + rng.choice(self.types)
+            swap = ("if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('RENAME', KEYS[1], KEYS[2]) end "
+                    "redis.call('SET', KEYS[1], 'x')")
+            back = ("if redis.call('TYPE', KEYS[1]).ok == 'string' then redis.call('DEL', KEYS[1]) "
+                    "if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('RENAME', KEYS[2], KEYS[1]) end end")
+            self.world.ask("EVAL", swap, 2, key, key + ".away")
+            time.sleep(long)
+            while self.world.ask("TYPE", key) not in (b"stream", b"none"):
+                self.world.ask("EVAL", back, 2, key, key + ".away")
+                time.sleep(0.05)
+
+    # --- disk, clock, locks
+
+    def disk_full(self, long, rng):
+        if not self.world.disk or not self.disk_busy.acquire(blocking=False):
+            return False
+        path = os.path.join(self.world.buffer, "filler")
+        try:
+            with open(path, "wb", buffering=0) as f:
+                try:
+                    while True:
+                        f.write(b"\0" * rng.choice([4096, 65536]))
+                except OSError:
+                    pass
+                time.sleep(long)
+            os.unlink(path)
+        finally:
+            self.disk_busy.release()
+        return True
+
+    def no_inodes(self, long, _):
+        if not self.world.disk or not self.disk_busy.acquire(blocking=False):
+            return False
+        names = []
+        try:
+            try:
+                for i in range(10000):
+                    names.append(os.path.join(self.world.buffer, f"filler{i}"))
+                    os.close(os.open(names[-1], os.O_CREAT | os.O_WRONLY))
+            except OSError:
+                names.pop()
+            time.sleep(long)
+        finally:
+            for name in names:
+                os.unlink(name)
+            self.disk_busy.release()
+        return True
+
+    def clock(self, long, rng):
+        if not self.world.faketime:
+            return False
+        self.world.set_clock(rng.choice([-86400, -3600, -60, -1, 1, 60, 3600, 90000]))
+        time.sleep(long)
+        if rng.random() < 0.5:
+            self.world.set_clock(0)
+        return True
+
+    def locked(self, name, rng):
+        """A descriptor that holds the lock, as a process does that is stopped with it; or -1."""
+        fd = os.open(os.path.join(self.world.buffer, name), os.O_RDWR | os.O_CREAT, 0o600)
+        for _ in range(200):
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return fd
+            except OSError:
+                time.sleep(rng.random() * 0.01)
+        os.close(fd)
+        return -1
+
+    def hold(self, name, long, rng):
+        try:
+            fd = self.locked(name, rng)
+        except OSError:
+            return False	# the disk is full
+        if fd == -1:
+            return False
+        time.sleep(long)
+        os.close(fd)
+        return True
+
+    def hold_lock(self, long, rng):
+        return self.hold(".lock", long, rng)
+
+    def hold_replay_lock(self, long, rng):
+        return self.hold(".replay", long, rng)
+
+    # --- what others leave in the buffer
+
+    def plain_file(self, _, rng):
+        writer = PlainWriter(self.world, 1000 + len(self.publishers), rng.choice(self.types))
+        self.publishers.append(writer)
+        writer.start()
+
+    def torn(self, _, rng):
+        """A writer that died in the middle of its line: under the lock, into the segment that the notebook names."""
+        try:
+            fd = self.locked(".lock", rng)
+        except OSError:
+            return False
+        if fd == -1:
+            return False
+        try:
+            note = os.pread(fd, 512, 0).decode()
+            name = re.search(r"^segment (\S+)$", note, re.M)
+            inode = re.search(r"^inode 0*([1-9]\d*)$", note, re.M)
+            if not name or not inode:
+                return False
+            to = os.open(os.path.join(self.world.buffer, name[1] + ".jsonl"), os.O_WRONLY | os.O_APPEND)
+            try:
+                if os.fstat(to).st_ino != int(inode[1]):
+                    return False
+                line = '{"event_type":"torn","message":{"event_type":"torn","payload":"{}"},"crc":"0"}'
+                os.write(to, line[:rng.randrange(1, len(line) - 1)].encode())
+            finally:
+                os.close(to)
+        except OSError:
+            return False
+        finally:
+            os.close(fd)
+        return True
