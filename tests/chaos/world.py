@@ -195,6 +195,9 @@ class World:
         return Redis(self.socket).stream(key)
 
     def close(self):
+        """Also in the midst of it."""
+        self.over.set()
+        self.ended.set()
         for p in list(self.procs):
             p.send(signal.SIGKILL)
         if self.server and self.server.poll() is None:
@@ -202,7 +205,7 @@ class World:
             self.server.wait()
         if self.disk:
             shutil.copytree(self.buffer, self.buffer + ".copy", ignore=shutil.ignore_patterns("filler*"))
-            subprocess.call(["umount", self.buffer])
+            subprocess.call(["umount", "-l", self.buffer])
         self.events.close()
 
 
