@@ -172,8 +172,8 @@ claim(struct run *d, size_t *claimed, bool *resting, struct fail *f)
 
 	if (walk_claim(d->sp, &d->p, &rest, claimed, f) == -1)
 		return -1;
-	/* The number of the last claim must not come again, whatever happens. */
-	if (*claimed && progress_prepare(d->sp, f) == 0 && progress_store(d->sp, &d->p, f) == -1)
+	/* The number of the last claim must not come again, whatever happens. What is still to be settled stays in the record. */
+	if (*claimed && progress_prepare(d->sp, f) == 0 && ship_record(d, false, f) == -1)
 		return -1;
 	*resting = rest > 0 && !d->o->all;
 	for (; rest > 0 && d->o->all && !run_stopping(d); rest -= 50)

@@ -138,3 +138,28 @@ late_rounds() {
 	assert_equal "$(ebstat -j | jq .buffer.possible_duplicates)" 0
 	no_segments
 }
+
+@test "in doubt, and the next run dies with a plain writer's file just claimed: found, once" {
+	proxy_start
+	redis_pause
+	numbered 1 1 3 | timeout 20 ebpub -q -t 0.1 --maxlen 0 cut
+	redis_resume
+	rm -f "$EB_BUFFER_DIR/.probe"
+	echo reply fin 0 >"$EB_TMP/cut/plan"
+	run -75 timeout 20 ebreplay
+	assert_equal "$(rcli xlen quantum:stream:cut)" 3
+	jq -nc '{event_type: "cut", buffered_at: "2025-12-04T10:30:00", message: {event_type: "cut", payload: "{\"p\":2,\"n\":1}"}}' \
+		>"$EB_BUFFER_DIR/buffer_2025-12-04_10-30-00.jsonl"
+	# It rests for a second before it is read.
+	bg replay timeout 20 ebreplay
+	wait_for "ls '$EB_BUFFER_DIR' | grep -q claimed && ! flock -n '$EB_BUFFER_DIR/.replay' true"
+	wait_for "grep -aq '^claims 1' '$EB_BUFFER_DIR/.progress'"
+	pkill -KILL -P "${BG[replay]}"
+	bg_wait replay
+	run -0 --separate-stderr timeout 20 ebreplay -j
+	assert_equal "$(jq -c '[.found > 2, .possible_duplicates]' <<<"$output")" '[true,0]'
+	ledger 1 1 3
+	ledger 2 1 1
+	judge cut
+	no_segments
+}
