@@ -36,20 +36,23 @@ roster_add(struct spool *sp, const char *stem)
 	close(fd);
 }
 
-/* The lines of the roster, one after the other: 1, or 0 at the end. Torn and empty lines are passed over. */
+/*
+ * The lines of the roster, one after the other: 1, or 0 at the end. Torn and empty lines are passed over; one that lacks no
+ * more than its newline, which the next to add gives it, is whole.
+ */
 static int
 next_line(char **p, char **mark, char **stem)
 {
-	char *end;
+	char *end, *next;
 
-	for (; **p; *p = end + 1) {
-		if (!(end = strchr(*p, '\n')))
-			return 0;
+	for (; **p; *p = next) {
+		end = strchrnul(*p, '\n');
+		next = *end ? end + 1 : end;
 		if (end - *p > 3 && memcmp(end - 2, WHOLE, 2) == 0 && strchr("+x!", **p)) {
 			*end = '\0';
 			*mark = *p;
 			*stem = *p + 1;
-			*p = end + 1;
+			*p = next;
 			end = *stem;
 			*stem = word_take(&end);
 			return 1;

@@ -839,3 +839,22 @@ teardown() {
 	assert_equal "$status $(length a)" "0 $kept"
 	assert_equal "$(find "$B" -name '*.jsonl' | wc -l)" 0
 }
+
+@test "disk full in the middle of a note about a new segment: no segment is missed afterwards" {
+	local line
+	small_disk 512k
+	down
+	run -0 ebpub a 1
+	# The next note fits into the last page but for its newline.
+	line=$(wc -c <"$B/.roster")
+	head -c $((4096 - 2 * line + 1)) /dev/zero | tr '\0' '\n' >>"$B/.roster"
+	dd if=/dev/zero of="$B/filler" bs=1k 2>/dev/null || :
+	run -74 ebpub --segment-size 1 a 2
+	assert_equal "$(wc -c <"$B/.roster")" 4096
+	rm "$B/filler"
+	run -0 ebpub --segment-size 1 a 3
+	up
+	run -0 ebreplay
+	assert_output ""
+	assert_equal "$(payloads a | xargs)" '1 3'
+}
