@@ -32,7 +32,7 @@ class Proc:
 
     def send(self, sig):
         if sig in (signal.SIGKILL, signal.SIGTERM):
-            self.hit = self.hit or sig
+            self.hit = sig if sig == signal.SIGKILL else self.hit or sig
         self.stopped = sig == signal.SIGSTOP
         self.moved = time.monotonic()
         self.popen.send_signal(sig)
@@ -139,7 +139,7 @@ class World:
         with self.procs_lock:
             self.procs.remove(p)
         self.statuses[f"{p.kind} {status}"] += 1
-        expected = {signal.SIGKILL: {-9}, signal.SIGTERM: {-15, 143, 0}}.get(p.hit, set()) | allowed
+        expected = {signal.SIGKILL: {-9, -15, 143, 0}, signal.SIGTERM: {-15, 143, 0}}.get(p.hit, set()) | allowed
         if status not in expected:
             self.found(f"{p.kind} ended with {status}: {' '.join(p.popen.args)[:200]}")
         return status

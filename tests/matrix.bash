@@ -1,0 +1,133 @@
+# matrix.bash: one state of the server, or of what stands in its place, met by all five commands at once.
+# Loaded after helper and chaos.
+#
+#   row NAME ENTER HEAL PUB REPLAY SUB STAT HEALTH FOLLOW
+#
+# ENTER and HEAL are shell. PUB to HEALTH are what each command must end with, in time: "STATUS REGEXP", the regexp
+# looked for in all that it printed; FOLLOW is for an ebsub that follows since before: "on" when it goes on and gets
+# everything, else "STATUS REGEXP". After HEAL every event is in its stream once and in order, given to each group, and neither
+# buffer nor quarantine holds anything. rows_done fails when a row did.
+#
+# ebpub has an empty buffer, so that it meets the server itself, ebreplay one with three events. All reach the server
+# by $TARGET, else through the symlink $EB_TMP/r (aim, miss).
+#
+# shellcheck shell=bash disable=SC2034
+
+ROWS=0
+BAD_ROWS=
+AT=$EB_TMP/row
+K=quantum:stream:m
+
+aim() { ln -sfn "${1:-$REDIS_SOCK}" "$EB_TMP/r"; }
+miss() { rm -f "$EB_TMP/r"; }
+
+complain() {
+	BAD_ROWS+="$NAME: $*"$'\n'
+}
+
+# Three events for this target; made once, copied for each row.
+fill_buffer() {
+	local full=$EB_TMP/full.${EB_REDIS_URL//[^a-z0-9]/_}
+	if [ ! -d "$full" ]; then
+		numbered 1 1 3 | timeout 20 ebpub -q -u "unix://$EB_TMP/none" -b "$full" --maxlen 0 m
+		timeout 20 ebreplay --retarget -q -b "$full"
+	fi
+	cp -a "$full" "$AT/replay"
+}
+
+prepare() {
+	rm -rf "$AT" "$LEDGER"
+	mkdir -p "$AT"
+	aim
+	redis_flush
+	export EB_REDIS_URL=${TARGET:-unix://$EB_TMP/r}
+	fill_buffer
+	bg follower ebsub -t 0.3 -g follow --payload m
+	wait_for "rcli client list | grep -q 'cmd=xreadgroup.*'" || complain "no follower: $(<"$EB_TMP/follower.err")"
+}
+
+# meet WHICH COMMAND...
+meet() {
+	local which=$1 rc=0
+	shift
+	timeout 20 "$@" >"$AT/$which.out" 2>&1 || rc=$?
+	echo $rc >"$AT/$which.status"
+}
+
+meet_all() {
+	local pids=() p began=${EPOCHREALTIME/./}
+	meet pub ebpub -t 0.3 --maxlen 0 -b "$AT/pub" m "${PAYLOAD:-{\"p\":2,\"n\":1\}}" 3>&- 4>&- & pids+=($!)
+	meet replay ebreplay -t 0.3 -b "$AT/replay" 3>&- 4>&- & pids+=($!)
+	meet sub ebsub -t 0.3 -e -g once --payload m 3>&- 4>&- & pids+=($!)
+	meet stat ebstat -t 0.3 -b "$AT/none" 3>&- 4>&- & pids+=($!)
+	meet health ebhealth -t 0.3 -b "$AT/none" 3>&- 4>&- & pids+=($!)
+	for p in "${pids[@]}"; do
+		wait "$p"
+	done
+	began=$(((${EPOCHREALTIME/./} - began) / 1000))
+	[ $began -lt 6000 ] || complain "took $began ms"
+}
+
+# said WHICH "STATUS REGEXP"
+said() {
+	local status=${2%% *} regexp=${2#* } got
+	got=$(<"$AT/$1.status")
+	[ "$got" = "$status" ] || complain "$1: status $got, not $status: $(<"$AT/$1.out")"
+	grep -qE -e "$regexp" "$AT/$1.out" || complain "$1: no '$regexp' in: $(<"$AT/$1.out")"
+}
+
+follower_said() {
+	if [ "$1" = on ]; then
+		wait_for "[ \$(grep -c '\"p\"' '$EB_TMP/follower.out') -ge 4 ]" 15 ||
+			complain "follower: got $(grep -c '"p"' "$EB_TMP/follower.out"): $(<"$EB_TMP/follower.err")"
+		kill -TERM "${BG[follower]}" 2>/dev/null
+		bg_wait follower || complain "follower does not end"
+		[ "$status" = 0 ] || complain "follower: $status $(<"$EB_TMP/follower.err")"
+		return
+	fi
+	bg_wait follower 15 || { complain "follower goes on"; return; }
+	echo "$status" >"$AT/follower.status"
+	cat "$EB_TMP/follower.out" "$EB_TMP/follower.err" >"$AT/follower.out"
+	said follower "$1"
+}
+
+# All is well again.
+all_there() {
+	local b rc left
+	ledger 1 1 3
+	! grep -qE '^(buffered|[0-9]+-[0-9]+)$' "$AT/pub.out" || ledger 2 1 1
+	for b in pub replay; do
+		rc=0
+		timeout 30 ebreplay -t 5 --wait 10 -b "$AT/$b" >"$AT/last" 2>&1 || rc=$?
+		[ $rc = 0 ] || complain "ebreplay of $b afterwards: $rc $(<"$AT/last")"
+		left=$(find "$AT/$b" -name '*.jsonl*' -o -path '*/quarantine/*' 2>/dev/null)
+		[ -z "$left" ] || complain "left: $left"
+	done
+	judge m >"$AT/last" 2>&1 || complain "$(<"$AT/last")"
+	rc=0
+	timeout 20 ebsub -t 5 -e -g once --payload m >>"$AT/sub.out" 2>&1 || rc=$?
+	[ $rc = 0 ] || complain "ebsub afterwards: $rc $(<"$AT/sub.out")"
+	[ "$(grep '"p"' "$AT/sub.out" | sort -u | wc -l)" = "$(wc -l <"$LEDGER")" ] ||
+		complain "ebsub, all in all: $(<"$AT/sub.out")"
+}
+
+row() {
+	NAME=$1
+	ROWS=$((ROWS + 1))
+	prepare
+	eval "$2" >/dev/null
+	meet_all
+	said pub "$4"
+	said replay "$5"
+	said sub "$6"
+	said stat "$7"
+	said health "$8"
+	eval "$3" >/dev/null
+	all_there
+	follower_said "$9"
+}
+
+rows_done() {
+	echo "# $ROWS states" >&3
+	[ -z "$BAD_ROWS" ] || fail "$BAD_ROWS"
+}
