@@ -5,13 +5,13 @@
 #
 # ENTER and HEAL are shell. PUB to HEALTH are what each command must end with, in time: "STATUS REGEXP", the regexp
 # looked for in all that it printed; FOLLOW is for an ebsub that follows since before: "on" when it goes on and gets
-# everything, else "STATUS REGEXP". After HEAL every event is in its stream once and in order, given to each group, and neither
-# buffer nor quarantine holds anything. rows_done fails when a row did.
+# everything, "none" when it is of no interest, else "STATUS REGEXP". After HEAL every event is in its stream once and in order, given to each group, and neither
+# buffer nor quarantine holds anything. rows_done fails when a row did. A regexp "-" stands for whatever was printed.
 #
 # ebpub has an empty buffer, so that it meets the server itself, ebreplay one with three events. All reach the server
-# by $TARGET, else through the symlink $EB_TMP/r (aim, miss).
+# by $TARGET, else through the symlink $EB_TMP/r (aim, miss), and wait for 0.3 s, or $WAIT.
 #
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2119,SC2120
 
 ROWS=0
 BAD_ROWS=
@@ -56,11 +56,11 @@ meet() {
 
 meet_all() {
 	local pids=() p began=${EPOCHREALTIME/./}
-	meet pub ebpub -t 0.3 --maxlen 0 -b "$AT/pub" m "${PAYLOAD:-{\"p\":2,\"n\":1\}}" 3>&- 4>&- & pids+=($!)
-	meet replay ebreplay -t 0.3 -b "$AT/replay" 3>&- 4>&- & pids+=($!)
-	meet sub ebsub -t 0.3 -e -g once --payload m 3>&- 4>&- & pids+=($!)
-	meet stat ebstat -t 0.3 -b "$AT/none" 3>&- 4>&- & pids+=($!)
-	meet health ebhealth -t 0.3 -b "$AT/none" 3>&- 4>&- & pids+=($!)
+	meet pub ebpub -t "${WAIT:-0.3}" --maxlen 0 -b "$AT/pub" m "${PAYLOAD:-{\"p\":2,\"n\":1\}}" 3>&- 4>&- & pids+=($!)
+	meet replay ebreplay -t "${WAIT:-0.3}" -b "$AT/replay" 3>&- 4>&- & pids+=($!)
+	meet sub ebsub -t "${WAIT:-0.3}" -e -g once --payload m 3>&- 4>&- & pids+=($!)
+	meet stat ebstat -t "${WAIT:-0.3}" -b "$AT/none" 3>&- 4>&- & pids+=($!)
+	meet health ebhealth -t "${WAIT:-0.3}" -b "$AT/none" 3>&- 4>&- & pids+=($!)
 	for p in "${pids[@]}"; do
 		wait "$p"
 	done
@@ -72,14 +72,14 @@ meet_all() {
 said() {
 	local status=${2%% *} regexp=${2#* } got
 	got=$(<"$AT/$1.status")
-	[ "$got" = "$status" ] || complain "$1: status $got, not $status: $(<"$AT/$1.out")"
-	grep -qE -e "$regexp" "$AT/$1.out" || complain "$1: no '$regexp' in: $(<"$AT/$1.out")"
+	[ "$got" = "$status" ] || complain "$1: status $got, not $status: $(tail -3 "$AT/$1.out")"
+	[ "$regexp" = - ] || grep -qE -e "$regexp" "$AT/$1.out" || complain "$1: no '$regexp' in: $(tail -3 "$AT/$1.out")"
 }
 
 follower_said() {
 	if [ "$1" = on ]; then
 		wait_for "[ \$(grep -c '\"p\"' '$EB_TMP/follower.out') -ge 4 ]" 15 ||
-			complain "follower: got $(grep -c '"p"' "$EB_TMP/follower.out"): $(<"$EB_TMP/follower.err")"
+			complain "follower: got $(grep -c '"p"' "$EB_TMP/follower.out"): $(tail -3 "$EB_TMP/follower.err")"
 		kill -TERM "${BG[follower]}" 2>/dev/null
 		bg_wait follower || complain "follower does not end"
 		[ "$status" = 0 ] || complain "follower: $status $(<"$EB_TMP/follower.err")"
@@ -122,9 +122,14 @@ row() {
 	said sub "$6"
 	said stat "$7"
 	said health "$8"
+	case $9 in
+	on) ;;
+	none) kill -KILL "${BG[follower]}" ;;
+	*) follower_said "$9" ;;
+	esac
 	eval "$3" >/dev/null
 	all_there
-	follower_said "$9"
+	[ "$9" != on ] || follower_said on
 }
 
 rows_done() {

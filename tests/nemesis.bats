@@ -47,14 +47,13 @@ lane() {
 	local lane
 	BASE=${EB_SEED:-$((RANDOM * 10))}
 	for lane in 0 1; do
-		lane $lane >"$EB_TMP/lane$lane" 2>&1 3>&- 4>&- &
-		BG[lane$lane]=$!
+		bg lane$lane lane $lane
 	done
 	for lane in 0 1; do
 		bg_wait lane$lane 1700
-		show "$EB_TMP/lane$lane"
+		show "$EB_TMP/lane$lane.out"
 		[ "$status" = 0 ] || touch "$EB_TMP/bad"
 	done
 	[ ! -e "$EB_TMP/bad" ]
-	assert_equal "$(cat "$EB_TMP"/lane? | grep -c 'nothing found$')" 20
+	assert_equal "$(cat "$EB_TMP"/lane?.out | grep -c 'nothing found$')" 20
 }
