@@ -28,6 +28,7 @@ struct run {
 	struct fail outage;		/* the last attempt's */
 	int64_t last_event;
 	int64_t down_since;		/* 0: no outage */
+	bool on_trial;			/* open again, and no question answered yet: the outage is not over */
 	struct backoff backoff;
 	int64_t next_try;
 };
@@ -79,8 +80,12 @@ lost(struct run *r, enum bus_why why, const struct fail *f)
 		failed(r, f);
 		return;
 	}
-	if (r->down_since != 0)
+	if (r->down_since != 0) {
+		if (r->on_trial)
+			r->next_try = when_mono() + backoff_next(&r->backoff);
+		r->on_trial = false;
 		return;
+	}
 	snprintf(text, sizeof(text), "%s; trying again", f->text);
 	r->w->note(r->w->arg, TAP_WARNING, text);
 	r->outage = *f;
@@ -98,6 +103,7 @@ back(struct run *r)
 	r->w->note(r->w->arg, TAP_WARNING, text);
 	backoff_reset(&r->backoff);
 	r->down_since = 0;
+	r->on_trial = false;
 }
 
 /* Not open yet, or lost. With in_turn only the current tap is opened. */
@@ -126,8 +132,8 @@ reopen(struct run *r)
 		r->outage = f;
 		r->next_try = when_mono() + backoff_next(&r->backoff);
 	}
-	if (all && r->down_since != 0 && !r->ending)
-		back(r);
+	if (all && r->down_since != 0)
+		r->on_trial = true;
 }
 
 /* The first time there is no patience. With in_turn the first tap stands for all. */
@@ -275,7 +281,11 @@ move(struct run *r)
 			lost(r, why, &f);
 		else if (tap_state(t) == TAP_READY && !r->w->sink->broken)
 			deliver(r, t);
-		some = some || tap_settled(t) != settled || tap_state(t) != before;
+		if (tap_settled(t) == settled && tap_state(t) == before)
+			continue;
+		some = true;
+		if (r->on_trial && tap_state(t) != TAP_DOWN && !r->ending)
+			back(r);
 	}
 	return some;
 }
@@ -299,7 +309,7 @@ poll_ms(const struct run *r)
 			sooner(&by, bus_deadline(tap_bus(r->w->taps[i])));
 	if (r->w->idle_ms >= 0 && !r->ending)
 		sooner(&by, r->last_event + r->w->idle_ms);
-	if (r->down_since != 0 && !r->ending)
+	if (r->down_since != 0 && !r->on_trial && !r->ending)
 		sooner(&by, r->next_try);
 	if (r->down_since != 0 && !r->ending && r->w->to_end)
 		sooner(&by, r->down_since + r->w->timeout_ms);
