@@ -79,3 +79,15 @@ ID='^[0-9]+-[0-9]+$'
 		"0 $ID" '0 -' "69 $GONE" '0 up' '0 -' on
 	rows_done
 }
+
+# The connection is well until the first question, each time.
+@test "a server that answers the greeting and nothing else: tried ever more slowly, -e ends" {
+	local mode
+	for mode in 'cut XREADGROUP' 'extra-to XREADGROUP'; do
+		row "$mode" "peer $mode" away \
+			"0 $ID" '0 -' "69 $GONE|$EXTRA" '0 up' '0 -' on
+		assert_equal "$(grep -c 'trying again' "$EB_TMP/follower.err")" 1
+		assert_equal "$(grep -c 'connected again' "$EB_TMP/follower.err")" 1
+	done
+	rows_done
+}
