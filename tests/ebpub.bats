@@ -711,18 +711,6 @@ odd_payloads() {
 	assert_output 0
 }
 
-@test "no room in Redis (OOM): buffered 0, replayed later" {
-	rcli config set maxmemory-policy noeviction >/dev/null
-	rcli config set maxmemory 1 >/dev/null
-	run -0 ebpub a 1
-	assert_output buffered
-	run -75 ebreplay
-	assert_output --partial OOM
-	rcli config set maxmemory 0 >/dev/null
-	run -0 ebreplay
-	assert_equal "$(payloads a)" 1
-}
-
 @test "a wrong password: buffered, 77; the password is in no output" {
 	rcli acl setuser part reset on '>right' '~*' '+@all' >/dev/null
 	export EB_REDIS_URL="redis://part:Wr0ngWord@127.0.0.1:$REDIS_PORT"

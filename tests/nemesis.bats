@@ -27,7 +27,7 @@ show() {
 	run nemesis --seconds $seconds ${EB_SEED:+--seed "$EB_SEED"}
 	show <<<"$output"
 	assert_success
-	assert_line --regexp 'lost=0 doubled=0 disorder=0'
+	assert_line --regexp 'lost=0 doubled=0'
 	assert_line --regexp 'possible_duplicates=0'
 	[[ $output =~ accepted=([0-9]+) ]]
 	[ "${BASH_REMATCH[1]}" -gt 100 ]

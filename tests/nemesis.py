@@ -3,7 +3,8 @@
 
 Many publishers, an ebreplay as from cron, subscribers of two groups; and, on a schedule drawn from the seed,
 everything that may befall them (chaos/faults.py). At the end all is healed and drained, and judged: what was accepted is
-in its stream once and in order, and every group was given every entry.
+in its stream once and in order (unless a command said that it is not: a refusal of the server that ended in the middle
+of a batch), and every group was given every entry.
 
 Prints the seed, what was injected how often, and the verdict. 0 when nothing was found; else the folder of the run is
 kept (--keep: where), and the line that runs the same schedule again is printed.
@@ -77,19 +78,20 @@ def drain(world, subscribers):
 
 
 def judge_streams(world, publishers):
-    """judge.py's verdict. Returns its counts."""
+    """judge.py's verdict."""
     path = os.path.join(world.folder, "ledger")
     with open(path, "w", encoding="ascii") as f:
         for p in publishers:
             for n, sure in p.ledger.items():
-                f.write(f"{getattr(p, 'number')} {n}{'' if sure else ' ?'}\n")
+                f.write(f"{p.number} {n}{'' if sure else ' ?'}\n")
     r = subprocess.run([sys.executable, os.path.join(HERE, "judge.py"), world.socket, path, *(PREFIX + t for t in TYPES)],
                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    print(r.stdout, end="")
-    counts = dict(re.findall(r"(\w+)=(\d+)", r.stdout))
-    if r.returncode != 0 or "lost" not in counts:
+    told = world.told_of_disorder()
+    print(r.stdout + (f"told of disorder: {told}\n" if told else ""), end="")
+    counts = {k: int(v) for k, v in re.findall(r"(\w+)=(\d+)", r.stdout)}
+    bad = [k for k in ("lost", "doubled", "strange", "same_id") if counts.get(k, 1)]
+    if bad or (r.returncode != 0 and not told):
         world.found("the streams: " + r.stdout.replace("\n", "; "))
-    return counts
 
 
 def judge_group(world, group, members):

@@ -110,12 +110,13 @@ class Faults:
 
     def stop_and_kill_server(self, long, rng):
         """Requests stand in its sockets; now and then it executes some of them before it dies."""
-        self.world.server.send_signal(signal.SIGSTOP)
-        time.sleep(long)
-        if rng.random() < 0.5:
-            self.world.server.send_signal(signal.SIGCONT)
-            time.sleep(rng.random() * 0.05)
-        self.kill_server(0.1, rng)
+        with self.world.server_lock:
+            self.world.server.send_signal(signal.SIGSTOP)
+            time.sleep(long)
+            if rng.random() < 0.5:
+                self.world.server.send_signal(signal.SIGCONT)
+                time.sleep(rng.random() * 0.05)
+            self.kill_server(0.1, rng)
 
     def hide_server(self, long, _):
         if self.world.port:

@@ -48,7 +48,6 @@ class World:
         self.statuses = collections.Counter()
         self.injected = collections.Counter()
         self.findings = []
-        self.said_disorder = 0
         self.server, self.server_lock = None, threading.RLock()
         self.redis = os.path.join(folder, "redis")
         self.socket = os.path.join(self.redis, "s")
@@ -143,6 +142,15 @@ class World:
         if status not in expected:
             self.found(f"{p.kind} ended with {status}: {' '.join(p.popen.args)[:200]}")
         return status
+
+    def told_of_disorder(self):
+        """How often a command said that events are out of order: a refusal that ends in the middle of a batch."""
+        told = 0
+        for name in os.listdir(self.folder):
+            if name.endswith(".err"):
+                with open(os.path.join(self.folder, name), "rb") as f:
+                    told += f.read().count(b"out of order")
+        return told
 
     # --- the server
 
