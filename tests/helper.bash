@@ -61,6 +61,19 @@ need_root() {
 	[ "$(id -u)" = 0 ] || skip "needs root"
 }
 
+# clock_at OFFSET COMMAND...: for 20 s at most, its clock off by so much, the monotonic one as it
+# is. faketime(1) itself fails when one that was killed had its process number and left
+# its semaphore in /dev/shm; its library takes that over.
+clock_at() {
+	# shellcheck disable=SC2016  # the loader expands $LIB
+	timeout 20 env LD_PRELOAD='/usr/$LIB/faketime/libfaketime.so.1' FAKETIME="$1" \
+		FAKETIME_DONT_FAKE_MONOTONIC=1 "${@:2}"
+}
+
+need_clock() {
+	[ "$(clock_at -2d date +%F 2>/dev/null)" != "$(date +%F)" ] || skip "needs libfaketime"
+}
+
 # --- one private server for each file -------------------------------------------
 
 # The server's program: $EB_SERVER, else redis-server, else valkey-server.

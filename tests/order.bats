@@ -144,13 +144,13 @@ others_go_on() {
 
 # bats test_tags=nosanitize
 @test "a clock that jumps back an hour and forward: order kept, names sort, ages are not negative" {
-	local at n=0
-	need faketime
+	local off n=0
+	need_clock
 	redis_hide
-	for at in +0 -1h -2h +0 +3h +0 -3d +2d -1h +0; do
+	for off in +0 -1h -2h +0 +3h +0 -3d +2d -1h +0; do
 		for _ in 1 2; do
 			n=$((n + 1))
-			run -0 timeout 20 faketime --exclude-monotonic -f "$at" ebpub --segment-size 600 clock "{\"p\":1,\"n\":$n}"
+			run -0 clock_at "$off" ebpub --segment-size 600 clock "{\"p\":1,\"n\":$n}"
 			assert_output buffered
 		done
 	done
@@ -161,15 +161,15 @@ others_go_on() {
 	assert_equal "$(jq -r '.message.payload | fromjson.n' "$EB_TMP/all" | paste -sd ' ')" "$(seq -s ' ' $n)"
 	assert_equal "$(jq -r .buffered_at "$EB_TMP/all")" "$(jq -r .buffered_at "$EB_TMP/all" | sort)"
 	[ "$(find "$EB_BUFFER_DIR" -name '*.jsonl' | wc -l)" -gt 5 ] || fail "one segment proves nothing"
-	for at in -4d -1h +0 +4d; do
-		run timeout 20 faketime --exclude-monotonic -f "$at" ebhealth -j
+	for off in -4d -1h +0 +4d; do
+		run clock_at "$off" ebhealth -j
 		refute_output --regexp ':-[0-9]'
-		run timeout 20 faketime --exclude-monotonic -f "$at" ebstat -j
+		run clock_at "$off" ebstat -j
 		refute_output --regexp ':-[0-9]'
-		run timeout 20 faketime --exclude-monotonic -f "$at" ebstat
+		run clock_at "$off" ebstat
 		refute_output --regexp ' -[0-9]+ ?(s|m|h|d)'
 	done
-	run -0 timeout 20 faketime --exclude-monotonic -f -1h ebreplay --limit 7 || assert_equal "$status" 75
+	run -0 clock_at -1h ebreplay --limit 7 || assert_equal "$status" 75
 	run -0 timeout 20 ebreplay
 	judge clock
 	no_segments
@@ -178,14 +178,14 @@ others_go_on() {
 # bats test_tags=nosanitize
 @test "clocks that jump while one-shots publish through an outage: order kept" {
 	local n
-	need faketime
+	need_clock
 	for ((n = 1; n <= 40; n++)); do
 		case $((RANDOM % 8)) in
 		0) redis_hide 2>/dev/null || : ;;
 		1) redis_show ;;
-		2) timeout 20 faketime --exclude-monotonic -f "$(printf %+ds $((RANDOM % 7200 - 3600)))" ebreplay 2>/dev/null || : ;;
+		2) clock_at "$(printf %+ds $((RANDOM % 7200 - 3600)))" ebreplay 2>/dev/null || : ;;
 		esac
-		run -0 timeout 20 faketime --exclude-monotonic -f "$(printf %+ds $((RANDOM % 7200 - 3600)))" ebpub --maxlen 0 clock "{\"p\":1,\"n\":$n}"
+		run -0 clock_at "$(printf %+ds $((RANDOM % 7200 - 3600)))" ebpub --maxlen 0 clock "{\"p\":1,\"n\":$n}"
 	done
 	redis_show
 	ledger 1 1 40
@@ -264,15 +264,15 @@ free_lock() {
 # bats test_tags=nosanitize
 @test "the lock's holder is stopped while the clock jumps back: order kept" {
 	local n
-	need faketime
+	need_clock
 	redis_hide
 	run -0 timeout 20 ebpub lock '{"p":1,"n":1}'
 	hold_lock
 	for n in 2 3; do
-		run -0 timeout 20 faketime --exclude-monotonic -f "-${n}h" ebpub -t 0.3 lock "{\"p\":1,\"n\":$n}"
+		run -0 clock_at "-${n}h" ebpub -t 0.3 lock "{\"p\":1,\"n\":$n}"
 	done
 	free_lock
-	run -0 timeout 20 faketime --exclude-monotonic -f -4h ebpub lock '{"p":1,"n":4}'
+	run -0 clock_at -4h ebpub lock '{"p":1,"n":4}'
 	redis_show
 	ledger 1 1 4
 	run -0 timeout 20 ebreplay

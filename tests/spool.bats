@@ -58,10 +58,10 @@ assert l[at:] == b",\"crc\":\"%08x\"}" % zlib.crc32(l[:at]), l'
 
 # bats test_tags=nosanitize
 @test "names are those of the page, and sort in order of age even when the clock steps back" {
-	need faketime
+	need_clock
 	down
 	ebpub -q --segment-size 1 a 1
-	faketime -f -2h ebpub -q --segment-size 1 a 2
+	clock_at -2h ebpub -q --segment-size 1 a 2
 	ebpub -q --segment-size 1 a 3
 	run ! grep -vE '^buffer_[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{2}-[0-9]{2}-[0-9]{2}_[0-9]{6}\.jsonl$' <(ls "$B" | grep jsonl)
 	assert_equal "$(lines | jq -r .message.payload | xargs)" '1 2 3'
