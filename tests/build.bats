@@ -198,6 +198,15 @@ END
 	run -1 "$TOP/tests/run" "$BATS_TEST_TMPDIR/nothing.bats"
 }
 
+@test "run waits for a file that takes its time to end" {
+	suite late <<'END'
+teardown_file() { sleep 12; }
+TEST "one" { :; }
+END
+	run -0 "$TOP/tests/run" "$BATS_TEST_TMPDIR/late.bats"
+	assert_equal "${lines[-1]}" "1 passed, 0 failed"
+}
+
 @test "run is not held up by what a test leaves behind" {
 	suite left <<'END'
 TEST "one" { (sleep 1234 &) ; }
