@@ -94,13 +94,7 @@ settle(struct publish *p)
 	if (p->readonly)
 		link_elsewhere(p);
 	if (p->w.spills) {
-		if (spill_append(p, &f) == 0) {
-			if (p->away)
-				outage_mark(p->sp);
-			set_spills(p, SLOT_BUFFERED);
-			p->behind = true;
-			p->looked = false;
-		} else if (spill_past(p) == -1) {
+		if (spill_append(p, &f) == -1 && spill_past(p) == -1) {
 			publish_worse(p, f.status == STATUS_CONFIG ? STATUS_CONFIG : STATUS_UNSAFE);
 			set_spills(p, SLOT_UNSAFE);
 		}

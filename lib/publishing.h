@@ -67,7 +67,7 @@ void link_elsewhere(struct publish *p);
 
 /* --- spill ------------------------------------------------------------------------ */
 
-/* Appends everything in state SPILL, durably. */
+/* Appends what is in state SPILL, durably, in order; it is BUFFERED then. -1: some of it, the last, is SPILL still. */
 int spill_append(struct publish *p, struct fail *f);
 /* Where the buffer takes no more but Redis is there: drains it (that needs no room), then sends what was to be spilled. 0 nothing is left to spill. */
 int spill_past(struct publish *p);

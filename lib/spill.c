@@ -6,6 +6,7 @@
 #include "drain.h"
 #include "eventline.h"
 #include "names.h"
+#include "outage.h"
 #include "publishing.h"
 #include "quarantine.h"
 #include "util.h"
@@ -49,19 +50,50 @@ gather(struct publish *p, struct buf *arena, struct append_line *lines)
 	return n;
 }
 
+/* The first n that wait for it stand in the buffer now. */
+static void
+note_buffered(struct publish *p, size_t n)
+{
+	size_t i;
+
+	for (i = 0; n > 0 && i < p->w.count; i++)
+		if (window_at(&p->w, i)->state == SLOT_SPILL) {
+			window_state(&p->w, window_at(&p->w, i), SLOT_BUFFERED);
+			n--;
+		}
+}
+
 int
 spill_append(struct publish *p, struct fail *f)
 {
 	struct append_line *lines;
 	struct buf arena = { 0 };
-	size_t n;
-	int r;
+	int64_t until = when_mono() + p->o->limits.lock_ms;
+	size_t n, done = 0, part;
+	int r = 0;
 
 	if (!p->sp)
 		return fail_set(f, STATUS_UNSAFE, "%s", p->no_buffer);
 	lines = util_alloc((p->w.count + 1) * sizeof *lines);
-	n = gather(p, &arena, lines);
-	r = append_lines(p->sp, p->target, &p->o->limits, lines, n, f);
+	part = n = gather(p, &arena, lines);
+	while (done < n) {
+		if (part > n - done)
+			part = n - done;
+		r = append_lines(p->sp, p->target, &p->o->limits, lines + done, part, f);
+		if (r == 0) {
+			note_buffered(p, part);
+			done += part;
+		} else if (part > 1 && f->status == STATUS_UNSAFE && when_mono() < until)
+			part = (part + 1) / 2;	/* a disk that is nearly full takes some of them */
+		else
+			break;
+	}
+	if (done) {
+		p->behind = true;
+		p->looked = false;
+	}
+	if (done && p->away)
+		outage_mark(p->sp);
 	buf_free(&arena);
 	free(lines);
 	return r;

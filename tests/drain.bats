@@ -268,3 +268,21 @@ second bad line'
 	run -0 ebreplay --quarantine list
 	refute_output --partial $'\033'
 }
+
+@test "a disk that is nearly full takes what it can of a stream, in order; the rest is named" {
+	need_root
+	mkdir "$EB_TMP/t"
+	mount -t tmpfs -o size=300k,mode=700 tmpfs "$EB_TMP/t" 2>/dev/null || skip "tmpfs cannot be mounted here"
+	export EB_BUFFER_DIR=$EB_TMP/t/b
+	down
+	local rc=0 n
+	seq 3000 | ebpub a >"$EB_TMP/out" 2>"$EB_TMP/err" || rc=$?
+	up
+	n=$(grep -cx buffered "$EB_TMP/out")
+	ebreplay 2>"$EB_TMP/err2" || fail "$? $(cat "$EB_TMP/err2")"
+	umount -l "$EB_TMP/t"
+	assert_equal "$rc" 74
+	[ "$n" -gt 100 ] || fail "$n buffered"
+	assert_equal "$(payloads a)" "$(seq "$n")"
+	assert_equal "$(grep -c 'is NOT safe' "$EB_TMP/err")" $((3000 - n))
+}
