@@ -828,18 +828,11 @@ teardown() {
 	assert_equal "$(find "$B" -name '*.jsonl' | wc -l)" 0
 }
 
-@test "disk full in the middle of a note about a new segment: no segment is missed afterwards" {
-	local line
-	small_disk 512k
+@test "a note about a segment that lacks but its newline is whole: none is missed afterwards" {
 	down
 	run -0 ebpub a 1
-	# The next note fits into the last page but for its newline.
-	line=$(wc -c <"$B/.roster")
-	head -c $((4096 - 2 * line + 1)) /dev/zero | tr '\0' '\n' >>"$B/.roster"
-	dd if=/dev/zero of="$B/filler" bs=1k 2>/dev/null || :
-	run -74 ebpub --segment-size 1 a 2
-	assert_equal "$(wc -c <"$B/.roster")" 4096
-	rm "$B/filler"
+	# A disk that was full for one byte.
+	truncate -s -1 "$B/.roster"
 	run -0 ebpub --segment-size 1 a 3
 	up
 	run -0 ebreplay
