@@ -106,6 +106,19 @@ sanitize:
 	$(MAKE) BUILD=$(BUILD)/sanitize CFLAGS='$(SAN)' probes
 	EB_BUILD=$(abspath $(BUILD))/sanitize tests/run --sanitize $(T)
 
+# Each sabotage of tests/mutants/list alone: a test has to fail.
+mutants: probes
+	tests/mutants/run
+
+# Branch coverage of the buffer and of the drain by the whole suite, long tests left out (gcovr).
+COVERED = append backlog batch compress counters discard drain eventline idset inspect lane load move outage probe \
+	progress quarantine reader replay requeue requeueread roster run segment settle ship spool suspect sweep tidy walk
+coverage:
+	$(MAKE) BUILD=$(BUILD)/coverage CFLAGS='-O0 -g --coverage' probes
+	-EB_BUILD=$(abspath $(BUILD))/coverage tests/run $(T)
+	gcovr --root . --object-directory $(BUILD)/coverage --branches --exclude-unreachable-branches \
+		$(COVERED:%=--filter 'lib/%[.]c$$') --sort-percentage --print-summary
+
 lint: lint-shell lint-man lint-gcc lint-clang lint-layout
 
 lint-shell:
@@ -150,7 +163,7 @@ dist:
 		-o $(BUILD)/eventbus-$(VERSION).tar.gz HEAD
 
 FORCE:
-.PHONY: all probes check check-long sanitize lint lint-shell lint-man lint-gcc lint-clang \
+.PHONY: all probes check check-long sanitize mutants coverage lint lint-shell lint-man lint-gcc lint-clang \
 	lint-layout install uninstall clean dist FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
