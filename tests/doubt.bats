@@ -114,17 +114,22 @@ late_rounds() {
 	late_rounds
 }
 
-# --- held meanwhile -------------------------------------------------------------------------
+# --- what else may happen meanwhile ---------------------------------------------------------
 
-@test "in doubt, then not permitted, then permitted again: found, once, and no duplicate counted" {
-	proxy_start
-	redis_pause
-	numbered 1 1 3 | timeout 20 ebpub -q -t 0.1 --maxlen 0 cut
-	redis_resume
-	rm -f "$EB_BUFFER_DIR/.probe"
-	echo reply fin 0 >"$EB_TMP/cut/plan"
+# A replay of three events was executed, and its answer lost.
+unanswered() {
+	export EB_REDIS_URL=unix://$EB_TMP/r
+	numbered 1 1 3 | timeout 20 ebpub -q --maxlen 0 cut
+	bg peer python3 "$TOP/tests/peer.py" "$EB_TMP/peer" "$REDIS_SOCK" unanswered XADD
+	wait_for "test -S '$EB_TMP/peer'"
+	ln -s "$EB_TMP/peer" "$EB_TMP/r"
 	run -75 timeout 20 ebreplay
 	assert_equal "$(rcli xlen quantum:stream:cut)" 3
+	ln -sfn "$REDIS_SOCK" "$EB_TMP/r"
+}
+
+@test "in doubt, then not permitted, then permitted again: found, once, and no duplicate counted" {
+	unanswered
 	rcli acl setuser default resetkeys '~other' >/dev/null
 	run -75 --separate-stderr timeout 20 ebreplay -j
 	rcli acl setuser default '~*' >/dev/null
@@ -140,14 +145,7 @@ late_rounds() {
 }
 
 @test "in doubt, and the next run dies with a plain writer's file just claimed: found, once" {
-	proxy_start
-	redis_pause
-	numbered 1 1 3 | timeout 20 ebpub -q -t 0.1 --maxlen 0 cut
-	redis_resume
-	rm -f "$EB_BUFFER_DIR/.probe"
-	echo reply fin 0 >"$EB_TMP/cut/plan"
-	run -75 timeout 20 ebreplay
-	assert_equal "$(rcli xlen quantum:stream:cut)" 3
+	unanswered
 	jq -nc '{event_type: "cut", buffered_at: "2025-12-04T10:30:00", message: {event_type: "cut", payload: "{\"p\":2,\"n\":1}"}}' \
 		>"$EB_BUFFER_DIR/buffer_2025-12-04_10-30-00.jsonl"
 	# It rests for a second before it is read.

@@ -11,6 +11,7 @@
   extra     Redis at SERVER, and one reply more behind each of its answers
   extra-to  the same only behind the answer to the request with WORD in it
   cut       Redis at SERVER, but the connection ends at the first request with WORD in it
+  unanswered  the same, when it has been executed
 """
 import os
 import select
@@ -54,13 +55,15 @@ def relay(client):
                 if mode == "cut" and marked:
                     return
                 upstream.sendall(data)
+            elif mode == "unanswered" and marked:
+                return
             else:
                 client.sendall(data + (b"+EXTRA\r\n" if marked and mode.startswith("extra") else b""))
 
 
 def serve(client):
     try:
-        if mode in ("extra", "extra-to", "cut"):
+        if mode in ("extra", "extra-to", "cut", "unanswered"):
             relay(client)
         elif mode != "close":
             say(client)
