@@ -128,7 +128,8 @@ def judge_buffer(world):
     for name in ("total_events", "held", "possible_duplicates", "suspect_segments", "vanished", "odd_files"):
         if b[name]:
             world.found(f"the buffer: {name}: {b[name]}")
-    left = [n for n in os.listdir(world.buffer) if ".jsonl" in n or n.startswith((".own-", "filler")) and n != ".own-stamp"]
+    # What a killed process left half made goes after an hour.
+    left = [n for n in os.listdir(world.buffer) if ".jsonl" in n or n.startswith("filler")]
     if left:
         world.found(f"left in the buffer: {left}")
 
