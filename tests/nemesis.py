@@ -22,11 +22,14 @@ import sys
 import tempfile
 import time
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(1, os.path.join(HERE, "faults"))
+sys.dont_write_bytecode = True	# the tree stays as it was
+
 from chaos.actors import Cron, Onlooker, Shooter, Streamer, Subscriber
 from chaos.faults import Faults, schedule
 from chaos.world import PREFIX, World
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 TYPES = ["t0", "t1", "t2", "t3"]
 
 
@@ -78,13 +81,13 @@ def drain(world, subscribers):
 
 
 def judge_streams(world, publishers):
-    """judge.py's verdict."""
+    """The checker's verdict (faults/ledger.py)."""
     path = os.path.join(world.folder, "ledger")
     with open(path, "w", encoding="ascii") as f:
         for p in publishers:
             for n, sure in p.ledger.items():
                 f.write(f"{p.number} {n}{'' if sure else ' ?'}\n")
-    r = subprocess.run([sys.executable, os.path.join(HERE, "judge.py"), world.socket, path, *(PREFIX + t for t in TYPES)],
+    r = subprocess.run([sys.executable, os.path.join(HERE, "faults/ledger.py"), world.socket, path, *(PREFIX + t for t in TYPES)],
                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     told = world.told_of_disorder()
     print(r.stdout + (f"told of disorder: {told}\n" if told else ""), end="")

@@ -15,7 +15,7 @@ import subprocess
 import threading
 import time
 
-from judge import Redis
+from resp import Redis
 
 PREFIX = "quantum:stream:"
 HANG = 60	# seconds after which a process that ought to end does hang, on a busy machine too
@@ -196,8 +196,7 @@ class World:
         except (OSError, ValueError):
             return None
         finally:
-            redis.file.close()
-            redis.sock.close()
+            redis.close()
 
     def stream(self, key):
         return Redis(self.socket).stream(key)
