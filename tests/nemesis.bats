@@ -28,7 +28,7 @@ show() {
 	show <<<"$output"
 	assert_success
 	assert_line --regexp 'lost=0 doubled=0'
-	assert_line --regexp 'possible_duplicates=0'
+	assert_line --regexp 'left=0 held=0 '
 	[[ $output =~ accepted=([0-9]+) ]]
 	[ "${BASH_REMATCH[1]}" -gt 100 ]
 }

@@ -48,6 +48,7 @@ class World:
         self.statuses = collections.Counter()
         self.injected = collections.Counter()
         self.findings = []
+        self.possible_duplicates = 0
         self.server, self.server_lock = None, threading.RLock()
         self.redis = os.path.join(folder, "redis")
         self.socket = os.path.join(self.redis, "s")
@@ -55,6 +56,7 @@ class World:
         self.buffer = os.path.join(folder, "buffer")
         self.port = free_port() if self.rng.random() < 0.4 else 0
         self.url = f"redis://127.0.0.1:{self.port}" if self.port else f"unix://{self.link}"
+        self.holds = self.rng.random() < 0.6	# types are held now and then
         self.rights = self.rng.choice(["", "", "-client|kill", "-client -info"])
         for name in ("redis", "home", "sub"):
             os.mkdir(os.path.join(folder, name))
@@ -78,6 +80,7 @@ class World:
         return ", ".join((
             "over TCP" if self.port else "over a unix socket",
             f"without {self.rights}" if self.rights else "all rights",
+            "types are held" if self.holds else "no type is ever held",
             "clocks jump" if self.faketime else "no clock jumps",
             "the buffer on a disk of its own" if self.disk else "no disk of its own (needs root)"))
 
