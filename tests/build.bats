@@ -211,7 +211,7 @@ END
 	suite left <<'END'
 TEST "one" { (sleep 1234 &) ; }
 END
-	run -1 timeout 60 "$TOP/tests/run" "$BATS_TEST_TMPDIR/left.bats"
+	TMPDIR=$BATS_TEST_TMPDIR run -1 timeout 60 "$TOP/tests/run" "$BATS_TEST_TMPDIR/left.bats"
 	assert_line --partial 'left a process behind'
 }
 
