@@ -234,6 +234,10 @@ roster_returned(struct spool *sp, struct fail *f)
 		free(gone[i]);
 	}
 	free(gone);
+	/* One that is left alone for now, a hard link say: the drain passes it, and it counts as returned when it is a segment again. */
+	for (i = 0; i < n; i++)
+		if (list[i].odd && list[i].kind == SEGMENT_CHAIN)
+			set_mark(sp, list[i].stem, "!");
 	n = any_vanished(sp) ? n : 0;
 	for (i = 0; r == 0 && i < n; i++)
 		if (list[i].kind == SEGMENT_CHAIN && !list[i].odd && mark_of(sp, list[i].stem) == '!')

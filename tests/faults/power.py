@@ -19,7 +19,6 @@ import json
 import os
 import random
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -33,8 +32,7 @@ DISK, BUFFER, LINK = (os.path.join(FOLDER, x) for x in ("disk", "disk/buffer", "
 IMAGE = os.path.join(FOLDER, "images", FS)
 MAKE = {"ext4": ("64M", ["mkfs.ext4", "-q", "-F"]), "xfs": ("300M", ["mkfs.xfs", "-q", "-f"])}
 TYPES = ("even", "odd")
-FAKETIME = shutil.which("faketime") and subprocess.run(["faketime", "-f", "+0", "printenv", "LD_PRELOAD"],
-                                                       capture_output=True, check=True).stdout.decode().strip()
+FAKETIME = next(iter(glob.glob("/usr/lib/*/faketime/libfaketime.so.1")), None)
 rng = random.Random(SEED + FS)
 
 
