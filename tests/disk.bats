@@ -235,6 +235,8 @@ image() {
 	done
 	echo "# $BAD of 12 events not safe, $(find "$B" -name '*.suspect.jsonl' | wc -l) segments suspect" >&3
 	((BAD > 0))
+	# The first that failed too, before anything is accepted elsewhere.
+	[[ $(find "$B" -name '*.jsonl' | sort | head -1) = *.suspect.jsonl ]] || fail "$(ls "$B")"
 	run -2 ebhealth -t 0.5
 	assert_output --partial 'could not be synced'
 	# What is read back comes from the disk.

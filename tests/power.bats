@@ -11,6 +11,10 @@ setup_file() {
 	redis_start --appendonly yes
 }
 
+setup() {
+	redis_flush
+}
+
 # cuts FS N: so many rounds, in a mount namespace of their own, so that nothing stays mounted.
 cuts() {
 	need_root

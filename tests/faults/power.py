@@ -24,8 +24,7 @@ import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from judge import Redis		# pylint: disable=wrong-import-position
+from resp import Redis
 
 FOLDER, SOCKET, FS, CUTS, SEED = sys.argv[1:]
 DISK, BUFFER, LINK = (os.path.join(FOLDER, x) for x in ("disk", "disk/buffer", "r"))
