@@ -320,7 +320,7 @@ write_locked(struct spool *sp, const char *target, const struct append_limits *l
 	nb->stamp = format_all(&b, lines, n, later(nb->stamp, own_stamp(sp)));
 	/* The generation moves first: a reader may look once too often, never once too little. */
 	nb->generation++;
-	if (spool_note(sp, nb, f) == -1 || write_whole(sp, t, &b, f) == -1) {
+	if (spool_note(sp, nb, f) == -1 || (t->fresh && spool_note_sync(sp, f) == -1) || write_whole(sp, t, &b, f) == -1) {
 		drop_fresh(sp, nb, t);
 		goto out;
 	}

@@ -345,6 +345,12 @@ spool_note(struct spool *sp, const struct notebook *nb, struct fail *f)
 	return 0;
 }
 
+int
+spool_note_sync(struct spool *sp, struct fail *f)
+{
+	return fdatasync(sp->lock) == 0 ? 0 : fail_errno(f, STATUS_UNSAFE, "fdatasync '%s/.lock'", sp->dir);
+}
+
 void
 spool_unlock(struct spool *sp)
 {

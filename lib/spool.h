@@ -56,6 +56,8 @@ struct notebook {
 /* 0; -1 with f->sys EWOULDBLOCK when the holder did not let go within ms. Fills *nb. */
 int spool_lock(struct spool *sp, int64_t ms, struct notebook *nb, struct fail *f);
 int spool_note(struct spool *sp, const struct notebook *nb, struct fail *f);	/* under the lock */
+/* What was noted is durable: with each new segment, so that no stale note leads a writer back into one that was passed already. */
+int spool_note_sync(struct spool *sp, struct fail *f);
 void spool_unlock(struct spool *sp);
 /* Reads the notebook without the lock; 0 or -1 when there is none. What it says may be a moment old. */
 int spool_peek(struct spool *sp, struct notebook *nb);
