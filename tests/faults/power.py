@@ -39,6 +39,15 @@ def tool(*argv):
     subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
 
 
+def unmount():
+    """What was killed may be on its way out, what is shut down be looked at."""
+    for _ in range(100):
+        if subprocess.run(["umount", DISK], stderr=subprocess.DEVNULL, check=False).returncode == 0:
+            return
+        time.sleep(0.1)
+    tool("umount", DISK)
+
+
 def up():
     if not os.path.islink(LINK):
         os.symlink(SOCKET, LINK)
@@ -163,7 +172,7 @@ class Round:
             self.kill()
         for t in self.threads:
             t.join()
-        tool("umount", DISK)
+        unmount()
 
     def kill(self):
         with self.lock:
