@@ -151,7 +151,7 @@ class Rig:
         if not os.path.exists(self.counts):
             return 0
         with open(self.counts, encoding="ascii") as f:
-            return int(f.read().split()[-1])
+            return int((f.read().split() or [0])[-1])
 
     def run(self, argv, stdin=b"", harm=None, out=None):
         """stdout goes to the file out, when there is one. The status of one that a signal ended is minus its number."""
