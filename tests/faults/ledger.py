@@ -3,7 +3,8 @@
 
 The ledger stands outside of the buffer. It has a line "P N" for each event that was
 accepted, "P N ?" for one whose publisher died before it could say so, "P N !" for one
-that was refused: publisher P's event number N, whose payload is {"p":P,"n":N}. An
+that was refused, "P N ~" for one of which it was said that it is not safe, which may
+stand anywhere, once: publisher P's event number N, whose payload is {"p":P,"n":N}. An
 event's identity may follow: "P N = ID" (or ? ID). Prints the counts; fails when an event is lost,
 doubled, in a stream though nobody gave it, or when the events of a publisher are out
 of order (ascending N) within one stream.
@@ -18,7 +19,7 @@ sys.dont_write_bytecode = True	# the tree stays as it was
 from buffer import event_of
 from resp import Redis
 
-SURE, PERHAPS, NEVER = "=", "?", "!"
+SURE, PERHAPS, UNSAFE, NEVER = "=", "?", "~", "!"
 
 
 class Ledger:
@@ -66,6 +67,8 @@ def look_at_order(ledger, verdict, where, events):
     """Those of each publisher ascend, and all were given by somebody."""
     last = {}
     for event, place in events:
+        if ledger.state.get(event) == UNSAFE:
+            continue
         if event[1] < last.get(event[0], event[1]):
             verdict.found["disorder"].append((where, event, last[event[0]], place))
         last[event[0]] = event[1]

@@ -7,7 +7,7 @@ import signal
 
 from buffer import Buffer
 from rig import Harm
-from ledger import NEVER, PERHAPS, SURE, Ledger, judge
+from ledger import NEVER, PERHAPS, SURE, UNSAFE, Ledger, judge
 
 KILLED, TERMED = -signal.SIGKILL, -signal.SIGTERM
 BY_TERM = 128 + signal.SIGTERM
@@ -159,7 +159,8 @@ class Publish(Scene):
             trial.wrong.append(f"status {run.status}, and the answers are {results}")
         for (p, n, _, ident), result in zip(entries(self.events), results):
             sure = result in ("added", "buffered") or run.status in (0, 1, 75, 77)
-            ledger.add(p, n, NEVER if result == "refused" or run.status == 78 else SURE if sure else PERHAPS, ident)
+            state = {"refused": NEVER, "unsafe": UNSAFE}.get(result, SURE if sure else NEVER if run.status == 78 else PERHAPS)
+            ledger.add(p, n, state, ident)
         self.places(trial, told, rig)
 
     def places(self, trial, told, rig):

@@ -51,6 +51,7 @@ def main():
     expect("", [(1, 1), (1, 2, PERHAPS)], both[:1])
     expect("doubled", two, both + [entry(2, 3)])
     expect("disorder", two, [entry(2, 1), entry(1, 2)])
+    expect("", [(1, 1, "~"), (1, 2)], [entry(2, 1), entry(1, 2)])
     expect("", two + [(2, 1)], [entry(1, 1), entry(1, 2, 2), entry(2, 3)])
     expect("strange", two, both + [entry(3, 3)])
     expect("strange", [(1, 1, "!"), (1, 2)], both)
