@@ -152,8 +152,7 @@ bool ran;			/* the first replay, for better or worse */
 byte mark;			/* lines below are delivered */
 bool intent;			/* lines from the mark to upto may have been sent on conn, and then stand above after */
 byte intent_upto, intent_after, intent_conn = NOBODY;
-byte floor;			/* up to where replays have accounted for entries */
-byte floor_own, floor_conn = NOBODY;	/* the entry of the last line in doubt, and the publisher's connection it was sent on */
+byte floor[4];			/* by event_id: the entry of the last line of that id that had been in doubt */
 
 /* --- a publisher --------------------------------------------------------------------------- */
 
@@ -303,44 +302,34 @@ inline fence(w) {
 #endif
 }
 
+#define LOWER(a, b)	((a) < (b) -> (a) : (b))
 #define HIGHER(a, b)	((a) > (b) -> (a) : (b))
 
-/* load.c: look_for_doubt, for the line at n, the kth of the batch. */
+/* load.c: look_for_doubt, and ship.c: bound_of; for the line at n, the kth of the batch. */
 inline look_for_doubt(n, k) {
-	doubtful[k] = false;
 	bound[k] = 255;
+	doubtful[k] = (old && n < old_upto) || doubt_conn[n] != NOBODY;
 	if
-	:: old && n < old_upto ->
-		doubtful[k] = true;
-#ifdef NO_FLOOR
-		bound[k] = old_after
-#else
-		bound[k] = HIGHER(old_after, floor_now)
-#endif
+	:: old && n < old_upto -> bound[k] = old_after
 	:: else
 	fi;
 	if
-	:: doubt_conn[n] != NOBODY ->
-		doubtful[k] = true;
-#if defined(NO_FLOOR)
-		bound[k] = doubt_after[n]
-#elif defined(TYPE_FLOOR)
-		bound[k] = HIGHER(doubt_after[n], floor_now)
-#else
-		bound[k] = HIGHER(doubt_after[n], (doubt_conn[n] == own_conn -> own_floor : 0))
-#endif
+	:: doubt_conn[n] != NOBODY -> bound[k] = LOWER(bound[k], doubt_after[n])
 	:: else
-	fi
+	fi;
+#ifndef NO_FLOOR
+	bound[k] = HIGHER(bound[k], floor_now[id[line[n]]])
+#endif
 #ifdef NO_BOUND
-	;
 	bound[k] = 0
 #endif
 }
 
+/* What this run added itself settles nothing. */
 #ifdef FIRST_ADDED
-#define LOOKED_AT (first_added == 0 || i + 1 < first_added)
+#define MINE(i) (mine && (mine & ((1 << (i + 1)) - 1)))
 #else
-#define LOOKED_AT true
+#define MINE(i) ((mine >> i) & 1)
 #endif
 #define SETTLES(k)	(k < n && doubtful[k] && !place[k] && i + 1 > bound[k] && id[stream[i]] == id[line[at + k]])
 
@@ -348,9 +337,10 @@ inline look_for_doubt(n, k) {
 inline scan() {
 	i = 0;
 	do
-	:: i < last && LOOKED_AT ->
+	:: i < last ->
 		if
-		:: SETTLES(0) ->
+		:: MINE(i)
+		:: !MINE(i) && SETTLES(0) ->
 			place[0] = i + 1
 #ifdef NO_COUNT
 			;
@@ -359,7 +349,7 @@ inline scan() {
 			:: else
 			fi
 #endif
-		:: !SETTLES(0) && SETTLES(1) -> place[1] = i + 1
+		:: !MINE(i) && !SETTLES(0) && SETTLES(1) -> place[1] = i + 1
 		:: else
 		fi;
 		i++
@@ -371,9 +361,7 @@ inline scan() {
 /* ship_record, make_intent, progress_store: the marks of all before and the intent of what comes, in one fdatasync. */
 inline record(sending) {
 	mark = at;
-	floor = floor_now;
-	floor_own = own_floor;
-	floor_conn = own_conn;
+	floor[1] = floor_now[1]; floor[2] = floor_now[2]; floor[3] = floor_now[3];
 	intent = sending || old;
 	intent_conn = (intent -> c : NOBODY);
 	intent_upto = (intent -> at + n : 0);
@@ -401,13 +389,14 @@ inline move() {
 	do
 	:: i < n ->
 		if
-		:: doubtful[i] || old -> floor_now = HIGHER(floor_now, place[i])
-		:: else
-		fi;
-		if
-		:: doubt_conn[at] != NOBODY ->
-			own_conn = doubt_conn[at];
-			own_floor = place[i]
+		:: doubtful[i] ->
+#ifdef TYPE_FLOOR
+			floor_now[1] = HIGHER(floor_now[1], place[i]);
+			floor_now[2] = floor_now[1];
+			floor_now[3] = floor_now[1]
+#else
+			floor_now[id[line[at]]] = place[i]
+#endif
 		:: else
 		fi;
 		place[i] = 0;
@@ -425,26 +414,17 @@ inline move() {
 	fi
 }
 
-/* A batch does not reach over the end of the old intent: lines behind it have a bound of their own. */
-#ifdef MERGED
-#define MAY_JOIN true
-#else
-#define MAY_JOIN (!old || at + 1 != old_upto)
-#endif
-
 proctype replay(byte c; bool final)
 {
 	byte i, n, k, left;
 	byte at, end_at;	/* of the walk: here, and what there was when it was opened */
 	bool old;		/* struct run: the intent of a run that was cut off */
 	byte old_upto, old_after;
-	byte floor_now, own_floor, own_conn = NOBODY;
+	byte floor_now[4];
 	byte lane_after = NOBODY;
 	bool doubtful[2], settled[2];
 	byte bound[2], place[2];	/* place: the ID that accounts for the line */
-#ifdef FIRST_ADDED
-	byte first_added;
-#endif
+	byte mine;		/* the IDs this run was given */
 
 	/* spool_replay_lock (the kernel gives it back when we die); drain.c: begin, progress_load */
 	atomic {
@@ -457,9 +437,7 @@ again:		at = mark;
 		old_upto = intent_upto;
 		old_after = intent_after;
 		k = intent_conn;
-		floor_now = floor;
-		own_floor = floor_own;
-		own_conn = floor_conn;
+		floor_now[1] = floor[1]; floor_now[2] = floor[2]; floor_now[3] = floor[3];
 		assert(unlinked <= mark)	/* else roster_missing: undelivered events have vanished */
 	};
 	if
@@ -473,7 +451,7 @@ again:		at = mark;
 		atomic {
 			if
 			:: n = 1
-			:: at + 1 < end_at && MAY_JOIN -> n = 2
+			:: at + 1 < end_at -> n = 2
 			fi;
 			look_for_doubt(at, 0);
 			if
@@ -529,9 +507,7 @@ again:		at = mark;
 			if
 			:: atomic { rep[c]?place[k] ->
 				lane_after = place[k];
-#ifdef FIRST_ADDED
-				first_added = (first_added -> first_added : place[k]);
-#endif
+				mine = mine | (1 << (place[k] - 1));
 				k++ }
 			:: !up[c] -> goto dead
 			:: !final -> goto dead
@@ -572,7 +548,7 @@ again:		at = mark;
 		:: at >= lines ->
 			unlinked = lines;
 			if
-			:: !intent -> floor = 0; floor_own = 0; floor_conn = NOBODY	/* judge */
+			:: !intent -> floor[1] = 0; floor[2] = 0; floor[3] = 0	/* judge */
 			:: else
 			fi
 		:: else
