@@ -63,7 +63,7 @@ assert l[at:] == b",\"crc\":\"%08x\"}" % zlib.crc32(l[:at]), l'
 	ebpub -q --segment-size 1 a 1
 	clock_at -2h ebpub -q --segment-size 1 a 2
 	ebpub -q --segment-size 1 a 3
-	run ! grep -vE '^buffer_[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{2}-[0-9]{2}-[0-9]{2}_[0-9]{6}\.jsonl$' <(ls "$B" | grep jsonl)
+	run ! grep -vE '^buffer_[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{2}-[0-9]{2}-[0-9]{2}_[0-9]{6}\.jsonl$' <(cd "$B" && printf '%s\n' *.jsonl)
 	assert_equal "$(lines | jq -r .message.payload | xargs)" '1 2 3'
 	assert_equal "$(lines | jq -r .buffered_at)" "$(lines | jq -r .buffered_at | sort -u)"
 	up
