@@ -22,13 +22,14 @@
 #define CHUNK (64 * 1024)		/* read at once */
 #define BURST 16			/* chunks in one bus_io */
 #define REPLY_MAX ((uint64_t)1 << 30)	/* more than any server gives */
-#define ELEMENTS_MAX (1 << 20)
+#define ELEMENTS_MAX (1 << 24)		/* of one array: an entry may have millions of fields */
 
 /* One command that was put: from the first that is unsent or not taken on. */
 struct slot {
 	uint64_t end;			/* of its bytes, counted over the life of the connection */
 	size_t size;
 	int64_t since, extra;
+	uint64_t most;			/* bytes of its answer; 0 for no limit but REPLY_MAX */
 	redisReply *reply;
 };
 
@@ -47,6 +48,7 @@ struct bus {
 	uint64_t put, sent, arrived, taken;
 	int64_t arrived_at;		/* when the last answer was whole */
 	uint64_t heard;			/* bytes since then */
+	uint64_t received;		/* bytes since ever */
 	redisReader *reader;
 	redisReplyObjectFunctions make;
 	const redisReplyObjectFunctions *defaults;
@@ -161,6 +163,19 @@ bus_allow(struct bus *b, int64_t ms)
 		slot(b, b->put)->extra = ms;
 }
 
+void
+bus_most(struct bus *b, uint64_t bytes)
+{
+	if (b->put > b->taken)
+		slot(b, b->put)->most = bytes;
+}
+
+uint64_t
+bus_received(const struct bus *b)
+{
+	return b->received;
+}
+
 uint64_t
 bus_sent(const struct bus *b)
 {
@@ -206,12 +221,26 @@ accept_reply(struct bus *b, redisReply *r)
 	return 0;
 }
 
+/* The answer that is coming is larger than may be. */
+static int
+check_most(struct bus *b)
+{
+	uint64_t most = b->arrived < b->put ? slot(b, b->arrived + 1)->most : 0;
+	char text[64];
+
+	if (most == 0 || b->heard <= most)
+		return 0;
+	snprintf(text, sizeof(text), "has more than %d MiB to answer at once", (int)(most / MIB));
+	return die(b, BUS_CUT, 0, text);
+}
+
 static int
 parse(struct bus *b, const char *p, size_t n)
 {
 	void *r;
 
 	b->heard += n;
+	b->received += n;
 	if (redisReaderFeed(b->reader, p, n) != REDIS_OK || b->heard > REPLY_MAX)
 		return die_garbage(b);
 	for (;;) {
@@ -219,7 +248,7 @@ parse(struct bus *b, const char *p, size_t n)
 		if (redisReaderGetReply(b->reader, &r) != REDIS_OK)
 			return die_garbage(b);
 		if (r == NULL)
-			return 0;
+			return check_most(b);
 		if (accept_reply(b, r) == -1)
 			return -1;
 	}

@@ -77,6 +77,10 @@ uint64_t bus_put(struct bus *b, size_t argc, const struct slice *argv);
 uint64_t bus_putl(struct bus *b, ...) __attribute__((sentinel));
 /* The command last put may take ms longer than others (BLOCK times). group_put_read does this itself. */
 void bus_allow(struct bus *b, int64_t ms);
+/* The answer to the command last put may have about so many bytes: the connection is BUS_CUT when more come, and nobody holds them. */
+void bus_most(struct bus *b, uint64_t bytes);
+/* Bytes received over the life of the connection. */
+uint64_t bus_received(const struct bus *b);
 /* Number of the last command of which every byte was handed to the kernel. A later one was not executed. */
 uint64_t bus_sent(const struct bus *b);
 uint64_t bus_answered(const struct bus *b);	/* number of the last command whose reply was taken */

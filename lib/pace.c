@@ -5,7 +5,7 @@ pace_start(size_t most)
 {
 	if (most == 0 || most > PACE_MOST)
 		most = PACE_MOST;
-	return (struct pace){.count = most < 16 ? most : 16, .most = most};
+	return (struct pace){.count = 1, .most = most};
 }
 
 void
@@ -17,7 +17,7 @@ pace_learn(struct pace *p, size_t got, size_t bytes)
 		return;
 	fit = PACE_BYTES / (bytes / got + 1);
 	if (got >= p->count && p->count < p->most)
-		p->count *= 2;
+		p->count *= 4;
 	if (p->count > fit)
 		p->count = fit;
 	if (p->count > p->most)

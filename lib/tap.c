@@ -48,7 +48,6 @@ tap_new(const struct tap_plan *plan, const char *type, const char *key, const ch
 	    .to = plan->look.has_to ? &plan->look.to : NULL};
 	t->note = note;
 	t->arg = arg;
-	t->pace = pace_start(0);
 	return t;
 }
 
@@ -206,6 +205,7 @@ tap_open(struct tap *t, enum bus_why *why, struct fail *f)
 	t->state = TAP_IDLE;
 	t->opened = true;
 	t->dry = false;
+	t->pace = pace_start(0);
 	put_acks(t);
 	return 0;
 }
@@ -226,19 +226,12 @@ ask_look(struct tap *t, const char *id, int64_t block_ms)
 	bus_allow(t->bus, block_ms);
 }
 
-void
-tap_ask(struct tap *t, size_t count, int64_t block_ms)
+static void
+ask_group(struct tap *t, int64_t block_ms)
 {
 	char id[STREAM_ID_SIZE] = ">";
 	const char *ids = id, *keys = t->key;
 
-	t->asked = count < t->pace.count ? count : t->pace.count;
-	t->state = TAP_ASKED;
-	if (t->group == NULL) {
-		stream_id_format(t->seen, id);
-		ask_look(t, id, block_ms);
-		return;
-	}
 	if (t->phase == OWN) {
 		stream_id_format(t->own, id);
 		block_ms = -1;
@@ -246,10 +239,21 @@ tap_ask(struct tap *t, size_t count, int64_t block_ms)
 	group_put_read(t->bus, t->group, t->plan->consumer, t->asked, block_ms, &keys, &ids, 1);
 }
 
-size_t
-tap_wish(const struct tap *t)
+void
+tap_ask(struct tap *t, size_t count, int64_t block_ms)
 {
-	return t->pace.count;
+	char id[STREAM_ID_SIZE];
+
+	t->asked = count < t->pace.count ? count : t->pace.count;
+	t->state = TAP_ASKED;
+	if (t->group != NULL)
+		ask_group(t, block_ms);
+	else {
+		stream_id_format(t->seen, id);
+		ask_look(t, id, block_ms);
+	}
+	if (t->asked > 1)
+		bus_most(t->bus, PACE_HELD);
 }
 
 size_t

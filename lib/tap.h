@@ -52,8 +52,6 @@ void tap_free(struct tap *t);
 int tap_open(struct tap *t, enum bus_why *why, struct fail *f);
 /* Asks for at most count entries, waiting up to block_ms for new ones (-1: not at all). */
 void tap_ask(struct tap *t, size_t count, int64_t block_ms);
-/* How many entries it would like to ask for (pace.h). */
-size_t tap_wish(const struct tap *t);
 /*
  * Moves what can be moved without waiting. 0; -1 when the connection or the question failed: *why and f, and the tap is TAP_DOWN.
  */

@@ -720,6 +720,59 @@ sendto XACK"
 	assert_equal "$(cat "$EB_TMP/sub.out")" "$(numbers 1 6)"
 }
 
+# --- large entries ---------------------------------------------------------------------------
+
+# large TYPE FROM TO BYTES: entries FROM-0 to TO-0 with a payload of so many bytes.
+large() {
+	rcli eval "for i = $2, $3 do redis.call('XADD', '$S:$1', i .. '-0', 'payload', string.rep('x', $4)) end" 0
+}
+
+@test "entries too large for an answer of many are read one by one" {
+	rcli config set appendonly no
+	rcli config set client-output-buffer-limit 'normal 8mb 0 0'
+	large t 1 300 1
+	large t 301 330 3000000
+	large t 331 400 1
+	run --separate-stderr timeout 60 ebsub -n 400 -f %i t
+	rcli config set client-output-buffer-limit 'normal 0 0 0'
+	assert_success
+	assert_equal "$output" "$(seq -f %.0f-0 400)"
+	assert_equal "$(pending t) $(unread t)" "0 0"
+	redis_flush
+	rcli config set appendonly yes
+}
+
+# bats test_tags=nosanitize
+@test "a change from small entries to large ones does not fill the memory" {
+	[ -x /usr/bin/time ] || skip "needs GNU time"
+	rcli config set appendonly no
+	large t 1 3000 1
+	large t 3001 3060 3000000
+	run --separate-stderr peak_rss "$EB_TMP/rss" timeout 60 ebsub -n 3060 -f %i t
+	assert_success
+	assert_equal "$output" "$(seq -f %.0f-0 3060)"
+	assert [ "$(tail -1 "$EB_TMP/rss")" -lt 65536 ]
+	assert_equal "$(pending t) $(unread t)" "0 0"
+	run --separate-stderr peak_rss "$EB_TMP/rss" timeout 60 ebsub --peek -f %i t
+	assert_success
+	assert_equal "$output" "$(seq -f %.0f-0 3060)"
+	assert [ "$(tail -1 "$EB_TMP/rss")" -lt 65536 ]
+	redis_flush
+	rcli config set appendonly yes
+}
+
+@test "an entry with half a million fields is an entry" {
+	add t 1 3
+	{ printf 'XADD %s:t 4-0' $S; seq 530000 | sed 's/.*/ f x/' | tr -d '\n'; echo; } | rcli
+	assert_equal "$(rcli xlen $S:t)" 4
+	run -0 timeout 30 ebsub -e -f %i t
+	assert_output "1-0
+2-0
+3-0
+4-0"
+	assert_equal "$(ebstat -j t | jq -c '[.redis.up, .streams[0].length]')" '[true,4]'
+}
+
 # --- words -------------------------------------------------------------------------------------------
 
 @test "on a terminal it says what it does; with -s or -q it does not" {
