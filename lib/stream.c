@@ -281,17 +281,41 @@ take_lowest(struct bus *b, struct stream_group *g, enum bus_why *why, struct fai
 	return 0;
 }
 
-static int
-take_pending(struct bus *b, const char *key, struct stream_group *g, size_t n, enum bus_why *why, struct fail *f)
+void
+stream_put_pending(struct bus *b, const char *key, const struct stream_group *g, size_t n)
 {
-	uint64_t asked = 0;
-
 	for (size_t i = 0; i < n; i++)
 		if (g[i].pending > 0)
-			asked = bus_putl(b, "XPENDING", key, g[i].name, NULL);
-	for (size_t i = 0; i < n && asked != 0; i++)
+			bus_putl(b, "XPENDING", key, g[i].name, NULL);
+}
+
+int
+stream_take_pending(struct bus *b, struct stream_group *g, size_t n, enum bus_why *why, struct fail *f)
+{
+	for (size_t i = 0; i < n; i++)
 		if (g[i].pending > 0 && take_lowest(b, &g[i], why, f) == -1)
 			return -1;
+	return 0;
+}
+
+uint64_t
+stream_put_groups(struct bus *b, const char *key)
+{
+	return bus_putl(b, "XINFO", "GROUPS", key, NULL);
+}
+
+int
+stream_take_groups(const struct reply *r, struct stream_group **out, size_t *n, enum bus_why *why, struct fail *f)
+{
+	*out = NULL;
+	*n = 0;
+	*why = BUS_FINE;
+	if (!reply_is_array(r) && !no_such_key(r))
+		return fail_reply(r, "XINFO GROUPS", why, f);
+	if ((*n = reply_count(r)) > 0)
+		*out = util_alloc(*n * sizeof(**out));
+	for (size_t i = 0; i < *n; i++)
+		take_group(reply_at(r, i), &(*out)[i]);
 	return 0;
 }
 
@@ -299,28 +323,24 @@ int
 stream_groups(struct bus *b, const char *key, struct stream_group **out, size_t *n, enum bus_why *why, struct fail *f)
 {
 	struct reply *r;
-	int ok = 0;
+	int ok;
 
 	*out = NULL;
 	*n = 0;
-	bus_putl(b, "XINFO", "GROUPS", key, NULL);
+	stream_put_groups(b, key);
 	if ((r = wait_reply(b, why, f)) == NULL)
 		return -1;
-	if (!reply_is_array(r) && !no_such_key(r))
-		ok = fail_reply(r, "XINFO GROUPS", why, f);
-	else if ((*n = reply_count(r)) > 0)
-		*out = util_alloc(*n * sizeof(**out));
-	for (size_t i = 0; i < *n; i++)
-		take_group(reply_at(r, i), &(*out)[i]);
+	ok = stream_take_groups(r, out, n, why, f);
 	reply_free(r);
-	if (ok == 0)
-		ok = take_pending(b, key, *out, *n, why, f);
-	if (ok == -1) {
-		stream_groups_free(*out, *n);
-		*out = NULL;
-		*n = 0;
-	}
-	return ok;
+	if (ok == -1)
+		return -1;
+	stream_put_pending(b, key, *out, *n);
+	if (stream_take_pending(b, *out, *n, why, f) == 0)
+		return 0;
+	stream_groups_free(*out, *n);
+	*out = NULL;
+	*n = 0;
+	return -1;
 }
 
 void

@@ -46,6 +46,12 @@ struct stream_group {
 /* XINFO GROUPS, and XPENDING of those with pending entries (one further round trip). Free with stream_groups_free. */
 int stream_groups(struct bus *b, const char *key, struct stream_group **out, size_t *n, enum bus_why *why, struct fail *f);
 void stream_groups_free(struct stream_group *g, size_t n);
+/* The same in parts, to ask about many streams at once: XINFO GROUPS (a missing key has none), then XPENDING of those with pending entries. */
+uint64_t stream_put_groups(struct bus *b, const char *key);
+int stream_take_groups(const struct reply *r, struct stream_group **out, size_t *n, enum bus_why *why, struct fail *f);
+void stream_put_pending(struct bus *b, const char *key, const struct stream_group *g, size_t n);
+/* Waits for them. -1: the connection is dead. */
+int stream_take_pending(struct bus *b, struct stream_group *g, size_t n, enum bus_why *why, struct fail *f);
 
 /*
  * How many entries are gone from the stream (trimmed, deleted) that lie ahead of what this group has read: 0 when none or unknown, then

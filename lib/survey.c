@@ -3,20 +3,11 @@
 
 #include "names.h"
 #include "status.h"
-#include "survey.h"
+#include "surveying.h"
 #include "util.h"
 #include "when.h"
 
-#define AT_ONCE 64		/* streams asked about in one round trip */
 #define NO_TYPE "-"		/* no legal type, so never the stream of an event */
-
-struct work {
-	struct survey *s;
-	const struct survey_ask *ask;
-	struct bus *b;
-	int64_t by;		/* CLOCK_MONOTONIC ms */
-	size_t cap;
-};
 
 static void
 down(struct survey *s, enum bus_why why, const struct fail *f)
@@ -91,15 +82,6 @@ add_stream(struct work *w, const char *type)
 	};
 }
 
-static void
-not_all(struct survey *s, int status, const char *why)
-{
-	s->complete = false;
-	s->status = status_worse(s->status, status);
-	if (s->incomplete == NULL)
-		s->incomplete = util_strdup(why);
-}
-
 /* -1 only when the connection is dead; that SCAN is refused is a finding. */
 static int
 add_matching(struct work *w, const char *pattern, bool *any, struct fail *f)
@@ -113,9 +95,9 @@ add_matching(struct work *w, const char *pattern, bool *any, struct fail *f)
 	if (ok == -1 && bus_why(w->b) != BUS_FINE)
 		return -1;
 	if (ok == -1)
-		not_all(w->s, f->status, f->text);
+		survey_not_all(w->s, f->status, f->text);
 	else if (!complete)
-		not_all(w->s, STATUS_AGAIN, "time ran out while streams were listed: give more with -t");
+		survey_not_all(w->s, STATUS_AGAIN, "time ran out while streams were listed: give more with -t");
 	*any = n > 0 || ok == -1 || !complete;
 	for (size_t i = 0; i < n; i++) {
 		add_stream(w, keys[i] + skip);
@@ -173,124 +155,23 @@ list_streams(struct work *w, struct fail *f)
 	return 0;
 }
 
-/* --- what each of them is ---------------------------------------------------------- */
-
-static void
-trouble(struct survey *s, struct survey_stream *st, enum bus_why why, const struct fail *f)
-{
-	s->status = status_worse(s->status, STATUS_SOME);
-	if (st->error != NULL)
-		return;
-	st->why = why;
-	st->error = util_strdup(f->text);
-}
-
-static void
-take_length(struct survey *s, struct survey_stream *st, const struct reply *r)
-{
-	struct fail f;
-
-	if (!reply_is_error(r)) {
-		st->dead = reply_int(r);
-		return;
-	}
-	reply_fail(&f, r, "XLEN of the dead letters");
-	trouble(s, st, reply_why(r), &f);
-}
-
-static void
-put_question(struct work *w, const struct survey_stream *st)
-{
-	char *dead = names_dead(w->ask->prefix, st->type);
-
-	stream_put_info(w->b, st->key);
-	bus_putl(w->b, "XLEN", dead, NULL);
-	free(dead);
-}
-
-static int
-take_answer(struct work *w, struct survey_stream *st, struct fail *f)
-{
-	struct reply *info = bus_wait(w->b, 0, f), *dead = info != NULL ? bus_wait(w->b, 0, f) : NULL;
-	enum bus_why why;
-	struct fail no;
-
-	if (dead != NULL) {
-		if (stream_take_info(info, &st->info, &why, &no) == -1)
-			trouble(w->s, st, why, &no);
-		take_length(w->s, st, dead);
-	}
-	reply_free(info);
-	reply_free(dead);
-	return dead != NULL ? 0 : -1;
-}
-
-static int
-look_at_groups(struct work *w, struct survey_stream *st, struct fail *f)
-{
-	enum bus_why why;
-
-	if (st->info.groups == 0 || stream_groups(w->b, st->key, &st->groups, &st->ngroups, &why, f) == 0)
-		return 0;
-	if (bus_why(w->b) != BUS_FINE)
-		return -1;
-	trouble(w->s, st, why, f);
-	return 0;
-}
-
-static int
-look_at_some(struct work *w, struct survey_stream *st, size_t n, struct fail *f)
-{
-	for (size_t i = 0; i < n; i++)
-		put_question(w, &st[i]);
-	for (size_t i = 0; i < n; i++)
-		if (take_answer(w, &st[i], f) == -1)
-			return -1;
-	for (size_t i = 0; i < n; i++)
-		if (look_at_groups(w, &st[i], f) == -1)
-			return -1;
-	return 0;
-}
-
-/* Those that were not reached are dropped: half a line about a stream would pass for all there is. */
-static void
-drop_from(struct survey *s, size_t first)
-{
-	while (s->n > first) {
-		struct survey_stream *st = &s->streams[--s->n];
-
-		stream_groups_free(st->groups, st->ngroups);
-		free(st->error);
-		free(st->type);
-		free(st->key);
-	}
-}
-
-static int
-look_at_all(struct work *w, struct fail *f)
-{
-	struct survey *s = w->s;
-	size_t i, n;
-	int ok = 0;
-
-	w->by = when_mono() + w->ask->timeout_ms;
-	for (i = 0; ok == 0 && i < s->n && (i == 0 || when_mono() < w->by); i += n) {
-		n = s->n - i < AT_ONCE ? s->n - i : AT_ONCE;
-		ok = look_at_some(w, s->streams + i, n, f);
-		if (ok == -1)
-			break;
-	}
-	if (i < s->n) {
-		drop_from(s, i);
-		if (ok == -1)
-			not_all(s, STATUS_OK, "the connection was lost");
-		else
-			not_all(s, STATUS_AGAIN, "time ran out while streams were looked at: give more with -t");
-	}
-	return ok;
-}
-
 /* --- all of it --------------------------------------------------------------------- */
+
+/* Lost while streams were looked at: whether the server is away too is asked once more. */
+static void
+lost(struct work *w, const struct fail *f)
+{
+	struct fail away;
+	enum bus_why why;
+	struct bus *b = bus_open(w->ask->url, w->ask->timeout_ms, &why, &away);
+
+	if (b == NULL) {
+		survey_not_all(w->s, STATUS_OK, "the connection was lost");
+		down(w->s, why, &away);
+	} else
+		survey_not_all(w->s, STATUS_AGAIN, f->text);
+	bus_close(b);
+}
 
 void
 survey_take(struct survey *s, const struct survey_ask *ask)
@@ -310,15 +191,17 @@ survey_take(struct survey *s, const struct survey_ask *ask)
 	s->version = util_strdup(bus_version(w.b));
 	s->run_id = util_strdup(bus_run_id(w.b));
 	s->rtt_us = bus_rtt_us(w.b);
-	if (ask_server(&w, &f) == -1 || list_streams(&w, &f) == -1 || look_at_all(&w, &f) == -1)
+	if (ask_server(&w, &f) == -1 || list_streams(&w, &f) == -1)
 		down(s, bus_why(w.b), &f);
+	else if (survey_look(&w, &f) == -1)
+		lost(&w, &f);
 	bus_close(w.b);
 }
 
 void
 survey_free(struct survey *s)
 {
-	drop_from(s, 0);
+	survey_drop(s, 0);
 	free(s->streams);
 	free(s->unmatched);
 	free(s->incomplete);

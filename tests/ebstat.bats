@@ -468,13 +468,60 @@ state() {
 
 @test "Redis that dies on the way is down, and what was seen is shown" {
 	need socat
-	# The greeting is answered, TIME and XADD (3 + 11 lines) are, what comes then is not.
-	fake '$9\r\nid=1 a=b\n\r\n$25\r\n# Server\r\nredis_version:7\r\n' \
-		'i=0; while [ $i -lt 13 ]; do read -r x; i=$((i + 1)); done; printf -- "-ERR x\r\n-ERR y\r\n"; sleep 10'
+	# The greeting is answered, TIME and XADD (3 + 11 lines) are, what comes then is not; nor is another connection.
+	local script='i=0; while [ $i -lt 13 ]; do read -r x; i=$((i + 1)); done; printf -- "-ERR x\r\n-ERR y\r\n"; sleep 10'
+	local greeting='$9\r\nid=1 a=b\n\r\n$25\r\n# Server\r\nredis_version:7\r\n'
+	fake "$greeting" "$script"
+	sed -i "1i rm -f $FAKE" "$FAKE.sh"
 	run -0 ebstat -t 0.5 -u "unix://$FAKE" t
-	assert_line --regexp '^redis +DOWN: .*no answer within 0\.5 s'
+	assert_line --regexp '^redis +DOWN: connect to '
 	assert_line --regexp '^INCOMPLETE +the connection was lost'
-	assert_equal "$(json '[.redis.up, .redis.how, .complete, .streams]' -t 0.5 -u "unix://$FAKE" t)" '[false,"no-answer",false,[]]'
+	fake "$greeting" "$script"
+	sed -i "1i rm -f $FAKE" "$FAKE.sh"
+	assert_equal "$(json '[.redis.up, .redis.how, .complete, .streams]' -t 0.5 -u "unix://$FAKE" t)" '[false,"refused",false,[]]'
+}
+
+# proxy MODE ARGUMENT: EB_REDIS_URL leads through it from now on (tests/proxy.py).
+proxy() {
+	need python3
+	bg proxy python3 "$TOP/tests/proxy.py" "$EB_TMP/p" "$REDIS_SOCK" "$@"
+	wait_for "test -S '$EB_TMP/p'"
+	EB_REDIS_URL=unix://$EB_TMP/p
+}
+
+@test "a connection that is lost while streams are looked at, Redis being up: incomplete, 75" {
+	fill t 1 1
+	proxy cut GROUPS
+	run -75 ebstat t
+	assert_line --regexp '^redis +up'
+	assert_line --regexp '^INCOMPLETE +.*closed the connection'
+	run -75 bash -c 'ebstat -j t 2>/dev/null'
+	assert_equal "$(jq -c '[.redis.up, .complete, .streams]' <<<"$output")" '[true,false,[]]'
+	run -3 ebhealth t
+	assert_output --partial 'not all streams were seen'
+}
+
+@test "streams with large entries are asked about one by one" {
+	rcli config set client-output-buffer-limit 'normal 8mb 0 0'
+	rcli eval "for i = 1, 12 do for k = 1, 2 do
+		redis.call('XADD', '$S:big' .. i, k .. '-0', 'payload', string.rep('x', 3000000)) end end" 0
+	run ebstat -j -t 20
+	rcli config set client-output-buffer-limit 'normal 0 0 0'
+	assert_success
+	assert_equal "$(jq -c '[.redis.up, .complete, (.streams | length)]' <<<"$output")" '[true,true,12]'
+}
+
+@test "the time that -t gives is kept, however many streams and groups there are" {
+	for ((i = 0; i < 1000; i++)); do
+		echo "XADD $S:t$i 1-0 a b"
+		echo "XGROUP CREATE $S:t$i g 0"
+		echo "XREADGROUP GROUP g c STREAMS $S:t$i >"
+	done | rcli >/dev/null
+	proxy late 0.1
+	local start=${EPOCHREALTIME/./}
+	run -75 ebstat -t 0.3 -j
+	(((${EPOCHREALTIME/./} - start) / 1000 < 5000)) || fail "took $(((${EPOCHREALTIME/./} - start) / 1000)) ms"
+	assert_equal "$(jq -c '[.redis.up, .complete, (.streams | length < 1000 and length > 0)]' <<<"$output")" '[true,false,true]'
 }
 
 # --- forms -------------------------------------------------------------------------------

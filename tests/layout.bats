@@ -28,7 +28,7 @@ publish  publish publishing link spill window                    : floor conf ev
 inspect  inspect inspecttext                                     : floor event bus stream spool backlog eventline drain
 requeue  requeue requeueread requeuing                           : floor event spool
 reading  point look haul tap format sink follow consumer         : floor event bus stream group
-survey   survey surveyjson                                       : floor url bus stream
+survey   survey surveying surveylook surveyjson                  : floor url bus stream
 picture  picture                                                 : floor conf spool backlog survey
 verdict  verdict limit                                           : floor
 judge    judge                                                   : floor bus stream spool backlog survey picture verdict

@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+"""proxy.py LISTEN SERVER MODE ARGUMENT: between the unix sockets LISTEN and SERVER.
+
+  late SECONDS   each piece of an answer that much later
+  cut WORD       the connection ends at the first request with WORD in it
+"""
+import os
+import socket
+import sys
+import threading
+import time
+
+listen, server, mode, argument = sys.argv[1:]
+
+
+def pump(source, sink, keep):
+    try:
+        while True:
+            data = source.recv(65536)
+            if not data or not keep(data):
+                break
+            sink.sendall(data)
+    except OSError:
+        pass
+    for s in (source, sink):
+        try:
+            s.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+
+def request(data):
+    return mode != "cut" or argument.encode() not in data
+
+
+def answer(_):
+    if mode == "late":
+        time.sleep(float(argument))
+    return True
+
+
+def main():
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(listen + ".new")
+    listener.listen(64)
+    os.rename(listen + ".new", listen)
+    while True:
+        client = listener.accept()[0]
+        upstream = socket.socket(socket.AF_UNIX)
+        upstream.connect(server)
+        for words in ((client, upstream, request), (upstream, client, answer)):
+            threading.Thread(target=pump, args=words, daemon=True).start()
+
+
+if __name__ == "__main__":
+    main()
