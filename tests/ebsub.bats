@@ -674,6 +674,21 @@ sendto XACK"
 	assert_equal "$status" 69
 }
 
+# proxy MODE ARGUMENT: EB_REDIS_URL leads through it from now on (tests/proxy.py).
+proxy() {
+	need python3
+	bg proxy python3 "$TOP/tests/proxy.py" "$EB_TMP/p" "$REDIS_SOCK" "$@"
+	wait_for "test -S '$EB_TMP/p'"
+	EB_REDIS_URL=unix://$EB_TMP/p
+}
+
+@test "a connection that is lost while it looks where the group stands: 69, and why" {
+	add t 1 1
+	proxy cut GROUPS
+	run -69 ebsub -n 1 t
+	assert_output "ebsub: '$EB_REDIS_URL?db=0' closed the connection"
+}
+
 @test "the group destroyed under it: made again at the last ID seen" {
 	add t 1 3
 	bg sub ebsub --payload t
