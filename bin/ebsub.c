@@ -340,7 +340,7 @@ make_plan(void)
 static int
 status_of(enum follow_end end)
 {
-	bool short_of = eb.follow.limit >= 0;
+	bool short_of = eb.follow.limit >= 0 && eb.follow.count < (uint64_t)eb.follow.limit;
 
 	switch (end) {
 	case FOLLOW_END:

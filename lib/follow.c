@@ -13,7 +13,7 @@
 #include "when.h"
 
 #define BLOCK 1000			/* ms of one blocking read: how long a stop may take */
-#define BLOCK_SHARED 100		/* when others wait for what it holds of the limit */
+#define BLOCK_SHARED 100		/* when others wait for what it holds of the limit; with many of them less */
 
 /* What is going on in one follow_run. */
 struct run {
@@ -158,13 +158,17 @@ idle_left(const struct run *r)
 	return left > 0 ? left : 0;
 }
 
+/* Where others may wait for its share of the limit a tap is asked at once, and waits only when it had nothing. */
 static int64_t
-block_ms(const struct run *r)
+block_ms(const struct run *r, const struct tap *t)
 {
-	int64_t ms = r->w->limit >= 0 && r->w->n > 1 ? BLOCK_SHARED : BLOCK;
+	bool shared = r->w->limit >= 0 && r->w->n > 1;
+	int64_t ms = shared ? BLOCK_SHARED : BLOCK;
 
-	if (r->w->to_end)
+	if (r->w->to_end || (shared && !tap_dry(t)))
 		return -1;
+	if (shared && r->w->n > BLOCK / BLOCK_SHARED)
+		ms = BLOCK / (int64_t)r->w->n > 0 ? BLOCK / (int64_t)r->w->n : 1;
 	if (r->w->idle_ms >= 0 && idle_left(r) < ms)
 		ms = idle_left(r) > 0 ? idle_left(r) : 1;
 	return ms;
@@ -220,7 +224,7 @@ ask(struct run *r)
 		}
 		if ((many = share(r, idle)) == 0)
 			continue;
-		tap_ask(r->w->taps[i], many, block_ms(r));
+		tap_ask(r->w->taps[i], many, block_ms(r, r->w->taps[i]));
 		idle--;
 		r->first = (i + 1) % r->w->n;
 	}
@@ -307,7 +311,7 @@ poll_ms(const struct run *r)
 	for (size_t i = 0; i < r->w->n; i++)
 		if (tap_bus(r->w->taps[i]) != NULL)
 			sooner(&by, bus_deadline(tap_bus(r->w->taps[i])));
-	if (r->w->idle_ms >= 0 && !r->ending)
+	if (r->w->idle_ms >= 0 && !r->ending && idle_left(r) > 0)
 		sooner(&by, r->last_event + r->w->idle_ms);
 	if (r->down_since != 0 && !r->on_trial && !r->ending)
 		sooner(&by, r->next_try);
@@ -367,16 +371,20 @@ static void
 judge(struct run *r)
 {
 	const struct follow *w = r->w;
-	bool open = false;
+	bool open = false, dry = true;
 
-	for (size_t i = 0; i < w->n; i++)
-		open = open || tap_state(w->taps[i]) != TAP_CLOSED;
+	for (size_t i = 0; i < w->n; i++) {
+		bool closed = tap_state(w->taps[i]) == TAP_CLOSED;
+
+		open = open || !closed;
+		dry = dry && (closed || tap_dry(w->taps[i]));
+	}
 	judge_outage(r);
 	if (w->limit >= 0 && w->count >= (uint64_t)w->limit)
 		finish(r, FOLLOW_LIMIT);
 	else if (!open)
 		finish(r, FOLLOW_END);
-	else if (w->idle_ms >= 0 && idle_left(r) == 0)
+	else if (dry && w->idle_ms >= 0 && idle_left(r) == 0)
 		finish(r, FOLLOW_IDLE);
 }
 
@@ -403,11 +411,12 @@ enum follow_end
 follow_run(struct follow *w, struct fail *f)
 {
 	struct stat st;
-	struct run r = {.w = w, .last_event = when_mono(), .backoff = {.first = 50, .most = 5000}};
+	struct run r = {.w = w, .backoff = {.first = 50, .most = 5000}};
 
 	r.pipe = fstat(w->sink->fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
 	r.fds = util_alloc((w->n + 2) * sizeof(*r.fds));
 	open_first(&r);
+	r.last_event = when_mono();
 	for (judge(&r); !over(&r); judge(&r)) {
 		reopen(&r);
 		if (!ask(&r) && !move(&r) && !over(&r))

@@ -19,7 +19,7 @@ struct follow {
 	int64_t limit;			/* events; -1 for no limit */
 	bool to_end;			/* stop when nothing is left, of each tap */
 	bool in_turn;			/* one tap after the other; with to_end */
-	int64_t idle_ms;		/* stop after that long without an event; -1 never */
+	int64_t idle_ms;		/* stop after that long without an event, each tap having been asked; -1 never */
 	int64_t timeout_ms;		/* with to_end: an outage that lasts longer is a failure */
 	tap_note_fn *note;
 	void *arg;

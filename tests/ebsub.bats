@@ -689,6 +689,52 @@ proxy() {
 	assert_output "ebsub: '$EB_REDIS_URL?db=0' closed the connection"
 }
 
+@test "the last event of -n comes with the answer under way when -W runs out: 0" {
+	proxy late 2
+	local try
+	# Its third read (own entries, a wait in vain, this one) waits at the server for a second, and is answered
+	# when -W has run out. An event that a busy machine adds too late for it is none of that answer.
+	for try in 1 2 3 4 5; do
+		rcli config resetstat
+		bg sub ebsub -t 20 -W 6 -n 1 --payload t
+		wait_for "rcli info commandstats | grep xreadgroup:calls=3 && rcli client list | grep 'flags=b.*cmd=xread'"
+		add t "$try" "$try"
+		bg_wait sub
+		[ ! -s "$EB_TMP/sub.out" ] || break
+	done
+	assert_equal "$(wc -l <"$EB_TMP/sub.out"): $status" "1: 0"
+}
+
+@test "-W counts from when it began to ask, and no type is left unasked" {
+	local i
+	add w 1 5
+	run ebsub -W 0 --payload w
+	assert_success
+	assert_output "$(numbers 1 5)"
+	for ((i = 1; i <= 20; i++)); do rcli xgroup create $S:n.$i $G:n.$i 0 mkstream; done >/dev/null
+	add n.20 1 1
+	# shellcheck disable=SC2046
+	run ebsub -W 1 -n 1 --payload $(seq -f n.%.0f 20)
+	assert_success
+	assert_output "$(numbers 1 1)"
+	add w 6 8
+	proxy late 0.3
+	run ebsub -W 0.5 --payload w
+	assert_success
+	assert_output "$(numbers 6 8)"
+}
+
+@test "-n 1 of sixty types: the last is seen in little time" {
+	local types i start
+	mapfile -t types < <(seq -f m.%.0f 60)
+	for i in "${types[@]}"; do rcli xgroup create "$S:$i" "$G:$i" 0 mkstream; done >/dev/null
+	add m.60 1 1
+	start=${EPOCHREALTIME/./}
+	run ebsub -n 1 --payload "${types[@]}"
+	assert_output "$(numbers 1 1)"
+	(((${EPOCHREALTIME/./} - start) / 1000 < 4000)) || fail "took $(((${EPOCHREALTIME/./} - start) / 1000)) ms"
+}
+
 @test "the group destroyed under it: made again at the last ID seen" {
 	add t 1 3
 	bg sub ebsub --payload t
