@@ -29,6 +29,32 @@ take_create(const struct reply *r, const char *name, bool *created, enum bus_why
 	return reply_fail(f, r, what);
 }
 
+/* 0 when it is there, or when nobody may know. */
+static int
+look_for(struct bus *b, const char *key, const char *name, enum bus_why *why, struct fail *f)
+{
+	struct stream_group *g;
+	enum bus_why look;
+	struct fail no;
+	size_t n;
+	int ok = -1;
+
+	if (stream_groups(b, key, &g, &n, &look, &no) == -1) {
+		if (bus_why(b) == BUS_FINE)
+			return look == BUS_NOPERM ? 0 : -1;
+		*why = bus_why(b);
+		*f = no;
+		return -1;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(g[i].name, name) == 0)
+			ok = 0;
+	stream_groups_free(g, n);
+	if (ok == 0)
+		*why = BUS_FINE;
+	return ok;
+}
+
 /* EXISTS goes ahead in the same packet; where it is not permitted nobody is told that the stream is new. */
 int
 group_ensure(struct bus *b, const char *key, const char *name, const char *start, bool *created, bool *stream_new,
@@ -48,6 +74,8 @@ group_ensure(struct bus *b, const char *key, const char *name, const char *start
 		*why = bus_why(b);
 	reply_free(there);
 	reply_free(made);
+	if (ok == -1 && (*why == BUS_LATER || *why == BUS_READONLY || *why == BUS_NOPERM))
+		ok = look_for(b, key, name, why, f);
 	return ok;
 }
 

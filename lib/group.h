@@ -9,7 +9,11 @@
 #include "bus.h"
 #include "stream.h"
 
-/* XGROUP CREATE key name start MKSTREAM. *created 0 when it was there already (BUSYGROUP). *stream_new 1 when the stream did not exist. */
+/*
+ * XGROUP CREATE key name start MKSTREAM. *created 0 when it was there already (BUSYGROUP). *stream_new 1 when the stream did not exist.
+ * Where making one is refused (memory, a replica, permission) one that is there will do. When that cannot be found out either it is
+ * 0 all the same, with *why and f saying what was refused: what counts if the group turns out not to be there.
+ */
 int group_ensure(struct bus *b, const char *key, const char *name, const char *start,
     bool *created, bool *stream_new, enum bus_why *why, struct fail *f);
 

@@ -26,6 +26,8 @@ struct tap {
 	enum phase phase;
 	bool opened;			/* once at least */
 	bool have_seen, dry;
+	enum bus_why unmade;		/* why the group could not be made, should it not be there; else BUS_FINE */
+	struct fail refusal;
 	struct stream_id seen;		/* the last ID given out, or that the group had been given */
 	struct stream_id own;		/* OWN: read up to here */
 	struct pace pace;
@@ -142,6 +144,9 @@ ensure(struct tap *t, enum bus_why *why, struct fail *f)
 	group_start(t, start);
 	if (group_ensure(t->bus, t->key, t->group, start, &made, &fresh, why, f) == -1)
 		return -1;
+	t->unmade = *why;
+	if (*why != BUS_FINE)
+		t->refusal = *f;
 	if (made && t->opened)
 		notef(t, TAP_WARNING, "group '%s' had vanished; made again at %s", t->group, start);
 	if (!made && !t->opened && t->plan->from_given)
@@ -294,6 +299,10 @@ take_refusal(struct tap *t, enum bus_why w, enum bus_why *why, struct fail *f)
 {
 	if (w != BUS_NOGROUP && w != BUS_UNBLOCKED)
 		return down(t, w, why);
+	if (w == BUS_NOGROUP && t->unmade != BUS_FINE) {
+		*f = t->refusal;
+		return down(t, t->unmade, why);
+	}
 	t->asked = 0;
 	t->state = TAP_IDLE;
 	if (t->group == NULL || ensure(t, why, f) == 0)

@@ -6,7 +6,7 @@
 load helper
 
 setup_file() {
-	redis_start --appendonly yes --appendfsync always
+	redis_start_tcp --appendonly yes --appendfsync always
 }
 
 setup() {
@@ -590,6 +590,28 @@ sendto XACK"
 	assert_equal "$status" 77
 	assert_output --partial "NOPERM"
 	assert_equal "$(pending t)" 2
+}
+
+@test "a group that is there is read where none could be made: no memory, rights to read and acknowledge only" {
+	add t 1 9
+	ebsub -n 3 t
+	rcli config set maxmemory 1
+	run --separate-stderr ebsub -n 3 --payload t
+	assert_output "$(numbers 4 6)"
+	assert_success
+	run ebsub -n 1 -s other t
+	rcli config set maxmemory 0
+	assert_equal "$status" 75
+	assert_output --partial "create group 'quantum:group:other:t': OOM"
+	rcli acl setuser worker reset on '>w' "~$S:*" +xreadgroup +xack
+	run --separate-stderr ebsub -u "redis://worker:w@127.0.0.1:$REDIS_PORT" -n 3 --payload t
+	assert_output "$(numbers 7 9)"
+	assert_success
+	assert_equal "$stderr" ""
+	assert_equal "$(pending t) $(unread t)" "0 0"
+	run timeout 20 ebsub -u "redis://worker:w@127.0.0.1:$REDIS_PORT" -n 1 -s other t
+	assert_equal "$status" 77
+	assert_output --partial "create group 'quantum:group:other:t': NOPERM"
 }
 
 @test "a key of another kind is an error that names it" {
