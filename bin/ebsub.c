@@ -47,7 +47,7 @@ static struct ebsub {
 	struct follow follow;
 	struct consumer consumer;
 	const char *group;		/* -g */
-	bool peek, follow_on, end, payload;
+	bool peek, to_given, end, payload;
 } eb;
 
 static int stop_pipe[2];
@@ -142,7 +142,8 @@ take_to(const char *arg)
 	struct point p;
 
 	take_point("--to", arg, &p);
-	eb.plan.look.has_to = !p.end;
+	eb.to_given = true;
+	eb.plan.look.has_to = !p.end;	/* "$" is the end of every look that does not follow */
 	eb.plan.look.to = p.high;
 }
 
@@ -175,7 +176,7 @@ take_option(int ch, const char *arg)
 	case 'g': eb.group = arg; return 0;
 	case 'n': eb.follow.limit = take_count("-n", arg, 1); return 0;
 	case 'W': take_idle(arg); return 0;
-	case OPT_FOLLOW: eb.follow_on = true; return 0;
+	case OPT_FOLLOW: eb.plan.look.follow = true; return 0;
 	case OPT_FROM:
 		take_point("--from", arg, &eb.plan.look.from);
 		eb.plan.from_given = true;
@@ -194,12 +195,12 @@ check_options(void)
 {
 	if (eb.payload + (eb.sink.format != NULL) + eb.conf.json > 1)
 		bad_usage("-j, --payload and -f exclude each other");
-	if (!eb.peek && (eb.follow_on || eb.plan.look.last >= 0 || eb.plan.look.has_to))
+	if (!eb.peek && (eb.plan.look.follow || eb.plan.look.last >= 0 || eb.to_given))
 		bad_usage("--follow, --last and --to go with --peek");
 	if (eb.peek && (eb.group != NULL || eb.plan.consumer != NULL))
 		bad_usage("--peek uses no group: -g and -C do not go with it");
-	if (eb.follow_on && eb.plan.look.has_to)
-		bad_usage("--follow has no end, so --to does not go with it");
+	if (eb.plan.look.follow && (eb.to_given || eb.end))
+		bad_usage("--follow has no end, so --to and -e do not go with it");
 	if (eb.group != NULL && *eb.group == '\0')
 		bad_usage("-g: a group's name is not empty");
 }
@@ -332,7 +333,7 @@ make_plan(void)
 	eb.plan.timeout_ms = w->timeout_ms = eb.conf.timeout_ms;
 	eb.sink.style = eb.payload ? SINK_PAYLOAD : eb.sink.format != NULL ? SINK_FORMAT : SINK_JSON;
 	w->sink = &eb.sink;
-	w->in_turn = eb.peek && !eb.follow_on;
+	w->in_turn = eb.peek && !eb.plan.look.follow;
 	w->to_end = w->in_turn || eb.end;
 	w->note = on_note;
 }

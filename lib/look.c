@@ -20,26 +20,26 @@ count_one(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 	return 0;
 }
 
-/* The ID of the l->last-th entry from the end, or of the first; `low` when there is none. */
+/* The ID of the last-th entry from the end of the part, or of the first; `low` when there is none. */
 static int
-find_last(struct bus *b, const char *key, const struct look *l, struct stream_id *low, enum bus_why *why, struct fail *f)
+find_last(struct bus *b, const char *key, uint64_t last, const struct look_part *part, struct stream_id *low,
+    enum bus_why *why, struct fail *f)
 {
 	struct pace pace = pace_start(0);
-	uint64_t left = (uint64_t)l->last;
 	struct stream_id found = *low;
 	char end[STREAM_ID_SIZE] = "+";
 
-	if (l->has_to)
-		stream_id_format(l->to, end);
-	while (left > 0) {
+	if (part->has_to)
+		stream_id_format(part->to, end);
+	while (last > 0) {
 		struct count c = {0};
 
-		if (stream_newest(b, key, end, left < pace.count ? left : pace.count, count_one, &c, why, f) == -1)
+		if (stream_newest(b, key, end, last < pace.count ? last : pace.count, count_one, &c, why, f) == -1)
 			return -1;
 		if (c.got == 0)
 			break;
 		found = c.id;
-		left -= c.got;
+		last -= c.got;
 		stream_id_format(point_before(c.id), end);
 		pace_learn(&pace, c.got, c.bytes);
 	}
@@ -49,21 +49,20 @@ find_last(struct bus *b, const char *key, const struct look *l, struct stream_id
 }
 
 int
-look_start(struct bus *b, const char *key, const struct look *l, struct stream_id *after, bool *exists,
-    enum bus_why *why, struct fail *f)
+look_find(struct bus *b, const char *key, const struct look *l, struct look_part *part, enum bus_why *why, struct fail *f)
 {
 	struct stream_id low = l->from.low;
 	struct stream_info info;
 
 	if (stream_info(b, key, &info, why, f) == -1)
 		return -1;
-	*exists = info.exists;
-	if (l->from.end || l->last == 0) {
-		*after = info.last_generated;
+	*part = (struct look_part){.exists = info.exists, .after = info.last_generated};
+	part->has_to = l->has_to || !l->follow;
+	part->to = l->has_to && stream_id_cmp(l->to, info.last_generated) < 0 ? l->to : info.last_generated;
+	if (l->from.end || l->last == 0)
 		return 0;
-	}
-	if (l->last > 0 && info.length > 0 && find_last(b, key, l, &low, why, f) == -1)
+	if (l->last > 0 && info.length > 0 && find_last(b, key, (uint64_t)l->last, part, &low, why, f) == -1)
 		return -1;
-	*after = point_before(low);
+	part->after = point_before(low);
 	return 0;
 }

@@ -12,13 +12,18 @@ struct look {
 	int64_t last;			/* only the newest so many; -1 all */
 	bool has_to;			/* up to and with `to` */
 	struct stream_id to;
+	bool follow;			/* no end: what comes belongs to it */
 };
 
-/*
- * *after: the ID behind which the part begins, fixed once, so that no later read skips or repeats anything. Entries are gone
- * over backwards to find the last so many, in small pages. -1: *why and f.
- */
-int look_start(struct bus *b, const char *key, const struct look *l, struct stream_id *after, bool *exists,
-    enum bus_why *why, struct fail *f);
+/* Where that is in one stream, fixed once, so that no later read skips or repeats anything, and none goes on for as long as somebody publishes. */
+struct look_part {
+	bool exists;			/* the stream */
+	struct stream_id after;		/* the ID behind which it begins */
+	bool has_to;
+	struct stream_id to;		/* the last ID that belongs to it */
+};
+
+/* Entries are gone over backwards to find the last so many, in small pages. -1: *why and f. */
+int look_find(struct bus *b, const char *key, const struct look *l, struct look_part *part, enum bus_why *why, struct fail *f);
 
 #endif

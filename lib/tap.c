@@ -33,6 +33,7 @@ struct tap {
 	struct pace pace;
 	size_t asked;
 	unsigned acks;			/* unanswered acknowledgements, ahead of the question */
+	struct look_part part;		/* without a group: what is looked at; has_to is false with one */
 	struct haul batch;
 	struct buf handled;		/* NUL-ended IDs whose acknowledgement is not answered */
 };
@@ -46,8 +47,7 @@ tap_new(const struct tap_plan *plan, const char *type, const char *key, const ch
 	t->type = util_strdup(type);
 	t->key = util_strdup(key);
 	t->group = group != NULL ? util_strdup(group) : NULL;
-	t->batch = (struct haul){.key = t->key, .type = t->type, .grouped = group != NULL,
-	    .to = plan->look.has_to ? &plan->look.to : NULL};
+	t->batch = (struct haul){.key = t->key, .type = t->type, .grouped = group != NULL};
 	t->note = note;
 	t->arg = arg;
 	return t;
@@ -163,17 +163,16 @@ ensure(struct tap *t, enum bus_why *why, struct fail *f)
 static int
 find_start(struct tap *t, enum bus_why *why, struct fail *f)
 {
-	struct stream_id start;
-	bool exists;
-
 	t->phase = NEW;
 	if (t->have_seen)
 		return 0;
-	if (look_start(t->bus, t->key, &t->plan->look, &start, &exists, why, f) == -1)
+	if (look_find(t->bus, t->key, &t->plan->look, &t->part, why, f) == -1)
 		return -1;
-	if (!exists)
+	if (!t->part.exists)
 		notef(t, TAP_WARNING, "stream '%s' does not exist", t->key);
-	see(t, start);
+	if (t->part.has_to)
+		t->batch.to = &t->part.to;
+	see(t, t->part.after);
 	return 0;
 }
 
@@ -401,7 +400,7 @@ tap_done(struct tap *t, size_t n)
 	if (gone > 0)
 		notef(t, TAP_WARNING, "%zu pending entries of '%s' are lost: trimmed or deleted before they were handled", gone,
 		    t->key);
-	if (t->plan->look.has_to && stream_id_cmp(t->seen, t->plan->look.to) >= 0)
+	if (t->part.has_to && stream_id_cmp(t->seen, t->part.to) >= 0)
 		t->dry = true;
 	haul_drop(&t->batch);
 	t->asked = 0;

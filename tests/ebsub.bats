@@ -90,6 +90,9 @@ blocked() {
 --follow t
 --peek --last x t
 --peek --follow --to 5 t
+--peek --follow --to $ t
+--peek --follow -e t
+--to $ t
 --peek -g x t
 --peek -C x t
 -j --payload t
@@ -432,6 +435,33 @@ END
 	assert_equal "$status" 124
 }
 
+@test "--peek stops at what was the end when it began, whatever comes meanwhile" {
+	add t 1 900
+	add u 1 3
+	mkfifo "$EB_TMP/fifo"
+	for words in '' "--to $" '--last 900' '--to 99999999999999'; do
+		rcli config resetstat
+		# shellcheck disable=SC2086
+		bg sub bash -c "exec ebsub --peek $words -f '%t %i %e%k%k%k%k%k%k%k%k%k%k%k%k%k%k%k%k' t u >'$EB_TMP/fifo'"
+		exec 7<"$EB_TMP/fifo"
+		# It stands in the middle: the pipe is full.
+		wait_for "[ \$(rcli info commandstats | grep -c 'cmdstat_xread:') = 1 ]"
+		rcli xadd $S:t '*' late 1
+		bg out cat <&7
+		exec 7<&-
+		bg_wait sub
+		bg_wait out
+		assert_equal "$words: $status" "$words: 0"
+		assert_equal "$(cut -d' ' -f1,2 "$EB_TMP/out.out")" "$(seq -f 't %.0f-0' 900; seq -f 'u %.0f-0' 3)"
+		rcli xdel $S:t "$(rcli xrevrange $S:t + - count 1 | head -1)"
+	done
+	# And while somebody publishes faster than it reads.
+	bg pub timeout 60 bash -c "yes 'xadd $S:t * a b' | $(redis_cli_program) -s '$REDIS_SOCK'"
+	wait_for "[ \$(rcli xlen $S:t) -gt 2000 ]"
+	run -0 timeout 20 bash -c 'ebsub --peek -f %i t | tail -1'
+	kill "${BG[pub]}"
+}
+
 @test "--peek --last goes back over many pages" {
 	rcli eval "for i = 1, 5000 do redis.call('XADD', 'quantum:stream:t', i .. '-0', 'payload', i) end" 0
 	ebsub --peek --last 4321 --payload t >"$EB_TMP/out"
@@ -466,9 +496,6 @@ bi.c"
 	run ebsub --peek --follow -W 0.3 --from '$' t
 	assert_equal "$status" 124
 	assert_output ""
-	run ebsub --peek --follow -e --from 4 --payload t
-	assert_success
-	assert_output "$(numbers 4 5)"
 	assert_equal "$(rcli xinfo groups $S:t)" ""
 }
 
