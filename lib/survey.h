@@ -63,7 +63,8 @@ const char *survey_word(enum bus_why why);
 
 /*
  * How many entries of the stream the group has still to be given; -1 when that cannot be known. Unlike XINFO's lag
- * it counts only what is there, and is known whenever the group stands before the first or behind the last entry.
+ * it counts only what is there, and is known whenever the group stands before the first or behind the last entry; where
+ * entries are gone it was counted by survey_take, up to some thousands.
  */
 int64_t survey_lag(const struct stream_info *s, const struct stream_group *g);
 /* The age of the lowest pending entry by its ID, ms, never negative; -1 when nothing is pending. */

@@ -8,6 +8,9 @@
 #include "util.h"
 #include "when.h"
 
+#define LAG_MOST 10000		/* entries counted, */
+#define LAG_BYTES (4 << 20)	/* and bytes of them, for one group */
+#define LAG_PAGE 100
 #define AT_ONCE 64		/* streams asked about in one round trip, while the answers are small: each has two entries in it */
 
 void
@@ -86,6 +89,64 @@ out:
 	return ok;
 }
 
+/* --- lag -------------------------------------------------------------------- */
+
+struct lag {
+	struct stream_id last;		/* of the stream */
+	int64_t by, n;
+	size_t bytes;
+};
+
+/* 1: too much. 2: that was the last. */
+static int
+count_entry(void *arg, struct slice id, const struct slice *kv, size_t nkv)
+{
+	struct lag *l = arg;
+	struct stream_id at;
+
+	for (size_t i = 0; i < nkv; i++)
+		l->bytes += kv[i].n;
+	if (++l->n > LAG_MOST || l->bytes > LAG_BYTES || when_mono() >= l->by)
+		return 1;
+	return stream_id_parse(id, &at) == 0 && stream_id_cmp(at, l->last) >= 0 ? 2 : 0;
+}
+
+/*
+ * Redis keeps how many entries a group has read, and not how many of those that were trimmed it skipped: of a group in the midst of
+ * a stream that has lost entries its lag is only an upper bound, and what is true must be counted.
+ */
+static bool
+is_doubtful(const struct stream_info *i, const struct stream_group *g)
+{
+	return g->lag > 0 && i->added != i->length && stream_id_cmp(g->last_delivered, i->first) >= 0 &&
+	    stream_id_cmp(g->last_delivered, i->last) < 0;
+}
+
+static int
+check_lag(struct work *w, struct survey_stream *st, struct stream_group *g, struct fail *f)
+{
+	struct lag l = {.last = st->info.last, .by = w->by};
+	enum bus_why why;
+	int end;
+
+	if (!is_doubtful(&st->info, g))
+		return 0;
+	end = stream_scan(w->b, st->key, g->last_delivered, LAG_PAGE, count_entry, &l, &why, f);
+	g->lag = end == 0 || end == 2 ? l.n : -1;
+	return end == -1 && bus_why(w->b) != BUS_FINE ? -1 : 0;
+}
+
+static int
+check_lags(struct work *w, struct survey_stream *st, struct fail *f)
+{
+	for (size_t i = 0; i < st->ngroups; i++)
+		if (check_lag(w, st, &st->groups[i], f) == -1)
+			return -1;
+	return 0;
+}
+
+/* --- all that there is to know ------------------------------------------------ */
+
 static int
 look_at_some(struct work *w, struct survey_stream *st, size_t n, struct fail *f)
 {
@@ -100,6 +161,9 @@ look_at_some(struct work *w, struct survey_stream *st, size_t n, struct fail *f)
 		stream_put_pending(w->b, st[i].key, st[i].groups, st[i].ngroups);
 	for (size_t i = 0; i < n; i++)
 		if (stream_take_pending(w->b, st[i].groups, st[i].ngroups, &why, f) == -1)
+			return -1;
+	for (size_t i = 0; i < n; i++)
+		if (check_lags(w, &st[i], f) == -1)
 			return -1;
 	return 0;
 }

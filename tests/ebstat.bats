@@ -367,6 +367,26 @@ state() {
 	assert_line --regexp '^t +50 +0 +g +1 +0 +- +50 +40$'
 }
 
+@test "lag behind a gap that was skipped is counted; null when that is too much, or not permitted" {
+	fill t 1 100
+	rcli xgroup create "$S:t" g 0
+	rcli xreadgroup group g c count 10 noack streams "$S:t" '>'
+	rcli xtrim "$S:t" maxlen 50
+	rcli xreadgroup group g c count 49 noack streams "$S:t" '>'
+	assert_equal "$(json '.streams[0].groups[0] | [.lag, .lost]')" '[1,0]'
+	fill t 101 400
+	assert_equal "$(json '.streams[0].groups[0].lag')" 301
+	assert_equal "$(json '.streams[0].groups[0].lag' -u "$(user_without -xrange)")" null
+	rcli eval "for i = 401, 10500 do redis.call('XADD', '$S:t', i .. '-0', 'a', 'b') end" 0
+	assert_equal "$(json '.streams[0].groups[0].lag' -t 20)" null
+	rcli eval "for i = 1, 3 do redis.call('XADD', '$S:u', i .. '-0', 'a', string.rep('x', 3000000)) end" 0
+	rcli xadd "$S:u" 4-0 a b
+	rcli xgroup create "$S:u" g 0
+	rcli xreadgroup group g c count 2 noack streams "$S:u" '>' >/dev/null
+	rcli xtrim "$S:u" maxlen 3
+	assert_equal "$(json '.streams[0].groups[0].lag' u)" 2
+}
+
 @test "lag is known where XINFO's is not: before the first, behind the last; null in the midst" {
 	fill t 1 10
 	rcli xgroup create "$S:t" before 0
