@@ -129,8 +129,7 @@ learn_place(struct tap *t, struct fail *f)
 	if (stream_groups(t->bus, t->key, &g, &n, &why, f) == -1)
 		return;
 	for (size_t i = 0; i < n; i++)
-		if (strcmp(g[i].name, t->group) == 0 &&
-		    stream_id_cmp(g[i].last_delivered, (struct stream_id){0}) != 0)
+		if (strcmp(g[i].name, t->group) == 0)
 			see(t, g[i].last_delivered);
 	stream_groups_free(g, n);
 }

@@ -814,6 +814,15 @@ proxy() {
 	assert_equal "$(cat "$EB_TMP/sub.out")" four
 }
 
+@test "made at the end of an empty stream, then destroyed: nothing is skipped" {
+	bg sub ebsub --from '$' --payload t
+	blocked 1
+	printf '%s\n' multi "xgroup destroy $S:t $G:t" "xadd $S:t 4-0 payload four" exec | rcli
+	wait_for "grep -q 'had vanished; made again at 0-0' '$EB_TMP/sub.err'"
+	wait_for "grep -q four '$EB_TMP/sub.out'"
+	assert_equal "$(cat "$EB_TMP/sub.out")" four
+}
+
 @test "the stream deleted, the database flushed under it" {
 	add t 1 3
 	bg sub ebsub --payload t
