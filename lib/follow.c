@@ -29,7 +29,7 @@ struct run {
 	int64_t last_event;
 	int64_t down_since;		/* 0: no outage */
 	bool on_trial;			/* open again, and no question answered yet: the outage is not over */
-	struct backoff backoff;
+	struct backoff *backoff;	/* of each tap: begins anew with what came of a question, not with a connection */
 	int64_t next_try;
 };
 
@@ -72,7 +72,7 @@ passes(enum bus_why why)
 }
 
 static void
-lost(struct run *r, enum bus_why why, const struct fail *f)
+lost(struct run *r, size_t tap, enum bus_why why, const struct fail *f)
 {
 	char text[sizeof(f->text) + 32];
 
@@ -82,7 +82,7 @@ lost(struct run *r, enum bus_why why, const struct fail *f)
 	}
 	if (r->down_since != 0) {
 		if (r->on_trial)
-			r->next_try = when_mono() + backoff_next(&r->backoff);
+			r->next_try = when_mono() + backoff_next(&r->backoff[tap]);
 		r->on_trial = false;
 		return;
 	}
@@ -90,7 +90,7 @@ lost(struct run *r, enum bus_why why, const struct fail *f)
 	r->w->note(r->w->arg, TAP_WARNING, text);
 	r->outage = *f;
 	r->down_since = when_mono();
-	r->next_try = r->down_since + backoff_next(&r->backoff);
+	r->next_try = r->down_since + backoff_next(&r->backoff[tap]);
 }
 
 static void
@@ -101,7 +101,6 @@ back(struct run *r)
 	when_span(when_mono() - r->down_since, span, sizeof(span));
 	snprintf(text, sizeof(text), "connected again after %s", span);
 	r->w->note(r->w->arg, TAP_WARNING, text);
-	backoff_reset(&r->backoff);
 	r->down_since = 0;
 	r->on_trial = false;
 }
@@ -128,9 +127,9 @@ reopen(struct run *r)
 		if (tap_open(r->w->taps[i], &why, &f) == 0)
 			continue;
 		all = false;
-		lost(r, why, &f);
+		lost(r, i, why, &f);
 		r->outage = f;
-		r->next_try = when_mono() + backoff_next(&r->backoff);
+		r->next_try = when_mono() + backoff_next(&r->backoff[i]);
 	}
 	if (all && r->down_since != 0)
 		r->on_trial = true;
@@ -282,8 +281,10 @@ move(struct run *r)
 		if (tap_bus(t) == NULL)
 			continue;
 		if (tap_move(t, &why, &f) == -1)
-			lost(r, why, &f);
-		else if (tap_state(t) == TAP_READY && !r->w->sink->broken)
+			lost(r, i, why, &f);
+		else if (before == TAP_ASKED && (tap_state(t) == TAP_READY || tap_dry(t)))
+			backoff_reset(&r->backoff[i]);
+		if (tap_state(t) == TAP_READY && !r->w->sink->broken)
 			deliver(r, t);
 		if (tap_settled(t) == settled && tap_state(t) == before)
 			continue;
@@ -411,10 +412,13 @@ enum follow_end
 follow_run(struct follow *w, struct fail *f)
 {
 	struct stat st;
-	struct run r = {.w = w, .backoff = {.first = 50, .most = 5000}};
+	struct run r = {.w = w};
 
 	r.pipe = fstat(w->sink->fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
 	r.fds = util_alloc((w->n + 2) * sizeof(*r.fds));
+	r.backoff = util_alloc(w->n * sizeof(*r.backoff));
+	for (size_t i = 0; i < w->n; i++)
+		r.backoff[i] = (struct backoff){.first = 50, .most = 5000};
 	open_first(&r);
 	r.last_event = when_mono();
 	for (judge(&r); !over(&r); judge(&r)) {
@@ -423,6 +427,7 @@ follow_run(struct follow *w, struct fail *f)
 			wait_for_news(&r);
 	}
 	free(r.fds);
+	free(r.backoff);
 	if (r.end == FOLLOW_FAILED)
 		*f = r.fail;
 	return r.end;

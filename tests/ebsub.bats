@@ -738,6 +738,17 @@ proxy() {
 	assert_output "ebsub: '$EB_REDIS_URL?db=0' closed the connection"
 }
 
+@test "a server that takes connections and cuts every read is tried at growing intervals" {
+	local n
+	proxy cut BLOCK
+	bg sub ebsub --payload t
+	wait_for "[ \$(grep -c 'trying again' '$EB_TMP/sub.err') -ge 4 ]"
+	rcli config resetstat
+	sleep 3
+	n=$(rcli info commandstats | sed -n 's/^cmdstat_xgroup|create:calls=\([0-9]*\).*/\1/p')
+	((${n:-0} <= 8)) || fail "$n attempts in 3 s"
+}
+
 @test "the last event of -n comes with the answer under way when -W runs out: 0" {
 	proxy late 2
 	local try
