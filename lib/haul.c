@@ -43,7 +43,7 @@ struct each {
 	size_t at;			/* in counts */
 };
 
-/* XPENDING's answer: [[id, consumer, idle, deliveries], ...] in order of ID; an entry that somebody claimed meanwhile is not in it. */
+/* XPENDING's answer: [[id, consumer, idle, deliveries], ...] in order of ID; not an entry that somebody claimed meanwhile, and none where it is not permitted. */
 static int64_t
 deliveries(struct each *e, struct slice id)
 {
@@ -57,7 +57,7 @@ deliveries(struct each *e, struct slice id)
 			return reply_int(reply_at(reply_at(counts, i), 3));
 		}
 	}
-	return 1;
+	return counts == NULL ? 1 : -1;
 }
 
 static int

@@ -344,6 +344,21 @@ END
 	assert_equal "$(pending t)" 1
 }
 
+@test "deliveries of pending entries are left out where they may not be asked" {
+	add t 1 2
+	rcli xgroup create $S:t $G:t 0
+	rcli xreadgroup group $G:t me count 1 streams $S:t '>'
+	rcli acl setuser worker reset on '>w' "~$S:*" +xreadgroup +xack
+	run --separate-stderr ebsub -u "redis://worker:w@127.0.0.1:$REDIS_PORT" -C me -n 2 t
+	assert_equal "$(jq -c '[.id, .deliveries]' <<<"$output")" '["1-0",null]
+["2-0",1]'
+	rcli xgroup setid $S:t $G:t 0
+	rcli xreadgroup group $G:t me count 1 streams $S:t '>'
+	run --separate-stderr ebsub -u "redis://worker:w@127.0.0.1:$REDIS_PORT" -C me -n 2 -f '%i:%d' t
+	assert_output "1-0:
+2-0:1"
+}
+
 @test "with thousands of own pending entries each comes once" {
 	rcli eval "for i = 1, 3000 do redis.call('XADD', 'quantum:stream:t', i .. '-0', 'payload', i) end" 0
 	rcli xgroup create $S:t $G:t 0
