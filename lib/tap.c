@@ -32,6 +32,7 @@ struct tap {
 	struct stream_id own;		/* OWN: read up to here */
 	struct pace pace;
 	size_t asked;
+	size_t gone;			/* own pending entries that were trimmed or deleted, not yet told */
 	unsigned acks;			/* unanswered acknowledgements, ahead of the question */
 	struct look_part part;		/* without a group: what is looked at; has_to is false with one */
 	struct haul batch;
@@ -54,8 +55,33 @@ tap_new(const struct tap_plan *plan, const char *type, const char *key, const ch
 }
 
 static void
+notef(struct tap *t, enum tap_note kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+static void
+notef(struct tap *t, enum tap_note kind, const char *fmt, ...)
+{
+	char text[768];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	t->note(t->arg, kind, text);
+}
+
+static void
+tell_gone(struct tap *t)
+{
+	if (t->gone > 0)
+		notef(t, TAP_WARNING, "%zu pending entr%s of '%s' %s lost: trimmed or deleted before %s handled", t->gone,
+		    t->gone == 1 ? "y" : "ies", t->key, t->gone == 1 ? "is" : "are", t->gone == 1 ? "it was" : "they were");
+	t->gone = 0;
+}
+
+static void
 drop_bus(struct tap *t, enum tap_state state)
 {
+	tell_gone(t);
 	haul_drop(&t->batch);
 	bus_close(t->bus);
 	t->bus = NULL;
@@ -80,21 +106,6 @@ void
 tap_close(struct tap *t)
 {
 	drop_bus(t, TAP_CLOSED);
-}
-
-static void
-notef(struct tap *t, enum tap_note kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static void
-notef(struct tap *t, enum tap_note kind, const char *fmt, ...)
-{
-	char text[768];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	t->note(t->arg, kind, text);
 }
 
 /* --- opening ----------------------------------------------------------------- */
@@ -335,6 +346,7 @@ take_batch(struct tap *t, struct reply *r, enum bus_why *why, struct fail *f)
 	pace_learn(&t->pace, s.entries, s.bytes);
 	t->dry = t->phase == NEW && s.entries == 0;
 	if (s.entries == 0) {
+		tell_gone(t);
 		haul_drop(&t->batch);
 		t->asked = 0;
 		t->phase = NEW;
@@ -390,15 +402,10 @@ tap_batch(const struct tap *t)
 void
 tap_done(struct tap *t, size_t n)
 {
-	size_t gone = 0;
-
 	if (t->group != NULL) {
-		gone = haul_handled(&t->batch, n, &t->handled);
+		t->gone += haul_handled(&t->batch, n, &t->handled);
 		put_acks(t);
 	}
-	if (gone > 0)
-		notef(t, TAP_WARNING, "%zu pending entries of '%s' are lost: trimmed or deleted before they were handled", gone,
-		    t->key);
 	if (t->part.has_to && stream_id_cmp(t->seen, t->part.to) >= 0)
 		t->dry = true;
 	haul_drop(&t->batch);

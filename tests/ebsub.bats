@@ -376,8 +376,23 @@ END
 	run --separate-stderr ebsub -e -C me --payload t
 	assert_success
 	assert_output "$(numbers 2 2; numbers 5 5)"
-	assert_regex "$stderr" "3 pending entries of '$S:t' are lost"
+	assert_equal "$stderr" "ebsub: 3 pending entries of '$S:t' are lost: trimmed or deleted before they were handled"
 	assert_equal "$(pending t)" 0
+}
+
+@test "how many are gone is said once, and one is one" {
+	rcli eval "for i = 1, 2000 do redis.call('XADD', '$S:t', i .. '-0', 'payload', i) end" 0
+	rcli xgroup create $S:t $G:t 0
+	rcli xreadgroup group $G:t me count 2000 streams $S:t '>' >/dev/null
+	rcli xtrim $S:t minid 1901
+	run --separate-stderr ebsub -e -C me --payload t
+	assert_output "$(seq 1901 2000)"
+	assert_equal "$stderr" "ebsub: 1900 pending entries of '$S:t' are lost: trimmed or deleted before they were handled"
+	rcli xadd $S:t 2001-0 a b
+	rcli xreadgroup group $G:t me streams $S:t '>' >/dev/null
+	rcli xdel $S:t 2001-0
+	run --separate-stderr ebsub -e -C me --payload t
+	assert_equal "$stderr" "ebsub: 1 pending entry of '$S:t' is lost: trimmed or deleted before it was handled"
 }
 
 @test "names of consumers: the lowest number that is free" {
