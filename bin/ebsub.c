@@ -51,6 +51,7 @@ static struct ebsub {
 } eb;
 
 static int stop_pipe[2];
+static volatile sig_atomic_t stop_signal;
 
 static void
 usage(FILE *to)
@@ -87,25 +88,22 @@ on_note(void *arg, enum tap_note kind, const char *text)
 static void
 on_signal(int sig)
 {
-	static volatile sig_atomic_t before;
 	int saved = errno;
 
-	if (before || write(stop_pipe[1], "", 1) != 1)
+	if (stop_signal != 0 || write(stop_pipe[1], "", 1) != 1)
 		_exit(128 + sig);
-	before = 1;
+	stop_signal = sig;
 	errno = saved;
 }
 
 static void
 catch_signals(void)
 {
-	struct sigaction sa = {.sa_handler = on_signal};
-
 	if (pipe2(stop_pipe, O_CLOEXEC | O_NONBLOCK) == -1)
 		err(STATUS_SOME, "pipe");
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGINT, &sa, NULL);
-	eb.follow.stop = stop_pipe[0];
+	util_on_signal(SIGTERM, on_signal);
+	util_on_signal(SIGINT, on_signal);
+	eb.follow.stop = eb.sink.stop = stop_pipe[0];
 }
 
 /* --- the command line ---------------------------------------------------------- */
@@ -353,6 +351,12 @@ status_of(enum follow_end end)
 	}
 }
 
+static int
+status_of_failure(const struct fail *f)
+{
+	return eb.sink.broken == EINTR ? 128 + stop_signal : f->status;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -385,7 +389,7 @@ main(int argc, char **argv)
 		add_type(argv[i]);
 	if (eb.follow.n > 0)
 		end = follow_run(&eb.follow, &f);
-	status = end == FOLLOW_FAILED ? f.status : status_of(end);
+	status = end == FOLLOW_FAILED ? status_of_failure(&f) : status_of(end);
 	if (end == FOLLOW_FAILED)
 		warnx("%s", f.text);
 	for (size_t i = 0; i < eb.follow.n; i++)

@@ -97,13 +97,14 @@ consumer_take(struct consumer *c, const char *state, struct fail *f)
 
 	c->fd = -1;
 	host_name(host);
-	errno = ENOENT;
 	if (state != NULL && (dir = open_dir(state)) != -1)
 		for (int n = 1; n <= MOST; n++)
 			if ((got = try_number(c, dir, host, n)) != 0)
 				break;
-	if (got != 1)
-		fail_errno(f, STATUS_SOME, "lock a consumer name below '%s'", state != NULL ? state : "");
+	if (state == NULL)
+		fail_set(f, STATUS_SOME, "no place for a lock: neither STATE_DIRECTORY, XDG_STATE_HOME nor HOME is set");
+	else if (got != 1)
+		fail_errno(f, STATUS_SOME, "lock a consumer name below '%s'", state);
 	if (dir != -1)
 		close(dir);
 	if (got == 1)

@@ -1,6 +1,7 @@
 #include <sys/stat.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include "status.h"
 
 #define LARGE (256 * 1024)
+#define GRACE 1000		/* ms */
 
 void
 sink_begin(struct sink *s)
@@ -16,22 +18,45 @@ sink_begin(struct sink *s)
 	s->whole = 0;
 }
 
-/* Whole writes of n bytes; returns how many went. */
-static size_t
-write_some(int fd, const char *p, size_t n, int *broken)
+static bool
+is_time(const struct sink *s)
 {
-	struct pollfd pfd = {.fd = fd, .events = POLLOUT};
+	struct pollfd p = {.fd = s->stop, .events = POLLIN};
+
+	return poll(&p, 1, 0) == 1;
+}
+
+/* Waits for room, or until it is time to stop; when it is time, no longer than GRACE. false: there is none. */
+static bool
+wait_room(const struct sink *s, bool stopping)
+{
+	struct pollfd p[2] = {{.fd = s->fd, .events = POLLOUT}, {.fd = stopping ? -1 : s->stop, .events = POLLIN}};
+
+	return poll(p, 2, stopping ? GRACE : -1) != 0;
+}
+
+/* Whole writes of n bytes; returns how many went. A write into a pipe that has room for it does not block: when it is time, only such. */
+static size_t
+write_some(struct sink *s, const char *p, size_t n)
+{
 	size_t at = 0;
 	ssize_t w;
 
 	while (at < n) {
-		w = write(fd, p + at, n - at);
+		bool stopping = !s->regular && is_time(s);
+		size_t many = stopping && n - at > PIPE_BUF ? PIPE_BUF : n - at;
+
+		if (stopping && !wait_room(s, true)) {
+			s->broken = EINTR;
+			break;
+		}
+		w = write(s->fd, p + at, many);
 		if (w > 0)
 			at += (size_t)w;
 		else if (w == -1 && errno == EAGAIN)
-			poll(&pfd, 1, -1);
+			wait_room(s, stopping);
 		else if (w == 0 || errno != EINTR) {
-			*broken = w == 0 ? EIO : errno;
+			s->broken = w == 0 ? EIO : errno;
 			break;
 		}
 	}
@@ -74,7 +99,7 @@ whole_in(const struct sink *s, size_t n, size_t *end)
 	return k;
 }
 
-/* A pipe's reader that went away has handled nothing of this write that we know of. */
+/* A pipe's reader that went away has handled nothing of this write that we know of; one that only does not read has it. */
 static void
 push(struct sink *s)
 {
@@ -83,7 +108,7 @@ push(struct sink *s)
 	if (s->out.len == 0 || s->broken != 0)
 		return;
 	look(s);
-	went = write_some(s->fd, s->out.p, s->out.len, &s->broken);
+	went = write_some(s, s->out.p, s->out.len);
 	whole = whole_in(s, went, &end);
 	if (s->regular && went > end)
 		cut_back(s->fd, went - end);
@@ -91,7 +116,7 @@ push(struct sink *s)
 		s->broken = errno;
 		whole = 0;
 	}
-	if (s->broken == 0 || s->regular)
+	if (s->broken == 0 || s->broken == EINTR || s->regular)
 		s->whole += whole;
 	s->out.len = s->ends.len = 0;
 	if (s->out.cap > 4 * LARGE)
@@ -121,6 +146,8 @@ sink_flush(struct sink *s, struct fail *f)
 	push(s);
 	if (s->broken == 0)
 		return 0;
+	if (s->broken == EINTR)
+		return fail_set(f, STATUS_UNSAFE, "stopped, and nobody reads what was being written to stdout");
 	errno = s->broken;
 	return fail_errno(f, STATUS_UNSAFE, "write to stdout");
 }

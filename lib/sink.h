@@ -2,7 +2,8 @@
  * sink: records written to a descriptor, with a count of those that are whole there.
  *
  * Records are rendered into one buffer and written at once, earlier when it grows large. Into a regular file they count
- * only after fdatasync(2); what a failed write left of a record at its end is cut off again.
+ * only after fdatasync(2); what a failed write left of a record at its end is cut off again. When it is time to stop, a
+ * pipe whose reader does not read is waited for no longer than a second: then broken is EINTR.
  */
 #ifndef SINK_H
 #define SINK_H
@@ -20,6 +21,7 @@ struct sink {
 	const char *format;		/* for SINK_FORMAT, checked */
 	char end;			/* after each record */
 	bool sync;			/* fdatasync regular files */
+	int stop;			/* descriptor: readable when it is time to stop */
 
 	/* The sink's own; zero. */
 	struct buf out;

@@ -418,6 +418,9 @@ END
 	assert_success
 	assert_output "$(numbers 1 1)"
 	assert_regex "$stderr" 'not taken up by the next'
+	run --separate-stderr env -u HOME -u XDG_STATE_HOME -u EB_BUFFER_DIR ebsub -e t
+	assert_success
+	assert_regex "$stderr" 'neither STATE_DIRECTORY, XDG_STATE_HOME nor HOME is set'
 	assert_regex "$(rcli xinfo consumers $S:t $G:t | sed -n 2p)" "^eb-$HOST-[0-9]{2,}$"
 }
 
@@ -598,7 +601,8 @@ sendto XACK"
 @test "SIGTERM and SIGINT: what was under way is printed and acknowledged, 0" {
 	local sig
 	for sig in TERM INT; do
-		bg sub ebsub --payload t$sig u$sig
+		# Where SIGINT is ignored, as for a background job, it stays so.
+		bg sub env --default-signal ebsub --payload t$sig u$sig
 		blocked 2
 		add "t$sig" 1 3
 		kill -$sig "${BG[sub]}"
@@ -608,6 +612,33 @@ sendto XACK"
 		run ebsub -e --payload t$sig
 		assert_equal "$(cat "$EB_TMP/sub.out" - <<<"$output" | grep .)" "$(numbers 1 3)"
 	done
+}
+
+@test "SIGINT that is ignored stays so" {
+	bg sub bash -c "trap '' INT; exec ebsub --payload t"
+	blocked 1
+	kill -INT "${BG[sub]}"
+	add t 1 1
+	wait_for "grep -q . '$EB_TMP/sub.out'"
+	kill -0 "${BG[sub]}"
+}
+
+@test "SIGTERM while nobody reads the pipe: whole records are acknowledged, the rest comes again, 143" {
+	local pad
+	pad=$(printf 'x%.0s' {1..200})
+	rcli eval "for i = 1, 2000 do redis.call('XADD', 'quantum:stream:t', i .. '-0', 'payload', i .. '$pad') end" 0
+	mkfifo "$EB_TMP/fifo"
+	bg sub bash -c "exec ebsub --payload -n 2000 t >'$EB_TMP/fifo'"
+	exec 7<"$EB_TMP/fifo"
+	wait_for "[ \$(pending t) -ge 200 ]"
+	kill -TERM "${BG[sub]}"
+	bg_wait sub 10
+	assert_equal "$status" 143
+	cat <&7 >"$EB_TMP/out"
+	exec 7<&-
+	ebsub -e --payload t >"$EB_TMP/rest"
+	diff <(tr -d x < <(head -n -1 "$EB_TMP/out"; [ -n "$(tail -c 1 "$EB_TMP/out")" ] || tail -n 1 "$EB_TMP/out"; cat "$EB_TMP/rest")) <(seq 2000)
+	assert_equal "$(pending t)" 0
 }
 
 @test "a second signal ends it at once, 128+n" {
