@@ -25,7 +25,7 @@ static int
 find_last(struct bus *b, const char *key, uint64_t last, const struct look_part *part, struct stream_id *low,
     enum bus_why *why, struct fail *f)
 {
-	struct pace pace = pace_start(0);
+	struct pace pace = pace_start(PACE_FIRST, 0);
 	struct stream_id found = *low;
 	char end[STREAM_ID_SIZE] = "+";
 

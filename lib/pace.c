@@ -1,11 +1,11 @@
 #include "pace.h"
 
 struct pace
-pace_start(size_t most)
+pace_start(size_t first, size_t most)
 {
 	if (most == 0 || most > PACE_MOST)
 		most = PACE_MOST;
-	return (struct pace){.count = 1, .most = most};
+	return (struct pace){.count = first < most ? first : most, .most = most};
 }
 
 void

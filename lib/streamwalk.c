@@ -107,7 +107,7 @@ int
 stream_scan(struct bus *b, const char *key, struct stream_id after, size_t page, stream_entry_fn *fn, void *arg,
     enum bus_why *why, struct fail *f)
 {
-	struct pace pace = pace_start(page);
+	struct pace pace = pace_start(PACE_FIRST, page);
 	struct page got = {.last = after};
 	char from[STREAM_ID_SIZE + 1] = "(";
 	int stop;

@@ -185,7 +185,7 @@ survey_drop(struct survey *s, size_t first)
 int
 survey_look(struct work *w, struct fail *f)
 {
-	struct pace pace = pace_start(AT_ONCE);
+	struct pace pace = pace_start(1, AT_ONCE);
 	struct survey *s = w->s;
 	size_t i, n;
 

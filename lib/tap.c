@@ -216,10 +216,10 @@ tap_open(struct tap *t, enum bus_why *why, struct fail *f)
 		drop_bus(t, TAP_DOWN);
 		return -1;
 	}
+	t->pace = pace_start(t->opened ? 1 : PACE_FIRST, 0);
 	t->state = TAP_IDLE;
 	t->opened = true;
 	t->dry = false;
-	t->pace = pace_start(0);
 	put_acks(t);
 	return 0;
 }

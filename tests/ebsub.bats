@@ -558,7 +558,8 @@ bi.c"
 	run bash -c 'ebsub -e t >/dev/full'
 	assert_equal "$status" 74
 	assert_output --partial "write to stdout: No space left on device"
-	assert_equal "$(pending t)" 10
+	assert [ "$(pending t)" -gt 0 ]
+	assert_equal "$(($(pending t) + $(unread t)))" 10
 	run bash -c 'ebsub -e t >&-'
 	assert_equal "$status" 74
 	run ebsub -e --payload t
@@ -593,7 +594,8 @@ sendto XACK"
 	run ! grep fdatasync "$EB_TMP/trace"
 	strace -f -e inject=fdatasync:error=EIO -o /dev/null ebsub -e -g other t >"$EB_TMP/out" || status=$?
 	assert_equal "$status" 74
-	assert_equal "$(pending t other)" 6
+	assert [ "$(pending t other)" -gt 0 ]
+	assert_equal "$(($(pending t other) + $(unread t other)))" 6
 }
 
 # --- signals ------------------------------------------------------------------------------------
