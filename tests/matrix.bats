@@ -60,7 +60,7 @@ ID='^[0-9]+-[0-9]+$'
 	row 'extra behind all' 'peer extra' away \
 		'0 ^buffered$' "75 $EXTRA|$NOT" "69 $EXTRA|$NOT" "0 DOWN: .*($EXTRA|$NOT)" '2 redis down .not-redis.' on
 	row 'extra behind XINFO' 'peer extra-to XINFO' away \
-		'0 -' "75 $EXTRA" "69 $EXTRA" '0 -' '0 -' on
+		'0 -' "75 $EXTRA" "69 $EXTRA" "75 INCOMPLETE .*($EXTRA)" '0 -' on
 	row 'extra behind XADD' 'peer extra-to XADD' away \
 		'0 -' "75 $EXTRA" '0 -' '0 -' '2 redis down .not-redis.' on
 	row 'extra behind XGROUP' 'peer extra-to XGROUP' away \
@@ -72,7 +72,7 @@ ID='^[0-9]+-[0-9]+$'
 	row 'cut at CLIENT' 'peer cut CLIENT' away \
 		'0 ^buffered$' "75 $GONE" "69 $GONE" "0 DOWN: .*($GONE)" '2 redis down .cut.' on
 	row 'cut at XINFO' 'peer cut XINFO' away \
-		'0 ^buffered$' "75 $GONE" "69 $GONE" '0 -' '0 -' on
+		'0 ^buffered$' "75 $GONE" "69 $GONE" "75 INCOMPLETE .*($GONE)" '0 -' on
 	row 'cut at XADD' 'peer cut XADD' away \
 		'0 ^buffered$' "75 $GONE" '0 -' '0 -' '2 redis down .cut.' on
 	row 'cut at XGROUP' 'peer cut XGROUP' away \
