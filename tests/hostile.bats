@@ -254,9 +254,8 @@ held() {
 		buffered a 1 2
 		: >>"$B/$file"
 		chmod 600 "$B/$file"
-		bg holder flock "$B/$file" sh -c 'echo held; exec sleep 300'
-		wait_for "grep -q held '$EB_TMP/holder.out'"
-		pkill -STOP -P "$BG_PID"
+		bg holder flock "$B/$file" sleep 300
+		wait_for "! flock -n '$B/$file' true && pkill -STOP -P $BG_PID"
 		down
 		held $file ebpub -t 0.3 a 3
 		assert_equal "$file $rc $(cat "$EB_TMP/held")" "$file 0 buffered"
