@@ -280,6 +280,70 @@ backlog_clear(struct spool *sp, const char *type, bool *holds, struct fail *f)
 	return clear;
 }
 
+static int
+walk_lacks(struct walk *w, struct count *c, const char *type, struct fail *f)
+{
+	struct walk_line l;
+	struct event_line el;
+	struct fail why;
+	int r, lacks = 1;
+
+	while (lacks && (r = walk_next(w, &l, f)) == 1) {
+		if (!l.text.n)
+			continue;
+		if (event_line_read(l.text.p, l.text.n, &el, &c->text, &why) == 0 && slice_eq(el.e.type, type))
+			lacks = progress_delivered(&c->p, el.e.type.p, el.e.type.n, l.chain, l.stem, l.pos);
+	}
+	return lacks && r == -1 ? -1 : lacks;
+}
+
+static int
+foreign_lacks(struct spool *sp, struct count *c, const char *type, struct fail *f)
+{
+	struct segment *list;
+	struct reader_line l;
+	struct event_line el;
+	struct reader *r;
+	struct fail why;
+	size_t i, n;
+	int lacks = 1, got;
+
+	if (segment_list(spool_fd(sp), &list, &n, f) == -1)
+		return -1;
+	for (i = 0; lacks == 1 && i < n; i++) {
+		if (list[i].kind != SEGMENT_FOREIGN || list[i].odd)
+			continue;
+		r = reader_open(spool_fd(sp), &list[i], 0, UINT64_MAX, 0, f);
+		got = r ? 1 : -1;
+		while (lacks && r && (got = reader_next(r, &l, f)) == 1)
+			lacks = event_line_read(l.text.p, l.text.n, &el, &c->text, &why) == -1 || !slice_eq(el.e.type, type);
+		reader_close(r);
+		if (lacks && got == -1)
+			lacks = -1;
+	}
+	free(list);
+	return lacks;
+}
+
+int
+backlog_lacks(struct spool *sp, const char *type, struct fail *f)
+{
+	struct count c = { .b = NULL };
+	struct walk *w;
+	int r;
+
+	if (progress_load(sp, &c.p, f) == -1)
+		return -1;
+	w = walk_open(sp, &c.p, WALK_LATE, backlog_stamp, f);
+	r = w ? walk_lacks(w, &c, type, f) : -1;
+	if (r == 1)
+		r = foreign_lacks(sp, &c, type, f);
+	walk_close(w);
+	buf_free(&c.text);
+	progress_free(&c.p);
+	return r;
+}
+
 int
 backlog_any(struct spool *sp, bool *any, struct fail *f)
 {

@@ -50,6 +50,8 @@ int backlog_stamp(struct slice line, int64_t *stamp);
  * *holds: whether there is any segment at all. Costs a directory listing when the buffer is empty.
  */
 int backlog_clear(struct spool *sp, const char *type, bool *holds, struct fail *f);
+/* Whether none of the undelivered lines is of this type, by reading all of them: for when the answer above is not good enough. 1, 0, or -1. */
+int backlog_lacks(struct spool *sp, const char *type, struct fail *f);
 /* Whether there is anything to be done about a buffer: a segment, or one that vanished. 0 or -1. */
 int backlog_any(struct spool *sp, bool *any, struct fail *f);
 

@@ -4,7 +4,7 @@
 #include "settle.h"
 #include "util.h"
 
-#define PAGE 1000
+#define PAGE 100	/* entries may be large */
 
 struct search {
 	struct settle_line **by_id;	/* sorted; equal ids in the order of the lines */

@@ -1,3 +1,4 @@
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,33 +100,6 @@ spill_append(struct publish *p, struct fail *f)
 	return r;
 }
 
-/* One that waits for the buffer, directly instead. It is sent alone: the next may not pass it. */
-static int
-send_spilled(struct publish *p, struct slot *s)
-{
-	if (s->doubt || (!spill_clear(p, s->e.type) && (spill_drain(p, NULL, true), !p->b || !spill_clear(p, s->e.type))))
-		return -1;
-	if (link_lane(p, s->e.type) == -1 || !p->b)
-		return -1;
-	link_send(p, s);
-	link_await(p);
-	return s->state == SLOT_SPILL ? -1 : 0;
-}
-
-int
-spill_past(struct publish *p)
-{
-	size_t i;
-
-	for (i = 0; i < p->w.count; i++) {
-		if (window_at(&p->w, i)->state != SLOT_SPILL)
-			continue;
-		if (!p->b || !p->sp || when_mono() < p->next_try || send_spilled(p, window_at(&p->w, i)) == -1)
-			return -1;
-	}
-	return 0;
-}
-
 /* --- may it go directly? ------------------------------------------------------------- */
 
 void
@@ -135,6 +109,18 @@ spill_forget(struct publish *p)
 		free(p->clear[--p->clears]);
 	p->looked = p->empty = false;
 	p->next_look = 0;
+}
+
+/* As long as nothing changes, the buffer holds no event of this type. */
+static void
+note_clear(struct publish *p, const char *type, uint64_t change)
+{
+	if (!p->looked || change != p->change)
+		spill_forget(p);
+	p->looked = true;
+	p->change = change;
+	if (p->clears < PUBLISH_TYPES)
+		p->clear[p->clears++] = util_strdup(type);
 }
 
 int
@@ -167,13 +153,8 @@ spill_clear(struct publish *p, struct slice type)
 		p->next_look = when_mono() + 10 * (when_mono() - began);
 		return 0;
 	}
-	if (!p->looked || change != p->change)
-		spill_forget(p);
-	p->looked = true;
-	p->change = change;
+	note_clear(p, name, change);
 	p->empty = !holds;
-	if (p->clears < PUBLISH_TYPES)
-		p->clear[p->clears++] = util_strdup(name);
 	return 1;
 }
 
@@ -222,6 +203,67 @@ spill_drain(struct publish *p, const char *type, bool whole)
 	cost = when_mono() - began;
 	p->next_drain = when_mono() + (10 * cost > PUBLISH_RETRY_MS ? 10 * cost : PUBLISH_RETRY_MS);
 	return -1;
+}
+
+/* --- past a buffer that takes nothing ----------------------------------------------- */
+
+/* The buffer takes nothing, and perhaps cannot be drained either (a disk that has become read-only): is it in the way at all? */
+static int
+is_in_the_way(struct publish *p, struct slice type)
+{
+	char name[NAMES_MAX + 1];
+	struct fail f;
+
+	if (spill_clear(p, type) || (spill_drain(p, NULL, true) == 0 && p->b && spill_clear(p, type)))
+		return 0;
+	snprintf(name, sizeof name, "%.*s", (int)type.n, type.p);
+	if (!p->b || backlog_lacks(p->sp, name, &f) != 1)
+		return 1;
+	note_clear(p, name, spool_change(p->sp));
+	return 0;
+}
+
+/* One that waits for the buffer, directly instead. It is sent alone: the next may not pass it. */
+static int
+send_spilled(struct publish *p, struct slot *s)
+{
+	if (s->doubt || is_in_the_way(p, s->e.type) || !p->b || link_lane(p, s->e.type) == -1 || !p->b)
+		return -1;
+	link_send(p, s);
+	link_await(p);
+	return s->state == SLOT_SPILL ? -1 : 0;
+}
+
+/* An earlier event of its type waits still: the order of a type holds. */
+static bool
+waits_behind(struct publish *p, size_t at)
+{
+	struct slice type = window_at(&p->w, at)->e.type, other;
+	size_t i;
+
+	for (i = 0; i < at; i++) {
+		other = window_at(&p->w, i)->e.type;
+		if (window_at(&p->w, i)->state == SLOT_SPILL && other.n == type.n && memcmp(other.p, type.p, type.n) == 0)
+			return true;
+	}
+	return false;
+}
+
+int
+spill_past(struct publish *p)
+{
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < p->w.count; i++) {
+		if (window_at(&p->w, i)->state != SLOT_SPILL)
+			continue;
+		if (!p->b || !p->sp || when_mono() < p->next_try)
+			return -1;
+		if (waits_behind(p, i) || send_spilled(p, window_at(&p->w, i)) == -1)
+			r = -1;
+	}
+	return r;
 }
 
 /* An event that the server will never take is kept, out of the way. */

@@ -275,7 +275,9 @@ take_lowest(struct bus *b, struct stream_group *g, enum bus_why *why, struct fai
 
 	if (r == NULL)
 		return -1;
-	if (stream_id_parse(reply_text(reply_at(r, 1)), &g->lowest_pending) == -1)
+	/* Who may not ask does not know: then all of it is needed. */
+	if (stream_id_parse(reply_text(reply_at(r, 1)), &g->lowest_pending) == -1 &&
+	    (!reply_is_error(r) || reply_why(r) == BUS_NOGROUP))
 		g->pending = 0;
 	reply_free(r);
 	return 0;

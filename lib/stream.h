@@ -41,7 +41,7 @@ struct stream_group {
 	struct stream_id last_delivered;
 	int64_t read;			/* entries-read, -1 when the server does not know */
 	int64_t lag;			/* -1 when the server does not know */
-	struct stream_id lowest_pending;	/* valid when pending > 0 */
+	struct stream_id lowest_pending;	/* when pending > 0; 0-0: not known */
 };
 /* XINFO GROUPS, and XPENDING of those with pending entries (one further round trip). Free with stream_groups_free. */
 int stream_groups(struct bus *b, const char *key, struct stream_group **out, size_t *n, enum bus_why *why, struct fail *f);

@@ -254,7 +254,7 @@ survey_pending_age(const struct survey *s, const struct stream_group *g)
 {
 	uint64_t now = s->now > 0 ? (uint64_t)s->now : 0;
 
-	if (g->pending == 0)
+	if (g->pending == 0 || (g->lowest_pending.ms == 0 && g->lowest_pending.seq == 0))
 		return -1;
 	return g->lowest_pending.ms < now ? (int64_t)(now - g->lowest_pending.ms) : 0;
 }

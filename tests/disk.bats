@@ -336,6 +336,11 @@ after_limits() {
 	# What is in the buffer cannot be drained, and nothing of its type may pass it.
 	run -74 ebpub a 9
 	run -0 ebpub --unordered b 1
+	# Other types are not in the way of anything.
+	run -0 ebpub b 2
+	assert_output --regexp '^[0-9]+-[0-9]+$'
+	run -74 bash -c 'printf "%s\n" "{\"event_type\":\"b\",\"payload\":3}" "{\"event_type\":\"a\",\"payload\":9}" "{\"event_type\":\"b\",\"payload\":4}" | ebpub -J'
+	assert_equal "$(payloads b | xargs)" '1 1 2 3 4'
 	run ebreplay
 	[ "$status" = 74 ] || [ "$status" = 75 ] || fail "$status $output"
 	assert_output --partial 'Read-only'
