@@ -1,8 +1,10 @@
 #include <sys/stat.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "event.h"
@@ -63,14 +65,36 @@ write_some(struct sink *s, const char *p, size_t n)
 	return at;
 }
 
+/* Whether the file that fd appends to ends in the midst of a record: whoever wrote it was killed. */
+static bool
+ends_torn(int fd, off_t size, char end)
+{
+	char name[32], last = end;
+	int in;
+
+	if (size == 0 || (fcntl(fd, F_GETFL) & O_APPEND) == 0)
+		return false;
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);	/* fd itself need not be readable */
+	if ((in = open(name, O_RDONLY | O_CLOEXEC)) == -1)
+		return false;
+	if (pread(in, &last, 1, size - 1) != 1)
+		last = end;
+	close(in);
+	return last != end;
+}
+
+/* JSON records are lines: a torn one must stay one of its own. With other styles anything may stand before. */
 static void
 look(struct sink *s)
 {
 	struct stat st;
 
-	if (!s->looked)
-		s->regular = fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode);
+	if (s->looked)
+		return;
 	s->looked = true;
+	s->regular = fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode);
+	if (s->regular && s->style == SINK_JSON && ends_torn(s->fd, st.st_size, s->end) && write(s->fd, &s->end, 1) != 1)
+		s->broken = errno;
 }
 
 /* Cuts n bytes off a file's end, provided that it is where we stand: nobody else has written behind us. */
@@ -108,6 +132,8 @@ push(struct sink *s)
 	if (s->out.len == 0 || s->broken != 0)
 		return;
 	look(s);
+	if (s->broken != 0)
+		return;
 	went = write_some(s, s->out.p, s->out.len);
 	whole = whole_in(s, went, &end);
 	if (s->regular && went > end)

@@ -2,7 +2,8 @@
  * sink: records written to a descriptor, with a count of those that are whole there.
  *
  * Records are rendered into one buffer and written at once, earlier when it grows large. Into a regular file they count
- * only after fdatasync(2); what a failed write left of a record at its end is cut off again. When it is time to stop, a
+ * only after fdatasync(2); what a failed write left of a record at its end is cut off again, and the torn last line of a file
+ * that JSON is appended to is ended first. When it is time to stop, a
  * pipe whose reader does not read is waited for no longer than a second: then broken is EINTR.
  */
 #ifndef SINK_H

@@ -580,6 +580,18 @@ bi.c"
 }
 
 # bats test_tags=nosanitize
+@test "a line that a killed ebsub left torn at the end of a file stays one of its own" {
+	seq 2 | ebpub -q t
+	printf '{"id":"1-1","stream":"quantum:str' >"$EB_TMP/out"
+	run -0 bash -c "ebsub -e t >>'$EB_TMP/out'"
+	assert_equal "$(wc -l <"$EB_TMP/out")" 3
+	assert_equal "$(tail -n +2 "$EB_TMP/out" | jq -c .payload | xargs)" '1 2'
+	# What is put before a payload on purpose stays before it.
+	printf 'first: ' >"$EB_TMP/out"
+	run -0 bash -c "ebsub -g other -n 1 --payload t >>'$EB_TMP/out'"
+	assert_equal "$(cat "$EB_TMP/out")" 'first: 1'
+}
+
 @test "into a file: written, then fdatasync, then acknowledged; --no-sync leaves it out" {
 	need strace
 	strace -o /dev/null true || skip "strace may not trace"
