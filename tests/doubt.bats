@@ -55,7 +55,7 @@ late_round() {
 	mkfifo "$EB_TMP/feed"
 	exec 7<>"$EB_TMP/feed"	# opening one end alone would wait for the other
 	# shellcheck disable=SC2217  # its stdin is the command's
-	bg feed timeout 60 ebpub -t 0.15 --maxlen 0 late <"$EB_TMP/feed" 7>&-
+	bg feed timeout 60 ebpub -t 0.5 --maxlen 0 late <"$EB_TMP/feed" 7>&-
 	echo "{\"p\":1,\"n\":$((2 * n - 1))}" >&7
 	wait_for "grep -qE '^[0-9]+-[0-9]+$' '$EB_TMP/feed.out'"
 	redis_pause

