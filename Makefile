@@ -111,7 +111,7 @@ mutants: probes
 	tests/mutants/run
 
 # Branch coverage of the buffer and of the drain by the whole suite, long tests left out (gcovr).
-COVERED = append backlog batch compress counters discard drain eventline idset inspect lane load move outage probe \
+COVERED = append backlog batch compress counters drain eventline holder idset inspect lane load move outage probe \
 	progress quarantine reader replay requeue requeueread roster run segment settle ship spool suspect sweep tidy walk
 coverage:
 	$(MAKE) BUILD=$(BUILD)/coverage CFLAGS='-O0 -g --coverage' probes

@@ -83,6 +83,8 @@ show_oddities(const struct backlog *b)
 		    plural(b->held[i].events), b->held[i].reason);
 	for (size_t i = 0; i < b->nvanished; i++)
 		fact("vanished", "%s went away with undelivered events in it", b->vanished[i]);
+	if (b->lock_holder != NULL)
+		fact("locked", "by process %s, which does not let go: nothing can be drained", b->lock_holder);
 	if (b->quarantined > 0 || all)
 		fact("quarantine", "%" PRIu64 " line%s", b->quarantined, plural(b->quarantined));
 	if (b->doubles > 0 || all)

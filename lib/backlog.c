@@ -9,6 +9,7 @@
 #include "backlog.h"
 #include "counters.h"
 #include "event.h"
+#include "holder.h"
 #include "json.h"
 #include "member.h"
 #include "quarantine.h"
@@ -17,6 +18,8 @@
 #include "util.h"
 #include "walk.h"
 #include "when.h"
+
+#define HELD_MS 300	/* a writer keeps the lock for a few */
 
 struct count {
 	struct backlog *b;
@@ -145,6 +148,7 @@ backlog_read(struct spool *sp, struct backlog *b, struct fail *f)
 	b->doubles = counts[COUNT_DOUBLES];
 	b->quarantined = quarantine_count(sp);
 	b->replaying = replaying(sp);
+	b->lock_holder = holder_stuck(sp, HELD_MS);
 	r = progress_load(sp, &c.p, f);
 	take_held(b, &c.p);
 	if (r == 0)
@@ -178,6 +182,7 @@ backlog_free(struct backlog *b)
 		free(b->vanished[--b->nvanished]);
 	free(b->held);
 	free(b->vanished);
+	free(b->lock_holder);
 	free(b->dir);
 	free(b->target);
 	memset(b, 0, sizeof *b);
@@ -224,6 +229,7 @@ backlog_json(struct buf *out, const struct backlog *b)
 	member_count(out, "odd_files", b->odd);
 	member_count(out, "suspect_segments", b->suspect);
 	member_bool(out, "replaying", b->replaying);
+	member_text(out, "lock_holder", b->lock_holder);
 	member_count(out, "possible_duplicates", b->doubles);
 	member_end(out);
 }

@@ -33,6 +33,7 @@ struct backlog {
 	struct backlog_held *held;
 	size_t nheld;
 	bool replaying;		/* somebody holds the replay lock just now */
+	char *lock_holder;	/* who has the writers' lock and does not let go, or NULL */
 };
 
 int backlog_read(struct spool *sp, struct backlog *b, struct fail *f);

@@ -69,6 +69,9 @@ judge_damage(const struct court *c, const struct backlog *b)
 	for (size_t i = 0; i < b->nvanished; i++)
 		verdict_add(c->v, GRADE_CRITICAL, "vanished", "segment %s vanished with undelivered events", b->vanished[i])
 		    ->word = util_strdup(b->vanished[i]);
+	if (b->lock_holder != NULL)
+		verdict_add(c->v, GRADE_WARNING, "lock", "process %s holds the buffer's lock and does not let go", b->lock_holder)
+		    ->word = util_strdup(b->lock_holder);
 	if (b->suspect > 0)
 		verdict_add(c->v, GRADE_CRITICAL, "suspect", "%" PRIu64 " segments could not be synced to disk", b->suspect);
 	if (b->odd > 0)

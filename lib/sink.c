@@ -139,7 +139,7 @@ push(struct sink *s)
 	if (s->regular && went > end)
 		cut_back(s->fd, went - end);
 	if (s->regular && s->sync && fdatasync(s->fd) == -1) {
-		s->broken = errno;
+		s->broken = errno == EINTR ? EIO : errno;	/* EINTR has a meaning of its own */
 		whole = 0;
 	}
 	if (s->broken == 0 || s->broken == EINTR || s->regular)

@@ -579,7 +579,6 @@ bi.c"
 	diff <(tr -d x <"$EB_TMP/out") <(seq 300)
 }
 
-# bats test_tags=nosanitize
 @test "a line that a killed ebsub left torn at the end of a file stays one of its own" {
 	seq 2 | ebpub -q t
 	printf '{"id":"1-1","stream":"quantum:str' >"$EB_TMP/out"
@@ -592,6 +591,7 @@ bi.c"
 	assert_equal "$(cat "$EB_TMP/out")" 'first: 1'
 }
 
+# bats test_tags=nosanitize
 @test "into a file: written, then fdatasync, then acknowledged; --no-sync leaves it out" {
 	need strace
 	strace -o /dev/null true || skip "strace may not trace"

@@ -1,0 +1,59 @@
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "buf.h"
+#include "holder.h"
+#include "util.h"
+#include "when.h"
+
+#define LOCKS_MAX (16u << 20)
+#define LOOK_MS 20
+
+/* The process with an exclusive flock(2) of this file, 0 when there is none that is known. */
+static long
+owner_of(const struct stat *st)
+{
+	char *text = util_slurp(AT_FDCWD, "/proc/locks", LOCKS_MAX, NULL), *line = text, *end;
+	unsigned major, minor;
+	unsigned long inode;
+	long pid, found = 0;
+
+	for (; line && !found && (end = strchr(line, '\n')); line = end + 1) {
+		*end = '\0';
+		if (sscanf(line, "%*d: FLOCK ADVISORY WRITE %ld %x:%x:%lu", &pid, &major, &minor, &inode) == 4 &&
+		    inode == st->st_ino && major == major(st->st_dev) && minor == minor(st->st_dev))
+			found = pid;
+	}
+	free(text);
+	return found;
+}
+
+char *
+holder_stuck(struct spool *sp, int64_t ms)
+{
+	int64_t until = when_mono() + ms;
+	struct buf b = { 0 };
+	char path[48], *name;
+	struct stat st;
+	long pid;
+
+	if (fstatat(spool_fd(sp), ".lock", &st, AT_SYMLINK_NOFOLLOW) == -1 || (pid = owner_of(&st)) <= 0)
+		return NULL;
+	while (when_mono() < until) {
+		nanosleep(&(struct timespec){ 0, LOOK_MS * 1000000 }, NULL);
+		if (owner_of(&st) != pid)
+			return NULL;
+	}
+	snprintf(path, sizeof path, "/proc/%ld/comm", pid);
+	name = util_slurp(AT_FDCWD, path, 64, NULL);
+	buf_addf(&b, "%ld (%.*s)", pid, name ? (int)strcspn(name, "\n") : 1, name ? name : "?");
+	free(name);
+	buf_str(&b);
+	return b.p;
+}
