@@ -79,7 +79,14 @@ loop() {
 # bats test_tags=nosanitize,long
 @test "every command harmed at every call" {
 	need_strace
-	loop every.py
+	loop every.py --sample 1,claim=0
+}
+
+# Each run waits for a second, so many at a time.
+# bats test_tags=nosanitize,long
+@test "a replay that claims a plain writer's file, harmed at every call" {
+	need_strace
+	loop every.py --jobs 12 --scenes claim
 }
 
 # --- a cut at every byte: end of file, reset, hang, late delivery; fewer under the sanitizers ------------------------------------------------------
