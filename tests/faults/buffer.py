@@ -95,6 +95,7 @@ class Buffer:
             with open(os.path.join(self.folder, name), "rb") as f:
                 try:
                     fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    fcntl.flock(f, fcntl.LOCK_UN)	# a child that another thread is making has it too
                 except BlockingIOError:
                     held.append(name)
         return held
