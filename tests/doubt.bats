@@ -161,3 +161,22 @@ unanswered() {
 	judge cut
 	no_segments
 }
+
+@test "XADD answered with what is no ID: in doubt, looked up, once" {
+	bg peer python3 "$TOP/tests/peer.py" "$EB_TMP/peer" "$REDIS_SOCK" other XADD
+	wait_for "test -S '$EB_TMP/peer'"
+	ln -s "$EB_TMP/peer" "$EB_TMP/r"
+	export EB_REDIS_URL=unix://$EB_TMP/r
+	run -0 timeout 20 ebpub --maxlen 0 cut '{"p":1,"n":1}'
+	assert_output buffered
+	grep -q '"doubt":' "$EB_BUFFER_DIR"/*.jsonl
+	# A replay finds it; the event that tells of the outage is answered in the same manner.
+	run timeout 20 ebreplay
+	[ "$status" = 0 ] || [ "$status" = 75 ] || fail "$status $output"
+	ln -sfn "$REDIS_SOCK" "$EB_TMP/r"
+	run -0 timeout 20 ebreplay
+	assert_equal "$(rcli xlen quantum:stream:cut)" 1
+	assert_equal "$(rcli xlen quantum:stream:system.redis_recovered)" 1
+	ledger 1 1 1
+	judge cut
+}

@@ -12,6 +12,7 @@
   extra-to  the same only behind the answer to the request with WORD in it
   cut       Redis at SERVER, but the connection ends at the first request with WORD in it
   unanswered  the same, when it has been executed
+  other     Redis at SERVER, but requests with WORD in them are answered with +OK, each time
 """
 import os
 import select
@@ -58,12 +59,14 @@ def relay(client):
             elif mode == "unanswered" and marked:
                 return
             else:
+                if mode == "other" and marked:
+                    data = b"+OK\r\n"
                 client.sendall(data + (b"+EXTRA\r\n" if marked and mode.startswith("extra") else b""))
 
 
 def serve(client):
     try:
-        if mode in ("extra", "extra-to", "cut", "unanswered"):
+        if mode in ("extra", "extra-to", "cut", "unanswered", "other"):
             relay(client)
         elif mode != "close":
             say(client)
