@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -286,7 +287,9 @@ check_owner(struct run *d, struct fail *f)
 	char *owner = spool_target(d->sp);
 	int r = 0;
 
-	if (owner && strcmp(owner, d->o->target) != 0)
+	if (!owner && errno != ENOENT)
+		r = fail_errno(f, STATUS_UNSAFE, "read '%s/.target'", spool_dir(d->sp));
+	else if (owner && strcmp(owner, d->o->target) != 0)
 		r = fail_set(f, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: give another with -b, or see "
 		    "ebreplay --retarget", spool_dir(d->sp), owner, d->o->target);
 	free(owner);

@@ -1,7 +1,9 @@
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "backlog.h"
 #include "names.h"
@@ -151,7 +153,8 @@ publish_open(const struct publish_options *o, struct fail *f)
 		if (f->status == STATUS_CONFIG)
 			goto fail;
 		p->no_buffer = util_strdup(f->text);
-		publish_say(p, false, "%s: events are not buffered if Redis goes away", f->text);
+		/* One that is there may hold events, which ours pass then. */
+		publish_say(p, faccessat(AT_FDCWD, dir, F_OK, 0) == 0, "%s: events are not buffered if Redis goes away", f->text);
 		return p;
 	}
 	if ((word = spool_warning(p->sp)))

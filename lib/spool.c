@@ -427,6 +427,7 @@ spool_target(struct spool *sp)
 		s[n - 1] = '\0';
 	if (s && !*s) {
 		free(s);
+		errno = ENOENT;
 		return NULL;
 	}
 	return s;
@@ -451,7 +452,9 @@ spool_claim(struct spool *sp, const char *target, bool holds, struct fail *f)
 	char *now = spool_target(sp);
 	int r;
 
-	if (now && strcmp(now, target) == 0)
+	if (!now && errno != ENOENT)
+		r = fail_errno(f, STATUS_UNSAFE, "read '%s/.target'", sp->dir);
+	else if (now && strcmp(now, target) == 0)
 		r = 0;
 	else if (now && holds)
 		r = fail_set(f, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: "

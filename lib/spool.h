@@ -77,7 +77,7 @@ void spool_replay_unlock(struct spool *sp);
  * segments: then an existing .target decides. Under the writers' lock.
  */
 int spool_claim(struct spool *sp, const char *target, bool holds, struct fail *f);
-char *spool_target(struct spool *sp);		/* fresh string, or NULL when none is written */
+char *spool_target(struct spool *sp);		/* fresh string, or NULL: errno is ENOENT when none is written, else it cannot be read */
 int spool_retarget(struct spool *sp, const char *target, struct fail *f);
 
 /* --- small state files -------------------------------------------------------- */
