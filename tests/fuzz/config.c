@@ -1,0 +1,52 @@
+/* The config file, through all that a command does with it. */
+#include <sys/stat.h>
+
+#include "conf.h"
+#include "fuzz.h"
+#include "ini.h"
+
+static int
+see(void *arg, const char *section, const char *name, const char *value, struct fail *f)
+{
+	unsigned *seen = arg;
+
+	PROMISE(strchr(name, '\n') == NULL && strchr(value, '\n') == NULL && strchr(name, '=') == NULL);
+	*seen += (unsigned)(strlen(section) + strlen(name) + strlen(value));
+	return *seen % 7 == 6 ? fail_set(f, 78, "enough") : 0;
+}
+
+static void
+prepare(void)
+{
+	char dir[5000];
+
+	snprintf(dir, sizeof dir, "%s/eventbus", scratch());
+	if (mkdir(dir, 0700) == 0) {
+		clearenv();
+		setenv("XDG_CONFIG_HOME", scratch(), 1);
+		setenv("HOME", scratch(), 1);
+	}
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	char path[5000], *argv[] = { (char[]){"fuzz"}, NULL };
+	struct fail f = { .text = "" };
+	unsigned seen = 0;
+	struct conf c;
+
+	prepare();
+	scratch_put("eventbus/config", data, n);
+	snprintf(path, sizeof path, "%s/eventbus/config", scratch());
+	if (ini_read(path, see, &seen, &f) == -1)
+		PROMISE(f.status == 78 && f.text[0] != '\0');
+	conf_init(&c);
+	if (conf_finish(&c, 1, argv, &f) == 0) {
+		PROMISE(c.place != NULL && c.prefix != NULL && c.service != NULL && c.timeout_ms > 0 && c.maxlen >= 0);
+		PROMISE(conf_maxlen(&c, "t") >= 0);
+	} else
+		PROMISE((f.status == 64 || f.status == 78) && f.text[0] != '\0');
+	conf_free(&c);
+	return 0;
+}

@@ -1,0 +1,67 @@
+/* The JSON check, and what walks through checked bytes. */
+#include "fuzz.h"
+#include "json.h"
+
+/* Through all of it, a few levels deep. */
+static void
+walk(struct slice value, int depth)
+{
+	struct buf text = {0};
+	struct slice key, member;
+	struct json_walk w;
+
+	PROMISE(json_text(&text, value) == (value.p[0] == '"' ? 0 : -1));
+	PROMISE(text.len == 0 || json_utf8(text.p, text.len));
+	buf_free(&text);
+	if (json_walk(&w, value) == -1) {
+		PROMISE(value.p[0] != '{');
+		return;
+	}
+	while (json_next(&w, &key, &member)) {
+		PROMISE(member.n > 0);
+		PROMISE(json_check(member.p, member.n, &(struct json_fault){0}) == 0);
+		if (depth < 8)
+			walk(member, depth + 1);
+	}
+}
+
+/* Any bytes as a JSON string and back. */
+static void
+quote(const char *s, size_t n)
+{
+	struct buf q = {0}, back = {0};
+	struct json_fault fault;
+
+	json_quote(&q, s, n);
+	PROMISE(json_text(&back, (struct slice){q.p, q.len}) == 0);
+	PROMISE(same((struct slice){back.p, back.len}, (struct slice){s, n}));
+	PROMISE(json_check(q.p, q.len, &fault) == (json_utf8(s, n) ? 0 : -1));
+	q.len = 0;
+	json_quote_text(&q, s, n);
+	PROMISE(json_check(q.p, q.len, &fault) == 0);
+	buf_free(&q);
+	buf_free(&back);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	char *s = malloc(n);	/* no byte more */
+	struct json_fault fault = {SIZE_MAX, NULL};
+	struct buf line = {0};
+
+	if (n > 0)
+		memcpy(s, data, n);
+	if (json_check(s, n, &fault) == 0) {
+		walk(json_trim(s, n), 0);
+		json_line(&line, s, n);
+		PROMISE(memchr(line.p, '\n', line.len) == NULL && memchr(line.p, '\r', line.len) == NULL);
+		PROMISE(json_check(line.p, line.len, &fault) == 0);
+		PROMISE(json_utf8(s, n));
+	} else
+		PROMISE(fault.at <= n && fault.why != NULL);
+	quote(s, n);
+	buf_free(&line);
+	free(s);
+	return 0;
+}

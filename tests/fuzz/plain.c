@@ -1,0 +1,91 @@
+/* Times, numbers, and the other small readers. */
+#include "base64.h"
+#include "fuzz.h"
+#include "names.h"
+#include "stream.h"
+#include "util.h"
+#include "when.h"
+#include "word.h"
+
+static void
+times(const char *s, size_t n)
+{
+	char text[WHEN_SIZE], again[WHEN_SIZE];
+	int64_t us, strict, back;
+
+	if (when_parse(s, n, &us) == 0) {
+		when_format(us, text);
+		PROMISE(strlen(text) == WHEN_SIZE - 1);
+		PROMISE(when_rfc3339(text, strlen(text), &back) == 0);
+		when_format(back, again);
+		PROMISE(strcmp(text, again) == 0);
+	}
+	if (when_rfc3339(s, n, &strict) == 0)
+		PROMISE(when_parse(s, n, &us) == 0 && us == strict);
+}
+
+static void
+numbers(const char *s)
+{
+	char text[32], id[STREAM_ID_SIZE];
+	struct stream_id a, b;
+	uint64_t n;
+	int64_t ms;
+
+	if (util_u64(s, &n) == 0) {
+		snprintf(text, sizeof text, "%llu", (unsigned long long)n);
+		PROMISE(s[0] == '0' || s[0] == '+' || strcmp(s, text) == 0);
+	}
+	util_size(s, &n);
+	if (util_ms(s, &ms) == 0)
+		PROMISE(ms >= 0);
+	if (stream_id_parse(slice_of(s), &a) == 0) {
+		stream_id_format(a, id);
+		PROMISE(strcmp(s, id) == 0);
+		PROMISE(stream_id_parse(slice_of(id), &b) == 0 && stream_id_cmp(a, b) == 0);
+		PROMISE(stream_id_cmp(stream_id_next(a), a) > 0 || (a.ms == UINT64_MAX && a.seq == UINT64_MAX));
+	}
+}
+
+static void
+words(char *s, size_t n)
+{
+	struct buf b = {0}, back = {0};
+	char *line, *word;
+
+	word_put(&b, s);
+	line = word = util_strdup(buf_str(&b));
+	PROMISE(strpbrk(word, " \t\r\n") == NULL);
+	if (strcmp(s, "-") != 0)	/* that is how nothing is written */
+		PROMISE(strcmp(word_take(&line), s) == 0);
+	free(word);
+	b.len = 0;
+	base64_add(&b, s, n);
+	PROMISE(base64_read(&back, b.p, b.len) == 0 && same((struct slice){back.p, back.len}, (struct slice){s, n}));
+	back.len = 0;
+	if (base64_read(&back, s, n) == 0) {
+		b.len = 0;
+		base64_add(&b, back.p, back.len);
+		PROMISE(same((struct slice){b.p, b.len}, (struct slice){s, n}));
+	}
+	buf_free(&b);
+	buf_free(&back);
+	for (line = s; *word_take(&line) != '\0'; )
+		;
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	char *s = text_of(data, n);
+	const char *type;
+
+	times(s, n);
+	numbers(s);
+	names_pattern(s);
+	if (names_legal_prefix("q") && (type = names_type("q", s, n)) != NULL)
+		PROMISE(names_legal(type, n - (size_t)(type - s)));
+	words(s, n);
+	free(s);
+	return 0;
+}

@@ -1,0 +1,102 @@
+/*
+ * The progress file. With an odd first byte the rest is the text of a slot, and gets the right head; else it is the file. What was read,
+ * stored and read again is the same.
+ */
+#include <zlib.h>
+
+#include "fuzz.h"
+#include "progress.h"
+
+#define HEAD 80
+#define SLOT 65536u
+
+static struct spool *
+buffer(void)
+{
+	static struct spool *sp;
+	struct fail f;
+
+	if (sp == NULL && (sp = spool_open(scratch(), true, &f)) == NULL) {
+		fprintf(stderr, "%s\n", f.text);
+		abort();
+	}
+	return sp;
+}
+
+static void
+put_slot(const uint8_t *text, size_t n)
+{
+	char *file = calloc(2, SLOT), head[HEAD + 1];
+	int at;
+
+	if (n > SLOT - HEAD)
+		n = SLOT - HEAD;
+	at = snprintf(head, sizeof head, "eventbus-progress 1 seq %020d len %010zu", 2, n);
+	snprintf(head + at, sizeof head - (size_t)at, " crc %08lx%*s", crc32(crc32(0, (unsigned char *)head + 20, 25), text, (unsigned)n),
+	    HEAD - at - 14, "");
+	head[HEAD - 1] = '\n';
+	memcpy(file, head, HEAD);
+	if (n > 0)
+		memcpy(file + HEAD, text, n);
+	scratch_put(".progress", file, 2 * SLOT);
+	free(file);
+}
+
+static void
+same_mark(const struct mark *a, const struct mark *b)
+{
+	PROMISE((a->stem == NULL) == (b->stem == NULL));
+	PROMISE(a->stem == NULL || (strcmp(a->stem, b->stem) == 0 && a->pos == b->pos && a->limit == b->limit));
+}
+
+static void
+same_marks(const struct marks *a, const struct marks *b)
+{
+	same_mark(&a->chain, &b->chain);
+	PROMISE(a->files == b->files);
+	for (size_t i = 0; i < a->files; i++)
+		same_mark(&a->file[i], &b->file[i]);
+}
+
+static void
+compare(const struct progress *a, const struct progress *b)
+{
+	PROMISE(a->lost == b->lost && a->claims == b->claims && a->lates == b->lates && a->dones == b->dones);
+	same_marks(&a->marks, &b->marks);
+	for (size_t i = 0; i < a->lates; i++) {
+		PROMISE(strcmp(a->late[i].type, b->late[i].type) == 0 && a->late[i].tried == b->late[i].tried);
+		same_marks(&a->late[i].at, &b->late[i].at);
+	}
+	PROMISE(a->brokens == b->brokens && a->intent.on == b->intent.on);
+	if (a->intent.on) {
+		PROMISE(strcmp(a->intent.run_id, b->intent.run_id) == 0 && a->intent.client == b->intent.client);
+		PROMISE(strcmp(a->intent.addr, b->intent.addr) == 0 && a->intent.types == b->intent.types);
+		same_marks(&a->intent.upto, &b->intent.upto);
+	}
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	struct spool *sp = buffer();
+	struct progress p, again;
+	struct fail f;
+
+	if (n == 0)
+		return 0;
+	if (data[0] & 1)
+		put_slot(data + 1, n - 1);
+	else
+		scratch_put(".progress", data + 1, n - 1);
+	progress_load(sp, &p);
+	progress_delivered(&p, "t", 1, true, "buffer_2025-12-04_10-30-00_000001", 0);
+	if (progress_store(sp, &p, &f) == 0) {
+		progress_load(sp, &again);
+		PROMISE(again.seq == p.seq);
+		compare(&p, &again);
+		progress_free(&again);
+	}
+	progress_forget(&p, "buffer_2025-12-04_10-30-00_000001");
+	progress_free(&p);
+	return 0;
+}

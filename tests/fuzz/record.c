@@ -1,0 +1,57 @@
+/* A JSON line of ebsub, as ebpub -J takes it. What is accepted, printed as ebsub would, is taken again the same. */
+#include "event.h"
+#include "fuzz.h"
+#include "json.h"
+
+static void
+again(const struct event *e, int is_json)
+{
+	struct slice kv[2 * EVENT_FIELDS];
+	struct buf line = {0}, text = {0}, one = {0}, two = {0};
+	struct json_fault fault;
+	struct event back;
+	struct fail f;
+	int back_json;
+
+	event_fields(e, kv);
+	event_json(&line, slice_of("1-1"), slice_of("q:stream:t"), e->type, kv, 2 * EVENT_FIELDS, 1);
+	PROMISE(json_check(line.p, line.len, &fault) == 0 && memchr(line.p, '\n', line.len) == NULL);
+	if (e->event_id.p == NULL || e->type.n == 0)
+		goto out;	/* printed as "", which is none */
+	PROMISE(event_json_read(line.p, line.len, &back, &back_json, &text, &f) == 0);
+	PROMISE(same(e->type, back.type) && same(e->trace_id, back.trace_id) && same(e->event_id, back.event_id));
+	PROMISE(same(e->correlation_id, back.correlation_id) && same(e->timestamp, back.timestamp) && same(e->source, back.source));
+	if (is_json) {	/* line ends between its tokens became spaces */
+		PROMISE(back_json);
+		json_line(&one, e->payload.p, e->payload.n);
+		json_line(&two, back.payload.p, back.payload.n);
+		PROMISE(same((struct slice){one.p, one.len}, (struct slice){two.p, two.len}));
+	} else if (!back_json)
+		PROMISE(same(e->payload, back.payload));
+out:
+	buf_free(&line);
+	buf_free(&text);
+	buf_free(&one);
+	buf_free(&two);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	struct buf text = {0};
+	struct event e;
+	struct fail f = { .text = "" };
+	int is_json = -1;
+	char *s = malloc(n);
+
+	if (n > 0)
+		memcpy(s, data, n);
+	if (event_json_read(s, n, &e, &is_json, &text, &f) == 0) {
+		PROMISE(e.type.p != NULL && e.payload.p != NULL);
+		again(&e, is_json);
+	} else
+		PROMISE(f.status == 65 && f.text[0] != '\0');
+	free(s);
+	buf_free(&text);
+	return 0;
+}

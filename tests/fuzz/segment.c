@@ -1,0 +1,95 @@
+/*
+ * A segment, plain, compressed, of a plain writer, or unsorted, as the commands count and walk it: the first byte says which, and whether
+ * the rest is compressed for it.
+ */
+#include <sys/stat.h>
+
+#include <unistd.h>
+#include <zlib.h>
+
+#include "backlog.h"
+#include "event.h"
+#include "fuzz.h"
+#include "spool.h"
+#include "walk.h"
+
+static const char *const names[] = {
+	"buffer_2025-12-04_10-30-00_000001.jsonl", "buffer_2025-12-04_10-30-00_000001.jsonl.gz",
+	"buffer_2025-12-04_10-30-00_000001.suspect.jsonl", "buffer_2025-12-04_10-30-00_000001.own-1.jsonl",
+	"plain.claimed-000001.jsonl", "plain.jsonl",
+};
+#define NAMES (sizeof names / sizeof *names)
+
+static void
+put(uint8_t how, const uint8_t *data, size_t n)
+{
+	const char *name = names[how % 8 % NAMES];
+	uLong bound = compressBound(n) + 32;
+	z_stream z = {0};
+	Bytef *out;
+
+	if (how % 8 % NAMES != 1 || !(how & 8)) {
+		scratch_put(name, data, n);
+		return;
+	}
+	out = malloc(bound);
+	deflateInit2(&z, 1, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY);
+	z.next_in = (Bytef *)(uintptr_t)data;
+	z.avail_in = (uInt)n;
+	z.next_out = out;
+	z.avail_out = (uInt)bound;
+	deflate(&z, Z_FINISH);
+	/* Cut off, when it says so. */
+	scratch_put(name, out, how & 16 && z.total_out > 4 ? z.total_out - 4 : z.total_out);
+	deflateEnd(&z);
+	free(out);
+}
+
+/* No byte is given twice, and each line once. */
+static void
+all_lines(struct spool *sp)
+{
+	struct progress p = {0};
+	struct walk_line l;
+	struct event_line el;
+	struct buf text = {0};
+	struct fail f, why;
+	uint64_t end = 0;
+	struct walk *w = walk_open(sp, &p, WALK_LATE, backlog_stamp, &f);
+
+	while (w != NULL && walk_next(w, &l, &f) == 1) {
+		PROMISE(l.end > l.pos && l.pos >= end);
+		PROMISE(memchr(l.text.n ? l.text.p : "", '\n', l.text.n) == NULL);
+		end = l.end;
+		event_line_read(l.text.p, l.text.n, &el, &text, &why);
+	}
+	walk_close(w);
+	buf_free(&text);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	struct backlog b;
+	struct buf out = {0};
+	struct spool *sp;
+	struct fail f;
+	char path[5000];
+
+	if (n == 0)
+		return 0;
+	for (size_t i = 0; i < NAMES; i++) {
+		snprintf(path, sizeof path, "%s/%s", scratch(), names[i]);
+		unlink(path);
+	}
+	put(data[0], data + 1, n - 1);
+	if ((sp = spool_open(scratch(), true, &f)) == NULL)
+		abort();
+	if (backlog_read(sp, &b, &f) == 0)
+		backlog_json(&out, &b);
+	backlog_free(&b);
+	all_lines(sp);
+	buf_free(&out);
+	spool_close(sp);
+	return 0;
+}

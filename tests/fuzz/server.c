@@ -1,0 +1,153 @@
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+#include "server.h"
+
+static const char *const greeting[] = {
+	"$52\r\nid=7 addr=127.0.0.1:50000 laddr=127.0.0.1:6379 fd=8 \r\n",
+	"$83\r\n# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\nrun_id:0123456789abcdef01234\r\n"
+};
+
+static struct sockaddr_un address = { .sun_family = AF_UNIX };
+static int listening = -1;
+static pthread_t thread;
+static const uint8_t *bytes;
+static size_t left, greeted;
+
+/* How many bytes the first whole command has, 0 when it is not yet whole. */
+static size_t
+command(const char *p, size_t n)
+{
+	const char *end = p + n, *line = memchr(p, '\n', n);
+	long args = line != NULL ? strtol(p + 1, NULL, 10) : -1, size;
+
+	for (p = line != NULL ? line + 1 : end; args > 0; args--) {
+		if ((line = memchr(p, '\n', (size_t)(end - p))) == NULL)
+			return 0;
+		size = strtol(p + 1, NULL, 10) + 2;
+		if (size > end - line - 1)
+			return 0;
+		p = line + 1 + size;
+	}
+	return args == 0 ? n - (size_t)(end - p) : 0;
+}
+
+/* A length; -2 when it is none. */
+static long
+number(const char *p, const char *end)
+{
+	long n = 0;
+
+	if (end - p == 2 && memcmp(p, "-1", 2) == 0)
+		return -1;
+	if (p == end || end - p > 6)
+		return -2;
+	for (; p < end; p++) {
+		if (*p < '0' || *p > '9')
+			return -2;
+		n = n * 10 + *p - '0';
+	}
+	return n;
+}
+
+/* Whether the piece begins with a whole reply: behind any other the client would wait for ever. */
+static int
+is_whole(const char *p, size_t n)
+{
+	const char *end = p + n, *line;
+	long wanted = 1, size;
+
+	for (; wanted > 0; wanted--, p = line + 2) {
+		if (p == end || (line = memmem(p, (size_t)(end - p), "\r\n", 2)) == NULL || memchr("+-:$*", *p, 5) == NULL)
+			return 0;
+		if (*p != '$' && *p != '*')
+			continue;
+		if ((size = number(p + 1, line)) == -2)
+			return 0;
+		if (*p == '*')
+			wanted += size > 0 ? size : 0;
+		else if (size > end - line - 4)
+			return 0;
+		else if (size >= 0)
+			line += size + 2;
+	}
+	return 1;
+}
+
+/* The next piece. 0, or -1 when it was the last. */
+static int
+answer(int fd)
+{
+	int whole;
+
+	const uint8_t *end;
+	size_t n;
+
+	if (greeted < 2) {
+		n = strlen(greeting[greeted]);
+		return send(fd, greeting[greeted++], n, MSG_NOSIGNAL) == -1 ? -1 : 0;
+	}
+	if (left == 0)
+		return -1;
+	end = memchr(bytes, 0xff, left);
+	n = end != NULL ? (size_t)(end - bytes) : left;
+	if (n > 0 && send(fd, bytes, n, MSG_NOSIGNAL) == -1)
+		return -1;
+	whole = is_whole((const char *)bytes, n);
+	n += end != NULL;
+	bytes += n;
+	left -= n;
+	return whole ? 0 : -1;
+}
+
+static void *
+serve(void *arg)
+{
+	int fd = accept(listening, NULL, NULL), open = 1;
+	struct buf in = {0};
+	ssize_t got;
+	size_t n;
+
+	do {
+		while (in.len > 0 && (n = command(in.p, in.len)) > 0) {
+			buf_drop(&in, n);
+			if (open && answer(fd) == -1) {
+				shutdown(fd, SHUT_WR);
+				open = 0;
+			}
+		}
+		buf_reserve(&in, 4096);
+		if ((got = read(fd, in.p + in.len, 4096)) > 0)
+			in.len += (size_t)got;
+	} while (got > 0);
+	buf_free(&in);
+	close(fd);
+	return arg;
+}
+
+void
+server_start(struct url *u, int greet, const uint8_t *data, size_t n)
+{
+	if (listening == -1) {
+		snprintf(address.sun_path, sizeof address.sun_path, "%.90s/s", scratch());
+		listening = socket(AF_UNIX, SOCK_STREAM, 0);
+		if (bind(listening, (struct sockaddr *)&address, sizeof address) == -1 || listen(listening, 8) == -1)
+			abort();
+	}
+	*u = (struct url){ .path = address.sun_path };
+	greeted = greet ? 0 : 2;
+	bytes = data;
+	left = n;
+	if (pthread_create(&thread, NULL, serve, NULL) != 0)
+		abort();
+}
+
+void
+server_join(void)
+{
+	pthread_join(thread, NULL);
+}

@@ -1,0 +1,117 @@
+/* The small files of the buffer: the first byte says which one the rest is. Nothing of them may stop a command. */
+#include <sys/stat.h>
+
+#include <unistd.h>
+
+#include "append.h"
+#include "counters.h"
+#include "event.h"
+#include "fuzz.h"
+#include "probe.h"
+#include "requeue.h"
+#include "roster.h"
+#include "util.h"
+
+static const char *const files[] = { ".lock", ".roster", ".counters", ".target", ".probe", ".own-stamp", "quarantine/q.jsonl",
+	"quarantine/buffer_2025-12-04_10-30-00_000001.bad-1.jsonl" };
+#define FILES (sizeof files / sizeof *files)
+#define STEM "buffer_2025-12-04_10-30-00_000001"
+
+static void
+fresh(void)
+{
+	char path[5000];
+
+	for (size_t i = 0; i < FILES; i++) {
+		snprintf(path, sizeof path, "%s/%s", scratch(), files[i]);
+		unlink(path);
+	}
+	snprintf(path, sizeof path, "%s/quarantine", scratch());
+	mkdir(path, 0700);
+}
+
+static void
+roster(struct spool *sp)
+{
+	char **stems;
+	size_t n;
+	struct fail f;
+
+	roster_missing(sp, NULL, 0, &stems, &n);
+	while (n > 0)
+		free(stems[--n]);
+	free(stems);
+	roster_add(sp, STEM);
+	PROMISE(roster_strike(sp, STEM, &f) == 0);
+	roster_missing(sp, NULL, 0, &stems, &n);
+	while (n > 0) {
+		PROMISE(strcmp(stems[--n], STEM) != 0);
+		free(stems[n]);
+	}
+	free(stems);
+	roster_clear(sp, true);
+}
+
+static int
+show(void *arg, const struct requeue_line *l)
+{
+	struct buf *out = arg;
+
+	out->len = 0;
+	requeue_line_json(out, l);
+	requeue_line_text(out, l);
+	PROMISE(memchr(out->p, '\n', out->len) == NULL);
+	return 0;
+}
+
+static void
+notebook(struct spool *sp)
+{
+	struct append_limits lim = { .segment_max = APPEND_SEGMENT_MAX, .lock_ms = 100 };
+	struct append_line line;
+	struct buf head = {0};
+	struct notebook nb;
+	struct event e = { .type = slice_of("t"), .payload = slice_of("1"), .event_id = slice_of("i") };
+	struct segment *list;
+	size_t n;
+	struct fail f;
+
+	spool_peek(sp, &nb);
+	event_line_head(&head, &e);
+	line = (struct append_line){ { head.p, head.len }, { NULL, 0 } };
+	PROMISE(append_lines(sp, "place prefix", &lim, &line, 1, &f) == 0 || f.text[0] != '\0');
+	buf_free(&head);
+	if (segment_list(spool_fd(sp), &list, &n, &f) == 0) {
+		while (n > 0)
+			unlinkat(spool_fd(sp), list[--n].name, 0);
+		free(list);
+	}
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	struct buf out = {0};
+	struct requeue_names all = { NULL, 0 };
+	struct spool *sp;
+	uint64_t counts[COUNTERS], add[COUNTERS] = { 1 };
+	struct fail f;
+
+	if (n == 0)
+		return 0;
+	fresh();
+	scratch_put(files[data[0] % FILES], data + 1, n - 1);
+	if ((sp = spool_open(scratch(), true, &f)) == NULL)
+		abort();
+	free(spool_target(sp));
+	counters_read(sp, counts);
+	counters_add(sp, add);
+	if (probe_enter(sp, "place", 1))
+		probe_leave(sp, "place", true);
+	roster(sp);
+	requeue_list(sp, &all, show, &out, &f);
+	notebook(sp);
+	buf_free(&out);
+	spool_close(sp);
+	return 0;
+}

@@ -1,0 +1,27 @@
+/* What ebstat and ebhealth make of a server's answers: the bytes (server.h), after a proper greeting when the first is odd. */
+#include "fuzz.h"
+#include "server.h"
+#include "survey.h"
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	char *types[] = { (char[]){"t"}, (char[]){"a*"} };
+	struct url u;
+	struct survey_ask ask = { .url = &u, .prefix = "q", .timeout_ms = 2000, .types = types, .n = 2 };
+	struct buf out = {0};
+	struct survey s;
+
+	if (n == 0)
+		return 0;
+	server_start(&u, data[0] & 1, data + 1, n - 1);
+	survey_take(&s, &ask);
+	PROMISE(s.up == (s.error == NULL));
+	survey_redis_json(&out, &s);
+	survey_streams_json(&out, &s);
+	PROMISE(memchr(out.p, '\n', out.len) == NULL);
+	survey_free(&s);
+	buf_free(&out);
+	server_join();
+	return 0;
+}
