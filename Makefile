@@ -39,7 +39,7 @@ PROBES := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/*.c)))
 SHIMS := $(patsubst tests/faults/%.c,$(BUILD)/tests/%.so,$(sort $(wildcard tests/faults/*.c)))
 PAGES := $(sort $(wildcard man/*.[1-8]))
 EXAMPLES := $(sort $(wildcard scripts/*.service scripts/*.timer scripts/*.example))
-SHELL_FILES = .ci/run $(sort $(shell grep -lE '^\#!/bin/(ba)?sh' scripts/* tests/* 2>/dev/null)) \
+SHELL_FILES = .ci/run $(sort $(shell grep -lE '^\#!/bin/(ba)?sh' scripts/* tests/* tests/*/* 2>/dev/null)) \
 	$(sort $(wildcard tests/*.bash tests/*.bats))
 
 all: $(BUILD)/libeb.a $(BINS)
@@ -98,6 +98,10 @@ check: probes
 # The tests that take their time (tag long): a million events, a kill before every system call.
 check-long: probes
 	EB_BUILD=$(abspath $(BUILD)) tests/run --long $(T)
+
+# libFuzzer on the readers: a fixed run, or make fuzz SECONDS=60 for so long each.
+fuzz:
+	EB_BUILD=$(abspath $(BUILD)) tests/fuzz/run $(SECONDS)
 
 SAN = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
@@ -163,7 +167,7 @@ dist:
 		-o $(BUILD)/eventbus-$(VERSION).tar.gz HEAD
 
 FORCE:
-.PHONY: all probes check check-long sanitize mutants coverage lint lint-shell lint-man lint-gcc lint-clang \
+.PHONY: all probes check check-long fuzz sanitize mutants coverage lint lint-shell lint-man lint-gcc lint-clang \
 	lint-layout install uninstall clean dist FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -158,7 +158,7 @@ c_files() {
 	need ctags
 	ctags --version | grep -q Universal || skip "needs universal-ctags"
 	cd "$TOP"
-	ctags --languages=C --kinds-C=f --fields=+ne -f - lib/*.c bin/*.c tests/*.c |
+	ctags --languages=C --kinds-C=f --fields=+ne -f - lib/*.c bin/*.c tests/*.c tests/*/*.c |
 		sed -nE 's/^([^\t]*)\t([^\t]*)\t.*line:([0-9]+).*end:([0-9]+).*/\2 \1 \3 \4/p' |
 		awk '$4 - $3 + 1 > 70 { print $1 ": " $2 " has " $4 - $3 + 1 " lines" }' | none
 }

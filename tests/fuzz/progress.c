@@ -88,10 +88,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		put_slot(data + 1, n - 1);
 	else
 		scratch_put(".progress", data + 1, n - 1);
-	progress_load(sp, &p);
+	if (progress_load(sp, &p, &f) == -1)
+		return 0;
 	progress_delivered(&p, "t", 1, true, "buffer_2025-12-04_10-30-00_000001", 0);
 	if (progress_store(sp, &p, &f) == 0) {
-		progress_load(sp, &again);
+		PROMISE(progress_load(sp, &again, &f) == 0);
 		PROMISE(again.seq == p.seq);
 		compare(&p, &again);
 		progress_free(&again);

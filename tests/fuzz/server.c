@@ -1,6 +1,8 @@
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <poll.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -17,6 +19,7 @@ static int listening = -1;
 static pthread_t thread;
 static const uint8_t *bytes;
 static size_t left, greeted;
+static int greets, over;	/* over: an eventfd(2) */
 
 /* How many bytes the first whole command has, 0 when it is not yet whole. */
 static size_t
@@ -104,28 +107,44 @@ answer(int fd)
 	return whole ? 0 : -1;
 }
 
-static void *
-serve(void *arg)
+/* Until either side hangs up, or the client tries another. */
+static void
+serve(int fd)
 {
-	int fd = accept(listening, NULL, NULL), open = 1;
+	struct pollfd p[2] = { { .fd = fd, .events = POLLIN }, { .fd = listening, .events = POLLIN } };
 	struct buf in = {0};
+	int open = 1;
 	ssize_t got;
 	size_t n;
 
+	greeted = greets ? 0 : 2;
 	do {
-		while (in.len > 0 && (n = command(in.p, in.len)) > 0) {
-			buf_drop(&in, n);
-			if (open && answer(fd) == -1) {
-				shutdown(fd, SHUT_WR);
-				open = 0;
-			}
-		}
+		if (poll(p, 2, -1) > 0 && p[0].revents == 0)
+			break;
 		buf_reserve(&in, 4096);
 		if ((got = read(fd, in.p + in.len, 4096)) > 0)
 			in.len += (size_t)got;
-	} while (got > 0);
+		while (open && in.len > 0 && (n = command(in.p, in.len)) > 0) {
+			buf_drop(&in, n);
+			open = answer(fd) == 0;
+		}
+	} while (open && got > 0);
 	buf_free(&in);
 	close(fd);
+}
+
+/* One connection after the other, until nobody waits and it is over. */
+static void *
+serve_all(void *arg)
+{
+	struct pollfd p[2] = { { .fd = listening, .events = POLLIN }, { .fd = over, .events = POLLIN } };
+	uint64_t one;
+
+	while (poll(p, 2, -1) > 0 && !(p[0].revents == 0 && p[1].revents != 0))
+		if (p[0].revents != 0)
+			serve(accept(listening, NULL, NULL));
+	if (read(over, &one, sizeof one) == -1)
+		abort();
 	return arg;
 }
 
@@ -135,19 +154,22 @@ server_start(struct url *u, int greet, const uint8_t *data, size_t n)
 	if (listening == -1) {
 		snprintf(address.sun_path, sizeof address.sun_path, "%.90s/s", scratch());
 		listening = socket(AF_UNIX, SOCK_STREAM, 0);
-		if (bind(listening, (struct sockaddr *)&address, sizeof address) == -1 || listen(listening, 8) == -1)
+		over = eventfd(0, 0);
+		if (over == -1 || bind(listening, (struct sockaddr *)&address, sizeof address) == -1 || listen(listening, 8) == -1)
 			abort();
 	}
 	*u = (struct url){ .path = address.sun_path };
-	greeted = greet ? 0 : 2;
+	greets = greet;
 	bytes = data;
 	left = n;
-	if (pthread_create(&thread, NULL, serve, NULL) != 0)
+	if (pthread_create(&thread, NULL, serve_all, NULL) != 0)
 		abort();
 }
 
 void
 server_join(void)
 {
+	if (eventfd_write(over, 1) == -1)
+		abort();
 	pthread_join(thread, NULL);
 }

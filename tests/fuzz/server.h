@@ -10,8 +10,8 @@
 
 #include "url.h"
 
-/* For one connection; with greet it first answers CLIENT INFO and INFO as Redis does. *u is borrowed. */
+/* With greet each connection first has CLIENT INFO and INFO answered as Redis does. *u is borrowed. */
 void server_start(struct url *u, int greet, const uint8_t *data, size_t n);
-void server_join(void);		/* when the connection is closed */
+void server_join(void);		/* when the connections are closed */
 
 #endif
