@@ -91,18 +91,21 @@ add_matching(struct work *w, const char *pattern, bool *any, struct fail *f)
 	bool complete;
 	int ok = stream_keys(w->b, glob, w->by, &keys, &n, &complete, f);
 
-	free(glob);
-	if (ok == -1 && bus_why(w->b) != BUS_FINE)
+	if (ok == -1 && bus_why(w->b) != BUS_FINE) {
+		free(glob);
 		return -1;
+	}
 	if (ok == -1)
 		survey_not_all(w->s, f->status, f->text);
 	else if (!complete)
 		survey_not_all(w->s, STATUS_AGAIN, "time ran out while streams were listed: give more with -t");
 	*any = n > 0 || ok == -1 || !complete;
 	for (size_t i = 0; i < n; i++) {
-		add_stream(w, keys[i] + skip);
+		if (strncmp(keys[i], glob, skip) == 0)	/* else the server gave what was not asked for */
+			add_stream(w, keys[i] + skip);
 		free(keys[i]);
 	}
+	free(glob);
 	free(keys);
 	return 0;
 }
