@@ -349,6 +349,7 @@ drain_run(struct spool *sp, struct bus *b, const struct drain_options *o, struct
 	progress_free(&d.skips);
 	intent_clear(&d.old);
 	buf_free(&d.stats);
+	free(d.own);
 	free(d.stem);
 	return r;
 }

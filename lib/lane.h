@@ -29,7 +29,6 @@ struct lane {
 	int64_t maxlen;		/* the limit that `room` was measured against */
 	int64_t room;		/* entries that may still be added; INT64_MAX without limit */
 	struct watch watch;	/* of a direct publisher */
-	struct stream_id first_added;	/* of a drain: the first added in this run */
 	int64_t held_till;	/* of a publisher: the buffer held events of this type; not looked at again before (CLOCK_MONOTONIC ms) */
 	struct stream_id after;	/* the bound: last-generated-id at opening, then the last ID given */
 };

@@ -14,6 +14,12 @@
 #include "sweep.h"
 #include "walk.h"
 
+struct own {			/* an entry that this run added */
+	const struct lane *lane;
+	struct stream_id id;
+};
+#define RUN_OWN 65536		/* of the last so many it is known */
+
 struct run {
 	struct spool *sp;
 	struct bus *b;
@@ -41,6 +47,8 @@ struct run {
 	int64_t started;
 	struct buf stats;	/* of the buffer before the drain, for the event that ends an outage */
 	bool outage_due;	/* there was no room for it */
+	struct own *own;	/* a ring */
+	size_t owns;		/* how many there were */
 	uint64_t tried;		/* events handed to the server in this run */
 };
 

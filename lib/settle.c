@@ -9,7 +9,8 @@
 struct search {
 	struct settle_line **by_id;	/* sorted; equal ids in the order of the lines */
 	size_t n, left;
-	struct stream_id before;
+	settle_own_fn *is_own;
+	void *arg;
 };
 
 static int
@@ -51,18 +52,16 @@ find(struct search *s, struct slice id, struct stream_id at)
 static int
 see(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 {
-	const struct stream_id zero = { 0, 0 };
 	struct search *s = arg;
 	struct settle_line *l;
 	struct stream_id at;
 	size_t i;
 
-	if (stream_id_parse(id, &at) == -1 ||
-	    (stream_id_cmp(s->before, zero) > 0 && stream_id_cmp(at, s->before) >= 0))
+	if (stream_id_parse(id, &at) == -1)
 		return 1;
 	for (i = 0; i + 1 < nkv; i += 2)
 		if (slice_eq(kv[i], "event_id")) {
-			if ((l = find(s, kv[i + 1], at))) {
+			if ((l = find(s, kv[i + 1], at)) && !s->is_own(s->arg, at)) {
 				l->found = true;
 				l->entry = at;
 				s->left--;
@@ -111,10 +110,10 @@ search(struct bus *b, const char *key, struct stream_id after, struct search *s,
 }
 
 int
-settle(struct bus *b, const char *key, struct stream_id before, struct settle_line *lines, size_t n,
+settle(struct bus *b, const char *key, settle_own_fn *is_own, void *arg, struct settle_line *lines, size_t n,
     uint64_t *unsure, struct fail *f)
 {
-	struct search s = { .n = n, .left = n, .before = before };
+	struct search s = { .n = n, .left = n, .is_own = is_own, .arg = arg };
 	struct stream_id after = { UINT64_MAX, UINT64_MAX };
 	bool sure;
 	size_t i;

@@ -22,10 +22,11 @@ struct settle_line {
 
 /*
  * Fills in `found` for each. *unsure: how many were not found though they may have been there (trimmed, deleted, or reading is not
- * permitted): they will be added, perhaps a second time. Entries from
- * `before` on are not looked at (0-0: all are): they were added by the caller. -1: the connection is dead or the server refuses (bus_why, f).
+ * permitted): they will be added, perhaps a second time. Entries that are the
+ * caller's own (is_own) settle nothing. -1: the connection is dead or the server refuses (bus_why, f).
  */
-int settle(struct bus *b, const char *key, struct stream_id before, struct settle_line *lines, size_t n,
+typedef bool settle_own_fn(void *arg, struct stream_id entry);
+int settle(struct bus *b, const char *key, settle_own_fn *is_own, void *arg, struct settle_line *lines, size_t n,
     uint64_t *unsure, struct fail *f);
 
 #endif

@@ -41,6 +41,33 @@ bound_of(struct run *d, const struct batch_item *it)
 	return it->after;
 }
 
+/* --- what this run added itself settles nothing -------------------------------------------- */
+
+static void
+note_own(struct run *d, const struct lane *lane, struct stream_id id)
+{
+	if (d->owns < RUN_OWN && (d->owns & (d->owns - 1)) == 0)	/* full at powers of two */
+		d->own = util_realloc(d->own, (d->owns ? 2 * d->owns : 1) * sizeof *d->own);
+	d->own[d->owns++ % RUN_OWN] = (struct own){ lane, id };
+}
+
+struct whose {
+	const struct run *d;
+	const struct lane *lane;
+};
+
+static bool
+is_own(void *arg, struct stream_id entry)
+{
+	const struct whose *w = arg;
+	size_t i, n = w->d->owns < RUN_OWN ? w->d->owns : RUN_OWN;
+
+	for (i = 0; i < n; i++)
+		if (w->d->own[i].lane == w->lane && stream_id_cmp(w->d->own[i].id, entry) == 0)
+			return true;
+	return false;
+}
+
 static int
 settle_lane(struct run *d, struct lane *lane, struct fail *f)
 {
@@ -57,7 +84,7 @@ settle_lane(struct run *d, struct lane *lane, struct fail *f)
 		lines[n].after = bound_of(d, it);	/* its own: lines of several publishers may stand in another order than their entries */
 		lines[n++].event_id = it->line.e.event_id;
 	}
-	r = settle(d->b, lane->key, lane->first_added, lines, n, &unsure, f);
+	r = settle(d->b, lane->key, is_own, &(struct whose){ d, lane }, lines, n, &unsure, f);
 	for (i = 0, n = 0; r == 0 && i < d->batch.n; i++) {
 		struct batch_item *it = &d->batch.item[i];
 
@@ -229,8 +256,8 @@ take_answer(struct run *d, struct batch_item *it, enum bus_why *worst, struct fa
 	if (stream_take_add(rep, &id, &it->why, &why) == 0) {
 		it->state = BATCH_ADDED;
 		it->lane->after = it->id = id;
-		if (!it->lane->watch.added++)
-			it->lane->first_added = id;
+		it->lane->watch.added++;
+		note_own(d, it->lane, id);
 		d->r->replayed++;
 		d->r->doubles += it->unsure;
 		if (it->lane->stopped) {

@@ -76,6 +76,29 @@ three_of_one() {
 	done
 }
 
+@test "an event executed late, while a replay is adding others of its type, is found" {
+	buffered a 1 8
+	feed pub ebpub -q -t 0.3 --maxlen 0 --unordered -J
+	echo '{"event_type":"a","event_id":"Y","payload":0}' >&8
+	wait_for "[ \"\$(length a)\" = 1 ]"
+	redis_pause
+	echo '{"event_type":"a","event_id":"X","payload":9}' >&8
+	wait_for "grep -q '\"doubt\":' '$B'/*.jsonl"
+	kill -KILL "${BG[pub]}"
+	exec 8>&-
+	redis_resume
+	wait_for "[ \"\$(length a)\" = 2 ]" 3 || :
+	rcli del "$S:a" >/dev/null
+	rm -f "$B/.probe" "$B/.outage"
+	# The replay is at work; then the event comes, as from a connection that hung.
+	bg replay timeout 60 ebreplay --rate 5
+	wait_for "[ \"\$(length a)\" -ge 2 ]"
+	rcli xadd "$S:a" '*' event_type a payload 9 trace_id '' correlation_id c timestamp t source s event_id X >/dev/null
+	bg_wait replay
+	assert_equal "$status" 0
+	assert_equal "$(payloads a | sort | xargs)" '1 2 3 4 5 6 7 8 9'
+}
+
 # --- whose buffer it is --------------------------------------------------------------------------
 
 @test "a feed does not drain a buffer that has gone to another target meanwhile" {
