@@ -345,6 +345,7 @@ write_own(struct spool *sp, const char *target, const struct append_line *lines,
 	char stem[64], tmp[64], name[SEGMENT_NAME];
 	struct notebook nb;
 	struct buf b = { 0 };
+	int64_t stamp;
 	bool holds;
 	int fd = -1, r = -1;
 
@@ -353,8 +354,10 @@ write_own(struct spool *sp, const char *target, const struct append_line *lines,
 	if (next_stem(sp, &nb, stem, &holds, f) == -1 || spool_claim(sp, target, holds, f) == -1 ||
 	    prepare(sp, f) == -1)
 		return -1;
-	note_own_stamp(sp, format_all(&b, lines, n, holds ? later(nb.stamp, own_stamp(sp)) : 0));
-	snprintf(name, sizeof name, "%s.own-%ld.jsonl", stem, (long)getpid());
+	stamp = format_all(&b, lines, n, holds ? later(nb.stamp, own_stamp(sp)) : 0);
+	note_own_stamp(sp, stamp);
+	/* Nobody notes the stem: one that was delivered and is gone may be chosen again within its second. The name must not come again. */
+	snprintf(name, sizeof name, "%s.own-%" PRId64 "%07ld.jsonl", stem, stamp, (long)getpid());
 	unlinkat(spool_fd(sp), tmp, 0);
 	fd = spool_state(sp, tmp, O_WRONLY | O_CREAT | O_EXCL);
 	if (fd == -1 || util_write(fd, b.p, b.len) == -1 || fdatasync(fd) == -1 || close(fd) == -1) {

@@ -4,7 +4,7 @@
  *     buffer_2025-12-04_10-30-00_000001.jsonl           chain: ours, appended to by all publishers in turn
  *     buffer_2025-12-04_10-30-00_000001.jsonl.gz        the same, closed and compressed
  *     buffer_2025-12-04_10-30-00_000001.suspect.jsonl   the same, its fdatasync failed once
- *     buffer_2025-12-04_10-30-00_000001.own-4711.jsonl  ours, written whole by one publisher that could not get the lock
+ *     buffer_2025-12-04_10-30-00_000001.own-N.jsonl     ours, written whole by one publisher that could not get the lock; N: last stamp and process
  *     NAME.claimed-000007.jsonl                         somebody else's NAME.jsonl, taken by us by rename
  *     any other *.jsonl                                 somebody else's, not yet taken
  *

@@ -241,6 +241,32 @@ free_lock() {
 	no_segments
 }
 
+# bats test_tags=nosanitize
+@test "segments of one's own, one delivered and gone before the next, in one second of one process: both arrive" {
+	need_clock
+	redis_hide
+	run -0 timeout 20 ebpub lock '{"p":1,"n":1}'
+	hold_lock
+	mkfifo "$EB_TMP/in"
+	# A clock that stands: the second, the process and all but the stamp are the same.
+	bg pub clock_at '2035-01-01 00:00:00' ebpub -t 0.2 lock <>"$EB_TMP/in"
+	exec 8>"$EB_TMP/in"
+	for n in 2 3 4; do
+		redis_hide 2>/dev/null || :
+		echo "{\"p\":1,\"n\":$n}" >&8
+		wait_for "[ \$(wc -l <'$EB_TMP/pub.out') = $((n - 1)) ]"
+		redis_show
+		run timeout 20 ebreplay -t 0.3
+	done
+	exec 8>&-
+	free_lock
+	assert_equal "$(sort -u "$EB_TMP/pub.out")" buffered
+	ledger 1 1 4
+	run -0 timeout 20 ebreplay
+	judge lock
+	no_segments
+}
+
 @test "the lock's holder is stopped under a stream of events: order kept" {
 	redis_hide
 	numbered 1 1 50 | timeout 20 ebpub -q lock
