@@ -12,7 +12,7 @@ need_fuzzer() {
 # Those who change nothing need not build again: the targets are kept in the build folder.
 run_fuzz() {
 	run -0 "$TOP/tests/fuzz/run" "$@"
-	printf '# %s\n' "${lines[@]: -11}" >&3
+	printf '# %s\n' "${lines[@]: -12}" >&3
 }
 
 # bats test_tags=nosanitize
