@@ -8,6 +8,8 @@ word_put(struct buf *out, const char *s)
 {
 	if (!*s)
 		buf_addc(out, '-');
+	if (strcmp(s, "-") == 0)	/* that alone says nothing */
+		buf_adds(out, "%2D"), s++;
 	for (; *s; s++)
 		if ((unsigned char)*s <= ' ' || *s == '%' || *s == 127)
 			buf_addf(out, "%%%02X", (unsigned char)*s);
@@ -19,6 +21,7 @@ char *
 word_take(char **line)
 {
 	char *p = *line + strspn(*line, " "), *start = p, *to = p;
+	int bare = p[0] == '-' && (p[1] == ' ' || p[1] == '\0');
 	unsigned hex;
 
 	for (; *p && *p != ' '; p++)
@@ -29,7 +32,7 @@ word_take(char **line)
 			*to++ = *p;
 	*line = *p ? p + 1 : p;
 	*to = '\0';
-	if (strcmp(start, "-") == 0)
+	if (bare)
 		*start = '\0';
 	return start;
 }

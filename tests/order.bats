@@ -249,15 +249,19 @@ free_lock() {
 	hold_lock
 	mkfifo "$EB_TMP/in"
 	# A clock that stands: the second, the process and all but the stamp are the same.
-	bg pub clock_at '2035-01-01 00:00:00' ebpub -t 0.2 lock <>"$EB_TMP/in"
+	bg pub clock_at '2035-01-01 00:00:00' bash -c 'echo $$ >"$1"; exec ebpub -t 0.2 lock' - "$EB_TMP/pid" <>"$EB_TMP/in"
 	exec 8>"$EB_TMP/in"
 	for n in 2 3 4; do
-		redis_hide 2>/dev/null || :
 		echo "{\"p\":1,\"n\":$n}" >&8
 		wait_for "[ \$(wc -l <'$EB_TMP/pub.out') = $((n - 1)) ]"
+		# It does not see that Redis is there meanwhile.
+		kill -STOP "$(<"$EB_TMP/pid")"
 		redis_show
 		run timeout 20 ebreplay -t 0.3
+		redis_hide
+		kill -CONT "$(<"$EB_TMP/pid")"
 	done
+	redis_show
 	exec 8>&-
 	free_lock
 	assert_equal "$(sort -u "$EB_TMP/pub.out")" buffered

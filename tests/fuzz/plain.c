@@ -56,8 +56,7 @@ words(char *s, size_t n)
 	word_put(&b, s);
 	line = word = util_strdup(buf_str(&b));
 	PROMISE(strpbrk(word, " \t\r\n") == NULL);
-	if (strcmp(s, "-") != 0)	/* that is how nothing is written */
-		PROMISE(strcmp(word_take(&line), s) == 0);
+	PROMISE(strcmp(word_take(&line), s) == 0);
 	free(word);
 	b.len = 0;
 	base64_add(&b, s, n);
