@@ -270,7 +270,7 @@ progress_broken(struct progress *p, const char *stem)
 	return NULL;
 }
 
-void
+struct broken *
 progress_add_broken(struct progress *p, const char *stem)
 {
 	struct broken *b = progress_broken(p, stem);
@@ -282,6 +282,7 @@ progress_add_broken(struct progress *p, const char *stem)
 		b->lines = 0;
 	}
 	b->lines++;
+	return b;
 }
 
 static int
@@ -522,8 +523,7 @@ take_line(struct progress *p, char *line)
 		else if (strcmp(what, "done") == 0)
 			progress_add_done(p, stem, number(&line));
 		else if (strcmp(what, "broken") == 0) {
-			progress_add_broken(p, stem);
-			progress_broken(p, stem)->lines = number(&line);
+			progress_add_broken(p, stem)->lines = number(&line);
 		}
 	}
 }

@@ -123,7 +123,7 @@ void progress_drop_floors(struct progress *p);
 int progress_is_done(const struct progress *p, const char *stem, uint64_t pos);
 void progress_add_done(struct progress *p, const char *stem, uint64_t pos);
 struct broken *progress_broken(struct progress *p, const char *stem);
-void progress_add_broken(struct progress *p, const char *stem);
+struct broken *progress_add_broken(struct progress *p, const char *stem);	/* one more line of it */
 /* Whether the line at pos of this source (stem: of the chain's segment, or of the file) was delivered. */
 int progress_delivered(struct progress *p, const char *type, size_t n, bool chain, const char *stem, uint64_t pos);
 /* Forgets all that is recorded of a source that is gone. */
