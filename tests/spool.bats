@@ -376,6 +376,15 @@ assert l[at:] == b",\"crc\":\"%08x\"}" % zlib.crc32(l[:at]), l'
 	assert_equal "$(payloads a | cksum)" "$(seq 400 | cksum)"
 }
 
+@test "a plain writer's file rests for a second before it is read" {
+	local took=${EPOCHREALTIME/./}
+	mkdir -m 700 "$B"
+	plain p 1 2025-12-04T10:30:00Z >"$B/other.jsonl"
+	run -0 ebreplay
+	assert_equal "$(payloads p)" 1
+	[ $((${EPOCHREALTIME/./} - took)) -ge 900000 ]
+}
+
 @test "ebpub beside a plain writer's file: nothing is lost, and ours are not appended to it" {
 	plain_dir
 	plain a 1 2025-12-04T10:30:01Z >"$PLAIN"
