@@ -240,28 +240,6 @@ retry_file(struct retry *t, char *name)
 	return r == -1 ? -1 : 0;
 }
 
-int
-requeue_retry(struct spool *sp, const char *target, const struct append_limits *lim, const struct requeue_names *names,
-    struct requeue_result *res, struct fail *f)
-{
-	struct retry t = { .sp = sp, .target = target, .lim = lim, .r = res, .f = f, .dir = requeuing_dir(sp, f) };
-	char **list;
-	size_t i, n;
-	int r;
-
-	memset(res, 0, sizeof *res);
-	if (t.dir == -1)
-		return f->sys == ENOENT && !names->n ? 0 : -1;
-	r = requeuing_names(sp, t.dir, names, &list, &n, f);
-	for (i = 0; r == 0 && i < n; i++)
-		if (faccessat(t.dir, list[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0)	/* else done with the one before */
-			r = retry_file(&t, list[i]);
-	requeuing_free(list, n);
-	buf_free(&t.arena);
-	close(t.dir);
-	return r;
-}
-
 /* --- dropping ------------------------------------------------------------------------------------ */
 
 static int
@@ -281,23 +259,39 @@ drop_file(struct retry *t, char *name)
 	return r;
 }
 
-int
-requeue_drop(struct spool *sp, const struct requeue_names *names, struct requeue_result *res, struct fail *f)
+/* --- the files that are meant ------------------------------------------------------------- */
+
+static int
+each_file(struct retry *t, const struct requeue_names *names, int (*fn)(struct retry *t, char *name))
 {
-	struct retry t = { .sp = sp, .r = res, .f = f, .dir = requeuing_dir(sp, f) };
 	char **list;
 	size_t i, n;
 	int r;
 
-	memset(res, 0, sizeof *res);
-	if (t.dir == -1)
-		return f->sys == ENOENT && !names->n ? 0 : -1;
-	r = requeuing_names(sp, t.dir, names, &list, &n, f);
+	memset(t->r, 0, sizeof *t->r);
+	if ((t->dir = requeuing_dir(t->sp, t->f)) == -1)
+		return t->f->sys == ENOENT && !names->n ? 0 : -1;
+	r = requeuing_names(t->sp, t->dir, names, &list, &n, t->f);
 	for (i = 0; r == 0 && i < n; i++)
-		r = drop_file(&t, list[i]);
-	if (r == 0 && n && fsync(t.dir) == -1)
-		r = fail_errno(f, STATUS_UNSAFE, "fsync '%s/quarantine'", spool_dir(sp));
+		if (faccessat(t->dir, list[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0)	/* else done with the one before */
+			r = fn(t, list[i]);
+	if (r == 0 && n && fsync(t->dir) == -1)
+		r = fail_errno(t->f, STATUS_UNSAFE, "fsync '%s/quarantine'", spool_dir(t->sp));
 	requeuing_free(list, n);
-	close(t.dir);
+	buf_free(&t->arena);
+	close(t->dir);
 	return r;
+}
+
+int
+requeue_retry(struct spool *sp, const char *target, const struct append_limits *lim, const struct requeue_names *names,
+    struct requeue_result *res, struct fail *f)
+{
+	return each_file(&(struct retry){ .sp = sp, .target = target, .lim = lim, .r = res, .f = f }, names, retry_file);
+}
+
+int
+requeue_drop(struct spool *sp, const struct requeue_names *names, struct requeue_result *res, struct fail *f)
+{
+	return each_file(&(struct retry){ .sp = sp, .r = res, .f = f }, names, drop_file);
 }
