@@ -13,11 +13,11 @@ fail     fail                                                    : base plain
 floor                                                            : base plain fail
 url      url                                                     : floor
 net      net                                                     : floor url
-event    event eventjson                                         : floor
+event    event eventjson dead                                    : floor
 conf     conf ini secret                                         : floor url
 bus      bus reply greet outbox                                  : floor url net
 stream   stream streamwalk                                       : floor bus
-group    group                                                   : floor bus stream
+group    group pending                                           : floor bus stream
 spool    spool segment reader append walk progress roster quarantine counters probe sweep compress holder tidy : floor
 watch    watch                                                   : floor bus stream
 backlog  backlog                                                 : floor event spool
