@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "conf.h"
 #include "consumer.h"
 #include "follow.h"
@@ -16,9 +17,11 @@
 #include "status.h"
 #include "util.h"
 #include "when.h"
+#include "work.h"
 
 enum {
-	OPT_FOLLOW = 256, OPT_FROM, OPT_LAST, OPT_NO_SYNC, OPT_PAYLOAD, OPT_PEEK, OPT_TO
+	OPT_CLAIM_IDLE = 256, OPT_CMD_TIMEOUT, OPT_FOLLOW, OPT_FROM, OPT_LAST, OPT_MAX_DELIVERIES, OPT_NO_SYNC, OPT_ORDERED, OPT_PAYLOAD,
+	OPT_PEEK, OPT_RETRY_BASE, OPT_RETRY_FOR, OPT_RETRY_MAX, OPT_STOP_TIMEOUT, OPT_TO, OPT_WORKER
 };
 
 static const struct option options[] = {
@@ -29,14 +32,24 @@ static const struct option options[] = {
 	{"format", required_argument, NULL, 'f'},
 	{"group", required_argument, NULL, 'g'},
 	{"count", required_argument, NULL, 'n'},
+	{"jobs", required_argument, NULL, 'P'},
 	{"idle-timeout", required_argument, NULL, 'W'},
+	{"claim-idle", required_argument, NULL, OPT_CLAIM_IDLE},
+	{"cmd-timeout", required_argument, NULL, OPT_CMD_TIMEOUT},
 	{"follow", no_argument, NULL, OPT_FOLLOW},
 	{"from", required_argument, NULL, OPT_FROM},
 	{"last", required_argument, NULL, OPT_LAST},
+	{"max-deliveries", required_argument, NULL, OPT_MAX_DELIVERIES},
 	{"no-sync", no_argument, NULL, OPT_NO_SYNC},
+	{"ordered", no_argument, NULL, OPT_ORDERED},
 	{"payload", no_argument, NULL, OPT_PAYLOAD},
 	{"peek", no_argument, NULL, OPT_PEEK},
+	{"retry-base", required_argument, NULL, OPT_RETRY_BASE},
+	{"retry-for", required_argument, NULL, OPT_RETRY_FOR},
+	{"retry-max", required_argument, NULL, OPT_RETRY_MAX},
+	{"stop-timeout", required_argument, NULL, OPT_STOP_TIMEOUT},
 	{"to", required_argument, NULL, OPT_TO},
+	{"worker", no_argument, NULL, OPT_WORKER},
 	{NULL, 0, NULL, 0}
 };
 
@@ -46,9 +59,13 @@ static struct ebsub {
 	struct sink sink;
 	struct follow follow;
 	struct consumer consumer;
+	struct work_plan work;
 	const char *group;		/* -g */
-	bool peek, to_given, end, payload;
+	const char *of_commands;	/* an option that goes only with -- CMD */
+	bool peek, to_given, end, payload, no_sync;
 } eb;
+
+#define HANDS_MAX 1000
 
 static int stop_pipe[2];
 static volatile sig_atomic_t stop_signal;
@@ -58,6 +75,9 @@ usage(FILE *to)
 {
 	fputs("usage: ebsub [-0ehjqvV] [-b dir] [-C consumer] [-f format] [-g group] [-n count] [-p prefix] [-s service] [-t seconds]"
 	    " [-u url] [-W seconds] [--from where] [--no-sync] [--payload] type ...\n"
+	    "       ebsub [-ehqvV] [-b dir] [-C consumer] [-g group] [-n count] [-P jobs] [-p prefix] [-s service] [-t seconds] [-u url]"
+	    " [-W seconds] [--claim-idle span] [--cmd-timeout span] [--from where] [--max-deliveries count] [--ordered]"
+	    " [--retry-base span] [--retry-for span] [--retry-max span] [--stop-timeout span] [--worker] type ... -- command [argument ...]\n"
 	    "       ebsub --peek [-0ehjqvV] [-f format] [-n count] [-p prefix] [-t seconds] [-u url] [-W seconds]"
 	    " [--follow] [--from where] [--last count] [--no-sync] [--payload] [--to where] type ...\n", to);
 }
@@ -103,7 +123,7 @@ catch_signals(void)
 		err(STATUS_SOME, "pipe");
 	util_on_signal(SIGTERM, on_signal);
 	util_on_signal(SIGINT, on_signal);
-	eb.follow.stop = eb.sink.stop = stop_pipe[0];
+	eb.follow.stop = eb.sink.stop = eb.work.stop = stop_pipe[0];
 }
 
 /* --- the command line ---------------------------------------------------------- */
@@ -163,6 +183,42 @@ take_consumer(const char *arg)
 	eb.plan.consumer = arg;
 }
 
+static int64_t
+take_span(const char *option, const char *arg, int64_t least)
+{
+	int64_t ms;
+
+	if (util_ms(arg, &ms) == -1 || ms < least)
+		bad_usage("%s %s: a time is expected: 30, 0.5, 500ms, 5m", option, arg);
+	return ms;
+}
+
+/* Options of the form with a command. 0, or -1 when it is none. */
+static int
+take_work_option(int ch, const char *arg)
+{
+	struct work_plan *w = &eb.work;
+
+	switch (ch) {
+	case 'P': w->hands = (size_t)take_count("-P", arg, 1); eb.of_commands = "-P"; break;
+	case OPT_CMD_TIMEOUT: w->cmd_timeout = take_span("--cmd-timeout", arg, 1); eb.of_commands = "--cmd-timeout"; break;
+	case OPT_MAX_DELIVERIES:
+		w->max_deliveries = (uint64_t)take_count("--max-deliveries", arg, 1);
+		eb.of_commands = "--max-deliveries";
+		break;
+	case OPT_ORDERED: w->ordered = true; eb.of_commands = "--ordered"; break;
+	case OPT_RETRY_BASE: w->retry_base = take_span("--retry-base", arg, 1); eb.of_commands = "--retry-base"; break;
+	case OPT_RETRY_FOR: w->retry_for = take_span("--retry-for", arg, 0); eb.of_commands = "--retry-for"; break;
+	case OPT_RETRY_MAX: w->retry_max = take_span("--retry-max", arg, 1); eb.of_commands = "--retry-max"; break;
+	case OPT_STOP_TIMEOUT: w->stop_timeout = take_span("--stop-timeout", arg, 0); eb.of_commands = "--stop-timeout"; break;
+	case OPT_WORKER: w->worker = true; eb.of_commands = "--worker"; break;
+	default: return -1;
+	}
+	if (w->hands > HANDS_MAX)
+		bad_usage("-P %s: at most %d commands at once", arg, HANDS_MAX);
+	return 0;
+}
+
 static int
 take_option(int ch, const char *arg)
 {
@@ -180,17 +236,34 @@ take_option(int ch, const char *arg)
 		eb.plan.from_given = true;
 		return 0;
 	case OPT_LAST: eb.plan.look.last = take_count("--last", arg, 0); return 0;
-	case OPT_NO_SYNC: eb.sink.sync = false; return 0;
+	case OPT_CLAIM_IDLE: eb.work.claim_idle = take_span("--claim-idle", arg, 0); return 0;
+	case OPT_NO_SYNC: eb.sink.sync = false; eb.no_sync = true; return 0;
 	case OPT_PAYLOAD: eb.payload = true; return 0;
 	case OPT_PEEK: eb.peek = true; return 0;
 	case OPT_TO: take_to(arg); return 0;
 	}
-	return -1;
+	return take_work_option(ch, arg);
+}
+
+/* What goes with a command, and what does not. */
+static void
+check_work(void)
+{
+	const char *other = eb.peek ? "--peek" : eb.payload ? "--payload" : eb.sink.format != NULL ? "-f" : eb.conf.json ? "-j" :
+	    eb.sink.end == '\0' ? "-0" : eb.no_sync ? "--no-sync" : NULL;
+
+	if (eb.work.argv == NULL && eb.of_commands != NULL)
+		bad_usage("%s goes with a command: ebsub %s ... TYPE -- COMMAND", eb.of_commands, eb.of_commands);
+	if (eb.work.argv != NULL && other != NULL)
+		bad_usage("%s does not go with a command: its stdin is the payload, and what it prints is its own", other);
+	if (eb.work.retry_max < eb.work.retry_base)
+		bad_usage("--retry-max is less than --retry-base");
 }
 
 static void
 check_options(void)
 {
+	check_work();
 	if (eb.payload + (eb.sink.format != NULL) + eb.conf.json > 1)
 		bad_usage("-j, --payload and -f exclude each other");
 	if (!eb.peek && (eb.plan.look.follow || eb.plan.look.last >= 0 || eb.to_given))
@@ -212,7 +285,11 @@ read_options(int argc, char **argv)
 	conf_init(&eb.conf);
 	eb.follow.limit = eb.follow.idle_ms = eb.plan.look.last = -1;
 	eb.sink = (struct sink){.fd = STDOUT_FILENO, .end = '\n', .sync = true};
-	while ((ch = getopt_long(argc, argv, CONF_SHORT "0C:ef:g:n:W:", options, NULL)) != -1) {
+	eb.work = (struct work_plan){
+		.hands = 1, .cmd_timeout = -1, .claim_idle = 60000, .retry_base = 1000, .retry_max = 300000, .retry_for = 3600000,
+		.max_deliveries = 5, .stop_timeout = 30000
+	};
+	while ((ch = getopt_long(argc, argv, CONF_SHORT "0C:ef:g:n:P:W:", options, NULL)) != -1) {
 		r = conf_option(&eb.conf, ch, optarg, &f);
 		if (r == -1 && f.status != STATUS_USAGE)
 			errx(f.status, "%s", f.text);
@@ -227,7 +304,7 @@ read_options(int argc, char **argv)
 		errx(f.status, "%s", f.text);
 }
 
-/* Everything before "--", and where there is no type before it, what stands behind it; a command is for a later version. */
+/* Where "--" stands, or argc. */
 static int
 before_dashes(int argc, char **argv)
 {
@@ -334,6 +411,27 @@ make_plan(void)
 	w->in_turn = eb.peek && !eb.plan.look.follow;
 	w->to_end = w->in_turn || eb.end;
 	w->note = on_note;
+	eb.plan.kept = eb.work.argv != NULL;
+}
+
+static void
+make_work(void)
+{
+	struct work_plan *w = &eb.work;
+	struct fail f;
+
+	if (child_find(w->argv[0], &f) == -1)
+		errx(f.status, "%s", f.text);
+	w->taps = eb.follow.taps;
+	w->n = eb.follow.n;
+	w->url = &eb.conf.url;
+	w->timeout_ms = eb.conf.timeout_ms;
+	w->consumer = eb.plan.consumer;
+	w->prefix = eb.conf.prefix;
+	w->limit = eb.follow.limit;
+	w->to_end = eb.end;
+	w->idle_ms = eb.follow.idle_ms;
+	w->note = on_note;
 }
 
 static int
@@ -357,12 +455,51 @@ status_of_failure(const struct fail *f)
 	return eb.sink.broken == EINTR ? 128 + stop_signal : f->status;
 }
 
+/* With a command: what was set aside or could not be shows in the status. */
+static int
+run_work(void)
+{
+	struct work_count c;
+	struct fail f;
+	enum follow_end end;
+	int status;
+
+	make_work();
+	end = work_run(&eb.work, &c, &f);
+	eb.follow.count = c.handled + c.dead;
+	status = end == FOLLOW_FAILED ? f.status : status_of(end);
+	if (end == FOLLOW_FAILED)
+		warnx("%s", f.text);
+	if (c.unsaid > 0) {
+		warnx("%llu events were handled and could not be acknowledged: they will come again", (unsigned long long)c.unsaid);
+		status = status_worse(status, STATUS_AGAIN);
+	}
+	if (c.dead + c.stuck + c.lost > 0)
+		status = status_worse(status, STATUS_SOME);
+	if (eb.conf.verbose)
+		warnx("%llu handled, %llu failed attempts, %llu put off, %llu set aside, %llu lost, %llu taken over from others",
+		    (unsigned long long)c.handled, (unsigned long long)c.failed, (unsigned long long)c.later,
+		    (unsigned long long)c.dead, (unsigned long long)c.lost, (unsigned long long)c.taken);
+	return status;
+}
+
+static int
+run_follow(void)
+{
+	enum follow_end end;
+	struct fail f;
+
+	end = follow_run(&eb.follow, &f);
+	if (end != FOLLOW_FAILED)
+		return status_of(end);
+	warnx("%s", f.text);
+	return status_of_failure(&f);
+}
+
 int
 main(int argc, char **argv)
 {
 	int dashes = before_dashes(argc, argv), status;
-	enum follow_end end = FOLLOW_END;
-	struct fail f;
 
 	util_start();
 	read_options(dashes, argv);
@@ -373,11 +510,13 @@ main(int argc, char **argv)
 			puts("ebsub " EB_VERSION);
 		return fflush(stdout) == EOF ? STATUS_UNSAFE : STATUS_OK;
 	}
-	check_options();
-	if (optind < dashes && dashes + 1 < argc)
-		bad_usage("'%s': running a command for each event is not supported in this version", argv[dashes + 1]);
-	if (optind == dashes)
+	if (optind == dashes)		/* no type before "--": they stand behind it */
 		optind = dashes + 1, dashes = argc;
+	else if (dashes + 1 < argc)
+		eb.work.argv = argv + dashes + 1;
+	else if (dashes < argc)
+		bad_usage("which command? None stands behind --");
+	check_options();
 	if (optind >= dashes)
 		bad_usage("which event type?");
 	for (int i = optind; i < dashes; i++)
@@ -387,11 +526,10 @@ main(int argc, char **argv)
 	name_consumer();
 	for (int i = optind; i < dashes; i++)
 		add_type(argv[i]);
-	if (eb.follow.n > 0)
-		end = follow_run(&eb.follow, &f);
-	status = end == FOLLOW_FAILED ? status_of_failure(&f) : status_of(end);
-	if (end == FOLLOW_FAILED)
-		warnx("%s", f.text);
+	if (eb.follow.n == 0)
+		status = status_of(FOLLOW_END);
+	else
+		status = eb.work.argv != NULL ? run_work() : run_follow();
 	for (size_t i = 0; i < eb.follow.n; i++)
 		tap_free(eb.follow.taps[i]);
 	free(eb.follow.taps);

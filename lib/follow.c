@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backoff.h"
 #include "follow.h"
+#include "mend.h"
 #include "status.h"
 #include "util.h"
 #include "when.h"
@@ -25,12 +25,8 @@ struct run {
 	bool ending;			/* nothing is asked any more */
 	enum follow_end end;
 	struct fail fail;		/* for FOLLOW_FAILED */
-	struct fail outage;		/* the last attempt's */
 	int64_t last_event;
-	int64_t down_since;		/* 0: no outage */
-	bool on_trial;			/* open again, and no question answered yet: the outage is not over */
-	struct backoff *backoff;	/* of each tap: begins anew with what came of a question, not with a connection */
-	int64_t next_try;
+	struct mend mend;
 };
 
 static void
@@ -53,56 +49,11 @@ failed(struct run *r, const struct fail *f)
 
 /* --- outages ------------------------------------------------------------------- */
 
-static bool
-passes(enum bus_why why)
-{
-	switch (why) {
-	case BUS_REFUSED:
-	case BUS_TIMEOUT:
-	case BUS_CUT:
-	case BUS_GARBAGE:
-	case BUS_LATER:
-	case BUS_READONLY:
-	case BUS_UNBLOCKED:
-	case BUS_NOGROUP:
-		return true;
-	default:
-		return false;
-	}
-}
-
 static void
 lost(struct run *r, size_t tap, enum bus_why why, const struct fail *f)
 {
-	char text[sizeof(f->text) + 32];
-
-	if (!passes(why)) {
+	if (!mend_lost(&r->mend, tap, why, f))
 		failed(r, f);
-		return;
-	}
-	if (r->down_since != 0) {
-		if (r->on_trial)
-			r->next_try = when_mono() + backoff_next(&r->backoff[tap]);
-		r->on_trial = false;
-		return;
-	}
-	snprintf(text, sizeof(text), "%s; trying again", f->text);
-	r->w->note(r->w->arg, TAP_WARNING, text);
-	r->outage = *f;
-	r->down_since = when_mono();
-	r->next_try = r->down_since + backoff_next(&r->backoff[tap]);
-}
-
-static void
-back(struct run *r)
-{
-	char span[32], text[64];
-
-	when_span(when_mono() - r->down_since, span, sizeof(span));
-	snprintf(text, sizeof(text), "connected again after %s", span);
-	r->w->note(r->w->arg, TAP_WARNING, text);
-	r->down_since = 0;
-	r->on_trial = false;
 }
 
 /* Not open yet, or lost. With in_turn only the current tap is opened. */
@@ -122,17 +73,16 @@ reopen(struct run *r)
 	for (size_t i = 0; i < r->w->n && all && !r->ending; i++) {
 		if (!wants_open(r, i))
 			continue;
-		if (r->down_since != 0 && when_mono() < r->next_try)
+		if (!mend_due(&r->mend))
 			return;
 		if (tap_open(r->w->taps[i], &why, &f) == 0)
 			continue;
 		all = false;
-		lost(r, i, why, &f);
-		r->outage = f;
-		r->next_try = when_mono() + backoff_next(&r->backoff[i]);
+		if (!mend_failed(&r->mend, i, why, &f))
+			failed(r, &f);
 	}
-	if (all && r->down_since != 0)
-		r->on_trial = true;
+	if (all)
+		mend_opened(&r->mend);
 }
 
 /* The first time there is no patience. With in_turn the first tap stands for all. */
@@ -283,14 +233,14 @@ move(struct run *r)
 		if (tap_move(t, &why, &f) == -1)
 			lost(r, i, why, &f);
 		else if (before == TAP_ASKED && (tap_state(t) == TAP_READY || tap_dry(t)))
-			backoff_reset(&r->backoff[i]);
+			mend_well(&r->mend, i);
 		if (tap_state(t) == TAP_READY && !r->w->sink->broken)
 			deliver(r, t);
 		if (tap_settled(t) == settled && tap_state(t) == before)
 			continue;
 		some = true;
-		if (r->on_trial && tap_state(t) != TAP_DOWN && !r->ending)
-			back(r);
+		if (tap_state(t) != TAP_DOWN && !r->ending)
+			mend_answered(&r->mend);
 	}
 	return some;
 }
@@ -314,10 +264,10 @@ poll_ms(const struct run *r)
 			sooner(&by, bus_deadline(tap_bus(r->w->taps[i])));
 	if (r->w->idle_ms >= 0 && !r->ending && idle_left(r) > 0)
 		sooner(&by, r->last_event + r->w->idle_ms);
-	if (r->down_since != 0 && !r->on_trial && !r->ending)
-		sooner(&by, r->next_try);
-	if (r->down_since != 0 && !r->ending && r->w->to_end)
-		sooner(&by, r->down_since + r->w->timeout_ms);
+	if (!r->ending)
+		sooner(&by, mend_next(&r->mend));
+	if (r->mend.down_since != 0 && !r->ending && r->w->to_end)
+		sooner(&by, r->mend.down_since + r->w->timeout_ms);
 	if (by == -1)
 		return -1;
 	left = by - when_mono();
@@ -362,10 +312,12 @@ wait_for_news(struct run *r)
 static void
 judge_outage(struct run *r)
 {
-	if (r->down_since != 0 && !r->ending)
+	int64_t since = r->mend.down_since;
+
+	if (since != 0 && !r->ending)
 		if ((r->w->idle_ms >= 0 && idle_left(r) == 0) ||
-		    (r->w->to_end && when_mono() - r->down_since >= r->w->timeout_ms))
-			failed(r, &r->outage);
+		    (r->w->to_end && when_mono() - since >= r->w->timeout_ms))
+			failed(r, &r->mend.outage);
 }
 
 static void
@@ -416,9 +368,7 @@ follow_run(struct follow *w, struct fail *f)
 
 	r.pipe = fstat(w->sink->fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
 	r.fds = util_alloc((w->n + 2) * sizeof(*r.fds));
-	r.backoff = util_alloc(w->n * sizeof(*r.backoff));
-	for (size_t i = 0; i < w->n; i++)
-		r.backoff[i] = (struct backoff){.first = 50, .most = 5000};
+	mend_init(&r.mend, w->n, w->note, w->arg);
 	open_first(&r);
 	r.last_event = when_mono();
 	for (judge(&r); !over(&r); judge(&r)) {
@@ -427,7 +377,7 @@ follow_run(struct follow *w, struct fail *f)
 			wait_for_news(&r);
 	}
 	free(r.fds);
-	free(r.backoff);
+	mend_free(&r.mend);
 	if (r.end == FOLLOW_FAILED)
 		*f = r.fail;
 	return r.end;

@@ -165,7 +165,7 @@ ensure(struct tap *t, enum bus_why *why, struct fail *f)
 		notef(t, TAP_NEWS, "stream '%s' is new: nothing has been published to it yet", t->key);
 	if (!t->opened)
 		learn_place(t, f);
-	t->phase = OWN;
+	t->phase = t->plan->kept ? NEW : OWN;
 	t->own = (struct stream_id){0};
 	return bus_why(t->bus) == BUS_FINE ? 0 : -1;
 }
@@ -413,6 +413,17 @@ tap_done(struct tap *t, size_t n)
 	t->state = TAP_IDLE;
 }
 
+struct reply *
+tap_keep(struct tap *t)
+{
+	struct reply *r = t->batch.entries;
+
+	t->batch.entries = NULL;
+	t->asked = 0;
+	t->state = TAP_IDLE;
+	return r;
+}
+
 /* --- looking at it ------------------------------------------------------------------ */
 
 enum tap_state
@@ -443,4 +454,16 @@ const char *
 tap_type(const struct tap *t)
 {
 	return t->type;
+}
+
+const char *
+tap_key(const struct tap *t)
+{
+	return t->key;
+}
+
+const char *
+tap_group(const struct tap *t)
+{
+	return t->group;
 }

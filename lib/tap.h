@@ -25,6 +25,7 @@ struct tap_plan {
 	const char *consumer;		/* NULL: only looking */
 	struct look look;		/* of it a group takes only `from`, where it starts when it must be made */
 	bool from_given;
+	bool kept;			/* the caller keeps what comes (tap_keep), and sees to what is pending and to acknowledging itself */
 };
 
 enum tap_note {
@@ -60,6 +61,8 @@ int tap_move(struct tap *t, enum bus_why *why, struct fail *f);
 const struct haul *tap_batch(const struct tap *t);	/* when TAP_READY: haul_each */
 /* Its first n records were handled: acknowledged, with the entries that are gone. The tap is TAP_IDLE. */
 void tap_done(struct tap *t, size_t n);
+/* With plan.kept, instead of both: XREADGROUP's reply, the caller's from then on. The tap is TAP_IDLE. */
+struct reply *tap_keep(struct tap *t);
 size_t tap_asked(const struct tap *t);		/* count of the question under way, else 0 */
 
 enum tap_state tap_state(const struct tap *t);
@@ -67,6 +70,8 @@ bool tap_dry(const struct tap *t);		/* the last question found nothing more */
 bool tap_settled(const struct tap *t);		/* nothing asked and no acknowledgement unanswered */
 const struct bus *tap_bus(const struct tap *t);	/* to poll; NULL when down */
 const char *tap_type(const struct tap *t);
+const char *tap_key(const struct tap *t);
+const char *tap_group(const struct tap *t);	/* NULL: only looking */
 void tap_close(struct tap *t);			/* TAP_CLOSED */
 
 #endif

@@ -72,6 +72,8 @@ util_env(const char *name)
 	return s == NULL || *s == '\0' ? NULL : s;
 }
 
+static mode_t umask_before = 022;
+
 void
 util_start(void)
 {
@@ -84,7 +86,13 @@ util_start(void)
 	}
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
-	umask(077);
+	umask_before = umask(077);
+}
+
+mode_t
+util_umask(void)
+{
+	return umask_before;
 }
 
 void

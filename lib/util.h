@@ -8,6 +8,8 @@
 #ifndef UTIL_H
 #define UTIL_H
 
+#include <sys/types.h>
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +25,7 @@ const char *util_env(const char *name);		/* an environment variable; NULL when u
  * SIGPIPE and SIGXFSZ, sets umask 077.
  */
 void util_start(void);
+mode_t util_umask(void);	/* the one before */
 
 /* Calls fn on a signal, without restarting what it interrupts; a signal that is ignored (nohup, a background job) stays ignored. */
 void util_on_signal(int sig, void (*fn)(int));

@@ -27,7 +27,8 @@ replay   replay                                                  : floor conf bu
 publish  publish publishing link spill window                    : floor conf event bus stream watch spool backlog eventline drain
 inspect  inspect inspecttext                                     : floor event bus stream spool backlog eventline drain
 requeue  requeue requeueread requeuing                           : floor event spool
-reading  point look haul tap format sink follow consumer         : floor event bus stream group
+reading  point look haul tap format sink mend follow consumer    : floor event bus stream group
+work     child facts job desk work working attempt rescue bury hands crew worker : floor url event bus stream group reading
 survey   survey surveying surveylook surveyjson                  : floor url bus stream
 picture  picture                                                 : floor conf spool backlog survey
 verdict  verdict limit                                           : floor

@@ -1,0 +1,459 @@
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "names.h"
+#include "status.h"
+#include "util.h"
+#include "when.h"
+#include "working.h"
+
+#define BLOCK 1000			/* ms of one blocking read */
+#define BLOCK_SHARED 100		/* when types share a limit */
+#define ASK_AGAIN 100			/* ms: with `to_end`, while something runs */
+
+void
+work_note(struct work *w, enum tap_note kind, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	fail_clean(text);
+	w->plan->note(w->plan->arg, kind, text);
+}
+
+void
+work_end(struct work *w, enum follow_end end)
+{
+	if (w->ending)
+		return;
+	w->ending = true;
+	w->end = end;
+	w->stop_at = when_mono() + w->plan->stop_timeout;
+}
+
+void
+work_fail(struct work *w, const struct fail *f)
+{
+	if (w->ending && w->end == FOLLOW_FAILED)
+		return;
+	work_end(w, FOLLOW_FAILED);
+	w->end = FOLLOW_FAILED;
+	w->fail = *f;
+}
+
+void
+work_release(struct work *w, struct job *j)
+{
+	job_let_go(&w->held, j);
+	w->released++;
+}
+
+/* Those held that the limit may still count. */
+static size_t
+open_ended(const struct work *w)
+{
+	return w->held.n - w->held.in[JOB_DONE];
+}
+
+size_t
+work_room(const struct work *w)
+{
+	const size_t *in = w->held.in;
+	size_t most = hands_capacity(w), busy = in[JOB_READY] + in[JOB_BEGINNING] + in[JOB_RUNNING], asked = 0;
+
+	for (size_t i = 0; i < w->plan->n; i++)
+		asked += tap_asked(w->posts[i].tap) + w->posts[i].expected;
+	if (w->plan->limit >= 0) {
+		uint64_t past = w->count->handled + w->count->dead + open_ended(w) + asked;
+
+		if (past >= (uint64_t)w->plan->limit)
+			return 0;
+		if ((uint64_t)w->plan->limit - past < most)
+			most = busy + asked + (size_t)((uint64_t)w->plan->limit - past);
+		if (most > hands_capacity(w))
+			most = hands_capacity(w);
+	}
+	if (in[JOB_WAITING] >= WORK_WAITING)
+		return 0;
+	return most > busy + asked ? most - busy - asked : 0;
+}
+
+/* --- connections --------------------------------------------------------------- */
+
+static void
+lost(struct work *w, size_t i, enum bus_why why, const struct fail *f)
+{
+	if (!mend_lost(&w->mend, i, why, f))
+		work_fail(w, f);
+}
+
+static int
+open_one(struct work *w, size_t i, enum bus_why *why, struct fail *f)
+{
+	if (i == w->plan->n) {
+		if (desk_open(&w->desk, why, f) == -1)
+			return -1;
+		w->next_renewal = when_mono();
+		return 0;
+	}
+	if (tap_open(w->posts[i].tap, why, f) == -1)
+		return -1;
+	rescue_own(&w->posts[i]);	/* what the old connection was given and we never saw */
+	return 0;
+}
+
+static bool
+is_down(const struct work *w, size_t i)
+{
+	return i == w->plan->n ? w->desk.bus == NULL : tap_state(w->posts[i].tap) == TAP_DOWN;
+}
+
+static void
+reopen(struct work *w)
+{
+	enum bus_why why;
+	struct fail f;
+	bool all = true;
+
+	for (size_t i = 0; i <= w->plan->n && all; i++) {
+		if (!is_down(w, i) || (w->ending && i < w->plan->n))
+			continue;
+		if (!mend_due(&w->mend))
+			return;
+		if (open_one(w, i, &why, &f) == 0)
+			continue;
+		all = false;
+		if (!mend_failed(&w->mend, i, why, &f))
+			work_fail(w, &f);
+	}
+	if (all)
+		mend_opened(&w->mend);
+}
+
+/* The first time there is no patience. */
+static void
+open_first(struct work *w)
+{
+	enum bus_why why;
+	struct fail f;
+
+	for (size_t i = 0; i <= w->plan->n && !w->ending; i++)
+		if (open_one(w, i, &why, &f) == -1)
+			work_fail(w, &f);
+}
+
+/* --- reading --------------------------------------------------------------------- */
+
+static int64_t
+idle_left(const struct work *w)
+{
+	int64_t left = w->last_event + w->plan->idle_ms - when_mono();
+
+	return left > 0 ? left : 0;
+}
+
+static int64_t
+block_ms(const struct work *w, const struct post *p)
+{
+	bool shared = w->plan->n > 1 && (w->plan->limit >= 0 || hands_capacity(w) < w->plan->n);
+	int64_t ms = shared ? BLOCK_SHARED : BLOCK;
+
+	if (w->plan->to_end || p->stage == STAGE_SWEEP)
+		return -1;
+	if (w->plan->idle_ms >= 0 && idle_left(w) < ms)
+		ms = idle_left(w) > 0 ? idle_left(w) : 1;
+	return ms;
+}
+
+/* With `to_end`: whether a tap that had nothing is worth another question. */
+static bool
+worth_asking(const struct work *w, const struct post *p)
+{
+	if (!w->plan->to_end || !tap_dry(p->tap))
+		return true;
+	if (w->held.n > 0)
+		return when_mono() >= p->next_ask;
+	return p->asked_at != w->released;
+}
+
+static void
+ask(struct work *w)
+{
+	size_t idle = 0;
+
+	for (size_t i = 0; i < w->plan->n; i++)
+		idle += tap_state(w->posts[i].tap) == TAP_IDLE;
+	for (size_t i = 0; i < w->plan->n && !w->ending; i++) {
+		struct post *p = &w->posts[i];
+		size_t room = work_room(w);
+
+		if (tap_state(p->tap) != TAP_IDLE || p->stage == STAGE_OWN || (p->stage == STAGE_SWEEP && p->their_turn) ||
+		    room == 0 || !worth_asking(w, p))
+			continue;
+		p->asked_at = w->released;
+		tap_ask(p->tap, room / idle > 0 ? room / idle : 1, block_ms(w, p));
+		idle -= idle > 1;
+	}
+}
+
+/* XREADGROUP's [[key, [entry, ...]]], whose shape the tap has looked at. */
+static void
+take_batch(struct work *w, struct post *p)
+{
+	struct body *b = body_of(tap_keep(p->tap));
+	const struct reply *entries = reply_at(reply_at(body_reply(b), 0), 1);
+
+	for (size_t i = 0; i < reply_count(entries); i++) {
+		const struct reply *e = reply_at(entries, i);
+		struct stream_id id;
+		struct job *j;
+
+		if (stream_id_parse(reply_text(reply_at(e, 0)), &id) == 0 && (j = job_hold(&w->held, &p->queue, id, 0)) != NULL)
+			job_keep(j, b, e);
+	}
+	body_drop(b);
+}
+
+/* true when there was something to do, so that there may be more. */
+static bool
+move_tap(struct work *w, size_t i)
+{
+	struct post *p = &w->posts[i];
+	enum tap_state before = tap_state(p->tap);
+	enum bus_why why;
+	struct fail f;
+
+	if (tap_bus(p->tap) == NULL)
+		return false;
+	if (tap_move(p->tap, &why, &f) == -1)
+		lost(w, i, why, &f);
+	else if (before == TAP_ASKED && tap_state(p->tap) != TAP_ASKED) {
+		mend_well(&w->mend, i);
+		mend_answered(&w->mend);
+		p->their_turn = true;
+		p->next_ask = when_mono() + ASK_AGAIN;
+	}
+	if (tap_state(p->tap) == TAP_READY)
+		take_batch(w, p);
+	return tap_state(p->tap) != before;
+}
+
+static bool
+move(struct work *w)
+{
+	bool some = false;
+	enum bus_why why;
+	struct fail f;
+	int r;
+
+	if (w->desk.bus != NULL) {
+		if ((r = desk_move(&w->desk, &why, &f)) == -1)
+			lost(w, w->plan->n, why, &f);
+		else if (r == 1)
+			mend_well(&w->mend, w->plan->n);
+		some = r != 0;
+	}
+	for (size_t i = 0; i < w->plan->n; i++)
+		some = move_tap(w, i) || some;
+	return hands_look(w) || some;
+}
+
+/* --- the loop ------------------------------------------------------------------------ */
+
+static void
+sooner(int64_t *by, int64_t t)
+{
+	if (t != -1 && (*by == -1 || t < *by))
+		*by = t;
+}
+
+static int
+poll_ms(const struct work *w)
+{
+	int64_t by = rescue_next(w), left;
+
+	for (size_t i = 0; i < w->plan->n; i++) {
+		if (tap_bus(w->posts[i].tap) != NULL)
+			sooner(&by, bus_deadline(tap_bus(w->posts[i].tap)));
+		if (w->plan->to_end && !w->ending && tap_dry(w->posts[i].tap) && w->held.n > 0 && work_room(w) > 0)
+			sooner(&by, w->posts[i].next_ask);
+	}
+	if (w->desk.bus != NULL)
+		sooner(&by, bus_deadline(w->desk.bus));
+	sooner(&by, mend_next(&w->mend));
+	sooner(&by, hands_next(w));
+	sooner(&by, job_next_due(&w->held));
+	if (w->plan->idle_ms >= 0 && !w->ending)
+		sooner(&by, w->last_event + w->plan->idle_ms);
+	if (w->ending)
+		sooner(&by, w->stop_at);
+	left = by - when_mono();
+	return left < 0 ? 0 : (int)(left > 60000 ? 60000 : left);
+}
+
+static void
+wait_for_news(struct work *w, struct pollfd *p)
+{
+	nfds_t n = 0;
+
+	p[n++] = (struct pollfd){.fd = w->ending ? -1 : w->plan->stop, .events = POLLIN};
+	p[n++] = (struct pollfd){.fd = w->plan->worker || w->ending ? -1 : STDOUT_FILENO};
+	p[n++] = (struct pollfd){.fd = w->child_fd, .events = POLLIN};
+	if (w->desk.bus != NULL)
+		p[n++] = (struct pollfd){.fd = bus_fd(w->desk.bus), .events = bus_events(w->desk.bus)};
+	for (size_t i = 0; i < w->plan->n; i++)
+		if (tap_bus(w->posts[i].tap) != NULL)
+			p[n++] = (struct pollfd){.fd = bus_fd(tap_bus(w->posts[i].tap)), .events = bus_events(tap_bus(w->posts[i].tap))};
+	n += hands_poll(w, p + n);
+	if (poll(p, n, poll_ms(w)) <= 0)
+		return;
+	if (p[0].revents != 0)
+		work_end(w, FOLLOW_STOPPED);
+	if ((p[1].revents & POLLERR) != 0) {
+		struct fail f;
+
+		w->out_gone = true;
+		errno = EPIPE;
+		fail_errno(&f, STATUS_UNSAFE, "write to stdout");
+		work_fail(w, &f);
+	}
+	if (p[2].revents != 0)
+		child_quiet();
+}
+
+static void
+wake(struct work *w)
+{
+	struct job *j;
+
+	while (!w->ending && (j = job_due(&w->held, when_mono())) != NULL) {
+		job_to(&w->held, j, j->doomed ? JOB_DEAD : JOB_READY);
+		j->doomed = false;
+	}
+}
+
+static bool
+all_read(const struct work *w)
+{
+	for (size_t i = 0; i < w->plan->n; i++) {
+		const struct post *p = &w->posts[i];
+
+		if (tap_state(p->tap) != TAP_IDLE || !tap_dry(p->tap) || p->asked_at != w->released || !p->swept || p->listing ||
+		    p->stage != STAGE_REST)
+			return false;
+	}
+	return w->held.n == 0;
+}
+
+static void
+judge(struct work *w)
+{
+	const struct work_plan *p = w->plan;
+
+	if (w->ending)
+		return;
+	if (w->mend.down_since != 0 && ((p->idle_ms >= 0 && idle_left(w) == 0) ||
+	    (p->to_end && when_mono() - w->mend.down_since >= p->timeout_ms)))
+		work_fail(w, &w->mend.outage);
+	else if (p->limit >= 0 && w->count->handled + w->count->dead >= (uint64_t)p->limit)
+		work_end(w, FOLLOW_LIMIT);
+	else if (p->to_end && all_read(w))
+		work_end(w, FOLLOW_END);
+	else if (p->idle_ms >= 0 && idle_left(w) == 0 && w->held.n == w->held.in[JOB_WAITING])
+		work_end(w, FOLLOW_IDLE);
+}
+
+/* What ran is told, and what is told is answered; or it is not to be. */
+static bool
+over(struct work *w)
+{
+	bool settled = w->desk.asked == 0 && w->held.in[JOB_DONE] == 0 && w->held.in[JOB_DEAD] == 0 && w->held.in[JOB_BEGINNING] == 0;
+
+	if (!w->ending)
+		return false;
+	if (when_mono() >= w->stop_at)
+		hands_stop(w);
+	if (!hands_idle(w))
+		return false;
+	return settled || (w->desk.bus == NULL && when_mono() >= w->stop_at) ||
+	    (w->end == FOLLOW_FAILED && w->desk.bus == NULL);
+}
+
+static void
+loop(struct work *w)
+{
+	struct pollfd *fds = util_alloc((4 + w->plan->n + 3 * w->plan->hands) * sizeof(*fds));
+
+	for (judge(w); !over(w); judge(w)) {
+		reopen(w);
+		wake(w);
+		rescue_renew(w);
+		rescue_list(w);
+		attempt_begin(w);
+		attempt_acknowledge(w);
+		bury_send(w);
+		ask(w);
+		if (!move(w) && !over(w))
+			wait_for_news(w, fds);
+	}
+	free(fds);
+}
+
+static int
+begin(struct work *w, struct fail *f)
+{
+	if ((w->child_fd = child_watch()) == -1)
+		return fail_errno(f, STATUS_SOME, "pipe");
+	w->posts = util_alloc(w->plan->n * sizeof(*w->posts));
+	for (size_t i = 0; i < w->plan->n; i++) {
+		struct post *p = &w->posts[i];
+
+		p->w = w;
+		p->queue.salt = i * 7919;
+		p->tap = w->plan->taps[i];
+		p->dead_key = names_dead(w->plan->prefix, tap_type(p->tap));
+	}
+	desk_init(&w->desk, w->plan->url, w->plan->timeout_ms);
+	mend_init(&w->mend, w->plan->n + 1, w->plan->note, w->plan->arg);
+	w->last_event = w->renewed = w->next_renewal = when_mono();
+	open_first(w);
+	if (!w->ending && hands_init(w, f) == -1) {
+		work_fail(w, f);
+		return -1;
+	}
+	return 0;
+}
+
+enum follow_end
+work_run(const struct work_plan *p, struct work_count *count, struct fail *f)
+{
+	struct work w = {.plan = p, .count = count};
+
+	*count = (struct work_count){0};
+	if (begin(&w, f) == -1)
+		work_fail(&w, f);
+	else if (w.hands != NULL)
+		loop(&w);
+	count->unsaid = w.held.in[JOB_DONE];
+	for (size_t i = 0; w.posts != NULL && i < p->n; i++) {
+		tap_close(w.posts[i].tap);
+		free(w.posts[i].dead_key);
+	}
+	desk_close(&w.desk);
+	hands_free(&w);
+	held_free(&w.held);
+	mend_free(&w.mend);
+	free(w.posts);
+	if (w.end == FOLLOW_FAILED)
+		*f = w.fail;
+	return w.end;
+}

@@ -1,0 +1,167 @@
+/*
+ * working: what the parts of work share.
+ *
+ *     work     the loop                        hands    the commands or workers that run
+ *     attempt  beginnings and ends             crew     a command for each event
+ *     bury     dead letters                    worker   one command for many
+ *     rescue   what is pending already         desk     questions and answers
+ */
+#ifndef WORKING_H
+#define WORKING_H
+
+#include <poll.h>
+
+#include "child.h"
+#include "desk.h"
+#include "facts.h"
+#include "job.h"
+#include "lines.h"
+#include "mend.h"
+#include "pending.h"
+#include "work.h"
+
+#define WORK_PAGE 500			/* entries in one command */
+#define WORK_WAITING 10000		/* entries that wait at most; then reading pauses */
+
+enum stage {
+	STAGE_OWN,			/* listing what is pending with us */
+	STAGE_REST,			/* nothing to list until next_sweep */
+	STAGE_SWEEP			/* listing what others left */
+};
+
+/* One type. */
+struct post {
+	struct queue queue;		/* first: a job's queue is its post's */
+	struct work *w;
+	struct tap *tap;
+	char *dead_key;
+	enum stage stage;
+	bool listing;			/* a page is asked for */
+	unsigned round;			/* of listing: an answer of an earlier one means nothing */
+	size_t expected;		/* entries that unanswered questions of rescue may bring */
+	bool swept;			/* once at least, to the end */
+	bool their_turn;		/* between what others left and what is new, when there is room for only one */
+	struct stream_id cursor;	/* listed up to here */
+	int64_t next_sweep;
+	int64_t next_ask;		/* to_end: not asked again before, while something runs */
+	uint64_t asked_at;		/* w->released when its tap was asked last */
+};
+
+/* How an attempt ended. */
+enum outcome {
+	OUTCOME_DONE,
+	OUTCOME_LATER,
+	OUTCOME_DEAD,
+	OUTCOME_FAILED,
+	OUTCOME_UNDONE			/* nobody's fault: as if it had not begun */
+};
+
+/* What runs, or may: one command, or one worker. */
+struct hand {
+	struct work *w;
+	struct child child;
+	size_t load;			/* attempts begun for it that are not over */
+	bool alone;			/* it has one that failed before: nothing else meanwhile */
+	bool overdue;			/* told to end: cmd_timeout */
+	bool cut_short;			/* told to end: we stop */
+	int64_t deadline;		/* of what runs; -1 none */
+
+	struct job *job;		/* of a command */
+
+	/* Of a worker. */
+	struct job **given;		/* ring: what it has not answered, oldest first */
+	size_t first, count, room;
+	struct buf out;			/* not written yet */
+	size_t written;
+	struct buf in;			/* not read as a line yet */
+	bool answered;			/* since it was started */
+	size_t window, answers;		/* how much it is given at once; how much it answered since window_at */
+	int64_t window_at;
+	int64_t next_start;
+	struct backoff pause;
+};
+
+struct work {
+	const struct work_plan *plan;
+	struct work_count *count;
+	struct post *posts;
+	struct held held;
+	struct desk desk;
+	struct mend mend;		/* the taps, then the desk */
+	struct hand *hands;
+	struct facts *facts;
+	int child_fd;			/* readable when a child may have ended */
+	bool no_eval;			/* EVAL is not permitted */
+	bool out_gone;			/* the reader of our stdout is gone */
+
+	bool ending;
+	enum follow_end end;
+	struct fail fail;		/* for FOLLOW_FAILED */
+	int64_t stop_at;		/* ending: when running commands are told to end */
+	int64_t last_event;
+	uint64_t released;		/* entries that were let go, ever */
+	int64_t renewed;		/* what is held was renewed then, or later */
+	int64_t renew_sent;
+	size_t renewing;		/* unanswered */
+	int64_t next_renewal;
+};
+
+static inline struct post *
+post_of(const struct job *j)
+{
+	return (void *)j->queue;
+}
+
+/* --- work ----------------------------------------------------------------------- */
+
+void work_note(struct work *w, enum tap_note kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void work_end(struct work *w, enum follow_end end);
+void work_fail(struct work *w, const struct fail *f);
+void work_release(struct work *w, struct job *j);	/* job_let_go, counted */
+/* How many more entries may be held for running soon. */
+size_t work_room(const struct work *w);
+
+/* --- attempt ----------------------------------------------------------------------- */
+
+void attempt_begin(struct work *w);		/* for whatever is ready and free */
+void attempt_over(struct work *w, struct job *j, enum outcome what, const char *status, struct slice words);
+void attempt_acknowledge(struct work *w);	/* what is done */
+
+/* --- bury --------------------------------------------------------------------------- */
+
+void bury_send(struct work *w);			/* what is to be set aside */
+
+/* --- rescue ---------------------------------------------------------------------------- */
+
+void rescue_list(struct work *w);		/* own entries, and what others left */
+void rescue_renew(struct work *w);
+void rescue_own(struct post *p);		/* list what is pending with us (again) */
+/* Entries that are not pending with us any more: lost when they are gone from the stream. */
+void rescue_missing(struct work *w, struct post *p, const struct stream_id *ids, size_t n);
+int64_t rescue_next(const struct work *w);	/* when it wants to be called; -1 */
+
+/* --- hands ------------------------------------------------------------------------------ */
+
+int hands_init(struct work *w, struct fail *f);
+void hands_free(struct work *w);
+/* Which one could take this entry now, or NULL. */
+struct hand *hands_pick(struct work *w, const struct job *j);
+void hand_take(struct hand *h, const struct job *j);	/* an attempt is begun for it */
+void hand_put_down(struct hand *h);			/* ... and is over */
+size_t hands_capacity(const struct work *w);	/* entries that run soon, all together */
+void hands_start(struct hand *h, struct job *j, const struct record *r);
+bool hands_look(struct work *w);		/* what they wrote, answered, how they ended; true when there was something */
+void hands_stop(struct work *w);		/* it is time to stop */
+bool hands_idle(const struct work *w);
+size_t hands_poll(const struct work *w, struct pollfd *p);	/* at most 3 each */
+int64_t hands_next(const struct work *w);
+
+void crew_start(struct hand *h, struct job *j, const struct record *r);
+bool crew_look(struct hand *h);
+
+int worker_begin(struct hand *h, struct fail *f);
+bool worker_takes(struct hand *h, const struct job *j);
+void worker_start(struct hand *h, struct job *j, const struct record *r);
+bool worker_look(struct hand *h);
+
+#endif
