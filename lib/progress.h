@@ -20,19 +20,8 @@
 #include <stdint.h>
 
 #include "fail.h"
+#include "mark.h"
 #include "spool.h"
-
-struct mark {
-	char *stem;		/* NULL: no mark, i.e. the beginning */
-	uint64_t pos;		/* bytes; of an unsorted file: lines given out */
-	uint64_t limit;		/* of an unsorted file: its size when it was sorted; else 0 */
-};
-
-struct marks {
-	struct mark chain;
-	struct mark *file;
-	size_t files;
-};
 
 struct late {
 	char *type;
@@ -96,19 +85,6 @@ int progress_load(struct spool *sp, struct progress *p, struct fail *f);
 /* Writes the other slot and syncs it. Under the replay lock. */
 int progress_store(struct spool *sp, struct progress *p, struct fail *f);
 void progress_free(struct progress *p);
-
-/* --- marks ------------------------------------------------------------------- */
-
-void mark_set(struct mark *m, const char *stem, uint64_t pos, uint64_t limit);
-void mark_clear(struct mark *m);
-struct mark *marks_find(struct marks *m, const char *stem);		/* among the files; NULL */
-struct mark *marks_get(struct marks *m, const char *stem);		/* made when missing */
-void marks_drop(struct marks *m, const char *stem);
-void marks_clear(struct marks *m);
-void marks_copy(struct marks *to, const struct marks *from);		/* *to is overwritten, not freed */
-int marks_none(const struct marks *m);
-/* Chain positions: <0 0 >0; a mark without a stem is before everything. */
-int mark_cmp(const struct mark *a, const char *stem, uint64_t pos);
 
 struct late *progress_late(struct progress *p, const char *type, size_t n);	/* NULL when it is not */
 struct late *progress_add_late(struct progress *p, const char *type, size_t n);
