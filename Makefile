@@ -115,9 +115,9 @@ mutants: probes
 	tests/mutants/run
 
 # Branch coverage of the buffer and of the drain by the whole suite, long tests left out (gcovr).
-COVERED = append backlog batch compress counters drain eventline holder idset inspect lane load mark move \
-	outage probe progress progressfile progresstext quarantine reader replay requeue requeueread roster run \
-	segment settle ship spool suspect sweep tidy walk
+COVERED = append backlog batch claim compress counters drain eventline holder idset inspect lane load mark \
+	move outage probe progress progressfile progresstext quarantine reader replay requeue requeueread roster run \
+	segment settle ship spool suspect sweep tidy walk walksort
 coverage:
 	$(MAKE) BUILD=$(BUILD)/coverage CFLAGS='-O0 -g --coverage' probes
 	-EB_BUILD=$(abspath $(BUILD))/coverage tests/run $(T)

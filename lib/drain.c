@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "backlog.h"
+#include "claim.h"
 #include "counters.h"
 #include "load.h"
 #include "move.h"
@@ -171,7 +172,7 @@ claim(struct run *d, size_t *claimed, bool *resting, struct fail *f)
 {
 	int64_t rest;
 
-	if (walk_claim(d->sp, &d->p, &rest, claimed, f) == -1)
+	if (claim_files(d->sp, &d->p, &rest, claimed, f) == -1)
 		return -1;
 	/* The number of the last claim must not come again, whatever happens. What is still to be settled stays in the record. */
 	if (*claimed && progress_prepare(d->sp, f) == 0 && ship_record(d, false, f) == -1)

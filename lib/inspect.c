@@ -7,6 +7,7 @@
 
 #include "backlog.h"
 #include "batch.h"
+#include "claim.h"
 #include "eventline.h"
 #include "inspect.h"
 #include "move.h"
@@ -292,7 +293,7 @@ claim_all(struct look *k, struct fail *f)
 	size_t claimed;
 	int64_t rest;
 
-	if (walk_claim(k->sp, &k->p, &rest, &claimed, f) == -1)
+	if (claim_files(k->sp, &k->p, &rest, &claimed, f) == -1)
 		return -1;
 	if (claimed && progress_prepare(k->sp, f) == 0 && progress_store(k->sp, &k->p, f) == -1)
 		return -1;

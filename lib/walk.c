@@ -1,143 +1,10 @@
-#include <sys/stat.h>
-
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
-#include "reader.h"
-#include "roster.h"
-#include "status.h"
 #include "util.h"
-#include "walk.h"
-#include "when.h"
-
-#define NAME_KEPT 190	/* bytes of a plain writer's file name */
-
-struct entry {			/* of the window of an unsorted file */
-	int64_t stamp;
-	uint64_t at;
-	uint32_t len;
-	bool torn;
-};
-
-struct source {
-	bool chain;
-	size_t next, end;	/* chain: indices into the segments still to be opened */
-	const struct segment *seg;
-	struct reader *r;	/* NULL between segments */
-	bool has, over;
-	struct walk_line line;
-	int64_t stamp;
-	/* an unsorted file */
-	uint64_t limit, given;	/* its size when it was sorted; lines given out */
-	struct entry *heap;
-	size_t heaped, room;
-	int64_t newest;		/* last stamp read into the window */
-	int64_t given_stamp;
-	struct buf text;
-};
-
-struct walk {
-	struct spool *sp;
-	bool late, sync, closed;
-	walk_stamp_fn *stamp;
-	struct segment *segs;
-	size_t nsegs;
-	uint64_t last_size;	/* of the last chain segment, measured before the listing */
-	struct source *src;
-	size_t nsrc;
-	struct source *given;	/* whose line the caller holds */
-	const char *disorder;
-	const char **damaged;	/* stems */
-	size_t ndamaged;
-};
-
-/* --- an unsorted file: a window of its lines, lowest stamp first ---------------------- */
-
-static int
-before(const struct entry *a, const struct entry *b)
-{
-	return a->stamp != b->stamp ? a->stamp < b->stamp : a->at < b->at;
-}
-
-static void
-heap_push(struct source *s, struct entry e)
-{
-	size_t i = s->heaped++, up;
-
-	if (s->heaped > s->room) {
-		s->room = s->room ? 2 * s->room : 64;
-		s->heap = util_realloc(s->heap, s->room * sizeof *s->heap);
-	}
-	for (; i > 0 && before(&e, &s->heap[up = (i - 1) / 2]); i = up)
-		s->heap[i] = s->heap[up];
-	s->heap[i] = e;
-}
-
-static struct entry
-heap_pop(struct source *s)
-{
-	struct entry top = s->heap[0], last = s->heap[--s->heaped];
-	size_t i = 0, kid;
-
-	while ((kid = 2 * i + 1) < s->heaped) {
-		if (kid + 1 < s->heaped && before(&s->heap[kid + 1], &s->heap[kid]))
-			kid++;
-		if (!before(&s->heap[kid], &last))
-			break;
-		s->heap[i] = s->heap[kid];
-		i = kid;
-	}
-	if (s->heaped)
-		s->heap[i] = last;
-	return top;
-}
-
-static int
-fill_window(struct walk *w, struct source *s, struct fail *f)
-{
-	struct reader_line l;
-	int r = 1;
-
-	while (s->heaped < WALK_WINDOW && (r = reader_next(s->r, &l, f)) == 1) {
-		struct entry e = { .at = l.pos, .len = (uint32_t)l.text.n, .torn = l.torn };
-
-		if (w->stamp(l.text, &e.stamp) == -1)
-			e.stamp = s->newest;
-		s->newest = e.stamp;
-		heap_push(s, e);
-	}
-	return r == -1 ? -1 : 0;
-}
-
-static int
-next_sorted(struct walk *w, struct source *s, struct fail *f)
-{
-	struct entry e;
-
-	if (fill_window(w, s, f) == -1)
-		return -1;
-	if (!s->heaped)
-		return 0;
-	e = heap_pop(s);
-	if (e.stamp < s->given_stamp)
-		w->disorder = s->seg->name;
-	else
-		s->given_stamp = e.stamp;
-	s->text.len = 0;
-	buf_reserve(&s->text, e.len + 1u);
-	if (reader_at(s->r, e.at, s->text.p, e.len, f) == -1)
-		return -1;
-	s->line = (struct walk_line){ .text = { s->text.p, e.len }, .stem = s->seg->stem, .pos = s->given,
-	    .end = s->given + 1, .limit = s->limit, .at = e.at, .torn = e.torn };
-	s->given++;
-	s->stamp = e.stamp;
-	return 1;
-}
+#include "walking.h"
 
 /* --- the next line of a source --------------------------------------------------------- */
 
@@ -186,7 +53,7 @@ advance(struct walk *w, struct source *s, struct fail *f)
 
 	s->has = false;
 	while (!s->over) {
-		r = !s->r ? 0 : s->limit ? next_sorted(w, s, f) : next_plain(w, s, f);
+		r = !s->r ? 0 : s->limit ? walking_sorted(w, s, f) : next_plain(w, s, f);
 		if (r == 1)
 			s->has = true;
 		if (r == -1 && f->sys == EBADMSG) {
@@ -291,16 +158,6 @@ is_sorted(struct walk *w, const struct segment *seg, uint64_t *size, struct fail
 }
 
 static int
-skip_given(struct walk *w, struct source *s, uint64_t n, struct fail *f)
-{
-	int r = 1;
-
-	while (r == 1 && s->given < n)
-		r = next_sorted(w, s, f);
-	return r == -1 ? -1 : 0;
-}
-
-static int
 open_file(struct walk *w, const struct progress *p, const struct segment *seg, struct fail *f)
 {
 	struct source *s = &w->src[w->nsrc];
@@ -322,7 +179,7 @@ open_file(struct walk *w, const struct progress *p, const struct segment *seg, s
 		return f->sys == ENOENT ? 0 : -1;
 	if (limit) {
 		s->given_stamp = INT64_MIN;
-		if (skip_given(w, s, from.pos, f) == -1)
+		if (walking_skip(w, s, from.pos, f) == -1)
 			return -1;
 	}
 	return 0;
@@ -433,70 +290,4 @@ const char *
 walk_disorder(const struct walk *w)
 {
 	return w->disorder;
-}
-
-/* --- claiming ------------------------------------------------------------------------------- */
-
-static int
-claim_one(struct spool *sp, const struct segment *seg, uint64_t number, struct fail *f)
-{
-	char name[SEGMENT_NAME + 32];
-
-	if (strlen(seg->stem) > NAME_KEPT)	/* the rest of it as a number, so that the name fits and stays its own */
-		snprintf(name, sizeof name, "%.*s~%08lx.claimed-%06" PRIu64 ".jsonl", NAME_KEPT, seg->stem,
-		    crc32(0, (const unsigned char *)seg->stem, (unsigned)strlen(seg->stem)), number);
-	else
-		snprintf(name, sizeof name, "%s.claimed-%06" PRIu64 ".jsonl", seg->stem, number);
-	if (renameat2(spool_fd(sp), seg->name, spool_fd(sp), name, RENAME_NOREPLACE) == -1)
-		return errno == ENOENT || errno == EEXIST ? 0 :
-		    fail_errno(f, STATUS_UNSAFE, "claim '%s/%s'", spool_dir(sp), seg->name);
-	name[strlen(name) - strlen(".jsonl")] = '\0';
-	roster_add(sp, name);
-	return 1;
-}
-
-/* How long, in ms, until a claimed file has rested for a second; its ctime moves with the rename and with each write. */
-static int64_t
-restless(struct spool *sp, const struct segment *seg)
-{
-	struct stat st;
-	int64_t age;
-
-	if (seg->kind != SEGMENT_CLAIMED || fstatat(spool_fd(sp), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
-		return 0;
-	age = when_now() / 1000 - ((int64_t)st.st_ctim.tv_sec * 1000 + st.st_ctim.tv_nsec / 1000000);
-	return age < 0 || age >= WALK_SETTLE ? 0 : WALK_SETTLE - age;
-}
-
-int
-walk_claim(struct spool *sp, struct progress *p, int64_t *rest_ms, size_t *claimed, struct fail *f)
-{
-	struct segment *list;
-	size_t i, n;
-	int r = 0;
-
-	*claimed = 0;
-	*rest_ms = 0;
-	if (!p->claims)	/* the first, or the number of the last was lost: what is in quarantine may bear one */
-		p->claims = (uint64_t)(when_now() / 1000000);
-	if (segment_list(spool_fd(sp), &list, &n, f) == -1)
-		return -1;
-	for (i = 0; r == 0 && i < n; i++) {
-		int64_t rest = restless(sp, &list[i]);
-
-		if (rest > *rest_ms)
-			*rest_ms = rest;
-		if (list[i].kind != SEGMENT_FOREIGN || list[i].odd)
-			continue;
-		r = claim_one(sp, &list[i], ++p->claims, f);
-		if (r == 1) {
-			++*claimed;
-			*rest_ms = WALK_SETTLE;
-			r = 0;
-		}
-	}
-	free(list);
-	if (r == 0 && *claimed)
-		r = spool_sync(sp, f);
-	return r;
 }

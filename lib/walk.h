@@ -21,7 +21,6 @@
 #include "spool.h"
 
 #define WALK_WINDOW 65536
-#define WALK_SETTLE 1000	/* ms */
 
 struct walk;
 
@@ -59,12 +58,5 @@ int walk_finished(const struct walk *w, const char *stem);
 const char *walk_damaged(const struct walk *w, size_t i);	/* stem; NULL past the last */
 /* The name of a claimed file with lines further out of order than the window, or NULL. */
 const char *walk_disorder(const struct walk *w);
-
-/*
- * Claims plain writers' files by rename (under the replay lock); *claimed counts them, p->claims moves. A claimed file is
- * to rest before it is read, for its writer may have opened it just before: *rest_ms says how long that takes, 0 when all have
- * rested. Files that are no regular files of one link are left alone.
- */
-int walk_claim(struct spool *sp, struct progress *p, int64_t *rest_ms, size_t *claimed, struct fail *f);
 
 #endif

@@ -18,7 +18,7 @@ conf     conf ini secret                                         : floor url
 bus      bus reply greet outbox                                  : floor url net
 stream   stream streamwalk                                       : floor bus
 group    group pending                                           : floor bus stream
-spool    spool segment reader append walk mark progress progresstext progressfile roster quarantine counters probe sweep compress holder tidy : floor
+spool    spool segment reader append walk walking walksort claim mark progress progresstext progressfile roster quarantine counters probe sweep compress holder tidy : floor
 watch    watch                                                   : floor bus stream
 backlog  backlog                                                 : floor event spool
 eventline eventline                                             : floor event spool
