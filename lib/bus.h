@@ -1,7 +1,7 @@
 /*
  * bus: one connection to one Redis server, and the exchange over it.
  *
- * The only user of hiredis, of which it uses the protocol reader; sockets are our own, non-blocking,
+ * Of hiredis it uses the protocol reader, and reply.h what that makes; nobody else does. Sockets are our own, non-blocking,
  * driven by poll(2) under one total deadline (CLOCK_MONOTONIC), because only then is it known how many bytes of
  * which request were handed to the kernel: before its last byte a request was not executed, after it
  * it is in doubt until answered.
@@ -24,6 +24,7 @@
 #include "url.h"
 
 struct bus;
+struct reply;	/* reply.h */
 
 /* Why a connection, or an answer, is not what was hoped for (reliability, section 4). */
 enum bus_why {
@@ -106,26 +107,6 @@ struct reply *bus_call(struct bus *b, struct fail *f, ...) __attribute__((sentin
 
 /* Of a dead connection, or BUS_FINE. */
 enum bus_why bus_why(const struct bus *b);
-
-/* --- replies --------------------------------------------------------------- */
-
-/* Accessors never fail: the wrong type gives 0, empty or NULL. */
-bool reply_is_error(const struct reply *r);
-bool reply_is_null(const struct reply *r);
-bool reply_is_array(const struct reply *r);
-bool reply_is_text(const struct reply *r);	/* string or status */
-struct slice reply_text(const struct reply *r);	/* string, status or error */
-int64_t reply_int(const struct reply *r);	/* integer, or text that is one */
-size_t reply_count(const struct reply *r);
-const struct reply *reply_at(const struct reply *r, size_t i);	/* NULL past the end */
-/* In a flat array of name, value, ...: the value, or NULL. */
-const struct reply *reply_member(const struct reply *r, const char *name);
-void reply_free(struct reply *r);		/* only what bus_take, bus_wait, bus_call gave */
-
-/* BUS_FINE unless r is an error reply. */
-enum bus_why reply_why(const struct reply *r);
-/* Fills f from an error reply ("what": what was tried, on which thing) with the status of section 4; returns -1. */
-int reply_fail(struct fail *f, const struct reply *r, const char *what);
 
 /* An exit status for a reason: 77 for DENIED and NOPERM, 78 for MOVED, 69 for the ways of not being reached, 75 for LATER and READONLY, else 1. */
 int bus_status(enum bus_why why);

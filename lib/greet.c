@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "greet.h"
+#include "reply.h"
 #include "status.h"
 
 void

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "group.h"
+#include "reply.h"
 #include "status.h"
 #include "util.h"
 

@@ -2,6 +2,7 @@
 
 #include "group.h"
 #include "haul.h"
+#include "reply.h"
 
 void
 haul_drop(struct haul *h)

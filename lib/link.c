@@ -4,6 +4,7 @@
 
 #include "probe.h"
 #include "publishing.h"
+#include "reply.h"
 #include "stream.h"
 #include "util.h"
 #include "when.h"

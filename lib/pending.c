@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "pending.h"
+#include "reply.h"
 #include "util.h"
 
 uint64_t

@@ -1,8 +1,102 @@
-/* What error replies mean: the table of bus.h and its statuses. */
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "bus.h"
-#include "status.h"
+#include <hiredis/hiredis.h>
+
+#include "reply.h"
+
+static const redisReply *
+real(const struct reply *r, int type)
+{
+	const redisReply *rr = (const void *)r;
+
+	return rr != NULL && rr->type == type ? rr : NULL;
+}
+
+bool
+reply_is_error(const struct reply *r)
+{
+	return real(r, REDIS_REPLY_ERROR) != NULL;
+}
+
+bool
+reply_is_null(const struct reply *r)
+{
+	return real(r, REDIS_REPLY_NIL) != NULL;
+}
+
+bool
+reply_is_array(const struct reply *r)
+{
+	return real(r, REDIS_REPLY_ARRAY) != NULL;
+}
+
+bool
+reply_is_text(const struct reply *r)
+{
+	return real(r, REDIS_REPLY_STRING) != NULL || real(r, REDIS_REPLY_STATUS) != NULL;
+}
+
+struct slice
+reply_text(const struct reply *r)
+{
+	const redisReply *rr = (const void *)r;
+
+	if (!reply_is_text(r) && !reply_is_error(r))
+		return (struct slice){0};
+	return (struct slice){rr->str, (size_t)rr->len};
+}
+
+int64_t
+reply_int(const struct reply *r)
+{
+	const redisReply *rr = real(r, REDIS_REPLY_INTEGER);
+	long long n;
+	char *end;
+
+	if (rr != NULL)
+		return rr->integer;
+	if (!reply_is_text(r) || reply_text(r).n == 0)
+		return 0;
+	errno = 0;
+	n = strtoll(reply_text(r).p, &end, 10);
+	return errno == 0 && end == reply_text(r).p + reply_text(r).n ? n : 0;
+}
+
+size_t
+reply_count(const struct reply *r)
+{
+	const redisReply *rr = real(r, REDIS_REPLY_ARRAY);
+
+	return rr != NULL ? (size_t)rr->elements : 0;
+}
+
+const struct reply *
+reply_at(const struct reply *r, size_t i)
+{
+	const redisReply *rr = real(r, REDIS_REPLY_ARRAY);
+
+	return rr != NULL && i < (size_t)rr->elements ? (const void *)rr->element[i] : NULL;
+}
+
+const struct reply *
+reply_member(const struct reply *r, const char *name)
+{
+	for (size_t i = 0; i + 1 < reply_count(r); i += 2)
+		if (slice_eq(reply_text(reply_at(r, i)), name))
+			return reply_at(r, i + 1);
+	return NULL;
+}
+
+void
+reply_free(struct reply *r)
+{
+	if (r != NULL)
+		freeReplyObject(r);
+}
+
+/* --- what error replies mean: the table of bus.h --- */
 
 static const struct {
 	const char *start;
@@ -60,37 +154,4 @@ reply_fail(struct fail *f, const struct reply *r, const char *what)
 	struct slice t = reply_text(r);
 
 	return fail_set(f, bus_status(reply_why(r)), "%s: %.*s", what, (int)t.n, t.n > 0 ? t.p : "");
-}
-
-const struct reply *
-reply_member(const struct reply *r, const char *name)
-{
-	for (size_t i = 0; i + 1 < reply_count(r); i += 2)
-		if (slice_eq(reply_text(reply_at(r, i)), name))
-			return reply_at(r, i + 1);
-	return NULL;
-}
-
-int
-bus_status(enum bus_why why)
-{
-	switch (why) {
-	case BUS_FINE:
-		return STATUS_OK;
-	case BUS_DENIED:
-	case BUS_NOPERM:
-		return STATUS_DENIED;
-	case BUS_MOVED:
-		return STATUS_CONFIG;
-	case BUS_REFUSED:
-	case BUS_TIMEOUT:
-	case BUS_CUT:
-	case BUS_GARBAGE:
-		return STATUS_UNREACHABLE;
-	case BUS_LATER:
-	case BUS_READONLY:
-		return STATUS_AGAIN;
-	default:
-		return STATUS_SOME;
-	}
 }

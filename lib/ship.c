@@ -4,6 +4,7 @@
 
 #include "eventline.h"
 #include "move.h"
+#include "reply.h"
 #include "settle.h"
 #include "ship.h"
 #include "util.h"

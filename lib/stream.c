@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "pace.h"
+#include "reply.h"
 #include "status.h"
 #include "stream.h"
 #include "util.h"

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "names.h"
+#include "reply.h"
 #include "status.h"
 #include "surveying.h"
 #include "util.h"

@@ -3,6 +3,7 @@
 
 #include "names.h"
 #include "pace.h"
+#include "reply.h"
 #include "status.h"
 #include "surveying.h"
 #include "util.h"

@@ -6,6 +6,7 @@
 
 #include "group.h"
 #include "pace.h"
+#include "reply.h"
 #include "status.h"
 #include "tap.h"
 #include "util.h"

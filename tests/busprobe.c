@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "bus.h"
+#include "reply.h"
 #include "util.h"
 #include "when.h"
 

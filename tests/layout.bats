@@ -94,10 +94,11 @@ c_files() {
 	done | none
 }
 
-@test "only lib/bus.c includes hiredis" {
+@test "only lib/bus.c and lib/reply.c include hiredis" {
 	cd "$TOP"
 	run -0 grep -lE '^#.*include.*hiredis' lib/*.[ch] bin/*.c tests/*.c
-	assert_output lib/bus.c
+	assert_output "lib/bus.c
+lib/reply.c"
 }
 
 @test "only lib/event.c includes cJSON" {

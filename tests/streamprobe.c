@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "group.h"
+#include "reply.h"
 #include "util.h"
 #include "when.h"
 

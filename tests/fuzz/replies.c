@@ -6,6 +6,7 @@
 #include "fuzz.h"
 #include "group.h"
 #include "lane.h"
+#include "reply.h"
 #include "server.h"
 #include "settle.h"
 #include "stream.h"
