@@ -1,7 +1,7 @@
 /*
  * bus: one connection to one Redis server, and the exchange over it.
  *
- * Of hiredis it uses the protocol reader, and reply.h what that makes; nobody else does. Sockets are our own, non-blocking,
+ * Of hiredis only the protocol reader is used (exchange.c), and what it makes (reply.c). Sockets are our own, non-blocking,
  * driven by poll(2) under one total deadline (CLOCK_MONOTONIC), because only then is it known how many bytes of
  * which request were handed to the kernel: before its last byte a request was not executed, after it
  * it is in doubt until answered.

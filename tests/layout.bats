@@ -15,7 +15,7 @@ url      url                                                     : floor
 net      net                                                     : floor url
 event    event eventjson dead                                    : floor
 conf     conf ini secret                                         : floor url
-bus      bus reply greet outbox                                  : floor url net
+bus      bus exchange reply greet outbox                                  : floor url net
 stream   stream streamwalk                                       : floor bus
 group    group pending                                           : floor bus stream
 spool    spool segment reader append walk walking walksort claim mark progress progresstext progressfile roster quarantine counters probe sweep compress holder tidy : floor
@@ -94,10 +94,10 @@ c_files() {
 	done | none
 }
 
-@test "only lib/bus.c and lib/reply.c include hiredis" {
+@test "only lib/exchange.c and lib/reply.c include hiredis" {
 	cd "$TOP"
 	run -0 grep -lE '^#.*include.*hiredis' lib/*.[ch] bin/*.c tests/*.c
-	assert_output "lib/bus.c
+	assert_output "lib/exchange.c
 lib/reply.c"
 }
 
