@@ -115,7 +115,7 @@ mutants: probes
 	tests/mutants/run
 
 # Branch coverage of the buffer and of the drain by the whole suite, long tests left out (gcovr).
-COVERED = append backlog batch claim compress counters drain eventline holder idset inspect lane load mark \
+COVERED = append backlog batch claim compress counters drain eventline holder idset inspect lane listing load mark \
 	move outage probe progress progressfile progresstext quarantine reader replay requeue requeueread roster run \
 	segment settle ship spool suspect sweep tidy walk walksort
 coverage:

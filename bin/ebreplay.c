@@ -13,6 +13,7 @@
 #include "compress.h"
 #include "conf.h"
 #include "inspect.h"
+#include "listing.h"
 #include "replay.h"
 #include "requeue.h"
 #include "spool.h"
@@ -144,18 +145,17 @@ static void
 on_tick(void *arg, uint64_t delivered)
 {
 	int64_t now = when_mono(), ms = now - eb.started;
-	uint64_t done = eb.sum.replayed + eb.sum.found + delivered, rate;
-	char left[32];
+	struct buf out = { 0 };
 
 	(void)arg;
 	if (now - eb.shown < 100 || ms <= 0)
 		return;
 	clear_line();
 	eb.shown = now;
-	rate = done * 1000 / (uint64_t)ms;
-	when_span(rate && eb.total > done ? (int64_t)((eb.total - done) * 1000 / rate) : 0, left, sizeof left);
-	fprintf(stderr, "%" PRIu64 " of %" PRIu64 " events, %" PRIu64 "/s, %s left", done, eb.total, rate, left);
+	replay_tick_text(&out, eb.sum.replayed + eb.sum.found + delivered, eb.total, ms);
+	fputs(buf_str(&out), stderr);
 	fflush(stderr);
+	buf_free(&out);
 }
 
 /* --- draining ---------------------------------------------------------------------------- */
@@ -212,125 +212,77 @@ drain(struct spool *sp)
 /* --- looking -------------------------------------------------------------------------------- */
 
 static int
-print_line(void *arg, const struct inspect_line *l)
+print_line(void *arg, const char *text)
 {
-	static struct buf b;
-	uint64_t *left = arg;
-
-	b.len = 0;
-	if (eb.conf.json)
-		inspect_line_json(&b, l);
-	else
-		inspect_line_text(&b, l);
-	if (l->bad)
-		worse(STATUS_SOME);
-	puts(buf_str(&b));
-	return ferror(stdout) || (left && --*left == 0);
-}
-
-static void
-list(struct spool *sp)
-{
-	uint64_t left = eb.drain.limit;
-	struct fail f;
-
-	if (!eb.conf.json && !eb.conf.quiet)
-		printf("%-27s  %-24s  %-36s  %8s\n", "BUFFERED AT", "TYPE", "EVENT ID", "BYTES");
-	if (inspect_lines(sp, print_line, left ? &left : NULL, &f) == -1)
-		errx(f.status, "%s", f.text);
-}
-
-static int
-print_quarantined(void *arg, const struct requeue_line *l)
-{
-	static struct buf b;
-
 	(void)arg;
-	b.len = 0;
-	if (eb.conf.json)
-		requeue_line_json(&b, l);
-	else
-		requeue_line_text(&b, l);
-	puts(buf_str(&b));
+	puts(text);
 	return ferror(stdout);
 }
 
-static void
-list_quarantine(struct spool *sp)
+/* What a run would do, as far as can be seen without asking Redis. */
+static int
+dry_run(struct listing *l, struct spool *sp, struct fail *f)
 {
-	struct fail f;
+	struct backlog b;
 
-	if (!eb.conf.json && !eb.conf.quiet)
-		printf("%-27s  %-24s  %-36s  %8s  %s\n", "QUARANTINED AT", "TYPE", "EVENT ID", "BYTES", "REASON");
-	if (requeue_list(sp, &eb.names, print_quarantined, NULL, &f) == -1)
-		errx(f.status, "%s", f.text);
+	if (backlog_read(sp, &b, f) == -1)
+		return -1;
+	listing_backlog(l, &b, eb.target);
+	backlog_free(&b);
+	return 0;
 }
 
-static void
-print_report(const struct inspect_report *r)
-{
-	struct buf out = { 0 };
-
-	if (eb.conf.json)
-		inspect_report_json(&out, r);
-	else
-		inspect_report_text(&out, r);
-	if (eb.conf.json || !eb.conf.quiet)
-		puts(buf_str(&out));
-	buf_free(&out);
-}
-
-static void
-check(struct spool *sp)
+static int
+check(struct listing *l, struct spool *sp, struct fail *f)
 {
 	struct inspect_report r;
-	struct fail f;
 
-	if (inspect_check(sp, &r, eb.conf.json ? NULL : print_line, NULL, &f) == -1)
-		errx(f.status, "%s", f.text);
-	print_report(&r);
+	if (listing_check(l, sp, &r, f) == -1)
+		return -1;
 	if (r.bad || r.disorder || r.odd || r.suspect)
 		worse(STATUS_SOME);
 	if (r.vanished || r.unreadable)
 		worse(STATUS_UNSAFE);
-}
-
-/* What a run would do, as far as can be seen without asking Redis. */
-static void
-print_backlog(const struct backlog *b)
-{
-	struct buf out = { 0 };
-
-	if (eb.conf.json)
-		backlog_json(&out, b);
-	else
-		backlog_text(&out, b, eb.target);
-	puts(buf_str(&out));
-	buf_free(&out);
+	return 0;
 }
 
 static void
-dry_run(struct spool *sp)
+look(struct spool *sp)
 {
-	struct backlog b;
+	struct listing l = { .json = eb.conf.json, .quiet = eb.conf.quiet, .put = print_line };
 	struct fail f;
+	int r;
 
-	if (backlog_read(sp, &b, &f) == -1)
+	if (eb.action == OPT_CHECK)
+		r = check(&l, sp, &f);
+	else if (eb.action == OPT_DRY_RUN)
+		r = dry_run(&l, sp, &f);
+	else if (eb.action == OPT_QUARANTINE)
+		r = listing_quarantine(&l, sp, &eb.names, &f);
+	else {
+		l.limit = eb.drain.limit;
+		r = listing_buffer(&l, sp, &f);
+	}
+	if (r == -1)
 		errx(f.status, "%s", f.text);
-	print_backlog(&b);
-	backlog_free(&b);
+	if (l.bad)
+		worse(STATUS_SOME);
+	listing_free(&l);
 }
 
 /* There is no directory: the same words as for an empty buffer. */
 static void
 no_buffer(void)
 {
+	struct listing l = { .json = eb.conf.json, .quiet = eb.conf.quiet, .put = print_line };
+
 	if (!eb.action)
 		report();
 	else if (eb.action == OPT_CHECK)
-		print_report(&(struct inspect_report){ 0 });
+		listing_report(&l, &(struct inspect_report){ 0 });
 	else if (eb.action == OPT_DRY_RUN)
-		print_backlog(&(struct backlog){ .dir = eb.conf.buffer });
+		listing_backlog(&l, &(struct backlog){ .dir = eb.conf.buffer }, eb.target);
+	listing_free(&l);
 }
 
 /* --- changing ---------------------------------------------------------------------------------- */
@@ -529,10 +481,7 @@ main(int argc, char **argv)
 	util_on_signal(SIGINT, on_signal);
 	switch (eb.action) {
 	case 0: drain(sp); break;
-	case OPT_LIST: list(sp); break;
-	case OPT_CHECK: check(sp); break;
-	case OPT_DRY_RUN: dry_run(sp); break;
-	case OPT_QUARANTINE: list_quarantine(sp); break;
+	case OPT_LIST: case OPT_CHECK: case OPT_DRY_RUN: case OPT_QUARANTINE: look(sp); break;
 	default: change(sp);
 	}
 	spool_close(sp);

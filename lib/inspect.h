@@ -25,19 +25,12 @@ struct inspect_line {
 typedef int inspect_fn(void *arg, const struct inspect_line *l);
 int inspect_lines(struct spool *sp, inspect_fn *fn, void *arg, struct fail *f);
 
-/* Appends one JSON object, or one line of text, without newline; both as ebreplay(1) says. */
-void inspect_line_json(struct buf *out, const struct inspect_line *l);
-void inspect_line_text(struct buf *out, const struct inspect_line *l);
-
 struct inspect_report {
 	uint64_t segments, lines, delivered, bad, torn, disorder;	/* disorder: buffered_at went back within the chain */
 	uint64_t odd, suspect, vanished, unreadable;
 };
 /* Reads every line of every segment, delivered or not. fn (may be NULL) gets the bad ones. */
 int inspect_check(struct spool *sp, struct inspect_report *r, inspect_fn *fn, void *arg, struct fail *f);
-
-void inspect_report_json(struct buf *out, const struct inspect_report *r);
-void inspect_report_text(struct buf *out, const struct inspect_report *r);
 
 /*
  * Puts everything undelivered into quarantine, under the replay lock: line by line;

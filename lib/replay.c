@@ -144,6 +144,16 @@ replay_within(struct spool *sp, const struct drain_options *o, struct drain_resu
 }
 
 void
+replay_tick_text(struct buf *out, uint64_t done, uint64_t total, int64_t ms)
+{
+	uint64_t rate = done * 1000 / (uint64_t)ms;
+	char left[32];
+
+	when_span(rate && total > done ? (int64_t)((total - done) * 1000 / rate) : 0, left, sizeof left);
+	buf_addf(out, "%" PRIu64 " of %" PRIu64 " events, %" PRIu64 "/s, %s left", done, total, rate, left);
+}
+
+void
 replay_text(struct buf *out, const struct drain_result *r, int64_t ms)
 {
 	char span[32];

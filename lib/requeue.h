@@ -34,9 +34,6 @@ struct requeue_line {
 /* Each line, by file. Of a whole segment (NAME.bad-N.jsonl) only the bad ones. fn returns non-zero to stop. Takes no lock. */
 typedef int requeue_fn(void *arg, const struct requeue_line *l);
 int requeue_list(struct spool *sp, const struct requeue_names *names, requeue_fn *fn, void *arg, struct fail *f);
-/* Appends one JSON object, or one line of text, without newline, as ebreplay(1) says. */
-void requeue_line_json(struct buf *out, const struct requeue_line *l);
-void requeue_line_text(struct buf *out, const struct requeue_line *l);
 
 struct requeue_result {
 	uint64_t back;		/* lines put back into the buffer */

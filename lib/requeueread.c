@@ -10,7 +10,6 @@
 
 #include "base64.h"
 #include "json.h"
-#include "member.h"
 #include "names.h"
 #include "reader.h"
 #include "requeue.h"
@@ -245,42 +244,4 @@ requeue_list(struct spool *sp, const struct requeue_names *names, requeue_fn *fn
 	requeuing_free(list, n);
 	close(dir);
 	return r;
-}
-
-/* --- for people and programs --------------------------------------------------------------- */
-
-void
-requeue_line_json(struct buf *out, const struct requeue_line *l)
-{
-	member_begin(out);
-	member_text(out, "file", l->file);
-	member_slice(out, "segment", l->segment);
-	member_count(out, "offset", l->offset);
-	member_slice(out, "reason", l->reason);
-	member_time(out, "quarantined_at", l->at);
-	if (l->event) {
-		member_slice(out, "event_type", l->event->e.type);
-		member_slice(out, "event_id", l->event->e.event_id);
-	} else {
-		member_text(out, "event_type", NULL);
-		member_text(out, "event_id", NULL);
-	}
-	member_count(out, "bytes", l->line.n);
-	member_end(out);
-}
-
-void
-requeue_line_text(struct buf *out, const struct requeue_line *l)
-{
-	const struct slice none = { "-", 1 };
-	struct slice type = l->event ? l->event->e.type : none, id = l->event ? l->event->e.event_id : none;
-	char when[WHEN_SIZE] = "-";
-	size_t from = out->len;
-
-	if (l->at)
-		when_format(l->at, when);
-	buf_addf(out, "%-27s  %-24.*s  %-36.*s  %8zu  %.*s (%s at %" PRIu64 ")", when, (int)type.n, type.p, (int)id.n, id.p,
-	    l->line.n, (int)l->reason.n, l->reason.p, l->file, l->offset);
-	buf_str(out);
-	fail_clean(out->p + from);
 }

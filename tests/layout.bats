@@ -25,8 +25,9 @@ eventline eventline                                             : floor event sp
 drain    drain suspect run load ship move lane batch settle outage : floor conf event bus stream watch spool backlog eventline
 replay   replay                                                  : floor conf bus spool drain
 publish  publish publishing link spill window                    : floor conf event bus stream watch spool backlog eventline drain
-inspect  inspect inspecttext                                     : floor event bus stream spool backlog eventline drain
+inspect  inspect                                                 : floor event bus stream spool backlog eventline drain
 requeue  requeue requeueread requeuing                           : floor event spool
+listing  listing                                                 : floor event spool backlog inspect requeue
 reading  point look haul tap format sink mend follow consumer    : floor event bus stream group
 work     child facts job desk work working attempt rescue bury hands crew worker : floor url event bus stream group reading
 survey   survey surveying surveylook surveyjson                  : floor url bus stream

@@ -8,8 +8,8 @@
 #include "counters.h"
 #include "event.h"
 #include "fuzz.h"
+#include "listing.h"
 #include "probe.h"
-#include "requeue.h"
 #include "roster.h"
 #include "util.h"
 
@@ -63,14 +63,11 @@ roster(struct spool *sp)
 }
 
 static int
-show(void *arg, const struct requeue_line *l)
+show(void *arg, const char *text)
 {
-	struct buf *out = arg;
+	const struct listing *l = arg;
 
-	out->len = 0;
-	requeue_line_json(out, l);
-	requeue_line_text(out, l);
-	PROMISE(memchr(out->p, '\n', out->len) == NULL);
+	PROMISE(text == l->text.p && memchr(text, '\n', l->text.len) == NULL);
 	return 0;
 }
 
@@ -101,7 +98,7 @@ notebook(struct spool *sp)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	struct buf out = {0};
+	struct listing text = { .put = show, .arg = &text }, json = { .json = true, .put = show, .arg = &json };
 	struct requeue_names all = { NULL, 0 };
 	struct spool *sp;
 	uint64_t counts[COUNTERS], add[COUNTERS] = { 1 };
@@ -119,9 +116,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (probe_enter(sp, "place", 1))
 		probe_leave(sp, "place", true);
 	roster(sp);
-	requeue_list(sp, &all, show, &out, &f);
+	listing_quarantine(&text, sp, &all, &f);
+	listing_quarantine(&json, sp, &all, &f);
 	notebook(sp);
-	buf_free(&out);
+	listing_free(&text);
+	listing_free(&json);
 	spool_close(sp);
 	return 0;
 }
