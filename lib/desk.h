@@ -8,6 +8,7 @@
 #define DESK_H
 
 #include "bus.h"
+#include "reply.h"
 #include "job.h"
 
 struct ask;

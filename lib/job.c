@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "job.h"
+#include "reply.h"
 #include "util.h"
 
 /* --- lists ---------------------------------------------------------------- */
