@@ -74,7 +74,7 @@ static void
 usage(FILE *to)
 {
 	fputs("usage: ebsub [-0ehjqvV] [-b dir] [-C consumer] [-f format] [-g group] [-n count] [-p prefix] [-s service] [-t seconds]"
-	    " [-u url] [-W seconds] [--from where] [--no-sync] [--payload] type ...\n"
+	    " [-u url] [-W seconds] [--claim-idle span] [--from where] [--no-sync] [--payload] type ...\n"
 	    "       ebsub [-ehqvV] [-b dir] [-C consumer] [-g group] [-n count] [-P jobs] [-p prefix] [-s service] [-t seconds] [-u url]"
 	    " [-W seconds] [--claim-idle span] [--cmd-timeout span] [--from where] [--max-deliveries count] [--ordered]"
 	    " [--retry-base span] [--retry-for span] [--retry-max span] [--stop-timeout span] [--worker] type ... -- command [argument ...]\n"
@@ -412,6 +412,7 @@ make_plan(void)
 	w->to_end = w->in_turn || eb.end;
 	w->note = on_note;
 	eb.plan.kept = eb.work.argv != NULL;
+	eb.plan.claim_idle = eb.work.claim_idle;
 }
 
 static void

@@ -116,7 +116,7 @@ static int
 fail_shape(enum bus_why *why, struct fail *f)
 {
 	*why = BUS_GARBAGE;
-	return fail_set(f, STATUS_UNREACHABLE, "XREADGROUP: the answer has not the shape that Redis gives it");
+	return fail_set(f, STATUS_UNREACHABLE, "read group: the answer has not the shape that Redis gives it");
 }
 
 static size_t
@@ -129,19 +129,14 @@ key_index(struct slice key, const char *const *keys, size_t n)
 	return i;
 }
 
-/* [key, [entry, ...]] */
+/* [entry, ...] */
 static int
-take_stream(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn, void *arg, enum bus_why *why,
-    struct fail *f)
+take_entries(const struct reply *entries, size_t key, group_entry_fn *fn, void *arg, enum bus_why *why, struct fail *f)
 {
-	const struct reply *entries = reply_at(r, 1);
-	size_t key = key_index(reply_text(reply_at(r, 0)), keys, n);
 	struct group_entry e;
 	struct buf kv = {0};
 	int stop = 0;
 
-	if (key == n || !reply_is_array(entries))
-		return fail_shape(why, f);
 	for (size_t i = 0; i < reply_count(entries) && stop == 0; i++) {
 		if (stream_entry(reply_at(entries, i), &e.id, &kv, &e.gone) == -1) {
 			stop = fail_shape(why, f);
@@ -155,6 +150,28 @@ take_stream(const struct reply *r, const char *const *keys, size_t n, group_entr
 	return stop;
 }
 
+/* [key, [entry, ...]] */
+static int
+take_stream(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn, void *arg, enum bus_why *why,
+    struct fail *f)
+{
+	const struct reply *entries = reply_at(r, 1);
+	size_t key = key_index(reply_text(reply_at(r, 0)), keys, n);
+
+	if (key == n || !reply_is_array(entries))
+		return fail_shape(why, f);
+	return take_entries(entries, key, fn, arg, why, f);
+}
+
+static int
+take_error(const struct reply *r, const char *what, enum bus_why *why, struct fail *f)
+{
+	*why = reply_why(r);
+	if (*why != BUS_FINE)
+		return reply_fail(f, r, what);
+	return reply_is_array(r) ? 0 : fail_shape(why, f);
+}
+
 int
 group_take_read(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn, void *arg,
     enum bus_why *why, struct fail *f)
@@ -164,15 +181,17 @@ group_take_read(const struct reply *r, const char *const *keys, size_t n, group_
 	*why = BUS_FINE;
 	if (reply_is_null(r))
 		return 0;
-	if (reply_is_error(r)) {
-		*why = reply_why(r);
-		return reply_fail(f, r, "XREADGROUP");
-	}
-	if (!reply_is_array(r))
-		return fail_shape(why, f);
+	if (take_error(r, "XREADGROUP", why, f) == -1)
+		return -1;
 	for (size_t i = 0; i < reply_count(r) && stop == 0; i++)
 		stop = take_stream(reply_at(r, i), keys, n, fn, arg, why, f);
 	return stop;
+}
+
+int
+group_take_claim(const struct reply *r, group_entry_fn *fn, void *arg, enum bus_why *why, struct fail *f)
+{
+	return take_error(r, "XCLAIM", why, f) == -1 ? -1 : take_entries(r, 0, fn, arg, why, f);
 }
 
 uint64_t

@@ -34,6 +34,9 @@ struct group_entry {
 typedef int group_entry_fn(void *arg, size_t key, const struct group_entry *e);
 int group_take_read(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn, void *arg, enum bus_why *why, struct fail *f);
 
+/* The same for XCLAIM's answer, whose entries are all of one key: its index is 0. */
+int group_take_claim(const struct reply *r, group_entry_fn *fn, void *arg, enum bus_why *why, struct fail *f);
+
 /* XACK key name ids... */
 uint64_t group_put_ack(struct bus *b, const char *key, const char *name, const struct slice *ids, size_t n);
 

@@ -10,6 +10,13 @@ haul_drop(struct haul *h)
 	reply_free(h->entries);
 	reply_free(h->counts);
 	h->entries = h->counts = NULL;
+	h->claimed = false;
+}
+
+static int
+each_entry(const struct haul *h, group_entry_fn *fn, void *arg, enum bus_why *why, struct fail *f)
+{
+	return h->claimed ? group_take_claim(h->entries, fn, arg, why, f) : group_take_read(h->entries, &h->key, 1, fn, arg, why, f);
 }
 
 static int
@@ -30,7 +37,7 @@ int
 haul_sum(const struct haul *h, struct haul_sum *sum, enum bus_why *why, struct fail *f)
 {
 	*sum = (struct haul_sum){0};
-	if (group_take_read(h->entries, &h->key, 1, sum_entry, sum, why, f) == -1)
+	if (each_entry(h, sum_entry, sum, why, f) == -1)
 		return -1;
 	if (sum->entries > 0)
 		stream_id_parse(sum->last, &sum->last_id);
@@ -55,7 +62,7 @@ deliveries(struct each *e, struct slice id)
 
 		if (s.n == id.n && memcmp(s.p, id.p, id.n) == 0) {
 			e->at = i + 1;
-			return reply_int(reply_at(reply_at(counts, i), 3));
+			return reply_int(reply_at(reply_at(counts, i), 3)) + e->h->claimed;
 		}
 	}
 	return counts == NULL ? 1 : -1;
@@ -86,7 +93,7 @@ haul_each(const struct haul *h, haul_record_fn *fn, void *arg)
 	enum bus_why why;
 	struct fail f;
 
-	return group_take_read(h->entries, &h->key, 1, give_entry, &e, &why, &f);
+	return each_entry(h, give_entry, &e, &why, &f);
 }
 
 struct handled {
@@ -118,6 +125,6 @@ haul_handled(const struct haul *h, size_t n, struct buf *ids)
 	enum bus_why why;
 	struct fail f;
 
-	group_take_read(h->entries, &h->key, 1, note_handled, &handled, &why, &f);
+	each_entry(h, note_handled, &handled, &why, &f);
 	return handled.gone;
 }

@@ -13,8 +13,9 @@
 struct haul {
 	const char *key, *type;		/* borrowed */
 	bool grouped;			/* read through a group: records have deliveries */
+	bool claimed;			/* entries is XCLAIM's answer, counts what XPENDING had said before */
 	const struct stream_id *to;	/* records above are left out; NULL for none */
-	struct reply *entries;		/* of XREADGROUP or XREAD; owned */
+	struct reply *entries;		/* of XREADGROUP, XREAD or XCLAIM; owned */
 	struct reply *counts;		/* of XPENDING over the same IDs, or NULL: delivered for the first time; owned */
 };
 

@@ -5,40 +5,9 @@
 #include <string.h>
 
 #include "group.h"
-#include "pace.h"
-#include "reply.h"
 #include "status.h"
-#include "tap.h"
+#include "tapping.h"
 #include "util.h"
-
-enum phase {
-	OWN,				/* what is pending for us from before */
-	NEW
-};
-
-struct tap {
-	const struct tap_plan *plan;
-	char *type, *key, *group;
-	tap_note_fn *note;
-	void *arg;
-
-	enum tap_state state;
-	struct bus *bus;
-	enum phase phase;
-	bool opened;			/* once at least */
-	bool have_seen, dry;
-	enum bus_why unmade;		/* why the group could not be made, should it not be there; else BUS_FINE */
-	struct fail refusal;
-	struct stream_id seen;		/* the last ID given out, or that the group had been given */
-	struct stream_id own;		/* OWN: read up to here */
-	struct pace pace;
-	size_t asked;
-	size_t gone;			/* own pending entries that were trimmed or deleted, not yet told */
-	unsigned acks;			/* unanswered acknowledgements, ahead of the question */
-	struct look_part part;		/* without a group: what is looked at; has_to is false with one */
-	struct haul batch;
-	struct buf handled;		/* NUL-ended IDs whose acknowledgement is not answered */
-};
 
 struct tap *
 tap_new(const struct tap_plan *plan, const char *type, const char *key, const char *group, tap_note_fn *note, void *arg)
@@ -55,11 +24,8 @@ tap_new(const struct tap_plan *plan, const char *type, const char *key, const ch
 	return t;
 }
 
-static void
-notef(struct tap *t, enum tap_note kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static void
-notef(struct tap *t, enum tap_note kind, const char *fmt, ...)
+void
+tap_notef(struct tap *t, enum tap_note kind, const char *fmt, ...)
 {
 	char text[768];
 	va_list ap;
@@ -74,19 +40,19 @@ static void
 tell_gone(struct tap *t)
 {
 	if (t->gone > 0)
-		notef(t, TAP_WARNING, "%zu pending entr%s of '%s' %s lost: trimmed or deleted before %s handled", t->gone,
+		tap_notef(t, TAP_WARNING, "%zu pending entr%s of '%s' %s lost: trimmed or deleted before %s handled", t->gone,
 		    t->gone == 1 ? "y" : "ies", t->key, t->gone == 1 ? "is" : "are", t->gone == 1 ? "it was" : "they were");
 	t->gone = 0;
 }
 
-static void
-drop_bus(struct tap *t, enum tap_state state)
+void
+tap_drop(struct tap *t, enum tap_state state)
 {
 	tell_gone(t);
 	haul_drop(&t->batch);
 	bus_close(t->bus);
 	t->bus = NULL;
-	t->asked = t->acks = 0;
+	t->asked = t->acks = t->checks = 0;
 	t->state = state;
 }
 
@@ -95,7 +61,7 @@ tap_free(struct tap *t)
 {
 	if (t == NULL)
 		return;
-	drop_bus(t, TAP_CLOSED);
+	tap_drop(t, TAP_CLOSED);
 	buf_free(&t->handled);
 	free(t->type);
 	free(t->key);
@@ -106,123 +72,7 @@ tap_free(struct tap *t)
 void
 tap_close(struct tap *t)
 {
-	drop_bus(t, TAP_CLOSED);
-}
-
-/* --- opening ----------------------------------------------------------------- */
-
-static void
-see(struct tap *t, struct stream_id id)
-{
-	if (!t->have_seen || stream_id_cmp(id, t->seen) > 0)
-		t->seen = id;
-	t->have_seen = true;
-}
-
-static void
-group_start(const struct tap *t, char out[STREAM_ID_SIZE])
-{
-	if (t->have_seen)
-		stream_id_format(t->seen, out);
-	else if (t->plan->look.from.end)
-		snprintf(out, STREAM_ID_SIZE, "$");
-	else
-		stream_id_format(point_before(t->plan->look.from.low), out);
-}
-
-/* Where the group stands, so that it can be made again there. Not permitted, not known; f counts when the connection died. */
-static void
-learn_place(struct tap *t, struct fail *f)
-{
-	struct stream_group *g;
-	enum bus_why why;
-	size_t n;
-
-	if (stream_groups(t->bus, t->key, &g, &n, &why, f) == -1)
-		return;
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(g[i].name, t->group) == 0)
-			see(t, g[i].last_delivered);
-	stream_groups_free(g, n);
-}
-
-static int
-ensure(struct tap *t, enum bus_why *why, struct fail *f)
-{
-	char start[STREAM_ID_SIZE];
-	bool made, fresh;
-
-	group_start(t, start);
-	if (group_ensure(t->bus, t->key, t->group, start, &made, &fresh, why, f) == -1)
-		return -1;
-	t->unmade = *why;
-	if (*why != BUS_FINE)
-		t->refusal = *f;
-	if (made && t->opened)
-		notef(t, TAP_WARNING, "group '%s' had vanished; made again at %s", t->group, start);
-	if (!made && !t->opened && t->plan->from_given)
-		notef(t, TAP_WARNING, "--from has no effect: group '%s' was there already", t->group);
-	if (fresh && !t->opened)
-		notef(t, TAP_NEWS, "stream '%s' is new: nothing has been published to it yet", t->key);
-	if (!t->opened)
-		learn_place(t, f);
-	t->phase = t->plan->kept ? NEW : OWN;
-	t->own = (struct stream_id){0};
-	return bus_why(t->bus) == BUS_FINE ? 0 : -1;
-}
-
-static int
-find_start(struct tap *t, enum bus_why *why, struct fail *f)
-{
-	t->phase = NEW;
-	if (t->have_seen)
-		return 0;
-	if (look_find(t->bus, t->key, &t->plan->look, &t->part, why, f) == -1)
-		return -1;
-	if (!t->part.exists)
-		notef(t, TAP_WARNING, "stream '%s' does not exist", t->key);
-	if (t->part.has_to)
-		t->batch.to = &t->part.to;
-	see(t, t->part.after);
-	return 0;
-}
-
-/* IDs of buf, each with its NUL. */
-static void
-put_acks(struct tap *t)
-{
-	struct slice ids[PACE_MOST];
-	size_t n = 0;
-
-	for (size_t at = 0; at < t->handled.len; at += ids[n - 1].n + 1) {
-		ids[n] = slice_of(t->handled.p + at);
-		if (++n == PACE_MOST)
-			break;
-	}
-	if (n == 0)
-		return;
-	group_put_ack(t->bus, t->key, t->group, ids, n);
-	t->acks++;
-}
-
-int
-tap_open(struct tap *t, enum bus_why *why, struct fail *f)
-{
-	t->bus = bus_open(t->plan->url, t->plan->timeout_ms, why, f);
-	if (t->bus == NULL)
-		return -1;
-	if ((t->group != NULL ? ensure(t, why, f) : find_start(t, why, f)) == -1) {
-		if (bus_why(t->bus) != BUS_FINE)
-			*why = bus_why(t->bus);
-		drop_bus(t, TAP_DOWN);
-		return -1;
-	}
-	t->pace = pace_start(t->opened ? 1 : PACE_FIRST, 0);
-	t->state = TAP_IDLE;
-	t->opened = true;
-	t->dry = false;
-	put_acks(t);
-	return 0;
+	tap_drop(t, TAP_CLOSED);
 }
 
 /* --- asking ------------------------------------------------------------------- */
@@ -247,6 +97,10 @@ ask_group(struct tap *t, int64_t block_ms)
 	char id[STREAM_ID_SIZE] = ">";
 	const char *ids = id, *keys = t->key;
 
+	if (t->phase == THEIRS) {
+		tap_sweep_ask(t);
+		return;
+	}
 	if (t->phase == OWN) {
 		stream_id_format(t->own, id);
 		block_ms = -1;
@@ -261,6 +115,8 @@ tap_ask(struct tap *t, size_t count, int64_t block_ms)
 
 	t->asked = count < t->pace.count ? count : t->pace.count;
 	t->state = TAP_ASKED;
+	if (t->phase == NEW && tap_sweep_due(t))
+		tap_sweep_begin(t);
 	if (t->group != NULL)
 		ask_group(t, block_ms);
 	else {
@@ -283,7 +139,7 @@ static int
 down(struct tap *t, enum bus_why why, enum bus_why *out)
 {
 	*out = why;
-	drop_bus(t, TAP_DOWN);
+	tap_drop(t, TAP_DOWN);
 	return -1;
 }
 
@@ -315,7 +171,7 @@ take_refusal(struct tap *t, enum bus_why w, enum bus_why *why, struct fail *f)
 	}
 	t->asked = 0;
 	t->state = TAP_IDLE;
-	if (t->group == NULL || ensure(t, why, f) == 0)
+	if (t->group == NULL || tap_ensure(t, why, f) == 0)
 		return 0;
 	return down(t, bus_why(t->bus) != BUS_FINE ? bus_why(t->bus) : *why, why);
 }
@@ -338,8 +194,12 @@ take_batch(struct tap *t, struct reply *r, enum bus_why *why, struct fail *f)
 {
 	struct haul_sum s;
 	enum bus_why w;
+	int sweep;
 
-	t->batch.entries = r;
+	if (t->phase == THEIRS && (sweep = tap_sweep_take(t, r, why, f)) != 1)
+		return sweep == 0 ? 0 : take_refusal(t, *why, why, f);
+	if (t->phase != THEIRS)
+		t->batch.entries = r;
 	if (haul_sum(&t->batch, &s, &w, f) == -1) {
 		haul_drop(&t->batch);
 		return take_refusal(t, w, why, f);
@@ -350,12 +210,15 @@ take_batch(struct tap *t, struct reply *r, enum bus_why *why, struct fail *f)
 		tell_gone(t);
 		haul_drop(&t->batch);
 		t->asked = 0;
-		t->phase = NEW;
+		if (t->phase != THEIRS || t->last_page)
+			t->phase = NEW;
 		t->state = TAP_IDLE;
 		return 0;
 	}
-	see(t, s.last_id);
-	if (t->phase == NEW) {
+	tap_see(t, s.last_id);
+	if (t->phase == THEIRS && t->last_page)
+		t->phase = NEW;
+	if (t->phase != OWN) {
 		t->state = TAP_READY;
 		return 0;
 	}
@@ -367,6 +230,10 @@ take_batch(struct tap *t, struct reply *r, enum bus_why *why, struct fail *f)
 static int
 take(struct tap *t, struct reply *r, enum bus_why *why, struct fail *f)
 {
+	if (t->checks > 0) {
+		tap_sweep_checked(t, r);
+		return 0;
+	}
 	if (t->acks > 0)
 		return take_ack(t, r, why, f);
 	if (t->batch.entries == NULL)
@@ -405,7 +272,7 @@ tap_done(struct tap *t, size_t n)
 {
 	if (t->group != NULL) {
 		t->gone += haul_handled(&t->batch, n, &t->handled);
-		put_acks(t);
+		tap_put_acks(t);
 	}
 	if (t->part.has_to && stream_id_cmp(t->seen, t->part.to) >= 0)
 		t->dry = true;
@@ -442,7 +309,7 @@ tap_dry(const struct tap *t)
 bool
 tap_settled(const struct tap *t)
 {
-	return t->acks == 0 && t->state != TAP_ASKED && t->state != TAP_READY;
+	return t->acks == 0 && t->checks == 0 && t->state != TAP_ASKED && t->state != TAP_READY;
 }
 
 const struct bus *

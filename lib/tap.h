@@ -6,6 +6,8 @@
  * earlier life or connection was given and did not acknowledge is not left behind; what was handled and whose acknowledgement was cut
  * off is acknowledged again instead of given out again.
  *
+ * Then, and every claim_idle, what other consumers left pending for so long is taken over and given out (XPENDING, XCLAIM).
+ *
  * A group is made on demand: at the plan's start, and when it vanished under us at the last ID seen, never silently at "$".
  */
 #ifndef TAP_H
@@ -25,6 +27,7 @@ struct tap_plan {
 	const char *consumer;		/* NULL: only looking */
 	struct look look;		/* of it a group takes only `from`, where it starts when it must be made */
 	bool from_given;
+	int64_t claim_idle;		/* ms after which what others left pending is taken over; 0: never */
 	bool kept;			/* the caller keeps what comes (tap_keep), and sees to what is pending and to acknowledging itself */
 };
 

@@ -356,6 +356,77 @@ END
 2-0:1"
 }
 
+# left TYPE CONSUMER COUNT: read by another consumer, and not acknowledged.
+left() {
+	rcli xreadgroup group "$G:$1" "$2" count "$3" streams "$S:$1" '>' >/dev/null
+}
+
+@test "what another consumer left is taken over when it was idle for so long, and given out with its number" {
+	add t 1 10
+	rcli xgroup create $S:t $G:t 0
+	left t worker-7 4
+	left t eb-elsewhere-1 2
+	run ebsub -e -f '%i %d' --claim-idle 1h t
+	assert_output "$(printf '%s-0 1\n' 7 8 9 10)"
+	assert_equal "$(pending t)" 6
+	sleep 0.3
+	run --separate-stderr ebsub -e -f '%i %d' --claim-idle 100ms t
+	assert_success
+	assert_output "$(printf '%s-0 2\n' 1 2 3 4 5 6)"
+	assert_equal "$(pending t)" 0
+}
+
+@test "--claim-idle 0: what others left is left to them" {
+	add t 1 3
+	rcli xgroup create $S:t $G:t 0
+	left t worker-7 2
+	run ebsub -e -f %i --claim-idle 0 t
+	assert_output 3-0
+	assert_equal "$(pending t)" 2
+}
+
+@test "thousands that others left are taken over page by page; those that are gone are told and not looped on" {
+	add t 1 3000
+	rcli xgroup create $S:t $G:t 0
+	left t worker-7 3000
+	rcli xtrim $S:t maxlen 2900 >/dev/null
+	sleep 0.2
+	run --separate-stderr ebsub -e -f %i --claim-idle 100ms t
+	assert_success
+	assert_equal "$output" "$(seq -f %.0f-0 101 3000)"
+	assert_equal "$(sed -n 's/.* \([0-9]*\) pending entr.*/\1/p' <<<"$stderr" | paste -sd+ | bc)" 100
+	assert_equal "$(pending t)" 0
+}
+
+@test "while it follows, it looks at what others left every --claim-idle" {
+	add t 1 3
+	rcli xgroup create $S:t $G:t 0
+	bg sub ebsub -f %i --claim-idle 1s t
+	wait_for "[ \$(wc -l <'$EB_TMP/sub.out') = 3 ]"
+	add t 4 5
+	wait_for "[ \$(wc -l <'$EB_TMP/sub.out') = 5 ]"
+	# Another has it before the one that waits for it.
+	printf '%s\n' multi "xadd $S:t 6-0 payload 6" "xreadgroup group $G:t worker-7 streams $S:t >" exec | rcli >/dev/null
+	assert_equal "$(rcli xpending $S:t $G:t - + 1 worker-7 | head -1)" 6-0
+	wait_for "[ \$(wc -l <'$EB_TMP/sub.out') = 6 ]"
+	kill "${BG[sub]}"
+	bg_wait sub
+	assert_equal "$(pending t)" 0
+}
+
+@test "where XPENDING and XCLAIM are not permitted, what others left stays, said once" {
+	add t 1 4
+	rcli xgroup create $S:t $G:t 0
+	left t worker-7 2
+	rcli acl setuser poor on '>pw' '~*' '+@all' -xpending -xclaim >/dev/null
+	sleep 0.2
+	run --separate-stderr ebsub -e -f %i --claim-idle 100ms -u "redis://poor:pw@127.0.0.1:$REDIS_PORT" t
+	rcli acl deluser poor >/dev/null
+	assert_success
+	assert_output "$(printf '%s-0\n' 3 4)"
+	assert_equal "$(grep -c 'is left to them' <<<"$stderr")" 1
+}
+
 @test "with thousands of own pending entries each comes once" {
 	rcli eval "for i = 1, 3000 do redis.call('XADD', 'quantum:stream:t', i .. '-0', 'payload', i) end" 0
 	rcli xgroup create $S:t $G:t 0

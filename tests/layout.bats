@@ -28,7 +28,7 @@ publish  publish publishing link spill window                    : floor conf ev
 inspect  inspect                                                 : floor event bus stream spool backlog eventline drain
 requeue  requeue requeueread requeuing                           : floor event spool
 listing  listing                                                 : floor event spool backlog inspect requeue
-reading  point look haul tap format sink mend follow consumer    : floor event bus stream group
+reading  point look haul tap tapping tapopen tapsweep format sink mend follow consumer : floor event bus stream group
 work     child facts job desk work working attempt rescue bury hands crew worker : floor url event bus stream group reading
 survey   survey surveying surveylook surveyjson                  : floor url bus stream
 picture  picture                                                 : floor conf spool backlog survey
