@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -198,22 +199,30 @@ span_word(int64_t ms, char out[32])
 		when_span(ms, out, 32);
 }
 
+/* It waits for its next attempt, which is said. */
+static void
+again(struct work *w, struct job *j, const char *what, const char *status)
+{
+	char word[NAMES_MAX + STREAM_ID_SIZE + 8], span[32];
+
+	id_word(j, word);
+	span_word(wait(w, j), span);
+	work_note(w, TAP_NEWS, "%s: %s: %s; again in %s", word, what, status, span);
+}
+
 static void
 failed(struct work *w, struct job *j, const char *status, struct slice words)
 {
-	char word[NAMES_MAX + STREAM_ID_SIZE + 8], span[32];
-	uint64_t most = w->plan->max_deliveries;
+	char what[64];
 
 	w->count->failed++;
 	job_say(j, status, words);
-	if (j->attempts >= most) {
+	if (j->attempts >= w->plan->max_deliveries) {
 		job_to(&w->held, j, JOB_DEAD);
 		return;
 	}
-	span_word(wait(w, j), span);
-	id_word(j, word);
-	work_note(w, TAP_NEWS, "%s: attempt %llu of %llu failed: %s; again in %s", word, (unsigned long long)j->attempts,
-	    (unsigned long long)most, status, span);
+	snprintf(what, sizeof(what), "attempt %" PRIu64 " of %" PRIu64 " failed", j->attempts, w->plan->max_deliveries);
+	again(w, j, what, status);
 }
 
 static void
@@ -227,7 +236,7 @@ later(struct work *w, struct job *j, const char *status, struct slice words)
 	}
 	w->count->later++;
 	undo(w, j);
-	wait(w, j);
+	again(w, j, "put off", status);
 }
 
 void

@@ -136,7 +136,7 @@ crew_look(struct hand *h)
 		h->overdue = true;
 		child_end(&h->child, GRACE);
 	}
-	if (!child_ended(&h->child, &status))
+	if (!h->w->child_news || !child_ended(&h->child, &status))
 		return false;
 	h->job = NULL;
 	h->deadline = -1;

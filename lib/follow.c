@@ -13,6 +13,7 @@
 #include "when.h"
 
 #define BLOCK 1000			/* ms of one blocking read: how long a stop may take */
+#define BUSY 8				/* turns with something to do, after which all descriptors are looked at */
 #define BLOCK_SHARED 100		/* when others wait for what it holds of the limit; with many of them less */
 
 /* What is going on in one follow_run. */
@@ -287,8 +288,9 @@ check_reader(struct run *r, const struct pollfd *p)
 	failed(r, &f);
 }
 
+/* ms -1: until it is time. */
 static void
-wait_for_news(struct run *r)
+wait_for_news(struct run *r, int ms)
 {
 	struct pollfd *p = r->fds;
 	nfds_t n = 0;
@@ -301,7 +303,7 @@ wait_for_news(struct run *r)
 		if (b != NULL)
 			p[n++] = (struct pollfd){.fd = bus_fd(b), .events = bus_events(b)};
 	}
-	if (poll(p, n, poll_ms(r)) <= 0)
+	if (poll(p, n, ms == -1 ? poll_ms(r) : ms) <= 0)
 		return;
 	if (p[0].revents != 0)
 		finish(r, FOLLOW_STOPPED);
@@ -365,6 +367,7 @@ follow_run(struct follow *w, struct fail *f)
 {
 	struct stat st;
 	struct run r = {.w = w};
+	unsigned busy = 0;
 
 	r.pipe = fstat(w->sink->fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
 	r.fds = util_alloc((w->n + 2) * sizeof(*r.fds));
@@ -373,8 +376,11 @@ follow_run(struct follow *w, struct fail *f)
 	r.last_event = when_mono();
 	for (judge(&r); !over(&r); judge(&r)) {
 		reopen(&r);
-		if (!ask(&r) && !move(&r) && !over(&r))
-			wait_for_news(&r);
+		if (ask(&r) || move(&r) || over(&r)) {
+			if (++busy % BUSY == 0)		/* a stop counts in the midst of a flood too */
+				wait_for_news(&r, 0);
+		} else
+			wait_for_news(&r, -1);
 	}
 	free(r.fds);
 	mend_free(&r.mend);

@@ -96,10 +96,13 @@ hands_look(struct work *w)
 	for (size_t i = 0; i < w->plan->hands; i++) {
 		struct hand *h = &w->hands[i];
 
-		child_listen(&h->child);
+		if (h->heard)
+			child_listen(&h->child);
+		h->heard = false;
 		child_tick(&h->child);
 		some = (w->plan->worker ? worker_look : crew_look)(h) || some;
 	}
+	w->child_news = false;
 	return some;
 }
 
@@ -138,6 +141,17 @@ hands_poll(const struct work *w, struct pollfd *p)
 			p[n++] = (struct pollfd){.fd = h->child.in, .events = POLLOUT};
 	}
 	return n;
+}
+
+void
+hands_polled(struct work *w, const struct pollfd *p)
+{
+	for (size_t i = 0; i < w->plan->hands; i++) {
+		struct hand *h = &w->hands[i];
+
+		h->heard = h->child.words != -1 && (p++)->revents != 0;
+		p += (h->child.out != -1) + (h->child.in != -1 && h->out.len > h->written);
+	}
 }
 
 static void

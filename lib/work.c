@@ -15,6 +15,7 @@
 
 #define BLOCK 1000			/* ms of one blocking read */
 #define BLOCK_SHARED 100		/* when types share a limit */
+#define BUSY 8				/* turns with something to do, after which all descriptors are looked at */
 #define ASK_AGAIN 100			/* ms: with `to_end`, while something runs */
 
 void
@@ -300,10 +301,11 @@ poll_ms(const struct work *w)
 	return left < 0 ? 0 : (int)(left > 60000 ? 60000 : left);
 }
 
+/* ms -1: until it is time. */
 static void
-wait_for_news(struct work *w, struct pollfd *p)
+wait_for_news(struct work *w, struct pollfd *p, int ms)
 {
-	nfds_t n = 0;
+	nfds_t n = 0, hands;
 
 	p[n++] = (struct pollfd){.fd = w->ending ? -1 : w->plan->stop, .events = POLLIN};
 	p[n++] = (struct pollfd){.fd = w->plan->worker || w->ending ? -1 : STDOUT_FILENO};
@@ -313,9 +315,11 @@ wait_for_news(struct work *w, struct pollfd *p)
 	for (size_t i = 0; i < w->plan->n; i++)
 		if (tap_bus(w->posts[i].tap) != NULL)
 			p[n++] = (struct pollfd){.fd = bus_fd(tap_bus(w->posts[i].tap)), .events = bus_events(tap_bus(w->posts[i].tap))};
+	hands = n;
 	n += hands_poll(w, p + n);
-	if (poll(p, n, poll_ms(w)) <= 0)
+	if (poll(p, n, ms == -1 ? poll_ms(w) : ms) <= 0)
 		return;
+	hands_polled(w, p + hands);
 	if (p[0].revents != 0)
 		work_end(w, FOLLOW_STOPPED);
 	if ((p[1].revents & POLLERR) != 0) {
@@ -326,8 +330,10 @@ wait_for_news(struct work *w, struct pollfd *p)
 		fail_errno(&f, STATUS_UNSAFE, "write to stdout");
 		work_fail(w, &f);
 	}
-	if (p[2].revents != 0)
+	if (p[2].revents != 0) {
 		child_quiet();
+		w->child_news = true;
+	}
 }
 
 static void
@@ -392,6 +398,7 @@ static void
 loop(struct work *w)
 {
 	struct pollfd *fds = util_alloc((4 + w->plan->n + 3 * w->plan->hands) * sizeof(*fds));
+	unsigned busy = 0;
 
 	for (judge(w); !over(w); judge(w)) {
 		reopen(w);
@@ -402,8 +409,11 @@ loop(struct work *w)
 		attempt_acknowledge(w);
 		bury_send(w);
 		ask(w);
-		if (!move(w) && !over(w))
-			wait_for_news(w, fds);
+		if (move(w) || over(w)) {
+			if (++busy % BUSY == 0)		/* signals and children count too */
+				wait_for_news(w, fds, 0);
+		} else
+			wait_for_news(w, fds, -1);
 	}
 	free(fds);
 }

@@ -293,7 +293,7 @@ worker_look(struct hand *h)
 	}
 	some = read_some(h) || some;
 	adapt(h);
-	if (!child_ended(&h->child, &status))
+	if (!h->w->child_news || !child_ended(&h->child, &status))
 		return some;
 	read_some(h);
 	ended(h, status);

@@ -60,6 +60,7 @@ enum outcome {
 struct hand {
 	struct work *w;
 	struct child child;
+	bool heard;			/* there is something on its stderr */
 	size_t load;			/* attempts begun for it that are not over */
 	bool alone;			/* it has one that failed before: nothing else meanwhile */
 	bool overdue;			/* told to end: cmd_timeout */
@@ -91,6 +92,7 @@ struct work {
 	struct hand *hands;
 	struct facts *facts;
 	int child_fd;			/* readable when a child may have ended */
+	bool child_news;		/* it was */
 	bool no_eval;			/* EVAL is not permitted */
 	bool out_gone;			/* the reader of our stdout is gone */
 
@@ -154,6 +156,7 @@ bool hands_look(struct work *w);		/* what they wrote, answered, how they ended; 
 void hands_stop(struct work *w);		/* it is time to stop */
 bool hands_idle(const struct work *w);
 size_t hands_poll(const struct work *w, struct pollfd *p);	/* at most 3 each */
+void hands_polled(struct work *w, const struct pollfd *p);	/* what came of it */
 int64_t hands_next(const struct work *w);
 
 void crew_start(struct hand *h, struct job *j, const struct record *r);
