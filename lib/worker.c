@@ -147,6 +147,14 @@ says(struct slice line, const char *word)
 }
 
 static void
+fault(struct hand *h, const char *why)
+{
+	h->overdue = true;
+	h->fault = why;
+	child_end(&h->child, GRACE);
+}
+
+static void
 nonsense(struct hand *h, struct slice line)
 {
 	char text[64];
@@ -154,8 +162,7 @@ nonsense(struct hand *h, struct slice line)
 	snprintf(text, sizeof(text), "%.*s", (int)(line.n < 60 ? line.n : 60), line.p);
 	work_note(h->w, TAP_WARNING, h->count == 0 ? "the worker answered '%s' to nothing" :
 	    "the worker answered '%s', which is none of ok, retry and dead; it is started again", text);
-	h->overdue = true;
-	child_end(&h->child, GRACE);
+	fault(h, "no answer");
 }
 
 static void
@@ -255,7 +262,7 @@ ended(struct hand *h, int status)
 	struct fail f;
 
 	child_word(status, word);
-	snprintf(text, sizeof(text), "worker: %s", h->deadline != -1 && when_mono() >= h->deadline ? "timeout" : word);
+	snprintf(text, sizeof(text), "worker: %s", h->overdue ? h->fault : word);
 	child_tail(&h->child, &tail);
 	h->next_start = when_mono() + backoff_next(&h->pause);
 	if (!blameless && !w->ending)
@@ -287,10 +294,8 @@ worker_look(struct hand *h)
 		h->child.in = -1;
 	}
 	some = write_some(h);
-	if (h->deadline != -1 && when_mono() >= h->deadline && !h->overdue) {
-		h->overdue = true;
-		child_end(&h->child, GRACE);
-	}
+	if (h->deadline != -1 && when_mono() >= h->deadline && !h->overdue)
+		fault(h, "timeout");
 	some = read_some(h) || some;
 	adapt(h);
 	if (!h->w->child_news || !child_ended(&h->child, &status))

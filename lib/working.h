@@ -63,7 +63,8 @@ struct hand {
 	bool heard;			/* there is something on its stderr */
 	size_t load;			/* attempts begun for it that are not over */
 	bool alone;			/* it has one that failed before: nothing else meanwhile */
-	bool overdue;			/* told to end: cmd_timeout */
+	bool overdue;			/* told to end: cmd_timeout, or what it said is no answer */
+	const char *fault;		/* of a worker: why it is overdue */
 	bool cut_short;			/* told to end: we stop */
 	int64_t deadline;		/* of what runs; -1 none */
 
