@@ -17,12 +17,7 @@
 #define TIMEOUT_MS 2000
 #define TIMEOUT_MAX_MS (24 * 3600 * 1000)
 #define MAXLEN CONF_MAXLEN
-
-struct conf_policy {
-	char *type;
-	int64_t maxlen;
-	struct conf_policy *next;
-};
+#define HARD 10		/* times maxlen */
 
 void
 conf_init(struct conf *c)
@@ -102,20 +97,9 @@ set_timeout(struct conf *c, const char *from, const char *s, struct fail *f)
 }
 
 static int
-read_maxlen(const char *from, const char *s, int64_t *maxlen, struct fail *f)
-{
-	uint64_t n;
-
-	if (util_u64(s, &n) == -1 || n > INT64_MAX)
-		return fail_set(f, STATUS_USAGE, "%s '%s': a number of entries expected, 0 for no limit", from, s);
-	*maxlen = (int64_t)n;
-	return 0;
-}
-
-static int
 set_maxlen(struct conf *c, const char *from, const char *s, struct fail *f)
 {
-	return read_maxlen(from, s, &c->maxlen, f);
+	return policy_entries(from, s, &c->maxlen, f);
 }
 
 typedef int setter(struct conf *, const char *, const char *, struct fail *);
@@ -206,30 +190,6 @@ take_environment(struct conf *c, struct fail *f)
 	return 0;
 }
 
-static int
-set_policy(struct conf *c, const char *type, const char *name, const char *value, struct fail *f)
-{
-	struct conf_policy *p = c->policies;
-	int64_t maxlen = 0;
-
-	if (!names_legal(type, strlen(type)))
-		return fail_set(f, STATUS_CONFIG, "[%s]: an event type expected in the brackets", type);
-	if (strcmp(name, "maxlen") != 0)
-		return fail_set(f, STATUS_CONFIG, "'%s' is not known in a [TYPE] section: maxlen is", name);
-	if (read_maxlen(name, value, &maxlen, f) == -1)
-		return -1;
-	while (p != NULL && strcmp(p->type, type) != 0)
-		p = p->next;
-	if (p == NULL) {
-		p = util_alloc(sizeof *p);
-		p->type = util_strdup(type);
-		p->next = c->policies;
-		c->policies = p;
-	}
-	p->maxlen = maxlen;
-	return 0;
-}
-
 struct filing {
 	struct conf *c;		/* gets policies, and what is open */
 	struct conf checked;	/* what is not, read all the same */
@@ -237,12 +197,12 @@ struct filing {
 };
 
 static int
-take_line(void *arg, const char *section, const char *name, const char *value, struct fail *f)
+take_line(void *arg, const char *section, const char *name, const char *value, unsigned line, struct fail *f)
 {
 	struct filing *to = arg;
 
 	if (*section != '\0')
-		return set_policy(to->c, section, name, value, f);
+		return policy_set(&to->c->policies, section, name, value, line, f);
 	for (size_t i = 0; i < SETTINGS; i++)
 		if (strcmp(name, settings[i].name) == 0)
 			return settings[i].set(to->open[i] ? to->c : &to->checked, name, value, f);
@@ -270,6 +230,7 @@ static int
 take_file(struct conf *c, struct fail *f)
 {
 	char *own = xdg_path("XDG_CONFIG_HOME", ".config", "/config");
+	const char *path = own;
 	struct filing to = {.c = c};
 	int result = 1;
 
@@ -280,7 +241,9 @@ take_file(struct conf *c, struct fail *f)
 		result = ini_read(own, take_line, &to, f);
 	/* HOME of another user, as under su(1), is no error */
 	if (result == 1 || (result == -1 && f->sys == EACCES && util_env("XDG_CONFIG_HOME") == NULL))
-		result = ini_read("/etc/eventbus/config", take_line, &to, f);
+		result = ini_read(path = "/etc/eventbus/config", take_line, &to, f);
+	if (result == 0)
+		result = policy_check(c->policies, path, c->maxlen >= 0 ? c->maxlen : MAXLEN, f);
 	conf_free(&to.checked);
 	free(own);
 	return result == -1 ? -1 : 0;
@@ -364,19 +327,13 @@ conf_finish(struct conf *c, int argc, char **argv, struct fail *f)
 void
 conf_free(struct conf *c)
 {
-	struct conf_policy *next;
-
 	url_free(&c->url);
 	free(c->place);
 	free(c->buffer);
 	free(c->state);
 	free(c->prefix);
 	free(c->service);
-	for (struct conf_policy *p = c->policies; p != NULL; p = next) {
-		next = p->next;
-		free(p->type);
-		free(p);
-	}
+	policy_free(c->policies);
 	conf_init(c);
 }
 
@@ -391,8 +348,26 @@ conf_buffer(const struct conf *c, struct fail *f)
 int64_t
 conf_maxlen(const struct conf *c, const char *type)
 {
-	for (const struct conf_policy *p = c->policies; p != NULL; p = p->next)
-		if (strcmp(p->type, type) == 0)
-			return p->maxlen;
-	return c->maxlen;
+	const struct policy *p = policy_find(c->policies, type);
+
+	return p != NULL && p->maxlen >= 0 ? p->maxlen : c->maxlen;
+}
+
+bool
+conf_acked(const struct conf *c, const char *type)
+{
+	const struct policy *p = policy_find(c->policies, type);
+
+	return p != NULL && p->acked;
+}
+
+int64_t
+conf_maxlen_hard(const struct conf *c, const char *type)
+{
+	const struct policy *p = policy_find(c->policies, type);
+	int64_t maxlen = conf_maxlen(c, type);
+
+	if (p != NULL && p->hard >= 0)
+		return p->hard;
+	return maxlen > INT64_MAX / HARD ? INT64_MAX : maxlen * HARD;
 }

@@ -14,7 +14,7 @@
  * The struct is filled once in main and then only read.
  *
  * The config file is $XDG_CONFIG_HOME/eventbus/config (~/.config when that is not set), else
- * /etc/eventbus/config: see ini.h; names url buffer prefix service timeout maxlen, and maxlen in [TYPE] sections. The password is
+ * /etc/eventbus/config: see ini.h; names url buffer prefix service timeout maxlen, and policies in [TYPE] sections (policy.h). The password is
  * looked for as secret.h says when the URL has none. Empty environment values count as unset.
  */
 #ifndef CONF_H
@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "fail.h"
+#include "policy.h"
 #include "url.h"
 
 #define CONF_SHORT "b:hjp:qs:t:u:vV"
@@ -42,8 +43,6 @@
 
 #define CONF_MAXLEN 10000	/* the default limit of a stream, in entries */
 
-struct conf_policy;			/* of one type: a [TYPE] section */
-
 struct conf {
 	struct url url;			/* credentials included */
 	char *place;			/* url_place(&url): for messages and the buffer's target */
@@ -56,7 +55,7 @@ struct conf {
 	int64_t timeout_ms;
 	int64_t maxlen;			/* EB_MAXLEN or the file's, else 10000; 0 for none */
 	bool json, quiet, verbose, help, version;
-	struct conf_policy *policies;
+	struct policy *policies;
 	const char *url_args[8];	/* the -u of argv, to be wiped */
 };
 
@@ -75,5 +74,9 @@ void conf_free(struct conf *c);
 const char *conf_buffer(const struct conf *c, struct fail *f);
 /* The limit for one type: its section's maxlen, else c->maxlen. */
 int64_t conf_maxlen(const struct conf *c, const char *type);
+/* Whether nothing that a group needs may be trimmed from its stream (trim = acked). */
+bool conf_acked(const struct conf *c, const char *type);
+/* With that: how many entries its stream may hold at most, by default ten times conf_maxlen; 0 for no limit. */
+int64_t conf_maxlen_hard(const struct conf *c, const char *type);
 
 #endif

@@ -264,6 +264,7 @@ count_trimmed(struct run *d)
 		struct lane *l = d->lanes.lane[i];
 		uint64_t had = l->watch.before.length + l->watch.added;
 
+		d->r->trimmed += l->trimmed;
 		if (l->mode == LANE_PLAIN && l->watch.added && l->maxlen > 0 && had > (uint64_t)l->maxlen &&
 		    stream_length(d->b, l->key, &now, &why, &f) == 0 && now < had)
 			d->r->trimmed += had - now;

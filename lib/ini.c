@@ -36,7 +36,7 @@ heading(char *line)
 }
 
 static int
-read_line(char *line, const char **section, ini_fn *fn, void *arg, struct fail *f)
+read_line(char *line, unsigned number, const char **section, ini_fn *fn, void *arg, struct fail *f)
 {
 	char *equals;
 
@@ -49,7 +49,7 @@ read_line(char *line, const char **section, ini_fn *fn, void *arg, struct fail *
 	if ((equals = strchr(line, '=')) == NULL)
 		return fail_set(f, STATUS_CONFIG, "name = value, [TYPE] or # comment expected");
 	*equals = '\0';
-	return fn(arg, *section, trim(line), trim(equals + 1), f);
+	return fn(arg, *section, trim(line), trim(equals + 1), number, f);
 }
 
 int
@@ -73,7 +73,7 @@ ini_read(const char *path, ini_fn *fn, void *arg, struct fail *f)
 
 		if ((next = strchr(line, '\n')) != NULL)
 			*next++ = '\0';
-		if (read_line(trim(line), &section, fn, arg, &why) != 0)
+		if (read_line(trim(line), number, &section, fn, arg, &why) != 0)
 			result = fail_set(f, STATUS_CONFIG, "%s:%u: %s", path, number, why.text);
 	}
 	explicit_bzero(text, n);	/* a URL in it may have a password */

@@ -5,6 +5,7 @@
 #include "probe.h"
 #include "publishing.h"
 #include "reply.h"
+#include "retain.h"
 #include "stream.h"
 #include "util.h"
 #include "when.h"
@@ -148,15 +149,23 @@ link_lost(struct publish *p, const struct fail *f)
 		window_at(&p->w, i)->lane = NULL;
 }
 
+/* info: what is known of its stream; NULL: nothing. */
 static struct lane *
 take_lane(struct publish *p, struct slice type, const struct stream_info *info)
 {
 	struct lane *l = lanes_get(&p->lanes, p->o->conf->prefix, type);
 
 	l->opened = true;
-	l->after = info->last_generated;
 	l->maxlen = publish_limit(p, l->type);
-	l->watch.before = *info;
+	if (info) {
+		l->after = info->last_generated;
+		l->watch.before = *info;
+	}
+	retain_policy(l, p->o->conf);
+	if (l->acked)
+		retain_seen(l, info);
+	else
+		l->room = INT64_MAX;
 	return l;
 }
 
@@ -168,9 +177,7 @@ look_at(struct publish *p, const struct reply *r, struct slice type)
 	enum bus_why why;
 	struct fail f;
 
-	if (stream_take_info(r, &info, &why, &f) == -1)
-		memset(&info, 0, sizeof info);
-	take_lane(p, type, &info);
+	take_lane(p, type, stream_take_info(r, &info, &why, &f) == 0 ? &info : NULL);
 	return 0;
 }
 
@@ -275,21 +282,14 @@ link_await(struct publish *p)
 	}
 }
 
-/* The bound of a type that is new on this connection; nothing may be unanswered. */
-int
-link_lane(struct publish *p, struct slice type)
+/* The bound of a type that is new on this connection. */
+static int
+open_lane(struct publish *p, struct slice type)
 {
-	struct lane *l = lanes_get(&p->lanes, p->o->conf->prefix, type);
 	struct reply *r;
 	struct fail f;
 
-	if (l->opened)
-		return l->stopped ? -1 : 0;
-	link_await(p);
-	if (!p->b)
-		return -1;
-	l = lanes_get(&p->lanes, p->o->conf->prefix, type);
-	stream_put_info(p->b, l->key);
+	stream_put_info(p->b, lanes_get(&p->lanes, p->o->conf->prefix, type)->key);
 	if (!(r = bus_wait(p->b, 0, &f))) {
 		link_lost(p, &f);
 		return -1;
@@ -297,6 +297,62 @@ link_lane(struct publish *p, struct slice type)
 	look_at(p, r, type);
 	reply_free(r);
 	return 0;
+}
+
+int
+link_measure(struct publish *p, struct lane *l)
+{
+	struct buf words = { 0 };
+	struct fail f;
+	int r;
+
+	retain_again(l);
+	r = retain_ready(l, p->b, l->maxlen, false, &words, &f);
+	if (words.len)
+		publish_say(p, !p->said_retain, "%s", buf_str(&words));
+	p->said_retain |= words.len > 0;
+	buf_free(&words);
+	if (r == -1 && bus_why(p->b) != BUS_FINE)
+		link_lost(p, &f);
+	else if (r == -1)
+		link_down(p, BUS_LATER, f.text);
+	return r == -1 ? -1 : l->stopped;
+}
+
+static void
+note_stopped(struct publish *p, struct lane *l)
+{
+	bool full = l->why == BUS_FINE;
+
+	l->held_till = when_mono() + PUBLISH_RETRY_MS;
+	if (full)
+		p->held = true;
+	else
+		publish_worse(p, bus_status(l->why));
+	publish_say(p, !full || !p->sp, "'%s' is held: %s", l->type, l->reason);
+}
+
+int
+link_lane(struct publish *p, struct slice type)
+{
+	struct lane *l = lanes_get(&p->lanes, p->o->conf->prefix, type);
+	int r;
+
+	if (l->opened && !l->stopped && l->room > 0)
+		return 0;
+	if (l->opened && l->stopped && !(l->acked && l->why == BUS_FINE && when_mono() >= l->held_till))
+		return -1;
+	link_await(p);
+	if (!p->b)
+		return -1;
+	l = lanes_get(&p->lanes, p->o->conf->prefix, type);
+	if (!l->opened && open_lane(p, type) == -1)
+		return -1;
+	if (l->room > 0 && !l->stopped)
+		return 0;
+	if ((r = link_measure(p, l)) == 1)
+		note_stopped(p, l);
+	return r == 0 ? 0 : -1;
 }
 
 /* --- sending ------------------------------------------------------------------------------ */
@@ -308,7 +364,9 @@ link_send(struct publish *p, struct slot *s)
 
 	event_fields(&s->e, kv);
 	s->lane = lanes_get(&p->lanes, p->o->conf->prefix, s->e.type);
-	s->number = stream_put_add(p->b, s->lane->key, s->lane->maxlen, kv, 2 * EVENT_FIELDS);
+	s->number = stream_put_add(p->b, s->lane->key, s->lane->acked ? 0 : s->lane->maxlen, kv, 2 * EVENT_FIELDS);
+	if (s->lane->acked)
+		s->lane->room--;
 	window_state(&p->w, s, SLOT_SENT);
 }
 
@@ -317,6 +375,7 @@ void
 link_elsewhere(struct publish *p)
 {
 	enum bus_why why;
+	struct lane *l;
 	struct fail f;
 	size_t i;
 
@@ -335,9 +394,11 @@ link_elsewhere(struct publish *p)
 
 		if (s->state != SLOT_SPILL || s->doubt)
 			continue;
-		if (!lanes_get(&p->lanes, p->o->conf->prefix, s->e.type)->opened)
-			take_lane(p, s->e.type, &(struct stream_info){ 0 });
-		link_send(p, s);
+		l = lanes_get(&p->lanes, p->o->conf->prefix, s->e.type);
+		if (!l->opened)
+			l = take_lane(p, s->e.type, NULL);
+		if (l->room > 0)
+			link_send(p, s);
 	}
 	link_await(p);
 }

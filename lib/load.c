@@ -4,6 +4,7 @@
 #include "load.h"
 #include "move.h"
 #include "names.h"
+#include "retain.h"
 #include "roster.h"
 #include "settle.h"
 #include "util.h"
@@ -114,6 +115,21 @@ written_again(struct run *d, struct slice event_id, struct fail *f)
 	return suspect_later(d->suspect, event_id);
 }
 
+static int
+measure_room(struct run *d, struct batch_item *it, struct fail *f)
+{
+	struct buf words = { 0 };
+	int r;
+
+	if (!it->lane->opened && !it->lane->stopped)
+		retain_policy(it->lane, d->o->conf);
+	r = retain_ready(it->lane, d->b, run_limit(d, it), d->o->force, &words, f);
+	if (words.len)
+		run_say(d, "%s", buf_str(&words));
+	buf_free(&words);
+	return r;
+}
+
 enum taken { TAKEN, PASSED, FULL };
 
 /*
@@ -150,9 +166,9 @@ take_line(struct run *d, struct fail *f)
 	if (!it->lane->stopped && batch_full(&d->batch, el->e.payload.n))
 		return FULL;
 	if (!it->lane->stopped && it->lane->opened && i < d->batch.n &&
-	    (!lane_limit(it->lane, run_limit(d, it)) || it->lane->room <= 0))
+	    (!retain_limit(it->lane, run_limit(d, it)) || it->lane->room <= 0))
 		return FULL;	/* what is in the batch has to be added before room can be measured */
-	if (lane_ready(it->lane, d->b, run_limit(d, it), d->o->force, f) == -1)
+	if (measure_room(d, it, f) == -1)
 		return -1;
 	if (it->lane->stopped) {
 		move_leave(d, el->e.type, d->l.chain, d->l.stem, d->l.pos, d->l.limit);

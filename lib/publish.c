@@ -9,6 +9,7 @@
 #include "names.h"
 #include "outage.h"
 #include "publishing.h"
+#include "retain.h"
 #include "segment.h"
 #include "util.h"
 #include "when.h"
@@ -257,6 +258,11 @@ watch_all(struct publish *p)
 	for (i = 0; p->b && bus_why(p->b) == BUS_FINE && i < p->lanes.n; i++) {
 		struct lane *l = p->lanes.lane[i];
 
+		if (l->acked) {
+			if (retain_due(l) && link_measure(p, l) == 1)
+				retain_again(l);	/* the next event of its type says so, if there is one */
+			continue;
+		}
 		words.len = 0;
 		p->count[COUNT_TRIMMED] += watch_look(&l->watch, p->b, l->key, l->maxlen, &words);
 		if (words.len)
@@ -342,6 +348,8 @@ publish_finish(struct publish *p)
 {
 	settle(p);
 	watch_all(p);
+	if (p->held && p->sp && p->b)	/* what is full stands in the buffer's record then, for all to see */
+		spill_drain(p, NULL, false);
 	if (p->sp)
 		counters_add(p->sp, p->count);
 	return p->status;

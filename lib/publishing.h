@@ -32,6 +32,8 @@ struct publish {
 	bool paused;		/* connected, but the server refused everything a moment ago */
 	bool garbled;		/* an answer was no answer: nothing of this connection is believed any more */
 	bool said_down;
+	bool said_retain;	/* what people have to know about trim = acked */
+	bool held;		/* a stream was full: the buffer does not say so yet */
 	bool away;		/* the server could not be reached: what is buffered now is an outage */
 	/* What of the buffer was seen last (spool_change): the types that were clear then. */
 	bool looked, empty;
@@ -52,8 +54,10 @@ int64_t publish_limit(const struct publish *p, const char *type);
 /* 1 when there is a connection, made if need be, on which events may be sent now. */
 int link_up(struct publish *p, struct slice type);
 void link_close(struct publish *p);
-/* The bound of a type that is new on this connection. -1: its lane is stopped, or the connection died. */
+/* The bound of a type that is new on this connection, and room in its stream. -1: its lane is stopped, or the connection died. */
 int link_lane(struct publish *p, struct slice type);
+/* Looks how much room there is (retain.h); nothing may be unanswered. 0 some, 1 the lane is stopped now, -1: the connection died, or the server refuses. */
+int link_measure(struct publish *p, struct lane *l);
 /* Sends one slot of the window. */
 void link_send(struct publish *p, struct slot *s);
 /* The connection is dead: what it answered before that counts, the rest is to be spilled. */

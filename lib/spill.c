@@ -176,6 +176,7 @@ spill_drain(struct publish *p, const char *type, bool whole)
 	int done;
 
 	p->next_drain = began + PUBLISH_RETRY_MS;
+	p->held = false;
 	if (spool_replay_lock(p->sp, &f) == -1)
 		return -1;
 	done = drain_run(p->sp, p->b, &o, &r, &f);

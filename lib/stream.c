@@ -226,17 +226,12 @@ stream_length(struct bus *b, const char *key, uint64_t *n, enum bus_why *why, st
 	return ok;
 }
 
-int
-stream_trim(struct bus *b, const char *key, struct stream_id min, uint64_t limit, uint64_t *removed, enum bus_why *why,
-    struct fail *f)
+static int
+take_removed(struct bus *b, uint64_t *removed, enum bus_why *why, struct fail *f)
 {
-	char id[STREAM_ID_SIZE], most[24];
 	struct reply *r;
 	int ok = 0;
 
-	stream_id_format(min, id);
-	snprintf(most, sizeof(most), "%" PRIu64, limit);
-	bus_putl(b, "XTRIM", key, "MINID", "~", id, "LIMIT", most, NULL);
 	if ((r = wait_reply(b, why, f)) == NULL)
 		return -1;
 	if (reply_is_error(r))
@@ -245,6 +240,30 @@ stream_trim(struct bus *b, const char *key, struct stream_id min, uint64_t limit
 		*removed = (uint64_t)reply_int(r);
 	reply_free(r);
 	return ok;
+}
+
+int
+stream_trim(struct bus *b, const char *key, struct stream_id min, uint64_t limit, uint64_t *removed, enum bus_why *why,
+    struct fail *f)
+{
+	char id[STREAM_ID_SIZE], most[24];
+
+	stream_id_format(min, id);
+	snprintf(most, sizeof(most), "%" PRIu64, limit);
+	bus_putl(b, "XTRIM", key, "MINID", "~", id, "LIMIT", most, NULL);
+	return take_removed(b, removed, why, f);
+}
+
+int
+stream_trim_length(struct bus *b, const char *key, uint64_t maxlen, uint64_t limit, uint64_t *removed, enum bus_why *why,
+    struct fail *f)
+{
+	char length[24], most[24];
+
+	snprintf(length, sizeof(length), "%" PRIu64, maxlen);
+	snprintf(most, sizeof(most), "%" PRIu64, limit);
+	bus_putl(b, "XTRIM", key, "MAXLEN", "~", length, "LIMIT", most, NULL);
+	return take_removed(b, removed, why, f);
 }
 
 /* --- groups ---------------------------------------------------------------------- */

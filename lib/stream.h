@@ -65,6 +65,9 @@ struct stream_id stream_needed(const struct stream_group *g, size_t n);
 /* XTRIM key MINID ~ min LIMIT limit; *removed. */
 int stream_trim(struct bus *b, const char *key, struct stream_id min, uint64_t limit, uint64_t *removed, enum bus_why *why, struct fail *f);
 
+/* XTRIM key MAXLEN ~ maxlen LIMIT limit; *removed. */
+int stream_trim_length(struct bus *b, const char *key, uint64_t maxlen, uint64_t limit, uint64_t *removed, enum bus_why *why, struct fail *f);
+
 /* XLEN; 0 for a missing key. */
 int stream_length(struct bus *b, const char *key, uint64_t *n, enum bus_why *why, struct fail *f);
 

@@ -14,7 +14,7 @@ floor                                                            : base plain fa
 url      url                                                     : floor
 net      net                                                     : floor url
 event    event eventjson dead                                    : floor
-conf     conf ini secret                                         : floor url
+conf     conf policy ini secret                                  : floor url
 bus      bus exchange reply greet outbox                                  : floor url net
 stream   stream streamwalk                                       : floor bus
 group    group pending                                           : floor bus stream
@@ -22,7 +22,7 @@ spool    spool segment reader append walk walking walksort claim mark progress p
 watch    watch                                                   : floor bus stream
 backlog  backlog                                                 : floor event spool
 eventline eventline                                             : floor event spool
-drain    drain suspect run load ship move lane batch settle outage : floor conf event bus stream watch spool backlog eventline
+drain    drain suspect run load ship move lane retain batch settle outage : floor conf event bus stream watch spool backlog eventline
 replay   replay                                                  : floor conf bus spool drain
 publish  publish publishing link spill window                    : floor conf event bus stream watch spool backlog eventline drain
 inspect  inspect                                                 : floor event bus stream spool backlog eventline drain

@@ -526,9 +526,11 @@ show_conf(const struct conf *c, char **words)
 	printf("place %s\nuser %s\npassword %s\n", c->place, c->url.user == NULL ? "none" : c->url.user,
 	    c->url.password == NULL ? "none" : c->url.password);
 	printf("buffer %s\nstate %s\n", c->buffer == NULL ? "none" : c->buffer, c->state == NULL ? "none" : c->state);
-	printf("prefix %s\nservice %s%s\ntimeout %lld\nmaxlen %lld\nmaxlen of t %lld\n", c->prefix, c->service,
+	printf("prefix %s\nservice %s%s\ntimeout %lld\nmaxlen %lld\nmaxlen of t %lld%s", c->prefix, c->service,
 	    c->service_given ? "" : " (default)", (long long)c->timeout_ms, (long long)c->maxlen,
-	    (long long)conf_maxlen(c, "t"));
+	    (long long)conf_maxlen(c, "t"), conf_acked(c, "t") ? ", acked, hard " : "\n");
+	if (conf_acked(c, "t"))
+		printf("%lld\n", (long long)conf_maxlen_hard(c, "t"));
 	printf("flags%s%s%s\nargv", c->json ? " json" : "", c->quiet ? " quiet" : "", c->verbose ? " verbose" : "");
 	for (; *words != NULL; words++)
 		printf(" %s", *words);

@@ -124,9 +124,16 @@ lane(struct bus *b)
 	struct lane *l = lanes_get(&ls, "q", slice_of("t"));
 	struct buf words = {0};
 
-	if (lane_ready(l, b, 100, false, &f) == 0) {
+	if (retain_ready(l, b, 100, false, &words, &f) == 0) {
 		PROMISE(l->stopped || l->room > 0 || l->mode == LANE_GUARDED);
 		watch_look(&l->watch, b, l->key, 100, &words);
+	}
+	if (bus_why(b) == BUS_FINE) {
+		l->acked = true;
+		l->hard = 1000;
+		retain_again(l);
+		if (retain_ready(l, b, 100, false, &words, &f) == 0)
+			PROMISE(l->stopped || l->room > 0);
 	}
 	buf_free(&words);
 	lanes_free(&ls);
