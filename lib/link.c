@@ -312,11 +312,13 @@ link_measure(struct publish *p, struct lane *l)
 		publish_say(p, !p->said_retain, "%s", buf_str(&words));
 	p->said_retain |= words.len > 0;
 	buf_free(&words);
-	if (r == -1 && bus_why(p->b) != BUS_FINE)
+	if (r == -1 && bus_why(p->b) != BUS_FINE) {
 		link_lost(p, &f);
-	else if (r == -1)
-		link_down(p, BUS_LATER, f.text);
-	return r == -1 ? -1 : l->stopped;
+		return -1;
+	}
+	if (r == -1)	/* of the whole server: the XADD will tell */
+		l->room = 1;
+	return l->stopped;
 }
 
 static void

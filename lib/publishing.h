@@ -56,7 +56,7 @@ int link_up(struct publish *p, struct slice type);
 void link_close(struct publish *p);
 /* The bound of a type that is new on this connection, and room in its stream. -1: its lane is stopped, or the connection died. */
 int link_lane(struct publish *p, struct slice type);
-/* Looks how much room there is (retain.h); nothing may be unanswered. 0 some, 1 the lane is stopped now, -1: the connection died, or the server refuses. */
+/* Looks how much room there is (retain.h); nothing may be unanswered. 0 some, 1 the lane is stopped now, -1 the connection died. */
 int link_measure(struct publish *p, struct lane *l);
 /* Sends one slot of the window. */
 void link_send(struct publish *p, struct slot *s);

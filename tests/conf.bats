@@ -107,6 +107,29 @@ argv conf"
 	assert_line 'prefix x'
 }
 
+@test "the policy of a type: trim, maxlen-hard" {
+	printf '%s\n' '[t]' 'trim = acked' >"$file"
+	conf
+	assert_line 'maxlen of t 10000, acked, hard 100000'
+	EB_MAXLEN=50 conf
+	assert_line 'maxlen of t 50, acked, hard 500'
+	EB_MAXLEN=0 conf
+	assert_line 'maxlen of t 0, acked, hard 0'
+	printf '%s\n' '[t]' 'maxlen-hard = 300' 'trim=acked' 'maxlen = 200' '[u]' 'trim = length' >"$file"
+	conf
+	assert_line 'maxlen of t 200, acked, hard 300'
+	printf '%s\n' '[t]' 'maxlen-hard = 0' 'trim = acked' >"$file"
+	conf
+	assert_line 'maxlen of t 10000, acked, hard 0'
+	printf '%s\n' '[t]' 'trim = acked' 'trim = length' >"$file"
+	conf
+	assert_line 'maxlen of t 10000'
+	printf '%s\n' '[t]' 'maxlen-hard = 500' 'trim = acked' >"$file"
+	EB_MAXLEN=500 conf
+	assert_line 'maxlen of t 500, acked, hard 500'
+	EB_MAXLEN=501 refused 78 "$file:2: [t] maxlen-hard 500 is below maxlen, which is 501"
+}
+
 @test "a config file with mistakes names its line" {
 	wrong() {
 		printf '%b\n' "$1" >"$file"
@@ -115,10 +138,17 @@ argv conf"
 	}
 	wrong '#\nnonsense' 2 'name = value'
 	wrong 'colour = red' 1 "'colour' is not known: url buffer prefix service timeout maxlen are"
-	wrong '[t]\n\nurl = redis://h' 3 "'url' is not known in a [TYPE] section: maxlen is"
+	wrong '[t]\n\nurl = redis://h' 3 "'url' is not known in a [TYPE] section: maxlen trim maxlen-hard are"
 	wrong '[t' 1 "']' is missing"
 	wrong '[a b]\nmaxlen = 1' 2 '[a b]: an event type expected'
 	wrong '[t]\nmaxlen = x' 2 'a number of entries'
+	wrong '[t]\ntrim = later' 2 "trim 'later': acked or length expected"
+	wrong '[t]\ntrim = acked\nmaxlen-hard = -1' 3 'a number of entries'
+	wrong '[t]\nmaxlen-hard = 500\ntrim = acked\nmaxlen = 501' 2 '[t] maxlen-hard 500 is below maxlen, which is 501'
+	wrong '[t]\ntrim = acked\nmaxlen-hard = 500' 3 '[t] maxlen-hard 500 is below maxlen, which is 10000'
+	wrong '[t]\ntrim = acked\nmaxlen-hard = 500\nmaxlen = 0' 3 'is below maxlen, which is 0, no limit'
+	wrong '[t]\n[u]\nmaxlen-hard = 50000' 3 '[u] maxlen-hard means something only with trim = acked'
+	wrong '[t]\ntrim = length\nmaxlen-hard = 50000' 3 'only with trim = acked'
 	wrong 'timeout = soon' 1 'seconds expected'
 	wrong 'url = redis://:secret@h:x' 1 'port'
 	wrong 'url = rediss://:secret@h' 1 'TLS'
