@@ -6,11 +6,11 @@
 #include "ini.h"
 
 static int
-see(void *arg, const char *section, const char *name, const char *value, struct fail *f)
+see(void *arg, const char *section, const char *name, const char *value, unsigned line, struct fail *f)
 {
 	unsigned *seen = arg;
 
-	PROMISE(strchr(name, '\n') == NULL && strchr(value, '\n') == NULL && strchr(name, '=') == NULL);
+	PROMISE(strchr(name, '\n') == NULL && strchr(value, '\n') == NULL && strchr(name, '=') == NULL && line > 0);
 	*seen += (unsigned)(strlen(section) + strlen(name) + strlen(value));
 	return *seen % 7 == 6 ? fail_set(f, 78, "enough") : 0;
 }
@@ -44,7 +44,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	conf_init(&c);
 	if (conf_finish(&c, 1, argv, &f) == 0) {
 		PROMISE(c.place != NULL && c.prefix != NULL && c.service != NULL && c.timeout_ms > 0 && c.maxlen >= 0);
-		PROMISE(conf_maxlen(&c, "t") >= 0);
+		PROMISE(conf_maxlen(&c, "t") >= 0 && conf_maxlen_hard(&c, "t") >= 0);
+		PROMISE(conf_maxlen_hard(&c, "t") == 0 || conf_maxlen_hard(&c, "t") >= conf_maxlen(&c, "t"));
 	} else
 		PROMISE((f.status == 64 || f.status == 78) && f.text[0] != '\0');
 	conf_free(&c);
