@@ -5,7 +5,6 @@
 #include "probe.h"
 #include "publishing.h"
 #include "reply.h"
-#include "retain.h"
 #include "stream.h"
 #include "util.h"
 #include "when.h"
@@ -149,38 +148,6 @@ link_lost(struct publish *p, const struct fail *f)
 		window_at(&p->w, i)->lane = NULL;
 }
 
-/* info: what is known of its stream; NULL: nothing. */
-static struct lane *
-take_lane(struct publish *p, struct slice type, const struct stream_info *info)
-{
-	struct lane *l = lanes_get(&p->lanes, p->o->conf->prefix, type);
-
-	l->opened = true;
-	l->maxlen = publish_limit(p, l->type);
-	if (info) {
-		l->after = info->last_generated;
-		l->watch.before = *info;
-	}
-	retain_policy(l, p->o->conf);
-	if (l->acked)
-		retain_seen(l, info);
-	else
-		l->room = INT64_MAX;
-	return l;
-}
-
-/* A refusal to look (no permission, wrong type) is none to send: the XADD itself will tell. */
-static int
-look_at(struct publish *p, const struct reply *r, struct slice type)
-{
-	struct stream_info info;
-	enum bus_why why;
-	struct fail f;
-
-	take_lane(p, type, stream_take_info(r, &info, &why, &f) == 0 ? &info : NULL);
-	return 0;
-}
-
 /* Greeting and the bound of the first type in one round trip. */
 static int
 greet(struct publish *p, struct slice type, struct fail *f)
@@ -191,7 +158,7 @@ greet(struct publish *p, struct slice type, struct fail *f)
 	stream_put_info(p->b, l->key);
 	if (bus_greet(p->b, f) == -1 || !(r = bus_wait(p->b, 0, f)))
 		return -1;
-	look_at(p, r, type);
+	admit_reply(p, type, r);
 	reply_free(r);
 	return 0;
 }
@@ -282,81 +249,6 @@ link_await(struct publish *p)
 	}
 }
 
-/* The bound of a type that is new on this connection. */
-static int
-open_lane(struct publish *p, struct slice type)
-{
-	struct reply *r;
-	struct fail f;
-
-	stream_put_info(p->b, lanes_get(&p->lanes, p->o->conf->prefix, type)->key);
-	if (!(r = bus_wait(p->b, 0, &f))) {
-		link_lost(p, &f);
-		return -1;
-	}
-	look_at(p, r, type);
-	reply_free(r);
-	return 0;
-}
-
-int
-link_measure(struct publish *p, struct lane *l)
-{
-	struct buf words = { 0 };
-	struct fail f;
-	int r;
-
-	retain_again(l);
-	r = retain_ready(l, p->b, l->maxlen, false, &words, &f);
-	if (words.len)
-		publish_say(p, !p->said_retain, "%s", buf_str(&words));
-	p->said_retain |= words.len > 0;
-	buf_free(&words);
-	if (r == -1 && bus_why(p->b) != BUS_FINE) {
-		link_lost(p, &f);
-		return -1;
-	}
-	if (r == -1)	/* of the whole server: the XADD will tell */
-		l->room = 1;
-	return l->stopped;
-}
-
-static void
-note_stopped(struct publish *p, struct lane *l)
-{
-	bool full = l->why == BUS_FINE;
-
-	l->held_till = when_mono() + PUBLISH_RETRY_MS;
-	if (full)
-		p->held = true;
-	else
-		publish_worse(p, bus_status(l->why));
-	publish_say(p, !full || !p->sp, "'%s' is held: %s", l->type, l->reason);
-}
-
-int
-link_lane(struct publish *p, struct slice type)
-{
-	struct lane *l = lanes_get(&p->lanes, p->o->conf->prefix, type);
-	int r;
-
-	if (l->opened && !l->stopped && l->room > 0)
-		return 0;
-	if (l->opened && l->stopped && !(l->acked && l->why == BUS_FINE && when_mono() >= l->held_till))
-		return -1;
-	link_await(p);
-	if (!p->b)
-		return -1;
-	l = lanes_get(&p->lanes, p->o->conf->prefix, type);
-	if (!l->opened && open_lane(p, type) == -1)
-		return -1;
-	if (l->room > 0 && !l->stopped)
-		return 0;
-	if ((r = link_measure(p, l)) == 1)
-		note_stopped(p, l);
-	return r == 0 ? 0 : -1;
-}
-
 /* --- sending ------------------------------------------------------------------------------ */
 
 void
@@ -398,7 +290,7 @@ link_elsewhere(struct publish *p)
 			continue;
 		l = lanes_get(&p->lanes, p->o->conf->prefix, s->e.type);
 		if (!l->opened)
-			l = take_lane(p, s->e.type, NULL);
+			l = admit_open(p, s->e.type, NULL);
 		if (l->room > 0)
 			link_send(p, s);
 	}

@@ -126,7 +126,7 @@ goes_directly(struct publish *p, struct slice type)
 		if (!p->b || !spill_clear(p, type))
 			return 0;
 	}
-	return link_lane(p, type) == 0 && p->b && when_mono() >= p->next_try;
+	return admit_type(p, type) == 0 && p->b && when_mono() >= p->next_try;
 }
 
 /* --- the interface ------------------------------------------------------------------------------ */
@@ -259,7 +259,7 @@ watch_all(struct publish *p)
 		struct lane *l = p->lanes.lane[i];
 
 		if (l->acked) {
-			if (retain_due(l) && link_measure(p, l) == 1)
+			if (retain_due(l) && admit_measure(p, l) == 1)
 				retain_again(l);	/* the next event of its type says so, if there is one */
 			continue;
 		}

@@ -1,6 +1,6 @@
 /*
- * publishing: the state of a publisher (publish.h), shared by its parts: link is the connection, spill the
- * buffer, publish the window between them.
+ * publishing: the state of a publisher (publish.h), shared by its parts: link is the connection, admit says whether a stream
+ * takes more, spill is the buffer, publish the window between them.
  */
 #ifndef PUBLISHING_H
 #define PUBLISHING_H
@@ -54,10 +54,6 @@ int64_t publish_limit(const struct publish *p, const char *type);
 /* 1 when there is a connection, made if need be, on which events may be sent now. */
 int link_up(struct publish *p, struct slice type);
 void link_close(struct publish *p);
-/* The bound of a type that is new on this connection, and room in its stream. -1: its lane is stopped, or the connection died. */
-int link_lane(struct publish *p, struct slice type);
-/* Looks how much room there is (retain.h); nothing may be unanswered. 0 some, 1 the lane is stopped now, -1 the connection died. */
-int link_measure(struct publish *p, struct lane *l);
 /* Sends one slot of the window. */
 void link_send(struct publish *p, struct slot *s);
 /* The connection is dead: what it answered before that counts, the rest is to be spilled. */
@@ -68,6 +64,20 @@ void link_take(struct publish *p);	/* the replies that are here */
 void link_await(struct publish *p);	/* all replies */
 /* After a replica's refusal: asks the name once more, and sends again what was refused. */
 void link_elsewhere(struct publish *p);
+
+/* --- admit ------------------------------------------------------------------------ */
+
+/*
+ * Whether an event of this type may be sent, as its stream is: asks for the bound of one that is new on this connection, and with trim = acked for
+ * room. 0, or -1: its lane is stopped, or the connection died.
+ */
+int admit_type(struct publish *p, struct slice type);
+/* Looks how much room there is (retain.h); nothing may be unanswered. 0 some, 1 the lane is stopped now, -1 the connection died. */
+int admit_measure(struct publish *p, struct lane *l);
+/* Opens a lane with what is known of its stream; NULL: nothing. */
+struct lane *admit_open(struct publish *p, struct slice type, const struct stream_info *info);
+/* The same with an answer to XINFO STREAM. A refusal to look (no permission, wrong type) is none to send: the XADD itself will tell. */
+void admit_reply(struct publish *p, struct slice type, const struct reply *r);
 
 /* --- spill ------------------------------------------------------------------------ */
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reply.h"
 #include "retain.h"
 
 #define NODE 100	/* entries of a stream's node (stream-node-max-entries): trimming goes by whole ones */

@@ -228,7 +228,7 @@ is_in_the_way(struct publish *p, struct slice type)
 static int
 send_spilled(struct publish *p, struct slot *s)
 {
-	if (s->doubt || is_in_the_way(p, s->e.type) || !p->b || link_lane(p, s->e.type) == -1 || !p->b)
+	if (s->doubt || is_in_the_way(p, s->e.type) || !p->b || admit_type(p, s->e.type) == -1 || !p->b)
 		return -1;
 	link_send(p, s);
 	link_await(p);

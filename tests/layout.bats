@@ -24,7 +24,7 @@ backlog  backlog                                                 : floor event s
 eventline eventline                                             : floor event spool
 drain    drain suspect run load ship move lane retain batch settle outage : floor conf event bus stream watch spool backlog eventline
 replay   replay                                                  : floor conf bus spool drain
-publish  publish publishing link spill window                    : floor conf event bus stream watch spool backlog eventline drain
+publish  publish publishing link admit spill window              : floor conf event bus stream watch spool backlog eventline drain
 inspect  inspect                                                 : floor event bus stream spool backlog eventline drain
 requeue  requeue requeueread requeuing                           : floor event spool
 listing  listing                                                 : floor event spool backlog inspect requeue
