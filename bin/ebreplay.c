@@ -14,6 +14,9 @@
 #include "conf.h"
 #include "inspect.h"
 #include "listing.h"
+#include "names.h"
+#include "point.h"
+#include "redrive.h"
 #include "replay.h"
 #include "requeue.h"
 #include "spool.h"
@@ -24,7 +27,8 @@
 
 enum {
 	OPT_DRY_RUN = 256, OPT_LIST, OPT_CHECK, OPT_LIMIT, OPT_RATE, OPT_WAIT, OPT_FORCE, OPT_MAXLEN, OPT_COMPRESS,
-	OPT_RETARGET, OPT_DISCARD, OPT_YES, OPT_QUARANTINE, OPT_RETRY, OPT_DROP
+	OPT_RETARGET, OPT_DISCARD, OPT_YES, OPT_QUARANTINE, OPT_RETRY, OPT_DROP, OPT_DEAD,
+	OPT_MATCH, OPT_SINCE
 };
 
 static const struct option options[] = {
@@ -42,6 +46,9 @@ static const struct option options[] = {
 	{"discard", no_argument, NULL, OPT_DISCARD},
 	{"yes", no_argument, NULL, OPT_YES},
 	{"quarantine", required_argument, NULL, OPT_QUARANTINE},
+	{"dead", no_argument, NULL, OPT_DEAD},
+	{"match", required_argument, NULL, OPT_MATCH},
+	{"since", required_argument, NULL, OPT_SINCE},
 	{NULL, 0, NULL, 0}
 };
 
@@ -50,7 +57,10 @@ static struct ebreplay {
 	struct drain_options drain;
 	struct append_limits limits;
 	struct requeue_names names;
+	struct redrive_options dead;
+	struct redrive_match *match;
 	int action;		/* OPT_DRY_RUN ..., 0 for draining; OPT_QUARANTINE is its list */
+	bool redrives, since;	/* --dead, --since */
 	bool yes, loud;		/* loud: -v, or a terminal */
 	int64_t wait_ms;
 	char target[1024];
@@ -69,7 +79,9 @@ usage(FILE *to)
 	    "                [--maxlen n] [--rate n] [--wait seconds]\n"
 	    "       ebreplay --check | --dry-run | --list [-jq] [-b dir] [-p prefix] [-u url] [--limit n]\n"
 	    "       ebreplay --compress | --retarget | --discard --yes [-qv] [-b dir] [-p prefix] [-u url]\n"
-	    "       ebreplay --quarantine list | retry | drop [-jqv] [-b dir] [-p prefix] [-u url] [--yes] [file ...]\n", to);
+	    "       ebreplay --quarantine list | retry | drop [-jqv] [-b dir] [-p prefix] [-u url] [--yes] [file ...]\n"
+	    "       ebreplay --dead [-jqv] [-p prefix] [-t seconds] [-u url] [--dry-run] [--force] [--limit n]\n"
+	    "                [--match field=value] [--maxlen n] [--rate n] [--since where] type ...\n", to);
 }
 
 static void
@@ -345,6 +357,77 @@ change(struct spool *sp)
 		errx(f.status, "%s", f.text);
 }
 
+/* --- dead letters ------------------------------------------------------------------------------- */
+
+static void
+on_redriven(void *arg, uint64_t moved, uint64_t of)
+{
+	eb.total = of;
+	on_tick(arg, moved);
+}
+
+static int
+print_dead(void *arg, const struct redrive_line *l)
+{
+	static struct buf b;
+
+	(void)arg;
+	b.len = 0;
+	if (eb.conf.json)
+		redrive_line_json(&b, l);
+	else
+		redrive_line_text(&b, l);
+	puts(buf_str(&b));
+	return ferror(stdout);
+}
+
+static void
+report_dead(const struct redrive_result *r)
+{
+	struct buf out = { 0 };
+
+	clear_line();
+	if (eb.conf.json) {
+		redrive_json(&out, r, eb.status);
+		puts(buf_str(&out));
+	} else if (eb.loud && !eb.conf.quiet) {
+		redrive_text(&out, r, when_mono() - eb.started);
+		warnx("%s", buf_str(&out));
+	}
+	buf_free(&out);
+}
+
+static void
+redrive(char **types, size_t n)
+{
+	struct redrive_options *o = &eb.dead;
+	struct redrive_result r;
+
+	o->conf = &eb.conf;
+	o->types = types;
+	o->ntypes = n;
+	o->match = eb.match;
+	o->maxlen = eb.drain.maxlen;
+	o->force = eb.drain.force;
+	o->limit = eb.drain.limit;
+	o->rate = eb.drain.rate;
+	o->stop = &stopped;
+	o->say = on_say;
+	if (eb.action == OPT_DRY_RUN)
+		o->dry = print_dead;
+	else if (isatty(STDERR_FILENO) && !eb.conf.quiet)
+		o->tick = on_redriven;
+	if (o->dry && !eb.conf.json && !eb.conf.quiet)
+		printf("%-27s  %-24s  %-36s  %8s  %8s  %s\n", "SET ASIDE AT", "TYPE", "EVENT ID", "BYTES", "ATTEMPTS", "STATUS");
+	redrive_run(o, &r);
+	worse(r.status);
+	if (stopped && r.left)
+		worse(128 + stopped);
+	if (!o->dry)
+		report_dead(&r);
+	free(eb.match);
+}
+
 /* --- the command line ------------------------------------------------------------------------------ */
 
 static uint64_t
@@ -378,6 +461,28 @@ take_quarantine(const char *arg)
 		bad_usage("--quarantine %s: list, retry or drop expected", arg);
 }
 
+static void
+take_match(const char *arg)
+{
+	struct redrive_options *o = &eb.dead;
+
+	eb.match = util_realloc(eb.match, (o->matches + 1) * sizeof *eb.match);
+	if (redrive_match_parse(arg, &eb.match[o->matches++]) == -1)
+		bad_usage("--match %s: a field's name, '=' and its value are expected", arg);
+}
+
+static void
+take_since(const char *arg)
+{
+	struct point p;
+	struct fail f;
+
+	if (point_parse(arg, when_now(), "--since", &p, &f) == -1)
+		bad_usage("%s", f.text);
+	eb.since = true;
+	eb.dead.since = p.end ? (struct stream_id){ UINT64_MAX, UINT64_MAX } : p.low;
+}
+
 static int
 take_option(int ch, const char *arg)
 {
@@ -385,6 +490,9 @@ take_option(int ch, const char *arg)
 	case OPT_DRY_RUN: case OPT_LIST: case OPT_CHECK: case OPT_COMPRESS: case OPT_RETARGET: case OPT_DISCARD:
 		set_action(ch);
 		return 0;
+	case OPT_DEAD: eb.redrives = true; return 0;
+	case OPT_MATCH: take_match(arg); return 0;
+	case OPT_SINCE: take_since(arg); return 0;
 	case OPT_YES: eb.yes = true; return 0;
 	case OPT_QUARANTINE: take_quarantine(arg); return 0;
 	case OPT_FORCE: eb.drain.force = true; return 0;
@@ -418,6 +526,25 @@ read_options(int argc, char **argv)
 	}
 	if (conf_finish(&eb.conf, argc, argv, &f) == -1)
 		errx(f.status, "%s", f.text);
+}
+
+static void
+check_dead(char **types, int n)
+{
+	if (!eb.redrives && (eb.since || eb.match))
+		bad_usage("--match and --since go with --dead");
+	if (!eb.redrives)
+		return;
+	if (eb.action && eb.action != OPT_DRY_RUN)
+		bad_usage("--dead re-drives dead letters: of the others only --dry-run goes with it");
+	if (eb.wait_ms || eb.yes)
+		bad_usage("--wait and --yes do not go with --dead");
+	if (n == 0)
+		bad_usage("--dead: which event type?");
+	for (int i = 0; i < n; i++)
+		if (!names_legal(types[i], strlen(types[i])))
+			bad_usage("'%s': --dead wants event types by name, each 1 to 200 of [A-Za-z0-9._-], not beginning with '-'",
+			    types[i]);
 }
 
 static void
@@ -466,9 +593,17 @@ main(int argc, char **argv)
 		return finish();
 	}
 	eb.names = (struct requeue_names){ argv + optind, (size_t)(argc - optind) };
-	if (optind < argc && eb.action != OPT_QUARANTINE && eb.action != OPT_RETRY && eb.action != OPT_DROP)
+	check_dead(argv + optind, argc - optind);
+	if (optind < argc && !eb.redrives && eb.action != OPT_QUARANTINE && eb.action != OPT_RETRY && eb.action != OPT_DROP)
 		bad_usage("'%s': no arguments expected; the whole buffer is replayed", argv[optind]);
 	prepare();
+	util_on_signal(SIGTERM, on_signal);
+	util_on_signal(SIGINT, on_signal);
+	if (eb.redrives) {
+		redrive(argv + optind, (size_t)(argc - optind));
+		conf_free(&eb.conf);
+		return finish();
+	}
 	if (!(dir = conf_buffer(&eb.conf, &f)))
 		errx(f.status, "%s", f.text);
 	if (!(sp = spool_open(dir, false, &f))) {
@@ -477,8 +612,6 @@ main(int argc, char **argv)
 		no_buffer();
 		return finish();
 	}
-	util_on_signal(SIGTERM, on_signal);
-	util_on_signal(SIGINT, on_signal);
 	switch (eb.action) {
 	case 0: drain(sp); break;
 	case OPT_LIST: case OPT_CHECK: case OPT_DRY_RUN: case OPT_QUARANTINE: look(sp); break;

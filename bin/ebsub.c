@@ -20,7 +20,7 @@
 #include "work.h"
 
 enum {
-	OPT_CLAIM_IDLE = 256, OPT_CMD_TIMEOUT, OPT_FOLLOW, OPT_FROM, OPT_LAST, OPT_MAX_DELIVERIES, OPT_NO_SYNC, OPT_ORDERED, OPT_PAYLOAD,
+	OPT_CLAIM_IDLE = 256, OPT_CMD_TIMEOUT, OPT_DEAD, OPT_FOLLOW, OPT_FROM, OPT_LAST, OPT_MAX_DELIVERIES, OPT_NO_SYNC, OPT_ORDERED, OPT_PAYLOAD,
 	OPT_PEEK, OPT_RETRY_BASE, OPT_RETRY_FOR, OPT_RETRY_MAX, OPT_STOP_TIMEOUT, OPT_TO, OPT_WORKER
 };
 
@@ -36,6 +36,7 @@ static const struct option options[] = {
 	{"idle-timeout", required_argument, NULL, 'W'},
 	{"claim-idle", required_argument, NULL, OPT_CLAIM_IDLE},
 	{"cmd-timeout", required_argument, NULL, OPT_CMD_TIMEOUT},
+	{"dead", no_argument, NULL, OPT_DEAD},
 	{"follow", no_argument, NULL, OPT_FOLLOW},
 	{"from", required_argument, NULL, OPT_FROM},
 	{"last", required_argument, NULL, OPT_LAST},
@@ -62,7 +63,7 @@ static struct ebsub {
 	struct work_plan work;
 	const char *group;		/* -g */
 	const char *of_commands;	/* an option that goes only with -- CMD */
-	bool peek, to_given, end, payload, no_sync;
+	bool peek, dead, to_given, end, payload, no_sync;
 } eb;
 
 #define HANDS_MAX 1000
@@ -79,7 +80,7 @@ usage(FILE *to)
 	    " [-W seconds] [--claim-idle span] [--cmd-timeout span] [--from where] [--max-deliveries count] [--ordered]"
 	    " [--retry-base span] [--retry-for span] [--retry-max span] [--stop-timeout span] [--worker] type ... -- command [argument ...]\n"
 	    "       ebsub --peek [-0ehjqvV] [-f format] [-n count] [-p prefix] [-t seconds] [-u url] [-W seconds]"
-	    " [--follow] [--from where] [--last count] [--no-sync] [--payload] [--to where] type ...\n", to);
+	    " [--dead] [--follow] [--from where] [--last count] [--no-sync] [--payload] [--to where] type ...\n", to);
 }
 
 static void __attribute__((noreturn, format(printf, 1, 2)))
@@ -230,6 +231,7 @@ take_option(int ch, const char *arg)
 	case 'g': eb.group = arg; return 0;
 	case 'n': eb.follow.limit = take_count("-n", arg, 1); return 0;
 	case 'W': take_idle(arg); return 0;
+	case OPT_DEAD: eb.dead = true; return 0;
 	case OPT_FOLLOW: eb.plan.look.follow = true; return 0;
 	case OPT_FROM:
 		take_point("--from", arg, &eb.plan.look.from);
@@ -268,6 +270,8 @@ check_options(void)
 		bad_usage("-j, --payload and -f exclude each other");
 	if (!eb.peek && (eb.plan.look.follow || eb.plan.look.last >= 0 || eb.to_given))
 		bad_usage("--follow, --last and --to go with --peek");
+	if (!eb.peek && eb.dead)
+		bad_usage("--dead goes with --peek: dead letters are looked at here, and re-driven by ebreplay --dead");
 	if (eb.peek && (eb.group != NULL || eb.plan.consumer != NULL))
 		bad_usage("--peek uses no group: -g and -C do not go with it");
 	if (eb.plan.look.follow && (eb.to_given || eb.end))
@@ -344,10 +348,16 @@ add_tap(const char *type, const char *key)
 	free(group);
 }
 
+static char *
+key_of(const char *type)
+{
+	return eb.dead ? names_dead(eb.conf.prefix, type) : names_stream(eb.conf.prefix, type);
+}
+
 static void
 add_pattern(const char *pattern)
 {
-	char *match = names_stream(eb.conf.prefix, pattern), **keys;
+	char *match = key_of(pattern), **keys;
 	enum bus_why why;
 	struct fail f;
 	size_t n;
@@ -359,7 +369,7 @@ add_pattern(const char *pattern)
 	if (!complete)
 		warnx("'%s': not all keys could be looked at in time", pattern);
 	for (size_t i = 0; i < n; i++) {
-		const char *type = names_type(eb.conf.prefix, keys[i], strlen(keys[i]));
+		const char *type = (eb.dead ? names_dead_type : names_type)(eb.conf.prefix, keys[i], strlen(keys[i]));
 
 		if (type != NULL)
 			add_tap(type, keys[i]);
@@ -381,7 +391,7 @@ add_type(const char *type)
 		add_pattern(type);
 		return;
 	}
-	key = names_stream(eb.conf.prefix, type);
+	key = key_of(type);
 	add_tap(type, key);
 	free(key);
 }

@@ -20,12 +20,14 @@ dead_fields(const struct dead *d, struct slice kv[2 * DEAD_FIELDS])
 size_t
 dead_read(const struct slice *kv, size_t nkv, struct dead *d)
 {
-	size_t own = nkv - 2 * DEAD_FIELDS;
-	const struct slice *at = kv + own;
+	const struct slice *at;
+	size_t own;
 
 	*d = (struct dead){0};
 	if (nkv < 2 * DEAD_FIELDS)
 		return nkv;
+	own = nkv - 2 * DEAD_FIELDS;
+	at = kv + own;
 	for (size_t i = 0; i < DEAD_FIELDS; i++)
 		if (!slice_eq(at[2 * i], names[i]))
 			return nkv;

@@ -71,13 +71,24 @@ names_dead(const char *prefix, const char *type)
 	return join(prefix, ":dlq:", NULL, type);
 }
 
-const char *
-names_type(const char *prefix, const char *key, size_t n)
+static const char *
+part(const char *prefix, const char *kind, const char *key, size_t n)
 {
-	static const char kind[] = ":stream:";
-	size_t p = strlen(prefix), k = sizeof kind - 1;
+	size_t p = strlen(prefix), k = strlen(kind);
 
 	if (n <= p + k || memcmp(key, prefix, p) != 0 || memcmp(key + p, kind, k) != 0)
 		return NULL;
 	return names_legal(key + p + k, n - p - k) ? key + p + k : NULL;
+}
+
+const char *
+names_type(const char *prefix, const char *key, size_t n)
+{
+	return part(prefix, ":stream:", key, n);
+}
+
+const char *
+names_dead_type(const char *prefix, const char *key, size_t n)
+{
+	return part(prefix, ":dlq:", key, n);
 }

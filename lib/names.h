@@ -22,5 +22,6 @@ char *names_dead(const char *prefix, const char *type);		/* PREFIX:dlq:TYPE */
 /* The type in a stream's key, as a pointer into key (the rest of it, key need
  * not be NUL-terminated); NULL when it is not a stream of this prefix with a legal type. */
 const char *names_type(const char *prefix, const char *key, size_t n);
+const char *names_dead_type(const char *prefix, const char *key, size_t n);	/* the same for dead letters */
 
 #endif

@@ -1,0 +1,74 @@
+/*
+ * redrive: dead letters (dead.h) back into their streams: same fields, provenance taken off, in their order, each once.
+ *
+ * Type by type: a page of dead letters is read, those that are wanted are moved (letter.h), and so on up to the one that
+ * was the last when it began: what is set aside again meanwhile is not gone round in circles. A stream is treated as in a
+ * replay: nothing is pushed out that a group still needs (lane.h), and a type whose stream is full stops. Killed or cut off at any point, it is just run again.
+ */
+#ifndef REDRIVE_H
+#define REDRIVE_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conf.h"
+#include "dead.h"
+#include "fail.h"
+#include "stream.h"
+
+struct redrive_match {
+	struct slice name, value;	/* of a field of the entry or of its provenance: exact bytes */
+};
+
+/* One that would be moved. */
+struct redrive_line {
+	const char *type;
+	struct slice id;		/* of the dead letter */
+	struct slice event_id;
+	size_t bytes;			/* of its own names and values */
+	struct dead dead;
+};
+typedef int redrive_line_fn(void *arg, const struct redrive_line *l);
+
+struct redrive_options {
+	const struct conf *conf;
+	char *const *types;
+	size_t ntypes;
+	struct stream_id since;		/* the lowest ID, in the dead letters */
+	const struct redrive_match *match;	/* all of them */
+	size_t matches;
+	int64_t maxlen;			/* -1: as configured for the type */
+	bool force;			/* G7 off */
+	uint64_t limit;			/* dead letters, over all types; 0: no limit */
+	uint64_t rate;			/* a second; 0: no limit */
+	redrive_line_fn *dry;		/* called for each instead of moving it; non-zero ends the run */
+	volatile sig_atomic_t *stop;	/* set by a signal */
+	/* Words for people, one line each. */
+	void (*say)(void *arg, const char *text);
+	/* Now and then: how many were moved, of how many dead letters; may be NULL. */
+	void (*tick)(void *arg, uint64_t moved, uint64_t of);
+	void *arg;
+};
+
+struct redrive_result {
+	uint64_t moved;
+	uint64_t gone;		/* moved or deleted by somebody else under our eyes */
+	uint64_t refused;	/* named, and still there */
+	uint64_t trimmed;	/* entries that our limit pushed out of streams without groups */
+	uint64_t stopped;	/* types that cannot go on */
+	bool left;		/* one that was wanted is still there */
+	int status;		/* contract, section 6 */
+};
+
+void redrive_run(const struct redrive_options *o, struct redrive_result *r);
+
+/* "NAME=VALUE" as people type it; borrowed. 0 or -1. */
+int redrive_match_parse(const char *s, struct redrive_match *m);
+
+void redrive_text(struct buf *out, const struct redrive_result *r, int64_t ms);
+void redrive_json(struct buf *out, const struct redrive_result *r, int status);
+void redrive_line_text(struct buf *out, const struct redrive_line *l);
+void redrive_line_json(struct buf *out, const struct redrive_line *l);
+
+#endif
