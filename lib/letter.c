@@ -163,13 +163,13 @@ free_all(struct reply **r, size_t n)
 		reply_free(r[i]);
 }
 
-/* Of WATCH, XRANGE, TYPE. MOVED here means that it may be. */
+/* Of WATCH, XRANGE, TYPE, MULTI. MOVED here means that it may be. */
 static enum outcome
-judge_look(const struct letter_way *w, struct reply *const r[3], enum bus_why *why, struct fail *f)
+judge_look(const struct letter_way *w, struct reply *const r[4], enum bus_why *why, struct fail *f)
 {
 	struct slice type = reply_text(r[2]);
 
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 4; i++)
 		if (reply_is_error(r[i]))
 			return refused(w, r[i], why, f);
 	if (!reply_is_array(r[1]) || !reply_is_text(r[2]))
@@ -182,25 +182,36 @@ judge_look(const struct letter_way *w, struct reply *const r[3], enum bus_why *w
 	return fail_set(f, STATUS_SOME, "'%s' is no stream but a %.*s", w->key, (int)type.n, type.p);
 }
 
+/* Ends what was begun; what the answer is does not matter. */
+static void
+let_go(const struct letter_way *w, const char *how)
+{
+	struct fail f;
+
+	bus_putl(w->b, how, NULL);
+	reply_free(bus_wait(w->b, 0, &f));
+}
+
+/* MULTI is answered before anything is put behind it: where it is not permitted, that would be executed at once. */
 static enum outcome
 look(const struct letter_way *w, const struct letter *l, enum bus_why *why, struct fail *f)
 {
 	struct slice range[] = {slice_of("XRANGE"), slice_of(w->dead), l->id, l->id};
-	struct reply *r[3];
+	struct reply *r[4];
 	enum outcome out;
-	struct fail no;
+	bool begun;
 
 	bus_putl(w->b, "WATCH", w->dead, w->key, NULL);
 	bus_put(w->b, 4, range);
 	bus_putl(w->b, "TYPE", w->key, NULL);
-	if (take_all(w, r, 3, why, f) == -1)
+	bus_putl(w->b, "MULTI", NULL);
+	if (take_all(w, r, 4, why, f) == -1)
 		return FAILED;
 	out = judge_look(w, r, why, f);
-	free_all(r, 3);
-	if (out != MOVED) {
-		bus_putl(w->b, "UNWATCH", NULL);
-		reply_free(bus_wait(w->b, 0, &no));
-	}
+	begun = !reply_is_error(r[3]);
+	free_all(r, 4);
+	if (out != MOVED)
+		let_go(w, begun ? "DISCARD" : "UNWATCH");
 	return out;
 }
 
@@ -217,18 +228,20 @@ put_back(const struct letter_way *w, const struct slice *kv, size_t nkv)
 	reply_free(bus_wait(w->b, 0, &f));
 }
 
-/* Of MULTI, XADD, XDEL, EXEC. */
+/* Of XADD, XDEL, EXEC. */
 static enum outcome
-judge_exec(const struct letter_way *w, struct reply *const r[4], const struct slice *kv, size_t nkv, enum bus_why *why,
+judge_exec(const struct letter_way *w, struct reply *const r[3], const struct slice *kv, size_t nkv, enum bus_why *why,
     struct fail *f)
 {
-	const struct reply *added = reply_at(r[3], 0);
+	const struct reply *added = reply_at(r[2], 0);
 	struct stream_id id;
 
-	for (int i = 0; i < 4; i++)
+	if (reply_is_error(r[2]))
+		let_go(w, "DISCARD");		/* EXEC itself may not be permitted */
+	for (int i = 0; i < 3; i++)
 		if (reply_is_error(r[i]))
 			return refused(w, r[i], why, f);
-	if (reply_is_null(r[3]))
+	if (reply_is_null(r[2]))
 		return RACED;
 	if (reply_is_error(added)) {
 		put_back(w, kv, nkv);
@@ -244,19 +257,18 @@ move_watched(const struct letter_way *w, const struct letter *l, enum bus_why *w
 {
 	struct slice del[] = {slice_of("XDEL"), slice_of(w->dead), l->id}, id;
 	struct buf kv = {0};
-	struct reply *r[4];
+	struct reply *r[3];
 	enum outcome out = FAILED;
 	bool gone;
 
 	if (stream_entry(l->entry, &id, &kv, &gone) == -1)
 		return fail_shape("XRANGE", why, f);
-	bus_putl(w->b, "MULTI", NULL);
 	stream_put_add(w->b, w->key, w->maxlen, (const void *)kv.p, l->own);
 	bus_put(w->b, 3, del);
 	bus_putl(w->b, "EXEC", NULL);
-	if (take_all(w, r, 4, why, f) == 0) {
+	if (take_all(w, r, 3, why, f) == 0) {
 		out = judge_exec(w, r, (const void *)kv.p, kv.len / sizeof(id), why, f);
-		free_all(r, 4);
+		free_all(r, 3);
 	}
 	buf_free(&kv);
 	return out;

@@ -132,13 +132,19 @@ static const struct {
 	{"UNBLOCKED ", BUS_UNBLOCKED},
 };
 
+/* What EXEC says of a refusal has the reason behind this. */
+static const char aborted[] = "EXECABORT Transaction discarded because of: ";
+
 enum bus_why
 reply_why(const struct reply *r)
 {
 	struct slice t = reply_text(r);
+	size_t skip = sizeof(aborted) - 1;
 
 	if (!reply_is_error(r))
 		return BUS_FINE;
+	if (t.n > skip && memcmp(t.p, aborted, skip) == 0)
+		t = (struct slice){t.p + skip, t.n - skip};
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		size_t n = strlen(table[i].start);
 

@@ -71,6 +71,12 @@ loop() {
 }
 
 # bats test_tags=nosanitize
+@test "dead letters re-driven, by a script and under WATCH, harmed at some calls: each once and in order" {
+	need_strace
+	loop every.py --sample 1/3 --scenes redrive,watched
+}
+
+# bats test_tags=nosanitize
 @test "ebsub harmed at half of its calls: what is acknowledged was written, the rest comes again" {
 	need_strace
 	loop every.py --sample 1/2 --scenes subscribe
@@ -101,6 +107,10 @@ loop() {
 
 @test "60 events from standard input, cut at some bytes in both directions: each once and in order" {
 	loop cuts.py --sample "1/${EB_SANITIZE:+3}800" --exchanges feed
+}
+
+@test "dead letters re-driven, by a script and under WATCH, cut at some bytes in both directions: each once and in order" {
+	loop cuts.py --sample "1/${EB_SANITIZE:+2}60" --exchanges dead,watch
 }
 
 @test "ebsub cut at some bytes in both directions: what is acknowledged was printed, the rest comes again" {

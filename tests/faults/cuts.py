@@ -6,6 +6,8 @@
   doubt   three events are replayed that are in the stream already, and nobody knows
   read    three events are read by ebsub
   feed    60 events from standard input
+  dead    three dead letters are re-driven
+  watch   the same without scripts
 
 A command that was cut runs within its deadline; what it says is true; a second run, uncut, brings the rest home: each event once and
 in order. A buffered event is marked as in doubt exactly when the whole of its request had left.
@@ -33,7 +35,7 @@ from ledger import Ledger, judge
 from proxy import Cut, Proxy
 from resp import Redis
 from rig import Hang, Rig
-from scenes import entries, one, records
+from scenes import dead_letter, entries, one, records
 
 WAYS = [("request", m) for m in ("fin", "rst", "hang", "late")] + [("reply", m) for m in ("fin", "rst", "hang")]
 
@@ -49,14 +51,14 @@ class Exchange:
         self.prefix, self.base = f"w{number}", os.path.join(rig.base, f"w{number}")
         os.makedirs(self.base)
         self.buffer, self.state = os.path.join(self.base, "buffer"), os.path.join(self.base, "state")
-        self.key = f"{self.prefix}:stream:cut"
+        self.key, self.dead = f"{self.prefix}:stream:cut", f"{self.prefix}:dlq:cut"
         self.argv = [self.argv[0], "-t", wait, *self.argv[1:]]
         self.env = dict(rig.env, EB_REDIS_URL=f"redis://127.0.0.1:{self.proxy.port}", EB_BUFFER_DIR=self.buffer, EB_PREFIX=self.prefix)
         self.stdin = b""
         self.prepare()
         if os.path.isdir(self.buffer):
             os.rename(self.buffer, self.state)
-        self.stream = [(k, self.redis.call("DUMP", k)) for k in [self.key] if self.redis.call("EXISTS", k)]
+        self.stream = [(k, self.redis.call("DUMP", k)) for k in (self.key, self.dead) if self.redis.call("EXISTS", k)]
 
     def prepare(self):
         """Brings the buffer and the stream about."""
@@ -66,7 +68,7 @@ class Exchange:
 
     def clear(self):
         shutil.rmtree(self.buffer, ignore_errors=True)
-        self.redis.call("DEL", self.key)
+        self.redis.call("DEL", self.key, self.dead)
         if os.path.isdir(self.state):
             shutil.copytree(self.state, self.buffer)
         for key, blob in self.stream:
@@ -189,7 +191,30 @@ class Feed(Exchange):
             wrong.append(f"answers: {answers}")
 
 
-EXCHANGES = {"one": One, "batch": Batch, "doubt": Doubt, "read": Read, "feed": Feed}
+class Dead(Exchange):
+    argv = ["ebreplay", "--dead", "cut"]
+    home = ["ebreplay", "-t", "10", "--dead", "cut"]
+    statuses = {0, 69, 75}
+
+    def prepare(self):
+        for event in self.events:
+            dead_letter(self.redis, self.dead, event)
+
+    def check(self, when, ledger, final):
+        """What is not moved stands behind what was, as if it were one stream."""
+        verdict = judge(ledger, {self.key: self.redis.both(self.key, self.dead)}, Buffer(self.buffer), final)
+        left = self.redis.call("XLEN", self.dead)
+        return [f"{when}: {verdict}, {left} left"] if not verdict or final and left else []
+
+
+class Watch(Dead):
+    def prepare(self):
+        self.redis.call("ACL", "SETUSER", "less", "reset", "on", ">x", "~*", "+@all", "-@scripting")
+        self.env["EB_REDIS_URL"] = f"redis://less:x@127.0.0.1:{self.proxy.port}"
+        super().prepare()
+
+
+EXCHANGES = {"one": One, "batch": Batch, "doubt": Doubt, "read": Read, "feed": Feed, "dead": Dead, "watch": Watch}
 
 
 def chosen(o, name, cut):

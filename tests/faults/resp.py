@@ -51,6 +51,13 @@ class Redis:
                 return
             after = "(" + page[-1][0].decode()
 
+    def both(self, first, second):
+        """The entries of two streams at one moment, as one sequence."""
+        self.call("MULTI")
+        for key in (first, second):
+            self.call("XRANGE", key, "-", "+")
+        return [(ident.decode(), dict(zip(kv[::2], kv[1::2]))) for part in self.call("EXEC") for ident, kv in part]
+
     def streams(self, pattern="quantum:stream:*"):
         return sorted(k.decode() for k in self.call("KEYS", pattern))
 

@@ -351,6 +351,45 @@ class Retarget(Three):
         return given
 
 
+def dead_letter(redis, key, event):
+    """As one that was set aside."""
+    own = ["event_type", event["event_type"], "payload", json.dumps(event["payload"]), "event_id", event["event_id"]]
+    names = ("dead_id", "dead_stream", "dead_group", "dead_consumer", "dead_attempts", "dead_status", "dead_stderr", "dead_time")
+    redis.call("XADD", key, "*", *own, *(w for name in names for w in (name, "1")))
+
+
+class Redrive(Scene):
+    """Dead letters of two types."""
+    argv = ["ebreplay", "--dead", "one", "two"]
+    home = (argv,)
+    allowed = {0, 69, 75}
+    events = [one(1), one(1, "two", 2), one(2), one(2, "two", 2), one(3), one(4)]
+    right = "+eval"
+
+    def prepare(self, rig):
+        rig.redis.call("ACL", "SETUSER", "default", self.right)
+        for event in self.events:
+            dead_letter(rig.redis, "quantum:dlq:" + event["event_type"], event)
+        return entries(self.events)
+
+    def streams(self, rig):
+        """What is not moved stands behind what was, as if it were one stream."""
+        return {kind: rig.redis.both(f"quantum:stream:{kind}", f"quantum:dlq:{kind}") for kind in ("one", "two")}
+
+    def judged(self, trial, when, rig, ledger, final, torn):
+        super().judged(trial, when, rig, ledger, final, torn)
+        for kind in ("one", "two"):
+            if final and rig.redis.call("XLEN", f"quantum:dlq:{kind}"):
+                trial.wrong.append(f"{when}: not all were moved")
+            if any(b"dead_id" in fields for _, fields in rig.redis.stream(f"quantum:stream:{kind}")):
+                trial.wrong.append(f"{when}: a provenance in the stream")
+
+
+class Watched(Redrive):
+    """The same where scripts are not permitted, by WATCH."""
+    right = "-eval"
+
+
 # --- ebsub ---------------------------------------------------------------------------
 
 
@@ -422,4 +461,4 @@ class Subscribe(Scene):
 
 
 SCENES = {c.__name__.lower(): c for c in (Direct, Fresh, Filled, Segment, Behind, Drain, Stream, Away, Three, Resume, Mixed, Claim,
-                                          Compress, Discard, Retarget, Subscribe)}
+                                          Compress, Discard, Retarget, Redrive, Watched, Subscribe)}
