@@ -58,7 +58,6 @@ static struct ebreplay {
 	struct append_limits limits;
 	struct requeue_names names;
 	struct redrive_options dead;
-	struct redrive_match *match;
 	int action;		/* OPT_DRY_RUN ..., 0 for draining; OPT_QUARANTINE is its list */
 	bool redrives, since;	/* --dead, --since */
 	bool yes, loud;		/* loud: -v, or a terminal */
@@ -366,21 +365,6 @@ on_redriven(void *arg, uint64_t moved, uint64_t of)
 	on_tick(arg, moved);
 }
 
-static int
-print_dead(void *arg, const struct redrive_line *l)
-{
-	static struct buf b;
-
-	(void)arg;
-	b.len = 0;
-	if (eb.conf.json)
-		redrive_line_json(&b, l);
-	else
-		redrive_line_text(&b, l);
-	puts(buf_str(&b));
-	return ferror(stdout);
-}
-
 static void
 report_dead(const struct redrive_result *r)
 {
@@ -406,26 +390,25 @@ redrive(char **types, size_t n)
 	o->conf = &eb.conf;
 	o->types = types;
 	o->ntypes = n;
-	o->match = eb.match;
 	o->maxlen = eb.drain.maxlen;
 	o->force = eb.drain.force;
 	o->limit = eb.drain.limit;
 	o->rate = eb.drain.rate;
+	o->json = eb.conf.json;
+	o->quiet = eb.conf.quiet;
 	o->stop = &stopped;
 	o->say = on_say;
 	if (eb.action == OPT_DRY_RUN)
-		o->dry = print_dead;
+		o->dry = print_line;
 	else if (isatty(STDERR_FILENO) && !eb.conf.quiet)
 		o->tick = on_redriven;
-	if (o->dry && !eb.conf.json && !eb.conf.quiet)
-		printf("%-27s  %-24s  %-36s  %8s  %8s  %s\n", "SET ASIDE AT", "TYPE", "EVENT ID", "BYTES", "ATTEMPTS", "STATUS");
 	redrive_run(o, &r);
 	worse(r.status);
 	if (stopped && r.left)
 		worse(128 + stopped);
 	if (!o->dry)
 		report_dead(&r);
-	free(eb.match);
+	redrive_free(o);
 }
 
 /* --- the command line ------------------------------------------------------------------------------ */
@@ -462,16 +445,6 @@ take_quarantine(const char *arg)
 }
 
 static void
-take_match(const char *arg)
-{
-	struct redrive_options *o = &eb.dead;
-
-	eb.match = util_realloc(eb.match, (o->matches + 1) * sizeof *eb.match);
-	if (redrive_match_parse(arg, &eb.match[o->matches++]) == -1)
-		bad_usage("--match %s: a field's name, '=' and its value are expected", arg);
-}
-
-static void
 take_since(const char *arg)
 {
 	struct point p;
@@ -491,7 +464,10 @@ take_option(int ch, const char *arg)
 		set_action(ch);
 		return 0;
 	case OPT_DEAD: eb.redrives = true; return 0;
-	case OPT_MATCH: take_match(arg); return 0;
+	case OPT_MATCH:
+		if (redrive_match(&eb.dead, arg) == -1)
+			bad_usage("--match %s: a field's name, '=' and its value are expected", arg);
+		return 0;
 	case OPT_SINCE: take_since(arg); return 0;
 	case OPT_YES: eb.yes = true; return 0;
 	case OPT_QUARANTINE: take_quarantine(arg); return 0;
@@ -531,7 +507,7 @@ read_options(int argc, char **argv)
 static void
 check_dead(char **types, int n)
 {
-	if (!eb.redrives && (eb.since || eb.match))
+	if (!eb.redrives && (eb.since || eb.dead.matches))
 		bad_usage("--match and --since go with --dead");
 	if (!eb.redrives)
 		return;

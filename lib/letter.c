@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "letter.h"
+#include "reply.h"
 #include "status.h"
 
 #define MIB (1 << 20)

@@ -11,6 +11,7 @@
 #include "names.h"
 #include "pace.h"
 #include "redrive.h"
+#include "reply.h"
 #include "status.h"
 #include "util.h"
 #include "when.h"
@@ -24,6 +25,7 @@ struct redriving {
 	uint64_t done, of;		/* moved or, of a dry run, shown; of how many there are */
 	int64_t started;
 	bool over;			/* for a reason that is no failure */
+	struct buf text;		/* of a dry run */
 
 	const char *type;
 	char *dead;
@@ -204,8 +206,10 @@ show(struct redriving *d, const struct letter *l, const struct slice *kv, const 
 
 	event_from_fields(&e, kv, l->own);
 	line.event_id = e.event_id;
+	d->text.len = 0;
+	(d->o->json ? redrive_line_json : redrive_line_text)(&d->text, &line);
 	d->done++;
-	d->over = d->o->dry(d->o->arg, &line) != 0 || is_enough(d);
+	d->over = d->o->dry(d->o->arg, buf_str(&d->text)) != 0 || is_enough(d);
 }
 
 static void
@@ -387,6 +391,10 @@ redrive_run(const struct redrive_options *o, struct redrive_result *r)
 	*r = (struct redrive_result){0};
 	*d = (struct redriving){.o = o, .r = r, .started = when_mono()};
 	ok = open_bus(d, &f);
+	if (ok == 0 && o->dry != NULL && !o->json && !o->quiet) {
+		redrive_head(&d->text);
+		o->dry(o->arg, buf_str(&d->text));
+	}
 	if (ok == 0 && o->tick != NULL)
 		count(d);
 	for (size_t i = 0; i < o->ntypes && ok == 0 && !d->over; i++)
@@ -399,18 +407,27 @@ redrive_run(const struct redrive_options *o, struct redrive_result *r)
 	count_trimmed(d);
 	bus_close(d->b);
 	lanes_free(&d->lanes);
+	buf_free(&d->text);
 	free(d->dead);
 	free(d);
 }
 
 int
-redrive_match_parse(const char *s, struct redrive_match *m)
+redrive_match(struct redrive_options *o, const char *s)
 {
 	const char *eq = strchr(s, '=');
 
 	if (eq == NULL || eq == s)
 		return -1;
-	m->name = (struct slice){s, (size_t)(eq - s)};
-	m->value = slice_of(eq + 1);
+	o->match = util_realloc(o->match, (o->matches + 1) * sizeof(*o->match));
+	o->match[o->matches++] = (struct redrive_match){{s, (size_t)(eq - s)}, slice_of(eq + 1)};
 	return 0;
+}
+
+void
+redrive_free(struct redrive_options *o)
+{
+	free(o->match);
+	o->match = NULL;
+	o->matches = 0;
 }

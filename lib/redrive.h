@@ -29,20 +29,21 @@ struct redrive_line {
 	size_t bytes;			/* of its own names and values */
 	struct dead dead;
 };
-typedef int redrive_line_fn(void *arg, const struct redrive_line *l);
 
 struct redrive_options {
 	const struct conf *conf;
 	char *const *types;
 	size_t ntypes;
 	struct stream_id since;		/* the lowest ID, in the dead letters */
-	const struct redrive_match *match;	/* all of them */
+	struct redrive_match *match;	/* all of them; redrive_match, redrive_free */
 	size_t matches;
 	int64_t maxlen;			/* -1: as configured for the type */
 	bool force;			/* G7 off */
 	uint64_t limit;			/* dead letters, over all types; 0: no limit */
 	uint64_t rate;			/* a second; 0: no limit */
-	redrive_line_fn *dry;		/* called for each instead of moving it; non-zero ends the run */
+	/* Given a line for each that would be moved, which then is not; quiet: without the names of the columns. Non-zero ends the run. May be NULL. */
+	int (*dry)(void *arg, const char *text);
+	bool json, quiet;
 	volatile sig_atomic_t *stop;	/* set by a signal */
 	/* Words for people, one line each. */
 	void (*say)(void *arg, const char *text);
@@ -63,11 +64,13 @@ struct redrive_result {
 
 void redrive_run(const struct redrive_options *o, struct redrive_result *r);
 
-/* "NAME=VALUE" as people type it; borrowed. 0 or -1. */
-int redrive_match_parse(const char *s, struct redrive_match *m);
+/* "NAME=VALUE", as people type it, one more; borrowed. 0, or -1: it is none. */
+int redrive_match(struct redrive_options *o, const char *s);
+void redrive_free(struct redrive_options *o);
 
 void redrive_text(struct buf *out, const struct redrive_result *r, int64_t ms);
 void redrive_json(struct buf *out, const struct redrive_result *r, int status);
+void redrive_head(struct buf *out);
 void redrive_line_text(struct buf *out, const struct redrive_line *l);
 void redrive_line_json(struct buf *out, const struct redrive_line *l);
 

@@ -42,6 +42,13 @@ width(struct slice s)
 	return s.n < 200 ? (int)s.n : 200;
 }
 
+/* The names of the columns. */
+void
+redrive_head(struct buf *out)
+{
+	buf_addf(out, "%-27s  %-24s  %-36s  %8s  %8s  %s", "SET ASIDE AT", "TYPE", "EVENT ID", "BYTES", "ATTEMPTS", "STATUS");
+}
+
 void
 redrive_line_text(struct buf *out, const struct redrive_line *l)
 {
