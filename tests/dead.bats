@@ -244,6 +244,21 @@ as() {
 	assert_equal "$(ebsub --peek -q --payload t | jq -r .n | head -40 | sort -n | uniq | wc -l)" 40
 }
 
+@test "an entry that a command could not handle, set aside by ebsub, goes back byte for byte and is handled" {
+	local payload='{"n":1.0,"n":2,"s":"\u00e9"}'
+	ebpub -q t "$payload"
+	rcli copy "$S:t" kept:t >/dev/null
+	run timeout 60 ebsub -q -s svc -e --max-deliveries 1 t -- sh -c 'echo broken >&2; exit 3'
+	run -0 bash -c 'ebsub --peek --dead t | jq -r "[.fields.dead_group, .fields.dead_status, .fields.dead_stderr] | @tsv"'
+	assert_output --regexp '^quantum:group:svc:t	exit 3	broken'
+	rcli xtrim "$S:t" maxlen 0 >/dev/null
+	run -0 ebreplay --dead --match dead_status='exit 3' t
+	moved t
+	run timeout 60 ebsub -q -s svc -e t -- cat
+	assert_output "$payload"
+	assert_equal "$(rcli xlen "$D:t") $(rcli xpending "$S:t" quantum:group:svc:t | head -1)" "0 0"
+}
+
 # --- what must not happen ---------------------------------------------------------------------------------
 
 @test "a wrong-typed stream or dead-letter key: named, 1, nothing lost, other types go on" {
@@ -281,6 +296,20 @@ as() {
 		assert_equal "$(rcli xlen "$S:t")" 500
 		rm "$LEDGER"
 	done
+}
+
+# XADD fails where its type does not tell, in the middle of a transaction.
+@test "a stream whose IDs are used up: named, 1, nothing lost, by a script and by WATCH" {
+	local url
+	letters t 1 3
+	rcli xadd "$S:t" 18446744073709551615-18446744073709551615 a b >/dev/null
+	for url in "$EB_REDIS_URL" "$(as -@scripting)"; do
+		run -1 ebreplay -u "$url" --dead t
+		assert_output --partial "exhausted the last possible ID"
+		assert_equal "$(numbers --dead t | tr ' ' '\n' | sort -n | xargs)" "1 2 3"
+	done
+	assert_equal "$(ebsub --peek --dead -f '%e' t | sort | xargs) $(rcli xlen "$S:t")" "t-1-1 t-1-2 t-1-3 1"
+	assert_equal "$(ebsub --peek --dead t | jq -r .fields.dead_id | sort | xargs)" "1-0 2-0 3-0"
 }
 
 @test "a stream full of what a group needs: 75, other types go on; consumed it goes on; --force pushes out" {

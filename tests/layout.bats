@@ -25,7 +25,7 @@ eventline eventline                                             : floor event sp
 drain    drain suspect run load ship move lane retain batch settle outage : floor conf event bus stream watch spool backlog eventline
 replay   replay                                                  : floor conf bus spool drain
 publish  publish publishing link admit spill window              : floor conf event bus stream watch spool backlog eventline drain
-redrive  redrive redrivetext letter                              : floor conf event bus stream drain
+redrive  redrive redriving redrivemove redrivetext letter                            : floor conf event bus stream drain
 inspect  inspect                                                 : floor event bus stream spool backlog eventline drain
 requeue  requeue requeueread requeuing                           : floor event spool
 listing  listing                                                 : floor event spool backlog inspect requeue
