@@ -42,7 +42,7 @@ refused(const struct letter_way *w, const struct reply *r, enum bus_why *why, st
  */
 static const char script[] =
     "#!lua\n"
-    "local from, to, max, out = KEYS[1], KEYS[2], ARGV[1], {}\n"
+    "local from, to, max, out, moved = KEYS[1], KEYS[2], ARGV[1], {}, {}\n"
     "redis.call('XDEL', from, '0-0')\n"
     "for i = 2, #ARGV, 2 do\n"
     "  local entry, id = redis.call('XRANGE', from, ARGV[i], ARGV[i])[1], false\n"
@@ -53,14 +53,12 @@ static const char script[] =
     "    else\n"
     "      id = redis.pcall('XADD', to, 'MAXLEN', '~', max, '*', unpack(entry[2], 1, own))\n"
     "    end\n"
-    "    if type(id) == 'table' then\n"
-    "      out[#out + 1] = id\n"
-    "      return out\n"
-    "    end\n"
-    "    redis.call('XDEL', from, ARGV[i])\n"
     "  end\n"
     "  out[#out + 1] = id\n"
+    "  if type(id) == 'table' then break end\n"
+    "  if id then moved[#moved + 1] = ARGV[i] end\n"
     "end\n"
+    "if #moved > 0 then redis.call('XDEL', from, unpack(moved)) end\n"
     "return out\n";
 
 static void
