@@ -4,6 +4,7 @@
 
 #include "event.h"
 #include "redriving.h"
+#include "retain.h"
 #include "reply.h"
 #include "status.h"
 #include "when.h"
@@ -144,6 +145,21 @@ account(struct redriving *d, const struct letter_done *done)
 		d->o->tick(d->o->arg, d->done, d->of);
 }
 
+static int
+measure_room(struct redriving *d, int64_t maxlen, struct fail *f)
+{
+	struct buf words = {0};
+	int r;
+
+	if (!d->lane->opened && !d->lane->stopped)
+		retain_policy(d->lane, d->o->conf);
+	r = retain_ready(d->lane, d->b, maxlen, d->o->force, &words, f);
+	if (words.len > 0)
+		d->o->say(d->o->arg, buf_str(&words));
+	buf_free(&words);
+	return r;
+}
+
 int
 redrive_move(struct redriving *d, struct fail *f)
 {
@@ -157,7 +173,7 @@ redrive_move(struct redriving *d, struct fail *f)
 			redrive_leave(d);
 			return 0;
 		}
-		if (lane_ready(d->lane, d->b, maxlen, d->o->force, f) == -1)
+		if (measure_room(d, maxlen, f) == -1)
 			return -1;
 		if (d->lane->stopped) {
 			redrive_stop_type(d, d->lane->why == BUS_FINE ? STATUS_AGAIN : bus_status(d->lane->why), d->lane->reason);
