@@ -76,6 +76,7 @@ static int
 try_number(struct consumer *c, int dir, const char *host, int number)
 {
 	char file[300];
+	int sys;
 
 	snprintf(c->name, sizeof(c->name), "eb-%s-%d", host, number);
 	snprintf(file, sizeof(file), "%s.lock", c->name);
@@ -84,9 +85,11 @@ try_number(struct consumer *c, int dir, const char *host, int number)
 		return -1;
 	if (flock(c->fd, LOCK_EX | LOCK_NB) == 0)
 		return 1;
+	sys = errno;
 	close(c->fd);
 	c->fd = -1;
-	return errno == EWOULDBLOCK ? 0 : -1;
+	errno = sys;
+	return sys == EWOULDBLOCK ? 0 : -1;
 }
 
 int
