@@ -260,7 +260,7 @@ behind_mark(const struct progress *p, const struct segment *s)
 		cmp = m->chain.stem ? strcmp(s->stem, m->chain.stem) : 1;
 		return cmp < 0 || (cmp == 0 && !s->gz && m->chain.pos >= s->size);
 	}
-	k = marks_find((struct marks *)(uintptr_t)m, s->stem);
+	k = marks_find(m, s->stem);
 	return k && !k->limit && k->pos >= s->size;
 }
 

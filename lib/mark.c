@@ -31,7 +31,7 @@ mark_cmp(const struct mark *a, const char *stem, uint64_t pos)
 }
 
 struct mark *
-marks_find(struct marks *m, const char *stem)
+marks_find(const struct marks *m, const char *stem)
 {
 	size_t i;
 
@@ -100,7 +100,7 @@ marks_none(const struct marks *m)
 int
 marks_passed(const struct marks *m, bool chain, const char *stem, uint64_t pos, int *has)
 {
-	const struct mark *k = chain ? &m->chain : marks_find((struct marks *)(uintptr_t)m, stem);
+	const struct mark *k = chain ? &m->chain : marks_find(m, stem);
 
 	*has = k && k->stem;
 	return *has && (chain ? mark_cmp(k, stem, pos) > 0 : k->pos > pos);

@@ -25,7 +25,7 @@ struct marks {
 
 void mark_set(struct mark *m, const char *stem, uint64_t pos, uint64_t limit);
 void mark_clear(struct mark *m);
-struct mark *marks_find(struct marks *m, const char *stem);		/* among the files; NULL */
+struct mark *marks_find(const struct marks *m, const char *stem);		/* among the files; NULL */
 struct mark *marks_get(struct marks *m, const char *stem);		/* made when missing */
 void marks_drop(struct marks *m, const char *stem);
 void marks_clear(struct marks *m);

@@ -98,7 +98,7 @@ walk_next(struct walk *w, struct walk_line *l, struct fail *f)
 static struct mark
 start_of(const struct progress *p, bool from_late, const char *stem)
 {
-	struct mark *m = stem ? marks_find((struct marks *)(uintptr_t)&p->marks, stem) : NULL;
+	struct mark *m = stem ? marks_find(&p->marks, stem) : NULL;
 	struct mark low = { 0 }, *k;
 	size_t i;
 
@@ -162,7 +162,7 @@ open_file(struct walk *w, const struct progress *p, const struct segment *seg, s
 {
 	struct source *s = &w->src[w->nsrc];
 	struct mark from = start_of(p, w->late, seg->stem);
-	const struct mark *main = marks_find((struct marks *)(uintptr_t)&p->marks, seg->stem);
+	const struct mark *main = marks_find(&p->marks, seg->stem);
 	uint64_t limit = main ? main->limit : 0;
 	int sorted = 1;
 
