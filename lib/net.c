@@ -106,7 +106,7 @@ lookup_start(struct lookup *l)
 	if (err == 0)
 		pthread_detach(thread);
 	else
-		lookup_leave(l);
+		l->users = 1;	/* no thread shares it */
 	return err;
 }
 
