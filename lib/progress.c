@@ -211,7 +211,7 @@ void
 progress_free(struct progress *p)
 {
 	while (p->lates)
-		progress_drop_late(p, &p->late[0]);
+		progress_drop_late(p, &p->late[p->lates - 1]);
 	while (p->dones)
 		free(p->done[--p->dones].stem);
 	while (p->brokens)
