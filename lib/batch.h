@@ -18,7 +18,7 @@
 #define BATCH_BYTES (1u << 20)
 /* An event larger than this goes alone: its own bytes in the server's buffers may get it refused (OOM), and what is
  * sent behind it must not pass it then. */
-#define BATCH_BIG 32768
+#define BATCH_BIG 32768UL
 #define BATCH_TYPES 64
 
 enum batch_state { BATCH_SEND, BATCH_FOUND, BATCH_ADDED, BATCH_REFUSED };

@@ -15,7 +15,7 @@
 #define PREFIX "quantum"
 #define SERVICE "eventbus"
 #define TIMEOUT_MS 2000
-#define TIMEOUT_MAX_MS (24 * 3600 * 1000)
+#define TIMEOUT_MAX_MS (24L * 3600 * 1000)
 #define MAXLEN CONF_MAXLEN
 #define HARD 10		/* times maxlen */
 

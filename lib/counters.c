@@ -9,7 +9,7 @@
 
 #include "counters.h"
 
-#define LINE 37		/* a name of at most 19 characters, a blank and 16 digits */
+#define LINE 37L		/* a name of at most 19 characters, a blank and 16 digits */
 #define SIZE (LINE * COUNTERS)
 
 const char *const counter_names[COUNTERS] = {

@@ -28,7 +28,7 @@ struct event {
 	struct slice event_id;
 };
 
-#define EVENT_FIELDS 7
+#define EVENT_FIELDS 7UL
 
 /* The fields of a stream entry, in the contract's order: name, value, name, ... */
 void event_fields(const struct event *e, struct slice kv[2 * EVENT_FIELDS]);

@@ -46,7 +46,7 @@ holder_stuck(struct spool *sp, int64_t ms)
 	if (fstatat(spool_fd(sp), ".lock", &st, AT_SYMLINK_NOFOLLOW) == -1 || (pid = owner_of(&st)) <= 0)
 		return NULL;
 	while (when_mono() < until) {
-		nanosleep(&(struct timespec){ 0, LOOK_MS * 1000000 }, NULL);
+		nanosleep(&(struct timespec){ 0, LOOK_MS * 1000000L }, NULL);
 		if (owner_of(&st) != pid)
 			return NULL;
 	}

@@ -7,7 +7,7 @@
 #include "status.h"
 #include "util.h"
 
-#define SIZE_LIMIT (1024 * 1024)
+#define SIZE_LIMIT (1024UL * 1024)
 
 static const char blanks[] = " \t\r\f\v";
 

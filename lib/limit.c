@@ -9,7 +9,7 @@
 
 #define NONE UINT64_MAX
 #define MIB (UINT64_C(1) << 20)
-#define MINUTE 60000
+#define MINUTE UINT64_C(60000)
 
 enum unit { COUNT, BYTES, TIME };
 

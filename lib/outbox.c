@@ -5,7 +5,7 @@
 #include "outbox.h"
 
 #define KEEP (1 << 20)		/* a buffer grown larger is given back once empty */
-#define STALE (64 * 1024)	/* bytes already sent that are worth moving the rest for */
+#define STALE (64UL * 1024)	/* bytes already sent that are worth moving the rest for */
 
 void
 outbox_free(struct outbox *o)

@@ -11,7 +11,7 @@
 
 #define PACE_MOST 500	/* entries */
 #define PACE_FIRST 4
-#define PACE_BYTES (512 * 1024)		/* wanted at most, of field names and values, in one reply */
+#define PACE_BYTES (512UL * 1024)		/* wanted at most, of field names and values, in one reply */
 #define PACE_HELD (32 << 20)		/* held at most, of a reply of more than one entry */
 
 struct pace {

@@ -11,7 +11,7 @@
 #include "sink.h"
 #include "status.h"
 
-#define LARGE (256 * 1024)
+#define LARGE (256UL * 1024)
 #define GRACE 1000		/* ms */
 
 void

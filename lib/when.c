@@ -182,7 +182,7 @@ take_zone(struct text *t, int strict, int64_t *us)
 		return 0;
 	if (!take_number(t, 2, 0, 59, &m))
 		return 0;
-	*us -= sign * (h * 60 + m) * 60 * SECOND;
+	*us -= SECOND * 60 * sign * (h * 60 + m);
 	return 1;
 }
 
@@ -223,9 +223,9 @@ when_span(int64_t ms, char *out, size_t size)
 
 	if (s < 120)
 		snprintf(out, size, "%lld s", s);
-	else if (s < 120 * 60)
+	else if (s < 120LL * 60)
 		snprintf(out, size, "%lld min", s / 60);
-	else if (s < 48 * 3600)
+	else if (s < 48LL * 3600)
 		snprintf(out, size, "%lld h", s / 3600);
 	else
 		snprintf(out, size, "%lld d", s / 86400);

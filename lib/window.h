@@ -11,7 +11,7 @@
 
 #define WINDOW_SLOTS 1024
 #define WINDOW_BYTES (1u << 20)
-#define WINDOW_BIG 32768	/* an event larger than this goes alone, see BATCH_BIG */
+#define WINDOW_BIG 32768UL	/* an event larger than this goes alone, see BATCH_BIG */
 
 enum slot_state {
 	SLOT_NEW,	/* not yet sent anywhere */
