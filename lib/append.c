@@ -135,9 +135,12 @@ note_own_stamp(struct spool *sp, int64_t stamp)
 	close(fd);
 }
 
+/* What no clock gave is damage, and counts for nothing. */
 static int64_t
 later(int64_t a, int64_t b)
 {
+	a = a > WHEN_LAST ? 0 : a;
+	b = b > WHEN_LAST ? 0 : b;
 	return a > b ? a : b;
 }
 

@@ -7,7 +7,6 @@
 #define SECOND INT64_C(1000000)
 #define DAY (86400 * SECOND)
 #define FIRST (-719528 * DAY)			/* 0000-01-01 */
-#define LAST (2932897 * DAY - 1)		/* 9999-12-31T23:59:59.999999 */
 
 int64_t
 when_now(void)
@@ -72,7 +71,7 @@ when_format(int64_t us, char out[WHEN_SIZE])
 	int64_t days, rest;
 	int y, m, d, s;
 
-	us = us < FIRST ? FIRST : us > LAST ? LAST : us;
+	us = us < FIRST ? FIRST : us > WHEN_LAST ? WHEN_LAST : us;
 	days = us / DAY - (us % DAY < 0);
 	rest = us - days * DAY;
 	s = (int)(rest / SECOND);

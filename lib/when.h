@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define WHEN_LAST INT64_C(253402300799999999)	/* 9999-12-31T23:59:59.999999Z */
 #define WHEN_SIZE 28	/* "2025-12-04T10:30:00.123456Z" and a NUL */
 
 int64_t when_now(void);			/* wall clock, us */

@@ -93,6 +93,19 @@ assert l[at:] == b",\"crc\":\"%08x\"}" % zlib.crc32(l[:at]), l'
 	done
 }
 
+@test "a stamp in a state file that no clock gave is damage: the next line's time is the clock's" {
+	down
+	ebpub -q a 1
+	echo 9223372036854775807 >"$B/.own-stamp"
+	ebpub -q a 2
+	rm "$B/.own-stamp"
+	sed 's/^stamp .*/stamp 09223372036854775807/' "$B/.lock" >"$EB_TMP/lock"
+	cat "$EB_TMP/lock" >"$B/.lock"
+	ebpub -q a 3
+	lines | jq -r .buffered_at | sort -c
+	assert_equal "$(lines | jq '.buffered_at[:19] + "Z" | fromdate | . > now - 600' | xargs)" 'true true true'
+}
+
 @test "losing .progress in mid-drain adds again rather than loses" {
 	buffered a 1 6
 	rm -f "$B/.outage"
