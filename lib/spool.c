@@ -376,7 +376,7 @@ spool_peek(struct spool *sp, struct notebook *nb)
 uint64_t
 spool_change(struct spool *sp)
 {
-	char text[32];
+	char text[32] = "";
 	uint64_t generation = 0;
 	struct stat st;
 
