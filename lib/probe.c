@@ -34,7 +34,7 @@ silent(int fd, const char *place)
 		return -1;
 	text[n] = '\0';
 	text[strcspn(text, "\n")] = '\0';
-	if (sscanf(text, "%" SCNd64 " %n", &at, &used) != 1 || !used || strcmp(text + used, place) != 0)
+	if (sscanf(text, "%" SCNd64 " %n", &at, &used) != 1 || at < 0 || !used || strcmp(text + used, place) != 0)
 		return -1;
 	age = when_mono() - at;
 	return age >= 0 && age < PROBE_MS;
