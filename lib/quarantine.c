@@ -396,7 +396,7 @@ quarantine_count(struct spool *sp)
 	}
 	while ((e = readdir(d)))
 		if (e->d_name[0] != '.')
-			n += count_file(dirfd(d), e->d_name);
+			n += count_file(fd, e->d_name);
 	closedir(d);
 	return n;
 }
