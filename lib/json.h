@@ -18,8 +18,8 @@ struct json_fault {
 };
 
 /* 0 when the n bytes are one JSON value, white space around it allowed; else -1. */
-int json_check(const char *s, size_t n, struct json_fault *f);
-int json_utf8(const char *s, size_t n);		/* 1 when valid UTF-8 */
+int json_check(const char *text, size_t n, struct json_fault *f);
+int json_utf8(const char *text, size_t n);		/* 1 when valid UTF-8 */
 
 /* The value without the JSON white space around it. */
 struct slice json_trim(const char *s, size_t n);

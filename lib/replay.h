@@ -19,7 +19,7 @@ int replay_once(struct spool *sp, const struct drain_options *o, struct drain_re
  */
 typedef void replay_attempt_fn(void *arg, int status, const struct fail *f);
 int replay_within(struct spool *sp, const struct drain_options *o, struct drain_result *sum, int64_t wait_ms,
-    replay_attempt_fn *attempt);
+    replay_attempt_fn *fn);
 
 /* Appends, in words, how far it is after ms (> 0). */
 void replay_tick_text(struct buf *out, uint64_t done, uint64_t total, int64_t ms);
