@@ -16,7 +16,7 @@ add_group(struct buf *out, const unsigned char *p, size_t n)
 	if (n > 2)
 		bits |= p[2];
 	for (size_t i = 0; i < 4; i++)
-		c[i] = i > n ? '=' : alphabet[bits >> (18 - 6 * i) & 63];
+		c[i] = (char)(i > n ? '=' : alphabet[bits >> (18 - 6 * i) & 63]);
 	buf_add(out, c, sizeof c);
 }
 

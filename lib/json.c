@@ -199,7 +199,7 @@ push(struct scan *s, int object)
 static int
 in_object(const struct scan *s)
 {
-	return s->bits[(s->depth - 1) / 64] >> (s->depth - 1) % 64 & 1;
+	return (int)(s->bits[(s->depth - 1) / 64] >> (s->depth - 1) % 64 & 1);
 }
 
 static int

@@ -299,7 +299,7 @@ publish_fd(const struct publish *p)
 short
 publish_events(const struct publish *p)
 {
-	return p->b ? bus_events(p->b) : 0;
+	return (short)(p->b ? bus_events(p->b) : 0);
 }
 
 int

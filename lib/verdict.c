@@ -89,7 +89,7 @@ static void
 add_line(struct buf *out, const char *s)
 {
 	for (; *s != '\0'; s++)
-		buf_addc(out, (unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s == '|' ? '/' : *s);
+		buf_addc(out, (char)((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s == '|' ? '/' : *s));
 }
 
 void
