@@ -230,7 +230,7 @@ judge(struct run *d, struct fail *f)
 static int
 rounds(struct run *d, struct fail *f)
 {
-	size_t claimed = 0;
+	size_t claimed;
 	bool resting = false, holds;
 	uint64_t before;
 	int i, r;

@@ -131,7 +131,7 @@ check_segment(struct look *k, const struct segment *s, struct inspect_report *re
 	struct reader *r = reader_open(spool_fd(k->sp), s, 0, UINT64_MAX, 0, &f);
 	struct reader_line rl;
 	struct inspect_line l;
-	int got = r ? 1 : -1;
+	int got = -1;
 
 	while (r && (got = reader_next(r, &rl, &f)) == 1) {
 		if (rl.text.n == 0)
