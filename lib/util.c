@@ -42,10 +42,11 @@ util_alloc(size_t n)
 void *
 util_realloc(void *p, size_t n)
 {
-	p = realloc(p, n == 0 ? 1 : n);
-	if (p == NULL)
+	void *q = realloc(p, n == 0 ? 1 : n);
+
+	if (q == NULL)
 		out_of_memory();
-	return p;
+	return q;
 }
 
 char *
@@ -82,6 +83,7 @@ util_start(void)
 		int mode = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
 
 		if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", mode) == -1)
+			/* cppcheck-suppress leakReturnValNotUsed ; it stays open */
 			open("/", O_RDONLY | O_DIRECTORY);
 	}
 	signal(SIGPIPE, SIG_IGN);
