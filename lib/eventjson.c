@@ -143,7 +143,7 @@ event_payload(struct buf *out, const struct slice *kv, size_t nkv)
 }
 
 /* What event_json_read knows; those from ID on are ignored. */
-enum { TYPE, PAYLOAD, TRACE_ID, CORRELATION_ID, TIMESTAMP, SOURCE, EVENT_ID, TEXT, BASE64, ID, COUNT = ID + 3 };
+enum { TYPE, PAYLOAD, TRACE_ID, CORRELATION_ID, TIMESTAMP, SOURCE, EVENT_ID, TEXT, BASE64, ID, STREAM, DELIVERIES, COUNT };
 
 static const char *const names[COUNT] = {
 	"event_type", "payload", "trace_id", "correlation_id", "timestamp", "source", "event_id",
