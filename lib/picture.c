@@ -65,7 +65,7 @@ read_space(struct picture *p, const char *dir)
 	while ((r = statvfs(path, &v)) == -1 && errno == ENOENT && strcmp(path, ".") != 0 && strcmp(path, "/") != 0) {
 		slash = strrchr(path, '/');
 		if (slash == NULL)
-			strcpy(path, ".");
+			memcpy(path, ".", 2);	/* "" is no directory, so there is room */
 		else if (slash == path)
 			slash[1] = '\0';
 		else
