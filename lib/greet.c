@@ -5,6 +5,7 @@
 #include "greet.h"
 #include "reply.h"
 #include "status.h"
+#include "util.h"
 
 void
 greet_put(struct bus *b, const struct url *u, struct greeting *g)
@@ -119,12 +120,12 @@ static int
 take_client(const struct reply *r, const char *place, struct greeting *g, enum bus_why *why, struct fail *f)
 {
 	char id[24];
-	long long n;
+	uint64_t n;
 
 	if (judge_fact(r, place, "id=", why, f) == -1)
 		return -1;
-	if (reply_is_text(r) && pick(reply_text(r), "id=", id, sizeof(id)) && sscanf(id, "%lld", &n) == 1)
-		g->client = n;
+	if (reply_is_text(r) && pick(reply_text(r), "id=", id, sizeof(id)) && util_u64(id, &n) == 0 && n <= INT64_MAX)
+		g->client = (int64_t)n;
 	if (reply_is_text(r))
 		pick(reply_text(r), "addr=", g->addr, sizeof(g->addr));
 	return 0;
