@@ -21,6 +21,12 @@
 static const char *const names[] = {"FINE", "REFUSED", "TIMEOUT", "CUT", "GARBAGE", "LATER", "READONLY", "DENIED",
     "NOPERM", "WRONGTYPE", "FULL", "TOOBIG", "NOGROUP", "MOVED", "UNBLOCKED", "OTHER"};
 
+static int
+number(const char *s)
+{
+	return (int)strtol(s, NULL, 10);
+}
+
 static void
 say(enum bus_why why, const struct fail *f)
 {
@@ -150,14 +156,14 @@ run(struct bus *b, int argc, char **argv)
 	if (strcmp(argv[0], "call") == 0)
 		return call(b, argc - 1, argv + 1);
 	if (strcmp(argv[0], "ping") == 0)
-		return ping(b, atoi(argv[1]));
+		return ping(b, number(argv[1]));
 	if (strcmp(argv[0], "add") == 0)
-		return add(b, argv[1], atoi(argv[2]), strtoul(argv[3], NULL, 10));
+		return add(b, argv[1], number(argv[2]), strtoul(argv[3], NULL, 10));
 	if (strcmp(argv[0], "idle") == 0)
-		return idle(b, atoi(argv[1]));
+		return idle(b, number(argv[1]));
 	if (strcmp(argv[0], "block") == 0) {
 		bus_putl(b, "XREAD", "BLOCK", argv[1], "STREAMS", "no-such-stream", "$", NULL);
-		return next(b, atoi(argv[2]));
+		return next(b, number(argv[2]));
 	}
 	printf("%s %s %s %lld %s\n", bus_server(b), bus_version(b), bus_run_id(b), (long long)bus_client_id(b), bus_addr(b));
 	return bus_rtt_us(b) > 0 ? 0 : 1;
@@ -175,7 +181,7 @@ main(int argc, char **argv)
 	util_start();
 	if (argc < 4 || url_parse(&u, argv[1], &f) == -1)
 		return 64;
-	if ((b = bus_open(&u, atoi(argv[2]), &why, &f)) == NULL) {
+	if ((b = bus_open(&u, number(argv[2]), &why, &f)) == NULL) {
 		say(why, &f);
 		status = f.status;
 	} else

@@ -75,7 +75,7 @@ static int
 check(const char *s, size_t n)
 {
 	struct json_fault fault = {0, ""};
-	char *exact = malloc(n);
+	char *exact = util_alloc(n);
 	int result;
 
 	if (n > 0)

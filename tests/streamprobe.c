@@ -20,6 +20,12 @@
 static enum bus_why why;
 static struct fail f;
 
+static int
+number(const char *s)
+{
+	return (int)strtol(s, NULL, 10);
+}
+
 static const char *
 text(struct stream_id id)
 {
@@ -68,7 +74,7 @@ add(struct bus *b, int argc, char **argv)
 
 	for (int i = 2; i < argc; i++)
 		kv[i - 2] = slice_of(argv[i]);
-	stream_put_add(b, argv[0], atoi(argv[1]), kv, (size_t)argc - 2);
+	stream_put_add(b, argv[0], number(argv[1]), kv, (size_t)argc - 2);
 	r = bus_wait(b, 0, &f);
 	ok = stream_take_add(r, &id, &why, &f);
 	reply_free(r);
@@ -173,19 +179,20 @@ group_read(struct bus *b, int argc, char **argv)
 {
 	const char *key = argv[0], *id = argv[4];
 	struct buf seen = {0};
+	char *rest;
 	struct slice one[1000];
 	struct reply *r;
 	size_t n = 0;
 	int ok;
 
-	group_put_read(b, argv[1], argv[2], (size_t)atoi(argv[3]), -1, &key, &id, 1);
+	group_put_read(b, argv[1], argv[2], (size_t)number(argv[3]), -1, &key, &id, 1);
 	r = bus_wait(b, 0, &f);
 	ok = group_take_read(r, &key, 1, show_entry, &seen, &why, &f);
 	reply_free(r);
 	if (ok == -1)
 		return bad();
 	buf_str(&seen);
-	for (char *p = strtok(seen.p, "\n"); p != NULL; p = strtok(NULL, "\n"))
+	for (char *p = strtok_r(seen.p, "\n", &rest); p != NULL; p = strtok_r(NULL, "\n", &rest))
 		one[n++] = slice_of(p);
 	if (argc > 5 && n > 0) {
 		group_put_ack(b, key, argv[1], one, n);
@@ -215,19 +222,19 @@ run(struct bus *b, int argc, char **argv)
 	else if (strcmp(c, "length") == 0)
 		r = stream_length(b, key, &n, &why, &f);
 	else if (strcmp(c, "trim") == 0)
-		r = stream_trim(b, key, parse(argv[2]), (uint64_t)atoi(argv[3]), &n, &why, &f);
+		r = stream_trim(b, key, parse(argv[2]), (uint64_t)number(argv[3]), &n, &why, &f);
 	else if (strcmp(c, "scan") == 0)
-		return stream_scan(b, key, parse(argv[2]), (size_t)atoi(argv[3]), show, &many, &why, &f) == 0 ? 0 : bad();
+		return stream_scan(b, key, parse(argv[2]), (size_t)number(argv[3]), show, &many, &why, &f) == 0 ? 0 : bad();
 	else if (strcmp(c, "first") == 0) {
 		many = 2;
 		printf("stopped with %d\n", stream_scan(b, key, parse("0-0"), 10, show, &many, &why, &f));
 		return 0;
 	} else if (strcmp(c, "newest") == 0)
-		return stream_newest(b, key, "+", (size_t)atoi(argv[2]), show, &many, &why, &f) == 0 ? 0 : bad();
+		return stream_newest(b, key, "+", (size_t)number(argv[2]), show, &many, &why, &f) == 0 ? 0 : bad();
 	else if (strcmp(c, "keys") == 0)
 		return keys(b, key);
 	else if (strcmp(c, "fence") == 0)
-		r = stream_fence(b, key, atoi(argv[2]), argv[3], &f);
+		r = stream_fence(b, key, number(argv[2]), argv[3], &f);
 	else if (strcmp(c, "ensure") == 0)
 		return ensure(b, argv + 1);
 	else if (strcmp(c, "read") == 0)
