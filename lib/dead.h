@@ -16,7 +16,7 @@
 
 #include "buf.h"
 
-#define DEAD_FIELDS 8
+#define DEAD_FIELDS 8UL
 #define DEAD_STDERR 1000	/* bytes of dead_stderr at most */
 
 struct dead {
