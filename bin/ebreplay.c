@@ -130,7 +130,7 @@ static int
 said_before(const char *text)
 {
 	static char *said[64];
-	static size_t n;
+	static size_t n = 0;
 	size_t i;
 
 	for (i = 0; i < n; i++)
@@ -165,7 +165,6 @@ on_tick(void *arg, uint64_t delivered)
 	eb.shown = now;
 	replay_tick_text(&out, eb.sum.replayed + eb.sum.found + delivered, eb.total, ms);
 	fputs(buf_str(&out), stderr);
-	fflush(stderr);
 	buf_free(&out);
 }
 
