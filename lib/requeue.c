@@ -221,6 +221,7 @@ is_ready(struct retry *t, char *name)
 	return all.events && !all.strange && !requeuing_whole(name);
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): once, with a name that ends the other way */
 static int
 retry_file(struct retry *t, char *name)
 {
@@ -229,7 +230,7 @@ retry_file(struct retry *t, char *name)
 	int r;
 
 	if (n > tail && strcmp(name + n - tail, RETRYING) == 0)
-		return (r = is_ready(t, name)) == -1 ? -1 : move_back(t, name, true);
+		return is_ready(t, name) == -1 ? -1 : move_back(t, name, true);
 	aside = util_alloc(n + tail + 1);
 	memcpy(aside, name, n);
 	memcpy(aside + n, RETRYING, tail);

@@ -210,7 +210,7 @@ segment_next(const char *last, int64_t now_us, char out[64])
 	if (shape(last) && strncmp(last, second, SHAPE_LEN - 7) >= 0) {
 		memcpy(second, last, SHAPE_LEN - 7);
 		second[SHAPE_LEN - 7] = '\0';
-		counter = atoi(last + SHAPE_LEN - 6);
+		counter = (int)strtol(last + SHAPE_LEN - 6, NULL, 10);
 	}
 	if (counter == 999999) {	/* a million segments in one second: borrow the next */
 		memset(&tm, 0, sizeof tm);
