@@ -28,9 +28,9 @@ HARDEN += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 endif
 endif
 
-ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -pthread -Ilib \
-	-DEB_VERSION='"$(VERSION)"' $(PART_CFLAGS) $(WARN) $(HARDEN) \
-	$(CPPFLAGS) $(CFLAGS)
+BASE_CFLAGS = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -pthread -Ilib \
+	-DEB_VERSION='"$(VERSION)"' $(PART_CFLAGS)
+ALL_CFLAGS = $(BASE_CFLAGS) $(WARN) $(HARDEN) $(CPPFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pthread -pie -Wl,-z,relro,-z,now $(CFLAGS) $(LDFLAGS)
 
 LIB_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard lib/*.c)))
@@ -124,6 +124,38 @@ coverage:
 	gcovr --root . --object-directory $(BUILD)/coverage --branches --exclude-unreachable-branches \
 		$(COVERED:%=--filter 'lib/%[.]c$$') --sort-percentage --print-summary
 
+# The commands under valgrind's memcheck, in the tests of these files that are not tagged nosanitize or novalgrind.
+MEMCHECKED = ebpub ebsub ebreplay ebstat ebhealth drain quarantine
+valgrind: probes
+	$(call NEED,valgrind)
+	EB_BUILD=$(abspath $(BUILD)) tests/run --valgrind $(or $(T),$(MEMCHECKED:%=tests/%.bats))
+
+# What static analysis finds in the C files: each part fails when it found something. What a part is not asked has its reason
+# in .cppcheck or .clang-tidy, a place where it is wrong has it in the source. Not in lint: they take minutes.
+ANALYZED := $(sort $(wildcard bin/*.c lib/*.c tests/*.c))
+NEED = @command -v $(1) >/dev/null || { echo '$@: no $(1) here: install it (Debian: $(or $(2),$(1)))' >&2; exit 1; }
+
+analyze:
+	$(MAKE) -k analyze-gcc analyze-cppcheck analyze-tidy
+
+analyze-gcc:
+	$(call NEED,gcc)
+	$(MAKE) CC=gcc BUILD=$(BUILD)/analyze CFLAGS='-O2 -g -fanalyzer' probes
+
+analyze-cppcheck:
+	$(call NEED,cppcheck)
+	cppcheck -q --error-exitcode=1 --std=c11 --enable=warning,style,performance,portability --library=posix \
+		--inline-suppr --suppressions-list=.cppcheck -D_GNU_SOURCE -DEB_VERSION='""' -Ilib $(ANALYZED)
+
+analyze-tidy: $(ANALYZED:%.c=$(BUILD)/tidy/%.ok)
+
+$(BUILD)/tidy/%.ok: %.c $(wildcard lib/*.h) .clang-tidy
+	$(call NEED,clang-tidy)
+	@mkdir -p $(@D)
+	$(call SAY,TIDY)
+	$(Q)clang-tidy --quiet $< -- $(BASE_CFLAGS) >$@.said 2>&1 || { cat $@.said >&2; exit 1; }
+	@touch $@
+
 lint: lint-shell lint-man lint-gcc lint-clang lint-layout
 
 lint-shell:
@@ -168,7 +200,7 @@ dist:
 		-o $(BUILD)/eventbus-$(VERSION).tar.gz HEAD
 
 FORCE:
-.PHONY: all probes check check-long fuzz sanitize mutants coverage lint lint-shell lint-man lint-gcc lint-clang \
-	lint-layout install uninstall clean dist FORCE
+.PHONY: all probes check check-long fuzz sanitize mutants coverage valgrind analyze analyze-gcc analyze-cppcheck \
+	analyze-tidy lint lint-shell lint-man lint-gcc lint-clang lint-layout install uninstall clean dist FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -266,7 +266,7 @@ attempt_over(struct work *w, struct job *j, enum outcome what, const char *statu
 /* --- acknowledging ----------------------------------------------------------------- */
 
 static void
-acknowledged(struct ask *a, struct reply *r)
+acknowledged(struct ask *a, struct reply *r)	/* cppcheck-suppress constParameter ; as whoever takes an answer */
 {
 	struct work *w = ((struct post *)a->arg)->w;
 

@@ -320,7 +320,8 @@ foreign_lacks(struct spool *sp, struct count *c, const char *type, struct fail *
 		if (list[i].kind != SEGMENT_FOREIGN || list[i].odd)
 			continue;
 		r = reader_open(spool_fd(sp), &list[i], 0, UINT64_MAX, 0, f);
-		got = r ? 1 : -1;
+		got = -1;
+		/* cppcheck-suppress redundantAssignment ; r may be NULL */
 		while (lacks && r && (got = reader_next(r, &l, f)) == 1)
 			lacks = event_line_read(l.text.p, l.text.n, &el, &c->text, &why) == -1 || !slice_eq(el.e.type, type);
 		reader_close(r);

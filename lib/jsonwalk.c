@@ -264,7 +264,7 @@ put_quoted(char *o, char c, size_t w)
 	static const char letters[] = "btn?fr";		/* of the bytes 8 to 13 */
 
 	if (w == 6) {
-		memcpy(o, "\\u00", 4);
+		memcpy(o, "\\u00", 4);	/* NOLINT(bugprone-not-null-terminated-result): it goes on */
 		o[4] = digits[c >> 4];
 		o[5] = digits[c & 15];
 		return o + 6;

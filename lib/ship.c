@@ -63,6 +63,7 @@ is_own(void *arg, struct stream_id entry)
 	const struct whose *w = arg;
 	size_t i, n = w->d->owns < RUN_OWN ? w->d->owns : RUN_OWN;
 
+	/* cppcheck-suppress knownConditionTrueFalse ; it takes the 0 that n can be for the only value */
 	for (i = 0; i < n; i++)
 		if (w->d->own[i].lane == w->lane && stream_id_cmp(w->d->own[i].id, entry) == 0)
 			return true;
