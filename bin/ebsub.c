@@ -340,7 +340,7 @@ add_tap(const char *type, const char *key)
 			return;
 	if (!eb.peek)
 		group = eb.group != NULL ? util_strdup(eb.group) : names_group(eb.conf.prefix, eb.conf.service, type);
-	w->taps = util_realloc(w->taps, (w->n + 1) * sizeof(*w->taps));	/* NOLINT(bugprone-sizeof-expression): it holds pointers */
+	w->taps = util_realloc(w->taps, (w->n + 1) * sizeof(*w->taps));
 	w->taps[w->n++] = tap_new(&eb.plan, type, key, group, on_note, NULL);
 	if (group != NULL && !eb.conf.quiet && (eb.conf.verbose ||
 	    (isatty(STDERR_FILENO) && !eb.conf.service_given && eb.group == NULL)))

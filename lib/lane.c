@@ -43,8 +43,8 @@ lanes_get(struct lanes *ls, const char *prefix, struct slice type)
 
 	if (found)
 		return ls->lane[at];
-	ls->lane = util_realloc(ls->lane, (ls->n + 1) * sizeof *ls->lane);	/* NOLINT(bugprone-sizeof-expression): it holds pointers */
-	memmove(ls->lane + at + 1, ls->lane + at, (ls->n - at) * sizeof *ls->lane);	/* NOLINT(bugprone-sizeof-expression): it holds pointers */
+	ls->lane = util_realloc(ls->lane, (ls->n + 1) * sizeof *ls->lane);
+	memmove(ls->lane + at + 1, ls->lane + at, (ls->n - at) * sizeof *ls->lane);
 	ls->n++;
 	l = ls->lane[at] = util_alloc(sizeof *l);
 	l->type = util_strndup(type.p, type.n);

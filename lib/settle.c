@@ -120,13 +120,13 @@ settle(struct bus *b, const char *key, settle_own_fn *is_own, void *arg, struct 
 	int r;
 
 	*unsure = 0;
-	s.by_id = util_alloc((n + 1) * sizeof *s.by_id);	/* NOLINT(bugprone-sizeof-expression): it holds pointers */
+	s.by_id = util_alloc((n + 1) * sizeof *s.by_id);
 	for (i = 0; i < n; i++) {
 		s.by_id[i] = &lines[i];
 		if (stream_id_cmp(lines[i].after, after) < 0)
 			after = lines[i].after;
 	}
-	qsort(s.by_id, n, sizeof *s.by_id, by_id);	/* NOLINT(bugprone-sizeof-expression): it holds pointers */
+	qsort(s.by_id, n, sizeof *s.by_id, by_id);
 	r = search(b, key, after, &s, &sure, f);
 	if (r == 0 && !sure)
 		*unsure = s.left;
