@@ -135,7 +135,7 @@ share(const struct run *r, size_t idle)
 	left = (uint64_t)r->w->limit - r->w->count;
 	for (size_t i = 0; i < r->w->n; i++)
 		left -= tap_asked(r->w->taps[i]);
-	/* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): the tap that is about to ask is idle too */
+	/* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): the tap that asks is idle too */
 	return left == 0 ? 0 : (size_t)(left / idle > 0 ? left / idle : 1);
 }
 

@@ -37,7 +37,7 @@ struct retry {
 };
 
 static int
-list_one(struct retry *t, char *name, requeue_fn *fn, void *arg)
+list_one(struct retry *t, char *name, requeue_fn *fn, void *arg)	/* NOLINT(readability-non-const-parameter): a list of one */
 {
 	return requeue_list(t->sp, &(struct requeue_names){ &name, 1 }, fn, arg, t->f);
 }
@@ -221,9 +221,8 @@ is_ready(struct retry *t, char *name)
 	return all.events && !all.strange && !requeuing_whole(name);
 }
 
-/* NOLINTNEXTLINE(misc-no-recursion): once, with a name that ends the other way */
 static int
-retry_file(struct retry *t, char *name)
+retry_file(struct retry *t, char *name)		/* NOLINT(misc-no-recursion): once, with a name that ends the other way */
 {
 	size_t n = strlen(name), tail = strlen(RETRYING);
 	char *aside;

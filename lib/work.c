@@ -201,6 +201,7 @@ ask(struct work *w)
 		    room == 0 || !worth_asking(w, p))
 			continue;
 		p->asked_at = w->released;
+		/* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): this tap is idle too */
 		tap_ask(p->tap, room / idle > 0 ? room / idle : 1, block_ms(w, p));
 		idle -= idle > 1;
 	}
