@@ -416,6 +416,7 @@ odd_payloads() {
 	assert_regex "$(tail -1 "$EB_TMP/pub.out")" '^[0-9]+-[0-9]+$'
 }
 
+# bats test_tags=novalgrind
 @test "a writer that waits costs no processor time, Redis up or down" {
 	for state in up down; do
 		$state
@@ -439,6 +440,7 @@ odd_payloads() {
 	assert_equal "$(length a)" 11
 }
 
+# bats test_tags=novalgrind
 @test "stdout closed: status 1, the event is published, no file gets a stray line" {
 	run -1 bash -c 'ebpub a 1 >&-'
 	assert_equal "$(length a)" 1
@@ -624,6 +626,7 @@ odd_payloads() {
 	assert_equal "$(payloads a | cksum)" "$(seq 5001 | cksum)"
 }
 
+# bats test_tags=novalgrind
 @test "concurrent publishers: all lines whole, each in its order, none lost" {
 	down
 	local w
@@ -671,6 +674,7 @@ odd_payloads() {
 
 # --- the server ------------------------------------------------------------------------------------------
 
+# bats test_tags=novalgrind
 @test "a stopped server costs the time-out once; for 5 s then it is not asked" {
 	redis_pause
 	local at=${EPOCHREALTIME/./} took
@@ -724,6 +728,7 @@ odd_payloads() {
 	assert_equal "$(payloads a)" 1
 }
 
+# bats test_tags=novalgrind
 @test "a password in -u is not to be seen in the process list" {
 	rcli acl setuser part reset on '>S3cretWord' '~*' '+@all' >/dev/null
 	feed pub ebpub -u "redis://part:S3cretWord@127.0.0.1:$REDIS_PORT" a

@@ -630,6 +630,7 @@ proxy() {
 	assert_equal "$(json '[.complete, (.streams | length), ([.streams[].groups[0].lag] | add)]' -t 20)" '[true,2000,2000]'
 }
 
+# bats test_tags=novalgrind
 @test "while publishers and ebreplay are at work it neither fails nor cries wolf" {
 	redis_kill
 	bg pub bash -c 'for i in $(seq 60); do seq 200 | ebpub t$((i % 3)) --segment-size 4K >/dev/null; done'

@@ -186,6 +186,7 @@ four_aside() {
 	let_replay
 }
 
+# bats test_tags=novalgrind
 @test "two publishers refused at once: both are kept" {
 	local pids=()
 	rcli config set proto-max-bulk-len 1mb >/dev/null
