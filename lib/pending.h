@@ -23,6 +23,19 @@ uint64_t pending_put_list(struct bus *b, const char *key, const char *group, int
 /* Number i of reply_count(r); -1 when it has not that shape. */
 int pending_at(const struct reply *r, size_t i, struct pending *out);
 
+struct pending_ask {
+	const char *key, *group;
+	const char *consumer;		/* NULL: everybody's */
+	int64_t idle;			/* ms at least */
+	uint64_t limit;			/* so many at most; UINT64_MAX: all */
+};
+/*
+ * All of them by ID, page by page, in bounded memory; nothing may be unanswered before. fn returns non-zero to stop (returned then); 0 all done; -1: *why.
+ * It is no picture of one moment: what is given out or acknowledged meanwhile may be in it or not.
+ */
+typedef int pending_fn(void *arg, const struct pending *p);
+int pending_walk(struct bus *b, const struct pending_ask *ask, pending_fn *fn, void *arg, enum bus_why *why, struct fail *f);
+
 struct claim {
 	const char *key, *group;
 	const char *consumer;		/* who gets them; made when it is not there */

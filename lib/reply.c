@@ -119,6 +119,8 @@ static const struct {
 	{"ERR AUTH <password> called without", BUS_DENIED},
 	{"ERR Client sent AUTH, but", BUS_DENIED},
 	{"NOPERM ", BUS_NOPERM},
+	{"ERR The user executing the script ", BUS_NOPERM},	/* Redis 7.0, of a command in a script; */
+	{"ERR ACL failure in script: ", BUS_NOPERM},		/* later ones */
 	{"WRONGTYPE ", BUS_WRONGTYPE},
 	{"ERR The stream has exhausted", BUS_FULL},
 	{"ERR Protocol error: invalid bulk length", BUS_TOOBIG},

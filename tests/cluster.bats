@@ -26,8 +26,10 @@ buffered() {
 	buffered 1
 }
 
-@test "a server in cluster mode: ebsub 78, ebstat 78, ebhealth CRITICAL" {
+@test "a server in cluster mode: ebsub, ebstat, ebgroup 78, ebhealth CRITICAL" {
 	run -78 ebsub -e ai.x
+	run -78 ebgroup list
+	run -78 ebgroup reap --yes ai.x
 	run -78 ebstat
 	run -2 ebhealth
 	assert_output --partial cluster
@@ -83,6 +85,8 @@ other_node() {
 	run -78 ebreplay
 	assert_output --partial MOVED
 	run -78 ebsub -t 0.3 -e ai.x
+	run -78 ebgroup consumers ai.x
+	assert_output --partial MOVED
 	run ebstat ai.x
 	assert_output --partial MOVED
 	run -1 ebhealth ai.x

@@ -17,7 +17,7 @@ event    event eventjson dead                                    : floor
 conf     conf policy ini secret                                  : floor url
 bus      bus exchange reply greet outbox                                  : floor url net
 stream   stream streamwalk                                       : floor bus
-group    group pending                                           : floor bus stream
+group    group pending pendingwalk acks consumers retire retiring retireplain leavers : floor bus stream
 spool    spool segment reader append walk walking walksort claim mark progress progresstext progressfile roster quarantine counters probe sweep compress holder tidy : floor
 watch    watch                                                   : floor bus stream
 backlog  backlog                                                 : floor event spool
@@ -29,10 +29,11 @@ redrive  redrive redriving redrivemove redrivetext letter                       
 inspect  inspect                                                 : floor event bus stream spool backlog eventline drain
 requeue  requeue requeueread requeuing                           : floor event spool
 listing  listing                                                 : floor event spool backlog inspect requeue
-reading  point look haul tap tapping tapopen tapsweep format sink mend follow consumer : floor event bus stream group
+reading  point look haul tap tapping tapopen tapsweep format sink mend follow consumer onegroup : floor event bus stream group
 work     child facts job desk work working attempt rescue bury hands crew worker : floor url event bus stream group reading
 survey   survey surveying surveylook surveyjson                  : floor url bus stream
 picture  picture                                                 : floor conf spool backlog survey
+groupline groupline                                             : floor bus stream group reading survey
 verdict  verdict limit                                           : floor
 judge    judge                                                   : floor bus stream spool backlog survey picture verdict
 MAP

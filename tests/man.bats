@@ -210,9 +210,19 @@ seed() {
 	export OTHER_REDIS="$EB_REDIS_URL?db=1"
 }
 
+# Groups with something pending, for a service and for another program.
+groups_of_others() {
+	local g
+	for g in order.created/quantum:group:mailer:order.created order.paid/readers; do
+		rcli xgroup create "quantum:stream:${g%/*}" "${g#*/}" 0
+		rcli xreadgroup group "${g#*/}" worker-7 count 2 streams "quantum:stream:${g%/*}" '>'
+	done >/dev/null
+}
+
 @test "README's recipes run" {
 	need jq
 	seed
+	groups_of_others
 	blocks recipe >scripts
 	[ "$(tr -dc '\0' <scripts | wc -c)" -ge 6 ]
 	while IFS= read -r -d '' block; do
@@ -266,6 +276,18 @@ run_examples() {
 	seed
 	run_examples man/ebstat.1
 	run_examples man/ebhealth.1
+}
+
+@test "every example of ebgroup(1) runs" {
+	need mandoc col jq
+	seed
+	groups_of_others
+	rcli eval "for _, e in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1)) do
+		redis.call('XCLAIM', KEYS[1], ARGV[1], 'worker-7', 0, e[1], 'RETRYCOUNT', 10, 'JUSTID') end" 1 \
+		quantum:stream:order.created quantum:group:mailer:order.created
+	run_examples man/ebgroup.1
+	assert_equal "$(ebgroup -s mailer -j list order.created | jq -c 'select(.group | test("mailer")) | [.pending, .lag]')" '[1,3]'
+	assert_equal "$(ebgroup -g readers -j consumers order.paid | jq -c '[.consumer, .pending]')" '["worker-7",2]'
 }
 
 # Something in quarantine, and two events in the buffer.

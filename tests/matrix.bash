@@ -1,10 +1,11 @@
-# matrix.bash: one state of the server, or of what stands in its place, met by all five commands at once.
+# matrix.bash: one state of the server, or of what stands in its place, met by all six commands at once.
 # Loaded after helper and chaos.
 #
-#   row NAME ENTER HEAL PUB REPLAY SUB STAT HEALTH FOLLOW
+#   row NAME ENTER HEAL PUB REPLAY SUB STAT HEALTH FOLLOW [GROUP]
 #
 # ENTER and HEAL are shell. PUB to HEALTH are what each command must end with, in time: "STATUS REGEXP", the regexp
-# looked for in all that it printed; FOLLOW is for an ebsub that follows since before: "on" when it goes on and gets
+# looked for in all that it printed. So is GROUP, for an ebgroup that looks at the follower's group; without it, it must
+# end as ebsub does. FOLLOW is for an ebsub that follows since before: "on" when it goes on and gets
 # everything, "none" when it is of no interest, else "STATUS REGEXP". After HEAL every event is in its stream once and in order, given to each group, and neither
 # buffer nor quarantine holds anything. rows_done fails when a row did. A regexp "-" stands for whatever was printed.
 #
@@ -59,6 +60,7 @@ meet_all() {
 	meet pub ebpub -t "${WAIT:-0.3}" --maxlen 0 -b "$AT/pub" m "${PAYLOAD:-{\"p\":2,\"n\":1\}}" 3>&- 4>&- & pids+=($!)
 	meet replay ebreplay -t "${WAIT:-0.3}" -b "$AT/replay" 3>&- 4>&- & pids+=($!)
 	meet sub ebsub -t "${WAIT:-0.3}" -e -g once --payload m 3>&- 4>&- & pids+=($!)
+	meet group ebgroup -t "${WAIT:-0.3}" -g follow consumers m 3>&- 4>&- & pids+=($!)
 	meet stat ebstat -t "${WAIT:-0.3}" -b "$AT/none" 3>&- 4>&- & pids+=($!)
 	meet health ebhealth -t "${WAIT:-0.3}" -b "$AT/none" 3>&- 4>&- & pids+=($!)
 	for p in "${pids[@]}"; do
@@ -120,6 +122,7 @@ row() {
 	said pub "$4"
 	said replay "$5"
 	said sub "$6"
+	said group "${10-$6}"
 	said stat "$7"
 	said health "$8"
 	case $9 in

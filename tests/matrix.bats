@@ -64,7 +64,7 @@ ID='^[0-9]+-[0-9]+$'
 	row 'extra behind XADD' 'peer extra-to XADD' away \
 		'0 -' "75 $EXTRA" '0 -' '0 -' '2 redis down .not-redis.' on
 	row 'extra behind XGROUP' 'peer extra-to XGROUP' away \
-		"0 $ID" '0 -' "69 $EXTRA" '0 up' '0 -' on
+		"0 $ID" '0 -' "69 $EXTRA" '0 up' '0 -' on '0 -'
 	rows_done
 }
 
@@ -76,7 +76,7 @@ ID='^[0-9]+-[0-9]+$'
 	row 'cut at XADD' 'peer cut XADD' away \
 		'0 ^buffered$' "75 $GONE" '0 -' '0 -' '2 redis down .cut.' on
 	row 'cut at XGROUP' 'peer cut XGROUP' away \
-		"0 $ID" '0 -' "69 $GONE" '0 up' '0 -' on
+		"0 $ID" '0 -' "69 $GONE" '0 up' '0 -' on '0 -'
 	rows_done
 }
 
@@ -85,7 +85,7 @@ ID='^[0-9]+-[0-9]+$'
 	local mode
 	for mode in 'cut XREADGROUP' 'extra-to XREADGROUP'; do
 		row "$mode" "peer $mode" away \
-			"0 $ID" '0 -' "69 $GONE|$EXTRA" '0 up' '0 -' on
+			"0 $ID" '0 -' "69 $GONE|$EXTRA" '0 up' '0 -' on '0 -'
 		assert_equal "$(grep -c 'trying again' "$EB_TMP/follower.err")" 1
 		assert_equal "$(grep -c 'connected again' "$EB_TMP/follower.err")" 1
 	done

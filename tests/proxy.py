@@ -3,9 +3,11 @@
 
   late SECONDS   each piece of an answer that much later
   cut WORD       the connection ends at the first request with WORD in it
+  once WORD=SHELL  before the first request with WORD in it goes on, SHELL is run
 """
 import os
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -29,7 +31,13 @@ def pump(source, sink, keep):
             pass
 
 
+done = []
+
+
 def request(data):
+    word, _, shell = argument.partition("=")
+    if mode == "once" and not done and word.encode() in data:
+        done.append(subprocess.run(shell, shell=True, stdout=subprocess.DEVNULL, check=True))
     return mode != "cut" or argument.encode() not in data
 
 

@@ -33,7 +33,7 @@ setup() {
 	row 'no CLIENT, INFO' 'plain_start --rename-command CLIENT "" --rename-command INFO ""' plain_start \
 		'0 ^[0-9]+-[0-9]+$' '0 -' '0 -' '0 up' '0 -' on
 	row 'no XINFO, XRANGE' 'plain_start --rename-command XINFO "" --rename-command XRANGE ""' plain_start \
-		'0 ^[0-9]+-[0-9]+$' "75 'm' is held: .*unknown command" '0 -' '1 unknown' '0 -' on
+		'0 ^[0-9]+-[0-9]+$' "75 'm' is held: .*unknown command" '0 -' '1 unknown' '0 -' on '1 unknown command'
 	rows_done
 }
 

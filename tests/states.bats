@@ -123,13 +123,13 @@ loading_over() {
 
 @test "states that pass: buffered, kept, and then drained" {
 	row OOM 'rcli config set maxmemory 1' 'rcli config set maxmemory 0' \
-		'0 ^buffered$' '75 OOM' '75 OOM' '0 takes no events: OOM' '2 takes no events.*OOM' on
+		'0 ^buffered$' '75 OOM' '75 OOM' '0 takes no events: OOM' '2 takes no events.*OOM' on '0 -'
 	row READONLY 'rcli replicaof 127.0.0.1 9' 'rcli replicaof no one' \
-		'0 ^buffered$' '75 READONLY' '75 READONLY' '0 takes no events: READONLY' '2 READONLY' on
+		'0 ^buffered$' '75 READONLY' '75 READONLY' '0 takes no events: READONLY' '2 READONLY' on '0 -'
 	row MISCONF misconf misconf_over \
-		'0 ^buffered$' '75 MISCONF' '75 MISCONF' '0 takes no events: MISCONF' '2 takes no events.*MISCONF' on
+		'0 ^buffered$' '75 MISCONF' '75 MISCONF' '0 takes no events: MISCONF' '2 takes no events.*MISCONF' on '0 -'
 	row NOREPLICAS 'rcli config set min-replicas-to-write 1' 'rcli config set min-replicas-to-write 0' \
-		'0 ^buffered$' '75 NOREPLICAS' '75 NOREPLICAS' '0 takes no events: NOREPLICAS' '2 takes no events.*NOREPLICAS' on
+		'0 ^buffered$' '75 NOREPLICAS' '75 NOREPLICAS' '0 takes no events: NOREPLICAS' '2 takes no events.*NOREPLICAS' on '0 -'
 	row MASTERDOWN masterdown masterdown_over \
 		'0 ^buffered$' '75 MASTERDOWN|READONLY' '75 MASTERDOWN|READONLY' '75 MASTERDOWN' '2 READONLY' on
 	row BUSY busy 'rcli script kill' \
@@ -167,7 +167,7 @@ loading_over() {
 	row 'NOPERM INFO' 'rcli acl setuser less -info' 'rcli acl setuser less +info' \
 		'0 ^[0-9]+-[0-9]+$' '0 -' '0 -' '0 up' '0 -' on
 	row 'NOPERM XINFO' 'rcli acl setuser less -xinfo' 'rcli acl setuser less +xinfo' \
-		'0 ^[0-9]+-[0-9]+$' '0 -' '0 -' '1 NOPERM' '0 -' on
+		'0 ^[0-9]+-[0-9]+$' '0 -' '0 -' '1 NOPERM' '0 -' on '77 NOPERM'
 	row 'NOPERM XRANGE' 'rcli acl setuser less -xrange' 'rcli acl setuser less +xrange' \
 		'0 ^[0-9]+-[0-9]+$' '0 -' '0 -' '0 up' '0 -' on
 	rows_done

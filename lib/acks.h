@@ -1,0 +1,35 @@
+/*
+ * acks: entries acknowledged by their IDs, or only looked up, many in one round trip.
+ *
+ * Unlike one XACK of many it tells for each whether it was pending.
+ */
+#ifndef ACKS_H
+#define ACKS_H
+
+#include "pending.h"
+
+#define ACKS_BATCH 256
+
+/* p: of one that was looked up and is pending, else NULL. */
+typedef void acks_fn(void *arg, struct stream_id id, bool was_pending, const struct pending *p);
+
+struct acks {
+	struct bus *b;
+	const char *key, *group;
+	bool look;			/* XPENDING instead of XACK */
+	acks_fn *fn;			/* may be NULL */
+	void *arg;
+	uint64_t pending, others;	/* so far */
+	struct stream_id ids[ACKS_BATCH];
+	size_t n;			/* of them, not sent yet */
+};
+
+/* Sends when there are ACKS_BATCH. 0 or -1. */
+int acks_add(struct acks *a, struct stream_id id, struct fail *f);
+/* Sends what was added. */
+int acks_flush(struct acks *a, struct fail *f);
+/* An ID in each line of a descriptor, white space around it and empty lines left out; bad is told of what is none, and it goes on. What has come is done
+ * before more is waited for. */
+int acks_read(struct acks *a, int fd, void (*bad)(const char *text), struct fail *f);
+
+#endif
