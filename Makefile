@@ -114,15 +114,19 @@ sanitize:
 mutants: probes
 	tests/mutants/run
 
-# Branch coverage of the buffer and of the drain by the whole suite, long tests left out (gcovr).
-COVERED = append backlog batch claim compress counters drain eventline holder idset inspect lane listing load mark \
-	move outage probe progress progressfile progresstext quarantine reader replay requeue requeueread roster run \
-	segment settle ship spool suspect sweep tidy walk walksort
+# Branch coverage of the buffer and of the drain (clang, llvm, lcov) by make check; LONG=yes: by the long fault loops too.
+COVERED = append backlog batch claim compress counters drain eventline holder idset inspect inspecttext lane link listing load \
+	mark move outage probe progress progressfile progresstext publish quarantine reader replay requeue requeueread roster run \
+	segment settle ship spill spool suspect sweep tidy walk walksort window
+COVER_AT = $(abspath $(BUILD))/coverage
+COVER = -O0 -g -fprofile-instr-generate=$(COVER_AT)/raw/%m%c.profraw -fcoverage-mapping \
+	-mllvm -runtime-counter-relocation -Wno-unused-command-line-argument
 coverage:
-	$(MAKE) BUILD=$(BUILD)/coverage CFLAGS='-O0 -g --coverage' probes
-	-EB_BUILD=$(abspath $(BUILD))/coverage tests/run $(T)
-	gcovr --root . --object-directory $(BUILD)/coverage --branches --exclude-unreachable-branches \
-		$(COVERED:%=--filter 'lib/%[.]c$$') --sort-percentage --print-summary
+	$(MAKE) CC=clang BUILD=$(COVER_AT) CFLAGS='$(COVER)' probes
+	tests/coverage begin $(COVER_AT)
+	-EB_BUILD=$(COVER_AT) tests/run $(T)
+	$(if $(LONG),-EB_BUILD=$(COVER_AT) tests/run --long $(or $(T),tests/faults.bats))
+	tests/coverage show $(COVER_AT) $(COVERED)
 
 # The commands under valgrind's memcheck, in the tests of these files that are not tagged nosanitize or novalgrind.
 MEMCHECKED = ebpub ebsub ebreplay ebstat ebhealth drain quarantine
