@@ -164,7 +164,7 @@ open_current(struct spool *sp, const struct append_limits *lim, const struct not
 	struct stat st;
 	char name[SEGMENT_NAME];
 
-	if (!nb->inode || !nb->stem[0] || strcmp(nb->boot, boot) != 0 || !segment_today(nb->stem, when_now()))
+	if (!nb->inode || strcmp(nb->boot, boot) != 0 || !segment_today(nb->stem, when_now()))
 		return 0;
 	snprintf(name, sizeof name, "%s.jsonl", nb->stem);
 	if (segment_parse(name, &t->seg) == -1)
@@ -428,7 +428,7 @@ append_again(struct spool *sp, const char *target, const struct append_limits *l
 	if (spool_lock(sp, lim->lock_ms, &nb, f) == -1)
 		return -1;
 	r = mark_suspect(sp, &nb, t, f);
-	for (tries = 0; r == 0 && tries < 2; tries++) {
+	for (tries = 0; r == 0; tries++) {
 		if ((r = write_locked(sp, target, lim, lines, n, true, &nb, t, f)) == -1 || (r = sync_segment(sp, t, f)) == 0)
 			break;
 		r = mark_suspect(sp, &nb, t, f);

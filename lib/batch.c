@@ -44,7 +44,7 @@ batch_next(struct batch *b)
 int
 batch_full(const struct batch *b, size_t bytes)
 {
-	return b->n == BATCH_LINES || b->types == BATCH_TYPES || b->bytes >= BATCH_BYTES ||
+	return b->types == BATCH_TYPES || b->bytes >= BATCH_BYTES ||
 	    (b->n && (bytes > BATCH_BIG || b->item[b->n - 1].line.e.payload.n > BATCH_BIG));
 }
 

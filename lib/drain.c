@@ -54,32 +54,19 @@ give_up(struct run *d, struct fail *f)
 	return -1;
 }
 
-static bool
-is_of_chain(const struct run *d, const char *stem)
-{
-	const struct segment *seg;
-	size_t i, n;
-
-	seg = walk_segments(d->w, &n);
-	for (i = 0; i < n && seg[i].kind == SEGMENT_CHAIN; i++)
-		if (strcmp(seg[i].stem, stem) == 0)
-			return true;
-	return false;
-}
-
 /* A damaged segment goes into quarantine whole; that has to be known before the marks pass it. */
 static void
 note_damaged(struct run *d)
 {
-	const char *stem;
+	const struct segment *s;
 
-	for (; (stem = walk_damaged(d->w, d->damaged)); d->damaged++) {
-		progress_add_broken(&d->p, stem);
-		if (!is_of_chain(d, stem))	/* there is no more to be had from it */
-			mark_set(marks_get(&d->walked, stem), stem, UINT64_MAX, 0);
+	for (; (s = walk_damaged(d->w, d->damaged)); d->damaged++) {
+		progress_add_broken(&d->p, s->stem);
+		if (s->kind != SEGMENT_CHAIN)	/* there is no more to be had from it */
+			mark_set(marks_get(&d->walked, s->stem), s->stem, UINT64_MAX, 0);
 		d->r->quarantined++;
 		counters_add(d->sp, (uint64_t[COUNTERS]){ [COUNT_QUARANTINED] = 1 });
-		run_say(d, "'%s' is damaged: what could be decoded is replayed, the file goes into quarantine", stem);
+		run_say(d, "'%s' is damaged: what could be decoded is replayed, the file goes into quarantine", s->stem);
 	}
 }
 
@@ -119,7 +106,7 @@ step(struct run *d, struct fail *f)
 	ship_raise_floors(d);
 	move_forget_old(d);
 	intent_clear(&d->p.intent);
-	moved = was && d->stem && strcmp(was, d->stem) != 0;
+	moved = was && strcmp(was, d->stem) != 0;
 	free(was);
 	if (d->o->tick)
 		d->o->tick(d->o->arg, d->r->replayed + d->r->found);

@@ -34,7 +34,7 @@ struct drain_options {
 	uint64_t rate;			/* events a second; 0: no limit */
 	int64_t budget_ms;		/* stop after this long; 0: no limit */
 	volatile sig_atomic_t *stop;	/* set by a signal: the batch is finished, then the run ends; may be NULL */
-	/* Words for people, one line each; may be NULL. */
+	/* Words for people, one line each. */
 	void (*say)(void *arg, const char *text);
 	/* After each batch; may be NULL. */
 	void (*tick)(void *arg, uint64_t delivered);

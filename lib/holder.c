@@ -28,7 +28,7 @@ owner_of(const struct stat *st)
 		*end = '\0';
 		/* NOLINTNEXTLINE(cert-err34-c): the kernel writes what fits */
 		if (sscanf(line, "%*d: FLOCK ADVISORY WRITE %ld %x:%x:%lu", &pid, &major, &minor, &inode) == 4 &&
-		    inode == st->st_ino && major == major(st->st_dev) && minor == minor(st->st_dev))
+		    inode == st->st_ino && makedev(major, minor) == st->st_dev)
 			found = pid;
 	}
 	free(text);

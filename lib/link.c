@@ -55,19 +55,17 @@ refused(struct publish *p, struct slot *s, enum bus_why why, const char *text)
 	publish_say(p, true, "%s", text);
 }
 
+/* To the first that is unanswered; there is one. */
 static void
 take_reply(struct publish *p, const struct reply *r)
 {
-	struct slot *s = NULL;
+	struct slot *s;
 	enum bus_why why = BUS_FINE;
 	struct fail f;
 	size_t i;
 
-	for (i = 0; i < p->w.count; i++)
-		if ((s = window_at(&p->w, i))->state == SLOT_SENT)
-			break;
-	if (i == p->w.count)
-		return;
+	for (i = 0; (s = window_at(&p->w, i))->state != SLOT_SENT; i++)
+		;
 	if (stream_take_add(r, &s->id, &why, &f) == -1) {
 		if (why == BUS_GARBAGE)
 			p->garbled = true;

@@ -22,7 +22,7 @@ move_leave(struct run *d, struct slice type, bool chain, const char *stem, uint6
 		mark_set(chain ? &m->chain : marks_get(m, stem), stem, pos, limit);
 	if (!chain)
 		return;
-	if (d->stem && strcmp(d->stem, stem) == 0)
+	if (strcmp(d->stem, stem) == 0)
 		d->left_behind = true;
 	else
 		sweep_dirty(&d->sweep, stem);

@@ -141,8 +141,6 @@ progress_is_done(const struct progress *p, const char *stem, uint64_t pos)
 void
 progress_add_done(struct progress *p, const char *stem, uint64_t pos)
 {
-	if (progress_is_done(p, stem, pos))
-		return;
 	p->done = util_realloc(p->done, (p->dones + 1) * sizeof *p->done);
 	p->done[p->dones].stem = util_strdup(stem);
 	p->done[p->dones++].pos = pos;

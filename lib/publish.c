@@ -229,8 +229,6 @@ publish_event(struct publish *p, const struct event *e)
 		settle(p);
 		direct = goes_directly(p, e->type);
 	}
-	if (!window_room(&p->w, e->payload.n))
-		settle(p);
 	s = window_push(&p->w, e, ++p->taken);
 	if (!direct) {
 		window_state(&p->w, s, SLOT_SPILL);
@@ -339,7 +337,7 @@ void
 publish_work(struct publish *p)
 {
 	publish_end(p);
-	if (p->behind && p->sp && p->w.count == 0 && when_mono() >= p->next_try && when_mono() >= p->next_drain)
+	if (p->behind && p->w.count == 0 && when_mono() >= p->next_try && when_mono() >= p->next_drain)
 		catch_up(p);
 }
 

@@ -29,7 +29,7 @@ struct reader {
 static void
 rest(struct reader *r)
 {
-	if (r->gz || r->seg.kind == SEGMENT_CHAIN || r->fd == -1)
+	if (r->gz || r->seg.kind == SEGMENT_CHAIN)
 		return;
 	close(r->fd);
 	r->fd = -1;

@@ -14,8 +14,6 @@ run_say(struct run *d, const char *fmt, ...)
 	char text[1024];
 	va_list ap;
 
-	if (!d->o->say)
-		return;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
@@ -69,7 +67,7 @@ run_wants(struct run *d)
 {
 	const struct mark *main = &d->p.marks.chain, *at = &d->walked.chain;
 
-	return !d->covers || !d->p.lates || d->old.on || d->w == NULL || !at->stem || !main->stem ||
+	return !d->covers || !d->p.lates || d->old.on || !at->stem || !main->stem ||
 	    mark_cmp(at, main->stem, main->pos) >= 0 || run_tries_late(d);
 }
 

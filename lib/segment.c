@@ -108,7 +108,7 @@ drop_twins(struct segment *s, size_t n)
 	size_t i, k = 0;
 
 	for (i = 0; i < n; i++)
-		if (k == 0 || strcmp(s[k - 1].stem, s[i].stem) != 0 || s[k - 1].kind != s[i].kind)
+		if (k == 0 || strcmp(s[k - 1].stem, s[i].stem) != 0)
 			s[k++] = s[i];
 	return k;
 }

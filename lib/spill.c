@@ -57,7 +57,7 @@ note_buffered(struct publish *p, size_t n)
 {
 	size_t i;
 
-	for (i = 0; n > 0 && i < p->w.count; i++)
+	for (i = 0; n > 0; i++)
 		if (window_at(&p->w, i)->state == SLOT_SPILL) {
 			window_state(&p->w, window_at(&p->w, i), SLOT_BUFFERED);
 			n--;

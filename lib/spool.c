@@ -23,7 +23,6 @@ struct spool {
 	char *dir;
 	int fd;
 	int lock;		/* .lock, open from the first use; locked or not */
-	bool locked;
 	int replay;		/* .replay, open only while locked */
 };
 
@@ -325,7 +324,6 @@ spool_lock(struct spool *sp, int64_t ms, struct notebook *nb, struct fail *f)
 		    sp->dir);
 	if (r == -1)
 		return -1;
-	sp->locked = true;
 	read_note(sp->lock, nb);
 	return 0;
 }
@@ -355,23 +353,13 @@ spool_note_sync(struct spool *sp, struct fail *f)
 void
 spool_unlock(struct spool *sp)
 {
-	if (sp->locked)
-		flock(sp->lock, LOCK_UN);
-	sp->locked = false;
+	flock(sp->lock, LOCK_UN);
 }
 
-int
+void
 spool_peek(struct spool *sp, struct notebook *nb)
 {
-	int fd = sp->lock;
-
-	memset(nb, 0, sizeof *nb);
-	if (fd == -1 && (fd = spool_state(sp, ".lock", O_RDONLY)) == -1)
-		return -1;
-	read_note(fd, nb);
-	if (fd != sp->lock)
-		close(fd);
-	return 0;
+	read_note(sp->lock, nb);
 }
 
 uint64_t
@@ -411,8 +399,7 @@ spool_replay_lock(struct spool *sp, struct fail *f)
 void
 spool_replay_unlock(struct spool *sp)
 {
-	if (sp->replay != -1)
-		close(sp->replay);
+	close(sp->replay);
 	sp->replay = -1;
 }
 

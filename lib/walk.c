@@ -24,19 +24,20 @@ next_plain(struct walk *w, struct source *s, struct fail *f)
 	return 1;
 }
 
+/* Of the chain: a file of another kind is a source of its own. */
 static int
 open_next(struct walk *w, struct source *s, uint64_t from, struct fail *f)
 {
 	struct segment *seg = &w->segs[s->next++];
 	uint64_t limit = UINT64_MAX;
-	bool last = s->chain && s->next == s->end;
+	bool last = s->next == s->end;
 	int flags = (last && !w->closed ? READER_LIVE : 0) | (w->sync ? READER_SYNC : 0);
 
 	s->seg = seg;
 	if (last && !s->seg->gz)
 		limit = w->last_size;
 	s->r = reader_open(spool_fd(w->sp), s->seg, from, limit, flags, f);
-	if (!s->r && f->sys == ENOENT && s->chain && !s->seg->suspect) {	/* its fdatasync failed since the list was made */
+	if (!s->r && f->sys == ENOENT && !s->seg->suspect) {	/* its fdatasync failed since the list was made */
 		snprintf(seg->name, sizeof seg->name, "%.200s.suspect.jsonl", seg->stem);
 		seg->suspect = true;
 		s->r = reader_open(spool_fd(w->sp), seg, from, limit, flags, f);
@@ -58,7 +59,7 @@ advance(struct walk *w, struct source *s, struct fail *f)
 			s->has = true;
 		if (r == -1 && f->sys == EBADMSG) {
 			w->damaged = util_realloc(w->damaged, (w->ndamaged + 1) * sizeof *w->damaged);
-			w->damaged[w->ndamaged++] = s->seg->stem;
+			w->damaged[w->ndamaged++] = s->seg;
 			r = 0;
 		}
 		if (r != 0)
@@ -280,7 +281,7 @@ walk_finished(const struct walk *w, const char *stem)
 	return 0;
 }
 
-const char *
+const struct segment *
 walk_damaged(const struct walk *w, size_t i)
 {
 	return i < w->ndamaged ? w->damaged[i] : NULL;

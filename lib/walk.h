@@ -55,7 +55,7 @@ const struct segment *walk_segments(const struct walk *w, size_t *n);
 /* 1 when this file (not of the chain) was read to its end. */
 int walk_finished(const struct walk *w, const char *stem);
 /* Compressed segments that turned out damaged or cut in this walk: what could be decoded was given. */
-const char *walk_damaged(const struct walk *w, size_t i);	/* stem; NULL past the last */
+const struct segment *walk_damaged(const struct walk *w, size_t i);	/* NULL past the last */
 /* The name of a claimed file with lines further out of order than the window, or NULL. */
 const char *walk_disorder(const struct walk *w);
 

@@ -35,7 +35,7 @@ struct walk {
 	size_t nsrc;
 	struct source *given;	/* whose line the caller holds */
 	const char *disorder;
-	const char **damaged;	/* stems */
+	const struct segment **damaged;
 	size_t ndamaged;
 };
 

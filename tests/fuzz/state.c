@@ -77,13 +77,11 @@ notebook(struct spool *sp)
 	struct append_limits lim = { .segment_max = APPEND_SEGMENT_MAX, .lock_ms = 100 };
 	struct append_line line;
 	struct buf head = {0};
-	struct notebook nb;
 	struct event e = { .type = slice_of("t"), .payload = slice_of("1"), .event_id = slice_of("i") };
 	struct segment *list;
 	size_t n;
 	struct fail f;
 
-	spool_peek(sp, &nb);
 	event_line_head(&head, &e);
 	line = (struct append_line){ { head.p, head.len }, { NULL, 0 } };
 	PROMISE(append_lines(sp, "place prefix", &lim, &line, 1, &f) == 0 || f.text[0] != '\0');
