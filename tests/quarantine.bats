@@ -199,3 +199,254 @@ four_aside() {
 	rcli config set proto-max-bulk-len 512mb >/dev/null
 	assert_equal "$(ebreplay -j --quarantine list | jq -r .event_id | sort -u | wc -l)" 8
 }
+
+# --- all that may stand there ----------------------------------------------------------------------
+
+# What a plain writer left: bytes that are no text, no object, an object that is no event.
+@test "list: a line that is no text comes as it is; retry leaves all of them" {
+	mkdir -m 700 "$B"
+	printf 'a\377b\n\n[1]\n{"event_type":"a"}\n' >"$B/other.jsonl"
+	plain a 1 2025-12-04T10:30:00Z >>"$B/other.jsonl"
+	run -1 ebreplay
+	assert_equal "$(payloads a)" 1
+	run -0 ebreplay -j --quarantine list
+	assert_equal "$(jq -c '[.event_type, .event_id, .bytes]' <<<"$output")" '[null,null,3]
+[null,null,3]
+[null,null,18]'
+	cp -a "$B/$Q" "$EB_TMP/was"
+	run -1 ebreplay -v --quarantine retry
+	assert_output --partial '3 lines are no events'
+	diff -r "$B/$Q" "$EB_TMP/was"
+	run -0 ebreplay -v --quarantine drop --yes
+	assert_output --partial '3 lines dropped'
+}
+
+# Quarantine/ cannot take the lines of a segment: something else has the name.
+moved_whole() {
+	buffered a 1 2
+	STEM=$(basename "$B"/*.jsonl .jsonl)
+	printf 'no event\n\nnor this\n' >>"$B/$STEM.jsonl"
+	buffered a 3 3
+	mkfifo "$B/$Q/$STEM.jsonl"
+	run -1 ebreplay
+	assert_output --partial 'the segment goes there whole'
+	assert_equal "$(payloads a | xargs)" '1 2 3'
+	rm "$B/$Q/$STEM.jsonl"
+	assert_equal "$(files)" "$STEM.bad-2.jsonl"
+}
+
+@test "a segment that went there whole: its bad lines are listed, retry leaves it, drop counts them" {
+	moved_whole
+	assert_equal "$(ebstat -j | jq .buffer.quarantined)" 2
+	run -0 ebreplay -j --quarantine list
+	assert_equal "$(jq -c '[.file, .segment, .event_type, .bytes]' <<<"$output")" \
+		"[\"$STEM.bad-2.jsonl\",\"$STEM\",null,8]
+[\"$STEM.bad-2.jsonl\",\"$STEM\",null,8]"
+	assert_equal "$(jq -r .reason <<<"$output" | sort -u | wc -l)" 1
+	run -0 ebreplay -q --quarantine list
+	assert_line --index 0 --regexp "^-  .*\\($STEM.bad-2.jsonl at [0-9]+\\)$"
+	run -1 ebreplay -v --quarantine retry
+	assert_equal "$(files)" "$STEM.bad-2.jsonl"
+	assert_equal "$(ebstat -j | jq .buffer.total_events)" 0
+	run -0 ebreplay -v --quarantine drop --yes
+	assert_output --partial '2 lines dropped'
+}
+
+@test "a compressed segment that was cut: listed as damaged, retry leaves it, drop takes it" {
+	down
+	seq 3000 | ebpub -q --segment-size 64K a
+	run -0 ebreplay --compress
+	up
+	truncate -s 4000 "$(find "$B" -name '*.gz' | sort | head -1)"
+	run -1 ebreplay
+	assert_regex "$(files)" '^buffer_.*\.bad-1\.jsonl\.gz$'
+	run -0 ebreplay -j --quarantine list
+	assert_equal "$(jq -r .reason <<<"$output")" 'damaged: cannot be read to its end'
+	run -1 ebreplay --quarantine retry
+	run -0 ebreplay --quarantine drop --yes
+	assert_equal "$(files)" ''
+}
+
+# Nobody but us writes there, and yet.
+@test "records that are none of ours: each is shown as such, and its file is left alone" {
+	local n=0 event good
+	buffered a 1 1
+	event=$(jq -c tojson "$B"/*.jsonl)
+	run -0 ebreplay --discard --yes
+	rm "$B/$Q"/*
+	good='"quarantined_at":"2026-01-02T03:04:05.000000Z","reason":"r","segment":"s","offset":7'
+	while read -r record; do
+		n=$((n + 1))
+		printf '%s\n' "$record" >"$B/$Q/f$n.jsonl"
+	done <<END
+5
+{$good}
+{$good,"line":5}
+{$good,"line":$event,"line":$event}
+{$good,"line_base64":5}
+{$good,"line_base64":"??"}
+{"reason":"r","segment":"","line":$event}
+{"reason":"r","segment":"../x","line":$event}
+{"reason":"r","segment":".x","line":$event}
+{"reason":"","segment":"s","line":$event}
+{"reason":5,"segment":"s","line":$event}
+{"segment":"s","line":$event}
+END
+	assert_equal "$n" 12
+	run -0 ebreplay -j --quarantine list
+	assert_equal "$(jq -r .reason <<<"$output" | sort | uniq -c | xargs)" '12 no record of ours'
+	run -1 ebreplay --quarantine retry
+	assert_equal "$(files | wc -l)" 12
+	# A time that is none is no reason not to believe the rest.
+	printf '{%s,"line":%s}\n' "${good/2026-01-02/yesterday }" "$event" >"$B/$Q/good.jsonl"
+	run -0 ebreplay -j --quarantine list good.jsonl
+	assert_equal "$(jq -c '[.event_type, .quarantined_at, .segment, .offset]' <<<"$output")" '["a",null,"s",7]'
+	run -0 ebreplay --quarantine retry good.jsonl
+	run -0 ebreplay
+	assert_equal "$(payloads a)" 1
+}
+
+@test "what is no event for one of its members is listed as none, and stays" {
+	mkdir -m 700 "$B" "$B/$Q"
+	jq -nc '
+		def record: {quarantined_at: "2026-01-02T03:04:05.000000Z", reason: "r", segment: "s", offset: 7, line: tojson};
+		def event(t): {event_type: t, message: {event_type: t, payload: "1", event_id: "i"}, buffered_at: "2026-01-02T03:04:05Z"};
+		(event("a b"), (event("a") | del(.message.event_id))) | record' >"$B/$Q/s.jsonl"
+	run -0 ebreplay -j --quarantine list
+	assert_equal "$(jq -c '[.event_type, .event_id, .reason]' <<<"$output" | sort -u)" '[null,null,"r"]'
+	run -1 ebreplay -v --quarantine retry
+	assert_output --partial '2 lines are no events'
+	assert_equal "$(files)" s.jsonl
+}
+
+@test "files of others in quarantine: not counted, not in the way" {
+	four_aside
+	echo 'read me' >"$B/$Q/README"
+	echo x >"$B/$Q/.hidden"
+	echo x >"$B/$Q/a.bad-x"
+	assert_equal "$(ebstat -j | jq .buffer.quarantined)" 4
+	run -64 ebreplay --quarantine list .hidden
+	run -1 ebreplay --quarantine retry "$(files | grep jsonl)"
+	assert_equal "$(ebstat -j | jq -c '[.buffer.total_events, .buffer.quarantined]')" '[3,1]'
+}
+
+@test "what cannot be looked at is said, 74, and nothing is done" {
+	four_aside
+	mkdir "$B/$Q/zz.jsonl"
+	run -74 ebreplay --quarantine list
+	assert_output --partial zz.jsonl
+	run -74 ebreplay --quarantine drop --yes zz.jsonl
+	run -74 ebreplay --quarantine retry zz.jsonl
+	rmdir "$B/$Q/zz.jsonl"
+	mv "$B/$Q" "$EB_TMP/aside"
+	run -74 ebreplay --quarantine retry some.jsonl
+	run -74 ebreplay --quarantine list some.jsonl
+	run -74 ebreplay --quarantine drop --yes some.jsonl
+	run -0 ebreplay --quarantine retry
+	: >"$B/$Q"
+	run -74 ebreplay --quarantine list
+	run -74 ebreplay --quarantine retry
+}
+
+@test "a file that somebody is adding to is neither taken back nor dropped: 74" {
+	four_aside
+	bg holder flock "$B/$Q/$(files)" sleep 60
+	wait_for "! flock -n '$B/$Q/$(files)' true"
+	run -74 ebreplay --quarantine retry
+	assert_output --partial "rename '$B/quarantine/"
+	run -74 ebreplay --quarantine drop --yes
+	assert_output --partial "remove '$B/quarantine/"
+	assert_equal "$(cat "$B/$Q"/* | wc -l)" 4
+	pkill -KILL -P "${BG[holder]}"
+}
+
+@test "retry of 1 200 events: all come back, in order" {
+	down
+	seq 1200 | ebpub -q --maxlen 0 a
+	up
+	run -0 ebreplay --discard --yes
+	run -0 ebreplay -v --quarantine retry
+	assert_output --partial '1200 events put back'
+	run -0 ebreplay
+	assert_equal "$(payloads a | cksum)" "$(seq 1200 | cksum)"
+}
+
+# A retry was cut off when it had put back the first; then came lines and files of all kinds.
+@test "retry goes on after one that was cut off, beside a plain writer's file and a line that is none" {
+	four_aside
+	cp "$B/$Q/$(files)" "$EB_TMP/whole"
+	run -1 ebreplay --quarantine retry
+	sed -i 2,3d "$(echo "$B"/*.jsonl)"
+	mv "$EB_TMP/whole" "$B/$Q/$(files).retrying"
+	echo garbage >>"$(echo "$B"/*.jsonl)"
+	plain a 9 2025-12-04T10:30:00Z >"$B/other.jsonl"
+	mkdir "$B/zz.jsonl"
+	run -1 ebreplay --quarantine retry
+	rmdir "$B/zz.jsonl"
+	run -1 ebreplay
+	assert_equal "$(payloads a | xargs)" '9 1 2 3'
+}
+
+@test "retry of what was in doubt: it is looked for, once" {
+	feed pub ebpub -q -t 0.3 --maxlen 0 a
+	echo 1 >&8
+	wait_for "[ \"\$(length a)\" = 1 ]"
+	redis_pause
+	echo 2 >&8
+	wait_for "grep -q '\"doubt\":' '$B'/*.jsonl"
+	kill -KILL "${BG[pub]}"
+	exec 8>&-
+	redis_resume
+	wait_for "[ \"\$(length a)\" = 2 ]"
+	rm -f "$B/.probe" "$B/.outage"
+	run -0 ebreplay --discard --yes
+	run -0 ebreplay --quarantine retry
+	grep -q '"doubt":' "$B"/*.jsonl
+	run -0 ebreplay -j
+	assert_equal "$(jq -c '[.found, .replayed]' <<<"$output")" '[1,0]'
+	assert_equal "$(payloads a | xargs)" '1 2'
+}
+
+# --- how lines get there ------------------------------------------------------------------------------
+
+# bad N: a buffer with an event and N bad lines of half a KiB.
+bad() {
+	buffered a 1 1
+	SEGMENT=$(echo "$B"/*.jsonl)
+	awk -v n="$1" 'BEGIN { for (i = 1; i <= n; i++) printf "%0500d\n", i }' >>"$SEGMENT"
+}
+
+@test "500 bad lines that are there already, in whatever order, are not added again" {
+	bad 500
+	cp -a "$B" "$EB_TMP/full"
+	run -1 ebreplay
+	assert_equal "$(cat "$B/$Q"/* | wc -l)" 500
+	# As after a kill before the progress was written.
+	tac "$B/$Q/$(files)" >"$EB_TMP/reversed"
+	rm -rf "$B"
+	cp -a "$EB_TMP/full" "$B"
+	mv "$EB_TMP/reversed" "$B/$Q/$(basename "$SEGMENT")"
+	redis_flush
+	run -1 ebreplay
+	assert_equal "$(cat "$B/$Q"/* | wc -l)" 500
+	assert_equal "$(jq -r .line "$B/$Q"/* | sort -u | wc -l)" 500
+}
+
+@test "a piece at the end of a quarantine file, its writer dead: the next line is whole" {
+	bad 1
+	cp -a "$B" "$EB_TMP/full"
+	printf '{"quarantined_at":"2026' >"$B/$Q/$(basename "$SEGMENT")"
+	run -1 ebreplay
+	assert_equal "$(jq -r .line "$B/$Q"/* | wc -c)" 501
+}
+
+@test "bad lines of 40 files: more than are kept open at once" {
+	local i
+	mkdir -m 700 "$B"
+	for i in $(seq 40); do
+		printf 'bad %d\n%s\nworse %d\n' "$i" "$(plain a "$i" 2025-12-04T10:30:00Z)" "$i" >"$B/f$i.jsonl"
+	done
+	run -1 ebreplay
+	assert_equal "$(jq -r .line "$B/$Q"/* | sort -u | wc -l)" 80
+	assert_equal "$(length a)" 40
+}

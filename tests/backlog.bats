@@ -1,0 +1,297 @@
+#!/usr/bin/env bats
+# What a buffer holds, seen without draining it (--list, --check, --dry-run, ebstat), put aside (--discard), and asked whether an
+# event may pass it: with all that may stand in one.
+
+# shellcheck disable=SC2030,SC2031,SC2154  # bats: a test is a subshell
+
+load helper
+load buffer
+
+setup_file() {
+	redis_start
+}
+
+setup() {
+	buffer_setup
+}
+
+# 8 is a feed's standard input.
+teardown() {
+	exec 8>&-
+	eb_teardown
+	if mountpoint -q "$EB_TMP/disk"; then
+		umount "$EB_TMP/disk" || umount -l "$EB_TMP/disk"
+	fi
+}
+
+need_strace() {
+	need strace
+	strace -o /dev/null -e inject=getpid:signal=KILL:when=1 true 2>/dev/null || skip "strace cannot trace here"
+}
+
+# A plain writer's file with all that its lines may lack.
+plain_file() {
+	mkdir -p "$B"
+	chmod 700 "$B"
+	{
+		plain p 1 2025-12-04T10:30:02Z
+		echo
+		echo '{"event_type":"p","buffered_at":5}'
+		plain p 2 2025-12-04T10:30:01Z
+		plain 'no type' 3 2025-12-04T10:30:03Z
+	} >"$B/${1:-plain.jsonl}"
+}
+
+# Types that cannot go on: their keys are no streams.
+held() {
+	local type
+	for type; do
+		rcli set "$S:$type" x >/dev/null
+	done
+}
+
+freed() {
+	local type
+	for type; do
+		rcli del "$S:$type" >/dev/null
+	done
+}
+
+@test "a plain writer's file is seen line for line, and changed by nobody who looks" {
+	plain_file
+	cksum "$B/plain.jsonl" >"$EB_TMP/was"
+	assert_equal "$(ebstat -j | jq -c '.buffer | [.file_count, .total_events, .oldest_event]')" '[1,4,"2025-12-04T10:30:01.000000Z"]'
+	run -1 ebreplay --list -j
+	assert_equal "$(jq -c '[.event_type, .derived, (.bad | type)]' <<<"$output")" '["p",true,"null"]
+[null,null,"string"]
+["p",true,"null"]
+[null,null,"string"]'
+	run -0 ebreplay --list -j --limit 1
+	assert_equal "${#lines[@]}" 1
+	run -1 ebreplay --check -j
+	assert_equal "$(jq -c '[.segments, .lines, .bad, .out_of_order]' <<<"$output")" '[1,4,2,0]'
+	diff "$EB_TMP/was" <(cksum "$B/plain.jsonl")
+	assert_equal "$(length p)" 0
+}
+
+@test "a claimed file: its blank lines are none, and what cannot be read of one is said" {
+	plain_file plain.claimed-000001.jsonl
+	assert_equal "$(ebreplay --list -j | wc -l)" 4
+	assert_equal "$(ebreplay --check -j | jq -c '[.lines, .bad]')" '[4,2]'
+	printf 'no gzip' >"$B/buffer_2025-12-04_10-30-00_000001.jsonl.gz"
+	run -74 ebreplay --check -j
+	assert_equal "$(jq -c '[.segments, .unreadable]' <<<"$output")" '[2,1]'
+	run -1 ebreplay
+	assert_output --partial "'buffer_2025-12-04_10-30-00_000001' is damaged"
+	assert_equal "$(payloads p | xargs)" '2 1'
+}
+
+@test "--check sees lines of ours that are out of order, and files that are left alone" {
+	buffered a 1 4
+	tac "$B"/*.jsonl >"$EB_TMP/reversed"
+	cat "$EB_TMP/reversed" >"$(echo "$B"/*.jsonl)"
+	mkdir "$B/zz.jsonl"
+	run -1 ebreplay --check -j
+	assert_equal "$(jq -c '[.lines, .bad, .out_of_order, .odd_files]' <<<"$output")" '[4,0,3,1]'
+}
+
+@test "two held types: both are named, counted, and marked in the list; the rest passes" {
+	held a b
+	buffered a 1 2
+	buffered b 1 3
+	buffered c 1 1
+	run -75 ebreplay
+	assert_equal "$(payloads c)" 1
+	assert_equal "$(ebstat -j | jq -c '[.buffer.held[] | [.event_type, .events]]')" '[["a",2],["b",3]]'
+	run -0 ebreplay --dry-run
+	assert_line --index 0 --partial '5 events in 1 segments'
+	assert_line --index 1 --partial "2 of them, 'a', are held: "
+	assert_line --index 2 --partial "3 of them, 'b', are held: "
+	run -0 ebreplay --list
+	assert_equal "$(grep -c '  held: ' <<<"$output")" 5
+	run -0 ebreplay --list -j
+	assert_equal "$(jq -c '[.event_type, (.held | type)]' <<<"$output" | sort | uniq -c | xargs)" '2 [a,string] 3 [b,string]'
+	# One of them may go on, and has nothing of its own any more.
+	freed a
+	run -75 ebreplay
+	buffered a 3 3
+	run -0 ebreplay --list -j
+	assert_equal "$(jq -c '[.event_type, (.held | type)]' <<<"$output" | sort | uniq -c | xargs)" '1 [a,null] 3 [b,string]'
+	freed b
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs) $(payloads b | xargs)" '1 2 3 1 2 3'
+}
+
+@test "what is in doubt is marked in the list" {
+	feed pub ebpub -q -t 0.3 --maxlen 0 a
+	echo 1 >&8
+	wait_for "[ \"\$(length a)\" = 1 ]"
+	redis_pause
+	echo 2 >&8
+	wait_for "grep -q '\"doubt\":' '$B'/*.jsonl"
+	redis_resume
+	run -0 ebreplay --list
+	assert_line --index 1 --regexp ' in doubt$'
+	assert_equal "$(ebreplay --list -j | jq .in_doubt)" true
+}
+
+# --- may an event pass? -----------------------------------------------------------------------------
+
+@test "beside a held type others are published directly, from whatever files it waits in" {
+	held a
+	buffered a 1 2
+	buffered b 1 1
+	plain p 1 2025-12-04T10:30:02Z >"$B/plain.jsonl"
+	plain a 3 2025-12-04T10:30:04Z >>"$B/plain.jsonl"
+	mkdir "$B/zz.jsonl"
+	sleep 1.1
+	run -75 ebreplay --wait 2
+	run -0 ebpub b 2
+	assert_output --regexp '^[0-9]+-'
+	run -1 ebpub a 4
+	assert_output --partial buffered
+	run -0 ebpub p 2
+	assert_output --regexp '^[0-9]+-'
+	freed a
+	rmdir "$B/zz.jsonl"
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs) / $(payloads b | xargs) / $(payloads p | xargs)" '3 1 2 4 / 1 2 / 1 2'
+}
+
+@test "beside a held type in a file that was out of order others arrive too, in order" {
+	held a
+	plain_file
+	plain a 3 2025-12-04T10:30:04Z >>"$B/plain.jsonl"
+	run -75 ebreplay --wait 2
+	run -0 ebpub p 3
+	run -0 ebpub p 4
+	freed a
+	run ebreplay
+	assert_equal "$(payloads a | xargs) / $(payloads p | xargs)" '3 / 2 1 3 4'
+}
+
+# bats test_tags=nosanitize
+@test "a buffer that is read only, with files of all kinds: events of their types do not pass, others do" {
+	need_root
+	DISK=$EB_TMP/disk
+	mkdir "$DISK"
+	mount -t tmpfs -o size=4M,mode=755 none "$DISK" 2>/dev/null || skip "cannot mount tmpfs"
+	B=$DISK/buffer
+	export EB_BUFFER_DIR=$B
+	buffered a 1 1
+	plain_file plain.claimed-000001.jsonl
+	plain c 1 2025-12-04T10:30:04Z >"$B/other.jsonl"
+	mkdir "$B/zz.jsonl"
+	mount -o remount,ro "$DISK"
+	for type in a p c; do
+		run -74 ebpub $type 9
+		assert_output --partial 'Read-only'
+	done
+	run -0 ebpub b 1
+	mount -o remount,rw "$DISK"
+	rmdir "$B/zz.jsonl"
+	run -1 ebreplay --wait 5
+	run -0 ebreplay
+	assert_equal "$(payloads a) $(payloads b) $(payloads c) $(payloads p | xargs)" '1 1 1 2 1'
+}
+
+# --- put aside ----------------------------------------------------------------------------------------
+
+@test "--discard beside held types: what was delivered stays out, nothing is held any more" {
+	held a
+	buffered a 1 2
+	buffered b 1 2
+	plain_file
+	run -75 ebreplay --wait 2
+	assert_equal "$(payloads b | xargs)" '1 2'
+	run -0 ebreplay --discard --yes
+	assert_equal "$(ebstat -j | jq -c '.buffer | [.total_events, .held]')" '[0,[]]'
+	assert_equal "$(ebreplay -j --quarantine list | jq -r .event_type | sort | uniq -c | xargs)" '2 a 2 null'
+	freed a
+	run ebreplay --quarantine retry
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs) / $(payloads b | xargs) / $(payloads p | xargs)" '1 2 / 1 2 / 2 1'
+}
+
+# cut_off TYPE N COMMAND...: killed when TYPE has N entries, and nothing is written down of the answers.
+cut_off() {
+	local type=$1 n=$2 nth
+	shift 2
+	cp -a "$B" "$EB_TMP/before"
+	for nth in 1 2 3 4 5 6 7 8; do
+		rm -rf "$B"
+		cp -a "$EB_TMP/before" "$B"
+		# The writers' notebook names the file.
+		sed -i "s/^inode .*/inode $(printf %020d 0)/" "$B/.lock"
+		timeout 60 strace -f -o /dev/null -e "inject=pwrite64:signal=KILL:when=$nth" "$@" 2>/dev/null || :
+		[ "$(length "$type")" != "$n" ] || return 0
+	done
+	fail "$type has $(length "$type") entries, not $n"
+}
+
+# bats test_tags=nosanitize
+@test "--discard and retry of what a cut-off replay had sent, and what was in doubt already: found, once" {
+	need_strace
+	feed pub ebpub -q -t 0.3 --maxlen 0 a
+	echo 1 >&8
+	wait_for "[ \"\$(length a)\" = 1 ]"
+	redis_pause
+	echo 2 >&8
+	wait_for "grep -q '\"doubt\":' '$B'/*.jsonl"
+	kill -KILL "${BG[pub]}"
+	exec 8>&-
+	redis_resume
+	wait_for "[ \"\$(length a)\" = 2 ]"
+	# It is lost again: the replay sends it, together with one that never was in doubt.
+	rcli xdel "$S:a" "$(rcli --json xrange "$S:a" - + | jq -r '.[1][0]')" >/dev/null
+	rm -f "$B/.probe" "$B/.outage"
+	buffered a 3 3
+	rm -f "$B/.outage"
+	cut_off a 3 ebreplay
+	run -0 ebreplay --discard --yes
+	assert_equal "$(jq -c '.line | fromjson | .doubt.after | type' "$B"/quarantine/*.jsonl | xargs)" 'string string'
+	run -0 ebreplay --quarantine retry
+	run -0 ebreplay -j
+	assert_equal "$(jq -c '[.found, .replayed]' <<<"$output")" '[2,0]'
+	assert_equal "$(payloads a | xargs)" '1 2 3'
+}
+
+@test "--discard and retry of a segment that had vanished and came back: found, once" {
+	down
+	seq 3 | xargs -n 1 ebpub -q --segment-size 1 a
+	rm -f "$B/.outage"
+	up
+	mv "$(find "$B" -name '*.jsonl' | sort | sed -n 2p)" "$EB_TMP/"
+	run -74 ebreplay
+	rcli xadd "$S:a" '*' event_type a payload 2 trace_id '' correlation_id c timestamp t source s \
+		event_id "$(jq -r .message.event_id "$EB_TMP"/buffer_*.jsonl)" >/dev/null
+	held z
+	buffered z 1 1
+	mv "$EB_TMP"/buffer_*.jsonl "$B/"
+	# The replay that takes it back cannot go on for another reason.
+	rcli acl setuser default -xadd >/dev/null
+	run ebreplay
+	rcli acl setuser default +xadd >/dev/null
+	run -0 ebreplay --discard --yes
+	run -0 ebreplay --quarantine retry
+	freed z
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" '1 3 2'
+}
+
+# bats test_tags=nosanitize
+@test "lost progress and nothing but a bad line: it is not lost for ever" {
+	buffered a 1 1
+	run -0 ebreplay
+	down
+	ebpub -q a 2
+	echo garbage >"$(echo "$B"/*.jsonl)"
+	rm -f "$B/.outage"
+	up
+	: >"$B/.progress"
+	run -1 ebreplay
+	assert_output --partial "was lost"
+	buffered a 3 3
+	run -0 ebreplay
+	refute_output --partial "was lost"
+}
