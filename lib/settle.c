@@ -16,7 +16,8 @@ struct search {
 static int
 compare(struct slice a, struct slice b)
 {
-	int r = memcmp(a.p, b.p, a.n < b.n ? a.n : b.n);
+	size_t n = a.n < b.n ? a.n : b.n;
+	int r = n ? memcmp(a.p, b.p, n) : 0;	/* p is NULL where an answer was no text */
 
 	return r ? r : a.n < b.n ? -1 : a.n > b.n;
 }
