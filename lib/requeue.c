@@ -273,7 +273,7 @@ each_file(struct retry *t, const struct requeue_names *names, int (*fn)(struct r
 		return t->f->sys == ENOENT && !names->n ? 0 : -1;
 	r = requeuing_names(t->sp, t->dir, names, &list, &n, t->f);
 	for (i = 0; r == 0 && i < n; i++)
-		if (faccessat(t->dir, list[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0)	/* else done with the one before */
+		if (faccessat(t->dir, list[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)	/* else done with the one before */
 			r = fn(t, list[i]);
 	if (r == 0 && n && fsync(t->dir) == -1)
 		r = fail_errno(t->f, STATUS_UNSAFE, "fsync '%s/quarantine'", spool_dir(t->sp));

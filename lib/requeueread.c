@@ -84,7 +84,8 @@ requeuing_names(struct spool *sp, int dir, const struct requeue_names *names, ch
 	for (i = 0; i < names->n; i++) {
 		const char *name = names->name[i];
 
-		if (strchr(name, '/') || name[0] == '.' || faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == -1) {
+		if (strchr(name, '/') || name[0] == '.' ||
+		    (faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == -1 && errno == ENOENT)) {
 			requeuing_free(*list, *n);
 			*list = NULL;
 			*n = 0;
