@@ -41,6 +41,12 @@ loop() {
 }
 
 # bats test_tags=nosanitize
+@test "a one-shot without the lock, with limits, beside a held type: harmed at some calls, durable or not accepted" {
+	need_strace
+	loop every.py --sample 1/12 --scenes own,limits,pass
+}
+
+# bats test_tags=nosanitize
 @test "20 events from standard input, harmed at a third of the calls: each answer is true" {
 	need_strace
 	loop every.py --sample 1/3 --scenes stream,away
@@ -62,6 +68,18 @@ loop() {
 @test "a replay that goes on, of all kinds of files, with a claim: harmed at some calls, each event once and in order" {
 	need_strace
 	loop every.py --sample 1/8,claim=1/100 --scenes resume,mixed,claim
+}
+
+# bats test_tags=nosanitize
+@test "a replay of what is held, full, bad or out of order: harmed at some calls, each event once and in order" {
+	need_strace
+	loop every.py --sample 1/20 --scenes unsorted,held,freed,full,bad,whole
+}
+
+# bats test_tags=nosanitize
+@test "those who look harmed at some calls: nothing is changed; retry: each event comes back once" {
+	need_strace
+	loop every.py --sample 1/16,retry=1/5 --scenes list,check,stat,aside,retry
 }
 
 # bats test_tags=nosanitize

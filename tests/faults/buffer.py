@@ -73,7 +73,9 @@ class Buffer:
     def read_quarantine(self):
         folder = os.path.join(self.folder, "quarantine")
         for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
-            if not SEGMENT.match(name):
+            if os.path.islink(os.path.join(folder, name)):	# of the state
+                continue
+            if not SEGMENT.match(name.removesuffix(".retrying")):
                 self.leaks.append("quarantine/" + name)
                 continue
             lines = self.read(os.path.join("quarantine", name), name.endswith(".gz"))

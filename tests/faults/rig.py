@@ -256,7 +256,7 @@ class Rig:
     def save(self, name, rest=0):
         folder = os.path.join(self.base, "saved", name)
         if os.path.isdir(self.buffer):
-            shutil.copytree(self.buffer, folder)
+            shutil.copytree(self.buffer, folder, symlinks=True)
         return State(folder, self.redis.save(), rest)
 
     def load(self, state):
@@ -279,7 +279,7 @@ class Rig:
 
     def copy(self, old, new):
         """The writers' notebook names its segment's inode: it becomes that of the copy."""
-        shutil.copytree(old, new)
+        shutil.copytree(old, new, symlinks=True)
         path = os.path.join(new, ".lock")
         if not os.path.exists(path):
             return

@@ -2,7 +2,9 @@
 
 A trial harms one run, asks the checker, runs unharmed what brings the rest home, and asks again.
 """
+import contextlib
 import json
+import os
 import signal
 
 from buffer import Buffer
@@ -44,22 +46,33 @@ class Scene:
         rig.load(self.state)
         (rig.show if self.up else rig.hide)()
 
+    def beside(self, rig):
+        """What goes on while the command runs."""
+        return contextlib.nullcontext()
+
     def command(self, rig, harm=None):
         rig.watch = self.watch
-        run = rig.run(self.argv, self.stdin, harm)
+        with self.beside(rig):
+            run = rig.run(self.argv, self.stdin, harm)
         rig.watch = False
         return run
 
     def calls(self, rig):
         self.ready(rig)
         rig.watch = self.watch
-        calls = rig.calls(self.argv, self.stdin)[0]
+        with self.beside(rig):
+            calls = rig.calls(self.argv, self.stdin)[0]
         rig.watch, self.descriptors = False, rig.descriptors()
         return calls
 
     def allocations(self, rig):
         self.ready(rig)
-        return rig.allocations(self.argv, self.stdin)[0]
+        with self.beside(rig):
+            return rig.allocations(self.argv, self.stdin)[0]
+
+    def heal(self, rig):
+        """Nothing is in the way of the rest any more."""
+        rig.show()
 
     def ledger(self):
         ledger = Ledger()
@@ -78,7 +91,7 @@ class Scene:
         """Takes into the ledger what the run said."""
 
     def streams(self, rig):
-        return {key: list(rig.redis.stream(key)) for key in rig.redis.streams()}
+        return {key: list(rig.redis.stream(key)) for key in rig.redis.streams() if rig.redis.call("TYPE", key) == b"stream"}
 
     def excuse(self, run, rig, verdict):
         """What has to be borne."""
@@ -98,7 +111,7 @@ class Scene:
             trial.wrong.append(f"status {run.status}: {run.out} {run.err}")
         if rig.descriptors() > self.descriptors and harm.name != "close" and run.status in (0, 1, 75):
             trial.wrong.append(f"{rig.descriptors()} descriptors open at the end, {self.descriptors} without harm")
-        rig.show()
+        self.heal(rig)
         ledger = self.ledger()
         self.answers(trial, ledger, rig)
         torn = 1 if run.status == KILLED else 0
@@ -115,6 +128,12 @@ class Scene:
 
 
 # --- ebpub -------------------------------------------------------------------------
+
+
+def not_opened(run, rig, verdict):
+    """A buffer that cannot be opened stops nobody from publishing (reliability, 5), and nobody knows what it holds."""
+    if f'"{rig.buffer}"' in run.harmed or f'{rig.buffer}>, ""' in run.harmed:
+        verdict.found["disorder"].clear()
 
 
 def one(n, kind="one", p=1, pad=0):
@@ -201,9 +220,20 @@ class Drain(Filled):
     up = True
 
     def excuse(self, run, rig, verdict):
-        # A buffer that cannot be opened stops nobody from publishing (reliability, 5), and nobody knows what it holds.
-        if f'"{rig.buffer}"' in run.harmed or f'{rig.buffer}>, ""' in run.harmed:
-            verdict.found["disorder"].clear()
+        not_opened(run, rig, verdict)
+
+
+class Own(Filled):
+    """A one-shot that cannot have the lock: a segment of its own."""
+    options = ["-t", "0.1"]
+
+    def beside(self, rig):
+        return rig.holding(".lock")
+
+
+class Limits(Filled):
+    """A one-shot behind others, the buffer's size and the disk's room being limited."""
+    options = ["--buffer-max", "1M", "--min-free", "1"]
 
 
 class Stream(Publish):
@@ -326,6 +356,143 @@ class Claim(Scene):
 
     def prepare(self, rig):
         return buffered(rig, [one(1), one(2)]) + plain_file(rig)
+
+
+class Unsorted(Scene):
+    """A plain writer's file out of order, of which a part was delivered, and two segments."""
+    argv = ["ebreplay"]
+    allowed = {0, 1, 75}
+    rest = 1.2
+
+    def prepare(self, rig):
+        given = buffered(rig, [one(1), one(2)]) + buffered(rig, [one(3)], "--segment-size", "1")
+        with open(f"{rig.buffer}/plain.jsonl", "w", encoding="ascii") as f:
+            f.writelines(PLAIN % (n, n) for n in (3, 1, 5, 2, 4))
+        rig.show()
+        run = rig.run(["ebreplay", "--limit", "2"])
+        assert run.status == 75 and rig.redis.call("XLEN", "quantum:stream:one") == 2, run.err
+        return given + [(7, n) for n in range(1, 6)]
+
+    def excuse(self, run, rig, verdict):
+        # The file itself is out of order, as it was written.
+        verdict.found["disorder"] = [d for d in verdict.found["disorder"] if "plain.claimed" not in d[3]]
+
+
+class Held(Three):
+    """Three segments with a type whose key is no stream: the others go on."""
+
+    def prepare(self, rig):
+        given = super().prepare(rig)
+        rig.redis.call("SET", "quantum:stream:two", "x")
+        rig.show()
+        assert rig.run(["ebreplay", "--limit", "3"]).status == 75
+        return given
+
+    def heal(self, rig):
+        super().heal(rig)
+        if rig.redis.call("TYPE", "quantum:stream:two") == b"string":
+            rig.redis.call("DEL", "quantum:stream:two")
+
+
+class Freed(Held):
+    """The same, and the key has gone."""
+
+    def ready(self, rig):
+        super().ready(rig)
+        rig.redis.call("DEL", "quantum:stream:two")
+
+
+class Pass(Publish):
+    """A one-shot beside a held type."""
+
+    def prepare(self, rig):
+        return Held().prepare(rig)
+
+    def heal(self, rig):
+        Held().heal(rig)
+
+    def excuse(self, run, rig, verdict):
+        not_opened(run, rig, verdict)
+
+
+class Full(Scene):
+    """A stream that is full of what its group has read: room is made, nothing else is pushed out."""
+    argv = ["ebreplay"]
+    allowed = {0, 1, 75}
+
+    def prepare(self, rig):
+        for i in range(150):
+            rig.redis.call("XADD", "quantum:stream:one", "*", "filler", i)
+        rig.redis.call("XGROUP", "CREATE", "quantum:stream:one", "group", "$")
+        given = buffered(rig, [one(1), one(2)], "--maxlen", "10")
+        return given + buffered(rig, [one(3), one(4)], "--maxlen", "20", "--segment-size", "1")
+
+
+class Bad(Three):
+    """Bad lines among the others, and a piece of one at the end."""
+    bad = 4
+
+    def prepare(self, rig):
+        given = super().prepare(rig)
+        names = Buffer(rig.buffer).segments
+        for name, text in zip(names, (b"no event\n\xff\n", b"no event\n", b"a pie")):
+            with open(f"{rig.buffer}/{name}", "ab") as f:
+                f.write(text)
+        return given
+
+
+class Whole(Bad):
+    """The same, and quarantine/ cannot have a file of the first segment's name."""
+
+    def prepare(self, rig):
+        given = super().prepare(rig)
+        os.symlink("/nowhere/at/all", f"{rig.buffer}/quarantine/{Buffer(rig.buffer).segments[0]}")
+        return given
+
+    def excuse(self, run, rig, verdict):
+        # The number in the file's name counts a line again for each run that was cut off.
+        verdict.found["strange"] = [s for s in verdict.found["strange"] if s[0] != "quarantine"]
+
+
+class Retry(Scene):
+    """Events in quarantine/ on their way back; an earlier run was cut off when one of two was back."""
+    argv = ["ebreplay", "--quarantine", "retry"]
+    home = (argv, ["ebreplay"])
+    allowed = {0, 75}
+
+    def prepare(self, rig):
+        given = buffered(rig, [one(1), one(2), one(3), one(4)])
+        self.put_aside(rig)
+        given += buffered(rig, [one(1, "two", 2), one(2, "two", 2)])
+        last = self.put_aside(rig)[-1]
+        os.rename(last, last + ".retrying")
+        buffered(rig, [one(1, "two", 2)])
+        return given
+
+    @staticmethod
+    def put_aside(rig):
+        run = rig.run(["ebreplay", "--discard", "--yes"])
+        assert run.status == 0, run.err
+        folder = f"{rig.buffer}/quarantine"
+        return [f"{folder}/{name}" for name in sorted(os.listdir(folder))]
+
+
+class Aside(Retry):
+    argv = ["ebreplay", "--quarantine", "list"]
+    home = Retry.home
+
+
+class List(Mixed):
+    argv = ["ebreplay", "--list", "-j"]
+
+
+class Check(Mixed):
+    argv = ["ebreplay", "--check"]
+    allowed = {0, 1}
+
+
+class Stat(Mixed):
+    argv = ["ebstat", "-j"]
 
 
 class Compress(Three):
@@ -460,5 +627,6 @@ class Subscribe(Scene):
         return trial
 
 
-SCENES = {c.__name__.lower(): c for c in (Direct, Fresh, Filled, Segment, Behind, Drain, Stream, Away, Three, Resume, Mixed, Claim,
-                                          Compress, Discard, Retarget, Redrive, Watched, Subscribe)}
+SCENES = {c.__name__.lower(): c for c in (
+    Direct, Fresh, Filled, Segment, Behind, Drain, Own, Limits, Pass, Stream, Away, Three, Resume, Mixed, Claim, Unsorted, Held, Freed,
+    Full, Bad, Whole, Compress, Discard, Retarget, Redrive, Watched, Retry, Aside, List, Check, Stat, Subscribe)}
