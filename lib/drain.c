@@ -95,11 +95,11 @@ step(struct run *d, struct fail *f)
 
 	if (load_batch(d, &end, f) == -1 || ship_settle(d, f) == -1 ||
 	    (any_to_send(&d->batch) && ship_record(d, true, f) == -1) ||
-	    (ship_send(d, &worst, f) == -1 && !(d->batch.n == 1 && bus_why(d->b) == BUS_TOOBIG))) {
+	    ship_send(d, &worst, f) == -1) {
 		free(was);
 		return -1;
 	}
-	if (bus_why(d->b) != BUS_FINE)
+	if (bus_why(d->b) != BUS_FINE)	/* its last words have been read */
 		worst = bus_why(d->b);
 	note_damaged(d);
 	move_marks(d);

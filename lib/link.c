@@ -129,8 +129,6 @@ link_lost(struct publish *p, const struct fail *f)
 
 		if (s->state != SLOT_SENT)
 			continue;
-		if (why == BUS_TOOBIG && p->w.sent == 1 && spill_quarantine(p, s, f->text) == 0)
-			continue;
 		doubt(p, s);
 		window_state(&p->w, s, SLOT_SPILL);
 	}

@@ -32,7 +32,7 @@ cut_short(const struct drain_result *r, const struct bus *b, const struct fail *
 	return status_worse(status_worse(r->status, status), r->quarantined || r->disordered ? STATUS_SOME : 0);
 }
 
-/* One connection. *again: worth another at once, for what stood in the way is gone or the name may lead elsewhere. */
+/* One connection. *again: worth another at once, for the name may lead elsewhere. */
 static int
 drain_over(struct spool *sp, const struct drain_options *o, struct drain_result *sum, bool *again, struct fail *f)
 {
@@ -54,7 +54,7 @@ drain_over(struct spool *sp, const struct drain_options *o, struct drain_result 
 		bus_close(b);
 	} else {
 		status = cut_short(&r, b, f);
-		*again = bus_why(b) == BUS_TOOBIG || r.server == BUS_READONLY;
+		*again = r.server == BUS_READONLY;
 		r.left = true;
 		bus_abort(b);
 	}
@@ -65,17 +65,10 @@ drain_over(struct spool *sp, const struct drain_options *o, struct drain_result 
 static int
 drain_locked(struct spool *sp, const struct drain_options *o, struct drain_result *sum, struct fail *f)
 {
-	bool again, was_readonly = false;
-	int status, worst = 0;
+	bool again;
+	int status = drain_over(sp, o, sum, &again, f);
 
-	for (;;) {
-		status = drain_over(sp, o, sum, &again, f);
-		if (!again || was_readonly)
-			return status_worse(worst, status);
-		if (status == STATUS_SOME)
-			worst = STATUS_SOME;
-		was_readonly = status == STATUS_AGAIN;
-	}
+	return again ? drain_over(sp, o, sum, &again, f) : status;
 }
 
 int

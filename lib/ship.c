@@ -249,11 +249,8 @@ take_answer(struct run *d, struct batch_item *it, enum bus_why *worst, struct fa
 	struct stream_id id;
 	struct fail why;
 
-	if (!rep) {
-		if (bus_why(d->b) == BUS_TOOBIG)
-			refuse_for_good(d, it, f->text);
+	if (!rep)
 		return -1;
-	}
 	it->why = BUS_FINE;
 	if (stream_take_add(rep, &id, &it->why, &why) == 0) {
 		it->state = BATCH_ADDED;
