@@ -13,6 +13,9 @@
   cut       Redis at SERVER, but the connection ends at the first request with WORD in it
   unanswered  the same, when it has been executed
   other     Redis at SERVER, but requests with WORD in them are answered with +OK, each time
+  refuse    Redis at SERVER, but each command with WORD in it is not executed: the answer is -TEXT (peer.py ... refuse WORD TEXT)
+  refuse-once   the same for the first such command only
+  refuse-first  the same for all such commands of the first connection
 """
 import os
 import select
@@ -64,10 +67,51 @@ def relay(client):
                 client.sendall(data + (b"+EXTRA\r\n" if marked and mode.startswith("extra") else b""))
 
 
+def command(stream):
+    """The bytes of one command, as clients send it: an array of strings."""
+    head = stream.readline()
+    words = int(head[1:]) if head else 0
+    for _ in range(words):
+        size = stream.readline()
+        head += size + stream.read(int(size[1:]) + 2)
+    return head
+
+
+def answer(stream):
+    line = stream.readline()
+    if line[:1] == b"$" and int(line[1:]) >= 0:
+        return line + stream.read(int(line[1:]) + 2)
+    if line[:1] == b"*":
+        return line + b"".join(answer(stream) for _ in range(int(line[1:])))
+    return line
+
+
+once = threading.Lock()		# taken for good by the first
+
+
+def refuse(client, text):
+    """Command by command, so that it is known which answer belongs to which."""
+    upstream = socket.socket(socket.AF_UNIX)
+    upstream.connect(server)
+    asked, told = client.makefile("rb"), upstream.makefile("rb")
+    first = mode == "refuse-first" and once.acquire(blocking=False)
+    while True:
+        request = command(asked)
+        if not request:
+            return
+        if word in request and (mode == "refuse" or first or mode == "refuse-once" and once.acquire(blocking=False)):
+            client.sendall(b"-" + text.encode() + b"\r\n")
+            continue
+        upstream.sendall(request)
+        client.sendall(answer(told))
+
+
 def serve(client):
     try:
         if mode in ("extra", "extra-to", "cut", "unanswered", "other"):
             relay(client)
+        elif mode.startswith("refuse"):
+            refuse(client, sys.argv[5])
         elif mode != "close":
             say(client)
     except OSError:
