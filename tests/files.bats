@@ -382,3 +382,23 @@ OURS=buffer_2026-01-02_03-04-05_000001
 	assert_equal "$(payloads a | xargs)" '1 2 3 4'
 	assert_equal "$(segments)" ''
 }
+
+# --- claiming ----------------------------------------------------------------------------------------------
+
+# bats test_tags=nosanitize
+@test "a plain file that cannot be claimed: 74 and named; one that has gone, or whose new name is taken: for the next run" {
+	local error
+	need_strace
+	made
+	plain a 1 2026-01-02T03:04:05Z >"$B/plain.jsonl"
+	for error in EACCES EIO; do
+		run -74 strace -qq -f -o /dev/null -e inject=renameat2:error=$error ebreplay
+		assert_output --partial "claim '$B/plain.jsonl'"
+	done
+	for error in ENOENT EEXIST; do
+		run -75 strace -qq -f -o /dev/null -e inject=renameat2:error=$error ebreplay
+	done
+	assert_equal "$(segments)" plain.jsonl
+	run -0 ebreplay
+	assert_equal "$(payloads a)" 1
+}

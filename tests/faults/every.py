@@ -37,7 +37,8 @@ ROOM = ("ENOSPC", "EDQUOT", "EROFS")
 # What may come of a call on a machine in trouble. Names that are not here cannot fail, or nobody looks.
 ERRNOS = {
     "openat": FILES + ROOM + ("EMFILE", "ENFILE", "ENOMEM", "EINTR"),
-    "mkdir": FILES + ROOM, "rename": FILES + ROOM, "renameat": FILES + ROOM, "linkat": FILES + ROOM,
+    "mkdir": FILES + ROOM, "rename": FILES + ROOM, "renameat": FILES + ROOM, "renameat2": FILES + ROOM + ("ENOENT", "EEXIST"),
+    "linkat": FILES + ROOM,
     "unlink": FILES + ("EROFS",), "unlinkat": FILES + ("EROFS",),
     "fsync": ("EIO", "ENOSPC", "EDQUOT", "EROFS", "EINTR"), "fdatasync": ("EIO", "ENOSPC", "EDQUOT", "EROFS", "EINTR"),
     "write": ("EIO", "ENOSPC", "EDQUOT", "EFBIG", "EINTR", "EPIPE", "EAGAIN"), "writev": ("EIO", "ENOSPC", "EPIPE"),
