@@ -11,7 +11,6 @@
 #include "eventline.h"
 #include "inspect.h"
 #include "move.h"
-#include "names.h"
 #include "progress.h"
 #include "quarantine.h"
 #include "reader.h"
@@ -39,8 +38,7 @@ read_line(struct look *k, struct slice text, const char *stem, uint64_t pos, uin
 	struct late *late;
 
 	*l = (struct inspect_line){ .segment = stem, .offset = pos, .bytes = text.n };
-	if (event_line_read(text.p, text.n, el, &k->it.text, &k->why) == -1 ||
-	    (!names_legal(el->e.type.p, el->e.type.n) && fail_set(&k->why, 1, "not a legal event type"))) {
+	if (eventline_read(text.p, text.n, el, &k->it.text, &k->why) == -1) {
 		l->bad = k->why.text;
 		return -1;
 	}

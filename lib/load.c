@@ -1,9 +1,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "eventline.h"
 #include "load.h"
 #include "move.h"
-#include "names.h"
 #include "retain.h"
 #include "roster.h"
 #include "settle.h"
@@ -147,8 +147,7 @@ take_line(struct run *d, struct fail *f)
 
 	if (d->l.text.n == 0 && !d->l.torn)
 		return PASSED;	/* the newline that ended a torn piece */
-	if (event_line_read(d->l.text.p, d->l.text.n, el, &it->text, &why) == -1 ||
-	    (!names_legal(el->e.type.p, el->e.type.n) && fail_set(&why, 1, "not a legal event type"))) {
+	if (eventline_read(d->l.text.p, d->l.text.n, el, &it->text, &why) == -1) {
 		struct mark *m = move_mark(&d->p.marks, d->l.chain, d->l.stem);
 
 		if (m && (d->l.chain ? mark_cmp(m, d->l.stem, d->l.pos) > 0 : m->pos > d->l.pos))

@@ -178,8 +178,6 @@ fail:
 void
 publish_close(struct publish *p)
 {
-	if (!p)
-		return;
 	link_close(p);
 	spool_close(p->sp);
 	window_free(&p->w);

@@ -62,8 +62,6 @@ quarantine_close(struct quarantine *q)
 {
 	size_t i;
 
-	if (!q)
-		return;
 	for (i = 0; i < FILES; i++)
 		drop_file(&q->file[i]);
 	if (q->dir != -1)

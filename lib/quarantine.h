@@ -24,7 +24,7 @@ struct quarantine;
 
 /* Opens nothing yet; never fails. Close drops what was not synced from mind, not from disk. */
 struct quarantine *quarantine_open(struct spool *sp);
-void quarantine_close(struct quarantine *q);		/* NULL is fine */
+void quarantine_close(struct quarantine *q);
 /*
  * Adds one line; durable only after quarantine_sync. A line that is there already (same segment and offset: a run that was
  * cut off before it recorded its progress) is not added twice. -1: no room, or f.

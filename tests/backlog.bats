@@ -180,7 +180,10 @@ freed() {
 	export EB_BUFFER_DIR=$B
 	buffered a 1 1
 	plain_file plain.claimed-000001.jsonl
-	plain c 1 2025-12-04T10:30:04Z >"$B/other.jsonl"
+	{
+		echo garbage
+		plain c 1 2025-12-04T10:30:04Z
+	} >"$B/other.jsonl"
 	mkdir "$B/zz.jsonl"
 	mount -o remount,ro "$DISK"
 	for type in a p c; do
@@ -193,6 +196,31 @@ freed() {
 	run -1 ebreplay --wait 5
 	run -0 ebreplay
 	assert_equal "$(payloads a) $(payloads b) $(payloads c) $(payloads p | xargs)" '1 1 1 2 1'
+}
+
+@test "a part of a compressed segment was delivered, or of a claimed file: the next event goes behind" {
+	down
+	seq 300 | ebpub -q --segment-size 64K a
+	run -0 ebreplay --compress
+	rm -f "$B/.outage"
+	up
+	run -75 ebreplay --limit 10
+	hold_replay
+	run -0 ebpub a 301
+	assert_output buffered
+	let_replay
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" "$(seq 301 | xargs)"
+	for i in 1 2 3; do
+		plain p $i "2025-12-04T10:30:0${i}Z"
+	done >"$B/plain.jsonl"
+	run -75 ebreplay --limit 1
+	hold_replay
+	run -0 ebpub p 4
+	assert_output buffered
+	let_replay
+	run -0 ebreplay
+	assert_equal "$(payloads p | xargs)" '1 2 3 4'
 }
 
 # --- put aside ----------------------------------------------------------------------------------------
@@ -269,14 +297,92 @@ cut_off() {
 	buffered z 1 1
 	mv "$EB_TMP"/buffer_*.jsonl "$B/"
 	# The replay that takes it back cannot go on for another reason.
-	rcli acl setuser default -xadd >/dev/null
+	rcli acl setuser default -xadd -xrange >/dev/null
 	run ebreplay
-	rcli acl setuser default +xadd >/dev/null
+	rcli acl setuser default +xadd +xrange >/dev/null
+	assert_equal "$(find "$B" -name '*.own-0.jsonl' | wc -l)" 1
 	run -0 ebreplay --discard --yes
+	grep -h '"event_type' "$B"/quarantine/*.own-0.jsonl | jq -e '.line | fromjson | .doubt'
 	run -0 ebreplay --quarantine retry
 	freed z
 	run -0 ebreplay
 	assert_equal "$(payloads a | xargs)" '1 3 2'
+}
+
+# bats test_tags=nosanitize
+@test "a plain writer's file, its replay cut off before the answers were noted: found, once; also in parts" {
+	need_strace
+	held z
+	buffered z 1 1
+	rm -f "$B/.outage"
+	for i in 1 2 3; do
+		plain p $i "2025-12-04T10:30:0${i}Z"
+	done >"$B/plain.jsonl"
+	# Claimed, and rested.
+	run -75 ebreplay --limit 1
+	cut_off p 3 ebreplay
+	run -75 --separate-stderr ebreplay -j --rate 5
+	assert_equal "$(jq -c '[.found, .replayed]' <<<"$output")" '[2,0]'
+	assert_equal "$(payloads p | xargs)" '1 2 3'
+	freed z
+	run -0 ebreplay
+}
+
+# bats test_tags=nosanitize
+@test "what was in doubt and was sent by a replay that was cut off: found, once" {
+	need_strace
+	feed pub ebpub -q -t 0.3 --maxlen 0 a
+	echo 1 >&8
+	wait_for "[ \"\$(length a)\" = 1 ]"
+	redis_pause
+	echo 2 >&8
+	wait_for "grep -q '\"doubt\":' '$B'/*.jsonl"
+	kill -KILL "${BG[pub]}"
+	exec 8>&-
+	redis_resume
+	wait_for "[ \"\$(length a)\" = 2 ]"
+	rcli xdel "$S:a" "$(rcli --json xrange "$S:a" - + | jq -r '.[1][0]')" >/dev/null
+	rm -f "$B/.probe" "$B/.outage"
+	buffered a 3 3
+	rm -f "$B/.outage"
+	cut_off a 3 ebreplay
+	run -0 --separate-stderr ebreplay -j
+	assert_equal "$(jq -c '[.found, .replayed]' <<<"$output")" '[2,0]'
+	assert_equal "$(payloads a | xargs)" '1 2 3'
+}
+
+@test "a bad line behind a held type is put into quarantine once, however often it is walked past" {
+	local i
+	held z
+	buffered z 1 1
+	echo 'no event' >>"$(echo "$B"/*.jsonl)"
+	buffered a 1 1
+	{
+		plain z 0 2025-12-04T10:30:01Z
+		echo 'none either'
+		plain b 1 2025-12-04T10:30:03Z
+	} >"$B/plain.jsonl"
+	for i in 1 2 3; do
+		run ebreplay --wait 2
+		assert_equal "$(ebstat -j | jq .buffer.quarantined)" 2
+	done
+	freed z
+	run ebreplay
+	run -0 ebreplay
+	assert_equal "$(ebstat -j | jq .buffer.quarantined)" 2
+	assert_equal "$(payloads z | xargs) $(payloads a) $(payloads b)" '0 1 1 1'
+}
+
+@test "lost progress, and drained in parts: each part looks in the streams" {
+	buffered a 1 60
+	rm -f "$B/.outage"
+	run -75 ebreplay --limit 30
+	rm "$B/.progress"
+	run -75 ebreplay --limit 10
+	assert_output --partial "was lost"
+	run -75 ebreplay --limit 10
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" "$(seq 60 | xargs)"
 }
 
 # bats test_tags=nosanitize

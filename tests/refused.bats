@@ -156,6 +156,26 @@ ERR is something else'
 	assert_equal "$(payloads a | xargs) / $(payloads b | xargs)" '2 3 4 5 1 / 1 2'
 }
 
+@test "what was taken after the first was refused is passed by until its segment goes, also beside a held type" {
+	buffered a 1 3
+	down
+	ebpub -q --segment-size 1 z 1
+	ebpub -q --segment-size 1 b 1
+	rm -f "$B/.outage"
+	up
+	rcli set "$S:z" x >/dev/null
+	through refuse-once XADD 'ERR no such thing'
+	run timeout 20 ebreplay
+	straight
+	assert_equal "$(payloads a | xargs)" '2 3'
+	run -75 timeout 20 ebreplay
+	assert_equal "$(payloads a | xargs)" '2 3 1'
+	assert_equal "$(ebstat -j | jq .buffer.total_events)" 1
+	rcli del "$S:z" >/dev/null
+	run -0 timeout 20 ebreplay
+	assert_equal "$(payloads a | xargs) / $(payloads z) $(payloads b)" '2 3 1 / 1 1'
+}
+
 @test "ebpub, the same in a stream of events, and in what it drains: said, 1, each once" {
 	through refuse-once XADD 'OOM no room'
 	seq 5 >"$EB_TMP/events"
