@@ -17,7 +17,7 @@
 #include "status.h"
 #include "util.h"
 #include "when.h"
-#include "work.h"
+#include "handle.h"
 
 enum {
 	OPT_CLAIM_IDLE = 256, OPT_CMD_TIMEOUT, OPT_DEAD, OPT_FOLLOW, OPT_FROM, OPT_LAST, OPT_MAX_DELIVERIES, OPT_NO_SYNC, OPT_ORDERED, OPT_PAYLOAD,
@@ -60,7 +60,7 @@ static struct ebsub {
 	struct sink sink;
 	struct follow follow;
 	struct consumer consumer;
-	struct work_plan work;
+	struct handle_plan handle;
 	const char *group;		/* -g */
 	const char *of_commands;	/* an option that goes only with -- CMD */
 	bool peek, dead, to_given, end, payload, no_sync;
@@ -124,7 +124,7 @@ catch_signals(void)
 		err(STATUS_SOME, "pipe");
 	util_on_signal(SIGTERM, on_signal);
 	util_on_signal(SIGINT, on_signal);
-	eb.follow.stop = eb.sink.stop = eb.work.stop = stop_pipe[0];
+	eb.follow.stop = eb.sink.stop = eb.handle.stop = stop_pipe[0];
 }
 
 /* --- the command line ---------------------------------------------------------- */
@@ -196,9 +196,9 @@ take_span(const char *option, const char *arg, int64_t least)
 
 /* Options of the form with a command. 0, or -1 when it is none. */
 static int
-take_work_option(int ch, const char *arg)
+take_handle_option(int ch, const char *arg)
 {
-	struct work_plan *w = &eb.work;
+	struct handle_plan *w = &eb.handle;
 
 	switch (ch) {
 	case 'P': w->hands = (size_t)take_count("-P", arg, 1); eb.of_commands = "-P"; break;
@@ -238,34 +238,34 @@ take_option(int ch, const char *arg)
 		eb.plan.from_given = true;
 		return 0;
 	case OPT_LAST: eb.plan.look.last = take_count("--last", arg, 0); return 0;
-	case OPT_CLAIM_IDLE: eb.work.claim_idle = take_span("--claim-idle", arg, 0); return 0;
+	case OPT_CLAIM_IDLE: eb.handle.claim_idle = take_span("--claim-idle", arg, 0); return 0;
 	case OPT_NO_SYNC: eb.sink.sync = false; eb.no_sync = true; return 0;
 	case OPT_PAYLOAD: eb.payload = true; return 0;
 	case OPT_PEEK: eb.peek = true; return 0;
 	case OPT_TO: take_to(arg); return 0;
 	}
-	return take_work_option(ch, arg);
+	return take_handle_option(ch, arg);
 }
 
 /* What goes with a command, and what does not. */
 static void
-check_work(void)
+check_handle(void)
 {
 	const char *other = eb.peek ? "--peek" : eb.payload ? "--payload" : eb.sink.format != NULL ? "-f" : eb.conf.json ? "-j" :
 	    eb.sink.end == '\0' ? "-0" : eb.no_sync ? "--no-sync" : NULL;
 
-	if (eb.work.argv == NULL && eb.of_commands != NULL)
+	if (eb.handle.argv == NULL && eb.of_commands != NULL)
 		bad_usage("%s goes with a command: ebsub %s ... TYPE -- COMMAND", eb.of_commands, eb.of_commands);
-	if (eb.work.argv != NULL && other != NULL)
+	if (eb.handle.argv != NULL && other != NULL)
 		bad_usage("%s does not go with a command: its stdin is the payload, and what it prints is its own", other);
-	if (eb.work.retry_max < eb.work.retry_base)
+	if (eb.handle.retry_max < eb.handle.retry_base)
 		bad_usage("--retry-max is less than --retry-base");
 }
 
 static void
 check_options(void)
 {
-	check_work();
+	check_handle();
 	if (eb.payload + (eb.sink.format != NULL) + eb.conf.json > 1)
 		bad_usage("-j, --payload and -f exclude each other");
 	if (!eb.peek && (eb.plan.look.follow || eb.plan.look.last >= 0 || eb.to_given))
@@ -289,7 +289,7 @@ read_options(int argc, char **argv)
 	conf_init(&eb.conf);
 	eb.follow.limit = eb.follow.idle_ms = eb.plan.look.last = -1;
 	eb.sink = (struct sink){.fd = STDOUT_FILENO, .end = '\n', .sync = true};
-	eb.work = (struct work_plan){
+	eb.handle = (struct handle_plan){
 		.hands = 1, .cmd_timeout = -1, .claim_idle = 60000, .retry_base = 1000, .retry_max = 300000, .retry_for = 3600000,
 		.max_deliveries = 5, .stop_timeout = 30000
 	};
@@ -407,6 +407,7 @@ name_consumer(void)
 	if (consumer_take(&eb.consumer, eb.conf.state, &f) == -1 && !eb.conf.quiet)
 		warnx("%s; what is pending at the end of this run is not taken up by the next", f.text);
 	eb.plan.consumer = eb.consumer.name;
+	eb.plan.kin = eb.consumer.stem;
 }
 
 static void
@@ -421,14 +422,14 @@ make_plan(void)
 	w->in_turn = eb.peek && !eb.plan.look.follow;
 	w->to_end = w->in_turn || eb.end;
 	w->note = on_note;
-	eb.plan.kept = eb.work.argv != NULL;
-	eb.plan.claim_idle = eb.work.claim_idle;
+	eb.plan.kept = eb.handle.argv != NULL;
+	eb.plan.claim_idle = eb.handle.claim_idle;
 }
 
 static void
-make_work(void)
+make_handle(void)
 {
-	struct work_plan *w = &eb.work;
+	struct handle_plan *w = &eb.handle;
 	struct fail f;
 
 	if (child_find(w->argv[0], &f) == -1)
@@ -468,15 +469,15 @@ status_of_failure(const struct fail *f)
 
 /* With a command: what was set aside or could not be shows in the status. */
 static int
-run_work(void)
+run_handle(void)
 {
-	struct work_count c;
+	struct handle_count c;
 	struct fail f;
 	enum follow_end end;
 	int status;
 
-	make_work();
-	end = work_run(&eb.work, &c, &f);
+	make_handle();
+	end = handle_run(&eb.handle, &c, &f);
 	eb.follow.count = c.handled + c.dead;
 	status = end == FOLLOW_FAILED ? f.status : status_of(end);
 	if (end == FOLLOW_FAILED)
@@ -524,7 +525,7 @@ main(int argc, char **argv)
 	if (optind == dashes)		/* no type before "--": they stand behind it */
 		optind = dashes + 1, dashes = argc;
 	else if (dashes + 1 < argc)
-		eb.work.argv = argv + dashes + 1;
+		eb.handle.argv = argv + dashes + 1;
 	else if (dashes < argc)
 		bad_usage("which command? None stands behind --");
 	check_options();
@@ -540,7 +541,7 @@ main(int argc, char **argv)
 	if (eb.follow.n == 0)
 		status = status_of(FOLLOW_END);
 	else
-		status = eb.work.argv != NULL ? run_work() : run_follow();
+		status = eb.handle.argv != NULL ? run_handle() : run_follow();
 	for (size_t i = 0; i < eb.follow.n; i++)
 		tap_free(eb.follow.taps[i]);
 	free(eb.follow.taps);

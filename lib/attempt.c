@@ -7,7 +7,7 @@
 #include "status.h"
 #include "util.h"
 #include "when.h"
-#include "working.h"
+#include "handling.h"
 
 static struct claim
 claim_of(const struct post *p, int64_t deliveries, bool bodies)
@@ -46,7 +46,7 @@ record_of(const struct job *j, struct record *r, struct buf *kv)
 }
 
 static void
-run(struct work *w, struct job *j)
+run(struct handle *w, struct job *j)
 {
 	struct hand *h = &w->hands[j->hand];
 	struct buf kv = {0};
@@ -56,7 +56,7 @@ run(struct work *w, struct job *j)
 	if (!record_of(j, &r, &kv)) {
 		hand_put_down(h);
 		rescue_missing(w, post_of(j), &j->id, 1);
-		work_release(w, j);
+		handle_release(w, j);
 	} else {
 		job_to(&w->held, j, JOB_RUNNING);
 		if (w->ending)
@@ -68,7 +68,7 @@ run(struct work *w, struct job *j)
 }
 
 static void
-not_begun(struct work *w, struct job *j)
+not_begun(struct handle *w, struct job *j)
 {
 	hand_put_down(&w->hands[j->hand]);
 	job_to(&w->held, j, JOB_READY);
@@ -79,7 +79,7 @@ static void
 begun(struct ask *a, struct reply *r)
 {
 	struct post *p = a->arg;
-	struct work *w = p->w;
+	struct handle *w = p->w;
 	struct body *b = NULL;
 	size_t at = 0;
 
@@ -105,7 +105,7 @@ begun(struct ask *a, struct reply *r)
 		}
 		hand_put_down(&w->hands[j->hand]);
 		rescue_missing(w, p, &j->id, 1);
-		work_release(w, j);
+		handle_release(w, j);
 	}
 	body_drop(b);
 }
@@ -114,15 +114,15 @@ begun(struct ask *a, struct reply *r)
 static bool
 begin_some(struct post *p)
 {
-	struct work *w = p->w;
-	struct job *first = p->queue.ready.first, **jobs = util_alloc(WORK_PAGE * sizeof(*jobs));
-	struct stream_id *ids = util_alloc(WORK_PAGE * sizeof(*ids));
+	struct handle *w = p->w;
+	struct job *first = p->queue.ready.first, **jobs = util_alloc(HANDLE_PAGE * sizeof(*jobs));
+	struct stream_id *ids = util_alloc(HANDLE_PAGE * sizeof(*ids));
 	bool bodies = first->entry == NULL;
 	uint64_t attempts = first->attempts;
 	struct claim c;
 	size_t n = 0;
 
-	for (struct job *j; n < WORK_PAGE && (j = p->queue.ready.first) != NULL; n++) {
+	for (struct job *j; n < HANDLE_PAGE && (j = p->queue.ready.first) != NULL; n++) {
 		struct hand *h = j->attempts == attempts && (j->entry == NULL) == bodies && !(w->plan->ordered && p->queue.busy > 0) ?
 		    hands_pick(w, j) : NULL;
 
@@ -146,7 +146,7 @@ begin_some(struct post *p)
 }
 
 void
-attempt_begin(struct work *w)
+attempt_begin(struct handle *w)
 {
 	if (w->desk.bus == NULL || w->ending)
 		return;
@@ -166,7 +166,7 @@ nothing(struct ask *a, struct reply *r)
 
 /* The count as it was before the attempt. Should nobody hear of it, one attempt less is left. */
 static void
-undo(struct work *w, struct job *j)
+undo(struct handle *w, struct job *j)
 {
 	struct claim c = claim_of(post_of(j), (int64_t)j->attempts, false);
 
@@ -178,7 +178,7 @@ undo(struct work *w, struct job *j)
 }
 
 static int64_t
-wait(struct work *w, struct job *j)
+wait(struct handle *w, struct job *j)
 {
 	int64_t ms;
 
@@ -201,17 +201,17 @@ span_word(int64_t ms, char out[32])
 
 /* It waits for its next attempt, which is said. */
 static void
-again(struct work *w, struct job *j, const char *what, const char *status)
+again(struct handle *w, struct job *j, const char *what, const char *status)
 {
 	char word[NAMES_MAX + STREAM_ID_SIZE + 8], span[32];
 
 	id_word(j, word);
 	span_word(wait(w, j), span);
-	work_note(w, TAP_NEWS, "%s: %s: %s; again in %s", word, what, status, span);
+	handle_note(w, TAP_NEWS, "%s: %s: %s; again in %s", word, what, status, span);
 }
 
 static void
-failed(struct work *w, struct job *j, const char *status, struct slice words)
+failed(struct handle *w, struct job *j, const char *status, struct slice words)
 {
 	char what[64];
 
@@ -226,7 +226,7 @@ failed(struct work *w, struct job *j, const char *status, struct slice words)
 }
 
 static void
-later(struct work *w, struct job *j, const char *status, struct slice words)
+later(struct handle *w, struct job *j, const char *status, struct slice words)
 {
 	if (j->put_off == 0)
 		j->put_off = when_mono();
@@ -240,7 +240,7 @@ later(struct work *w, struct job *j, const char *status, struct slice words)
 }
 
 void
-attempt_over(struct work *w, struct job *j, enum outcome what, const char *status, struct slice words)
+attempt_over(struct handle *w, struct job *j, enum outcome what, const char *status, struct slice words)
 {
 	hand_put_down(&w->hands[j->hand]);
 	w->last_event = when_mono();
@@ -248,7 +248,7 @@ attempt_over(struct work *w, struct job *j, enum outcome what, const char *statu
 		w->count->handled++;
 		job_to(&w->held, j, JOB_DONE);
 	} else if (j->stale) {
-		work_release(w, j);		/* whoever has it now sees to it */
+		handle_release(w, j);		/* whoever has it now sees to it */
 	} else if (what == OUTCOME_LATER) {
 		later(w, j, status, words);
 	} else if (what == OUTCOME_DEAD) {
@@ -268,25 +268,25 @@ attempt_over(struct work *w, struct job *j, enum outcome what, const char *statu
 static void
 acknowledged(struct ask *a, struct reply *r)	/* cppcheck-suppress constParameter ; as whoever takes an answer */
 {
-	struct work *w = ((struct post *)a->arg)->w;
+	struct handle *w = ((struct post *)a->arg)->w;
 
 	for (size_t i = 0; i < a->n; i++) {
 		if (r == NULL)
 			job_to(&w->held, a->jobs[i], JOB_DONE);	/* to be said again */
 		else
-			work_release(w, a->jobs[i]);
+			handle_release(w, a->jobs[i]);
 	}
 }
 
 static void
 acknowledge_some(struct post *p)
 {
-	struct job **jobs = util_alloc(WORK_PAGE * sizeof(*jobs));
-	char (*text)[STREAM_ID_SIZE] = util_alloc(WORK_PAGE * sizeof(*text));
-	struct slice *ids = util_alloc(WORK_PAGE * sizeof(*ids));
+	struct job **jobs = util_alloc(HANDLE_PAGE * sizeof(*jobs));
+	char (*text)[STREAM_ID_SIZE] = util_alloc(HANDLE_PAGE * sizeof(*text));
+	struct slice *ids = util_alloc(HANDLE_PAGE * sizeof(*ids));
 	size_t n = 0;
 
-	for (struct job *j; n < WORK_PAGE && (j = p->queue.done.first) != NULL; n++) {
+	for (struct job *j; n < HANDLE_PAGE && (j = p->queue.done.first) != NULL; n++) {
 		job_asked(j);
 		jobs[n] = j;
 		stream_id_format(j->id, text[n]);
@@ -299,7 +299,7 @@ acknowledge_some(struct post *p)
 }
 
 void
-attempt_acknowledge(struct work *w)
+attempt_acknowledge(struct handle *w)
 {
 	if (w->desk.bus == NULL)
 		return;

@@ -8,7 +8,7 @@
 #include "status.h"
 #include "util.h"
 #include "when.h"
-#include "working.h"
+#include "handling.h"
 
 /*
  * Copy and acknowledgement in one, and only of what is pending with us: two readers cannot both do it, and where the copy fails nothing is
@@ -54,28 +54,28 @@ dig(const struct job *j, struct grave *g)
 /* --- what came of it -------------------------------------------------------------- */
 
 static void
-set_aside(struct work *w, struct job *j)
+set_aside(struct handle *w, struct job *j)
 {
 	struct post *p = post_of(j);
 	char id[STREAM_ID_SIZE];
 
 	w->count->dead++;
 	stream_id_format(j->id, id);
-	work_note(w, TAP_WARNING, "'%s' %s is set aside in '%s' after %" PRIu64 " attempt%s: %s", tap_type(p->tap), id, p->dead_key,
+	handle_note(w, TAP_WARNING, "'%s' %s is set aside in '%s' after %" PRIu64 " attempt%s: %s", tap_type(p->tap), id, p->dead_key,
 	    j->attempts, j->attempts == 1 ? "" : "s", j->status);
-	work_release(w, j);
+	handle_release(w, j);
 }
 
 static void
-gone(struct work *w, struct job *j)
+gone(struct handle *w, struct job *j)
 {
 	rescue_missing(w, post_of(j), &j->id, 1);
-	work_release(w, j);
+	handle_release(w, j);
 }
 
 /* Not set aside: what passes is tried again; else it stays pending, and the next sweep brings it back. */
 static void
-stuck(struct work *w, struct job *j, enum bus_why why, const struct fail *f)
+stuck(struct handle *w, struct job *j, enum bus_why why, const struct fail *f)
 {
 	if (why == BUS_LATER || why == BUS_READONLY) {
 		j->doomed = true;
@@ -84,8 +84,8 @@ stuck(struct work *w, struct job *j, enum bus_why why, const struct fail *f)
 		return;
 	}
 	w->count->stuck++;
-	work_note(w, TAP_WARNING, "%s; it stays pending", f->text);
-	work_release(w, j);
+	handle_note(w, TAP_WARNING, "%s; it stays pending", f->text);
+	handle_release(w, j);
 }
 
 /* --- without EVAL, over a connection of its own ---------------------------------------- */
@@ -116,7 +116,7 @@ static int
 search(struct bus *b, const struct post *p, const struct grave *g, struct search *s, enum bus_why *why, struct fail *f)
 {
 	*s = (struct search){.kv = g->kv};
-	return stream_scan(b, p->dead_key, (struct stream_id){0}, WORK_PAGE, look_at, s, why, f) == -1 ? -1 : 0;
+	return stream_scan(b, p->dead_key, (struct stream_id){0}, HANDLE_PAGE, look_at, s, why, f) == -1 ? -1 : 0;
 }
 
 /* An answer that is as it should be, or NULL: *why and f. */
@@ -211,7 +211,7 @@ by_hand(struct bus *b, const struct post *p, const struct grave *g, enum bus_why
 }
 
 static void
-bury_by_hand(struct work *w, struct job *j)
+bury_by_hand(struct handle *w, struct job *j)
 {
 	struct grave g;
 	enum bus_why why;
@@ -246,7 +246,7 @@ static void
 buried(struct ask *a, struct reply *r)
 {
 	struct post *p = a->arg;
-	struct work *w = p->w;
+	struct handle *w = p->w;
 	struct job *j = a->jobs[0];
 	struct fail f;
 	char what[300];
@@ -269,7 +269,7 @@ buried(struct ask *a, struct reply *r)
 }
 
 static void
-bury(struct work *w, struct job *j)
+bury(struct handle *w, struct job *j)
 {
 	struct post *p = post_of(j);
 	struct job **mine = util_alloc(sizeof(*mine));
@@ -294,7 +294,7 @@ bury(struct work *w, struct job *j)
 }
 
 void
-bury_send(struct work *w)
+bury_send(struct handle *w)
 {
 	for (size_t i = 0; i < w->plan->n && w->desk.bus != NULL; i++)
 		for (struct job *j; (j = w->posts[i].queue.dead.first) != NULL;)

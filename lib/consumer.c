@@ -100,6 +100,7 @@ consumer_take(struct consumer *c, const char *state, struct fail *f)
 
 	c->fd = -1;
 	host_name(host);
+	snprintf(c->stem, sizeof(c->stem), "eb-%s-", host);
 	if (state != NULL && (dir = open_dir(state)) != -1)
 		for (int n = 1; n <= MOST; n++)
 			if ((got = try_number(c, dir, host, n)) != 0)

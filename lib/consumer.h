@@ -12,6 +12,7 @@
 
 struct consumer {
 	char name[256];
+	char stem[256];			/* of all such names of this host: "eb-HOST-" */
 	int fd;				/* the lock; -1 for none */
 };
 

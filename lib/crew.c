@@ -10,7 +10,7 @@
 #include "status.h"
 #include "util.h"
 #include "when.h"
-#include "working.h"
+#include "handling.h"
 
 #define GRACE 5000			/* ms between being told to end and being killed */
 
@@ -42,23 +42,23 @@ passes(int sys)
 static void
 not_started(struct hand *h, struct job *j, const struct fail *f)
 {
-	struct work *w = h->w;
+	struct handle *w = h->w;
 
 	if (f->sys == E2BIG)
 		attempt_over(w, j, OUTCOME_FAILED, f->text, none);
 	else if (passes(f->sys)) {
-		work_note(w, TAP_WARNING, "%s; trying again", f->text);
+		handle_note(w, TAP_WARNING, "%s; trying again", f->text);
 		attempt_over(w, j, OUTCOME_UNDONE, "", none);
 	} else {
 		attempt_over(w, j, OUTCOME_UNDONE, "", none);
-		work_fail(w, f);
+		handle_fail(w, f);
 	}
 }
 
 void
 crew_start(struct hand *h, struct job *j, const struct record *r)
 {
-	struct work *w = h->w;
+	struct handle *w = h->w;
 	struct child_plan plan = {.argv = w->plan->argv, .env = facts_of(w->facts, r), .in = payload_file(r)};
 	struct fail f;
 	int ok;
@@ -81,18 +81,18 @@ crew_start(struct hand *h, struct job *j, const struct record *r)
 
 /* 126 and 127 are the shell's words for a command that it could not run. */
 static void
-cannot_run(struct work *w, int status)
+cannot_run(struct handle *w, int status)
 {
 	struct fail f;
 
 	fail_set(&f, STATUS_CONFIG, "run '%s': exit %d: %s", w->plan->argv[0], WEXITSTATUS(status),
 	    WEXITSTATUS(status) == 127 ? "command not found" : "cannot be executed");
-	work_fail(w, &f);
+	handle_fail(w, &f);
 }
 
 /* Nobody reads our stdout any more, and it is the command's. */
 static bool
-died_of_pipe(const struct work *w, int status)
+died_of_pipe(const struct handle *w, int status)
 {
 	struct pollfd p = {.fd = STDOUT_FILENO};
 

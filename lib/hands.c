@@ -2,12 +2,12 @@
 
 #include "util.h"
 #include "when.h"
-#include "working.h"
+#include "handling.h"
 
 #define GRACE 2000			/* ms between being told to end and being killed, when we stop */
 
 int
-hands_init(struct work *w, struct fail *f)
+hands_init(struct handle *w, struct fail *f)
 {
 	w->facts = facts_new();
 	w->hands = util_alloc(w->plan->hands * sizeof(*w->hands));
@@ -24,7 +24,7 @@ hands_init(struct work *w, struct fail *f)
 }
 
 void
-hands_free(struct work *w)
+hands_free(struct handle *w)
 {
 	for (size_t i = 0; w->hands != NULL && i < w->plan->hands; i++) {
 		struct hand *h = &w->hands[i];
@@ -45,7 +45,7 @@ takes(struct hand *h, const struct job *j)
 }
 
 struct hand *
-hands_pick(struct work *w, const struct job *j)
+hands_pick(struct handle *w, const struct job *j)
 {
 	struct hand *best = NULL;
 
@@ -73,7 +73,7 @@ hand_put_down(struct hand *h)
 }
 
 size_t
-hands_capacity(const struct work *w)
+hands_capacity(const struct handle *w)
 {
 	size_t n = 0;
 
@@ -89,7 +89,7 @@ hands_start(struct hand *h, struct job *j, const struct record *r)
 }
 
 bool
-hands_look(struct work *w)
+hands_look(struct handle *w)
 {
 	bool some = false;
 
@@ -107,7 +107,7 @@ hands_look(struct work *w)
 }
 
 void
-hands_stop(struct work *w)
+hands_stop(struct handle *w)
 {
 	for (size_t i = 0; i < w->plan->hands; i++)
 		if (w->hands[i].child.pid != 0) {
@@ -117,7 +117,7 @@ hands_stop(struct work *w)
 }
 
 bool
-hands_idle(const struct work *w)
+hands_idle(const struct handle *w)
 {
 	for (size_t i = 0; i < w->plan->hands; i++)
 		if (w->hands[i].load > 0 || w->hands[i].child.pid != 0)
@@ -126,7 +126,7 @@ hands_idle(const struct work *w)
 }
 
 size_t
-hands_poll(const struct work *w, struct pollfd *p)
+hands_poll(const struct handle *w, struct pollfd *p)
 {
 	size_t n = 0;
 
@@ -144,7 +144,7 @@ hands_poll(const struct work *w, struct pollfd *p)
 }
 
 void
-hands_polled(struct work *w, const struct pollfd *p)
+hands_polled(struct handle *w, const struct pollfd *p)
 {
 	for (size_t i = 0; i < w->plan->hands; i++) {
 		struct hand *h = &w->hands[i];
@@ -162,7 +162,7 @@ sooner(int64_t *by, int64_t t)
 }
 
 int64_t
-hands_next(const struct work *w)
+hands_next(const struct handle *w)
 {
 	int64_t by = -1;
 

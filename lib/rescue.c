@@ -4,13 +4,13 @@
 #include "status.h"
 #include "util.h"
 #include "when.h"
-#include "working.h"
+#include "handling.h"
 
 /* Others' claims come a minute after our last renewal at the earliest, unless they have another --claim-idle. */
 #define RENEW_WITHOUT 60000
 
 static int64_t
-claim_idle(const struct work *w)
+claim_idle(const struct handle *w)
 {
 	return w->plan->claim_idle > 0 ? w->plan->claim_idle : RENEW_WITHOUT;
 }
@@ -27,11 +27,11 @@ looked_up(struct ask *a, struct reply *r)
 		return;
 	p->w->count->lost++;
 	stream_id_format(a->ids[0], id);
-	work_note(p->w, TAP_WARNING, "'%s' %s is lost: trimmed or deleted before it was handled", tap_type(p->tap), id);
+	handle_note(p->w, TAP_WARNING, "'%s' %s is lost: trimmed or deleted before it was handled", tap_type(p->tap), id);
 }
 
 void
-rescue_missing(struct work *w, struct post *p, const struct stream_id *ids, size_t n)
+rescue_missing(struct handle *w, struct post *p, const struct stream_id *ids, size_t n)
 {
 	char text[STREAM_ID_SIZE];
 
@@ -48,8 +48,8 @@ rescue_missing(struct work *w, struct post *p, const struct stream_id *ids, size
 /* --- taking over --------------------------------------------------------------- */
 
 struct taking {
-	struct stream_id id[WORK_PAGE];
-	uint64_t attempts[WORK_PAGE];
+	struct stream_id id[HANDLE_PAGE];
+	uint64_t attempts[HANDLE_PAGE];
 	size_t n;
 };
 
@@ -70,7 +70,7 @@ static void
 taken(struct ask *a, struct reply *r)
 {
 	struct post *p = a->arg;
-	struct work *w = p->w;
+	struct handle *w = p->w;
 	size_t at = 0;
 
 	p->expected -= a->n;
@@ -90,7 +90,7 @@ taken(struct ask *a, struct reply *r)
 static void
 take(struct post *p, const struct taking *t, size_t from, size_t n, bool ours)
 {
-	struct work *w = p->w;
+	struct handle *w = p->w;
 	struct stream_id *ids = util_alloc(n * sizeof(*ids));
 	struct claim c = {
 		.key = tap_key(p->tap), .group = tap_group(p->tap), .consumer = w->plan->consumer, .min_idle = w->plan->claim_idle,
@@ -183,7 +183,7 @@ listed(struct ask *a, struct reply *r)
 static void
 list_more(struct post *p, size_t n)
 {
-	struct work *w = p->w;
+	struct handle *w = p->w;
 	char id[STREAM_ID_SIZE + 1] = "(";
 	bool own = p->stage == STAGE_OWN;
 
@@ -199,8 +199,8 @@ list_more(struct post *p, size_t n)
 static void
 list_post(struct post *p)
 {
-	struct work *w = p->w;
-	size_t room = work_room(w);
+	struct handle *w = p->w;
+	size_t room = handle_room(w);
 
 	if (p->stage == STAGE_REST && w->plan->claim_idle > 0 && when_mono() >= p->next_sweep) {
 		p->stage = STAGE_SWEEP;
@@ -213,11 +213,11 @@ list_post(struct post *p)
 	if (room == 0 || (p->stage == STAGE_SWEEP && !p->their_turn))
 		return;
 	p->their_turn = false;
-	list_more(p, room < WORK_PAGE ? room : WORK_PAGE);
+	list_more(p, room < HANDLE_PAGE ? room : HANDLE_PAGE);
 }
 
 void
-rescue_list(struct work *w)
+rescue_list(struct handle *w)
 {
 	for (size_t i = 0; i < w->plan->n && w->desk.bus != NULL && !w->ending; i++)
 		list_post(&w->posts[i]);
@@ -226,7 +226,7 @@ rescue_list(struct work *w)
 /* --- keeping what we hold ------------------------------------------------------------ */
 
 static void
-not_ours(struct work *w, struct post *p, struct stream_id id)
+not_ours(struct handle *w, struct post *p, struct stream_id id)
 {
 	struct job *j = job_find(&w->held, &p->queue, id);
 
@@ -236,7 +236,7 @@ not_ours(struct work *w, struct post *p, struct stream_id id)
 		j->stale = true;
 	else if (j->state == JOB_READY || j->state == JOB_WAITING) {
 		rescue_missing(w, p, &id, 1);
-		work_release(w, j);
+		handle_release(w, j);
 	}
 }
 
@@ -244,7 +244,7 @@ static void
 renewed(struct ask *a, struct reply *r)
 {
 	struct post *p = a->arg;
-	struct work *w = p->w;
+	struct handle *w = p->w;
 	size_t at = 0;
 
 	if (--w->renewing == 0 && r != NULL)
@@ -268,7 +268,7 @@ struct collecting {
 static void
 renew_some(struct collecting *c)
 {
-	struct work *w = c->p->w;
+	struct handle *w = c->p->w;
 	struct claim claim = {
 		.key = tap_key(c->p->tap), .group = tap_group(c->p->tap), .consumer = w->plan->consumer, .deliveries = -1
 	};
@@ -293,14 +293,14 @@ collect(void *arg, struct job *j)
 	if (post_of(j) != c->p || j->state == JOB_DONE || j->stale)
 		return;
 	if (c->ids == NULL)
-		c->ids = util_alloc(WORK_PAGE * sizeof(*c->ids));
+		c->ids = util_alloc(HANDLE_PAGE * sizeof(*c->ids));
 	c->ids[c->n++] = j->id;
-	if (c->n == WORK_PAGE)
+	if (c->n == HANDLE_PAGE)
 		renew_some(c);
 }
 
 static void
-renew_all(struct work *w)
+renew_all(struct handle *w)
 {
 	w->renew_sent = when_mono();
 	w->next_renewal = w->renew_sent + claim_idle(w) / 3;
@@ -318,16 +318,16 @@ renew_all(struct work *w)
 static void
 forget(void *arg, struct job *j)
 {
-	struct work *w = arg;
+	struct handle *w = arg;
 
 	if (j->state == JOB_READY || j->state == JOB_WAITING)
-		work_release(w, j);
+		handle_release(w, j);
 	else if (j->state == JOB_RUNNING)
 		j->stale = true;
 }
 
 static void
-overslept(struct work *w)
+overslept(struct handle *w)
 {
 	held_each(&w->held, forget, w);
 	for (size_t i = 0; i < w->plan->n; i++)
@@ -336,7 +336,7 @@ overslept(struct work *w)
 }
 
 void
-rescue_renew(struct work *w)
+rescue_renew(struct handle *w)
 {
 	if (w->desk.bus == NULL)
 		return;
@@ -347,7 +347,7 @@ rescue_renew(struct work *w)
 }
 
 int64_t
-rescue_next(const struct work *w)
+rescue_next(const struct handle *w)
 {
 	int64_t by = w->next_renewal;
 

@@ -25,6 +25,7 @@ struct tap_plan {
 	const struct url *url;
 	int64_t timeout_ms;
 	const char *consumer;		/* NULL: only looking */
+	const char *kin;		/* "eb-HOST-": consumers of such names that are idle for a day and hold nothing are deleted; or NULL */
 	struct look look;		/* of it a group takes only `from`, where it starts when it must be made */
 	bool from_given;
 	int64_t claim_idle;		/* ms after which what others left pending is taken over; 0: never */

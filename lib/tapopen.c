@@ -3,7 +3,10 @@
 #include <string.h>
 
 #include "group.h"
+#include "kin.h"
 #include "tapping.h"
+
+#define KIN_IDLE (24 * INT64_C(3600000))
 
 void
 tap_see(struct tap *t, struct stream_id id)
@@ -58,8 +61,11 @@ tap_ensure(struct tap *t, enum bus_why *why, struct fail *f)
 		tap_notef(t, TAP_WARNING, "--from has no effect: group '%s' was there already", t->group);
 	if (fresh && !t->opened)
 		tap_notef(t, TAP_NEWS, "stream '%s' is new: nothing has been published to it yet", t->key);
-	if (!t->opened)
+	if (!t->opened) {
 		learn_place(t, f);
+		if (t->plan->kin != NULL && bus_why(t->bus) == BUS_FINE)
+			kin_forget(t->bus, t->key, t->group, t->plan->kin, t->plan->consumer, KIN_IDLE);
+	}
 	t->phase = t->plan->kept ? NEW : OWN;
 	t->own = (struct stream_id){0};
 	return bus_why(t->bus) == BUS_FINE ? 0 : -1;

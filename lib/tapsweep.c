@@ -36,7 +36,7 @@ no_more(struct tap *t, struct reply *r)
 {
 	if (reply_is_error(r)) {
 		t->no_sweep = true;
-		tap_notef(t, TAP_WARNING, "what others left pending of '%s' is left to them: %.*s", t->type, (int)reply_text(r).n,
+		tap_notef(t, TAP_NEWS, "what others left pending of '%s' is left to them: %.*s", t->type, (int)reply_text(r).n,
 		    reply_text(r).p);
 	}
 	reply_free(r);

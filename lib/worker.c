@@ -10,7 +10,7 @@
 #include "status.h"
 #include "util.h"
 #include "when.h"
-#include "working.h"
+#include "handling.h"
 
 #define GRACE 5000			/* ms between being told to end and being killed */
 #define TICK 20				/* ms: what it answers meanwhile is what it is given ahead */
@@ -26,7 +26,7 @@ static const struct slice none;
 int
 worker_begin(struct hand *h, struct fail *f)
 {
-	struct work *w = h->w;
+	struct handle *w = h->w;
 	struct child_plan plan = {.argv = w->plan->argv, .env = facts_plain(w->facts), .in = -1, .out = true};
 
 	h->out.len = h->written = h->in.len = 0;
@@ -47,7 +47,7 @@ start_again(struct hand *h)
 	if (worker_begin(h, &f) == 0)
 		return;
 	if (f.sys != EAGAIN && f.sys != ENOMEM && f.sys != EMFILE && f.sys != ENFILE)
-		work_fail(h->w, &f);
+		handle_fail(h->w, &f);
 	h->next_start = when_mono() + backoff_next(&h->pause);
 }
 
@@ -160,7 +160,7 @@ nonsense(struct hand *h, struct slice line)
 	char text[64];
 
 	snprintf(text, sizeof(text), "%.*s", (int)(line.n < 60 ? line.n : 60), line.p);
-	work_note(h->w, TAP_WARNING, h->count == 0 ? "the worker answered '%s' to nothing" :
+	handle_note(h->w, TAP_WARNING, h->count == 0 ? "the worker answered '%s' to nothing" :
 	    "the worker answered '%s', which is none of ok, retry and dead; it is started again", text);
 	fault(h, "no answer");
 }
@@ -243,8 +243,8 @@ adapt(struct hand *h)
 	h->window = 2 * h->answers;
 	if (h->window < WINDOW_LEAST)
 		h->window = WINDOW_LEAST;
-	if (h->window > WORK_PAGE)
-		h->window = WORK_PAGE;
+	if (h->window > HANDLE_PAGE)
+		h->window = HANDLE_PAGE;
 	h->answers = 0;
 	h->window_at = when_mono();
 }
@@ -254,7 +254,7 @@ adapt(struct hand *h)
 static void
 ended(struct hand *h, int status)
 {
-	struct work *w = h->w;
+	struct handle *w = h->w;
 	bool cannot = WIFEXITED(status) && (WEXITSTATUS(status) == 126 || WEXITSTATUS(status) == 127) && !h->answered;
 	bool blameless = h->cut_short || cannot;
 	char word[32], text[64];
@@ -266,7 +266,7 @@ ended(struct hand *h, int status)
 	child_tail(&h->child, &tail);
 	h->next_start = when_mono() + backoff_next(&h->pause);
 	if (!blameless && !w->ending)
-		work_note(w, TAP_WARNING, "the worker ended (%s), %zu unanswered; it is started again", word, h->count);
+		handle_note(w, TAP_WARNING, "the worker ended (%s), %zu unanswered; it is started again", word, h->count);
 	while (h->count > 0)
 		attempt_over(w, pop(h), blameless ? OUTCOME_UNDONE : OUTCOME_FAILED, text, (struct slice){tail.p, tail.len});
 	buf_free(&tail);
@@ -274,7 +274,7 @@ ended(struct hand *h, int status)
 	h->deadline = -1;
 	if (cannot) {
 		fail_set(&f, STATUS_CONFIG, "run '%s': %s", w->plan->argv[0], word);
-		work_fail(w, &f);
+		handle_fail(w, &f);
 	}
 }
 

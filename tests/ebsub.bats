@@ -376,6 +376,43 @@ left() {
 	assert_equal "$(pending t)" 0
 }
 
+# older FILE NAME...: two days off the time at which these consumers were seen, in a dump without a checksum.
+older() {
+	python3 - "$@" <<'PY'
+import sys
+data = bytearray(open(sys.argv[1], "rb").read())
+for name in sys.argv[2:]:
+    at = data.index(bytes([len(name)]) + name.encode()) + 1 + len(name)
+    seen = int.from_bytes(data[at:at + 8], "little") - 2 * 86400000
+    data[at:at + 8] = seen.to_bytes(8, "little")
+open(sys.argv[1], "wb").write(data)
+PY
+}
+
+@test "names of this host that were idle for a day and hold nothing are deleted, and no others" {
+	need python3
+	local c dir=$EB_TMP/old old="redis-cli -s $EB_TMP/old/s"
+	mkdir "$dir"
+	server() {
+		bg old redis-server --port 0 --unixsocket "$dir/s" --dir "$dir" --rdbchecksum no --save ''
+		wait_for "$old ping | grep -q PONG"
+	}
+	server
+	$old xadd $S:t 1-0 a b
+	$old xgroup create $S:t g 0
+	for c in "eb-$HOST-1" "eb-$HOST-7" "eb-$HOST-9" "eb-$HOST-x" other-3; do $old xgroup createconsumer $S:t g "$c"; done
+	$old xreadgroup group g "eb-$HOST-8" streams $S:t '>'
+	$old save
+	$old shutdown nosave || :
+	bg_wait old
+	older "$dir/dump.rdb" "eb-$HOST-1" "eb-$HOST-7" "eb-$HOST-8" "eb-$HOST-x" other-3
+	server
+	run --separate-stderr ebsub -e -g g --claim-idle 0 -u "unix://$dir/s" t
+	assert_success
+	assert_equal "$($old xinfo consumers $S:t g | grep -A1 -x name | grep -vx -e name -e -- | sort | paste -sd' ')" \
+		"eb-$HOST-1 eb-$HOST-8 eb-$HOST-9 eb-$HOST-x other-3"
+}
+
 @test "--claim-idle 0: what others left is left to them" {
 	add t 1 3
 	rcli xgroup create $S:t $G:t 0
@@ -420,7 +457,7 @@ left() {
 	left t worker-7 2
 	rcli acl setuser poor on '>pw' '~*' '+@all' -xpending -xclaim >/dev/null
 	sleep 0.2
-	run --separate-stderr ebsub -e -f %i --claim-idle 100ms -u "redis://poor:pw@127.0.0.1:$REDIS_PORT" t
+	run --separate-stderr ebsub -v -e -f %i --claim-idle 100ms -u "redis://poor:pw@127.0.0.1:$REDIS_PORT" t
 	rcli acl deluser poor >/dev/null
 	assert_success
 	assert_output "$(printf '%s-0\n' 3 4)"
@@ -899,7 +936,7 @@ proxy() {
 	# when -W has run out. An event that a busy machine adds too late for it is none of that answer.
 	for try in 1 2 3 4 5; do
 		rcli config resetstat
-		bg sub ebsub -t 20 -W 6 -n 1 --payload t
+		bg sub ebsub -t 20 -W 6 -n 1 --claim-idle 0 --payload t
 		wait_for "rcli info commandstats | grep xreadgroup:calls=3 && rcli client list | grep 'flags=b.*cmd=xread'"
 		add t "$try" "$try"
 		bg_wait sub

@@ -29,8 +29,8 @@ redrive  redrive redriving redrivemove redrivetext letter                       
 inspect  inspect                                                 : floor event bus stream spool backlog eventline drain
 requeue  requeue requeueread requeuing                           : floor event spool
 listing  listing                                                 : floor event spool backlog inspect requeue
-reading  point look haul tap tapping tapopen tapsweep format sink mend follow consumer onegroup : floor event bus stream group
-work     child facts job desk work working attempt rescue bury hands crew worker : floor url event bus stream group reading
+reading  point look haul kin tap tapping tapopen tapsweep format sink mend follow consumer onegroup : floor event bus stream group
+handle   child facts job desk handle handling attempt rescue bury hands crew worker : floor url event bus stream group reading
 survey   survey surveying surveylook surveyjson                  : floor url bus stream
 picture  picture                                                 : floor conf spool backlog survey
 groupline groupline                                             : floor bus stream group reading survey

@@ -1,5 +1,5 @@
 /*
- * work: entries read through groups and handed to commands until there is a reason to stop.
+ * handle: entries read through groups and handed to commands until there is a reason to stop.
  *
  * One poll(2) loop over the taps, which bring new entries, the desk, on which all else is asked, and the children. An entry is held by this
  * process (job.h) from the moment it is read or taken over until it is acknowledged or set aside; while it is held it is renewed, so that
@@ -11,13 +11,13 @@
  *
  * Not more is fetched than can run soon: for commands as many as are free, for workers what they answer in a moment.
  */
-#ifndef WORK_H
-#define WORK_H
+#ifndef HANDLE_H
+#define HANDLE_H
 
 #include "follow.h"
 #include "tap.h"
 
-struct work_plan {
+struct handle_plan {
 	struct tap **taps;		/* of a plan with `kept` */
 	size_t n;
 	const struct url *url;
@@ -41,7 +41,7 @@ struct work_plan {
 	void *arg;
 };
 
-struct work_count {
+struct handle_count {
 	uint64_t handled;		/* acknowledged, or about to be */
 	uint64_t failed;		/* attempts */
 	uint64_t later;			/* put off (75) */
@@ -52,6 +52,6 @@ struct work_count {
 	uint64_t unsaid;		/* handled, and the server could not be told: they will come again */
 };
 
-enum follow_end work_run(const struct work_plan *p, struct work_count *count, struct fail *f);
+enum follow_end handle_run(const struct handle_plan *p, struct handle_count *count, struct fail *f);
 
 #endif

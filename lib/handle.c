@@ -11,7 +11,7 @@
 #include "status.h"
 #include "util.h"
 #include "when.h"
-#include "working.h"
+#include "handling.h"
 
 #define BLOCK 1000			/* ms of one blocking read */
 #define BLOCK_SHARED 100		/* when types share a limit */
@@ -19,7 +19,7 @@
 #define ASK_AGAIN 100			/* ms: with `to_end`, while something runs */
 
 void
-work_note(struct work *w, enum tap_note kind, const char *fmt, ...)
+handle_note(struct handle *w, enum tap_note kind, const char *fmt, ...)
 {
 	char text[1024];
 	va_list ap;
@@ -32,7 +32,7 @@ work_note(struct work *w, enum tap_note kind, const char *fmt, ...)
 }
 
 void
-work_end(struct work *w, enum follow_end end)
+handle_end(struct handle *w, enum follow_end end)
 {
 	if (w->ending)
 		return;
@@ -42,17 +42,17 @@ work_end(struct work *w, enum follow_end end)
 }
 
 void
-work_fail(struct work *w, const struct fail *f)
+handle_fail(struct handle *w, const struct fail *f)
 {
 	if (w->ending && w->end == FOLLOW_FAILED)
 		return;
-	work_end(w, FOLLOW_FAILED);
+	handle_end(w, FOLLOW_FAILED);
 	w->end = FOLLOW_FAILED;
 	w->fail = *f;
 }
 
 void
-work_release(struct work *w, struct job *j)
+handle_release(struct handle *w, struct job *j)
 {
 	job_let_go(&w->held, j);
 	w->released++;
@@ -60,13 +60,13 @@ work_release(struct work *w, struct job *j)
 
 /* Those held that the limit may still count. */
 static size_t
-open_ended(const struct work *w)
+open_ended(const struct handle *w)
 {
 	return w->held.n - w->held.in[JOB_DONE];
 }
 
 size_t
-work_room(const struct work *w)
+handle_room(const struct handle *w)
 {
 	const size_t *in = w->held.in;
 	size_t most = hands_capacity(w), busy = in[JOB_READY] + in[JOB_BEGINNING] + in[JOB_RUNNING], asked = 0;
@@ -83,7 +83,7 @@ work_room(const struct work *w)
 		if (most > hands_capacity(w))
 			most = hands_capacity(w);
 	}
-	if (in[JOB_WAITING] >= WORK_WAITING)
+	if (in[JOB_WAITING] >= HANDLE_WAITING)
 		return 0;
 	return most > busy + asked ? most - busy - asked : 0;
 }
@@ -91,14 +91,14 @@ work_room(const struct work *w)
 /* --- connections --------------------------------------------------------------- */
 
 static void
-lost(struct work *w, size_t i, enum bus_why why, const struct fail *f)
+lost(struct handle *w, size_t i, enum bus_why why, const struct fail *f)
 {
 	if (!mend_lost(&w->mend, i, why, f))
-		work_fail(w, f);
+		handle_fail(w, f);
 }
 
 static int
-open_one(struct work *w, size_t i, enum bus_why *why, struct fail *f)
+open_one(struct handle *w, size_t i, enum bus_why *why, struct fail *f)
 {
 	if (i == w->plan->n) {
 		if (desk_open(&w->desk, why, f) == -1)
@@ -113,13 +113,13 @@ open_one(struct work *w, size_t i, enum bus_why *why, struct fail *f)
 }
 
 static bool
-is_down(const struct work *w, size_t i)
+is_down(const struct handle *w, size_t i)
 {
 	return i == w->plan->n ? w->desk.bus == NULL : tap_state(w->posts[i].tap) == TAP_DOWN;
 }
 
 static void
-reopen(struct work *w)
+reopen(struct handle *w)
 {
 	enum bus_why why;
 	struct fail f;
@@ -134,7 +134,7 @@ reopen(struct work *w)
 			continue;
 		all = false;
 		if (!mend_failed(&w->mend, i, why, &f))
-			work_fail(w, &f);
+			handle_fail(w, &f);
 	}
 	if (all)
 		mend_opened(&w->mend);
@@ -142,20 +142,20 @@ reopen(struct work *w)
 
 /* The first time there is no patience. */
 static void
-open_first(struct work *w)
+open_first(struct handle *w)
 {
 	enum bus_why why;
 	struct fail f;
 
 	for (size_t i = 0; i <= w->plan->n && !w->ending; i++)
 		if (open_one(w, i, &why, &f) == -1)
-			work_fail(w, &f);
+			handle_fail(w, &f);
 }
 
 /* --- reading --------------------------------------------------------------------- */
 
 static int64_t
-idle_left(const struct work *w)
+idle_left(const struct handle *w)
 {
 	int64_t left = w->last_event + w->plan->idle_ms - when_mono();
 
@@ -163,7 +163,7 @@ idle_left(const struct work *w)
 }
 
 static int64_t
-block_ms(const struct work *w, const struct post *p)
+block_ms(const struct handle *w, const struct post *p)
 {
 	bool shared = w->plan->n > 1 && (w->plan->limit >= 0 || hands_capacity(w) < w->plan->n);
 	int64_t ms = shared ? BLOCK_SHARED : BLOCK;
@@ -177,7 +177,7 @@ block_ms(const struct work *w, const struct post *p)
 
 /* With `to_end`: whether a tap that had nothing is worth another question. */
 static bool
-worth_asking(const struct work *w, const struct post *p)
+worth_asking(const struct handle *w, const struct post *p)
 {
 	if (!w->plan->to_end || !tap_dry(p->tap))
 		return true;
@@ -187,7 +187,7 @@ worth_asking(const struct work *w, const struct post *p)
 }
 
 static void
-ask(struct work *w)
+ask(struct handle *w)
 {
 	size_t idle = 0;
 
@@ -195,7 +195,7 @@ ask(struct work *w)
 		idle += tap_state(w->posts[i].tap) == TAP_IDLE;
 	for (size_t i = 0; i < w->plan->n && !w->ending; i++) {
 		struct post *p = &w->posts[i];
-		size_t room = work_room(w);
+		size_t room = handle_room(w);
 
 		if (tap_state(p->tap) != TAP_IDLE || p->stage == STAGE_OWN || (p->stage == STAGE_SWEEP && p->their_turn) ||
 		    room == 0 || !worth_asking(w, p))
@@ -209,7 +209,7 @@ ask(struct work *w)
 
 /* XREADGROUP's [[key, [entry, ...]]], whose shape the tap has looked at. */
 static void
-take_batch(struct work *w, struct post *p)
+take_batch(struct handle *w, struct post *p)
 {
 	struct body *b = body_of(tap_keep(p->tap));
 	const struct reply *entries = reply_at(reply_at(body_reply(b), 0), 1);
@@ -227,7 +227,7 @@ take_batch(struct work *w, struct post *p)
 
 /* true when there was something to do, so that there may be more. */
 static bool
-move_tap(struct work *w, size_t i)
+move_tap(struct handle *w, size_t i)
 {
 	struct post *p = &w->posts[i];
 	enum tap_state before = tap_state(p->tap);
@@ -250,7 +250,7 @@ move_tap(struct work *w, size_t i)
 }
 
 static bool
-move(struct work *w)
+move(struct handle *w)
 {
 	bool some = false;
 	enum bus_why why;
@@ -279,14 +279,14 @@ sooner(int64_t *by, int64_t t)
 }
 
 static int
-poll_ms(const struct work *w)
+poll_ms(const struct handle *w)
 {
 	int64_t by = rescue_next(w), left;
 
 	for (size_t i = 0; i < w->plan->n; i++) {
 		if (tap_bus(w->posts[i].tap) != NULL)
 			sooner(&by, bus_deadline(tap_bus(w->posts[i].tap)));
-		if (w->plan->to_end && !w->ending && tap_dry(w->posts[i].tap) && w->held.n > 0 && work_room(w) > 0)
+		if (w->plan->to_end && !w->ending && tap_dry(w->posts[i].tap) && w->held.n > 0 && handle_room(w) > 0)
 			sooner(&by, w->posts[i].next_ask);
 	}
 	if (w->desk.bus != NULL)
@@ -304,7 +304,7 @@ poll_ms(const struct work *w)
 
 /* ms -1: until it is time. */
 static void
-wait_for_news(struct work *w, struct pollfd *p, int ms)
+wait_for_news(struct handle *w, struct pollfd *p, int ms)
 {
 	nfds_t n = 0, hands;
 
@@ -322,14 +322,14 @@ wait_for_news(struct work *w, struct pollfd *p, int ms)
 		return;
 	hands_polled(w, p + hands);
 	if (p[0].revents != 0)
-		work_end(w, FOLLOW_STOPPED);
+		handle_end(w, FOLLOW_STOPPED);
 	if ((p[1].revents & POLLERR) != 0) {
 		struct fail f;
 
 		w->out_gone = true;
 		errno = EPIPE;
 		fail_errno(&f, STATUS_UNSAFE, "write to stdout");
-		work_fail(w, &f);
+		handle_fail(w, &f);
 	}
 	if (p[2].revents != 0) {
 		child_quiet();
@@ -338,7 +338,7 @@ wait_for_news(struct work *w, struct pollfd *p, int ms)
 }
 
 static void
-wake(struct work *w)
+wake(struct handle *w)
 {
 	struct job *j;
 
@@ -349,7 +349,7 @@ wake(struct work *w)
 }
 
 static bool
-all_read(const struct work *w)
+all_read(const struct handle *w)
 {
 	for (size_t i = 0; i < w->plan->n; i++) {
 		const struct post *p = &w->posts[i];
@@ -362,26 +362,26 @@ all_read(const struct work *w)
 }
 
 static void
-judge(struct work *w)
+judge(struct handle *w)
 {
-	const struct work_plan *p = w->plan;
+	const struct handle_plan *p = w->plan;
 
 	if (w->ending)
 		return;
 	if (w->mend.down_since != 0 && ((p->idle_ms >= 0 && idle_left(w) == 0) ||
 	    (p->to_end && when_mono() - w->mend.down_since >= p->timeout_ms)))
-		work_fail(w, &w->mend.outage);
+		handle_fail(w, &w->mend.outage);
 	else if (p->limit >= 0 && w->count->handled + w->count->dead >= (uint64_t)p->limit)
-		work_end(w, FOLLOW_LIMIT);
+		handle_end(w, FOLLOW_LIMIT);
 	else if (p->to_end && all_read(w))
-		work_end(w, FOLLOW_END);
+		handle_end(w, FOLLOW_END);
 	else if (p->idle_ms >= 0 && idle_left(w) == 0 && w->held.n == w->held.in[JOB_WAITING])
-		work_end(w, FOLLOW_IDLE);
+		handle_end(w, FOLLOW_IDLE);
 }
 
 /* What ran is told, and what is told is answered; or it is not to be. */
 static bool
-over(struct work *w)
+over(struct handle *w)
 {
 	bool settled = w->desk.asked == 0 && w->held.in[JOB_DONE] == 0 && w->held.in[JOB_DEAD] == 0 && w->held.in[JOB_BEGINNING] == 0;
 
@@ -396,7 +396,7 @@ over(struct work *w)
 }
 
 static void
-loop(struct work *w)
+loop(struct handle *w)
 {
 	struct pollfd *fds = util_alloc((4 + w->plan->n + 3 * w->plan->hands) * sizeof(*fds));
 	unsigned busy = 0;
@@ -420,7 +420,7 @@ loop(struct work *w)
 }
 
 static int
-begin(struct work *w, struct fail *f)
+begin(struct handle *w, struct fail *f)
 {
 	if ((w->child_fd = child_watch()) == -1)
 		return fail_errno(f, STATUS_SOME, "pipe");
@@ -438,20 +438,20 @@ begin(struct work *w, struct fail *f)
 	w->last_event = w->renewed = w->next_renewal = when_mono();
 	open_first(w);
 	if (!w->ending && hands_init(w, f) == -1) {
-		work_fail(w, f);
+		handle_fail(w, f);
 		return -1;
 	}
 	return 0;
 }
 
 enum follow_end
-work_run(const struct work_plan *p, struct work_count *count, struct fail *f)
+handle_run(const struct handle_plan *p, struct handle_count *count, struct fail *f)
 {
-	struct work w = {.plan = p, .count = count};
+	struct handle w = {.plan = p, .count = count};
 
-	*count = (struct work_count){0};
+	*count = (struct handle_count){0};
 	if (begin(&w, f) == -1)
-		work_fail(&w, f);
+		handle_fail(&w, f);
 	else if (w.hands != NULL)
 		loop(&w);
 	count->unsaid = w.held.in[JOB_DONE];

@@ -1,13 +1,13 @@
 /*
- * working: what the parts of work share.
+ * handling: what the parts of handle share.
  *
- *     work     the loop                        hands    the commands or workers that run
+ *     handle   the loop                        hands    the commands or workers that run
  *     attempt  beginnings and ends             crew     a command for each event
  *     bury     dead letters                    worker   one command for many
  *     rescue   what is pending already         desk     questions and answers
  */
-#ifndef WORKING_H
-#define WORKING_H
+#ifndef HANDLING_H
+#define HANDLING_H
 
 #include <poll.h>
 
@@ -18,10 +18,10 @@
 #include "lines.h"
 #include "mend.h"
 #include "pending.h"
-#include "work.h"
+#include "handle.h"
 
-#define WORK_PAGE 500			/* entries in one command */
-#define WORK_WAITING 10000		/* entries that wait at most; then reading pauses */
+#define HANDLE_PAGE 500			/* entries in one command */
+#define HANDLE_WAITING 10000		/* entries that wait at most; then reading pauses */
 
 enum stage {
 	STAGE_OWN,			/* listing what is pending with us */
@@ -32,7 +32,7 @@ enum stage {
 /* One type. */
 struct post {
 	struct queue queue;		/* first: a job's queue is its post's */
-	struct work *w;
+	struct handle *w;
 	struct tap *tap;
 	char *dead_key;
 	enum stage stage;
@@ -58,7 +58,7 @@ enum outcome {
 
 /* What runs, or may: one command, or one worker. */
 struct hand {
-	struct work *w;
+	struct handle *w;
 	struct child child;
 	bool heard;			/* there is something on its stderr */
 	size_t load;			/* attempts begun for it that are not over */
@@ -83,9 +83,9 @@ struct hand {
 	struct backoff pause;
 };
 
-struct work {
-	const struct work_plan *plan;
-	struct work_count *count;
+struct handle {
+	const struct handle_plan *plan;
+	struct handle_count *count;
 	struct post *posts;
 	struct held held;
 	struct desk desk;
@@ -117,48 +117,48 @@ post_of(const struct job *j)
 
 /* --- work ----------------------------------------------------------------------- */
 
-void work_note(struct work *w, enum tap_note kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-void work_end(struct work *w, enum follow_end end);
-void work_fail(struct work *w, const struct fail *f);
-void work_release(struct work *w, struct job *j);	/* job_let_go, counted */
+void handle_note(struct handle *w, enum tap_note kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void handle_end(struct handle *w, enum follow_end end);
+void handle_fail(struct handle *w, const struct fail *f);
+void handle_release(struct handle *w, struct job *j);	/* job_let_go, counted */
 /* How many more entries may be held for running soon. */
-size_t work_room(const struct work *w);
+size_t handle_room(const struct handle *w);
 
 /* --- attempt ----------------------------------------------------------------------- */
 
-void attempt_begin(struct work *w);		/* for whatever is ready and free */
-void attempt_over(struct work *w, struct job *j, enum outcome what, const char *status, struct slice words);
-void attempt_acknowledge(struct work *w);	/* what is done */
+void attempt_begin(struct handle *w);		/* for whatever is ready and free */
+void attempt_over(struct handle *w, struct job *j, enum outcome what, const char *status, struct slice words);
+void attempt_acknowledge(struct handle *w);	/* what is done */
 
 /* --- bury --------------------------------------------------------------------------- */
 
-void bury_send(struct work *w);			/* what is to be set aside */
+void bury_send(struct handle *w);			/* what is to be set aside */
 
 /* --- rescue ---------------------------------------------------------------------------- */
 
-void rescue_list(struct work *w);		/* own entries, and what others left */
-void rescue_renew(struct work *w);
+void rescue_list(struct handle *w);		/* own entries, and what others left */
+void rescue_renew(struct handle *w);
 void rescue_own(struct post *p);		/* list what is pending with us (again) */
 /* Entries that are not pending with us any more: lost when they are gone from the stream. */
-void rescue_missing(struct work *w, struct post *p, const struct stream_id *ids, size_t n);
-int64_t rescue_next(const struct work *w);	/* when it wants to be called; -1 */
+void rescue_missing(struct handle *w, struct post *p, const struct stream_id *ids, size_t n);
+int64_t rescue_next(const struct handle *w);	/* when it wants to be called; -1 */
 
 /* --- hands ------------------------------------------------------------------------------ */
 
-int hands_init(struct work *w, struct fail *f);
-void hands_free(struct work *w);
+int hands_init(struct handle *w, struct fail *f);
+void hands_free(struct handle *w);
 /* Which one could take this entry now, or NULL. */
-struct hand *hands_pick(struct work *w, const struct job *j);
+struct hand *hands_pick(struct handle *w, const struct job *j);
 void hand_take(struct hand *h, const struct job *j);	/* an attempt is begun for it */
 void hand_put_down(struct hand *h);			/* ... and is over */
-size_t hands_capacity(const struct work *w);	/* entries that run soon, all together */
+size_t hands_capacity(const struct handle *w);	/* entries that run soon, all together */
 void hands_start(struct hand *h, struct job *j, const struct record *r);
-bool hands_look(struct work *w);		/* what they wrote, answered, how they ended; true when there was something */
-void hands_stop(struct work *w);		/* it is time to stop */
-bool hands_idle(const struct work *w);
-size_t hands_poll(const struct work *w, struct pollfd *p);	/* at most 3 each */
-void hands_polled(struct work *w, const struct pollfd *p);	/* what came of it */
-int64_t hands_next(const struct work *w);
+bool hands_look(struct handle *w);		/* what they wrote, answered, how they ended; true when there was something */
+void hands_stop(struct handle *w);		/* it is time to stop */
+bool hands_idle(const struct handle *w);
+size_t hands_poll(const struct handle *w, struct pollfd *p);	/* at most 3 each */
+void hands_polled(struct handle *w, const struct pollfd *p);	/* what came of it */
+int64_t hands_next(const struct handle *w);
 
 void crew_start(struct hand *h, struct job *j, const struct record *r);
 bool crew_look(struct hand *h);
