@@ -103,7 +103,7 @@ step(struct run *d, struct fail *f)
 		worst = bus_why(d->b);
 	note_damaged(d);
 	move_marks(d);
-	ship_raise_floors(d);
+	ship_spend(d);
 	move_forget_old(d);
 	intent_clear(&d->p.intent);
 	moved = was && strcmp(was, d->stem) != 0;
@@ -199,8 +199,8 @@ judge(struct run *d, struct fail *f)
 			d->r->held++;
 			run_say(d, "'%s' is held: %s", d->p.late[i].type, d->p.late[i].reason);
 		}
-	if (!d->r->left && (d->p.floors || d->p.lost)) {	/* IDs may begin anew one day */
-		progress_drop_floors(&d->p);
+	if (!d->r->left && (d->p.spents || d->p.lost)) {	/* IDs may begin anew one day */
+		progress_drop_spent(&d->p);
 		d->p.lost = false;
 		if (progress_store(d->sp, &d->p, f) == -1)
 			return -1;

@@ -58,6 +58,20 @@ event_from_fields(struct event *e, const struct slice *kv, size_t nkv)
 }
 
 int
+event_same(const struct event *a, const struct event *b)
+{
+	struct slice x[2 * EVENT_FIELDS], y[2 * EVENT_FIELDS];
+	size_t i;
+
+	event_fields(a, x);
+	event_fields(b, y);
+	for (i = 1; i < 2 * EVENT_FIELDS; i += 2)
+		if (x[i].n != y[i].n || (x[i].n && memcmp(x[i].p, y[i].p, x[i].n) != 0))
+			return 0;
+	return 1;
+}
+
+int
 event_id_legal(struct slice id)
 {
 	if (id.n < 1 || id.n > 200)

@@ -35,6 +35,8 @@ void event_fields(const struct event *e, struct slice kv[2 * EVENT_FIELDS]);
 /* The reverse, for entries by anybody: members whose field is missing stay empty
  * (p NULL); fields not known are ignored. The first of two equal names counts. */
 void event_from_fields(struct event *e, const struct slice *kv, size_t nkv);
+/* 1 when all fields have the same bytes; a missing one is an empty one. */
+int event_same(const struct event *a, const struct event *b);
 
 /* 1 when an event_id given from outside may be used: 1 to 200 printable ASCII bytes. */
 int event_id_legal(struct slice id);

@@ -60,6 +60,13 @@ intent_sent(struct intent *in, const char *type, size_t n)
 }
 
 void
+intent_drop(struct intent *in, struct sent *s)
+{
+	free(s->type);
+	*s = in->sent[--in->types];
+}
+
+void
 intent_clear(struct intent *in)
 {
 	size_t i;
@@ -71,60 +78,39 @@ intent_clear(struct intent *in)
 	memset(in, 0, sizeof *in);
 }
 
-static struct floor *
-find_floor(const struct progress *p, const char *type, const char *id, size_t n)
+void
+progress_spend(struct progress *p, const char *type, const char *entry)
+{
+	struct spent *t;
+
+	if (p->spents == SPENT) {
+		free(p->spent[0].type);
+		memmove(p->spent, p->spent + 1, --p->spents * sizeof *p->spent);
+	}
+	p->spent = util_realloc(p->spent, (p->spents + 1) * sizeof *p->spent);
+	t = &p->spent[p->spents++];
+	t->type = util_strdup(type);
+	snprintf(t->entry, sizeof t->entry, "%s", entry);
+}
+
+int
+progress_is_spent(const struct progress *p, const char *type, const char *entry)
 {
 	size_t i;
 
-	for (i = 0; i < p->floors; i++)
-		if (same(p->floor[i].id, id, n) && strcmp(p->floor[i].type, type) == 0)
-			return &p->floor[i];
-	return NULL;
-}
-
-static void
-drop_floor(struct progress *p, struct floor *f)
-{
-	free(f->type);
-	free(f->id);
-	memmove(f, f + 1, (size_t)(p->floor + p->floors - (f + 1)) * sizeof *f);
-	p->floors--;
+	for (i = 0; i < p->spents; i++)
+		if (strcmp(p->spent[i].entry, entry) == 0 && strcmp(p->spent[i].type, type) == 0)
+			return 1;
+	return 0;
 }
 
 void
-progress_set_floor(struct progress *p, const char *type, const char *id, const char *entry)
+progress_drop_spent(struct progress *p)
 {
-	struct floor *f = find_floor(p, type, id, strlen(id));
-
-	if (f)
-		drop_floor(p, f);
-	else if (p->floors == FLOORS)
-		drop_floor(p, p->floor);
-	p->floor = util_realloc(p->floor, (p->floors + 1) * sizeof *p->floor);
-	f = &p->floor[p->floors++];
-	f->type = util_strdup(type);
-	f->id = util_strdup(id);
-	snprintf(f->entry, sizeof f->entry, "%s", entry);
-}
-
-const char *
-progress_floor(const struct progress *p, const char *type, const char *id, size_t n)
-{
-	const struct floor *f = find_floor(p, type, id, n);
-
-	return f ? f->entry : NULL;
-}
-
-void
-progress_drop_floors(struct progress *p)
-{
-	while (p->floors) {
-		p->floors--;
-		free(p->floor[p->floors].type);
-		free(p->floor[p->floors].id);
-	}
-	free(p->floor);
-	p->floor = NULL;
+	while (p->spents)
+		free(p->spent[--p->spents].type);
+	free(p->spent);
+	p->spent = NULL;
 }
 
 int
@@ -214,7 +200,7 @@ progress_free(struct progress *p)
 		free(p->done[--p->dones].stem);
 	while (p->brokens)
 		free(p->broken[--p->brokens].stem);
-	progress_drop_floors(p);
+	progress_drop_spent(p);
 	free(p->late);
 	free(p->done);
 	free(p->broken);

@@ -50,11 +50,11 @@ struct done {			/* delivered, though it lies above a mark */
 	uint64_t pos;
 };
 
-struct floor {			/* the entry of a line that had been in doubt: it accounts for no later line of the same identity */
-	char *type, *id;
+struct spent {			/* the entry of a line that had been in doubt: it accounts for no other line */
+	char *type;
 	char entry[48];
 };
-#define FLOORS 1024
+#define SPENT 1024
 
 struct broken {			/* holds bad lines that found no room in quarantine/ */
 	char *stem;
@@ -72,8 +72,8 @@ struct progress {
 	size_t dones;
 	struct broken *broken;
 	size_t brokens;
-	struct floor *floor;	/* the last FLOORS lines that had been in doubt, oldest first */
-	size_t floors;
+	struct spent *spent;	/* the last SPENT of them, oldest first */
+	size_t spents;
 	struct intent intent;
 };
 
@@ -90,11 +90,12 @@ struct late *progress_late(struct progress *p, const char *type, size_t n);	/* N
 struct late *progress_add_late(struct progress *p, const char *type, size_t n);
 void progress_drop_late(struct progress *p, struct late *l);
 struct sent *intent_sent(struct intent *in, const char *type, size_t n);
+void intent_drop(struct intent *in, struct sent *s);
 void intent_clear(struct intent *in);
 
-void progress_set_floor(struct progress *p, const char *type, const char *id, const char *entry);
-const char *progress_floor(const struct progress *p, const char *type, const char *id, size_t n);	/* NULL: none */
-void progress_drop_floors(struct progress *p);
+void progress_spend(struct progress *p, const char *type, const char *entry);
+int progress_is_spent(const struct progress *p, const char *type, const char *entry);
+void progress_drop_spent(struct progress *p);
 
 int progress_is_done(const struct progress *p, const char *stem, uint64_t pos);
 void progress_add_done(struct progress *p, const char *stem, uint64_t pos);

@@ -88,11 +88,10 @@ progresstext_put(struct buf *b, const struct progress *p, bool whole)
 		put_word(b, p->broken[i].stem);
 		buf_addf(b, " %" PRIu64 "\n", p->broken[i].lines);
 	}
-	for (i = 0; whole && i < p->floors; i++) {
-		buf_adds(b, "floor");
-		put_word(b, p->floor[i].type);
-		put_word(b, p->floor[i].entry);
-		put_word(b, p->floor[i].id);
+	for (i = 0; whole && i < p->spents; i++) {
+		buf_adds(b, "spent");
+		put_word(b, p->spent[i].type);
+		put_word(b, p->spent[i].entry);
 		buf_addc(b, '\n');
 	}
 	put_intent(b, &p->intent);
@@ -140,12 +139,12 @@ take_sent(struct sent **list, size_t *n, char *line)
 }
 
 static void
-take_floor(struct progress *p, char *line)
+take_spent(struct progress *p, char *line)
 {
-	const char *type = word_take(&line), *entry = word_take(&line), *id = word_take(&line);
+	const char *type = word_take(&line), *entry = word_take(&line);
 
-	if (*id)
-		progress_set_floor(p, type, id, entry);
+	if (*entry)
+		progress_spend(p, type, entry);
 }
 
 void
@@ -162,8 +161,8 @@ progresstext_take(struct progress *p, char *line)
 		take_late(p, what, line);
 	else if (strcmp(what, "sent") == 0)
 		take_sent(&in->sent, &in->types, line);
-	else if (strcmp(what, "floor") == 0)
-		take_floor(p, line);
+	else if (strcmp(what, "spent") == 0)
+		take_spent(p, line);
 	else if (strcmp(what, "going") == 0) {
 		in->on = true;
 		snprintf(in->run_id, sizeof in->run_id, "%s", word_take(&line));

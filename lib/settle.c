@@ -9,7 +9,7 @@
 struct search {
 	struct settle_line **by_id;	/* sorted; equal ids in the order of the lines */
 	size_t n, left;
-	settle_own_fn *is_own;
+	settle_spent_fn *is_spent;
 	void *arg;
 };
 
@@ -26,27 +26,34 @@ static int
 by_id(const void *pa, const void *pb)
 {
 	const struct settle_line *a = *(struct settle_line *const *)pa, *b = *(struct settle_line *const *)pb;
-	int r = compare(a->event_id, b->event_id);
+	int r = compare(a->e->event_id, b->e->event_id);
 
 	return r ? r : a < b ? -1 : a > b;
 }
 
-/* The first line with this id that is not settled yet and may stand at this place. */
-static struct settle_line *
-find(struct search *s, struct slice id, struct stream_id at)
+/* The first line with this id, or n. */
+static size_t
+first_with(const struct search *s, struct slice id)
 {
 	size_t lo = 0, hi = s->n, mid;
 
 	while (lo < hi) {
 		mid = (lo + hi) / 2;
-		if (compare(s->by_id[mid]->event_id, id) < 0)
+		if (compare(s->by_id[mid]->e->event_id, id) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	for (; lo < s->n && compare(s->by_id[lo]->event_id, id) == 0; lo++)
-		if (!s->by_id[lo]->found && stream_id_cmp(at, s->by_id[lo]->after) > 0)
-			return s->by_id[lo];
+	return lo < s->n && compare(s->by_id[lo]->e->event_id, id) == 0 ? lo : s->n;
+}
+
+/* From there on, the first line of this event that is not settled yet and may stand at this place. */
+static struct settle_line *
+find(struct search *s, size_t i, const struct event *e, struct stream_id at)
+{
+	for (; i < s->n && compare(s->by_id[i]->e->event_id, e->event_id) == 0; i++)
+		if (!s->by_id[i]->found && stream_id_cmp(at, s->by_id[i]->after) > 0 && event_same(s->by_id[i]->e, e))
+			return s->by_id[i];
 	return NULL;
 }
 
@@ -55,20 +62,22 @@ see(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 {
 	struct search *s = arg;
 	struct settle_line *l;
+	struct event e;
 	struct stream_id at;
 	size_t i;
 
 	if (stream_id_parse(id, &at) == -1)
 		return 1;
-	for (i = 0; i + 1 < nkv; i += 2)
-		if (slice_eq(kv[i], "event_id")) {
-			if ((l = find(s, kv[i + 1], at)) && !s->is_own(s->arg, at)) {
-				l->found = true;
-				l->entry = at;
-				s->left--;
-			}
-			break;
-		}
+	for (i = 0; i + 1 < nkv && !slice_eq(kv[i], "event_id"); i += 2)
+		;
+	if (i + 1 >= nkv || (i = first_with(s, kv[i + 1])) == s->n)
+		return 0;
+	event_from_fields(&e, kv, nkv);
+	if ((l = find(s, i, &e, at)) && !s->is_spent(s->arg, at)) {
+		l->found = true;
+		l->entry = at;
+		s->left--;
+	}
 	return s->left == 0;
 }
 
@@ -111,10 +120,10 @@ search(struct bus *b, const char *key, struct stream_id after, struct search *s,
 }
 
 int
-settle(struct bus *b, const char *key, settle_own_fn *is_own, void *arg, struct settle_line *lines, size_t n,
+settle(struct bus *b, const char *key, settle_spent_fn *is_spent, void *arg, struct settle_line *lines, size_t n,
     uint64_t *unsure, struct fail *f)
 {
-	struct search s = { .n = n, .left = n, .is_own = is_own, .arg = arg };
+	struct search s = { .n = n, .left = n, .is_spent = is_spent, .arg = arg };
 	struct stream_id after = { UINT64_MAX, UINT64_MAX };
 	bool sure;
 	size_t i;

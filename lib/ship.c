@@ -29,20 +29,7 @@ fence(struct run *d, struct fail *f)
 	return 0;
 }
 
-/* From where to look for a line: an entry that accounts for an earlier line of its identity is none of its own. */
-static struct stream_id
-bound_of(struct run *d, const struct batch_item *it)
-{
-	struct slice id = it->line.e.event_id;
-	const char *floor = progress_floor(&d->p, it->lane->type, id.p, id.n);
-	struct stream_id at;
-
-	if (floor && stream_id_parse(slice_of(floor), &at) == 0 && stream_id_cmp(at, it->after) > 0)
-		return at;
-	return it->after;
-}
-
-/* --- what this run added itself settles nothing -------------------------------------------- */
+/* --- what accounts for other lines settles nothing ------------------------------------------ */
 
 static void
 note_own(struct run *d, const struct lane *lane, struct stream_id id)
@@ -57,17 +44,20 @@ struct whose {
 	const struct lane *lane;
 };
 
+/* Added by this run, or found for a line before. */
 static bool
-is_own(void *arg, struct stream_id entry)
+is_spent(void *arg, struct stream_id entry)
 {
 	const struct whose *w = arg;
 	size_t i, n = w->d->owns < RUN_OWN ? w->d->owns : RUN_OWN;
+	char id[STREAM_ID_SIZE];
 
 	/* cppcheck-suppress knownConditionTrueFalse ; it takes the 0 that n can be for the only value */
 	for (i = 0; i < n; i++)
 		if (w->d->own[i].lane == w->lane && stream_id_cmp(w->d->own[i].id, entry) == 0)
 			return true;
-	return false;
+	stream_id_format(entry, id);
+	return progress_is_spent(&w->d->p, w->lane->type, id);
 }
 
 static int
@@ -83,10 +73,10 @@ settle_lane(struct run *d, struct lane *lane, struct fail *f)
 
 		if (it->lane != lane || !it->doubtful)
 			continue;
-		lines[n].after = bound_of(d, it);	/* its own: lines of several publishers may stand in another order than their entries */
-		lines[n++].event_id = it->line.e.event_id;
+		lines[n].after = it->after;	/* its own: lines of several publishers may stand in another order than their entries */
+		lines[n++].e = &it->line.e;
 	}
-	r = settle(d->b, lane->key, is_own, &(struct whose){ d, lane }, lines, n, &unsure, f);
+	r = settle(d->b, lane->key, is_spent, &(struct whose){ d, lane }, lines, n, &unsure, f);
 	for (i = 0, n = 0; r == 0 && i < d->batch.n; i++) {
 		struct batch_item *it = &d->batch.item[i];
 
@@ -107,9 +97,9 @@ settle_lane(struct run *d, struct lane *lane, struct fail *f)
 }
 
 void
-ship_raise_floors(struct run *d)
+ship_spend(struct run *d)
 {
-	char id[STREAM_ID_SIZE], *event_id;
+	char id[STREAM_ID_SIZE];
 	size_t i;
 
 	for (i = 0; i < d->batch.n; i++) {
@@ -118,9 +108,7 @@ ship_raise_floors(struct run *d)
 		if (!it->doubted || (it->state != BATCH_FOUND && it->state != BATCH_ADDED))
 			continue;
 		stream_id_format(it->id, id);
-		event_id = util_strndup(it->line.e.event_id.p, it->line.e.event_id.n);
-		progress_set_floor(&d->p, it->lane->type, event_id, id);
-		free(event_id);
+		progress_spend(&d->p, it->lane->type, id);
 	}
 }
 

@@ -8,8 +8,8 @@
 
 /* Fences the connections whose requests are in doubt and finds out which of the batch's lines were added. */
 int ship_settle(struct run *d, struct fail *f);
-/* After a batch, before its record: which entries account for the lines that had been in doubt (struct floor). */
-void ship_raise_floors(struct run *d);
+/* After a batch, before its record: which entries account for the lines that had been in doubt (struct spent). */
+void ship_spend(struct run *d);
 /* Stores the marks and, when sending, what is about to be sent (progress.h); what is in quarantine is durable before that. */
 int ship_record(struct run *d, bool sending, struct fail *f);
 /* Sends and waits for every answer. -1: the connection is dead. *worst: a refusal by the whole server (f), else untouched. */

@@ -46,6 +46,18 @@ plain() {
 		'{event_type: $t, message: {event_type: $t, payload: $p, trace_id: null, timestamp: $at, source: "s"}, buffered_at: $at}'
 }
 
+# A line of ebpub -J, all of its event of TYPE a given: equal ID PAYLOAD
+equal() {
+	printf '{"event_type":"a","event_id":"%s","payload":%s,"correlation_id":"c","timestamp":"2026-01-02T03:04:05.000000Z","source":"s"}\n' "$1" "$2"
+}
+
+# executed TYPE N: the Nth line in doubt is executed now, as from a connection that hung.
+executed() {
+	local kv
+	mapfile -t kv < <(grep -h '"doubt":' "$B"/*.jsonl | sed -n "$2p" | jq -r '.message | to_entries[] | .key, .value')
+	rcli xadd "$S:$1" '*' "${kv[@]}" >/dev/null
+}
+
 # Holds the replay lock until the end of the test, so that nobody drains.
 hold_replay() {
 	mkdir -p "$B"

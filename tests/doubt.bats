@@ -29,12 +29,13 @@ count_found() {
 }
 
 # bats test_tags=nosanitize
-@test "two events of one identity, executed and not recorded: both are found, each for itself" {
+@test "two equal events, executed and not recorded: both are found, each for itself" {
 	local out
 	need strace
 	redis_pause
 	for _ in 1 2; do
-		run -0 timeout 20 ebpub -t 0.2 --maxlen 0 --event-id same cut '{"p":1,"n":1}'
+		run -0 timeout 20 ebpub -t 0.2 --maxlen 0 --event-id same --correlation-id same --timestamp 2026-01-02T03:04:05Z \
+			cut '{"p":1,"n":1}'
 	done
 	redis_resume
 	rm -f "$EB_BUFFER_DIR/.probe" "$EB_BUFFER_DIR/.outage"
