@@ -44,6 +44,7 @@ struct batch_item {
 struct batch {
 	struct batch_item *item;
 	size_t n, bytes, types;
+	bool old;		/* its lines were in the batch of a run that was cut off */
 };
 
 void batch_init(struct batch *b);

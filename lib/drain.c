@@ -131,6 +131,7 @@ open_walk(struct run *d, struct fail *f)
 	d->again = d->failed = false;
 	d->damaged = 0;
 	d->covers = run_tries_late(d) || d->old.on;
+	lanes_stale(&d->lanes);
 	d->w = walk_open(d->sp, &d->p, WALK_SYNC | (d->covers ? WALK_LATE : 0), backlog_stamp, f);
 	return d->w ? 0 : -1;
 }

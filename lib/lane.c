@@ -62,6 +62,15 @@ lanes_find(const struct lanes *ls, const char *type)
 }
 
 void
+lanes_stale(struct lanes *ls)
+{
+	size_t i;
+
+	for (i = 0; i < ls->n; i++)
+		ls->lane[i]->stale = true;
+}
+
+void
 lanes_free(struct lanes *ls)
 {
 	while (ls->n) {

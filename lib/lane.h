@@ -22,6 +22,7 @@ enum lane_mode {
 struct lane {
 	char *type, *key;
 	bool opened, stopped;
+	bool stale;		/* others may have added since `after` was measured, and before a line to come was accepted */
 	char *reason;		/* why it is stopped, "" for a passing one; NULL while it goes */
 	enum bus_why why;
 	enum lane_mode mode;
@@ -33,7 +34,7 @@ struct lane {
 	bool told;		/* with trim = acked: that nothing can be trimmed */
 	struct watch watch;	/* of a direct publisher */
 	int64_t held_till;	/* of a publisher: the buffer held events of this type, or the stream was full; not looked at again before (CLOCK_MONOTONIC ms) */
-	struct stream_id after;	/* the bound: last-generated-id at opening, then the last ID given */
+	struct stream_id after;	/* the bound: last-generated-id when measured, then the last ID given */
 };
 
 struct lanes {
@@ -44,6 +45,7 @@ struct lanes {
 struct lane *lanes_get(struct lanes *ls, const char *prefix, struct slice type);	/* made when missing */
 struct lane *lanes_find(const struct lanes *ls, const char *type);
 void lanes_free(struct lanes *ls);
+void lanes_stale(struct lanes *ls);	/* the bounds of all are to be measured again */
 
 void lane_stop(struct lane *l, enum bus_why why, const char *reason);
 

@@ -142,9 +142,13 @@ take_line(struct run *d, struct fail *f)
 	struct batch_item *it = batch_next(&d->batch);
 	struct event_line *el = &it->line;
 	struct fail why;
+	bool old = d->old.on && before_upto(&d->old, &d->l);
 	size_t i;
 	int again;
 
+	/* What the old intent names has its bound, what comes behind gets one of its own. */
+	if (d->batch.n && old != d->batch.old)
+		return FULL;
 	if (d->l.text.n == 0 && !d->l.torn)
 		return PASSED;	/* the newline that ended a torn piece */
 	if (eventline_read(d->l.text.p, d->l.text.n, el, &it->text, &why) == -1) {
@@ -183,6 +187,7 @@ take_line(struct run *d, struct fail *f)
 	it->state = BATCH_SEND;
 	if (it->lane->room != INT64_MAX)
 		it->lane->room--;
+	d->batch.old = old;
 	batch_take(&d->batch);
 	return TAKEN;
 }

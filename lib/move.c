@@ -107,7 +107,7 @@ move_marks(struct run *d)
 		free(d->p.done[--d->p.dones].stem);
 }
 
-/* Whether everything that the old intent names has been walked past. */
+/* Once everything that the old intent names has been walked past: what was left behind is not settled. */
 void
 move_forget_old(struct run *d)
 {
@@ -117,13 +117,14 @@ move_forget_old(struct run *d)
 
 	if (!d->old.on)
 		return;
-	for (i = 0; i < d->old.types; i++)	/* what was left behind is not settled */
-		if (progress_late(&d->skips, d->old.sent[i].type, strlen(d->old.sent[i].type)))
-			return;
 	if (u->chain.stem && (!d->walked.chain.stem || mark_cmp(&d->walked.chain, u->chain.stem, u->chain.pos) < 0))
 		return;
 	for (i = 0; i < u->files; i++)
 		if (!(m = marks_find(&d->walked, u->file[i].stem)) || m->pos < u->file[i].pos)
 			return;
-	intent_clear(&d->old);
+	for (i = d->old.types; i-- > 0; )
+		if (!progress_late(&d->skips, d->old.sent[i].type, strlen(d->old.sent[i].type)))
+			intent_drop(&d->old, &d->old.sent[i]);
+	if (d->old.types == 0)
+		intent_clear(&d->old);
 }

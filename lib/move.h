@@ -15,7 +15,7 @@ struct mark *move_mark(struct marks *m, bool chain, const char *stem);
 void move_leave(struct run *d, struct slice type, bool chain, const char *stem, uint64_t pos, uint64_t limit);
 /* After a batch: in memory, see progress_store. */
 void move_marks(struct run *d);
-/* Drops the intent of the run that was cut off once everything it names has been settled. */
+/* Drops what has been settled from the intent of the run that was cut off, once the walk is past it. */
 void move_forget_old(struct run *d);
 
 #endif

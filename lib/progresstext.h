@@ -9,7 +9,7 @@
 #include "buf.h"
 #include "progress.h"
 
-/* Appends all lines; not whole: without what can be had again, or matters only to identities given twice, where there is no room. */
+/* Appends all lines; not whole: without what can be had again, or matters only to events that are equal, where there is no room. */
 void progresstext_put(struct buf *b, const struct progress *p, bool whole);
 /* Takes one line, without its newline, which is cut up. What is not known is passed over. */
 void progresstext_take(struct progress *p, char *line);

@@ -165,10 +165,9 @@ measure(struct lane *l, struct bus *b, bool force, struct fail *f)
 		l->room = INT64_MAX;
 		return 0;
 	}
-	if (!l->opened) {
-		l->after = info.last_generated;
+	l->after = info.last_generated;
+	if (!l->opened)
 		l->watch.before = info;
-	}
 	l->mode = info.groups && !force ? LANE_GUARDED : LANE_PLAIN;
 	l->room = INT64_MAX;
 	if (l->mode == LANE_GUARDED && l->maxlen > 0)
@@ -264,10 +263,9 @@ tell_blind(struct lane *l, const struct view *v, bool known, struct buf *words)
 static void
 note_view(struct lane *l, struct view *v, struct buf *words)
 {
-	if (!l->opened) {
-		l->after = v->info.last_generated;
+	l->after = v->info.last_generated;
+	if (!l->opened)
 		l->watch.before = v->info;
-	}
 	watch_others(&l->watch, l->key, &v->info, v->g, v->n, words);
 }
 
@@ -304,7 +302,7 @@ measure_acked(struct lane *l, struct bus *b, struct buf *words, struct fail *f)
 	struct view v = { .n = 0 };
 	int r;
 
-	if (keep(l) == 0 && l->opened) {
+	if (keep(l) == 0 && l->opened && !l->stale) {
 		l->room = INT64_MAX;
 		return 0;
 	}
@@ -322,13 +320,14 @@ retain_ready(struct lane *l, struct bus *b, int64_t maxlen, bool force, struct b
 {
 	int r;
 
-	if (l->stopped || (l->opened && retain_limit(l, maxlen) && l->room > 0))
+	if (l->stopped || (l->opened && !l->stale && retain_limit(l, maxlen) && l->room > 0))
 		return 0;
 	l->maxlen = maxlen;
 	r = l->acked && !force ? measure_acked(l, b, words, f) : measure(l, b, force, f);
 	if (r == -1)
 		return -1;
 	l->opened = true;
+	l->stale = false;
 	return 0;
 }
 
