@@ -37,11 +37,11 @@ bool calm;			/* no more restarts */
 
 /* --- what the checker knows ----------------------------------------------------------------- */
 
-byte id[4];			/* of events 1 to 3: event_id; two may be given the same on purpose */
-byte given[4], there[4];	/* by event_id: events given, entries in the stream */
+byte id[4];			/* of events 1 to 3: two with the same are equal in every field */
+byte given[4], there[4];	/* by id: events given, entries in the stream */
 byte accepted;			/* bit n: event n is */
 byte before[4];			/* what was accepted when the event was given */
-byte first_at;			/* event 1 was answered with this ID */
+byte added_at[4];		/* the ID that an event was answered with to its publisher */
 
 #define AMONG(set, n, i)	(((set) >> (n)) & (id[n] == (i)))
 #define COUNT(set, i)		(AMONG(set, 1, i) + AMONG(set, 2, i) + AMONG(set, 3, i))
@@ -152,9 +152,20 @@ bool ran;			/* the first replay, for better or worse */
 byte mark;			/* lines below are delivered */
 bool intent;			/* lines from the mark to upto may have been sent on conn, and then stand above after */
 byte intent_upto, intent_after, intent_conn = NOBODY;
-byte floor[4];			/* by event_id: the entry of the last line of that id that had been in doubt */
+byte spent;			/* bit n: ID n + 1 accounts for a line that had been in doubt */
 
 /* --- a publisher --------------------------------------------------------------------------- */
+
+/*
+ * An event that is equal to one of another publisher in every field: nobody can tell their entries apart, so the one must be over
+ * before the other's connection, or be given without one. Those that share an event_id alone are told apart: they are as good as
+ * distinct here.
+ */
+#ifdef BY_ID
+#define TWIN(n) true
+#else
+#define TWIN(n) (here[c] -> added_at[n] && greeted >= added_at[n] : (accepted >> (n)) & 1)
+#endif
 
 /* publish_begin: the caller hands the events over. */
 inline give() {
@@ -165,7 +176,7 @@ inline give() {
 		before[1] = accepted;
 		if
 		:: end_of == 3 -> id[2] = 2
-		:: end_of == 3 -> id[2] = 1	/* the same twice, on purpose */
+		:: end_of == 3 -> id[2] = 1	/* all the same twice, on purpose */
 		:: end_of == 2
 		fi;
 		given[id[2]]++;
@@ -173,7 +184,7 @@ inline give() {
 	:: else ->
 		if
 		:: id[from] = 3
-		:: first_at && greeted >= first_at && id[2] == 2 -> id[from] = 1
+		:: TWIN(1) && (id[2] != 1 || TWIN(2)) -> id[from] = 1
 		fi;
 		given[id[from]]++;
 		before[from] = accepted
@@ -237,10 +248,7 @@ proctype publisher(byte from, end_of, c)
 		if
 		:: atomic { rep[c]?after ->
 			accepted = accepted | (1 << answered);
-			if
-			:: answered == 1 -> first_at = after
-			:: else
-			fi;
+			added_at[answered] = after;
 			answered++ }
 		:: break	/* a deadline, or the connection dies: link_lost */
 		fi
@@ -305,7 +313,7 @@ inline fence(w) {
 #define LOWER(a, b)	((a) < (b) -> (a) : (b))
 #define HIGHER(a, b)	((a) > (b) -> (a) : (b))
 
-/* load.c: look_for_doubt, and ship.c: bound_of; for the line at n, the kth of the batch. */
+/* load.c: look_for_doubt, for the line at n, the kth of the batch. */
 inline look_for_doubt(n, k) {
 	bound[k] = 255;
 	doubtful[k] = (old && n < old_upto) || doubt_conn[n] != NOBODY;
@@ -317,19 +325,21 @@ inline look_for_doubt(n, k) {
 	:: doubt_conn[n] != NOBODY -> bound[k] = LOWER(bound[k], doubt_after[n])
 	:: else
 	fi;
-#ifndef NO_FLOOR
-	bound[k] = HIGHER(bound[k], floor_now[id[line[n]]])
-#endif
 #ifdef NO_BOUND
 	bound[k] = 0
 #endif
 }
 
-/* What this run added itself settles nothing. */
+/* is_spent: what this run added itself, or what accounts for a line before, settles nothing. */
 #ifdef FIRST_ADDED
 #define MINE(i) (mine && (mine & ((1 << (i + 1)) - 1)))
 #else
-#define MINE(i) ((mine >> i) & 1)
+#define MINE(i) ((mine >> (i)) & 1)
+#endif
+#ifdef NO_SPENT
+#define SPENT(i) MINE(i)
+#else
+#define SPENT(i) (MINE(i) || (spent_now >> (i)) & 1)
 #endif
 #define SETTLES(k)	(k < n && doubtful[k] && !place[k] && i + 1 > bound[k] && id[stream[i]] == id[line[at + k]])
 
@@ -339,8 +349,8 @@ inline scan() {
 	do
 	:: i < last ->
 		if
-		:: MINE(i)
-		:: !MINE(i) && SETTLES(0) ->
+		:: SPENT(i)
+		:: !SPENT(i) && SETTLES(0) ->
 			place[0] = i + 1
 #ifdef NO_COUNT
 			;
@@ -349,7 +359,7 @@ inline scan() {
 			:: else
 			fi
 #endif
-		:: !MINE(i) && !SETTLES(0) && SETTLES(1) -> place[1] = i + 1
+		:: !SPENT(i) && !SETTLES(0) && SETTLES(1) -> place[1] = i + 1
 		:: else
 		fi;
 		i++
@@ -361,7 +371,7 @@ inline scan() {
 /* ship_record, make_intent, progress_store: the marks of all before and the intent of what comes, in one fdatasync. */
 inline record(sending) {
 	mark = at;
-	floor[1] = floor_now[1]; floor[2] = floor_now[2]; floor[3] = floor_now[3];
+	spent = spent_now;
 	intent = sending || old;
 	intent_conn = (intent -> c : NOBODY);
 	intent_upto = (intent -> at + n : 0);
@@ -383,19 +393,17 @@ inline record(sending) {
 #endif
 }
 
-/* step, behind the answers: move_marks, ship_raise_floors, move_forget_old, intent_clear. */
+/* step, behind the answers: move_marks, ship_spend, move_forget_old, intent_clear. */
 inline move() {
 	i = 0;
 	do
 	:: i < n ->
 		if
 		:: doubtful[i] ->
-#ifdef TYPE_FLOOR
-			floor_now[1] = HIGHER(floor_now[1], place[i]);
-			floor_now[2] = floor_now[1];
-			floor_now[3] = floor_now[1]
+#ifdef ALL_SPENT
+			spent_now = spent_now | ((1 << place[i]) - 1)
 #else
-			floor_now[id[line[at]]] = place[i]
+			spent_now = spent_now | (1 << (place[i] - 1))
 #endif
 		:: else
 		fi;
@@ -414,13 +422,20 @@ inline move() {
 	fi
 }
 
+/* take_line: a batch does not reach over the end of the old intent; what comes behind gets a bound of its own. */
+#ifdef MERGED
+#define MAY_JOIN true
+#else
+#define MAY_JOIN (!old || at + 1 != old_upto)
+#endif
+
 proctype replay(byte c; bool final)
 {
 	byte i, n, k, left;
 	byte at, end_at;	/* of the walk: here, and what there was when it was opened */
 	bool old;		/* struct run: the intent of a run that was cut off */
 	byte old_upto, old_after;
-	byte floor_now[4];
+	byte spent_now;
 	byte lane_after = NOBODY;
 	bool doubtful[2], settled[2];
 	byte bound[2], place[2];	/* place: the ID that accounts for the line */
@@ -437,21 +452,25 @@ again:		at = mark;
 		old_upto = intent_upto;
 		old_after = intent_after;
 		k = intent_conn;
-		floor_now[1] = floor[1]; floor_now[2] = floor[2]; floor_now[3] = floor[3];
+		spent_now = spent;
 		assert(unlinked <= mark)	/* else roster_missing: undelivered events have vanished */
 	};
 	if
 	:: old -> fence(k)
 	:: !old
 	fi;
-	atomic { MAY_DIE; end_at = lines; k = 0 };	/* walk_open */
+	atomic { MAY_DIE; end_at = lines; k = 0;	/* walk_open, lanes_stale */
+#ifndef OLD_LANE
+		lane_after = NOBODY
+#endif
+	};
 	do
 	:: at < end_at ->
 		/* load_batch: as many lines as the limits allow; lane_ready, measure: the bound of what will be sent. */
 		atomic {
 			if
 			:: n = 1
-			:: at + 1 < end_at -> n = 2
+			:: at + 1 < end_at && MAY_JOIN -> n = 2
 			fi;
 			look_for_doubt(at, 0);
 			if
@@ -545,28 +564,33 @@ again:		at = mark;
 #else
 	atomic { MAY_DIE;
 		if
-		:: at >= lines ->
-			unlinked = lines;
-			if
-			:: !intent -> floor[1] = 0; floor[2] = 0; floor[3] = 0	/* judge */
-			:: else
-			fi
+		:: at >= lines -> unlinked = lines
 		:: else
 		fi };
 #endif
 	if
-	:: atomic { final && at < lines -> goto again }	/* rounds */
+	:: atomic { at < lines -> goto again }	/* rounds */
 	:: !final || at >= lines
 	fi;
+	atomic {
+		if
+		:: unlinked == lines && !intent -> spent = 0	/* judge */
+		:: else
+		fi };
 dead:	atomic { leave(c); replay_lock = false; ran = true }
 }
 
 init {
 	atomic {
+#ifdef CALM
+		calm = true;
+		may_kill = true;
+#else
 		if
 		:: may_kill = true
 		:: may_kill = false
 		fi;
+#endif
 		run publisher(1, P1 + 1, 0);
 #if P2
 		run publisher(3, 4, 1);
