@@ -63,6 +63,7 @@ blocked() {
 	assert_output --regexp '^ebsub [0-9]'
 }
 
+# bats test_tags=novalgrind
 @test "usage errors are 64 and say what is wrong" {
 	local words
 	while read -r words; do
@@ -207,6 +208,7 @@ END
 	assert_output "$(numbers 4 8)"
 }
 
+# bats test_tags=novalgrind
 @test "-W ends after so long without an event: 124 when none came or -n was not reached" {
 	local start=${EPOCHREALTIME/./}
 	run ebsub -W 0.5 t
@@ -658,6 +660,7 @@ bi.c"
 	assert_equal "$status" 74
 }
 
+# bats test_tags=novalgrind
 @test "a full or closed output: 74, nothing acknowledged" {
 	add t 1 10
 	run bash -c 'ebsub -e t >/dev/full'
@@ -964,6 +967,7 @@ proxy() {
 	assert_output "$(numbers 6 8)"
 }
 
+# bats test_tags=novalgrind
 @test "-n 1 of sixty types: the last is seen in little time" {
 	local types i start
 	mapfile -t types < <(seq -f m.%.0f 60)
@@ -1071,6 +1075,7 @@ large() {
 	rcli config set appendonly yes
 }
 
+# bats test_tags=novalgrind
 @test "an entry with half a million fields is an entry" {
 	add t 1 3
 	{ printf 'XADD %s:t 4-0' $S; seq 530000 | sed 's/.*/ f x/' | tr -d '\n'; echo; } | rcli
