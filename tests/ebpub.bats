@@ -485,6 +485,7 @@ odd_payloads() {
 
 # --- the buffer ----------------------------------------------------------------------------------------
 
+# bats test_tags=novalgrind
 @test "Redis down: buffered, status 0; 75 with --exit-buffered; 74 and named with --no-buffer" {
 	down
 	run -0 --separate-stderr ebpub a 1
