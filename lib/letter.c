@@ -280,7 +280,7 @@ by_watch(const struct letter_way *w, const struct letter *l, struct letter_done 
 
 	for (int i = 0; i < TRIES && out == RACED; i++) {
 		if (i > 0)
-			nanosleep(&(struct timespec){0, (i % 7 + 1) * 300000}, NULL);
+			nanosleep(&(struct timespec){0, (i % 7 + 1) * 300000L}, NULL);
 		if ((out = look(w, l, why, f)) == MOVED)
 			out = move_watched(w, l, why, f);
 	}
