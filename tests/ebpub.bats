@@ -596,6 +596,7 @@ odd_payloads() {
 	assert_equal "$(lines | jq -r .buffered_at)" "$(lines | jq -r .buffered_at | LC_ALL=C sort -u)"
 }
 
+# bats test_tags=novalgrind
 @test "while the buffer holds events and nobody may drain, ebpub appends; --unordered passes" {
 	buffered a 1 3
 	hold_replay
@@ -610,6 +611,7 @@ odd_payloads() {
 	assert_equal "$(payloads a | xargs)" '5 1 2 3 4 6'
 }
 
+# bats test_tags=novalgrind
 @test "the next ebpub drains the buffer first, and then publishes directly" {
 	buffered a 1 50
 	run -0 ebpub a 51

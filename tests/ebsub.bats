@@ -932,6 +932,7 @@ proxy() {
 	((${n:-0} <= 8)) || fail "$n attempts in 3 s"
 }
 
+# bats test_tags=novalgrind
 @test "the last event of -n comes with the answer under way when -W runs out: 0" {
 	proxy late 2
 	local try
