@@ -354,7 +354,7 @@ all_read(const struct handle *w)
 	for (size_t i = 0; i < w->plan->n; i++) {
 		const struct post *p = &w->posts[i];
 
-		if (tap_state(p->tap) != TAP_IDLE || !tap_dry(p->tap) || p->asked_at != w->released || !p->swept || p->listing ||
+		if (tap_state(p->tap) != TAP_IDLE || !tap_dry(p->tap) || p->asked_at != w->released || !p->swept || p->expected > 0 ||
 		    p->stage != STAGE_REST)
 			return false;
 	}
