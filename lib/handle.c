@@ -193,14 +193,15 @@ ask(struct handle *w)
 
 	for (size_t i = 0; i < w->plan->n; i++)
 		idle += tap_state(w->posts[i].tap) == TAP_IDLE;
-	for (size_t i = 0; i < w->plan->n && !w->ending; i++) {
+	for (size_t k = 0, first = w->turn; k < w->plan->n && !w->ending; k++) {
+		size_t i = (first + k) % w->plan->n, room = handle_room(w);
 		struct post *p = &w->posts[i];
-		size_t room = handle_room(w);
 
 		if (tap_state(p->tap) != TAP_IDLE || p->stage == STAGE_OWN || (p->stage == STAGE_SWEEP && p->their_turn) ||
 		    room == 0 || !worth_asking(w, p))
 			continue;
 		p->asked_at = w->released;
+		w->turn = i + 1;
 		/* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): this tap is idle too */
 		tap_ask(p->tap, room / idle > 0 ? room / idle : 1, block_ms(w, p));
 		idle -= idle > 1;

@@ -102,6 +102,7 @@ struct handle {
 	struct fail fail;		/* for FOLLOW_FAILED */
 	int64_t stop_at;		/* ending: when running commands are told to end */
 	int64_t last_event;
+	size_t turn;			/* whose tap is asked next, where there is not room for all */
 	uint64_t released;		/* entries that were let go, ever */
 	int64_t renewed;		/* what is held was renewed then, or later */
 	int64_t renew_sent;
