@@ -314,16 +314,39 @@ renew_all(struct handle *w)
 		w->renewed = w->renew_sent;
 }
 
+/* Nobody took over what runs: it is renewed again. */
+static void
+looked_whose(struct ask *a, struct reply *r)
+{
+	struct post *p = a->arg;
+	struct job *j = job_find(&p->w->held, &p->queue, a->ids[0]);
+	struct pending e;
+
+	if (j == NULL || pending_at(r, 0, &e) == -1 || stream_id_cmp(e.id, j->id) != 0)
+		return;
+	j->stale = false;
+	p->w->next_renewal = 0;
+}
+
 /* What was not renewed in time may be another's: it is forgotten, and what is still pending with us listed again. */
 static void
 forget(void *arg, struct job *j)
 {
 	struct handle *w = arg;
+	struct post *p = post_of(j);
+	struct stream_id *id;
+	char text[STREAM_ID_SIZE];
 
 	if (j->state == JOB_READY || j->state == JOB_WAITING)
 		handle_release(w, j);
-	else if (j->state == JOB_RUNNING)
+	else if (j->state == JOB_RUNNING) {
 		j->stale = true;
+		id = util_alloc(sizeof(*id));
+		*id = j->id;
+		stream_id_format(j->id, text);
+		pending_put_list(w->desk.bus, tap_key(p->tap), tap_group(p->tap), 0, text, 1, w->plan->consumer);
+		desk_asked(&w->desk, (struct ask){.answer = looked_whose, .arg = p, .ids = id, .n = 1});
+	}
 }
 
 static void
