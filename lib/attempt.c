@@ -248,7 +248,8 @@ attempt_over(struct handle *w, struct job *j, enum outcome what, const char *sta
 		w->count->handled++;
 		job_to(&w->held, j, JOB_DONE);
 	} else if (j->stale) {
-		handle_release(w, j);		/* whoever has it now sees to it */
+		rescue_missing(w, post_of(j), &j->id, 1);
+		handle_release(w, j);		/* whoever has it now sees to it, if there is anything left to see to */
 	} else if (what == OUTCOME_LATER) {
 		later(w, j, status, words);
 	} else if (what == OUTCOME_DEAD) {
