@@ -261,8 +261,10 @@ move(struct handle *w)
 	if (w->desk.bus != NULL) {
 		if ((r = desk_move(&w->desk, &why, &f)) == -1)
 			lost(w, w->plan->n, why, &f);
-		else if (r == 1)
+		else if (r == 1) {
 			mend_well(&w->mend, w->plan->n);
+			mend_answered(&w->mend);
+		}
 		some = r != 0;
 	}
 	for (size_t i = 0; i < w->plan->n; i++)
