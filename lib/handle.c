@@ -301,7 +301,7 @@ poll_ms(const struct handle *w)
 		sooner(&by, w->last_event + w->plan->idle_ms);
 	if (w->ending)
 		sooner(&by, w->stop_at);
-	left = by - when_mono();
+	left = by != -1 ? by - when_mono() : 60000;
 	return left < 0 ? 0 : (int)(left > 60000 ? 60000 : left);
 }
 

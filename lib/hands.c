@@ -169,7 +169,7 @@ hands_next(const struct handle *w)
 	for (size_t i = 0; i < w->plan->hands; i++) {
 		const struct hand *h = &w->hands[i];
 
-		if (h->load > 0)
+		if (h->load > 0 && !h->overdue)
 			sooner(&by, h->deadline);
 		if (h->child.kill_at != 0)
 			sooner(&by, h->child.kill_at);

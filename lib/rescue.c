@@ -372,10 +372,12 @@ rescue_renew(struct handle *w)
 int64_t
 rescue_next(const struct handle *w)
 {
-	int64_t by = w->next_renewal;
+	int64_t by = w->renewing == 0 ? w->next_renewal : -1;
 
+	if (w->desk.bus == NULL)
+		return -1;
 	for (size_t i = 0; i < w->plan->n && !w->ending; i++)
-		if (w->plan->claim_idle > 0 && w->posts[i].stage == STAGE_REST && w->posts[i].next_sweep < by)
+		if (w->plan->claim_idle > 0 && w->posts[i].stage == STAGE_REST && (by == -1 || w->posts[i].next_sweep < by))
 			by = w->posts[i].next_sweep;
 	return by;
 }
