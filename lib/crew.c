@@ -90,13 +90,13 @@ cannot_run(struct handle *w, int status)
 	handle_fail(w, &f);
 }
 
-/* Nobody reads our stdout any more, and it is the command's. */
+/* Nobody reads our stdout any more, and it is the command's: of SIGPIPE it died, or of having ignored it. */
 static bool
-died_of_pipe(const struct handle *w, int status)
+stdout_gone(const struct handle *w)
 {
 	struct pollfd p = {.fd = STDOUT_FILENO};
 
-	return w->out_gone || (WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE && poll(&p, 1, 0) == 1 && (p.revents & POLLERR) != 0);
+	return w->out_gone || (poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP)) != 0);
 }
 
 static void
@@ -111,7 +111,7 @@ judge(struct hand *h, struct job *j, int status)
 	child_word(status, word);
 	if (code == 0)
 		what = OUTCOME_DONE;
-	else if (h->cut_short || code == 126 || code == 127 || died_of_pipe(h->w, status))
+	else if (h->cut_short || code == 126 || code == 127 || stdout_gone(h->w))
 		what = OUTCOME_UNDONE;
 	else if (code == STATUS_AGAIN && !h->overdue)
 		what = OUTCOME_LATER;

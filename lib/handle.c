@@ -326,7 +326,7 @@ wait_for_news(struct handle *w, struct pollfd *p, int ms)
 	hands_polled(w, p + hands);
 	if (p[0].revents != 0)
 		handle_end(w, FOLLOW_STOPPED);
-	if ((p[1].revents & POLLERR) != 0) {
+	if ((p[1].revents & (POLLERR | POLLHUP)) != 0) {
 		struct fail f;
 
 		w->out_gone = true;
