@@ -115,8 +115,12 @@ look_at(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 static int
 search(struct bus *b, const struct post *p, const struct grave *g, struct search *s, enum bus_why *why, struct fail *f)
 {
+	struct fail what;
+
 	*s = (struct search){.kv = g->kv};
-	return stream_scan(b, p->dead_key, (struct stream_id){0}, HANDLE_PAGE, look_at, s, why, f) == -1 ? -1 : 0;
+	if (stream_scan(b, p->dead_key, (struct stream_id){0}, HANDLE_PAGE, look_at, s, why, &what) != -1)
+		return 0;
+	return fail_set(f, what.status, "look in '%s': %s", p->dead_key, what.text);
 }
 
 /* An answer that is as it should be, or NULL: *why and f. */
