@@ -100,6 +100,12 @@ loop() {
 	loop every.py --sample 1/2 --scenes subscribe
 }
 
+# bats test_tags=nosanitize
+@test "ebsub with a command harmed at some of its calls: what is acknowledged was handled, the rest comes again" {
+	need_strace
+	loop every.py --sample 1/15 --scenes handle
+}
+
 # bats test_tags=nosanitize,long
 @test "every command harmed at every call" {
 	need_strace

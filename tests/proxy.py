@@ -4,6 +4,7 @@
   late SECONDS   each piece of an answer that much later
   cut WORD       the connection ends at the first request with WORD in it
   once WORD=SHELL  before the first request with WORD in it goes on, SHELL is run
+  hold WORD      a request with WORD in it, and what is behind it, waits until there is a file LISTEN.go; says "held" then
 """
 import os
 import socket
@@ -38,6 +39,10 @@ def request(data):
     word, _, shell = argument.partition("=")
     if mode == "once" and not done and word.encode() in data:
         done.append(subprocess.run(shell, shell=True, stdout=subprocess.DEVNULL, check=True))
+    if mode == "hold" and argument.encode() in data:
+        print("held", flush=True)
+        while not os.path.exists(listen + ".go"):
+            time.sleep(0.02)
     return mode != "cut" or argument.encode() not in data
 
 

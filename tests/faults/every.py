@@ -53,13 +53,16 @@ ERRNOS = {
     "sendto": ("EPIPE", "ECONNRESET", "ETIMEDOUT", "EAGAIN", "ENOBUFS", "EINTR"),
     "recvfrom": ("ECONNRESET", "ETIMEDOUT", "EAGAIN", "EINTR", "ENOMEM"), "poll": ("EINTR", "ENOMEM"), "ppoll": ("EINTR", "ENOMEM"),
     "setsockopt": ("ENOBUFS",), "getsockname": ("ENOBUFS",), "getpeername": ("ENOTCONN", "ENOBUFS"),
+    "clone3": ("EAGAIN", "ENOMEM"), "clone": ("EAGAIN", "ENOMEM"), "vfork": ("EAGAIN", "ENOMEM"),
+    "memfd_create": ("EMFILE", "ENFILE", "ENOMEM"), "pipe2": ("EMFILE", "ENFILE"), "lseek": ("EIO",),
     "getrandom": ("EINTR", "ENOSYS"), "mmap": ("ENOMEM",), "clock_nanosleep": ("EINTR",),
 }
 KINDS = ("kill", "term", "fail", "stuck", "nomem")
 
 
 def harms(scene, rig, kinds):
-    calls = scene.calls(rig) if set(kinds) - {"nomem"} else []
+    kinds = set(kinds) - set(scene.unharmed)
+    calls = scene.calls(rig) if kinds - {"nomem"} else []
     for name, nth in calls:
         for kind in ("kill", "term"):
             if kind in kinds and name != "exit_group":
@@ -68,7 +71,7 @@ def harms(scene, rig, kinds):
         if "fail" in kinds:
             for error in errors:
                 yield Harm("fail", name, nth, error)
-        if "stuck" in kinds and errors and errors[0] != "EINTR":
+        if "stuck" in kinds and errors and errors[0] != "EINTR" and name not in scene.patient:
             yield Harm("stuck", name, nth, errors[0])
     if "nomem" in kinds:
         for nth in range(1, scene.allocations(rig) + 1):

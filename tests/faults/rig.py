@@ -72,6 +72,7 @@ class Rig:
         self.sock, self.link = os.path.join(self.base, "sock"), os.path.join(self.base, "r")
         self.log, self.counts = os.path.join(self.base, "trace"), os.path.join(self.base, "counts")
         self.watch = False	# count the descriptors of what runs
+        self.follow = ["-f"]	# whom strace traces: the children too
         self.env = {"PATH": programs + ":" + os.environ["PATH"], "HOME": os.path.join(self.base, "home"), "LC_ALL": "C", "TZ": "UTC",
                     "EB_REDIS_URL": "unix://" + self.link, "EB_BUFFER_DIR": self.buffer, "EB_MAXLEN": "0"}
         self.whole_trace, self.traced = False, ""
@@ -135,8 +136,8 @@ class Rig:
         if harm is None or harm.kind == "nomem":
             return argv
         trace = "all" if self.whole_trace else harm.name
-        fast = self.fast if harm.error else []
-        return ["strace", "-f", *fast, "-y", "-o", self.log, "-e", "trace=" + trace, "-e", harm.inject(), *argv]
+        fast = self.fast if harm.error and self.follow else []
+        return ["strace", *self.follow, *fast, "-y", "-o", self.log, "-e", "trace=" + trace, "-e", harm.inject(), *argv]
 
     def environment(self, harm):
         env = dict(self.env)
@@ -194,11 +195,11 @@ class Rig:
 
     def calls(self, argv, stdin=b"", out=None):
         """The system calls of an unharmed run from the start of main on: [(name, Nth of that name in the process)], and it."""
-        run = self.run(["strace", "-f", "-o", self.log, *argv], stdin, out=out)
+        run = self.run(["strace", *self.follow, "-o", self.log, *argv], stdin, out=out)
         calls, times, begun = [], {}, False
         with open(self.log, encoding="utf-8", errors="replace") as f:
             for line in f:
-                match = re.match(r"\d+ +([a-z_0-9]+)\(", line)
+                match = re.match(r"(?:\d+ +)?([a-z_0-9]+)\(", line)
                 if not match:
                     continue
                 name = match[1]

@@ -31,12 +31,15 @@ class Scene:
     harmed = {74, 78}		# of a call that failed
     watch = False		# look for descriptors that stay open
     descriptors = 0		# that an unharmed run had open at its end
+    unharmed = ()		# kinds of harm that are not for it
+    patient = ()		# calls that it makes again and again until they do not fail
 
     def prepare(self, rig):
         """Brings the state about; returns the ledger's entries."""
         return []
 
     def setup(self, rig):
+        rig.follow = ["-f"]
         rig.clear()
         self.given = self.prepare(rig)
         rig.show()
@@ -564,6 +567,7 @@ class Subscribe(Scene):
     """Six events of two types go into a file; what is acknowledged stands in it."""
     argv = ["ebsub", "-s", "svc", "-C", "c1", "-e", "one", "two"]
     allowed = {0, 69, 75}
+    harmed = {1, 74, 78}		# 1: no pipe
     events = [one(1), one(2), one(1, "two", 2), one(3), one(2, "two", 2), one(4)]
 
     def prepare(self, rig):
@@ -627,6 +631,20 @@ class Subscribe(Scene):
         return trial
 
 
+class Handle(Subscribe):
+    """A command for each of three events, which writes what it handled into the file. It is not harmed itself."""
+    argv = ["ebsub", "-s", "svc", "-C", "eb-c1", "-e", "--claim-idle", "3s", "--retry-base", "20ms", "one", "two", "--",
+            "sh", "-c", """printf '{"event_id":"%s"}\\n' "$EB_EVENT_ID" """]
+    events = [one(1), one(1, "two", 2), one(2)]
+    unharmed = {"nomem"}	# what is preloaded would be in the command too
+    patient = {"clone3", "clone", "vfork", "memfd_create", "pipe2"}
+
+    def setup(self, rig):
+        super().setup(rig)
+        rig.follow = []
+
+
 SCENES = {c.__name__.lower(): c for c in (
     Direct, Fresh, Filled, Segment, Behind, Drain, Own, Limits, Pass, Stream, Away, Three, Resume, Mixed, Claim, Unsorted, Held, Freed,
-    Full, Bad, Whole, Compress, Discard, Retarget, Redrive, Watched, Retry, Aside, List, Check, Stat, Subscribe)}
+    Full, Bad, Whole, Compress, Discard, Retarget, Redrive, Watched, Retry, Aside, List, Check, Stat, Subscribe,
+    Handle)}
