@@ -285,9 +285,10 @@ worker_look(struct hand *h)
 	int status;
 
 	if (h->child.pid == 0) {
-		if (!h->w->ending && when_mono() >= h->next_start)
-			start_again(h);
-		return false;
+		if (h->w->ending || when_mono() < h->next_start)
+			return false;
+		start_again(h);
+		return true;			/* what is ready may be given to it */
 	}
 	if (h->w->ending && h->load == 0 && h->child.in != -1 && h->out.len == h->written) {
 		close(h->child.in);
