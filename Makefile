@@ -115,9 +115,9 @@ mutants: probes
 	tests/mutants/run
 
 # Branch coverage of the buffer and of the drain (clang, llvm, lcov) by make check; LONG=yes: by the long fault loops too.
-COVERED = append backlog batch claim compress counters drain eventline holder idset inspect inspecttext lane link listing load \
-	mark move outage probe progress progressfile progresstext publish quarantine reader replay requeue requeueread roster run \
-	segment settle ship spill spool suspect sweep tidy walk walksort window
+COVERED = admit append backlog batch claim compress counters drain eventline holder idset inspect lane link listing load \
+	mark move outage probe progress progressfile progresstext publish quarantine reader replay requeue requeueread retain \
+	roster run segment settle ship spill spool suspect sweep tidy walk walksort window
 COVER_AT = $(abspath $(BUILD))/coverage
 COVER = -O0 -g -fprofile-instr-generate=$(COVER_AT)/raw/%m%c.profraw -fcoverage-mapping \
 	-mllvm -runtime-counter-relocation -Wno-unused-command-line-argument

@@ -109,7 +109,13 @@ loop() {
 # bats test_tags=nosanitize,long
 @test "every command harmed at every call" {
 	need_strace
-	loop every.py --sample 1,claim=0
+	loop every.py --scenes direct,fresh,filled,segment,behind,drain,stream,away,three,resume,mixed,compress,discard,retarget,subscribe
+}
+
+# bats test_tags=nosanitize,long
+@test "every command harmed at every call: what is held, full, bad, out of order, limited, set aside, or looked at" {
+	need_strace
+	loop every.py --scenes own,limits,pass,unsorted,held,freed,full,bad,whole,retry,aside,list,check,stat
 }
 
 # Each run waits for a second, so many at a time.
