@@ -328,6 +328,7 @@ OURS=buffer_2026-01-02_03-04-05_000001
 @test "a piece of 20 MB at the end of the buffer, and one that quarantine cannot take: the segment goes whole" {
 	local stem
 	buffered a 1 2
+	rm -f "$B/.outage"
 	stem=$(basename "$B"/*.jsonl .jsonl)
 	truncate -s +20M "$B/$stem.jsonl"
 	run -1 ebreplay
@@ -335,6 +336,7 @@ OURS=buffer_2026-01-02_03-04-05_000001
 	assert_equal "$(find "$B/quarantine" -type f -printf '%f\n')" "$stem.bad-1.jsonl"
 	rm -r "$B"
 	buffered a 3 4
+	rm -f "$B/.outage"
 	stem=$(basename "$B"/*.jsonl .jsonl)
 	printf '{"a piece' >>"$B/$stem.jsonl"
 	mkdir "$B/quarantine/$stem.jsonl"
@@ -348,6 +350,7 @@ OURS=buffer_2026-01-02_03-04-05_000001
 # bats test_tags=nosanitize
 @test "an end of the buffer without an end of line: bounded memory, whole into quarantine, the rest arrives" {
 	buffered a 1 2
+	rm -f "$B/.outage"
 	truncate -s +600M "$(echo "$B"/*.jsonl)"
 	run -1 timeout 100 ebreplay
 	assert_equal "$(payloads a | xargs)" '1 2'

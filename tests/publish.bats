@@ -144,6 +144,30 @@ END
 	assert_equal "$(payloads b)" 1
 }
 
+@test "a buffer that can take four of five events: those, in order; the fifth is not safe, 74" {
+	down
+	run -74 --separate-stderr timeout 30 ebpub --buffer-max 1450 a < <(seq 5)
+	assert_equal "$(grep -c buffered <<<"$output")" 4
+	assert_regex "$stderr" 'event 5 is NOT safe'
+	up
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" '1 2 3 4'
+}
+
+@test "a buffer that was handed over under a stream of events: 78, and none of them is said to be safe" {
+	down
+	feed pub timeout 30 ebpub a
+	echo 1 >&8
+	answered 1
+	ebreplay --retarget -u unix:///none/none
+	printf '%s\n' 2 3 >&8
+	exec 8>&-
+	bg_wait pub
+	assert_equal "$(grep -c buffered "$EB_TMP/pub.out")" 1
+	[ "$status" = 74 ] || [ "$status" = 78 ] || fail "$status"
+	assert_equal "$(lines | wc -l)" 1
+}
+
 @test "a buffer at its limit that another is draining: not safe, 74, and the other types are published" {
 	buffered a 1 3
 	hold_replay

@@ -45,10 +45,11 @@ given() {
 
 # in_doubt ID...: an event that was answered, and one for each ID that the server executed after its publisher had gone.
 in_doubt() {
-	local id n=$#
+	local id had n=$#
 	feed pub ebpub -q -t 0.3 -J
+	had=$(length a)
 	echo '{"event_type":"a","event_id":"first","payload":0}' >&8
-	wait_for "[ \"\$(length a)\" = 1 ]"
+	wait_for "[ \"\$(length a)\" = $((had + 1)) ]"
 	redis_pause
 	for id; do
 		echo "{\"event_type\":\"a\",\"event_id\":\"$id\",\"payload\":\"$id\"}" >&8
@@ -57,7 +58,7 @@ in_doubt() {
 	kill -KILL "${BG[pub]}"
 	exec 8>&-
 	redis_resume
-	wait_for "[ \"\$(length a)\" = $((n + 1)) ]"
+	wait_for "[ \"\$(length a)\" = $((had + 1 + n)) ]"
 	rm -rf "$B/.probe" "$B/.outage" "$EB_TMP/pub.in"
 }
 
@@ -261,6 +262,27 @@ settled() {
 	rcli xsetid "$S:a" "$first" entriesadded 1 maxdeletedid "$first" >/dev/null
 	settled 0 1 0
 	assert_equal "$(event_ids a | xargs)" 'first X'
+}
+
+@test "in doubt and not executed, in a stream that was trimmed below: added, and no duplicate; beyond it, a possible one" {
+	local case first
+	for case in 'maxlen 1' 'maxlen 2 behind' 'maxlen 1 behind'; do
+		rm -rf "$B"
+		redis_flush
+		for _ in 1 2 3; do
+			rcli xadd "$S:a" '*' some thing >/dev/null
+		done
+		in_doubt X
+		first=$(rcli --json xrange "$S:a" - + | jq -r '.[3][0]')
+		rcli xdel "$S:a" "$(rcli --json xrange "$S:a" - + | jq -r '.[4][0]')" >/dev/null
+		rcli xsetid "$S:a" "$first" entriesadded 4 maxdeletedid "$first" >/dev/null
+		[ "$case" = 'maxlen 1' ] || rcli xadd "$S:a" '*' some thing >/dev/null
+		eval "rcli xtrim $S:a ${case% behind}" >/dev/null
+		run -0 --separate-stderr timeout 20 ebreplay -j
+		[ "$(jq .possible_duplicates <<<"$output")" = "$([ "$case" = 'maxlen 1 behind' ] && echo 1 || echo 0)" ] ||
+			fail "$case: $output"
+		assert_equal "$(event_ids a | grep -c X)" 1
+	done
 }
 
 @test "an identity given twice, the second in doubt and not executed: what this run adds for the first is not it" {
