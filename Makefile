@@ -119,14 +119,16 @@ COVERED = admit append backlog batch claim compress counters drain eventline hol
 	mark move outage probe progress progressfile progresstext publish quarantine reader replay requeue requeueread retain \
 	roster run segment settle ship spill spool suspect sweep tidy walk walksort window
 COVER_AT = $(abspath $(BUILD))/coverage
-COVER = -O0 -g -fprofile-instr-generate=$(COVER_AT)/raw/%m%c.profraw -fcoverage-mapping \
-	-mllvm -runtime-counter-relocation -Wno-unused-command-line-argument
+COVER = -O0 -g -fprofile-instr-generate -fcoverage-mapping
 coverage:
-	$(MAKE) CC=clang BUILD=$(COVER_AT) CFLAGS='$(COVER)' probes
-	tests/coverage begin $(COVER_AT)
+	@mkdir -p $(COVER_AT)
+	clang -std=c11 -D_GNU_SOURCE $(WARN) -O2 -fPIE -DCOUNTERS_AT='"$(COVER_AT)/counters"' -c -o $(COVER_AT)/counters.o \
+		tests/coverage/counters.c
+	$(MAKE) CC=clang BUILD=$(COVER_AT) CFLAGS='$(COVER)' LDLIBS=$(COVER_AT)/counters.o probes
+	tests/coverage/run begin $(COVER_AT)
 	-EB_BUILD=$(COVER_AT) tests/run $(T)
 	$(if $(LONG),-EB_BUILD=$(COVER_AT) tests/run --long $(or $(T),tests/faults.bats))
-	tests/coverage show $(COVER_AT) $(COVERED)
+	tests/coverage/run show $(COVER_AT) $(COVERED)
 
 # The commands under valgrind's memcheck, in the tests of these files that are not tagged nosanitize or novalgrind.
 MEMCHECKED = ebpub ebsub ebreplay ebstat ebhealth drain quarantine
