@@ -218,7 +218,7 @@ is_ready(struct retry *t, char *name)
 	if (list_one(t, name, tally_line, &all) == -1)
 		return -1;
 	t->r->kept += all.strange ? all.others + all.events : all.others;
-	return all.events && !all.strange && !requeuing_whole(name);
+	return all.events && !all.strange;
 }
 
 static int
