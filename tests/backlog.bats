@@ -291,8 +291,9 @@ cut_off() {
 	up
 	mv "$(find "$B" -name '*.jsonl' | sort | sed -n 2p)" "$EB_TMP/"
 	run -74 ebreplay
-	rcli xadd "$S:a" '*' event_type a payload 2 trace_id '' correlation_id c timestamp t source s \
-		event_id "$(jq -r .message.event_id "$EB_TMP"/buffer_*.jsonl)" >/dev/null
+	# It had been sent.
+	mapfile -t fields < <(jq -r '.message | to_entries[] | .key, .value' "$EB_TMP"/buffer_*.jsonl)
+	rcli xadd "$S:a" '*' "${fields[@]}" >/dev/null
 	held z
 	buffered z 1 1
 	mv "$EB_TMP"/buffer_*.jsonl "$B/"
