@@ -73,7 +73,7 @@ loop() {
 # bats test_tags=nosanitize
 @test "a replay of what is held, full, bad or out of order: harmed at some calls, each event once and in order" {
 	need_strace
-	loop every.py --sample 1/20 --scenes unsorted,held,freed,full,bad,whole
+	loop every.py --sample 1/20 --scenes unsorted,held,freed,full,kept,keep,bad,whole
 }
 
 # bats test_tags=nosanitize
@@ -115,7 +115,7 @@ loop() {
 # bats test_tags=nosanitize,long
 @test "every command harmed at every call: what is held, full, bad, out of order, limited, set aside, or looked at" {
 	need_strace
-	loop every.py --scenes own,limits,pass,unsorted,held,freed,full,bad,whole,retry,aside,list,check,stat
+	loop every.py --scenes own,limits,pass,unsorted,held,freed,full,kept,keep,bad,whole,retry,aside,list,check,stat
 }
 
 # Each run waits for a second, so many at a time.

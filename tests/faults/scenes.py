@@ -431,6 +431,51 @@ class Full(Scene):
         return given + buffered(rig, [one(3), one(4)], "--maxlen", "20", "--segment-size", "1")
 
 
+class Kept(Full):
+    """The same where the policy keeps what a group needs, and a second group needs a part."""
+    policy = "[one]\ntrim = acked\nmaxlen = 10\nmaxlen-hard = 400\n"
+
+    def prepare(self, rig):
+        given = super().prepare(rig)
+        rig.redis.call("XGROUP", "CREATE", "quantum:stream:one", "slow", "0")
+        for _ in range(20):
+            rig.redis.call("XREADGROUP", "GROUP", "slow", "c", "COUNT", "4", "NOACK", "STREAMS", "quantum:stream:one", ">")
+        return given
+
+    @contextlib.contextmanager
+    def beside(self, rig):
+        folder = os.path.join(rig.base, "home", ".config", "eventbus")
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, "config"), "w", encoding="ascii") as f:
+            f.write(self.policy)
+        yield
+        os.unlink(os.path.join(folder, "config"))
+
+    def heal(self, rig):
+        super().heal(rig)
+        rig.redis.call("XGROUP", "SETID", "quantum:stream:one", "slow", "$")
+
+
+class Keep(Publish):
+    """A one-shot into that stream."""
+    events = [one(9, "one", 3)]
+
+    def prepare(self, rig):
+        Kept.prepare(Kept(), rig)
+        given = entries([one(n) for n in range(1, 5)])
+        rig.show()
+        with self.beside(rig):
+            run = rig.run(["ebreplay"])
+        assert run.status == 0, run.err
+        return given
+
+    def beside(self, rig):
+        return Kept().beside(rig)
+
+    def heal(self, rig):
+        Kept().heal(rig)
+
+
 class Bad(Three):
     """Bad lines among the others, and a piece of one at the end."""
     bad = 4
@@ -646,5 +691,5 @@ class Handle(Subscribe):
 
 SCENES = {c.__name__.lower(): c for c in (
     Direct, Fresh, Filled, Segment, Behind, Drain, Own, Limits, Pass, Stream, Away, Three, Resume, Mixed, Claim, Unsorted, Held, Freed,
-    Full, Bad, Whole, Compress, Discard, Retarget, Redrive, Watched, Retry, Aside, List, Check, Stat, Subscribe,
+    Full, Kept, Keep, Bad, Whole, Compress, Discard, Retarget, Redrive, Watched, Retry, Aside, List, Check, Stat, Subscribe,
     Handle)}
