@@ -71,6 +71,16 @@ event_same(const struct event *a, const struct event *b)
 	return 1;
 }
 
+void
+event_digest(const struct event *e, char out[UUID_SIZE])
+{
+	struct buf b = {0};
+
+	event_line_head(&b, e);
+	uuid_derived("event", b.p, b.len, out);
+	buf_free(&b);
+}
+
 int
 event_id_legal(struct slice id)
 {

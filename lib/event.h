@@ -17,6 +17,7 @@
 
 #include "buf.h"
 #include "fail.h"
+#include "uuid.h"
 
 struct event {
 	struct slice type;
@@ -37,6 +38,8 @@ void event_fields(const struct event *e, struct slice kv[2 * EVENT_FIELDS]);
 void event_from_fields(struct event *e, const struct slice *kv, size_t nkv);
 /* 1 when all fields have the same bytes; a missing one is an empty one. */
 int event_same(const struct event *a, const struct event *b);
+/* Stands for all fields: an event_id may have been given twice on purpose. */
+void event_digest(const struct event *e, char out[UUID_SIZE]);
 
 /* 1 when an event_id given from outside may be used: 1 to 200 printable ASCII bytes. */
 int event_id_legal(struct slice id);

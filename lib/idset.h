@@ -1,5 +1,5 @@
 /*
- * idset: event ids, each with a counter. Filled first, then sorted once, then asked.
+ * idset: identities, each with a counter. Filled first, then sorted once, then asked.
  */
 #ifndef IDSET_H
 #define IDSET_H

@@ -88,7 +88,7 @@ enter_segment(struct run *d)
 
 /* 1 when the line was written again into a later segment, 0 not, -1 failure. */
 static int
-written_again(struct run *d, struct slice event_id, struct fail *f)
+written_again(struct run *d, const struct event *e, struct fail *f)
 {
 	struct segment *list;
 	struct notebook nb;
@@ -112,7 +112,7 @@ written_again(struct run *d, struct slice event_id, struct fail *f)
 		if (!d->suspect)
 			return -1;
 	}
-	return suspect_later(d->suspect, event_id);
+	return suspect_later(d->suspect, e);
 }
 
 static int
@@ -161,7 +161,7 @@ take_line(struct run *d, struct fail *f)
 	}
 	if (progress_delivered(&d->p, el->e.type.p, el->e.type.n, d->l.chain, d->l.stem, d->l.pos))
 		return PASSED;
-	if ((again = written_again(d, el->e.event_id, f)) != 0)
+	if ((again = written_again(d, &el->e, f)) != 0)
 		return again == -1 ? -1 : PASSED;
 	it->lane = load_lane(d, el->e.type);
 	for (i = 0; i < d->batch.n && d->batch.item[i].lane != it->lane; i++)

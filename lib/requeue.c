@@ -29,7 +29,7 @@ struct retry {
 	struct requeue_result *r;
 	struct quarantine *q;		/* for what is no event */
 	bool again;			/* an earlier run was cut off in this file */
-	struct idset ids;		/* then: those of the file, and how often each stands in the buffer */
+	struct idset events;		/* then: digests of those of the file, and how often each stands in the buffer */
 	struct buf arena;		/* lines to be appended, head and tail by turns */
 	size_t length[2 * TOGETHER];
 	size_t n;
@@ -45,12 +45,15 @@ list_one(struct retry *t, char *name, requeue_fn *fn, void *arg)	/* NOLINT(reada
 /* --- what an earlier run may have put back ------------------------------------------- */
 
 static int
-see_id(void *arg, const struct requeue_line *l)
+see_event(void *arg, const struct requeue_line *l)
 {
 	struct retry *t = arg;
+	char digest[UUID_SIZE];
 
-	if (l->event)
-		idset_add(&t->ids, l->event->e.event_id);
+	if (l->event) {
+		event_digest(&l->event->e, digest);
+		idset_add(&t->events, slice_of(digest));
+	}
 	return 0;
 }
 
@@ -62,13 +65,17 @@ count_segment(struct retry *t, const struct segment *seg)
 	struct event_line el;
 	struct reader_line l;
 	struct fail bad;
+	char digest[UUID_SIZE];
 	size_t *count;
 	int got = -1;
 
-	while (r && (got = reader_next(r, &l, t->f)) == 1)
-		if (event_line_read(l.text.p, l.text.n, &el, &text, &bad) == 0 &&
-		    (count = idset_count(&t->ids, el.e.event_id)))
+	while (r && (got = reader_next(r, &l, t->f)) == 1) {
+		if (event_line_read(l.text.p, l.text.n, &el, &text, &bad) == -1)
+			continue;
+		event_digest(&el.e, digest);
+		if ((count = idset_count(&t->events, slice_of(digest))))
 			++*count;
+	}
 	reader_close(r);
 	buf_free(&text);
 	return got;
@@ -81,9 +88,9 @@ count_buffered(struct retry *t, char *name)
 	size_t i, n;
 	int r = 0;
 
-	if (list_one(t, name, see_id, t) == -1)
+	if (list_one(t, name, see_event, t) == -1)
 		return -1;
-	idset_sort(&t->ids);
+	idset_sort(&t->events);
 	if (segment_list(spool_fd(t->sp), &list, &n, t->f) == -1)
 		return -1;
 	for (i = 0; r == 0 && i < n; i++)
@@ -121,8 +128,13 @@ static int
 put_back(struct retry *t, const struct event_line *el)
 {
 	struct doubt unknown = { .after = "0-0" };
-	size_t *count = t->again ? idset_count(&t->ids, el->e.event_id) : NULL, at = t->arena.len;
+	size_t *count = NULL, at = t->arena.len;
+	char digest[UUID_SIZE];
 
+	if (t->again) {
+		event_digest(&el->e, digest);
+		count = idset_count(&t->events, slice_of(digest));
+	}
 	if (count && *count) {
 		--*count;
 		t->r->back++;
@@ -205,7 +217,7 @@ move_back(struct retry *t, char *aside, bool again)
 	    (unlinkat(t->dir, aside, 0) == -1 || fsync(t->dir) == -1))
 		r = fail_errno(t->f, STATUS_UNSAFE, "remove '%s/quarantine/%s'", spool_dir(t->sp), aside);
 	quarantine_close(t->q);
-	idset_free(&t->ids);
+	idset_free(&t->events);
 	return r;
 }
 

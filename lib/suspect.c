@@ -9,17 +9,18 @@
 
 struct suspect {
 	char *stem;
-	struct idset ids;	/* counted: how often in a later segment */
+	struct idset events;	/* digests; counted: how often in a later segment */
 };
 
-/* Every event id of a segment: the suspect one's are remembered, the others' looked up. */
+/* Every event of a segment: the suspect one's are remembered, the others' looked up. */
 static int
-read_ids(struct suspect *s, struct spool *sp, const struct segment *seg, bool own, struct fail *f)
+read_events(struct suspect *s, struct spool *sp, const struct segment *seg, bool own, struct fail *f)
 {
 	struct reader *r = reader_open(spool_fd(sp), seg, 0, UINT64_MAX, 0, f);
 	struct reader_line l;
 	struct event_line el;
 	struct buf text = { 0 };
+	char digest[UUID_SIZE];
 	size_t *later;
 	struct fail bad;
 	int got = -1;
@@ -27,9 +28,10 @@ read_ids(struct suspect *s, struct spool *sp, const struct segment *seg, bool ow
 	while (r && (got = reader_next(r, &l, f)) == 1) {
 		if (event_line_read(l.text.p, l.text.n, &el, &text, &bad) == -1)
 			continue;
+		event_digest(&el.e, digest);
 		if (own)
-			idset_add(&s->ids, el.e.event_id);
-		else if ((later = idset_count(&s->ids, el.e.event_id)))
+			idset_add(&s->events, slice_of(digest));
+		else if ((later = idset_count(&s->events, slice_of(digest))))
 			++*later;
 	}
 	reader_close(r);
@@ -50,12 +52,12 @@ suspect_open(struct spool *sp, const char *stem, const struct segment *list, siz
 
 		if (list[i].odd || list[i].kind == SEGMENT_FOREIGN || (!own && !later && list[i].kind == SEGMENT_CHAIN))
 			continue;
-		if (read_ids(s, sp, &list[i], own, f) == -1) {
+		if (read_events(s, sp, &list[i], own, f) == -1) {
 			suspect_close(s);
 			return NULL;
 		}
 		if (own)
-			idset_sort(&s->ids);
+			idset_sort(&s->events);
 		later |= own;
 	}
 	return s;
@@ -66,7 +68,7 @@ suspect_close(struct suspect *s)
 {
 	if (!s)
 		return;
-	idset_free(&s->ids);
+	idset_free(&s->events);
 	free(s->stem);
 	free(s);
 }
@@ -78,9 +80,12 @@ suspect_stem(const struct suspect *s)
 }
 
 int
-suspect_later(const struct suspect *s, struct slice event_id)
+suspect_later(const struct suspect *s, const struct event *e)
 {
-	const size_t *later = idset_count(&s->ids, event_id);
+	char digest[UUID_SIZE];
+	const size_t *later;
 
+	event_digest(e, digest);
+	later = idset_count(&s->events, slice_of(digest));
 	return later && *later > 0;
 }

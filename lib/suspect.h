@@ -7,7 +7,7 @@
 #ifndef SUSPECT_H
 #define SUSPECT_H
 
-#include "buf.h"
+#include "event.h"
 #include "fail.h"
 #include "segment.h"
 #include "spool.h"
@@ -18,7 +18,7 @@ struct suspect;
 struct suspect *suspect_open(struct spool *sp, const char *stem, const struct segment *list, size_t n, struct fail *f);
 void suspect_close(struct suspect *s);		/* NULL is fine */
 const char *suspect_stem(const struct suspect *s);
-/* 1 when an event with this id stands in a later segment. */
-int suspect_later(const struct suspect *s, struct slice event_id);
+/* 1 when this event stands in a later segment. */
+int suspect_later(const struct suspect *s, const struct event *e);
 
 #endif

@@ -125,6 +125,36 @@ given() {
 	assert_equal "$(payloads h | xargs)" 1
 }
 
+# bats test_tags=nosanitize
+@test "one in a segment whose fdatasync failed for another event, one accepted later: both" {
+	need strace
+	strace -f -o /dev/null true 2>/dev/null || skip "strace cannot trace here"
+	down
+	given one | ebpub -q -J
+	strace -f -o /dev/null -e inject=fdatasync:error=EIO:when=1 ebpub -q a '"another"'
+	[ "$(find "$B" -name '*.suspect.jsonl' | wc -l)" = 1 ] || fail "$(ls "$B")"
+	given two | ebpub -q -J
+	up
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" 'one another two'
+}
+
+@test "one that a retry was putting back when it was cut off, one in the buffer: both" {
+	local aside
+	down
+	given one | ebpub -q -J
+	up
+	run -0 ebreplay --discard --yes
+	aside=$(echo "$B"/quarantine/*)
+	mv "$aside" "$aside.retrying"
+	down
+	given two | ebpub -q -J
+	up
+	run -0 ebreplay --quarantine retry
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" 'two one'
+}
+
 @test "every byte of an event in doubt is compared as it was sent: found, once" {
 	local all
 	all=$(for n in {0..255}; do printf '\\x%02x' "$n"; done)
