@@ -131,7 +131,7 @@ coverage:
 	tests/coverage/run show $(COVER_AT) $(COVERED)
 
 # The commands under valgrind's memcheck, in the tests of these files that are not tagged nosanitize or novalgrind.
-MEMCHECKED = ebpub ebsub ebreplay ebstat ebhealth drain quarantine
+MEMCHECKED = ebpub ebsub ebreplay ebstat ebhealth ebgroup command worker dead drain quarantine
 valgrind: probes
 	$(call NEED,valgrind)
 	EB_BUILD=$(abspath $(BUILD)) tests/run --valgrind $(or $(T),$(MEMCHECKED:%=tests/%.bats))

@@ -201,7 +201,7 @@ END
 	suite memory <<'END'
 TEST "one" { "$EB_BIN/ebpub" || :; }
 END
-	for c in 'open("/", O_RDONLY)' '*(char *volatile *)&p = malloc(10); p = NULL' 'for (int i = 0; i < 2; i++) open("/", O_RDONLY)'; do
+	for c in 'open("/", O_RDONLY)' '*(char *volatile *)&p = malloc(10); p = NULL' 'for (int i = 0; i < 5; i++) open("/", O_RDONLY)'; do
 		printf '#include <fcntl.h>\n#include <stdlib.h>\nint\nmain(void)\n{\n\tchar *p = NULL;\n\n\t%s;\n\treturn p != NULL;\n}\n' "$c" |
 			"${CC:-cc}" -g -w -O0 -x c -o "$BATS_TEST_TMPDIR/b/bin/ebpub" -
 		EB_BUILD=$BATS_TEST_TMPDIR/b run "$TOP/tests/run" --valgrind "$BATS_TEST_TMPDIR/memory.bats"

@@ -69,6 +69,7 @@ user_without() {
 	assert_output --regexp '^ebgroup [0-9]+\.[0-9]+'
 }
 
+# bats test_tags=novalgrind
 @test "usage errors are 64, and nothing is changed" {
 	seed
 	local words before
