@@ -198,6 +198,20 @@ all_handled() {
 	assert_equal "$(pending t)" 0
 }
 
+@test "Redis killed with acknowledgements unanswered: they are said again" {
+	add t 1 4
+	bg sub ebsub -e -t 20 -P 4 t -- sh -c 'echo "$EB_ID $EB_DELIVERIES" >>"$LOG"; until [ -e "$LOG.go" ]; do sleep 0.05; done; echo >>"$LOG.gone"'
+	wait_for "[ \$(wc -l <'$LOG') = 4 ]"
+	redis_pause
+	touch "$LOG.go"
+	wait_for "[ \$(wc -l <'$LOG.gone') = 4 ] && [ -z \"\$(pgrep -P ${BG[sub]})\" ]"
+	sleep 0.2
+	redis_kill
+	redis_restart
+	bg_wait sub
+	assert_equal "$status $(sort "$LOG" | xargs) $(pending t)" "0 1-0 1 2-0 1 3-0 1 4-0 1 0"
+}
+
 @test "a connection lost while all commands are busy: -e goes on when it is back" {
 	add t 1 2
 	bg sub ebsub -e -t 0.5 t -- sh -c 'echo "$EB_ID" >>"$LOG"; until [ -e "$LOG.go" ]; do sleep 0.05; done'

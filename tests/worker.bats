@@ -33,18 +33,21 @@ setup() {
 }
 
 @test "a worker that dies takes those it had not answered through a failed attempt; what kills it goes alone then" {
-	add t 1 20
-	run ebsub -e --retry-base 20ms --max-deliveries 3 --worker t -- sh -c 'while read -r l; do
+	add t 1 100
+	run timeout 60 ebsub -e --claim-idle 10m --retry-base 500ms --retry-max 500ms --max-deliveries 3 --worker t -- sh -c 'while read -r l; do
 		case $l in
-		*\"id\":\"7-0\"*) kill -9 $$ ;;
-		*) echo "$l" >>"$LOG"; echo ok ;;
+		*\"id\":\"15-0\"*) kill -9 $$ ;;
+		*) echo "$l" >>"$LOG"; sleep 0.02; echo ok ;;
 		esac
 	done'
 	assert_equal "$status" 1
 	assert_output --partial "the worker ended (signal 9)"
-	assert_equal "$(pending t): $(dead id): $(dead attempts): $(dead status)" "0: 7-0: 3: worker: signal 9"
-	assert_equal "$(jq .payload "$LOG" | sort -n | uniq -d | wc -l) $(jq .payload "$LOG" | wc -l)" "0 19"
-	assert_equal "$(jq .deliveries "$LOG" | sort -n | tail -1)" 2
+	assert_equal "$(pending t): $(dead id): $(dead attempts): $(dead status)" "0: 15-0: 3: worker: signal 9"
+	assert_equal "$(jq .payload "$LOG" | sort -n | uniq -d | wc -l) $(jq .payload "$LOG" | wc -l)" "0 99"
+	# Its first death took at most 15 others with it, the next ones nobody.
+	jq 'select(.deliveries > 1).payload' "$LOG" >"$LOG.again"
+	[ "$(sort -n "$LOG.again" | tail -1)" -le 31 ]
+	[ "$(wc -l <"$LOG.again")" -le 15 ]
 }
 
 @test "a worker that hangs, talks nonsense, or answers too much is started again" {
