@@ -321,8 +321,10 @@ wait_for_news(struct handle *w, struct pollfd *p, int ms)
 			p[n++] = (struct pollfd){.fd = bus_fd(tap_bus(w->posts[i].tap)), .events = bus_events(tap_bus(w->posts[i].tap))};
 	hands = n;
 	n += hands_poll(w, p + n);
-	if (poll(p, n, ms == -1 ? poll_ms(w) : ms) <= 0)
+	if (poll(p, n, ms == -1 ? poll_ms(w) : ms) <= 0) {
+		w->child_news = w->child_news || ms == -1;	/* should it not have come through the pipe */
 		return;
+	}
 	hands_polled(w, p + hands);
 	if (p[0].revents != 0)
 		handle_end(w, FOLLOW_STOPPED);

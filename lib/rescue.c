@@ -65,25 +65,43 @@ hold(struct post *p, struct stream_id id, uint64_t attempts)
 	job_to(&p->w->held, j, JOB_DEAD);
 }
 
-/* number: the attempts of all of them, or those of each in their order behind the IDs. */
-static void
-taken(struct ask *a, struct reply *r)
+/* number: the attempts of all of them. How many are ours now. */
+static uint64_t
+take_in(const struct ask *a, struct reply *r)
 {
 	struct post *p = a->arg;
-	struct handle *w = p->w;
-	size_t at = 0;
+	uint64_t n = 0;
 
 	p->expected -= a->n;
 	for (size_t i = 0; i < a->n && r != NULL; i++) {
 		struct stream_id id;
 
-		if (stream_id_parse(reply_text(reply_at(r, at)), &id) == 0 && stream_id_cmp(id, a->ids[i]) == 0) {
-			at++;
-			w->count->taken++;
+		if (stream_id_parse(reply_text(reply_at(r, (size_t)n)), &id) == 0 && stream_id_cmp(id, a->ids[i]) == 0) {
+			n++;
 			hold(p, id, (uint64_t)a->number);
 		} else
-			rescue_missing(w, p, &a->ids[i], 1);
+			rescue_missing(p->w, p, &a->ids[i], 1);
 	}
+	return n;
+}
+
+static void
+taken(struct ask *a, struct reply *r)
+{
+	((struct post *)a->arg)->w->count->taken += take_in(a, r);
+}
+
+static void
+kept(struct ask *a, struct reply *r)
+{
+	(void)take_in(a, r);
+}
+
+/* What lay idle for so long without being held by us may be another's in a moment: it is claimed before it is held. */
+static int64_t
+long_idle(const struct post *p)
+{
+	return p->w->plan->claim_idle / (p->stage == STAGE_OWN ? 2 : 1);
 }
 
 /* Those that have the same count, by one command: of others' consumers, whose counts mean nothing to us, it is set. */
@@ -93,7 +111,7 @@ take(struct post *p, const struct taking *t, size_t from, size_t n, bool ours)
 	struct handle *w = p->w;
 	struct stream_id *ids = util_alloc(n * sizeof(*ids));
 	struct claim c = {
-		.key = tap_key(p->tap), .group = tap_group(p->tap), .consumer = w->plan->consumer, .min_idle = w->plan->claim_idle,
+		.key = tap_key(p->tap), .group = tap_group(p->tap), .consumer = w->plan->consumer, .min_idle = long_idle(p),
 		.deliveries = ours ? -1 : 1
 	};
 
@@ -101,7 +119,7 @@ take(struct post *p, const struct taking *t, size_t from, size_t n, bool ours)
 		ids[i] = t->id[from + i];
 	pending_put_claim(w->desk.bus, &c, ids, n);
 	p->expected += n;
-	desk_asked(&w->desk, (struct ask){.answer = taken, .arg = p, .ids = ids, .n = n, .number = (int64_t)t->attempts[from]});
+	desk_asked(&w->desk, (struct ask){.answer = p->stage == STAGE_OWN ? kept : taken, .arg = p, .ids = ids, .n = n, .number = (int64_t)t->attempts[from]});
 }
 
 static void
@@ -167,17 +185,17 @@ listed(struct ask *a, struct reply *r)
 		p->cursor = e.id;
 		if (job_find(&p->w->held, &p->queue, e.id) != NULL)
 			continue;
-		if (p->stage == STAGE_OWN)
+		if (p->stage == STAGE_OWN && (e.idle < long_idle(p) || p->w->plan->claim_idle == 0))
 			hold(p, e.id, attempts_of(&e));
 		else {
 			t->id[t->n] = e.id;
 			t->attempts[t->n++] = attempts_of(&e);
 		}
 	}
-	if (reply_count(r) < a->n)
-		listed_to_end(p);
 	take_all(p, &mine, true);
 	take_all(p, &theirs, false);
+	if (reply_count(r) < a->n)
+		listed_to_end(p);
 }
 
 static void
