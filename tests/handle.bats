@@ -157,6 +157,24 @@ all_handled() {
 	all_handled 40
 }
 
+# One of its own entries that has lain for long is anybody's until it is claimed.
+@test "own entries of long ago, begun while another sweeps: handled once" {
+	foreign 40
+	rcli eval "for i = 1, 40 do redis.call('XCLAIM', KEYS[1], KEYS[2], 'eb-one', 0, i .. '-0', 'IDLE', 7200000, 'RETRYCOUNT', 1, 'JUSTID') end" \
+		2 $S:t $G:t >/dev/null
+	proxy hold RETRYCOUNT
+	bg one ebsub -u "$PROXY" -C eb-one -e -t 60 -P 4 --claim-idle 1h t -- sh -c 'read -r n; echo "$n" >>"$LOG"'
+	wait_for "grep -q held '$EB_TMP/proxy.out'"
+	bg two ebsub -C eb-two -e -P 4 --claim-idle 1h t -- sh -c 'read -r n; echo "$n" >>"$LOG"; until [ -e "$LOG.go" ]; do sleep 0.05; done'
+	wait_for "[ \$(wc -l <'$LOG') = 4 ]"
+	touch "$EB_TMP/p.go"
+	wait_for "[ \$(wc -l <'$LOG') -ge 8 ]"
+	touch "$LOG.go"
+	bg_wait one
+	bg_wait two
+	all_handled 40
+}
+
 # bats test_tags=long
 @test "twenty events of half the time after which others take over, one at a time, beside others that sweep" {
 	add t 1 20
