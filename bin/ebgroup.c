@@ -21,7 +21,7 @@
 #include "when.h"
 
 #define RETIRED "eb-retired"
-#define REAP_IDLE_MS (3600 * 1000)
+#define REAP_IDLE_MS (3600L * 1000)
 
 enum {
 	OPT_DRY_RUN = 256, OPT_IDLE, OPT_LIMIT, OPT_TO, OPT_YES
