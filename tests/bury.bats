@@ -34,7 +34,7 @@ two_bury() {
 }
 
 @test "two that set the same entry aside: one dead letter" {
-	two_bury EVAL
+	two_bury dead_time
 }
 
 @test "the same without EVAL" {
