@@ -29,6 +29,19 @@ id_word(const struct job *j, char out[NAMES_MAX + STREAM_ID_SIZE + 8])
 
 /* --- beginnings ------------------------------------------------------------ */
 
+static int64_t
+wait(struct handle *w, struct job *j)
+{
+	int64_t ms;
+
+	if (j->pause.first == 0)
+		j->pause = (struct backoff){.first = w->plan->retry_base, .most = w->plan->retry_max};
+	ms = backoff_next(&j->pause);
+	j->when = when_mono() + ms;
+	job_to(&w->held, j, JOB_WAITING);
+	return ms;
+}
+
 /* The record of an entry that we have; false: it is gone. */
 static bool
 record_of(const struct job *j, struct record *r, struct buf *kv)
@@ -67,11 +80,24 @@ run(struct handle *w, struct job *j)
 	buf_free(&kv);
 }
 
+/*
+ * Not ours, or not begun: no answer, and it is READY again; the group is gone, or was just made again, and it waits until it is pending there
+ * (rescue_again); else it was acknowledged by hand, taken by another, or is gone from the stream.
+ */
 static void
-not_begun(struct handle *w, struct job *j)
+not_begun(struct handle *w, struct job *j, const struct reply *r)
 {
+	struct post *p = post_of(j);
+
 	hand_put_down(&w->hands[j->hand]);
-	job_to(&w->held, j, JOB_READY);
+	if (r == NULL)
+		job_to(&w->held, j, JOB_READY);
+	else if (!j->stale && (reply_is_error(r) || p->forcing > 0))
+		wait(w, j);
+	else {
+		rescue_missing(w, p, &j->id, 1);
+		handle_release(w, j);
+	}
 }
 
 /* The answer has those that are ours, in order: entries, or IDs where we have the entries. */
@@ -92,20 +118,17 @@ begun(struct ask *a, struct reply *r)
 		const struct reply *e = reply_at(r, at);
 		struct stream_id id;
 
-		if (r == NULL) {
-			not_begun(w, j);
+		if (stream_id_parse(reply_text(b != NULL ? reply_at(e, 0) : e), &id) == -1 || stream_id_cmp(id, j->id) != 0) {
+			not_begun(w, j, r);
 			continue;
 		}
-		if (stream_id_parse(reply_text(b != NULL ? reply_at(e, 0) : e), &id) == 0 && stream_id_cmp(id, j->id) == 0) {
-			at++;
-			if (b != NULL)
-				job_keep(j, b, e);
+		at++;
+		if (b != NULL)
+			job_keep(j, b, e);
+		if (j->stale)
+			not_begun(w, j, r);
+		else
 			run(w, j);
-			continue;
-		}
-		hand_put_down(&w->hands[j->hand]);
-		rescue_missing(w, p, &j->id, 1);
-		handle_release(w, j);
 	}
 	body_drop(b);
 }
@@ -175,19 +198,6 @@ undo(struct handle *w, struct job *j)
 		return;
 	pending_put_claim(w->desk.bus, &c, &j->id, 1);
 	desk_asked(&w->desk, (struct ask){.answer = nothing});
-}
-
-static int64_t
-wait(struct handle *w, struct job *j)
-{
-	int64_t ms;
-
-	if (j->pause.first == 0)
-		j->pause = (struct backoff){.first = w->plan->retry_base, .most = w->plan->retry_max};
-	ms = backoff_next(&j->pause);
-	j->when = when_mono() + ms;
-	job_to(&w->held, j, JOB_WAITING);
-	return ms;
 }
 
 static void

@@ -77,7 +77,7 @@ gone(struct handle *w, struct job *j)
 static void
 stuck(struct handle *w, struct job *j, enum bus_why why, const struct fail *f)
 {
-	if (why == BUS_LATER || why == BUS_READONLY) {
+	if (why == BUS_LATER || why == BUS_READONLY || why == BUS_NOGROUP) {
 		j->doomed = true;
 		j->when = when_mono() + STUCK_PAUSE;
 		job_to(&w->held, j, JOB_WAITING);
@@ -268,6 +268,8 @@ buried(struct ask *a, struct reply *r)
 		set_aside(w, j);
 	else if (reply_int(r) == 2)
 		bury_by_hand(w, j);
+	else if (p->forcing > 0)
+		job_to(&w->held, j, JOB_DEAD);		/* it is not pending yet in a group that was made again */
 	else
 		gone(w, j);
 }

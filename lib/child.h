@@ -1,7 +1,7 @@
 /*
  * child: a program that is started, fed, listened to and ended.
  *
- * It has a process group of its own, the umask and the signal dispositions that we were started with, and of our descriptors only
+ * It has a process group of its own, the umask that we were started with, SIGPIPE and SIGXFSZ at their defaults, and of our descriptors only
  * stdout, and stderr by way of a pipe: what it writes there goes on to our stderr, and its end is kept. A signal of the terminal does not
  * reach it; child_kill reaches all of its group.
  */

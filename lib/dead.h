@@ -3,7 +3,7 @@
  *
  *     dead_id       the entry's ID in its stream         dead_attempts  how often a command was begun for it
  *     dead_stream   that stream's key                    dead_status    how the last one ended: "exit 1", "signal 9",
- *     dead_group    the group that could not handle it                  "timeout", "exit 65", "dead: REASON" of a worker
+ *     dead_group    the group that could not handle it                  "timeout", "exit 65", "dead REASON" of a worker
  *     dead_consumer who set it aside                     dead_stderr    the end of what it wrote to stderr
  *                                                        dead_time      RFC 3339, when
  *

@@ -409,6 +409,7 @@ loop(struct handle *w)
 	for (judge(w); !over(w); judge(w)) {
 		reopen(w);
 		wake(w);
+		rescue_again(w);
 		rescue_renew(w);
 		rescue_list(w);
 		attempt_begin(w);

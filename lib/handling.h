@@ -38,6 +38,8 @@ struct post {
 	enum stage stage;
 	bool listing;			/* a page is asked for */
 	unsigned round;			/* of listing: an answer of an earlier one means nothing */
+	unsigned remade;		/* of its group, as far as we have seen to it */
+	size_t forcing;			/* entries that are being made pending with us again in a group that was made again */
 	size_t expected;		/* entries that unanswered questions of rescue may bring */
 	bool swept;			/* once at least, to the end */
 	bool their_turn;		/* between what others left and what is new, when there is room for only one */
@@ -140,6 +142,7 @@ void bury_send(struct handle *w);			/* what is to be set aside */
 void rescue_list(struct handle *w);		/* own entries, and what others left */
 void rescue_renew(struct handle *w);
 void rescue_own(struct post *p);		/* list what is pending with us (again) */
+void rescue_again(struct handle *w);		/* what is held of groups that had vanished */
 /* Entries that are not pending with us any more: lost when they are gone from the stream. */
 void rescue_missing(struct handle *w, struct post *p, const struct stream_id *ids, size_t n);
 int64_t rescue_next(const struct handle *w);	/* when it wants to be called; -1 */

@@ -48,7 +48,7 @@ pending_at(const struct reply *r, size_t i, struct pending *out)
 uint64_t
 pending_put_claim(struct bus *b, const struct claim *c, const struct stream_id *ids, size_t n)
 {
-	struct slice *argv = util_alloc((8 + n) * sizeof(*argv));
+	struct slice *argv = util_alloc((9 + n) * sizeof(*argv));
 	char (*text)[STREAM_ID_SIZE] = util_alloc(n * sizeof(*text)), idle[24], count[24];
 	size_t a = 0;
 	uint64_t number;
@@ -68,6 +68,8 @@ pending_put_claim(struct bus *b, const struct claim *c, const struct stream_id *
 		argv[a++] = slice_of("RETRYCOUNT");
 		argv[a++] = slice_of(count);
 	}
+	if (c->force)
+		argv[a++] = slice_of("FORCE");
 	if (!c->bodies)
 		argv[a++] = slice_of("JUSTID");
 	number = bus_put(b, a, argv);

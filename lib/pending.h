@@ -41,6 +41,7 @@ struct claim {
 	const char *consumer;		/* who gets them; made when it is not there */
 	int64_t min_idle;		/* ms: only what nobody has touched for so long; 0 whatever it is */
 	int64_t deliveries;		/* the count is set to it; -1: left as it is without bodies, raised by one with */
+	bool force;			/* those too that are not pending, as long as they stand in the stream */
 	bool bodies;			/* answer: entries (stream_entry); else their IDs */
 };
 /* XCLAIM; n is 1 or more. An entry that is claimed begins to be idle anew. */

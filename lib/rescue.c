@@ -241,6 +241,55 @@ rescue_list(struct handle *w)
 		list_post(&w->posts[i]);
 }
 
+/* --- a group that was made again ------------------------------------------------------- */
+
+static void
+forced(struct ask *a, struct reply *r)
+{
+	struct post *p = a->arg;
+	struct job *j = job_find(&p->w->held, &p->queue, a->ids[0]);
+
+	p->forcing--;
+	if (reply_count(r) > 0 || !reply_is_array(r) || j == NULL || (j->state != JOB_READY && j->state != JOB_WAITING))
+		return;
+	rescue_missing(p->w, p, a->ids, 1);
+	handle_release(p->w, j);
+}
+
+/* The new group begins behind what was given out, and knows nothing of what we hold. */
+static void
+force(void *arg, struct job *j)
+{
+	struct post *p = arg;
+	struct handle *w = p->w;
+	struct claim c = {
+		.key = tap_key(p->tap), .group = tap_group(p->tap), .consumer = w->plan->consumer,
+		.deliveries = (int64_t)j->attempts + 1, .force = true
+	};
+	struct stream_id *id;
+
+	if (post_of(j) != p || j->state == JOB_DONE || j->stale)
+		return;
+	id = util_alloc(sizeof(*id));
+	*id = j->id;
+	pending_put_claim(w->desk.bus, &c, id, 1);
+	p->forcing++;
+	desk_asked(&w->desk, (struct ask){.answer = forced, .arg = p, .ids = id, .n = 1});
+}
+
+void
+rescue_again(struct handle *w)
+{
+	for (size_t i = 0; i < w->plan->n && w->desk.bus != NULL; i++) {
+		struct post *p = &w->posts[i];
+
+		if (p->remade == tap_remade(p->tap))
+			continue;
+		p->remade = tap_remade(p->tap);
+		held_each(&w->held, force, p);
+	}
+}
+
 /* --- keeping what we hold ------------------------------------------------------------ */
 
 static void
@@ -252,7 +301,7 @@ not_ours(struct handle *w, struct post *p, struct stream_id id)
 		return;
 	if (j->state == JOB_RUNNING)
 		j->stale = true;
-	else if (j->state == JOB_READY || j->state == JOB_WAITING) {
+	else if ((j->state == JOB_READY || j->state == JOB_WAITING) && p->forcing == 0) {
 		rescue_missing(w, p, &id, 1);
 		handle_release(w, j);
 	}
@@ -357,6 +406,8 @@ forget(void *arg, struct job *j)
 
 	if (j->state == JOB_READY || j->state == JOB_WAITING)
 		handle_release(w, j);
+	else if (j->state == JOB_BEGINNING)
+		j->stale = true;
 	else if (j->state == JOB_RUNNING) {
 		j->stale = true;
 		id = util_alloc(sizeof(*id));

@@ -335,3 +335,9 @@ tap_group(const struct tap *t)
 {
 	return t->group;
 }
+
+unsigned
+tap_remade(const struct tap *t)
+{
+	return t->remade;
+}

@@ -75,6 +75,7 @@ bool tap_settled(const struct tap *t);		/* nothing asked and no acknowledgement 
 const struct bus *tap_bus(const struct tap *t);	/* to poll; NULL when down */
 const char *tap_type(const struct tap *t);
 const char *tap_key(const struct tap *t);
+unsigned tap_remade(const struct tap *t);	/* how often its group had vanished and was made again */
 const char *tap_group(const struct tap *t);	/* NULL: only looking */
 void tap_close(struct tap *t);			/* TAP_CLOSED */
 

@@ -55,6 +55,7 @@ tap_ensure(struct tap *t, enum bus_why *why, struct fail *f)
 	t->unmade = *why;
 	if (*why != BUS_FINE)
 		t->refusal = *f;
+	t->remade += made && t->opened;
 	if (made && t->opened)
 		tap_notef(t, TAP_WARNING, "group '%s' had vanished; made again at %s", t->group, start);
 	if (!made && !t->opened && t->plan->from_given)

@@ -27,6 +27,7 @@ struct tap {
 	struct bus *bus;
 	enum phase phase;
 	bool opened;			/* once at least */
+	unsigned remade;
 	bool have_seen, dry;
 	enum bus_why unmade;		/* why the group could not be made, should it not be there; else BUS_FINE */
 	struct fail refusal;

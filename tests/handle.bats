@@ -297,3 +297,13 @@ all_handled() {
 	wait_for "[ \$(pending t) = 0 ]"
 	assert_equal "$(xargs <"$LOG")" "1 2 3 4 5 6"
 }
+
+@test "the group destroyed while entries wait for another attempt: none is forgotten without a word" {
+	add t 1 3
+	bg sub ebsub --retry-base 500ms t -- sh -c 'echo "$EB_ID" >>"$LOG"; [ -e "$LOG.go" ]'
+	wait_for "[ \$(wc -l <'$LOG') -ge 3 ]"
+	rcli xgroup destroy $S:t $G:t
+	touch "$LOG.go"
+	: >"$LOG"
+	wait_for "[ \$((\$(sort -u '$LOG' | wc -l) + \$(grep -c 'is lost' '$EB_TMP/sub.err'))) -ge 3 ]" 10
+}
