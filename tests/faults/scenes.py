@@ -511,10 +511,12 @@ class Retry(Scene):
     def prepare(self, rig):
         given = buffered(rig, [one(1), one(2), one(3), one(4)])
         self.put_aside(rig)
-        given += buffered(rig, [one(1, "two", 2), one(2, "two", 2)])
+        # The same event is one of which every field is the same.
+        fixed = [{**one(n, "two", 2), "correlation_id": "c", "timestamp": "2025-12-04T10:30:00.000000Z"} for n in (1, 2)]
+        given += buffered(rig, fixed)
         last = self.put_aside(rig)[-1]
         os.rename(last, last + ".retrying")
-        buffered(rig, [one(1, "two", 2)])
+        buffered(rig, fixed[:1])
         return given
 
     @staticmethod

@@ -94,7 +94,8 @@ none_own(void *arg, struct stream_id entry)
 static void
 settle_two(struct bus *b)
 {
-	struct settle_line lines[2] = { { .event_id = slice_of("x") }, { .event_id = slice_of("x"), .after = { 1, 1 } } };
+	struct event e = { .event_id = slice_of("x") };
+	struct settle_line lines[2] = { { .e = &e }, { .e = &e, .after = { 1, 1 } } };
 	uint64_t unsure = 0;
 
 	if (settle(b, "k", none_own, NULL, lines, 2, &unsure, &f) == 0)
