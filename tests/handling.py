@@ -268,7 +268,7 @@ class Run:
             r.send_signal(signal.SIGTERM)
         for r in self.readers:
             status = r.wait(HANG)
-            if status not in (0, 1):
+            if status not in (0, 1, -signal.SIGTERM):	# the last: one that was only just started again
                 self.found(f"ebsub ended with {status}")
         self.judge_acknowledged()
         self.judge()

@@ -684,7 +684,7 @@ class Handle(Subscribe):
             "sh", "-c", """printf '{"event_id":"%s"}\\n' "$EB_EVENT_ID" """]
     events = [one(1), one(1, "two", 2), one(2)]
     unharmed = {"nomem"}	# what is preloaded would be in the command too
-    patient = {"clone3", "clone", "vfork", "memfd_create", "pipe2"}
+    patient = {"clone3", "clone", "vfork", "memfd_create", "pipe2", "mmap"}
 
     def setup(self, rig):
         super().setup(rig)
