@@ -18,7 +18,7 @@ batch_free(struct batch *b)
 {
 	size_t i;
 
-	for (i = 0; b->item && i <= BATCH_LINES; i++)
+	for (i = 0; i <= BATCH_LINES; i++)
 		buf_free(&b->item[i].text);
 	free(b->item);
 	memset(b, 0, sizeof *b);

@@ -182,8 +182,7 @@ spill_drain(struct publish *p, const char *type, bool whole)
 	done = drain_run(p->sp, p->b, &o, &r, &f);
 	spool_replay_unlock(p->sp);
 	spill_forget(p);
-	if (p->b)
-		lanes_free(&p->lanes);	/* their bounds have moved, and those stopped may go on */
+	lanes_free(&p->lanes);	/* their bounds have moved, and those stopped may go on */
 	if (r.disordered)
 		publish_say(p, true, "%llu events of the buffer were taken after earlier ones of their types were refused: "
 		    "they are out of order", (unsigned long long)r.disordered);

@@ -16,7 +16,7 @@ window_free(struct window *w)
 {
 	size_t i;
 
-	for (i = 0; w->slot && i < WINDOW_SLOTS; i++)
+	for (i = 0; i < WINDOW_SLOTS; i++)
 		buf_free(&w->slot[i].bytes);
 	free(w->slot);
 	memset(w, 0, sizeof *w);

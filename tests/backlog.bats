@@ -70,6 +70,8 @@ freed() {
 	assert_equal "${#lines[@]}" 1
 	run -1 ebreplay --check -j
 	assert_equal "$(jq -c '[.segments, .lines, .bad, .out_of_order]' <<<"$output")" '[1,4,2,0]'
+	run -1 ebreplay --check -q
+	refute_output --partial segments
 	diff "$EB_TMP/was" <(cksum "$B/plain.jsonl")
 	assert_equal "$(length p)" 0
 }
@@ -241,6 +243,15 @@ freed() {
 	assert_equal "$(payloads a | xargs) / $(payloads b | xargs) / $(payloads p | xargs)" '1 2 / 1 2 / 2 1'
 }
 
+@test "--discard of a claimed file: its blank lines are none, what no publisher gave has its identity" {
+	plain_file plain.claimed-000001.jsonl
+	run -0 ebreplay --discard --yes
+	assert_equal "$(ebreplay -j --quarantine list | jq -r .event_type | sort | uniq -c | xargs)" '2 null 2 p'
+	run -1 ebreplay --quarantine retry
+	run -0 ebreplay
+	assert_equal "$(payloads p | xargs)" '2 1'
+}
+
 # cut_off TYPE N COMMAND...: killed when TYPE has N entries, and nothing is written down of the answers.
 cut_off() {
 	local type=$1 n=$2 nth
@@ -322,11 +333,19 @@ cut_off() {
 	# Claimed, and rested.
 	run -75 ebreplay --limit 1
 	cut_off p 3 ebreplay
+	cp -a "$B" "$EB_TMP/cut"
 	run -75 --separate-stderr ebreplay -j --rate 5
 	assert_equal "$(jq -c '[.found, .replayed]' <<<"$output")" '[2,0]'
 	assert_equal "$(payloads p | xargs)" '1 2 3'
+	# Put aside instead, and put back.
+	rm -rf "$B"
+	cp -a "$EB_TMP/cut" "$B"
+	sed -i "s/^inode .*/inode $(printf %020d 0)/" "$B/.lock"
+	run -0 ebreplay --discard --yes
 	freed z
+	run -0 ebreplay --quarantine retry
 	run -0 ebreplay
+	assert_equal "$(payloads p | xargs) $(payloads z)" '1 2 3 1'
 }
 
 # bats test_tags=nosanitize

@@ -167,6 +167,10 @@ OURS=buffer_2026-01-02_03-04-05_000001
 	run -0 timeout 20 ebpub a 1
 	[ ! -s "$B/.probe" ] || fail "$(cat "$B/.probe")"
 	run -0 ebreplay
+	# One of before the last boot.
+	printf '99999999999999 %s\n' "$(cut -d' ' -f1 <"$B/.target")" >"$B/.probe"
+	run -0 timeout 20 ebpub a 1
+	assert_output --regexp '^[0-9]+-'
 	# Where it cannot be written down, each asks for itself.
 	rm -f "$B/.probe"
 	mkdir "$B/.probe"
@@ -402,6 +406,44 @@ OURS=buffer_2026-01-02_03-04-05_000001
 		run -75 strace -qq -f -o /dev/null -e inject=renameat2:error=$error ebreplay
 	done
 	assert_equal "$(segments)" plain.jsonl
+	run -0 ebreplay
+	assert_equal "$(payloads a)" 1
+}
+
+# bats test_tags=nosanitize
+@test "a plain file written by a clock that was ahead rests for no longer than others" {
+	need_clock
+	made
+	plain a 1 2026-01-02T03:04:05Z >"$B/plain.jsonl"
+	run -0 clock_at -2d ebreplay
+	assert_equal "$(payloads a)" 1
+}
+
+@test "ten segments that vanished are all named" {
+	local gone
+	down
+	seq 11 | xargs -n 1 ebpub -q --segment-size 1 a
+	rm -f "$B/.outage"
+	up
+	mapfile -t gone < <(segments | head -10)
+	(cd "$B" && rm "${gone[@]}")
+	run -74 ebreplay
+	assert_equal "$(grep -c 'has vanished' <<<"$output")" 10
+	assert_equal "$(payloads a)" 11
+}
+
+@test "the lock is held by one that is stopped, and nothing is buffered yet: a segment of one's own" {
+	made
+	(umask 077 && : >"$B/.lock")
+	bg holder flock "$B/.lock" sleep 60
+	wait_for "! flock -n '$B/.lock' true"
+	down
+	run -0 timeout 20 ebpub -t 0.2 a 1
+	assert_output buffered
+	assert_regex "$(segments)" '\.own-[0-9]+\.jsonl$'
+	pkill -KILL -P "${BG[holder]}"
+	wait_for "flock -n '$B/.lock' true"
+	up
 	run -0 ebreplay
 	assert_equal "$(payloads a)" 1
 }

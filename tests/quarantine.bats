@@ -331,6 +331,13 @@ END
 	echo x >"$B/$Q/x"
 	assert_equal "$(ebstat -j | jq .buffer.quarantined)" 4
 	run -64 ebreplay --quarantine list .hidden
+	run -0 ebreplay -j --quarantine list
+	assert_equal "$(jq -r .file <<<"$output" | grep -v jsonl | xargs)" 'README a.bad-x x'
+	for how in -v -q -j; do
+		status=0
+		ebreplay $how --quarantine list >/dev/full 2>"$EB_TMP/err" || status=$?
+		assert_equal $status 74
+	done
 	run -1 ebreplay --quarantine retry "$(files | grep jsonl)"
 	assert_equal "$(ebstat -j | jq -c '[.buffer.total_events, .buffer.quarantined]')" '[3,1]'
 }
@@ -385,9 +392,9 @@ END
 	mv "$EB_TMP/whole" "$B/$Q/$(files).retrying"
 	echo garbage >>"$(echo "$B"/*.jsonl)"
 	plain a 9 2025-12-04T10:30:00Z >"$B/other.jsonl"
-	mkdir "$B/zz.jsonl"
+	mkdir "$B/buffer_2026-01-02_03-04-05_000001.jsonl"
 	run -1 ebreplay --quarantine retry
-	rmdir "$B/zz.jsonl"
+	rmdir "$B/buffer_2026-01-02_03-04-05_000001.jsonl"
 	run -1 ebreplay
 	assert_equal "$(payloads a | xargs)" '9 1 2 3'
 }
@@ -428,7 +435,7 @@ END
 bad() {
 	buffered a 1 1
 	SEGMENT=$(echo "$B"/*.jsonl)
-	awk -v n="$1" 'BEGIN { for (i = 1; i <= n; i++) printf "%0500d\n", i }' >>"$SEGMENT"
+	awk -v n="$1" 'BEGIN { for (i = 1; i <= n; i++) printf "%0*d\n", 500 + i % 97, i }' >>"$SEGMENT"
 }
 
 @test "1 000 bad lines that are there already, in whatever order, are not added again" {
@@ -452,7 +459,7 @@ bad() {
 	cp -a "$B" "$EB_TMP/full"
 	printf '{"quarantined_at":"2026' >"$B/$Q/$(basename "$SEGMENT")"
 	run -1 ebreplay
-	assert_equal "$(jq -r .line "$B/$Q"/* | wc -c)" 501
+	assert_equal "$(jq -r .line "$B/$Q"/* | wc -c)" 502
 }
 
 @test "bad lines of 40 files: more than are kept open at once" {

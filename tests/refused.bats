@@ -239,6 +239,13 @@ settled() {
 	settled 2 0 0
 }
 
+@test "in doubt, and the progress is lost too: found" {
+	in_doubt X Y
+	: >"$B/.progress"
+	settled 2 0 0
+	assert_equal "$(event_ids a | xargs)" 'first X Y'
+}
+
 @test "in doubt, and its entry was deleted, trimmed, or gone with its stream: added, a possible duplicate" {
 	local gone last
 	for gone in "xdel $S:a LAST" "xtrim $S:a maxlen 0" "xtrim $S:a maxlen 1" "del $S:a"; do
@@ -386,4 +393,24 @@ full() {
 	up
 	run -0 ebreplay
 	assert_equal "$(payloads a | xargs)" '1 2 3 4 5 6'
+}
+
+@test "a limit below a node of the stream, nobody reading: nothing is trimmed, and none is said to be" {
+	down
+	seq 30 | ebpub -q --maxlen 10 a
+	rm -f "$B/.outage"
+	up
+	run -0 --separate-stderr ebreplay -j --rate 1000000
+	assert_equal "$(jq -c '[.replayed, .trimmed]' <<<"$output")" '[30,0]'
+	assert_equal "$(length a)" 30
+}
+
+@test "a wide limit, and a group: room is measured by and by, all arrive" {
+	rcli xgroup create "$S:a" g 0 mkstream >/dev/null
+	down
+	seq 2500 | ebpub -q --maxlen 20000 a
+	rm -f "$B/.outage"
+	up
+	run -0 ebreplay
+	assert_equal "$(payloads a | cksum)" "$(seq 2500 | cksum)"
 }
