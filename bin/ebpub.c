@@ -94,8 +94,10 @@ print_answer(unsigned long long n, enum publish_answer what, const char *text)
 		printf("{\"event\":%llu,\"result\":\"%s\",\"id\":%s%s%s}\n", n, words[what],
 		    what == PUBLISH_ADDED ? "\"" : "", what == PUBLISH_ADDED ? text : "null",
 		    what == PUBLISH_ADDED ? "\"" : "");
-	else
-		puts(what == PUBLISH_UNSAFE ? "refused" : text);
+	else {
+		fputs_unlocked(what == PUBLISH_UNSAFE ? "refused" : text, stdout);
+		putc_unlocked('\n', stdout);
+	}
 }
 
 static void
@@ -130,10 +132,19 @@ flush_answers(void)
 
 /* --- one event ----------------------------------------------------------------------- */
 
+/* Where an event came from: "payload", or "line" and which. */
+struct where {
+	const char *what;
+	unsigned long long n;	/* 0: there is only one */
+};
+
 static void
-refuse(struct publish *p, const char *where, const char *why)
+refuse(struct publish *p, struct where where, const char *why)
 {
-	warnx("%s: %s: refused", where, why);
+	if (where.n)
+		warnx("%s %llu: %s: refused", where.what, where.n, why);
+	else
+		warnx("%s: %s: refused", where.what, why);
 	worse(STATUS_DATA);
 	publish_refused(p);
 }
@@ -164,7 +175,7 @@ complete(struct event *e, char event_id[UUID_SIZE], char correlation_id[UUID_SIZ
 }
 
 static void
-publish_payload(struct publish *p, const char *where, const char *s, size_t n)
+publish_payload(struct publish *p, struct where where, const char *s, size_t n)
 {
 	char event_id[UUID_SIZE], correlation_id[UUID_SIZE], timestamp[WHEN_SIZE], why[160];
 	struct event e = { .type = slice_of(eb.type), .payload = json_trim(s, n) };
@@ -185,7 +196,7 @@ publish_payload(struct publish *p, const char *where, const char *s, size_t n)
 }
 
 static void
-publish_object(struct publish *p, const char *where, const char *s, size_t n)
+publish_object(struct publish *p, struct where where, const char *s, size_t n)
 {
 	static struct buf text;
 	char event_id[UUID_SIZE], correlation_id[UUID_SIZE], timestamp[WHEN_SIZE];
@@ -222,11 +233,11 @@ take_lines(struct publish *p, struct lines *l)
 {
 	struct slice s;
 	enum lines_got got;
-	char where[48];
+	struct where where = { eb.null ? "record" : "line", 0 };
 
 	publish_begin(p);
 	while (!stopped && (got = lines_next(l, &s)) != LINES_NONE) {
-		snprintf(where, sizeof where, "%s %llu", eb.null ? "record" : "line", lines_number(l));
+		where.n = lines_number(l);
 		if (got == LINES_LONG)
 			refuse(p, where, "longer than --max-payload");
 		else if (is_blank(s))
@@ -294,7 +305,7 @@ publish_all_of_stdin(struct publish *p)
 		warn("standard input");
 		worse(STATUS_UNSAFE);
 	} else if (!stopped)
-		publish_payload(p, "standard input", b.p, b.len);
+		publish_payload(p, (struct where){ "standard input", 0 }, b.p, b.len);
 	buf_free(&b);
 }
 
@@ -449,7 +460,7 @@ run(struct publish *p, int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], "-") != 0) {
 		publish_begin(p);
-		publish_payload(p, "payload", argv[1], strlen(argv[1]));
+		publish_payload(p, (struct where){ "payload", 0 }, argv[1], strlen(argv[1]));
 	} else if (argc == 2) {
 		publish_begin(p);
 		publish_all_of_stdin(p);

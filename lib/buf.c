@@ -1,7 +1,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "buf.h"
 #include "util.h"
@@ -14,35 +13,16 @@ buf_free(struct buf *b)
 }
 
 void
-buf_reserve(struct buf *b, size_t more)
+buf_grow(struct buf *b, size_t more)
 {
 	size_t cap = b->cap < 64 ? 64 : b->cap;
 
-	if (more <= b->cap - b->len)
-		return;
 	if (more > SIZE_MAX - b->len)
 		util_realloc(NULL, SIZE_MAX);	/* ends the process */
 	while (cap - b->len < more || cap < b->len)
 		cap = cap > SIZE_MAX / 2 ? SIZE_MAX : cap * 2;
 	b->p = util_realloc(b->p, cap);
 	b->cap = cap;
-}
-
-void
-buf_add(struct buf *b, const void *p, size_t n)
-{
-	if (n == 0)
-		return;
-	buf_reserve(b, n);
-	memcpy(b->p + b->len, p, n);
-	b->len += n;
-}
-
-void
-buf_addc(struct buf *b, char c)
-{
-	buf_reserve(b, 1);
-	b->p[b->len++] = c;
 }
 
 void
@@ -54,13 +34,8 @@ buf_adds(struct buf *b, const char *s)
 void
 buf_addu(struct buf *b, uint64_t n)
 {
-	char digits[20];
-	size_t i = sizeof digits;
-
-	do
-		digits[--i] = (char)('0' + n % 10);
-	while ((n /= 10) != 0);
-	buf_add(b, digits + i, sizeof digits - i);
+	buf_reserve(b, UTIL_DIGITS);
+	b->len = (size_t)(util_digits(b->p + b->len, n) - b->p);
 }
 
 void
@@ -96,18 +71,4 @@ buf_str(struct buf *b)
 	buf_reserve(b, 1);
 	b->p[b->len] = '\0';
 	return b->p;
-}
-
-struct slice
-slice_of(const char *s)
-{
-	return (struct slice){s, s == NULL ? 0 : strlen(s)};
-}
-
-int
-slice_eq(struct slice a, const char *s)
-{
-	size_t n = strlen(s);
-
-	return a.n == n && (n == 0 || memcmp(a.p, s, n) == 0);
 }

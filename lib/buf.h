@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct buf {
 	char *p;
@@ -23,9 +24,7 @@ struct slice {
 };
 
 void buf_free(struct buf *b);			/* back to empty, memory released */
-void buf_reserve(struct buf *b, size_t more);	/* room for `more` further bytes */
-void buf_add(struct buf *b, const void *p, size_t n);
-void buf_addc(struct buf *b, char c);
+void buf_grow(struct buf *b, size_t more);	/* as buf_reserve, when there is no room */
 void buf_adds(struct buf *b, const char *s);
 void buf_addu(struct buf *b, uint64_t n);	/* decimal */
 void buf_addf(struct buf *b, const char *fmt, ...)
@@ -34,7 +33,49 @@ void buf_drop(struct buf *b, size_t n);		/* forget the first n bytes */
 /* The bytes as a C string: a NUL stands behind them, not counted in len. */
 const char *buf_str(struct buf *b);
 
-struct slice slice_of(const char *s);		/* of a C string; NULL is empty */
-int slice_eq(struct slice a, const char *s);	/* 1 when equal to the C string */
+/* Room for `more` further bytes. */
+static inline void
+buf_reserve(struct buf *b, size_t more)
+{
+	if (more > b->cap - b->len)
+		buf_grow(b, more);
+}
+
+static inline void
+buf_add(struct buf *b, const void *p, size_t n)
+{
+	if (n == 0)
+		return;
+	buf_reserve(b, n);
+	memcpy(b->p + b->len, p, n);
+	b->len += n;
+}
+
+static inline void
+buf_addc(struct buf *b, char c)
+{
+	buf_reserve(b, 1);
+	b->p[b->len++] = c;
+}
+
+/* Of a C string; NULL is empty. */
+static inline struct slice
+slice_of(const char *s)
+{
+	return (struct slice){s, s == NULL ? 0 : strlen(s)};
+}
+
+static inline int
+slice_same(struct slice a, struct slice b)
+{
+	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+/* 1 when equal to the C string. */
+static inline int
+slice_eq(struct slice a, const char *s)
+{
+	return slice_same(a, slice_of(s));
+}
 
 #endif

@@ -6,9 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <hiredis/hiredis.h>
+#include <hiredis/read.h>
 
 #include "exchange.h"
+#include "reply.h"
 #include "util.h"
 #include "when.h"
 
@@ -38,7 +39,7 @@ static int
 die_garbage(struct bus *b)
 {
 	while (b->arrived > b->taken)
-		freeReplyObject(slot(b, b->arrived--)->reply);
+		reply_free(slot(b, b->arrived--)->reply);
 	return die(b, BUS_GARBAGE, 0, b->greet_by != 0 ? "is not Redis" : "answered what nobody asked for or no Redis says");
 }
 
@@ -74,14 +75,14 @@ send_some(struct bus *b)
 
 /* An error reply may come before its request is sent whole (too big); anything else then is no answer to it. */
 static int
-accept_reply(struct bus *b, redisReply *r)
+accept_reply(struct bus *b, struct reply *r)
 {
-	if (b->arrived == b->put || (b->arrived >= b->sent && r->type != REDIS_REPLY_ERROR)) {
-		freeReplyObject(r);
+	if (b->arrived == b->put || (b->arrived >= b->sent && !reply_is_error(r))) {
+		reply_free(r);
 		return die_garbage(b);
 	}
 	b->arrived++;
-	slot(b, b->arrived)->reply = (struct reply *)r;
+	slot(b, b->arrived)->reply = r;
 	b->arrived_at = when_mono();
 	b->heard = 0;
 	return 0;
@@ -244,62 +245,23 @@ bus_wait(struct bus *b, int64_t extra_ms, struct fail *f)
 	return r;
 }
 
-/* --- the reader ---------------------------------------------------------------- */
-
-/* An announced length must not be believed: memory for its elements would be taken, and walked to free it. */
-#if HIREDIS_MAJOR >= 1
-typedef size_t count;
-#else
-typedef int count;
-#endif
-
-/* hiredis' own way of making replies, but for arrays. */
-struct making {
-	redisReplyObjectFunctions fn;
-	const redisReplyObjectFunctions *defaults;
-};
-
-static void *
-make_array(const redisReadTask *task, count n)
-{
-	const struct making *m = task->privdata;
-
-	return n > ELEMENTS_MAX ? NULL : m->defaults->createArray(task, n);
-}
-
-static redisReader *
-new_reader(struct making *m)
-{
-	redisReader *r = redisReaderCreate();
-
-	if (r == NULL)
-		return NULL;
-	m->defaults = r->fn;
-	m->fn = *r->fn;
-	m->fn.createArray = make_array;
-	r->fn = &m->fn;
-	r->privdata = m;
-	r->maxbuf = MIB;
-	return r;
-}
-
 void
 exchange_start(struct bus *b)
 {
 	b->cap = 16;
 	b->slots = util_alloc(b->cap * sizeof(*b->slots));
-	b->making = util_alloc(sizeof(*b->making));
-	if ((b->reader = new_reader(b->making)) == NULL)
+	if ((b->reader = reply_reader(&b->making)) == NULL)
 		die(b, BUS_CUT, ENOMEM, "read");
+	else
+		b->reader->maxbuf = MIB;
 }
 
 void
 exchange_end(struct bus *b)
 {
 	while (b->arrived > b->taken)
-		freeReplyObject(slot(b, b->arrived--)->reply);
+		reply_free(slot(b, b->arrived--)->reply);
 	if (b->reader != NULL)
 		redisReaderFree(b->reader);
-	free(b->making);
 	free(b->slots);
 }

@@ -40,7 +40,7 @@ struct bus {
 	uint64_t heard;			/* bytes since then */
 	uint64_t received;		/* bytes since ever */
 	struct redisReader *reader;
-	struct making *making;		/* exchange.c */
+	void *making;			/* reply_reader */
 };
 
 static inline struct slot *

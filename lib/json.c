@@ -3,11 +3,10 @@
 #include <string.h>
 
 #include "json.h"
+#include "plain.h"
 #include "util.h"
 
 typedef unsigned char byte;
-
-#define EACH(b) ((b) * UINT64_C(0x0101010101010101))
 
 struct scan {
 	const byte *p, *end;
@@ -29,23 +28,6 @@ static const byte *
 space(const byte *p, const byte *end)
 {
 	while (p < end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
-		p++;
-	return p;
-}
-
-/* Past bytes that mean nothing in a string: ASCII without quotes, backslashes and controls. */
-static const byte *
-plain(const byte *p, const byte *end)
-{
-	uint64_t w;
-
-	for (; end - p >= 8; p += 8) {
-		memcpy(&w, p, 8);
-		if (((w | (w - EACH(0x20)) | ((w ^ EACH('"')) - EACH(1)) |
-		    ((w ^ EACH('\\')) - EACH(1))) & EACH(0x80)) != 0)
-			break;
-	}
-	while (p < end && *p >= 0x20 && *p < 0x80 && *p != '"' && *p != '\\')
 		p++;
 	return p;
 }
@@ -101,7 +83,7 @@ check_string(struct scan *s)
 	const byte *next;
 
 	for (s->p++;;) {
-		s->p = plain(s->p, s->end);
+		s->p = (const byte *)plain_end((const char *)s->p, (const char *)s->end, 1);
 		if (s->p == s->end)
 			return fault(s, "string not closed");
 		if (*s->p == '"')
@@ -311,19 +293,12 @@ int
 json_utf8(const char *text, size_t n)
 {
 	const byte *p = (const byte *)text, *end;
-	uint64_t w;
 
 	if (n == 0)
 		return 1;
 	end = p + n;
 	while (p < end) {
-		for (; end - p >= 8; p += 8) {
-			memcpy(&w, p, 8);
-			if ((w & EACH(0x80)) != 0)
-				break;
-		}
-		while (p < end && *p < 0x80)
-			p++;
+		p = (const byte *)plain_ascii((const char *)p, (const char *)end);
 		if (p < end && (p = sequence(p, end)) == NULL)
 			return 0;
 	}

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "plain.h"
 #include "util.h"
 
 static int
@@ -34,30 +35,11 @@ json_trim(const char *s, size_t n)
 	return (struct slice){p, n};
 }
 
-#define EACH(b) ((b) * UINT64_C(0x0101010101010101))
-
-/* Past bytes that stand for themselves in a string: all but quotes, backslashes and controls. */
-static const char *
-plain(const char *p, const char *end)
-{
-	uint64_t w, hit;
-
-	for (; end - p >= 8; p += 8) {
-		memcpy(&w, p, 8);
-		hit = (w - EACH(0x20)) | ((w ^ EACH('"')) - EACH(1)) | ((w ^ EACH('\\')) - EACH(1));
-		if ((hit & ~w & EACH(0x80)) != 0)
-			break;
-	}
-	while (p < end && (unsigned char)*p >= 0x20 && *p != '"' && *p != '\\')
-		p++;
-	return p;
-}
-
 /* From an opening quote to past the closing one, or NULL. */
 static const char *
 past_string(const char *p, const char *end)
 {
-	for (p = plain(p + 1, end); p < end; p = plain(p + 1, end)) {
+	for (p = plain_end(p + 1, end, 0); p < end; p = plain_end(p + 1, end, 0)) {
 		if (*p == '"')
 			return p + 1;
 		if (*p == '\\' && ++p == end)
@@ -234,7 +216,7 @@ json_text(struct buf *out, struct slice value)
 	buf_reserve(out, value.n);	/* text is never longer than its escaped form */
 	o = out->p + out->len;
 	while (p < end) {
-		next = plain(p, end);
+		next = plain_end(p, end, 0);
 		memcpy(o, p, (size_t)(next - p));
 		o += next - p;
 		if ((p = next) == end)
@@ -248,56 +230,41 @@ json_text(struct buf *out, struct slice value)
 	return 0;
 }
 
-/* How many bytes c takes inside a JSON string. */
-static size_t
-width(char c)
-{
-	if ((unsigned char)c >= 0x20)
-		return c == '"' || c == '\\' ? 2 : 1;
-	return strchr("\b\f\n\r\t", c) != NULL && c != '\0' ? 2 : 6;
-}
-
+/* c, which is not plain, as an escape; six bytes at most. */
 static char *
-put_quoted(char *o, char c, size_t w)
+put_quoted(char *o, char c)
 {
 	static const char digits[] = "0123456789abcdef";
-	static const char letters[] = "btn?fr";		/* of the bytes 8 to 13 */
+	static const char letters[] = "btn\0fr";	/* of the bytes 8 to 13 */
+	char letter = c >= '\b' && c <= '\r' ? letters[c - '\b'] : (unsigned char)c >= 0x20 ? c : '\0';
 
-	if (w == 6) {
-		memcpy(o, "\\u00", 4);	/* NOLINT(bugprone-not-null-terminated-result): it goes on */
-		o[4] = digits[c >> 4];
-		o[5] = digits[c & 15];
-		return o + 6;
+	*o++ = '\\';
+	if (letter != '\0') {
+		*o++ = letter;
+		return o;
 	}
-	if (w == 2) {
-		*o++ = '\\';
-		if (c >= '\b' && c <= '\r')
-			c = letters[c - '\b'];
-	}
-	*o++ = c;
-	return o;
+	memcpy(o, "u00", 3);	/* NOLINT(bugprone-not-null-terminated-result): it goes on */
+	o[3] = digits[c >> 4];
+	o[4] = digits[c & 15];
+	return o + 5;
 }
 
+/* Most of what is quoted has few escapes: room for all bytes as such, and for one, is kept before each. */
 void
 json_quote(struct buf *out, const char *s, size_t n)
 {
-	size_t need = n + 2, rest = 0;	/* bytes from the first that is not plain */
-	char *o;
+	const char *end = n > 0 ? s + n : s, *next;
 
-	if (n > 0)
-		rest = (size_t)(s + n - plain(s, s + n));
-	for (size_t i = n - rest; i < n; i++)
-		need += width(s[i]) - 1;
-	buf_reserve(out, need);
-	o = out->p + out->len;
-	*o++ = '"';
-	if (n > rest)
-		memcpy(o, s, n - rest);
-	o += n - rest;
-	for (size_t i = n - rest; i < n; i++)
-		o = put_quoted(o, s[i], width(s[i]));
-	*o = '"';
-	out->len += need;
+	buf_addc(out, '"');
+	while (s < end) {
+		buf_reserve(out, (size_t)(end - s) + 6);
+		next = plain_end(s, end, 0);
+		memcpy(out->p + out->len, s, (size_t)(next - s));
+		out->len += (size_t)(next - s);
+		if ((s = next) < end)
+			out->len = (size_t)(put_quoted(out->p + out->len, *s++) - out->p);
+	}
+	buf_addc(out, '"');
 }
 
 void
@@ -326,10 +293,13 @@ json_quote_text(struct buf *out, const char *s, size_t n)
 void
 json_line(struct buf *out, const char *s, size_t n)
 {
-	size_t from = out->len;
+	static const char ends[] = "\n\r";
+	char *from, *end, *p;
 
 	buf_add(out, s, n);
-	for (; from < out->len; from++)
-		if (out->p[from] == '\n' || out->p[from] == '\r')
-			out->p[from] = ' ';
+	end = out->p + out->len;
+	from = end - n;
+	for (size_t i = 0; n > 0 && i < 2; i++)
+		for (p = from; (p = memchr(p, ends[i], (size_t)(end - p))) != NULL; )
+			*p++ = ' ';
 }

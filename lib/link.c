@@ -59,13 +59,10 @@ refused(struct publish *p, struct slot *s, enum bus_why why, const char *text)
 static void
 take_reply(struct publish *p, const struct reply *r)
 {
-	struct slot *s;
+	struct slot *s = window_sent(&p->w);
 	enum bus_why why = BUS_FINE;
 	struct fail f;
-	size_t i;
 
-	for (i = 0; (s = window_at(&p->w, i))->state != SLOT_SENT; i++)
-		;
 	if (stream_take_add(r, &s->id, &why, &f) == -1) {
 		if (why == BUS_GARBAGE)
 			p->garbled = true;

@@ -1,8 +1,10 @@
 #include <sys/socket.h>
 
 #include <errno.h>
+#include <string.h>
 
 #include "outbox.h"
+#include "util.h"
 
 #define KEEP (1 << 20)		/* a buffer grown larger is given back once empty */
 #define STALE (64UL * 1024)	/* bytes already sent that are worth moving the rest for */
@@ -14,30 +16,39 @@ outbox_free(struct outbox *o)
 	*o = (struct outbox){0};
 }
 
-static void
-add_header(struct buf *out, char kind, size_t n)
+#define HEADER (UTIL_DIGITS + 3)	/* at most, of one element: kind, length, end of line */
+
+static char *
+put_header(char *o, char kind, size_t n)
 {
-	buf_addc(out, kind);
-	buf_addu(out, n);
-	buf_add(out, "\r\n", 2);
+	*o++ = kind;
+	o = util_digits(o, n);
+	*o++ = '\r';
+	*o++ = '\n';
+	return o;
 }
 
 size_t
 outbox_put(struct outbox *o, size_t argc, const struct slice *argv)
 {
-	size_t before = o->out.len, need = 24, size;
+	size_t need = HEADER, size;
+	char *from, *to;
 
 	for (size_t i = 0; i < argc; i++)
-		need += argv[i].n + 24;
+		need += HEADER + argv[i].n + 2;
 	buf_reserve(&o->out, need);
-	add_header(&o->out, '*', argc);
+	from = o->out.p + o->out.len;
+	to = put_header(from, '*', argc);
 	for (size_t i = 0; i < argc; i++) {
-		add_header(&o->out, '$', argv[i].n);
+		to = put_header(to, '$', argv[i].n);
 		if (argv[i].n > 0)
-			buf_add(&o->out, argv[i].p, argv[i].n);
-		buf_add(&o->out, "\r\n", 2);
+			memcpy(to, argv[i].p, argv[i].n);
+		to += argv[i].n;
+		*to++ = '\r';
+		*to++ = '\n';
 	}
-	size = o->out.len - before;
+	size = (size_t)(to - from);
+	o->out.len += size;
 	o->queued += size;
 	return size;
 }

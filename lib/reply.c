@@ -89,13 +89,6 @@ reply_member(const struct reply *r, const char *name)
 	return NULL;
 }
 
-void
-reply_free(struct reply *r)
-{
-	if (r != NULL)
-		freeReplyObject(r);
-}
-
 /* --- what error replies mean: the table of bus.h --- */
 
 static const struct {

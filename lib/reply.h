@@ -1,7 +1,7 @@
 /*
  * reply: what a server answered (bus.h), looked at, and what its error replies mean.
  *
- * A reply is hiredis' own. It belongs to whom bus_take, bus_wait or bus_call gave it; what is reached through it lives as long.
+ * A reply has hiredis' form and memory of its own (replymake.c). It belongs to whom bus_take, bus_wait or bus_call gave it; what is reached through it lives as long.
  * Accessors never fail: the wrong type, and NULL, give 0, empty or NULL.
  */
 #ifndef REPLY_H
@@ -25,6 +25,11 @@ size_t reply_count(const struct reply *r);
 const struct reply *reply_at(const struct reply *r, size_t i);	/* NULL past the end */
 /* In a flat array of name, value, ...: the value, or NULL. */
 const struct reply *reply_member(const struct reply *r, const char *name);
+/*
+ * hiredis' reader, for redisReaderFree; NULL: no memory. *now is what it is making, and lives as long. What redisReaderGetReply
+ * gives is a reply.
+ */
+struct redisReader *reply_reader(void **now);
 void reply_free(struct reply *r);		/* only what bus_take, bus_wait, bus_call gave */
 
 /* BUS_FINE unless r is an error reply. */

@@ -22,12 +22,13 @@ digits(struct slice s, uint64_t *out)
 	for (i = 0; i < s.n && s.p[i] >= '0' && s.p[i] <= '9'; i++) {
 		uint64_t d = (uint64_t)(s.p[i] - '0');
 
-		if ((i > 0 && n == 0) || n > (UINT64_MAX - d) / 10)
+		/* 19 digits always fit */
+		if (i >= 19 && n > (UINT64_MAX - d) / 10)
 			return 0;
 		n = n * 10 + d;
 	}
 	*out = n;
-	return i;
+	return i > 1 && s.p[0] == '0' ? 0 : i;
 }
 
 int
@@ -49,7 +50,9 @@ stream_id_parse(struct slice s, struct stream_id *id)
 void
 stream_id_format(struct stream_id id, char out[STREAM_ID_SIZE])
 {
-	snprintf(out, STREAM_ID_SIZE, "%" PRIu64 "-%" PRIu64, id.ms, id.seq);
+	out = util_digits(out, id.ms);
+	*out++ = '-';
+	*util_digits(out, id.seq) = '\0';
 }
 
 int

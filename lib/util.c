@@ -211,6 +211,19 @@ util_slurp(int dirfd, const char *path, size_t max, size_t *n)
 	return b.p;
 }
 
+char *
+util_digits(char *out, uint64_t n)
+{
+	uint64_t bound = 10;
+	size_t len = 1;
+
+	for (; n >= bound && len < UTIL_DIGITS; bound *= 10)
+		len++;
+	for (size_t i = len; i-- > 0; n /= 10)
+		out[i] = (char)('0' + n % 10);
+	return out + len;
+}
+
 int
 util_hex(char c)
 {

@@ -42,6 +42,9 @@ int util_flock(int fd, int64_t ms);
  * frees; *n gets the length when n is not NULL. NULL with errno (EFBIG when larger). */
 char *util_slurp(int dirfd, const char *path, size_t max, size_t *n);
 
+/* Writes a number in decimal, without a NUL; returns its end. */
+#define UTIL_DIGITS 20
+char *util_digits(char *out, uint64_t n);
 int util_hex(char c);				/* value of a hex digit, or -1 */
 
 /* Numbers. All of s must be one; 0, or -1 and *out untouched. */

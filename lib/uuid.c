@@ -47,19 +47,30 @@ random_bytes(unsigned char *out, size_t n)
 	memcpy(out, pool + left, n);
 }
 
-static void
-print(unsigned char b[16], int version, char out[UUID_SIZE])
+static char *
+put_hex(char *out, const unsigned char *p, size_t n)
 {
 	static const char hex[] = "0123456789abcdef";
 
+	for (size_t i = 0; i < n; i++) {
+		*out++ = hex[p[i] >> 4];
+		*out++ = hex[p[i] & 15];
+	}
+	return out;
+}
+
+static void
+print(unsigned char b[16], int version, char out[UUID_SIZE])
+{
 	b[6] = (unsigned char)((b[6] & 0x0f) | version << 4);
 	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
-	for (int i = 0; i < 16; i++) {
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			*out++ = '-';
-		*out++ = hex[b[i] >> 4];
-		*out++ = hex[b[i] & 15];
+	out = put_hex(out, b, 4);
+	for (int i = 4; i < 10; i += 2) {
+		*out++ = '-';
+		out = put_hex(out, b + i, 2);
 	}
+	*out++ = '-';
+	out = put_hex(out, b + 10, 6);
 	*out = '\0';
 }
 

@@ -65,16 +65,12 @@ put_digits(char *p, int n, int width)
 	return p + width;
 }
 
-void
-when_format(int64_t us, char out[WHEN_SIZE])
+static void
+format_second(int64_t second, char out[WHEN_SIZE])
 {
-	int64_t days, rest;
-	int y, m, d, s;
+	int64_t days = second / 86400 - (second % 86400 < 0);
+	int y, m, d, s = (int)(second - days * 86400);
 
-	us = us < FIRST ? FIRST : us > WHEN_LAST ? WHEN_LAST : us;
-	days = us / DAY - (us % DAY < 0);
-	rest = us - days * DAY;
-	s = (int)(rest / SECOND);
 	date_of(days, &y, &m, &d);
 	memcpy(out, "YYYY-mm-ddTHH:MM:SS.ffffffZ", WHEN_SIZE);
 	put_digits(out, y, 4);
@@ -83,7 +79,23 @@ when_format(int64_t us, char out[WHEN_SIZE])
 	put_digits(out + 11, s / 3600, 2);
 	put_digits(out + 14, s / 60 % 60, 2);
 	put_digits(out + 17, s % 60, 2);
-	put_digits(out + 20, (int)(rest % SECOND), 6);
+}
+
+/* Events come many in a second: its text is kept. */
+void
+when_format(int64_t us, char out[WHEN_SIZE])
+{
+	static int64_t kept = INT64_MIN;
+	static char text[WHEN_SIZE];
+	int64_t second;
+
+	us = us < FIRST ? FIRST : us > WHEN_LAST ? WHEN_LAST : us;
+	second = us / SECOND - (us % SECOND < 0);
+	if (second != kept)
+		format_second(second, text);
+	kept = second;
+	memcpy(out, text, WHEN_SIZE);
+	put_digits(out + 20, (int)(us - second * SECOND), 6);
 }
 
 struct text {

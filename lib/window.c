@@ -80,6 +80,7 @@ counter(struct window *w, enum slot_state state)
 void
 window_state(struct window *w, struct slot *s, enum slot_state state)
 {
+	size_t i = ((size_t)(s - w->slot) - w->head) % WINDOW_SLOTS;
 	size_t *c;
 
 	if ((c = counter(w, s->state)))
@@ -87,6 +88,17 @@ window_state(struct window *w, struct slot *s, enum slot_state state)
 	s->state = state;
 	if ((c = counter(w, state)))
 		++*c;
+	if (state == SLOT_SENT && i < w->asked)
+		w->asked = i;
+}
+
+/* Answers come in order, so that each slot is passed once. */
+struct slot *
+window_sent(struct window *w)
+{
+	while (window_at(w, w->asked)->state != SLOT_SENT)
+		w->asked++;
+	return window_at(w, w->asked);
 }
 
 void
@@ -99,4 +111,6 @@ window_pop(struct window *w)
 		buf_free(&s->bytes);
 	w->head = (w->head + 1) % WINDOW_SLOTS;
 	w->count--;
+	if (w->asked > 0)
+		w->asked--;
 }

@@ -39,6 +39,7 @@ struct window {
 	struct slot *slot;
 	size_t head, count, bytes;
 	size_t sent, spills;	/* how many are in these states */
+	size_t asked;		/* none before this one is SENT */
 };
 
 void window_init(struct window *w);
@@ -47,6 +48,7 @@ int window_room(const struct window *w, size_t bytes);	/* 1 when an event of tha
 /* The next slot, NEW, with a copy of the event (NULL: none). There must be one free. */
 struct slot *window_push(struct window *w, const struct event *e, unsigned long long n);
 struct slot *window_at(struct window *w, size_t i);	/* 0 is the oldest */
+struct slot *window_sent(struct window *w);		/* the oldest that is SENT; there must be one */
 void window_state(struct window *w, struct slot *s, enum slot_state state);
 void window_pop(struct window *w);			/* the oldest */
 
