@@ -30,7 +30,7 @@ struct target_file {
 void
 append_format(struct buf *out, const struct append_line *l, int64_t stamp)
 {
-	char when[WHEN_SIZE];
+	char when[WHEN_SIZE], crc[8];
 	size_t start = out->len;
 
 	when_format(stamp, when);
@@ -39,8 +39,10 @@ append_format(struct buf *out, const struct append_line *l, int64_t stamp)
 	buf_adds(out, when);
 	buf_addc(out, '"');
 	buf_add(out, l->tail.p, l->tail.n);
-	buf_addf(out, ",\"crc\":\"%08lx\"}\n",
-	    crc32(0, (const unsigned char *)out->p + start, (unsigned)(out->len - start)));
+	util_hex8(crc, (uint32_t)crc32_z(0, (const Bytef *)out->p + start, out->len - start));
+	buf_adds(out, ",\"crc\":\"");
+	buf_add(out, crc, sizeof crc);
+	buf_adds(out, "\"}\n");
 }
 
 static int64_t

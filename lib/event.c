@@ -11,8 +11,11 @@
 #include "util.h"
 #include "when.h"
 
-static const char *const names[EVENT_FIELDS] = {
-	"event_type", "payload", "trace_id", "correlation_id", "timestamp", "source", "event_id",
+#define NAME(s) {s, sizeof s - 1}
+
+const struct slice event_names[EVENT_FIELDS] = {
+	NAME("event_type"), NAME("payload"), NAME("trace_id"), NAME("correlation_id"), NAME("timestamp"), NAME("source"),
+	NAME("event_id"),
 };
 
 /* The members in the order of the names. */
@@ -35,25 +38,33 @@ event_fields(const struct event *e, struct slice kv[2 * EVENT_FIELDS])
 
 	list(&copy, at);
 	for (size_t i = 0; i < EVENT_FIELDS; i++) {
-		kv[2 * i] = slice_of(names[i]);
+		kv[2 * i] = event_names[i];
 		kv[2 * i + 1] = *at[i];
 	}
+}
+
+size_t
+event_which(struct slice name, size_t first)
+{
+	for (size_t n = 0, i = first % EVENT_FIELDS; n < EVENT_FIELDS; n++, i = (i + 1) % EVENT_FIELDS)
+		if (slice_same(name, event_names[i]))
+			return i;
+	return EVENT_FIELDS;
 }
 
 void
 event_from_fields(struct event *e, const struct slice *kv, size_t nkv)
 {
 	struct slice *at[EVENT_FIELDS];
+	size_t i;
 
 	*e = (struct event){0};
 	list(e, at);
 	for (size_t k = 0; k + 1 < nkv; k += 2) {
-		for (size_t i = 0; i < EVENT_FIELDS; i++) {
-			if (at[i]->p != NULL || !slice_eq(kv[k], names[i]))
-				continue;
-			/* an empty value is not a missing field */
-			*at[i] = kv[k + 1].p == NULL ? slice_of("") : kv[k + 1];
-		}
+		if ((i = event_which(kv[k], k / 2)) == EVENT_FIELDS || at[i]->p != NULL)
+			continue;
+		/* an empty value is not a missing field */
+		*at[i] = kv[k + 1].p == NULL ? slice_of("") : kv[k + 1];
 	}
 }
 
@@ -93,11 +104,11 @@ event_id_legal(struct slice id)
 }
 
 static void
-add_member(struct buf *out, const char *name, struct slice value)
+add_member(struct buf *out, struct slice name, struct slice value)
 {
 	buf_addc(out, '"');
-	buf_adds(out, name);
-	buf_adds(out, "\":");
+	buf_add(out, name.p, name.n);
+	buf_add(out, "\":", 2);
 	json_quote_text(out, value.p, value.n);
 }
 
@@ -109,12 +120,12 @@ event_line_head(struct buf *out, const struct event *e)
 
 	list(&copy, at);
 	buf_addc(out, '{');
-	add_member(out, "event_type", e->type);
+	add_member(out, event_names[0], e->type);
 	buf_adds(out, ",\"message\":{");
 	for (size_t i = 0; i < EVENT_FIELDS; i++) {
 		if (i > 0)
 			buf_addc(out, ',');
-		add_member(out, names[i], *at[i]);
+		add_member(out, event_names[i], *at[i]);
 	}
 	if (!json_utf8(e->payload.p, e->payload.n)) {
 		buf_adds(out, ",\"payload_base64\":\"");
@@ -164,28 +175,31 @@ check_crc(const char *line, size_t n)
 {
 	static const char front[] = ",\"crc\":\"";
 	size_t at = n - 18, f = sizeof front - 1;
-	char right[9];
+	char right[8];
 
 	if (n < 18 || memcmp(line + at, front, f) != 0 || memcmp(line + n - 2, "\"}", 2) != 0)
 		return 0;
-	snprintf(right, sizeof right, "%08lx", (unsigned long)crc32_z(0, (const Bytef *)line, at));
+	util_hex8(right, (uint32_t)crc32_z(0, (const Bytef *)line, at));
 	return memcmp(line + at + f, right, 8) == 0 ? 1 : -1;
 }
 
 /* The values of the named members, the first of equal ones; p stays NULL where there is none. */
 static int
-find(struct slice object, const char *const *name, size_t n, struct slice *values)
+find(struct slice object, const struct slice *name, size_t n, struct slice *values)
 {
 	struct slice key, value;
 	struct json_walk w;
+	size_t i;
 
 	memset(values, 0, n * sizeof *values);
 	if (json_walk(&w, object) == -1)
 		return -1;
-	while (json_next(&w, &key, &value))
-		for (size_t i = 0; i < n; i++)
-			if (values[i].p == NULL && slice_eq(key, name[i]))
-				values[i] = value;
+	while (json_next(&w, &key, &value)) {
+		for (i = 0; i < n && !slice_same(key, name[i]); i++)
+			;
+		if (i < n && values[i].p == NULL)
+			values[i] = value;
+	}
 	return 0;
 }
 
@@ -257,11 +271,11 @@ read_payload(struct slice plain, struct slice base64, struct event *e, struct bu
 static int
 read_message(struct slice message, struct event *e, struct buf *text, struct fail *f)
 {
-	const char *wanted[EVENT_FIELDS + 1];
+	struct slice wanted[EVENT_FIELDS + 1];
 	struct slice *at[EVENT_FIELDS], values[EVENT_FIELDS + 1];
 
-	memcpy(wanted, names, sizeof names);
-	wanted[EVENT_FIELDS] = "payload_base64";
+	memcpy(wanted, event_names, sizeof event_names);
+	wanted[EVENT_FIELDS] = slice_of("payload_base64");
 	if (message.p == NULL || find(message, wanted, EVENT_FIELDS + 1, values) == -1)
 		return fail_set(f, STATUS_DATA, "no message");
 	list(e, at);
@@ -293,8 +307,8 @@ judge(const char *line, size_t n, int *ours, struct fail *f)
 int
 event_line_read(const char *line, size_t n, struct event_line *out, struct buf *text, struct fail *f)
 {
-	static const char *const wanted[] = {
-		"event_type", "message", "buffered_at", "maxlen", "doubt", "crc"
+	static const struct slice wanted[] = {
+		NAME("event_type"), NAME("message"), NAME("buffered_at"), NAME("maxlen"), NAME("doubt"), NAME("crc")
 	};
 	enum { TYPE, MESSAGE, BUFFERED_AT, MAXLEN, DOUBT, CRC, COUNT };
 	struct slice values[COUNT], at;

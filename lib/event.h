@@ -31,6 +31,10 @@ struct event {
 
 #define EVENT_FIELDS 7UL
 
+extern const struct slice event_names[EVENT_FIELDS];
+/* Which field a name is, looked for from `first` on, round; EVENT_FIELDS when it is none. */
+size_t event_which(struct slice name, size_t first);
+
 /* The fields of a stream entry, in the contract's order: name, value, name, ... */
 void event_fields(const struct event *e, struct slice kv[2 * EVENT_FIELDS]);
 /* The reverse, for entries by anybody: members whose field is missing stay empty

@@ -8,14 +8,15 @@
 
 /* Where the first field of each known name stands, or nkv. */
 static void
-find_known(const struct slice *kv, size_t nkv, struct slice known[2 * EVENT_FIELDS], size_t at[EVENT_FIELDS])
+find_known(const struct slice *kv, size_t nkv, size_t at[EVENT_FIELDS])
 {
-	event_fields(&(struct event){0}, known);
-	for (size_t i = 0; i < EVENT_FIELDS; i++) {
+	for (size_t i = 0; i < EVENT_FIELDS; i++)
 		at[i] = nkv;
-		for (size_t k = nkv & ~(size_t)1; k >= 2; k -= 2)
-			if (slice_eq(kv[k - 2], known[2 * i].p))
-				at[i] = k - 2;
+	for (size_t k = 0; k + 1 < nkv; k += 2) {
+		size_t i = event_which(kv[k], k / 2);
+
+		if (i < EVENT_FIELDS && at[i] == nkv)
+			at[i] = k;
 	}
 }
 
@@ -28,10 +29,15 @@ add_name(struct buf *out, struct slice name)
 	buf_addc(out, ':');
 }
 
+/* A name that needs no quoting. */
 static void
-add_text(struct buf *out, const char *name, struct slice value)
+add_text(struct buf *out, struct slice name, struct slice value)
 {
-	add_name(out, slice_of(name));
+	if (out->p[out->len - 1] != '{')
+		buf_addc(out, ',');
+	buf_addc(out, '"');
+	buf_add(out, name.p, name.n);
+	buf_add(out, "\":", 2);
 	json_quote_text(out, value.p, value.n);
 }
 
@@ -53,19 +59,18 @@ add_payload(struct buf *out, struct slice payload)
 		add_name(out, slice_of("payload"));
 		json_line(out, payload.p, payload.n);
 	} else if (json_utf8(payload.p, payload.n)) {
-		add_text(out, "payload_text", payload);
+		add_text(out, slice_of("payload_text"), payload);
 	} else {
 		add_base64(out, "payload_base64", payload);
 	}
 }
 
 static int
-is_known(const size_t at[EVENT_FIELDS], size_t k)
+is_known(const struct slice *kv, const size_t at[EVENT_FIELDS], size_t k)
 {
-	for (size_t i = 0; i < EVENT_FIELDS; i++)
-		if (at[i] == k)
-			return 1;
-	return 0;
+	size_t i = event_which(kv[k], k / 2);
+
+	return i < EVENT_FIELDS && at[i] == k;
 }
 
 static void
@@ -87,7 +92,7 @@ add_others(struct buf *out, const struct slice *kv, size_t nkv, const size_t at[
 	int any = 0;
 
 	for (size_t k = 0; k + 1 < nkv; k += 2) {
-		if (is_known(at, k))
+		if (is_known(kv, at, k))
 			continue;
 		if (!any++) {
 			add_name(out, slice_of("fields"));
@@ -103,24 +108,25 @@ void
 event_json(struct buf *out, struct slice id, struct slice stream, struct slice type,
     const struct slice *kv, size_t nkv, int64_t deliveries)
 {
-	struct slice known[2 * EVENT_FIELDS];
 	size_t at[EVENT_FIELDS];
 
-	find_known(kv, nkv, known, at);
+	find_known(kv, nkv, at);
 	buf_addc(out, '{');
 	if (id.n > 0)
-		add_text(out, "id", id);
+		add_text(out, slice_of("id"), id);
 	if (stream.n > 0)
-		add_text(out, "stream", stream);
-	add_text(out, "event_type", at[0] < nkv ? kv[at[0] + 1] : type);
+		add_text(out, slice_of("stream"), stream);
+	add_text(out, event_names[0], at[0] < nkv ? kv[at[0] + 1] : type);
 	if (at[1] < nkv)
 		add_payload(out, kv[at[1] + 1]);
 	for (size_t i = 2; i < EVENT_FIELDS; i++)
 		if (at[i] < nkv)
-			add_text(out, known[2 * i].p, kv[at[i] + 1]);
+			add_text(out, event_names[i], kv[at[i] + 1]);
 	add_others(out, kv, nkv, at);
-	if (deliveries >= 0)
-		buf_addf(out, ",\"deliveries\":%lld", (long long)deliveries);
+	if (deliveries >= 0) {
+		buf_adds(out, ",\"deliveries\":");
+		buf_addu(out, (uint64_t)deliveries);
+	}
 	buf_addc(out, '}');
 }
 

@@ -80,6 +80,21 @@ reply_at(const struct reply *r, size_t i)
 	return rr != NULL && i < (size_t)rr->elements ? (const void *)rr->element[i] : NULL;
 }
 
+void
+reply_texts(const struct reply *r, struct buf *slices)
+{
+	size_t n = reply_count(r), i;
+	struct slice *s;
+
+	if (n == 0)
+		return;
+	buf_reserve(slices, n * sizeof *s);
+	s = (void *)(slices->p + slices->len);
+	for (i = 0; i < n; i++)
+		s[i] = reply_text((const void *)((const redisReply *)(const void *)r)->element[i]);
+	slices->len += n * sizeof *s;
+}
+
 const struct reply *
 reply_member(const struct reply *r, const char *name)
 {

@@ -23,6 +23,8 @@ struct slice reply_text(const struct reply *r);	/* string, status or error */
 int64_t reply_int(const struct reply *r);	/* integer, or text that is one */
 size_t reply_count(const struct reply *r);
 const struct reply *reply_at(const struct reply *r, size_t i);	/* NULL past the end */
+/* Appends the texts of an array's elements as slices; one that is no text is an empty one. */
+void reply_texts(const struct reply *r, struct buf *slices);
 /* In a flat array of name, value, ...: the value, or NULL. */
 const struct reply *reply_member(const struct reply *r, const char *name);
 /*

@@ -23,11 +23,7 @@ stream_entry(const struct reply *r, struct slice *id, struct buf *kv, bool *gone
 	*gone = reply_is_null(fields);
 	if (stream_id_parse(*id, &parsed) == -1 || (!*gone && !reply_is_array(fields)) || n % 2 != 0)
 		return -1;
-	for (size_t i = 0; i < n; i++) {
-		struct slice s = reply_text(reply_at(fields, i));
-
-		buf_add(kv, &s, sizeof(s));
-	}
+	reply_texts(fields, kv);
 	return 0;
 }
 

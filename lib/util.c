@@ -224,6 +224,13 @@ util_digits(char *out, uint64_t n)
 	return out + len;
 }
 
+void
+util_hex8(char *out, uint32_t n)
+{
+	for (int i = 7; i >= 0; i--, n >>= 4)
+		out[i] = "0123456789abcdef"[n & 15];
+}
+
 int
 util_hex(char c)
 {

@@ -45,6 +45,8 @@ char *util_slurp(int dirfd, const char *path, size_t max, size_t *n);
 /* Writes a number in decimal, without a NUL; returns its end. */
 #define UTIL_DIGITS 20
 char *util_digits(char *out, uint64_t n);
+/* Eight hex digits in lower case, without a NUL. */
+void util_hex8(char *out, uint32_t n);
 int util_hex(char c);				/* value of a hex digit, or -1 */
 
 /* Numbers. All of s must be one; 0, or -1 and *out untouched. */
