@@ -184,22 +184,29 @@ check_crc(const char *line, size_t n)
 }
 
 /* The values of the named members, the first of equal ones; p stays NULL where there is none. */
-static int
-find(struct slice object, const struct slice *name, size_t n, struct slice *values)
+static void
+find_in(struct json_walk *w, const struct slice *name, size_t n, struct slice *values)
 {
 	struct slice key, value;
-	struct json_walk w;
 	size_t i;
 
 	memset(values, 0, n * sizeof *values);
-	if (json_walk(&w, object) == -1)
-		return -1;
-	while (json_next(&w, &key, &value)) {
+	while (json_next(w, &key, &value)) {
 		for (i = 0; i < n && !slice_same(key, name[i]); i++)
 			;
 		if (i < n && values[i].p == NULL)
 			values[i] = value;
 	}
+}
+
+static int
+find(struct slice object, const struct slice *name, size_t n, struct slice *values)
+{
+	struct json_walk w;
+
+	if (json_walk(&w, object) == -1)
+		return -1;
+	find_in(&w, name, n, values);
 	return 0;
 }
 
@@ -269,6 +276,16 @@ read_payload(struct slice plain, struct slice base64, struct event *e, struct bu
 }
 
 static int
+check_message(const struct event *e, struct fail *f)
+{
+	if (e->type.n == 0)
+		return fail_set(f, STATUS_DATA, "no event_type");
+	if (e->event_id.p != NULL && !event_id_legal(e->event_id))
+		return fail_set(f, STATUS_DATA, "event_id is not 1 to 200 printable characters");
+	return 0;
+}
+
+static int
 read_message(struct slice message, struct event *e, struct buf *text, struct fail *f)
 {
 	struct slice wanted[EVENT_FIELDS + 1];
@@ -282,10 +299,8 @@ read_message(struct slice message, struct event *e, struct buf *text, struct fai
 	for (size_t i = 0; i < EVENT_FIELDS; i++)
 		if (at[i] != &e->payload && at[i]->p == NULL)
 			*at[i] = bytes_of(values[i], text);
-	if (e->type.n == 0)
-		return fail_set(f, STATUS_DATA, "no event_type");
-	if (e->event_id.p != NULL && !event_id_legal(e->event_id))
-		return fail_set(f, STATUS_DATA, "event_id is not 1 to 200 printable characters");
+	if (check_message(e, f) == -1)
+		return -1;
 	return read_payload(values[1], values[EVENT_FIELDS], e, text, f);
 }
 
@@ -304,13 +319,71 @@ judge(const char *line, size_t n, int *ours, struct fail *f)
 	return fail_set(f, STATUS_DATA, "not JSON: %s at byte %zu", fault.why, fault.at + 1);
 }
 
+enum { TYPE, MESSAGE, BUFFERED_AT, MAXLEN, DOUBT, CRC, COUNT };
+
+static const struct slice wanted[COUNT] = {
+	NAME("event_type"), NAME("message"), NAME("buffered_at"), NAME("maxlen"), NAME("doubt"), NAME("crc")
+};
+
+/* Past a member of which all is known but its text; NULL when something else stands there. */
+static const char *
+take_member(const char *p, const char *end, char before, struct slice name, struct slice *out, struct buf *text)
+{
+	size_t from = text->len;
+
+	if ((size_t)(end - p) < name.n + 4 || p[0] != before || p[1] != '"' || memcmp(p + 2, name.p, name.n) != 0 ||
+	    p[name.n + 2] != '"' || p[name.n + 3] != ':')
+		return NULL;
+	if ((p = json_take(text, p + name.n + 4, end)) != NULL)
+		*out = (struct slice){text->p + from, text->len - from};
+	return p;
+}
+
+/*
+ * The front of a line just as event_line_head writes it, in one pass: a replay reads nothing else. Returns what stands behind the message, as
+ * members; p is NULL when the line has another form, and is then read by its names.
+ */
+static struct slice
+read_own(const char *line, size_t n, struct event *e, struct buf *text)
+{
+	static const char open[] = ",\"message\":";
+	const char *end = line + n - 1, *p = take_member(line, end, '{', event_names[0], &e->type, text);
+	struct slice *at[EVENT_FIELDS], again;
+
+	list(e, at);
+	if (p == NULL || (size_t)(end - p) < sizeof open || memcmp(p, open, sizeof open - 1) != 0)
+		return (struct slice){0};
+	p = take_member(p + sizeof open - 1, end, '{', event_names[0], &again, text);
+	for (size_t i = 1; i < EVENT_FIELDS && p != NULL; i++)
+		p = take_member(p, end, ',', event_names[i], at[i], text);
+	if (p == NULL || *p != '}')
+		return (struct slice){0};
+	return (struct slice){p + 1, (size_t)(end - p) - 1};
+}
+
+/* The front of a line in any form, and its other members. */
+static int
+read_front(const char *line, size_t n, int ours, struct event *e, struct slice *values, struct buf *text, struct fail *f)
+{
+	struct slice rest = ours ? read_own(line, n, e, text) : (struct slice){0};
+
+	if (rest.p != NULL) {
+		find_in(&(struct json_walk){rest.p, rest.p + rest.n}, wanted, COUNT, values);
+		return check_message(e, f);
+	}
+	*e = (struct event){0};
+	text->len = 0;
+	if (find((struct slice){line, n}, wanted, COUNT, values) == -1)
+		return fail_set(f, STATUS_DATA, "not an object");
+	if (!ours && values[CRC].p != NULL)
+		return fail_set(f, STATUS_DATA, "crc differs");
+	e->type = bytes_of(values[TYPE], text);
+	return read_message(values[MESSAGE], e, text, f);
+}
+
 int
 event_line_read(const char *line, size_t n, struct event_line *out, struct buf *text, struct fail *f)
 {
-	static const struct slice wanted[] = {
-		NAME("event_type"), NAME("message"), NAME("buffered_at"), NAME("maxlen"), NAME("doubt"), NAME("crc")
-	};
-	enum { TYPE, MESSAGE, BUFFERED_AT, MAXLEN, DOUBT, CRC, COUNT };
 	struct slice values[COUNT], at;
 	int ours;
 
@@ -319,13 +392,8 @@ event_line_read(const char *line, size_t n, struct event_line *out, struct buf *
 	buf_reserve(text, 2 * n + 1);	/* for all, base64 twice: what points into it stays */
 	if (judge(line, n, &ours, f) == -1)
 		return -1;
-	if (find((struct slice){line, n}, wanted, COUNT, values) == -1)
-		return fail_set(f, STATUS_DATA, "not an object");
-	if (!ours && values[CRC].p != NULL)
-		return fail_set(f, STATUS_DATA, "crc differs");
 	out->ours = ours;
-	out->e.type = bytes_of(values[TYPE], text);
-	if (read_message(values[MESSAGE], &out->e, text, f) == -1)
+	if (read_front(line, n, ours, &out->e, values, text, f) == -1)
 		return -1;
 	at = bytes_of(values[BUFFERED_AT], text);
 	if (when_parse(at.p, at.n, &out->buffered_at) == -1)

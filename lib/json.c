@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "json.h"
-#include "plain.h"
+#include "jsonrun.h"
 #include "util.h"
 
 typedef unsigned char byte;
@@ -83,7 +83,7 @@ check_string(struct scan *s)
 	const byte *next;
 
 	for (s->p++;;) {
-		s->p = (const byte *)plain_end((const char *)s->p, (const char *)s->end, 1);
+		s->p = (const byte *)jsonrun_plain((const char *)s->p, (const char *)s->end, 1);
 		if (s->p == s->end)
 			return fault(s, "string not closed");
 		if (*s->p == '"')
@@ -298,7 +298,7 @@ json_utf8(const char *text, size_t n)
 		return 1;
 	end = p + n;
 	while (p < end) {
-		p = (const byte *)plain_ascii((const char *)p, (const char *)end);
+		p = (const byte *)jsonrun_ascii((const char *)p, (const char *)end);
 		if (p < end && (p = sequence(p, end)) == NULL)
 			return 0;
 	}

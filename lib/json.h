@@ -41,6 +41,8 @@ int json_next(struct json_walk *w, struct slice *key, struct slice *value);
  * escapes resolved, \u0000 becomes a NUL, a lone surrogate becomes U+FFFD.
  * -1 when value is not a string. */
 int json_text(struct buf *out, struct slice value);
+/* The same for a string that begins at p and ends somewhere before end: returns what stands behind it. NULL when there is none. */
+const char *json_take(struct buf *out, const char *p, const char *end);
 
 /* Appends s as a JSON string, quotes included: only '"', '\\' and bytes below 0x20 are
  * escaped, so that json_text gives s back byte for byte. Bytes that are not UTF-8 pass. */

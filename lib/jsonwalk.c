@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "json.h"
-#include "plain.h"
+#include "jsonrun.h"
 #include "util.h"
 
 static int
@@ -39,7 +39,7 @@ json_trim(const char *s, size_t n)
 static const char *
 past_string(const char *p, const char *end)
 {
-	for (p = plain_end(p + 1, end, 0); p < end; p = plain_end(p + 1, end, 0)) {
+	for (p = jsonrun_plain(p + 1, end, 0); p < end; p = jsonrun_plain(p + 1, end, 0)) {
 		if (*p == '"')
 			return p + 1;
 		if (*p == '\\' && ++p == end)
@@ -204,30 +204,57 @@ put_escape(char *o, const char **p, const char *end)
 	return o;
 }
 
+/* Text up to a quote, or the end; text is never longer than its escaped form. NULL: a bad escape. */
+static char *
+unescape(char *o, const char **from, const char *end)
+{
+	const char *p = *from, *next;
+
+	while (o != NULL && p < end) {
+		next = jsonrun_plain(p, end, 0);
+		memcpy(o, p, (size_t)(next - p));
+		o += next - p;
+		if ((p = next) == end || *p == '"')
+			break;
+		if (*p++ != '\\')
+			*o++ = p[-1];		/* of bytes that were not checked */
+		else
+			o = put_escape(o, &p, end);
+	}
+	*from = p;
+	return o;
+}
+
 int
 json_text(struct buf *out, struct slice value)
 {
-	const char *p = value.p, *end, *next;
+	const char *p = value.p, *end;
 	char *o;
 
 	if (value.n < 2 || *p++ != '"' || value.p[value.n - 1] != '"')
 		return -1;
 	end = value.p + value.n - 1;
-	buf_reserve(out, value.n);	/* text is never longer than its escaped form */
-	o = out->p + out->len;
-	while (p < end) {
-		next = plain_end(p, end, 0);
-		memcpy(o, p, (size_t)(next - p));
-		o += next - p;
-		if ((p = next) == end)
-			break;
-		if (*p++ != '\\')
-			*o++ = p[-1];		/* of bytes that were not checked */
-		else if ((o = put_escape(o, &p, end)) == NULL)
-			return -1;
-	}
+	buf_reserve(out, value.n);
+	for (o = out->p + out->len; (o = unescape(o, &p, end)) != NULL && p < end; p++)
+		*o++ = *p;		/* a quote, of bytes that were not checked */
+	if (o == NULL)
+		return -1;
 	out->len = (size_t)(o - out->p);
 	return 0;
+}
+
+const char *
+json_take(struct buf *out, const char *p, const char *end)
+{
+	char *o;
+
+	if (p == end || *p++ != '"')
+		return NULL;
+	buf_reserve(out, (size_t)(end - p));
+	if ((o = unescape(out->p + out->len, &p, end)) == NULL || p == end)
+		return NULL;
+	out->len = (size_t)(o - out->p);
+	return p + 1;
 }
 
 /* c, which is not plain, as an escape; six bytes at most. */
@@ -258,7 +285,7 @@ json_quote(struct buf *out, const char *s, size_t n)
 	buf_addc(out, '"');
 	while (s < end) {
 		buf_reserve(out, (size_t)(end - s) + 6);
-		next = plain_end(s, end, 0);
+		next = jsonrun_plain(s, end, 0);
 		memcpy(out->p + out->len, s, (size_t)(next - s));
 		out->len += (size_t)(next - s);
 		if ((s = next) < end)

@@ -8,14 +8,14 @@ load helper
 map() {
 	cat <<'MAP'
 base     status when util buf                                    :
-plain    json jsonwalk member word idset base64 uuid names lines pace backoff table human : base
+plain    json jsonwalk jsonrun member word idset base64 uuid names lines pace backoff table human : base
 fail     fail                                                    : base plain
 floor                                                            : base plain fail
 url      url                                                     : floor
 net      net                                                     : floor url
 event    event eventjson dead                                    : floor
 conf     conf policy ini secret                                  : floor url
-bus      bus exchange reply greet outbox                                  : floor url net
+bus      bus exchange reply replymake greet outbox : floor url net
 stream   stream streamwalk                                       : floor bus
 group    group pending pendingwalk acks consumers retire retiring retireplain leavers : floor bus stream
 spool    spool segment reader append walk walking walksort claim mark progress progresstext progressfile roster quarantine counters probe sweep compress holder tidy : floor
@@ -97,11 +97,12 @@ c_files() {
 	done | none
 }
 
-@test "only lib/exchange.c and lib/reply.c include hiredis" {
+@test "only lib/exchange.c and the two halves of reply include hiredis" {
 	cd "$TOP"
 	run -0 grep -lE '^#.*include.*hiredis' lib/*.[ch] bin/*.c tests/*.c
 	assert_output "lib/exchange.c
-lib/reply.c"
+lib/reply.c
+lib/replymake.c"
 }
 
 @test "only lib/event.c includes cJSON" {

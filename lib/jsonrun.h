@@ -1,20 +1,20 @@
 /*
- * plain: past the bytes of a JSON string that stand for themselves, eight at a time. A part of json; use json.h.
+ * jsonrun: past the bytes of a JSON string that stand for themselves, eight at a time. A part of json; use json.h.
  *
  * Each mask has the top bit of a byte set where one ends the run. A borrow may set it wrongly too, but only above a byte that
  * does end it, so the lowest is right.
  */
-#ifndef PLAIN_H
-#define PLAIN_H
+#ifndef JSONRUN_H
+#define JSONRUN_H
 
 #include <endian.h>
 #include <stdint.h>
 #include <string.h>
 
-#define PLAIN_EACH(b) ((b) * UINT64_C(0x0101010101010101))
+#define EACH_BYTE(b) ((b) * UINT64_C(0x0101010101010101))
 
 static inline uint64_t
-plain_load(const char *p)
+jsonrun_load(const char *p)
 {
 	uint64_t w;
 
@@ -24,14 +24,14 @@ plain_load(const char *p)
 
 /* To the first quote, backslash or control character; with ascii also to the first byte of a longer sequence; or to the end. */
 static inline const char *
-plain_end(const char *p, const char *end, int ascii)
+jsonrun_plain(const char *p, const char *end, int ascii)
 {
 	uint64_t w, hit;
 
 	for (; end - p >= 8; p += 8) {
-		w = plain_load(p);
-		hit = (w - PLAIN_EACH(0x20)) | ((w ^ PLAIN_EACH('"')) - PLAIN_EACH(1)) | ((w ^ PLAIN_EACH('\\')) - PLAIN_EACH(1));
-		hit = (ascii ? hit | w : hit & ~w) & PLAIN_EACH(0x80);
+		w = jsonrun_load(p);
+		hit = (w - EACH_BYTE(0x20)) | ((w ^ EACH_BYTE('"')) - EACH_BYTE(1)) | ((w ^ EACH_BYTE('\\')) - EACH_BYTE(1));
+		hit = (ascii ? hit | w : hit & ~w) & EACH_BYTE(0x80);
 		if (hit != 0)
 			return p + __builtin_ctzll(hit) / 8;
 	}
@@ -42,12 +42,12 @@ plain_end(const char *p, const char *end, int ascii)
 
 /* To the first byte that is not ASCII, or the end. */
 static inline const char *
-plain_ascii(const char *p, const char *end)
+jsonrun_ascii(const char *p, const char *end)
 {
 	uint64_t hit;
 
 	for (; end - p >= 8; p += 8)
-		if ((hit = plain_load(p) & PLAIN_EACH(0x80)) != 0)
+		if ((hit = jsonrun_load(p) & EACH_BYTE(0x80)) != 0)
 			return p + __builtin_ctzll(hit) / 8;
 	while (p < end && (unsigned char)*p < 0x80)
 		p++;
