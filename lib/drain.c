@@ -60,7 +60,7 @@ note_damaged(struct run *d)
 {
 	const struct segment *s;
 
-	for (; (s = walk_damaged(d->w, d->damaged)); d->damaged++) {
+	for (; (s = ahead_damaged(&d->ahead, d->damaged)); d->damaged++) {
 		progress_add_broken(&d->p, s->stem);
 		if (s->kind != SEGMENT_CHAIN)	/* there is no more to be had from it */
 			mark_set(marks_get(&d->walked, s->stem), s->stem, UINT64_MAX, 0);
@@ -74,7 +74,7 @@ static int
 sweep(struct run *d, bool end, struct fail *f)
 {
 	uint64_t torn = d->sweep.torn;
-	int r = sweep_run(&d->sweep, d->sp, d->q, &d->p, d->w, end, d->o->limits->lock_ms, f);
+	int r = sweep_run(&d->sweep, d->sp, d->q, &d->p, &d->ahead, end, d->o->limits->lock_ms, f);
 
 	torn = d->sweep.torn - torn;
 	if (torn) {
@@ -123,7 +123,10 @@ step(struct run *d, struct fail *f)
 static int
 open_walk(struct run *d, struct fail *f)
 {
-	walk_close(d->w);
+	struct walk *w;
+
+	walk_close(d->ahead.w);
+	d->ahead.w = NULL;
 	progress_free(&d->skips);
 	marks_clear(&d->walked);
 	free(d->stem);
@@ -132,8 +135,9 @@ open_walk(struct run *d, struct fail *f)
 	d->damaged = 0;
 	d->covers = run_tries_late(d) || d->old.on;
 	lanes_stale(&d->lanes);
-	d->w = walk_open(d->sp, &d->p, WALK_SYNC | (d->covers ? WALK_LATE : 0), backlog_stamp, f);
-	return d->w ? 0 : -1;
+	w = walk_open(d->sp, &d->p, WALK_SYNC | (d->covers ? WALK_LATE : 0), backlog_stamp, f);
+	ahead_open(&d->ahead, w);
+	return w ? 0 : -1;
 }
 
 /* One walk through what is there. */
@@ -148,7 +152,7 @@ pass(struct run *d, struct fail *f)
 	for (r = 1; r == 1 && !run_over(d); pace(d))
 		if ((r = step(d, f)) == 1 && !run_wants(d) && open_walk(d, f) == -1)
 			return -1;
-	if ((name = walk_disorder(d->w)))
+	if ((name = walk_disorder(d->ahead.w)))
 		run_say(d, "'%s': lines further out of order than %d: given in the order of their window", name, WALK_WINDOW);
 	if (r == 1 && ship_record(d, false, f) == -1)
 		return -1;
@@ -328,7 +332,7 @@ drain_run(struct spool *sp, struct bus *b, const struct drain_options *o, struct
 		res->refused = own->why;
 	counters_add(sp, (uint64_t[COUNTERS]){ [COUNT_REPLAYED] = res->replayed, [COUNT_DOUBLES] = res->doubles,
 	    [COUNT_TRIMMED] = res->trimmed });
-	walk_close(d.w);
+	ahead_close(&d.ahead);
 	suspect_close(d.suspect);
 	batch_free(&d.batch);
 	quarantine_close(d.q);

@@ -1,7 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "eventline.h"
 #include "load.h"
 #include "move.h"
 #include "retain.h"
@@ -130,6 +129,15 @@ measure_room(struct run *d, struct batch_item *it, struct fail *f)
 	return r;
 }
 
+static void
+swap(struct buf *a, struct buf *b)
+{
+	struct buf keep = *a;
+
+	*a = *b;
+	*b = keep;
+}
+
 enum taken { TAKEN, PASSED, FULL };
 
 /*
@@ -140,8 +148,7 @@ static int
 take_line(struct run *d, struct fail *f)
 {
 	struct batch_item *it = batch_next(&d->batch);
-	struct event_line *el = &it->line;
-	struct fail why;
+	struct event_line *el = &d->at->event;
 	bool old = d->old.on && before_upto(&d->old, &d->l);
 	size_t i;
 	int again;
@@ -151,18 +158,19 @@ take_line(struct run *d, struct fail *f)
 		return FULL;
 	if (d->l.text.n == 0 && !d->l.torn)
 		return PASSED;	/* the newline that ended a torn piece */
-	if (eventline_read(d->l.text.p, d->l.text.n, el, &it->text, &why) == -1) {
+	if (d->at->bad) {
 		struct mark *m = move_mark(&d->p.marks, d->l.chain, d->l.stem);
 
 		if (m && (d->l.chain ? mark_cmp(m, d->l.stem, d->l.pos) > 0 : m->pos > d->l.pos))
 			return PASSED;	/* in quarantine already */
-		run_quarantine(d, d->l.stem, d->l.pos, d->l.text, why.text);
+		run_quarantine(d, d->l.stem, d->l.pos, d->l.text, d->at->why.text);
 		return PASSED;
 	}
 	if (progress_delivered(&d->p, el->e.type.p, el->e.type.n, d->l.chain, d->l.stem, d->l.pos))
 		return PASSED;
 	if ((again = written_again(d, &el->e, f)) != 0)
 		return again == -1 ? -1 : PASSED;
+	it->line = *el;
 	it->lane = load_lane(d, el->e.type);
 	for (i = 0; i < d->batch.n && d->batch.item[i].lane != it->lane; i++)
 		;
@@ -182,6 +190,8 @@ take_line(struct run *d, struct fail *f)
 	it->pos = d->l.pos;
 	it->limit = d->l.limit;
 	it->at = d->l.at;
+	/* The bytes that the event is made of go with it. */
+	swap(&it->text, &d->at->text);
 	batch_complete(it, d->l.text);
 	look_for_doubt(d, it);
 	it->state = BATCH_SEND;
@@ -192,8 +202,8 @@ take_line(struct run *d, struct fail *f)
 	return TAKEN;
 }
 
-static size_t
-batch_room(const struct run *d)
+size_t
+load_room(const struct run *d)
 {
 	size_t n = BATCH_LINES;
 
@@ -208,7 +218,7 @@ batch_room(const struct run *d)
 int
 load_batch(struct run *d, bool *end, struct fail *f)
 {
-	size_t room = batch_room(d), passed = 0;
+	size_t room = load_room(d), passed = 0;
 	int got = 1, r;
 
 	*end = false;
@@ -218,9 +228,10 @@ load_batch(struct run *d, bool *end, struct fail *f)
 	}
 	batch_reset(&d->batch);
 	while (d->batch.n < room) {
-		if (!d->again && (got = walk_next(d->w, &d->l, f)) != 1)
+		if (!d->again && (got = ahead_next(&d->ahead, &d->at, f)) != 1)
 			break;
 		d->again = false;
+		d->l = d->at->l;
 		enter_segment(d);
 		if ((r = take_line(d, f)) == -1)
 			return -1;

@@ -10,6 +10,8 @@
 
 /* Fills d->batch; *end: the walk has come to its end. 0 or -1 (the connection is dead, the server refuses, or the disk failed). */
 int load_batch(struct run *d, bool *end, struct fail *f);
+/* How many lines a batch may have just now. */
+size_t load_room(const struct run *d);
 /* The lane of a type; stopped from the beginning when the type is held and not to be tried in this run. */
 struct lane *load_lane(struct run *d, struct slice type);
 

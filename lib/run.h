@@ -4,6 +4,7 @@
 #ifndef RUN_H
 #define RUN_H
 
+#include "ahead.h"
 #include "batch.h"
 #include "bus.h"
 #include "drain.h"
@@ -31,8 +32,9 @@ struct run {
 	struct marks walked;
 	struct lanes lanes;
 	struct batch batch;
-	struct walk *w;
-	struct walk_line l;
+	struct ahead ahead;	/* the walk */
+	struct ahead_line *at;	/* the line at hand, */
+	struct walk_line l;	/* and where it stands */
 	size_t damaged;		/* segments of this walk that were found damaged so far */
 	bool failed;		/* the walk, after the last batch: failure says how */
 	struct fail failure;

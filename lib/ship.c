@@ -3,11 +3,14 @@
 #include <string.h>
 
 #include "eventline.h"
+#include "load.h"
 #include "move.h"
 #include "reply.h"
 #include "settle.h"
 #include "ship.h"
 #include "util.h"
+
+#define AHEAD_LINES 32	/* between two looks at the connection */
 
 /* The connections that sent the doubtful lines may still have them executed: stop that first. */
 static int
@@ -275,6 +278,16 @@ take_answer(struct run *d, struct batch_item *it, enum bus_why *worst, struct fa
 	return 0;
 }
 
+/* The server is busy: what comes next is read meanwhile. A dead connection shows when its answers are taken. */
+static void
+read_on(struct run *d)
+{
+	struct fail f;
+
+	while (bus_io(d->b, &f) == 0 && !run_over(d) && ahead_more(&d->ahead, AHEAD_LINES, load_room(d)))
+		;
+}
+
 int
 ship_send(struct run *d, enum bus_why *worst, struct fail *f)
 {
@@ -285,6 +298,7 @@ ship_send(struct run *d, enum bus_why *worst, struct fail *f)
 			send_one(d, &d->batch.item[i]);
 			d->tried++;
 		}
+	read_on(d);
 	for (i = 0; i < d->batch.n; i++) {
 		struct batch_item *it = &d->batch.item[i];
 

@@ -163,12 +163,12 @@ take_last(struct sweep *s, struct spool *sp, struct quarantine *q, struct progre
 
 /* Whether a file that is not of the chain was given out whole, and has not grown since. */
 static bool
-is_through(struct spool *sp, struct progress *p, const struct walk *w, const struct segment *seg)
+is_through(struct spool *sp, struct progress *p, const struct ahead *a, const struct segment *seg)
 {
 	struct mark *m = marks_find(&p->marks, seg->stem);
 	struct stat st;
 
-	if (!walk_finished(w, seg->stem) || fstatat(spool_fd(sp), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+	if (!ahead_finished(a, seg->stem) || fstatat(spool_fd(sp), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return false;
 	if (!m)
 		return st.st_size == 0;
@@ -182,10 +182,10 @@ is_through(struct spool *sp, struct progress *p, const struct walk *w, const str
 }
 
 int
-sweep_run(struct sweep *s, struct spool *sp, struct quarantine *q, struct progress *p, const struct walk *w, bool end, int64_t lock_ms, struct fail *f)
+sweep_run(struct sweep *s, struct spool *sp, struct quarantine *q, struct progress *p, const struct ahead *a, bool end, int64_t lock_ms, struct fail *f)
 {
 	size_t i, n, gone = 0;
-	const struct segment *seg = walk_segments(w, &n);
+	const struct segment *seg = walk_segments(a->w, &n);
 	int r = 0;
 
 	for (i = 0; r == 0 && i < n; i++) {
@@ -201,7 +201,7 @@ sweep_run(struct sweep *s, struct spool *sp, struct quarantine *q, struct progre
 				r = take_away(sp, q, p, &seg[i], f);
 			else if (last && end)
 				r = take_last(s, sp, q, p, &seg[i], lock_ms, &out, f);
-		} else if (end && is_through(sp, p, w, &seg[i])) {
+		} else if (end && is_through(sp, p, a, &seg[i])) {
 			r = take_away(sp, q, p, &seg[i], f);
 			out = true;
 		}

@@ -1,0 +1,119 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "ahead.h"
+#include "eventline.h"
+#include "util.h"
+
+#define LINES ((size_t)BATCH_LINES + 1)	/* a batch, and the one that is given */
+
+void
+ahead_open(struct ahead *a, struct walk *w)
+{
+	if (a->line == NULL)
+		a->line = util_alloc(LINES * sizeof *a->line);
+	a->w = w;
+	a->head = a->n = a->bytes = a->damaged = 0;
+	a->given = a->over = false;
+}
+
+void
+ahead_close(struct ahead *a)
+{
+	size_t i;
+
+	walk_close(a->w);
+	for (i = 0; a->line && i < LINES; i++) {
+		buf_free(&a->line[i].raw);
+		buf_free(&a->line[i].text);
+	}
+	free(a->line);
+	memset(a, 0, sizeof *a);
+}
+
+static struct ahead_line *
+line_at(const struct ahead *a, size_t i)
+{
+	return &a->line[(a->head + i) % LINES];
+}
+
+/* A failure of the walk is told when it is come to. */
+static void
+read_one(struct ahead *a)
+{
+	struct ahead_line *k = line_at(a, a->n++);
+
+	k->got = walk_next(a->w, &k->l, &k->why);
+	for (k->damaged = a->damaged; walk_damaged(a->w, k->damaged); )
+		k->damaged++;
+	if (k->got != 1) {
+		a->over = true;
+		return;
+	}
+	k->raw.len = 0;
+	buf_add(&k->raw, k->l.text.p, k->l.text.n);
+	k->l.text.p = k->raw.p;
+	a->bytes += k->raw.len;
+	k->bad = eventline_read(k->raw.p, k->raw.len, &k->event, &k->text, &k->why) == -1;
+}
+
+static void
+drop(struct ahead *a)
+{
+	struct ahead_line *k = line_at(a, 0);
+
+	a->bytes -= k->raw.len;
+	if (k->raw.cap > 2 * BATCH_BIG)
+		buf_free(&k->raw);
+	if (k->text.cap > 4 * BATCH_BIG)
+		buf_free(&k->text);
+	a->head = (a->head + 1) % LINES;
+	a->n--;
+	a->given = false;
+}
+
+int
+ahead_next(struct ahead *a, struct ahead_line **line, struct fail *f)
+{
+	struct ahead_line *k;
+
+	if (a->given)
+		drop(a);
+	if (a->n == 0 && !a->over)
+		read_one(a);
+	k = *line = line_at(a, 0);
+	a->damaged = k->damaged;
+	if (k->got == 1)
+		a->given = true;
+	else if (k->got == -1)
+		*f = k->why;
+	return k->got;
+}
+
+bool
+ahead_more(struct ahead *a, size_t n, size_t most)
+{
+	for (; n > 0; n--) {
+		if (a->over || a->n == LINES || a->n >= most + a->given || a->bytes >= BATCH_BYTES)
+			return false;
+		read_one(a);
+	}
+	return true;
+}
+
+const struct segment *
+ahead_damaged(const struct ahead *a, size_t i)
+{
+	return i < a->damaged ? walk_damaged(a->w, i) : NULL;
+}
+
+bool
+ahead_finished(const struct ahead *a, const char *stem)
+{
+	size_t i;
+
+	for (i = 0; i < a->n; i++)
+		if (line_at(a, i)->got == 1 && strcmp(line_at(a, i)->l.stem, stem) == 0)
+			return false;
+	return walk_finished(a->w, stem);
+}
