@@ -97,12 +97,13 @@ c_files() {
 	done | none
 }
 
-@test "only lib/exchange.c and the two halves of reply include hiredis" {
+@test "only lib/exchange.c, the two halves of reply and the program that is nothing else include hiredis" {
 	cd "$TOP"
 	run -0 grep -lE '^#.*include.*hiredis' lib/*.[ch] bin/*.c tests/*.c
 	assert_output "lib/exchange.c
 lib/reply.c
-lib/replymake.c"
+lib/replymake.c
+tests/bare.c"
 }
 
 @test "only lib/event.c includes cJSON" {

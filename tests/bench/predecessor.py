@@ -1,0 +1,66 @@
+#!/usr/bin/python3
+"""What the Python service before these commands does, with redis-py, one event at a time where it does so.
+
+    predecessor.py publish SOCKET STREAM        each line of stdin, XADD; prints the IDs
+    predecessor.py buffer FILE                  each line of stdin, appended to a file
+    predecessor.py replay SOCKET DIR            each *.jsonl of it, XADD, removed when done
+    predecessor.py consume SOCKET STREAM COUNT  through a group: XREADGROUP, json.loads, XACK
+"""
+import datetime
+import glob
+import json
+import os
+import sys
+import uuid
+
+
+def now():
+    return datetime.datetime.utcnow().isoformat() + "Z"
+
+
+def message(kind, payload):
+    return {"event_type": kind, "payload": json.dumps(payload), "trace_id": "", "correlation_id": str(uuid.uuid4()),
+            "timestamp": now(), "source": "eventbus"}
+
+
+def connect(path):
+    import redis
+    return redis.Redis(unix_socket_path=path)
+
+
+def publish(path, stream):
+    r = connect(path)
+    kind = stream.rsplit(":", 1)[1]
+    for line in sys.stdin:
+        print(r.xadd(stream, message(kind, json.loads(line)), maxlen=10000, approximate=True).decode())
+
+
+def buffer(path):
+    for line in sys.stdin:
+        with open(path, "a") as f:
+            f.write(json.dumps({"event_type": "t", "message": message("t", json.loads(line)), "buffered_at": now()}) + "\n")
+
+
+def replay(path, folder):
+    r = connect(path)
+    for name in sorted(glob.glob(folder + "/*.jsonl")):
+        with open(name) as f:
+            events = sorted((json.loads(line) for line in f), key=lambda e: e["buffered_at"])
+        for e in events:
+            r.xadd("quantum:stream:" + e["event_type"], e["message"], maxlen=10000, approximate=True)
+        os.remove(name)
+
+
+def consume(path, stream, left):
+    r = connect(path)
+    left = int(left)
+    while left > 0:
+        for _, entries in r.xreadgroup("py", "c", {stream: ">"}, count=min(left, 500)):
+            for i, fields in entries:
+                json.loads(fields[b"payload"])
+                print(i.decode())
+            r.xack(stream, "py", *[i for i, _ in entries])
+            left -= len(entries)
+
+
+globals()[sys.argv[1]](*sys.argv[2:])
