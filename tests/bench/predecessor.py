@@ -4,7 +4,7 @@
     predecessor.py publish SOCKET STREAM        each line of stdin, XADD; prints the IDs
     predecessor.py buffer FILE                  each line of stdin, appended to a file
     predecessor.py replay SOCKET DIR            each *.jsonl of it, XADD, removed when done
-    predecessor.py consume SOCKET STREAM COUNT  through a group: XREADGROUP, json.loads, XACK
+    predecessor.py consume SOCKET STREAM N HOW  through a group: XREADGROUP, json.loads, XACK of each event or of each batch
 """
 import datetime
 import glob
@@ -51,7 +51,7 @@ def replay(path, folder):
         os.remove(name)
 
 
-def consume(path, stream, left):
+def consume(path, stream, left, how):
     r = connect(path)
     left = int(left)
     while left > 0:
@@ -59,7 +59,10 @@ def consume(path, stream, left):
             for i, fields in entries:
                 json.loads(fields[b"payload"])
                 print(i.decode())
-            r.xack(stream, "py", *[i for i, _ in entries])
+                if how == "each":
+                    r.xack(stream, "py", i)
+            if how == "batch":
+                r.xack(stream, "py", *[i for i, _ in entries])
             left -= len(entries)
 
 

@@ -1,81 +1,56 @@
-"""Publishing to Redis, streamed and one by one."""
-from run import BARE, EBPUB, PREDECESSOR, best_window, expect, payload, redis_py, xadd
+"""Publishing to Redis, streamed and one by one; and what a process costs at all."""
+import jobs
 from server import STREAM, program
-from table import Bar, Row, cpu, rate, wall
-
-
-def bare_add(b, where, n, window):
-    b.server.clear()
-    s = b.run([BARE, "add", where, STREAM + "t", window], n, stdin=b.payloads(n), lines=n)
-    expect(b.server.added("t"), n, "bare add")
-    return s
-
-
-def benchmark(b, at, n):
-    b.server.clear()
-    s = b.run([program("redis-benchmark", "valkey-benchmark"), *at, "-c", "1", "-P", "500", "-n", n, *xadd("t", payload(0))], n)
-    return s._replace(events=max(b.server.added("t"), 1))
-
-
-def cli_pipe(b, at, n):
-    b.server.clear()
-    s = b.run([b.server.cli, *at, "--pipe"], n, stdin=b.commands("t", n))
-    expect(b.server.added("t"), n, "redis-cli --pipe")
-    return s
-
-
-def py_publish(b, n):
-    b.server.clear()
-    s = b.run([redis_py(), PREDECESSOR, "publish", b.server.sock, STREAM + "t"], n, stdin=b.payloads(n), lines=n)
-    expect(b.server.added("t"), n, "redis-py")
-    return s
-
-
-def publish(b, url, n):
-    b.server.clear()
-    s = b.run([EBPUB, "t"], n, stdin=b.payloads(n), lines=n, url=url)
-    expect(b.server.added("t"), n, "ebpub")
-    return s
-
-
-def stream_over(b, name, url, where, at):
-    n, few = b.events, max(b.events // 20, 100)
-    window, bare = best_window(b, "bare hiredis", lambda w: bare_add(b, where, n, w))
-    run = {"ebpub": lambda: publish(b, url, n), bare: lambda: bare_add(b, where, n, window)}
-    if b.has(program, "redis-benchmark", "valkey-benchmark"):
-        run["redis-benchmark"] = lambda: benchmark(b, at, n)
-    run["redis-cli --pipe"] = lambda: cli_pipe(b, at, n)
-    if name == "unix" and b.has(redis_py):
-        run["redis-py"] = lambda: py_publish(b, few)
-    s = b.rounds(run)
-    ours, best = f"ebpub, {name}", [k for k in run if k.startswith("redis-") and k != "redis-py"]
-    rows = [Row("stream", ours, "better of " + ", ".join(best), s["ebpub"], [s[k] for k in best], rate, Bar(least=1.0)),
-            Row("stream", ours, bare, s["ebpub"], [s[bare]], rate),
-            Row("stream", ours, bare + ": its CPU", s["ebpub"], [s[bare]], cpu, Bar(most=0.7))]
-    if "redis-py" in s:
-        rows.append(Row("stream", ours, "redis-py", s["ebpub"], [s["redis-py"]], rate, Bar(least=40)))
-    return rows
+from table import Bar, beside, cpu, wall
 
 
 def stream(b):
-    """ebpub streaming, IDs printed, over a unix socket and over TCP"""
-    v = b.server
-    return (stream_over(b, "unix", v.url, v.sock, ["-s", v.sock])
-            + stream_over(b, "TCP", v.tcp, f"127.0.0.1:{v.port}", ["-h", "127.0.0.1", "-p", str(v.port)]))
+    """ebpub streaming, IDs printed"""
+    return [row for way in b.server.ways() for row in stream_over(b, way)]
+
+
+def stream_over(b, way):
+    n = b.events
+    window = b.best_window(lambda w: jobs.bare_add(b, n, way, w))
+    run = {"ebpub": lambda: jobs.publish(b, n, way), "bare": lambda: jobs.bare_add(b, n, way, window)}
+    if b.has(program, "redis-benchmark", "valkey-benchmark"):
+        run["redis-benchmark"] = lambda: jobs.benchmark(b, n, way)
+    if b.has(jobs.cli):
+        run["redis-cli --pipe"] = lambda: jobs.cli_pipe(b, n, way)
+    peers = list(run)[2:]
+    if way.name == "unix" and b.has(jobs.redis_py):
+        run["redis-py"] = lambda: jobs.py_publish(b, b.few)
+    s = b.rounds(run)
+    ours, bare = f"ebpub, {way.name}", f"bare hiredis, {window}"
+    rows = [beside("stream", ours, "the better of " + ", ".join(peers), s["ebpub"], [s[k] for k in peers], bar=Bar(least=1.0))] if peers else []
+    rows += [beside("stream", ours, k, s["ebpub"], [s[k]]) for k in peers]
+    rows += [beside("stream", ours, bare, s["ebpub"], [s["bare"]]),
+             beside("stream", ours, bare + ": CPU", s["ebpub"], [s["bare"]], cpu, Bar(most=0.7))]
+    if "redis-py" in s:
+        rows.append(beside("stream", ours, "redis-py", s["ebpub"], [s["redis-py"]], bar=Bar(least=40)))
+    return rows
 
 
 def oneshot(b):
-    """one event, whole processes"""
-    v, n = b.server, b.processes
+    """ebpub, one event a process"""
+    return [row for way in b.server.ways() for row in oneshot_over(b, way)]
 
-    def times(command):
-        v.clear()
-        s = b.run(command, n, times=n, lines=n)
-        expect(v.added("t"), n, command[0])
-        return s
 
-    cli = "redis-cli XADD"
-    s = b.rounds({"ebpub": lambda: times([EBPUB, "t", payload(0)]), cli: lambda: times([v.cli, "-s", v.sock, *xadd("t", payload(0))]),
-                  "bare": lambda: times([BARE, "one", v.sock, STREAM + "t", payload(0)])})
-    return [Row("oneshot", "ebpub, one event", cli, s["ebpub"], [s[cli]], wall, Bar(most=0.5)),
-            Row("oneshot", "ebpub, one event", "bare connect-XADD-exit", s["ebpub"], [s["bare"]], wall, Bar(most=1.5))]
+def oneshot_over(b, way):
+    text = jobs.payload(0)
+    run = {"ebpub": lambda: jobs.one_by_one(b, [jobs.EBPUB, "t", text], way.url),
+           "bare": lambda: jobs.one_by_one(b, [jobs.BARE, "one", way.where, STREAM + "t", text])}
+    if b.has(jobs.cli):
+        run["redis-cli"] = lambda: jobs.one_by_one(b, [jobs.cli(), *way.at, *jobs.xadd(text)])
+    s = b.rounds(run)
+    ours = f"ebpub, one event, {way.name}"
+    rows = [beside("oneshot", ours, "redis-cli XADD", s["ebpub"], [s["redis-cli"]], wall, Bar(most=0.5))] if "redis-cli" in s else []
+    return rows + [beside("oneshot", ours, "bare connect, XADD, exit", s["ebpub"], [s["bare"]], wall, Bar(most=1.5))]
+
+
+def startup(b):
+    """ebpub -V"""
+    n = 5 * b.processes
+    s = b.rounds({"ebpub": lambda: jobs.Job([jobs.EBPUB, "-V"], n, times=n, lines=n),
+                  "true": lambda: jobs.Job([program("true")], n, times=n)})
+    return [beside("startup", "ebpub -V", "true", s["ebpub"], [s["true"]], wall, Bar(most=1.5))]

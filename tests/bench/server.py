@@ -1,4 +1,6 @@
 """A private server, on one core when there are two, and what is asked of it."""
+import collections
+import contextlib
 import os
 import random
 import shutil
@@ -17,6 +19,7 @@ PINNED = len(CORES) > 1
 SERVER_CORE, CLIENT_CORE = ({CORES[0]}, {CORES[1]}) if PINNED else (set(CORES), set(CORES))
 
 STREAM = "quantum:stream:"
+Way = collections.namedtuple("Way", "name url where at")
 
 
 class Missing(Exception):
@@ -41,7 +44,6 @@ class Server:
         self.dir = tempfile.mkdtemp(prefix="bench-")
         self.sock = os.path.join(self.dir, "sock")
         self.url = "unix://" + self.sock
-        self.cli = program("redis-cli", "valkey-cli")
         for _ in range(20):
             if self.start(random.randrange(10000, 30000)):
                 return
@@ -52,8 +54,8 @@ class Server:
         self.tcp = f"redis://127.0.0.1:{port}"
         self.process = subprocess.Popen(
             [program("redis-server", "valkey-server"), "--port", str(port), "--bind", "127.0.0.1", "--unixsocket", self.sock,
-             "--dir", self.dir, "--save", "", "--appendonly", "no"], stdout=subprocess.DEVNULL)
-        os.sched_setaffinity(self.process.pid, SERVER_CORE)
+             "--dir", self.dir, "--save", "", "--appendonly", "no"],
+            stdout=subprocess.DEVNULL, preexec_fn=lambda: os.sched_setaffinity(0, SERVER_CORE))
         while self.process.poll() is None:
             try:
                 self.link = socket.socket(socket.AF_UNIX)
@@ -96,25 +98,24 @@ class Server:
         i = self.ask("XINFO", "STREAM", STREAM + kind)
         return i[i.index("entries-added") + 1]
 
+    def ways(self):
+        """How it is reached: name, URL for the commands, place for bare, options for redis-cli."""
+        return (Way("unix", self.url, self.sock, ["-s", self.sock]),
+                Way("TCP", self.tcp, f"127.0.0.1:{self.port}", ["-h", "127.0.0.1", "-p", str(self.port)]))
+
+    @contextlib.contextmanager
     def away(self):
-        """Its socket cannot be reached in here, as if it were down."""
-        return Away(self.sock)
+        """For as long as this its socket is not there, as if the server were down."""
+        os.rename(self.sock, self.sock + ".away")
+        try:
+            yield
+        finally:
+            os.rename(self.sock + ".away", self.sock)
 
     def stop(self):
         self.process.kill()
         self.process.wait()
         shutil.rmtree(self.dir, ignore_errors=True)
-
-
-class Away:
-    def __init__(self, sock):
-        self.sock = sock
-
-    def __enter__(self):
-        os.rename(self.sock, self.sock + ".away")
-
-    def __exit__(self, *_):
-        os.rename(self.sock + ".away", self.sock)
 
 
 def resp(words):

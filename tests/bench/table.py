@@ -1,30 +1,35 @@
-"""The rows: ratios against their bars, as a table for people and as JSON for programs."""
+"""Rows: what a contender took beside its peer, against the bar; as a table for people and as JSON for programs."""
 import json
 import statistics
 
 
 class Bar:
-    """least 1.0, or most 0.5; or else, the events a second that will do as well."""
+    """A ratio of at least, or at most, so much; or so many events a second, which will do too; and, when given, below so many MiB."""
 
-    def __init__(self, least=None, most=None, rate=None):
-        self.least, self.most, self.rate = least, most, rate
+    def __init__(self, least=None, most=None, rate=None, mib=None):
+        self.least, self.most, self.rate, self.mib = least, most, rate, mib
 
     def __str__(self):
-        text = f">= {self.least:g}" if self.least is not None else f"<= {self.most:g}"
-        return text + (f" or {self.rate:,}/s" if self.rate else "")
+        text = f">= {self.least:g}" if self.most is None else f"<= {self.most:g}"
+        return text + (f" or {self.rate / 1e6:g} M/s" if self.rate else "") + (f", < {self.mib} MiB" if self.mib else "")
 
-    def met(self, ratio, rate):
-        ratio = round(ratio, 3)
-        return (self.least is not None and ratio >= self.least or self.most is not None and ratio <= self.most
-                or self.rate is not None and rate >= self.rate)
+    def verdict(self, row):
+        ratio = round(row.ratio, 3)
+        good = ratio >= self.least if self.most is None else ratio <= self.most
+        good = good or self.rate is not None and row.rate >= self.rate
+        return "ok" if good and (self.mib is None or row.mib < self.mib) else "below"
 
-
-def wall(s):
-    return s.wall / s.events
+    def reached(self, ratio):
+        """1 where the bar is, above where it is better."""
+        return ratio / self.least if self.most is None else self.most / ratio
 
 
 def rate(s):
     return s.events / s.wall
+
+
+def wall(s):
+    return s.wall / s.events
 
 
 def cpu(s):
@@ -32,38 +37,49 @@ def cpu(s):
 
 
 class Row:
-    """A contender beside its peers: the ratio of what they took, in each round to the best of the peers."""
-
-    def __init__(self, part, contender, peer, ours, peers, what=rate, bar=None):
-        self.part, self.contender, self.peer, self.bar, self.samples = part, contender, peer, bar, ours
-        best = max if what is rate else min
-        self.of(what, [what(s) / best(what(p[i]) for p in peers) for i, s in enumerate(ours)])
-
-    def of(self, what, ratios):
-        self.what, self.ratios = what.__name__, ratios
-        self.ratio = statistics.median(ratios)
-        self.rate = statistics.median(map(rate, self.samples))
-
-    def verdict(self):
-        return "" if self.bar is None else "ok" if self.bar.met(self.ratio, self.rate) else "below"
+    def __init__(self, part, contender, peer, of, ratios, samples, bar=None):
+        self.part, self.contender, self.peer, self.of, self.ratios, self.bar = part, contender, peer, of, ratios, bar
+        self.ratio, self.least, self.most = statistics.median(ratios), min(ratios), max(ratios)
+        self.rate = statistics.median(map(rate, samples))
+        self.tool, self.server = (statistics.median(getattr(s, w) / s.events for s in samples) * 1e6 for w in ("cpu", "server"))
+        self.mib = max(s.rss for s in samples) / 1024
+        self.verdict = bar.verdict(self) if bar else ""
 
     def cells(self):
-        tool, server = (statistics.median(getattr(s, w) / s.events for s in self.samples) * 1e6 for w in ("cpu", "server"))
-        return [self.part, self.contender, self.peer, f"{self.ratio:.3g}", f"({min(self.ratios):.3g} to {max(self.ratios):.3g})",
-                str(self.bar or ""), self.verdict(), f"{self.rate:,.0f}", f"{tool:.2f}", f"{server:.2f}",
-                f"{max(s.rss for s in self.samples) / 1024:.1f}"]
+        return [self.part, self.contender, self.peer, f"{self.ratio:.3g}", f"({self.least:.3g} to {self.most:.3g})",
+                str(self.bar or ""), self.verdict, f"{self.rate:,.0f}", f"{self.tool:.2f}", f"{self.server:.2f}", f"{self.mib:.1f}"]
 
     def json(self):
-        tool, server = (statistics.median(getattr(s, w) / s.events for s in self.samples) * 1e6 for w in ("cpu", "server"))
-        return {"part": self.part, "contender": self.contender, "peer": self.peer, "of": self.what,
-                "ratio": round(self.ratio, 4), "least": round(min(self.ratios), 4), "most": round(max(self.ratios), 4),
-                "rounds": len(self.ratios), "bar": str(self.bar) if self.bar else None, "verdict": self.verdict() or None,
-                "events_per_second": round(self.rate), "tool_us": round(tool, 3), "server_us": round(server, 3),
-                "peak_kib": max(s.rss for s in self.samples)}
+        return {"part": self.part, "contender": self.contender, "peer": self.peer, "of": self.of, "ratio": round(self.ratio, 4),
+                "least": round(self.least, 4), "most": round(self.most, 4), "rounds": len(self.ratios),
+                "bar": str(self.bar) if self.bar else None, "verdict": self.verdict or None, "events_per_second": round(self.rate),
+                "tool_us": round(self.tool, 3), "server_us": round(self.server, 3), "peak_mib": round(self.mib, 2)}
 
 
 HEAD = ["part", "contender", "beside", "ratio", "(least to most)", "bar", "verdict", "events/s", "us tool", "us server", "MiB"]
 RIGHT = {3, 7, 8, 9, 10}
+
+
+class Cost:
+    """What a path asks for one event, counted."""
+    HEAD = ["path", "system calls", "fdatasyncs", "instructions"]
+    RIGHT = {1, 2, 3}
+
+    def __init__(self, path, calls, syncs, instructions):
+        self.path, self.counts = path, (calls, syncs, instructions)
+
+    def cells(self):
+        return [self.path] + ["" if c is None else f"{c:,.0f}" if c >= 100 else f"{c:.3g}" for c in self.counts]
+
+    def json(self):
+        return {"part": "cost", "path": self.path} | {
+            k: c if c is None else round(c, 5) for k, c in zip(("system_calls", "fdatasyncs", "instructions"), self.counts)}
+
+
+def beside(part, contender, peer, ours, peers, what=rate, bar=None):
+    """The ratio of what ours took to what the best of the peers took, in each round."""
+    best = max if what is rate else min
+    return Row(part, contender, peer, what.__name__, [what(s) / best(what(p[i]) for p in peers) for i, s in enumerate(ours)], ours, bar)
 
 
 def aligned(lines, right):
@@ -72,9 +88,14 @@ def aligned(lines, right):
         yield "  ".join(c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(line, width))).rstrip()
 
 
-def show(rows, as_json):
-    if as_json:
-        for r in rows:
-            print(json.dumps(r.json()), flush=True)
-        return
-    print("\n".join(aligned([HEAD] + [r.cells() for r in rows], RIGHT)), flush=True)
+def tables(rows):
+    """The ratios, and behind them what was counted."""
+    ratios, costs = ([r for r in rows if isinstance(r, k)] for k in (Row, Cost))
+    if ratios:
+        yield "\n".join(aligned([HEAD] + [r.cells() for r in ratios], RIGHT))
+    if costs:
+        yield "\n".join(aligned([Cost.HEAD] + [r.cells() for r in costs], Cost.RIGHT))
+
+
+def line(row):
+    return json.dumps(row.json())

@@ -1,0 +1,164 @@
+"""What is counted and not timed: system calls, fdatasyncs and instructions of one event; and how it grows with the number of events."""
+import functools
+import os
+import re
+import shutil
+import subprocess
+
+import jobs
+from server import Failed, Missing, program
+from table import Bar, Cost, Row, beside, wall
+
+
+def paths(b):
+    """The hot paths: name, function that prepares one over n events."""
+    unix = b.server.ways()[0]
+
+    def reading(job):
+        def prepare(n):
+            jobs.fill_stream(b, n)
+            return job(n)
+        return prepare
+
+    return {"ebpub, stream": lambda n: jobs.publish(b, n, unix),
+            "ebpub, Redis away": lambda n: jobs.spill(b, n),
+            "ebreplay": lambda n: jobs.drain(b, n),
+            "ebsub, JSON": reading(lambda n: jobs.subscribe(b, n)),
+            "ebsub, --payload": reading(lambda n: jobs.subscribe(b, n, "--payload")),
+            "ebstat": lambda n: jobs.stat(b, n, jobs.filled(b, n))}
+
+
+def floors(b):
+    """Bare loops, to hold the paths against."""
+    unix = b.server.ways()[0]
+
+    def read(n):
+        jobs.fill_stream(b, n)
+        return jobs.bare_read(b, n, unix, 500)
+
+    return {"bare XADD, 500": lambda n: jobs.bare_add(b, n, unix, 500), "bare XREADGROUP, XACK, 500": read}
+
+
+# --- counters -----------------------------------------------------------------------
+
+def output(b, job, tool, name):
+    """What a tool wrote that a job ran under; its words have %s where the name of the file stands."""
+    to = b.path(name)
+    b.take(job, [w.replace("%s", to) for w in tool])
+    with open(to) as f:
+        text = f.read()
+    os.remove(to)
+    return text
+
+
+def system_calls(b, job):
+    """All, and the syncs among them."""
+    calls = {}
+    for line in output(b, job, [program("strace"), "-f", "-c", "-o", "%s"], "strace").splitlines():
+        w = line.split()
+        if len(w) >= 5 and re.fullmatch(r"[\d.]+", w[0]) and w[3].isdigit():
+            calls[w[-1]] = int(w[3])
+    calls.pop("total", None)
+    return sum(calls.values()), calls.get("fdatasync", 0)
+
+
+@functools.cache
+def counts_itself():
+    """Does the processor count instructions, and may we read it?"""
+    if not shutil.which("perf"):
+        return False
+    p = subprocess.run(["perf", "stat", "-x,", "-e", "instructions:u", "true"], capture_output=True, text=True)
+    return p.returncode == 0 and re.match(r"\d+,", p.stderr) is not None
+
+
+def counter():
+    return "perf" if counts_itself() else program("valgrind") and "callgrind"
+
+
+def instructions(b, job):
+    if counter() == "perf":
+        text = output(b, job, ["perf", "stat", "-x,", "-e", "instructions:u", "-o", "%s", "--"], "perf")
+        found = re.search(r"^(\d+),", text, re.M)
+    else:
+        text = output(b, job, [program("valgrind"), "--tool=callgrind", "--callgrind-out-file=/dev/null", "--log-file=%s"], "callgrind")
+        found = re.search(r"Collected\s*:\s*(\d+)", text)
+    if not found:
+        raise Failed(f"no instructions in: {text[-200:]}")
+    return int(found[1])
+
+
+# --- parts --------------------------------------------------------------------------
+
+def counted(b):
+    return max(min(10000, b.events // 10), 500)
+
+
+def cost(b):
+    """system calls, fdatasyncs and instructions of one event"""
+    n, out = counted(b), []
+    calls, count = b.has(program, "strace"), b.has(counter)
+    for name, path in (paths(b) | floors(b)).items():
+        (c1, s1), (c2, s2) = (system_calls(b, path(k)) if calls else (0, 0) for k in (n, 2 * n))
+        i1, i2 = (instructions(b, path(k)) if count else 0 for k in (n, 2 * n))
+        out.append(Cost(name, (c2 - c1) / n if calls else None, (s2 - s1) / n if calls else None, (i2 - i1) / n if count else None))
+    for name, job in whole(b).items():
+        c, s = system_calls(b, job()) if calls else (None, None)
+        out.append(Cost(name, c, s, instructions(b, job()) if count else None))
+    return out
+
+
+def whole(b):
+    """Processes that handle one event, counted from start to end."""
+    unix, text = b.server.ways()[0], jobs.payload(0)
+
+    def away():
+        job = jobs.spill(b, 1)
+        job.command, job.stdin = [jobs.EBPUB, "t", text], None
+        return job
+
+    return {"ebpub, one event, whole": lambda: jobs.adds(b, 1, [jobs.EBPUB, "t", text]),
+            "bare connect, XADD, exit": lambda: jobs.adds(b, 1, [jobs.BARE, "one", unix.where, jobs.KEY, text]),
+            "ebpub, one event, Redis away, whole": away,
+            "ebpub -V": lambda: jobs.Job([jobs.EBPUB, "-V"], 1)}
+
+
+def growth(b):
+    """ten times the events: instructions, memory; 10 000 segments beside 100"""
+    small, n, rows = max(b.events // 100, 200), b.events, []
+    count = b.has(counter)
+    for name, path in paths(b).items():
+        if count:
+            few, many = (instructions(b, path(k)) for k in (small, 10 * small))
+            rows.append(Row("growth", name + f", {10 * small}", f"{small} events: {counter()}", "instructions", [many / few],
+                            [b.take(path(10 * small))], Bar(most=10.5)))
+        few, many = b.take(path(n // 10)), b.take(path(n))
+        rows.append(Row("growth", name + f", {n}", f"{n // 10} events: memory", "peak memory", [many.rss / few.rss], [many],
+                        Bar(most=1.1, mib=16)))
+    return rows + crowds(b)
+
+
+SEGMENT = 16384
+
+
+def crowds(b):
+    """Per event, in many full segments beside a hundredth of these."""
+    many = 10000 if b.events >= 200000 else max(b.events // 200, 1) * 100
+    each = lines_of_segment(b)
+    rows = []
+    for name, run in (("ebreplay", lambda n, folder: jobs.drain(b, n, folder=folder)), ("ebstat", lambda n, folder: jobs.stat(b, n, folder))):
+        s = {many: [], many // 100: []}
+        for r in range(min(b.o.rounds, 3)):
+            for segments in list(s)[::-1 if r % 2 else 1]:
+                n = segments * each
+                folder = jobs.filled(b, n, "--segment-size", str(SEGMENT))
+                s[segments].append(b.take(run(n, folder)))
+                shutil.rmtree(folder, ignore_errors=True)
+        rows.append(beside("growth", f"{name}, {many} segments", f"{many // 100} segments", s[many], [s[many // 100]], wall, Bar(most=1.2)))
+    return rows
+
+
+def lines_of_segment(b):
+    folder = jobs.filled(b, 200, "--segment-size", str(SEGMENT))
+    n = jobs.lines_in(jobs.segments(folder)[:1])
+    shutil.rmtree(folder)
+    return n

@@ -1,0 +1,71 @@
+"""Where and with what a run was made: what has to stand beside its figures."""
+import datetime
+import json
+import os
+import platform
+import subprocess
+
+import growth
+import jobs
+from server import CORES, PINNED, Missing
+
+
+def said(*command):
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def processor():
+    with open("/proc/cpuinfo") as f:
+        for line in f:
+            if line.startswith(("model name", "Model", "cpu model")):
+                return line.split(":", 1)[1].strip()
+    return platform.machine()
+
+
+def file_system(path):
+    """The type and the device of the file system that a path is on."""
+    path, found = os.path.realpath(path), ("", "unknown")
+    with open("/proc/self/mounts") as f:
+        for device, at, kind, *_ in map(str.split, f):
+            if (path + "/").startswith(at.rstrip("/") + "/") and len(at) >= len(found[0]):
+                found = at, f"{kind} on {device}"
+    return found[1]
+
+
+def redis_py():
+    try:
+        return said(jobs.redis_py(), "-c", "import redis\ntry:\n import hiredis; h=' with its hiredis'\nexcept ImportError: h=''\n"
+                    "print(redis.__version__ + h)")
+    except Missing:
+        return "none"
+
+
+def counter():
+    try:
+        return growth.counter()
+    except Missing:
+        return "nothing"
+
+
+def facts(b):
+    server = b.server.info("server")
+    disk = file_system(b.dir)
+    return {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+            "ebpub": said(jobs.EBPUB, "-V").split()[-1],
+            "redis": server.get("valkey_version") or server.get("redis_version", "unknown"),
+            "hiredis": said("pkg-config", "--modversion", "hiredis"), "redis_py": redis_py(),
+            "kernel": platform.release(), "cpu": f"{len(CORES)} x {processor()}",
+            "pinned": "server and clients on a core each" if PINNED else "no: one core for all",
+            "buffer": disk + (": nothing is durable there" if disk.startswith(("tmpfs", "ramfs")) else ""),
+            "instructions": f"counted by {counter()}", "events": b.events, "rounds": b.o.rounds}
+
+
+def text(b):
+    return "\n".join(f"{k.replace('_', '-'):<13} {v}" for k, v in facts(b).items())
+
+
+def line(b):
+    return json.dumps({"head": facts(b)})
