@@ -137,6 +137,7 @@ open_walk(struct run *d, struct fail *f)
 	lanes_stale(&d->lanes);
 	w = walk_open(d->sp, &d->p, WALK_SYNC | (d->covers ? WALK_LATE : 0), backlog_stamp, f);
 	ahead_open(&d->ahead, w);
+	sweep_begin(&d->sweep);
 	return w ? 0 : -1;
 }
 

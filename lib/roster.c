@@ -61,30 +61,53 @@ next_line(char **p, char **mark, char **stem)
 	return 0;
 }
 
-/* Writes a mark over that of a stem, durably: when the segment is gone after a power cut, its mark must not say that it ought to be there. */
 static int
-set_mark(struct spool *sp, const char *stem, const char *to)
+stem_cmp(const void *key, const void *item)
+{
+	return strcmp(key, *(char *const *)item);
+}
+
+static int
+stems_cmp(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/*
+ * Writes a mark over those of some stems, sorted, durably: when a segment is gone after a power cut, its mark must not say that it
+ * ought to be there.
+ */
+static int
+set_marks(struct spool *sp, const char *const *stems, size_t n, const char *to)
 {
 	char *text = util_slurp(spool_fd(sp), ".roster", ROSTER_MAX, NULL), *p = text, *mark, *name;
 	int fd = -1, r = 0;
 
 	if (!text)
 		return errno == ENOENT ? 0 : -1;
-	while (r == 0 && next_line(&p, &mark, &name))
-		if (*mark != 'x' && strcmp(name, stem) == 0) {
-			fd = spool_state(sp, ".roster", O_WRONLY);
-			r = fd != -1 && pwrite(fd, to, 1, mark - text) == 1 && fdatasync(fd) == 0 ? 1 : -1;
-		}
+	while (r == 0 && next_line(&p, &mark, &name)) {
+		if (*mark == 'x' || !bsearch(name, stems, n, sizeof *stems, stem_cmp))
+			continue;
+		if (fd == -1 && (fd = spool_state(sp, ".roster", O_WRONLY)) == -1)
+			r = -1;
+		else if (pwrite(fd, to, 1, mark - text) != 1)
+			r = -1;
+	}
+	if (fd != -1 && r == 0)
+		r = fdatasync(fd);
 	if (fd != -1)
 		close(fd);
 	free(text);
-	return r == -1 ? -1 : 0;
+	return r;
 }
 
 int
-roster_strike(struct spool *sp, const char *stem, struct fail *f)
+roster_strike(struct spool *sp, const char **stems, size_t n, struct fail *f)
 {
-	return set_mark(sp, stem, "x") == 0 ? 0 : fail_errno(f, STATUS_UNSAFE, "write '%s/.roster'", spool_dir(sp));
+	if (n == 0)
+		return 0;
+	qsort(stems, n, sizeof *stems, stems_cmp);
+	return set_marks(sp, stems, n, "x") == 0 ? 0 : fail_errno(f, STATUS_UNSAFE, "write '%s/.roster'", spool_dir(sp));
 }
 
 static bool
@@ -138,18 +161,6 @@ is_missing(struct spool *sp, const char *stem)
 			return false;
 	}
 	return mark_of(sp, stem) != 'x';
-}
-
-static int
-stem_cmp(const void *key, const void *item)
-{
-	return strcmp(key, *(char *const *)item);
-}
-
-static int
-stems_cmp(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 void
@@ -211,7 +222,7 @@ take_out(struct spool *sp, const struct segment *s, struct fail *f)
 	snprintf(name, sizeof name, "%s" RETURNED ".jsonl%s", s->stem, s->gz ? ".gz" : "");
 	if (renameat(spool_fd(sp), s->name, spool_fd(sp), name) == -1)
 		return fail_errno(f, STATUS_UNSAFE, "rename '%s/%s'", spool_dir(sp), s->name);
-	if (roster_strike(sp, s->stem, f) == -1)
+	if (roster_strike(sp, &(const char *){ s->stem }, 1, f) == -1)
 		return -1;
 	*strstr(name, ".jsonl") = '\0';
 	roster_add(sp, name);
@@ -230,14 +241,14 @@ roster_returned(struct spool *sp, struct fail *f)
 		return -1;
 	roster_missing(sp, list, n, &gone, &i);
 	while (i) {
-		set_mark(sp, gone[--i], "!");
+		set_marks(sp, &(const char *){ gone[--i] }, 1, "!");
 		free(gone[i]);
 	}
 	free(gone);
 	/* One that is left alone for now, a hard link say: the drain passes it, and it counts as returned when it is a segment again. */
 	for (i = 0; i < n; i++)
 		if (list[i].odd && list[i].kind == SEGMENT_CHAIN)
-			set_mark(sp, list[i].stem, "!");
+			set_marks(sp, &(const char *){ list[i].stem }, 1, "!");
 	n = any_vanished(sp) ? n : 0;
 	for (i = 0; r == 0 && i < n; i++)
 		if (list[i].kind == SEGMENT_CHAIN && !list[i].odd && mark_of(sp, list[i].stem) == '!')

@@ -13,8 +13,11 @@
 
 /* Best effort, errors are ignored. Under the writers' or the replay lock. */
 void roster_add(struct spool *sp, const char *stem);
-/* On failure the file must stay: unlinked, it would be missed for ever. A stem that is not there is none. */
-int roster_strike(struct spool *sp, const char *stem, struct fail *f);
+/*
+ * Before their files go, in one pass and one sync; sorts the stems. On failure the files must stay: unlinked, they would be missed
+ * for ever. A stem that is not there is none.
+ */
+int roster_strike(struct spool *sp, const char **stems, size_t n, struct fail *f);
 /* Empties it when all its stems are struck (under both locks); with `all`, whatever it says: vanished segments are forgotten. */
 void roster_clear(struct spool *sp, bool all);
 

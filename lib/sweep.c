@@ -33,8 +33,17 @@ sweep_dirty(struct sweep *s, const char *stem)
 }
 
 void
+sweep_begin(struct sweep *s)
+{
+	free(s->gone);
+	s->gone = NULL;
+	s->first = 0;
+}
+
+void
 sweep_free(struct sweep *s)
 {
+	sweep_begin(s);
 	while (s->n)
 		free(s->clean[--s->n]);
 	free(s->clean);
@@ -72,13 +81,12 @@ is_needed(const struct sweep *s, struct progress *p, const struct segment *seg)
 	return false;
 }
 
+/* A segment that is struck from the roster. */
 static int
 take_away(struct spool *sp, struct quarantine *q, struct progress *p, const struct segment *seg, struct fail *f)
 {
 	struct broken *b = progress_broken(p, seg->stem);
 
-	if (roster_strike(sp, seg->stem, f) == -1)
-		return -1;
 	if (b)
 		return quarantine_whole(q, seg, b->lines, f);
 	if (segment_unlink(spool_fd(sp), seg) == -1)
@@ -139,7 +147,7 @@ take_last_locked(struct sweep *s, struct spool *sp, struct quarantine *q, struct
 			return -1;
 	}
 	*gone = true;
-	if (take_away(sp, q, p, seg, f) == -1)
+	if (roster_strike(sp, &(const char *){ seg->stem }, 1, f) == -1 || take_away(sp, q, p, seg, f) == -1)
 		return -1;
 	if (segment_any(spool_fd(sp)) == 0)
 		roster_clear(sp, false);
@@ -181,36 +189,72 @@ is_through(struct spool *sp, struct progress *p, const struct ahead *a, const st
 	return true;
 }
 
+/* Which are through now, from `first` on; the last of the chain is another matter. */
+static size_t
+choose(struct sweep *s, struct spool *sp, struct progress *p, const struct ahead *a, bool end, size_t *out)
+{
+	const char *mark = p->marks.chain.stem;
+	size_t i, n, chosen = 0;
+	const struct segment *seg = walk_segments(a->w, &n);
+
+	for (i = s->first; i < n; i++) {
+		bool chain = seg[i].kind == SEGMENT_CHAIN, last = i + 1 == n || seg[i + 1].kind != SEGMENT_CHAIN;
+		bool through = chain && mark && strcmp(seg[i].stem, mark) < 0;
+
+		if (!end && !through)
+			break;		/* the rest of the chain, and files, which wait for the end */
+		if (s->gone[i] || seg[i].kind == SEGMENT_FOREIGN || seg[i].odd || is_needed(s, p, &seg[i]))
+			continue;
+		if (through || (chain && !last) || (!chain && is_through(sp, p, a, &seg[i])))
+			out[chosen++] = i;
+	}
+	return chosen;
+}
+
+static int
+take_chosen(struct sweep *s, struct spool *sp, struct quarantine *q, struct progress *p, const struct segment *seg, const size_t *chosen, size_t n,
+    struct fail *f)
+{
+	const char **stems = util_alloc((n + 1) * sizeof *stems);
+	size_t i;
+	int r;
+
+	for (i = 0; i < n; i++)
+		stems[i] = seg[chosen[i]].stem;
+	r = roster_strike(sp, stems, n, f);
+	free(stems);
+	for (i = 0; r == 0 && i < n; i++) {
+		if ((r = take_away(sp, q, p, &seg[chosen[i]], f)) == -1)
+			break;
+		progress_forget(p, seg[chosen[i]].stem);
+		s->gone[chosen[i]] = true;
+	}
+	return r;
+}
+
 int
 sweep_run(struct sweep *s, struct spool *sp, struct quarantine *q, struct progress *p, const struct ahead *a, bool end, int64_t lock_ms, struct fail *f)
 {
-	size_t i, n, gone = 0;
+	size_t n, last = 0, chosen, *which;
 	const struct segment *seg = walk_segments(a->w, &n);
-	int r = 0;
+	bool out = false;
+	int r;
 
-	for (i = 0; r == 0 && i < n; i++) {
-		bool last = i + 1 == n || seg[i + 1].kind != SEGMENT_CHAIN, out = false;
-		int cmp;
-
-		if (seg[i].kind == SEGMENT_FOREIGN || seg[i].odd || is_needed(s, p, &seg[i]))
-			continue;
-		if (seg[i].kind == SEGMENT_CHAIN) {
-			cmp = p->marks.chain.stem ? strcmp(seg[i].stem, p->marks.chain.stem) : 1;
-			out = cmp < 0 || (!last && end);
-			if (out)
-				r = take_away(sp, q, p, &seg[i], f);
-			else if (last && end)
-				r = take_last(s, sp, q, p, &seg[i], lock_ms, &out, f);
-		} else if (end && is_through(sp, p, a, &seg[i])) {
-			r = take_away(sp, q, p, &seg[i], f);
-			out = true;
-		}
-		if (out && r == 0) {
-			progress_forget(p, seg[i].stem);
-			gone++;
-		}
+	if (!s->gone)
+		s->gone = util_alloc((n + 1) * sizeof *s->gone);
+	which = util_alloc((n + 1) * sizeof *which);
+	chosen = choose(s, sp, p, a, end, which);
+	r = take_chosen(s, sp, q, p, seg, which, chosen, f);
+	free(which);
+	while (s->first < n && s->gone[s->first])
+		s->first++;
+	while (last < n && seg[last].kind == SEGMENT_CHAIN)
+		last++;
+	if (r == 0 && end && last-- > 0 && !s->gone[last] && !seg[last].odd && !is_needed(s, p, &seg[last]) &&
+	    (r = take_last(s, sp, q, p, &seg[last], lock_ms, &out, f)) == 0 && out) {
+		progress_forget(p, seg[last].stem);
+		s->gone[last] = true;
+		chosen++;
 	}
-	if (gone && r == 0)
-		r = spool_sync(sp, f);
-	return r;
+	return chosen && r == 0 ? spool_sync(sp, f) : r;
 }

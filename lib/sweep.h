@@ -16,8 +16,11 @@ struct sweep {
 	char **clean;		/* chain segments walked through without leaving a line behind */
 	size_t n;
 	uint64_t torn;		/* pieces quarantined so far */
+	bool *gone;		/* of the segments of this walk */
+	size_t first;		/* none before it is left to go */
 };
 
+void sweep_begin(struct sweep *s);			/* another walk */
 void sweep_clean(struct sweep *s, const char *stem);	/* remembers one */
 void sweep_dirty(struct sweep *s, const char *stem);	/* forgets it again: a line was left behind after all */
 void sweep_free(struct sweep *s);

@@ -56,7 +56,7 @@ roster(struct spool *sp)
 
 	snprintf(stem, sizeof stem, "buffer_of_ours_%u", count++);	/* a stem is never used twice */
 	roster_add(sp, stem);
-	PROMISE(roster_strike(sp, stem, &f) == 0);
+	PROMISE(roster_strike(sp, &(const char *){ stem }, 1, &f) == 0);
 	PROMISE(!misses(sp, stem));
 	roster_clear(sp, true);
 	PROMISE(!misses(sp, STEM));
