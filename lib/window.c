@@ -16,7 +16,7 @@ window_free(struct window *w)
 {
 	size_t i;
 
-	for (i = 0; i < WINDOW_SLOTS; i++)
+	for (i = 0; i < w->used; i++)
 		buf_free(&w->slot[i].bytes);
 	free(w->slot);
 	memset(w, 0, sizeof *w);
@@ -59,6 +59,8 @@ window_push(struct window *w, const struct event *e, unsigned long long n)
 {
 	struct slot *s = window_at(w, w->count++);
 
+	if (w->used < WINDOW_SLOTS && s == &w->slot[w->used])
+		w->used++;
 	s->n = n;
 	s->state = SLOT_NEW;
 	s->lane = NULL;

@@ -38,6 +38,7 @@ struct slot {
 struct window {
 	struct slot *slot;
 	size_t head, count, bytes;
+	size_t used;		/* slots that ever had an event: the memory of the others is not touched */
 	size_t sent, spills;	/* how many are in these states */
 	size_t asked;		/* none before this one is SENT */
 };
