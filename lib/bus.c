@@ -30,15 +30,47 @@ grow(struct bus *b)
 	b->cap = cap;
 }
 
-uint64_t
-bus_put(struct bus *b, size_t argc, const struct slice *argv)
+static uint64_t
+queued(struct bus *b, size_t size)
 {
-	size_t size = outbox_put(&b->out, argc, argv);
+	/* Behind another the clock begins with that one's answer, which is later than now. */
+	int64_t since = b->arrived == b->put ? when_mono() : 0;
 
 	grow(b);
 	b->put++;
-	*slot(b, b->put) = (struct slot){.end = b->out.queued, .size = size, .since = when_mono()};
+	*slot(b, b->put) = (struct slot){.end = b->out.queued, .size = size, .since = since};
 	return b->put;
+}
+
+uint64_t
+bus_put(struct bus *b, size_t argc, const struct slice *argv)
+{
+	return queued(b, outbox_put(&b->out, argc, argv));
+}
+
+uint64_t
+bus_put_form(struct bus *b, const struct bus_form *form, const struct slice *argv)
+{
+	return queued(b, outbox_fill(&b->out, (struct slice){form->text.p, form->text.len}, form->gap, form->gaps, argv));
+}
+
+void
+bus_form(struct bus_form *form, size_t argc, const struct slice *argv)
+{
+	form->text.len = form->gaps = 0;
+	outbox_begin(&form->text, argc);
+	for (size_t i = 0; i < argc; i++) {
+		if (argv[i].p != NULL)
+			outbox_argument(&form->text, argv[i]);
+		else if (form->gaps < BUS_GAPS)
+			form->gap[form->gaps++] = form->text.len;
+	}
+}
+
+void
+bus_form_free(struct bus_form *form)
+{
+	buf_free(&form->text);
 }
 
 static uint64_t

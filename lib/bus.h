@@ -74,7 +74,17 @@ int64_t bus_rtt_us(const struct bus *b);	/* greeting's round trip */
 
 /* Queues one command; returns its number (1, 2, ... over the life of the connection). Never touches the socket. */
 uint64_t bus_put(struct bus *b, size_t argc, const struct slice *argv);
-/* The same from C strings up to NULL. */
+/* A command that is sent often with little changed in it: the rest is encoded once. Zeroed, it is empty and valid. */
+#define BUS_GAPS 8
+struct bus_form {
+	struct buf text;
+	size_t gap[BUS_GAPS], gaps;
+};
+/* Arguments whose p is NULL are gaps, BUS_GAPS at most: bus_put_form takes what belongs there. */
+void bus_form(struct bus_form *form, size_t argc, const struct slice *argv);
+void bus_form_free(struct bus_form *form);
+uint64_t bus_put_form(struct bus *b, const struct bus_form *form, const struct slice *argv);
+/* bus_put from C strings up to NULL. */
 uint64_t bus_putl(struct bus *b, ...) __attribute__((sentinel));
 /* The command last put may take ms longer than others (BLOCK times). group_put_read does this itself. */
 void bus_allow(struct bus *b, int64_t ms);

@@ -31,15 +31,24 @@ list(struct event *e, struct slice *at[EVENT_FIELDS])
 }
 
 void
+event_values(const struct event *e, struct slice value[EVENT_FIELDS])
+{
+	const struct slice all[EVENT_FIELDS] = {
+		e->type, e->payload, e->trace_id, e->correlation_id, e->timestamp, e->source, e->event_id,
+	};
+
+	memcpy(value, all, sizeof all);
+}
+
+void
 event_fields(const struct event *e, struct slice kv[2 * EVENT_FIELDS])
 {
-	struct event copy = *e;
-	struct slice *at[EVENT_FIELDS];
+	struct slice value[EVENT_FIELDS];
 
-	list(&copy, at);
+	event_values(e, value);
 	for (size_t i = 0; i < EVENT_FIELDS; i++) {
 		kv[2 * i] = event_names[i];
-		kv[2 * i + 1] = *at[i];
+		kv[2 * i + 1] = value[i];
 	}
 }
 

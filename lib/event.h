@@ -37,6 +37,7 @@ size_t event_which(struct slice name, size_t first);
 
 /* The fields of a stream entry, in the contract's order: name, value, name, ... */
 void event_fields(const struct event *e, struct slice kv[2 * EVENT_FIELDS]);
+void event_values(const struct event *e, struct slice value[EVENT_FIELDS]);	/* the values alone */
 /* The reverse, for entries by anybody: members whose field is missing stay empty
  * (p NULL); fields not known are ignored. The first of two equal names counts. */
 void event_from_fields(struct event *e, const struct slice *kv, size_t nkv);

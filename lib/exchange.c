@@ -83,7 +83,6 @@ accept_reply(struct bus *b, struct reply *r)
 	}
 	b->arrived++;
 	slot(b, b->arrived)->reply = r;
-	b->arrived_at = when_mono();
 	b->heard = 0;
 	return 0;
 }
@@ -104,10 +103,12 @@ check_most(struct bus *b)
 static int
 parse(struct bus *b, const char *p, size_t n)
 {
+	uint64_t before;
 	void *r;
 
 	b->heard += n;
 	b->received += n;
+	before = b->arrived;
 	if (redisReaderFeed(b->reader, p, n) != REDIS_OK || b->heard > REPLY_MAX)
 		return die_garbage(b);
 	for (;;) {
@@ -115,10 +116,13 @@ parse(struct bus *b, const char *p, size_t n)
 		if (redisReaderGetReply(b->reader, &r) != REDIS_OK)
 			return die_garbage(b);
 		if (r == NULL)
-			return check_most(b);
+			break;
 		if (accept_reply(b, r) == -1)
 			return -1;
 	}
+	if (b->arrived > before)
+		b->arrived_at = when_mono();
+	return check_most(b);
 }
 
 static int

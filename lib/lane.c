@@ -79,10 +79,23 @@ lanes_free(struct lanes *ls)
 		free(l->type);
 		free(l->key);
 		free(l->reason);
+		bus_form_free(&l->add);
 		free(l);
 	}
 	free(ls->lane);
 	ls->lane = NULL;
+}
+
+uint64_t
+lane_put(struct lane *l, struct bus *b, int64_t maxlen, const struct event *e)
+{
+	struct slice value[EVENT_FIELDS];
+
+	if (l->add.gaps == 0 || l->add_maxlen != maxlen)
+		stream_add_form(&l->add, l->key, maxlen, event_names, EVENT_FIELDS);
+	l->add_maxlen = maxlen;
+	event_values(e, value);
+	return bus_put_form(b, &l->add, value);
 }
 
 void

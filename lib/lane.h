@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "bus.h"
+#include "event.h"
 #include "stream.h"
 #include "watch.h"
 
@@ -34,6 +35,8 @@ struct lane {
 	bool told;		/* with trim = acked: that nothing can be trimmed */
 	struct watch watch;	/* of a direct publisher */
 	int64_t held_till;	/* of a publisher: the buffer held events of this type, or the stream was full; not looked at again before (CLOCK_MONOTONIC ms) */
+	struct bus_form add;	/* its XADD, */
+	int64_t add_maxlen;	/* with this limit */
 	struct stream_id after;	/* the bound: last-generated-id when measured, then the last ID given */
 };
 
@@ -47,6 +50,8 @@ struct lane *lanes_find(const struct lanes *ls, const char *type);
 void lanes_free(struct lanes *ls);
 void lanes_stale(struct lanes *ls);	/* the bounds of all are to be measured again */
 
+/* Queues an event's XADD; maxlen 0 is none. Returns bus_put's number. */
+uint64_t lane_put(struct lane *l, struct bus *b, int64_t maxlen, const struct event *e);
 void lane_stop(struct lane *l, enum bus_why why, const char *reason);
 
 #endif

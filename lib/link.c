@@ -180,8 +180,9 @@ link_up(struct publish *p, struct slice type)
 	struct fail f;
 	int r;
 
-	if (when_mono() < p->next_try)
+	if (p->next_try && when_mono() < p->next_try)
 		return 0;
+	p->next_try = 0;
 	if (p->b && p->paused && !p->w.sent)
 		lanes_free(&p->lanes);	/* those stopped then may go on now */
 	p->paused = p->paused && p->w.sent;
@@ -247,11 +248,8 @@ link_await(struct publish *p)
 void
 link_send(struct publish *p, struct slot *s)
 {
-	struct slice kv[2 * EVENT_FIELDS];
-
-	event_fields(&s->e, kv);
 	s->lane = lanes_get(&p->lanes, p->o->conf->prefix, s->e.type);
-	s->number = stream_put_add(p->b, s->lane->key, s->lane->acked ? 0 : s->lane->maxlen, kv, 2 * EVENT_FIELDS);
+	s->number = lane_put(s->lane, p->b, s->lane->acked ? 0 : s->lane->maxlen, &s->e);
 	if (s->lane->acked)
 		s->lane->room--;
 	window_state(&p->w, s, SLOT_SENT);

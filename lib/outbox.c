@@ -22,35 +22,89 @@ static char *
 put_header(char *o, char kind, size_t n)
 {
 	*o++ = kind;
-	o = util_digits(o, n);
+	if (n < 100) {		/* nearly all are */
+		*o = (char)('0' + n / 10);
+		o += n >= 10;
+		*o++ = (char)('0' + n % 10);
+	} else {
+		o = util_digits(o, n);
+	}
 	*o++ = '\r';
 	*o++ = '\n';
 	return o;
 }
 
-size_t
-outbox_put(struct outbox *o, size_t argc, const struct slice *argv)
+static char *
+put_argument(char *o, struct slice arg)
 {
-	size_t need = HEADER, size;
-	char *from, *to;
+	o = put_header(o, '$', arg.n);
+	if (arg.n > 0)
+		memcpy(o, arg.p, arg.n);
+	o += arg.n;
+	*o++ = '\r';
+	*o++ = '\n';
+	return o;
+}
+
+/* Room for arguments, and `more` bytes. */
+static char *
+reserve(struct outbox *o, size_t argc, const struct slice *argv, size_t more)
+{
+	size_t need = more;
 
 	for (size_t i = 0; i < argc; i++)
 		need += HEADER + argv[i].n + 2;
 	buf_reserve(&o->out, need);
-	from = o->out.p + o->out.len;
-	to = put_header(from, '*', argc);
-	for (size_t i = 0; i < argc; i++) {
-		to = put_header(to, '$', argv[i].n);
-		if (argv[i].n > 0)
-			memcpy(to, argv[i].p, argv[i].n);
-		to += argv[i].n;
-		*to++ = '\r';
-		*to++ = '\n';
-	}
-	size = (size_t)(to - from);
+	return o->out.p + o->out.len;
+}
+
+static size_t
+queue(struct outbox *o, const char *end)
+{
+	size_t size = (size_t)(end - o->out.p) - o->out.len;
+
 	o->out.len += size;
 	o->queued += size;
 	return size;
+}
+
+size_t
+outbox_put(struct outbox *o, size_t argc, const struct slice *argv)
+{
+	char *to = put_header(reserve(o, argc, argv, HEADER), '*', argc);
+
+	for (size_t i = 0; i < argc; i++)
+		to = put_argument(to, argv[i]);
+	return queue(o, to);
+}
+
+size_t
+outbox_fill(struct outbox *o, struct slice text, const size_t *gap, size_t argc, const struct slice *argv)
+{
+	char *to = reserve(o, argc, argv, text.n);
+	size_t at = 0;
+
+	for (size_t i = 0; i < argc; i++) {
+		memcpy(to, text.p + at, gap[i] - at);
+		to = put_argument(to + (gap[i] - at), argv[i]);
+		at = gap[i];
+	}
+	memcpy(to, text.p + at, text.n - at);
+	return queue(o, to + (text.n - at));
+}
+
+void
+outbox_begin(struct buf *text, size_t argc)
+{
+	buf_reserve(text, HEADER);
+	text->len = (size_t)(put_header(text->p + text->len, '*', argc) - text->p);
+}
+
+void
+outbox_argument(struct buf *text, struct slice arg)
+{
+	buf_reserve(text, HEADER + arg.n + 2);
+	text->len = (size_t)(put_argument(text->p + text->len, arg) - text->p);
 }
 
 size_t

@@ -126,7 +126,7 @@ goes_directly(struct publish *p, struct slice type)
 		if (!p->b || !spill_clear(p, type))
 			return 0;
 	}
-	return admit_type(p, type) == 0 && p->b && when_mono() >= p->next_try;
+	return admit_type(p, type) == 0 && p->b && (!p->next_try || when_mono() >= p->next_try);
 }
 
 /* --- the interface ------------------------------------------------------------------------------ */

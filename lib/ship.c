@@ -212,10 +212,7 @@ ship_record(struct run *d, bool sending, struct fail *f)
 static void
 send_one(struct run *d, struct batch_item *it)
 {
-	struct slice kv[2 * EVENT_FIELDS];
-
-	event_fields(&it->line.e, kv);
-	stream_put_add(d->b, it->lane->key, it->lane->mode == LANE_PLAIN ? run_limit(d, it) : 0, kv, 2 * EVENT_FIELDS);
+	lane_put(it->lane, d->b, it->lane->mode == LANE_PLAIN ? run_limit(d, it) : 0, &it->line.e);
 }
 
 /* An event that the server will never take. */

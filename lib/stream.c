@@ -10,6 +10,8 @@
 #include "util.h"
 #include "when.h"
 
+#define STREAM_ADD_FRONT 6UL
+
 /* --- IDs ------------------------------------------------------------------- */
 
 /* A decimal as Redis prints it: no sign, no leading zero. Returns how many bytes it has, 0 when none. */
@@ -102,28 +104,52 @@ wait_reply(struct bus *b, enum bus_why *why, struct fail *f)
 
 /* --- adding ---------------------------------------------------------------------- */
 
-uint64_t
-stream_put_add(struct bus *b, const char *key, int64_t maxlen, const struct slice *kv, size_t nkv)
+/* The arguments before the fields, into argv; returns how many. limit is where the number goes. */
+static size_t
+add_front(struct slice argv[STREAM_ADD_FRONT], const char *key, int64_t maxlen, char limit[24])
 {
-	struct slice few[64], *argv = nkv + 6 <= 64 ? few : util_alloc((nkv + 6) * sizeof(*argv));
-	char limit[24];
 	size_t n = 0;
-	uint64_t number;
 
 	argv[n++] = slice_of("XADD");
 	argv[n++] = slice_of(key);
 	if (maxlen > 0) {
-		snprintf(limit, sizeof(limit), "%" PRId64, maxlen);
+		snprintf(limit, 24, "%" PRId64, maxlen);
 		argv[n++] = slice_of("MAXLEN");
 		argv[n++] = slice_of("~");
 		argv[n++] = slice_of(limit);
 	}
 	argv[n++] = slice_of("*");
+	return n;
+}
+
+uint64_t
+stream_put_add(struct bus *b, const char *key, int64_t maxlen, const struct slice *kv, size_t nkv)
+{
+	size_t most = nkv + STREAM_ADD_FRONT, n;
+	struct slice few[64], *argv = most <= 64 ? few : util_alloc(most * sizeof(*argv));
+	char limit[24];
+	uint64_t number;
+
+	n = add_front(argv, key, maxlen, limit);
 	memcpy(argv + n, kv, nkv * sizeof(*kv));
 	number = bus_put(b, n + nkv, argv);
 	if (argv != few)
 		free(argv);
 	return number;
+}
+
+void
+stream_add_form(struct bus_form *form, const char *key, int64_t maxlen, const struct slice *names, size_t n)
+{
+	struct slice argv[STREAM_ADD_FRONT + 2 * BUS_GAPS];
+	char limit[24];
+	size_t at = add_front(argv, key, maxlen, limit);
+
+	for (size_t i = 0; i < n && i < BUS_GAPS; i++) {
+		argv[at++] = names[i];
+		argv[at++] = (struct slice){0};
+	}
+	bus_form(form, at, argv);
 }
 
 int

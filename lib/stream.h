@@ -21,6 +21,8 @@ struct stream_id stream_id_next(struct stream_id id);		/* the lowest above */
 
 /* XADD key [MAXLEN ~ maxlen] * kv...: maxlen 0 is none. Returns bus_put's number. */
 uint64_t stream_put_add(struct bus *b, const char *key, int64_t maxlen, const struct slice *kv, size_t nkv);
+/* The same as a form (bus_put_form), for entries with these fields, BUS_GAPS at most: it takes their values. */
+void stream_add_form(struct bus_form *form, const char *key, int64_t maxlen, const struct slice *names, size_t n);
 /* 0 and *id when r is an ID; -1: an error reply (why) or a wrong shape (BUS_GARBAGE). */
 int stream_take_add(const struct reply *r, struct stream_id *id, enum bus_why *why, struct fail *f);
 

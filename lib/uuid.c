@@ -1,3 +1,4 @@
+#include <endian.h>
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
@@ -47,31 +48,37 @@ random_bytes(unsigned char *out, size_t n)
 	memcpy(out, pool + left, n);
 }
 
+/* Four bytes as eight digits, all at once: each nibble in a byte of its own, and 39 more than '0' where it is a letter. */
 static char *
-put_hex(char *out, const unsigned char *p, size_t n)
+put_hex4(char *out, const unsigned char *p)
 {
-	static const char hex[] = "0123456789abcdef";
+	const uint64_t each = UINT64_C(0x0101010101010101);
+	uint64_t n = (uint64_t)p[3] << 24 | (uint64_t)p[2] << 16 | (uint64_t)p[1] << 8 | p[0];
 
-	for (size_t i = 0; i < n; i++) {
-		*out++ = hex[p[i] >> 4];
-		*out++ = hex[p[i] & 15];
-	}
-	return out;
+	n = (n | n << 16) & UINT64_C(0x0000ffff0000ffff);
+	n = (n | n << 8) & UINT64_C(0x00ff00ff00ff00ff);
+	n = (n >> 4 | n << 8) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+	n += '0' * each + ((n + 6 * each) >> 4 & each) * 39;
+	n = htole64(n);
+	memcpy(out, &n, 8);
+	return out + 8;
 }
 
 static void
 print(unsigned char b[16], int version, char out[UUID_SIZE])
 {
+	char digits[32], *d = digits;
+
 	b[6] = (unsigned char)((b[6] & 0x0f) | version << 4);
 	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
-	out = put_hex(out, b, 4);
-	for (int i = 4; i < 10; i += 2) {
-		*out++ = '-';
-		out = put_hex(out, b + i, 2);
-	}
-	*out++ = '-';
-	out = put_hex(out, b + 10, 6);
-	*out = '\0';
+	for (int i = 0; i < 16; i += 4)
+		d = put_hex4(d, b + i);
+	memcpy(out, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", UUID_SIZE);
+	memcpy(out, digits, 8);
+	memcpy(out + 9, digits + 8, 4);
+	memcpy(out + 14, digits + 12, 4);
+	memcpy(out + 19, digits + 16, 4);
+	memcpy(out + 24, digits + 20, 12);
 }
 
 void
@@ -93,7 +100,7 @@ uuid_v7(char out[UUID_SIZE])
 	uint64_t now = (uint64_t)(when_now() / 1000);
 	unsigned char b[16];
 
-	random_bytes(b, sizeof b);
+	random_bytes(b + 6, sizeof b - 6);
 	if (now > last || ++counter > 0xfff) {
 		last = now > last ? now : last + 1;
 		counter = (b[6] << 8 | b[7]) & 0x7ff;
