@@ -10,42 +10,73 @@
 
 __extension__ typedef unsigned __int128 uint128;
 
-/* For a system that forbids getrandom(2): not secret, but hardly ever the same twice. */
-static void
-fill_poorly(unsigned char *p, size_t n)
-{
-	static uint64_t state;
+static uint64_t state[4];
 
-	state += (uint64_t)when_now() * 2654435761u ^ (uint64_t)getpid() << 40;
-	for (size_t i = 0; i < n; i++) {
-		uint64_t z = state += 0x9e3779b97f4a7c15;	/* splitmix64 */
+/* splitmix64. For a system that forbids getrandom(2): not secret, but hardly ever the same twice. */
+static void
+seed_poorly(void)
+{
+	uint64_t s = (uint64_t)when_now() * 2654435761u ^ (uint64_t)getpid() << 40;
+
+	for (size_t i = 0; i < 4; i++) {
+		uint64_t z = s += 0x9e3779b97f4a7c15;
 
 		z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
 		z = (z ^ z >> 27) * 0x94d049bb133111eb;
-		p[i] = (unsigned char)(z >> 32);
+		state[i] = z ^ z >> 31;
 	}
 }
 
 static void
-random_bytes(unsigned char *out, size_t n)
+seed(void)
 {
-	static unsigned char pool[4096];
-	static size_t left;
+	unsigned char *p = (unsigned char *)state;
+	size_t have = 0;
 
-	if (left < n) {
-		for (left = 0; left < sizeof pool; ) {
-			ssize_t got = getrandom(pool + left, sizeof pool - left, 0);
+	while (have < sizeof state) {
+		ssize_t got = getrandom(p + have, sizeof state - have, 0);
 
-			if (got > 0) {
-				left += (size_t)got;
-			} else if (errno != EINTR) {
-				fill_poorly(pool, sizeof pool);
-				left = sizeof pool;
-			}
+		if (got > 0) {
+			have += (size_t)got;
+		} else if (errno != EINTR) {
+			seed_poorly();
+			break;
 		}
 	}
-	left -= n;
-	memcpy(out, pool + left, n);
+}
+
+static uint64_t
+rotate(uint64_t x, int k)
+{
+	return x << k | x >> (64 - k);
+}
+
+/* xoshiro256++ (Blackman and Vigna). */
+static uint64_t
+next(void)
+{
+	uint64_t *s = state, out, t;
+
+	if ((s[0] | s[1] | s[2] | s[3]) == 0)
+		seed();
+	out = rotate(s[0] + s[3], 23) + s[0];
+	t = s[1] << 17;
+	s[2] ^= s[0];
+	s[3] ^= s[1];
+	s[1] ^= s[2];
+	s[0] ^= s[3];
+	s[2] ^= t;
+	s[3] = rotate(s[3], 45);
+	return out;
+}
+
+static void
+random_bytes(unsigned char out[16])
+{
+	uint64_t a = next(), b = next();
+
+	memcpy(out, &a, 8);
+	memcpy(out + 8, &b, 8);
 }
 
 /* Four bytes as eight digits, all at once: each nibble in a byte of its own, and 39 more than '0' where it is a letter. */
@@ -86,7 +117,7 @@ uuid_v4(char out[UUID_SIZE])
 {
 	unsigned char b[16];
 
-	random_bytes(b, sizeof b);
+	random_bytes(b);
 	print(b, 4, out);
 }
 
@@ -100,7 +131,7 @@ uuid_v7(char out[UUID_SIZE])
 	uint64_t now = (uint64_t)(when_now() / 1000);
 	unsigned char b[16];
 
-	random_bytes(b + 6, sizeof b - 6);
+	random_bytes(b);
 	if (now > last || ++counter > 0xfff) {
 		last = now > last ? now : last + 1;
 		counter = (b[6] << 8 | b[7]) & 0x7ff;
