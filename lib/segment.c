@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "segment.h"
 #include "status.h"
 #include "util.h"
+#include "when.h"
 
 #define SHAPE "buffer_dddd-dd-dd_dd-dd-dd_dddddd"	/* of a chain stem */
 #define SHAPE_LEN (sizeof SHAPE - 1)
@@ -197,28 +197,36 @@ segment_any(int dirfd)
 	return found;
 }
 
+/* "buffer_2025-12-04_10-30-00". Not by gmtime_r and strftime, which read /etc/localtime first. */
+static void
+stem_of(int64_t us, char out[32])
+{
+	char when[WHEN_SIZE];
+
+	when_format(us, when);
+	when[10] = '_';
+	when[13] = when[16] = '-';
+	when[19] = '\0';
+	snprintf(out, 32, "buffer_%.19s", when);
+}
+
 void
 segment_next(const char *last, int64_t now_us, char out[64])
 {
-	time_t t = (time_t)(now_us / 1000000);
-	struct tm tm;
-	char second[32];
+	char second[32], when[32];
+	int64_t us;
 	int counter = 0;
 
-	gmtime_r(&t, &tm);
-	strftime(second, sizeof second, "buffer_%Y-%m-%d_%H-%M-%S", &tm);
+	stem_of(now_us, second);
 	if (shape(last) && strncmp(last, second, SHAPE_LEN - 7) >= 0) {
 		memcpy(second, last, SHAPE_LEN - 7);
 		second[SHAPE_LEN - 7] = '\0';
 		counter = (int)strtol(last + SHAPE_LEN - 6, NULL, 10);
 	}
 	if (counter == 999999) {	/* a million segments in one second: borrow the next */
-		memset(&tm, 0, sizeof tm);
-		if (strptime(second, "buffer_%Y-%m-%d_%H-%M-%S", &tm)) {
-			t = timegm(&tm) + 1;
-			gmtime_r(&t, &tm);
-			strftime(second, sizeof second, "buffer_%Y-%m-%d_%H-%M-%S", &tm);
-		}
+		snprintf(when, sizeof when, "%.10sT%.2s:%.2s:%.2sZ", second + 7, second + 18, second + 21, second + 24);
+		if (when_parse(when, strlen(when), &us) == 0)
+			stem_of(us + 1000000, second);
 		counter = 0;
 	}
 	snprintf(out, 64, "%s_%06d", second, counter + 1);
@@ -227,13 +235,10 @@ segment_next(const char *last, int64_t now_us, char out[64])
 int
 segment_today(const char *stem, int64_t now_us)
 {
-	time_t t = (time_t)(now_us / 1000000);
-	struct tm tm;
 	char day[32];
 
-	gmtime_r(&t, &tm);
-	strftime(day, sizeof day, "buffer_%Y-%m-%d", &tm);
-	return strncmp(stem, day, strlen(day)) >= 0;	/* that of a clock that was ahead is filled up too */
+	stem_of(now_us, day);
+	return strncmp(stem, day, strlen("buffer_YYYY-mm-dd")) >= 0;	/* that of a clock that was ahead is filled up too */
 }
 
 int

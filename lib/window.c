@@ -4,11 +4,14 @@
 #include "util.h"
 #include "window.h"
 
+#define FIRST 4
+
 void
 window_init(struct window *w)
 {
 	memset(w, 0, sizeof *w);
-	w->slot = util_alloc(WINDOW_SLOTS * sizeof *w->slot);
+	w->cap = FIRST;
+	w->slot = util_alloc(w->cap * sizeof *w->slot);
 }
 
 void
@@ -16,10 +19,24 @@ window_free(struct window *w)
 {
 	size_t i;
 
-	for (i = 0; i < w->used; i++)
+	for (i = 0; i < w->cap; i++)
 		buf_free(&w->slot[i].bytes);
 	free(w->slot);
 	memset(w, 0, sizeof *w);
+}
+
+static void
+grow(struct window *w)
+{
+	struct slot *more = util_alloc(4 * w->cap * sizeof *more);
+	size_t i;
+
+	for (i = 0; i < w->count; i++)
+		more[i] = *window_at(w, i);
+	free(w->slot);
+	w->slot = more;
+	w->head = 0;
+	w->cap *= 4;
 }
 
 int
@@ -31,7 +48,7 @@ window_room(const struct window *w, size_t bytes)
 struct slot *
 window_at(struct window *w, size_t i)
 {
-	return &w->slot[(w->head + i) % WINDOW_SLOTS];
+	return &w->slot[(w->head + i) & (w->cap - 1)];
 }
 
 static void
@@ -57,10 +74,11 @@ copy(struct slot *s, const struct event *e)
 struct slot *
 window_push(struct window *w, const struct event *e, unsigned long long n)
 {
-	struct slot *s = window_at(w, w->count++);
+	struct slot *s;
 
-	if (w->used < WINDOW_SLOTS && s == &w->slot[w->used])
-		w->used++;
+	if (w->count == w->cap)
+		grow(w);
+	s = window_at(w, w->count++);
 	s->n = n;
 	s->state = SLOT_NEW;
 	s->lane = NULL;
@@ -82,7 +100,7 @@ counter(struct window *w, enum slot_state state)
 void
 window_state(struct window *w, struct slot *s, enum slot_state state)
 {
-	size_t i = ((size_t)(s - w->slot) - w->head) % WINDOW_SLOTS;
+	size_t i = ((size_t)(s - w->slot) - w->head) & (w->cap - 1);
 	size_t *c;
 
 	if ((c = counter(w, s->state)))
@@ -111,7 +129,7 @@ window_pop(struct window *w)
 	w->bytes -= s->bytes.len;
 	if (s->bytes.cap > 2 * WINDOW_BIG)
 		buf_free(&s->bytes);
-	w->head = (w->head + 1) % WINDOW_SLOTS;
+	w->head = (w->head + 1) & (w->cap - 1);
 	w->count--;
 	if (w->asked > 0)
 		w->asked--;

@@ -38,7 +38,7 @@ struct slot {
 struct window {
 	struct slot *slot;
 	size_t head, count, bytes;
-	size_t used;		/* slots that ever had an event: the memory of the others is not touched */
+	size_t cap;		/* slots, a power of two: a process with one event is not to pay for a thousand */
 	size_t sent, spills;	/* how many are in these states */
 	size_t asked;		/* none before this one is SENT */
 };
