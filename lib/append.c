@@ -27,6 +27,8 @@ struct target_file {
 	bool fresh;
 };
 
+#define TRAILER 80	/* what append_format adds to head and tail */
+
 void
 append_format(struct buf *out, const struct append_line *l, int64_t stamp)
 {
@@ -48,11 +50,13 @@ append_format(struct buf *out, const struct append_line *l, int64_t stamp)
 static int64_t
 format_all(struct buf *out, const struct append_line *lines, size_t n, int64_t last)
 {
-	size_t i;
+	int64_t now = when_now();
+	size_t i, all = 0;
 
+	for (i = 0; i < n; i++)
+		all += lines[i].head.n + lines[i].tail.n + TRAILER;
+	buf_reserve(out, all);
 	for (i = 0; i < n; i++) {
-		int64_t now = when_now();
-
 		last = now > last ? now : last + 1;
 		append_format(out, &lines[i], last);
 	}
@@ -60,8 +64,6 @@ format_all(struct buf *out, const struct append_line *lines, size_t n, int64_t l
 }
 
 /* --- limits --------------------------------------------------------------------- */
-
-#define TRAILER 80	/* what append_format adds to head and tail */
 
 /* What no reader would take must not be accepted. */
 static int

@@ -5,7 +5,7 @@
 #include "lines.h"
 #include "util.h"
 
-#define CHUNK (256UL * 1024)
+#define CHUNK (1024UL * 1024)
 
 struct lines {
 	int fd;

@@ -181,6 +181,7 @@ publish_close(struct publish *p)
 	link_close(p);
 	spool_close(p->sp);
 	window_free(&p->w);
+	buf_free(&p->arena);
 	spill_forget(p);
 	free(p->no_buffer);
 	free(p->target);

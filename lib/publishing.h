@@ -24,6 +24,7 @@ struct publish {
 	struct bus *b;
 	struct lanes lanes;	/* of this connection */
 	struct window w;
+	struct buf arena;	/* spill_append: lines being made */
 	unsigned long long taken;
 	int64_t next_try;	/* CLOCK_MONOTONIC ms: neither connect nor send before */
 	int64_t next_drain, next_look;

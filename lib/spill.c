@@ -15,6 +15,7 @@
 
 #define DRAIN_EVENTS 1000	/* G3: how much of the buffer a publisher drains at a time */
 #define DRAIN_MS 200
+#define ARENA_KEPT (8UL << 20)
 
 /* What a line says of its stream's limit: nothing when it is the default. */
 static int64_t
@@ -68,7 +69,7 @@ int
 spill_append(struct publish *p, struct fail *f)
 {
 	struct append_line *lines;
-	struct buf arena = { 0 };
+	struct buf *arena = &p->arena;
 	int64_t until = when_mono() + p->o->limits.lock_ms;
 	size_t n, done = 0, part;
 	int r = 0;
@@ -76,7 +77,8 @@ spill_append(struct publish *p, struct fail *f)
 	if (!p->sp)
 		return fail_set(f, STATUS_UNSAFE, "%s", p->no_buffer);
 	lines = util_alloc((p->w.count + 1) * sizeof *lines);
-	part = n = gather(p, &arena, lines);
+	arena->len = 0;
+	part = n = gather(p, arena, lines);
 	while (done < n) {
 		if (part > n - done)
 			part = n - done;
@@ -95,7 +97,8 @@ spill_append(struct publish *p, struct fail *f)
 	}
 	if (done && p->away)
 		outage_mark(p->sp);
-	buf_free(&arena);
+	if (arena->cap > ARENA_KEPT)
+		buf_free(arena);
 	free(lines);
 	return r;
 }

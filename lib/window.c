@@ -42,7 +42,9 @@ grow(struct window *w)
 int
 window_room(const struct window *w, size_t bytes)
 {
-	return w->count < WINDOW_SLOTS && (w->count == 0 || (w->bytes + bytes <= WINDOW_BYTES && bytes <= WINDOW_BIG));
+	size_t times = w->spills == w->count ? WINDOW_SPILLS : 1;
+
+	return w->count < times * WINDOW_SLOTS && (w->count == 0 || (w->bytes + bytes <= times * WINDOW_BYTES && bytes <= WINDOW_BIG));
 }
 
 struct slot *

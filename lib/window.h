@@ -11,6 +11,7 @@
 
 #define WINDOW_SLOTS 1024
 #define WINDOW_BYTES (1u << 20)
+#define WINDOW_SPILLS 4	/* times as much when all of it is for the buffer, where a sync costs the more the fewer share it */
 #define WINDOW_BIG 32768UL	/* an event larger than this goes alone, see BATCH_BIG */
 
 enum slot_state {
