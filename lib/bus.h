@@ -83,6 +83,10 @@ struct bus_form {
 /* Arguments whose p is NULL are gaps, BUS_GAPS at most: bus_put_form takes what belongs there. */
 void bus_form(struct bus_form *form, size_t argc, const struct slice *argv);
 void bus_form_free(struct bus_form *form);
+/* Sends what the socket takes of it now, and looks at nothing else: for a caller who is busy before the next bus_io, */
+void bus_push(struct bus *b);
+/* and who says here that he is back: deadlines begin anew. */
+void bus_resume(struct bus *b);
 uint64_t bus_put_form(struct bus *b, const struct bus_form *form, const struct slice *argv);
 /* bus_put from C strings up to NULL. */
 uint64_t bus_putl(struct bus *b, ...) __attribute__((sentinel));

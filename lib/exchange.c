@@ -189,6 +189,19 @@ bus_io(struct bus *b, struct fail *f)
 	return why_dead(b, f);
 }
 
+void
+bus_push(struct bus *b)
+{
+	if (b->why == BUS_FINE)
+		send_some(b);		/* what is broken shows in bus_io */
+}
+
+void
+bus_resume(struct bus *b)
+{
+	b->arrived_at = when_mono();
+}
+
 short
 bus_events(const struct bus *b)
 {

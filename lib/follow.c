@@ -205,6 +205,8 @@ deliver(struct run *r, struct tap *t)
 	struct batch b = {r->w->sink, 0};
 	struct fail f;
 
+	if (!r->ending)
+		tap_ahead(t, share(r, 1));
 	sink_begin(b.sink);
 	haul_each(tap_batch(t), add_record, &b);
 	if (sink_flush(b.sink, &f) == -1) {
@@ -355,7 +357,7 @@ over(struct run *r)
 
 		if (tap_bus(t) == NULL || tap_settled(t))
 			continue;
-		if (r->w->sink->broken && tap_state(t) != TAP_IDLE)
+		if (r->w->sink->broken && tap_state(t) != TAP_IDLE && tap_acknowledged(t))
 			tap_close(t);
 		else
 			all = false;

@@ -50,9 +50,12 @@ tap_drop(struct tap *t, enum tap_state state)
 {
 	tell_gone(t);
 	haul_drop(&t->batch);
+	reply_free(t->next);
+	t->next = NULL;
 	bus_close(t->bus);
 	t->bus = NULL;
-	t->asked = t->acks = t->checks = 0;
+	t->asked = t->ahead_asked = t->acks = t->checks = 0;
+	t->ahead = false;
 	t->state = state;
 }
 
@@ -127,10 +130,25 @@ tap_ask(struct tap *t, size_t count, int64_t block_ms)
 		bus_most(t->bus, PACE_HELD);
 }
 
+void
+tap_ahead(struct tap *t, size_t count)
+{
+	const char *ids = ">", *keys = t->key;
+
+	if (t->group == NULL || t->phase != NEW || !t->full || count == 0 || tap_sweep_due(t))
+		return;
+	t->ahead = true;
+	t->ahead_asked = count < t->pace.count ? count : t->pace.count;
+	group_put_read(t->bus, t->group, t->plan->consumer, t->ahead_asked, -1, &keys, &ids, 1);
+	if (t->ahead_asked > 1)
+		bus_most(t->bus, PACE_HELD);
+	bus_push(t->bus);
+}
+
 size_t
 tap_asked(const struct tap *t)
 {
-	return t->asked;
+	return t->asked + t->ahead_asked;
 }
 
 /* --- answers -------------------------------------------------------------------- */
@@ -141,22 +159,6 @@ down(struct tap *t, enum bus_why why, enum bus_why *out)
 	*out = why;
 	tap_drop(t, TAP_DOWN);
 	return -1;
-}
-
-static int
-take_ack(struct tap *t, struct reply *r, enum bus_why *why, struct fail *f)
-{
-	enum bus_why w = reply_why(r);
-	char what[600];
-
-	t->acks--;
-	t->handled.len = 0;
-	if (w != BUS_FINE && w != BUS_NOGROUP) {
-		snprintf(what, sizeof(what), "acknowledge in '%s'", t->key);
-		reply_fail(f, r, what);
-	}
-	reply_free(r);
-	return w == BUS_FINE || w == BUS_NOGROUP ? 0 : down(t, w, why);
 }
 
 /* The group vanished, or the stream under a blocked read: make it again and go on. */
@@ -205,6 +207,7 @@ take_batch(struct tap *t, struct reply *r, enum bus_why *why, struct fail *f)
 		return take_refusal(t, w, why, f);
 	}
 	pace_learn(&t->pace, s.entries, s.bytes);
+	t->full = s.entries >= t->asked;
 	t->dry = t->phase == NEW && s.entries == 0;
 	if (s.entries == 0) {
 		tell_gone(t);
@@ -228,12 +231,39 @@ take_batch(struct tap *t, struct reply *r, enum bus_why *why, struct fail *f)
 }
 
 static int
+take_ack(struct tap *t, struct reply *r, enum bus_why *why, struct fail *f)
+{
+	enum bus_why w = reply_why(r);
+	char what[600];
+
+	t->acks--;
+	t->handled.len = 0;
+	if (w != BUS_FINE && w != BUS_NOGROUP) {
+		snprintf(what, sizeof(what), "acknowledge in '%s'", t->key);
+		reply_fail(f, r, what);
+	}
+	reply_free(r);
+	if (w != BUS_FINE && w != BUS_NOGROUP)
+		return down(t, w, why);
+	if (t->acks > 0 || (r = t->next) == NULL)
+		return 0;
+	t->next = NULL;
+	return take_batch(t, r, why, f);
+}
+
+static int
 take(struct tap *t, struct reply *r, enum bus_why *why, struct fail *f)
 {
 	if (t->checks > 0) {
 		tap_sweep_checked(t, r);
 		return 0;
 	}
+	if (t->ahead && t->acks > 0) {
+		t->ahead = false;
+		t->next = r;
+		return 0;
+	}
+	t->ahead = false;
 	if (t->acks > 0)
 		return take_ack(t, r, why, f);
 	if (t->batch.entries == NULL)
@@ -277,8 +307,11 @@ tap_done(struct tap *t, size_t n)
 	if (t->part.has_to && stream_id_cmp(t->seen, t->part.to) >= 0)
 		t->dry = true;
 	haul_drop(&t->batch);
-	t->asked = 0;
-	t->state = TAP_IDLE;
+	t->asked = t->ahead_asked;
+	t->ahead_asked = 0;
+	t->state = t->ahead ? TAP_ASKED : TAP_IDLE;
+	if (t->ahead)
+		bus_resume(t->bus);
 }
 
 struct reply *
@@ -310,6 +343,12 @@ bool
 tap_settled(const struct tap *t)
 {
 	return t->acks == 0 && t->checks == 0 && t->state != TAP_ASKED && t->state != TAP_READY;
+}
+
+bool
+tap_acknowledged(const struct tap *t)
+{
+	return t->acks == 0;
 }
 
 const struct bus *

@@ -63,11 +63,17 @@ void tap_ask(struct tap *t, size_t count, int64_t block_ms);
 int tap_move(struct tap *t, enum bus_why *why, struct fail *f);
 
 const struct haul *tap_batch(const struct tap *t);	/* when TAP_READY: haul_each */
-/* Its first n records were handled: acknowledged, with the entries that are gone. The tap is TAP_IDLE. */
+/*
+ * When TAP_READY, before the batch is handled: asks for the next one, so that the server works meanwhile; only where there is
+ * likely to be one. Such a question does not wait, and its batch is TAP_READY when this one is done and acknowledged.
+ */
+void tap_ahead(struct tap *t, size_t count);
+/* Its first n records were handled: acknowledged, with the entries that are gone. The tap is TAP_IDLE, or TAP_ASKED after tap_ahead. */
 void tap_done(struct tap *t, size_t n);
 /* With plan.kept, instead of both: XREADGROUP's reply, the caller's from then on. The tap is TAP_IDLE. */
 struct reply *tap_keep(struct tap *t);
-size_t tap_asked(const struct tap *t);		/* count of the question under way, else 0 */
+size_t tap_asked(const struct tap *t);		/* count of the questions under way and of the batch, else 0 */
+bool tap_acknowledged(const struct tap *t);	/* no acknowledgement is unanswered */
 
 enum tap_state tap_state(const struct tap *t);
 bool tap_dry(const struct tap *t);		/* the last question found nothing more */

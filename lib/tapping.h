@@ -35,6 +35,10 @@ struct tap {
 	struct stream_id own;		/* OWN, THEIRS: gone through up to here */
 	struct pace pace;
 	size_t asked;
+	bool full;			/* the batch has as many as were asked for: there may be more */
+	bool ahead;			/* the next batch is asked for, ahead of the acknowledgement of this one */
+	size_t ahead_asked;
+	struct reply *next;		/* its answer, while that acknowledgement is not answered */
 	size_t gone;			/* own pending entries that were trimmed or deleted, not yet told */
 	unsigned acks;			/* unanswered acknowledgements, ahead of the question */
 	struct look_part part;		/* without a group: what is looked at; has_to is false with one */
