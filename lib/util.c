@@ -1,6 +1,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -16,6 +19,7 @@
 #include "util.h"
 #include "when.h"
 
+#define MEMORY_KEPT (4 << 20)
 #define SLURP_WAIT_MS 2000	/* for a pipe such as bash's <(command) */
 
 static void
@@ -86,6 +90,10 @@ util_start(void)
 			/* cppcheck-suppress leakReturnValNotUsed ; it stays open */
 			open("/", O_RDONLY | O_DIRECTORY);
 	}
+#ifdef M_TRIM_THRESHOLD
+	mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);		/* batches come and go: the same pages serve the next one */
+	mallopt(M_MMAP_THRESHOLD, MEMORY_KEPT);
+#endif
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	umask_before = umask(077);

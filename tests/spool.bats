@@ -483,8 +483,11 @@ assert l[at:] == b",\"crc\":\"%08x\"}" % zlib.crc32(l[:at]), l'
 # --- compressed segments that are damaged ------------------------------------------------
 
 compressed() {
+	local n
 	down
-	seq 3000 | ebpub -q --segment-size 64K ai.x
+	for n in 1 2 3; do
+		seq $((n * 1000 - 999)) $((n * 1000)) | ebpub -q --segment-size 64K ai.x
+	done
 	run -0 ebreplay --compress
 	GZ=$(find "$B" -name '*.gz' | sort | head -1)
 	up
@@ -495,7 +498,7 @@ compressed() {
 	truncate -s $(($(stat -c %s "$GZ") / 2)) "$GZ"
 	run -1 ebreplay
 	assert_output --partial damaged
-	[ "$(length ai.x)" -gt 1976 ] || fail "$(length ai.x)"
+	[ "$(length ai.x)" -gt 2000 ] || fail "$(length ai.x)"
 	assert_equal "$(find "$B/quarantine" -name '*.bad-1.jsonl.gz' | wc -l)" 1
 	run -0 ebreplay
 }
@@ -504,7 +507,7 @@ compressed() {
 	compressed
 	truncate -s 0 "$GZ"
 	run -1 ebreplay
-	assert_equal "$(length ai.x)" 1976
+	assert_equal "$(length ai.x)" 2000
 	run -0 ebreplay
 	compressed
 	printf XXXXXXXX | dd of="$GZ" bs=1 seek=5000 conv=notrunc status=none
