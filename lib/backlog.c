@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "backlog.h"
+#include "counted.h"
 #include "counters.h"
 #include "event.h"
 #include "holder.h"
@@ -92,6 +93,64 @@ count_walk(struct spool *sp, struct count *c, struct fail *f)
 	return r;
 }
 
+/* Lines of a file of the chain, from a position on; *first: the stamp of the first of them. */
+static int
+count_segment(struct spool *sp, const struct segment *s, uint64_t from, bool last, uint64_t *lines, int64_t *first, struct fail *f)
+{
+	struct reader *r = reader_open(spool_fd(sp), s, from, last && !s->gz ? s->size : UINT64_MAX, last ? READER_LIVE : 0, f);
+	struct reader_line l;
+	int got = -1;
+
+	*lines = 0;
+	*first = 0;
+	while (r && (got = reader_next(r, &l, f)) == 1)
+		if ((*lines)++ == 0 && backlog_stamp(l.text, first) == -1)
+			*first = 0;
+	reader_close(r);
+	return got;
+}
+
+/* Where the chain is all there is and no type is late, closed segments need not be read again. 1, or 0: they have to be walked. */
+static int
+count_chain(struct spool *sp, struct count *c, const struct segment *list, size_t n, struct fail *f)
+{
+	const struct mark *m = &c->p.marks.chain;
+	struct counted *known;
+	uint64_t lines, from;
+	int64_t first;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < n; i++)
+		if (list[i].odd || (list[i].kind != SEGMENT_CHAIN && list[i].kind != SEGMENT_FOREIGN))
+			return 0;
+	if (c->p.lates)
+		return 0;
+	known = counted_open(sp);
+	for (i = 0; r == 0 && i < n && list[i].kind == SEGMENT_CHAIN; i++) {
+		bool last = i + 1 == n || list[i + 1].kind != SEGMENT_CHAIN;
+		int cmp = m->stem ? strcmp(list[i].stem, m->stem) : 1;
+
+		if (cmp < 0)
+			continue;
+		from = cmp == 0 ? m->pos : 0;
+		if (from > 0 || last || !counted_find(known, &list[i], &lines, &first)) {
+			r = count_segment(sp, &list[i], from, last, &lines, &first, f);
+			if (r == 0 && from == 0 && !last)
+				counted_add(known, &list[i], lines, first);
+		}
+		if (r == 0 && c->b->events == 0)
+			c->b->oldest = first;
+		c->b->events += r == 0 ? lines : 0;
+	}
+	counted_close(known);
+	if (r == 0)
+		return 1;
+	c->b->events = 0;	/* something changed meanwhile, or is damaged: the walk knows how to deal with it */
+	c->b->oldest = 0;
+	return 0;
+}
+
 static void
 count_foreign(struct spool *sp, struct backlog *b, const struct segment *s)
 {
@@ -155,7 +214,8 @@ backlog_read(struct spool *sp, struct backlog *b, struct fail *f)
 		r = segment_list(spool_fd(sp), &list, &n, f);
 	if (r == 0) {
 		roster_missing(sp, list, n, &b->vanished, &b->nvanished);
-		r = count_walk(sp, &c, f);
+		if (!count_chain(sp, &c, list, n, f))
+			r = count_walk(sp, &c, f);
 	}
 	for (i = 0; r == 0 && i < n; i++) {
 		b->files++;

@@ -130,6 +130,7 @@ measure(int dirfd, struct segment *s)
 	s->odd = !is_ours(&st);
 	s->size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
 	s->inode = st.st_ino;
+	s->changed = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
 	return 1;
 }
 

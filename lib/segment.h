@@ -37,6 +37,7 @@ struct segment {
 	bool odd;		/* not a regular file of one link that is ours: reported, never opened for writing */
 	uint64_t size;		/* bytes on disk when listed */
 	uint64_t inode;
+	int64_t changed;	/* its mtime, ns */
 };
 
 /* All of them, chain first in order of age, then the others by name. A compressed file beside its plain one is left out.

@@ -1,0 +1,161 @@
+#include <sys/stat.h>
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "buf.h"
+#include "counted.h"
+#include "util.h"
+#include "word.h"
+
+#define MOST (64u << 20)
+
+struct entry {
+	char *stem;
+	uint64_t inode, size, lines;
+	int64_t changed, first;
+	bool used;
+};
+
+struct counted {
+	char *path;		/* NULL: nothing is remembered */
+	struct entry *entry;
+	size_t n, cap, next;	/* next: behind the last that was found: segments are asked for in order */
+	bool changed;
+};
+
+/* NULL when there is no place. The folders are made. */
+static char *
+place(const struct spool *sp)
+{
+	const char *cache = util_env("XDG_CACHE_HOME"), *home = util_env("HOME");
+	struct buf b = {0};
+	struct stat st;
+
+	if ((cache == NULL && home == NULL) || fstat(spool_fd(sp), &st) == -1)
+		return NULL;
+	buf_adds(&b, cache != NULL ? cache : home);
+	if (cache == NULL) {
+		buf_adds(&b, "/.cache");
+		mkdir(buf_str(&b), 0700);
+	}
+	buf_adds(&b, "/eventbus");
+	mkdir(buf_str(&b), 0700);
+	buf_addf(&b, "/counted-%" PRIx64 "-%" PRIx64, (uint64_t)st.st_dev, (uint64_t)st.st_ino);
+	buf_str(&b);
+	return b.p;
+}
+
+static void
+add(struct counted *c, const struct entry *e)
+{
+	if (c->n == c->cap) {
+		c->cap = c->cap == 0 ? 64 : 2 * c->cap;
+		c->entry = util_realloc(c->entry, c->cap * sizeof *c->entry);
+	}
+	c->entry[c->n++] = *e;
+}
+
+/* One that cannot be read whole is nobody's. */
+static void
+take_line(struct counted *c, char *line)
+{
+	const char *stem = word_take(&line);
+	struct entry e = {0};
+	uint64_t changed, first;
+
+	if (util_u64(word_take(&line), &e.inode) == 0 && util_u64(word_take(&line), &e.size) == 0 &&
+	    util_u64(word_take(&line), &changed) == 0 && util_u64(word_take(&line), &e.lines) == 0 &&
+	    util_u64(word_take(&line), &first) == 0 && strcmp(word_take(&line), ".") == 0) {
+		e.stem = util_strdup(stem);
+		e.changed = (int64_t)changed;
+		e.first = (int64_t)first;
+		add(c, &e);
+	}
+}
+
+struct counted *
+counted_open(const struct spool *sp)
+{
+	struct counted *c = util_alloc(sizeof *c);
+	char *text, *line, *end;
+
+	if ((c->path = place(sp)) == NULL || (text = util_slurp(AT_FDCWD, c->path, MOST, NULL)) == NULL)
+		return c;
+	for (line = text; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+		*end = '\0';
+		take_line(c, line);
+	}
+	free(text);
+	return c;
+}
+
+bool
+counted_find(struct counted *c, const struct segment *s, uint64_t *lines, int64_t *first)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		struct entry *e = &c->entry[(c->next + i) % c->n];
+
+		if (strcmp(e->stem, s->stem) != 0)
+			continue;
+		if (e->inode != s->inode || e->size != s->size || e->changed != s->changed)
+			return false;
+		c->next = (c->next + i + 1) % c->n;
+		e->used = true;
+		*lines = e->lines;
+		*first = e->first;
+		return true;
+	}
+	return false;
+}
+
+void
+counted_add(struct counted *c, const struct segment *s, uint64_t lines, int64_t first)
+{
+	if (c->path == NULL || s->changed < 0 || first < 0)
+		return;
+	add(c, &(struct entry){util_strdup(s->stem), s->inode, s->size, lines, s->changed, first, true});
+	c->changed = true;
+}
+
+static void
+store(const struct counted *c)
+{
+	struct buf b = {0}, tmp = {0};
+	int fd, r;
+
+	for (size_t i = 0; i < c->n; i++) {
+		const struct entry *e = &c->entry[i];
+
+		if (!e->used)
+			continue;
+		word_put(&b, e->stem);
+		buf_addf(&b, " %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRIu64 " %" PRId64 " .\n", e->inode, e->size, e->changed, e->lines,
+		    e->first);
+	}
+	buf_addf(&tmp, "%s.%ld", c->path, (long)getpid());
+	fd = open(buf_str(&tmp), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd != -1) {
+		r = util_write(fd, b.p, b.len);
+		if (close(fd) == -1 || r == -1 || rename(tmp.p, c->path) == -1)
+			unlink(tmp.p);
+	}
+	buf_free(&b);
+	buf_free(&tmp);
+}
+
+void
+counted_close(struct counted *c)
+{
+	if (c->changed)
+		store(c);
+	for (size_t i = 0; i < c->n; i++)
+		free(c->entry[i].stem);
+	free(c->entry);
+	free(c->path);
+	free(c);
+}
