@@ -1,5 +1,6 @@
 """What is counted and not timed: system calls, fdatasyncs and instructions of one event; and how it grows with the number of events."""
 import functools
+import itertools
 import os
 import re
 import shutil
@@ -134,31 +135,36 @@ def growth(b):
         few, many = b.take(path(n // 10)), b.take(path(n))
         rows.append(Row("growth", name + f", {n}", f"{n // 10} events: memory", "peak memory", [many.rss / few.rss], [many],
                         Bar(most=1.1, mib=16)))
-    return rows + crowds(b)
+    return rows + segments(b)
 
 
-SEGMENT = 16384
+LINES = 25
 
 
-def crowds(b):
+def cut(b, whole, count):
+    """A buffer of so many segments, each full with 25 events, as if a small --segment-size had made them."""
+    folder = b.path("buffer")
+    os.mkdir(folder, 0o700)
+    shutil.copy(os.path.join(os.path.dirname(whole), ".target"), folder)
+    with open(whole, "rb") as f:
+        for i in range(count):
+            with open(os.open(f"{folder}/buffer_2025-12-04_10-30-00_{i + 1:06}.jsonl", os.O_WRONLY | os.O_CREAT, 0o600), "wb") as to:
+                to.writelines(itertools.islice(f, LINES))
+    return folder
+
+
+def segments(b):
     """Per event, in many full segments beside a hundredth of these."""
-    many = 10000 if b.events >= 200000 else max(b.events // 200, 1) * 100
-    each = lines_of_segment(b)
-    rows = []
+    many = 10000 if b.events >= 200000 else max(b.events // 2000, 1) * 100
+    source, rows = jobs.filled(b, many * LINES, "--segment-size", "16G"), []
+    whole, = jobs.segments(source)
     for name, run in (("ebreplay", lambda n, folder: jobs.drain(b, n, folder=folder)), ("ebstat", lambda n, folder: jobs.stat(b, n, folder))):
         s = {many: [], many // 100: []}
         for r in range(min(b.o.rounds, 3)):
-            for segments in list(s)[::-1 if r % 2 else 1]:
-                n = segments * each
-                folder = jobs.filled(b, n, "--segment-size", str(SEGMENT))
-                s[segments].append(b.take(run(n, folder)))
+            for count in list(s)[::-1 if r % 2 else 1]:
+                folder = cut(b, whole, count)
+                s[count].append(b.take(run(count * LINES, folder)))
                 shutil.rmtree(folder, ignore_errors=True)
         rows.append(beside("growth", f"{name}, {many} segments", f"{many // 100} segments", s[many], [s[many // 100]], wall, Bar(most=1.2)))
+    shutil.rmtree(source)
     return rows
-
-
-def lines_of_segment(b):
-    folder = jobs.filled(b, 200, "--segment-size", str(SEGMENT))
-    n = jobs.lines_in(jobs.segments(folder)[:1])
-    shutil.rmtree(folder)
-    return n

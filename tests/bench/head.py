@@ -54,7 +54,7 @@ def facts(b):
     server = b.server.info("server")
     disk = file_system(b.dir)
     return {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-            "ebpub": said(jobs.EBPUB, "-V").split()[-1],
+            "ebpub": said(jobs.EBPUB, "-V").removeprefix("ebpub "),
             "redis": server.get("valkey_version") or server.get("redis_version", "unknown"),
             "hiredis": said("pkg-config", "--modversion", "hiredis"), "redis_py": redis_py(),
             "kernel": platform.release(), "cpu": f"{len(CORES)} x {processor()}",

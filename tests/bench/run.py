@@ -40,7 +40,7 @@ class Job:
 
 
 class Bench:
-    """What all parts share: options, one server, a folder on the disk of the build, the payloads."""
+    """What all parts share: options, one server, a folder on the disk of the build."""
 
     def __init__(self, options):
         self.o = options
@@ -49,6 +49,8 @@ class Bench:
         self.processes = max(min(200, options.events // 100), 10)
         self.missing = {}
         self.made = 0
+        if not os.access(REPEAT, os.X_OK):
+            raise Failed(f"no '{REPEAT}': make probes")
         self.server = Server()
         self.dir = tempfile.mkdtemp(prefix="bench.", dir=BUILD)
 
