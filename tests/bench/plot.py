@@ -4,15 +4,15 @@ import subprocess
 from server import program
 
 SCRIPT = """
-set terminal svg size 1000,{height} font 'sans,12' background rgb 'white'
+set terminal svg size 1300,{height} font 'sans,12' background rgb 'white'
 set output '{out}'
 set logscale x 2
 set xrange [{low}:{high}]
-set yrange [-0.5:{rows} - 0.5] reverse
+set yrange [{rows} - 0.5:-0.5]
 set ytics ({tics})
 set format x '%g'
 set grid x
-set xlabel 'times its bar (1: reached, above: better); median, least and most of the rounds'
+set xlabel 'times the bar: 1 is reached, above is better'
 set arrow from 1,-0.5 to 1,{rows} - 0.5 nohead lw 2 lc rgb 'black'
 unset key
 plot '-' using 1:4:2:3:5 with xerrorbars pt 7 ps 0.8 lw 1.5 lc rgb variable
