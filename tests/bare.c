@@ -273,6 +273,7 @@ append_to(const char *file, const char *line)
 
 	if (fd == -1 || write(fd, line, (size_t)n) != n || fdatasync(fd) == -1)
 		err(1, "%s", file);
+	close(fd);
 }
 
 static void

@@ -64,14 +64,17 @@ EOR
 
 @test "replay" {
 	rows replay <<'EOR'
-ebreplay|bare hiredis, [0-9]*|>= 0.9
+ebreplay, unix|bare hiredis, [0-9]*|>= 0.9
+ebreplay, TCP|bare hiredis, [0-9]*|>= 0.9
 EOR
 }
 
 @test "subscribe" {
 	rows subscribe <<'EOR'
-ebsub, JSON|bare hiredis, [0-9]*|>= 0.9
-ebsub, --payload|bare hiredis, [0-9]*|>= 0.9
+ebsub, JSON, unix|bare hiredis, [0-9]*|>= 0.9
+ebsub, --payload, unix|bare hiredis, [0-9]*|>= 0.9
+ebsub, JSON, TCP|bare hiredis, [0-9]*|>= 0.9
+ebsub, --payload, TCP|bare hiredis, [0-9]*|>= 0.9
 EOR
 }
 
@@ -84,8 +87,9 @@ EOR
 
 @test "latency" {
 	rows latency <<'EOR'
-ebpub to ebsub: median|bare XADD, blocked XREADGROUP|<= 1.3
-ebpub to ebsub: 99th percentile|bare XADD, blocked XREADGROUP|
+ebpub to ebsub, unix: median|bare XADD, blocked XREADGROUP|<= 1.3
+ebpub to ebsub, unix: 99th percentile|bare XADD, blocked XREADGROUP|
+ebpub to ebsub, TCP: median|bare XADD, blocked XREADGROUP|<= 1.3
 EOR
 }
 
@@ -131,7 +135,7 @@ EOR
 @test "a table for people: the head, the rows, the counts" {
 	run -0 --separate-stderr bench startup
 	assert_line --regexp '^kernel  '
-	assert_line --regexp '^part +contender +beside +ratio +\(least to most\) +bar +verdict +events/s +us tool +us server +MiB$'
+	assert_line --regexp '^part +contender +beside +ratio +\(least to most\) +bar +verdict +events/s +its peer +us tool +its peer +us server +MiB$'
 	assert_line --regexp '^startup +ebpub -V +true +[0-9.]+ +\([0-9.]+ to [0-9.]+\) +<= 1\.5 +(ok|below) '
 }
 

@@ -133,14 +133,11 @@ static void
 latency(long n, const char *text, char **publisher, char **reader)
 {
 	long long *took = calloc((size_t)n, sizeof(*took));
-	size_t length = strlen(text);
-	char *line = malloc(length + 2);
+	char *line;
 	int in[2], out[2], null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
-	if (took == NULL || line == NULL || null == -1 || pipe2(in, O_CLOEXEC) == -1 || pipe2(out, O_CLOEXEC) == -1)
+	if (took == NULL || asprintf(&line, "%s\n", text) == -1 || null == -1 || pipe2(in, O_CLOEXEC) == -1 || pipe2(out, O_CLOEXEC) == -1)
 		err(1, "latency");
-	memcpy(line, text, length);
-	memcpy(line + length, "\n", 2);
 	start(reader, -1, in[1]);
 	start(publisher, out[0], null);
 	close(in[1]);

@@ -23,9 +23,9 @@ def paths(b):
 
     return {"ebpub, stream": lambda n: jobs.publish(b, n, unix),
             "ebpub, Redis away": lambda n: jobs.spill(b, n),
-            "ebreplay": lambda n: jobs.drain(b, n),
-            "ebsub, JSON": reading(lambda n: jobs.subscribe(b, n)),
-            "ebsub, --payload": reading(lambda n: jobs.subscribe(b, n, "--payload")),
+            "ebreplay": lambda n: jobs.drain(b, n, unix),
+            "ebsub, JSON": reading(lambda n: jobs.subscribe(b, n, unix)),
+            "ebsub, --payload": reading(lambda n: jobs.subscribe(b, n, unix, "--payload")),
             "ebstat": lambda n: jobs.stat(b, n, jobs.filled(b, n))}
 
 
@@ -158,7 +158,7 @@ def segments(b):
     many = 10000 if b.events >= 200000 else max(b.events // 2000, 1) * 100
     source, rows = jobs.filled(b, many * LINES, "--segment-size", "16G"), []
     whole, = jobs.segments(source)
-    for name, run in (("ebreplay", lambda n, folder: jobs.drain(b, n, folder=folder)), ("ebstat", lambda n, folder: jobs.stat(b, n, folder))):
+    for name, run in (("ebreplay", lambda n, folder: jobs.drain(b, n, b.server.ways()[0], folder)), ("ebstat", lambda n, folder: jobs.stat(b, n, folder))):
         s = {many: [], many // 100: []}
         for r in range(min(b.o.rounds, 3)):
             for count in list(s)[::-1 if r % 2 else 1]:

@@ -166,8 +166,10 @@ def drains(b, n, command, folder, url=None):
     return job
 
 
-def drain(b, n, way=None, folder=None):
-    return drains(b, n, [EBREPLAY, "-q"], folder or filled(b, n))
+def drain(b, n, way, folder=None):
+    folder = folder or filled(b, n)
+    b.take(Job([EBREPLAY, "--retarget"], n, url=way.url, buffer=folder))
+    return drains(b, n, [EBREPLAY, "-q"], folder, way.url)
 
 
 def py_replay(b, n):
@@ -205,9 +207,9 @@ def reads(b, n, group, command, lines, url=None):
     return Job(command, n, lines=lines, url=url, check=check)
 
 
-def subscribe(b, n, *options, url=None, end=("-e",), handler=()):
+def subscribe(b, n, way, *options, end=("-e",), handler=()):
     group = f"g{next(groups)}"
-    return reads(b, n, group, [EBSUB, "-q", *end, "-g", group, *options, "t", *handler], 0 if handler else n, url)
+    return reads(b, n, group, [EBSUB, "-q", *end, "-g", group, *options, "t", *handler], 0 if handler else n, way.url)
 
 
 def new_group(b, name):

@@ -2,34 +2,39 @@
 import os
 
 import jobs
+from run import Job
 from server import TESTS
 from table import Bar, Row, beside, wall
 
 
 def subscribe(b):
     """ebsub, JSON lines and --payload, acknowledged"""
-    n, way = b.events, b.server.ways()[0]
-    jobs.fill_stream(b, n)
+    jobs.fill_stream(b, b.events)
+    return [row for way in b.server.ways() for row in subscribe_over(b, way)]
+
+
+def subscribe_over(b, way):
+    n = b.events
     count = b.best_window(lambda w: jobs.bare_read(b, n, way, w))
-    run = {"JSON": lambda: jobs.subscribe(b, n), "--payload": lambda: jobs.subscribe(b, n, "--payload"),
+    run = {"JSON": lambda: jobs.subscribe(b, n, way), "--payload": lambda: jobs.subscribe(b, n, way, "--payload"),
            "bare": lambda: jobs.bare_read(b, n, way, count)}
-    if b.has(jobs.redis_py):
-        run |= {"redis-py": lambda: jobs.py_consume(b, b.few, "each"), "redis-py, XACK of 500": lambda: jobs.py_consume(b, b.few, "batch")}
+    if way.name == "unix" and b.has(jobs.redis_py):
+        run |= {"each": lambda: jobs.py_consume(b, b.few, "each"), "batch": lambda: jobs.py_consume(b, b.few, "batch")}
     s = b.rounds(run)
-    peers = [("bare", f"bare hiredis, {count}", Bar(least=0.9)), ("redis-py", "redis-py, XACK of each", Bar(least=20)),
-             ("redis-py, XACK of 500", "redis-py, XACK of 500", None)]
-    return [beside("subscribe", f"ebsub, {k}", name, s[k], [s[peer]], bar=bar) for peer, name, bar in peers if peer in s
+    peers = [("bare", f"bare hiredis, {count}", Bar(least=0.9)), ("each", "redis-py, XACK of each", Bar(least=20)),
+             ("batch", "redis-py, XACK of 500", None)]
+    return [beside("subscribe", f"ebsub, {k}, {way.name}", name, s[k], [s[peer]], bar=bar) for peer, name, bar in peers if peer in s
             for k in ("JSON", "--payload")]
 
 
 def handle(b):
     """ebsub --worker and ebsub -- COMMAND"""
-    n, few = b.events, max(b.events // 200, 50)
+    n, few, way = b.events, max(b.events // 200, 50), b.server.ways()[0]
     jobs.fill_stream(b, n)
     worker = ["--", os.path.join(TESTS, "okworker")]
-    run = {"--worker": lambda: jobs.subscribe(b, n, "--worker", handler=worker),
-           "-- true": lambda: jobs.subscribe(b, few, end=["-n", few], handler=["--", "true"]),
-           "print": lambda: jobs.subscribe(b, n)}
+    run = {"--worker": lambda: jobs.subscribe(b, n, way, "--worker", handler=worker),
+           "-- true": lambda: jobs.subscribe(b, few, way, end=["-n", few], handler=["--", "true"]),
+           "print": lambda: jobs.subscribe(b, n, way)}
     if b.has(jobs.redis_py):
         run["redis-py"] = lambda: jobs.py_consume(b, b.few, "each")
     s = b.rounds(run)
@@ -42,29 +47,23 @@ def handle(b):
 
 def latency(b):
     """one event at a time, from the line at ebpub to the line from ebsub"""
-    n = max(min(2000, b.events // 100), 100)
+    return [row for way in b.server.ways() for row in latency_over(b, way)]
 
-    def pair(publisher, reader):
-        job = jobs.Job([], n, free=True)
-        return b.timed(job, ["latency", str(n), jobs.payload(0), *publisher, "--", *reader], b.env())
 
-    def ours():
-        b.server.clear()
-        jobs.new_group(b, "lat")
-        return pair([jobs.EBPUB, "t"], [jobs.EBSUB, "-q", "-g", "lat", "-n", str(n + 1), "t"])
-
-    def bare():
-        b.server.clear()
-        jobs.new_group(b, "lat")
-        return pair([jobs.BARE, "each", b.server.sock, jobs.KEY], [jobs.BARE, "follow", b.server.sock, jobs.KEY, "lat", str(n + 1)])
-
-    samples = {ours: [], bare: []}
+def latency_over(b, way):
+    n, out = max(min(2000, b.events // 100), 100), {"ours": [], "bare": []}
+    pairs = {"ours": ([jobs.EBPUB, "t"], [jobs.EBSUB, "-q", "-g", "lat", "-n", str(n + 1), "t"]),
+             "bare": ([jobs.BARE, "each", way.where, jobs.KEY], [jobs.BARE, "follow", way.where, jobs.KEY, "lat", str(n + 1)])}
     for r in range(b.o.rounds):
-        for one in (ours, bare)[::-1 if r % 2 else 1]:
-            s = one()
+        for name in list(pairs)[::-1 if r % 2 else 1]:
+            b.server.clear()
+            jobs.new_group(b, "lat")
+            publisher, reader = pairs[name]
+            s = b.timed(Job([], n, free=True), ["latency", str(n), jobs.payload(0), *publisher, "--", *reader], b.env(way.url))
             s.wall *= n	# it is the median of one event
-            samples[one].append(s)
-    high = [a.high / c.high for a, c in zip(samples[ours], samples[bare])]
-    peer = "bare XADD, blocked XREADGROUP"
-    return [beside("latency", "ebpub to ebsub: median", peer, samples[ours], [samples[bare]], wall, Bar(most=1.3)),
-            Row("latency", "ebpub to ebsub: 99th percentile", peer, "high", high, samples[ours])]
+            out[name].append(s)
+    ours, bare = out.values()
+    contender, peer = f"ebpub to ebsub, {way.name}: ", "bare XADD, blocked XREADGROUP"
+    high = [a.high / c.high for a, c in zip(ours, bare)]
+    return [beside("latency", contender + "median", peer, ours, [bare], wall, Bar(most=1.3)),
+            Row("latency", contender + "99th percentile", peer, "high", high, ours, peers=bare)]

@@ -36,28 +36,39 @@ def cpu(s):
     return s.cpu / s.events
 
 
+def micro(samples, what):
+    """Microseconds of one event, at the median."""
+    return statistics.median(getattr(s, what) / s.events for s in samples) * 1e6
+
+
 class Row:
-    def __init__(self, part, contender, peer, of, ratios, samples, bar=None):
+    """A ratio for each round, the samples of the contender, and those of its peer when they are samples too."""
+
+    def __init__(self, part, contender, peer, of, ratios, samples, bar=None, peers=None):
         self.part, self.contender, self.peer, self.of, self.ratios, self.bar = part, contender, peer, of, ratios, bar
         self.ratio, self.least, self.most = statistics.median(ratios), min(ratios), max(ratios)
         self.rate = statistics.median(map(rate, samples))
-        self.tool, self.server = (statistics.median(getattr(s, w) / s.events for s in samples) * 1e6 for w in ("cpu", "server"))
+        self.tool, self.server = (micro(samples, w) for w in ("cpu", "server"))
+        self.peer_rate = statistics.median(map(rate, peers)) if peers else None
+        self.peer_tool = micro(peers, "cpu") if peers else None
         self.mib = max(s.rss for s in samples) / 1024
         self.verdict = bar.verdict(self) if bar else ""
 
     def cells(self):
         return [self.part, self.contender, self.peer, f"{self.ratio:.3g}", f"({self.least:.3g} to {self.most:.3g})",
-                str(self.bar or ""), self.verdict, f"{self.rate:,.0f}", f"{self.tool:.2f}", f"{self.server:.2f}", f"{self.mib:.1f}"]
+                str(self.bar or ""), self.verdict, f"{self.rate:,.0f}", f"{self.peer_rate:,.0f}" if self.peer_rate else "",
+                f"{self.tool:.2f}", f"{self.peer_tool:.2f}" if self.peer_rate else "", f"{self.server:.2f}", f"{self.mib:.1f}"]
 
     def json(self):
         return {"part": self.part, "contender": self.contender, "peer": self.peer, "of": self.of, "ratio": round(self.ratio, 4),
                 "least": round(self.least, 4), "most": round(self.most, 4), "rounds": len(self.ratios),
                 "bar": str(self.bar) if self.bar else None, "verdict": self.verdict or None, "events_per_second": round(self.rate),
-                "tool_us": round(self.tool, 3), "server_us": round(self.server, 3), "peak_mib": round(self.mib, 2)}
+                "peer_events_per_second": self.peer_rate and round(self.peer_rate), "tool_us": round(self.tool, 3),
+                "peer_us": self.peer_tool and round(self.peer_tool, 3), "server_us": round(self.server, 3), "peak_mib": round(self.mib, 2)}
 
 
-HEAD = ["part", "contender", "beside", "ratio", "(least to most)", "bar", "verdict", "events/s", "us tool", "us server", "MiB"]
-RIGHT = {3, 7, 8, 9, 10}
+HEAD = ["part", "contender", "beside", "ratio", "(least to most)", "bar", "verdict", "events/s", "its peer", "us tool", "its peer", "us server", "MiB"]
+RIGHT = {3, 7, 8, 9, 10, 11, 12}
 
 
 class Cost:
@@ -78,8 +89,8 @@ class Cost:
 
 def beside(part, contender, peer, ours, peers, what=rate, bar=None):
     """The ratio of what ours took to what the best of the peers took, in each round."""
-    best = max if what is rate else min
-    return Row(part, contender, peer, what.__name__, [what(s) / best(what(p[i]) for p in peers) for i, s in enumerate(ours)], ours, bar)
+    best = [(max if what is rate else min)(each, key=what) for each in zip(*peers)]
+    return Row(part, contender, peer, what.__name__, [what(s) / what(p) for s, p in zip(ours, best)], ours, bar, best)
 
 
 def aligned(lines, right):
