@@ -108,14 +108,14 @@ EOR
 
 @test "growth" {
 	rows growth <<'EOR'
-ebpub, stream, 2000|200 events: memory|<= 1.1, < 16 MiB
-ebpub, Redis away, 2000|200 events: memory|<= 1.1, < 16 MiB
-ebreplay, 2000|200 events: memory|<= 1.1, < 16 MiB
-ebsub, JSON, 2000|200 events: memory|<= 1.1, < 16 MiB
-ebsub, --payload, 2000|200 events: memory|<= 1.1, < 16 MiB
-ebstat, 2000|200 events: memory|<= 1.1, < 16 MiB
-ebreplay, 100 segments|1 segments|<= 1.2
-ebstat, 100 segments|1 segments|<= 1.2
+ebpub, stream, 5000|500 events: memory|<= 1.1, < 16 MiB
+ebpub, Redis away, 5000|500 events: memory|<= 1.1, < 16 MiB
+ebreplay, 5000|500 events: memory|<= 1.1, < 16 MiB
+ebsub, JSON, 5000|500 events: memory|<= 1.1, < 16 MiB
+ebsub, --payload, 5000|500 events: memory|<= 1.1, < 16 MiB
+ebstat, 5000|500 events: memory|<= 1.1, < 16 MiB
+ebreplay, 100 segments|1 segments|<= 1.2, < 16 MiB
+ebstat, 100 segments|1 segments|<= 1.2, < 16 MiB
 EOR
 	! command -v valgrind >/dev/null ||
 		[ "$(jq -s '[.[] | select(.of == "instructions" and .bar == "<= 10.5")] | length' <<<"$output")" = 6 ]

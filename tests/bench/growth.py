@@ -125,15 +125,15 @@ def whole(b):
 
 def growth(b):
     """ten times the events: instructions, memory; 10 000 segments beside 100"""
-    small, n, rows = max(b.events // 100, 200), b.events, []
+    small, much, rows = max(b.events // 100, 200), b.events // 4, []
     count = b.has(counter)
     for name, path in paths(b).items():
         if count:
             few, many = (instructions(b, path(k)) for k in (small, 10 * small))
             rows.append(Row("growth", name + f", {10 * small}", f"{small} events: {counter()}", "instructions", [many / few],
                             [b.take(path(10 * small))], Bar(most=10.5)))
-        few, many = b.take(path(n // 10)), b.take(path(n))
-        rows.append(Row("growth", name + f", {n}", f"{n // 10} events: memory", "peak memory", [many.rss / few.rss], [many],
+        few, many = b.take(path(much)), b.take(path(10 * much))
+        rows.append(Row("growth", name + f", {10 * much}", f"{much} events: memory", "peak memory", [many.rss / few.rss], [many],
                         Bar(most=1.1, mib=16)))
     return rows + segments(b)
 
@@ -143,14 +143,20 @@ LINES = 25
 
 def cut(b, whole, count):
     """A buffer of so many segments, each full with 25 events, as if a small --segment-size had made them."""
-    folder = b.path("buffer")
+    folder, names = b.path("buffer"), [f"buffer_2025-12-04_10-30-00_{i + 1:06}" for i in range(count)]
     os.mkdir(folder, 0o700)
-    shutil.copy(os.path.join(os.path.dirname(whole), ".target"), folder)
+    for name in (".target", ".progress"):
+        shutil.copy(os.path.join(os.path.dirname(whole), name), folder)
     with open(whole, "rb") as f:
-        for i in range(count):
-            with open(os.open(f"{folder}/buffer_2025-12-04_10-30-00_{i + 1:06}.jsonl", os.O_WRONLY | os.O_CREAT, 0o600), "wb") as to:
-                to.writelines(itertools.islice(f, LINES))
+        for name in names:
+            write(f"{folder}/{name}.jsonl", b"".join(itertools.islice(f, LINES)))
+    write(folder + "/.roster", "".join(f"+{name} .\n" for name in names).encode())
     return folder
+
+
+def write(path, data):
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as f:
+        f.write(data)
 
 
 def segments(b):
@@ -165,6 +171,6 @@ def segments(b):
                 folder = cut(b, whole, count)
                 s[count].append(b.take(run(count * LINES, folder)))
                 shutil.rmtree(folder, ignore_errors=True)
-        rows.append(beside("growth", f"{name}, {many} segments", f"{many // 100} segments", s[many], [s[many // 100]], wall, Bar(most=1.2)))
+        rows.append(beside("growth", f"{name}, {many} segments", f"{many // 100} segments", s[many], [s[many // 100]], wall, Bar(most=1.2, mib=16)))
     shutil.rmtree(source)
     return rows
