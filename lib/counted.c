@@ -16,8 +16,9 @@
 
 struct entry {
 	char *stem;
-	uint64_t inode, size, lines;
-	int64_t changed, first;
+	uint64_t inode;
+	int64_t changed;	/* 0 of one that is not closed */
+	struct counted_part part;
 	bool used;
 };
 
@@ -39,10 +40,9 @@ place(const struct spool *sp)
 	if ((cache == NULL && home == NULL) || fstat(spool_fd(sp), &st) == -1)
 		return NULL;
 	buf_adds(&b, cache != NULL ? cache : home);
-	if (cache == NULL) {
+	if (cache == NULL)
 		buf_adds(&b, "/.cache");
-		mkdir(buf_str(&b), 0700);
-	}
+	mkdir(buf_str(&b), 0700);
 	buf_adds(&b, "/eventbus");
 	mkdir(buf_str(&b), 0700);
 	buf_addf(&b, "/counted-%" PRIx64 "-%" PRIx64, (uint64_t)st.st_dev, (uint64_t)st.st_ino);
@@ -68,12 +68,12 @@ take_line(struct counted *c, char *line)
 	struct entry e = {0};
 	uint64_t changed, first;
 
-	if (util_u64(word_take(&line), &e.inode) == 0 && util_u64(word_take(&line), &e.size) == 0 &&
-	    util_u64(word_take(&line), &changed) == 0 && util_u64(word_take(&line), &e.lines) == 0 &&
+	if (util_u64(word_take(&line), &e.inode) == 0 && util_u64(word_take(&line), &e.part.end) == 0 &&
+	    util_u64(word_take(&line), &changed) == 0 && util_u64(word_take(&line), &e.part.lines) == 0 &&
 	    util_u64(word_take(&line), &first) == 0 && strcmp(word_take(&line), ".") == 0) {
 		e.stem = util_strdup(stem);
 		e.changed = (int64_t)changed;
-		e.first = (int64_t)first;
+		e.part.first = (int64_t)first;
 		add(c, &e);
 	}
 }
@@ -94,31 +94,33 @@ counted_open(const struct spool *sp)
 	return c;
 }
 
-bool
-counted_find(struct counted *c, const struct segment *s, uint64_t *lines, int64_t *first)
+struct counted_part
+counted_find(struct counted *c, const struct segment *s, bool closed)
 {
 	for (size_t i = 0; i < c->n; i++) {
 		struct entry *e = &c->entry[(c->next + i) % c->n];
 
 		if (strcmp(e->stem, s->stem) != 0)
 			continue;
-		if (e->inode != s->inode || e->size != s->size || e->changed != s->changed)
-			return false;
+		if (e->inode != s->inode || (closed ? e->part.end != s->size || e->changed != s->changed : e->part.end > s->size))
+			break;
 		c->next = (c->next + i + 1) % c->n;
 		e->used = true;
-		*lines = e->lines;
-		*first = e->first;
-		return true;
+		return e->part;
 	}
-	return false;
+	return (struct counted_part){0};
 }
 
+/* What was known of it before is forgotten. */
 void
-counted_add(struct counted *c, const struct segment *s, uint64_t lines, int64_t first)
+counted_add(struct counted *c, const struct segment *s, bool closed, const struct counted_part *part)
 {
-	if (c->path == NULL || s->changed < 0 || first < 0)
+	if (c->path == NULL || s->changed < 0 || part->first < 0)
 		return;
-	add(c, &(struct entry){util_strdup(s->stem), s->inode, s->size, lines, s->changed, first, true});
+	for (size_t i = 0; i < c->n; i++)
+		if (strcmp(c->entry[i].stem, s->stem) == 0)
+			c->entry[i].used = false;
+	add(c, &(struct entry){util_strdup(s->stem), s->inode, closed ? s->changed : 0, *part, true});
 	c->changed = true;
 }
 
@@ -134,8 +136,8 @@ store(const struct counted *c)
 		if (!e->used)
 			continue;
 		word_put(&b, e->stem);
-		buf_addf(&b, " %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRIu64 " %" PRId64 " .\n", e->inode, e->size, e->changed, e->lines,
-		    e->first);
+		buf_addf(&b, " %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRIu64 " %" PRId64 " .\n", e->inode, e->part.end, e->changed,
+		    e->part.lines, e->part.first);
 	}
 	buf_addf(&tmp, "%s.%ld", c->path, (long)getpid());
 	fd = open(buf_str(&tmp), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);

@@ -89,7 +89,8 @@ def forget(b, folder, files):
     for path, data in files.items():
         with open(path, "wb") as f:
             f.write(data)
-    shutil.rmtree(b.dir + "/state", ignore_errors=True)
+    for kept in ("state", "cache"):
+        shutil.rmtree(f"{b.dir}/{kept}", ignore_errors=True)
 
 
 def stat(b):

@@ -83,7 +83,7 @@ class Bench:
     def env(self, url=None, buffer=None):
         keep = {k: v for k, v in os.environ.items() if not k.startswith(("EB_", "XDG_", "REDISCLI"))}
         return keep | {"EB_REDIS_URL": url or self.server.url, "EB_BUFFER_DIR": buffer or self.dir + "/none",
-                       "XDG_STATE_HOME": self.dir + "/state", "XDG_CONFIG_HOME": self.dir + "/config",
+                       "XDG_STATE_HOME": self.dir + "/state", "XDG_CONFIG_HOME": self.dir + "/config", "XDG_CACHE_HOME": self.dir + "/cache",
                        "HOME": self.dir, "LC_ALL": "C"}
 
     def take(self, job, under=()):
