@@ -359,7 +359,11 @@ spool_unlock(struct spool *sp)
 void
 spool_peek(struct spool *sp, struct notebook *nb)
 {
-	read_note(sp->lock, nb);
+	int fd = sp->lock != -1 ? sp->lock : spool_state(sp, ".lock", O_RDONLY);
+
+	read_note(fd, nb);
+	if (fd != -1 && fd != sp->lock)
+		close(fd);
 }
 
 uint64_t

@@ -59,7 +59,7 @@ int spool_note(struct spool *sp, const struct notebook *nb, struct fail *f);	/* 
 /* What was noted is durable: with each new segment, so that no stale note leads a writer back into one that was passed already. */
 int spool_note_sync(struct spool *sp, struct fail *f);
 void spool_unlock(struct spool *sp);
-/* Reads the notebook after spool_lock had no luck (EWOULDBLOCK). What it says may be a moment old. */
+/* Reads the notebook without the lock. What it says may be a moment old; empty when there is none. */
 void spool_peek(struct spool *sp, struct notebook *nb);
 /* A number that changes whenever somebody appended or a file came or went, for the price of two system calls. */
 uint64_t spool_change(struct spool *sp);

@@ -650,6 +650,66 @@ proxy() {
 	assert_equal "$(json .buffer.total_events)" 0
 }
 
+# --- what is remembered of a look --------------------------------------------------------
+
+total() { json .buffer.total_events; }
+oldest() { json .buffer.oldest_event; }
+
+# So many events in three segments, the last of them open.
+three_segments() {
+	export EB_REDIS_URL=unix://$EB_TMP/none
+	for n in 1 2 3; do
+		seq 100 | ebpub -q --segment-size 4K a
+	done
+}
+
+# bats test_tags=nosanitize
+@test "a look remembers what it counted: the next reads what came since, and counts the same" {
+	three_segments
+	assert_equal "$(total)" 300
+	run -0 cat "$HOME"/.cache/eventbus/counted-*
+	assert_equal "${#lines[@]}" 3
+	ebpub -q a 301
+	assert_equal "$(total)" 301
+	run -0 strace -qq -e trace=pread64 -o "$EB_TMP/reads" ebstat -j
+	[ "$(awk -F'= ' '/event_type/ { n += $NF } END { print n + 0 }' "$EB_TMP/reads")" = \
+		"$(tail -n 1 -q "$EB_BUFFER_DIR"/buffer_*.jsonl | tail -n 1 | wc -c)" ] || fail "$(cat "$EB_TMP/reads")"
+	assert_equal "$(oldest)" "$(head -1 -q "$EB_BUFFER_DIR"/buffer_*.jsonl | head -1 | jq .buffered_at)"
+}
+
+@test "what is remembered counts only for the segments it was counted in" {
+	local first
+	three_segments
+	assert_equal "$(total)" 300
+	first=$(find "$EB_BUFFER_DIR" -name 'buffer_*.jsonl' | sort | head -1)
+	sed -i '$d' "$first"
+	assert_equal "$(total)" 299
+	tail -1 "$first" >>"$first"
+	assert_equal "$(total)" 300
+	ebreplay -q --compress
+	assert_equal "$(total)" 300
+	rm "$first.gz"
+	run -74 ebstat -j
+	assert_equal "$(jq .buffer.total_events <<<"$output")" 200
+}
+
+@test "without a cache, with one that is rubbish or belongs to another buffer, the count is right" {
+	local cache
+	three_segments
+	assert_equal "$(HOME='' total)" 300
+	assert_equal "$(XDG_CACHE_HOME=/dev/null total)" 300
+	assert_equal "$(total)" 300
+	cache=$(find "$HOME/.cache/eventbus" -name 'counted-*')
+	sed -i 's/ [0-9]* [0-9]* \.$/ 999/' "$cache"
+	assert_equal "$(total)" 300
+	head -c 3000 /dev/urandom >"$cache"
+	assert_equal "$(total)" 300
+	rm "$cache"
+	ln -s /etc/passwd "$cache"
+	assert_equal "$(total)" 300
+	[ ! -L "$cache" ]
+}
+
 # --- the page's examples -----------------------------------------------------------------
 
 @test "the page's examples work" {
