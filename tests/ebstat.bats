@@ -671,6 +671,7 @@ three_segments() {
 	assert_equal "${#lines[@]}" 3
 	ebpub -q a 301
 	assert_equal "$(total)" 301
+	ebpub -q a 302
 	run -0 strace -qq -e trace=pread64 -o "$EB_TMP/reads" ebstat -j
 	[ "$(awk -F'= ' '/event_type/ { n += $NF } END { print n + 0 }' "$EB_TMP/reads")" = \
 		"$(tail -n 1 -q "$EB_BUFFER_DIR"/buffer_*.jsonl | tail -n 1 | wc -c)" ] || fail "$(cat "$EB_TMP/reads")"
