@@ -331,6 +331,74 @@ full() {
 	cmp "$EB_TMP/read" <(numbered 1 1 480)
 }
 
+@test "--maxlen 0, or one beyond maxlen-hard: that is the limit, of what is needed and of what is not" {
+	local maxlen
+	for maxlen in 0 5000; do
+		rm -rf "$EB_BUFFER_DIR"
+		redis_flush
+		policy 'maxlen = 100' 'maxlen-hard = 300'
+		group g
+		numbered 1 1 1000 | timeout 60 ebpub -q --maxlen $maxlen t
+		between 300 "$(length)" 500
+		assert_equal $(($(length) + $(waiting))) 1000
+		assert_equal "$(lost g)" 0
+		: >"$EB_TMP/read"
+		while [ "$(waiting)" != 0 ]; do
+			consume g >>"$EB_TMP/read"
+			timeout 60 ebreplay -q || [ $? = 75 ]
+		done
+		consume g >>"$EB_TMP/read"
+		cmp "$EB_TMP/read" <(numbered 1 1 1000)
+		between 300 "$(length)" 500
+	done
+}
+
+@test "neither maxlen nor maxlen-hard: never trimmed and never held, also what was buffered with and without a limit" {
+	local i
+	policy 'maxlen = 0' 'maxlen-hard = 0'
+	group g
+	numbered 1 1 300 | timeout 60 ebpub -q t
+	redis_hide
+	for i in 301 302 303 304 305 306; do
+		ebpub -q --maxlen $((i % 3 * 100)) t "{\"p\":1,\"n\":$i}"
+	done
+	numbered 1 307 400 | timeout 60 ebpub -q t
+	redis_show
+	run -75 timeout 60 ebreplay --limit 20
+	run -0 timeout 60 ebreplay
+	assert_equal "$(length)" 400
+	consume g | cmp - <(numbered 1 1 400)
+}
+
+@test "a wide maxlen: the stream is looked at once in a thousand events" {
+	policy 'maxlen = 20000'
+	group g
+	numbered 1 1 3500 | timeout 60 ebpub -q t
+	assert_equal "$(length)" 3500
+	between 1 "$(calls 'xinfo|groups')" 4
+	assert_equal "$(calls xtrim)" 0
+}
+
+@test "a replay into a stream that is not there yet: it makes it" {
+	policy 'maxlen = 100' 'maxlen-hard = 300'
+	redis_hide
+	numbered 1 1 5 | timeout 60 ebpub -q t
+	redis_show
+	run -0 timeout 60 ebreplay
+	consume g | cmp - <(numbered 1 1 5)
+}
+
+@test "a stream that nobody reads and that cannot be trimmed, its nodes are too large: it is published to" {
+	policy 'maxlen = 100' 'maxlen-hard = 100'
+	rcli config set stream-node-max-entries 1000 >/dev/null
+	entries 250
+	run -0 timeout 60 ebpub t '{}'
+	rcli config set stream-node-max-entries 100 >/dev/null
+	assert_output --regexp '^[0-9]+-[0-9]+$'
+	assert_equal "$(length)" 251
+	no_segments
+}
+
 # --- not permitted to look --------------------------------------------------------------------------------------
 
 @test "XINFO is not permitted: nothing is trimmed, and the type is held at maxlen-hard, saying why" {
@@ -366,6 +434,15 @@ full() {
 	grep -q "trim = acked: nothing is trimmed, and maxlen-hard is not kept: XINFO STREAM: NOPERM" "$EB_TMP/err"
 	rcli acl setuser default +@all >/dev/null
 	assert_equal "$(length) $(waiting)" '1000 0'
+}
+
+@test "neither XINFO nor XLEN, and no maxlen-hard: it is not said to be not kept" {
+	policy 'maxlen = 100' 'maxlen-hard = 0'
+	rcli acl setuser default -xinfo -xlen >/dev/null
+	run -0 timeout 60 ebpub -q t '{}'
+	assert_output --regexp "^ebpub: '$KEY': trim = acked: nothing is trimmed: XINFO STREAM: NOPERM"
+	rcli acl setuser default +@all >/dev/null
+	assert_equal "$(length)" 1
 }
 
 @test "XPENDING is not permitted: all of a group with pending entries is needed" {
