@@ -177,6 +177,20 @@ ERR is something else'
 	assert_equal "$(payloads a | xargs) / $(payloads z) $(payloads b)" '2 3 1 / 1 1'
 }
 
+@test "the same over segments of their own: those that were taken are passed by, the first follows" {
+	down
+	seq 4 | xargs -n 1 ebpub -q --segment-size 1 a
+	rm -f "$B/.outage"
+	through refuse-once XADD 'ERR no such thing'
+	run timeout 20 ebreplay
+	straight
+	assert_equal "$(payloads a | xargs)" '2 3 4'
+	assert_equal "$(ebstat -j | jq .buffer.total_events)" 1
+	run -0 timeout 20 ebreplay
+	assert_equal "$(payloads a | xargs)" '2 3 4 1'
+	no_segments
+}
+
 @test "ebpub, the same in a stream of events, and in what it drains: said, 1, each once" {
 	through refuse-once XADD 'OOM no room'
 	seq 5 >"$EB_TMP/events"
@@ -341,6 +355,78 @@ settled() {
 	assert_equal "$(event_ids a | sort | xargs)" 'X Y second'
 }
 
+@test "in doubt and not there, and XINFO is not permitted: added, a possible duplicate" {
+	in_doubt X
+	rcli xdel "$S:a" "$(rcli --json xrange "$S:a" - + | jq -r '.[1][0]')" >/dev/null
+	rcli acl setuser default -xinfo >/dev/null
+	settled 0 1 1
+	assert_equal "$(event_ids a | xargs)" 'first X'
+}
+
+@test "in doubt, and a publisher drains it: found, its own event goes behind" {
+	in_doubt X
+	run -0 timeout 20 ebpub a 2
+	assert_output --regexp '^[0-9]+-[0-9]+$'
+	assert_equal "$(payloads a | xargs)" '0 X 2'
+	no_segments
+}
+
+@test "in doubt, and an entry before it has its identity, or one behind it that identity and other words: found, once" {
+	local words
+	in_doubt X
+	words='event_type a payload 1 trace_id t correlation_id c timestamp x source s event_id'
+	# What is in doubt next was published before, by another who had the same.
+	equal Y 1 | ebpub -q --unordered -J
+	feed pub ebpub -q -t 0.3 --unordered -J
+	echo '{"event_type":"a","event_id":"second","payload":0}' >&8
+	wait_for "[ \"\$(length a)\" = 4 ]"
+	redis_pause
+	equal Y 1 >&8
+	wait_for "[ \$(grep -h '\"doubt\":' '$B'/*.jsonl | grep -c '\"Y\"') = 1 ]"
+	kill -KILL "${BG[pub]}"
+	exec 8>&-
+	redis_resume
+	wait_for "[ \"\$(length a)\" = 5 ]"
+	# shellcheck disable=SC2086
+	rcli xadd "$S:a" '*' $words X >/dev/null
+	rm -rf "$B/.probe" "$B/.outage"
+	settled 2 0 0
+	assert_equal "$(event_ids a | xargs)" 'first X Y second Y X'
+}
+
+@test "one in doubt was deleted, and another entry has its identity: that is not it; the other one is found" {
+	in_doubt X Y
+	rcli xdel "$S:a" "$(rcli --json xrange "$S:a" - + | jq -r '.[1][0]')" >/dev/null
+	rcli xadd "$S:a" '*' event_type a payload other trace_id '' correlation_id c timestamp t source s event_id X >/dev/null
+	settled 1 1 1
+	assert_equal "$(event_ids a | xargs)" 'first Y X X'
+	assert_equal "$(payloads a | tail -1)" '"X"'
+}
+
+@test "in doubt and executed, behind one of its type that is refused: found when that is in, once" {
+	in_doubt X
+	plain a '"older"' 2025-12-04T10:30:00Z >"$B/plain.jsonl"
+	through refuse-once XADD 'ERR no such thing'
+	run timeout 20 ebreplay
+	straight
+	assert_equal "$(event_ids a | xargs)" 'first X'
+	run -0 timeout 20 ebreplay
+	assert_equal "$(payloads a | xargs)" '0 X older'
+}
+
+@test "in doubt, and from where to look is no ID: looked for from the beginning, found" {
+	local f
+	in_doubt X
+	f=$(echo "$B"/*.jsonl)
+	python3 -c 'import re, sys, zlib
+line = re.sub(rb"\"after\":\"[^\"]*", b"\"after\":\"nowhere", open(sys.argv[1], "rb").read())
+line = line[:line.rindex(b",\"crc\"")]
+open(sys.argv[1], "wb").write(line + b",\"crc\":\"%08x\"}\n" % zlib.crc32(line))' "$f"
+	grep -q '"after":"nowhere"' "$f"
+	settled 1 0 0
+	assert_equal "$(event_ids a | xargs)" 'first X'
+}
+
 # --- room ---------------------------------------------------------------------------------------------
 
 # full: a stream beyond its limit of 10, its 300 entries read by one group, needed by another.
@@ -413,4 +499,186 @@ full() {
 	up
 	run -0 ebreplay
 	assert_equal "$(payloads a | cksum)" "$(seq 2500 | cksum)"
+}
+
+# --- room, and a server that does not let it be made ----------------------------------------------------------
+
+# unneeded: trim = acked for type a, and 300 entries, its limit, all of them read, one of them not acknowledged.
+unneeded() {
+	unset EB_MAXLEN
+	mkdir -p "$XDG_CONFIG_HOME/eventbus"
+	printf '%s\n' '[a]' 'trim = acked' 'maxlen = 100' 'maxlen-hard = 300' >"$XDG_CONFIG_HOME/eventbus/config"
+	rm -rf "$B"
+	redis_flush
+	seq 299 | sed "s/.*/xadd $S:a * filler &/" | rcli >/dev/null
+	rcli xgroup create "$S:a" g '$' >/dev/null
+	rcli xadd "$S:a" '*' filler 300 >/dev/null
+	rcli xreadgroup group g c streams "$S:a" '>' >/dev/null
+}
+
+@test "a full stream of what nobody needs, and the server is not ready to be asked or to trim: published all the same" {
+	local command
+	for command in XTRIM XLEN; do
+		unneeded
+		[ $command = XTRIM ] || rcli acl setuser default -xinfo >/dev/null
+		through refuse $command 'LOADING is loading'
+		run -0 timeout 20 ebpub a 1
+		straight
+		rcli acl setuser default +@all >/dev/null
+		assert_output --regexp '^[0-9]+-[0-9]+$'
+		assert_equal "$(length a)" 301
+	done
+}
+
+@test "a full stream of what nobody needs, and XTRIM is refused: held and said, 1; then trimmed, and the event arrives" {
+	unneeded
+	through refuse XTRIM 'ERR no such thing'
+	run timeout 20 ebpub a 1
+	straight
+	assert_line buffered
+	assert_line "ebpub: 'a' is held: XTRIM: ERR no such thing"
+	assert_equal "$status" 1
+	run -0 timeout 20 ebreplay
+	assert_equal "$(payloads a | tail -1)" 1
+	[ "$(length a)" -lt 300 ]
+}
+
+@test "a full stream of what nobody needs, and the connection is cut while it is looked at: buffered, then once" {
+	local command
+	for command in GROUPS XPENDING XTRIM; do
+		unneeded
+		through cut $command
+		run -0 timeout 20 ebpub a 1
+		straight
+		assert_line buffered
+		assert_equal "$(length a)" 300
+		run -0 timeout 20 ebreplay
+		assert_equal "$(payloads a | tail -1)" 1
+	done
+}
+
+@test "a replay into a full stream, and the server is not ready to trim: 75, all is kept, then trimmed" {
+	full
+	rcli xgroup destroy "$S:a" slow >/dev/null
+	through refuse XTRIM 'LOADING is loading'
+	run -75 timeout 20 ebreplay
+	straight
+	assert_equal "$(length a) $(ebstat -j | jq .buffer.total_events)" '300 3'
+	run -0 timeout 20 ebreplay
+	assert_equal "$(payloads a | tail -3 | xargs)" '1 2 3'
+}
+
+@test "XLEN is not permitted: what a limit pushed out is not counted, all is drained" {
+	down
+	seq 300 | ebpub -q --maxlen 10 a
+	rm -f "$B/.outage"
+	up
+	rcli acl setuser default -xlen >/dev/null
+	run -0 --separate-stderr ebreplay -j --rate 1000000
+	assert_equal "$(jq -c '[.replayed, .trimmed]' <<<"$output")" '[300,0]'
+	[ "$(length a 2>/dev/null || :)" != 300 ]
+}
+
+# --- refused, and the buffer takes nothing ----------------------------------------------------------------------
+
+@test "types of the wrong kind, refused in one stream of events, and no room in the buffer: each not safe, 74; the others go on" {
+	local type
+	for type in a b bb; do
+		rcli set "$S:$type" x >/dev/null
+	done
+	for type in a bb b a ok; do
+		printf '{"event_type":"%s","payload":1}\n' $type
+	done >"$EB_TMP/events"
+	run -74 --separate-stderr timeout 20 ebpub --buffer-max 1 -J <"$EB_TMP/events"
+	assert_equal "$(grep -c '^refused$' <<<"$output")" 4
+	assert_regex "${lines[4]}" '^[0-9]+-[0-9]+$'
+	# shellcheck disable=SC2154
+	assert_equal "$(grep -c 'NOT safe' <<<"$stderr")" 4
+	assert_equal "$(length ok)" 1
+}
+
+@test "streams that were replaced under a stream of events, and no room in the buffer: not safe, 74, each of them named" {
+	feed pub timeout 30 ebpub --buffer-max 1 -J
+	printf '{"event_type":"%s","payload":1}\n' a b bb >&8
+	wait_for "[ \"\$(wc -l <'$EB_TMP/pub.out')\" = 3 ]"
+	for type in a b bb; do
+		rcli set "$S:$type" x >/dev/null
+	done
+	printf '{"event_type":"%s","payload":2}\n' a b bb ok >&8
+	exec 8>&-
+	bg_wait pub
+	assert_equal "$status" 74
+	assert_equal "$(grep -c '^refused$' "$EB_TMP/pub.out")" 3
+	assert_equal "$(grep -c 'NOT safe' "$EB_TMP/pub.err")" 3
+	assert_equal "$(length ok)" 1
+}
+
+@test "a type refused once is not asked for again by the same publisher: without a buffer its next event is not safe at once" {
+	local policy
+	unset EB_MAXLEN
+	mkdir -p "$XDG_CONFIG_HOME/eventbus"
+	for policy in length acked; do
+		printf '%s\n' '[a]' "trim = $policy" >"$XDG_CONFIG_HOME/eventbus/config"
+		rcli set "$S:a" x >/dev/null
+		feed pub timeout 30 ebpub --no-buffer a
+		echo 1 >&8
+		wait_for "grep -q refused '$EB_TMP/pub.out'"
+		rcli config resetstat >/dev/null
+		echo 2 >&8
+		wait_for "[ \$(grep -c refused '$EB_TMP/pub.out') = 2 ]"
+		exec 8>&-
+		bg_wait pub
+		assert_equal "$status" 74
+		assert_equal "$(grep -c 'NOT safe' "$EB_TMP/pub.err")" 2
+		run rcli info commandstats
+		refute_output --partial cmdstat_xadd
+		rm "$EB_TMP/pub.in"
+	done
+}
+
+@test "a replica behind the name, in the midst of a stream of events: those refused are asked for under its name, or buffered" {
+	through refuse-first '"two"' 'READONLY You cannot write against a read only replica.'
+	printf '"%s"\n' one two three >"$EB_TMP/events"
+	run timeout 20 ebpub -t 5 a <"$EB_TMP/events"
+	straight
+	refute_output --partial buffered
+	assert_equal "$(event_ids a | sort -u | wc -l) $(length a)" '3 3'
+	redis_flush
+	through refuse '"two"' 'READONLY You cannot write against a read only replica.'
+	feed pub timeout 30 ebpub a
+	echo '"one"' >&8
+	wait_for "[ \"\$(wc -l <'$EB_TMP/pub.out')\" = 1 ]"
+	down
+	echo '"two"' >&8
+	wait_for "grep -q buffered '$EB_TMP/pub.out'"
+	exec 8>&-
+	bg_wait pub
+	straight
+	run -0 timeout 20 ebreplay
+	assert_equal "$(payloads a | xargs)" 'one two'
+}
+
+@test "a stream of events, each answered with what is no ID: buffered when it is seen, each once" {
+	through other XADD
+	feed pub timeout 30 ebpub -t 5 a
+	given a 1 3 >&8
+	wait_for "[ \$(grep -c buffered '$EB_TMP/pub.out') = 3 ]"
+	exec 8>&-
+	bg_wait pub
+	straight
+	run -0 timeout 20 ebreplay
+	judge a
+}
+
+@test "a buffer drained by a publisher, answered with what is no ID: its own event goes behind, each once" {
+	down
+	given a 1 3 | ebpub -q a
+	rm -f "$B/.outage"
+	through other XADD
+	run -0 timeout 20 ebpub a '{"p":1,"n":4}'
+	assert_line buffered
+	ledger 1 4 4
+	straight
+	run -0 timeout 20 ebreplay
+	judge a
 }
