@@ -27,6 +27,13 @@ segments() {
 	find "$B" -maxdepth 1 -name '*.jsonl*' -printf '%f\n' | sort
 }
 
+# failing NAME CALL[:WHEN] ERROR COMMAND...: that system call fails when it is about this file of the buffer.
+failing() {
+	local when=
+	case $2 in *:*) when=:when=${2#*:} ;; esac
+	timeout 60 strace -qq -f -o /dev/null -P "$1" -P "$B/$1" -e "inject=${2%:*}:error=$3$when" "${@:4}"
+}
+
 OURS=buffer_2026-01-02_03-04-05_000001
 
 # --- names -----------------------------------------------------------------------------------------
@@ -151,7 +158,7 @@ OURS=buffer_2026-01-02_03-04-05_000001
 	printf '99999999999999 elsewhere\n' >"$B/.probe"
 	run -0 ebpub a 1
 	assert_output --regexp '^[0-9]+-'
-	for text in '' nonsense 5 '5 '; do
+	for text in '' nonsense 5 '5 ' "-5 unix:$EB_TMP/r"; do
 		echo "$text" >"$B/.probe"
 		run -0 ebpub a 1
 		assert_output --regexp '^[0-9]+-'
@@ -181,6 +188,44 @@ OURS=buffer_2026-01-02_03-04-05_000001
 	redis_resume
 	run -0 timeout 20 ebreplay
 	assert_equal "$(payloads a | sort -un | xargs)" '1 2 3'
+}
+
+# bats test_tags=nosanitize
+@test "a record of silence that cannot be cut: buffered, or published, all the same" {
+	need_strace
+	made
+	redis_pause
+	run -0 failing .probe ftruncate EIO ebpub -t 0.2 a 1
+	assert_output buffered
+	redis_resume
+	expired="1 $(cut -d' ' -f1 <"$B/.target")"
+	echo "$expired" >"$B/.probe"
+	run -0 failing .probe ftruncate EIO ebpub a 2
+	assert_output --regexp '^[0-9]+-'
+	echo "$expired" >"$B/.probe"
+	buffered a 3 3
+	run -0 failing .probe ftruncate EIO ebreplay
+	assert_equal "$(payloads a | sort -un | xargs)" '1 2 3'
+}
+
+@test "a segment that was given to another user is not appended to, a state file of another is not believed" {
+	local segment
+	need_root
+	buffered a 1 1
+	segment=$(echo "$B"/*.jsonl)
+	chown 65534 "$segment"
+	buffered a 2 2
+	assert_equal "$(segments | wc -l)" 2
+	run -0 ebreplay
+	assert_output --partial "'${segment##*/}' is no regular file of ours with one link: left alone"
+	assert_equal "$(payloads a)" 2
+	chown 0 "$segment"
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" '2 1'
+	chown 65534 "$B/.lock"
+	down
+	run -74 ebpub a 3
+	assert_output --partial "open '$B/.lock': Invalid argument"
 }
 
 # --- the record of progress ------------------------------------------------------------------------------
@@ -216,6 +261,55 @@ OURS=buffer_2026-01-02_03-04-05_000001
 	assert_equal "$(payloads a | xargs)" "$(seq 80 | xargs)"
 }
 
+@test "a FIFO by the name of the progress: what stands in the streams is looked up, and it makes way" {
+	buffered a 1 60
+	rm -f "$B/.outage"
+	run -75 ebreplay --limit 20
+	rm "$B/.progress"
+	mkfifo -m 600 "$B/.progress"
+	run -0 --separate-stderr timeout 20 ebreplay -j
+	assert_equal "$(jq -c '[.found, .replayed]' <<<"$output")" '[20,40]'
+	[ -f "$B/.progress" ]
+	assert_equal "$(payloads a | xargs)" "$(seq 60 | xargs)"
+}
+
+@test "the progress was written once, and that is damaged: what stands in the streams is looked up" {
+	buffered a 1 60
+	rm -f "$B/.outage"
+	run -75 ebreplay --limit 20
+	# As it was prepared; the first record goes into the second half.
+	head -c 131072 /dev/zero | tr '\0' '\n' >"$B/.progress"
+	printf X | dd of="$B/.progress" bs=1 seek=65536 conv=notrunc status=none
+	run -0 --separate-stderr ebreplay -j
+	assert_equal "$(jq -c '[.found, .replayed]' <<<"$output")" '[20,40]'
+	assert_equal "$(payloads a | xargs)" "$(seq 60 | xargs)"
+}
+
+@test "a record of a later version: what is known of it counts, the rest is passed over" {
+	need python3
+	buffered a 1 60
+	rm -f "$B/.outage"
+	run -75 ebreplay --limit 20
+	python3 - "$B/.progress" <<'END'
+import sys, zlib
+slot = 65536
+data = bytearray(open(sys.argv[1], "rb").read())
+for at in (0, slot):
+    head = data[at:at + 80]
+    if not head.startswith(b"eventbus-progress 1 "):
+        continue
+    size = int(head.split()[5])
+    text = data[at + 80:at + 80 + size] + b"spent a\nlater word 7\n"
+    data[at + 80:at + 80 + len(text)] = text
+    head = b"eventbus-progress 1 seq %s len %010d" % (head.split()[3], len(text))
+    data[at:at + len(head) + 13] = head + b" crc %08x" % zlib.crc32(head[20:45] + text)
+open(sys.argv[1], "wb").write(data)
+END
+	run -0 --separate-stderr ebreplay -j
+	assert_equal "$(jq -c '[.found, .replayed]' <<<"$output")" '[0,40]'
+	assert_equal "$(payloads a | xargs)" "$(seq 60 | xargs)"
+}
+
 # --- the roster ------------------------------------------------------------------------------------------
 
 @test "a roster with lines of all sorts: two segments that vanished are named, and put back they are replayed" {
@@ -242,6 +336,14 @@ OURS=buffer_2026-01-02_03-04-05_000001
 	run -0 ebreplay
 	assert_equal "$(payloads a | xargs)" '1 4 2 3'
 	run -0 ebreplay
+}
+
+@test "the roster is lost: what is there is replayed, and nothing is missed" {
+	buffered a 1 3
+	rm "$B/.outage" "$B/.roster"
+	run -0 ebreplay
+	assert_output ''
+	assert_equal "$(payloads a | xargs)" '1 2 3'
 }
 
 # --- the directory ---------------------------------------------------------------------------------------
@@ -411,6 +513,15 @@ OURS=buffer_2026-01-02_03-04-05_000001
 }
 
 # bats test_tags=nosanitize
+@test "a plain file that was claimed by one whose clock was ahead does not rest until then" {
+	need_clock
+	made
+	plain a 1 2026-01-02T03:04:05Z >"$B/plain.claimed-000001.jsonl"
+	run -0 env NO_FAKE_STAT=1 bash -c "$(declare -f clock_at); clock_at -2d ebreplay"
+	assert_equal "$(payloads a)" 1
+}
+
+# bats test_tags=nosanitize
 @test "a plain file written by a clock that was ahead rests for no longer than others" {
 	need_clock
 	made
@@ -446,4 +557,30 @@ OURS=buffer_2026-01-02_03-04-05_000001
 	up
 	run -0 ebreplay
 	assert_equal "$(payloads a)" 1
+}
+
+# bats test_tags=nosanitize
+@test "the lock is held by one that is stopped, and the disk takes no segment of one's own: not safe, 74, nothing of it left" {
+	local fault said=0
+	need_strace
+	buffered a 1 1
+	down
+	bg holder flock "$B/.lock" sleep 60
+	wait_for "! flock -n '$B/.lock' true"
+	for fault in fdatasync:error=EIO:when=1 renameat:error=EIO:when=1 write:error=ENOSPC:when=1 write:error=ENOSPC:when=2; do
+		run timeout 20 strace -qq -f -o /dev/null -e inject=$fault ebpub -t 0.2 a 2
+		case $status in
+		74) said=$((said + 1)) ;;
+		0) assert_output buffered ;;
+		*) fail "$fault: $status $output" ;;
+		esac
+		assert_equal "$(find "$B" -name '.own-[0-9]*')" ''
+	done
+	[ $said -ge 3 ] || fail "only $said"
+	assert_equal "$(segments | wc -l)" $((5 - said))
+	pkill -KILL -P "${BG[holder]}"
+	wait_for "flock -n '$B/.lock' true"
+	up
+	run -0 ebreplay
+	assert_equal "$(payloads a | sort -u | xargs)" "1$([ $said = 4 ] || echo ' 2')"
 }
