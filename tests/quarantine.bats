@@ -472,3 +472,224 @@ bad() {
 	assert_equal "$(jq -r .line "$B/$Q"/* | sort -u | wc -l)" 80
 	assert_equal "$(length a)" 40
 }
+
+# --- what cannot be kept there ------------------------------------------------------------------------------
+
+# failing FILE CALL[:WHEN] ERROR COMMAND...: that system call fails when it is about this file of the buffer.
+failing() {
+	local when=
+	case $2 in *:*) when=:when=${2#*:} ;; esac
+	timeout 60 strace -qq -f -o /dev/null -P "$B${1:+/$1}" -e "inject=${2%:*}:error=$3$when" "${@:4}"
+}
+
+need_strace() {
+	need strace
+	strace -o /dev/null -e inject=getpid:signal=KILL:when=1 true 2>/dev/null || skip "strace cannot trace here"
+}
+
+# bats test_tags=nosanitize
+@test "the quarantine cannot be made durable, its file not written, not cut: 74, the buffer is as it was; then each line once" {
+	local fault name where call error
+	need_strace
+	bad 3
+	cp -a "$B" "$EB_TMP/full"
+	name=$Q/$(basename "$SEGMENT")
+	for fault in "- fsync EIO" "$Q fsync EIO" "$name fdatasync EIO" "$name write ENOSPC" "$name ftruncate EIO" "$name write,ftruncate EIO"; do
+		rm -rf "$B"
+		redis_flush
+		cp -a "$EB_TMP/full" "$B"
+		read -r where call error <<<"$fault"
+		case $where:$call in
+		-:fsync)	# its folder is new
+			rm -r "${B:?}/$Q"
+			run failing '' "$call" "$error" ebreplay ;;
+		*:ftruncate)	# a piece is left from one that died
+			printf '{"quarantined_at":"2026' >"$B/$name"
+			run failing "$where" "$call" "$error" ebreplay ;;
+		*) run failing "$where" "$call" "$error" ebreplay ;;
+		esac
+		[ "$status" = 74 ] || [ "$status" = 1 ] || fail "$fault: $status $output"
+		[ "$status" = 1 ] || ebreplay || [ $? = 1 ]
+		assert_equal "$(length a)" 1
+		# Each of them is there: in a file of their own, or in their segment.
+		assert_equal "$(ebstat -j | jq .buffer.quarantined)" 3 || fail "$fault"
+	done
+}
+
+# bats test_tags=nosanitize
+@test "bad lines of 20 files, and that of the first cannot be made durable: 74; then each once" {
+	local i first
+	need_strace
+	down
+	for i in $(seq 20); do
+		ebpub -q --segment-size 1 a "$i"
+	done
+	rm -f "$B/.outage"
+	up
+	for i in "$B"/*.jsonl; do
+		echo "bad $i" >>"$i"
+	done
+	first=$(find "$B" -maxdepth 1 -name '*.jsonl' -printf '%f\n' | sort | head -1)
+	run -74 failing "$Q/$first" fdatasync EIO ebreplay
+	assert_output --partial "write '$B/$Q/$first'"
+	run -1 ebreplay
+	assert_equal "$(length a)" 20
+	# Each bad line is there, on its own or with its segment.
+	assert_equal "$(grep -rho 'bad /[^"]*' "$B/$Q" | sort -u | wc -l)" 20
+}
+
+@test "a bad line comes to 8 000 of its segment that are there already: it alone is added" {
+	rcli set "$S:z" x >/dev/null
+	down
+	ebpub -q z 1
+	rm -f "$B/.outage"
+	up
+	SEGMENT=$(echo "$B"/*.jsonl)
+	seq -f 'bad %.0f' 8000 >>"$SEGMENT"
+	run ebreplay
+	assert_equal "$(cat "$B/$Q"/* | wc -l)" 8000
+	echo 'bad 8001' >>"$SEGMENT"
+	run ebreplay
+	rcli del "$S:z" >/dev/null
+	run -0 ebreplay
+	assert_equal "$(length z)" 1
+	assert_equal "$(jq -r .line "$B/$Q"/* | sort -u | wc -l)" 8001
+	assert_equal "$(cat "$B/$Q"/* | wc -l)" 8001
+}
+
+# larger BYTES: events larger than this are refused by the server. big N SIZE: such a payload.
+larger() { rcli config set proto-max-bulk-len "$1" >/dev/null; }
+big() { printf '"%s%0*d"' "$1" "$2" 0; }
+
+@test "events too large for Redis in a file out of order: each is kept with its place, once" {
+	local i
+	mkdir -m 700 "$B"
+	for i in 3 1 2; do
+		plain p "$(big $i 1100000)" "2026-01-02T03:04:0${i}Z" 2>/dev/null || jq -nc --rawfile p <(big $i 1100000) --arg at "2026-01-02T03:04:0${i}Z" \
+			'{event_type: "p", message: {event_type: "p", payload: $p, timestamp: $at, source: "s"}, buffered_at: $at}'
+	done >"$B/plain.jsonl"
+	larger 1mb
+	run -1 timeout 60 ebreplay --wait 30
+	larger 512mb
+	assert_equal "$(ebreplay -j --quarantine list | jq .offset | sort -n | uniq | wc -l)" 3
+	assert_equal "$(jq -r .line "$B/$Q"/* | jq -r '.message.payload[1:2]' | sort | xargs)" '1 2 3'
+	assert_equal "$(length p)" 0
+	# Put back, and in order.
+	run -0 timeout 60 ebreplay --quarantine retry
+	run -0 timeout 60 ebreplay
+	assert_equal "$(payloads p | cut -c2 | xargs)" '1 2 3'
+}
+
+@test "an event too large for Redis, of a type that was held, comes to a bad line from behind it: both are kept" {
+	rcli set "$S:z" x >/dev/null
+	down
+	big 1 1100000 | ebpub -q z -
+	rm -f "$B/.outage"
+	up
+	echo bad >>"$(echo "$B"/*.jsonl)"
+	run ebreplay
+	assert_equal "$(ebreplay -j --quarantine list | wc -l)" 1
+	rcli del "$S:z" >/dev/null
+	larger 1mb
+	run -1 timeout 60 ebreplay --wait 30
+	larger 512mb
+	assert_equal "$(ebreplay -j --quarantine list | jq -r .event_type | sort | xargs)" 'null z'
+}
+
+# bats test_tags=nosanitize
+@test "an event too large for Redis, and the quarantine does not take it: buffered or not safe, never dropped" {
+	local how
+	need_strace
+	big 1 1100000 >"$EB_TMP/big"
+	for how in folder file sync; do
+		rm -rf "$B"
+		redis_flush
+		mkdir -m 700 "$B"
+		larger 1mb
+		case $how in
+		folder)
+			: >"$B/$Q"
+			run timeout 20 ebpub big - <"$EB_TMP/big" ;;
+		file)
+			mkdir -m 700 "$B/$Q" "$B/$Q/refused.jsonl"
+			run timeout 20 ebpub big - <"$EB_TMP/big" ;;
+		sync)
+			mkdir -m 700 "$B/$Q"
+			: >"$B/$Q/refused.jsonl"
+			run failing "$Q/refused.jsonl" fdatasync EIO ebpub big - <"$EB_TMP/big" ;;
+		esac
+		larger 512mb
+		assert_line buffered || fail "$how: $status $output"
+		[ "$status" != 0 ] || fail "$how"
+		[ $how = sync ] || rm -r "${B:?}/$Q"
+		run timeout 20 ebreplay
+		assert_equal "$(length big)" 1
+	done
+}
+
+# bats test_tags=nosanitize
+@test "a damaged segment that cannot be moved into quarantine: 74, it stays; then it goes there, each event once" {
+	local call
+	need_strace
+	for call in renameat fsync; do
+		rm -rf "$B"
+		redis_flush
+		down
+		seq 500 | ebpub -q --segment-size 1 a
+		ebpub -q --segment-size 1 a 501
+		rm -f "$B/.outage"
+		run -0 ebreplay --compress
+		up
+		SEGMENT=$(echo "$B"/*.gz)
+		truncate -s -20 "$SEGMENT"
+		run -74 failing "$Q" $call EIO ebreplay
+		assert_output --partial "move '$SEGMENT' into quarantine" || fail "$call"
+		run ebreplay
+		assert_equal "$(find "$B/$Q" -name '*.bad-*.gz' | wc -l)" 1
+		assert_equal "$(payloads a | sort | uniq -d)" ''
+		payloads a | tail -1 | grep -qx 501
+	done
+}
+
+@test "a quarantine file that is exchanged while it is waited for: the line is in the one that is there" {
+	bad 1
+	: >"$B/$Q/$(basename "$SEGMENT")"
+	bg holder flock "$B/$Q/$(basename "$SEGMENT")" sleep 60
+	wait_for "! flock -n '$B/$Q/$(basename "$SEGMENT")' true"
+	bg replay timeout 20 ebreplay
+	wait_for "ls -l /proc/\$(pgrep -P ${BG[replay]})/fd | grep -q '$B/$Q/.*jsonl'"
+	mv "$B/$Q/$(basename "$SEGMENT")" "$EB_TMP/taken"
+	: >"$B/$Q/$(basename "$SEGMENT")"
+	pkill -KILL -P "${BG[holder]}"
+	bg_wait replay
+	assert_equal "$status" 1
+	# On a busy machine it may have waited too long: then it is there with its segment.
+	grep -rq 0001 "$B/$Q"
+	[ ! -s "$EB_TMP/taken" ]
+}
+
+# bats test_tags=nosanitize
+@test "retry of 1 200 events into a buffer that takes none: 74, they stay; then each once" {
+	need_strace
+	buffered a 1 1200
+	rm -f "$B/.outage"
+	run -0 ebreplay --discard --yes
+	run -74 strace -qq -f -o /dev/null -e inject=fdatasync:error=EIO ebreplay --quarantine retry
+	assert_equal "$(cat "$B/$Q"/* | wc -l)" 1200
+	run -0 ebreplay --quarantine retry
+	run ebreplay
+	assert_equal "$(event_ids a | sort | uniq -d)" ''
+	assert_equal "$(payloads a | sort -nu | cksum)" "$(seq 1200 | cksum)"
+}
+
+# bats test_tags=nosanitize
+@test "retry: what is no event cannot be written back durably: 74, and nothing is lost" {
+	need_strace
+	four_aside
+	run -74 failing "$Q" fsync:2+ EIO ebreplay --quarantine retry
+	run ebreplay --quarantine retry
+	run -0 ebreplay
+	assert_equal "$(payloads a | sort -u | xargs)" '1 2 3'
+	assert_equal "$(event_ids a | sort | uniq -d)" ''
+	assert_equal "$(cat "$B/$Q"/* | wc -l)" 1
+}
