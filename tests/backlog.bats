@@ -421,3 +421,168 @@ cut_off() {
 	run -0 ebreplay
 	refute_output --partial "was lost"
 }
+
+# --- what is seen while something is wrong -------------------------------------------------------------------
+
+# failing NAME CALL ERROR COMMAND...: that system call fails when it is about this file of the buffer.
+failing() {
+	timeout 60 strace -qq -f -o /dev/null -P "$1" -P "$B/$1" -e "inject=$2:error=$3" "${@:4}"
+}
+
+@test "a type that goes again, and the replay was stopped in the midst of it: no longer held, what is left is counted" {
+	held z
+	buffered z 1 5
+	buffered a 1 2
+	rm -f "$B/.outage"
+	run -75 ebreplay
+	assert_equal "$(ebstat -j | jq -c '[.buffer.held[] | .event_type, .events]')" '["z",5]'
+	freed z
+	run -75 ebreplay --limit 2
+	assert_output ''
+	assert_equal "$(ebstat -j | jq -c '[.buffer.total_events, .buffer.held]')" '[3,[]]'
+	run -0 ebreplay
+	assert_equal "$(payloads z | xargs)" '1 2 3 4 5'
+}
+
+@test "a stream of events beside a held type: when it pauses, what else is buffered is drained" {
+	held z
+	buffered z 1 1
+	rm -f "$B/.outage"
+	run -75 ebreplay
+	buffered b 1 1
+	buffered c 1 1
+	rm -f "$B/.outage"
+	rcli config resetstat >/dev/null
+	feed pub timeout 60 ebpub b
+	echo 2 >&8
+	wait_for "[ \"\$(length c)\" = 1 ] && [ \"\$(length b)\" = 2 ]"
+	# And again, though nothing can be done.
+	wait_for "[ \"\$(rcli info commandstats | sed -n 's/^cmdstat_xinfo|stream:calls=\([0-9]*\),.*/\1/p')\" -ge 4 ]"
+	exec 8>&-
+	bg_wait pub
+	assert_equal "$(payloads b | xargs) $(payloads c)" '1 2 1'
+	assert_equal "$(ebstat -j | jq -c '[.buffer.held[] | .event_type, .events]')" '["z",1]'
+	freed z
+	run -0 ebreplay
+}
+
+# bats test_tags=nosanitize
+@test "a plain writer's file that cannot be read: said by --list, 74; gone meanwhile, it is left out" {
+	need_strace
+	plain_file
+	buffered a 1 1
+	run -74 failing plain.jsonl openat EACCES ebreplay --list
+	assert_output --partial 'Permission denied'
+	run -0 failing plain.jsonl openat ENOENT ebreplay --list -j
+	assert_equal "$(jq -r .event_type <<<"$output")" a
+	run -0 failing plain.jsonl openat ENOENT ebstat -j
+	assert_equal "$(jq -c '.buffer | [.file_count, .total_events]' <<<"$output")" '[2,1]'
+}
+
+# bats test_tags=nosanitize
+@test "a buffer that is read only, and a file in it cannot be read, ours or a plain writer's: nothing passes it, 74" {
+	local name
+	need_root
+	need_strace
+	DISK=$EB_TMP/disk
+	mkdir "$DISK"
+	mount -t tmpfs -o size=4M,mode=755 none "$DISK" 2>/dev/null || skip "cannot mount tmpfs"
+	B=$DISK/buffer
+	export EB_BUFFER_DIR=$B
+	down
+	seq 2 | xargs -n 1 ebpub -q --segment-size 1 a
+	rm -f "$B/.outage"
+	up
+	plain c 1 2025-12-04T10:30:04Z >"$B/plain.jsonl"
+	mount -o remount,ro "$DISK"
+	run -0 ebpub b 1
+	for name in plain.jsonl "$(find "$B" -name 'buffer_*' -printf '%f\n' | sort | tail -1)"; do
+		run -74 failing "$name" openat EIO ebpub b 2
+		assert_line --partial 'event 1 is NOT safe'
+	done
+	mount -o remount,rw "$DISK"
+	run -0 ebreplay --wait 5
+	assert_equal "$(payloads a | xargs) $(payloads b) $(payloads c)" '1 2 1 1'
+}
+
+# bats test_tags=nosanitize
+@test "--discard beside a plain writer's file whose new name is taken: it stays, and is replayed" {
+	need_strace
+	plain a 2 2025-12-04T10:30:04Z >"$EB_TMP/plain.jsonl"
+	buffered a 1 1
+	rm -f "$B/.outage"
+	mv "$EB_TMP/plain.jsonl" "$B/"
+	run -0 strace -qq -f -o /dev/null -e inject=renameat2:error=EEXIST ebreplay --discard --yes
+	assert_equal "$(find "$B" -maxdepth 1 -name '*.jsonl' -printf '%f\n')" plain.jsonl
+	assert_equal "$(cat "$B"/quarantine/* | wc -l)" 1
+	run -0 ebreplay
+	assert_equal "$(payloads a)" 2
+}
+
+# bats test_tags=nosanitize
+@test "--discard that cannot write its state: 74, all is there; then each in quarantine, once" {
+	local fault
+	need_strace
+	mkdir -m 700 "$B"
+	seq 4 | while read -r n; do plain p "$n" 2025-12-04T10:30:0$((5 - n))Z; done >"$B/plain.jsonl"
+	buffered a 1 1
+	rm -f "$B/.outage"
+	cp -a "$B" "$EB_TMP/full"
+	for fault in '.lock pwrite64 ENOSPC' '.progress pwrite64 EIO'; do
+		rm -rf "$B"
+		cp -a "$EB_TMP/full" "$B"
+		sed -i "s/^inode .*/inode $(printf %020d 0)/" "$B/.lock"
+		# shellcheck disable=SC2086
+		run -74 failing $fault ebreplay --discard --yes
+		assert_equal "$(ebstat -j | jq .buffer.total_events)" 5 || fail "$fault"
+		run -0 ebreplay --discard --yes
+		assert_equal "$(cat "$B"/quarantine/* | wc -l)" 5 || fail "$fault"
+		assert_equal "$(ebstat -j | jq .buffer.total_events)" 0
+	done
+	# There is none yet, and none can be made: what is put aside does not hang on it.
+	rm -rf "$B"
+	cp -a "$EB_TMP/full" "$B"
+	sed -i "s/^inode .*/inode $(printf %020d 0)/" "$B/.lock"
+	rm "$B/.progress"
+	run strace -qq -f -o /dev/null -e inject=fsync:error=ENOSPC:when=2 ebreplay --discard --yes
+	[ "$status" = 0 ] || run -0 ebreplay --discard --yes
+	assert_equal "$(cat "$B"/quarantine/* | wc -l)" 5
+}
+
+# bats test_tags=nosanitize
+@test "--discard and retry of what a cut-off replay had sent, and of what came after it: those are found, these added" {
+	need_strace
+	buffered a 1 2
+	rm -f "$B/.outage"
+	cut_off a 2 ebreplay
+	down
+	ebpub -q a 3
+	rm -f "$B/.outage"
+	up
+	plain a 4 2025-12-04T10:30:01Z >"$B/plain.jsonl"
+	run -0 ebreplay --discard --yes
+	assert_equal "$(jq -r '.line | fromjson | "\(.message.payload) \(.doubt | type)"' "$B"/quarantine/*.jsonl | sort | paste -sd,)" \
+		'1 object,2 object,3 null,4 null'
+	run -0 ebreplay --quarantine retry
+	run -0 --separate-stderr ebreplay -j
+	assert_equal "$(jq -c '[.found, .replayed]' <<<"$output")" '[2,2]'
+	assert_equal "$(payloads a | sort | xargs)" '1 2 3 4'
+}
+
+# bats test_tags=nosanitize
+@test "a plain writer's file, its replay cut off twice: found, once" {
+	need_strace
+	mkdir -m 700 "$B"
+	for i in 1 2 3; do
+		plain p $i "2025-12-04T10:30:0${i}Z"
+	done >"$B/plain.jsonl"
+	run -75 ebreplay --limit 1
+	printf '0' >"$B/.lock"
+	cut_off p 3 ebreplay
+	cp -a "$B" "$EB_TMP/cut"
+	# The next one is killed before it knows more.
+	timeout 60 strace -f -o /dev/null -e inject=pwrite64:signal=KILL:when=2 ebreplay 2>/dev/null || :
+	run ebreplay
+	run -0 ebreplay
+	assert_equal "$(payloads p | xargs)" '1 2 3'
+}
