@@ -403,3 +403,107 @@ after_limits() {
 	done
 	after_limits
 }
+
+# --- what cannot be read ----------------------------------------------------------------------------------------
+
+need_strace() {
+	need strace
+	strace -o /dev/null true 2>/dev/null || skip "strace may not trace here"
+}
+
+@test "a segment that cannot be read (EIO), at each opening and each read, its end torn: nothing lost or doubled, the rest goes on" {
+	local call at last faults=0
+	need_strace
+	down
+	seq 2 | xargs -n 1 ebpub -q --segment-size 1 a
+	last=$(find "$B" -name 'buffer_*' | sort | tail -1)
+	printf '{"event_type":"a","mess' >>"$last"
+	rm -f "$B/.outage"
+	up
+	cp -a "$B" "$EB_TMP/full"
+	for call in openat read pread64; do
+		for at in 1 2 3 4 5 6; do
+			rm -rf "$B"
+			redis_flush
+			cp -a "$EB_TMP/full" "$B"
+			sed -i "s/^inode .*/inode $(printf %020d 0)/" "$B/.lock"
+			rc=0
+			timeout 20 strace -qq -f -o "$EB_TMP/trace" -P "$last" -P "${last##*/}" -e "inject=$call:error=EIO:when=$at" \
+				ebreplay 2>"$EB_TMP/err" || rc=$?
+			grep -q INJECTED "$EB_TMP/trace" || break
+			faults=$((faults + 1))
+			[ $rc != 0 ] || fail "$call $at: 0"
+			grep -q 'Input/output error\|quarantine' "$EB_TMP/err" || fail "$call $at: $rc $(cat "$EB_TMP/err")"
+			timeout 20 ebreplay 2>"$EB_TMP/err" || [ $? = 1 ] || fail "$call $at, again: $(cat "$EB_TMP/err")"
+			[ "$(payloads a | xargs)" = '1 2' ] || fail "$call $at: $(payloads a | xargs)"
+			[ "$(ebstat -j | jq .buffer.quarantined)" = 1 ] || fail "$call $at: $(ls -R "$B/quarantine")"
+		done
+	done
+	echo "# $faults failures" >&3
+	[ $faults -ge 4 ]
+}
+
+@test "a buffer with a limit that cannot be listed: not safe, 74, and why" {
+	need_strace
+	down
+	run -74 strace -qq -f -o /dev/null -P "$B" -P . -e inject=getdents64:error=EIO ebpub --buffer-max 1M a 1
+	assert_output --partial 'list buffer: Input/output error'
+	up
+	run -0 ebreplay
+	assert_equal "$(length a 2>/dev/null)" 0
+}
+
+@test "a torn piece that quarantine cannot make durable: its segment goes there whole, each event once" {
+	need_strace
+	buffered a 1 2
+	rm -f "$B/.outage"
+	printf '{"event_type":"a","mess' >>"$(echo "$B"/*.jsonl)"
+	run strace -qq -f -o /dev/null -P "$B/quarantine" -e inject=fsync:error=EIO:when=1 ebreplay
+	[ "$status" = 1 ] || [ "$status" = 74 ] || fail "$status $output"
+	run ebreplay
+	assert_equal "$(payloads a | xargs)" '1 2'
+	grep -rqF '{"event_type' "$B/quarantine"
+	run -0 ebreplay
+}
+
+@test "no progress yet, and no room for one: 74, nothing is sent; then each once" {
+	need_strace
+	buffered a 1 3
+	rm -f "$B/.outage" "$B/.progress"
+	run -74 strace -qq -f -o /dev/null -e inject=fsync:error=ENOSPC ebreplay
+	assert_output --partial 'No space left'
+	assert_equal "$(length a)" 0
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" '1 2 3'
+}
+
+@test "Redis out of memory, and the disk fails when that is recorded: not 0, all is kept; then each once" {
+	need_strace
+	buffered a 1 3
+	rm -f "$B/.outage"
+	rcli config set maxmemory 1 >/dev/null
+	run strace -qq -f -o /dev/null -P "$B/.progress" -e inject=fdatasync:error=EIO:when=2 ebreplay
+	rcli config set maxmemory 0 >/dev/null
+	[ "$status" = 74 ] || [ "$status" = 75 ] || fail "$status $output"
+	assert_equal "$(ebstat -j | jq .buffer.total_events)" 3
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" '1 2 3'
+}
+
+@test "fdatasync fails, and the second segment cannot be marked either: not safe, 74; what was accepted arrives once" {
+	local at said=0
+	need_strace
+	down
+	ebpub -q a 1
+	for at in 2 3 4; do
+		run strace -qq -f -o /dev/null -e inject=fdatasync:error=EIO -e inject=renameat:error=EIO:when=$at ebpub a 2
+		[ "$status" = 74 ] || fail "$status $output"
+		said=$((said + 1))
+	done
+	ebpub -q a 3
+	up
+	run ebreplay
+	run ebreplay
+	payloads a | grep -qx 1
+	payloads a | grep -qx 3
+}
