@@ -625,3 +625,40 @@ compressed() {
 	run -0 ebreplay
 	assert_equal "$(payloads ai.x | xargs)" "1 2"
 }
+
+# --- where it lies --------------------------------------------------------------------------------------------------
+
+# bats test_tags=nosanitize
+@test "a buffer on a network file system, or on tmpfs, is said to be so with -v, and works" {
+	local magic
+	need strace
+	strace -o /dev/null -e inject=fstatfs:poke_exit=@arg2=00 true 2>/dev/null || skip "strace cannot change memory here"
+	down
+	# The first member of what statfs gives, little-endian: NFS, SMB, CIFS, SMB2; tmpfs.
+	for magic in 69690000 7b510000 424d53ff 424d53fe 94190201; do
+		run -0 strace -qq -f -o /dev/null -e "inject=fstatfs:poke_exit=@arg2=${magic}00000000" ebpub -v a 1
+		assert_line --regexp "^ebpub: buffer '$B' is on $([ $magic = 94190201 ] && echo 'tmpfs: .* reboot' || echo 'a network file system, .*')"
+		assert_line buffered
+	done
+}
+
+@test "a buffer that is a link, and is moved to another disk under a stream of events: both hold what was accepted" {
+	local other
+	other=$(mktemp -d /dev/shm/buffer.XXXXXX 2>/dev/null) || skip "no /dev/shm"
+	mkdir -m 700 "$EB_TMP/here"
+	ln -s here "$B"
+	down
+	feed pub timeout 30 ebpub a
+	seq 3 >&8
+	wait_for "[ \$(grep -cx buffered '$EB_TMP/pub.out') = 3 ]"
+	ln -sfn "$other" "$B"
+	seq 4 6 >&8
+	wait_for "[ \$(grep -cx buffered '$EB_TMP/pub.out') = 6 ]"
+	exec 8>&-
+	bg_wait pub
+	up
+	run -0 ebreplay -b "$EB_TMP/here"
+	run -0 ebreplay
+	rm -rf "$other"
+	assert_equal "$(payloads a | xargs)" '1 2 3 4 5 6'
+}
