@@ -216,3 +216,33 @@ END
 0 OOM no room
 END
 }
+
+@test "2 000 events of 10 KB: published in order, and all buffered when Redis is lost in the midst" {
+	local long
+	long=$(printf '%010000d' 0)
+	seq -f "{\"n\":%.0f,\"x\":\"$long\"}" 2000 >"$EB_TMP/events"
+	timeout 60 ebpub -q --maxlen 0 a <"$EB_TMP/events"
+	payloads a | cmp - "$EB_TMP/events"
+	redis_flush
+	bg pub bash -c "timeout 100 ebpub --maxlen 0 a <'$EB_TMP/events'"
+	wait_for "[ -s '$EB_TMP/pub.out' ]"
+	rcli client kill type normal skipme yes >/dev/null
+	bg_wait pub 100
+	assert_equal "$status" 0
+	run -0 timeout 60 ebreplay --wait 10
+	payloads a | cmp - "$EB_TMP/events"
+}
+
+@test "a server that falls silent, and no buffer: not safe, 74, in time" {
+	feed pub timeout 30 ebpub -t 0.3 --no-buffer a
+	echo 1 >&8
+	wait_for "[ -s '$EB_TMP/pub.out' ]"
+	redis_pause
+	echo 2 >&8
+	wait_for "grep -q refused '$EB_TMP/pub.out'"
+	exec 8>&-
+	bg_wait pub
+	assert_equal "$status" 74
+	grep -q 'event 2 is NOT safe' "$EB_TMP/pub.err"
+	[ ! -e "$B" ]
+}
