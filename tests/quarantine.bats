@@ -254,7 +254,8 @@ moved_whole() {
 
 @test "a compressed segment that was cut: listed as damaged, retry leaves it, drop takes it" {
 	down
-	seq 3000 | ebpub -q --segment-size 64K a
+	seq 1000 | ebpub -q --segment-size 64K a
+	seq 1001 2000 | ebpub -q --segment-size 64K a
 	run -0 ebreplay --compress
 	up
 	truncate -s 4000 "$(find "$B" -name '*.gz' | sort | head -1)"
