@@ -70,6 +70,8 @@ count_line(struct count *c, const struct walk_line *l)
 	struct backlog_held *h;
 	struct fail why;
 
+	if (!l->text.n)
+		return;
 	if (c->p.lates && event_line_read(l->text.p, l->text.n, &el, &c->text, &why) == 0) {
 		if (progress_delivered(&c->p, el.e.type.p, el.e.type.n, l->chain, l->stem, l->pos))
 			return;

@@ -79,6 +79,7 @@ freed() {
 @test "a claimed file: its blank lines are none, and what cannot be read of one is said" {
 	plain_file plain.claimed-000001.jsonl
 	assert_equal "$(ebreplay --list -j | wc -l)" 4
+	assert_equal "$(ebstat -j | jq .buffer.total_events)" 4
 	assert_equal "$(ebreplay --check -j | jq -c '[.lines, .bad]')" '[4,2]'
 	printf 'no gzip' >"$B/buffer_2025-12-04_10-30-00_000001.jsonl.gz"
 	run -74 ebreplay --check -j
