@@ -200,6 +200,9 @@ judge(struct run *d, struct fail *f)
 	}
 	free(gone);
 	free(list);
+	/* Marked, so that one that vanished under this run is known when it comes back. */
+	if (d->r->status == STATUS_UNSAFE && roster_returned(d->sp, f) == -1)
+		return -1;
 	for (i = 0; i < d->p.lates; i++)
 		if (*d->p.late[i].reason) {
 			d->r->held++;

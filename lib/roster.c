@@ -229,6 +229,22 @@ take_out(struct spool *sp, const struct segment *s, struct fail *f)
 	return spool_sync(sp, f);
 }
 
+/* One that was renamed by a run that was cut off before it could strike its old name. */
+static int
+finish_taking(struct spool *sp, const struct segment *s, struct fail *f)
+{
+	char stem[SEGMENT_NAME];
+
+	if (!roster_is_returned(s->stem))
+		return 0;
+	snprintf(stem, sizeof stem, "%.*s", (int)(strlen(s->stem) - strlen(RETURNED)), s->stem);
+	if (mark_of(sp, stem) != '!')
+		return 0;
+	if (!mark_of(sp, s->stem))
+		roster_add(sp, s->stem);
+	return roster_strike(sp, &(const char *){ stem }, 1, f);
+}
+
 int
 roster_returned(struct spool *sp, struct fail *f)
 {
@@ -250,6 +266,8 @@ roster_returned(struct spool *sp, struct fail *f)
 		if (list[i].odd && list[i].kind == SEGMENT_CHAIN)
 			set_marks(sp, &(const char *){ list[i].stem }, 1, "!");
 	n = any_vanished(sp) ? n : 0;
+	for (i = 0; r == 0 && i < n; i++)
+		r = finish_taking(sp, &list[i], f);
 	for (i = 0; r == 0 && i < n; i++)
 		if (list[i].kind == SEGMENT_CHAIN && !list[i].odd && mark_of(sp, list[i].stem) == '!')
 			r = take_out(sp, &list[i], f);

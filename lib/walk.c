@@ -44,7 +44,10 @@ open_next(struct walk *w, struct source *s, uint64_t from, struct fail *f)
 	}
 	if (s->r)
 		return 0;
-	return f->sys == ENOENT ? 0 : -1;	/* gone meanwhile: the roster tells whether that is right */
+	if (f->sys != ENOENT)
+		return -1;
+	seg->odd = true;	/* gone meanwhile, and not by us: it stays in the roster, which tells of it */
+	return 0;
 }
 
 static int

@@ -346,6 +346,30 @@ END
 	assert_equal "$(payloads a | xargs)" '1 2 3'
 }
 
+# bats test_tags=nosanitize
+@test "segments that came back and cannot be renamed, or struck from the roster: 74, they wait; then each once" {
+	local call gone
+	need_strace
+	for call in renameat pwrite64; do
+		rm -rf "$B"
+		redis_flush
+		down
+		seq 4 | xargs -n 1 ebpub -q --segment-size 1 a
+		rm -f "$B/.outage"
+		up
+		mapfile -t gone < <(segments | sed -n 2,3p)
+		mv "$B/${gone[0]}" "$B/${gone[1]}" "$EB_TMP/"
+		run -74 ebreplay
+		mv "$EB_TMP/${gone[0]}" "$EB_TMP/${gone[1]}" "$B/"
+		run -74 strace -qq -f -o /dev/null -e inject=$call:error=EIO:when=1 ebreplay
+		assert_output --regexp "rename '$B/${gone[0]}'|write '$B/.roster'"
+		assert_equal "$(payloads a | xargs)" '1 4'
+		run -0 ebreplay
+		assert_equal "$(payloads a | xargs)" '1 4 2 3'
+		assert_equal "$(segments)" ''
+	done
+}
+
 # --- the directory ---------------------------------------------------------------------------------------
 
 @test "-b as people write it: relative, with slashes too many, made with its parents" {
@@ -583,4 +607,30 @@ END
 	up
 	run -0 ebreplay
 	assert_equal "$(payloads a | sort -u | xargs)" "1$([ $said = 4 ] || echo ' 2')"
+}
+
+# --- gone meanwhile -------------------------------------------------------------------------------------------
+
+@test "a segment that vanishes while the one before it is replayed: said, 74, the others arrive" {
+	local second names
+	down
+	seq 30 | ebpub -q --segment-size 1 a
+	seq 31 33 | ebpub -q --segment-size 1 a
+	seq 34 36 | ebpub -q --segment-size 1 a
+	rm -f "$B/.outage"
+	up
+	mapfile -t names < <(segments)
+	assert_equal ${#names[@]} 3
+	second=${names[1]}
+	bg replay timeout 60 ebreplay --rate 10
+	wait_for "[ \"\$(length a)\" -ge 1 ]"
+	mv "$B/$second" "$EB_TMP/"
+	bg_wait replay
+	assert_equal "$status" 74
+	grep -q "segment '${second%.jsonl}' has vanished" "$EB_TMP/replay.err"
+	assert_equal "$(payloads a | xargs)" "$({ seq 30; seq 34 36; } | xargs)"
+	# It comes back.
+	mv "$EB_TMP/$second" "$B/"
+	run -0 ebreplay
+	assert_equal "$(payloads a | tail -3 | xargs)" '31 32 33'
 }
