@@ -104,7 +104,7 @@ count_on(struct spool *sp, const struct segment *s, uint64_t end, bool live, str
 	int got = -1;
 
 	while (r && (got = reader_next(r, &l, f)) == 1)
-		if (part->lines++ == 0 && backlog_stamp(l.text, &part->first) == -1)
+		if (l.text.n > 0 && part->lines++ == 0 && backlog_stamp(l.text, &part->first) == -1)
 			part->first = 0;
 	reader_close(r);
 	part->end = end;

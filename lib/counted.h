@@ -24,7 +24,7 @@ void counted_close(struct counted *c);
 
 struct counted_part {
 	uint64_t end;		/* of its first bytes: all of them, when it is closed */
-	uint64_t lines;		/* in these */
+	uint64_t lines;		/* in these, blank ones not counted */
 	int64_t first;		/* the first one's buffered_at, us; 0 for none */
 };
 /* Zeroed when nothing is remembered. */

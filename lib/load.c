@@ -156,7 +156,7 @@ take_line(struct run *d, struct fail *f)
 	/* What the old intent names has its bound, what comes behind gets one of its own. */
 	if (d->batch.n && old != d->batch.old)
 		return FULL;
-	if (d->l.text.n == 0 && !d->l.torn)
+	if (d->l.text.n == 0)
 		return PASSED;	/* the newline that ended a torn piece */
 	if (d->at->bad) {
 		struct mark *m = move_mark(&d->p.marks, d->l.chain, d->l.stem);

@@ -302,7 +302,7 @@ ship_send(struct run *d, enum bus_why *worst, struct fail *f)
 		if (it->state == BATCH_SEND) {
 			if (take_answer(d, it, worst, f) == -1)
 				return -1;
-		} else if (it->state == BATCH_FOUND && it->lane->stopped)
+		} else if (it->lane->stopped)
 			progress_add_done(&d->p, it->stem, it->pos);
 	}
 	return 0;

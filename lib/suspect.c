@@ -50,7 +50,7 @@ suspect_open(struct spool *sp, const char *stem, const struct segment *list, siz
 	for (i = 0; i < n; i++) {
 		bool own = strcmp(list[i].stem, stem) == 0;
 
-		if (list[i].odd || list[i].kind == SEGMENT_FOREIGN || (!own && !later && list[i].kind == SEGMENT_CHAIN))
+		if (list[i].odd || list[i].kind == SEGMENT_FOREIGN || (!own && !later))
 			continue;
 		if (read_events(s, sp, &list[i], own, f) == -1) {
 			suspect_close(s);
