@@ -1,6 +1,7 @@
 #include <sys/socket.h>
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "outbox.h"
@@ -130,15 +131,18 @@ int
 outbox_send(struct outbox *o, int fd)
 {
 	int broken = 0;
+	bool full = false;		/* it took less than it was offered */
+	size_t left;
 	ssize_t n;
 
-	while (o->at < o->out.len && broken == 0) {
-		n = send(fd, o->out.p + o->at, o->out.len - o->at, MSG_NOSIGNAL);
+	while ((left = outbox_unsent(o)) > 0 && !full && broken == 0) {
+		n = send(fd, o->out.p + o->at, left, MSG_NOSIGNAL);
 		if (n >= 0) {
 			o->at += (size_t)n;
 			o->written += (uint64_t)n;
+			full = (size_t)n < left;
 		} else if (errno == EAGAIN)
-			break;
+			full = true;
 		else if (errno != EINTR)
 			broken = errno;
 	}

@@ -118,6 +118,12 @@ loop() {
 	loop every.py --scenes own,limits,pass,unsorted,held,freed,full,kept,keep,bad,whole,retry,aside,list,check,stat
 }
 
+# bats test_tags=nosanitize,long
+@test "dead letters re-driven, and ebsub with a command, harmed at every call" {
+	need_strace
+	loop every.py --scenes redrive,watched,handle
+}
+
 # Each run waits for a second, so many at a time.
 # bats test_tags=nosanitize,long
 @test "a replay that claims a plain writer's file, harmed at every call" {
