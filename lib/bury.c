@@ -256,7 +256,7 @@ buried(struct ask *a, struct reply *r)
 	char what[300];
 
 	if (r == NULL)
-		job_to(&w->held, j, JOB_DEAD);
+		job_to(&w->held, j, JOB_DEAD);		/* NOLINT(bugprone-branch-clone): each has a reason of its own */
 	else if (not_permitted(r)) {
 		w->no_eval = true;
 		job_to(&w->held, j, JOB_DEAD);

@@ -11,7 +11,7 @@
 #include "util.h"
 #include "when.h"
 
-#define NAME(s) {s, sizeof s - 1}
+#define NAME(s) {(s), sizeof(s) - 1}
 
 const struct slice event_names[EVENT_FIELDS] = {
 	NAME("event_type"), NAME("payload"), NAME("trace_id"), NAME("correlation_id"), NAME("timestamp"), NAME("source"),
@@ -393,7 +393,7 @@ read_front(const char *line, size_t n, int ours, struct event *e, struct slice *
 int
 event_line_read(const char *line, size_t n, struct event_line *out, struct buf *text, struct fail *f)
 {
-	struct slice values[COUNT], at;
+	struct slice values[COUNT] = {{0}}, at;
 	int ours;
 
 	*out = (struct event_line){.maxlen = -1};

@@ -263,8 +263,12 @@ put_quoted(char *o, char c)
 {
 	static const char digits[] = "0123456789abcdef";
 	static const char letters[] = "btn\0fr";	/* of the bytes 8 to 13 */
-	char letter = c >= '\b' && c <= '\r' ? letters[c - '\b'] : (unsigned char)c >= 0x20 ? c : '\0';
+	char letter = '\0';
 
+	if (c >= '\b' && c <= '\r')
+		letter = letters[c - '\b'];
+	else if ((unsigned char)c >= 0x20)
+		letter = c;
 	*o++ = '\\';
 	if (letter != '\0') {
 		*o++ = letter;

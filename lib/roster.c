@@ -88,9 +88,7 @@ set_marks(struct spool *sp, const char *const *stems, size_t n, const char *to)
 	while (r == 0 && next_line(&p, &mark, &name)) {
 		if (*mark == 'x' || !bsearch(name, stems, n, sizeof *stems, stem_cmp))
 			continue;
-		if (fd == -1 && (fd = spool_state(sp, ".roster", O_WRONLY)) == -1)
-			r = -1;
-		else if (pwrite(fd, to, 1, mark - text) != 1)
+		if ((fd == -1 && (fd = spool_state(sp, ".roster", O_WRONLY)) == -1) || pwrite(fd, to, 1, mark - text) != 1)
 			r = -1;
 	}
 	if (fd != -1 && r == 0)

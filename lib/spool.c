@@ -280,7 +280,7 @@ static void
 read_note(int fd, struct notebook *nb)
 {
 	char text[NOTE_SIZE + 1];
-	ssize_t n = pread(fd, text, NOTE_SIZE, 0);
+	ssize_t n = fd == -1 ? -1 : pread(fd, text, NOTE_SIZE, 0);
 
 	memset(nb, 0, sizeof *nb);
 	if (n <= 0)

@@ -141,7 +141,7 @@ stream_put_add(struct bus *b, const char *key, int64_t maxlen, const struct slic
 void
 stream_add_form(struct bus_form *form, const char *key, int64_t maxlen, const struct slice *names, size_t n)
 {
-	struct slice argv[STREAM_ADD_FRONT + 2 * BUS_GAPS];
+	struct slice argv[STREAM_ADD_FRONT + 2UL * BUS_GAPS];
 	char limit[24];
 	size_t at = add_front(argv, key, maxlen, limit);
 
