@@ -718,6 +718,32 @@ sendto XACK"
 	assert_equal "$(($(pending t other) + $(unread t other)))" 6
 }
 
+# The next batch is asked for before this one is written, and its answer waits while nobody reads.
+@test "a reader slower than the time-out is no silent server: each event once, no word" {
+	seq 3000 | ebpub -q --maxlen 0 t
+	ebsub -e -t 1 --payload t 2>"$EB_TMP/err" | { sleep 2.5; cat; } >"$EB_TMP/out"
+	assert_equal "$(cat "$EB_TMP/err")" ""
+	diff "$EB_TMP/out" <(seq 3000)
+	assert_equal "$(rcli xinfo groups $S:t | grep -A 1 -x pending | tail -1)" 0
+}
+
+@test "-n takes no more than so many, asked for ahead or not" {
+	seq 3000 | ebpub -q --maxlen 0 t
+	run -0 ebsub -n 1234 --payload t
+	assert_equal "${#lines[@]}" 1234
+	assert_equal "$(rcli xinfo groups $S:t | grep -A 1 -x pending | tail -1)" 0
+	run -0 ebsub -e --payload t
+	assert_equal "${lines[0]} ${#lines[@]}" "1235 1766"
+}
+
+# bats test_tags=nosanitize
+@test "the server works while events are written: the next question goes before the acknowledgement" {
+	need strace
+	seq 3000 | ebpub -q --maxlen 0 t
+	strace -qq -s 200 -e trace=sendto,write -o "$EB_TMP/calls" ebsub -e --payload t >/dev/null
+	grep -v 'write(2' "$EB_TMP/calls" | grep -A 1 'XREADGROUP.*COUNT.*500' | grep -q '^write(1'
+}
+
 # --- signals ------------------------------------------------------------------------------------
 
 @test "SIGTERM and SIGINT: what was under way is printed and acknowledged, 0" {
