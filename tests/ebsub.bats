@@ -720,10 +720,10 @@ sendto XACK"
 
 # The next batch is asked for before this one is written, and its answer waits while nobody reads.
 @test "a reader slower than the time-out is no silent server: each event once, no word" {
-	seq 3000 | ebpub -q --maxlen 0 t
+	seq 3000 | sed "s/.*/[&,\"$(printf 'x%.0s' {1..3000})\"]/" | ebpub -q --maxlen 0 t
 	ebsub -e -t 1 --payload t 2>"$EB_TMP/err" | { sleep 2.5; cat; } >"$EB_TMP/out"
 	assert_equal "$(cat "$EB_TMP/err")" ""
-	diff "$EB_TMP/out" <(seq 3000)
+	diff <(jq '.[0]' "$EB_TMP/out") <(seq 3000)
 	assert_equal "$(rcli xinfo groups $S:t | grep -A 1 -x pending | tail -1)" 0
 }
 
