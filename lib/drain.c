@@ -141,22 +141,30 @@ open_walk(struct run *d, struct fail *f)
 	return w ? 0 : -1;
 }
 
-/* One walk through what is there. */
 static int
-pass(struct run *d, struct fail *f)
+walk_on(struct run *d, struct fail *f)
 {
 	const char *name;
-	int r = open_walk(d, f);
+	int r = 1;
 
-	if (r == -1)
-		return -1;
-	for (r = 1; r == 1 && !run_over(d); pace(d))
+	for (; r == 1 && !run_over(d); pace(d))
 		if ((r = step(d, f)) == 1 && !run_wants(d) && open_walk(d, f) == -1)
 			return -1;
 	if ((name = walk_disorder(d->ahead.w)))
 		run_say(d, "'%s': lines further out of order than %d: given in the order of their window", name, WALK_WINDOW);
 	if (r == 1 && ship_record(d, false, f) == -1)
 		return -1;
+	return r;
+}
+
+/* One walk through what is there. It knows every segment, so it is not kept any longer. */
+static int
+pass(struct run *d, struct fail *f)
+{
+	int r = open_walk(d, f) == -1 ? -1 : walk_on(d, f);
+
+	walk_close(d->ahead.w);
+	d->ahead.w = NULL;
 	return r;
 }
 

@@ -382,6 +382,7 @@ read_front(const char *line, size_t n, int ours, struct event *e, struct slice *
 	}
 	*e = (struct event){0};
 	text->len = 0;
+	buf_reserve(text, 2 * n + 1);	/* base64 twice */
 	if (find((struct slice){line, n}, wanted, COUNT, values) == -1)
 		return fail_set(f, STATUS_DATA, "not an object");
 	if (!ours && values[CRC].p != NULL)
@@ -398,7 +399,7 @@ event_line_read(const char *line, size_t n, struct event_line *out, struct buf *
 
 	*out = (struct event_line){.maxlen = -1};
 	text->len = 0;
-	buf_reserve(text, 2 * n + 1);	/* for all, base64 twice: what points into it stays */
+	buf_reserve(text, n + 1);	/* for all: what points into it stays */
 	if (judge(line, n, &ours, f) == -1)
 		return -1;
 	out->ours = ours;

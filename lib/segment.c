@@ -198,6 +198,33 @@ segment_any(int dirfd)
 	return found;
 }
 
+int
+segment_last(int dirfd, struct segment *last, struct fail *f)
+{
+	DIR *d = open_listing(dirfd);
+	struct dirent *e;
+	struct segment s;
+	int found = 0, there = 0, cmp;
+
+	if (!d)
+		return fail_errno(f, STATUS_UNSAFE, "list buffer");
+	for (errno = 0; there != -1 && (e = readdir(d)); errno = there == -1 ? errno : 0) {
+		if (segment_parse(e->d_name, &s) == -1 || s.kind != SEGMENT_CHAIN)
+			continue;
+		cmp = found ? strcmp(s.stem, last->stem) : 1;
+		if (cmp < 0 || (cmp == 0 && s.gz))	/* of twins the plain one counts */
+			continue;
+		if ((there = measure(dirfd, &s)) == 1 && !s.odd) {
+			*last = s;
+			found = 1;
+		}
+	}
+	if (errno)
+		found = fail_errno(f, STATUS_UNSAFE, "list buffer");
+	closedir(d);
+	return found;
+}
+
 /* "buffer_2025-12-04_10-30-00". Not by gmtime_r and strftime, which read /etc/localtime first. */
 static void
 stem_of(int64_t us, char out[32])

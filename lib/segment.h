@@ -45,6 +45,8 @@ struct segment {
 int segment_list(int dirfd, struct segment **list, size_t *n, struct fail *f);
 /* 1 when there is at least one that is not odd; 0 none; -1 errno. Cheaper than a list. */
 int segment_any(int dirfd);
+/* The youngest of the chain that is not odd: 1, 0 there is none, -1. Cheaper than a list. */
+int segment_last(int dirfd, struct segment *last, struct fail *f);
 /* Reads a name; 0, or -1 when it is not a segment. Fills name, stem, kind, gz, suspect. */
 int segment_parse(const char *name, struct segment *s);
 

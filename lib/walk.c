@@ -193,27 +193,19 @@ open_file(struct walk *w, const struct progress *p, const struct segment *seg, s
 static int
 take_list(struct walk *w, struct fail *f)
 {
-	struct segment *early;
+	struct segment last;
+	int any = segment_last(spool_fd(w->sp), &last, f);
 	size_t n, i;
-	const char *last = NULL;
 
-	if (segment_list(spool_fd(w->sp), &early, &n, f) == -1)
+	if (any == -1 || segment_list(spool_fd(w->sp), &w->segs, &w->nsegs, f) == -1)
 		return -1;
-	for (i = 0; i < n && early[i].kind == SEGMENT_CHAIN; i++)
-		if (!early[i].odd) {
-			last = early[i].stem;
-			w->last_size = early[i].size;
-		}
-	if (segment_list(spool_fd(w->sp), &w->segs, &w->nsegs, f) == -1) {
-		free(early);
-		return -1;
-	}
+	if (any)
+		w->last_size = last.size;
 	for (i = 0, n = 0; i < w->nsegs; i++)	/* chain segments begun since then are for the next walk */
 		if (!w->segs[i].odd &&
-		    (w->segs[i].kind != SEGMENT_CHAIN || (last && strcmp(w->segs[i].stem, last) <= 0)))
+		    (w->segs[i].kind != SEGMENT_CHAIN || (any && strcmp(w->segs[i].stem, last.stem) <= 0)))
 			w->segs[n++] = w->segs[i];
 	w->nsegs = n;
-	free(early);
 	return 0;
 }
 
