@@ -147,14 +147,14 @@ all_handled() {
 }
 
 @test "what a worker has not come to is kept too" {
-	add t 1 40
-	bg one ebsub --claim-idle 2s -W 4 --worker t -- sh -c 'while read -r l; do sleep 0.1; echo "$l" >>"$LOG.json"; echo ok; done'
+	add t 1 16
+	bg one ebsub --claim-idle 1s -W 4 --worker t -- sh -c 'while read -r l; do sleep 0.8; echo "$l" >>"$LOG.json"; echo ok; done'
 	wait_for "[ \$(pending t) -ge 2 ]"
-	bg two ebsub --claim-idle 2s -W 4 --worker t -- sh -c 'while read -r l; do sleep 0.1; echo "$l" >>"$LOG.json"; echo ok; done'
+	bg two ebsub --claim-idle 1s -W 4 --worker t -- sh -c 'while read -r l; do sleep 0.8; echo "$l" >>"$LOG.json"; echo ok; done'
 	bg_wait one
 	bg_wait two
 	jq .payload "$LOG.json" >"$LOG"
-	all_handled 40
+	all_handled 16
 }
 
 # One of its own entries that has lain for long is anybody's until it is claimed.
