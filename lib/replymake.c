@@ -125,7 +125,7 @@ make_array(const redisReadTask *task, count n)
 {
 	redisReply *r;
 
-	if (n < 0 || n > ELEMENTS_MAX || (r = make(task, task->type, (size_t)n * sizeof(void *), FIRST)) == NULL)
+	if ((size_t)n > ELEMENTS_MAX || (r = make(task, task->type, (size_t)n * sizeof(void *), FIRST)) == NULL)
 		return NULL;
 	r->elements = (size_t)n;
 	r->element = behind(task, r);
