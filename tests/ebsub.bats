@@ -433,7 +433,7 @@ PY
 	run --separate-stderr ebsub -e -f %i --claim-idle 100ms t
 	assert_success
 	assert_equal "$output" "$(seq -f %.0f-0 101 3000)"
-	assert_equal "$(sed -n 's/.* \([0-9]*\) pending entr.*/\1/p' <<<"$stderr" | paste -sd+ | bc)" 100
+	assert_equal "$(sed -n 's/.* \([0-9]*\) pending entr.*/\1/p' <<<"$stderr" | awk '{ n += $1 } END { print n + 0 }')" 100
 	assert_equal "$(pending t)" 0
 }
 
