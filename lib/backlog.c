@@ -95,91 +95,6 @@ count_walk(struct spool *sp, struct count *c, struct fail *f)
 	return r;
 }
 
-/* Counts on to `end`; live: a piece without newline there is not yet a line. */
-static int
-count_on(struct spool *sp, const struct segment *s, uint64_t end, bool live, struct counted_part *part, struct fail *f)
-{
-	struct reader *r = reader_open(spool_fd(sp), s, part->end, end, live ? READER_LIVE : 0, f);
-	struct reader_line l;
-	int got = -1;
-
-	while (r && (got = reader_next(r, &l, f)) == 1)
-		if (l.text.n > 0 && part->lines++ == 0 && backlog_stamp(l.text, &part->first) == -1)
-			part->first = 0;
-	reader_close(r);
-	part->end = end;
-	return got;
-}
-
-static int
-count_closed(struct spool *sp, struct counted *known, const struct segment *s, struct counted_part *part, struct fail *f)
-{
-	*part = counted_find(known, s, true);
-	if (part->end > 0)
-		return 0;
-	if (count_on(sp, s, s->gz ? UINT64_MAX : s->size, false, part, f) == -1)
-		return -1;
-	part->end = s->size;
-	counted_add(known, s, true, part);
-	return 0;
-}
-
-/* The last of the chain: what its writers have noted stays as it is. */
-static int
-count_last(struct spool *sp, struct counted *known, const struct segment *s, struct counted_part *part, struct fail *f)
-{
-	struct notebook nb;
-
-	if (s->gz)
-		return count_on(sp, s, UINT64_MAX, true, part, f);
-	spool_peek(sp, &nb);
-	*part = counted_find(known, s, false);
-	if (strcmp(nb.stem, s->stem) == 0 && nb.inode == s->inode && nb.size <= s->size && nb.size > part->end) {
-		if (count_on(sp, s, nb.size, true, part, f) == -1)
-			return -1;
-		counted_add(known, s, false, part);
-	}
-	return count_on(sp, s, s->size, true, part, f);
-}
-
-/* Where the chain is all there is and no type is late, lines need not be read again. false: they have to be walked. */
-static bool
-count_chain(struct spool *sp, struct count *c, const struct segment *list, size_t n, struct fail *f)
-{
-	const struct mark *m = &c->p.marks.chain;
-	struct counted *known;
-	size_t i;
-	int r = 0;
-
-	for (i = 0; i < n; i++)
-		if (list[i].odd || (list[i].kind != SEGMENT_CHAIN && list[i].kind != SEGMENT_FOREIGN))
-			return false;
-	if (c->p.lates)
-		return false;
-	known = counted_open(sp);
-	for (i = 0; r == 0 && i < n && list[i].kind == SEGMENT_CHAIN; i++) {
-		bool last = i + 1 == n || list[i + 1].kind != SEGMENT_CHAIN;
-		int cmp = m->stem ? strcmp(list[i].stem, m->stem) : 1;
-		struct counted_part part = { .end = m->pos };
-
-		if (cmp < 0)
-			continue;
-		if (cmp == 0 && m->pos > 0)
-			r = count_on(sp, &list[i], list[i].gz ? UINT64_MAX : list[i].size, last, &part, f);
-		else
-			r = (last ? count_last : count_closed)(sp, known, &list[i], &part, f);
-		if (c->b->events == 0)
-			c->b->oldest = part.first;
-		c->b->events += part.lines;
-	}
-	counted_close(known);
-	if (r == 0)
-		return true;
-	c->b->events = 0;	/* something changed meanwhile, or is damaged: the walk knows how to deal with it */
-	c->b->oldest = 0;
-	return false;
-}
-
 static void
 count_foreign(struct spool *sp, struct backlog *b, const struct segment *s)
 {
@@ -225,6 +140,7 @@ backlog_read(struct spool *sp, struct backlog *b, struct fail *f)
 {
 	struct count c = { .b = b };
 	struct segment *list = NULL;
+	struct counted chain;
 	uint64_t counts[COUNTERS];
 	size_t i, n = 0;
 	int r;
@@ -243,8 +159,12 @@ backlog_read(struct spool *sp, struct backlog *b, struct fail *f)
 		r = segment_list(spool_fd(sp), &list, &n, f);
 	if (r == 0) {
 		roster_missing(sp, list, n, &b->vanished, &b->nvanished);
-		if (!count_chain(sp, &c, list, n, f))
+		if (counted_chain(sp, &c.p, list, n, backlog_stamp, &chain)) {
+			b->events = chain.lines;
+			b->oldest = chain.first;
+		} else {
 			r = count_walk(sp, &c, f);
+		}
 	}
 	for (i = 0; r == 0 && i < n; i++) {
 		b->files++;

@@ -9,6 +9,7 @@
 
 #include "buf.h"
 #include "counted.h"
+#include "reader.h"
 #include "util.h"
 #include "word.h"
 
@@ -18,11 +19,11 @@ struct entry {
 	char *stem;
 	uint64_t inode;
 	int64_t changed;	/* 0 of one that is not closed */
-	struct counted_part part;
+	struct counted part;
 	bool used;
 };
 
-struct counted {
+struct memory {
 	char *path;		/* NULL: nothing is remembered */
 	struct entry *entry;
 	size_t n, cap, next;	/* next: behind the last that was found: segments are asked for in order */
@@ -51,7 +52,7 @@ place(const struct spool *sp)
 }
 
 static void
-add(struct counted *c, const struct entry *e)
+add(struct memory *c, const struct entry *e)
 {
 	if (c->n == c->cap) {
 		c->cap = c->cap == 0 ? 64 : 2 * c->cap;
@@ -62,7 +63,7 @@ add(struct counted *c, const struct entry *e)
 
 /* One that cannot be read whole is nobody's. */
 static void
-take_line(struct counted *c, char *line)
+take_line(struct memory *c, char *line)
 {
 	const char *stem = word_take(&line);
 	struct entry e = {0};
@@ -78,10 +79,10 @@ take_line(struct counted *c, char *line)
 	}
 }
 
-struct counted *
-counted_open(const struct spool *sp)
+static struct memory *
+recall(const struct spool *sp)
 {
-	struct counted *c = util_alloc(sizeof *c);
+	struct memory *c = util_alloc(sizeof *c);
 	char *text, *line, *end;
 
 	if ((c->path = place(sp)) == NULL || (text = util_slurp(AT_FDCWD, c->path, MOST, NULL)) == NULL)
@@ -94,8 +95,9 @@ counted_open(const struct spool *sp)
 	return c;
 }
 
-struct counted_part
-counted_find(struct counted *c, const struct segment *s, bool closed)
+/* Zeroed when nothing is remembered. */
+static struct counted
+find(struct memory *c, const struct segment *s, bool closed)
 {
 	for (size_t i = 0; i < c->n; i++) {
 		struct entry *e = &c->entry[(c->next + i) % c->n];
@@ -108,12 +110,12 @@ counted_find(struct counted *c, const struct segment *s, bool closed)
 		e->used = true;
 		return e->part;
 	}
-	return (struct counted_part){0};
+	return (struct counted){0};
 }
 
 /* What was known of it before is forgotten. */
-void
-counted_add(struct counted *c, const struct segment *s, bool closed, const struct counted_part *part)
+static void
+note(struct memory *c, const struct segment *s, bool closed, const struct counted *part)
 {
 	if (c->path == NULL || s->changed < 0 || part->first < 0)
 		return;
@@ -125,7 +127,7 @@ counted_add(struct counted *c, const struct segment *s, bool closed, const struc
 }
 
 static void
-store(const struct counted *c)
+store(const struct memory *c)
 {
 	struct buf b = {0}, tmp = {0};
 	int fd, r;
@@ -150,8 +152,9 @@ store(const struct counted *c)
 	buf_free(&tmp);
 }
 
-void
-counted_close(struct counted *c)
+/* What was not asked for is forgotten. */
+static void
+forget(struct memory *c)
 {
 	if (c->changed)
 		store(c);
@@ -160,4 +163,88 @@ counted_close(struct counted *c)
 	free(c->entry);
 	free(c->path);
 	free(c);
+}
+
+/* --- counting --------------------------------------------------------------------- */
+
+/* Counts on to `end`; live: a piece without newline there is not yet a line. */
+static int
+count_on(struct spool *sp, walk_stamp_fn *stamp, const struct segment *s, uint64_t end, bool live, struct counted *part, struct fail *f)
+{
+	struct reader *r = reader_open(spool_fd(sp), s, part->end, end, live ? READER_LIVE : 0, f);
+	struct reader_line l;
+	int got = -1;
+
+	while (r && (got = reader_next(r, &l, f)) == 1)
+		if (l.text.n > 0 && part->lines++ == 0 && stamp(l.text, &part->first) == -1)
+			part->first = 0;
+	reader_close(r);
+	part->end = end;
+	return got;
+}
+
+static int
+count_closed(struct spool *sp, walk_stamp_fn *stamp, struct memory *known, const struct segment *s, struct counted *part, struct fail *f)
+{
+	*part = find(known, s, true);
+	if (part->end > 0)
+		return 0;
+	if (count_on(sp, stamp, s, s->gz ? UINT64_MAX : s->size, false, part, f) == -1)
+		return -1;
+	part->end = s->size;
+	note(known, s, true, part);
+	return 0;
+}
+
+/* The last of the chain: what its writers have noted stays as it is. */
+static int
+count_last(struct spool *sp, walk_stamp_fn *stamp, struct memory *known, const struct segment *s, struct counted *part, struct fail *f)
+{
+	struct notebook nb;
+
+	if (s->gz)
+		return count_on(sp, stamp, s, UINT64_MAX, true, part, f);
+	spool_peek(sp, &nb);
+	*part = find(known, s, false);
+	if (strcmp(nb.stem, s->stem) == 0 && nb.inode == s->inode && nb.size <= s->size && nb.size > part->end) {
+		if (count_on(sp, stamp, s, nb.size, true, part, f) == -1)
+			return -1;
+		note(known, s, false, part);
+	}
+	return count_on(sp, stamp, s, s->size, true, part, f);
+}
+
+bool
+counted_chain(struct spool *sp, const struct progress *p, const struct segment *list, size_t n, walk_stamp_fn *stamp, struct counted *sum)
+{
+	const struct mark *m = &p->marks.chain;
+	struct memory *known;
+	struct fail f;
+	size_t i;
+	int r = 0;
+
+	*sum = (struct counted){0};
+	for (i = 0; i < n; i++)
+		if (list[i].odd || (list[i].kind != SEGMENT_CHAIN && list[i].kind != SEGMENT_FOREIGN))
+			return false;
+	if (p->lates)
+		return false;
+	known = recall(sp);
+	for (i = 0; r == 0 && i < n && list[i].kind == SEGMENT_CHAIN; i++) {
+		bool last = i + 1 == n || list[i + 1].kind != SEGMENT_CHAIN;
+		int cmp = m->stem ? strcmp(list[i].stem, m->stem) : 1;
+		struct counted part = {.end = m->pos};
+
+		if (cmp < 0)
+			continue;
+		if (cmp == 0 && m->pos > 0)
+			r = count_on(sp, stamp, &list[i], list[i].gz ? UINT64_MAX : list[i].size, last, &part, &f);
+		else
+			r = (last ? count_last : count_closed)(sp, stamp, known, &list[i], &part, &f);
+		if (sum->lines == 0)
+			sum->first = part.first;
+		sum->lines += part.lines;
+	}
+	forget(known);
+	return r == 0;
 }

@@ -12,23 +12,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "progress.h"
 #include "segment.h"
 #include "spool.h"
+#include "walk.h"
 
-struct counted;
-
-/* Never NULL; empty when nothing is remembered. */
-struct counted *counted_open(const struct spool *sp);
-/* Writes what was added, and frees. What was not asked for is forgotten. */
-void counted_close(struct counted *c);
-
-struct counted_part {
-	uint64_t end;		/* of its first bytes: all of them, when it is closed */
+struct counted {
+	uint64_t end;		/* of the first bytes of a segment */
 	uint64_t lines;		/* in these, blank ones not counted */
 	int64_t first;		/* the first one's buffered_at, us; 0 for none */
 };
-/* Zeroed when nothing is remembered. */
-struct counted_part counted_find(struct counted *c, const struct segment *s, bool closed);
-void counted_add(struct counted *c, const struct segment *s, bool closed, const struct counted_part *part);
+
+/*
+ * The undelivered lines of the chain, from a list of all segments. false: they have to be walked, because there is more than the chain, or
+ * a type is late, or something changed meanwhile or is damaged.
+ */
+bool counted_chain(struct spool *sp, const struct progress *p, const struct segment *list, size_t n, walk_stamp_fn *stamp, struct counted *sum);
 
 #endif
