@@ -11,6 +11,9 @@ bench() {
 	PATH=${BENCH_PATH:-$PATH} "$TOP/scripts/bench" -n 2000 -r 1 "$@" 3>&- 4>&-
 }
 
+# Not of a build that counts branches or the like.
+plain() { [ "${EB_BUILD:-$TOP/build}" -ef "$TOP/build" ] || skip "only of a plain build"; }
+
 # rows PART: runs it; each line of stdin is a row that has to be there: contender, peer, bar. In a peer * stands for anything.
 rows() {
 	local contender peer bar
@@ -107,6 +110,7 @@ EOR
 }
 
 @test "growth" {
+	plain
 	rows growth <<'EOR'
 ebpub, stream, 5000|500 events: memory|<= 1.1, < 16 MiB
 ebpub, Redis away, 5000|500 events: memory|<= 1.1, < 16 MiB
@@ -122,6 +126,7 @@ EOR
 }
 
 @test "cost: what is counted, and that it is the counted path" {
+	plain
 	need strace
 	run -0 --separate-stderr bench -j cost
 	jq -se '[.[1:][] | {(.path): .}] | add |

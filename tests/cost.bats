@@ -10,6 +10,7 @@ load helper
 
 setup_file() {
 	need strace valgrind python3
+	[ "${EB_BUILD:-$TOP/build}" -ef "$TOP/build" ] || skip "only of a plain build"
 	strace -o /dev/null true 2>/dev/null || skip "strace cannot trace here"
 	"$TOP/scripts/bench" -j -n 20000 -r 1 cost 3>&- 4>&- >"$BATS_FILE_TMPDIR/cost"
 }
