@@ -1,5 +1,5 @@
 /*
- * backlog: what the buffer holds, counted. Reads only; takes no lock.
+ * backlog: what the buffer holds, counted. Reads only; has a lock, shared, for no longer than it takes to see that it is free.
  */
 #ifndef BACKLOG_H
 #define BACKLOG_H

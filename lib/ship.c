@@ -293,7 +293,8 @@ ship_send(struct run *d, enum bus_why *worst, struct fail *f)
 	for (i = 0; i < d->batch.n; i++)
 		if (d->batch.item[i].state == BATCH_SEND) {
 			send_one(d, &d->batch.item[i]);
-			d->tried++;
+			if (++d->tried % AHEAD_LINES == 0)
+				bus_push(d->b);		/* the server may begin */
 		}
 	read_on(d);
 	for (i = 0; i < d->batch.n; i++) {
