@@ -330,7 +330,7 @@ judge(const char *line, size_t n, int *ours, struct fail *f)
 
 enum { TYPE, MESSAGE, BUFFERED_AT, MAXLEN, DOUBT, CRC, COUNT };
 
-static const struct slice wanted[COUNT] = {
+static const struct slice members[COUNT] = {
 	NAME("event_type"), NAME("message"), NAME("buffered_at"), NAME("maxlen"), NAME("doubt"), NAME("crc")
 };
 
@@ -377,13 +377,13 @@ read_front(const char *line, size_t n, int ours, struct event *e, struct slice *
 	struct slice rest = ours ? read_own(line, n, e, text) : (struct slice){0};
 
 	if (rest.p != NULL) {
-		find_in(&(struct json_walk){rest.p, rest.p + rest.n}, wanted, COUNT, values);
+		find_in(&(struct json_walk){rest.p, rest.p + rest.n}, members, COUNT, values);
 		return check_message(e, f);
 	}
 	*e = (struct event){0};
 	text->len = 0;
 	buf_reserve(text, 2 * n + 1);	/* base64 twice */
-	if (find((struct slice){line, n}, wanted, COUNT, values) == -1)
+	if (find((struct slice){line, n}, members, COUNT, values) == -1)
 		return fail_set(f, STATUS_DATA, "not an object");
 	if (!ours && values[CRC].p != NULL)
 		return fail_set(f, STATUS_DATA, "crc differs");
