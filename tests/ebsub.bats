@@ -961,13 +961,15 @@ proxy() {
 # bats test_tags=novalgrind
 @test "the last event of -n comes with the answer under way when -W runs out: 0" {
 	proxy late 2
-	local try
+	local try calls=2
+	# Since 7.2 a call that waits is counted when it is answered.
+	[[ $(rcli info server) != *redis_version:7.0* ]] || calls=3
 	# Its third read (own entries, a wait in vain, this one) waits at the server for a second, and is answered
 	# when -W has run out. An event that a busy machine adds too late for it is none of that answer.
 	for try in 1 2 3 4 5; do
 		rcli config resetstat
 		bg sub ebsub -t 20 -W 6 -n 1 --claim-idle 0 --payload t
-		wait_for "rcli info commandstats | grep xreadgroup:calls=3 && rcli client list | grep 'flags=b.*cmd=xread'"
+		wait_for "rcli info commandstats | grep xreadgroup:calls=$calls && rcli client list | grep 'flags=b.*cmd=xread'"
 		add t "$try" "$try"
 		bg_wait sub
 		[ ! -s "$EB_TMP/sub.out" ] || break
