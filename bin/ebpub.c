@@ -132,19 +132,15 @@ flush_answers(void)
 
 /* --- one event ----------------------------------------------------------------------- */
 
-/* Where an event came from: "payload", or "line" and which. */
-struct where {
-	const char *what;
-	unsigned long long n;	/* 0: there is only one */
-};
-
+/* what: where it came from; n: which of them, 0 when there is only one. */
 static void
-refuse(struct publish *p, struct where where, const char *why)
+refuse(struct publish *p, const char *what, unsigned long long n, const char *why)
 {
-	if (where.n)
-		warnx("%s %llu: %s: refused", where.what, where.n, why);
-	else
-		warnx("%s: %s: refused", where.what, why);
+	char number[24] = "";
+
+	if (n)
+		snprintf(number, sizeof number, " %llu", n);
+	warnx("%s%s: %s: refused", what, number, why);
 	worse(STATUS_DATA);
 	publish_refused(p);
 }
@@ -175,7 +171,7 @@ complete(struct event *e, char event_id[UUID_SIZE], char correlation_id[UUID_SIZ
 }
 
 static void
-publish_payload(struct publish *p, struct where where, const char *s, size_t n)
+publish_payload(struct publish *p, const char *what, unsigned long long at, const char *s, size_t n)
 {
 	char event_id[UUID_SIZE], correlation_id[UUID_SIZE], timestamp[WHEN_SIZE], why[160];
 	struct event e = { .type = slice_of(eb.type), .payload = json_trim(s, n) };
@@ -183,12 +179,12 @@ publish_payload(struct publish *p, struct where where, const char *s, size_t n)
 
 	if (n > eb.max_payload) {
 		snprintf(why, sizeof why, "longer than --max-payload %llu bytes", (unsigned long long)eb.max_payload);
-		refuse(p, where, why);
+		refuse(p, what, at, why);
 		return;
 	}
 	if (json_check(s, n, &fault) == -1) {
 		snprintf(why, sizeof why, "not JSON at byte %zu: %s", fault.at + 1, fault.why);
-		refuse(p, where, why);
+		refuse(p, what, at, why);
 		return;
 	}
 	complete(&e, event_id, correlation_id, timestamp);
@@ -196,7 +192,7 @@ publish_payload(struct publish *p, struct where where, const char *s, size_t n)
 }
 
 static void
-publish_object(struct publish *p, struct where where, const char *s, size_t n)
+publish_object(struct publish *p, const char *what, unsigned long long at, const char *s, size_t n)
 {
 	static struct buf text;
 	char event_id[UUID_SIZE], correlation_id[UUID_SIZE], timestamp[WHEN_SIZE];
@@ -205,15 +201,15 @@ publish_object(struct publish *p, struct where where, const char *s, size_t n)
 	int is_json;
 
 	if (event_json_read(s, n, &e, &is_json, &text, &f) == -1) {
-		refuse(p, where, f.text);
+		refuse(p, what, at, f.text);
 		return;
 	}
 	if (!names_legal(e.type.p, e.type.n)) {
-		refuse(p, where, "event_type is not 1 to 200 of [A-Za-z0-9._-], not beginning with '-'");
+		refuse(p, what, at, "event_type is not 1 to 200 of [A-Za-z0-9._-], not beginning with '-'");
 		return;
 	}
 	if (e.payload.n > eb.max_payload) {
-		refuse(p, where, "payload longer than --max-payload");
+		refuse(p, what, at, "payload longer than --max-payload");
 		return;
 	}
 	complete(&e, event_id, correlation_id, timestamp);
@@ -233,19 +229,18 @@ take_lines(struct publish *p, struct lines *l)
 {
 	struct slice s;
 	enum lines_got got;
-	struct where where = { eb.null ? "record" : "line", 0 };
+	const char *what = eb.null ? "record" : "line";
 
 	publish_begin(p);
 	while (!stopped && (got = lines_next(l, &s)) != LINES_NONE) {
-		where.n = lines_number(l);
 		if (got == LINES_LONG)
-			refuse(p, where, "longer than --max-payload");
+			refuse(p, what, lines_number(l), "longer than --max-payload");
 		else if (is_blank(s))
 			continue;
 		else if (eb.from_json)
-			publish_object(p, where, s.p, s.n);
+			publish_object(p, what, lines_number(l), s.p, s.n);
 		else
-			publish_payload(p, where, s.p, s.n);
+			publish_payload(p, what, lines_number(l), s.p, s.n);
 	}
 	publish_end(p);
 }
@@ -305,7 +300,7 @@ publish_all_of_stdin(struct publish *p)
 		warn("standard input");
 		worse(STATUS_UNSAFE);
 	} else if (!stopped)
-		publish_payload(p, (struct where){ "standard input", 0 }, b.p, b.len);
+		publish_payload(p, "standard input", 0, b.p, b.len);
 	buf_free(&b);
 }
 
@@ -460,7 +455,7 @@ run(struct publish *p, int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], "-") != 0) {
 		publish_begin(p);
-		publish_payload(p, (struct where){ "payload", 0 }, argv[1], strlen(argv[1]));
+		publish_payload(p, "payload", 0, argv[1], strlen(argv[1]));
 	} else if (argc == 2) {
 		publish_begin(p);
 		publish_all_of_stdin(p);

@@ -106,14 +106,3 @@ ahead_damaged(const struct ahead *a, size_t i)
 {
 	return i < a->damaged ? walk_damaged(a->w, i) : NULL;
 }
-
-bool
-ahead_finished(const struct ahead *a, const char *stem)
-{
-	size_t i;
-
-	for (i = 0; i < a->n; i++)
-		if (line_at(a, i)->got == 1 && strcmp(line_at(a, i)->l.stem, stem) == 0)
-			return false;
-	return walk_finished(a->w, stem);
-}

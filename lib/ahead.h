@@ -35,8 +35,7 @@ void ahead_close(struct ahead *a);
 int ahead_next(struct ahead *a, struct ahead_line **line, struct fail *f);
 /* Reads up to n lines further, until `most` wait. false: no more now. */
 bool ahead_more(struct ahead *a, size_t n, size_t most);
-/* As walk_damaged and walk_finished. */
+/* As walk_damaged. */
 const struct segment *ahead_damaged(const struct ahead *a, size_t i);
-bool ahead_finished(const struct ahead *a, const char *stem);
 
 #endif

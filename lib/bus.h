@@ -83,13 +83,13 @@ struct bus_form {
 /* Arguments whose p is NULL are gaps, BUS_GAPS at most: bus_put_form takes what belongs there. */
 void bus_form(struct bus_form *form, size_t argc, const struct slice *argv);
 void bus_form_free(struct bus_form *form);
-/* Sends what the socket takes of it now, and looks at nothing else: for a caller who is busy before the next bus_io, */
-void bus_push(struct bus *b);
-/* and who says here that he is back: deadlines begin anew. */
-void bus_resume(struct bus *b);
 uint64_t bus_put_form(struct bus *b, const struct bus_form *form, const struct slice *argv);
 /* bus_put from C strings up to NULL. */
 uint64_t bus_putl(struct bus *b, ...) __attribute__((sentinel));
+/* Sends what the socket takes of what is queued, and looks at nothing else: for a caller who is busy before the next bus_io, */
+void bus_push(struct bus *b);
+/* and who says here that he is back: deadlines begin anew. */
+void bus_resume(struct bus *b);
 /* The command last put may take ms longer than others (BLOCK times). group_put_read does this itself. */
 void bus_allow(struct bus *b, int64_t ms);
 /* The answer to the command last put may have about so many bytes: the connection is BUS_CUT when more come, and nobody holds them. */

@@ -30,7 +30,23 @@ struct memory {
 	bool changed;
 };
 
-/* NULL when there is no place. The folders are made. */
+/* Whether a directory is ours. With sudo, HOME may be somebody else's: nothing of root is left there. */
+static bool
+ours(const char *dir)
+{
+	struct stat st;
+
+	return stat(dir, &st) == 0 && st.st_uid == geteuid();
+}
+
+static bool
+made(const char *dir)
+{
+	mkdir(dir, 0700);
+	return ours(dir);
+}
+
+/* NULL when there is no place. */
 static char *
 place(const struct spool *sp)
 {
@@ -38,17 +54,21 @@ place(const struct spool *sp)
 	struct buf b = {0};
 	struct stat st;
 
-	if ((cache == NULL && home == NULL) || fstat(spool_fd(sp), &st) == -1)
+	if (fstat(spool_fd(sp), &st) == -1 || (cache == NULL && (home == NULL || !ours(home))))
 		return NULL;
 	buf_adds(&b, cache != NULL ? cache : home);
 	if (cache == NULL)
 		buf_adds(&b, "/.cache");
-	mkdir(buf_str(&b), 0700);
-	buf_adds(&b, "/eventbus");
-	mkdir(buf_str(&b), 0700);
-	buf_addf(&b, "/counted-%" PRIx64 "-%" PRIx64, (uint64_t)st.st_dev, (uint64_t)st.st_ino);
-	buf_str(&b);
-	return b.p;
+	if (made(buf_str(&b))) {
+		buf_adds(&b, "/eventbus");
+		if (made(buf_str(&b))) {
+			buf_addf(&b, "/counted-%" PRIx64 "-%" PRIx64, (uint64_t)st.st_dev, (uint64_t)st.st_ino);
+			buf_str(&b);
+			return b.p;
+		}
+	}
+	buf_free(&b);
+	return NULL;
 }
 
 static void
@@ -141,7 +161,9 @@ store(const struct memory *c)
 		buf_addf(&b, " %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRIu64 " %" PRId64 " .\n", e->inode, e->part.end, e->changed,
 		    e->part.lines, e->part.first);
 	}
-	buf_addf(&tmp, "%s.%ld", c->path, (long)getpid());
+	/* Of two at once one may take away the other's: then that one is not remembered. */
+	buf_addf(&tmp, "%s.new", c->path);
+	unlink(buf_str(&tmp));
 	fd = open(buf_str(&tmp), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd != -1) {
 		r = util_write(fd, b.p, b.len);

@@ -74,7 +74,7 @@ static int
 sweep(struct run *d, bool end, struct fail *f)
 {
 	uint64_t torn = d->sweep.torn;
-	int r = sweep_run(&d->sweep, d->sp, d->q, &d->p, &d->ahead, end, d->o->limits->lock_ms, f);
+	int r = sweep_run(&d->sweep, d->sp, d->q, &d->p, d->ahead.w, end, d->o->limits->lock_ms, f);
 
 	torn = d->sweep.torn - torn;
 	if (torn) {

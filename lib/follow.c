@@ -13,6 +13,7 @@
 #include "when.h"
 
 #define BLOCK 1000			/* ms of one blocking read: how long a stop may take */
+#define SLOW 1000			/* ms; a reader who takes longer for a batch leaves the next one to others meanwhile */
 #define BUSY 8				/* turns with something to do, after which all descriptors are looked at */
 #define BLOCK_SHARED 100		/* when others wait for what it holds of the limit; with many of them less */
 
@@ -27,6 +28,7 @@ struct run {
 	enum follow_end end;
 	struct fail fail;		/* for FOLLOW_FAILED */
 	int64_t last_event;
+	bool slow;			/* what was written last took its time */
 	struct mend mend;
 };
 
@@ -203,9 +205,10 @@ static void
 deliver(struct run *r, struct tap *t)
 {
 	struct batch b = {r->w->sink, 0};
+	int64_t began = when_mono();
 	struct fail f;
 
-	if (!r->ending)
+	if (!r->ending && !r->slow)
 		tap_ahead(t, share(r, 1));
 	sink_begin(b.sink);
 	haul_each(tap_batch(t), add_record, &b);
@@ -213,6 +216,7 @@ deliver(struct run *r, struct tap *t)
 		b.n = b.sink->whole;
 		failed(r, &f);
 	}
+	r->slow = when_mono() - began > SLOW;
 	tap_done(t, b.n);
 	r->w->count += b.n;
 	if (b.n > 0)

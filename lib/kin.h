@@ -11,6 +11,7 @@
  * at and deleted in one script, so that none is deleted with an entry that it was just given. Where that is not permitted nothing
  * happens. -1: the connection is dead.
  */
-int kin_forget(struct bus *b, const char *key, const char *group, const char *stem, const char *own, int64_t idle);
+int kin_forget(struct bus *b, const char *key, const char *group, const char *stem, const char *own, int64_t idle,
+    struct fail *f);
 
 #endif

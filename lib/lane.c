@@ -91,6 +91,7 @@ lane_put(struct lane *l, struct bus *b, int64_t maxlen, const struct event *e)
 {
 	struct slice value[EVENT_FIELDS];
 
+	_Static_assert(EVENT_FIELDS <= BUS_GAPS, "an event has more fields than a form has gaps");
 	if (l->add.gaps == 0 || l->add_maxlen != maxlen)
 		stream_add_form(&l->add, l->key, maxlen, event_names, EVENT_FIELDS);
 	l->add_maxlen = maxlen;

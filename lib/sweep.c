@@ -171,12 +171,12 @@ take_last(struct sweep *s, struct spool *sp, struct quarantine *q, struct progre
 
 /* Whether a file that is not of the chain was given out whole, and has not grown since. */
 static bool
-is_through(struct spool *sp, struct progress *p, const struct ahead *a, const struct segment *seg)
+is_through(struct spool *sp, struct progress *p, const struct walk *w, const struct segment *seg)
 {
 	struct mark *m = marks_find(&p->marks, seg->stem);
 	struct stat st;
 
-	if (!ahead_finished(a, seg->stem) || fstatat(spool_fd(sp), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+	if (!walk_finished(w, seg->stem) || fstatat(spool_fd(sp), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return false;
 	if (!m)
 		return st.st_size == 0;
@@ -191,11 +191,11 @@ is_through(struct spool *sp, struct progress *p, const struct ahead *a, const st
 
 /* Which are through now, from `first` on; the last of the chain is another matter. */
 static size_t
-choose(struct sweep *s, struct spool *sp, struct progress *p, const struct ahead *a, bool end, size_t *out)
+choose(struct sweep *s, struct spool *sp, struct progress *p, const struct walk *w, bool end, size_t *out)
 {
 	const char *mark = p->marks.chain.stem;
 	size_t i, n, chosen = 0;
-	const struct segment *seg = walk_segments(a->w, &n);
+	const struct segment *seg = walk_segments(w, &n);
 
 	for (i = s->first; i < n; i++) {
 		bool chain = seg[i].kind == SEGMENT_CHAIN, last = i + 1 == n || seg[i + 1].kind != SEGMENT_CHAIN;
@@ -205,7 +205,7 @@ choose(struct sweep *s, struct spool *sp, struct progress *p, const struct ahead
 			break;		/* the rest of the chain, and files, which wait for the end */
 		if (s->gone[i] || seg[i].kind == SEGMENT_FOREIGN || seg[i].odd || is_needed(s, p, &seg[i]))
 			continue;
-		if (through || (chain && !last) || (!chain && is_through(sp, p, a, &seg[i])))
+		if (through || (chain && !last) || (!chain && is_through(sp, p, w, &seg[i])))
 			out[chosen++] = i;
 	}
 	return chosen;
@@ -233,17 +233,17 @@ take_chosen(struct sweep *s, struct spool *sp, struct quarantine *q, struct prog
 }
 
 int
-sweep_run(struct sweep *s, struct spool *sp, struct quarantine *q, struct progress *p, const struct ahead *a, bool end, int64_t lock_ms, struct fail *f)
+sweep_run(struct sweep *s, struct spool *sp, struct quarantine *q, struct progress *p, const struct walk *w, bool end, int64_t lock_ms, struct fail *f)
 {
 	size_t n, last = 0, chosen, *which;
-	const struct segment *seg = walk_segments(a->w, &n);
+	const struct segment *seg = walk_segments(w, &n);
 	bool out = false;
 	int r;
 
 	if (!s->gone)
 		s->gone = util_alloc((n + 1) * sizeof *s->gone);
 	which = util_alloc((n + 1) * sizeof *which);
-	chosen = choose(s, sp, p, a, end, which);
+	chosen = choose(s, sp, p, w, end, which);
 	r = take_chosen(s, sp, q, p, seg, which, chosen, f);
 	free(which);
 	while (s->first < n && s->gone[s->first])

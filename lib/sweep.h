@@ -8,9 +8,9 @@
 
 #include <stdbool.h>
 
-#include "ahead.h"
 #include "progress.h"
 #include "quarantine.h"
+#include "walk.h"
 
 struct sweep {
 	char **clean;		/* chain segments walked through without leaving a line behind */
@@ -26,9 +26,9 @@ void sweep_dirty(struct sweep *s, const char *stem);	/* forgets it again: a line
 void sweep_free(struct sweep *s);
 
 /*
- * Removes what can go. `end`: the walk has come to its end, so that the last chain segment and whole files may go too; the last chain segment under the
+ * Removes what can go. `end`: the walk w has come to its end, and all that it read was given out, so that the last chain segment and whole files may go too; the last chain segment under the
  * writers' lock, when nobody appended to it meanwhile; a torn piece at its end is quarantined first. *p loses what is gone.
  */
-int sweep_run(struct sweep *s, struct spool *sp, struct quarantine *q, struct progress *p, const struct ahead *a, bool end, int64_t lock_ms, struct fail *f);
+int sweep_run(struct sweep *s, struct spool *sp, struct quarantine *q, struct progress *p, const struct walk *w, bool end, int64_t lock_ms, struct fail *f);
 
 #endif

@@ -65,7 +65,7 @@ tap_ensure(struct tap *t, enum bus_why *why, struct fail *f)
 	if (!t->opened) {
 		learn_place(t, f);
 		if (t->plan->kin != NULL && bus_why(t->bus) == BUS_FINE)
-			kin_forget(t->bus, t->key, t->group, t->plan->kin, t->plan->consumer, KIN_IDLE);
+			kin_forget(t->bus, t->key, t->group, t->plan->kin, t->plan->consumer, KIN_IDLE, f);
 	}
 	t->phase = t->plan->kept ? NEW : OWN;
 	t->own = (struct stream_id){0};

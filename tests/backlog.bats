@@ -173,14 +173,19 @@ freed() {
 	assert_equal "$(payloads a | xargs) / $(payloads p | xargs)" '3 / 2 1 3 4'
 }
 
-# bats test_tags=nosanitize
-@test "a buffer that is read only, with files of all kinds: events of their types do not pass, others do" {
+# The buffer on a file system of its own, which can be made read only; teardown unmounts it.
+own_disk() {
 	need_root
 	DISK=$EB_TMP/disk
 	mkdir "$DISK"
 	mount -t tmpfs -o size=4M,mode=755 none "$DISK" 2>/dev/null || skip "cannot mount tmpfs"
 	B=$DISK/buffer
 	export EB_BUFFER_DIR=$B
+}
+
+# bats test_tags=nosanitize
+@test "a buffer that is read only, with files of all kinds: events of their types do not pass, others do" {
+	own_disk
 	buffered a 1 1
 	plain_file plain.claimed-000001.jsonl
 	{
@@ -483,13 +488,8 @@ failing() {
 # bats test_tags=nosanitize
 @test "a buffer that is read only, and a file in it cannot be read, ours or a plain writer's: nothing passes it, 74" {
 	local name
-	need_root
 	need_strace
-	DISK=$EB_TMP/disk
-	mkdir "$DISK"
-	mount -t tmpfs -o size=4M,mode=755 none "$DISK" 2>/dev/null || skip "cannot mount tmpfs"
-	B=$DISK/buffer
-	export EB_BUFFER_DIR=$B
+	own_disk
 	down
 	seq 2 | xargs -n 1 ebpub -q --segment-size 1 a
 	rm -f "$B/.outage"

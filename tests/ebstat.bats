@@ -712,6 +712,19 @@ three_segments() {
 	[ ! -L "$cache" ]
 }
 
+@test "what a look remembers is left only in a home of one's own, and nothing is made of one that is missing" {
+	need_root
+	three_segments
+	mkdir "$EB_TMP/theirs"
+	chown nobody "$EB_TMP/theirs"
+	assert_equal "$(HOME=$EB_TMP/theirs total)" 300
+	assert_equal "$(HOME=$EB_TMP/missing total)" 300
+	assert_equal "$(ls -A "$EB_TMP/theirs")" ""
+	[ ! -e "$EB_TMP/missing" ]
+	assert_equal "$(total)" 300
+	assert_equal "$(find "$HOME/.cache/eventbus" -type f | wc -l)" 1
+}
+
 # --- the page's examples -----------------------------------------------------------------
 
 @test "the page's examples work" {

@@ -727,6 +727,33 @@ sendto XACK"
 	assert_equal "$(rcli xinfo groups $S:t | grep -A 1 -x pending | tail -1)" 0
 }
 
+# given: how many batches were asked for that are not acknowledged.
+given() {
+	rcli info commandstats | sed -n 's/^cmdstat_\(xreadgroup\|xack\):calls=\([0-9]*\).*/\1 \2/p' |
+		awk '{ n += $1 == "xack" ? -$2 : $2 } END { print n + 0 }'
+}
+
+# The first question, for what was left by its namesake, has no acknowledgement.
+@test "for a reader who takes seconds for a batch the next one is not asked for ahead" {
+	seq 3000 | sed "s/.*/[&,\"$(printf 'x%.0s' {1..3000})\"]/" | ebpub -q --maxlen 0 t
+	mkfifo "$EB_TMP/fifo"
+	rcli config resetstat >/dev/null
+	bg sub bash -c "exec ebsub --payload t >'$EB_TMP/fifo'"
+	exec 7<"$EB_TMP/fifo"
+	wait_for "[ \$(given) = 3 ]"
+	sleep 1.2
+	# What it is writing, half a million bytes, and some of the next.
+	for _ in {1..27}; do
+		head -c 20000 <&7 >/dev/null
+		sleep 0.02
+		[ "$(given)" != 2 ] || break
+	done
+	sleep 0.3
+	assert_equal "$(given)" 2
+	exec 7<&-
+	bg_wait sub
+}
+
 @test "-n takes no more than so many, asked for ahead or not" {
 	seq 3000 | ebpub -q --maxlen 0 t
 	run -0 ebsub -n 1234 --payload t
@@ -943,6 +970,13 @@ proxy() {
 @test "a connection that is lost while it looks where the group stands: 69, and why" {
 	add t 1 1
 	proxy cut GROUPS
+	run -69 ebsub -n 1 t
+	assert_output "ebsub: '$EB_REDIS_URL?db=0' closed the connection"
+}
+
+@test "a connection that is lost while consumers of this host are looked at: 69, and why" {
+	add t 1 1
+	proxy cut DELCONSUMER
 	run -69 ebsub -n 1 t
 	assert_output "ebsub: '$EB_REDIS_URL?db=0' closed the connection"
 }

@@ -18,11 +18,11 @@ conf     conf policy ini secret                                  : floor url
 bus      bus exchange reply replymake greet outbox : floor url net
 stream   stream streamwalk                                       : floor bus
 group    group pending pendingwalk acks consumers retire retiring retireplain leavers : floor bus stream
-spool    spool segment reader append walk walking walksort claim mark progress progresstext progressfile roster quarantine counted counters probe compress holder tidy : floor
+spool    spool segment reader append walk walking walksort claim mark progress progresstext progressfile roster quarantine sweep counted counters probe compress holder tidy : floor
 watch    watch                                                   : floor bus stream
 backlog  backlog                                                 : floor event spool
 eventline eventline                                             : floor event spool
-drain    drain suspect run load ahead sweep ship move lane retain batch settle outage : floor conf event bus stream watch spool backlog eventline
+drain    drain suspect run load ahead ship move lane retain batch settle outage : floor conf event bus stream watch spool backlog eventline
 replay   replay                                                  : floor conf bus spool drain
 publish  publish publishing link admit spill window              : floor conf event bus stream watch spool backlog eventline drain
 redrive  redrive redriving redrivemove redrivetext letter                            : floor conf event bus stream drain
