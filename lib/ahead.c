@@ -90,6 +90,20 @@ ahead_next(struct ahead *a, struct ahead_line **line, struct fail *f)
 	return k->got;
 }
 
+void
+ahead_keep(struct ahead *a)
+{
+	a->given = false;
+}
+
+const struct ahead_line *
+ahead_peek(const struct ahead *a, size_t i)
+{
+	const struct ahead_line *k = i + a->given < a->n ? line_at(a, i + a->given) : NULL;
+
+	return k && k->got == 1 ? k : NULL;
+}
+
 bool
 ahead_more(struct ahead *a, size_t n, size_t most)
 {

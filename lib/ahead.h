@@ -33,6 +33,10 @@ void ahead_open(struct ahead *a, struct walk *w);	/* w is closed with it */
 void ahead_close(struct ahead *a);
 /* As walk_next; *line is valid until the next call. */
 int ahead_next(struct ahead *a, struct ahead_line **line, struct fail *f);
+/* The line just given did not fit: it is the next one again. */
+void ahead_keep(struct ahead *a);
+/* The lines that wait, from 0; NULL past the last. */
+const struct ahead_line *ahead_peek(const struct ahead *a, size_t i);
 /* Reads up to n lines further, until `most` wait. false: no more now. */
 bool ahead_more(struct ahead *a, size_t n, size_t most);
 /* As walk_damaged. */

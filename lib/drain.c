@@ -94,7 +94,7 @@ step(struct run *d, struct fail *f)
 	bool end, moved;
 
 	if (load_batch(d, &end, f) == -1 || ship_settle(d, f) == -1 ||
-	    (any_to_send(&d->batch) && ship_record(d, true, f) == -1) ||
+	    (any_to_send(&d->batch) && !ship_recorded(d) && ship_record(d, true, f) == -1) ||
 	    ship_send(d, &worst, f) == -1) {
 		free(was);
 		return -1;
@@ -105,7 +105,6 @@ step(struct run *d, struct fail *f)
 	move_marks(d);
 	ship_spend(d);
 	move_forget_old(d);
-	intent_clear(&d->p.intent);
 	moved = was && strcmp(was, d->stem) != 0;
 	free(was);
 	if (d->o->tick)
@@ -129,9 +128,10 @@ open_walk(struct run *d, struct fail *f)
 	d->ahead.w = NULL;
 	progress_free(&d->skips);
 	marks_clear(&d->walked);
+	intent_clear(&d->p.intent);
 	free(d->stem);
 	d->stem = NULL;
-	d->again = d->failed = false;
+	d->failed = false;
 	d->damaged = 0;
 	d->covers = run_tries_late(d) || d->old.on;
 	lanes_stale(&d->lanes);

@@ -2,8 +2,9 @@
  * drain: the buffer into Redis, in order per type, each event once.
  *
  * Batch by batch: read lines in order, leave out what is delivered, held or bad, settle what is in doubt, record
- * durably what is about to be sent and from where to look for it, send, and move the marks. The record of one batch is
- * the end of the last, so a batch costs one fdatasync. A segment is unlinked only after the marks that pass it are durable. Killed at any
+ * durably what is about to be sent and from where to look for it, send, and move the marks. While the server is busy the lines
+ * to come are read and recorded as what may be sent next, so that it need not wait for the disk between two batches; a
+ * batch costs one fdatasync. A segment is unlinked only after the marks that pass it are durable. Killed at any
  * point, the next run finds the record and looks up what it names (contract, G3, G4, G7; reliability, section 3).
  *
  * The caller holds the replay lock and an open bus; a bus that dies ends the run, and the next one, on a new

@@ -200,13 +200,12 @@ is_doubtful(struct look *k, const struct walk_line *wl, struct doubt *d)
 	struct event_line *el = &k->it.line;
 	struct intent *in = &k->p.intent;
 	struct sent *s = in->on ? intent_sent(in, el->e.type.p, el->e.type.n) : NULL;
-	struct mark *upto = move_mark(&in->upto, wl->chain, wl->stem);
 	struct stream_id a = { 0, 0 }, b;
 
 	*d = (struct doubt){ .after = "0-0" };
 	if (k->p.lost || roster_is_returned(wl->stem))
 		return 1;
-	if (!s || !upto || (wl->chain ? mark_cmp(upto, wl->stem, wl->pos) <= 0 : upto->pos <= wl->pos))
+	if (!s || !intent_reaches(in, wl->chain, wl->stem, wl->pos))
 		return 0;
 	/* Whoever sent it had settled the doubt of the line itself: its connection is the one to fence. */
 	snprintf(d->run_id, sizeof d->run_id, "%s", in->run_id);

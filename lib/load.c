@@ -10,14 +10,6 @@
 
 #define PASSED_MOST 256
 
-static bool
-before_upto(struct intent *old, const struct walk_line *l)
-{
-	struct mark *m = move_mark(&old->upto, l->chain, l->stem);
-
-	return m && (l->chain ? mark_cmp(m, l->stem, l->pos) > 0 : m->pos > l->pos);
-}
-
 /* Whether somebody sent this line already and had no answer, and from where to look for it. */
 static void
 look_for_doubt(struct run *d, struct batch_item *it)
@@ -27,7 +19,7 @@ look_for_doubt(struct run *d, struct batch_item *it)
 
 	it->doubtful = it->doubted = it->unsure = false;
 	it->after = (struct stream_id){ UINT64_MAX, UINT64_MAX };
-	if (s && before_upto(&d->old, &d->l)) {
+	if (s && intent_reaches(&d->old, d->l.chain, d->l.stem, d->l.pos)) {
 		it->doubtful = true;
 		if (stream_id_parse(slice_of(s->after), &it->after) == -1)
 			it->after = (struct stream_id){ 0, 0 };
@@ -149,7 +141,7 @@ take_line(struct run *d, struct fail *f)
 {
 	struct batch_item *it = batch_next(&d->batch);
 	struct event_line *el = &d->at->event;
-	bool old = d->old.on && before_upto(&d->old, &d->l);
+	bool old = d->old.on && intent_reaches(&d->old, d->l.chain, d->l.stem, d->l.pos);
 	size_t i;
 	int again;
 
@@ -228,15 +220,14 @@ load_batch(struct run *d, bool *end, struct fail *f)
 	}
 	batch_reset(&d->batch);
 	while (d->batch.n < room) {
-		if (!d->again && (got = ahead_next(&d->ahead, &d->at, f)) != 1)
+		if ((got = ahead_next(&d->ahead, &d->at, f)) != 1)
 			break;
-		d->again = false;
 		d->l = d->at->l;
 		enter_segment(d);
 		if ((r = take_line(d, f)) == -1)
 			return -1;
 		if (r == FULL) {
-			d->again = true;
+			ahead_keep(&d->ahead);
 			return 0;
 		}
 		pass_by(d);

@@ -49,7 +49,7 @@ progress_drop_late(struct progress *p, struct late *l)
 }
 
 struct sent *
-intent_sent(struct intent *in, const char *type, size_t n)
+intent_sent(const struct intent *in, const char *type, size_t n)
 {
 	size_t i;
 
@@ -57,6 +57,14 @@ intent_sent(struct intent *in, const char *type, size_t n)
 		if (same(in->sent[i].type, type, n))
 			return &in->sent[i];
 	return NULL;
+}
+
+bool
+intent_reaches(const struct intent *in, bool chain, const char *stem, uint64_t pos)
+{
+	int has;
+
+	return marks_passed(&in->upto, chain, stem, pos, &has);
 }
 
 void

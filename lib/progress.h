@@ -6,8 +6,9 @@
  * other. The chain (all segments that publishers share) is one source; each claimed file and each segment
  * written by one publisher alone (segment.h) is another.
  *
- * With the marks stands the intent: what is being sent just now, on which connection, and from where to look for it. So one
- * fdatasync(2) per batch records both the end of the last and the beginning of the next (reliability, section 3).
+ * With the marks stands the intent: what may have been sent, on which connection, and from where to look for it. It reaches
+ * over what is sent next, and is recorded while the server is busy with what comes before that; so one fdatasync(2) per
+ * batch records all there is to know, and nobody waits for it (reliability, section 3).
  *
  * The file .progress has two slots of fixed size, written in turn, each with a sequence number and a CRC; it is made with the first segment, so that
  * recording needs no free space. When it is lost, everything is sent again that was looked up in no stream: no event is lost.
@@ -89,7 +90,9 @@ void progress_free(struct progress *p);
 struct late *progress_late(struct progress *p, const char *type, size_t n);	/* NULL when it is not */
 struct late *progress_add_late(struct progress *p, const char *type, size_t n);
 void progress_drop_late(struct progress *p, struct late *l);
-struct sent *intent_sent(struct intent *in, const char *type, size_t n);
+struct sent *intent_sent(const struct intent *in, const char *type, size_t n);
+/* Whether a line at pos of this source lies before where the intent reaches. */
+bool intent_reaches(const struct intent *in, bool chain, const char *stem, uint64_t pos);
 void intent_drop(struct intent *in, struct sent *s);
 void intent_clear(struct intent *in);
 

@@ -26,7 +26,7 @@ struct run {
 	struct bus *b;
 	const struct drain_options *o;
 	struct drain_result *r;
-	struct progress p;
+	struct progress p;	/* its intent is what is recorded */
 	struct progress skips;	/* its late types: the first line of each left behind in this walk */
 	struct intent old;	/* of a run that was cut off: to be settled */
 	struct marks walked;
@@ -38,7 +38,6 @@ struct run {
 	size_t damaged;		/* segments of this walk that were found damaged so far */
 	bool failed;		/* the walk, after the last batch: failure says how */
 	struct fail failure;
-	bool again;		/* l did not fit into the last batch */
 	bool covers;		/* this walk began at the marks of the late types */
 	struct quarantine *q;	/* synced before the marks move */
 	struct suspect *suspect;	/* of the segment the walk is in, when it is one */

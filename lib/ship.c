@@ -165,26 +165,27 @@ keep_old(struct intent *in, const struct intent *old)
 	}
 }
 
-/* How a file is walked is decided with its first batch: positions in it must not change their meaning after that. */
+/* How a file is walked is decided when it is first named here: positions in it must not change their meaning after that. */
 static void
 fix_ways(struct run *d)
 {
 	const struct mark *m;
 	size_t i;
 
-	for (i = 0; i < d->walked.files; i++) {
-		m = &d->walked.file[i];
+	for (i = 0; i < d->p.intent.upto.files; i++) {
+		m = &d->p.intent.upto.file[i];
 		if (!marks_find(&d->p.marks, m->stem))
 			mark_set(marks_get(&d->p.marks, m->stem), m->stem, 0, m->limit);
 	}
 }
 
 static void
-make_intent(struct run *d)
+intend_batch(struct run *d)
 {
 	struct intent *in = &d->p.intent;
 	size_t i;
 
+	intent_clear(in);
 	in->on = true;
 	snprintf(in->run_id, sizeof in->run_id, "%s", bus_run_id(d->b));
 	in->client = bus_client_id(d->b);
@@ -198,15 +199,89 @@ make_intent(struct run *d)
 			intend(in, d->batch.item[i].lane->type, d->batch.item[i].lane->after);
 }
 
+/*
+ * The lines that wait; whether they are sent is decided later, and one that never was is looked up in vain. false: among them is
+ * one that is in doubt itself, whose connection must not be forgotten for ours, or one whose lane is not measured.
+ */
+static bool
+intend_more(struct run *d)
+{
+	struct intent *in = &d->p.intent;
+	const struct lane *l = NULL;
+	const struct ahead_line *k;
+	size_t i;
+
+	for (i = 0; (k = ahead_peek(&d->ahead, i)); i++) {
+		struct slice type = k->event.e.type;
+
+		if (!k->bad && (!l || !slice_eq(type, l->type))) {
+			l = lanes_get(&d->lanes, d->o->conf->prefix, type);
+			if (!l->stopped && (!l->opened || l->stale))
+				return false;
+			if (!l->stopped)
+				intend(in, l->type, l->after);
+		}
+		if (!k->bad && k->event.in_doubt)
+			return false;
+		mark_set(k->l.chain ? &in->upto.chain : marks_get(&in->upto, k->l.stem), k->l.stem, k->l.end, k->l.limit);
+	}
+	fix_ways(d);
+	return i > 0;
+}
+
+bool
+ship_recorded(const struct run *d)
+{
+	const struct intent *in = &d->p.intent;
+	const struct mark *chain = &d->walked.chain, *m;
+	const struct lane *last = NULL;
+	size_t i;
+
+	if (!in->on || d->old.on || (chain->stem && mark_cmp(&in->upto.chain, chain->stem, chain->pos) < 0))
+		return false;
+	for (i = 0; i < d->walked.files; i++)
+		if (!(m = marks_find(&in->upto, d->walked.file[i].stem)) || m->pos < d->walked.file[i].pos)
+			return false;
+	for (i = 0; i < d->batch.n; i++) {
+		const struct lane *l = d->batch.item[i].lane;
+
+		if (l != last && !intent_sent(in, l->type, strlen(l->type)))
+			return false;
+		last = l;
+	}
+	return true;
+}
+
+static int
+store(struct run *d, struct fail *f)
+{
+	return quarantine_sync(d->q, f) == -1 ? -1 : progress_store(d->sp, &d->p, f);
+}
+
 int
 ship_record(struct run *d, bool sending, struct fail *f)
 {
-	intent_clear(&d->p.intent);
 	if (sending || d->old.on)
-		make_intent(d);
-	if (quarantine_sync(d->q, f) == -1)
-		return -1;
-	return progress_store(d->sp, &d->p, f);
+		intend_batch(d);
+	else
+		intent_clear(&d->p.intent);
+	return store(d, f);
+}
+
+/* The marks stay before the batch that is under way. */
+static int
+record_more(struct run *d, struct fail *f)
+{
+	int r = 0;
+
+	if (d->old.on || run_over(d))
+		return 0;
+	intend_batch(d);
+	if (intend_more(d)) {
+		r = store(d, f);
+		bus_resume(d->b);
+	}
+	return r;
 }
 
 static void
@@ -275,19 +350,22 @@ take_answer(struct run *d, struct batch_item *it, enum bus_why *worst, struct fa
 	return 0;
 }
 
-/* The server is busy: what comes next is read meanwhile. A dead connection shows when its answers are taken. */
-static void
-read_on(struct run *d)
+/* The server is busy: what comes next is read and recorded meanwhile. A dead connection shows when its answers are taken. */
+static int
+go_ahead(struct run *d, struct fail *f)
 {
-	struct fail f;
+	struct fail dead;
 
-	while (bus_io(d->b, &f) == 0 && !run_over(d) && ahead_more(&d->ahead, AHEAD_LINES, load_room(d)))
+	while (bus_io(d->b, &dead) == 0 && !run_over(d) && ahead_more(&d->ahead, AHEAD_LINES, load_room(d)))
 		;
+	return bus_why(d->b) == BUS_FINE ? record_more(d, f) : 0;
 }
 
 int
 ship_send(struct run *d, enum bus_why *worst, struct fail *f)
 {
+	struct fail disk;
+	int recorded;
 	size_t i;
 
 	for (i = 0; i < d->batch.n; i++)
@@ -296,7 +374,7 @@ ship_send(struct run *d, enum bus_why *worst, struct fail *f)
 			if (++d->tried % AHEAD_LINES == 0)
 				bus_push(d->b);		/* the server may begin */
 		}
-	read_on(d);
+	recorded = go_ahead(d, &disk);
 	for (i = 0; i < d->batch.n; i++) {
 		struct batch_item *it = &d->batch.item[i];
 
@@ -306,5 +384,7 @@ ship_send(struct run *d, enum bus_why *worst, struct fail *f)
 		} else if (it->lane->stopped)
 			progress_add_done(&d->p, it->stem, it->pos);
 	}
-	return 0;
+	if (recorded == -1)
+		*f = disk;
+	return recorded;
 }

@@ -10,9 +10,11 @@
 int ship_settle(struct run *d, struct fail *f);
 /* After a batch, before its record: which entries account for the lines that had been in doubt (struct spent). */
 void ship_spend(struct run *d);
+/* What may be sent, as it is recorded, has all of the batch in it. */
+bool ship_recorded(const struct run *d);
 /* Stores the marks and, when sending, what is about to be sent (progress.h); what is in quarantine is durable before that. */
 int ship_record(struct run *d, bool sending, struct fail *f);
-/* Sends and waits for every answer. -1: the connection is dead. *worst: a refusal by the whole server (f), else untouched. */
+/* Sends, records what may come next, and waits for every answer. -1: the connection is dead, or the disk failed. *worst: a refusal by the whole server (f), else untouched. */
 int ship_send(struct run *d, enum bus_why *worst, struct fail *f);
 
 #endif

@@ -368,13 +368,13 @@ inline scan() {
 	i = 0
 }
 
-/* ship_record, make_intent, progress_store: the marks of all before and the intent of what comes, in one fdatasync. */
-inline record(sending) {
+/* ship_record, intend_batch, progress_store: the marks of all before and the intent of what comes, in one fdatasync. */
+inline record(sending, more) {
 	mark = at;
 	spent = spent_now;
 	intent = sending || old;
 	intent_conn = (intent -> c : NOBODY);
-	intent_upto = (intent -> at + n : 0);
+	intent_upto = (intent -> at + n + more : 0);
 	intent_after = (intent -> lane_after : 0);
 #ifdef FORGET_OLD
 	intent = sending;
@@ -391,7 +391,19 @@ inline record(sending) {
 #ifdef EARLY_MARKS
 	mark = at + n
 #endif
+#ifdef MARKS_AHEAD
+	mark = (more -> at + n : mark)
+#endif
 }
+
+/* ship_recorded: what was recorded while the last batch was under way names all of this one. */
+#ifdef NO_REACH
+#define RECORDED (intent && intent_conn == c && !old)
+#else
+#define RECORDED (intent && intent_conn == c && !old && at + n <= intent_upto)
+#endif
+/* record_more, intend_more: the line behind the batch, and the one behind that. */
+#define WAITS(m) (!old && at + n + m < end_at && doubt_conn[at + n + m] == NOBODY)
 
 /* step, behind the answers: move_marks, ship_spend, move_forget_old, intent_clear. */
 inline move() {
@@ -502,7 +514,7 @@ again:		at = mark;
 			settled[1] = n == 1 || place[1] > 0;
 #ifndef NO_INTENT
 			if
-			:: !settled[0] || !settled[1] -> record(true)
+			:: (!settled[0] || !settled[1]) && !RECORDED -> record(true, 0)
 			:: else
 			fi
 #endif
@@ -520,6 +532,15 @@ again:		at = mark;
 			:: else -> break
 			od;
 			k = 0 };
+		/* go_ahead, while the server is busy */
+#ifndef NO_INTENT
+		atomic {
+			if
+			:: WAITS(0) -> MAY_DIE; record(true, 1)
+			:: WAITS(0) && WAITS(1) -> MAY_DIE; record(true, 2)
+			:: true
+			fi };
+#endif
 		/* take_answer */
 		do
 		:: k < n && !settled[k] ->
@@ -552,7 +573,7 @@ again:		at = mark;
 		:: else
 		fi };
 #endif
-	atomic { MAY_DIE; record(false) };
+	atomic { MAY_DIE; record(false, 0) };
 	/* sweep, take_last: a segment that was delivered whole, under the writers' lock. */
 #ifdef UNLOCKED_UNLINK
 	k = at >= lines;
