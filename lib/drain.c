@@ -18,6 +18,7 @@
 #include "util.h"
 #include "when.h"
 
+#define AHEAD_LINES 32	/* read between two looks at the connection */
 #define ROUNDS 3	/* how often plain writers' files are looked for anew */
 
 static void
@@ -74,7 +75,10 @@ static int
 sweep(struct run *d, bool end, struct fail *f)
 {
 	uint64_t torn = d->sweep.torn;
-	int r = sweep_run(&d->sweep, d->sp, d->q, &d->p, d->ahead.w, end, d->o->limits->lock_ms, f);
+	int r;
+
+	d->sweep_due = false;
+	r = sweep_run(&d->sweep, d->sp, d->q, &d->p, d->ahead.w, end, d->o->limits->lock_ms, f);
 
 	torn = d->sweep.torn - torn;
 	if (torn) {
@@ -85,18 +89,51 @@ sweep(struct run *d, bool end, struct fail *f)
 	return r;
 }
 
+/*
+ * The server is busy: meanwhile what comes next is read and recorded, and segments go that the marks have passed. Not those of a
+ * walk for late types: whether they are done with is seen from the answers.
+ */
+static int
+work_ahead(struct run *d, struct fail *f)
+{
+	struct fail dead;
+	int r;
+
+	while (bus_io(d->b, &dead) == 0 && !run_over(d) && ahead_more(&d->ahead, AHEAD_LINES, load_room(d)))
+		;
+	if (bus_why(d->b) != BUS_FINE || run_over(d))
+		return 0;
+	r = ship_record_more(d, f);
+	if (r == 1 && d->sweep_due && !d->covers)
+		r = sweep(d, false, f);
+	bus_resume(d->b);
+	return r == -1 ? -1 : 0;
+}
+
 /* One batch. 1 go on, 0 the walk is at its end, -1. */
 static int
 step(struct run *d, struct fail *f)
 {
 	enum bus_why worst = BUS_FINE;
 	char *was = d->stem ? util_strdup(d->stem) : NULL;
-	bool end, moved;
+	bool end, due = d->sweep_due;
+	struct fail disk;
+	int ahead = 0;
 
 	if (load_batch(d, &end, f) == -1 || ship_settle(d, f) == -1 ||
-	    (any_to_send(&d->batch) && !ship_recorded(d) && ship_record(d, true, f) == -1) ||
-	    ship_send(d, &worst, f) == -1) {
+	    (any_to_send(&d->batch) && !ship_recorded(d) && ship_record(d, true, f) == -1)) {
 		free(was);
+		return -1;
+	}
+	ship_send(d);
+	ahead = work_ahead(d, &disk);
+	due = due && d->sweep_due;
+	d->sweep_due |= was && strcmp(was, d->stem) != 0;
+	free(was);
+	if (ship_take(d, &worst, f) == -1)
+		return -1;
+	if (ahead == -1) {
+		*f = disk;
 		return -1;
 	}
 	if (bus_why(d->b) != BUS_FINE)	/* its last words have been read */
@@ -105,16 +142,12 @@ step(struct run *d, struct fail *f)
 	move_marks(d);
 	ship_spend(d);
 	move_forget_old(d);
-	moved = was && strcmp(was, d->stem) != 0;
-	free(was);
 	if (d->o->tick)
 		d->o->tick(d->o->arg, d->r->replayed + d->r->found);
 	d->r->server = worst;
 	if (worst != BUS_FINE)
 		return give_up(d, f);
-	if ((moved || end) && ship_record(d, false, f) == -1)
-		return -1;
-	if ((moved || end) && sweep(d, end, f) == -1)
+	if ((end || due || (d->sweep_due && d->covers)) && (ship_record(d, false, f) == -1 || sweep(d, end, f) == -1))
 		return -1;
 	return !end;
 }
@@ -131,7 +164,7 @@ open_walk(struct run *d, struct fail *f)
 	intent_clear(&d->p.intent);
 	free(d->stem);
 	d->stem = NULL;
-	d->failed = false;
+	d->failed = d->sweep_due = false;
 	d->damaged = 0;
 	d->covers = run_tries_late(d) || d->old.on;
 	lanes_stale(&d->lanes);
@@ -152,7 +185,7 @@ walk_on(struct run *d, struct fail *f)
 			return -1;
 	if ((name = walk_disorder(d->ahead.w)))
 		run_say(d, "'%s': lines further out of order than %d: given in the order of their window", name, WALK_WINDOW);
-	if (r == 1 && ship_record(d, false, f) == -1)
+	if (r == 1 && (ship_record(d, false, f) == -1 || (d->sweep_due && sweep(d, false, f) == -1)))
 		return -1;
 	return r;
 }

@@ -42,6 +42,7 @@ struct run {
 	struct quarantine *q;	/* synced before the marks move */
 	struct suspect *suspect;	/* of the segment the walk is in, when it is one */
 	struct sweep sweep;
+	bool sweep_due;		/* the marks came into another segment */
 	char *stem;		/* chain segment the walk is in */
 	bool left_behind;	/* in it */
 	bool whole;		/* walked from its beginning */

@@ -3,14 +3,13 @@
 #include <string.h>
 
 #include "eventline.h"
-#include "load.h"
 #include "move.h"
 #include "reply.h"
 #include "settle.h"
 #include "ship.h"
 #include "util.h"
 
-#define AHEAD_LINES 32	/* between two looks at the connection */
+#define PUSH_LINES 32	/* between two looks at the connection */
 
 /* The connections that sent the doubtful lines may still have them executed: stop that first. */
 static int
@@ -268,20 +267,15 @@ ship_record(struct run *d, bool sending, struct fail *f)
 	return store(d, f);
 }
 
-/* The marks stay before the batch that is under way. */
-static int
-record_more(struct run *d, struct fail *f)
+int
+ship_record_more(struct run *d, struct fail *f)
 {
-	int r = 0;
-
-	if (d->old.on || run_over(d))
+	if (d->old.on)
 		return 0;
 	intend_batch(d);
-	if (intend_more(d)) {
-		r = store(d, f);
-		bus_resume(d->b);
-	}
-	return r;
+	if (!intend_more(d))
+		return 0;
+	return store(d, f) == -1 ? -1 : 1;
 }
 
 static void
@@ -350,31 +344,25 @@ take_answer(struct run *d, struct batch_item *it, enum bus_why *worst, struct fa
 	return 0;
 }
 
-/* The server is busy: what comes next is read and recorded meanwhile. A dead connection shows when its answers are taken. */
-static int
-go_ahead(struct run *d, struct fail *f)
+void
+ship_send(struct run *d)
 {
-	struct fail dead;
-
-	while (bus_io(d->b, &dead) == 0 && !run_over(d) && ahead_more(&d->ahead, AHEAD_LINES, load_room(d)))
-		;
-	return bus_why(d->b) == BUS_FINE ? record_more(d, f) : 0;
-}
-
-int
-ship_send(struct run *d, enum bus_why *worst, struct fail *f)
-{
-	struct fail disk;
-	int recorded;
 	size_t i;
 
 	for (i = 0; i < d->batch.n; i++)
 		if (d->batch.item[i].state == BATCH_SEND) {
 			send_one(d, &d->batch.item[i]);
-			if (++d->tried % AHEAD_LINES == 0)
+			if (++d->tried % PUSH_LINES == 0)
 				bus_push(d->b);		/* the server may begin */
 		}
-	recorded = go_ahead(d, &disk);
+	bus_push(d->b);
+}
+
+int
+ship_take(struct run *d, enum bus_why *worst, struct fail *f)
+{
+	size_t i;
+
 	for (i = 0; i < d->batch.n; i++) {
 		struct batch_item *it = &d->batch.item[i];
 
@@ -384,7 +372,5 @@ ship_send(struct run *d, enum bus_why *worst, struct fail *f)
 		} else if (it->lane->stopped)
 			progress_add_done(&d->p, it->stem, it->pos);
 	}
-	if (recorded == -1)
-		*f = disk;
-	return recorded;
+	return 0;
 }

@@ -14,7 +14,11 @@ void ship_spend(struct run *d);
 bool ship_recorded(const struct run *d);
 /* Stores the marks and, when sending, what is about to be sent (progress.h); what is in quarantine is durable before that. */
 int ship_record(struct run *d, bool sending, struct fail *f);
-/* Sends, records what may come next, and waits for every answer. -1: the connection is dead, or the disk failed. *worst: a refusal by the whole server (f), else untouched. */
-int ship_send(struct run *d, enum bus_why *worst, struct fail *f);
+/* Queues the batch and sends what the connection takes. One that is dead shows when the answers are taken. */
+void ship_send(struct run *d);
+/* While it is under way: stores what waits behind it as what may be sent too; the marks stay. 1, 0 not with what waits there now, -1. */
+int ship_record_more(struct run *d, struct fail *f);
+/* Waits for every answer. -1: the connection is dead. *worst: a refusal by the whole server (f), else untouched. */
+int ship_take(struct run *d, enum bus_why *worst, struct fail *f);
 
 #endif
