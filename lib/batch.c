@@ -32,7 +32,7 @@ batch_reset(struct batch *b)
 	for (i = 0; i < b->n; i++)
 		if (b->item[i].text.cap > 2 * BATCH_BIG)
 			buf_free(&b->item[i].text);
-	b->n = b->bytes = b->types = 0;
+	b->n = b->bytes = b->types = b->sent = 0;
 }
 
 struct batch_item *

@@ -44,6 +44,7 @@ struct batch_item {
 struct batch {
 	struct batch_item *item;
 	size_t n, bytes, types;
+	size_t sent;		/* the first so many are on their way, or need not go */
 	bool old;		/* its lines were in the batch of a run that was cut off */
 };
 

@@ -18,7 +18,6 @@
 #include "util.h"
 #include "when.h"
 
-#define AHEAD_LINES 32	/* read between two looks at the connection */
 #define ROUNDS 3	/* how often plain writers' files are looked for anew */
 
 static void
@@ -89,6 +88,26 @@ sweep(struct run *d, bool end, struct fail *f)
 	return r;
 }
 
+/* Reads a batch and sends it: bit by bit where it is recorded already, else when all of it is known and recorded. 0 or -1. */
+static int
+send_batch(struct run *d, bool *end, struct fail *f)
+{
+	size_t room = load_room(d);
+	int more;
+
+	batch_reset(&d->batch);
+	more = load_batch(d, d->p.intent.on && room > SHIP_PUSH ? SHIP_PUSH : room, end, f);
+	if (more == 1 && !ship_recorded(d))
+		more = load_batch(d, room, end, f);
+	if (more == -1 || ship_settle(d, f) == -1)
+		return -1;
+	if (any_to_send(&d->batch) && !ship_recorded(d) && ship_record(d, true, f) == -1)
+		return -1;
+	for (ship_send(d); more == 1 && d->batch.n < room; ship_send(d))
+		more = load_batch(d, d->batch.n + SHIP_PUSH < room ? d->batch.n + SHIP_PUSH : room, end, f);
+	return 0;
+}
+
 /*
  * The server is busy: meanwhile what comes next is read and recorded, and segments go that the marks have passed. Not those of a
  * walk for late types: whether they are done with is seen from the answers.
@@ -99,7 +118,7 @@ work_ahead(struct run *d, struct fail *f)
 	struct fail dead;
 	int r;
 
-	while (bus_io(d->b, &dead) == 0 && !run_over(d) && ahead_more(&d->ahead, AHEAD_LINES, load_room(d)))
+	while (bus_io(d->b, &dead) == 0 && !run_over(d) && ahead_more(&d->ahead, SHIP_PUSH, load_room(d)))
 		;
 	if (bus_why(d->b) != BUS_FINE || run_over(d))
 		return 0;
@@ -120,12 +139,10 @@ step(struct run *d, struct fail *f)
 	struct fail disk;
 	int ahead = 0;
 
-	if (load_batch(d, &end, f) == -1 || ship_settle(d, f) == -1 ||
-	    (any_to_send(&d->batch) && !ship_recorded(d) && ship_record(d, true, f) == -1)) {
+	if (send_batch(d, &end, f) == -1) {
 		free(was);
 		return -1;
 	}
-	ship_send(d);
 	ahead = work_ahead(d, &disk);
 	due = due && d->sweep_due;
 	d->sweep_due |= was && strcmp(was, d->stem) != 0;

@@ -130,6 +130,25 @@ swap(struct buf *a, struct buf *b)
 	*b = keep;
 }
 
+/* Before it may be added the server has to be asked for room. */
+static bool
+asks(struct run *d, const struct batch_item *it)
+{
+	struct lane *l = it->lane;
+
+	return !l->stopped && (!l->opened || l->stale || !retain_limit(l, run_limit(d, it)) || l->room <= 0);
+}
+
+static bool
+is_recorded(const struct run *d, const struct batch_item *it)
+{
+	const struct intent *in = &d->p.intent;
+
+	if (it->line.in_doubt || d->p.lost || roster_is_returned(d->l.stem) || !intent_reaches(in, d->l.chain, d->l.stem, d->l.pos))
+		return false;
+	return d->batch.item[d->batch.n - 1].lane == it->lane || intent_sent(in, it->lane->type, strlen(it->lane->type));
+}
+
 enum taken { TAKEN, PASSED, FULL };
 
 /*
@@ -166,10 +185,9 @@ take_line(struct run *d, struct fail *f)
 	it->lane = load_lane(d, el->e.type);
 	for (i = 0; i < d->batch.n && d->batch.item[i].lane != it->lane; i++)
 		;
-	if (!it->lane->stopped && batch_full(&d->batch, el->e.payload.n))
+	if (!it->lane->stopped && (batch_full(&d->batch, el->e.payload.n) || (d->batch.sent && !is_recorded(d, it))))
 		return FULL;
-	if (!it->lane->stopped && it->lane->opened && i < d->batch.n &&
-	    (!retain_limit(it->lane, run_limit(d, it)) || it->lane->room <= 0))
+	if (asks(d, it) && (i < d->batch.n || d->batch.sent))
 		return FULL;	/* what is in the batch has to be added before room can be measured */
 	if (measure_room(d, it, f) == -1)
 		return -1;
@@ -206,11 +224,21 @@ load_room(const struct run *d)
 	return n;
 }
 
-/* 1 a batch or a part of one, 0 the walk has come to its end, -1. */
-int
-load_batch(struct run *d, bool *end, struct fail *f)
+/* What was read before a failure is not held up by it, and what is on its way is waited for. */
+static int
+failed(struct run *d, size_t before, const struct fail *f)
 {
-	size_t room = load_room(d), passed = 0;
+	if (before == 0)
+		return -1;
+	d->failed = true;
+	d->failure = *f;
+	return 0;
+}
+
+int
+load_batch(struct run *d, size_t most, bool *end, struct fail *f)
+{
+	size_t passed = 0;
 	int got = 1, r;
 
 	*end = false;
@@ -218,14 +246,13 @@ load_batch(struct run *d, bool *end, struct fail *f)
 		*f = d->failure;
 		return -1;
 	}
-	batch_reset(&d->batch);
-	while (d->batch.n < room) {
+	while (d->batch.n < most) {
 		if ((got = ahead_next(&d->ahead, &d->at, f)) != 1)
 			break;
 		d->l = d->at->l;
 		enter_segment(d);
 		if ((r = take_line(d, f)) == -1)
-			return -1;
+			return failed(d, d->batch.sent, f);
 		if (r == FULL) {
 			ahead_keep(&d->ahead);
 			return 0;
@@ -235,11 +262,8 @@ load_batch(struct run *d, bool *end, struct fail *f)
 		if (r == PASSED && ++passed % PASSED_MOST == 0 && (run_over(d) || !run_wants(d)))
 			return 0;
 	}
+	if (got == 1)
+		return 1;
 	*end = got == 0;
-	if (got == -1 && d->batch.n) {	/* what was read before the failure is not held up by it */
-		d->failed = true;
-		d->failure = *f;
-		return 0;
-	}
-	return got == -1 ? -1 : 0;
+	return got == -1 ? failed(d, d->batch.n, f) : 0;
 }

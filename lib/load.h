@@ -8,8 +8,12 @@
 
 #include "run.h"
 
-/* Fills d->batch; *end: the walk has come to its end. 0 or -1 (the connection is dead, the server refuses, or the disk failed). */
-int load_batch(struct run *d, bool *end, struct fail *f);
+/*
+ * Reads lines into d->batch until it has `most`. 1: more would fit, 0: not; *end: the walk has come to its end. -1: the connection is dead, the
+ * server refuses, or the disk failed. Once some of the batch are on their way only such lines join them as need no question and are recorded
+ * as what may be sent.
+ */
+int load_batch(struct run *d, size_t most, bool *end, struct fail *f);
 /* How many lines a batch may have just now. */
 size_t load_room(const struct run *d);
 /* The lane of a type; stopped from the beginning when the type is held and not to be tried in this run. */

@@ -9,8 +9,6 @@
 #include "ship.h"
 #include "util.h"
 
-#define PUSH_LINES 32	/* between two looks at the connection */
-
 /* The connections that sent the doubtful lines may still have them executed: stop that first. */
 static int
 fence(struct run *d, struct fail *f)
@@ -273,8 +271,10 @@ ship_record_more(struct run *d, struct fail *f)
 	if (d->old.on)
 		return 0;
 	intend_batch(d);
-	if (!intend_more(d))
+	if (!intend_more(d)) {
+		intent_clear(&d->p.intent);	/* it may reach further now than what is stored */
 		return 0;
+	}
 	return store(d, f) == -1 ? -1 : 1;
 }
 
@@ -347,14 +347,16 @@ take_answer(struct run *d, struct batch_item *it, enum bus_why *worst, struct fa
 void
 ship_send(struct run *d)
 {
-	size_t i;
+	struct batch_item *it;
 
-	for (i = 0; i < d->batch.n; i++)
-		if (d->batch.item[i].state == BATCH_SEND) {
-			send_one(d, &d->batch.item[i]);
-			if (++d->tried % PUSH_LINES == 0)
-				bus_push(d->b);		/* the server may begin */
-		}
+	while (d->batch.sent < d->batch.n) {
+		it = &d->batch.item[d->batch.sent++];
+		if (it->state != BATCH_SEND)
+			continue;
+		send_one(d, it);
+		if (++d->tried % SHIP_PUSH == 0)
+			bus_push(d->b);		/* the server may begin */
+	}
 	bus_push(d->b);
 }
 

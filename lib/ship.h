@@ -6,6 +6,8 @@
 
 #include "run.h"
 
+#define SHIP_PUSH 32	/* lines that are worth a system call */
+
 /* Fences the connections whose requests are in doubt and finds out which of the batch's lines were added. */
 int ship_settle(struct run *d, struct fail *f);
 /* After a batch, before its record: which entries account for the lines that had been in doubt (struct spent). */
@@ -14,7 +16,7 @@ void ship_spend(struct run *d);
 bool ship_recorded(const struct run *d);
 /* Stores the marks and, when sending, what is about to be sent (progress.h); what is in quarantine is durable before that. */
 int ship_record(struct run *d, bool sending, struct fail *f);
-/* Queues the batch and sends what the connection takes. One that is dead shows when the answers are taken. */
+/* Queues what is new in the batch and sends what the connection takes. One that is dead shows when the answers are taken. */
 void ship_send(struct run *d);
 /* While it is under way: stores what waits behind it as what may be sent too; the marks stay. 1, 0 not with what waits there now, -1. */
 int ship_record_more(struct run *d, struct fail *f);
