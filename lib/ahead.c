@@ -26,6 +26,7 @@ ahead_close(struct ahead *a)
 	for (i = 0; a->line && i < LINES; i++) {
 		buf_free(&a->line[i].raw);
 		buf_free(&a->line[i].text);
+		free(a->line[i].why);
 	}
 	free(a->line);
 	memset(a, 0, sizeof *a);
@@ -37,24 +38,39 @@ line_at(const struct ahead *a, size_t i)
 	return &a->line[(a->head + i) % LINES];
 }
 
+static void
+keep_why(struct ahead_line *k, const struct fail *f)
+{
+	k->why = util_alloc(sizeof *k->why);
+	*k->why = *f;
+}
+
 /* A failure of the walk is told when it is come to. */
 static void
 read_one(struct ahead *a)
 {
 	struct ahead_line *k = line_at(a, a->n++);
+	struct fail f;
 
-	k->got = walk_next(a->w, &k->l, &k->why);
+	free(k->why);
+	k->why = NULL;
+	k->got = walk_next(a->w, &k->l, &f);
 	for (k->damaged = a->damaged; walk_damaged(a->w, k->damaged); )
 		k->damaged++;
 	if (k->got != 1) {
 		a->over = true;
+		if (k->got == -1)
+			keep_why(k, &f);
 		return;
 	}
-	k->raw.len = 0;
+	buf_fit(&k->raw, k->l.text.n);
 	buf_add(&k->raw, k->l.text.p, k->l.text.n);
 	k->l.text.p = k->raw.p;
 	a->bytes += k->raw.len;
-	k->bad = eventline_read(k->raw.p, k->raw.len, &k->event, &k->text, &k->why) == -1;
+	buf_fit(&k->text, k->raw.len + 1);	/* as eventline_read would make it */
+	k->bad = eventline_read(k->raw.p, k->raw.len, &k->event, &k->text, &f) == -1;
+	if (k->bad)
+		keep_why(k, &f);
 }
 
 static void
@@ -86,7 +102,7 @@ ahead_next(struct ahead *a, struct ahead_line **line, struct fail *f)
 	if (k->got == 1)
 		a->given = true;
 	else if (k->got == -1)
-		*f = k->why;
+		*f = *k->why;
 	return k->got;
 }
 

@@ -13,8 +13,8 @@
 struct ahead_line {
 	struct walk_line l;	/* its text stands in raw */
 	struct event_line event;	/* in text, when it is one */
-	bool bad;		/* it is none: why says so */
-	struct fail why;
+	bool bad;		/* it is none */
+	struct fail *why;	/* of a bad one, and where the walk failed; else NULL */
 	struct buf raw, text;
 	size_t damaged;		/* segments found damaged before it was come to */
 	int got;		/* what walk_next said */

@@ -26,6 +26,17 @@ buf_grow(struct buf *b, size_t more)
 }
 
 void
+buf_fit(struct buf *b, size_t n)
+{
+	if (b->cap < n) {
+		buf_free(b);
+		b->cap = (n + 63) / 64 * 64;
+		b->p = util_realloc(NULL, b->cap);
+	}
+	b->len = 0;
+}
+
+void
 buf_adds(struct buf *b, const char *s)
 {
 	buf_add(b, s, strlen(s));

@@ -25,6 +25,8 @@ struct slice {
 
 void buf_free(struct buf *b);			/* back to empty, memory released */
 void buf_grow(struct buf *b, size_t more);	/* as buf_reserve, when there is no room */
+/* Empty, with room for n bytes and hardly more: for one of many that stay. */
+void buf_fit(struct buf *b, size_t n);
 void buf_adds(struct buf *b, const char *s);
 void buf_addu(struct buf *b, uint64_t n);	/* decimal */
 void buf_addf(struct buf *b, const char *fmt, ...)

@@ -43,6 +43,17 @@ any_to_send(const struct batch *b)
 	return false;
 }
 
+static bool
+any_doubtful(const struct batch *b)
+{
+	size_t i;
+
+	for (i = 0; i < b->n; i++)
+		if (b->item[i].doubtful)
+			return true;
+	return false;
+}
+
 /* What was answered before the run has to end counts. */
 static int
 give_up(struct run *d, struct fail *f)
@@ -97,7 +108,7 @@ send_batch(struct run *d, bool *end, struct fail *f)
 
 	batch_reset(&d->batch);
 	more = load_batch(d, d->p.intent.on && room > SHIP_PUSH ? SHIP_PUSH : room, end, f);
-	if (more == 1 && !ship_recorded(d))
+	if (more == 1 && (!ship_recorded(d) || any_doubtful(&d->batch)))
 		more = load_batch(d, room, end, f);
 	if (more == -1 || ship_settle(d, f) == -1)
 		return -1;

@@ -174,7 +174,7 @@ take_line(struct run *d, struct fail *f)
 
 		if (m && (d->l.chain ? mark_cmp(m, d->l.stem, d->l.pos) > 0 : m->pos > d->l.pos))
 			return PASSED;	/* in quarantine already */
-		run_quarantine(d, d->l.stem, d->l.pos, d->l.text, d->at->why.text);
+		run_quarantine(d, d->l.stem, d->l.pos, d->l.text, d->at->why->text);
 		return PASSED;
 	}
 	if (progress_delivered(&d->p, el->e.type.p, el->e.type.n, d->l.chain, d->l.stem, d->l.pos))
