@@ -65,6 +65,12 @@ loop() {
 }
 
 # bats test_tags=nosanitize
+@test "a replay that records ahead of what it sends, harmed at some calls: each event once and in order" {
+	need_strace
+	loop every.py --sample 1/8,flow=1/30 --scenes sure,flow
+}
+
+# bats test_tags=nosanitize
 @test "a replay that goes on, of all kinds of files, with a claim: harmed at some calls, each event once and in order" {
 	need_strace
 	loop every.py --sample 1/8,claim=1/100 --scenes resume,mixed,claim
@@ -109,7 +115,7 @@ loop() {
 # bats test_tags=nosanitize,long
 @test "every command harmed at every call" {
 	need_strace
-	loop every.py --scenes direct,fresh,filled,segment,behind,drain,stream,away,three,resume,mixed,compress,discard,retarget,subscribe
+	loop every.py --scenes direct,fresh,filled,segment,behind,drain,stream,away,three,flow,sure,resume,mixed,compress,discard,retarget,subscribe
 }
 
 # bats test_tags=nosanitize,long

@@ -277,6 +277,32 @@ class Three(Scene):
         return given + buffered(rig, [one(2, "two", 2), one(6)], "--segment-size", "1")
 
 
+class Flow(Scene):
+    """Three batches of two types, as many bytes as fit into each, recorded while the one before is under way; in two segments."""
+    argv = ["ebreplay"]
+    allowed = {0, 1, 75}
+
+    def prepare(self, rig):
+        events = [one(n // 2 + 1, "two", 2, 3000) if n % 2 else one(n // 2 + 1, pad=3000) for n in range(720)]
+        return buffered(rig, events[:300]) + buffered(rig, events[300:], "--segment-size", "1")
+
+
+class Sure(Scene):
+    """Large events go alone; behind them waits one that is in doubt itself, and was executed."""
+    argv = ["ebreplay"]
+    allowed = {0, 1, 75}
+
+    def prepare(self, rig):
+        given = Mixed.in_doubt(self, rig)
+        given += buffered(rig, [one(1, "two", 2), one(2, "two", 2, 40000), one(3, "two", 2), one(4, "two", 2, 40000)])
+        (segment,) = Buffer(rig.buffer).segments
+        with open(f"{rig.buffer}/{segment}", "r+b") as f:
+            doubt, *others = f.readlines()
+            f.seek(0)
+            f.writelines([*others, doubt])
+        return given
+
+
 class Resume(Three):
     """The same after a replay that was killed before it noted the answers to its last batch."""
 
@@ -692,6 +718,6 @@ class Handle(Subscribe):
 
 
 SCENES = {c.__name__.lower(): c for c in (
-    Direct, Fresh, Filled, Segment, Behind, Drain, Own, Limits, Pass, Stream, Away, Three, Resume, Mixed, Claim, Unsorted, Held, Freed,
+    Direct, Fresh, Filled, Segment, Behind, Drain, Own, Limits, Pass, Stream, Away, Three, Flow, Sure, Resume, Mixed, Claim, Unsorted, Held, Freed,
     Full, Kept, Keep, Bad, Whole, Compress, Discard, Retarget, Redrive, Watched, Retry, Aside, List, Check, Stat, Subscribe,
     Handle)}
