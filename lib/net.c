@@ -225,18 +225,20 @@ connect_by(int fd, const struct sockaddr *addr, socklen_t len, int64_t deadline)
 static int
 dial(const struct sockaddr *addr, socklen_t len, int64_t deadline)
 {
-	int one = 1, saved;
+	int one = 1, room = 1 << 20, saved;
 	int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd == -1)
 		return -1;
 	if (connect_by(fd, addr, len, deadline) == -1)
 		goto bad;
-	if (talks_to_itself(fd)) {
+	/* What does not fit into the socket waits until we are woken. TCP sizes its own. */
+	if (addr->sa_family == AF_UNIX)
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	else if (talks_to_itself(fd)) {
 		errno = ECONNREFUSED;
 		goto bad;
-	}
-	if (addr->sa_family != AF_UNIX)
+	} else
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	return fd;
 bad:

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "backlog.h"
@@ -15,6 +16,7 @@
 #include "when.h"
 
 #define WATCH_EVERY 10000
+#define REST 300000	/* ns: less than any server takes for half a window */
 
 void
 publish_say(struct publish *p, bool important, const char *fmt, ...)
@@ -195,6 +197,22 @@ publish_begin(struct publish *p)
 		spill_forget(p);
 }
 
+/* To be woken for each few answers costs more than to take them: while the server surely has work, sleeps first. */
+static int
+await_some(struct publish *p, struct fail *f)
+{
+	uint64_t had = bus_received(p->b);
+
+	if (p->w.sent > WINDOW_SLOTS / 2) {
+		nanosleep(&(struct timespec){ 0, REST }, NULL);
+		if (bus_io(p->b, f) == -1)
+			return -1;
+		if (bus_received(p->b) != had)
+			return 0;
+	}
+	return bus_pause(p->b, -1, -1, f);
+}
+
 static void
 make_space(struct publish *p, size_t bytes)
 {
@@ -205,7 +223,7 @@ make_space(struct publish *p, size_t bytes)
 	/* Down to a half, so that the server always has work while we read on. */
 	while (p->b && !p->w.spills && p->w.sent && bytes <= WINDOW_BIG &&
 	    (p->w.count > WINDOW_SLOTS / 2 || p->w.bytes > WINDOW_BYTES / 2)) {
-		if (bus_pause(p->b, -1, -1, &f) == -1) {
+		if (await_some(p, &f) == -1) {
 			link_lost(p, &f);
 			break;
 		}
