@@ -121,7 +121,8 @@ send_batch(struct run *d, bool *end, struct fail *f)
 
 /*
  * The server is busy: meanwhile what comes next is read and recorded, and segments go that the marks have passed. Not those of a
- * walk for late types: whether they are done with is seen from the answers.
+ * walk for late types: whether they are done with is seen from the answers. 0; 1 a segment could not be taken away; -1 nothing can be
+ * recorded any more.
  */
 static int
 work_ahead(struct run *d, struct fail *f)
@@ -134,10 +135,10 @@ work_ahead(struct run *d, struct fail *f)
 	if (bus_why(d->b) != BUS_FINE || run_over(d))
 		return 0;
 	r = ship_record_more(d, f);
-	if (r == 1 && d->sweep_due && !d->covers)
-		r = sweep(d, false, f);
+	if (r == 1)
+		r = d->sweep_due && !d->covers && sweep(d, false, f) == -1;
 	bus_resume(d->b);
-	return r == -1 ? -1 : 0;
+	return r;
 }
 
 /* One batch. 1 go on, 0 the walk is at its end, -1. */
@@ -148,7 +149,7 @@ step(struct run *d, struct fail *f)
 	char *was = d->stem ? util_strdup(d->stem) : NULL;
 	bool end, due = d->sweep_due;
 	struct fail disk;
-	int ahead = 0;
+	int ahead;
 
 	if (send_batch(d, &end, f) == -1) {
 		free(was);
@@ -173,7 +174,9 @@ step(struct run *d, struct fail *f)
 	if (d->o->tick)
 		d->o->tick(d->o->arg, d->r->replayed + d->r->found);
 	d->r->server = worst;
-	if (worst != BUS_FINE)
+	if (ahead == 1)
+		*f = disk;
+	if (worst != BUS_FINE || ahead == 1)
 		return give_up(d, f);
 	if ((end || due || (d->sweep_due && d->covers)) && (ship_record(d, false, f) == -1 || sweep(d, end, f) == -1))
 		return -1;

@@ -10,7 +10,6 @@
 #include "claim.h"
 #include "eventline.h"
 #include "inspect.h"
-#include "move.h"
 #include "progress.h"
 #include "quarantine.h"
 #include "reader.h"

@@ -83,7 +83,7 @@ note_reasons(struct run *d)
 			progress_drop_late(&d->p, late);
 			continue;
 		}
-		if (!lane || (lane->stopped && !lane->opened && lane->why == BUS_OTHER))
+		if (!lane || !lane->opened)
 			continue;	/* not tried in this run */
 		free(late->reason);
 		late->reason = util_strdup(lane->stopped ? lane->reason : "");

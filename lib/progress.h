@@ -55,7 +55,7 @@ struct spent {			/* the entry of a line that had been in doubt: it accounts for 
 	char *type;
 	char entry[48];
 };
-#define SPENT 1024
+#define SPENT 2048	/* no fewer than lines can be in doubt: a batch, and what waits behind it */
 
 struct broken {			/* holds bad lines that found no room in quarantine/ */
 	char *stem;

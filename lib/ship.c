@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "eventline.h"
+#include "load.h"
 #include "move.h"
 #include "reply.h"
 #include "settle.h"
@@ -198,7 +199,8 @@ intend_batch(struct run *d)
 
 /*
  * The lines that wait; whether they are sent is decided later, and one that never was is looked up in vain. false: among them is
- * one that is in doubt itself, whose connection must not be forgotten for ours, or one whose lane is not measured.
+ * one that is in doubt itself, whose connection must not be forgotten for ours; one whose lane is not measured; or one whose stream is so
+ * short that entries of two batches push each other out, and then are looked for in vain.
  */
 static bool
 intend_more(struct run *d)
@@ -212,9 +214,11 @@ intend_more(struct run *d)
 		struct slice type = k->event.e.type;
 
 		if (!k->bad && (!l || !slice_eq(type, l->type))) {
-			l = lanes_get(&d->lanes, d->o->conf->prefix, type);
-			if (!l->stopped && (!l->opened || l->stale))
+			l = load_lane(d, type);
+			if (!l->stopped && (!l->opened || l->stale || (l->maxlen > 0 && l->maxlen < 2 * BATCH_LINES)))
 				return false;
+			if (!l->stopped && in->types >= 2 * BATCH_TYPES && !intent_sent(in, type.p, type.n))
+				break;	/* the record has to fit into its slot */
 			if (!l->stopped)
 				intend(in, l->type, l->after);
 		}
