@@ -36,7 +36,7 @@ harmed() {
 }
 
 added() {
-	rcli xinfo stream "quantum:stream:${1:-t}" | grep -A 1 -x entries-added | tail -1
+	rcli xinfo stream quantum:stream:t | grep -A 1 -x entries-added | tail -1
 }
 
 # Killed as the second batch begins, while Redis has all of the first: two batches may have been sent.
