@@ -157,9 +157,9 @@ def report(o, results):
     print(f"seed {o.seed}: {count(total)} of {total.cases} cases, {total.looks} checks: "
           f"{' '.join(f'{total.found[k]} {k}' for k in ('lost', 'doubled', 'disorder', 'strange', 'torn', 'leaked'))}, "
           f"{len(total.wrong)} wrong")
-    # A loop that harms nobody proves nothing.
+    # A loop that harms nobody proves nothing. Two may always miss: a small sample is soon unlucky.
     idle = [f"{kind}: only {total.harmed[kind]} of {n} calls came" for kind, n in total.tried.items()
-            if total.harmed[kind] * 10 < n * 7]
+            if (total.harmed[kind] + 2) * 10 < n * 7]
     for line in idle:
         print("WRONG", line)
     return len(total.wrong) + len(idle)
