@@ -53,9 +53,9 @@ loop() {
 }
 
 # bats test_tags=nosanitize
-@test "a one-shot that drains the buffer, harmed at an eighth of its calls: each event once and in order" {
+@test "a one-shot that drains the buffer, harmed at a sixth of its calls: each event once and in order" {
 	need_strace
-	loop every.py --sample 1/8 --scenes drain
+	loop every.py --sample 1/6 --scenes drain
 }
 
 # bats test_tags=nosanitize
@@ -79,7 +79,7 @@ loop() {
 # bats test_tags=nosanitize
 @test "a replay of what is held, full, bad or out of order: harmed at some calls, each event once and in order" {
 	need_strace
-	loop every.py --sample 1/30 --scenes unsorted,held,freed,full,kept,keep,bad,whole
+	loop every.py --sample 1/20 --scenes unsorted,held,freed,full,kept,keep,bad,whole
 }
 
 # bats test_tags=nosanitize
