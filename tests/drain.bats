@@ -372,9 +372,9 @@ added() {
 
 @test "a held type that was only read ahead of is still held, and says why" {
 	{ events 1 5 && events 6 8 | sed 's/"t"/"u"/'; } | keep
-	rcli mset $S:t x $S:u x
+	rcli mset "$S:t" x "$S:u" x
 	run -75 ebreplay
-	rcli del $S:t
+	rcli del "$S:t"
 	run -75 ebreplay --limit 1
 	run timeout 0.35 ebreplay --rate 10
 	run ebstat -j
