@@ -33,6 +33,7 @@ batch_reset(struct batch *b)
 		if (b->item[i].text.cap > 2 * BATCH_BIG)
 			buf_free(&b->item[i].text);
 	b->n = b->bytes = b->types = b->sent = 0;
+	b->recorded = true;
 }
 
 struct batch_item *

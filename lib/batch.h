@@ -46,6 +46,7 @@ struct batch {
 	size_t n, bytes, types;
 	size_t sent;		/* the first so many are on their way, or need not go */
 	bool old;		/* its lines were in the batch of a run that was cut off */
+	bool recorded;		/* all of it is, durably, as what may be sent, and none is to be looked up first */
 };
 
 void batch_init(struct batch *b);

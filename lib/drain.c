@@ -43,17 +43,6 @@ any_to_send(const struct batch *b)
 	return false;
 }
 
-static bool
-any_doubtful(const struct batch *b)
-{
-	size_t i;
-
-	for (i = 0; i < b->n; i++)
-		if (b->item[i].doubtful)
-			return true;
-	return false;
-}
-
 /* What was answered before the run has to end counts. */
 static int
 give_up(struct run *d, struct fail *f)
@@ -108,11 +97,11 @@ send_batch(struct run *d, bool *end, struct fail *f)
 
 	batch_reset(&d->batch);
 	more = load_batch(d, d->p.intent.on && room > SHIP_PUSH ? SHIP_PUSH : room, end, f);
-	if (more == 1 && (!ship_recorded(d) || any_doubtful(&d->batch)))
+	if (more == 1 && !d->batch.recorded)
 		more = load_batch(d, room, end, f);
 	if (more == -1 || ship_settle(d, f) == -1)
 		return -1;
-	if (any_to_send(&d->batch) && !ship_recorded(d) && ship_record(d, true, f) == -1)
+	if (!d->batch.recorded && any_to_send(&d->batch) && ship_record(d, true, f) == -1)
 		return -1;
 	for (ship_send(d); more == 1 && d->batch.n < room; ship_send(d))
 		more = load_batch(d, d->batch.n + SHIP_PUSH < room ? d->batch.n + SHIP_PUSH : room, end, f);
@@ -153,7 +142,8 @@ step(struct run *d, struct fail *f)
 
 	if (send_batch(d, &end, f) == -1) {
 		free(was);
-		return -1;
+		/* Nothing of it was sent. A server that refuses a request may close behind its answer. */
+		return bus_why(d->b) != BUS_FINE ? give_up(d, f) : -1;
 	}
 	ahead = work_ahead(d, &disk);
 	due = due && d->sweep_due;

@@ -139,14 +139,17 @@ asks(struct run *d, const struct batch_item *it)
 	return !l->stopped && (!l->opened || l->stale || !retain_limit(l, run_limit(d, it)) || l->room <= 0);
 }
 
+/* It may be sent without a question and without a record. */
 static bool
 is_recorded(const struct run *d, const struct batch_item *it)
 {
+	const struct batch *b = &d->batch;
 	const struct intent *in = &d->p.intent;
 
-	if (it->line.in_doubt || d->p.lost || roster_is_returned(d->l.stem) || !intent_reaches(in, d->l.chain, d->l.stem, d->l.pos))
+	if (!b->recorded || !in->on || d->old.on || d->p.lost || it->line.in_doubt || roster_is_returned(d->l.stem) ||
+	    !intent_reaches(in, d->l.chain, d->l.stem, d->l.pos))
 		return false;
-	return d->batch.item[d->batch.n - 1].lane == it->lane || intent_sent(in, it->lane->type, strlen(it->lane->type));
+	return (b->n > 0 && b->item[b->n - 1].lane == it->lane) || intent_sent(in, it->lane->type, strlen(it->lane->type));
 }
 
 enum taken { TAKEN, PASSED, FULL };
@@ -160,9 +163,9 @@ take_line(struct run *d, struct fail *f)
 {
 	struct batch_item *it = batch_next(&d->batch);
 	struct event_line *el = &d->at->event;
-	bool old = d->old.on && intent_reaches(&d->old, d->l.chain, d->l.stem, d->l.pos);
+	bool old = d->old.on && intent_reaches(&d->old, d->l.chain, d->l.stem, d->l.pos), recorded;
+	int again, has;
 	size_t i;
-	int again;
 
 	/* What the old intent names has its bound, what comes behind gets one of its own. */
 	if (d->batch.n && old != d->batch.old)
@@ -170,9 +173,7 @@ take_line(struct run *d, struct fail *f)
 	if (d->l.text.n == 0)
 		return PASSED;	/* the newline that ended a torn piece */
 	if (d->at->bad) {
-		struct mark *m = move_mark(&d->p.marks, d->l.chain, d->l.stem);
-
-		if (m && (d->l.chain ? mark_cmp(m, d->l.stem, d->l.pos) > 0 : m->pos > d->l.pos))
+		if (marks_passed(&d->p.marks, d->l.chain, d->l.stem, d->l.pos, &has))
 			return PASSED;	/* in quarantine already */
 		run_quarantine(d, d->l.stem, d->l.pos, d->l.text, d->at->why->text);
 		return PASSED;
@@ -185,7 +186,8 @@ take_line(struct run *d, struct fail *f)
 	it->lane = load_lane(d, el->e.type);
 	for (i = 0; i < d->batch.n && d->batch.item[i].lane != it->lane; i++)
 		;
-	if (!it->lane->stopped && (batch_full(&d->batch, el->e.payload.n) || (d->batch.sent && !is_recorded(d, it))))
+	recorded = is_recorded(d, it);
+	if (!it->lane->stopped && (batch_full(&d->batch, el->e.payload.n) || (d->batch.sent && !recorded)))
 		return FULL;
 	if (asks(d, it) && (i < d->batch.n || d->batch.sent))
 		return FULL;	/* what is in the batch has to be added before room can be measured */
@@ -208,6 +210,7 @@ take_line(struct run *d, struct fail *f)
 	if (it->lane->room != INT64_MAX)
 		it->lane->room--;
 	d->batch.old = old;
+	d->batch.recorded = recorded;
 	batch_take(&d->batch);
 	return TAKEN;
 }

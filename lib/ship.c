@@ -6,6 +6,7 @@
 #include "load.h"
 #include "move.h"
 #include "reply.h"
+#include "roster.h"
 #include "settle.h"
 #include "ship.h"
 #include "util.h"
@@ -199,12 +200,13 @@ intend_batch(struct run *d)
 
 /*
  * The lines that wait; whether they are sent is decided later, and one that never was is looked up in vain. false: among them is
- * one that is in doubt itself, whose connection must not be forgotten for ours; one whose lane is not measured; or one whose stream is so
- * short that entries of two batches push each other out, and then are looked for in vain.
+ * one that is in doubt itself, whose connection must not be forgotten for ours, or that came back; one whose lane is not measured; or
+ * one whose stream is so short that entries of two batches push each other out, and then are looked for in vain.
  */
 static bool
 intend_more(struct run *d)
 {
+	_Static_assert(SPENT >= 2 * BATCH_LINES, "what is found for lines in doubt must be known until the last of them is settled");
 	struct intent *in = &d->p.intent;
 	const struct lane *l = NULL;
 	const struct ahead_line *k;
@@ -222,35 +224,12 @@ intend_more(struct run *d)
 			if (!l->stopped)
 				intend(in, l->type, l->after);
 		}
-		if (!k->bad && k->event.in_doubt)
+		if ((!k->bad && k->event.in_doubt) || roster_is_returned(k->l.stem))
 			return false;
 		mark_set(k->l.chain ? &in->upto.chain : marks_get(&in->upto, k->l.stem), k->l.stem, k->l.end, k->l.limit);
 	}
 	fix_ways(d);
 	return i > 0;
-}
-
-bool
-ship_recorded(const struct run *d)
-{
-	const struct intent *in = &d->p.intent;
-	const struct mark *chain = &d->walked.chain, *m;
-	const struct lane *last = NULL;
-	size_t i;
-
-	if (!in->on || d->old.on || (chain->stem && mark_cmp(&in->upto.chain, chain->stem, chain->pos) < 0))
-		return false;
-	for (i = 0; i < d->walked.files; i++)
-		if (!(m = marks_find(&in->upto, d->walked.file[i].stem)) || m->pos < d->walked.file[i].pos)
-			return false;
-	for (i = 0; i < d->batch.n; i++) {
-		const struct lane *l = d->batch.item[i].lane;
-
-		if (l != last && !intent_sent(in, l->type, strlen(l->type)))
-			return false;
-		last = l;
-	}
-	return true;
 }
 
 static int
@@ -272,8 +251,8 @@ ship_record(struct run *d, bool sending, struct fail *f)
 int
 ship_record_more(struct run *d, struct fail *f)
 {
-	if (d->old.on)
-		return 0;
+	if (d->old.on || d->p.lost)
+		return 0;	/* all is looked up first */
 	intend_batch(d);
 	if (!intend_more(d)) {
 		intent_clear(&d->p.intent);	/* it may reach further now than what is stored */

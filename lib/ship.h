@@ -12,8 +12,6 @@
 int ship_settle(struct run *d, struct fail *f);
 /* After a batch, before its record: which entries account for the lines that had been in doubt (struct spent). */
 void ship_spend(struct run *d);
-/* What may be sent, as it is recorded, has all of the batch in it. */
-bool ship_recorded(const struct run *d);
 /* Stores the marks and, when sending, what is about to be sent (progress.h); what is in quarantine is durable before that. */
 int ship_record(struct run *d, bool sending, struct fail *f);
 /* Queues what is new in the batch and sends what the connection takes. One that is dead shows when the answers are taken. */

@@ -396,3 +396,17 @@ added() {
 	umount -l "$EB_TMP/t"
 	assert_equal "$status" 0
 }
+
+@test "a connection that dies before the next batch is sent: what was answered is recorded" {
+	need python3
+	{ printf '{"event_type":"t","payload":"%040000d"}\n' 0 && events 1 1 | sed 's/"t"/"u"/'; } | keep
+	bg proxy python3 "$TOP/tests/proxy.py" "$EB_TMP/p" "$REDIS_SOCK" cut "$S:u"
+	wait_for "test -S '$EB_TMP/p'"
+	ln -sfn "$EB_TMP/p" "$EB_TMP/r"
+	run -75 ebreplay
+	assert_equal "$(length t)" 1
+	up
+	run -0 ebreplay -j
+	assert_equal "$(jq .found <<<"$output")" 0
+	assert_equal "$(length t) $(length u)" "1 1"
+}
