@@ -11,6 +11,9 @@
 #include "ship.h"
 #include "util.h"
 
+#define IN_DOUBT (INT64_C(2) * BATCH_LINES)	/* lines at once: a batch, and what waits behind it */
+#define TYPES ((size_t)2 * BATCH_TYPES)		/* so many fit into the slot of the record */
+
 /* The connections that sent the doubtful lines may still have them executed: stop that first. */
 static int
 fence(struct run *d, struct fail *f)
@@ -198,34 +201,39 @@ intend_batch(struct run *d)
 			intend(in, d->batch.item[i].lane->type, d->batch.item[i].lane->after);
 }
 
-/*
- * The lines that wait; whether they are sent is decided later, and one that never was is looked up in vain. false: among them is
- * one that is in doubt itself, whose connection must not be forgotten for ours, or that came back; one whose lane is not measured; or
- * one whose stream is so short that entries of two batches push each other out, and then are looked for in vain.
- */
+/* One that is in doubt itself has a connection that must not be forgotten for ours; entries of a short stream push each other out, and
+ * then are looked for in vain. */
+static bool
+may_be_sent(const struct ahead_line *k, const struct lane *l)
+{
+	if (k->event.in_doubt || roster_is_returned(k->l.stem))
+		return false;
+	return l->stopped || (l->opened && !l->stale && (l->maxlen <= 0 || l->maxlen >= IN_DOUBT));
+}
+
+/* The lines that wait; whether they are sent is decided later, and one that never was is looked up in vain. false: not all may be. */
 static bool
 intend_more(struct run *d)
 {
-	_Static_assert(SPENT >= 2 * BATCH_LINES, "what is found for lines in doubt must be known until the last of them is settled");
+	_Static_assert(SPENT >= IN_DOUBT, "what is found for lines in doubt must be known until the last of them is settled");
 	struct intent *in = &d->p.intent;
-	const struct lane *l = NULL;
+	const struct lane *l = NULL, *last = NULL;
 	const struct ahead_line *k;
 	size_t i;
 
 	for (i = 0; (k = ahead_peek(&d->ahead, i)); i++) {
 		struct slice type = k->event.e.type;
 
-		if (!k->bad && (!l || !slice_eq(type, l->type))) {
+		if (!k->bad && (!l || !slice_eq(type, l->type)))
 			l = load_lane(d, type);
-			if (!l->stopped && (!l->opened || l->stale || (l->maxlen > 0 && l->maxlen < 2 * BATCH_LINES)))
-				return false;
-			if (!l->stopped && in->types >= 2 * BATCH_TYPES && !intent_sent(in, type.p, type.n))
-				break;	/* the record has to fit into its slot */
-			if (!l->stopped)
-				intend(in, l->type, l->after);
-		}
-		if ((!k->bad && k->event.in_doubt) || roster_is_returned(k->l.stem))
+		if (!k->bad && !may_be_sent(k, l))
 			return false;
+		if (!k->bad && l != last && !l->stopped) {
+			if (in->types >= TYPES && !intent_sent(in, type.p, type.n))
+				break;
+			intend(in, l->type, l->after);
+			last = l;
+		}
 		mark_set(k->l.chain ? &in->upto.chain : marks_get(&in->upto, k->l.stem), k->l.stem, k->l.end, k->l.limit);
 	}
 	fix_ways(d);
