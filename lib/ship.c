@@ -201,8 +201,10 @@ intend_batch(struct run *d)
 			intend(in, d->batch.item[i].lane->type, d->batch.item[i].lane->after);
 }
 
-/* One that is in doubt itself has a connection that must not be forgotten for ours; entries of a short stream push each other out, and
- * then are looked for in vain. */
+/*
+ * One that is in doubt itself has a connection that must not be forgotten for ours; entries of a short stream push each other out, and
+ * then are looked for in vain.
+ */
 static bool
 may_be_sent(const struct ahead_line *k, const struct lane *l)
 {
