@@ -388,6 +388,19 @@ as() {
 	assert_equal "$(rcli xlen "$S:u")" 3
 }
 
+@test "without scripts, moved by another between the look and EXEC: once" {
+	need strace
+	letters t 1 3
+	bg slow strace -f -qq -o "$EB_TMP/trace" -e trace=sendto -e inject=sendto:delay_enter=500000 \
+		ebreplay --dead --maxlen 0 -u "$(as -@scripting)" t
+	wait_for 'rcli client list | grep -q cmd=multi' 20
+	run -0 ebreplay --dead --maxlen 0 -j t
+	[[ $output == *'"redriven":3'* ]]
+	bg_wait slow
+	assert_equal "$status" 0
+	judge t
+}
+
 @test "by WATCH beside a publisher and beside another: each once and in order" {
 	local url n=0
 	url=$(as -@scripting)

@@ -200,3 +200,7 @@ tests/bare.c"
 	cd "$TOP"
 	grep -L '^load helper' tests/*.bats | none
 }
+
+@test "each sabotage still has its place in the code, and the tests that are to see it" {
+	"$TOP/tests/mutants/run" -n
+}

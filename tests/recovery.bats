@@ -101,7 +101,7 @@ replayer() {
 	took=$SECONDS
 	export -f shot
 	export EB_TMP LEDGER
-	run -0 bash -c 'seq 1000 | xargs -P 16 -I N bash -c "shot one N 1"'
+	run -0 bash -c 'seq 1000 | xargs -P 16 -I N bash -c "shot one N 1 -t 0.2"'
 	took=$((SECONDS - took + 1))
 	redis_resume
 	after=$(rcli info stats | tr -d '\r' | sed -n 's/^total_connections_received://p')
