@@ -11,6 +11,7 @@
 #include "backlog.h"
 #include "ebreplay/ebreplay.h"
 #include "names.h"
+#include "outage.h"
 #include "point.h"
 #include "status.h"
 #include "tidy.h"
@@ -176,7 +177,7 @@ drain(struct spool *sp)
 	tidy_run(sp);
 	if (backlog_any(sp, &holds, &f) == -1)
 		errx(f.status, "%s", f.text);
-	if (holds) {
+	if (holds || outage_due(sp)) {
 		if (isatty(STDERR_FILENO) && !eb.conf.quiet && backlog_read(sp, &b, &f) == 0) {
 			eb.total = b.events;
 			backlog_free(&b);

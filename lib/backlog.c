@@ -26,6 +26,7 @@ struct count {
 	struct backlog *b;
 	struct progress p;
 	struct buf text;
+	bool first;	/* all that is looked for */
 };
 
 int
@@ -89,14 +90,17 @@ count_walk(struct spool *sp, struct count *c, struct fail *f)
 	struct walk_line l;
 	int r = -1;
 
-	while (w && (r = walk_next(w, &l, f)) == 1)
+	while (w && (r = walk_next(w, &l, f)) == 1) {
 		count_line(c, &l);
+		if (c->first && c->b->events)
+			break;
+	}
 	walk_close(w);
-	return r;
+	return r == -1 ? -1 : 0;
 }
 
 static void
-count_foreign(struct spool *sp, struct backlog *b, const struct segment *s)
+count_foreign(struct spool *sp, struct count *c, const struct segment *s)
 {
 	struct fail f;
 	struct reader *r = reader_open(spool_fd(sp), s, 0, UINT64_MAX, 0, &f);
@@ -104,8 +108,10 @@ count_foreign(struct spool *sp, struct backlog *b, const struct segment *s)
 
 	while (r && reader_next(r, &l, &f) == 1)
 		if (l.text.n) {
-			b->events++;
-			see_oldest(b, l.text);
+			c->b->events++;
+			see_oldest(c->b, l.text);
+			if (c->first)
+				break;
 		}
 	reader_close(r);
 }
@@ -135,8 +141,8 @@ replaying(struct spool *sp)
 	return busy;
 }
 
-int
-backlog_read(struct spool *sp, struct backlog *b, struct fail *f)
+static int
+read_buffer(struct spool *sp, struct backlog *b, bool look, struct fail *f)
 {
 	struct count c = { .b = b };
 	struct segment *list = NULL;
@@ -155,11 +161,12 @@ backlog_read(struct spool *sp, struct backlog *b, struct fail *f)
 	b->lock_holder = holder_stuck(sp, HELD_MS);
 	r = progress_load(sp, &c.p, f);
 	take_held(b, &c.p);
+	c.first = look && b->nheld == 0;
 	if (r == 0)
 		r = segment_list(spool_fd(sp), &list, &n, f);
 	if (r == 0) {
 		roster_missing(sp, list, n, &b->vanished, &b->nvanished);
-		if (counted_chain(sp, &c.p, list, n, backlog_stamp, &chain)) {
+		if (!c.first && counted_chain(sp, &c.p, list, n, backlog_stamp, &chain)) {
 			b->events = chain.lines;
 			b->oldest = chain.first;
 		} else {
@@ -172,12 +179,26 @@ backlog_read(struct spool *sp, struct backlog *b, struct fail *f)
 		b->odd += list[i].odd;
 		b->suspect += list[i].suspect;
 		if (list[i].kind == SEGMENT_FOREIGN && !list[i].odd)
-			count_foreign(sp, b, &list[i]);
+			count_foreign(sp, &c, &list[i]);
 	}
+	if (c.first)
+		b->events = 0;
 	free(list);
 	buf_free(&c.text);
 	progress_free(&c.p);
 	return r;
+}
+
+int
+backlog_read(struct spool *sp, struct backlog *b, struct fail *f)
+{
+	return read_buffer(sp, b, false, f);
+}
+
+int
+backlog_look(struct spool *sp, struct backlog *b, struct fail *f)
+{
+	return read_buffer(sp, b, true, f);
 }
 
 void

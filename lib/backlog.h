@@ -37,6 +37,8 @@ struct backlog {
 };
 
 int backlog_read(struct spool *sp, struct backlog *b, struct fail *f);
+/* The same for the price of a listing: events are counted only where a type is held, and are 0 else. */
+int backlog_look(struct spool *sp, struct backlog *b, struct fail *f);
 void backlog_free(struct backlog *b);
 /* Appends it as the JSON object that is `buffer` in ebstat -j. */
 void backlog_json(struct buf *out, const struct backlog *b);

@@ -329,14 +329,14 @@ count_trimmed(struct run *d)
 	}
 }
 
-/* Draining needs no room, the event that tells of it does: when there is none it comes after. */
+/* Draining needs no room, the event that tells of the outage does. */
 static void
 end_outage(struct run *d)
 {
+	uint64_t drained = d->r->replayed + d->r->found + d->r->quarantined;
 	struct fail f;
 
-	d->outage_due = outage_over(d->sp, d->o->target, d->o->limits, d->o->conf->service, &d->stats, &f) == -1;
-	if (d->outage_due)
+	if (outage_end(&d->outage, d->sp, drained, d->o->target, d->o->limits, d->o->conf->service, &f) == -1)
 		run_say(d, "%s: " OUTAGE_TYPE " has to wait", f.text);
 }
 
@@ -360,6 +360,7 @@ static int
 begin(struct run *d, struct fail *f)
 {
 	struct intent *in = &d->p.intent;
+	int r;
 
 	if (check_owner(d, f) == -1 || roster_returned(d->sp, f) == -1 || progress_load(d->sp, &d->p, f) == -1)
 		return -1;
@@ -371,8 +372,9 @@ begin(struct run *d, struct fail *f)
 		d->old = *in;
 		memset(in, 0, sizeof *in);
 	}
-	end_outage(d);
-	return 0;
+	if ((r = outage_begin(&d->outage, d->sp, f)) == 1)
+		end_outage(d);
+	return r == -1 ? -1 : 0;
 }
 
 int
@@ -388,7 +390,7 @@ drain_run(struct spool *sp, struct bus *b, const struct drain_options *o, struct
 	r = begin(&d, f);
 	if (r == 0)
 		r = rounds(&d, f);
-	if (r == 0 && d.outage_due && (end_outage(&d), !d.outage_due))
+	if (r == 0 && d.outage.due && !run_stopping(&d) && (end_outage(&d), !d.outage.due) && !run_over(&d))
 		r = rounds(&d, f);
 	if (r == 0)
 		r = judge(&d, f);
@@ -408,7 +410,7 @@ drain_run(struct spool *sp, struct bus *b, const struct drain_options *o, struct
 	progress_free(&d.p);
 	progress_free(&d.skips);
 	intent_clear(&d.old);
-	buf_free(&d.stats);
+	outage_free(&d.outage);
 	free(d.own);
 	free(d.stem);
 	return r;

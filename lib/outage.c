@@ -8,6 +8,7 @@
 #include "backlog.h"
 #include "event.h"
 #include "outage.h"
+#include "status.h"
 #include "util.h"
 #include "uuid.h"
 #include "walk.h"
@@ -16,13 +17,19 @@
 #define MARK ".outage"
 #define ENDING ".outage-over"	/* its event is being appended */
 
+static bool
+is_there(const struct spool *sp, const char *name)
+{
+	return faccessat(spool_fd(sp), name, F_OK, 0) == 0;
+}
+
 void
 outage_mark(struct spool *sp)
 {
 	char id[UUID_SIZE];
 	int fd;
 
-	if (faccessat(spool_fd(sp), MARK, F_OK, 0) == 0)
+	if (is_there(sp, MARK))
 		return;
 	uuid_v7(id);
 	if ((fd = spool_state(sp, MARK, O_WRONLY | O_CREAT | O_EXCL)) == -1)
@@ -78,40 +85,77 @@ append(struct spool *sp, const char *target, const struct append_limits *lim, co
 	return r;
 }
 
-static int
-take_stats(struct spool *sp, struct buf *stats, struct fail *f)
+bool
+outage_due(const struct spool *sp)
 {
-	struct backlog b;
-	int r = backlog_read(sp, &b, f);
+	return is_there(sp, MARK) || is_there(sp, ENDING);
+}
 
-	if (r == 0)
-		backlog_json(stats, &b);
-	backlog_free(&b);
+int
+outage_begin(struct outage *o, struct spool *sp, struct fail *f)
+{
+	bool again = is_there(sp, ENDING);
+
+	o->due = again || is_there(sp, MARK);
+	if (!o->due)
+		return 0;
+	o->counted = again;
+	if ((again ? backlog_read : backlog_look)(sp, &o->was, f) == -1)
+		return -1;
+	o->counted |= o->was.nheld > 0;
+	return again;
+}
+
+/* What was drained, and what is left. */
+static int
+count(struct outage *o, struct spool *sp, uint64_t drained, struct fail *f)
+{
+	struct backlog now;
+	int r = backlog_read(sp, &now, f);
+
+	if (r == 0) {
+		o->was.events = now.events + drained;
+		o->counted = true;
+	}
+	backlog_free(&now);
 	return r;
 }
 
 int
-outage_over(struct spool *sp, const char *target, const struct append_limits *lim, const char *source,
-    struct buf *stats, struct fail *f)
+outage_end(struct outage *o, struct spool *sp, uint64_t drained, const char *target, const struct append_limits *lim, const char *source,
+    struct fail *f)
 {
+	struct buf stats = { 0 };
 	char *id, fresh[UUID_SIZE];
-	bool again = faccessat(spool_fd(sp), ENDING, F_OK, 0) == 0;
+	bool again;
 	int r = 0;
 
-	if (!again && renameat(spool_fd(sp), MARK, spool_fd(sp), ENDING) == -1)
+	if (!o->due)
 		return 0;
-	if (!stats->len && take_stats(sp, stats, f) == -1)
+	if (!o->counted && count(o, sp, drained, f) == -1)
 		return -1;
+	again = is_there(sp, ENDING);
+	if (!again && renameat(spool_fd(sp), MARK, spool_fd(sp), ENDING) == -1)
+		return fail_errno(f, STATUS_UNSAFE, "rename '%s/" MARK "'", spool_dir(sp));
 	id = util_slurp(spool_fd(sp), ENDING, 64, NULL);
 	if (!id || strlen(id) != UUID_SIZE - 1) {
 		uuid_v7(fresh);
 		free(id);
 		id = util_strdup(fresh);
 	}
+	backlog_json(&stats, &o->was);
 	if (!again || !appended(sp, id))
-		r = append(sp, target, lim, source, id, stats, f);
+		r = append(sp, target, lim, source, id, &stats, f);
+	o->due = r == -1;
 	if (r == 0)
 		unlinkat(spool_fd(sp), ENDING, 0);
+	buf_free(&stats);
 	free(id);
 	return r;
+}
+
+void
+outage_free(struct outage *o)
+{
+	backlog_free(&o->was);
 }

@@ -1,25 +1,42 @@
 /*
  * outage: Redis was away and events were buffered; the one event that says so afterwards.
  *
- * Whoever buffers because Redis cannot be reached leaves the mark; whoever begins the drain, under the replay
- * lock, appends one event `system.redis_recovered` to the buffer and takes the mark away. Once per outage and buffer, also when killed in between:
- * the event's identity is made with the mark.
+ * Whoever buffers because Redis cannot be reached leaves the mark; whoever drains, under the replay lock, appends one event
+ * `system.redis_recovered` to the buffer and takes the mark away. Once per outage and buffer, also when killed in between: the event's
+ * identity is made with the mark.
+ *
+ * It tells what the buffer held before the drain. The events are counted by draining them, not by reading all that is there twice: so it
+ * is appended when the drain is through.
  */
 #ifndef OUTAGE_H
 #define OUTAGE_H
 
 #include "append.h"
+#include "backlog.h"
 #include "fail.h"
 #include "spool.h"
 
 #define OUTAGE_TYPE "system.redis_recovered"
 
+struct outage {
+	bool due;
+	bool counted;		/* the events of `was` */
+	struct backlog was;	/* before the drain */
+};
+
 void outage_mark(struct spool *sp);	/* best effort; does nothing when there is a mark */
+bool outage_due(const struct spool *sp);	/* one is to be ended, also when there is nothing else to drain */
 /*
- * Under the replay lock, with Redis reached and before anything is drained. `stats` gets the buffer's statistics when it is empty, else those in it
- * are used. 0, or -1 when the event could not be appended (no room): the mark stays, and one may try again after draining, with the same stats.
+ * Under the replay lock, with Redis reached and before anything is drained: looks whether an outage is to be ended, and at the buffer. 1 when the
+ * event of a run that was killed may be in the buffer: outage_end has to be called at once, before it is drained away. 0 or -1.
  */
-int outage_over(struct spool *sp, const char *target, const struct append_limits *lim, const char *source,
-    struct buf *stats, struct fail *f);
+int outage_begin(struct outage *o, struct spool *sp, struct fail *f);
+/*
+ * Does nothing when none is due. `drained`: how many of the events in the buffer this run has taken out of it. -1 when the event could not be appended (no
+ * room): it stays due.
+ */
+int outage_end(struct outage *o, struct spool *sp, uint64_t drained, const char *target, const struct append_limits *lim, const char *source,
+    struct fail *f);
+void outage_free(struct outage *o);
 
 #endif

@@ -9,6 +9,7 @@
 #include "bus.h"
 #include "drain.h"
 #include "lane.h"
+#include "outage.h"
 #include "progress.h"
 #include "quarantine.h"
 #include "suspect.h"
@@ -47,8 +48,7 @@ struct run {
 	bool left_behind;	/* in it */
 	bool whole;		/* walked from its beginning */
 	int64_t started;
-	struct buf stats;	/* of the buffer before the drain, for the event that ends an outage */
-	bool outage_due;	/* there was no room for it */
+	struct outage outage;	/* to be ended with this drain */
 	struct own *own;	/* a ring */
 	size_t owns;		/* how many there were */
 	uint64_t tried;		/* events handed to the server in this run */

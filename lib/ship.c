@@ -347,7 +347,8 @@ ship_send(struct run *d)
 		if (it->state != BATCH_SEND)
 			continue;
 		send_one(d, it);
-		if (++d->tried % SHIP_PUSH == 0)
+		d->tried++;
+		if (d->batch.sent % SHIP_PUSH == 0)
 			bus_push(d->b);		/* the server may begin */
 	}
 	bus_push(d->b);

@@ -271,6 +271,51 @@ state() {
 	assert_equal "$(length system.redis_recovered)" 2
 }
 
+# recovered PATHS: what it says of the buffer.
+recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
+
+@test "system.redis_recovered: a drain that stops at its limit tells of all that there was" {
+	buffered a 1 7
+	run -75 ebreplay --limit 3
+	assert_equal "$(lines | grep -c '"event_type":"a"')" 7
+	assert_equal "$(lines | grep -c '"event_type":"system.redis_recovered"')" 1
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" '1 2 3 4 5 6 7'
+	assert_equal "$(recovered .total_events,.file_count,.quarantined)" '[7,1,0]'
+}
+
+@test "system.redis_recovered: what is held, bad, in a plain writer's file or came meanwhile was there too" {
+	rcli set "$S:h" x >/dev/null
+	run -1 ebpub -q h 1
+	run -75 ebreplay
+	buffered a 1 3
+	echo nonsense >>"$(echo "$B"/buffer_*.jsonl)"
+	plain p '{"n":1}' 2025-12-04T10:30:00Z >"$B/buffer_2025-12-04_10-30-00.jsonl"
+	touch -d '-1 hour' "$B/buffer_2025-12-04_10-30-00.jsonl"
+	run ebreplay
+	assert_equal "$(length a) $(length p)" '3 1'
+	assert_equal "$(recovered .total_events,.file_count,.held[0].events,.oldest_event)" '[6,2,1,"2025-12-04T10:30:00.000000Z"]'
+}
+
+@test "system.redis_recovered: Redis goes away again: it was no end; killed: once all the same" {
+	buffered a 1 3
+	bg proxy python3 "$TOP/tests/proxy.py" "$EB_TMP/p" "$REDIS_SOCK" cut "$S:a"
+	wait_for "test -S '$EB_TMP/p'"
+	ln -sfn "$EB_TMP/p" "$EB_TMP/r"
+	run -75 ebreplay
+	assert_equal "$(lines | grep -c redis_recovered)" 0
+	[ -e "$B/.outage" ]
+	up
+	need strace
+	# All is drained, and then it is killed before it can tell.
+	run strace -qq -o /dev/null -e inject=renameat:signal=KILL ebreplay
+	assert_equal "$(length a) $(length system.redis_recovered)" '3 0'
+	[ -e "$B/.outage" ]
+	run -0 ebreplay
+	assert_equal "$(length a) $(length system.redis_recovered)" '3 1'
+	[ ! -e "$B/.outage" ] && [ ! -e "$B/.outage-over" ]
+}
+
 @test "what was buffered without an outage brings no system.redis_recovered" {
 	rcli set "$S:a" x >/dev/null
 	run -1 ebpub -q a 1
