@@ -36,7 +36,7 @@ least() {
 @test "instructions per event" {
 	most 'ebpub, stream' instructions 8500
 	most 'ebpub, Redis away' instructions 13500
-	most ebreplay instructions 15500
+	most ebreplay instructions 15000
 	most 'ebsub, JSON' instructions 17000
 	most 'ebsub, --payload' instructions 10500
 	most ebstat instructions 300
@@ -49,11 +49,11 @@ least() {
 
 # How often a process waits for the other side is not its own doing: these bounds are wide.
 @test "system calls per event" {
-	most 'ebpub, stream' system_calls 0.2
+	most 'ebpub, stream' system_calls 0.06
 	most 'ebpub, Redis away' system_calls 0.02
-	most ebreplay system_calls 0.25
-	most 'ebsub, JSON' system_calls 0.2
-	most 'ebsub, --payload' system_calls 0.2
+	most ebreplay system_calls 0.15
+	most 'ebsub, JSON' system_calls 0.1
+	most 'ebsub, --payload' system_calls 0.1
 	most 'ebpub, one event, whole' system_calls 155
 	most 'ebpub, one event, Redis away, whole' system_calls 240
 }

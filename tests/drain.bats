@@ -410,3 +410,13 @@ added() {
 	assert_equal "$(jq .found <<<"$output")" 0
 	assert_equal "$(length t) $(length u)" "1 1"
 }
+
+@test "what is recorded goes out 32 lines at a time, and not in pieces of them" {
+	need strace
+	events 1 10000 | keep
+	strace -f -qq -e trace=sendto -o "$EB_TMP/trace" ebreplay -q
+	assert_equal "$(length t)" 10000
+	run grep -c XADD "$EB_TMP/trace"
+	echo "# $output pieces of 10 000 lines" >&3
+	[ "$output" -le 400 ]
+}
