@@ -63,13 +63,14 @@ held_of(struct backlog *b, struct slice type)
 	return NULL;
 }
 
-/* Types matter only while one of them is late. */
+/* Types matter only while one of them is late; a bad line that the marks have passed is in quarantine. */
 static void
 count_line(struct count *c, const struct walk_line *l)
 {
 	struct event_line el;
 	struct backlog_held *h;
 	struct fail why;
+	int has;
 
 	if (!l->text.n)
 		return;
@@ -78,6 +79,8 @@ count_line(struct count *c, const struct walk_line *l)
 			return;
 		if ((h = held_of(c->b, el.e.type)))
 			h->events++;
+	} else if (c->p.lates && marks_passed(&c->p.marks, l->chain, l->stem, l->pos, &has)) {
+		return;
 	}
 	if (c->b->events++ == 0)
 		see_oldest(c->b, l->text);

@@ -34,6 +34,7 @@ batch_reset(struct batch *b)
 			buf_free(&b->item[i].text);
 	b->n = b->bytes = b->types = b->sent = 0;
 	b->recorded = true;
+	b->brief = false;
 }
 
 struct batch_item *

@@ -15,6 +15,7 @@
 #include "when.h"
 
 #define BATCH_LINES 1000
+#define BATCH_DOUBT (INT64_C(2) * BATCH_LINES)	/* lines in doubt at once, at most: a batch, and what waits behind it */
 #define BATCH_BYTES (1u << 20)
 /* An event larger than this goes alone: its own bytes in the server's buffers may get it refused (OOM), and what is
  * sent behind it must not pass it then. */
@@ -46,6 +47,7 @@ struct batch {
 	size_t n, bytes, types;
 	size_t sent;		/* the first so many are on their way, or need not go */
 	bool old;		/* its lines were in the batch of a run that was cut off */
+	bool brief;		/* a stream of it keeps so few entries that those of two batches push each other out */
 	bool recorded;		/* all of it is, durably, as what may be sent, and none is to be looked up first */
 };
 

@@ -65,6 +65,7 @@ note_damaged(struct run *d)
 		if (s->kind != SEGMENT_CHAIN)	/* there is no more to be had from it */
 			mark_set(marks_get(&d->walked, s->stem), s->stem, UINT64_MAX, 0);
 		d->r->quarantined++;
+		d->pieces++;
 		counters_add(d->sp, (uint64_t[COUNTERS]){ [COUNT_QUARANTINED] = 1 });
 		run_say(d, "'%s' is damaged: what could be decoded is replayed, the file goes into quarantine", s->stem);
 	}
@@ -82,6 +83,7 @@ sweep(struct run *d, bool end, struct fail *f)
 	torn = d->sweep.torn - torn;
 	if (torn) {
 		d->r->quarantined += torn;
+		d->pieces += torn;
 		counters_add(d->sp, (uint64_t[COUNTERS]){ [COUNT_QUARANTINED] = torn });
 		run_say(d, "a piece of a line at the end of the buffer, its writer dead: put into quarantine");
 	}
@@ -330,14 +332,17 @@ count_trimmed(struct run *d)
 }
 
 /* Draining needs no room, the event that tells of the outage does. */
-static void
-end_outage(struct run *d)
+static int
+end_outage(struct run *d, struct fail *f)
 {
-	uint64_t drained = d->r->replayed + d->r->found + d->r->quarantined;
-	struct fail f;
+	struct fail why;
+	int r = outage_end(&d->outage, d->sp, run_drained(d), d->o->target, d->o->limits, d->o->conf->service, &why);
 
-	if (outage_end(&d->outage, d->sp, drained, d->o->target, d->o->limits, d->o->conf->service, &f) == -1)
-		run_say(d, "%s: " OUTAGE_TYPE " has to wait", f.text);
+	if (r == 1)
+		run_say(d, "%s: " OUTAGE_TYPE " has to wait", why.text);
+	if (r == -1)
+		*f = why;
+	return r == -1 ? -1 : 0;
 }
 
 /* Whoever holds the replay lock may be late: the buffer can have been handed over, or emptied and taken by another. */
@@ -372,8 +377,9 @@ begin(struct run *d, struct fail *f)
 		d->old = *in;
 		memset(in, 0, sizeof *in);
 	}
-	if ((r = outage_begin(&d->outage, d->sp, f)) == 1)
-		end_outage(d);
+	r = outage_begin(&d->outage, d->sp, f);
+	if (r == 1 && (r = end_outage(d, f)) == 0 && !d->outage.due)
+		r = outage_begin(&d->outage, d->sp, f);	/* there may have been another since */
 	return r == -1 ? -1 : 0;
 }
 
@@ -390,8 +396,9 @@ drain_run(struct spool *sp, struct bus *b, const struct drain_options *o, struct
 	r = begin(&d, f);
 	if (r == 0)
 		r = rounds(&d, f);
-	if (r == 0 && d.outage.due && !run_stopping(&d) && (end_outage(&d), !d.outage.due) && !run_over(&d))
+	if (r == 0 && d.outage.due && (r = end_outage(&d, f)) == 0 && !d.outage.due && !run_over(&d))
 		r = rounds(&d, f);
+	outage_keep(&d.outage, sp, run_drained(&d));
 	if (r == 0)
 		r = judge(&d, f);
 	if (r == 0)

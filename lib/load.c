@@ -114,7 +114,7 @@ measure_room(struct run *d, struct batch_item *it, struct fail *f)
 
 	if (!it->lane->opened && !it->lane->stopped)
 		retain_policy(it->lane, d->o->conf);
-	r = retain_ready(it->lane, d->b, run_limit(d, it), d->o->force, &words, f);
+	r = retain_ready(it->lane, d->b, run_limit(d, it->line.maxlen, it->lane->type), d->o->force, &words, f);
 	if (words.len)
 		run_say(d, "%s", buf_str(&words));
 	buf_free(&words);
@@ -136,7 +136,7 @@ asks(struct run *d, const struct batch_item *it)
 {
 	struct lane *l = it->lane;
 
-	return !l->stopped && (!l->opened || l->stale || !retain_limit(l, run_limit(d, it)) || l->room <= 0);
+	return !l->stopped && (!l->opened || l->stale || !retain_limit(l, run_limit(d, it->line.maxlen, it->lane->type)) || l->room <= 0);
 }
 
 /* It may be sent without a question and without a record. */
@@ -211,6 +211,7 @@ take_line(struct run *d, struct fail *f)
 		it->lane->room--;
 	d->batch.old = old;
 	d->batch.recorded = recorded;
+	d->batch.brief |= it->lane->maxlen > 0 && it->lane->maxlen < BATCH_DOUBT;
 	batch_take(&d->batch);
 	return TAKEN;
 }

@@ -1,5 +1,8 @@
+#include <sys/stat.h>
+
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,10 +20,16 @@
 #define MARK ".outage"
 #define ENDING ".outage-over"	/* its event is being appended */
 
+/* Each is the identity of the event, and then perhaps a number (outage_keep), or that it is in the buffer. */
+#define ID_LEN (UUID_SIZE - 1)
+#define TOLD " told\n"
+
 static bool
 is_there(const struct spool *sp, const char *name)
 {
-	return faccessat(spool_fd(sp), name, F_OK, 0) == 0;
+	struct stat st;
+
+	return fstatat(spool_fd(sp), name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
 }
 
 void
@@ -34,30 +43,29 @@ outage_mark(struct spool *sp)
 	uuid_v7(id);
 	if ((fd = spool_state(sp, MARK, O_WRONLY | O_CREAT | O_EXCL)) == -1)
 		return;
-	if (util_write(fd, id, UUID_SIZE - 1) == -1) {
+	if (util_write(fd, id, ID_LEN) == -1) {
 		/* An empty mark is a mark; its event gets an identity of its own. */
 	}
 	close(fd);
 }
 
-/* Whether the buffer holds the event already: a drain was killed after the append. */
+/* 1 when the buffer holds the event already: a drain was killed after the append. 0 or -1. */
 static int
-appended(struct spool *sp, const char *id)
+appended(struct spool *sp, const char *id, struct fail *f)
 {
 	struct progress p;
 	struct walk *w;
 	struct walk_line l;
-	struct fail f;
-	int found = 0;
+	int found = 0, r = -1;
 
-	if (progress_load(sp, &p, &f) == -1)
-		return 0;
-	w = walk_open(sp, &p, WALK_LATE, backlog_stamp, &f);
-	while (w && !found && walk_next(w, &l, &f) == 1)
+	if (progress_load(sp, &p, f) == -1)
+		return -1;
+	w = walk_open(sp, &p, WALK_LATE, backlog_stamp, f);
+	while (w && !found && (r = walk_next(w, &l, f)) == 1)
 		found = memmem(l.text.p, l.text.n, id, strlen(id)) != NULL;
 	walk_close(w);
 	progress_free(&p);
-	return found;
+	return found ? 1 : r;
 }
 
 static int
@@ -91,19 +99,80 @@ outage_due(const struct spool *sp)
 	return is_there(sp, MARK) || is_there(sp, ENDING);
 }
 
+/* Its identity, UUID_SIZE bytes, and the number. A mark that was not written whole has none. 1 when it was told, 0, or -1. */
+static int
+read_mark(struct spool *sp, const char *name, char *id, uint64_t *before, struct fail *f)
+{
+	char *text = util_slurp(spool_fd(sp), name, 4096, NULL), *rest;
+	int told = 0;
+
+	if (!text)
+		return fail_errno(f, STATUS_UNSAFE, "read '%s/%s'", spool_dir(sp), name);
+	*id = '\0';
+	*before = 0;
+	if (strlen(text) >= ID_LEN) {
+		rest = text + ID_LEN;
+		told = strncmp(rest, TOLD, sizeof TOLD - 1) == 0;
+		rest[strcspn(rest, "\n")] = '\0';
+		if (*rest != ' ' || util_u64(rest + 1, before) == -1)
+			*before = 0;
+		*rest = '\0';
+		memcpy(id, text, UUID_SIZE);
+	}
+	free(text);
+	return told;
+}
+
+/* Behind the identity, as well as it can. */
+static void
+add_to_mark(struct spool *sp, const char *name, const char *text)
+{
+	int fd = spool_state(sp, name, O_WRONLY);
+
+	if (fd == -1)
+		return;
+	if (lseek(fd, 0, SEEK_END) >= ID_LEN && pwrite(fd, text, strlen(text), ID_LEN) == -1) {
+		/* Then less is known. */
+	}
+	close(fd);
+}
+
+/* One that has none gets one, for good. */
+static int
+give_id(struct spool *sp, char *id, struct fail *f)
+{
+	int fd = spool_state(sp, ENDING, O_WRONLY), r;
+
+	uuid_v7(id);
+	r = fd == -1 || pwrite(fd, id, ID_LEN, 0) != ID_LEN || fdatasync(fd) == -1 ? -1 : 0;
+	if (r == -1)
+		fail_errno(f, STATUS_UNSAFE, "write '%s/" ENDING "'", spool_dir(sp));
+	if (fd != -1)
+		close(fd);
+	return r;
+}
+
 int
 outage_begin(struct outage *o, struct spool *sp, struct fail *f)
 {
-	bool again = is_there(sp, ENDING);
+	char id[UUID_SIZE];
+	int told;
 
-	o->due = again || is_there(sp, MARK);
+	outage_free(o);
+	o->again = is_there(sp, ENDING);
+	told = o->again ? read_mark(sp, ENDING, id, &o->before, f) : 0;
+	if (told == -1)
+		return -1;
+	if (told) {
+		unlinkat(spool_fd(sp), ENDING, 0);
+		o->again = false;
+	}
+	o->due = o->again || is_there(sp, MARK);
 	if (!o->due)
 		return 0;
-	o->counted = again;
-	if ((again ? backlog_read : backlog_look)(sp, &o->was, f) == -1)
+	if ((!o->again && read_mark(sp, MARK, id, &o->before, f) == -1) || backlog_look(sp, &o->was, f) == -1)
 		return -1;
-	o->counted |= o->was.nheld > 0;
-	return again;
+	return o->again;
 }
 
 /* What was drained, and what is left. */
@@ -113,10 +182,7 @@ count(struct outage *o, struct spool *sp, uint64_t drained, struct fail *f)
 	struct backlog now;
 	int r = backlog_read(sp, &now, f);
 
-	if (r == 0) {
-		o->was.events = now.events + drained;
-		o->counted = true;
-	}
+	o->was.events = now.events + drained + o->before;
 	backlog_free(&now);
 	return r;
 }
@@ -126,32 +192,41 @@ outage_end(struct outage *o, struct spool *sp, uint64_t drained, const char *tar
     struct fail *f)
 {
 	struct buf stats = { 0 };
-	char *id, fresh[UUID_SIZE];
-	bool again;
-	int r = 0;
+	char id[UUID_SIZE];
+	uint64_t before;
+	int is = 0, r;
 
 	if (!o->due)
 		return 0;
-	if (!o->counted && count(o, sp, drained, f) == -1)
+	if (count(o, sp, drained, f) == -1)
 		return -1;
-	again = is_there(sp, ENDING);
-	if (!again && renameat(spool_fd(sp), MARK, spool_fd(sp), ENDING) == -1)
-		return fail_errno(f, STATUS_UNSAFE, "rename '%s/" MARK "'", spool_dir(sp));
-	id = util_slurp(spool_fd(sp), ENDING, 64, NULL);
-	if (!id || strlen(id) != UUID_SIZE - 1) {
-		uuid_v7(fresh);
-		free(id);
-		id = util_strdup(fresh);
+	if (!o->again && renameat(spool_fd(sp), MARK, spool_fd(sp), ENDING) == -1) {
+		fail_errno(f, STATUS_UNSAFE, "rename '%s/" MARK "'", spool_dir(sp));
+		return 1;
 	}
+	if (read_mark(sp, ENDING, id, &before, f) == -1 || (o->again && *id && (is = appended(sp, id, f)) == -1))
+		return -1;
+	if (!*id && give_id(sp, id, f) == -1)
+		return 1;
 	backlog_json(&stats, &o->was);
-	if (!again || !appended(sp, id))
-		r = append(sp, target, lim, source, id, &stats, f);
-	o->due = r == -1;
-	if (r == 0)
-		unlinkat(spool_fd(sp), ENDING, 0);
+	r = is ? 0 : append(sp, target, lim, source, id, &stats, f);
 	buf_free(&stats);
-	free(id);
-	return r;
+	if (r == -1)
+		return 1;
+	o->due = false;
+	add_to_mark(sp, ENDING, TOLD);
+	unlinkat(spool_fd(sp), ENDING, 0);
+	return 0;
+}
+
+void
+outage_keep(const struct outage *o, struct spool *sp, uint64_t drained)
+{
+	char text[32];
+
+	snprintf(text, sizeof text, " %020" PRIu64 "\n", o->before + drained);
+	if (o->due && drained)
+		add_to_mark(sp, !o->again && is_there(sp, MARK) ? MARK : ENDING, text);
 }
 
 void

@@ -83,6 +83,7 @@ replay_once(struct spool *sp, const struct drain_options *o, struct drain_result
 		fail_set(f, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: give another with -b, or see --retarget",
 		    spool_dir(sp), owner, o->target);
 		free(owner);
+		sum->left = true;
 		return STATUS_CONFIG;
 	}
 	free(owner);

@@ -72,9 +72,15 @@ run_wants(struct run *d)
 }
 
 int64_t
-run_limit(const struct run *d, const struct batch_item *it)
+run_limit(const struct run *d, int64_t own, const char *type)
 {
-	if (it->line.maxlen >= 0)
-		return it->line.maxlen;
-	return d->o->maxlen >= 0 ? d->o->maxlen : conf_maxlen(d->o->conf, it->lane->type);
+	if (own >= 0)
+		return own;
+	return d->o->maxlen >= 0 ? d->o->maxlen : conf_maxlen(d->o->conf, type);
+}
+
+uint64_t
+run_drained(const struct run *d)
+{
+	return d->r->replayed + d->r->found + d->r->quarantined - d->pieces;
 }

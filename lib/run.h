@@ -49,6 +49,7 @@ struct run {
 	bool whole;		/* walked from its beginning */
 	int64_t started;
 	struct outage outage;	/* to be ended with this drain */
+	uint64_t pieces;	/* put into quarantine, and no events: torn ends, whole files */
 	struct own *own;	/* a ring */
 	size_t owns;		/* how many there were */
 	uint64_t tried;		/* events handed to the server in this run */
@@ -65,7 +66,8 @@ bool run_over(const struct run *d);		/* that, or the limit or the budget is used
 bool run_tries_late(struct run *d);
 /* 0 when the walk is still before the main marks and nothing there may go on: every late type has been refused. */
 bool run_wants(struct run *d);
-/* The limit of the stream for one line. */
-int64_t run_limit(const struct run *d, const struct batch_item *it);
+/* The limit of the stream for a line of this type that brings the limit `own`, or none (-1). */
+int64_t run_limit(const struct run *d, int64_t own, const char *type);
+uint64_t run_drained(const struct run *d);	/* events that this run took out of the buffer */
 
 #endif

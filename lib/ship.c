@@ -11,7 +11,6 @@
 #include "ship.h"
 #include "util.h"
 
-#define IN_DOUBT (INT64_C(2) * BATCH_LINES)	/* lines at once: a batch, and what waits behind it */
 #define TYPES ((size_t)2 * BATCH_TYPES)		/* so many fit into the slot of the record */
 
 /* The connections that sent the doubtful lines may still have them executed: stop that first. */
@@ -206,18 +205,20 @@ intend_batch(struct run *d)
  * then are looked for in vain.
  */
 static bool
-may_be_sent(const struct ahead_line *k, const struct lane *l)
+may_be_sent(const struct run *d, const struct ahead_line *k, const struct lane *l)
 {
+	int64_t limit = run_limit(d, k->event.maxlen, l->type);
+
 	if (k->event.in_doubt || roster_is_returned(k->l.stem))
 		return false;
-	return l->stopped || (l->opened && !l->stale && (l->maxlen <= 0 || l->maxlen >= IN_DOUBT));
+	return l->stopped || (l->opened && !l->stale && (limit == 0 || limit >= BATCH_DOUBT));
 }
 
 /* The lines that wait; whether they are sent is decided later, and one that never was is looked up in vain. false: not all may be. */
 static bool
 intend_more(struct run *d)
 {
-	_Static_assert(SPENT >= IN_DOUBT, "what is found for lines in doubt must be known until the last of them is settled");
+	_Static_assert(SPENT >= BATCH_DOUBT, "what is found for lines in doubt must be known until the last of them is settled");
 	struct intent *in = &d->p.intent;
 	const struct lane *l = NULL, *last = NULL;
 	const struct ahead_line *k;
@@ -228,7 +229,7 @@ intend_more(struct run *d)
 
 		if (!k->bad && (!l || !slice_eq(type, l->type)))
 			l = load_lane(d, type);
-		if (!k->bad && !may_be_sent(k, l))
+		if (!k->bad && !may_be_sent(d, k, l))
 			return false;
 		if (!k->bad && l != last && !l->stopped) {
 			if (in->types >= TYPES && !intent_sent(in, type.p, type.n))
@@ -261,8 +262,8 @@ ship_record(struct run *d, bool sending, struct fail *f)
 int
 ship_record_more(struct run *d, struct fail *f)
 {
-	if (d->old.on || d->p.lost)
-		return 0;	/* all is looked up first */
+	if (d->old.on || d->p.lost || d->batch.brief)
+		return 0;	/* all is looked up first; or entries of it push each other out, and more must not come */
 	intend_batch(d);
 	if (!intend_more(d)) {
 		intent_clear(&d->p.intent);	/* it may reach further now than what is stored */
@@ -274,7 +275,7 @@ ship_record_more(struct run *d, struct fail *f)
 static void
 send_one(struct run *d, struct batch_item *it)
 {
-	lane_put(it->lane, d->b, it->lane->mode == LANE_PLAIN ? run_limit(d, it) : 0, &it->line.e);
+	lane_put(it->lane, d->b, it->lane->mode == LANE_PLAIN ? run_limit(d, it->line.maxlen, it->lane->type) : 0, &it->line.e);
 }
 
 /* An event that the server will never take. */

@@ -348,6 +348,21 @@ added() {
 }
 
 # bats test_tags=nosanitize
+@test "nor do lines with a short limit of their own among others" {
+	need_strace
+	local n
+	for n in 38 44 50; do
+		rcli del "$S:t" >/dev/null
+		events 1 500 | keep --maxlen 100000
+		events 501 900 | keep --maxlen 5
+		events 901 1500 | keep --maxlen 100000
+		killed_before sendto $n ebreplay
+		run -0 ebreplay -j
+		assert_equal "$n: $(jq .possible_duplicates <<<"$output")" "$n: 0"
+		assert_equal "$n: $(added)" "$n: 1500"
+	done
+}
+
 @test "a short stream does not push out what would be looked for after a kill" {
 	need_strace
 	events 1 3000 | keep --maxlen 1000

@@ -316,6 +316,71 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 	[ ! -e "$B/.outage" ] && [ ! -e "$B/.outage-over" ]
 }
 
+@test "system.redis_recovered: what went before the connection was cut, or it was terminated, counts too" {
+	buffered a 1 5
+	buffered b 1 4
+	bg proxy python3 "$TOP/tests/proxy.py" "$EB_TMP/p" "$REDIS_SOCK" cut "$S:b"
+	wait_for "test -S '$EB_TMP/p'"
+	ln -sfn "$EB_TMP/p" "$EB_TMP/r"
+	run -75 ebreplay
+	run -75 ebreplay
+	up
+	run -0 ebreplay
+	assert_equal "$(length a) $(length b)" '5 4'
+	assert_equal "$(recovered .total_events)" '[9]'
+	need strace
+	buffered a 6 45
+	run strace -qq -o /dev/null -e inject=fdatasync:signal=TERM:when=2 ebreplay
+	run -0 ebreplay
+	assert_equal "$(length a) $(length system.redis_recovered)" '45 2'
+	assert_equal "$(recovered .total_events | tail -n 1)" '[40]'
+}
+
+@test "system.redis_recovered: no room for it: it has to wait, and then tells of all; another outage meanwhile is one of its own" {
+	need strace
+	buffered a 1 7
+	run -0 strace -qq -o /dev/null -e trace=write -e inject=write:error=ENOSPC:when=1 ebreplay
+	assert_output --partial 'has to wait'
+	assert_equal "$(length a) $(length system.redis_recovered)" '7 0'
+	buffered a 8 10
+	run -0 ebreplay
+	assert_equal "$(length a)" 10
+	# Of the three, and of the event that waited.
+	assert_equal "$(recovered .total_events | xargs)" '[10] [4]'
+	run -0 ebreplay
+	assert_equal "$(length system.redis_recovered)" 2
+}
+
+@test "system.redis_recovered: once, whatever becomes of the mark" {
+	need strace
+	local at
+	# It cannot be taken away.
+	buffered a 1 3
+	at=$(strace -qq -e trace=unlinkat ebreplay 2>&1 | grep -n 'outage-over' | head -n 1 | cut -d: -f1)
+	buffered a 4 6
+	run strace -qq -o /dev/null -e trace=unlinkat -e inject=unlinkat:error=EIO:when="$at" ebreplay
+	[ -e "$B/.outage-over" ]
+	run -0 ebreplay
+	run -0 ebreplay
+	[ ! -e "$B/.outage-over" ]
+	assert_equal "$(length a) $(length system.redis_recovered)" '6 2'
+	# It was never written, and the run is killed when the event is in the buffer.
+	buffered a 7 9
+	: >"$B/.outage"
+	run strace -qq -o /dev/null -e trace=unlinkat -e inject=unlinkat:signal=KILL:when="$at" ebreplay
+	[ -e "$B/.outage-over" ]
+	run -0 ebreplay
+	assert_equal "$(length a) $(length system.redis_recovered)" '9 3'
+	# It is no file.
+	buffered a 10 10
+	rm "$B/.outage"
+	mkdir "$B/.outage"
+	run -0 ebreplay
+	run -0 ebreplay
+	assert_equal "$(length a) $(length system.redis_recovered)" '10 3'
+	rmdir "$B/.outage"
+}
+
 @test "what was buffered without an outage brings no system.redis_recovered" {
 	rcli set "$S:a" x >/dev/null
 	run -1 ebpub -q a 1
