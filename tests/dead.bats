@@ -388,6 +388,7 @@ as() {
 	assert_equal "$(rcli xlen "$S:u")" 3
 }
 
+# bats test_tags=nosanitize
 @test "without scripts, moved by another between the look and EXEC: once" {
 	need strace
 	letters t 1 3

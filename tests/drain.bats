@@ -426,6 +426,7 @@ added() {
 	assert_equal "$(length t) $(length u)" "1 1"
 }
 
+# bats test_tags=nosanitize
 @test "what is recorded goes out 32 lines at a time, and not in pieces of them" {
 	need strace
 	events 1 10000 | keep

@@ -297,6 +297,7 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 	assert_equal "$(recovered .total_events,.file_count,.held[0].events,.oldest_event)" '[6,2,1,"2025-12-04T10:30:00.000000Z"]'
 }
 
+# bats test_tags=nosanitize
 @test "system.redis_recovered: Redis goes away again: it was no end; killed: once all the same" {
 	buffered a 1 3
 	bg proxy python3 "$TOP/tests/proxy.py" "$EB_TMP/p" "$REDIS_SOCK" cut "$S:a"
@@ -316,6 +317,7 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 	[ ! -e "$B/.outage" ] && [ ! -e "$B/.outage-over" ]
 }
 
+# bats test_tags=nosanitize
 @test "system.redis_recovered: what went before the connection was cut, or it was terminated, counts too" {
 	buffered a 1 5
 	buffered b 1 4
@@ -336,6 +338,7 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 	assert_equal "$(recovered .total_events | tail -n 1)" '[40]'
 }
 
+# bats test_tags=nosanitize
 @test "system.redis_recovered: no room for it: it has to wait, and then tells of all; another outage meanwhile is one of its own" {
 	need strace
 	buffered a 1 7
@@ -351,6 +354,7 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 	assert_equal "$(length system.redis_recovered)" 2
 }
 
+# bats test_tags=nosanitize
 @test "system.redis_recovered: once, whatever becomes of the mark" {
 	need strace
 	local at
