@@ -1,9 +1,8 @@
 # eventbus: build, test, install. Read it from top to bottom.
 #
-# Every bin/NAME.c becomes build/bin/NAME, with its parts in bin/NAME/*.c where it
-# has some; every lib/*.c goes into build/libeb.a, every tests/NAME.c becomes
-# build/tests/NAME, every tests/faults/NAME.c a build/tests/NAME.so to preload: a new
-# file needs no edit here.
+# Every bin/NAME.c becomes build/bin/NAME, every lib/*.c goes into build/libeb.a,
+# every tests/NAME.c becomes build/tests/NAME, every tests/faults/NAME.c a
+# build/tests/NAME.so to preload: a new file needs no edit here.
 
 VERSION = 0.1.0
 PREFIX ?= /usr/local
@@ -62,9 +61,7 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	$(call SAY,CC)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-parts_of = $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard bin/$(1)/*.c)))
-.SECONDEXPANSION:
-$(BUILD)/bin/%: $(BUILD)/obj/bin/%.o $$(call parts_of,$$*) $(BUILD)/libeb.a
+$(BUILD)/bin/%: $(BUILD)/obj/bin/%.o $(BUILD)/libeb.a
 	@mkdir -p $(@D)
 	$(call SAY,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PART_LIBS) $(LDLIBS)
@@ -90,7 +87,7 @@ $(BUILD)/flags:
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' >$@
 
--include $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/obj/*/*/*.d)
+-include $(wildcard $(BUILD)/obj/*/*.d)
 
 # --- tests --------------------------------------------------------------------
 
@@ -141,7 +138,7 @@ valgrind: probes
 
 # What static analysis finds in the C files: each part fails when it found something. What a part is not asked has its reason
 # in .cppcheck or .clang-tidy, a place where it is wrong has it in the source. Not in lint: they take minutes.
-ANALYZED := $(sort $(wildcard bin/*.c bin/*/*.c lib/*.c tests/*.c))
+ANALYZED := $(sort $(wildcard bin/*.c lib/*.c tests/*.c))
 NEED = @command -v $(1) >/dev/null || { echo '$@: no $(1) here: install it (Debian: $(or $(2),$(1)))' >&2; exit 1; }
 
 analyze:

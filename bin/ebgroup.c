@@ -1,16 +1,22 @@
 #include <err.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "acks.h"
+#include "conf.h"
 #include "consumer.h"
-#include "ebgroup/ebgroup.h"
+#include "groupline.h"
+#include "leavers.h"
 #include "names.h"
+#include "onegroup.h"
 #include "reply.h"
 #include "status.h"
+#include "survey.h"
 #include "util.h"
 #include "when.h"
 
@@ -38,7 +44,27 @@ enum {
 	TAKES_CONSUMER = 1, TAKES_IDLE = 2, TAKES_LIMIT = 4, TAKES_TO = 8, TAKES_YES = 16
 };
 
-struct ebgroup eb;
+static struct ebgroup {
+	struct conf conf;
+	const char *group, *consumer, *to;
+	int64_t idle;			/* ms */
+	uint64_t limit;			/* entries still to be shown */
+	bool dry, yes;
+	unsigned given;			/* TAKES_... */
+	FILE *terminal;			/* where somebody has to agree; NULL: not wanted */
+	/* What stands behind the type. */
+	char **ids;
+	size_t nids;			/* 0: they come on standard input */
+	struct point where;
+	const char *leaver;
+	struct bus *b;
+	int64_t ahead;			/* the server's clock, ms, less ours that only goes forward */
+	bool headed;
+	int width;			/* of the longest type */
+	struct table *table;
+	struct buf line;
+	int status;
+} eb;
 
 static void
 usage(FILE *to)
@@ -54,13 +80,13 @@ usage(FILE *to)
 	    "       ebgroup destroy [--dry-run] [--yes] type ...\n", to);
 }
 
-void
+static void
 worse(int status)
 {
 	eb.status = status_worse(eb.status, status);
 }
 
-void
+static void __attribute__((noreturn, format(printf, 1, 2)))
 bad_usage(const char *fmt, ...)
 {
 	va_list ap;
@@ -74,7 +100,7 @@ bad_usage(const char *fmt, ...)
 
 /* --- output ------------------------------------------------------------------- */
 
-void
+static void
 print_line(void)
 {
 	puts(buf_str(&eb.line));
@@ -100,7 +126,7 @@ finish(void)
 	return eb.status;
 }
 
-bool
+static bool
 loud(void)
 {
 	return !eb.conf.quiet && (eb.conf.verbose || isatty(STDERR_FILENO));
@@ -119,7 +145,7 @@ connect_to_redis(void)
 }
 
 /* TIME: [seconds, microseconds]. Who may not ask gets ours. */
-int
+static int
 take_clock(struct fail *f)
 {
 	struct reply *r = bus_call(eb.b, f, "TIME", NULL);
@@ -135,7 +161,8 @@ take_clock(struct fail *f)
 	return 0;
 }
 
-void
+/* One that fails does not stop the others, unless the connection is gone. */
+static void
 each_group(char **types, size_t n, int (*fn)(struct onegroup *g, struct fail *f))
 {
 	struct onegroup g;
@@ -158,7 +185,8 @@ each_group(char **types, size_t n, int (*fn)(struct onegroup *g, struct fail *f)
 	}
 }
 
-bool
+/* Whether somebody says yes to it, or has said so with --yes. */
+static bool __attribute__((format(printf, 1, 2)))
 agreed(const char *fmt, ...)
 {
 	char *text = NULL, answer[64];
@@ -182,10 +210,380 @@ agreed(const char *fmt, ...)
 	return yes;
 }
 
-const char *
+static const char *
 plural(uint64_t n)
 {
 	return n == 1 ? "" : "s";
+}
+
+/* --- list --------------------------------------------------------------------------- */
+
+static void
+list_stream(const struct survey *s, const struct survey_stream *st, bool named)
+{
+	size_t shown = 0;
+
+	for (size_t i = 0; i < st->ngroups; i++) {
+		if (eb.group != NULL && strcmp(st->groups[i].name, eb.group) != 0)
+			continue;
+		shown++;
+		if (eb.conf.json) {
+			groupline_group_json(&eb.line, s, st, &st->groups[i]);
+			print_line();
+		} else
+			groupline_group_cells(eb.table, s, st, &st->groups[i]);
+	}
+	if (st->error != NULL)
+		warnx("'%s': %s", st->type, st->error);
+	else if (named && !st->info.exists) {
+		warnx("there is no stream '%s': 'ebgroup list' shows the groups of all that there are", st->key);
+		worse(STATUS_SOME);
+	} else if (named && shown == 0 && !eb.conf.quiet)
+		warnx("'%s' has no %s", st->key, st->ngroups > 0 ? "group of that name" : "groups");
+}
+
+static bool
+is_named(const char *type, char **types, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(types[i], type) == 0)
+			return true;
+	return false;
+}
+
+static void
+run_list(char **types, size_t n)
+{
+	struct survey_ask ask = {
+		.url = &eb.conf.url, .prefix = eb.conf.prefix, .timeout_ms = eb.conf.timeout_ms, .types = types, .n = n, .all = true
+	};
+	struct survey s;
+
+	survey_take(&s, &ask);
+	if (!s.up)
+		errx(bus_status(s.why), "%s", s.error);
+	eb.table = groupline_group_table(!eb.conf.quiet);
+	for (size_t i = 0; i < s.n; i++)
+		list_stream(&s, &s.streams[i], is_named(s.streams[i].type, types, n));
+	for (size_t i = 0; i < s.nunmatched && !eb.conf.quiet; i++)
+		warnx("no stream matches '%s'", s.unmatched[i]);
+	if (s.incomplete != NULL)
+		warnx("incomplete: %s", s.incomplete);
+	worse(s.status);
+	survey_free(&s);
+}
+
+/* --- consumers, pending ----------------------------------------------------------------- */
+
+static int
+show_consumers(struct onegroup *g, struct fail *f)
+{
+	struct consumers list;
+	enum bus_why why;
+
+	if (consumers_list(eb.b, g->key, g->name, &list, &why, f) == -1)
+		return -1;
+	for (size_t i = 0; i < list.n; i++) {
+		if (list.at[i].idle < eb.idle)
+			continue;
+		if (eb.conf.json) {
+			groupline_consumer_json(&eb.line, g, &list.at[i]);
+			print_line();
+		} else
+			groupline_consumer_cells(eb.table, g, &list.at[i]);
+	}
+	consumers_free(&list);
+	return 0;
+}
+
+static void
+run_consumers(char **types, size_t n)
+{
+	eb.table = groupline_consumer_table(!eb.conf.quiet);
+	each_group(types, n, show_consumers);
+}
+
+static void
+show_entry(const struct onegroup *g, const struct pending *p)
+{
+	if (eb.conf.json)
+		groupline_pending_json(&eb.line, g, p, eb.ahead + when_mono());
+	else {
+		if (!eb.headed && !eb.conf.quiet) {
+			groupline_pending_head(&eb.line, eb.width);
+			print_line();
+		}
+		eb.headed = true;
+		groupline_pending_text(&eb.line, g, p, eb.width);
+	}
+	print_line();
+}
+
+static int
+on_pending(void *arg, const struct pending *p)
+{
+	show_entry(arg, p);
+	eb.limit--;
+	return ferror(stdout);
+}
+
+static int
+show_pending(struct onegroup *g, struct fail *f)
+{
+	struct pending_ask ask = {g->key, g->name, eb.consumer, eb.idle, eb.limit};
+	enum bus_why why;
+
+	if (eb.limit == 0)
+		return 0;
+	if (take_clock(f) == -1)
+		return -1;
+	return pending_walk(eb.b, &ask, on_pending, g, &why, f) == -1 ? -1 : 0;
+}
+
+static void
+run_pending(char **types, size_t n)
+{
+	each_group(types, n, show_pending);
+}
+
+/* --- ack --------------------------------------------------------------------------------- */
+
+static void
+on_ack(void *arg, struct stream_id id, bool was_pending, const struct pending *p)
+{
+	const struct onegroup *g = arg;
+	char text[STREAM_ID_SIZE];
+
+	if (p != NULL)
+		show_entry(g, p);
+	if (was_pending)
+		return;
+	stream_id_format(id, text);
+	warnx("'%s' is not pending for group '%s'", text, g->name);
+	worse(STATUS_SOME);
+}
+
+static void
+on_bad_id(const char *text)
+{
+	warnx("%s", text);
+	worse(STATUS_DATA);
+}
+
+static int
+ack_ids(struct acks *a, struct fail *f)
+{
+	struct stream_id id;
+
+	for (size_t i = 0; i < eb.nids; i++)
+		if (stream_id_parse(slice_of(eb.ids[i]), &id) == -1 || acks_add(a, id, f) == -1)
+			return -1;
+	return acks_flush(a, f);
+}
+
+/* 1 yes, 0 no. */
+static int
+ack_agreed(const struct onegroup *g, struct fail *f)
+{
+	struct acks count = {.b = eb.b, .key = g->key, .group = g->name, .look = true};
+
+	if (eb.terminal == NULL)
+		return 1;
+	if (eb.nids == 0)
+		return agreed("'%s': every entry that standard input names is acknowledged for group '%s', handled or not", g->type,
+		    g->name);
+	if (ack_ids(&count, f) == -1)
+		return -1;
+	if (count.pending == 0)
+		return fail_set(f, STATUS_SOME, "none of these is pending for group '%s'", g->name);
+	return agreed("'%s': %" PRIu64 " pending entr%s acknowledged for group '%s', handled or not", g->type, count.pending,
+	    count.pending == 1 ? "y is" : "ies are", g->name);
+}
+
+static int
+acknowledge(struct onegroup *g, struct fail *f)
+{
+	struct acks a = {.b = eb.b, .key = g->key, .group = g->name, .look = eb.dry, .fn = on_ack, .arg = g};
+	int ok = take_clock(f) == -1 ? -1 : ack_agreed(g, f);
+
+	if (ok != 1)
+		return ok;
+	ok = eb.nids > 0 ? ack_ids(&a, f) : acks_read(&a, STDIN_FILENO, on_bad_id, f);
+	if (!eb.dry && eb.conf.json)
+		groupline_acked_json(&eb.line, g, &a);
+	else if (!eb.dry && !eb.conf.quiet)
+		groupline_acked_text(&eb.line, &a);
+	if (eb.line.len > 0)
+		print_line();
+	return ok;
+}
+
+static void
+run_ack(char **args, size_t n)
+{
+	struct stream_id id;
+
+	eb.ids = args + 1;
+	eb.nids = n == 2 && strcmp(args[1], "-") == 0 ? 0 : n - 1;
+	for (size_t i = 0; i < eb.nids; i++)
+		if (stream_id_parse(slice_of(eb.ids[i]), &id) == -1)
+			bad_usage("ack '%s': the ID of an entry expected, as 1764844200123-0; - reads them from standard input", eb.ids[i]);
+	each_group(args, 1, acknowledge);
+}
+
+/* --- set-id, destroy -------------------------------------------------------------------------- */
+
+/* The highest ID of a millisecond says little to people. */
+static void
+name_target(const char *to, char out[STREAM_ID_SIZE + 8])
+{
+	char low[STREAM_ID_SIZE];
+
+	stream_id_format(eb.where.low, low);
+	snprintf(out, STREAM_ID_SIZE + 8, "%s%s", onegroup_exact(&eb.where) ? "" : "before ", onegroup_exact(&eb.where) ? to : low);
+}
+
+static int
+set_id(struct onegroup *g, struct fail *f)
+{
+	char from[STREAM_ID_SIZE], to[STREAM_ID_SIZE], next[STREAM_ID_SIZE], words[STREAM_ID_SIZE + 8];
+
+	stream_id_format(g->info.last_delivered, from);
+	onegroup_target(&eb.where, to);
+	name_target(to, words);
+	if (onegroup_next(g, eb.b, to, next, f) == -1)
+		return -1;
+	if (!agreed("'%s': group '%s' is moved from %s to %s%s%s; what is pending stays pending", g->type, g->name,
+	    g->known ? from : "?", words, *next != '\0' ? ", the next it is given is " : "", next))
+		return 0;
+	if (!eb.dry && onegroup_set(g, eb.b, to, f) == -1)
+		return -1;
+	if (eb.conf.json)
+		groupline_set_json(&eb.line, g, to, next, eb.dry);
+	else
+		groupline_set_text(&eb.line, g, words, next, eb.dry);
+	if (eb.conf.json || !eb.conf.quiet)
+		print_line();
+	return 0;
+}
+
+static void
+run_set_id(char **args, size_t n)
+{
+	struct fail f;
+
+	(void)n;
+	if (point_parse(args[1], when_now(), "set-id", &eb.where, &f) == -1)
+		bad_usage("%s", f.text);
+	each_group(args, 1, set_id);
+}
+
+static int
+destroy(struct onegroup *g, struct fail *f)
+{
+	if (!agreed("'%s': group '%s' is destroyed, with %" PRIu64 " pending of %" PRIu64 " consumer%s that nobody is given again",
+	    g->type, g->name, g->info.pending, g->info.consumers, plural(g->info.consumers)))
+		return 0;
+	if (!eb.dry && onegroup_destroy(g, eb.b, f) == -1)
+		return -1;
+	if (eb.conf.json)
+		groupline_destroyed_json(&eb.line, g, eb.dry);
+	else
+		groupline_destroyed_text(&eb.line, g, eb.dry);
+	if (eb.conf.json || !eb.conf.quiet)
+		print_line();
+	return 0;
+}
+
+static void
+run_destroy(char **types, size_t n)
+{
+	each_group(types, n, destroy);
+}
+
+/* --- retire, reap ------------------------------------------------------------------------------- */
+
+static bool
+leavers_agreed(const struct leavers *l, const struct onegroup *g)
+{
+	char span[32];
+
+	when_span(eb.leaver != NULL ? l->was[0]->idle : eb.idle, span, sizeof(span));
+	if (eb.leaver != NULL)
+		return agreed("'%s': consumer '%s' of group '%s', idle for %s, is deleted; its %" PRIu64 " pending go to '%s'",
+		    g->type, eb.leaver, g->name, span, l->pending, eb.to);
+	return agreed("'%s': %zu consumer%s of group '%s', idle for %s or longer, %s deleted; %" PRIu64 " pending go to '%s'",
+	    g->type, l->n, plural(l->n), g->name, span, l->n == 1 ? "is" : "are", l->pending, eb.to);
+}
+
+static void
+leavers_show(const struct leavers *l, const struct onegroup *g)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (eb.conf.json) {
+			groupline_leaver_json(&eb.line, g, l, i, eb.to, eb.dry);
+			print_line();
+		} else if (!eb.conf.quiet)
+			groupline_leaver_cells(eb.table, g, l, i, eb.dry);
+}
+
+static void
+leavers_complain(const struct leavers *l, const struct onegroup *g, const struct fail *no_eval)
+{
+	uint64_t lost = 0;
+	struct fail f;
+
+	for (size_t i = 0; i < l->n; i++) {
+		lost += l->at[i].lost;
+		if (l->at[i].end != RETIRE_HELD)
+			continue;
+		fail_set(&f, no_eval->status, "'%s': consumer '%.*s' holds entries and is left: %s", g->type, (int)l->at[i].name.n,
+		    l->at[i].name.p, no_eval->text);
+		warnx("%s", f.text);
+		worse(no_eval->status);
+	}
+	if (lost > 0 && !eb.conf.quiet)
+		warnx("'%s': %" PRIu64 " pending entr%s been trimmed or deleted from the stream: lost", g->type, lost,
+		    lost == 1 ? "y had" : "ies had");
+}
+
+static int
+take_out(struct onegroup *g, struct fail *f)
+{
+	struct retire r = {.key = g->key, .group = g->name, .to = eb.to, .idle = eb.leaver != NULL ? 0 : eb.idle};
+	struct leavers l;
+	enum bus_why why;
+	int ok = leavers_find(&l, eb.b, &r, eb.leaver, &why, f);
+
+	if (ok == 0 && l.n == 0 && eb.leaver != NULL)
+		ok = fail_set(f, STATUS_SOME, "no consumer '%s' in group '%s': 'ebgroup consumers %s' shows those that there are",
+		    eb.leaver, g->name, g->type);
+	else if (ok == 0 && l.n == 0 && loud())
+		warnx("'%s': no consumer of group '%s' is idle for so long", g->type, g->name);
+	if (ok == 0 && l.n > 0 && leavers_agreed(&l, g)) {
+		if (!eb.dry)
+			ok = retire_run(eb.b, &r, l.at, l.n, &why, f);
+		leavers_show(&l, g);
+		leavers_complain(&l, g, &r.no_eval);
+	}
+	leavers_free(&l);
+	return ok;
+}
+
+static void
+run_reap(char **types, size_t n)
+{
+	eb.table = groupline_leaver_table(!eb.conf.quiet);
+	each_group(types, n, take_out);
+}
+
+static void
+run_retire(char **args, size_t n)
+{
+	eb.leaver = args[n - 1];
+	if (strcmp(eb.leaver, eb.to) == 0)
+		bad_usage("retire %s: who gets what it holds? --to names another consumer", eb.leaver);
+	run_reap(args, n - 1);
 }
 
 /* --- the command line ------------------------------------------------------------------------------ */

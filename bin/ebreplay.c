@@ -1,6 +1,7 @@
 #include <err.h>
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,14 +10,27 @@
 #include <unistd.h>
 
 #include "backlog.h"
-#include "ebreplay/ebreplay.h"
+#include "compress.h"
+#include "conf.h"
+#include "inspect.h"
+#include "listing.h"
 #include "names.h"
 #include "outage.h"
 #include "point.h"
+#include "redrive.h"
+#include "replay.h"
+#include "requeue.h"
+#include "spool.h"
 #include "status.h"
 #include "tidy.h"
 #include "util.h"
 #include "when.h"
+
+enum {
+	OPT_DRY_RUN = 256, OPT_LIST, OPT_CHECK, OPT_LIMIT, OPT_RATE, OPT_WAIT, OPT_FORCE, OPT_MAXLEN, OPT_COMPRESS,
+	OPT_RETARGET, OPT_DISCARD, OPT_YES, OPT_QUARANTINE, OPT_RETRY, OPT_DROP, OPT_DEAD,
+	OPT_MATCH, OPT_SINCE
+};
 
 static const struct option options[] = {
 	CONF_LONG,
@@ -39,8 +53,24 @@ static const struct option options[] = {
 	{NULL, 0, NULL, 0}
 };
 
-struct ebreplay eb;
-volatile sig_atomic_t stopped;
+static struct ebreplay {
+	struct conf conf;
+	struct drain_options drain;
+	struct append_limits limits;
+	struct requeue_names names;
+	struct redrive_options dead;
+	int action;		/* OPT_DRY_RUN ..., 0 for draining; OPT_QUARANTINE is its list */
+	bool redrives, since;	/* --dead, --since */
+	bool yes, loud;		/* loud: -v, or a terminal */
+	int64_t wait_ms;
+	char target[1024];
+	struct drain_result sum;
+	uint64_t total;		/* undelivered at the start, for the progress line */
+	int64_t started, shown;
+	int status;
+} eb;
+
+static volatile sig_atomic_t stopped;
 
 static void
 usage(FILE *to)
@@ -54,7 +84,7 @@ usage(FILE *to)
 	    "                [--match field=value] [--maxlen n] [--rate n] [--since where] type ...\n", to);
 }
 
-void
+static void
 worse(int status)
 {
 	eb.status = status_worse(eb.status, status);
@@ -89,7 +119,7 @@ bad_option(const struct fail *f)
 
 /* --- words while it runs -------------------------------------------------------------- */
 
-void
+static void
 clear_line(void)
 {
 	if (eb.shown)
@@ -112,7 +142,7 @@ said_before(const char *text)
 	return 0;
 }
 
-void
+static void
 on_say(void *arg, const char *text)
 {
 	(void)arg;
@@ -123,7 +153,7 @@ on_say(void *arg, const char *text)
 }
 
 /* One line on a terminal, at most ten times a second. */
-void
+static void
 on_tick(void *arg, uint64_t delivered)
 {
 	int64_t now = when_mono(), ms = now - eb.started;
@@ -151,7 +181,7 @@ on_attempt(void *arg, int status, const struct fail *f)
 		on_say(NULL, f->text);
 }
 
-void
+static void
 report(void)
 {
 	struct buf out = { 0 };
@@ -188,6 +218,197 @@ drain(struct spool *sp)
 			worse(128 + stopped);
 	}
 	report();
+}
+
+/* --- looking -------------------------------------------------------------------------------- */
+
+static int
+print_line(void *arg, const char *text)
+{
+	(void)arg;
+	puts(text);
+	return ferror(stdout);
+}
+
+/* What a run would do, as far as can be seen without asking Redis. */
+static int
+dry_run(struct listing *l, struct spool *sp, struct fail *f)
+{
+	struct backlog b;
+
+	if (backlog_read(sp, &b, f) == -1)
+		return -1;
+	listing_backlog(l, &b, eb.target);
+	backlog_free(&b);
+	return 0;
+}
+
+static int
+check(struct listing *l, struct spool *sp, struct fail *f)
+{
+	struct inspect_report r;
+
+	if (listing_check(l, sp, &r, f) == -1)
+		return -1;
+	if (r.bad || r.disorder || r.odd || r.suspect)
+		worse(STATUS_SOME);
+	if (r.vanished || r.unreadable)
+		worse(STATUS_UNSAFE);
+	return 0;
+}
+
+static void
+look(struct spool *sp)
+{
+	struct listing l = { .json = eb.conf.json, .quiet = eb.conf.quiet, .put = print_line };
+	struct fail f;
+	int r;
+
+	if (eb.action == OPT_CHECK)
+		r = check(&l, sp, &f);
+	else if (eb.action == OPT_DRY_RUN)
+		r = dry_run(&l, sp, &f);
+	else if (eb.action == OPT_QUARANTINE)
+		r = listing_quarantine(&l, sp, &eb.names, &f);
+	else {
+		l.limit = eb.drain.limit;
+		r = listing_buffer(&l, sp, &f);
+	}
+	if (r == -1)
+		errx(f.status, "%s", f.text);
+	if (l.bad)
+		worse(STATUS_SOME);
+	listing_free(&l);
+}
+
+/* There is no directory: the same words as for an empty buffer. */
+static void
+no_buffer(void)
+{
+	struct listing l = { .json = eb.conf.json, .quiet = eb.conf.quiet, .put = print_line };
+
+	if (!eb.action)
+		report();
+	else if (eb.action == OPT_CHECK)
+		listing_report(&l, &(struct inspect_report){ 0 });
+	else if (eb.action == OPT_DRY_RUN)
+		listing_backlog(&l, &(struct backlog){ .dir = eb.conf.buffer }, eb.target);
+	listing_free(&l);
+}
+
+/* --- changing ---------------------------------------------------------------------------------- */
+
+/* What was changed, where somebody looks. */
+static void __attribute__((format(printf, 1, 2)))
+tell(const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!eb.loud || eb.conf.quiet)
+		return;
+	va_start(ap, fmt);
+	vwarnx(fmt, ap);
+	va_end(ap);
+}
+
+static int
+retry_or_drop(struct spool *sp, struct fail *f)
+{
+	struct requeue_result r;
+	int done = eb.action == OPT_DROP ? requeue_drop(sp, &eb.names, &r, f) :
+	    requeue_retry(sp, eb.target, &eb.limits, &eb.names, &r, f);
+
+	if (eb.action == OPT_DROP)
+		tell("%" PRIu64 " lines dropped from '%s/quarantine'", r.dropped, spool_dir(sp));
+	else
+		tell("%" PRIu64 " events put back into the buffer", r.back);
+	if (r.kept) {
+		warnx("%" PRIu64 " lines are no events and stay in '%s/quarantine'", r.kept, spool_dir(sp));
+		worse(STATUS_SOME);
+	}
+	return done;
+}
+
+static void
+change(struct spool *sp)
+{
+	struct notebook nb;
+	struct fail f;
+	uint64_t lines = 0;
+	size_t files = 0;
+	int r = spool_replay_lock(sp, &f);
+
+	if (r == -1)
+		errx(f.sys == EWOULDBLOCK ? STATUS_AGAIN : f.status, "%s", f.text);
+	if (eb.action == OPT_RETRY || eb.action == OPT_DROP)
+		r = retry_or_drop(sp, &f);
+	else if (eb.action == OPT_COMPRESS) {
+		if ((r = compress_closed(sp, &files, &f)) == 0)
+			tell("%zu segments compressed", files);
+	} else if (eb.action == OPT_DISCARD) {
+		if ((r = inspect_discard(sp, eb.limits.lock_ms, &lines, &f)) == 0)
+			tell("%" PRIu64 " events put into '%s/quarantine'", lines, spool_dir(sp));
+	} else if ((r = spool_lock(sp, eb.limits.lock_ms, &nb, &f)) == 0) {
+		if ((r = spool_retarget(sp, eb.target, &f)) == 0)
+			tell("buffer '%s' now belongs to %s", spool_dir(sp), eb.target);
+	}
+	if (r == -1)
+		errx(f.status, "%s", f.text);
+}
+
+/* --- dead letters ------------------------------------------------------------------------------- */
+
+static void
+on_redriven(void *arg, uint64_t moved, uint64_t of)
+{
+	eb.total = of;
+	on_tick(arg, moved);
+}
+
+static void
+report_dead(const struct redrive_result *r)
+{
+	struct buf out = { 0 };
+
+	clear_line();
+	if (eb.conf.json) {
+		redrive_json(&out, r, eb.status);
+		puts(buf_str(&out));
+	} else if (eb.loud && !eb.conf.quiet) {
+		redrive_text(&out, r, when_mono() - eb.started);
+		warnx("%s", buf_str(&out));
+	}
+	buf_free(&out);
+}
+
+static void
+redrive(char **types, size_t n)
+{
+	struct redrive_options *o = &eb.dead;
+	struct redrive_result r;
+
+	o->conf = &eb.conf;
+	o->types = types;
+	o->ntypes = n;
+	o->maxlen = eb.drain.maxlen;
+	o->force = eb.drain.force;
+	o->limit = eb.drain.limit;
+	o->rate = eb.drain.rate;
+	o->json = eb.conf.json;
+	o->quiet = eb.conf.quiet;
+	o->stop = &stopped;
+	o->say = on_say;
+	if (eb.action == OPT_DRY_RUN)
+		o->dry = print_line;
+	else if (isatty(STDERR_FILENO) && !eb.conf.quiet)
+		o->tick = on_redriven;
+	redrive_run(o, &r);
+	worse(r.status);
+	if (stopped && r.left)
+		worse(128 + stopped);
+	if (!o->dry)
+		report_dead(&r);
+	redrive_free(o);
 }
 
 /* --- the command line ------------------------------------------------------------------------------ */
