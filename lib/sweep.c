@@ -48,6 +48,7 @@ sweep_free(struct sweep *s)
 		free(s->clean[--s->n]);
 	free(s->clean);
 	s->clean = NULL;
+	release_end(&s->release);
 }
 
 static bool
@@ -83,15 +84,18 @@ is_needed(const struct sweep *s, struct progress *p, const struct segment *seg)
 
 /* A segment that is struck from the roster. */
 static int
-take_away(struct spool *sp, struct quarantine *q, struct progress *p, const struct segment *seg, struct fail *f)
+take_away(struct sweep *s, struct spool *sp, struct quarantine *q, struct progress *p, const struct segment *seg, struct fail *f)
 {
 	struct broken *b = progress_broken(p, seg->stem);
+	int fd, r = 0;
 
 	if (b)
 		return quarantine_whole(q, seg, b->lines, f);
+	fd = release_hold(spool_fd(sp), seg->name, seg->size);
 	if (segment_unlink(spool_fd(sp), seg) == -1)
-		return fail_errno(f, STATUS_UNSAFE, "remove '%s/%s'", spool_dir(sp), seg->name);
-	return 0;
+		r = fail_errno(f, STATUS_UNSAFE, "remove '%s/%s'", spool_dir(sp), seg->name);
+	release_give(&s->release, fd);
+	return r;
 }
 
 /* --- the last segment of the chain: others may be appending ------------------------------ */
@@ -147,7 +151,7 @@ take_last_locked(struct sweep *s, struct spool *sp, struct quarantine *q, struct
 			return -1;
 	}
 	*gone = true;
-	if (roster_strike(sp, &(const char *){ seg->stem }, 1, f) == -1 || take_away(sp, q, p, seg, f) == -1)
+	if (roster_strike(sp, &(const char *){ seg->stem }, 1, f) == -1 || take_away(s, sp, q, p, seg, f) == -1)
 		return -1;
 	if (segment_any(spool_fd(sp)) == 0)
 		roster_clear(sp, false);
@@ -224,7 +228,7 @@ take_chosen(struct sweep *s, struct spool *sp, struct quarantine *q, struct prog
 	r = roster_strike(sp, stems, n, f);
 	free(stems);
 	for (i = 0; r == 0 && i < n; i++) {
-		if ((r = take_away(sp, q, p, &seg[chosen[i]], f)) == -1)
+		if ((r = take_away(s, sp, q, p, &seg[chosen[i]], f)) == -1)
 			break;
 		progress_forget(p, seg[chosen[i]].stem);
 		s->gone[chosen[i]] = true;

@@ -10,6 +10,7 @@
 
 #include "progress.h"
 #include "quarantine.h"
+#include "release.h"
 #include "walk.h"
 
 struct sweep {
@@ -18,6 +19,7 @@ struct sweep {
 	uint64_t torn;		/* pieces quarantined so far */
 	bool *gone;		/* of the segments of this walk */
 	size_t first;		/* none before it is left to go */
+	struct release release;
 };
 
 void sweep_begin(struct sweep *s);			/* another walk */

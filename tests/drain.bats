@@ -436,3 +436,44 @@ added() {
 	echo "# $output pieces of 10 000 lines" >&3
 	[ "$output" -le 400 ]
 }
+
+# --- the blocks of what is removed -------------------------------------------------------------------------
+
+# Three segments of more than a MiB, and a small one.
+large_segments() {
+	seq 1 12 | awk '{ printf "{\"event_type\":\"t\",\"payload\":\"%0400000d\"}\n", $1 }' | keep --segment-size 1200000
+	assert [ "$(find "$B" -name '*.jsonl' -size +1024k | wc -l)" -ge 3 ]
+}
+
+# Descriptors of removed files: how many are held, and "same" or "other" for the thread that closes each.
+releases() {
+	awk '/openat\(.*jsonl".*O_PATH/ { held[$NF] = main = $1; n++ }
+		/ close\(/ { fd = $2; gsub(/[^0-9]/, "", fd); if (fd in held) { who[$1 == main ? "same" : "other"]++; delete held[fd] } }
+		END { print n + 0, who["same"] + 0, who["other"] + 0 }' "$1"
+}
+
+# bats test_tags=nosanitize
+@test "large segments are given back by a thread, each of them, and small ones without" {
+	need strace
+	large_segments
+	strace -f -qq -e trace=openat,close,clone3 -o "$EB_TMP/trace" ebreplay -q
+	assert_equal "$(length t)" 12
+	read -r held same other < <(releases "$EB_TMP/trace")
+	assert [ "$held" -ge 3 ]
+	assert_equal "$same $other" "0 $held"
+	events 1 2000 | keep
+	strace -f -qq -e trace=openat,close,clone3 -o "$EB_TMP/trace" ebreplay -q
+	run ! grep -E 'O_PATH|clone3' "$EB_TMP/trace"
+}
+
+# bats test_tags=nosanitize
+@test "where no thread can be had they are given back all the same" {
+	need strace
+	large_segments
+	strace -f -qq -e trace=openat,close,clone3 -e inject=clone3:error=EAGAIN -o "$EB_TMP/trace" ebreplay -q
+	assert_equal "$(length t)" 12
+	read -r held same other < <(releases "$EB_TMP/trace")
+	assert [ "$held" -ge 3 ]
+	assert_equal "$same $other" "$held 0"
+	assert_equal "$(find "$B" -name '*.jsonl*' | wc -l)" 0
+}

@@ -18,7 +18,7 @@ conf     conf policy ini secret                                  : floor url
 bus      bus exchange reply replymake greet outbox : floor url net
 stream   stream streamwalk                                       : floor bus
 group    group pending pendingwalk acks consumers retire retiring retireplain leavers : floor bus stream
-spool    spool segment reader append walk walking walksort claim mark progress progresstext progressfile roster quarantine sweep counted counters probe compress holder tidy : floor
+spool    spool segment reader append walk walking walksort claim mark progress progresstext progressfile roster quarantine sweep release counted counters probe compress holder tidy : floor
 watch    watch                                                   : floor bus stream
 backlog  backlog                                                 : floor event spool
 eventline eventline                                             : floor event spool

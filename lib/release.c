@@ -1,0 +1,47 @@
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "release.h"
+
+#define LARGE (1 << 20)		/* bytes; below, a thread costs more than it hides */
+
+int
+release_hold(int dirfd, const char *name, uint64_t bytes)
+{
+	return bytes < LARGE ? -1 : openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static void *
+let_go(void *arg)
+{
+	const struct release *r = arg;
+
+	close(r->fd);
+	return NULL;
+}
+
+void
+release_give(struct release *r, int fd)
+{
+	sigset_t all, before;
+
+	if (fd == -1)
+		return;
+	release_end(r);
+	r->fd = fd;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);	/* signals are for those who wait in a call */
+	r->busy = pthread_create(&r->thread, NULL, let_go, r) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!r->busy)
+		close(fd);
+}
+
+void
+release_end(struct release *r)
+{
+	if (r->busy)
+		pthread_join(r->thread, NULL);
+	r->busy = false;
+}
