@@ -1,5 +1,5 @@
 /*
- * release: gives the blocks of removed files back, in a thread.
+ * release: gives the blocks of removed files back, in a thread. A part of sweep; use sweep.h.
  *
  * The last close of a removed file frees its blocks. On a file system that tells the device of them (ext4 with -o discard), or one
  * of many extents, that takes as long as the server takes for a batch or more: 2.3 ms for each 10 MB were measured. Whoever removes a

@@ -301,18 +301,18 @@ int
 main(int argc, char **argv)
 {
 	static const struct { const char *name; int words; } modes[] = {
-		{"add", 3}, {"each", 2}, {"one", 3}, {"read", 4}, {"follow", 4}, {"append", 2}};
+		{"add", 3}, {"each", 2}, {"one", 3}, {"read", 4}, {"follow", 4}, {"append", 2}, {"nothing", 0}};
 
 	for (size_t i = 0; argc > 1 && i < sizeof(modes) / sizeof(*modes); i++) {
 		if (strcmp(argv[1], modes[i].name) != 0 || argc != 2 + modes[i].words)
 			continue;
 		if (strcmp(argv[1], "append") == 0)
 			append_to(argv[2], argv[3]);
-		else
+		else if (strcmp(argv[1], "nothing") != 0)
 			run(argv[1], argv + 2);
 		say();
 		return 0;
 	}
-	fputs("usage: bare add|each|one|read|follow|append ...\n", stderr);
+	fputs("usage: bare add|each|one|read|follow|append|nothing ...\n", stderr);
 	return 64;
 }

@@ -136,6 +136,11 @@ def writes(n, command, to, **more):
     return Job(command, n, check=check, **more)
 
 
+def starts(b, *command):
+    """Processes that do nothing else."""
+    return Job(list(command), b.processes, times=b.processes, free=True)
+
+
 def append_each(b, line, jobs):
     to = b.path("bare")
     return writes(b.processes, [BARE, "append", to, line], to, times=b.processes, jobs=jobs, free=True)
