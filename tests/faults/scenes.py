@@ -287,6 +287,15 @@ class Flow(Scene):
         return buffered(rig, events[:300]) + buffered(rig, events[300:], "--segment-size", "1")
 
 
+class Large(Scene):
+    """Two segments of more than a MiB: a thread gives their blocks back."""
+    argv = ["ebreplay"]
+    allowed = {0, 1, 75}
+
+    def prepare(self, rig):
+        return [e for n in (1, 3, 5) for e in buffered(rig, [one(n, pad=600000), one(n + 1, pad=600000)], "--segment-size", "1")]
+
+
 class Sure(Scene):
     """Large events go alone; behind them waits one that is in doubt itself, and was executed."""
     argv = ["ebreplay"]
@@ -718,6 +727,6 @@ class Handle(Subscribe):
 
 
 SCENES = {c.__name__.lower(): c for c in (
-    Direct, Fresh, Filled, Segment, Behind, Drain, Own, Limits, Pass, Stream, Away, Three, Flow, Sure, Resume, Mixed, Claim, Unsorted, Held, Freed,
-    Full, Kept, Keep, Bad, Whole, Compress, Discard, Retarget, Redrive, Watched, Retry, Aside, List, Check, Stat, Subscribe,
-    Handle)}
+    Direct, Fresh, Filled, Segment, Behind, Drain, Own, Limits, Pass, Stream, Away, Three, Flow, Large, Sure, Resume, Mixed, Claim,
+    Unsorted, Held, Freed, Full, Kept, Keep, Bad, Whole, Compress, Discard, Retarget, Redrive, Watched, Retry, Aside, List, Check, Stat,
+    Subscribe, Handle)}
