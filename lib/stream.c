@@ -238,6 +238,27 @@ stream_info(struct bus *b, const char *key, struct stream_info *out, enum bus_wh
 	return ok;
 }
 
+/* [seconds, microseconds] */
+int64_t
+stream_take_clock(const struct reply *r)
+{
+	if (reply_count(r) != 2)
+		return when_now() / 1000;
+	return reply_int(reply_at(r, 0)) * 1000 + reply_int(reply_at(r, 1)) / 1000;
+}
+
+int
+stream_clock(struct bus *b, int64_t *now, struct fail *f)
+{
+	struct reply *r = bus_call(b, f, "TIME", NULL);
+
+	if (r == NULL)
+		return -1;
+	*now = stream_take_clock(r);
+	reply_free(r);
+	return 0;
+}
+
 int
 stream_length(struct bus *b, const char *key, uint64_t *n, enum bus_why *why, struct fail *f)
 {

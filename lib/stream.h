@@ -70,6 +70,10 @@ int stream_trim(struct bus *b, const char *key, struct stream_id min, uint64_t l
 /* XTRIM key MAXLEN ~ maxlen LIMIT limit; *removed. */
 int stream_trim_length(struct bus *b, const char *key, uint64_t maxlen, uint64_t limit, uint64_t *removed, enum bus_why *why, struct fail *f);
 
+/* TIME: the server's clock, ms since 1970; ours where it will not say. -1: the connection is dead. */
+int stream_clock(struct bus *b, int64_t *now, struct fail *f);
+int64_t stream_take_clock(const struct reply *r);
+
 /* XLEN; 0 for a missing key. */
 int stream_length(struct bus *b, const char *key, uint64_t *n, enum bus_why *why, struct fail *f);
 

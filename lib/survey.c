@@ -24,16 +24,6 @@ down(struct survey *s, enum bus_why why, const struct fail *f)
 
 /* --- the server ---------------------------------------------------------------- */
 
-/* TIME: [seconds, microseconds]. */
-static void
-take_clock(struct survey *s, const struct reply *r)
-{
-	if (reply_count(r) == 2)
-		s->now = reply_int(reply_at(r, 0)) * 1000 + reply_int(reply_at(r, 1)) / 1000;
-	else
-		s->now = when_now() / 1000;
-}
-
 static void
 take_refusal(struct survey *s, const struct reply *r)
 {
@@ -59,7 +49,7 @@ ask_server(struct work *w, struct fail *f)
 	bus_putl(w->b, "XADD", key, "0-0", "probe", "", NULL);
 	free(key);
 	if ((clock = bus_wait(w->b, 0, f)) != NULL && (add = bus_wait(w->b, 0, f)) != NULL) {
-		take_clock(w->s, clock);
+		w->s->now = stream_take_clock(clock);
 		take_refusal(w->s, add);
 	}
 	reply_free(clock);
