@@ -7,17 +7,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "acks.h"
+#include "byhand.h"
 #include "conf.h"
 #include "consumer.h"
 #include "groupline.h"
-#include "leavers.h"
 #include "names.h"
 #include "onegroup.h"
-#include "reply.h"
 #include "status.h"
 #include "survey.h"
 #include "util.h"
+#include "verb.h"
 #include "when.h"
 
 #define RETIRED "eb-retired"
@@ -46,23 +45,20 @@ enum {
 
 static struct ebgroup {
 	struct conf conf;
-	const char *group, *consumer, *to;
-	int64_t idle;			/* ms */
+	const char *group, *consumer;
 	uint64_t limit;			/* entries still to be shown */
-	bool dry, yes;
+	int64_t idle;			/* ms */
+	bool yes;
 	unsigned given;			/* TAKES_... */
 	FILE *terminal;			/* where somebody has to agree; NULL: not wanted */
 	/* What stands behind the type. */
 	char **ids;
 	size_t nids;			/* 0: they come on standard input */
 	struct point where;
-	const char *leaver;
+	struct byhand_leavers leavers;
 	struct bus *b;
-	int64_t ahead;			/* the server's clock, ms, less ours that only goes forward */
-	bool headed;
-	int width;			/* of the longest type */
-	struct table *table;
-	struct buf line;
+	struct groupline show;
+	struct byhand hand;
 	int status;
 } eb;
 
@@ -100,36 +96,48 @@ bad_usage(const char *fmt, ...)
 
 /* --- output ------------------------------------------------------------------- */
 
-static void
-print_line(void)
+static int
+on_line(void *arg, const char *text)
 {
-	puts(buf_str(&eb.line));
-	eb.line.len = 0;
+	(void)arg;
+	puts(text);
+	return ferror(stdout);
+}
+
+static void
+on_say(void *arg, int status, const char *text)
+{
+	(void)arg;
+	warnx("%s", text);
+	worse(status);
+}
+
+/* Whether somebody says yes to it. */
+static bool
+on_agree(void *arg, const char *question)
+{
+	char answer[64];
+
+	(void)arg;
+	fprintf(stderr, "ebgroup: %s\nGo on? [y/N] ", question);
+	if (fgets(answer, sizeof(answer), eb.terminal) != NULL && (*answer == 'y' || *answer == 'Y'))
+		return true;
+	on_say(NULL, STATUS_SOME, "nothing was done");
+	return false;
 }
 
 /* What was found or done until then is shown, however it ends. */
 static int
 finish(void)
 {
-	if (eb.table != NULL && table_rows(eb.table) > (eb.conf.quiet ? 0 : 1)) {
-		table_print(&eb.line, eb.table);
-		fwrite(eb.line.p, 1, eb.line.len, stdout);
-	}
+	groupline_end(&eb.show);
 	if (fflush(stdout) == EOF || ferror(stdout)) {
 		warn("standard output");
 		worse(STATUS_UNSAFE);
 	}
-	table_free(eb.table);
-	buf_free(&eb.line);
 	bus_close(eb.b);
 	conf_free(&eb.conf);
 	return eb.status;
-}
-
-static bool
-loud(void)
-{
-	return !eb.conf.quiet && (eb.conf.verbose || isatty(STDERR_FILENO));
 }
 
 /* --- one group after the other ---------------------------------------------------- */
@@ -142,23 +150,7 @@ connect_to_redis(void)
 
 	if ((eb.b = bus_open(&eb.conf.url, eb.conf.timeout_ms, &why, &f)) == NULL)
 		errx(f.status, "%s", f.text);
-}
-
-/* TIME: [seconds, microseconds]. Who may not ask gets ours. */
-static int
-take_clock(struct fail *f)
-{
-	struct reply *r = bus_call(eb.b, f, "TIME", NULL);
-	int64_t now;
-
-	if (r == NULL)
-		return -1;
-	now = when_now() / 1000;
-	if (reply_count(r) == 2)
-		now = reply_int(reply_at(r, 0)) * 1000 + reply_int(reply_at(r, 1)) / 1000;
-	eb.ahead = now - when_mono();
-	reply_free(r);
-	return 0;
+	eb.hand.b = eb.b;
 }
 
 /* One that fails does not stop the others, unless the connection is gone. */
@@ -169,10 +161,7 @@ each_group(char **types, size_t n, int (*fn)(struct onegroup *g, struct fail *f)
 	struct fail f;
 	bool gone = false;
 
-	eb.width = (int)strlen("TYPE");
-	for (size_t i = 0; i < n; i++)
-		if ((int)strlen(types[i]) > eb.width)
-			eb.width = (int)strlen(types[i]);
+	groupline_types(&eb.show, types, n);
 	connect_to_redis();
 	for (size_t i = 0; i < n && !gone; i++) {
 		onegroup_init(&g, eb.conf.prefix, eb.conf.service, eb.group, types[i]);
@@ -183,37 +172,6 @@ each_group(char **types, size_t n, int (*fn)(struct onegroup *g, struct fail *f)
 		}
 		onegroup_free(&g);
 	}
-}
-
-/* Whether somebody says yes to it, or has said so with --yes. */
-static bool __attribute__((format(printf, 1, 2)))
-agreed(const char *fmt, ...)
-{
-	char *text = NULL, answer[64];
-	va_list ap;
-	bool yes;
-
-	if (eb.terminal == NULL)
-		return true;
-	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) == -1)
-		text = util_strdup("?");
-	va_end(ap);
-	fail_clean(text);
-	fprintf(stderr, "ebgroup: %s\nGo on? [y/N] ", text);
-	free(text);
-	yes = fgets(answer, sizeof(answer), eb.terminal) != NULL && (*answer == 'y' || *answer == 'Y');
-	if (!yes) {
-		warnx("nothing was done");
-		worse(STATUS_SOME);
-	}
-	return yes;
-}
-
-static const char *
-plural(uint64_t n)
-{
-	return n == 1 ? "" : "s";
 }
 
 /* --- list --------------------------------------------------------------------------- */
@@ -227,11 +185,7 @@ list_stream(const struct survey *s, const struct survey_stream *st, bool named)
 		if (eb.group != NULL && strcmp(st->groups[i].name, eb.group) != 0)
 			continue;
 		shown++;
-		if (eb.conf.json) {
-			groupline_group_json(&eb.line, s, st, &st->groups[i]);
-			print_line();
-		} else
-			groupline_group_cells(eb.table, s, st, &st->groups[i]);
+		groupline_group(&eb.show, s, st, &st->groups[i]);
 	}
 	if (st->error != NULL)
 		warnx("'%s': %s", st->type, st->error);
@@ -262,7 +216,6 @@ run_list(char **types, size_t n)
 	survey_take(&s, &ask);
 	if (!s.up)
 		errx(bus_status(s.why), "%s", s.error);
-	eb.table = groupline_group_table(!eb.conf.quiet);
 	for (size_t i = 0; i < s.n; i++)
 		list_stream(&s, &s.streams[i], is_named(s.streams[i].type, types, n));
 	for (size_t i = 0; i < s.nunmatched && !eb.conf.quiet; i++)
@@ -283,15 +236,9 @@ show_consumers(struct onegroup *g, struct fail *f)
 
 	if (consumers_list(eb.b, g->key, g->name, &list, &why, f) == -1)
 		return -1;
-	for (size_t i = 0; i < list.n; i++) {
-		if (list.at[i].idle < eb.idle)
-			continue;
-		if (eb.conf.json) {
-			groupline_consumer_json(&eb.line, g, &list.at[i]);
-			print_line();
-		} else
-			groupline_consumer_cells(eb.table, g, &list.at[i]);
-	}
+	for (size_t i = 0; i < list.n; i++)
+		if (list.at[i].idle >= eb.idle)
+			groupline_consumer(&eb.show, g, &list.at[i]);
 	consumers_free(&list);
 	return 0;
 }
@@ -299,32 +246,14 @@ show_consumers(struct onegroup *g, struct fail *f)
 static void
 run_consumers(char **types, size_t n)
 {
-	eb.table = groupline_consumer_table(!eb.conf.quiet);
 	each_group(types, n, show_consumers);
-}
-
-static void
-show_entry(const struct onegroup *g, const struct pending *p)
-{
-	if (eb.conf.json)
-		groupline_pending_json(&eb.line, g, p, eb.ahead + when_mono());
-	else {
-		if (!eb.headed && !eb.conf.quiet) {
-			groupline_pending_head(&eb.line, eb.width);
-			print_line();
-		}
-		eb.headed = true;
-		groupline_pending_text(&eb.line, g, p, eb.width);
-	}
-	print_line();
 }
 
 static int
 on_pending(void *arg, const struct pending *p)
 {
-	show_entry(arg, p);
 	eb.limit--;
-	return ferror(stdout);
+	return groupline_pending(&eb.show, arg, p);
 }
 
 static int
@@ -335,7 +264,7 @@ show_pending(struct onegroup *g, struct fail *f)
 
 	if (eb.limit == 0)
 		return 0;
-	if (take_clock(f) == -1)
+	if (groupline_clock(&eb.show, eb.b, f) == -1)
 		return -1;
 	return pending_walk(eb.b, &ask, on_pending, g, &why, f) == -1 ? -1 : 0;
 }
@@ -346,76 +275,12 @@ run_pending(char **types, size_t n)
 	each_group(types, n, show_pending);
 }
 
-/* --- ack --------------------------------------------------------------------------------- */
-
-static void
-on_ack(void *arg, struct stream_id id, bool was_pending, const struct pending *p)
-{
-	const struct onegroup *g = arg;
-	char text[STREAM_ID_SIZE];
-
-	if (p != NULL)
-		show_entry(g, p);
-	if (was_pending)
-		return;
-	stream_id_format(id, text);
-	warnx("'%s' is not pending for group '%s'", text, g->name);
-	worse(STATUS_SOME);
-}
-
-static void
-on_bad_id(const char *text)
-{
-	warnx("%s", text);
-	worse(STATUS_DATA);
-}
-
-static int
-ack_ids(struct acks *a, struct fail *f)
-{
-	struct stream_id id;
-
-	for (size_t i = 0; i < eb.nids; i++)
-		if (stream_id_parse(slice_of(eb.ids[i]), &id) == -1 || acks_add(a, id, f) == -1)
-			return -1;
-	return acks_flush(a, f);
-}
-
-/* 1 yes, 0 no. */
-static int
-ack_agreed(const struct onegroup *g, struct fail *f)
-{
-	struct acks count = {.b = eb.b, .key = g->key, .group = g->name, .look = true};
-
-	if (eb.terminal == NULL)
-		return 1;
-	if (eb.nids == 0)
-		return agreed("'%s': every entry that standard input names is acknowledged for group '%s', handled or not", g->type,
-		    g->name);
-	if (ack_ids(&count, f) == -1)
-		return -1;
-	if (count.pending == 0)
-		return fail_set(f, STATUS_SOME, "none of these is pending for group '%s'", g->name);
-	return agreed("'%s': %" PRIu64 " pending entr%s acknowledged for group '%s', handled or not", g->type, count.pending,
-	    count.pending == 1 ? "y is" : "ies are", g->name);
-}
+/* --- ack, set-id, destroy, retire, reap ---------------------------------------------------- */
 
 static int
 acknowledge(struct onegroup *g, struct fail *f)
 {
-	struct acks a = {.b = eb.b, .key = g->key, .group = g->name, .look = eb.dry, .fn = on_ack, .arg = g};
-	int ok = take_clock(f) == -1 ? -1 : ack_agreed(g, f);
-
-	if (ok != 1)
-		return ok;
-	ok = eb.nids > 0 ? ack_ids(&a, f) : acks_read(&a, STDIN_FILENO, on_bad_id, f);
-	if (!eb.dry && eb.conf.json)
-		groupline_acked_json(&eb.line, g, &a);
-	else if (!eb.dry && !eb.conf.quiet)
-		groupline_acked_text(&eb.line, &a);
-	if (eb.line.len > 0)
-		print_line();
-	return ok;
+	return byhand_ack(&eb.hand, g, eb.ids, eb.nids, f);
 }
 
 static void
@@ -431,40 +296,10 @@ run_ack(char **args, size_t n)
 	each_group(args, 1, acknowledge);
 }
 
-/* --- set-id, destroy -------------------------------------------------------------------------- */
-
-/* The highest ID of a millisecond says little to people. */
-static void
-name_target(const char *to, char out[STREAM_ID_SIZE + 8])
-{
-	char low[STREAM_ID_SIZE];
-
-	stream_id_format(eb.where.low, low);
-	snprintf(out, STREAM_ID_SIZE + 8, "%s%s", onegroup_exact(&eb.where) ? "" : "before ", onegroup_exact(&eb.where) ? to : low);
-}
-
 static int
 set_id(struct onegroup *g, struct fail *f)
 {
-	char from[STREAM_ID_SIZE], to[STREAM_ID_SIZE], next[STREAM_ID_SIZE], words[STREAM_ID_SIZE + 8];
-
-	stream_id_format(g->info.last_delivered, from);
-	onegroup_target(&eb.where, to);
-	name_target(to, words);
-	if (onegroup_next(g, eb.b, to, next, f) == -1)
-		return -1;
-	if (!agreed("'%s': group '%s' is moved from %s to %s%s%s; what is pending stays pending", g->type, g->name,
-	    g->known ? from : "?", words, *next != '\0' ? ", the next it is given is " : "", next))
-		return 0;
-	if (!eb.dry && onegroup_set(g, eb.b, to, f) == -1)
-		return -1;
-	if (eb.conf.json)
-		groupline_set_json(&eb.line, g, to, next, eb.dry);
-	else
-		groupline_set_text(&eb.line, g, words, next, eb.dry);
-	if (eb.conf.json || !eb.conf.quiet)
-		print_line();
-	return 0;
+	return byhand_set(&eb.hand, g, &eb.where, f);
 }
 
 static void
@@ -481,18 +316,7 @@ run_set_id(char **args, size_t n)
 static int
 destroy(struct onegroup *g, struct fail *f)
 {
-	if (!agreed("'%s': group '%s' is destroyed, with %" PRIu64 " pending of %" PRIu64 " consumer%s that nobody is given again",
-	    g->type, g->name, g->info.pending, g->info.consumers, plural(g->info.consumers)))
-		return 0;
-	if (!eb.dry && onegroup_destroy(g, eb.b, f) == -1)
-		return -1;
-	if (eb.conf.json)
-		groupline_destroyed_json(&eb.line, g, eb.dry);
-	else
-		groupline_destroyed_text(&eb.line, g, eb.dry);
-	if (eb.conf.json || !eb.conf.quiet)
-		print_line();
-	return 0;
+	return byhand_destroy(&eb.hand, g, f);
 }
 
 static void
@@ -501,101 +325,31 @@ run_destroy(char **types, size_t n)
 	each_group(types, n, destroy);
 }
 
-/* --- retire, reap ------------------------------------------------------------------------------- */
-
-static bool
-leavers_agreed(const struct leavers *l, const struct onegroup *g)
-{
-	char span[32];
-
-	when_span(eb.leaver != NULL ? l->was[0]->idle : eb.idle, span, sizeof(span));
-	if (eb.leaver != NULL)
-		return agreed("'%s': consumer '%s' of group '%s', idle for %s, is deleted; its %" PRIu64 " pending go to '%s'",
-		    g->type, eb.leaver, g->name, span, l->pending, eb.to);
-	return agreed("'%s': %zu consumer%s of group '%s', idle for %s or longer, %s deleted; %" PRIu64 " pending go to '%s'",
-	    g->type, l->n, plural(l->n), g->name, span, l->n == 1 ? "is" : "are", l->pending, eb.to);
-}
-
-static void
-leavers_show(const struct leavers *l, const struct onegroup *g)
-{
-	for (size_t i = 0; i < l->n; i++)
-		if (eb.conf.json) {
-			groupline_leaver_json(&eb.line, g, l, i, eb.to, eb.dry);
-			print_line();
-		} else if (!eb.conf.quiet)
-			groupline_leaver_cells(eb.table, g, l, i, eb.dry);
-}
-
-static void
-leavers_complain(const struct leavers *l, const struct onegroup *g, const struct fail *no_eval)
-{
-	uint64_t lost = 0;
-	struct fail f;
-
-	for (size_t i = 0; i < l->n; i++) {
-		lost += l->at[i].lost;
-		if (l->at[i].end != RETIRE_HELD)
-			continue;
-		fail_set(&f, no_eval->status, "'%s': consumer '%.*s' holds entries and is left: %s", g->type, (int)l->at[i].name.n,
-		    l->at[i].name.p, no_eval->text);
-		warnx("%s", f.text);
-		worse(no_eval->status);
-	}
-	if (lost > 0 && !eb.conf.quiet)
-		warnx("'%s': %" PRIu64 " pending entr%s been trimmed or deleted from the stream: lost", g->type, lost,
-		    lost == 1 ? "y had" : "ies had");
-}
-
 static int
-take_out(struct onegroup *g, struct fail *f)
+retire(struct onegroup *g, struct fail *f)
 {
-	struct retire r = {.key = g->key, .group = g->name, .to = eb.to, .idle = eb.leaver != NULL ? 0 : eb.idle};
-	struct leavers l;
-	enum bus_why why;
-	int ok = leavers_find(&l, eb.b, &r, eb.leaver, &why, f);
-
-	if (ok == 0 && l.n == 0 && eb.leaver != NULL)
-		ok = fail_set(f, STATUS_SOME, "no consumer '%s' in group '%s': 'ebgroup consumers %s' shows those that there are",
-		    eb.leaver, g->name, g->type);
-	else if (ok == 0 && l.n == 0 && loud())
-		warnx("'%s': no consumer of group '%s' is idle for so long", g->type, g->name);
-	if (ok == 0 && l.n > 0 && leavers_agreed(&l, g)) {
-		if (!eb.dry)
-			ok = retire_run(eb.b, &r, l.at, l.n, &why, f);
-		leavers_show(&l, g);
-		leavers_complain(&l, g, &r.no_eval);
-	}
-	leavers_free(&l);
-	return ok;
+	return byhand_retire(&eb.hand, g, &eb.leavers, f);
 }
 
 static void
 run_reap(char **types, size_t n)
 {
-	eb.table = groupline_leaver_table(!eb.conf.quiet);
-	each_group(types, n, take_out);
+	eb.leavers.idle = (eb.given & TAKES_IDLE) != 0 ? eb.idle : REAP_IDLE_MS;
+	each_group(types, n, retire);
 }
 
 static void
 run_retire(char **args, size_t n)
 {
-	eb.leaver = args[n - 1];
-	if (strcmp(eb.leaver, eb.to) == 0)
-		bad_usage("retire %s: who gets what it holds? --to names another consumer", eb.leaver);
-	run_reap(args, n - 1);
+	eb.leavers.name = args[n - 1];
+	if (strcmp(eb.leavers.name, eb.leavers.to) == 0)
+		bad_usage("retire %s: who gets what it holds? --to names another consumer", eb.leavers.name);
+	each_group(args, n - 1, retire);
 }
 
 /* --- the command line ------------------------------------------------------------------------------ */
 
-static const struct command {
-	const char *name;
-	void (*run)(char **args, size_t n);
-	size_t least, most;		/* arguments, */
-	size_t others;			/* of which so many are no types */
-	unsigned takes;
-	const char *wants;
-} commands[] = {
+static const struct verb commands[] = {
 	{"list", run_list, 0, SIZE_MAX, 0, 0, "event types"},
 	{"consumers", run_consumers, 1, SIZE_MAX, 0, TAKES_IDLE, "event types"},
 	{"pending", run_pending, 1, SIZE_MAX, 0, TAKES_CONSUMER | TAKES_IDLE | TAKES_LIMIT, "event types"},
@@ -605,18 +359,13 @@ static const struct command {
 	{"reap", run_reap, 1, SIZE_MAX, 0, TAKES_IDLE | TAKES_TO | TAKES_YES, "event types"},
 	{"destroy", run_destroy, 1, SIZE_MAX, 0, TAKES_YES, "event types"},
 };
-#define ALL "list, consumers, pending, ack, set-id, retire, reap, destroy"
 
-static const struct {
-	unsigned bit;
-	const char *name, *with;
-} own[] = {
-	{TAKES_CONSUMER, "-C goes", "pending"},
-	{TAKES_IDLE, "--idle goes", "consumers, pending and reap"},
-	{TAKES_LIMIT, "--limit goes", "pending"},
-	{TAKES_TO, "--to goes", "retire and reap"},
-	{TAKES_YES, "--yes and --dry-run go", "ack, set-id, retire, reap and destroy"},
+static const struct verb_option own[] = {
+	{TAKES_CONSUMER, "-C goes"}, {TAKES_IDLE, "--idle goes"}, {TAKES_LIMIT, "--limit goes"}, {TAKES_TO, "--to goes"},
+	{TAKES_YES, "--yes and --dry-run go"},
 };
+
+static const struct verbs verbs = {commands, sizeof(commands) / sizeof(*commands), own, sizeof(own) / sizeof(*own)};
 
 static void
 take_own(int ch, const char *arg)
@@ -644,12 +393,12 @@ take_own(int ch, const char *arg)
 	case OPT_TO:
 		if (!consumer_legal(arg))
 			bad_usage("--to '%s': a consumer's name is 1 to 200 printable characters without space", arg);
-		eb.to = arg;
+		eb.leavers.to = arg;
 		eb.given |= TAKES_TO;
 		return;
 	case OPT_DRY_RUN:
 	case OPT_YES:
-		*(ch == OPT_YES ? &eb.yes : &eb.dry) = true;
+		*(ch == OPT_YES ? &eb.yes : &eb.show.dry) = true;
 		eb.given |= TAKES_YES;
 		return;
 	}
@@ -664,7 +413,7 @@ read_options(int argc, char **argv)
 	int ch, r;
 
 	conf_init(&eb.conf);
-	eb.to = RETIRED;
+	eb.leavers.to = RETIRED;
 	eb.limit = UINT64_MAX;
 	while ((ch = getopt_long(argc, argv, CONF_SHORT "C:g:", options, NULL)) != -1) {
 		r = conf_option(&eb.conf, ch, optarg, &f);
@@ -679,17 +428,6 @@ read_options(int argc, char **argv)
 		errx(f.status, "%s", f.text);
 }
 
-static const struct command *
-find_command(const char *name)
-{
-	if (name == NULL)
-		bad_usage("which command? One of " ALL);
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		if (strcmp(commands[i].name, name) == 0)
-			return &commands[i];
-	bad_usage("'%s' is no command; one of " ALL " is", name);
-}
-
 static void
 check_type(const char *type, bool patterns)
 {
@@ -701,34 +439,35 @@ check_type(const char *type, bool patterns)
 
 /* Changes are agreed to beforehand, or by somebody who can be asked. */
 static void
-check_consent(const struct command *c)
+check_consent(const struct verb *c)
 {
-	if ((c->takes & TAKES_YES) == 0 || eb.yes || eb.dry)
+	if ((c->takes & TAKES_YES) == 0 || eb.yes || eb.show.dry)
 		return;
 	if (isatty(STDERR_FILENO))
 		eb.terminal = fopen("/dev/tty", "re");
 	if (eb.terminal == NULL)
 		bad_usage("%s: there is no terminal to ask on: say --yes too, or --dry-run to see what it would do", c->name);
+	eb.hand.agree = on_agree;
 }
 
 static void
-check_arguments(const struct command *c, char **args, size_t n)
+prepare(void)
 {
-	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-		if ((eb.given & own[i].bit) != 0 && (c->takes & own[i].bit) == 0)
-			bad_usage("%s: %s with %s", c->name, own[i].name, own[i].with);
-	if (n < c->least || n > c->most)
-		bad_usage("%s: %s expected", c->name, c->wants);
-	for (size_t i = 0; i < n && (i == 0 || n - i > c->others); i++)
-		check_type(args[i], c->run == run_list);
-	if (c->run == run_reap && (eb.given & TAKES_IDLE) == 0)
-		eb.idle = REAP_IDLE_MS;
+	eb.show.json = eb.conf.json;
+	eb.show.quiet = eb.conf.quiet;
+	eb.show.put = on_line;
+	eb.hand.show = &eb.show;
+	eb.hand.watched = !eb.conf.quiet && (eb.conf.verbose || isatty(STDERR_FILENO));
+	eb.hand.say = on_say;
 }
 
 int
 main(int argc, char **argv)
 {
-	const struct command *c;
+	const struct verb *c;
+	struct fail f;
+	char **args;
+	size_t n;
 
 	util_start();
 	read_options(argc, argv);
@@ -739,9 +478,14 @@ main(int argc, char **argv)
 			puts("ebgroup " EB_VERSION);
 		return finish();
 	}
-	c = find_command(argv[optind]);
-	check_arguments(c, argv + optind + 1, (size_t)(argc - optind - 1));
+	args = argv + optind + 1;
+	n = (size_t)(argc - optind - 1);
+	if ((c = verb_find(&verbs, argv[optind], &f)) == NULL || verb_check(&verbs, c, eb.given, n, &f) == -1)
+		bad_usage("%s", f.text);
+	for (size_t i = 0; i < verb_firsts(c, n); i++)
+		check_type(args[i], c->run == run_list);
+	prepare();
 	check_consent(c);
-	c->run(argv + optind + 1, (size_t)(argc - optind - 1));
+	c->run(args, n);
 	return finish();
 }

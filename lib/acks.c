@@ -66,8 +66,22 @@ acks_add(struct acks *a, struct stream_id id, struct fail *f)
 	return a->n == ACKS_BATCH ? acks_flush(a, f) : 0;
 }
 
+int
+acks_typed(struct acks *a, char *const *ids, size_t n, struct fail *f)
+{
+	struct stream_id id;
+
+	for (size_t i = 0; i < n; i++) {
+		if (stream_id_parse(slice_of(ids[i]), &id) == -1)
+			return fail_set(f, STATUS_USAGE, "'%s' is no ID", ids[i]);
+		if (acks_add(a, id, f) == -1)
+			return -1;
+	}
+	return acks_flush(a, f);
+}
+
 static int
-take_line(struct acks *a, const struct lines *in, struct slice line, void (*bad)(const char *), struct fail *f)
+take_line(struct acks *a, const struct lines *in, struct slice line, acks_bad_fn *bad, struct fail *f)
 {
 	struct stream_id id;
 	struct fail no;
@@ -78,12 +92,12 @@ take_line(struct acks *a, const struct lines *in, struct slice line, void (*bad)
 	if (stream_id_parse(line, &id) == 0)
 		return acks_add(a, id, f);
 	fail_set(&no, STATUS_DATA, "line %llu: '%.*s' is no ID", lines_number(in), (int)line.n, line.p);
-	bad(no.text);
+	bad(a->arg, no.text);
 	return 0;
 }
 
 int
-acks_read(struct acks *a, int fd, void (*bad)(const char *text), struct fail *f)
+acks_read(struct acks *a, int fd, acks_bad_fn *bad, struct fail *f)
 {
 	struct lines *in = lines_new(fd, '\n', LINE_MAX_BYTES);
 	struct slice line;

@@ -1,6 +1,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "groupline.h"
 #include "member.h"
@@ -52,15 +53,55 @@ begin(struct buf *out, const struct onegroup *g)
 	member_text(out, "group", g->name);
 }
 
-/* One name for each column. */
-static struct table *
-new_table(const char *columns, const char *const *names, bool head)
+/* The text so far as a line of its own. */
+static int
+put(struct groupline *l)
 {
-	struct table *t = table_new(columns);
+	int stop = l->put(l->arg, buf_str(&l->text));
 
-	for (size_t i = 0; head && columns[i] != '\0'; i++)
-		table_cell(t, "%s", names[i]);
-	return t;
+	l->text.len = 0;
+	return stop;
+}
+
+static void
+put_json(struct groupline *l)
+{
+	member_end(&l->text);
+	put(l);
+}
+
+static void
+put_words(struct groupline *l)
+{
+	if (!l->quiet)
+		put(l);
+	l->text.len = 0;
+}
+
+/* With a name for each column, made when its first row comes. */
+static struct table *
+table_of(struct groupline *l, const char *columns, const char *const *names)
+{
+	if (l->table != NULL)
+		return l->table;
+	l->table = table_new(columns);
+	for (size_t i = 0; !l->quiet && columns[i] != '\0'; i++)
+		table_cell(l->table, "%s", names[i]);
+	return l->table;
+}
+
+void
+groupline_end(struct groupline *l)
+{
+	if (l->table != NULL) {
+		table_print(&l->text, l->table);
+		l->text.len--;		/* the last newline */
+		put(l);
+	}
+	table_free(l->table);
+	l->table = NULL;
+	buf_free(&l->text);
+	l->headed = false;
 }
 
 /* --- a group ---------------------------------------------------------------- */
@@ -74,16 +115,8 @@ lost(const struct survey_stream *st, const struct stream_group *g)
 	return known ? (int64_t)n : -1;
 }
 
-struct table *
-groupline_group_table(bool head)
-{
-	static const char *const names[] = {"TYPE", "CONSUMERS", "PENDING", "OLDEST", "LAG", "LOST", "DELIVERED", "GROUP"};
-
-	return new_table("lrrrrrll", names, head);
-}
-
-void
-groupline_group_cells(struct table *t, const struct survey *s, const struct survey_stream *st, const struct stream_group *g)
+static void
+group_cells(struct table *t, const struct survey *s, const struct survey_stream *st, const struct stream_group *g)
 {
 	char last[STREAM_ID_SIZE];
 
@@ -99,8 +132,15 @@ groupline_group_cells(struct table *t, const struct survey *s, const struct surv
 }
 
 void
-groupline_group_json(struct buf *out, const struct survey *s, const struct survey_stream *st, const struct stream_group *g)
+groupline_group(struct groupline *l, const struct survey *s, const struct survey_stream *st, const struct stream_group *g)
 {
+	static const char *const names[] = {"TYPE", "CONSUMERS", "PENDING", "OLDEST", "LAG", "LOST", "DELIVERED", "GROUP"};
+	struct buf *out = &l->text;
+
+	if (!l->json) {
+		group_cells(table_of(l, "lrrrrrll", names), s, st, g);
+		return;
+	}
 	begin(out, &(struct onegroup){.type = st->type, .key = st->key, .name = g->name});
 	member_count(out, "consumers", g->consumers);
 	member_count(out, "pending", g->pending);
@@ -108,21 +148,13 @@ groupline_group_json(struct buf *out, const struct survey *s, const struct surve
 	member_known(out, "lost", lost(st, g));
 	member_known(out, "oldest_pending_ms", survey_pending_age(s, g));
 	member_id(out, "last_delivered_id", g->last_delivered);
-	member_end(out);
+	put_json(l);
 }
 
 /* --- a consumer ------------------------------------------------------------- */
 
-struct table *
-groupline_consumer_table(bool head)
-{
-	static const char *const names[] = {"TYPE", "CONSUMER", "PENDING", "IDLE", "INACTIVE"};
-
-	return new_table("llrrr", names, head);
-}
-
-void
-groupline_consumer_cells(struct table *t, const struct onegroup *g, const struct consumers_one *c)
+static void
+consumer_cells(struct table *t, const struct onegroup *g, const struct consumers_one *c)
 {
 	table_cell(t, "%s", g->type);
 	slice_cell(t, c->name);
@@ -132,14 +164,20 @@ groupline_consumer_cells(struct table *t, const struct onegroup *g, const struct
 }
 
 void
-groupline_consumer_json(struct buf *out, const struct onegroup *g, const struct consumers_one *c)
+groupline_consumer(struct groupline *l, const struct onegroup *g, const struct consumers_one *c)
 {
-	begin(out, g);
-	member_slice(out, "consumer", c->name);
-	member_count(out, "pending", c->pending);
-	member_known(out, "idle_ms", c->idle);
-	member_known(out, "inactive_ms", c->inactive);
-	member_end(out);
+	static const char *const names[] = {"TYPE", "CONSUMER", "PENDING", "IDLE", "INACTIVE"};
+
+	if (!l->json) {
+		consumer_cells(table_of(l, "llrrr", names), g, c);
+		return;
+	}
+	begin(&l->text, g);
+	member_slice(&l->text, "consumer", c->name);
+	member_count(&l->text, "pending", c->pending);
+	member_known(&l->text, "idle_ms", c->idle);
+	member_known(&l->text, "inactive_ms", c->inactive);
+	put_json(l);
 }
 
 /* --- a pending entry ---------------------------------------------------------- */
@@ -152,30 +190,54 @@ attempts(const struct pending *p)
 }
 
 void
-groupline_pending_head(struct buf *out, int width)
+groupline_types(struct groupline *l, char *const *types, size_t n)
 {
-	buf_addf(out, "%-17s  %6s  %9s  %8s  %-*s  %s", "ID", "IDLE", "DELIVERED", "ATTEMPTS", width, "TYPE", "CONSUMER");
+	l->width = (int)strlen("TYPE");
+	for (size_t i = 0; i < n; i++)
+		if ((int)strlen(types[i]) > l->width)
+			l->width = (int)strlen(types[i]);
 }
 
-void
-groupline_pending_text(struct buf *out, const struct onegroup *g, const struct pending *p, int width)
+int
+groupline_clock(struct groupline *l, struct bus *b, struct fail *f)
+{
+	int64_t now;
+
+	if (stream_clock(b, &now, f) == -1)
+		return -1;
+	l->ahead = now - when_mono();
+	return 0;
+}
+
+static void
+pending_head(struct groupline *l)
+{
+	buf_addf(&l->text, "%-17s  %6s  %9s  %8s  %-*s  %s", "ID", "IDLE", "DELIVERED", "ATTEMPTS", l->width, "TYPE", "CONSUMER");
+	put_words(l);
+	l->headed = true;
+}
+
+static void
+pending_text(struct groupline *l, const struct onegroup *g, const struct pending *p)
 {
 	char id[STREAM_ID_SIZE], span[SPAN], tries[24] = "-";
-	size_t from = out->len;
 
 	stream_id_format(p->id, id);
 	when_span(p->idle, span, sizeof(span));
 	if (attempts(p) >= 0)
 		snprintf(tries, sizeof(tries), "%" PRId64, attempts(p));
-	buf_addf(out, "%-17s  %6s  %9" PRId64 "  %8s  %-*s  %.*s", id, span, p->deliveries, tries, width, g->type,
+	buf_addf(&l->text, "%-17s  %6s  %9" PRId64 "  %8s  %-*s  %.*s", id, span, p->deliveries, tries, l->width, g->type,
 	    (int)p->consumer.n, p->consumer.n > 0 ? p->consumer.p : "");
-	buf_str(out);
-	fail_clean(out->p + from);
+	buf_str(&l->text);
+	fail_clean(l->text.p);
 }
 
-void
-groupline_pending_json(struct buf *out, const struct onegroup *g, const struct pending *p, int64_t now)
+static void
+pending_json(struct groupline *l, const struct onegroup *g, const struct pending *p)
 {
+	int64_t now = l->ahead + when_mono();
+	struct buf *out = &l->text;
+
 	begin(out, g);
 	member_id(out, "id", p->id);
 	member_slice(out, "consumer", p->consumer);
@@ -186,20 +248,25 @@ groupline_pending_json(struct buf *out, const struct onegroup *g, const struct p
 	member_end(out);
 }
 
-/* --- what became of a consumer ---------------------------------------------------- */
-
-struct table *
-groupline_leaver_table(bool head)
+int
+groupline_pending(struct groupline *l, const struct onegroup *g, const struct pending *p)
 {
-	static const char *const names[] = {"TYPE", "CONSUMER", "PENDING", "IDLE", "MOVED", "LOST", ""};
-
-	return new_table("llrrrrl", names, head);
+	if (l->json)
+		pending_json(l, g, p);
+	else {
+		if (!l->headed)
+			pending_head(l);
+		pending_text(l, g, p);
+	}
+	return put(l);
 }
 
+/* --- what became of a consumer ---------------------------------------------------- */
+
 static const char *
-became(const struct leavers *l, size_t i, bool dry)
+became(const struct retire_one *c, bool dry)
 {
-	switch (l->at[i].end) {
+	switch (c->end) {
 	case RETIRE_DELETED:
 		return "deleted";
 	case RETIRE_BACK:
@@ -216,70 +283,67 @@ became(const struct leavers *l, size_t i, bool dry)
 	return dry ? "would be deleted" : "NOT DONE";
 }
 
-void
-groupline_leaver_cells(struct table *t, const struct onegroup *g, const struct leavers *l, size_t i, bool dry)
+static void
+leaver_cells(struct table *t, const struct onegroup *g, const struct consumers_one *was, const struct retire_one *c, bool dry)
 {
 	table_cell(t, "%s", g->type);
-	slice_cell(t, l->at[i].name);
-	number_cell(t, (int64_t)l->was[i]->pending);
-	span_cell(t, l->was[i]->idle);
-	number_cell(t, dry ? -1 : (int64_t)l->at[i].moved);
-	number_cell(t, dry ? -1 : (int64_t)l->at[i].lost);
-	table_cell(t, "%s", became(l, i, dry));
+	slice_cell(t, c->name);
+	number_cell(t, (int64_t)was->pending);
+	span_cell(t, was->idle);
+	number_cell(t, dry ? -1 : (int64_t)c->moved);
+	number_cell(t, dry ? -1 : (int64_t)c->lost);
+	table_cell(t, "%s", became(c, dry));
 }
 
 void
-groupline_leaver_json(struct buf *out, const struct onegroup *g, const struct leavers *l, size_t i, const char *to, bool dry)
+groupline_leaver(struct groupline *l, const struct onegroup *g, const struct leavers *who, size_t i, const char *to)
 {
-	const struct retire_one *c = &l->at[i];
+	static const char *const names[] = {"TYPE", "CONSUMER", "PENDING", "IDLE", "MOVED", "LOST", ""};
+	const struct retire_one *c = &who->at[i];
+	struct buf *out = &l->text;
 
+	if (!l->json) {
+		if (!l->quiet)
+			leaver_cells(table_of(l, "llrrrrl", names), g, who->was[i], c, l->dry);
+		return;
+	}
 	begin(out, g);
 	member_slice(out, "consumer", c->name);
-	member_count(out, "pending", l->was[i]->pending);
-	member_known(out, "idle_ms", l->was[i]->idle);
+	member_count(out, "pending", who->was[i]->pending);
+	member_known(out, "idle_ms", who->was[i]->idle);
 	member_text(out, "to", to);
-	member_known(out, "moved", dry ? -1 : (int64_t)c->moved);
-	member_known(out, "lost", dry ? -1 : (int64_t)c->lost);
+	member_known(out, "moved", l->dry ? -1 : (int64_t)c->moved);
+	member_known(out, "lost", l->dry ? -1 : (int64_t)c->lost);
 	member_bool(out, "deleted", c->end == RETIRE_DELETED);
-	member_text(out, "result", became(l, i, dry));
-	member_end(out);
+	member_text(out, "result", became(c, l->dry));
+	put_json(l);
 }
 
 /* --- what was done by hand ----------------------------------------------------------- */
 
 void
-groupline_acked_text(struct buf *out, const struct acks *a)
+groupline_acked(struct groupline *l, const struct onegroup *g, const struct acks *a)
 {
-	buf_addf(out, "%" PRIu64 " acknowledged", a->pending);
+	if (l->dry)
+		return;
+	if (l->json) {
+		begin(&l->text, g);
+		member_count(&l->text, "acknowledged", a->pending);
+		member_count(&l->text, "not_pending", a->others);
+		put_json(l);
+		return;
+	}
+	buf_addf(&l->text, "%" PRIu64 " acknowledged", a->pending);
 	if (a->others > 0)
-		buf_addf(out, ", %" PRIu64 " not pending", a->others);
+		buf_addf(&l->text, ", %" PRIu64 " not pending", a->others);
+	put_words(l);
 }
 
-void
-groupline_acked_json(struct buf *out, const struct onegroup *g, const struct acks *a)
+static void
+set_json(struct groupline *l, const struct onegroup *g, const char *to, const char *next)
 {
-	begin(out, g);
-	member_count(out, "acknowledged", a->pending);
-	member_count(out, "not_pending", a->others);
-	member_end(out);
-}
+	struct buf *out = &l->text;
 
-void
-groupline_set_text(struct buf *out, const struct onegroup *g, const char *to, const char *next, bool dry)
-{
-	char from[STREAM_ID_SIZE];
-
-	stream_id_format(g->info.last_delivered, from);
-	buf_addf(out, "%s: %s -> %s", g->name, g->known ? from : "?", to);
-	if (*next != '\0')
-		buf_addf(out, ", next %s", next);
-	if (dry)
-		buf_adds(out, " (not done)");
-}
-
-void
-groupline_set_json(struct buf *out, const struct onegroup *g, const char *to, const char *next, bool dry)
-{
 	begin(out, g);
 	if (g->known)
 		member_id(out, "from", g->info.last_delivered);
@@ -287,25 +351,33 @@ groupline_set_json(struct buf *out, const struct onegroup *g, const char *to, co
 		member_text(out, "from", NULL);
 	member_text(out, "to", to);
 	member_text(out, "next_id", *next != '\0' ? next : NULL);
-	member_bool(out, "done", !dry);
-	member_end(out);
+	member_bool(out, "done", !l->dry);
+	put_json(l);
 }
 
 void
-groupline_destroyed_text(struct buf *out, const struct onegroup *g, bool dry)
+groupline_set(struct groupline *l, const struct onegroup *g, const char *to, const char *words, const char *next)
 {
-	char last[STREAM_ID_SIZE];
+	char from[STREAM_ID_SIZE];
 
-	stream_id_format(g->info.last_delivered, last);
-	buf_addf(out, "%s: %s", g->name, dry ? "would be destroyed" : "destroyed");
-	if (g->known)
-		buf_addf(out, " at %s with %" PRIu64 " pending of %" PRIu64 " consumer%s", last, g->info.pending, g->info.consumers,
-		    g->info.consumers == 1 ? "" : "s");
+	if (l->json) {
+		set_json(l, g, to, next);
+		return;
+	}
+	stream_id_format(g->info.last_delivered, from);
+	buf_addf(&l->text, "%s: %s -> %s", g->name, g->known ? from : "?", words);
+	if (*next != '\0')
+		buf_addf(&l->text, ", next %s", next);
+	if (l->dry)
+		buf_adds(&l->text, " (not done)");
+	put_words(l);
 }
 
-void
-groupline_destroyed_json(struct buf *out, const struct onegroup *g, bool dry)
+static void
+destroyed_json(struct groupline *l, const struct onegroup *g)
 {
+	struct buf *out = &l->text;
+
 	begin(out, g);
 	member_known(out, "consumers", g->known ? (int64_t)g->info.consumers : -1);
 	member_known(out, "pending", g->known ? (int64_t)g->info.pending : -1);
@@ -313,6 +385,23 @@ groupline_destroyed_json(struct buf *out, const struct onegroup *g, bool dry)
 		member_id(out, "last_delivered_id", g->info.last_delivered);
 	else
 		member_text(out, "last_delivered_id", NULL);
-	member_bool(out, "destroyed", !dry);
-	member_end(out);
+	member_bool(out, "destroyed", !l->dry);
+	put_json(l);
+}
+
+void
+groupline_destroyed(struct groupline *l, const struct onegroup *g)
+{
+	char last[STREAM_ID_SIZE];
+
+	if (l->json) {
+		destroyed_json(l, g);
+		return;
+	}
+	stream_id_format(g->info.last_delivered, last);
+	buf_addf(&l->text, "%s: %s", g->name, l->dry ? "would be destroyed" : "destroyed");
+	if (g->known)
+		buf_addf(&l->text, " at %s with %" PRIu64 " pending of %" PRIu64 " consumer%s", last, g->info.pending,
+		    g->info.consumers, g->info.consumers == 1 ? "" : "s");
+	put_words(l);
 }

@@ -1,8 +1,9 @@
 /*
- * groupline: one line about a group, a consumer, a pending entry, or what was done to them: for people and for programs.
+ * groupline: what there is about groups, their consumers and what is pending, and what was done to them, as ebgroup(1) shows it: a JSON
+ * object each for programs, columns and lines for people. Members that ebstat -j has too are called the same there.
  *
- * The functions named _cells put one row into a table, those named _text and _json append one line without its end. Members that
- * ebstat -j has too are called the same there.
+ * Lines are given one after the other, without newline, to a function of the caller's; a table is given as one text of many lines when all
+ * its rows are known (groupline_end). Of one struct groupline all rows are of the same kind.
  */
 #ifndef GROUPLINE_H
 #define GROUPLINE_H
@@ -14,35 +15,42 @@
 #include "survey.h"
 #include "table.h"
 
+struct groupline {
+	bool json;
+	bool quiet;			/* without the names of the columns, and no words about what was done; JSON has all */
+	bool dry;			/* nothing is done: what would be */
+	int (*put)(void *arg, const char *text);	/* valid during the call; non-zero: no more is wanted */
+	void *arg;
+
+	/* Its own; zero. */
+	struct table *table;
+	struct buf text;
+	int width;			/* of the longest type of pending entries */
+	bool headed;
+	int64_t ahead;			/* the server's clock, ms, less ours that only goes forward */
+};
+
+/* Before pending entries, which are no table because there may be more than can be held: of which types, */
+void groupline_types(struct groupline *l, char *const *types, size_t n);
+/* and what time it is there. -1: the connection is dead. */
+int groupline_clock(struct groupline *l, struct bus *b, struct fail *f);
+
 /* TYPE CONSUMERS PENDING OLDEST LAG LOST DELIVERED GROUP: what is long stands last, and is wrapped alone */
-struct table *groupline_group_table(bool head);
-void groupline_group_cells(struct table *t, const struct survey *s, const struct survey_stream *st, const struct stream_group *g);
-void groupline_group_json(struct buf *out, const struct survey *s, const struct survey_stream *st, const struct stream_group *g);
-
+void groupline_group(struct groupline *l, const struct survey *s, const struct survey_stream *st, const struct stream_group *g);
 /* TYPE CONSUMER PENDING IDLE INACTIVE */
-struct table *groupline_consumer_table(bool head);
-void groupline_consumer_cells(struct table *t, const struct onegroup *g, const struct consumers_one *c);
-void groupline_consumer_json(struct buf *out, const struct onegroup *g, const struct consumers_one *c);
+void groupline_consumer(struct groupline *l, const struct onegroup *g, const struct consumers_one *c);
+/* ID IDLE DELIVERED ATTEMPTS TYPE CONSUMER. What put returned. */
+int groupline_pending(struct groupline *l, const struct onegroup *g, const struct pending *p);
+/* TYPE CONSUMER PENDING IDLE MOVED LOST, and what became of number i. */
+void groupline_leaver(struct groupline *l, const struct onegroup *g, const struct leavers *who, size_t i, const char *to);
 
-/* No table: there may be more than can be held. ID IDLE DELIVERED ATTEMPTS TYPE CONSUMER; width: of the longest type. */
-void groupline_pending_head(struct buf *out, int width);
-void groupline_pending_text(struct buf *out, const struct onegroup *g, const struct pending *p, int width);
-/* now: the server's clock, ms. */
-void groupline_pending_json(struct buf *out, const struct onegroup *g, const struct pending *p, int64_t now);
+/* Those that were only looked up were shown as pending. */
+void groupline_acked(struct groupline *l, const struct onegroup *g, const struct acks *a);
+/* Moved to `to`, for people `words`, where the next entry is `next` ("": none, or not known). */
+void groupline_set(struct groupline *l, const struct onegroup *g, const char *to, const char *words, const char *next);
+void groupline_destroyed(struct groupline *l, const struct onegroup *g);
 
-/* TYPE CONSUMER PENDING IDLE MOVED LOST, and what became of it. Number i; `dry`: nothing was done. */
-struct table *groupline_leaver_table(bool head);
-void groupline_leaver_cells(struct table *t, const struct onegroup *g, const struct leavers *l, size_t i, bool dry);
-void groupline_leaver_json(struct buf *out, const struct onegroup *g, const struct leavers *l, size_t i, const char *to, bool dry);
-
-void groupline_acked_text(struct buf *out, const struct acks *a);
-void groupline_acked_json(struct buf *out, const struct onegroup *g, const struct acks *a);
-
-/* Moved to `to`, where the next entry is `next` ("": none, or not known). */
-void groupline_set_text(struct buf *out, const struct onegroup *g, const char *to, const char *next, bool dry);	/* `to` for people */
-void groupline_set_json(struct buf *out, const struct onegroup *g, const char *to, const char *next, bool dry);
-
-void groupline_destroyed_text(struct buf *out, const struct onegroup *g, bool dry);
-void groupline_destroyed_json(struct buf *out, const struct onegroup *g, bool dry);
+/* Gives the table, when there is one; l is as it was in the beginning. */
+void groupline_end(struct groupline *l);
 
 #endif

@@ -75,6 +75,18 @@ onegroup_target(const struct point *p, char out[STREAM_ID_SIZE])
 		stream_id_format(onegroup_exact(p) ? p->low : point_before(p->low), out);
 }
 
+void
+onegroup_words(const struct point *p, char out[ONEGROUP_WORDS])
+{
+	char id[STREAM_ID_SIZE];
+
+	if (onegroup_exact(p))
+		onegroup_target(p, id);
+	else
+		stream_id_format(p->low, id);
+	snprintf(out, ONEGROUP_WORDS, "%s%s", onegroup_exact(p) ? "" : "before ", id);
+}
+
 int
 onegroup_next(const struct onegroup *g, struct bus *b, const char *target, char out[STREAM_ID_SIZE], struct fail *f)
 {

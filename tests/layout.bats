@@ -11,6 +11,7 @@ map() {
 base     status when util buf                                    :
 plain    json jsonwalk jsonrun member word idset base64 uuid names lines pace backoff table human : base
 fail     fail                                                    : base plain
+verb     verb                                                    : floor
 floor                                                            : base plain fail
 url      url                                                     : floor
 net      net                                                     : floor url
@@ -34,7 +35,7 @@ reading  point look haul kin tap tapping tapopen tapsweep format sink mend follo
 handle   child facts job desk handle handling attempt rescue bury hands crew worker : floor url event bus stream group reading
 survey   survey surveying surveylook surveyjson                  : floor url bus stream
 picture  picture                                                 : floor conf spool backlog survey
-groupline groupline                                             : floor bus stream group reading survey
+groupline groupline byhand                                      : floor bus stream group reading survey
 verdict  verdict limit                                           : floor
 judge    judge                                                   : floor bus stream spool backlog survey picture verdict
 MAP
