@@ -1,7 +1,6 @@
 #include <err.h>
 #include <errno.h>
 #include <getopt.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,26 +9,21 @@
 #include <unistd.h>
 
 #include "backlog.h"
-#include "compress.h"
 #include "conf.h"
-#include "inspect.h"
 #include "listing.h"
-#include "names.h"
-#include "outage.h"
-#include "point.h"
 #include "redrive.h"
 #include "replay.h"
-#include "requeue.h"
 #include "spool.h"
 #include "status.h"
 #include "tidy.h"
+#include "upkeep.h"
 #include "util.h"
+#include "value.h"
 #include "when.h"
 
 enum {
 	OPT_DRY_RUN = 256, OPT_LIST, OPT_CHECK, OPT_LIMIT, OPT_RATE, OPT_WAIT, OPT_FORCE, OPT_MAXLEN, OPT_COMPRESS,
-	OPT_RETARGET, OPT_DISCARD, OPT_YES, OPT_QUARANTINE, OPT_RETRY, OPT_DROP, OPT_DEAD,
-	OPT_MATCH, OPT_SINCE
+	OPT_RETARGET, OPT_DISCARD, OPT_YES, OPT_QUARANTINE, OPT_DEAD, OPT_MATCH, OPT_SINCE
 };
 
 static const struct option options[] = {
@@ -53,22 +47,43 @@ static const struct option options[] = {
 	{NULL, 0, NULL, 0}
 };
 
+/* What is done instead of draining: one of these. */
+static const struct action {
+	int option;
+	const char *word;	/* behind --quarantine */
+	bool changes;
+	int what;		/* an enum upkeep_what; else an enum listing_what */
+	const char *needs_yes;	/* for which reason */
+} actions[] = {
+	{OPT_DRY_RUN, NULL, false, LISTING_DRAIN, NULL},
+	{OPT_LIST, NULL, false, LISTING_WAITING, NULL},
+	{OPT_CHECK, NULL, false, LISTING_CHECK, NULL},
+	{OPT_COMPRESS, NULL, true, UPKEEP_COMPRESS, NULL},
+	{OPT_RETARGET, NULL, true, UPKEEP_RETARGET, NULL},
+	{OPT_DISCARD, NULL, true, UPKEEP_DISCARD, "--discard moves every undelivered event into quarantine: say --yes too"},
+	{OPT_QUARANTINE, "list", false, LISTING_QUARANTINE, NULL},
+	{OPT_QUARANTINE, "retry", true, UPKEEP_RETRY, NULL},
+	{OPT_QUARANTINE, "drop", true, UPKEEP_DROP, "--quarantine drop deletes what could not be replayed: say --yes too"},
+};
+
 static struct ebreplay {
 	struct conf conf;
 	struct drain_options drain;
 	struct append_limits limits;
 	struct requeue_names names;
 	struct redrive_options dead;
-	int action;		/* OPT_DRY_RUN ..., 0 for draining; OPT_QUARANTINE is its list */
+	const struct action *action;	/* NULL: the buffer is drained, or dead letters are re-driven */
 	bool redrives, since;	/* --dead, --since */
-	bool yes, loud;		/* loud: -v, or a terminal */
+	bool yes, loud;		/* loud: somebody looks, -v or a terminal, and no -q */
 	int64_t wait_ms;
 	char target[1024];
 	struct drain_result sum;
-	uint64_t total;		/* undelivered at the start, for the progress line */
+	uint64_t total;		/* at the start, for the progress line */
 	int64_t started, shown;
 	int status;
 } eb;
+
+#define NUMBER "a number expected"
 
 static volatile sig_atomic_t stopped;
 
@@ -126,27 +141,11 @@ clear_line(void)
 		fputs("\r\033[K", stderr);
 }
 
-/* With --wait the same things are found again at each attempt: said once. */
-static int
-said_before(const char *text)
-{
-	static char *said[64];
-	static size_t n = 0;
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (strcmp(said[i], text) == 0)
-			return 1;
-	if (n < sizeof said / sizeof *said)
-		said[n++] = util_strdup(text);
-	return 0;
-}
-
 static void
 on_say(void *arg, const char *text)
 {
 	(void)arg;
-	if (eb.conf.quiet || (eb.wait_ms && said_before(text)))
+	if (eb.conf.quiet)
 		return;
 	clear_line();
 	warnx("%s", text);
@@ -171,53 +170,53 @@ on_tick(void *arg, uint64_t delivered)
 
 /* --- draining ---------------------------------------------------------------------------- */
 
-/* That another replay is running is said only where somebody looks. */
+/* How it went: for programs, or where somebody looks. The report is used up. */
 static void
-on_attempt(void *arg, int status, const struct fail *f)
+report(struct buf *out)
 {
-	(void)arg;
-	(void)status;
-	if (*f->text && (eb.loud || f->sys != EWOULDBLOCK))
-		on_say(NULL, f->text);
+	clear_line();
+	if (eb.conf.json)
+		puts(buf_str(out));
+	else if (eb.loud)
+		warnx("%s", buf_str(out));
+	buf_free(out);
 }
 
 static void
-report(void)
+report_drain(void)
 {
 	struct buf out = { 0 };
 
-	clear_line();
-	if (eb.conf.json) {
+	if (eb.conf.json)
 		replay_json(&out, &eb.sum, eb.status);
-		puts(buf_str(&out));
-	} else if (eb.loud && !eb.conf.quiet) {
+	else
 		replay_text(&out, &eb.sum, when_mono() - eb.started);
-		warnx("%s", buf_str(&out));
-	}
-	buf_free(&out);
+	report(&out);
 }
 
+/* sp: NULL when there is no directory. */
 static void
 drain(struct spool *sp)
 {
 	struct backlog b;
 	struct fail f;
-	bool holds;
+	bool due = false;
 
-	tidy_run(sp);
-	if (backlog_any(sp, &holds, &f) == -1)
+	if (sp != NULL)
+		tidy_run(sp);
+	if (sp != NULL && replay_due(sp, &due, &f) == -1)
 		errx(f.status, "%s", f.text);
-	if (holds || outage_due(sp)) {
+	if (due) {
 		if (isatty(STDERR_FILENO) && !eb.conf.quiet && backlog_read(sp, &b, &f) == 0) {
 			eb.total = b.events;
 			backlog_free(&b);
 			eb.drain.tick = on_tick;
 		}
-		worse(replay_within(sp, &eb.drain, &eb.sum, eb.wait_ms, on_attempt));
+		worse(replay_within(sp, &eb.drain, &eb.sum, eb.wait_ms, eb.loud));
 		if (stopped && eb.sum.left)
 			worse(128 + stopped);
 	}
-	report();
+	report_drain();
 }
 
 /* --- looking -------------------------------------------------------------------------------- */
@@ -230,129 +229,44 @@ print_line(void *arg, const char *text)
 	return ferror(stdout);
 }
 
-/* What a run would do, as far as can be seen without asking Redis. */
-static int
-dry_run(struct listing *l, struct spool *sp, struct fail *f)
-{
-	struct backlog b;
-
-	if (backlog_read(sp, &b, f) == -1)
-		return -1;
-	listing_backlog(l, &b, eb.target);
-	backlog_free(&b);
-	return 0;
-}
-
-static int
-check(struct listing *l, struct spool *sp, struct fail *f)
-{
-	struct inspect_report r;
-
-	if (listing_check(l, sp, &r, f) == -1)
-		return -1;
-	if (r.bad || r.disorder || r.odd || r.suspect)
-		worse(STATUS_SOME);
-	if (r.vanished || r.unreadable)
-		worse(STATUS_UNSAFE);
-	return 0;
-}
-
+/* sp: NULL when there is no directory. */
 static void
 look(struct spool *sp)
 {
-	struct listing l = { .json = eb.conf.json, .quiet = eb.conf.quiet, .put = print_line };
+	enum listing_what what = (enum listing_what)eb.action->what;
+	struct listing l = {
+		.json = eb.conf.json, .quiet = eb.conf.quiet, .limit = what == LISTING_WAITING ? eb.drain.limit : 0,
+		.target = eb.target, .names = eb.names, .put = print_line
+	};
 	struct fail f;
-	int r;
 
-	if (eb.action == OPT_CHECK)
-		r = check(&l, sp, &f);
-	else if (eb.action == OPT_DRY_RUN)
-		r = dry_run(&l, sp, &f);
-	else if (eb.action == OPT_QUARANTINE)
-		r = listing_quarantine(&l, sp, &eb.names, &f);
-	else {
-		l.limit = eb.drain.limit;
-		r = listing_buffer(&l, sp, &f);
-	}
-	if (r == -1)
+	if (sp == NULL)
+		listing_nothing(&l, what, eb.conf.buffer);
+	else if (listing_show(&l, what, sp, &f) == -1)
 		errx(f.status, "%s", f.text);
-	if (l.bad)
-		worse(STATUS_SOME);
-	listing_free(&l);
-}
-
-/* There is no directory: the same words as for an empty buffer. */
-static void
-no_buffer(void)
-{
-	struct listing l = { .json = eb.conf.json, .quiet = eb.conf.quiet, .put = print_line };
-
-	if (!eb.action)
-		report();
-	else if (eb.action == OPT_CHECK)
-		listing_report(&l, &(struct inspect_report){ 0 });
-	else if (eb.action == OPT_DRY_RUN)
-		listing_backlog(&l, &(struct backlog){ .dir = eb.conf.buffer }, eb.target);
+	worse(l.status);
 	listing_free(&l);
 }
 
 /* --- changing ---------------------------------------------------------------------------------- */
 
-/* What was changed, where somebody looks. */
-static void __attribute__((format(printf, 1, 2)))
-tell(const char *fmt, ...)
-{
-	va_list ap;
-
-	if (!eb.loud || eb.conf.quiet)
-		return;
-	va_start(ap, fmt);
-	vwarnx(fmt, ap);
-	va_end(ap);
-}
-
-static int
-retry_or_drop(struct spool *sp, struct fail *f)
-{
-	struct requeue_result r;
-	int done = eb.action == OPT_DROP ? requeue_drop(sp, &eb.names, &r, f) :
-	    requeue_retry(sp, eb.target, &eb.limits, &eb.names, &r, f);
-
-	if (eb.action == OPT_DROP)
-		tell("%" PRIu64 " lines dropped from '%s/quarantine'", r.dropped, spool_dir(sp));
-	else
-		tell("%" PRIu64 " events put back into the buffer", r.back);
-	if (r.kept) {
-		warnx("%" PRIu64 " lines are no events and stay in '%s/quarantine'", r.kept, spool_dir(sp));
-		worse(STATUS_SOME);
-	}
-	return done;
-}
-
 static void
 change(struct spool *sp)
 {
-	struct notebook nb;
+	const struct upkeep u = { .target = eb.target, .limits = &eb.limits, .names = eb.names };
+	struct buf told = { 0 };
+	uint64_t kept;
 	struct fail f;
-	uint64_t lines = 0;
-	size_t files = 0;
-	int r = spool_replay_lock(sp, &f);
+	int ok = upkeep_run(&u, (enum upkeep_what)eb.action->what, sp, &told, &kept, &f);
 
-	if (r == -1)
-		errx(f.sys == EWOULDBLOCK ? STATUS_AGAIN : f.status, "%s", f.text);
-	if (eb.action == OPT_RETRY || eb.action == OPT_DROP)
-		r = retry_or_drop(sp, &f);
-	else if (eb.action == OPT_COMPRESS) {
-		if ((r = compress_closed(sp, &files, &f)) == 0)
-			tell("%zu segments compressed", files);
-	} else if (eb.action == OPT_DISCARD) {
-		if ((r = inspect_discard(sp, eb.limits.lock_ms, &lines, &f)) == 0)
-			tell("%" PRIu64 " events put into '%s/quarantine'", lines, spool_dir(sp));
-	} else if ((r = spool_lock(sp, eb.limits.lock_ms, &nb, &f)) == 0) {
-		if ((r = spool_retarget(sp, eb.target, &f)) == 0)
-			tell("buffer '%s' now belongs to %s", spool_dir(sp), eb.target);
+	if (told.len > 0 && eb.loud)
+		warnx("%s", buf_str(&told));
+	buf_free(&told);
+	if (kept > 0) {
+		warnx("%llu lines are no events and stay in '%s/quarantine'", (unsigned long long)kept, spool_dir(sp));
+		worse(STATUS_SOME);
 	}
-	if (r == -1)
+	if (ok == -1)
 		errx(f.status, "%s", f.text);
 }
 
@@ -370,26 +284,20 @@ report_dead(const struct redrive_result *r)
 {
 	struct buf out = { 0 };
 
-	clear_line();
-	if (eb.conf.json) {
+	if (eb.conf.json)
 		redrive_json(&out, r, eb.status);
-		puts(buf_str(&out));
-	} else if (eb.loud && !eb.conf.quiet) {
+	else
 		redrive_text(&out, r, when_mono() - eb.started);
-		warnx("%s", buf_str(&out));
-	}
-	buf_free(&out);
+	report(&out);
 }
 
 static void
-redrive(char **types, size_t n)
+redrive(void)
 {
 	struct redrive_options *o = &eb.dead;
 	struct redrive_result r;
 
 	o->conf = &eb.conf;
-	o->types = types;
-	o->ntypes = n;
 	o->maxlen = eb.drain.maxlen;
 	o->force = eb.drain.force;
 	o->limit = eb.drain.limit;
@@ -398,7 +306,7 @@ redrive(char **types, size_t n)
 	o->quiet = eb.conf.quiet;
 	o->stop = &stopped;
 	o->say = on_say;
-	if (eb.action == OPT_DRY_RUN)
+	if (eb.action != NULL)
 		o->dry = print_line;
 	else if (isatty(STDERR_FILENO) && !eb.conf.quiet)
 		o->tick = on_redriven;
@@ -413,74 +321,43 @@ redrive(char **types, size_t n)
 
 /* --- the command line ------------------------------------------------------------------------------ */
 
-static uint64_t
-number(const char *name, const char *arg)
-{
-	uint64_t n;
-
-	if (util_u64(arg, &n) == -1 || n > INT64_MAX)
-		bad_usage("--%s %s: a number expected", name, arg);
-	return n;
-}
-
-static void
-set_action(int action)
-{
-	if (eb.action && eb.action != action)
-		bad_usage("one of --dry-run, --list, --check, --compress, --retarget, --discard, --quarantine at a time");
-	eb.action = action;
-}
-
-static void
-take_quarantine(const char *arg)
-{
-	if (strcmp(arg, "list") == 0)
-		set_action(OPT_QUARANTINE);
-	else if (strcmp(arg, "retry") == 0)
-		set_action(OPT_RETRY);
-	else if (strcmp(arg, "drop") == 0)
-		set_action(OPT_DROP);
-	else
-		bad_usage("--quarantine %s: list, retry or drop expected", arg);
-}
-
-static void
-take_since(const char *arg)
-{
-	struct point p;
-	struct fail f;
-
-	if (point_parse(arg, when_now(), "--since", &p, &f) == -1)
-		bad_usage("%s", f.text);
-	eb.since = true;
-	eb.dead.since = p.end ? (struct stream_id){ UINT64_MAX, UINT64_MAX } : p.low;
-}
-
 static int
-take_option(int ch, const char *arg)
+set_action(int option, const char *word, struct fail *f)
 {
+	const struct action *a = actions, *end = actions + sizeof actions / sizeof *actions;
+
+	while (a < end && (a->option != option || (a->word != NULL && strcmp(a->word, word) != 0)))
+		a++;
+	if (a == end)
+		return fail_set(f, STATUS_USAGE, "--quarantine %s: list, retry or drop expected", word);
+	if (eb.action != NULL && eb.action != a)
+		return fail_set(f, STATUS_USAGE,
+		    "one of --dry-run, --list, --check, --compress, --retarget, --discard, --quarantine at a time");
+	eb.action = a;
+	return 0;
+}
+
+/* As conf_option. */
+static int
+take_option(int ch, const char *arg, struct fail *f)
+{
+	int ok = 0;
+
 	switch (ch) {
 	case OPT_DRY_RUN: case OPT_LIST: case OPT_CHECK: case OPT_COMPRESS: case OPT_RETARGET: case OPT_DISCARD:
-		set_action(ch);
-		return 0;
-	case OPT_DEAD: eb.redrives = true; return 0;
-	case OPT_MATCH:
-		if (redrive_match(&eb.dead, arg) == -1)
-			bad_usage("--match %s: a field's name, '=' and its value are expected", arg);
-		return 0;
-	case OPT_SINCE: take_since(arg); return 0;
-	case OPT_YES: eb.yes = true; return 0;
-	case OPT_QUARANTINE: take_quarantine(arg); return 0;
-	case OPT_FORCE: eb.drain.force = true; return 0;
-	case OPT_LIMIT: eb.drain.limit = number("limit", arg); return 0;
-	case OPT_RATE: eb.drain.rate = number("rate", arg); return 0;
-	case OPT_MAXLEN: eb.drain.maxlen = (int64_t)number("maxlen", arg); return 0;
-	case OPT_WAIT:
-		if (util_ms(arg, &eb.wait_ms) == -1)
-			bad_usage("--wait %s: seconds expected", arg);
-		return 0;
+	case OPT_QUARANTINE: ok = set_action(ch, arg, f); break;
+	case OPT_DEAD: eb.redrives = true; break;
+	case OPT_MATCH: ok = redrive_match(&eb.dead, arg, f); break;
+	case OPT_SINCE: eb.since = true; ok = redrive_since(&eb.dead, arg, f); break;
+	case OPT_YES: eb.yes = true; break;
+	case OPT_FORCE: eb.drain.force = true; break;
+	case OPT_LIMIT: ok = value_number("--limit", arg, INT64_MAX, NUMBER, &eb.drain.limit, f); break;
+	case OPT_RATE: ok = value_number("--rate", arg, INT64_MAX, NUMBER, &eb.drain.rate, f); break;
+	case OPT_MAXLEN: ok = value_count("--maxlen", arg, 0, NUMBER, &eb.drain.maxlen, f); break;
+	case OPT_WAIT: ok = value_span("--wait", arg, 0, "seconds expected", &eb.wait_ms, f); break;
+	default: return 0;
 	}
-	return -1;
+	return ok == -1 ? -1 : 1;
 }
 
 static void
@@ -492,10 +369,11 @@ read_options(int argc, char **argv)
 	conf_init(&eb.conf);
 	eb.drain.maxlen = -1;
 	while ((ch = getopt_long(argc, argv, CONF_SHORT, options, NULL)) != -1) {
-		r = conf_option(&eb.conf, ch, optarg, &f);
+		if ((r = conf_option(&eb.conf, ch, optarg, &f)) == 0)
+			r = take_option(ch, optarg, &f);
 		if (r == -1)
 			bad_option(&f);
-		if (r == 0 && take_option(ch, optarg) == -1) {
+		if (r == 0) {
 			usage(stderr);
 			exit(STATUS_USAGE);
 		}
@@ -505,28 +383,28 @@ read_options(int argc, char **argv)
 }
 
 static void
-check_dead(char **types, int n)
+check_arguments(char **args, size_t n)
 {
+	struct fail f;
+
 	if (!eb.redrives && (eb.since || eb.dead.matches))
 		bad_usage("--match and --since go with --dead");
+	if (!eb.redrives && n > 0 && (eb.action == NULL || eb.action->option != OPT_QUARANTINE))
+		bad_usage("'%s': no arguments expected; the whole buffer is replayed", *args);
 	if (!eb.redrives)
 		return;
-	if (eb.action && eb.action != OPT_DRY_RUN)
+	if (eb.action != NULL && eb.action->option != OPT_DRY_RUN)
 		bad_usage("--dead re-drives dead letters: of the others only --dry-run goes with it");
 	if (eb.wait_ms || eb.yes)
 		bad_usage("--wait and --yes do not go with --dead");
-	if (n == 0)
-		bad_usage("--dead: which event type?");
-	for (int i = 0; i < n; i++)
-		if (!names_legal(types[i], strlen(types[i])))
-			bad_usage("'%s': --dead wants event types by name, each 1 to 200 of [A-Za-z0-9._-], not beginning with '-'",
-			    types[i]);
+	if (redrive_types(&eb.dead, args, n, &f) == -1)
+		bad_usage("%s", f.text);
 }
 
 static void
 prepare(void)
 {
-	eb.loud = eb.conf.verbose || isatty(STDERR_FILENO);
+	eb.loud = !eb.conf.quiet && (eb.conf.verbose || isatty(STDERR_FILENO));
 	snprintf(eb.target, sizeof eb.target, "%s %s", eb.conf.place, eb.conf.prefix);
 	eb.limits = (struct append_limits){ .segment_max = APPEND_SEGMENT_MAX, .lock_ms = eb.conf.timeout_ms };
 	eb.drain.conf = &eb.conf;
@@ -536,10 +414,8 @@ prepare(void)
 	eb.drain.stop = &stopped;
 	eb.drain.say = on_say;
 	eb.started = when_mono();
-	if (eb.action == OPT_DISCARD && !eb.yes)
-		bad_usage("--discard moves every undelivered event into quarantine: say --yes too");
-	if (eb.action == OPT_DROP && !eb.yes)
-		bad_usage("--quarantine drop deletes what could not be replayed: say --yes too");
+	if (eb.action != NULL && eb.action->needs_yes != NULL && !eb.yes)
+		bad_usage("%s", eb.action->needs_yes);
 }
 
 static int
@@ -552,13 +428,27 @@ finish(void)
 	return eb.status;
 }
 
+static void
+work_on_buffer(void)
+{
+	struct fail f;
+	const char *dir = conf_buffer(&eb.conf, &f);
+	struct spool *sp = dir != NULL ? spool_open(dir, false, &f) : NULL;
+
+	if (sp == NULL && (dir == NULL || f.sys != ENOENT))
+		errx(f.status, "%s", f.text);
+	if (eb.action == NULL)
+		drain(sp);
+	else if (!eb.action->changes)
+		look(sp);
+	else if (sp != NULL)
+		change(sp);
+	spool_close(sp);
+}
+
 int
 main(int argc, char **argv)
 {
-	struct spool *sp;
-	const char *dir;
-	struct fail f;
-
 	util_start();
 	read_options(argc, argv);
 	if (eb.conf.help || eb.conf.version) {
@@ -569,31 +459,14 @@ main(int argc, char **argv)
 		return finish();
 	}
 	eb.names = (struct requeue_names){ argv + optind, (size_t)(argc - optind) };
-	check_dead(argv + optind, argc - optind);
-	if (optind < argc && !eb.redrives && eb.action != OPT_QUARANTINE && eb.action != OPT_RETRY && eb.action != OPT_DROP)
-		bad_usage("'%s': no arguments expected; the whole buffer is replayed", argv[optind]);
+	check_arguments(argv + optind, (size_t)(argc - optind));
 	prepare();
 	util_on_signal(SIGTERM, on_signal);
 	util_on_signal(SIGINT, on_signal);
-	if (eb.redrives) {
-		redrive(argv + optind, (size_t)(argc - optind));
-		conf_free(&eb.conf);
-		return finish();
-	}
-	if (!(dir = conf_buffer(&eb.conf, &f)))
-		errx(f.status, "%s", f.text);
-	if (!(sp = spool_open(dir, false, &f))) {
-		if (f.sys != ENOENT)
-			errx(f.status, "%s", f.text);
-		no_buffer();
-		return finish();
-	}
-	switch (eb.action) {
-	case 0: drain(sp); break;
-	case OPT_LIST: case OPT_CHECK: case OPT_DRY_RUN: case OPT_QUARANTINE: look(sp); break;
-	default: change(sp);
-	}
-	spool_close(sp);
+	if (eb.redrives)
+		redrive();
+	else
+		work_on_buffer();
 	conf_free(&eb.conf);
 	return finish();
 }

@@ -2,6 +2,7 @@
 
 #include "listing.h"
 #include "member.h"
+#include "status.h"
 #include "when.h"
 
 /* --- the columns that both have --------------------------------------------------- */
@@ -87,12 +88,13 @@ on_waiting(void *arg, const struct inspect_line *line)
 		waiting_json(&l->text, line);
 	else
 		waiting_text(&l->text, line);
-	l->bad |= line->bad != NULL;
+	if (line->bad != NULL)
+		l->status = status_worse(l->status, STATUS_SOME);
 	return put(l);
 }
 
-int
-listing_buffer(struct listing *l, struct spool *sp, struct fail *f)
+static int
+show_waiting(struct listing *l, struct spool *sp, struct fail *f)
 {
 	head(l, "BUFFERED AT", "");
 	return inspect_lines(sp, on_waiting, l, f) == -1 ? -1 : 0;
@@ -146,11 +148,11 @@ on_quarantined(void *arg, const struct requeue_line *line)
 	return put(l);
 }
 
-int
-listing_quarantine(struct listing *l, struct spool *sp, const struct requeue_names *names, struct fail *f)
+static int
+show_quarantine(struct listing *l, struct spool *sp, struct fail *f)
 {
 	head(l, "QUARANTINED AT", "  REASON");
-	return requeue_list(sp, names, on_quarantined, l, f) == -1 ? -1 : 0;
+	return requeue_list(sp, &l->names, on_quarantined, l, f) == -1 ? -1 : 0;
 }
 
 /* --- a check ------------------------------------------------------------------------------ */
@@ -180,8 +182,8 @@ report_text(struct buf *out, const struct inspect_report *r)
 	    r->segments, r->lines, r->delivered, r->bad, r->torn, r->disorder, r->odd, r->suspect, r->vanished, r->unreadable);
 }
 
-void
-listing_report(struct listing *l, const struct inspect_report *r)
+static void
+report(struct listing *l, const struct inspect_report *r)
 {
 	l->text.len = 0;
 	if (l->json)
@@ -190,28 +192,73 @@ listing_report(struct listing *l, const struct inspect_report *r)
 		report_text(&l->text, r);
 	if (l->json || !l->quiet)
 		put(l);
+	if (r->bad || r->disorder || r->odd || r->suspect)
+		l->status = status_worse(l->status, STATUS_SOME);
+	if (r->vanished || r->unreadable)
+		l->status = status_worse(l->status, STATUS_UNSAFE);
 }
 
-int
-listing_check(struct listing *l, struct spool *sp, struct inspect_report *r, struct fail *f)
+static int
+show_check(struct listing *l, struct spool *sp, struct fail *f)
 {
-	if (inspect_check(sp, r, l->json ? NULL : on_waiting, l, f) == -1)
+	struct inspect_report r;
+
+	if (inspect_check(sp, &r, l->json ? NULL : on_waiting, l, f) == -1)
 		return -1;
-	listing_report(l, r);
+	report(l, &r);
 	return 0;
 }
 
 /* --- counted ------------------------------------------------------------------------------- */
 
-void
-listing_backlog(struct listing *l, const struct backlog *b, const char *target)
+static void
+count(struct listing *l, const struct backlog *b)
 {
 	l->text.len = 0;
 	if (l->json)
 		backlog_json(&l->text, b);
 	else
-		backlog_text(&l->text, b, target);
+		backlog_text(&l->text, b, l->target);
 	put(l);
+}
+
+static int
+show_drain(struct listing *l, struct spool *sp, struct fail *f)
+{
+	struct backlog b;
+
+	if (backlog_read(sp, &b, f) == -1)
+		return -1;
+	count(l, &b);
+	backlog_free(&b);
+	return 0;
+}
+
+/* --- any of them ------------------------------------------------------------------------------ */
+
+int
+listing_show(struct listing *l, enum listing_what what, struct spool *sp, struct fail *f)
+{
+	switch (what) {
+	case LISTING_WAITING:
+		return show_waiting(l, sp, f);
+	case LISTING_CHECK:
+		return show_check(l, sp, f);
+	case LISTING_DRAIN:
+		return show_drain(l, sp, f);
+	case LISTING_QUARANTINE:
+		break;
+	}
+	return show_quarantine(l, sp, f);
+}
+
+void
+listing_nothing(struct listing *l, enum listing_what what, char *dir)
+{
+	if (what == LISTING_CHECK)
+		report(l, &(struct inspect_report){ 0 });
+	else if (what == LISTING_DRAIN)
+		count(l, &(struct backlog){ .dir = dir });
 }
 
 void

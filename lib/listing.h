@@ -20,24 +20,29 @@
 /* text is valid during the call. Returns non-zero to stop. */
 typedef int listing_fn(void *arg, const char *text);
 
+enum listing_what {
+	LISTING_WAITING,	/* see inspect_lines */
+	LISTING_CHECK,		/* see inspect_check: the bad lines, where they are for people, and what was counted */
+	LISTING_DRAIN,		/* what a drain to `target` would send, as far as can be seen without asking Redis */
+	LISTING_QUARANTINE	/* see requeue_list */
+};
+
 struct listing {
 	bool json;
 	bool quiet;		/* without the names of the columns and what a check counted; JSON has all */
 	uint64_t limit;		/* so many records; 0: all */
+	const char *target;
+	struct requeue_names names;
 	listing_fn *put;
 	void *arg;
-	bool bad;		/* out: there were lines that cannot be replayed */
+	int status;		/* out: 1 when there is something that cannot be replayed, or stands wrong; 74 when something vanished */
 	struct buf text;	/* the record: listing_free */
 };
 
-/* See inspect_lines and requeue_list. 0, also when it was stopped, or -1. */
-int listing_buffer(struct listing *l, struct spool *sp, struct fail *f);
-int listing_quarantine(struct listing *l, struct spool *sp, const struct requeue_names *names, struct fail *f);
-/* See inspect_check: the bad lines, where they are for people, and what was counted. */
-int listing_check(struct listing *l, struct spool *sp, struct inspect_report *r, struct fail *f);
-void listing_report(struct listing *l, const struct inspect_report *r);
-/* What a drain to target would send. */
-void listing_backlog(struct listing *l, const struct backlog *b, const char *target);
+/* 0, also when it was stopped, or -1. */
+int listing_show(struct listing *l, enum listing_what what, struct spool *sp, struct fail *f);
+/* Of a directory that is not there: as of an empty buffer. */
+void listing_nothing(struct listing *l, enum listing_what what, char *dir);
 void listing_free(struct listing *l);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "names.h"
+#include "point.h"
 #include "redriving.h"
 #include "reply.h"
 #include "status.h"
@@ -215,14 +216,39 @@ redrive_run(const struct redrive_options *o, struct redrive_result *r)
 }
 
 int
-redrive_match(struct redrive_options *o, const char *s)
+redrive_match(struct redrive_options *o, const char *s, struct fail *f)
 {
 	const char *eq = strchr(s, '=');
 
 	if (eq == NULL || eq == s)
-		return -1;
+		return fail_set(f, STATUS_USAGE, "--match %s: a field's name, '=' and its value are expected", s);
 	o->match = util_realloc(o->match, (o->matches + 1) * sizeof(*o->match));
 	o->match[o->matches++] = (struct redrive_match){{s, (size_t)(eq - s)}, slice_of(eq + 1)};
+	return 0;
+}
+
+int
+redrive_since(struct redrive_options *o, const char *where, struct fail *f)
+{
+	struct point p;
+
+	if (point_parse(where, when_now(), "--since", &p, f) == -1)
+		return -1;
+	o->since = p.end ? (struct stream_id){UINT64_MAX, UINT64_MAX} : p.low;
+	return 0;
+}
+
+int
+redrive_types(struct redrive_options *o, char *const *types, size_t n, struct fail *f)
+{
+	if (n == 0)
+		return fail_set(f, STATUS_USAGE, "--dead: which event type?");
+	for (size_t i = 0; i < n; i++)
+		if (!names_legal(types[i], strlen(types[i])))
+			return fail_set(f, STATUS_USAGE, "'%s': --dead wants event types by name, each 1 to 200 of [A-Za-z0-9._-], "
+			    "not beginning with '-'", types[i]);
+	o->types = types;
+	o->ntypes = n;
 	return 0;
 }
 

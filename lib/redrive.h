@@ -64,8 +64,10 @@ struct redrive_result {
 
 void redrive_run(const struct redrive_options *o, struct redrive_result *r);
 
-/* "NAME=VALUE", as people type it, one more; borrowed. 0, or -1: it is none. */
-int redrive_match(struct redrive_options *o, const char *s);
+/* As people type them; 0, or -1 with status 64. "NAME=VALUE", one more of them; borrowed. */
+int redrive_match(struct redrive_options *o, const char *s, struct fail *f);
+int redrive_since(struct redrive_options *o, const char *where, struct fail *f);	/* see point.h */
+int redrive_types(struct redrive_options *o, char *const *types, size_t n, struct fail *f);	/* by name, one at least; borrowed */
 void redrive_free(struct redrive_options *o);
 
 void redrive_text(struct buf *out, const struct redrive_result *r, int64_t ms);

@@ -1,14 +1,20 @@
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "backlog.h"
 #include "backoff.h"
 #include "member.h"
+#include "outage.h"
 #include "probe.h"
 #include "replay.h"
 #include "status.h"
+#include "util.h"
 #include "when.h"
+
+#define TOLD 64		/* texts that are remembered */
 
 static void
 add_up(struct drain_result *sum, const struct drain_result *r)
@@ -109,32 +115,87 @@ rest(const struct drain_options *o, int64_t ms)
 		nanosleep(&(struct timespec){ 0, (ms > 50 ? 50 : ms) * 1000000 }, NULL);
 }
 
+/* What is told of attempts. */
+struct told {
+	const struct drain_options *o;
+	bool again;			/* there may be several */
+	char *text[TOLD];
+	size_t n;
+};
+
+static bool
+told_before(struct told *t, const char *text)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (strcmp(t->text[i], text) == 0)
+			return true;
+	if (t->n < TOLD)
+		t->text[t->n++] = util_strdup(text);
+	return false;
+}
+
+static void
+on_say(void *arg, const char *text)
+{
+	struct told *t = arg;
+
+	if (!t->again || !told_before(t, text))
+		t->o->say(t->o->arg, text);
+}
+
+static void
+on_tick(void *arg, uint64_t delivered)
+{
+	const struct told *t = arg;
+
+	t->o->tick(t->o->arg, delivered);
+}
+
 static int
-attempt(struct spool *sp, const struct drain_options *o, struct drain_result *sum, replay_attempt_fn *fn)
+attempt(struct spool *sp, const struct drain_options *o, struct drain_result *sum, bool watched)
 {
 	struct fail f;
 	int status;
 
 	sum->left = false;
 	status = replay_once(sp, o, sum, &f);
-	fn(o->arg, status, &f);
+	if (*f.text != '\0' && (watched || f.sys != EWOULDBLOCK))
+		o->say(o->arg, f.text);
 	return status;
 }
 
 int
-replay_within(struct spool *sp, const struct drain_options *o, struct drain_result *sum, int64_t wait_ms,
-    replay_attempt_fn *fn)
+replay_within(struct spool *sp, const struct drain_options *o, struct drain_result *sum, int64_t wait_ms, bool watched)
 {
 	struct backoff pause = { .first = 100, .most = 10000 };
+	struct told told = { .o = o, .again = wait_ms > 0 };
+	struct drain_options each = *o;
 	int64_t until = when_mono() + wait_ms, left, ms;
-	int status = attempt(sp, o, sum, fn);
+	int status;
 
+	each.say = on_say;
+	each.tick = o->tick != NULL ? on_tick : NULL;
+	each.arg = &told;
+	status = attempt(sp, &each, sum, watched);
 	while (status == STATUS_AGAIN && !is_stopped(o) && (left = until - when_mono()) > 0) {
 		ms = backoff_next(&pause);
 		rest(o, ms < left ? ms : left);
-		status = attempt(sp, o, sum, fn);
+		status = attempt(sp, &each, sum, watched);
 	}
+	while (told.n > 0)
+		free(told.text[--told.n]);
 	return status_worse(status, sum->quarantined || sum->disordered ? STATUS_SOME : 0);
+}
+
+int
+replay_due(struct spool *sp, bool *due, struct fail *f)
+{
+	bool holds;
+
+	if (backlog_any(sp, &holds, f) == -1)
+		return -1;
+	*due = holds || outage_due(sp);
+	return 0;
 }
 
 void

@@ -15,11 +15,13 @@ int replay_once(struct spool *sp, const struct drain_options *o, struct drain_re
 
 /*
  * The same again and again, with growing pauses, until nothing is left for which that would help, o->stop is set, or wait_ms
- * are over. Tells of each attempt. When something went into quarantine or out of order in any of them, it is at least status 1.
+ * are over. When something went into quarantine or out of order in any of the attempts, it is at least status 1. Why one of them did not drain
+ * is said, as o->say has it, that another replay is running only when `watched`. With a wait_ms the same things are found again at each attempt: said once.
  */
-typedef void replay_attempt_fn(void *arg, int status, const struct fail *f);
-int replay_within(struct spool *sp, const struct drain_options *o, struct drain_result *sum, int64_t wait_ms,
-    replay_attempt_fn *fn);
+int replay_within(struct spool *sp, const struct drain_options *o, struct drain_result *sum, int64_t wait_ms, bool watched);
+
+/* Whether there is anything to do: a segment, or an outage to be ended. Without a lock. 0 or -1. */
+int replay_due(struct spool *sp, bool *due, struct fail *f);
 
 /* Appends, in words, how far it is after ms (> 0). */
 void replay_tick_text(struct buf *out, uint64_t done, uint64_t total, int64_t ms);

@@ -11,27 +11,28 @@ map() {
 base     status when util buf                                    :
 plain    json jsonwalk jsonrun member word idset base64 uuid names lines pace backoff table human : base
 fail     fail                                                    : base plain
-verb     verb                                                    : floor
+typed    verb value                                              : floor
 floor                                                            : base plain fail
 url      url                                                     : floor
 net      net                                                     : floor url
 event    event eventjson dead                                    : floor
 conf     conf policy ini secret                                  : floor url
 bus      bus exchange reply replymake greet outbox : floor url net
-stream   stream streamwalk                                       : floor bus
+stream   stream streamwalk point                                 : floor bus
 group    group pending pendingwalk acks consumers retire retiring retireplain leavers : floor bus stream
 spool    spool segment reader append walk walking walksort claim mark progress progresstext progressfile roster quarantine sweep release counted counters probe compress holder tidy : floor
 watch    watch                                                   : floor bus stream
 backlog  backlog                                                 : floor event spool
 eventline eventline                                             : floor event spool
 drain    drain suspect run load ahead ship move lane retain batch settle outage : floor conf event bus stream watch spool backlog eventline
-replay   replay                                                  : floor conf bus spool drain
+replay   replay                                                  : floor conf bus spool backlog drain
 publish  publish publishing link admit spill window              : floor conf event bus stream watch spool backlog eventline drain
 redrive  redrive redriving redrivemove redrivetext letter                            : floor conf event bus stream drain
 inspect  inspect                                                 : floor event bus stream spool backlog eventline drain
 requeue  requeue requeueread requeuing                           : floor event spool
+upkeep   upkeep                                                  : floor event spool inspect requeue
 listing  listing                                                 : floor event spool backlog inspect requeue
-reading  point look haul kin tap tapping tapopen tapsweep format sink mend follow consumer onegroup : floor event bus stream group
+reading  look haul kin tap tapping tapopen tapsweep format sink mend follow consumer onegroup : floor event bus stream group
 handle   child facts job desk handle handling attempt rescue bury hands crew worker : floor url event bus stream group reading
 survey   survey surveying surveylook surveyjson                  : floor url bus stream
 picture  picture                                                 : floor conf spool backlog survey

@@ -97,7 +97,6 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct listing text = { .put = show, .arg = &text }, json = { .json = true, .put = show, .arg = &json };
-	struct requeue_names all = { NULL, 0 };
 	struct spool *sp;
 	uint64_t counts[COUNTERS], add[COUNTERS] = { 1 };
 	struct fail f;
@@ -114,8 +113,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (probe_enter(sp, "place", 1))
 		probe_leave(sp, "place", true);
 	roster(sp);
-	listing_quarantine(&text, sp, &all, &f);
-	listing_quarantine(&json, sp, &all, &f);
+	listing_show(&text, LISTING_QUARANTINE, sp, &f);
+	listing_show(&json, LISTING_QUARANTINE, sp, &f);
 	notebook(sp);
 	listing_free(&text);
 	listing_free(&json);
