@@ -1,6 +1,5 @@
 #include <err.h>
 #include <getopt.h>
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 #include "status.h"
 #include "survey.h"
 #include "util.h"
+#include "value.h"
 #include "verb.h"
 #include "when.h"
 
@@ -82,6 +82,13 @@ worse(int status)
 	eb.status = status_worse(eb.status, status);
 }
 
+static void __attribute__((noreturn))
+see_usage(void)
+{
+	fputs("ebgroup: see ebgroup -h\n", stderr);
+	exit(STATUS_USAGE);
+}
+
 static void __attribute__((noreturn, format(printf, 1, 2)))
 bad_usage(const char *fmt, ...)
 {
@@ -90,8 +97,7 @@ bad_usage(const char *fmt, ...)
 	va_start(ap, fmt);
 	vwarnx(fmt, ap);
 	va_end(ap);
-	fputs("ebgroup: see ebgroup -h\n", stderr);
-	exit(STATUS_USAGE);
+	see_usage();
 }
 
 /* --- output ------------------------------------------------------------------- */
@@ -179,14 +185,8 @@ each_group(char **types, size_t n, int (*fn)(struct onegroup *g, struct fail *f)
 static void
 list_stream(const struct survey *s, const struct survey_stream *st, bool named)
 {
-	size_t shown = 0;
+	size_t shown = groupline_groups(&eb.show, s, st, eb.group);
 
-	for (size_t i = 0; i < st->ngroups; i++) {
-		if (eb.group != NULL && strcmp(st->groups[i].name, eb.group) != 0)
-			continue;
-		shown++;
-		groupline_group(&eb.show, s, st, &st->groups[i]);
-	}
 	if (st->error != NULL)
 		warnx("'%s': %s", st->type, st->error);
 	else if (named && !st->info.exists) {
@@ -231,16 +231,7 @@ run_list(char **types, size_t n)
 static int
 show_consumers(struct onegroup *g, struct fail *f)
 {
-	struct consumers list;
-	enum bus_why why;
-
-	if (consumers_list(eb.b, g->key, g->name, &list, &why, f) == -1)
-		return -1;
-	for (size_t i = 0; i < list.n; i++)
-		if (list.at[i].idle >= eb.idle)
-			groupline_consumer(&eb.show, g, &list.at[i]);
-	consumers_free(&list);
-	return 0;
+	return groupline_consumers(&eb.show, eb.b, g, eb.idle, f);
 }
 
 static void
@@ -367,43 +358,44 @@ static const struct verb_option own[] = {
 
 static const struct verbs verbs = {commands, sizeof(commands) / sizeof(*commands), own, sizeof(own) / sizeof(*own)};
 
-static void
-take_own(int ch, const char *arg)
+/* As conf_option. */
+static int
+take_option(int ch, const char *arg, struct fail *f)
 {
+	int ok = 0;
+
 	switch (ch) {
 	case 'C':
 		eb.consumer = arg;
 		eb.given |= TAKES_CONSUMER;
-		return;
+		break;
 	case 'g':
-		if (*arg == '\0')
-			bad_usage("-g: a group's name is not empty");
 		eb.group = arg;
-		return;
+		if (*arg == '\0')
+			ok = fail_set(f, STATUS_USAGE, "-g: a group's name is not empty");
+		break;
 	case OPT_IDLE:
-		if (util_ms(arg, &eb.idle) == -1)
-			bad_usage("--idle %s: how long is expected: 30, 10m, 1h", arg);
+		ok = value_span("--idle", arg, 0, "how long is expected: 30, 10m, 1h", &eb.idle, f);
 		eb.given |= TAKES_IDLE;
-		return;
+		break;
 	case OPT_LIMIT:
-		if (util_u64(arg, &eb.limit) == -1)
-			bad_usage("--limit %s: a number of entries expected", arg);
+		ok = value_number("--limit", arg, UINT64_MAX, "a number of entries expected", &eb.limit, f);
 		eb.given |= TAKES_LIMIT;
-		return;
+		break;
 	case OPT_TO:
-		if (!consumer_legal(arg))
-			bad_usage("--to '%s': a consumer's name is 1 to 200 printable characters without space", arg);
+		ok = consumer_check("--to", arg, f);
 		eb.leavers.to = arg;
 		eb.given |= TAKES_TO;
-		return;
+		break;
 	case OPT_DRY_RUN:
 	case OPT_YES:
 		*(ch == OPT_YES ? &eb.yes : &eb.show.dry) = true;
 		eb.given |= TAKES_YES;
-		return;
+		break;
+	default:
+		return 0;
 	}
-	fputs("ebgroup: see ebgroup -h\n", stderr);
-	exit(STATUS_USAGE);
+	return ok == -1 ? -1 : 1;
 }
 
 static void
@@ -416,13 +408,14 @@ read_options(int argc, char **argv)
 	eb.leavers.to = RETIRED;
 	eb.limit = UINT64_MAX;
 	while ((ch = getopt_long(argc, argv, CONF_SHORT "C:g:", options, NULL)) != -1) {
-		r = conf_option(&eb.conf, ch, optarg, &f);
+		if ((r = conf_option(&eb.conf, ch, optarg, &f)) == 0)
+			r = take_option(ch, optarg, &f);
+		if (r == 0)
+			see_usage();
 		if (r == -1 && f.status != STATUS_USAGE)
 			errx(f.status, "%s", f.text);
 		if (r == -1)
 			bad_usage("%s", f.text);
-		if (r == 0)
-			take_own(ch, optarg);
 	}
 	if (conf_finish(&eb.conf, argc, argv, &f) == -1)
 		errx(f.status, "%s", f.text);

@@ -13,11 +13,13 @@
 #include "conf.h"
 #include "consumer.h"
 #include "follow.h"
+#include "handle.h"
 #include "names.h"
 #include "status.h"
+#include "taps.h"
 #include "util.h"
+#include "value.h"
 #include "when.h"
-#include "handle.h"
 
 enum {
 	OPT_CLAIM_IDLE = 256, OPT_CMD_TIMEOUT, OPT_DEAD, OPT_FOLLOW, OPT_FROM, OPT_LAST, OPT_MAX_DELIVERIES, OPT_NO_SYNC, OPT_ORDERED, OPT_PAYLOAD,
@@ -57,16 +59,19 @@ static const struct option options[] = {
 static struct ebsub {
 	struct conf conf;
 	struct tap_plan plan;
+	struct taps taps;
 	struct sink sink;
 	struct follow follow;
 	struct consumer consumer;
 	struct handle_plan handle;
-	const char *group;		/* -g */
 	const char *of_commands;	/* an option that goes only with -- CMD */
-	bool peek, dead, to_given, end, payload, no_sync;
+	bool peek, to_given, end, payload, no_sync;
 } eb;
 
 #define HANDS_MAX 1000
+
+#define COUNT "a number of events expected"
+#define SPAN "a time is expected: 30, 0.5, 500ms, 5m"
 
 static int stop_pipe[2];
 static volatile sig_atomic_t stop_signal;
@@ -83,6 +88,13 @@ usage(FILE *to)
 	    " [--dead] [--follow] [--from where] [--last count] [--no-sync] [--payload] [--to where] type ...\n", to);
 }
 
+static void __attribute__((noreturn))
+see_usage(void)
+{
+	fputs("ebsub: see ebsub -h\n", stderr);
+	exit(STATUS_USAGE);
+}
+
 static void __attribute__((noreturn, format(printf, 1, 2)))
 bad_usage(const char *fmt, ...)
 {
@@ -91,8 +103,7 @@ bad_usage(const char *fmt, ...)
 	va_start(ap, fmt);
 	vwarnx(fmt, ap);
 	va_end(ap);
-	fputs("ebsub: see ebsub -h\n", stderr);
-	exit(STATUS_USAGE);
+	see_usage();
 }
 
 static void
@@ -129,122 +140,90 @@ catch_signals(void)
 
 /* --- the command line ---------------------------------------------------------- */
 
-static int64_t
-take_count(const char *option, const char *arg, uint64_t least)
-{
-	uint64_t n;
-
-	if (util_u64(arg, &n) == -1 || n < least || n > INT64_MAX)
-		bad_usage("%s %s: a number of events expected", option, arg);
-	return (int64_t)n;
-}
-
-static void
-take_idle(const char *arg)
-{
-	if (util_ms(arg, &eb.follow.idle_ms) == -1)
-		bad_usage("-W %s: how long to wait for an event is expected: 30, 0.5, 5m", arg);
-}
-
-static void
-take_point(const char *option, const char *arg, struct point *out)
-{
-	struct fail f;
-
-	if (point_parse(arg, when_now(), option, out, &f) == -1)
-		bad_usage("%s", f.text);
-}
-
-static void
-take_to(const char *arg)
-{
-	struct point p;
-
-	take_point("--to", arg, &p);
-	eb.to_given = true;
-	eb.plan.look.has_to = !p.end;	/* "$" is the end of every look that does not follow */
-	eb.plan.look.to = p.high;
-}
-
-static void
-take_format(const char *arg)
-{
-	struct fail f;
-
-	if (format_check(arg, &f) == -1)
-		bad_usage("%s", f.text);
-	eb.sink.format = arg;
-}
-
-static void
-take_consumer(const char *arg)
-{
-	if (!consumer_legal(arg))
-		bad_usage("-C '%s': a consumer's name is 1 to 200 printable characters without space", arg);
-	eb.plan.consumer = arg;
-}
-
-static int64_t
-take_span(const char *option, const char *arg, int64_t least)
-{
-	int64_t ms;
-
-	if (util_ms(arg, &ms) == -1 || ms < least)
-		bad_usage("%s %s: a time is expected: 30, 0.5, 500ms, 5m", option, arg);
-	return ms;
-}
-
-/* Options of the form with a command. 0, or -1 when it is none. */
 static int
-take_handle_option(int ch, const char *arg)
+take_handle_span(const char *option, const char *arg, int64_t least, int64_t *to, struct fail *f)
 {
-	struct handle_plan *w = &eb.handle;
+	eb.of_commands = option;
+	return value_span(option, arg, least, SPAN, to, f);
+}
 
-	switch (ch) {
-	case 'P': w->hands = (size_t)take_count("-P", arg, 1); eb.of_commands = "-P"; break;
-	case OPT_CMD_TIMEOUT: w->cmd_timeout = take_span("--cmd-timeout", arg, 1); eb.of_commands = "--cmd-timeout"; break;
-	case OPT_MAX_DELIVERIES:
-		w->max_deliveries = (uint64_t)take_count("--max-deliveries", arg, 1);
-		eb.of_commands = "--max-deliveries";
-		break;
-	case OPT_ORDERED: w->ordered = true; eb.of_commands = "--ordered"; break;
-	case OPT_RETRY_BASE: w->retry_base = take_span("--retry-base", arg, 1); eb.of_commands = "--retry-base"; break;
-	case OPT_RETRY_FOR: w->retry_for = take_span("--retry-for", arg, 0); eb.of_commands = "--retry-for"; break;
-	case OPT_RETRY_MAX: w->retry_max = take_span("--retry-max", arg, 1); eb.of_commands = "--retry-max"; break;
-	case OPT_STOP_TIMEOUT: w->stop_timeout = take_span("--stop-timeout", arg, 0); eb.of_commands = "--stop-timeout"; break;
-	case OPT_WORKER: w->worker = true; eb.of_commands = "--worker"; break;
-	default: return -1;
-	}
-	if (w->hands > HANDS_MAX)
-		bad_usage("-P %s: at most %d commands at once", arg, HANDS_MAX);
+static int
+take_hands(const char *arg, struct fail *f)
+{
+	int64_t n;
+
+	eb.of_commands = "-P";
+	if (value_count("-P", arg, 1, COUNT, &n, f) == -1)
+		return -1;
+	if (n > HANDS_MAX)
+		return fail_set(f, STATUS_USAGE, "-P %s: at most %d commands at once", arg, HANDS_MAX);
+	eb.handle.hands = (size_t)n;
 	return 0;
 }
 
 static int
-take_option(int ch, const char *arg)
+take_deliveries(const char *arg, struct fail *f)
 {
+	int64_t n;
+
+	eb.of_commands = "--max-deliveries";
+	if (value_count("--max-deliveries", arg, 1, COUNT, &n, f) == -1)
+		return -1;
+	eb.handle.max_deliveries = (uint64_t)n;
+	return 0;
+}
+
+/* Options of the form with a command; as conf_option. */
+static int
+take_handle_option(int ch, const char *arg, struct fail *f)
+{
+	struct handle_plan *w = &eb.handle;
+	int ok = 0;
+
 	switch (ch) {
-	case '0': eb.sink.end = '\0'; return 0;
-	case 'C': take_consumer(arg); return 0;
-	case 'e': eb.end = true; return 0;
-	case 'f': take_format(arg); return 0;
-	case 'g': eb.group = arg; return 0;
-	case 'n': eb.follow.limit = take_count("-n", arg, 1); return 0;
-	case 'W': take_idle(arg); return 0;
-	case OPT_DEAD: eb.dead = true; return 0;
-	case OPT_FOLLOW: eb.plan.look.follow = true; return 0;
-	case OPT_FROM:
-		take_point("--from", arg, &eb.plan.look.from);
-		eb.plan.from_given = true;
-		return 0;
-	case OPT_LAST: eb.plan.look.last = take_count("--last", arg, 0); return 0;
-	case OPT_CLAIM_IDLE: eb.handle.claim_idle = take_span("--claim-idle", arg, 0); return 0;
-	case OPT_NO_SYNC: eb.sink.sync = false; eb.no_sync = true; return 0;
-	case OPT_PAYLOAD: eb.payload = true; return 0;
-	case OPT_PEEK: eb.peek = true; return 0;
-	case OPT_TO: take_to(arg); return 0;
+	case 'P': ok = take_hands(arg, f); break;
+	case OPT_CMD_TIMEOUT: ok = take_handle_span("--cmd-timeout", arg, 1, &w->cmd_timeout, f); break;
+	case OPT_MAX_DELIVERIES: ok = take_deliveries(arg, f); break;
+	case OPT_ORDERED: w->ordered = true; eb.of_commands = "--ordered"; break;
+	case OPT_RETRY_BASE: ok = take_handle_span("--retry-base", arg, 1, &w->retry_base, f); break;
+	case OPT_RETRY_FOR: ok = take_handle_span("--retry-for", arg, 0, &w->retry_for, f); break;
+	case OPT_RETRY_MAX: ok = take_handle_span("--retry-max", arg, 1, &w->retry_max, f); break;
+	case OPT_STOP_TIMEOUT: ok = take_handle_span("--stop-timeout", arg, 0, &w->stop_timeout, f); break;
+	case OPT_WORKER: w->worker = true; eb.of_commands = "--worker"; break;
+	default: return 0;
 	}
-	return take_handle_option(ch, arg);
+	return ok == -1 ? -1 : 1;
+}
+
+/* As conf_option. */
+static int
+take_option(int ch, const char *arg, struct fail *f)
+{
+	struct look *l = &eb.plan.look;
+	int ok = 0;
+
+	switch (ch) {
+	case '0': eb.sink.end = '\0'; break;
+	case 'C': eb.plan.consumer = arg; ok = consumer_check("-C", arg, f); break;
+	case 'e': eb.end = true; break;
+	case 'f': eb.sink.format = arg; ok = format_check(arg, f); break;
+	case 'g': eb.taps.group = arg; break;
+	case 'n': ok = value_count("-n", arg, 1, COUNT, &eb.follow.limit, f); break;
+	case 'W':
+		ok = value_span("-W", arg, 0, "how long to wait for an event is expected: 30, 0.5, 5m", &eb.follow.idle_ms, f);
+		break;
+	case OPT_DEAD: eb.taps.dead = true; break;
+	case OPT_FOLLOW: l->follow = true; break;
+	case OPT_FROM: eb.plan.from_given = true; ok = point_parse(arg, when_now(), "--from", &l->from, f); break;
+	case OPT_LAST: ok = value_count("--last", arg, 0, COUNT, &l->last, f); break;
+	case OPT_CLAIM_IDLE: ok = value_span("--claim-idle", arg, 0, SPAN, &eb.handle.claim_idle, f); break;
+	case OPT_NO_SYNC: eb.sink.sync = false; eb.no_sync = true; break;
+	case OPT_PAYLOAD: eb.payload = true; break;
+	case OPT_PEEK: eb.peek = true; break;
+	case OPT_TO: eb.to_given = true; ok = look_to(l, "--to", arg, f); break;
+	default: return take_handle_option(ch, arg, f);
+	}
+	return ok == -1 ? -1 : 1;
 }
 
 /* What goes with a command, and what does not. */
@@ -270,13 +249,13 @@ check_options(void)
 		bad_usage("-j, --payload and -f exclude each other");
 	if (!eb.peek && (eb.plan.look.follow || eb.plan.look.last >= 0 || eb.to_given))
 		bad_usage("--follow, --last and --to go with --peek");
-	if (!eb.peek && eb.dead)
+	if (!eb.peek && eb.taps.dead)
 		bad_usage("--dead goes with --peek: dead letters are looked at here, and re-driven by ebreplay --dead");
-	if (eb.peek && (eb.group != NULL || eb.plan.consumer != NULL))
+	if (eb.peek && (eb.taps.group != NULL || eb.plan.consumer != NULL))
 		bad_usage("--peek uses no group: -g and -C do not go with it");
 	if (eb.plan.look.follow && (eb.to_given || eb.end))
 		bad_usage("--follow has no end, so --to and -e do not go with it");
-	if (eb.group != NULL && *eb.group == '\0')
+	if (eb.taps.group != NULL && *eb.taps.group == '\0')
 		bad_usage("-g: a group's name is not empty");
 }
 
@@ -289,20 +268,16 @@ read_options(int argc, char **argv)
 	conf_init(&eb.conf);
 	eb.follow.limit = eb.follow.idle_ms = eb.plan.look.last = -1;
 	eb.sink = (struct sink){.fd = STDOUT_FILENO, .end = '\n', .sync = true};
-	eb.handle = (struct handle_plan){
-		.hands = 1, .cmd_timeout = -1, .claim_idle = 60000, .retry_base = 1000, .retry_max = 300000, .retry_for = 3600000,
-		.max_deliveries = 5, .stop_timeout = 30000
-	};
+	handle_init(&eb.handle);
 	while ((ch = getopt_long(argc, argv, CONF_SHORT "0C:ef:g:n:P:W:", options, NULL)) != -1) {
-		r = conf_option(&eb.conf, ch, optarg, &f);
+		if ((r = conf_option(&eb.conf, ch, optarg, &f)) == 0)
+			r = take_option(ch, optarg, &f);
+		if (r == 0)
+			see_usage();
 		if (r == -1 && f.status != STATUS_USAGE)
 			errx(f.status, "%s", f.text);
 		if (r == -1)
 			bad_usage("%s", f.text);
-		if (r == 0 && take_option(ch, optarg) == -1) {
-			fputs("ebsub: see ebsub -h\n", stderr);
-			exit(STATUS_USAGE);
-		}
 	}
 	if (conf_finish(&eb.conf, argc, argv, &f) == -1)
 		errx(f.status, "%s", f.text);
@@ -330,73 +305,6 @@ check_type(const char *type)
 /* --- taps ------------------------------------------------------------------------- */
 
 static void
-add_tap(const char *type, const char *key)
-{
-	struct follow *w = &eb.follow;
-	char *group = NULL;
-
-	for (size_t i = 0; i < w->n; i++)
-		if (strcmp(tap_type(w->taps[i]), type) == 0)
-			return;
-	if (!eb.peek)
-		group = eb.group != NULL ? util_strdup(eb.group) : names_group(eb.conf.prefix, eb.conf.service, type);
-	w->taps = util_realloc(w->taps, (w->n + 1) * sizeof(*w->taps));
-	w->taps[w->n++] = tap_new(&eb.plan, type, key, group, on_note, NULL);
-	if (group != NULL && !eb.conf.quiet && (eb.conf.verbose ||
-	    (isatty(STDERR_FILENO) && !eb.conf.service_given && eb.group == NULL)))
-		warnx("reading as group '%s', consumer '%s', and acknowledging; --peek only looks", group, eb.plan.consumer);
-	free(group);
-}
-
-static char *
-key_of(const char *type)
-{
-	return eb.dead ? names_dead(eb.conf.prefix, type) : names_stream(eb.conf.prefix, type);
-}
-
-static void
-add_pattern(const char *pattern)
-{
-	char *match = key_of(pattern), **keys;
-	enum bus_why why;
-	struct fail f;
-	size_t n;
-	bool complete;
-	struct bus *b = bus_open(&eb.conf.url, eb.conf.timeout_ms, &why, &f);
-
-	if (b == NULL || stream_keys(b, match, when_mono() + eb.conf.timeout_ms, &keys, &n, &complete, &f) == -1)
-		errx(f.status, "%s", f.text);
-	if (!complete)
-		warnx("'%s': not all keys could be looked at in time", pattern);
-	for (size_t i = 0; i < n; i++) {
-		const char *type = (eb.dead ? names_dead_type : names_type)(eb.conf.prefix, keys[i], strlen(keys[i]));
-
-		if (type != NULL)
-			add_tap(type, keys[i]);
-		free(keys[i]);
-	}
-	if (n == 0 && !eb.conf.quiet)
-		warnx("'%s': no such stream", pattern);
-	free(keys);
-	free(match);
-	bus_close(b);
-}
-
-static void
-add_type(const char *type)
-{
-	char *key;
-
-	if (names_pattern(type)) {
-		add_pattern(type);
-		return;
-	}
-	key = key_of(type);
-	add_tap(type, key);
-	free(key);
-}
-
-static void
 name_consumer(void)
 {
 	struct fail f;
@@ -417,13 +325,58 @@ make_plan(void)
 
 	eb.plan.url = &eb.conf.url;
 	eb.plan.timeout_ms = w->timeout_ms = eb.conf.timeout_ms;
+	eb.plan.kept = eb.handle.argv != NULL;
+	eb.plan.claim_idle = eb.handle.claim_idle;
+	eb.taps.plan = &eb.plan;
+	eb.taps.prefix = eb.conf.prefix;
+	eb.taps.service = eb.conf.service;
+	eb.taps.note = w->note = on_note;
 	eb.sink.style = eb.payload ? SINK_PAYLOAD : eb.sink.format != NULL ? SINK_FORMAT : SINK_JSON;
 	w->sink = &eb.sink;
 	w->in_turn = eb.peek && !eb.plan.look.follow;
 	w->to_end = w->in_turn || eb.end;
-	w->note = on_note;
-	eb.plan.kept = eb.handle.argv != NULL;
-	eb.plan.claim_idle = eb.handle.claim_idle;
+}
+
+static void
+add_type(const char *type)
+{
+	size_t found;
+	bool complete;
+	struct fail f;
+
+	if (!names_pattern(type)) {
+		taps_add(&eb.taps, type);
+		return;
+	}
+	if (taps_match(&eb.taps, type, &found, &complete, &f) == -1)
+		errx(f.status, "%s", f.text);
+	if (!complete)
+		warnx("'%s': not all keys could be looked at in time", type);
+	if (found == 0 && !eb.conf.quiet)
+		warnx("'%s': no such stream", type);
+}
+
+/* Reading through a group changes something there: said to those who may not know it. */
+static void
+tell_groups(void)
+{
+	bool chosen = eb.conf.service_given || eb.taps.group != NULL;
+
+	if (eb.peek || eb.conf.quiet || (!eb.conf.verbose && (chosen || !isatty(STDERR_FILENO))))
+		return;
+	for (size_t i = 0; i < eb.taps.n; i++)
+		warnx("reading as group '%s', consumer '%s', and acknowledging; --peek only looks", tap_group(eb.taps.at[i]),
+		    eb.plan.consumer);
+}
+
+static void
+add_types(char **types, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		add_type(types[i]);
+	tell_groups();
+	eb.follow.taps = eb.handle.taps = eb.taps.at;
+	eb.follow.n = eb.handle.n = eb.taps.n;
 }
 
 static void
@@ -434,8 +387,6 @@ make_handle(void)
 
 	if (child_find(w->argv[0], &f) == -1)
 		errx(f.status, "%s", f.text);
-	w->taps = eb.follow.taps;
-	w->n = eb.follow.n;
 	w->url = &eb.conf.url;
 	w->timeout_ms = eb.conf.timeout_ms;
 	w->consumer = eb.plan.consumer;
@@ -446,53 +397,29 @@ make_handle(void)
 	w->note = on_note;
 }
 
-static int
-status_of(enum follow_end end)
-{
-	bool short_of = eb.follow.limit >= 0 && eb.follow.count < (uint64_t)eb.follow.limit;
-
-	switch (end) {
-	case FOLLOW_END:
-		return short_of && eb.end ? STATUS_ENDED : STATUS_OK;
-	case FOLLOW_IDLE:
-		return short_of || eb.follow.count == 0 ? STATUS_ENDED : STATUS_OK;
-	default:
-		return STATUS_OK;
-	}
-}
-
-static int
-status_of_failure(const struct fail *f)
-{
-	return eb.sink.broken == EINTR ? 128 + stop_signal : f->status;
-}
-
 /* With a command: what was set aside or could not be shows in the status. */
 static int
 run_handle(void)
 {
+	struct buf words = {0};
 	struct handle_count c;
-	struct fail f;
 	enum follow_end end;
+	struct fail f;
 	int status;
 
 	make_handle();
 	end = handle_run(&eb.handle, &c, &f);
-	eb.follow.count = c.handled + c.dead;
-	status = end == FOLLOW_FAILED ? f.status : status_of(end);
+	status = end == FOLLOW_FAILED ? f.status : follow_status(end, c.handled + c.dead, eb.follow.limit, eb.end);
 	if (end == FOLLOW_FAILED)
 		warnx("%s", f.text);
-	if (c.unsaid > 0) {
+	if (c.unsaid > 0)
 		warnx("%llu events were handled and could not be acknowledged: they will come again", (unsigned long long)c.unsaid);
-		status = status_worse(status, STATUS_AGAIN);
+	if (eb.conf.verbose) {
+		handle_text(&words, &c);
+		warnx("%s", buf_str(&words));
+		buf_free(&words);
 	}
-	if (c.dead + c.stuck + c.lost > 0)
-		status = status_worse(status, STATUS_SOME);
-	if (eb.conf.verbose)
-		warnx("%llu handled, %llu failed attempts, %llu put off, %llu set aside, %llu lost, %llu taken over from others",
-		    (unsigned long long)c.handled, (unsigned long long)c.failed, (unsigned long long)c.later,
-		    (unsigned long long)c.dead, (unsigned long long)c.lost, (unsigned long long)c.taken);
-	return status;
+	return handle_status(&c, status);
 }
 
 static int
@@ -503,9 +430,9 @@ run_follow(void)
 
 	end = follow_run(&eb.follow, &f);
 	if (end != FOLLOW_FAILED)
-		return status_of(end);
+		return follow_status(end, eb.follow.count, eb.follow.limit, eb.end);
 	warnx("%s", f.text);
-	return status_of_failure(&f);
+	return eb.sink.broken == EINTR ? 128 + stop_signal : f.status;
 }
 
 int
@@ -536,15 +463,12 @@ main(int argc, char **argv)
 	make_plan();
 	catch_signals();
 	name_consumer();
-	for (int i = optind; i < dashes; i++)
-		add_type(argv[i]);
-	if (eb.follow.n == 0)
-		status = status_of(FOLLOW_END);
+	add_types(argv + optind, (size_t)(dashes - optind));
+	if (eb.taps.n == 0)
+		status = follow_status(FOLLOW_END, 0, eb.follow.limit, eb.end);
 	else
 		status = eb.handle.argv != NULL ? run_handle() : run_follow();
-	for (size_t i = 0; i < eb.follow.n; i++)
-		tap_free(eb.follow.taps[i]);
-	free(eb.follow.taps);
+	taps_free(&eb.taps);
 	sink_free(&eb.sink);
 	consumer_release(&eb.consumer);
 	conf_free(&eb.conf);

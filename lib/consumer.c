@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,14 +17,16 @@
 #define MOST 10000			/* readers on one host */
 
 int
-consumer_legal(const char *name)
+consumer_check(const char *option, const char *name, struct fail *f)
 {
 	size_t n = strlen(name);
+	bool legal = n >= 1 && n <= NAMES_MAX;
 
-	for (size_t i = 0; i < n; i++)
-		if (name[i] <= ' ' || name[i] > '~')
-			return 0;
-	return n >= 1 && n <= NAMES_MAX;
+	for (size_t i = 0; i < n && legal; i++)
+		legal = name[i] > ' ' && name[i] <= '~';
+	if (legal)
+		return 0;
+	return fail_set(f, STATUS_USAGE, "%s '%s': a consumer's name is 1 to 200 printable characters without space", option, name);
 }
 
 static void

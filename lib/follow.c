@@ -395,3 +395,15 @@ follow_run(struct follow *w, struct fail *f)
 		*f = r.fail;
 	return r.end;
 }
+
+int
+follow_status(enum follow_end end, uint64_t count, int64_t limit, bool to_end)
+{
+	bool short_of = limit >= 0 && count < (uint64_t)limit;
+
+	if (end == FOLLOW_END && short_of && to_end)
+		return STATUS_ENDED;
+	if (end == FOLLOW_IDLE && (short_of || count == 0))
+		return STATUS_ENDED;
+	return STATUS_OK;
+}

@@ -37,4 +37,7 @@ enum follow_end {
 
 enum follow_end follow_run(struct follow *w, struct fail *f);
 
+/* The exit status of an end that is no failure, after count events. 124: fewer than the limit, or none at all until it was idle; to_end: it was asked for. */
+int follow_status(enum follow_end end, uint64_t count, int64_t limit, bool to_end);
+
 #endif

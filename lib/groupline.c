@@ -131,8 +131,8 @@ group_cells(struct table *t, const struct survey *s, const struct survey_stream 
 	table_cell(t, "%s", g->name);
 }
 
-void
-groupline_group(struct groupline *l, const struct survey *s, const struct survey_stream *st, const struct stream_group *g)
+static void
+put_group(struct groupline *l, const struct survey *s, const struct survey_stream *st, const struct stream_group *g)
 {
 	static const char *const names[] = {"TYPE", "CONSUMERS", "PENDING", "OLDEST", "LAG", "LOST", "DELIVERED", "GROUP"};
 	struct buf *out = &l->text;
@@ -151,6 +151,19 @@ groupline_group(struct groupline *l, const struct survey *s, const struct survey
 	put_json(l);
 }
 
+size_t
+groupline_groups(struct groupline *l, const struct survey *s, const struct survey_stream *st, const char *only)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < st->ngroups; i++)
+		if (only == NULL || strcmp(st->groups[i].name, only) == 0) {
+			put_group(l, s, st, &st->groups[i]);
+			n++;
+		}
+	return n;
+}
+
 /* --- a consumer ------------------------------------------------------------- */
 
 static void
@@ -163,8 +176,8 @@ consumer_cells(struct table *t, const struct onegroup *g, const struct consumers
 	span_cell(t, c->inactive);
 }
 
-void
-groupline_consumer(struct groupline *l, const struct onegroup *g, const struct consumers_one *c)
+static void
+put_consumer(struct groupline *l, const struct onegroup *g, const struct consumers_one *c)
 {
 	static const char *const names[] = {"TYPE", "CONSUMER", "PENDING", "IDLE", "INACTIVE"};
 
@@ -178,6 +191,21 @@ groupline_consumer(struct groupline *l, const struct onegroup *g, const struct c
 	member_known(&l->text, "idle_ms", c->idle);
 	member_known(&l->text, "inactive_ms", c->inactive);
 	put_json(l);
+}
+
+int
+groupline_consumers(struct groupline *l, struct bus *b, const struct onegroup *g, int64_t idle, struct fail *f)
+{
+	struct consumers list;
+	enum bus_why why;
+
+	if (consumers_list(b, g->key, g->name, &list, &why, f) == -1)
+		return -1;
+	for (size_t i = 0; i < list.n; i++)
+		if (list.at[i].idle >= idle)
+			put_consumer(l, g, &list.at[i]);
+	consumers_free(&list);
+	return 0;
 }
 
 /* --- a pending entry ---------------------------------------------------------- */

@@ -30,17 +30,21 @@ struct groupline {
 	int64_t ahead;			/* the server's clock, ms, less ours that only goes forward */
 };
 
+/*
+ * The groups of one stream of a survey, or the one called `only`; how many. TYPE CONSUMERS PENDING OLDEST LAG LOST DELIVERED GROUP: what is
+ * long stands last, and is wrapped alone.
+ */
+size_t groupline_groups(struct groupline *l, const struct survey *s, const struct survey_stream *st, const char *only);
+/* Who reads through the group, those that are idle for so many ms: TYPE CONSUMER PENDING IDLE INACTIVE. 0 or -1. */
+int groupline_consumers(struct groupline *l, struct bus *b, const struct onegroup *g, int64_t idle, struct fail *f);
+
 /* Before pending entries, which are no table because there may be more than can be held: of which types, */
 void groupline_types(struct groupline *l, char *const *types, size_t n);
 /* and what time it is there. -1: the connection is dead. */
 int groupline_clock(struct groupline *l, struct bus *b, struct fail *f);
-
-/* TYPE CONSUMERS PENDING OLDEST LAG LOST DELIVERED GROUP: what is long stands last, and is wrapped alone */
-void groupline_group(struct groupline *l, const struct survey *s, const struct survey_stream *st, const struct stream_group *g);
-/* TYPE CONSUMER PENDING IDLE INACTIVE */
-void groupline_consumer(struct groupline *l, const struct onegroup *g, const struct consumers_one *c);
 /* ID IDLE DELIVERED ATTEMPTS TYPE CONSUMER. What put returned. */
 int groupline_pending(struct groupline *l, const struct onegroup *g, const struct pending *p);
+
 /* TYPE CONSUMER PENDING IDLE MOVED LOST, and what became of number i. */
 void groupline_leaver(struct groupline *l, const struct onegroup *g, const struct leavers *who, size_t i, const char *to);
 

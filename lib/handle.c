@@ -19,6 +19,15 @@
 #define ASK_AGAIN 100			/* ms: with `to_end`, while something runs */
 
 void
+handle_init(struct handle_plan *p)
+{
+	*p = (struct handle_plan){
+		.hands = 1, .cmd_timeout = -1, .claim_idle = 60000, .retry_base = 1000, .retry_max = 300000, .retry_for = 3600000,
+		.max_deliveries = 5, .stop_timeout = 30000
+	};
+}
+
+void
 handle_note(struct handle *w, enum tap_note kind, const char *fmt, ...)
 {
 	char text[1024];

@@ -52,6 +52,14 @@ struct handle_count {
 	uint64_t unsaid;		/* handled, and the server could not be told: they will come again */
 };
 
+/* Of a plan: what ebsub(1) says of who says nothing. The rest is 0. */
+void handle_init(struct handle_plan *p);
+
 enum follow_end handle_run(const struct handle_plan *p, struct handle_count *count, struct fail *f);
+
+/* The exit status of what was left, when the run itself ended with `status`. */
+int handle_status(const struct handle_count *c, int status);
+/* Appends the counts as words. */
+void handle_text(struct buf *out, const struct handle_count *c);
 
 #endif

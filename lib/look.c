@@ -2,6 +2,19 @@
 
 #include "look.h"
 #include "pace.h"
+#include "when.h"
+
+int
+look_to(struct look *l, const char *option, const char *arg, struct fail *f)
+{
+	struct point p;
+
+	if (point_parse(arg, when_now(), option, &p, f) == -1)
+		return -1;
+	l->has_to = !p.end;
+	l->to = p.high;
+	return 0;
+}
 
 struct count {
 	size_t got, bytes;

@@ -23,6 +23,9 @@ struct look_part {
 	struct stream_id to;		/* the last ID that belongs to it */
 };
 
+/* Up to what somebody typed (point_parse). "$" is the end of every look that does not follow. 0, or -1 with status 64. */
+int look_to(struct look *l, const char *option, const char *arg, struct fail *f);
+
 /* Entries are gone over backwards to find the last so many, in small pages. -1: *why and f. */
 int look_find(struct bus *b, const char *key, const struct look *l, struct look_part *part, enum bus_why *why, struct fail *f);
 

@@ -32,8 +32,8 @@ inspect  inspect                                                 : floor event b
 requeue  requeue requeueread requeuing                           : floor event spool
 upkeep   upkeep                                                  : floor event spool inspect requeue
 listing  listing                                                 : floor event spool backlog inspect requeue
-reading  look haul kin tap tapping tapopen tapsweep format sink mend follow consumer onegroup : floor event bus stream group
-handle   child facts job desk handle handling attempt rescue bury hands crew worker : floor url event bus stream group reading
+reading  look haul kin tap taps tapping tapopen tapsweep format sink mend follow consumer onegroup : floor event bus stream group
+handle   child facts job desk handle handletext handling attempt rescue bury hands crew worker : floor url event bus stream group reading
 survey   survey surveying surveylook surveyjson                  : floor url bus stream
 picture  picture                                                 : floor conf spool backlog survey
 groupline groupline byhand                                      : floor bus stream group reading survey
