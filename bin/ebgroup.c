@@ -10,7 +10,6 @@
 #include "conf.h"
 #include "consumer.h"
 #include "groupline.h"
-#include "names.h"
 #include "onegroup.h"
 #include "status.h"
 #include "survey.h"
@@ -421,15 +420,6 @@ read_options(int argc, char **argv)
 		errx(f.status, "%s", f.text);
 }
 
-static void
-check_type(const char *type, bool patterns)
-{
-	if (names_pattern(type) && !patterns)
-		bad_usage("'%s': a pattern goes only with list; name the types", type);
-	if (!names_pattern(type) && !names_legal(type, strlen(type)))
-		bad_usage("'%s': an event type is 1 to 200 of [A-Za-z0-9._-], not beginning with '-'", type);
-}
-
 /* Changes are agreed to beforehand, or by somebody who can be asked. */
 static void
 check_consent(const struct verb *c)
@@ -476,7 +466,8 @@ main(int argc, char **argv)
 	if ((c = verb_find(&verbs, argv[optind], &f)) == NULL || verb_check(&verbs, c, eb.given, n, &f) == -1)
 		bad_usage("%s", f.text);
 	for (size_t i = 0; i < verb_firsts(c, n); i++)
-		check_type(args[i], c->run == run_list);
+		if (value_type(args[i], c->run == run_list ? NULL : "list", &f) == -1)
+			bad_usage("%s", f.text);
 	prepare();
 	check_consent(c);
 	c->run(args, n);

@@ -293,15 +293,6 @@ before_dashes(int argc, char **argv)
 	return argc;
 }
 
-static void
-check_type(const char *type)
-{
-	if (names_pattern(type) && !eb.peek)
-		bad_usage("'%s': a pattern goes only with --peek; name the types", type);
-	if (!names_pattern(type) && !names_legal(type, strlen(type)))
-		bad_usage("'%s': an event type is 1 to 200 of [A-Za-z0-9._-], not beginning with '-'", type);
-}
-
 /* --- taps ------------------------------------------------------------------------- */
 
 static void
@@ -439,6 +430,7 @@ int
 main(int argc, char **argv)
 {
 	int dashes = before_dashes(argc, argv), status;
+	struct fail f;
 
 	util_start();
 	read_options(dashes, argv);
@@ -459,7 +451,8 @@ main(int argc, char **argv)
 	if (optind >= dashes)
 		bad_usage("which event type?");
 	for (int i = optind; i < dashes; i++)
-		check_type(argv[i]);
+		if (value_type(argv[i], eb.peek ? NULL : "--peek", &f) == -1)
+			bad_usage("%s", f.text);
 	make_plan();
 	catch_signals();
 	name_consumer();

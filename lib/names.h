@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #define NAMES_MAX 200
+#define NAMES_LEGAL "1 to 200 of [A-Za-z0-9._-], not beginning with '-'"	/* for texts */
 
 int names_legal(const char *s, size_t n);	/* 1 when a legal type or service */
 int names_legal_prefix(const char *s);		/* 1 to 100 printable bytes without space or glob characters */

@@ -245,8 +245,7 @@ redrive_types(struct redrive_options *o, char *const *types, size_t n, struct fa
 		return fail_set(f, STATUS_USAGE, "--dead: which event type?");
 	for (size_t i = 0; i < n; i++)
 		if (!names_legal(types[i], strlen(types[i])))
-			return fail_set(f, STATUS_USAGE, "'%s': --dead wants event types by name, each 1 to 200 of [A-Za-z0-9._-], "
-			    "not beginning with '-'", types[i]);
+			return fail_set(f, STATUS_USAGE, "'%s': --dead wants event types by name, each " NAMES_LEGAL, types[i]);
 	o->types = types;
 	o->ntypes = n;
 	return 0;

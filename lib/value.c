@@ -1,3 +1,7 @@
+#include <stdbool.h>
+#include <string.h>
+
+#include "names.h"
 #include "status.h"
 #include "util.h"
 #include "value.h"
@@ -38,5 +42,17 @@ value_span(const char *option, const char *arg, int64_t least, const char *wante
 	if (util_ms(arg, &n) == -1 || n < least)
 		return wrong(option, arg, wanted, f);
 	*ms = n;
+	return 0;
+}
+
+int
+value_type(const char *type, const char *patterns, struct fail *f)
+{
+	bool pattern = names_pattern(type);
+
+	if (pattern && patterns != NULL)
+		return fail_set(f, STATUS_USAGE, "'%s': a pattern goes only with %s; name the types", type, patterns);
+	if (!pattern && !names_legal(type, strlen(type)))
+		return fail_set(f, STATUS_USAGE, "'%s': an event type is " NAMES_LEGAL, type);
 	return 0;
 }

@@ -1,5 +1,5 @@
 /*
- * value: a number or a span behind an option, as people type it, with the words for one that is none.
+ * value: what people type behind options: a number, a span; and an event type. With the words for what is none.
  */
 #ifndef VALUE_H
 #define VALUE_H
@@ -15,5 +15,8 @@
 int value_count(const char *option, const char *arg, int64_t least, const char *wanted, int64_t *out, struct fail *f);
 int value_number(const char *option, const char *arg, uint64_t most, const char *wanted, uint64_t *out, struct fail *f);	/* 0 to most */
 int value_span(const char *option, const char *arg, int64_t least, const char *wanted, int64_t *ms, struct fail *f);	/* util_ms */
+
+/* An event type, or a pattern; of that it is said that it goes only with `patterns`, unless that is NULL. 0, or -1 with status 64. */
+int value_type(const char *type, const char *patterns, struct fail *f);
 
 #endif
