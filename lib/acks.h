@@ -32,8 +32,10 @@ int acks_add(struct acks *a, struct stream_id id, struct fail *f);
 int acks_flush(struct acks *a, struct fail *f);
 /* Those that somebody typed, and flushes. -1 with status 64: one is no ID. */
 int acks_typed(struct acks *a, char *const *ids, size_t n, struct fail *f);
-/* An ID in each line of a descriptor, white space around it and empty lines left out; bad is told, with a->arg, of what is none, and it goes
- * on. What has come is done before more is waited for. */
+/*
+ * An ID in each line of a descriptor, white space around it and empty lines left out; bad is told, with a->arg, of what is none,
+ * and it goes on. What has come is done before more is waited for.
+ */
 int acks_read(struct acks *a, int fd, acks_bad_fn *bad, struct fail *f);
 
 #endif

@@ -22,7 +22,10 @@ struct byhand {
 	void *arg;
 };
 
-/* Entries are acknowledged, handled or not. n 0: the IDs come in lines on standard input. Those not pending are said, status 1; lines that are none, 65. */
+/*
+ * Entries are acknowledged, handled or not. n 0: the IDs come in lines on standard input. Those that are not pending are said, with
+ * status 1, and lines that are none, with 65.
+ */
 int byhand_ack(const struct byhand *h, const struct onegroup *g, char *const *ids, size_t n, struct fail *f);
 
 /* Where the group goes on; see onegroup_target. */

@@ -19,7 +19,7 @@ struct consumer {
 /* Directories are made with mode 0700. state may be NULL. 0; -1 and f: then the name is eb-HOST-PID, which no restart takes up. */
 int consumer_take(struct consumer *c, const char *state, struct fail *f);
 void consumer_release(struct consumer *c);
-/* Whether a name that somebody gave will do: 1 to 200 printable bytes without space. 0, or -1 with status 64; `option` is named in the text. */
+/* Of a name that somebody gave behind `option`: 1 to 200 printable bytes without space. 0, or -1 with status 64. */
 int consumer_check(const char *option, const char *name, struct fail *f);
 
 #endif

@@ -37,7 +37,10 @@ enum follow_end {
 
 enum follow_end follow_run(struct follow *w, struct fail *f);
 
-/* The exit status of an end that is no failure, after count events. 124: fewer than the limit, or none at all until it was idle; to_end: it was asked for. */
+/*
+ * The exit status of an end that is no failure, after count events: 124 when the end, which was asked for, or being idle came before the
+ * limit, or when it was idle without any event.
+ */
 int follow_status(enum follow_end end, uint64_t count, int64_t limit, bool to_end);
 
 #endif

@@ -15,8 +15,10 @@ int replay_once(struct spool *sp, const struct drain_options *o, struct drain_re
 
 /*
  * The same again and again, with growing pauses, until nothing is left for which that would help, o->stop is set, or wait_ms
- * are over. When something went into quarantine or out of order in any of the attempts, it is at least status 1. Why one of them did not drain
- * is said, as o->say has it, that another replay is running only when `watched`. With a wait_ms the same things are found again at each attempt: said once.
+ * are over. When something went into quarantine or out of order in any of the attempts, it is at least status 1.
+ *
+ * Why an attempt did not drain is said too (o->say), that another replay is running only when `watched`. With a wait_ms the same things
+ * are found again at each attempt: they are said once.
  */
 int replay_within(struct spool *sp, const struct drain_options *o, struct drain_result *sum, int64_t wait_ms, bool watched);
 
