@@ -21,7 +21,7 @@ struct upkeep {
 
 /*
  * Appends to `told` what was changed; *kept: lines in quarantine that are no events and stay there. Both also when -1 is returned: what was
- * done by then. Status 75: another replay has the lock.
+ * done by then. Status 75: another replay has the lock. The locks are kept until the spool is closed.
  */
 int upkeep_run(const struct upkeep *u, enum upkeep_what what, struct spool *sp, struct buf *told, uint64_t *kept, struct fail *f);
 
