@@ -60,8 +60,9 @@ onegroup_find(struct onegroup *g, struct bus *b, struct fail *f)
 	return ok;
 }
 
-bool
-onegroup_exact(const struct point *p)
+/* Else the target is the ID before p->low. */
+static bool
+is_exact(const struct point *p)
 {
 	return p->end || stream_id_cmp(p->low, p->high) == 0;
 }
@@ -72,7 +73,7 @@ onegroup_target(const struct point *p, char out[STREAM_ID_SIZE])
 	if (p->end)
 		snprintf(out, STREAM_ID_SIZE, "$");
 	else
-		stream_id_format(onegroup_exact(p) ? p->low : point_before(p->low), out);
+		stream_id_format(is_exact(p) ? p->low : point_before(p->low), out);
 }
 
 void
@@ -80,11 +81,11 @@ onegroup_words(const struct point *p, char out[ONEGROUP_WORDS])
 {
 	char id[STREAM_ID_SIZE];
 
-	if (onegroup_exact(p))
+	if (is_exact(p))
 		onegroup_target(p, id);
 	else
 		stream_id_format(p->low, id);
-	snprintf(out, ONEGROUP_WORDS, "%s%s", onegroup_exact(p) ? "" : "before ", id);
+	snprintf(out, ONEGROUP_WORDS, "%s%s", is_exact(p) ? "" : "before ", id);
 }
 
 int

@@ -26,8 +26,7 @@ int onegroup_find(struct onegroup *g, struct bus *b, struct fail *f);
  * more than one ID (a millisecond, a time, so long ago) is where the group goes on.
  */
 void onegroup_target(const struct point *p, char out[STREAM_ID_SIZE]);
-bool onegroup_exact(const struct point *p);	/* false: the target is the ID before p->low */
-/* The same for people, to whom the highest ID of a millisecond says little: the target, or "before " and p->low. */
+/* The same for people, to whom the highest ID of a millisecond says little: the target, or "before " and where the group goes on. */
 #define ONEGROUP_WORDS (STREAM_ID_SIZE + 8)
 void onegroup_words(const struct point *p, char out[ONEGROUP_WORDS]);
 /* The first ID behind; "" when there is none, or one may not look. -1: the connection is dead. */
