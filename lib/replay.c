@@ -105,7 +105,7 @@ replay_once(struct spool *sp, const struct drain_options *o, struct drain_result
 static bool
 is_stopped(const struct drain_options *o)
 {
-	return *o->stop;
+	return o->stop != NULL && *o->stop;
 }
 
 static void
