@@ -277,7 +277,7 @@ check_arguments(void)
 
 	for (char **t = eb.types; *t != NULL; t++)
 		if (!names_pattern(*t) && !names_legal(*t, strlen(*t)))
-			unknown(true, "'%s': an event type is 1 to 200 of [A-Za-z0-9._-], not beginning with '-'; "
+			unknown(true, "'%s': an event type is " NAMES_LEGAL "; "
 			    "a pattern has * ? or [", *t);
 	if (conf_buffer(&eb.conf, &f) == NULL)
 		unknown(false, "%s", f.text);

@@ -205,7 +205,7 @@ publish_object(struct publish *p, const char *what, unsigned long long at, const
 		return;
 	}
 	if (!names_legal(e.type.p, e.type.n)) {
-		refuse(p, what, at, "event_type is not 1 to 200 of [A-Za-z0-9._-], not beginning with '-'");
+		refuse(p, what, at, "event_type is not " NAMES_LEGAL);
 		return;
 	}
 	if (e.payload.n > eb.max_payload) {
@@ -446,7 +446,7 @@ check_arguments(int argc, char **argv)
 		bad_usage("'%s': a pattern names no stream to publish to; patterns work with ebsub --peek, ebstat and "
 		    "ebhealth", argv[0]);
 	if (!names_legal(argv[0], strlen(argv[0])))
-		bad_usage("'%s': an event type is 1 to 200 of [A-Za-z0-9._-], not beginning with '-'", argv[0]);
+		bad_usage("'%s': an event type is " NAMES_LEGAL, argv[0]);
 	eb.type = argv[0];
 }
 

@@ -363,7 +363,7 @@ check_types(char **types)
 {
 	for (; *types != NULL; types++)
 		if (!names_pattern(*types) && !names_legal(*types, strlen(*types)))
-			bad_usage("'%s': an event type is 1 to 200 of [A-Za-z0-9._-], not beginning with '-'; "
+			bad_usage("'%s': an event type is " NAMES_LEGAL "; "
 			    "a pattern has * ? or [", *types);
 }
 

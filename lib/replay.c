@@ -77,8 +77,12 @@ drain_locked(struct spool *sp, const struct drain_options *o, struct drain_resul
 	return again ? drain_over(sp, o, sum, &again, f) : status;
 }
 
-int
-replay_once(struct spool *sp, const struct drain_options *o, struct drain_result *sum, struct fail *f)
+/*
+ * An exit status. Where the buffer was not drained for a reason of the server, the disk, or the lock (f->sys EWOULDBLOCK: another replay
+ * is running), f->text says so; else it is "".
+ */
+static int
+once(struct spool *sp, const struct drain_options *o, struct drain_result *sum, struct fail *f)
 {
 	char *owner = spool_target(sp);
 	int status;
@@ -158,7 +162,7 @@ attempt(struct spool *sp, const struct drain_options *o, struct drain_result *su
 	int status;
 
 	sum->left = false;
-	status = replay_once(sp, o, sum, &f);
+	status = once(sp, o, sum, &f);
 	if (*f.text != '\0' && (watched || f.sys != EWOULDBLOCK))
 		o->say(o->arg, f.text);
 	return status;

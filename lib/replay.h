@@ -1,5 +1,5 @@
 /*
- * replay: one attempt to drain the buffer: whose it is, the replay lock, a connection, the drain.
+ * replay: the buffer drained by whoever wants it: whose it is, the replay lock, a connection, the drain; again and again.
  */
 #ifndef REPLAY_H
 #define REPLAY_H
@@ -7,18 +7,12 @@
 #include "drain.h"
 
 /*
- * Returns an exit status (contract, section 6); *sum is added to, its `held` and `left` are those of this attempt. Where the
- * buffer was not drained for a reason of the server, the disk, or the lock (f->sys EWOULDBLOCK: another replay is running),
- * f->text says so; else it is "".
- */
-int replay_once(struct spool *sp, const struct drain_options *o, struct drain_result *sum, struct fail *f);
-
-/*
- * The same again and again, with growing pauses, until nothing is left for which that would help, o->stop is set, or wait_ms
- * are over. When something went into quarantine or out of order in any of the attempts, it is at least status 1.
+ * Attempts with growing pauses, until nothing is left for which another would help, o->stop is set, or wait_ms are over; with a
+ * wait_ms of 0 one. Returns an exit status (contract, section 6), at least 1 when something went into quarantine or out of order in any
+ * of them; *sum is added to, its `held` and `left` are those of the last.
  *
- * Why an attempt did not drain is said too (o->say), that another replay is running only when `watched`. With a wait_ms the same things
- * are found again at each attempt: they are said once.
+ * Why an attempt did not drain is said (o->say), that another replay is running only when `watched`. With a wait_ms the same things are
+ * found again at each attempt: they are said once.
  */
 int replay_within(struct spool *sp, const struct drain_options *o, struct drain_result *sum, int64_t wait_ms, bool watched);
 
