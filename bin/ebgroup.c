@@ -117,15 +117,17 @@ on_say(void *arg, int status, const char *text)
 	worse(status);
 }
 
-/* Whether somebody says yes to it. */
+/* Whether somebody says yes to it. A line is one answer, however long. */
 static bool
 on_agree(void *arg, const char *question)
 {
-	char answer[64];
+	int answer, c;
 
 	(void)arg;
 	fprintf(stderr, "ebgroup: %s\nGo on? [y/N] ", question);
-	if (fgets(answer, sizeof(answer), eb.terminal) != NULL && (*answer == 'y' || *answer == 'Y'))
+	for (answer = c = getc(eb.terminal); c != '\n' && c != EOF; c = getc(eb.terminal))
+		;
+	if (answer == 'y' || answer == 'Y')
 		return true;
 	on_say(NULL, STATUS_SOME, "nothing was done");
 	return false;

@@ -48,8 +48,10 @@ acks_flush(struct acks *a, struct fail *f)
 	for (size_t i = 0; i < n; i++) {
 		struct reply *r = bus_wait(a->b, 0, f);
 
-		if (r == NULL)
+		if (r == NULL) {
+			a->doubt += a->look ? 0 : n - i;
 			return -1;
+		}
 		if (reply_is_error(r))
 			ok = reply_fail(f, r, a->look ? "XPENDING" : "XACK");
 		else
@@ -71,12 +73,12 @@ acks_typed(struct acks *a, char *const *ids, size_t n, struct fail *f)
 {
 	struct stream_id id;
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++)
 		if (stream_id_parse(slice_of(ids[i]), &id) == -1)
 			return fail_set(f, STATUS_USAGE, "'%s' is no ID", ids[i]);
-		if (acks_add(a, id, f) == -1)
+	for (size_t i = 0; i < n; i++)
+		if (stream_id_parse(slice_of(ids[i]), &id) == 0 && acks_add(a, id, f) == -1)
 			return -1;
-	}
 	return acks_flush(a, f);
 }
 

@@ -22,6 +22,7 @@ struct acks {
 	acks_fn *fn;			/* may be NULL */
 	void *arg;
 	uint64_t pending, others;	/* so far */
+	uint64_t doubt;			/* sent, and the connection died before the answer: acknowledged or not */
 	struct stream_id ids[ACKS_BATCH];
 	size_t n;			/* of them, not sent yet */
 };
@@ -30,7 +31,7 @@ struct acks {
 int acks_add(struct acks *a, struct stream_id id, struct fail *f);
 /* Sends what was added. */
 int acks_flush(struct acks *a, struct fail *f);
-/* Those that somebody typed, and flushes. -1 with status 64: one is no ID. */
+/* Those that somebody typed, and flushes. -1 with status 64: one is no ID, nothing was done. */
 int acks_typed(struct acks *a, char *const *ids, size_t n, struct fail *f);
 /*
  * An ID in each line of a descriptor, white space around it and empty lines left out; bad is told, with a->arg, of what is none,

@@ -5,6 +5,8 @@
 #include "status.h"
 #include "when.h"
 
+#define ASKED_SLACK 1000	/* ms by which a consumer that was asked about may have been less idle since */
+
 /* The question is used up. */
 static bool
 agreed(const struct byhand *h, struct buf *question)
@@ -119,6 +121,8 @@ byhand_set(const struct byhand *h, const struct onegroup *g, const struct point 
 	    g->known ? from : "?", words, *next != '\0' ? ", the next it is given is " : "", next);
 	if (!agreed(h, &q))
 		return 0;
+	if (h->agree != NULL && onegroup_same(g, h->b, f) == -1)
+		return -1;
 	if (!h->show->dry && onegroup_set(g, h->b, to, f) == -1)
 		return -1;
 	groupline_set(h->show, g, to, words, next);
@@ -134,6 +138,8 @@ byhand_destroy(const struct byhand *h, const struct onegroup *g, struct fail *f)
 	    g->type, g->name, g->info.pending, g->info.consumers, plural(g->info.consumers));
 	if (!agreed(h, &q))
 		return 0;
+	if (h->agree != NULL && onegroup_same(g, h->b, f) == -1)
+		return -1;
 	if (!h->show->dry && onegroup_destroy(g, h->b, f) == -1)
 		return -1;
 	groupline_destroyed(h->show, g);
@@ -210,11 +216,14 @@ byhand_retire(const struct byhand *h, const struct onegroup *g, const struct byh
 	struct retire r = {.key = g->key, .group = g->name, .to = who->to, .idle = who->name != NULL ? 0 : who->idle};
 	struct leavers l;
 	enum bus_why why;
+	int64_t found = when_mono(), stood;
 	int ok = leavers_find(&l, h->b, &r, who->name, &why, f);
 
 	if (ok == 0 && l.n == 0)
 		ok = nobody(h, g, who, f);
 	else if (ok == 0 && leavers_agreed(h, g, who, &l)) {
+		if (h->agree != NULL && who->name != NULL && (stood = when_mono() - found) > ASKED_SLACK)
+			r.idle = l.was[0]->idle + stood - ASKED_SLACK;
 		if (!h->show->dry)
 			ok = retire_run(h->b, &r, l.at, l.n, &why, f);
 		tell(h, g, who->to, &l, &r.no_eval);

@@ -1,8 +1,8 @@
 /*
  * byhand: one group changed because somebody wants it so: asked about, done, shown.
  *
- * A change first finds out how much it is about, so that it can be said; what it then does to the group is what it said, or less. With
- * show->dry it does nothing, and shows what it would do. The group was found (onegroup_find); nothing may be unanswered on the bus.
+ * A change first finds out how much it is about, so that it can be said. When somebody was asked it looks again, and does nothing where
+ * the group has gone on while the question stood. With show->dry it does nothing, and shows what it would do. The group was found (onegroup_find); nothing may be unanswered on the bus.
  *
  * Each returns 0, also when it was not agreed to, or -1: f. What was done by then was shown.
  */

@@ -1,6 +1,8 @@
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fail.h"
@@ -19,21 +21,63 @@ fail_clean(char *s)
 	}
 }
 
+static bool
+within_char(char c)
+{
+	return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+/* Leaves out the middle: at the beginning stands what it is about, at the end what is wrong with that. */
+static void
+shorten(char *out, size_t size, const char *whole)
+{
+	size_t head = size / 2, tail = strlen(whole) - (size - head - sizeof("..."));
+
+	while (head > 0 && within_char(whole[head]))
+		head--;
+	while (within_char(whole[tail]))
+		tail++;
+	snprintf(out, size, "%.*s...%s", (int)head, whole, whole + tail);
+}
+
+static size_t put(char *out, size_t size, int sys, const char *fmt, va_list ap) __attribute__((format(printf, 4, 0)));
+
+/* What snprintf would return. */
+static size_t
+put(char *out, size_t size, int sys, const char *fmt, va_list ap)
+{
+	const char *why = sys != 0 ? strerror(sys) : "";
+	int n = vsnprintf(out, size, fmt, ap);
+
+	if (n < 0)
+		out[n = 0] = '\0';
+	if (sys == 0)
+		return (size_t)n;
+	if ((size_t)n < size)
+		snprintf(out + n, size - (size_t)n, ": %s", why);
+	return (size_t)n + strlen(": ") + strlen(why);
+}
+
 static void fill(struct fail *f, int status, int sys, const char *fmt, va_list ap)
     __attribute__((format(printf, 4, 0)));
 
 static void
 fill(struct fail *f, int status, int sys, const char *fmt, va_list ap)
 {
-	int n;
+	va_list again;
+	char *whole;
+	size_t n;
 
 	f->status = status;
 	f->sys = sys;
-	n = vsnprintf(f->text, sizeof f->text, fmt, ap);
-	if (n < 0)
-		f->text[n = 0] = '\0';
-	if (sys != 0 && (size_t)n < sizeof f->text)
-		snprintf(f->text + n, sizeof f->text - (size_t)n, ": %s", strerror(sys));
+	va_copy(again, ap);
+	n = put(f->text, sizeof f->text, sys, fmt, ap);
+	if (n >= sizeof f->text && (whole = malloc(n + 1)) != NULL) {	/* without memory it is cut at its end */
+		put(whole, n + 1, sys, fmt, again);
+		shorten(f->text, sizeof f->text, whole);
+		free(whole);
+	}
+	va_end(again);
 	fail_clean(f->text);
 }
 

@@ -13,7 +13,7 @@
 struct fail {
 	int status;		/* an enum status */
 	int sys;		/* errno of the cause, or 0 */
-	char text[768];		/* cut, never overrun; unprintable bytes as '?' */
+	char text[768];		/* never overrun: of a longer one the middle is "..."; unprintable bytes as '?' */
 };
 
 /* Both return -1, so that a caller can `return fail_set(...)`. */

@@ -358,12 +358,15 @@ groupline_acked(struct groupline *l, const struct onegroup *g, const struct acks
 		begin(&l->text, g);
 		member_count(&l->text, "acknowledged", a->pending);
 		member_count(&l->text, "not_pending", a->others);
+		member_count(&l->text, "possibly_acknowledged", a->doubt);
 		put_json(l);
 		return;
 	}
 	buf_addf(&l->text, "%" PRIu64 " acknowledged", a->pending);
 	if (a->others > 0)
 		buf_addf(&l->text, ", %" PRIu64 " not pending", a->others);
+	if (a->doubt > 0)
+		buf_addf(&l->text, ", %" PRIu64 " perhaps", a->doubt);
 	put_words(l);
 }
 

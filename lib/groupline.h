@@ -54,7 +54,7 @@ void groupline_acked(struct groupline *l, const struct onegroup *g, const struct
 void groupline_set(struct groupline *l, const struct onegroup *g, const char *to, const char *words, const char *next);
 void groupline_destroyed(struct groupline *l, const struct onegroup *g);
 
-/* Gives the table, when there is one; l is as it was in the beginning. */
+/* Gives the table, when there is one, and frees what l holds. */
 void groupline_end(struct groupline *l);
 
 #endif

@@ -60,6 +60,24 @@ onegroup_find(struct onegroup *g, struct bus *b, struct fail *f)
 	return ok;
 }
 
+int
+onegroup_same(const struct onegroup *g, struct bus *b, struct fail *f)
+{
+	struct onegroup now = {.type = g->type, .key = g->key, .name = g->name};
+	bool same;
+
+	if (!g->known)
+		return 0;
+	if (onegroup_find(&now, b, f) == -1)
+		return -1;
+	free(now.info.name);
+	same = !now.known || (stream_id_cmp(now.info.last_delivered, g->info.last_delivered) == 0 &&
+	    now.info.pending <= g->info.pending && now.info.consumers <= g->info.consumers);
+	if (same)
+		return 0;
+	return fail_set(f, STATUS_SOME, "group '%s' has been read through while the question stood: nothing was done", g->name);
+}
+
 /* Else the target is the ID before p->low. */
 static bool
 is_exact(const struct point *p)

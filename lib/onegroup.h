@@ -21,6 +21,9 @@ void onegroup_free(struct onegroup *g);
 /* -1: there is none, said with what shows those that there are. Who may not ask (no permission, no such command) finds out from what follows: 0, info not known. */
 int onegroup_find(struct onegroup *g, struct bus *b, struct fail *f);
 
+/* Whether it is still as g has it, or, when that is not known, whatever it is. -1: somebody reads through it, or it is gone; said. */
+int onegroup_same(const struct onegroup *g, struct bus *b, struct fail *f);
+
 /*
  * What XGROUP SETID takes for a place. An ID is the last that the group was given, as Redis means it and as it is shown; whatever covers
  * more than one ID (a millisecond, a time, so long ago) is where the group goes on.

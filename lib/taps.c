@@ -54,13 +54,18 @@ taps_match(struct taps *t, const char *pattern, size_t *found, bool *complete, s
 {
 	char **keys;
 
-	if (find_keys(t, pattern, &keys, found, complete, f) == -1)
+	size_t n;
+
+	*found = 0;
+	if (find_keys(t, pattern, &keys, &n, complete, f) == -1)
 		return -1;
-	for (size_t i = 0; i < *found; i++) {
+	for (size_t i = 0; i < n; i++) {
 		const char *type = (t->dead ? names_dead_type : names_type)(t->prefix, keys[i], strlen(keys[i]));
 
-		if (type != NULL)
+		if (type != NULL) {
 			add(t, type, keys[i]);
+			++*found;
+		}
 		free(keys[i]);
 	}
 	free(keys);

@@ -21,7 +21,7 @@ struct taps {
 /* No exchange: whether there is such a stream is seen when the tap opens. */
 void taps_add(struct taps *t, const char *type);
 /*
- * Those of the streams that are there now, over a connection of its own. *found: how many keys match; *complete: all keys could be looked
+ * Those of the streams that are there now, over a connection of its own. *found: how many match; *complete: all keys could be looked
  * at within the plan's time-out. 0, or -1: f.
  */
 int taps_match(struct taps *t, const char *pattern, size_t *found, bool *complete, struct fail *f);

@@ -10,11 +10,10 @@ static int
 compress(struct spool *sp, struct buf *told, struct fail *f)
 {
 	size_t files = 0;
+	int ok = compress_closed(sp, &files, f);
 
-	if (compress_closed(sp, &files, f) == -1)
-		return -1;
 	buf_addf(told, "%zu segments compressed", files);
-	return 0;
+	return ok;
 }
 
 static int
@@ -32,11 +31,10 @@ static int
 discard(const struct upkeep *u, struct spool *sp, struct buf *told, struct fail *f)
 {
 	uint64_t lines = 0;
+	int ok = inspect_discard(sp, u->limits->lock_ms, &lines, f);
 
-	if (inspect_discard(sp, u->limits->lock_ms, &lines, f) == -1)
-		return -1;
 	buf_addf(told, "%" PRIu64 " events put into '%s/quarantine'", lines, spool_dir(sp));
-	return 0;
+	return ok;
 }
 
 static int

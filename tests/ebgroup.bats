@@ -202,6 +202,41 @@ asked() (
 	assert_equal "$(pending_ids -C eb-retired)" 2-0
 }
 
+@test "a line is one answer, however long it is" {
+	need script
+	seed
+	fill u 1 3
+	rcli xgroup create "$S:u" quantum:group:eventbus:u 0
+	run -1 asked "n$(printf '%062d' 0)yes" destroy t u
+	assert_equal "$(grep -c 'nothing was done' <<<"$output")" 2
+	assert_equal "$(rcli xinfo groups "$S:u" | grep -cx name)" 1
+}
+
+# meanwhile COMMAND WORD...: somebody agrees, but only after COMMAND was run while the question stood.
+meanwhile() (
+	set -o pipefail
+	: >"$EB_TMP/said"
+	{
+		wait_for "grep -q 'Go on' '$EB_TMP/said'"
+		eval "$1" >/dev/null
+		echo y
+	} | script -qefc "ebgroup ${*:2}" "$EB_TMP/said" | tr -d '\r'
+)
+
+@test "what went on while the question stood is not changed" {
+	need script
+	seed
+	run -1 meanwhile "read_as t '$G' new 2" destroy t
+	assert_output --partial "group '$G' has been read through while the question stood: nothing was done"
+	run -1 meanwhile "read_as t '$G' new 1" set-id t 1-0
+	assert_output --partial 'nothing was done'
+	run meanwhile "sleep 2; read_as t '$G' one 1" retire t one
+	assert_output --regexp 'one +2 .*(back|not idle|NOT)'
+	assert_equal "$(ebgroup consumers -j t | jq -r .consumer | sort | xargs)" 'eb-h-1 new one'
+	run -0 meanwhile 'sleep 1' destroy t
+	assert_output --partial 'destroyed'
+}
+
 @test "IDs from standard input, the answer from the terminal" {
 	need script
 	seed
@@ -503,4 +538,29 @@ at() {
 	assert_equal "${#stderr_lines[@]}" 1
 	assert_line --regexp '^t +one +2 +[0-9]+ s +0 +0  NOT DONE$'
 	assert_equal "$(pending_ids)" '1-0 2-0 3-0 4-0'
+}
+
+@test "a connection that is lost behind an acknowledgement: it is said how many are not known" {
+	need python3
+	seed
+	bg proxy python3 "$TOP/tests/proxy.py" "$EB_TMP/p" "$REDIS_SOCK" cut XACK
+	wait_for "test -S '$EB_TMP/p'"
+	run -69 --separate-stderr ebgroup ack --yes -u "unix://$EB_TMP/p" t 1-0 2-0
+	assert_output '0 acknowledged, 2 perhaps'
+	run -69 --separate-stderr ebgroup -j ack --yes -u "unix://$EB_TMP/p" t 1-0 2-0
+	assert_equal "$(jq -c '[.acknowledged, .possibly_acknowledged]' <<<"$output")" '[0,2]'
+}
+
+@test "what is wrong with a word is said however long the word is" {
+	local long
+	long=$(printf '%0900d' 0)
+	run -64 ebgroup list "$long"
+	assert_output --partial "': an event type is 1 to 200 of"
+	run -64 ebgroup "$long"
+	assert_output --partial "' is no command; one of list,"
+	run -64 ebgroup retire --to "$long" t one
+	assert_output --partial "': a consumer's name is 1 to 200 printable characters"
+	run -64 ebgroup set-id --yes t "$(printf '\u00e9%.0s' {1..500})"
+	assert_output --partial "' is none of 0, $, an ID"
+	iconv -f utf-8 -t utf-8 <<<"$output" >/dev/null
 }

@@ -593,6 +593,18 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 	assert_equal "$(find "$B" -name '*.gz' | wc -l)" 0
 }
 
+# bats test_tags=nosanitize
+@test "--compress that cannot go on says what it did until then" {
+	need_strace
+	down
+	for n in 1 2 3; do
+		ebpub -q --segment-size 1 a "$n"
+	done
+	run -74 strace -f -qq -o /dev/null -e inject=unlinkat:error=EPERM:when=2 ebreplay -v --compress
+	assert_output --partial '1 segments compressed'
+	assert_output --partial 'Operation not permitted'
+}
+
 @test "--discard --yes: what is undelivered goes into quarantine, nothing is sent" {
 	buffered a 1 3
 	run -0 ebreplay -v --discard --yes

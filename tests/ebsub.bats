@@ -621,6 +621,10 @@ bi.c"
 	run ebsub --peek 'none.*'
 	assert_success
 	assert_output --partial "'none.*': no such stream"
+	rcli xadd "$S:no type" '*' a b
+	run ebsub --peek 'no*'
+	assert_success
+	assert_output --partial "'no*': no such stream"
 }
 
 @test "--peek --follow goes on with what comes" {
