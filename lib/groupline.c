@@ -358,7 +358,8 @@ groupline_acked(struct groupline *l, const struct onegroup *g, const struct acks
 		begin(&l->text, g);
 		member_count(&l->text, "acknowledged", a->pending);
 		member_count(&l->text, "not_pending", a->others);
-		member_count(&l->text, "possibly_acknowledged", a->doubt);
+		if (a->doubt > 0)
+			member_count(&l->text, "possibly_acknowledged", a->doubt);
 		put_json(l);
 		return;
 	}

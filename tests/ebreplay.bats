@@ -595,12 +595,12 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 
 # bats test_tags=nosanitize
 @test "--compress that cannot go on says what it did until then" {
-	need_strace
+	need strace
 	down
 	for n in 1 2 3; do
 		ebpub -q --segment-size 1 a "$n"
 	done
-	run -74 strace -f -qq -o /dev/null -e inject=unlinkat:error=EPERM:when=2 ebreplay -v --compress
+	run -74 strace -f -qq -o /dev/null -e inject=unlinkat:error=EPERM:when=4 ebreplay -v --compress
 	assert_output --partial '1 segments compressed'
 	assert_output --partial 'Operation not permitted'
 }
