@@ -67,7 +67,7 @@ loop() {
 # bats test_tags=nosanitize
 @test "a replay that records ahead of what it sends, harmed at some calls: each event once and in order" {
 	need_strace
-	loop every.py --sample 1/8,flow=1/30 --scenes sure,flow
+	loop every.py --sample 1/8,flow=1/30,large=1/30 --scenes sure,flow,large
 }
 
 # bats test_tags=nosanitize
@@ -115,7 +115,7 @@ loop() {
 # bats test_tags=nosanitize,long
 @test "every command harmed at every call" {
 	need_strace
-	loop every.py --scenes direct,fresh,filled,segment,behind,drain,stream,away,three,flow,sure,resume,mixed,compress,discard,retarget,subscribe
+	loop every.py --scenes direct,fresh,filled,segment,behind,drain,stream,away,three,flow,large,sure,resume,mixed,compress,discard,retarget,subscribe
 }
 
 # bats test_tags=nosanitize,long
