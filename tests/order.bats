@@ -257,6 +257,7 @@ free_lock() {
 		# It does not see that Redis is there meanwhile.
 		kill -STOP "$(<"$EB_TMP/pid")"
 		redis_show
+		rm -f "$EB_BUFFER_DIR/.outage"	# its event would be a second round, and progress written anew
 		run timeout 20 ebreplay -t 0.3
 		redis_hide
 		kill -CONT "$(<"$EB_TMP/pid")"
