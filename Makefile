@@ -116,7 +116,7 @@ mutants: probes
 
 # Branch coverage of the buffer and of the drain (clang, llvm, lcov) by make check; LONG=yes: by the long fault loops too.
 COVERED = admit append backlog batch claim compress counters drain eventline holder idset inspect lane link listing load \
-	mark move outage probe progress progressfile progresstext publish quarantine reader replay requeue requeueread retain \
+	mark move outage probe progress progressfile progresstext publish quarantine reader release replay requeue requeueread retain \
 	roster run segment settle ship spill spool suspect sweep tidy walk walksort window
 COVER_AT = $(abspath $(BUILD))/coverage
 COVER = -O0 -g -fprofile-instr-generate -fcoverage-mapping
