@@ -31,6 +31,7 @@ from resp import Redis
 
 STREAM, GROUP, DEAD = "quantum:stream:t", "quantum:group:eventbus:t", "quantum:dlq:t"
 MAX = 5		# --max-deliveries
+UNREACHABLE = 69
 HANG = 120	# seconds without any news after which it hangs, on a busy machine too
 CUT_OFF = b"its reader ended before it did"
 
@@ -107,11 +108,19 @@ class Ledger:
         return {n: [e for e in ends.values() if e != 75] for n, ends in self.attempts[event].items()}
 
 
+def ended(reader):
+    """Its status, or None when it goes on."""
+    try:
+        return reader.wait(0.3)
+    except subprocess.TimeoutExpired:
+        return None
+
+
 class Run:
     def __init__(self, options, folder):
         self.o, self.folder = options, folder
         self.rng = random.Random(options.seed)
-        self.findings, self.readers = [], []
+        self.findings, self.readers, self.began = [], [], {}
         self.kills = self.restarts = self.excused = 0
         os.mkdir(os.path.join(folder, "done"))
         self.server = Server(folder)
@@ -140,7 +149,9 @@ class Run:
         env = {k: v for k, v in os.environ.items() if not k.startswith(("EB_", "XDG_")) and k != "REDISCLI_AUTH"}
         env.update(LC_ALL="C", HOME=self.folder, EB_REDIS_URL="unix://" + self.server.socket)
         with open(os.path.join(self.folder, "ebsub.err"), "ab") as err:
-            return subprocess.Popen(self.argv(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=err, env=env)
+            reader = subprocess.Popen(self.argv(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=err, env=env)
+        self.began[reader.pid] = time.monotonic()
+        return reader
 
     def kill_reader(self):
         i = self.rng.randrange(len(self.readers))
@@ -154,10 +165,13 @@ class Run:
         self.readers[i] = self.start_reader()
 
     def restart_server(self):
+        """A reader that had just been started may have been at its first words: then it ends with 69, as without a server."""
+        young = [r for r in self.readers if time.monotonic() - self.began[r.pid] < 1]
         self.server.kill()
         time.sleep(self.rng.random() / 2)
         self.server.start()
         self.restarts += 1
+        self.readers = [self.start_reader() if r in young and ended(r) == UNREACHABLE else r for r in self.readers]
 
     # --- what is known
 
