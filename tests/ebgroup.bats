@@ -231,7 +231,7 @@ meanwhile() (
 	run -1 meanwhile "read_as t '$G' new 1" set-id t 1-0
 	assert_output --partial 'nothing was done'
 	run meanwhile "sleep 2; read_as t '$G' one 1" retire t one
-	assert_output --regexp 'one +2 .*(back|not idle|NOT)'
+	assert_output --regexp 't +one +2 +[0-9]+ s +0 +0  left: it is back'
 	assert_equal "$(ebgroup consumers -j t | jq -r .consumer | sort | xargs)" 'eb-h-1 new one'
 	run -0 meanwhile 'sleep 1' destroy t
 	assert_output --partial 'destroyed'

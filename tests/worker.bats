@@ -143,9 +143,9 @@ setup() {
 	add t 1 2000
 	# Killed by SIGPIPE, or not, as many a program that ignores it.
 	for cmd in 'seq 100000' 'trap "" PIPE; seq 100000 2>/dev/null'; do
-		run bash -c "ebsub --max-deliveries 1 t -- sh -c '$cmd' | head -1; exit \${PIPESTATUS[0]}"
+		run --separate-stderr bash -c "ebsub --max-deliveries 1 t -- sh -c '$cmd' | head -1; exit \${PIPESTATUS[0]}"
 		assert_equal "$status" 74
-		assert_line 1
+		assert_output 1
 		assert_equal "$(rcli exists $D:t)" 0
 	done
 	need python3

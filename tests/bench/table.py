@@ -88,9 +88,8 @@ class Cost:
 
 
 def beside(part, contender, peer, ours, peers, what=rate, bar=None):
-    """The ratio, round by round, of what ours took to what the best of the peers took: of several the one with the best median, for
-    the best of each round would be a sample of their noise."""
-    best = (max if what is rate else min)(peers, key=lambda each: statistics.median(map(what, each)))
+    """The ratio of what ours took to what the best of the peers took, in each round."""
+    best = [(max if what is rate else min)(each, key=what) for each in zip(*peers)]
     return Row(part, contender, peer, what.__name__, [what(s) / what(p) for s, p in zip(ours, best)], ours, bar, best)
 
 
