@@ -31,7 +31,6 @@ from resp import Redis
 
 STREAM, GROUP, DEAD = "quantum:stream:t", "quantum:group:eventbus:t", "quantum:dlq:t"
 MAX = 5		# --max-deliveries
-UNREACHABLE = 69
 HANG = 120	# seconds without any news after which it hangs, on a busy machine too
 CUT_OFF = b"its reader ended before it did"
 
@@ -108,19 +107,12 @@ class Ledger:
         return {n: [e for e in ends.values() if e != 75] for n, ends in self.attempts[event].items()}
 
 
-def ended(reader):
-    """Its status, or None when it goes on."""
-    try:
-        return reader.wait(0.3)
-    except subprocess.TimeoutExpired:
-        return None
-
-
 class Run:
     def __init__(self, options, folder):
         self.o, self.folder = options, folder
         self.rng = random.Random(options.seed)
-        self.findings, self.readers, self.began = [], [], {}
+        self.findings, self.readers = [], []
+        self.began = 0	# when the last reader was started
         self.kills = self.restarts = self.excused = 0
         os.mkdir(os.path.join(folder, "done"))
         self.server = Server(folder)
@@ -150,7 +142,7 @@ class Run:
         env.update(LC_ALL="C", HOME=self.folder, EB_REDIS_URL="unix://" + self.server.socket)
         with open(os.path.join(self.folder, "ebsub.err"), "ab") as err:
             reader = subprocess.Popen(self.argv(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=err, env=env)
-        self.began[reader.pid] = time.monotonic()
+        self.began = time.monotonic()
         return reader
 
     def kill_reader(self):
@@ -164,14 +156,22 @@ class Run:
             self.judge_acknowledged()
         self.readers[i] = self.start_reader()
 
+    def all_read(self):
+        """Waits until each reader has read since the last was started: at its first words one ends with 69, as without a server."""
+        until = time.monotonic() + HANG
+        while time.monotonic() < until:
+            idle = [dict(zip(c[::2], c[1::2]))[b"idle"] for c in self.call("XINFO", "CONSUMERS", STREAM, GROUP)]
+            if sum(i < (time.monotonic() - self.began) * 1000 for i in idle) >= len(self.readers):
+                return
+            time.sleep(0.01)
+        self.found("not every ebsub reads")
+
     def restart_server(self):
-        """A reader that had just been started may have been at its first words: then it ends with 69, as without a server."""
-        young = [r for r in self.readers if time.monotonic() - self.began[r.pid] < 1]
+        self.all_read()
         self.server.kill()
         time.sleep(self.rng.random() / 2)
         self.server.start()
         self.restarts += 1
-        self.readers = [self.start_reader() if r in young and ended(r) == UNREACHABLE else r for r in self.readers]
 
     # --- what is known
 
