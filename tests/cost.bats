@@ -62,13 +62,13 @@ least() {
 
 # How often a process waits for the other side is not its own doing: these bounds are wide.
 @test "system calls per event" {
-	most 'ebpub, stream' system_calls 0.06
+	most 'ebpub, stream' system_calls 0.05
 	most 'ebpub, Redis away' system_calls 0.02
-	most ebreplay system_calls 0.15
-	most 'ebsub, JSON' system_calls 0.1
-	most 'ebsub, --payload' system_calls 0.1
-	most 'ebpub, one event, whole' system_calls 155
-	most 'ebpub, one event, Redis away, whole' system_calls 240
+	most ebreplay system_calls 0.13
+	most 'ebsub, JSON' system_calls 0.06
+	most 'ebsub, --payload' system_calls 0.06
+	most 'ebpub, one event, whole' system_calls 150
+	most 'ebpub, one event, Redis away, whole' system_calls 230
 }
 
 @test "what is durable is synced, and no more often than it has to be" {
