@@ -6,17 +6,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "byhand.h"
-#include "conf.h"
-#include "consumer.h"
-#include "groupline.h"
-#include "onegroup.h"
-#include "status.h"
-#include "survey.h"
-#include "util.h"
-#include "value.h"
-#include "verb.h"
-#include "when.h"
+#include "report/byhand.h"
+#include "conf/conf.h"
+#include "consume/consumer.h"
+#include "report/groupline.h"
+#include "redis/onegroup.h"
+#include "base/status.h"
+#include "report/survey.h"
+#include "base/util.h"
+#include "cli/value.h"
+#include "cli/verb.h"
+#include "base/when.h"
 
 #define RETIRED "eb-retired"
 #define REAP_IDLE_MS (3600L * 1000)

@@ -7,14 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "conf.h"
-#include "judge.h"
-#include "limit.h"
-#include "names.h"
-#include "picture.h"
-#include "util.h"
-#include "verdict.h"
-#include "when.h"
+#include "conf/conf.h"
+#include "report/judge.h"
+#include "report/limit.h"
+#include "event/names.h"
+#include "report/picture.h"
+#include "base/util.h"
+#include "report/verdict.h"
+#include "base/when.h"
 
 #define LEAST_MS 100		/* what the last look before the end of --wait may take */
 #define PAUSE_MIN 50

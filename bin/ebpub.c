@@ -9,16 +9,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "conf.h"
-#include "event.h"
-#include "json.h"
-#include "lines.h"
-#include "names.h"
-#include "publish.h"
-#include "status.h"
-#include "util.h"
-#include "uuid.h"
-#include "when.h"
+#include "conf/conf.h"
+#include "event/event.h"
+#include "base/json.h"
+#include "base/lines.h"
+#include "event/names.h"
+#include "publish/publish.h"
+#include "base/status.h"
+#include "base/util.h"
+#include "base/uuid.h"
+#include "base/when.h"
 
 #define MAX_PAYLOAD (64u << 20)
 #define MOST_PAYLOAD (240u << 20)	/* escaped, it still is a line that readers take (READER_LINE) */

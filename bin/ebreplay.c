@@ -8,18 +8,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "backlog.h"
-#include "conf.h"
-#include "listing.h"
-#include "redrive.h"
-#include "replay.h"
-#include "spool.h"
-#include "status.h"
-#include "tidy.h"
-#include "upkeep.h"
-#include "util.h"
-#include "value.h"
-#include "when.h"
+#include "buffer/backlog.h"
+#include "conf/conf.h"
+#include "report/listing.h"
+#include "drain/redrive.h"
+#include "drain/replay.h"
+#include "buffer/spool.h"
+#include "base/status.h"
+#include "buffer/tidy.h"
+#include "report/upkeep.h"
+#include "base/util.h"
+#include "cli/value.h"
+#include "base/when.h"
 
 enum {
 	OPT_DRY_RUN = 256, OPT_LIST, OPT_CHECK, OPT_LIMIT, OPT_RATE, OPT_WAIT, OPT_FORCE, OPT_MAXLEN, OPT_COMPRESS,

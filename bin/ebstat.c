@@ -7,14 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "conf.h"
-#include "human.h"
-#include "names.h"
-#include "picture.h"
-#include "status.h"
-#include "table.h"
-#include "util.h"
-#include "when.h"
+#include "conf/conf.h"
+#include "base/human.h"
+#include "event/names.h"
+#include "report/picture.h"
+#include "base/status.h"
+#include "base/table.h"
+#include "base/util.h"
+#include "base/when.h"
 
 #define SPAN 32
 

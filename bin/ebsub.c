@@ -9,17 +9,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "child.h"
-#include "conf.h"
-#include "consumer.h"
-#include "follow.h"
-#include "handle.h"
-#include "names.h"
-#include "status.h"
-#include "taps.h"
-#include "util.h"
-#include "value.h"
-#include "when.h"
+#include "handle/child.h"
+#include "conf/conf.h"
+#include "consume/consumer.h"
+#include "consume/follow.h"
+#include "handle/handle.h"
+#include "event/names.h"
+#include "base/status.h"
+#include "consume/taps.h"
+#include "base/util.h"
+#include "cli/value.h"
+#include "base/when.h"
 
 enum {
 	OPT_CLAIM_IDLE = 256, OPT_CMD_TIMEOUT, OPT_DEAD, OPT_FOLLOW, OPT_FROM, OPT_LAST, OPT_MAX_DELIVERIES, OPT_NO_SYNC, OPT_ORDERED, OPT_PAYLOAD,

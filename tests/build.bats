@@ -52,30 +52,30 @@ pages() {
 
 @test "a touched header makes what includes it anew, and nothing else" {
 	sleep 0.01
-	touch lib/json.h
+	touch lib/base/json.h
 	run -0 sh -c "make -n V=1 all | sed -n 's/.*-c -o \\([^ ]*\\).*/\\1/p'"
-	assert_line build/obj/lib/json.o
-	refute_line build/obj/lib/when.o
+	assert_line build/obj/lib/base/json.o
+	refute_line build/obj/lib/base/when.o
 	make -s -j2 all
 }
 
 @test "the flags of the user arrive" {
 	make -n V=1 BUILD=other CC=mycc CFLAGS=-DFROM_CFLAGS CPPFLAGS=-DFROM_CPPFLAGS LDFLAGS=-Wl,from-ld \
 		all >"$BATS_TEST_TMPDIR/said"
-	grep -q '^mycc .*-DFROM_CPPFLAGS.* -DFROM_CFLAGS .*-c -o other/obj/lib/util.o' "$BATS_TEST_TMPDIR/said"
+	grep -q '^mycc .*-DFROM_CPPFLAGS.* -DFROM_CFLAGS .*-c -o other/obj/lib/base/util.o' "$BATS_TEST_TMPDIR/said"
 	grep -q '^mycc .*-Wl,from-ld .*-o other/bin/ebpub' "$BATS_TEST_TMPDIR/said"
 }
 
 @test "a new command and a new module need no edit of the Makefile" {
-	echo 'int fresh_answer(void);' >lib/fresh.h
-	printf '#include "fresh.h"\nint\nfresh_answer(void)\n{\n\treturn 42;\n}\n' >lib/fresh.c
-	printf '#include "fresh.h"\nint\nmain(void)\n{\n\treturn fresh_answer();\n}\n' >bin/ebfresh.c
+	echo 'int fresh_answer(void);' >lib/base/fresh.h
+	printf '#include "base/fresh.h"\nint\nfresh_answer(void)\n{\n\treturn 42;\n}\n' >lib/base/fresh.c
+	printf '#include "base/fresh.h"\nint\nmain(void)\n{\n\treturn fresh_answer();\n}\n' >bin/ebfresh.c
 	make -s build/bin/ebfresh
 	run -42 build/bin/ebfresh
-	rm lib/fresh.[ch] bin/ebfresh.c
+	rm lib/base/fresh.[ch] bin/ebfresh.c
 	make -s all
 	run ! sh -c 'nm build/libeb.a 2>/dev/null | grep fresh_answer'
-	rm -f build/bin/ebfresh build/obj/*/*fresh*
+	rm -f build/bin/ebfresh build/obj/*/*fresh* build/obj/lib/*/*fresh*
 }
 
 @test "a warning is an error" {
@@ -135,7 +135,7 @@ pages() {
 	tar cf - --exclude=./build . | tar xf - -C "$BATS_TEST_TMPDIR/tree"
 	cd "$BATS_TEST_TMPDIR/tree"
 	find . -type f | sort >"$BATS_TEST_TMPDIR/before"
-	make -s build/obj/lib/when.o
+	make -s build/obj/lib/base/when.o
 	make -s clean
 	[ ! -e build ]
 	diff "$BATS_TEST_TMPDIR/before" <(find . -type f | sort)

@@ -13,10 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bus.h"
-#include "reply.h"
-#include "util.h"
-#include "when.h"
+#include "redis/bus.h"
+#include "redis/reply.h"
+#include "base/util.h"
+#include "base/when.h"
 
 static const char *const names[] = {"FINE", "REFUSED", "TIMEOUT", "CUT", "GARBAGE", "LATER", "READONLY", "DENIED",
     "NOPERM", "WRONGTYPE", "FULL", "TOOBIG", "NOGROUP", "MOVED", "UNBLOCKED", "OTHER"};

@@ -1,58 +1,28 @@
 #!/usr/bin/env bats
-# The house's map, held against the code.
+# The rooms of lib/, held against the includes.
 # bats file_tags=nosanitize
 
 load helper
 
-# Families, bottom-up: their modules, and the families whose headers they may include
-# besides their own. A module that stands in no row fails the test: give it its place.
-map() {
-	cat <<'MAP'
-base     status when util buf                                    :
-plain    json jsonwalk jsonrun member word idset base64 uuid names lines pace backoff table human : base
-fail     fail                                                    : base plain
-typed    verb value                                              : floor
-floor                                                            : base plain fail
-url      url                                                     : floor
-net      net                                                     : floor url
-event    event eventjson dead                                    : floor
-conf     conf policy ini secret                                  : floor url
-bus      bus exchange reply replymake greet outbox : floor url net
-stream   stream streamwalk point                                 : floor bus
-group    group pending pendingwalk acks consumers retire retiring retireplain leavers : floor bus stream
-spool    spool segment reader append walk walking walksort claim mark progress progresstext progressfile roster quarantine sweep release counted counters probe compress holder tidy : floor
-watch    watch                                                   : floor bus stream
-backlog  backlog                                                 : floor event spool
-eventline eventline                                             : floor event spool
-drain    drain suspect run load ahead ship move lane retain batch settle outage : floor conf event bus stream watch spool backlog eventline
-replay   replay                                                  : floor conf bus spool backlog drain
-publish  publish publishing link admit spill window              : floor conf event bus stream watch spool backlog eventline drain
-redrive  redrive redriving redrivemove redrivetext letter                            : floor conf event bus stream drain
-inspect  inspect                                                 : floor event bus stream spool backlog eventline drain
-requeue  requeue requeueread requeuing                           : floor event spool
-upkeep   upkeep                                                  : floor event spool inspect requeue
-listing  listing                                                 : floor event spool backlog inspect requeue
-reading  look haul kin tap taps tapping tapopen tapsweep format sink mend follow consumer onegroup : floor event bus stream group
-handle   child facts job desk handle handletext handling attempt rescue bury hands crew worker : floor url event bus stream group reading
-survey   survey surveying surveylook surveyjson                  : floor url bus stream
-picture  picture                                                 : floor conf spool backlog survey
-groupline groupline byhand                                      : floor bus stream group reading survey
-verdict  verdict limit                                           : floor
-judge    judge                                                   : floor bus stream spool backlog survey picture verdict
-MAP
+# ROOM: the rooms, or single headers, that its files may include besides its own.
+rooms() {
+	cat <<'ROOMS'
+base:
+event: base
+redis: base event
+conf: base event redis/url.h
+buffer: base event
+drain: base event redis conf buffer
+publish: base event redis conf buffer drain
+consume: base event redis
+handle: base event redis consume
+report: base event redis conf buffer drain/redrive.h
+cli: base event conf
+ROOMS
 }
 
-# One line a module: NAME FAMILY ALLOWED-FAMILIES... ("floor" stands for the three below it).
-modules() {
-	map | awk -F: '{
-		n = split($1, m, " ")
-		gsub(/floor/, "base plain fail", $2)
-		for (i = 2; i <= n; i++) print m[i], m[1], m[1], $2
-	}'
-}
-
-includes() {	# FILE: the "headers" it includes, without .h
-	sed -nE 's/^#[[:space:]]*include[[:space:]]*"([^"]*)\.h".*/\1/p' "$1"
+includes() {	# FILE: what it includes with quotes
+	sed -nE 's/^#[[:space:]]*include[[:space:]]*"([^"]*)".*/\1/p' "$1"
 }
 
 # Prints what stdin brings and fails when that is anything.
@@ -60,65 +30,45 @@ none() {
 	! grep . || return 1
 }
 
-c_files() {
-	(cd "$TOP" && ls lib/*.[ch] bin/*.c)
+@test "lib/ has these rooms, and every file is in one" {
+	diff <(rooms | cut -d: -f1 | sort) <(cd "$TOP/lib" && printf '%s\n' */ | tr -d / | sort)
+	(cd "$TOP" && find lib -maxdepth 1 -name '*.[ch]') | none
 }
 
-@test "every module stands in the map, and the map names no other" {
-	diff <(modules | cut -d' ' -f1 | sort) \
-		<(cd "$TOP/lib" && printf '%s\n' *.[ch] | sed 's/\.[ch]$//' | sort -u)
-}
-
-@test "modules include only what stands below them" {
-	local -A family may
-	while read -r m f a; do
-		family[$m]=$f may[$m]=$a
-	done < <(modules)
-	cd "$TOP/lib"
-	for f in *.[ch]; do
-		for i in $(includes "$f"); do
-			case " ${may[${f%.*}]-} " in
-			*" ${family[$i]-nowhere} "*) ;;
-			*) echo "lib/$f includes $i.h, which is in ${family[$i]-nowhere}" ;;
-			esac
-		done
-	done | none
-}
-
-@test "a part of a module is included by that module's family only" {
+@test "a file includes only its own room and those below it" {
 	cd "$TOP"
-	for h in lib/*.h; do
-		whole=$(sed -nE 's/.*A part of ([a-z]+);.*/\1/p' "$h" | head -1)
-		[ -n "$whole" ] || continue
-		part=$(basename "$h" .h)
-		kin=$(modules | awk -v m="$whole" '$1 == m { print $2 }')
-		grep -lE "^#include \"$part\.h\"" lib/*.[ch] bin/*.c | while read -r f; do
-			modules | grep -q "^$(basename "${f%.*}") $kin " ||
-				echo "$f includes $part.h, a part of $whole"
+	while IFS=: read -r room may; do
+		for f in lib/"$room"/*.[ch]; do
+			for i in $(includes "$f"); do
+				case " $room $may " in
+				*" ${i%%/*} "* | *" $i "*) ;;
+				*) echo "$f includes $i" ;;
+				esac
+			done
 		done
-	done | none
+	done < <(rooms) | none
 }
 
-@test "only lib/exchange.c, the two halves of reply and the program that is nothing else include hiredis" {
+@test "only lib/redis/exchange.c, the two halves of reply and the program that is nothing else include hiredis" {
 	cd "$TOP"
-	run -0 grep -lE '^#.*include.*hiredis' lib/*.[ch] bin/*.c tests/*.c
-	assert_output "lib/exchange.c
-lib/reply.c
-lib/replymake.c
+	run -0 grep -lE '^#.*include.*hiredis' lib/*/*.[ch] bin/*.c tests/*.c
+	assert_output "lib/redis/exchange.c
+lib/redis/reply.c
+lib/redis/replymake.c
 tests/bare.c"
 }
 
-@test "only lib/event.c includes cJSON" {
+@test "only lib/event/event.c includes cJSON" {
 	cd "$TOP"
-	run -0 grep -lE '^#.*include.*cJSON' lib/*.[ch] bin/*.c tests/*.c
-	assert_output lib/event.c
+	run -0 grep -lE '^#.*include.*cJSON' lib/*/*.[ch] bin/*.c tests/*.c
+	assert_output lib/event/event.c
 }
 
 @test "commands include only headers of lib and libc" {
 	cd "$TOP"
 	for f in bin/*.c; do
 		for i in $(includes "$f"); do
-			[ -e "lib/$i.h" ] || echo "$f includes $i.h"
+			[ -e "lib/$i" ] || echo "$f includes $i"
 		done
 		! grep -nHE '^#.*include.*<(hiredis|cjson|zlib|cJSON)' "$f"
 	done | none
@@ -137,7 +87,7 @@ tests/bare.c"
 
 @test "every header compiles alone, and twice" {
 	cd "$TOP/lib"
-	for h in *.h; do
+	for h in */*.h; do
 		printf '#include "%s"\n#include "%s"\n' "$h" "$h" |
 			"${CC:-cc}" -std=c11 -D_GNU_SOURCE -I. -Wall -Wextra -Werror -x c -fsyntax-only -
 	done
@@ -145,8 +95,8 @@ tests/bare.c"
 
 @test "every header has its guard and says what the module is" {
 	cd "$TOP/lib"
-	for h in *.h; do
-		name=${h%.h}
+	for h in */*.h; do
+		name=$(basename "$h" .h)
 		grep -qx "#ifndef ${name^^}_H" "$h" || echo "$h: no guard ${name^^}_H"
 		sed -n 2p "$h" | grep -q "^ \* $name: " || echo "$h: does not begin with '$name: '"
 	done | none
@@ -154,11 +104,11 @@ tests/bare.c"
 
 @test "a source without a header of its own says what it is, or the header of the whole does" {
 	cd "$TOP/lib"
-	for c in *.c; do
-		part=${c%.c}
-		[ ! -e "$part.h" ] && [ "$(head -c 2 "$c")" != '/*' ] || continue
+	for c in */*.c; do
+		part=$(basename "$c" .c)
+		[ ! -e "${c%.c}.h" ] && [ "$(head -c 2 "$c")" != '/*' ] || continue
 		for i in $(includes "$c"); do
-			[ -e "$i.h" ] && sed '/\*\//q' "$i.h"
+			[ -e "$i" ] && sed '/\*\//q' "$i"
 		done | grep -qw "$part" || echo "$c: nobody says what it is"
 	done | none
 }
@@ -167,15 +117,15 @@ tests/bare.c"
 	need ctags
 	ctags --version | grep -q Universal || skip "needs universal-ctags"
 	cd "$TOP"
-	ctags --languages=C --kinds-C=f --fields=+ne -f - lib/*.c bin/*.c tests/*.c tests/*/*.c |
+	ctags --languages=C --kinds-C=f --fields=+ne -f - lib/*/*.c bin/*.c tests/*.c tests/*/*.c |
 		sed -nE 's/^([^\t]*)\t([^\t]*)\t.*line:([0-9]+).*end:([0-9]+).*/\2 \1 \3 \4/p' |
 		awk '$4 - $3 + 1 > 70 { print $1 ": " $2 " has " $4 - $3 + 1 " lines" }' | none
 }
 
 @test "no typedef of a struct, no tool's leftovers" {
 	cd "$TOP"
-	grep -nE '^typedef (struct|enum|union)' lib/*.[ch] bin/*.c | none
-	grep -nE '\b(XXX|FIXME|TODO)\b' lib/*.[ch] bin/*.c | none
+	grep -nE '^typedef (struct|enum|union)' lib/*/*.[ch] bin/*.c | none
+	grep -nE '\b(XXX|FIXME|TODO)\b' lib/*/*.[ch] bin/*.c | none
 }
 
 @test "nothing tracked names a place that only one machine has" {

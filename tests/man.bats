@@ -43,7 +43,7 @@ items() {	# PAGE: the lines that begin the description of an option
 # The table of a command as LETTER-OR-NOTHING NAME.
 table() {
 	{
-		sed -n '/define CONF_LONG/,/^$/p' "$TOP/lib/conf.h"
+		sed -n '/define CONF_LONG/,/^$/p' "$TOP/lib/conf/conf.h"
 		sed -n '/struct option options\[\]/,/^};/p' "$TOP/bin/$1.c"
 	} | sed -nE "s/.*\{\"([a-z-]+)\", [a-z_]+, NULL, ('(.)'|[A-Z_0-9]+)\}.*/\3 \1/p" | sort
 }
@@ -105,7 +105,7 @@ described() {
 # --- exit statuses ------------------------------------------------------------------
 
 statuses() {
-	sed -nE 's/^[[:space:]]*STATUS_[A-Z]+ = ([0-9]+).*/\1/p' "$TOP/lib/status.h" | sort -n
+	sed -nE 's/^[[:space:]]*STATUS_[A-Z]+ = ([0-9]+).*/\1/p' "$TOP/lib/base/status.h" | sort -n
 }
 
 @test "the exit statuses in eventbus(7) and README are those of status.h" {
@@ -131,7 +131,7 @@ statuses() {
 # What facts hands to a command is not read.
 @test "the environment that conf and secret read stands in eventbus(7), and no other" {
 	grep -hoE '"(EB_[A-Z_]+|REDISCLI_AUTH|CREDENTIALS_DIRECTORY|STATE_DIRECTORY|XDG_[A-Z_]+|HOME)"' \
-		--exclude=facts.c "$TOP"/lib/*.c "$TOP"/bin/*.c | tr -d '"' | grep -v '^EB_VERSION$' | sort -u >code
+		--exclude=facts.c "$TOP"/lib/*/*.c "$TOP"/bin/*.c | tr -d '"' | grep -v '^EB_VERSION$' | sort -u >code
 	sed -n '/^\.Sh ENVIRONMENT/,/^\.Sh FILES/p' "$TOP/man/eventbus.7" |
 		grep '^\.It Ev' | grep -oE '[A-Z_]{4,}' | sort -u >page
 	diff code page
@@ -144,29 +144,6 @@ blocks() {	# KIND: the code blocks behind the marker <!-- KIND -->, NUL behind e
 		$0 == mark { f = 1; next }
 		/^```/ { if (f == 2) printf "%c", 0; f = f == 1 ? 2 : 0; next }
 		f == 2' "$TOP/README.md"
-}
-
-@test "README's map of the code is lib/, each module once" {
-	blocks map | tr -d '\0' | sed -nE 's/^  ([a-z0-9]+) .*/\1/p' | sort >listed
-	diff <(cd "$TOP/lib" && printf '%s\n' *.[ch] | sed 's/\.[ch]$//' | sort -u) listed
-}
-
-# Groups of the map as NUMBER MODULE.
-groups() {
-	blocks map | tr -d '\0' | awk '/^[a-zA-Z]/ { g++ } /^  / { print g, $1 }'
-}
-
-@test "in README's map a module includes only its own group and those above" {
-	declare -A group
-	while read -r n m; do group[$m]=$n; done < <(groups)
-	for f in "$TOP"/lib/*.[ch]; do
-		m=$(basename "${f%.*}")
-		sed -nE 's/^#include "(.*)\.h"/\1/p' "$f" | while read -r i; do
-			[ "${group[$i]}" -le "${group[$m]}" ] || echo "lib/${f##*/} includes $i.h"
-		done
-	done >wrong
-	run -0 cat wrong
-	assert_output ""
 }
 
 @test "README names every command and every page, and no place that is not there" {

@@ -6,17 +6,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base64.h"
-#include "buf.h"
-#include "conf.h"
-#include "event.h"
-#include "json.h"
-#include "lines.h"
-#include "names.h"
-#include "url.h"
-#include "util.h"
-#include "uuid.h"
-#include "when.h"
+#include "base/base64.h"
+#include "base/buf.h"
+#include "conf/conf.h"
+#include "event/event.h"
+#include "base/json.h"
+#include "base/lines.h"
+#include "event/names.h"
+#include "redis/url.h"
+#include "base/util.h"
+#include "base/uuid.h"
+#include "base/when.h"
 
 static struct fail why;
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# lib/stream.h, lib/group.h: streams and groups on a real server.
+# lib/redis/stream.h, lib/redis/group.h: streams and groups on a real server.
 
 load helper
 

@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "group.h"
-#include "reply.h"
-#include "util.h"
-#include "when.h"
+#include "redis/group.h"
+#include "redis/reply.h"
+#include "base/util.h"
+#include "base/when.h"
 
 static enum bus_why why;
 static struct fail f;

@@ -1,9 +1,9 @@
 /* The config file, through all that a command does with it. */
 #include <sys/stat.h>
 
-#include "conf.h"
+#include "conf/conf.h"
 #include "fuzz.h"
-#include "ini.h"
+#include "conf/ini.h"
 
 static int
 see(void *arg, const char *section, const char *name, const char *value, unsigned line, struct fail *f)

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "buf.h"
-#include "fail.h"
+#include "base/buf.h"
+#include "base/fail.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

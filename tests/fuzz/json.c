@@ -1,6 +1,6 @@
 /* The JSON check, and what walks through checked bytes. */
 #include "fuzz.h"
-#include "json.h"
+#include "base/json.h"
 
 /* Through all of it, a few levels deep. */
 static void

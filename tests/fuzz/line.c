@@ -4,11 +4,11 @@
  */
 #include <zlib.h>
 
-#include "append.h"
-#include "event.h"
+#include "buffer/append.h"
+#include "event/event.h"
 #include "fuzz.h"
-#include "json.h"
-#include "when.h"
+#include "base/json.h"
+#include "base/when.h"
 
 static int
 is_text(const struct event_line *l)

@@ -1,11 +1,11 @@
 /* Times, numbers, and the other small readers. */
-#include "base64.h"
+#include "base/base64.h"
 #include "fuzz.h"
-#include "names.h"
-#include "stream.h"
-#include "util.h"
-#include "when.h"
-#include "word.h"
+#include "event/names.h"
+#include "redis/stream.h"
+#include "base/util.h"
+#include "base/when.h"
+#include "base/word.h"
 
 static void
 times(const char *s, size_t n)

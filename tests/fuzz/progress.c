@@ -5,7 +5,7 @@
 #include <zlib.h>
 
 #include "fuzz.h"
-#include "progress.h"
+#include "buffer/progress.h"
 
 #define HEAD 80
 #define SLOT 65536u

@@ -1,7 +1,7 @@
 /* A JSON line of ebsub, as ebpub -J takes it. What is accepted, printed as ebsub would, is taken again the same. */
-#include "event.h"
+#include "event/event.h"
 #include "fuzz.h"
-#include "json.h"
+#include "base/json.h"
 
 static void
 again(const struct event *e, int is_json)

@@ -2,15 +2,15 @@
  * What a server answers. The first byte says what it is asked, and whether it greets properly first; the rest are its answers
  * (server.h). Whoever asks gets a result or a reason, and no answer is taken for another's.
  */
-#include "bus.h"
+#include "redis/bus.h"
 #include "fuzz.h"
-#include "group.h"
-#include "reply.h"
-#include "retain.h"
+#include "redis/group.h"
+#include "redis/reply.h"
+#include "drain/retain.h"
 #include "server.h"
-#include "settle.h"
-#include "stream.h"
-#include "watch.h"
+#include "drain/settle.h"
+#include "redis/stream.h"
+#include "drain/watch.h"
 
 static enum bus_why why;
 static struct fail f;

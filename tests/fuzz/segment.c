@@ -7,11 +7,11 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include "backlog.h"
-#include "event.h"
+#include "buffer/backlog.h"
+#include "event/event.h"
 #include "fuzz.h"
-#include "spool.h"
-#include "walk.h"
+#include "buffer/spool.h"
+#include "buffer/walk.h"
 
 static const char *const names[] = {
 	"buffer_2025-12-04_10-30-00_000001.jsonl", "buffer_2025-12-04_10-30-00_000001.jsonl.gz",

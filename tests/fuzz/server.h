@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "url.h"
+#include "redis/url.h"
 
 /* With greet each connection first has CLIENT INFO and INFO answered as Redis does. *u is borrowed. */
 void server_start(struct url *u, int greet, const uint8_t *data, size_t n);

@@ -4,14 +4,14 @@
 #include <stdbool.h>
 #include <unistd.h>
 
-#include "append.h"
-#include "counters.h"
-#include "event.h"
+#include "buffer/append.h"
+#include "buffer/counters.h"
+#include "event/event.h"
 #include "fuzz.h"
-#include "listing.h"
-#include "probe.h"
-#include "roster.h"
-#include "util.h"
+#include "report/listing.h"
+#include "buffer/probe.h"
+#include "buffer/roster.h"
+#include "base/util.h"
 
 static const char *const files[] = { ".lock", ".roster", ".counters", ".target", ".probe", ".own-stamp", "quarantine/q.jsonl",
 	"quarantine/buffer_2025-12-04_10-30-00_000001.bad-1.jsonl" };

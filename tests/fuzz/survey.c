@@ -1,7 +1,7 @@
 /* What ebstat and ebhealth make of a server's answers: the bytes (server.h), after a proper greeting when the first is odd. */
 #include "fuzz.h"
 #include "server.h"
-#include "survey.h"
+#include "report/survey.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)

@@ -1,6 +1,6 @@
 /* The URL of the server. A place has no secrets in it, and leads to itself. */
 #include "fuzz.h"
-#include "url.h"
+#include "redis/url.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)

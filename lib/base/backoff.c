@@ -1,0 +1,24 @@
+#include <stdlib.h>
+
+#include <sys/random.h>
+
+#include "base/backoff.h"
+
+int64_t
+backoff_next(struct backoff *b)
+{
+	uint32_t random = 0;
+	int64_t pause;
+
+	pause = b->next ? b->next : b->first;
+	b->next = pause * 2 < b->most ? pause * 2 : b->most;
+	if (getrandom(&random, sizeof random, GRND_NONBLOCK) != (ssize_t)sizeof random)
+		return pause;
+	return pause / 2 + random % (pause / 2 + 1);
+}
+
+void
+backoff_reset(struct backoff *b)
+{
+	b->next = 0;
+}

@@ -1,0 +1,107 @@
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/lines.h"
+#include "base/util.h"
+
+#define CHUNK (1024UL * 1024)
+
+struct lines {
+	int fd;
+	char end;
+	size_t max;
+	struct buf b;
+	size_t from;		/* where the next record begins */
+	size_t seen;		/* no end stands between from and here */
+	int skipping;		/* inside a record that is too long */
+	int eof;
+	unsigned long long number;
+};
+
+struct lines *
+lines_new(int fd, char end, size_t max)
+{
+	struct lines *l = util_alloc(sizeof *l);
+
+	l->fd = fd;
+	l->end = end;
+	l->max = max;
+	return l;
+}
+
+void
+lines_free(struct lines *l)
+{
+	if (l == NULL)
+		return;
+	buf_free(&l->b);
+	free(l);
+}
+
+int
+lines_fill(struct lines *l)
+{
+	ssize_t got;
+
+	if (l->eof)
+		return 0;
+	buf_drop(&l->b, l->from);
+	l->seen -= l->from;
+	l->from = 0;
+	buf_reserve(&l->b, CHUNK);
+	got = read(l->fd, l->b.p + l->b.len, CHUNK);
+	if (got == -1)
+		return -1;
+	l->b.len += (size_t)got;
+	l->eof = got == 0;
+	return got > 0;
+}
+
+/* The record from l->from to `to` is complete; the next one begins at `next`. */
+static enum lines_got
+give(struct lines *l, size_t to, size_t next, struct slice *out)
+{
+	int lost = l->skipping || to - l->from > l->max;
+
+	*out = (struct slice){l->b.p + l->from, to - l->from};
+	l->from = l->seen = next;
+	l->skipping = 0;
+	l->number++;
+	return lost ? LINES_LONG : LINES_ONE;
+}
+
+enum lines_got
+lines_next(struct lines *l, struct slice *out)
+{
+	size_t len = l->b.len;
+	const char *end = NULL;
+
+	if (l->seen < len)
+		end = memchr(l->b.p + l->seen, l->end, len - l->seen);
+	if (end != NULL) {
+		size_t to = (size_t)(end - l->b.p);
+
+		return give(l, to, to + 1, out);
+	}
+	if (l->eof && (l->from < len || l->skipping))
+		return give(l, len, len, out);
+	l->seen = len;
+	if (l->skipping || len - l->from > l->max) {
+		l->skipping = 1;
+		l->from = len;
+	}
+	return LINES_NONE;
+}
+
+int
+lines_ended(const struct lines *l)
+{
+	return l->eof && l->from == l->b.len && !l->skipping;
+}
+
+unsigned long long
+lines_number(const struct lines *l)
+{
+	return l->number;
+}

@@ -1,0 +1,125 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/table.h"
+#include "base/util.h"
+
+struct table {
+	char *columns;
+	size_t n;		/* of columns */
+	char **cells;
+	size_t used, cap;
+};
+
+struct table *
+table_new(const char *columns)
+{
+	struct table *t = util_alloc(sizeof(*t));
+
+	t->columns = util_strdup(columns);
+	t->n = strlen(columns);
+	return t;
+}
+
+void
+table_free(struct table *t)
+{
+	if (t == NULL)
+		return;
+	while (t->used > 0)
+		free(t->cells[--t->used]);
+	free(t->cells);
+	free(t->columns);
+	free(t);
+}
+
+/* Control characters, those of two bytes (U+0080 to U+009F) too. */
+static void
+make_harmless(char *s)
+{
+	unsigned char c;
+
+	for (; (c = (unsigned char)*s) != '\0'; s++)
+		if (c < 0x20 || c == 0x7f)
+			*s = '?';
+		else if (c == 0xc2 && (unsigned char)s[1] >= 0x80 && (unsigned char)s[1] <= 0x9f)
+			s[0] = s[1] = '?';
+}
+
+void
+table_cell(struct table *t, const char *fmt, ...)
+{
+	char *text = NULL;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	if (n == -1)
+		text = util_strdup("?");
+	make_harmless(text);
+	if (t->used == t->cap) {
+		t->cap = t->cap == 0 ? 64 : t->cap * 2;
+		t->cells = util_realloc(t->cells, t->cap * sizeof(*t->cells));
+	}
+	t->cells[t->used++] = text;
+}
+
+size_t
+table_rows(const struct table *t)
+{
+	return t->used / t->n;
+}
+
+static size_t
+width(const char *s)
+{
+	size_t n = 0;
+
+	for (; *s != '\0'; s++)
+		n += ((unsigned char)*s & 0xc0) != 0x80;
+	return n;
+}
+
+static void
+pad(struct buf *out, size_t n)
+{
+	while (n-- > 0)
+		buf_addc(out, ' ');
+}
+
+static void
+print_row(struct buf *out, const struct table *t, char *const *row, const size_t *widest)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		size_t gap = widest[i] - width(row[i]);
+
+		if (i > 0)
+			buf_adds(out, "  ");
+		if (t->columns[i] == 'r')
+			pad(out, gap);
+		buf_adds(out, row[i]);
+		if (t->columns[i] == 'l' && i + 1 < t->n)
+			pad(out, gap);
+	}
+	while (out->len > 0 && out->p[out->len - 1] == ' ')
+		out->len--;
+	buf_addc(out, '\n');
+}
+
+void
+table_print(struct buf *out, const struct table *t)
+{
+	size_t *widest = util_alloc(t->n * sizeof(*widest));
+	size_t cells = table_rows(t) * t->n;
+
+	for (size_t i = 0; i < cells; i++)
+		if (width(t->cells[i]) > widest[i % t->n])
+			widest[i % t->n] = width(t->cells[i]);
+	for (size_t i = 0; i < cells; i += t->n)
+		print_row(out, t, t->cells + i, widest);
+	free(widest);
+}

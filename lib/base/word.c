@@ -1,0 +1,39 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/word.h"
+
+void
+word_put(struct buf *out, const char *s)
+{
+	if (!*s)
+		buf_addc(out, '-');
+	if (strcmp(s, "-") == 0)	/* that alone says nothing */
+		buf_adds(out, "%2D"), s++;
+	for (; *s; s++)
+		if ((unsigned char)*s <= ' ' || *s == '%' || *s == 127)
+			buf_addf(out, "%%%02X", (unsigned char)*s);
+		else
+			buf_addc(out, *s);
+}
+
+char *
+word_take(char **line)
+{
+	char *p = *line + strspn(*line, " "), *start = p, *to = p;
+	int bare = p[0] == '-' && (p[1] == ' ' || p[1] == '\0');
+	unsigned hex;
+
+	for (; *p && *p != ' '; p++)
+		/* NOLINTNEXTLINE(cert-err34-c): two digits fit */
+		if (*p == '%' && p[1] && p[2] && sscanf(p + 1, "%2x", &hex) == 1) {
+			*to++ = (char)hex;
+			p += 2;
+		} else
+			*to++ = *p;
+	*line = *p ? p + 1 : p;
+	*to = '\0';
+	if (bare)
+		*start = '\0';
+	return start;
+}

@@ -1,0 +1,13 @@
+/*
+ * word: any string as one word of a text file: blanks, control characters and '%' as %XX, nothing as "-".
+ */
+#ifndef WORD_H
+#define WORD_H
+
+#include "base/buf.h"
+
+void word_put(struct buf *out, const char *s);
+/* The next word of a line, decoded in place; *line moves behind it. "" at the end. */
+char *word_take(char **line);
+
+#endif

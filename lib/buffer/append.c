@@ -1,0 +1,469 @@
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "buffer/append.h"
+#include "buffer/progress.h"
+#include "buffer/reader.h"
+#include "buffer/roster.h"
+#include "buffer/segment.h"
+#include "base/status.h"
+#include "base/util.h"
+#include "base/when.h"
+
+/* The segment being written to, from opening to fdatasync. */
+struct target_file {
+	struct segment seg;
+	int fd;
+	uint64_t size;
+	bool fresh;
+};
+
+#define TRAILER 80	/* what append_format adds to head and tail */
+
+void
+append_format(struct buf *out, const struct append_line *l, int64_t stamp)
+{
+	char when[WHEN_SIZE], crc[8];
+	size_t start = out->len;
+
+	when_format(stamp, when);
+	buf_add(out, l->head.p, l->head.n);
+	buf_adds(out, ",\"buffered_at\":\"");
+	buf_adds(out, when);
+	buf_addc(out, '"');
+	buf_add(out, l->tail.p, l->tail.n);
+	util_hex8(crc, (uint32_t)crc32_z(0, (const Bytef *)out->p + start, out->len - start));
+	buf_adds(out, ",\"crc\":\"");
+	buf_add(out, crc, sizeof crc);
+	buf_adds(out, "\"}\n");
+}
+
+static int64_t
+format_all(struct buf *out, const struct append_line *lines, size_t n, int64_t last)
+{
+	int64_t now = when_now();
+	size_t i, all = 0;
+
+	for (i = 0; i < n; i++)
+		all += lines[i].head.n + lines[i].tail.n + TRAILER;
+	buf_reserve(out, all);
+	for (i = 0; i < n; i++) {
+		last = now > last ? now : last + 1;
+		append_format(out, &lines[i], last);
+	}
+	return last;
+}
+
+/* --- limits --------------------------------------------------------------------- */
+
+/* What no reader would take must not be accepted. */
+static int
+check_lengths(struct spool *sp, const struct append_line *lines, size_t n, struct fail *f)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (lines[i].head.n + lines[i].tail.n + TRAILER > READER_LINE)
+			return fail_set(f, STATUS_UNSAFE, "buffer '%s': a line of more than %" PRIu64 " bytes", spool_dir(sp),
+			    READER_LINE);
+	return 0;
+}
+
+static int
+check_limits(struct spool *sp, const struct append_limits *lim, const struct append_line *lines,
+    size_t count, struct fail *f)
+{
+	struct segment *list;
+	struct statvfs vfs;
+	uint64_t more = 0, total;
+	size_t i, n;
+
+	if (!lim->min_free && !lim->buffer_max)
+		return 0;
+	for (i = 0; i < count; i++)
+		more += lines[i].head.n + lines[i].tail.n + TRAILER;
+	total = more;
+
+	if (lim->min_free && fstatvfs(spool_fd(sp), &vfs) == 0 &&
+	    (uint64_t)vfs.f_bavail * vfs.f_frsize < lim->min_free + more)
+		return fail_set(f, STATUS_UNSAFE, "buffer '%s': less than --min-free %" PRIu64
+		    " bytes would stay free", spool_dir(sp), lim->min_free);
+	if (!lim->buffer_max)
+		return 0;
+	if (segment_list(spool_fd(sp), &list, &n, f) == -1)
+		return -1;
+	for (i = 0; i < n; i++)
+		total += list[i].size;
+	free(list);
+	if (total > lim->buffer_max)
+		return fail_set(f, STATUS_UNSAFE, "buffer '%s' is full: --buffer-max %" PRIu64
+		    " bytes: bring Redis back and run ebreplay", spool_dir(sp), lim->buffer_max);
+	return 0;
+}
+
+/* --- stamps given without the lock ----------------------------------------------------- */
+
+#define OWN_STAMP ".own-stamp"	/* the highest one, us; what is stamped later must lie above it, whatever the clock does */
+
+static int64_t
+own_stamp(struct spool *sp)
+{
+	char *s = util_slurp(spool_fd(sp), OWN_STAMP, 32, NULL);
+	int64_t stamp = s ? strtoll(s, NULL, 10) : 0;
+
+	free(s);
+	return stamp;
+}
+
+static void
+note_own_stamp(struct spool *sp, int64_t stamp)
+{
+	char text[32];
+	int fd = spool_state(sp, OWN_STAMP, O_WRONLY | O_CREAT), n;
+
+	if (fd == -1)
+		return;
+	n = snprintf(text, sizeof text, "%020" PRId64 "\n", stamp);
+	if (pwrite(fd, text, (size_t)n, 0) == -1) {
+		/* It matters only when the clock steps back. */
+	}
+	close(fd);
+}
+
+/* What no clock gave is damage, and counts for nothing. */
+static int64_t
+later(int64_t a, int64_t b)
+{
+	a = a > WHEN_LAST ? 0 : a;
+	b = b > WHEN_LAST ? 0 : b;
+	return a > b ? a : b;
+}
+
+/* --- choosing and making the segment ------------------------------------------------ */
+
+static void
+boot_id(char out[40])
+{
+	char *s = util_slurp(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, NULL);
+
+	snprintf(out, 40, "%.36s", s ? s : "unknown");
+	free(s);
+}
+
+/* Opens the segment that the notebook names, when it is just as the notebook says or has grown by a writer
+ * that died before it noted so. 1 open, 0 start another. */
+static int
+open_current(struct spool *sp, const struct append_limits *lim, const struct notebook *nb,
+    const char *boot, struct target_file *t)
+{
+	struct stat st;
+	char name[SEGMENT_NAME];
+
+	if (!nb->inode || strcmp(nb->boot, boot) != 0 || !segment_today(nb->stem, when_now()))
+		return 0;
+	snprintf(name, sizeof name, "%s.jsonl", nb->stem);
+	if (segment_parse(name, &t->seg) == -1)
+		return 0;
+	t->fd = openat(spool_fd(sp), name, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (t->fd == -1)
+		return 0;
+	if (fstat(t->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid == geteuid() &&
+	    st.st_ino == nb->inode && (uint64_t)st.st_size >= nb->size &&
+	    (uint64_t)st.st_size < lim->segment_max) {
+		t->size = (uint64_t)st.st_size;
+		t->fresh = false;
+		return 1;
+	}
+	close(t->fd);
+	t->fd = -1;
+	return 0;
+}
+
+/*
+ * A stem above all that the notebook, the directory and the progress know of: below the mark everything is delivered, and the notebook,
+ * which is not synced, may have gone with the power while the clock went back.
+ */
+static int
+next_stem(struct spool *sp, const struct notebook *nb, char out[64], bool *holds, struct fail *f)
+{
+	struct segment *list;
+	struct progress p;
+	const char *last = nb->stem, *mark;
+	size_t i, n;
+
+	if (segment_list(spool_fd(sp), &list, &n, f) == -1)
+		return -1;
+	if (progress_load(sp, &p, f) == -1) {
+		free(list);
+		return -1;
+	}
+	mark = p.marks.chain.stem;
+	if (mark && strncmp(mark, last, 33) > 0)
+		last = mark;
+	*holds = false;
+	for (i = 0; i < n; i++) {
+		*holds |= !list[i].odd;
+		if ((list[i].kind == SEGMENT_CHAIN || list[i].kind == SEGMENT_OWN) &&
+		    strncmp(list[i].stem, last, 33) > 0)
+			last = list[i].stem;
+	}
+	segment_next(last, when_now(), out);
+	progress_free(&p);
+	free(list);
+	return 0;
+}
+
+/* What a drain needs is made now: it must not need room later. */
+static int
+prepare(struct spool *sp, struct fail *f)
+{
+	int fd = spool_state(sp, ".replay", O_RDWR | O_CREAT);
+
+	if (fd == -1)
+		return fail_errno(f, STATUS_UNSAFE, "create '%s/.replay'", spool_dir(sp));
+	close(fd);
+	if (mkdirat(spool_fd(sp), "quarantine", 0700) == -1 && errno != EEXIST)
+		return fail_errno(f, STATUS_UNSAFE, "create '%s/quarantine'", spool_dir(sp));
+	return progress_prepare(sp, f);
+}
+
+static int
+create_segment(struct spool *sp, const char *target, struct notebook *nb, struct target_file *t, struct fail *f)
+{
+	char stem[64], name[SEGMENT_NAME];
+	struct stat st;
+	bool holds;
+
+	if (next_stem(sp, nb, stem, &holds, f) == -1 || spool_claim(sp, target, holds, f) == -1 ||
+	    prepare(sp, f) == -1)
+		return -1;
+	if (!holds) {	/* a clock that was ahead once is forgotten with the last event */
+		nb->stamp = 0;
+		unlinkat(spool_fd(sp), OWN_STAMP, 0);
+	}
+	snprintf(name, sizeof name, "%s.jsonl", stem);
+	segment_parse(name, &t->seg);
+	t->fd = openat(spool_fd(sp), name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (t->fd == -1 || fstat(t->fd, &st) == -1) {
+		fail_errno(f, STATUS_UNSAFE, "create '%s/%s'", spool_dir(sp), name);
+		if (t->fd != -1)
+			close(t->fd);
+		return -1;
+	}
+	if (spool_sync(sp, f) == -1) {
+		close(t->fd);
+		unlinkat(spool_fd(sp), name, 0);
+		return -1;
+	}
+	memcpy(nb->stem, stem, sizeof stem);
+	nb->inode = st.st_ino;
+	nb->size = 0;
+	t->size = 0;
+	t->fresh = true;
+	return 0;
+}
+
+/* A writer that died left a piece of a line: end it, so that it is a bad line of its own. */
+static int
+needs_newline(const struct target_file *t)
+{
+	char c;
+
+	return t->size > 0 && pread(t->fd, &c, 1, (off_t)t->size - 1) == 1 && c != '\n';
+}
+
+/* --- writing -------------------------------------------------------------------- */
+
+/* All or nothing, under the lock. */
+static int
+write_whole(struct spool *sp, struct target_file *t, const struct buf *b, struct fail *f)
+{
+	if (util_write(t->fd, b->p, b->len) == 0) {
+		t->size += b->len;
+		return 0;
+	}
+	fail_errno(f, STATUS_UNSAFE, "write '%s/%s'", spool_dir(sp), t->seg.name);
+	if (ftruncate(t->fd, (off_t)t->size) == -1)
+		fail_errno(f, STATUS_UNSAFE, "write '%s/%s', and cut it back", spool_dir(sp), t->seg.name);
+	return -1;
+}
+
+static void
+drop_fresh(struct spool *sp, struct notebook *nb, struct target_file *t)
+{
+	if (t->fresh)
+		unlinkat(spool_fd(sp), t->seg.name, 0);
+	nb->inode = 0;
+}
+
+static int
+write_locked(struct spool *sp, const char *target, const struct append_limits *lim,
+    const struct append_line *lines, size_t n, bool fresh, struct notebook *nb, struct target_file *t,
+    struct fail *f)
+{
+	char boot[40];
+	struct buf b = { 0 };
+	struct fail hint;
+	int r = -1;
+
+	boot_id(boot);
+	if (!fresh && open_current(sp, lim, nb, boot, t)) {
+		if (spool_claim(sp, target, true, f) == -1)
+			goto out;
+	} else if (create_segment(sp, target, nb, t, f) == -1)
+		return -1;
+	memcpy(nb->boot, boot, sizeof boot);
+	if (needs_newline(t))
+		buf_addc(&b, '\n');
+	nb->stamp = format_all(&b, lines, n, later(nb->stamp, own_stamp(sp)));
+	/* The generation moves first: a reader may look once too often, never once too little. */
+	nb->generation++;
+	if (spool_note(sp, nb, f) == -1 || (t->fresh && spool_note_sync(sp, f) == -1) || write_whole(sp, t, &b, f) == -1) {
+		drop_fresh(sp, nb, t);
+		goto out;
+	}
+	if (t->fresh)
+		roster_add(sp, t->seg.stem);
+	nb->size = t->size;
+	r = 0;
+out:
+	buf_free(&b);
+	/* Only a hint: where it cannot be written, the next writer starts another segment. */
+	spool_note(sp, nb, &hint);
+	if (r == -1)
+		close(t->fd);
+	return r;
+}
+
+/* --- a segment of one's own: the lock could not be had --------------------------------- */
+
+static int
+write_own(struct spool *sp, const char *target, const struct append_line *lines, size_t n, struct fail *f)
+{
+	char stem[64], tmp[64], name[SEGMENT_NAME];
+	struct notebook nb;
+	struct buf b = { 0 };
+	int64_t stamp;
+	bool holds;
+	int fd = -1, r = -1;
+
+	spool_peek(sp, &nb);
+	snprintf(tmp, sizeof tmp, ".own-%ld", (long)getpid());
+	if (next_stem(sp, &nb, stem, &holds, f) == -1 || spool_claim(sp, target, holds, f) == -1 ||
+	    prepare(sp, f) == -1)
+		return -1;
+	stamp = format_all(&b, lines, n, holds ? later(nb.stamp, own_stamp(sp)) : 0);
+	note_own_stamp(sp, stamp);
+	/* Nobody notes the stem: one that was delivered and is gone may be chosen again within its second. The name must not come again. */
+	snprintf(name, sizeof name, "%s.own-%" PRId64 "%07ld.jsonl", stem, stamp, (long)getpid());
+	unlinkat(spool_fd(sp), tmp, 0);
+	fd = spool_state(sp, tmp, O_WRONLY | O_CREAT | O_EXCL);
+	if (fd == -1 || util_write(fd, b.p, b.len) == -1 || fdatasync(fd) == -1 || close(fd) == -1) {
+		fail_errno(f, STATUS_UNSAFE, "write '%s/%s'", spool_dir(sp), tmp);
+		goto out;
+	}
+	if (renameat(spool_fd(sp), tmp, spool_fd(sp), name) == -1) {
+		fail_errno(f, STATUS_UNSAFE, "write '%s/%s'", spool_dir(sp), name);
+		goto out;
+	}
+	name[strlen(name) - strlen(".jsonl")] = '\0';
+	roster_add(sp, name);
+	r = spool_sync(sp, f);
+out:
+	if (r == -1)
+		unlinkat(spool_fd(sp), tmp, 0);
+	buf_free(&b);
+	return r;
+}
+
+/* --- durability ---------------------------------------------------------------------- */
+
+/*
+ * After a failed fdatasync the kernel may have dropped the data and will report success next time. What the
+ * segment holds is doubtful: say so in its name, durably, before the lines are accepted elsewhere.
+ */
+static int
+mark_suspect(struct spool *sp, struct notebook *nb, const struct target_file *t, struct fail *f)
+{
+	char name[SEGMENT_NAME];
+
+	snprintf(name, sizeof name, "%.200s.suspect.jsonl", t->seg.stem);
+	if (renameat(spool_fd(sp), t->seg.name, spool_fd(sp), name) == -1 && errno != ENOENT)
+		return fail_errno(f, STATUS_UNSAFE, "rename '%s/%s'", spool_dir(sp), t->seg.name);
+	if (strcmp(nb->stem, t->seg.stem) == 0) {
+		nb->inode = 0;
+		spool_note(sp, nb, f);
+	}
+	return spool_sync(sp, f);
+}
+
+static int
+sync_segment(struct spool *sp, struct target_file *t, struct fail *f)
+{
+	int r = fdatasync(t->fd);
+
+	if (r == -1)
+		fail_errno(f, STATUS_UNSAFE, "fdatasync '%s/%s'", spool_dir(sp), t->seg.name);
+	if (close(t->fd) == -1 && r == 0)
+		r = fail_errno(f, STATUS_UNSAFE, "close '%s/%s'", spool_dir(sp), t->seg.name);
+	return r;
+}
+
+/*
+ * What did not get through stays out: the segment is suspect, and the lines go into another. The lock is held from the one to the
+ * other, so that no replay sees a suspect line before it stands in its second place.
+ */
+static int
+append_again(struct spool *sp, const char *target, const struct append_limits *lim,
+    const struct append_line *lines, size_t n, struct target_file *t, struct fail *f)
+{
+	struct notebook nb;
+	int tries, r;
+
+	if (spool_lock(sp, lim->lock_ms, &nb, f) == -1)
+		return -1;
+	r = mark_suspect(sp, &nb, t, f);
+	for (tries = 0; r == 0; tries++) {
+		if ((r = write_locked(sp, target, lim, lines, n, true, &nb, t, f)) == -1 || (r = sync_segment(sp, t, f)) == 0)
+			break;
+		r = mark_suspect(sp, &nb, t, f);
+		if (r == 0 && tries == 1)
+			r = fail_set(f, STATUS_UNSAFE, "fdatasync in '%s' fails again and again", spool_dir(sp));
+	}
+	spool_unlock(sp);
+	return r;
+}
+
+int
+append_lines(struct spool *sp, const char *target, const struct append_limits *lim,
+    const struct append_line *lines, size_t n, struct fail *f)
+{
+	struct notebook nb;
+	struct target_file t = { .fd = -1 };
+	int tries, r = -1;
+
+	if (check_lengths(sp, lines, n, f) == -1 || check_limits(sp, lim, lines, n, f) == -1)
+		return -1;
+	/* A new segment may take what this one did not. */
+	for (tries = 0; r == -1 && tries < 2; tries++) {
+		if (spool_lock(sp, lim->lock_ms, &nb, f) == -1)
+			return f->sys == EWOULDBLOCK ? write_own(sp, target, lines, n, f) : -1;
+		r = write_locked(sp, target, lim, lines, n, tries > 0, &nb, &t, f);
+		spool_unlock(sp);
+		if (r == -1 && (t.fresh || f->status == STATUS_CONFIG))
+			return -1;
+	}
+	/* Synced without the lock: the append has fixed the order. */
+	if (r == -1 || sync_segment(sp, &t, f) == 0)
+		return r;
+	return append_again(sp, target, lim, lines, n, &t, f);
+}

@@ -1,0 +1,32 @@
+/*
+ * counted: how many lines the segments of the chain have, remembered from one look to the next.
+ *
+ * A closed segment never changes: nobody appends to a segment that has a successor, and its name does not come again. In the last
+ * one, nothing changes before the size that its writers have noted (struct notebook). So a look at a full buffer reads only what came
+ * since the last one. What is remembered is a cache, in $XDG_CACHE_HOME/eventbus or
+ * ~/.cache/eventbus, one file a buffer: no failure is one, and no durability is needed.
+ */
+#ifndef COUNTED_H
+#define COUNTED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "buffer/progress.h"
+#include "buffer/segment.h"
+#include "buffer/spool.h"
+#include "buffer/walk.h"
+
+struct counted {
+	uint64_t end;		/* of the first bytes of a segment */
+	uint64_t lines;		/* in these, blank ones not counted */
+	int64_t first;		/* the first one's buffered_at, us; 0 for none */
+};
+
+/*
+ * The undelivered lines of the chain, from a list of all segments. false: they have to be walked, because there is more than the chain, or
+ * a type is late, or something changed meanwhile or is damaged.
+ */
+bool counted_chain(struct spool *sp, const struct progress *p, const struct segment *list, size_t n, walk_stamp_fn *stamp, struct counted *sum);
+
+#endif

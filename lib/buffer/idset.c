@@ -1,0 +1,58 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "buffer/idset.h"
+#include "base/util.h"
+
+void
+idset_add(struct idset *s, struct slice id)
+{
+	/* doubled in size whenever it is full: at powers of two */
+	if ((s->n & (s->n - 1)) == 0)
+		s->entry = util_realloc(s->entry, (s->n ? 2 * s->n : 1) * sizeof *s->entry);
+	s->entry[s->n++] = (struct idset_entry){ .id = util_strndup(id.p, id.n) };
+}
+
+static int
+by_id(const void *a, const void *b)
+{
+	return strcmp(((const struct idset_entry *)a)->id, ((const struct idset_entry *)b)->id);
+}
+
+void
+idset_sort(struct idset *s)
+{
+	if (s->n)
+		qsort(s->entry, s->n, sizeof *s->entry, by_id);
+}
+
+/* Of equal ids any will do: it is always the same one. */
+size_t *
+idset_count(const struct idset *s, struct slice id)
+{
+	size_t lo = 0, hi = s->n, mid;
+	int r;
+
+	while (lo < hi) {
+		mid = (lo + hi) / 2;
+		r = strncmp(s->entry[mid].id, id.p, id.n);
+		if (r == 0)
+			r = s->entry[mid].id[id.n] != '\0';
+		if (r == 0)
+			return &s->entry[mid].count;
+		if (r < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
+void
+idset_free(struct idset *s)
+{
+	while (s->n)
+		free(s->entry[--s->n].id);
+	free(s->entry);
+	*s = (struct idset){ 0 };
+}

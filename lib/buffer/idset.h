@@ -1,0 +1,24 @@
+/*
+ * idset: identities, each with a counter. Filled first, then sorted once, then asked.
+ */
+#ifndef IDSET_H
+#define IDSET_H
+
+#include <stddef.h>
+
+#include "base/buf.h"
+
+struct idset {
+	struct idset_entry {
+		char *id;
+		size_t count;
+	} *entry;
+	size_t n;
+};
+
+void idset_add(struct idset *s, struct slice id);	/* its counter is 0; to be sorted before the next idset_count */
+void idset_sort(struct idset *s);
+size_t *idset_count(const struct idset *s, struct slice id);	/* NULL when it is not among them */
+void idset_free(struct idset *s);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * inspect: the buffer line by line, for people and programs. Reads only; takes no lock.
+ */
+#ifndef INSPECT_H
+#define INSPECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "event/event.h"
+#include "base/fail.h"
+#include "buffer/spool.h"
+
+struct inspect_line {
+	const char *segment;		/* stem */
+	uint64_t offset;		/* bytes; of an unsorted file: its place in the order */
+	size_t bytes;
+	const char *bad;		/* why it cannot be replayed; NULL: it can */
+	const struct event_line *line;	/* when not bad */
+	const char *held;		/* why its type is held, or NULL */
+	bool derived;			/* its event_id is made from where it stands */
+};
+
+/* Undelivered lines in the order of delivery; files of plain writers not yet claimed come last. fn returns non-zero to stop. */
+typedef int inspect_fn(void *arg, const struct inspect_line *l);
+int inspect_lines(struct spool *sp, inspect_fn *fn, void *arg, struct fail *f);
+
+struct inspect_report {
+	uint64_t segments, lines, delivered, bad, torn, disorder;	/* disorder: buffered_at went back within the chain */
+	uint64_t odd, suspect, vanished, unreadable;
+};
+/* Reads every line of every segment, delivered or not. fn (may be NULL) gets the bad ones. */
+int inspect_check(struct spool *sp, struct inspect_report *r, inspect_fn *fn, void *arg, struct fail *f);
+
+/*
+ * Puts everything undelivered into quarantine, under the replay lock: line by line;
+ * forgets vanished segments. *count: how many lines.
+ */
+int inspect_discard(struct spool *sp, int64_t lock_ms, uint64_t *count, struct fail *f);
+
+#endif

@@ -1,0 +1,400 @@
+#include <sys/stat.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/base64.h"
+#include "base/json.h"
+#include "buffer/quarantine.h"
+#include "base/status.h"
+#include "base/util.h"
+#include "base/when.h"
+
+#define SCAN (64u << 10)
+
+#define LOCK_MS 2000
+#define FILES 16	/* open at a time: lines come from few segments at once */
+
+struct file {
+	int fd;
+	char *stem;		/* NULL: not in use */
+	uint64_t highest;	/* offset recorded in it; above it nothing has to be looked for */
+	bool any;		/* it has lines */
+	bool fresh;		/* opened, and not read yet */
+	bool dirty;
+	uint64_t used;
+};
+
+struct quarantine {
+	struct spool *sp;
+	int dir;		/* -1 until the first line */
+	struct file file[FILES];
+	uint64_t uses;
+};
+
+static void
+drop_file(struct file *f)
+{
+	if (f->stem)
+		close(f->fd);
+	free(f->stem);
+	memset(f, 0, sizeof *f);
+}
+
+struct quarantine *
+quarantine_open(struct spool *sp)
+{
+	struct quarantine *q = util_alloc(sizeof *q);
+
+	q->sp = sp;
+	q->dir = -1;
+	return q;
+}
+
+void
+quarantine_close(struct quarantine *q)
+{
+	size_t i;
+
+	for (i = 0; i < FILES; i++)
+		drop_file(&q->file[i]);
+	if (q->dir != -1)
+		close(q->dir);
+	free(q);
+}
+
+static int
+need_dir(struct quarantine *q, struct fail *f)
+{
+	if (q->dir != -1)
+		return 0;
+	if (mkdirat(spool_fd(q->sp), "quarantine", 0700) == 0 && spool_sync(q->sp, f) == -1)
+		return -1;
+	q->dir = openat(spool_fd(q->sp), "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (q->dir == -1)
+		return fail_errno(f, STATUS_UNSAFE, "open '%s/quarantine'", spool_dir(q->sp));
+	return 0;
+}
+
+static void
+place_of(struct buf *b, const char *stem)
+{
+	buf_adds(b, "\"segment\":");
+	json_quote(b, stem, strlen(stem));
+	buf_adds(b, ",\"offset\":");
+}
+
+/*
+ * Reads the file through: the highest offset recorded in it, and whether `pos` is among them. The needle stands outside of the
+ * quoted line only, for quotes within that are escaped.
+ */
+static int
+look_through(struct file *q, const char *needle, uint64_t pos)
+{
+	size_t keep = strlen(needle) + 24, have = 0;
+	char *b = util_realloc(NULL, SCAN + 1), *p;
+	off_t at = 0;
+	ssize_t n;
+	uint64_t offset;
+	int found = 0;
+
+	q->any = false;
+	while ((n = pread(q->fd, b + have, SCAN - have, at)) > 0) {
+		at += n;
+		have += (size_t)n;
+		b[have] = '\0';
+		for (p = b; (p = memmem(p, have - (size_t)(p - b), needle, strlen(needle))); p++) {
+			if (p + keep > b + have && have == SCAN)
+				break;	/* its digits may be cut: seen whole with the next piece */
+			offset = strtoull(p + strlen(needle), NULL, 10);
+			found |= offset == pos;
+			if (offset > q->highest || !q->any)
+				q->highest = offset;
+			q->any = true;
+		}
+		if (have > keep) {
+			memmove(b, b + have - keep, keep);
+			have = keep;
+		}
+	}
+	free(b);
+	return found;
+}
+
+/* Cuts a torn last line, left by a process that died, so that the next one is whole. */
+static off_t
+whole_size(int fd)
+{
+	struct stat st;
+	char c;
+	off_t at;
+
+	if (fstat(fd, &st) == -1)
+		return -1;
+	for (at = st.st_size; at > 0; at--)
+		if (pread(fd, &c, 1, at - 1) != 1 || c == '\n')
+			break;
+	if (at < st.st_size && ftruncate(fd, at) == -1)
+		return -1;
+	return at;
+}
+
+static void
+format(struct buf *b, const char *place, const char *reason, struct slice line)
+{
+	char now[WHEN_SIZE];
+
+	when_format(when_now(), now);
+	buf_addf(b, "{\"quarantined_at\":\"%s\",\"reason\":", now);
+	json_quote(b, reason, strlen(reason));
+	buf_addc(b, ',');
+	buf_adds(b, place);
+	if (json_utf8(line.p, line.n)) {
+		buf_adds(b, "\"line\":");
+		json_quote(b, line.p, line.n);
+	} else {
+		buf_adds(b, "\"line_base64\":\"");
+		base64_add(b, line.p, line.n);
+		buf_addc(b, '"');
+	}
+	buf_adds(b, "}\n");
+}
+
+static int
+write_line(int fd, const struct buf *b)
+{
+	off_t at = whole_size(fd);
+
+	if (at == -1)
+		return -1;
+	if (lseek(fd, at, SEEK_SET) != -1 && util_write(fd, b->p, b->len) == 0)
+		return 0;
+	if (ftruncate(fd, at) == -1) {
+		/* whole_size cuts it next time */
+	}
+	return -1;
+}
+
+static int
+sync_file(struct quarantine *q, struct file *file, struct fail *f)
+{
+	if (file->dirty && fdatasync(file->fd) == -1)
+		return fail_errno(f, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'", spool_dir(q->sp), file->stem);
+	file->dirty = false;
+	return 0;
+}
+
+/* The file for a stem, or the one unused for longest, made free. */
+static struct file *
+pick_file(struct quarantine *q, const char *stem, struct fail *f)
+{
+	struct file *oldest = &q->file[0];
+	size_t i;
+
+	for (i = 0; i < FILES; i++) {
+		if (q->file[i].stem && strcmp(q->file[i].stem, stem) == 0)
+			return &q->file[i];
+		if (q->file[i].used < oldest->used)
+			oldest = &q->file[i];
+	}
+	if (oldest->stem && sync_file(q, oldest, f) == -1)
+		return NULL;
+	drop_file(oldest);
+	return oldest;
+}
+
+/* Opens and locks; again when the file was taken away meanwhile (requeue.h). */
+static int
+open_locked(int dir, const char *name)
+{
+	struct stat a, b;
+	int fd, tries;
+
+	for (tries = 0; tries < 8; tries++) {
+		fd = openat(dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+		if (fd == -1)
+			return -1;
+		if (util_flock(fd, LOCK_MS) == -1 || fstat(fd, &a) == -1 || !S_ISREG(a.st_mode))
+			break;
+		if (fstatat(dir, name, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+			return fd;
+		close(fd);
+		fd = -1;
+		errno = EWOULDBLOCK;
+	}
+	if (fd != -1)
+		close(fd);
+	return -1;
+}
+
+static struct file *
+open_file(struct quarantine *q, const char *stem, struct fail *f)
+{
+	char name[SEGMENT_NAME + 16];
+	struct file *file = pick_file(q, stem, f);
+
+	if (!file)
+		return NULL;
+	file->used = ++q->uses;
+	if (file->stem)
+		return file;
+	snprintf(name, sizeof name, "%s.jsonl", stem);
+	if ((file->fd = open_locked(q->dir, name)) == -1) {
+		fail_errno(f, STATUS_UNSAFE, "open '%s/quarantine/%s'", spool_dir(q->sp), name);
+		return NULL;
+	}
+	file->stem = util_strdup(stem);
+	file->fresh = true;
+	return file;
+}
+
+/* Whether this line is recorded already. */
+static bool
+is_known(struct file *file, const char *needle, uint64_t pos)
+{
+	bool known = (file->fresh || (file->any && pos <= file->highest)) && look_through(file, needle, pos);
+
+	file->fresh = false;
+	return known;
+}
+
+static int
+add_to(struct quarantine *q, struct file *file, struct buf *place, uint64_t pos, const char *reason, struct slice line, struct fail *f)
+{
+	struct buf b = { 0 };
+	int r;
+
+	buf_addf(place, "%" PRIu64 ",", pos);
+	format(&b, buf_str(place), reason, line);
+	r = write_line(file->fd, &b);
+	buf_free(&b);
+	if (r == -1)
+		return fail_errno(f, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'", spool_dir(q->sp), file->stem);
+	file->dirty = true;
+	if (pos > file->highest || !file->any) {
+		file->highest = pos;
+		file->any = true;
+	}
+	return 0;
+}
+
+int
+quarantine_add(struct quarantine *q, const char *stem, uint64_t pos, const char *reason, struct slice line, struct fail *f)
+{
+	struct buf place = { 0 };
+	struct file *file;
+	int r = -1;
+
+	if (need_dir(q, f) == -1)
+		return -1;
+	place_of(&place, stem);
+	if ((file = open_file(q, stem, f)))
+		r = is_known(file, buf_str(&place), pos) ? 0 : add_to(q, file, &place, pos, reason, line, f);
+	buf_free(&place);
+	return r;
+}
+
+int
+quarantine_refused(struct quarantine *q, const char *reason, struct slice line, struct fail *f)
+{
+	struct buf place = { 0 };
+	struct file *file;
+	struct stat st;
+	int r = -1;
+
+	if (need_dir(q, f) == -1)
+		return -1;
+	place_of(&place, QUARANTINE_REFUSED);
+	if ((file = open_file(q, QUARANTINE_REFUSED, f)) && fstat(file->fd, &st) == 0)
+		r = add_to(q, file, &place, (uint64_t)st.st_size, reason, line, f);
+	buf_free(&place);
+	return r;
+}
+
+int
+quarantine_sync(struct quarantine *q, struct fail *f)
+{
+	size_t i;
+
+	for (i = 0; i < FILES; i++)
+		if (sync_file(q, &q->file[i], f) == -1)
+			return -1;
+	if (q->dir != -1 && fsync(q->dir) == -1)
+		return fail_errno(f, STATUS_UNSAFE, "fsync '%s/quarantine'", spool_dir(q->sp));
+	return 0;
+}
+
+int
+quarantine_whole(struct quarantine *q, const struct segment *s, uint64_t bad, struct fail *f)
+{
+	char name[SEGMENT_NAME + 64];
+
+	if (need_dir(q, f) == -1)
+		return -1;
+	snprintf(name, sizeof name, "%s.bad-%" PRIu64 ".jsonl%s", s->stem, bad, s->gz ? ".gz" : "");
+	if (renameat(spool_fd(q->sp), s->name, q->dir, name) == -1 || fsync(q->dir) == -1)
+		return fail_errno(f, STATUS_UNSAFE, "move '%s/%s' into quarantine", spool_dir(q->sp), s->name);
+	return 0;
+}
+
+/* --- counting ------------------------------------------------------------------- */
+
+static uint64_t
+count_lines(int dir, const char *name)
+{
+	char *b;
+	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	uint64_t lines = 0;
+	ssize_t n;
+
+	if (fd == -1)
+		return 0;
+	b = util_realloc(NULL, SCAN);
+	while ((n = read(fd, b, SCAN)) > 0) {
+		char *p = b, *end = b + n;
+
+		while ((p = memchr(p, '\n', (size_t)(end - p)))) {
+			lines++;
+			p++;
+		}
+	}
+	free(b);
+	close(fd);
+	return lines;
+}
+
+static uint64_t
+count_file(int dir, const char *name)
+{
+	const char *bad = strstr(name, ".bad-");
+
+	if (bad && strstr(bad, ".jsonl"))
+		return strtoull(bad + 5, NULL, 10);
+	return strstr(name, ".jsonl") ? count_lines(dir, name) : 0;
+}
+
+uint64_t
+quarantine_count(struct spool *sp)
+{
+	int fd = openat(spool_fd(sp), "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *d = fd == -1 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	uint64_t n = 0;
+
+	if (!d) {
+		if (fd != -1)
+			close(fd);
+		return 0;
+	}
+	while ((e = readdir(d)))
+		if (e->d_name[0] != '.')
+			n += count_file(fd, e->d_name);
+	closedir(d);
+	return n;
+}

@@ -1,0 +1,193 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "buffer/reader.h"
+#include "base/status.h"
+#include "base/util.h"
+
+#define CHAIN_CHUNK (256u << 10)
+#define FILE_CHUNK (4u << 10)	/* there may be many of them at once */
+
+struct reader {
+	struct segment seg;
+	int dirfd;
+	int fd;			/* -1 while it is closed */
+	gzFile gz;		/* owns fd when set */
+	struct buf b;
+	size_t used, seen;	/* given out; searched for a newline */
+	uint64_t at;		/* offset in the file of b.p[0] */
+	uint64_t limit;
+	size_t chunk;
+	bool live, eof;
+};
+
+/* Gives the descriptor back until the next read. */
+static void
+rest(struct reader *r)
+{
+	if (r->gz || r->seg.kind == SEGMENT_CHAIN)
+		return;
+	close(r->fd);
+	r->fd = -1;
+}
+
+static int
+wake(struct reader *r)
+{
+	if (r->fd == -1)
+		r->fd = segment_open(r->dirfd, &r->seg);
+	return r->fd == -1 ? -1 : 0;
+}
+
+struct reader *
+reader_open(int dirfd, const struct segment *s, uint64_t from, uint64_t limit, int flags, struct fail *f)
+{
+	struct reader *r;
+	int fd = segment_open(dirfd, s);
+
+	if (fd == -1 || ((flags & READER_SYNC) && fdatasync(fd) == -1)) {
+		fail_errno(f, STATUS_UNSAFE, "read '%s'", s->name);
+		if (fd != -1)
+			close(fd);
+		return NULL;
+	}
+	r = util_alloc(sizeof *r);
+	r->seg = *s;
+	r->dirfd = dirfd;
+	r->fd = fd;
+	r->at = from;
+	r->limit = limit;
+	r->live = flags & READER_LIVE;
+	r->chunk = s->kind == SEGMENT_CHAIN ? CHAIN_CHUNK : FILE_CHUNK;
+	if (s->gz && !(r->gz = gzdopen(fd, "rb"))) {
+		fail_errno(f, STATUS_UNSAFE, "read '%s'", s->name);
+		reader_close(r);
+		return NULL;
+	}
+	rest(r);
+	return r;
+}
+
+void
+reader_close(struct reader *r)
+{
+	if (!r)
+		return;
+	if (r->gz)
+		gzclose(r->gz);
+	else if (r->fd != -1)
+		close(r->fd);
+	buf_free(&r->b);
+	free(r);
+}
+
+/* zlib takes what is no gzip file for plain text, and a cut one for a short one. */
+static ssize_t
+read_gz(struct reader *r, char *to, size_t n, uint64_t pos)
+{
+	int got = -1, err = Z_OK;
+
+	if (gztell(r->gz) == (z_off_t)pos || gzseek(r->gz, (z_off_t)pos, SEEK_SET) != -1)
+		got = gzread(r->gz, to, (unsigned)n);
+	if (got > 0 && !gzdirect(r->gz))
+		return got;
+	gzerror(r->gz, &err);
+	if (got == 0 && err == Z_OK && !gzdirect(r->gz))
+		return 0;
+	if (err == Z_MEM_ERROR)
+		errno = ENOMEM;
+	else if (err != Z_ERRNO)
+		errno = EBADMSG;
+	return -1;
+}
+
+static ssize_t
+read_some(struct reader *r, char *to, size_t n)
+{
+	uint64_t pos = r->at + r->b.len, left = r->limit > pos ? r->limit - pos : 0;
+	ssize_t got;
+
+	if (n > left)
+		n = (size_t)left;
+	if (n == 0)
+		return 0;
+	if (r->gz)
+		return read_gz(r, to, n, pos);
+	if (wake(r) == -1)
+		return -1;
+	do
+		got = pread(r->fd, to, n, (off_t)pos);
+	while (got == -1 && errno == EINTR);
+	rest(r);
+	return got;
+}
+
+static int
+refill(struct reader *r, struct fail *f)
+{
+	ssize_t got;
+
+	if (r->b.len - r->used > READER_LINE) {
+		errno = EBADMSG;
+		return fail_errno(f, STATUS_UNSAFE, "a line of more than %" PRIu64 " bytes in '%s'", READER_LINE, r->seg.name);
+	}
+
+	if (r->used) {
+		buf_drop(&r->b, r->used);
+		r->at += r->used;
+		r->seen -= r->used;
+		r->used = 0;
+	}
+	buf_reserve(&r->b, r->b.len < r->chunk ? r->chunk - r->b.len : r->b.len);
+	got = read_some(r, r->b.p + r->b.len, r->b.cap - r->b.len);
+	if (got == -1)
+		return fail_errno(f, STATUS_UNSAFE, "read '%s'", r->seg.name);
+	r->eof = got == 0;
+	r->b.len += (size_t)got;
+	return 0;
+}
+
+int
+reader_next(struct reader *r, struct reader_line *l, struct fail *f)
+{
+	char *nl;
+	size_t n;
+
+	while (!(nl = r->b.len > r->seen ? memchr(r->b.p + r->seen, '\n', r->b.len - r->seen) : NULL)) {
+		r->seen = r->b.len;
+		if (r->eof)
+			break;
+		if (refill(r, f) == -1)
+			return -1;
+	}
+	if (!nl && (r->live || r->b.len == r->used))
+		return 0;
+	n = nl ? (size_t)(nl - r->b.p) - r->used : r->b.len - r->used;
+	l->text = (struct slice){ r->b.p + r->used, n };
+	l->pos = r->at + r->used;
+	l->end = l->pos + n + (nl != NULL);
+	l->torn = !nl;
+	r->used += n + (nl != NULL);
+	r->seen = r->used;
+	return 1;
+}
+
+int
+reader_at(struct reader *r, uint64_t pos, char *to, size_t n, struct fail *f)
+{
+	if (wake(r) == 0 && pread(r->fd, to, n, (off_t)pos) == (ssize_t)n) {
+		rest(r);
+		return 0;
+	}
+	return fail_errno(f, STATUS_UNSAFE, "read '%s'", r->seg.name);
+}
+
+uint64_t
+reader_size(const struct reader *r)
+{
+	return r->at + r->b.len;
+}

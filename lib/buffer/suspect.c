@@ -1,0 +1,91 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "event/event.h"
+#include "buffer/idset.h"
+#include "buffer/reader.h"
+#include "buffer/suspect.h"
+#include "base/util.h"
+
+struct suspect {
+	char *stem;
+	struct idset events;	/* digests; counted: how often in a later segment */
+};
+
+/* Every event of a segment: the suspect one's are remembered, the others' looked up. */
+static int
+read_events(struct suspect *s, struct spool *sp, const struct segment *seg, bool own, struct fail *f)
+{
+	struct reader *r = reader_open(spool_fd(sp), seg, 0, UINT64_MAX, 0, f);
+	struct reader_line l;
+	struct event_line el;
+	struct buf text = { 0 };
+	char digest[UUID_SIZE];
+	size_t *later;
+	struct fail bad;
+	int got = -1;
+
+	while (r && (got = reader_next(r, &l, f)) == 1) {
+		if (event_line_read(l.text.p, l.text.n, &el, &text, &bad) == -1)
+			continue;
+		event_digest(&el.e, digest);
+		if (own)
+			idset_add(&s->events, slice_of(digest));
+		else if ((later = idset_count(&s->events, slice_of(digest))))
+			++*later;
+	}
+	reader_close(r);
+	buf_free(&text);
+	return got;
+}
+
+struct suspect *
+suspect_open(struct spool *sp, const char *stem, const struct segment *list, size_t n, struct fail *f)
+{
+	struct suspect *s = util_alloc(sizeof *s);
+	size_t i;
+	bool later = false;
+
+	s->stem = util_strdup(stem);
+	for (i = 0; i < n; i++) {
+		bool own = strcmp(list[i].stem, stem) == 0;
+
+		if (list[i].odd || list[i].kind == SEGMENT_FOREIGN || (!own && !later))
+			continue;
+		if (read_events(s, sp, &list[i], own, f) == -1) {
+			suspect_close(s);
+			return NULL;
+		}
+		if (own)
+			idset_sort(&s->events);
+		later |= own;
+	}
+	return s;
+}
+
+void
+suspect_close(struct suspect *s)
+{
+	if (!s)
+		return;
+	idset_free(&s->events);
+	free(s->stem);
+	free(s);
+}
+
+const char *
+suspect_stem(const struct suspect *s)
+{
+	return s->stem;
+}
+
+int
+suspect_later(const struct suspect *s, const struct event *e)
+{
+	char digest[UUID_SIZE];
+	const size_t *later;
+
+	event_digest(e, digest);
+	later = idset_count(&s->events, slice_of(digest));
+	return later && *later > 0;
+}

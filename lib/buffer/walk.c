@@ -1,0 +1,289 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/util.h"
+#include "buffer/walking.h"
+
+/* --- the next line of a source --------------------------------------------------------- */
+
+static int
+next_plain(struct walk *w, struct source *s, struct fail *f)
+{
+	struct reader_line l;
+	int r = reader_next(s->r, &l, f);
+
+	if (r != 1)
+		return r;
+	s->line = (struct walk_line){ .text = l.text, .stem = s->seg->stem, .chain = s->chain, .pos = l.pos,
+	    .end = l.end, .at = l.pos, .torn = l.torn, .suspect = s->seg->suspect };
+	/* The stamp serves the merge only: not looked for while there is nothing to merge with. */
+	if (w->nsrc > 1 && w->stamp(l.text, &l.stamp) == 0)
+		s->stamp = l.stamp;
+	return 1;
+}
+
+/* Of the chain: a file of another kind is a source of its own. */
+static int
+open_next(struct walk *w, struct source *s, uint64_t from, struct fail *f)
+{
+	struct segment *seg = &w->segs[s->next++];
+	uint64_t limit = UINT64_MAX;
+	bool last = s->next == s->end;
+	int flags = (last && !w->closed ? READER_LIVE : 0) | (w->sync ? READER_SYNC : 0);
+
+	s->seg = seg;
+	if (last && !s->seg->gz)
+		limit = w->last_size;
+	s->r = reader_open(spool_fd(w->sp), s->seg, from, limit, flags, f);
+	if (!s->r && f->sys == ENOENT && !s->seg->suspect) {	/* its fdatasync failed since the list was made */
+		snprintf(seg->name, sizeof seg->name, "%.200s.suspect.jsonl", seg->stem);
+		seg->suspect = true;
+		s->r = reader_open(spool_fd(w->sp), seg, from, limit, flags, f);
+	}
+	if (s->r)
+		return 0;
+	if (f->sys != ENOENT)
+		return -1;
+	seg->odd = true;	/* gone meanwhile, and not by us: it stays in the roster, which tells of it */
+	return 0;
+}
+
+static int
+advance(struct walk *w, struct source *s, struct fail *f)
+{
+	int r;
+
+	s->has = false;
+	while (!s->over) {
+		r = !s->r ? 0 : s->limit ? walking_sorted(w, s, f) : next_plain(w, s, f);
+		if (r == 1)
+			s->has = true;
+		if (r == -1 && f->sys == EBADMSG) {
+			w->damaged = util_realloc(w->damaged, (w->ndamaged + 1) * sizeof *w->damaged);
+			w->damaged[w->ndamaged++] = s->seg;
+			r = 0;
+		}
+		if (r != 0)
+			return r == 1 ? 0 : -1;
+		reader_close(s->r);
+		s->r = NULL;
+		if (s->next == s->end)
+			s->over = true;
+		else if (open_next(w, s, 0, f) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+int
+walk_next(struct walk *w, struct walk_line *l, struct fail *f)
+{
+	struct source *best = NULL;
+	size_t i;
+
+	if (w->given && advance(w, w->given, f) == -1)
+		return -1;
+	w->given = NULL;
+	for (i = 0; i < w->nsrc; i++)
+		if (w->src[i].has && (!best || w->src[i].stamp < best->stamp))
+			best = &w->src[i];
+	if (!best)
+		return 0;
+	w->given = best;
+	*l = best->line;
+	return 1;
+}
+
+/* --- opening ----------------------------------------------------------------------------- */
+
+/* The lowest of a source's marks: the main one, or that of a late type when those count. */
+static struct mark
+start_of(const struct progress *p, bool from_late, const char *stem)
+{
+	struct mark *m = stem ? marks_find(&p->marks, stem) : NULL;
+	struct mark low = { 0 }, *k;
+	size_t i;
+
+	if (!stem)
+		low = p->marks.chain;
+	else if (m)
+		low = *m;
+	for (i = 0; from_late && i < p->lates; i++) {
+		k = stem ? marks_find(&p->late[i].at, stem) : &p->late[i].at.chain;
+		if (!k || !k->stem)
+			continue;
+		if (stem ? k->pos < low.pos : mark_cmp(k, low.stem ? low.stem : "", low.pos) < 0)
+			low = *k;
+	}
+	return low;
+}
+
+static int
+open_chain(struct walk *w, const struct progress *p, size_t n, struct fail *f)
+{
+	struct source *s = &w->src[0];
+	struct mark from = start_of(p, w->late, NULL);
+	uint64_t at = 0;
+
+	s->chain = true;
+	s->end = n;
+	while (s->next < n && from.stem && strcmp(w->segs[s->next].stem, from.stem) < 0)
+		s->next++;
+	if (s->next < n && from.stem && strcmp(w->segs[s->next].stem, from.stem) == 0)
+		at = from.pos;
+	if (s->next == n)
+		s->over = true;
+	else if (open_next(w, s, at, f) == -1)
+		return -1;
+	return advance(w, s, f);
+}
+
+/* Whether a claimed file is in order of its stamps; reads all of it, once in its life. */
+static int
+is_sorted(struct walk *w, const struct segment *seg, uint64_t *size, struct fail *f)
+{
+	struct reader *r = reader_open(spool_fd(w->sp), seg, 0, UINT64_MAX, 0, f);
+	struct reader_line l;
+	int64_t last = INT64_MIN, stamp;
+	int got, sorted = 1;
+
+	if (!r)
+		return -1;
+	while ((got = reader_next(r, &l, f)) == 1)
+		if (w->stamp(l.text, &stamp) == 0) {
+			sorted &= stamp >= last;
+			last = stamp;
+		}
+	*size = reader_size(r);
+	reader_close(r);
+	return got == -1 && f->sys != EBADMSG ? -1 : sorted;	/* what is damaged shows again when it is read */
+}
+
+static int
+open_file(struct walk *w, const struct progress *p, const struct segment *seg, struct fail *f)
+{
+	struct source *s = &w->src[w->nsrc];
+	struct mark from = start_of(p, w->late, seg->stem);
+	const struct mark *main = marks_find(&p->marks, seg->stem);
+	uint64_t limit = main ? main->limit : 0;
+	int sorted = 1;
+
+	if (seg->kind == SEGMENT_CLAIMED && !main && (sorted = is_sorted(w, seg, &limit, f)) == -1)
+		return f->sys == ENOENT ? 0 : -1;
+	if (sorted && !(main && main->limit))
+		limit = 0;
+	w->nsrc++;
+	s->seg = seg;
+	s->limit = limit;
+	s->r = reader_open(spool_fd(w->sp), seg, limit ? 0 : from.pos, limit ? limit : UINT64_MAX,
+	    w->sync ? READER_SYNC : 0, f);
+	if (!s->r)
+		return f->sys == ENOENT ? 0 : -1;
+	if (limit) {
+		s->given_stamp = INT64_MIN;
+		if (walking_skip(w, s, from.pos, f) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* Sizes are measured before the list is made: a line below its size was written before any file that is not in the list. */
+static int
+take_list(struct walk *w, struct fail *f)
+{
+	struct segment last;
+	int any = segment_last(spool_fd(w->sp), &last, f);
+	size_t n, i;
+
+	if (any == -1 || segment_list(spool_fd(w->sp), &w->segs, &w->nsegs, f) == -1)
+		return -1;
+	if (any)
+		w->last_size = last.size;
+	for (i = 0, n = 0; i < w->nsegs; i++)	/* chain segments begun since then are for the next walk */
+		if (!w->segs[i].odd &&
+		    (w->segs[i].kind != SEGMENT_CHAIN || (any && strcmp(w->segs[i].stem, last.stem) <= 0)))
+			w->segs[n++] = w->segs[i];
+	w->nsegs = n;
+	return 0;
+}
+
+struct walk *
+walk_open(struct spool *sp, const struct progress *p, int flags, walk_stamp_fn *stamp, struct fail *f)
+{
+	struct walk *w = util_alloc(sizeof *w);
+	size_t i, chain = 0;
+
+	w->sp = sp;
+	w->stamp = stamp;
+	w->late = flags & WALK_LATE;
+	w->sync = flags & WALK_SYNC;
+	w->closed = flags & WALK_CLOSED;
+	if (take_list(w, f) == -1)
+		goto fail;
+	w->src = util_alloc((w->nsegs + 1) * sizeof *w->src);	/* the first is the chain */
+	while (chain < w->nsegs && w->segs[chain].kind == SEGMENT_CHAIN)
+		chain++;
+	/* Files first: then it is known whether the chain has anything to be merged with. */
+	for (w->nsrc = 1, i = chain; i < w->nsegs; i++)
+		if (w->segs[i].kind != SEGMENT_FOREIGN && open_file(w, p, &w->segs[i], f) == -1)
+			goto fail;
+	for (i = 1; i < w->nsrc; i++)
+		if (advance(w, &w->src[i], f) == -1)
+			goto fail;
+	if (open_chain(w, p, chain, f) == -1)
+		goto fail;
+	return w;
+fail:
+	walk_close(w);
+	return NULL;
+}
+
+void
+walk_close(struct walk *w)
+{
+	size_t i;
+
+	if (!w)
+		return;
+	for (i = 0; w->src && i < w->nsegs + 1; i++) {
+		reader_close(w->src[i].r);
+		free(w->src[i].heap);
+		buf_free(&w->src[i].text);
+	}
+	free(w->src);
+	free(w->damaged);
+	free(w->segs);
+	free(w);
+}
+
+const struct segment *
+walk_segments(const struct walk *w, size_t *n)
+{
+	*n = w->nsegs;
+	return w->segs;
+}
+
+int
+walk_finished(const struct walk *w, const char *stem)
+{
+	size_t i;
+
+	for (i = 1; i < w->nsrc; i++)
+		if (strcmp(w->src[i].seg->stem, stem) == 0)
+			return w->src[i].over;
+	return 0;
+}
+
+const struct segment *
+walk_damaged(const struct walk *w, size_t i)
+{
+	return i < w->ndamaged ? w->damaged[i] : NULL;
+}
+
+const char *
+walk_disorder(const struct walk *w)
+{
+	return w->disorder;
+}

@@ -1,0 +1,373 @@
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "conf/conf.h"
+#include "conf/ini.h"
+#include "event/names.h"
+#include "conf/secret.h"
+#include "base/status.h"
+#include "base/util.h"
+
+#define URL "redis://127.0.0.1:6379/0"
+#define PREFIX "quantum"
+#define SERVICE "eventbus"
+#define TIMEOUT_MS 2000
+#define TIMEOUT_MAX_MS (24L * 3600 * 1000)
+#define MAXLEN CONF_MAXLEN
+#define HARD 10		/* times maxlen */
+
+void
+conf_init(struct conf *c)
+{
+	*c = (struct conf){.maxlen = -1};
+}
+
+static void
+replace(char **old, const char *s)
+{
+	free(*old);
+	*old = util_strdup(s);
+}
+
+/* Setters check and take one value. `from` is what people wrote before it: "-u", "EB_REDIS_URL", "url". */
+
+static int
+set_url(struct conf *c, const char *from, const char *s, struct fail *f)
+{
+	struct fail why;
+	struct url u;
+
+	if (url_parse(&u, s, &why) == -1)
+		return fail_set(f, why.status, "%s %s", from, why.text);
+	url_free(&c->url);
+	c->url = u;
+	return 0;
+}
+
+static int
+set_buffer(struct conf *c, const char *from, const char *s, struct fail *f)
+{
+	if (*s == '\0')
+		return fail_set(f, STATUS_USAGE, "%s: the buffer's directory expected", from);
+	replace(&c->buffer, s);
+	return 0;
+}
+
+static int
+set_prefix(struct conf *c, const char *from, const char *s, struct fail *f)
+{
+	if (*from == '-' && *s != '\0' && s[strspn(s, "0123456789")] == '\0')
+		return fail_set(f, STATUS_USAGE, "%s %s: %s is the prefix of keys, not a port: "
+		    "give the port with -u redis://host:%s/0", from, s, from, s);
+	if (!names_legal_prefix(s))
+		return fail_set(f, STATUS_USAGE, "%s '%s': the prefix of keys expected: "
+		    "1 to 100 printable characters, no space and none of *?[]\\", from, s);
+	replace(&c->prefix, s);
+	return 0;
+}
+
+static int
+set_service(struct conf *c, const char *from, const char *s, struct fail *f)
+{
+	if (!names_legal(s, strlen(s)))
+		return fail_set(f, STATUS_USAGE, "%s '%s': the name of the service expected: "
+		    "1 to 200 of A-Z a-z 0-9 . _ -, not - first%s", from, s,
+		    *s == '/' ? " (give a socket with -u unix:///path)" : "");
+	replace(&c->service, s);
+	c->service_given = true;
+	return 0;
+}
+
+static int
+set_timeout(struct conf *c, const char *from, const char *s, struct fail *f)
+{
+	const char *hint = *from == '-' ?
+	    ": -t is the time-out (TYPE is an argument without a letter)" : "";
+	int64_t ms;
+
+	if (util_ms(s, &ms) == -1)
+		return fail_set(f, STATUS_USAGE, "%s %s: seconds expected%s", from, s, hint);
+	if (ms < 1 || ms > TIMEOUT_MAX_MS)
+		return fail_set(f, STATUS_USAGE, "%s %s: a time-out from 0.001 s to 1 day expected", from, s);
+	c->timeout_ms = ms;
+	return 0;
+}
+
+static int
+set_maxlen(struct conf *c, const char *from, const char *s, struct fail *f)
+{
+	return policy_entries(from, s, &c->maxlen, f);
+}
+
+typedef int setter(struct conf *, const char *, const char *, struct fail *);
+
+static const struct setting {
+	char letter;
+	const char *option, *variable, *name;
+	setter *set;
+} settings[] = {
+	{'u', "-u", "EB_REDIS_URL", "url", set_url},
+	{'b', "-b", "EB_BUFFER_DIR", "buffer", set_buffer},
+	{'p', "-p", "EB_PREFIX", "prefix", set_prefix},
+	{'s', "-s", "EB_SERVICE", "service", set_service},
+	{'t', "-t", "EB_TIMEOUT", "timeout", set_timeout},
+	{'\0', NULL, "EB_MAXLEN", "maxlen", set_maxlen},
+};
+#define SETTINGS (sizeof settings / sizeof *settings)
+
+static bool
+is_open(const struct conf *c, setter *set)	/* cppcheck-suppress constParameter ; a function is never const */
+{
+	if (set == set_url)
+		return c->url.host == NULL && c->url.path == NULL;
+	if (set == set_buffer)
+		return c->buffer == NULL;
+	if (set == set_prefix)
+		return c->prefix == NULL;
+	if (set == set_service)
+		return c->service == NULL;
+	if (set == set_timeout)
+		return c->timeout_ms == 0;
+	return c->maxlen == -1;
+}
+
+static int
+set_option(struct conf *c, int ch, const char *arg, struct fail *f)
+{
+	size_t i;
+
+	for (i = 0; i < SETTINGS && (ch == '\0' || settings[i].letter != ch); i++)
+		;
+	if (i == SETTINGS)
+		return 0;
+	if (ch == 'u') {
+		for (i = 0; c->url_args[i] != NULL; i++)
+			if (i + 2 == sizeof c->url_args / sizeof *c->url_args)
+				return fail_set(f, STATUS_USAGE, "-u: given too often");
+		c->url_args[i] = arg;
+		i = 0;
+	}
+	return settings[i].set(c, settings[i].option, arg, f) == -1 ? -1 : 1;
+}
+
+int
+conf_option(struct conf *c, int ch, const char *arg, struct fail *f)
+{
+	switch (ch) {
+	case 'h':
+		c->help = true;
+		return 1;
+	case 'j':
+		c->json = true;
+		return 1;
+	case 'q':
+		c->quiet = true;
+		return 1;
+	case 'v':
+		c->verbose = true;
+		return 1;
+	case 'V':
+		c->version = true;
+		return 1;
+	default:
+		return set_option(c, ch, arg, f);
+	}
+}
+
+static int
+take_environment(struct conf *c, struct fail *f)
+{
+	for (size_t i = 0; i < SETTINGS; i++) {
+		const char *value = util_env(settings[i].variable);
+
+		if (value != NULL && is_open(c, settings[i].set) &&
+		    settings[i].set(c, settings[i].variable, value, f) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+struct filing {
+	struct conf *c;		/* gets policies, and what is open */
+	struct conf checked;	/* what is not, read all the same */
+	bool open[SETTINGS];
+};
+
+static int
+take_line(void *arg, const char *section, const char *name, const char *value, unsigned line, struct fail *f)
+{
+	struct filing *to = arg;
+
+	if (*section != '\0')
+		return policy_set(&to->c->policies, section, name, value, line, f);
+	for (size_t i = 0; i < SETTINGS; i++)
+		if (strcmp(name, settings[i].name) == 0)
+			return settings[i].set(to->open[i] ? to->c : &to->checked, name, value, f);
+	return fail_set(f, STATUS_CONFIG, "'%s' is not known: url buffer prefix service timeout maxlen are", name);
+}
+
+/* DIR/eventbus[/name] below an absolute directory in a variable, else below HOME; NULL without both. */
+static char *
+xdg_path(const char *xdg, const char *below_home, const char *name)
+{
+	const char *dir = util_env(xdg), *home = util_env("HOME");
+	struct buf b = {0};
+
+	if (dir != NULL && *dir == '/')		/* relative ones are to be ignored */
+		buf_addf(&b, "%s/eventbus%s", dir, name);
+	else if (home != NULL && *home == '/')
+		buf_addf(&b, "%s/%s/eventbus%s", home, below_home, name);
+	else
+		return NULL;
+	buf_str(&b);
+	return b.p;
+}
+
+static int
+take_file(struct conf *c, struct fail *f)
+{
+	char *own = xdg_path("XDG_CONFIG_HOME", ".config", "/config");
+	const char *path = own;
+	struct filing to = {.c = c};
+	int result = 1;
+
+	conf_init(&to.checked);
+	for (size_t i = 0; i < SETTINGS; i++)
+		to.open[i] = is_open(c, settings[i].set);
+	if (own != NULL)
+		result = ini_read(own, take_line, &to, f);
+	/* HOME of another user, as under su(1), is no error */
+	if (result == 1 || (result == -1 && f->sys == EACCES && util_env("XDG_CONFIG_HOME") == NULL))
+		result = ini_read(path = "/etc/eventbus/config", take_line, &to, f);
+	if (result == 0)
+		result = policy_check(c->policies, path, c->maxlen >= 0 ? c->maxlen : MAXLEN, f);
+	conf_free(&to.checked);
+	free(own);
+	return result == -1 ? -1 : 0;
+}
+
+static char *
+state_directory(void)
+{
+	const char *given = util_env("STATE_DIRECTORY");
+
+	if (given != NULL && *given != ':')
+		return util_strndup(given, strcspn(given, ":"));
+	return xdg_path("XDG_STATE_HOME", ".local/state", "");
+}
+
+static void
+take_defaults(struct conf *c)
+{
+	struct fail f;
+
+	if (is_open(c, set_url))
+		set_url(c, "", URL, &f);
+	if (c->prefix == NULL)
+		c->prefix = util_strdup(PREFIX);
+	if (c->service == NULL)
+		c->service = util_strdup(SERVICE);
+	if (c->timeout_ms == 0)
+		c->timeout_ms = TIMEOUT_MS;
+	if (c->maxlen == -1)
+		c->maxlen = MAXLEN;
+	c->state = state_directory();
+	if (c->buffer == NULL && c->state != NULL) {
+		struct buf b = {0};
+
+		buf_addf(&b, "%s/buffer", c->state);
+		buf_str(&b);
+		c->buffer = b.p;
+	}
+	if (c->state == NULL && c->buffer != NULL)
+		c->state = util_strdup(c->buffer);
+}
+
+static int
+take_password(struct conf *c, struct fail *f)
+{
+	if (c->url.password == NULL && secret_find(&c->url.password, f) == -1)
+		return -1;
+	if (c->url.user != NULL && c->url.password == NULL)
+		return fail_set(f, STATUS_CONFIG, "user '%s' has no password: "
+		    "neither in the URL nor in EB_REDIS_PASSWORD_FILE or EB_REDIS_PASSWORD", c->url.user);
+	return 0;
+}
+
+static void
+wipe(const struct conf *c, int argc, char **argv)
+{
+	for (size_t i = 0; c->url_args[i] != NULL; i++)
+		for (int k = 0; k < argc; k++) {
+			size_t n = strlen(argv[k]);
+
+			if (c->url_args[i] >= argv[k] && c->url_args[i] <= argv[k] + n)
+				secret_hide(argv[k] + (c->url_args[i] - argv[k]));
+		}
+}
+
+int
+conf_finish(struct conf *c, int argc, char **argv, struct fail *f)
+{
+	if (c->help || c->version)
+		return 0;
+	wipe(c, argc, argv);
+	if (take_environment(c, f) == -1 || take_file(c, f) == -1)
+		return -1;
+	take_defaults(c);
+	if (take_password(c, f) == -1)
+		return -1;
+	c->place = url_place(&c->url);
+	return 0;
+}
+
+void
+conf_free(struct conf *c)
+{
+	url_free(&c->url);
+	free(c->place);
+	free(c->buffer);
+	free(c->state);
+	free(c->prefix);
+	free(c->service);
+	policy_free(c->policies);
+	conf_init(c);
+}
+
+const char *
+conf_buffer(const struct conf *c, struct fail *f)
+{
+	if (c->buffer == NULL)
+		fail_set(f, STATUS_CONFIG, "no place for the buffer: neither HOME nor STATE_DIRECTORY is set: give one with -b DIR");
+	return c->buffer;
+}
+
+int64_t
+conf_maxlen(const struct conf *c, const char *type)
+{
+	const struct policy *p = policy_find(c->policies, type);
+
+	return p != NULL && p->maxlen >= 0 ? p->maxlen : c->maxlen;
+}
+
+bool
+conf_acked(const struct conf *c, const char *type)
+{
+	const struct policy *p = policy_find(c->policies, type);
+
+	return p != NULL && p->acked;
+}
+
+int64_t
+conf_maxlen_hard(const struct conf *c, const char *type)
+{
+	const struct policy *p = policy_find(c->policies, type);
+	int64_t maxlen = conf_maxlen(c, type);
+
+	if (p != NULL && p->hard >= 0)
+		return p->hard;
+	return maxlen > INT64_MAX / HARD ? INT64_MAX : maxlen * HARD;
+}

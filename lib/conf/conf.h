@@ -1,0 +1,82 @@
+/*
+ * conf: what all commands share of options, environment and config file.
+ *
+ * Option, then environment, then config file, then default (contract, section 5).
+ * A command keeps its own getopt_long(3) table and includes CONF_SHORT and CONF_LONG in it;
+ * what conf_option does not know is its own. Letters that belong to conf: u b p s t j q v h V.
+ *
+ *     struct conf c; conf_init(&c);
+ *     while ((ch = getopt_long(...)) != -1)
+ *             if ((r = conf_option(&c, ch, optarg, &f)) == 0) switch (ch) { own letters }
+ *             else if (r < 0) fail
+ *     if (conf_finish(&c, argc, argv, &f) == -1) fail
+ *
+ * The struct is filled once in main and then only read.
+ *
+ * The config file is $XDG_CONFIG_HOME/eventbus/config (~/.config when that is not set), else
+ * /etc/eventbus/config: see ini.h; names url buffer prefix service timeout maxlen, and policies in [TYPE] sections (policy.h). The password is
+ * looked for as secret.h says when the URL has none. Empty environment values count as unset.
+ */
+#ifndef CONF_H
+#define CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/fail.h"
+#include "conf/policy.h"
+#include "redis/url.h"
+
+#define CONF_SHORT "b:hjp:qs:t:u:vV"
+#define CONF_LONG \
+	{"buffer", required_argument, NULL, 'b'}, \
+	{"help", no_argument, NULL, 'h'}, \
+	{"json", no_argument, NULL, 'j'}, \
+	{"prefix", required_argument, NULL, 'p'}, \
+	{"quiet", no_argument, NULL, 'q'}, \
+	{"service", required_argument, NULL, 's'}, \
+	{"timeout", required_argument, NULL, 't'}, \
+	{"url", required_argument, NULL, 'u'}, \
+	{"verbose", no_argument, NULL, 'v'}, \
+	{"version", no_argument, NULL, 'V'}
+
+#define CONF_MAXLEN 10000	/* the default limit of a stream, in entries */
+
+struct conf {
+	struct url url;			/* credentials included */
+	char *place;			/* url_place(&url): for messages and the buffer's target */
+	char *buffer;			/* the directory; NULL when there is no place for one (then conf_buffer says 78) */
+	/* The parent of the default buffer, for consumers' locks, whatever -b says; where there is no default, the buffer itself. */
+	char *state;
+	char *prefix;
+	char *service;
+	bool service_given;		/* by option, environment or file */
+	int64_t timeout_ms;
+	int64_t maxlen;			/* EB_MAXLEN or the file's, else 10000; 0 for none */
+	bool json, quiet, verbose, help, version;
+	struct policy *policies;
+	const char *url_args[8];	/* the -u of argv, to be wiped */
+};
+
+void conf_init(struct conf *c);		/* nothing given; the environment is not looked at yet */
+/* 1 taken, 0 not a shared option, -1 bad value (f->status 64; the text says what the letter means here). */
+int conf_option(struct conf *c, int ch, const char *arg, struct fail *f);
+/*
+ * Fills what options left open, from environment, file and defaults; looks up the password; wipes the password part of
+ * a URL in argv (so that ps does not show it). With help or version set it does
+ * nothing and succeeds. -1: f->status is 64 (an environment value) or 78.
+ */
+int conf_finish(struct conf *c, int argc, char **argv, struct fail *f);
+void conf_free(struct conf *c);
+
+/* The buffer directory, or NULL with status 78 naming -b. */
+const char *conf_buffer(const struct conf *c, struct fail *f);
+/* The limit for one type: its section's maxlen, else c->maxlen. */
+int64_t conf_maxlen(const struct conf *c, const char *type);
+/* Whether nothing that a group needs may be trimmed from its stream (trim = acked). */
+bool conf_acked(const struct conf *c, const char *type);
+/* With that: how many entries its stream may hold at most, by default ten times conf_maxlen; 0 for no limit. */
+int64_t conf_maxlen_hard(const struct conf *c, const char *type);
+
+#endif

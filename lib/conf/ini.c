@@ -1,0 +1,82 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/ini.h"
+#include "base/status.h"
+#include "base/util.h"
+
+#define SIZE_LIMIT (1024UL * 1024)
+
+static const char blanks[] = " \t\r\f\v";
+
+static char *
+trim(char *s)
+{
+	size_t n;
+
+	s += strspn(s, blanks);
+	for (n = strlen(s); n > 0 && strchr(blanks, s[n - 1]) != NULL; n--)
+		;
+	s[n] = '\0';
+	return s;
+}
+
+/* The name in "[name]", cut in place, or NULL. */
+static char *
+heading(char *line)
+{
+	size_t n = strlen(line);
+
+	if (n < 2 || line[n - 1] != ']')
+		return NULL;
+	line[n - 1] = '\0';
+	return trim(line + 1);
+}
+
+static int
+read_line(char *line, unsigned number, const char **section, ini_fn *fn, void *arg, struct fail *f)
+{
+	char *equals;
+
+	if (*line == '\0' || *line == '#')
+		return 0;
+	if (*line == '[') {
+		*section = heading(line);
+		return *section != NULL ? 0 : fail_set(f, STATUS_CONFIG, "']' is missing");
+	}
+	if ((equals = strchr(line, '=')) == NULL)
+		return fail_set(f, STATUS_CONFIG, "name = value, [TYPE] or # comment expected");
+	*equals = '\0';
+	return fn(arg, *section, trim(line), trim(equals + 1), number, f);
+}
+
+int
+ini_read(const char *path, ini_fn *fn, void *arg, struct fail *f)
+{
+	const char *section = "";
+	char *text, *line, *next;
+	unsigned number = 1;
+	int result = 0;
+	size_t n;
+
+	if ((text = util_slurp(AT_FDCWD, path, SIZE_LIMIT, &n)) == NULL) {
+		if (errno == ENOENT || errno == ENOTDIR)
+			return 1;
+		return fail_errno(f, STATUS_CONFIG, "read '%s'", path);
+	}
+	if (strlen(text) != n)
+		result = fail_set(f, STATUS_CONFIG, "read '%s': not a text file", path);
+	for (line = text; result == 0 && line != NULL; line = next, number++) {
+		struct fail why;
+
+		if ((next = strchr(line, '\n')) != NULL)
+			*next++ = '\0';
+		if (read_line(trim(line), number, &section, fn, arg, &why) != 0)
+			result = fail_set(f, STATUS_CONFIG, "%s:%u: %s", path, number, why.text);
+	}
+	explicit_bzero(text, n);	/* a URL in it may have a password */
+	free(text);
+	return result;
+}

@@ -1,0 +1,129 @@
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "consume/consumer.h"
+#include "event/names.h"
+#include "base/status.h"
+#include "base/util.h"
+
+#define MOST 10000			/* readers on one host */
+
+int
+consumer_check(const char *option, const char *name, struct fail *f)
+{
+	size_t n = strlen(name);
+	bool legal = n >= 1 && n <= NAMES_MAX;
+
+	for (size_t i = 0; i < n && legal; i++)
+		legal = name[i] > ' ' && name[i] <= '~';
+	if (legal)
+		return 0;
+	return fail_set(f, STATUS_USAGE, "%s '%s': a consumer's name is 1 to 200 printable characters without space", option, name);
+}
+
+static void
+host_name(char out[65])
+{
+	if (gethostname(out, 65) == -1 || out[0] == '\0')
+		snprintf(out, 65, "localhost");
+	out[64] = '\0';
+	for (char *p = out; *p != '\0'; p++)
+		if (!names_legal(p, 1) && *p != '-')
+			*p = '_';
+}
+
+/* mkdir -p */
+static int
+make_path(const char *path)
+{
+	char *copy = util_strdup(path), *p = copy;
+	int ok = 0;
+
+	do {
+		p = strchr(p + 1, '/');
+		if (p != NULL)
+			*p = '\0';
+		ok = mkdir(copy, 0700) == 0 || errno == EEXIST ? 0 : -1;
+		if (p != NULL)
+			*p = '/';
+	} while (p != NULL && ok == 0);
+	free(copy);
+	return ok;
+}
+
+static int
+open_dir(const char *state)
+{
+	int dir, sub;
+
+	if (make_path(state) == -1 || (dir = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
+		return -1;
+	if (mkdirat(dir, "consumers", 0700) == -1 && errno != EEXIST)
+		sub = -1;
+	else
+		sub = openat(dir, "consumers", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	close(dir);
+	return sub;
+}
+
+/* 1 taken, 0 somebody has it, -1 errno. */
+static int
+try_number(struct consumer *c, int dir, const char *host, int number)
+{
+	char file[300];
+	int sys;
+
+	snprintf(c->name, sizeof(c->name), "eb-%s-%d", host, number);
+	snprintf(file, sizeof(file), "%s.lock", c->name);
+	c->fd = openat(dir, file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	if (c->fd == -1)
+		return -1;
+	if (flock(c->fd, LOCK_EX | LOCK_NB) == 0)
+		return 1;
+	sys = errno;
+	close(c->fd);
+	c->fd = -1;
+	errno = sys;
+	return sys == EWOULDBLOCK ? 0 : -1;
+}
+
+int
+consumer_take(struct consumer *c, const char *state, struct fail *f)
+{
+	char host[65];
+	int dir = -1, got = -1;
+
+	c->fd = -1;
+	host_name(host);
+	snprintf(c->stem, sizeof(c->stem), "eb-%s-", host);
+	if (state != NULL && (dir = open_dir(state)) != -1)
+		for (int n = 1; n <= MOST; n++)
+			if ((got = try_number(c, dir, host, n)) != 0)
+				break;
+	if (state == NULL)
+		fail_set(f, STATUS_SOME, "no place for a lock: neither STATE_DIRECTORY, XDG_STATE_HOME nor HOME is set");
+	else if (got != 1)
+		fail_errno(f, STATUS_SOME, "lock a consumer name below '%s'", state);
+	if (dir != -1)
+		close(dir);
+	if (got == 1)
+		return 0;
+	snprintf(c->name, sizeof(c->name), "eb-%s-%ld", host, (long)getpid());
+	return -1;
+}
+
+void
+consumer_release(struct consumer *c)
+{
+	if (c->fd != -1)
+		close(c->fd);
+	c->fd = -1;
+}

@@ -1,0 +1,65 @@
+/*
+ * batch: the lines of one exchange of a drain.
+ *
+ * Bounded in lines and bytes, so that memory is. The buffers of its lines are used again for the next one.
+ */
+#ifndef BATCH_H
+#define BATCH_H
+
+#include <stdbool.h>
+
+#include "event/event.h"
+#include "drain/lane.h"
+#include "base/uuid.h"
+#include "buffer/walk.h"
+#include "base/when.h"
+
+#define BATCH_LINES 1000
+#define BATCH_DOUBT (INT64_C(2) * BATCH_LINES)	/* lines in doubt at once, at most: a batch, and what waits behind it */
+#define BATCH_BYTES (1u << 20)
+/* An event larger than this goes alone: its own bytes in the server's buffers may get it refused (OOM), and what is
+ * sent behind it must not pass it then. */
+#define BATCH_BIG 32768UL
+#define BATCH_TYPES 64
+
+enum batch_state { BATCH_SEND, BATCH_FOUND, BATCH_ADDED, BATCH_REFUSED };
+
+struct batch_item {
+	struct event_line line;
+	struct buf text;
+	char event_id[UUID_SIZE], correlation_id[UUID_SIZE];	/* derived, for lines without */
+	char timestamp[WHEN_SIZE];
+	struct lane *lane;
+	const char *stem;	/* borrowed from the walk */
+	bool chain, doubtful;
+	bool doubted;		/* it was in doubt, and that is settled */
+	struct stream_id id;	/* of its entry, found or added */
+	bool unsure;		/* it was in doubt, and looking was not possible: adding it may double it */
+	uint64_t pos, limit;	/* see struct mark */
+	uint64_t at;		/* byte offset in the segment */
+	struct stream_id after;	/* of a doubtful one: where to look from */
+	enum batch_state state;
+	enum bus_why why;
+};
+
+struct batch {
+	struct batch_item *item;
+	size_t n, bytes, types;
+	size_t sent;		/* the first so many are on their way, or need not go */
+	bool old;		/* its lines were in the batch of a run that was cut off */
+	bool brief;		/* a stream of it keeps so few entries that those of two batches push each other out */
+	bool recorded;		/* all of it is, durably, as what may be sent, and none is to be looked up first */
+};
+
+void batch_init(struct batch *b);
+void batch_free(struct batch *b);
+void batch_reset(struct batch *b);
+/* The slot for the next line; it counts only after batch_take. */
+struct batch_item *batch_next(struct batch *b);
+void batch_take(struct batch *b);
+/* 1 when a line of that many payload bytes does not fit any more. */
+int batch_full(const struct batch *b, size_t bytes);
+/* What a plain writer's line lacks, made from where it stands and what it says: the same in every run. */
+void batch_complete(struct batch_item *it, struct slice raw);
+
+#endif

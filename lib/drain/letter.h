@@ -1,0 +1,47 @@
+/*
+ * letter: dead letters moved back into their stream, each in one step: added there and deleted here, or neither.
+ *
+ * By a script that looks whether the dead letter is still there, by its own entry ID. So whoever does it again (run again after a
+ * kill or a cut, executed late, two at once) adds nothing twice. It copies in the server: what a payload weighs is not sent.
+ * An entry of more fields than a script can hand over, and every entry where EVAL is not permitted, goes by WATCH, MULTI and EXEC: as safe,
+ * but two round trips each, and it has to be tried again whenever somebody else changes one of the two keys.
+ */
+#ifndef LETTER_H
+#define LETTER_H
+
+#include <stdbool.h>
+
+#include "redis/bus.h"
+#include "redis/stream.h"
+
+#define LETTER_MOST 100		/* in one script */
+#define LETTER_BYTES (1 << 20)	/* in one script, unless it is one alone: the server does nothing else meanwhile */
+#define LETTER_WORDS 7500	/* names and values that a script can hand over: Lua's stack has 8000 */
+
+struct letter {
+	struct slice id;		/* its own, in the dead letters */
+	const struct reply *entry;	/* as stream_entry takes it */
+	size_t own;			/* how many of its names and values are the entry's own (dead_read); 1 pair or more */
+	size_t bytes;
+};
+
+struct letter_way {
+	struct bus *b;
+	const char *dead, *key;		/* from, to */
+	int64_t maxlen;			/* XADD MAXLEN ~; 0 for none */
+	bool watch;			/* without scripts; found out */
+};
+
+struct letter_done {
+	size_t moved, gone;		/* gone: somebody else had moved or deleted it */
+};
+
+/*
+ * Moves the first of them, in order, at most LETTER_MOST; how many is their sum in *done, and may be 0 when another way has to
+ * be taken: to be called again with the rest. n is 1 or more. Nothing may be unanswered.
+ * -1: the connection died, or the first of the rest was refused: *why and f. Is *why BUS_FINE, the keys changed too fast.
+ */
+int letter_move(struct letter_way *w, const struct letter *l, size_t n, struct letter_done *done, enum bus_why *why,
+    struct fail *f);
+
+#endif

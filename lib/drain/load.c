@@ -1,0 +1,273 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "drain/load.h"
+#include "drain/move.h"
+#include "drain/retain.h"
+#include "buffer/roster.h"
+#include "drain/settle.h"
+#include "base/util.h"
+
+#define PASSED_MOST 256
+
+/* Whether somebody sent this line already and had no answer, and from where to look for it. */
+static void
+look_for_doubt(struct run *d, struct batch_item *it)
+{
+	struct sent *s = d->old.on ? intent_sent(&d->old, it->line.e.type.p, it->line.e.type.n) : NULL;
+	struct stream_id id;
+
+	it->doubtful = it->doubted = it->unsure = false;
+	it->after = (struct stream_id){ UINT64_MAX, UINT64_MAX };
+	if (s && intent_reaches(&d->old, d->l.chain, d->l.stem, d->l.pos)) {
+		it->doubtful = true;
+		if (stream_id_parse(slice_of(s->after), &it->after) == -1)
+			it->after = (struct stream_id){ 0, 0 };
+	}
+	if (d->p.lost || roster_is_returned(d->l.stem)) {
+		it->doubtful = true;
+		it->after = (struct stream_id){ 0, 0 };
+	}
+	if (it->line.in_doubt) {
+		it->doubtful = true;
+		if (stream_id_parse(slice_of(it->line.doubt.after), &id) == -1)
+			id = (struct stream_id){ 0, 0 };
+		if (stream_id_cmp(id, it->after) < 0)
+			it->after = id;
+	}
+}
+
+static bool
+tries_held(const struct run *d, const char *type)
+{
+	return d->o->all || (d->o->type && strcmp(d->o->type, type) == 0);
+}
+
+struct lane *
+load_lane(struct run *d, struct slice type)
+{
+	struct lane *l = lanes_get(&d->lanes, d->o->conf->prefix, type);
+	struct late *late;
+
+	if (!l->opened && !l->stopped && (late = progress_late(&d->p, type.p, type.n)) &&
+	    *late->reason && !tries_held(d, l->type))
+		lane_stop(l, BUS_OTHER, late->reason);
+	return l;
+}
+
+static void
+pass_by(struct run *d)
+{
+	struct marks *m = &d->walked;
+
+	mark_set(d->l.chain ? &m->chain : marks_get(m, d->l.stem), d->l.stem, d->l.end, d->l.limit);
+}
+
+/* Chain segments that the walk leaves without leaving a line behind may go at once. */
+static void
+enter_segment(struct run *d)
+{
+	if (!d->l.chain || (d->stem && strcmp(d->stem, d->l.stem) == 0))
+		return;
+	if (d->stem && d->whole && !d->left_behind)
+		sweep_clean(&d->sweep, d->stem);
+	free(d->stem);
+	d->stem = util_strdup(d->l.stem);
+	d->left_behind = false;
+	d->whole = d->covers || d->l.pos == 0;
+}
+
+/* 1 when the line was written again into a later segment, 0 not, -1 failure. */
+static int
+written_again(struct run *d, const struct event *e, struct fail *f)
+{
+	struct segment *list;
+	struct notebook nb;
+	size_t n;
+	int r;
+
+	if (!d->l.suspect)
+		return 0;
+	if (!d->suspect || strcmp(suspect_stem(d->suspect), d->l.stem) != 0) {
+		suspect_close(d->suspect);
+		d->suspect = NULL;
+		/* Under the lock nobody is on the way from the one segment to the other. */
+		if (spool_lock(d->sp, d->o->limits->lock_ms, &nb, f) == -1)
+			return -1;
+		r = segment_list(spool_fd(d->sp), &list, &n, f);
+		spool_unlock(d->sp);
+		if (r == -1)
+			return -1;
+		d->suspect = suspect_open(d->sp, d->l.stem, list, n, f);
+		free(list);
+		if (!d->suspect)
+			return -1;
+	}
+	return suspect_later(d->suspect, e);
+}
+
+static int
+measure_room(struct run *d, struct batch_item *it, struct fail *f)
+{
+	struct buf words = { 0 };
+	int r;
+
+	if (!it->lane->opened && !it->lane->stopped)
+		retain_policy(it->lane, d->o->conf);
+	r = retain_ready(it->lane, d->b, run_limit(d, it->line.maxlen, it->lane->type), d->o->force, &words, f);
+	if (words.len)
+		run_say(d, "%s", buf_str(&words));
+	buf_free(&words);
+	return r;
+}
+
+static void
+swap(struct buf *a, struct buf *b)
+{
+	struct buf keep = *a;
+
+	*a = *b;
+	*b = keep;
+}
+
+/* Before it may be added the server has to be asked for room. */
+static bool
+asks(struct run *d, const struct batch_item *it)
+{
+	struct lane *l = it->lane;
+
+	return !l->stopped && (!l->opened || l->stale || !retain_limit(l, run_limit(d, it->line.maxlen, it->lane->type)) || l->room <= 0);
+}
+
+/* It may be sent without a question and without a record. */
+static bool
+is_recorded(const struct run *d, const struct batch_item *it)
+{
+	const struct batch *b = &d->batch;
+	const struct intent *in = &d->p.intent;
+
+	if (!b->recorded || !in->on || d->old.on || d->p.lost || it->line.in_doubt || roster_is_returned(d->l.stem) ||
+	    !intent_reaches(in, d->l.chain, d->l.stem, d->l.pos))
+		return false;
+	return (b->n > 0 && b->item[b->n - 1].lane == it->lane) || intent_sent(in, it->lane->type, strlen(it->lane->type));
+}
+
+enum taken { TAKEN, PASSED, FULL };
+
+/*
+ * What to do with the line at hand: taken into the batch, passed by (delivered, left behind, bad), or the batch has no
+ * room. -1 on failure.
+ */
+static int
+take_line(struct run *d, struct fail *f)
+{
+	struct batch_item *it = batch_next(&d->batch);
+	struct event_line *el = &d->at->event;
+	bool old = d->old.on && intent_reaches(&d->old, d->l.chain, d->l.stem, d->l.pos), recorded;
+	int again, has;
+	size_t i;
+
+	/* What the old intent names has its bound, what comes behind gets one of its own. */
+	if (d->batch.n && old != d->batch.old)
+		return FULL;
+	if (d->l.text.n == 0)
+		return PASSED;	/* the newline that ended a torn piece */
+	if (d->at->bad) {
+		if (marks_passed(&d->p.marks, d->l.chain, d->l.stem, d->l.pos, &has))
+			return PASSED;	/* in quarantine already */
+		run_quarantine(d, d->l.stem, d->l.pos, d->l.text, d->at->why->text);
+		return PASSED;
+	}
+	if (progress_delivered(&d->p, el->e.type.p, el->e.type.n, d->l.chain, d->l.stem, d->l.pos))
+		return PASSED;
+	if ((again = written_again(d, &el->e, f)) != 0)
+		return again == -1 ? -1 : PASSED;
+	it->line = *el;
+	it->lane = load_lane(d, el->e.type);
+	for (i = 0; i < d->batch.n && d->batch.item[i].lane != it->lane; i++)
+		;
+	recorded = is_recorded(d, it);
+	if (!it->lane->stopped && (batch_full(&d->batch, el->e.payload.n) || (d->batch.sent && !recorded)))
+		return FULL;
+	if (asks(d, it) && (i < d->batch.n || d->batch.sent))
+		return FULL;	/* what is in the batch has to be added before room can be measured */
+	if (measure_room(d, it, f) == -1)
+		return -1;
+	if (it->lane->stopped) {
+		move_leave(d, el->e.type, d->l.chain, d->l.stem, d->l.pos, d->l.limit);
+		return PASSED;
+	}
+	it->stem = d->l.stem;
+	it->chain = d->l.chain;
+	it->pos = d->l.pos;
+	it->limit = d->l.limit;
+	it->at = d->l.at;
+	/* The bytes that the event is made of go with it. */
+	swap(&it->text, &d->at->text);
+	batch_complete(it, d->l.text);
+	look_for_doubt(d, it);
+	it->state = BATCH_SEND;
+	if (it->lane->room != INT64_MAX)
+		it->lane->room--;
+	d->batch.old = old;
+	d->batch.recorded = recorded;
+	d->batch.brief |= it->lane->maxlen > 0 && it->lane->maxlen < BATCH_DOUBT;
+	batch_take(&d->batch);
+	return TAKEN;
+}
+
+size_t
+load_room(const struct run *d)
+{
+	size_t n = BATCH_LINES;
+
+	if (d->o->rate && n > d->o->rate / 10 + 1)
+		n = (size_t)(d->o->rate / 10 + 1);
+	if (d->o->limit && n > d->o->limit - d->tried)
+		n = (size_t)(d->o->limit - d->tried);
+	return n;
+}
+
+/* What was read before a failure is not held up by it, and what is on its way is waited for. */
+static int
+failed(struct run *d, size_t before, const struct fail *f)
+{
+	if (before == 0)
+		return -1;
+	d->failed = true;
+	d->failure = *f;
+	return 0;
+}
+
+int
+load_batch(struct run *d, size_t most, bool *end, struct fail *f)
+{
+	size_t passed = 0;
+	int got = 1, r;
+
+	*end = false;
+	if (d->failed) {
+		*f = d->failure;
+		return -1;
+	}
+	while (d->batch.n < most) {
+		if ((got = ahead_next(&d->ahead, &d->at, f)) != 1)
+			break;
+		d->l = d->at->l;
+		enter_segment(d);
+		if ((r = take_line(d, f)) == -1)
+			return failed(d, d->batch.sent, f);
+		if (r == FULL) {
+			ahead_keep(&d->ahead);
+			return 0;
+		}
+		pass_by(d);
+		/* Lines that are left out cost time too. */
+		if (r == PASSED && ++passed % PASSED_MOST == 0 && (run_over(d) || !run_wants(d)))
+			return 0;
+	}
+	if (got == 1)
+		return 1;
+	*end = got == 0;
+	return got == -1 ? failed(d, d->batch.n, f) : 0;
+}

@@ -1,0 +1,79 @@
+/*
+ * redrive: dead letters (dead.h) back into their streams: same fields, provenance taken off, in their order, each once.
+ *
+ * Type by type: a page of dead letters is read, those that are wanted are moved (letter.h), and so on up to the one that
+ * was the last when it began: what is set aside again meanwhile is not gone round in circles. A stream is treated as in a
+ * replay: nothing is pushed out that a group still needs (lane.h), and a type whose stream is full stops. Killed or cut off at any point, it is just run again.
+ */
+#ifndef REDRIVE_H
+#define REDRIVE_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conf/conf.h"
+#include "event/dead.h"
+#include "base/fail.h"
+#include "redis/stream.h"
+
+struct redrive_match {
+	struct slice name, value;	/* of a field of the entry or of its provenance: exact bytes */
+};
+
+/* One that would be moved. */
+struct redrive_line {
+	const char *type;
+	struct slice id;		/* of the dead letter */
+	struct slice event_id;
+	size_t bytes;			/* of its own names and values */
+	struct dead dead;
+};
+
+struct redrive_options {
+	const struct conf *conf;
+	char *const *types;
+	size_t ntypes;
+	struct stream_id since;		/* the lowest ID, in the dead letters */
+	struct redrive_match *match;	/* all of them; redrive_match, redrive_free */
+	size_t matches;
+	int64_t maxlen;			/* -1: as configured for the type */
+	bool force;			/* G7 off */
+	uint64_t limit;			/* dead letters, over all types; 0: no limit */
+	uint64_t rate;			/* a second; 0: no limit */
+	/* Given a line for each that would be moved, which then is not; quiet: without the names of the columns. Non-zero ends the run. May be NULL. */
+	int (*dry)(void *arg, const char *text);
+	bool json, quiet;
+	volatile sig_atomic_t *stop;	/* set by a signal */
+	/* Words for people, one line each. */
+	void (*say)(void *arg, const char *text);
+	/* Now and then: how many were moved, of how many dead letters; may be NULL. */
+	void (*tick)(void *arg, uint64_t moved, uint64_t of);
+	void *arg;
+};
+
+struct redrive_result {
+	uint64_t moved;
+	uint64_t gone;		/* moved or deleted by somebody else under our eyes */
+	uint64_t refused;	/* named, and still there */
+	uint64_t trimmed;	/* entries that our limit pushed out of streams without groups */
+	uint64_t stopped;	/* types that cannot go on */
+	bool left;		/* one that was wanted is still there */
+	int status;		/* contract, section 6 */
+};
+
+void redrive_run(const struct redrive_options *o, struct redrive_result *r);
+
+/* As people type them; 0, or -1 with status 64. "NAME=VALUE", one more of them; borrowed. */
+int redrive_match(struct redrive_options *o, const char *s, struct fail *f);
+int redrive_since(struct redrive_options *o, const char *where, struct fail *f);	/* see point.h */
+int redrive_types(struct redrive_options *o, char *const *types, size_t n, struct fail *f);	/* by name, one at least; borrowed */
+void redrive_free(struct redrive_options *o);
+
+void redrive_text(struct buf *out, const struct redrive_result *r, int64_t ms);
+void redrive_json(struct buf *out, const struct redrive_result *r, int status);
+void redrive_head(struct buf *out);
+void redrive_line_text(struct buf *out, const struct redrive_line *l);
+void redrive_line_json(struct buf *out, const struct redrive_line *l);
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * run: the state of one drain (drain.h), shared by its parts: load reads a batch, ship sends it, move moves the marks.
+ */
+#ifndef RUN_H
+#define RUN_H
+
+#include "drain/ahead.h"
+#include "drain/batch.h"
+#include "redis/bus.h"
+#include "drain/drain.h"
+#include "drain/lane.h"
+#include "drain/outage.h"
+#include "buffer/progress.h"
+#include "buffer/quarantine.h"
+#include "buffer/suspect.h"
+#include "buffer/sweep.h"
+#include "buffer/walk.h"
+
+struct own {			/* an entry that this run added */
+	const struct lane *lane;
+	struct stream_id id;
+};
+#define RUN_OWN 65536		/* of the last so many it is known */
+
+struct run {
+	struct spool *sp;
+	struct bus *b;
+	const struct drain_options *o;
+	struct drain_result *r;
+	struct progress p;	/* its intent is what is recorded */
+	struct progress skips;	/* its late types: the first line of each left behind in this walk */
+	struct intent old;	/* of a run that was cut off: to be settled */
+	struct marks walked;
+	struct lanes lanes;
+	struct batch batch;
+	struct ahead ahead;	/* the walk */
+	struct ahead_line *at;	/* the line at hand, */
+	struct walk_line l;	/* and where it stands */
+	size_t damaged;		/* segments of this walk that were found damaged so far */
+	bool failed;		/* the walk, after the last batch: failure says how */
+	struct fail failure;
+	bool covers;		/* this walk began at the marks of the late types */
+	struct quarantine *q;	/* synced before the marks move */
+	struct suspect *suspect;	/* of the segment the walk is in, when it is one */
+	struct sweep sweep;
+	bool sweep_due;		/* the marks came into another segment */
+	char *stem;		/* chain segment the walk is in */
+	bool left_behind;	/* in it */
+	bool whole;		/* walked from its beginning */
+	int64_t started;
+	struct outage outage;	/* to be ended with this drain */
+	uint64_t pieces;	/* put into quarantine, and no events: torn ends, whole files */
+	struct own *own;	/* a ring */
+	size_t owns;		/* how many there were */
+	uint64_t tried;		/* events handed to the server in this run */
+};
+
+#define RUN_WORDS 10	/* bad lines that are named one by one */
+
+void run_say(struct run *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Puts one line into quarantine, with a word; where there is no room, remembers that its segment has to go there whole. */
+void run_quarantine(struct run *d, const char *stem, uint64_t pos, struct slice line, const char *reason);
+bool run_stopping(const struct run *d);		/* a signal came */
+bool run_over(const struct run *d);		/* that, or the limit or the budget is used up */
+/* 1 when some late type may go on in this run. */
+bool run_tries_late(struct run *d);
+/* 0 when the walk is still before the main marks and nothing there may go on: every late type has been refused. */
+bool run_wants(struct run *d);
+/* The limit of the stream for a line of this type that brings the limit `own`, or none (-1). */
+int64_t run_limit(const struct run *d, int64_t own, const char *type);
+uint64_t run_drained(const struct run *d);	/* events that this run took out of the buffer */
+
+#endif

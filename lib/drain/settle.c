@@ -1,0 +1,145 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "drain/settle.h"
+#include "base/util.h"
+
+#define PAGE 100	/* entries may be large */
+
+struct search {
+	struct settle_line **by_id;	/* sorted; equal ids in the order of the lines */
+	size_t n, left;
+	settle_spent_fn *is_spent;
+	void *arg;
+};
+
+static int
+compare(struct slice a, struct slice b)
+{
+	size_t n = a.n < b.n ? a.n : b.n;
+	int r = n ? memcmp(a.p, b.p, n) : 0;	/* p is NULL where an answer was no text */
+
+	return r ? r : a.n < b.n ? -1 : a.n > b.n;
+}
+
+static int
+by_id(const void *pa, const void *pb)
+{
+	const struct settle_line *a = *(struct settle_line *const *)pa, *b = *(struct settle_line *const *)pb;
+	int r = compare(a->e->event_id, b->e->event_id);
+
+	return r ? r : a < b ? -1 : a > b;
+}
+
+/* The first line with this id, or n. */
+static size_t
+first_with(const struct search *s, struct slice id)
+{
+	size_t lo = 0, hi = s->n, mid;
+
+	while (lo < hi) {
+		mid = (lo + hi) / 2;
+		if (compare(s->by_id[mid]->e->event_id, id) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < s->n && compare(s->by_id[lo]->e->event_id, id) == 0 ? lo : s->n;
+}
+
+/* From there on, the first line of this event that is not settled yet and may stand at this place. */
+static struct settle_line *
+find(struct search *s, size_t i, const struct event *e, struct stream_id at)
+{
+	for (; i < s->n && compare(s->by_id[i]->e->event_id, e->event_id) == 0; i++)
+		if (!s->by_id[i]->found && stream_id_cmp(at, s->by_id[i]->after) > 0 && event_same(s->by_id[i]->e, e))
+			return s->by_id[i];
+	return NULL;
+}
+
+static int
+see(void *arg, struct slice id, const struct slice *kv, size_t nkv)
+{
+	struct search *s = arg;
+	struct settle_line *l;
+	struct event e;
+	struct stream_id at;
+	size_t i;
+
+	if (stream_id_parse(id, &at) == -1)
+		return 1;
+	for (i = 0; i + 1 < nkv && !slice_eq(kv[i], "event_id"); i += 2)
+		;
+	if (i + 1 >= nkv || (i = first_with(s, kv[i + 1])) == s->n)
+		return 0;
+	event_from_fields(&e, kv, nkv);
+	if ((l = find(s, i, &e, at)) && !s->is_spent(s->arg, at)) {
+		l->found = true;
+		l->entry = at;
+		s->left--;
+	}
+	return s->left == 0;
+}
+
+/* Whether everything that was ever above the bound is still there. */
+static bool
+is_complete(const struct stream_info *s, struct stream_id after)
+{
+	const struct stream_id zero = { 0, 0 };
+
+	if (!s->exists)
+		return stream_id_cmp(after, zero) == 0;
+	if (stream_id_cmp(s->max_deleted, after) > 0)
+		return false;
+	return s->added == s->length || stream_id_cmp(s->last_generated, after) == 0 ||
+	    (s->length && stream_id_cmp(s->first, after) <= 0);
+}
+
+static bool
+fatal(struct bus *b, enum bus_why why)
+{
+	return bus_why(b) != BUS_FINE || why == BUS_LATER || why == BUS_READONLY || why == BUS_DENIED ||
+	    why == BUS_MOVED;
+}
+
+static int
+search(struct bus *b, const char *key, struct stream_id after, struct search *s, bool *sure, struct fail *f)
+{
+	struct stream_info info;
+	enum bus_why why = BUS_FINE;
+
+	*sure = false;
+	if (stream_scan(b, key, after, PAGE, see, s, &why, f) == -1 && fatal(b, why))
+		return -1;
+	if (s->left == 0 || why != BUS_FINE)
+		return 0;
+	if (stream_info(b, key, &info, &why, f) == -1)
+		return fatal(b, why) ? -1 : 0;
+	*sure = is_complete(&info, after);
+	return 0;
+}
+
+int
+settle(struct bus *b, const char *key, settle_spent_fn *is_spent, void *arg, struct settle_line *lines, size_t n,
+    uint64_t *unsure, struct fail *f)
+{
+	struct search s = { .n = n, .left = n, .is_spent = is_spent, .arg = arg };
+	struct stream_id after = { UINT64_MAX, UINT64_MAX };
+	bool sure;
+	size_t i;
+	int r;
+
+	*unsure = 0;
+	s.by_id = util_alloc((n + 1) * sizeof *s.by_id);
+	for (i = 0; i < n; i++) {
+		s.by_id[i] = &lines[i];
+		if (stream_id_cmp(lines[i].after, after) < 0)
+			after = lines[i].after;
+	}
+	qsort(s.by_id, n, sizeof *s.by_id, by_id);
+	r = search(b, key, after, &s, &sure, f);
+	if (r == 0 && !sure)
+		*unsure = s.left;
+	free(s.by_id);
+	return r;
+}

@@ -1,0 +1,373 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "buffer/eventline.h"
+#include "drain/load.h"
+#include "drain/move.h"
+#include "redis/reply.h"
+#include "buffer/roster.h"
+#include "drain/settle.h"
+#include "drain/ship.h"
+#include "base/util.h"
+
+#define TYPES ((size_t)2 * BATCH_TYPES)		/* so many fit into the slot of the record */
+
+/* The connections that sent the doubtful lines may still have them executed: stop that first. */
+static int
+fence(struct run *d, struct fail *f)
+{
+	const struct doubt *last = NULL, *now;
+	size_t i;
+
+	for (i = 0; i < d->batch.n; i++) {
+		if (!d->batch.item[i].line.in_doubt)
+			continue;
+		now = &d->batch.item[i].line.doubt;
+		if (last && last->client == now->client && strcmp(last->run_id, now->run_id) == 0)
+			continue;
+		if (stream_fence(d->b, now->run_id, now->client, now->addr, f) == -1)
+			return -1;
+		last = now;
+	}
+	return 0;
+}
+
+/* --- what accounts for other lines settles nothing ------------------------------------------ */
+
+static void
+note_own(struct run *d, const struct lane *lane, struct stream_id id)
+{
+	if (d->owns < RUN_OWN && (d->owns & (d->owns - 1)) == 0)	/* full at powers of two */
+		d->own = util_realloc(d->own, (d->owns ? 2 * d->owns : 1) * sizeof *d->own);
+	d->own[d->owns++ % RUN_OWN] = (struct own){ lane, id };
+}
+
+struct whose {
+	const struct run *d;
+	const struct lane *lane;
+};
+
+/* Added by this run, or found for a line before. */
+static bool
+is_spent(void *arg, struct stream_id entry)
+{
+	const struct whose *w = arg;
+	size_t i, n = w->d->owns < RUN_OWN ? w->d->owns : RUN_OWN;
+	char id[STREAM_ID_SIZE];
+
+	/* cppcheck-suppress knownConditionTrueFalse ; it takes the 0 that n can be for the only value */
+	for (i = 0; i < n; i++)
+		if (w->d->own[i].lane == w->lane && stream_id_cmp(w->d->own[i].id, entry) == 0)
+			return true;
+	stream_id_format(entry, id);
+	return progress_is_spent(&w->d->p, w->lane->type, id);
+}
+
+static int
+settle_lane(struct run *d, struct lane *lane, struct fail *f)
+{
+	struct settle_line *lines = util_alloc((d->batch.n + 1) * sizeof *lines);
+	uint64_t unsure = 0;
+	size_t i, n = 0;
+	int r;
+
+	for (i = 0; i < d->batch.n; i++) {
+		struct batch_item *it = &d->batch.item[i];
+
+		if (it->lane != lane || !it->doubtful)
+			continue;
+		lines[n].after = it->after;	/* its own: lines of several publishers may stand in another order than their entries */
+		lines[n++].e = &it->line.e;
+	}
+	r = settle(d->b, lane->key, is_spent, &(struct whose){ d, lane }, lines, n, &unsure, f);
+	for (i = 0, n = 0; r == 0 && i < d->batch.n; i++) {
+		struct batch_item *it = &d->batch.item[i];
+
+		if (it->lane != lane || !it->doubtful)
+			continue;
+		if (lines[n].found) {
+			it->state = BATCH_FOUND;
+			it->id = lines[n].entry;
+			d->r->found++;
+		}
+		n++;
+		it->unsure = unsure && it->state != BATCH_FOUND;
+		it->doubtful = false;
+		it->doubted = true;
+	}
+	free(lines);
+	return r;
+}
+
+void
+ship_spend(struct run *d)
+{
+	char id[STREAM_ID_SIZE];
+	size_t i;
+
+	for (i = 0; i < d->batch.n; i++) {
+		struct batch_item *it = &d->batch.item[i];
+
+		if (!it->doubted || (it->state != BATCH_FOUND && it->state != BATCH_ADDED))
+			continue;
+		stream_id_format(it->id, id);
+		progress_spend(&d->p, it->lane->type, id);
+	}
+}
+
+int
+ship_settle(struct run *d, struct fail *f)
+{
+	size_t i;
+
+	if (fence(d, f) == -1)
+		return -1;
+	for (i = 0; i < d->batch.n; i++)
+		if (d->batch.item[i].doubtful && settle_lane(d, d->batch.item[i].lane, f) == -1)
+			return -1;
+	return 0;
+}
+
+/* --- sending ------------------------------------------------------------------------------- */
+
+static void
+intend(struct intent *in, const char *type, struct stream_id after)
+{
+	struct sent *s;
+
+	if (intent_sent(in, type, strlen(type)))
+		return;		/* an older bound, still needed, or the lane is there already */
+	in->sent = util_realloc(in->sent, (in->types + 1) * sizeof *in->sent);
+	s = &in->sent[in->types++];
+	s->type = util_strdup(type);
+	stream_id_format(after, s->after);
+}
+
+/* What the intent of a run that was cut off has not settled yet stays part of the new one, with its older bounds. */
+static void
+keep_old(struct intent *in, const struct intent *old)
+{
+	struct stream_id after;
+	struct mark *m;
+	size_t i;
+
+	for (i = 0; i < old->types; i++) {
+		if (stream_id_parse(slice_of(old->sent[i].after), &after) == -1)
+			after = (struct stream_id){ 0, 0 };
+		intend(in, old->sent[i].type, after);
+	}
+	if (old->upto.chain.stem && mark_cmp(&in->upto.chain, old->upto.chain.stem, old->upto.chain.pos) < 0)
+		mark_set(&in->upto.chain, old->upto.chain.stem, old->upto.chain.pos, 0);
+	for (i = 0; i < old->upto.files; i++) {
+		m = marks_get(&in->upto, old->upto.file[i].stem);
+		if (m->pos < old->upto.file[i].pos)
+			mark_set(m, old->upto.file[i].stem, old->upto.file[i].pos, old->upto.file[i].limit);
+	}
+}
+
+/* How a file is walked is decided when it is first named here: positions in it must not change their meaning after that. */
+static void
+fix_ways(struct run *d)
+{
+	const struct mark *m;
+	size_t i;
+
+	for (i = 0; i < d->p.intent.upto.files; i++) {
+		m = &d->p.intent.upto.file[i];
+		if (!marks_find(&d->p.marks, m->stem))
+			mark_set(marks_get(&d->p.marks, m->stem), m->stem, 0, m->limit);
+	}
+}
+
+static void
+intend_batch(struct run *d)
+{
+	struct intent *in = &d->p.intent;
+	size_t i;
+
+	intent_clear(in);
+	in->on = true;
+	snprintf(in->run_id, sizeof in->run_id, "%s", bus_run_id(d->b));
+	in->client = bus_client_id(d->b);
+	snprintf(in->addr, sizeof in->addr, "%s", bus_addr(d->b));
+	marks_copy(&in->upto, &d->walked);
+	fix_ways(d);
+	if (d->old.on)
+		keep_old(in, &d->old);
+	for (i = 0; i < d->batch.n; i++)
+		if (d->batch.item[i].state == BATCH_SEND)
+			intend(in, d->batch.item[i].lane->type, d->batch.item[i].lane->after);
+}
+
+/*
+ * One that is in doubt itself has a connection that must not be forgotten for ours; entries of a short stream push each other out, and
+ * then are looked for in vain.
+ */
+static bool
+may_be_sent(const struct run *d, const struct ahead_line *k, const struct lane *l)
+{
+	int64_t limit = run_limit(d, k->event.maxlen, l->type);
+
+	if (k->event.in_doubt || roster_is_returned(k->l.stem))
+		return false;
+	return l->stopped || (l->opened && !l->stale && (limit == 0 || limit >= BATCH_DOUBT));
+}
+
+/* The lines that wait; whether they are sent is decided later, and one that never was is looked up in vain. false: not all may be. */
+static bool
+intend_more(struct run *d)
+{
+	_Static_assert(SPENT >= BATCH_DOUBT, "what is found for lines in doubt must be known until the last of them is settled");
+	struct intent *in = &d->p.intent;
+	const struct lane *l = NULL, *last = NULL;
+	const struct ahead_line *k;
+	size_t i;
+
+	for (i = 0; (k = ahead_peek(&d->ahead, i)); i++) {
+		struct slice type = k->event.e.type;
+
+		if (!k->bad && (!l || !slice_eq(type, l->type)))
+			l = load_lane(d, type);
+		if (!k->bad && !may_be_sent(d, k, l))
+			return false;
+		if (!k->bad && l != last && !l->stopped) {
+			if (in->types >= TYPES && !intent_sent(in, type.p, type.n))
+				break;
+			intend(in, l->type, l->after);
+			last = l;
+		}
+		mark_set(k->l.chain ? &in->upto.chain : marks_get(&in->upto, k->l.stem), k->l.stem, k->l.end, k->l.limit);
+	}
+	fix_ways(d);
+	return i > 0;
+}
+
+static int
+store(struct run *d, struct fail *f)
+{
+	return quarantine_sync(d->q, f) == -1 ? -1 : progress_store(d->sp, &d->p, f);
+}
+
+int
+ship_record(struct run *d, bool sending, struct fail *f)
+{
+	if (sending || d->old.on)
+		intend_batch(d);
+	else
+		intent_clear(&d->p.intent);
+	return store(d, f);
+}
+
+int
+ship_record_more(struct run *d, struct fail *f)
+{
+	if (d->old.on || d->p.lost || d->batch.brief)
+		return 0;	/* all is looked up first; or entries of it push each other out, and more must not come */
+	intend_batch(d);
+	if (!intend_more(d)) {
+		intent_clear(&d->p.intent);	/* it may reach further now than what is stored */
+		return 0;
+	}
+	return store(d, f) == -1 ? -1 : 1;
+}
+
+static void
+send_one(struct run *d, struct batch_item *it)
+{
+	lane_put(it->lane, d->b, it->lane->mode == LANE_PLAIN ? run_limit(d, it->line.maxlen, it->lane->type) : 0, &it->line.e);
+}
+
+/* An event that the server will never take. */
+static int
+refuse_for_good(struct run *d, struct batch_item *it, const char *why)
+{
+	struct buf line = { 0 };
+
+	eventline_put(&line, &it->line.e, it->line.maxlen, NULL, it->line.buffered_at);
+	it->state = BATCH_FOUND;
+	it->doubted = false;
+	run_quarantine(d, it->stem, it->pos, (struct slice){ line.p, line.len - 1 }, why);
+	buf_free(&line);
+	return 0;
+}
+
+/* 0, or -1 when the connection is gone. `worst` remembers a refusal by the whole server. */
+static int
+take_answer(struct run *d, struct batch_item *it, enum bus_why *worst, struct fail *f)
+{
+	struct reply *rep = bus_wait(d->b, 0, f);
+	struct stream_id id;
+	struct fail why;
+
+	if (!rep)
+		return -1;
+	it->why = BUS_FINE;
+	if (stream_take_add(rep, &id, &it->why, &why) == 0) {
+		it->state = BATCH_ADDED;
+		it->lane->after = it->id = id;
+		it->lane->watch.added++;
+		note_own(d, it->lane, id);
+		d->r->replayed++;
+		d->r->doubles += it->unsure;
+		if (it->lane->stopped) {
+			progress_add_done(&d->p, it->stem, it->pos);
+			d->r->disordered++;
+			run_say(d, "'%s': an event was taken after an earlier one of its type was refused: they are out of order",
+			    it->lane->type);
+		}
+		reply_free(rep);
+		return 0;
+	}
+	reply_free(rep);
+	if (it->why == BUS_GARBAGE) {	/* in doubt, and so is all behind it */
+		*f = why;
+		d->r->garbage = true;
+		return -1;
+	}
+	it->state = BATCH_REFUSED;
+	if (it->why == BUS_TOOBIG)
+		return refuse_for_good(d, it, why.text);
+	move_leave(d, it->line.e.type, it->chain, it->stem, it->pos, it->limit);
+	if (it->why == BUS_LATER || it->why == BUS_READONLY || it->why == BUS_MOVED || it->why == BUS_DENIED) {
+		lane_stop(it->lane, it->why, "");
+		*worst = it->why;
+		*f = why;
+	} else
+		lane_stop(it->lane, it->why, why.text);
+	return 0;
+}
+
+void
+ship_send(struct run *d)
+{
+	struct batch_item *it;
+
+	while (d->batch.sent < d->batch.n) {
+		it = &d->batch.item[d->batch.sent++];
+		if (it->state != BATCH_SEND)
+			continue;
+		send_one(d, it);
+		d->tried++;
+		if (d->batch.sent % SHIP_PUSH == 0)
+			bus_push(d->b);		/* the server may begin */
+	}
+	bus_push(d->b);
+}
+
+int
+ship_take(struct run *d, enum bus_why *worst, struct fail *f)
+{
+	size_t i;
+
+	for (i = 0; i < d->batch.n; i++) {
+		struct batch_item *it = &d->batch.item[i];
+
+		if (it->state == BATCH_SEND) {
+			if (take_answer(d, it, worst, f) == -1)
+				return -1;
+		} else if (it->lane->stopped)
+			progress_add_done(&d->p, it->stem, it->pos);
+	}
+	return 0;
+}

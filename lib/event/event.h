@@ -1,0 +1,118 @@
+/*
+ * event: one event. Checking it, reading it, writing it as the fields of a
+ * stream entry, as a line of the buffer, and as the JSON line that ebsub prints.
+ *
+ * The only user of cJSON, and only for our own small records: payload bytes are
+ * never parsed into a tree and never printed anew (contract, G5).
+ *
+ * Whether a type is legal is not looked at here: callers ask names_legal.
+ *
+ * A struct event borrows all its bytes. Formats: contract sections 2, 3 and 5; ebspool(5).
+ */
+#ifndef EVENT_H
+#define EVENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/fail.h"
+#include "base/uuid.h"
+
+struct event {
+	struct slice type;
+	struct slice payload;		/* exact bytes, trimmed */
+	struct slice trace_id;		/* may be empty */
+	struct slice correlation_id;
+	struct slice timestamp;
+	struct slice source;
+	struct slice event_id;
+};
+
+#define EVENT_FIELDS 7UL
+
+extern const struct slice event_names[EVENT_FIELDS];
+/* Which field a name is, looked for from `first` on, round; EVENT_FIELDS when it is none. */
+size_t event_which(struct slice name, size_t first);
+
+/* The fields of a stream entry, in the contract's order: name, value, name, ... */
+void event_fields(const struct event *e, struct slice kv[2 * EVENT_FIELDS]);
+void event_values(const struct event *e, struct slice value[EVENT_FIELDS]);	/* the values alone */
+/* The reverse, for entries by anybody: members whose field is missing stay empty
+ * (p NULL); fields not known are ignored. The first of two equal names counts. */
+void event_from_fields(struct event *e, const struct slice *kv, size_t nkv);
+/* 1 when all fields have the same bytes; a missing one is an empty one. */
+int event_same(const struct event *a, const struct event *b);
+/* Stands for all fields: an event_id may have been given twice on purpose. */
+void event_digest(const struct event *e, char out[UUID_SIZE]);
+
+/* 1 when an event_id given from outside may be used: 1 to 200 printable ASCII bytes. */
+int event_id_legal(struct slice id);
+
+/* --- a line of the buffer ------------------------------------------------ */
+
+/*
+ * Where an XADD went that was not answered (reliability: in doubt). `after` is the
+ * lowest bound to look from: the stream's last-generated-id at the greeting or the
+ * last ID that this connection was given, exclusive.
+ */
+struct doubt {
+	char run_id[64];	/* of the server (INFO server) */
+	int64_t client;		/* CLIENT INFO id; 0 when not known */
+	char addr[128];		/* CLIENT INFO addr; empty when not known */
+	char after[48];		/* "ms-seq" */
+};
+
+/* Appends the front of a line, `{"event_type":...,"message":{...}`, without
+ * buffered_at, crc and the closing brace: the spool adds those. A payload that is not UTF-8
+ * stands there with U+FFFD, so that the line is JSON, and in `payload_base64` beside it as it is. */
+void event_line_head(struct buf *out, const struct event *e);
+/* Appends what may follow buffered_at: `,"maxlen":N` unless maxlen < 0, and
+ * `,"doubt":{...}` unless d is NULL. */
+void event_line_tail(struct buf *out, int64_t maxlen, const struct doubt *d);
+
+struct event_line {
+	struct event e;			/* borrows from `text` of event_line_read */
+	int64_t buffered_at;		/* us */
+	int64_t maxlen;			/* -1 when the line has none */
+	bool ours;			/* has a crc (and it was right) */
+	bool in_doubt;
+	struct doubt doubt;
+};
+
+/*
+ * Reads one line (no newline). A line with a crc must have the right one; one without (a plain
+ * writer's) must be JSON, and may lack correlation_id and event_id (left empty), have null members, and a payload that is no
+ * JSON. A payload or other member that is no string is taken as its exact bytes.
+ * `text` is emptied and then holds the unescaped strings. Needed at least: an object, an
+ * event_type, a payload, a buffered_at that is a time. The event_type outside `message` counts. A doubt
+ * that cannot be read is one whose `after` is "0-0".
+ * 0, or -1 with the reason in f->text ("crc differs", "torn", "no message", ...).
+ */
+int event_line_read(const char *line, size_t n, struct event_line *out, struct buf *text, struct fail *f);
+
+/* --- what ebsub prints and ebpub -J takes -------------------------------- */
+
+/*
+ * Appends one JSON line without newline for an entry by anybody (contract, section 5).
+ * deliveries < 0: the member is left out (--peek). type is the one of the stream's name, used when
+ * the entry has no event_type field.
+ */
+void event_json(struct buf *out, struct slice id, struct slice stream, struct slice type,
+    const struct slice *kv, size_t nkv, int64_t deliveries);
+/* Appends the exact payload bytes, or of an entry without `payload` a JSON object of its fields
+ * (values as strings; names and values that are not UTF-8 with U+FFFD for each bad byte). */
+void event_payload(struct buf *out, const struct slice *kv, size_t nkv);
+
+/*
+ * Reads one JSON object as event_json prints it: event_type is needed, and one of payload (verbatim bytes of the value),
+ * payload_text, payload_base64; null or missing other members stay empty; id, stream, deliveries are ignored; `fields`
+ * and members not known are refused. A payload's bytes are borrowed from s, the rest from `text`, as in event_line_read. f->status 65 on failure.
+ * *is_json is 0 for payload_text and payload_base64: such payloads are taken as they are.
+ */
+int event_json_read(const char *s, size_t n, struct event *e, int *is_json, struct buf *text, struct fail *f);
+
+/* Appends {"timestamp":...,"buffer_stats":stats}, the payload of system.redis_recovered; stats is JSON. */
+void event_recovered(struct buf *out, const char *timestamp, struct slice stats);
+
+#endif

@@ -1,0 +1,106 @@
+#include <string.h>
+
+#include "event/event.h"
+#include "event/format.h"
+#include "base/status.h"
+
+#define LETTERS "itpTrcsekd%"
+#define ESCAPES "ntr0\\"
+
+int
+format_check(const char *format, struct fail *f)
+{
+	for (const char *p = format; *p != '\0'; p++) {
+		const char *legal = *p == '%' ? LETTERS : *p == '\\' ? ESCAPES : NULL;
+
+		if (legal == NULL)
+			continue;
+		if (p[1] == '\0')
+			return fail_set(f, STATUS_USAGE, "-f: '%c' at the end of the format stands for nothing", *p);
+		if (strchr(legal, p[1]) == NULL)
+			return fail_set(f, STATUS_USAGE, "-f: unknown '%c%c' in the format; known are %%i %%t %%p %%T %%r %%c %%s %%e %%k %%d %%%% and \\n \\t \\r \\0 \\\\",
+			    *p, p[1]);
+		p++;
+	}
+	return 0;
+}
+
+static void
+add_slice(struct buf *out, struct slice s)
+{
+	if (s.n > 0)
+		buf_add(out, s.p, s.n);
+}
+
+static void
+add_letter(struct buf *out, char letter, const struct record *r, const struct event *e)
+{
+	switch (letter) {
+	case 'i':
+		add_slice(out, r->id);
+		break;
+	case 't':
+		add_slice(out, e->type.p != NULL ? e->type : r->type);
+		break;
+	case 'p':
+		event_payload(out, r->kv, r->nkv);
+		break;
+	case 'T':
+		add_slice(out, e->timestamp);
+		break;
+	case 'r':
+		add_slice(out, e->trace_id);
+		break;
+	case 'c':
+		add_slice(out, e->correlation_id);
+		break;
+	case 's':
+		add_slice(out, e->source);
+		break;
+	case 'e':
+		add_slice(out, e->event_id);
+		break;
+	case 'k':
+		add_slice(out, r->stream);
+		break;
+	case 'd':
+		if (r->deliveries >= 0)
+			buf_addu(out, (uint64_t)r->deliveries);
+		break;
+	default:
+		buf_addc(out, letter);
+	}
+}
+
+static char
+escaped(char c)
+{
+	switch (c) {
+	case 'n':
+		return '\n';
+	case 't':
+		return '\t';
+	case 'r':
+		return '\r';
+	case '0':
+		return '\0';
+	default:
+		return c;
+	}
+}
+
+void
+format_add(struct buf *out, const char *format, const struct record *r)
+{
+	struct event e;
+
+	event_from_fields(&e, r->kv, r->nkv);
+	for (const char *p = format; *p != '\0'; p++) {
+		if (*p == '%')
+			add_letter(out, *++p, r, &e);
+		else if (*p == '\\')
+			buf_addc(out, escaped(*++p));
+		else
+			buf_addc(out, *p);
+	}
+}

@@ -1,0 +1,94 @@
+#include <string.h>
+
+#include "base/buf.h"
+#include "event/names.h"
+
+int
+names_legal(const char *s, size_t n)
+{
+	if (n < 1 || n > NAMES_MAX || *s == '-')
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		char c = s[i];
+
+		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') &&
+		    !(c >= '0' && c <= '9') && c != '.' && c != '_' && c != '-')
+			return 0;
+	}
+	return 1;
+}
+
+int
+names_legal_prefix(const char *s)
+{
+	size_t n = strlen(s);
+
+	if (n < 1 || n > 100)
+		return 0;
+	for (; *s != '\0'; s++)
+		if (*s <= ' ' || *s > '~' || strchr("*?[]\\", *s) != NULL)
+			return 0;
+	return 1;
+}
+
+int
+names_pattern(const char *s)
+{
+	return strpbrk(s, "*?[") != NULL;
+}
+
+static char *
+join(const char *prefix, const char *kind, const char *service, const char *type)
+{
+	struct buf b = {0};
+
+	buf_adds(&b, prefix);
+	buf_adds(&b, kind);
+	if (service != NULL) {
+		buf_adds(&b, service);
+		buf_addc(&b, ':');
+	}
+	buf_adds(&b, type);
+	buf_str(&b);
+	return b.p;
+}
+
+char *
+names_stream(const char *prefix, const char *type)
+{
+	return join(prefix, ":stream:", NULL, type);
+}
+
+char *
+names_group(const char *prefix, const char *service, const char *type)
+{
+	return join(prefix, ":group:", service, type);
+}
+
+char *
+names_dead(const char *prefix, const char *type)
+{
+	return join(prefix, ":dlq:", NULL, type);
+}
+
+static const char *
+part(const char *prefix, const char *kind, const char *key, size_t n)
+{
+	size_t p = strlen(prefix), k = strlen(kind);
+
+	if (n <= p + k || memcmp(key, prefix, p) != 0 || memcmp(key + p, kind, k) != 0)
+		return NULL;
+	return names_legal(key + p + k, n - p - k) ? key + p + k : NULL;
+}
+
+const char *
+names_type(const char *prefix, const char *key, size_t n)
+{
+	return part(prefix, ":stream:", key, n);
+}
+
+const char *
+names_dead_type(const char *prefix, const char *key, size_t n)
+{
+	return part(prefix, ":dlq:", key, n);
+}

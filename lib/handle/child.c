@@ -1,0 +1,274 @@
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "handle/child.h"
+#include "base/status.h"
+#include "base/util.h"
+#include "base/when.h"
+
+#define BURST 32			/* reads at once: more than a pipe holds */
+
+static int ended_pipe[2] = {-1, -1};
+
+static void
+on_child(int sig)
+{
+	int saved = errno;
+
+	(void)sig;
+	if (write(ended_pipe[1], "", 1) == -1)
+		errno = saved;		/* full: it is readable, and that is all we want */
+	errno = saved;
+}
+
+int
+child_watch(void)
+{
+	struct sigaction sa = {.sa_handler = on_child, .sa_flags = SA_NOCLDSTOP | SA_RESTART};
+
+	if (ended_pipe[0] == -1 && pipe2(ended_pipe, O_CLOEXEC | O_NONBLOCK) == -1)
+		return -1;
+	return sigaction(SIGCHLD, &sa, NULL) == -1 ? -1 : ended_pipe[0];
+}
+
+void
+child_quiet(void)
+{
+	char some[64];
+
+	while (read(ended_pipe[0], some, sizeof(some)) > 0)
+		;
+}
+
+/* --- starting ---------------------------------------------------------------- */
+
+static void
+close_fd(int *fd)
+{
+	if (*fd != -1)
+		close(*fd);
+	*fd = -1;
+}
+
+static void
+plain_signals(posix_spawnattr_t *attr)
+{
+	sigset_t plain, none;
+
+	sigemptyset(&none);
+	sigemptyset(&plain);
+	sigaddset(&plain, SIGPIPE);
+	sigaddset(&plain, SIGXFSZ);
+	sigaddset(&plain, SIGCHLD);
+	posix_spawnattr_setsigdefault(attr, &plain);
+	posix_spawnattr_setsigmask(attr, &none);
+	posix_spawnattr_setpgroup(attr, 0);
+	posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+}
+
+/* errno of posix_spawn(3); fds become 0, 1 and 2, unless -1. */
+static int
+spawn(pid_t *pid, const struct child_plan *plan, const int fds[3])
+{
+	posix_spawn_file_actions_t acts;
+	posix_spawnattr_t attr;
+	mode_t ours = umask(util_umask());
+	int e;
+
+	posix_spawn_file_actions_init(&acts);
+	posix_spawnattr_init(&attr);
+	plain_signals(&attr);
+	for (int i = 0; i < 3; i++)
+		if (fds[i] != -1)
+			posix_spawn_file_actions_adddup2(&acts, fds[i], i);
+	e = posix_spawnp(pid, plan->argv[0], &acts, &attr, plan->argv, plan->env);
+	posix_spawnattr_destroy(&attr);
+	posix_spawn_file_actions_destroy(&acts);
+	umask(ours);
+	return e;
+}
+
+/* Pipes for what the plan wants: theirs[] is the child's side. -1: errno, and nothing stays open. */
+static int
+make_pipes(struct child *c, const struct child_plan *plan, int theirs[3])
+{
+	int p[2];
+
+	if (plan->in == -1) {
+		if (pipe2(p, O_CLOEXEC) == -1)
+			return -1;
+		theirs[0] = p[0], c->in = p[1];
+		fcntl(c->in, F_SETFL, O_NONBLOCK);
+	}
+	if (plan->out) {
+		if (pipe2(p, O_CLOEXEC) == -1)
+			return -1;
+		theirs[1] = p[1], c->out = p[0];
+		fcntl(c->out, F_SETFL, O_NONBLOCK);
+	}
+	if (pipe2(p, O_CLOEXEC) == -1)
+		return -1;
+	theirs[2] = p[1], c->words = p[0];
+	fcntl(c->words, F_SETFL, O_NONBLOCK);
+	return 0;
+}
+
+static void
+close_all(struct child *c)
+{
+	close_fd(&c->in);
+	close_fd(&c->out);
+	close_fd(&c->words);
+}
+
+int
+child_start(struct child *c, const struct child_plan *plan, struct fail *f)
+{
+	int theirs[3] = {-1, -1, -1}, given[3], e;
+
+	*c = (struct child){.in = -1, .out = -1, .words = -1};
+	if (make_pipes(c, plan, theirs) == -1)
+		e = errno;
+	else {
+		memcpy(given, theirs, sizeof(given));
+		if (plan->in != -1)
+			given[0] = plan->in;
+		e = spawn(&c->pid, plan, given);
+	}
+	for (int i = 0; i < 3; i++)
+		close_fd(&theirs[i]);
+	if (e == 0)
+		return 0;
+	c->pid = 0;
+	close_all(c);
+	errno = e;
+	return fail_errno(f, STATUS_CONFIG, "run '%s'", plan->argv[0]);
+}
+
+int
+child_find(const char *name, struct fail *f)
+{
+	const char *path = getenv("PATH");
+	size_t size, n;
+	char *file;
+	int found = -1;
+
+	if (strchr(name, '/') != NULL)
+		found = access(name, X_OK);
+	else if (*name != '\0') {
+		if (path == NULL)
+			path = "/bin:/usr/bin";
+		size = strlen(path) + strlen(name) + 2;
+		file = util_alloc(size);
+		errno = ENOENT;
+		for (; found == -1; path += n + 1) {
+			n = strcspn(path, ":");
+			snprintf(file, size, "%.*s%s%s", (int)n, path, n > 0 ? "/" : "", name);
+			found = access(file, X_OK);
+			if (path[n] == '\0')
+				break;
+		}
+		free(file);
+	}
+	if (found == 0)
+		return 0;
+	return fail_errno(f, STATUS_CONFIG, "run '%s'", name);
+}
+
+/* --- listening and ending ---------------------------------------------------------- */
+
+static void
+keep_tail(struct child *c, const char *p, size_t n)
+{
+	for (size_t i = n > sizeof(c->tail) ? n - sizeof(c->tail) : 0; i < n; i++)
+		c->tail[(c->heard + i) % sizeof(c->tail)] = p[i];
+	c->heard += n;
+}
+
+void
+child_listen(struct child *c)
+{
+	char some[4096];
+	ssize_t n;
+
+	for (int i = 0; i < BURST && c->words != -1; i++) {
+		n = read(c->words, some, sizeof(some));
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1 && errno == EAGAIN)
+			return;
+		if (n <= 0) {
+			close_fd(&c->words);
+			return;
+		}
+		keep_tail(c, some, (size_t)n);
+		(void)util_write(STDERR_FILENO, some, (size_t)n);	/* when nobody hears it, the tail is kept all the same */
+	}
+}
+
+void
+child_end(struct child *c, int64_t grace)
+{
+	if (c->pid == 0 || c->kill_at != 0)
+		return;
+	kill(-c->pid, SIGTERM);
+	c->kill_at = when_mono() + grace;
+}
+
+void
+child_tick(struct child *c)
+{
+	if (c->pid != 0 && c->kill_at != 0 && when_mono() >= c->kill_at)
+		kill(-c->pid, SIGKILL);
+}
+
+bool
+child_ended(struct child *c, int *status)
+{
+	if (c->pid == 0 || waitpid(c->pid, status, WNOHANG) != c->pid)
+		return false;
+	c->pid = 0;
+	child_listen(c);
+	return true;
+}
+
+void
+child_drop(struct child *c)
+{
+	int status;
+
+	if (c->pid != 0) {
+		kill(-c->pid, SIGKILL);
+		while (waitpid(c->pid, &status, 0) == -1 && errno == EINTR)
+			;
+		c->pid = 0;
+	}
+	close_all(c);
+}
+
+void
+child_word(int status, char out[32])
+{
+	if (WIFSIGNALED(status))
+		snprintf(out, 32, "signal %d", WTERMSIG(status));
+	else
+		snprintf(out, 32, "exit %d", WEXITSTATUS(status));
+}
+
+void
+child_tail(const struct child *c, struct buf *out)
+{
+	uint64_t from = c->heard > sizeof(c->tail) ? c->heard - sizeof(c->tail) : 0;
+
+	for (; from < c->heard; from++)
+		buf_addc(out, c->tail[from % sizeof(c->tail)]);
+}

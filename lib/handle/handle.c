@@ -1,0 +1,485 @@
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "event/names.h"
+#include "base/status.h"
+#include "base/util.h"
+#include "base/when.h"
+#include "handle/handling.h"
+
+#define BLOCK 1000			/* ms of one blocking read */
+#define BLOCK_SHARED 100		/* when types share a limit */
+#define BUSY 8				/* turns with something to do, after which all descriptors are looked at */
+#define ASK_AGAIN 100			/* ms: with `to_end`, while something runs */
+
+void
+handle_init(struct handle_plan *p)
+{
+	*p = (struct handle_plan){
+		.hands = 1, .cmd_timeout = -1, .claim_idle = 60000, .retry_base = 1000, .retry_max = 300000, .retry_for = 3600000,
+		.max_deliveries = 5, .stop_timeout = 30000
+	};
+}
+
+void
+handle_note(struct handle *w, enum tap_note kind, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	fail_clean(text);
+	w->plan->note(w->plan->arg, kind, text);
+}
+
+void
+handle_end(struct handle *w, enum follow_end end)
+{
+	if (w->ending)
+		return;
+	w->ending = true;
+	w->end = end;
+	w->stop_at = when_mono() + w->plan->stop_timeout;
+}
+
+void
+handle_fail(struct handle *w, const struct fail *f)
+{
+	if (w->ending && w->end == FOLLOW_FAILED)
+		return;
+	handle_end(w, FOLLOW_FAILED);
+	w->end = FOLLOW_FAILED;
+	w->fail = *f;
+}
+
+void
+handle_release(struct handle *w, struct job *j)
+{
+	job_let_go(&w->held, j);
+	w->released++;
+}
+
+/* Those held that the limit may still count. */
+static size_t
+open_ended(const struct handle *w)
+{
+	return w->held.n - w->held.in[JOB_DONE];
+}
+
+size_t
+handle_room(const struct handle *w)
+{
+	const size_t *in = w->held.in;
+	size_t most = hands_capacity(w), busy = in[JOB_READY] + in[JOB_BEGINNING] + in[JOB_RUNNING], asked = 0;
+
+	for (size_t i = 0; i < w->plan->n; i++)
+		asked += tap_asked(w->posts[i].tap) + w->posts[i].expected;
+	if (w->plan->limit >= 0) {
+		uint64_t past = w->count->handled + w->count->dead + open_ended(w) + asked;
+
+		if (past >= (uint64_t)w->plan->limit)
+			return 0;
+		if ((uint64_t)w->plan->limit - past < most)
+			most = busy + asked + (size_t)((uint64_t)w->plan->limit - past);
+		if (most > hands_capacity(w))
+			most = hands_capacity(w);
+	}
+	if (in[JOB_WAITING] >= HANDLE_WAITING)
+		return 0;
+	return most > busy + asked ? most - busy - asked : 0;
+}
+
+/* --- connections --------------------------------------------------------------- */
+
+static void
+lost(struct handle *w, size_t i, enum bus_why why, const struct fail *f)
+{
+	if (!mend_lost(&w->mend, i, why, f))
+		handle_fail(w, f);
+}
+
+static int
+open_one(struct handle *w, size_t i, enum bus_why *why, struct fail *f)
+{
+	if (i == w->plan->n) {
+		if (desk_open(&w->desk, why, f) == -1)
+			return -1;
+		w->next_renewal = when_mono();
+		return 0;
+	}
+	if (tap_open(w->posts[i].tap, why, f) == -1)
+		return -1;
+	rescue_own(&w->posts[i]);	/* what the old connection was given and we never saw */
+	return 0;
+}
+
+static bool
+is_down(const struct handle *w, size_t i)
+{
+	return i == w->plan->n ? w->desk.bus == NULL : tap_state(w->posts[i].tap) == TAP_DOWN;
+}
+
+static void
+reopen(struct handle *w)
+{
+	enum bus_why why;
+	struct fail f;
+	bool all = true;
+
+	for (size_t i = 0; i <= w->plan->n && all; i++) {
+		if (!is_down(w, i) || (w->ending && i < w->plan->n))
+			continue;
+		if (!mend_due(&w->mend))
+			return;
+		if (open_one(w, i, &why, &f) == 0)
+			continue;
+		all = false;
+		if (!mend_failed(&w->mend, i, why, &f))
+			handle_fail(w, &f);
+	}
+	if (all)
+		mend_opened(&w->mend);
+}
+
+/* The first time there is no patience. */
+static void
+open_first(struct handle *w)
+{
+	enum bus_why why;
+	struct fail f;
+
+	for (size_t i = 0; i <= w->plan->n && !w->ending; i++)
+		if (open_one(w, i, &why, &f) == -1)
+			handle_fail(w, &f);
+}
+
+/* --- reading --------------------------------------------------------------------- */
+
+static int64_t
+idle_left(const struct handle *w)
+{
+	int64_t left = w->last_event + w->plan->idle_ms - when_mono();
+
+	return left > 0 ? left : 0;
+}
+
+static int64_t
+block_ms(const struct handle *w, const struct post *p)
+{
+	bool shared = w->plan->n > 1 && (w->plan->limit >= 0 || hands_capacity(w) < w->plan->n);
+	int64_t ms = shared ? BLOCK_SHARED : BLOCK;
+
+	if (w->plan->to_end || p->stage == STAGE_SWEEP)
+		return -1;
+	if (w->plan->idle_ms >= 0 && idle_left(w) < ms)
+		ms = idle_left(w) > 0 ? idle_left(w) : 1;
+	return ms;
+}
+
+/* With `to_end`: whether a tap that had nothing is worth another question. */
+static bool
+worth_asking(const struct handle *w, const struct post *p)
+{
+	if (!w->plan->to_end || !tap_dry(p->tap))
+		return true;
+	if (w->held.n > 0)
+		return when_mono() >= p->next_ask;
+	return p->asked_at != w->released;
+}
+
+static void
+ask(struct handle *w)
+{
+	size_t idle = 0;
+
+	for (size_t i = 0; i < w->plan->n; i++)
+		idle += tap_state(w->posts[i].tap) == TAP_IDLE;
+	for (size_t k = 0, first = w->turn; k < w->plan->n && !w->ending; k++) {
+		size_t i = (first + k) % w->plan->n, room = handle_room(w);
+		struct post *p = &w->posts[i];
+
+		if (tap_state(p->tap) != TAP_IDLE || p->stage == STAGE_OWN || (p->stage == STAGE_SWEEP && p->their_turn) ||
+		    room == 0 || !worth_asking(w, p))
+			continue;
+		p->asked_at = w->released;
+		w->turn = i + 1;
+		/* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): this tap is idle too */
+		tap_ask(p->tap, room / idle > 0 ? room / idle : 1, block_ms(w, p));
+		idle -= idle > 1;
+	}
+}
+
+/* XREADGROUP's [[key, [entry, ...]]], whose shape the tap has looked at. */
+static void
+take_batch(struct handle *w, struct post *p)
+{
+	struct body *b = body_of(tap_keep(p->tap));
+	const struct reply *entries = reply_at(reply_at(body_reply(b), 0), 1);
+
+	for (size_t i = 0; i < reply_count(entries); i++) {
+		const struct reply *e = reply_at(entries, i);
+		struct stream_id id;
+		struct job *j;
+
+		if (stream_id_parse(reply_text(reply_at(e, 0)), &id) == 0 && (j = job_hold(&w->held, &p->queue, id, 0)) != NULL)
+			job_keep(j, b, e);
+	}
+	body_drop(b);
+}
+
+/* true when there was something to do, so that there may be more. */
+static bool
+move_tap(struct handle *w, size_t i)
+{
+	struct post *p = &w->posts[i];
+	enum tap_state before = tap_state(p->tap);
+	enum bus_why why;
+	struct fail f;
+
+	if (tap_bus(p->tap) == NULL)
+		return false;
+	if (tap_move(p->tap, &why, &f) == -1)
+		lost(w, i, why, &f);
+	else if (before == TAP_ASKED && tap_state(p->tap) != TAP_ASKED) {
+		mend_well(&w->mend, i);
+		mend_answered(&w->mend);
+		p->their_turn = true;
+		p->next_ask = when_mono() + ASK_AGAIN;
+	}
+	if (tap_state(p->tap) == TAP_READY)
+		take_batch(w, p);
+	return tap_state(p->tap) != before;
+}
+
+static bool
+move(struct handle *w)
+{
+	bool some = false;
+	enum bus_why why;
+	struct fail f;
+	int r;
+
+	if (w->desk.bus != NULL) {
+		if ((r = desk_move(&w->desk, &why, &f)) == -1)
+			lost(w, w->plan->n, why, &f);
+		else if (r == 1) {
+			mend_well(&w->mend, w->plan->n);
+			mend_answered(&w->mend);
+		}
+		some = r != 0;
+	}
+	for (size_t i = 0; i < w->plan->n; i++)
+		some = move_tap(w, i) || some;
+	return hands_look(w) || some;
+}
+
+/* --- the loop ------------------------------------------------------------------------ */
+
+static void
+sooner(int64_t *by, int64_t t)
+{
+	if (t != -1 && (*by == -1 || t < *by))
+		*by = t;
+}
+
+static int
+poll_ms(const struct handle *w)
+{
+	int64_t by = rescue_next(w), left;
+
+	for (size_t i = 0; i < w->plan->n; i++) {
+		if (tap_bus(w->posts[i].tap) != NULL)
+			sooner(&by, bus_deadline(tap_bus(w->posts[i].tap)));
+		if (w->plan->to_end && !w->ending && tap_dry(w->posts[i].tap) && w->held.n > 0 && handle_room(w) > 0)
+			sooner(&by, w->posts[i].next_ask);
+	}
+	if (w->desk.bus != NULL)
+		sooner(&by, bus_deadline(w->desk.bus));
+	sooner(&by, mend_next(&w->mend));
+	sooner(&by, hands_next(w));
+	sooner(&by, job_next_due(&w->held));
+	if (w->plan->idle_ms >= 0 && !w->ending)
+		sooner(&by, w->last_event + w->plan->idle_ms);
+	if (w->ending)
+		sooner(&by, w->stop_at);
+	left = by != -1 ? by - when_mono() : 60000;
+	return left < 0 ? 0 : (int)(left > 60000 ? 60000 : left);
+}
+
+/* ms -1: until it is time. */
+static void
+wait_for_news(struct handle *w, struct pollfd *p, int ms)
+{
+	nfds_t n = 0, hands;
+
+	p[n++] = (struct pollfd){.fd = w->ending ? -1 : w->plan->stop, .events = POLLIN};
+	p[n++] = (struct pollfd){.fd = w->plan->worker || w->ending ? -1 : STDOUT_FILENO};
+	p[n++] = (struct pollfd){.fd = w->child_fd, .events = POLLIN};
+	if (w->desk.bus != NULL)
+		p[n++] = (struct pollfd){.fd = bus_fd(w->desk.bus), .events = bus_events(w->desk.bus)};
+	for (size_t i = 0; i < w->plan->n; i++)
+		if (tap_bus(w->posts[i].tap) != NULL)
+			p[n++] = (struct pollfd){.fd = bus_fd(tap_bus(w->posts[i].tap)), .events = bus_events(tap_bus(w->posts[i].tap))};
+	hands = n;
+	n += hands_poll(w, p + n);
+	if (poll(p, n, ms == -1 ? poll_ms(w) : ms) <= 0) {
+		w->child_news = w->child_news || ms == -1;	/* should it not have come through the pipe */
+		return;
+	}
+	hands_polled(w, p + hands);
+	if (p[0].revents != 0)
+		handle_end(w, FOLLOW_STOPPED);
+	if ((p[1].revents & (POLLERR | POLLHUP)) != 0) {
+		struct fail f;
+
+		w->out_gone = true;
+		errno = EPIPE;
+		fail_errno(&f, STATUS_UNSAFE, "write to stdout");
+		handle_fail(w, &f);
+	}
+	if (p[2].revents != 0) {
+		child_quiet();
+		w->child_news = true;
+	}
+}
+
+static void
+wake(struct handle *w)
+{
+	struct job *j;
+
+	while (!w->ending && (j = job_due(&w->held, when_mono())) != NULL) {
+		job_to(&w->held, j, j->doomed ? JOB_DEAD : JOB_READY);
+		j->doomed = false;
+	}
+}
+
+static bool
+all_read(const struct handle *w)
+{
+	for (size_t i = 0; i < w->plan->n; i++) {
+		const struct post *p = &w->posts[i];
+
+		if (tap_state(p->tap) != TAP_IDLE || !tap_dry(p->tap) || p->asked_at != w->released || !p->swept || p->expected > 0 ||
+		    p->stage != STAGE_REST)
+			return false;
+	}
+	return w->held.n == 0;
+}
+
+static void
+judge(struct handle *w)
+{
+	const struct handle_plan *p = w->plan;
+
+	if (w->ending)
+		return;
+	if (w->mend.down_since != 0 && ((p->idle_ms >= 0 && idle_left(w) == 0) ||
+	    (p->to_end && when_mono() - w->mend.down_since >= p->timeout_ms)))
+		handle_fail(w, &w->mend.outage);
+	else if (p->limit >= 0 && w->count->handled + w->count->dead >= (uint64_t)p->limit)
+		handle_end(w, FOLLOW_LIMIT);
+	else if (p->to_end && all_read(w))
+		handle_end(w, FOLLOW_END);
+	else if (p->idle_ms >= 0 && idle_left(w) == 0 && w->held.n == w->held.in[JOB_WAITING])
+		handle_end(w, FOLLOW_IDLE);
+}
+
+/* What ran is told, and what is told is answered; or it is not to be. */
+static bool
+over(struct handle *w)
+{
+	bool settled = w->desk.asked == 0 && w->held.in[JOB_DONE] == 0 && w->held.in[JOB_DEAD] == 0 && w->held.in[JOB_BEGINNING] == 0;
+
+	if (!w->ending)
+		return false;
+	if (when_mono() >= w->stop_at)
+		hands_stop(w);
+	if (!hands_idle(w))
+		return false;
+	return settled || (w->desk.bus == NULL && when_mono() >= w->stop_at) ||
+	    (w->end == FOLLOW_FAILED && w->desk.bus == NULL);
+}
+
+static void
+loop(struct handle *w)
+{
+	struct pollfd *fds = util_alloc((4 + w->plan->n + 3 * w->plan->hands) * sizeof(*fds));
+	unsigned busy = 0;
+
+	for (judge(w); !over(w); judge(w)) {
+		reopen(w);
+		wake(w);
+		rescue_again(w);
+		rescue_renew(w);
+		rescue_list(w);
+		attempt_begin(w);
+		attempt_acknowledge(w);
+		bury_send(w);
+		ask(w);
+		if (move(w) || over(w)) {
+			if (++busy % BUSY == 0)		/* signals and children count too */
+				wait_for_news(w, fds, 0);
+		} else
+			wait_for_news(w, fds, -1);
+	}
+	free(fds);
+}
+
+static int
+begin(struct handle *w, struct fail *f)
+{
+	if ((w->child_fd = child_watch()) == -1)
+		return fail_errno(f, STATUS_SOME, "pipe");
+	w->posts = util_alloc(w->plan->n * sizeof(*w->posts));
+	for (size_t i = 0; i < w->plan->n; i++) {
+		struct post *p = &w->posts[i];
+
+		p->w = w;
+		p->queue.salt = i * 7919;
+		p->tap = w->plan->taps[i];
+		p->dead_key = names_dead(w->plan->prefix, tap_type(p->tap));
+	}
+	desk_init(&w->desk, w->plan->url, w->plan->timeout_ms);
+	mend_init(&w->mend, w->plan->n + 1, w->plan->note, w->plan->arg);
+	w->last_event = w->renewed = w->next_renewal = when_mono();
+	open_first(w);
+	if (!w->ending && hands_init(w, f) == -1) {
+		handle_fail(w, f);
+		return -1;
+	}
+	return 0;
+}
+
+enum follow_end
+handle_run(const struct handle_plan *p, struct handle_count *count, struct fail *f)
+{
+	struct handle w = {.plan = p, .count = count};
+
+	*count = (struct handle_count){0};
+	if (begin(&w, f) == -1)
+		handle_fail(&w, f);
+	else if (w.hands != NULL)
+		loop(&w);
+	count->unsaid = w.held.in[JOB_DONE];
+	for (size_t i = 0; w.posts != NULL && i < p->n; i++) {
+		tap_close(w.posts[i].tap);
+		free(w.posts[i].dead_key);
+	}
+	desk_close(&w.desk);
+	hands_free(&w);
+	held_free(&w.held);
+	mend_free(&w.mend);
+	free(w.posts);
+	if (w.end == FOLLOW_FAILED)
+		*f = w.fail;
+	return w.end;
+}

@@ -1,0 +1,97 @@
+/*
+ * publishing: the state of a publisher (publish.h), shared by its parts: link is the connection, admit says whether a stream
+ * takes more, spill is the buffer, publish the window between them.
+ */
+#ifndef PUBLISHING_H
+#define PUBLISHING_H
+
+#include "redis/bus.h"
+#include "buffer/counters.h"
+#include "drain/lane.h"
+#include "publish/publish.h"
+#include "buffer/spool.h"
+#include "base/status.h"
+#include "publish/window.h"
+
+#define PUBLISH_RETRY_MS 500	/* after a refusal, which costs nothing */
+#define PUBLISH_TYPES 32	/* known to be clear at a time */
+
+struct publish {
+	const struct publish_options *o;
+	struct spool *sp;	/* NULL: no buffer */
+	char *no_buffer;	/* why not */
+	char *target;
+	struct bus *b;
+	struct lanes lanes;	/* of this connection */
+	struct window w;
+	struct buf arena;	/* spill_append: lines being made */
+	unsigned long long taken;
+	int64_t next_try;	/* CLOCK_MONOTONIC ms: neither connect nor send before */
+	int64_t next_drain, next_look;
+	bool behind;		/* the buffer holds what this process is waiting to see gone */
+	bool readonly, readonly_tried;
+	bool paused;		/* connected, but the server refused everything a moment ago */
+	bool garbled;		/* an answer was no answer: nothing of this connection is believed any more */
+	bool said_down;
+	bool said_retain;	/* what people have to know about trim = acked */
+	bool held;		/* a stream was full: the buffer does not say so yet */
+	bool away;		/* the server could not be reached: what is buffered now is an outage */
+	/* What of the buffer was seen last (spool_change): the types that were clear then. */
+	bool looked, empty;
+	uint64_t change;
+	char *clear[PUBLISH_TYPES];
+	size_t clears;
+	uint64_t since_watch;
+	uint64_t count[COUNTERS];
+	int status;
+};
+
+void publish_say(struct publish *p, bool important, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void publish_worse(struct publish *p, int status);
+int64_t publish_limit(const struct publish *p, const char *type);
+
+/* --- link ------------------------------------------------------------------------- */
+
+/* 1 when there is a connection, made if need be, on which events may be sent now. */
+int link_up(struct publish *p, struct slice type);
+void link_close(struct publish *p);
+/* Sends one slot of the window. */
+void link_send(struct publish *p, struct slot *s);
+/* The connection is dead: what it answered before that counts, the rest is to be spilled. */
+void link_lost(struct publish *p, const struct fail *f);
+/* The server does not take events now: words, status, pause. */
+void link_down(struct publish *p, enum bus_why why, const char *text);
+void link_take(struct publish *p);	/* the replies that are here */
+void link_await(struct publish *p);	/* all replies */
+/* After a replica's refusal: asks the name once more, and sends again what was refused. */
+void link_elsewhere(struct publish *p);
+
+/* --- admit ------------------------------------------------------------------------ */
+
+/*
+ * Whether an event of this type may be sent, as its stream is: asks for the bound of one that is new on this connection, and with trim = acked for
+ * room. 0, or -1: its lane is stopped, or the connection died.
+ */
+int admit_type(struct publish *p, struct slice type);
+/* Looks how much room there is (retain.h); nothing may be unanswered. 0 some, 1 the lane is stopped now, -1 the connection died. */
+int admit_measure(struct publish *p, struct lane *l);
+/* Opens a lane with what is known of its stream; NULL: nothing. */
+struct lane *admit_open(struct publish *p, struct slice type, const struct stream_info *info);
+/* The same with an answer to XINFO STREAM. A refusal to look (no permission, wrong type) is none to send: the XADD itself will tell. */
+void admit_reply(struct publish *p, struct slice type, const struct reply *r);
+
+/* --- spill ------------------------------------------------------------------------ */
+
+/* Appends what is in state SPILL, durably, in order; it is BUFFERED then. -1: some of it, the last, is SPILL still. */
+int spill_append(struct publish *p, struct fail *f);
+/* Where the buffer takes no more but Redis is there: drains it (that needs no room), then sends what was to be spilled. 0 nothing is left to spill. */
+int spill_past(struct publish *p);
+/* Whether the buffer holds no undelivered event of this type. */
+int spill_clear(struct publish *p, struct slice type);
+void spill_forget(struct publish *p);
+/* Drains a bounded part of the buffer (all of it with whole), unless somebody else does. 0 something moved, else -1. type: see drain_options. */
+int spill_drain(struct publish *p, const char *type, bool whole);
+/* Keeps an event that the server will never take, out of the way. 0 or -1. */
+int spill_quarantine(struct publish *p, struct slot *s, const char *why);
+
+#endif

@@ -1,0 +1,210 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "redis/group.h"
+#include "redis/reply.h"
+#include "base/status.h"
+#include "base/util.h"
+
+static int
+is_busygroup(const struct reply *r)
+{
+	struct slice t = reply_text(r);
+
+	return reply_is_error(r) && t.n >= 10 && memcmp(t.p, "BUSYGROUP ", 10) == 0;
+}
+
+static int
+take_create(const struct reply *r, const char *name, bool *created, enum bus_why *why, struct fail *f)
+{
+	char what[700];
+
+	*created = !reply_is_error(r);
+	*why = BUS_FINE;
+	if (*created || is_busygroup(r))
+		return 0;
+	*why = reply_why(r);
+	snprintf(what, sizeof(what), "create group '%s'", name);
+	return reply_fail(f, r, what);
+}
+
+/* 0 when it is there, or when nobody may know. */
+static int
+look_for(struct bus *b, const char *key, const char *name, enum bus_why *why, struct fail *f)
+{
+	struct stream_group *g;
+	enum bus_why look;
+	struct fail no;
+	size_t n;
+	int ok = -1;
+
+	if (stream_groups(b, key, &g, &n, &look, &no) == -1) {
+		if (bus_why(b) == BUS_FINE)
+			return look == BUS_NOPERM ? 0 : -1;
+		*why = bus_why(b);
+		*f = no;
+		return -1;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(g[i].name, name) == 0)
+			ok = 0;
+	stream_groups_free(g, n);
+	if (ok == 0)
+		*why = BUS_FINE;
+	return ok;
+}
+
+/* EXISTS goes ahead in the same packet; where it is not permitted nobody is told that the stream is new. */
+int
+group_ensure(struct bus *b, const char *key, const char *name, const char *start, bool *created, bool *stream_new,
+    enum bus_why *why, struct fail *f)
+{
+	struct reply *there, *made;
+	int ok = -1;
+
+	bus_putl(b, "EXISTS", key, NULL);
+	bus_putl(b, "XGROUP", "CREATE", key, name, start, "MKSTREAM", NULL);
+	there = bus_wait(b, 0, f);
+	made = there != NULL ? bus_wait(b, 0, f) : NULL;
+	if (made != NULL) {
+		ok = take_create(made, name, created, why, f);
+		*stream_new = ok == 0 && *created && !reply_is_error(there) && reply_int(there) == 0;
+	} else
+		*why = bus_why(b);
+	reply_free(there);
+	reply_free(made);
+	if (ok == -1 && (*why == BUS_LATER || *why == BUS_READONLY || *why == BUS_NOPERM))
+		ok = look_for(b, key, name, why, f);
+	return ok;
+}
+
+uint64_t
+group_put_read(struct bus *b, const char *name, const char *consumer, size_t count, int64_t block_ms,
+    const char *const *keys, const char *const *ids, size_t n)
+{
+	struct slice *argv = util_alloc((10 + 2 * n) * sizeof(*argv));
+	char most[24], block[24];
+	size_t c = 0;
+	uint64_t number;
+
+	snprintf(most, sizeof(most), "%zu", count);
+	snprintf(block, sizeof(block), "%" PRId64, block_ms);
+	argv[c++] = slice_of("XREADGROUP");
+	argv[c++] = slice_of("GROUP");
+	argv[c++] = slice_of(name);
+	argv[c++] = slice_of(consumer);
+	argv[c++] = slice_of("COUNT");
+	argv[c++] = slice_of(most);
+	if (block_ms >= 0) {
+		argv[c++] = slice_of("BLOCK");
+		argv[c++] = slice_of(block);
+	}
+	argv[c++] = slice_of("STREAMS");
+	for (size_t i = 0; i < n; i++)
+		argv[c++] = slice_of(keys[i]);
+	for (size_t i = 0; i < n; i++)
+		argv[c++] = slice_of(ids[i]);
+	number = bus_put(b, c, argv);
+	free(argv);
+	bus_allow(b, block_ms);
+	return number;
+}
+
+static int
+fail_shape(enum bus_why *why, struct fail *f)
+{
+	*why = BUS_GARBAGE;
+	return fail_set(f, STATUS_UNREACHABLE, "read group: the answer has not the shape that Redis gives it");
+}
+
+static size_t
+key_index(struct slice key, const char *const *keys, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && !slice_eq(key, keys[i]))
+		i++;
+	return i;
+}
+
+/* [entry, ...] */
+static int
+take_entries(const struct reply *entries, size_t key, group_entry_fn *fn, void *arg, enum bus_why *why, struct fail *f)
+{
+	struct group_entry e;
+	struct buf kv = {0};
+	int stop = 0;
+
+	for (size_t i = 0; i < reply_count(entries) && stop == 0; i++) {
+		if (stream_entry(reply_at(entries, i), &e.id, &kv, &e.gone) == -1) {
+			stop = fail_shape(why, f);
+			break;
+		}
+		e.kv = (const void *)kv.p;
+		e.nkv = kv.len / sizeof(*e.kv);
+		stop = fn(arg, key, &e);
+	}
+	buf_free(&kv);
+	return stop;
+}
+
+/* [key, [entry, ...]] */
+static int
+take_stream(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn, void *arg, enum bus_why *why,
+    struct fail *f)
+{
+	const struct reply *entries = reply_at(r, 1);
+	size_t key = key_index(reply_text(reply_at(r, 0)), keys, n);
+
+	if (key == n || !reply_is_array(entries))
+		return fail_shape(why, f);
+	return take_entries(entries, key, fn, arg, why, f);
+}
+
+static int
+take_error(const struct reply *r, const char *what, enum bus_why *why, struct fail *f)
+{
+	*why = reply_why(r);
+	if (*why != BUS_FINE)
+		return reply_fail(f, r, what);
+	return reply_is_array(r) ? 0 : fail_shape(why, f);
+}
+
+int
+group_take_read(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn, void *arg,
+    enum bus_why *why, struct fail *f)
+{
+	int stop = 0;
+
+	*why = BUS_FINE;
+	if (reply_is_null(r))
+		return 0;
+	if (take_error(r, "XREADGROUP", why, f) == -1)
+		return -1;
+	for (size_t i = 0; i < reply_count(r) && stop == 0; i++)
+		stop = take_stream(reply_at(r, i), keys, n, fn, arg, why, f);
+	return stop;
+}
+
+int
+group_take_claim(const struct reply *r, group_entry_fn *fn, void *arg, enum bus_why *why, struct fail *f)
+{
+	return take_error(r, "XCLAIM", why, f) == -1 ? -1 : take_entries(r, 0, fn, arg, why, f);
+}
+
+uint64_t
+group_put_ack(struct bus *b, const char *key, const char *name, const struct slice *ids, size_t n)
+{
+	struct slice *argv = util_alloc((3 + n) * sizeof(*argv));
+	uint64_t number;
+
+	argv[0] = slice_of("XACK");
+	argv[1] = slice_of(key);
+	argv[2] = slice_of(name);
+	memcpy(argv + 3, ids, n * sizeof(*ids));
+	number = bus_put(b, 3 + n, argv);
+	free(argv);
+	return number;
+}

@@ -1,0 +1,29 @@
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "redis/kin.h"
+#include "redis/reply.h"
+
+static const char script[] =
+    "for _, c in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do\n"
+    "  local name, stem = c[2], ARGV[2]\n"
+    "  if c[4] == 0 and c[6] >= tonumber(ARGV[4]) and name ~= ARGV[3] and\n"
+    "      name:sub(1, #stem) == stem and name:sub(#stem + 1):match('^%d+$') then\n"
+    "    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], name)\n"
+    "  end\n"
+    "end\n";
+
+int
+kin_forget(struct bus *b, const char *key, const char *group, const char *stem, const char *own, int64_t idle,
+    struct fail *f)
+{
+	char ms[24];
+	struct reply *r;
+
+	snprintf(ms, sizeof(ms), "%" PRId64, idle);
+	bus_putl(b, "EVAL", script, "1", key, group, stem, own, ms, NULL);
+	if ((r = bus_wait(b, 0, f)) == NULL)
+		return -1;
+	reply_free(r);
+	return 0;
+}

@@ -1,0 +1,300 @@
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "redis/net.h"
+#include "base/status.h"
+#include "base/util.h"
+#include "base/when.h"
+
+/* Shared with the thread; whoever leaves last frees it. */
+struct lookup {
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	int users;
+	bool done;
+	int err, sys;			/* EAI_* and errno, valid when done */
+	struct addrinfo *list;
+	char *host;
+	char port[8];
+};
+
+static struct lookup *
+lookup_new(const char *host, const char *port)
+{
+	struct lookup *l = util_alloc(sizeof(*l));
+	pthread_condattr_t attr;
+
+	pthread_mutex_init(&l->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&l->cond, &attr);
+	pthread_condattr_destroy(&attr);
+	l->users = 2;
+	l->host = util_strdup(host);
+	snprintf(l->port, sizeof(l->port), "%s", port);
+	return l;
+}
+
+static void
+lookup_leave(struct lookup *l)
+{
+	int left;
+
+	pthread_mutex_lock(&l->lock);
+	left = --l->users;
+	pthread_mutex_unlock(&l->lock);
+	if (left > 0)
+		return;
+	if (l->list != NULL)
+		freeaddrinfo(l->list);
+	pthread_cond_destroy(&l->cond);
+	pthread_mutex_destroy(&l->lock);
+	free(l->host);
+	free(l);
+}
+
+static struct addrinfo
+hints(int flags)
+{
+	return (struct addrinfo){.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags | AI_NUMERICSERV};
+}
+
+static void *
+lookup_run(void *arg)
+{
+	struct lookup *l = arg;
+	struct addrinfo *list = NULL, h = hints(0);
+	int err = getaddrinfo(l->host, l->port, &h, &list);
+
+	pthread_mutex_lock(&l->lock);
+	l->err = err;
+	l->sys = errno;
+	l->list = err == 0 ? list : NULL;
+	l->done = true;
+	pthread_cond_signal(&l->cond);
+	pthread_mutex_unlock(&l->lock);
+	lookup_leave(l);
+	return NULL;
+}
+
+/* Signals stay with the threads that expect them. */
+static int
+lookup_start(struct lookup *l)
+{
+	pthread_t thread;
+	sigset_t all, old;
+	int err;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = pthread_create(&thread, NULL, lookup_run, l);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (err == 0)
+		pthread_detach(thread);
+	else
+		l->users = 1;	/* no thread shares it */
+	return err;
+}
+
+static int
+lookup_wait(struct lookup *l, int64_t deadline, struct addrinfo **out)
+{
+	struct timespec ts = {.tv_sec = deadline / 1000, .tv_nsec = deadline % 1000 * 1000000};
+	int err = EAI_AGAIN;
+
+	pthread_mutex_lock(&l->lock);
+	while (!l->done)
+		if (pthread_cond_timedwait(&l->cond, &l->lock, &ts) == ETIMEDOUT)
+			break;
+	if (l->done) {
+		err = l->err;
+		errno = l->sys;
+		*out = l->list;
+		l->list = NULL;
+	}
+	pthread_mutex_unlock(&l->lock);
+	return err;
+}
+
+static int
+name_fail(const char *host, int err, struct fail *f)
+{
+	fail_set(f, STATUS_UNREACHABLE, "look up '%s': %s", host,
+	    err == EAI_SYSTEM ? strerror(errno) : gai_strerror(err));
+	f->sys = err == EAI_AGAIN ? ETIMEDOUT : ENOENT;
+	return -1;
+}
+
+static int
+resolve(const char *host, int port, int64_t deadline, struct addrinfo **out, struct fail *f)
+{
+	struct addrinfo h = hints(AI_NUMERICHOST);
+	struct lookup *l;
+	char service[8];
+	int err;
+
+	snprintf(service, sizeof(service), "%d", port & 0xffff);
+	/* No host is loopback, and so is localhost by its definition (RFC 6761, 6.3), whatever /etc/hosts lacks. */
+	if (getaddrinfo(strcmp(host, "localhost") == 0 ? NULL : host, service, &h, out) == 0)
+		return 0;
+	l = lookup_new(host, service);
+	errno = lookup_start(l);
+	err = errno != 0 ? EAI_SYSTEM : lookup_wait(l, deadline, out);
+	if (err != 0)
+		name_fail(host, err, f);
+	lookup_leave(l);
+	return err == 0 ? 0 : -1;
+}
+
+static int
+wait_writable(int fd, int64_t deadline)
+{
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+	int64_t left;
+	int r;
+
+	do {
+		left = deadline - when_mono();
+		r = poll(&p, 1, left > 0 ? (int)left : 0);
+	} while (r == -1 && errno == EINTR);
+	if (r == 0)
+		errno = ETIMEDOUT;
+	return r == 1 ? 0 : -1;
+}
+
+static int
+finish_connect(int fd, int64_t deadline)
+{
+	socklen_t len = sizeof(int);
+	int err = 0;
+
+	if (wait_writable(fd, deadline) == -1)
+		return -1;
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) == -1)
+		return -1;
+	errno = err;
+	return err == 0 ? 0 : -1;
+}
+
+/* A socket that dials a free port of its own host may get that port as its own and be connected to itself. */
+static int
+talks_to_itself(int fd)
+{
+	struct sockaddr_storage a = {0}, b = {0};
+	socklen_t na = sizeof(a), nb = sizeof(b);
+
+	if (getsockname(fd, (struct sockaddr *)&a, &na) == -1 || getpeername(fd, (struct sockaddr *)&b, &nb) == -1)
+		return 0;
+	return a.ss_family != AF_UNIX && na == nb && memcmp(&a, &b, na) == 0;
+}
+
+/* connect(2) until done or the deadline; a full backlog of a unix socket is EAGAIN. */
+static int
+connect_by(int fd, const struct sockaddr *addr, socklen_t len, int64_t deadline)
+{
+	const struct timespec nap = {.tv_nsec = 5000000};
+
+	while (connect(fd, addr, len) == -1) {
+		if (errno == EINPROGRESS || errno == EINTR)
+			return finish_connect(fd, deadline);
+		if (errno != EAGAIN)
+			return -1;
+		if (when_mono() >= deadline) {
+			errno = ETIMEDOUT;
+			return -1;
+		}
+		nanosleep(&nap, NULL);
+	}
+	return 0;
+}
+
+static int
+dial(const struct sockaddr *addr, socklen_t len, int64_t deadline)
+{
+	int one = 1, room = 1 << 20, saved;
+	int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd == -1)
+		return -1;
+	if (connect_by(fd, addr, len, deadline) == -1)
+		goto bad;
+	/* What does not fit into the socket waits until we are woken. TCP sizes its own. */
+	if (addr->sa_family == AF_UNIX)
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	else if (talks_to_itself(fd)) {
+		errno = ECONNREFUSED;
+		goto bad;
+	} else
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	return fd;
+bad:
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return -1;
+}
+
+static int
+dial_path(const char *path, int64_t deadline)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	size_t n = strlen(path);
+
+	if (n >= sizeof(un.sun_path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(un.sun_path, path, n);
+	return dial((const struct sockaddr *)&un, sizeof(un), deadline);
+}
+
+static int
+dial_list(const struct addrinfo *list, int64_t deadline)
+{
+	const struct addrinfo *ai;
+	int64_t left = 0;
+	int fd = -1;
+
+	for (ai = list; ai != NULL; ai = ai->ai_next)
+		left++;
+	for (ai = list; ai != NULL && fd == -1; ai = ai->ai_next, left--) {
+		int64_t now = when_mono();
+
+		fd = dial(ai->ai_addr, ai->ai_addrlen, now + (deadline - now) / left);
+	}
+	return fd;
+}
+
+int
+net_connect(const struct url *u, int64_t deadline, struct fail *f)
+{
+	struct addrinfo *list = NULL;
+	char *place;
+	int fd;
+
+	if (u->path == NULL && resolve(u->host, u->port, deadline, &list, f) == -1)
+		return -1;
+	fd = u->path != NULL ? dial_path(u->path, deadline) : dial_list(list, deadline);
+	if (fd == -1) {
+		place = url_place(u);
+		fail_errno(f, STATUS_UNREACHABLE, "connect to '%s'", place);
+		free(place);
+	}
+	if (list != NULL)
+		freeaddrinfo(list);
+	return fd;
+}

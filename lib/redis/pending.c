@@ -1,0 +1,85 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "redis/pending.h"
+#include "redis/reply.h"
+#include "base/util.h"
+
+uint64_t
+pending_put_list(struct bus *b, const char *key, const char *group, int64_t idle_ms, const char *from, size_t count,
+    const char *consumer)
+{
+	struct slice argv[9];
+	char idle[24], most[24];
+	size_t c = 0;
+
+	snprintf(idle, sizeof(idle), "%" PRId64, idle_ms);
+	snprintf(most, sizeof(most), "%zu", count);
+	argv[c++] = slice_of("XPENDING");
+	argv[c++] = slice_of(key);
+	argv[c++] = slice_of(group);
+	if (idle_ms > 0) {
+		argv[c++] = slice_of("IDLE");
+		argv[c++] = slice_of(idle);
+	}
+	argv[c++] = slice_of(from);
+	argv[c++] = slice_of("+");
+	argv[c++] = slice_of(most);
+	if (consumer != NULL)
+		argv[c++] = slice_of(consumer);
+	return bus_put(b, c, argv);
+}
+
+int
+pending_at(const struct reply *r, size_t i, struct pending *out)
+{
+	const struct reply *e = reply_at(r, i);
+
+	if (reply_count(e) != 4 || !reply_is_text(reply_at(e, 1)) || stream_id_parse(reply_text(reply_at(e, 0)), &out->id) == -1)
+		return -1;
+	out->consumer = reply_text(reply_at(e, 1));
+	out->idle = reply_int(reply_at(e, 2));
+	out->deliveries = reply_int(reply_at(e, 3));
+	return 0;
+}
+
+uint64_t
+pending_put_claim(struct bus *b, const struct claim *c, const struct stream_id *ids, size_t n)
+{
+	struct slice *argv = util_alloc((9 + n) * sizeof(*argv));
+	char (*text)[STREAM_ID_SIZE] = util_alloc(n * sizeof(*text)), idle[24], count[24];
+	size_t a = 0;
+	uint64_t number;
+
+	snprintf(idle, sizeof(idle), "%" PRId64, c->min_idle);
+	snprintf(count, sizeof(count), "%" PRId64, c->deliveries);
+	argv[a++] = slice_of("XCLAIM");
+	argv[a++] = slice_of(c->key);
+	argv[a++] = slice_of(c->group);
+	argv[a++] = slice_of(c->consumer);
+	argv[a++] = slice_of(idle);
+	for (size_t i = 0; i < n; i++) {
+		stream_id_format(ids[i], text[i]);
+		argv[a++] = slice_of(text[i]);
+	}
+	if (c->deliveries >= 0) {
+		argv[a++] = slice_of("RETRYCOUNT");
+		argv[a++] = slice_of(count);
+	}
+	if (c->force)
+		argv[a++] = slice_of("FORCE");
+	if (!c->bodies)
+		argv[a++] = slice_of("JUSTID");
+	number = bus_put(b, a, argv);
+	free(text);
+	free(argv);
+	return number;
+}
+
+bool
+pending_ours(struct slice consumer)
+{
+	return consumer.n > 3 && memcmp(consumer.p, "eb-", 3) == 0;
+}

@@ -1,0 +1,48 @@
+/*
+ * retire: consumers taken out of a group: what is pending for them is handed to another, then they are deleted.
+ *
+ * Deleting a consumer takes its pending entries along: nobody is ever given them again. So both are done in one script
+ * (EVAL), which deletes only what holds nothing at that moment. It moves RETIRE_STEP entries at most, so that the server is not
+ * held up; each step leaves every entry pending for somebody, and can be done twice: to be killed, or to lose the connection,
+ * between any two of them is as good as to stop there.
+ *
+ * An entry keeps its time of delivery, so that it is as long idle as before and the next sweep of an ebsub takes it. It keeps its count too,
+ * except on its way from a consumer that is not ours to one that is (pending_ours), where it becomes 1: no attempt has been begun.
+ * What is gone from the stream cannot be claimed, leaves the group's list, and is counted as lost.
+ *
+ * Where EVAL is not permitted, or not there, only consumers without pending entries are deleted. What one that came back at that very moment had been
+ * given by then is seen in the same transaction, and put back as pending for the other; only a kill between these two commands loses it.
+ */
+#ifndef RETIRE_H
+#define RETIRE_H
+
+#include "redis/bus.h"
+
+#define RETIRE_STEP 1000
+
+enum retire_end {
+	RETIRE_OPEN,		/* not done, or not to its end */
+	RETIRE_DELETED,
+	RETIRE_BACK,		/* not idle for so long any more: left */
+	RETIRE_NONE,		/* no such consumer now */
+	RETIRE_TARGET,		/* it is who gets them, and holds some: left */
+	RETIRE_HELD		/* pending entries, and no EVAL: left */
+};
+
+struct retire_one {
+	struct slice name;	/* the caller's */
+	enum retire_end end;
+	uint64_t moved, lost;
+};
+
+struct retire {
+	const char *key, *group;
+	const char *to;		/* who gets what is pending; made when it is not there */
+	int64_t idle;		/* ms: only consumers that are idle for so long at that moment; 0: whatever they are */
+	struct fail no_eval;	/* after a run: why scripts could not be used, status 0 when they could */
+};
+
+/* All of c, in order. -1: it got no further, what was done stands in c, and doing it again goes on there. */
+int retire_run(struct bus *b, struct retire *r, struct retire_one *c, size_t n, enum bus_why *why, struct fail *f);
+
+#endif

@@ -1,0 +1,462 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "redis/pace.h"
+#include "redis/reply.h"
+#include "base/status.h"
+#include "redis/stream.h"
+#include "base/util.h"
+#include "base/when.h"
+
+#define STREAM_ADD_FRONT 6UL
+
+/* --- IDs ------------------------------------------------------------------- */
+
+/* A decimal as Redis prints it: no sign, no leading zero. Returns how many bytes it has, 0 when none. */
+static size_t
+digits(struct slice s, uint64_t *out)
+{
+	uint64_t n = 0;
+	size_t i;
+
+	for (i = 0; i < s.n && s.p[i] >= '0' && s.p[i] <= '9'; i++) {
+		uint64_t d = (uint64_t)(s.p[i] - '0');
+
+		/* 19 digits always fit */
+		if (i >= 19 && n > (UINT64_MAX - d) / 10)
+			return 0;
+		n = n * 10 + d;
+	}
+	*out = n;
+	return i > 1 && s.p[0] == '0' ? 0 : i;
+}
+
+int
+stream_id_parse(struct slice s, struct stream_id *id)
+{
+	struct stream_id v;
+	size_t n = digits(s, &v.ms);
+
+	if (n == 0 || n >= s.n || s.p[n] != '-')
+		return -1;
+	s.p += n + 1;
+	s.n -= n + 1;
+	if (s.n == 0 || digits(s, &v.seq) != s.n)
+		return -1;
+	*id = v;
+	return 0;
+}
+
+void
+stream_id_format(struct stream_id id, char out[STREAM_ID_SIZE])
+{
+	out = util_digits(out, id.ms);
+	*out++ = '-';
+	*util_digits(out, id.seq) = '\0';
+}
+
+int
+stream_id_cmp(struct stream_id a, struct stream_id b)
+{
+	if (a.ms != b.ms)
+		return a.ms < b.ms ? -1 : 1;
+	return a.seq < b.seq ? -1 : a.seq > b.seq;
+}
+
+struct stream_id
+stream_id_next(struct stream_id id)
+{
+	if (id.seq < UINT64_MAX)
+		return (struct stream_id){id.ms, id.seq + 1};
+	if (id.ms < UINT64_MAX)
+		return (struct stream_id){id.ms + 1, 0};
+	return id;
+}
+
+/* --- replies that are not what was asked for ----------------------------------- */
+
+static int
+fail_shape(const char *what, enum bus_why *why, struct fail *f)
+{
+	*why = BUS_GARBAGE;
+	return fail_set(f, STATUS_UNREACHABLE, "%s: the answer has not the shape that Redis gives it", what);
+}
+
+static int
+fail_reply(const struct reply *r, const char *what, enum bus_why *why, struct fail *f)
+{
+	if (!reply_is_error(r))
+		return fail_shape(what, why, f);
+	*why = reply_why(r);
+	return reply_fail(f, r, what);
+}
+
+static struct reply *
+wait_reply(struct bus *b, enum bus_why *why, struct fail *f)
+{
+	struct reply *r = bus_wait(b, 0, f);
+
+	*why = r == NULL ? bus_why(b) : BUS_FINE;
+	return r;
+}
+
+/* --- adding ---------------------------------------------------------------------- */
+
+/* The arguments before the fields, into argv; returns how many. limit is where the number goes. */
+static size_t
+add_front(struct slice argv[STREAM_ADD_FRONT], const char *key, int64_t maxlen, char limit[24])
+{
+	size_t n = 0;
+
+	argv[n++] = slice_of("XADD");
+	argv[n++] = slice_of(key);
+	if (maxlen > 0) {
+		snprintf(limit, 24, "%" PRId64, maxlen);
+		argv[n++] = slice_of("MAXLEN");
+		argv[n++] = slice_of("~");
+		argv[n++] = slice_of(limit);
+	}
+	argv[n++] = slice_of("*");
+	return n;
+}
+
+uint64_t
+stream_put_add(struct bus *b, const char *key, int64_t maxlen, const struct slice *kv, size_t nkv)
+{
+	size_t most = nkv + STREAM_ADD_FRONT, n;
+	struct slice few[64], *argv = most <= 64 ? few : util_alloc(most * sizeof(*argv));
+	char limit[24];
+	uint64_t number;
+
+	n = add_front(argv, key, maxlen, limit);
+	memcpy(argv + n, kv, nkv * sizeof(*kv));
+	number = bus_put(b, n + nkv, argv);
+	if (argv != few)
+		free(argv);
+	return number;
+}
+
+void
+stream_add_form(struct bus_form *form, const char *key, int64_t maxlen, const struct slice *names, size_t n)
+{
+	struct slice argv[STREAM_ADD_FRONT + 2UL * BUS_GAPS];
+	char limit[24];
+	size_t at = add_front(argv, key, maxlen, limit);
+
+	for (size_t i = 0; i < n && i < BUS_GAPS; i++) {
+		argv[at++] = names[i];
+		argv[at++] = (struct slice){0};
+	}
+	bus_form(form, at, argv);
+}
+
+int
+stream_take_add(const struct reply *r, struct stream_id *id, enum bus_why *why, struct fail *f)
+{
+	if (!reply_is_text(r) || stream_id_parse(reply_text(r), id) == -1)
+		return fail_reply(r, "XADD", why, f);
+	*why = BUS_FINE;
+	return 0;
+}
+
+/* --- what is known of a stream ----------------------------------------------------- */
+
+uint64_t
+stream_put_info(struct bus *b, const char *key)
+{
+	return bus_putl(b, "XINFO", "STREAM", key, NULL);
+}
+
+static struct stream_id
+member_id(const struct reply *r, const char *name)
+{
+	struct stream_id id = {0};
+
+	stream_id_parse(reply_text(reply_member(r, name)), &id);
+	return id;
+}
+
+/* Of a whole entry. */
+static struct stream_id
+entry_id(const struct reply *r, const char *name)
+{
+	struct stream_id id = {0};
+
+	stream_id_parse(reply_text(reply_at(reply_member(r, name), 0)), &id);
+	return id;
+}
+
+static uint64_t
+member_u64(const struct reply *r, const char *name)
+{
+	int64_t n = reply_int(reply_member(r, name));
+
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+static int
+no_such_key(const struct reply *r)
+{
+	struct slice t = reply_text(r);
+
+	return reply_is_error(r) && t.n >= 15 && memcmp(t.p, "ERR no such key", 15) == 0;
+}
+
+int
+stream_take_info(const struct reply *r, struct stream_info *out, enum bus_why *why, struct fail *f)
+{
+	memset(out, 0, sizeof(*out));
+	*why = BUS_FINE;
+	if (no_such_key(r))
+		return 0;
+	if (!reply_is_array(r) || reply_member(r, "last-generated-id") == NULL)
+		return fail_reply(r, "XINFO STREAM", why, f);
+	out->exists = true;
+	out->length = member_u64(r, "length");
+	out->added = member_u64(r, "entries-added");
+	out->groups = member_u64(r, "groups");
+	out->last_generated = member_id(r, "last-generated-id");
+	out->max_deleted = member_id(r, "max-deleted-entry-id");
+	out->first = entry_id(r, "first-entry");
+	out->last = entry_id(r, "last-entry");
+	return 0;
+}
+
+int
+stream_info(struct bus *b, const char *key, struct stream_info *out, enum bus_why *why, struct fail *f)
+{
+	struct reply *r;
+	int ok;
+
+	stream_put_info(b, key);
+	if ((r = wait_reply(b, why, f)) == NULL)
+		return -1;
+	ok = stream_take_info(r, out, why, f);
+	reply_free(r);
+	return ok;
+}
+
+/* [seconds, microseconds] */
+int64_t
+stream_take_clock(const struct reply *r)
+{
+	if (reply_count(r) != 2)
+		return when_now() / 1000;
+	return reply_int(reply_at(r, 0)) * 1000 + reply_int(reply_at(r, 1)) / 1000;
+}
+
+int
+stream_clock(struct bus *b, int64_t *now, struct fail *f)
+{
+	struct reply *r = bus_call(b, f, "TIME", NULL);
+
+	if (r == NULL)
+		return -1;
+	*now = stream_take_clock(r);
+	reply_free(r);
+	return 0;
+}
+
+int
+stream_length(struct bus *b, const char *key, uint64_t *n, enum bus_why *why, struct fail *f)
+{
+	struct reply *r;
+	int ok = 0;
+
+	bus_putl(b, "XLEN", key, NULL);
+	if ((r = wait_reply(b, why, f)) == NULL)
+		return -1;
+	if (reply_is_error(r))
+		ok = fail_reply(r, "XLEN", why, f);
+	else
+		*n = (uint64_t)reply_int(r);
+	reply_free(r);
+	return ok;
+}
+
+static int
+take_removed(struct bus *b, uint64_t *removed, enum bus_why *why, struct fail *f)
+{
+	struct reply *r;
+	int ok = 0;
+
+	if ((r = wait_reply(b, why, f)) == NULL)
+		return -1;
+	if (reply_is_error(r))
+		ok = fail_reply(r, "XTRIM", why, f);
+	else
+		*removed = (uint64_t)reply_int(r);
+	reply_free(r);
+	return ok;
+}
+
+int
+stream_trim(struct bus *b, const char *key, struct stream_id min, uint64_t limit, uint64_t *removed, enum bus_why *why,
+    struct fail *f)
+{
+	char id[STREAM_ID_SIZE], most[24];
+
+	stream_id_format(min, id);
+	snprintf(most, sizeof(most), "%" PRIu64, limit);
+	bus_putl(b, "XTRIM", key, "MINID", "~", id, "LIMIT", most, NULL);
+	return take_removed(b, removed, why, f);
+}
+
+int
+stream_trim_length(struct bus *b, const char *key, uint64_t maxlen, uint64_t limit, uint64_t *removed, enum bus_why *why,
+    struct fail *f)
+{
+	char length[24], most[24];
+
+	snprintf(length, sizeof(length), "%" PRIu64, maxlen);
+	snprintf(most, sizeof(most), "%" PRIu64, limit);
+	bus_putl(b, "XTRIM", key, "MAXLEN", "~", length, "LIMIT", most, NULL);
+	return take_removed(b, removed, why, f);
+}
+
+/* --- groups ---------------------------------------------------------------------- */
+
+static int64_t
+int_or_unknown(const struct reply *r)
+{
+	return r == NULL || reply_is_null(r) ? -1 : reply_int(r);
+}
+
+static void
+take_group(const struct reply *r, struct stream_group *g)
+{
+	struct slice name = reply_text(reply_member(r, "name"));
+
+	g->name = util_strndup(name.n > 0 ? name.p : "", name.n);
+	g->consumers = member_u64(r, "consumers");
+	g->pending = member_u64(r, "pending");
+	g->last_delivered = member_id(r, "last-delivered-id");
+	g->read = int_or_unknown(reply_member(r, "entries-read"));
+	g->lag = int_or_unknown(reply_member(r, "lag"));
+}
+
+/* XPENDING's summary: [count, lowest, highest, consumers]. A group that vanished since has nothing pending. */
+static int
+take_lowest(struct bus *b, struct stream_group *g, enum bus_why *why, struct fail *f)
+{
+	struct reply *r = wait_reply(b, why, f);
+
+	if (r == NULL)
+		return -1;
+	/* Who may not ask does not know: then all of it is needed. */
+	if (stream_id_parse(reply_text(reply_at(r, 1)), &g->lowest_pending) == -1 &&
+	    (!reply_is_error(r) || reply_why(r) == BUS_NOGROUP))
+		g->pending = 0;
+	reply_free(r);
+	return 0;
+}
+
+void
+stream_put_pending(struct bus *b, const char *key, const struct stream_group *g, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (g[i].pending > 0)
+			bus_putl(b, "XPENDING", key, g[i].name, NULL);
+}
+
+int
+stream_take_pending(struct bus *b, struct stream_group *g, size_t n, enum bus_why *why, struct fail *f)
+{
+	for (size_t i = 0; i < n; i++)
+		if (g[i].pending > 0 && take_lowest(b, &g[i], why, f) == -1)
+			return -1;
+	return 0;
+}
+
+uint64_t
+stream_put_groups(struct bus *b, const char *key)
+{
+	return bus_putl(b, "XINFO", "GROUPS", key, NULL);
+}
+
+int
+stream_take_groups(const struct reply *r, struct stream_group **out, size_t *n, enum bus_why *why, struct fail *f)
+{
+	*out = NULL;
+	*n = 0;
+	*why = BUS_FINE;
+	if (!reply_is_array(r) && !no_such_key(r))
+		return fail_reply(r, "XINFO GROUPS", why, f);
+	if ((*n = reply_count(r)) > 0)
+		*out = util_alloc(*n * sizeof(**out));
+	for (size_t i = 0; i < *n; i++)
+		take_group(reply_at(r, i), &(*out)[i]);
+	return 0;
+}
+
+int
+stream_groups(struct bus *b, const char *key, struct stream_group **out, size_t *n, enum bus_why *why, struct fail *f)
+{
+	struct reply *r;
+	int ok;
+
+	*out = NULL;
+	*n = 0;
+	stream_put_groups(b, key);
+	if ((r = wait_reply(b, why, f)) == NULL)
+		return -1;
+	ok = stream_take_groups(r, out, n, why, f);
+	reply_free(r);
+	if (ok == -1)
+		return -1;
+	stream_put_pending(b, key, *out, *n);
+	if (stream_take_pending(b, *out, *n, why, f) == 0)
+		return 0;
+	stream_groups_free(*out, *n);
+	*out = NULL;
+	*n = 0;
+	return -1;
+}
+
+void
+stream_groups_free(struct stream_group *g, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(g[i].name);
+	free(g);
+}
+
+/*
+ * entries-read counts what was added up to last_delivered, whether still there or not; the server does not know it for a
+ * group made at an arbitrary ID until it reads. With all that is left lying ahead, what is gone ahead is added - read - length.
+ */
+uint64_t
+stream_lost(const struct stream_info *s, const struct stream_group *g, bool *known)
+{
+	uint64_t gone = s->added > s->length ? s->added - s->length : 0, read;
+	bool start = stream_id_cmp(g->last_delivered, (struct stream_id){0}) == 0;
+
+	*known = true;
+	if (gone == 0 || stream_id_cmp(g->last_delivered, s->last_generated) >= 0)
+		return 0;
+	if (s->length > 0 && stream_id_cmp(stream_id_next(g->last_delivered), s->first) >= 0) {
+		*known = stream_id_cmp(s->max_deleted, g->last_delivered) <= 0;
+		return 0;
+	}
+	if (!start && (g->read < 0 || (uint64_t)g->read > s->added)) {
+		*known = false;
+		return 0;
+	}
+	read = start || g->read < 0 ? 0 : (uint64_t)g->read;
+	return gone > read ? gone - read : 0;
+}
+
+struct stream_id
+stream_needed(const struct stream_group *g, size_t n)
+{
+	struct stream_id low = {UINT64_MAX, UINT64_MAX}, id;
+
+	for (size_t i = 0; i < n; i++) {
+		id = g[i].pending > 0 ? g[i].lowest_pending : stream_id_next(g[i].last_delivered);
+		if (stream_id_cmp(id, low) < 0)
+			low = id;
+	}
+	return low;
+}
