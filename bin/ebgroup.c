@@ -6,17 +6,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "report/byhand.h"
+#include "report/groupadmin.h"
 #include "conf/conf.h"
 #include "consume/consumer.h"
-#include "report/groupline.h"
+#include "report/groupfmt.h"
 #include "redis/onegroup.h"
 #include "base/status.h"
 #include "report/survey.h"
-#include "base/util.h"
-#include "cli/value.h"
-#include "cli/verb.h"
-#include "base/when.h"
+#include "base/mem.h"
+#include "cli/optvalue.h"
+#include "cli/subcommand.h"
+#include "base/clock.h"
 
 #define RETIRED "eb-retired"
 #define REAP_IDLE_MS (3600L * 1000)
@@ -53,11 +53,11 @@ static struct ebgroup {
 	/* What stands behind the type. */
 	char **ids;
 	size_t nids;			/* 0: they come on standard input */
-	struct point where;
-	struct byhand_leavers leavers;
-	struct bus *b;
-	struct groupline show;
-	struct byhand hand;
+	struct id_place where;
+	struct groupadmin_leavers leavers;
+	struct conn *b;
+	struct groupfmt show;
+	struct groupadmin hand;
 	int status;
 } eb;
 
@@ -137,12 +137,12 @@ on_agree(void *arg, const char *question)
 static int
 finish(void)
 {
-	groupline_end(&eb.show);
+	groupfmt_end(&eb.show);
 	if (fflush(stdout) == EOF || ferror(stdout)) {
 		warn("standard output");
 		worse(STATUS_UNSAFE);
 	}
-	bus_close(eb.b);
+	conn_close(eb.b);
 	conf_free(&eb.conf);
 	return eb.status;
 }
@@ -152,30 +152,30 @@ finish(void)
 static void
 connect_to_redis(void)
 {
-	enum bus_why why;
-	struct fail f;
+	enum conn_why why;
+	struct err f;
 
-	if ((eb.b = bus_open(&eb.conf.url, eb.conf.timeout_ms, &why, &f)) == NULL)
+	if ((eb.b = conn_open(&eb.conf.url, eb.conf.timeout_ms, &why, &f)) == NULL)
 		errx(f.status, "%s", f.text);
 	eb.hand.b = eb.b;
 }
 
 /* One that fails does not stop the others, unless the connection is gone. */
 static void
-each_group(char **types, size_t n, int (*fn)(struct onegroup *g, struct fail *f))
+each_group(char **types, size_t n, int (*fn)(struct group_choice *g, struct err *f))
 {
-	struct onegroup g;
-	struct fail f;
+	struct group_choice g;
+	struct err f;
 	bool gone = false;
 
-	groupline_types(&eb.show, types, n);
+	groupfmt_types(&eb.show, types, n);
 	connect_to_redis();
 	for (size_t i = 0; i < n && !gone; i++) {
 		onegroup_init(&g, eb.conf.prefix, eb.conf.service, eb.group, types[i]);
 		if (onegroup_find(&g, eb.b, &f) == -1 || fn(&g, &f) == -1) {
 			warnx("'%s': %s", types[i], f.text);
 			worse(f.status);
-			gone = bus_why(eb.b) != BUS_FINE;
+			gone = conn_why(eb.b) != CONN_FINE;
 		}
 		onegroup_free(&g);
 	}
@@ -186,7 +186,7 @@ each_group(char **types, size_t n, int (*fn)(struct onegroup *g, struct fail *f)
 static void
 list_stream(const struct survey *s, const struct survey_stream *st, bool named)
 {
-	size_t shown = groupline_groups(&eb.show, s, st, eb.group);
+	size_t shown = groupfmt_groups(&eb.show, s, st, eb.group);
 
 	if (st->error != NULL)
 		warnx("'%s': %s", st->type, st->error);
@@ -216,7 +216,7 @@ run_list(char **types, size_t n)
 
 	survey_take(&s, &ask);
 	if (!s.up)
-		errx(bus_status(s.why), "%s", s.error);
+		errx(conn_status(s.why), "%s", s.error);
 	for (size_t i = 0; i < s.n; i++)
 		list_stream(&s, &s.streams[i], is_named(s.streams[i].type, types, n));
 	for (size_t i = 0; i < s.nunmatched && !eb.conf.quiet; i++)
@@ -230,9 +230,9 @@ run_list(char **types, size_t n)
 /* --- consumers, pending ----------------------------------------------------------------- */
 
 static int
-show_consumers(struct onegroup *g, struct fail *f)
+show_consumers(struct group_choice *g, struct err *f)
 {
-	return groupline_consumers(&eb.show, eb.b, g, eb.idle, f);
+	return groupfmt_consumers(&eb.show, eb.b, g, eb.idle, f);
 }
 
 static void
@@ -245,20 +245,20 @@ static int
 on_pending(void *arg, const struct pending *p)
 {
 	eb.limit--;
-	return groupline_pending(&eb.show, arg, p);
+	return groupfmt_pending(&eb.show, arg, p);
 }
 
 static int
-show_pending(struct onegroup *g, struct fail *f)
+show_pending(struct group_choice *g, struct err *f)
 {
 	struct pending_ask ask = {g->key, g->name, eb.consumer, eb.idle, eb.limit};
-	enum bus_why why;
+	enum conn_why why;
 
 	if (eb.limit == 0)
 		return 0;
-	if (groupline_clock(&eb.show, eb.b, f) == -1)
+	if (groupfmt_clock(&eb.show, eb.b, f) == -1)
 		return -1;
-	return pending_walk(eb.b, &ask, on_pending, g, &why, f) == -1 ? -1 : 0;
+	return pending_scan(eb.b, &ask, on_pending, g, &why, f) == -1 ? -1 : 0;
 }
 
 static void
@@ -270,9 +270,9 @@ run_pending(char **types, size_t n)
 /* --- ack, set-id, destroy, retire, reap ---------------------------------------------------- */
 
 static int
-acknowledge(struct onegroup *g, struct fail *f)
+acknowledge(struct group_choice *g, struct err *f)
 {
-	return byhand_ack(&eb.hand, g, eb.ids, eb.nids, f);
+	return groupadmin_ack(&eb.hand, g, eb.ids, eb.nids, f);
 }
 
 static void
@@ -283,32 +283,32 @@ run_ack(char **args, size_t n)
 	eb.ids = args + 1;
 	eb.nids = n == 2 && strcmp(args[1], "-") == 0 ? 0 : n - 1;
 	for (size_t i = 0; i < eb.nids; i++)
-		if (stream_id_parse(slice_of(eb.ids[i]), &id) == -1)
+		if (id_parse(slice_of(eb.ids[i]), &id) == -1)
 			bad_usage("ack '%s': the ID of an entry expected, as 1764844200123-0; - reads them from standard input", eb.ids[i]);
 	each_group(args, 1, acknowledge);
 }
 
 static int
-set_id(struct onegroup *g, struct fail *f)
+set_id(struct group_choice *g, struct err *f)
 {
-	return byhand_set(&eb.hand, g, &eb.where, f);
+	return groupadmin_set(&eb.hand, g, &eb.where, f);
 }
 
 static void
 run_set_id(char **args, size_t n)
 {
-	struct fail f;
+	struct err f;
 
 	(void)n;
-	if (point_parse(args[1], when_now(), "set-id", &eb.where, &f) == -1)
+	if (id_parse_place(args[1], clock_now(), "set-id", &eb.where, &f) == -1)
 		bad_usage("%s", f.text);
 	each_group(args, 1, set_id);
 }
 
 static int
-destroy(struct onegroup *g, struct fail *f)
+destroy(struct group_choice *g, struct err *f)
 {
-	return byhand_destroy(&eb.hand, g, f);
+	return groupadmin_destroy(&eb.hand, g, f);
 }
 
 static void
@@ -318,9 +318,9 @@ run_destroy(char **types, size_t n)
 }
 
 static int
-retire(struct onegroup *g, struct fail *f)
+retire(struct group_choice *g, struct err *f)
 {
-	return byhand_retire(&eb.hand, g, &eb.leavers, f);
+	return groupadmin_retire(&eb.hand, g, &eb.leavers, f);
 }
 
 static void
@@ -341,7 +341,7 @@ run_retire(char **args, size_t n)
 
 /* --- the command line ------------------------------------------------------------------------------ */
 
-static const struct verb commands[] = {
+static const struct subcommand commands[] = {
 	{"list", run_list, 0, SIZE_MAX, 0, 0, "event types"},
 	{"consumers", run_consumers, 1, SIZE_MAX, 0, TAKES_IDLE, "event types"},
 	{"pending", run_pending, 1, SIZE_MAX, 0, TAKES_CONSUMER | TAKES_IDLE | TAKES_LIMIT, "event types"},
@@ -352,16 +352,16 @@ static const struct verb commands[] = {
 	{"destroy", run_destroy, 1, SIZE_MAX, 0, TAKES_YES, "event types"},
 };
 
-static const struct verb_option own[] = {
+static const struct subcommand_option own[] = {
 	{TAKES_CONSUMER, "-C goes"}, {TAKES_IDLE, "--idle goes"}, {TAKES_LIMIT, "--limit goes"}, {TAKES_TO, "--to goes"},
 	{TAKES_YES, "--yes and --dry-run go"},
 };
 
-static const struct verbs verbs = {commands, sizeof(commands) / sizeof(*commands), own, sizeof(own) / sizeof(*own)};
+static const struct subcommands verbs = {commands, sizeof(commands) / sizeof(*commands), own, sizeof(own) / sizeof(*own)};
 
 /* As conf_option. */
 static int
-take_option(int ch, const char *arg, struct fail *f)
+take_option(int ch, const char *arg, struct err *f)
 {
 	int ok = 0;
 
@@ -373,14 +373,14 @@ take_option(int ch, const char *arg, struct fail *f)
 	case 'g':
 		eb.group = arg;
 		if (*arg == '\0')
-			ok = fail_set(f, STATUS_USAGE, "-g: a group's name is not empty");
+			ok = err_set(f, STATUS_USAGE, "-g: a group's name is not empty");
 		break;
 	case OPT_IDLE:
-		ok = value_span("--idle", arg, 0, "how long is expected: 30, 10m, 1h", &eb.idle, f);
+		ok = optvalue_span("--idle", arg, 0, "how long is expected: 30, 10m, 1h", &eb.idle, f);
 		eb.given |= TAKES_IDLE;
 		break;
 	case OPT_LIMIT:
-		ok = value_number("--limit", arg, UINT64_MAX, "a number of entries expected", &eb.limit, f);
+		ok = optvalue_number("--limit", arg, UINT64_MAX, "a number of entries expected", &eb.limit, f);
 		eb.given |= TAKES_LIMIT;
 		break;
 	case OPT_TO:
@@ -402,7 +402,7 @@ take_option(int ch, const char *arg, struct fail *f)
 static void
 read_options(int argc, char **argv)
 {
-	struct fail f;
+	struct err f;
 	int ch, r;
 
 	conf_init(&eb.conf);
@@ -424,7 +424,7 @@ read_options(int argc, char **argv)
 
 /* Changes are agreed to beforehand, or by somebody who can be asked. */
 static void
-check_consent(const struct verb *c)
+check_consent(const struct subcommand *c)
 {
 	if ((c->takes & TAKES_YES) == 0 || eb.yes || eb.show.dry)
 		return;
@@ -449,12 +449,12 @@ prepare(void)
 int
 main(int argc, char **argv)
 {
-	const struct verb *c;
-	struct fail f;
+	const struct subcommand *c;
+	struct err f;
 	char **args;
 	size_t n;
 
-	util_start();
+	process_start();
 	read_options(argc, argv);
 	if (eb.conf.help || eb.conf.version) {
 		if (eb.conf.help)
@@ -465,10 +465,10 @@ main(int argc, char **argv)
 	}
 	args = argv + optind + 1;
 	n = (size_t)(argc - optind - 1);
-	if ((c = verb_find(&verbs, argv[optind], &f)) == NULL || verb_check(&verbs, c, eb.given, n, &f) == -1)
+	if ((c = subcommand_find(&verbs, argv[optind], &f)) == NULL || subcommand_check(&verbs, c, eb.given, n, &f) == -1)
 		bad_usage("%s", f.text);
-	for (size_t i = 0; i < verb_firsts(c, n); i++)
-		if (value_type(args[i], c->run == run_list ? NULL : "list", &f) == -1)
+	for (size_t i = 0; i < subcommand_firsts(c, n); i++)
+		if (optvalue_type(args[i], c->run == run_list ? NULL : "list", &f) == -1)
 			bad_usage("%s", f.text);
 	prepare();
 	check_consent(c);

@@ -8,13 +8,13 @@
 #include <unistd.h>
 
 #include "conf/conf.h"
-#include "report/judge.h"
-#include "report/limit.h"
+#include "report/check.h"
+#include "report/threshold.h"
 #include "event/names.h"
-#include "report/picture.h"
-#include "base/util.h"
-#include "report/verdict.h"
-#include "base/when.h"
+#include "report/snapshot.h"
+#include "base/mem.h"
+#include "report/problems.h"
+#include "base/clock.h"
 
 #define LEAST_MS 100		/* what the last look before the end of --wait may take */
 #define PAUSE_MIN 50
@@ -33,7 +33,7 @@ static const struct option options[] = {
 
 static struct ebhealth {
 	struct conf conf;
-	struct limit limits[LIMITS];
+	struct threshold limits[LIMITS];
 	int64_t wait_ms;	/* -1: look once */
 	char **types;
 	size_t ntypes;
@@ -50,48 +50,48 @@ usage(FILE *to)
 
 /* Nobody reads it: then nobody can know. */
 static int
-write_out(const struct buf *out, enum grade g)
+write_out(const struct bytes *out, enum severity g)
 {
-	if (util_write(STDOUT_FILENO, out->p, out->len) == 0)
+	if (io_write(STDOUT_FILENO, out->p, out->len) == 0)
 		return (int)g;
 	warn("standard output");
-	return GRADE_UNKNOWN;
+	return SEVERITY_UNKNOWN;
 }
 
 static void
-put_json(struct buf *out, const struct verdict *v, const struct picture *p)
+put_json(struct bytes *out, const struct problems *v, const struct snapshot *p)
 {
-	char now[WHEN_SIZE];
+	char now[CLOCK_SIZE];
 
-	when_format(when_now(), now);
-	buf_addf(out, "{\"time\":\"%s\",", now);
-	verdict_json(out, v);
+	clock_format(clock_now(), now);
+	bytes_addf(out, "{\"time\":\"%s\",", now);
+	problems_json(out, v);
 	if (p != NULL) {
-		picture_json(out, p);
+		snapshot_json(out, p);
 		survey_streams_json(out, &p->redis);
 	} else
 		out->len--;		/* the comma */
-	buf_adds(out, "}\n");
+	bytes_adds(out, "}\n");
 }
 
 /* p: NULL when there was nothing to look at. */
 static int
-say(const struct verdict *v, const struct picture *p)
+say(const struct problems *v, const struct snapshot *p)
 {
-	struct buf out = {0}, fine = {0};
+	struct bytes out = {0}, fine = {0};
 	int status;
 
 	if (p != NULL)
-		judge_fine(&fine, p);
+		check_fine(&fine, p);
 	if (eb.conf.json)
 		put_json(&out, v, p);
 	else if (!eb.conf.quiet) {
-		verdict_line(&out, v, buf_str(&fine));
+		problems_line(&out, v, bytes_str(&fine));
 		buf_addc(&out, '\n');
 	}
-	status = write_out(&out, verdict_grade(v));
-	buf_free(&fine);
-	buf_free(&out);
+	status = write_out(&out, problems_grade(v));
+	bytes_free(&fine);
+	bytes_free(&out);
 	return status;
 }
 
@@ -99,7 +99,7 @@ say(const struct verdict *v, const struct picture *p)
 static void __attribute__((noreturn, format(printf, 2, 3)))
 unknown(bool show_usage, const char *fmt, ...)
 {
-	struct verdict v = {0};
+	struct problems v = {0};
 	char text[1024];
 	va_list ap;
 
@@ -109,83 +109,83 @@ unknown(bool show_usage, const char *fmt, ...)
 	warnx("%s", text);
 	if (show_usage)
 		usage(stderr);
-	verdict_add(&v, GRADE_UNKNOWN, "configuration", "%s", text);
+	problems_add(&v, SEVERITY_UNKNOWN, "configuration", "%s", text);
 	say(&v, NULL);
-	verdict_free(&v);
-	exit(GRADE_UNKNOWN);
+	problems_free(&v);
+	exit(SEVERITY_UNKNOWN);
 }
 
 static void
 tell_limits(void)
 {
-	struct buf b = {0};
+	struct bytes b = {0};
 
 	for (int i = 0; i < LIMITS; i++) {
-		const struct limit *l = &eb.limits[i];
+		const struct threshold *l = &eb.limits[i];
 
 		if (!l->warns && !l->alarms)
 			continue;
 		b.len = 0;
-		buf_addf(&b, "limit %s%s: warning ", limit_word((enum limit_name)i), i == LIMIT_FREE ? ", below" : "");
+		bytes_addf(&b, "limit %s%s: warning ", threshold_word((enum threshold_name)i), i == THRESHOLD_FREE ? ", below" : "");
 		if (l->warns)
-			limit_text(&b, (enum limit_name)i, l->warn);
+			threshold_text(&b, (enum threshold_name)i, l->warn);
 		else
-			buf_adds(&b, "none");
-		buf_adds(&b, ", critical ");
+			bytes_adds(&b, "none");
+		bytes_adds(&b, ", critical ");
 		if (l->alarms)
-			limit_text(&b, (enum limit_name)i, l->crit);
+			threshold_text(&b, (enum threshold_name)i, l->crit);
 		else
-			buf_adds(&b, "none");
-		warnx("%s", buf_str(&b));
+			bytes_adds(&b, "none");
+		warnx("%s", bytes_str(&b));
 	}
-	buf_free(&b);
+	bytes_free(&b);
 }
 
 /* --- looking ------------------------------------------------------------------------- */
 
-static enum grade
-look(struct picture *p, struct verdict *v, int64_t timeout_ms)
+static enum severity
+look(struct snapshot *p, struct problems *v, int64_t timeout_ms)
 {
 	const struct survey_ask ask = {
-		.types = eb.types, .n = eb.ntypes, .all = limit_streams(eb.limits), .timeout_ms = timeout_ms
+		.types = eb.types, .n = eb.ntypes, .all = threshold_streams(eb.limits), .timeout_ms = timeout_ms
 	};
 
-	picture_take(p, &eb.conf, eb.conf.buffer, &ask);
-	judge_picture(v, p, eb.limits);
-	return verdict_grade(v);
+	snapshot_take(p, &eb.conf, eb.conf.buffer, &ask);
+	check_picture(v, p, eb.limits);
+	return problems_grade(v);
 }
 
 static void
-forget(struct picture *p, struct verdict *v)
+forget(struct snapshot *p, struct problems *v)
 {
-	verdict_free(v);
-	picture_free(p);
+	problems_free(v);
+	snapshot_free(p);
 }
 
 static void
-tell_look(const struct verdict *v)
+tell_look(const struct problems *v)
 {
-	struct buf b = {0};
+	struct bytes b = {0};
 
 	if (!eb.conf.verbose)
 		return;
-	verdict_line(&b, v, "");
-	warnx("%s", buf_str(&b));
-	buf_free(&b);
+	problems_line(&b, v, "");
+	warnx("%s", bytes_str(&b));
+	bytes_free(&b);
 }
 
 /* Until it is OK or the time is up: then it is CRITICAL, whatever the last look gave. */
 static void
-look_until(struct picture *p, struct verdict *v)
+look_until(struct snapshot *p, struct problems *v)
 {
-	int64_t end = when_mono() + eb.wait_ms, left = eb.wait_ms, pause = PAUSE_MIN;
+	int64_t end = clock_mono() + eb.wait_ms, left = eb.wait_ms, pause = PAUSE_MIN;
 
 	for (;;) {
 		int64_t most = left > LEAST_MS ? left : LEAST_MS;
 
-		if (look(p, v, most < eb.conf.timeout_ms ? most : eb.conf.timeout_ms) == GRADE_OK)
+		if (look(p, v, most < eb.conf.timeout_ms ? most : eb.conf.timeout_ms) == SEVERITY_OK)
 			return;
-		if ((left = end - when_mono()) <= 0)
+		if ((left = end - clock_mono()) <= 0)
 			break;
 		tell_look(v);
 		forget(p, v);
@@ -193,10 +193,10 @@ look_until(struct picture *p, struct verdict *v)
 			pause = left;
 		usleep((useconds_t)pause * 1000);
 		pause = pause * 2 < PAUSE_MAX ? pause * 2 : PAUSE_MAX;
-		left = end - when_mono();
+		left = end - clock_mono();
 	}
-	verdict_add(v, GRADE_CRITICAL, "wait", "not OK within %g s", (double)eb.wait_ms / 1000);
-	verdict_sort(v);
+	problems_add(v, SEVERITY_CRITICAL, "wait", "not OK within %g s", (double)eb.wait_ms / 1000);
+	problems_sort(v);
 }
 
 /* --- the command line ------------------------------------------------------------------ */
@@ -204,9 +204,9 @@ look_until(struct picture *p, struct verdict *v)
 static void
 take_min_free(const char *arg)
 {
-	struct limit *l = &eb.limits[LIMIT_FREE];
+	struct threshold *l = &eb.limits[THRESHOLD_FREE];
 
-	if (util_size(arg, &l->crit) == -1)
+	if (num_size(arg, &l->crit) == -1)
 		unknown(true, "--min-free %s: a size expected: 4096, 64K, 8M, 1G", arg);
 	l->alarms = l->given = true;
 }
@@ -214,23 +214,23 @@ take_min_free(const char *arg)
 static void
 take_wait(const char *arg)
 {
-	if (util_ms(arg, &eb.wait_ms) == -1 || eb.wait_ms > INT32_MAX)
+	if (num_ms(arg, &eb.wait_ms) == -1 || eb.wait_ms > INT32_MAX)
 		unknown(true, "--wait %s: seconds expected", arg);
 }
 
 static void
 take_limits(int ch, const char *arg)
 {
-	struct fail f;
+	struct err f;
 
-	if (limit_read(eb.limits, ch == 'c', arg, &f) == -1)
+	if (threshold_read(eb.limits, ch == 'c', arg, &f) == -1)
 		unknown(true, "%s", f.text);
 }
 
 static void
 take_option(int ch, const char *arg)
 {
-	struct fail f;
+	struct err f;
 	int r = conf_option(&eb.conf, ch, arg, &f);
 
 	if (r == -1)
@@ -256,11 +256,11 @@ take_option(int ch, const char *arg)
 static void
 read_options(int argc, char **argv)
 {
-	struct fail f;
+	struct err f;
 	int ch;
 
 	conf_init(&eb.conf);
-	limit_defaults(eb.limits);
+	threshold_defaults(eb.limits);
 	eb.wait_ms = -1;
 	while ((ch = getopt_long(argc, argv, CONF_SHORT "c:w:", options, NULL)) != -1)
 		take_option(ch, optarg);
@@ -273,7 +273,7 @@ read_options(int argc, char **argv)
 static void
 check_arguments(void)
 {
-	struct fail f;
+	struct err f;
 
 	for (char **t = eb.types; *t != NULL; t++)
 		if (!names_pattern(*t) && !names_legal(*t, strlen(*t)))
@@ -286,18 +286,18 @@ check_arguments(void)
 int
 main(int argc, char **argv)
 {
-	struct picture p;
-	struct verdict v = {0};
+	struct snapshot p;
+	struct problems v = {0};
 	int status;
 
-	util_start();
+	process_start();
 	read_options(argc, argv);
 	if (eb.conf.help || eb.conf.version) {
 		if (eb.conf.help)
 			usage(stdout);
 		else
 			puts("ebhealth " EB_VERSION);
-		return fflush(stdout) == EOF ? GRADE_UNKNOWN : GRADE_OK;
+		return fflush(stdout) == EOF ? SEVERITY_UNKNOWN : SEVERITY_OK;
 	}
 	check_arguments();
 	if (eb.conf.verbose)

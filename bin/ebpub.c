@@ -16,9 +16,9 @@
 #include "event/names.h"
 #include "publish/publish.h"
 #include "base/status.h"
-#include "base/util.h"
+#include "base/mem.h"
 #include "base/uuid.h"
-#include "base/when.h"
+#include "base/clock.h"
 
 #define MAX_PAYLOAD (64u << 20)
 #define MOST_PAYLOAD (240u << 20)	/* escaped, it still is a line that readers take (READER_LINE) */
@@ -53,7 +53,7 @@ static struct ebpub {
 	struct publish_options publish;
 	const char *type;
 	const char *trace_id, *correlation_id, *source, *event_id;
-	char timestamp[WHEN_SIZE];	/* "" for now */
+	char timestamp[CLOCK_SIZE];	/* "" for now */
 	uint64_t max_payload;
 	bool null, from_json, exit_buffered;
 	bool stdout_failed;
@@ -147,7 +147,7 @@ refuse(struct publish *p, const char *what, unsigned long long n, const char *wh
 
 /* Fills in what the input did not say. */
 static void
-complete(struct event *e, char event_id[UUID_SIZE], char correlation_id[UUID_SIZE], char timestamp[WHEN_SIZE])
+complete(struct event *e, char event_id[UUID_SIZE], char correlation_id[UUID_SIZE], char timestamp[CLOCK_SIZE])
 {
 	if (!e->trace_id.n && eb.trace_id)
 		e->trace_id = slice_of(eb.trace_id);
@@ -160,7 +160,7 @@ complete(struct event *e, char event_id[UUID_SIZE], char correlation_id[UUID_SIZ
 		e->source = slice_of(eb.source ? eb.source : eb.conf.service);
 	if (!e->timestamp.n) {
 		if (!*eb.timestamp)
-			when_format(when_now(), timestamp);
+			clock_format(clock_now(), timestamp);
 		e->timestamp = slice_of(*eb.timestamp ? eb.timestamp : timestamp);
 	}
 	if (!e->event_id.n) {
@@ -173,7 +173,7 @@ complete(struct event *e, char event_id[UUID_SIZE], char correlation_id[UUID_SIZ
 static void
 publish_payload(struct publish *p, const char *what, unsigned long long at, const char *s, size_t n)
 {
-	char event_id[UUID_SIZE], correlation_id[UUID_SIZE], timestamp[WHEN_SIZE], why[160];
+	char event_id[UUID_SIZE], correlation_id[UUID_SIZE], timestamp[CLOCK_SIZE], why[160];
 	struct event e = { .type = slice_of(eb.type), .payload = json_trim(s, n) };
 	struct json_fault fault;
 
@@ -194,10 +194,10 @@ publish_payload(struct publish *p, const char *what, unsigned long long at, cons
 static void
 publish_object(struct publish *p, const char *what, unsigned long long at, const char *s, size_t n)
 {
-	static struct buf text;
-	char event_id[UUID_SIZE], correlation_id[UUID_SIZE], timestamp[WHEN_SIZE];
+	static struct bytes text;
+	char event_id[UUID_SIZE], correlation_id[UUID_SIZE], timestamp[CLOCK_SIZE];
 	struct event e;
-	struct fail f;
+	struct err f;
 	int is_json;
 
 	if (event_json_read(s, n, &e, &is_json, &text, &f) == -1) {
@@ -283,7 +283,7 @@ publish_stream(struct publish *p)
 static void
 publish_all_of_stdin(struct publish *p)
 {
-	struct buf b = { 0 };
+	struct bytes b = { 0 };
 	ssize_t n = 1;
 
 	while (n > 0 && b.len <= eb.max_payload && !stopped) {
@@ -301,7 +301,7 @@ publish_all_of_stdin(struct publish *p)
 		worse(STATUS_UNSAFE);
 	} else if (!stopped)
 		publish_payload(p, "standard input", 0, b.p, b.len);
-	buf_free(&b);
+	bytes_free(&b);
 }
 
 /* --- the command line ---------------------------------------------------------------------- */
@@ -320,7 +320,7 @@ bad_usage(const char *fmt, ...)
 
 /* A shared option's value: wrong as such (64), or right and not possible (78). */
 static void __attribute__((noreturn))
-bad_option(const struct fail *f)
+bad_option(const struct err *f)
 {
 	if (f->status == STATUS_USAGE)
 		bad_usage("%s", f->text);
@@ -330,7 +330,7 @@ bad_option(const struct fail *f)
 static void
 take_size(const char *name, const char *arg, uint64_t *to)
 {
-	if (util_size(arg, to) == -1)
+	if (num_size(arg, to) == -1)
 		bad_usage("--%s %s: a size expected: 4096, 64K, 8M, 1G", name, arg);
 }
 
@@ -355,9 +355,9 @@ take_timestamp(const char *arg)
 {
 	int64_t us;
 
-	if (when_rfc3339(arg, strlen(arg), &us) == -1)
+	if (clock_rfc3339(arg, strlen(arg), &us) == -1)
 		bad_usage("--timestamp %s: a time as in RFC 3339 expected: 2025-12-04T10:30:00Z", arg);
-	when_format(us, eb.timestamp);
+	clock_format(us, eb.timestamp);
 }
 
 static void
@@ -373,7 +373,7 @@ take_maxlen(const char *arg)
 {
 	uint64_t n;
 
-	if (util_u64(arg, &n) == -1 || n > INT64_MAX)
+	if (num_u64(arg, &n) == -1 || n > INT64_MAX)
 		bad_usage("--maxlen %s: a number of entries expected, 0 for no limit", arg);
 	eb.publish.maxlen = (int64_t)n;
 }
@@ -404,7 +404,7 @@ take_option(int ch, const char *arg)
 static void
 read_options(int argc, char **argv)
 {
-	struct fail f;
+	struct err f;
 	int ch, r;
 
 	conf_init(&eb.conf);
@@ -467,9 +467,9 @@ int
 main(int argc, char **argv)
 {
 	struct publish *p;
-	struct fail f;
+	struct err f;
 
-	util_start();
+	process_start();
 	read_options(argc, argv);
 	if (eb.conf.help) {
 		usage(stdout);
@@ -480,9 +480,9 @@ main(int argc, char **argv)
 		return fflush(stdout) == EOF ? STATUS_UNSAFE : STATUS_OK;
 	}
 	check_arguments(argc - optind, argv + optind);
-	util_on_signal(SIGTERM, on_signal);
-	util_on_signal(SIGINT, on_signal);
-	util_on_signal(SIGHUP, on_signal);
+	process_on_signal(SIGTERM, on_signal);
+	process_on_signal(SIGINT, on_signal);
+	process_on_signal(SIGHUP, on_signal);
 	if (!(p = publish_open(&eb.publish, &f)))
 		errx(f.status, "%s", f.text);
 	run(p, argc - optind, argv + optind);

@@ -10,16 +10,16 @@
 
 #include "buffer/backlog.h"
 #include "conf/conf.h"
-#include "report/listing.h"
+#include "report/bufferfmt.h"
 #include "drain/redrive.h"
-#include "drain/replay.h"
-#include "buffer/spool.h"
+#include "drain/retry.h"
+#include "buffer/buffer.h"
 #include "base/status.h"
 #include "buffer/tidy.h"
-#include "report/upkeep.h"
-#include "base/util.h"
-#include "cli/value.h"
-#include "base/when.h"
+#include "report/maintain.h"
+#include "base/mem.h"
+#include "cli/optvalue.h"
+#include "base/clock.h"
 
 enum {
 	OPT_DRY_RUN = 256, OPT_LIST, OPT_CHECK, OPT_LIMIT, OPT_RATE, OPT_WAIT, OPT_FORCE, OPT_MAXLEN, OPT_COMPRESS,
@@ -52,18 +52,18 @@ static const struct action {
 	int option;
 	const char *word;	/* behind --quarantine */
 	bool changes;
-	int what;		/* an enum upkeep_what; else an enum listing_what */
+	int what;		/* an enum maintain_what; else an enum bufferfmt_what */
 	const char *needs_yes;	/* for which reason */
 } actions[] = {
-	{OPT_DRY_RUN, NULL, false, LISTING_DRAIN, NULL},
-	{OPT_LIST, NULL, false, LISTING_WAITING, NULL},
-	{OPT_CHECK, NULL, false, LISTING_CHECK, NULL},
-	{OPT_COMPRESS, NULL, true, UPKEEP_COMPRESS, NULL},
-	{OPT_RETARGET, NULL, true, UPKEEP_RETARGET, NULL},
-	{OPT_DISCARD, NULL, true, UPKEEP_DISCARD, "--discard moves every undelivered event into quarantine: say --yes too"},
-	{OPT_QUARANTINE, "list", false, LISTING_QUARANTINE, NULL},
-	{OPT_QUARANTINE, "retry", true, UPKEEP_RETRY, NULL},
-	{OPT_QUARANTINE, "drop", true, UPKEEP_DROP, "--quarantine drop deletes what could not be replayed: say --yes too"},
+	{OPT_DRY_RUN, NULL, false, BUFFERFMT_DRAIN, NULL},
+	{OPT_LIST, NULL, false, BUFFERFMT_WAITING, NULL},
+	{OPT_CHECK, NULL, false, BUFFERFMT_CHECK, NULL},
+	{OPT_COMPRESS, NULL, true, MAINTAIN_COMPRESS, NULL},
+	{OPT_RETARGET, NULL, true, MAINTAIN_RETARGET, NULL},
+	{OPT_DISCARD, NULL, true, MAINTAIN_DISCARD, "--discard moves every undelivered event into quarantine: say --yes too"},
+	{OPT_QUARANTINE, "list", false, BUFFERFMT_QUARANTINE, NULL},
+	{OPT_QUARANTINE, "retry", true, MAINTAIN_RETRY, NULL},
+	{OPT_QUARANTINE, "drop", true, MAINTAIN_DROP, "--quarantine drop deletes what could not be replayed: say --yes too"},
 };
 
 static struct ebreplay {
@@ -125,7 +125,7 @@ bad_usage(const char *fmt, ...)
 
 /* A shared option's value: wrong as such (64), or right and not possible (78). */
 static void __attribute__((noreturn))
-bad_option(const struct fail *f)
+bad_option(const struct err *f)
 {
 	if (f->status == STATUS_USAGE)
 		bad_usage("%s", f->text);
@@ -155,56 +155,56 @@ on_say(void *arg, const char *text)
 static void
 on_tick(void *arg, uint64_t delivered)
 {
-	int64_t now = when_mono(), ms = now - eb.started;
-	struct buf out = { 0 };
+	int64_t now = clock_mono(), ms = now - eb.started;
+	struct bytes out = { 0 };
 
 	(void)arg;
 	if (now - eb.shown < 100 || ms <= 0)
 		return;
 	clear_line();
 	eb.shown = now;
-	replay_tick_text(&out, eb.sum.replayed + eb.sum.found + delivered, eb.total, ms);
-	fputs(buf_str(&out), stderr);
-	buf_free(&out);
+	retry_tick_text(&out, eb.sum.replayed + eb.sum.found + delivered, eb.total, ms);
+	fputs(bytes_str(&out), stderr);
+	bytes_free(&out);
 }
 
 /* --- draining ---------------------------------------------------------------------------- */
 
 /* How it went: for programs, or where somebody looks. The report is used up. */
 static void
-report(struct buf *out)
+report(struct bytes *out)
 {
 	clear_line();
 	if (eb.conf.json)
-		puts(buf_str(out));
+		puts(bytes_str(out));
 	else if (eb.loud)
-		warnx("%s", buf_str(out));
-	buf_free(out);
+		warnx("%s", bytes_str(out));
+	bytes_free(out);
 }
 
 static void
 report_drain(void)
 {
-	struct buf out = { 0 };
+	struct bytes out = { 0 };
 
 	if (eb.conf.json)
-		replay_json(&out, &eb.sum, eb.status);
+		retry_json(&out, &eb.sum, eb.status);
 	else
-		replay_text(&out, &eb.sum, when_mono() - eb.started);
+		retry_text(&out, &eb.sum, clock_mono() - eb.started);
 	report(&out);
 }
 
 /* sp: NULL when there is no directory. */
 static void
-drain(struct spool *sp)
+drain(struct buffer *sp)
 {
 	struct backlog b;
-	struct fail f;
+	struct err f;
 	bool due = false;
 
 	if (sp != NULL)
-		tidy_run(sp);
-	if (sp != NULL && replay_due(sp, &due, &f) == -1)
+		buffer_tidy(sp);
+	if (sp != NULL && retry_due(sp, &due, &f) == -1)
 		errx(f.status, "%s", f.text);
 	if (due) {
 		if (isatty(STDERR_FILENO) && !eb.conf.quiet && backlog_read(sp, &b, &f) == 0) {
@@ -212,7 +212,7 @@ drain(struct spool *sp)
 			backlog_free(&b);
 			eb.drain.tick = on_tick;
 		}
-		worse(replay_within(sp, &eb.drain, &eb.sum, eb.wait_ms, eb.loud));
+		worse(retry_within(sp, &eb.drain, &eb.sum, eb.wait_ms, eb.loud));
 		if (stopped && eb.sum.left)
 			worse(128 + stopped);
 	}
@@ -231,39 +231,39 @@ print_line(void *arg, const char *text)
 
 /* sp: NULL when there is no directory. */
 static void
-look(struct spool *sp)
+look(struct buffer *sp)
 {
-	enum listing_what what = (enum listing_what)eb.action->what;
-	struct listing l = {
-		.json = eb.conf.json, .quiet = eb.conf.quiet, .limit = what == LISTING_WAITING ? eb.drain.limit : 0,
+	enum bufferfmt_what what = (enum bufferfmt_what)eb.action->what;
+	struct bufferfmt l = {
+		.json = eb.conf.json, .quiet = eb.conf.quiet, .limit = what == BUFFERFMT_WAITING ? eb.drain.limit : 0,
 		.target = eb.target, .names = eb.names, .put = print_line
 	};
-	struct fail f;
+	struct err f;
 
 	if (sp == NULL)
-		listing_nothing(&l, what, eb.conf.buffer);
-	else if (listing_show(&l, what, sp, &f) == -1)
+		bufferfmt_nothing(&l, what, eb.conf.buffer);
+	else if (bufferfmt_show(&l, what, sp, &f) == -1)
 		errx(f.status, "%s", f.text);
 	worse(l.status);
-	listing_free(&l);
+	bufferfmt_free(&l);
 }
 
 /* --- changing ---------------------------------------------------------------------------------- */
 
 static void
-change(struct spool *sp)
+change(struct buffer *sp)
 {
-	const struct upkeep u = { .target = eb.target, .limits = &eb.limits, .names = eb.names };
-	struct buf told = { 0 };
+	const struct maintain u = { .target = eb.target, .limits = &eb.limits, .names = eb.names };
+	struct bytes told = { 0 };
 	uint64_t kept;
-	struct fail f;
-	int ok = upkeep_run(&u, (enum upkeep_what)eb.action->what, sp, &told, &kept, &f);
+	struct err f;
+	int ok = maintain_run(&u, (enum maintain_what)eb.action->what, sp, &told, &kept, &f);
 
 	if (told.len > 0 && eb.loud)
-		warnx("%s", buf_str(&told));
-	buf_free(&told);
+		warnx("%s", bytes_str(&told));
+	bytes_free(&told);
 	if (kept > 0) {
-		warnx("%llu lines are no events and stay in '%s/quarantine'", (unsigned long long)kept, spool_dir(sp));
+		warnx("%llu lines are no events and stay in '%s/quarantine'", (unsigned long long)kept, buffer_dir(sp));
 		worse(STATUS_SOME);
 	}
 	if (ok == -1)
@@ -282,12 +282,12 @@ on_redriven(void *arg, uint64_t moved, uint64_t of)
 static void
 report_dead(const struct redrive_result *r)
 {
-	struct buf out = { 0 };
+	struct bytes out = { 0 };
 
 	if (eb.conf.json)
-		redrive_json(&out, r, eb.status);
+		redrivefmt_json(&out, r, eb.status);
 	else
-		redrive_text(&out, r, when_mono() - eb.started);
+		redrivefmt_text(&out, r, clock_mono() - eb.started);
 	report(&out);
 }
 
@@ -322,16 +322,16 @@ redrive(void)
 /* --- the command line ------------------------------------------------------------------------------ */
 
 static int
-set_action(int option, const char *word, struct fail *f)
+set_action(int option, const char *word, struct err *f)
 {
 	const struct action *a = actions, *end = actions + sizeof actions / sizeof *actions;
 
 	while (a < end && (a->option != option || (a->word != NULL && strcmp(a->word, word) != 0)))
 		a++;
 	if (a == end)
-		return fail_set(f, STATUS_USAGE, "--quarantine %s: list, retry or drop expected", word);
+		return err_set(f, STATUS_USAGE, "--quarantine %s: list, retry or drop expected", word);
 	if (eb.action != NULL && eb.action != a)
-		return fail_set(f, STATUS_USAGE,
+		return err_set(f, STATUS_USAGE,
 		    "one of --dry-run, --list, --check, --compress, --retarget, --discard, --quarantine at a time");
 	eb.action = a;
 	return 0;
@@ -339,7 +339,7 @@ set_action(int option, const char *word, struct fail *f)
 
 /* As conf_option. */
 static int
-take_option(int ch, const char *arg, struct fail *f)
+take_option(int ch, const char *arg, struct err *f)
 {
 	int ok = 0;
 
@@ -351,10 +351,10 @@ take_option(int ch, const char *arg, struct fail *f)
 	case OPT_SINCE: eb.since = true; ok = redrive_since(&eb.dead, arg, f); break;
 	case OPT_YES: eb.yes = true; break;
 	case OPT_FORCE: eb.drain.force = true; break;
-	case OPT_LIMIT: ok = value_number("--limit", arg, INT64_MAX, NUMBER, &eb.drain.limit, f); break;
-	case OPT_RATE: ok = value_number("--rate", arg, INT64_MAX, NUMBER, &eb.drain.rate, f); break;
-	case OPT_MAXLEN: ok = value_count("--maxlen", arg, 0, NUMBER, &eb.drain.maxlen, f); break;
-	case OPT_WAIT: ok = value_span("--wait", arg, 0, "seconds expected", &eb.wait_ms, f); break;
+	case OPT_LIMIT: ok = optvalue_number("--limit", arg, INT64_MAX, NUMBER, &eb.drain.limit, f); break;
+	case OPT_RATE: ok = optvalue_number("--rate", arg, INT64_MAX, NUMBER, &eb.drain.rate, f); break;
+	case OPT_MAXLEN: ok = optvalue_count("--maxlen", arg, 0, NUMBER, &eb.drain.maxlen, f); break;
+	case OPT_WAIT: ok = optvalue_span("--wait", arg, 0, "seconds expected", &eb.wait_ms, f); break;
 	default: return 0;
 	}
 	return ok == -1 ? -1 : 1;
@@ -363,7 +363,7 @@ take_option(int ch, const char *arg, struct fail *f)
 static void
 read_options(int argc, char **argv)
 {
-	struct fail f;
+	struct err f;
 	int ch, r;
 
 	conf_init(&eb.conf);
@@ -385,7 +385,7 @@ read_options(int argc, char **argv)
 static void
 check_arguments(char **args, size_t n)
 {
-	struct fail f;
+	struct err f;
 
 	if (!eb.redrives && (eb.since || eb.dead.matches))
 		bad_usage("--match and --since go with --dead");
@@ -413,7 +413,7 @@ prepare(void)
 	eb.drain.all = true;
 	eb.drain.stop = &stopped;
 	eb.drain.say = on_say;
-	eb.started = when_mono();
+	eb.started = clock_mono();
 	if (eb.action != NULL && eb.action->needs_yes != NULL && !eb.yes)
 		bad_usage("%s", eb.action->needs_yes);
 }
@@ -431,9 +431,9 @@ finish(void)
 static void
 work_on_buffer(void)
 {
-	struct fail f;
+	struct err f;
 	const char *dir = conf_buffer(&eb.conf, &f);
-	struct spool *sp = dir != NULL ? spool_open(dir, false, &f) : NULL;
+	struct buffer *sp = dir != NULL ? buffer_open(dir, false, &f) : NULL;
 
 	if (sp == NULL && (dir == NULL || f.sys != ENOENT))
 		errx(f.status, "%s", f.text);
@@ -443,13 +443,13 @@ work_on_buffer(void)
 		look(sp);
 	else if (sp != NULL)
 		change(sp);
-	spool_close(sp);
+	buffer_close(sp);
 }
 
 int
 main(int argc, char **argv)
 {
-	util_start();
+	process_start();
 	read_options(argc, argv);
 	if (eb.conf.help || eb.conf.version) {
 		if (eb.conf.help)
@@ -461,8 +461,8 @@ main(int argc, char **argv)
 	eb.names = (struct requeue_names){ argv + optind, (size_t)(argc - optind) };
 	check_arguments(argv + optind, (size_t)(argc - optind));
 	prepare();
-	util_on_signal(SIGTERM, on_signal);
-	util_on_signal(SIGINT, on_signal);
+	process_on_signal(SIGTERM, on_signal);
+	process_on_signal(SIGINT, on_signal);
 	if (eb.redrives)
 		redrive();
 	else

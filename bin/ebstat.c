@@ -10,11 +10,11 @@
 #include "conf/conf.h"
 #include "base/human.h"
 #include "event/names.h"
-#include "report/picture.h"
+#include "report/snapshot.h"
 #include "base/status.h"
 #include "base/table.h"
-#include "base/util.h"
-#include "base/when.h"
+#include "base/mem.h"
+#include "base/clock.h"
 
 #define SPAN 32
 
@@ -25,7 +25,7 @@ static const struct option options[] = {
 
 static struct ebstat {
 	struct conf conf;
-	struct picture now;
+	struct snapshot now;
 	struct table *facts, *streams;
 } eb;
 
@@ -45,7 +45,7 @@ fact(const char *name, const char *fmt, ...)
 
 	va_start(ap, fmt);
 	if (vasprintf(&text, fmt, ap) == -1)
-		text = util_strdup("?");
+		text = mem_strdup("?");
 	va_end(ap);
 	table_cell(eb.facts, "%s", name);
 	table_cell(eb.facts, "%s", text);
@@ -61,13 +61,13 @@ plural(uint64_t n)
 static void
 show_events(const struct backlog *b)
 {
-	char when[WHEN_SIZE], span[SPAN];
+	char when[CLOCK_SIZE], span[SPAN];
 
 	if (b->events > 0 || !eb.conf.quiet)
 		fact("events", "%" PRIu64 " undelivered%s", b->events, b->replaying ? ", a replay is running" : "");
 	if (b->oldest != 0) {
-		when_format(b->oldest, when);
-		when_span((when_now() - b->oldest) / 1000, span, sizeof(span));
+		clock_format(b->oldest, when);
+		clock_span((clock_now() - b->oldest) / 1000, span, sizeof(span));
 		fact("oldest", "%s, %s old", when, span);
 	}
 }
@@ -96,20 +96,20 @@ show_oddities(const struct backlog *b)
 }
 
 static void
-show_counters(const struct picture *p)
+show_counters(const struct snapshot *p)
 {
-	struct buf b = {0};
+	struct bytes b = {0};
 
 	for (int i = 0; i < COUNTERS; i++)
-		buf_addf(&b, "%s%s %" PRIu64, i > 0 ? ", " : "", counter_names[i], p->counters[i]);
-	fact("counters", "%s", buf_str(&b));
-	buf_free(&b);
+		bytes_addf(&b, "%s%s %" PRIu64, i > 0 ? ", " : "", counter_names[i], p->counters[i]);
+	fact("counters", "%s", bytes_str(&b));
+	bytes_free(&b);
 }
 
 static void
-show_place(const struct picture *p)
+show_place(const struct snapshot *p)
 {
-	char size[HUMAN_SIZE];
+	char size[NUM_HUMAN_SIZE];
 	const struct backlog *b = &p->buffer;
 
 	if (p->other) {
@@ -119,9 +119,9 @@ show_place(const struct picture *p)
 		fact("target", "%s", p->target);
 	if (eb.conf.quiet)
 		return;
-	human_size(b->bytes, size);
+	num_human(b->bytes, size);
 	fact("files", "%" PRIu64 ", %s", b->files, size);
-	human_size(p->free, size);
+	num_human(p->free, size);
 	if (p->free_known)
 		fact("free", "%s", size);
 	if (p->warning != NULL)
@@ -129,7 +129,7 @@ show_place(const struct picture *p)
 }
 
 static void
-show_buffer(const struct picture *p)
+show_buffer(const struct snapshot *p)
 {
 	if (!eb.conf.quiet)
 		fact("buffer", "%s%s", p->buffer.dir != NULL ? p->buffer.dir : eb.conf.buffer,
@@ -175,9 +175,9 @@ number_cell(int64_t n)
 static void
 id_cell(struct stream_id id, bool known)
 {
-	char text[STREAM_ID_SIZE];
+	char text[ID_SIZE];
 
-	stream_id_format(id, text);
+	id_format(id, text);
 	table_cell(eb.streams, "%s", known ? text : "-");
 }
 
@@ -190,7 +190,7 @@ group_cells(const struct survey_stream *st, const struct stream_group *g)
 	uint64_t lost = stream_lost(&st->info, g, &known);
 
 	if (age >= 0)
-		when_span(age, span, sizeof(span));
+		clock_span(age, span, sizeof(span));
 	table_cell(eb.streams, "%s", g->name);
 	number_cell((int64_t)g->consumers);
 	number_cell((int64_t)g->pending);
@@ -265,7 +265,7 @@ show_streams(const struct survey *s)
 /* --- all of it ----------------------------------------------------------------------- */
 
 static void
-print_table(struct buf *out)
+print_table(struct bytes *out)
 {
 	eb.facts = table_new("ll");
 	show_buffer(&eb.now);
@@ -282,20 +282,20 @@ print_table(struct buf *out)
 }
 
 static void
-print_json(struct buf *out)
+print_json(struct bytes *out)
 {
-	char now[WHEN_SIZE];
+	char now[CLOCK_SIZE];
 
-	when_format(when_now(), now);
-	buf_addf(out, "{\"time\":\"%s\",", now);
-	picture_json(out, &eb.now);
+	clock_format(clock_now(), now);
+	bytes_addf(out, "{\"time\":\"%s\",", now);
+	snapshot_json(out, &eb.now);
 	survey_streams_json(out, &eb.now.redis);
-	buf_adds(out, "}\n");
+	bytes_adds(out, "}\n");
 }
 
 /* What could not be shown; not what is wrong with it, except that events vanished. */
 static int
-judge(const struct picture *p)
+judge(const struct snapshot *p)
 {
 	int status = p->redis.status;
 
@@ -309,9 +309,9 @@ judge(const struct picture *p)
 }
 
 static int
-write_out(const struct buf *out, int status)
+write_out(const struct bytes *out, int status)
 {
-	if (util_write(STDOUT_FILENO, out->p, out->len) == 0)
+	if (io_write(STDOUT_FILENO, out->p, out->len) == 0)
 		return status;
 	warn("standard output");
 	return STATUS_UNSAFE;
@@ -331,7 +331,7 @@ bad_usage(const char *fmt, ...)
 
 /* A shared option's value: wrong as such (64), or right and not possible (78). */
 static void __attribute__((noreturn))
-bad_option(const struct fail *f)
+bad_option(const struct err *f)
 {
 	if (f->status == STATUS_USAGE)
 		bad_usage("%s", f->text);
@@ -341,7 +341,7 @@ bad_option(const struct fail *f)
 static void
 read_options(int argc, char **argv)
 {
-	struct fail f;
+	struct err f;
 	int ch, r;
 
 	conf_init(&eb.conf);
@@ -371,12 +371,12 @@ int
 main(int argc, char **argv)
 {
 	struct survey_ask ask = {.all = true};
-	struct buf out = {0};
-	struct fail f;
+	struct bytes out = {0};
+	struct err f;
 	const char *dir;
 	int status;
 
-	util_start();
+	process_start();
 	read_options(argc, argv);
 	if (eb.conf.help) {
 		usage(stdout);
@@ -392,14 +392,14 @@ main(int argc, char **argv)
 	ask.types = argv + optind;
 	ask.n = (size_t)(argc - optind);
 	ask.timeout_ms = eb.conf.timeout_ms;
-	picture_take(&eb.now, &eb.conf, dir, &ask);
+	snapshot_take(&eb.now, &eb.conf, dir, &ask);
 	if (eb.conf.json)
 		print_json(&out);
 	else
 		print_table(&out);
 	status = write_out(&out, judge(&eb.now));
-	buf_free(&out);
-	picture_free(&eb.now);
+	bytes_free(&out);
+	snapshot_free(&eb.now);
 	conf_free(&eb.conf);
 	return status;
 }

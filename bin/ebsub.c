@@ -12,14 +12,14 @@
 #include "handle/child.h"
 #include "conf/conf.h"
 #include "consume/consumer.h"
-#include "consume/follow.h"
+#include "consume/consume.h"
 #include "handle/handle.h"
 #include "event/names.h"
 #include "base/status.h"
-#include "consume/taps.h"
-#include "base/util.h"
-#include "cli/value.h"
-#include "base/when.h"
+#include "consume/sublist.h"
+#include "base/mem.h"
+#include "cli/optvalue.h"
+#include "base/clock.h"
 
 enum {
 	OPT_CLAIM_IDLE = 256, OPT_CMD_TIMEOUT, OPT_DEAD, OPT_FOLLOW, OPT_FROM, OPT_LAST, OPT_MAX_DELIVERIES, OPT_NO_SYNC, OPT_ORDERED, OPT_PAYLOAD,
@@ -58,10 +58,10 @@ static const struct option options[] = {
 
 static struct ebsub {
 	struct conf conf;
-	struct tap_plan plan;
-	struct taps taps;
+	struct sub_plan plan;
+	struct sublist taps;
 	struct sink sink;
-	struct follow follow;
+	struct consume follow;
 	struct consumer consumer;
 	struct handle_plan handle;
 	const char *of_commands;	/* an option that goes only with -- CMD */
@@ -107,12 +107,12 @@ bad_usage(const char *fmt, ...)
 }
 
 static void
-on_note(void *arg, enum tap_note kind, const char *text)
+on_note(void *arg, enum sub_note kind, const char *text)
 {
 	(void)arg;
 	if (eb.conf.quiet)
 		return;
-	if (kind == TAP_WARNING || eb.conf.verbose || isatty(STDERR_FILENO))
+	if (kind == SUB_WARNING || eb.conf.verbose || isatty(STDERR_FILENO))
 		warnx("%s", text);
 }
 
@@ -133,41 +133,41 @@ catch_signals(void)
 {
 	if (pipe2(stop_pipe, O_CLOEXEC | O_NONBLOCK) == -1)
 		err(STATUS_SOME, "pipe");
-	util_on_signal(SIGTERM, on_signal);
-	util_on_signal(SIGINT, on_signal);
+	process_on_signal(SIGTERM, on_signal);
+	process_on_signal(SIGINT, on_signal);
 	eb.follow.stop = eb.sink.stop = eb.handle.stop = stop_pipe[0];
 }
 
 /* --- the command line ---------------------------------------------------------- */
 
 static int
-take_handle_span(const char *option, const char *arg, int64_t least, int64_t *to, struct fail *f)
+take_handle_span(const char *option, const char *arg, int64_t least, int64_t *to, struct err *f)
 {
 	eb.of_commands = option;
-	return value_span(option, arg, least, SPAN, to, f);
+	return optvalue_span(option, arg, least, SPAN, to, f);
 }
 
 static int
-take_hands(const char *arg, struct fail *f)
+take_hands(const char *arg, struct err *f)
 {
 	int64_t n;
 
 	eb.of_commands = "-P";
-	if (value_count("-P", arg, 1, COUNT, &n, f) == -1)
+	if (optvalue_count("-P", arg, 1, COUNT, &n, f) == -1)
 		return -1;
 	if (n > HANDS_MAX)
-		return fail_set(f, STATUS_USAGE, "-P %s: at most %d commands at once", arg, HANDS_MAX);
+		return err_set(f, STATUS_USAGE, "-P %s: at most %d commands at once", arg, HANDS_MAX);
 	eb.handle.hands = (size_t)n;
 	return 0;
 }
 
 static int
-take_deliveries(const char *arg, struct fail *f)
+take_deliveries(const char *arg, struct err *f)
 {
 	int64_t n;
 
 	eb.of_commands = "--max-deliveries";
-	if (value_count("--max-deliveries", arg, 1, COUNT, &n, f) == -1)
+	if (optvalue_count("--max-deliveries", arg, 1, COUNT, &n, f) == -1)
 		return -1;
 	eb.handle.max_deliveries = (uint64_t)n;
 	return 0;
@@ -175,7 +175,7 @@ take_deliveries(const char *arg, struct fail *f)
 
 /* Options of the form with a command; as conf_option. */
 static int
-take_handle_option(int ch, const char *arg, struct fail *f)
+take_handle_option(int ch, const char *arg, struct err *f)
 {
 	struct handle_plan *w = &eb.handle;
 	int ok = 0;
@@ -197,9 +197,9 @@ take_handle_option(int ch, const char *arg, struct fail *f)
 
 /* As conf_option. */
 static int
-take_option(int ch, const char *arg, struct fail *f)
+take_option(int ch, const char *arg, struct err *f)
 {
-	struct look *l = &eb.plan.look;
+	struct range *l = &eb.plan.look;
 	int ok = 0;
 
 	switch (ch) {
@@ -208,19 +208,19 @@ take_option(int ch, const char *arg, struct fail *f)
 	case 'e': eb.end = true; break;
 	case 'f': eb.sink.format = arg; ok = format_check(arg, f); break;
 	case 'g': eb.taps.group = arg; break;
-	case 'n': ok = value_count("-n", arg, 1, COUNT, &eb.follow.limit, f); break;
+	case 'n': ok = optvalue_count("-n", arg, 1, COUNT, &eb.follow.limit, f); break;
 	case 'W':
-		ok = value_span("-W", arg, 0, "how long to wait for an event is expected: 30, 0.5, 5m", &eb.follow.idle_ms, f);
+		ok = optvalue_span("-W", arg, 0, "how long to wait for an event is expected: 30, 0.5, 5m", &eb.follow.idle_ms, f);
 		break;
 	case OPT_DEAD: eb.taps.dead = true; break;
 	case OPT_FOLLOW: l->follow = true; break;
-	case OPT_FROM: eb.plan.from_given = true; ok = point_parse(arg, when_now(), "--from", &l->from, f); break;
-	case OPT_LAST: ok = value_count("--last", arg, 0, COUNT, &l->last, f); break;
-	case OPT_CLAIM_IDLE: ok = value_span("--claim-idle", arg, 0, SPAN, &eb.handle.claim_idle, f); break;
+	case OPT_FROM: eb.plan.from_given = true; ok = id_parse_place(arg, clock_now(), "--from", &l->from, f); break;
+	case OPT_LAST: ok = optvalue_count("--last", arg, 0, COUNT, &l->last, f); break;
+	case OPT_CLAIM_IDLE: ok = optvalue_span("--claim-idle", arg, 0, SPAN, &eb.handle.claim_idle, f); break;
 	case OPT_NO_SYNC: eb.sink.sync = false; eb.no_sync = true; break;
 	case OPT_PAYLOAD: eb.payload = true; break;
 	case OPT_PEEK: eb.peek = true; break;
-	case OPT_TO: eb.to_given = true; ok = look_to(l, "--to", arg, f); break;
+	case OPT_TO: eb.to_given = true; ok = range_to(l, "--to", arg, f); break;
 	default: return take_handle_option(ch, arg, f);
 	}
 	return ok == -1 ? -1 : 1;
@@ -262,7 +262,7 @@ check_options(void)
 static void
 read_options(int argc, char **argv)
 {
-	struct fail f;
+	struct err f;
 	int ch, r;
 
 	conf_init(&eb.conf);
@@ -298,7 +298,7 @@ before_dashes(int argc, char **argv)
 static void
 name_consumer(void)
 {
-	struct fail f;
+	struct err f;
 
 	eb.consumer.fd = -1;
 	if (eb.peek || eb.plan.consumer != NULL)
@@ -312,7 +312,7 @@ name_consumer(void)
 static void
 make_plan(void)
 {
-	struct follow *w = &eb.follow;
+	struct consume *w = &eb.follow;
 
 	eb.plan.url = &eb.conf.url;
 	eb.plan.timeout_ms = w->timeout_ms = eb.conf.timeout_ms;
@@ -333,13 +333,13 @@ add_type(const char *type)
 {
 	size_t found;
 	bool complete;
-	struct fail f;
+	struct err f;
 
 	if (!names_pattern(type)) {
-		taps_add(&eb.taps, type);
+		sublist_add(&eb.taps, type);
 		return;
 	}
-	if (taps_match(&eb.taps, type, &found, &complete, &f) == -1)
+	if (sublist_match(&eb.taps, type, &found, &complete, &f) == -1)
 		errx(f.status, "%s", f.text);
 	if (!complete)
 		warnx("'%s': not all keys could be looked at in time", type);
@@ -356,7 +356,7 @@ tell_groups(void)
 	if (eb.peek || eb.conf.quiet || (!eb.conf.verbose && (chosen || !isatty(STDERR_FILENO))))
 		return;
 	for (size_t i = 0; i < eb.taps.n; i++)
-		warnx("reading as group '%s', consumer '%s', and acknowledging; --peek only looks", tap_group(eb.taps.at[i]),
+		warnx("reading as group '%s', consumer '%s', and acknowledging; --peek only looks", sub_group(eb.taps.at[i]),
 		    eb.plan.consumer);
 }
 
@@ -374,7 +374,7 @@ static void
 make_handle(void)
 {
 	struct handle_plan *w = &eb.handle;
-	struct fail f;
+	struct err f;
 
 	if (child_find(w->argv[0], &f) == -1)
 		errx(f.status, "%s", f.text);
@@ -392,23 +392,23 @@ make_handle(void)
 static int
 run_handle(void)
 {
-	struct buf words = {0};
+	struct bytes words = {0};
 	struct handle_count c;
-	enum follow_end end;
-	struct fail f;
+	enum consume_end end;
+	struct err f;
 	int status;
 
 	make_handle();
 	end = handle_run(&eb.handle, &c, &f);
-	status = end == FOLLOW_FAILED ? f.status : follow_status(end, c.handled + c.dead, eb.follow.limit, eb.end);
-	if (end == FOLLOW_FAILED)
+	status = end == CONSUME_FAILED ? f.status : consume_status(end, c.handled + c.dead, eb.follow.limit, eb.end);
+	if (end == CONSUME_FAILED)
 		warnx("%s", f.text);
 	if (c.unsaid > 0)
 		warnx("%llu events were handled and could not be acknowledged: they will come again", (unsigned long long)c.unsaid);
 	if (eb.conf.verbose) {
 		handle_text(&words, &c);
-		warnx("%s", buf_str(&words));
-		buf_free(&words);
+		warnx("%s", bytes_str(&words));
+		bytes_free(&words);
 	}
 	return handle_status(&c, status);
 }
@@ -416,12 +416,12 @@ run_handle(void)
 static int
 run_follow(void)
 {
-	enum follow_end end;
-	struct fail f;
+	enum consume_end end;
+	struct err f;
 
-	end = follow_run(&eb.follow, &f);
-	if (end != FOLLOW_FAILED)
-		return follow_status(end, eb.follow.count, eb.follow.limit, eb.end);
+	end = consume_run(&eb.follow, &f);
+	if (end != CONSUME_FAILED)
+		return consume_status(end, eb.follow.count, eb.follow.limit, eb.end);
 	warnx("%s", f.text);
 	return eb.sink.broken == EINTR ? 128 + stop_signal : f.status;
 }
@@ -430,9 +430,9 @@ int
 main(int argc, char **argv)
 {
 	int dashes = before_dashes(argc, argv), status;
-	struct fail f;
+	struct err f;
 
-	util_start();
+	process_start();
 	read_options(dashes, argv);
 	if (eb.conf.help || eb.conf.version) {
 		if (eb.conf.help)
@@ -451,17 +451,17 @@ main(int argc, char **argv)
 	if (optind >= dashes)
 		bad_usage("which event type?");
 	for (int i = optind; i < dashes; i++)
-		if (value_type(argv[i], eb.peek ? NULL : "--peek", &f) == -1)
+		if (optvalue_type(argv[i], eb.peek ? NULL : "--peek", &f) == -1)
 			bad_usage("%s", f.text);
 	make_plan();
 	catch_signals();
 	name_consumer();
 	add_types(argv + optind, (size_t)(dashes - optind));
 	if (eb.taps.n == 0)
-		status = follow_status(FOLLOW_END, 0, eb.follow.limit, eb.end);
+		status = consume_status(CONSUME_END, 0, eb.follow.limit, eb.end);
 	else
 		status = eb.handle.argv != NULL ? run_handle() : run_follow();
-	taps_free(&eb.taps);
+	sublist_free(&eb.taps);
 	sink_free(&eb.sink);
 	consumer_release(&eb.consumer);
 	conf_free(&eb.conf);

@@ -55,14 +55,14 @@ pages() {
 	touch lib/base/json.h
 	run -0 sh -c "make -n V=1 all | sed -n 's/.*-c -o \\([^ ]*\\).*/\\1/p'"
 	assert_line build/obj/lib/base/json.o
-	refute_line build/obj/lib/base/when.o
+	refute_line build/obj/lib/base/clock.o
 	make -s -j2 all
 }
 
 @test "the flags of the user arrive" {
 	make -n V=1 BUILD=other CC=mycc CFLAGS=-DFROM_CFLAGS CPPFLAGS=-DFROM_CPPFLAGS LDFLAGS=-Wl,from-ld \
 		all >"$BATS_TEST_TMPDIR/said"
-	grep -q '^mycc .*-DFROM_CPPFLAGS.* -DFROM_CFLAGS .*-c -o other/obj/lib/base/util.o' "$BATS_TEST_TMPDIR/said"
+	grep -q '^mycc .*-DFROM_CPPFLAGS.* -DFROM_CFLAGS .*-c -o other/obj/lib/base/mem.o' "$BATS_TEST_TMPDIR/said"
 	grep -q '^mycc .*-Wl,from-ld .*-o other/bin/ebpub' "$BATS_TEST_TMPDIR/said"
 }
 
@@ -135,7 +135,7 @@ pages() {
 	tar cf - --exclude=./build . | tar xf - -C "$BATS_TEST_TMPDIR/tree"
 	cd "$BATS_TEST_TMPDIR/tree"
 	find . -type f | sort >"$BATS_TEST_TMPDIR/before"
-	make -s build/obj/lib/base/when.o
+	make -s build/obj/lib/base/clock.o
 	make -s clean
 	[ ! -e build ]
 	diff "$BATS_TEST_TMPDIR/before" <(find . -type f | sort)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# lib/redis/bus.h: connecting, greeting, deadlines, what was sent.
+# lib/redis/conn.h: connecting, greeting, deadlines, what was sent.
 
 # shellcheck disable=SC2016  # a $ in single quotes is one of the protocol
 load helper

@@ -13,10 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "redis/bus.h"
+#include "redis/conn.h"
 #include "redis/reply.h"
-#include "base/util.h"
-#include "base/when.h"
+#include "base/mem.h"
+#include "base/clock.h"
 
 static const char *const names[] = {"FINE", "REFUSED", "TIMEOUT", "CUT", "GARBAGE", "LATER", "READONLY", "DENIED",
     "NOPERM", "WRONGTYPE", "FULL", "TOOBIG", "NOGROUP", "MOVED", "UNBLOCKED", "OTHER"};
@@ -28,15 +28,15 @@ number(const char *s)
 }
 
 static void
-say(enum bus_why why, const struct fail *f)
+say(enum conn_why why, const struct err *f)
 {
 	printf("%s %d %s\n", names[why], f->status, f->text);
 }
 
 static int
-dead(struct bus *b, const struct fail *f)
+dead(struct conn *b, const struct err *f)
 {
-	say(bus_why(b), f);
+	say(conn_why(b), f);
 	return f->status;
 }
 
@@ -44,7 +44,7 @@ static void
 show(const struct reply *r)
 {
 	struct slice t = reply_text(r);
-	struct fail f;
+	struct err f;
 
 	if (reply_is_error(r)) {
 		reply_fail(&f, r, "call");
@@ -60,10 +60,10 @@ show(const struct reply *r)
 }
 
 static int
-next(struct bus *b, int64_t extra)
+next(struct conn *b, int64_t extra)
 {
-	struct fail f;
-	struct reply *r = bus_wait(b, extra, &f);
+	struct err f;
+	struct reply *r = conn_wait(b, extra, &f);
 
 	if (r == NULL)
 		return dead(b, &f);
@@ -73,7 +73,7 @@ next(struct bus *b, int64_t extra)
 }
 
 static int
-call(struct bus *b, int argc, char **argv)
+call(struct conn *b, int argc, char **argv)
 {
 	struct slice words[64];
 	int n = 0, status = 0;
@@ -83,7 +83,7 @@ call(struct bus *b, int argc, char **argv)
 			words[n++] = slice_of(argv[i]);
 			continue;
 		}
-		bus_put(b, (size_t)n, words);
+		conn_put(b, (size_t)n, words);
 		status = next(b, 0);
 		n = 0;
 	}
@@ -91,17 +91,17 @@ call(struct bus *b, int argc, char **argv)
 }
 
 static int
-ping(struct bus *b, int n)
+ping(struct conn *b, int n)
 {
-	struct fail f;
+	struct err f;
 	char text[16];
 
 	for (int i = 0; i < n; i++) {
 		snprintf(text, sizeof(text), "%d", i);
-		bus_putl(b, "PING", text, NULL);
+		conn_putl(b, "PING", text, NULL);
 	}
 	for (int i = 0; i < n; i++) {
-		struct reply *r = bus_wait(b, 0, &f);
+		struct reply *r = conn_wait(b, 0, &f);
 
 		if (r == NULL)
 			return dead(b, &f);
@@ -114,44 +114,44 @@ ping(struct bus *b, int n)
 }
 
 static int
-add(struct bus *b, const char *key, int n, size_t bytes)
+add(struct conn *b, const char *key, int n, size_t bytes)
 {
 	struct slice words[] = {slice_of("XADD"), slice_of(key), slice_of("*"), slice_of("payload"), {NULL, bytes}};
-	char *payload = util_alloc(bytes + 1);
+	char *payload = mem_alloc(bytes + 1);
 	struct reply *r = NULL;
-	struct fail f;
+	struct err f;
 
 	memset(payload, 'x', bytes);
 	words[4].p = payload;
 	for (int i = 0; i < n; i++)
-		bus_put(b, 5, words);
-	while (bus_answered(b) < bus_sent(b) + bus_unsent(b) && (r = bus_wait(b, 0, &f)) != NULL) {
+		conn_put(b, 5, words);
+	while (conn_answered(b) < conn_sent(b) + conn_unsent(b) && (r = conn_wait(b, 0, &f)) != NULL) {
 		if (reply_is_error(r))
 			show(r);
 		reply_free(r);
-		if (bus_answered(b) == (uint64_t)n + 2)
+		if (conn_answered(b) == (uint64_t)n + 2)
 			break;
 	}
-	printf("sent %d answered %d %s\n", (int)bus_sent(b) - 2, (int)bus_answered(b) - 2, names[bus_why(b)]);
+	printf("sent %d answered %d %s\n", (int)conn_sent(b) - 2, (int)conn_answered(b) - 2, names[conn_why(b)]);
 	free(payload);
 	return 0;
 }
 
 static int
-idle(struct bus *b, int64_t ms)
+idle(struct conn *b, int64_t ms)
 {
-	int64_t end = when_mono() + ms;
-	struct fail f;
+	int64_t end = clock_mono() + ms;
+	struct err f;
 
-	while (when_mono() < end)
-		if (bus_pause(b, -1, end - when_mono(), &f) == -1)
+	while (clock_mono() < end)
+		if (conn_pause(b, -1, end - clock_mono(), &f) == -1)
 			return dead(b, &f);
 	puts("quiet");
 	return 0;
 }
 
 static int
-run(struct bus *b, int argc, char **argv)
+run(struct conn *b, int argc, char **argv)
 {
 	if (strcmp(argv[0], "call") == 0)
 		return call(b, argc - 1, argv + 1);
@@ -162,31 +162,31 @@ run(struct bus *b, int argc, char **argv)
 	if (strcmp(argv[0], "idle") == 0)
 		return idle(b, number(argv[1]));
 	if (strcmp(argv[0], "block") == 0) {
-		bus_putl(b, "XREAD", "BLOCK", argv[1], "STREAMS", "no-such-stream", "$", NULL);
+		conn_putl(b, "XREAD", "BLOCK", argv[1], "STREAMS", "no-such-stream", "$", NULL);
 		return next(b, number(argv[2]));
 	}
-	printf("%s %s %s %lld %s\n", bus_server(b), bus_version(b), bus_run_id(b), (long long)bus_client_id(b), bus_addr(b));
-	return bus_rtt_us(b) > 0 ? 0 : 1;
+	printf("%s %s %s %lld %s\n", conn_server(b), conn_version(b), conn_run_id(b), (long long)conn_client_id(b), conn_addr(b));
+	return conn_rtt_us(b) > 0 ? 0 : 1;
 }
 
 int
 main(int argc, char **argv)
 {
 	struct url u;
-	struct fail f;
-	struct bus *b;
-	enum bus_why why;
+	struct err f;
+	struct conn *b;
+	enum conn_why why;
 	int status;
 
-	util_start();
+	process_start();
 	if (argc < 4 || url_parse(&u, argv[1], &f) == -1)
 		return 64;
-	if ((b = bus_open(&u, number(argv[2]), &why, &f)) == NULL) {
+	if ((b = conn_open(&u, number(argv[2]), &why, &f)) == NULL) {
 		say(why, &f);
 		status = f.status;
 	} else
 		status = run(b, argc - 3, argv + 3);
-	bus_close(b);
+	conn_close(b);
 	url_free(&u);
 	return status;
 }

@@ -49,12 +49,12 @@ none() {
 	done < <(rooms) | none
 }
 
-@test "only lib/redis/exchange.c, the two halves of reply and the program that is nothing else include hiredis" {
+@test "only lib/redis/conn_exchange.c, the two halves of reply and the program that is nothing else include hiredis" {
 	cd "$TOP"
 	run -0 grep -lE '^#.*include.*hiredis' lib/*/*.[ch] bin/*.c tests/*.c
-	assert_output "lib/redis/exchange.c
+	assert_output "lib/redis/conn_exchange.c
 lib/redis/reply.c
-lib/redis/replymake.c
+lib/redis/reply_parse.c
 tests/bare.c"
 }
 

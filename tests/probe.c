@@ -7,18 +7,18 @@
 #include <unistd.h>
 
 #include "base/base64.h"
-#include "base/buf.h"
+#include "base/bytes.h"
 #include "conf/conf.h"
 #include "event/event.h"
 #include "base/json.h"
 #include "base/lines.h"
 #include "event/names.h"
 #include "redis/url.h"
-#include "base/util.h"
+#include "base/mem.h"
 #include "base/uuid.h"
-#include "base/when.h"
+#include "base/clock.h"
 
-static struct fail why;
+static struct err why;
 
 static int
 refused(const char *text)
@@ -46,10 +46,10 @@ show(const char *name, struct slice s)
 	puts("]");
 }
 
-static struct buf
+static struct bytes
 input(void)
 {
-	struct buf b = {0};
+	struct bytes b = {0};
 	ssize_t got;
 
 	do {
@@ -57,17 +57,17 @@ input(void)
 		got = read(STDIN_FILENO, b.p + b.len, b.cap - b.len);
 		b.len += got > 0 ? (size_t)got : 0;
 	} while (got > 0);
-	b.p = util_realloc(b.p, b.len);		/* exactly: a step outside shows under a sanitizer */
+	b.p = mem_realloc(b.p, b.len);		/* exactly: a step outside shows under a sanitizer */
 	b.cap = b.len;
 	return b;
 }
 
 static int
-output(struct buf *b)
+output(struct bytes *b)
 {
-	int result = util_write(STDOUT_FILENO, b->p, b->len);
+	int result = io_write(STDOUT_FILENO, b->p, b->len);
 
-	buf_free(b);
+	bytes_free(b);
 	return result == -1;
 }
 
@@ -75,7 +75,7 @@ static int
 check(const char *s, size_t n)
 {
 	struct json_fault fault = {0, ""};
-	char *exact = util_alloc(n);
+	char *exact = mem_alloc(n);
 	int result;
 
 	if (n > 0)
@@ -90,11 +90,11 @@ check(const char *s, size_t n)
 static int
 json_check_(char **argv)
 {
-	struct buf b = input();
+	struct bytes b = input();
 	int result = check(b.p, b.len);
 
 	(void)argv;
-	buf_free(&b);
+	bytes_free(&b);
 	return result;
 }
 
@@ -102,7 +102,7 @@ json_check_(char **argv)
 static int
 json_check_many(char **argv)
 {
-	struct buf b = input();
+	struct bytes b = input();
 	char *p = b.p, *end = b.p + b.len;
 
 	(void)argv;
@@ -112,20 +112,20 @@ json_check_many(char **argv)
 		putchar(check(++p, n) == 0 ? '1' : '0');
 		p += n;
 	}
-	buf_free(&b);
+	bytes_free(&b);
 	return 0;
 }
 
 static int
 json_walk_(char **argv)
 {
-	struct buf b = input(), text = {0};
+	struct bytes b = input(), text = {0};
 	struct slice key, value;
 	struct json_walk w;
 
 	(void)argv;
 	if (json_walk(&w, (struct slice){b.p, b.len}) == -1) {
-		buf_free(&b);
+		bytes_free(&b);
 		return refused("not an object");
 	}
 	while (json_next(&w, &key, &value)) {
@@ -135,29 +135,29 @@ json_walk_(char **argv)
 		if (json_text(&text, value) == 0)
 			show("text", (struct slice){text.p, text.len});
 	}
-	buf_free(&text);
-	buf_free(&b);
+	bytes_free(&text);
+	bytes_free(&b);
 	return 0;
 }
 
 static int
 json_text_(char **argv)
 {
-	struct buf b = input(), out = {0};
+	struct bytes b = input(), out = {0};
 	int result = json_text(&out, json_trim(b.p, b.len));
 
 	(void)argv;
-	buf_free(&b);
+	bytes_free(&b);
 	return output(&out) || result == -1;
 }
 
 static int
-filter(void (*fn)(struct buf *, const char *, size_t))
+filter(void (*fn)(struct bytes *, const char *, size_t))
 {
-	struct buf b = input(), out = {0};
+	struct bytes b = input(), out = {0};
 
 	fn(&out, b.p, b.len);
-	buf_free(&b);
+	bytes_free(&b);
 	return output(&out);
 }
 
@@ -192,11 +192,11 @@ base64_(char **argv)
 static int
 base64_read_(char **argv)
 {
-	struct buf b = input(), out = {0};
+	struct bytes b = input(), out = {0};
 	int result = base64_read(&out, b.p, b.len);
 
 	(void)argv;
-	buf_free(&b);
+	bytes_free(&b);
 	return output(&out) || result == -1;
 }
 
@@ -206,7 +206,7 @@ when_parse_(char **argv)
 	char *s = argv[0];
 	int64_t us;
 
-	if (when_parse(s, strlen(s), &us) == -1)
+	if (clock_parse(s, strlen(s), &us) == -1)
 		return refused("no time");
 	printf("%lld\n", (long long)us);
 	return 0;
@@ -217,7 +217,7 @@ when_rfc3339_(char **argv)
 {
 	int64_t us;
 
-	if (when_rfc3339(argv[0], strlen(argv[0]), &us) == -1)
+	if (clock_rfc3339(argv[0], strlen(argv[0]), &us) == -1)
 		return refused("no time");
 	printf("%lld\n", (long long)us);
 	return 0;
@@ -226,9 +226,9 @@ when_rfc3339_(char **argv)
 static int
 when_format_(char **argv)
 {
-	char s[WHEN_SIZE];
+	char s[CLOCK_SIZE];
 
-	when_format(strtoll(argv[0], NULL, 10), s);
+	clock_format(strtoll(argv[0], NULL, 10), s);
 	puts(s);
 	return 0;
 }
@@ -238,7 +238,7 @@ when_span_(char **argv)
 {
 	char s[32];
 
-	when_span(strtoll(argv[0], NULL, 10), s, sizeof s);
+	clock_span(strtoll(argv[0], NULL, 10), s, sizeof s);
 	puts(s);
 	return 0;
 }
@@ -248,7 +248,7 @@ size(char **argv)
 {
 	uint64_t n;
 
-	if (util_size(argv[0], &n) == -1)
+	if (num_size(argv[0], &n) == -1)
 		return refused("no size");
 	printf("%llu\n", (unsigned long long)n);
 	return 0;
@@ -259,7 +259,7 @@ ms(char **argv)
 {
 	int64_t n;
 
-	if (util_ms(argv[0], &n) == -1)
+	if (num_ms(argv[0], &n) == -1)
 		return refused("no span");
 	printf("%lld\n", (long long)n);
 	return 0;
@@ -270,7 +270,7 @@ u64(char **argv)
 {
 	uint64_t n;
 
-	if (util_u64(argv[0], &n) == -1)
+	if (num_u64(argv[0], &n) == -1)
 		return refused("no number");
 	printf("%llu\n", (unsigned long long)n);
 	return 0;
@@ -279,7 +279,7 @@ u64(char **argv)
 static int
 slurp(char **argv)
 {
-	char *s = util_slurp(-100, argv[0], 100, NULL);
+	char *s = io_slurp(-100, argv[0], 100, NULL);
 
 	if (s == NULL)
 		return refused("cannot");
@@ -288,17 +288,17 @@ slurp(char **argv)
 	return 0;
 }
 
-/* What descriptor a file gets after util_start, the mode it has, and whether writing to 1 is noticed. */
+/* What descriptor a file gets after process_start, the mode it has, and whether writing to 1 is noticed. */
 static int
 start(char **argv)
 {
 	char c = 'x';
 	FILE *f;
 
-	util_start();
+	process_start();
 	if ((f = fopen(argv[0], "w")) == NULL)
 		return 1;
-	fprintf(f, "fd %d read %zd write %d\n", fileno(f), read(STDIN_FILENO, &c, 1), util_write(STDOUT_FILENO, &c, 1));
+	fprintf(f, "fd %d read %zd write %d\n", fileno(f), read(STDIN_FILENO, &c, 1), io_write(STDOUT_FILENO, &c, 1));
 	return fclose(f) != 0;
 }
 
@@ -416,14 +416,14 @@ show_event(const struct event *e)
 static int
 event_line(char **argv)
 {
-	struct buf b = input(), text = {0};
-	struct event_line l;
+	struct bytes b = input(), text = {0};
+	struct line l;
 	int result;
 
 	(void)argv;
 	if (b.len > 0 && b.p[b.len - 1] == '\n')
 		b.len--;
-	if ((result = event_line_read(b.p, b.len, &l, &text, &why)) == 0) {
+	if ((result = line_parse(b.p, b.len, &l, &text, &why)) == 0) {
 		show_event(&l.e);
 		printf("buffered_at %lld\nmaxlen %lld\n%s\n", (long long)l.buffered_at, (long long)l.maxlen,
 		    l.ours ? "ours" : "theirs");
@@ -431,8 +431,8 @@ event_line(char **argv)
 			printf("doubt %s %lld %s %s\n", l.doubt.run_id, (long long)l.doubt.client,
 			    l.doubt.addr, l.doubt.after);
 	}
-	buf_free(&b);
-	buf_free(&text);
+	bytes_free(&b);
+	bytes_free(&text);
 	return result == -1 ? failed() : 0;
 }
 
@@ -441,24 +441,24 @@ static int
 event_line_write(char **argv)
 {
 	struct doubt d = {"run", INT64_C(9007199254740991), "127.0.0.1:5", "5-1"};
-	struct buf b = input(), out = {0};
+	struct bytes b = input(), out = {0};
 	struct event e = {
 		.type = slice_of(argv[0]), .payload = {b.p, b.len}, .trace_id = slice_of(argv[1]),
 		.correlation_id = slice_of("c"), .timestamp = slice_of("2025-12-04T10:30:00.000000Z"),
 		.source = slice_of("s"), .event_id = slice_of("e"),
 	};
 
-	event_line_head(&out, &e);
-	buf_adds(&out, ",\"buffered_at\":\"2025-12-04T10:30:01.123456Z\"");
-	event_line_tail(&out, strtoll(argv[2], NULL, 10), argv[3] == NULL ? NULL : &d);
-	buf_adds(&out, "}\n");
-	buf_free(&b);
+	line_head(&out, &e);
+	bytes_adds(&out, ",\"buffered_at\":\"2025-12-04T10:30:01.123456Z\"");
+	line_tail(&out, strtoll(argv[2], NULL, 10), argv[3] == NULL ? NULL : &d);
+	bytes_adds(&out, "}\n");
+	bytes_free(&b);
 	return output(&out);
 }
 
 /* NAME VALUE ...: `-` as a value is all of stdin. */
 static size_t
-fields(char **argv, struct slice kv[20], struct buf *b)
+fields(char **argv, struct slice kv[20], struct bytes *b)
 {
 	size_t n;
 
@@ -471,12 +471,12 @@ fields(char **argv, struct slice kv[20], struct buf *b)
 static int
 event_json_(char **argv)
 {
-	struct buf b, out = {0};
+	struct bytes b, out = {0};
 	struct slice kv[20];
 	size_t n = fields(argv + 1, kv, &b);
 
 	event_json(&out, slice_of("5-1"), slice_of("q:stream:t"), slice_of("t"), kv, n, strtoll(argv[0], NULL, 10));
-	buf_free(&b);
+	bytes_free(&b);
 	buf_addc(&out, '\n');
 	return output(&out);
 }
@@ -484,19 +484,19 @@ event_json_(char **argv)
 static int
 event_payload_(char **argv)
 {
-	struct buf b, out = {0};
+	struct bytes b, out = {0};
 	struct slice kv[20];
 	size_t n = fields(argv, kv, &b);
 
 	event_payload(&out, kv, n);
-	buf_free(&b);
+	bytes_free(&b);
 	return output(&out);
 }
 
 static int
 event_json_read_(char **argv)
 {
-	struct buf b = input(), text = {0};
+	struct bytes b = input(), text = {0};
 	struct event e;
 	int is_json, result;
 
@@ -505,15 +505,15 @@ event_json_read_(char **argv)
 		show_event(&e);
 		puts(is_json ? "json" : "other");
 	}
-	buf_free(&b);
-	buf_free(&text);
+	bytes_free(&b);
+	bytes_free(&text);
 	return result == -1 ? failed() : 0;
 }
 
 static int
 recovered(char **argv)
 {
-	struct buf out = {0};
+	struct bytes out = {0};
 
 	event_recovered(&out, argv[0], slice_of(argv[1]));
 	buf_addc(&out, '\n');

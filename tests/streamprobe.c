@@ -14,11 +14,11 @@
 
 #include "redis/group.h"
 #include "redis/reply.h"
-#include "base/util.h"
-#include "base/when.h"
+#include "base/mem.h"
+#include "base/clock.h"
 
-static enum bus_why why;
-static struct fail f;
+static enum conn_why why;
+static struct err f;
 
 static int
 number(const char *s)
@@ -29,10 +29,10 @@ number(const char *s)
 static const char *
 text(struct stream_id id)
 {
-	static char out[4][STREAM_ID_SIZE];
+	static char out[4][ID_SIZE];
 	static int i;
 
-	stream_id_format(id, out[i = (i + 1) % 4]);
+	id_format(id, out[i = (i + 1) % 4]);
 	return out[i];
 }
 
@@ -48,7 +48,7 @@ parse(const char *s)
 {
 	struct stream_id id = {0};
 
-	stream_id_parse(slice_of(s), &id);
+	id_parse(slice_of(s), &id);
 	return id;
 }
 
@@ -58,14 +58,14 @@ ids(char **argv)
 	struct stream_id id;
 
 	for (; *argv != NULL; argv++)
-		if (stream_id_parse(slice_of(*argv), &id) == -1)
+		if (id_parse(slice_of(*argv), &id) == -1)
 			puts("bad");
 		else
-			printf("%s %s %d\n", text(id), text(stream_id_next(id)), stream_id_cmp(id, stream_id_next(id)));
+			printf("%s %s %d\n", text(id), text(id_next(id)), id_cmp(id, id_next(id)));
 }
 
 static int
-add(struct bus *b, int argc, char **argv)
+add(struct conn *b, int argc, char **argv)
 {
 	struct slice kv[16];
 	struct stream_id id;
@@ -75,7 +75,7 @@ add(struct bus *b, int argc, char **argv)
 	for (int i = 2; i < argc; i++)
 		kv[i - 2] = slice_of(argv[i]);
 	stream_put_add(b, argv[0], number(argv[1]), kv, (size_t)argc - 2);
-	r = bus_wait(b, 0, &f);
+	r = conn_wait(b, 0, &f);
 	ok = stream_take_add(r, &id, &why, &f);
 	reply_free(r);
 	if (ok == -1)
@@ -85,7 +85,7 @@ add(struct bus *b, int argc, char **argv)
 }
 
 static int
-info(struct bus *b, const char *key)
+info(struct conn *b, const char *key)
 {
 	struct stream_info i;
 
@@ -98,7 +98,7 @@ info(struct bus *b, const char *key)
 }
 
 static int
-groups(struct bus *b, const char *key, int needed)
+groups(struct conn *b, const char *key, int needed)
 {
 	struct stream_info i;
 	struct stream_group *g;
@@ -147,13 +147,13 @@ show_entry(void *arg, size_t key, const struct group_entry *e)
 }
 
 static int
-keys(struct bus *b, const char *pattern)
+keys(struct conn *b, const char *pattern)
 {
 	char **k;
 	size_t n;
 	bool complete;
 
-	if (stream_keys(b, pattern, when_mono() + 2000, &k, &n, &complete, &f) == -1)
+	if (scan_keys(b, pattern, clock_mono() + 2000, &k, &n, &complete, &f) == -1)
 		return bad();
 	for (size_t i = 0; i < n; i++) {
 		puts(k[i]);
@@ -164,7 +164,7 @@ keys(struct bus *b, const char *pattern)
 }
 
 static int
-ensure(struct bus *b, char **argv)
+ensure(struct conn *b, char **argv)
 {
 	bool created, stream_new;
 
@@ -175,10 +175,10 @@ ensure(struct bus *b, char **argv)
 }
 
 static int
-group_read(struct bus *b, int argc, char **argv)
+group_read(struct conn *b, int argc, char **argv)
 {
 	const char *key = argv[0], *id = argv[4];
-	struct buf seen = {0};
+	struct bytes seen = {0};
 	char *rest;
 	struct slice one[1000];
 	struct reply *r;
@@ -186,26 +186,26 @@ group_read(struct bus *b, int argc, char **argv)
 	int ok;
 
 	group_put_read(b, argv[1], argv[2], (size_t)number(argv[3]), -1, &key, &id, 1);
-	r = bus_wait(b, 0, &f);
+	r = conn_wait(b, 0, &f);
 	ok = group_take_read(r, &key, 1, show_entry, &seen, &why, &f);
 	reply_free(r);
 	if (ok == -1)
 		return bad();
-	buf_str(&seen);
+	bytes_str(&seen);
 	for (char *p = strtok_r(seen.p, "\n", &rest); p != NULL; p = strtok_r(NULL, "\n", &rest))
 		one[n++] = slice_of(p);
 	if (argc > 5 && n > 0) {
 		group_put_ack(b, key, argv[1], one, n);
-		r = bus_wait(b, 0, &f);
+		r = conn_wait(b, 0, &f);
 		printf("acknowledged %d\n", (int)reply_int(r));
 		reply_free(r);
 	}
-	buf_free(&seen);
+	bytes_free(&seen);
 	return 0;
 }
 
 static int
-run(struct bus *b, int argc, char **argv)
+run(struct conn *b, int argc, char **argv)
 {
 	const char *c = argv[0], *key = argc > 1 ? argv[1] : "";
 	uint64_t n = 0;
@@ -224,17 +224,17 @@ run(struct bus *b, int argc, char **argv)
 	else if (strcmp(c, "trim") == 0)
 		r = stream_trim(b, key, parse(argv[2]), (uint64_t)number(argv[3]), &n, &why, &f);
 	else if (strcmp(c, "scan") == 0)
-		return stream_scan(b, key, parse(argv[2]), (size_t)number(argv[3]), show, &many, &why, &f) == 0 ? 0 : bad();
+		return scan_entries(b, key, parse(argv[2]), (size_t)number(argv[3]), show, &many, &why, &f) == 0 ? 0 : bad();
 	else if (strcmp(c, "first") == 0) {
 		many = 2;
-		printf("stopped with %d\n", stream_scan(b, key, parse("0-0"), 10, show, &many, &why, &f));
+		printf("stopped with %d\n", scan_entries(b, key, parse("0-0"), 10, show, &many, &why, &f));
 		return 0;
 	} else if (strcmp(c, "newest") == 0)
-		return stream_newest(b, key, "+", (size_t)number(argv[2]), show, &many, &why, &f) == 0 ? 0 : bad();
+		return scan_newest(b, key, "+", (size_t)number(argv[2]), show, &many, &why, &f) == 0 ? 0 : bad();
 	else if (strcmp(c, "keys") == 0)
 		return keys(b, key);
 	else if (strcmp(c, "fence") == 0)
-		r = stream_fence(b, key, number(argv[2]), argv[3], &f);
+		r = conn_fence(b, key, number(argv[2]), argv[3], &f);
 	else if (strcmp(c, "ensure") == 0)
 		return ensure(b, argv + 1);
 	else if (strcmp(c, "read") == 0)
@@ -250,16 +250,16 @@ int
 main(int argc, char **argv)
 {
 	struct url u;
-	struct bus *b;
+	struct conn *b;
 	int status;
 
-	util_start();
-	if (argc < 3 || url_parse(&u, argv[1], &f) == -1 || (b = bus_open(&u, 2000, &why, &f)) == NULL) {
+	process_start();
+	if (argc < 3 || url_parse(&u, argv[1], &f) == -1 || (b = conn_open(&u, 2000, &why, &f)) == NULL) {
 		puts(f.text);
 		return 64;
 	}
 	status = run(b, argc - 2, argv + 2);
-	bus_close(b);
+	conn_close(b);
 	url_free(&u);
 	return status;
 }

@@ -1,8 +1,8 @@
 /*
  * backoff: how long to wait before trying again: twice as long each time, with jitter so that many do not come at once.
  */
-#ifndef BACKOFF_H
-#define BACKOFF_H
+#ifndef BASE_BACKOFF_H
+#define BASE_BACKOFF_H
 
 #include <stdint.h>
 

@@ -6,7 +6,7 @@ static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 
 /* One to three bytes as four characters. */
 static void
-add_group(struct buf *out, const unsigned char *p, size_t n)
+add_group(struct bytes *out, const unsigned char *p, size_t n)
 {
 	unsigned long bits = (unsigned long)p[0] << 16;
 	char c[4];
@@ -21,7 +21,7 @@ add_group(struct buf *out, const unsigned char *p, size_t n)
 }
 
 void
-base64_add(struct buf *out, const char *p, size_t n)
+base64_add(struct bytes *out, const char *p, size_t n)
 {
 	const unsigned char *from = (const unsigned char *)p;
 
@@ -41,7 +41,7 @@ digit(char c)
 
 /* The n digits (2 to 4) of a group; bits that belong to no byte must be 0. */
 static int
-read_group(struct buf *out, const char *p, size_t n)
+read_group(struct bytes *out, const char *p, size_t n)
 {
 	unsigned long bits = 0;
 
@@ -60,7 +60,7 @@ read_group(struct buf *out, const char *p, size_t n)
 }
 
 int
-base64_read(struct buf *out, const char *p, size_t n)
+base64_read(struct bytes *out, const char *p, size_t n)
 {
 	size_t before = out->len, pad = 0;
 

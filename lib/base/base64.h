@@ -1,13 +1,13 @@
 /*
  * base64: bytes as text (RFC 4648, section 4: the plain alphabet, padded).
  */
-#ifndef BASE64_H
-#define BASE64_H
+#ifndef BASE_BASE64_H
+#define BASE_BASE64_H
 
-#include "base/buf.h"
+#include "base/bytes.h"
 
-void base64_add(struct buf *out, const char *p, size_t n);
+void base64_add(struct bytes *out, const char *p, size_t n);
 /* Appends the bytes; -1 with out unchanged when the text is anything but base64. */
-int base64_read(struct buf *out, const char *p, size_t n);
+int base64_read(struct bytes *out, const char *p, size_t n);
 
 #endif

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "base/jsonrun.h"
-#include "base/util.h"
+#include "base/json_int.h"
+#include "base/mem.h"
 
 typedef unsigned char byte;
 
@@ -71,7 +71,7 @@ check_escape(struct scan *s)
 	for (s->p++; digits > 0; digits--, s->p++) {
 		if (s->p == s->end)
 			return fault(s, "string not closed");
-		if (util_hex((char)*s->p) == -1)
+		if (num_hex((char)*s->p) == -1)
 			return fault(s, "bad \\u escape");
 	}
 	return 0;
@@ -165,7 +165,7 @@ push(struct scan *s, int object)
 	if (s->depth == s->room) {
 		uint64_t *old = s->bits == s->few ? NULL : s->bits;
 
-		s->bits = util_realloc(old, s->room / 4);	/* twice room / 8 bytes */
+		s->bits = mem_realloc(old, s->room / 4);	/* twice room / 8 bytes */
 		if (old == NULL)
 			memcpy(s->bits, s->few, sizeof s->few);
 		s->room *= 2;

@@ -5,10 +5,10 @@
  * not cJSON, which takes invalid documents and turns numbers into doubles.
  * Nothing here recurses: depth costs one bit a level, up to JSON_DEPTH.
  */
-#ifndef JSON_H
-#define JSON_H
+#ifndef BASE_JSON_H
+#define BASE_JSON_H
 
-#include "base/buf.h"
+#include "base/bytes.h"
 
 #define JSON_DEPTH 1000000	/* brackets open at once; more is refused */
 
@@ -40,18 +40,18 @@ int json_next(struct json_walk *w, struct slice *key, struct slice *value);
 /* Appends the text of a JSON string value (quotes included in value) as bytes:
  * escapes resolved, \u0000 becomes a NUL, a lone surrogate becomes U+FFFD.
  * -1 when value is not a string. */
-int json_text(struct buf *out, struct slice value);
+int json_text(struct bytes *out, struct slice value);
 /* The same for a string that begins at p and ends somewhere before end: returns what stands behind it. NULL when there is none. */
-const char *json_take(struct buf *out, const char *p, const char *end);
+const char *json_take(struct bytes *out, const char *p, const char *end);
 
 /* Appends s as a JSON string, quotes included: only '"', '\\' and bytes below 0x20 are
  * escaped, so that json_text gives s back byte for byte. Bytes that are not UTF-8 pass. */
-void json_quote(struct buf *out, const char *s, size_t n);
+void json_quote(struct bytes *out, const char *s, size_t n);
 /* The same, but each byte that is not UTF-8 becomes U+FFFD, so that the result is always JSON. */
-void json_quote_text(struct buf *out, const char *s, size_t n);
+void json_quote_text(struct bytes *out, const char *s, size_t n);
 
 /* Appends a checked value on one line: CR and LF (which can stand only between
  * tokens) become spaces. */
-void json_line(struct buf *out, const char *s, size_t n);
+void json_line(struct bytes *out, const char *s, size_t n);
 
 #endif

@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "base/lines.h"
-#include "base/util.h"
+#include "base/mem.h"
 
 #define CHUNK (1024UL * 1024)
 
@@ -11,7 +11,7 @@ struct lines {
 	int fd;
 	char end;
 	size_t max;
-	struct buf b;
+	struct bytes b;
 	size_t from;		/* where the next record begins */
 	size_t seen;		/* no end stands between from and here */
 	int skipping;		/* inside a record that is too long */
@@ -22,7 +22,7 @@ struct lines {
 struct lines *
 lines_new(int fd, char end, size_t max)
 {
-	struct lines *l = util_alloc(sizeof *l);
+	struct lines *l = mem_alloc(sizeof *l);
 
 	l->fd = fd;
 	l->end = end;
@@ -35,7 +35,7 @@ lines_free(struct lines *l)
 {
 	if (l == NULL)
 		return;
-	buf_free(&l->b);
+	bytes_free(&l->b);
 	free(l);
 }
 
@@ -46,7 +46,7 @@ lines_fill(struct lines *l)
 
 	if (l->eof)
 		return 0;
-	buf_drop(&l->b, l->from);
+	bytes_drop(&l->b, l->from);
 	l->seen -= l->from;
 	l->from = 0;
 	buf_reserve(&l->b, CHUNK);

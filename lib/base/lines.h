@@ -5,10 +5,10 @@
  * `max` is not kept: it is skipped to its end and reported as LINES_LONG. Works
  * on blocking and non-blocking descriptors alike: lines_fill does one read(2) of up to 256 KiB.
  */
-#ifndef LINES_H
-#define LINES_H
+#ifndef BASE_LINES_H
+#define BASE_LINES_H
 
-#include "base/buf.h"
+#include "base/bytes.h"
 
 struct lines;
 

@@ -5,8 +5,8 @@
  * sysexits.h(3head); ebhealth alone uses 0 to 3 in the manner of monitoring
  * plugins.
  */
-#ifndef STATUS_H
-#define STATUS_H
+#ifndef BASE_STATUS_H
+#define BASE_STATUS_H
 
 enum status {
 	STATUS_OK = 0,		/* all done; every event safe */

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/table.h"
-#include "base/util.h"
+#include "base/mem.h"
 
 struct table {
 	char *columns;
@@ -16,9 +16,9 @@ struct table {
 struct table *
 table_new(const char *columns)
 {
-	struct table *t = util_alloc(sizeof(*t));
+	struct table *t = mem_alloc(sizeof(*t));
 
-	t->columns = util_strdup(columns);
+	t->columns = mem_strdup(columns);
 	t->n = strlen(columns);
 	return t;
 }
@@ -59,11 +59,11 @@ table_cell(struct table *t, const char *fmt, ...)
 	n = vasprintf(&text, fmt, ap);
 	va_end(ap);
 	if (n == -1)
-		text = util_strdup("?");
+		text = mem_strdup("?");
 	make_harmless(text);
 	if (t->used == t->cap) {
 		t->cap = t->cap == 0 ? 64 : t->cap * 2;
-		t->cells = util_realloc(t->cells, t->cap * sizeof(*t->cells));
+		t->cells = mem_realloc(t->cells, t->cap * sizeof(*t->cells));
 	}
 	t->cells[t->used++] = text;
 }
@@ -85,23 +85,23 @@ width(const char *s)
 }
 
 static void
-pad(struct buf *out, size_t n)
+pad(struct bytes *out, size_t n)
 {
 	while (n-- > 0)
 		buf_addc(out, ' ');
 }
 
 static void
-print_row(struct buf *out, const struct table *t, char *const *row, const size_t *widest)
+print_row(struct bytes *out, const struct table *t, char *const *row, const size_t *widest)
 {
 	for (size_t i = 0; i < t->n; i++) {
 		size_t gap = widest[i] - width(row[i]);
 
 		if (i > 0)
-			buf_adds(out, "  ");
+			bytes_adds(out, "  ");
 		if (t->columns[i] == 'r')
 			pad(out, gap);
-		buf_adds(out, row[i]);
+		bytes_adds(out, row[i]);
 		if (t->columns[i] == 'l' && i + 1 < t->n)
 			pad(out, gap);
 	}
@@ -111,9 +111,9 @@ print_row(struct buf *out, const struct table *t, char *const *row, const size_t
 }
 
 void
-table_print(struct buf *out, const struct table *t)
+table_print(struct bytes *out, const struct table *t)
 {
-	size_t *widest = util_alloc(t->n * sizeof(*widest));
+	size_t *widest = mem_alloc(t->n * sizeof(*widest));
 	size_t cells = table_rows(t) * t->n;
 
 	for (size_t i = 0; i < cells; i++)

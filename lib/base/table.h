@@ -4,10 +4,10 @@
  * Cells are given row by row and printed when all are known. Columns are two spaces apart; nothing stands behind
  * the last one. A byte that would move a terminal's cursor is printed as '?'; width counts characters of UTF-8.
  */
-#ifndef TABLE_H
-#define TABLE_H
+#ifndef BASE_TABLE_H
+#define BASE_TABLE_H
 
-#include "base/buf.h"
+#include "base/bytes.h"
 
 struct table;
 
@@ -18,6 +18,6 @@ void table_free(struct table *t);		/* NULL is fine */
 void table_cell(struct table *t, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 size_t table_rows(const struct table *t);	/* whole ones */
-void table_print(struct buf *out, const struct table *t);
+void table_print(struct bytes *out, const struct table *t);
 
 #endif

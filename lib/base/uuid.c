@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/uuid.h"
-#include "base/when.h"
+#include "base/clock.h"
 
 __extension__ typedef unsigned __int128 uint128;
 
@@ -16,7 +16,7 @@ static uint64_t state[4];
 static void
 seed_poorly(void)
 {
-	uint64_t s = (uint64_t)when_now() * 2654435761u ^ (uint64_t)getpid() << 40;
+	uint64_t s = (uint64_t)clock_now() * 2654435761u ^ (uint64_t)getpid() << 40;
 
 	for (size_t i = 0; i < 4; i++) {
 		uint64_t z = s += 0x9e3779b97f4a7c15;
@@ -128,7 +128,7 @@ uuid_v7(char out[UUID_SIZE])
 {
 	static uint64_t last;
 	static unsigned counter;
-	uint64_t now = (uint64_t)(when_now() / 1000);
+	uint64_t now = (uint64_t)(clock_now() / 1000);
 	unsigned char b[16];
 
 	random_bytes(b);

@@ -4,8 +4,8 @@
  * Unique, not secret: the random bits are those of a generator that getrandom(2) seeds with 256 bits, once in a process; to ask
  * the kernel for all of them is a tenth of the time that publishing takes. A process that forks must not make UUIDs in both halves.
  */
-#ifndef UUID_H
-#define UUID_H
+#ifndef BASE_UUID_H
+#define BASE_UUID_H
 
 #include <stddef.h>
 

@@ -4,15 +4,15 @@
 #include "base/word.h"
 
 void
-word_put(struct buf *out, const char *s)
+word_put(struct bytes *out, const char *s)
 {
 	if (!*s)
 		buf_addc(out, '-');
 	if (strcmp(s, "-") == 0)	/* that alone says nothing */
-		buf_adds(out, "%2D"), s++;
+		bytes_adds(out, "%2D"), s++;
 	for (; *s; s++)
 		if ((unsigned char)*s <= ' ' || *s == '%' || *s == 127)
-			buf_addf(out, "%%%02X", (unsigned char)*s);
+			bytes_addf(out, "%%%02X", (unsigned char)*s);
 		else
 			buf_addc(out, *s);
 }

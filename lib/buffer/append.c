@@ -11,13 +11,13 @@
 #include <zlib.h>
 
 #include "buffer/append.h"
-#include "buffer/progress.h"
+#include "buffer/checkpoint.h"
 #include "buffer/reader.h"
-#include "buffer/roster.h"
+#include "buffer/manifest.h"
 #include "buffer/segment.h"
 #include "base/status.h"
-#include "base/util.h"
-#include "base/when.h"
+#include "base/mem.h"
+#include "base/clock.h"
 
 /* The segment being written to, from opening to fdatasync. */
 struct target_file {
@@ -30,27 +30,27 @@ struct target_file {
 #define TRAILER 80	/* what append_format adds to head and tail */
 
 void
-append_format(struct buf *out, const struct append_line *l, int64_t stamp)
+append_format(struct bytes *out, const struct append_line *l, int64_t stamp)
 {
-	char when[WHEN_SIZE], crc[8];
+	char when[CLOCK_SIZE], crc[8];
 	size_t start = out->len;
 
-	when_format(stamp, when);
+	clock_format(stamp, when);
 	buf_add(out, l->head.p, l->head.n);
-	buf_adds(out, ",\"buffered_at\":\"");
-	buf_adds(out, when);
+	bytes_adds(out, ",\"buffered_at\":\"");
+	bytes_adds(out, when);
 	buf_addc(out, '"');
 	buf_add(out, l->tail.p, l->tail.n);
-	util_hex8(crc, (uint32_t)crc32_z(0, (const Bytef *)out->p + start, out->len - start));
-	buf_adds(out, ",\"crc\":\"");
+	num_hex8(crc, (uint32_t)crc32_z(0, (const Bytef *)out->p + start, out->len - start));
+	bytes_adds(out, ",\"crc\":\"");
 	buf_add(out, crc, sizeof crc);
-	buf_adds(out, "\"}\n");
+	bytes_adds(out, "\"}\n");
 }
 
 static int64_t
-format_all(struct buf *out, const struct append_line *lines, size_t n, int64_t last)
+format_all(struct bytes *out, const struct append_line *lines, size_t n, int64_t last)
 {
-	int64_t now = when_now();
+	int64_t now = clock_now();
 	size_t i, all = 0;
 
 	for (i = 0; i < n; i++)
@@ -67,20 +67,20 @@ format_all(struct buf *out, const struct append_line *lines, size_t n, int64_t l
 
 /* What no reader would take must not be accepted. */
 static int
-check_lengths(struct spool *sp, const struct append_line *lines, size_t n, struct fail *f)
+check_lengths(struct buffer *sp, const struct append_line *lines, size_t n, struct err *f)
 {
 	size_t i;
 
 	for (i = 0; i < n; i++)
 		if (lines[i].head.n + lines[i].tail.n + TRAILER > READER_LINE)
-			return fail_set(f, STATUS_UNSAFE, "buffer '%s': a line of more than %" PRIu64 " bytes", spool_dir(sp),
+			return err_set(f, STATUS_UNSAFE, "buffer '%s': a line of more than %" PRIu64 " bytes", buffer_dir(sp),
 			    READER_LINE);
 	return 0;
 }
 
 static int
-check_limits(struct spool *sp, const struct append_limits *lim, const struct append_line *lines,
-    size_t count, struct fail *f)
+check_limits(struct buffer *sp, const struct append_limits *lim, const struct append_line *lines,
+    size_t count, struct err *f)
 {
 	struct segment *list;
 	struct statvfs vfs;
@@ -93,20 +93,20 @@ check_limits(struct spool *sp, const struct append_limits *lim, const struct app
 		more += lines[i].head.n + lines[i].tail.n + TRAILER;
 	total = more;
 
-	if (lim->min_free && fstatvfs(spool_fd(sp), &vfs) == 0 &&
+	if (lim->min_free && fstatvfs(buffer_fd(sp), &vfs) == 0 &&
 	    (uint64_t)vfs.f_bavail * vfs.f_frsize < lim->min_free + more)
-		return fail_set(f, STATUS_UNSAFE, "buffer '%s': less than --min-free %" PRIu64
-		    " bytes would stay free", spool_dir(sp), lim->min_free);
+		return err_set(f, STATUS_UNSAFE, "buffer '%s': less than --min-free %" PRIu64
+		    " bytes would stay free", buffer_dir(sp), lim->min_free);
 	if (!lim->buffer_max)
 		return 0;
-	if (segment_list(spool_fd(sp), &list, &n, f) == -1)
+	if (segment_list(buffer_fd(sp), &list, &n, f) == -1)
 		return -1;
 	for (i = 0; i < n; i++)
 		total += list[i].size;
 	free(list);
 	if (total > lim->buffer_max)
-		return fail_set(f, STATUS_UNSAFE, "buffer '%s' is full: --buffer-max %" PRIu64
-		    " bytes: bring Redis back and run ebreplay", spool_dir(sp), lim->buffer_max);
+		return err_set(f, STATUS_UNSAFE, "buffer '%s' is full: --buffer-max %" PRIu64
+		    " bytes: bring Redis back and run ebreplay", buffer_dir(sp), lim->buffer_max);
 	return 0;
 }
 
@@ -115,9 +115,9 @@ check_limits(struct spool *sp, const struct append_limits *lim, const struct app
 #define OWN_STAMP ".own-stamp"	/* the highest one, us; what is stamped later must lie above it, whatever the clock does */
 
 static int64_t
-own_stamp(struct spool *sp)
+own_stamp(struct buffer *sp)
 {
-	char *s = util_slurp(spool_fd(sp), OWN_STAMP, 32, NULL);
+	char *s = io_slurp(buffer_fd(sp), OWN_STAMP, 32, NULL);
 	int64_t stamp = s ? strtoll(s, NULL, 10) : 0;
 
 	free(s);
@@ -125,10 +125,10 @@ own_stamp(struct spool *sp)
 }
 
 static void
-note_own_stamp(struct spool *sp, int64_t stamp)
+note_own_stamp(struct buffer *sp, int64_t stamp)
 {
 	char text[32];
-	int fd = spool_state(sp, OWN_STAMP, O_WRONLY | O_CREAT), n;
+	int fd = buffer_state(sp, OWN_STAMP, O_WRONLY | O_CREAT), n;
 
 	if (fd == -1)
 		return;
@@ -143,8 +143,8 @@ note_own_stamp(struct spool *sp, int64_t stamp)
 static int64_t
 later(int64_t a, int64_t b)
 {
-	a = a > WHEN_LAST ? 0 : a;
-	b = b > WHEN_LAST ? 0 : b;
+	a = a > CLOCK_LAST ? 0 : a;
+	b = b > CLOCK_LAST ? 0 : b;
 	return a > b ? a : b;
 }
 
@@ -153,7 +153,7 @@ later(int64_t a, int64_t b)
 static void
 boot_id(char out[40])
 {
-	char *s = util_slurp(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, NULL);
+	char *s = io_slurp(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, NULL);
 
 	snprintf(out, 40, "%.36s", s ? s : "unknown");
 	free(s);
@@ -162,18 +162,18 @@ boot_id(char out[40])
 /* Opens the segment that the notebook names, when it is just as the notebook says or has grown by a writer
  * that died before it noted so. 1 open, 0 start another. */
 static int
-open_current(struct spool *sp, const struct append_limits *lim, const struct notebook *nb,
+open_current(struct buffer *sp, const struct append_limits *lim, const struct notebook *nb,
     const char *boot, struct target_file *t)
 {
 	struct stat st;
 	char name[SEGMENT_NAME];
 
-	if (!nb->inode || strcmp(nb->boot, boot) != 0 || !segment_today(nb->stem, when_now()))
+	if (!nb->inode || strcmp(nb->boot, boot) != 0 || !segment_today(nb->stem, clock_now()))
 		return 0;
 	snprintf(name, sizeof name, "%s.jsonl", nb->stem);
 	if (segment_parse(name, &t->seg) == -1)
 		return 0;
-	t->fd = openat(spool_fd(sp), name, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	t->fd = openat(buffer_fd(sp), name, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (t->fd == -1)
 		return 0;
 	if (fstat(t->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid == geteuid() &&
@@ -193,16 +193,16 @@ open_current(struct spool *sp, const struct append_limits *lim, const struct not
  * which is not synced, may have gone with the power while the clock went back.
  */
 static int
-next_stem(struct spool *sp, const struct notebook *nb, char out[64], bool *holds, struct fail *f)
+next_stem(struct buffer *sp, const struct notebook *nb, char out[64], bool *holds, struct err *f)
 {
 	struct segment *list;
-	struct progress p;
+	struct checkpoint p;
 	const char *last = nb->stem, *mark;
 	size_t i, n;
 
-	if (segment_list(spool_fd(sp), &list, &n, f) == -1)
+	if (segment_list(buffer_fd(sp), &list, &n, f) == -1)
 		return -1;
-	if (progress_load(sp, &p, f) == -1) {
+	if (checkpoint_load(sp, &p, f) == -1) {
 		free(list);
 		return -1;
 	}
@@ -216,52 +216,52 @@ next_stem(struct spool *sp, const struct notebook *nb, char out[64], bool *holds
 		    strncmp(list[i].stem, last, 33) > 0)
 			last = list[i].stem;
 	}
-	segment_next(last, when_now(), out);
-	progress_free(&p);
+	segment_next(last, clock_now(), out);
+	checkpoint_free(&p);
 	free(list);
 	return 0;
 }
 
 /* What a drain needs is made now: it must not need room later. */
 static int
-prepare(struct spool *sp, struct fail *f)
+prepare(struct buffer *sp, struct err *f)
 {
-	int fd = spool_state(sp, ".replay", O_RDWR | O_CREAT);
+	int fd = buffer_state(sp, ".replay", O_RDWR | O_CREAT);
 
 	if (fd == -1)
-		return fail_errno(f, STATUS_UNSAFE, "create '%s/.replay'", spool_dir(sp));
+		return err_sys(f, STATUS_UNSAFE, "create '%s/.replay'", buffer_dir(sp));
 	close(fd);
-	if (mkdirat(spool_fd(sp), "quarantine", 0700) == -1 && errno != EEXIST)
-		return fail_errno(f, STATUS_UNSAFE, "create '%s/quarantine'", spool_dir(sp));
-	return progress_prepare(sp, f);
+	if (mkdirat(buffer_fd(sp), "quarantine", 0700) == -1 && errno != EEXIST)
+		return err_sys(f, STATUS_UNSAFE, "create '%s/quarantine'", buffer_dir(sp));
+	return checkpoint_prepare(sp, f);
 }
 
 static int
-create_segment(struct spool *sp, const char *target, struct notebook *nb, struct target_file *t, struct fail *f)
+create_segment(struct buffer *sp, const char *target, struct notebook *nb, struct target_file *t, struct err *f)
 {
 	char stem[64], name[SEGMENT_NAME];
 	struct stat st;
 	bool holds;
 
-	if (next_stem(sp, nb, stem, &holds, f) == -1 || spool_claim(sp, target, holds, f) == -1 ||
+	if (next_stem(sp, nb, stem, &holds, f) == -1 || buffer_claim(sp, target, holds, f) == -1 ||
 	    prepare(sp, f) == -1)
 		return -1;
 	if (!holds) {	/* a clock that was ahead once is forgotten with the last event */
 		nb->stamp = 0;
-		unlinkat(spool_fd(sp), OWN_STAMP, 0);
+		unlinkat(buffer_fd(sp), OWN_STAMP, 0);
 	}
 	snprintf(name, sizeof name, "%s.jsonl", stem);
 	segment_parse(name, &t->seg);
-	t->fd = openat(spool_fd(sp), name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	t->fd = openat(buffer_fd(sp), name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (t->fd == -1 || fstat(t->fd, &st) == -1) {
-		fail_errno(f, STATUS_UNSAFE, "create '%s/%s'", spool_dir(sp), name);
+		err_sys(f, STATUS_UNSAFE, "create '%s/%s'", buffer_dir(sp), name);
 		if (t->fd != -1)
 			close(t->fd);
 		return -1;
 	}
-	if (spool_sync(sp, f) == -1) {
+	if (buffer_sync(sp, f) == -1) {
 		close(t->fd);
-		unlinkat(spool_fd(sp), name, 0);
+		unlinkat(buffer_fd(sp), name, 0);
 		return -1;
 	}
 	memcpy(nb->stem, stem, sizeof stem);
@@ -285,39 +285,39 @@ needs_newline(const struct target_file *t)
 
 /* All or nothing, under the lock. */
 static int
-write_whole(struct spool *sp, struct target_file *t, const struct buf *b, struct fail *f)
+write_whole(struct buffer *sp, struct target_file *t, const struct bytes *b, struct err *f)
 {
-	if (util_write(t->fd, b->p, b->len) == 0) {
+	if (io_write(t->fd, b->p, b->len) == 0) {
 		t->size += b->len;
 		return 0;
 	}
-	fail_errno(f, STATUS_UNSAFE, "write '%s/%s'", spool_dir(sp), t->seg.name);
+	err_sys(f, STATUS_UNSAFE, "write '%s/%s'", buffer_dir(sp), t->seg.name);
 	if (ftruncate(t->fd, (off_t)t->size) == -1)
-		fail_errno(f, STATUS_UNSAFE, "write '%s/%s', and cut it back", spool_dir(sp), t->seg.name);
+		err_sys(f, STATUS_UNSAFE, "write '%s/%s', and cut it back", buffer_dir(sp), t->seg.name);
 	return -1;
 }
 
 static void
-drop_fresh(struct spool *sp, struct notebook *nb, struct target_file *t)
+drop_fresh(struct buffer *sp, struct notebook *nb, struct target_file *t)
 {
 	if (t->fresh)
-		unlinkat(spool_fd(sp), t->seg.name, 0);
+		unlinkat(buffer_fd(sp), t->seg.name, 0);
 	nb->inode = 0;
 }
 
 static int
-write_locked(struct spool *sp, const char *target, const struct append_limits *lim,
+write_locked(struct buffer *sp, const char *target, const struct append_limits *lim,
     const struct append_line *lines, size_t n, bool fresh, struct notebook *nb, struct target_file *t,
-    struct fail *f)
+    struct err *f)
 {
 	char boot[40];
-	struct buf b = { 0 };
-	struct fail hint;
+	struct bytes b = { 0 };
+	struct err hint;
 	int r = -1;
 
 	boot_id(boot);
 	if (!fresh && open_current(sp, lim, nb, boot, t)) {
-		if (spool_claim(sp, target, true, f) == -1)
+		if (buffer_claim(sp, target, true, f) == -1)
 			goto out;
 	} else if (create_segment(sp, target, nb, t, f) == -1)
 		return -1;
@@ -327,18 +327,18 @@ write_locked(struct spool *sp, const char *target, const struct append_limits *l
 	nb->stamp = format_all(&b, lines, n, later(nb->stamp, own_stamp(sp)));
 	/* The generation moves first: a reader may look once too often, never once too little. */
 	nb->generation++;
-	if (spool_note(sp, nb, f) == -1 || (t->fresh && spool_note_sync(sp, f) == -1) || write_whole(sp, t, &b, f) == -1) {
+	if (buffer_note(sp, nb, f) == -1 || (t->fresh && buffer_note_sync(sp, f) == -1) || write_whole(sp, t, &b, f) == -1) {
 		drop_fresh(sp, nb, t);
 		goto out;
 	}
 	if (t->fresh)
-		roster_add(sp, t->seg.stem);
+		manifest_add(sp, t->seg.stem);
 	nb->size = t->size;
 	r = 0;
 out:
-	buf_free(&b);
+	bytes_free(&b);
 	/* Only a hint: where it cannot be written, the next writer starts another segment. */
-	spool_note(sp, nb, &hint);
+	buffer_note(sp, nb, &hint);
 	if (r == -1)
 		close(t->fd);
 	return r;
@@ -347,41 +347,41 @@ out:
 /* --- a segment of one's own: the lock could not be had --------------------------------- */
 
 static int
-write_own(struct spool *sp, const char *target, const struct append_line *lines, size_t n, struct fail *f)
+write_own(struct buffer *sp, const char *target, const struct append_line *lines, size_t n, struct err *f)
 {
 	char stem[64], tmp[64], name[SEGMENT_NAME];
 	struct notebook nb;
-	struct buf b = { 0 };
+	struct bytes b = { 0 };
 	int64_t stamp;
 	bool holds;
 	int fd = -1, r = -1;
 
-	spool_peek(sp, &nb);
+	buffer_peek(sp, &nb);
 	snprintf(tmp, sizeof tmp, ".own-%ld", (long)getpid());
-	if (next_stem(sp, &nb, stem, &holds, f) == -1 || spool_claim(sp, target, holds, f) == -1 ||
+	if (next_stem(sp, &nb, stem, &holds, f) == -1 || buffer_claim(sp, target, holds, f) == -1 ||
 	    prepare(sp, f) == -1)
 		return -1;
 	stamp = format_all(&b, lines, n, holds ? later(nb.stamp, own_stamp(sp)) : 0);
 	note_own_stamp(sp, stamp);
 	/* Nobody notes the stem: one that was delivered and is gone may be chosen again within its second. The name must not come again. */
 	snprintf(name, sizeof name, "%s.own-%" PRId64 "%07ld.jsonl", stem, stamp, (long)getpid());
-	unlinkat(spool_fd(sp), tmp, 0);
-	fd = spool_state(sp, tmp, O_WRONLY | O_CREAT | O_EXCL);
-	if (fd == -1 || util_write(fd, b.p, b.len) == -1 || fdatasync(fd) == -1 || close(fd) == -1) {
-		fail_errno(f, STATUS_UNSAFE, "write '%s/%s'", spool_dir(sp), tmp);
+	unlinkat(buffer_fd(sp), tmp, 0);
+	fd = buffer_state(sp, tmp, O_WRONLY | O_CREAT | O_EXCL);
+	if (fd == -1 || io_write(fd, b.p, b.len) == -1 || fdatasync(fd) == -1 || close(fd) == -1) {
+		err_sys(f, STATUS_UNSAFE, "write '%s/%s'", buffer_dir(sp), tmp);
 		goto out;
 	}
-	if (renameat(spool_fd(sp), tmp, spool_fd(sp), name) == -1) {
-		fail_errno(f, STATUS_UNSAFE, "write '%s/%s'", spool_dir(sp), name);
+	if (renameat(buffer_fd(sp), tmp, buffer_fd(sp), name) == -1) {
+		err_sys(f, STATUS_UNSAFE, "write '%s/%s'", buffer_dir(sp), name);
 		goto out;
 	}
 	name[strlen(name) - strlen(".jsonl")] = '\0';
-	roster_add(sp, name);
-	r = spool_sync(sp, f);
+	manifest_add(sp, name);
+	r = buffer_sync(sp, f);
 out:
 	if (r == -1)
-		unlinkat(spool_fd(sp), tmp, 0);
-	buf_free(&b);
+		unlinkat(buffer_fd(sp), tmp, 0);
+	bytes_free(&b);
 	return r;
 }
 
@@ -392,29 +392,29 @@ out:
  * segment holds is doubtful: say so in its name, durably, before the lines are accepted elsewhere.
  */
 static int
-mark_suspect(struct spool *sp, struct notebook *nb, const struct target_file *t, struct fail *f)
+mark_suspect(struct buffer *sp, struct notebook *nb, const struct target_file *t, struct err *f)
 {
 	char name[SEGMENT_NAME];
 
 	snprintf(name, sizeof name, "%.200s.suspect.jsonl", t->seg.stem);
-	if (renameat(spool_fd(sp), t->seg.name, spool_fd(sp), name) == -1 && errno != ENOENT)
-		return fail_errno(f, STATUS_UNSAFE, "rename '%s/%s'", spool_dir(sp), t->seg.name);
+	if (renameat(buffer_fd(sp), t->seg.name, buffer_fd(sp), name) == -1 && errno != ENOENT)
+		return err_sys(f, STATUS_UNSAFE, "rename '%s/%s'", buffer_dir(sp), t->seg.name);
 	if (strcmp(nb->stem, t->seg.stem) == 0) {
 		nb->inode = 0;
-		spool_note(sp, nb, f);
+		buffer_note(sp, nb, f);
 	}
-	return spool_sync(sp, f);
+	return buffer_sync(sp, f);
 }
 
 static int
-sync_segment(struct spool *sp, struct target_file *t, struct fail *f)
+sync_segment(struct buffer *sp, struct target_file *t, struct err *f)
 {
 	int r = fdatasync(t->fd);
 
 	if (r == -1)
-		fail_errno(f, STATUS_UNSAFE, "fdatasync '%s/%s'", spool_dir(sp), t->seg.name);
+		err_sys(f, STATUS_UNSAFE, "fdatasync '%s/%s'", buffer_dir(sp), t->seg.name);
 	if (close(t->fd) == -1 && r == 0)
-		r = fail_errno(f, STATUS_UNSAFE, "close '%s/%s'", spool_dir(sp), t->seg.name);
+		r = err_sys(f, STATUS_UNSAFE, "close '%s/%s'", buffer_dir(sp), t->seg.name);
 	return r;
 }
 
@@ -423,13 +423,13 @@ sync_segment(struct spool *sp, struct target_file *t, struct fail *f)
  * other, so that no replay sees a suspect line before it stands in its second place.
  */
 static int
-append_again(struct spool *sp, const char *target, const struct append_limits *lim,
-    const struct append_line *lines, size_t n, struct target_file *t, struct fail *f)
+append_again(struct buffer *sp, const char *target, const struct append_limits *lim,
+    const struct append_line *lines, size_t n, struct target_file *t, struct err *f)
 {
 	struct notebook nb;
 	int tries, r;
 
-	if (spool_lock(sp, lim->lock_ms, &nb, f) == -1)
+	if (buffer_lock(sp, lim->lock_ms, &nb, f) == -1)
 		return -1;
 	r = mark_suspect(sp, &nb, t, f);
 	for (tries = 0; r == 0; tries++) {
@@ -437,15 +437,15 @@ append_again(struct spool *sp, const char *target, const struct append_limits *l
 			break;
 		r = mark_suspect(sp, &nb, t, f);
 		if (r == 0 && tries == 1)
-			r = fail_set(f, STATUS_UNSAFE, "fdatasync in '%s' fails again and again", spool_dir(sp));
+			r = err_set(f, STATUS_UNSAFE, "fdatasync in '%s' fails again and again", buffer_dir(sp));
 	}
-	spool_unlock(sp);
+	buffer_unlock(sp);
 	return r;
 }
 
 int
-append_lines(struct spool *sp, const char *target, const struct append_limits *lim,
-    const struct append_line *lines, size_t n, struct fail *f)
+append_lines(struct buffer *sp, const char *target, const struct append_limits *lim,
+    const struct append_line *lines, size_t n, struct err *f)
 {
 	struct notebook nb;
 	struct target_file t = { .fd = -1 };
@@ -455,10 +455,10 @@ append_lines(struct spool *sp, const char *target, const struct append_limits *l
 		return -1;
 	/* A new segment may take what this one did not. */
 	for (tries = 0; r == -1 && tries < 2; tries++) {
-		if (spool_lock(sp, lim->lock_ms, &nb, f) == -1)
+		if (buffer_lock(sp, lim->lock_ms, &nb, f) == -1)
 			return f->sys == EWOULDBLOCK ? write_own(sp, target, lines, n, f) : -1;
 		r = write_locked(sp, target, lim, lines, n, tries > 0, &nb, &t, f);
-		spool_unlock(sp);
+		buffer_unlock(sp);
 		if (r == -1 && (t.fresh || f->status == STATUS_CONFIG))
 			return -1;
 	}

@@ -7,15 +7,15 @@
  *
  * Rules and where they come from: reliability, section 2; ebspool(5).
  */
-#ifndef APPEND_H
-#define APPEND_H
+#ifndef BUFFER_APPEND_H
+#define BUFFER_APPEND_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/buf.h"
-#include "base/fail.h"
-#include "buffer/spool.h"
+#include "base/bytes.h"
+#include "base/err.h"
+#include "buffer/buffer.h"
 
 struct append_limits {
 	uint64_t segment_max;	/* bytes after which a new segment is started */
@@ -25,16 +25,16 @@ struct append_limits {
 };
 #define APPEND_SEGMENT_MAX (8u << 20)
 
-/* A line in two parts, see event_line_head and event_line_tail; append puts buffered_at between, crc and newline behind. */
+/* A line in two parts, see line_head and line_tail; append puts buffered_at between, crc and newline behind. */
 struct append_line {
 	struct slice head, tail;
 };
 
-/* target: see spool_claim. f->status 74, or 78 for another target. */
-int append_lines(struct spool *sp, const char *target, const struct append_limits *lim,
-    const struct append_line *lines, size_t n, struct fail *f);
+/* target: see buffer_claim. f->status 74, or 78 for another target. */
+int append_lines(struct buffer *sp, const char *target, const struct append_limits *lim,
+    const struct append_line *lines, size_t n, struct err *f);
 
 /* What append writes for one line, newline included; for tests and for lines of one's own. */
-void append_format(struct buf *out, const struct append_line *l, int64_t stamp);
+void append_format(struct bytes *out, const struct append_line *l, int64_t stamp);
 
 #endif

@@ -7,25 +7,25 @@
 #include <unistd.h>
 
 #include "buffer/backlog.h"
-#include "buffer/counted.h"
+#include "buffer/linecount.h"
 #include "buffer/counters.h"
 #include "event/event.h"
-#include "buffer/holder.h"
+#include "buffer/lockowner.h"
 #include "base/json.h"
-#include "base/member.h"
+#include "base/jsonwrite.h"
 #include "buffer/quarantine.h"
 #include "buffer/reader.h"
-#include "buffer/roster.h"
-#include "base/util.h"
+#include "buffer/manifest.h"
+#include "base/mem.h"
 #include "buffer/walk.h"
-#include "base/when.h"
+#include "base/clock.h"
 
-#define HELD_MS 300	/* a writer keeps the lock for a few */
+#define JOBSET_MS 300	/* a writer keeps the lock for a few */
 
 struct count {
 	struct backlog *b;
-	struct progress p;
-	struct buf text;
+	struct checkpoint p;
+	struct bytes text;
 	bool first;	/* all that is looked for */
 };
 
@@ -39,7 +39,7 @@ backlog_stamp(struct slice line, int64_t *stamp)
 		return -1;
 	while (json_next(&w, &key, &value))
 		if (slice_eq(key, "buffered_at"))
-			return value.n < 2 ? -1 : when_parse(value.p + 1, value.n - 2, stamp);
+			return value.n < 2 ? -1 : clock_parse(value.p + 1, value.n - 2, stamp);
 	return -1;
 }
 
@@ -67,19 +67,19 @@ held_of(struct backlog *b, struct slice type)
 static void
 count_line(struct count *c, const struct walk_line *l)
 {
-	struct event_line el;
+	struct line el;
 	struct backlog_held *h;
-	struct fail why;
+	struct err why;
 	int has;
 
 	if (!l->text.n)
 		return;
-	if (c->p.lates && event_line_read(l->text.p, l->text.n, &el, &c->text, &why) == 0) {
-		if (progress_delivered(&c->p, el.e.type.p, el.e.type.n, l->chain, l->stem, l->pos))
+	if (c->p.lates && line_parse(l->text.p, l->text.n, &el, &c->text, &why) == 0) {
+		if (checkpoint_delivered(&c->p, el.e.type.p, el.e.type.n, l->chain, l->stem, l->pos))
 			return;
 		if ((h = held_of(c->b, el.e.type)))
 			h->events++;
-	} else if (c->p.lates && marks_passed(&c->p.marks, l->chain, l->stem, l->pos, &has)) {
+	} else if (c->p.lates && positions_passed(&c->p.marks, l->chain, l->stem, l->pos, &has)) {
 		return;
 	}
 	if (c->b->events++ == 0)
@@ -87,7 +87,7 @@ count_line(struct count *c, const struct walk_line *l)
 }
 
 static int
-count_walk(struct spool *sp, struct count *c, struct fail *f)
+count_walk(struct buffer *sp, struct count *c, struct err *f)
 {
 	struct walk *w = walk_open(sp, &c->p, WALK_LATE, backlog_stamp, f);
 	struct walk_line l;
@@ -103,10 +103,10 @@ count_walk(struct spool *sp, struct count *c, struct fail *f)
 }
 
 static void
-count_foreign(struct spool *sp, struct count *c, const struct segment *s)
+count_foreign(struct buffer *sp, struct count *c, const struct segment *s)
 {
-	struct fail f;
-	struct reader *r = reader_open(spool_fd(sp), s, 0, UINT64_MAX, 0, &f);
+	struct err f;
+	struct reader *r = reader_open(buffer_fd(sp), s, 0, UINT64_MAX, 0, &f);
 	struct reader_line l;
 
 	while (r && reader_next(r, &l, &f) == 1)
@@ -120,23 +120,23 @@ count_foreign(struct spool *sp, struct count *c, const struct segment *s)
 }
 
 static void
-take_held(struct backlog *b, const struct progress *p)
+take_held(struct backlog *b, const struct checkpoint *p)
 {
 	size_t i;
 
-	b->held = util_alloc((p->lates + 1) * sizeof *b->held);
+	b->held = mem_alloc((p->lates + 1) * sizeof *b->held);
 	for (i = 0; i < p->lates; i++)
 		if (*p->late[i].reason) {
-			b->held[b->nheld].type = util_strdup(p->late[i].type);
+			b->held[b->nheld].type = mem_strdup(p->late[i].type);
 			b->held[b->nheld].tried = p->late[i].tried;
-			b->held[b->nheld++].reason = util_strdup(p->late[i].reason);
+			b->held[b->nheld++].reason = mem_strdup(p->late[i].reason);
 		}
 }
 
 static bool
-replaying(struct spool *sp)
+replaying(struct buffer *sp)
 {
-	int fd = spool_state(sp, ".replay", O_RDONLY);
+	int fd = buffer_state(sp, ".replay", O_RDONLY);
 	bool busy = fd != -1 && flock(fd, LOCK_SH | LOCK_NB) == -1;
 
 	if (fd != -1)
@@ -145,31 +145,31 @@ replaying(struct spool *sp)
 }
 
 static int
-read_buffer(struct spool *sp, struct backlog *b, bool look, struct fail *f)
+read_buffer(struct buffer *sp, struct backlog *b, bool look, struct err *f)
 {
 	struct count c = { .b = b };
 	struct segment *list = NULL;
-	struct counted chain;
+	struct linecount chain;
 	uint64_t counts[COUNTERS];
 	size_t i, n = 0;
 	int r;
 
 	memset(b, 0, sizeof *b);
-	b->dir = util_strdup(spool_dir(sp));
-	b->target = spool_target(sp);
+	b->dir = mem_strdup(buffer_dir(sp));
+	b->target = buffer_target(sp);
 	counters_read(sp, counts);
 	b->doubles = counts[COUNT_DOUBLES];
 	b->quarantined = quarantine_count(sp);
 	b->replaying = replaying(sp);
-	b->lock_holder = holder_stuck(sp, HELD_MS);
-	r = progress_load(sp, &c.p, f);
+	b->lock_holder = lockowner_stuck(sp, JOBSET_MS);
+	r = checkpoint_load(sp, &c.p, f);
 	take_held(b, &c.p);
 	c.first = look && b->nheld == 0;
 	if (r == 0)
-		r = segment_list(spool_fd(sp), &list, &n, f);
+		r = segment_list(buffer_fd(sp), &list, &n, f);
 	if (r == 0) {
-		roster_missing(sp, list, n, &b->vanished, &b->nvanished);
-		if (!c.first && counted_chain(sp, &c.p, list, n, backlog_stamp, &chain)) {
+		manifest_missing(sp, list, n, &b->vanished, &b->nvanished);
+		if (!c.first && linecount_chain(sp, &c.p, list, n, backlog_stamp, &chain)) {
 			b->events = chain.lines;
 			b->oldest = chain.first;
 		} else {
@@ -187,19 +187,19 @@ read_buffer(struct spool *sp, struct backlog *b, bool look, struct fail *f)
 	if (c.first)
 		b->events = 0;
 	free(list);
-	buf_free(&c.text);
-	progress_free(&c.p);
+	bytes_free(&c.text);
+	checkpoint_free(&c.p);
 	return r;
 }
 
 int
-backlog_read(struct spool *sp, struct backlog *b, struct fail *f)
+backlog_read(struct buffer *sp, struct backlog *b, struct err *f)
 {
 	return read_buffer(sp, b, false, f);
 }
 
 int
-backlog_look(struct spool *sp, struct backlog *b, struct fail *f)
+backlog_look(struct buffer *sp, struct backlog *b, struct err *f)
 {
 	return read_buffer(sp, b, true, f);
 }
@@ -222,69 +222,69 @@ backlog_free(struct backlog *b)
 }
 
 static void
-put_held(struct buf *out, const struct backlog_held *h)
+put_held(struct bytes *out, const struct backlog_held *h)
 {
-	member_begin(out);
-	member_text(out, "event_type", h->type);
-	member_text(out, "reason", h->reason);
-	member_time(out, "tried", h->tried);
-	member_count(out, "events", h->events);
-	member_end(out);
+	jsonwrite_begin(out);
+	jsonwrite_text(out, "event_type", h->type);
+	jsonwrite_text(out, "reason", h->reason);
+	jsonwrite_time(out, "tried", h->tried);
+	jsonwrite_count(out, "events", h->events);
+	jsonwrite_end(out);
 }
 
 void
-backlog_json(struct buf *out, const struct backlog *b)
+backlog_json(struct bytes *out, const struct backlog *b)
 {
 	size_t i;
 
-	member_begin(out);
-	member_text(out, "buffer_dir", b->dir);
-	member_text(out, "target", b->target);
-	member_count(out, "file_count", b->files);
-	member_count(out, "total_events", b->events);
-	member_count(out, "total_bytes", b->bytes);
-	member_time(out, "oldest_event", b->oldest);
-	member_count(out, "quarantined", b->quarantined);
-	member_name(out, "held");
+	jsonwrite_begin(out);
+	jsonwrite_text(out, "buffer_dir", b->dir);
+	jsonwrite_text(out, "target", b->target);
+	jsonwrite_count(out, "file_count", b->files);
+	jsonwrite_count(out, "total_events", b->events);
+	jsonwrite_count(out, "total_bytes", b->bytes);
+	jsonwrite_time(out, "oldest_event", b->oldest);
+	jsonwrite_count(out, "quarantined", b->quarantined);
+	jsonwrite_name(out, "held");
 	buf_addc(out, '[');
 	for (i = 0; i < b->nheld; i++) {
-		buf_adds(out, i ? "," : "");
+		bytes_adds(out, i ? "," : "");
 		put_held(out, &b->held[i]);
 	}
-	buf_adds(out, "],");
-	member_name(out, "vanished");
+	bytes_adds(out, "],");
+	jsonwrite_name(out, "vanished");
 	buf_addc(out, '[');
 	for (i = 0; i < b->nvanished; i++) {
-		buf_adds(out, i ? "," : "");
+		bytes_adds(out, i ? "," : "");
 		json_quote_text(out, b->vanished[i], strlen(b->vanished[i]));
 	}
-	buf_adds(out, "],");
-	member_count(out, "odd_files", b->odd);
-	member_count(out, "suspect_segments", b->suspect);
-	member_bool(out, "replaying", b->replaying);
-	member_text(out, "lock_holder", b->lock_holder);
-	member_count(out, "possible_duplicates", b->doubles);
-	member_end(out);
+	bytes_adds(out, "],");
+	jsonwrite_count(out, "odd_files", b->odd);
+	jsonwrite_count(out, "suspect_segments", b->suspect);
+	jsonwrite_bool(out, "replaying", b->replaying);
+	jsonwrite_text(out, "lock_holder", b->lock_holder);
+	jsonwrite_count(out, "possible_duplicates", b->doubles);
+	jsonwrite_end(out);
 }
 
 void
-backlog_text(struct buf *out, const struct backlog *b, const char *target)
+backlog_text(struct bytes *out, const struct backlog *b, const char *target)
 {
 	size_t i;
 
-	buf_addf(out, "%" PRIu64 " events in %" PRIu64 " segments would be replayed to %s", b->events, b->files, target);
+	bytes_addf(out, "%" PRIu64 " events in %" PRIu64 " segments would be replayed to %s", b->events, b->files, target);
 	for (i = 0; i < b->nheld; i++)
-		buf_addf(out, "\n%" PRIu64 " of them, '%s', are held: %s", b->held[i].events, b->held[i].type, b->held[i].reason);
+		bytes_addf(out, "\n%" PRIu64 " of them, '%s', are held: %s", b->held[i].events, b->held[i].type, b->held[i].reason);
 }
 
 /* --- may an event pass? ------------------------------------------------------------- */
 
 /* Whether all of a file but what is late was delivered. */
 static bool
-behind_mark(const struct progress *p, const struct segment *s)
+behind_mark(const struct checkpoint *p, const struct segment *s)
 {
-	const struct marks *m = &p->marks;
-	const struct mark *k;
+	const struct positions *m = &p->marks;
+	const struct position *k;
 	int cmp;
 
 	if (s->odd)
@@ -293,70 +293,70 @@ behind_mark(const struct progress *p, const struct segment *s)
 		cmp = m->chain.stem ? strcmp(s->stem, m->chain.stem) : 1;
 		return cmp < 0 || (cmp == 0 && !s->gz && m->chain.pos >= s->size);
 	}
-	k = marks_find(m, s->stem);
+	k = positions_find(m, s->stem);
 	return k && !k->limit && k->pos >= s->size;
 }
 
 int
-backlog_clear(struct spool *sp, const char *type, bool *holds, struct fail *f)
+backlog_clear(struct buffer *sp, const char *type, bool *holds, struct err *f)
 {
-	struct progress p;
+	struct checkpoint p;
 	struct segment *list;
 	size_t i, n;
 	int clear;
 
-	clear = segment_any(spool_fd(sp));
+	clear = segment_any(buffer_fd(sp));
 	*holds = clear != 0;
 	if (clear == 0)
 		return 1;
-	if (segment_list(spool_fd(sp), &list, &n, f) == -1)
+	if (segment_list(buffer_fd(sp), &list, &n, f) == -1)
 		return -1;
-	clear = progress_load(sp, &p, f) == -1 ? -1 : !progress_late(&p, type, strlen(type));
+	clear = checkpoint_load(sp, &p, f) == -1 ? -1 : !checkpoint_lagging(&p, type, strlen(type));
 	for (i = 0; clear == 1 && i < n; i++)
 		clear = behind_mark(&p, &list[i]);
 	free(list);
-	progress_free(&p);
+	checkpoint_free(&p);
 	return clear;
 }
 
 static int
-walk_lacks(struct walk *w, struct count *c, const char *type, struct fail *f)
+walk_lacks(struct walk *w, struct count *c, const char *type, struct err *f)
 {
 	struct walk_line l;
-	struct event_line el;
-	struct fail why;
+	struct line el;
+	struct err why;
 	int r, lacks = 1;
 
 	while (lacks && (r = walk_next(w, &l, f)) == 1) {
 		if (!l.text.n)
 			continue;
-		if (event_line_read(l.text.p, l.text.n, &el, &c->text, &why) == 0 && slice_eq(el.e.type, type))
-			lacks = progress_delivered(&c->p, el.e.type.p, el.e.type.n, l.chain, l.stem, l.pos);
+		if (line_parse(l.text.p, l.text.n, &el, &c->text, &why) == 0 && slice_eq(el.e.type, type))
+			lacks = checkpoint_delivered(&c->p, el.e.type.p, el.e.type.n, l.chain, l.stem, l.pos);
 	}
 	return lacks && r == -1 ? -1 : lacks;
 }
 
 static int
-foreign_lacks(struct spool *sp, struct count *c, const char *type, struct fail *f)
+foreign_lacks(struct buffer *sp, struct count *c, const char *type, struct err *f)
 {
 	struct segment *list;
 	struct reader_line l;
-	struct event_line el;
+	struct line el;
 	struct reader *r;
-	struct fail why;
+	struct err why;
 	size_t i, n;
 	int lacks = 1, got;
 
-	if (segment_list(spool_fd(sp), &list, &n, f) == -1)
+	if (segment_list(buffer_fd(sp), &list, &n, f) == -1)
 		return -1;
 	for (i = 0; lacks == 1 && i < n; i++) {
 		if (list[i].kind != SEGMENT_FOREIGN || list[i].odd)
 			continue;
-		r = reader_open(spool_fd(sp), &list[i], 0, UINT64_MAX, 0, f);
+		r = reader_open(buffer_fd(sp), &list[i], 0, UINT64_MAX, 0, f);
 		got = -1;
 		/* cppcheck-suppress redundantAssignment ; r may be NULL */
 		while (lacks && r && (got = reader_next(r, &l, f)) == 1)
-			lacks = event_line_read(l.text.p, l.text.n, &el, &c->text, &why) == -1 || !slice_eq(el.e.type, type);
+			lacks = line_parse(l.text.p, l.text.n, &el, &c->text, &why) == -1 || !slice_eq(el.e.type, type);
 		reader_close(r);
 		if (lacks && got == -1)
 			lacks = -1;
@@ -366,34 +366,34 @@ foreign_lacks(struct spool *sp, struct count *c, const char *type, struct fail *
 }
 
 int
-backlog_lacks(struct spool *sp, const char *type, struct fail *f)
+backlog_lacks(struct buffer *sp, const char *type, struct err *f)
 {
 	struct count c = { .b = NULL };
 	struct walk *w;
 	int r;
 
-	if (progress_load(sp, &c.p, f) == -1)
+	if (checkpoint_load(sp, &c.p, f) == -1)
 		return -1;
 	w = walk_open(sp, &c.p, WALK_LATE, backlog_stamp, f);
 	r = w ? walk_lacks(w, &c, type, f) : -1;
 	if (r == 1)
 		r = foreign_lacks(sp, &c, type, f);
 	walk_close(w);
-	buf_free(&c.text);
-	progress_free(&c.p);
+	bytes_free(&c.text);
+	checkpoint_free(&c.p);
 	return r;
 }
 
 int
-backlog_any(struct spool *sp, bool *any, struct fail *f)
+backlog_any(struct buffer *sp, bool *any, struct err *f)
 {
 	struct segment *list;
 	char **gone;
 	size_t i, n, missing;
 
-	if (segment_list(spool_fd(sp), &list, &n, f) == -1)
+	if (segment_list(buffer_fd(sp), &list, &n, f) == -1)
 		return -1;
-	roster_missing(sp, list, n, &gone, &missing);
+	manifest_missing(sp, list, n, &gone, &missing);
 	*any = missing > 0;
 	for (i = 0; i < n; i++)
 		*any |= !list[i].odd;

@@ -1,15 +1,15 @@
 /*
  * backlog: what the buffer holds, counted. Reads only; has a lock, shared, for no longer than it takes to see that it is free.
  */
-#ifndef BACKLOG_H
-#define BACKLOG_H
+#ifndef BUFFER_BACKLOG_H
+#define BUFFER_BACKLOG_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/buf.h"
-#include "base/fail.h"
-#include "buffer/spool.h"
+#include "base/bytes.h"
+#include "base/err.h"
+#include "buffer/buffer.h"
 
 struct backlog_held {
 	char *type, *reason;
@@ -36,14 +36,14 @@ struct backlog {
 	char *lock_holder;	/* who has the writers' lock and does not let go, or NULL */
 };
 
-int backlog_read(struct spool *sp, struct backlog *b, struct fail *f);
+int backlog_read(struct buffer *sp, struct backlog *b, struct err *f);
 /* The same for the price of a listing: events are counted only where a type is held, and are 0 else. */
-int backlog_look(struct spool *sp, struct backlog *b, struct fail *f);
+int backlog_look(struct buffer *sp, struct backlog *b, struct err *f);
 void backlog_free(struct backlog *b);
 /* Appends it as the JSON object that is `buffer` in ebstat -j. */
-void backlog_json(struct buf *out, const struct backlog *b);
+void backlog_json(struct bytes *out, const struct backlog *b);
 /* Appends what a drain to target would send, in words. */
-void backlog_text(struct buf *out, const struct backlog *b, const char *target);
+void backlog_text(struct bytes *out, const struct backlog *b, const char *target);
 
 /* A line's buffered_at, for walk_open. */
 int backlog_stamp(struct slice line, int64_t *stamp);
@@ -52,10 +52,10 @@ int backlog_stamp(struct slice line, int64_t *stamp);
  * Whether an event of this type may go straight to its stream: 1 when the buffer holds no undelivered line of it, 0 when it does or may.
  * *holds: whether there is any segment at all. Costs a directory listing when the buffer is empty.
  */
-int backlog_clear(struct spool *sp, const char *type, bool *holds, struct fail *f);
+int backlog_clear(struct buffer *sp, const char *type, bool *holds, struct err *f);
 /* Whether none of the undelivered lines is of this type, by reading all of them: for when the answer above is not good enough. 1, 0, or -1. */
-int backlog_lacks(struct spool *sp, const char *type, struct fail *f);
+int backlog_lacks(struct buffer *sp, const char *type, struct err *f);
 /* Whether there is anything to be done about a buffer: a segment, or one that vanished. 0 or -1. */
-int backlog_any(struct spool *sp, bool *any, struct fail *f);
+int backlog_any(struct buffer *sp, bool *any, struct err *f);
 
 #endif

@@ -1,12 +1,12 @@
 /*
  * counters: how often what happened, beyond the life of one process. A convenience, never a truth: updated without sync.
  */
-#ifndef COUNTERS_H
-#define COUNTERS_H
+#ifndef BUFFER_COUNTERS_H
+#define BUFFER_COUNTERS_H
 
 #include <stdint.h>
 
-#include "buffer/spool.h"
+#include "buffer/buffer.h"
 
 enum counter {
 	COUNT_PUBLISHED,	/* added to a stream by ebpub directly */
@@ -21,7 +21,7 @@ enum counter {
 extern const char *const counter_names[COUNTERS];
 
 /* Adds to all of them; nothing is done when all are 0. Errors are ignored. */
-void counters_add(struct spool *sp, const uint64_t add[COUNTERS]);
-void counters_read(struct spool *sp, uint64_t out[COUNTERS]);	/* zeros when there are none */
+void counters_add(struct buffer *sp, const uint64_t add[COUNTERS]);
+void counters_read(struct buffer *sp, uint64_t out[COUNTERS]);	/* zeros when there are none */
 
 #endif

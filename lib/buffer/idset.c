@@ -2,15 +2,15 @@
 #include <string.h>
 
 #include "buffer/idset.h"
-#include "base/util.h"
+#include "base/mem.h"
 
 void
 idset_add(struct idset *s, struct slice id)
 {
 	/* doubled in size whenever it is full: at powers of two */
 	if ((s->n & (s->n - 1)) == 0)
-		s->entry = util_realloc(s->entry, (s->n ? 2 * s->n : 1) * sizeof *s->entry);
-	s->entry[s->n++] = (struct idset_entry){ .id = util_strndup(id.p, id.n) };
+		s->entry = mem_realloc(s->entry, (s->n ? 2 * s->n : 1) * sizeof *s->entry);
+	s->entry[s->n++] = (struct idset_entry){ .id = mem_strndup(id.p, id.n) };
 }
 
 static int

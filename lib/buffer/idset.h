@@ -1,12 +1,12 @@
 /*
  * idset: identities, each with a counter. Filled first, then sorted once, then asked.
  */
-#ifndef IDSET_H
-#define IDSET_H
+#ifndef BUFFER_IDSET_H
+#define BUFFER_IDSET_H
 
 #include <stddef.h>
 
-#include "base/buf.h"
+#include "base/bytes.h"
 
 struct idset {
 	struct idset_entry {

@@ -13,8 +13,8 @@
 #include "base/json.h"
 #include "buffer/quarantine.h"
 #include "base/status.h"
-#include "base/util.h"
-#include "base/when.h"
+#include "base/mem.h"
+#include "base/clock.h"
 
 #define SCAN (64u << 10)
 
@@ -32,7 +32,7 @@ struct file {
 };
 
 struct quarantine {
-	struct spool *sp;
+	struct buffer *sp;
 	int dir;		/* -1 until the first line */
 	struct file file[FILES];
 	uint64_t uses;
@@ -48,9 +48,9 @@ drop_file(struct file *f)
 }
 
 struct quarantine *
-quarantine_open(struct spool *sp)
+quarantine_open(struct buffer *sp)
 {
-	struct quarantine *q = util_alloc(sizeof *q);
+	struct quarantine *q = mem_alloc(sizeof *q);
 
 	q->sp = sp;
 	q->dir = -1;
@@ -70,24 +70,24 @@ quarantine_close(struct quarantine *q)
 }
 
 static int
-need_dir(struct quarantine *q, struct fail *f)
+need_dir(struct quarantine *q, struct err *f)
 {
 	if (q->dir != -1)
 		return 0;
-	if (mkdirat(spool_fd(q->sp), "quarantine", 0700) == 0 && spool_sync(q->sp, f) == -1)
+	if (mkdirat(buffer_fd(q->sp), "quarantine", 0700) == 0 && buffer_sync(q->sp, f) == -1)
 		return -1;
-	q->dir = openat(spool_fd(q->sp), "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	q->dir = openat(buffer_fd(q->sp), "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (q->dir == -1)
-		return fail_errno(f, STATUS_UNSAFE, "open '%s/quarantine'", spool_dir(q->sp));
+		return err_sys(f, STATUS_UNSAFE, "open '%s/quarantine'", buffer_dir(q->sp));
 	return 0;
 }
 
 static void
-place_of(struct buf *b, const char *stem)
+place_of(struct bytes *b, const char *stem)
 {
-	buf_adds(b, "\"segment\":");
+	bytes_adds(b, "\"segment\":");
 	json_quote(b, stem, strlen(stem));
-	buf_adds(b, ",\"offset\":");
+	bytes_adds(b, ",\"offset\":");
 }
 
 /*
@@ -98,7 +98,7 @@ static int
 look_through(struct file *q, const char *needle, uint64_t pos)
 {
 	size_t keep = strlen(needle) + 24, have = 0;
-	char *b = util_realloc(NULL, SCAN + 1), *p;
+	char *b = mem_realloc(NULL, SCAN + 1), *p;
 	off_t at = 0;
 	ssize_t n;
 	uint64_t offset;
@@ -146,34 +146,34 @@ whole_size(int fd)
 }
 
 static void
-format(struct buf *b, const char *place, const char *reason, struct slice line)
+format(struct bytes *b, const char *place, const char *reason, struct slice line)
 {
-	char now[WHEN_SIZE];
+	char now[CLOCK_SIZE];
 
-	when_format(when_now(), now);
-	buf_addf(b, "{\"quarantined_at\":\"%s\",\"reason\":", now);
+	clock_format(clock_now(), now);
+	bytes_addf(b, "{\"quarantined_at\":\"%s\",\"reason\":", now);
 	json_quote(b, reason, strlen(reason));
 	buf_addc(b, ',');
-	buf_adds(b, place);
+	bytes_adds(b, place);
 	if (json_utf8(line.p, line.n)) {
-		buf_adds(b, "\"line\":");
+		bytes_adds(b, "\"line\":");
 		json_quote(b, line.p, line.n);
 	} else {
-		buf_adds(b, "\"line_base64\":\"");
+		bytes_adds(b, "\"line_base64\":\"");
 		base64_add(b, line.p, line.n);
 		buf_addc(b, '"');
 	}
-	buf_adds(b, "}\n");
+	bytes_adds(b, "}\n");
 }
 
 static int
-write_line(int fd, const struct buf *b)
+write_line(int fd, const struct bytes *b)
 {
 	off_t at = whole_size(fd);
 
 	if (at == -1)
 		return -1;
-	if (lseek(fd, at, SEEK_SET) != -1 && util_write(fd, b->p, b->len) == 0)
+	if (lseek(fd, at, SEEK_SET) != -1 && io_write(fd, b->p, b->len) == 0)
 		return 0;
 	if (ftruncate(fd, at) == -1) {
 		/* whole_size cuts it next time */
@@ -182,17 +182,17 @@ write_line(int fd, const struct buf *b)
 }
 
 static int
-sync_file(struct quarantine *q, struct file *file, struct fail *f)
+sync_file(struct quarantine *q, struct file *file, struct err *f)
 {
 	if (file->dirty && fdatasync(file->fd) == -1)
-		return fail_errno(f, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'", spool_dir(q->sp), file->stem);
+		return err_sys(f, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'", buffer_dir(q->sp), file->stem);
 	file->dirty = false;
 	return 0;
 }
 
 /* The file for a stem, or the one unused for longest, made free. */
 static struct file *
-pick_file(struct quarantine *q, const char *stem, struct fail *f)
+pick_file(struct quarantine *q, const char *stem, struct err *f)
 {
 	struct file *oldest = &q->file[0];
 	size_t i;
@@ -220,7 +220,7 @@ open_locked(int dir, const char *name)
 		fd = openat(dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 		if (fd == -1)
 			return -1;
-		if (util_flock(fd, LOCK_MS) == -1 || fstat(fd, &a) == -1 || !S_ISREG(a.st_mode))
+		if (io_flock(fd, LOCK_MS) == -1 || fstat(fd, &a) == -1 || !S_ISREG(a.st_mode))
 			break;
 		if (fstatat(dir, name, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
 			return fd;
@@ -234,7 +234,7 @@ open_locked(int dir, const char *name)
 }
 
 static struct file *
-open_file(struct quarantine *q, const char *stem, struct fail *f)
+open_file(struct quarantine *q, const char *stem, struct err *f)
 {
 	char name[SEGMENT_NAME + 16];
 	struct file *file = pick_file(q, stem, f);
@@ -246,10 +246,10 @@ open_file(struct quarantine *q, const char *stem, struct fail *f)
 		return file;
 	snprintf(name, sizeof name, "%s.jsonl", stem);
 	if ((file->fd = open_locked(q->dir, name)) == -1) {
-		fail_errno(f, STATUS_UNSAFE, "open '%s/quarantine/%s'", spool_dir(q->sp), name);
+		err_sys(f, STATUS_UNSAFE, "open '%s/quarantine/%s'", buffer_dir(q->sp), name);
 		return NULL;
 	}
-	file->stem = util_strdup(stem);
+	file->stem = mem_strdup(stem);
 	file->fresh = true;
 	return file;
 }
@@ -265,17 +265,17 @@ is_known(struct file *file, const char *needle, uint64_t pos)
 }
 
 static int
-add_to(struct quarantine *q, struct file *file, struct buf *place, uint64_t pos, const char *reason, struct slice line, struct fail *f)
+add_to(struct quarantine *q, struct file *file, struct bytes *place, uint64_t pos, const char *reason, struct slice line, struct err *f)
 {
-	struct buf b = { 0 };
+	struct bytes b = { 0 };
 	int r;
 
-	buf_addf(place, "%" PRIu64 ",", pos);
-	format(&b, buf_str(place), reason, line);
+	bytes_addf(place, "%" PRIu64 ",", pos);
+	format(&b, bytes_str(place), reason, line);
 	r = write_line(file->fd, &b);
-	buf_free(&b);
+	bytes_free(&b);
 	if (r == -1)
-		return fail_errno(f, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'", spool_dir(q->sp), file->stem);
+		return err_sys(f, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'", buffer_dir(q->sp), file->stem);
 	file->dirty = true;
 	if (pos > file->highest || !file->any) {
 		file->highest = pos;
@@ -285,9 +285,9 @@ add_to(struct quarantine *q, struct file *file, struct buf *place, uint64_t pos,
 }
 
 int
-quarantine_add(struct quarantine *q, const char *stem, uint64_t pos, const char *reason, struct slice line, struct fail *f)
+quarantine_add(struct quarantine *q, const char *stem, uint64_t pos, const char *reason, struct slice line, struct err *f)
 {
-	struct buf place = { 0 };
+	struct bytes place = { 0 };
 	struct file *file;
 	int r = -1;
 
@@ -295,15 +295,15 @@ quarantine_add(struct quarantine *q, const char *stem, uint64_t pos, const char 
 		return -1;
 	place_of(&place, stem);
 	if ((file = open_file(q, stem, f)))
-		r = is_known(file, buf_str(&place), pos) ? 0 : add_to(q, file, &place, pos, reason, line, f);
-	buf_free(&place);
+		r = is_known(file, bytes_str(&place), pos) ? 0 : add_to(q, file, &place, pos, reason, line, f);
+	bytes_free(&place);
 	return r;
 }
 
 int
-quarantine_refused(struct quarantine *q, const char *reason, struct slice line, struct fail *f)
+quarantine_refused(struct quarantine *q, const char *reason, struct slice line, struct err *f)
 {
-	struct buf place = { 0 };
+	struct bytes place = { 0 };
 	struct file *file;
 	struct stat st;
 	int r = -1;
@@ -313,12 +313,12 @@ quarantine_refused(struct quarantine *q, const char *reason, struct slice line, 
 	place_of(&place, QUARANTINE_REFUSED);
 	if ((file = open_file(q, QUARANTINE_REFUSED, f)) && fstat(file->fd, &st) == 0)
 		r = add_to(q, file, &place, (uint64_t)st.st_size, reason, line, f);
-	buf_free(&place);
+	bytes_free(&place);
 	return r;
 }
 
 int
-quarantine_sync(struct quarantine *q, struct fail *f)
+quarantine_sync(struct quarantine *q, struct err *f)
 {
 	size_t i;
 
@@ -326,20 +326,20 @@ quarantine_sync(struct quarantine *q, struct fail *f)
 		if (sync_file(q, &q->file[i], f) == -1)
 			return -1;
 	if (q->dir != -1 && fsync(q->dir) == -1)
-		return fail_errno(f, STATUS_UNSAFE, "fsync '%s/quarantine'", spool_dir(q->sp));
+		return err_sys(f, STATUS_UNSAFE, "fsync '%s/quarantine'", buffer_dir(q->sp));
 	return 0;
 }
 
 int
-quarantine_whole(struct quarantine *q, const struct segment *s, uint64_t bad, struct fail *f)
+quarantine_whole(struct quarantine *q, const struct segment *s, uint64_t bad, struct err *f)
 {
 	char name[SEGMENT_NAME + 64];
 
 	if (need_dir(q, f) == -1)
 		return -1;
 	snprintf(name, sizeof name, "%s.bad-%" PRIu64 ".jsonl%s", s->stem, bad, s->gz ? ".gz" : "");
-	if (renameat(spool_fd(q->sp), s->name, q->dir, name) == -1 || fsync(q->dir) == -1)
-		return fail_errno(f, STATUS_UNSAFE, "move '%s/%s' into quarantine", spool_dir(q->sp), s->name);
+	if (renameat(buffer_fd(q->sp), s->name, q->dir, name) == -1 || fsync(q->dir) == -1)
+		return err_sys(f, STATUS_UNSAFE, "move '%s/%s' into quarantine", buffer_dir(q->sp), s->name);
 	return 0;
 }
 
@@ -355,7 +355,7 @@ count_lines(int dir, const char *name)
 
 	if (fd == -1)
 		return 0;
-	b = util_realloc(NULL, SCAN);
+	b = mem_realloc(NULL, SCAN);
 	while ((n = read(fd, b, SCAN)) > 0) {
 		char *p = b, *end = b + n;
 
@@ -380,9 +380,9 @@ count_file(int dir, const char *name)
 }
 
 uint64_t
-quarantine_count(struct spool *sp)
+quarantine_count(struct buffer *sp)
 {
-	int fd = openat(spool_fd(sp), "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = openat(buffer_fd(sp), "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *d = fd == -1 ? NULL : fdopendir(fd);
 	struct dirent *e;
 	uint64_t n = 0;

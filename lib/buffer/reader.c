@@ -7,7 +7,7 @@
 
 #include "buffer/reader.h"
 #include "base/status.h"
-#include "base/util.h"
+#include "base/mem.h"
 
 #define CHAIN_CHUNK (256u << 10)
 #define FILE_CHUNK (4u << 10)	/* there may be many of them at once */
@@ -17,7 +17,7 @@ struct reader {
 	int dirfd;
 	int fd;			/* -1 while it is closed */
 	gzFile gz;		/* owns fd when set */
-	struct buf b;
+	struct bytes b;
 	size_t used, seen;	/* given out; searched for a newline */
 	uint64_t at;		/* offset in the file of b.p[0] */
 	uint64_t limit;
@@ -44,18 +44,18 @@ wake(struct reader *r)
 }
 
 struct reader *
-reader_open(int dirfd, const struct segment *s, uint64_t from, uint64_t limit, int flags, struct fail *f)
+reader_open(int dirfd, const struct segment *s, uint64_t from, uint64_t limit, int flags, struct err *f)
 {
 	struct reader *r;
 	int fd = segment_open(dirfd, s);
 
 	if (fd == -1 || ((flags & READER_SYNC) && fdatasync(fd) == -1)) {
-		fail_errno(f, STATUS_UNSAFE, "read '%s'", s->name);
+		err_sys(f, STATUS_UNSAFE, "read '%s'", s->name);
 		if (fd != -1)
 			close(fd);
 		return NULL;
 	}
-	r = util_alloc(sizeof *r);
+	r = mem_alloc(sizeof *r);
 	r->seg = *s;
 	r->dirfd = dirfd;
 	r->fd = fd;
@@ -64,7 +64,7 @@ reader_open(int dirfd, const struct segment *s, uint64_t from, uint64_t limit, i
 	r->live = flags & READER_LIVE;
 	r->chunk = s->kind == SEGMENT_CHAIN ? CHAIN_CHUNK : FILE_CHUNK;
 	if (s->gz && !(r->gz = gzdopen(fd, "rb"))) {
-		fail_errno(f, STATUS_UNSAFE, "read '%s'", s->name);
+		err_sys(f, STATUS_UNSAFE, "read '%s'", s->name);
 		reader_close(r);
 		return NULL;
 	}
@@ -81,7 +81,7 @@ reader_close(struct reader *r)
 		gzclose(r->gz);
 	else if (r->fd != -1)
 		close(r->fd);
-	buf_free(&r->b);
+	bytes_free(&r->b);
 	free(r);
 }
 
@@ -127,17 +127,17 @@ read_some(struct reader *r, char *to, size_t n)
 }
 
 static int
-refill(struct reader *r, struct fail *f)
+refill(struct reader *r, struct err *f)
 {
 	ssize_t got;
 
 	if (r->b.len - r->used > READER_LINE) {
 		errno = EBADMSG;
-		return fail_errno(f, STATUS_UNSAFE, "a line of more than %" PRIu64 " bytes in '%s'", READER_LINE, r->seg.name);
+		return err_sys(f, STATUS_UNSAFE, "a line of more than %" PRIu64 " bytes in '%s'", READER_LINE, r->seg.name);
 	}
 
 	if (r->used) {
-		buf_drop(&r->b, r->used);
+		bytes_drop(&r->b, r->used);
 		r->at += r->used;
 		r->seen -= r->used;
 		r->used = 0;
@@ -145,14 +145,14 @@ refill(struct reader *r, struct fail *f)
 	buf_reserve(&r->b, r->b.len < r->chunk ? r->chunk - r->b.len : r->b.len);
 	got = read_some(r, r->b.p + r->b.len, r->b.cap - r->b.len);
 	if (got == -1)
-		return fail_errno(f, STATUS_UNSAFE, "read '%s'", r->seg.name);
+		return err_sys(f, STATUS_UNSAFE, "read '%s'", r->seg.name);
 	r->eof = got == 0;
 	r->b.len += (size_t)got;
 	return 0;
 }
 
 int
-reader_next(struct reader *r, struct reader_line *l, struct fail *f)
+reader_next(struct reader *r, struct reader_line *l, struct err *f)
 {
 	char *nl;
 	size_t n;
@@ -177,13 +177,13 @@ reader_next(struct reader *r, struct reader_line *l, struct fail *f)
 }
 
 int
-reader_at(struct reader *r, uint64_t pos, char *to, size_t n, struct fail *f)
+reader_at(struct reader *r, uint64_t pos, char *to, size_t n, struct err *f)
 {
 	if (wake(r) == 0 && pread(r->fd, to, n, (off_t)pos) == (ssize_t)n) {
 		rest(r);
 		return 0;
 	}
-	return fail_errno(f, STATUS_UNSAFE, "read '%s'", r->seg.name);
+	return err_sys(f, STATUS_UNSAFE, "read '%s'", r->seg.name);
 }
 
 uint64_t

@@ -11,7 +11,7 @@
 
 /* On NFS a file that somebody holds gets another name instead of being removed. */
 int
-release_hold(int dirfd, const char *name, uint64_t bytes)
+reclaim_late_hold(int dirfd, const char *name, uint64_t bytes)
 {
 	struct statfs fs;
 
@@ -23,20 +23,20 @@ release_hold(int dirfd, const char *name, uint64_t bytes)
 static void *
 let_go(void *arg)
 {
-	const struct release *r = arg;
+	const struct reclaim_late *r = arg;
 
 	close(r->fd);
 	return NULL;
 }
 
 void
-release_give(struct release *r, int fd)
+reclaim_late_give(struct reclaim_late *r, int fd)
 {
 	sigset_t all, before;
 
 	if (fd == -1)
 		return;
-	release_end(r);
+	reclaim_late_end(r);
 	r->fd = fd;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);	/* signals are for those who wait in a call */
@@ -47,7 +47,7 @@ release_give(struct release *r, int fd)
 }
 
 void
-release_end(struct release *r)
+reclaim_late_end(struct reclaim_late *r)
 {
 	if (r->busy)
 		pthread_join(r->thread, NULL);

@@ -10,10 +10,10 @@
 #include "buffer/quarantine.h"
 #include "buffer/reader.h"
 #include "buffer/requeue.h"
-#include "buffer/requeuing.h"
+#include "buffer/requeue_int.h"
 #include "buffer/segment.h"
 #include "base/status.h"
-#include "base/util.h"
+#include "base/mem.h"
 
 #define RETRYING ".retrying"
 #define LOCK_MS 2000
@@ -22,7 +22,7 @@
 
 /* One file on its way back into the buffer. */
 struct retry {
-	struct spool *sp;
+	struct buffer *sp;
 	int dir;
 	const char *target;
 	const struct append_limits *lim;
@@ -30,10 +30,10 @@ struct retry {
 	struct quarantine *q;		/* for what is no event */
 	bool again;			/* an earlier run was cut off in this file */
 	struct idset events;		/* then: digests of those of the file, and how often each stands in the buffer */
-	struct buf arena;		/* lines to be appended, head and tail by turns */
+	struct bytes arena;		/* lines to be appended, head and tail by turns */
 	size_t length[2 * TOGETHER];
 	size_t n;
-	struct fail *f;
+	struct err *f;
 };
 
 static int
@@ -60,24 +60,24 @@ see_event(void *arg, const struct requeue_line *l)
 static int
 count_segment(struct retry *t, const struct segment *seg)
 {
-	struct reader *r = reader_open(spool_fd(t->sp), seg, 0, UINT64_MAX, 0, t->f);
-	struct buf text = { 0 };
-	struct event_line el;
+	struct reader *r = reader_open(buffer_fd(t->sp), seg, 0, UINT64_MAX, 0, t->f);
+	struct bytes text = { 0 };
+	struct line el;
 	struct reader_line l;
-	struct fail bad;
+	struct err bad;
 	char digest[UUID_SIZE];
 	size_t *count;
 	int got = -1;
 
 	while (r && (got = reader_next(r, &l, t->f)) == 1) {
-		if (event_line_read(l.text.p, l.text.n, &el, &text, &bad) == -1)
+		if (line_parse(l.text.p, l.text.n, &el, &text, &bad) == -1)
 			continue;
 		event_digest(&el.e, digest);
 		if ((count = idset_count(&t->events, slice_of(digest))))
 			++*count;
 	}
 	reader_close(r);
-	buf_free(&text);
+	bytes_free(&text);
 	return got;
 }
 
@@ -91,7 +91,7 @@ count_buffered(struct retry *t, char *name)
 	if (list_one(t, name, see_event, t) == -1)
 		return -1;
 	idset_sort(&t->events);
-	if (segment_list(spool_fd(t->sp), &list, &n, t->f) == -1)
+	if (segment_list(buffer_fd(t->sp), &list, &n, t->f) == -1)
 		return -1;
 	for (i = 0; r == 0 && i < n; i++)
 		if (list[i].kind != SEGMENT_FOREIGN && !list[i].odd)
@@ -125,7 +125,7 @@ flush(struct retry *t)
 }
 
 static int
-put_back(struct retry *t, const struct event_line *el)
+put_back(struct retry *t, const struct line *el)
 {
 	struct doubt unknown = { .after = "0-0" };
 	size_t *count = NULL, at = t->arena.len;
@@ -140,10 +140,10 @@ put_back(struct retry *t, const struct event_line *el)
 		t->r->back++;
 		return 0;
 	}
-	event_line_head(&t->arena, &el->e);
+	line_head(&t->arena, &el->e);
 	t->length[2 * t->n] = t->arena.len - at;
 	at = t->arena.len;
-	event_line_tail(&t->arena, el->maxlen, t->again ? &unknown : el->in_doubt ? &el->doubt : NULL);
+	line_tail(&t->arena, el->maxlen, t->again ? &unknown : el->in_doubt ? &el->doubt : NULL);
 	t->length[2 * t->n++ + 1] = t->arena.len - at;
 	return t->n == TOGETHER || t->arena.len >= TOGETHER_BYTES ? flush(t) : 0;
 }
@@ -157,8 +157,8 @@ take_line(void *arg, const struct requeue_line *l)
 
 	if (l->event)
 		return put_back(t, l->event);
-	segment = util_strndup(l->segment.p, l->segment.n);
-	reason = util_strndup(l->reason.p, l->reason.n);
+	segment = mem_strndup(l->segment.p, l->segment.n);
+	reason = mem_strndup(l->reason.p, l->reason.n);
 	r = quarantine_add(t->q, segment, l->offset, reason, l->line, t->f);
 	free(segment);
 	free(reason);
@@ -179,7 +179,7 @@ tally_line(void *arg, const struct requeue_line *l)
 
 	t->events += l->event != NULL;
 	t->others += !l->event;
-	t->strange |= slice_eq(l->reason, REQUEUING_STRANGE);
+	t->strange |= slice_eq(l->reason, REQUEUE_STRANGE);
 	return 0;
 }
 
@@ -189,12 +189,12 @@ set_aside(struct retry *t, const char *name, const char *aside)
 {
 	int fd = openat(t->dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), r = -1;
 
-	if (fd != -1 && util_flock(fd, LOCK_MS) == 0)
+	if (fd != -1 && io_flock(fd, LOCK_MS) == 0)
 		r = renameat2(t->dir, name, t->dir, aside, RENAME_NOREPLACE);
 	if (r == 0)
 		r = fsync(t->dir);
 	if (r == -1)
-		fail_errno(t->f, STATUS_UNSAFE, "rename '%s/quarantine/%s'", spool_dir(t->sp), name);
+		err_sys(t->f, STATUS_UNSAFE, "rename '%s/quarantine/%s'", buffer_dir(t->sp), name);
 	if (fd != -1)
 		close(fd);
 	return r;
@@ -215,7 +215,7 @@ move_back(struct retry *t, char *aside, bool again)
 		r = list_one(t, aside, take_line, t);
 	if (r != -1 && (r = flush(t)) == 0 && (r = quarantine_sync(t->q, t->f)) == 0 &&
 	    (unlinkat(t->dir, aside, 0) == -1 || fsync(t->dir) == -1))
-		r = fail_errno(t->f, STATUS_UNSAFE, "remove '%s/quarantine/%s'", spool_dir(t->sp), aside);
+		r = err_sys(t->f, STATUS_UNSAFE, "remove '%s/quarantine/%s'", buffer_dir(t->sp), aside);
 	quarantine_close(t->q);
 	idset_free(&t->events);
 	return r;
@@ -242,7 +242,7 @@ retry_file(struct retry *t, char *name)		/* NOLINT(misc-no-recursion): once, wit
 
 	if (n > tail && strcmp(name + n - tail, RETRYING) == 0)
 		return is_ready(t, name) == -1 ? -1 : move_back(t, name, true);
-	aside = util_alloc(n + tail + 1);
+	aside = mem_alloc(n + tail + 1);
 	memcpy(aside, name, n);
 	memcpy(aside + n, RETRYING, tail);
 	r = faccessat(t->dir, aside, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? retry_file(t, aside) : 0;
@@ -260,10 +260,10 @@ drop_file(struct retry *t, char *name)
 	struct tally all = { 0 };
 	int fd = openat(t->dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), r = -1;
 
-	if (fd != -1 && util_flock(fd, LOCK_MS) == 0 && list_one(t, name, tally_line, &all) != -1)
+	if (fd != -1 && io_flock(fd, LOCK_MS) == 0 && list_one(t, name, tally_line, &all) != -1)
 		r = unlinkat(t->dir, name, 0);
 	if (r == -1)
-		fail_errno(t->f, STATUS_UNSAFE, "remove '%s/quarantine/%s'", spool_dir(t->sp), name);
+		err_sys(t->f, STATUS_UNSAFE, "remove '%s/quarantine/%s'", buffer_dir(t->sp), name);
 	if (fd != -1)
 		close(fd);
 	if (r == 0)
@@ -281,29 +281,29 @@ each_file(struct retry *t, const struct requeue_names *names, int (*fn)(struct r
 	int r;
 
 	memset(t->r, 0, sizeof *t->r);
-	if ((t->dir = requeuing_dir(t->sp, t->f)) == -1)
+	if ((t->dir = requeue_dir(t->sp, t->f)) == -1)
 		return t->f->sys == ENOENT && !names->n ? 0 : -1;
-	r = requeuing_names(t->sp, t->dir, names, &list, &n, t->f);
+	r = requeue_names(t->sp, t->dir, names, &list, &n, t->f);
 	for (i = 0; r == 0 && i < n; i++)
 		if (faccessat(t->dir, list[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)	/* else done with the one before */
 			r = fn(t, list[i]);
 	if (r == 0 && n && fsync(t->dir) == -1)
-		r = fail_errno(t->f, STATUS_UNSAFE, "fsync '%s/quarantine'", spool_dir(t->sp));
-	requeuing_free(list, n);
-	buf_free(&t->arena);
+		r = err_sys(t->f, STATUS_UNSAFE, "fsync '%s/quarantine'", buffer_dir(t->sp));
+	requeue_free(list, n);
+	bytes_free(&t->arena);
 	close(t->dir);
 	return r;
 }
 
 int
-requeue_retry(struct spool *sp, const char *target, const struct append_limits *lim, const struct requeue_names *names,
-    struct requeue_result *res, struct fail *f)
+requeue_retry(struct buffer *sp, const char *target, const struct append_limits *lim, const struct requeue_names *names,
+    struct requeue_result *res, struct err *f)
 {
 	return each_file(&(struct retry){ .sp = sp, .target = target, .lim = lim, .r = res, .f = f }, names, retry_file);
 }
 
 int
-requeue_drop(struct spool *sp, const struct requeue_names *names, struct requeue_result *res, struct fail *f)
+requeue_drop(struct buffer *sp, const struct requeue_names *names, struct requeue_result *res, struct err *f)
 {
 	return each_file(&(struct retry){ .sp = sp, .r = res, .f = f }, names, drop_file);
 }

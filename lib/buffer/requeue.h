@@ -6,16 +6,16 @@
  * first (NAME.retrying), and what an earlier run may have put back is looked for in the buffer, and marked as in doubt
  * so that the next drain looks in the stream.
  */
-#ifndef REQUEUE_H
-#define REQUEUE_H
+#ifndef BUFFER_REQUEUE_H
+#define BUFFER_REQUEUE_H
 
 #include <stddef.h>
 #include <stdint.h>
 
 #include "buffer/append.h"
 #include "event/event.h"
-#include "base/fail.h"
-#include "buffer/spool.h"
+#include "base/err.h"
+#include "buffer/buffer.h"
 
 struct requeue_names {
 	char *const *name;
@@ -28,12 +28,12 @@ struct requeue_line {
 	uint64_t offset;
 	int64_t at;			/* when, us; 0: not known */
 	struct slice line;		/* its bytes */
-	const struct event_line *event;	/* NULL: it is none, and cannot be put back */
+	const struct line *event;	/* NULL: it is none, and cannot be put back */
 };
 
 /* Each line, by file. Of a whole segment (NAME.bad-N.jsonl) only the bad ones. fn returns non-zero to stop. Takes no lock. */
 typedef int requeue_fn(void *arg, const struct requeue_line *l);
-int requeue_list(struct spool *sp, const struct requeue_names *names, requeue_fn *fn, void *arg, struct fail *f);
+int requeue_list(struct buffer *sp, const struct requeue_names *names, requeue_fn *fn, void *arg, struct err *f);
 
 struct requeue_result {
 	uint64_t back;		/* lines put back into the buffer */
@@ -42,9 +42,9 @@ struct requeue_result {
 };
 
 /* Under the replay lock. target, lim: see append_lines. */
-int requeue_retry(struct spool *sp, const char *target, const struct append_limits *lim, const struct requeue_names *names,
-    struct requeue_result *r, struct fail *f);
+int requeue_retry(struct buffer *sp, const char *target, const struct append_limits *lim, const struct requeue_names *names,
+    struct requeue_result *r, struct err *f);
 /* Deletes, under the replay lock. */
-int requeue_drop(struct spool *sp, const struct requeue_names *names, struct requeue_result *r, struct fail *f);
+int requeue_drop(struct buffer *sp, const struct requeue_names *names, struct requeue_result *r, struct err *f);
 
 #endif

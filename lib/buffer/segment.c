@@ -10,8 +10,8 @@
 
 #include "buffer/segment.h"
 #include "base/status.h"
-#include "base/util.h"
-#include "base/when.h"
+#include "base/mem.h"
+#include "base/clock.h"
 
 #define SHAPE "buffer_dddd-dd-dd_dd-dd-dd_dddddd"	/* of a chain stem */
 #define SHAPE_LEN (sizeof SHAPE - 1)
@@ -146,7 +146,7 @@ open_listing(int dirfd)
 }
 
 int
-segment_list(int dirfd, struct segment **list, size_t *n, struct fail *f)
+segment_list(int dirfd, struct segment **list, size_t *n, struct err *f)
 {
 	DIR *d = open_listing(dirfd);
 	struct dirent *e;
@@ -157,16 +157,16 @@ segment_list(int dirfd, struct segment **list, size_t *n, struct fail *f)
 	*list = NULL;
 	*n = 0;
 	if (!d)
-		return fail_errno(f, STATUS_UNSAFE, "list buffer");
-	s = util_realloc(NULL, cap * sizeof *s);
+		return err_sys(f, STATUS_UNSAFE, "list buffer");
+	s = mem_realloc(NULL, cap * sizeof *s);
 	for (errno = 0; there != -1 && (e = readdir(d)); errno = there == -1 ? errno : 0) {
 		if (k == cap)
-			s = util_realloc(s, (cap *= 2) * sizeof *s);
+			s = mem_realloc(s, (cap *= 2) * sizeof *s);
 		if (segment_parse(e->d_name, &s[k]) == 0 && (there = measure(dirfd, &s[k])) == 1)
 			k++;
 	}
 	if (errno) {
-		fail_errno(f, STATUS_UNSAFE, "list buffer");
+		err_sys(f, STATUS_UNSAFE, "list buffer");
 		closedir(d);
 		free(s);
 		return -1;
@@ -199,7 +199,7 @@ segment_any(int dirfd)
 }
 
 int
-segment_last(int dirfd, struct segment *last, struct fail *f)
+segment_last(int dirfd, struct segment *last, struct err *f)
 {
 	DIR *d = open_listing(dirfd);
 	struct dirent *e;
@@ -207,7 +207,7 @@ segment_last(int dirfd, struct segment *last, struct fail *f)
 	int found = 0, there = 0, cmp;
 
 	if (!d)
-		return fail_errno(f, STATUS_UNSAFE, "list buffer");
+		return err_sys(f, STATUS_UNSAFE, "list buffer");
 	for (errno = 0; there != -1 && (e = readdir(d)); errno = there == -1 ? errno : 0) {
 		if (segment_parse(e->d_name, &s) == -1 || s.kind != SEGMENT_CHAIN)
 			continue;
@@ -220,7 +220,7 @@ segment_last(int dirfd, struct segment *last, struct fail *f)
 		}
 	}
 	if (errno)
-		found = fail_errno(f, STATUS_UNSAFE, "list buffer");
+		found = err_sys(f, STATUS_UNSAFE, "list buffer");
 	closedir(d);
 	return found;
 }
@@ -229,9 +229,9 @@ segment_last(int dirfd, struct segment *last, struct fail *f)
 static void
 stem_of(int64_t us, char out[32])
 {
-	char when[WHEN_SIZE];
+	char when[CLOCK_SIZE];
 
-	when_format(us, when);
+	clock_format(us, when);
 	when[10] = '_';
 	when[13] = when[16] = '-';
 	when[19] = '\0';
@@ -253,7 +253,7 @@ segment_next(const char *last, int64_t now_us, char out[64])
 	}
 	if (counter == 999999) {	/* a million segments in one second: borrow the next */
 		snprintf(when, sizeof when, "%.10sT%.2s:%.2s:%.2sZ", second + 7, second + 18, second + 21, second + 24);
-		if (when_parse(when, strlen(when), &us) == 0)
+		if (clock_parse(when, strlen(when), &us) == 0)
 			stem_of(us + 1000000, second);
 		counter = 0;
 	}

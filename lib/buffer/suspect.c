@@ -5,7 +5,7 @@
 #include "buffer/idset.h"
 #include "buffer/reader.h"
 #include "buffer/suspect.h"
-#include "base/util.h"
+#include "base/mem.h"
 
 struct suspect {
 	char *stem;
@@ -14,19 +14,19 @@ struct suspect {
 
 /* Every event of a segment: the suspect one's are remembered, the others' looked up. */
 static int
-read_events(struct suspect *s, struct spool *sp, const struct segment *seg, bool own, struct fail *f)
+read_events(struct suspect *s, struct buffer *sp, const struct segment *seg, bool own, struct err *f)
 {
-	struct reader *r = reader_open(spool_fd(sp), seg, 0, UINT64_MAX, 0, f);
+	struct reader *r = reader_open(buffer_fd(sp), seg, 0, UINT64_MAX, 0, f);
 	struct reader_line l;
-	struct event_line el;
-	struct buf text = { 0 };
+	struct line el;
+	struct bytes text = { 0 };
 	char digest[UUID_SIZE];
 	size_t *later;
-	struct fail bad;
+	struct err bad;
 	int got = -1;
 
 	while (r && (got = reader_next(r, &l, f)) == 1) {
-		if (event_line_read(l.text.p, l.text.n, &el, &text, &bad) == -1)
+		if (line_parse(l.text.p, l.text.n, &el, &text, &bad) == -1)
 			continue;
 		event_digest(&el.e, digest);
 		if (own)
@@ -35,18 +35,18 @@ read_events(struct suspect *s, struct spool *sp, const struct segment *seg, bool
 			++*later;
 	}
 	reader_close(r);
-	buf_free(&text);
+	bytes_free(&text);
 	return got;
 }
 
 struct suspect *
-suspect_open(struct spool *sp, const char *stem, const struct segment *list, size_t n, struct fail *f)
+suspect_open(struct buffer *sp, const char *stem, const struct segment *list, size_t n, struct err *f)
 {
-	struct suspect *s = util_alloc(sizeof *s);
+	struct suspect *s = mem_alloc(sizeof *s);
 	size_t i;
 	bool later = false;
 
-	s->stem = util_strdup(stem);
+	s->stem = mem_strdup(stem);
 	for (i = 0; i < n; i++) {
 		bool own = strcmp(list[i].stem, stem) == 0;
 

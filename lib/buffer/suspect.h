@@ -4,18 +4,18 @@
  * Their publisher wrote them again before it reported them as accepted (append.h), so they are delivered from there. Reads
  * one suspect segment (its size is bounded) and passes once through the later ones.
  */
-#ifndef SUSPECT_H
-#define SUSPECT_H
+#ifndef BUFFER_SUSPECT_H
+#define BUFFER_SUSPECT_H
 
 #include "event/event.h"
-#include "base/fail.h"
+#include "base/err.h"
 #include "buffer/segment.h"
-#include "buffer/spool.h"
+#include "buffer/buffer.h"
 
 struct suspect;
 
 /* list: the chain in order of age, see segment_list. NULL on failure. */
-struct suspect *suspect_open(struct spool *sp, const char *stem, const struct segment *list, size_t n, struct fail *f);
+struct suspect *suspect_open(struct buffer *sp, const char *stem, const struct segment *list, size_t n, struct err *f);
 void suspect_close(struct suspect *s);		/* NULL is fine */
 const char *suspect_stem(const struct suspect *s);
 /* 1 when this event stands in a later segment. */

@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "buffer/tidy.h"
-#include "base/when.h"
+#include "base/clock.h"
 
-/* What append, compress and spool_put call theirs. */
+/* What append, compress and buffer_put call theirs. */
 static int
 is_temporary(const char *name)
 {
@@ -23,9 +23,9 @@ is_temporary(const char *name)
 }
 
 void
-tidy_run(struct spool *sp)
+buffer_tidy(struct buffer *sp)
 {
-	int fd = openat(spool_fd(sp), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(buffer_fd(sp), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd == -1 ? NULL : fdopendir(fd);
 	struct dirent *e;
 	struct stat st;
@@ -36,8 +36,8 @@ tidy_run(struct spool *sp)
 		return;
 	}
 	while ((e = readdir(d)))
-		if (is_temporary(e->d_name) && fstatat(spool_fd(sp), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    when_now() / 1000000 - st.st_mtim.tv_sec > TIDY_AGE)
-			unlinkat(spool_fd(sp), e->d_name, 0);
+		if (is_temporary(e->d_name) && fstatat(buffer_fd(sp), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    clock_now() / 1000000 - st.st_mtim.tv_sec > TIDY_AGE)
+			unlinkat(buffer_fd(sp), e->d_name, 0);
 	closedir(d);
 }

@@ -4,14 +4,14 @@
  * That are temporary files only (.NAME.PID, .own-PID, .compressing): what was not renamed was never part of the
  * buffer. The owner of one may be alive in another PID namespace, so they go by age.
  */
-#ifndef TIDY_H
-#define TIDY_H
+#ifndef BUFFER_TIDY_H
+#define BUFFER_TIDY_H
 
-#include "buffer/spool.h"
+#include "buffer/buffer.h"
 
 #define TIDY_AGE 3600	/* seconds */
 
 /* Best effort; needs no lock. */
-void tidy_run(struct spool *sp);
+void buffer_tidy(struct buffer *sp);
 
 #endif

@@ -3,13 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/util.h"
-#include "buffer/walking.h"
+#include "base/mem.h"
+#include "buffer/walk_int.h"
 
 /* --- the next line of a source --------------------------------------------------------- */
 
 static int
-next_plain(struct walk *w, struct source *s, struct fail *f)
+next_plain(struct walk *w, struct source *s, struct err *f)
 {
 	struct reader_line l;
 	int r = reader_next(s->r, &l, f);
@@ -26,7 +26,7 @@ next_plain(struct walk *w, struct source *s, struct fail *f)
 
 /* Of the chain: a file of another kind is a source of its own. */
 static int
-open_next(struct walk *w, struct source *s, uint64_t from, struct fail *f)
+open_next(struct walk *w, struct source *s, uint64_t from, struct err *f)
 {
 	struct segment *seg = &w->segs[s->next++];
 	uint64_t limit = UINT64_MAX;
@@ -36,11 +36,11 @@ open_next(struct walk *w, struct source *s, uint64_t from, struct fail *f)
 	s->seg = seg;
 	if (last && !s->seg->gz)
 		limit = w->last_size;
-	s->r = reader_open(spool_fd(w->sp), s->seg, from, limit, flags, f);
+	s->r = reader_open(buffer_fd(w->sp), s->seg, from, limit, flags, f);
 	if (!s->r && f->sys == ENOENT && !s->seg->suspect) {	/* its fdatasync failed since the list was made */
 		snprintf(seg->name, sizeof seg->name, "%.200s.suspect.jsonl", seg->stem);
 		seg->suspect = true;
-		s->r = reader_open(spool_fd(w->sp), seg, from, limit, flags, f);
+		s->r = reader_open(buffer_fd(w->sp), seg, from, limit, flags, f);
 	}
 	if (s->r)
 		return 0;
@@ -51,17 +51,17 @@ open_next(struct walk *w, struct source *s, uint64_t from, struct fail *f)
 }
 
 static int
-advance(struct walk *w, struct source *s, struct fail *f)
+advance(struct walk *w, struct source *s, struct err *f)
 {
 	int r;
 
 	s->has = false;
 	while (!s->over) {
-		r = !s->r ? 0 : s->limit ? walking_sorted(w, s, f) : next_plain(w, s, f);
+		r = !s->r ? 0 : s->limit ? walk_sorted(w, s, f) : next_plain(w, s, f);
 		if (r == 1)
 			s->has = true;
 		if (r == -1 && f->sys == EBADMSG) {
-			w->damaged = util_realloc(w->damaged, (w->ndamaged + 1) * sizeof *w->damaged);
+			w->damaged = mem_realloc(w->damaged, (w->ndamaged + 1) * sizeof *w->damaged);
 			w->damaged[w->ndamaged++] = s->seg;
 			r = 0;
 		}
@@ -78,7 +78,7 @@ advance(struct walk *w, struct source *s, struct fail *f)
 }
 
 int
-walk_next(struct walk *w, struct walk_line *l, struct fail *f)
+walk_next(struct walk *w, struct walk_line *l, struct err *f)
 {
 	struct source *best = NULL;
 	size_t i;
@@ -99,11 +99,11 @@ walk_next(struct walk *w, struct walk_line *l, struct fail *f)
 /* --- opening ----------------------------------------------------------------------------- */
 
 /* The lowest of a source's marks: the main one, or that of a late type when those count. */
-static struct mark
-start_of(const struct progress *p, bool from_late, const char *stem)
+static struct position
+start_of(const struct checkpoint *p, bool from_late, const char *stem)
 {
-	struct mark *m = stem ? marks_find(&p->marks, stem) : NULL;
-	struct mark low = { 0 }, *k;
+	struct position *m = stem ? positions_find(&p->marks, stem) : NULL;
+	struct position low = { 0 }, *k;
 	size_t i;
 
 	if (!stem)
@@ -111,20 +111,20 @@ start_of(const struct progress *p, bool from_late, const char *stem)
 	else if (m)
 		low = *m;
 	for (i = 0; from_late && i < p->lates; i++) {
-		k = stem ? marks_find(&p->late[i].at, stem) : &p->late[i].at.chain;
+		k = stem ? positions_find(&p->late[i].at, stem) : &p->late[i].at.chain;
 		if (!k || !k->stem)
 			continue;
-		if (stem ? k->pos < low.pos : mark_cmp(k, low.stem ? low.stem : "", low.pos) < 0)
+		if (stem ? k->pos < low.pos : position_cmp(k, low.stem ? low.stem : "", low.pos) < 0)
 			low = *k;
 	}
 	return low;
 }
 
 static int
-open_chain(struct walk *w, const struct progress *p, size_t n, struct fail *f)
+open_chain(struct walk *w, const struct checkpoint *p, size_t n, struct err *f)
 {
 	struct source *s = &w->src[0];
-	struct mark from = start_of(p, w->late, NULL);
+	struct position from = start_of(p, w->late, NULL);
 	uint64_t at = 0;
 
 	s->chain = true;
@@ -142,9 +142,9 @@ open_chain(struct walk *w, const struct progress *p, size_t n, struct fail *f)
 
 /* Whether a claimed file is in order of its stamps; reads all of it, once in its life. */
 static int
-is_sorted(struct walk *w, const struct segment *seg, uint64_t *size, struct fail *f)
+is_sorted(struct walk *w, const struct segment *seg, uint64_t *size, struct err *f)
 {
-	struct reader *r = reader_open(spool_fd(w->sp), seg, 0, UINT64_MAX, 0, f);
+	struct reader *r = reader_open(buffer_fd(w->sp), seg, 0, UINT64_MAX, 0, f);
 	struct reader_line l;
 	int64_t last = INT64_MIN, stamp;
 	int got, sorted = 1;
@@ -162,11 +162,11 @@ is_sorted(struct walk *w, const struct segment *seg, uint64_t *size, struct fail
 }
 
 static int
-open_file(struct walk *w, const struct progress *p, const struct segment *seg, struct fail *f)
+open_file(struct walk *w, const struct checkpoint *p, const struct segment *seg, struct err *f)
 {
 	struct source *s = &w->src[w->nsrc];
-	struct mark from = start_of(p, w->late, seg->stem);
-	const struct mark *main = marks_find(&p->marks, seg->stem);
+	struct position from = start_of(p, w->late, seg->stem);
+	const struct position *main = positions_find(&p->marks, seg->stem);
 	uint64_t limit = main ? main->limit : 0;
 	int sorted = 1;
 
@@ -177,13 +177,13 @@ open_file(struct walk *w, const struct progress *p, const struct segment *seg, s
 	w->nsrc++;
 	s->seg = seg;
 	s->limit = limit;
-	s->r = reader_open(spool_fd(w->sp), seg, limit ? 0 : from.pos, limit ? limit : UINT64_MAX,
+	s->r = reader_open(buffer_fd(w->sp), seg, limit ? 0 : from.pos, limit ? limit : UINT64_MAX,
 	    w->sync ? READER_SYNC : 0, f);
 	if (!s->r)
 		return f->sys == ENOENT ? 0 : -1;
 	if (limit) {
 		s->given_stamp = INT64_MIN;
-		if (walking_skip(w, s, from.pos, f) == -1)
+		if (walk_skip(w, s, from.pos, f) == -1)
 			return -1;
 	}
 	return 0;
@@ -191,13 +191,13 @@ open_file(struct walk *w, const struct progress *p, const struct segment *seg, s
 
 /* Sizes are measured before the list is made: a line below its size was written before any file that is not in the list. */
 static int
-take_list(struct walk *w, struct fail *f)
+take_list(struct walk *w, struct err *f)
 {
 	struct segment last;
-	int any = segment_last(spool_fd(w->sp), &last, f);
+	int any = segment_last(buffer_fd(w->sp), &last, f);
 	size_t n, i;
 
-	if (any == -1 || segment_list(spool_fd(w->sp), &w->segs, &w->nsegs, f) == -1)
+	if (any == -1 || segment_list(buffer_fd(w->sp), &w->segs, &w->nsegs, f) == -1)
 		return -1;
 	if (any)
 		w->last_size = last.size;
@@ -210,9 +210,9 @@ take_list(struct walk *w, struct fail *f)
 }
 
 struct walk *
-walk_open(struct spool *sp, const struct progress *p, int flags, walk_stamp_fn *stamp, struct fail *f)
+walk_open(struct buffer *sp, const struct checkpoint *p, int flags, walk_stamp_fn *stamp, struct err *f)
 {
-	struct walk *w = util_alloc(sizeof *w);
+	struct walk *w = mem_alloc(sizeof *w);
 	size_t i, chain = 0;
 
 	w->sp = sp;
@@ -222,7 +222,7 @@ walk_open(struct spool *sp, const struct progress *p, int flags, walk_stamp_fn *
 	w->closed = flags & WALK_CLOSED;
 	if (take_list(w, f) == -1)
 		goto fail;
-	w->src = util_alloc((w->nsegs + 1) * sizeof *w->src);	/* the first is the chain */
+	w->src = mem_alloc((w->nsegs + 1) * sizeof *w->src);	/* the first is the chain */
 	while (chain < w->nsegs && w->segs[chain].kind == SEGMENT_CHAIN)
 		chain++;
 	/* Files first: then it is known whether the chain has anything to be merged with. */
@@ -250,7 +250,7 @@ walk_close(struct walk *w)
 	for (i = 0; w->src && i < w->nsegs + 1; i++) {
 		reader_close(w->src[i].r);
 		free(w->src[i].heap);
-		buf_free(&w->src[i].text);
+		bytes_free(&w->src[i].text);
 	}
 	free(w->src);
 	free(w->damaged);

@@ -8,17 +8,17 @@
  *
  * It knows nothing of what a line says: the caller passes a function that finds the stamp.
  */
-#ifndef WALK_H
-#define WALK_H
+#ifndef BUFFER_WALK_H
+#define BUFFER_WALK_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/buf.h"
-#include "base/fail.h"
-#include "buffer/progress.h"
+#include "base/bytes.h"
+#include "base/err.h"
+#include "buffer/checkpoint.h"
 #include "buffer/segment.h"
-#include "buffer/spool.h"
+#include "buffer/buffer.h"
 
 #define WALK_WINDOW 65536
 
@@ -29,7 +29,7 @@ struct walk_line {
 	const char *stem;	/* of the segment; valid as long as the walk */
 	bool chain;		/* pos counts within the chain, else within this file */
 	uint64_t pos, end;	/* of this line and behind it: bytes, or lines of a sorted file */
-	uint64_t limit;		/* see struct mark */
+	uint64_t limit;		/* see struct position */
 	uint64_t at;		/* byte offset in the segment: what the line's derived identity is made from */
 	bool torn;		/* the file ended without a newline */
 	bool suspect;		/* from a segment whose fdatasync failed */
@@ -45,9 +45,9 @@ enum walk_flags {
 };
 
 /* NULL on failure. */
-struct walk *walk_open(struct spool *sp, const struct progress *p, int flags, walk_stamp_fn *stamp, struct fail *f);
+struct walk *walk_open(struct buffer *sp, const struct checkpoint *p, int flags, walk_stamp_fn *stamp, struct err *f);
 /* 1 a line, 0 the end, -1 a segment that cannot be read. */
-int walk_next(struct walk *w, struct walk_line *l, struct fail *f);
+int walk_next(struct walk *w, struct walk_line *l, struct err *f);
 void walk_close(struct walk *w);
 
 /* The segments that the walk saw, see segment_list. */

@@ -3,13 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
+#include "base/bytes.h"
 #include "conf/conf.h"
 #include "conf/ini.h"
 #include "event/names.h"
 #include "conf/secret.h"
 #include "base/status.h"
-#include "base/util.h"
+#include "base/mem.h"
 
 #define URL "redis://127.0.0.1:6379/0"
 #define PREFIX "quantum"
@@ -29,51 +29,51 @@ static void
 replace(char **old, const char *s)
 {
 	free(*old);
-	*old = util_strdup(s);
+	*old = mem_strdup(s);
 }
 
 /* Setters check and take one value. `from` is what people wrote before it: "-u", "EB_REDIS_URL", "url". */
 
 static int
-set_url(struct conf *c, const char *from, const char *s, struct fail *f)
+set_url(struct conf *c, const char *from, const char *s, struct err *f)
 {
-	struct fail why;
+	struct err why;
 	struct url u;
 
 	if (url_parse(&u, s, &why) == -1)
-		return fail_set(f, why.status, "%s %s", from, why.text);
+		return err_set(f, why.status, "%s %s", from, why.text);
 	url_free(&c->url);
 	c->url = u;
 	return 0;
 }
 
 static int
-set_buffer(struct conf *c, const char *from, const char *s, struct fail *f)
+set_buffer(struct conf *c, const char *from, const char *s, struct err *f)
 {
 	if (*s == '\0')
-		return fail_set(f, STATUS_USAGE, "%s: the buffer's directory expected", from);
+		return err_set(f, STATUS_USAGE, "%s: the buffer's directory expected", from);
 	replace(&c->buffer, s);
 	return 0;
 }
 
 static int
-set_prefix(struct conf *c, const char *from, const char *s, struct fail *f)
+set_prefix(struct conf *c, const char *from, const char *s, struct err *f)
 {
 	if (*from == '-' && *s != '\0' && s[strspn(s, "0123456789")] == '\0')
-		return fail_set(f, STATUS_USAGE, "%s %s: %s is the prefix of keys, not a port: "
+		return err_set(f, STATUS_USAGE, "%s %s: %s is the prefix of keys, not a port: "
 		    "give the port with -u redis://host:%s/0", from, s, from, s);
 	if (!names_legal_prefix(s))
-		return fail_set(f, STATUS_USAGE, "%s '%s': the prefix of keys expected: "
+		return err_set(f, STATUS_USAGE, "%s '%s': the prefix of keys expected: "
 		    "1 to 100 printable characters, no space and none of *?[]\\", from, s);
 	replace(&c->prefix, s);
 	return 0;
 }
 
 static int
-set_service(struct conf *c, const char *from, const char *s, struct fail *f)
+set_service(struct conf *c, const char *from, const char *s, struct err *f)
 {
 	if (!names_legal(s, strlen(s)))
-		return fail_set(f, STATUS_USAGE, "%s '%s': the name of the service expected: "
+		return err_set(f, STATUS_USAGE, "%s '%s': the name of the service expected: "
 		    "1 to 200 of A-Z a-z 0-9 . _ -, not - first%s", from, s,
 		    *s == '/' ? " (give a socket with -u unix:///path)" : "");
 	replace(&c->service, s);
@@ -82,27 +82,27 @@ set_service(struct conf *c, const char *from, const char *s, struct fail *f)
 }
 
 static int
-set_timeout(struct conf *c, const char *from, const char *s, struct fail *f)
+set_timeout(struct conf *c, const char *from, const char *s, struct err *f)
 {
 	const char *hint = *from == '-' ?
 	    ": -t is the time-out (TYPE is an argument without a letter)" : "";
 	int64_t ms;
 
-	if (util_ms(s, &ms) == -1)
-		return fail_set(f, STATUS_USAGE, "%s %s: seconds expected%s", from, s, hint);
+	if (num_ms(s, &ms) == -1)
+		return err_set(f, STATUS_USAGE, "%s %s: seconds expected%s", from, s, hint);
 	if (ms < 1 || ms > TIMEOUT_MAX_MS)
-		return fail_set(f, STATUS_USAGE, "%s %s: a time-out from 0.001 s to 1 day expected", from, s);
+		return err_set(f, STATUS_USAGE, "%s %s: a time-out from 0.001 s to 1 day expected", from, s);
 	c->timeout_ms = ms;
 	return 0;
 }
 
 static int
-set_maxlen(struct conf *c, const char *from, const char *s, struct fail *f)
+set_maxlen(struct conf *c, const char *from, const char *s, struct err *f)
 {
 	return policy_entries(from, s, &c->maxlen, f);
 }
 
-typedef int setter(struct conf *, const char *, const char *, struct fail *);
+typedef int setter(struct conf *, const char *, const char *, struct err *);
 
 static const struct setting {
 	char letter;
@@ -135,7 +135,7 @@ is_open(const struct conf *c, setter *set)	/* cppcheck-suppress constParameter ;
 }
 
 static int
-set_option(struct conf *c, int ch, const char *arg, struct fail *f)
+set_option(struct conf *c, int ch, const char *arg, struct err *f)
 {
 	size_t i;
 
@@ -146,7 +146,7 @@ set_option(struct conf *c, int ch, const char *arg, struct fail *f)
 	if (ch == 'u') {
 		for (i = 0; c->url_args[i] != NULL; i++)
 			if (i + 2 == sizeof c->url_args / sizeof *c->url_args)
-				return fail_set(f, STATUS_USAGE, "-u: given too often");
+				return err_set(f, STATUS_USAGE, "-u: given too often");
 		c->url_args[i] = arg;
 		i = 0;
 	}
@@ -154,7 +154,7 @@ set_option(struct conf *c, int ch, const char *arg, struct fail *f)
 }
 
 int
-conf_option(struct conf *c, int ch, const char *arg, struct fail *f)
+conf_option(struct conf *c, int ch, const char *arg, struct err *f)
 {
 	switch (ch) {
 	case 'h':
@@ -178,10 +178,10 @@ conf_option(struct conf *c, int ch, const char *arg, struct fail *f)
 }
 
 static int
-take_environment(struct conf *c, struct fail *f)
+take_environment(struct conf *c, struct err *f)
 {
 	for (size_t i = 0; i < SETTINGS; i++) {
-		const char *value = util_env(settings[i].variable);
+		const char *value = process_env(settings[i].variable);
 
 		if (value != NULL && is_open(c, settings[i].set) &&
 		    settings[i].set(c, settings[i].variable, value, f) == -1)
@@ -197,7 +197,7 @@ struct filing {
 };
 
 static int
-take_line(void *arg, const char *section, const char *name, const char *value, unsigned line, struct fail *f)
+take_line(void *arg, const char *section, const char *name, const char *value, unsigned line, struct err *f)
 {
 	struct filing *to = arg;
 
@@ -206,28 +206,28 @@ take_line(void *arg, const char *section, const char *name, const char *value, u
 	for (size_t i = 0; i < SETTINGS; i++)
 		if (strcmp(name, settings[i].name) == 0)
 			return settings[i].set(to->open[i] ? to->c : &to->checked, name, value, f);
-	return fail_set(f, STATUS_CONFIG, "'%s' is not known: url buffer prefix service timeout maxlen are", name);
+	return err_set(f, STATUS_CONFIG, "'%s' is not known: url buffer prefix service timeout maxlen are", name);
 }
 
 /* DIR/eventbus[/name] below an absolute directory in a variable, else below HOME; NULL without both. */
 static char *
 xdg_path(const char *xdg, const char *below_home, const char *name)
 {
-	const char *dir = util_env(xdg), *home = util_env("HOME");
-	struct buf b = {0};
+	const char *dir = process_env(xdg), *home = process_env("HOME");
+	struct bytes b = {0};
 
 	if (dir != NULL && *dir == '/')		/* relative ones are to be ignored */
-		buf_addf(&b, "%s/eventbus%s", dir, name);
+		bytes_addf(&b, "%s/eventbus%s", dir, name);
 	else if (home != NULL && *home == '/')
-		buf_addf(&b, "%s/%s/eventbus%s", home, below_home, name);
+		bytes_addf(&b, "%s/%s/eventbus%s", home, below_home, name);
 	else
 		return NULL;
-	buf_str(&b);
+	bytes_str(&b);
 	return b.p;
 }
 
 static int
-take_file(struct conf *c, struct fail *f)
+take_file(struct conf *c, struct err *f)
 {
 	char *own = xdg_path("XDG_CONFIG_HOME", ".config", "/config");
 	const char *path = own;
@@ -240,7 +240,7 @@ take_file(struct conf *c, struct fail *f)
 	if (own != NULL)
 		result = ini_read(own, take_line, &to, f);
 	/* HOME of another user, as under su(1), is no error */
-	if (result == 1 || (result == -1 && f->sys == EACCES && util_env("XDG_CONFIG_HOME") == NULL))
+	if (result == 1 || (result == -1 && f->sys == EACCES && process_env("XDG_CONFIG_HOME") == NULL))
 		result = ini_read(path = "/etc/eventbus/config", take_line, &to, f);
 	if (result == 0)
 		result = policy_check(c->policies, path, c->maxlen >= 0 ? c->maxlen : MAXLEN, f);
@@ -252,47 +252,47 @@ take_file(struct conf *c, struct fail *f)
 static char *
 state_directory(void)
 {
-	const char *given = util_env("STATE_DIRECTORY");
+	const char *given = process_env("STATE_DIRECTORY");
 
 	if (given != NULL && *given != ':')
-		return util_strndup(given, strcspn(given, ":"));
+		return mem_strndup(given, strcspn(given, ":"));
 	return xdg_path("XDG_STATE_HOME", ".local/state", "");
 }
 
 static void
 take_defaults(struct conf *c)
 {
-	struct fail f;
+	struct err f;
 
 	if (is_open(c, set_url))
 		set_url(c, "", URL, &f);
 	if (c->prefix == NULL)
-		c->prefix = util_strdup(PREFIX);
+		c->prefix = mem_strdup(PREFIX);
 	if (c->service == NULL)
-		c->service = util_strdup(SERVICE);
+		c->service = mem_strdup(SERVICE);
 	if (c->timeout_ms == 0)
 		c->timeout_ms = TIMEOUT_MS;
 	if (c->maxlen == -1)
 		c->maxlen = MAXLEN;
 	c->state = state_directory();
 	if (c->buffer == NULL && c->state != NULL) {
-		struct buf b = {0};
+		struct bytes b = {0};
 
-		buf_addf(&b, "%s/buffer", c->state);
-		buf_str(&b);
+		bytes_addf(&b, "%s/buffer", c->state);
+		bytes_str(&b);
 		c->buffer = b.p;
 	}
 	if (c->state == NULL && c->buffer != NULL)
-		c->state = util_strdup(c->buffer);
+		c->state = mem_strdup(c->buffer);
 }
 
 static int
-take_password(struct conf *c, struct fail *f)
+take_password(struct conf *c, struct err *f)
 {
 	if (c->url.password == NULL && secret_find(&c->url.password, f) == -1)
 		return -1;
 	if (c->url.user != NULL && c->url.password == NULL)
-		return fail_set(f, STATUS_CONFIG, "user '%s' has no password: "
+		return err_set(f, STATUS_CONFIG, "user '%s' has no password: "
 		    "neither in the URL nor in EB_REDIS_PASSWORD_FILE or EB_REDIS_PASSWORD", c->url.user);
 	return 0;
 }
@@ -310,7 +310,7 @@ wipe(const struct conf *c, int argc, char **argv)
 }
 
 int
-conf_finish(struct conf *c, int argc, char **argv, struct fail *f)
+conf_finish(struct conf *c, int argc, char **argv, struct err *f)
 {
 	if (c->help || c->version)
 		return 0;
@@ -338,10 +338,10 @@ conf_free(struct conf *c)
 }
 
 const char *
-conf_buffer(const struct conf *c, struct fail *f)
+conf_buffer(const struct conf *c, struct err *f)
 {
 	if (c->buffer == NULL)
-		fail_set(f, STATUS_CONFIG, "no place for the buffer: neither HOME nor STATE_DIRECTORY is set: give one with -b DIR");
+		err_set(f, STATUS_CONFIG, "no place for the buffer: neither HOME nor STATE_DIRECTORY is set: give one with -b DIR");
 	return c->buffer;
 }
 

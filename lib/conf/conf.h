@@ -17,14 +17,14 @@
  * /etc/eventbus/config: see ini.h; names url buffer prefix service timeout maxlen, and policies in [TYPE] sections (policy.h). The password is
  * looked for as secret.h says when the URL has none. Empty environment values count as unset.
  */
-#ifndef CONF_H
-#define CONF_H
+#ifndef CONF_CONF_H
+#define CONF_CONF_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/fail.h"
+#include "base/err.h"
 #include "conf/policy.h"
 #include "redis/url.h"
 
@@ -61,17 +61,17 @@ struct conf {
 
 void conf_init(struct conf *c);		/* nothing given; the environment is not looked at yet */
 /* 1 taken, 0 not a shared option, -1 bad value (f->status 64; the text says what the letter means here). */
-int conf_option(struct conf *c, int ch, const char *arg, struct fail *f);
+int conf_option(struct conf *c, int ch, const char *arg, struct err *f);
 /*
  * Fills what options left open, from environment, file and defaults; looks up the password; wipes the password part of
  * a URL in argv (so that ps does not show it). With help or version set it does
  * nothing and succeeds. -1: f->status is 64 (an environment value) or 78.
  */
-int conf_finish(struct conf *c, int argc, char **argv, struct fail *f);
+int conf_finish(struct conf *c, int argc, char **argv, struct err *f);
 void conf_free(struct conf *c);
 
 /* The buffer directory, or NULL with status 78 naming -b. */
-const char *conf_buffer(const struct conf *c, struct fail *f);
+const char *conf_buffer(const struct conf *c, struct err *f);
 /* The limit for one type: its section's maxlen, else c->maxlen. */
 int64_t conf_maxlen(const struct conf *c, const char *type);
 /* Whether nothing that a group needs may be trimmed from its stream (trim = acked). */

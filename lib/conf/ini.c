@@ -5,7 +5,7 @@
 
 #include "conf/ini.h"
 #include "base/status.h"
-#include "base/util.h"
+#include "base/mem.h"
 
 #define SIZE_LIMIT (1024UL * 1024)
 
@@ -36,7 +36,7 @@ heading(char *line)
 }
 
 static int
-read_line(char *line, unsigned number, const char **section, ini_fn *fn, void *arg, struct fail *f)
+read_line(char *line, unsigned number, const char **section, ini_fn *fn, void *arg, struct err *f)
 {
 	char *equals;
 
@@ -44,16 +44,16 @@ read_line(char *line, unsigned number, const char **section, ini_fn *fn, void *a
 		return 0;
 	if (*line == '[') {
 		*section = heading(line);
-		return *section != NULL ? 0 : fail_set(f, STATUS_CONFIG, "']' is missing");
+		return *section != NULL ? 0 : err_set(f, STATUS_CONFIG, "']' is missing");
 	}
 	if ((equals = strchr(line, '=')) == NULL)
-		return fail_set(f, STATUS_CONFIG, "name = value, [TYPE] or # comment expected");
+		return err_set(f, STATUS_CONFIG, "name = value, [TYPE] or # comment expected");
 	*equals = '\0';
 	return fn(arg, *section, trim(line), trim(equals + 1), number, f);
 }
 
 int
-ini_read(const char *path, ini_fn *fn, void *arg, struct fail *f)
+ini_read(const char *path, ini_fn *fn, void *arg, struct err *f)
 {
 	const char *section = "";
 	char *text, *line, *next;
@@ -61,20 +61,20 @@ ini_read(const char *path, ini_fn *fn, void *arg, struct fail *f)
 	int result = 0;
 	size_t n;
 
-	if ((text = util_slurp(AT_FDCWD, path, SIZE_LIMIT, &n)) == NULL) {
+	if ((text = io_slurp(AT_FDCWD, path, SIZE_LIMIT, &n)) == NULL) {
 		if (errno == ENOENT || errno == ENOTDIR)
 			return 1;
-		return fail_errno(f, STATUS_CONFIG, "read '%s'", path);
+		return err_sys(f, STATUS_CONFIG, "read '%s'", path);
 	}
 	if (strlen(text) != n)
-		result = fail_set(f, STATUS_CONFIG, "read '%s': not a text file", path);
+		result = err_set(f, STATUS_CONFIG, "read '%s': not a text file", path);
 	for (line = text; result == 0 && line != NULL; line = next, number++) {
-		struct fail why;
+		struct err why;
 
 		if ((next = strchr(line, '\n')) != NULL)
 			*next++ = '\0';
 		if (read_line(trim(line), number, &section, fn, arg, &why) != 0)
-			result = fail_set(f, STATUS_CONFIG, "%s:%u: %s", path, number, why.text);
+			result = err_set(f, STATUS_CONFIG, "%s:%u: %s", path, number, why.text);
 	}
 	explicit_bzero(text, n);	/* a URL in it may have a password */
 	free(text);

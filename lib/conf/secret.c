@@ -3,22 +3,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
+#include "base/bytes.h"
 #include "conf/secret.h"
 #include "base/status.h"
-#include "base/util.h"
+#include "base/mem.h"
 
 #define SIZE_LIMIT 65536
 
 /* 1 found, 0 no such file, -1 failed. */
 static int
-from_file(const char *path, char **password, struct fail *f)
+from_file(const char *path, char **password, struct err *f)
 {
 	size_t n;
-	char *s = util_slurp(AT_FDCWD, path, SIZE_LIMIT, &n);
+	char *s = io_slurp(AT_FDCWD, path, SIZE_LIMIT, &n);
 
 	if (s == NULL) {
-		fail_errno(f, STATUS_CONFIG, "read password file '%s'", path);
+		err_sys(f, STATUS_CONFIG, "read password file '%s'", path);
 		return errno == ENOENT ? 0 : -1;
 	}
 	if (n > 0 && s[n - 1] == '\n')
@@ -28,36 +28,36 @@ from_file(const char *path, char **password, struct fail *f)
 		return 1;
 	}
 	free(s);
-	return fail_set(f, STATUS_CONFIG, "password file '%s' %s", path, n == 0 ? "is empty" : "has a NUL in it");
+	return err_set(f, STATUS_CONFIG, "password file '%s' %s", path, n == 0 ? "is empty" : "has a NUL in it");
 }
 
 static int
-from_credentials(const char *dir, char **password, struct fail *f)
+from_credentials(const char *dir, char **password, struct err *f)
 {
-	struct buf path = {0};
+	struct bytes path = {0};
 	int result;
 
-	buf_addf(&path, "%s/redis-password", dir);
-	result = from_file(buf_str(&path), password, f);
-	buf_free(&path);
+	bytes_addf(&path, "%s/redis-password", dir);
+	result = from_file(bytes_str(&path), password, f);
+	bytes_free(&path);
 	return result;
 }
 
 int
-secret_find(char **password, struct fail *f)
+secret_find(char **password, struct err *f)
 {
 	const char *s;
 	int got;
 
 	*password = NULL;
-	if ((s = util_env("EB_REDIS_PASSWORD_FILE")) != NULL)
+	if ((s = process_env("EB_REDIS_PASSWORD_FILE")) != NULL)
 		return from_file(s, password, f) == 1 ? 0 : -1;
-	if ((s = util_env("CREDENTIALS_DIRECTORY")) != NULL) {
+	if ((s = process_env("CREDENTIALS_DIRECTORY")) != NULL) {
 		if ((got = from_credentials(s, password, f)) != 0)
 			return got == 1 ? 0 : -1;
 	}
-	if ((s = util_env("EB_REDIS_PASSWORD")) != NULL || (s = util_env("REDISCLI_AUTH")) != NULL)
-		*password = util_strdup(s);
+	if ((s = process_env("EB_REDIS_PASSWORD")) != NULL || (s = process_env("REDISCLI_AUTH")) != NULL)
+		*password = mem_strdup(s);
 	return 0;
 }
 

@@ -12,12 +12,12 @@
 #include "consume/consumer.h"
 #include "event/names.h"
 #include "base/status.h"
-#include "base/util.h"
+#include "base/mem.h"
 
 #define MOST 10000			/* readers on one host */
 
 int
-consumer_check(const char *option, const char *name, struct fail *f)
+consumer_check(const char *option, const char *name, struct err *f)
 {
 	size_t n = strlen(name);
 	bool legal = n >= 1 && n <= NAMES_MAX;
@@ -26,7 +26,7 @@ consumer_check(const char *option, const char *name, struct fail *f)
 		legal = name[i] > ' ' && name[i] <= '~';
 	if (legal)
 		return 0;
-	return fail_set(f, STATUS_USAGE, "%s '%s': a consumer's name is 1 to 200 printable characters without space", option, name);
+	return err_set(f, STATUS_USAGE, "%s '%s': a consumer's name is 1 to 200 printable characters without space", option, name);
 }
 
 static void
@@ -44,7 +44,7 @@ host_name(char out[65])
 static int
 make_path(const char *path)
 {
-	char *copy = util_strdup(path), *p = copy;
+	char *copy = mem_strdup(path), *p = copy;
 	int ok = 0;
 
 	do {
@@ -96,7 +96,7 @@ try_number(struct consumer *c, int dir, const char *host, int number)
 }
 
 int
-consumer_take(struct consumer *c, const char *state, struct fail *f)
+consumer_take(struct consumer *c, const char *state, struct err *f)
 {
 	char host[65];
 	int dir = -1, got = -1;
@@ -109,9 +109,9 @@ consumer_take(struct consumer *c, const char *state, struct fail *f)
 			if ((got = try_number(c, dir, host, n)) != 0)
 				break;
 	if (state == NULL)
-		fail_set(f, STATUS_SOME, "no place for a lock: neither STATE_DIRECTORY, XDG_STATE_HOME nor HOME is set");
+		err_set(f, STATUS_SOME, "no place for a lock: neither STATE_DIRECTORY, XDG_STATE_HOME nor HOME is set");
 	else if (got != 1)
-		fail_errno(f, STATUS_SOME, "lock a consumer name below '%s'", state);
+		err_sys(f, STATUS_SOME, "lock a consumer name below '%s'", state);
 	if (dir != -1)
 		close(dir);
 	if (got == 1)

@@ -5,10 +5,10 @@
  * the life of the process, for all groups alike. The files stay; an empty one means nothing.
  * Names are made of what is legal in a type; other bytes of the host name become '_'.
  */
-#ifndef CONSUMER_H
-#define CONSUMER_H
+#ifndef CONSUME_CONSUMER_H
+#define CONSUME_CONSUMER_H
 
-#include "base/fail.h"
+#include "base/err.h"
 
 struct consumer {
 	char name[256];
@@ -17,9 +17,9 @@ struct consumer {
 };
 
 /* Directories are made with mode 0700. state may be NULL. 0; -1 and f: then the name is eb-HOST-PID, which no restart takes up. */
-int consumer_take(struct consumer *c, const char *state, struct fail *f);
+int consumer_take(struct consumer *c, const char *state, struct err *f);
 void consumer_release(struct consumer *c);
 /* Of a name that somebody gave behind `option`: 1 to 200 printable bytes without space. 0, or -1 with status 64. */
-int consumer_check(const char *option, const char *name, struct fail *f);
+int consumer_check(const char *option, const char *name, struct err *f);
 
 #endif

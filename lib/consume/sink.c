@@ -146,7 +146,7 @@ push(struct sink *s)
 		s->whole += whole;
 	s->out.len = s->ends.len = 0;
 	if (s->out.cap > 4 * LARGE)
-		buf_free(&s->out);
+		bytes_free(&s->out);
 }
 
 void
@@ -167,20 +167,20 @@ sink_add(struct sink *s, const struct record *r)
 }
 
 int
-sink_flush(struct sink *s, struct fail *f)
+sink_flush(struct sink *s, struct err *f)
 {
 	push(s);
 	if (s->broken == 0)
 		return 0;
 	if (s->broken == EINTR)
-		return fail_set(f, STATUS_UNSAFE, "stopped, and nobody reads what was being written to stdout");
+		return err_set(f, STATUS_UNSAFE, "stopped, and nobody reads what was being written to stdout");
 	errno = s->broken;
-	return fail_errno(f, STATUS_UNSAFE, "write to stdout");
+	return err_sys(f, STATUS_UNSAFE, "write to stdout");
 }
 
 void
 sink_free(struct sink *s)
 {
-	buf_free(&s->out);
-	buf_free(&s->ends);
+	bytes_free(&s->out);
+	bytes_free(&s->ends);
 }

@@ -6,12 +6,12 @@
  * that JSON is appended to is ended first. When it is time to stop, a
  * pipe whose reader does not read is waited for no longer than a second: then broken is EINTR.
  */
-#ifndef SINK_H
-#define SINK_H
+#ifndef CONSUME_SINK_H
+#define CONSUME_SINK_H
 
 #include <stdbool.h>
 
-#include "base/fail.h"
+#include "base/err.h"
 #include "event/format.h"
 
 enum sink_style { SINK_JSON, SINK_PAYLOAD, SINK_FORMAT };
@@ -25,8 +25,8 @@ struct sink {
 	int stop;			/* descriptor: readable when it is time to stop */
 
 	/* The sink's own; zero. */
-	struct buf out;
-	struct buf ends;		/* size_t each: where the records in out end */
+	struct bytes out;
+	struct bytes ends;		/* size_t each: where the records in out end */
 	size_t whole;			/* records that are safe where fd leads, since sink_begin */
 	bool looked, regular;		/* what fd is */
 	int broken;			/* errno of the failure after which nothing is written any more */
@@ -35,7 +35,7 @@ struct sink {
 void sink_begin(struct sink *s);	/* a new batch: whole is 0 */
 void sink_add(struct sink *s, const struct record *r);
 /* 0; or -1, status 74: s->whole says how many of the batch are written all the same. */
-int sink_flush(struct sink *s, struct fail *f);
+int sink_flush(struct sink *s, struct err *f);
 void sink_free(struct sink *s);
 
 #endif

@@ -3,14 +3,14 @@
 #include <string.h>
 
 #include "drain/batch.h"
-#include "base/util.h"
-#include "base/when.h"
+#include "base/mem.h"
+#include "base/clock.h"
 
 void
 batch_init(struct batch *b)
 {
 	memset(b, 0, sizeof *b);
-	b->item = util_alloc((BATCH_LINES + 1) * sizeof *b->item);
+	b->item = mem_alloc((BATCH_LINES + 1) * sizeof *b->item);
 }
 
 void
@@ -19,7 +19,7 @@ batch_free(struct batch *b)
 	size_t i;
 
 	for (i = 0; i <= BATCH_LINES; i++)
-		buf_free(&b->item[i].text);
+		bytes_free(&b->item[i].text);
 	free(b->item);
 	memset(b, 0, sizeof *b);
 }
@@ -31,7 +31,7 @@ batch_reset(struct batch *b)
 
 	for (i = 0; i < b->n; i++)
 		if (b->item[i].text.cap > 2 * BATCH_BIG)
-			buf_free(&b->item[i].text);
+			bytes_free(&b->item[i].text);
 	b->n = b->bytes = b->types = b->sent = 0;
 	b->recorded = true;
 	b->brief = false;
@@ -68,17 +68,17 @@ static void
 derive(const struct batch_item *it, struct slice raw, const char *what, char out[UUID_SIZE])
 {
 	const char *dot = strstr(it->stem, ".claimed-");
-	struct buf b = { 0 };
+	struct bytes b = { 0 };
 
 	buf_add(&b, it->stem, dot ? (size_t)(dot - it->stem) : strlen(it->stem));
-	buf_addf(&b, "\n%" PRIu64 "\n", it->at);
+	bytes_addf(&b, "\n%" PRIu64 "\n", it->at);
 	buf_add(&b, raw.p, raw.n);
 	uuid_derived(what, b.p, b.len, out);
-	buf_free(&b);
+	bytes_free(&b);
 }
 
 void
-batch_complete(struct batch_item *it, struct slice raw)
+line_complete(struct batch_item *it, struct slice raw)
 {
 	struct event *e = &it->line.e;
 
@@ -91,7 +91,7 @@ batch_complete(struct batch_item *it, struct slice raw)
 		e->correlation_id = slice_of(it->correlation_id);
 	}
 	if (!e->timestamp.n) {
-		when_format(it->line.buffered_at, it->timestamp);
+		clock_format(it->line.buffered_at, it->timestamp);
 		e->timestamp = slice_of(it->timestamp);
 	}
 }

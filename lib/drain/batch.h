@@ -3,16 +3,16 @@
  *
  * Bounded in lines and bytes, so that memory is. The buffers of its lines are used again for the next one.
  */
-#ifndef BATCH_H
-#define BATCH_H
+#ifndef DRAIN_BATCH_H
+#define DRAIN_BATCH_H
 
 #include <stdbool.h>
 
 #include "event/event.h"
-#include "drain/lane.h"
+#include "drain/dest.h"
 #include "base/uuid.h"
 #include "buffer/walk.h"
-#include "base/when.h"
+#include "base/clock.h"
 
 #define BATCH_LINES 1000
 #define BATCH_DOUBT (INT64_C(2) * BATCH_LINES)	/* lines in doubt at once, at most: a batch, and what waits behind it */
@@ -25,21 +25,21 @@
 enum batch_state { BATCH_SEND, BATCH_FOUND, BATCH_ADDED, BATCH_REFUSED };
 
 struct batch_item {
-	struct event_line line;
-	struct buf text;
+	struct line line;
+	struct bytes text;
 	char event_id[UUID_SIZE], correlation_id[UUID_SIZE];	/* derived, for lines without */
-	char timestamp[WHEN_SIZE];
-	struct lane *lane;
+	char timestamp[CLOCK_SIZE];
+	struct dest *lane;
 	const char *stem;	/* borrowed from the walk */
 	bool chain, doubtful;
 	bool doubted;		/* it was in doubt, and that is settled */
 	struct stream_id id;	/* of its entry, found or added */
 	bool unsure;		/* it was in doubt, and looking was not possible: adding it may double it */
-	uint64_t pos, limit;	/* see struct mark */
+	uint64_t pos, limit;	/* see struct position */
 	uint64_t at;		/* byte offset in the segment */
 	struct stream_id after;	/* of a doubtful one: where to look from */
 	enum batch_state state;
-	enum bus_why why;
+	enum conn_why why;
 };
 
 struct batch {
@@ -60,6 +60,6 @@ void batch_take(struct batch *b);
 /* 1 when a line of that many payload bytes does not fit any more. */
 int batch_full(const struct batch *b, size_t bytes);
 /* What a plain writer's line lacks, made from where it stands and what it says: the same in every run. */
-void batch_complete(struct batch_item *it, struct slice raw);
+void line_complete(struct batch_item *it, struct slice raw);
 
 #endif

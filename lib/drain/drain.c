@@ -5,30 +5,30 @@
 #include <time.h>
 
 #include "buffer/backlog.h"
-#include "buffer/claim.h"
+#include "buffer/adopt.h"
 #include "buffer/counters.h"
 #include "drain/load.h"
-#include "drain/move.h"
+#include "drain/commit.h"
 #include "drain/outage.h"
-#include "buffer/roster.h"
-#include "drain/run.h"
+#include "buffer/manifest.h"
+#include "drain/drain_int.h"
 #include "buffer/segment.h"
-#include "drain/ship.h"
+#include "drain/send.h"
 #include "base/status.h"
-#include "base/util.h"
-#include "base/when.h"
+#include "base/mem.h"
+#include "base/clock.h"
 
 #define ROUNDS 3	/* how often plain writers' files are looked for anew */
 
 static void
-pace(struct run *d)
+pace(struct drain *d)
 {
 	int64_t due, ms;
 
 	if (!d->o->rate)
 		return;
 	due = d->started + (int64_t)(d->tried * 1000 / d->o->rate);
-	while (!run_stopping(d) && (ms = due - when_mono()) > 0)
+	while (!drain_stopping(d) && (ms = due - clock_mono()) > 0)
 		nanosleep(&(struct timespec){ 0, (ms > 100 ? 100 : ms) * 1000000 }, NULL);
 }
 
@@ -45,68 +45,68 @@ any_to_send(const struct batch *b)
 
 /* What was answered before the run has to end counts. */
 static int
-give_up(struct run *d, struct fail *f)
+give_up(struct drain *d, struct err *f)
 {
-	struct fail keep = *f;
+	struct err keep = *f;
 
-	if (ship_record(d, false, f) == 0)
+	if (send_record(d, false, f) == 0)
 		*f = keep;
 	return -1;
 }
 
 /* A damaged segment goes into quarantine whole; that has to be known before the marks pass it. */
 static void
-note_damaged(struct run *d)
+note_damaged(struct drain *d)
 {
 	const struct segment *s;
 
-	for (; (s = ahead_damaged(&d->ahead, d->damaged)); d->damaged++) {
-		progress_add_broken(&d->p, s->stem);
+	for (; (s = readahead_damaged(&d->ahead, d->damaged)); d->damaged++) {
+		checkpoint_add_broken(&d->p, s->stem);
 		if (s->kind != SEGMENT_CHAIN)	/* there is no more to be had from it */
-			mark_set(marks_get(&d->walked, s->stem), s->stem, UINT64_MAX, 0);
+			position_set(positions_get(&d->walked, s->stem), s->stem, UINT64_MAX, 0);
 		d->r->quarantined++;
 		d->pieces++;
 		counters_add(d->sp, (uint64_t[COUNTERS]){ [COUNT_QUARANTINED] = 1 });
-		run_say(d, "'%s' is damaged: what could be decoded is replayed, the file goes into quarantine", s->stem);
+		drain_say(d, "'%s' is damaged: what could be decoded is replayed, the file goes into quarantine", s->stem);
 	}
 }
 
 static int
-sweep(struct run *d, bool end, struct fail *f)
+sweep(struct drain *d, bool end, struct err *f)
 {
 	uint64_t torn = d->sweep.torn;
 	int r;
 
 	d->sweep_due = false;
-	r = sweep_run(&d->sweep, d->sp, d->q, &d->p, d->ahead.w, end, d->o->limits->lock_ms, f);
+	r = reclaim_run(&d->sweep, d->sp, d->q, &d->p, d->ahead.w, end, d->o->limits->lock_ms, f);
 
 	torn = d->sweep.torn - torn;
 	if (torn) {
 		d->r->quarantined += torn;
 		d->pieces += torn;
 		counters_add(d->sp, (uint64_t[COUNTERS]){ [COUNT_QUARANTINED] = torn });
-		run_say(d, "a piece of a line at the end of the buffer, its writer dead: put into quarantine");
+		drain_say(d, "a piece of a line at the end of the buffer, its writer dead: put into quarantine");
 	}
 	return r;
 }
 
 /* Reads a batch and sends it: bit by bit where it is recorded already, else when all of it is known and recorded. 0 or -1. */
 static int
-send_batch(struct run *d, bool *end, struct fail *f)
+send_batch(struct drain *d, bool *end, struct err *f)
 {
-	size_t room = load_room(d);
+	size_t room = batch_measure_room(d);
 	int more;
 
 	batch_reset(&d->batch);
-	more = load_batch(d, d->p.intent.on && room > SHIP_PUSH ? SHIP_PUSH : room, end, f);
+	more = batch_load(d, d->p.intent.on && room > SEND_PUSH ? SEND_PUSH : room, end, f);
 	if (more == 1 && !d->batch.recorded)
-		more = load_batch(d, room, end, f);
-	if (more == -1 || ship_settle(d, f) == -1)
+		more = batch_load(d, room, end, f);
+	if (more == -1 || send_settle(d, f) == -1)
 		return -1;
-	if (!d->batch.recorded && any_to_send(&d->batch) && ship_record(d, true, f) == -1)
+	if (!d->batch.recorded && any_to_send(&d->batch) && send_record(d, true, f) == -1)
 		return -1;
-	for (ship_send(d); more == 1 && d->batch.n < room; ship_send(d))
-		more = load_batch(d, d->batch.n + SHIP_PUSH < room ? d->batch.n + SHIP_PUSH : room, end, f);
+	for (send_send(d); more == 1 && d->batch.n < room; send_send(d))
+		more = batch_load(d, d->batch.n + SEND_PUSH < room ? d->batch.n + SEND_PUSH : room, end, f);
 	return 0;
 }
 
@@ -116,106 +116,106 @@ send_batch(struct run *d, bool *end, struct fail *f)
  * recorded any more.
  */
 static int
-work_ahead(struct run *d, struct fail *f)
+work_ahead(struct drain *d, struct err *f)
 {
-	struct fail dead;
+	struct err dead;
 	int r;
 
-	while (bus_io(d->b, &dead) == 0 && !run_over(d) && ahead_more(&d->ahead, SHIP_PUSH, load_room(d)))
+	while (conn_io(d->b, &dead) == 0 && !drain_over(d) && readahead_more(&d->ahead, SEND_PUSH, batch_measure_room(d)))
 		;
-	if (bus_why(d->b) != BUS_FINE || run_over(d))
+	if (conn_why(d->b) != CONN_FINE || drain_over(d))
 		return 0;
-	r = ship_record_more(d, f);
+	r = send_record_more(d, f);
 	if (r == 1)
 		r = d->sweep_due && !d->covers && sweep(d, false, f) == -1;
-	bus_resume(d->b);
+	conn_resume(d->b);
 	return r;
 }
 
 /* One batch. 1 go on, 0 the walk is at its end, -1. */
 static int
-step(struct run *d, struct fail *f)
+step(struct drain *d, struct err *f)
 {
-	enum bus_why worst = BUS_FINE;
-	char *was = d->stem ? util_strdup(d->stem) : NULL;
+	enum conn_why worst = CONN_FINE;
+	char *was = d->stem ? mem_strdup(d->stem) : NULL;
 	bool end, due = d->sweep_due;
-	struct fail disk;
+	struct err disk;
 	int ahead;
 
 	if (send_batch(d, &end, f) == -1) {
 		free(was);
 		/* Nothing of it was sent. A server that refuses a request may close behind its answer. */
-		return bus_why(d->b) != BUS_FINE ? give_up(d, f) : -1;
+		return conn_why(d->b) != CONN_FINE ? give_up(d, f) : -1;
 	}
 	ahead = work_ahead(d, &disk);
 	due = due && d->sweep_due;
 	d->sweep_due |= was && strcmp(was, d->stem) != 0;
 	free(was);
-	if (ship_take(d, &worst, f) == -1)
+	if (send_take(d, &worst, f) == -1)
 		return -1;
 	if (ahead == -1) {
 		*f = disk;
 		return -1;
 	}
-	if (bus_why(d->b) != BUS_FINE)	/* its last words have been read */
-		worst = bus_why(d->b);
+	if (conn_why(d->b) != CONN_FINE)	/* its last words have been read */
+		worst = conn_why(d->b);
 	note_damaged(d);
-	move_marks(d);
-	ship_spend(d);
-	move_forget_old(d);
+	commit_marks(d);
+	send_spend(d);
+	commit_forget_old(d);
 	if (d->o->tick)
 		d->o->tick(d->o->arg, d->r->replayed + d->r->found);
 	d->r->server = worst;
 	if (ahead == 1)
 		*f = disk;
-	if (worst != BUS_FINE || ahead == 1)
+	if (worst != CONN_FINE || ahead == 1)
 		return give_up(d, f);
-	if ((end || due || (d->sweep_due && d->covers)) && (ship_record(d, false, f) == -1 || sweep(d, end, f) == -1))
+	if ((end || due || (d->sweep_due && d->covers)) && (send_record(d, false, f) == -1 || sweep(d, end, f) == -1))
 		return -1;
 	return !end;
 }
 
 static int
-open_walk(struct run *d, struct fail *f)
+open_walk(struct drain *d, struct err *f)
 {
 	struct walk *w;
 
 	walk_close(d->ahead.w);
 	d->ahead.w = NULL;
-	progress_free(&d->skips);
-	marks_clear(&d->walked);
+	checkpoint_free(&d->skips);
+	positions_clear(&d->walked);
 	intent_clear(&d->p.intent);
 	free(d->stem);
 	d->stem = NULL;
 	d->failed = d->sweep_due = false;
 	d->damaged = 0;
-	d->covers = run_tries_late(d) || d->old.on;
-	lanes_stale(&d->lanes);
+	d->covers = drain_tries_lagging(d) || d->old.on;
+	dests_stale(&d->lanes);
 	w = walk_open(d->sp, &d->p, WALK_SYNC | (d->covers ? WALK_LATE : 0), backlog_stamp, f);
-	ahead_open(&d->ahead, w);
-	sweep_begin(&d->sweep);
+	readahead_open(&d->ahead, w);
+	reclaim_begin(&d->sweep);
 	return w ? 0 : -1;
 }
 
 static int
-walk_on(struct run *d, struct fail *f)
+walk_on(struct drain *d, struct err *f)
 {
 	const char *name;
 	int r = 1;
 
-	for (; r == 1 && !run_over(d); pace(d))
-		if ((r = step(d, f)) == 1 && !run_wants(d) && open_walk(d, f) == -1)
+	for (; r == 1 && !drain_over(d); pace(d))
+		if ((r = step(d, f)) == 1 && !drain_wants(d) && open_walk(d, f) == -1)
 			return -1;
 	if ((name = walk_disorder(d->ahead.w)))
-		run_say(d, "'%s': lines further out of order than %d: given in the order of their window", name, WALK_WINDOW);
-	if (r == 1 && (ship_record(d, false, f) == -1 || (d->sweep_due && sweep(d, false, f) == -1)))
+		drain_say(d, "'%s': lines further out of order than %d: given in the order of their window", name, WALK_WINDOW);
+	if (r == 1 && (send_record(d, false, f) == -1 || (d->sweep_due && sweep(d, false, f) == -1)))
 		return -1;
 	return r;
 }
 
 /* One walk through what is there. It knows every segment, so it is not kept any longer. */
 static int
-pass(struct run *d, struct fail *f)
+pass(struct drain *d, struct err *f)
 {
 	int r = open_walk(d, f) == -1 ? -1 : walk_on(d, f);
 
@@ -225,61 +225,61 @@ pass(struct run *d, struct fail *f)
 }
 
 static int
-claim(struct run *d, size_t *claimed, bool *resting, struct fail *f)
+claim(struct drain *d, size_t *claimed, bool *resting, struct err *f)
 {
 	int64_t rest;
 
-	if (claim_files(d->sp, &d->p, &rest, claimed, f) == -1)
+	if (adopt_files(d->sp, &d->p, &rest, claimed, f) == -1)
 		return -1;
 	/* The number of the last claim must not come again, whatever happens. What is still to be settled stays in the record. */
-	if (*claimed && progress_prepare(d->sp, f) == 0 && ship_record(d, false, f) == -1)
+	if (*claimed && checkpoint_prepare(d->sp, f) == 0 && send_record(d, false, f) == -1)
 		return -1;
 	*resting = rest > 0 && !d->o->all;
-	for (; rest > 0 && d->o->all && !run_stopping(d); rest -= 50)
+	for (; rest > 0 && d->o->all && !drain_stopping(d); rest -= 50)
 		nanosleep(&(struct timespec){ 0, (rest > 50 ? 50 : rest) * 1000000 }, NULL);
 	return 0;
 }
 
 /* What is left, seen after everything. */
 static int
-judge(struct run *d, struct fail *f)
+judge(struct drain *d, struct err *f)
 {
 	struct segment *list;
 	size_t i, n;
 	char **gone;
 
-	if (segment_list(spool_fd(d->sp), &list, &n, f) == -1)
+	if (segment_list(buffer_fd(d->sp), &list, &n, f) == -1)
 		return -1;
 	d->r->left = false;
 	for (i = 0; i < n; i++)
 		if (list[i].odd)
-			run_say(d, "'%s' is no regular file of ours with one link: left alone", list[i].name);
+			drain_say(d, "'%s' is no regular file of ours with one link: left alone", list[i].name);
 		else
 			d->r->left = true;
-	roster_missing(d->sp, list, n, &gone, &i);
+	manifest_missing(d->sp, list, n, &gone, &i);
 	while (i) {
-		run_say(d, "segment '%s' has vanished with undelivered events", gone[--i]);
+		drain_say(d, "segment '%s' has vanished with undelivered events", gone[--i]);
 		free(gone[i]);
 		d->r->status = STATUS_UNSAFE;
 	}
 	free(gone);
 	free(list);
 	/* Marked, so that one that vanished under this run is known when it comes back. */
-	if (d->r->status == STATUS_UNSAFE && roster_returned(d->sp, f) == -1)
+	if (d->r->status == STATUS_UNSAFE && manifest_returned(d->sp, f) == -1)
 		return -1;
 	for (i = 0; i < d->p.lates; i++)
 		if (*d->p.late[i].reason) {
 			d->r->held++;
-			run_say(d, "'%s' is held: %s", d->p.late[i].type, d->p.late[i].reason);
+			drain_say(d, "'%s' is held: %s", d->p.late[i].type, d->p.late[i].reason);
 		}
 	if (!d->r->left && (d->p.spents || d->p.lost)) {	/* IDs may begin anew one day */
-		progress_drop_spent(&d->p);
+		checkpoint_drop_spent(&d->p);
 		d->p.lost = false;
-		if (progress_store(d->sp, &d->p, f) == -1)
+		if (checkpoint_store(d->sp, &d->p, f) == -1)
 			return -1;
 	}
-	if (d->r->quarantined > RUN_WORDS)
-		run_say(d, "%" PRIu64 " lines in all put into quarantine", d->r->quarantined);
+	if (d->r->quarantined > DRAIN_WORDS)
+		drain_say(d, "%" PRIu64 " lines in all put into quarantine", d->r->quarantined);
 	if (d->r->quarantined || d->r->disordered)
 		d->r->status = status_worse(d->r->status, STATUS_SOME);
 	if (d->r->left)
@@ -288,7 +288,7 @@ judge(struct run *d, struct fail *f)
 }
 
 static int
-rounds(struct run *d, struct fail *f)
+rounds(struct drain *d, struct err *f)
 {
 	size_t claimed;
 	bool resting = false, holds;
@@ -304,7 +304,7 @@ rounds(struct run *d, struct fail *f)
 			return 0;	/* a plain writer's file is not ready, and what is ours may belong behind it */
 		if ((r = pass(d, f)) != 0)
 			return r == -1 ? -1 : 0;
-		if (run_over(d) || backlog_clear(d->sp, "", &holds, f) == 1)
+		if (drain_over(d) || backlog_clear(d->sp, "", &holds, f) == 1)
 			return 0;
 		if (i > 0 && !claimed && before == d->r->replayed + d->r->found + d->r->quarantined)
 			return 0;	/* what is left will not go now */
@@ -313,19 +313,19 @@ rounds(struct run *d, struct fail *f)
 
 /* What a stream without groups lost to its limit: nobody was reading, but it is counted. */
 static void
-count_trimmed(struct run *d)
+count_trimmed(struct drain *d)
 {
-	enum bus_why why;
-	struct fail f;
+	enum conn_why why;
+	struct err f;
 	uint64_t now;
 	size_t i;
 
-	for (i = 0; i < d->lanes.n && bus_why(d->b) == BUS_FINE; i++) {
-		struct lane *l = d->lanes.lane[i];
+	for (i = 0; i < d->lanes.n && conn_why(d->b) == CONN_FINE; i++) {
+		struct dest *l = d->lanes.lane[i];
 		uint64_t had = l->watch.before.length + l->watch.added;
 
 		d->r->trimmed += l->trimmed;
-		if (l->mode == LANE_PLAIN && l->watch.added && l->maxlen > 0 && had > (uint64_t)l->maxlen &&
+		if (l->mode == DEST_PLAIN && l->watch.added && l->maxlen > 0 && had > (uint64_t)l->maxlen &&
 		    stream_length(d->b, l->key, &now, &why, &f) == 0 && now < had)
 			d->r->trimmed += had - now;
 	}
@@ -333,13 +333,13 @@ count_trimmed(struct run *d)
 
 /* Draining needs no room, the event that tells of the outage does. */
 static int
-end_outage(struct run *d, struct fail *f)
+end_outage(struct drain *d, struct err *f)
 {
-	struct fail why;
-	int r = outage_end(&d->outage, d->sp, run_drained(d), d->o->target, d->o->limits, d->o->conf->service, &why);
+	struct err why;
+	int r = outage_end(&d->outage, d->sp, drain_drained(d), d->o->target, d->o->limits, d->o->conf->service, &why);
 
 	if (r == 1)
-		run_say(d, "%s: " OUTAGE_TYPE " has to wait", why.text);
+		drain_say(d, "%s: " OUTAGE_TYPE " has to wait", why.text);
 	if (r == -1)
 		*f = why;
 	return r == -1 ? -1 : 0;
@@ -347,32 +347,32 @@ end_outage(struct run *d, struct fail *f)
 
 /* Whoever holds the replay lock may be late: the buffer can have been handed over, or emptied and taken by another. */
 static int
-check_owner(struct run *d, struct fail *f)
+check_owner(struct drain *d, struct err *f)
 {
-	char *owner = spool_target(d->sp);
+	char *owner = buffer_target(d->sp);
 	int r = 0;
 
 	if (!owner && errno != ENOENT)
-		r = fail_errno(f, STATUS_UNSAFE, "read '%s/.target'", spool_dir(d->sp));
+		r = err_sys(f, STATUS_UNSAFE, "read '%s/.target'", buffer_dir(d->sp));
 	else if (owner && strcmp(owner, d->o->target) != 0)
-		r = fail_set(f, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: give another with -b, or see "
-		    "ebreplay --retarget", spool_dir(d->sp), owner, d->o->target);
+		r = err_set(f, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: give another with -b, or see "
+		    "ebreplay --retarget", buffer_dir(d->sp), owner, d->o->target);
 	free(owner);
 	return r;
 }
 
 static int
-begin(struct run *d, struct fail *f)
+begin(struct drain *d, struct err *f)
 {
 	struct intent *in = &d->p.intent;
 	int r;
 
-	if (check_owner(d, f) == -1 || roster_returned(d->sp, f) == -1 || progress_load(d->sp, &d->p, f) == -1)
+	if (check_owner(d, f) == -1 || manifest_returned(d->sp, f) == -1 || checkpoint_load(d->sp, &d->p, f) == -1)
 		return -1;
 	if (d->p.lost)
-		run_say(d, "'%s/.progress' was lost: what stands in the streams already is looked up", spool_dir(d->sp));
+		drain_say(d, "'%s/.progress' was lost: what stands in the streams already is looked up", buffer_dir(d->sp));
 	if (in->on) {
-		if (stream_fence(d->b, in->run_id, in->client, in->addr, f) == -1)
+		if (conn_fence(d->b, in->run_id, in->client, in->addr, f) == -1)
 			return -1;
 		d->old = *in;
 		memset(in, 0, sizeof *in);
@@ -384,10 +384,10 @@ begin(struct run *d, struct fail *f)
 }
 
 int
-drain_run(struct spool *sp, struct bus *b, const struct drain_options *o, struct drain_result *res, struct fail *f)
+drain_run(struct buffer *sp, struct conn *b, const struct drain_options *o, struct drain_result *res, struct err *f)
 {
-	struct run d = { .sp = sp, .b = b, .o = o, .r = res, .started = when_mono() };
-	struct lane *own;
+	struct drain d = { .sp = sp, .b = b, .o = o, .r = res, .started = clock_mono() };
+	struct dest *own;
 	int r;
 
 	memset(res, 0, sizeof *res);
@@ -396,26 +396,26 @@ drain_run(struct spool *sp, struct bus *b, const struct drain_options *o, struct
 	r = begin(&d, f);
 	if (r == 0)
 		r = rounds(&d, f);
-	if (r == 0 && d.outage.due && (r = end_outage(&d, f)) == 0 && !d.outage.due && !run_over(&d))
+	if (r == 0 && d.outage.due && (r = end_outage(&d, f)) == 0 && !d.outage.due && !drain_over(&d))
 		r = rounds(&d, f);
-	outage_keep(&d.outage, sp, run_drained(&d));
+	outage_keep(&d.outage, sp, drain_drained(&d));
 	if (r == 0)
 		r = judge(&d, f);
 	if (r == 0)
 		count_trimmed(&d);
-	if (o->type && (own = lanes_find(&d.lanes, o->type)) && own->stopped)
+	if (o->type && (own = dests_find(&d.lanes, o->type)) && own->stopped)
 		res->refused = own->why;
 	counters_add(sp, (uint64_t[COUNTERS]){ [COUNT_REPLAYED] = res->replayed, [COUNT_DOUBLES] = res->doubles,
 	    [COUNT_TRIMMED] = res->trimmed });
-	ahead_close(&d.ahead);
+	readahead_close(&d.ahead);
 	suspect_close(d.suspect);
 	batch_free(&d.batch);
 	quarantine_close(d.q);
-	lanes_free(&d.lanes);
-	sweep_free(&d.sweep);
-	marks_clear(&d.walked);
-	progress_free(&d.p);
-	progress_free(&d.skips);
+	dests_free(&d.lanes);
+	reclaim_free(&d.sweep);
+	positions_clear(&d.walked);
+	checkpoint_free(&d.p);
+	checkpoint_free(&d.skips);
 	intent_clear(&d.old);
 	outage_free(&d.outage);
 	free(d.own);

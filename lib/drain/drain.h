@@ -10,22 +10,22 @@
  * The caller holds the replay lock and an open bus; a bus that dies ends the run, and the next one, on a new
  * bus, goes on.
  */
-#ifndef DRAIN_H
-#define DRAIN_H
+#ifndef DRAIN_DRAIN_H
+#define DRAIN_DRAIN_H
 
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "buffer/append.h"
-#include "redis/bus.h"
+#include "redis/conn.h"
 #include "conf/conf.h"
-#include "base/fail.h"
-#include "buffer/spool.h"
+#include "base/err.h"
+#include "buffer/buffer.h"
 
 struct drain_options {
 	const struct conf *conf;
-	const char *target;		/* see spool_claim */
+	const char *target;		/* see buffer_claim */
 	const struct append_limits *limits;
 	int64_t maxlen;			/* for lines that carry none; -1: as configured for the type */
 	bool force;			/* G7 off */
@@ -52,12 +52,12 @@ struct drain_result {
 	uint64_t held;		/* types that cannot go on */
 	bool garbage;		/* an answer was no answer: the connection is to be thrown away */
 	bool left;		/* something undelivered remains */
-	enum bus_why server;	/* why the server as a whole refused, or BUS_FINE */
-	enum bus_why refused;	/* why `type` (of the options) is held, or BUS_FINE */
+	enum conn_why server;	/* why the server as a whole refused, or CONN_FINE */
+	enum conn_why refused;	/* why `type` (of the options) is held, or CONN_FINE */
 	int status;		/* 0 drained; 1 something was quarantined, or is out of order; 74 a segment vanished; 75 something is left */
 };
 
-/* 0 and *r, or -1: the connection is dead (bus_why), the server refuses everything for now, or the disk failed. *r is filled in either way. */
-int drain_run(struct spool *sp, struct bus *b, const struct drain_options *o, struct drain_result *r, struct fail *f);
+/* 0 and *r, or -1: the connection is dead (conn_why), the server refuses everything for now, or the disk failed. *r is filled in either way. */
+int drain_run(struct buffer *sp, struct conn *b, const struct drain_options *o, struct drain_result *r, struct err *f);
 
 #endif

@@ -2,84 +2,84 @@
 #include <string.h>
 
 #include "drain/load.h"
-#include "drain/move.h"
-#include "drain/retain.h"
-#include "buffer/roster.h"
-#include "drain/settle.h"
-#include "base/util.h"
+#include "drain/commit.h"
+#include "drain/trim.h"
+#include "buffer/manifest.h"
+#include "drain/indoubt.h"
+#include "base/mem.h"
 
 #define PASSED_MOST 256
 
 /* Whether somebody sent this line already and had no answer, and from where to look for it. */
 static void
-look_for_doubt(struct run *d, struct batch_item *it)
+look_for_doubt(struct drain *d, struct batch_item *it)
 {
-	struct sent *s = d->old.on ? intent_sent(&d->old, it->line.e.type.p, it->line.e.type.n) : NULL;
+	struct intent_type *s = d->old.on ? intent_sent(&d->old, it->line.e.type.p, it->line.e.type.n) : NULL;
 	struct stream_id id;
 
 	it->doubtful = it->doubted = it->unsure = false;
 	it->after = (struct stream_id){ UINT64_MAX, UINT64_MAX };
 	if (s && intent_reaches(&d->old, d->l.chain, d->l.stem, d->l.pos)) {
 		it->doubtful = true;
-		if (stream_id_parse(slice_of(s->after), &it->after) == -1)
+		if (id_parse(slice_of(s->after), &it->after) == -1)
 			it->after = (struct stream_id){ 0, 0 };
 	}
-	if (d->p.lost || roster_is_returned(d->l.stem)) {
+	if (d->p.lost || manifest_is_returned(d->l.stem)) {
 		it->doubtful = true;
 		it->after = (struct stream_id){ 0, 0 };
 	}
 	if (it->line.in_doubt) {
 		it->doubtful = true;
-		if (stream_id_parse(slice_of(it->line.doubt.after), &id) == -1)
+		if (id_parse(slice_of(it->line.doubt.after), &id) == -1)
 			id = (struct stream_id){ 0, 0 };
-		if (stream_id_cmp(id, it->after) < 0)
+		if (id_cmp(id, it->after) < 0)
 			it->after = id;
 	}
 }
 
 static bool
-tries_held(const struct run *d, const char *type)
+tries_held(const struct drain *d, const char *type)
 {
 	return d->o->all || (d->o->type && strcmp(d->o->type, type) == 0);
 }
 
-struct lane *
-load_lane(struct run *d, struct slice type)
+struct dest *
+batch_dest(struct drain *d, struct slice type)
 {
-	struct lane *l = lanes_get(&d->lanes, d->o->conf->prefix, type);
-	struct late *late;
+	struct dest *l = dests_get(&d->lanes, d->o->conf->prefix, type);
+	struct lagging *late;
 
-	if (!l->opened && !l->stopped && (late = progress_late(&d->p, type.p, type.n)) &&
+	if (!l->opened && !l->stopped && (late = checkpoint_lagging(&d->p, type.p, type.n)) &&
 	    *late->reason && !tries_held(d, l->type))
-		lane_stop(l, BUS_OTHER, late->reason);
+		dest_stop(l, CONN_OTHER, late->reason);
 	return l;
 }
 
 static void
-pass_by(struct run *d)
+pass_by(struct drain *d)
 {
-	struct marks *m = &d->walked;
+	struct positions *m = &d->walked;
 
-	mark_set(d->l.chain ? &m->chain : marks_get(m, d->l.stem), d->l.stem, d->l.end, d->l.limit);
+	position_set(d->l.chain ? &m->chain : positions_get(m, d->l.stem), d->l.stem, d->l.end, d->l.limit);
 }
 
 /* Chain segments that the walk leaves without leaving a line behind may go at once. */
 static void
-enter_segment(struct run *d)
+enter_segment(struct drain *d)
 {
 	if (!d->l.chain || (d->stem && strcmp(d->stem, d->l.stem) == 0))
 		return;
 	if (d->stem && d->whole && !d->left_behind)
-		sweep_clean(&d->sweep, d->stem);
+		reclaim_clean(&d->sweep, d->stem);
 	free(d->stem);
-	d->stem = util_strdup(d->l.stem);
+	d->stem = mem_strdup(d->l.stem);
 	d->left_behind = false;
 	d->whole = d->covers || d->l.pos == 0;
 }
 
 /* 1 when the line was written again into a later segment, 0 not, -1 failure. */
 static int
-written_again(struct run *d, const struct event *e, struct fail *f)
+written_again(struct drain *d, const struct event *e, struct err *f)
 {
 	struct segment *list;
 	struct notebook nb;
@@ -92,10 +92,10 @@ written_again(struct run *d, const struct event *e, struct fail *f)
 		suspect_close(d->suspect);
 		d->suspect = NULL;
 		/* Under the lock nobody is on the way from the one segment to the other. */
-		if (spool_lock(d->sp, d->o->limits->lock_ms, &nb, f) == -1)
+		if (buffer_lock(d->sp, d->o->limits->lock_ms, &nb, f) == -1)
 			return -1;
-		r = segment_list(spool_fd(d->sp), &list, &n, f);
-		spool_unlock(d->sp);
+		r = segment_list(buffer_fd(d->sp), &list, &n, f);
+		buffer_unlock(d->sp);
 		if (r == -1)
 			return -1;
 		d->suspect = suspect_open(d->sp, d->l.stem, list, n, f);
@@ -107,24 +107,24 @@ written_again(struct run *d, const struct event *e, struct fail *f)
 }
 
 static int
-measure_room(struct run *d, struct batch_item *it, struct fail *f)
+measure_room(struct drain *d, struct batch_item *it, struct err *f)
 {
-	struct buf words = { 0 };
+	struct bytes words = { 0 };
 	int r;
 
 	if (!it->lane->opened && !it->lane->stopped)
-		retain_policy(it->lane, d->o->conf);
-	r = retain_ready(it->lane, d->b, run_limit(d, it->line.maxlen, it->lane->type), d->o->force, &words, f);
+		trim_policy(it->lane, d->o->conf);
+	r = trim_ready(it->lane, d->b, drain_limit(d, it->line.maxlen, it->lane->type), d->o->force, &words, f);
 	if (words.len)
-		run_say(d, "%s", buf_str(&words));
-	buf_free(&words);
+		drain_say(d, "%s", bytes_str(&words));
+	bytes_free(&words);
 	return r;
 }
 
 static void
-swap(struct buf *a, struct buf *b)
+swap(struct bytes *a, struct bytes *b)
 {
-	struct buf keep = *a;
+	struct bytes keep = *a;
 
 	*a = *b;
 	*b = keep;
@@ -132,21 +132,21 @@ swap(struct buf *a, struct buf *b)
 
 /* Before it may be added the server has to be asked for room. */
 static bool
-asks(struct run *d, const struct batch_item *it)
+asks(struct drain *d, const struct batch_item *it)
 {
-	struct lane *l = it->lane;
+	struct dest *l = it->lane;
 
-	return !l->stopped && (!l->opened || l->stale || !retain_limit(l, run_limit(d, it->line.maxlen, it->lane->type)) || l->room <= 0);
+	return !l->stopped && (!l->opened || l->stale || !trim_limit(l, drain_limit(d, it->line.maxlen, it->lane->type)) || l->room <= 0);
 }
 
 /* It may be sent without a question and without a record. */
 static bool
-is_recorded(const struct run *d, const struct batch_item *it)
+is_recorded(const struct drain *d, const struct batch_item *it)
 {
 	const struct batch *b = &d->batch;
 	const struct intent *in = &d->p.intent;
 
-	if (!b->recorded || !in->on || d->old.on || d->p.lost || it->line.in_doubt || roster_is_returned(d->l.stem) ||
+	if (!b->recorded || !in->on || d->old.on || d->p.lost || it->line.in_doubt || manifest_is_returned(d->l.stem) ||
 	    !intent_reaches(in, d->l.chain, d->l.stem, d->l.pos))
 		return false;
 	return (b->n > 0 && b->item[b->n - 1].lane == it->lane) || intent_sent(in, it->lane->type, strlen(it->lane->type));
@@ -159,10 +159,10 @@ enum taken { TAKEN, PASSED, FULL };
  * room. -1 on failure.
  */
 static int
-take_line(struct run *d, struct fail *f)
+take_line(struct drain *d, struct err *f)
 {
 	struct batch_item *it = batch_next(&d->batch);
-	struct event_line *el = &d->at->event;
+	struct line *el = &d->at->event;
 	bool old = d->old.on && intent_reaches(&d->old, d->l.chain, d->l.stem, d->l.pos), recorded;
 	int again, has;
 	size_t i;
@@ -173,17 +173,17 @@ take_line(struct run *d, struct fail *f)
 	if (d->l.text.n == 0)
 		return PASSED;	/* the newline that ended a torn piece */
 	if (d->at->bad) {
-		if (marks_passed(&d->p.marks, d->l.chain, d->l.stem, d->l.pos, &has))
+		if (positions_passed(&d->p.marks, d->l.chain, d->l.stem, d->l.pos, &has))
 			return PASSED;	/* in quarantine already */
-		run_quarantine(d, d->l.stem, d->l.pos, d->l.text, d->at->why->text);
+		drain_quarantine(d, d->l.stem, d->l.pos, d->l.text, d->at->why->text);
 		return PASSED;
 	}
-	if (progress_delivered(&d->p, el->e.type.p, el->e.type.n, d->l.chain, d->l.stem, d->l.pos))
+	if (checkpoint_delivered(&d->p, el->e.type.p, el->e.type.n, d->l.chain, d->l.stem, d->l.pos))
 		return PASSED;
 	if ((again = written_again(d, &el->e, f)) != 0)
 		return again == -1 ? -1 : PASSED;
 	it->line = *el;
-	it->lane = load_lane(d, el->e.type);
+	it->lane = batch_dest(d, el->e.type);
 	for (i = 0; i < d->batch.n && d->batch.item[i].lane != it->lane; i++)
 		;
 	recorded = is_recorded(d, it);
@@ -194,7 +194,7 @@ take_line(struct run *d, struct fail *f)
 	if (measure_room(d, it, f) == -1)
 		return -1;
 	if (it->lane->stopped) {
-		move_leave(d, el->e.type, d->l.chain, d->l.stem, d->l.pos, d->l.limit);
+		commit_leave(d, el->e.type, d->l.chain, d->l.stem, d->l.pos, d->l.limit);
 		return PASSED;
 	}
 	it->stem = d->l.stem;
@@ -204,7 +204,7 @@ take_line(struct run *d, struct fail *f)
 	it->at = d->l.at;
 	/* The bytes that the event is made of go with it. */
 	swap(&it->text, &d->at->text);
-	batch_complete(it, d->l.text);
+	line_complete(it, d->l.text);
 	look_for_doubt(d, it);
 	it->state = BATCH_SEND;
 	if (it->lane->room != INT64_MAX)
@@ -217,7 +217,7 @@ take_line(struct run *d, struct fail *f)
 }
 
 size_t
-load_room(const struct run *d)
+batch_measure_room(const struct drain *d)
 {
 	size_t n = BATCH_LINES;
 
@@ -230,7 +230,7 @@ load_room(const struct run *d)
 
 /* What was read before a failure is not held up by it, and what is on its way is waited for. */
 static int
-failed(struct run *d, size_t before, const struct fail *f)
+failed(struct drain *d, size_t before, const struct err *f)
 {
 	if (before == 0)
 		return -1;
@@ -240,7 +240,7 @@ failed(struct run *d, size_t before, const struct fail *f)
 }
 
 int
-load_batch(struct run *d, size_t most, bool *end, struct fail *f)
+batch_load(struct drain *d, size_t most, bool *end, struct err *f)
 {
 	size_t passed = 0;
 	int got = 1, r;
@@ -251,19 +251,19 @@ load_batch(struct run *d, size_t most, bool *end, struct fail *f)
 		return -1;
 	}
 	while (d->batch.n < most) {
-		if ((got = ahead_next(&d->ahead, &d->at, f)) != 1)
+		if ((got = readahead_next(&d->ahead, &d->at, f)) != 1)
 			break;
 		d->l = d->at->l;
 		enter_segment(d);
 		if ((r = take_line(d, f)) == -1)
 			return failed(d, d->batch.sent, f);
 		if (r == FULL) {
-			ahead_keep(&d->ahead);
+			readahead_keep(&d->ahead);
 			return 0;
 		}
 		pass_by(d);
 		/* Lines that are left out cost time too. */
-		if (r == PASSED && ++passed % PASSED_MOST == 0 && (run_over(d) || !run_wants(d)))
+		if (r == PASSED && ++passed % PASSED_MOST == 0 && (drain_over(d) || !drain_wants(d)))
 			return 0;
 	}
 	if (got == 1)

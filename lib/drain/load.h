@@ -3,20 +3,20 @@
  *
  * Left out are lines that are delivered, of types that cannot go on, and bad ones, which go into quarantine.
  */
-#ifndef LOAD_H
-#define LOAD_H
+#ifndef DRAIN_LOAD_H
+#define DRAIN_LOAD_H
 
-#include "drain/run.h"
+#include "drain/drain_int.h"
 
 /*
  * Reads lines into d->batch until it has `most`. 1: more would fit, 0: not; *end: the walk has come to its end. -1: the connection is dead, the
  * server refuses, or the disk failed. Once some of the batch are on their way only such lines join them as need no question and are recorded
  * as what may be sent.
  */
-int load_batch(struct run *d, size_t most, bool *end, struct fail *f);
+int batch_load(struct drain *d, size_t most, bool *end, struct err *f);
 /* How many lines a batch may have just now. */
-size_t load_room(const struct run *d);
+size_t batch_measure_room(const struct drain *d);
 /* The lane of a type; stopped from the beginning when the type is held and not to be tried in this run. */
-struct lane *load_lane(struct run *d, struct slice type);
+struct dest *batch_dest(struct drain *d, struct slice type);
 
 #endif

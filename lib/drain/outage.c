@@ -12,10 +12,10 @@
 #include "event/event.h"
 #include "drain/outage.h"
 #include "base/status.h"
-#include "base/util.h"
+#include "base/mem.h"
 #include "base/uuid.h"
 #include "buffer/walk.h"
-#include "base/when.h"
+#include "base/clock.h"
 
 #define MARK ".outage"
 #define ENDING ".outage-over"	/* its event is being appended */
@@ -25,15 +25,15 @@
 #define TOLD " told\n"
 
 static bool
-is_there(const struct spool *sp, const char *name)
+is_there(const struct buffer *sp, const char *name)
 {
 	struct stat st;
 
-	return fstatat(spool_fd(sp), name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
+	return fstatat(buffer_fd(sp), name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
 }
 
 void
-outage_mark(struct spool *sp)
+outage_mark(struct buffer *sp)
 {
 	char id[UUID_SIZE];
 	int fd;
@@ -41,9 +41,9 @@ outage_mark(struct spool *sp)
 	if (is_there(sp, MARK))
 		return;
 	uuid_v7(id);
-	if ((fd = spool_state(sp, MARK, O_WRONLY | O_CREAT | O_EXCL)) == -1)
+	if ((fd = buffer_state(sp, MARK, O_WRONLY | O_CREAT | O_EXCL)) == -1)
 		return;
-	if (util_write(fd, id, ID_LEN) == -1) {
+	if (io_write(fd, id, ID_LEN) == -1) {
 		/* An empty mark is a mark; its event gets an identity of its own. */
 	}
 	close(fd);
@@ -51,70 +51,70 @@ outage_mark(struct spool *sp)
 
 /* 1 when the buffer holds the event already: a drain was killed after the append. 0 or -1. */
 static int
-appended(struct spool *sp, const char *id, struct fail *f)
+appended(struct buffer *sp, const char *id, struct err *f)
 {
-	struct progress p;
+	struct checkpoint p;
 	struct walk *w;
 	struct walk_line l;
 	int found = 0, r = -1;
 
-	if (progress_load(sp, &p, f) == -1)
+	if (checkpoint_load(sp, &p, f) == -1)
 		return -1;
 	w = walk_open(sp, &p, WALK_LATE, backlog_stamp, f);
 	while (w && !found && (r = walk_next(w, &l, f)) == 1)
 		found = memmem(l.text.p, l.text.n, id, strlen(id)) != NULL;
 	walk_close(w);
-	progress_free(&p);
+	checkpoint_free(&p);
 	return found ? 1 : r;
 }
 
 static int
-append(struct spool *sp, const char *target, const struct append_limits *lim, const char *source,
-    const char *id, const struct buf *stats, struct fail *f)
+append(struct buffer *sp, const char *target, const struct append_limits *lim, const char *source,
+    const char *id, const struct bytes *stats, struct err *f)
 {
-	struct buf payload = { 0 }, head = { 0 };
-	char now[WHEN_SIZE], correlation[UUID_SIZE];
+	struct bytes payload = { 0 }, head = { 0 };
+	char now[CLOCK_SIZE], correlation[UUID_SIZE];
 	struct event e = { .type = slice_of(OUTAGE_TYPE), .source = slice_of(source), .event_id = slice_of(id) };
 	struct append_line line;
 	int r;
 
-	when_format(when_now(), now);
+	clock_format(clock_now(), now);
 	uuid_v4(correlation);
 	event_recovered(&payload, now, (struct slice){ stats->p, stats->len });
 	e.payload = (struct slice){ payload.p, payload.len };
 	e.timestamp = slice_of(now);
 	e.correlation_id = slice_of(correlation);
-	event_line_head(&head, &e);
+	line_head(&head, &e);
 	line.head = (struct slice){ head.p, head.len };
 	line.tail = slice_of("");
 	r = append_lines(sp, target, lim, &line, 1, f);
-	buf_free(&payload);
-	buf_free(&head);
+	bytes_free(&payload);
+	bytes_free(&head);
 	return r;
 }
 
 bool
-outage_due(const struct spool *sp)
+outage_due(const struct buffer *sp)
 {
 	return is_there(sp, MARK) || is_there(sp, ENDING);
 }
 
 /* Its identity, UUID_SIZE bytes, and the number. A mark that was not written whole has none. 1 when it was told, 0, or -1. */
 static int
-read_mark(struct spool *sp, const char *name, char *id, uint64_t *before, struct fail *f)
+read_mark(struct buffer *sp, const char *name, char *id, uint64_t *before, struct err *f)
 {
-	char *text = util_slurp(spool_fd(sp), name, 4096, NULL), *rest;
+	char *text = io_slurp(buffer_fd(sp), name, 4096, NULL), *rest;
 	int told = 0;
 
 	if (!text)
-		return fail_errno(f, STATUS_UNSAFE, "read '%s/%s'", spool_dir(sp), name);
+		return err_sys(f, STATUS_UNSAFE, "read '%s/%s'", buffer_dir(sp), name);
 	*id = '\0';
 	*before = 0;
 	if (strlen(text) >= ID_LEN) {
 		rest = text + ID_LEN;
 		told = strncmp(rest, TOLD, sizeof TOLD - 1) == 0;
 		rest[strcspn(rest, "\n")] = '\0';
-		if (*rest != ' ' || util_u64(rest + 1, before) == -1)
+		if (*rest != ' ' || num_u64(rest + 1, before) == -1)
 			*before = 0;
 		*rest = '\0';
 		memcpy(id, text, UUID_SIZE);
@@ -125,9 +125,9 @@ read_mark(struct spool *sp, const char *name, char *id, uint64_t *before, struct
 
 /* Behind the identity, as well as it can. */
 static void
-add_to_mark(struct spool *sp, const char *name, const char *text)
+add_to_mark(struct buffer *sp, const char *name, const char *text)
 {
-	int fd = spool_state(sp, name, O_WRONLY);
+	int fd = buffer_state(sp, name, O_WRONLY);
 
 	if (fd == -1)
 		return;
@@ -139,21 +139,21 @@ add_to_mark(struct spool *sp, const char *name, const char *text)
 
 /* One that has none gets one, for good. */
 static int
-give_id(struct spool *sp, char *id, struct fail *f)
+give_id(struct buffer *sp, char *id, struct err *f)
 {
-	int fd = spool_state(sp, ENDING, O_WRONLY), r;
+	int fd = buffer_state(sp, ENDING, O_WRONLY), r;
 
 	uuid_v7(id);
 	r = fd == -1 || pwrite(fd, id, ID_LEN, 0) != ID_LEN || fdatasync(fd) == -1 ? -1 : 0;
 	if (r == -1)
-		fail_errno(f, STATUS_UNSAFE, "write '%s/" ENDING "'", spool_dir(sp));
+		err_sys(f, STATUS_UNSAFE, "write '%s/" ENDING "'", buffer_dir(sp));
 	if (fd != -1)
 		close(fd);
 	return r;
 }
 
 int
-outage_begin(struct outage *o, struct spool *sp, struct fail *f)
+outage_begin(struct outage *o, struct buffer *sp, struct err *f)
 {
 	char id[UUID_SIZE];
 	int told;
@@ -164,7 +164,7 @@ outage_begin(struct outage *o, struct spool *sp, struct fail *f)
 	if (told == -1)
 		return -1;
 	if (told) {
-		unlinkat(spool_fd(sp), ENDING, 0);
+		unlinkat(buffer_fd(sp), ENDING, 0);
 		o->again = false;
 	}
 	o->due = o->again || is_there(sp, MARK);
@@ -177,7 +177,7 @@ outage_begin(struct outage *o, struct spool *sp, struct fail *f)
 
 /* What was drained, and what is left. */
 static int
-count(struct outage *o, struct spool *sp, uint64_t drained, struct fail *f)
+count(struct outage *o, struct buffer *sp, uint64_t drained, struct err *f)
 {
 	struct backlog now;
 	int r = backlog_read(sp, &now, f);
@@ -188,10 +188,10 @@ count(struct outage *o, struct spool *sp, uint64_t drained, struct fail *f)
 }
 
 int
-outage_end(struct outage *o, struct spool *sp, uint64_t drained, const char *target, const struct append_limits *lim, const char *source,
-    struct fail *f)
+outage_end(struct outage *o, struct buffer *sp, uint64_t drained, const char *target, const struct append_limits *lim, const char *source,
+    struct err *f)
 {
-	struct buf stats = { 0 };
+	struct bytes stats = { 0 };
 	char id[UUID_SIZE];
 	uint64_t before;
 	int is = 0, r;
@@ -200,8 +200,8 @@ outage_end(struct outage *o, struct spool *sp, uint64_t drained, const char *tar
 		return 0;
 	if (count(o, sp, drained, f) == -1)
 		return -1;
-	if (!o->again && renameat(spool_fd(sp), MARK, spool_fd(sp), ENDING) == -1) {
-		fail_errno(f, STATUS_UNSAFE, "rename '%s/" MARK "'", spool_dir(sp));
+	if (!o->again && renameat(buffer_fd(sp), MARK, buffer_fd(sp), ENDING) == -1) {
+		err_sys(f, STATUS_UNSAFE, "rename '%s/" MARK "'", buffer_dir(sp));
 		return 1;
 	}
 	if (read_mark(sp, ENDING, id, &before, f) == -1 || (o->again && *id && (is = appended(sp, id, f)) == -1))
@@ -210,17 +210,17 @@ outage_end(struct outage *o, struct spool *sp, uint64_t drained, const char *tar
 		return 1;
 	backlog_json(&stats, &o->was);
 	r = is ? 0 : append(sp, target, lim, source, id, &stats, f);
-	buf_free(&stats);
+	bytes_free(&stats);
 	if (r == -1)
 		return 1;
 	o->due = false;
 	add_to_mark(sp, ENDING, TOLD);
-	unlinkat(spool_fd(sp), ENDING, 0);
+	unlinkat(buffer_fd(sp), ENDING, 0);
 	return 0;
 }
 
 void
-outage_keep(const struct outage *o, struct spool *sp, uint64_t drained)
+outage_keep(const struct outage *o, struct buffer *sp, uint64_t drained)
 {
 	char text[32];
 

@@ -8,13 +8,13 @@
  * It tells what the buffer held before the drain. The events are counted by draining them, not by reading all that is there twice: so it
  * is appended when the drain is through.
  */
-#ifndef OUTAGE_H
-#define OUTAGE_H
+#ifndef DRAIN_OUTAGE_H
+#define DRAIN_OUTAGE_H
 
 #include "buffer/append.h"
 #include "buffer/backlog.h"
-#include "base/fail.h"
-#include "buffer/spool.h"
+#include "base/err.h"
+#include "buffer/buffer.h"
 
 #define OUTAGE_TYPE "system.redis_recovered"
 
@@ -25,21 +25,21 @@ struct outage {
 	struct backlog was;	/* before the drain */
 };
 
-void outage_mark(struct spool *sp);	/* best effort; does nothing when there is a mark */
-bool outage_due(const struct spool *sp);	/* one is to be ended, also when there is nothing else to drain */
+void outage_mark(struct buffer *sp);	/* best effort; does nothing when there is a mark */
+bool outage_due(const struct buffer *sp);	/* one is to be ended, also when there is nothing else to drain */
 /*
  * Under the replay lock, with Redis reached and before anything is drained: looks whether an outage is to be ended, and at the buffer. 1 when the
  * event of a run that was killed may be in the buffer: outage_end has to be called at once, before it is drained away, and then this again. 0 or -1.
  */
-int outage_begin(struct outage *o, struct spool *sp, struct fail *f);
+int outage_begin(struct outage *o, struct buffer *sp, struct err *f);
 /*
  * Does nothing when none is due. `drained`: how many of the events in the buffer this run has taken out of it. 1 when the event cannot be appended (no
  * room) and stays due; -1 when it cannot be known whether it was appended before: nothing may be drained then.
  */
-int outage_end(struct outage *o, struct spool *sp, uint64_t drained, const char *target, const struct append_limits *lim, const char *source,
-    struct fail *f);
+int outage_end(struct outage *o, struct buffer *sp, uint64_t drained, const char *target, const struct append_limits *lim, const char *source,
+    struct err *f);
 /* The run ends with it still due: remembers, as well as it can, what was drained. */
-void outage_keep(const struct outage *o, struct spool *sp, uint64_t drained);
+void outage_keep(const struct outage *o, struct buffer *sp, uint64_t drained);
 void outage_free(struct outage *o);
 
 #endif

@@ -4,15 +4,15 @@
 #include <string.h>
 
 #include "event/names.h"
-#include "event/point.h"
-#include "drain/redriving.h"
+#include "event/id.h"
+#include "drain/redrive_int.h"
 #include "redis/reply.h"
 #include "base/status.h"
-#include "base/util.h"
-#include "base/when.h"
+#include "base/mem.h"
+#include "base/clock.h"
 
 void
-redrive_say(const struct redriving *d, const char *fmt, ...)
+redrive_say(const struct redrive *d, const char *fmt, ...)
 {
 	char text[1200];
 	va_list ap;
@@ -20,12 +20,12 @@ redrive_say(const struct redriving *d, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fail_clean(text);
+	err_clean(text);
 	d->o->say(d->o->arg, text);
 }
 
 void
-redrive_stop_type(struct redriving *d, int status, const char *reason)
+redrive_stop_type(struct redrive *d, int status, const char *reason)
 {
 	d->stopped = d->r->left = true;
 	d->r->stopped++;
@@ -34,29 +34,29 @@ redrive_stop_type(struct redriving *d, int status, const char *reason)
 }
 
 int
-redrive_refused(struct redriving *d, enum bus_why why, const struct fail *f)
+redrive_refused(struct redrive *d, enum conn_why why, const struct err *f)
 {
-	if (d->b == NULL || bus_why(d->b) != BUS_FINE || why == BUS_LATER || why == BUS_READONLY || why == BUS_DENIED ||
-	    why == BUS_MOVED || why == BUS_GARBAGE)
+	if (d->b == NULL || conn_why(d->b) != CONN_FINE || why == CONN_LATER || why == CONN_READONLY || why == CONN_DENIED ||
+	    why == CONN_MOVED || why == CONN_GARBAGE)
 		return -1;
 	redrive_stop_type(d, f->status, f->text);
 	return 0;
 }
 
 bool
-redrive_stopping(const struct redriving *d)
+redrive_stopping(const struct redrive *d)
 {
 	return d->o->stop != NULL && *d->o->stop;
 }
 
 bool
-redrive_enough(const struct redriving *d)
+redrive_enough(const struct redrive *d)
 {
 	return d->o->limit > 0 && d->done >= d->o->limit;
 }
 
 void
-redrive_leave(struct redriving *d)
+redrive_leave(struct redrive *d)
 {
 	d->over = d->r->left = true;
 	d->r->status = status_worse(d->r->status, STATUS_AGAIN);
@@ -65,38 +65,38 @@ redrive_leave(struct redriving *d)
 /* --- a type -------------------------------------------------------------------------- */
 
 static int
-open_bus(struct redriving *d, struct fail *f)
+open_bus(struct redrive *d, struct err *f)
 {
-	enum bus_why why;
+	enum conn_why why;
 
-	bus_close(d->b);
-	d->b = bus_open(&d->o->conf->url, d->o->conf->timeout_ms, &why, f);
+	conn_close(d->b);
+	d->b = conn_open(&d->o->conf->url, d->o->conf->timeout_ms, &why, f);
 	return d->b != NULL ? 0 : -1;
 }
 
 /* Entries that grow suddenly may be too many for one answer: then one by one, on a new connection. */
 static int
-too_much(struct redriving *d, struct fail *f)
+too_much(struct redrive *d, struct err *f)
 {
-	if (d->pace.count == 1 || bus_why(d->b) != BUS_CUT)
+	if (d->pace.count == 1 || conn_why(d->b) != CONN_CUT)
 		return -1;
-	d->pace = pace_start(1, 0);
+	d->pace = pagesize_start(1, 0);
 	return open_bus(d, f);
 }
 
 static int
-step(struct redriving *d, struct fail *f)
+step(struct redrive *d, struct err *f)
 {
-	char from[STREAM_ID_SIZE], to[STREAM_ID_SIZE];
+	char from[ID_SIZE], to[ID_SIZE];
 	struct reply *r;
 	int ok;
 
-	stream_id_format(d->from, from);
-	stream_id_format(d->to, to);
+	id_format(d->from, from);
+	id_format(d->to, to);
 	stream_put_range(d->b, d->dead, from, to, d->pace.count);
 	if (d->pace.count > 1)
-		bus_most(d->b, PACE_HELD);
-	if ((r = bus_wait(d->b, 0, f)) == NULL)
+		conn_most(d->b, PAGESIZE_HELD);
+	if ((r = conn_wait(d->b, 0, f)) == NULL)
 		return too_much(d, f);
 	if (reply_is_error(r)) {
 		reply_fail(f, r, "XRANGE of the dead letters");
@@ -109,11 +109,11 @@ step(struct redriving *d, struct fail *f)
 
 /* 1 when there is something to go through. */
 static int
-open_type(struct redriving *d, const char *type, struct fail *f)
+open_type(struct redrive *d, const char *type, struct err *f)
 {
 	struct stream_info info;
-	struct fail why_not;
-	enum bus_why why;
+	struct err why_not;
+	enum conn_why why;
 
 	d->type = type;
 	d->stopped = false;
@@ -121,26 +121,26 @@ open_type(struct redriving *d, const char *type, struct fail *f)
 	d->dead = names_dead(d->o->conf->prefix, type);
 	if (stream_info(d->b, d->dead, &info, &why, f) == -1) {
 		why_not = *f;
-		fail_set(f, why_not.status, "'%s': %s", d->dead, why_not.text);
+		err_set(f, why_not.status, "'%s': %s", d->dead, why_not.text);
 		return redrive_refused(d, why, f);
 	}
-	d->lane = lanes_get(&d->lanes, d->o->conf->prefix, slice_of(type));
-	d->way = (struct letter_way){.dead = d->dead, .key = d->lane->key};
-	d->pace = pace_start(PACE_FIRST, 0);
+	d->lane = dests_get(&d->lanes, d->o->conf->prefix, slice_of(type));
+	d->way = (struct redrive_way){.dead = d->dead, .key = d->lane->key};
+	d->pace = pagesize_start(PAGESIZE_FIRST, 0);
 	d->from = d->o->since;
 	d->to = info.last_generated;
 	return info.exists && info.length > 0;
 }
 
 static int
-run_type(struct redriving *d, const char *type, struct fail *f)
+run_type(struct redrive *d, const char *type, struct err *f)
 {
 	int r = open_type(d, type, f);
 
-	while (r > 0 && !d->stopped && !d->over && stream_id_cmp(d->from, d->to) <= 0) {
+	while (r > 0 && !d->stopped && !d->over && id_cmp(d->from, d->to) <= 0) {
 		if (step(d, f) == -1)
 			return -1;
-		if (redrive_stopping(d) && !d->over && stream_id_cmp(d->from, d->to) <= 0)
+		if (redrive_stopping(d) && !d->over && id_cmp(d->from, d->to) <= 0)
 			redrive_leave(d);
 	}
 	return r < 0 ? -1 : 0;
@@ -149,12 +149,12 @@ run_type(struct redriving *d, const char *type, struct fail *f)
 /* --- the run -------------------------------------------------------------------------- */
 
 static void
-count(struct redriving *d)
+count(struct redrive *d)
 {
-	enum bus_why why;
-	struct fail f;
+	enum conn_why why;
+	struct err f;
 
-	for (size_t i = 0; i < d->o->ntypes && bus_why(d->b) == BUS_FINE; i++) {
+	for (size_t i = 0; i < d->o->ntypes && conn_why(d->b) == CONN_FINE; i++) {
 		char *dead = names_dead(d->o->conf->prefix, d->o->types[i]);
 		uint64_t n;
 
@@ -168,17 +168,17 @@ count(struct redriving *d)
 
 /* What streams without groups lost to their limit. */
 static void
-count_trimmed(struct redriving *d)
+count_trimmed(struct redrive *d)
 {
-	enum bus_why why;
-	struct fail f;
+	enum conn_why why;
+	struct err f;
 	uint64_t now;
 
-	for (size_t i = 0; i < d->lanes.n && d->b != NULL && bus_why(d->b) == BUS_FINE; i++) {
-		const struct lane *l = d->lanes.lane[i];
+	for (size_t i = 0; i < d->lanes.n && d->b != NULL && conn_why(d->b) == CONN_FINE; i++) {
+		const struct dest *l = d->lanes.lane[i];
 		uint64_t had = l->watch.before.length + l->watch.added;
 
-		if (l->mode == LANE_PLAIN && l->watch.added > 0 && l->maxlen > 0 && had > (uint64_t)l->maxlen &&
+		if (l->mode == DEST_PLAIN && l->watch.added > 0 && l->maxlen > 0 && had > (uint64_t)l->maxlen &&
 		    stream_length(d->b, l->key, &now, &why, &f) == 0 && now < had)
 			d->r->trimmed += had - now;
 	}
@@ -187,16 +187,16 @@ count_trimmed(struct redriving *d)
 void
 redrive_run(const struct redrive_options *o, struct redrive_result *r)
 {
-	struct redriving *d = util_alloc(sizeof(*d));
-	struct fail f;
+	struct redrive *d = mem_alloc(sizeof(*d));
+	struct err f;
 	int ok;
 
 	*r = (struct redrive_result){0};
-	*d = (struct redriving){.o = o, .r = r, .started = when_mono()};
+	*d = (struct redrive){.o = o, .r = r, .started = clock_mono()};
 	ok = open_bus(d, &f);
 	if (ok == 0 && o->dry != NULL && !o->json && !o->quiet) {
-		redrive_head(&d->text);
-		o->dry(o->arg, buf_str(&d->text));
+		redrivefmt_head(&d->text);
+		o->dry(o->arg, bytes_str(&d->text));
 	}
 	if (ok == 0 && o->tick != NULL)
 		count(d);
@@ -208,44 +208,44 @@ redrive_run(const struct redrive_options *o, struct redrive_result *r)
 		redrive_say(d, "%s", f.text);
 	}
 	count_trimmed(d);
-	bus_close(d->b);
-	lanes_free(&d->lanes);
-	buf_free(&d->text);
+	conn_close(d->b);
+	dests_free(&d->lanes);
+	bytes_free(&d->text);
 	free(d->dead);
 	free(d);
 }
 
 int
-redrive_match(struct redrive_options *o, const char *s, struct fail *f)
+redrive_match(struct redrive_options *o, const char *s, struct err *f)
 {
 	const char *eq = strchr(s, '=');
 
 	if (eq == NULL || eq == s)
-		return fail_set(f, STATUS_USAGE, "--match %s: a field's name, '=' and its value are expected", s);
-	o->match = util_realloc(o->match, (o->matches + 1) * sizeof(*o->match));
+		return err_set(f, STATUS_USAGE, "--match %s: a field's name, '=' and its value are expected", s);
+	o->match = mem_realloc(o->match, (o->matches + 1) * sizeof(*o->match));
 	o->match[o->matches++] = (struct redrive_match){{s, (size_t)(eq - s)}, slice_of(eq + 1)};
 	return 0;
 }
 
 int
-redrive_since(struct redrive_options *o, const char *where, struct fail *f)
+redrive_since(struct redrive_options *o, const char *where, struct err *f)
 {
-	struct point p;
+	struct id_place p;
 
-	if (point_parse(where, when_now(), "--since", &p, f) == -1)
+	if (id_parse_place(where, clock_now(), "--since", &p, f) == -1)
 		return -1;
 	o->since = p.end ? (struct stream_id){UINT64_MAX, UINT64_MAX} : p.low;
 	return 0;
 }
 
 int
-redrive_types(struct redrive_options *o, char *const *types, size_t n, struct fail *f)
+redrive_types(struct redrive_options *o, char *const *types, size_t n, struct err *f)
 {
 	if (n == 0)
-		return fail_set(f, STATUS_USAGE, "--dead: which event type?");
+		return err_set(f, STATUS_USAGE, "--dead: which event type?");
 	for (size_t i = 0; i < n; i++)
 		if (!names_legal(types[i], strlen(types[i])))
-			return fail_set(f, STATUS_USAGE, "'%s': --dead wants event types by name, each " NAMES_LEGAL, types[i]);
+			return err_set(f, STATUS_USAGE, "'%s': --dead wants event types by name, each " NAMES_LEGAL, types[i]);
 	o->types = types;
 	o->ntypes = n;
 	return 0;

@@ -1,20 +1,20 @@
 /*
- * redrive: dead letters (dead.h) back into their streams: same fields, provenance taken off, in their order, each once.
+ * redrive: dead letters (provenance.h) back into their streams: same fields, provenance taken off, in their order, each once.
  *
- * Type by type: a page of dead letters is read, those that are wanted are moved (letter.h), and so on up to the one that
+ * Type by type: a page of dead letters is read, those that are wanted are moved (redrive_move.h), and so on up to the one that
  * was the last when it began: what is set aside again meanwhile is not gone round in circles. A stream is treated as in a
- * replay: nothing is pushed out that a group still needs (lane.h), and a type whose stream is full stops. Killed or cut off at any point, it is just run again.
+ * replay: nothing is pushed out that a group still needs (dest.h), and a type whose stream is full stops. Killed or cut off at any point, it is just run again.
  */
-#ifndef REDRIVE_H
-#define REDRIVE_H
+#ifndef DRAIN_REDRIVE_H
+#define DRAIN_REDRIVE_H
 
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "conf/conf.h"
-#include "event/dead.h"
-#include "base/fail.h"
+#include "event/provenance.h"
+#include "base/err.h"
 #include "redis/stream.h"
 
 struct redrive_match {
@@ -27,7 +27,7 @@ struct redrive_line {
 	struct slice id;		/* of the dead letter */
 	struct slice event_id;
 	size_t bytes;			/* of its own names and values */
-	struct dead dead;
+	struct provenance dead;
 };
 
 struct redrive_options {
@@ -65,15 +65,15 @@ struct redrive_result {
 void redrive_run(const struct redrive_options *o, struct redrive_result *r);
 
 /* As people type them; 0, or -1 with status 64. "NAME=VALUE", one more of them; borrowed. */
-int redrive_match(struct redrive_options *o, const char *s, struct fail *f);
-int redrive_since(struct redrive_options *o, const char *where, struct fail *f);	/* see point.h */
-int redrive_types(struct redrive_options *o, char *const *types, size_t n, struct fail *f);	/* by name, one at least; borrowed */
+int redrive_match(struct redrive_options *o, const char *s, struct err *f);
+int redrive_since(struct redrive_options *o, const char *where, struct err *f);	/* see id.h */
+int redrive_types(struct redrive_options *o, char *const *types, size_t n, struct err *f);	/* by name, one at least; borrowed */
 void redrive_free(struct redrive_options *o);
 
-void redrive_text(struct buf *out, const struct redrive_result *r, int64_t ms);
-void redrive_json(struct buf *out, const struct redrive_result *r, int status);
-void redrive_head(struct buf *out);
-void redrive_line_text(struct buf *out, const struct redrive_line *l);
-void redrive_line_json(struct buf *out, const struct redrive_line *l);
+void redrivefmt_text(struct bytes *out, const struct redrive_result *r, int64_t ms);
+void redrivefmt_json(struct bytes *out, const struct redrive_result *r, int status);
+void redrivefmt_head(struct bytes *out);
+void redrivefmt_line_text(struct bytes *out, const struct redrive_line *l);
+void redrivefmt_line_json(struct bytes *out, const struct redrive_line *l);
 
 #endif

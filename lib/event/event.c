@@ -8,8 +8,8 @@
 #include "event/event.h"
 #include "base/json.h"
 #include "base/status.h"
-#include "base/util.h"
-#include "base/when.h"
+#include "base/mem.h"
+#include "base/clock.h"
 
 #define NAME(s) {(s), sizeof(s) - 1}
 
@@ -94,11 +94,11 @@ event_same(const struct event *a, const struct event *b)
 void
 event_digest(const struct event *e, char out[UUID_SIZE])
 {
-	struct buf b = {0};
+	struct bytes b = {0};
 
-	event_line_head(&b, e);
+	line_head(&b, e);
 	uuid_derived("event", b.p, b.len, out);
-	buf_free(&b);
+	bytes_free(&b);
 }
 
 int
@@ -113,7 +113,7 @@ event_id_legal(struct slice id)
 }
 
 static void
-add_member(struct buf *out, struct slice name, struct slice value)
+add_member(struct bytes *out, struct slice name, struct slice value)
 {
 	buf_addc(out, '"');
 	buf_add(out, name.p, name.n);
@@ -122,7 +122,7 @@ add_member(struct buf *out, struct slice name, struct slice value)
 }
 
 void
-event_line_head(struct buf *out, const struct event *e)
+line_head(struct bytes *out, const struct event *e)
 {
 	struct event copy = *e;
 	struct slice *at[EVENT_FIELDS];
@@ -130,14 +130,14 @@ event_line_head(struct buf *out, const struct event *e)
 	list(&copy, at);
 	buf_addc(out, '{');
 	add_member(out, event_names[0], e->type);
-	buf_adds(out, ",\"message\":{");
+	bytes_adds(out, ",\"message\":{");
 	for (size_t i = 0; i < EVENT_FIELDS; i++) {
 		if (i > 0)
 			buf_addc(out, ',');
 		add_member(out, event_names[i], *at[i]);
 	}
 	if (!json_utf8(e->payload.p, e->payload.n)) {
-		buf_adds(out, ",\"payload_base64\":\"");
+		bytes_adds(out, ",\"payload_base64\":\"");
 		base64_add(out, e->payload.p, e->payload.n);
 		buf_addc(out, '"');
 	}
@@ -145,7 +145,7 @@ event_line_head(struct buf *out, const struct event *e)
 }
 
 static void
-add_doubt(struct buf *out, const struct doubt *d)
+add_doubt(struct bytes *out, const struct doubt *d)
 {
 	cJSON *o = cJSON_CreateObject();
 	char *text = NULL, client[24];
@@ -158,21 +158,21 @@ add_doubt(struct buf *out, const struct doubt *d)
 	    cJSON_AddStringToObject(o, "after", d->after) != NULL)
 		text = cJSON_PrintUnformatted(o);
 	if (text == NULL)
-		util_alloc(SIZE_MAX);		/* ends the process */
-	buf_adds(out, text);
+		mem_alloc(SIZE_MAX);		/* ends the process */
+	bytes_adds(out, text);
 	cJSON_free(text);
 	cJSON_Delete(o);
 }
 
 void
-event_line_tail(struct buf *out, int64_t maxlen, const struct doubt *d)
+line_tail(struct bytes *out, int64_t maxlen, const struct doubt *d)
 {
 	if (maxlen >= 0) {
-		buf_adds(out, ",\"maxlen\":");
-		buf_addu(out, (uint64_t)maxlen);
+		bytes_adds(out, ",\"maxlen\":");
+		bytes_addu(out, (uint64_t)maxlen);
 	}
 	if (d != NULL) {
-		buf_adds(out, ",\"doubt\":");
+		bytes_adds(out, ",\"doubt\":");
 		add_doubt(out, d);
 	}
 }
@@ -188,7 +188,7 @@ check_crc(const char *line, size_t n)
 
 	if (n < 18 || memcmp(line + at, front, f) != 0 || memcmp(line + n - 2, "\"}", 2) != 0)
 		return 0;
-	util_hex8(right, (uint32_t)crc32_z(0, (const Bytef *)line, at));
+	num_hex8(right, (uint32_t)crc32_z(0, (const Bytef *)line, at));
 	return memcmp(line + at + f, right, 8) == 0 ? 1 : -1;
 }
 
@@ -221,7 +221,7 @@ find(struct slice object, const struct slice *name, size_t n, struct slice *valu
 
 /* A member as bytes in text: a string's text, of others what stands there; null is none. */
 static struct slice
-bytes_of(struct slice value, struct buf *text)
+bytes_of(struct slice value, struct bytes *text)
 {
 	size_t from = text->len;
 
@@ -266,17 +266,17 @@ read_maxlen(struct slice value)
 		return -1;
 	memcpy(digits, value.p, value.n);
 	digits[value.n] = '\0';
-	return util_u64(digits, &n) == -1 || n > INT64_MAX ? -1 : (int64_t)n;
+	return num_u64(digits, &n) == -1 || n > INT64_MAX ? -1 : (int64_t)n;
 }
 
 static int
-read_payload(struct slice plain, struct slice base64, struct event *e, struct buf *text, struct fail *f)
+read_payload(struct slice plain, struct slice base64, struct event *e, struct bytes *text, struct err *f)
 {
 	struct slice coded = bytes_of(base64, text);
 	size_t from = text->len;
 
 	if (plain.p == NULL)
-		return fail_set(f, STATUS_DATA, "no payload");
+		return err_set(f, STATUS_DATA, "no payload");
 	if (coded.p == NULL || base64_read(text, coded.p, coded.n) == -1)
 		if (json_text(text, plain) == -1)
 			buf_add(text, plain.p, plain.n);	/* null too */
@@ -285,17 +285,17 @@ read_payload(struct slice plain, struct slice base64, struct event *e, struct bu
 }
 
 static int
-check_message(const struct event *e, struct fail *f)
+check_message(const struct event *e, struct err *f)
 {
 	if (e->type.n == 0)
-		return fail_set(f, STATUS_DATA, "no event_type");
+		return err_set(f, STATUS_DATA, "no event_type");
 	if (e->event_id.p != NULL && !event_id_legal(e->event_id))
-		return fail_set(f, STATUS_DATA, "event_id is not 1 to 200 printable characters");
+		return err_set(f, STATUS_DATA, "event_id is not 1 to 200 printable characters");
 	return 0;
 }
 
 static int
-read_message(struct slice message, struct event *e, struct buf *text, struct fail *f)
+read_message(struct slice message, struct event *e, struct bytes *text, struct err *f)
 {
 	struct slice wanted[EVENT_FIELDS + 1];
 	struct slice *at[EVENT_FIELDS], values[EVENT_FIELDS + 1];
@@ -303,7 +303,7 @@ read_message(struct slice message, struct event *e, struct buf *text, struct fai
 	memcpy(wanted, event_names, sizeof event_names);
 	wanted[EVENT_FIELDS] = slice_of("payload_base64");
 	if (message.p == NULL || find(message, wanted, EVENT_FIELDS + 1, values) == -1)
-		return fail_set(f, STATUS_DATA, "no message");
+		return err_set(f, STATUS_DATA, "no message");
 	list(e, at);
 	for (size_t i = 0; i < EVENT_FIELDS; i++)
 		if (at[i] != &e->payload && at[i]->p == NULL)
@@ -315,17 +315,17 @@ read_message(struct slice message, struct event *e, struct buf *text, struct fai
 
 /* Is it a line of ours, or else JSON? */
 static int
-judge(const char *line, size_t n, int *ours, struct fail *f)
+judge(const char *line, size_t n, int *ours, struct err *f)
 {
 	struct json_fault fault;
 
 	if ((*ours = check_crc(line, n)) == -1)
-		return fail_set(f, STATUS_DATA, "crc differs");
+		return err_set(f, STATUS_DATA, "crc differs");
 	if (*ours || json_check(line, n, &fault) == 0)
 		return 0;
 	if (fault.at == n)
-		return fail_set(f, STATUS_DATA, "torn: %s", fault.why);
-	return fail_set(f, STATUS_DATA, "not JSON: %s at byte %zu", fault.why, fault.at + 1);
+		return err_set(f, STATUS_DATA, "torn: %s", fault.why);
+	return err_set(f, STATUS_DATA, "not JSON: %s at byte %zu", fault.why, fault.at + 1);
 }
 
 enum { TYPE, MESSAGE, BUFFERED_AT, MAXLEN, DOUBT, CRC, COUNT };
@@ -336,7 +336,7 @@ static const struct slice members[COUNT] = {
 
 /* Past a member of which all is known but its text; NULL when something else stands there. */
 static const char *
-take_member(const char *p, const char *end, char before, struct slice name, struct slice *out, struct buf *text)
+take_member(const char *p, const char *end, char before, struct slice name, struct slice *out, struct bytes *text)
 {
 	size_t from = text->len;
 
@@ -349,11 +349,11 @@ take_member(const char *p, const char *end, char before, struct slice name, stru
 }
 
 /*
- * The front of a line just as event_line_head writes it, in one pass: a replay reads nothing else. Returns what stands behind the message, as
+ * The front of a line just as line_head writes it, in one pass: a replay reads nothing else. Returns what stands behind the message, as
  * members; p is NULL when the line has another form, and is then read by its names.
  */
 static struct slice
-read_own(const char *line, size_t n, struct event *e, struct buf *text)
+read_own(const char *line, size_t n, struct event *e, struct bytes *text)
 {
 	static const char open[] = ",\"message\":";
 	const char *end = line + n - 1, *p = take_member(line, end, '{', event_names[0], &e->type, text);
@@ -372,7 +372,7 @@ read_own(const char *line, size_t n, struct event *e, struct buf *text)
 
 /* The front of a line in any form, and its other members. */
 static int
-read_front(const char *line, size_t n, int ours, struct event *e, struct slice *values, struct buf *text, struct fail *f)
+read_front(const char *line, size_t n, int ours, struct event *e, struct slice *values, struct bytes *text, struct err *f)
 {
 	struct slice rest = ours ? read_own(line, n, e, text) : (struct slice){0};
 
@@ -384,20 +384,20 @@ read_front(const char *line, size_t n, int ours, struct event *e, struct slice *
 	text->len = 0;
 	buf_reserve(text, 2 * n + 1);	/* base64 twice */
 	if (find((struct slice){line, n}, members, COUNT, values) == -1)
-		return fail_set(f, STATUS_DATA, "not an object");
+		return err_set(f, STATUS_DATA, "not an object");
 	if (!ours && values[CRC].p != NULL)
-		return fail_set(f, STATUS_DATA, "crc differs");
+		return err_set(f, STATUS_DATA, "crc differs");
 	e->type = bytes_of(values[TYPE], text);
 	return read_message(values[MESSAGE], e, text, f);
 }
 
 int
-event_line_read(const char *line, size_t n, struct event_line *out, struct buf *text, struct fail *f)
+line_parse(const char *line, size_t n, struct line *out, struct bytes *text, struct err *f)
 {
 	struct slice values[COUNT] = {{0}}, at;
 	int ours;
 
-	*out = (struct event_line){.maxlen = -1};
+	*out = (struct line){.maxlen = -1};
 	text->len = 0;
 	buf_reserve(text, n + 1);	/* for all: what points into it stays */
 	if (judge(line, n, &ours, f) == -1)
@@ -406,8 +406,8 @@ event_line_read(const char *line, size_t n, struct event_line *out, struct buf *
 	if (read_front(line, n, ours, &out->e, values, text, f) == -1)
 		return -1;
 	at = bytes_of(values[BUFFERED_AT], text);
-	if (when_parse(at.p, at.n, &out->buffered_at) == -1)
-		return fail_set(f, STATUS_DATA, "buffered_at is no time");
+	if (clock_parse(at.p, at.n, &out->buffered_at) == -1)
+		return err_set(f, STATUS_DATA, "buffered_at is no time");
 	out->maxlen = read_maxlen(values[MAXLEN]);
 	if ((out->in_doubt = ours && values[DOUBT].p != NULL))
 		read_doubt(values[DOUBT], &out->doubt);

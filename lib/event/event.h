@@ -9,14 +9,14 @@
  *
  * A struct event borrows all its bytes. Formats: contract sections 2, 3 and 5; ebspool(5).
  */
-#ifndef EVENT_H
-#define EVENT_H
+#ifndef EVENT_EVENT_H
+#define EVENT_EVENT_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/buf.h"
-#include "base/fail.h"
+#include "base/bytes.h"
+#include "base/err.h"
 #include "base/uuid.h"
 
 struct event {
@@ -66,13 +66,13 @@ struct doubt {
 /* Appends the front of a line, `{"event_type":...,"message":{...}`, without
  * buffered_at, crc and the closing brace: the spool adds those. A payload that is not UTF-8
  * stands there with U+FFFD, so that the line is JSON, and in `payload_base64` beside it as it is. */
-void event_line_head(struct buf *out, const struct event *e);
+void line_head(struct bytes *out, const struct event *e);
 /* Appends what may follow buffered_at: `,"maxlen":N` unless maxlen < 0, and
  * `,"doubt":{...}` unless d is NULL. */
-void event_line_tail(struct buf *out, int64_t maxlen, const struct doubt *d);
+void line_tail(struct bytes *out, int64_t maxlen, const struct doubt *d);
 
-struct event_line {
-	struct event e;			/* borrows from `text` of event_line_read */
+struct line {
+	struct event e;			/* borrows from `text` of line_parse */
 	int64_t buffered_at;		/* us */
 	int64_t maxlen;			/* -1 when the line has none */
 	bool ours;			/* has a crc (and it was right) */
@@ -89,7 +89,7 @@ struct event_line {
  * that cannot be read is one whose `after` is "0-0".
  * 0, or -1 with the reason in f->text ("crc differs", "torn", "no message", ...).
  */
-int event_line_read(const char *line, size_t n, struct event_line *out, struct buf *text, struct fail *f);
+int line_parse(const char *line, size_t n, struct line *out, struct bytes *text, struct err *f);
 
 /* --- what ebsub prints and ebpub -J takes -------------------------------- */
 
@@ -98,21 +98,21 @@ int event_line_read(const char *line, size_t n, struct event_line *out, struct b
  * deliveries < 0: the member is left out (--peek). type is the one of the stream's name, used when
  * the entry has no event_type field.
  */
-void event_json(struct buf *out, struct slice id, struct slice stream, struct slice type,
+void event_json(struct bytes *out, struct slice id, struct slice stream, struct slice type,
     const struct slice *kv, size_t nkv, int64_t deliveries);
 /* Appends the exact payload bytes, or of an entry without `payload` a JSON object of its fields
  * (values as strings; names and values that are not UTF-8 with U+FFFD for each bad byte). */
-void event_payload(struct buf *out, const struct slice *kv, size_t nkv);
+void event_payload(struct bytes *out, const struct slice *kv, size_t nkv);
 
 /*
  * Reads one JSON object as event_json prints it: event_type is needed, and one of payload (verbatim bytes of the value),
  * payload_text, payload_base64; null or missing other members stay empty; id, stream, deliveries are ignored; `fields`
- * and members not known are refused. A payload's bytes are borrowed from s, the rest from `text`, as in event_line_read. f->status 65 on failure.
+ * and members not known are refused. A payload's bytes are borrowed from s, the rest from `text`, as in line_parse. f->status 65 on failure.
  * *is_json is 0 for payload_text and payload_base64: such payloads are taken as they are.
  */
-int event_json_read(const char *s, size_t n, struct event *e, int *is_json, struct buf *text, struct fail *f);
+int event_json_read(const char *s, size_t n, struct event *e, int *is_json, struct bytes *text, struct err *f);
 
 /* Appends {"timestamp":...,"buffer_stats":stats}, the payload of system.redis_recovered; stats is JSON. */
-void event_recovered(struct buf *out, const char *timestamp, struct slice stats);
+void event_recovered(struct bytes *out, const char *timestamp, struct slice stats);
 
 #endif

@@ -8,7 +8,7 @@
 #define ESCAPES "ntr0\\"
 
 int
-format_check(const char *format, struct fail *f)
+format_check(const char *format, struct err *f)
 {
 	for (const char *p = format; *p != '\0'; p++) {
 		const char *legal = *p == '%' ? LETTERS : *p == '\\' ? ESCAPES : NULL;
@@ -16,9 +16,9 @@ format_check(const char *format, struct fail *f)
 		if (legal == NULL)
 			continue;
 		if (p[1] == '\0')
-			return fail_set(f, STATUS_USAGE, "-f: '%c' at the end of the format stands for nothing", *p);
+			return err_set(f, STATUS_USAGE, "-f: '%c' at the end of the format stands for nothing", *p);
 		if (strchr(legal, p[1]) == NULL)
-			return fail_set(f, STATUS_USAGE, "-f: unknown '%c%c' in the format; known are %%i %%t %%p %%T %%r %%c %%s %%e %%k %%d %%%% and \\n \\t \\r \\0 \\\\",
+			return err_set(f, STATUS_USAGE, "-f: unknown '%c%c' in the format; known are %%i %%t %%p %%T %%r %%c %%s %%e %%k %%d %%%% and \\n \\t \\r \\0 \\\\",
 			    *p, p[1]);
 		p++;
 	}
@@ -26,14 +26,14 @@ format_check(const char *format, struct fail *f)
 }
 
 static void
-add_slice(struct buf *out, struct slice s)
+add_slice(struct bytes *out, struct slice s)
 {
 	if (s.n > 0)
 		buf_add(out, s.p, s.n);
 }
 
 static void
-add_letter(struct buf *out, char letter, const struct record *r, const struct event *e)
+add_letter(struct bytes *out, char letter, const struct record *r, const struct event *e)
 {
 	switch (letter) {
 	case 'i':
@@ -65,7 +65,7 @@ add_letter(struct buf *out, char letter, const struct record *r, const struct ev
 		break;
 	case 'd':
 		if (r->deliveries >= 0)
-			buf_addu(out, (uint64_t)r->deliveries);
+			bytes_addu(out, (uint64_t)r->deliveries);
 		break;
 	default:
 		buf_addc(out, letter);
@@ -90,7 +90,7 @@ escaped(char c)
 }
 
 void
-format_add(struct buf *out, const char *format, const struct record *r)
+format_add(struct bytes *out, const char *format, const struct record *r)
 {
 	struct event e;
 

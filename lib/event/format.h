@@ -8,13 +8,13 @@
  * What an entry does not have is empty; %t is then the stream's type, and %p of an entry without payload is a
  * JSON object of its fields, as with --payload. Nothing is escaped.
  */
-#ifndef FORMAT_H
-#define FORMAT_H
+#ifndef EVENT_FORMAT_H
+#define EVENT_FORMAT_H
 
 #include <stdint.h>
 
-#include "base/buf.h"
-#include "base/fail.h"
+#include "base/bytes.h"
+#include "base/err.h"
 
 /* One entry and where it was read. Borrowed. */
 struct record {
@@ -25,8 +25,8 @@ struct record {
 };
 
 /* 0, or -1 with status 64 naming the letter. */
-int format_check(const char *format, struct fail *f);
+int format_check(const char *format, struct err *f);
 /* Appends the record by a format that was checked. */
-void format_add(struct buf *out, const char *format, const struct record *r);
+void format_add(struct bytes *out, const char *format, const struct record *r);
 
 #endif

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "base/buf.h"
+#include "base/bytes.h"
 #include "event/names.h"
 
 int
@@ -40,16 +40,16 @@ names_pattern(const char *s)
 static char *
 join(const char *prefix, const char *kind, const char *service, const char *type)
 {
-	struct buf b = {0};
+	struct bytes b = {0};
 
-	buf_adds(&b, prefix);
-	buf_adds(&b, kind);
+	bytes_adds(&b, prefix);
+	bytes_adds(&b, kind);
 	if (service != NULL) {
-		buf_adds(&b, service);
+		bytes_adds(&b, service);
 		buf_addc(&b, ':');
 	}
-	buf_adds(&b, type);
-	buf_str(&b);
+	bytes_adds(&b, type);
+	bytes_str(&b);
 	return b.p;
 }
 

@@ -4,8 +4,8 @@
  * A type or service is 1 to 200 of [A-Za-z0-9._-], not beginning with '-'
  * (contract, section 2). Keys come as fresh strings that the caller frees.
  */
-#ifndef NAMES_H
-#define NAMES_H
+#ifndef EVENT_NAMES_H
+#define EVENT_NAMES_H
 
 #include <stddef.h>
 

@@ -5,26 +5,26 @@
 #include "redis/group.h"
 #include "event/names.h"
 #include "base/status.h"
-#include "base/util.h"
-#include "base/when.h"
-#include "handle/handling.h"
+#include "base/mem.h"
+#include "base/clock.h"
+#include "handle/handle_int.h"
 
 static struct claim
-claim_of(const struct post *p, int64_t deliveries, bool bodies)
+claim_of(const struct handle_stream *p, int64_t deliveries, bool bodies)
 {
 	return (struct claim){
-		.key = tap_key(p->tap), .group = tap_group(p->tap), .consumer = p->w->plan->consumer,
+		.key = sub_key(p->tap), .group = sub_group(p->tap), .consumer = p->w->plan->consumer,
 		.deliveries = deliveries, .bodies = bodies
 	};
 }
 
 static void
-id_word(const struct job *j, char out[NAMES_MAX + STREAM_ID_SIZE + 8])
+id_word(const struct job *j, char out[NAMES_MAX + ID_SIZE + 8])
 {
-	char id[STREAM_ID_SIZE];
+	char id[ID_SIZE];
 
-	stream_id_format(j->id, id);
-	snprintf(out, NAMES_MAX + STREAM_ID_SIZE + 8, "'%s' %s", tap_type(post_of(j)->tap), id);
+	id_format(j->id, id);
+	snprintf(out, NAMES_MAX + ID_SIZE + 8, "'%s' %s", sub_type(post_of(j)->tap), id);
 }
 
 /* --- beginnings ------------------------------------------------------------ */
@@ -37,19 +37,19 @@ wait(struct handle *w, struct job *j)
 	if (j->pause.first == 0)
 		j->pause = (struct backoff){.first = w->plan->retry_base, .most = w->plan->retry_max};
 	ms = backoff_next(&j->pause);
-	j->when = when_mono() + ms;
+	j->when = clock_mono() + ms;
 	job_to(&w->held, j, JOB_WAITING);
 	return ms;
 }
 
 /* The record of an entry that we have; false: it is gone. */
 static bool
-record_of(const struct job *j, struct record *r, struct buf *kv)
+record_of(const struct job *j, struct record *r, struct bytes *kv)
 {
-	const struct post *p = post_of(j);
+	const struct handle_stream *p = post_of(j);
 	bool gone;
 
-	*r = (struct record){.stream = slice_of(tap_key(p->tap)), .type = slice_of(tap_type(p->tap))};
+	*r = (struct record){.stream = slice_of(sub_key(p->tap)), .type = slice_of(sub_type(p->tap))};
 	if (j->entry == NULL || stream_entry(j->entry, &r->id, kv, &gone) == -1 || gone)
 		return false;
 	r->kv = (const void *)kv->p;
@@ -61,56 +61,56 @@ record_of(const struct job *j, struct record *r, struct buf *kv)
 static void
 run(struct handle *w, struct job *j)
 {
-	struct hand *h = &w->hands[j->hand];
-	struct buf kv = {0};
+	struct runner *h = &w->hands[j->hand];
+	struct bytes kv = {0};
 	struct record r;
 
 	j->attempts++;
 	if (!record_of(j, &r, &kv)) {
-		hand_put_down(h);
-		rescue_missing(w, post_of(j), &j->id, 1);
+		runner_put_down(h);
+		lease_missing(w, post_of(j), &j->id, 1);
 		handle_release(w, j);
 	} else {
 		job_to(&w->held, j, JOB_RUNNING);
 		if (w->ending)
 			attempt_over(w, j, OUTCOME_UNDONE, "", (struct slice){0});
 		else
-			hands_start(h, j, &r);
+			pool_start(h, j, &r);
 	}
-	buf_free(&kv);
+	bytes_free(&kv);
 }
 
 /*
  * Not ours, or not begun: no answer, and it is READY again; the group is gone, or was just made again, and it waits until it is pending there
- * (rescue_again); else it was acknowledged by hand, taken by another, or is gone from the stream.
+ * (lease_again); else it was acknowledged by hand, taken by another, or is gone from the stream.
  */
 static void
 not_begun(struct handle *w, struct job *j, const struct reply *r)
 {
-	struct post *p = post_of(j);
+	struct handle_stream *p = post_of(j);
 
-	hand_put_down(&w->hands[j->hand]);
+	runner_put_down(&w->hands[j->hand]);
 	if (r == NULL)
 		job_to(&w->held, j, JOB_READY);
 	else if (!j->stale && (reply_is_error(r) || p->forcing > 0))
 		wait(w, j);
 	else {
-		rescue_missing(w, p, &j->id, 1);
+		lease_missing(w, p, &j->id, 1);
 		handle_release(w, j);
 	}
 }
 
 /* The answer has those that are ours, in order: entries, or IDs where we have the entries. */
 static void
-begun(struct ask *a, struct reply *r)
+begun(struct control_request *a, struct reply *r)
 {
-	struct post *p = a->arg;
+	struct handle_stream *p = a->arg;
 	struct handle *w = p->w;
-	struct body *b = NULL;
+	struct shared_reply *b = NULL;
 	size_t at = 0;
 
 	if (r != NULL && a->number != 0) {
-		b = body_of(r);
+		b = shared_reply_of(r);
 		a->kept = true;
 	}
 	for (size_t i = 0; i < a->n; i++) {
@@ -118,7 +118,7 @@ begun(struct ask *a, struct reply *r)
 		const struct reply *e = reply_at(r, at);
 		struct stream_id id;
 
-		if (stream_id_parse(reply_text(b != NULL ? reply_at(e, 0) : e), &id) == -1 || stream_id_cmp(id, j->id) != 0) {
+		if (id_parse(reply_text(b != NULL ? reply_at(e, 0) : e), &id) == -1 || id_cmp(id, j->id) != 0) {
 			not_begun(w, j, r);
 			continue;
 		}
@@ -130,28 +130,28 @@ begun(struct ask *a, struct reply *r)
 		else
 			run(w, j);
 	}
-	body_drop(b);
+	shared_reply_drop(b);
 }
 
 /* Those at the head of the queue that are alike, at most as many as can run now: one command for them all. */
 static bool
-begin_some(struct post *p)
+begin_some(struct handle_stream *p)
 {
 	struct handle *w = p->w;
-	struct job *first = p->queue.ready.first, **jobs = util_alloc(HANDLE_PAGE * sizeof(*jobs));
-	struct stream_id *ids = util_alloc(HANDLE_PAGE * sizeof(*ids));
+	struct job *first = p->queue.ready.first, **jobs = mem_alloc(HANDLE_PAGE * sizeof(*jobs));
+	struct stream_id *ids = mem_alloc(HANDLE_PAGE * sizeof(*ids));
 	bool bodies = first->entry == NULL;
 	uint64_t attempts = first->attempts;
 	struct claim c;
 	size_t n = 0;
 
 	for (struct job *j; n < HANDLE_PAGE && (j = p->queue.ready.first) != NULL; n++) {
-		struct hand *h = j->attempts == attempts && (j->entry == NULL) == bodies && !(w->plan->ordered && p->queue.busy > 0) ?
-		    hands_pick(w, j) : NULL;
+		struct runner *h = j->attempts == attempts && (j->entry == NULL) == bodies && !(w->plan->ordered && p->queue.busy > 0) ?
+		    pool_pick(w, j) : NULL;
 
 		if (h == NULL)
 			break;
-		hand_take(h, j);
+		runner_take(h, j);
 		j->hand = (size_t)(h - w->hands);
 		job_to(&w->held, j, JOB_BEGINNING);
 		jobs[n] = j;
@@ -164,7 +164,7 @@ begin_some(struct post *p)
 	}
 	c = claim_of(p, (int64_t)attempts + 2, bodies);
 	pending_put_claim(w->desk.bus, &c, ids, n);
-	desk_asked(&w->desk, (struct ask){.answer = begun, .arg = p, .jobs = jobs, .ids = ids, .n = n, .number = bodies});
+	control_asked(&w->desk, (struct control_request){.answer = begun, .arg = p, .jobs = jobs, .ids = ids, .n = n, .number = bodies});
 	return true;
 }
 
@@ -181,7 +181,7 @@ attempt_begin(struct handle *w)
 /* --- ends -------------------------------------------------------------------- */
 
 static void
-nothing(struct ask *a, struct reply *r)
+nothing(struct control_request *a, struct reply *r)
 {
 	(void)a;
 	(void)r;
@@ -197,7 +197,7 @@ undo(struct handle *w, struct job *j)
 	if (w->desk.bus == NULL || j->stale)
 		return;
 	pending_put_claim(w->desk.bus, &c, &j->id, 1);
-	desk_asked(&w->desk, (struct ask){.answer = nothing});
+	control_asked(&w->desk, (struct control_request){.answer = nothing});
 }
 
 static void
@@ -206,18 +206,18 @@ span_word(int64_t ms, char out[32])
 	if (ms < 1000)
 		snprintf(out, 32, "%d ms", (int)ms);
 	else
-		when_span(ms, out, 32);
+		clock_span(ms, out, 32);
 }
 
 /* It waits for its next attempt, which is said. */
 static void
 again(struct handle *w, struct job *j, const char *what, const char *status)
 {
-	char word[NAMES_MAX + STREAM_ID_SIZE + 8], span[32];
+	char word[NAMES_MAX + ID_SIZE + 8], span[32];
 
 	id_word(j, word);
 	span_word(wait(w, j), span);
-	handle_note(w, TAP_NEWS, "%s: %s: %s; again in %s", word, what, status, span);
+	handle_note(w, SUB_NEWS, "%s: %s: %s; again in %s", word, what, status, span);
 }
 
 static void
@@ -239,8 +239,8 @@ static void
 later(struct handle *w, struct job *j, const char *status, struct slice words)
 {
 	if (j->put_off == 0)
-		j->put_off = when_mono();
-	if (when_mono() - j->put_off >= w->plan->retry_for) {
+		j->put_off = clock_mono();
+	if (clock_mono() - j->put_off >= w->plan->retry_for) {
 		failed(w, j, status, words);
 		return;
 	}
@@ -252,13 +252,13 @@ later(struct handle *w, struct job *j, const char *status, struct slice words)
 void
 attempt_over(struct handle *w, struct job *j, enum outcome what, const char *status, struct slice words)
 {
-	hand_put_down(&w->hands[j->hand]);
-	w->last_event = when_mono();
+	runner_put_down(&w->hands[j->hand]);
+	w->last_event = clock_mono();
 	if (what == OUTCOME_DONE) {
 		w->count->handled++;
 		job_to(&w->held, j, JOB_DONE);
 	} else if (j->stale) {
-		rescue_missing(w, post_of(j), &j->id, 1);
+		lease_missing(w, post_of(j), &j->id, 1);
 		handle_release(w, j);		/* whoever has it now sees to it, if there is anything left to see to */
 	} else if (what == OUTCOME_LATER) {
 		later(w, j, status, words);
@@ -277,9 +277,9 @@ attempt_over(struct handle *w, struct job *j, enum outcome what, const char *sta
 /* --- acknowledging ----------------------------------------------------------------- */
 
 static void
-acknowledged(struct ask *a, struct reply *r)	/* cppcheck-suppress constParameter ; as whoever takes an answer */
+acknowledged(struct control_request *a, struct reply *r)	/* cppcheck-suppress constParameter ; as whoever takes an answer */
 {
-	struct handle *w = ((struct post *)a->arg)->w;
+	struct handle *w = ((struct handle_stream *)a->arg)->w;
 
 	for (size_t i = 0; i < a->n; i++) {
 		if (r == NULL)
@@ -290,21 +290,21 @@ acknowledged(struct ask *a, struct reply *r)	/* cppcheck-suppress constParameter
 }
 
 static void
-acknowledge_some(struct post *p)
+acknowledge_some(struct handle_stream *p)
 {
-	struct job **jobs = util_alloc(HANDLE_PAGE * sizeof(*jobs));
-	char (*text)[STREAM_ID_SIZE] = util_alloc(HANDLE_PAGE * sizeof(*text));
-	struct slice *ids = util_alloc(HANDLE_PAGE * sizeof(*ids));
+	struct job **jobs = mem_alloc(HANDLE_PAGE * sizeof(*jobs));
+	char (*text)[ID_SIZE] = mem_alloc(HANDLE_PAGE * sizeof(*text));
+	struct slice *ids = mem_alloc(HANDLE_PAGE * sizeof(*ids));
 	size_t n = 0;
 
 	for (struct job *j; n < HANDLE_PAGE && (j = p->queue.done.first) != NULL; n++) {
 		job_asked(j);
 		jobs[n] = j;
-		stream_id_format(j->id, text[n]);
+		id_format(j->id, text[n]);
 		ids[n] = slice_of(text[n]);
 	}
-	group_put_ack(p->w->desk.bus, tap_key(p->tap), tap_group(p->tap), ids, n);
-	desk_asked(&p->w->desk, (struct ask){.answer = acknowledged, .arg = p, .jobs = jobs, .n = n});
+	group_put_ack(p->w->desk.bus, sub_key(p->tap), sub_group(p->tap), ids, n);
+	control_asked(&p->w->desk, (struct control_request){.answer = acknowledged, .arg = p, .jobs = jobs, .n = n});
 	free(text);
 	free(ids);
 }

@@ -12,8 +12,8 @@
 
 #include "handle/child.h"
 #include "base/status.h"
-#include "base/util.h"
-#include "base/when.h"
+#include "base/mem.h"
+#include "base/clock.h"
 
 #define BURST 32			/* reads at once: more than a pipe holds */
 
@@ -81,7 +81,7 @@ spawn(pid_t *pid, const struct child_plan *plan, const int fds[3])
 {
 	posix_spawn_file_actions_t acts;
 	posix_spawnattr_t attr;
-	mode_t ours = umask(util_umask());
+	mode_t ours = umask(process_umask());
 	int e;
 
 	posix_spawn_file_actions_init(&acts);
@@ -131,7 +131,7 @@ close_all(struct child *c)
 }
 
 int
-child_start(struct child *c, const struct child_plan *plan, struct fail *f)
+child_start(struct child *c, const struct child_plan *plan, struct err *f)
 {
 	int theirs[3] = {-1, -1, -1}, given[3], e;
 
@@ -151,11 +151,11 @@ child_start(struct child *c, const struct child_plan *plan, struct fail *f)
 	c->pid = 0;
 	close_all(c);
 	errno = e;
-	return fail_errno(f, STATUS_CONFIG, "run '%s'", plan->argv[0]);
+	return err_sys(f, STATUS_CONFIG, "run '%s'", plan->argv[0]);
 }
 
 int
-child_find(const char *name, struct fail *f)
+child_find(const char *name, struct err *f)
 {
 	const char *path = getenv("PATH");
 	size_t size, n;
@@ -168,7 +168,7 @@ child_find(const char *name, struct fail *f)
 		if (path == NULL)
 			path = "/bin:/usr/bin";
 		size = strlen(path) + strlen(name) + 2;
-		file = util_alloc(size);
+		file = mem_alloc(size);
 		errno = ENOENT;
 		for (; found == -1; path += n + 1) {
 			n = strcspn(path, ":");
@@ -181,7 +181,7 @@ child_find(const char *name, struct fail *f)
 	}
 	if (found == 0)
 		return 0;
-	return fail_errno(f, STATUS_CONFIG, "run '%s'", name);
+	return err_sys(f, STATUS_CONFIG, "run '%s'", name);
 }
 
 /* --- listening and ending ---------------------------------------------------------- */
@@ -211,7 +211,7 @@ child_listen(struct child *c)
 			return;
 		}
 		keep_tail(c, some, (size_t)n);
-		(void)util_write(STDERR_FILENO, some, (size_t)n);	/* when nobody hears it, the tail is kept all the same */
+		(void)io_write(STDERR_FILENO, some, (size_t)n);	/* when nobody hears it, the tail is kept all the same */
 	}
 }
 
@@ -221,13 +221,13 @@ child_end(struct child *c, int64_t grace)
 	if (c->pid == 0 || c->kill_at != 0)
 		return;
 	kill(-c->pid, SIGTERM);
-	c->kill_at = when_mono() + grace;
+	c->kill_at = clock_mono() + grace;
 }
 
 void
 child_tick(struct child *c)
 {
-	if (c->pid != 0 && c->kill_at != 0 && when_mono() >= c->kill_at)
+	if (c->pid != 0 && c->kill_at != 0 && clock_mono() >= c->kill_at)
 		kill(-c->pid, SIGKILL);
 }
 
@@ -265,7 +265,7 @@ child_word(int status, char out[32])
 }
 
 void
-child_tail(const struct child *c, struct buf *out)
+child_tail(const struct child *c, struct bytes *out)
 {
 	uint64_t from = c->heard > sizeof(c->tail) ? c->heard - sizeof(c->tail) : 0;
 

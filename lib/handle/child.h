@@ -5,16 +5,16 @@
  * stdout, and stderr by way of a pipe: what it writes there goes on to our stderr, and its end is kept. A signal of the terminal does not
  * reach it; child_kill reaches all of its group.
  */
-#ifndef CHILD_H
-#define CHILD_H
+#ifndef HANDLE_CHILD_H
+#define HANDLE_CHILD_H
 
 #include <sys/types.h>
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "event/dead.h"
-#include "base/fail.h"
+#include "event/provenance.h"
+#include "base/err.h"
 
 /* A descriptor that is readable when a child may have ended (child_quiet empties it). SIGCHLD is caught from then on. -1: errno. */
 int child_watch(void);
@@ -24,9 +24,9 @@ struct child {
 	pid_t pid;			/* 0: none */
 	int in, out;			/* pipes, non-blocking, or -1 */
 	int words;			/* its stderr; -1 when closed */
-	char tail[DEAD_STDERR];		/* the end of what came there: a ring */
+	char tail[PROVENANCE_STDERR];		/* the end of what came there: a ring */
 	uint64_t heard;			/* bytes of it */
-	int64_t kill_at;		/* when_mono ms of SIGKILL, once it was asked to end; 0: not asked */
+	int64_t kill_at;		/* clock_mono ms of SIGKILL, once it was asked to end; 0: not asked */
 };
 
 struct child_plan {
@@ -39,9 +39,9 @@ struct child_plan {
 /*
  * 0; -1: f, whose sys is errno. ENOENT, EACCES, ENOEXEC, ENOTDIR: no such program; EAGAIN, ENOMEM: none can be started just now.
  */
-int child_start(struct child *c, const struct child_plan *plan, struct fail *f);
+int child_start(struct child *c, const struct child_plan *plan, struct err *f);
 /* Whether such a program would be found: 0, or -1 with f (78). */
-int child_find(const char *name, struct fail *f);
+int child_find(const char *name, struct err *f);
 
 void child_listen(struct child *c);	/* passes on what came on its stderr */
 /* Asks its group to end, and has it killed `grace` ms later (child_tick). */
@@ -54,6 +54,6 @@ void child_drop(struct child *c);	/* kills and waits, if need be; closes */
 /* "exit 1", "signal 9" */
 void child_word(int status, char out[32]);
 /* Appends the end of what it wrote to stderr. */
-void child_tail(const struct child *c, struct buf *out);
+void child_tail(const struct child *c, struct bytes *out);
 
 #endif

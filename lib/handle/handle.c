@@ -9,9 +9,9 @@
 
 #include "event/names.h"
 #include "base/status.h"
-#include "base/util.h"
-#include "base/when.h"
-#include "handle/handling.h"
+#include "base/mem.h"
+#include "base/clock.h"
+#include "handle/handle_int.h"
 
 #define BLOCK 1000			/* ms of one blocking read */
 #define BLOCK_SHARED 100		/* when types share a limit */
@@ -28,7 +28,7 @@ handle_init(struct handle_plan *p)
 }
 
 void
-handle_note(struct handle *w, enum tap_note kind, const char *fmt, ...)
+handle_note(struct handle *w, enum sub_note kind, const char *fmt, ...)
 {
 	char text[1024];
 	va_list ap;
@@ -36,27 +36,27 @@ handle_note(struct handle *w, enum tap_note kind, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fail_clean(text);
+	err_clean(text);
 	w->plan->note(w->plan->arg, kind, text);
 }
 
 void
-handle_end(struct handle *w, enum follow_end end)
+handle_end(struct handle *w, enum consume_end end)
 {
 	if (w->ending)
 		return;
 	w->ending = true;
 	w->end = end;
-	w->stop_at = when_mono() + w->plan->stop_timeout;
+	w->stop_at = clock_mono() + w->plan->stop_timeout;
 }
 
 void
-handle_fail(struct handle *w, const struct fail *f)
+handle_fail(struct handle *w, const struct err *f)
 {
-	if (w->ending && w->end == FOLLOW_FAILED)
+	if (w->ending && w->end == CONSUME_FAILED)
 		return;
-	handle_end(w, FOLLOW_FAILED);
-	w->end = FOLLOW_FAILED;
+	handle_end(w, CONSUME_FAILED);
+	w->end = CONSUME_FAILED;
 	w->fail = *f;
 }
 
@@ -78,10 +78,10 @@ size_t
 handle_room(const struct handle *w)
 {
 	const size_t *in = w->held.in;
-	size_t most = hands_capacity(w), busy = in[JOB_READY] + in[JOB_BEGINNING] + in[JOB_RUNNING], asked = 0;
+	size_t most = pool_capacity(w), busy = in[JOB_READY] + in[JOB_BEGINNING] + in[JOB_RUNNING], asked = 0;
 
 	for (size_t i = 0; i < w->plan->n; i++)
-		asked += tap_asked(w->posts[i].tap) + w->posts[i].expected;
+		asked += sub_asked(w->posts[i].tap) + w->posts[i].expected;
 	if (w->plan->limit >= 0) {
 		uint64_t past = w->count->handled + w->count->dead + open_ended(w) + asked;
 
@@ -89,8 +89,8 @@ handle_room(const struct handle *w)
 			return 0;
 		if ((uint64_t)w->plan->limit - past < most)
 			most = busy + asked + (size_t)((uint64_t)w->plan->limit - past);
-		if (most > hands_capacity(w))
-			most = hands_capacity(w);
+		if (most > pool_capacity(w))
+			most = pool_capacity(w);
 	}
 	if (in[JOB_WAITING] >= HANDLE_WAITING)
 		return 0;
@@ -100,61 +100,61 @@ handle_room(const struct handle *w)
 /* --- connections --------------------------------------------------------------- */
 
 static void
-lost(struct handle *w, size_t i, enum bus_why why, const struct fail *f)
+lost(struct handle *w, size_t i, enum conn_why why, const struct err *f)
 {
-	if (!mend_lost(&w->mend, i, why, f))
+	if (!reconnect_lost(&w->mend, i, why, f))
 		handle_fail(w, f);
 }
 
 static int
-open_one(struct handle *w, size_t i, enum bus_why *why, struct fail *f)
+open_one(struct handle *w, size_t i, enum conn_why *why, struct err *f)
 {
 	if (i == w->plan->n) {
-		if (desk_open(&w->desk, why, f) == -1)
+		if (control_open(&w->desk, why, f) == -1)
 			return -1;
-		w->next_renewal = when_mono();
+		w->next_renewal = clock_mono();
 		return 0;
 	}
-	if (tap_open(w->posts[i].tap, why, f) == -1)
+	if (sub_open(w->posts[i].tap, why, f) == -1)
 		return -1;
-	rescue_own(&w->posts[i]);	/* what the old connection was given and we never saw */
+	lease_own(&w->posts[i]);	/* what the old connection was given and we never saw */
 	return 0;
 }
 
 static bool
 is_down(const struct handle *w, size_t i)
 {
-	return i == w->plan->n ? w->desk.bus == NULL : tap_state(w->posts[i].tap) == TAP_DOWN;
+	return i == w->plan->n ? w->desk.bus == NULL : sub_state(w->posts[i].tap) == SUB_DOWN;
 }
 
 static void
 reopen(struct handle *w)
 {
-	enum bus_why why;
-	struct fail f;
+	enum conn_why why;
+	struct err f;
 	bool all = true;
 
 	for (size_t i = 0; i <= w->plan->n && all; i++) {
 		if (!is_down(w, i) || (w->ending && i < w->plan->n))
 			continue;
-		if (!mend_due(&w->mend))
+		if (!reconnect_due(&w->mend))
 			return;
 		if (open_one(w, i, &why, &f) == 0)
 			continue;
 		all = false;
-		if (!mend_failed(&w->mend, i, why, &f))
+		if (!reconnect_failed(&w->mend, i, why, &f))
 			handle_fail(w, &f);
 	}
 	if (all)
-		mend_opened(&w->mend);
+		reconnect_opened(&w->mend);
 }
 
 /* The first time there is no patience. */
 static void
 open_first(struct handle *w)
 {
-	enum bus_why why;
-	struct fail f;
+	enum conn_why why;
+	struct err f;
 
 	for (size_t i = 0; i <= w->plan->n && !w->ending; i++)
 		if (open_one(w, i, &why, &f) == -1)
@@ -166,15 +166,15 @@ open_first(struct handle *w)
 static int64_t
 idle_left(const struct handle *w)
 {
-	int64_t left = w->last_event + w->plan->idle_ms - when_mono();
+	int64_t left = w->last_event + w->plan->idle_ms - clock_mono();
 
 	return left > 0 ? left : 0;
 }
 
 static int64_t
-block_ms(const struct handle *w, const struct post *p)
+block_ms(const struct handle *w, const struct handle_stream *p)
 {
-	bool shared = w->plan->n > 1 && (w->plan->limit >= 0 || hands_capacity(w) < w->plan->n);
+	bool shared = w->plan->n > 1 && (w->plan->limit >= 0 || pool_capacity(w) < w->plan->n);
 	int64_t ms = shared ? BLOCK_SHARED : BLOCK;
 
 	if (w->plan->to_end || p->stage == STAGE_SWEEP)
@@ -186,12 +186,12 @@ block_ms(const struct handle *w, const struct post *p)
 
 /* With `to_end`: whether a tap that had nothing is worth another question. */
 static bool
-worth_asking(const struct handle *w, const struct post *p)
+worth_asking(const struct handle *w, const struct handle_stream *p)
 {
-	if (!w->plan->to_end || !tap_dry(p->tap))
+	if (!w->plan->to_end || !sub_dry(p->tap))
 		return true;
 	if (w->held.n > 0)
-		return when_mono() >= p->next_ask;
+		return clock_mono() >= p->next_ask;
 	return p->asked_at != w->released;
 }
 
@@ -201,84 +201,84 @@ ask(struct handle *w)
 	size_t idle = 0;
 
 	for (size_t i = 0; i < w->plan->n; i++)
-		idle += tap_state(w->posts[i].tap) == TAP_IDLE;
+		idle += sub_state(w->posts[i].tap) == SUB_IDLE;
 	for (size_t k = 0, first = w->turn; k < w->plan->n && !w->ending; k++) {
 		size_t i = (first + k) % w->plan->n, room = handle_room(w);
-		struct post *p = &w->posts[i];
+		struct handle_stream *p = &w->posts[i];
 
-		if (tap_state(p->tap) != TAP_IDLE || p->stage == STAGE_OWN || (p->stage == STAGE_SWEEP && p->their_turn) ||
+		if (sub_state(p->tap) != SUB_IDLE || p->stage == STAGE_OWN || (p->stage == STAGE_SWEEP && p->their_turn) ||
 		    room == 0 || !worth_asking(w, p))
 			continue;
 		p->asked_at = w->released;
 		w->turn = i + 1;
 		/* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): this tap is idle too */
-		tap_ask(p->tap, room / idle > 0 ? room / idle : 1, block_ms(w, p));
+		sub_ask(p->tap, room / idle > 0 ? room / idle : 1, block_ms(w, p));
 		idle -= idle > 1;
 	}
 }
 
 /* XREADGROUP's [[key, [entry, ...]]], whose shape the tap has looked at. */
 static void
-take_batch(struct handle *w, struct post *p)
+take_batch(struct handle *w, struct handle_stream *p)
 {
-	struct body *b = body_of(tap_keep(p->tap));
-	const struct reply *entries = reply_at(reply_at(body_reply(b), 0), 1);
+	struct shared_reply *b = shared_reply_of(sub_keep(p->tap));
+	const struct reply *entries = reply_at(reply_at(shared_reply_reply(b), 0), 1);
 
 	for (size_t i = 0; i < reply_count(entries); i++) {
 		const struct reply *e = reply_at(entries, i);
 		struct stream_id id;
 		struct job *j;
 
-		if (stream_id_parse(reply_text(reply_at(e, 0)), &id) == 0 && (j = job_hold(&w->held, &p->queue, id, 0)) != NULL)
+		if (id_parse(reply_text(reply_at(e, 0)), &id) == 0 && (j = job_hold(&w->held, &p->queue, id, 0)) != NULL)
 			job_keep(j, b, e);
 	}
-	body_drop(b);
+	shared_reply_drop(b);
 }
 
 /* true when there was something to do, so that there may be more. */
 static bool
 move_tap(struct handle *w, size_t i)
 {
-	struct post *p = &w->posts[i];
-	enum tap_state before = tap_state(p->tap);
-	enum bus_why why;
-	struct fail f;
+	struct handle_stream *p = &w->posts[i];
+	enum sub_state before = sub_state(p->tap);
+	enum conn_why why;
+	struct err f;
 
-	if (tap_bus(p->tap) == NULL)
+	if (sub_bus(p->tap) == NULL)
 		return false;
-	if (tap_move(p->tap, &why, &f) == -1)
+	if (sub_move(p->tap, &why, &f) == -1)
 		lost(w, i, why, &f);
-	else if (before == TAP_ASKED && tap_state(p->tap) != TAP_ASKED) {
-		mend_well(&w->mend, i);
-		mend_answered(&w->mend);
+	else if (before == SUB_ASKED && sub_state(p->tap) != SUB_ASKED) {
+		reconnect_well(&w->mend, i);
+		reconnect_answered(&w->mend);
 		p->their_turn = true;
-		p->next_ask = when_mono() + ASK_AGAIN;
+		p->next_ask = clock_mono() + ASK_AGAIN;
 	}
-	if (tap_state(p->tap) == TAP_READY)
+	if (sub_state(p->tap) == SUB_READY)
 		take_batch(w, p);
-	return tap_state(p->tap) != before;
+	return sub_state(p->tap) != before;
 }
 
 static bool
 move(struct handle *w)
 {
 	bool some = false;
-	enum bus_why why;
-	struct fail f;
+	enum conn_why why;
+	struct err f;
 	int r;
 
 	if (w->desk.bus != NULL) {
-		if ((r = desk_move(&w->desk, &why, &f)) == -1)
+		if ((r = control_move(&w->desk, &why, &f)) == -1)
 			lost(w, w->plan->n, why, &f);
 		else if (r == 1) {
-			mend_well(&w->mend, w->plan->n);
-			mend_answered(&w->mend);
+			reconnect_well(&w->mend, w->plan->n);
+			reconnect_answered(&w->mend);
 		}
 		some = r != 0;
 	}
 	for (size_t i = 0; i < w->plan->n; i++)
 		some = move_tap(w, i) || some;
-	return hands_look(w) || some;
+	return pool_look(w) || some;
 }
 
 /* --- the loop ------------------------------------------------------------------------ */
@@ -293,24 +293,24 @@ sooner(int64_t *by, int64_t t)
 static int
 poll_ms(const struct handle *w)
 {
-	int64_t by = rescue_next(w), left;
+	int64_t by = lease_next(w), left;
 
 	for (size_t i = 0; i < w->plan->n; i++) {
-		if (tap_bus(w->posts[i].tap) != NULL)
-			sooner(&by, bus_deadline(tap_bus(w->posts[i].tap)));
-		if (w->plan->to_end && !w->ending && tap_dry(w->posts[i].tap) && w->held.n > 0 && handle_room(w) > 0)
+		if (sub_bus(w->posts[i].tap) != NULL)
+			sooner(&by, conn_deadline(sub_bus(w->posts[i].tap)));
+		if (w->plan->to_end && !w->ending && sub_dry(w->posts[i].tap) && w->held.n > 0 && handle_room(w) > 0)
 			sooner(&by, w->posts[i].next_ask);
 	}
 	if (w->desk.bus != NULL)
-		sooner(&by, bus_deadline(w->desk.bus));
-	sooner(&by, mend_next(&w->mend));
-	sooner(&by, hands_next(w));
+		sooner(&by, conn_deadline(w->desk.bus));
+	sooner(&by, reconnect_next(&w->mend));
+	sooner(&by, pool_next(w));
 	sooner(&by, job_next_due(&w->held));
 	if (w->plan->idle_ms >= 0 && !w->ending)
 		sooner(&by, w->last_event + w->plan->idle_ms);
 	if (w->ending)
 		sooner(&by, w->stop_at);
-	left = by != -1 ? by - when_mono() : 60000;
+	left = by != -1 ? by - clock_mono() : 60000;
 	return left < 0 ? 0 : (int)(left > 60000 ? 60000 : left);
 }
 
@@ -324,25 +324,25 @@ wait_for_news(struct handle *w, struct pollfd *p, int ms)
 	p[n++] = (struct pollfd){.fd = w->plan->worker || w->ending ? -1 : STDOUT_FILENO};
 	p[n++] = (struct pollfd){.fd = w->child_fd, .events = POLLIN};
 	if (w->desk.bus != NULL)
-		p[n++] = (struct pollfd){.fd = bus_fd(w->desk.bus), .events = bus_events(w->desk.bus)};
+		p[n++] = (struct pollfd){.fd = conn_fd(w->desk.bus), .events = conn_events(w->desk.bus)};
 	for (size_t i = 0; i < w->plan->n; i++)
-		if (tap_bus(w->posts[i].tap) != NULL)
-			p[n++] = (struct pollfd){.fd = bus_fd(tap_bus(w->posts[i].tap)), .events = bus_events(tap_bus(w->posts[i].tap))};
+		if (sub_bus(w->posts[i].tap) != NULL)
+			p[n++] = (struct pollfd){.fd = conn_fd(sub_bus(w->posts[i].tap)), .events = conn_events(sub_bus(w->posts[i].tap))};
 	hands = n;
-	n += hands_poll(w, p + n);
+	n += pool_poll(w, p + n);
 	if (poll(p, n, ms == -1 ? poll_ms(w) : ms) <= 0) {
 		w->child_news = w->child_news || ms == -1;	/* should it not have come through the pipe */
 		return;
 	}
-	hands_polled(w, p + hands);
+	pool_polled(w, p + hands);
 	if (p[0].revents != 0)
-		handle_end(w, FOLLOW_STOPPED);
+		handle_end(w, CONSUME_STOPPED);
 	if ((p[1].revents & (POLLERR | POLLHUP)) != 0) {
-		struct fail f;
+		struct err f;
 
 		w->out_gone = true;
 		errno = EPIPE;
-		fail_errno(&f, STATUS_UNSAFE, "write to stdout");
+		err_sys(&f, STATUS_UNSAFE, "write to stdout");
 		handle_fail(w, &f);
 	}
 	if (p[2].revents != 0) {
@@ -356,7 +356,7 @@ wake(struct handle *w)
 {
 	struct job *j;
 
-	while (!w->ending && (j = job_due(&w->held, when_mono())) != NULL) {
+	while (!w->ending && (j = job_due(&w->held, clock_mono())) != NULL) {
 		job_to(&w->held, j, j->doomed ? JOB_DEAD : JOB_READY);
 		j->doomed = false;
 	}
@@ -366,9 +366,9 @@ static bool
 all_read(const struct handle *w)
 {
 	for (size_t i = 0; i < w->plan->n; i++) {
-		const struct post *p = &w->posts[i];
+		const struct handle_stream *p = &w->posts[i];
 
-		if (tap_state(p->tap) != TAP_IDLE || !tap_dry(p->tap) || p->asked_at != w->released || !p->swept || p->expected > 0 ||
+		if (sub_state(p->tap) != SUB_IDLE || !sub_dry(p->tap) || p->asked_at != w->released || !p->swept || p->expected > 0 ||
 		    p->stage != STAGE_REST)
 			return false;
 	}
@@ -383,14 +383,14 @@ judge(struct handle *w)
 	if (w->ending)
 		return;
 	if (w->mend.down_since != 0 && ((p->idle_ms >= 0 && idle_left(w) == 0) ||
-	    (p->to_end && when_mono() - w->mend.down_since >= p->timeout_ms)))
+	    (p->to_end && clock_mono() - w->mend.down_since >= p->timeout_ms)))
 		handle_fail(w, &w->mend.outage);
 	else if (p->limit >= 0 && w->count->handled + w->count->dead >= (uint64_t)p->limit)
-		handle_end(w, FOLLOW_LIMIT);
+		handle_end(w, CONSUME_LIMIT);
 	else if (p->to_end && all_read(w))
-		handle_end(w, FOLLOW_END);
+		handle_end(w, CONSUME_END);
 	else if (p->idle_ms >= 0 && idle_left(w) == 0 && w->held.n == w->held.in[JOB_WAITING])
-		handle_end(w, FOLLOW_IDLE);
+		handle_end(w, CONSUME_IDLE);
 }
 
 /* What ran is told, and what is told is answered; or it is not to be. */
@@ -401,29 +401,29 @@ over(struct handle *w)
 
 	if (!w->ending)
 		return false;
-	if (when_mono() >= w->stop_at)
-		hands_stop(w);
-	if (!hands_idle(w))
+	if (clock_mono() >= w->stop_at)
+		pool_stop(w);
+	if (!pool_idle(w))
 		return false;
-	return settled || (w->desk.bus == NULL && when_mono() >= w->stop_at) ||
-	    (w->end == FOLLOW_FAILED && w->desk.bus == NULL);
+	return settled || (w->desk.bus == NULL && clock_mono() >= w->stop_at) ||
+	    (w->end == CONSUME_FAILED && w->desk.bus == NULL);
 }
 
 static void
 loop(struct handle *w)
 {
-	struct pollfd *fds = util_alloc((4 + w->plan->n + 3 * w->plan->hands) * sizeof(*fds));
+	struct pollfd *fds = mem_alloc((4 + w->plan->n + 3 * w->plan->hands) * sizeof(*fds));
 	unsigned busy = 0;
 
 	for (judge(w); !over(w); judge(w)) {
 		reopen(w);
 		wake(w);
-		rescue_again(w);
-		rescue_renew(w);
-		rescue_list(w);
+		lease_again(w);
+		lease_renew(w);
+		lease_list(w);
 		attempt_begin(w);
 		attempt_acknowledge(w);
-		bury_send(w);
+		deadletter_send(w);
 		ask(w);
 		if (move(w) || over(w)) {
 			if (++busy % BUSY == 0)		/* signals and children count too */
@@ -435,32 +435,32 @@ loop(struct handle *w)
 }
 
 static int
-begin(struct handle *w, struct fail *f)
+begin(struct handle *w, struct err *f)
 {
 	if ((w->child_fd = child_watch()) == -1)
-		return fail_errno(f, STATUS_SOME, "pipe");
-	w->posts = util_alloc(w->plan->n * sizeof(*w->posts));
+		return err_sys(f, STATUS_SOME, "pipe");
+	w->posts = mem_alloc(w->plan->n * sizeof(*w->posts));
 	for (size_t i = 0; i < w->plan->n; i++) {
-		struct post *p = &w->posts[i];
+		struct handle_stream *p = &w->posts[i];
 
 		p->w = w;
 		p->queue.salt = i * 7919;
 		p->tap = w->plan->taps[i];
-		p->dead_key = names_dead(w->plan->prefix, tap_type(p->tap));
+		p->dead_key = names_dead(w->plan->prefix, sub_type(p->tap));
 	}
-	desk_init(&w->desk, w->plan->url, w->plan->timeout_ms);
-	mend_init(&w->mend, w->plan->n + 1, w->plan->note, w->plan->arg);
-	w->last_event = w->renewed = w->next_renewal = when_mono();
+	control_init(&w->desk, w->plan->url, w->plan->timeout_ms);
+	reconnect_init(&w->mend, w->plan->n + 1, w->plan->note, w->plan->arg);
+	w->last_event = w->renewed = w->next_renewal = clock_mono();
 	open_first(w);
-	if (!w->ending && hands_init(w, f) == -1) {
+	if (!w->ending && pool_init(w, f) == -1) {
 		handle_fail(w, f);
 		return -1;
 	}
 	return 0;
 }
 
-enum follow_end
-handle_run(const struct handle_plan *p, struct handle_count *count, struct fail *f)
+enum consume_end
+handle_run(const struct handle_plan *p, struct handle_count *count, struct err *f)
 {
 	struct handle w = {.plan = p, .count = count};
 
@@ -471,15 +471,15 @@ handle_run(const struct handle_plan *p, struct handle_count *count, struct fail 
 		loop(&w);
 	count->unsaid = w.held.in[JOB_DONE];
 	for (size_t i = 0; w.posts != NULL && i < p->n; i++) {
-		tap_close(w.posts[i].tap);
+		sub_close(w.posts[i].tap);
 		free(w.posts[i].dead_key);
 	}
-	desk_close(&w.desk);
-	hands_free(&w);
-	held_free(&w.held);
-	mend_free(&w.mend);
+	control_close(&w.desk);
+	pool_free(&w);
+	jobset_free(&w.held);
+	reconnect_free(&w.mend);
 	free(w.posts);
-	if (w.end == FOLLOW_FAILED)
+	if (w.end == CONSUME_FAILED)
 		*f = w.fail;
 	return w.end;
 }

@@ -11,14 +11,14 @@
  *
  * Not more is fetched than can run soon: for commands as many as are free, for workers what they answer in a moment.
  */
-#ifndef HANDLE_H
-#define HANDLE_H
+#ifndef HANDLE_HANDLE_H
+#define HANDLE_HANDLE_H
 
-#include "consume/follow.h"
-#include "consume/tap.h"
+#include "consume/consume.h"
+#include "consume/subscription.h"
 
 struct handle_plan {
-	struct tap **taps;		/* of a plan with `kept` */
+	struct subscription **taps;		/* of a plan with `kept` */
 	size_t n;
 	const struct url *url;
 	int64_t timeout_ms;
@@ -37,7 +37,7 @@ struct handle_plan {
 	int64_t limit;			/* events handled or set aside; -1 for no limit */
 	bool to_end;			/* stop when nothing is unread, nothing pending with us, nothing left by others */
 	int64_t idle_ms;		/* stop when nothing ran for so long; -1 never */
-	tap_note_fn *note;
+	sub_note_fn *note;
 	void *arg;
 };
 
@@ -55,11 +55,11 @@ struct handle_count {
 /* Of a plan: what ebsub(1) says of who says nothing. The rest is 0. */
 void handle_init(struct handle_plan *p);
 
-enum follow_end handle_run(const struct handle_plan *p, struct handle_count *count, struct fail *f);
+enum consume_end handle_run(const struct handle_plan *p, struct handle_count *count, struct err *f);
 
 /* The exit status of what was left, when the run itself ended with `status`. */
 int handle_status(const struct handle_count *c, int status);
 /* Appends the counts as words. */
-void handle_text(struct buf *out, const struct handle_count *c);
+void handle_text(struct bytes *out, const struct handle_count *c);
 
 #endif

@@ -3,7 +3,7 @@
 
 #include "handle/job.h"
 #include "redis/reply.h"
-#include "base/util.h"
+#include "base/mem.h"
 
 /* --- lists ---------------------------------------------------------------- */
 
@@ -50,7 +50,7 @@ enlist(struct job *j)
 
 	if (l == NULL || listed(j, l))
 		return;
-	for (before = l->last; before != NULL && stream_id_cmp(before->id, j->id) > 0; before = before->prev)
+	for (before = l->last; before != NULL && id_cmp(before->id, j->id) > 0; before = before->prev)
 		;
 	j->prev = before;
 	j->next = before != NULL ? before->next : l->first;
@@ -62,14 +62,14 @@ enlist(struct job *j)
 /* --- the heap --------------------------------------------------------------- */
 
 static void
-place(struct held *h, struct job *j, size_t at)
+place(struct jobset *h, struct job *j, size_t at)
 {
 	h->heap[at] = j;
 	j->place = at;
 }
 
 static void
-rise(struct held *h, struct job *j, size_t at)
+rise(struct jobset *h, struct job *j, size_t at)
 {
 	while (at > 0 && h->heap[(at - 1) / 2]->when > j->when) {
 		place(h, h->heap[(at - 1) / 2], at);
@@ -79,7 +79,7 @@ rise(struct held *h, struct job *j, size_t at)
 }
 
 static void
-fall(struct held *h, struct job *j, size_t at)
+fall(struct jobset *h, struct job *j, size_t at)
 {
 	size_t child;
 
@@ -95,18 +95,18 @@ fall(struct held *h, struct job *j, size_t at)
 }
 
 static void
-heap_add(struct held *h, struct job *j)
+heap_add(struct jobset *h, struct job *j)
 {
 	if (h->waiting == h->room) {
 		h->room = h->room > 0 ? 2 * h->room : 64;
-		h->heap = util_realloc(h->heap, h->room * sizeof(*h->heap));
+		h->heap = mem_realloc(h->heap, h->room * sizeof(*h->heap));
 	}
 	h->waiting++;
 	rise(h, j, h->waiting - 1);
 }
 
 static void
-heap_remove(struct held *h, struct job *j)
+heap_remove(struct jobset *h, struct job *j)
 {
 	struct job *last = h->heap[--h->waiting];
 	size_t at = j->place;
@@ -118,13 +118,13 @@ heap_remove(struct held *h, struct job *j)
 }
 
 struct job *
-job_due(const struct held *h, int64_t now)
+job_due(const struct jobset *h, int64_t now)
 {
 	return h->waiting > 0 && h->heap[0]->when <= now ? h->heap[0] : NULL;
 }
 
 int64_t
-job_next_due(const struct held *h)
+job_next_due(const struct jobset *h)
 {
 	return h->waiting > 0 ? h->heap[0]->when : -1;
 }
@@ -132,7 +132,7 @@ job_next_due(const struct held *h)
 /* --- all of them -------------------------------------------------------------- */
 
 static struct job **
-bucket_of(const struct held *h, const struct queue *q, struct stream_id id)
+bucket_of(const struct jobset *h, const struct jobqueue *q, struct stream_id id)
 {
 	uint64_t x = (id.ms * 1000003 + id.seq + q->salt) * UINT64_C(0x9e3779b97f4a7c15);
 
@@ -140,13 +140,13 @@ bucket_of(const struct held *h, const struct queue *q, struct stream_id id)
 }
 
 static void
-grow(struct held *h)
+grow(struct jobset *h)
 {
-	struct held more = {.buckets = h->buckets > 0 ? 4 * h->buckets : 256};
+	struct jobset more = {.buckets = h->buckets > 0 ? 4 * h->buckets : 256};
 
 	if (h->n < h->buckets)
 		return;
-	more.bucket = util_alloc(more.buckets * sizeof(*more.bucket));
+	more.bucket = mem_alloc(more.buckets * sizeof(*more.bucket));
 	for (size_t i = 0; i < h->buckets; i++)
 		for (struct job *j = h->bucket[i], *next; j != NULL; j = next) {
 			struct job **b = bucket_of(&more, j->queue, j->id);
@@ -161,17 +161,17 @@ grow(struct held *h)
 }
 
 struct job *
-job_find(const struct held *h, const struct queue *q, struct stream_id id)
+job_find(const struct jobset *h, const struct jobqueue *q, struct stream_id id)
 {
 	struct job *j = h->buckets > 0 ? *bucket_of(h, q, id) : NULL;
 
-	while (j != NULL && (j->queue != q || stream_id_cmp(j->id, id) != 0))
+	while (j != NULL && (j->queue != q || id_cmp(j->id, id) != 0))
 		j = j->chain;
 	return j;
 }
 
 struct job *
-job_hold(struct held *h, struct queue *q, struct stream_id id, uint64_t attempts)
+job_hold(struct jobset *h, struct jobqueue *q, struct stream_id id, uint64_t attempts)
 {
 	struct job *j = h->spare, **b;
 
@@ -180,7 +180,7 @@ job_hold(struct held *h, struct queue *q, struct stream_id id, uint64_t attempts
 	if (j != NULL)
 		h->spare = j->chain;
 	else
-		j = util_alloc(sizeof(*j));
+		j = mem_alloc(sizeof(*j));
 	*j = (struct job){.queue = q, .id = id, .state = JOB_READY, .attempts = attempts};
 	grow(h);
 	b = bucket_of(h, q, id);
@@ -199,7 +199,7 @@ busy(enum job_state s)
 }
 
 static void
-leave(struct held *h, struct job *j)
+leave(struct jobset *h, struct job *j)
 {
 	if (j->state == JOB_WAITING)
 		heap_remove(h, j);
@@ -210,7 +210,7 @@ leave(struct held *h, struct job *j)
 }
 
 void
-job_to(struct held *h, struct job *j, enum job_state state)
+job_to(struct jobset *h, struct job *j, enum job_state state)
 {
 	leave(h, j);
 	j->state = state;
@@ -229,7 +229,7 @@ job_asked(struct job *j)
 }
 
 void
-job_let_go(struct held *h, struct job *j)
+job_let_go(struct jobset *h, struct job *j)
 {
 	struct job **b = bucket_of(h, j->queue, j->id);
 
@@ -246,7 +246,7 @@ job_let_go(struct held *h, struct job *j)
 }
 
 void
-held_each(struct held *h, void (*fn)(void *arg, struct job *j), void *arg)
+jobset_each(struct jobset *h, void (*fn)(void *arg, struct job *j), void *arg)
 {
 	for (size_t i = 0; i < h->buckets; i++)
 		for (struct job *j = h->bucket[i], *next; j != NULL; j = next) {
@@ -262,29 +262,29 @@ let_go(void *arg, struct job *j)
 }
 
 void
-held_free(struct held *h)
+jobset_free(struct jobset *h)
 {
-	held_each(h, let_go, h);
+	jobset_each(h, let_go, h);
 	for (struct job *j = h->spare, *next; j != NULL; j = next) {
 		next = j->chain;
 		free(j);
 	}
 	free(h->bucket);
 	free(h->heap);
-	*h = (struct held){0};
+	*h = (struct jobset){0};
 }
 
 /* --- what they point to ----------------------------------------------------------- */
 
-struct body {
+struct shared_reply {
 	struct reply *reply;
 	size_t parts;
 };
 
-struct body *
-body_of(struct reply *r)
+struct shared_reply *
+shared_reply_of(struct reply *r)
 {
-	struct body *b = util_alloc(sizeof(*b));
+	struct shared_reply *b = mem_alloc(sizeof(*b));
 
 	b->reply = r;
 	b->parts = 1;
@@ -292,13 +292,13 @@ body_of(struct reply *r)
 }
 
 const struct reply *
-body_reply(const struct body *b)
+shared_reply_reply(const struct shared_reply *b)
 {
 	return b->reply;
 }
 
 void
-body_drop(struct body *b)
+shared_reply_drop(struct shared_reply *b)
 {
 	if (b == NULL || --b->parts > 0)
 		return;
@@ -307,7 +307,7 @@ body_drop(struct body *b)
 }
 
 void
-job_keep(struct job *j, struct body *b, const struct reply *entry)
+job_keep(struct job *j, struct shared_reply *b, const struct reply *entry)
 {
 	job_forget(j);
 	b->parts++;
@@ -318,7 +318,7 @@ job_keep(struct job *j, struct body *b, const struct reply *entry)
 void
 job_forget(struct job *j)
 {
-	body_drop(j->body);
+	shared_reply_drop(j->body);
 	j->body = NULL;
 	j->entry = NULL;
 }
@@ -328,6 +328,6 @@ job_say(struct job *j, const char *status, struct slice words)
 {
 	free(j->status);
 	free(j->words);
-	j->status = util_strdup(status);
-	j->words = util_strndup(words.p != NULL ? words.p : "", words.n);
+	j->status = mem_strdup(status);
+	j->words = mem_strndup(words.p != NULL ? words.p : "", words.n);
 }

@@ -8,14 +8,14 @@
 
 #include "event/event.h"
 #include "base/status.h"
-#include "base/util.h"
-#include "base/when.h"
-#include "handle/handling.h"
+#include "base/mem.h"
+#include "base/clock.h"
+#include "handle/handle_int.h"
 
 #define GRACE 5000			/* ms between being told to end and being killed */
 #define TICK 20				/* ms: what it answers meanwhile is what it is given ahead */
-#define WINDOW_FIRST 16
-#define WINDOW_LEAST 2
+#define INFLIGHT_FIRST 16
+#define INFLIGHT_LEAST 2
 #define AHEAD (1 << 20)			/* bytes that wait to be written at most; then it takes nothing more */
 #define ANSWER_MAX 4096			/* bytes of a line */
 
@@ -24,38 +24,38 @@ static const struct slice none;
 /* --- starting -------------------------------------------------------------------- */
 
 int
-worker_begin(struct hand *h, struct fail *f)
+worker_begin(struct runner *h, struct err *f)
 {
 	struct handle *w = h->w;
-	struct child_plan plan = {.argv = w->plan->argv, .env = facts_plain(w->facts), .in = -1, .out = true};
+	struct child_plan plan = {.argv = w->plan->argv, .env = childenv_plain(w->facts), .in = -1, .out = true};
 
 	h->out.len = h->written = h->in.len = 0;
 	h->answered = h->overdue = h->cut_short = false;
-	h->window = WINDOW_FIRST;
+	h->window = INFLIGHT_FIRST;
 	h->answers = 0;
-	h->window_at = when_mono();
+	h->inflight_at = clock_mono();
 	if (h->pause.first == 0)
 		h->pause = (struct backoff){.first = 100, .most = 30000};
 	return child_start(&h->child, &plan, f);
 }
 
 static void
-start_again(struct hand *h)
+start_again(struct runner *h)
 {
-	struct fail f;
+	struct err f;
 
 	if (worker_begin(h, &f) == 0)
 		return;
 	if (f.sys != EAGAIN && f.sys != ENOMEM && f.sys != EMFILE && f.sys != ENFILE)
 		handle_fail(h->w, &f);
-	h->next_start = when_mono() + backoff_next(&h->pause);
+	h->next_start = clock_mono() + backoff_next(&h->pause);
 }
 
 /* --- giving ------------------------------------------------------------------------ */
 
 /* One that failed before goes alone: what kills the worker takes no others with it. */
 bool
-worker_takes(struct hand *h, const struct job *j)
+worker_takes(struct runner *h, const struct job *j)
 {
 	if (h->child.in == -1 || h->overdue || h->alone || h->out.len - h->written > AHEAD)
 		return false;
@@ -63,11 +63,11 @@ worker_takes(struct hand *h, const struct job *j)
 }
 
 static void
-push(struct hand *h, struct job *j)
+push(struct runner *h, struct job *j)
 {
 	if (h->count == h->room) {
 		size_t room = h->room > 0 ? 2 * h->room : 64;
-		struct job **ring = util_alloc(room * sizeof(*ring));
+		struct job **ring = mem_alloc(room * sizeof(*ring));
 
 		for (size_t i = 0; i < h->count; i++)
 			ring[i] = h->given[(h->first + i) % h->room];
@@ -80,7 +80,7 @@ push(struct hand *h, struct job *j)
 }
 
 static struct job *
-pop(struct hand *h)
+pop(struct runner *h)
 {
 	struct job *j = h->given[h->first];
 
@@ -90,22 +90,22 @@ pop(struct hand *h)
 }
 
 static void
-set_deadline(struct hand *h)
+set_deadline(struct runner *h)
 {
 	int64_t ms = h->w->plan->cmd_timeout;
 
-	h->deadline = ms > 0 && h->count > 0 ? when_mono() + ms : -1;
+	h->deadline = ms > 0 && h->count > 0 ? clock_mono() + ms : -1;
 }
 
 void
-worker_start(struct hand *h, struct job *j, const struct record *r)
+worker_start(struct runner *h, struct job *j, const struct record *r)
 {
 	if (h->child.in == -1 || h->overdue) {
 		attempt_over(h->w, j, OUTCOME_UNDONE, "", none);
 		return;
 	}
 	if (h->count == 0 && h->load == 1)
-		h->window_at = when_mono();
+		h->inflight_at = clock_mono();
 	push(h, j);
 	event_json(&h->out, r->id, r->stream, r->type, r->kv, r->nkv, r->deliveries);
 	buf_addc(&h->out, '\n');
@@ -115,7 +115,7 @@ worker_start(struct hand *h, struct job *j, const struct record *r)
 }
 
 static bool
-write_some(struct hand *h)
+write_some(struct runner *h)
 {
 	ssize_t n;
 
@@ -147,7 +147,7 @@ says(struct slice line, const char *word)
 }
 
 static void
-fault(struct hand *h, const char *why)
+fault(struct runner *h, const char *why)
 {
 	h->overdue = true;
 	h->fault = why;
@@ -155,18 +155,18 @@ fault(struct hand *h, const char *why)
 }
 
 static void
-nonsense(struct hand *h, struct slice line)
+nonsense(struct runner *h, struct slice line)
 {
 	char text[64];
 
 	snprintf(text, sizeof(text), "%.*s", (int)(line.n < 60 ? line.n : 60), line.p);
-	handle_note(h->w, TAP_WARNING, h->count == 0 ? "the worker answered '%s' to nothing" :
+	handle_note(h->w, SUB_WARNING, h->count == 0 ? "the worker answered '%s' to nothing" :
 	    "the worker answered '%s', which is none of ok, retry and dead; it is started again", text);
 	fault(h, "no answer");
 }
 
 static void
-answer(struct hand *h, struct slice line)
+answer(struct runner *h, struct slice line)
 {
 	enum outcome what = says(line, "ok") ? OUTCOME_DONE : says(line, "retry") ? OUTCOME_LATER : OUTCOME_DEAD;
 	char text[1024];
@@ -189,7 +189,7 @@ answer(struct hand *h, struct slice line)
 }
 
 static void
-take_lines(struct hand *h)
+take_lines(struct runner *h)
 {
 	size_t at = 0;
 	char *nl;
@@ -200,7 +200,7 @@ take_lines(struct hand *h)
 		answer(h, (struct slice){h->in.p + at, n});
 		at += n + 1;
 	}
-	buf_drop(&h->in, at);
+	bytes_drop(&h->in, at);
 	if (h->in.len > ANSWER_MAX && !h->overdue)
 		nonsense(h, (struct slice){h->in.p, h->in.len});
 	if (h->overdue)
@@ -208,7 +208,7 @@ take_lines(struct hand *h)
 }
 
 static bool
-read_some(struct hand *h)
+read_some(struct runner *h)
 {
 	bool some = false;
 	ssize_t n;
@@ -236,56 +236,56 @@ read_some(struct hand *h)
 }
 
 static void
-adapt(struct hand *h)
+adapt(struct runner *h)
 {
-	if (when_mono() - h->window_at < TICK || (h->answers == 0 && h->count == 0))
+	if (clock_mono() - h->inflight_at < TICK || (h->answers == 0 && h->count == 0))
 		return;
 	h->window = 2 * h->answers;
-	if (h->window < WINDOW_LEAST)
-		h->window = WINDOW_LEAST;
+	if (h->window < INFLIGHT_LEAST)
+		h->window = INFLIGHT_LEAST;
 	if (h->window > HANDLE_PAGE)
 		h->window = HANDLE_PAGE;
 	h->answers = 0;
-	h->window_at = when_mono();
+	h->inflight_at = clock_mono();
 }
 
 /* --- its end --------------------------------------------------------------------------- */
 
 static void
-ended(struct hand *h, int status)
+ended(struct runner *h, int status)
 {
 	struct handle *w = h->w;
 	bool cannot = WIFEXITED(status) && (WEXITSTATUS(status) == 126 || WEXITSTATUS(status) == 127) && !h->answered;
 	bool blameless = h->cut_short || cannot;
 	char word[32], text[64];
-	struct buf tail = {0};
-	struct fail f;
+	struct bytes tail = {0};
+	struct err f;
 
 	child_word(status, word);
 	snprintf(text, sizeof(text), "worker: %s", h->overdue ? h->fault : word);
 	child_tail(&h->child, &tail);
-	h->next_start = when_mono() + backoff_next(&h->pause);
+	h->next_start = clock_mono() + backoff_next(&h->pause);
 	if (!blameless && !w->ending)
-		handle_note(w, TAP_WARNING, "the worker ended (%s), %zu unanswered; it is started again", word, h->count);
+		handle_note(w, SUB_WARNING, "the worker ended (%s), %zu unanswered; it is started again", word, h->count);
 	while (h->count > 0)
 		attempt_over(w, pop(h), blameless ? OUTCOME_UNDONE : OUTCOME_FAILED, text, (struct slice){tail.p, tail.len});
-	buf_free(&tail);
+	bytes_free(&tail);
 	child_drop(&h->child);
 	h->deadline = -1;
 	if (cannot) {
-		fail_set(&f, STATUS_CONFIG, "run '%s': %s", w->plan->argv[0], word);
+		err_set(&f, STATUS_CONFIG, "run '%s': %s", w->plan->argv[0], word);
 		handle_fail(w, &f);
 	}
 }
 
 bool
-worker_look(struct hand *h)
+worker_look(struct runner *h)
 {
 	bool some;
 	int status;
 
 	if (h->child.pid == 0) {
-		if (h->w->ending || when_mono() < h->next_start)
+		if (h->w->ending || clock_mono() < h->next_start)
 			return false;
 		start_again(h);
 		return true;			/* what is ready may be given to it */
@@ -295,7 +295,7 @@ worker_look(struct hand *h)
 		h->child.in = -1;
 	}
 	some = write_some(h);
-	if (h->deadline != -1 && when_mono() >= h->deadline && !h->overdue)
+	if (h->deadline != -1 && clock_mono() >= h->deadline && !h->overdue)
 		fault(h, "timeout");
 	some = read_some(h) || some;
 	adapt(h);

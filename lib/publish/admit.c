@@ -1,13 +1,13 @@
-#include "publish/publishing.h"
+#include "publish/publish_int.h"
 #include "redis/reply.h"
-#include "drain/retain.h"
+#include "drain/trim.h"
 #include "redis/stream.h"
-#include "base/when.h"
+#include "base/clock.h"
 
-struct lane *
-admit_open(struct publish *p, struct slice type, const struct stream_info *info)
+struct dest *
+publish_open_dest(struct publish *p, struct slice type, const struct stream_info *info)
 {
-	struct lane *l = lanes_get(&p->lanes, p->o->conf->prefix, type);
+	struct dest *l = dests_get(&p->lanes, p->o->conf->prefix, type);
 
 	l->opened = true;
 	l->maxlen = publish_limit(p, l->type);
@@ -15,55 +15,55 @@ admit_open(struct publish *p, struct slice type, const struct stream_info *info)
 		l->after = info->last_generated;
 		l->watch.before = *info;
 	}
-	retain_policy(l, p->o->conf);
+	trim_policy(l, p->o->conf);
 	if (l->acked)
-		retain_seen(l, info);
+		trim_seen(l, info);
 	else
 		l->room = INT64_MAX;
 	return l;
 }
 
 void
-admit_reply(struct publish *p, struct slice type, const struct reply *r)
+publish_take_info(struct publish *p, struct slice type, const struct reply *r)
 {
 	struct stream_info info;
-	enum bus_why why;
-	struct fail f;
+	enum conn_why why;
+	struct err f;
 
-	admit_open(p, type, stream_take_info(r, &info, &why, &f) == 0 ? &info : NULL);
+	publish_open_dest(p, type, stream_take_info(r, &info, &why, &f) == 0 ? &info : NULL);
 }
 
 static int
 ask(struct publish *p, struct slice type)
 {
 	struct reply *r;
-	struct fail f;
+	struct err f;
 
-	stream_put_info(p->b, lanes_get(&p->lanes, p->o->conf->prefix, type)->key);
-	if (!(r = bus_wait(p->b, 0, &f))) {
-		link_lost(p, &f);
+	stream_put_info(p->b, dests_get(&p->lanes, p->o->conf->prefix, type)->key);
+	if (!(r = conn_wait(p->b, 0, &f))) {
+		connect_lost(p, &f);
 		return -1;
 	}
-	admit_reply(p, type, r);
+	publish_take_info(p, type, r);
 	reply_free(r);
 	return 0;
 }
 
 int
-admit_measure(struct publish *p, struct lane *l)
+publish_measure_room(struct publish *p, struct dest *l)
 {
-	struct buf words = { 0 };
-	struct fail f;
+	struct bytes words = { 0 };
+	struct err f;
 	int r;
 
-	retain_again(l);
-	r = retain_ready(l, p->b, l->maxlen, false, &words, &f);
+	trim_again(l);
+	r = trim_ready(l, p->b, l->maxlen, false, &words, &f);
 	if (words.len)
-		publish_say(p, !p->said_retain, "%s", buf_str(&words));
+		publish_say(p, !p->said_retain, "%s", bytes_str(&words));
 	p->said_retain |= words.len > 0;
-	buf_free(&words);
-	if (r == -1 && bus_why(p->b) != BUS_FINE) {
-		link_lost(p, &f);
+	bytes_free(&words);
+	if (r == -1 && conn_why(p->b) != CONN_FINE) {
+		connect_lost(p, &f);
 		return -1;
 	}
 	if (r == -1)	/* of the whole server: the XADD will tell */
@@ -72,37 +72,37 @@ admit_measure(struct publish *p, struct lane *l)
 }
 
 static void
-note_stopped(struct publish *p, struct lane *l)
+note_stopped(struct publish *p, struct dest *l)
 {
-	bool full = l->why == BUS_FINE;
+	bool full = l->why == CONN_FINE;
 
-	l->held_till = when_mono() + PUBLISH_RETRY_MS;
+	l->held_till = clock_mono() + PUBLISH_RETRY_MS;
 	if (full)
 		p->held = true;
 	else
-		publish_worse(p, bus_status(l->why));
+		publish_worse(p, conn_status(l->why));
 	publish_say(p, !full || !p->sp, "'%s' is held: %s", l->type, l->reason);
 }
 
 int
-admit_type(struct publish *p, struct slice type)
+publish_admit(struct publish *p, struct slice type)
 {
-	struct lane *l = lanes_get(&p->lanes, p->o->conf->prefix, type);
+	struct dest *l = dests_get(&p->lanes, p->o->conf->prefix, type);
 	int r;
 
 	if (l->opened && !l->stopped && l->room > 0)
 		return 0;
-	if (l->opened && l->stopped && !(l->acked && l->why == BUS_FINE && when_mono() >= l->held_till))
+	if (l->opened && l->stopped && !(l->acked && l->why == CONN_FINE && clock_mono() >= l->held_till))
 		return -1;
-	link_await(p);
+	connect_await(p);
 	if (!p->b)
 		return -1;
-	l = lanes_get(&p->lanes, p->o->conf->prefix, type);
+	l = dests_get(&p->lanes, p->o->conf->prefix, type);
 	if (!l->opened && ask(p, type) == -1)
 		return -1;
 	if (l->room > 0 && !l->stopped)
 		return 0;
-	if ((r = admit_measure(p, l)) == 1)
+	if ((r = publish_measure_room(p, l)) == 1)
 		note_stopped(p, l);
 	return r == 0 ? 0 : -1;
 }

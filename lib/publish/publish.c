@@ -9,13 +9,13 @@
 #include "buffer/backlog.h"
 #include "event/names.h"
 #include "drain/outage.h"
-#include "publish/publishing.h"
-#include "drain/retain.h"
+#include "publish/publish_int.h"
+#include "drain/trim.h"
 #include "buffer/segment.h"
-#include "base/util.h"
-#include "base/when.h"
+#include "base/mem.h"
+#include "base/clock.h"
 
-#define WATCH_EVERY 10000
+#define TRIMWATCH_EVERY 10000
 #define REST 300000	/* ns: less than any server takes for half a window */
 
 void
@@ -27,7 +27,7 @@ publish_say(struct publish *p, bool important, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	fail_clean(text);
+	err_clean(text);
 	p->o->say(p->o->arg, important, text);
 }
 
@@ -48,19 +48,19 @@ publish_limit(const struct publish *p, const char *type)
 static void
 answer(struct publish *p, struct slot *s, const char *text)
 {
-	char id[STREAM_ID_SIZE];
+	char id[ID_SIZE];
 
 	switch (s->state) {
-	case SLOT_ADDED:
-		stream_id_format(s->id, id);
+	case INFLIGHT_ADDED:
+		id_format(s->id, id);
 		p->count[COUNT_PUBLISHED]++;
 		p->o->answer(p->o->arg, s->n, PUBLISH_ADDED, id);
 		break;
-	case SLOT_BUFFERED:
+	case INFLIGHT_BUFFERED:
 		p->count[COUNT_BUFFERED]++;
 		p->o->answer(p->o->arg, s->n, PUBLISH_BUFFERED, "buffered");
 		break;
-	case SLOT_UNSAFE:
+	case INFLIGHT_UNSAFE:
 		publish_worse(p, STATUS_UNSAFE);
 		p->o->answer(p->o->arg, s->n, PUBLISH_UNSAFE, text);
 		break;
@@ -73,35 +73,35 @@ answer(struct publish *p, struct slot *s, const char *text)
 static void
 emit(struct publish *p, const char *unsafe)
 {
-	while (p->w.count && window_at(&p->w, 0)->state >= SLOT_ADDED) {
-		answer(p, window_at(&p->w, 0), unsafe);
-		window_pop(&p->w);
+	while (p->w.count && inflight_at(&p->w, 0)->state >= INFLIGHT_ADDED) {
+		answer(p, inflight_at(&p->w, 0), unsafe);
+		inflight_pop(&p->w);
 	}
 }
 
 static void
-set_spills(struct publish *p, enum slot_state state)
+set_spills(struct publish *p, enum inflight_state state)
 {
 	size_t i;
 
 	for (i = 0; i < p->w.count; i++)
-		if (window_at(&p->w, i)->state == SLOT_SPILL)
-			window_state(&p->w, window_at(&p->w, i), state);
+		if (inflight_at(&p->w, i)->state == INFLIGHT_TO_BUFFER)
+			inflight_state(&p->w, inflight_at(&p->w, i), state);
 }
 
 /* Everything in the window gets its answer. */
 static void
-settle(struct publish *p)
+indoubt_settle(struct publish *p)
 {
-	struct fail f = { .text = "" };
+	struct err f = { .text = "" };
 
-	link_await(p);
+	connect_await(p);
 	if (p->readonly)
-		link_elsewhere(p);
+		connect_elsewhere(p);
 	if (p->w.spills) {
-		if (spill_append(p, &f) == -1 && spill_past(p) == -1) {
+		if (fallback_append(p, &f) == -1 && fallback_past(p) == -1) {
 			publish_worse(p, f.status == STATUS_CONFIG ? STATUS_CONFIG : STATUS_UNSAFE);
-			set_spills(p, SLOT_UNSAFE);
+			set_spills(p, INFLIGHT_UNSAFE);
 		}
 	}
 	emit(p, f.text);
@@ -114,57 +114,57 @@ goes_directly(struct publish *p, struct slice type)
 {
 	char name[NAMES_MAX + 1];
 
-	if (!link_up(p, type))
+	if (!connect_up(p, type))
 		return 0;
-	if (p->sp && !p->o->unordered && !spill_clear(p, type)) {
+	if (p->sp && !p->o->unordered && !fallback_clear(p, type)) {
 		p->behind = true;
-		if (when_mono() < p->next_drain)
+		if (clock_mono() < p->next_drain)
 			return 0;
-		settle(p);
+		indoubt_settle(p);
 		if (!p->b)
 			return 0;
 		snprintf(name, sizeof name, "%.*s", (int)type.n, type.p);
-		spill_drain(p, name, false);
-		if (!p->b || !spill_clear(p, type))
+		fallback_drain(p, name, false);
+		if (!p->b || !fallback_clear(p, type))
 			return 0;
 	}
-	return admit_type(p, type) == 0 && p->b && (!p->next_try || when_mono() >= p->next_try);
+	return publish_admit(p, type) == 0 && p->b && (!p->next_try || clock_mono() >= p->next_try);
 }
 
 /* --- the interface ------------------------------------------------------------------------------ */
 
 struct publish *
-publish_open(const struct publish_options *o, struct fail *f)
+publish_open(const struct publish_options *o, struct err *f)
 {
-	struct publish *p = util_alloc(sizeof *p);
-	struct buf b = { 0 };
+	struct publish *p = mem_alloc(sizeof *p);
+	struct bytes b = { 0 };
 	const char *dir, *word;
 	char *owner;
 
 	p->o = o;
-	window_init(&p->w);
-	buf_addf(&b, "%s %s", o->conf->place, o->conf->prefix);
-	p->target = util_strdup(buf_str(&b));
-	buf_free(&b);
+	inflight_init(&p->w);
+	bytes_addf(&b, "%s %s", o->conf->place, o->conf->prefix);
+	p->target = mem_strdup(bytes_str(&b));
+	bytes_free(&b);
 	if (o->no_buffer) {
-		p->no_buffer = util_strdup("Redis did not take it, and --no-buffer forbids the buffer");
+		p->no_buffer = mem_strdup("Redis did not take it, and --no-buffer forbids the buffer");
 		return p;
 	}
 	if (!(dir = conf_buffer(o->conf, f)))
 		goto fail;
-	if (!(p->sp = spool_open(dir, true, f))) {
+	if (!(p->sp = buffer_open(dir, true, f))) {
 		if (f->status == STATUS_CONFIG)
 			goto fail;
-		p->no_buffer = util_strdup(f->text);
+		p->no_buffer = mem_strdup(f->text);
 		/* One that is there may hold events, which ours pass then. */
 		publish_say(p, faccessat(AT_FDCWD, dir, F_OK, 0) == 0, "%s: events are not buffered if Redis goes away", f->text);
 		return p;
 	}
-	if ((word = spool_warning(p->sp)))
+	if ((word = buffer_warning(p->sp)))
 		publish_say(p, false, "buffer '%s' %s", dir, word);
-	if (segment_any(spool_fd(p->sp)) == 1 && (owner = spool_target(p->sp))) {
+	if (segment_any(buffer_fd(p->sp)) == 1 && (owner = buffer_target(p->sp))) {
 		if (strcmp(owner, p->target) != 0) {
-			fail_set(f, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: give another with -b, "
+			err_set(f, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: give another with -b, "
 			    "or see ebreplay --retarget", dir, owner, p->target);
 			free(owner);
 			goto fail;
@@ -180,11 +180,11 @@ fail:
 void
 publish_close(struct publish *p)
 {
-	link_close(p);
-	spool_close(p->sp);
-	window_free(&p->w);
-	buf_free(&p->arena);
-	spill_forget(p);
+	connect_close(p);
+	buffer_close(p->sp);
+	inflight_free(&p->w);
+	bytes_free(&p->arena);
+	fallback_forget(p);
 	free(p->no_buffer);
 	free(p->target);
 	free(p);
@@ -193,45 +193,45 @@ publish_close(struct publish *p)
 void
 publish_begin(struct publish *p)
 {
-	if (p->sp && p->looked && spool_change(p->sp) != p->change)
-		spill_forget(p);
+	if (p->sp && p->looked && buffer_change(p->sp) != p->change)
+		fallback_forget(p);
 }
 
 /* To be woken for each few answers costs more than to take them: while the server surely has work, sleeps first. */
 static int
-await_some(struct publish *p, struct fail *f)
+await_some(struct publish *p, struct err *f)
 {
-	uint64_t had = bus_received(p->b);
+	uint64_t had = conn_received(p->b);
 
-	if (p->w.sent > WINDOW_SLOTS / 2) {
+	if (p->w.sent > INFLIGHT_SLOTS / 2) {
 		nanosleep(&(struct timespec){ 0, REST }, NULL);
-		if (bus_io(p->b, f) == -1)
+		if (conn_io(p->b, f) == -1)
 			return -1;
-		if (bus_received(p->b) != had)
+		if (conn_received(p->b) != had)
 			return 0;
 	}
-	return bus_pause(p->b, -1, -1, f);
+	return conn_pause(p->b, -1, -1, f);
 }
 
 static void
 make_space(struct publish *p, size_t bytes)
 {
-	struct fail f;
+	struct err f;
 
-	if (window_room(&p->w, bytes))
+	if (inflight_room(&p->w, bytes))
 		return;
 	/* Down to a half, so that the server always has work while we read on. */
-	while (p->b && !p->w.spills && p->w.sent && bytes <= WINDOW_BIG &&
-	    (p->w.count > WINDOW_SLOTS / 2 || p->w.bytes > WINDOW_BYTES / 2)) {
+	while (p->b && !p->w.spills && p->w.sent && bytes <= INFLIGHT_BIG &&
+	    (p->w.count > INFLIGHT_SLOTS / 2 || p->w.bytes > INFLIGHT_BYTES / 2)) {
 		if (await_some(p, &f) == -1) {
-			link_lost(p, &f);
+			connect_lost(p, &f);
 			break;
 		}
-		link_take(p);
+		connect_take(p);
 		emit(p, "");
 	}
-	if (!window_room(&p->w, bytes))
-		settle(p);
+	if (!inflight_room(&p->w, bytes))
+		indoubt_settle(p);
 }
 
 void
@@ -243,64 +243,64 @@ publish_event(struct publish *p, const struct event *e)
 	make_space(p, e->payload.n);
 	direct = goes_directly(p, e->type);
 	if (direct && p->w.spills) {	/* what waits for the buffer was there first */
-		settle(p);
+		indoubt_settle(p);
 		direct = goes_directly(p, e->type);
 	}
-	s = window_push(&p->w, e, ++p->taken);
+	s = inflight_push(&p->w, e, ++p->taken);
 	if (!direct) {
-		window_state(&p->w, s, SLOT_SPILL);
+		inflight_state(&p->w, s, INFLIGHT_TO_BUFFER);
 		return;
 	}
-	link_send(p, s);
-	if (e->payload.n > WINDOW_BIG)
-		settle(p);
+	connect_send(p, s);
+	if (e->payload.n > INFLIGHT_BIG)
+		indoubt_settle(p);
 }
 
 void
 publish_refused(struct publish *p)
 {
-	if (!window_room(&p->w, 0))
-		settle(p);
-	window_state(&p->w, window_push(&p->w, NULL, ++p->taken), SLOT_REFUSED);
+	if (!inflight_room(&p->w, 0))
+		indoubt_settle(p);
+	inflight_state(&p->w, inflight_push(&p->w, NULL, ++p->taken), INFLIGHT_REFUSED);
 }
 
 static void
 watch_all(struct publish *p)
 {
-	struct buf words = { 0 };
+	struct bytes words = { 0 };
 	size_t i;
 
-	for (i = 0; p->b && bus_why(p->b) == BUS_FINE && i < p->lanes.n; i++) {
-		struct lane *l = p->lanes.lane[i];
+	for (i = 0; p->b && conn_why(p->b) == CONN_FINE && i < p->lanes.n; i++) {
+		struct dest *l = p->lanes.lane[i];
 
 		if (l->acked) {
-			if (retain_due(l) && admit_measure(p, l) == 1)
-				retain_again(l);	/* the next event of its type says so, if there is one */
+			if (trim_due(l) && publish_measure_room(p, l) == 1)
+				trim_again(l);	/* the next event of its type says so, if there is one */
 			continue;
 		}
 		words.len = 0;
-		p->count[COUNT_TRIMMED] += watch_look(&l->watch, p->b, l->key, l->maxlen, &words);
+		p->count[COUNT_TRIMMED] += trimwatch_look(&l->watch, p->b, l->key, l->maxlen, &words);
 		if (words.len)
-			publish_say(p, true, "%s", buf_str(&words));
+			publish_say(p, true, "%s", bytes_str(&words));
 	}
-	buf_free(&words);
+	bytes_free(&words);
 	p->since_watch = 0;
 }
 
 void
 publish_end(struct publish *p)
 {
-	struct fail f;
+	struct err f;
 
-	if (p->b && bus_io(p->b, &f) == -1)
-		link_lost(p, &f);
-	link_take(p);
+	if (p->b && conn_io(p->b, &f) == -1)
+		connect_lost(p, &f);
+	connect_take(p);
 	if (p->w.spills)
-		settle(p);
+		indoubt_settle(p);
 	else
 		emit(p, "");
-	if (p->b && p->since_watch >= WATCH_EVERY) {
-		settle(p);
+	if (p->b && p->since_watch >= TRIMWATCH_EVERY) {
+		indoubt_settle(p);
 		watch_all(p);
 	}
 }
@@ -308,22 +308,22 @@ publish_end(struct publish *p)
 int
 publish_fd(const struct publish *p)
 {
-	return p->b ? bus_fd(p->b) : -1;
+	return p->b ? conn_fd(p->b) : -1;
 }
 
 short
 publish_events(const struct publish *p)
 {
-	return (short)(p->b ? bus_events(p->b) : 0);
+	return (short)(p->b ? conn_events(p->b) : 0);
 }
 
 int
 publish_timeout(const struct publish *p)
 {
-	int64_t now = when_mono(), at = -1, next;
+	int64_t now = clock_mono(), at = -1, next;
 
 	if (p->b && p->w.sent)
-		at = bus_deadline(p->b);
+		at = conn_deadline(p->b);
 	else if (p->behind)
 		at = p->next_try > p->next_drain ? p->next_try : p->next_drain;
 	if (at == -1)
@@ -337,34 +337,34 @@ static void
 catch_up(struct publish *p)
 {
 	bool holds = true;
-	struct fail f;
+	struct err f;
 
 	if (backlog_clear(p->sp, "", &holds, &f) == 1 && !holds) {
 		p->behind = false;
 		return;
 	}
-	if (!link_up(p, slice_of(OUTAGE_TYPE))) {
+	if (!connect_up(p, slice_of(OUTAGE_TYPE))) {
 		p->next_drain = p->next_try;
 		return;
 	}
-	spill_drain(p, NULL, false);
+	fallback_drain(p, NULL, false);
 }
 
 void
 publish_work(struct publish *p)
 {
 	publish_end(p);
-	if (p->behind && p->w.count == 0 && when_mono() >= p->next_try && when_mono() >= p->next_drain)
+	if (p->behind && p->w.count == 0 && clock_mono() >= p->next_try && clock_mono() >= p->next_drain)
 		catch_up(p);
 }
 
 int
 publish_finish(struct publish *p)
 {
-	settle(p);
+	indoubt_settle(p);
 	watch_all(p);
 	if (p->held && p->sp && p->b)	/* what is full stands in the buffer's record then, for all to see */
-		spill_drain(p, NULL, false);
+		fallback_drain(p, NULL, false);
 	if (p->sp)
 		counters_add(p->sp, p->count);
 	return p->status;

@@ -11,8 +11,8 @@
  * For a caller with a poll loop: publish_begin when input has come, publish_event for each, publish_end behind the last; then poll
  * publish_fd for publish_events, at most publish_timeout ms, and publish_work. For a caller without: publish_begin, publish_event, publish_finish.
  */
-#ifndef PUBLISH_H
-#define PUBLISH_H
+#ifndef PUBLISH_PUBLISH_H
+#define PUBLISH_PUBLISH_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,7 +20,7 @@
 #include "buffer/append.h"
 #include "conf/conf.h"
 #include "event/event.h"
-#include "base/fail.h"
+#include "base/err.h"
 
 enum publish_answer {
 	PUBLISH_ADDED,		/* text is the stream ID */
@@ -44,7 +44,7 @@ struct publish_options {
 struct publish;
 
 /* Opens the buffer, not the connection. NULL: f (78: unsafe directory, or it belongs to another target). o is borrowed. */
-struct publish *publish_open(const struct publish_options *o, struct fail *f);
+struct publish *publish_open(const struct publish_options *o, struct err *f);
 /* Waits until everything is answered, looks whether trimming pushed out what was unread, and returns the exit status (contract, section 6) of all that happened. */
 int publish_finish(struct publish *p);
 void publish_close(struct publish *p);

@@ -3,10 +3,10 @@
 #include "redis/consumers.h"
 #include "redis/reply.h"
 #include "base/status.h"
-#include "base/util.h"
+#include "base/mem.h"
 
 static void
-take_one(const struct reply *r, struct consumers_one *out)
+take_one(const struct reply *r, struct group_consumer *out)
 {
 	const struct reply *inactive = reply_member(r, "inactive");
 
@@ -17,35 +17,35 @@ take_one(const struct reply *r, struct consumers_one *out)
 }
 
 int
-consumers_list(struct bus *b, const char *key, const char *group, struct consumers *out, enum bus_why *why, struct fail *f)
+group_consumers(struct conn *b, const char *key, const char *group, struct group_consumers *out, enum conn_why *why, struct err *f)
 {
-	struct reply *r = bus_call(b, f, "XINFO", "CONSUMERS", key, group, NULL);
+	struct reply *r = conn_call(b, f, "XINFO", "CONSUMERS", key, group, NULL);
 
-	*out = (struct consumers){0};
-	*why = r == NULL ? bus_why(b) : reply_why(r);
+	*out = (struct group_consumers){0};
+	*why = r == NULL ? conn_why(b) : reply_why(r);
 	if (r == NULL)
 		return -1;
 	if (!reply_is_array(r)) {
 		if (reply_is_error(r))
 			reply_fail(f, r, "XINFO CONSUMERS");
 		else {
-			*why = BUS_GARBAGE;
-			fail_set(f, STATUS_UNREACHABLE, "XINFO CONSUMERS: the answer has not the shape that Redis gives it");
+			*why = CONN_GARBAGE;
+			err_set(f, STATUS_UNREACHABLE, "XINFO CONSUMERS: the answer has not the shape that Redis gives it");
 		}
 		reply_free(r);
 		return -1;
 	}
-	*out = (struct consumers){.r = r, .n = reply_count(r)};
-	out->at = util_alloc((out->n + 1) * sizeof(*out->at));
+	*out = (struct group_consumers){.r = r, .n = reply_count(r)};
+	out->at = mem_alloc((out->n + 1) * sizeof(*out->at));
 	for (size_t i = 0; i < out->n; i++)
 		take_one(reply_at(r, i), &out->at[i]);
 	return 0;
 }
 
 void
-consumers_free(struct consumers *c)
+group_consumers_free(struct group_consumers *c)
 {
 	free(c->at);
 	reply_free(c->r);
-	*c = (struct consumers){0};
+	*c = (struct group_consumers){0};
 }

@@ -3,25 +3,25 @@
  *
  * A consumer is a name: it appears when it first reads, and stays until somebody deletes it. See XINFO CONSUMERS.
  */
-#ifndef CONSUMERS_H
-#define CONSUMERS_H
+#ifndef REDIS_CONSUMERS_H
+#define REDIS_CONSUMERS_H
 
-#include "redis/bus.h"
+#include "redis/conn.h"
 
-struct consumers_one {
+struct group_consumer {
 	struct slice name;		/* any bytes */
 	uint64_t pending;
 	int64_t idle;			/* ms since it last asked for something: a read that began, a claim */
 	int64_t inactive;		/* ms since it last was given something; -1: never, or not told (Redis before 7.2) */
 };
 
-struct consumers {
+struct group_consumers {
 	struct reply *r;		/* owns the names */
-	struct consumers_one *at;	/* sorted by name */
+	struct group_consumer *at;	/* sorted by name */
 	size_t n;
 };
 
-int consumers_list(struct bus *b, const char *key, const char *group, struct consumers *out, enum bus_why *why, struct fail *f);
-void consumers_free(struct consumers *c);
+int group_consumers(struct conn *b, const char *key, const char *group, struct group_consumers *out, enum conn_why *why, struct err *f);
+void group_consumers_free(struct group_consumers *c);
 
 #endif

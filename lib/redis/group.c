@@ -6,7 +6,7 @@
 #include "redis/group.h"
 #include "redis/reply.h"
 #include "base/status.h"
-#include "base/util.h"
+#include "base/mem.h"
 
 static int
 is_busygroup(const struct reply *r)
@@ -17,12 +17,12 @@ is_busygroup(const struct reply *r)
 }
 
 static int
-take_create(const struct reply *r, const char *name, bool *created, enum bus_why *why, struct fail *f)
+take_create(const struct reply *r, const char *name, bool *created, enum conn_why *why, struct err *f)
 {
 	char what[700];
 
 	*created = !reply_is_error(r);
-	*why = BUS_FINE;
+	*why = CONN_FINE;
 	if (*created || is_busygroup(r))
 		return 0;
 	*why = reply_why(r);
@@ -32,18 +32,18 @@ take_create(const struct reply *r, const char *name, bool *created, enum bus_why
 
 /* 0 when it is there, or when nobody may know. */
 static int
-look_for(struct bus *b, const char *key, const char *name, enum bus_why *why, struct fail *f)
+look_for(struct conn *b, const char *key, const char *name, enum conn_why *why, struct err *f)
 {
 	struct stream_group *g;
-	enum bus_why look;
-	struct fail no;
+	enum conn_why look;
+	struct err no;
 	size_t n;
 	int ok = -1;
 
 	if (stream_groups(b, key, &g, &n, &look, &no) == -1) {
-		if (bus_why(b) == BUS_FINE)
-			return look == BUS_NOPERM ? 0 : -1;
-		*why = bus_why(b);
+		if (conn_why(b) == CONN_FINE)
+			return look == CONN_NOPERM ? 0 : -1;
+		*why = conn_why(b);
 		*f = no;
 		return -1;
 	}
@@ -52,39 +52,39 @@ look_for(struct bus *b, const char *key, const char *name, enum bus_why *why, st
 			ok = 0;
 	stream_groups_free(g, n);
 	if (ok == 0)
-		*why = BUS_FINE;
+		*why = CONN_FINE;
 	return ok;
 }
 
 /* EXISTS goes ahead in the same packet; where it is not permitted nobody is told that the stream is new. */
 int
-group_ensure(struct bus *b, const char *key, const char *name, const char *start, bool *created, bool *stream_new,
-    enum bus_why *why, struct fail *f)
+group_ensure(struct conn *b, const char *key, const char *name, const char *start, bool *created, bool *stream_new,
+    enum conn_why *why, struct err *f)
 {
 	struct reply *there, *made;
 	int ok = -1;
 
-	bus_putl(b, "EXISTS", key, NULL);
-	bus_putl(b, "XGROUP", "CREATE", key, name, start, "MKSTREAM", NULL);
-	there = bus_wait(b, 0, f);
-	made = there != NULL ? bus_wait(b, 0, f) : NULL;
+	conn_putl(b, "EXISTS", key, NULL);
+	conn_putl(b, "XGROUP", "CREATE", key, name, start, "MKSTREAM", NULL);
+	there = conn_wait(b, 0, f);
+	made = there != NULL ? conn_wait(b, 0, f) : NULL;
 	if (made != NULL) {
 		ok = take_create(made, name, created, why, f);
 		*stream_new = ok == 0 && *created && !reply_is_error(there) && reply_int(there) == 0;
 	} else
-		*why = bus_why(b);
+		*why = conn_why(b);
 	reply_free(there);
 	reply_free(made);
-	if (ok == -1 && (*why == BUS_LATER || *why == BUS_READONLY || *why == BUS_NOPERM))
+	if (ok == -1 && (*why == CONN_LATER || *why == CONN_READONLY || *why == CONN_NOPERM))
 		ok = look_for(b, key, name, why, f);
 	return ok;
 }
 
 uint64_t
-group_put_read(struct bus *b, const char *name, const char *consumer, size_t count, int64_t block_ms,
+group_put_read(struct conn *b, const char *name, const char *consumer, size_t count, int64_t block_ms,
     const char *const *keys, const char *const *ids, size_t n)
 {
-	struct slice *argv = util_alloc((10 + 2 * n) * sizeof(*argv));
+	struct slice *argv = mem_alloc((10 + 2 * n) * sizeof(*argv));
 	char most[24], block[24];
 	size_t c = 0;
 	uint64_t number;
@@ -106,17 +106,17 @@ group_put_read(struct bus *b, const char *name, const char *consumer, size_t cou
 		argv[c++] = slice_of(keys[i]);
 	for (size_t i = 0; i < n; i++)
 		argv[c++] = slice_of(ids[i]);
-	number = bus_put(b, c, argv);
+	number = conn_put(b, c, argv);
 	free(argv);
-	bus_allow(b, block_ms);
+	conn_allow(b, block_ms);
 	return number;
 }
 
 static int
-fail_shape(enum bus_why *why, struct fail *f)
+fail_shape(enum conn_why *why, struct err *f)
 {
-	*why = BUS_GARBAGE;
-	return fail_set(f, STATUS_UNREACHABLE, "read group: the answer has not the shape that Redis gives it");
+	*why = CONN_GARBAGE;
+	return err_set(f, STATUS_UNREACHABLE, "read group: the answer has not the shape that Redis gives it");
 }
 
 static size_t
@@ -131,10 +131,10 @@ key_index(struct slice key, const char *const *keys, size_t n)
 
 /* [entry, ...] */
 static int
-take_entries(const struct reply *entries, size_t key, group_entry_fn *fn, void *arg, enum bus_why *why, struct fail *f)
+take_entries(const struct reply *entries, size_t key, group_entry_fn *fn, void *arg, enum conn_why *why, struct err *f)
 {
 	struct group_entry e;
-	struct buf kv = {0};
+	struct bytes kv = {0};
 	int stop = 0;
 
 	for (size_t i = 0; i < reply_count(entries) && stop == 0; i++) {
@@ -146,14 +146,14 @@ take_entries(const struct reply *entries, size_t key, group_entry_fn *fn, void *
 		e.nkv = kv.len / sizeof(*e.kv);
 		stop = fn(arg, key, &e);
 	}
-	buf_free(&kv);
+	bytes_free(&kv);
 	return stop;
 }
 
 /* [key, [entry, ...]] */
 static int
-take_stream(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn, void *arg, enum bus_why *why,
-    struct fail *f)
+take_stream(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn, void *arg, enum conn_why *why,
+    struct err *f)
 {
 	const struct reply *entries = reply_at(r, 1);
 	size_t key = key_index(reply_text(reply_at(r, 0)), keys, n);
@@ -164,21 +164,21 @@ take_stream(const struct reply *r, const char *const *keys, size_t n, group_entr
 }
 
 static int
-take_error(const struct reply *r, const char *what, enum bus_why *why, struct fail *f)
+take_error(const struct reply *r, const char *what, enum conn_why *why, struct err *f)
 {
 	*why = reply_why(r);
-	if (*why != BUS_FINE)
+	if (*why != CONN_FINE)
 		return reply_fail(f, r, what);
 	return reply_is_array(r) ? 0 : fail_shape(why, f);
 }
 
 int
 group_take_read(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn, void *arg,
-    enum bus_why *why, struct fail *f)
+    enum conn_why *why, struct err *f)
 {
 	int stop = 0;
 
-	*why = BUS_FINE;
+	*why = CONN_FINE;
 	if (reply_is_null(r))
 		return 0;
 	if (take_error(r, "XREADGROUP", why, f) == -1)
@@ -189,22 +189,22 @@ group_take_read(const struct reply *r, const char *const *keys, size_t n, group_
 }
 
 int
-group_take_claim(const struct reply *r, group_entry_fn *fn, void *arg, enum bus_why *why, struct fail *f)
+group_take_claim(const struct reply *r, group_entry_fn *fn, void *arg, enum conn_why *why, struct err *f)
 {
 	return take_error(r, "XCLAIM", why, f) == -1 ? -1 : take_entries(r, 0, fn, arg, why, f);
 }
 
 uint64_t
-group_put_ack(struct bus *b, const char *key, const char *name, const struct slice *ids, size_t n)
+group_put_ack(struct conn *b, const char *key, const char *name, const struct slice *ids, size_t n)
 {
-	struct slice *argv = util_alloc((3 + n) * sizeof(*argv));
+	struct slice *argv = mem_alloc((3 + n) * sizeof(*argv));
 	uint64_t number;
 
 	argv[0] = slice_of("XACK");
 	argv[1] = slice_of(key);
 	argv[2] = slice_of(name);
 	memcpy(argv + 3, ids, n * sizeof(*ids));
-	number = bus_put(b, 3 + n, argv);
+	number = conn_put(b, 3 + n, argv);
 	free(argv);
 	return number;
 }

@@ -14,15 +14,15 @@ static const char script[] =
     "end\n";
 
 int
-kin_forget(struct bus *b, const char *key, const char *group, const char *stem, const char *own, int64_t idle,
-    struct fail *f)
+retire_forget_idle(struct conn *b, const char *key, const char *group, const char *stem, const char *own, int64_t idle,
+    struct err *f)
 {
 	char ms[24];
 	struct reply *r;
 
 	snprintf(ms, sizeof(ms), "%" PRId64, idle);
-	bus_putl(b, "EVAL", script, "1", key, group, stem, own, ms, NULL);
-	if ((r = bus_wait(b, 0, f)) == NULL)
+	conn_putl(b, "EVAL", script, "1", key, group, stem, own, ms, NULL);
+	if ((r = conn_wait(b, 0, f)) == NULL)
 		return -1;
 	reply_free(r);
 	return 0;

@@ -1,10 +1,10 @@
 #include <stdlib.h>
 
 #include "redis/leavers.h"
-#include "base/util.h"
+#include "base/mem.h"
 
 static bool
-is_leaver(const struct consumers_one *c, const struct retire *r, const char *name)
+is_leaver(const struct group_consumer *c, const struct retire *r, const char *name)
 {
 	if (name != NULL)
 		return slice_eq(c->name, name);
@@ -12,15 +12,15 @@ is_leaver(const struct consumers_one *c, const struct retire *r, const char *nam
 }
 
 int
-leavers_find(struct leavers *l, struct bus *b, const struct retire *r, const char *name, enum bus_why *why, struct fail *f)
+retire_find(struct retire_found *l, struct conn *b, const struct retire *r, const char *name, enum conn_why *why, struct err *f)
 {
-	*l = (struct leavers){0};
-	if (consumers_list(b, r->key, r->group, &l->list, why, f) == -1)
+	*l = (struct retire_found){0};
+	if (group_consumers(b, r->key, r->group, &l->list, why, f) == -1)
 		return -1;
-	l->was = util_alloc((l->list.n + 1) * sizeof(*l->was));
-	l->at = util_alloc((l->list.n + 1) * sizeof(*l->at));
+	l->was = mem_alloc((l->list.n + 1) * sizeof(*l->was));
+	l->at = mem_alloc((l->list.n + 1) * sizeof(*l->at));
 	for (size_t i = 0; i < l->list.n; i++) {
-		const struct consumers_one *c = &l->list.at[i];
+		const struct group_consumer *c = &l->list.at[i];
 
 		if (!is_leaver(c, r, name))
 			continue;
@@ -32,9 +32,9 @@ leavers_find(struct leavers *l, struct bus *b, const struct retire *r, const cha
 }
 
 void
-leavers_free(struct leavers *l)
+retire_found_free(struct retire_found *l)
 {
 	free(l->at);
 	free(l->was);
-	consumers_free(&l->list);
+	group_consumers_free(&l->list);
 }

@@ -17,8 +17,8 @@
 
 #include "redis/net.h"
 #include "base/status.h"
-#include "base/util.h"
-#include "base/when.h"
+#include "base/mem.h"
+#include "base/clock.h"
 
 /* Shared with the thread; whoever leaves last frees it. */
 struct lookup {
@@ -35,7 +35,7 @@ struct lookup {
 static struct lookup *
 lookup_new(const char *host, const char *port)
 {
-	struct lookup *l = util_alloc(sizeof(*l));
+	struct lookup *l = mem_alloc(sizeof(*l));
 	pthread_condattr_t attr;
 
 	pthread_mutex_init(&l->lock, NULL);
@@ -44,7 +44,7 @@ lookup_new(const char *host, const char *port)
 	pthread_cond_init(&l->cond, &attr);
 	pthread_condattr_destroy(&attr);
 	l->users = 2;
-	l->host = util_strdup(host);
+	l->host = mem_strdup(host);
 	snprintf(l->port, sizeof(l->port), "%s", port);
 	return l;
 }
@@ -131,16 +131,16 @@ lookup_wait(struct lookup *l, int64_t deadline, struct addrinfo **out)
 }
 
 static int
-name_fail(const char *host, int err, struct fail *f)
+name_fail(const char *host, int err, struct err *f)
 {
-	fail_set(f, STATUS_UNREACHABLE, "look up '%s': %s", host,
+	err_set(f, STATUS_UNREACHABLE, "look up '%s': %s", host,
 	    err == EAI_SYSTEM ? strerror(errno) : gai_strerror(err));
 	f->sys = err == EAI_AGAIN ? ETIMEDOUT : ENOENT;
 	return -1;
 }
 
 static int
-resolve(const char *host, int port, int64_t deadline, struct addrinfo **out, struct fail *f)
+resolve(const char *host, int port, int64_t deadline, struct addrinfo **out, struct err *f)
 {
 	struct addrinfo h = hints(AI_NUMERICHOST);
 	struct lookup *l;
@@ -168,7 +168,7 @@ wait_writable(int fd, int64_t deadline)
 	int r;
 
 	do {
-		left = deadline - when_mono();
+		left = deadline - clock_mono();
 		r = poll(&p, 1, left > 0 ? (int)left : 0);
 	} while (r == -1 && errno == EINTR);
 	if (r == 0)
@@ -213,7 +213,7 @@ connect_by(int fd, const struct sockaddr *addr, socklen_t len, int64_t deadline)
 			return finish_connect(fd, deadline);
 		if (errno != EAGAIN)
 			return -1;
-		if (when_mono() >= deadline) {
+		if (clock_mono() >= deadline) {
 			errno = ETIMEDOUT;
 			return -1;
 		}
@@ -272,7 +272,7 @@ dial_list(const struct addrinfo *list, int64_t deadline)
 	for (ai = list; ai != NULL; ai = ai->ai_next)
 		left++;
 	for (ai = list; ai != NULL && fd == -1; ai = ai->ai_next, left--) {
-		int64_t now = when_mono();
+		int64_t now = clock_mono();
 
 		fd = dial(ai->ai_addr, ai->ai_addrlen, now + (deadline - now) / left);
 	}
@@ -280,7 +280,7 @@ dial_list(const struct addrinfo *list, int64_t deadline)
 }
 
 int
-net_connect(const struct url *u, int64_t deadline, struct fail *f)
+net_connect(const struct url *u, int64_t deadline, struct err *f)
 {
 	struct addrinfo *list = NULL;
 	char *place;
@@ -291,7 +291,7 @@ net_connect(const struct url *u, int64_t deadline, struct fail *f)
 	fd = u->path != NULL ? dial_path(u->path, deadline) : dial_list(list, deadline);
 	if (fd == -1) {
 		place = url_place(u);
-		fail_errno(f, STATUS_UNREACHABLE, "connect to '%s'", place);
+		err_sys(f, STATUS_UNREACHABLE, "connect to '%s'", place);
 		free(place);
 	}
 	if (list != NULL)

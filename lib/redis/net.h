@@ -4,12 +4,12 @@
  * getaddrinfo(3) knows no deadline, so names are looked up in a thread that is left behind when it takes too
  * long; it owns what it needs. Numeric addresses and unix paths need no thread.
  */
-#ifndef NET_H
-#define NET_H
+#ifndef REDIS_NET_H
+#define REDIS_NET_H
 
 #include <stdint.h>
 
-#include "base/fail.h"
+#include "base/err.h"
 #include "redis/url.h"
 
 /*
@@ -17,6 +17,6 @@
  * the time left. A unix socket whose backlog is full is tried again until the deadline (CLOCK_MONOTONIC ms).
  * -1: f->status is 69, and f->sys ETIMEDOUT when time ran out rather than somebody refusing.
  */
-int net_connect(const struct url *u, int64_t deadline, struct fail *f);
+int net_connect(const struct url *u, int64_t deadline, struct err *f);
 
 #endif

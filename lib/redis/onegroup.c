@@ -6,17 +6,17 @@
 #include "redis/onegroup.h"
 #include "redis/reply.h"
 #include "base/status.h"
-#include "base/util.h"
+#include "base/mem.h"
 
 void
-onegroup_init(struct onegroup *g, const char *prefix, const char *service, const char *name, const char *type)
+onegroup_init(struct group_choice *g, const char *prefix, const char *service, const char *name, const char *type)
 {
-	*g = (struct onegroup){.type = type, .key = names_stream(prefix, type)};
-	g->name = name != NULL ? util_strdup(name) : names_group(prefix, service, type);
+	*g = (struct group_choice){.type = type, .key = names_stream(prefix, type)};
+	g->name = name != NULL ? mem_strdup(name) : names_group(prefix, service, type);
 }
 
 void
-onegroup_free(struct onegroup *g)
+onegroup_free(struct group_choice *g)
 {
 	free(g->info.name);
 	free(g->name);
@@ -24,7 +24,7 @@ onegroup_free(struct onegroup *g)
 }
 
 static int
-choose(struct onegroup *g, struct stream_group *some, size_t n, struct fail *f)
+choose(struct group_choice *g, struct stream_group *some, size_t n, struct err *f)
 {
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(some[i].name, g->name) == 0) {
@@ -34,36 +34,36 @@ choose(struct onegroup *g, struct stream_group *some, size_t n, struct fail *f)
 			return 0;
 		}
 	if (n == 0)
-		return fail_set(f, STATUS_SOME, "no stream '%s', or no group on it: 'ebgroup list' shows what there is", g->key);
-	return fail_set(f, STATUS_SOME, "no group '%s': 'ebgroup list %s' shows those that there are; -s or -g chooses", g->name,
+		return err_set(f, STATUS_SOME, "no stream '%s', or no group on it: 'ebgroup list' shows what there is", g->key);
+	return err_set(f, STATUS_SOME, "no group '%s': 'ebgroup list %s' shows those that there are; -s or -g chooses", g->name,
 	    g->type);
 }
 
 int
-onegroup_find(struct onegroup *g, struct bus *b, struct fail *f)
+onegroup_find(struct group_choice *g, struct conn *b, struct err *f)
 {
 	struct stream_group *some;
-	enum bus_why why;
+	enum conn_why why;
 	struct reply *r;
 	size_t n;
 	int ok;
 
 	stream_put_groups(b, g->key);
-	if ((r = bus_wait(b, 0, f)) == NULL)
+	if ((r = conn_wait(b, 0, f)) == NULL)
 		return -1;
 	ok = stream_take_groups(r, &some, &n, &why, f);
 	reply_free(r);
 	if (ok == -1)
-		return why == BUS_NOPERM || why == BUS_OTHER ? 0 : -1;
+		return why == CONN_NOPERM || why == CONN_OTHER ? 0 : -1;
 	ok = choose(g, some, n, f);
 	stream_groups_free(some, n);
 	return ok;
 }
 
 int
-onegroup_same(const struct onegroup *g, struct bus *b, struct fail *f)
+onegroup_same(const struct group_choice *g, struct conn *b, struct err *f)
 {
-	struct onegroup now = {.type = g->type, .key = g->key, .name = g->name};
+	struct group_choice now = {.type = g->type, .key = g->key, .name = g->name};
 	bool same;
 
 	if (!g->known)
@@ -71,45 +71,45 @@ onegroup_same(const struct onegroup *g, struct bus *b, struct fail *f)
 	if (onegroup_find(&now, b, f) == -1)
 		return -1;
 	free(now.info.name);
-	same = !now.known || (stream_id_cmp(now.info.last_delivered, g->info.last_delivered) == 0 &&
+	same = !now.known || (id_cmp(now.info.last_delivered, g->info.last_delivered) == 0 &&
 	    now.info.pending <= g->info.pending && now.info.consumers <= g->info.consumers);
 	if (same)
 		return 0;
-	return fail_set(f, STATUS_SOME, "group '%s' has been read through while the question stood: nothing was done", g->name);
+	return err_set(f, STATUS_SOME, "group '%s' has been read through while the question stood: nothing was done", g->name);
 }
 
 /* Else the target is the ID before p->low. */
 static bool
-is_exact(const struct point *p)
+is_exact(const struct id_place *p)
 {
-	return p->end || stream_id_cmp(p->low, p->high) == 0;
+	return p->end || id_cmp(p->low, p->high) == 0;
 }
 
 void
-onegroup_target(const struct point *p, char out[STREAM_ID_SIZE])
+onegroup_target(const struct id_place *p, char out[ID_SIZE])
 {
 	if (p->end)
-		snprintf(out, STREAM_ID_SIZE, "$");
+		snprintf(out, ID_SIZE, "$");
 	else
-		stream_id_format(is_exact(p) ? p->low : point_before(p->low), out);
+		id_format(is_exact(p) ? p->low : id_before(p->low), out);
 }
 
 void
-onegroup_words(const struct point *p, char out[ONEGROUP_WORDS])
+onegroup_words(const struct id_place *p, char out[ONEGROUP_WORDS])
 {
-	char id[STREAM_ID_SIZE];
+	char id[ID_SIZE];
 
 	if (is_exact(p))
 		onegroup_target(p, id);
 	else
-		stream_id_format(p->low, id);
+		id_format(p->low, id);
 	snprintf(out, ONEGROUP_WORDS, "%s%s", is_exact(p) ? "" : "before ", id);
 }
 
 int
-onegroup_next(const struct onegroup *g, struct bus *b, const char *target, char out[STREAM_ID_SIZE], struct fail *f)
+onegroup_next(const struct group_choice *g, struct conn *b, const char *target, char out[ID_SIZE], struct err *f)
 {
-	char from[STREAM_ID_SIZE + 1];
+	char from[ID_SIZE + 1];
 	struct stream_id next;
 	struct reply *r;
 
@@ -117,18 +117,18 @@ onegroup_next(const struct onegroup *g, struct bus *b, const char *target, char 
 	if (strcmp(target, "$") == 0)
 		return 0;
 	snprintf(from, sizeof(from), "(%s", target);
-	if ((r = bus_call(b, f, "XRANGE", g->key, from, "+", "COUNT", "1", NULL)) == NULL)
+	if ((r = conn_call(b, f, "XRANGE", g->key, from, "+", "COUNT", "1", NULL)) == NULL)
 		return -1;
-	if (stream_id_parse(reply_text(reply_at(reply_at(r, 0), 0)), &next) == 0)
-		stream_id_format(next, out);
+	if (id_parse(reply_text(reply_at(reply_at(r, 0), 0)), &next) == 0)
+		id_format(next, out);
 	reply_free(r);
 	return 0;
 }
 
 int
-onegroup_set(const struct onegroup *g, struct bus *b, const char *target, struct fail *f)
+group_set_id(const struct group_choice *g, struct conn *b, const char *target, struct err *f)
 {
-	struct reply *r = bus_call(b, f, "XGROUP", "SETID", g->key, g->name, target, NULL);
+	struct reply *r = conn_call(b, f, "XGROUP", "SETID", g->key, g->name, target, NULL);
 	int ok = r == NULL ? -1 : 0;
 
 	if (r != NULL && reply_is_error(r))
@@ -138,15 +138,15 @@ onegroup_set(const struct onegroup *g, struct bus *b, const char *target, struct
 }
 
 int
-onegroup_destroy(const struct onegroup *g, struct bus *b, struct fail *f)
+group_destroy(const struct group_choice *g, struct conn *b, struct err *f)
 {
-	struct reply *r = bus_call(b, f, "XGROUP", "DESTROY", g->key, g->name, NULL);
+	struct reply *r = conn_call(b, f, "XGROUP", "DESTROY", g->key, g->name, NULL);
 	int ok = r == NULL ? -1 : 0;
 
 	if (r != NULL && reply_is_error(r))
 		ok = reply_fail(f, r, "XGROUP DESTROY");
 	else if (r != NULL && reply_int(r) != 1)
-		ok = fail_set(f, STATUS_SOME, "'%s' has no group '%s' any more", g->key, g->name);
+		ok = err_set(f, STATUS_SOME, "'%s' has no group '%s' any more", g->key, g->name);
 	reply_free(r);
 	return ok;
 }

@@ -5,10 +5,10 @@
 
 #include "redis/pending.h"
 #include "redis/reply.h"
-#include "base/util.h"
+#include "base/mem.h"
 
 uint64_t
-pending_put_list(struct bus *b, const char *key, const char *group, int64_t idle_ms, const char *from, size_t count,
+pending_put_list(struct conn *b, const char *key, const char *group, int64_t idle_ms, const char *from, size_t count,
     const char *consumer)
 {
 	struct slice argv[9];
@@ -29,7 +29,7 @@ pending_put_list(struct bus *b, const char *key, const char *group, int64_t idle
 	argv[c++] = slice_of(most);
 	if (consumer != NULL)
 		argv[c++] = slice_of(consumer);
-	return bus_put(b, c, argv);
+	return conn_put(b, c, argv);
 }
 
 int
@@ -37,7 +37,7 @@ pending_at(const struct reply *r, size_t i, struct pending *out)
 {
 	const struct reply *e = reply_at(r, i);
 
-	if (reply_count(e) != 4 || !reply_is_text(reply_at(e, 1)) || stream_id_parse(reply_text(reply_at(e, 0)), &out->id) == -1)
+	if (reply_count(e) != 4 || !reply_is_text(reply_at(e, 1)) || id_parse(reply_text(reply_at(e, 0)), &out->id) == -1)
 		return -1;
 	out->consumer = reply_text(reply_at(e, 1));
 	out->idle = reply_int(reply_at(e, 2));
@@ -46,10 +46,10 @@ pending_at(const struct reply *r, size_t i, struct pending *out)
 }
 
 uint64_t
-pending_put_claim(struct bus *b, const struct claim *c, const struct stream_id *ids, size_t n)
+pending_put_claim(struct conn *b, const struct claim *c, const struct stream_id *ids, size_t n)
 {
-	struct slice *argv = util_alloc((9 + n) * sizeof(*argv));
-	char (*text)[STREAM_ID_SIZE] = util_alloc(n * sizeof(*text)), idle[24], count[24];
+	struct slice *argv = mem_alloc((9 + n) * sizeof(*argv));
+	char (*text)[ID_SIZE] = mem_alloc(n * sizeof(*text)), idle[24], count[24];
 	size_t a = 0;
 	uint64_t number;
 
@@ -61,7 +61,7 @@ pending_put_claim(struct bus *b, const struct claim *c, const struct stream_id *
 	argv[a++] = slice_of(c->consumer);
 	argv[a++] = slice_of(idle);
 	for (size_t i = 0; i < n; i++) {
-		stream_id_format(ids[i], text[i]);
+		id_format(ids[i], text[i]);
 		argv[a++] = slice_of(text[i]);
 	}
 	if (c->deliveries >= 0) {
@@ -72,7 +72,7 @@ pending_put_claim(struct bus *b, const struct claim *c, const struct stream_id *
 		argv[a++] = slice_of("FORCE");
 	if (!c->bodies)
 		argv[a++] = slice_of("JUSTID");
-	number = bus_put(b, a, argv);
+	number = conn_put(b, a, argv);
 	free(text);
 	free(argv);
 	return number;

@@ -81,7 +81,7 @@ reply_at(const struct reply *r, size_t i)
 }
 
 void
-reply_texts(const struct reply *r, struct buf *slices)
+reply_texts(const struct reply *r, struct bytes *slices)
 {
 	size_t n = reply_count(r), i;
 	struct slice *s;
@@ -104,55 +104,55 @@ reply_member(const struct reply *r, const char *name)
 	return NULL;
 }
 
-/* --- what error replies mean: the table of bus.h --- */
+/* --- what error replies mean: the table of conn.h --- */
 
 static const struct {
 	const char *start;
-	enum bus_why why;
+	enum conn_why why;
 } table[] = {
-	{"LOADING ", BUS_LATER},
-	{"MASTERDOWN ", BUS_LATER},
-	{"CLUSTERDOWN ", BUS_LATER},
-	{"TRYAGAIN ", BUS_LATER},
-	{"BUSY ", BUS_LATER},
-	{"NOREPLICAS ", BUS_LATER},
-	{"MISCONF ", BUS_LATER},
-	{"OOM ", BUS_LATER},
-	{"ERR max number of clients", BUS_LATER},
-	{"READONLY ", BUS_READONLY},
-	{"NOAUTH ", BUS_DENIED},
-	{"WRONGPASS ", BUS_DENIED},
-	{"DENIED ", BUS_DENIED},		/* protected mode */
-	{"ERR invalid password", BUS_DENIED},
-	{"ERR AUTH <password> called without", BUS_DENIED},
-	{"ERR Client sent AUTH, but", BUS_DENIED},
-	{"NOPERM ", BUS_NOPERM},
-	{"ERR The user executing the script ", BUS_NOPERM},	/* Redis 7.0, of a command in a script; */
-	{"ERR ACL failure in script: ", BUS_NOPERM},		/* later ones */
-	{"WRONGTYPE ", BUS_WRONGTYPE},
-	{"ERR The stream has exhausted", BUS_FULL},
-	{"ERR Protocol error: invalid bulk length", BUS_TOOBIG},
-	{"ERR Protocol error: invalid multibulk length", BUS_TOOBIG},
-	{"ERR Elements are too large", BUS_TOOBIG},
-	{"NOGROUP ", BUS_NOGROUP},
-	{"MOVED ", BUS_MOVED},
-	{"ASK ", BUS_MOVED},
-	{"CROSSSLOT ", BUS_MOVED},
-	{"ERR SELECT is not allowed in cluster mode", BUS_MOVED},
-	{"UNBLOCKED ", BUS_UNBLOCKED},
+	{"LOADING ", CONN_LATER},
+	{"MASTERDOWN ", CONN_LATER},
+	{"CLUSTERDOWN ", CONN_LATER},
+	{"TRYAGAIN ", CONN_LATER},
+	{"BUSY ", CONN_LATER},
+	{"NOREPLICAS ", CONN_LATER},
+	{"MISCONF ", CONN_LATER},
+	{"OOM ", CONN_LATER},
+	{"ERR max number of clients", CONN_LATER},
+	{"READONLY ", CONN_READONLY},
+	{"NOAUTH ", CONN_DENIED},
+	{"WRONGPASS ", CONN_DENIED},
+	{"DENIED ", CONN_DENIED},		/* protected mode */
+	{"ERR invalid password", CONN_DENIED},
+	{"ERR AUTH <password> called without", CONN_DENIED},
+	{"ERR Client sent AUTH, but", CONN_DENIED},
+	{"NOPERM ", CONN_NOPERM},
+	{"ERR The user executing the script ", CONN_NOPERM},	/* Redis 7.0, of a command in a script; */
+	{"ERR ACL failure in script: ", CONN_NOPERM},		/* later ones */
+	{"WRONGTYPE ", CONN_WRONGTYPE},
+	{"ERR The stream has exhausted", CONN_FULL},
+	{"ERR Protocol error: invalid bulk length", CONN_TOOBIG},
+	{"ERR Protocol error: invalid multibulk length", CONN_TOOBIG},
+	{"ERR Elements are too large", CONN_TOOBIG},
+	{"NOGROUP ", CONN_NOGROUP},
+	{"MOVED ", CONN_MOVED},
+	{"ASK ", CONN_MOVED},
+	{"CROSSSLOT ", CONN_MOVED},
+	{"ERR SELECT is not allowed in cluster mode", CONN_MOVED},
+	{"UNBLOCKED ", CONN_UNBLOCKED},
 };
 
 /* What EXEC says of a refusal has the reason behind this. */
 static const char aborted[] = "EXECABORT Transaction discarded because of: ";
 
-enum bus_why
+enum conn_why
 reply_why(const struct reply *r)
 {
 	struct slice t = reply_text(r);
 	size_t skip = sizeof(aborted) - 1;
 
 	if (!reply_is_error(r))
-		return BUS_FINE;
+		return CONN_FINE;
 	if (t.n > skip && memcmp(t.p, aborted, skip) == 0)
 		t = (struct slice){t.p + skip, t.n - skip};
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -161,13 +161,13 @@ reply_why(const struct reply *r)
 		if (t.n >= n && memcmp(t.p, table[i].start, n) == 0)
 			return table[i].why;
 	}
-	return BUS_OTHER;
+	return CONN_OTHER;
 }
 
 int
-reply_fail(struct fail *f, const struct reply *r, const char *what)
+reply_fail(struct err *f, const struct reply *r, const char *what)
 {
 	struct slice t = reply_text(r);
 
-	return fail_set(f, bus_status(reply_why(r)), "%s: %.*s", what, (int)t.n, t.n > 0 ? t.p : "");
+	return err_set(f, conn_status(reply_why(r)), "%s: %.*s", what, (int)t.n, t.n > 0 ? t.p : "");
 }

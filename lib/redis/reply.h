@@ -1,19 +1,19 @@
 /*
- * reply: what a server answered (bus.h), looked at, and what its error replies mean.
+ * reply: what a server answered (conn.h), looked at, and what its error replies mean.
  *
- * A reply has hiredis' form and memory of its own (replymake.c). It belongs to whom bus_take, bus_wait or bus_call gave it; what is reached through it lives as long.
+ * A reply has hiredis' form and memory of its own (replymake.c). It belongs to whom conn_take, conn_wait or conn_call gave it; what is reached through it lives as long.
  * Accessors never fail: the wrong type, and NULL, give 0, empty or NULL.
  */
-#ifndef REPLY_H
-#define REPLY_H
+#ifndef REDIS_REPLY_H
+#define REDIS_REPLY_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/buf.h"
-#include "redis/bus.h"
-#include "base/fail.h"
+#include "base/bytes.h"
+#include "redis/conn.h"
+#include "base/err.h"
 
 bool reply_is_error(const struct reply *r);
 bool reply_is_null(const struct reply *r);
@@ -24,7 +24,7 @@ int64_t reply_int(const struct reply *r);	/* integer, or text that is one */
 size_t reply_count(const struct reply *r);
 const struct reply *reply_at(const struct reply *r, size_t i);	/* NULL past the end */
 /* Appends the texts of an array's elements as slices; one that is no text is an empty one. */
-void reply_texts(const struct reply *r, struct buf *slices);
+void reply_texts(const struct reply *r, struct bytes *slices);
 /* In a flat array of name, value, ...: the value, or NULL. */
 const struct reply *reply_member(const struct reply *r, const char *name);
 /*
@@ -32,11 +32,11 @@ const struct reply *reply_member(const struct reply *r, const char *name);
  * gives is a reply.
  */
 struct redisReader *reply_reader(void **now);
-void reply_free(struct reply *r);		/* only what bus_take, bus_wait, bus_call gave */
+void reply_free(struct reply *r);		/* only what conn_take, conn_wait, conn_call gave */
 
-/* BUS_FINE unless r is an error reply. */
-enum bus_why reply_why(const struct reply *r);
+/* CONN_FINE unless r is an error reply. */
+enum conn_why reply_why(const struct reply *r);
 /* Fills f from an error reply ("what": what was tried, on which thing) with the status of section 4; returns -1. */
-int reply_fail(struct fail *f, const struct reply *r, const char *what);
+int reply_fail(struct err *f, const struct reply *r, const char *what);
 
 #endif

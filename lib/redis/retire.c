@@ -5,9 +5,9 @@
 
 #include "redis/reply.h"
 #include "redis/retire.h"
-#include "redis/retiring.h"
+#include "redis/retire_int.h"
 #include "base/status.h"
-#include "base/util.h"
+#include "base/mem.h"
 
 /*
  * ARGV: group, to, least idle time, entries at most, then names. Answers for some of the first: [end, moved, lost].
@@ -73,7 +73,7 @@ static const char script[] =
 #define NAMES 500	/* in one call */
 
 static void
-put_step(struct bus *b, const struct retire *r, const struct retire_one *c, size_t n)
+put_step(struct conn *b, const struct retire *r, const struct retire_one *c, size_t n)
 {
 	struct slice argv[8 + NAMES];
 	char idle[24], most[24];
@@ -91,7 +91,7 @@ put_step(struct bus *b, const struct retire *r, const struct retire_one *c, size
 	argv[a++] = slice_of(most);
 	for (size_t i = 0; i < n && i < NAMES; i++)
 		argv[a++] = c[i].name;
-	bus_put(b, a, argv);
+	conn_put(b, a, argv);
 }
 
 /* How many of c are through; -1 when the answer is none. */
@@ -127,33 +127,33 @@ no_eval(const struct reply *reply)
 
 	if (!reply_is_error(reply) || memmem(t.p, t.n, "script: ", 8) != NULL)
 		return false;
-	return reply_why(reply) == BUS_NOPERM || (t.n >= sizeof(unknown) - 1 && memcmp(t.p, unknown, sizeof(unknown) - 1) == 0);
+	return reply_why(reply) == CONN_NOPERM || (t.n >= sizeof(unknown) - 1 && memcmp(t.p, unknown, sizeof(unknown) - 1) == 0);
 }
 
 static int
-fail_step(const struct reply *reply, enum bus_why *why, struct fail *f)
+fail_step(const struct reply *reply, enum conn_why *why, struct err *f)
 {
 	if (reply_is_error(reply)) {
 		*why = reply_why(reply);
 		return reply_fail(f, reply, "EVAL");
 	}
-	*why = BUS_GARBAGE;
-	return fail_set(f, STATUS_UNREACHABLE, "EVAL: the answer has not the shape that was asked for");
+	*why = CONN_GARBAGE;
+	return err_set(f, STATUS_UNREACHABLE, "EVAL: the answer has not the shape that was asked for");
 }
 
 int
-retire_run(struct bus *b, struct retire *r, struct retire_one *c, size_t n, enum bus_why *why, struct fail *f)
+retire_run(struct conn *b, struct retire *r, struct retire_one *c, size_t n, enum conn_why *why, struct err *f)
 {
 	size_t done = 0, some;
 	int ok = 0;
 
-	r->no_eval = (struct fail){0};
+	r->no_eval = (struct err){0};
 	for (; ok == 0 && done < n; done += some) {
 		struct reply *reply;
 
 		put_step(b, r, c + done, n - done);
-		if ((reply = bus_wait(b, 0, f)) == NULL) {
-			*why = bus_why(b);
+		if ((reply = conn_wait(b, 0, f)) == NULL) {
+			*why = conn_why(b);
 			return -1;
 		}
 		some = 0;

@@ -13,10 +13,10 @@
  * Where EVAL is not permitted, or not there, only consumers without pending entries are deleted. What one that came back at that very moment had been
  * given by then is seen in the same transaction, and put back as pending for the other; only a kill between these two commands loses it.
  */
-#ifndef RETIRE_H
-#define RETIRE_H
+#ifndef REDIS_RETIRE_H
+#define REDIS_RETIRE_H
 
-#include "redis/bus.h"
+#include "redis/conn.h"
 
 #define RETIRE_STEP 1000
 
@@ -39,10 +39,10 @@ struct retire {
 	const char *key, *group;
 	const char *to;		/* who gets what is pending; made when it is not there */
 	int64_t idle;		/* ms: only consumers that are idle for so long at that moment; 0: whatever they are */
-	struct fail no_eval;	/* after a run: why scripts could not be used, status 0 when they could */
+	struct err no_eval;	/* after a run: why scripts could not be used, status 0 when they could */
 };
 
 /* All of c, in order. -1: it got no further, what was done stands in c, and doing it again goes on there. */
-int retire_run(struct bus *b, struct retire *r, struct retire_one *c, size_t n, enum bus_why *why, struct fail *f);
+int retire_run(struct conn *b, struct retire *r, struct retire_one *c, size_t n, enum conn_why *why, struct err *f);
 
 #endif

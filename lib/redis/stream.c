@@ -3,12 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "redis/pace.h"
+#include "redis/pagesize.h"
 #include "redis/reply.h"
 #include "base/status.h"
 #include "redis/stream.h"
-#include "base/util.h"
-#include "base/when.h"
+#include "base/mem.h"
+#include "base/clock.h"
 
 #define STREAM_ADD_FRONT 6UL
 
@@ -34,7 +34,7 @@ digits(struct slice s, uint64_t *out)
 }
 
 int
-stream_id_parse(struct slice s, struct stream_id *id)
+id_parse(struct slice s, struct stream_id *id)
 {
 	struct stream_id v;
 	size_t n = digits(s, &v.ms);
@@ -50,15 +50,15 @@ stream_id_parse(struct slice s, struct stream_id *id)
 }
 
 void
-stream_id_format(struct stream_id id, char out[STREAM_ID_SIZE])
+id_format(struct stream_id id, char out[ID_SIZE])
 {
-	out = util_digits(out, id.ms);
+	out = num_digits(out, id.ms);
 	*out++ = '-';
-	*util_digits(out, id.seq) = '\0';
+	*num_digits(out, id.seq) = '\0';
 }
 
 int
-stream_id_cmp(struct stream_id a, struct stream_id b)
+id_cmp(struct stream_id a, struct stream_id b)
 {
 	if (a.ms != b.ms)
 		return a.ms < b.ms ? -1 : 1;
@@ -66,7 +66,7 @@ stream_id_cmp(struct stream_id a, struct stream_id b)
 }
 
 struct stream_id
-stream_id_next(struct stream_id id)
+id_next(struct stream_id id)
 {
 	if (id.seq < UINT64_MAX)
 		return (struct stream_id){id.ms, id.seq + 1};
@@ -78,14 +78,14 @@ stream_id_next(struct stream_id id)
 /* --- replies that are not what was asked for ----------------------------------- */
 
 static int
-fail_shape(const char *what, enum bus_why *why, struct fail *f)
+fail_shape(const char *what, enum conn_why *why, struct err *f)
 {
-	*why = BUS_GARBAGE;
-	return fail_set(f, STATUS_UNREACHABLE, "%s: the answer has not the shape that Redis gives it", what);
+	*why = CONN_GARBAGE;
+	return err_set(f, STATUS_UNREACHABLE, "%s: the answer has not the shape that Redis gives it", what);
 }
 
 static int
-fail_reply(const struct reply *r, const char *what, enum bus_why *why, struct fail *f)
+fail_reply(const struct reply *r, const char *what, enum conn_why *why, struct err *f)
 {
 	if (!reply_is_error(r))
 		return fail_shape(what, why, f);
@@ -94,11 +94,11 @@ fail_reply(const struct reply *r, const char *what, enum bus_why *why, struct fa
 }
 
 static struct reply *
-wait_reply(struct bus *b, enum bus_why *why, struct fail *f)
+wait_reply(struct conn *b, enum conn_why *why, struct err *f)
 {
-	struct reply *r = bus_wait(b, 0, f);
+	struct reply *r = conn_wait(b, 0, f);
 
-	*why = r == NULL ? bus_why(b) : BUS_FINE;
+	*why = r == NULL ? conn_why(b) : CONN_FINE;
 	return r;
 }
 
@@ -123,50 +123,50 @@ add_front(struct slice argv[STREAM_ADD_FRONT], const char *key, int64_t maxlen, 
 }
 
 uint64_t
-stream_put_add(struct bus *b, const char *key, int64_t maxlen, const struct slice *kv, size_t nkv)
+stream_put_add(struct conn *b, const char *key, int64_t maxlen, const struct slice *kv, size_t nkv)
 {
 	size_t most = nkv + STREAM_ADD_FRONT, n;
-	struct slice few[64], *argv = most <= 64 ? few : util_alloc(most * sizeof(*argv));
+	struct slice few[64], *argv = most <= 64 ? few : mem_alloc(most * sizeof(*argv));
 	char limit[24];
 	uint64_t number;
 
 	n = add_front(argv, key, maxlen, limit);
 	memcpy(argv + n, kv, nkv * sizeof(*kv));
-	number = bus_put(b, n + nkv, argv);
+	number = conn_put(b, n + nkv, argv);
 	if (argv != few)
 		free(argv);
 	return number;
 }
 
 void
-stream_add_form(struct bus_form *form, const char *key, int64_t maxlen, const struct slice *names, size_t n)
+stream_add_form(struct conn_form *form, const char *key, int64_t maxlen, const struct slice *names, size_t n)
 {
-	struct slice argv[STREAM_ADD_FRONT + 2UL * BUS_GAPS];
+	struct slice argv[STREAM_ADD_FRONT + 2UL * CONN_GAPS];
 	char limit[24];
 	size_t at = add_front(argv, key, maxlen, limit);
 
-	for (size_t i = 0; i < n && i < BUS_GAPS; i++) {
+	for (size_t i = 0; i < n && i < CONN_GAPS; i++) {
 		argv[at++] = names[i];
 		argv[at++] = (struct slice){0};
 	}
-	bus_form(form, at, argv);
+	conn_form(form, at, argv);
 }
 
 int
-stream_take_add(const struct reply *r, struct stream_id *id, enum bus_why *why, struct fail *f)
+stream_take_add(const struct reply *r, struct stream_id *id, enum conn_why *why, struct err *f)
 {
-	if (!reply_is_text(r) || stream_id_parse(reply_text(r), id) == -1)
+	if (!reply_is_text(r) || id_parse(reply_text(r), id) == -1)
 		return fail_reply(r, "XADD", why, f);
-	*why = BUS_FINE;
+	*why = CONN_FINE;
 	return 0;
 }
 
 /* --- what is known of a stream ----------------------------------------------------- */
 
 uint64_t
-stream_put_info(struct bus *b, const char *key)
+stream_put_info(struct conn *b, const char *key)
 {
-	return bus_putl(b, "XINFO", "STREAM", key, NULL);
+	return conn_putl(b, "XINFO", "STREAM", key, NULL);
 }
 
 static struct stream_id
@@ -174,7 +174,7 @@ member_id(const struct reply *r, const char *name)
 {
 	struct stream_id id = {0};
 
-	stream_id_parse(reply_text(reply_member(r, name)), &id);
+	id_parse(reply_text(reply_member(r, name)), &id);
 	return id;
 }
 
@@ -184,7 +184,7 @@ entry_id(const struct reply *r, const char *name)
 {
 	struct stream_id id = {0};
 
-	stream_id_parse(reply_text(reply_at(reply_member(r, name), 0)), &id);
+	id_parse(reply_text(reply_at(reply_member(r, name), 0)), &id);
 	return id;
 }
 
@@ -205,10 +205,10 @@ no_such_key(const struct reply *r)
 }
 
 int
-stream_take_info(const struct reply *r, struct stream_info *out, enum bus_why *why, struct fail *f)
+stream_take_info(const struct reply *r, struct stream_info *out, enum conn_why *why, struct err *f)
 {
 	memset(out, 0, sizeof(*out));
-	*why = BUS_FINE;
+	*why = CONN_FINE;
 	if (no_such_key(r))
 		return 0;
 	if (!reply_is_array(r) || reply_member(r, "last-generated-id") == NULL)
@@ -225,7 +225,7 @@ stream_take_info(const struct reply *r, struct stream_info *out, enum bus_why *w
 }
 
 int
-stream_info(struct bus *b, const char *key, struct stream_info *out, enum bus_why *why, struct fail *f)
+stream_info(struct conn *b, const char *key, struct stream_info *out, enum conn_why *why, struct err *f)
 {
 	struct reply *r;
 	int ok;
@@ -243,14 +243,14 @@ int64_t
 stream_take_clock(const struct reply *r)
 {
 	if (reply_count(r) != 2)
-		return when_now() / 1000;
+		return clock_now() / 1000;
 	return reply_int(reply_at(r, 0)) * 1000 + reply_int(reply_at(r, 1)) / 1000;
 }
 
 int
-stream_clock(struct bus *b, int64_t *now, struct fail *f)
+stream_clock(struct conn *b, int64_t *now, struct err *f)
 {
-	struct reply *r = bus_call(b, f, "TIME", NULL);
+	struct reply *r = conn_call(b, f, "TIME", NULL);
 
 	if (r == NULL)
 		return -1;
@@ -260,12 +260,12 @@ stream_clock(struct bus *b, int64_t *now, struct fail *f)
 }
 
 int
-stream_length(struct bus *b, const char *key, uint64_t *n, enum bus_why *why, struct fail *f)
+stream_length(struct conn *b, const char *key, uint64_t *n, enum conn_why *why, struct err *f)
 {
 	struct reply *r;
 	int ok = 0;
 
-	bus_putl(b, "XLEN", key, NULL);
+	conn_putl(b, "XLEN", key, NULL);
 	if ((r = wait_reply(b, why, f)) == NULL)
 		return -1;
 	if (reply_is_error(r))
@@ -277,7 +277,7 @@ stream_length(struct bus *b, const char *key, uint64_t *n, enum bus_why *why, st
 }
 
 static int
-take_removed(struct bus *b, uint64_t *removed, enum bus_why *why, struct fail *f)
+take_removed(struct conn *b, uint64_t *removed, enum conn_why *why, struct err *f)
 {
 	struct reply *r;
 	int ok = 0;
@@ -293,26 +293,26 @@ take_removed(struct bus *b, uint64_t *removed, enum bus_why *why, struct fail *f
 }
 
 int
-stream_trim(struct bus *b, const char *key, struct stream_id min, uint64_t limit, uint64_t *removed, enum bus_why *why,
-    struct fail *f)
+stream_trim(struct conn *b, const char *key, struct stream_id min, uint64_t limit, uint64_t *removed, enum conn_why *why,
+    struct err *f)
 {
-	char id[STREAM_ID_SIZE], most[24];
+	char id[ID_SIZE], most[24];
 
-	stream_id_format(min, id);
+	id_format(min, id);
 	snprintf(most, sizeof(most), "%" PRIu64, limit);
-	bus_putl(b, "XTRIM", key, "MINID", "~", id, "LIMIT", most, NULL);
+	conn_putl(b, "XTRIM", key, "MINID", "~", id, "LIMIT", most, NULL);
 	return take_removed(b, removed, why, f);
 }
 
 int
-stream_trim_length(struct bus *b, const char *key, uint64_t maxlen, uint64_t limit, uint64_t *removed, enum bus_why *why,
-    struct fail *f)
+stream_trim_length(struct conn *b, const char *key, uint64_t maxlen, uint64_t limit, uint64_t *removed, enum conn_why *why,
+    struct err *f)
 {
 	char length[24], most[24];
 
 	snprintf(length, sizeof(length), "%" PRIu64, maxlen);
 	snprintf(most, sizeof(most), "%" PRIu64, limit);
-	bus_putl(b, "XTRIM", key, "MAXLEN", "~", length, "LIMIT", most, NULL);
+	conn_putl(b, "XTRIM", key, "MAXLEN", "~", length, "LIMIT", most, NULL);
 	return take_removed(b, removed, why, f);
 }
 
@@ -329,7 +329,7 @@ take_group(const struct reply *r, struct stream_group *g)
 {
 	struct slice name = reply_text(reply_member(r, "name"));
 
-	g->name = util_strndup(name.n > 0 ? name.p : "", name.n);
+	g->name = mem_strndup(name.n > 0 ? name.p : "", name.n);
 	g->consumers = member_u64(r, "consumers");
 	g->pending = member_u64(r, "pending");
 	g->last_delivered = member_id(r, "last-delivered-id");
@@ -339,30 +339,30 @@ take_group(const struct reply *r, struct stream_group *g)
 
 /* XPENDING's summary: [count, lowest, highest, consumers]. A group that vanished since has nothing pending. */
 static int
-take_lowest(struct bus *b, struct stream_group *g, enum bus_why *why, struct fail *f)
+take_lowest(struct conn *b, struct stream_group *g, enum conn_why *why, struct err *f)
 {
 	struct reply *r = wait_reply(b, why, f);
 
 	if (r == NULL)
 		return -1;
 	/* Who may not ask does not know: then all of it is needed. */
-	if (stream_id_parse(reply_text(reply_at(r, 1)), &g->lowest_pending) == -1 &&
-	    (!reply_is_error(r) || reply_why(r) == BUS_NOGROUP))
+	if (id_parse(reply_text(reply_at(r, 1)), &g->lowest_pending) == -1 &&
+	    (!reply_is_error(r) || reply_why(r) == CONN_NOGROUP))
 		g->pending = 0;
 	reply_free(r);
 	return 0;
 }
 
 void
-stream_put_pending(struct bus *b, const char *key, const struct stream_group *g, size_t n)
+stream_put_pending(struct conn *b, const char *key, const struct stream_group *g, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (g[i].pending > 0)
-			bus_putl(b, "XPENDING", key, g[i].name, NULL);
+			conn_putl(b, "XPENDING", key, g[i].name, NULL);
 }
 
 int
-stream_take_pending(struct bus *b, struct stream_group *g, size_t n, enum bus_why *why, struct fail *f)
+stream_take_pending(struct conn *b, struct stream_group *g, size_t n, enum conn_why *why, struct err *f)
 {
 	for (size_t i = 0; i < n; i++)
 		if (g[i].pending > 0 && take_lowest(b, &g[i], why, f) == -1)
@@ -371,28 +371,28 @@ stream_take_pending(struct bus *b, struct stream_group *g, size_t n, enum bus_wh
 }
 
 uint64_t
-stream_put_groups(struct bus *b, const char *key)
+stream_put_groups(struct conn *b, const char *key)
 {
-	return bus_putl(b, "XINFO", "GROUPS", key, NULL);
+	return conn_putl(b, "XINFO", "GROUPS", key, NULL);
 }
 
 int
-stream_take_groups(const struct reply *r, struct stream_group **out, size_t *n, enum bus_why *why, struct fail *f)
+stream_take_groups(const struct reply *r, struct stream_group **out, size_t *n, enum conn_why *why, struct err *f)
 {
 	*out = NULL;
 	*n = 0;
-	*why = BUS_FINE;
+	*why = CONN_FINE;
 	if (!reply_is_array(r) && !no_such_key(r))
 		return fail_reply(r, "XINFO GROUPS", why, f);
 	if ((*n = reply_count(r)) > 0)
-		*out = util_alloc(*n * sizeof(**out));
+		*out = mem_alloc(*n * sizeof(**out));
 	for (size_t i = 0; i < *n; i++)
 		take_group(reply_at(r, i), &(*out)[i]);
 	return 0;
 }
 
 int
-stream_groups(struct bus *b, const char *key, struct stream_group **out, size_t *n, enum bus_why *why, struct fail *f)
+stream_groups(struct conn *b, const char *key, struct stream_group **out, size_t *n, enum conn_why *why, struct err *f)
 {
 	struct reply *r;
 	int ok;
@@ -431,13 +431,13 @@ uint64_t
 stream_lost(const struct stream_info *s, const struct stream_group *g, bool *known)
 {
 	uint64_t gone = s->added > s->length ? s->added - s->length : 0, read;
-	bool start = stream_id_cmp(g->last_delivered, (struct stream_id){0}) == 0;
+	bool start = id_cmp(g->last_delivered, (struct stream_id){0}) == 0;
 
 	*known = true;
-	if (gone == 0 || stream_id_cmp(g->last_delivered, s->last_generated) >= 0)
+	if (gone == 0 || id_cmp(g->last_delivered, s->last_generated) >= 0)
 		return 0;
-	if (s->length > 0 && stream_id_cmp(stream_id_next(g->last_delivered), s->first) >= 0) {
-		*known = stream_id_cmp(s->max_deleted, g->last_delivered) <= 0;
+	if (s->length > 0 && id_cmp(id_next(g->last_delivered), s->first) >= 0) {
+		*known = id_cmp(s->max_deleted, g->last_delivered) <= 0;
 		return 0;
 	}
 	if (!start && (g->read < 0 || (uint64_t)g->read > s->added)) {
@@ -454,8 +454,8 @@ stream_needed(const struct stream_group *g, size_t n)
 	struct stream_id low = {UINT64_MAX, UINT64_MAX}, id;
 
 	for (size_t i = 0; i < n; i++) {
-		id = g[i].pending > 0 ? g[i].lowest_pending : stream_id_next(g[i].last_delivered);
-		if (stream_id_cmp(id, low) < 0)
+		id = g[i].pending > 0 ? g[i].lowest_pending : id_next(g[i].last_delivered);
+		if (id_cmp(id, low) < 0)
 			low = id;
 	}
 	return low;

@@ -2,10 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
+#include "base/bytes.h"
 #include "base/status.h"
 #include "redis/url.h"
-#include "base/util.h"
+#include "base/mem.h"
 
 #define PORT 6379
 #define DB_MAX 1000000
@@ -13,14 +13,14 @@
 /* One URL while it is read: messages show it as `shown`, which has no secrets. */
 struct reading {
 	struct url *u;
-	struct fail *f;
+	struct err *f;
 	char *shown;
 };
 
 static int
 refuse(const struct reading *r, const char *why)
 {
-	return fail_set(r->f, STATUS_USAGE, "'%s': %s", r->shown, why);
+	return err_set(r->f, STATUS_USAGE, "'%s': %s", r->shown, why);
 }
 
 /* What may be a password stands before the last '@', whatever else is wrong. */
@@ -28,16 +28,16 @@ static char *
 shown(const char *s)
 {
 	const char *at = strrchr(s, '@'), *from = strstr(s, "://");
-	struct buf b = {0};
+	struct bytes b = {0};
 
 	if (at != NULL) {
 		if (from != NULL && from < at)
 			buf_add(&b, s, (size_t)(from + 3 - s));
-		buf_adds(&b, "***");
+		bytes_adds(&b, "***");
 		s = at;
 	}
-	buf_adds(&b, s);
-	buf_str(&b);
+	bytes_adds(&b, s);
+	bytes_str(&b);
 	return b.p;
 }
 
@@ -45,13 +45,13 @@ shown(const char *s)
 static char *
 unescape(const char *s, size_t n)
 {
-	char *out = util_alloc(n + 1), *o = out;
+	char *out = mem_alloc(n + 1), *o = out;
 
 	for (size_t i = 0; i < n; i++) {
 		*o = s[i];
 		if (s[i] == '%') {
-			int high = i + 2 < n ? util_hex(s[i + 1]) : -1;
-			int low = i + 2 < n ? util_hex(s[i + 2]) : -1;
+			int high = i + 2 < n ? num_hex(s[i + 1]) : -1;
+			int low = i + 2 < n ? num_hex(s[i + 2]) : -1;
 
 			if (high == -1 || low == -1 || high + low == 0) {
 				free(out);
@@ -70,7 +70,7 @@ read_db(const struct reading *r, const char *s)
 {
 	uint64_t n;
 
-	if (util_u64(s, &n) == -1 || n > DB_MAX)
+	if (num_u64(s, &n) == -1 || n > DB_MAX)
 		return refuse(r, "the database is a number from 0");
 	r->u->db = (int)n;
 	return 0;
@@ -96,7 +96,7 @@ read_port(const struct reading *r, const char *s)
 {
 	uint64_t n;
 
-	if (util_u64(s, &n) == -1 || n < 1 || n > 65535)
+	if (num_u64(s, &n) == -1 || n < 1 || n > 65535)
 		return refuse(r, "the port is a number from 1 to 65535");
 	r->u->port = (int)n;
 	return 0;
@@ -129,7 +129,7 @@ read_host(const struct reading *r, char *s)
 	}
 	if (*host == '\0')
 		return refuse(r, "no host");
-	r->u->host = util_strdup(host);
+	r->u->host = mem_strdup(host);
 	for (char *p = r->u->host; *p != '\0'; p++) {
 		if ((unsigned char)*p <= ' ' || *p == 0x7f || strchr("?#\\", *p) != NULL)
 			return refuse(r, "no such character may be in a host");
@@ -148,7 +148,7 @@ read_tcp(const struct reading *r, const char *s)
 	r->u->port = PORT;
 	if (at != NULL && read_login(r, s, (size_t)(at - s)) == -1)
 		return -1;
-	rest = util_strdup(at == NULL ? s : at + 1);
+	rest = mem_strdup(at == NULL ? s : at + 1);
 	if ((slash = strchr(rest, '/')) != NULL)
 		*slash++ = '\0';
 	if (read_host(r, rest) == 0)
@@ -196,12 +196,12 @@ read_any(const struct reading *r, const char *s)
 	    (rest = behind(s, "unix:")) != NULL)
 		return read_unix(r, rest);
 	if (behind(s, "rediss://") != NULL)
-		return fail_set(r->f, STATUS_CONFIG, "'%s': TLS is not supported yet", r->shown);
+		return err_set(r->f, STATUS_CONFIG, "'%s': TLS is not supported yet", r->shown);
 	return refuse(r, "a URL such as redis://localhost:6379/0 or unix:///run/redis.sock expected");
 }
 
 int
-url_parse(struct url *u, const char *s, struct fail *f)
+url_parse(struct url *u, const char *s, struct err *f)
 {
 	struct reading r = {u, f, shown(s)};
 	int result;
@@ -226,11 +226,11 @@ url_free(struct url *u)
 }
 
 static void
-add_escaped(struct buf *b, const char *s)
+add_escaped(struct bytes *b, const char *s)
 {
 	for (; *s != '\0'; s++) {
 		if ((unsigned char)*s <= ' ' || *s == 0x7f || *s == '%' || *s == '?')
-			buf_addf(b, "%%%02X", (unsigned)(unsigned char)*s);
+			bytes_addf(b, "%%%02X", (unsigned)(unsigned char)*s);
 		else
 			buf_addc(b, *s);
 	}
@@ -239,17 +239,17 @@ add_escaped(struct buf *b, const char *s)
 char *
 url_place(const struct url *u)
 {
-	struct buf b = {0};
+	struct bytes b = {0};
 
 	if (u->path != NULL) {
-		buf_adds(&b, "unix://");
+		bytes_adds(&b, "unix://");
 		add_escaped(&b, u->path);
-		buf_addf(&b, "?db=%d", u->db);
+		bytes_addf(&b, "?db=%d", u->db);
 	} else {
 		int v6 = strchr(u->host, ':') != NULL;
 
-		buf_addf(&b, "redis://%s%s%s:%d/%d", v6 ? "[" : "", u->host, v6 ? "]" : "", u->port, u->db);
+		bytes_addf(&b, "redis://%s%s%s:%d/%d", v6 ? "[" : "", u->host, v6 ? "]" : "", u->port, u->db);
 	}
-	buf_str(&b);
+	bytes_str(&b);
 	return b.p;
 }

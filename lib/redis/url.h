@@ -7,10 +7,10 @@
  * with status 78; what is no URL is refused with 64. Nothing else in a URL is accepted silently.
  * Reasons show the URL without what stands before the last '@'.
  */
-#ifndef URL_H
-#define URL_H
+#ifndef REDIS_URL_H
+#define REDIS_URL_H
 
-#include "base/fail.h"
+#include "base/err.h"
 
 struct url {
 	char *host;		/* NULL for a unix socket */
@@ -20,7 +20,7 @@ struct url {
 	char *user, *password;	/* NULL when none */
 };
 
-int url_parse(struct url *u, const char *s, struct fail *f);	/* *u is overwritten */
+int url_parse(struct url *u, const char *s, struct err *f);	/* *u is overwritten */
 void url_free(struct url *u);	/* wipes the password */
 
 /* The same place in words without secrets: "redis://host:6379/0" or

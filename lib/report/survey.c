@@ -4,22 +4,22 @@
 #include "event/names.h"
 #include "redis/reply.h"
 #include "base/status.h"
-#include "report/surveying.h"
-#include "base/util.h"
-#include "base/when.h"
+#include "report/survey_int.h"
+#include "base/mem.h"
+#include "base/clock.h"
 
 #define NO_TYPE "-"		/* no legal type, so never the stream of an event */
 
 static void
-down(struct survey *s, enum bus_why why, const struct fail *f)
+down(struct survey *s, enum conn_why why, const struct err *f)
 {
 	s->up = false;
 	s->why = why;
 	free(s->error);
-	s->error = util_strdup(f->text);
+	s->error = mem_strdup(f->text);
 	s->complete = false;
-	if (why == BUS_DENIED || why == BUS_NOPERM || why == BUS_MOVED)
-		s->status = status_worse(s->status, bus_status(why));
+	if (why == CONN_DENIED || why == CONN_NOPERM || why == CONN_MOVED)
+		s->status = status_worse(s->status, conn_status(why));
 }
 
 /* --- the server ---------------------------------------------------------------- */
@@ -27,12 +27,12 @@ down(struct survey *s, enum bus_why why, const struct fail *f)
 static void
 take_refusal(struct survey *s, const struct reply *r)
 {
-	enum bus_why why = reply_why(r);
+	enum conn_why why = reply_why(r);
 
-	if (why != BUS_LATER && why != BUS_READONLY)
+	if (why != CONN_LATER && why != CONN_READONLY)
 		return;
 	s->refuses = why;
-	s->refusal = util_strndup(reply_text(r).p, reply_text(r).n);
+	s->refusal = mem_strndup(reply_text(r).p, reply_text(r).n);
 }
 
 /*
@@ -40,15 +40,15 @@ take_refusal(struct survey *s, const struct reply *r)
  * is never executed ("must be greater than 0-0").
  */
 static int
-ask_server(struct work *w, struct fail *f)
+ask_server(struct work *w, struct err *f)
 {
 	char *key = names_stream(w->ask->prefix, NO_TYPE);
 	struct reply *clock, *add = NULL;
 
-	bus_putl(w->b, "TIME", NULL);
-	bus_putl(w->b, "XADD", key, "0-0", "probe", "", NULL);
+	conn_putl(w->b, "TIME", NULL);
+	conn_putl(w->b, "XADD", key, "0-0", "probe", "", NULL);
 	free(key);
-	if ((clock = bus_wait(w->b, 0, f)) != NULL && (add = bus_wait(w->b, 0, f)) != NULL) {
+	if ((clock = conn_wait(w->b, 0, f)) != NULL && (add = conn_wait(w->b, 0, f)) != NULL) {
 		w->s->now = stream_take_clock(clock);
 		take_refusal(w->s, add);
 	}
@@ -66,23 +66,23 @@ add_stream(struct work *w, const char *type)
 
 	if (s->n == w->cap) {
 		w->cap = w->cap == 0 ? 64 : w->cap * 2;
-		s->streams = util_realloc(s->streams, w->cap * sizeof(*s->streams));
+		s->streams = mem_realloc(s->streams, w->cap * sizeof(*s->streams));
 	}
 	s->streams[s->n++] = (struct survey_stream){
-		.type = util_strdup(type), .key = names_stream(w->ask->prefix, type), .dead = -1
+		.type = mem_strdup(type), .key = names_stream(w->ask->prefix, type), .dead = -1
 	};
 }
 
 /* -1 only when the connection is dead; that SCAN is refused is a finding. */
 static int
-add_matching(struct work *w, const char *pattern, bool *any, struct fail *f)
+add_matching(struct work *w, const char *pattern, bool *any, struct err *f)
 {
 	char *glob = names_stream(w->ask->prefix, pattern), **keys;
 	size_t n, skip = strlen(glob) - strlen(pattern);
 	bool complete;
-	int ok = stream_keys(w->b, glob, w->by, &keys, &n, &complete, f);
+	int ok = scan_keys(w->b, glob, w->by, &keys, &n, &complete, f);
 
-	if (ok == -1 && bus_why(w->b) != BUS_FINE) {
+	if (ok == -1 && conn_why(w->b) != CONN_FINE) {
 		free(glob);
 		return -1;
 	}
@@ -127,14 +127,14 @@ sort_unique(struct survey *s)
 }
 
 static int
-list_streams(struct work *w, struct fail *f)
+list_streams(struct work *w, struct err *f)
 {
 	const struct survey_ask *ask = w->ask;
 	struct survey *s = w->s;
 	bool any;
 
-	w->by = when_mono() + ask->timeout_ms;
-	s->unmatched = util_alloc((ask->n + 1) * sizeof(*s->unmatched));
+	w->by = clock_mono() + ask->timeout_ms;
+	s->unmatched = mem_alloc((ask->n + 1) * sizeof(*s->unmatched));
 	if (ask->n == 0 && ask->all && add_matching(w, "*", &any, f) == -1)
 		return -1;
 	for (size_t i = 0; i < ask->n; i++) {
@@ -153,43 +153,43 @@ list_streams(struct work *w, struct fail *f)
 
 /* Lost while streams were looked at: whether the server is away too is asked once more. */
 static void
-lost(struct work *w, const struct fail *f)
+lost(struct work *w, const struct err *f)
 {
-	struct fail away;
-	enum bus_why why;
-	struct bus *b = bus_open(w->ask->url, w->ask->timeout_ms, &why, &away);
+	struct err away;
+	enum conn_why why;
+	struct conn *b = conn_open(w->ask->url, w->ask->timeout_ms, &why, &away);
 
 	if (b == NULL) {
 		survey_not_all(w->s, STATUS_OK, "the connection was lost");
 		down(w->s, why, &away);
 	} else
 		survey_not_all(w->s, STATUS_AGAIN, f->text);
-	bus_close(b);
+	conn_close(b);
 }
 
 void
 survey_take(struct survey *s, const struct survey_ask *ask)
 {
 	struct work w = {.s = s, .ask = ask};
-	struct fail f;
+	struct err f;
 
 	memset(s, 0, sizeof(*s));
-	w.b = bus_open(ask->url, ask->timeout_ms, &s->why, &f);
-	s->now = when_now() / 1000;
+	w.b = conn_open(ask->url, ask->timeout_ms, &s->why, &f);
+	s->now = clock_now() / 1000;
 	if (w.b == NULL) {
 		down(s, s->why, &f);
 		return;
 	}
 	s->up = s->complete = true;
-	s->server = util_strdup(bus_server(w.b));
-	s->version = util_strdup(bus_version(w.b));
-	s->run_id = util_strdup(bus_run_id(w.b));
-	s->rtt_us = bus_rtt_us(w.b);
+	s->server = mem_strdup(conn_server(w.b));
+	s->version = mem_strdup(conn_version(w.b));
+	s->run_id = mem_strdup(conn_run_id(w.b));
+	s->rtt_us = conn_rtt_us(w.b);
 	if (ask_server(&w, &f) == -1 || list_streams(&w, &f) == -1)
-		down(s, bus_why(w.b), &f);
+		down(s, conn_why(w.b), &f);
 	else if (survey_look(&w, &f) == -1)
 		lost(&w, &f);
-	bus_close(w.b);
+	conn_close(w.b);
 }
 
 void
@@ -208,25 +208,25 @@ survey_free(struct survey *s)
 }
 
 const char *
-survey_word(enum bus_why why)
+survey_word(enum conn_why why)
 {
 	switch (why) {
-	case BUS_REFUSED:
+	case CONN_REFUSED:
 		return "refused";
-	case BUS_TIMEOUT:
+	case CONN_TIMEOUT:
 		return "no-answer";
-	case BUS_CUT:
+	case CONN_CUT:
 		return "cut";
-	case BUS_GARBAGE:
+	case CONN_GARBAGE:
 		return "not-redis";
-	case BUS_LATER:
+	case CONN_LATER:
 		return "not-ready";
-	case BUS_READONLY:
+	case CONN_READONLY:
 		return "read-only";
-	case BUS_DENIED:
-	case BUS_NOPERM:
+	case CONN_DENIED:
+	case CONN_NOPERM:
 		return "denied";
-	case BUS_MOVED:
+	case CONN_MOVED:
 		return "cluster";
 	default:
 		return "error";
@@ -236,9 +236,9 @@ survey_word(enum bus_why why)
 int64_t
 survey_lag(const struct stream_info *s, const struct stream_group *g)
 {
-	if (s->length == 0 || stream_id_cmp(g->last_delivered, s->last) >= 0)
+	if (s->length == 0 || id_cmp(g->last_delivered, s->last) >= 0)
 		return 0;
-	if (stream_id_cmp(g->last_delivered, s->first) < 0)
+	if (id_cmp(g->last_delivered, s->first) < 0)
 		return (int64_t)s->length;
 	return g->lag > (int64_t)s->length ? (int64_t)s->length : g->lag;
 }

@@ -2,17 +2,17 @@
  * survey: what Redis says about itself, and about streams and their groups. Changes nothing there.
  *
  * A server that is away, or that refuses something, is no failure here but a finding: survey_take always fills the
- * struct. One connection, whose exchanges have the deadline of bus.h each; listing and looking have it once more each, as a whole.
+ * struct. One connection, whose exchanges have the deadline of conn.h each; listing and looking have it once more each, as a whole.
  */
-#ifndef SURVEY_H
-#define SURVEY_H
+#ifndef REPORT_SURVEY_H
+#define REPORT_SURVEY_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/buf.h"
-#include "redis/bus.h"
-#include "base/fail.h"
+#include "base/bytes.h"
+#include "redis/conn.h"
+#include "base/err.h"
 #include "redis/stream.h"
 #include "redis/url.h"
 
@@ -29,7 +29,7 @@ struct survey_stream {
 	char *type;			/* as it stands in the key; of foreign keys perhaps not a legal one */
 	char *key;
 	char *error;			/* the first thing that could not be found out; NULL when none */
-	enum bus_why why;		/* of error */
+	enum conn_why why;		/* of error */
 	struct stream_info info;	/* exists false: no such stream */
 	int64_t dead;			/* dead letters; -1: unknown */
 	struct stream_group *groups;
@@ -38,12 +38,12 @@ struct survey_stream {
 
 struct survey {
 	bool up;
-	enum bus_why why;		/* it is not up */
+	enum conn_why why;		/* it is not up */
 	char *error;			/* in words; NULL when up */
 	char *server, *version;		/* "" when not told */
 	char *run_id;
 	int64_t rtt_us;
-	enum bus_why refuses;		/* BUS_LATER, BUS_READONLY: it is up and takes no events; else BUS_FINE */
+	enum conn_why refuses;		/* CONN_LATER, CONN_READONLY: it is up and takes no events; else CONN_FINE */
 	char *refusal;			/* in words; NULL */
 	int64_t now;			/* the server's clock, ms since 1970; ours when it will not say */
 	bool complete;			/* all streams that were asked for are here */
@@ -59,7 +59,7 @@ void survey_take(struct survey *s, const struct survey_ask *ask);
 void survey_free(struct survey *s);
 
 /* One word for programs: "refused", "no-answer", "cut", "not-redis", "not-ready", "read-only", "denied", "cluster", "error". */
-const char *survey_word(enum bus_why why);
+const char *survey_word(enum conn_why why);
 
 /*
  * How many entries of the stream the group has still to be given; -1 when that cannot be known. Unlike XINFO's lag
@@ -71,7 +71,7 @@ int64_t survey_lag(const struct stream_info *s, const struct stream_group *g);
 int64_t survey_pending_age(const struct survey *s, const struct stream_group *g);
 
 /* Append the object that is `redis` in ebstat -j, and the members complete, incomplete and streams, without a comma behind. */
-void survey_redis_json(struct buf *out, const struct survey *s);
-void survey_streams_json(struct buf *out, const struct survey *s);
+void survey_redis_json(struct bytes *out, const struct survey *s);
+void survey_streams_json(struct bytes *out, const struct survey *s);
 
 #endif

@@ -6,13 +6,13 @@
 #include "conf/ini.h"
 
 static int
-see(void *arg, const char *section, const char *name, const char *value, unsigned line, struct fail *f)
+see(void *arg, const char *section, const char *name, const char *value, unsigned line, struct err *f)
 {
 	unsigned *seen = arg;
 
 	PROMISE(strchr(name, '\n') == NULL && strchr(value, '\n') == NULL && strchr(name, '=') == NULL && line > 0);
 	*seen += (unsigned)(strlen(section) + strlen(name) + strlen(value));
-	return *seen % 7 == 6 ? fail_set(f, 78, "enough") : 0;
+	return *seen % 7 == 6 ? err_set(f, 78, "enough") : 0;
 }
 
 static void
@@ -32,7 +32,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	char path[5000], *argv[] = { (char[]){"fuzz"}, NULL };
-	struct fail f = { .text = "" };
+	struct err f = { .text = "" };
 	unsigned seen = 0;
 	struct conf c;
 

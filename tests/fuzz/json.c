@@ -6,13 +6,13 @@
 static void
 walk(struct slice value, int depth)
 {
-	struct buf text = {0};
+	struct bytes text = {0};
 	struct slice key, member;
 	struct json_walk w;
 
 	PROMISE(json_text(&text, value) == (value.p[0] == '"' ? 0 : -1));
 	PROMISE(text.len == 0 || json_utf8(text.p, text.len));
-	buf_free(&text);
+	bytes_free(&text);
 	if (json_walk(&w, value) == -1) {
 		PROMISE(value.p[0] != '{');
 		return;
@@ -29,7 +29,7 @@ walk(struct slice value, int depth)
 static void
 quote(const char *s, size_t n)
 {
-	struct buf q = {0}, back = {0};
+	struct bytes q = {0}, back = {0};
 	struct json_fault fault;
 
 	json_quote(&q, s, n);
@@ -39,8 +39,8 @@ quote(const char *s, size_t n)
 	q.len = 0;
 	json_quote_text(&q, s, n);
 	PROMISE(json_check(q.p, q.len, &fault) == 0);
-	buf_free(&q);
-	buf_free(&back);
+	bytes_free(&q);
+	bytes_free(&back);
 }
 
 int
@@ -48,7 +48,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	char *s = malloc(n);	/* no byte more */
 	struct json_fault fault = {SIZE_MAX, NULL};
-	struct buf line = {0};
+	struct bytes line = {0};
 
 	if (n > 0)
 		memcpy(s, data, n);
@@ -61,7 +61,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	} else
 		PROMISE(fault.at <= n && fault.why != NULL);
 	quote(s, n);
-	buf_free(&line);
+	bytes_free(&line);
 	free(s);
 	return 0;
 }

@@ -8,10 +8,10 @@
 #include "event/event.h"
 #include "fuzz.h"
 #include "base/json.h"
-#include "base/when.h"
+#include "base/clock.h"
 
 static int
-is_text(const struct event_line *l)
+is_text(const struct line *l)
 {
 	const struct event *e = &l->e;
 	const struct slice all[] = { e->type, e->trace_id, e->correlation_id, e->timestamp, e->source, e->event_id };
@@ -23,7 +23,7 @@ is_text(const struct event_line *l)
 }
 
 static void
-compare(const struct event_line *a, const struct event_line *b)
+compare(const struct line *a, const struct line *b)
 {
 	PROMISE(same(a->e.type, b->e.type) && same(a->e.payload, b->e.payload));
 	PROMISE(same(a->e.trace_id, b->e.trace_id) && same(a->e.correlation_id, b->e.correlation_id));
@@ -34,49 +34,49 @@ compare(const struct event_line *a, const struct event_line *b)
 }
 
 static void
-again(struct event_line *l)
+again(struct line *l)
 {
-	struct buf head = {0}, tail = {0}, line = {0}, text = {0};
+	struct bytes head = {0}, tail = {0}, line = {0}, text = {0};
 	struct append_line parts;
-	struct event_line back;
-	char stamp[WHEN_SIZE];
-	struct fail f;
+	struct line back;
+	char stamp[CLOCK_SIZE];
+	struct err f;
 
-	if (l->e.event_id.p == NULL)	/* as batch_complete does */
+	if (l->e.event_id.p == NULL)	/* as line_complete does */
 		l->e.event_id = slice_of("derived");
-	event_line_head(&head, &l->e);
-	event_line_tail(&tail, l->maxlen, l->in_doubt ? &l->doubt : NULL);
+	line_head(&head, &l->e);
+	line_tail(&tail, l->maxlen, l->in_doubt ? &l->doubt : NULL);
 	parts = (struct append_line){ { head.p, head.len }, { tail.p, tail.len } };
 	append_format(&line, &parts, l->buffered_at);
 	PROMISE(line.p[line.len - 1] == '\n' && memchr(line.p, '\n', line.len) == line.p + line.len - 1);
-	PROMISE(event_line_read(line.p, line.len - 1, &back, &text, &f) == 0 && back.ours);
+	PROMISE(line_parse(line.p, line.len - 1, &back, &text, &f) == 0 && back.ours);
 	compare(l, &back);
-	when_format(l->buffered_at, stamp);	/* clamped to four digits of year */
-	when_parse(stamp, strlen(stamp), &l->buffered_at);
+	clock_format(l->buffered_at, stamp);	/* clamped to four digits of year */
+	clock_parse(stamp, strlen(stamp), &l->buffered_at);
 	PROMISE(l->buffered_at == back.buffered_at);
-	buf_free(&head);
-	buf_free(&tail);
-	buf_free(&line);
-	buf_free(&text);
+	bytes_free(&head);
+	bytes_free(&tail);
+	bytes_free(&line);
+	bytes_free(&text);
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	struct buf line = {0}, text = {0};
-	struct event_line l;
-	struct fail f = { .text = "" };
+	struct bytes line = {0}, text = {0};
+	struct line l;
+	struct err f = { .text = "" };
 	char *exact;
 
 	if (n == 0)
 		return 0;
 	buf_add(&line, data + 1, n - 1);
 	if (data[0] & 1)
-		buf_addf(&line, ",\"crc\":\"%08lx\"}", crc32(0, data + 1, (unsigned)n - 1));
+		bytes_addf(&line, ",\"crc\":\"%08lx\"}", crc32(0, data + 1, (unsigned)n - 1));
 	exact = malloc(line.len);
 	if (line.len > 0)
 		memcpy(exact, line.p, line.len);
-	if (event_line_read(exact, line.len, &l, &text, &f) == 0) {
+	if (line_parse(exact, line.len, &l, &text, &f) == 0) {
 		PROMISE(l.e.type.n > 0 && l.e.payload.p != NULL);
 		PROMISE(!l.in_doubt || l.ours);
 		if (is_text(&l))
@@ -84,7 +84,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	} else
 		PROMISE(f.text[0] != '\0');
 	free(exact);
-	buf_free(&line);
-	buf_free(&text);
+	bytes_free(&line);
+	bytes_free(&text);
 	return 0;
 }

@@ -3,58 +3,58 @@
 #include "fuzz.h"
 #include "event/names.h"
 #include "redis/stream.h"
-#include "base/util.h"
-#include "base/when.h"
+#include "base/mem.h"
+#include "base/clock.h"
 #include "base/word.h"
 
 static void
 times(const char *s, size_t n)
 {
-	char text[WHEN_SIZE], again[WHEN_SIZE];
+	char text[CLOCK_SIZE], again[CLOCK_SIZE];
 	int64_t us, strict, back;
 
-	if (when_parse(s, n, &us) == 0) {
-		when_format(us, text);
-		PROMISE(strlen(text) == WHEN_SIZE - 1);
-		PROMISE(when_rfc3339(text, strlen(text), &back) == 0);
-		when_format(back, again);
+	if (clock_parse(s, n, &us) == 0) {
+		clock_format(us, text);
+		PROMISE(strlen(text) == CLOCK_SIZE - 1);
+		PROMISE(clock_rfc3339(text, strlen(text), &back) == 0);
+		clock_format(back, again);
 		PROMISE(strcmp(text, again) == 0);
 	}
-	if (when_rfc3339(s, n, &strict) == 0)
-		PROMISE(when_parse(s, n, &us) == 0 && us == strict);
+	if (clock_rfc3339(s, n, &strict) == 0)
+		PROMISE(clock_parse(s, n, &us) == 0 && us == strict);
 }
 
 static void
 numbers(const char *s)
 {
-	char text[32], id[STREAM_ID_SIZE];
+	char text[32], id[ID_SIZE];
 	struct stream_id a, b;
 	uint64_t n;
 	int64_t ms;
 
-	if (util_u64(s, &n) == 0) {
+	if (num_u64(s, &n) == 0) {
 		snprintf(text, sizeof text, "%llu", (unsigned long long)n);
 		PROMISE(s[0] == '0' || s[0] == '+' || strcmp(s, text) == 0);
 	}
-	util_size(s, &n);
-	if (util_ms(s, &ms) == 0)
+	num_size(s, &n);
+	if (num_ms(s, &ms) == 0)
 		PROMISE(ms >= 0);
-	if (stream_id_parse(slice_of(s), &a) == 0) {
-		stream_id_format(a, id);
+	if (id_parse(slice_of(s), &a) == 0) {
+		id_format(a, id);
 		PROMISE(strcmp(s, id) == 0);
-		PROMISE(stream_id_parse(slice_of(id), &b) == 0 && stream_id_cmp(a, b) == 0);
-		PROMISE(stream_id_cmp(stream_id_next(a), a) > 0 || (a.ms == UINT64_MAX && a.seq == UINT64_MAX));
+		PROMISE(id_parse(slice_of(id), &b) == 0 && id_cmp(a, b) == 0);
+		PROMISE(id_cmp(id_next(a), a) > 0 || (a.ms == UINT64_MAX && a.seq == UINT64_MAX));
 	}
 }
 
 static void
 words(char *s, size_t n)
 {
-	struct buf b = {0}, back = {0};
+	struct bytes b = {0}, back = {0};
 	char *line, *word;
 
 	word_put(&b, s);
-	line = word = util_strdup(buf_str(&b));
+	line = word = mem_strdup(bytes_str(&b));
 	PROMISE(strpbrk(word, " \t\r\n") == NULL);
 	PROMISE(strcmp(word_take(&line), s) == 0);
 	free(word);
@@ -67,8 +67,8 @@ words(char *s, size_t n)
 		base64_add(&b, back.p, back.len);
 		PROMISE(same((struct slice){b.p, b.len}, (struct slice){s, n}));
 	}
-	buf_free(&b);
-	buf_free(&back);
+	bytes_free(&b);
+	bytes_free(&back);
 	for (line = s; *word_take(&line) != '\0'; )
 		;
 }

@@ -5,18 +5,18 @@
 #include <zlib.h>
 
 #include "fuzz.h"
-#include "buffer/progress.h"
+#include "buffer/checkpoint.h"
 
 #define HEAD 80
 #define SLOT 65536u
 
-static struct spool *
+static struct buffer *
 buffer(void)
 {
-	static struct spool *sp;
-	struct fail f;
+	static struct buffer *sp;
+	struct err f;
 
-	if (sp == NULL && (sp = spool_open(scratch(), true, &f)) == NULL) {
+	if (sp == NULL && (sp = buffer_open(scratch(), true, &f)) == NULL) {
 		fprintf(stderr, "%s\n", f.text);
 		abort();
 	}
@@ -43,14 +43,14 @@ put_slot(const uint8_t *text, size_t n)
 }
 
 static void
-same_mark(const struct mark *a, const struct mark *b)
+same_mark(const struct position *a, const struct position *b)
 {
 	PROMISE((a->stem == NULL) == (b->stem == NULL));
 	PROMISE(a->stem == NULL || (strcmp(a->stem, b->stem) == 0 && a->pos == b->pos && a->limit == b->limit));
 }
 
 static void
-same_marks(const struct marks *a, const struct marks *b)
+same_marks(const struct positions *a, const struct positions *b)
 {
 	same_mark(&a->chain, &b->chain);
 	PROMISE(a->files == b->files);
@@ -59,7 +59,7 @@ same_marks(const struct marks *a, const struct marks *b)
 }
 
 static void
-compare(const struct progress *a, const struct progress *b)
+compare(const struct checkpoint *a, const struct checkpoint *b)
 {
 	PROMISE(a->lost == b->lost && a->claims == b->claims && a->lates == b->lates && a->dones == b->dones);
 	same_marks(&a->marks, &b->marks);
@@ -78,9 +78,9 @@ compare(const struct progress *a, const struct progress *b)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	struct spool *sp = buffer();
-	struct progress p, again;
-	struct fail f;
+	struct buffer *sp = buffer();
+	struct checkpoint p, again;
+	struct err f;
 
 	if (n == 0)
 		return 0;
@@ -88,16 +88,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		put_slot(data + 1, n - 1);
 	else
 		scratch_put(".progress", data + 1, n - 1);
-	if (progress_load(sp, &p, &f) == -1)
+	if (checkpoint_load(sp, &p, &f) == -1)
 		return 0;
-	progress_delivered(&p, "t", 1, true, "buffer_2025-12-04_10-30-00_000001", 0);
-	if (progress_store(sp, &p, &f) == 0) {
-		PROMISE(progress_load(sp, &again, &f) == 0);
+	checkpoint_delivered(&p, "t", 1, true, "buffer_2025-12-04_10-30-00_000001", 0);
+	if (checkpoint_store(sp, &p, &f) == 0) {
+		PROMISE(checkpoint_load(sp, &again, &f) == 0);
 		PROMISE(again.seq == p.seq);
 		compare(&p, &again);
-		progress_free(&again);
+		checkpoint_free(&again);
 	}
-	progress_forget(&p, "buffer_2025-12-04_10-30-00_000001");
-	progress_free(&p);
+	checkpoint_forget(&p, "buffer_2025-12-04_10-30-00_000001");
+	checkpoint_free(&p);
 	return 0;
 }

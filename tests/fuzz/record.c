@@ -7,10 +7,10 @@ static void
 again(const struct event *e, int is_json)
 {
 	struct slice kv[2 * EVENT_FIELDS];
-	struct buf line = {0}, text = {0}, one = {0}, two = {0};
+	struct bytes line = {0}, text = {0}, one = {0}, two = {0};
 	struct json_fault fault;
 	struct event back;
-	struct fail f;
+	struct err f;
 	int back_json;
 
 	event_fields(e, kv);
@@ -29,18 +29,18 @@ again(const struct event *e, int is_json)
 	} else if (!back_json)
 		PROMISE(same(e->payload, back.payload));
 out:
-	buf_free(&line);
-	buf_free(&text);
-	buf_free(&one);
-	buf_free(&two);
+	bytes_free(&line);
+	bytes_free(&text);
+	bytes_free(&one);
+	bytes_free(&two);
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	struct buf text = {0};
+	struct bytes text = {0};
 	struct event e;
-	struct fail f = { .text = "" };
+	struct err f = { .text = "" };
 	int is_json = -1;
 	char *s = malloc(n);
 
@@ -52,6 +52,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	} else
 		PROMISE(f.status == 65 && f.text[0] != '\0');
 	free(s);
-	buf_free(&text);
+	bytes_free(&text);
 	return 0;
 }

@@ -10,7 +10,7 @@
 #include "buffer/backlog.h"
 #include "event/event.h"
 #include "fuzz.h"
-#include "buffer/spool.h"
+#include "buffer/buffer.h"
 #include "buffer/walk.h"
 
 static const char *const names[] = {
@@ -47,13 +47,13 @@ put(uint8_t how, const uint8_t *data, size_t n)
 
 /* No byte is given twice, and each line once. */
 static void
-all_lines(struct spool *sp)
+all_lines(struct buffer *sp)
 {
-	struct progress p = {0};
+	struct checkpoint p = {0};
 	struct walk_line l;
-	struct event_line el;
-	struct buf text = {0};
-	struct fail f, why;
+	struct line el;
+	struct bytes text = {0};
+	struct err f, why;
 	uint64_t end = 0;
 	struct walk *w = walk_open(sp, &p, WALK_LATE, backlog_stamp, &f);
 
@@ -61,19 +61,19 @@ all_lines(struct spool *sp)
 		PROMISE(l.end > l.pos && l.pos >= end);
 		PROMISE(memchr(l.text.n ? l.text.p : "", '\n', l.text.n) == NULL);
 		end = l.end;
-		event_line_read(l.text.p, l.text.n, &el, &text, &why);
+		line_parse(l.text.p, l.text.n, &el, &text, &why);
 	}
 	walk_close(w);
-	buf_free(&text);
+	bytes_free(&text);
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct backlog b;
-	struct buf out = {0};
-	struct spool *sp;
-	struct fail f;
+	struct bytes out = {0};
+	struct buffer *sp;
+	struct err f;
 	char path[5000];
 
 	if (n == 0)
@@ -83,13 +83,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		unlink(path);
 	}
 	put(data[0], data + 1, n - 1);
-	if ((sp = spool_open(scratch(), true, &f)) == NULL)
+	if ((sp = buffer_open(scratch(), true, &f)) == NULL)
 		abort();
 	if (backlog_read(sp, &b, &f) == 0)
 		backlog_json(&out, &b);
 	backlog_free(&b);
 	all_lines(sp);
-	buf_free(&out);
-	spool_close(sp);
+	bytes_free(&out);
+	buffer_close(sp);
 	return 0;
 }

@@ -112,7 +112,7 @@ static void
 serve(int fd)
 {
 	struct pollfd p[2] = { { .fd = fd, .events = POLLIN }, { .fd = listening, .events = POLLIN } };
-	struct buf in = {0};
+	struct bytes in = {0};
 	int open = 1;
 	ssize_t got;
 	size_t n;
@@ -125,11 +125,11 @@ serve(int fd)
 		if ((got = read(fd, in.p + in.len, 4096)) > 0)
 			in.len += (size_t)got;
 		while (open && in.len > 0 && (n = command(in.p, in.len)) > 0) {
-			buf_drop(&in, n);
+			bytes_drop(&in, n);
 			open = answer(fd) == 0;
 		}
 	} while (open && got > 0);
-	buf_free(&in);
+	bytes_free(&in);
 	close(fd);
 }
 

@@ -8,10 +8,10 @@
 #include "buffer/counters.h"
 #include "event/event.h"
 #include "fuzz.h"
-#include "report/listing.h"
-#include "buffer/probe.h"
-#include "buffer/roster.h"
-#include "base/util.h"
+#include "report/bufferfmt.h"
+#include "buffer/breaker.h"
+#include "buffer/manifest.h"
+#include "base/mem.h"
 
 static const char *const files[] = { ".lock", ".roster", ".counters", ".target", ".probe", ".own-stamp", "quarantine/q.jsonl",
 	"quarantine/buffer_2025-12-04_10-30-00_000001.bad-1.jsonl" };
@@ -32,13 +32,13 @@ fresh(void)
 }
 
 static bool
-misses(struct spool *sp, const char *stem)
+misses(struct buffer *sp, const char *stem)
 {
 	char **stems;
 	bool found = false;
 	size_t n;
 
-	roster_missing(sp, NULL, 0, &stems, &n);
+	manifest_missing(sp, NULL, 0, &stems, &n);
 	while (n > 0) {
 		found |= strcmp(stems[--n], stem) == 0;
 		free(stems[n]);
@@ -48,47 +48,47 @@ misses(struct spool *sp, const char *stem)
 }
 
 static void
-roster(struct spool *sp)
+roster(struct buffer *sp)
 {
 	static unsigned count;
 	char stem[64];
-	struct fail f;
+	struct err f;
 
 	snprintf(stem, sizeof stem, "buffer_of_ours_%u", count++);	/* a stem is never used twice */
-	roster_add(sp, stem);
-	PROMISE(roster_strike(sp, &(const char *){ stem }, 1, &f) == 0);
+	manifest_add(sp, stem);
+	PROMISE(manifest_strike(sp, &(const char *){ stem }, 1, &f) == 0);
 	PROMISE(!misses(sp, stem));
-	roster_clear(sp, true);
+	manifest_clear(sp, true);
 	PROMISE(!misses(sp, STEM));
 }
 
 static int
 show(void *arg, const char *text)
 {
-	const struct listing *l = arg;
+	const struct bufferfmt *l = arg;
 
 	PROMISE(text == l->text.p && memchr(text, '\n', l->text.len) == NULL);
 	return 0;
 }
 
 static void
-notebook(struct spool *sp)
+notebook(struct buffer *sp)
 {
 	struct append_limits lim = { .segment_max = APPEND_SEGMENT_MAX, .lock_ms = 100 };
 	struct append_line line;
-	struct buf head = {0};
+	struct bytes head = {0};
 	struct event e = { .type = slice_of("t"), .payload = slice_of("1"), .event_id = slice_of("i") };
 	struct segment *list;
 	size_t n;
-	struct fail f;
+	struct err f;
 
-	event_line_head(&head, &e);
+	line_head(&head, &e);
 	line = (struct append_line){ { head.p, head.len }, { NULL, 0 } };
 	PROMISE(append_lines(sp, "place prefix", &lim, &line, 1, &f) == 0 || f.text[0] != '\0');
-	buf_free(&head);
-	if (segment_list(spool_fd(sp), &list, &n, &f) == 0) {
+	bytes_free(&head);
+	if (segment_list(buffer_fd(sp), &list, &n, &f) == 0) {
 		while (n > 0)
-			unlinkat(spool_fd(sp), list[--n].name, 0);
+			unlinkat(buffer_fd(sp), list[--n].name, 0);
 		free(list);
 	}
 }
@@ -96,28 +96,28 @@ notebook(struct spool *sp)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	struct listing text = { .put = show, .arg = &text }, json = { .json = true, .put = show, .arg = &json };
-	struct spool *sp;
+	struct bufferfmt text = { .put = show, .arg = &text }, json = { .json = true, .put = show, .arg = &json };
+	struct buffer *sp;
 	uint64_t counts[COUNTERS], add[COUNTERS] = { 1 };
-	struct fail f;
+	struct err f;
 
 	if (n == 0)
 		return 0;
 	fresh();
 	scratch_put(files[data[0] % FILES], data + 1, n - 1);
-	if ((sp = spool_open(scratch(), true, &f)) == NULL)
+	if ((sp = buffer_open(scratch(), true, &f)) == NULL)
 		abort();
-	free(spool_target(sp));
+	free(buffer_target(sp));
 	counters_read(sp, counts);
 	counters_add(sp, add);
-	if (probe_enter(sp, "place", 1))
-		probe_leave(sp, "place", true);
+	if (breaker_enter(sp, "place", 1))
+		breaker_leave(sp, "place", true);
 	roster(sp);
-	listing_show(&text, LISTING_QUARANTINE, sp, &f);
-	listing_show(&json, LISTING_QUARANTINE, sp, &f);
+	bufferfmt_show(&text, BUFFERFMT_QUARANTINE, sp, &f);
+	bufferfmt_show(&json, BUFFERFMT_QUARANTINE, sp, &f);
 	notebook(sp);
-	listing_free(&text);
-	listing_free(&json);
-	spool_close(sp);
+	bufferfmt_free(&text);
+	bufferfmt_free(&json);
+	buffer_close(sp);
 	return 0;
 }

@@ -9,7 +9,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	char *types[] = { (char[]){"t"}, (char[]){"a*"} };
 	struct url u;
 	struct survey_ask ask = { .url = &u, .prefix = "q", .timeout_ms = 2000, .types = types, .n = 2 };
-	struct buf out = {0};
+	struct bytes out = {0};
 	struct survey s;
 
 	if (n == 0)
@@ -21,7 +21,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	survey_streams_json(&out, &s);
 	PROMISE(memchr(out.p, '\n', out.len) == NULL);
 	survey_free(&s);
-	buf_free(&out);
+	bytes_free(&out);
 	server_join();
 	return 0;
 }

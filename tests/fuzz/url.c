@@ -7,7 +7,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	char *s = text_of(data, n), *place, *again;
 	struct url u, v;
-	struct fail f = { .text = "" };
+	struct err f = { .text = "" };
 
 	if (url_parse(&u, s, &f) == 0) {
 		PROMISE((u.host != NULL) != (u.path != NULL) && u.db >= 0);

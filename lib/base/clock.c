@@ -1,0 +1,243 @@
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+
+#define SECOND INT64_C(1000000)
+#define DAY (86400 * SECOND)
+#define FIRST (-719528 * DAY)			/* 0000-01-01 */
+
+int64_t
+clock_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return t.tv_sec * SECOND + t.tv_nsec / 1000;
+}
+
+int64_t
+clock_mono(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/*
+ * Days since 1970-01-01 of a date in the Gregorian calendar, and back. Years
+ * begin in March here, so that the leap day is the last of its year; an era is 400 years of 146097 days.
+ */
+static int64_t
+days_of(int64_t y, int m, int d)
+{
+	int64_t era, year, day;
+
+	y -= m <= 2;
+	era = (y >= 0 ? y : y - 399) / 400;
+	year = y - era * 400;
+	day = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
+	return era * 146097 + year * 365 + year / 4 - year / 100 + day - 719468;
+}
+
+static void
+date_of(int64_t days, int *y, int *m, int *d)
+{
+	int64_t z = days + 719468, era, rest, year, day, month;
+
+	era = (z >= 0 ? z : z - 146096) / 146097;
+	rest = z - era * 146097;
+	year = (rest - rest / 1460 + rest / 36524 - rest / 146096) / 365;
+	day = rest - (365 * year + year / 4 - year / 100);
+	month = (5 * day + 2) / 153;
+	*d = (int)(day - (153 * month + 2) / 5 + 1);
+	*m = (int)(month < 10 ? month + 3 : month - 9);
+	*y = (int)(year + era * 400 + (*m <= 2));
+}
+
+static char *
+put_digits(char *p, int n, int width)
+{
+	for (int i = width - 1; i >= 0; i--, n /= 10)
+		p[i] = (char)('0' + n % 10);
+	return p + width;
+}
+
+static void
+format_second(int64_t second, char out[CLOCK_SIZE])
+{
+	int64_t days = second / 86400 - (second % 86400 < 0);
+	int y, m, d, s = (int)(second - days * 86400);
+
+	date_of(days, &y, &m, &d);
+	memcpy(out, "YYYY-mm-ddTHH:MM:SS.ffffffZ", CLOCK_SIZE);
+	put_digits(out, y, 4);
+	put_digits(out + 5, m, 2);
+	put_digits(out + 8, d, 2);
+	put_digits(out + 11, s / 3600, 2);
+	put_digits(out + 14, s / 60 % 60, 2);
+	put_digits(out + 17, s % 60, 2);
+}
+
+/* Events come many in a second: its text is kept. */
+void
+clock_format(int64_t us, char out[CLOCK_SIZE])
+{
+	static int64_t kept = INT64_MIN;
+	static char text[CLOCK_SIZE];
+	int64_t second;
+
+	us = us < FIRST ? FIRST : us > CLOCK_LAST ? CLOCK_LAST : us;
+	second = us / SECOND - (us % SECOND < 0);
+	if (second != kept)
+		format_second(second, text);
+	kept = second;
+	memcpy(out, text, CLOCK_SIZE);
+	put_digits(out + 20, (int)(us - second * SECOND), 6);
+}
+
+struct text {
+	const char *p, *end;
+};
+
+static int
+take(struct text *t, char c)
+{
+	if (t->p == t->end || *t->p != c)
+		return 0;
+	t->p++;
+	return 1;
+}
+
+/* Exactly `width` digits, from lo to hi. */
+static int
+take_number(struct text *t, int width, int lo, int hi, int *out)
+{
+	int n = 0;
+
+	if (t->end - t->p < width)
+		return 0;
+	for (; width > 0; width--) {
+		unsigned digit = (unsigned)(*t->p++ - '0');
+
+		if (digit > 9)
+			return 0;
+		n = n * 10 + (int)digit;
+	}
+	*out = n;
+	return n >= lo && n <= hi;
+}
+
+static int
+take_date(struct text *t, int64_t *us)
+{
+	static const char length[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	int y, m, d;
+
+	if (!take_number(t, 4, 0, 9999, &y) || !take(t, '-') ||
+	    !take_number(t, 2, 1, 12, &m) || !take(t, '-') ||
+	    !take_number(t, 2, 1, length[m - 1], &d))
+		return 0;
+	if (m == 2 && d == 29 && (y % 4 != 0 || (y % 100 == 0 && y % 400 != 0)))
+		return 0;
+	*us = days_of(y, m, d) * DAY;
+	return 1;
+}
+
+static int
+take_fraction(struct text *t, int64_t *us)
+{
+	int64_t unit = SECOND / 10;
+	const char *from = t->p;
+
+	for (; t->p < t->end && *t->p >= '0' && *t->p <= '9'; t->p++, unit /= 10)
+		*us += (*t->p - '0') * unit;
+	return t->p > from;
+}
+
+static int
+take_clock(struct text *t, int strict, int64_t *us)
+{
+	int h, m, s = 0;
+
+	if (!take_number(t, 2, 0, 23, &h) || !take(t, ':') ||
+	    !take_number(t, 2, 0, 59, &m))
+		return 0;
+	if (take(t, ':')) {
+		if (!take_number(t, 2, 0, 60, &s))	/* 60: a leap second */
+			return 0;
+		if (take(t, '.') && !take_fraction(t, us))
+			return 0;
+	} else if (strict) {
+		return 0;
+	}
+	*us += (h * 3600 + m * 60 + s) * SECOND;
+	return 1;
+}
+
+static int
+take_zone(struct text *t, int strict, int64_t *us)
+{
+	int sign, h, m;
+
+	if (t->p == t->end)
+		return !strict;
+	if (take(t, 'Z') || take(t, 'z'))
+		return 1;
+	sign = take(t, '+') ? 1 : take(t, '-') ? -1 : 0;
+	if (sign == 0 || !take_number(t, 2, 0, 23, &h))
+		return 0;
+	if (!take(t, ':') && strict)
+		return 0;
+	if (!take_number(t, 2, 0, 59, &m))
+		return 0;
+	*us -= SECOND * 60 * sign * (h * 60 + m);
+	return 1;
+}
+
+static int
+parse(const char *s, size_t n, int strict, int64_t *us)
+{
+	struct text t = {s, s};
+	int64_t when;
+
+	if (n > 0)
+		t.end += n;
+	if (!take_date(&t, &when))
+		return -1;
+	if (!take(&t, 'T') && !take(&t, 't') && (strict || !take(&t, ' ')))
+		return -1;
+	if (!take_clock(&t, strict, &when) || !take_zone(&t, strict, &when) || t.p != t.end)
+		return -1;
+	*us = when;
+	return 0;
+}
+
+int
+clock_parse(const char *s, size_t n, int64_t *us)
+{
+	return parse(s, n, 0, us);
+}
+
+int
+clock_rfc3339(const char *s, size_t n, int64_t *us)
+{
+	return parse(s, n, 1, us);
+}
+
+void
+clock_span(int64_t ms, char *out, size_t size)
+{
+	long long s = ms < 0 ? 0 : ms / 1000;
+
+	if (s < 120)
+		snprintf(out, size, "%lld s", s);
+	else if (s < 120LL * 60)
+		snprintf(out, size, "%lld min", s / 60);
+	else if (s < 48LL * 3600)
+		snprintf(out, size, "%lld h", s / 3600);
+	else
+		snprintf(out, size, "%lld d", s / 86400);
+}

@@ -1,0 +1,81 @@
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "buffer/adopt.h"
+#include "buffer/manifest.h"
+#include "buffer/segment.h"
+#include "base/status.h"
+#include "base/clock.h"
+
+#define NAME_KEPT 190	/* bytes of a plain writer's file name */
+
+static int
+claim_one(struct buffer *sp, const struct segment *seg, uint64_t number, struct err *f)
+{
+	char name[SEGMENT_NAME + 32];
+
+	if (strlen(seg->stem) > NAME_KEPT)	/* the rest of it as a number, so that the name fits and stays its own */
+		snprintf(name, sizeof name, "%.*s~%08lx.claimed-%06" PRIu64 ".jsonl", NAME_KEPT, seg->stem,
+		    crc32(0, (const unsigned char *)seg->stem, (unsigned)strlen(seg->stem)), number);
+	else
+		snprintf(name, sizeof name, "%s.claimed-%06" PRIu64 ".jsonl", seg->stem, number);
+	if (renameat2(buffer_fd(sp), seg->name, buffer_fd(sp), name, RENAME_NOREPLACE) == -1)
+		return errno == ENOENT || errno == EEXIST ? 0 :
+		    err_sys(f, STATUS_UNSAFE, "claim '%s/%s'", buffer_dir(sp), seg->name);
+	name[strlen(name) - strlen(".jsonl")] = '\0';
+	manifest_add(sp, name);
+	return 1;
+}
+
+/* How long, in ms, until a claimed file has rested for a second; its ctime moves with the rename and with each write. */
+static int64_t
+restless(struct buffer *sp, const struct segment *seg)
+{
+	struct stat st;
+	int64_t age;
+
+	if (seg->kind != SEGMENT_CLAIMED || fstatat(buffer_fd(sp), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return 0;
+	age = clock_now() / 1000 - ((int64_t)st.st_ctim.tv_sec * 1000 + st.st_ctim.tv_nsec / 1000000);
+	return age < 0 || age >= ADOPT_SETTLE ? 0 : ADOPT_SETTLE - age;
+}
+
+int
+adopt_files(struct buffer *sp, struct checkpoint *p, int64_t *rest_ms, size_t *claimed, struct err *f)
+{
+	struct segment *list;
+	size_t i, n;
+	int r = 0;
+
+	*claimed = 0;
+	*rest_ms = 0;
+	if (!p->claims)	/* the first, or the number of the last was lost: what is in quarantine may bear one */
+		p->claims = (uint64_t)(clock_now() / 1000000);
+	if (segment_list(buffer_fd(sp), &list, &n, f) == -1)
+		return -1;
+	for (i = 0; r == 0 && i < n; i++) {
+		int64_t rest = restless(sp, &list[i]);
+
+		if (rest > *rest_ms)
+			*rest_ms = rest;
+		if (list[i].kind != SEGMENT_FOREIGN || list[i].odd)
+			continue;
+		r = claim_one(sp, &list[i], ++p->claims, f);
+		if (r == 1) {
+			++*claimed;
+			*rest_ms = ADOPT_SETTLE;
+			r = 0;
+		}
+	}
+	free(list);
+	if (r == 0 && *claimed)
+		r = buffer_sync(sp, f);
+	return r;
+}

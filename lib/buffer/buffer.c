@@ -1,0 +1,458 @@
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <inttypes.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "buffer/buffer.h"
+#include "base/status.h"
+#include "base/mem.h"
+
+#define NOTE_SIZE 512	/* one page of disk at most: written over in place */
+
+struct buffer {
+	char *dir;
+	int fd;
+	int lock;		/* .lock, open from the first use; locked or not */
+	int replay;		/* .replay, open only while locked */
+};
+
+/* --- opening ------------------------------------------------------------------ */
+
+static int
+sync_parent(const char *path)
+{
+	char *copy = mem_strdup(path), *slash = strrchr(copy, '/');
+	const char *parent = !slash ? "." : slash == copy ? "/" : copy;
+	int fd, r;
+
+	if (slash && slash != copy)
+		*slash = '\0';
+	fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r = fd == -1 ? -1 : fsync(fd);
+	if (fd != -1)
+		close(fd);
+	free(copy);
+	return r;
+}
+
+static int
+make_one(const char *path)
+{
+	if (mkdir(path, 0700) == 0)
+		return sync_parent(path);
+	return errno == EEXIST ? 0 : -1;
+}
+
+/* mkdir -p, each new directory durable in its parent. */
+static int
+make_path(const char *dir)
+{
+	char *copy = mem_strdup(dir), *p;
+	int r = 0;
+
+	for (p = copy + 1; r == 0 && *p; p++)
+		if (*p == '/' && p[-1] != '/') {
+			*p = '\0';
+			r = make_one(copy);
+			*p = '/';
+		}
+	if (r == 0)
+		r = make_one(copy);
+	free(copy);
+	return r;
+}
+
+/* Root does not write into other people's directories: it becomes them, for good. */
+static int
+become(const struct stat *st, const char *dir, struct err *f)
+{
+	gid_t gid = st->st_gid;
+
+	if (setgroups(1, &gid) == -1 || setresgid(gid, gid, gid) == -1 ||
+	    setresuid(st->st_uid, st->st_uid, st->st_uid) == -1)
+		return err_sys(f, STATUS_UNSAFE, "become uid %ld, to whom buffer '%s' belongs",
+		    (long)st->st_uid, dir);
+	return 0;
+}
+
+static int
+check_safe(int fd, const char *dir, struct err *f)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == -1)
+		return err_sys(f, STATUS_UNSAFE, "stat buffer '%s'", dir);
+	if (st.st_mode & 022)
+		return err_set(f, STATUS_CONFIG,
+		    "buffer '%s': others can write to it (mode %04o): chmod go-w it, or give another with -b",
+		    dir, (unsigned)st.st_mode & 07777);
+	if (st.st_uid == geteuid())
+		return 0;
+	if (geteuid() == 0)
+		return become(&st, dir, f);
+	return err_set(f, STATUS_CONFIG, "buffer '%s' belongs to uid %ld, not to uid %ld: give another with -b",
+	    dir, (long)st.st_uid, (long)geteuid());
+}
+
+static int
+open_dir(const char *dir, bool create, struct err *f)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd == -1 && errno == ENOENT && create) {
+		if (make_path(dir) == -1) {
+			err_sys(f, STATUS_UNSAFE, "create buffer '%s'", dir);
+			return -1;
+		}
+		fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	if (fd == -1) {
+		err_sys(f, errno == ENOTDIR ? STATUS_CONFIG : STATUS_UNSAFE, "open buffer '%s'", dir);
+		return -1;
+	}
+	if (check_safe(fd, dir, f) == -1) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+struct buffer *
+buffer_open(const char *dir, bool create, struct err *f)
+{
+	struct buffer *sp;
+	int fd = open_dir(dir, create, f);
+
+	if (fd == -1)
+		return NULL;
+	sp = mem_alloc(sizeof *sp);
+	sp->dir = mem_strdup(dir);
+	sp->fd = fd;
+	sp->lock = sp->replay = -1;
+	return sp;
+}
+
+void
+buffer_close(struct buffer *sp)
+{
+	if (!sp)
+		return;
+	if (sp->lock != -1)
+		close(sp->lock);
+	if (sp->replay != -1)
+		close(sp->replay);
+	close(sp->fd);
+	free(sp->dir);
+	free(sp);
+}
+
+int
+buffer_fd(const struct buffer *sp)
+{
+	return sp->fd;
+}
+
+const char *
+buffer_dir(const struct buffer *sp)
+{
+	return sp->dir;
+}
+
+int
+buffer_same(const struct buffer *sp)
+{
+	struct stat a, b;
+
+	return fstat(sp->fd, &a) == 0 && stat(sp->dir, &b) == 0 &&
+	    a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+const char *
+buffer_warning(const struct buffer *sp)
+{
+	struct statfs fs;
+
+	if (fstatfs(sp->fd, &fs) == -1)
+		return NULL;
+	switch ((unsigned long)fs.f_type) {
+	case NFS_SUPER_MAGIC:
+	case SMB_SUPER_MAGIC:
+	case CIFS_SUPER_MAGIC:
+	case SMB2_SUPER_MAGIC:
+		return "is on a network file system, where appending is not atomic: use a local disk";
+	case TMPFS_MAGIC:
+		return "is on tmpfs: what it holds is gone after a reboot";
+	}
+	return NULL;
+}
+
+/* The directory was removed or replaced while we had it open: take the new one. */
+static int
+reopen(struct buffer *sp, struct err *f)
+{
+	int fd = open_dir(sp->dir, true, f);
+
+	if (fd == -1)
+		return -1;
+	close(sp->fd);
+	sp->fd = fd;
+	if (sp->lock != -1)
+		close(sp->lock);
+	sp->lock = -1;
+	return 0;
+}
+
+/* --- state files ------------------------------------------------------------- */
+
+int
+buffer_state(struct buffer *sp, const char *name, int flags)
+{
+	struct stat st;
+	int fd = openat(sp->fd, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600), why = EINVAL;
+
+	if (fd == -1)
+		return -1;
+	if (fstat(fd, &st) == -1)
+		why = errno;
+	else if (S_ISREG(st.st_mode) && st.st_nlink <= 1 && st.st_uid == geteuid())
+		return fd;
+	close(fd);
+	errno = why;
+	return -1;
+}
+
+int
+buffer_sync(struct buffer *sp, struct err *f)
+{
+	return fsync(sp->fd) == 0 ? 0 : err_sys(f, STATUS_UNSAFE, "fsync buffer '%s'", sp->dir);
+}
+
+int
+buffer_put(struct buffer *sp, const char *name, const void *p, size_t n, struct err *f)
+{
+	char tmp[64];
+	int fd;
+
+	snprintf(tmp, sizeof tmp, "%s.%ld", name, (long)getpid());
+	unlinkat(sp->fd, tmp, 0);
+	if ((fd = buffer_state(sp, tmp, O_WRONLY | O_CREAT | O_EXCL)) == -1) {
+		err_sys(f, STATUS_UNSAFE, "create '%s/%s'", sp->dir, tmp);
+		unlinkat(sp->fd, tmp, 0);
+		return -1;
+	}
+	if (io_write(fd, p, n) == -1 || fsync(fd) == -1) {
+		err_sys(f, STATUS_UNSAFE, "write '%s/%s'", sp->dir, tmp);
+		close(fd);
+		unlinkat(sp->fd, tmp, 0);
+		return -1;
+	}
+	if (close(fd) == -1 || renameat(sp->fd, tmp, sp->fd, name) == -1) {
+		err_sys(f, STATUS_UNSAFE, "write '%s/%s'", sp->dir, name);
+		unlinkat(sp->fd, tmp, 0);
+		return -1;
+	}
+	return buffer_sync(sp, f);
+}
+
+/* --- locks --------------------------------------------------------------------- */
+
+/* 1 while name still leads to the file that fd is. */
+static int
+leads_to(struct buffer *sp, const char *name, int fd)
+{
+	struct stat a, b;
+
+	return fstat(fd, &a) == 0 && fstatat(sp->fd, name, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+static void
+read_note(int fd, struct notebook *nb)
+{
+	char text[NOTE_SIZE + 1];
+	ssize_t n = fd == -1 ? -1 : pread(fd, text, NOTE_SIZE, 0);
+
+	memset(nb, 0, sizeof *nb);
+	if (n <= 0)
+		return;
+	text[n] = '\0';
+	/* NOLINTNEXTLINE(cert-err34-c): what does not fit becomes another wrong number; a wrong note is only a look too many */
+	if (sscanf(text, "generation %" SCNu64 " stamp %" SCNd64 " inode %" SCNu64 " size %" SCNu64
+	    " boot %39s segment %63s", &nb->generation, &nb->stamp, &nb->inode, &nb->size,
+	    nb->boot, nb->stem) < 5)
+		memset(nb, 0, sizeof *nb);
+}
+
+static int
+try_lock(struct buffer *sp, int64_t ms, struct err *f)
+{
+	if (sp->lock != -1 && !leads_to(sp, ".lock", sp->lock)) {
+		close(sp->lock);
+		sp->lock = -1;
+	}
+	if (sp->lock == -1 && (sp->lock = buffer_state(sp, ".lock", O_RDWR | O_CREAT)) == -1)
+		return err_sys(f, STATUS_UNSAFE, "open '%s/.lock'", sp->dir);
+	if (io_flock(sp->lock, ms) == -1)
+		return err_sys(f, STATUS_UNSAFE, "lock '%s/.lock'", sp->dir);
+	if (leads_to(sp, ".lock", sp->lock))
+		return 0;
+	flock(sp->lock, LOCK_UN);
+	return 1;	/* replaced while we waited: once more */
+}
+
+int
+buffer_lock(struct buffer *sp, int64_t ms, struct notebook *nb, struct err *f)
+{
+	int tries, r = 1;
+
+	if (!buffer_same(sp) && reopen(sp, f) == -1)
+		return -1;
+	for (tries = 0; r == 1 && tries < 8; tries++)
+		r = try_lock(sp, ms, f);
+	if (r == 1)
+		return err_set(f, STATUS_UNSAFE, "lock '%s/.lock': the file is being replaced again and again",
+		    sp->dir);
+	if (r == -1)
+		return -1;
+	read_note(sp->lock, nb);
+	return 0;
+}
+
+int
+buffer_note(struct buffer *sp, const struct notebook *nb, struct err *f)
+{
+	char text[NOTE_SIZE];
+	int n;
+
+	memset(text, '\n', sizeof text);
+	n = snprintf(text, sizeof text, "generation %020" PRIu64 "\nstamp %020" PRId64 "\ninode %020" PRIu64
+	    "\nsize %020" PRIu64 "\nboot %s\nsegment %s\n", nb->generation, nb->stamp, nb->inode, nb->size,
+	    nb->boot[0] ? nb->boot : "-", nb->stem);
+	text[n] = '\n';
+	if (pwrite(sp->lock, text, sizeof text, 0) != (ssize_t)sizeof text)
+		return err_sys(f, STATUS_UNSAFE, "write '%s/.lock'", sp->dir);
+	return 0;
+}
+
+int
+buffer_note_sync(struct buffer *sp, struct err *f)
+{
+	return fdatasync(sp->lock) == 0 ? 0 : err_sys(f, STATUS_UNSAFE, "fdatasync '%s/.lock'", sp->dir);
+}
+
+void
+buffer_unlock(struct buffer *sp)
+{
+	flock(sp->lock, LOCK_UN);
+}
+
+void
+buffer_peek(struct buffer *sp, struct notebook *nb)
+{
+	int fd = sp->lock != -1 ? sp->lock : buffer_state(sp, ".lock", O_RDONLY);
+
+	read_note(fd, nb);
+	if (fd != -1 && fd != sp->lock)
+		close(fd);
+}
+
+uint64_t
+buffer_change(struct buffer *sp)
+{
+	char text[32] = "";
+	uint64_t generation = 0;
+	struct stat st;
+
+	if (sp->lock == -1)
+		sp->lock = buffer_state(sp, ".lock", O_RDWR);
+	if (sp->lock != -1 && pread(sp->lock, text, 31, 0) == 31)
+		generation = strtoull(text + 11, NULL, 10);
+	if (fstat(sp->fd, &st) == -1)
+		return generation;
+	return generation * 0x9e3779b97f4a7c15u +
+	    (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
+}
+
+int
+buffer_replay_lock(struct buffer *sp, struct err *f)
+{
+	int fd = buffer_state(sp, ".replay", O_RDWR | O_CREAT);
+
+	if (fd == -1)
+		return err_sys(f, STATUS_UNSAFE, "open '%s/.replay'", sp->dir);
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && leads_to(sp, ".replay", fd)) {
+		sp->replay = fd;
+		return 0;
+	}
+	close(fd);
+	errno = EWOULDBLOCK;
+	return err_set(f, STATUS_AGAIN, "another replay of buffer '%s' is running", sp->dir),
+	    f->sys = EWOULDBLOCK, -1;
+}
+
+void
+buffer_replay_unlock(struct buffer *sp)
+{
+	close(sp->replay);
+	sp->replay = -1;
+}
+
+/* --- target --------------------------------------------------------------------- */
+
+char *
+buffer_target(struct buffer *sp)
+{
+	size_t n;
+	char *s = io_slurp(sp->fd, ".target", 8192, &n);
+
+	if (s && n > 0 && s[n - 1] == '\n')
+		s[n - 1] = '\0';
+	if (s && !*s) {
+		free(s);
+		errno = ENOENT;
+		return NULL;
+	}
+	return s;
+}
+
+int
+buffer_retarget(struct buffer *sp, const char *target, struct err *f)
+{
+	struct bytes b = { 0 };
+	int r;
+
+	bytes_adds(&b, target);
+	buf_addc(&b, '\n');
+	r = buffer_put(sp, ".target", b.p, b.len, f);
+	bytes_free(&b);
+	return r;
+}
+
+int
+buffer_claim(struct buffer *sp, const char *target, bool holds, struct err *f)
+{
+	char *now = buffer_target(sp);
+	int r;
+
+	if (!now && errno != ENOENT)
+		r = err_sys(f, STATUS_UNSAFE, "read '%s/.target'", sp->dir);
+	else if (now && strcmp(now, target) == 0)
+		r = 0;
+	else if (now && holds)
+		r = err_set(f, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: "
+		    "give another with -b, or see ebreplay --retarget", sp->dir, now, target);
+	else
+		r = buffer_retarget(sp, target, f);
+	free(now);
+	return r;
+}

@@ -1,0 +1,208 @@
+/* The part of checkpoint.h that is the file: two slots, written in turn. */
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "base/bytes.h"
+#include "buffer/checkpoint.h"
+#include "buffer/checkpoint_text.h"
+#include "base/status.h"
+#include "base/mem.h"
+
+#define HEAD 80			/* of a slot: one line of fixed length */
+#define SLOT 65536u		/* the smallest slot */
+#define SLOT_MAX (64u << 20)
+
+static int
+parse_head(const char *head, uint64_t *seq, uint64_t *len, unsigned *crc)
+{
+	/* NOLINTNEXTLINE(cert-err34-c): what does not fit becomes what fails its crc */
+	return sscanf(head, "eventbus-progress 1 seq %20" SCNu64 " len %10" SCNu64 " crc %8x", seq, len, crc)
+	    == 3 ? 0 : -1;
+}
+
+static int
+unreadable(struct buffer *sp, int fd, struct err *f)
+{
+	err_sys(f, STATUS_UNSAFE, "read '%s/.progress'", buffer_dir(sp));
+	if (fd != -1)
+		close(fd);
+	return -1;
+}
+
+/* *fd is -1 when there is none, or something else by that name; *size is that of a slot, 0 when there are none. -1: there may be
+ * one that cannot be looked at just now. */
+static int
+open_file(struct buffer *sp, int flags, int *fd, off_t *size, struct err *f)
+{
+	struct stat st;
+
+	*size = 0;
+	*fd = buffer_state(sp, ".progress", flags);
+	if (*fd == -1 && (errno == ENOENT || errno == EINVAL || errno == ELOOP || errno == ENXIO || errno == EISDIR))
+		return 0;
+	if (*fd == -1 || fstat(*fd, &st) == -1)
+		return unreadable(sp, *fd, f);
+	*size = st.st_size >= 2 * (off_t)SLOT ? st.st_size / 2 : 0;
+	return 0;
+}
+
+/* The text of one slot when it is whole, a fresh string, else NULL; *seq is its number. -1: it cannot be read. */
+static int
+read_slot(int fd, off_t at, off_t size, char **text, uint64_t *seq)
+{
+	char head[HEAD + 1] = "";
+	ssize_t got = pread(fd, head, HEAD, at);
+	uint64_t len;
+	unsigned crc;
+
+	if (got != HEAD || parse_head(head, seq, &len, &crc) == -1 || len > (uint64_t)size - HEAD)
+		return got == -1 ? -1 : 0;
+	*text = mem_alloc(len + 1);
+	got = pread(fd, *text, len, at + HEAD);
+	if (got == (ssize_t)len &&
+	    crc32(crc32(0, (const unsigned char *)head + 20, 25), (unsigned char *)*text, (unsigned)len) == crc)
+		return 0;
+	free(*text);
+	*text = NULL;
+	return got == -1 ? -1 : 0;
+}
+
+/* No slot is whole: right in a file that was only prepared, else somebody took or tore it. Without .lock we never appended here. */
+static bool
+was_lost(struct buffer *sp, int fd, off_t size)
+{
+	char head[HEAD];
+
+	if (size && pread(fd, head, HEAD, 0) == HEAD && head[0] == '\n' && pread(fd, head, HEAD, size) == HEAD &&
+	    head[0] == '\n')
+		return false;
+	return faccessat(buffer_fd(sp), ".lock", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int
+checkpoint_load(struct buffer *sp, struct checkpoint *p, struct err *f)
+{
+	uint64_t seq[2] = { 0, 0 };
+	char *text[2] = { NULL, NULL }, *line, *end;
+	off_t size;
+	int fd, pick;
+
+	memset(p, 0, sizeof *p);
+	if (open_file(sp, O_RDONLY, &fd, &size, f) == -1)
+		return -1;
+	if (size && (read_slot(fd, 0, size, &text[0], &seq[0]) == -1 || read_slot(fd, size, size, &text[1], &seq[1]) == -1)) {
+		free(text[0]);
+		return unreadable(sp, fd, f);
+	}
+	if (!text[0] && !text[1])
+		p->lost = was_lost(sp, fd, size);
+	if (fd != -1)
+		close(fd);
+	pick = !text[0] || (text[1] && seq[1] > seq[0]);
+	if (text[pick]) {
+		p->seq = seq[pick];
+		for (line = text[pick]; (end = strchr(line, '\n')); line = end + 1) {
+			*end = '\0';
+			checkpoint_text_take(p, line);
+		}
+	}
+	free(text[0]);
+	free(text[1]);
+	return 0;
+}
+
+/* head and text in one buffer, head first. */
+static void
+build_slot(struct bytes *b, struct checkpoint *p, bool whole)
+{
+	char head[HEAD + 1];
+	int n;
+
+	memset(head, ' ', HEAD);
+	buf_add(b, head, HEAD);
+	checkpoint_text_put(b, p, whole);
+	n = snprintf(head, sizeof head, "eventbus-progress 1 seq %020" PRIu64 " len %010zu", p->seq, b->len - HEAD);
+	snprintf(head + n, sizeof head - (size_t)n, " crc %08lx%*s", crc32(crc32(0, (unsigned char *)head + 20, 25),
+	    (unsigned char *)b->p + HEAD, (unsigned)(b->len - HEAD)), HEAD - n - 14, "");
+	head[HEAD - 1] = '\n';
+	memcpy(b->p, head, HEAD);
+}
+
+/* Room for two slots of `size`, written and not only promised, with b in the slot of its number. */
+static int
+make_file(struct buffer *sp, const struct bytes *b, uint64_t seq, size_t size, struct err *f)
+{
+	struct bytes all = { 0 };
+	int r;
+
+	buf_reserve(&all, 2 * size);
+	memset(all.p, '\n', 2 * size);
+	all.len = 2 * size;
+	if (b)
+		memcpy(all.p + (seq % 2 ? size : 0), b->p, b->len);
+	r = buffer_put(sp, ".progress", all.p, all.len, f);
+	bytes_free(&all);
+	return r;
+}
+
+int
+checkpoint_prepare(struct buffer *sp, struct err *f)
+{
+	off_t size;
+	int fd;
+
+	if (open_file(sp, O_RDONLY, &fd, &size, f) == -1)
+		return -1;
+	if (fd != -1)
+		close(fd);
+	return size ? 0 : make_file(sp, NULL, 0, SLOT, f);
+}
+
+static int
+write_slot(struct buffer *sp, int fd, const struct bytes *b, off_t at, struct err *f)
+{
+	if (pwrite(fd, b->p, b->len, at) == (ssize_t)b->len && fdatasync(fd) == 0)
+		return 0;
+	return err_sys(f, STATUS_UNSAFE, "write '%s/.progress'", buffer_dir(sp));
+}
+
+int
+checkpoint_store(struct buffer *sp, struct checkpoint *p, struct err *f)
+{
+	struct bytes b = { 0 };
+	size_t want = SLOT;
+	off_t size;
+	int fd, r;
+
+	if (open_file(sp, O_WRONLY, &fd, &size, f) == -1)
+		return -1;
+	p->seq++;
+	build_slot(&b, p, true);
+	if (size && b.len <= (size_t)size)
+		r = write_slot(sp, fd, &b, p->seq % 2 ? size : 0, f);
+	else if (b.len > SLOT_MAX)
+		r = err_set(f, STATUS_UNSAFE, "progress of buffer '%s' is larger than %u bytes", buffer_dir(sp), SLOT_MAX);
+	else {
+		while (want < b.len)
+			want *= 2;
+		r = make_file(sp, &b, p->seq, want, f);
+	}
+	if (r == -1 && f->sys == ENOSPC && size) {	/* no room to grow: the marks come first */
+		b.len = 0;
+		build_slot(&b, p, false);
+		if (b.len <= (size_t)size)
+			r = write_slot(sp, fd, &b, p->seq % 2 ? size : 0, f);
+	}
+	if (fd != -1)
+		close(fd);
+	bytes_free(&b);
+	return r;
+}

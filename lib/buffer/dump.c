@@ -1,0 +1,335 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "buffer/backlog.h"
+#include "drain/batch.h"
+#include "buffer/adopt.h"
+#include "buffer/line.h"
+#include "buffer/dump.h"
+#include "buffer/checkpoint.h"
+#include "buffer/quarantine.h"
+#include "buffer/reader.h"
+#include "buffer/manifest.h"
+#include "buffer/segment.h"
+#include "base/status.h"
+#include "redis/stream.h"
+#include "base/mem.h"
+#include "buffer/walk.h"
+
+struct range {
+	struct buffer *sp;
+	struct checkpoint p;
+	struct batch_item it;		/* for its buffers */
+	struct err why;
+	dump_fn *fn;
+	void *arg;
+};
+
+/* Reads one line into l; 0 good, -1 bad. */
+static int
+read_line(struct range *k, struct slice text, const char *stem, uint64_t pos, uint64_t at, struct dump_line *l)
+{
+	struct line *el = &k->it.line;
+	struct lagging *late;
+
+	*l = (struct dump_line){ .segment = stem, .offset = pos, .bytes = text.n };
+	if (line_read(text.p, text.n, el, &k->it.text, &k->why) == -1) {
+		l->bad = k->why.text;
+		return -1;
+	}
+	l->derived = !el->e.event_id.n;
+	k->it.stem = stem;
+	k->it.at = at;
+	line_complete(&k->it, text);
+	l->line = el;
+	late = checkpoint_lagging(&k->p, el->e.type.p, el->e.type.n);
+	l->held = late && *late->reason ? late->reason : NULL;
+	return 0;
+}
+
+static int
+is_delivered(struct range *k, const struct dump_line *l, bool chain)
+{
+	const struct slice none = { "", 0 };
+	struct slice type = l->bad ? none : l->line->e.type;
+
+	return checkpoint_delivered(&k->p, type.p, type.n, chain, l->segment, l->offset);
+}
+
+static int
+walk_through(struct range *k, struct err *f)
+{
+	struct walk *w = walk_open(k->sp, &k->p, WALK_LATE, backlog_stamp, f);
+	struct walk_line wl;
+	struct dump_line l;
+	int r = -1, stop = 0;
+
+	while (w && !stop && (r = walk_next(w, &wl, f)) == 1) {
+		if (wl.text.n == 0)
+			continue;
+		read_line(k, wl.text, wl.stem, wl.pos, wl.at, &l);
+		if (!is_delivered(k, &l, wl.chain))
+			stop = k->fn(k->arg, &l);
+	}
+	walk_close(w);
+	return stop ? stop : r;
+}
+
+static int
+foreign_through(struct range *k, const struct segment *s, struct err *f)
+{
+	struct reader *r = reader_open(buffer_fd(k->sp), s, 0, UINT64_MAX, 0, f);
+	struct reader_line rl;
+	struct dump_line l;
+	int got = -1, stop = 0;
+
+	if (!r)
+		return f->sys == ENOENT ? 0 : -1;
+	while (!stop && (got = reader_next(r, &rl, f)) == 1)
+		if (rl.text.n) {
+			read_line(k, rl.text, s->stem, rl.pos, rl.pos, &l);
+			stop = k->fn(k->arg, &l);
+		}
+	reader_close(r);
+	return stop ? stop : got;
+}
+
+int
+dump_lines(struct buffer *sp, dump_fn *fn, void *arg, struct err *f)
+{
+	struct range k = { .sp = sp, .fn = fn, .arg = arg };
+	struct segment *list;
+	size_t i, n;
+	int r = segment_list(buffer_fd(sp), &list, &n, f);
+
+	if (r == 0)
+		r = checkpoint_load(sp, &k.p, f);
+	if (r == 0)
+		r = walk_through(&k, f);
+	for (i = 0; r == 0 && i < n; i++)
+		if (list[i].kind == SEGMENT_FOREIGN && !list[i].odd)
+			r = foreign_through(&k, &list[i], f);
+	free(list);
+	bytes_free(&k.it.text);
+	checkpoint_free(&k.p);
+	return r;
+}
+
+/* --- checking ---------------------------------------------------------------------- */
+
+static void
+check_segment(struct range *k, const struct segment *s, struct dump_report *rep, int64_t *last)
+{
+	struct err f;
+	struct reader *r = reader_open(buffer_fd(k->sp), s, 0, UINT64_MAX, 0, &f);
+	struct reader_line rl;
+	struct dump_line l;
+	int got = -1;
+
+	while (r && (got = reader_next(r, &rl, &f)) == 1) {
+		if (rl.text.n == 0)
+			continue;
+		rep->lines++;
+		if (read_line(k, rl.text, s->stem, rl.pos, rl.pos, &l) == -1) {
+			rep->bad++;
+			rep->torn += rl.torn;
+			if (k->fn)
+				k->fn(k->arg, &l);
+		} else if (s->kind == SEGMENT_CHAIN) {
+			rep->disorder += l.line->buffered_at <= *last;
+			*last = l.line->buffered_at;
+		}
+		rep->delivered += is_delivered(k, &l, s->kind == SEGMENT_CHAIN);
+	}
+	rep->unreadable += got == -1;
+	reader_close(r);
+}
+
+int
+dump_check(struct buffer *sp, struct dump_report *rep, dump_fn *fn, void *arg, struct err *f)
+{
+	struct range k = { .sp = sp, .fn = fn, .arg = arg };
+	struct segment *list;
+	int64_t last = INT64_MIN;
+	char **gone;
+	size_t i, n;
+
+	memset(rep, 0, sizeof *rep);
+	if (checkpoint_load(sp, &k.p, f) == -1)
+		return -1;
+	if (segment_list(buffer_fd(sp), &list, &n, f) == -1) {
+		checkpoint_free(&k.p);
+		return -1;
+	}
+	for (i = 0; i < n; i++) {
+		rep->segments++;
+		rep->odd += list[i].odd;
+		rep->suspect += list[i].suspect;
+		if (!list[i].odd)
+			check_segment(&k, &list[i], rep, &last);
+	}
+	manifest_missing(sp, list, n, &gone, &i);
+	rep->vanished = i;
+	while (i)
+		free(gone[--i]);
+	free(gone);
+	free(list);
+	bytes_free(&k.it.text);
+	checkpoint_free(&k.p);
+	return 0;
+}
+
+/* --- discarding ------------------------------------------------------------------------ */
+
+struct discard {
+	struct quarantine *q;
+	uint64_t *count;
+	struct bytes line;
+	struct err *f;
+};
+
+/* From where to look for a line that a drain was sending when it was cut off, or whose progress was lost. */
+static int
+is_doubtful(struct range *k, const struct walk_line *wl, struct doubt *d)
+{
+	struct line *el = &k->it.line;
+	struct intent *in = &k->p.intent;
+	struct intent_type *s = in->on ? intent_sent(in, el->e.type.p, el->e.type.n) : NULL;
+	struct stream_id a = { 0, 0 }, b;
+
+	*d = (struct doubt){ .after = "0-0" };
+	if (k->p.lost || manifest_is_returned(wl->stem))
+		return 1;
+	if (!s || !intent_reaches(in, wl->chain, wl->stem, wl->pos))
+		return 0;
+	/* Whoever sent it had settled the doubt of the line itself: its connection is the one to fence. */
+	snprintf(d->run_id, sizeof d->run_id, "%s", in->run_id);
+	snprintf(d->addr, sizeof d->addr, "%s", in->addr);
+	d->client = in->client;
+	if (id_parse(slice_of(s->after), &a) == 0 && el->in_doubt &&
+	    (id_parse(slice_of(el->doubt.after), &b) == -1 || id_cmp(b, a) < 0))
+		a = b;
+	id_format(a, d->after);
+	return 1;
+}
+
+/* A line as it is to be found in quarantine: as it stands, and with what only the buffer knew of it, for the day it is put back. */
+static struct slice
+last_form(struct range *k, const struct walk_line *wl, const struct dump_line *l, struct bytes *b)
+{
+	struct doubt d;
+	int doubtful = !l->bad && is_doubtful(k, wl, &d);
+
+	if (!doubtful && !l->derived)
+		return wl->text;
+	b->len = 0;
+	line_put(b, &l->line->e, l->line->maxlen, doubtful ? &d : l->line->in_doubt ? &l->line->doubt : NULL,
+	    l->line->buffered_at);
+	return (struct slice){ b->p, b->len - 1 };
+}
+
+static int
+discard_line(struct range *k, struct discard *d, const struct walk_line *wl)
+{
+	struct dump_line l;
+
+	if (wl->text.n == 0)
+		return 0;
+	read_line(k, wl->text, wl->stem, wl->pos, wl->at, &l);
+	if (is_delivered(k, &l, wl->chain))
+		return 0;
+	++*d->count;
+	return quarantine_add(d->q, wl->stem, wl->pos, "discarded by hand (ebreplay --discard)",
+	    last_form(k, wl, &l, &d->line), d->f);
+}
+
+static int
+discard_all(struct range *k, struct discard *d)
+{
+	struct walk *w = walk_open(k->sp, &k->p, WALK_LATE | WALK_CLOSED, backlog_stamp, d->f);
+	struct walk_line wl;
+	const struct segment *s;
+	size_t i, n;
+	int r = -1;
+
+	while (w && (r = walk_next(w, &wl, d->f)) == 1)
+		if (discard_line(k, d, &wl) == -1) {
+			r = -1;
+			break;
+		}
+	if (r == 0)
+		r = quarantine_sync(d->q, d->f);
+	s = w ? walk_segments(w, &n) : NULL;
+	for (i = 0; r == 0 && i < n; i++)
+		if (s[i].kind == SEGMENT_CHAIN)
+			position_set(&k->p.marks.chain, s[i].stem, UINT64_MAX, 0);
+		else if (s[i].kind != SEGMENT_FOREIGN)
+			position_set(positions_get(&k->p.marks, s[i].stem), s[i].stem, UINT64_MAX, 0);
+	while (k->p.lates)
+		checkpoint_drop_lagging(&k->p, &k->p.late[0]);
+	intent_clear(&k->p.intent);
+	/* Cut off from here on, the rest counts as delivered: it is in quarantine. */
+	if (r == 0)
+		r = checkpoint_store(k->sp, &k->p, d->f);
+	for (i = 0; r == 0 && i < n; i++)
+		if (s[i].kind != SEGMENT_FOREIGN)
+			segment_unlink(buffer_fd(k->sp), &s[i]);
+	walk_close(w);
+	return r;
+}
+
+/* Takes plain writers' files, and lets them rest: a writer that has one open finishes its line. */
+static int
+claim_all(struct range *k, struct err *f)
+{
+	size_t claimed;
+	int64_t rest;
+
+	if (adopt_files(k->sp, &k->p, &rest, &claimed, f) == -1)
+		return -1;
+	if (claimed && checkpoint_prepare(k->sp, f) == 0 && checkpoint_store(k->sp, &k->p, f) == -1)
+		return -1;
+	if (rest > 0)
+		nanosleep(&(struct timespec){ rest / 1000, rest % 1000 * 1000000 }, NULL);
+	return 0;
+}
+
+/* Under the writers' lock. */
+static int
+discard_locked(struct range *k, struct discard *d, struct notebook *nb)
+{
+	/* Wherever this is cut off: nobody may append to what counts as delivered from some point on. */
+	nb->inode = 0;
+	if (buffer_note(k->sp, nb, d->f) == -1 || discard_all(k, d) == -1)
+		return -1;
+	manifest_clear(k->sp, true);
+	return buffer_sync(k->sp, d->f);
+}
+
+int
+discard_lines(struct buffer *sp, int64_t lock_ms, uint64_t *count, struct err *f)
+{
+	struct range k = { .sp = sp };
+	struct discard d = { .count = count, .f = f };
+	struct notebook nb;
+	int r;
+
+	*count = 0;
+	if (checkpoint_load(sp, &k.p, f) == -1)
+		return -1;
+	d.q = quarantine_open(sp);
+	r = claim_all(&k, f);
+	if (r == 0 && (r = buffer_lock(sp, lock_ms, &nb, f)) == 0) {
+		r = discard_locked(&k, &d, &nb);
+		buffer_unlock(sp);
+	}
+	quarantine_close(d.q);
+	bytes_free(&d.line);
+	bytes_free(&k.it.text);
+	checkpoint_free(&k.p);
+	return r;
+}

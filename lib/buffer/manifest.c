@@ -1,0 +1,274 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "buffer/manifest.h"
+#include "base/status.h"
+#include "base/mem.h"
+#include "base/word.h"
+
+#define MANIFEST_MAX (64u << 20)
+#define WHOLE " ."	/* ends a line that is whole */
+
+void
+manifest_add(struct buffer *sp, const char *stem)
+{
+	struct bytes b = { 0 };
+	int fd = buffer_state(sp, ".roster", O_RDWR | O_APPEND | O_CREAT);
+	off_t size = fd == -1 ? 0 : lseek(fd, 0, SEEK_END);
+	char last = '\n';
+
+	if (fd == -1)
+		return;
+	if (size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n')
+		buf_addc(&b, '\n');	/* a line that was torn stays one of its own */
+	buf_addc(&b, '+');
+	word_put(&b, stem);
+	bytes_adds(&b, WHOLE "\n");
+	if (write(fd, b.p, b.len) == -1) {
+		/* The alarm is lost, no event. */
+	}
+	bytes_free(&b);
+	close(fd);
+}
+
+/*
+ * The lines of the roster, one after the other: 1, or 0 at the end. Torn and empty lines are passed over; one that lacks no
+ * more than its newline, which the next to add gives it, is whole.
+ */
+static int
+next_line(char **p, char **mark, char **stem)
+{
+	char *end, *next;
+
+	for (; **p; *p = next) {
+		end = strchrnul(*p, '\n');
+		next = *end ? end + 1 : end;
+		if (end - *p > 3 && memcmp(end - 2, WHOLE, 2) == 0 && strchr("+x!", **p)) {
+			*end = '\0';
+			*mark = *p;
+			*stem = *p + 1;
+			*p = next;
+			end = *stem;
+			*stem = word_take(&end);
+			return 1;
+		}
+	}
+	return 0;
+}
+
+static int
+stem_cmp(const void *key, const void *item)
+{
+	return strcmp(key, *(char *const *)item);
+}
+
+static int
+stems_cmp(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/*
+ * Writes a mark over those of some stems, sorted, durably: when a segment is gone after a power cut, its mark must not say that it
+ * ought to be there.
+ */
+static int
+set_marks(struct buffer *sp, const char *const *stems, size_t n, const char *to)
+{
+	char *text = io_slurp(buffer_fd(sp), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *name;
+	int fd = -1, r = 0;
+
+	if (!text)
+		return errno == ENOENT ? 0 : -1;
+	while (r == 0 && next_line(&p, &mark, &name)) {
+		if (*mark == 'x' || !bsearch(name, stems, n, sizeof *stems, stem_cmp))
+			continue;
+		if ((fd == -1 && (fd = buffer_state(sp, ".roster", O_WRONLY)) == -1) || pwrite(fd, to, 1, mark - text) != 1)
+			r = -1;
+	}
+	if (fd != -1 && r == 0)
+		r = fdatasync(fd);
+	if (fd != -1)
+		close(fd);
+	free(text);
+	return r;
+}
+
+int
+manifest_strike(struct buffer *sp, const char **stems, size_t n, struct err *f)
+{
+	if (n == 0)
+		return 0;
+	qsort(stems, n, sizeof *stems, stems_cmp);
+	return set_marks(sp, stems, n, "x") == 0 ? 0 : err_sys(f, STATUS_UNSAFE, "write '%s/.roster'", buffer_dir(sp));
+}
+
+static bool
+all_struck(struct buffer *sp)
+{
+	char *text = io_slurp(buffer_fd(sp), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *stem;
+	bool struck = true;
+
+	while (text && struck && next_line(&p, &mark, &stem))
+		struck = *mark == 'x';
+	free(text);
+	return struck;
+}
+
+void
+manifest_clear(struct buffer *sp, bool all)
+{
+	int fd;
+
+	if ((!all && !all_struck(sp)) || (fd = buffer_state(sp, ".roster", O_WRONLY)) == -1)
+		return;
+	if (ftruncate(fd, 0) == -1) {
+		/* All its lines are struck: nothing is missed. */
+	}
+	close(fd);
+}
+
+static char
+mark_of(struct buffer *sp, const char *stem)
+{
+	char *text = io_slurp(buffer_fd(sp), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *name, found = 0;
+
+	while (text && next_line(&p, &mark, &name))
+		if (strcmp(name, stem) == 0)
+			found = *mark;
+	free(text);
+	return found;
+}
+
+/* The list may be older than the roster: made since then, or drained and struck, is not missing. */
+static bool
+is_missing(struct buffer *sp, const char *stem)
+{
+	static const char *const ends[] = { ".jsonl", ".suspect.jsonl", ".jsonl.gz" };
+	char name[SEGMENT_NAME + 32];
+	size_t i;
+
+	for (i = 0; i < sizeof ends / sizeof *ends; i++) {
+		snprintf(name, sizeof name, "%s%s", stem, ends[i]);
+		if (faccessat(buffer_fd(sp), name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			return false;
+	}
+	return mark_of(sp, stem) != 'x';
+}
+
+void
+manifest_missing(struct buffer *sp, const struct segment *list, size_t n, char ***stems, size_t *count)
+{
+	char *text = io_slurp(buffer_fd(sp), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *stem;
+	const char **have;
+	size_t i, cap = 0;
+
+	*stems = NULL;
+	*count = 0;
+	if (!text)
+		return;
+	have = mem_realloc(NULL, (n + 1) * sizeof *have);
+	for (i = 0; i < n; i++)
+		have[i] = list[i].stem;
+	qsort(have, n, sizeof *have, stems_cmp);
+	while (next_line(&p, &mark, &stem)) {
+		if (*mark == 'x' || (n && bsearch(stem, have, n, sizeof *have, stem_cmp)) ||
+		    !is_missing(sp, stem))
+			continue;
+		if (*count == cap)
+			*stems = mem_realloc(*stems, (cap = cap ? cap * 2 : 8) * sizeof **stems);
+		(*stems)[(*count)++] = mem_strdup(stem);
+	}
+	free(have);
+	free(text);
+}
+
+/* --- what came back ------------------------------------------------------------------ */
+
+#define RETURNED ".own-0"
+
+int
+manifest_is_returned(const char *stem)
+{
+	size_t n = strlen(stem);
+
+	return n > strlen(RETURNED) && strcmp(stem + n - strlen(RETURNED), RETURNED) == 0;
+}
+
+static bool
+any_vanished(struct buffer *sp)
+{
+	char *text = io_slurp(buffer_fd(sp), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *stem;
+	bool any = false;
+
+	while (text && !any && next_line(&p, &mark, &stem))
+		any = *mark == '!';
+	free(text);
+	return any;
+}
+
+static int
+take_out(struct buffer *sp, const struct segment *s, struct err *f)
+{
+	char name[SEGMENT_NAME + 32];
+
+	snprintf(name, sizeof name, "%s" RETURNED ".jsonl%s", s->stem, s->gz ? ".gz" : "");
+	if (renameat(buffer_fd(sp), s->name, buffer_fd(sp), name) == -1)
+		return err_sys(f, STATUS_UNSAFE, "rename '%s/%s'", buffer_dir(sp), s->name);
+	if (manifest_strike(sp, &(const char *){ s->stem }, 1, f) == -1)
+		return -1;
+	*strstr(name, ".jsonl") = '\0';
+	manifest_add(sp, name);
+	return buffer_sync(sp, f);
+}
+
+/* One that was renamed by a run that was cut off before it could strike its old name. */
+static int
+finish_taking(struct buffer *sp, const struct segment *s, struct err *f)
+{
+	char stem[SEGMENT_NAME];
+
+	if (!manifest_is_returned(s->stem))
+		return 0;
+	snprintf(stem, sizeof stem, "%.*s", (int)(strlen(s->stem) - strlen(RETURNED)), s->stem);
+	if (mark_of(sp, stem) != '!')
+		return 0;
+	if (!mark_of(sp, s->stem))
+		manifest_add(sp, s->stem);
+	return manifest_strike(sp, &(const char *){ stem }, 1, f);
+}
+
+int
+manifest_returned(struct buffer *sp, struct err *f)
+{
+	struct segment *list;
+	char **gone;
+	size_t i, n;
+	int r = 0;
+
+	if (segment_list(buffer_fd(sp), &list, &n, f) == -1)
+		return -1;
+	manifest_missing(sp, list, n, &gone, &i);
+	while (i) {
+		set_marks(sp, &(const char *){ gone[--i] }, 1, "!");
+		free(gone[i]);
+	}
+	free(gone);
+	/* One that is left alone for now, a hard link say: the drain passes it, and it counts as returned when it is a segment again. */
+	for (i = 0; i < n; i++)
+		if (list[i].odd && list[i].kind == SEGMENT_CHAIN)
+			set_marks(sp, &(const char *){ list[i].stem }, 1, "!");
+	n = any_vanished(sp) ? n : 0;
+	for (i = 0; r == 0 && i < n; i++)
+		r = finish_taking(sp, &list[i], f);
+	for (i = 0; r == 0 && i < n; i++)
+		if (list[i].kind == SEGMENT_CHAIN && !list[i].odd && mark_of(sp, list[i].stem) == '!')
+			r = take_out(sp, &list[i], f);
+	free(list);
+	return r;
+}

@@ -1,0 +1,107 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "buffer/position.h"
+#include "base/mem.h"
+
+void
+position_set(struct position *m, const char *stem, uint64_t pos, uint64_t limit)
+{
+	if (!m->stem || strcmp(m->stem, stem) != 0) {
+		free(m->stem);
+		m->stem = mem_strdup(stem);
+	}
+	m->pos = pos;
+	m->limit = limit;
+}
+
+void
+position_clear(struct position *m)
+{
+	free(m->stem);
+	memset(m, 0, sizeof *m);
+}
+
+int
+position_cmp(const struct position *a, const char *stem, uint64_t pos)
+{
+	int r = a->stem ? strcmp(a->stem, stem) : -1;
+
+	return r ? r : a->pos < pos ? -1 : a->pos > pos;
+}
+
+struct position *
+positions_find(const struct positions *m, const char *stem)
+{
+	size_t i;
+
+	for (i = 0; i < m->files; i++)
+		if (strcmp(m->file[i].stem, stem) == 0)
+			return &m->file[i];
+	return NULL;
+}
+
+struct position *
+positions_get(struct positions *m, const char *stem)
+{
+	struct position *k = positions_find(m, stem);
+
+	if (k)
+		return k;
+	m->file = mem_realloc(m->file, (m->files + 1) * sizeof *m->file);
+	k = &m->file[m->files++];
+	memset(k, 0, sizeof *k);
+	k->stem = mem_strdup(stem);
+	return k;
+}
+
+void
+positions_drop(struct positions *m, const char *stem)
+{
+	struct position *k = positions_find(m, stem);
+
+	if (!k)
+		return;
+	free(k->stem);
+	*k = m->file[--m->files];
+}
+
+void
+positions_clear(struct positions *m)
+{
+	size_t i;
+
+	position_clear(&m->chain);
+	for (i = 0; i < m->files; i++)
+		free(m->file[i].stem);
+	free(m->file);
+	memset(m, 0, sizeof *m);
+}
+
+void
+positions_copy(struct positions *to, const struct positions *from)
+{
+	size_t i;
+
+	memset(to, 0, sizeof *to);
+	if (from->chain.stem)
+		position_set(&to->chain, from->chain.stem, from->chain.pos, 0);
+	for (i = 0; i < from->files; i++)
+		position_set(positions_get(to, from->file[i].stem), from->file[i].stem, from->file[i].pos,
+		    from->file[i].limit);
+}
+
+int
+positions_none(const struct positions *m)
+{
+	return !m->chain.stem && m->files == 0;
+}
+
+int
+positions_passed(const struct positions *m, bool chain, const char *stem, uint64_t pos, int *has)
+{
+	const struct position *k = chain ? &m->chain : positions_find(m, stem);
+
+	*has = k && k->stem;
+	return *has && (chain ? position_cmp(k, stem, pos) > 0 : k->pos > pos);
+}

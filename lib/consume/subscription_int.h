@@ -1,0 +1,67 @@
+/*
+ * subscription_int: what the parts of tap share.
+ *
+ *     tap       asking, answers, batches      tapsweep  what other consumers left
+ *     tapopen   connection and group
+ */
+#ifndef CONSUME_SUBSCRIPTION_INT_H
+#define CONSUME_SUBSCRIPTION_INT_H
+
+#include "redis/pagesize.h"
+#include "redis/reply.h"
+#include "consume/subscription.h"
+
+enum phase {
+	OWN,				/* what is pending for us from before */
+	NEW,
+	THEIRS				/* what others left */
+};
+
+struct subscription {
+	const struct sub_plan *plan;
+	char *type, *key, *group;
+	sub_note_fn *note;
+	void *arg;
+
+	enum sub_state state;
+	struct conn *bus;
+	enum phase phase;
+	bool opened;			/* once at least */
+	unsigned remade;
+	bool have_seen, dry;
+	enum conn_why unmade;		/* why the group could not be made, should it not be there; else CONN_FINE */
+	struct err refusal;
+	struct stream_id seen;		/* the last ID given out, or that the group had been given */
+	struct stream_id own;		/* OWN, THEIRS: gone through up to here */
+	struct pagesize pace;
+	size_t asked;
+	bool full;			/* the batch has as many as were asked for: there may be more */
+	bool ahead;			/* the next batch is asked for, ahead of the acknowledgement of this one */
+	size_t ahead_asked;
+	struct reply *next;		/* its answer, while that acknowledgement is not answered */
+	size_t gone;			/* own pending entries that were trimmed or deleted, not yet told */
+	unsigned acks;			/* unanswered acknowledgements, ahead of the question */
+	struct range_part part;		/* without a group: what is looked at; has_to is false with one */
+	struct sub_batch batch;
+	int64_t next_sweep;		/* CLOCK_MONOTONIC ms */
+	bool no_sweep;			/* not permitted */
+	bool last_page;			/* THEIRS: nothing is behind it */
+	unsigned checks;		/* unanswered questions whether an entry is gone, ahead of the acknowledgements */
+	struct bytes handled;		/* NUL-ended IDs whose acknowledgement is not answered */
+};
+
+void sub_notef(struct subscription *t, enum sub_note kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void sub_drop(struct subscription *t, enum sub_state state);	/* its connection */
+void sub_see(struct subscription *t, struct stream_id id);
+void sub_put_acks(struct subscription *t);			/* of what was handled and is not acknowledged */
+int sub_ensure(struct subscription *t, enum conn_why *why, struct err *f);	/* the group */
+
+/* Whether it is time to look at what others left. */
+bool takeover_due(const struct subscription *t);
+void takeover_begin(struct subscription *t);
+void takeover_ask(struct subscription *t);
+/* The answers to it. 1: the batch is complete in t->batch; 0: more is to come, or nothing was left (t->phase is NEW then); -1. */
+int takeover_take(struct subscription *t, struct reply *r, enum conn_why *why, struct err *f);
+void takeover_checked(struct subscription *t, struct reply *r);
+
+#endif

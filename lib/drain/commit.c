@@ -1,0 +1,130 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "drain/commit.h"
+#include "base/mem.h"
+#include "base/clock.h"
+
+struct position *
+commit_mark(struct positions *m, bool chain, const char *stem)
+{
+	struct position *k = chain ? &m->chain : positions_find(m, stem);
+
+	return k && k->stem ? k : NULL;
+}
+
+void
+commit_leave(struct drain *d, struct slice type, bool chain, const char *stem, uint64_t pos, uint64_t limit)
+{
+	struct positions *m = &checkpoint_add_lagging(&d->skips, type.p, type.n)->at;
+
+	if (!commit_mark(m, chain, stem))
+		position_set(chain ? &m->chain : positions_get(m, stem), stem, pos, limit);
+	if (!chain)
+		return;
+	if (strcmp(d->stem, stem) == 0)
+		d->left_behind = true;
+	else
+		reclaim_dirty(&d->sweep, stem);
+}
+
+static int
+mark_order(const struct position *a, const struct position *b, bool chain)
+{
+	return chain ? position_cmp(a, b->stem, b->pos) : a->pos < b->pos ? -1 : a->pos > b->pos;
+}
+
+/* What a late type's mark becomes after this walk came to `walked` in this source; see checkpoint.h. */
+static void
+move_late(struct drain *d, struct lagging *l, bool chain, const struct position *walked, const struct position *main)
+{
+	const char *stem = walked->stem;
+	struct position *at = commit_mark(&l->at, chain, stem), *left = NULL, to;
+	struct lagging *s = checkpoint_lagging(&d->skips, l->type, strlen(l->type));
+
+	if (s)
+		left = commit_mark(&s->at, chain, stem);
+	if (left && (d->covers || !at)) {
+		to = *left;
+		position_set(chain ? &l->at.chain : positions_get(&l->at, to.stem), to.stem, to.pos, to.limit);
+	} else if (at && d->covers && mark_order(walked, at, chain) > 0) {
+		if (mark_order(walked, main, chain) >= 0) {
+			if (chain)
+				position_clear(at);
+			else
+				positions_drop(&l->at, stem);
+		} else
+			position_set(at, stem, walked->pos, walked->limit);
+	}
+}
+
+static void
+move_source(struct drain *d, bool chain, const struct position *walked)
+{
+	struct position *main = chain ? &d->p.marks.chain : positions_get(&d->p.marks, walked->stem);
+	size_t i;
+
+	if (!main->stem || mark_order(main, walked, chain) < 0 || (!chain && walked->limit != main->limit))
+		position_set(main, walked->stem, walked->pos, walked->limit);
+	for (i = 0; i < d->p.lates; i++)
+		move_late(d, &d->p.late[i], chain, walked, main);
+}
+
+static void
+note_reasons(struct drain *d)
+{
+	size_t i;
+
+	for (i = d->p.lates; i-- > 0; ) {
+		struct lagging *late = &d->p.late[i];
+		struct dest *lane = dests_find(&d->lanes, late->type);
+
+		if (positions_none(&late->at)) {
+			checkpoint_drop_lagging(&d->p, late);
+			continue;
+		}
+		if (!lane || !lane->opened)
+			continue;	/* not tried in this run */
+		free(late->reason);
+		late->reason = mem_strdup(lane->stopped ? lane->reason : "");
+		late->tried = clock_now();
+	}
+}
+
+void
+commit_marks(struct drain *d)
+{
+	size_t i;
+
+	for (i = 0; i < d->skips.lates; i++)
+		checkpoint_add_lagging(&d->p, d->skips.late[i].type, strlen(d->skips.late[i].type));
+	if (d->walked.chain.stem)
+		move_source(d, true, &d->walked.chain);
+	for (i = 0; i < d->walked.files; i++)
+		move_source(d, false, &d->walked.file[i]);
+	note_reasons(d);
+	while (!d->p.lates && d->p.dones)
+		free(d->p.done[--d->p.dones].stem);
+}
+
+/* Once everything that the old intent names has been walked past: what was left behind is not settled. */
+void
+commit_forget_old(struct drain *d)
+{
+	struct positions *u = &d->old.upto;
+	struct position *m;
+	size_t i;
+
+	if (!d->old.on)
+		return;
+	if (u->chain.stem && (!d->walked.chain.stem || position_cmp(&d->walked.chain, u->chain.stem, u->chain.pos) < 0))
+		return;
+	for (i = 0; i < u->files; i++)
+		if (!(m = positions_find(&d->walked, u->file[i].stem)) || m->pos < u->file[i].pos)
+			return;
+	for (i = d->old.types; i-- > 0; )
+		if (!checkpoint_lagging(&d->skips, d->old.sent[i].type, strlen(d->old.sent[i].type)))
+			intent_drop(&d->old, &d->old.sent[i]);
+	if (d->old.types == 0)
+		intent_clear(&d->old);
+}

@@ -1,0 +1,57 @@
+/*
+ * dest: one event type on its way from the buffer into its stream.
+ *
+ * A lane knows its key, from where to look for what is in doubt, whether it may go on, and how much room its stream has
+ * (trim.h).
+ */
+#ifndef DRAIN_DEST_H
+#define DRAIN_DEST_H
+
+#include <stdbool.h>
+
+#include "redis/conn.h"
+#include "event/event.h"
+#include "redis/stream.h"
+#include "drain/trimwatch.h"
+
+enum dest_mode {
+	DEST_PLAIN,	/* no groups, or forced: XADD MAXLEN */
+	DEST_GUARDED,	/* groups, or trim = acked: XADD without trimming, room counted */
+	DEST_BLIND	/* not permitted to look: XADD without trimming, nothing is pushed out */
+};
+
+struct dest {
+	char *type, *key;
+	bool opened, stopped;
+	bool stale;		/* others may have added since `after` was measured, and before a line to come was accepted */
+	char *reason;		/* why it is stopped, "" for a passing one; NULL while it goes */
+	enum conn_why why;
+	enum dest_mode mode;
+	int64_t maxlen;		/* the limit that `room` was measured against */
+	bool acked;		/* the type's policy is trim = acked, and this its maxlen-hard, 0 for none */
+	int64_t hard;
+	int64_t room;		/* entries that may still be added; INT64_MAX without limit */
+	uint64_t trimmed;	/* with trim = acked: of a stream that has no groups, by length */
+	bool told;		/* with trim = acked: that nothing can be trimmed */
+	struct trimwatch watch;	/* of a direct publisher */
+	int64_t held_till;	/* of a publisher: the buffer held events of this type, or the stream was full; not looked at again before (CLOCK_MONOTONIC ms) */
+	struct conn_form add;	/* its XADD, */
+	int64_t add_maxlen;	/* with this limit */
+	struct stream_id after;	/* the bound: last-generated-id when measured, then the last ID given */
+};
+
+struct dests {
+	struct dest **lane;	/* sorted by type */
+	size_t n;
+};
+
+struct dest *dests_get(struct dests *ls, const char *prefix, struct slice type);	/* made when missing */
+struct dest *dests_find(const struct dests *ls, const char *type);
+void dests_free(struct dests *ls);
+void dests_stale(struct dests *ls);	/* the bounds of all are to be measured again */
+
+/* Queues an event's XADD; maxlen 0 is none. Returns conn_put's number. */
+uint64_t dest_put(struct dest *l, struct conn *b, int64_t maxlen, const struct event *e);
+void dest_stop(struct dest *l, enum conn_why why, const char *reason);
+
+#endif

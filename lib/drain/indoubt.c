@@ -1,0 +1,145 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "drain/indoubt.h"
+#include "base/mem.h"
+
+#define PAGE 100	/* entries may be large */
+
+struct search {
+	struct indoubt_line **by_id;	/* sorted; equal ids in the order of the lines */
+	size_t n, left;
+	indoubt_spent_fn *is_spent;
+	void *arg;
+};
+
+static int
+compare(struct slice a, struct slice b)
+{
+	size_t n = a.n < b.n ? a.n : b.n;
+	int r = n ? memcmp(a.p, b.p, n) : 0;	/* p is NULL where an answer was no text */
+
+	return r ? r : a.n < b.n ? -1 : a.n > b.n;
+}
+
+static int
+by_id(const void *pa, const void *pb)
+{
+	const struct indoubt_line *a = *(struct indoubt_line *const *)pa, *b = *(struct indoubt_line *const *)pb;
+	int r = compare(a->e->event_id, b->e->event_id);
+
+	return r ? r : a < b ? -1 : a > b;
+}
+
+/* The first line with this id, or n. */
+static size_t
+first_with(const struct search *s, struct slice id)
+{
+	size_t lo = 0, hi = s->n, mid;
+
+	while (lo < hi) {
+		mid = (lo + hi) / 2;
+		if (compare(s->by_id[mid]->e->event_id, id) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < s->n && compare(s->by_id[lo]->e->event_id, id) == 0 ? lo : s->n;
+}
+
+/* From there on, the first line of this event that is not settled yet and may stand at this place. */
+static struct indoubt_line *
+find(struct search *s, size_t i, const struct event *e, struct stream_id at)
+{
+	for (; i < s->n && compare(s->by_id[i]->e->event_id, e->event_id) == 0; i++)
+		if (!s->by_id[i]->found && id_cmp(at, s->by_id[i]->after) > 0 && event_same(s->by_id[i]->e, e))
+			return s->by_id[i];
+	return NULL;
+}
+
+static int
+see(void *arg, struct slice id, const struct slice *kv, size_t nkv)
+{
+	struct search *s = arg;
+	struct indoubt_line *l;
+	struct event e;
+	struct stream_id at;
+	size_t i;
+
+	if (id_parse(id, &at) == -1)
+		return 1;
+	for (i = 0; i + 1 < nkv && !slice_eq(kv[i], "event_id"); i += 2)
+		;
+	if (i + 1 >= nkv || (i = first_with(s, kv[i + 1])) == s->n)
+		return 0;
+	event_from_fields(&e, kv, nkv);
+	if ((l = find(s, i, &e, at)) && !s->is_spent(s->arg, at)) {
+		l->found = true;
+		l->entry = at;
+		s->left--;
+	}
+	return s->left == 0;
+}
+
+/* Whether everything that was ever above the bound is still there. */
+static bool
+is_complete(const struct stream_info *s, struct stream_id after)
+{
+	const struct stream_id zero = { 0, 0 };
+
+	if (!s->exists)
+		return id_cmp(after, zero) == 0;
+	if (id_cmp(s->max_deleted, after) > 0)
+		return false;
+	return s->added == s->length || id_cmp(s->last_generated, after) == 0 ||
+	    (s->length && id_cmp(s->first, after) <= 0);
+}
+
+static bool
+fatal(struct conn *b, enum conn_why why)
+{
+	return conn_why(b) != CONN_FINE || why == CONN_LATER || why == CONN_READONLY || why == CONN_DENIED ||
+	    why == CONN_MOVED;
+}
+
+static int
+search(struct conn *b, const char *key, struct stream_id after, struct search *s, bool *sure, struct err *f)
+{
+	struct stream_info info;
+	enum conn_why why = CONN_FINE;
+
+	*sure = false;
+	if (scan_entries(b, key, after, PAGE, see, s, &why, f) == -1 && fatal(b, why))
+		return -1;
+	if (s->left == 0 || why != CONN_FINE)
+		return 0;
+	if (stream_info(b, key, &info, &why, f) == -1)
+		return fatal(b, why) ? -1 : 0;
+	*sure = is_complete(&info, after);
+	return 0;
+}
+
+int
+indoubt_settle(struct conn *b, const char *key, indoubt_spent_fn *is_spent, void *arg, struct indoubt_line *lines, size_t n,
+    uint64_t *unsure, struct err *f)
+{
+	struct search s = { .n = n, .left = n, .is_spent = is_spent, .arg = arg };
+	struct stream_id after = { UINT64_MAX, UINT64_MAX };
+	bool sure;
+	size_t i;
+	int r;
+
+	*unsure = 0;
+	s.by_id = mem_alloc((n + 1) * sizeof *s.by_id);
+	for (i = 0; i < n; i++) {
+		s.by_id[i] = &lines[i];
+		if (id_cmp(lines[i].after, after) < 0)
+			after = lines[i].after;
+	}
+	qsort(s.by_id, n, sizeof *s.by_id, by_id);
+	r = search(b, key, after, &s, &sure, f);
+	if (r == 0 && !sure)
+		*unsure = s.left;
+	free(s.by_id);
+	return r;
+}

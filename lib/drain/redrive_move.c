@@ -1,0 +1,305 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "drain/redrive_move.h"
+#include "redis/reply.h"
+#include "base/status.h"
+
+#define MIB (1 << 20)
+#define TRIES 50		/* of one WATCH */
+
+static int
+fail_shape(const char *what, enum conn_why *why, struct err *f)
+{
+	*why = CONN_GARBAGE;
+	return err_set(f, STATUS_UNREACHABLE, "%s: the answer has not the shape that Redis gives it", what);
+}
+
+static int
+refused(const struct redrive_way *w, const struct reply *r, enum conn_why *why, struct err *f)
+{
+	char what[700];
+
+	snprintf(what, sizeof(what), "from '%s' to '%s'", w->dead, w->key);
+	*why = reply_why(r);
+	reply_fail(f, r, what);
+	if (*why == CONN_NOPERM && w->watch) {
+		size_t n = strlen(f->text);
+
+		snprintf(f->text + n, sizeof(f->text) - n, " (needed: EVAL, or WATCH, TYPE, MULTI and EXEC; and XRANGE, XADD, XDEL)");
+	}
+	return -1;
+}
+
+/* --- by a script ------------------------------------------------------------------ */
+
+/*
+ * KEYS: from, to. ARGV: the limit, then an ID and how many of its words are its own, again and again. Answers the new ID for each, false for one that
+ * is gone, and an error for the first that is refused, behind which it does not go on. It is not begun when memory is full or on a replica
+ * (that is what #! without flags says), and XDEL of nothing comes first: who may not delete may not add either.
+ */
+static const char script[] =
+    "#!lua\n"
+    "local from, to, max, out, moved = KEYS[1], KEYS[2], ARGV[1], {}, {}\n"
+    "redis.call('XDEL', from, '0-0')\n"
+    "for i = 2, #ARGV, 2 do\n"
+    "  local entry, id = redis.call('XRANGE', from, ARGV[i], ARGV[i])[1], false\n"
+    "  if entry then\n"
+    "    local own = tonumber(ARGV[i + 1])\n"
+    "    if max == '0' then\n"
+    "      id = redis.pcall('XADD', to, '*', unpack(entry[2], 1, own))\n"
+    "    else\n"
+    "      id = redis.pcall('XADD', to, 'MAXLEN', '~', max, '*', unpack(entry[2], 1, own))\n"
+    "    end\n"
+    "  end\n"
+    "  out[#out + 1] = id\n"
+    "  if type(id) == 'table' then break end\n"
+    "  if id then moved[#moved + 1] = ARGV[i] end\n"
+    "end\n"
+    "if #moved > 0 then redis.call('XDEL', from, unpack(moved)) end\n"
+    "return out\n";
+
+static void
+put_script(const struct redrive_way *w, const struct redrive_letter *l, size_t n)
+{
+	struct slice argv[6 + 2 * REDRIVE_MOVE_MAX];
+	char max[24], own[REDRIVE_MOVE_MAX][24];
+	size_t c = 0, bytes = 0;
+
+	snprintf(max, sizeof(max), "%" PRId64, w->maxlen);
+	argv[c++] = slice_of("EVAL");
+	argv[c++] = slice_of(script);
+	argv[c++] = slice_of("2");
+	argv[c++] = slice_of(w->dead);
+	argv[c++] = slice_of(w->key);
+	argv[c++] = slice_of(max);
+	for (size_t i = 0; i < n; i++) {
+		snprintf(own[i], sizeof(own[i]), "%zu", l[i].own);
+		argv[c++] = l[i].id;
+		argv[c++] = slice_of(own[i]);
+		bytes += l[i].bytes;
+	}
+	conn_put(w->b, c, argv);
+	conn_allow(w->b, 1000 * (int64_t)(bytes / MIB));
+}
+
+/* What is not permitted to a script may be to us, and else the other way says better what is missing. */
+static int
+script_refused(struct redrive_way *w, const struct reply *r, enum conn_why *why, struct err *f)
+{
+	refused(w, r, why, f);
+	if (*why != CONN_NOPERM && *why != CONN_OTHER)
+		return -1;
+	w->watch = true;
+	return 0;
+}
+
+static int
+take_script(struct redrive_way *w, const struct reply *r, size_t n, struct redrive_moved *done, enum conn_why *why, struct err *f)
+{
+	struct stream_id id;
+
+	if (reply_is_error(r))
+		return script_refused(w, r, why, f);
+	if (!reply_is_array(r) || reply_count(r) > n || reply_count(r) == 0)
+		return fail_shape("EVAL", why, f);
+	for (size_t i = 0; i < reply_count(r); i++) {
+		const struct reply *one = reply_at(r, i);
+
+		if (reply_is_error(one))
+			return script_refused(w, one, why, f);
+		if (reply_is_null(one))
+			done->gone++;
+		else if (reply_is_text(one) && id_parse(reply_text(one), &id) == 0)
+			done->moved++;
+		else
+			return fail_shape("EVAL", why, f);
+	}
+	return 0;
+}
+
+static int
+by_script(struct redrive_way *w, const struct redrive_letter *l, size_t n, struct redrive_moved *done, enum conn_why *why, struct err *f)
+{
+	struct reply *r;
+	int ok;
+
+	put_script(w, l, n);
+	if ((r = conn_wait(w->b, 0, f)) == NULL) {
+		*why = conn_why(w->b);
+		return -1;
+	}
+	ok = take_script(w, r, n, done, why, f);
+	reply_free(r);
+	return ok;
+}
+
+/* --- by WATCH ---------------------------------------------------------------------- */
+
+enum outcome { FAILED = -1, RACED, MOVED, GONE };
+
+/* All n answers, or none and -1: the connection is dead. */
+static int
+take_all(const struct redrive_way *w, struct reply **r, size_t n, enum conn_why *why, struct err *f)
+{
+	for (size_t i = 0; i < n; i++) {
+		if ((r[i] = conn_wait(w->b, 0, f)) != NULL)
+			continue;
+		while (i > 0)
+			reply_free(r[--i]);
+		*why = conn_why(w->b);
+		return -1;
+	}
+	return 0;
+}
+
+static void
+free_all(struct reply **r, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		reply_free(r[i]);
+}
+
+/* Of WATCH, XRANGE, TYPE, MULTI. MOVED here means that it may be. */
+static enum outcome
+judge_look(const struct redrive_way *w, struct reply *const r[4], enum conn_why *why, struct err *f)
+{
+	struct slice type = reply_text(r[2]);
+
+	for (int i = 0; i < 4; i++)
+		if (reply_is_error(r[i]))
+			return refused(w, r[i], why, f);
+	if (!reply_is_array(r[1]) || !reply_is_text(r[2]))
+		return fail_shape("XRANGE", why, f);
+	if (reply_count(r[1]) == 0)
+		return GONE;
+	if (slice_eq(type, "stream") || slice_eq(type, "none"))
+		return MOVED;
+	*why = CONN_WRONGTYPE;
+	return err_set(f, STATUS_SOME, "'%s' is no stream but a %.*s", w->key, (int)type.n, type.p);
+}
+
+/* Ends what was begun; what the answer is does not matter. */
+static void
+let_go(const struct redrive_way *w, const char *how)
+{
+	struct err f;
+
+	conn_putl(w->b, how, NULL);
+	reply_free(conn_wait(w->b, 0, &f));
+}
+
+/* MULTI is answered before anything is put behind it: where it is not permitted, that would be executed at once. */
+static enum outcome
+look(const struct redrive_way *w, const struct redrive_letter *l, enum conn_why *why, struct err *f)
+{
+	struct slice range[] = {slice_of("XRANGE"), slice_of(w->dead), l->id, l->id};
+	struct reply *r[4];
+	enum outcome out;
+	bool begun;
+
+	conn_putl(w->b, "WATCH", w->dead, w->key, NULL);
+	conn_put(w->b, 4, range);
+	conn_putl(w->b, "TYPE", w->key, NULL);
+	conn_putl(w->b, "MULTI", NULL);
+	if (take_all(w, r, 4, why, f) == -1)
+		return FAILED;
+	out = judge_look(w, r, why, f);
+	begun = !reply_is_error(r[3]);
+	free_all(r, 4);
+	if (out != MOVED)
+		let_go(w, begun ? "DISCARD" : "UNWATCH");
+	return out;
+}
+
+/*
+ * Redis does not take back what a transaction did before it came to an error. What could fail was looked at under WATCH, but for
+ * rights that were taken from us just now and for a stream whose IDs are used up: then the dead letter goes behind the others.
+ */
+static void
+put_back(const struct redrive_way *w, const struct slice *kv, size_t nkv)
+{
+	struct err f;
+
+	stream_put_add(w->b, w->dead, 0, kv, nkv);
+	reply_free(conn_wait(w->b, 0, &f));
+}
+
+/* Of XADD, XDEL, EXEC. */
+static enum outcome
+judge_exec(const struct redrive_way *w, struct reply *const r[3], const struct slice *kv, size_t nkv, enum conn_why *why,
+    struct err *f)
+{
+	const struct reply *added = reply_at(r[2], 0);
+	struct stream_id id;
+
+	if (reply_is_error(r[2]))
+		let_go(w, "DISCARD");		/* EXEC itself may not be permitted */
+	for (int i = 0; i < 3; i++)
+		if (reply_is_error(r[i]))
+			return refused(w, r[i], why, f);
+	if (reply_is_null(r[2]))
+		return RACED;
+	if (reply_is_error(added)) {
+		put_back(w, kv, nkv);
+		return refused(w, added, why, f);
+	}
+	if (!reply_is_text(added) || id_parse(reply_text(added), &id) == -1)
+		return fail_shape("EXEC", why, f);
+	return MOVED;
+}
+
+static enum outcome
+move_watched(const struct redrive_way *w, const struct redrive_letter *l, enum conn_why *why, struct err *f)
+{
+	struct slice del[] = {slice_of("XDEL"), slice_of(w->dead), l->id}, id;
+	struct bytes kv = {0};
+	struct reply *r[3];
+	enum outcome out = FAILED;
+	bool gone;
+
+	if (stream_entry(l->entry, &id, &kv, &gone) == -1)
+		return fail_shape("XRANGE", why, f);
+	stream_put_add(w->b, w->key, w->maxlen, (const void *)kv.p, l->own);
+	conn_put(w->b, 3, del);
+	conn_putl(w->b, "EXEC", NULL);
+	if (take_all(w, r, 3, why, f) == 0) {
+		out = judge_exec(w, r, (const void *)kv.p, kv.len / sizeof(id), why, f);
+		free_all(r, 3);
+	}
+	bytes_free(&kv);
+	return out;
+}
+
+static int
+by_watch(const struct redrive_way *w, const struct redrive_letter *l, struct redrive_moved *done, enum conn_why *why, struct err *f)
+{
+	enum outcome out = RACED;
+
+	for (int i = 0; i < TRIES && out == RACED; i++) {
+		if (i > 0)
+			nanosleep(&(struct timespec){0, (i % 7 + 1) * 300000L}, NULL);
+		if ((out = look(w, l, why, f)) == MOVED)
+			out = move_watched(w, l, why, f);
+	}
+	done->moved += out == MOVED;
+	done->gone += out == GONE;
+	if (out != RACED)
+		return out == FAILED ? -1 : 0;
+	*why = CONN_FINE;
+	return err_set(f, STATUS_AGAIN, "'%s' or '%s' changed %d times while one dead letter was to be moved: %s", w->dead, w->key, TRIES,
+	    w->watch ? "permit EVAL, or try again when less is published" : "try again when less is published");
+}
+
+int
+redrive_move_letters(struct redrive_way *w, const struct redrive_letter *l, size_t n, struct redrive_moved *done, enum conn_why *why, struct err *f)
+{
+	size_t few = 0, bytes = 0;
+
+	*done = (struct redrive_moved){0};
+	while (few < n && few < REDRIVE_MOVE_MAX && l[few].own <= REDRIVE_MOVE_REASON && (few == 0 || bytes + l[few].bytes <= REDRIVE_MOVE_BYTES))
+		bytes += l[few++].bytes;
+	return w->watch || few == 0 ? by_watch(w, l, done, why, f) : by_script(w, l, few, done, why, f);
+}

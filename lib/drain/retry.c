@@ -1,0 +1,240 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "buffer/backlog.h"
+#include "base/backoff.h"
+#include "base/jsonwrite.h"
+#include "drain/outage.h"
+#include "buffer/breaker.h"
+#include "drain/retry.h"
+#include "base/status.h"
+#include "base/mem.h"
+#include "base/clock.h"
+
+#define TOLD 64		/* texts that are remembered */
+
+static void
+add_up(struct drain_result *sum, const struct drain_result *r)
+{
+	sum->replayed += r->replayed;
+	sum->found += r->found;
+	sum->quarantined += r->quarantined;
+	sum->doubles += r->doubles;
+	sum->trimmed += r->trimmed;
+	sum->disordered += r->disordered;
+	sum->held = r->held;
+	sum->left = r->left;
+}
+
+/* A run that ended early: most reasons pass. */
+static int
+cut_short(const struct drain_result *r, const struct conn *b, const struct err *f)
+{
+	int status = conn_why(b) != CONN_FINE || r->garbage || f->status == STATUS_UNREACHABLE ? STATUS_AGAIN : f->status;
+
+	return status_worse(status_worse(r->status, status), r->quarantined || r->disordered ? STATUS_SOME : 0);
+}
+
+/* One connection. *again: worth another at once, for the name may lead elsewhere. */
+static int
+drain_over_conn(struct buffer *sp, const struct drain_options *o, struct drain_result *sum, bool *again, struct err *f)
+{
+	struct drain_result r;
+	enum conn_why why = CONN_FINE;
+	struct conn *b = conn_open(&o->conf->url, o->conf->timeout_ms, &why, f);
+	int status;
+
+	*again = false;
+	if (!b) {
+		sum->left = true;
+		status = conn_status(why);
+		return status == STATUS_DENIED || status == STATUS_CONFIG ? status : STATUS_AGAIN;
+	}
+	breaker_answered(sp, o->conf->place);
+	if (drain_run(sp, b, o, &r, f) == 0) {
+		status = r.status;
+		f->text[0] = '\0';
+		conn_close(b);
+	} else {
+		status = cut_short(&r, b, f);
+		*again = r.server == CONN_READONLY;
+		r.left = true;
+		conn_abort(b);
+	}
+	add_up(sum, &r);
+	return status;
+}
+
+static int
+drain_locked(struct buffer *sp, const struct drain_options *o, struct drain_result *sum, struct err *f)
+{
+	bool again;
+	int status = drain_over_conn(sp, o, sum, &again, f);
+
+	return again ? drain_over_conn(sp, o, sum, &again, f) : status;
+}
+
+/*
+ * An exit status. Where the buffer was not drained for a reason of the server, the disk, or the lock (f->sys EWOULDBLOCK: another replay
+ * is running), f->text says so; else it is "".
+ */
+static int
+once(struct buffer *sp, const struct drain_options *o, struct drain_result *sum, struct err *f)
+{
+	char *owner = buffer_target(sp);
+	int status;
+
+	f->text[0] = '\0';
+	f->sys = 0;
+	if (owner && strcmp(owner, o->target) != 0) {
+		err_set(f, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: give another with -b, or see --retarget",
+		    buffer_dir(sp), owner, o->target);
+		free(owner);
+		sum->left = true;
+		return STATUS_CONFIG;
+	}
+	free(owner);
+	if (buffer_replay_lock(sp, f) == -1) {
+		sum->left = true;
+		return f->status;
+	}
+	status = drain_locked(sp, o, sum, f);
+	buffer_replay_unlock(sp);
+	return status;
+}
+
+static bool
+is_stopped(const struct drain_options *o)
+{
+	return o->stop != NULL && *o->stop;
+}
+
+static void
+rest(const struct drain_options *o, int64_t ms)
+{
+	for (; ms > 0 && !is_stopped(o); ms -= 50)
+		nanosleep(&(struct timespec){ 0, (ms > 50 ? 50 : ms) * 1000000 }, NULL);
+}
+
+/* What is told of attempts. */
+struct told {
+	const struct drain_options *o;
+	bool again;			/* there may be several */
+	char *text[TOLD];
+	size_t n;
+};
+
+static bool
+told_before(struct told *t, const char *text)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (strcmp(t->text[i], text) == 0)
+			return true;
+	if (t->n < TOLD)
+		t->text[t->n++] = mem_strdup(text);
+	return false;
+}
+
+static void
+on_say(void *arg, const char *text)
+{
+	struct told *t = arg;
+
+	if (!t->again || !told_before(t, text))
+		t->o->say(t->o->arg, text);
+}
+
+static void
+on_tick(void *arg, uint64_t delivered)
+{
+	const struct told *t = arg;
+
+	t->o->tick(t->o->arg, delivered);
+}
+
+static int
+attempt(struct buffer *sp, const struct drain_options *o, struct drain_result *sum, bool watched)
+{
+	struct err f;
+	int status;
+
+	sum->left = false;
+	status = once(sp, o, sum, &f);
+	if (*f.text != '\0' && (watched || f.sys != EWOULDBLOCK))
+		o->say(o->arg, f.text);
+	return status;
+}
+
+int
+retry_within(struct buffer *sp, const struct drain_options *o, struct drain_result *sum, int64_t wait_ms, bool watched)
+{
+	struct backoff pause = { .first = 100, .most = 10000 };
+	struct told told = { .o = o, .again = wait_ms > 0 };
+	struct drain_options each = *o;
+	int64_t until = clock_mono() + wait_ms, left, ms;
+	int status;
+
+	each.say = on_say;
+	each.tick = o->tick != NULL ? on_tick : NULL;
+	each.arg = &told;
+	status = attempt(sp, &each, sum, watched);
+	while (status == STATUS_AGAIN && !is_stopped(o) && (left = until - clock_mono()) > 0) {
+		ms = backoff_next(&pause);
+		rest(o, ms < left ? ms : left);
+		status = attempt(sp, &each, sum, watched);
+	}
+	while (told.n > 0)
+		free(told.text[--told.n]);
+	return status_worse(status, sum->quarantined || sum->disordered ? STATUS_SOME : 0);
+}
+
+int
+retry_due(struct buffer *sp, bool *due, struct err *f)
+{
+	bool holds;
+
+	if (backlog_any(sp, &holds, f) == -1)
+		return -1;
+	*due = holds || outage_due(sp);
+	return 0;
+}
+
+void
+retry_tick_text(struct bytes *out, uint64_t done, uint64_t total, int64_t ms)
+{
+	uint64_t rate = done * 1000 / (uint64_t)ms;
+	char left[32];
+
+	clock_span(rate && total > done ? (int64_t)((total - done) * 1000 / rate) : 0, left, sizeof left);
+	bytes_addf(out, "%" PRIu64 " of %" PRIu64 " events, %" PRIu64 "/s, %s left", done, total, rate, left);
+}
+
+void
+retry_text(struct bytes *out, const struct drain_result *r, int64_t ms)
+{
+	char span[32];
+
+	clock_span(ms, span, sizeof span);
+	bytes_addf(out, "%" PRIu64 " replayed, %" PRIu64 " found already there, %" PRIu64 " quarantined, %" PRIu64
+	    " possible duplicates, %" PRIu64 " types held, in %s%s", r->replayed, r->found, r->quarantined, r->doubles, r->held,
+	    span, r->left ? "; something is left" : "");
+}
+
+void
+retry_json(struct bytes *out, const struct drain_result *r, int status)
+{
+	jsonwrite_begin(out);
+	jsonwrite_count(out, "replayed", r->replayed);
+	jsonwrite_count(out, "found", r->found);
+	jsonwrite_count(out, "quarantined", r->quarantined);
+	jsonwrite_count(out, "possible_duplicates", r->doubles);
+	jsonwrite_count(out, "trimmed", r->trimmed);
+	jsonwrite_count(out, "out_of_order", r->disordered);
+	jsonwrite_count(out, "held", r->held);
+	jsonwrite_bool(out, "left", r->left);
+	jsonwrite_count(out, "status", (uint64_t)status);
+	jsonwrite_end(out);
+}

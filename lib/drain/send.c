@@ -1,0 +1,373 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "buffer/line.h"
+#include "drain/load.h"
+#include "drain/commit.h"
+#include "redis/reply.h"
+#include "buffer/manifest.h"
+#include "drain/indoubt.h"
+#include "drain/send.h"
+#include "base/mem.h"
+
+#define TYPES ((size_t)2 * BATCH_TYPES)		/* so many fit into the slot of the record */
+
+/* The connections that sent the doubtful lines may still have them executed: stop that first. */
+static int
+fence(struct drain *d, struct err *f)
+{
+	const struct doubt *last = NULL, *now;
+	size_t i;
+
+	for (i = 0; i < d->batch.n; i++) {
+		if (!d->batch.item[i].line.in_doubt)
+			continue;
+		now = &d->batch.item[i].line.doubt;
+		if (last && last->client == now->client && strcmp(last->run_id, now->run_id) == 0)
+			continue;
+		if (conn_fence(d->b, now->run_id, now->client, now->addr, f) == -1)
+			return -1;
+		last = now;
+	}
+	return 0;
+}
+
+/* --- what accounts for other lines settles nothing ------------------------------------------ */
+
+static void
+note_own(struct drain *d, const struct dest *lane, struct stream_id id)
+{
+	if (d->owns < DRAIN_OWN && (d->owns & (d->owns - 1)) == 0)	/* full at powers of two */
+		d->own = mem_realloc(d->own, (d->owns ? 2 * d->owns : 1) * sizeof *d->own);
+	d->own[d->owns++ % DRAIN_OWN] = (struct drain_own){ lane, id };
+}
+
+struct whose {
+	const struct drain *d;
+	const struct dest *lane;
+};
+
+/* Added by this run, or found for a line before. */
+static bool
+is_spent(void *arg, struct stream_id entry)
+{
+	const struct whose *w = arg;
+	size_t i, n = w->d->owns < DRAIN_OWN ? w->d->owns : DRAIN_OWN;
+	char id[ID_SIZE];
+
+	/* cppcheck-suppress knownConditionTrueFalse ; it takes the 0 that n can be for the only value */
+	for (i = 0; i < n; i++)
+		if (w->d->own[i].lane == w->lane && id_cmp(w->d->own[i].id, entry) == 0)
+			return true;
+	id_format(entry, id);
+	return checkpoint_is_spent(&w->d->p, w->lane->type, id);
+}
+
+static int
+settle_lane(struct drain *d, struct dest *lane, struct err *f)
+{
+	struct indoubt_line *lines = mem_alloc((d->batch.n + 1) * sizeof *lines);
+	uint64_t unsure = 0;
+	size_t i, n = 0;
+	int r;
+
+	for (i = 0; i < d->batch.n; i++) {
+		struct batch_item *it = &d->batch.item[i];
+
+		if (it->lane != lane || !it->doubtful)
+			continue;
+		lines[n].after = it->after;	/* its own: lines of several publishers may stand in another order than their entries */
+		lines[n++].e = &it->line.e;
+	}
+	r = indoubt_settle(d->b, lane->key, is_spent, &(struct whose){ d, lane }, lines, n, &unsure, f);
+	for (i = 0, n = 0; r == 0 && i < d->batch.n; i++) {
+		struct batch_item *it = &d->batch.item[i];
+
+		if (it->lane != lane || !it->doubtful)
+			continue;
+		if (lines[n].found) {
+			it->state = BATCH_FOUND;
+			it->id = lines[n].entry;
+			d->r->found++;
+		}
+		n++;
+		it->unsure = unsure && it->state != BATCH_FOUND;
+		it->doubtful = false;
+		it->doubted = true;
+	}
+	free(lines);
+	return r;
+}
+
+void
+send_spend(struct drain *d)
+{
+	char id[ID_SIZE];
+	size_t i;
+
+	for (i = 0; i < d->batch.n; i++) {
+		struct batch_item *it = &d->batch.item[i];
+
+		if (!it->doubted || (it->state != BATCH_FOUND && it->state != BATCH_ADDED))
+			continue;
+		id_format(it->id, id);
+		checkpoint_spend(&d->p, it->lane->type, id);
+	}
+}
+
+int
+send_settle(struct drain *d, struct err *f)
+{
+	size_t i;
+
+	if (fence(d, f) == -1)
+		return -1;
+	for (i = 0; i < d->batch.n; i++)
+		if (d->batch.item[i].doubtful && settle_lane(d, d->batch.item[i].lane, f) == -1)
+			return -1;
+	return 0;
+}
+
+/* --- sending ------------------------------------------------------------------------------- */
+
+static void
+intend(struct intent *in, const char *type, struct stream_id after)
+{
+	struct intent_type *s;
+
+	if (intent_sent(in, type, strlen(type)))
+		return;		/* an older bound, still needed, or the lane is there already */
+	in->sent = mem_realloc(in->sent, (in->types + 1) * sizeof *in->sent);
+	s = &in->sent[in->types++];
+	s->type = mem_strdup(type);
+	id_format(after, s->after);
+}
+
+/* What the intent of a run that was cut off has not settled yet stays part of the new one, with its older bounds. */
+static void
+keep_old(struct intent *in, const struct intent *old)
+{
+	struct stream_id after;
+	struct position *m;
+	size_t i;
+
+	for (i = 0; i < old->types; i++) {
+		if (id_parse(slice_of(old->sent[i].after), &after) == -1)
+			after = (struct stream_id){ 0, 0 };
+		intend(in, old->sent[i].type, after);
+	}
+	if (old->upto.chain.stem && position_cmp(&in->upto.chain, old->upto.chain.stem, old->upto.chain.pos) < 0)
+		position_set(&in->upto.chain, old->upto.chain.stem, old->upto.chain.pos, 0);
+	for (i = 0; i < old->upto.files; i++) {
+		m = positions_get(&in->upto, old->upto.file[i].stem);
+		if (m->pos < old->upto.file[i].pos)
+			position_set(m, old->upto.file[i].stem, old->upto.file[i].pos, old->upto.file[i].limit);
+	}
+}
+
+/* How a file is walked is decided when it is first named here: positions in it must not change their meaning after that. */
+static void
+fix_ways(struct drain *d)
+{
+	const struct position *m;
+	size_t i;
+
+	for (i = 0; i < d->p.intent.upto.files; i++) {
+		m = &d->p.intent.upto.file[i];
+		if (!positions_find(&d->p.marks, m->stem))
+			position_set(positions_get(&d->p.marks, m->stem), m->stem, 0, m->limit);
+	}
+}
+
+static void
+intend_batch(struct drain *d)
+{
+	struct intent *in = &d->p.intent;
+	size_t i;
+
+	intent_clear(in);
+	in->on = true;
+	snprintf(in->run_id, sizeof in->run_id, "%s", conn_run_id(d->b));
+	in->client = conn_client_id(d->b);
+	snprintf(in->addr, sizeof in->addr, "%s", conn_addr(d->b));
+	positions_copy(&in->upto, &d->walked);
+	fix_ways(d);
+	if (d->old.on)
+		keep_old(in, &d->old);
+	for (i = 0; i < d->batch.n; i++)
+		if (d->batch.item[i].state == BATCH_SEND)
+			intend(in, d->batch.item[i].lane->type, d->batch.item[i].lane->after);
+}
+
+/*
+ * One that is in doubt itself has a connection that must not be forgotten for ours; entries of a short stream push each other out, and
+ * then are looked for in vain.
+ */
+static bool
+may_be_sent(const struct drain *d, const struct readahead_line *k, const struct dest *l)
+{
+	int64_t limit = drain_limit(d, k->event.maxlen, l->type);
+
+	if (k->event.in_doubt || manifest_is_returned(k->l.stem))
+		return false;
+	return l->stopped || (l->opened && !l->stale && (limit == 0 || limit >= BATCH_DOUBT));
+}
+
+/* The lines that wait; whether they are sent is decided later, and one that never was is looked up in vain. false: not all may be. */
+static bool
+intend_more(struct drain *d)
+{
+	_Static_assert(SPENT >= BATCH_DOUBT, "what is found for lines in doubt must be known until the last of them is settled");
+	struct intent *in = &d->p.intent;
+	const struct dest *l = NULL, *last = NULL;
+	const struct readahead_line *k;
+	size_t i;
+
+	for (i = 0; (k = readahead_peek(&d->ahead, i)); i++) {
+		struct slice type = k->event.e.type;
+
+		if (!k->bad && (!l || !slice_eq(type, l->type)))
+			l = batch_dest(d, type);
+		if (!k->bad && !may_be_sent(d, k, l))
+			return false;
+		if (!k->bad && l != last && !l->stopped) {
+			if (in->types >= TYPES && !intent_sent(in, type.p, type.n))
+				break;
+			intend(in, l->type, l->after);
+			last = l;
+		}
+		position_set(k->l.chain ? &in->upto.chain : positions_get(&in->upto, k->l.stem), k->l.stem, k->l.end, k->l.limit);
+	}
+	fix_ways(d);
+	return i > 0;
+}
+
+static int
+store(struct drain *d, struct err *f)
+{
+	return quarantine_sync(d->q, f) == -1 ? -1 : checkpoint_store(d->sp, &d->p, f);
+}
+
+int
+send_record(struct drain *d, bool sending, struct err *f)
+{
+	if (sending || d->old.on)
+		intend_batch(d);
+	else
+		intent_clear(&d->p.intent);
+	return store(d, f);
+}
+
+int
+send_record_more(struct drain *d, struct err *f)
+{
+	if (d->old.on || d->p.lost || d->batch.brief)
+		return 0;	/* all is looked up first; or entries of it push each other out, and more must not come */
+	intend_batch(d);
+	if (!intend_more(d)) {
+		intent_clear(&d->p.intent);	/* it may reach further now than what is stored */
+		return 0;
+	}
+	return store(d, f) == -1 ? -1 : 1;
+}
+
+static void
+send_one(struct drain *d, struct batch_item *it)
+{
+	dest_put(it->lane, d->b, it->lane->mode == DEST_PLAIN ? drain_limit(d, it->line.maxlen, it->lane->type) : 0, &it->line.e);
+}
+
+/* An event that the server will never take. */
+static int
+refuse_for_good(struct drain *d, struct batch_item *it, const char *why)
+{
+	struct bytes line = { 0 };
+
+	line_put(&line, &it->line.e, it->line.maxlen, NULL, it->line.buffered_at);
+	it->state = BATCH_FOUND;
+	it->doubted = false;
+	drain_quarantine(d, it->stem, it->pos, (struct slice){ line.p, line.len - 1 }, why);
+	bytes_free(&line);
+	return 0;
+}
+
+/* 0, or -1 when the connection is gone. `worst` remembers a refusal by the whole server. */
+static int
+take_answer(struct drain *d, struct batch_item *it, enum conn_why *worst, struct err *f)
+{
+	struct reply *rep = conn_wait(d->b, 0, f);
+	struct stream_id id;
+	struct err why;
+
+	if (!rep)
+		return -1;
+	it->why = CONN_FINE;
+	if (stream_take_add(rep, &id, &it->why, &why) == 0) {
+		it->state = BATCH_ADDED;
+		it->lane->after = it->id = id;
+		it->lane->watch.added++;
+		note_own(d, it->lane, id);
+		d->r->replayed++;
+		d->r->doubles += it->unsure;
+		if (it->lane->stopped) {
+			checkpoint_add_done(&d->p, it->stem, it->pos);
+			d->r->disordered++;
+			drain_say(d, "'%s': an event was taken after an earlier one of its type was refused: they are out of order",
+			    it->lane->type);
+		}
+		reply_free(rep);
+		return 0;
+	}
+	reply_free(rep);
+	if (it->why == CONN_GARBAGE) {	/* in doubt, and so is all behind it */
+		*f = why;
+		d->r->garbage = true;
+		return -1;
+	}
+	it->state = BATCH_REFUSED;
+	if (it->why == CONN_TOOBIG)
+		return refuse_for_good(d, it, why.text);
+	commit_leave(d, it->line.e.type, it->chain, it->stem, it->pos, it->limit);
+	if (it->why == CONN_LATER || it->why == CONN_READONLY || it->why == CONN_MOVED || it->why == CONN_DENIED) {
+		dest_stop(it->lane, it->why, "");
+		*worst = it->why;
+		*f = why;
+	} else
+		dest_stop(it->lane, it->why, why.text);
+	return 0;
+}
+
+void
+send_send(struct drain *d)
+{
+	struct batch_item *it;
+
+	while (d->batch.sent < d->batch.n) {
+		it = &d->batch.item[d->batch.sent++];
+		if (it->state != BATCH_SEND)
+			continue;
+		send_one(d, it);
+		d->tried++;
+		if (d->batch.sent % SEND_PUSH == 0)
+			conn_push(d->b);		/* the server may begin */
+	}
+	conn_push(d->b);
+}
+
+int
+send_take(struct drain *d, enum conn_why *worst, struct err *f)
+{
+	size_t i;
+
+	for (i = 0; i < d->batch.n; i++) {
+		struct batch_item *it = &d->batch.item[i];
+
+		if (it->state == BATCH_SEND) {
+			if (take_answer(d, it, worst, f) == -1)
+				return -1;
+		} else if (it->lane->stopped)
+			checkpoint_add_done(&d->p, it->stem, it->pos);
+	}
+	return 0;
+}

@@ -1,0 +1,255 @@
+/* The half of event.h that is about the JSON lines of ebsub and ebpub -J. */
+#include <string.h>
+
+#include "base/base64.h"
+#include "event/event.h"
+#include "base/json.h"
+#include "base/status.h"
+
+/* Where the first field of each known name stands, or nkv. */
+static void
+find_known(const struct slice *kv, size_t nkv, size_t at[EVENT_FIELDS])
+{
+	for (size_t i = 0; i < EVENT_FIELDS; i++)
+		at[i] = nkv;
+	for (size_t k = 0; k + 1 < nkv; k += 2) {
+		size_t i = event_which(kv[k], k / 2);
+
+		if (i < EVENT_FIELDS && at[i] == nkv)
+			at[i] = k;
+	}
+}
+
+static void
+add_name(struct bytes *out, struct slice name)
+{
+	if (out->p[out->len - 1] != '{')
+		buf_addc(out, ',');
+	json_quote_text(out, name.p, name.n);
+	buf_addc(out, ':');
+}
+
+/* A name that needs no quoting. */
+static void
+add_text(struct bytes *out, struct slice name, struct slice value)
+{
+	if (out->p[out->len - 1] != '{')
+		buf_addc(out, ',');
+	buf_addc(out, '"');
+	buf_add(out, name.p, name.n);
+	buf_add(out, "\":", 2);
+	json_quote_text(out, value.p, value.n);
+}
+
+static void
+add_base64(struct bytes *out, const char *name, struct slice value)
+{
+	add_name(out, slice_of(name));
+	buf_addc(out, '"');
+	base64_add(out, value.p, value.n);
+	buf_addc(out, '"');
+}
+
+static void
+add_payload(struct bytes *out, struct slice payload)
+{
+	struct json_fault fault;
+
+	if (json_check(payload.p, payload.n, &fault) == 0) {
+		add_name(out, slice_of("payload"));
+		json_line(out, payload.p, payload.n);
+	} else if (json_utf8(payload.p, payload.n)) {
+		add_text(out, slice_of("payload_text"), payload);
+	} else {
+		add_base64(out, "payload_base64", payload);
+	}
+}
+
+static int
+is_known(const struct slice *kv, const size_t at[EVENT_FIELDS], size_t k)
+{
+	size_t i = event_which(kv[k], k / 2);
+
+	return i < EVENT_FIELDS && at[i] == k;
+}
+
+static void
+add_field(struct bytes *out, struct slice name, struct slice value)
+{
+	add_name(out, name);
+	if (json_utf8(value.p, value.n)) {
+		json_quote(out, value.p, value.n);
+	} else {
+		buf_addc(out, '{');
+		add_base64(out, "base64", value);
+		buf_addc(out, '}');
+	}
+}
+
+static void
+add_others(struct bytes *out, const struct slice *kv, size_t nkv, const size_t at[EVENT_FIELDS])
+{
+	int any = 0;
+
+	for (size_t k = 0; k + 1 < nkv; k += 2) {
+		if (is_known(kv, at, k))
+			continue;
+		if (!any++) {
+			add_name(out, slice_of("fields"));
+			buf_addc(out, '{');
+		}
+		add_field(out, kv[k], kv[k + 1]);
+	}
+	if (any)
+		buf_addc(out, '}');
+}
+
+void
+event_json(struct bytes *out, struct slice id, struct slice stream, struct slice type,
+    const struct slice *kv, size_t nkv, int64_t deliveries)
+{
+	size_t at[EVENT_FIELDS];
+
+	find_known(kv, nkv, at);
+	buf_addc(out, '{');
+	if (id.n > 0)
+		add_text(out, slice_of("id"), id);
+	if (stream.n > 0)
+		add_text(out, slice_of("stream"), stream);
+	add_text(out, event_names[0], at[0] < nkv ? kv[at[0] + 1] : type);
+	if (at[1] < nkv)
+		add_payload(out, kv[at[1] + 1]);
+	for (size_t i = 2; i < EVENT_FIELDS; i++)
+		if (at[i] < nkv)
+			add_text(out, event_names[i], kv[at[i] + 1]);
+	add_others(out, kv, nkv, at);
+	if (deliveries >= 0) {
+		bytes_adds(out, ",\"deliveries\":");
+		bytes_addu(out, (uint64_t)deliveries);
+	}
+	buf_addc(out, '}');
+}
+
+void
+event_payload(struct bytes *out, const struct slice *kv, size_t nkv)
+{
+	struct event e;
+
+	event_from_fields(&e, kv, nkv);
+	if (e.payload.p != NULL) {
+		buf_add(out, e.payload.p, e.payload.n);
+		return;
+	}
+	buf_addc(out, '{');
+	for (size_t k = 0; k + 1 < nkv; k += 2) {
+		add_name(out, kv[k]);
+		json_quote_text(out, kv[k + 1].p, kv[k + 1].n);
+	}
+	buf_addc(out, '}');
+}
+
+/* What event_json_read knows; those from ID on are ignored. */
+enum { TYPE, PAYLOAD, TRACE_ID, CORRELATION_ID, TIMESTAMP, SOURCE, EVENT_ID, TEXT, BASE64, ID, STREAM, DELIVERIES, COUNT };
+
+static const char *const names[COUNT] = {
+	"event_type", "payload", "trace_id", "correlation_id", "timestamp", "source", "event_id",
+	"payload_text", "payload_base64", "id", "stream", "deliveries",
+};
+
+static int
+collect(const char *s, size_t n, struct slice values[COUNT], struct err *f)
+{
+	struct slice key, value;
+	struct json_walk w;
+	size_t i;
+
+	memset(values, 0, COUNT * sizeof *values);
+	if (json_walk(&w, (struct slice){s, n}) == -1)
+		return err_set(f, STATUS_DATA, "not a JSON object");
+	while (json_next(&w, &key, &value)) {
+		for (i = 0; i < COUNT && !slice_eq(key, names[i]); i++)
+			;
+		if (i == COUNT)
+			return err_set(f, STATUS_DATA, "member '%.*s' is not known",
+			    (int)(key.n < 60 ? key.n : 60), key.p);
+		if (values[i].p == NULL && (i == PAYLOAD || !slice_eq(value, "null")))
+			values[i] = value;
+	}
+	return 0;
+}
+
+static int
+text_of(const struct slice values[COUNT], int i, struct slice *out, struct bytes *text, struct err *f)
+{
+	size_t from = text->len;
+
+	*out = (struct slice){0};
+	if (values[i].p == NULL)
+		return 0;
+	if (json_text(text, values[i]) == -1)
+		return err_set(f, STATUS_DATA, "%s is not a string", names[i]);
+	*out = (struct slice){text->p + from, text->len - from};
+	return 0;
+}
+
+static int
+read_payload(const struct slice values[COUNT], struct event *e, int *is_json, struct bytes *text, struct err *f)
+{
+	int given = (values[PAYLOAD].p != NULL) + (values[TEXT].p != NULL) + (values[BASE64].p != NULL);
+	struct slice coded;
+	size_t from;
+
+	*is_json = values[PAYLOAD].p != NULL;
+	if (given != 1)
+		return err_set(f, STATUS_DATA, given == 0 ? "no payload" : "more than one payload");
+	if (*is_json) {
+		e->payload = values[PAYLOAD];
+		return 0;
+	}
+	if (values[TEXT].p != NULL)
+		return text_of(values, TEXT, &e->payload, text, f);
+	if (text_of(values, BASE64, &coded, text, f) == -1)
+		return -1;
+	from = text->len;
+	if (base64_read(text, coded.p, coded.n) == -1)
+		return err_set(f, STATUS_DATA, "payload_base64 is not base64");
+	e->payload = (struct slice){text->p + from, text->len - from};
+	return 0;
+}
+
+int
+event_json_read(const char *s, size_t n, struct event *e, int *is_json, struct bytes *text, struct err *f)
+{
+	struct slice values[COUNT];
+	struct json_fault fault;
+
+	*e = (struct event){0};
+	text->len = 0;
+	buf_reserve(text, 2 * n + 1);	/* for all, base64 twice: what points into it stays */
+	if (json_check(s, n, &fault) == -1)
+		return err_set(f, STATUS_DATA, "not JSON: %s at byte %zu", fault.why, fault.at + 1);
+	if (collect(s, n, values, f) == -1)
+		return -1;
+	if (values[TYPE].p == NULL)
+		return err_set(f, STATUS_DATA, "no event_type");
+	if (text_of(values, TYPE, &e->type, text, f) == -1 ||
+	    text_of(values, TRACE_ID, &e->trace_id, text, f) == -1 ||
+	    text_of(values, CORRELATION_ID, &e->correlation_id, text, f) == -1 ||
+	    text_of(values, TIMESTAMP, &e->timestamp, text, f) == -1 ||
+	    text_of(values, SOURCE, &e->source, text, f) == -1 ||
+	    text_of(values, EVENT_ID, &e->event_id, text, f) == -1)
+		return -1;
+	if (e->event_id.p != NULL && !event_id_legal(e->event_id))
+		return err_set(f, STATUS_DATA, "event_id is not 1 to 200 printable characters");
+	return read_payload(values, e, is_json, text, f);
+}
+
+void
+event_recovered(struct bytes *out, const char *timestamp, struct slice stats)
+{
+	bytes_adds(out, "{\"timestamp\":");
+	json_quote_text(out, timestamp, strlen(timestamp));
+	bytes_adds(out, ",\"buffer_stats\":");
+	json_line(out, stats.p, stats.n);
+	buf_addc(out, '}');
+}

@@ -1,0 +1,68 @@
+#include <string.h>
+
+#include "event/id.h"
+#include "base/status.h"
+#include "base/mem.h"
+#include "base/clock.h"
+
+static void
+cover_ms(struct id_place *out, uint64_t ms)
+{
+	out->low = (struct stream_id){ms, 0};
+	out->high = (struct stream_id){ms, UINT64_MAX};
+}
+
+/* -1 when s is no span: digits alone are an ID. */
+static int
+parse_span(const char *s, int64_t now, struct id_place *out)
+{
+	int64_t ms;
+
+	if (strspn(s, "0123456789.") == strlen(s) || num_ms(s, &ms) == -1)
+		return -1;
+	cover_ms(out, now / 1000 > ms ? (uint64_t)(now / 1000 - ms) : 0);
+	return 0;
+}
+
+static int
+parse_time(const char *s, struct id_place *out)
+{
+	int64_t us;
+
+	if (clock_parse(s, strlen(s), &us) == -1)
+		return -1;
+	cover_ms(out, us > 0 ? (uint64_t)us / 1000 : 0);
+	return 0;
+}
+
+int
+id_parse_place(const char *s, int64_t now, const char *option, struct id_place *out, struct err *f)
+{
+	uint64_t ms;
+
+	*out = (struct id_place){.end = strcmp(s, "$") == 0};
+	if (out->end || strcmp(s, "0") == 0 || strcmp(s, "-") == 0)
+		return 0;
+	if (id_parse(slice_of(s), &out->low) == 0) {
+		out->high = out->low;
+		return 0;
+	}
+	if (num_u64(s, &ms) == 0) {
+		cover_ms(out, ms);
+		return 0;
+	}
+	if (parse_span(s, now, out) == 0 || parse_time(s, out) == 0)
+		return 0;
+	return err_set(f, STATUS_USAGE, "%s: '%s' is none of 0, $, an ID, a time as 2025-12-04T10:30:00Z, or 10m for ten minutes ago",
+	    option, s);
+}
+
+struct stream_id
+id_before(struct stream_id id)
+{
+	if (id.seq > 0)
+		return (struct stream_id){id.ms, id.seq - 1};
+	if (id.ms > 0)
+		return (struct stream_id){id.ms - 1, UINT64_MAX};
+	return id;
+}

@@ -1,0 +1,289 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "buffer/breaker.h"
+#include "publish/publish_int.h"
+#include "redis/reply.h"
+#include "redis/stream.h"
+#include "base/mem.h"
+#include "base/clock.h"
+
+void
+connect_close(struct publish *p)
+{
+	conn_close(p->b);
+	p->b = NULL;
+	dests_free(&p->lanes);
+}
+
+/* Words, status and pause for a server that does not take events now. */
+void
+connect_down(struct publish *p, enum conn_why why, const char *text)
+{
+	int status = conn_status(why);
+
+	p->next_try = clock_mono() + (why == CONN_TIMEOUT ? BREAKER_MS : PUBLISH_RETRY_MS);
+	p->behind = p->sp != NULL;
+	p->paused = true;
+	if (why == CONN_REFUSED || why == CONN_TIMEOUT || why == CONN_CUT || why == CONN_GARBAGE)
+		p->away = true;
+	if (status == STATUS_DENIED || status == STATUS_CONFIG)
+		publish_worse(p, status);
+	if (!p->said_down)
+		publish_say(p, status == STATUS_DENIED || status == STATUS_CONFIG, "%s%s", text,
+		    p->sp ? "; buffering" : "");
+	p->said_down = true;
+}
+
+/* --- replies ---------------------------------------------------------------------------- */
+
+static void
+refused(struct publish *p, struct slot *s, enum conn_why why, const char *text)
+{
+	if (why == CONN_TOOBIG && fallback_quarantine(p, s, text) == 0)
+		return;
+	inflight_state(&p->w, s, INFLIGHT_TO_BUFFER);
+	dest_stop(s->lane, why, text);
+	if (why == CONN_READONLY)
+		p->readonly = true;
+	if (why == CONN_LATER || why == CONN_READONLY || why == CONN_DENIED || why == CONN_MOVED) {
+		connect_down(p, why, text);
+		return;
+	}
+	publish_worse(p, conn_status(why));
+	publish_say(p, true, "%s", text);
+}
+
+/* To the first that is unanswered; there is one. */
+static void
+take_reply(struct publish *p, const struct reply *r)
+{
+	struct slot *s = inflight_sent(&p->w);
+	enum conn_why why = CONN_FINE;
+	struct err f;
+
+	if (stream_take_add(r, &s->id, &why, &f) == -1) {
+		if (why == CONN_GARBAGE)
+			p->garbled = true;
+		else
+			refused(p, s, why, f.text);
+		return;
+	}
+	if (s->lane->stopped) {
+		publish_worse(p, STATUS_SOME);
+		publish_say(p, true, "'%s': event %llu was taken after an earlier one was refused: they are out of order",
+		    s->lane->type, s->n);
+	}
+	s->lane->after = s->id;
+	s->lane->watch.added++;
+	p->since_watch++;
+	inflight_state(&p->w, s, INFLIGHT_ADDED);
+}
+
+static void
+take_all(struct publish *p)
+{
+	struct reply *r;
+
+	while (p->b && p->w.sent && !p->garbled && (r = conn_take(p->b))) {
+		take_reply(p, r);
+		reply_free(r);
+	}
+}
+
+/* --- the connection goes ------------------------------------------------------- */
+
+/* What was handed to the kernel whole may have been executed; what was not, was not. */
+static void
+doubt(struct publish *p, struct slot *s)
+{
+	struct doubt *d = &s->where;
+
+	if (s->number > conn_sent(p->b))
+		return;
+	s->doubt = true;
+	memset(d, 0, sizeof *d);
+	snprintf(d->run_id, sizeof d->run_id, "%s", conn_run_id(p->b));
+	snprintf(d->addr, sizeof d->addr, "%s", conn_addr(p->b));
+	d->client = conn_client_id(p->b);
+	id_format(s->lane->after, d->after);
+}
+
+/* The connection is gone: all that is unanswered goes to the buffer. */
+void
+connect_lost(struct publish *p, const struct err *f)
+{
+	enum conn_why why = p->garbled ? CONN_GARBAGE : conn_why(p->b);
+	bool idle = p->w.sent == 0;
+	size_t i;
+
+	if (!p->garbled)
+		take_all(p);	/* what had been answered before it died */
+	p->garbled = false;
+	for (i = 0; i < p->w.count; i++) {
+		struct slot *s = inflight_at(&p->w, i);
+
+		if (s->state != INFLIGHT_SENT)
+			continue;
+		doubt(p, s);
+		inflight_state(&p->w, s, INFLIGHT_TO_BUFFER);
+	}
+	if (why == CONN_TIMEOUT && p->sp)
+		breaker_silent(p->sp, p->o->conf->place);
+	conn_abort(p->b);
+	p->b = NULL;
+	if (!idle || why != CONN_CUT)
+		connect_down(p, why, f->text);
+	/* else the server closed an idle connection (its timeout, a restart): the next event tells */
+	dests_free(&p->lanes);
+	for (i = 0; i < p->w.count; i++)
+		inflight_at(&p->w, i)->lane = NULL;
+}
+
+/* Greeting and the bound of the first type in one round trip. */
+static int
+greet(struct publish *p, struct slice type, struct err *f)
+{
+	struct dest *l = dests_get(&p->lanes, p->o->conf->prefix, type);
+	struct reply *r;
+
+	stream_put_info(p->b, l->key);
+	if (conn_greet(p->b, f) == -1 || !(r = conn_wait(p->b, 0, f)))
+		return -1;
+	publish_take_info(p, type, r);
+	reply_free(r);
+	return 0;
+}
+
+static int
+dial(struct publish *p, struct slice type, enum conn_why *why, struct err *f)
+{
+	const struct conf *c = p->o->conf;
+
+	p->b = conn_dial(&c->url, c->timeout_ms, why, f);
+	if (!p->b)
+		return -1;
+	if (greet(p, type, f) == 0)
+		return 0;
+	*why = conn_why(p->b);
+	connect_close(p);
+	return -1;
+}
+
+/* 1 when connected. */
+int
+connect_up(struct publish *p, struct slice type)
+{
+	const struct conf *c = p->o->conf;
+	enum conn_why why = CONN_FINE;
+	struct err f;
+	int r;
+
+	if (p->next_try && clock_mono() < p->next_try)
+		return 0;
+	p->next_try = 0;
+	if (p->b && p->paused && !p->w.sent)
+		dests_free(&p->lanes);	/* those stopped then may go on now */
+	p->paused = p->paused && p->w.sent;
+	if (p->b)
+		return 1;
+	if (p->sp && !breaker_enter(p->sp, c->place, c->timeout_ms)) {
+		err_set(&f, STATUS_UNREACHABLE, "%s did not answer a moment ago; not tried again for %d s", c->place,
+		    BREAKER_MS / 1000);
+		connect_down(p, CONN_TIMEOUT, f.text);
+		return 0;
+	}
+	r = dial(p, type, &why, &f);
+	if (p->sp)
+		breaker_leave(p->sp, c->place, r == -1 && why == CONN_TIMEOUT);
+	if (r == -1) {
+		connect_down(p, why, f.text);
+		return 0;
+	}
+	if (p->said_down)
+		publish_say(p, false, "%s is back", c->place);
+	p->said_down = p->away = false;
+	return 1;
+}
+
+static void
+drop_garbled(struct publish *p)
+{
+	struct err f;
+
+	err_set(&f, STATUS_SOME, "'%s' answers what nobody asked", p->o->conf->place);
+	connect_lost(p, &f);
+}
+
+void
+connect_take(struct publish *p)
+{
+	take_all(p);
+	if (p->garbled)
+		drop_garbled(p);
+}
+
+/* Waits for all that is unanswered. */
+void
+connect_await(struct publish *p)
+{
+	struct reply *r;
+	struct err f;
+
+	while (p->b && p->w.sent) {
+		if (!(r = conn_wait(p->b, 0, &f))) {
+			connect_lost(p, &f);
+			return;
+		}
+		take_reply(p, r);
+		reply_free(r);
+		if (p->garbled)
+			drop_garbled(p);
+	}
+}
+
+/* --- sending ------------------------------------------------------------------------------ */
+
+void
+connect_send(struct publish *p, struct slot *s)
+{
+	s->lane = dests_get(&p->lanes, p->o->conf->prefix, s->e.type);
+	s->number = dest_put(s->lane, p->b, s->lane->acked ? 0 : s->lane->maxlen, &s->e);
+	if (s->lane->acked)
+		s->lane->room--;
+	inflight_state(&p->w, s, INFLIGHT_SENT);
+}
+
+/* A replica answered: its name may lead elsewhere by now. Once. */
+void
+connect_elsewhere(struct publish *p)
+{
+	enum conn_why why;
+	struct dest *l;
+	struct err f;
+	size_t i;
+
+	p->readonly = false;
+	if (p->readonly_tried)
+		return;
+	p->readonly_tried = true;
+	connect_close(p);
+	for (i = 0; i < p->w.count && inflight_at(&p->w, i)->state != INFLIGHT_TO_BUFFER; i++)
+		;
+	if (i == p->w.count || dial(p, inflight_at(&p->w, i)->e.type, &why, &f) == -1)
+		return;
+	p->next_try = 0;
+	for (i = 0; i < p->w.count; i++) {
+		struct slot *s = inflight_at(&p->w, i);
+
+		if (s->state != INFLIGHT_TO_BUFFER || s->doubt)
+			continue;
+		l = dests_get(&p->lanes, p->o->conf->prefix, s->e.type);
+		if (!l->opened)
+			l = publish_open_dest(p, s->e.type, NULL);
+		if (l->room > 0)
+			connect_send(p, s);
+	}
+	connect_await(p);
+}

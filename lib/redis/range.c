@@ -1,0 +1,81 @@
+#include <stdio.h>
+
+#include "redis/range.h"
+#include "redis/pagesize.h"
+#include "base/clock.h"
+
+int
+range_to(struct range *l, const char *option, const char *arg, struct err *f)
+{
+	struct id_place p;
+
+	if (id_parse_place(arg, clock_now(), option, &p, f) == -1)
+		return -1;
+	l->has_to = !p.end;
+	l->to = p.high;
+	return 0;
+}
+
+struct count {
+	size_t got, bytes;
+	struct stream_id id;		/* the last that came */
+};
+
+static int
+count_one(void *arg, struct slice id, const struct slice *kv, size_t nkv)
+{
+	struct count *c = arg;
+
+	id_parse(id, &c->id);
+	c->got++;
+	for (size_t i = 0; i < nkv; i++)
+		c->bytes += kv[i].n;
+	return 0;
+}
+
+/* The ID of the last-th entry from the end of the part, or of the first; `low` when there is none. */
+static int
+find_last(struct conn *b, const char *key, uint64_t last, const struct range_part *part, struct stream_id *low,
+    enum conn_why *why, struct err *f)
+{
+	struct pagesize pace = pagesize_start(PAGESIZE_FIRST, 0);
+	struct stream_id found = *low;
+	char end[ID_SIZE] = "+";
+
+	if (part->has_to)
+		id_format(part->to, end);
+	while (last > 0) {
+		struct count c = {0};
+
+		if (scan_newest(b, key, end, last < pace.count ? last : pace.count, count_one, &c, why, f) == -1)
+			return -1;
+		if (c.got == 0)
+			break;
+		found = c.id;
+		last -= c.got;
+		id_format(id_before(c.id), end);
+		pagesize_learn(&pace, c.got, c.bytes);
+	}
+	if (id_cmp(found, *low) > 0)
+		*low = found;
+	return 0;
+}
+
+int
+range_find(struct conn *b, const char *key, const struct range *l, struct range_part *part, enum conn_why *why, struct err *f)
+{
+	struct stream_id low = l->from.low;
+	struct stream_info info;
+
+	if (stream_info(b, key, &info, why, f) == -1)
+		return -1;
+	*part = (struct range_part){.exists = info.exists, .after = info.last_generated};
+	part->has_to = l->has_to || !l->follow;
+	part->to = l->has_to && id_cmp(l->to, info.last_generated) < 0 ? l->to : info.last_generated;
+	if (l->from.end || l->last == 0)
+		return 0;
+	if (l->last > 0 && info.length > 0 && find_last(b, key, (uint64_t)l->last, part, &low, why, f) == -1)
+		return -1;
+	part->after = id_before(low);
+	return 0;
+}

@@ -1,0 +1,151 @@
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "redis/resp.h"
+#include "base/mem.h"
+
+#define KEEP (1 << 20)		/* a buffer grown larger is given back once empty */
+#define STALE (64UL * 1024)	/* bytes already sent that are worth moving the rest for */
+
+void
+resp_free(struct resp *o)
+{
+	bytes_free(&o->out);
+	*o = (struct resp){0};
+}
+
+#define HEADER (NUM_DIGITS + 3)	/* at most, of one element: kind, length, end of line */
+
+static char *
+put_header(char *o, char kind, size_t n)
+{
+	*o++ = kind;
+	if (n < 100) {		/* nearly all are */
+		*o = (char)('0' + n / 10);
+		o += n >= 10;
+		*o++ = (char)('0' + n % 10);
+	} else {
+		o = num_digits(o, n);
+	}
+	*o++ = '\r';
+	*o++ = '\n';
+	return o;
+}
+
+static char *
+put_argument(char *o, struct slice arg)
+{
+	o = put_header(o, '$', arg.n);
+	if (arg.n > 0)
+		memcpy(o, arg.p, arg.n);
+	o += arg.n;
+	*o++ = '\r';
+	*o++ = '\n';
+	return o;
+}
+
+/* Room for arguments, and `more` bytes. */
+static char *
+reserve(struct resp *o, size_t argc, const struct slice *argv, size_t more)
+{
+	size_t need = more;
+
+	for (size_t i = 0; i < argc; i++)
+		need += HEADER + argv[i].n + 2;
+	buf_reserve(&o->out, need);
+	return o->out.p + o->out.len;
+}
+
+static size_t
+queue(struct resp *o, const char *end)
+{
+	size_t size = (size_t)(end - o->out.p) - o->out.len;
+
+	o->out.len += size;
+	o->queued += size;
+	return size;
+}
+
+size_t
+resp_put(struct resp *o, size_t argc, const struct slice *argv)
+{
+	char *to = put_header(reserve(o, argc, argv, HEADER), '*', argc);
+
+	for (size_t i = 0; i < argc; i++)
+		to = put_argument(to, argv[i]);
+	return queue(o, to);
+}
+
+size_t
+resp_fill(struct resp *o, struct slice text, const size_t *gap, size_t argc, const struct slice *argv)
+{
+	char *to = reserve(o, argc, argv, text.n);
+	size_t at = 0;
+
+	for (size_t i = 0; i < argc; i++) {
+		memcpy(to, text.p + at, gap[i] - at);
+		to = put_argument(to + (gap[i] - at), argv[i]);
+		at = gap[i];
+	}
+	memcpy(to, text.p + at, text.n - at);
+	return queue(o, to + (text.n - at));
+}
+
+void
+resp_begin(struct bytes *text, size_t argc)
+{
+	buf_reserve(text, HEADER);
+	text->len = (size_t)(put_header(text->p + text->len, '*', argc) - text->p);
+}
+
+void
+resp_argument(struct bytes *text, struct slice arg)
+{
+	buf_reserve(text, HEADER + arg.n + 2);
+	text->len = (size_t)(put_argument(text->p + text->len, arg) - text->p);
+}
+
+size_t
+resp_unsent(const struct resp *o)
+{
+	return o->out.len - o->at;
+}
+
+static void
+tidy(struct resp *o)
+{
+	if (o->at == o->out.len) {
+		o->out.len = o->at = 0;
+		if (o->out.cap > KEEP)
+			bytes_free(&o->out);
+	} else if (o->at > STALE && o->at > o->out.len / 2) {
+		bytes_drop(&o->out, o->at);
+		o->at = 0;
+	}
+}
+
+int
+resp_send(struct resp *o, int fd)
+{
+	int broken = 0;
+	bool full = false;		/* it took less than it was offered */
+	size_t left;
+	ssize_t n;
+
+	while ((left = resp_unsent(o)) > 0 && !full && broken == 0) {
+		n = send(fd, o->out.p + o->at, left, MSG_NOSIGNAL);
+		if (n >= 0) {
+			o->at += (size_t)n;
+			o->written += (uint64_t)n;
+			full = (size_t)n < left;
+		} else if (errno == EAGAIN)
+			full = true;
+		else if (errno != EINTR)
+			broken = errno;
+	}
+	tidy(o);
+	return broken;
+}

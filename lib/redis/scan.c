@@ -1,0 +1,266 @@
+/* The part of stream.h that goes over entries and keys. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "redis/pagesize.h"
+#include "redis/reply.h"
+#include "base/status.h"
+#include "redis/stream.h"
+#include "base/mem.h"
+#include "base/clock.h"
+
+int
+stream_entry(const struct reply *r, struct slice *id, struct bytes *kv, bool *gone)
+{
+	const struct reply *fields = reply_at(r, 1);
+	size_t n = reply_count(fields);
+	struct stream_id parsed;
+
+	kv->len = 0;
+	*id = reply_text(reply_at(r, 0));
+	*gone = reply_is_null(fields);
+	if (id_parse(*id, &parsed) == -1 || (!*gone && !reply_is_array(fields)) || n % 2 != 0)
+		return -1;
+	reply_texts(fields, kv);
+	return 0;
+}
+
+uint64_t
+stream_put_range(struct conn *b, const char *key, const char *from, const char *to, size_t count)
+{
+	char n[24];
+
+	snprintf(n, sizeof(n), "%zu", count);
+	return conn_putl(b, "XRANGE", key, from, to, "COUNT", n, NULL);
+}
+
+/* What came of a page. */
+struct page {
+	size_t entries, bytes;
+	struct stream_id last;
+};
+
+static int
+fail_page(const struct reply *r, enum conn_why *why, struct err *f)
+{
+	*why = reply_is_error(r) ? reply_why(r) : CONN_GARBAGE;
+	if (reply_is_error(r))
+		return reply_fail(f, r, "XRANGE");
+	return err_set(f, STATUS_UNREACHABLE, "XRANGE: the answer has not the shape that Redis gives it");
+}
+
+static size_t
+kv_bytes(const struct slice *kv, size_t n)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < n; i++)
+		bytes += kv[i].n;
+	return bytes;
+}
+
+static int
+walk_page(const struct reply *r, stream_entry_fn *fn, void *arg, struct page *page, enum conn_why *why, struct err *f)
+{
+	struct bytes kv = {0};
+	struct slice id;
+	bool gone;
+	int stop = 0;
+
+	*page = (struct page){0};
+	if (!reply_is_array(r))
+		return fail_page(r, why, f);
+	for (size_t i = 0; i < reply_count(r) && stop == 0; i++) {
+		if (stream_entry(reply_at(r, i), &id, &kv, &gone) == -1) {
+			stop = fail_page(r, why, f);
+			break;
+		}
+		page->entries++;
+		page->bytes += kv_bytes((const void *)kv.p, kv.len / sizeof(id));
+		id_parse(id, &page->last);
+		stop = fn(arg, id, (const void *)kv.p, kv.len / sizeof(id));
+	}
+	bytes_free(&kv);
+	return stop;
+}
+
+static int
+one_page(struct conn *b, stream_entry_fn *fn, void *arg, struct page *page, enum conn_why *why, struct err *f)
+{
+	struct reply *r = conn_wait(b, 0, f);
+	int stop;
+
+	*why = r == NULL ? conn_why(b) : CONN_FINE;
+	if (r == NULL)
+		return -1;
+	stop = walk_page(r, fn, arg, page, why, f);
+	reply_free(r);
+	return stop;
+}
+
+int
+scan_entries(struct conn *b, const char *key, struct stream_id after, size_t page, stream_entry_fn *fn, void *arg,
+    enum conn_why *why, struct err *f)
+{
+	struct pagesize pace = pagesize_start(PAGESIZE_FIRST, page);
+	struct page got = {.last = after};
+	char from[ID_SIZE + 1] = "(";
+	int stop;
+
+	do {
+		id_format(after, from + 1);
+		stream_put_range(b, key, from, "+", pace.count);
+		if ((stop = one_page(b, fn, arg, &got, why, f)) != 0)
+			return stop;
+		after = got.last;
+		pagesize_learn(&pace, got.entries, got.bytes);
+	} while (got.entries > 0);
+	return 0;
+}
+
+int
+scan_newest(struct conn *b, const char *key, const char *end, size_t count, stream_entry_fn *fn, void *arg,
+    enum conn_why *why, struct err *f)
+{
+	struct page got;
+	char n[24];
+
+	snprintf(n, sizeof(n), "%zu", count);
+	conn_putl(b, "XREVRANGE", key, end, "-", "COUNT", n, NULL);
+	return one_page(b, fn, arg, &got, why, f);
+}
+
+/* --- keys ------------------------------------------------------------------------ */
+
+struct keys {
+	char **p;
+	size_t n, cap;
+};
+
+static void
+add_key(struct keys *k, struct slice s)
+{
+	if (k->n == k->cap) {
+		k->cap = k->cap == 0 ? 64 : k->cap * 2;
+		k->p = mem_realloc(k->p, k->cap * sizeof(*k->p));
+	}
+	k->p[k->n++] = mem_strndup(s.p, s.n);
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* SCAN may give a key more than once. */
+static void
+sort_unique(struct keys *k)
+{
+	size_t kept = 0;
+
+	if (k->n > 0)
+		qsort(k->p, k->n, sizeof(*k->p), by_name);
+	for (size_t i = 0; i < k->n; i++) {
+		if (kept > 0 && strcmp(k->p[kept - 1], k->p[i]) == 0)
+			free(k->p[i]);
+		else
+			k->p[kept++] = k->p[i];
+	}
+	k->n = kept;
+}
+
+/* [cursor, [key, ...]]; the cursor is an unsigned 64-bit number in text, and "0" at the end. */
+static int
+scan_once(struct conn *b, const char *pattern, char cursor[24], struct keys *k, struct err *f)
+{
+	struct reply *r = conn_call(b, f, "SCAN", cursor, "MATCH", pattern, "TYPE", "stream", "COUNT", "1000", NULL);
+	struct slice next = reply_text(reply_at(r, 0));
+	const struct reply *names = reply_at(r, 1);
+	int ok = -1;
+
+	if (r == NULL)
+		return -1;
+	if (reply_is_error(r))
+		reply_fail(f, r, "SCAN");
+	else if (next.n == 0 || next.n >= 24 || !reply_is_array(names))
+		err_set(f, STATUS_UNREACHABLE, "SCAN: the answer has not the shape that Redis gives it");
+	else
+		ok = 0;
+	for (size_t i = 0; ok == 0 && i < reply_count(names); i++)
+		add_key(k, reply_text(reply_at(names, i)));
+	if (ok == 0)
+		snprintf(cursor, 24, "%.*s", (int)next.n, next.p);
+	reply_free(r);
+	return ok;
+}
+
+int
+scan_keys(struct conn *b, const char *pattern, int64_t deadline, char ***keys, size_t *n, bool *complete,
+    struct err *f)
+{
+	struct keys k = {0};
+	char cursor[24] = "0";
+	int ok;
+
+	*complete = false;
+	while ((ok = scan_once(b, pattern, cursor, &k, f)) == 0) {
+		*complete = strcmp(cursor, "0") == 0;
+		if (*complete || clock_mono() >= deadline)
+			break;
+	}
+	sort_unique(&k);
+	*keys = k.p;
+	*n = k.n;
+	for (size_t i = 0; ok == -1 && i < k.n; i++)
+		free(k.p[i]);
+	if (ok == -1) {
+		free(k.p);
+		*keys = NULL;
+		*n = 0;
+	}
+	return ok;
+}
+
+/* --- fencing --------------------------------------------------------------------- */
+
+/* 1: the server says that no such connection is there any more. 0: it will not say. -1: dead. */
+static int
+kill_client(struct conn *b, int64_t client, const char *addr, struct err *f)
+{
+	char id[24];
+	struct reply *r;
+	int done;
+
+	snprintf(id, sizeof(id), "%" PRId64, client);
+	if (addr != NULL && addr[0] != '\0')
+		r = conn_call(b, f, "CLIENT", "KILL", "ID", id, "ADDR", addr, NULL);
+	else
+		r = conn_call(b, f, "CLIENT", "KILL", "ID", id, NULL);
+	if (r == NULL)
+		return -1;
+	done = !reply_is_error(r);
+	reply_free(r);
+	return done;
+}
+
+int
+conn_fence(struct conn *b, const char *run_id, int64_t client, const char *addr, struct err *f)
+{
+	bool known = run_id[0] != '\0' && conn_run_id(b)[0] != '\0', same = strcmp(run_id, conn_run_id(b)) == 0;
+	struct reply *r;
+	int done = 0;
+
+	if (known && !same)
+		return 0;
+	if (known && client != 0)
+		done = kill_client(b, client, addr, f);
+	for (int i = 0; i < 2 && done == 0; i++) {
+		if ((r = conn_call(b, f, "PING", NULL)) == NULL)
+			return -1;
+		reply_free(r);
+	}
+	return done == -1 ? -1 : 0;
+}

@@ -1,0 +1,119 @@
+#include <errno.h>
+#include <string.h>
+
+#include "report/acklist.h"
+#include "redis/group.h"
+#include "base/json.h"
+#include "base/lines.h"
+#include "redis/reply.h"
+#include "base/status.h"
+
+#define LINE_MAX_BYTES 256
+
+static void
+put(const struct acklist *a, struct stream_id id)
+{
+	char text[ID_SIZE];
+
+	id_format(id, text);
+	if (a->look)
+		pending_put_list(a->b, a->key, a->group, 0, text, 1, NULL);
+	else
+		group_put_ack(a->b, a->key, a->group, &(struct slice){text, strlen(text)}, 1);
+}
+
+/* The list begins at the ID, and goes on behind it when that is not in it. */
+static void
+take(struct acklist *a, struct stream_id id, const struct reply *r)
+{
+	struct pending p;
+	bool found = a->look && pending_at(r, 0, &p) == 0 && id_cmp(p.id, id) == 0;
+	bool was = a->look ? found : reply_int(r) == 1;
+
+	a->pending += was;
+	a->others += !was;
+	if (a->fn != NULL)
+		a->fn(a->arg, id, was, found ? &p : NULL);
+}
+
+int
+acklist_flush(struct acklist *a, struct err *f)
+{
+	size_t n = a->n;
+	int ok = 0;
+
+	a->n = 0;
+	for (size_t i = 0; i < n; i++)
+		put(a, a->ids[i]);
+	for (size_t i = 0; i < n; i++) {
+		struct reply *r = conn_wait(a->b, 0, f);
+
+		if (r == NULL) {
+			a->doubt += a->look ? 0 : n - i;
+			return -1;
+		}
+		if (reply_is_error(r))
+			ok = reply_fail(f, r, a->look ? "XPENDING" : "XACK");
+		else
+			take(a, a->ids[i], r);
+		reply_free(r);
+	}
+	return ok;
+}
+
+int
+acklist_add(struct acklist *a, struct stream_id id, struct err *f)
+{
+	a->ids[a->n++] = id;
+	return a->n == ACKLIST_BATCH ? acklist_flush(a, f) : 0;
+}
+
+int
+acklist_typed(struct acklist *a, char *const *ids, size_t n, struct err *f)
+{
+	struct stream_id id;
+
+	for (size_t i = 0; i < n; i++)
+		if (id_parse(slice_of(ids[i]), &id) == -1)
+			return err_set(f, STATUS_USAGE, "'%s' is no ID", ids[i]);
+	for (size_t i = 0; i < n; i++)
+		if (id_parse(slice_of(ids[i]), &id) == 0 && acklist_add(a, id, f) == -1)
+			return -1;
+	return acklist_flush(a, f);
+}
+
+static int
+take_line(struct acklist *a, const struct lines *in, struct slice line, acklist_bad_fn *bad, struct err *f)
+{
+	struct stream_id id;
+	struct err no;
+
+	line = json_trim(line.p, line.n);
+	if (line.n == 0)
+		return 0;
+	if (id_parse(line, &id) == 0)
+		return acklist_add(a, id, f);
+	err_set(&no, STATUS_DATA, "line %llu: '%.*s' is no ID", lines_number(in), (int)line.n, line.p);
+	bad(a->arg, no.text);
+	return 0;
+}
+
+int
+acklist_read(struct acklist *a, int fd, acklist_bad_fn *bad, struct err *f)
+{
+	struct lines *in = lines_new(fd, '\n', LINE_MAX_BYTES);
+	struct slice line;
+	enum lines_got got;
+	int ok = 0;
+
+	while (ok == 0 && !lines_ended(in)) {
+		while (ok == 0 && (got = lines_next(in, &line)) != LINES_NONE)
+			ok = take_line(a, in, got == LINES_LONG ? slice_of("(a long line)") : line, bad, f);
+		if (ok == 0)
+			ok = acklist_flush(a, f);
+		if (ok == 0 && lines_fill(in) == -1 && errno != EINTR)
+			ok = err_sys(f, STATUS_SOME, "standard input");
+	}
+	lines_free(in);
+	return ok;
+}

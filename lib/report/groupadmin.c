@@ -1,0 +1,233 @@
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "report/groupadmin.h"
+#include "base/status.h"
+#include "base/clock.h"
+
+#define ASKED_SLACK 1000	/* ms by which a consumer that was asked about may have been less idle since */
+
+/* The question is used up. */
+static bool
+agreed(const struct groupadmin *h, struct bytes *question)
+{
+	bool yes = true;
+
+	if (h->agree != NULL) {
+		bytes_str(question);
+		err_clean(question->p);
+		yes = h->agree(h->arg, question->p);
+	}
+	bytes_free(question);
+	return yes;
+}
+
+/* The text is used up. */
+static void
+say(const struct groupadmin *h, int status, struct bytes *text)
+{
+	h->say(h->arg, status, bytes_str(text));
+	bytes_free(text);
+}
+
+static const char *
+plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+/* --- acknowledging ------------------------------------------------------------- */
+
+struct acking {
+	const struct groupadmin *h;
+	const struct group_choice *g;
+};
+
+static void
+on_ack(void *arg, struct stream_id id, bool was_pending, const struct pending *p)
+{
+	const struct acking *a = arg;
+	char text[ID_SIZE];
+	struct bytes words = {0};
+
+	if (p != NULL)
+		groupfmt_pending(a->h->show, a->g, p);
+	if (was_pending)
+		return;
+	id_format(id, text);
+	bytes_addf(&words, "'%s' is not pending for group '%s'", text, a->g->name);
+	say(a->h, STATUS_SOME, &words);
+}
+
+static void
+on_bad_id(void *arg, const char *text)
+{
+	const struct acking *a = arg;
+
+	a->h->say(a->h->arg, STATUS_DATA, text);
+}
+
+/* 1 yes, 0 no. How many of those on standard input are pending cannot be known before they are read. */
+static int
+ack_agreed(const struct groupadmin *h, const struct group_choice *g, char *const *ids, size_t n, struct err *f)
+{
+	struct acklist count = {.b = h->b, .key = g->key, .group = g->name, .look = true};
+	struct bytes q = {0};
+
+	if (h->agree == NULL)
+		return 1;
+	if (n == 0)
+		bytes_addf(&q, "'%s': every entry that standard input names is acknowledged for group '%s', handled or not", g->type,
+		    g->name);
+	else {
+		if (acklist_typed(&count, ids, n, f) == -1)
+			return -1;
+		if (count.pending == 0)
+			return err_set(f, STATUS_SOME, "none of these is pending for group '%s'", g->name);
+		bytes_addf(&q, "'%s': %" PRIu64 " pending entr%s acknowledged for group '%s', handled or not", g->type, count.pending,
+		    count.pending == 1 ? "y is" : "ies are", g->name);
+	}
+	return agreed(h, &q);
+}
+
+int
+groupadmin_ack(const struct groupadmin *h, const struct group_choice *g, char *const *ids, size_t n, struct err *f)
+{
+	struct acking acking = {h, g};
+	struct acklist a = {.b = h->b, .key = g->key, .group = g->name, .look = h->show->dry, .fn = on_ack, .arg = &acking};
+	int ok = groupfmt_clock(h->show, h->b, f) == -1 ? -1 : ack_agreed(h, g, ids, n, f);
+
+	if (ok != 1)
+		return ok;
+	ok = n > 0 ? acklist_typed(&a, ids, n, f) : acklist_read(&a, STDIN_FILENO, on_bad_id, f);
+	groupfmt_acked(h->show, g, &a);
+	return ok;
+}
+
+/* --- moving, destroying ---------------------------------------------------------- */
+
+int
+groupadmin_set(const struct groupadmin *h, const struct group_choice *g, const struct id_place *where, struct err *f)
+{
+	char from[ID_SIZE], to[ID_SIZE], next[ID_SIZE], words[ONEGROUP_WORDS];
+	struct bytes q = {0};
+
+	id_format(g->info.last_delivered, from);
+	onegroup_target(where, to);
+	onegroup_words(where, words);
+	if (onegroup_next(g, h->b, to, next, f) == -1)
+		return -1;
+	bytes_addf(&q, "'%s': group '%s' is moved from %s to %s%s%s; what is pending stays pending", g->type, g->name,
+	    g->known ? from : "?", words, *next != '\0' ? ", the next it is given is " : "", next);
+	if (!agreed(h, &q))
+		return 0;
+	if (h->agree != NULL && onegroup_same(g, h->b, f) == -1)
+		return -1;
+	if (!h->show->dry && group_set_id(g, h->b, to, f) == -1)
+		return -1;
+	groupfmt_set(h->show, g, to, words, next);
+	return 0;
+}
+
+int
+groupadmin_destroy(const struct groupadmin *h, const struct group_choice *g, struct err *f)
+{
+	struct bytes q = {0};
+
+	bytes_addf(&q, "'%s': group '%s' is destroyed, with %" PRIu64 " pending of %" PRIu64 " consumer%s that nobody is given again",
+	    g->type, g->name, g->info.pending, g->info.consumers, plural(g->info.consumers));
+	if (!agreed(h, &q))
+		return 0;
+	if (h->agree != NULL && onegroup_same(g, h->b, f) == -1)
+		return -1;
+	if (!h->show->dry && group_destroy(g, h->b, f) == -1)
+		return -1;
+	groupfmt_destroyed(h->show, g);
+	return 0;
+}
+
+/* --- consumers taken out ------------------------------------------------------------ */
+
+static bool
+leavers_agreed(const struct groupadmin *h, const struct group_choice *g, const struct groupadmin_leavers *who, const struct retire_found *l)
+{
+	struct bytes q = {0};
+	char span[32];
+
+	clock_span(who->name != NULL ? l->was[0]->idle : who->idle, span, sizeof(span));
+	if (who->name != NULL)
+		bytes_addf(&q, "'%s': consumer '%s' of group '%s', idle for %s, is deleted; its %" PRIu64 " pending go to '%s'", g->type,
+		    who->name, g->name, span, l->pending, who->to);
+	else
+		bytes_addf(&q, "'%s': %zu consumer%s of group '%s', idle for %s or longer, %s deleted; %" PRIu64 " pending go to '%s'",
+		    g->type, l->n, plural(l->n), g->name, span, l->n == 1 ? "is" : "are", l->pending, who->to);
+	return agreed(h, &q);
+}
+
+static void
+say_held(const struct groupadmin *h, const struct group_choice *g, struct slice consumer, const struct err *no_eval)
+{
+	struct err f;
+
+	err_set(&f, no_eval->status, "'%s': consumer '%.*s' holds entries and is left: %s", g->type, (int)consumer.n, consumer.p,
+	    no_eval->text);
+	h->say(h->arg, f.status, f.text);
+}
+
+/* What became of them. */
+static void
+tell(const struct groupadmin *h, const struct group_choice *g, const char *to, const struct retire_found *l, const struct err *no_eval)
+{
+	struct bytes words = {0};
+	uint64_t lost = 0;
+
+	for (size_t i = 0; i < l->n; i++) {
+		groupfmt_leaver(h->show, g, l, i, to);
+		lost += l->at[i].lost;
+	}
+	for (size_t i = 0; i < l->n; i++)
+		if (l->at[i].end == RETIRE_HELD)
+			say_held(h, g, l->at[i].name, no_eval);
+	if (lost == 0 || h->show->quiet)
+		return;
+	bytes_addf(&words, "'%s': %" PRIu64 " pending entr%s been trimmed or deleted from the stream: lost", g->type, lost,
+	    lost == 1 ? "y had" : "ies had");
+	say(h, STATUS_OK, &words);
+}
+
+static int
+nobody(const struct groupadmin *h, const struct group_choice *g, const struct groupadmin_leavers *who, struct err *f)
+{
+	struct bytes words = {0};
+
+	if (who->name != NULL)
+		return err_set(f, STATUS_SOME, "no consumer '%s' in group '%s': 'ebgroup consumers %s' shows those that there are",
+		    who->name, g->name, g->type);
+	if (h->watched) {
+		bytes_addf(&words, "'%s': no consumer of group '%s' is idle for so long", g->type, g->name);
+		say(h, STATUS_OK, &words);
+	}
+	return 0;
+}
+
+int
+groupadmin_retire(const struct groupadmin *h, const struct group_choice *g, const struct groupadmin_leavers *who, struct err *f)
+{
+	struct retire r = {.key = g->key, .group = g->name, .to = who->to, .idle = who->name != NULL ? 0 : who->idle};
+	struct retire_found l;
+	enum conn_why why;
+	int64_t found = clock_mono(), stood;
+	int ok = retire_find(&l, h->b, &r, who->name, &why, f);
+
+	if (ok == 0 && l.n == 0)
+		ok = nobody(h, g, who, f);
+	else if (ok == 0 && leavers_agreed(h, g, who, &l)) {
+		if (h->agree != NULL && who->name != NULL && (stood = clock_mono() - found) > ASKED_SLACK)
+			r.idle = l.was[0]->idle + stood - ASKED_SLACK;
+		if (!h->show->dry)
+			ok = retire_run(h->b, &r, l.at, l.n, &why, f);
+		tell(h, g, who->to, &l, &r.no_eval);
+	}
+	retire_found_free(&l);
+	return ok;
+}

@@ -1,0 +1,88 @@
+/* The part of redrive.h that writes. */
+#include <inttypes.h>
+
+#include "base/jsonwrite.h"
+#include "drain/redrive.h"
+#include "base/clock.h"
+
+void
+redrivefmt_text(struct bytes *out, const struct redrive_result *r, int64_t ms)
+{
+	char span[32];
+
+	clock_span(ms, span, sizeof(span));
+	bytes_addf(out, "%" PRIu64 " re-driven, %" PRIu64 " gone meanwhile, %" PRIu64 " refused, %" PRIu64 " types stopped, in %s%s",
+	    r->moved, r->gone, r->refused, r->stopped, span, r->left ? "; something is left" : "");
+}
+
+void
+redrivefmt_json(struct bytes *out, const struct redrive_result *r, int status)
+{
+	jsonwrite_begin(out);
+	jsonwrite_count(out, "redriven", r->moved);
+	jsonwrite_count(out, "gone", r->gone);
+	jsonwrite_count(out, "refused", r->refused);
+	jsonwrite_count(out, "trimmed", r->trimmed);
+	jsonwrite_count(out, "stopped", r->stopped);
+	jsonwrite_bool(out, "left", r->left);
+	jsonwrite_count(out, "status", (uint64_t)status);
+	jsonwrite_end(out);
+}
+
+static struct slice
+or_none(struct slice s)
+{
+	return s.n > 0 ? s : (struct slice){"-", 1};
+}
+
+/* In a column: what is longer is cut. */
+static int
+width(struct slice s)
+{
+	return s.n < 200 ? (int)s.n : 200;
+}
+
+/* The names of the columns. */
+void
+redrivefmt_head(struct bytes *out)
+{
+	bytes_addf(out, "%-27s  %-24s  %-36s  %8s  %8s  %s", "SET ASIDE AT", "TYPE", "EVENT ID", "BYTES", "ATTEMPTS", "STATUS");
+}
+
+void
+redrivefmt_line_text(struct bytes *out, const struct redrive_line *l)
+{
+	struct slice time = or_none(l->dead.time), event_id = or_none(l->event_id), attempts = or_none(l->dead.attempts),
+	    status = l->dead.status;
+	size_t from = out->len;
+
+	bytes_addf(out, "%-27.*s  %-24s  %-36.*s  %8zu  %8.*s  %.*s", width(time), time.p, l->type, width(event_id), event_id.p,
+	    l->bytes, width(attempts), attempts.p, width(status), status.n > 0 ? status.p : "");
+	bytes_str(out);
+	err_clean(out->p + from);
+}
+
+void
+redrivefmt_line_json(struct bytes *out, const struct redrive_line *l)
+{
+	const struct provenance *d = &l->dead;
+	const struct {
+		const char *name;
+		struct slice value;
+	} provenance[] = {
+		{"dead_id", d->id}, {"dead_stream", d->stream}, {"dead_group", d->group}, {"dead_consumer", d->consumer},
+		{"dead_attempts", d->attempts}, {"dead_status", d->status}, {"dead_stderr", d->words}, {"dead_time", d->time},
+	};
+
+	jsonwrite_begin(out);
+	jsonwrite_slice(out, "id", l->id);
+	jsonwrite_text(out, "event_type", l->type);
+	if (l->event_id.n > 0)
+		jsonwrite_slice(out, "event_id", l->event_id);
+	else
+		jsonwrite_text(out, "event_id", NULL);
+	jsonwrite_count(out, "bytes", l->bytes);
+	for (size_t i = 0; d->id.p != NULL && i < sizeof(provenance) / sizeof(*provenance); i++)
+		jsonwrite_slice(out, provenance[i].name, provenance[i].value);
+	jsonwrite_end(out);
+}
