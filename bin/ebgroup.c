@@ -153,28 +153,28 @@ static void
 connect_to_redis(void)
 {
 	enum conn_why why;
-	struct err f;
+	struct err err;
 
-	if ((eb.b = conn_open(&eb.conf.url, eb.conf.timeout_ms, &why, &f)) == NULL)
-		errx(f.status, "%s", f.text);
+	if ((eb.b = conn_open(&eb.conf.url, eb.conf.timeout_ms, &why, &err)) == NULL)
+		errx(err.status, "%s", err.text);
 	eb.hand.b = eb.b;
 }
 
 /* One that fails does not stop the others, unless the connection is gone. */
 static void
-each_group(char **types, size_t n, int (*fn)(struct group_choice *g, struct err *f))
+each_group(char **types, size_t n, int (*fn)(struct group_choice *g, struct err *err))
 {
 	struct group_choice g;
-	struct err f;
+	struct err err;
 	bool gone = false;
 
 	groupfmt_types(&eb.show, types, n);
 	connect_to_redis();
 	for (size_t i = 0; i < n && !gone; i++) {
 		onegroup_init(&g, eb.conf.prefix, eb.conf.service, eb.group, types[i]);
-		if (onegroup_find(&g, eb.b, &f) == -1 || fn(&g, &f) == -1) {
-			warnx("'%s': %s", types[i], f.text);
-			worse(f.status);
+		if (onegroup_find(&g, eb.b, &err) == -1 || fn(&g, &err) == -1) {
+			warnx("'%s': %s", types[i], err.text);
+			worse(err.status);
 			gone = conn_why(eb.b) != CONN_FINE;
 		}
 		onegroup_free(&g);
@@ -230,9 +230,9 @@ run_list(char **types, size_t n)
 /* --- consumers, pending ----------------------------------------------------------------- */
 
 static int
-show_consumers(struct group_choice *g, struct err *f)
+show_consumers(struct group_choice *g, struct err *err)
 {
-	return groupfmt_consumers(&eb.show, eb.b, g, eb.idle, f);
+	return groupfmt_consumers(&eb.show, eb.b, g, eb.idle, err);
 }
 
 static void
@@ -249,16 +249,16 @@ on_pending(void *arg, const struct pending *p)
 }
 
 static int
-show_pending(struct group_choice *g, struct err *f)
+show_pending(struct group_choice *g, struct err *err)
 {
 	struct pending_ask ask = {g->key, g->name, eb.consumer, eb.idle, eb.limit};
 	enum conn_why why;
 
 	if (eb.limit == 0)
 		return 0;
-	if (groupfmt_clock(&eb.show, eb.b, f) == -1)
+	if (groupfmt_clock(&eb.show, eb.b, err) == -1)
 		return -1;
-	return pending_scan(eb.b, &ask, on_pending, g, &why, f) == -1 ? -1 : 0;
+	return pending_scan(eb.b, &ask, on_pending, g, &why, err) == -1 ? -1 : 0;
 }
 
 static void
@@ -270,9 +270,9 @@ run_pending(char **types, size_t n)
 /* --- ack, set-id, destroy, retire, reap ---------------------------------------------------- */
 
 static int
-acknowledge(struct group_choice *g, struct err *f)
+acknowledge(struct group_choice *g, struct err *err)
 {
-	return groupadmin_ack(&eb.hand, g, eb.ids, eb.nids, f);
+	return groupadmin_ack(&eb.hand, g, eb.ids, eb.nids, err);
 }
 
 static void
@@ -289,26 +289,26 @@ run_ack(char **args, size_t n)
 }
 
 static int
-set_id(struct group_choice *g, struct err *f)
+set_id(struct group_choice *g, struct err *err)
 {
-	return groupadmin_set(&eb.hand, g, &eb.where, f);
+	return groupadmin_set(&eb.hand, g, &eb.where, err);
 }
 
 static void
 run_set_id(char **args, size_t n)
 {
-	struct err f;
+	struct err err;
 
 	(void)n;
-	if (id_parse_place(args[1], clock_now(), "set-id", &eb.where, &f) == -1)
-		bad_usage("%s", f.text);
+	if (id_parse_place(args[1], clock_now(), "set-id", &eb.where, &err) == -1)
+		bad_usage("%s", err.text);
 	each_group(args, 1, set_id);
 }
 
 static int
-destroy(struct group_choice *g, struct err *f)
+destroy(struct group_choice *g, struct err *err)
 {
-	return groupadmin_destroy(&eb.hand, g, f);
+	return groupadmin_destroy(&eb.hand, g, err);
 }
 
 static void
@@ -318,9 +318,9 @@ run_destroy(char **types, size_t n)
 }
 
 static int
-retire(struct group_choice *g, struct err *f)
+retire(struct group_choice *g, struct err *err)
 {
-	return groupadmin_retire(&eb.hand, g, &eb.leavers, f);
+	return groupadmin_retire(&eb.hand, g, &eb.leavers, err);
 }
 
 static void
@@ -361,7 +361,7 @@ static const struct subcommands verbs = {commands, sizeof(commands) / sizeof(*co
 
 /* As conf_option. */
 static int
-take_option(int ch, const char *arg, struct err *f)
+take_option(int ch, const char *arg, struct err *err)
 {
 	int ok = 0;
 
@@ -373,18 +373,18 @@ take_option(int ch, const char *arg, struct err *f)
 	case 'g':
 		eb.group = arg;
 		if (*arg == '\0')
-			ok = err_set(f, STATUS_USAGE, "-g: a group's name is not empty");
+			ok = err_set(err, STATUS_USAGE, "-g: a group's name is not empty");
 		break;
 	case OPT_IDLE:
-		ok = optvalue_span("--idle", arg, 0, "how long is expected: 30, 10m, 1h", &eb.idle, f);
+		ok = optvalue_span("--idle", arg, 0, "how long is expected: 30, 10m, 1h", &eb.idle, err);
 		eb.given |= TAKES_IDLE;
 		break;
 	case OPT_LIMIT:
-		ok = optvalue_number("--limit", arg, UINT64_MAX, "a number of entries expected", &eb.limit, f);
+		ok = optvalue_number("--limit", arg, UINT64_MAX, "a number of entries expected", &eb.limit, err);
 		eb.given |= TAKES_LIMIT;
 		break;
 	case OPT_TO:
-		ok = consumer_check("--to", arg, f);
+		ok = consumer_check("--to", arg, err);
 		eb.leavers.to = arg;
 		eb.given |= TAKES_TO;
 		break;
@@ -402,24 +402,24 @@ take_option(int ch, const char *arg, struct err *f)
 static void
 read_options(int argc, char **argv)
 {
-	struct err f;
+	struct err err;
 	int ch, r;
 
 	conf_init(&eb.conf);
 	eb.leavers.to = RETIRED;
 	eb.limit = UINT64_MAX;
 	while ((ch = getopt_long(argc, argv, CONF_SHORT "C:g:", options, NULL)) != -1) {
-		if ((r = conf_option(&eb.conf, ch, optarg, &f)) == 0)
-			r = take_option(ch, optarg, &f);
+		if ((r = conf_option(&eb.conf, ch, optarg, &err)) == 0)
+			r = take_option(ch, optarg, &err);
 		if (r == 0)
 			see_usage();
-		if (r == -1 && f.status != STATUS_USAGE)
-			errx(f.status, "%s", f.text);
+		if (r == -1 && err.status != STATUS_USAGE)
+			errx(err.status, "%s", err.text);
 		if (r == -1)
-			bad_usage("%s", f.text);
+			bad_usage("%s", err.text);
 	}
-	if (conf_finish(&eb.conf, argc, argv, &f) == -1)
-		errx(f.status, "%s", f.text);
+	if (conf_finish(&eb.conf, argc, argv, &err) == -1)
+		errx(err.status, "%s", err.text);
 }
 
 /* Changes are agreed to beforehand, or by somebody who can be asked. */
@@ -450,7 +450,7 @@ int
 main(int argc, char **argv)
 {
 	const struct subcommand *c;
-	struct err f;
+	struct err err;
 	char **args;
 	size_t n;
 
@@ -465,11 +465,11 @@ main(int argc, char **argv)
 	}
 	args = argv + optind + 1;
 	n = (size_t)(argc - optind - 1);
-	if ((c = subcommand_find(&verbs, argv[optind], &f)) == NULL || subcommand_check(&verbs, c, eb.given, n, &f) == -1)
-		bad_usage("%s", f.text);
+	if ((c = subcommand_find(&verbs, argv[optind], &err)) == NULL || subcommand_check(&verbs, c, eb.given, n, &err) == -1)
+		bad_usage("%s", err.text);
 	for (size_t i = 0; i < subcommand_firsts(c, n); i++)
-		if (optvalue_type(args[i], c->run == run_list ? NULL : "list", &f) == -1)
-			bad_usage("%s", f.text);
+		if (optvalue_type(args[i], c->run == run_list ? NULL : "list", &err) == -1)
+			bad_usage("%s", err.text);
 	prepare();
 	check_consent(c);
 	c->run(args, n);

@@ -221,20 +221,20 @@ take_wait(const char *arg)
 static void
 take_limits(int ch, const char *arg)
 {
-	struct err f;
+	struct err err;
 
-	if (threshold_read(eb.limits, ch == 'c', arg, &f) == -1)
-		unknown(true, "%s", f.text);
+	if (threshold_read(eb.limits, ch == 'c', arg, &err) == -1)
+		unknown(true, "%s", err.text);
 }
 
 static void
 take_option(int ch, const char *arg)
 {
-	struct err f;
-	int r = conf_option(&eb.conf, ch, arg, &f);
+	struct err err;
+	int r = conf_option(&eb.conf, ch, arg, &err);
 
 	if (r == -1)
-		unknown(true, "%s", f.text);
+		unknown(true, "%s", err.text);
 	if (r == 1)
 		return;
 	switch (ch) {
@@ -256,7 +256,7 @@ take_option(int ch, const char *arg)
 static void
 read_options(int argc, char **argv)
 {
-	struct err f;
+	struct err err;
 	int ch;
 
 	conf_init(&eb.conf);
@@ -264,8 +264,8 @@ read_options(int argc, char **argv)
 	eb.wait_ms = -1;
 	while ((ch = getopt_long(argc, argv, CONF_SHORT "c:w:", options, NULL)) != -1)
 		take_option(ch, optarg);
-	if (conf_finish(&eb.conf, argc, argv, &f) == -1)
-		unknown(false, "%s", f.text);
+	if (conf_finish(&eb.conf, argc, argv, &err) == -1)
+		unknown(false, "%s", err.text);
 	eb.types = argv + optind;
 	eb.ntypes = (size_t)(argc - optind);
 }
@@ -273,14 +273,14 @@ read_options(int argc, char **argv)
 static void
 check_arguments(void)
 {
-	struct err f;
+	struct err err;
 
 	for (char **t = eb.types; *t != NULL; t++)
 		if (!names_pattern(*t) && !names_legal(*t, strlen(*t)))
 			unknown(true, "'%s': an event type is " NAMES_LEGAL "; "
 			    "a pattern has * ? or [", *t);
-	if (conf_buffer(&eb.conf, &f) == NULL)
-		unknown(false, "%s", f.text);
+	if (conf_buffer(&eb.conf, &err) == NULL)
+		unknown(false, "%s", err.text);
 }
 
 int

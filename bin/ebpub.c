@@ -197,11 +197,11 @@ publish_object(struct publish *p, const char *what, unsigned long long at, const
 	static struct bytes text;
 	char event_id[UUID_SIZE], correlation_id[UUID_SIZE], timestamp[CLOCK_SIZE];
 	struct event e;
-	struct err f;
+	struct err err;
 	int is_json;
 
-	if (event_json_read(s, n, &e, &is_json, &text, &f) == -1) {
-		refuse(p, what, at, f.text);
+	if (event_json_read(s, n, &e, &is_json, &text, &err) == -1) {
+		refuse(p, what, at, err.text);
 		return;
 	}
 	if (!names_legal(e.type.p, e.type.n)) {
@@ -320,11 +320,11 @@ bad_usage(const char *fmt, ...)
 
 /* A shared option's value: wrong as such (64), or right and not possible (78). */
 static void __attribute__((noreturn))
-bad_option(const struct err *f)
+bad_option(const struct err *err)
 {
-	if (f->status == STATUS_USAGE)
-		bad_usage("%s", f->text);
-	errx(f->status, "%s", f->text);
+	if (err->status == STATUS_USAGE)
+		bad_usage("%s", err->text);
+	errx(err->status, "%s", err->text);
 }
 
 static void
@@ -404,7 +404,7 @@ take_option(int ch, const char *arg)
 static void
 read_options(int argc, char **argv)
 {
-	struct err f;
+	struct err err;
 	int ch, r;
 
 	conf_init(&eb.conf);
@@ -412,9 +412,9 @@ read_options(int argc, char **argv)
 	eb.publish.maxlen = -1;
 	eb.publish.limits.segment_max = APPEND_SEGMENT_MAX;
 	while ((ch = getopt_long(argc, argv, CONF_SHORT "0J", options, NULL)) != -1) {
-		r = conf_option(&eb.conf, ch, optarg, &f);
+		r = conf_option(&eb.conf, ch, optarg, &err);
 		if (r == -1)
-			bad_option(&f);
+			bad_option(&err);
 		if (r == 0 && take_option(ch, optarg) == -1) {
 			if (optopt >= '1' && optopt <= '9')
 				warnx("a payload that begins with '-' stands behind --: ebpub TYPE -- -%c", optopt);
@@ -422,8 +422,8 @@ read_options(int argc, char **argv)
 			exit(STATUS_USAGE);
 		}
 	}
-	if (conf_finish(&eb.conf, argc, argv, &f) == -1)
-		errx(f.status, "%s", f.text);
+	if (conf_finish(&eb.conf, argc, argv, &err) == -1)
+		errx(err.status, "%s", err.text);
 	eb.publish.conf = &eb.conf;
 	eb.publish.limits.lock_ms = eb.conf.timeout_ms;
 	eb.publish.answer = on_answer;
@@ -467,7 +467,7 @@ int
 main(int argc, char **argv)
 {
 	struct publish *p;
-	struct err f;
+	struct err err;
 
 	process_start();
 	read_options(argc, argv);
@@ -483,8 +483,8 @@ main(int argc, char **argv)
 	process_on_signal(SIGTERM, on_signal);
 	process_on_signal(SIGINT, on_signal);
 	process_on_signal(SIGHUP, on_signal);
-	if (!(p = publish_open(&eb.publish, &f)))
-		errx(f.status, "%s", f.text);
+	if (!(p = publish_open(&eb.publish, &err)))
+		errx(err.status, "%s", err.text);
 	run(p, argc - optind, argv + optind);
 	worse(publish_finish(p));
 	publish_close(p);

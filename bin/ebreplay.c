@@ -125,11 +125,11 @@ bad_usage(const char *fmt, ...)
 
 /* A shared option's value: wrong as such (64), or right and not possible (78). */
 static void __attribute__((noreturn))
-bad_option(const struct err *f)
+bad_option(const struct err *err)
 {
-	if (f->status == STATUS_USAGE)
-		bad_usage("%s", f->text);
-	errx(f->status, "%s", f->text);
+	if (err->status == STATUS_USAGE)
+		bad_usage("%s", err->text);
+	errx(err->status, "%s", err->text);
 }
 
 /* --- words while it runs -------------------------------------------------------------- */
@@ -194,25 +194,25 @@ report_drain(void)
 	report(&out);
 }
 
-/* sp: NULL when there is no directory. */
+/* buf: NULL when there is no directory. */
 static void
-drain(struct buffer *sp)
+drain(struct buffer *buf)
 {
 	struct backlog b;
-	struct err f;
+	struct err err;
 	bool due = false;
 
-	if (sp != NULL)
-		buffer_tidy(sp);
-	if (sp != NULL && retry_due(sp, &due, &f) == -1)
-		errx(f.status, "%s", f.text);
+	if (buf != NULL)
+		buffer_tidy(buf);
+	if (buf != NULL && retry_due(buf, &due, &err) == -1)
+		errx(err.status, "%s", err.text);
 	if (due) {
-		if (isatty(STDERR_FILENO) && !eb.conf.quiet && backlog_read(sp, &b, &f) == 0) {
+		if (isatty(STDERR_FILENO) && !eb.conf.quiet && backlog_read(buf, &b, &err) == 0) {
 			eb.total = b.events;
 			backlog_free(&b);
 			eb.drain.tick = on_tick;
 		}
-		worse(retry_within(sp, &eb.drain, &eb.sum, eb.wait_ms, eb.loud));
+		worse(retry_within(buf, &eb.drain, &eb.sum, eb.wait_ms, eb.loud));
 		if (stopped && eb.sum.left)
 			worse(128 + stopped);
 	}
@@ -229,21 +229,21 @@ print_line(void *arg, const char *text)
 	return ferror(stdout);
 }
 
-/* sp: NULL when there is no directory. */
+/* buf: NULL when there is no directory. */
 static void
-look(struct buffer *sp)
+look(struct buffer *buf)
 {
 	enum bufferfmt_what what = (enum bufferfmt_what)eb.action->what;
 	struct bufferfmt l = {
 		.json = eb.conf.json, .quiet = eb.conf.quiet, .limit = what == BUFFERFMT_WAITING ? eb.drain.limit : 0,
 		.target = eb.target, .names = eb.names, .put = print_line
 	};
-	struct err f;
+	struct err err;
 
-	if (sp == NULL)
+	if (buf == NULL)
 		bufferfmt_nothing(&l, what, eb.conf.buffer);
-	else if (bufferfmt_show(&l, what, sp, &f) == -1)
-		errx(f.status, "%s", f.text);
+	else if (bufferfmt_show(&l, what, buf, &err) == -1)
+		errx(err.status, "%s", err.text);
 	worse(l.status);
 	bufferfmt_free(&l);
 }
@@ -251,23 +251,23 @@ look(struct buffer *sp)
 /* --- changing ---------------------------------------------------------------------------------- */
 
 static void
-change(struct buffer *sp)
+change(struct buffer *buf)
 {
 	const struct maintain u = { .target = eb.target, .limits = &eb.limits, .names = eb.names };
 	struct bytes told = { 0 };
 	uint64_t kept;
-	struct err f;
-	int ok = maintain_run(&u, (enum maintain_what)eb.action->what, sp, &told, &kept, &f);
+	struct err err;
+	int ok = maintain_run(&u, (enum maintain_what)eb.action->what, buf, &told, &kept, &err);
 
 	if (told.len > 0 && eb.loud)
 		warnx("%s", bytes_str(&told));
 	bytes_free(&told);
 	if (kept > 0) {
-		warnx("%llu lines are no events and stay in '%s/quarantine'", (unsigned long long)kept, buffer_dir(sp));
+		warnx("%llu lines are no events and stay in '%s/quarantine'", (unsigned long long)kept, buffer_dir(buf));
 		worse(STATUS_SOME);
 	}
 	if (ok == -1)
-		errx(f.status, "%s", f.text);
+		errx(err.status, "%s", err.text);
 }
 
 /* --- dead letters ------------------------------------------------------------------------------- */
@@ -322,16 +322,16 @@ redrive(void)
 /* --- the command line ------------------------------------------------------------------------------ */
 
 static int
-set_action(int option, const char *word, struct err *f)
+set_action(int option, const char *word, struct err *err)
 {
 	const struct action *a = actions, *end = actions + sizeof actions / sizeof *actions;
 
 	while (a < end && (a->option != option || (a->word != NULL && strcmp(a->word, word) != 0)))
 		a++;
 	if (a == end)
-		return err_set(f, STATUS_USAGE, "--quarantine %s: list, retry or drop expected", word);
+		return err_set(err, STATUS_USAGE, "--quarantine %s: list, retry or drop expected", word);
 	if (eb.action != NULL && eb.action != a)
-		return err_set(f, STATUS_USAGE,
+		return err_set(err, STATUS_USAGE,
 		    "one of --dry-run, --list, --check, --compress, --retarget, --discard, --quarantine at a time");
 	eb.action = a;
 	return 0;
@@ -339,22 +339,22 @@ set_action(int option, const char *word, struct err *f)
 
 /* As conf_option. */
 static int
-take_option(int ch, const char *arg, struct err *f)
+take_option(int ch, const char *arg, struct err *err)
 {
 	int ok = 0;
 
 	switch (ch) {
 	case OPT_DRY_RUN: case OPT_LIST: case OPT_CHECK: case OPT_COMPRESS: case OPT_RETARGET: case OPT_DISCARD:
-	case OPT_QUARANTINE: ok = set_action(ch, arg, f); break;
+	case OPT_QUARANTINE: ok = set_action(ch, arg, err); break;
 	case OPT_DEAD: eb.redrives = true; break;
-	case OPT_MATCH: ok = redrive_match(&eb.dead, arg, f); break;
-	case OPT_SINCE: eb.since = true; ok = redrive_since(&eb.dead, arg, f); break;
+	case OPT_MATCH: ok = redrive_match(&eb.dead, arg, err); break;
+	case OPT_SINCE: eb.since = true; ok = redrive_since(&eb.dead, arg, err); break;
 	case OPT_YES: eb.yes = true; break;
 	case OPT_FORCE: eb.drain.force = true; break;
-	case OPT_LIMIT: ok = optvalue_number("--limit", arg, INT64_MAX, NUMBER, &eb.drain.limit, f); break;
-	case OPT_RATE: ok = optvalue_number("--rate", arg, INT64_MAX, NUMBER, &eb.drain.rate, f); break;
-	case OPT_MAXLEN: ok = optvalue_count("--maxlen", arg, 0, NUMBER, &eb.drain.maxlen, f); break;
-	case OPT_WAIT: ok = optvalue_span("--wait", arg, 0, "seconds expected", &eb.wait_ms, f); break;
+	case OPT_LIMIT: ok = optvalue_number("--limit", arg, INT64_MAX, NUMBER, &eb.drain.limit, err); break;
+	case OPT_RATE: ok = optvalue_number("--rate", arg, INT64_MAX, NUMBER, &eb.drain.rate, err); break;
+	case OPT_MAXLEN: ok = optvalue_count("--maxlen", arg, 0, NUMBER, &eb.drain.maxlen, err); break;
+	case OPT_WAIT: ok = optvalue_span("--wait", arg, 0, "seconds expected", &eb.wait_ms, err); break;
 	default: return 0;
 	}
 	return ok == -1 ? -1 : 1;
@@ -363,29 +363,29 @@ take_option(int ch, const char *arg, struct err *f)
 static void
 read_options(int argc, char **argv)
 {
-	struct err f;
+	struct err err;
 	int ch, r;
 
 	conf_init(&eb.conf);
 	eb.drain.maxlen = -1;
 	while ((ch = getopt_long(argc, argv, CONF_SHORT, options, NULL)) != -1) {
-		if ((r = conf_option(&eb.conf, ch, optarg, &f)) == 0)
-			r = take_option(ch, optarg, &f);
+		if ((r = conf_option(&eb.conf, ch, optarg, &err)) == 0)
+			r = take_option(ch, optarg, &err);
 		if (r == -1)
-			bad_option(&f);
+			bad_option(&err);
 		if (r == 0) {
 			usage(stderr);
 			exit(STATUS_USAGE);
 		}
 	}
-	if (conf_finish(&eb.conf, argc, argv, &f) == -1)
-		errx(f.status, "%s", f.text);
+	if (conf_finish(&eb.conf, argc, argv, &err) == -1)
+		errx(err.status, "%s", err.text);
 }
 
 static void
 check_arguments(char **args, size_t n)
 {
-	struct err f;
+	struct err err;
 
 	if (!eb.redrives && (eb.since || eb.dead.matches))
 		bad_usage("--match and --since go with --dead");
@@ -397,8 +397,8 @@ check_arguments(char **args, size_t n)
 		bad_usage("--dead re-drives dead letters: of the others only --dry-run goes with it");
 	if (eb.wait_ms || eb.yes)
 		bad_usage("--wait and --yes do not go with --dead");
-	if (redrive_types(&eb.dead, args, n, &f) == -1)
-		bad_usage("%s", f.text);
+	if (redrive_types(&eb.dead, args, n, &err) == -1)
+		bad_usage("%s", err.text);
 }
 
 static void
@@ -431,19 +431,19 @@ finish(void)
 static void
 work_on_buffer(void)
 {
-	struct err f;
-	const char *dir = conf_buffer(&eb.conf, &f);
-	struct buffer *sp = dir != NULL ? buffer_open(dir, false, &f) : NULL;
+	struct err err;
+	const char *dir = conf_buffer(&eb.conf, &err);
+	struct buffer *buf = dir != NULL ? buffer_open(dir, false, &err) : NULL;
 
-	if (sp == NULL && (dir == NULL || f.sys != ENOENT))
-		errx(f.status, "%s", f.text);
+	if (buf == NULL && (dir == NULL || err.sys != ENOENT))
+		errx(err.status, "%s", err.text);
 	if (eb.action == NULL)
-		drain(sp);
+		drain(buf);
 	else if (!eb.action->changes)
-		look(sp);
-	else if (sp != NULL)
-		change(sp);
-	buffer_close(sp);
+		look(buf);
+	else if (buf != NULL)
+		change(buf);
+	buffer_close(buf);
 }
 
 int

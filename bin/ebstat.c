@@ -331,31 +331,31 @@ bad_usage(const char *fmt, ...)
 
 /* A shared option's value: wrong as such (64), or right and not possible (78). */
 static void __attribute__((noreturn))
-bad_option(const struct err *f)
+bad_option(const struct err *err)
 {
-	if (f->status == STATUS_USAGE)
-		bad_usage("%s", f->text);
-	errx(f->status, "%s", f->text);
+	if (err->status == STATUS_USAGE)
+		bad_usage("%s", err->text);
+	errx(err->status, "%s", err->text);
 }
 
 static void
 read_options(int argc, char **argv)
 {
-	struct err f;
+	struct err err;
 	int ch, r;
 
 	conf_init(&eb.conf);
 	while ((ch = getopt_long(argc, argv, CONF_SHORT, options, NULL)) != -1) {
-		r = conf_option(&eb.conf, ch, optarg, &f);
+		r = conf_option(&eb.conf, ch, optarg, &err);
 		if (r == -1)
-			bad_option(&f);
+			bad_option(&err);
 		if (r == 0) {
 			usage(stderr);
 			exit(STATUS_USAGE);
 		}
 	}
-	if (conf_finish(&eb.conf, argc, argv, &f) == -1)
-		errx(f.status, "%s", f.text);
+	if (conf_finish(&eb.conf, argc, argv, &err) == -1)
+		errx(err.status, "%s", err.text);
 }
 
 static void
@@ -372,7 +372,7 @@ main(int argc, char **argv)
 {
 	struct survey_ask ask = {.all = true};
 	struct bytes out = {0};
-	struct err f;
+	struct err err;
 	const char *dir;
 	int status;
 
@@ -387,8 +387,8 @@ main(int argc, char **argv)
 		return fflush(stdout) == EOF ? STATUS_UNSAFE : STATUS_OK;
 	}
 	check_types(argv + optind);
-	if ((dir = conf_buffer(&eb.conf, &f)) == NULL)
-		errx(f.status, "%s", f.text);
+	if ((dir = conf_buffer(&eb.conf, &err)) == NULL)
+		errx(err.status, "%s", err.text);
 	ask.types = argv + optind;
 	ask.n = (size_t)(argc - optind);
 	ask.timeout_ms = eb.conf.timeout_ms;

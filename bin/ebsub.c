@@ -141,33 +141,33 @@ catch_signals(void)
 /* --- the command line ---------------------------------------------------------- */
 
 static int
-take_handle_span(const char *option, const char *arg, int64_t least, int64_t *to, struct err *f)
+take_handle_span(const char *option, const char *arg, int64_t least, int64_t *to, struct err *err)
 {
 	eb.of_commands = option;
-	return optvalue_span(option, arg, least, SPAN, to, f);
+	return optvalue_span(option, arg, least, SPAN, to, err);
 }
 
 static int
-take_hands(const char *arg, struct err *f)
+take_hands(const char *arg, struct err *err)
 {
 	int64_t n;
 
 	eb.of_commands = "-P";
-	if (optvalue_count("-P", arg, 1, COUNT, &n, f) == -1)
+	if (optvalue_count("-P", arg, 1, COUNT, &n, err) == -1)
 		return -1;
 	if (n > HANDS_MAX)
-		return err_set(f, STATUS_USAGE, "-P %s: at most %d commands at once", arg, HANDS_MAX);
+		return err_set(err, STATUS_USAGE, "-P %s: at most %d commands at once", arg, HANDS_MAX);
 	eb.handle.hands = (size_t)n;
 	return 0;
 }
 
 static int
-take_deliveries(const char *arg, struct err *f)
+take_deliveries(const char *arg, struct err *err)
 {
 	int64_t n;
 
 	eb.of_commands = "--max-deliveries";
-	if (optvalue_count("--max-deliveries", arg, 1, COUNT, &n, f) == -1)
+	if (optvalue_count("--max-deliveries", arg, 1, COUNT, &n, err) == -1)
 		return -1;
 	eb.handle.max_deliveries = (uint64_t)n;
 	return 0;
@@ -175,20 +175,20 @@ take_deliveries(const char *arg, struct err *f)
 
 /* Options of the form with a command; as conf_option. */
 static int
-take_handle_option(int ch, const char *arg, struct err *f)
+take_handle_option(int ch, const char *arg, struct err *err)
 {
 	struct handle_plan *w = &eb.handle;
 	int ok = 0;
 
 	switch (ch) {
-	case 'P': ok = take_hands(arg, f); break;
-	case OPT_CMD_TIMEOUT: ok = take_handle_span("--cmd-timeout", arg, 1, &w->cmd_timeout, f); break;
-	case OPT_MAX_DELIVERIES: ok = take_deliveries(arg, f); break;
+	case 'P': ok = take_hands(arg, err); break;
+	case OPT_CMD_TIMEOUT: ok = take_handle_span("--cmd-timeout", arg, 1, &w->cmd_timeout, err); break;
+	case OPT_MAX_DELIVERIES: ok = take_deliveries(arg, err); break;
 	case OPT_ORDERED: w->ordered = true; eb.of_commands = "--ordered"; break;
-	case OPT_RETRY_BASE: ok = take_handle_span("--retry-base", arg, 1, &w->retry_base, f); break;
-	case OPT_RETRY_FOR: ok = take_handle_span("--retry-for", arg, 0, &w->retry_for, f); break;
-	case OPT_RETRY_MAX: ok = take_handle_span("--retry-max", arg, 1, &w->retry_max, f); break;
-	case OPT_STOP_TIMEOUT: ok = take_handle_span("--stop-timeout", arg, 0, &w->stop_timeout, f); break;
+	case OPT_RETRY_BASE: ok = take_handle_span("--retry-base", arg, 1, &w->retry_base, err); break;
+	case OPT_RETRY_FOR: ok = take_handle_span("--retry-for", arg, 0, &w->retry_for, err); break;
+	case OPT_RETRY_MAX: ok = take_handle_span("--retry-max", arg, 1, &w->retry_max, err); break;
+	case OPT_STOP_TIMEOUT: ok = take_handle_span("--stop-timeout", arg, 0, &w->stop_timeout, err); break;
 	case OPT_WORKER: w->worker = true; eb.of_commands = "--worker"; break;
 	default: return 0;
 	}
@@ -197,31 +197,31 @@ take_handle_option(int ch, const char *arg, struct err *f)
 
 /* As conf_option. */
 static int
-take_option(int ch, const char *arg, struct err *f)
+take_option(int ch, const char *arg, struct err *err)
 {
 	struct range *l = &eb.plan.look;
 	int ok = 0;
 
 	switch (ch) {
 	case '0': eb.sink.end = '\0'; break;
-	case 'C': eb.plan.consumer = arg; ok = consumer_check("-C", arg, f); break;
+	case 'C': eb.plan.consumer = arg; ok = consumer_check("-C", arg, err); break;
 	case 'e': eb.end = true; break;
-	case 'f': eb.sink.format = arg; ok = format_check(arg, f); break;
+	case 'f': eb.sink.format = arg; ok = format_check(arg, err); break;
 	case 'g': eb.taps.group = arg; break;
-	case 'n': ok = optvalue_count("-n", arg, 1, COUNT, &eb.follow.limit, f); break;
+	case 'n': ok = optvalue_count("-n", arg, 1, COUNT, &eb.follow.limit, err); break;
 	case 'W':
-		ok = optvalue_span("-W", arg, 0, "how long to wait for an event is expected: 30, 0.5, 5m", &eb.follow.idle_ms, f);
+		ok = optvalue_span("-W", arg, 0, "how long to wait for an event is expected: 30, 0.5, 5m", &eb.follow.idle_ms, err);
 		break;
 	case OPT_DEAD: eb.taps.dead = true; break;
 	case OPT_FOLLOW: l->follow = true; break;
-	case OPT_FROM: eb.plan.from_given = true; ok = id_parse_place(arg, clock_now(), "--from", &l->from, f); break;
-	case OPT_LAST: ok = optvalue_count("--last", arg, 0, COUNT, &l->last, f); break;
-	case OPT_CLAIM_IDLE: ok = optvalue_span("--claim-idle", arg, 0, SPAN, &eb.handle.claim_idle, f); break;
+	case OPT_FROM: eb.plan.from_given = true; ok = id_parse_place(arg, clock_now(), "--from", &l->from, err); break;
+	case OPT_LAST: ok = optvalue_count("--last", arg, 0, COUNT, &l->last, err); break;
+	case OPT_CLAIM_IDLE: ok = optvalue_span("--claim-idle", arg, 0, SPAN, &eb.handle.claim_idle, err); break;
 	case OPT_NO_SYNC: eb.sink.sync = false; eb.no_sync = true; break;
 	case OPT_PAYLOAD: eb.payload = true; break;
 	case OPT_PEEK: eb.peek = true; break;
-	case OPT_TO: eb.to_given = true; ok = range_to(l, "--to", arg, f); break;
-	default: return take_handle_option(ch, arg, f);
+	case OPT_TO: eb.to_given = true; ok = range_to(l, "--to", arg, err); break;
+	default: return take_handle_option(ch, arg, err);
 	}
 	return ok == -1 ? -1 : 1;
 }
@@ -262,7 +262,7 @@ check_options(void)
 static void
 read_options(int argc, char **argv)
 {
-	struct err f;
+	struct err err;
 	int ch, r;
 
 	conf_init(&eb.conf);
@@ -270,17 +270,17 @@ read_options(int argc, char **argv)
 	eb.sink = (struct sink){.fd = STDOUT_FILENO, .end = '\n', .sync = true};
 	handle_init(&eb.handle);
 	while ((ch = getopt_long(argc, argv, CONF_SHORT "0C:ef:g:n:P:W:", options, NULL)) != -1) {
-		if ((r = conf_option(&eb.conf, ch, optarg, &f)) == 0)
-			r = take_option(ch, optarg, &f);
+		if ((r = conf_option(&eb.conf, ch, optarg, &err)) == 0)
+			r = take_option(ch, optarg, &err);
 		if (r == 0)
 			see_usage();
-		if (r == -1 && f.status != STATUS_USAGE)
-			errx(f.status, "%s", f.text);
+		if (r == -1 && err.status != STATUS_USAGE)
+			errx(err.status, "%s", err.text);
 		if (r == -1)
-			bad_usage("%s", f.text);
+			bad_usage("%s", err.text);
 	}
-	if (conf_finish(&eb.conf, argc, argv, &f) == -1)
-		errx(f.status, "%s", f.text);
+	if (conf_finish(&eb.conf, argc, argv, &err) == -1)
+		errx(err.status, "%s", err.text);
 }
 
 /* Where "--" stands, or argc. */
@@ -298,13 +298,13 @@ before_dashes(int argc, char **argv)
 static void
 name_consumer(void)
 {
-	struct err f;
+	struct err err;
 
 	eb.consumer.fd = -1;
 	if (eb.peek || eb.plan.consumer != NULL)
 		return;
-	if (consumer_take(&eb.consumer, eb.conf.state, &f) == -1 && !eb.conf.quiet)
-		warnx("%s; what is pending at the end of this run is not taken up by the next", f.text);
+	if (consumer_take(&eb.consumer, eb.conf.state, &err) == -1 && !eb.conf.quiet)
+		warnx("%s; what is pending at the end of this run is not taken up by the next", err.text);
 	eb.plan.consumer = eb.consumer.name;
 	eb.plan.kin = eb.consumer.stem;
 }
@@ -333,14 +333,14 @@ add_type(const char *type)
 {
 	size_t found;
 	bool complete;
-	struct err f;
+	struct err err;
 
 	if (!names_pattern(type)) {
 		sublist_add(&eb.taps, type);
 		return;
 	}
-	if (sublist_match(&eb.taps, type, &found, &complete, &f) == -1)
-		errx(f.status, "%s", f.text);
+	if (sublist_match(&eb.taps, type, &found, &complete, &err) == -1)
+		errx(err.status, "%s", err.text);
 	if (!complete)
 		warnx("'%s': not all keys could be looked at in time", type);
 	if (found == 0 && !eb.conf.quiet)
@@ -374,10 +374,10 @@ static void
 make_handle(void)
 {
 	struct handle_plan *w = &eb.handle;
-	struct err f;
+	struct err err;
 
-	if (child_find(w->argv[0], &f) == -1)
-		errx(f.status, "%s", f.text);
+	if (child_find(w->argv[0], &err) == -1)
+		errx(err.status, "%s", err.text);
 	w->url = &eb.conf.url;
 	w->timeout_ms = eb.conf.timeout_ms;
 	w->consumer = eb.plan.consumer;
@@ -395,14 +395,14 @@ run_handle(void)
 	struct bytes words = {0};
 	struct handle_count c;
 	enum consume_end end;
-	struct err f;
+	struct err err;
 	int status;
 
 	make_handle();
-	end = handle_run(&eb.handle, &c, &f);
-	status = end == CONSUME_FAILED ? f.status : consume_status(end, c.handled + c.dead, eb.follow.limit, eb.end);
+	end = handle_run(&eb.handle, &c, &err);
+	status = end == CONSUME_FAILED ? err.status : consume_status(end, c.handled + c.dead, eb.follow.limit, eb.end);
 	if (end == CONSUME_FAILED)
-		warnx("%s", f.text);
+		warnx("%s", err.text);
 	if (c.unsaid > 0)
 		warnx("%llu events were handled and could not be acknowledged: they will come again", (unsigned long long)c.unsaid);
 	if (eb.conf.verbose) {
@@ -417,20 +417,20 @@ static int
 run_follow(void)
 {
 	enum consume_end end;
-	struct err f;
+	struct err err;
 
-	end = consume_run(&eb.follow, &f);
+	end = consume_run(&eb.follow, &err);
 	if (end != CONSUME_FAILED)
 		return consume_status(end, eb.follow.count, eb.follow.limit, eb.end);
-	warnx("%s", f.text);
-	return eb.sink.broken == EINTR ? 128 + stop_signal : f.status;
+	warnx("%s", err.text);
+	return eb.sink.broken == EINTR ? 128 + stop_signal : err.status;
 }
 
 int
 main(int argc, char **argv)
 {
 	int dashes = before_dashes(argc, argv), status;
-	struct err f;
+	struct err err;
 
 	process_start();
 	read_options(dashes, argv);
@@ -451,8 +451,8 @@ main(int argc, char **argv)
 	if (optind >= dashes)
 		bad_usage("which event type?");
 	for (int i = optind; i < dashes; i++)
-		if (optvalue_type(argv[i], eb.peek ? NULL : "--peek", &f) == -1)
-			bad_usage("%s", f.text);
+		if (optvalue_type(argv[i], eb.peek ? NULL : "--peek", &err) == -1)
+			bad_usage("%s", err.text);
 	make_plan();
 	catch_signals();
 	name_consumer();

@@ -28,27 +28,27 @@ number(const char *s)
 }
 
 static void
-say(enum conn_why why, const struct err *f)
+say(enum conn_why why, const struct err *err)
 {
-	printf("%s %d %s\n", names[why], f->status, f->text);
+	printf("%s %d %s\n", names[why], err->status, err->text);
 }
 
 static int
-dead(struct conn *b, const struct err *f)
+dead(struct conn *conn, const struct err *err)
 {
-	say(conn_why(b), f);
-	return f->status;
+	say(conn_why(conn), err);
+	return err->status;
 }
 
 static void
 show(const struct reply *r)
 {
 	struct slice t = reply_text(r);
-	struct err f;
+	struct err err;
 
 	if (reply_is_error(r)) {
-		reply_fail(&f, r, "call");
-		say(reply_why(r), &f);
+		reply_fail(&err, r, "call");
+		say(reply_why(r), &err);
 	} else if (reply_is_null(r))
 		puts("nil");
 	else if (reply_is_array(r))
@@ -60,20 +60,20 @@ show(const struct reply *r)
 }
 
 static int
-next(struct conn *b, int64_t extra)
+next(struct conn *conn, int64_t extra)
 {
-	struct err f;
-	struct reply *r = conn_wait(b, extra, &f);
+	struct err err;
+	struct reply *r = conn_wait(conn, extra, &err);
 
 	if (r == NULL)
-		return dead(b, &f);
+		return dead(conn, &err);
 	show(r);
 	reply_free(r);
 	return 0;
 }
 
 static int
-call(struct conn *b, int argc, char **argv)
+call(struct conn *conn, int argc, char **argv)
 {
 	struct slice words[64];
 	int n = 0, status = 0;
@@ -83,28 +83,28 @@ call(struct conn *b, int argc, char **argv)
 			words[n++] = slice_of(argv[i]);
 			continue;
 		}
-		conn_put(b, (size_t)n, words);
-		status = next(b, 0);
+		conn_put(conn, (size_t)n, words);
+		status = next(conn, 0);
 		n = 0;
 	}
 	return status;
 }
 
 static int
-ping(struct conn *b, int n)
+ping(struct conn *conn, int n)
 {
-	struct err f;
+	struct err err;
 	char text[16];
 
 	for (int i = 0; i < n; i++) {
 		snprintf(text, sizeof(text), "%d", i);
-		conn_putl(b, "PING", text, NULL);
+		conn_putl(conn, "PING", text, NULL);
 	}
 	for (int i = 0; i < n; i++) {
-		struct reply *r = conn_wait(b, 0, &f);
+		struct reply *r = conn_wait(conn, 0, &err);
 
 		if (r == NULL)
-			return dead(b, &f);
+			return dead(conn, &err);
 		if (reply_int(r) != i)
 			return 1;
 		reply_free(r);
@@ -114,79 +114,79 @@ ping(struct conn *b, int n)
 }
 
 static int
-add(struct conn *b, const char *key, int n, size_t bytes)
+add(struct conn *conn, const char *key, int n, size_t bytes)
 {
 	struct slice words[] = {slice_of("XADD"), slice_of(key), slice_of("*"), slice_of("payload"), {NULL, bytes}};
 	char *payload = mem_alloc(bytes + 1);
 	struct reply *r = NULL;
-	struct err f;
+	struct err err;
 
 	memset(payload, 'x', bytes);
 	words[4].p = payload;
 	for (int i = 0; i < n; i++)
-		conn_put(b, 5, words);
-	while (conn_answered(b) < conn_sent(b) + conn_unsent(b) && (r = conn_wait(b, 0, &f)) != NULL) {
+		conn_put(conn, 5, words);
+	while (conn_answered(conn) < conn_sent(conn) + conn_unsent(conn) && (r = conn_wait(conn, 0, &err)) != NULL) {
 		if (reply_is_error(r))
 			show(r);
 		reply_free(r);
-		if (conn_answered(b) == (uint64_t)n + 2)
+		if (conn_answered(conn) == (uint64_t)n + 2)
 			break;
 	}
-	printf("sent %d answered %d %s\n", (int)conn_sent(b) - 2, (int)conn_answered(b) - 2, names[conn_why(b)]);
+	printf("sent %d answered %d %s\n", (int)conn_sent(conn) - 2, (int)conn_answered(conn) - 2, names[conn_why(conn)]);
 	free(payload);
 	return 0;
 }
 
 static int
-idle(struct conn *b, int64_t ms)
+idle(struct conn *conn, int64_t ms)
 {
 	int64_t end = clock_mono() + ms;
-	struct err f;
+	struct err err;
 
 	while (clock_mono() < end)
-		if (conn_pause(b, -1, end - clock_mono(), &f) == -1)
-			return dead(b, &f);
+		if (conn_pause(conn, -1, end - clock_mono(), &err) == -1)
+			return dead(conn, &err);
 	puts("quiet");
 	return 0;
 }
 
 static int
-run(struct conn *b, int argc, char **argv)
+run(struct conn *conn, int argc, char **argv)
 {
 	if (strcmp(argv[0], "call") == 0)
-		return call(b, argc - 1, argv + 1);
+		return call(conn, argc - 1, argv + 1);
 	if (strcmp(argv[0], "ping") == 0)
-		return ping(b, number(argv[1]));
+		return ping(conn, number(argv[1]));
 	if (strcmp(argv[0], "add") == 0)
-		return add(b, argv[1], number(argv[2]), strtoul(argv[3], NULL, 10));
+		return add(conn, argv[1], number(argv[2]), strtoul(argv[3], NULL, 10));
 	if (strcmp(argv[0], "idle") == 0)
-		return idle(b, number(argv[1]));
+		return idle(conn, number(argv[1]));
 	if (strcmp(argv[0], "block") == 0) {
-		conn_putl(b, "XREAD", "BLOCK", argv[1], "STREAMS", "no-such-stream", "$", NULL);
-		return next(b, number(argv[2]));
+		conn_putl(conn, "XREAD", "BLOCK", argv[1], "STREAMS", "no-such-stream", "$", NULL);
+		return next(conn, number(argv[2]));
 	}
-	printf("%s %s %s %lld %s\n", conn_server(b), conn_version(b), conn_run_id(b), (long long)conn_client_id(b), conn_addr(b));
-	return conn_rtt_us(b) > 0 ? 0 : 1;
+	printf("%s %s %s %lld %s\n", conn_server(conn), conn_version(conn), conn_run_id(conn), (long long)conn_client_id(conn), conn_addr(conn));
+	return conn_rtt_us(conn) > 0 ? 0 : 1;
 }
 
 int
 main(int argc, char **argv)
 {
 	struct url u;
-	struct err f;
-	struct conn *b;
+	struct err err;
+	struct conn *conn;
 	enum conn_why why;
 	int status;
 
 	process_start();
-	if (argc < 4 || url_parse(&u, argv[1], &f) == -1)
+	if (argc < 4 || url_parse(&u, argv[1], &err) == -1)
 		return 64;
-	if ((b = conn_open(&u, number(argv[2]), &why, &f)) == NULL) {
-		say(why, &f);
-		status = f.status;
+	if ((conn = conn_open(&u, number(argv[2]), &why, &err)) == NULL) {
+		say(why, &err);
+		status = err.status;
 	} else
-		status = run(b, argc - 3, argv + 3);
-	conn_close(b);
+		status = run(conn, argc - 3, argv + 3);
+	conn_close(conn);
 	url_free(&u);
 	return status;
 }

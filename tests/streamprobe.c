@@ -65,7 +65,7 @@ ids(char **argv)
 }
 
 static int
-add(struct conn *b, int argc, char **argv)
+add(struct conn *conn, int argc, char **argv)
 {
 	struct slice kv[16];
 	struct stream_id id;
@@ -74,8 +74,8 @@ add(struct conn *b, int argc, char **argv)
 
 	for (int i = 2; i < argc; i++)
 		kv[i - 2] = slice_of(argv[i]);
-	stream_put_add(b, argv[0], number(argv[1]), kv, (size_t)argc - 2);
-	r = conn_wait(b, 0, &f);
+	stream_put_add(conn, argv[0], number(argv[1]), kv, (size_t)argc - 2);
+	r = conn_wait(conn, 0, &f);
 	ok = stream_take_add(r, &id, &why, &f);
 	reply_free(r);
 	if (ok == -1)
@@ -85,11 +85,11 @@ add(struct conn *b, int argc, char **argv)
 }
 
 static int
-info(struct conn *b, const char *key)
+info(struct conn *conn, const char *key)
 {
 	struct stream_info i;
 
-	if (stream_info(b, key, &i, &why, &f) == -1)
+	if (stream_info(conn, key, &i, &why, &f) == -1)
 		return bad();
 	printf("exists=%d length=%d added=%d groups=%d generated=%s deleted=%s first=%s", i.exists, (int)i.length,
 	    (int)i.added, (int)i.groups, text(i.last_generated), text(i.max_deleted), text(i.first));
@@ -98,13 +98,13 @@ info(struct conn *b, const char *key)
 }
 
 static int
-groups(struct conn *b, const char *key, int needed)
+groups(struct conn *conn, const char *key, int needed)
 {
 	struct stream_info i;
 	struct stream_group *g;
 	size_t n;
 
-	if (stream_info(b, key, &i, &why, &f) == -1 || stream_groups(b, key, &g, &n, &why, &f) == -1)
+	if (stream_info(conn, key, &i, &why, &f) == -1 || stream_groups(conn, key, &g, &n, &why, &f) == -1)
 		return bad();
 	if (needed)
 		puts(text(stream_needed(g, n)));
@@ -147,13 +147,13 @@ show_entry(void *arg, size_t key, const struct group_entry *e)
 }
 
 static int
-keys(struct conn *b, const char *pattern)
+keys(struct conn *conn, const char *pattern)
 {
 	char **k;
 	size_t n;
 	bool complete;
 
-	if (scan_keys(b, pattern, clock_mono() + 2000, &k, &n, &complete, &f) == -1)
+	if (scan_keys(conn, pattern, clock_mono() + 2000, &k, &n, &complete, &f) == -1)
 		return bad();
 	for (size_t i = 0; i < n; i++) {
 		puts(k[i]);
@@ -164,18 +164,18 @@ keys(struct conn *b, const char *pattern)
 }
 
 static int
-ensure(struct conn *b, char **argv)
+ensure(struct conn *conn, char **argv)
 {
 	bool created, stream_new;
 
-	if (group_ensure(b, argv[0], argv[1], argv[2], &created, &stream_new, &why, &f) == -1)
+	if (group_ensure(conn, argv[0], argv[1], argv[2], &created, &stream_new, &why, &f) == -1)
 		return bad();
 	printf("created=%d stream_new=%d\n", created, stream_new);
 	return 0;
 }
 
 static int
-group_read(struct conn *b, int argc, char **argv)
+group_read(struct conn *conn, int argc, char **argv)
 {
 	const char *key = argv[0], *id = argv[4];
 	struct bytes seen = {0};
@@ -185,8 +185,8 @@ group_read(struct conn *b, int argc, char **argv)
 	size_t n = 0;
 	int ok;
 
-	group_put_read(b, argv[1], argv[2], (size_t)number(argv[3]), -1, &key, &id, 1);
-	r = conn_wait(b, 0, &f);
+	group_put_read(conn, argv[1], argv[2], (size_t)number(argv[3]), -1, &key, &id, 1);
+	r = conn_wait(conn, 0, &f);
 	ok = group_take_read(r, &key, 1, show_entry, &seen, &why, &f);
 	reply_free(r);
 	if (ok == -1)
@@ -195,8 +195,8 @@ group_read(struct conn *b, int argc, char **argv)
 	for (char *p = strtok_r(seen.p, "\n", &rest); p != NULL; p = strtok_r(NULL, "\n", &rest))
 		one[n++] = slice_of(p);
 	if (argc > 5 && n > 0) {
-		group_put_ack(b, key, argv[1], one, n);
-		r = conn_wait(b, 0, &f);
+		group_put_ack(conn, key, argv[1], one, n);
+		r = conn_wait(conn, 0, &f);
 		printf("acknowledged %d\n", (int)reply_int(r));
 		reply_free(r);
 	}
@@ -205,7 +205,7 @@ group_read(struct conn *b, int argc, char **argv)
 }
 
 static int
-run(struct conn *b, int argc, char **argv)
+run(struct conn *conn, int argc, char **argv)
 {
 	const char *c = argv[0], *key = argc > 1 ? argv[1] : "";
 	uint64_t n = 0;
@@ -214,31 +214,31 @@ run(struct conn *b, int argc, char **argv)
 	if (strcmp(c, "id") == 0)
 		ids(argv + 1);
 	else if (strcmp(c, "add") == 0)
-		return add(b, argc - 1, argv + 1);
+		return add(conn, argc - 1, argv + 1);
 	else if (strcmp(c, "info") == 0)
-		return info(b, key);
+		return info(conn, key);
 	else if (strcmp(c, "groups") == 0 || strcmp(c, "needed") == 0)
-		return groups(b, key, c[0] == 'n');
+		return groups(conn, key, c[0] == 'n');
 	else if (strcmp(c, "length") == 0)
-		r = stream_length(b, key, &n, &why, &f);
+		r = stream_length(conn, key, &n, &why, &f);
 	else if (strcmp(c, "trim") == 0)
-		r = stream_trim(b, key, parse(argv[2]), (uint64_t)number(argv[3]), &n, &why, &f);
+		r = stream_trim(conn, key, parse(argv[2]), (uint64_t)number(argv[3]), &n, &why, &f);
 	else if (strcmp(c, "scan") == 0)
-		return scan_entries(b, key, parse(argv[2]), (size_t)number(argv[3]), show, &many, &why, &f) == 0 ? 0 : bad();
+		return scan_entries(conn, key, parse(argv[2]), (size_t)number(argv[3]), show, &many, &why, &f) == 0 ? 0 : bad();
 	else if (strcmp(c, "first") == 0) {
 		many = 2;
-		printf("stopped with %d\n", scan_entries(b, key, parse("0-0"), 10, show, &many, &why, &f));
+		printf("stopped with %d\n", scan_entries(conn, key, parse("0-0"), 10, show, &many, &why, &f));
 		return 0;
 	} else if (strcmp(c, "newest") == 0)
-		return scan_newest(b, key, "+", (size_t)number(argv[2]), show, &many, &why, &f) == 0 ? 0 : bad();
+		return scan_newest(conn, key, "+", (size_t)number(argv[2]), show, &many, &why, &f) == 0 ? 0 : bad();
 	else if (strcmp(c, "keys") == 0)
-		return keys(b, key);
+		return keys(conn, key);
 	else if (strcmp(c, "fence") == 0)
-		r = conn_fence(b, key, number(argv[2]), argv[3], &f);
+		r = conn_fence(conn, key, number(argv[2]), argv[3], &f);
 	else if (strcmp(c, "ensure") == 0)
-		return ensure(b, argv + 1);
+		return ensure(conn, argv + 1);
 	else if (strcmp(c, "read") == 0)
-		return group_read(b, argc - 1, argv + 1);
+		return group_read(conn, argc - 1, argv + 1);
 	if (r == -1)
 		return bad();
 	if (strcmp(c, "length") == 0 || strcmp(c, "trim") == 0)
@@ -250,16 +250,16 @@ int
 main(int argc, char **argv)
 {
 	struct url u;
-	struct conn *b;
+	struct conn *conn;
 	int status;
 
 	process_start();
-	if (argc < 3 || url_parse(&u, argv[1], &f) == -1 || (b = conn_open(&u, 2000, &why, &f)) == NULL) {
+	if (argc < 3 || url_parse(&u, argv[1], &f) == -1 || (conn = conn_open(&u, 2000, &why, &f)) == NULL) {
 		puts(f.text);
 		return 64;
 	}
-	status = run(b, argc - 2, argv + 2);
-	conn_close(b);
+	status = run(conn, argc - 2, argv + 2);
+	conn_close(conn);
 	url_free(&u);
 	return status;
 }

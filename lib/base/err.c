@@ -58,48 +58,48 @@ put(char *out, size_t size, int sys, const char *fmt, va_list ap)
 	return (size_t)n + strlen(": ") + strlen(why);
 }
 
-static void fill(struct err *f, int status, int sys, const char *fmt, va_list ap)
+static void fill(struct err *err, int status, int sys, const char *fmt, va_list ap)
     __attribute__((format(printf, 4, 0)));
 
 static void
-fill(struct err *f, int status, int sys, const char *fmt, va_list ap)
+fill(struct err *err, int status, int sys, const char *fmt, va_list ap)
 {
 	va_list again;
 	char *whole;
 	size_t n;
 
-	f->status = status;
-	f->sys = sys;
+	err->status = status;
+	err->sys = sys;
 	va_copy(again, ap);
-	n = put(f->text, sizeof f->text, sys, fmt, ap);
-	if (n >= sizeof f->text && (whole = malloc(n + 1)) != NULL) {	/* without memory it is cut at its end */
+	n = put(err->text, sizeof err->text, sys, fmt, ap);
+	if (n >= sizeof err->text && (whole = malloc(n + 1)) != NULL) {	/* without memory it is cut at its end */
 		put(whole, n + 1, sys, fmt, again);
-		shorten(f->text, sizeof f->text, whole);
+		shorten(err->text, sizeof err->text, whole);
 		free(whole);
 	}
 	va_end(again);
-	err_clean(f->text);
+	err_clean(err->text);
 }
 
 int
-err_set(struct err *f, int status, const char *fmt, ...)
+err_set(struct err *err, int status, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
-	fill(f, status, 0, fmt, ap);
+	fill(err, status, 0, fmt, ap);
 	va_end(ap);
 	return -1;
 }
 
 int
-err_sys(struct err *f, int status, const char *fmt, ...)
+err_sys(struct err *err, int status, const char *fmt, ...)
 {
 	int sys = errno;
 	va_list ap;
 
 	va_start(ap, fmt);
-	fill(f, status, sys, fmt, ap);
+	fill(err, status, sys, fmt, ap);
 	va_end(ap);
 	errno = sys;
 	return -1;

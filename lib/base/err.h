@@ -17,10 +17,10 @@ struct err {
 };
 
 /* Both return -1, so that a caller can `return err_set(...)`. */
-int err_set(struct err *f, int status, const char *fmt, ...)
+int err_set(struct err *err, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* The same with ": strerror(errno)" behind it; keeps errno. */
-int err_sys(struct err *f, int status, const char *fmt, ...)
+int err_sys(struct err *err, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Words for a terminal: each control character, and each byte where s is not UTF-8, becomes '?'. The texts above are clean. */

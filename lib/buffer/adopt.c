@@ -17,7 +17,7 @@
 #define NAME_KEPT 190	/* bytes of a plain writer's file name */
 
 static int
-claim_one(struct buffer *sp, const struct segment *seg, uint64_t number, struct err *f)
+claim_one(struct buffer *buf, const struct segment *seg, uint64_t number, struct err *err)
 {
 	char name[SEGMENT_NAME + 32];
 
@@ -26,29 +26,29 @@ claim_one(struct buffer *sp, const struct segment *seg, uint64_t number, struct 
 		    crc32(0, (const unsigned char *)seg->stem, (unsigned)strlen(seg->stem)), number);
 	else
 		snprintf(name, sizeof name, "%s.claimed-%06" PRIu64 ".jsonl", seg->stem, number);
-	if (renameat2(buffer_fd(sp), seg->name, buffer_fd(sp), name, RENAME_NOREPLACE) == -1)
+	if (renameat2(buffer_fd(buf), seg->name, buffer_fd(buf), name, RENAME_NOREPLACE) == -1)
 		return errno == ENOENT || errno == EEXIST ? 0 :
-		    err_sys(f, STATUS_UNSAFE, "claim '%s/%s'", buffer_dir(sp), seg->name);
+		    err_sys(err, STATUS_UNSAFE, "claim '%s/%s'", buffer_dir(buf), seg->name);
 	name[strlen(name) - strlen(".jsonl")] = '\0';
-	manifest_add(sp, name);
+	manifest_add(buf, name);
 	return 1;
 }
 
 /* How long, in ms, until a claimed file has rested for a second; its ctime moves with the rename and with each write. */
 static int64_t
-restless(struct buffer *sp, const struct segment *seg)
+restless(struct buffer *buf, const struct segment *seg)
 {
 	struct stat st;
 	int64_t age;
 
-	if (seg->kind != SEGMENT_CLAIMED || fstatat(buffer_fd(sp), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+	if (seg->kind != SEGMENT_CLAIMED || fstatat(buffer_fd(buf), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return 0;
 	age = clock_now() / 1000 - ((int64_t)st.st_ctim.tv_sec * 1000 + st.st_ctim.tv_nsec / 1000000);
 	return age < 0 || age >= ADOPT_SETTLE ? 0 : ADOPT_SETTLE - age;
 }
 
 int
-adopt_files(struct buffer *sp, struct checkpoint *p, int64_t *rest_ms, size_t *claimed, struct err *f)
+adopt_files(struct buffer *buf, struct checkpoint *p, int64_t *rest_ms, size_t *claimed, struct err *err)
 {
 	struct segment *list;
 	size_t i, n;
@@ -58,16 +58,16 @@ adopt_files(struct buffer *sp, struct checkpoint *p, int64_t *rest_ms, size_t *c
 	*rest_ms = 0;
 	if (!p->claims)	/* the first, or the number of the last was lost: what is in quarantine may bear one */
 		p->claims = (uint64_t)(clock_now() / 1000000);
-	if (segment_list(buffer_fd(sp), &list, &n, f) == -1)
+	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
 		return -1;
 	for (i = 0; r == 0 && i < n; i++) {
-		int64_t rest = restless(sp, &list[i]);
+		int64_t rest = restless(buf, &list[i]);
 
 		if (rest > *rest_ms)
 			*rest_ms = rest;
 		if (list[i].kind != SEGMENT_FOREIGN || list[i].odd)
 			continue;
-		r = claim_one(sp, &list[i], ++p->claims, f);
+		r = claim_one(buf, &list[i], ++p->claims, err);
 		if (r == 1) {
 			++*claimed;
 			*rest_ms = ADOPT_SETTLE;
@@ -76,6 +76,6 @@ adopt_files(struct buffer *sp, struct checkpoint *p, int64_t *rest_ms, size_t *c
 	}
 	free(list);
 	if (r == 0 && *claimed)
-		r = buffer_sync(sp, f);
+		r = buffer_sync(buf, err);
 	return r;
 }

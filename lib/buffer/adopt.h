@@ -17,6 +17,6 @@
 #define ADOPT_SETTLE 1000	/* ms */
 
 /* *claimed counts the files, p->claims moves. *rest_ms says how long resting takes, 0 when all have rested. */
-int adopt_files(struct buffer *sp, struct checkpoint *p, int64_t *rest_ms, size_t *claimed, struct err *f);
+int adopt_files(struct buffer *buf, struct checkpoint *p, int64_t *rest_ms, size_t *claimed, struct err *err);
 
 #endif

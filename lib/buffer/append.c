@@ -67,20 +67,20 @@ format_all(struct bytes *out, const struct append_line *lines, size_t n, int64_t
 
 /* What no reader would take must not be accepted. */
 static int
-check_lengths(struct buffer *sp, const struct append_line *lines, size_t n, struct err *f)
+check_lengths(struct buffer *buf, const struct append_line *lines, size_t n, struct err *err)
 {
 	size_t i;
 
 	for (i = 0; i < n; i++)
 		if (lines[i].head.n + lines[i].tail.n + TRAILER > READER_LINE)
-			return err_set(f, STATUS_UNSAFE, "buffer '%s': a line of more than %" PRIu64 " bytes", buffer_dir(sp),
+			return err_set(err, STATUS_UNSAFE, "buffer '%s': a line of more than %" PRIu64 " bytes", buffer_dir(buf),
 			    READER_LINE);
 	return 0;
 }
 
 static int
-check_limits(struct buffer *sp, const struct append_limits *lim, const struct append_line *lines,
-    size_t count, struct err *f)
+check_limits(struct buffer *buf, const struct append_limits *lim, const struct append_line *lines,
+    size_t count, struct err *err)
 {
 	struct segment *list;
 	struct statvfs vfs;
@@ -93,20 +93,20 @@ check_limits(struct buffer *sp, const struct append_limits *lim, const struct ap
 		more += lines[i].head.n + lines[i].tail.n + TRAILER;
 	total = more;
 
-	if (lim->min_free && fstatvfs(buffer_fd(sp), &vfs) == 0 &&
+	if (lim->min_free && fstatvfs(buffer_fd(buf), &vfs) == 0 &&
 	    (uint64_t)vfs.f_bavail * vfs.f_frsize < lim->min_free + more)
-		return err_set(f, STATUS_UNSAFE, "buffer '%s': less than --min-free %" PRIu64
-		    " bytes would stay free", buffer_dir(sp), lim->min_free);
+		return err_set(err, STATUS_UNSAFE, "buffer '%s': less than --min-free %" PRIu64
+		    " bytes would stay free", buffer_dir(buf), lim->min_free);
 	if (!lim->buffer_max)
 		return 0;
-	if (segment_list(buffer_fd(sp), &list, &n, f) == -1)
+	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
 		return -1;
 	for (i = 0; i < n; i++)
 		total += list[i].size;
 	free(list);
 	if (total > lim->buffer_max)
-		return err_set(f, STATUS_UNSAFE, "buffer '%s' is full: --buffer-max %" PRIu64
-		    " bytes: bring Redis back and run ebreplay", buffer_dir(sp), lim->buffer_max);
+		return err_set(err, STATUS_UNSAFE, "buffer '%s' is full: --buffer-max %" PRIu64
+		    " bytes: bring Redis back and run ebreplay", buffer_dir(buf), lim->buffer_max);
 	return 0;
 }
 
@@ -115,9 +115,9 @@ check_limits(struct buffer *sp, const struct append_limits *lim, const struct ap
 #define OWN_STAMP ".own-stamp"	/* the highest one, us; what is stamped later must lie above it, whatever the clock does */
 
 static int64_t
-own_stamp(struct buffer *sp)
+own_stamp(struct buffer *buf)
 {
-	char *s = io_slurp(buffer_fd(sp), OWN_STAMP, 32, NULL);
+	char *s = io_slurp(buffer_fd(buf), OWN_STAMP, 32, NULL);
 	int64_t stamp = s ? strtoll(s, NULL, 10) : 0;
 
 	free(s);
@@ -125,10 +125,10 @@ own_stamp(struct buffer *sp)
 }
 
 static void
-note_own_stamp(struct buffer *sp, int64_t stamp)
+note_own_stamp(struct buffer *buf, int64_t stamp)
 {
 	char text[32];
-	int fd = buffer_state(sp, OWN_STAMP, O_WRONLY | O_CREAT), n;
+	int fd = buffer_state(buf, OWN_STAMP, O_WRONLY | O_CREAT), n;
 
 	if (fd == -1)
 		return;
@@ -162,7 +162,7 @@ boot_id(char out[40])
 /* Opens the segment that the notebook names, when it is just as the notebook says or has grown by a writer
  * that died before it noted so. 1 open, 0 start another. */
 static int
-open_current(struct buffer *sp, const struct append_limits *lim, const struct notebook *nb,
+open_current(struct buffer *buf, const struct append_limits *lim, const struct notebook *nb,
     const char *boot, struct target_file *t)
 {
 	struct stat st;
@@ -173,7 +173,7 @@ open_current(struct buffer *sp, const struct append_limits *lim, const struct no
 	snprintf(name, sizeof name, "%s.jsonl", nb->stem);
 	if (segment_parse(name, &t->seg) == -1)
 		return 0;
-	t->fd = openat(buffer_fd(sp), name, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	t->fd = openat(buffer_fd(buf), name, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (t->fd == -1)
 		return 0;
 	if (fstat(t->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid == geteuid() &&
@@ -193,16 +193,16 @@ open_current(struct buffer *sp, const struct append_limits *lim, const struct no
  * which is not synced, may have gone with the power while the clock went back.
  */
 static int
-next_stem(struct buffer *sp, const struct notebook *nb, char out[64], bool *holds, struct err *f)
+next_stem(struct buffer *buf, const struct notebook *nb, char out[64], bool *holds, struct err *err)
 {
 	struct segment *list;
 	struct checkpoint p;
 	const char *last = nb->stem, *mark;
 	size_t i, n;
 
-	if (segment_list(buffer_fd(sp), &list, &n, f) == -1)
+	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
 		return -1;
-	if (checkpoint_load(sp, &p, f) == -1) {
+	if (checkpoint_load(buf, &p, err) == -1) {
 		free(list);
 		return -1;
 	}
@@ -224,44 +224,44 @@ next_stem(struct buffer *sp, const struct notebook *nb, char out[64], bool *hold
 
 /* What a drain needs is made now: it must not need room later. */
 static int
-prepare(struct buffer *sp, struct err *f)
+prepare(struct buffer *buf, struct err *err)
 {
-	int fd = buffer_state(sp, ".replay", O_RDWR | O_CREAT);
+	int fd = buffer_state(buf, ".replay", O_RDWR | O_CREAT);
 
 	if (fd == -1)
-		return err_sys(f, STATUS_UNSAFE, "create '%s/.replay'", buffer_dir(sp));
+		return err_sys(err, STATUS_UNSAFE, "create '%s/.replay'", buffer_dir(buf));
 	close(fd);
-	if (mkdirat(buffer_fd(sp), "quarantine", 0700) == -1 && errno != EEXIST)
-		return err_sys(f, STATUS_UNSAFE, "create '%s/quarantine'", buffer_dir(sp));
-	return checkpoint_prepare(sp, f);
+	if (mkdirat(buffer_fd(buf), "quarantine", 0700) == -1 && errno != EEXIST)
+		return err_sys(err, STATUS_UNSAFE, "create '%s/quarantine'", buffer_dir(buf));
+	return checkpoint_prepare(buf, err);
 }
 
 static int
-create_segment(struct buffer *sp, const char *target, struct notebook *nb, struct target_file *t, struct err *f)
+create_segment(struct buffer *buf, const char *target, struct notebook *nb, struct target_file *t, struct err *err)
 {
 	char stem[64], name[SEGMENT_NAME];
 	struct stat st;
 	bool holds;
 
-	if (next_stem(sp, nb, stem, &holds, f) == -1 || buffer_claim(sp, target, holds, f) == -1 ||
-	    prepare(sp, f) == -1)
+	if (next_stem(buf, nb, stem, &holds, err) == -1 || buffer_claim(buf, target, holds, err) == -1 ||
+	    prepare(buf, err) == -1)
 		return -1;
 	if (!holds) {	/* a clock that was ahead once is forgotten with the last event */
 		nb->stamp = 0;
-		unlinkat(buffer_fd(sp), OWN_STAMP, 0);
+		unlinkat(buffer_fd(buf), OWN_STAMP, 0);
 	}
 	snprintf(name, sizeof name, "%s.jsonl", stem);
 	segment_parse(name, &t->seg);
-	t->fd = openat(buffer_fd(sp), name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	t->fd = openat(buffer_fd(buf), name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (t->fd == -1 || fstat(t->fd, &st) == -1) {
-		err_sys(f, STATUS_UNSAFE, "create '%s/%s'", buffer_dir(sp), name);
+		err_sys(err, STATUS_UNSAFE, "create '%s/%s'", buffer_dir(buf), name);
 		if (t->fd != -1)
 			close(t->fd);
 		return -1;
 	}
-	if (buffer_sync(sp, f) == -1) {
+	if (buffer_sync(buf, err) == -1) {
 		close(t->fd);
-		unlinkat(buffer_fd(sp), name, 0);
+		unlinkat(buffer_fd(buf), name, 0);
 		return -1;
 	}
 	memcpy(nb->stem, stem, sizeof stem);
@@ -285,30 +285,30 @@ needs_newline(const struct target_file *t)
 
 /* All or nothing, under the lock. */
 static int
-write_whole(struct buffer *sp, struct target_file *t, const struct bytes *b, struct err *f)
+write_whole(struct buffer *buf, struct target_file *t, const struct bytes *b, struct err *err)
 {
 	if (io_write(t->fd, b->p, b->len) == 0) {
 		t->size += b->len;
 		return 0;
 	}
-	err_sys(f, STATUS_UNSAFE, "write '%s/%s'", buffer_dir(sp), t->seg.name);
+	err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buffer_dir(buf), t->seg.name);
 	if (ftruncate(t->fd, (off_t)t->size) == -1)
-		err_sys(f, STATUS_UNSAFE, "write '%s/%s', and cut it back", buffer_dir(sp), t->seg.name);
+		err_sys(err, STATUS_UNSAFE, "write '%s/%s', and cut it back", buffer_dir(buf), t->seg.name);
 	return -1;
 }
 
 static void
-drop_fresh(struct buffer *sp, struct notebook *nb, struct target_file *t)
+drop_fresh(struct buffer *buf, struct notebook *nb, struct target_file *t)
 {
 	if (t->fresh)
-		unlinkat(buffer_fd(sp), t->seg.name, 0);
+		unlinkat(buffer_fd(buf), t->seg.name, 0);
 	nb->inode = 0;
 }
 
 static int
-write_locked(struct buffer *sp, const char *target, const struct append_limits *lim,
+write_locked(struct buffer *buf, const char *target, const struct append_limits *lim,
     const struct append_line *lines, size_t n, bool fresh, struct notebook *nb, struct target_file *t,
-    struct err *f)
+    struct err *err)
 {
 	char boot[40];
 	struct bytes b = { 0 };
@@ -316,29 +316,29 @@ write_locked(struct buffer *sp, const char *target, const struct append_limits *
 	int r = -1;
 
 	boot_id(boot);
-	if (!fresh && open_current(sp, lim, nb, boot, t)) {
-		if (buffer_claim(sp, target, true, f) == -1)
+	if (!fresh && open_current(buf, lim, nb, boot, t)) {
+		if (buffer_claim(buf, target, true, err) == -1)
 			goto out;
-	} else if (create_segment(sp, target, nb, t, f) == -1)
+	} else if (create_segment(buf, target, nb, t, err) == -1)
 		return -1;
 	memcpy(nb->boot, boot, sizeof boot);
 	if (needs_newline(t))
 		buf_addc(&b, '\n');
-	nb->stamp = format_all(&b, lines, n, later(nb->stamp, own_stamp(sp)));
+	nb->stamp = format_all(&b, lines, n, later(nb->stamp, own_stamp(buf)));
 	/* The generation moves first: a reader may look once too often, never once too little. */
 	nb->generation++;
-	if (buffer_note(sp, nb, f) == -1 || (t->fresh && buffer_note_sync(sp, f) == -1) || write_whole(sp, t, &b, f) == -1) {
-		drop_fresh(sp, nb, t);
+	if (buffer_note(buf, nb, err) == -1 || (t->fresh && buffer_note_sync(buf, err) == -1) || write_whole(buf, t, &b, err) == -1) {
+		drop_fresh(buf, nb, t);
 		goto out;
 	}
 	if (t->fresh)
-		manifest_add(sp, t->seg.stem);
+		manifest_add(buf, t->seg.stem);
 	nb->size = t->size;
 	r = 0;
 out:
 	bytes_free(&b);
 	/* Only a hint: where it cannot be written, the next writer starts another segment. */
-	buffer_note(sp, nb, &hint);
+	buffer_note(buf, nb, &hint);
 	if (r == -1)
 		close(t->fd);
 	return r;
@@ -347,7 +347,7 @@ out:
 /* --- a segment of one's own: the lock could not be had --------------------------------- */
 
 static int
-write_own(struct buffer *sp, const char *target, const struct append_line *lines, size_t n, struct err *f)
+write_own(struct buffer *buf, const char *target, const struct append_line *lines, size_t n, struct err *err)
 {
 	char stem[64], tmp[64], name[SEGMENT_NAME];
 	struct notebook nb;
@@ -356,31 +356,31 @@ write_own(struct buffer *sp, const char *target, const struct append_line *lines
 	bool holds;
 	int fd = -1, r = -1;
 
-	buffer_peek(sp, &nb);
+	buffer_peek(buf, &nb);
 	snprintf(tmp, sizeof tmp, ".own-%ld", (long)getpid());
-	if (next_stem(sp, &nb, stem, &holds, f) == -1 || buffer_claim(sp, target, holds, f) == -1 ||
-	    prepare(sp, f) == -1)
+	if (next_stem(buf, &nb, stem, &holds, err) == -1 || buffer_claim(buf, target, holds, err) == -1 ||
+	    prepare(buf, err) == -1)
 		return -1;
-	stamp = format_all(&b, lines, n, holds ? later(nb.stamp, own_stamp(sp)) : 0);
-	note_own_stamp(sp, stamp);
+	stamp = format_all(&b, lines, n, holds ? later(nb.stamp, own_stamp(buf)) : 0);
+	note_own_stamp(buf, stamp);
 	/* Nobody notes the stem: one that was delivered and is gone may be chosen again within its second. The name must not come again. */
 	snprintf(name, sizeof name, "%s.own-%" PRId64 "%07ld.jsonl", stem, stamp, (long)getpid());
-	unlinkat(buffer_fd(sp), tmp, 0);
-	fd = buffer_state(sp, tmp, O_WRONLY | O_CREAT | O_EXCL);
+	unlinkat(buffer_fd(buf), tmp, 0);
+	fd = buffer_state(buf, tmp, O_WRONLY | O_CREAT | O_EXCL);
 	if (fd == -1 || io_write(fd, b.p, b.len) == -1 || fdatasync(fd) == -1 || close(fd) == -1) {
-		err_sys(f, STATUS_UNSAFE, "write '%s/%s'", buffer_dir(sp), tmp);
+		err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buffer_dir(buf), tmp);
 		goto out;
 	}
-	if (renameat(buffer_fd(sp), tmp, buffer_fd(sp), name) == -1) {
-		err_sys(f, STATUS_UNSAFE, "write '%s/%s'", buffer_dir(sp), name);
+	if (renameat(buffer_fd(buf), tmp, buffer_fd(buf), name) == -1) {
+		err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buffer_dir(buf), name);
 		goto out;
 	}
 	name[strlen(name) - strlen(".jsonl")] = '\0';
-	manifest_add(sp, name);
-	r = buffer_sync(sp, f);
+	manifest_add(buf, name);
+	r = buffer_sync(buf, err);
 out:
 	if (r == -1)
-		unlinkat(buffer_fd(sp), tmp, 0);
+		unlinkat(buffer_fd(buf), tmp, 0);
 	bytes_free(&b);
 	return r;
 }
@@ -392,29 +392,29 @@ out:
  * segment holds is doubtful: say so in its name, durably, before the lines are accepted elsewhere.
  */
 static int
-mark_suspect(struct buffer *sp, struct notebook *nb, const struct target_file *t, struct err *f)
+mark_suspect(struct buffer *buf, struct notebook *nb, const struct target_file *t, struct err *err)
 {
 	char name[SEGMENT_NAME];
 
 	snprintf(name, sizeof name, "%.200s.suspect.jsonl", t->seg.stem);
-	if (renameat(buffer_fd(sp), t->seg.name, buffer_fd(sp), name) == -1 && errno != ENOENT)
-		return err_sys(f, STATUS_UNSAFE, "rename '%s/%s'", buffer_dir(sp), t->seg.name);
+	if (renameat(buffer_fd(buf), t->seg.name, buffer_fd(buf), name) == -1 && errno != ENOENT)
+		return err_sys(err, STATUS_UNSAFE, "rename '%s/%s'", buffer_dir(buf), t->seg.name);
 	if (strcmp(nb->stem, t->seg.stem) == 0) {
 		nb->inode = 0;
-		buffer_note(sp, nb, f);
+		buffer_note(buf, nb, err);
 	}
-	return buffer_sync(sp, f);
+	return buffer_sync(buf, err);
 }
 
 static int
-sync_segment(struct buffer *sp, struct target_file *t, struct err *f)
+sync_segment(struct buffer *buf, struct target_file *t, struct err *err)
 {
 	int r = fdatasync(t->fd);
 
 	if (r == -1)
-		err_sys(f, STATUS_UNSAFE, "fdatasync '%s/%s'", buffer_dir(sp), t->seg.name);
+		err_sys(err, STATUS_UNSAFE, "fdatasync '%s/%s'", buffer_dir(buf), t->seg.name);
 	if (close(t->fd) == -1 && r == 0)
-		r = err_sys(f, STATUS_UNSAFE, "close '%s/%s'", buffer_dir(sp), t->seg.name);
+		r = err_sys(err, STATUS_UNSAFE, "close '%s/%s'", buffer_dir(buf), t->seg.name);
 	return r;
 }
 
@@ -423,47 +423,47 @@ sync_segment(struct buffer *sp, struct target_file *t, struct err *f)
  * other, so that no replay sees a suspect line before it stands in its second place.
  */
 static int
-append_again(struct buffer *sp, const char *target, const struct append_limits *lim,
-    const struct append_line *lines, size_t n, struct target_file *t, struct err *f)
+append_again(struct buffer *buf, const char *target, const struct append_limits *lim,
+    const struct append_line *lines, size_t n, struct target_file *t, struct err *err)
 {
 	struct notebook nb;
 	int tries, r;
 
-	if (buffer_lock(sp, lim->lock_ms, &nb, f) == -1)
+	if (buffer_lock(buf, lim->lock_ms, &nb, err) == -1)
 		return -1;
-	r = mark_suspect(sp, &nb, t, f);
+	r = mark_suspect(buf, &nb, t, err);
 	for (tries = 0; r == 0; tries++) {
-		if ((r = write_locked(sp, target, lim, lines, n, true, &nb, t, f)) == -1 || (r = sync_segment(sp, t, f)) == 0)
+		if ((r = write_locked(buf, target, lim, lines, n, true, &nb, t, err)) == -1 || (r = sync_segment(buf, t, err)) == 0)
 			break;
-		r = mark_suspect(sp, &nb, t, f);
+		r = mark_suspect(buf, &nb, t, err);
 		if (r == 0 && tries == 1)
-			r = err_set(f, STATUS_UNSAFE, "fdatasync in '%s' fails again and again", buffer_dir(sp));
+			r = err_set(err, STATUS_UNSAFE, "fdatasync in '%s' fails again and again", buffer_dir(buf));
 	}
-	buffer_unlock(sp);
+	buffer_unlock(buf);
 	return r;
 }
 
 int
-append_lines(struct buffer *sp, const char *target, const struct append_limits *lim,
-    const struct append_line *lines, size_t n, struct err *f)
+append_lines(struct buffer *buf, const char *target, const struct append_limits *lim,
+    const struct append_line *lines, size_t n, struct err *err)
 {
 	struct notebook nb;
 	struct target_file t = { .fd = -1 };
 	int tries, r = -1;
 
-	if (check_lengths(sp, lines, n, f) == -1 || check_limits(sp, lim, lines, n, f) == -1)
+	if (check_lengths(buf, lines, n, err) == -1 || check_limits(buf, lim, lines, n, err) == -1)
 		return -1;
 	/* A new segment may take what this one did not. */
 	for (tries = 0; r == -1 && tries < 2; tries++) {
-		if (buffer_lock(sp, lim->lock_ms, &nb, f) == -1)
-			return f->sys == EWOULDBLOCK ? write_own(sp, target, lines, n, f) : -1;
-		r = write_locked(sp, target, lim, lines, n, tries > 0, &nb, &t, f);
-		buffer_unlock(sp);
-		if (r == -1 && (t.fresh || f->status == STATUS_CONFIG))
+		if (buffer_lock(buf, lim->lock_ms, &nb, err) == -1)
+			return err->sys == EWOULDBLOCK ? write_own(buf, target, lines, n, err) : -1;
+		r = write_locked(buf, target, lim, lines, n, tries > 0, &nb, &t, err);
+		buffer_unlock(buf);
+		if (r == -1 && (t.fresh || err->status == STATUS_CONFIG))
 			return -1;
 	}
 	/* Synced without the lock: the append has fixed the order. */
-	if (r == -1 || sync_segment(sp, &t, f) == 0)
+	if (r == -1 || sync_segment(buf, &t, err) == 0)
 		return r;
-	return append_again(sp, target, lim, lines, n, &t, f);
+	return append_again(buf, target, lim, lines, n, &t, err);
 }

@@ -31,8 +31,8 @@ struct append_line {
 };
 
 /* target: see buffer_claim. f->status 74, or 78 for another target. */
-int append_lines(struct buffer *sp, const char *target, const struct append_limits *lim,
-    const struct append_line *lines, size_t n, struct err *f);
+int append_lines(struct buffer *buf, const char *target, const struct append_limits *lim,
+    const struct append_line *lines, size_t n, struct err *err);
 
 /* What append writes for one line, newline included; for tests and for lines of one's own. */
 void append_format(struct bytes *out, const struct append_line *l, int64_t stamp);

@@ -87,13 +87,13 @@ count_line(struct count *c, const struct walk_line *l)
 }
 
 static int
-count_walk(struct buffer *sp, struct count *c, struct err *f)
+count_walk(struct buffer *buf, struct count *c, struct err *err)
 {
-	struct walk *w = walk_open(sp, &c->p, WALK_LATE, backlog_stamp, f);
+	struct walk *w = walk_open(buf, &c->p, WALK_LATE, backlog_stamp, err);
 	struct walk_line l;
 	int r = -1;
 
-	while (w && (r = walk_next(w, &l, f)) == 1) {
+	while (w && (r = walk_next(w, &l, err)) == 1) {
 		count_line(c, &l);
 		if (c->first && c->b->events)
 			break;
@@ -103,13 +103,13 @@ count_walk(struct buffer *sp, struct count *c, struct err *f)
 }
 
 static void
-count_foreign(struct buffer *sp, struct count *c, const struct segment *s)
+count_foreign(struct buffer *buf, struct count *c, const struct segment *s)
 {
-	struct err f;
-	struct reader *r = reader_open(buffer_fd(sp), s, 0, UINT64_MAX, 0, &f);
+	struct err err;
+	struct reader *r = reader_open(buffer_fd(buf), s, 0, UINT64_MAX, 0, &err);
 	struct reader_line l;
 
-	while (r && reader_next(r, &l, &f) == 1)
+	while (r && reader_next(r, &l, &err) == 1)
 		if (l.text.n) {
 			c->b->events++;
 			see_oldest(c->b, l.text);
@@ -134,9 +134,9 @@ take_held(struct backlog *b, const struct checkpoint *p)
 }
 
 static bool
-replaying(struct buffer *sp)
+replaying(struct buffer *buf)
 {
-	int fd = buffer_state(sp, ".replay", O_RDONLY);
+	int fd = buffer_state(buf, ".replay", O_RDONLY);
 	bool busy = fd != -1 && flock(fd, LOCK_SH | LOCK_NB) == -1;
 
 	if (fd != -1)
@@ -145,7 +145,7 @@ replaying(struct buffer *sp)
 }
 
 static int
-read_buffer(struct buffer *sp, struct backlog *b, bool look, struct err *f)
+read_buffer(struct buffer *buf, struct backlog *b, bool look, struct err *err)
 {
 	struct count c = { .b = b };
 	struct segment *list = NULL;
@@ -155,25 +155,25 @@ read_buffer(struct buffer *sp, struct backlog *b, bool look, struct err *f)
 	int r;
 
 	memset(b, 0, sizeof *b);
-	b->dir = mem_strdup(buffer_dir(sp));
-	b->target = buffer_target(sp);
-	counters_read(sp, counts);
+	b->dir = mem_strdup(buffer_dir(buf));
+	b->target = buffer_target(buf);
+	counters_read(buf, counts);
 	b->doubles = counts[COUNT_DOUBLES];
-	b->quarantined = quarantine_count(sp);
-	b->replaying = replaying(sp);
-	b->lock_holder = lockowner_stuck(sp, JOBSET_MS);
-	r = checkpoint_load(sp, &c.p, f);
+	b->quarantined = quarantine_count(buf);
+	b->replaying = replaying(buf);
+	b->lock_holder = lockowner_stuck(buf, JOBSET_MS);
+	r = checkpoint_load(buf, &c.p, err);
 	take_held(b, &c.p);
 	c.first = look && b->nheld == 0;
 	if (r == 0)
-		r = segment_list(buffer_fd(sp), &list, &n, f);
+		r = segment_list(buffer_fd(buf), &list, &n, err);
 	if (r == 0) {
-		manifest_missing(sp, list, n, &b->vanished, &b->nvanished);
-		if (!c.first && linecount_chain(sp, &c.p, list, n, backlog_stamp, &chain)) {
+		manifest_missing(buf, list, n, &b->vanished, &b->nvanished);
+		if (!c.first && linecount_chain(buf, &c.p, list, n, backlog_stamp, &chain)) {
 			b->events = chain.lines;
 			b->oldest = chain.first;
 		} else {
-			r = count_walk(sp, &c, f);
+			r = count_walk(buf, &c, err);
 		}
 	}
 	for (i = 0; r == 0 && i < n; i++) {
@@ -182,7 +182,7 @@ read_buffer(struct buffer *sp, struct backlog *b, bool look, struct err *f)
 		b->odd += list[i].odd;
 		b->suspect += list[i].suspect;
 		if (list[i].kind == SEGMENT_FOREIGN && !list[i].odd)
-			count_foreign(sp, &c, &list[i]);
+			count_foreign(buf, &c, &list[i]);
 	}
 	if (c.first)
 		b->events = 0;
@@ -193,15 +193,15 @@ read_buffer(struct buffer *sp, struct backlog *b, bool look, struct err *f)
 }
 
 int
-backlog_read(struct buffer *sp, struct backlog *b, struct err *f)
+backlog_read(struct buffer *buf, struct backlog *b, struct err *err)
 {
-	return read_buffer(sp, b, false, f);
+	return read_buffer(buf, b, false, err);
 }
 
 int
-backlog_look(struct buffer *sp, struct backlog *b, struct err *f)
+backlog_look(struct buffer *buf, struct backlog *b, struct err *err)
 {
-	return read_buffer(sp, b, true, f);
+	return read_buffer(buf, b, true, err);
 }
 
 void
@@ -298,20 +298,20 @@ behind_mark(const struct checkpoint *p, const struct segment *s)
 }
 
 int
-backlog_clear(struct buffer *sp, const char *type, bool *holds, struct err *f)
+backlog_clear(struct buffer *buf, const char *type, bool *holds, struct err *err)
 {
 	struct checkpoint p;
 	struct segment *list;
 	size_t i, n;
 	int clear;
 
-	clear = segment_any(buffer_fd(sp));
+	clear = segment_any(buffer_fd(buf));
 	*holds = clear != 0;
 	if (clear == 0)
 		return 1;
-	if (segment_list(buffer_fd(sp), &list, &n, f) == -1)
+	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
 		return -1;
-	clear = checkpoint_load(sp, &p, f) == -1 ? -1 : !checkpoint_lagging(&p, type, strlen(type));
+	clear = checkpoint_load(buf, &p, err) == -1 ? -1 : !checkpoint_lagging(&p, type, strlen(type));
 	for (i = 0; clear == 1 && i < n; i++)
 		clear = behind_mark(&p, &list[i]);
 	free(list);
@@ -320,14 +320,14 @@ backlog_clear(struct buffer *sp, const char *type, bool *holds, struct err *f)
 }
 
 static int
-walk_lacks(struct walk *w, struct count *c, const char *type, struct err *f)
+walk_lacks(struct walk *w, struct count *c, const char *type, struct err *err)
 {
 	struct walk_line l;
 	struct line el;
 	struct err why;
 	int r, lacks = 1;
 
-	while (lacks && (r = walk_next(w, &l, f)) == 1) {
+	while (lacks && (r = walk_next(w, &l, err)) == 1) {
 		if (!l.text.n)
 			continue;
 		if (line_parse(l.text.p, l.text.n, &el, &c->text, &why) == 0 && slice_eq(el.e.type, type))
@@ -337,7 +337,7 @@ walk_lacks(struct walk *w, struct count *c, const char *type, struct err *f)
 }
 
 static int
-foreign_lacks(struct buffer *sp, struct count *c, const char *type, struct err *f)
+foreign_lacks(struct buffer *buf, struct count *c, const char *type, struct err *err)
 {
 	struct segment *list;
 	struct reader_line l;
@@ -347,15 +347,15 @@ foreign_lacks(struct buffer *sp, struct count *c, const char *type, struct err *
 	size_t i, n;
 	int lacks = 1, got;
 
-	if (segment_list(buffer_fd(sp), &list, &n, f) == -1)
+	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
 		return -1;
 	for (i = 0; lacks == 1 && i < n; i++) {
 		if (list[i].kind != SEGMENT_FOREIGN || list[i].odd)
 			continue;
-		r = reader_open(buffer_fd(sp), &list[i], 0, UINT64_MAX, 0, f);
+		r = reader_open(buffer_fd(buf), &list[i], 0, UINT64_MAX, 0, err);
 		got = -1;
 		/* cppcheck-suppress redundantAssignment ; r may be NULL */
-		while (lacks && r && (got = reader_next(r, &l, f)) == 1)
+		while (lacks && r && (got = reader_next(r, &l, err)) == 1)
 			lacks = line_parse(l.text.p, l.text.n, &el, &c->text, &why) == -1 || !slice_eq(el.e.type, type);
 		reader_close(r);
 		if (lacks && got == -1)
@@ -366,18 +366,18 @@ foreign_lacks(struct buffer *sp, struct count *c, const char *type, struct err *
 }
 
 int
-backlog_lacks(struct buffer *sp, const char *type, struct err *f)
+backlog_lacks(struct buffer *buf, const char *type, struct err *err)
 {
 	struct count c = { .b = NULL };
 	struct walk *w;
 	int r;
 
-	if (checkpoint_load(sp, &c.p, f) == -1)
+	if (checkpoint_load(buf, &c.p, err) == -1)
 		return -1;
-	w = walk_open(sp, &c.p, WALK_LATE, backlog_stamp, f);
-	r = w ? walk_lacks(w, &c, type, f) : -1;
+	w = walk_open(buf, &c.p, WALK_LATE, backlog_stamp, err);
+	r = w ? walk_lacks(w, &c, type, err) : -1;
 	if (r == 1)
-		r = foreign_lacks(sp, &c, type, f);
+		r = foreign_lacks(buf, &c, type, err);
 	walk_close(w);
 	bytes_free(&c.text);
 	checkpoint_free(&c.p);
@@ -385,15 +385,15 @@ backlog_lacks(struct buffer *sp, const char *type, struct err *f)
 }
 
 int
-backlog_any(struct buffer *sp, bool *any, struct err *f)
+backlog_any(struct buffer *buf, bool *any, struct err *err)
 {
 	struct segment *list;
 	char **gone;
 	size_t i, n, missing;
 
-	if (segment_list(buffer_fd(sp), &list, &n, f) == -1)
+	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
 		return -1;
-	manifest_missing(sp, list, n, &gone, &missing);
+	manifest_missing(buf, list, n, &gone, &missing);
 	*any = missing > 0;
 	for (i = 0; i < n; i++)
 		*any |= !list[i].odd;

@@ -36,9 +36,9 @@ struct backlog {
 	char *lock_holder;	/* who has the writers' lock and does not let go, or NULL */
 };
 
-int backlog_read(struct buffer *sp, struct backlog *b, struct err *f);
+int backlog_read(struct buffer *buf, struct backlog *b, struct err *err);
 /* The same for the price of a listing: events are counted only where a type is held, and are 0 else. */
-int backlog_look(struct buffer *sp, struct backlog *b, struct err *f);
+int backlog_look(struct buffer *buf, struct backlog *b, struct err *err);
 void backlog_free(struct backlog *b);
 /* Appends it as the JSON object that is `buffer` in ebstat -j. */
 void backlog_json(struct bytes *out, const struct backlog *b);
@@ -52,10 +52,10 @@ int backlog_stamp(struct slice line, int64_t *stamp);
  * Whether an event of this type may go straight to its stream: 1 when the buffer holds no undelivered line of it, 0 when it does or may.
  * *holds: whether there is any segment at all. Costs a directory listing when the buffer is empty.
  */
-int backlog_clear(struct buffer *sp, const char *type, bool *holds, struct err *f);
+int backlog_clear(struct buffer *buf, const char *type, bool *holds, struct err *err);
 /* Whether none of the undelivered lines is of this type, by reading all of them: for when the answer above is not good enough. 1, 0, or -1. */
-int backlog_lacks(struct buffer *sp, const char *type, struct err *f);
+int backlog_lacks(struct buffer *buf, const char *type, struct err *err);
 /* Whether there is anything to be done about a buffer: a segment, or one that vanished. 0 or -1. */
-int backlog_any(struct buffer *sp, bool *any, struct err *f);
+int backlog_any(struct buffer *buf, bool *any, struct err *err);
 
 #endif

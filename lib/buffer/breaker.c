@@ -57,11 +57,11 @@ record(int fd, const char *place)
 static int held = -1;
 
 int
-breaker_enter(struct buffer *sp, const char *place, int64_t ms)
+breaker_enter(struct buffer *buf, const char *place, int64_t ms)
 {
 	struct timespec pause = { 0, 50000 };
 	int64_t until = clock_mono() + ms;
-	int fd = buffer_state(sp, ".probe", O_RDWR | O_CREAT), r;
+	int fd = buffer_state(buf, ".probe", O_RDWR | O_CREAT), r;
 
 	if (fd == -1)
 		return 1;	/* no way to agree with the others */
@@ -84,13 +84,13 @@ breaker_enter(struct buffer *sp, const char *place, int64_t ms)
 }
 
 void
-breaker_leave(struct buffer *sp, const char *place, bool timed_out)
+breaker_leave(struct buffer *buf, const char *place, bool timed_out)
 {
 	struct stat st;
 
 	if (held == -1) {
 		if (timed_out)
-			breaker_silent(sp, place);
+			breaker_silent(buf, place);
 		return;
 	}
 	if (timed_out)
@@ -104,9 +104,9 @@ breaker_leave(struct buffer *sp, const char *place, bool timed_out)
 }
 
 void
-breaker_silent(struct buffer *sp, const char *place)
+breaker_silent(struct buffer *buf, const char *place)
 {
-	int fd = buffer_state(sp, ".probe", O_RDWR | O_CREAT);
+	int fd = buffer_state(buf, ".probe", O_RDWR | O_CREAT);
 
 	if (fd == -1)
 		return;
@@ -115,9 +115,9 @@ breaker_silent(struct buffer *sp, const char *place)
 }
 
 void
-breaker_answered(struct buffer *sp, const char *place)
+breaker_answered(struct buffer *buf, const char *place)
 {
-	int fd = buffer_state(sp, ".probe", O_RDWR);
+	int fd = buffer_state(buf, ".probe", O_RDWR);
 
 	if (fd == -1)
 		return;

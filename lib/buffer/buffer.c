@@ -74,53 +74,53 @@ make_path(const char *dir)
 
 /* Root does not write into other people's directories: it becomes them, for good. */
 static int
-become(const struct stat *st, const char *dir, struct err *f)
+become(const struct stat *st, const char *dir, struct err *err)
 {
 	gid_t gid = st->st_gid;
 
 	if (setgroups(1, &gid) == -1 || setresgid(gid, gid, gid) == -1 ||
 	    setresuid(st->st_uid, st->st_uid, st->st_uid) == -1)
-		return err_sys(f, STATUS_UNSAFE, "become uid %ld, to whom buffer '%s' belongs",
+		return err_sys(err, STATUS_UNSAFE, "become uid %ld, to whom buffer '%s' belongs",
 		    (long)st->st_uid, dir);
 	return 0;
 }
 
 static int
-check_safe(int fd, const char *dir, struct err *f)
+check_safe(int fd, const char *dir, struct err *err)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) == -1)
-		return err_sys(f, STATUS_UNSAFE, "stat buffer '%s'", dir);
+		return err_sys(err, STATUS_UNSAFE, "stat buffer '%s'", dir);
 	if (st.st_mode & 022)
-		return err_set(f, STATUS_CONFIG,
+		return err_set(err, STATUS_CONFIG,
 		    "buffer '%s': others can write to it (mode %04o): chmod go-w it, or give another with -b",
 		    dir, (unsigned)st.st_mode & 07777);
 	if (st.st_uid == geteuid())
 		return 0;
 	if (geteuid() == 0)
-		return become(&st, dir, f);
-	return err_set(f, STATUS_CONFIG, "buffer '%s' belongs to uid %ld, not to uid %ld: give another with -b",
+		return become(&st, dir, err);
+	return err_set(err, STATUS_CONFIG, "buffer '%s' belongs to uid %ld, not to uid %ld: give another with -b",
 	    dir, (long)st.st_uid, (long)geteuid());
 }
 
 static int
-open_dir(const char *dir, bool create, struct err *f)
+open_dir(const char *dir, bool create, struct err *err)
 {
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd == -1 && errno == ENOENT && create) {
 		if (make_path(dir) == -1) {
-			err_sys(f, STATUS_UNSAFE, "create buffer '%s'", dir);
+			err_sys(err, STATUS_UNSAFE, "create buffer '%s'", dir);
 			return -1;
 		}
 		fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
 	if (fd == -1) {
-		err_sys(f, errno == ENOTDIR ? STATUS_CONFIG : STATUS_UNSAFE, "open buffer '%s'", dir);
+		err_sys(err, errno == ENOTDIR ? STATUS_CONFIG : STATUS_UNSAFE, "open buffer '%s'", dir);
 		return -1;
 	}
-	if (check_safe(fd, dir, f) == -1) {
+	if (check_safe(fd, dir, err) == -1) {
 		close(fd);
 		return -1;
 	}
@@ -128,61 +128,61 @@ open_dir(const char *dir, bool create, struct err *f)
 }
 
 struct buffer *
-buffer_open(const char *dir, bool create, struct err *f)
+buffer_open(const char *dir, bool create, struct err *err)
 {
-	struct buffer *sp;
-	int fd = open_dir(dir, create, f);
+	struct buffer *buf;
+	int fd = open_dir(dir, create, err);
 
 	if (fd == -1)
 		return NULL;
-	sp = mem_alloc(sizeof *sp);
-	sp->dir = mem_strdup(dir);
-	sp->fd = fd;
-	sp->lock = sp->replay = -1;
-	return sp;
+	buf = mem_alloc(sizeof *buf);
+	buf->dir = mem_strdup(dir);
+	buf->fd = fd;
+	buf->lock = buf->replay = -1;
+	return buf;
 }
 
 void
-buffer_close(struct buffer *sp)
+buffer_close(struct buffer *buf)
 {
-	if (!sp)
+	if (!buf)
 		return;
-	if (sp->lock != -1)
-		close(sp->lock);
-	if (sp->replay != -1)
-		close(sp->replay);
-	close(sp->fd);
-	free(sp->dir);
-	free(sp);
+	if (buf->lock != -1)
+		close(buf->lock);
+	if (buf->replay != -1)
+		close(buf->replay);
+	close(buf->fd);
+	free(buf->dir);
+	free(buf);
 }
 
 int
-buffer_fd(const struct buffer *sp)
+buffer_fd(const struct buffer *buf)
 {
-	return sp->fd;
+	return buf->fd;
 }
 
 const char *
-buffer_dir(const struct buffer *sp)
+buffer_dir(const struct buffer *buf)
 {
-	return sp->dir;
+	return buf->dir;
 }
 
 int
-buffer_same(const struct buffer *sp)
+buffer_same(const struct buffer *buf)
 {
 	struct stat a, b;
 
-	return fstat(sp->fd, &a) == 0 && stat(sp->dir, &b) == 0 &&
+	return fstat(buf->fd, &a) == 0 && stat(buf->dir, &b) == 0 &&
 	    a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
 const char *
-buffer_warning(const struct buffer *sp)
+buffer_warning(const struct buffer *buf)
 {
 	struct statfs fs;
 
-	if (fstatfs(sp->fd, &fs) == -1)
+	if (fstatfs(buf->fd, &fs) == -1)
 		return NULL;
 	switch ((unsigned long)fs.f_type) {
 	case NFS_SUPER_MAGIC:
@@ -198,27 +198,27 @@ buffer_warning(const struct buffer *sp)
 
 /* The directory was removed or replaced while we had it open: take the new one. */
 static int
-reopen(struct buffer *sp, struct err *f)
+reopen(struct buffer *buf, struct err *err)
 {
-	int fd = open_dir(sp->dir, true, f);
+	int fd = open_dir(buf->dir, true, err);
 
 	if (fd == -1)
 		return -1;
-	close(sp->fd);
-	sp->fd = fd;
-	if (sp->lock != -1)
-		close(sp->lock);
-	sp->lock = -1;
+	close(buf->fd);
+	buf->fd = fd;
+	if (buf->lock != -1)
+		close(buf->lock);
+	buf->lock = -1;
 	return 0;
 }
 
 /* --- state files ------------------------------------------------------------- */
 
 int
-buffer_state(struct buffer *sp, const char *name, int flags)
+buffer_state(struct buffer *buf, const char *name, int flags)
 {
 	struct stat st;
-	int fd = openat(sp->fd, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600), why = EINVAL;
+	int fd = openat(buf->fd, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600), why = EINVAL;
 
 	if (fd == -1)
 		return -1;
@@ -232,47 +232,47 @@ buffer_state(struct buffer *sp, const char *name, int flags)
 }
 
 int
-buffer_sync(struct buffer *sp, struct err *f)
+buffer_sync(struct buffer *buf, struct err *err)
 {
-	return fsync(sp->fd) == 0 ? 0 : err_sys(f, STATUS_UNSAFE, "fsync buffer '%s'", sp->dir);
+	return fsync(buf->fd) == 0 ? 0 : err_sys(err, STATUS_UNSAFE, "fsync buffer '%s'", buf->dir);
 }
 
 int
-buffer_put(struct buffer *sp, const char *name, const void *p, size_t n, struct err *f)
+buffer_put(struct buffer *buf, const char *name, const void *p, size_t n, struct err *err)
 {
 	char tmp[64];
 	int fd;
 
 	snprintf(tmp, sizeof tmp, "%s.%ld", name, (long)getpid());
-	unlinkat(sp->fd, tmp, 0);
-	if ((fd = buffer_state(sp, tmp, O_WRONLY | O_CREAT | O_EXCL)) == -1) {
-		err_sys(f, STATUS_UNSAFE, "create '%s/%s'", sp->dir, tmp);
-		unlinkat(sp->fd, tmp, 0);
+	unlinkat(buf->fd, tmp, 0);
+	if ((fd = buffer_state(buf, tmp, O_WRONLY | O_CREAT | O_EXCL)) == -1) {
+		err_sys(err, STATUS_UNSAFE, "create '%s/%s'", buf->dir, tmp);
+		unlinkat(buf->fd, tmp, 0);
 		return -1;
 	}
 	if (io_write(fd, p, n) == -1 || fsync(fd) == -1) {
-		err_sys(f, STATUS_UNSAFE, "write '%s/%s'", sp->dir, tmp);
+		err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buf->dir, tmp);
 		close(fd);
-		unlinkat(sp->fd, tmp, 0);
+		unlinkat(buf->fd, tmp, 0);
 		return -1;
 	}
-	if (close(fd) == -1 || renameat(sp->fd, tmp, sp->fd, name) == -1) {
-		err_sys(f, STATUS_UNSAFE, "write '%s/%s'", sp->dir, name);
-		unlinkat(sp->fd, tmp, 0);
+	if (close(fd) == -1 || renameat(buf->fd, tmp, buf->fd, name) == -1) {
+		err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buf->dir, name);
+		unlinkat(buf->fd, tmp, 0);
 		return -1;
 	}
-	return buffer_sync(sp, f);
+	return buffer_sync(buf, err);
 }
 
 /* --- locks --------------------------------------------------------------------- */
 
 /* 1 while name still leads to the file that fd is. */
 static int
-leads_to(struct buffer *sp, const char *name, int fd)
+leads_to(struct buffer *buf, const char *name, int fd)
 {
 	struct stat a, b;
 
-	return fstat(fd, &a) == 0 && fstatat(sp->fd, name, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
+	return fstat(fd, &a) == 0 && fstatat(buf->fd, name, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
@@ -294,42 +294,42 @@ read_note(int fd, struct notebook *nb)
 }
 
 static int
-try_lock(struct buffer *sp, int64_t ms, struct err *f)
+try_lock(struct buffer *buf, int64_t ms, struct err *err)
 {
-	if (sp->lock != -1 && !leads_to(sp, ".lock", sp->lock)) {
-		close(sp->lock);
-		sp->lock = -1;
+	if (buf->lock != -1 && !leads_to(buf, ".lock", buf->lock)) {
+		close(buf->lock);
+		buf->lock = -1;
 	}
-	if (sp->lock == -1 && (sp->lock = buffer_state(sp, ".lock", O_RDWR | O_CREAT)) == -1)
-		return err_sys(f, STATUS_UNSAFE, "open '%s/.lock'", sp->dir);
-	if (io_flock(sp->lock, ms) == -1)
-		return err_sys(f, STATUS_UNSAFE, "lock '%s/.lock'", sp->dir);
-	if (leads_to(sp, ".lock", sp->lock))
+	if (buf->lock == -1 && (buf->lock = buffer_state(buf, ".lock", O_RDWR | O_CREAT)) == -1)
+		return err_sys(err, STATUS_UNSAFE, "open '%s/.lock'", buf->dir);
+	if (io_flock(buf->lock, ms) == -1)
+		return err_sys(err, STATUS_UNSAFE, "lock '%s/.lock'", buf->dir);
+	if (leads_to(buf, ".lock", buf->lock))
 		return 0;
-	flock(sp->lock, LOCK_UN);
+	flock(buf->lock, LOCK_UN);
 	return 1;	/* replaced while we waited: once more */
 }
 
 int
-buffer_lock(struct buffer *sp, int64_t ms, struct notebook *nb, struct err *f)
+buffer_lock(struct buffer *buf, int64_t ms, struct notebook *nb, struct err *err)
 {
 	int tries, r = 1;
 
-	if (!buffer_same(sp) && reopen(sp, f) == -1)
+	if (!buffer_same(buf) && reopen(buf, err) == -1)
 		return -1;
 	for (tries = 0; r == 1 && tries < 8; tries++)
-		r = try_lock(sp, ms, f);
+		r = try_lock(buf, ms, err);
 	if (r == 1)
-		return err_set(f, STATUS_UNSAFE, "lock '%s/.lock': the file is being replaced again and again",
-		    sp->dir);
+		return err_set(err, STATUS_UNSAFE, "lock '%s/.lock': the file is being replaced again and again",
+		    buf->dir);
 	if (r == -1)
 		return -1;
-	read_note(sp->lock, nb);
+	read_note(buf->lock, nb);
 	return 0;
 }
 
 int
-buffer_note(struct buffer *sp, const struct notebook *nb, struct err *f)
+buffer_note(struct buffer *buf, const struct notebook *nb, struct err *err)
 {
 	char text[NOTE_SIZE];
 	int n;
@@ -339,81 +339,81 @@ buffer_note(struct buffer *sp, const struct notebook *nb, struct err *f)
 	    "\nsize %020" PRIu64 "\nboot %s\nsegment %s\n", nb->generation, nb->stamp, nb->inode, nb->size,
 	    nb->boot[0] ? nb->boot : "-", nb->stem);
 	text[n] = '\n';
-	if (pwrite(sp->lock, text, sizeof text, 0) != (ssize_t)sizeof text)
-		return err_sys(f, STATUS_UNSAFE, "write '%s/.lock'", sp->dir);
+	if (pwrite(buf->lock, text, sizeof text, 0) != (ssize_t)sizeof text)
+		return err_sys(err, STATUS_UNSAFE, "write '%s/.lock'", buf->dir);
 	return 0;
 }
 
 int
-buffer_note_sync(struct buffer *sp, struct err *f)
+buffer_note_sync(struct buffer *buf, struct err *err)
 {
-	return fdatasync(sp->lock) == 0 ? 0 : err_sys(f, STATUS_UNSAFE, "fdatasync '%s/.lock'", sp->dir);
+	return fdatasync(buf->lock) == 0 ? 0 : err_sys(err, STATUS_UNSAFE, "fdatasync '%s/.lock'", buf->dir);
 }
 
 void
-buffer_unlock(struct buffer *sp)
+buffer_unlock(struct buffer *buf)
 {
-	flock(sp->lock, LOCK_UN);
+	flock(buf->lock, LOCK_UN);
 }
 
 void
-buffer_peek(struct buffer *sp, struct notebook *nb)
+buffer_peek(struct buffer *buf, struct notebook *nb)
 {
-	int fd = sp->lock != -1 ? sp->lock : buffer_state(sp, ".lock", O_RDONLY);
+	int fd = buf->lock != -1 ? buf->lock : buffer_state(buf, ".lock", O_RDONLY);
 
 	read_note(fd, nb);
-	if (fd != -1 && fd != sp->lock)
+	if (fd != -1 && fd != buf->lock)
 		close(fd);
 }
 
 uint64_t
-buffer_change(struct buffer *sp)
+buffer_change(struct buffer *buf)
 {
 	char text[32] = "";
 	uint64_t generation = 0;
 	struct stat st;
 
-	if (sp->lock == -1)
-		sp->lock = buffer_state(sp, ".lock", O_RDWR);
-	if (sp->lock != -1 && pread(sp->lock, text, 31, 0) == 31)
+	if (buf->lock == -1)
+		buf->lock = buffer_state(buf, ".lock", O_RDWR);
+	if (buf->lock != -1 && pread(buf->lock, text, 31, 0) == 31)
 		generation = strtoull(text + 11, NULL, 10);
-	if (fstat(sp->fd, &st) == -1)
+	if (fstat(buf->fd, &st) == -1)
 		return generation;
 	return generation * 0x9e3779b97f4a7c15u +
 	    (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
 }
 
 int
-buffer_replay_lock(struct buffer *sp, struct err *f)
+buffer_replay_lock(struct buffer *buf, struct err *err)
 {
-	int fd = buffer_state(sp, ".replay", O_RDWR | O_CREAT);
+	int fd = buffer_state(buf, ".replay", O_RDWR | O_CREAT);
 
 	if (fd == -1)
-		return err_sys(f, STATUS_UNSAFE, "open '%s/.replay'", sp->dir);
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && leads_to(sp, ".replay", fd)) {
-		sp->replay = fd;
+		return err_sys(err, STATUS_UNSAFE, "open '%s/.replay'", buf->dir);
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && leads_to(buf, ".replay", fd)) {
+		buf->replay = fd;
 		return 0;
 	}
 	close(fd);
 	errno = EWOULDBLOCK;
-	return err_set(f, STATUS_AGAIN, "another replay of buffer '%s' is running", sp->dir),
-	    f->sys = EWOULDBLOCK, -1;
+	return err_set(err, STATUS_AGAIN, "another replay of buffer '%s' is running", buf->dir),
+	    err->sys = EWOULDBLOCK, -1;
 }
 
 void
-buffer_replay_unlock(struct buffer *sp)
+buffer_replay_unlock(struct buffer *buf)
 {
-	close(sp->replay);
-	sp->replay = -1;
+	close(buf->replay);
+	buf->replay = -1;
 }
 
 /* --- target --------------------------------------------------------------------- */
 
 char *
-buffer_target(struct buffer *sp)
+buffer_target(struct buffer *buf)
 {
 	size_t n;
-	char *s = io_slurp(sp->fd, ".target", 8192, &n);
+	char *s = io_slurp(buf->fd, ".target", 8192, &n);
 
 	if (s && n > 0 && s[n - 1] == '\n')
 		s[n - 1] = '\0';
@@ -426,33 +426,33 @@ buffer_target(struct buffer *sp)
 }
 
 int
-buffer_retarget(struct buffer *sp, const char *target, struct err *f)
+buffer_retarget(struct buffer *buf, const char *target, struct err *err)
 {
 	struct bytes b = { 0 };
 	int r;
 
 	bytes_adds(&b, target);
 	buf_addc(&b, '\n');
-	r = buffer_put(sp, ".target", b.p, b.len, f);
+	r = buffer_put(buf, ".target", b.p, b.len, err);
 	bytes_free(&b);
 	return r;
 }
 
 int
-buffer_claim(struct buffer *sp, const char *target, bool holds, struct err *f)
+buffer_claim(struct buffer *buf, const char *target, bool holds, struct err *err)
 {
-	char *now = buffer_target(sp);
+	char *now = buffer_target(buf);
 	int r;
 
 	if (!now && errno != ENOENT)
-		r = err_sys(f, STATUS_UNSAFE, "read '%s/.target'", sp->dir);
+		r = err_sys(err, STATUS_UNSAFE, "read '%s/.target'", buf->dir);
 	else if (now && strcmp(now, target) == 0)
 		r = 0;
 	else if (now && holds)
-		r = err_set(f, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: "
-		    "give another with -b, or see ebreplay --retarget", sp->dir, now, target);
+		r = err_set(err, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: "
+		    "give another with -b, or see ebreplay --retarget", buf->dir, now, target);
 	else
-		r = buffer_retarget(sp, target, f);
+		r = buffer_retarget(buf, target, err);
 	free(now);
 	return r;
 }

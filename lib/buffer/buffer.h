@@ -33,14 +33,14 @@ struct buffer;
  * Opens dir, and creates it (with parents, each synced) when create is true. NULL: f->sys is ENOENT when it is not there and create is
  * false; f->status 78 when it is unsafe (others can write to it, wrong owner, not a directory), else 74.
  */
-struct buffer *buffer_open(const char *dir, bool create, struct err *f);
-void buffer_close(struct buffer *sp);		/* NULL is fine; drops the locks */
-int buffer_fd(const struct buffer *sp);		/* of the directory, for *at(2) */
-const char *buffer_dir(const struct buffer *sp);
+struct buffer *buffer_open(const char *dir, bool create, struct err *err);
+void buffer_close(struct buffer *buf);		/* NULL is fine; drops the locks */
+int buffer_fd(const struct buffer *buf);		/* of the directory, for *at(2) */
+const char *buffer_dir(const struct buffer *buf);
 /* 1 while the path still leads to this directory; checked before anything is accepted. */
-int buffer_same(const struct buffer *sp);
+int buffer_same(const struct buffer *buf);
 /* A word of warning about the file system (network: O_APPEND is not atomic; tmpfs: gone after a reboot), or NULL. */
-const char *buffer_warning(const struct buffer *sp);
+const char *buffer_warning(const struct buffer *buf);
 
 /* --- the writers' lock ----------------------------------------------------- */
 
@@ -54,21 +54,21 @@ struct notebook {
 };
 
 /* 0; -1 with f->sys EWOULDBLOCK when the holder did not let go within ms. Fills *nb. */
-int buffer_lock(struct buffer *sp, int64_t ms, struct notebook *nb, struct err *f);
-int buffer_note(struct buffer *sp, const struct notebook *nb, struct err *f);	/* under the lock */
+int buffer_lock(struct buffer *buf, int64_t ms, struct notebook *nb, struct err *err);
+int buffer_note(struct buffer *buf, const struct notebook *nb, struct err *err);	/* under the lock */
 /* What was noted is durable: with each new segment, so that no stale note leads a writer back into one that was passed already. */
-int buffer_note_sync(struct buffer *sp, struct err *f);
-void buffer_unlock(struct buffer *sp);
+int buffer_note_sync(struct buffer *buf, struct err *err);
+void buffer_unlock(struct buffer *buf);
 /* Reads the notebook without the lock. What it says may be a moment old; empty when there is none. */
-void buffer_peek(struct buffer *sp, struct notebook *nb);
+void buffer_peek(struct buffer *buf, struct notebook *nb);
 /* A number that changes whenever somebody appended or a file came or went, for the price of two system calls. */
-uint64_t buffer_change(struct buffer *sp);
+uint64_t buffer_change(struct buffer *buf);
 
 /* --- the replay lock ------------------------------------------------------- */
 
 /* 0; -1 with f->sys EWOULDBLOCK when another replay is running. */
-int buffer_replay_lock(struct buffer *sp, struct err *f);
-void buffer_replay_unlock(struct buffer *sp);
+int buffer_replay_lock(struct buffer *buf, struct err *err);
+void buffer_replay_unlock(struct buffer *buf);
 
 /* --- target ----------------------------------------------------------------- */
 
@@ -76,16 +76,16 @@ void buffer_replay_unlock(struct buffer *sp);
  * Makes `target` the owner of the buffer, or says that somebody else is: -1 with status 78, naming both. `holds` tells whether there are
  * segments: then an existing .target decides. Under the writers' lock.
  */
-int buffer_claim(struct buffer *sp, const char *target, bool holds, struct err *f);
-char *buffer_target(struct buffer *sp);		/* fresh string, or NULL: errno is ENOENT when none is written, else it cannot be read */
-int buffer_retarget(struct buffer *sp, const char *target, struct err *f);
+int buffer_claim(struct buffer *buf, const char *target, bool holds, struct err *err);
+char *buffer_target(struct buffer *buf);		/* fresh string, or NULL: errno is ENOENT when none is written, else it cannot be read */
+int buffer_retarget(struct buffer *buf, const char *target, struct err *err);
 
 /* --- small state files -------------------------------------------------------- */
 
 /* Writes name whole and durably (temporary file, fsync, rename, directory). */
-int buffer_put(struct buffer *sp, const char *name, const void *p, size_t n, struct err *f);
+int buffer_put(struct buffer *buf, const char *name, const void *p, size_t n, struct err *err);
 /* Opens a state file of ours safely: O_NOFOLLOW, O_CLOEXEC, O_NONBLOCK, regular, one link, mode 0600. -1 with errno. */
-int buffer_state(struct buffer *sp, const char *name, int flags);
-int buffer_sync(struct buffer *sp, struct err *f);	/* fsync of the directory */
+int buffer_state(struct buffer *buf, const char *name, int flags);
+int buffer_sync(struct buffer *buf, struct err *err);	/* fsync of the directory */
 
 #endif

@@ -79,12 +79,12 @@ struct checkpoint {
 };
 
 /* Makes the file with its room on disk, when it is not there. Under the writers' lock. */
-int checkpoint_prepare(struct buffer *sp, struct err *f);
+int checkpoint_prepare(struct buffer *buf, struct err *err);
 /* Reads the newest whole slot; a missing or ruined file is an empty progress (zeros). Needs no lock. Always fills *p. -1: what is there
  * cannot be read now, and nobody may take it for less than it is. */
-int checkpoint_load(struct buffer *sp, struct checkpoint *p, struct err *f);
+int checkpoint_load(struct buffer *buf, struct checkpoint *p, struct err *err);
 /* Writes the other slot and syncs it. Under the replay lock. */
-int checkpoint_store(struct buffer *sp, struct checkpoint *p, struct err *f);
+int checkpoint_store(struct buffer *buf, struct checkpoint *p, struct err *err);
 void checkpoint_free(struct checkpoint *p);
 
 struct lagging *checkpoint_lagging(struct checkpoint *p, const char *type, size_t n);	/* NULL when it is not */

@@ -29,9 +29,9 @@ parse_head(const char *head, uint64_t *seq, uint64_t *len, unsigned *crc)
 }
 
 static int
-unreadable(struct buffer *sp, int fd, struct err *f)
+unreadable(struct buffer *buf, int fd, struct err *err)
 {
-	err_sys(f, STATUS_UNSAFE, "read '%s/.progress'", buffer_dir(sp));
+	err_sys(err, STATUS_UNSAFE, "read '%s/.progress'", buffer_dir(buf));
 	if (fd != -1)
 		close(fd);
 	return -1;
@@ -40,16 +40,16 @@ unreadable(struct buffer *sp, int fd, struct err *f)
 /* *fd is -1 when there is none, or something else by that name; *size is that of a slot, 0 when there are none. -1: there may be
  * one that cannot be looked at just now. */
 static int
-open_file(struct buffer *sp, int flags, int *fd, off_t *size, struct err *f)
+open_file(struct buffer *buf, int flags, int *fd, off_t *size, struct err *err)
 {
 	struct stat st;
 
 	*size = 0;
-	*fd = buffer_state(sp, ".progress", flags);
+	*fd = buffer_state(buf, ".progress", flags);
 	if (*fd == -1 && (errno == ENOENT || errno == EINVAL || errno == ELOOP || errno == ENXIO || errno == EISDIR))
 		return 0;
 	if (*fd == -1 || fstat(*fd, &st) == -1)
-		return unreadable(sp, *fd, f);
+		return unreadable(buf, *fd, err);
 	*size = st.st_size >= 2 * (off_t)SLOT ? st.st_size / 2 : 0;
 	return 0;
 }
@@ -77,18 +77,18 @@ read_slot(int fd, off_t at, off_t size, char **text, uint64_t *seq)
 
 /* No slot is whole: right in a file that was only prepared, else somebody took or tore it. Without .lock we never appended here. */
 static bool
-was_lost(struct buffer *sp, int fd, off_t size)
+was_lost(struct buffer *buf, int fd, off_t size)
 {
 	char head[HEAD];
 
 	if (size && pread(fd, head, HEAD, 0) == HEAD && head[0] == '\n' && pread(fd, head, HEAD, size) == HEAD &&
 	    head[0] == '\n')
 		return false;
-	return faccessat(buffer_fd(sp), ".lock", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	return faccessat(buffer_fd(buf), ".lock", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 int
-checkpoint_load(struct buffer *sp, struct checkpoint *p, struct err *f)
+checkpoint_load(struct buffer *buf, struct checkpoint *p, struct err *err)
 {
 	uint64_t seq[2] = { 0, 0 };
 	char *text[2] = { NULL, NULL }, *line, *end;
@@ -96,14 +96,14 @@ checkpoint_load(struct buffer *sp, struct checkpoint *p, struct err *f)
 	int fd, pick;
 
 	memset(p, 0, sizeof *p);
-	if (open_file(sp, O_RDONLY, &fd, &size, f) == -1)
+	if (open_file(buf, O_RDONLY, &fd, &size, err) == -1)
 		return -1;
 	if (size && (read_slot(fd, 0, size, &text[0], &seq[0]) == -1 || read_slot(fd, size, size, &text[1], &seq[1]) == -1)) {
 		free(text[0]);
-		return unreadable(sp, fd, f);
+		return unreadable(buf, fd, err);
 	}
 	if (!text[0] && !text[1])
-		p->lost = was_lost(sp, fd, size);
+		p->lost = was_lost(buf, fd, size);
 	if (fd != -1)
 		close(fd);
 	pick = !text[0] || (text[1] && seq[1] > seq[0]);
@@ -138,7 +138,7 @@ build_slot(struct bytes *b, struct checkpoint *p, bool whole)
 
 /* Room for two slots of `size`, written and not only promised, with b in the slot of its number. */
 static int
-make_file(struct buffer *sp, const struct bytes *b, uint64_t seq, size_t size, struct err *f)
+make_file(struct buffer *buf, const struct bytes *b, uint64_t seq, size_t size, struct err *err)
 {
 	struct bytes all = { 0 };
 	int r;
@@ -148,58 +148,58 @@ make_file(struct buffer *sp, const struct bytes *b, uint64_t seq, size_t size, s
 	all.len = 2 * size;
 	if (b)
 		memcpy(all.p + (seq % 2 ? size : 0), b->p, b->len);
-	r = buffer_put(sp, ".progress", all.p, all.len, f);
+	r = buffer_put(buf, ".progress", all.p, all.len, err);
 	bytes_free(&all);
 	return r;
 }
 
 int
-checkpoint_prepare(struct buffer *sp, struct err *f)
+checkpoint_prepare(struct buffer *buf, struct err *err)
 {
 	off_t size;
 	int fd;
 
-	if (open_file(sp, O_RDONLY, &fd, &size, f) == -1)
+	if (open_file(buf, O_RDONLY, &fd, &size, err) == -1)
 		return -1;
 	if (fd != -1)
 		close(fd);
-	return size ? 0 : make_file(sp, NULL, 0, SLOT, f);
+	return size ? 0 : make_file(buf, NULL, 0, SLOT, err);
 }
 
 static int
-write_slot(struct buffer *sp, int fd, const struct bytes *b, off_t at, struct err *f)
+write_slot(struct buffer *buf, int fd, const struct bytes *b, off_t at, struct err *err)
 {
 	if (pwrite(fd, b->p, b->len, at) == (ssize_t)b->len && fdatasync(fd) == 0)
 		return 0;
-	return err_sys(f, STATUS_UNSAFE, "write '%s/.progress'", buffer_dir(sp));
+	return err_sys(err, STATUS_UNSAFE, "write '%s/.progress'", buffer_dir(buf));
 }
 
 int
-checkpoint_store(struct buffer *sp, struct checkpoint *p, struct err *f)
+checkpoint_store(struct buffer *buf, struct checkpoint *p, struct err *err)
 {
 	struct bytes b = { 0 };
 	size_t want = SLOT;
 	off_t size;
 	int fd, r;
 
-	if (open_file(sp, O_WRONLY, &fd, &size, f) == -1)
+	if (open_file(buf, O_WRONLY, &fd, &size, err) == -1)
 		return -1;
 	p->seq++;
 	build_slot(&b, p, true);
 	if (size && b.len <= (size_t)size)
-		r = write_slot(sp, fd, &b, p->seq % 2 ? size : 0, f);
+		r = write_slot(buf, fd, &b, p->seq % 2 ? size : 0, err);
 	else if (b.len > SLOT_MAX)
-		r = err_set(f, STATUS_UNSAFE, "progress of buffer '%s' is larger than %u bytes", buffer_dir(sp), SLOT_MAX);
+		r = err_set(err, STATUS_UNSAFE, "progress of buffer '%s' is larger than %u bytes", buffer_dir(buf), SLOT_MAX);
 	else {
 		while (want < b.len)
 			want *= 2;
-		r = make_file(sp, &b, p->seq, want, f);
+		r = make_file(buf, &b, p->seq, want, err);
 	}
-	if (r == -1 && f->sys == ENOSPC && size) {	/* no room to grow: the marks come first */
+	if (r == -1 && err->sys == ENOSPC && size) {	/* no room to grow: the marks come first */
 		b.len = 0;
 		build_slot(&b, p, false);
 		if (b.len <= (size_t)size)
-			r = write_slot(sp, fd, &b, p->seq % 2 ? size : 0, f);
+			r = write_slot(buf, fd, &b, p->seq % 2 ? size : 0, err);
 	}
 	if (fd != -1)
 		close(fd);

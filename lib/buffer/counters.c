@@ -33,10 +33,10 @@ parse(const char *text, ssize_t n, uint64_t out[COUNTERS])
 }
 
 void
-counters_read(struct buffer *sp, uint64_t out[COUNTERS])
+counters_read(struct buffer *buf, uint64_t out[COUNTERS])
 {
 	char text[SIZE];
-	int fd = buffer_state(sp, ".counters", O_RDONLY);
+	int fd = buffer_state(buf, ".counters", O_RDONLY);
 
 	parse(text, fd == -1 ? 0 : pread(fd, text, SIZE, 0), out);
 	if (fd != -1)
@@ -44,7 +44,7 @@ counters_read(struct buffer *sp, uint64_t out[COUNTERS])
 }
 
 void
-counters_add(struct buffer *sp, const uint64_t add[COUNTERS])
+counters_add(struct buffer *buf, const uint64_t add[COUNTERS])
 {
 	char text[SIZE + 1];
 	uint64_t now[COUNTERS];
@@ -52,7 +52,7 @@ counters_add(struct buffer *sp, const uint64_t add[COUNTERS])
 
 	for (i = 0; i < COUNTERS; i++)
 		any |= add[i] != 0;
-	if (!any || (fd = buffer_state(sp, ".counters", O_RDWR | O_CREAT)) == -1)
+	if (!any || (fd = buffer_state(buf, ".counters", O_RDWR | O_CREAT)) == -1)
 		return;
 	/* A holder stopped in the middle costs this count, not our time. */
 	for (i = 0; flock(fd, LOCK_EX | LOCK_NB) == -1 && i < 50; i++)

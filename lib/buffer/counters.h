@@ -21,7 +21,7 @@ enum counter {
 extern const char *const counter_names[COUNTERS];
 
 /* Adds to all of them; nothing is done when all are 0. Errors are ignored. */
-void counters_add(struct buffer *sp, const uint64_t add[COUNTERS]);
-void counters_read(struct buffer *sp, uint64_t out[COUNTERS]);	/* zeros when there are none */
+void counters_add(struct buffer *buf, const uint64_t add[COUNTERS]);
+void counters_read(struct buffer *buf, uint64_t out[COUNTERS]);	/* zeros when there are none */
 
 #endif

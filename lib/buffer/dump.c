@@ -61,14 +61,14 @@ is_delivered(struct range *k, const struct dump_line *l, bool chain)
 }
 
 static int
-walk_through(struct range *k, struct err *f)
+walk_through(struct range *k, struct err *err)
 {
-	struct walk *w = walk_open(k->sp, &k->p, WALK_LATE, backlog_stamp, f);
+	struct walk *w = walk_open(k->sp, &k->p, WALK_LATE, backlog_stamp, err);
 	struct walk_line wl;
 	struct dump_line l;
 	int r = -1, stop = 0;
 
-	while (w && !stop && (r = walk_next(w, &wl, f)) == 1) {
+	while (w && !stop && (r = walk_next(w, &wl, err)) == 1) {
 		if (wl.text.n == 0)
 			continue;
 		read_line(k, wl.text, wl.stem, wl.pos, wl.at, &l);
@@ -80,16 +80,16 @@ walk_through(struct range *k, struct err *f)
 }
 
 static int
-foreign_through(struct range *k, const struct segment *s, struct err *f)
+foreign_through(struct range *k, const struct segment *s, struct err *err)
 {
-	struct reader *r = reader_open(buffer_fd(k->sp), s, 0, UINT64_MAX, 0, f);
+	struct reader *r = reader_open(buffer_fd(k->sp), s, 0, UINT64_MAX, 0, err);
 	struct reader_line rl;
 	struct dump_line l;
 	int got = -1, stop = 0;
 
 	if (!r)
-		return f->sys == ENOENT ? 0 : -1;
-	while (!stop && (got = reader_next(r, &rl, f)) == 1)
+		return err->sys == ENOENT ? 0 : -1;
+	while (!stop && (got = reader_next(r, &rl, err)) == 1)
 		if (rl.text.n) {
 			read_line(k, rl.text, s->stem, rl.pos, rl.pos, &l);
 			stop = k->fn(k->arg, &l);
@@ -99,20 +99,20 @@ foreign_through(struct range *k, const struct segment *s, struct err *f)
 }
 
 int
-dump_lines(struct buffer *sp, dump_fn *fn, void *arg, struct err *f)
+dump_lines(struct buffer *buf, dump_fn *fn, void *arg, struct err *err)
 {
-	struct range k = { .sp = sp, .fn = fn, .arg = arg };
+	struct range k = { .sp = buf, .fn = fn, .arg = arg };
 	struct segment *list;
 	size_t i, n;
-	int r = segment_list(buffer_fd(sp), &list, &n, f);
+	int r = segment_list(buffer_fd(buf), &list, &n, err);
 
 	if (r == 0)
-		r = checkpoint_load(sp, &k.p, f);
+		r = checkpoint_load(buf, &k.p, err);
 	if (r == 0)
-		r = walk_through(&k, f);
+		r = walk_through(&k, err);
 	for (i = 0; r == 0 && i < n; i++)
 		if (list[i].kind == SEGMENT_FOREIGN && !list[i].odd)
-			r = foreign_through(&k, &list[i], f);
+			r = foreign_through(&k, &list[i], err);
 	free(list);
 	bytes_free(&k.it.text);
 	checkpoint_free(&k.p);
@@ -124,13 +124,13 @@ dump_lines(struct buffer *sp, dump_fn *fn, void *arg, struct err *f)
 static void
 check_segment(struct range *k, const struct segment *s, struct dump_report *rep, int64_t *last)
 {
-	struct err f;
-	struct reader *r = reader_open(buffer_fd(k->sp), s, 0, UINT64_MAX, 0, &f);
+	struct err err;
+	struct reader *r = reader_open(buffer_fd(k->sp), s, 0, UINT64_MAX, 0, &err);
 	struct reader_line rl;
 	struct dump_line l;
 	int got = -1;
 
-	while (r && (got = reader_next(r, &rl, &f)) == 1) {
+	while (r && (got = reader_next(r, &rl, &err)) == 1) {
 		if (rl.text.n == 0)
 			continue;
 		rep->lines++;
@@ -150,18 +150,18 @@ check_segment(struct range *k, const struct segment *s, struct dump_report *rep,
 }
 
 int
-dump_check(struct buffer *sp, struct dump_report *rep, dump_fn *fn, void *arg, struct err *f)
+dump_check(struct buffer *buf, struct dump_report *rep, dump_fn *fn, void *arg, struct err *err)
 {
-	struct range k = { .sp = sp, .fn = fn, .arg = arg };
+	struct range k = { .sp = buf, .fn = fn, .arg = arg };
 	struct segment *list;
 	int64_t last = INT64_MIN;
 	char **gone;
 	size_t i, n;
 
 	memset(rep, 0, sizeof *rep);
-	if (checkpoint_load(sp, &k.p, f) == -1)
+	if (checkpoint_load(buf, &k.p, err) == -1)
 		return -1;
-	if (segment_list(buffer_fd(sp), &list, &n, f) == -1) {
+	if (segment_list(buffer_fd(buf), &list, &n, err) == -1) {
 		checkpoint_free(&k.p);
 		return -1;
 	}
@@ -172,7 +172,7 @@ dump_check(struct buffer *sp, struct dump_report *rep, dump_fn *fn, void *arg, s
 		if (!list[i].odd)
 			check_segment(&k, &list[i], rep, &last);
 	}
-	manifest_missing(sp, list, n, &gone, &i);
+	manifest_missing(buf, list, n, &gone, &i);
 	rep->vanished = i;
 	while (i)
 		free(gone[--i]);
@@ -284,14 +284,14 @@ discard_all(struct range *k, struct discard *d)
 
 /* Takes plain writers' files, and lets them rest: a writer that has one open finishes its line. */
 static int
-claim_all(struct range *k, struct err *f)
+claim_all(struct range *k, struct err *err)
 {
 	size_t claimed;
 	int64_t rest;
 
-	if (adopt_files(k->sp, &k->p, &rest, &claimed, f) == -1)
+	if (adopt_files(k->sp, &k->p, &rest, &claimed, err) == -1)
 		return -1;
-	if (claimed && checkpoint_prepare(k->sp, f) == 0 && checkpoint_store(k->sp, &k->p, f) == -1)
+	if (claimed && checkpoint_prepare(k->sp, err) == 0 && checkpoint_store(k->sp, &k->p, err) == -1)
 		return -1;
 	if (rest > 0)
 		nanosleep(&(struct timespec){ rest / 1000, rest % 1000 * 1000000 }, NULL);
@@ -311,21 +311,21 @@ discard_locked(struct range *k, struct discard *d, struct notebook *nb)
 }
 
 int
-discard_lines(struct buffer *sp, int64_t lock_ms, uint64_t *count, struct err *f)
+discard_lines(struct buffer *buf, int64_t lock_ms, uint64_t *count, struct err *err)
 {
-	struct range k = { .sp = sp };
-	struct discard d = { .count = count, .f = f };
+	struct range k = { .sp = buf };
+	struct discard d = { .count = count, .f = err };
 	struct notebook nb;
 	int r;
 
 	*count = 0;
-	if (checkpoint_load(sp, &k.p, f) == -1)
+	if (checkpoint_load(buf, &k.p, err) == -1)
 		return -1;
-	d.q = quarantine_open(sp);
-	r = claim_all(&k, f);
-	if (r == 0 && (r = buffer_lock(sp, lock_ms, &nb, f)) == 0) {
+	d.q = quarantine_open(buf);
+	r = claim_all(&k, err);
+	if (r == 0 && (r = buffer_lock(buf, lock_ms, &nb, err)) == 0) {
 		r = discard_locked(&k, &d, &nb);
-		buffer_unlock(sp);
+		buffer_unlock(buf);
 	}
 	quarantine_close(d.q);
 	bytes_free(&d.line);

@@ -23,19 +23,19 @@ struct dump_line {
 
 /* Undelivered lines in the order of delivery; files of plain writers not yet claimed come last. fn returns non-zero to stop. */
 typedef int dump_fn(void *arg, const struct dump_line *l);
-int dump_lines(struct buffer *sp, dump_fn *fn, void *arg, struct err *f);
+int dump_lines(struct buffer *buf, dump_fn *fn, void *arg, struct err *err);
 
 struct dump_report {
 	uint64_t segments, lines, delivered, bad, torn, disorder;	/* disorder: buffered_at went back within the chain */
 	uint64_t odd, suspect, vanished, unreadable;
 };
 /* Reads every line of every segment, delivered or not. fn (may be NULL) gets the bad ones. */
-int dump_check(struct buffer *sp, struct dump_report *r, dump_fn *fn, void *arg, struct err *f);
+int dump_check(struct buffer *buf, struct dump_report *r, dump_fn *fn, void *arg, struct err *err);
 
 /*
  * Puts everything undelivered into quarantine, under the replay lock: line by line;
  * forgets vanished segments. *count: how many lines.
  */
-int discard_lines(struct buffer *sp, int64_t lock_ms, uint64_t *count, struct err *f);
+int discard_lines(struct buffer *buf, int64_t lock_ms, uint64_t *count, struct err *err);
 
 #endif

@@ -28,17 +28,17 @@ copy(int from, gzFile to)
 
 /* Writes TEMPORARY, durably. */
 static int
-write_gz(struct buffer *sp, int from, struct err *f)
+write_gz(struct buffer *buf, int from, struct err *err)
 {
 	int fd, spare, r;
 	gzFile gz;
 
-	unlinkat(buffer_fd(sp), TEMPORARY, 0);
-	fd = buffer_state(sp, TEMPORARY, O_WRONLY | O_CREAT | O_EXCL);
+	unlinkat(buffer_fd(buf), TEMPORARY, 0);
+	fd = buffer_state(buf, TEMPORARY, O_WRONLY | O_CREAT | O_EXCL);
 	spare = fd == -1 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);	/* gzclose closes the other before it can be synced */
 	gz = spare == -1 ? NULL : gzdopen(spare, "wb");
 	if (!gz) {
-		err_sys(f, STATUS_UNSAFE, "create '%s/" TEMPORARY "'", buffer_dir(sp));
+		err_sys(err, STATUS_UNSAFE, "create '%s/" TEMPORARY "'", buffer_dir(buf));
 		if (spare != -1)
 			close(spare);
 		if (fd != -1)
@@ -49,46 +49,46 @@ write_gz(struct buffer *sp, int from, struct err *f)
 	if (gzclose(gz) != Z_OK || fsync(fd) == -1)
 		r = -1;
 	if (r == -1)
-		err_sys(f, STATUS_UNSAFE, "write '%s/" TEMPORARY "'", buffer_dir(sp));
+		err_sys(err, STATUS_UNSAFE, "write '%s/" TEMPORARY "'", buffer_dir(buf));
 	close(fd);
 	return r;
 }
 
 static int
-compress_one(struct buffer *sp, const struct segment *s, struct err *f)
+compress_one(struct buffer *buf, const struct segment *s, struct err *err)
 {
 	char name[SEGMENT_NAME + 16];
-	int from = segment_open(buffer_fd(sp), s), r;
+	int from = segment_open(buffer_fd(buf), s), r;
 
 	if (from == -1)
-		return err_sys(f, STATUS_UNSAFE, "open '%s/%s'", buffer_dir(sp), s->name);
-	r = write_gz(sp, from, f);
+		return err_sys(err, STATUS_UNSAFE, "open '%s/%s'", buffer_dir(buf), s->name);
+	r = write_gz(buf, from, err);
 	close(from);
 	snprintf(name, sizeof name, "%s.jsonl.gz", s->stem);
-	if (r == 0 && renameat(buffer_fd(sp), TEMPORARY, buffer_fd(sp), name) == -1)
-		r = err_sys(f, STATUS_UNSAFE, "rename to '%s/%s'", buffer_dir(sp), name);
-	if (r == 0 && (r = buffer_sync(sp, f)) == 0 && unlinkat(buffer_fd(sp), s->name, 0) == -1)
-		r = err_sys(f, STATUS_UNSAFE, "remove '%s/%s'", buffer_dir(sp), s->name);
+	if (r == 0 && renameat(buffer_fd(buf), TEMPORARY, buffer_fd(buf), name) == -1)
+		r = err_sys(err, STATUS_UNSAFE, "rename to '%s/%s'", buffer_dir(buf), name);
+	if (r == 0 && (r = buffer_sync(buf, err)) == 0 && unlinkat(buffer_fd(buf), s->name, 0) == -1)
+		r = err_sys(err, STATUS_UNSAFE, "remove '%s/%s'", buffer_dir(buf), s->name);
 	if (r == -1)
-		unlinkat(buffer_fd(sp), TEMPORARY, 0);
+		unlinkat(buffer_fd(buf), TEMPORARY, 0);
 	return r;
 }
 
 int
-gzip_closed(struct buffer *sp, size_t *done, struct err *f)
+gzip_closed(struct buffer *buf, size_t *done, struct err *err)
 {
 	struct segment *list;
 	size_t i, n;
 	int r = 0;
 
 	*done = 0;
-	if (segment_list(buffer_fd(sp), &list, &n, f) == -1)
+	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
 		return -1;
 	for (i = 0; r == 0 && i + 1 < n && list[i + 1].kind == SEGMENT_CHAIN; i++)
 		if (!list[i].gz && !list[i].odd && !list[i].suspect) {
-			r = compress_one(sp, &list[i], f);
+			r = compress_one(buf, &list[i], err);
 			*done += r == 0;
 		}
 	free(list);
-	return r == 0 && *done ? buffer_sync(sp, f) : r;
+	return r == 0 && *done ? buffer_sync(buf, err) : r;
 }

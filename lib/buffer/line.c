@@ -3,11 +3,11 @@
 #include "event/names.h"
 
 int
-line_read(const char *p, size_t n, struct line *l, struct bytes *text, struct err *f)
+line_read(const char *p, size_t n, struct line *l, struct bytes *text, struct err *err)
 {
-	if (line_parse(p, n, l, text, f) == -1)
+	if (line_parse(p, n, l, text, err) == -1)
 		return -1;
-	return names_legal(l->e.type.p, l->e.type.n) ? 0 : err_set(f, 1, "not a legal event type");
+	return names_legal(l->e.type.p, l->e.type.n) ? 0 : err_set(err, 1, "not a legal event type");
 }
 
 void

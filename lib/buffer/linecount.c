@@ -48,13 +48,13 @@ made(const char *dir)
 
 /* NULL when there is no place. */
 static char *
-place(const struct buffer *sp)
+place(const struct buffer *buf)
 {
 	const char *cache = process_env("XDG_CACHE_HOME"), *home = process_env("HOME");
 	struct bytes b = {0};
 	struct stat st;
 
-	if (fstat(buffer_fd(sp), &st) == -1 || (cache == NULL && (home == NULL || !ours(home))))
+	if (fstat(buffer_fd(buf), &st) == -1 || (cache == NULL && (home == NULL || !ours(home))))
 		return NULL;
 	bytes_adds(&b, cache != NULL ? cache : home);
 	if (cache == NULL)
@@ -100,12 +100,12 @@ take_line(struct memory *c, char *line)
 }
 
 static struct memory *
-recall(const struct buffer *sp)
+recall(const struct buffer *buf)
 {
 	struct memory *c = mem_alloc(sizeof *c);
 	char *text, *line, *end;
 
-	if ((c->path = place(sp)) == NULL || (text = io_slurp(AT_FDCWD, c->path, MOST, NULL)) == NULL)
+	if ((c->path = place(buf)) == NULL || (text = io_slurp(AT_FDCWD, c->path, MOST, NULL)) == NULL)
 		return c;
 	for (line = text; (end = strchr(line, '\n')) != NULL; line = end + 1) {
 		*end = '\0';
@@ -191,13 +191,13 @@ forget(struct memory *c)
 
 /* Counts on to `end`; live: a piece without newline there is not yet a line. */
 static int
-count_on(struct buffer *sp, walk_stamp_fn *stamp, const struct segment *s, uint64_t end, bool live, struct linecount *part, struct err *f)
+count_on(struct buffer *buf, walk_stamp_fn *stamp, const struct segment *s, uint64_t end, bool live, struct linecount *part, struct err *err)
 {
-	struct reader *r = reader_open(buffer_fd(sp), s, part->end, end, live ? READER_LIVE : 0, f);
+	struct reader *r = reader_open(buffer_fd(buf), s, part->end, end, live ? READER_LIVE : 0, err);
 	struct reader_line l;
 	int got = -1;
 
-	while (r && (got = reader_next(r, &l, f)) == 1)
+	while (r && (got = reader_next(r, &l, err)) == 1)
 		if (l.text.n > 0 && part->lines++ == 0 && stamp(l.text, &part->first) == -1)
 			part->first = 0;
 	reader_close(r);
@@ -206,12 +206,12 @@ count_on(struct buffer *sp, walk_stamp_fn *stamp, const struct segment *s, uint6
 }
 
 static int
-count_closed(struct buffer *sp, walk_stamp_fn *stamp, struct memory *known, const struct segment *s, struct linecount *part, struct err *f)
+count_closed(struct buffer *buf, walk_stamp_fn *stamp, struct memory *known, const struct segment *s, struct linecount *part, struct err *err)
 {
 	*part = find(known, s, true);
 	if (part->end > 0)
 		return 0;
-	if (count_on(sp, stamp, s, s->gz ? UINT64_MAX : s->size, false, part, f) == -1)
+	if (count_on(buf, stamp, s, s->gz ? UINT64_MAX : s->size, false, part, err) == -1)
 		return -1;
 	part->end = s->size;
 	note(known, s, true, part);
@@ -220,28 +220,28 @@ count_closed(struct buffer *sp, walk_stamp_fn *stamp, struct memory *known, cons
 
 /* The last of the chain: what its writers have noted stays as it is. */
 static int
-count_last(struct buffer *sp, walk_stamp_fn *stamp, struct memory *known, const struct segment *s, struct linecount *part, struct err *f)
+count_last(struct buffer *buf, walk_stamp_fn *stamp, struct memory *known, const struct segment *s, struct linecount *part, struct err *err)
 {
 	struct notebook nb;
 
 	if (s->gz)
-		return count_on(sp, stamp, s, UINT64_MAX, true, part, f);
-	buffer_peek(sp, &nb);
+		return count_on(buf, stamp, s, UINT64_MAX, true, part, err);
+	buffer_peek(buf, &nb);
 	*part = find(known, s, false);
 	if (strcmp(nb.stem, s->stem) == 0 && nb.inode == s->inode && nb.size <= s->size && nb.size > part->end) {
-		if (count_on(sp, stamp, s, nb.size, true, part, f) == -1)
+		if (count_on(buf, stamp, s, nb.size, true, part, err) == -1)
 			return -1;
 		note(known, s, false, part);
 	}
-	return count_on(sp, stamp, s, s->size, true, part, f);
+	return count_on(buf, stamp, s, s->size, true, part, err);
 }
 
 bool
-linecount_chain(struct buffer *sp, const struct checkpoint *p, const struct segment *list, size_t n, walk_stamp_fn *stamp, struct linecount *sum)
+linecount_chain(struct buffer *buf, const struct checkpoint *p, const struct segment *list, size_t n, walk_stamp_fn *stamp, struct linecount *sum)
 {
 	const struct position *m = &p->marks.chain;
 	struct memory *known;
-	struct err f;
+	struct err err;
 	size_t i;
 	int r = 0;
 
@@ -251,7 +251,7 @@ linecount_chain(struct buffer *sp, const struct checkpoint *p, const struct segm
 			return false;
 	if (p->lates)
 		return false;
-	known = recall(sp);
+	known = recall(buf);
 	for (i = 0; r == 0 && i < n && list[i].kind == SEGMENT_CHAIN; i++) {
 		bool last = i + 1 == n || list[i + 1].kind != SEGMENT_CHAIN;
 		int cmp = m->stem ? strcmp(list[i].stem, m->stem) : 1;
@@ -260,9 +260,9 @@ linecount_chain(struct buffer *sp, const struct checkpoint *p, const struct segm
 		if (cmp < 0)
 			continue;
 		if (cmp == 0 && m->pos > 0)
-			r = count_on(sp, stamp, &list[i], list[i].gz ? UINT64_MAX : list[i].size, last, &part, &f);
+			r = count_on(buf, stamp, &list[i], list[i].gz ? UINT64_MAX : list[i].size, last, &part, &err);
 		else
-			r = (last ? count_last : count_closed)(sp, stamp, known, &list[i], &part, &f);
+			r = (last ? count_last : count_closed)(buf, stamp, known, &list[i], &part, &err);
 		if (sum->lines == 0)
 			sum->first = part.first;
 		sum->lines += part.lines;

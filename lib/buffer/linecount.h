@@ -27,6 +27,6 @@ struct linecount {
  * The undelivered lines of the chain, from a list of all segments. false: they have to be walked, because there is more than the chain, or
  * a type is late, or something changed meanwhile or is damaged.
  */
-bool linecount_chain(struct buffer *sp, const struct checkpoint *p, const struct segment *list, size_t n, walk_stamp_fn *stamp, struct linecount *sum);
+bool linecount_chain(struct buffer *buf, const struct checkpoint *p, const struct segment *list, size_t n, walk_stamp_fn *stamp, struct linecount *sum);
 
 #endif

@@ -39,9 +39,9 @@ owner_of(const struct stat *st)
 
 /* Asked first: the kernel stops all lockers for 10 to 20 ms to show /proc/locks. */
 static bool
-is_free(struct buffer *sp)
+is_free(struct buffer *buf)
 {
-	int fd = buffer_state(sp, ".lock", O_RDONLY);
+	int fd = buffer_state(buf, ".lock", O_RDONLY);
 	bool mine = fd != -1 && flock(fd, LOCK_SH | LOCK_NB) == 0;
 
 	if (fd != -1)
@@ -50,7 +50,7 @@ is_free(struct buffer *sp)
 }
 
 char *
-lockowner_stuck(struct buffer *sp, int64_t ms)
+lockowner_stuck(struct buffer *buf, int64_t ms)
 {
 	int64_t until = clock_mono() + ms;
 	struct bytes b = { 0 };
@@ -58,7 +58,7 @@ lockowner_stuck(struct buffer *sp, int64_t ms)
 	struct stat st;
 	long pid;
 
-	if (fstatat(buffer_fd(sp), ".lock", &st, AT_SYMLINK_NOFOLLOW) == -1 || is_free(sp) || (pid = owner_of(&st)) <= 0)
+	if (fstatat(buffer_fd(buf), ".lock", &st, AT_SYMLINK_NOFOLLOW) == -1 || is_free(buf) || (pid = owner_of(&st)) <= 0)
 		return NULL;
 	while (clock_mono() < until) {
 		nanosleep(&(struct timespec){ 0, RANGE_MS * 1000000L }, NULL);

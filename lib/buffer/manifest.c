@@ -15,10 +15,10 @@
 #define WHOLE " ."	/* ends a line that is whole */
 
 void
-manifest_add(struct buffer *sp, const char *stem)
+manifest_add(struct buffer *buf, const char *stem)
 {
 	struct bytes b = { 0 };
-	int fd = buffer_state(sp, ".roster", O_RDWR | O_APPEND | O_CREAT);
+	int fd = buffer_state(buf, ".roster", O_RDWR | O_APPEND | O_CREAT);
 	off_t size = fd == -1 ? 0 : lseek(fd, 0, SEEK_END);
 	char last = '\n';
 
@@ -78,9 +78,9 @@ stems_cmp(const void *a, const void *b)
  * ought to be there.
  */
 static int
-set_marks(struct buffer *sp, const char *const *stems, size_t n, const char *to)
+set_marks(struct buffer *buf, const char *const *stems, size_t n, const char *to)
 {
-	char *text = io_slurp(buffer_fd(sp), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *name;
+	char *text = io_slurp(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *name;
 	int fd = -1, r = 0;
 
 	if (!text)
@@ -88,7 +88,7 @@ set_marks(struct buffer *sp, const char *const *stems, size_t n, const char *to)
 	while (r == 0 && next_line(&p, &mark, &name)) {
 		if (*mark == 'x' || !bsearch(name, stems, n, sizeof *stems, stem_cmp))
 			continue;
-		if ((fd == -1 && (fd = buffer_state(sp, ".roster", O_WRONLY)) == -1) || pwrite(fd, to, 1, mark - text) != 1)
+		if ((fd == -1 && (fd = buffer_state(buf, ".roster", O_WRONLY)) == -1) || pwrite(fd, to, 1, mark - text) != 1)
 			r = -1;
 	}
 	if (fd != -1 && r == 0)
@@ -100,18 +100,18 @@ set_marks(struct buffer *sp, const char *const *stems, size_t n, const char *to)
 }
 
 int
-manifest_strike(struct buffer *sp, const char **stems, size_t n, struct err *f)
+manifest_strike(struct buffer *buf, const char **stems, size_t n, struct err *err)
 {
 	if (n == 0)
 		return 0;
 	qsort(stems, n, sizeof *stems, stems_cmp);
-	return set_marks(sp, stems, n, "x") == 0 ? 0 : err_sys(f, STATUS_UNSAFE, "write '%s/.roster'", buffer_dir(sp));
+	return set_marks(buf, stems, n, "x") == 0 ? 0 : err_sys(err, STATUS_UNSAFE, "write '%s/.roster'", buffer_dir(buf));
 }
 
 static bool
-all_struck(struct buffer *sp)
+all_struck(struct buffer *buf)
 {
-	char *text = io_slurp(buffer_fd(sp), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *stem;
+	char *text = io_slurp(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *stem;
 	bool struck = true;
 
 	while (text && struck && next_line(&p, &mark, &stem))
@@ -121,11 +121,11 @@ all_struck(struct buffer *sp)
 }
 
 void
-manifest_clear(struct buffer *sp, bool all)
+manifest_clear(struct buffer *buf, bool all)
 {
 	int fd;
 
-	if ((!all && !all_struck(sp)) || (fd = buffer_state(sp, ".roster", O_WRONLY)) == -1)
+	if ((!all && !all_struck(buf)) || (fd = buffer_state(buf, ".roster", O_WRONLY)) == -1)
 		return;
 	if (ftruncate(fd, 0) == -1) {
 		/* All its lines are struck: nothing is missed. */
@@ -134,9 +134,9 @@ manifest_clear(struct buffer *sp, bool all)
 }
 
 static char
-mark_of(struct buffer *sp, const char *stem)
+mark_of(struct buffer *buf, const char *stem)
 {
-	char *text = io_slurp(buffer_fd(sp), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *name, found = 0;
+	char *text = io_slurp(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *name, found = 0;
 
 	while (text && next_line(&p, &mark, &name))
 		if (strcmp(name, stem) == 0)
@@ -147,7 +147,7 @@ mark_of(struct buffer *sp, const char *stem)
 
 /* The list may be older than the roster: made since then, or drained and struck, is not missing. */
 static bool
-is_missing(struct buffer *sp, const char *stem)
+is_missing(struct buffer *buf, const char *stem)
 {
 	static const char *const ends[] = { ".jsonl", ".suspect.jsonl", ".jsonl.gz" };
 	char name[SEGMENT_NAME + 32];
@@ -155,16 +155,16 @@ is_missing(struct buffer *sp, const char *stem)
 
 	for (i = 0; i < sizeof ends / sizeof *ends; i++) {
 		snprintf(name, sizeof name, "%s%s", stem, ends[i]);
-		if (faccessat(buffer_fd(sp), name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		if (faccessat(buffer_fd(buf), name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 			return false;
 	}
-	return mark_of(sp, stem) != 'x';
+	return mark_of(buf, stem) != 'x';
 }
 
 void
-manifest_missing(struct buffer *sp, const struct segment *list, size_t n, char ***stems, size_t *count)
+manifest_missing(struct buffer *buf, const struct segment *list, size_t n, char ***stems, size_t *count)
 {
-	char *text = io_slurp(buffer_fd(sp), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *stem;
+	char *text = io_slurp(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *stem;
 	const char **have;
 	size_t i, cap = 0;
 
@@ -178,7 +178,7 @@ manifest_missing(struct buffer *sp, const struct segment *list, size_t n, char *
 	qsort(have, n, sizeof *have, stems_cmp);
 	while (next_line(&p, &mark, &stem)) {
 		if (*mark == 'x' || (n && bsearch(stem, have, n, sizeof *have, stem_cmp)) ||
-		    !is_missing(sp, stem))
+		    !is_missing(buf, stem))
 			continue;
 		if (*count == cap)
 			*stems = mem_realloc(*stems, (cap = cap ? cap * 2 : 8) * sizeof **stems);
@@ -201,9 +201,9 @@ manifest_is_returned(const char *stem)
 }
 
 static bool
-any_vanished(struct buffer *sp)
+any_vanished(struct buffer *buf)
 {
-	char *text = io_slurp(buffer_fd(sp), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *stem;
+	char *text = io_slurp(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *stem;
 	bool any = false;
 
 	while (text && !any && next_line(&p, &mark, &stem))
@@ -213,62 +213,62 @@ any_vanished(struct buffer *sp)
 }
 
 static int
-take_out(struct buffer *sp, const struct segment *s, struct err *f)
+take_out(struct buffer *buf, const struct segment *s, struct err *err)
 {
 	char name[SEGMENT_NAME + 32];
 
 	snprintf(name, sizeof name, "%s" RETURNED ".jsonl%s", s->stem, s->gz ? ".gz" : "");
-	if (renameat(buffer_fd(sp), s->name, buffer_fd(sp), name) == -1)
-		return err_sys(f, STATUS_UNSAFE, "rename '%s/%s'", buffer_dir(sp), s->name);
-	if (manifest_strike(sp, &(const char *){ s->stem }, 1, f) == -1)
+	if (renameat(buffer_fd(buf), s->name, buffer_fd(buf), name) == -1)
+		return err_sys(err, STATUS_UNSAFE, "rename '%s/%s'", buffer_dir(buf), s->name);
+	if (manifest_strike(buf, &(const char *){ s->stem }, 1, err) == -1)
 		return -1;
 	*strstr(name, ".jsonl") = '\0';
-	manifest_add(sp, name);
-	return buffer_sync(sp, f);
+	manifest_add(buf, name);
+	return buffer_sync(buf, err);
 }
 
 /* One that was renamed by a run that was cut off before it could strike its old name. */
 static int
-finish_taking(struct buffer *sp, const struct segment *s, struct err *f)
+finish_taking(struct buffer *buf, const struct segment *s, struct err *err)
 {
 	char stem[SEGMENT_NAME];
 
 	if (!manifest_is_returned(s->stem))
 		return 0;
 	snprintf(stem, sizeof stem, "%.*s", (int)(strlen(s->stem) - strlen(RETURNED)), s->stem);
-	if (mark_of(sp, stem) != '!')
+	if (mark_of(buf, stem) != '!')
 		return 0;
-	if (!mark_of(sp, s->stem))
-		manifest_add(sp, s->stem);
-	return manifest_strike(sp, &(const char *){ stem }, 1, f);
+	if (!mark_of(buf, s->stem))
+		manifest_add(buf, s->stem);
+	return manifest_strike(buf, &(const char *){ stem }, 1, err);
 }
 
 int
-manifest_returned(struct buffer *sp, struct err *f)
+manifest_returned(struct buffer *buf, struct err *err)
 {
 	struct segment *list;
 	char **gone;
 	size_t i, n;
 	int r = 0;
 
-	if (segment_list(buffer_fd(sp), &list, &n, f) == -1)
+	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
 		return -1;
-	manifest_missing(sp, list, n, &gone, &i);
+	manifest_missing(buf, list, n, &gone, &i);
 	while (i) {
-		set_marks(sp, &(const char *){ gone[--i] }, 1, "!");
+		set_marks(buf, &(const char *){ gone[--i] }, 1, "!");
 		free(gone[i]);
 	}
 	free(gone);
 	/* One that is left alone for now, a hard link say: the drain passes it, and it counts as returned when it is a segment again. */
 	for (i = 0; i < n; i++)
 		if (list[i].odd && list[i].kind == SEGMENT_CHAIN)
-			set_marks(sp, &(const char *){ list[i].stem }, 1, "!");
-	n = any_vanished(sp) ? n : 0;
+			set_marks(buf, &(const char *){ list[i].stem }, 1, "!");
+	n = any_vanished(buf) ? n : 0;
 	for (i = 0; r == 0 && i < n; i++)
-		r = finish_taking(sp, &list[i], f);
+		r = finish_taking(buf, &list[i], err);
 	for (i = 0; r == 0 && i < n; i++)
-		if (list[i].kind == SEGMENT_CHAIN && !list[i].odd && mark_of(sp, list[i].stem) == '!')
-			r = take_out(sp, &list[i], f);
+		if (list[i].kind == SEGMENT_CHAIN && !list[i].odd && mark_of(buf, list[i].stem) == '!')
+			r = take_out(buf, &list[i], err);
 	free(list);
 	return r;
 }

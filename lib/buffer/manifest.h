@@ -12,24 +12,24 @@
 #include "buffer/buffer.h"
 
 /* Best effort, errors are ignored. Under the writers' or the replay lock. */
-void manifest_add(struct buffer *sp, const char *stem);
+void manifest_add(struct buffer *buf, const char *stem);
 /*
  * Before their files go, in one pass and one sync; sorts the stems. On failure the files must stay: unlinked, they would be missed
  * for ever. A stem that is not there is none.
  */
-int manifest_strike(struct buffer *sp, const char **stems, size_t n, struct err *f);
+int manifest_strike(struct buffer *buf, const char **stems, size_t n, struct err *err);
 /* Empties it when all its stems are struck (under both locks); with `all`, whatever it says: vanished segments are forgotten. */
-void manifest_clear(struct buffer *sp, bool all);
+void manifest_clear(struct buffer *buf, bool all);
 
 /*
  * Under the replay lock, before the buffer is walked: remembers what has vanished, and takes what came back after the marks
  * may have passed it out of the chain, as a segment of its own (STEM.own-0): whether its lines were delivered has to be looked up.
  */
-int manifest_returned(struct buffer *sp, struct err *f);
+int manifest_returned(struct buffer *buf, struct err *err);
 /* 1 for the stem of such a segment. */
 int manifest_is_returned(const char *stem);
 
 /* Stems that ought to be and are not in the list: fresh array of fresh strings. */
-void manifest_missing(struct buffer *sp, const struct segment *list, size_t n, char ***stems, size_t *count);
+void manifest_missing(struct buffer *buf, const struct segment *list, size_t n, char ***stems, size_t *count);
 
 #endif

@@ -48,11 +48,11 @@ drop_file(struct file *f)
 }
 
 struct quarantine *
-quarantine_open(struct buffer *sp)
+quarantine_open(struct buffer *buf)
 {
 	struct quarantine *q = mem_alloc(sizeof *q);
 
-	q->sp = sp;
+	q->sp = buf;
 	q->dir = -1;
 	return q;
 }
@@ -70,15 +70,15 @@ quarantine_close(struct quarantine *q)
 }
 
 static int
-need_dir(struct quarantine *q, struct err *f)
+need_dir(struct quarantine *q, struct err *err)
 {
 	if (q->dir != -1)
 		return 0;
-	if (mkdirat(buffer_fd(q->sp), "quarantine", 0700) == 0 && buffer_sync(q->sp, f) == -1)
+	if (mkdirat(buffer_fd(q->sp), "quarantine", 0700) == 0 && buffer_sync(q->sp, err) == -1)
 		return -1;
 	q->dir = openat(buffer_fd(q->sp), "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (q->dir == -1)
-		return err_sys(f, STATUS_UNSAFE, "open '%s/quarantine'", buffer_dir(q->sp));
+		return err_sys(err, STATUS_UNSAFE, "open '%s/quarantine'", buffer_dir(q->sp));
 	return 0;
 }
 
@@ -182,17 +182,17 @@ write_line(int fd, const struct bytes *b)
 }
 
 static int
-sync_file(struct quarantine *q, struct file *file, struct err *f)
+sync_file(struct quarantine *q, struct file *file, struct err *err)
 {
 	if (file->dirty && fdatasync(file->fd) == -1)
-		return err_sys(f, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'", buffer_dir(q->sp), file->stem);
+		return err_sys(err, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'", buffer_dir(q->sp), file->stem);
 	file->dirty = false;
 	return 0;
 }
 
 /* The file for a stem, or the one unused for longest, made free. */
 static struct file *
-pick_file(struct quarantine *q, const char *stem, struct err *f)
+pick_file(struct quarantine *q, const char *stem, struct err *err)
 {
 	struct file *oldest = &q->file[0];
 	size_t i;
@@ -203,7 +203,7 @@ pick_file(struct quarantine *q, const char *stem, struct err *f)
 		if (q->file[i].used < oldest->used)
 			oldest = &q->file[i];
 	}
-	if (oldest->stem && sync_file(q, oldest, f) == -1)
+	if (oldest->stem && sync_file(q, oldest, err) == -1)
 		return NULL;
 	drop_file(oldest);
 	return oldest;
@@ -234,10 +234,10 @@ open_locked(int dir, const char *name)
 }
 
 static struct file *
-open_file(struct quarantine *q, const char *stem, struct err *f)
+open_file(struct quarantine *q, const char *stem, struct err *err)
 {
 	char name[SEGMENT_NAME + 16];
-	struct file *file = pick_file(q, stem, f);
+	struct file *file = pick_file(q, stem, err);
 
 	if (!file)
 		return NULL;
@@ -246,7 +246,7 @@ open_file(struct quarantine *q, const char *stem, struct err *f)
 		return file;
 	snprintf(name, sizeof name, "%s.jsonl", stem);
 	if ((file->fd = open_locked(q->dir, name)) == -1) {
-		err_sys(f, STATUS_UNSAFE, "open '%s/quarantine/%s'", buffer_dir(q->sp), name);
+		err_sys(err, STATUS_UNSAFE, "open '%s/quarantine/%s'", buffer_dir(q->sp), name);
 		return NULL;
 	}
 	file->stem = mem_strdup(stem);
@@ -265,7 +265,7 @@ is_known(struct file *file, const char *needle, uint64_t pos)
 }
 
 static int
-add_to(struct quarantine *q, struct file *file, struct bytes *place, uint64_t pos, const char *reason, struct slice line, struct err *f)
+add_to(struct quarantine *q, struct file *file, struct bytes *place, uint64_t pos, const char *reason, struct slice line, struct err *err)
 {
 	struct bytes b = { 0 };
 	int r;
@@ -275,7 +275,7 @@ add_to(struct quarantine *q, struct file *file, struct bytes *place, uint64_t po
 	r = write_line(file->fd, &b);
 	bytes_free(&b);
 	if (r == -1)
-		return err_sys(f, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'", buffer_dir(q->sp), file->stem);
+		return err_sys(err, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'", buffer_dir(q->sp), file->stem);
 	file->dirty = true;
 	if (pos > file->highest || !file->any) {
 		file->highest = pos;
@@ -285,61 +285,61 @@ add_to(struct quarantine *q, struct file *file, struct bytes *place, uint64_t po
 }
 
 int
-quarantine_add(struct quarantine *q, const char *stem, uint64_t pos, const char *reason, struct slice line, struct err *f)
+quarantine_add(struct quarantine *q, const char *stem, uint64_t pos, const char *reason, struct slice line, struct err *err)
 {
 	struct bytes place = { 0 };
 	struct file *file;
 	int r = -1;
 
-	if (need_dir(q, f) == -1)
+	if (need_dir(q, err) == -1)
 		return -1;
 	place_of(&place, stem);
-	if ((file = open_file(q, stem, f)))
-		r = is_known(file, bytes_str(&place), pos) ? 0 : add_to(q, file, &place, pos, reason, line, f);
+	if ((file = open_file(q, stem, err)))
+		r = is_known(file, bytes_str(&place), pos) ? 0 : add_to(q, file, &place, pos, reason, line, err);
 	bytes_free(&place);
 	return r;
 }
 
 int
-quarantine_refused(struct quarantine *q, const char *reason, struct slice line, struct err *f)
+quarantine_refused(struct quarantine *q, const char *reason, struct slice line, struct err *err)
 {
 	struct bytes place = { 0 };
 	struct file *file;
 	struct stat st;
 	int r = -1;
 
-	if (need_dir(q, f) == -1)
+	if (need_dir(q, err) == -1)
 		return -1;
 	place_of(&place, QUARANTINE_REFUSED);
-	if ((file = open_file(q, QUARANTINE_REFUSED, f)) && fstat(file->fd, &st) == 0)
-		r = add_to(q, file, &place, (uint64_t)st.st_size, reason, line, f);
+	if ((file = open_file(q, QUARANTINE_REFUSED, err)) && fstat(file->fd, &st) == 0)
+		r = add_to(q, file, &place, (uint64_t)st.st_size, reason, line, err);
 	bytes_free(&place);
 	return r;
 }
 
 int
-quarantine_sync(struct quarantine *q, struct err *f)
+quarantine_sync(struct quarantine *q, struct err *err)
 {
 	size_t i;
 
 	for (i = 0; i < FILES; i++)
-		if (sync_file(q, &q->file[i], f) == -1)
+		if (sync_file(q, &q->file[i], err) == -1)
 			return -1;
 	if (q->dir != -1 && fsync(q->dir) == -1)
-		return err_sys(f, STATUS_UNSAFE, "fsync '%s/quarantine'", buffer_dir(q->sp));
+		return err_sys(err, STATUS_UNSAFE, "fsync '%s/quarantine'", buffer_dir(q->sp));
 	return 0;
 }
 
 int
-quarantine_whole(struct quarantine *q, const struct segment *s, uint64_t bad, struct err *f)
+quarantine_whole(struct quarantine *q, const struct segment *s, uint64_t bad, struct err *err)
 {
 	char name[SEGMENT_NAME + 64];
 
-	if (need_dir(q, f) == -1)
+	if (need_dir(q, err) == -1)
 		return -1;
 	snprintf(name, sizeof name, "%s.bad-%" PRIu64 ".jsonl%s", s->stem, bad, s->gz ? ".gz" : "");
 	if (renameat(buffer_fd(q->sp), s->name, q->dir, name) == -1 || fsync(q->dir) == -1)
-		return err_sys(f, STATUS_UNSAFE, "move '%s/%s' into quarantine", buffer_dir(q->sp), s->name);
+		return err_sys(err, STATUS_UNSAFE, "move '%s/%s' into quarantine", buffer_dir(q->sp), s->name);
 	return 0;
 }
 
@@ -380,9 +380,9 @@ count_file(int dir, const char *name)
 }
 
 uint64_t
-quarantine_count(struct buffer *sp)
+quarantine_count(struct buffer *buf)
 {
-	int fd = openat(buffer_fd(sp), "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = openat(buffer_fd(buf), "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *d = fd == -1 ? NULL : fdopendir(fd);
 	struct dirent *e;
 	uint64_t n = 0;

@@ -23,20 +23,20 @@ struct quarantine;
 #define QUARANTINE_LINE (16u << 20)	/* a longer bad line is kept in its segment: a record could be six times as long */
 
 /* Opens nothing yet; never fails. Close drops what was not synced from mind, not from disk. */
-struct quarantine *quarantine_open(struct buffer *sp);
+struct quarantine *quarantine_open(struct buffer *buf);
 void quarantine_close(struct quarantine *q);
 /*
  * Adds one line; durable only after quarantine_sync. A line that is there already (same segment and offset: a run that was
  * cut off before it recorded its progress) is not added twice. -1: no room, or f.
  */
-int quarantine_add(struct quarantine *q, const char *stem, uint64_t pos, const char *reason, struct slice line, struct err *f);
+int quarantine_add(struct quarantine *q, const char *stem, uint64_t pos, const char *reason, struct slice line, struct err *err);
 /* The same for an event that was in no segment: QUARANTINE_REFUSED is its segment, its place there the offset. */
 #define QUARANTINE_REFUSED "refused"
-int quarantine_refused(struct quarantine *q, const char *reason, struct slice line, struct err *f);
-int quarantine_sync(struct quarantine *q, struct err *f);
+int quarantine_refused(struct quarantine *q, const char *reason, struct slice line, struct err *err);
+int quarantine_sync(struct quarantine *q, struct err *err);
 /* Moves a segment with `bad` lines there, durably. */
-int quarantine_whole(struct quarantine *q, const struct segment *s, uint64_t bad, struct err *f);
+int quarantine_whole(struct quarantine *q, const struct segment *s, uint64_t bad, struct err *err);
 /* How many lines are there; bad lines of whole segments included. */
-uint64_t quarantine_count(struct buffer *sp);
+uint64_t quarantine_count(struct buffer *buf);
 
 #endif

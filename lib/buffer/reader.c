@@ -44,13 +44,13 @@ wake(struct reader *r)
 }
 
 struct reader *
-reader_open(int dirfd, const struct segment *s, uint64_t from, uint64_t limit, int flags, struct err *f)
+reader_open(int dirfd, const struct segment *s, uint64_t from, uint64_t limit, int flags, struct err *err)
 {
 	struct reader *r;
 	int fd = segment_open(dirfd, s);
 
 	if (fd == -1 || ((flags & READER_SYNC) && fdatasync(fd) == -1)) {
-		err_sys(f, STATUS_UNSAFE, "read '%s'", s->name);
+		err_sys(err, STATUS_UNSAFE, "read '%s'", s->name);
 		if (fd != -1)
 			close(fd);
 		return NULL;
@@ -64,7 +64,7 @@ reader_open(int dirfd, const struct segment *s, uint64_t from, uint64_t limit, i
 	r->live = flags & READER_LIVE;
 	r->chunk = s->kind == SEGMENT_CHAIN ? CHAIN_CHUNK : FILE_CHUNK;
 	if (s->gz && !(r->gz = gzdopen(fd, "rb"))) {
-		err_sys(f, STATUS_UNSAFE, "read '%s'", s->name);
+		err_sys(err, STATUS_UNSAFE, "read '%s'", s->name);
 		reader_close(r);
 		return NULL;
 	}
@@ -127,13 +127,13 @@ read_some(struct reader *r, char *to, size_t n)
 }
 
 static int
-refill(struct reader *r, struct err *f)
+refill(struct reader *r, struct err *err)
 {
 	ssize_t got;
 
 	if (r->b.len - r->used > READER_LINE) {
 		errno = EBADMSG;
-		return err_sys(f, STATUS_UNSAFE, "a line of more than %" PRIu64 " bytes in '%s'", READER_LINE, r->seg.name);
+		return err_sys(err, STATUS_UNSAFE, "a line of more than %" PRIu64 " bytes in '%s'", READER_LINE, r->seg.name);
 	}
 
 	if (r->used) {
@@ -145,14 +145,14 @@ refill(struct reader *r, struct err *f)
 	buf_reserve(&r->b, r->b.len < r->chunk ? r->chunk - r->b.len : r->b.len);
 	got = read_some(r, r->b.p + r->b.len, r->b.cap - r->b.len);
 	if (got == -1)
-		return err_sys(f, STATUS_UNSAFE, "read '%s'", r->seg.name);
+		return err_sys(err, STATUS_UNSAFE, "read '%s'", r->seg.name);
 	r->eof = got == 0;
 	r->b.len += (size_t)got;
 	return 0;
 }
 
 int
-reader_next(struct reader *r, struct reader_line *l, struct err *f)
+reader_next(struct reader *r, struct reader_line *l, struct err *err)
 {
 	char *nl;
 	size_t n;
@@ -161,7 +161,7 @@ reader_next(struct reader *r, struct reader_line *l, struct err *f)
 		r->seen = r->b.len;
 		if (r->eof)
 			break;
-		if (refill(r, f) == -1)
+		if (refill(r, err) == -1)
 			return -1;
 	}
 	if (!nl && (r->live || r->b.len == r->used))
@@ -177,13 +177,13 @@ reader_next(struct reader *r, struct reader_line *l, struct err *f)
 }
 
 int
-reader_at(struct reader *r, uint64_t pos, char *to, size_t n, struct err *f)
+reader_at(struct reader *r, uint64_t pos, char *to, size_t n, struct err *err)
 {
 	if (wake(r) == 0 && pread(r->fd, to, n, (off_t)pos) == (ssize_t)n) {
 		rest(r);
 		return 0;
 	}
-	return err_sys(f, STATUS_UNSAFE, "read '%s'", r->seg.name);
+	return err_sys(err, STATUS_UNSAFE, "read '%s'", r->seg.name);
 }
 
 uint64_t

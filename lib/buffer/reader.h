@@ -33,12 +33,12 @@ enum reader_flags {
 };
 
 /* limit: bytes beyond it do not exist (UINT64_MAX: to the end). NULL: f->sys is ENOENT when the file is not there. */
-struct reader *reader_open(int dirfd, const struct segment *s, uint64_t from, uint64_t limit, int flags, struct err *f);
+struct reader *reader_open(int dirfd, const struct segment *s, uint64_t from, uint64_t limit, int flags, struct err *err);
 void reader_close(struct reader *r);		/* NULL is fine */
 /* 1, 0 end, -1; f->sys is EBADMSG when a compressed file is damaged or cut, or a line is too long: there is no more to be had from it. */
-int reader_next(struct reader *r, struct reader_line *l, struct err *f);
+int reader_next(struct reader *r, struct reader_line *l, struct err *err);
 /* Exactly n bytes at an offset, of a plain file; does not move the reader. */
-int reader_at(struct reader *r, uint64_t pos, char *to, size_t n, struct err *f);
+int reader_at(struct reader *r, uint64_t pos, char *to, size_t n, struct err *err);
 uint64_t reader_size(const struct reader *r);	/* bytes read so far from the beginning of the file */
 
 #endif

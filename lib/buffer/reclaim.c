@@ -84,16 +84,16 @@ is_needed(const struct reclaim *s, struct checkpoint *p, const struct segment *s
 
 /* A segment that is struck from the roster. */
 static int
-take_away(struct reclaim *s, struct buffer *sp, struct quarantine *q, struct checkpoint *p, const struct segment *seg, struct err *f)
+take_away(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p, const struct segment *seg, struct err *err)
 {
 	struct broken_segment *b = checkpoint_broken(p, seg->stem);
 	int fd, r = 0;
 
 	if (b)
-		return quarantine_whole(q, seg, b->lines, f);
-	fd = reclaim_late_hold(buffer_fd(sp), seg->name, seg->size);
-	if (segment_unlink(buffer_fd(sp), seg) == -1)
-		r = err_sys(f, STATUS_UNSAFE, "remove '%s/%s'", buffer_dir(sp), seg->name);
+		return quarantine_whole(q, seg, b->lines, err);
+	fd = reclaim_late_hold(buffer_fd(buf), seg->name, seg->size);
+	if (segment_unlink(buffer_fd(buf), seg) == -1)
+		r = err_sys(err, STATUS_UNSAFE, "remove '%s/%s'", buffer_dir(buf), seg->name);
 	reclaim_late_give(&s->release, fd);
 	return r;
 }
@@ -102,16 +102,16 @@ take_away(struct reclaim *s, struct buffer *sp, struct quarantine *q, struct che
 
 /* A piece without newline, seen under the lock: its writer is dead. */
 static int
-keep_torn(struct reclaim *s, struct buffer *sp, struct quarantine *q, struct checkpoint *p, const struct segment *seg, uint64_t from, struct err *f)
+keep_torn(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p, const struct segment *seg, uint64_t from, struct err *err)
 {
-	struct reader *r = reader_open(buffer_fd(sp), seg, from, UINT64_MAX, 0, f);
+	struct reader *r = reader_open(buffer_fd(buf), seg, from, UINT64_MAX, 0, err);
 	struct reader_line l;
 	struct err why;
 	int got;
 
 	if (!r)
 		return -1;
-	got = reader_next(r, &l, f);
+	got = reader_next(r, &l, err);
 	if (got == 1 && l.torn) {
 		if (l.text.n > QUARANTINE_LINE || quarantine_add(q, seg->stem, l.pos, "torn: the writer died in the middle of the line", l.text, &why) == -1 ||
 		    quarantine_sync(q, &why) == -1)
@@ -119,7 +119,7 @@ keep_torn(struct reclaim *s, struct buffer *sp, struct quarantine *q, struct che
 		s->torn++;
 		position_set(&p->marks.chain, seg->stem, l.end, 0);
 	}
-	if (got == -1 && f->sys == EBADMSG) {	/* no end of it in sight: the file goes whole */
+	if (got == -1 && err->sys == EBADMSG) {	/* no end of it in sight: the file goes whole */
 		if (!checkpoint_broken(p, seg->stem))
 			checkpoint_add_broken(p, seg->stem);
 		position_set(&p->marks.chain, seg->stem, UINT64_MAX, 0);
@@ -130,44 +130,44 @@ keep_torn(struct reclaim *s, struct buffer *sp, struct quarantine *q, struct che
 }
 
 static int
-take_last_locked(struct reclaim *s, struct buffer *sp, struct quarantine *q, struct checkpoint *p, const struct segment *seg, struct notebook *nb,
-    bool *gone, struct err *f)
+take_last_locked(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p, const struct segment *seg, struct notebook *nb,
+    bool *gone, struct err *err)
 {
 	struct stat st;
 	const struct position *m = &p->marks.chain;
 	bool in = m->stem && strcmp(m->stem, seg->stem) == 0;
 
-	if (fstatat(buffer_fd(sp), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+	if (fstatat(buffer_fd(buf), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return 0;
 	if (!seg->gz && (uint64_t)st.st_size > (in ? m->pos : 0) &&
-	    keep_torn(s, sp, q, p, seg, in ? m->pos : 0, f) == -1)
+	    keep_torn(s, buf, q, p, seg, in ? m->pos : 0, err) == -1)
 		return -1;
 	in = m->stem && strcmp(m->stem, seg->stem) == 0;
 	if (!seg->gz && (uint64_t)st.st_size > (in ? m->pos : 0))
 		return 0;	/* somebody appended: for the next round */
 	if (strcmp(nb->stem, seg->stem) == 0) {
 		nb->inode = 0;
-		if (buffer_note(sp, nb, f) == -1)
+		if (buffer_note(buf, nb, err) == -1)
 			return -1;
 	}
 	*gone = true;
-	if (manifest_strike(sp, &(const char *){ seg->stem }, 1, f) == -1 || take_away(s, sp, q, p, seg, f) == -1)
+	if (manifest_strike(buf, &(const char *){ seg->stem }, 1, err) == -1 || take_away(s, buf, q, p, seg, err) == -1)
 		return -1;
-	if (segment_any(buffer_fd(sp)) == 0)
-		manifest_clear(sp, false);
+	if (segment_any(buffer_fd(buf)) == 0)
+		manifest_clear(buf, false);
 	return 0;
 }
 
 static int
-take_last(struct reclaim *s, struct buffer *sp, struct quarantine *q, struct checkpoint *p, const struct segment *seg, int64_t lock_ms, bool *gone, struct err *f)
+take_last(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p, const struct segment *seg, int64_t lock_ms, bool *gone, struct err *err)
 {
 	struct notebook nb;
 	int r;
 
-	if (buffer_lock(sp, lock_ms, &nb, f) == -1)
-		return f->sys == EWOULDBLOCK ? 0 : -1;
-	r = take_last_locked(s, sp, q, p, seg, &nb, gone, f);
-	buffer_unlock(sp);
+	if (buffer_lock(buf, lock_ms, &nb, err) == -1)
+		return err->sys == EWOULDBLOCK ? 0 : -1;
+	r = take_last_locked(s, buf, q, p, seg, &nb, gone, err);
+	buffer_unlock(buf);
 	return r;
 }
 
@@ -175,12 +175,12 @@ take_last(struct reclaim *s, struct buffer *sp, struct quarantine *q, struct che
 
 /* Whether a file that is not of the chain was given out whole, and has not grown since. */
 static bool
-is_through(struct buffer *sp, struct checkpoint *p, const struct walk *w, const struct segment *seg)
+is_through(struct buffer *buf, struct checkpoint *p, const struct walk *w, const struct segment *seg)
 {
 	struct position *m = positions_find(&p->marks, seg->stem);
 	struct stat st;
 
-	if (!walk_finished(w, seg->stem) || fstatat(buffer_fd(sp), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+	if (!walk_finished(w, seg->stem) || fstatat(buffer_fd(buf), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return false;
 	if (!m)
 		return st.st_size == 0;
@@ -195,7 +195,7 @@ is_through(struct buffer *sp, struct checkpoint *p, const struct walk *w, const 
 
 /* Which are through now, from `first` on; the last of the chain is another matter. */
 static size_t
-choose(struct reclaim *s, struct buffer *sp, struct checkpoint *p, const struct walk *w, bool end, size_t *out)
+choose(struct reclaim *s, struct buffer *buf, struct checkpoint *p, const struct walk *w, bool end, size_t *out)
 {
 	const char *mark = p->marks.chain.stem;
 	size_t i, n, chosen = 0;
@@ -209,15 +209,15 @@ choose(struct reclaim *s, struct buffer *sp, struct checkpoint *p, const struct 
 			break;		/* the rest of the chain, and files, which wait for the end */
 		if (s->gone[i] || seg[i].kind == SEGMENT_FOREIGN || seg[i].odd || is_needed(s, p, &seg[i]))
 			continue;
-		if (through || (chain && !last) || (!chain && is_through(sp, p, w, &seg[i])))
+		if (through || (chain && !last) || (!chain && is_through(buf, p, w, &seg[i])))
 			out[chosen++] = i;
 	}
 	return chosen;
 }
 
 static int
-take_chosen(struct reclaim *s, struct buffer *sp, struct quarantine *q, struct checkpoint *p, const struct segment *seg, const size_t *chosen, size_t n,
-    struct err *f)
+take_chosen(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p, const struct segment *seg, const size_t *chosen, size_t n,
+    struct err *err)
 {
 	const char **stems = mem_alloc((n + 1) * sizeof *stems);
 	size_t i;
@@ -225,10 +225,10 @@ take_chosen(struct reclaim *s, struct buffer *sp, struct quarantine *q, struct c
 
 	for (i = 0; i < n; i++)
 		stems[i] = seg[chosen[i]].stem;
-	r = manifest_strike(sp, stems, n, f);
+	r = manifest_strike(buf, stems, n, err);
 	free(stems);
 	for (i = 0; r == 0 && i < n; i++) {
-		if ((r = take_away(s, sp, q, p, &seg[chosen[i]], f)) == -1)
+		if ((r = take_away(s, buf, q, p, &seg[chosen[i]], err)) == -1)
 			break;
 		checkpoint_forget(p, seg[chosen[i]].stem);
 		s->gone[chosen[i]] = true;
@@ -237,7 +237,7 @@ take_chosen(struct reclaim *s, struct buffer *sp, struct quarantine *q, struct c
 }
 
 int
-reclaim_run(struct reclaim *s, struct buffer *sp, struct quarantine *q, struct checkpoint *p, const struct walk *w, bool end, int64_t lock_ms, struct err *f)
+reclaim_run(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p, const struct walk *w, bool end, int64_t lock_ms, struct err *err)
 {
 	size_t n, last = 0, chosen, *which;
 	const struct segment *seg = walk_segments(w, &n);
@@ -247,18 +247,18 @@ reclaim_run(struct reclaim *s, struct buffer *sp, struct quarantine *q, struct c
 	if (!s->gone)
 		s->gone = mem_alloc((n + 1) * sizeof *s->gone);
 	which = mem_alloc((n + 1) * sizeof *which);
-	chosen = choose(s, sp, p, w, end, which);
-	r = take_chosen(s, sp, q, p, seg, which, chosen, f);
+	chosen = choose(s, buf, p, w, end, which);
+	r = take_chosen(s, buf, q, p, seg, which, chosen, err);
 	free(which);
 	while (s->first < n && s->gone[s->first])
 		s->first++;
 	while (last < n && seg[last].kind == SEGMENT_CHAIN)
 		last++;
 	if (r == 0 && end && last-- > 0 && !s->gone[last] && !seg[last].odd && !is_needed(s, p, &seg[last]) &&
-	    (r = take_last(s, sp, q, p, &seg[last], lock_ms, &out, f)) == 0 && out) {
+	    (r = take_last(s, buf, q, p, &seg[last], lock_ms, &out, err)) == 0 && out) {
 		checkpoint_forget(p, seg[last].stem);
 		s->gone[last] = true;
 		chosen++;
 	}
-	return chosen && r == 0 ? buffer_sync(sp, f) : r;
+	return chosen && r == 0 ? buffer_sync(buf, err) : r;
 }

@@ -31,6 +31,6 @@ void reclaim_free(struct reclaim *s);
  * Removes what can go. `end`: the walk w has come to its end, and all that it read was given out, so that the last chain segment and whole files may go too; the last chain segment under the
  * writers' lock, when nobody appended to it meanwhile; a torn piece at its end is quarantined first. *p loses what is gone.
  */
-int reclaim_run(struct reclaim *s, struct buffer *sp, struct quarantine *q, struct checkpoint *p, const struct walk *w, bool end, int64_t lock_ms, struct err *f);
+int reclaim_run(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p, const struct walk *w, bool end, int64_t lock_ms, struct err *err);
 
 #endif

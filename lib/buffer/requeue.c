@@ -296,14 +296,14 @@ each_file(struct retry *t, const struct requeue_names *names, int (*fn)(struct r
 }
 
 int
-requeue_retry(struct buffer *sp, const char *target, const struct append_limits *lim, const struct requeue_names *names,
-    struct requeue_result *res, struct err *f)
+requeue_retry(struct buffer *buf, const char *target, const struct append_limits *lim, const struct requeue_names *names,
+    struct requeue_result *res, struct err *err)
 {
-	return each_file(&(struct retry){ .sp = sp, .target = target, .lim = lim, .r = res, .f = f }, names, retry_file);
+	return each_file(&(struct retry){ .sp = buf, .target = target, .lim = lim, .r = res, .f = err }, names, retry_file);
 }
 
 int
-requeue_drop(struct buffer *sp, const struct requeue_names *names, struct requeue_result *res, struct err *f)
+requeue_drop(struct buffer *buf, const struct requeue_names *names, struct requeue_result *res, struct err *err)
 {
-	return each_file(&(struct retry){ .sp = sp, .r = res, .f = f }, names, drop_file);
+	return each_file(&(struct retry){ .sp = buf, .r = res, .f = err }, names, drop_file);
 }

@@ -33,7 +33,7 @@ struct requeue_line {
 
 /* Each line, by file. Of a whole segment (NAME.bad-N.jsonl) only the bad ones. fn returns non-zero to stop. Takes no lock. */
 typedef int requeue_fn(void *arg, const struct requeue_line *l);
-int requeue_list(struct buffer *sp, const struct requeue_names *names, requeue_fn *fn, void *arg, struct err *f);
+int requeue_list(struct buffer *buf, const struct requeue_names *names, requeue_fn *fn, void *arg, struct err *err);
 
 struct requeue_result {
 	uint64_t back;		/* lines put back into the buffer */
@@ -42,9 +42,9 @@ struct requeue_result {
 };
 
 /* Under the replay lock. target, lim: see append_lines. */
-int requeue_retry(struct buffer *sp, const char *target, const struct append_limits *lim, const struct requeue_names *names,
-    struct requeue_result *r, struct err *f);
+int requeue_retry(struct buffer *buf, const char *target, const struct append_limits *lim, const struct requeue_names *names,
+    struct requeue_result *r, struct err *err);
 /* Deletes, under the replay lock. */
-int requeue_drop(struct buffer *sp, const struct requeue_names *names, struct requeue_result *r, struct err *f);
+int requeue_drop(struct buffer *buf, const struct requeue_names *names, struct requeue_result *r, struct err *err);
 
 #endif

@@ -8,9 +8,9 @@
 
 #define REQUEUE_STRANGE "no record of ours"	/* the reason of a line that is none */
 
-int requeue_dir(struct buffer *sp, struct err *f);	/* a descriptor of quarantine/; f->sys ENOENT: there is none */
+int requeue_dir(struct buffer *buf, struct err *err);	/* a descriptor of quarantine/; f->sys ENOENT: there is none */
 /* The files that are meant: those named, each of which must be there, or all. Fresh; *list NULL on failure. */
-int requeue_names(struct buffer *sp, int dir, const struct requeue_names *names, char ***list, size_t *n, struct err *f);
+int requeue_names(struct buffer *buf, int dir, const struct requeue_names *names, char ***list, size_t *n, struct err *err);
 void requeue_free(char **list, size_t n);
 int requeue_whole(const char *name);	/* 1: a segment that was moved whole */
 

@@ -21,12 +21,12 @@
 /* --- the files ------------------------------------------------------------------ */
 
 int
-requeue_dir(struct buffer *sp, struct err *f)
+requeue_dir(struct buffer *buf, struct err *err)
 {
-	int fd = openat(buffer_fd(sp), "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = openat(buffer_fd(buf), "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd == -1)
-		err_sys(f, STATUS_UNSAFE, "open '%s/quarantine'", buffer_dir(sp));
+		err_sys(err, STATUS_UNSAFE, "open '%s/quarantine'", buffer_dir(buf));
 	return fd;
 }
 
@@ -73,14 +73,14 @@ all_names(int dir, char ***list, size_t *n)
 }
 
 int
-requeue_names(struct buffer *sp, int dir, const struct requeue_names *names, char ***list, size_t *n, struct err *f)
+requeue_names(struct buffer *buf, int dir, const struct requeue_names *names, char ***list, size_t *n, struct err *err)
 {
 	size_t i;
 
 	*list = NULL;
 	*n = 0;
 	if (!names->n && all_names(dir, list, n) == -1)
-		return err_sys(f, STATUS_UNSAFE, "list '%s/quarantine'", buffer_dir(sp));
+		return err_sys(err, STATUS_UNSAFE, "list '%s/quarantine'", buffer_dir(buf));
 	for (i = 0; i < names->n; i++) {
 		const char *name = names->name[i];
 
@@ -89,8 +89,8 @@ requeue_names(struct buffer *sp, int dir, const struct requeue_names *names, cha
 			requeue_free(*list, *n);
 			*list = NULL;
 			*n = 0;
-			return err_set(f, STATUS_USAGE, "'%s': no file of '%s/quarantine': see --quarantine list", name,
-			    buffer_dir(sp));
+			return err_set(err, STATUS_USAGE, "'%s': no file of '%s/quarantine': see --quarantine list", name,
+			    buffer_dir(buf));
 		}
 		add_name(list, n, name);
 	}
@@ -195,7 +195,7 @@ take_line(struct record *r, const struct segment *seg, bool whole, const struct 
 }
 
 static int
-list_file(int dir, const char *name, requeue_fn *fn, void *arg, struct err *f)
+list_file(int dir, const char *name, requeue_fn *fn, void *arg, struct err *err)
 {
 	struct segment seg = { .kind = SEGMENT_OWN };
 	struct record r = { .words = { 0 } };
@@ -207,11 +207,11 @@ list_file(int dir, const char *name, requeue_fn *fn, void *arg, struct err *f)
 	snprintf(seg.name, sizeof seg.name, "%s", name);
 	snprintf(seg.stem, sizeof seg.stem, "%.*s", (int)strcspn(name, "."), name);
 	seg.gz = strlen(name) > 3 && strcmp(name + strlen(name) - 3, ".gz") == 0;
-	reader = reader_open(dir, &seg, 0, UINT64_MAX, 0, f);
-	while (reader && !stop && (got = reader_next(reader, &rl, f)) == 1)
+	reader = reader_open(dir, &seg, 0, UINT64_MAX, 0, err);
+	while (reader && !stop && (got = reader_next(reader, &rl, err)) == 1)
 		if (take_line(&r, &seg, requeue_whole(name), &rl, &l))
 			stop = fn(arg, &l);
-	if (reader && !stop && got == -1 && f->sys == EBADMSG) {
+	if (reader && !stop && got == -1 && err->sys == EBADMSG) {
 		l = (struct requeue_line){ .file = seg.name, .segment = slice_of(seg.stem),
 		    .reason = slice_of("damaged: cannot be read to its end") };
 		stop = fn(arg, &l);
@@ -231,17 +231,17 @@ requeue_whole(const char *name)
 }
 
 int
-requeue_list(struct buffer *sp, const struct requeue_names *names, requeue_fn *fn, void *arg, struct err *f)
+requeue_list(struct buffer *buf, const struct requeue_names *names, requeue_fn *fn, void *arg, struct err *err)
 {
 	char **list;
 	size_t i, n;
-	int dir = requeue_dir(sp, f), r;
+	int dir = requeue_dir(buf, err), r;
 
 	if (dir == -1)
-		return f->sys == ENOENT && !names->n ? 0 : -1;
-	r = requeue_names(sp, dir, names, &list, &n, f);
+		return err->sys == ENOENT && !names->n ? 0 : -1;
+	r = requeue_names(buf, dir, names, &list, &n, err);
 	for (i = 0; r == 0 && i < n; i++)
-		r = list_file(dir, list[i], fn, arg, f);
+		r = list_file(dir, list[i], fn, arg, err);
 	requeue_free(list, n);
 	close(dir);
 	return r;

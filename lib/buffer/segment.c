@@ -146,7 +146,7 @@ open_listing(int dirfd)
 }
 
 int
-segment_list(int dirfd, struct segment **list, size_t *n, struct err *f)
+segment_list(int dirfd, struct segment **list, size_t *n, struct err *err)
 {
 	DIR *d = open_listing(dirfd);
 	struct dirent *e;
@@ -157,7 +157,7 @@ segment_list(int dirfd, struct segment **list, size_t *n, struct err *f)
 	*list = NULL;
 	*n = 0;
 	if (!d)
-		return err_sys(f, STATUS_UNSAFE, "list buffer");
+		return err_sys(err, STATUS_UNSAFE, "list buffer");
 	s = mem_realloc(NULL, cap * sizeof *s);
 	for (errno = 0; there != -1 && (e = readdir(d)); errno = there == -1 ? errno : 0) {
 		if (k == cap)
@@ -166,7 +166,7 @@ segment_list(int dirfd, struct segment **list, size_t *n, struct err *f)
 			k++;
 	}
 	if (errno) {
-		err_sys(f, STATUS_UNSAFE, "list buffer");
+		err_sys(err, STATUS_UNSAFE, "list buffer");
 		closedir(d);
 		free(s);
 		return -1;
@@ -199,7 +199,7 @@ segment_any(int dirfd)
 }
 
 int
-segment_last(int dirfd, struct segment *last, struct err *f)
+segment_last(int dirfd, struct segment *last, struct err *err)
 {
 	DIR *d = open_listing(dirfd);
 	struct dirent *e;
@@ -207,7 +207,7 @@ segment_last(int dirfd, struct segment *last, struct err *f)
 	int found = 0, there = 0, cmp;
 
 	if (!d)
-		return err_sys(f, STATUS_UNSAFE, "list buffer");
+		return err_sys(err, STATUS_UNSAFE, "list buffer");
 	for (errno = 0; there != -1 && (e = readdir(d)); errno = there == -1 ? errno : 0) {
 		if (segment_parse(e->d_name, &s) == -1 || s.kind != SEGMENT_CHAIN)
 			continue;
@@ -220,7 +220,7 @@ segment_last(int dirfd, struct segment *last, struct err *f)
 		}
 	}
 	if (errno)
-		found = err_sys(f, STATUS_UNSAFE, "list buffer");
+		found = err_sys(err, STATUS_UNSAFE, "list buffer");
 	closedir(d);
 	return found;
 }

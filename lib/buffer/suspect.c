@@ -14,9 +14,9 @@ struct suspect {
 
 /* Every event of a segment: the suspect one's are remembered, the others' looked up. */
 static int
-read_events(struct suspect *s, struct buffer *sp, const struct segment *seg, bool own, struct err *f)
+read_events(struct suspect *s, struct buffer *buf, const struct segment *seg, bool own, struct err *err)
 {
-	struct reader *r = reader_open(buffer_fd(sp), seg, 0, UINT64_MAX, 0, f);
+	struct reader *r = reader_open(buffer_fd(buf), seg, 0, UINT64_MAX, 0, err);
 	struct reader_line l;
 	struct line el;
 	struct bytes text = { 0 };
@@ -25,7 +25,7 @@ read_events(struct suspect *s, struct buffer *sp, const struct segment *seg, boo
 	struct err bad;
 	int got = -1;
 
-	while (r && (got = reader_next(r, &l, f)) == 1) {
+	while (r && (got = reader_next(r, &l, err)) == 1) {
 		if (line_parse(l.text.p, l.text.n, &el, &text, &bad) == -1)
 			continue;
 		event_digest(&el.e, digest);
@@ -40,7 +40,7 @@ read_events(struct suspect *s, struct buffer *sp, const struct segment *seg, boo
 }
 
 struct suspect *
-suspect_open(struct buffer *sp, const char *stem, const struct segment *list, size_t n, struct err *f)
+suspect_open(struct buffer *buf, const char *stem, const struct segment *list, size_t n, struct err *err)
 {
 	struct suspect *s = mem_alloc(sizeof *s);
 	size_t i;
@@ -52,7 +52,7 @@ suspect_open(struct buffer *sp, const char *stem, const struct segment *list, si
 
 		if (list[i].odd || list[i].kind == SEGMENT_FOREIGN || (!own && !later))
 			continue;
-		if (read_events(s, sp, &list[i], own, f) == -1) {
+		if (read_events(s, buf, &list[i], own, err) == -1) {
 			suspect_close(s);
 			return NULL;
 		}

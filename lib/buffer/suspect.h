@@ -15,7 +15,7 @@
 struct suspect;
 
 /* list: the chain in order of age, see segment_list. NULL on failure. */
-struct suspect *suspect_open(struct buffer *sp, const char *stem, const struct segment *list, size_t n, struct err *f);
+struct suspect *suspect_open(struct buffer *buf, const char *stem, const struct segment *list, size_t n, struct err *err);
 void suspect_close(struct suspect *s);		/* NULL is fine */
 const char *suspect_stem(const struct suspect *s);
 /* 1 when this event stands in a later segment. */

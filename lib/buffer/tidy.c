@@ -23,9 +23,9 @@ is_temporary(const char *name)
 }
 
 void
-buffer_tidy(struct buffer *sp)
+buffer_tidy(struct buffer *buf)
 {
-	int fd = openat(buffer_fd(sp), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(buffer_fd(buf), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd == -1 ? NULL : fdopendir(fd);
 	struct dirent *e;
 	struct stat st;
@@ -36,8 +36,8 @@ buffer_tidy(struct buffer *sp)
 		return;
 	}
 	while ((e = readdir(d)))
-		if (is_temporary(e->d_name) && fstatat(buffer_fd(sp), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		if (is_temporary(e->d_name) && fstatat(buffer_fd(buf), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    clock_now() / 1000000 - st.st_mtim.tv_sec > TIDY_AGE)
-			unlinkat(buffer_fd(sp), e->d_name, 0);
+			unlinkat(buffer_fd(buf), e->d_name, 0);
 	closedir(d);
 }

@@ -12,6 +12,6 @@
 #define TIDY_AGE 3600	/* seconds */
 
 /* Best effort; needs no lock. */
-void buffer_tidy(struct buffer *sp);
+void buffer_tidy(struct buffer *buf);
 
 #endif

@@ -9,10 +9,10 @@
 /* --- the next line of a source --------------------------------------------------------- */
 
 static int
-next_plain(struct walk *w, struct source *s, struct err *f)
+next_plain(struct walk *w, struct source *s, struct err *err)
 {
 	struct reader_line l;
-	int r = reader_next(s->r, &l, f);
+	int r = reader_next(s->r, &l, err);
 
 	if (r != 1)
 		return r;
@@ -26,7 +26,7 @@ next_plain(struct walk *w, struct source *s, struct err *f)
 
 /* Of the chain: a file of another kind is a source of its own. */
 static int
-open_next(struct walk *w, struct source *s, uint64_t from, struct err *f)
+open_next(struct walk *w, struct source *s, uint64_t from, struct err *err)
 {
 	struct segment *seg = &w->segs[s->next++];
 	uint64_t limit = UINT64_MAX;
@@ -36,31 +36,31 @@ open_next(struct walk *w, struct source *s, uint64_t from, struct err *f)
 	s->seg = seg;
 	if (last && !s->seg->gz)
 		limit = w->last_size;
-	s->r = reader_open(buffer_fd(w->sp), s->seg, from, limit, flags, f);
-	if (!s->r && f->sys == ENOENT && !s->seg->suspect) {	/* its fdatasync failed since the list was made */
+	s->r = reader_open(buffer_fd(w->sp), s->seg, from, limit, flags, err);
+	if (!s->r && err->sys == ENOENT && !s->seg->suspect) {	/* its fdatasync failed since the list was made */
 		snprintf(seg->name, sizeof seg->name, "%.200s.suspect.jsonl", seg->stem);
 		seg->suspect = true;
-		s->r = reader_open(buffer_fd(w->sp), seg, from, limit, flags, f);
+		s->r = reader_open(buffer_fd(w->sp), seg, from, limit, flags, err);
 	}
 	if (s->r)
 		return 0;
-	if (f->sys != ENOENT)
+	if (err->sys != ENOENT)
 		return -1;
 	seg->odd = true;	/* gone meanwhile, and not by us: it stays in the roster, which tells of it */
 	return 0;
 }
 
 static int
-advance(struct walk *w, struct source *s, struct err *f)
+advance(struct walk *w, struct source *s, struct err *err)
 {
 	int r;
 
 	s->has = false;
 	while (!s->over) {
-		r = !s->r ? 0 : s->limit ? walk_sorted(w, s, f) : next_plain(w, s, f);
+		r = !s->r ? 0 : s->limit ? walk_sorted(w, s, err) : next_plain(w, s, err);
 		if (r == 1)
 			s->has = true;
-		if (r == -1 && f->sys == EBADMSG) {
+		if (r == -1 && err->sys == EBADMSG) {
 			w->damaged = mem_realloc(w->damaged, (w->ndamaged + 1) * sizeof *w->damaged);
 			w->damaged[w->ndamaged++] = s->seg;
 			r = 0;
@@ -71,19 +71,19 @@ advance(struct walk *w, struct source *s, struct err *f)
 		s->r = NULL;
 		if (s->next == s->end)
 			s->over = true;
-		else if (open_next(w, s, 0, f) == -1)
+		else if (open_next(w, s, 0, err) == -1)
 			return -1;
 	}
 	return 0;
 }
 
 int
-walk_next(struct walk *w, struct walk_line *l, struct err *f)
+walk_next(struct walk *w, struct walk_line *l, struct err *err)
 {
 	struct source *best = NULL;
 	size_t i;
 
-	if (w->given && advance(w, w->given, f) == -1)
+	if (w->given && advance(w, w->given, err) == -1)
 		return -1;
 	w->given = NULL;
 	for (i = 0; i < w->nsrc; i++)
@@ -121,7 +121,7 @@ start_of(const struct checkpoint *p, bool from_late, const char *stem)
 }
 
 static int
-open_chain(struct walk *w, const struct checkpoint *p, size_t n, struct err *f)
+open_chain(struct walk *w, const struct checkpoint *p, size_t n, struct err *err)
 {
 	struct source *s = &w->src[0];
 	struct position from = start_of(p, w->late, NULL);
@@ -135,34 +135,34 @@ open_chain(struct walk *w, const struct checkpoint *p, size_t n, struct err *f)
 		at = from.pos;
 	if (s->next == n)
 		s->over = true;
-	else if (open_next(w, s, at, f) == -1)
+	else if (open_next(w, s, at, err) == -1)
 		return -1;
-	return advance(w, s, f);
+	return advance(w, s, err);
 }
 
 /* Whether a claimed file is in order of its stamps; reads all of it, once in its life. */
 static int
-is_sorted(struct walk *w, const struct segment *seg, uint64_t *size, struct err *f)
+is_sorted(struct walk *w, const struct segment *seg, uint64_t *size, struct err *err)
 {
-	struct reader *r = reader_open(buffer_fd(w->sp), seg, 0, UINT64_MAX, 0, f);
+	struct reader *r = reader_open(buffer_fd(w->sp), seg, 0, UINT64_MAX, 0, err);
 	struct reader_line l;
 	int64_t last = INT64_MIN, stamp;
 	int got, sorted = 1;
 
 	if (!r)
 		return -1;
-	while ((got = reader_next(r, &l, f)) == 1)
+	while ((got = reader_next(r, &l, err)) == 1)
 		if (w->stamp(l.text, &stamp) == 0) {
 			sorted &= stamp >= last;
 			last = stamp;
 		}
 	*size = reader_size(r);
 	reader_close(r);
-	return got == -1 && f->sys != EBADMSG ? -1 : sorted;	/* what is damaged shows again when it is read */
+	return got == -1 && err->sys != EBADMSG ? -1 : sorted;	/* what is damaged shows again when it is read */
 }
 
 static int
-open_file(struct walk *w, const struct checkpoint *p, const struct segment *seg, struct err *f)
+open_file(struct walk *w, const struct checkpoint *p, const struct segment *seg, struct err *err)
 {
 	struct source *s = &w->src[w->nsrc];
 	struct position from = start_of(p, w->late, seg->stem);
@@ -170,20 +170,20 @@ open_file(struct walk *w, const struct checkpoint *p, const struct segment *seg,
 	uint64_t limit = main ? main->limit : 0;
 	int sorted = 1;
 
-	if (seg->kind == SEGMENT_CLAIMED && !main && (sorted = is_sorted(w, seg, &limit, f)) == -1)
-		return f->sys == ENOENT ? 0 : -1;
+	if (seg->kind == SEGMENT_CLAIMED && !main && (sorted = is_sorted(w, seg, &limit, err)) == -1)
+		return err->sys == ENOENT ? 0 : -1;
 	if (sorted && !(main && main->limit))
 		limit = 0;
 	w->nsrc++;
 	s->seg = seg;
 	s->limit = limit;
 	s->r = reader_open(buffer_fd(w->sp), seg, limit ? 0 : from.pos, limit ? limit : UINT64_MAX,
-	    w->sync ? READER_SYNC : 0, f);
+	    w->sync ? READER_SYNC : 0, err);
 	if (!s->r)
-		return f->sys == ENOENT ? 0 : -1;
+		return err->sys == ENOENT ? 0 : -1;
 	if (limit) {
 		s->given_stamp = INT64_MIN;
-		if (walk_skip(w, s, from.pos, f) == -1)
+		if (walk_skip(w, s, from.pos, err) == -1)
 			return -1;
 	}
 	return 0;
@@ -191,13 +191,13 @@ open_file(struct walk *w, const struct checkpoint *p, const struct segment *seg,
 
 /* Sizes are measured before the list is made: a line below its size was written before any file that is not in the list. */
 static int
-take_list(struct walk *w, struct err *f)
+take_list(struct walk *w, struct err *err)
 {
 	struct segment last;
-	int any = segment_last(buffer_fd(w->sp), &last, f);
+	int any = segment_last(buffer_fd(w->sp), &last, err);
 	size_t n, i;
 
-	if (any == -1 || segment_list(buffer_fd(w->sp), &w->segs, &w->nsegs, f) == -1)
+	if (any == -1 || segment_list(buffer_fd(w->sp), &w->segs, &w->nsegs, err) == -1)
 		return -1;
 	if (any)
 		w->last_size = last.size;
@@ -210,29 +210,29 @@ take_list(struct walk *w, struct err *f)
 }
 
 struct walk *
-walk_open(struct buffer *sp, const struct checkpoint *p, int flags, walk_stamp_fn *stamp, struct err *f)
+walk_open(struct buffer *buf, const struct checkpoint *p, int flags, walk_stamp_fn *stamp, struct err *err)
 {
 	struct walk *w = mem_alloc(sizeof *w);
 	size_t i, chain = 0;
 
-	w->sp = sp;
+	w->sp = buf;
 	w->stamp = stamp;
 	w->late = flags & WALK_LATE;
 	w->sync = flags & WALK_SYNC;
 	w->closed = flags & WALK_CLOSED;
-	if (take_list(w, f) == -1)
+	if (take_list(w, err) == -1)
 		goto fail;
 	w->src = mem_alloc((w->nsegs + 1) * sizeof *w->src);	/* the first is the chain */
 	while (chain < w->nsegs && w->segs[chain].kind == SEGMENT_CHAIN)
 		chain++;
 	/* Files first: then it is known whether the chain has anything to be merged with. */
 	for (w->nsrc = 1, i = chain; i < w->nsegs; i++)
-		if (w->segs[i].kind != SEGMENT_FOREIGN && open_file(w, p, &w->segs[i], f) == -1)
+		if (w->segs[i].kind != SEGMENT_FOREIGN && open_file(w, p, &w->segs[i], err) == -1)
 			goto fail;
 	for (i = 1; i < w->nsrc; i++)
-		if (advance(w, &w->src[i], f) == -1)
+		if (advance(w, &w->src[i], err) == -1)
 			goto fail;
-	if (open_chain(w, p, chain, f) == -1)
+	if (open_chain(w, p, chain, err) == -1)
 		goto fail;
 	return w;
 fail:

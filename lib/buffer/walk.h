@@ -45,9 +45,9 @@ enum walk_flags {
 };
 
 /* NULL on failure. */
-struct walk *walk_open(struct buffer *sp, const struct checkpoint *p, int flags, walk_stamp_fn *stamp, struct err *f);
+struct walk *walk_open(struct buffer *buf, const struct checkpoint *p, int flags, walk_stamp_fn *stamp, struct err *err);
 /* 1 a line, 0 the end, -1 a segment that cannot be read. */
-int walk_next(struct walk *w, struct walk_line *l, struct err *f);
+int walk_next(struct walk *w, struct walk_line *l, struct err *err);
 void walk_close(struct walk *w);
 
 /* The segments that the walk saw, see segment_list. */

@@ -40,8 +40,8 @@ struct walk {
 };
 
 /* The next line of an unsorted file into s->line, as walk_next: 1, 0, -1. */
-int walk_sorted(struct walk *w, struct source *s, struct err *f);
+int walk_sorted(struct walk *w, struct source *s, struct err *err);
 /* Passes over its first n lines. */
-int walk_skip(struct walk *w, struct source *s, uint64_t n, struct err *f);
+int walk_skip(struct walk *w, struct source *s, uint64_t n, struct err *err);
 
 #endif

@@ -49,12 +49,12 @@ heap_pop(struct source *s)
 }
 
 static int
-fill_window(struct walk *w, struct source *s, struct err *f)
+fill_window(struct walk *w, struct source *s, struct err *err)
 {
 	struct reader_line l;
 	int r = 1;
 
-	while (s->heaped < WALK_WINDOW && (r = reader_next(s->r, &l, f)) == 1) {
+	while (s->heaped < WALK_WINDOW && (r = reader_next(s->r, &l, err)) == 1) {
 		struct entry e = { .at = l.pos, .len = (uint32_t)l.text.n, .torn = l.torn };
 
 		if (w->stamp(l.text, &e.stamp) == -1)
@@ -66,11 +66,11 @@ fill_window(struct walk *w, struct source *s, struct err *f)
 }
 
 int
-walk_sorted(struct walk *w, struct source *s, struct err *f)
+walk_sorted(struct walk *w, struct source *s, struct err *err)
 {
 	struct entry e;
 
-	if (fill_window(w, s, f) == -1)
+	if (fill_window(w, s, err) == -1)
 		return -1;
 	if (!s->heaped)
 		return 0;
@@ -81,7 +81,7 @@ walk_sorted(struct walk *w, struct source *s, struct err *f)
 		s->given_stamp = e.stamp;
 	s->text.len = 0;
 	buf_reserve(&s->text, e.len + 1u);
-	if (reader_at(s->r, e.at, s->text.p, e.len, f) == -1)
+	if (reader_at(s->r, e.at, s->text.p, e.len, err) == -1)
 		return -1;
 	s->line = (struct walk_line){ .text = { s->text.p, e.len }, .stem = s->seg->stem, .pos = s->given,
 	    .end = s->given + 1, .limit = s->limit, .at = e.at, .torn = e.torn };
@@ -91,11 +91,11 @@ walk_sorted(struct walk *w, struct source *s, struct err *f)
 }
 
 int
-walk_skip(struct walk *w, struct source *s, uint64_t n, struct err *f)
+walk_skip(struct walk *w, struct source *s, uint64_t n, struct err *err)
 {
 	int r = 1;
 
 	while (r == 1 && s->given < n)
-		r = walk_sorted(w, s, f);
+		r = walk_sorted(w, s, err);
 	return r == -1 ? -1 : 0;
 }

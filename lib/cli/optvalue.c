@@ -7,52 +7,52 @@
 #include "cli/optvalue.h"
 
 static int
-wrong(const char *option, const char *arg, const char *wanted, struct err *f)
+wrong(const char *option, const char *arg, const char *wanted, struct err *err)
 {
-	return err_set(f, STATUS_USAGE, "%s %s: %s", option, arg, wanted);
+	return err_set(err, STATUS_USAGE, "%s %s: %s", option, arg, wanted);
 }
 
 int
-optvalue_count(const char *option, const char *arg, int64_t least, const char *wanted, int64_t *out, struct err *f)
+optvalue_count(const char *option, const char *arg, int64_t least, const char *wanted, int64_t *out, struct err *err)
 {
 	uint64_t n;
 
 	if (num_u64(arg, &n) == -1 || n > INT64_MAX || (int64_t)n < least)
-		return wrong(option, arg, wanted, f);
+		return wrong(option, arg, wanted, err);
 	*out = (int64_t)n;
 	return 0;
 }
 
 int
-optvalue_number(const char *option, const char *arg, uint64_t most, const char *wanted, uint64_t *out, struct err *f)
+optvalue_number(const char *option, const char *arg, uint64_t most, const char *wanted, uint64_t *out, struct err *err)
 {
 	uint64_t n;
 
 	if (num_u64(arg, &n) == -1 || n > most)
-		return wrong(option, arg, wanted, f);
+		return wrong(option, arg, wanted, err);
 	*out = n;
 	return 0;
 }
 
 int
-optvalue_span(const char *option, const char *arg, int64_t least, const char *wanted, int64_t *ms, struct err *f)
+optvalue_span(const char *option, const char *arg, int64_t least, const char *wanted, int64_t *ms, struct err *err)
 {
 	int64_t n;
 
 	if (num_ms(arg, &n) == -1 || n < least)
-		return wrong(option, arg, wanted, f);
+		return wrong(option, arg, wanted, err);
 	*ms = n;
 	return 0;
 }
 
 int
-optvalue_type(const char *type, const char *patterns, struct err *f)
+optvalue_type(const char *type, const char *patterns, struct err *err)
 {
 	bool pattern = names_pattern(type);
 
 	if (pattern && patterns != NULL)
-		return err_set(f, STATUS_USAGE, "'%s': a pattern goes only with %s; name the types", type, patterns);
+		return err_set(err, STATUS_USAGE, "'%s': a pattern goes only with %s; name the types", type, patterns);
 	if (!pattern && !names_legal(type, strlen(type)))
-		return err_set(f, STATUS_USAGE, "'%s': an event type is " NAMES_LEGAL, type);
+		return err_set(err, STATUS_USAGE, "'%s': an event type is " NAMES_LEGAL, type);
 	return 0;
 }

@@ -12,11 +12,11 @@
  * `option` and `wanted`, "a number of events expected", are for the text. 0, or -1 with status 64 and *out as it was: less than
  * `least` too.
  */
-int optvalue_count(const char *option, const char *arg, int64_t least, const char *wanted, int64_t *out, struct err *f);
-int optvalue_number(const char *option, const char *arg, uint64_t most, const char *wanted, uint64_t *out, struct err *f);	/* 0 to most */
-int optvalue_span(const char *option, const char *arg, int64_t least, const char *wanted, int64_t *ms, struct err *f);	/* num_ms */
+int optvalue_count(const char *option, const char *arg, int64_t least, const char *wanted, int64_t *out, struct err *err);
+int optvalue_number(const char *option, const char *arg, uint64_t most, const char *wanted, uint64_t *out, struct err *err);	/* 0 to most */
+int optvalue_span(const char *option, const char *arg, int64_t least, const char *wanted, int64_t *ms, struct err *err);	/* num_ms */
 
 /* An event type, or a pattern; of that it is said that it goes only with `patterns`, unless that is NULL. 0, or -1 with status 64. */
-int optvalue_type(const char *type, const char *patterns, struct err *f);
+int optvalue_type(const char *type, const char *patterns, struct err *err);
 
 #endif

@@ -25,7 +25,7 @@ list(struct bytes *out, const struct subcommands *vs, unsigned bit, const char *
 }
 
 const struct subcommand *
-subcommand_find(const struct subcommands *vs, const char *name, struct err *f)
+subcommand_find(const struct subcommands *vs, const char *name, struct err *err)
 {
 	struct bytes all = {0};
 
@@ -34,15 +34,15 @@ subcommand_find(const struct subcommands *vs, const char *name, struct err *f)
 			return &vs->at[i];
 	list(&all, vs, 0, ", ");
 	if (name == NULL)
-		err_set(f, STATUS_USAGE, "which command? One of %s", bytes_str(&all));
+		err_set(err, STATUS_USAGE, "which command? One of %s", bytes_str(&all));
 	else
-		err_set(f, STATUS_USAGE, "'%s' is no command; one of %s is", name, bytes_str(&all));
+		err_set(err, STATUS_USAGE, "'%s' is no command; one of %s is", name, bytes_str(&all));
 	bytes_free(&all);
 	return NULL;
 }
 
 int
-subcommand_check(const struct subcommands *vs, const struct subcommand *v, unsigned given, size_t n, struct err *f)
+subcommand_check(const struct subcommands *vs, const struct subcommand *v, unsigned given, size_t n, struct err *err)
 {
 	struct bytes with = {0};
 
@@ -52,12 +52,12 @@ subcommand_check(const struct subcommands *vs, const struct subcommand *v, unsig
 		if ((given & o->bit) == 0 || (v->takes & o->bit) != 0)
 			continue;
 		list(&with, vs, o->bit, " and ");
-		err_set(f, STATUS_USAGE, "%s: %s with %s", v->name, o->goes, bytes_str(&with));
+		err_set(err, STATUS_USAGE, "%s: %s with %s", v->name, o->goes, bytes_str(&with));
 		bytes_free(&with);
 		return -1;
 	}
 	if (n < v->least || n > v->most)
-		return err_set(f, STATUS_USAGE, "%s: %s expected", v->name, v->wants);
+		return err_set(err, STATUS_USAGE, "%s: %s expected", v->name, v->wants);
 	return 0;
 }
 

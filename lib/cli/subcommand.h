@@ -33,9 +33,9 @@ struct subcommands {
 };
 
 /* name may be NULL: none was given. NULL: f, status 64. */
-const struct subcommand *subcommand_find(const struct subcommands *vs, const char *name, struct err *f);
+const struct subcommand *subcommand_find(const struct subcommands *vs, const char *name, struct err *err);
 /* given: bits of the options that were given; n: arguments. -1: f, status 64. */
-int subcommand_check(const struct subcommands *vs, const struct subcommand *v, unsigned given, size_t n, struct err *f);
+int subcommand_check(const struct subcommands *vs, const struct subcommand *v, unsigned given, size_t n, struct err *err);
 /* How many of n arguments are of the first kind: one at least, when there is one. */
 size_t subcommand_firsts(const struct subcommand *v, size_t n);
 

@@ -35,45 +35,45 @@ replace(char **old, const char *s)
 /* Setters check and take one value. `from` is what people wrote before it: "-u", "EB_REDIS_URL", "url". */
 
 static int
-set_url(struct conf *c, const char *from, const char *s, struct err *f)
+set_url(struct conf *c, const char *from, const char *s, struct err *err)
 {
 	struct err why;
 	struct url u;
 
 	if (url_parse(&u, s, &why) == -1)
-		return err_set(f, why.status, "%s %s", from, why.text);
+		return err_set(err, why.status, "%s %s", from, why.text);
 	url_free(&c->url);
 	c->url = u;
 	return 0;
 }
 
 static int
-set_buffer(struct conf *c, const char *from, const char *s, struct err *f)
+set_buffer(struct conf *c, const char *from, const char *s, struct err *err)
 {
 	if (*s == '\0')
-		return err_set(f, STATUS_USAGE, "%s: the buffer's directory expected", from);
+		return err_set(err, STATUS_USAGE, "%s: the buffer's directory expected", from);
 	replace(&c->buffer, s);
 	return 0;
 }
 
 static int
-set_prefix(struct conf *c, const char *from, const char *s, struct err *f)
+set_prefix(struct conf *c, const char *from, const char *s, struct err *err)
 {
 	if (*from == '-' && *s != '\0' && s[strspn(s, "0123456789")] == '\0')
-		return err_set(f, STATUS_USAGE, "%s %s: %s is the prefix of keys, not a port: "
+		return err_set(err, STATUS_USAGE, "%s %s: %s is the prefix of keys, not a port: "
 		    "give the port with -u redis://host:%s/0", from, s, from, s);
 	if (!names_legal_prefix(s))
-		return err_set(f, STATUS_USAGE, "%s '%s': the prefix of keys expected: "
+		return err_set(err, STATUS_USAGE, "%s '%s': the prefix of keys expected: "
 		    "1 to 100 printable characters, no space and none of *?[]\\", from, s);
 	replace(&c->prefix, s);
 	return 0;
 }
 
 static int
-set_service(struct conf *c, const char *from, const char *s, struct err *f)
+set_service(struct conf *c, const char *from, const char *s, struct err *err)
 {
 	if (!names_legal(s, strlen(s)))
-		return err_set(f, STATUS_USAGE, "%s '%s': the name of the service expected: "
+		return err_set(err, STATUS_USAGE, "%s '%s': the name of the service expected: "
 		    "1 to 200 of A-Z a-z 0-9 . _ -, not - first%s", from, s,
 		    *s == '/' ? " (give a socket with -u unix:///path)" : "");
 	replace(&c->service, s);
@@ -82,24 +82,24 @@ set_service(struct conf *c, const char *from, const char *s, struct err *f)
 }
 
 static int
-set_timeout(struct conf *c, const char *from, const char *s, struct err *f)
+set_timeout(struct conf *c, const char *from, const char *s, struct err *err)
 {
 	const char *hint = *from == '-' ?
 	    ": -t is the time-out (TYPE is an argument without a letter)" : "";
 	int64_t ms;
 
 	if (num_ms(s, &ms) == -1)
-		return err_set(f, STATUS_USAGE, "%s %s: seconds expected%s", from, s, hint);
+		return err_set(err, STATUS_USAGE, "%s %s: seconds expected%s", from, s, hint);
 	if (ms < 1 || ms > TIMEOUT_MAX_MS)
-		return err_set(f, STATUS_USAGE, "%s %s: a time-out from 0.001 s to 1 day expected", from, s);
+		return err_set(err, STATUS_USAGE, "%s %s: a time-out from 0.001 s to 1 day expected", from, s);
 	c->timeout_ms = ms;
 	return 0;
 }
 
 static int
-set_maxlen(struct conf *c, const char *from, const char *s, struct err *f)
+set_maxlen(struct conf *c, const char *from, const char *s, struct err *err)
 {
-	return policy_entries(from, s, &c->maxlen, f);
+	return policy_entries(from, s, &c->maxlen, err);
 }
 
 typedef int setter(struct conf *, const char *, const char *, struct err *);
@@ -135,7 +135,7 @@ is_open(const struct conf *c, setter *set)	/* cppcheck-suppress constParameter ;
 }
 
 static int
-set_option(struct conf *c, int ch, const char *arg, struct err *f)
+set_option(struct conf *c, int ch, const char *arg, struct err *err)
 {
 	size_t i;
 
@@ -146,15 +146,15 @@ set_option(struct conf *c, int ch, const char *arg, struct err *f)
 	if (ch == 'u') {
 		for (i = 0; c->url_args[i] != NULL; i++)
 			if (i + 2 == sizeof c->url_args / sizeof *c->url_args)
-				return err_set(f, STATUS_USAGE, "-u: given too often");
+				return err_set(err, STATUS_USAGE, "-u: given too often");
 		c->url_args[i] = arg;
 		i = 0;
 	}
-	return settings[i].set(c, settings[i].option, arg, f) == -1 ? -1 : 1;
+	return settings[i].set(c, settings[i].option, arg, err) == -1 ? -1 : 1;
 }
 
 int
-conf_option(struct conf *c, int ch, const char *arg, struct err *f)
+conf_option(struct conf *c, int ch, const char *arg, struct err *err)
 {
 	switch (ch) {
 	case 'h':
@@ -173,18 +173,18 @@ conf_option(struct conf *c, int ch, const char *arg, struct err *f)
 		c->version = true;
 		return 1;
 	default:
-		return set_option(c, ch, arg, f);
+		return set_option(c, ch, arg, err);
 	}
 }
 
 static int
-take_environment(struct conf *c, struct err *f)
+take_environment(struct conf *c, struct err *err)
 {
 	for (size_t i = 0; i < SETTINGS; i++) {
 		const char *value = process_env(settings[i].variable);
 
 		if (value != NULL && is_open(c, settings[i].set) &&
-		    settings[i].set(c, settings[i].variable, value, f) == -1)
+		    settings[i].set(c, settings[i].variable, value, err) == -1)
 			return -1;
 	}
 	return 0;
@@ -197,16 +197,16 @@ struct filing {
 };
 
 static int
-take_line(void *arg, const char *section, const char *name, const char *value, unsigned line, struct err *f)
+take_line(void *arg, const char *section, const char *name, const char *value, unsigned line, struct err *err)
 {
 	struct filing *to = arg;
 
 	if (*section != '\0')
-		return policy_set(&to->c->policies, section, name, value, line, f);
+		return policy_set(&to->c->policies, section, name, value, line, err);
 	for (size_t i = 0; i < SETTINGS; i++)
 		if (strcmp(name, settings[i].name) == 0)
-			return settings[i].set(to->open[i] ? to->c : &to->checked, name, value, f);
-	return err_set(f, STATUS_CONFIG, "'%s' is not known: url buffer prefix service timeout maxlen are", name);
+			return settings[i].set(to->open[i] ? to->c : &to->checked, name, value, err);
+	return err_set(err, STATUS_CONFIG, "'%s' is not known: url buffer prefix service timeout maxlen are", name);
 }
 
 /* DIR/eventbus[/name] below an absolute directory in a variable, else below HOME; NULL without both. */
@@ -227,7 +227,7 @@ xdg_path(const char *xdg, const char *below_home, const char *name)
 }
 
 static int
-take_file(struct conf *c, struct err *f)
+take_file(struct conf *c, struct err *err)
 {
 	char *own = xdg_path("XDG_CONFIG_HOME", ".config", "/config");
 	const char *path = own;
@@ -238,12 +238,12 @@ take_file(struct conf *c, struct err *f)
 	for (size_t i = 0; i < SETTINGS; i++)
 		to.open[i] = is_open(c, settings[i].set);
 	if (own != NULL)
-		result = ini_read(own, take_line, &to, f);
+		result = ini_read(own, take_line, &to, err);
 	/* HOME of another user, as under su(1), is no error */
-	if (result == 1 || (result == -1 && f->sys == EACCES && process_env("XDG_CONFIG_HOME") == NULL))
-		result = ini_read(path = "/etc/eventbus/config", take_line, &to, f);
+	if (result == 1 || (result == -1 && err->sys == EACCES && process_env("XDG_CONFIG_HOME") == NULL))
+		result = ini_read(path = "/etc/eventbus/config", take_line, &to, err);
 	if (result == 0)
-		result = policy_check(c->policies, path, c->maxlen >= 0 ? c->maxlen : MAXLEN, f);
+		result = policy_check(c->policies, path, c->maxlen >= 0 ? c->maxlen : MAXLEN, err);
 	conf_free(&to.checked);
 	free(own);
 	return result == -1 ? -1 : 0;
@@ -262,10 +262,10 @@ state_directory(void)
 static void
 take_defaults(struct conf *c)
 {
-	struct err f;
+	struct err err;
 
 	if (is_open(c, set_url))
-		set_url(c, "", URL, &f);
+		set_url(c, "", URL, &err);
 	if (c->prefix == NULL)
 		c->prefix = mem_strdup(PREFIX);
 	if (c->service == NULL)
@@ -287,12 +287,12 @@ take_defaults(struct conf *c)
 }
 
 static int
-take_password(struct conf *c, struct err *f)
+take_password(struct conf *c, struct err *err)
 {
-	if (c->url.password == NULL && secret_find(&c->url.password, f) == -1)
+	if (c->url.password == NULL && secret_find(&c->url.password, err) == -1)
 		return -1;
 	if (c->url.user != NULL && c->url.password == NULL)
-		return err_set(f, STATUS_CONFIG, "user '%s' has no password: "
+		return err_set(err, STATUS_CONFIG, "user '%s' has no password: "
 		    "neither in the URL nor in EB_REDIS_PASSWORD_FILE or EB_REDIS_PASSWORD", c->url.user);
 	return 0;
 }
@@ -310,15 +310,15 @@ wipe(const struct conf *c, int argc, char **argv)
 }
 
 int
-conf_finish(struct conf *c, int argc, char **argv, struct err *f)
+conf_finish(struct conf *c, int argc, char **argv, struct err *err)
 {
 	if (c->help || c->version)
 		return 0;
 	wipe(c, argc, argv);
-	if (take_environment(c, f) == -1 || take_file(c, f) == -1)
+	if (take_environment(c, err) == -1 || take_file(c, err) == -1)
 		return -1;
 	take_defaults(c);
-	if (take_password(c, f) == -1)
+	if (take_password(c, err) == -1)
 		return -1;
 	c->place = url_place(&c->url);
 	return 0;
@@ -338,10 +338,10 @@ conf_free(struct conf *c)
 }
 
 const char *
-conf_buffer(const struct conf *c, struct err *f)
+conf_buffer(const struct conf *c, struct err *err)
 {
 	if (c->buffer == NULL)
-		err_set(f, STATUS_CONFIG, "no place for the buffer: neither HOME nor STATE_DIRECTORY is set: give one with -b DIR");
+		err_set(err, STATUS_CONFIG, "no place for the buffer: neither HOME nor STATE_DIRECTORY is set: give one with -b DIR");
 	return c->buffer;
 }
 

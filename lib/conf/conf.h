@@ -61,17 +61,17 @@ struct conf {
 
 void conf_init(struct conf *c);		/* nothing given; the environment is not looked at yet */
 /* 1 taken, 0 not a shared option, -1 bad value (f->status 64; the text says what the letter means here). */
-int conf_option(struct conf *c, int ch, const char *arg, struct err *f);
+int conf_option(struct conf *c, int ch, const char *arg, struct err *err);
 /*
  * Fills what options left open, from environment, file and defaults; looks up the password; wipes the password part of
  * a URL in argv (so that ps does not show it). With help or version set it does
  * nothing and succeeds. -1: f->status is 64 (an environment value) or 78.
  */
-int conf_finish(struct conf *c, int argc, char **argv, struct err *f);
+int conf_finish(struct conf *c, int argc, char **argv, struct err *err);
 void conf_free(struct conf *c);
 
 /* The buffer directory, or NULL with status 78 naming -b. */
-const char *conf_buffer(const struct conf *c, struct err *f);
+const char *conf_buffer(const struct conf *c, struct err *err);
 /* The limit for one type: its section's maxlen, else c->maxlen. */
 int64_t conf_maxlen(const struct conf *c, const char *type);
 /* Whether nothing that a group needs may be trimmed from its stream (trim = acked). */

@@ -36,7 +36,7 @@ heading(char *line)
 }
 
 static int
-read_line(char *line, unsigned number, const char **section, ini_fn *fn, void *arg, struct err *f)
+read_line(char *line, unsigned number, const char **section, ini_fn *fn, void *arg, struct err *err)
 {
 	char *equals;
 
@@ -44,16 +44,16 @@ read_line(char *line, unsigned number, const char **section, ini_fn *fn, void *a
 		return 0;
 	if (*line == '[') {
 		*section = heading(line);
-		return *section != NULL ? 0 : err_set(f, STATUS_CONFIG, "']' is missing");
+		return *section != NULL ? 0 : err_set(err, STATUS_CONFIG, "']' is missing");
 	}
 	if ((equals = strchr(line, '=')) == NULL)
-		return err_set(f, STATUS_CONFIG, "name = value, [TYPE] or # comment expected");
+		return err_set(err, STATUS_CONFIG, "name = value, [TYPE] or # comment expected");
 	*equals = '\0';
-	return fn(arg, *section, trim(line), trim(equals + 1), number, f);
+	return fn(arg, *section, trim(line), trim(equals + 1), number, err);
 }
 
 int
-ini_read(const char *path, ini_fn *fn, void *arg, struct err *f)
+ini_read(const char *path, ini_fn *fn, void *arg, struct err *err)
 {
 	const char *section = "";
 	char *text, *line, *next;
@@ -64,17 +64,17 @@ ini_read(const char *path, ini_fn *fn, void *arg, struct err *f)
 	if ((text = io_slurp(AT_FDCWD, path, SIZE_LIMIT, &n)) == NULL) {
 		if (errno == ENOENT || errno == ENOTDIR)
 			return 1;
-		return err_sys(f, STATUS_CONFIG, "read '%s'", path);
+		return err_sys(err, STATUS_CONFIG, "read '%s'", path);
 	}
 	if (strlen(text) != n)
-		result = err_set(f, STATUS_CONFIG, "read '%s': not a text file", path);
+		result = err_set(err, STATUS_CONFIG, "read '%s': not a text file", path);
 	for (line = text; result == 0 && line != NULL; line = next, number++) {
 		struct err why;
 
 		if ((next = strchr(line, '\n')) != NULL)
 			*next++ = '\0';
 		if (read_line(trim(line), number, &section, fn, arg, &why) != 0)
-			result = err_set(f, STATUS_CONFIG, "%s:%u: %s", path, number, why.text);
+			result = err_set(err, STATUS_CONFIG, "%s:%u: %s", path, number, why.text);
 	}
 	explicit_bzero(text, n);	/* a URL in it may have a password */
 	free(text);

@@ -12,13 +12,13 @@
 
 /* 1 found, 0 no such file, -1 failed. */
 static int
-from_file(const char *path, char **password, struct err *f)
+from_file(const char *path, char **password, struct err *err)
 {
 	size_t n;
 	char *s = io_slurp(AT_FDCWD, path, SIZE_LIMIT, &n);
 
 	if (s == NULL) {
-		err_sys(f, STATUS_CONFIG, "read password file '%s'", path);
+		err_sys(err, STATUS_CONFIG, "read password file '%s'", path);
 		return errno == ENOENT ? 0 : -1;
 	}
 	if (n > 0 && s[n - 1] == '\n')
@@ -28,32 +28,32 @@ from_file(const char *path, char **password, struct err *f)
 		return 1;
 	}
 	free(s);
-	return err_set(f, STATUS_CONFIG, "password file '%s' %s", path, n == 0 ? "is empty" : "has a NUL in it");
+	return err_set(err, STATUS_CONFIG, "password file '%s' %s", path, n == 0 ? "is empty" : "has a NUL in it");
 }
 
 static int
-from_credentials(const char *dir, char **password, struct err *f)
+from_credentials(const char *dir, char **password, struct err *err)
 {
 	struct bytes path = {0};
 	int result;
 
 	bytes_addf(&path, "%s/redis-password", dir);
-	result = from_file(bytes_str(&path), password, f);
+	result = from_file(bytes_str(&path), password, err);
 	bytes_free(&path);
 	return result;
 }
 
 int
-secret_find(char **password, struct err *f)
+secret_find(char **password, struct err *err)
 {
 	const char *s;
 	int got;
 
 	*password = NULL;
 	if ((s = process_env("EB_REDIS_PASSWORD_FILE")) != NULL)
-		return from_file(s, password, f) == 1 ? 0 : -1;
+		return from_file(s, password, err) == 1 ? 0 : -1;
 	if ((s = process_env("CREDENTIALS_DIRECTORY")) != NULL) {
-		if ((got = from_credentials(s, password, f)) != 0)
+		if ((got = from_credentials(s, password, err)) != 0)
 			return got == 1 ? 0 : -1;
 	}
 	if ((s = process_env("EB_REDIS_PASSWORD")) != NULL || (s = process_env("REDISCLI_AUTH")) != NULL)

@@ -12,7 +12,7 @@
 
 /* 0 and a fresh string, or NULL in *password when there is none; -1 with status 78 when a file cannot be
  * read, is empty or has a NUL in it. */
-int secret_find(char **password, struct err *f);
+int secret_find(char **password, struct err *err);
 /* Overwrites with 'x' the password of a URL in place, leaving its length. */
 void secret_hide(char *url);
 

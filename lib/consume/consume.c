@@ -41,22 +41,22 @@ finish(struct drain *r, enum consume_end end)
 }
 
 static void
-failed(struct drain *r, const struct err *f)
+failed(struct drain *r, const struct err *err)
 {
 	if (r->ending && r->end == CONSUME_FAILED)
 		return;
 	r->ending = true;
 	r->end = CONSUME_FAILED;
-	r->fail = *f;
+	r->fail = *err;
 }
 
 /* --- outages ------------------------------------------------------------------- */
 
 static void
-lost(struct drain *r, size_t tap, enum conn_why why, const struct err *f)
+lost(struct drain *r, size_t tap, enum conn_why why, const struct err *err)
 {
-	if (!reconnect_lost(&r->mend, tap, why, f))
-		failed(r, f);
+	if (!reconnect_lost(&r->mend, tap, why, err))
+		failed(r, err);
 }
 
 /* Not open yet, or lost. With in_turn only the current tap is opened. */
@@ -70,7 +70,7 @@ static void
 reopen(struct drain *r)
 {
 	enum conn_why why;
-	struct err f;
+	struct err err;
 	bool all = true;
 
 	for (size_t i = 0; i < r->w->n && all && !r->ending; i++) {
@@ -78,11 +78,11 @@ reopen(struct drain *r)
 			continue;
 		if (!reconnect_due(&r->mend))
 			return;
-		if (sub_open(r->w->taps[i], &why, &f) == 0)
+		if (sub_open(r->w->taps[i], &why, &err) == 0)
 			continue;
 		all = false;
-		if (!reconnect_failed(&r->mend, i, why, &f))
-			failed(r, &f);
+		if (!reconnect_failed(&r->mend, i, why, &err))
+			failed(r, &err);
 	}
 	if (all)
 		reconnect_opened(&r->mend);
@@ -93,11 +93,11 @@ static void
 open_first(struct drain *r)
 {
 	enum conn_why why;
-	struct err f;
+	struct err err;
 
 	for (size_t i = 0; i < r->w->n && !r->ending && wants_open(r, i); i++)
-		if (sub_open(r->w->taps[i], &why, &f) == -1)
-			failed(r, &f);
+		if (sub_open(r->w->taps[i], &why, &err) == -1)
+			failed(r, &err);
 }
 
 /* --- asking ------------------------------------------------------------------------ */
@@ -112,12 +112,12 @@ idle_left(const struct drain *r)
 
 /* Where others may wait for its share of the limit a tap is asked at once, and waits only when it had nothing. */
 static int64_t
-block_ms(const struct drain *r, const struct subscription *t)
+block_ms(const struct drain *r, const struct subscription *sub)
 {
 	bool shared = r->w->limit >= 0 && r->w->n > 1;
 	int64_t ms = shared ? BLOCK_SHARED : BLOCK;
 
-	if (r->w->to_end || (shared && !sub_dry(t)))
+	if (r->w->to_end || (shared && !sub_dry(sub)))
 		return -1;
 	if (shared && r->w->n > BLOCK / BLOCK_SHARED)
 		ms = BLOCK / (int64_t)r->w->n > 0 ? BLOCK / (int64_t)r->w->n : 1;
@@ -145,12 +145,12 @@ share(const struct drain *r, size_t idle)
 static bool
 close_dry(struct drain *r, size_t i)
 {
-	struct subscription *t = r->w->taps[i];
+	struct subscription *sub = r->w->taps[i];
 
-	if (!r->w->to_end || !sub_dry(t))
+	if (!r->w->to_end || !sub_dry(sub))
 		return false;
-	if (sub_settled(t)) {
-		sub_close(t);
+	if (sub_settled(sub)) {
+		sub_close(sub);
 		if (r->w->in_turn)
 			r->current++;
 	}
@@ -202,22 +202,22 @@ add_record(void *arg, const struct record *rec)
 }
 
 static void
-deliver(struct drain *r, struct subscription *t)
+deliver(struct drain *r, struct subscription *sub)
 {
 	struct batch b = {r->w->sink, 0};
 	int64_t began = clock_mono();
-	struct err f;
+	struct err err;
 
 	if (!r->ending && !r->slow)
-		sub_ahead(t, share(r, 1));
+		sub_ahead(sub, share(r, 1));
 	sink_begin(b.sink);
-	sub_batch_each(sub_batch(t), add_record, &b);
-	if (sink_flush(b.sink, &f) == -1) {
+	sub_batch_each(sub_batch(sub), add_record, &b);
+	if (sink_flush(b.sink, &err) == -1) {
 		b.n = b.sink->whole;
-		failed(r, &f);
+		failed(r, &err);
 	}
 	r->slow = clock_mono() - began > SLOW;
-	sub_done(t, b.n);
+	sub_done(sub, b.n);
 	r->w->count += b.n;
 	if (b.n > 0)
 		r->last_event = clock_mono();
@@ -229,25 +229,25 @@ move(struct drain *r)
 {
 	bool some = false;
 	enum conn_why why;
-	struct err f;
+	struct err err;
 
 	for (size_t i = 0; i < r->w->n; i++) {
-		struct subscription *t = r->w->taps[i];
-		enum sub_state before = sub_state(t);
-		bool settled = sub_settled(t);
+		struct subscription *sub = r->w->taps[i];
+		enum sub_state before = sub_state(sub);
+		bool settled = sub_settled(sub);
 
-		if (sub_bus(t) == NULL)
+		if (sub_bus(sub) == NULL)
 			continue;
-		if (sub_move(t, &why, &f) == -1)
-			lost(r, i, why, &f);
-		else if (before == SUB_ASKED && (sub_state(t) == SUB_READY || sub_dry(t)))
+		if (sub_move(sub, &why, &err) == -1)
+			lost(r, i, why, &err);
+		else if (before == SUB_ASKED && (sub_state(sub) == SUB_READY || sub_dry(sub)))
 			reconnect_well(&r->mend, i);
-		if (sub_state(t) == SUB_READY && !r->w->sink->broken)
-			deliver(r, t);
-		if (sub_settled(t) == settled && sub_state(t) == before)
+		if (sub_state(sub) == SUB_READY && !r->w->sink->broken)
+			deliver(r, sub);
+		if (sub_settled(sub) == settled && sub_state(sub) == before)
 			continue;
 		some = true;
-		if (sub_state(t) != SUB_DOWN && !r->ending)
+		if (sub_state(sub) != SUB_DOWN && !r->ending)
 			reconnect_answered(&r->mend);
 	}
 	return some;
@@ -286,13 +286,13 @@ poll_ms(const struct drain *r)
 static void
 check_reader(struct drain *r, const struct pollfd *p)
 {
-	struct err f;
+	struct err err;
 
 	if ((p->revents & POLLERR) == 0 || r->ending)
 		return;
 	r->w->sink->broken = errno = EPIPE;
-	err_sys(&f, STATUS_UNSAFE, "write to stdout");
-	failed(r, &f);
+	err_sys(&err, STATUS_UNSAFE, "write to stdout");
+	failed(r, &err);
 }
 
 /* ms -1: until it is time. */
@@ -305,10 +305,10 @@ wait_for_news(struct drain *r, int ms)
 	p[n++] = (struct pollfd){.fd = r->ending ? -1 : r->w->stop, .events = POLLIN};
 	p[n++] = (struct pollfd){.fd = r->pipe && !r->ending ? r->w->sink->fd : -1};
 	for (size_t i = 0; i < r->w->n; i++) {
-		const struct conn *b = sub_bus(r->w->taps[i]);
+		const struct conn *conn = sub_bus(r->w->taps[i]);
 
-		if (b != NULL)
-			p[n++] = (struct pollfd){.fd = conn_fd(b), .events = conn_events(b)};
+		if (conn != NULL)
+			p[n++] = (struct pollfd){.fd = conn_fd(conn), .events = conn_events(conn)};
 	}
 	if (poll(p, n, ms == -1 ? poll_ms(r) : ms) <= 0)
 		return;
@@ -357,12 +357,12 @@ over(struct drain *r)
 	bool all = true;
 
 	for (size_t i = 0; i < r->w->n && r->ending; i++) {
-		struct subscription *t = r->w->taps[i];
+		struct subscription *sub = r->w->taps[i];
 
-		if (sub_bus(t) == NULL || sub_settled(t))
+		if (sub_bus(sub) == NULL || sub_settled(sub))
 			continue;
-		if (r->w->sink->broken && sub_state(t) != SUB_IDLE && sub_acknowledged(t))
-			sub_close(t);
+		if (r->w->sink->broken && sub_state(sub) != SUB_IDLE && sub_acknowledged(sub))
+			sub_close(sub);
 		else
 			all = false;
 	}
@@ -370,7 +370,7 @@ over(struct drain *r)
 }
 
 enum consume_end
-consume_run(struct consume *w, struct err *f)
+consume_run(struct consume *w, struct err *err)
 {
 	struct stat st;
 	struct drain r = {.w = w};
@@ -392,7 +392,7 @@ consume_run(struct consume *w, struct err *f)
 	free(r.fds);
 	reconnect_free(&r.mend);
 	if (r.end == CONSUME_FAILED)
-		*f = r.fail;
+		*err = r.fail;
 	return r.end;
 }
 

@@ -35,7 +35,7 @@ enum consume_end {
 	CONSUME_FAILED			/* f */
 };
 
-enum consume_end consume_run(struct consume *w, struct err *f);
+enum consume_end consume_run(struct consume *w, struct err *err);
 
 /*
  * The exit status of an end that is no failure, after count events: 124 when the end, which was asked for, or being idle came before the

@@ -17,7 +17,7 @@
 #define MOST 10000			/* readers on one host */
 
 int
-consumer_check(const char *option, const char *name, struct err *f)
+consumer_check(const char *option, const char *name, struct err *err)
 {
 	size_t n = strlen(name);
 	bool legal = n >= 1 && n <= NAMES_MAX;
@@ -26,7 +26,7 @@ consumer_check(const char *option, const char *name, struct err *f)
 		legal = name[i] > ' ' && name[i] <= '~';
 	if (legal)
 		return 0;
-	return err_set(f, STATUS_USAGE, "%s '%s': a consumer's name is 1 to 200 printable characters without space", option, name);
+	return err_set(err, STATUS_USAGE, "%s '%s': a consumer's name is 1 to 200 printable characters without space", option, name);
 }
 
 static void
@@ -96,7 +96,7 @@ try_number(struct consumer *c, int dir, const char *host, int number)
 }
 
 int
-consumer_take(struct consumer *c, const char *state, struct err *f)
+consumer_take(struct consumer *c, const char *state, struct err *err)
 {
 	char host[65];
 	int dir = -1, got = -1;
@@ -109,9 +109,9 @@ consumer_take(struct consumer *c, const char *state, struct err *f)
 			if ((got = try_number(c, dir, host, n)) != 0)
 				break;
 	if (state == NULL)
-		err_set(f, STATUS_SOME, "no place for a lock: neither STATE_DIRECTORY, XDG_STATE_HOME nor HOME is set");
+		err_set(err, STATUS_SOME, "no place for a lock: neither STATE_DIRECTORY, XDG_STATE_HOME nor HOME is set");
 	else if (got != 1)
-		err_sys(f, STATUS_SOME, "lock a consumer name below '%s'", state);
+		err_sys(err, STATUS_SOME, "lock a consumer name below '%s'", state);
 	if (dir != -1)
 		close(dir);
 	if (got == 1)

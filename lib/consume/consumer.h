@@ -16,10 +16,10 @@ struct consumer {
 	int fd;				/* the lock; -1 for none */
 };
 
-/* Directories are made with mode 0700. state may be NULL. 0; -1 and f: then the name is eb-HOST-PID, which no restart takes up. */
-int consumer_take(struct consumer *c, const char *state, struct err *f);
+/* Directories are made with mode 0700. state may be NULL. 0; -1 and err: then the name is eb-HOST-PID, which no restart takes up. */
+int consumer_take(struct consumer *c, const char *state, struct err *err);
 void consumer_release(struct consumer *c);
 /* Of a name that somebody gave behind `option`: 1 to 200 printable bytes without space. 0, or -1 with status 64. */
-int consumer_check(const char *option, const char *name, struct err *f);
+int consumer_check(const char *option, const char *name, struct err *err);
 
 #endif

@@ -40,9 +40,9 @@ passes(enum conn_why why)
 }
 
 bool
-reconnect_lost(struct reconnect *m, size_t i, enum conn_why why, const struct err *f)
+reconnect_lost(struct reconnect *m, size_t i, enum conn_why why, const struct err *err)
 {
-	char text[sizeof(f->text) + 32];
+	char text[sizeof(err->text) + 32];
 
 	if (!passes(why))
 		return false;
@@ -52,9 +52,9 @@ reconnect_lost(struct reconnect *m, size_t i, enum conn_why why, const struct er
 		m->on_trial = false;
 		return true;
 	}
-	snprintf(text, sizeof(text), "%s; trying again", f->text);
+	snprintf(text, sizeof(text), "%s; trying again", err->text);
 	m->note(m->arg, SUB_WARNING, text);
-	m->outage = *f;
+	m->outage = *err;
 	m->down_since = clock_mono();
 	m->next_try = m->down_since + backoff_next(&m->backoff[i]);
 	return true;
@@ -67,11 +67,11 @@ reconnect_due(const struct reconnect *m)
 }
 
 bool
-reconnect_failed(struct reconnect *m, size_t i, enum conn_why why, const struct err *f)
+reconnect_failed(struct reconnect *m, size_t i, enum conn_why why, const struct err *err)
 {
-	bool goes_on = reconnect_lost(m, i, why, f);
+	bool goes_on = reconnect_lost(m, i, why, err);
 
-	m->outage = *f;
+	m->outage = *err;
 	m->next_try = clock_mono() + backoff_next(&m->backoff[i]);
 	return goes_on;
 }

@@ -24,11 +24,11 @@ void reconnect_init(struct reconnect *m, size_t connections, sub_note_fn *note, 
 void reconnect_free(struct reconnect *m);
 
 /* Connection i is lost. false: nothing that passes, trying again is of no use. */
-bool reconnect_lost(struct reconnect *m, size_t i, enum conn_why why, const struct err *f);
+bool reconnect_lost(struct reconnect *m, size_t i, enum conn_why why, const struct err *err);
 /* Whether one that is down may be tried now. */
 bool reconnect_due(const struct reconnect *m);
 /* Opening connection i failed. false: as above. */
-bool reconnect_failed(struct reconnect *m, size_t i, enum conn_why why, const struct err *f);
+bool reconnect_failed(struct reconnect *m, size_t i, enum conn_why why, const struct err *err);
 void reconnect_opened(struct reconnect *m);		/* all are open */
 void reconnect_answered(struct reconnect *m);		/* one of them got an answer */
 void reconnect_well(struct reconnect *m, size_t i);	/* connection i answered a question */

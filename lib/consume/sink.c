@@ -167,15 +167,15 @@ sink_add(struct sink *s, const struct record *r)
 }
 
 int
-sink_flush(struct sink *s, struct err *f)
+sink_flush(struct sink *s, struct err *err)
 {
 	push(s);
 	if (s->broken == 0)
 		return 0;
 	if (s->broken == EINTR)
-		return err_set(f, STATUS_UNSAFE, "stopped, and nobody reads what was being written to stdout");
+		return err_set(err, STATUS_UNSAFE, "stopped, and nobody reads what was being written to stdout");
 	errno = s->broken;
-	return err_sys(f, STATUS_UNSAFE, "write to stdout");
+	return err_sys(err, STATUS_UNSAFE, "write to stdout");
 }
 
 void

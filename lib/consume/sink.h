@@ -35,7 +35,7 @@ struct sink {
 void sink_begin(struct sink *s);	/* a new batch: whole is 0 */
 void sink_add(struct sink *s, const struct record *r);
 /* 0; or -1, status 74: s->whole says how many of the batch are written all the same. */
-int sink_flush(struct sink *s, struct err *f);
+int sink_flush(struct sink *s, struct err *err);
 void sink_free(struct sink *s);
 
 #endif

@@ -14,9 +14,9 @@ sub_batch_drop(struct sub_batch *h)
 }
 
 static int
-each_entry(const struct sub_batch *h, group_entry_fn *fn, void *arg, enum conn_why *why, struct err *f)
+each_entry(const struct sub_batch *h, group_entry_fn *fn, void *arg, enum conn_why *why, struct err *err)
 {
-	return h->claimed ? group_take_claim(h->entries, fn, arg, why, f) : group_take_read(h->entries, &h->key, 1, fn, arg, why, f);
+	return h->claimed ? group_take_claim(h->entries, fn, arg, why, err) : group_take_read(h->entries, &h->key, 1, fn, arg, why, err);
 }
 
 static int
@@ -34,10 +34,10 @@ sum_entry(void *arg, size_t key, const struct group_entry *e)
 }
 
 int
-sub_batch_sum(const struct sub_batch *h, struct sub_batch_sum *sum, enum conn_why *why, struct err *f)
+sub_batch_sum(const struct sub_batch *h, struct sub_batch_sum *sum, enum conn_why *why, struct err *err)
 {
 	*sum = (struct sub_batch_sum){0};
-	if (each_entry(h, sum_entry, sum, why, f) == -1)
+	if (each_entry(h, sum_entry, sum, why, err) == -1)
 		return -1;
 	if (sum->entries > 0)
 		id_parse(sum->last, &sum->last_id);
@@ -91,9 +91,9 @@ sub_batch_each(const struct sub_batch *h, sub_batch_record_fn *fn, void *arg)
 {
 	struct each e = {h, fn, arg, 0};
 	enum conn_why why;
-	struct err f;
+	struct err err;
 
-	return each_entry(h, give_entry, &e, &why, &f);
+	return each_entry(h, give_entry, &e, &why, &err);
 }
 
 struct handled {
@@ -123,8 +123,8 @@ sub_batch_handled(const struct sub_batch *h, size_t n, struct bytes *ids)
 {
 	struct handled handled = {ids, n, 0};
 	enum conn_why why;
-	struct err f;
+	struct err err;
 
-	each_entry(h, note_handled, &handled, &why, &f);
+	each_entry(h, note_handled, &handled, &why, &err);
 	return handled.gone;
 }

@@ -27,7 +27,7 @@ struct sub_batch_sum {
 
 void sub_batch_drop(struct sub_batch *h);
 /* 0; -1 when entries is an error reply or of a wrong shape: *why and f. A reply of nothing is 0 entries. */
-int sub_batch_sum(const struct sub_batch *h, struct sub_batch_sum *sum, enum conn_why *why, struct err *f);
+int sub_batch_sum(const struct sub_batch *h, struct sub_batch_sum *sum, enum conn_why *why, struct err *err);
 
 /* The records in order, entries that are gone left out. fn returns non-zero to stop (returned then). */
 typedef int sub_batch_record_fn(void *arg, const struct record *r);

@@ -37,27 +37,27 @@ sublist_add(struct sublist *t, const char *type)
 }
 
 static int
-find_keys(const struct sublist *t, const char *pattern, char ***keys, size_t *n, bool *complete, struct err *f)
+find_keys(const struct sublist *t, const char *pattern, char ***keys, size_t *n, bool *complete, struct err *err)
 {
 	char *match = key_of(t, pattern);
 	enum conn_why why;
-	struct conn *b = conn_open(t->plan->url, t->plan->timeout_ms, &why, f);
-	int ok = b == NULL ? -1 : scan_keys(b, match, clock_mono() + t->plan->timeout_ms, keys, n, complete, f);
+	struct conn *conn = conn_open(t->plan->url, t->plan->timeout_ms, &why, err);
+	int ok = conn == NULL ? -1 : scan_keys(conn, match, clock_mono() + t->plan->timeout_ms, keys, n, complete, err);
 
-	conn_close(b);
+	conn_close(conn);
 	free(match);
 	return ok;
 }
 
 int
-sublist_match(struct sublist *t, const char *pattern, size_t *found, bool *complete, struct err *f)
+sublist_match(struct sublist *t, const char *pattern, size_t *found, bool *complete, struct err *err)
 {
 	char **keys;
 
 	size_t n;
 
 	*found = 0;
-	if (find_keys(t, pattern, &keys, &n, complete, f) == -1)
+	if (find_keys(t, pattern, &keys, &n, complete, err) == -1)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
 		const char *type = (t->dead ? names_dead_type : names_type)(t->prefix, keys[i], strlen(keys[i]));

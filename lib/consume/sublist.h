@@ -24,7 +24,7 @@ void sublist_add(struct sublist *t, const char *type);
  * Those of the streams that are there now, over a connection of its own. *found: how many match; *complete: all keys could be looked
  * at within the plan's time-out. 0, or -1: f.
  */
-int sublist_match(struct sublist *t, const char *pattern, size_t *found, bool *complete, struct err *f);
+int sublist_match(struct sublist *t, const char *pattern, size_t *found, bool *complete, struct err *err);
 void sublist_free(struct sublist *t);		/* the taps too */
 
 #endif

@@ -12,20 +12,20 @@
 struct subscription *
 sub_new(const struct sub_plan *plan, const char *type, const char *key, const char *group, sub_note_fn *note, void *arg)
 {
-	struct subscription *t = mem_alloc(sizeof(*t));
+	struct subscription *sub = mem_alloc(sizeof(*sub));
 
-	t->plan = plan;
-	t->type = mem_strdup(type);
-	t->key = mem_strdup(key);
-	t->group = group != NULL ? mem_strdup(group) : NULL;
-	t->batch = (struct sub_batch){.key = t->key, .type = t->type, .grouped = group != NULL};
-	t->note = note;
-	t->arg = arg;
-	return t;
+	sub->plan = plan;
+	sub->type = mem_strdup(type);
+	sub->key = mem_strdup(key);
+	sub->group = group != NULL ? mem_strdup(group) : NULL;
+	sub->batch = (struct sub_batch){.key = sub->key, .type = sub->type, .grouped = group != NULL};
+	sub->note = note;
+	sub->arg = arg;
+	return sub;
 }
 
 void
-sub_notef(struct subscription *t, enum sub_note kind, const char *fmt, ...)
+sub_notef(struct subscription *sub, enum sub_note kind, const char *fmt, ...)
 {
 	char text[768];
 	va_list ap;
@@ -33,350 +33,350 @@ sub_notef(struct subscription *t, enum sub_note kind, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	t->note(t->arg, kind, text);
+	sub->note(sub->arg, kind, text);
 }
 
 static void
-tell_gone(struct subscription *t)
+tell_gone(struct subscription *sub)
 {
-	if (t->gone > 0)
-		sub_notef(t, SUB_WARNING, "%zu pending entr%s of '%s' %s lost: trimmed or deleted before %s handled", t->gone,
-		    t->gone == 1 ? "y" : "ies", t->key, t->gone == 1 ? "is" : "are", t->gone == 1 ? "it was" : "they were");
-	t->gone = 0;
+	if (sub->gone > 0)
+		sub_notef(sub, SUB_WARNING, "%zu pending entr%s of '%s' %s lost: trimmed or deleted before %s handled", sub->gone,
+		    sub->gone == 1 ? "y" : "ies", sub->key, sub->gone == 1 ? "is" : "are", sub->gone == 1 ? "it was" : "they were");
+	sub->gone = 0;
 }
 
 void
-sub_drop(struct subscription *t, enum sub_state state)
+sub_drop(struct subscription *sub, enum sub_state state)
 {
-	tell_gone(t);
-	sub_batch_drop(&t->batch);
-	reply_free(t->next);
-	t->next = NULL;
-	conn_close(t->bus);
-	t->bus = NULL;
-	t->asked = t->ahead_asked = t->acks = t->checks = 0;
-	t->ahead = false;
-	t->state = state;
+	tell_gone(sub);
+	sub_batch_drop(&sub->batch);
+	reply_free(sub->next);
+	sub->next = NULL;
+	conn_close(sub->bus);
+	sub->bus = NULL;
+	sub->asked = sub->ahead_asked = sub->acks = sub->checks = 0;
+	sub->ahead = false;
+	sub->state = state;
 }
 
 void
-sub_free(struct subscription *t)
+sub_free(struct subscription *sub)
 {
-	if (t == NULL)
+	if (sub == NULL)
 		return;
-	sub_drop(t, SUB_CLOSED);
-	bytes_free(&t->handled);
-	free(t->type);
-	free(t->key);
-	free(t->group);
-	free(t);
+	sub_drop(sub, SUB_CLOSED);
+	bytes_free(&sub->handled);
+	free(sub->type);
+	free(sub->key);
+	free(sub->group);
+	free(sub);
 }
 
 void
-sub_close(struct subscription *t)
+sub_close(struct subscription *sub)
 {
-	sub_drop(t, SUB_CLOSED);
+	sub_drop(sub, SUB_CLOSED);
 }
 
 /* --- asking ------------------------------------------------------------------- */
 
 static void
-ask_look(struct subscription *t, const char *id, int64_t block_ms)
+ask_look(struct subscription *sub, const char *id, int64_t block_ms)
 {
 	char most[24], block[24];
 
-	snprintf(most, sizeof(most), "%zu", t->asked);
+	snprintf(most, sizeof(most), "%zu", sub->asked);
 	snprintf(block, sizeof(block), "%" PRId64, block_ms);
 	if (block_ms < 0)
-		conn_putl(t->bus, "XREAD", "COUNT", most, "STREAMS", t->key, id, NULL);
+		conn_putl(sub->bus, "XREAD", "COUNT", most, "STREAMS", sub->key, id, NULL);
 	else
-		conn_putl(t->bus, "XREAD", "COUNT", most, "BLOCK", block, "STREAMS", t->key, id, NULL);
-	conn_allow(t->bus, block_ms);
+		conn_putl(sub->bus, "XREAD", "COUNT", most, "BLOCK", block, "STREAMS", sub->key, id, NULL);
+	conn_allow(sub->bus, block_ms);
 }
 
 static void
-ask_group(struct subscription *t, int64_t block_ms)
+ask_group(struct subscription *sub, int64_t block_ms)
 {
 	char id[ID_SIZE] = ">";
-	const char *ids = id, *keys = t->key;
+	const char *ids = id, *keys = sub->key;
 
-	if (t->phase == THEIRS) {
-		takeover_ask(t);
+	if (sub->phase == THEIRS) {
+		takeover_ask(sub);
 		return;
 	}
-	if (t->phase == OWN) {
-		id_format(t->own, id);
+	if (sub->phase == OWN) {
+		id_format(sub->own, id);
 		block_ms = -1;
 	}
-	group_put_read(t->bus, t->group, t->plan->consumer, t->asked, block_ms, &keys, &ids, 1);
+	group_put_read(sub->bus, sub->group, sub->plan->consumer, sub->asked, block_ms, &keys, &ids, 1);
 }
 
 void
-sub_ask(struct subscription *t, size_t count, int64_t block_ms)
+sub_ask(struct subscription *sub, size_t count, int64_t block_ms)
 {
 	char id[ID_SIZE];
 
-	t->asked = count < t->pace.count ? count : t->pace.count;
-	t->state = SUB_ASKED;
-	if (t->phase == NEW && takeover_due(t))
-		takeover_begin(t);
-	if (t->group != NULL)
-		ask_group(t, block_ms);
+	sub->asked = count < sub->pace.count ? count : sub->pace.count;
+	sub->state = SUB_ASKED;
+	if (sub->phase == NEW && takeover_due(sub))
+		takeover_begin(sub);
+	if (sub->group != NULL)
+		ask_group(sub, block_ms);
 	else {
-		id_format(t->seen, id);
-		ask_look(t, id, block_ms);
+		id_format(sub->seen, id);
+		ask_look(sub, id, block_ms);
 	}
-	if (t->asked > 1)
-		conn_most(t->bus, PAGESIZE_HELD);
+	if (sub->asked > 1)
+		conn_most(sub->bus, PAGESIZE_HELD);
 }
 
 void
-sub_ahead(struct subscription *t, size_t count)
+sub_ahead(struct subscription *sub, size_t count)
 {
-	const char *ids = ">", *keys = t->key;
+	const char *ids = ">", *keys = sub->key;
 
-	if (t->group == NULL || t->phase != NEW || !t->full || count == 0 || takeover_due(t))
+	if (sub->group == NULL || sub->phase != NEW || !sub->full || count == 0 || takeover_due(sub))
 		return;
-	t->ahead = true;
-	t->ahead_asked = count < t->pace.count ? count : t->pace.count;
-	group_put_read(t->bus, t->group, t->plan->consumer, t->ahead_asked, -1, &keys, &ids, 1);
-	if (t->ahead_asked > 1)
-		conn_most(t->bus, PAGESIZE_HELD);
-	conn_push(t->bus);
+	sub->ahead = true;
+	sub->ahead_asked = count < sub->pace.count ? count : sub->pace.count;
+	group_put_read(sub->bus, sub->group, sub->plan->consumer, sub->ahead_asked, -1, &keys, &ids, 1);
+	if (sub->ahead_asked > 1)
+		conn_most(sub->bus, PAGESIZE_HELD);
+	conn_push(sub->bus);
 }
 
 size_t
-sub_asked(const struct subscription *t)
+sub_asked(const struct subscription *sub)
 {
-	return t->asked + t->ahead_asked;
+	return sub->asked + sub->ahead_asked;
 }
 
 /* --- answers -------------------------------------------------------------------- */
 
 static int
-down(struct subscription *t, enum conn_why why, enum conn_why *out)
+down(struct subscription *sub, enum conn_why why, enum conn_why *out)
 {
 	*out = why;
-	sub_drop(t, SUB_DOWN);
+	sub_drop(sub, SUB_DOWN);
 	return -1;
 }
 
 /* The group vanished, or the stream under a blocked read: make it again and go on. */
 static int
-take_refusal(struct subscription *t, enum conn_why w, enum conn_why *why, struct err *f)
+take_refusal(struct subscription *sub, enum conn_why w, enum conn_why *why, struct err *err)
 {
 	if (w != CONN_NOGROUP && w != CONN_UNBLOCKED)
-		return down(t, w, why);
-	if (w == CONN_NOGROUP && t->unmade != CONN_FINE) {
-		*f = t->refusal;
-		return down(t, t->unmade, why);
+		return down(sub, w, why);
+	if (w == CONN_NOGROUP && sub->unmade != CONN_FINE) {
+		*err = sub->refusal;
+		return down(sub, sub->unmade, why);
 	}
-	t->asked = 0;
-	t->state = SUB_IDLE;
-	if (t->group == NULL || sub_ensure(t, why, f) == 0)
+	sub->asked = 0;
+	sub->state = SUB_IDLE;
+	if (sub->group == NULL || sub_ensure(sub, why, err) == 0)
 		return 0;
-	return down(t, conn_why(t->bus) != CONN_FINE ? conn_why(t->bus) : *why, why);
+	return down(sub, conn_why(sub->bus) != CONN_FINE ? conn_why(sub->bus) : *why, why);
 }
 
 /* How often each was delivered: one's own pending entries have been before. */
 static void
-ask_counts(struct subscription *t, const struct sub_batch_sum *s)
+ask_counts(struct subscription *sub, const struct sub_batch_sum *s)
 {
 	char n[24];
-	struct slice argv[] = {slice_of("XPENDING"), slice_of(t->key), slice_of(t->group), s->first, s->last, {0},
-	    slice_of(t->plan->consumer)};
+	struct slice argv[] = {slice_of("XPENDING"), slice_of(sub->key), slice_of(sub->group), s->first, s->last, {0},
+	    slice_of(sub->plan->consumer)};
 
 	snprintf(n, sizeof(n), "%zu", s->entries);
 	argv[5] = slice_of(n);
-	conn_put(t->bus, sizeof(argv) / sizeof(argv[0]), argv);
+	conn_put(sub->bus, sizeof(argv) / sizeof(argv[0]), argv);
 }
 
 static int
-take_batch(struct subscription *t, struct reply *r, enum conn_why *why, struct err *f)
+take_batch(struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err)
 {
 	struct sub_batch_sum s;
 	enum conn_why w;
 	int sweep;
 
-	if (t->phase == THEIRS && (sweep = takeover_take(t, r, why, f)) != 1)
-		return sweep == 0 ? 0 : take_refusal(t, *why, why, f);
-	if (t->phase != THEIRS)
-		t->batch.entries = r;
-	if (sub_batch_sum(&t->batch, &s, &w, f) == -1) {
-		sub_batch_drop(&t->batch);
-		return take_refusal(t, w, why, f);
+	if (sub->phase == THEIRS && (sweep = takeover_take(sub, r, why, err)) != 1)
+		return sweep == 0 ? 0 : take_refusal(sub, *why, why, err);
+	if (sub->phase != THEIRS)
+		sub->batch.entries = r;
+	if (sub_batch_sum(&sub->batch, &s, &w, err) == -1) {
+		sub_batch_drop(&sub->batch);
+		return take_refusal(sub, w, why, err);
 	}
-	pagesize_learn(&t->pace, s.entries, s.bytes);
-	t->full = s.entries >= t->asked;
-	t->dry = t->phase == NEW && s.entries == 0;
+	pagesize_learn(&sub->pace, s.entries, s.bytes);
+	sub->full = s.entries >= sub->asked;
+	sub->dry = sub->phase == NEW && s.entries == 0;
 	if (s.entries == 0) {
-		tell_gone(t);
-		sub_batch_drop(&t->batch);
-		t->asked = 0;
-		if (t->phase != THEIRS || t->last_page)
-			t->phase = NEW;
-		t->state = SUB_IDLE;
+		tell_gone(sub);
+		sub_batch_drop(&sub->batch);
+		sub->asked = 0;
+		if (sub->phase != THEIRS || sub->last_page)
+			sub->phase = NEW;
+		sub->state = SUB_IDLE;
 		return 0;
 	}
-	sub_see(t, s.last_id);
-	if (t->phase == THEIRS && t->last_page)
-		t->phase = NEW;
-	if (t->phase != OWN) {
-		t->state = SUB_READY;
+	sub_see(sub, s.last_id);
+	if (sub->phase == THEIRS && sub->last_page)
+		sub->phase = NEW;
+	if (sub->phase != OWN) {
+		sub->state = SUB_READY;
 		return 0;
 	}
-	t->own = s.last_id;
-	ask_counts(t, &s);
+	sub->own = s.last_id;
+	ask_counts(sub, &s);
 	return 0;
 }
 
 static int
-take_ack(struct subscription *t, struct reply *r, enum conn_why *why, struct err *f)
+take_ack(struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err)
 {
 	enum conn_why w = reply_why(r);
 	char what[600];
 
-	t->acks--;
-	t->handled.len = 0;
+	sub->acks--;
+	sub->handled.len = 0;
 	if (w != CONN_FINE && w != CONN_NOGROUP) {
-		snprintf(what, sizeof(what), "acknowledge in '%s'", t->key);
-		reply_fail(f, r, what);
+		snprintf(what, sizeof(what), "acknowledge in '%s'", sub->key);
+		reply_fail(err, r, what);
 	}
 	reply_free(r);
 	if (w != CONN_FINE && w != CONN_NOGROUP)
-		return down(t, w, why);
-	if (t->acks > 0 || (r = t->next) == NULL)
+		return down(sub, w, why);
+	if (sub->acks > 0 || (r = sub->next) == NULL)
 		return 0;
-	t->next = NULL;
-	return take_batch(t, r, why, f);
+	sub->next = NULL;
+	return take_batch(sub, r, why, err);
 }
 
 static int
-take(struct subscription *t, struct reply *r, enum conn_why *why, struct err *f)
+take(struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err)
 {
-	if (t->checks > 0) {
-		takeover_checked(t, r);
+	if (sub->checks > 0) {
+		takeover_checked(sub, r);
 		return 0;
 	}
-	if (t->ahead && t->acks > 0) {
-		t->ahead = false;
-		t->next = r;
+	if (sub->ahead && sub->acks > 0) {
+		sub->ahead = false;
+		sub->next = r;
 		return 0;
 	}
-	t->ahead = false;
-	if (t->acks > 0)
-		return take_ack(t, r, why, f);
-	if (t->batch.entries == NULL)
-		return take_batch(t, r, why, f);
-	t->batch.counts = r;
-	t->state = SUB_READY;
+	sub->ahead = false;
+	if (sub->acks > 0)
+		return take_ack(sub, r, why, err);
+	if (sub->batch.entries == NULL)
+		return take_batch(sub, r, why, err);
+	sub->batch.counts = r;
+	sub->state = SUB_READY;
 	return 0;
 }
 
 int
-sub_move(struct subscription *t, enum conn_why *why, struct err *f)
+sub_move(struct subscription *sub, enum conn_why *why, struct err *err)
 {
 	struct reply *r;
 	struct err dead;
-	int alive = conn_io(t->bus, &dead);
+	int alive = conn_io(sub->bus, &dead);
 
-	while (t->state != SUB_READY && (r = conn_take(t->bus)) != NULL)
-		if (take(t, r, why, f) == -1)
+	while (sub->state != SUB_READY && (r = conn_take(sub->bus)) != NULL)
+		if (take(sub, r, why, err) == -1)
 			return -1;
-	if (alive == 0 || t->state == SUB_READY)
+	if (alive == 0 || sub->state == SUB_READY)
 		return 0;
-	*f = dead;
-	return down(t, conn_why(t->bus), why);
+	*err = dead;
+	return down(sub, conn_why(sub->bus), why);
 }
 
 /* --- the batch -------------------------------------------------------------------- */
 
 const struct sub_batch *
-sub_batch(const struct subscription *t)
+sub_batch(const struct subscription *sub)
 {
-	return &t->batch;
+	return &sub->batch;
 }
 
 void
-sub_done(struct subscription *t, size_t n)
+sub_done(struct subscription *sub, size_t n)
 {
-	if (t->group != NULL) {
-		t->gone += sub_batch_handled(&t->batch, n, &t->handled);
-		sub_put_acks(t);
+	if (sub->group != NULL) {
+		sub->gone += sub_batch_handled(&sub->batch, n, &sub->handled);
+		sub_put_acks(sub);
 	}
-	if (t->part.has_to && id_cmp(t->seen, t->part.to) >= 0)
-		t->dry = true;
-	sub_batch_drop(&t->batch);
-	t->asked = t->ahead_asked;
-	t->ahead_asked = 0;
-	t->state = t->ahead ? SUB_ASKED : SUB_IDLE;
-	if (t->ahead)
-		conn_resume(t->bus);
+	if (sub->part.has_to && id_cmp(sub->seen, sub->part.to) >= 0)
+		sub->dry = true;
+	sub_batch_drop(&sub->batch);
+	sub->asked = sub->ahead_asked;
+	sub->ahead_asked = 0;
+	sub->state = sub->ahead ? SUB_ASKED : SUB_IDLE;
+	if (sub->ahead)
+		conn_resume(sub->bus);
 }
 
 struct reply *
-sub_keep(struct subscription *t)
+sub_keep(struct subscription *sub)
 {
-	struct reply *r = t->batch.entries;
+	struct reply *r = sub->batch.entries;
 
-	t->batch.entries = NULL;
-	t->asked = 0;
-	t->state = SUB_IDLE;
+	sub->batch.entries = NULL;
+	sub->asked = 0;
+	sub->state = SUB_IDLE;
 	return r;
 }
 
 /* --- looking at it ------------------------------------------------------------------ */
 
 enum sub_state
-sub_state(const struct subscription *t)
+sub_state(const struct subscription *sub)
 {
-	return t->state;
+	return sub->state;
 }
 
 bool
-sub_dry(const struct subscription *t)
+sub_dry(const struct subscription *sub)
 {
-	return t->dry;
+	return sub->dry;
 }
 
 bool
-sub_settled(const struct subscription *t)
+sub_settled(const struct subscription *sub)
 {
-	return t->acks == 0 && t->checks == 0 && t->state != SUB_ASKED && t->state != SUB_READY;
+	return sub->acks == 0 && sub->checks == 0 && sub->state != SUB_ASKED && sub->state != SUB_READY;
 }
 
 bool
-sub_acknowledged(const struct subscription *t)
+sub_acknowledged(const struct subscription *sub)
 {
-	return t->acks == 0;
+	return sub->acks == 0;
 }
 
 const struct conn *
-sub_bus(const struct subscription *t)
+sub_bus(const struct subscription *sub)
 {
-	return t->bus;
+	return sub->bus;
 }
 
 const char *
-sub_type(const struct subscription *t)
+sub_type(const struct subscription *sub)
 {
-	return t->type;
+	return sub->type;
 }
 
 const char *
-sub_key(const struct subscription *t)
+sub_key(const struct subscription *sub)
 {
-	return t->key;
+	return sub->key;
 }
 
 const char *
-sub_group(const struct subscription *t)
+sub_group(const struct subscription *sub)
 {
-	return t->group;
+	return sub->group;
 }
 
 unsigned
-sub_remade(const struct subscription *t)
+sub_remade(const struct subscription *sub)
 {
-	return t->remade;
+	return sub->remade;
 }

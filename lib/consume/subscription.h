@@ -51,38 +51,38 @@ struct subscription;
 /* group is NULL for a tap that only looks. Strings are copied. No exchange. */
 struct subscription *sub_new(const struct sub_plan *plan, const char *type, const char *key, const char *group, sub_note_fn *note,
     void *arg);
-void sub_free(struct subscription *t);
+void sub_free(struct subscription *sub);
 
 /* Connects, greets, ensures the group or finds the start; each answer has the plan's time-out. 0, or -1: *why and f. */
-int sub_open(struct subscription *t, enum conn_why *why, struct err *f);
+int sub_open(struct subscription *sub, enum conn_why *why, struct err *err);
 /* Asks for at most count entries, waiting up to block_ms for new ones (-1: not at all). */
-void sub_ask(struct subscription *t, size_t count, int64_t block_ms);
+void sub_ask(struct subscription *sub, size_t count, int64_t block_ms);
 /*
  * Moves what can be moved without waiting. 0; -1 when the connection or the question failed: *why and f, and the tap is SUB_DOWN.
  */
-int sub_move(struct subscription *t, enum conn_why *why, struct err *f);
+int sub_move(struct subscription *sub, enum conn_why *why, struct err *err);
 
-const struct sub_batch *sub_batch(const struct subscription *t);	/* when SUB_READY: sub_batch_each */
+const struct sub_batch *sub_batch(const struct subscription *sub);	/* when SUB_READY: sub_batch_each */
 /*
  * When SUB_READY, before the batch is handled: asks for the next one, so that the server works meanwhile; only where there is
  * likely to be one. Such a question does not wait, and its batch is SUB_READY when this one is done and acknowledged.
  */
-void sub_ahead(struct subscription *t, size_t count);
+void sub_ahead(struct subscription *sub, size_t count);
 /* Its first n records were handled: acknowledged, with the entries that are gone. The tap is SUB_IDLE, or SUB_ASKED after sub_ahead. */
-void sub_done(struct subscription *t, size_t n);
+void sub_done(struct subscription *sub, size_t n);
 /* With plan.kept, instead of both: XREADGROUP's reply, the caller's from then on. The tap is SUB_IDLE. */
-struct reply *sub_keep(struct subscription *t);
-size_t sub_asked(const struct subscription *t);		/* count of the questions under way and of the batch, else 0 */
-bool sub_acknowledged(const struct subscription *t);	/* no acknowledgement is unanswered */
+struct reply *sub_keep(struct subscription *sub);
+size_t sub_asked(const struct subscription *sub);		/* count of the questions under way and of the batch, else 0 */
+bool sub_acknowledged(const struct subscription *sub);	/* no acknowledgement is unanswered */
 
-enum sub_state sub_state(const struct subscription *t);
-bool sub_dry(const struct subscription *t);		/* the last question found nothing more */
-bool sub_settled(const struct subscription *t);		/* nothing asked and no acknowledgement unanswered */
-const struct conn *sub_bus(const struct subscription *t);	/* to poll; NULL when down */
-const char *sub_type(const struct subscription *t);
-const char *sub_key(const struct subscription *t);
-unsigned sub_remade(const struct subscription *t);	/* how often its group had vanished and was made again */
-const char *sub_group(const struct subscription *t);	/* NULL: only looking */
-void sub_close(struct subscription *t);			/* SUB_CLOSED */
+enum sub_state sub_state(const struct subscription *sub);
+bool sub_dry(const struct subscription *sub);		/* the last question found nothing more */
+bool sub_settled(const struct subscription *sub);		/* nothing asked and no acknowledgement unanswered */
+const struct conn *sub_bus(const struct subscription *sub);	/* to poll; NULL when down */
+const char *sub_type(const struct subscription *sub);
+const char *sub_key(const struct subscription *sub);
+unsigned sub_remade(const struct subscription *sub);	/* how often its group had vanished and was made again */
+const char *sub_group(const struct subscription *sub);	/* NULL: only looking */
+void sub_close(struct subscription *sub);			/* SUB_CLOSED */
 
 #endif

@@ -50,18 +50,18 @@ struct subscription {
 	struct bytes handled;		/* NUL-ended IDs whose acknowledgement is not answered */
 };
 
-void sub_notef(struct subscription *t, enum sub_note kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-void sub_drop(struct subscription *t, enum sub_state state);	/* its connection */
-void sub_see(struct subscription *t, struct stream_id id);
-void sub_put_acks(struct subscription *t);			/* of what was handled and is not acknowledged */
-int sub_ensure(struct subscription *t, enum conn_why *why, struct err *f);	/* the group */
+void sub_notef(struct subscription *sub, enum sub_note kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void sub_drop(struct subscription *sub, enum sub_state state);	/* its connection */
+void sub_see(struct subscription *sub, struct stream_id id);
+void sub_put_acks(struct subscription *sub);			/* of what was handled and is not acknowledged */
+int sub_ensure(struct subscription *sub, enum conn_why *why, struct err *err);	/* the group */
 
 /* Whether it is time to look at what others left. */
-bool takeover_due(const struct subscription *t);
-void takeover_begin(struct subscription *t);
-void takeover_ask(struct subscription *t);
+bool takeover_due(const struct subscription *sub);
+void takeover_begin(struct subscription *sub);
+void takeover_ask(struct subscription *sub);
 /* The answers to it. 1: the batch is complete in t->batch; 0: more is to come, or nothing was left (t->phase is NEW then); -1. */
-int takeover_take(struct subscription *t, struct reply *r, enum conn_why *why, struct err *f);
-void takeover_checked(struct subscription *t, struct reply *r);
+int takeover_take(struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err);
+void takeover_checked(struct subscription *sub, struct reply *r);
 
 #endif

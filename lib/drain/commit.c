@@ -77,16 +77,16 @@ note_reasons(struct drain *d)
 
 	for (i = d->p.lates; i-- > 0; ) {
 		struct lagging *late = &d->p.late[i];
-		struct dest *lane = dests_find(&d->lanes, late->type);
+		struct dest *dest = dests_find(&d->lanes, late->type);
 
 		if (positions_none(&late->at)) {
 			checkpoint_drop_lagging(&d->p, late);
 			continue;
 		}
-		if (!lane || !lane->opened)
+		if (!dest || !dest->opened)
 			continue;	/* not tried in this run */
 		free(late->reason);
-		late->reason = mem_strdup(lane->stopped ? lane->reason : "");
+		late->reason = mem_strdup(dest->stopped ? dest->reason : "");
 		late->tried = clock_now();
 	}
 }

@@ -39,17 +39,17 @@ dests_get(struct dests *ls, const char *prefix, struct slice type)
 {
 	bool found;
 	size_t at = position(ls, type, &found);
-	struct dest *l;
+	struct dest *dest;
 
 	if (found)
 		return ls->lane[at];
 	ls->lane = mem_realloc(ls->lane, (ls->n + 1) * sizeof *ls->lane);
 	memmove(ls->lane + at + 1, ls->lane + at, (ls->n - at) * sizeof *ls->lane);
 	ls->n++;
-	l = ls->lane[at] = mem_alloc(sizeof *l);
-	l->type = mem_strndup(type.p, type.n);
-	l->key = names_stream(prefix, l->type);
-	return l;
+	dest = ls->lane[at] = mem_alloc(sizeof *dest);
+	dest->type = mem_strndup(type.p, type.n);
+	dest->key = names_stream(prefix, dest->type);
+	return dest;
 }
 
 struct dest *
@@ -74,37 +74,37 @@ void
 dests_free(struct dests *ls)
 {
 	while (ls->n) {
-		struct dest *l = ls->lane[--ls->n];
+		struct dest *dest = ls->lane[--ls->n];
 
-		free(l->type);
-		free(l->key);
-		free(l->reason);
-		conn_form_free(&l->add);
-		free(l);
+		free(dest->type);
+		free(dest->key);
+		free(dest->reason);
+		conn_form_free(&dest->add);
+		free(dest);
 	}
 	free(ls->lane);
 	ls->lane = NULL;
 }
 
 uint64_t
-dest_put(struct dest *l, struct conn *b, int64_t maxlen, const struct event *e)
+dest_put(struct dest *dest, struct conn *conn, int64_t maxlen, const struct event *e)
 {
 	struct slice value[EVENT_FIELDS];
 
 	_Static_assert(EVENT_FIELDS <= CONN_GAPS, "an event has more fields than a form has gaps");
-	if (l->add.gaps == 0 || l->add_maxlen != maxlen)
-		stream_add_form(&l->add, l->key, maxlen, event_names, EVENT_FIELDS);
-	l->add_maxlen = maxlen;
+	if (dest->add.gaps == 0 || dest->add_maxlen != maxlen)
+		stream_add_form(&dest->add, dest->key, maxlen, event_names, EVENT_FIELDS);
+	dest->add_maxlen = maxlen;
 	event_values(e, value);
-	return conn_put_form(b, &l->add, value);
+	return conn_put_form(conn, &dest->add, value);
 }
 
 void
-dest_stop(struct dest *l, enum conn_why why, const char *reason)
+dest_stop(struct dest *dest, enum conn_why why, const char *reason)
 {
-	if (l->stopped)
+	if (dest->stopped)
 		return;
-	l->stopped = true;
-	l->why = why;
-	l->reason = mem_strdup(reason);
+	dest->stopped = true;
+	dest->why = why;
+	dest->reason = mem_strdup(reason);
 }

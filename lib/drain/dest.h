@@ -51,7 +51,7 @@ void dests_free(struct dests *ls);
 void dests_stale(struct dests *ls);	/* the bounds of all are to be measured again */
 
 /* Queues an event's XADD; maxlen 0 is none. Returns conn_put's number. */
-uint64_t dest_put(struct dest *l, struct conn *b, int64_t maxlen, const struct event *e);
-void dest_stop(struct dest *l, enum conn_why why, const char *reason);
+uint64_t dest_put(struct dest *dest, struct conn *conn, int64_t maxlen, const struct event *e);
+void dest_stop(struct dest *dest, enum conn_why why, const char *reason);
 
 #endif

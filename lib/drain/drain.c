@@ -45,12 +45,12 @@ any_to_send(const struct batch *b)
 
 /* What was answered before the run has to end counts. */
 static int
-give_up(struct drain *d, struct err *f)
+give_up(struct drain *d, struct err *err)
 {
-	struct err keep = *f;
+	struct err keep = *err;
 
-	if (send_record(d, false, f) == 0)
-		*f = keep;
+	if (send_record(d, false, err) == 0)
+		*err = keep;
 	return -1;
 }
 
@@ -72,13 +72,13 @@ note_damaged(struct drain *d)
 }
 
 static int
-sweep(struct drain *d, bool end, struct err *f)
+sweep(struct drain *d, bool end, struct err *err)
 {
 	uint64_t torn = d->sweep.torn;
 	int r;
 
 	d->sweep_due = false;
-	r = reclaim_run(&d->sweep, d->sp, d->q, &d->p, d->ahead.w, end, d->o->limits->lock_ms, f);
+	r = reclaim_run(&d->sweep, d->sp, d->q, &d->p, d->ahead.w, end, d->o->limits->lock_ms, err);
 
 	torn = d->sweep.torn - torn;
 	if (torn) {
@@ -92,21 +92,21 @@ sweep(struct drain *d, bool end, struct err *f)
 
 /* Reads a batch and sends it: bit by bit where it is recorded already, else when all of it is known and recorded. 0 or -1. */
 static int
-send_batch(struct drain *d, bool *end, struct err *f)
+send_batch(struct drain *d, bool *end, struct err *err)
 {
 	size_t room = batch_measure_room(d);
 	int more;
 
 	batch_reset(&d->batch);
-	more = batch_load(d, d->p.intent.on && room > SEND_PUSH ? SEND_PUSH : room, end, f);
+	more = batch_load(d, d->p.intent.on && room > SEND_PUSH ? SEND_PUSH : room, end, err);
 	if (more == 1 && !d->batch.recorded)
-		more = batch_load(d, room, end, f);
-	if (more == -1 || send_settle(d, f) == -1)
+		more = batch_load(d, room, end, err);
+	if (more == -1 || send_settle(d, err) == -1)
 		return -1;
-	if (!d->batch.recorded && any_to_send(&d->batch) && send_record(d, true, f) == -1)
+	if (!d->batch.recorded && any_to_send(&d->batch) && send_record(d, true, err) == -1)
 		return -1;
 	for (send_send(d); more == 1 && d->batch.n < room; send_send(d))
-		more = batch_load(d, d->batch.n + SEND_PUSH < room ? d->batch.n + SEND_PUSH : room, end, f);
+		more = batch_load(d, d->batch.n + SEND_PUSH < room ? d->batch.n + SEND_PUSH : room, end, err);
 	return 0;
 }
 
@@ -116,7 +116,7 @@ send_batch(struct drain *d, bool *end, struct err *f)
  * recorded any more.
  */
 static int
-work_ahead(struct drain *d, struct err *f)
+work_ahead(struct drain *d, struct err *err)
 {
 	struct err dead;
 	int r;
@@ -125,16 +125,16 @@ work_ahead(struct drain *d, struct err *f)
 		;
 	if (conn_why(d->b) != CONN_FINE || drain_over(d))
 		return 0;
-	r = send_record_more(d, f);
+	r = send_record_more(d, err);
 	if (r == 1)
-		r = d->sweep_due && !d->covers && sweep(d, false, f) == -1;
+		r = d->sweep_due && !d->covers && sweep(d, false, err) == -1;
 	conn_resume(d->b);
 	return r;
 }
 
 /* One batch. 1 go on, 0 the walk is at its end, -1. */
 static int
-step(struct drain *d, struct err *f)
+step(struct drain *d, struct err *err)
 {
 	enum conn_why worst = CONN_FINE;
 	char *was = d->stem ? mem_strdup(d->stem) : NULL;
@@ -142,19 +142,19 @@ step(struct drain *d, struct err *f)
 	struct err disk;
 	int ahead;
 
-	if (send_batch(d, &end, f) == -1) {
+	if (send_batch(d, &end, err) == -1) {
 		free(was);
 		/* Nothing of it was sent. A server that refuses a request may close behind its answer. */
-		return conn_why(d->b) != CONN_FINE ? give_up(d, f) : -1;
+		return conn_why(d->b) != CONN_FINE ? give_up(d, err) : -1;
 	}
 	ahead = work_ahead(d, &disk);
 	due = due && d->sweep_due;
 	d->sweep_due |= was && strcmp(was, d->stem) != 0;
 	free(was);
-	if (send_take(d, &worst, f) == -1)
+	if (send_take(d, &worst, err) == -1)
 		return -1;
 	if (ahead == -1) {
-		*f = disk;
+		*err = disk;
 		return -1;
 	}
 	if (conn_why(d->b) != CONN_FINE)	/* its last words have been read */
@@ -167,16 +167,16 @@ step(struct drain *d, struct err *f)
 		d->o->tick(d->o->arg, d->r->replayed + d->r->found);
 	d->r->server = worst;
 	if (ahead == 1)
-		*f = disk;
+		*err = disk;
 	if (worst != CONN_FINE || ahead == 1)
-		return give_up(d, f);
-	if ((end || due || (d->sweep_due && d->covers)) && (send_record(d, false, f) == -1 || sweep(d, end, f) == -1))
+		return give_up(d, err);
+	if ((end || due || (d->sweep_due && d->covers)) && (send_record(d, false, err) == -1 || sweep(d, end, err) == -1))
 		return -1;
 	return !end;
 }
 
 static int
-open_walk(struct drain *d, struct err *f)
+open_walk(struct drain *d, struct err *err)
 {
 	struct walk *w;
 
@@ -191,33 +191,33 @@ open_walk(struct drain *d, struct err *f)
 	d->damaged = 0;
 	d->covers = drain_tries_lagging(d) || d->old.on;
 	dests_stale(&d->lanes);
-	w = walk_open(d->sp, &d->p, WALK_SYNC | (d->covers ? WALK_LATE : 0), backlog_stamp, f);
+	w = walk_open(d->sp, &d->p, WALK_SYNC | (d->covers ? WALK_LATE : 0), backlog_stamp, err);
 	readahead_open(&d->ahead, w);
 	reclaim_begin(&d->sweep);
 	return w ? 0 : -1;
 }
 
 static int
-walk_on(struct drain *d, struct err *f)
+walk_on(struct drain *d, struct err *err)
 {
 	const char *name;
 	int r = 1;
 
 	for (; r == 1 && !drain_over(d); pace(d))
-		if ((r = step(d, f)) == 1 && !drain_wants(d) && open_walk(d, f) == -1)
+		if ((r = step(d, err)) == 1 && !drain_wants(d) && open_walk(d, err) == -1)
 			return -1;
 	if ((name = walk_disorder(d->ahead.w)))
 		drain_say(d, "'%s': lines further out of order than %d: given in the order of their window", name, WALK_WINDOW);
-	if (r == 1 && (send_record(d, false, f) == -1 || (d->sweep_due && sweep(d, false, f) == -1)))
+	if (r == 1 && (send_record(d, false, err) == -1 || (d->sweep_due && sweep(d, false, err) == -1)))
 		return -1;
 	return r;
 }
 
 /* One walk through what is there. It knows every segment, so it is not kept any longer. */
 static int
-pass(struct drain *d, struct err *f)
+pass(struct drain *d, struct err *err)
 {
-	int r = open_walk(d, f) == -1 ? -1 : walk_on(d, f);
+	int r = open_walk(d, err) == -1 ? -1 : walk_on(d, err);
 
 	walk_close(d->ahead.w);
 	d->ahead.w = NULL;
@@ -225,14 +225,14 @@ pass(struct drain *d, struct err *f)
 }
 
 static int
-claim(struct drain *d, size_t *claimed, bool *resting, struct err *f)
+claim(struct drain *d, size_t *claimed, bool *resting, struct err *err)
 {
 	int64_t rest;
 
-	if (adopt_files(d->sp, &d->p, &rest, claimed, f) == -1)
+	if (adopt_files(d->sp, &d->p, &rest, claimed, err) == -1)
 		return -1;
 	/* The number of the last claim must not come again, whatever happens. What is still to be settled stays in the record. */
-	if (*claimed && checkpoint_prepare(d->sp, f) == 0 && send_record(d, false, f) == -1)
+	if (*claimed && checkpoint_prepare(d->sp, err) == 0 && send_record(d, false, err) == -1)
 		return -1;
 	*resting = rest > 0 && !d->o->all;
 	for (; rest > 0 && d->o->all && !drain_stopping(d); rest -= 50)
@@ -242,13 +242,13 @@ claim(struct drain *d, size_t *claimed, bool *resting, struct err *f)
 
 /* What is left, seen after everything. */
 static int
-judge(struct drain *d, struct err *f)
+judge(struct drain *d, struct err *err)
 {
 	struct segment *list;
 	size_t i, n;
 	char **gone;
 
-	if (segment_list(buffer_fd(d->sp), &list, &n, f) == -1)
+	if (segment_list(buffer_fd(d->sp), &list, &n, err) == -1)
 		return -1;
 	d->r->left = false;
 	for (i = 0; i < n; i++)
@@ -265,7 +265,7 @@ judge(struct drain *d, struct err *f)
 	free(gone);
 	free(list);
 	/* Marked, so that one that vanished under this run is known when it comes back. */
-	if (d->r->status == STATUS_UNSAFE && manifest_returned(d->sp, f) == -1)
+	if (d->r->status == STATUS_UNSAFE && manifest_returned(d->sp, err) == -1)
 		return -1;
 	for (i = 0; i < d->p.lates; i++)
 		if (*d->p.late[i].reason) {
@@ -275,7 +275,7 @@ judge(struct drain *d, struct err *f)
 	if (!d->r->left && (d->p.spents || d->p.lost)) {	/* IDs may begin anew one day */
 		checkpoint_drop_spent(&d->p);
 		d->p.lost = false;
-		if (checkpoint_store(d->sp, &d->p, f) == -1)
+		if (checkpoint_store(d->sp, &d->p, err) == -1)
 			return -1;
 	}
 	if (d->r->quarantined > DRAIN_WORDS)
@@ -288,7 +288,7 @@ judge(struct drain *d, struct err *f)
 }
 
 static int
-rounds(struct drain *d, struct err *f)
+rounds(struct drain *d, struct err *err)
 {
 	size_t claimed;
 	bool resting = false, holds;
@@ -298,13 +298,13 @@ rounds(struct drain *d, struct err *f)
 	for (i = 0; ; i++) {
 		before = d->r->replayed + d->r->found + d->r->quarantined;
 		claimed = 0;
-		if (i < ROUNDS && claim(d, &claimed, &resting, f) == -1)
+		if (i < ROUNDS && claim(d, &claimed, &resting, err) == -1)
 			return -1;
 		if (resting)
 			return 0;	/* a plain writer's file is not ready, and what is ours may belong behind it */
-		if ((r = pass(d, f)) != 0)
+		if ((r = pass(d, err)) != 0)
 			return r == -1 ? -1 : 0;
-		if (drain_over(d) || backlog_clear(d->sp, "", &holds, f) == 1)
+		if (drain_over(d) || backlog_clear(d->sp, "", &holds, err) == 1)
 			return 0;
 		if (i > 0 && !claimed && before == d->r->replayed + d->r->found + d->r->quarantined)
 			return 0;	/* what is left will not go now */
@@ -316,24 +316,24 @@ static void
 count_trimmed(struct drain *d)
 {
 	enum conn_why why;
-	struct err f;
+	struct err err;
 	uint64_t now;
 	size_t i;
 
 	for (i = 0; i < d->lanes.n && conn_why(d->b) == CONN_FINE; i++) {
-		struct dest *l = d->lanes.lane[i];
-		uint64_t had = l->watch.before.length + l->watch.added;
+		struct dest *dest = d->lanes.lane[i];
+		uint64_t had = dest->watch.before.length + dest->watch.added;
 
-		d->r->trimmed += l->trimmed;
-		if (l->mode == DEST_PLAIN && l->watch.added && l->maxlen > 0 && had > (uint64_t)l->maxlen &&
-		    stream_length(d->b, l->key, &now, &why, &f) == 0 && now < had)
+		d->r->trimmed += dest->trimmed;
+		if (dest->mode == DEST_PLAIN && dest->watch.added && dest->maxlen > 0 && had > (uint64_t)dest->maxlen &&
+		    stream_length(d->b, dest->key, &now, &why, &err) == 0 && now < had)
 			d->r->trimmed += had - now;
 	}
 }
 
 /* Draining needs no room, the event that tells of the outage does. */
 static int
-end_outage(struct drain *d, struct err *f)
+end_outage(struct drain *d, struct err *err)
 {
 	struct err why;
 	int r = outage_end(&d->outage, d->sp, drain_drained(d), d->o->target, d->o->limits, d->o->conf->service, &why);
@@ -341,71 +341,71 @@ end_outage(struct drain *d, struct err *f)
 	if (r == 1)
 		drain_say(d, "%s: " OUTAGE_TYPE " has to wait", why.text);
 	if (r == -1)
-		*f = why;
+		*err = why;
 	return r == -1 ? -1 : 0;
 }
 
 /* Whoever holds the replay lock may be late: the buffer can have been handed over, or emptied and taken by another. */
 static int
-check_owner(struct drain *d, struct err *f)
+check_owner(struct drain *d, struct err *err)
 {
 	char *owner = buffer_target(d->sp);
 	int r = 0;
 
 	if (!owner && errno != ENOENT)
-		r = err_sys(f, STATUS_UNSAFE, "read '%s/.target'", buffer_dir(d->sp));
+		r = err_sys(err, STATUS_UNSAFE, "read '%s/.target'", buffer_dir(d->sp));
 	else if (owner && strcmp(owner, d->o->target) != 0)
-		r = err_set(f, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: give another with -b, or see "
+		r = err_set(err, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: give another with -b, or see "
 		    "ebreplay --retarget", buffer_dir(d->sp), owner, d->o->target);
 	free(owner);
 	return r;
 }
 
 static int
-begin(struct drain *d, struct err *f)
+begin(struct drain *d, struct err *err)
 {
 	struct intent *in = &d->p.intent;
 	int r;
 
-	if (check_owner(d, f) == -1 || manifest_returned(d->sp, f) == -1 || checkpoint_load(d->sp, &d->p, f) == -1)
+	if (check_owner(d, err) == -1 || manifest_returned(d->sp, err) == -1 || checkpoint_load(d->sp, &d->p, err) == -1)
 		return -1;
 	if (d->p.lost)
 		drain_say(d, "'%s/.progress' was lost: what stands in the streams already is looked up", buffer_dir(d->sp));
 	if (in->on) {
-		if (conn_fence(d->b, in->run_id, in->client, in->addr, f) == -1)
+		if (conn_fence(d->b, in->run_id, in->client, in->addr, err) == -1)
 			return -1;
 		d->old = *in;
 		memset(in, 0, sizeof *in);
 	}
-	r = outage_begin(&d->outage, d->sp, f);
-	if (r == 1 && (r = end_outage(d, f)) == 0 && !d->outage.due)
-		r = outage_begin(&d->outage, d->sp, f);	/* there may have been another since */
+	r = outage_begin(&d->outage, d->sp, err);
+	if (r == 1 && (r = end_outage(d, err)) == 0 && !d->outage.due)
+		r = outage_begin(&d->outage, d->sp, err);	/* there may have been another since */
 	return r == -1 ? -1 : 0;
 }
 
 int
-drain_run(struct buffer *sp, struct conn *b, const struct drain_options *o, struct drain_result *res, struct err *f)
+drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o, struct drain_result *res, struct err *err)
 {
-	struct drain d = { .sp = sp, .b = b, .o = o, .r = res, .started = clock_mono() };
+	struct drain d = { .sp = buf, .b = conn, .o = o, .r = res, .started = clock_mono() };
 	struct dest *own;
 	int r;
 
 	memset(res, 0, sizeof *res);
 	batch_init(&d.batch);
-	d.q = quarantine_open(sp);
-	r = begin(&d, f);
+	d.q = quarantine_open(buf);
+	r = begin(&d, err);
 	if (r == 0)
-		r = rounds(&d, f);
-	if (r == 0 && d.outage.due && (r = end_outage(&d, f)) == 0 && !d.outage.due && !drain_over(&d))
-		r = rounds(&d, f);
-	outage_keep(&d.outage, sp, drain_drained(&d));
+		r = rounds(&d, err);
+	if (r == 0 && d.outage.due && (r = end_outage(&d, err)) == 0 && !d.outage.due && !drain_over(&d))
+		r = rounds(&d, err);
+	outage_keep(&d.outage, buf, drain_drained(&d));
 	if (r == 0)
-		r = judge(&d, f);
+		r = judge(&d, err);
 	if (r == 0)
 		count_trimmed(&d);
 	if (o->type && (own = dests_find(&d.lanes, o->type)) && own->stopped)
 		res->refused = own->why;
-	counters_add(sp, (uint64_t[COUNTERS]){ [COUNT_REPLAYED] = res->replayed, [COUNT_DOUBLES] = res->doubles,
+	counters_add(buf, (uint64_t[COUNTERS]){ [COUNT_REPLAYED] = res->replayed, [COUNT_DOUBLES] = res->doubles,
 	    [COUNT_TRIMMED] = res->trimmed });
 	readahead_close(&d.ahead);
 	suspect_close(d.suspect);

@@ -58,6 +58,6 @@ struct drain_result {
 };
 
 /* 0 and *r, or -1: the connection is dead (conn_why), the server refuses everything for now, or the disk failed. *r is filled in either way. */
-int drain_run(struct buffer *sp, struct conn *b, const struct drain_options *o, struct drain_result *r, struct err *f);
+int drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o, struct drain_result *r, struct err *err);
 
 #endif

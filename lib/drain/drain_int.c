@@ -25,12 +25,12 @@ void
 drain_quarantine(struct drain *d, const char *stem, uint64_t pos, struct slice line, const char *reason)
 {
 	uint64_t add[COUNTERS] = { [COUNT_QUARANTINED] = 1 };
-	struct err f;
+	struct err err;
 
-	err_set(&f, STATUS_SOME, "'%s' at %" PRIu64 ": a bad line of %zu bytes", stem, pos, line.n);
-	if (line.n > QUARANTINE_LINE || quarantine_add(d->q, stem, pos, reason, line, &f) == -1) {
+	err_set(&err, STATUS_SOME, "'%s' at %" PRIu64 ": a bad line of %zu bytes", stem, pos, line.n);
+	if (line.n > QUARANTINE_LINE || quarantine_add(d->q, stem, pos, reason, line, &err) == -1) {
 		checkpoint_add_broken(&d->p, stem);
-		drain_say(d, "quarantine: %s; the segment goes there whole", f.text);
+		drain_say(d, "quarantine: %s; the segment goes there whole", err.text);
 	}
 	d->r->quarantined++;
 	counters_add(d->sp, add);

@@ -96,32 +96,32 @@ is_complete(const struct stream_info *s, struct stream_id after)
 }
 
 static bool
-fatal(struct conn *b, enum conn_why why)
+fatal(struct conn *conn, enum conn_why why)
 {
-	return conn_why(b) != CONN_FINE || why == CONN_LATER || why == CONN_READONLY || why == CONN_DENIED ||
+	return conn_why(conn) != CONN_FINE || why == CONN_LATER || why == CONN_READONLY || why == CONN_DENIED ||
 	    why == CONN_MOVED;
 }
 
 static int
-search(struct conn *b, const char *key, struct stream_id after, struct search *s, bool *sure, struct err *f)
+search(struct conn *conn, const char *key, struct stream_id after, struct search *s, bool *sure, struct err *err)
 {
 	struct stream_info info;
 	enum conn_why why = CONN_FINE;
 
 	*sure = false;
-	if (scan_entries(b, key, after, PAGE, see, s, &why, f) == -1 && fatal(b, why))
+	if (scan_entries(conn, key, after, PAGE, see, s, &why, err) == -1 && fatal(conn, why))
 		return -1;
 	if (s->left == 0 || why != CONN_FINE)
 		return 0;
-	if (stream_info(b, key, &info, &why, f) == -1)
-		return fatal(b, why) ? -1 : 0;
+	if (stream_info(conn, key, &info, &why, err) == -1)
+		return fatal(conn, why) ? -1 : 0;
 	*sure = is_complete(&info, after);
 	return 0;
 }
 
 int
-indoubt_settle(struct conn *b, const char *key, indoubt_spent_fn *is_spent, void *arg, struct indoubt_line *lines, size_t n,
-    uint64_t *unsure, struct err *f)
+indoubt_settle(struct conn *conn, const char *key, indoubt_spent_fn *is_spent, void *arg, struct indoubt_line *lines, size_t n,
+    uint64_t *unsure, struct err *err)
 {
 	struct search s = { .n = n, .left = n, .is_spent = is_spent, .arg = arg };
 	struct stream_id after = { UINT64_MAX, UINT64_MAX };
@@ -137,7 +137,7 @@ indoubt_settle(struct conn *b, const char *key, indoubt_spent_fn *is_spent, void
 			after = lines[i].after;
 	}
 	qsort(s.by_id, n, sizeof *s.by_id, by_id);
-	r = search(b, key, after, &s, &sure, f);
+	r = search(conn, key, after, &s, &sure, err);
 	if (r == 0 && !sure)
 		*unsure = s.left;
 	free(s.by_id);

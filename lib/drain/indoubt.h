@@ -27,7 +27,7 @@ struct indoubt_line {
  * for other lines (is_spent) settle nothing. -1: the connection is dead or the server refuses (conn_why, f).
  */
 typedef bool indoubt_spent_fn(void *arg, struct stream_id entry);
-int indoubt_settle(struct conn *b, const char *key, indoubt_spent_fn *is_spent, void *arg, struct indoubt_line *lines, size_t n,
-    uint64_t *unsure, struct err *f);
+int indoubt_settle(struct conn *conn, const char *key, indoubt_spent_fn *is_spent, void *arg, struct indoubt_line *lines, size_t n,
+    uint64_t *unsure, struct err *err);
 
 #endif

@@ -46,13 +46,13 @@ tries_held(const struct drain *d, const char *type)
 struct dest *
 batch_dest(struct drain *d, struct slice type)
 {
-	struct dest *l = dests_get(&d->lanes, d->o->conf->prefix, type);
+	struct dest *dest = dests_get(&d->lanes, d->o->conf->prefix, type);
 	struct lagging *late;
 
-	if (!l->opened && !l->stopped && (late = checkpoint_lagging(&d->p, type.p, type.n)) &&
-	    *late->reason && !tries_held(d, l->type))
-		dest_stop(l, CONN_OTHER, late->reason);
-	return l;
+	if (!dest->opened && !dest->stopped && (late = checkpoint_lagging(&d->p, type.p, type.n)) &&
+	    *late->reason && !tries_held(d, dest->type))
+		dest_stop(dest, CONN_OTHER, late->reason);
+	return dest;
 }
 
 static void
@@ -79,7 +79,7 @@ enter_segment(struct drain *d)
 
 /* 1 when the line was written again into a later segment, 0 not, -1 failure. */
 static int
-written_again(struct drain *d, const struct event *e, struct err *f)
+written_again(struct drain *d, const struct event *e, struct err *err)
 {
 	struct segment *list;
 	struct notebook nb;
@@ -92,13 +92,13 @@ written_again(struct drain *d, const struct event *e, struct err *f)
 		suspect_close(d->suspect);
 		d->suspect = NULL;
 		/* Under the lock nobody is on the way from the one segment to the other. */
-		if (buffer_lock(d->sp, d->o->limits->lock_ms, &nb, f) == -1)
+		if (buffer_lock(d->sp, d->o->limits->lock_ms, &nb, err) == -1)
 			return -1;
-		r = segment_list(buffer_fd(d->sp), &list, &n, f);
+		r = segment_list(buffer_fd(d->sp), &list, &n, err);
 		buffer_unlock(d->sp);
 		if (r == -1)
 			return -1;
-		d->suspect = suspect_open(d->sp, d->l.stem, list, n, f);
+		d->suspect = suspect_open(d->sp, d->l.stem, list, n, err);
 		free(list);
 		if (!d->suspect)
 			return -1;
@@ -107,14 +107,14 @@ written_again(struct drain *d, const struct event *e, struct err *f)
 }
 
 static int
-measure_room(struct drain *d, struct batch_item *it, struct err *f)
+measure_room(struct drain *d, struct batch_item *it, struct err *err)
 {
 	struct bytes words = { 0 };
 	int r;
 
 	if (!it->lane->opened && !it->lane->stopped)
 		trim_policy(it->lane, d->o->conf);
-	r = trim_ready(it->lane, d->b, drain_limit(d, it->line.maxlen, it->lane->type), d->o->force, &words, f);
+	r = trim_ready(it->lane, d->b, drain_limit(d, it->line.maxlen, it->lane->type), d->o->force, &words, err);
 	if (words.len)
 		drain_say(d, "%s", bytes_str(&words));
 	bytes_free(&words);
@@ -134,9 +134,9 @@ swap(struct bytes *a, struct bytes *b)
 static bool
 asks(struct drain *d, const struct batch_item *it)
 {
-	struct dest *l = it->lane;
+	struct dest *dest = it->lane;
 
-	return !l->stopped && (!l->opened || l->stale || !trim_limit(l, drain_limit(d, it->line.maxlen, it->lane->type)) || l->room <= 0);
+	return !dest->stopped && (!dest->opened || dest->stale || !trim_limit(dest, drain_limit(d, it->line.maxlen, it->lane->type)) || dest->room <= 0);
 }
 
 /* It may be sent without a question and without a record. */
@@ -159,7 +159,7 @@ enum taken { TAKEN, PASSED, FULL };
  * room. -1 on failure.
  */
 static int
-take_line(struct drain *d, struct err *f)
+take_line(struct drain *d, struct err *err)
 {
 	struct batch_item *it = batch_next(&d->batch);
 	struct line *el = &d->at->event;
@@ -180,7 +180,7 @@ take_line(struct drain *d, struct err *f)
 	}
 	if (checkpoint_delivered(&d->p, el->e.type.p, el->e.type.n, d->l.chain, d->l.stem, d->l.pos))
 		return PASSED;
-	if ((again = written_again(d, &el->e, f)) != 0)
+	if ((again = written_again(d, &el->e, err)) != 0)
 		return again == -1 ? -1 : PASSED;
 	it->line = *el;
 	it->lane = batch_dest(d, el->e.type);
@@ -191,7 +191,7 @@ take_line(struct drain *d, struct err *f)
 		return FULL;
 	if (asks(d, it) && (i < d->batch.n || d->batch.sent))
 		return FULL;	/* what is in the batch has to be added before room can be measured */
-	if (measure_room(d, it, f) == -1)
+	if (measure_room(d, it, err) == -1)
 		return -1;
 	if (it->lane->stopped) {
 		commit_leave(d, el->e.type, d->l.chain, d->l.stem, d->l.pos, d->l.limit);
@@ -230,33 +230,33 @@ batch_measure_room(const struct drain *d)
 
 /* What was read before a failure is not held up by it, and what is on its way is waited for. */
 static int
-failed(struct drain *d, size_t before, const struct err *f)
+failed(struct drain *d, size_t before, const struct err *err)
 {
 	if (before == 0)
 		return -1;
 	d->failed = true;
-	d->failure = *f;
+	d->failure = *err;
 	return 0;
 }
 
 int
-batch_load(struct drain *d, size_t most, bool *end, struct err *f)
+batch_load(struct drain *d, size_t most, bool *end, struct err *err)
 {
 	size_t passed = 0;
 	int got = 1, r;
 
 	*end = false;
 	if (d->failed) {
-		*f = d->failure;
+		*err = d->failure;
 		return -1;
 	}
 	while (d->batch.n < most) {
-		if ((got = readahead_next(&d->ahead, &d->at, f)) != 1)
+		if ((got = readahead_next(&d->ahead, &d->at, err)) != 1)
 			break;
 		d->l = d->at->l;
 		enter_segment(d);
-		if ((r = take_line(d, f)) == -1)
-			return failed(d, d->batch.sent, f);
+		if ((r = take_line(d, err)) == -1)
+			return failed(d, d->batch.sent, err);
 		if (r == FULL) {
 			readahead_keep(&d->ahead);
 			return 0;
@@ -269,5 +269,5 @@ batch_load(struct drain *d, size_t most, bool *end, struct err *f)
 	if (got == 1)
 		return 1;
 	*end = got == 0;
-	return got == -1 ? failed(d, d->batch.n, f) : 0;
+	return got == -1 ? failed(d, d->batch.n, err) : 0;
 }

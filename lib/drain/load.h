@@ -13,7 +13,7 @@
  * server refuses, or the disk failed. Once some of the batch are on their way only such lines join them as need no question and are recorded
  * as what may be sent.
  */
-int batch_load(struct drain *d, size_t most, bool *end, struct err *f);
+int batch_load(struct drain *d, size_t most, bool *end, struct err *err);
 /* How many lines a batch may have just now. */
 size_t batch_measure_room(const struct drain *d);
 /* The lane of a type; stopped from the beginning when the type is held and not to be tried in this run. */

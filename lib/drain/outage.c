@@ -25,23 +25,23 @@
 #define TOLD " told\n"
 
 static bool
-is_there(const struct buffer *sp, const char *name)
+is_there(const struct buffer *buf, const char *name)
 {
 	struct stat st;
 
-	return fstatat(buffer_fd(sp), name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
+	return fstatat(buffer_fd(buf), name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
 }
 
 void
-outage_mark(struct buffer *sp)
+outage_mark(struct buffer *buf)
 {
 	char id[UUID_SIZE];
 	int fd;
 
-	if (is_there(sp, MARK))
+	if (is_there(buf, MARK))
 		return;
 	uuid_v7(id);
-	if ((fd = buffer_state(sp, MARK, O_WRONLY | O_CREAT | O_EXCL)) == -1)
+	if ((fd = buffer_state(buf, MARK, O_WRONLY | O_CREAT | O_EXCL)) == -1)
 		return;
 	if (io_write(fd, id, ID_LEN) == -1) {
 		/* An empty mark is a mark; its event gets an identity of its own. */
@@ -51,17 +51,17 @@ outage_mark(struct buffer *sp)
 
 /* 1 when the buffer holds the event already: a drain was killed after the append. 0 or -1. */
 static int
-appended(struct buffer *sp, const char *id, struct err *f)
+appended(struct buffer *buf, const char *id, struct err *err)
 {
 	struct checkpoint p;
 	struct walk *w;
 	struct walk_line l;
 	int found = 0, r = -1;
 
-	if (checkpoint_load(sp, &p, f) == -1)
+	if (checkpoint_load(buf, &p, err) == -1)
 		return -1;
-	w = walk_open(sp, &p, WALK_LATE, backlog_stamp, f);
-	while (w && !found && (r = walk_next(w, &l, f)) == 1)
+	w = walk_open(buf, &p, WALK_LATE, backlog_stamp, err);
+	while (w && !found && (r = walk_next(w, &l, err)) == 1)
 		found = memmem(l.text.p, l.text.n, id, strlen(id)) != NULL;
 	walk_close(w);
 	checkpoint_free(&p);
@@ -69,8 +69,8 @@ appended(struct buffer *sp, const char *id, struct err *f)
 }
 
 static int
-append(struct buffer *sp, const char *target, const struct append_limits *lim, const char *source,
-    const char *id, const struct bytes *stats, struct err *f)
+append(struct buffer *buf, const char *target, const struct append_limits *lim, const char *source,
+    const char *id, const struct bytes *stats, struct err *err)
 {
 	struct bytes payload = { 0 }, head = { 0 };
 	char now[CLOCK_SIZE], correlation[UUID_SIZE];
@@ -87,27 +87,27 @@ append(struct buffer *sp, const char *target, const struct append_limits *lim, c
 	line_head(&head, &e);
 	line.head = (struct slice){ head.p, head.len };
 	line.tail = slice_of("");
-	r = append_lines(sp, target, lim, &line, 1, f);
+	r = append_lines(buf, target, lim, &line, 1, err);
 	bytes_free(&payload);
 	bytes_free(&head);
 	return r;
 }
 
 bool
-outage_due(const struct buffer *sp)
+outage_due(const struct buffer *buf)
 {
-	return is_there(sp, MARK) || is_there(sp, ENDING);
+	return is_there(buf, MARK) || is_there(buf, ENDING);
 }
 
 /* Its identity, UUID_SIZE bytes, and the number. A mark that was not written whole has none. 1 when it was told, 0, or -1. */
 static int
-read_mark(struct buffer *sp, const char *name, char *id, uint64_t *before, struct err *f)
+read_mark(struct buffer *buf, const char *name, char *id, uint64_t *before, struct err *err)
 {
-	char *text = io_slurp(buffer_fd(sp), name, 4096, NULL), *rest;
+	char *text = io_slurp(buffer_fd(buf), name, 4096, NULL), *rest;
 	int told = 0;
 
 	if (!text)
-		return err_sys(f, STATUS_UNSAFE, "read '%s/%s'", buffer_dir(sp), name);
+		return err_sys(err, STATUS_UNSAFE, "read '%s/%s'", buffer_dir(buf), name);
 	*id = '\0';
 	*before = 0;
 	if (strlen(text) >= ID_LEN) {
@@ -125,9 +125,9 @@ read_mark(struct buffer *sp, const char *name, char *id, uint64_t *before, struc
 
 /* Behind the identity, as well as it can. */
 static void
-add_to_mark(struct buffer *sp, const char *name, const char *text)
+add_to_mark(struct buffer *buf, const char *name, const char *text)
 {
-	int fd = buffer_state(sp, name, O_WRONLY);
+	int fd = buffer_state(buf, name, O_WRONLY);
 
 	if (fd == -1)
 		return;
@@ -139,48 +139,48 @@ add_to_mark(struct buffer *sp, const char *name, const char *text)
 
 /* One that has none gets one, for good. */
 static int
-give_id(struct buffer *sp, char *id, struct err *f)
+give_id(struct buffer *buf, char *id, struct err *err)
 {
-	int fd = buffer_state(sp, ENDING, O_WRONLY), r;
+	int fd = buffer_state(buf, ENDING, O_WRONLY), r;
 
 	uuid_v7(id);
 	r = fd == -1 || pwrite(fd, id, ID_LEN, 0) != ID_LEN || fdatasync(fd) == -1 ? -1 : 0;
 	if (r == -1)
-		err_sys(f, STATUS_UNSAFE, "write '%s/" ENDING "'", buffer_dir(sp));
+		err_sys(err, STATUS_UNSAFE, "write '%s/" ENDING "'", buffer_dir(buf));
 	if (fd != -1)
 		close(fd);
 	return r;
 }
 
 int
-outage_begin(struct outage *o, struct buffer *sp, struct err *f)
+outage_begin(struct outage *o, struct buffer *buf, struct err *err)
 {
 	char id[UUID_SIZE];
 	int told;
 
 	outage_free(o);
-	o->again = is_there(sp, ENDING);
-	told = o->again ? read_mark(sp, ENDING, id, &o->before, f) : 0;
+	o->again = is_there(buf, ENDING);
+	told = o->again ? read_mark(buf, ENDING, id, &o->before, err) : 0;
 	if (told == -1)
 		return -1;
 	if (told) {
-		unlinkat(buffer_fd(sp), ENDING, 0);
+		unlinkat(buffer_fd(buf), ENDING, 0);
 		o->again = false;
 	}
-	o->due = o->again || is_there(sp, MARK);
+	o->due = o->again || is_there(buf, MARK);
 	if (!o->due)
 		return 0;
-	if ((!o->again && read_mark(sp, MARK, id, &o->before, f) == -1) || backlog_look(sp, &o->was, f) == -1)
+	if ((!o->again && read_mark(buf, MARK, id, &o->before, err) == -1) || backlog_look(buf, &o->was, err) == -1)
 		return -1;
 	return o->again;
 }
 
 /* What was drained, and what is left. */
 static int
-count(struct outage *o, struct buffer *sp, uint64_t drained, struct err *f)
+count(struct outage *o, struct buffer *buf, uint64_t drained, struct err *err)
 {
 	struct backlog now;
-	int r = backlog_read(sp, &now, f);
+	int r = backlog_read(buf, &now, err);
 
 	o->was.events = now.events + drained + o->before;
 	backlog_free(&now);
@@ -188,8 +188,8 @@ count(struct outage *o, struct buffer *sp, uint64_t drained, struct err *f)
 }
 
 int
-outage_end(struct outage *o, struct buffer *sp, uint64_t drained, const char *target, const struct append_limits *lim, const char *source,
-    struct err *f)
+outage_end(struct outage *o, struct buffer *buf, uint64_t drained, const char *target, const struct append_limits *lim, const char *source,
+    struct err *err)
 {
 	struct bytes stats = { 0 };
 	char id[UUID_SIZE];
@@ -198,35 +198,35 @@ outage_end(struct outage *o, struct buffer *sp, uint64_t drained, const char *ta
 
 	if (!o->due)
 		return 0;
-	if (count(o, sp, drained, f) == -1)
+	if (count(o, buf, drained, err) == -1)
 		return -1;
-	if (!o->again && renameat(buffer_fd(sp), MARK, buffer_fd(sp), ENDING) == -1) {
-		err_sys(f, STATUS_UNSAFE, "rename '%s/" MARK "'", buffer_dir(sp));
+	if (!o->again && renameat(buffer_fd(buf), MARK, buffer_fd(buf), ENDING) == -1) {
+		err_sys(err, STATUS_UNSAFE, "rename '%s/" MARK "'", buffer_dir(buf));
 		return 1;
 	}
-	if (read_mark(sp, ENDING, id, &before, f) == -1 || (o->again && *id && (is = appended(sp, id, f)) == -1))
+	if (read_mark(buf, ENDING, id, &before, err) == -1 || (o->again && *id && (is = appended(buf, id, err)) == -1))
 		return -1;
-	if (!*id && give_id(sp, id, f) == -1)
+	if (!*id && give_id(buf, id, err) == -1)
 		return 1;
 	backlog_json(&stats, &o->was);
-	r = is ? 0 : append(sp, target, lim, source, id, &stats, f);
+	r = is ? 0 : append(buf, target, lim, source, id, &stats, err);
 	bytes_free(&stats);
 	if (r == -1)
 		return 1;
 	o->due = false;
-	add_to_mark(sp, ENDING, TOLD);
-	unlinkat(buffer_fd(sp), ENDING, 0);
+	add_to_mark(buf, ENDING, TOLD);
+	unlinkat(buffer_fd(buf), ENDING, 0);
 	return 0;
 }
 
 void
-outage_keep(const struct outage *o, struct buffer *sp, uint64_t drained)
+outage_keep(const struct outage *o, struct buffer *buf, uint64_t drained)
 {
 	char text[32];
 
 	snprintf(text, sizeof text, " %020" PRIu64 "\n", o->before + drained);
 	if (o->due && drained)
-		add_to_mark(sp, !o->again && is_there(sp, MARK) ? MARK : ENDING, text);
+		add_to_mark(buf, !o->again && is_there(buf, MARK) ? MARK : ENDING, text);
 }
 
 void

@@ -39,10 +39,10 @@ line_at(const struct readahead *a, size_t i)
 }
 
 static void
-keep_why(struct readahead_line *k, const struct err *f)
+keep_why(struct readahead_line *k, const struct err *err)
 {
 	k->why = mem_alloc(sizeof *k->why);
-	*k->why = *f;
+	*k->why = *err;
 }
 
 /* A failure of the walk is told when it is come to. */
@@ -50,17 +50,17 @@ static void
 read_one(struct readahead *a)
 {
 	struct readahead_line *k = line_at(a, a->n++);
-	struct err f;
+	struct err err;
 
 	free(k->why);
 	k->why = NULL;
-	k->got = walk_next(a->w, &k->l, &f);
+	k->got = walk_next(a->w, &k->l, &err);
 	for (k->damaged = a->damaged; walk_damaged(a->w, k->damaged); )
 		k->damaged++;
 	if (k->got != 1) {
 		a->over = true;
 		if (k->got == -1)
-			keep_why(k, &f);
+			keep_why(k, &err);
 		return;
 	}
 	bytes_fit(&k->raw, k->l.text.n);
@@ -68,9 +68,9 @@ read_one(struct readahead *a)
 	k->l.text.p = k->raw.p;
 	a->bytes += k->raw.len;
 	bytes_fit(&k->text, k->raw.len + 1);	/* as line_read would make it */
-	k->bad = line_read(k->raw.p, k->raw.len, &k->event, &k->text, &f) == -1;
+	k->bad = line_read(k->raw.p, k->raw.len, &k->event, &k->text, &err) == -1;
 	if (k->bad)
-		keep_why(k, &f);
+		keep_why(k, &err);
 }
 
 static void
@@ -89,7 +89,7 @@ drop(struct readahead *a)
 }
 
 int
-readahead_next(struct readahead *a, struct readahead_line **line, struct err *f)
+readahead_next(struct readahead *a, struct readahead_line **line, struct err *err)
 {
 	struct readahead_line *k;
 
@@ -102,7 +102,7 @@ readahead_next(struct readahead *a, struct readahead_line **line, struct err *f)
 	if (k->got == 1)
 		a->given = true;
 	else if (k->got == -1)
-		*f = *k->why;
+		*err = *k->why;
 	return k->got;
 }
 

@@ -32,7 +32,7 @@ struct readahead {
 void readahead_open(struct readahead *a, struct walk *w);	/* w is closed with it */
 void readahead_close(struct readahead *a);
 /* As walk_next; *line is valid until the next call. */
-int readahead_next(struct readahead *a, struct readahead_line **line, struct err *f);
+int readahead_next(struct readahead *a, struct readahead_line **line, struct err *err);
 /* The line just given did not fit: it is the next one again. */
 void readahead_keep(struct readahead *a);
 /* The lines that wait, from 0; NULL past the last. */

@@ -34,12 +34,12 @@ redrive_stop_type(struct redrive *d, int status, const char *reason)
 }
 
 int
-redrive_refused(struct redrive *d, enum conn_why why, const struct err *f)
+redrive_refused(struct redrive *d, enum conn_why why, const struct err *err)
 {
 	if (d->b == NULL || conn_why(d->b) != CONN_FINE || why == CONN_LATER || why == CONN_READONLY || why == CONN_DENIED ||
 	    why == CONN_MOVED || why == CONN_GARBAGE)
 		return -1;
-	redrive_stop_type(d, f->status, f->text);
+	redrive_stop_type(d, err->status, err->text);
 	return 0;
 }
 
@@ -65,27 +65,27 @@ redrive_leave(struct redrive *d)
 /* --- a type -------------------------------------------------------------------------- */
 
 static int
-open_bus(struct redrive *d, struct err *f)
+open_bus(struct redrive *d, struct err *err)
 {
 	enum conn_why why;
 
 	conn_close(d->b);
-	d->b = conn_open(&d->o->conf->url, d->o->conf->timeout_ms, &why, f);
+	d->b = conn_open(&d->o->conf->url, d->o->conf->timeout_ms, &why, err);
 	return d->b != NULL ? 0 : -1;
 }
 
 /* Entries that grow suddenly may be too many for one answer: then one by one, on a new connection. */
 static int
-too_much(struct redrive *d, struct err *f)
+too_much(struct redrive *d, struct err *err)
 {
 	if (d->pace.count == 1 || conn_why(d->b) != CONN_CUT)
 		return -1;
 	d->pace = pagesize_start(1, 0);
-	return open_bus(d, f);
+	return open_bus(d, err);
 }
 
 static int
-step(struct redrive *d, struct err *f)
+step(struct redrive *d, struct err *err)
 {
 	char from[ID_SIZE], to[ID_SIZE];
 	struct reply *r;
@@ -96,20 +96,20 @@ step(struct redrive *d, struct err *f)
 	stream_put_range(d->b, d->dead, from, to, d->pace.count);
 	if (d->pace.count > 1)
 		conn_most(d->b, PAGESIZE_HELD);
-	if ((r = conn_wait(d->b, 0, f)) == NULL)
-		return too_much(d, f);
+	if ((r = conn_wait(d->b, 0, err)) == NULL)
+		return too_much(d, err);
 	if (reply_is_error(r)) {
-		reply_fail(f, r, "XRANGE of the dead letters");
-		ok = redrive_refused(d, reply_why(r), f);
-	} else if ((ok = redrive_choose(d, r, f)) == 0)
-		ok = redrive_move(d, f);
+		reply_fail(err, r, "XRANGE of the dead letters");
+		ok = redrive_refused(d, reply_why(r), err);
+	} else if ((ok = redrive_choose(d, r, err)) == 0)
+		ok = redrive_move(d, err);
 	reply_free(r);
 	return ok;
 }
 
 /* 1 when there is something to go through. */
 static int
-open_type(struct redrive *d, const char *type, struct err *f)
+open_type(struct redrive *d, const char *type, struct err *err)
 {
 	struct stream_info info;
 	struct err why_not;
@@ -119,10 +119,10 @@ open_type(struct redrive *d, const char *type, struct err *f)
 	d->stopped = false;
 	free(d->dead);
 	d->dead = names_dead(d->o->conf->prefix, type);
-	if (stream_info(d->b, d->dead, &info, &why, f) == -1) {
-		why_not = *f;
-		err_set(f, why_not.status, "'%s': %s", d->dead, why_not.text);
-		return redrive_refused(d, why, f);
+	if (stream_info(d->b, d->dead, &info, &why, err) == -1) {
+		why_not = *err;
+		err_set(err, why_not.status, "'%s': %s", d->dead, why_not.text);
+		return redrive_refused(d, why, err);
 	}
 	d->lane = dests_get(&d->lanes, d->o->conf->prefix, slice_of(type));
 	d->way = (struct redrive_way){.dead = d->dead, .key = d->lane->key};
@@ -133,12 +133,12 @@ open_type(struct redrive *d, const char *type, struct err *f)
 }
 
 static int
-run_type(struct redrive *d, const char *type, struct err *f)
+run_type(struct redrive *d, const char *type, struct err *err)
 {
-	int r = open_type(d, type, f);
+	int r = open_type(d, type, err);
 
 	while (r > 0 && !d->stopped && !d->over && id_cmp(d->from, d->to) <= 0) {
-		if (step(d, f) == -1)
+		if (step(d, err) == -1)
 			return -1;
 		if (redrive_stopping(d) && !d->over && id_cmp(d->from, d->to) <= 0)
 			redrive_leave(d);
@@ -152,13 +152,13 @@ static void
 count(struct redrive *d)
 {
 	enum conn_why why;
-	struct err f;
+	struct err err;
 
 	for (size_t i = 0; i < d->o->ntypes && conn_why(d->b) == CONN_FINE; i++) {
 		char *dead = names_dead(d->o->conf->prefix, d->o->types[i]);
 		uint64_t n;
 
-		if (stream_length(d->b, dead, &n, &why, &f) == 0)
+		if (stream_length(d->b, dead, &n, &why, &err) == 0)
 			d->of += n;
 		free(dead);
 	}
@@ -171,15 +171,15 @@ static void
 count_trimmed(struct redrive *d)
 {
 	enum conn_why why;
-	struct err f;
+	struct err err;
 	uint64_t now;
 
 	for (size_t i = 0; i < d->lanes.n && d->b != NULL && conn_why(d->b) == CONN_FINE; i++) {
-		const struct dest *l = d->lanes.lane[i];
-		uint64_t had = l->watch.before.length + l->watch.added;
+		const struct dest *dest = d->lanes.lane[i];
+		uint64_t had = dest->watch.before.length + dest->watch.added;
 
-		if (l->mode == DEST_PLAIN && l->watch.added > 0 && l->maxlen > 0 && had > (uint64_t)l->maxlen &&
-		    stream_length(d->b, l->key, &now, &why, &f) == 0 && now < had)
+		if (dest->mode == DEST_PLAIN && dest->watch.added > 0 && dest->maxlen > 0 && had > (uint64_t)dest->maxlen &&
+		    stream_length(d->b, dest->key, &now, &why, &err) == 0 && now < had)
 			d->r->trimmed += had - now;
 	}
 }
@@ -188,12 +188,12 @@ void
 redrive_run(const struct redrive_options *o, struct redrive_result *r)
 {
 	struct redrive *d = mem_alloc(sizeof(*d));
-	struct err f;
+	struct err err;
 	int ok;
 
 	*r = (struct redrive_result){0};
 	*d = (struct redrive){.o = o, .r = r, .started = clock_mono()};
-	ok = open_bus(d, &f);
+	ok = open_bus(d, &err);
 	if (ok == 0 && o->dry != NULL && !o->json && !o->quiet) {
 		redrivefmt_head(&d->text);
 		o->dry(o->arg, bytes_str(&d->text));
@@ -201,11 +201,11 @@ redrive_run(const struct redrive_options *o, struct redrive_result *r)
 	if (ok == 0 && o->tick != NULL)
 		count(d);
 	for (size_t i = 0; i < o->ntypes && ok == 0 && !d->over; i++)
-		ok = run_type(d, o->types[i], &f);
+		ok = run_type(d, o->types[i], &err);
 	if (ok == -1) {
 		r->left = true;
-		r->status = status_worse(r->status, f.status);
-		redrive_say(d, "%s", f.text);
+		r->status = status_worse(r->status, err.status);
+		redrive_say(d, "%s", err.text);
 	}
 	count_trimmed(d);
 	conn_close(d->b);
@@ -216,36 +216,36 @@ redrive_run(const struct redrive_options *o, struct redrive_result *r)
 }
 
 int
-redrive_match(struct redrive_options *o, const char *s, struct err *f)
+redrive_match(struct redrive_options *o, const char *s, struct err *err)
 {
 	const char *eq = strchr(s, '=');
 
 	if (eq == NULL || eq == s)
-		return err_set(f, STATUS_USAGE, "--match %s: a field's name, '=' and its value are expected", s);
+		return err_set(err, STATUS_USAGE, "--match %s: a field's name, '=' and its value are expected", s);
 	o->match = mem_realloc(o->match, (o->matches + 1) * sizeof(*o->match));
 	o->match[o->matches++] = (struct redrive_match){{s, (size_t)(eq - s)}, slice_of(eq + 1)};
 	return 0;
 }
 
 int
-redrive_since(struct redrive_options *o, const char *where, struct err *f)
+redrive_since(struct redrive_options *o, const char *where, struct err *err)
 {
 	struct id_place p;
 
-	if (id_parse_place(where, clock_now(), "--since", &p, f) == -1)
+	if (id_parse_place(where, clock_now(), "--since", &p, err) == -1)
 		return -1;
 	o->since = p.end ? (struct stream_id){UINT64_MAX, UINT64_MAX} : p.low;
 	return 0;
 }
 
 int
-redrive_types(struct redrive_options *o, char *const *types, size_t n, struct err *f)
+redrive_types(struct redrive_options *o, char *const *types, size_t n, struct err *err)
 {
 	if (n == 0)
-		return err_set(f, STATUS_USAGE, "--dead: which event type?");
+		return err_set(err, STATUS_USAGE, "--dead: which event type?");
 	for (size_t i = 0; i < n; i++)
 		if (!names_legal(types[i], strlen(types[i])))
-			return err_set(f, STATUS_USAGE, "'%s': --dead wants event types by name, each " NAMES_LEGAL, types[i]);
+			return err_set(err, STATUS_USAGE, "'%s': --dead wants event types by name, each " NAMES_LEGAL, types[i]);
 	o->types = types;
 	o->ntypes = n;
 	return 0;

@@ -65,9 +65,9 @@ struct redrive_result {
 void redrive_run(const struct redrive_options *o, struct redrive_result *r);
 
 /* As people type them; 0, or -1 with status 64. "NAME=VALUE", one more of them; borrowed. */
-int redrive_match(struct redrive_options *o, const char *s, struct err *f);
-int redrive_since(struct redrive_options *o, const char *where, struct err *f);	/* see id.h */
-int redrive_types(struct redrive_options *o, char *const *types, size_t n, struct err *f);	/* by name, one at least; borrowed */
+int redrive_match(struct redrive_options *o, const char *s, struct err *err);
+int redrive_since(struct redrive_options *o, const char *where, struct err *err);	/* see id.h */
+int redrive_types(struct redrive_options *o, char *const *types, size_t n, struct err *err);	/* by name, one at least; borrowed */
 void redrive_free(struct redrive_options *o);
 
 void redrivefmt_text(struct bytes *out, const struct redrive_result *r, int64_t ms);

@@ -75,7 +75,7 @@ choose(struct redrive *d, const struct reply *entry, struct slice id, const stru
 }
 
 int
-redrive_choose(struct redrive *d, const struct reply *r, struct err *f)
+redrive_choose(struct redrive *d, const struct reply *r, struct err *err)
 {
 	struct bytes kv = {0};
 	struct slice id;
@@ -85,11 +85,11 @@ redrive_choose(struct redrive *d, const struct reply *r, struct err *f)
 
 	d->n = 0;
 	if (!reply_is_array(r) || n > PAGESIZE_MOST)
-		return err_set(f, STATUS_UNREACHABLE, "XRANGE: the answer has not the shape that Redis gives it");
+		return err_set(err, STATUS_UNREACHABLE, "XRANGE: the answer has not the shape that Redis gives it");
 	for (size_t i = 0; i < n && !d->over; i++) {
 		if (stream_entry(reply_at(r, i), &id, &kv, &gone) == -1 || gone) {
 			bytes_free(&kv);
-			return err_set(f, STATUS_UNREACHABLE, "XRANGE: the answer has not the shape that Redis gives it");
+			return err_set(err, STATUS_UNREACHABLE, "XRANGE: the answer has not the shape that Redis gives it");
 		}
 		id_parse(id, &last);
 		bytes += bytes_of((const void *)kv.p, kv.len / sizeof(id));
@@ -146,14 +146,14 @@ account(struct redrive *d, const struct redrive_moved *done)
 }
 
 static int
-measure_room(struct redrive *d, int64_t maxlen, struct err *f)
+measure_room(struct redrive *d, int64_t maxlen, struct err *err)
 {
 	struct bytes words = {0};
 	int r;
 
 	if (!d->lane->opened && !d->lane->stopped)
 		trim_policy(d->lane, d->o->conf);
-	r = trim_ready(d->lane, d->b, maxlen, d->o->force, &words, f);
+	r = trim_ready(d->lane, d->b, maxlen, d->o->force, &words, err);
 	if (words.len > 0)
 		d->o->say(d->o->arg, bytes_str(&words));
 	bytes_free(&words);
@@ -161,7 +161,7 @@ measure_room(struct redrive *d, int64_t maxlen, struct err *f)
 }
 
 int
-redrive_move(struct redrive *d, struct err *f)
+redrive_move(struct redrive *d, struct err *err)
 {
 	int64_t maxlen = d->o->maxlen >= 0 ? d->o->maxlen : conf_maxlen(d->o->conf, d->type);
 	struct redrive_moved done;
@@ -173,7 +173,7 @@ redrive_move(struct redrive *d, struct err *f)
 			redrive_leave(d);
 			return 0;
 		}
-		if (measure_room(d, maxlen, f) == -1)
+		if (measure_room(d, maxlen, err) == -1)
 			return -1;
 		if (d->lane->stopped) {
 			redrive_stop_type(d, d->lane->why == CONN_FINE ? STATUS_AGAIN : conn_status(d->lane->why), d->lane->reason);
@@ -181,9 +181,9 @@ redrive_move(struct redrive *d, struct err *f)
 		}
 		d->way.b = d->b;
 		d->way.maxlen = d->lane->mode == DEST_PLAIN ? maxlen : 0;
-		if (redrive_move_letters(&d->way, d->page + at, allowed(d, d->n - at), &done, &why, f) == -1) {
+		if (redrive_move_letters(&d->way, d->page + at, allowed(d, d->n - at), &done, &why, err) == -1) {
 			account(d, &done);
-			return redrive_refused(d, why, f);
+			return redrive_refused(d, why, err);
 		}
 		account(d, &done);
 		at += done.moved + done.gone;

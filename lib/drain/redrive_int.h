@@ -33,7 +33,7 @@ struct redrive {
 
 void redrive_say(const struct redrive *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Refusals of one key stop the type; those of the whole server, and of the connection, end the run: -1. */
-int redrive_refused(struct redrive *d, enum conn_why why, const struct err *f);
+int redrive_refused(struct redrive *d, enum conn_why why, const struct err *err);
 void redrive_stop_type(struct redrive *d, int status, const char *reason);
 bool redrive_stopping(const struct redrive *d);	/* a signal came */
 bool redrive_enough(const struct redrive *d);		/* the limit is reached */
@@ -41,8 +41,8 @@ bool redrive_enough(const struct redrive *d);		/* the limit is reached */
 void redrive_leave(struct redrive *d);
 
 /* Chooses from a page, an answer to XRANGE, which has to live until redrive_move; shows those of a dry run. 0 or -1. */
-int redrive_choose(struct redrive *d, const struct reply *r, struct err *f);
+int redrive_choose(struct redrive *d, const struct reply *r, struct err *err);
 /* Moves what was chosen. -1: the run is over. */
-int redrive_move(struct redrive *d, struct err *f);
+int redrive_move(struct redrive *d, struct err *err);
 
 #endif

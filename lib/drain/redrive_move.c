@@ -11,24 +11,24 @@
 #define TRIES 50		/* of one WATCH */
 
 static int
-fail_shape(const char *what, enum conn_why *why, struct err *f)
+fail_shape(const char *what, enum conn_why *why, struct err *err)
 {
 	*why = CONN_GARBAGE;
-	return err_set(f, STATUS_UNREACHABLE, "%s: the answer has not the shape that Redis gives it", what);
+	return err_set(err, STATUS_UNREACHABLE, "%s: the answer has not the shape that Redis gives it", what);
 }
 
 static int
-refused(const struct redrive_way *w, const struct reply *r, enum conn_why *why, struct err *f)
+refused(const struct redrive_way *w, const struct reply *r, enum conn_why *why, struct err *err)
 {
 	char what[700];
 
 	snprintf(what, sizeof(what), "from '%s' to '%s'", w->dead, w->key);
 	*why = reply_why(r);
-	reply_fail(f, r, what);
+	reply_fail(err, r, what);
 	if (*why == CONN_NOPERM && w->watch) {
-		size_t n = strlen(f->text);
+		size_t n = strlen(err->text);
 
-		snprintf(f->text + n, sizeof(f->text) - n, " (needed: EVAL, or WATCH, TYPE, MULTI and EXEC; and XRANGE, XADD, XDEL)");
+		snprintf(err->text + n, sizeof(err->text) - n, " (needed: EVAL, or WATCH, TYPE, MULTI and EXEC; and XRANGE, XADD, XDEL)");
 	}
 	return -1;
 }
@@ -87,9 +87,9 @@ put_script(const struct redrive_way *w, const struct redrive_letter *l, size_t n
 
 /* What is not permitted to a script may be to us, and else the other way says better what is missing. */
 static int
-script_refused(struct redrive_way *w, const struct reply *r, enum conn_why *why, struct err *f)
+script_refused(struct redrive_way *w, const struct reply *r, enum conn_why *why, struct err *err)
 {
-	refused(w, r, why, f);
+	refused(w, r, why, err);
 	if (*why != CONN_NOPERM && *why != CONN_OTHER)
 		return -1;
 	w->watch = true;
@@ -97,41 +97,41 @@ script_refused(struct redrive_way *w, const struct reply *r, enum conn_why *why,
 }
 
 static int
-take_script(struct redrive_way *w, const struct reply *r, size_t n, struct redrive_moved *done, enum conn_why *why, struct err *f)
+take_script(struct redrive_way *w, const struct reply *r, size_t n, struct redrive_moved *done, enum conn_why *why, struct err *err)
 {
 	struct stream_id id;
 
 	if (reply_is_error(r))
-		return script_refused(w, r, why, f);
+		return script_refused(w, r, why, err);
 	if (!reply_is_array(r) || reply_count(r) > n || reply_count(r) == 0)
-		return fail_shape("EVAL", why, f);
+		return fail_shape("EVAL", why, err);
 	for (size_t i = 0; i < reply_count(r); i++) {
 		const struct reply *one = reply_at(r, i);
 
 		if (reply_is_error(one))
-			return script_refused(w, one, why, f);
+			return script_refused(w, one, why, err);
 		if (reply_is_null(one))
 			done->gone++;
 		else if (reply_is_text(one) && id_parse(reply_text(one), &id) == 0)
 			done->moved++;
 		else
-			return fail_shape("EVAL", why, f);
+			return fail_shape("EVAL", why, err);
 	}
 	return 0;
 }
 
 static int
-by_script(struct redrive_way *w, const struct redrive_letter *l, size_t n, struct redrive_moved *done, enum conn_why *why, struct err *f)
+by_script(struct redrive_way *w, const struct redrive_letter *l, size_t n, struct redrive_moved *done, enum conn_why *why, struct err *err)
 {
 	struct reply *r;
 	int ok;
 
 	put_script(w, l, n);
-	if ((r = conn_wait(w->b, 0, f)) == NULL) {
+	if ((r = conn_wait(w->b, 0, err)) == NULL) {
 		*why = conn_why(w->b);
 		return -1;
 	}
-	ok = take_script(w, r, n, done, why, f);
+	ok = take_script(w, r, n, done, why, err);
 	reply_free(r);
 	return ok;
 }
@@ -142,10 +142,10 @@ enum outcome { FAILED = -1, RACED, MOVED, GONE };
 
 /* All n answers, or none and -1: the connection is dead. */
 static int
-take_all(const struct redrive_way *w, struct reply **r, size_t n, enum conn_why *why, struct err *f)
+take_all(const struct redrive_way *w, struct reply **r, size_t n, enum conn_why *why, struct err *err)
 {
 	for (size_t i = 0; i < n; i++) {
-		if ((r[i] = conn_wait(w->b, 0, f)) != NULL)
+		if ((r[i] = conn_wait(w->b, 0, err)) != NULL)
 			continue;
 		while (i > 0)
 			reply_free(r[--i]);
@@ -164,36 +164,36 @@ free_all(struct reply **r, size_t n)
 
 /* Of WATCH, XRANGE, TYPE, MULTI. MOVED here means that it may be. */
 static enum outcome
-judge_look(const struct redrive_way *w, struct reply *const r[4], enum conn_why *why, struct err *f)
+judge_look(const struct redrive_way *w, struct reply *const r[4], enum conn_why *why, struct err *err)
 {
 	struct slice type = reply_text(r[2]);
 
 	for (int i = 0; i < 4; i++)
 		if (reply_is_error(r[i]))
-			return refused(w, r[i], why, f);
+			return refused(w, r[i], why, err);
 	if (!reply_is_array(r[1]) || !reply_is_text(r[2]))
-		return fail_shape("XRANGE", why, f);
+		return fail_shape("XRANGE", why, err);
 	if (reply_count(r[1]) == 0)
 		return GONE;
 	if (slice_eq(type, "stream") || slice_eq(type, "none"))
 		return MOVED;
 	*why = CONN_WRONGTYPE;
-	return err_set(f, STATUS_SOME, "'%s' is no stream but a %.*s", w->key, (int)type.n, type.p);
+	return err_set(err, STATUS_SOME, "'%s' is no stream but a %.*s", w->key, (int)type.n, type.p);
 }
 
 /* Ends what was begun; what the answer is does not matter. */
 static void
 let_go(const struct redrive_way *w, const char *how)
 {
-	struct err f;
+	struct err err;
 
 	conn_putl(w->b, how, NULL);
-	reply_free(conn_wait(w->b, 0, &f));
+	reply_free(conn_wait(w->b, 0, &err));
 }
 
 /* MULTI is answered before anything is put behind it: where it is not permitted, that would be executed at once. */
 static enum outcome
-look(const struct redrive_way *w, const struct redrive_letter *l, enum conn_why *why, struct err *f)
+look(const struct redrive_way *w, const struct redrive_letter *l, enum conn_why *why, struct err *err)
 {
 	struct slice range[] = {slice_of("XRANGE"), slice_of(w->dead), l->id, l->id};
 	struct reply *r[4];
@@ -204,9 +204,9 @@ look(const struct redrive_way *w, const struct redrive_letter *l, enum conn_why 
 	conn_put(w->b, 4, range);
 	conn_putl(w->b, "TYPE", w->key, NULL);
 	conn_putl(w->b, "MULTI", NULL);
-	if (take_all(w, r, 4, why, f) == -1)
+	if (take_all(w, r, 4, why, err) == -1)
 		return FAILED;
-	out = judge_look(w, r, why, f);
+	out = judge_look(w, r, why, err);
 	begun = !reply_is_error(r[3]);
 	free_all(r, 4);
 	if (out != MOVED)
@@ -221,16 +221,16 @@ look(const struct redrive_way *w, const struct redrive_letter *l, enum conn_why 
 static void
 put_back(const struct redrive_way *w, const struct slice *kv, size_t nkv)
 {
-	struct err f;
+	struct err err;
 
 	stream_put_add(w->b, w->dead, 0, kv, nkv);
-	reply_free(conn_wait(w->b, 0, &f));
+	reply_free(conn_wait(w->b, 0, &err));
 }
 
 /* Of XADD, XDEL, EXEC. */
 static enum outcome
 judge_exec(const struct redrive_way *w, struct reply *const r[3], const struct slice *kv, size_t nkv, enum conn_why *why,
-    struct err *f)
+    struct err *err)
 {
 	const struct reply *added = reply_at(r[2], 0);
 	struct stream_id id;
@@ -239,20 +239,20 @@ judge_exec(const struct redrive_way *w, struct reply *const r[3], const struct s
 		let_go(w, "DISCARD");		/* EXEC itself may not be permitted */
 	for (int i = 0; i < 3; i++)
 		if (reply_is_error(r[i]))
-			return refused(w, r[i], why, f);
+			return refused(w, r[i], why, err);
 	if (reply_is_null(r[2]))
 		return RACED;
 	if (reply_is_error(added)) {
 		put_back(w, kv, nkv);
-		return refused(w, added, why, f);
+		return refused(w, added, why, err);
 	}
 	if (!reply_is_text(added) || id_parse(reply_text(added), &id) == -1)
-		return fail_shape("EXEC", why, f);
+		return fail_shape("EXEC", why, err);
 	return MOVED;
 }
 
 static enum outcome
-move_watched(const struct redrive_way *w, const struct redrive_letter *l, enum conn_why *why, struct err *f)
+move_watched(const struct redrive_way *w, const struct redrive_letter *l, enum conn_why *why, struct err *err)
 {
 	struct slice del[] = {slice_of("XDEL"), slice_of(w->dead), l->id}, id;
 	struct bytes kv = {0};
@@ -261,12 +261,12 @@ move_watched(const struct redrive_way *w, const struct redrive_letter *l, enum c
 	bool gone;
 
 	if (stream_entry(l->entry, &id, &kv, &gone) == -1)
-		return fail_shape("XRANGE", why, f);
+		return fail_shape("XRANGE", why, err);
 	stream_put_add(w->b, w->key, w->maxlen, (const void *)kv.p, l->own);
 	conn_put(w->b, 3, del);
 	conn_putl(w->b, "EXEC", NULL);
-	if (take_all(w, r, 3, why, f) == 0) {
-		out = judge_exec(w, r, (const void *)kv.p, kv.len / sizeof(id), why, f);
+	if (take_all(w, r, 3, why, err) == 0) {
+		out = judge_exec(w, r, (const void *)kv.p, kv.len / sizeof(id), why, err);
 		free_all(r, 3);
 	}
 	bytes_free(&kv);
@@ -274,32 +274,32 @@ move_watched(const struct redrive_way *w, const struct redrive_letter *l, enum c
 }
 
 static int
-by_watch(const struct redrive_way *w, const struct redrive_letter *l, struct redrive_moved *done, enum conn_why *why, struct err *f)
+by_watch(const struct redrive_way *w, const struct redrive_letter *l, struct redrive_moved *done, enum conn_why *why, struct err *err)
 {
 	enum outcome out = RACED;
 
 	for (int i = 0; i < TRIES && out == RACED; i++) {
 		if (i > 0)
 			nanosleep(&(struct timespec){0, (i % 7 + 1) * 300000L}, NULL);
-		if ((out = look(w, l, why, f)) == MOVED)
-			out = move_watched(w, l, why, f);
+		if ((out = look(w, l, why, err)) == MOVED)
+			out = move_watched(w, l, why, err);
 	}
 	done->moved += out == MOVED;
 	done->gone += out == GONE;
 	if (out != RACED)
 		return out == FAILED ? -1 : 0;
 	*why = CONN_FINE;
-	return err_set(f, STATUS_AGAIN, "'%s' or '%s' changed %d times while one dead letter was to be moved: %s", w->dead, w->key, TRIES,
+	return err_set(err, STATUS_AGAIN, "'%s' or '%s' changed %d times while one dead letter was to be moved: %s", w->dead, w->key, TRIES,
 	    w->watch ? "permit EVAL, or try again when less is published" : "try again when less is published");
 }
 
 int
-redrive_move_letters(struct redrive_way *w, const struct redrive_letter *l, size_t n, struct redrive_moved *done, enum conn_why *why, struct err *f)
+redrive_move_letters(struct redrive_way *w, const struct redrive_letter *l, size_t n, struct redrive_moved *done, enum conn_why *why, struct err *err)
 {
 	size_t few = 0, bytes = 0;
 
 	*done = (struct redrive_moved){0};
 	while (few < n && few < REDRIVE_MOVE_MAX && l[few].own <= REDRIVE_MOVE_REASON && (few == 0 || bytes + l[few].bytes <= REDRIVE_MOVE_BYTES))
 		bytes += l[few++].bytes;
-	return w->watch || few == 0 ? by_watch(w, l, done, why, f) : by_script(w, l, few, done, why, f);
+	return w->watch || few == 0 ? by_watch(w, l, done, why, err) : by_script(w, l, few, done, why, err);
 }

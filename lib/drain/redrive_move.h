@@ -42,6 +42,6 @@ struct redrive_moved {
  * -1: the connection died, or the first of the rest was refused: *why and f. Is *why CONN_FINE, the keys changed too fast.
  */
 int redrive_move_letters(struct redrive_way *w, const struct redrive_letter *l, size_t n, struct redrive_moved *done, enum conn_why *why,
-    struct err *f);
+    struct err *err);
 
 #endif

@@ -31,50 +31,50 @@ add_up(struct drain_result *sum, const struct drain_result *r)
 
 /* A run that ended early: most reasons pass. */
 static int
-cut_short(const struct drain_result *r, const struct conn *b, const struct err *f)
+cut_short(const struct drain_result *r, const struct conn *conn, const struct err *err)
 {
-	int status = conn_why(b) != CONN_FINE || r->garbage || f->status == STATUS_UNREACHABLE ? STATUS_AGAIN : f->status;
+	int status = conn_why(conn) != CONN_FINE || r->garbage || err->status == STATUS_UNREACHABLE ? STATUS_AGAIN : err->status;
 
 	return status_worse(status_worse(r->status, status), r->quarantined || r->disordered ? STATUS_SOME : 0);
 }
 
 /* One connection. *again: worth another at once, for the name may lead elsewhere. */
 static int
-drain_over_conn(struct buffer *sp, const struct drain_options *o, struct drain_result *sum, bool *again, struct err *f)
+drain_over_conn(struct buffer *buf, const struct drain_options *o, struct drain_result *sum, bool *again, struct err *err)
 {
 	struct drain_result r;
 	enum conn_why why = CONN_FINE;
-	struct conn *b = conn_open(&o->conf->url, o->conf->timeout_ms, &why, f);
+	struct conn *conn = conn_open(&o->conf->url, o->conf->timeout_ms, &why, err);
 	int status;
 
 	*again = false;
-	if (!b) {
+	if (!conn) {
 		sum->left = true;
 		status = conn_status(why);
 		return status == STATUS_DENIED || status == STATUS_CONFIG ? status : STATUS_AGAIN;
 	}
-	breaker_answered(sp, o->conf->place);
-	if (drain_run(sp, b, o, &r, f) == 0) {
+	breaker_answered(buf, o->conf->place);
+	if (drain_run(buf, conn, o, &r, err) == 0) {
 		status = r.status;
-		f->text[0] = '\0';
-		conn_close(b);
+		err->text[0] = '\0';
+		conn_close(conn);
 	} else {
-		status = cut_short(&r, b, f);
+		status = cut_short(&r, conn, err);
 		*again = r.server == CONN_READONLY;
 		r.left = true;
-		conn_abort(b);
+		conn_abort(conn);
 	}
 	add_up(sum, &r);
 	return status;
 }
 
 static int
-drain_locked(struct buffer *sp, const struct drain_options *o, struct drain_result *sum, struct err *f)
+drain_locked(struct buffer *buf, const struct drain_options *o, struct drain_result *sum, struct err *err)
 {
 	bool again;
-	int status = drain_over_conn(sp, o, sum, &again, f);
+	int status = drain_over_conn(buf, o, sum, &again, err);
 
-	return again ? drain_over_conn(sp, o, sum, &again, f) : status;
+	return again ? drain_over_conn(buf, o, sum, &again, err) : status;
 }
 
 /*
@@ -82,27 +82,27 @@ drain_locked(struct buffer *sp, const struct drain_options *o, struct drain_resu
  * is running), f->text says so; else it is "".
  */
 static int
-once(struct buffer *sp, const struct drain_options *o, struct drain_result *sum, struct err *f)
+once(struct buffer *buf, const struct drain_options *o, struct drain_result *sum, struct err *err)
 {
-	char *owner = buffer_target(sp);
+	char *owner = buffer_target(buf);
 	int status;
 
-	f->text[0] = '\0';
-	f->sys = 0;
+	err->text[0] = '\0';
+	err->sys = 0;
 	if (owner && strcmp(owner, o->target) != 0) {
-		err_set(f, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: give another with -b, or see --retarget",
-		    buffer_dir(sp), owner, o->target);
+		err_set(err, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: give another with -b, or see --retarget",
+		    buffer_dir(buf), owner, o->target);
 		free(owner);
 		sum->left = true;
 		return STATUS_CONFIG;
 	}
 	free(owner);
-	if (buffer_replay_lock(sp, f) == -1) {
+	if (buffer_replay_lock(buf, err) == -1) {
 		sum->left = true;
-		return f->status;
+		return err->status;
 	}
-	status = drain_locked(sp, o, sum, f);
-	buffer_replay_unlock(sp);
+	status = drain_locked(buf, o, sum, err);
+	buffer_replay_unlock(buf);
 	return status;
 }
 
@@ -156,20 +156,20 @@ on_tick(void *arg, uint64_t delivered)
 }
 
 static int
-attempt(struct buffer *sp, const struct drain_options *o, struct drain_result *sum, bool watched)
+attempt(struct buffer *buf, const struct drain_options *o, struct drain_result *sum, bool watched)
 {
-	struct err f;
+	struct err err;
 	int status;
 
 	sum->left = false;
-	status = once(sp, o, sum, &f);
-	if (*f.text != '\0' && (watched || f.sys != EWOULDBLOCK))
-		o->say(o->arg, f.text);
+	status = once(buf, o, sum, &err);
+	if (*err.text != '\0' && (watched || err.sys != EWOULDBLOCK))
+		o->say(o->arg, err.text);
 	return status;
 }
 
 int
-retry_within(struct buffer *sp, const struct drain_options *o, struct drain_result *sum, int64_t wait_ms, bool watched)
+retry_within(struct buffer *buf, const struct drain_options *o, struct drain_result *sum, int64_t wait_ms, bool watched)
 {
 	struct backoff pause = { .first = 100, .most = 10000 };
 	struct told told = { .o = o, .again = wait_ms > 0 };
@@ -180,11 +180,11 @@ retry_within(struct buffer *sp, const struct drain_options *o, struct drain_resu
 	each.say = on_say;
 	each.tick = o->tick != NULL ? on_tick : NULL;
 	each.arg = &told;
-	status = attempt(sp, &each, sum, watched);
+	status = attempt(buf, &each, sum, watched);
 	while (status == STATUS_AGAIN && !is_stopped(o) && (left = until - clock_mono()) > 0) {
 		ms = backoff_next(&pause);
 		rest(o, ms < left ? ms : left);
-		status = attempt(sp, &each, sum, watched);
+		status = attempt(buf, &each, sum, watched);
 	}
 	while (told.n > 0)
 		free(told.text[--told.n]);
@@ -192,13 +192,13 @@ retry_within(struct buffer *sp, const struct drain_options *o, struct drain_resu
 }
 
 int
-retry_due(struct buffer *sp, bool *due, struct err *f)
+retry_due(struct buffer *buf, bool *due, struct err *err)
 {
 	bool holds;
 
-	if (backlog_any(sp, &holds, f) == -1)
+	if (backlog_any(buf, &holds, err) == -1)
 		return -1;
-	*due = holds || outage_due(sp);
+	*due = holds || outage_due(buf);
 	return 0;
 }
 

@@ -15,7 +15,7 @@
 
 /* The connections that sent the doubtful lines may still have them executed: stop that first. */
 static int
-fence(struct drain *d, struct err *f)
+fence(struct drain *d, struct err *err)
 {
 	const struct doubt *last = NULL, *now;
 	size_t i;
@@ -26,7 +26,7 @@ fence(struct drain *d, struct err *f)
 		now = &d->batch.item[i].line.doubt;
 		if (last && last->client == now->client && strcmp(last->run_id, now->run_id) == 0)
 			continue;
-		if (conn_fence(d->b, now->run_id, now->client, now->addr, f) == -1)
+		if (conn_fence(d->b, now->run_id, now->client, now->addr, err) == -1)
 			return -1;
 		last = now;
 	}
@@ -36,11 +36,11 @@ fence(struct drain *d, struct err *f)
 /* --- what accounts for other lines settles nothing ------------------------------------------ */
 
 static void
-note_own(struct drain *d, const struct dest *lane, struct stream_id id)
+note_own(struct drain *d, const struct dest *dest, struct stream_id id)
 {
 	if (d->owns < DRAIN_OWN && (d->owns & (d->owns - 1)) == 0)	/* full at powers of two */
 		d->own = mem_realloc(d->own, (d->owns ? 2 * d->owns : 1) * sizeof *d->own);
-	d->own[d->owns++ % DRAIN_OWN] = (struct drain_own){ lane, id };
+	d->own[d->owns++ % DRAIN_OWN] = (struct drain_own){ dest, id };
 }
 
 struct whose {
@@ -65,7 +65,7 @@ is_spent(void *arg, struct stream_id entry)
 }
 
 static int
-settle_lane(struct drain *d, struct dest *lane, struct err *f)
+settle_lane(struct drain *d, struct dest *dest, struct err *err)
 {
 	struct indoubt_line *lines = mem_alloc((d->batch.n + 1) * sizeof *lines);
 	uint64_t unsure = 0;
@@ -75,16 +75,16 @@ settle_lane(struct drain *d, struct dest *lane, struct err *f)
 	for (i = 0; i < d->batch.n; i++) {
 		struct batch_item *it = &d->batch.item[i];
 
-		if (it->lane != lane || !it->doubtful)
+		if (it->lane != dest || !it->doubtful)
 			continue;
 		lines[n].after = it->after;	/* its own: lines of several publishers may stand in another order than their entries */
 		lines[n++].e = &it->line.e;
 	}
-	r = indoubt_settle(d->b, lane->key, is_spent, &(struct whose){ d, lane }, lines, n, &unsure, f);
+	r = indoubt_settle(d->b, dest->key, is_spent, &(struct whose){ d, dest }, lines, n, &unsure, err);
 	for (i = 0, n = 0; r == 0 && i < d->batch.n; i++) {
 		struct batch_item *it = &d->batch.item[i];
 
-		if (it->lane != lane || !it->doubtful)
+		if (it->lane != dest || !it->doubtful)
 			continue;
 		if (lines[n].found) {
 			it->state = BATCH_FOUND;
@@ -117,14 +117,14 @@ send_spend(struct drain *d)
 }
 
 int
-send_settle(struct drain *d, struct err *f)
+send_settle(struct drain *d, struct err *err)
 {
 	size_t i;
 
-	if (fence(d, f) == -1)
+	if (fence(d, err) == -1)
 		return -1;
 	for (i = 0; i < d->batch.n; i++)
-		if (d->batch.item[i].doubtful && settle_lane(d, d->batch.item[i].lane, f) == -1)
+		if (d->batch.item[i].doubtful && settle_lane(d, d->batch.item[i].lane, err) == -1)
 			return -1;
 	return 0;
 }
@@ -205,13 +205,13 @@ intend_batch(struct drain *d)
  * then are looked for in vain.
  */
 static bool
-may_be_sent(const struct drain *d, const struct readahead_line *k, const struct dest *l)
+may_be_sent(const struct drain *d, const struct readahead_line *k, const struct dest *dest)
 {
-	int64_t limit = drain_limit(d, k->event.maxlen, l->type);
+	int64_t limit = drain_limit(d, k->event.maxlen, dest->type);
 
 	if (k->event.in_doubt || manifest_is_returned(k->l.stem))
 		return false;
-	return l->stopped || (l->opened && !l->stale && (limit == 0 || limit >= BATCH_DOUBT));
+	return dest->stopped || (dest->opened && !dest->stale && (limit == 0 || limit >= BATCH_DOUBT));
 }
 
 /* The lines that wait; whether they are sent is decided later, and one that never was is looked up in vain. false: not all may be. */
@@ -220,22 +220,22 @@ intend_more(struct drain *d)
 {
 	_Static_assert(SPENT >= BATCH_DOUBT, "what is found for lines in doubt must be known until the last of them is settled");
 	struct intent *in = &d->p.intent;
-	const struct dest *l = NULL, *last = NULL;
+	const struct dest *dest = NULL, *last = NULL;
 	const struct readahead_line *k;
 	size_t i;
 
 	for (i = 0; (k = readahead_peek(&d->ahead, i)); i++) {
 		struct slice type = k->event.e.type;
 
-		if (!k->bad && (!l || !slice_eq(type, l->type)))
-			l = batch_dest(d, type);
-		if (!k->bad && !may_be_sent(d, k, l))
+		if (!k->bad && (!dest || !slice_eq(type, dest->type)))
+			dest = batch_dest(d, type);
+		if (!k->bad && !may_be_sent(d, k, dest))
 			return false;
-		if (!k->bad && l != last && !l->stopped) {
+		if (!k->bad && dest != last && !dest->stopped) {
 			if (in->types >= TYPES && !intent_sent(in, type.p, type.n))
 				break;
-			intend(in, l->type, l->after);
-			last = l;
+			intend(in, dest->type, dest->after);
+			last = dest;
 		}
 		position_set(k->l.chain ? &in->upto.chain : positions_get(&in->upto, k->l.stem), k->l.stem, k->l.end, k->l.limit);
 	}
@@ -244,23 +244,23 @@ intend_more(struct drain *d)
 }
 
 static int
-store(struct drain *d, struct err *f)
+store(struct drain *d, struct err *err)
 {
-	return quarantine_sync(d->q, f) == -1 ? -1 : checkpoint_store(d->sp, &d->p, f);
+	return quarantine_sync(d->q, err) == -1 ? -1 : checkpoint_store(d->sp, &d->p, err);
 }
 
 int
-send_record(struct drain *d, bool sending, struct err *f)
+send_record(struct drain *d, bool sending, struct err *err)
 {
 	if (sending || d->old.on)
 		intend_batch(d);
 	else
 		intent_clear(&d->p.intent);
-	return store(d, f);
+	return store(d, err);
 }
 
 int
-send_record_more(struct drain *d, struct err *f)
+send_record_more(struct drain *d, struct err *err)
 {
 	if (d->old.on || d->p.lost || d->batch.brief)
 		return 0;	/* all is looked up first; or entries of it push each other out, and more must not come */
@@ -269,7 +269,7 @@ send_record_more(struct drain *d, struct err *f)
 		intent_clear(&d->p.intent);	/* it may reach further now than what is stored */
 		return 0;
 	}
-	return store(d, f) == -1 ? -1 : 1;
+	return store(d, err) == -1 ? -1 : 1;
 }
 
 static void
@@ -294,9 +294,9 @@ refuse_for_good(struct drain *d, struct batch_item *it, const char *why)
 
 /* 0, or -1 when the connection is gone. `worst` remembers a refusal by the whole server. */
 static int
-take_answer(struct drain *d, struct batch_item *it, enum conn_why *worst, struct err *f)
+take_answer(struct drain *d, struct batch_item *it, enum conn_why *worst, struct err *err)
 {
-	struct reply *rep = conn_wait(d->b, 0, f);
+	struct reply *rep = conn_wait(d->b, 0, err);
 	struct stream_id id;
 	struct err why;
 
@@ -321,7 +321,7 @@ take_answer(struct drain *d, struct batch_item *it, enum conn_why *worst, struct
 	}
 	reply_free(rep);
 	if (it->why == CONN_GARBAGE) {	/* in doubt, and so is all behind it */
-		*f = why;
+		*err = why;
 		d->r->garbage = true;
 		return -1;
 	}
@@ -332,7 +332,7 @@ take_answer(struct drain *d, struct batch_item *it, enum conn_why *worst, struct
 	if (it->why == CONN_LATER || it->why == CONN_READONLY || it->why == CONN_MOVED || it->why == CONN_DENIED) {
 		dest_stop(it->lane, it->why, "");
 		*worst = it->why;
-		*f = why;
+		*err = why;
 	} else
 		dest_stop(it->lane, it->why, why.text);
 	return 0;
@@ -356,7 +356,7 @@ send_send(struct drain *d)
 }
 
 int
-send_take(struct drain *d, enum conn_why *worst, struct err *f)
+send_take(struct drain *d, enum conn_why *worst, struct err *err)
 {
 	size_t i;
 
@@ -364,7 +364,7 @@ send_take(struct drain *d, enum conn_why *worst, struct err *f)
 		struct batch_item *it = &d->batch.item[i];
 
 		if (it->state == BATCH_SEND) {
-			if (take_answer(d, it, worst, f) == -1)
+			if (take_answer(d, it, worst, err) == -1)
 				return -1;
 		} else if (it->lane->stopped)
 			checkpoint_add_done(&d->p, it->stem, it->pos);

@@ -12,47 +12,47 @@
 /* --- limits ------------------------------------------------------------------------- */
 
 void
-trim_policy(struct dest *l, const struct conf *c)
+trim_policy(struct dest *dest, const struct conf *c)
 {
-	l->acked = conf_acked(c, l->type);
-	l->hard = l->acked ? conf_maxlen_hard(c, l->type) : 0;
+	dest->acked = conf_acked(c, dest->type);
+	dest->hard = dest->acked ? conf_maxlen_hard(c, dest->type) : 0;
 }
 
 /* What nobody needs goes above so many entries; 0: nothing goes. */
 static uint64_t
-keep(const struct dest *l)
+keep(const struct dest *dest)
 {
-	if (l->hard && (!l->maxlen || l->maxlen > l->hard))
-		return (uint64_t)l->hard;
-	return (uint64_t)l->maxlen;
+	if (dest->hard && (!dest->maxlen || dest->maxlen > dest->hard))
+		return (uint64_t)dest->hard;
+	return (uint64_t)dest->maxlen;
 }
 
 /* Of what has been trimmed by whole nodes up to one may be left that nobody needs: above this something is to be had. */
 static uint64_t
-most(const struct dest *l)
+most(const struct dest *dest)
 {
-	uint64_t n = keep(l) + NODE;
+	uint64_t n = keep(dest) + NODE;
 
-	if (l->acked && !l->hard)
+	if (dest->acked && !dest->hard)
 		return INT64_MAX;
-	return l->acked && (uint64_t)l->hard > n ? (uint64_t)l->hard : n;
+	return dest->acked && (uint64_t)dest->hard > n ? (uint64_t)dest->hard : n;
 }
 
 static uint64_t
-tenth(const struct dest *l)
+tenth(const struct dest *dest)
 {
-	uint64_t n = keep(l) / 10;
+	uint64_t n = keep(dest) / 10;
 
 	return n < NODE ? NODE : n;
 }
 
 /* How many may be added to so many before the next look. */
 static int64_t
-room(const struct dest *l, uint64_t length)
+room(const struct dest *dest, uint64_t length)
 {
-	uint64_t step = tenth(l), left = length < most(l) ? most(l) - length : 0;
+	uint64_t step = tenth(dest), left = length < most(dest) ? most(dest) - length : 0;
 
-	if (keep(l) == 0)
+	if (keep(dest) == 0)
 		return INT64_MAX;
 	if (step > TRIM_STEP)
 		step = TRIM_STEP;
@@ -60,15 +60,15 @@ room(const struct dest *l, uint64_t length)
 }
 
 int
-trim_limit(struct dest *l, int64_t maxlen)
+trim_limit(struct dest *dest, int64_t maxlen)
 {
-	if (l->maxlen == maxlen)
+	if (dest->maxlen == maxlen)
 		return 1;
-	if (l->mode == DEST_GUARDED && (l->maxlen == 0 || maxlen == 0))
+	if (dest->mode == DEST_GUARDED && (dest->maxlen == 0 || maxlen == 0))
 		return 0;
-	if (l->mode == DEST_GUARDED && !l->acked)
-		l->room += maxlen - l->maxlen;
-	l->maxlen = maxlen;
+	if (dest->mode == DEST_GUARDED && !dest->acked)
+		dest->room += maxlen - dest->maxlen;
+	dest->maxlen = maxlen;
 	return 1;
 }
 
@@ -76,17 +76,17 @@ trim_limit(struct dest *l, int64_t maxlen)
 
 /* Refusals of one key stop the lane; those of the whole server end the run. */
 static int
-refused(struct dest *l, struct conn *b, enum conn_why why, struct err *f)
+refused(struct dest *dest, struct conn *conn, enum conn_why why, struct err *err)
 {
-	if (conn_why(b) != CONN_FINE || why == CONN_LATER || why == CONN_READONLY || why == CONN_DENIED ||
+	if (conn_why(conn) != CONN_FINE || why == CONN_LATER || why == CONN_READONLY || why == CONN_DENIED ||
 	    why == CONN_MOVED)
 		return -1;
-	dest_stop(l, why, f->text);
+	dest_stop(dest, why, err->text);
 	return 0;
 }
 
 static void
-stop_full(struct dest *l, uint64_t length, const struct stream_group *g, size_t n)
+stop_full(struct dest *dest, uint64_t length, const struct stream_group *g, size_t n)
 {
 	struct stream_id need = stream_needed(g, n);
 	char id[ID_SIZE], text[512];
@@ -103,75 +103,75 @@ stop_full(struct dest *l, uint64_t length, const struct stream_group *g, size_t 
 	id_format(need, id);
 	snprintf(text, sizeof text, "stream full: %" PRIu64 " entries, limit %" PRId64 ", and group '%.200s' still needs "
 	    "those from %s (%" PRIu64 " pending): consume, remove the group, or ebreplay --force",
-	    length, l->acked ? l->hard : l->maxlen, name, id, pending);
-	dest_stop(l, CONN_FINE, text);
+	    length, dest->acked ? dest->hard : dest->maxlen, name, id, pending);
+	dest_stop(dest, CONN_FINE, text);
 }
 
 static void
-stop_blind(struct dest *l, uint64_t length, const char *refusal)
+stop_blind(struct dest *dest, uint64_t length, const char *refusal)
 {
 	char text[512];
 
 	snprintf(text, sizeof text, "stream full: %" PRIu64 " entries, limit %" PRId64 ", and nothing is trimmed: %.300s", length,
-	    l->hard, refusal);
-	dest_stop(l, CONN_FINE, text);
+	    dest->hard, refusal);
+	dest_stop(dest, CONN_FINE, text);
 }
 
 /* --- a replay's own rule (G7) ------------------------------------------------------------ */
 
 /* Trims what nobody needs, and counts what then may be added. */
 static int
-make_room(struct dest *l, struct conn *b, uint64_t length, struct err *f)
+make_room(struct dest *dest, struct conn *conn, uint64_t length, struct err *err)
 {
 	struct stream_group *g;
 	size_t n;
-	uint64_t limit = keep(l), want = limit / 10 + 1, removed = 0;
+	uint64_t limit = keep(dest), want = limit / 10 + 1, removed = 0;
 	enum conn_why why = CONN_FINE;
 	int r = 0;
 
 	if (want > TRIM_STEP)
 		want = TRIM_STEP;
 	if (length + want > limit) {
-		if (stream_groups(b, l->key, &g, &n, &why, f) == -1)
-			return refused(l, b, why, f);
+		if (stream_groups(conn, dest->key, &g, &n, &why, err) == -1)
+			return refused(dest, conn, why, err);
 		if (n == 0) {	/* the last group went away just now */
 			stream_groups_free(g, n);
-			l->mode = DEST_PLAIN;
-			l->room = INT64_MAX;
+			dest->mode = DEST_PLAIN;
+			dest->room = INT64_MAX;
 			return 0;
 		}
-		if (stream_trim(b, l->key, stream_needed(g, n), length + want - limit + NODE - 1,
-		    &removed, &why, f) == -1)
-			r = refused(l, b, why, f);
+		if (stream_trim(conn, dest->key, stream_needed(g, n), length + want - limit + NODE - 1,
+		    &removed, &why, err) == -1)
+			r = refused(dest, conn, why, err);
 		length -= removed < length ? removed : length;
-		if (r == 0 && !l->stopped && length >= most(l))
-			stop_full(l, length, g, n);
+		if (r == 0 && !dest->stopped && length >= most(dest))
+			stop_full(dest, length, g, n);
 		stream_groups_free(g, n);
 	}
-	l->room = (int64_t)most(l) - (int64_t)length;
+	dest->room = (int64_t)most(dest) - (int64_t)length;
 	return r;
 }
 
 static int
-measure(struct dest *l, struct conn *b, bool force, struct err *f)
+measure(struct dest *dest, struct conn *conn, bool force, struct err *err)
 {
 	struct stream_info info;
 	enum conn_why why = CONN_FINE;
 
-	if (stream_info(b, l->key, &info, &why, f) == -1) {
+	if (stream_info(conn, dest->key, &info, &why, err) == -1) {
 		if (why != CONN_NOPERM)
-			return refused(l, b, why, f);
-		l->mode = DEST_BLIND;
-		l->room = INT64_MAX;
+			return refused(dest, conn, why, err);
+		dest->mode = DEST_BLIND;
+		dest->room = INT64_MAX;
 		return 0;
 	}
-	l->after = info.last_generated;
-	if (!l->opened)
-		l->watch.before = info;
-	l->mode = info.groups && !force ? DEST_GUARDED : DEST_PLAIN;
-	l->room = INT64_MAX;
-	if (l->mode == DEST_GUARDED && l->maxlen > 0)
-		return make_room(l, b, info.length, f);
+	dest->after = info.last_generated;
+	if (!dest->opened)
+		dest->watch.before = info;
+	dest->mode = info.groups && !force ? DEST_GUARDED : DEST_PLAIN;
+	dest->room = INT64_MAX;
+	if (dest->mode == DEST_GUARDED && dest->maxlen > 0)
+		return make_room(dest, conn, info.length, err);
 	return 0;
 }
 
@@ -186,26 +186,26 @@ struct view {
 };
 
 static void
-go_blind(struct view *v, const struct err *f)
+go_blind(struct view *v, const struct err *err)
 {
-	snprintf(v->refusal, sizeof v->refusal, "%.255s", f->text);
+	snprintf(v->refusal, sizeof v->refusal, "%.255s", err->text);
 }
 
 /* XINFO STREAM and XINFO GROUPS in one round trip. -1 as stream_info; a refusal of permission is none. */
 static int
-look(struct dest *l, struct conn *b, struct view *v, enum conn_why *why, struct err *f)
+look(struct dest *dest, struct conn *conn, struct view *v, enum conn_why *why, struct err *err)
 {
 	struct reply *info, *groups = NULL;
 	int r = -1;
 
-	stream_put_info(b, l->key);
-	stream_put_groups(b, l->key);
-	if ((info = conn_wait(b, 0, f)) == NULL || (groups = conn_wait(b, 0, f)) == NULL)
-		*why = conn_why(b);
-	else if (stream_take_info(info, &v->info, why, f) == 0)
-		r = stream_take_groups(groups, &v->g, &v->n, why, f);
-	if (r == -1 && conn_why(b) == CONN_FINE && *why == CONN_NOPERM) {
-		go_blind(v, f);
+	stream_put_info(conn, dest->key);
+	stream_put_groups(conn, dest->key);
+	if ((info = conn_wait(conn, 0, err)) == NULL || (groups = conn_wait(conn, 0, err)) == NULL)
+		*why = conn_why(conn);
+	else if (stream_take_info(info, &v->info, why, err) == 0)
+		r = stream_take_groups(groups, &v->g, &v->n, why, err);
+	if (r == -1 && conn_why(conn) == CONN_FINE && *why == CONN_NOPERM) {
+		go_blind(v, err);
 		r = 0;
 	}
 	reply_free(info);
@@ -215,144 +215,144 @@ look(struct dest *l, struct conn *b, struct view *v, enum conn_why *why, struct 
 
 /* Where XINFO STREAM is refused, XLEN may be allowed. *known: whether it is. */
 static int
-look_at_length(struct dest *l, struct conn *b, struct view *v, bool *known, enum conn_why *why, struct err *f)
+look_at_length(struct dest *dest, struct conn *conn, struct view *v, bool *known, enum conn_why *why, struct err *err)
 {
 	*known = true;
 	v->length = v->info.length;
 	if (v->info.exists || !*v->refusal)
 		return 0;
-	if (stream_length(b, l->key, &v->length, why, f) == 0)
+	if (stream_length(conn, dest->key, &v->length, why, err) == 0)
 		return 0;
 	*known = false;
 	return *why == CONN_NOPERM ? 0 : -1;
 }
 
 static int
-trim(struct dest *l, struct conn *b, struct view *v, enum conn_why *why, struct err *f)
+trim(struct dest *dest, struct conn *conn, struct view *v, enum conn_why *why, struct err *err)
 {
-	uint64_t over = v->length - keep(l), removed = 0;
+	uint64_t over = v->length - keep(dest), removed = 0;
 	int r;
 
 	if (v->n == 0) {
-		r = stream_trim_length(b, l->key, keep(l), over, &removed, why, f);
-		l->trimmed += removed;
+		r = stream_trim_length(conn, dest->key, keep(dest), over, &removed, why, err);
+		dest->trimmed += removed;
 	} else {
-		stream_put_pending(b, l->key, v->g, v->n);
-		if (stream_take_pending(b, v->g, v->n, why, f) == -1)
+		stream_put_pending(conn, dest->key, v->g, v->n);
+		if (stream_take_pending(conn, v->g, v->n, why, err) == -1)
 			return -1;
-		r = stream_trim(b, l->key, stream_needed(v->g, v->n), over, &removed, why, f);
+		r = stream_trim(conn, dest->key, stream_needed(v->g, v->n), over, &removed, why, err);
 	}
 	v->length -= removed < v->length ? removed : v->length;
 	if (r == -1 && *why == CONN_NOPERM) {
-		go_blind(v, f);
+		go_blind(v, err);
 		r = 0;
 	}
 	return r;
 }
 
 static void
-tell_blind(struct dest *l, const struct view *v, bool known, struct bytes *words)
+tell_blind(struct dest *dest, const struct view *v, bool known, struct bytes *words)
 {
-	if (l->told)
+	if (dest->told)
 		return;
-	l->told = true;
-	bytes_addf(words, "%s'%s': trim = acked: nothing is trimmed%s: %s", words->len ? "; " : "", l->key,
-	    known || !l->hard ? "" : ", and maxlen-hard is not kept", v->refusal);
+	dest->told = true;
+	bytes_addf(words, "%s'%s': trim = acked: nothing is trimmed%s: %s", words->len ? "; " : "", dest->key,
+	    known || !dest->hard ? "" : ", and maxlen-hard is not kept", v->refusal);
 }
 
 static void
-note_view(struct dest *l, struct view *v, struct bytes *words)
+note_view(struct dest *dest, struct view *v, struct bytes *words)
 {
-	l->after = v->info.last_generated;
-	if (!l->opened)
-		l->watch.before = v->info;
-	trimwatch_others(&l->watch, l->key, &v->info, v->g, v->n, words);
+	dest->after = v->info.last_generated;
+	if (!dest->opened)
+		dest->watch.before = v->info;
+	trimwatch_others(&dest->watch, dest->key, &v->info, v->g, v->n, words);
 }
 
 static int
-measure_view(struct dest *l, struct conn *b, struct view *v, struct bytes *words, enum conn_why *why, struct err *f)
+measure_view(struct dest *dest, struct conn *conn, struct view *v, struct bytes *words, enum conn_why *why, struct err *err)
 {
 	bool known, over;
 
-	if (look_at_length(l, b, v, &known, why, f) == -1)
+	if (look_at_length(dest, conn, v, &known, why, err) == -1)
 		return -1;
 	if (!*v->refusal)
-		note_view(l, v, words);
-	over = keep(l) > 0 && (v->length > keep(l) + tenth(l) || v->length >= most(l));
-	if (!*v->refusal && over && trim(l, b, v, why, f) == -1)
+		note_view(dest, v, words);
+	over = keep(dest) > 0 && (v->length > keep(dest) + tenth(dest) || v->length >= most(dest));
+	if (!*v->refusal && over && trim(dest, conn, v, why, err) == -1)
 		return -1;
-	l->watch.before.length = v->length;
+	dest->watch.before.length = v->length;
 	if (*v->refusal && (over || !known))
-		tell_blind(l, v, known, words);
-	l->mode = *v->refusal ? DEST_BLIND : DEST_GUARDED;
-	l->room = known ? room(l, v->length) : INT64_MAX;
-	if (l->room == 0 && *v->refusal)
-		stop_blind(l, v->length, v->refusal);
-	else if (l->room == 0 && v->n)
-		stop_full(l, v->length, v->g, v->n);
-	else if (l->room == 0)	/* nobody reads: it will be trimmed next time */
-		l->room = 1;
+		tell_blind(dest, v, known, words);
+	dest->mode = *v->refusal ? DEST_BLIND : DEST_GUARDED;
+	dest->room = known ? room(dest, v->length) : INT64_MAX;
+	if (dest->room == 0 && *v->refusal)
+		stop_blind(dest, v->length, v->refusal);
+	else if (dest->room == 0 && v->n)
+		stop_full(dest, v->length, v->g, v->n);
+	else if (dest->room == 0)	/* nobody reads: it will be trimmed next time */
+		dest->room = 1;
 	return 0;
 }
 
 static int
-measure_acked(struct dest *l, struct conn *b, struct bytes *words, struct err *f)
+measure_acked(struct dest *dest, struct conn *conn, struct bytes *words, struct err *err)
 {
 	enum conn_why why = CONN_FINE;
 	struct view v = { .n = 0 };
 	int r;
 
-	if (keep(l) == 0 && l->opened && !l->stale) {
-		l->room = INT64_MAX;
+	if (keep(dest) == 0 && dest->opened && !dest->stale) {
+		dest->room = INT64_MAX;
 		return 0;
 	}
-	r = look(l, b, &v, &why, f);
+	r = look(dest, conn, &v, &why, err);
 	if (r == 0)
-		r = measure_view(l, b, &v, words, &why, f);
+		r = measure_view(dest, conn, &v, words, &why, err);
 	stream_groups_free(v.g, v.n);
-	return r == -1 ? refused(l, b, why, f) : 0;
+	return r == -1 ? refused(dest, conn, why, err) : 0;
 }
 
 /* --- the interface ----------------------------------------------------------------------------- */
 
 int
-trim_ready(struct dest *l, struct conn *b, int64_t maxlen, bool force, struct bytes *words, struct err *f)
+trim_ready(struct dest *dest, struct conn *conn, int64_t maxlen, bool force, struct bytes *words, struct err *err)
 {
 	int r;
 
-	if (l->stopped || (l->opened && !l->stale && trim_limit(l, maxlen) && l->room > 0))
+	if (dest->stopped || (dest->opened && !dest->stale && trim_limit(dest, maxlen) && dest->room > 0))
 		return 0;
-	l->maxlen = maxlen;
-	r = l->acked && !force ? measure_acked(l, b, words, f) : measure(l, b, force, f);
+	dest->maxlen = maxlen;
+	r = dest->acked && !force ? measure_acked(dest, conn, words, err) : measure(dest, conn, force, err);
 	if (r == -1)
 		return -1;
-	l->opened = true;
-	l->stale = false;
+	dest->opened = true;
+	dest->stale = false;
 	return 0;
 }
 
 void
-trim_seen(struct dest *l, const struct stream_info *info)
+trim_seen(struct dest *dest, const struct stream_info *info)
 {
-	l->mode = DEST_GUARDED;
-	l->room = info != NULL ? room(l, info->length) : 0;
+	dest->mode = DEST_GUARDED;
+	dest->room = info != NULL ? room(dest, info->length) : 0;
 }
 
 bool
-trim_due(const struct dest *l)
+trim_due(const struct dest *dest)
 {
-	const struct stream_info *was = &l->watch.before;
-	uint64_t now = was->added + l->watch.added;
+	const struct stream_info *was = &dest->watch.before;
+	uint64_t now = was->added + dest->watch.added;
 
-	return l->acked && !l->stopped && keep(l) > 0 && was->added / EVERY != now / EVERY &&
-	    was->length + l->watch.added > keep(l) + tenth(l);
+	return dest->acked && !dest->stopped && keep(dest) > 0 && was->added / EVERY != now / EVERY &&
+	    was->length + dest->watch.added > keep(dest) + tenth(dest);
 }
 
 void
-trim_again(struct dest *l)
+trim_again(struct dest *dest)
 {
-	l->stopped = false;
-	free(l->reason);
-	l->reason = NULL;
-	l->room = 0;
+	dest->stopped = false;
+	free(dest->reason);
+	dest->reason = NULL;
+	dest->room = 0;
 }

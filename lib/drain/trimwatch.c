@@ -31,19 +31,19 @@ most_pushed_out(const struct trimwatch *w, const struct stream_info *now, const 
 }
 
 uint64_t
-trimwatch_look(struct trimwatch *w, struct conn *b, const char *key, int64_t maxlen, struct bytes *words)
+trimwatch_look(struct trimwatch *w, struct conn *conn, const char *key, int64_t maxlen, struct bytes *words)
 {
 	struct stream_info now;
 	struct stream_group *g;
 	enum conn_why why;
-	struct err f;
+	struct err err;
 	uint64_t most = 0;
 	size_t n, worst = 0;
 
 	if (!w->before.groups || maxlen == 0 || w->before.length + w->added <= (uint64_t)maxlen ||
-	    stream_info(b, key, &now, &why, &f) == -1)
+	    stream_info(conn, key, &now, &why, &err) == -1)
 		return 0;
-	if (now.length < w->before.length + w->added && stream_groups(b, key, &g, &n, &why, &f) == 0) {
+	if (now.length < w->before.length + w->added && stream_groups(conn, key, &g, &n, &why, &err) == 0) {
 		most = most_pushed_out(w, &now, g, n, w->before.length + w->added - now.length, &worst);
 		if (most && !w->told) {
 			bytes_addf(words, "'%s': trimming to %" PRId64 " pushed out %" PRIu64 " entries that group '%s' has "

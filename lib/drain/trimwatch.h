@@ -21,7 +21,7 @@ struct trimwatch {
  * Looks again. When entries are gone that a group had not read, appends to `words` one line for people (once in the life of the watch) and returns how many, else 0.
  * Errors are no failure: then it cannot be known. Nothing may be unanswered on the bus.
  */
-uint64_t trimwatch_look(struct trimwatch *w, struct conn *b, const char *key, int64_t maxlen, struct bytes *words);
+uint64_t trimwatch_look(struct trimwatch *w, struct conn *conn, const char *key, int64_t maxlen, struct bytes *words);
 /*
  * The same of a look that was taken already, about those who trim otherwise: entries that a group had not read are gone since the last one, and
  * w->before leaves out what we took away ourselves. The look becomes w->before.

@@ -270,13 +270,13 @@ read_maxlen(struct slice value)
 }
 
 static int
-read_payload(struct slice plain, struct slice base64, struct event *e, struct bytes *text, struct err *f)
+read_payload(struct slice plain, struct slice base64, struct event *e, struct bytes *text, struct err *err)
 {
 	struct slice coded = bytes_of(base64, text);
 	size_t from = text->len;
 
 	if (plain.p == NULL)
-		return err_set(f, STATUS_DATA, "no payload");
+		return err_set(err, STATUS_DATA, "no payload");
 	if (coded.p == NULL || base64_read(text, coded.p, coded.n) == -1)
 		if (json_text(text, plain) == -1)
 			buf_add(text, plain.p, plain.n);	/* null too */
@@ -285,17 +285,17 @@ read_payload(struct slice plain, struct slice base64, struct event *e, struct by
 }
 
 static int
-check_message(const struct event *e, struct err *f)
+check_message(const struct event *e, struct err *err)
 {
 	if (e->type.n == 0)
-		return err_set(f, STATUS_DATA, "no event_type");
+		return err_set(err, STATUS_DATA, "no event_type");
 	if (e->event_id.p != NULL && !event_id_legal(e->event_id))
-		return err_set(f, STATUS_DATA, "event_id is not 1 to 200 printable characters");
+		return err_set(err, STATUS_DATA, "event_id is not 1 to 200 printable characters");
 	return 0;
 }
 
 static int
-read_message(struct slice message, struct event *e, struct bytes *text, struct err *f)
+read_message(struct slice message, struct event *e, struct bytes *text, struct err *err)
 {
 	struct slice wanted[EVENT_FIELDS + 1];
 	struct slice *at[EVENT_FIELDS], values[EVENT_FIELDS + 1];
@@ -303,29 +303,29 @@ read_message(struct slice message, struct event *e, struct bytes *text, struct e
 	memcpy(wanted, event_names, sizeof event_names);
 	wanted[EVENT_FIELDS] = slice_of("payload_base64");
 	if (message.p == NULL || find(message, wanted, EVENT_FIELDS + 1, values) == -1)
-		return err_set(f, STATUS_DATA, "no message");
+		return err_set(err, STATUS_DATA, "no message");
 	list(e, at);
 	for (size_t i = 0; i < EVENT_FIELDS; i++)
 		if (at[i] != &e->payload && at[i]->p == NULL)
 			*at[i] = bytes_of(values[i], text);
-	if (check_message(e, f) == -1)
+	if (check_message(e, err) == -1)
 		return -1;
-	return read_payload(values[1], values[EVENT_FIELDS], e, text, f);
+	return read_payload(values[1], values[EVENT_FIELDS], e, text, err);
 }
 
 /* Is it a line of ours, or else JSON? */
 static int
-judge(const char *line, size_t n, int *ours, struct err *f)
+judge(const char *line, size_t n, int *ours, struct err *err)
 {
 	struct json_fault fault;
 
 	if ((*ours = check_crc(line, n)) == -1)
-		return err_set(f, STATUS_DATA, "crc differs");
+		return err_set(err, STATUS_DATA, "crc differs");
 	if (*ours || json_check(line, n, &fault) == 0)
 		return 0;
 	if (fault.at == n)
-		return err_set(f, STATUS_DATA, "torn: %s", fault.why);
-	return err_set(f, STATUS_DATA, "not JSON: %s at byte %zu", fault.why, fault.at + 1);
+		return err_set(err, STATUS_DATA, "torn: %s", fault.why);
+	return err_set(err, STATUS_DATA, "not JSON: %s at byte %zu", fault.why, fault.at + 1);
 }
 
 enum { TYPE, MESSAGE, BUFFERED_AT, MAXLEN, DOUBT, CRC, COUNT };
@@ -372,27 +372,27 @@ read_own(const char *line, size_t n, struct event *e, struct bytes *text)
 
 /* The front of a line in any form, and its other members. */
 static int
-read_front(const char *line, size_t n, int ours, struct event *e, struct slice *values, struct bytes *text, struct err *f)
+read_front(const char *line, size_t n, int ours, struct event *e, struct slice *values, struct bytes *text, struct err *err)
 {
 	struct slice rest = ours ? read_own(line, n, e, text) : (struct slice){0};
 
 	if (rest.p != NULL) {
 		find_in(&(struct json_walk){rest.p, rest.p + rest.n}, members, COUNT, values);
-		return check_message(e, f);
+		return check_message(e, err);
 	}
 	*e = (struct event){0};
 	text->len = 0;
 	buf_reserve(text, 2 * n + 1);	/* base64 twice */
 	if (find((struct slice){line, n}, members, COUNT, values) == -1)
-		return err_set(f, STATUS_DATA, "not an object");
+		return err_set(err, STATUS_DATA, "not an object");
 	if (!ours && values[CRC].p != NULL)
-		return err_set(f, STATUS_DATA, "crc differs");
+		return err_set(err, STATUS_DATA, "crc differs");
 	e->type = bytes_of(values[TYPE], text);
-	return read_message(values[MESSAGE], e, text, f);
+	return read_message(values[MESSAGE], e, text, err);
 }
 
 int
-line_parse(const char *line, size_t n, struct line *out, struct bytes *text, struct err *f)
+line_parse(const char *line, size_t n, struct line *out, struct bytes *text, struct err *err)
 {
 	struct slice values[COUNT] = {{0}}, at;
 	int ours;
@@ -400,14 +400,14 @@ line_parse(const char *line, size_t n, struct line *out, struct bytes *text, str
 	*out = (struct line){.maxlen = -1};
 	text->len = 0;
 	buf_reserve(text, n + 1);	/* for all: what points into it stays */
-	if (judge(line, n, &ours, f) == -1)
+	if (judge(line, n, &ours, err) == -1)
 		return -1;
 	out->ours = ours;
-	if (read_front(line, n, ours, &out->e, values, text, f) == -1)
+	if (read_front(line, n, ours, &out->e, values, text, err) == -1)
 		return -1;
 	at = bytes_of(values[BUFFERED_AT], text);
 	if (clock_parse(at.p, at.n, &out->buffered_at) == -1)
-		return err_set(f, STATUS_DATA, "buffered_at is no time");
+		return err_set(err, STATUS_DATA, "buffered_at is no time");
 	out->maxlen = read_maxlen(values[MAXLEN]);
 	if ((out->in_doubt = ours && values[DOUBT].p != NULL))
 		read_doubt(values[DOUBT], &out->doubt);

@@ -89,7 +89,7 @@ struct line {
  * that cannot be read is one whose `after` is "0-0".
  * 0, or -1 with the reason in f->text ("crc differs", "torn", "no message", ...).
  */
-int line_parse(const char *line, size_t n, struct line *out, struct bytes *text, struct err *f);
+int line_parse(const char *line, size_t n, struct line *out, struct bytes *text, struct err *err);
 
 /* --- what ebsub prints and ebpub -J takes -------------------------------- */
 
@@ -110,7 +110,7 @@ void event_payload(struct bytes *out, const struct slice *kv, size_t nkv);
  * and members not known are refused. A payload's bytes are borrowed from s, the rest from `text`, as in line_parse. f->status 65 on failure.
  * *is_json is 0 for payload_text and payload_base64: such payloads are taken as they are.
  */
-int event_json_read(const char *s, size_t n, struct event *e, int *is_json, struct bytes *text, struct err *f);
+int event_json_read(const char *s, size_t n, struct event *e, int *is_json, struct bytes *text, struct err *err);
 
 /* Appends {"timestamp":...,"buffer_stats":stats}, the payload of system.redis_recovered; stats is JSON. */
 void event_recovered(struct bytes *out, const char *timestamp, struct slice stats);

@@ -157,7 +157,7 @@ static const char *const names[COUNT] = {
 };
 
 static int
-collect(const char *s, size_t n, struct slice values[COUNT], struct err *f)
+collect(const char *s, size_t n, struct slice values[COUNT], struct err *err)
 {
 	struct slice key, value;
 	struct json_walk w;
@@ -165,12 +165,12 @@ collect(const char *s, size_t n, struct slice values[COUNT], struct err *f)
 
 	memset(values, 0, COUNT * sizeof *values);
 	if (json_walk(&w, (struct slice){s, n}) == -1)
-		return err_set(f, STATUS_DATA, "not a JSON object");
+		return err_set(err, STATUS_DATA, "not a JSON object");
 	while (json_next(&w, &key, &value)) {
 		for (i = 0; i < COUNT && !slice_eq(key, names[i]); i++)
 			;
 		if (i == COUNT)
-			return err_set(f, STATUS_DATA, "member '%.*s' is not known",
+			return err_set(err, STATUS_DATA, "member '%.*s' is not known",
 			    (int)(key.n < 60 ? key.n : 60), key.p);
 		if (values[i].p == NULL && (i == PAYLOAD || !slice_eq(value, "null")))
 			values[i] = value;
@@ -179,7 +179,7 @@ collect(const char *s, size_t n, struct slice values[COUNT], struct err *f)
 }
 
 static int
-text_of(const struct slice values[COUNT], int i, struct slice *out, struct bytes *text, struct err *f)
+text_of(const struct slice values[COUNT], int i, struct slice *out, struct bytes *text, struct err *err)
 {
 	size_t from = text->len;
 
@@ -187,13 +187,13 @@ text_of(const struct slice values[COUNT], int i, struct slice *out, struct bytes
 	if (values[i].p == NULL)
 		return 0;
 	if (json_text(text, values[i]) == -1)
-		return err_set(f, STATUS_DATA, "%s is not a string", names[i]);
+		return err_set(err, STATUS_DATA, "%s is not a string", names[i]);
 	*out = (struct slice){text->p + from, text->len - from};
 	return 0;
 }
 
 static int
-read_payload(const struct slice values[COUNT], struct event *e, int *is_json, struct bytes *text, struct err *f)
+read_payload(const struct slice values[COUNT], struct event *e, int *is_json, struct bytes *text, struct err *err)
 {
 	int given = (values[PAYLOAD].p != NULL) + (values[TEXT].p != NULL) + (values[BASE64].p != NULL);
 	struct slice coded;
@@ -201,24 +201,24 @@ read_payload(const struct slice values[COUNT], struct event *e, int *is_json, st
 
 	*is_json = values[PAYLOAD].p != NULL;
 	if (given != 1)
-		return err_set(f, STATUS_DATA, given == 0 ? "no payload" : "more than one payload");
+		return err_set(err, STATUS_DATA, given == 0 ? "no payload" : "more than one payload");
 	if (*is_json) {
 		e->payload = values[PAYLOAD];
 		return 0;
 	}
 	if (values[TEXT].p != NULL)
-		return text_of(values, TEXT, &e->payload, text, f);
-	if (text_of(values, BASE64, &coded, text, f) == -1)
+		return text_of(values, TEXT, &e->payload, text, err);
+	if (text_of(values, BASE64, &coded, text, err) == -1)
 		return -1;
 	from = text->len;
 	if (base64_read(text, coded.p, coded.n) == -1)
-		return err_set(f, STATUS_DATA, "payload_base64 is not base64");
+		return err_set(err, STATUS_DATA, "payload_base64 is not base64");
 	e->payload = (struct slice){text->p + from, text->len - from};
 	return 0;
 }
 
 int
-event_json_read(const char *s, size_t n, struct event *e, int *is_json, struct bytes *text, struct err *f)
+event_json_read(const char *s, size_t n, struct event *e, int *is_json, struct bytes *text, struct err *err)
 {
 	struct slice values[COUNT];
 	struct json_fault fault;
@@ -227,21 +227,21 @@ event_json_read(const char *s, size_t n, struct event *e, int *is_json, struct b
 	text->len = 0;
 	buf_reserve(text, 2 * n + 1);	/* for all, base64 twice: what points into it stays */
 	if (json_check(s, n, &fault) == -1)
-		return err_set(f, STATUS_DATA, "not JSON: %s at byte %zu", fault.why, fault.at + 1);
-	if (collect(s, n, values, f) == -1)
+		return err_set(err, STATUS_DATA, "not JSON: %s at byte %zu", fault.why, fault.at + 1);
+	if (collect(s, n, values, err) == -1)
 		return -1;
 	if (values[TYPE].p == NULL)
-		return err_set(f, STATUS_DATA, "no event_type");
-	if (text_of(values, TYPE, &e->type, text, f) == -1 ||
-	    text_of(values, TRACE_ID, &e->trace_id, text, f) == -1 ||
-	    text_of(values, CORRELATION_ID, &e->correlation_id, text, f) == -1 ||
-	    text_of(values, TIMESTAMP, &e->timestamp, text, f) == -1 ||
-	    text_of(values, SOURCE, &e->source, text, f) == -1 ||
-	    text_of(values, EVENT_ID, &e->event_id, text, f) == -1)
+		return err_set(err, STATUS_DATA, "no event_type");
+	if (text_of(values, TYPE, &e->type, text, err) == -1 ||
+	    text_of(values, TRACE_ID, &e->trace_id, text, err) == -1 ||
+	    text_of(values, CORRELATION_ID, &e->correlation_id, text, err) == -1 ||
+	    text_of(values, TIMESTAMP, &e->timestamp, text, err) == -1 ||
+	    text_of(values, SOURCE, &e->source, text, err) == -1 ||
+	    text_of(values, EVENT_ID, &e->event_id, text, err) == -1)
 		return -1;
 	if (e->event_id.p != NULL && !event_id_legal(e->event_id))
-		return err_set(f, STATUS_DATA, "event_id is not 1 to 200 printable characters");
-	return read_payload(values, e, is_json, text, f);
+		return err_set(err, STATUS_DATA, "event_id is not 1 to 200 printable characters");
+	return read_payload(values, e, is_json, text, err);
 }
 
 void

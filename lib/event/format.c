@@ -8,7 +8,7 @@
 #define ESCAPES "ntr0\\"
 
 int
-format_check(const char *format, struct err *f)
+format_check(const char *format, struct err *err)
 {
 	for (const char *p = format; *p != '\0'; p++) {
 		const char *legal = *p == '%' ? LETTERS : *p == '\\' ? ESCAPES : NULL;
@@ -16,9 +16,9 @@ format_check(const char *format, struct err *f)
 		if (legal == NULL)
 			continue;
 		if (p[1] == '\0')
-			return err_set(f, STATUS_USAGE, "-f: '%c' at the end of the format stands for nothing", *p);
+			return err_set(err, STATUS_USAGE, "-f: '%c' at the end of the format stands for nothing", *p);
 		if (strchr(legal, p[1]) == NULL)
-			return err_set(f, STATUS_USAGE, "-f: unknown '%c%c' in the format; known are %%i %%t %%p %%T %%r %%c %%s %%e %%k %%d %%%% and \\n \\t \\r \\0 \\\\",
+			return err_set(err, STATUS_USAGE, "-f: unknown '%c%c' in the format; known are %%i %%t %%p %%T %%r %%c %%s %%e %%k %%d %%%% and \\n \\t \\r \\0 \\\\",
 			    *p, p[1]);
 		p++;
 	}

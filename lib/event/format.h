@@ -25,7 +25,7 @@ struct record {
 };
 
 /* 0, or -1 with status 64 naming the letter. */
-int format_check(const char *format, struct err *f);
+int format_check(const char *format, struct err *err);
 /* Appends the record by a format that was checked. */
 void format_add(struct bytes *out, const char *format, const struct record *r);
 

@@ -22,7 +22,7 @@ struct id_place {
 };
 
 /* now: wall clock, us. `option` is named in the text. 0, or -1 with status 64. */
-int id_parse_place(const char *s, int64_t now, const char *option, struct id_place *out, struct err *f);
+int id_parse_place(const char *s, int64_t now, const char *option, struct id_place *out, struct err *err);
 /* The highest ID below: what reading "after" takes so that id itself is read. 0-0 stays. */
 struct stream_id id_before(struct stream_id id);
 

@@ -131,7 +131,7 @@ close_all(struct child *c)
 }
 
 int
-child_start(struct child *c, const struct child_plan *plan, struct err *f)
+child_start(struct child *c, const struct child_plan *plan, struct err *err)
 {
 	int theirs[3] = {-1, -1, -1}, given[3], e;
 
@@ -151,11 +151,11 @@ child_start(struct child *c, const struct child_plan *plan, struct err *f)
 	c->pid = 0;
 	close_all(c);
 	errno = e;
-	return err_sys(f, STATUS_CONFIG, "run '%s'", plan->argv[0]);
+	return err_sys(err, STATUS_CONFIG, "run '%s'", plan->argv[0]);
 }
 
 int
-child_find(const char *name, struct err *f)
+child_find(const char *name, struct err *err)
 {
 	const char *path = getenv("PATH");
 	size_t size, n;
@@ -181,7 +181,7 @@ child_find(const char *name, struct err *f)
 	}
 	if (found == 0)
 		return 0;
-	return err_sys(f, STATUS_CONFIG, "run '%s'", name);
+	return err_sys(err, STATUS_CONFIG, "run '%s'", name);
 }
 
 /* --- listening and ending ---------------------------------------------------------- */

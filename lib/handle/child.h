@@ -39,9 +39,9 @@ struct child_plan {
 /*
  * 0; -1: f, whose sys is errno. ENOENT, EACCES, ENOEXEC, ENOTDIR: no such program; EAGAIN, ENOMEM: none can be started just now.
  */
-int child_start(struct child *c, const struct child_plan *plan, struct err *f);
+int child_start(struct child *c, const struct child_plan *plan, struct err *err);
 /* Whether such a program would be found: 0, or -1 with f (78). */
-int child_find(const char *name, struct err *f);
+int child_find(const char *name, struct err *err);
 
 void child_listen(struct child *c);	/* passes on what came on its stderr */
 /* Asks its group to end, and has it killed `grace` ms later (child_tick). */

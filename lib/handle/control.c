@@ -12,9 +12,9 @@ control_init(struct control *d, const struct url *url, int64_t timeout_ms)
 }
 
 int
-control_open(struct control *d, enum conn_why *why, struct err *f)
+control_open(struct control *d, enum conn_why *why, struct err *err)
 {
-	d->bus = conn_open(d->url, d->timeout_ms, why, f);
+	d->bus = conn_open(d->url, d->timeout_ms, why, err);
 	return d->bus == NULL ? -1 : 0;
 }
 
@@ -64,17 +64,17 @@ control_close(struct control *d)
 
 /* An error that nobody asked for: the server is not as it should be, or refuses us. */
 static int
-refused(struct control *d, struct reply *r, enum conn_why *why, struct err *f)
+refused(struct control *d, struct reply *r, enum conn_why *why, struct err *err)
 {
 	*why = reply_why(r);
-	reply_fail(f, r, "work on entries");
+	reply_fail(err, r, "work on entries");
 	reply_free(r);
 	control_close(d);
 	return -1;
 }
 
 int
-control_move(struct control *d, enum conn_why *why, struct err *f)
+control_move(struct control *d, enum conn_why *why, struct err *err)
 {
 	struct reply *r;
 	struct err dead;
@@ -82,13 +82,13 @@ control_move(struct control *d, enum conn_why *why, struct err *f)
 
 	while ((r = conn_take(d->bus)) != NULL) {
 		if (reply_is_error(r) && !d->first->takes_errors && reply_why(r) != CONN_NOGROUP)
-			return refused(d, r, why, f);
+			return refused(d, r, why, err);
 		came = 1;
 		give(pop(d), r);
 	}
 	if (alive == 0)
 		return came;
-	*f = dead;
+	*err = dead;
 	*why = conn_why(d->bus);
 	control_close(d);
 	return -1;

@@ -37,11 +37,11 @@ struct control {
 };
 
 void control_init(struct control *d, const struct url *url, int64_t timeout_ms);
-int control_open(struct control *d, enum conn_why *why, struct err *f);
+int control_open(struct control *d, enum conn_why *why, struct err *err);
 void control_close(struct control *d);
 /* For the command that was put last on d->bus. The ask takes what it points to. */
 void control_asked(struct control *d, struct control_request a);
 /* Moves what can be moved without waiting. 1: answers came; 0; -1: the connection is gone, *why and f. */
-int control_move(struct control *d, enum conn_why *why, struct err *f);
+int control_move(struct control *d, enum conn_why *why, struct err *err);
 
 #endif

@@ -75,7 +75,7 @@ gone(struct handle *w, struct job *j)
 
 /* Not set aside: what passes is tried again; else it stays pending, and the next sweep brings it back. */
 static void
-stuck(struct handle *w, struct job *j, enum conn_why why, const struct err *f)
+stuck(struct handle *w, struct job *j, enum conn_why why, const struct err *err)
 {
 	if (why == CONN_LATER || why == CONN_READONLY || why == CONN_NOGROUP) {
 		j->doomed = true;
@@ -84,7 +84,7 @@ stuck(struct handle *w, struct job *j, enum conn_why why, const struct err *f)
 		return;
 	}
 	w->count->stuck++;
-	handle_note(w, SUB_WARNING, "%s; it stays pending", f->text);
+	handle_note(w, SUB_WARNING, "%s; it stays pending", err->text);
 	handle_release(w, j);
 }
 
@@ -113,44 +113,44 @@ look_at(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 
 /* Dead letters of this entry; -1: f. */
 static int
-search(struct conn *b, const struct handle_stream *p, const struct grave *g, struct search *s, enum conn_why *why, struct err *f)
+search(struct conn *conn, const struct handle_stream *p, const struct grave *g, struct search *s, enum conn_why *why, struct err *err)
 {
 	struct err what;
 
 	*s = (struct search){.kv = g->kv};
-	if (scan_entries(b, p->dead_key, (struct stream_id){0}, HANDLE_PAGE, look_at, s, why, &what) != -1)
+	if (scan_entries(conn, p->dead_key, (struct stream_id){0}, HANDLE_PAGE, look_at, s, why, &what) != -1)
 		return 0;
-	return err_set(f, what.status, "look in '%s': %s", p->dead_key, what.text);
+	return err_set(err, what.status, "look in '%s': %s", p->dead_key, what.text);
 }
 
 /* An answer that is as it should be, or NULL: *why and f. */
 static struct reply *
-answer(struct conn *b, const char *what, enum conn_why *why, struct err *f)
+answer(struct conn *conn, const char *what, enum conn_why *why, struct err *err)
 {
-	struct reply *r = conn_wait(b, 0, f);
+	struct reply *r = conn_wait(conn, 0, err);
 
 	if (r == NULL) {
-		*why = conn_why(b);
+		*why = conn_why(conn);
 		return NULL;
 	}
 	*why = reply_why(r);
 	if (*why == CONN_FINE)
 		return r;
-	reply_fail(f, r, what);
+	reply_fail(err, r, what);
 	reply_free(r);
 	return NULL;
 }
 
 /* 1 pending with us, 0 not; -1. */
 static int
-is_ours(struct conn *b, const struct handle_stream *p, const char *id, enum conn_why *why, struct err *f)
+is_ours(struct conn *conn, const struct handle_stream *p, const char *id, enum conn_why *why, struct err *err)
 {
 	struct reply *r;
 	struct pending e;
 	int ours;
 
-	conn_putl(b, "XPENDING", sub_key(p->tap), sub_group(p->tap), id, id, "1", NULL);
-	if ((r = answer(b, "XPENDING", why, f)) == NULL)
+	conn_putl(conn, "XPENDING", sub_key(p->tap), sub_group(p->tap), id, id, "1", NULL);
+	if ((r = answer(conn, "XPENDING", why, err)) == NULL)
 		return -1;
 	ours = pending_at(r, 0, &e) == 0 && slice_eq(e.consumer, p->w->plan->consumer);
 	reply_free(r);
@@ -159,7 +159,7 @@ is_ours(struct conn *b, const struct handle_stream *p, const char *id, enum conn
 
 /* The entry behind its provenance into the dead letters: 1, 0 when it is gone, -1. */
 static int
-copy(struct conn *b, const struct handle_stream *p, const struct grave *g, enum conn_why *why, struct err *f)
+copy(struct conn *conn, const struct handle_stream *p, const struct grave *g, enum conn_why *why, struct err *err)
 {
 	struct reply *r, *added;
 	struct slice id;
@@ -167,8 +167,8 @@ copy(struct conn *b, const struct handle_stream *p, const struct grave *g, enum 
 	bool missing = true;
 	char what[300];
 
-	stream_put_range(b, sub_key(p->tap), g->id, g->id, 1);
-	if ((r = answer(b, "XRANGE", why, f)) == NULL)
+	stream_put_range(conn, sub_key(p->tap), g->id, g->id, 1);
+	if ((r = answer(conn, "XRANGE", why, err)) == NULL)
 		return -1;
 	if (reply_count(r) == 0 || stream_entry(reply_at(r, 0), &id, &kv, &missing) == -1 || missing) {
 		bytes_free(&kv);
@@ -176,11 +176,11 @@ copy(struct conn *b, const struct handle_stream *p, const struct grave *g, enum 
 		return 0;
 	}
 	buf_add(&kv, g->kv, sizeof(g->kv));
-	stream_put_add(b, p->dead_key, 0, (const void *)kv.p, kv.len / sizeof(struct slice));
+	stream_put_add(conn, p->dead_key, 0, (const void *)kv.p, kv.len / sizeof(struct slice));
 	bytes_free(&kv);
 	reply_free(r);
 	snprintf(what, sizeof(what), "set aside in '%s'", p->dead_key);
-	if ((added = answer(b, what, why, f)) == NULL)
+	if ((added = answer(conn, what, why, err)) == NULL)
 		return -1;
 	reply_free(added);
 	return 1;
@@ -188,27 +188,27 @@ copy(struct conn *b, const struct handle_stream *p, const struct grave *g, enum 
 
 /* Look, copy, look again (another may have done the same: the first stays), acknowledge. 1 done, 0 not ours or gone, -1. */
 static int
-by_hand(struct conn *b, const struct handle_stream *p, const struct grave *g, enum conn_why *why, struct err *f)
+by_hand(struct conn *conn, const struct handle_stream *p, const struct grave *g, enum conn_why *why, struct err *err)
 {
 	struct search s;
 	struct slice id = slice_of(g->id);
 	struct reply *r;
-	int ok = is_ours(b, p, g->id, why, f);
+	int ok = is_ours(conn, p, g->id, why, err);
 
-	if (ok != 1 || search(b, p, g, &s, why, f) == -1)
+	if (ok != 1 || search(conn, p, g, &s, why, err) == -1)
 		return ok == 1 ? -1 : ok;
-	if (s.n == 0 && (ok = copy(b, p, g, why, f)) != 1)
+	if (s.n == 0 && (ok = copy(conn, p, g, why, err)) != 1)
 		return ok;
-	if (search(b, p, g, &s, why, f) == -1)
+	if (search(conn, p, g, &s, why, err) == -1)
 		return -1;
 	if (s.n > 1) {
-		conn_putl(b, "XDEL", p->dead_key, s.found[1], NULL);
-		if ((r = answer(b, "XDEL", why, f)) == NULL)
+		conn_putl(conn, "XDEL", p->dead_key, s.found[1], NULL);
+		if ((r = answer(conn, "XDEL", why, err)) == NULL)
 			return -1;
 		reply_free(r);
 	}
-	group_put_ack(b, sub_key(p->tap), sub_group(p->tap), &id, 1);
-	if ((r = answer(b, "XACK", why, f)) == NULL)
+	group_put_ack(conn, sub_key(p->tap), sub_group(p->tap), &id, 1);
+	if ((r = answer(conn, "XACK", why, err)) == NULL)
 		return -1;
 	reply_free(r);
 	return 1;
@@ -219,20 +219,20 @@ bury_by_hand(struct handle *w, struct job *j)
 {
 	struct grave g;
 	enum conn_why why;
-	struct err f;
-	struct conn *b = conn_open(w->plan->url, w->plan->timeout_ms, &why, &f);
+	struct err err;
+	struct conn *conn = conn_open(w->plan->url, w->plan->timeout_ms, &why, &err);
 	int ok = -1;
 
 	dig(j, &g);
-	if (b != NULL)
-		ok = by_hand(b, post_of(j), &g, &why, &f);
-	conn_close(b);
+	if (conn != NULL)
+		ok = by_hand(conn, post_of(j), &g, &why, &err);
+	conn_close(conn);
 	if (ok == 1)
 		set_aside(w, j);
 	else if (ok == 0)
 		gone(w, j);
 	else
-		stuck(w, j, why == CONN_NOPERM || why == CONN_WRONGTYPE || why == CONN_OTHER ? why : CONN_LATER, &f);
+		stuck(w, j, why == CONN_NOPERM || why == CONN_WRONGTYPE || why == CONN_OTHER ? why : CONN_LATER, &err);
 }
 
 /* --- by the script ---------------------------------------------------------------------- */
@@ -252,7 +252,7 @@ buried(struct control_request *a, struct reply *r)
 	struct handle_stream *p = a->arg;
 	struct handle *w = p->w;
 	struct job *j = a->jobs[0];
-	struct err f;
+	struct err err;
 	char what[300];
 
 	if (r == NULL)
@@ -262,8 +262,8 @@ buried(struct control_request *a, struct reply *r)
 		job_to(&w->held, j, JOB_DEAD);
 	} else if (reply_is_error(r)) {
 		snprintf(what, sizeof(what), "set aside in '%s'", p->dead_key);
-		reply_fail(&f, r, what);
-		stuck(w, j, reply_why(r), &f);
+		reply_fail(&err, r, what);
+		stuck(w, j, reply_why(r), &err);
 	} else if (reply_is_text(r))
 		set_aside(w, j);
 	else if (reply_int(r) == 2)

@@ -40,18 +40,18 @@ passes(int sys)
 }
 
 static void
-not_started(struct runner *h, struct job *j, const struct err *f)
+not_started(struct runner *h, struct job *j, const struct err *err)
 {
 	struct handle *w = h->w;
 
-	if (f->sys == E2BIG)
-		attempt_over(w, j, OUTCOME_FAILED, f->text, none);
-	else if (passes(f->sys)) {
-		handle_note(w, SUB_WARNING, "%s; trying again", f->text);
+	if (err->sys == E2BIG)
+		attempt_over(w, j, OUTCOME_FAILED, err->text, none);
+	else if (passes(err->sys)) {
+		handle_note(w, SUB_WARNING, "%s; trying again", err->text);
 		attempt_over(w, j, OUTCOME_UNDONE, "", none);
 	} else {
 		attempt_over(w, j, OUTCOME_UNDONE, "", none);
-		handle_fail(w, f);
+		handle_fail(w, err);
 	}
 }
 
@@ -60,18 +60,18 @@ exec_start(struct runner *h, struct job *j, const struct record *r)
 {
 	struct handle *w = h->w;
 	struct child_plan plan = {.argv = w->plan->argv, .env = childenv_of(w->facts, r), .in = payload_file(r)};
-	struct err f;
+	struct err err;
 	int ok;
 
 	if (plan.in == -1)
-		ok = err_sys(&f, STATUS_CONFIG, "make a file of the payload");
+		ok = err_sys(&err, STATUS_CONFIG, "make a file of the payload");
 	else {
-		ok = child_start(&h->child, &plan, &f);
+		ok = child_start(&h->child, &plan, &err);
 		close(plan.in);
 	}
 	job_forget(j);
 	if (ok == -1) {
-		not_started(h, j, &f);
+		not_started(h, j, &err);
 		return;
 	}
 	h->job = j;
@@ -83,11 +83,11 @@ exec_start(struct runner *h, struct job *j, const struct record *r)
 static void
 cannot_run(struct handle *w, int status)
 {
-	struct err f;
+	struct err err;
 
-	err_set(&f, STATUS_CONFIG, "run '%s': exit %d: %s", w->plan->argv[0], WEXITSTATUS(status),
+	err_set(&err, STATUS_CONFIG, "run '%s': exit %d: %s", w->plan->argv[0], WEXITSTATUS(status),
 	    WEXITSTATUS(status) == 127 ? "command not found" : "cannot be executed");
-	handle_fail(w, &f);
+	handle_fail(w, &err);
 }
 
 /* Nobody reads our stdout any more, and it is the command's: of SIGPIPE it died, or of having ignored it. */

@@ -51,13 +51,13 @@ handle_end(struct handle *w, enum consume_end end)
 }
 
 void
-handle_fail(struct handle *w, const struct err *f)
+handle_fail(struct handle *w, const struct err *err)
 {
 	if (w->ending && w->end == CONSUME_FAILED)
 		return;
 	handle_end(w, CONSUME_FAILED);
 	w->end = CONSUME_FAILED;
-	w->fail = *f;
+	w->fail = *err;
 }
 
 void
@@ -100,22 +100,22 @@ handle_room(const struct handle *w)
 /* --- connections --------------------------------------------------------------- */
 
 static void
-lost(struct handle *w, size_t i, enum conn_why why, const struct err *f)
+lost(struct handle *w, size_t i, enum conn_why why, const struct err *err)
 {
-	if (!reconnect_lost(&w->mend, i, why, f))
-		handle_fail(w, f);
+	if (!reconnect_lost(&w->mend, i, why, err))
+		handle_fail(w, err);
 }
 
 static int
-open_one(struct handle *w, size_t i, enum conn_why *why, struct err *f)
+open_one(struct handle *w, size_t i, enum conn_why *why, struct err *err)
 {
 	if (i == w->plan->n) {
-		if (control_open(&w->desk, why, f) == -1)
+		if (control_open(&w->desk, why, err) == -1)
 			return -1;
 		w->next_renewal = clock_mono();
 		return 0;
 	}
-	if (sub_open(w->posts[i].tap, why, f) == -1)
+	if (sub_open(w->posts[i].tap, why, err) == -1)
 		return -1;
 	lease_own(&w->posts[i]);	/* what the old connection was given and we never saw */
 	return 0;
@@ -131,7 +131,7 @@ static void
 reopen(struct handle *w)
 {
 	enum conn_why why;
-	struct err f;
+	struct err err;
 	bool all = true;
 
 	for (size_t i = 0; i <= w->plan->n && all; i++) {
@@ -139,11 +139,11 @@ reopen(struct handle *w)
 			continue;
 		if (!reconnect_due(&w->mend))
 			return;
-		if (open_one(w, i, &why, &f) == 0)
+		if (open_one(w, i, &why, &err) == 0)
 			continue;
 		all = false;
-		if (!reconnect_failed(&w->mend, i, why, &f))
-			handle_fail(w, &f);
+		if (!reconnect_failed(&w->mend, i, why, &err))
+			handle_fail(w, &err);
 	}
 	if (all)
 		reconnect_opened(&w->mend);
@@ -154,11 +154,11 @@ static void
 open_first(struct handle *w)
 {
 	enum conn_why why;
-	struct err f;
+	struct err err;
 
 	for (size_t i = 0; i <= w->plan->n && !w->ending; i++)
-		if (open_one(w, i, &why, &f) == -1)
-			handle_fail(w, &f);
+		if (open_one(w, i, &why, &err) == -1)
+			handle_fail(w, &err);
 }
 
 /* --- reading --------------------------------------------------------------------- */
@@ -242,12 +242,12 @@ move_tap(struct handle *w, size_t i)
 	struct handle_stream *p = &w->posts[i];
 	enum sub_state before = sub_state(p->tap);
 	enum conn_why why;
-	struct err f;
+	struct err err;
 
 	if (sub_bus(p->tap) == NULL)
 		return false;
-	if (sub_move(p->tap, &why, &f) == -1)
-		lost(w, i, why, &f);
+	if (sub_move(p->tap, &why, &err) == -1)
+		lost(w, i, why, &err);
 	else if (before == SUB_ASKED && sub_state(p->tap) != SUB_ASKED) {
 		reconnect_well(&w->mend, i);
 		reconnect_answered(&w->mend);
@@ -264,12 +264,12 @@ move(struct handle *w)
 {
 	bool some = false;
 	enum conn_why why;
-	struct err f;
+	struct err err;
 	int r;
 
 	if (w->desk.bus != NULL) {
-		if ((r = control_move(&w->desk, &why, &f)) == -1)
-			lost(w, w->plan->n, why, &f);
+		if ((r = control_move(&w->desk, &why, &err)) == -1)
+			lost(w, w->plan->n, why, &err);
 		else if (r == 1) {
 			reconnect_well(&w->mend, w->plan->n);
 			reconnect_answered(&w->mend);
@@ -338,12 +338,12 @@ wait_for_news(struct handle *w, struct pollfd *p, int ms)
 	if (p[0].revents != 0)
 		handle_end(w, CONSUME_STOPPED);
 	if ((p[1].revents & (POLLERR | POLLHUP)) != 0) {
-		struct err f;
+		struct err err;
 
 		w->out_gone = true;
 		errno = EPIPE;
-		err_sys(&f, STATUS_UNSAFE, "write to stdout");
-		handle_fail(w, &f);
+		err_sys(&err, STATUS_UNSAFE, "write to stdout");
+		handle_fail(w, &err);
 	}
 	if (p[2].revents != 0) {
 		child_quiet();
@@ -435,10 +435,10 @@ loop(struct handle *w)
 }
 
 static int
-begin(struct handle *w, struct err *f)
+begin(struct handle *w, struct err *err)
 {
 	if ((w->child_fd = child_watch()) == -1)
-		return err_sys(f, STATUS_SOME, "pipe");
+		return err_sys(err, STATUS_SOME, "pipe");
 	w->posts = mem_alloc(w->plan->n * sizeof(*w->posts));
 	for (size_t i = 0; i < w->plan->n; i++) {
 		struct handle_stream *p = &w->posts[i];
@@ -452,21 +452,21 @@ begin(struct handle *w, struct err *f)
 	reconnect_init(&w->mend, w->plan->n + 1, w->plan->note, w->plan->arg);
 	w->last_event = w->renewed = w->next_renewal = clock_mono();
 	open_first(w);
-	if (!w->ending && pool_init(w, f) == -1) {
-		handle_fail(w, f);
+	if (!w->ending && pool_init(w, err) == -1) {
+		handle_fail(w, err);
 		return -1;
 	}
 	return 0;
 }
 
 enum consume_end
-handle_run(const struct handle_plan *p, struct handle_count *count, struct err *f)
+handle_run(const struct handle_plan *p, struct handle_count *count, struct err *err)
 {
 	struct handle w = {.plan = p, .count = count};
 
 	*count = (struct handle_count){0};
-	if (begin(&w, f) == -1)
-		handle_fail(&w, f);
+	if (begin(&w, err) == -1)
+		handle_fail(&w, err);
 	else if (w.hands != NULL)
 		loop(&w);
 	count->unsaid = w.held.in[JOB_DONE];
@@ -480,6 +480,6 @@ handle_run(const struct handle_plan *p, struct handle_count *count, struct err *
 	reconnect_free(&w.mend);
 	free(w.posts);
 	if (w.end == CONSUME_FAILED)
-		*f = w.fail;
+		*err = w.fail;
 	return w.end;
 }

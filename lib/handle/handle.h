@@ -55,7 +55,7 @@ struct handle_count {
 /* Of a plan: what ebsub(1) says of who says nothing. The rest is 0. */
 void handle_init(struct handle_plan *p);
 
-enum consume_end handle_run(const struct handle_plan *p, struct handle_count *count, struct err *f);
+enum consume_end handle_run(const struct handle_plan *p, struct handle_count *count, struct err *err);
 
 /* The exit status of what was left, when the run itself ended with `status`. */
 int handle_status(const struct handle_count *c, int status);

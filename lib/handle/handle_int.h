@@ -122,7 +122,7 @@ post_of(const struct job *j)
 
 void handle_note(struct handle *w, enum sub_note kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void handle_end(struct handle *w, enum consume_end end);
-void handle_fail(struct handle *w, const struct err *f);
+void handle_fail(struct handle *w, const struct err *err);
 void handle_release(struct handle *w, struct job *j);	/* job_let_go, counted */
 /* How many more entries may be held for running soon. */
 size_t handle_room(const struct handle *w);
@@ -149,7 +149,7 @@ int64_t lease_next(const struct handle *w);	/* when it wants to be called; -1 */
 
 /* --- hands ------------------------------------------------------------------------------ */
 
-int pool_init(struct handle *w, struct err *f);
+int pool_init(struct handle *w, struct err *err);
 void pool_free(struct handle *w);
 /* Which one could take this entry now, or NULL. */
 struct runner *pool_pick(struct handle *w, const struct job *j);
@@ -167,7 +167,7 @@ int64_t pool_next(const struct handle *w);
 void exec_start(struct runner *h, struct job *j, const struct record *r);
 bool exec_look(struct runner *h);
 
-int worker_begin(struct runner *h, struct err *f);
+int worker_begin(struct runner *h, struct err *err);
 bool worker_takes(struct runner *h, const struct job *j);
 void worker_start(struct runner *h, struct job *j, const struct record *r);
 bool worker_look(struct runner *h);

@@ -7,7 +7,7 @@
 #define GRACE 2000			/* ms between being told to end and being killed, when we stop */
 
 int
-pool_init(struct handle *w, struct err *f)
+pool_init(struct handle *w, struct err *err)
 {
 	w->facts = childenv_new();
 	w->hands = mem_alloc(w->plan->hands * sizeof(*w->hands));
@@ -17,7 +17,7 @@ pool_init(struct handle *w, struct err *f)
 		h->w = w;
 		h->child = (struct child){.in = -1, .out = -1, .words = -1};
 		h->deadline = -1;
-		if (w->plan->worker && worker_begin(h, f) == -1)
+		if (w->plan->worker && worker_begin(h, err) == -1)
 			return -1;
 	}
 	return 0;

@@ -24,7 +24,7 @@ static const struct slice none;
 /* --- starting -------------------------------------------------------------------- */
 
 int
-worker_begin(struct runner *h, struct err *f)
+worker_begin(struct runner *h, struct err *err)
 {
 	struct handle *w = h->w;
 	struct child_plan plan = {.argv = w->plan->argv, .env = childenv_plain(w->facts), .in = -1, .out = true};
@@ -36,18 +36,18 @@ worker_begin(struct runner *h, struct err *f)
 	h->inflight_at = clock_mono();
 	if (h->pause.first == 0)
 		h->pause = (struct backoff){.first = 100, .most = 30000};
-	return child_start(&h->child, &plan, f);
+	return child_start(&h->child, &plan, err);
 }
 
 static void
 start_again(struct runner *h)
 {
-	struct err f;
+	struct err err;
 
-	if (worker_begin(h, &f) == 0)
+	if (worker_begin(h, &err) == 0)
 		return;
-	if (f.sys != EAGAIN && f.sys != ENOMEM && f.sys != EMFILE && f.sys != ENFILE)
-		handle_fail(h->w, &f);
+	if (err.sys != EAGAIN && err.sys != ENOMEM && err.sys != EMFILE && err.sys != ENFILE)
+		handle_fail(h->w, &err);
 	h->next_start = clock_mono() + backoff_next(&h->pause);
 }
 
@@ -259,7 +259,7 @@ ended(struct runner *h, int status)
 	bool blameless = h->cut_short || cannot;
 	char word[32], text[64];
 	struct bytes tail = {0};
-	struct err f;
+	struct err err;
 
 	child_word(status, word);
 	snprintf(text, sizeof(text), "worker: %s", h->overdue ? h->fault : word);
@@ -273,8 +273,8 @@ ended(struct runner *h, int status)
 	child_drop(&h->child);
 	h->deadline = -1;
 	if (cannot) {
-		err_set(&f, STATUS_CONFIG, "run '%s': %s", w->plan->argv[0], word);
-		handle_fail(w, &f);
+		err_set(&err, STATUS_CONFIG, "run '%s': %s", w->plan->argv[0], word);
+		handle_fail(w, &err);
 	}
 }
 

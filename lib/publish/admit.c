@@ -7,20 +7,20 @@
 struct dest *
 publish_open_dest(struct publish *p, struct slice type, const struct stream_info *info)
 {
-	struct dest *l = dests_get(&p->lanes, p->o->conf->prefix, type);
+	struct dest *dest = dests_get(&p->lanes, p->o->conf->prefix, type);
 
-	l->opened = true;
-	l->maxlen = publish_limit(p, l->type);
+	dest->opened = true;
+	dest->maxlen = publish_limit(p, dest->type);
 	if (info) {
-		l->after = info->last_generated;
-		l->watch.before = *info;
+		dest->after = info->last_generated;
+		dest->watch.before = *info;
 	}
-	trim_policy(l, p->o->conf);
-	if (l->acked)
-		trim_seen(l, info);
+	trim_policy(dest, p->o->conf);
+	if (dest->acked)
+		trim_seen(dest, info);
 	else
-		l->room = INT64_MAX;
-	return l;
+		dest->room = INT64_MAX;
+	return dest;
 }
 
 void
@@ -28,20 +28,20 @@ publish_take_info(struct publish *p, struct slice type, const struct reply *r)
 {
 	struct stream_info info;
 	enum conn_why why;
-	struct err f;
+	struct err err;
 
-	publish_open_dest(p, type, stream_take_info(r, &info, &why, &f) == 0 ? &info : NULL);
+	publish_open_dest(p, type, stream_take_info(r, &info, &why, &err) == 0 ? &info : NULL);
 }
 
 static int
 ask(struct publish *p, struct slice type)
 {
 	struct reply *r;
-	struct err f;
+	struct err err;
 
 	stream_put_info(p->b, dests_get(&p->lanes, p->o->conf->prefix, type)->key);
-	if (!(r = conn_wait(p->b, 0, &f))) {
-		connect_lost(p, &f);
+	if (!(r = conn_wait(p->b, 0, &err))) {
+		connect_lost(p, &err);
 		return -1;
 	}
 	publish_take_info(p, type, r);
@@ -50,59 +50,59 @@ ask(struct publish *p, struct slice type)
 }
 
 int
-publish_measure_room(struct publish *p, struct dest *l)
+publish_measure_room(struct publish *p, struct dest *dest)
 {
 	struct bytes words = { 0 };
-	struct err f;
+	struct err err;
 	int r;
 
-	trim_again(l);
-	r = trim_ready(l, p->b, l->maxlen, false, &words, &f);
+	trim_again(dest);
+	r = trim_ready(dest, p->b, dest->maxlen, false, &words, &err);
 	if (words.len)
 		publish_say(p, !p->said_retain, "%s", bytes_str(&words));
 	p->said_retain |= words.len > 0;
 	bytes_free(&words);
 	if (r == -1 && conn_why(p->b) != CONN_FINE) {
-		connect_lost(p, &f);
+		connect_lost(p, &err);
 		return -1;
 	}
 	if (r == -1)	/* of the whole server: the XADD will tell */
-		l->room = 1;
-	return l->stopped;
+		dest->room = 1;
+	return dest->stopped;
 }
 
 static void
-note_stopped(struct publish *p, struct dest *l)
+note_stopped(struct publish *p, struct dest *dest)
 {
-	bool full = l->why == CONN_FINE;
+	bool full = dest->why == CONN_FINE;
 
-	l->held_till = clock_mono() + PUBLISH_RETRY_MS;
+	dest->held_till = clock_mono() + PUBLISH_RETRY_MS;
 	if (full)
 		p->held = true;
 	else
-		publish_worse(p, conn_status(l->why));
-	publish_say(p, !full || !p->sp, "'%s' is held: %s", l->type, l->reason);
+		publish_worse(p, conn_status(dest->why));
+	publish_say(p, !full || !p->sp, "'%s' is held: %s", dest->type, dest->reason);
 }
 
 int
 publish_admit(struct publish *p, struct slice type)
 {
-	struct dest *l = dests_get(&p->lanes, p->o->conf->prefix, type);
+	struct dest *dest = dests_get(&p->lanes, p->o->conf->prefix, type);
 	int r;
 
-	if (l->opened && !l->stopped && l->room > 0)
+	if (dest->opened && !dest->stopped && dest->room > 0)
 		return 0;
-	if (l->opened && l->stopped && !(l->acked && l->why == CONN_FINE && clock_mono() >= l->held_till))
+	if (dest->opened && dest->stopped && !(dest->acked && dest->why == CONN_FINE && clock_mono() >= dest->held_till))
 		return -1;
 	connect_await(p);
 	if (!p->b)
 		return -1;
-	l = dests_get(&p->lanes, p->o->conf->prefix, type);
-	if (!l->opened && ask(p, type) == -1)
+	dest = dests_get(&p->lanes, p->o->conf->prefix, type);
+	if (!dest->opened && ask(p, type) == -1)
 		return -1;
-	if (l->room > 0 && !l->stopped)
+	if (dest->room > 0 && !dest->stopped)
 		return 0;
-	if ((r = publish_measure_room(p, l)) == 1)
-		note_stopped(p, l);
+	if ((r = publish_measure_room(p, dest)) == 1)
+		note_stopped(p, dest);
 	return r == 0 ? 0 : -1;
 }

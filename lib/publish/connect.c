@@ -61,13 +61,13 @@ take_reply(struct publish *p, const struct reply *r)
 {
 	struct slot *s = inflight_sent(&p->w);
 	enum conn_why why = CONN_FINE;
-	struct err f;
+	struct err err;
 
-	if (stream_take_add(r, &s->id, &why, &f) == -1) {
+	if (stream_take_add(r, &s->id, &why, &err) == -1) {
 		if (why == CONN_GARBAGE)
 			p->garbled = true;
 		else
-			refused(p, s, why, f.text);
+			refused(p, s, why, err.text);
 		return;
 	}
 	if (s->lane->stopped) {
@@ -112,7 +112,7 @@ doubt(struct publish *p, struct slot *s)
 
 /* The connection is gone: all that is unanswered goes to the buffer. */
 void
-connect_lost(struct publish *p, const struct err *f)
+connect_lost(struct publish *p, const struct err *err)
 {
 	enum conn_why why = p->garbled ? CONN_GARBAGE : conn_why(p->b);
 	bool idle = p->w.sent == 0;
@@ -134,7 +134,7 @@ connect_lost(struct publish *p, const struct err *f)
 	conn_abort(p->b);
 	p->b = NULL;
 	if (!idle || why != CONN_CUT)
-		connect_down(p, why, f->text);
+		connect_down(p, why, err->text);
 	/* else the server closed an idle connection (its timeout, a restart): the next event tells */
 	dests_free(&p->lanes);
 	for (i = 0; i < p->w.count; i++)
@@ -143,13 +143,13 @@ connect_lost(struct publish *p, const struct err *f)
 
 /* Greeting and the bound of the first type in one round trip. */
 static int
-greet(struct publish *p, struct slice type, struct err *f)
+greet(struct publish *p, struct slice type, struct err *err)
 {
-	struct dest *l = dests_get(&p->lanes, p->o->conf->prefix, type);
+	struct dest *dest = dests_get(&p->lanes, p->o->conf->prefix, type);
 	struct reply *r;
 
-	stream_put_info(p->b, l->key);
-	if (conn_greet(p->b, f) == -1 || !(r = conn_wait(p->b, 0, f)))
+	stream_put_info(p->b, dest->key);
+	if (conn_greet(p->b, err) == -1 || !(r = conn_wait(p->b, 0, err)))
 		return -1;
 	publish_take_info(p, type, r);
 	reply_free(r);
@@ -157,14 +157,14 @@ greet(struct publish *p, struct slice type, struct err *f)
 }
 
 static int
-dial(struct publish *p, struct slice type, enum conn_why *why, struct err *f)
+dial(struct publish *p, struct slice type, enum conn_why *why, struct err *err)
 {
 	const struct conf *c = p->o->conf;
 
-	p->b = conn_dial(&c->url, c->timeout_ms, why, f);
+	p->b = conn_dial(&c->url, c->timeout_ms, why, err);
 	if (!p->b)
 		return -1;
-	if (greet(p, type, f) == 0)
+	if (greet(p, type, err) == 0)
 		return 0;
 	*why = conn_why(p->b);
 	connect_close(p);
@@ -177,7 +177,7 @@ connect_up(struct publish *p, struct slice type)
 {
 	const struct conf *c = p->o->conf;
 	enum conn_why why = CONN_FINE;
-	struct err f;
+	struct err err;
 	int r;
 
 	if (p->next_try && clock_mono() < p->next_try)
@@ -189,16 +189,16 @@ connect_up(struct publish *p, struct slice type)
 	if (p->b)
 		return 1;
 	if (p->sp && !breaker_enter(p->sp, c->place, c->timeout_ms)) {
-		err_set(&f, STATUS_UNREACHABLE, "%s did not answer a moment ago; not tried again for %d s", c->place,
+		err_set(&err, STATUS_UNREACHABLE, "%s did not answer a moment ago; not tried again for %d s", c->place,
 		    BREAKER_MS / 1000);
-		connect_down(p, CONN_TIMEOUT, f.text);
+		connect_down(p, CONN_TIMEOUT, err.text);
 		return 0;
 	}
-	r = dial(p, type, &why, &f);
+	r = dial(p, type, &why, &err);
 	if (p->sp)
 		breaker_leave(p->sp, c->place, r == -1 && why == CONN_TIMEOUT);
 	if (r == -1) {
-		connect_down(p, why, f.text);
+		connect_down(p, why, err.text);
 		return 0;
 	}
 	if (p->said_down)
@@ -210,10 +210,10 @@ connect_up(struct publish *p, struct slice type)
 static void
 drop_garbled(struct publish *p)
 {
-	struct err f;
+	struct err err;
 
-	err_set(&f, STATUS_SOME, "'%s' answers what nobody asked", p->o->conf->place);
-	connect_lost(p, &f);
+	err_set(&err, STATUS_SOME, "'%s' answers what nobody asked", p->o->conf->place);
+	connect_lost(p, &err);
 }
 
 void
@@ -229,11 +229,11 @@ void
 connect_await(struct publish *p)
 {
 	struct reply *r;
-	struct err f;
+	struct err err;
 
 	while (p->b && p->w.sent) {
-		if (!(r = conn_wait(p->b, 0, &f))) {
-			connect_lost(p, &f);
+		if (!(r = conn_wait(p->b, 0, &err))) {
+			connect_lost(p, &err);
 			return;
 		}
 		take_reply(p, r);
@@ -260,8 +260,8 @@ void
 connect_elsewhere(struct publish *p)
 {
 	enum conn_why why;
-	struct dest *l;
-	struct err f;
+	struct dest *dest;
+	struct err err;
 	size_t i;
 
 	p->readonly = false;
@@ -271,7 +271,7 @@ connect_elsewhere(struct publish *p)
 	connect_close(p);
 	for (i = 0; i < p->w.count && inflight_at(&p->w, i)->state != INFLIGHT_TO_BUFFER; i++)
 		;
-	if (i == p->w.count || dial(p, inflight_at(&p->w, i)->e.type, &why, &f) == -1)
+	if (i == p->w.count || dial(p, inflight_at(&p->w, i)->e.type, &why, &err) == -1)
 		return;
 	p->next_try = 0;
 	for (i = 0; i < p->w.count; i++) {
@@ -279,10 +279,10 @@ connect_elsewhere(struct publish *p)
 
 		if (s->state != INFLIGHT_TO_BUFFER || s->doubt)
 			continue;
-		l = dests_get(&p->lanes, p->o->conf->prefix, s->e.type);
-		if (!l->opened)
-			l = publish_open_dest(p, s->e.type, NULL);
-		if (l->room > 0)
+		dest = dests_get(&p->lanes, p->o->conf->prefix, s->e.type);
+		if (!dest->opened)
+			dest = publish_open_dest(p, s->e.type, NULL);
+		if (dest->room > 0)
 			connect_send(p, s);
 	}
 	connect_await(p);

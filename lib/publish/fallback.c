@@ -66,7 +66,7 @@ note_buffered(struct publish *p, size_t n)
 }
 
 int
-fallback_append(struct publish *p, struct err *f)
+fallback_append(struct publish *p, struct err *err)
 {
 	struct append_line *lines;
 	struct bytes *arena = &p->arena;
@@ -75,18 +75,18 @@ fallback_append(struct publish *p, struct err *f)
 	int r = 0;
 
 	if (!p->sp)
-		return err_set(f, STATUS_UNSAFE, "%s", p->no_buffer);
+		return err_set(err, STATUS_UNSAFE, "%s", p->no_buffer);
 	lines = mem_alloc((p->w.count + 1) * sizeof *lines);
 	arena->len = 0;
 	part = n = gather(p, arena, lines);
 	while (done < n) {
 		if (part > n - done)
 			part = n - done;
-		r = append_lines(p->sp, p->target, &p->o->limits, lines + done, part, f);
+		r = append_lines(p->sp, p->target, &p->o->limits, lines + done, part, err);
 		if (r == 0) {
 			note_buffered(p, part);
 			done += part;
-		} else if (part > 1 && f->status == STATUS_UNSAFE && clock_mono() < until)
+		} else if (part > 1 && err->status == STATUS_UNSAFE && clock_mono() < until)
 			part = (part + 1) / 2;	/* a disk that is nearly full takes some of them */
 		else
 			break;
@@ -130,8 +130,8 @@ int
 fallback_clear(struct publish *p, struct slice type)
 {
 	char name[NAMES_MAX + 1];
-	struct err f;
-	struct dest *lane;
+	struct err err;
+	struct dest *dest;
 	int64_t began;
 	uint64_t change;
 	bool holds;
@@ -143,15 +143,15 @@ fallback_clear(struct publish *p, struct slice type)
 	for (i = 0; p->looked && i < p->clears; i++)
 		if (slice_eq(type, p->clear[i]))
 			return 1;
-	lane = dests_get(&p->lanes, p->o->conf->prefix, type);
+	dest = dests_get(&p->lanes, p->o->conf->prefix, type);
 	began = clock_mono();
-	if (lane->held_till > began || p->next_look > began)
+	if (dest->held_till > began || p->next_look > began)
 		return 0;
 	snprintf(name, sizeof name, "%.*s", (int)type.n, type.p);
 	change = buffer_change(p->sp);
-	r = backlog_clear(p->sp, name, &holds, &f);
+	r = backlog_clear(p->sp, name, &holds, &err);
 	if (r != 1) {
-		lane->held_till = p->next_drain;
+		dest->held_till = p->next_drain;
 		/* With thousands of held types a look is dear: a tenth of the time at most. "Not clear" is always safe. */
 		p->next_look = clock_mono() + 10 * (clock_mono() - began);
 		return 0;
@@ -175,14 +175,14 @@ fallback_drain(struct publish *p, const char *type, bool whole)
 	    .type = type, .limit = whole ? 0 : DRAIN_EVENTS, .budget_ms = whole ? 0 : DRAIN_MS, .say = quiet, .arg = p };
 	int64_t began = clock_mono(), cost;
 	struct drain_result r;
-	struct err f;
+	struct err err;
 	int done;
 
 	p->next_drain = began + PUBLISH_RETRY_MS;
 	p->held = false;
-	if (buffer_replay_lock(p->sp, &f) == -1)
+	if (buffer_replay_lock(p->sp, &err) == -1)
 		return -1;
-	done = drain_run(p->sp, p->b, &o, &r, &f);
+	done = drain_run(p->sp, p->b, &o, &r, &err);
 	buffer_replay_unlock(p->sp);
 	fallback_forget(p);
 	dests_free(&p->lanes);	/* their bounds have moved, and those stopped may go on */
@@ -193,9 +193,9 @@ fallback_drain(struct publish *p, const char *type, bool whole)
 		publish_worse(p, r.status == STATUS_UNSAFE ? STATUS_UNSAFE : STATUS_SOME);
 	p->garbled |= r.garbage;
 	if (done == -1 && (p->garbled || conn_why(p->b) != CONN_FINE))
-		connect_lost(p, &f);
+		connect_lost(p, &err);
 	else if (done == -1)
-		connect_down(p, CONN_LATER, f.text);
+		connect_down(p, CONN_LATER, err.text);
 	if (r.refused == CONN_NOPERM || r.refused == CONN_WRONGTYPE || r.refused == CONN_FULL || r.refused == CONN_OTHER)
 		publish_worse(p, conn_status(r.refused));
 	if (done == 0 && (r.replayed || r.found)) {
@@ -215,12 +215,12 @@ static int
 is_in_the_way(struct publish *p, struct slice type)
 {
 	char name[NAMES_MAX + 1];
-	struct err f;
+	struct err err;
 
 	if (fallback_clear(p, type) || (fallback_drain(p, NULL, true) == 0 && p->b && fallback_clear(p, type)))
 		return 0;
 	snprintf(name, sizeof name, "%.*s", (int)type.n, type.p);
-	if (!p->b || backlog_lacks(p->sp, name, &f) != 1)
+	if (!p->b || backlog_lacks(p->sp, name, &err) != 1)
 		return 1;
 	note_clear(p, name, buffer_change(p->sp));
 	return 0;
@@ -275,15 +275,15 @@ fallback_quarantine(struct publish *p, struct slot *s, const char *why)
 {
 	struct bytes line = { 0 };
 	struct quarantine *q;
-	struct err f;
+	struct err err;
 	int r = -1;
 
 	if (!p->sp)
 		return -1;
 	line_put(&line, &s->e, line_limit(p, s), NULL, clock_now());
 	q = quarantine_open(p->sp);
-	if (quarantine_refused(q, why, (struct slice){ line.p, line.len - 1 }, &f) == 0 &&
-	    quarantine_sync(q, &f) == 0) {
+	if (quarantine_refused(q, why, (struct slice){ line.p, line.len - 1 }, &err) == 0 &&
+	    quarantine_sync(q, &err) == 0) {
 		inflight_state(&p->w, s, INFLIGHT_REFUSED);
 		p->count[COUNT_QUARANTINED]++;
 		publish_worse(p, STATUS_SOME);

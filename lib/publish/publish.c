@@ -93,18 +93,18 @@ set_spills(struct publish *p, enum inflight_state state)
 static void
 indoubt_settle(struct publish *p)
 {
-	struct err f = { .text = "" };
+	struct err err = { .text = "" };
 
 	connect_await(p);
 	if (p->readonly)
 		connect_elsewhere(p);
 	if (p->w.spills) {
-		if (fallback_append(p, &f) == -1 && fallback_past(p) == -1) {
-			publish_worse(p, f.status == STATUS_CONFIG ? STATUS_CONFIG : STATUS_UNSAFE);
+		if (fallback_append(p, &err) == -1 && fallback_past(p) == -1) {
+			publish_worse(p, err.status == STATUS_CONFIG ? STATUS_CONFIG : STATUS_UNSAFE);
 			set_spills(p, INFLIGHT_UNSAFE);
 		}
 	}
-	emit(p, f.text);
+	emit(p, err.text);
 }
 
 /* --- may it go directly? ------------------------------------------------------------ */
@@ -134,7 +134,7 @@ goes_directly(struct publish *p, struct slice type)
 /* --- the interface ------------------------------------------------------------------------------ */
 
 struct publish *
-publish_open(const struct publish_options *o, struct err *f)
+publish_open(const struct publish_options *o, struct err *err)
 {
 	struct publish *p = mem_alloc(sizeof *p);
 	struct bytes b = { 0 };
@@ -150,21 +150,21 @@ publish_open(const struct publish_options *o, struct err *f)
 		p->no_buffer = mem_strdup("Redis did not take it, and --no-buffer forbids the buffer");
 		return p;
 	}
-	if (!(dir = conf_buffer(o->conf, f)))
+	if (!(dir = conf_buffer(o->conf, err)))
 		goto fail;
-	if (!(p->sp = buffer_open(dir, true, f))) {
-		if (f->status == STATUS_CONFIG)
+	if (!(p->sp = buffer_open(dir, true, err))) {
+		if (err->status == STATUS_CONFIG)
 			goto fail;
-		p->no_buffer = mem_strdup(f->text);
+		p->no_buffer = mem_strdup(err->text);
 		/* One that is there may hold events, which ours pass then. */
-		publish_say(p, faccessat(AT_FDCWD, dir, F_OK, 0) == 0, "%s: events are not buffered if Redis goes away", f->text);
+		publish_say(p, faccessat(AT_FDCWD, dir, F_OK, 0) == 0, "%s: events are not buffered if Redis goes away", err->text);
 		return p;
 	}
 	if ((word = buffer_warning(p->sp)))
 		publish_say(p, false, "buffer '%s' %s", dir, word);
 	if (segment_any(buffer_fd(p->sp)) == 1 && (owner = buffer_target(p->sp))) {
 		if (strcmp(owner, p->target) != 0) {
-			err_set(f, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: give another with -b, "
+			err_set(err, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: give another with -b, "
 			    "or see ebreplay --retarget", dir, owner, p->target);
 			free(owner);
 			goto fail;
@@ -199,32 +199,32 @@ publish_begin(struct publish *p)
 
 /* To be woken for each few answers costs more than to take them: while the server surely has work, sleeps first. */
 static int
-await_some(struct publish *p, struct err *f)
+await_some(struct publish *p, struct err *err)
 {
 	uint64_t had = conn_received(p->b);
 
 	if (p->w.sent > INFLIGHT_SLOTS / 2) {
 		nanosleep(&(struct timespec){ 0, REST }, NULL);
-		if (conn_io(p->b, f) == -1)
+		if (conn_io(p->b, err) == -1)
 			return -1;
 		if (conn_received(p->b) != had)
 			return 0;
 	}
-	return conn_pause(p->b, -1, -1, f);
+	return conn_pause(p->b, -1, -1, err);
 }
 
 static void
 make_space(struct publish *p, size_t bytes)
 {
-	struct err f;
+	struct err err;
 
 	if (inflight_room(&p->w, bytes))
 		return;
 	/* Down to a half, so that the server always has work while we read on. */
 	while (p->b && !p->w.spills && p->w.sent && bytes <= INFLIGHT_BIG &&
 	    (p->w.count > INFLIGHT_SLOTS / 2 || p->w.bytes > INFLIGHT_BYTES / 2)) {
-		if (await_some(p, &f) == -1) {
-			connect_lost(p, &f);
+		if (await_some(p, &err) == -1) {
+			connect_lost(p, &err);
 			break;
 		}
 		connect_take(p);
@@ -271,15 +271,15 @@ watch_all(struct publish *p)
 	size_t i;
 
 	for (i = 0; p->b && conn_why(p->b) == CONN_FINE && i < p->lanes.n; i++) {
-		struct dest *l = p->lanes.lane[i];
+		struct dest *dest = p->lanes.lane[i];
 
-		if (l->acked) {
-			if (trim_due(l) && publish_measure_room(p, l) == 1)
-				trim_again(l);	/* the next event of its type says so, if there is one */
+		if (dest->acked) {
+			if (trim_due(dest) && publish_measure_room(p, dest) == 1)
+				trim_again(dest);	/* the next event of its type says so, if there is one */
 			continue;
 		}
 		words.len = 0;
-		p->count[COUNT_TRIMMED] += trimwatch_look(&l->watch, p->b, l->key, l->maxlen, &words);
+		p->count[COUNT_TRIMMED] += trimwatch_look(&dest->watch, p->b, dest->key, dest->maxlen, &words);
 		if (words.len)
 			publish_say(p, true, "%s", bytes_str(&words));
 	}
@@ -290,10 +290,10 @@ watch_all(struct publish *p)
 void
 publish_end(struct publish *p)
 {
-	struct err f;
+	struct err err;
 
-	if (p->b && conn_io(p->b, &f) == -1)
-		connect_lost(p, &f);
+	if (p->b && conn_io(p->b, &err) == -1)
+		connect_lost(p, &err);
 	connect_take(p);
 	if (p->w.spills)
 		indoubt_settle(p);
@@ -337,9 +337,9 @@ static void
 catch_up(struct publish *p)
 {
 	bool holds = true;
-	struct err f;
+	struct err err;
 
-	if (backlog_clear(p->sp, "", &holds, &f) == 1 && !holds) {
+	if (backlog_clear(p->sp, "", &holds, &err) == 1 && !holds) {
 		p->behind = false;
 		return;
 	}

@@ -44,7 +44,7 @@ struct publish_options {
 struct publish;
 
 /* Opens the buffer, not the connection. NULL: f (78: unsafe directory, or it belongs to another target). o is borrowed. */
-struct publish *publish_open(const struct publish_options *o, struct err *f);
+struct publish *publish_open(const struct publish_options *o, struct err *err);
 /* Waits until everything is answered, looks whether trimming pushed out what was unread, and returns the exit status (contract, section 6) of all that happened. */
 int publish_finish(struct publish *p);
 void publish_close(struct publish *p);

@@ -58,7 +58,7 @@ void connect_close(struct publish *p);
 /* Sends one slot of the window. */
 void connect_send(struct publish *p, struct slot *s);
 /* The connection is dead: what it answered before that counts, the rest is to be spilled. */
-void connect_lost(struct publish *p, const struct err *f);
+void connect_lost(struct publish *p, const struct err *err);
 /* The server does not take events now: words, status, pause. */
 void connect_down(struct publish *p, enum conn_why why, const char *text);
 void connect_take(struct publish *p);	/* the replies that are here */
@@ -74,7 +74,7 @@ void connect_elsewhere(struct publish *p);
  */
 int publish_admit(struct publish *p, struct slice type);
 /* Looks how much room there is (trim.h); nothing may be unanswered. 0 some, 1 the lane is stopped now, -1 the connection died. */
-int publish_measure_room(struct publish *p, struct dest *l);
+int publish_measure_room(struct publish *p, struct dest *dest);
 /* Opens a lane with what is known of its stream; NULL: nothing. */
 struct dest *publish_open_dest(struct publish *p, struct slice type, const struct stream_info *info);
 /* The same with an answer to XINFO STREAM. A refusal to look (no permission, wrong type) is none to send: the XADD itself will tell. */
@@ -83,7 +83,7 @@ void publish_take_info(struct publish *p, struct slice type, const struct reply 
 /* --- spill ------------------------------------------------------------------------ */
 
 /* Appends what is in state SPILL, durably, in order; it is BUFFERED then. -1: some of it, the last, is SPILL still. */
-int fallback_append(struct publish *p, struct err *f);
+int fallback_append(struct publish *p, struct err *err);
 /* Where the buffer takes no more but Redis is there: drains it (that needs no room), then sends what was to be spilled. 0 nothing is left to spill. */
 int fallback_past(struct publish *p);
 /* Whether the buffer holds no undelivered event of this type. */

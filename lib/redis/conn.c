@@ -14,44 +14,44 @@
 /* --- queueing ---------------------------------------------------------------- */
 
 static void
-grow(struct conn *b)
+grow(struct conn *conn)
 {
-	uint64_t first = b->taken < b->sent ? b->taken : b->sent;
-	size_t cap = b->cap * 2;
+	uint64_t first = conn->taken < conn->sent ? conn->taken : conn->sent;
+	size_t cap = conn->cap * 2;
 	struct slot *slots;
 
-	if (b->put - first < b->cap)
+	if (conn->put - first < conn->cap)
 		return;
 	slots = mem_alloc(cap * sizeof(*slots));
-	for (uint64_t n = first + 1; n <= b->put; n++)
-		slots[n & (cap - 1)] = *slot(b, n);
-	free(b->slots);
-	b->slots = slots;
-	b->cap = cap;
+	for (uint64_t n = first + 1; n <= conn->put; n++)
+		slots[n & (cap - 1)] = *slot(conn, n);
+	free(conn->slots);
+	conn->slots = slots;
+	conn->cap = cap;
 }
 
 static uint64_t
-queued(struct conn *b, size_t size)
+queued(struct conn *conn, size_t size)
 {
 	/* Behind another the clock begins with that one's answer, which is later than now. */
-	int64_t since = b->arrived == b->put ? clock_mono() : 0;
+	int64_t since = conn->arrived == conn->put ? clock_mono() : 0;
 
-	grow(b);
-	b->put++;
-	*slot(b, b->put) = (struct slot){.end = b->out.queued, .size = size, .since = since};
-	return b->put;
+	grow(conn);
+	conn->put++;
+	*slot(conn, conn->put) = (struct slot){.end = conn->out.queued, .size = size, .since = since};
+	return conn->put;
 }
 
 uint64_t
-conn_put(struct conn *b, size_t argc, const struct slice *argv)
+conn_put(struct conn *conn, size_t argc, const struct slice *argv)
 {
-	return queued(b, resp_put(&b->out, argc, argv));
+	return queued(conn, resp_put(&conn->out, argc, argv));
 }
 
 uint64_t
-conn_put_form(struct conn *b, const struct conn_form *form, const struct slice *argv)
+conn_put_form(struct conn *conn, const struct conn_form *form, const struct slice *argv)
 {
-	return queued(b, resp_fill(&b->out, (struct slice){form->text.p, form->text.len}, form->gap, form->gaps, argv));
+	return queued(conn, resp_fill(&conn->out, (struct slice){form->text.p, form->text.len}, form->gap, form->gaps, argv));
 }
 
 void
@@ -74,7 +74,7 @@ conn_form_free(struct conn_form *form)
 }
 
 static uint64_t
-put_list(struct conn *b, va_list ap)
+put_list(struct conn *conn, va_list ap)
 {
 	struct slice argv[64];
 	size_t argc = 0;
@@ -82,189 +82,189 @@ put_list(struct conn *b, va_list ap)
 
 	while (argc < sizeof(argv) / sizeof(argv[0]) && (s = va_arg(ap, const char *)) != NULL)
 		argv[argc++] = slice_of(s);
-	return conn_put(b, argc, argv);
+	return conn_put(conn, argc, argv);
 }
 
 uint64_t
-conn_putl(struct conn *b, ...)
+conn_putl(struct conn *conn, ...)
 {
 	va_list ap;
 	uint64_t n;
 
-	va_start(ap, b);
-	n = put_list(b, ap);
+	va_start(ap, conn);
+	n = put_list(conn, ap);
 	va_end(ap);
 	return n;
 }
 
 void
-conn_allow(struct conn *b, int64_t ms)
+conn_allow(struct conn *conn, int64_t ms)
 {
-	if (b->put > b->taken && ms > 0)
-		slot(b, b->put)->extra = ms;
+	if (conn->put > conn->taken && ms > 0)
+		slot(conn, conn->put)->extra = ms;
 }
 
 void
-conn_most(struct conn *b, uint64_t bytes)
+conn_most(struct conn *conn, uint64_t bytes)
 {
-	if (b->put > b->taken)
-		slot(b, b->put)->most = bytes;
+	if (conn->put > conn->taken)
+		slot(conn, conn->put)->most = bytes;
 }
 
 uint64_t
-conn_received(const struct conn *b)
+conn_received(const struct conn *conn)
 {
-	return b->received;
+	return conn->received;
 }
 
 uint64_t
-conn_sent(const struct conn *b)
+conn_sent(const struct conn *conn)
 {
-	return b->sent;
+	return conn->sent;
 }
 
 uint64_t
-conn_answered(const struct conn *b)
+conn_answered(const struct conn *conn)
 {
-	return b->taken;
+	return conn->taken;
 }
 
 size_t
-conn_unsent(const struct conn *b)
+conn_unsent(const struct conn *conn)
 {
-	return resp_unsent(&b->out);
+	return resp_unsent(&conn->out);
 }
 
 struct reply *
-conn_call(struct conn *b, struct err *f, ...)
+conn_call(struct conn *conn, struct err *err, ...)
 {
 	va_list ap;
 
-	va_start(ap, f);
-	put_list(b, ap);
+	va_start(ap, err);
+	put_list(conn, ap);
 	va_end(ap);
-	return conn_wait(b, 0, f);
+	return conn_wait(conn, 0, err);
 }
 
 /* --- opening and closing ------------------------------------------------------- */
 
 struct conn *
-conn_dial(const struct url *u, int64_t timeout_ms, enum conn_why *why, struct err *f)
+conn_dial(const struct url *u, int64_t timeout_ms, enum conn_why *why, struct err *err)
 {
 	int64_t by = clock_mono() + timeout_ms;
-	int fd = net_connect(u, by, f);
-	struct conn *b;
+	int fd = net_connect(u, by, err);
+	struct conn *conn;
 
 	if (fd == -1) {
-		*why = f->sys == ETIMEDOUT ? CONN_TIMEOUT : CONN_REFUSED;
+		*why = err->sys == ETIMEDOUT ? CONN_TIMEOUT : CONN_REFUSED;
 		return NULL;
 	}
-	b = mem_alloc(sizeof(*b));
-	b->fd = fd;
-	b->place = url_place(u);
-	b->timeout = timeout_ms;
-	b->greet_by = by;
-	conn_exchange_start(b);
-	handshake_put(b, u, &b->facts);
+	conn = mem_alloc(sizeof(*conn));
+	conn->fd = fd;
+	conn->place = url_place(u);
+	conn->timeout = timeout_ms;
+	conn->greet_by = by;
+	conn_exchange_start(conn);
+	handshake_put(conn, u, &conn->facts);
 	*why = CONN_FINE;
-	return b;
+	return conn;
 }
 
 int
-conn_greet(struct conn *b, struct err *f)
+conn_greet(struct conn *conn, struct err *err)
 {
 	enum conn_why why;
 
-	if (handshake_take(b, b->place, &b->facts, &why, f) == -1) {
-		b->why = why;		/* the server's last word says more than that it closed */
-		b->dead = *f;
+	if (handshake_take(conn, conn->place, &conn->facts, &why, err) == -1) {
+		conn->why = why;		/* the server's last word says more than that it closed */
+		conn->dead = *err;
 		return -1;
 	}
-	b->greet_by = 0;
-	b->arrived_at = clock_mono();
+	conn->greet_by = 0;
+	conn->arrived_at = clock_mono();
 	return 0;
 }
 
 struct conn *
-conn_open(const struct url *u, int64_t timeout_ms, enum conn_why *why, struct err *f)
+conn_open(const struct url *u, int64_t timeout_ms, enum conn_why *why, struct err *err)
 {
-	struct conn *b = conn_dial(u, timeout_ms, why, f);
+	struct conn *conn = conn_dial(u, timeout_ms, why, err);
 
-	if (b == NULL || conn_greet(b, f) == 0)
-		return b;
-	*why = b->why;
-	conn_close(b);
+	if (conn == NULL || conn_greet(conn, err) == 0)
+		return conn;
+	*why = conn->why;
+	conn_close(conn);
 	return NULL;
 }
 
 void
-conn_close(struct conn *b)
+conn_close(struct conn *conn)
 {
-	if (b == NULL)
+	if (conn == NULL)
 		return;
-	conn_exchange_end(b);
-	close(b->fd);
-	resp_free(&b->out);
-	free(b->place);
-	free(b);
+	conn_exchange_end(conn);
+	close(conn->fd);
+	resp_free(&conn->out);
+	free(conn->place);
+	free(conn);
 }
 
 void
-conn_abort(struct conn *b)
+conn_abort(struct conn *conn)
 {
 	struct linger now = {.l_onoff = 1};
 
-	if (b != NULL)
-		setsockopt(b->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-	conn_close(b);
+	if (conn != NULL)
+		setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	conn_close(conn);
 }
 
 const char *
-conn_run_id(const struct conn *b)
+conn_run_id(const struct conn *conn)
 {
-	return b->facts.run_id;
+	return conn->facts.run_id;
 }
 
 const char *
-conn_version(const struct conn *b)
+conn_version(const struct conn *conn)
 {
-	return b->facts.version;
+	return conn->facts.version;
 }
 
 const char *
-conn_server(const struct conn *b)
+conn_server(const struct conn *conn)
 {
-	return b->facts.server;
+	return conn->facts.server;
 }
 
 const char *
-conn_addr(const struct conn *b)
+conn_addr(const struct conn *conn)
 {
-	return b->facts.addr;
+	return conn->facts.addr;
 }
 
 int64_t
-conn_client_id(const struct conn *b)
+conn_client_id(const struct conn *conn)
 {
-	return b->facts.client;
+	return conn->facts.client;
 }
 
 int64_t
-conn_rtt_us(const struct conn *b)
+conn_rtt_us(const struct conn *conn)
 {
-	return b->facts.rtt_us;
+	return conn->facts.rtt_us;
 }
 
 int
-conn_fd(const struct conn *b)
+conn_fd(const struct conn *conn)
 {
-	return b->fd;
+	return conn->fd;
 }
 
 enum conn_why
-conn_why(const struct conn *b)
+conn_why(const struct conn *conn)
 {
-	return b->why;
+	return conn->why;
 }
 
 int

@@ -51,29 +51,29 @@ enum conn_why {
  * commands may be queued (conn_put) before conn_greet, so that they travel in the same round trip;
  * they must be harmless to execute twice: no XADD before the greeting is answered.
  * Name look-up, connecting and greeting together have the deadline timeout_ms. Opening a unix socket never hangs.
- * NULL: f and *why (REFUSED, TIMEOUT).
+ * NULL: err and *why (REFUSED, TIMEOUT).
  */
-struct conn *conn_dial(const struct url *u, int64_t timeout_ms, enum conn_why *why, struct err *f);
-/* Waits for the greeting's answers. NOPERM to CLIENT INFO or INFO is no failure (the facts stay empty). -1: f and conn_why(b).
+struct conn *conn_dial(const struct url *u, int64_t timeout_ms, enum conn_why *why, struct err *err);
+/* Waits for the greeting's answers. NOPERM to CLIENT INFO or INFO is no failure (the facts stay empty). -1: err and conn_why(b).
  * LOADING and the like to INFO also count as the failure CONN_LATER. A server with redis_mode:cluster is CONN_MOVED. */
-int conn_greet(struct conn *b, struct err *f);
+int conn_greet(struct conn *conn, struct err *err);
 /* Both. */
-struct conn *conn_open(const struct url *u, int64_t timeout_ms, enum conn_why *why, struct err *f);
-void conn_close(struct conn *b);		/* NULL is fine */
-void conn_abort(struct conn *b);		/* closes with a reset (SO_LINGER 0): nothing is sent late */
+struct conn *conn_open(const struct url *u, int64_t timeout_ms, enum conn_why *why, struct err *err);
+void conn_close(struct conn *conn);		/* NULL is fine */
+void conn_abort(struct conn *conn);		/* closes with a reset (SO_LINGER 0): nothing is sent late */
 
 /* Facts of the greeting; "" or 0 where they were not permitted. */
-const char *conn_run_id(const struct conn *b);
-const char *conn_version(const struct conn *b);	/* redis_version, or valkey_version when there is one */
-const char *conn_server(const struct conn *b);	/* "redis" or "valkey" */
-const char *conn_addr(const struct conn *b);
-int64_t conn_client_id(const struct conn *b);
-int64_t conn_rtt_us(const struct conn *b);	/* greeting's round trip */
+const char *conn_run_id(const struct conn *conn);
+const char *conn_version(const struct conn *conn);	/* redis_version, or valkey_version when there is one */
+const char *conn_server(const struct conn *conn);	/* "redis" or "valkey" */
+const char *conn_addr(const struct conn *conn);
+int64_t conn_client_id(const struct conn *conn);
+int64_t conn_rtt_us(const struct conn *conn);	/* greeting's round trip */
 
 /* --- exchange ------------------------------------------------------------- */
 
 /* Queues one command; returns its number (1, 2, ... over the life of the connection). Never touches the socket. */
-uint64_t conn_put(struct conn *b, size_t argc, const struct slice *argv);
+uint64_t conn_put(struct conn *conn, size_t argc, const struct slice *argv);
 /* A command that is sent often with little changed in it: the rest is encoded once. Zeroed, it is empty and valid. */
 #define CONN_GAPS 8
 struct conn_form {
@@ -83,44 +83,44 @@ struct conn_form {
 /* Arguments whose p is NULL are gaps, CONN_GAPS at most: conn_put_form takes what belongs there. */
 void conn_form(struct conn_form *form, size_t argc, const struct slice *argv);
 void conn_form_free(struct conn_form *form);
-uint64_t conn_put_form(struct conn *b, const struct conn_form *form, const struct slice *argv);
+uint64_t conn_put_form(struct conn *conn, const struct conn_form *form, const struct slice *argv);
 /* conn_put from C strings up to NULL. */
-uint64_t conn_putl(struct conn *b, ...) __attribute__((sentinel));
+uint64_t conn_putl(struct conn *conn, ...) __attribute__((sentinel));
 /* Sends what the socket takes of what is queued, and looks at nothing else: for a caller who is busy before the next conn_io, */
-void conn_push(struct conn *b);
+void conn_push(struct conn *conn);
 /* and who says here that he is back: deadlines begin anew. */
-void conn_resume(struct conn *b);
+void conn_resume(struct conn *conn);
 /* The command last put may take ms longer than others (BLOCK times). group_put_read does this itself. */
-void conn_allow(struct conn *b, int64_t ms);
+void conn_allow(struct conn *conn, int64_t ms);
 /* The answer to the command last put may have about so many bytes: the connection is CONN_CUT when more come, and nobody holds them. */
-void conn_most(struct conn *b, uint64_t bytes);
+void conn_most(struct conn *conn, uint64_t bytes);
 /* Bytes received over the life of the connection. */
-uint64_t conn_received(const struct conn *b);
+uint64_t conn_received(const struct conn *conn);
 /* Number of the last command of which every byte was handed to the kernel. A later one was not executed. */
-uint64_t conn_sent(const struct conn *b);
-uint64_t conn_answered(const struct conn *b);	/* number of the last command whose reply was taken */
-size_t conn_unsent(const struct conn *b);		/* bytes queued and not yet handed over */
+uint64_t conn_sent(const struct conn *conn);
+uint64_t conn_answered(const struct conn *conn);	/* number of the last command whose reply was taken */
+size_t conn_unsent(const struct conn *conn);		/* bytes queued and not yet handed over */
 
-int conn_fd(const struct conn *b);
-short conn_events(const struct conn *b);		/* what to poll(2) for */
+int conn_fd(const struct conn *conn);
+short conn_events(const struct conn *conn);		/* what to poll(2) for */
 /* When the oldest unanswered command runs out (CLOCK_MONOTONIC ms), or -1 when none is. For callers with a poll loop of their own;
  * the clock of a command starts when the one before it is answered or it is queued, whichever is later. */
-int64_t conn_deadline(const struct conn *b);
+int64_t conn_deadline(const struct conn *conn);
 /* Moves what can be moved without waiting, and notices a deadline that has passed. -1 when the connection is dead. */
-int conn_io(struct conn *b, struct err *f);
+int conn_io(struct conn *conn, struct err *err);
 /* Like poll(2) on the socket plus one more descriptor (-1 for none) for at most ms (-1 for ever), then conn_io. Returns -1 when dead,
  * else 1 when `other` is readable, 0 when not. A signal ends it early with 0. */
-int conn_pause(struct conn *b, int other, int64_t ms, struct err *f);
+int conn_pause(struct conn *conn, int other, int64_t ms, struct err *err);
 
 /* A reply that is here already, or NULL. It belongs to the caller (reply_free). */
-struct reply *conn_take(struct conn *b);
+struct reply *conn_take(struct conn *conn);
 /* The next reply, waited for within its deadline, which extra_ms makes longer (conn_allow). NULL when the connection is dead. */
-struct reply *conn_wait(struct conn *b, int64_t extra_ms, struct err *f);
+struct reply *conn_wait(struct conn *conn, int64_t extra_ms, struct err *err);
 /* put, wait: nothing may be unanswered before. */
-struct reply *conn_call(struct conn *b, struct err *f, ...) __attribute__((sentinel));
+struct reply *conn_call(struct conn *conn, struct err *err, ...) __attribute__((sentinel));
 
 /* Of a dead connection, or CONN_FINE. */
-enum conn_why conn_why(const struct conn *b);
+enum conn_why conn_why(const struct conn *conn);
 
 /* An exit status for a reason: 77 for DENIED and NOPERM, 78 for MOVED, 69 for the ways of not being reached, 75 for LATER and READONLY, else 1. */
 int conn_status(enum conn_why why);

@@ -44,14 +44,14 @@ struct conn {
 };
 
 static inline struct slot *
-slot(const struct conn *b, uint64_t n)
+slot(const struct conn *conn, uint64_t n)
 {
-	return &b->slots[n & (b->cap - 1)];
+	return &conn->slots[n & (conn->cap - 1)];
 }
 
 /* Room for slots, and the reader; where there is no memory for that the connection is dead. */
-void conn_exchange_start(struct conn *b);
+void conn_exchange_start(struct conn *conn);
 /* Frees what was there for it, replies that nobody took included. */
-void conn_exchange_end(struct conn *b);
+void conn_exchange_end(struct conn *conn);
 
 #endif

@@ -17,20 +17,20 @@ take_one(const struct reply *r, struct group_consumer *out)
 }
 
 int
-group_consumers(struct conn *b, const char *key, const char *group, struct group_consumers *out, enum conn_why *why, struct err *f)
+group_consumers(struct conn *conn, const char *key, const char *group, struct group_consumers *out, enum conn_why *why, struct err *err)
 {
-	struct reply *r = conn_call(b, f, "XINFO", "CONSUMERS", key, group, NULL);
+	struct reply *r = conn_call(conn, err, "XINFO", "CONSUMERS", key, group, NULL);
 
 	*out = (struct group_consumers){0};
-	*why = r == NULL ? conn_why(b) : reply_why(r);
+	*why = r == NULL ? conn_why(conn) : reply_why(r);
 	if (r == NULL)
 		return -1;
 	if (!reply_is_array(r)) {
 		if (reply_is_error(r))
-			reply_fail(f, r, "XINFO CONSUMERS");
+			reply_fail(err, r, "XINFO CONSUMERS");
 		else {
 			*why = CONN_GARBAGE;
-			err_set(f, STATUS_UNREACHABLE, "XINFO CONSUMERS: the answer has not the shape that Redis gives it");
+			err_set(err, STATUS_UNREACHABLE, "XINFO CONSUMERS: the answer has not the shape that Redis gives it");
 		}
 		reply_free(r);
 		return -1;

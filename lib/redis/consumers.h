@@ -21,7 +21,7 @@ struct group_consumers {
 	size_t n;
 };
 
-int group_consumers(struct conn *b, const char *key, const char *group, struct group_consumers *out, enum conn_why *why, struct err *f);
+int group_consumers(struct conn *conn, const char *key, const char *group, struct group_consumers *out, enum conn_why *why, struct err *err);
 void group_consumers_free(struct group_consumers *c);
 
 #endif

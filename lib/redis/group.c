@@ -17,7 +17,7 @@ is_busygroup(const struct reply *r)
 }
 
 static int
-take_create(const struct reply *r, const char *name, bool *created, enum conn_why *why, struct err *f)
+take_create(const struct reply *r, const char *name, bool *created, enum conn_why *why, struct err *err)
 {
 	char what[700];
 
@@ -27,12 +27,12 @@ take_create(const struct reply *r, const char *name, bool *created, enum conn_wh
 		return 0;
 	*why = reply_why(r);
 	snprintf(what, sizeof(what), "create group '%s'", name);
-	return reply_fail(f, r, what);
+	return reply_fail(err, r, what);
 }
 
 /* 0 when it is there, or when nobody may know. */
 static int
-look_for(struct conn *b, const char *key, const char *name, enum conn_why *why, struct err *f)
+look_for(struct conn *conn, const char *key, const char *name, enum conn_why *why, struct err *err)
 {
 	struct stream_group *g;
 	enum conn_why look;
@@ -40,11 +40,11 @@ look_for(struct conn *b, const char *key, const char *name, enum conn_why *why, 
 	size_t n;
 	int ok = -1;
 
-	if (stream_groups(b, key, &g, &n, &look, &no) == -1) {
-		if (conn_why(b) == CONN_FINE)
+	if (stream_groups(conn, key, &g, &n, &look, &no) == -1) {
+		if (conn_why(conn) == CONN_FINE)
 			return look == CONN_NOPERM ? 0 : -1;
-		*why = conn_why(b);
-		*f = no;
+		*why = conn_why(conn);
+		*err = no;
 		return -1;
 	}
 	for (size_t i = 0; i < n; i++)
@@ -58,30 +58,30 @@ look_for(struct conn *b, const char *key, const char *name, enum conn_why *why, 
 
 /* EXISTS goes ahead in the same packet; where it is not permitted nobody is told that the stream is new. */
 int
-group_ensure(struct conn *b, const char *key, const char *name, const char *start, bool *created, bool *stream_new,
-    enum conn_why *why, struct err *f)
+group_ensure(struct conn *conn, const char *key, const char *name, const char *start, bool *created, bool *stream_new,
+    enum conn_why *why, struct err *err)
 {
 	struct reply *there, *made;
 	int ok = -1;
 
-	conn_putl(b, "EXISTS", key, NULL);
-	conn_putl(b, "XGROUP", "CREATE", key, name, start, "MKSTREAM", NULL);
-	there = conn_wait(b, 0, f);
-	made = there != NULL ? conn_wait(b, 0, f) : NULL;
+	conn_putl(conn, "EXISTS", key, NULL);
+	conn_putl(conn, "XGROUP", "CREATE", key, name, start, "MKSTREAM", NULL);
+	there = conn_wait(conn, 0, err);
+	made = there != NULL ? conn_wait(conn, 0, err) : NULL;
 	if (made != NULL) {
-		ok = take_create(made, name, created, why, f);
+		ok = take_create(made, name, created, why, err);
 		*stream_new = ok == 0 && *created && !reply_is_error(there) && reply_int(there) == 0;
 	} else
-		*why = conn_why(b);
+		*why = conn_why(conn);
 	reply_free(there);
 	reply_free(made);
 	if (ok == -1 && (*why == CONN_LATER || *why == CONN_READONLY || *why == CONN_NOPERM))
-		ok = look_for(b, key, name, why, f);
+		ok = look_for(conn, key, name, why, err);
 	return ok;
 }
 
 uint64_t
-group_put_read(struct conn *b, const char *name, const char *consumer, size_t count, int64_t block_ms,
+group_put_read(struct conn *conn, const char *name, const char *consumer, size_t count, int64_t block_ms,
     const char *const *keys, const char *const *ids, size_t n)
 {
 	struct slice *argv = mem_alloc((10 + 2 * n) * sizeof(*argv));
@@ -106,17 +106,17 @@ group_put_read(struct conn *b, const char *name, const char *consumer, size_t co
 		argv[c++] = slice_of(keys[i]);
 	for (size_t i = 0; i < n; i++)
 		argv[c++] = slice_of(ids[i]);
-	number = conn_put(b, c, argv);
+	number = conn_put(conn, c, argv);
 	free(argv);
-	conn_allow(b, block_ms);
+	conn_allow(conn, block_ms);
 	return number;
 }
 
 static int
-fail_shape(enum conn_why *why, struct err *f)
+fail_shape(enum conn_why *why, struct err *err)
 {
 	*why = CONN_GARBAGE;
-	return err_set(f, STATUS_UNREACHABLE, "read group: the answer has not the shape that Redis gives it");
+	return err_set(err, STATUS_UNREACHABLE, "read group: the answer has not the shape that Redis gives it");
 }
 
 static size_t
@@ -131,7 +131,7 @@ key_index(struct slice key, const char *const *keys, size_t n)
 
 /* [entry, ...] */
 static int
-take_entries(const struct reply *entries, size_t key, group_entry_fn *fn, void *arg, enum conn_why *why, struct err *f)
+take_entries(const struct reply *entries, size_t key, group_entry_fn *fn, void *arg, enum conn_why *why, struct err *err)
 {
 	struct group_entry e;
 	struct bytes kv = {0};
@@ -139,7 +139,7 @@ take_entries(const struct reply *entries, size_t key, group_entry_fn *fn, void *
 
 	for (size_t i = 0; i < reply_count(entries) && stop == 0; i++) {
 		if (stream_entry(reply_at(entries, i), &e.id, &kv, &e.gone) == -1) {
-			stop = fail_shape(why, f);
+			stop = fail_shape(why, err);
 			break;
 		}
 		e.kv = (const void *)kv.p;
@@ -153,49 +153,49 @@ take_entries(const struct reply *entries, size_t key, group_entry_fn *fn, void *
 /* [key, [entry, ...]] */
 static int
 take_stream(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn, void *arg, enum conn_why *why,
-    struct err *f)
+    struct err *err)
 {
 	const struct reply *entries = reply_at(r, 1);
 	size_t key = key_index(reply_text(reply_at(r, 0)), keys, n);
 
 	if (key == n || !reply_is_array(entries))
-		return fail_shape(why, f);
-	return take_entries(entries, key, fn, arg, why, f);
+		return fail_shape(why, err);
+	return take_entries(entries, key, fn, arg, why, err);
 }
 
 static int
-take_error(const struct reply *r, const char *what, enum conn_why *why, struct err *f)
+take_error(const struct reply *r, const char *what, enum conn_why *why, struct err *err)
 {
 	*why = reply_why(r);
 	if (*why != CONN_FINE)
-		return reply_fail(f, r, what);
-	return reply_is_array(r) ? 0 : fail_shape(why, f);
+		return reply_fail(err, r, what);
+	return reply_is_array(r) ? 0 : fail_shape(why, err);
 }
 
 int
 group_take_read(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn, void *arg,
-    enum conn_why *why, struct err *f)
+    enum conn_why *why, struct err *err)
 {
 	int stop = 0;
 
 	*why = CONN_FINE;
 	if (reply_is_null(r))
 		return 0;
-	if (take_error(r, "XREADGROUP", why, f) == -1)
+	if (take_error(r, "XREADGROUP", why, err) == -1)
 		return -1;
 	for (size_t i = 0; i < reply_count(r) && stop == 0; i++)
-		stop = take_stream(reply_at(r, i), keys, n, fn, arg, why, f);
+		stop = take_stream(reply_at(r, i), keys, n, fn, arg, why, err);
 	return stop;
 }
 
 int
-group_take_claim(const struct reply *r, group_entry_fn *fn, void *arg, enum conn_why *why, struct err *f)
+group_take_claim(const struct reply *r, group_entry_fn *fn, void *arg, enum conn_why *why, struct err *err)
 {
-	return take_error(r, "XCLAIM", why, f) == -1 ? -1 : take_entries(r, 0, fn, arg, why, f);
+	return take_error(r, "XCLAIM", why, err) == -1 ? -1 : take_entries(r, 0, fn, arg, why, err);
 }
 
 uint64_t
-group_put_ack(struct conn *b, const char *key, const char *name, const struct slice *ids, size_t n)
+group_put_ack(struct conn *conn, const char *key, const char *name, const struct slice *ids, size_t n)
 {
 	struct slice *argv = mem_alloc((3 + n) * sizeof(*argv));
 	uint64_t number;
@@ -204,7 +204,7 @@ group_put_ack(struct conn *b, const char *key, const char *name, const struct sl
 	argv[1] = slice_of(key);
 	argv[2] = slice_of(name);
 	memcpy(argv + 3, ids, n * sizeof(*ids));
-	number = conn_put(b, 3 + n, argv);
+	number = conn_put(conn, 3 + n, argv);
 	free(argv);
 	return number;
 }

@@ -14,11 +14,11 @@
  * Where making one is refused (memory, a replica, permission) one that is there will do. When that cannot be found out either it is
  * 0 all the same, with *why and f saying what was refused: what counts if the group turns out not to be there.
  */
-int group_ensure(struct conn *b, const char *key, const char *name, const char *start,
-    bool *created, bool *stream_new, enum conn_why *why, struct err *f);
+int group_ensure(struct conn *conn, const char *key, const char *name, const char *start,
+    bool *created, bool *stream_new, enum conn_why *why, struct err *err);
 
 /* XREADGROUP GROUP name consumer COUNT count [BLOCK ms] STREAMS keys... ids...; block_ms < 0: without BLOCK. ids: ">" or an ID per key. */
-uint64_t group_put_read(struct conn *b, const char *name, const char *consumer, size_t count, int64_t block_ms,
+uint64_t group_put_read(struct conn *conn, const char *name, const char *consumer, size_t count, int64_t block_ms,
     const char *const *keys, const char *const *ids, size_t n);
 
 struct group_entry {
@@ -32,12 +32,12 @@ struct group_entry {
  * reply: nothing came), -1 error reply or wrong shape: *why (CONN_NOGROUP, CONN_UNBLOCKED, ...).
  */
 typedef int group_entry_fn(void *arg, size_t key, const struct group_entry *e);
-int group_take_read(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn, void *arg, enum conn_why *why, struct err *f);
+int group_take_read(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn, void *arg, enum conn_why *why, struct err *err);
 
 /* The same for XCLAIM's answer, whose entries are all of one key: its index is 0. */
-int group_take_claim(const struct reply *r, group_entry_fn *fn, void *arg, enum conn_why *why, struct err *f);
+int group_take_claim(const struct reply *r, group_entry_fn *fn, void *arg, enum conn_why *why, struct err *err);
 
 /* XACK key name ids... */
-uint64_t group_put_ack(struct conn *b, const char *key, const char *name, const struct slice *ids, size_t n);
+uint64_t group_put_ack(struct conn *conn, const char *key, const char *name, const struct slice *ids, size_t n);
 
 #endif

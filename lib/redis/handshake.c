@@ -8,22 +8,22 @@
 #include "base/mem.h"
 
 void
-handshake_put(struct conn *b, const struct url *u, struct handshake *g)
+handshake_put(struct conn *conn, const struct url *u, struct handshake *g)
 {
 	char db[16];
 
 	g->auth = u->password != NULL;
 	g->select = u->db != 0;
 	if (g->auth && u->user != NULL)
-		conn_putl(b, "AUTH", u->user, u->password, NULL);
+		conn_putl(conn, "AUTH", u->user, u->password, NULL);
 	else if (g->auth)
-		conn_putl(b, "AUTH", u->password, NULL);
+		conn_putl(conn, "AUTH", u->password, NULL);
 	if (g->select) {
 		snprintf(db, sizeof(db), "%d", u->db);
-		conn_putl(b, "SELECT", db, NULL);
+		conn_putl(conn, "SELECT", db, NULL);
 	}
-	conn_putl(b, "CLIENT", "INFO", NULL);
-	conn_putl(b, "INFO", "server", NULL);
+	conn_putl(conn, "CLIENT", "INFO", NULL);
+	conn_putl(conn, "INFO", "server", NULL);
 }
 
 /* The word behind "name", up to a space or line end, at the start of the text or after one of them. */
@@ -49,80 +49,80 @@ pick(struct slice text, const char *name, char *out, size_t size)
 }
 
 static int
-bad(enum conn_why why, struct err *f, enum conn_why *out)
+bad(enum conn_why why, struct err *err, enum conn_why *out)
 {
 	*out = why;
-	f->status = conn_status(why);
-	f->sys = 0;
+	err->status = conn_status(why);
+	err->sys = 0;
 	return -1;
 }
 
 static int
-not_redis(const char *place, enum conn_why *why, struct err *f)
+not_redis(const char *place, enum conn_why *why, struct err *err)
 {
-	err_set(f, 0, "'%s' is not Redis", place);
-	return bad(CONN_GARBAGE, f, why);
+	err_set(err, 0, "'%s' is not Redis", place);
+	return bad(CONN_GARBAGE, err, why);
 }
 
 /* The text of an error reply to AUTH may quote the password; only its first word is shown. */
 static int
-judge_auth(const struct reply *r, const char *place, enum conn_why *why, struct err *f)
+judge_auth(const struct reply *r, const char *place, enum conn_why *why, struct err *err)
 {
 	enum conn_why w = reply_why(r);
 	struct slice t = reply_text(r);
 
 	if (w == CONN_FINE)
-		return reply_is_text(r) && slice_eq(t, "OK") ? 0 : not_redis(place, why, f);
+		return reply_is_text(r) && slice_eq(t, "OK") ? 0 : not_redis(place, why, err);
 	if (w == CONN_LATER || w == CONN_MOVED) {
-		err_set(f, 0, "'%s': %.*s", place, (int)t.n, t.p);
-		return bad(w, f, why);
+		err_set(err, 0, "'%s': %.*s", place, (int)t.n, t.p);
+		return bad(w, err, why);
 	}
 	if (memmem(t.p, t.n, "without any password", 20) != NULL)
-		err_set(f, 0, "'%s' has no password, but one was given", place);
+		err_set(err, 0, "'%s' has no password, but one was given", place);
 	else
-		err_set(f, 0, "'%s' refused the password (%.*s)", place, (int)strcspn(t.p, " "), t.p);
-	return bad(CONN_DENIED, f, why);
+		err_set(err, 0, "'%s' refused the password (%.*s)", place, (int)strcspn(t.p, " "), t.p);
+	return bad(CONN_DENIED, err, why);
 }
 
 static int
-judge_select(const struct reply *r, const char *place, enum conn_why *why, struct err *f)
+judge_select(const struct reply *r, const char *place, enum conn_why *why, struct err *err)
 {
 	enum conn_why w = reply_why(r);
 	char what[600];
 
 	if (w == CONN_FINE)
-		return reply_is_text(r) && slice_eq(reply_text(r), "OK") ? 0 : not_redis(place, why, f);
+		return reply_is_text(r) && slice_eq(reply_text(r), "OK") ? 0 : not_redis(place, why, err);
 	snprintf(what, sizeof(what), "select the database of '%s'", place);
-	reply_fail(f, r, what);
-	bad(w == CONN_NOPERM ? CONN_DENIED : w, f, why);
+	reply_fail(err, r, what);
+	bad(w == CONN_NOPERM ? CONN_DENIED : w, err, why);
 	if (w == CONN_OTHER)
-		f->status = STATUS_CONFIG;
+		err->status = STATUS_CONFIG;
 	return -1;
 }
 
 /* The two questions may be forbidden or unknown; only what concerns all commands alike is a failure. */
 static int
-judge_fact(const struct reply *r, const char *place, const char *must, enum conn_why *why, struct err *f)
+judge_fact(const struct reply *r, const char *place, const char *must, enum conn_why *why, struct err *err)
 {
 	enum conn_why w = reply_why(r);
 	struct slice t = reply_text(r);
 
 	if (w == CONN_LATER || w == CONN_DENIED || w == CONN_MOVED) {
-		err_set(f, 0, "'%s': %.*s", place, (int)t.n, t.p);
-		return bad(w, f, why);
+		err_set(err, 0, "'%s': %.*s", place, (int)t.n, t.p);
+		return bad(w, err, why);
 	}
 	if (w == CONN_FINE && (t.n == 0 || memmem(t.p, t.n, must, strlen(must)) == NULL))
-		return not_redis(place, why, f);
+		return not_redis(place, why, err);
 	return 0;
 }
 
 static int
-take_client(const struct reply *r, const char *place, struct handshake *g, enum conn_why *why, struct err *f)
+take_client(const struct reply *r, const char *place, struct handshake *g, enum conn_why *why, struct err *err)
 {
 	char id[24];
 	uint64_t n;
 
-	if (judge_fact(r, place, "id=", why, f) == -1)
+	if (judge_fact(r, place, "id=", why, err) == -1)
 		return -1;
 	if (reply_is_text(r) && pick(reply_text(r), "id=", id, sizeof(id)) && num_u64(id, &n) == 0 && n <= INT64_MAX)
 		g->client = (int64_t)n;
@@ -132,12 +132,12 @@ take_client(const struct reply *r, const char *place, struct handshake *g, enum 
 }
 
 static int
-take_info(const struct reply *r, const char *place, struct handshake *g, enum conn_why *why, struct err *f)
+take_info(const struct reply *r, const char *place, struct handshake *g, enum conn_why *why, struct err *err)
 {
 	struct slice t = reply_is_text(r) ? reply_text(r) : (struct slice){0};
 	char mode[16];
 
-	if (judge_fact(r, place, "redis_version:", why, f) == -1)
+	if (judge_fact(r, place, "redis_version:", why, err) == -1)
 		return -1;
 	pick(t, "run_id:", g->run_id, sizeof(g->run_id));
 	snprintf(g->server, sizeof(g->server), "%s", t.n == 0 ? "" : "redis");
@@ -149,8 +149,8 @@ take_info(const struct reply *r, const char *place, struct handshake *g, enum co
 		pick(t, "server_mode:", mode, sizeof(mode));
 	if (strcmp(mode, "cluster") != 0)
 		return 0;
-	err_set(f, 0, "'%s' is a Redis cluster, which is not supported yet", place);
-	return bad(CONN_MOVED, f, why);
+	err_set(err, 0, "'%s' is a Redis cluster, which is not supported yet", place);
+	return bad(CONN_MOVED, err, why);
 }
 
 static int64_t
@@ -165,22 +165,22 @@ micros(void)
 enum part { AUTH, SELECT, CLIENT, SERVER };
 
 static int
-judge(enum part part, const struct reply *r, const char *place, struct handshake *g, enum conn_why *why, struct err *f)
+judge(enum part part, const struct reply *r, const char *place, struct handshake *g, enum conn_why *why, struct err *err)
 {
 	switch (part) {
 	case AUTH:
-		return judge_auth(r, place, why, f);
+		return judge_auth(r, place, why, err);
 	case SELECT:
-		return judge_select(r, place, why, f);
+		return judge_select(r, place, why, err);
 	case CLIENT:
-		return take_client(r, place, g, why, f);
+		return take_client(r, place, g, why, err);
 	default:
-		return take_info(r, place, g, why, f);
+		return take_info(r, place, g, why, err);
 	}
 }
 
 int
-handshake_take(struct conn *b, const char *place, struct handshake *g, enum conn_why *why, struct err *f)
+handshake_take(struct conn *conn, const char *place, struct handshake *g, enum conn_why *why, struct err *err)
 {
 	int64_t start = micros();
 	struct reply *r;
@@ -189,11 +189,11 @@ handshake_take(struct conn *b, const char *place, struct handshake *g, enum conn
 	for (enum part part = AUTH; part <= SERVER && ok == 0; part++) {
 		if ((part == AUTH && !g->auth) || (part == SELECT && !g->select))
 			continue;
-		if ((r = conn_wait(b, 0, f)) == NULL) {
-			*why = conn_why(b);
+		if ((r = conn_wait(conn, 0, err)) == NULL) {
+			*why = conn_why(conn);
 			return -1;
 		}
-		ok = judge(part, r, place, g, why, f);
+		ok = judge(part, r, place, g, why, err);
 		reply_free(r);
 	}
 	g->rtt_us = micros() - start;

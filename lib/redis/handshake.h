@@ -16,8 +16,8 @@ struct handshake {
 };
 
 /* Queues AUTH (with a password), SELECT (other than db 0), CLIENT INFO, INFO server. */
-void handshake_put(struct conn *b, const struct url *u, struct handshake *g);
-/* Waits for the answers and fills g. -1: f and *why, which for a connection that died is conn_why(b). */
-int handshake_take(struct conn *b, const char *place, struct handshake *g, enum conn_why *why, struct err *f);
+void handshake_put(struct conn *conn, const struct url *u, struct handshake *g);
+/* Waits for the answers and fills g. -1: err and *why, which for a connection that died is conn_why(b). */
+int handshake_take(struct conn *conn, const char *place, struct handshake *g, enum conn_why *why, struct err *err);
 
 #endif

@@ -14,15 +14,15 @@ static const char script[] =
     "end\n";
 
 int
-retire_forget_idle(struct conn *b, const char *key, const char *group, const char *stem, const char *own, int64_t idle,
-    struct err *f)
+retire_forget_idle(struct conn *conn, const char *key, const char *group, const char *stem, const char *own, int64_t idle,
+    struct err *err)
 {
 	char ms[24];
 	struct reply *r;
 
 	snprintf(ms, sizeof(ms), "%" PRId64, idle);
-	conn_putl(b, "EVAL", script, "1", key, group, stem, own, ms, NULL);
-	if ((r = conn_wait(b, 0, f)) == NULL)
+	conn_putl(conn, "EVAL", script, "1", key, group, stem, own, ms, NULL);
+	if ((r = conn_wait(conn, 0, err)) == NULL)
 		return -1;
 	reply_free(r);
 	return 0;

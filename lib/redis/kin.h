@@ -11,7 +11,7 @@
  * at and deleted in one script, so that none is deleted with an entry that it was just given. Where that is not permitted nothing
  * happens. -1: the connection is dead.
  */
-int retire_forget_idle(struct conn *b, const char *key, const char *group, const char *stem, const char *own, int64_t idle,
-    struct err *f);
+int retire_forget_idle(struct conn *conn, const char *key, const char *group, const char *stem, const char *own, int64_t idle,
+    struct err *err);
 
 #endif

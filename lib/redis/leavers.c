@@ -12,10 +12,10 @@ is_leaver(const struct group_consumer *c, const struct retire *r, const char *na
 }
 
 int
-retire_find(struct retire_found *l, struct conn *b, const struct retire *r, const char *name, enum conn_why *why, struct err *f)
+retire_find(struct retire_found *l, struct conn *conn, const struct retire *r, const char *name, enum conn_why *why, struct err *err)
 {
 	*l = (struct retire_found){0};
-	if (group_consumers(b, r->key, r->group, &l->list, why, f) == -1)
+	if (group_consumers(conn, r->key, r->group, &l->list, why, err) == -1)
 		return -1;
 	l->was = mem_alloc((l->list.n + 1) * sizeof(*l->was));
 	l->at = mem_alloc((l->list.n + 1) * sizeof(*l->at));

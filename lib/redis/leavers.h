@@ -19,7 +19,7 @@ struct retire_found {
  * name: that one, however long it is idle; NULL: all that are idle for r->idle, except r->to while it holds something. None of that
  * name is no failure: n is 0. Free in any case.
  */
-int retire_find(struct retire_found *l, struct conn *b, const struct retire *r, const char *name, enum conn_why *why, struct err *f);
+int retire_find(struct retire_found *l, struct conn *conn, const struct retire *r, const char *name, enum conn_why *why, struct err *err);
 void retire_found_free(struct retire_found *l);
 
 #endif

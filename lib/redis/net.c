@@ -280,18 +280,18 @@ dial_list(const struct addrinfo *list, int64_t deadline)
 }
 
 int
-net_connect(const struct url *u, int64_t deadline, struct err *f)
+net_connect(const struct url *u, int64_t deadline, struct err *err)
 {
 	struct addrinfo *list = NULL;
 	char *place;
 	int fd;
 
-	if (u->path == NULL && resolve(u->host, u->port, deadline, &list, f) == -1)
+	if (u->path == NULL && resolve(u->host, u->port, deadline, &list, err) == -1)
 		return -1;
 	fd = u->path != NULL ? dial_path(u->path, deadline) : dial_list(list, deadline);
 	if (fd == -1) {
 		place = url_place(u);
-		err_sys(f, STATUS_UNREACHABLE, "connect to '%s'", place);
+		err_sys(err, STATUS_UNREACHABLE, "connect to '%s'", place);
 		free(place);
 	}
 	if (list != NULL)

@@ -17,6 +17,6 @@
  * the time left. A unix socket whose backlog is full is tried again until the deadline (CLOCK_MONOTONIC ms).
  * -1: f->status is 69, and f->sys ETIMEDOUT when time ran out rather than somebody refusing.
  */
-int net_connect(const struct url *u, int64_t deadline, struct err *f);
+int net_connect(const struct url *u, int64_t deadline, struct err *err);
 
 #endif

@@ -19,10 +19,10 @@ void onegroup_init(struct group_choice *g, const char *prefix, const char *servi
 void onegroup_free(struct group_choice *g);
 
 /* -1: there is none, said with what shows those that there are. Who may not ask (no permission, no such command) finds out from what follows: 0, info not known. */
-int onegroup_find(struct group_choice *g, struct conn *b, struct err *f);
+int onegroup_find(struct group_choice *g, struct conn *conn, struct err *err);
 
 /* Whether it is still as g has it, or, when that is not known, whatever it is. -1: somebody reads through it, or it is gone; said. */
-int onegroup_same(const struct group_choice *g, struct conn *b, struct err *f);
+int onegroup_same(const struct group_choice *g, struct conn *conn, struct err *err);
 
 /*
  * What XGROUP SETID takes for a place. An ID is the last that the group was given, as Redis means it and as it is shown; whatever covers
@@ -33,8 +33,8 @@ void onegroup_target(const struct id_place *p, char out[ID_SIZE]);
 #define ONEGROUP_WORDS (ID_SIZE + 8)
 void onegroup_words(const struct id_place *p, char out[ONEGROUP_WORDS]);
 /* The first ID behind; "" when there is none, or one may not look. -1: the connection is dead. */
-int onegroup_next(const struct group_choice *g, struct conn *b, const char *target, char out[ID_SIZE], struct err *f);
-int group_set_id(const struct group_choice *g, struct conn *b, const char *target, struct err *f);
-int group_destroy(const struct group_choice *g, struct conn *b, struct err *f);
+int onegroup_next(const struct group_choice *g, struct conn *conn, const char *target, char out[ID_SIZE], struct err *err);
+int group_set_id(const struct group_choice *g, struct conn *conn, const char *target, struct err *err);
+int group_destroy(const struct group_choice *g, struct conn *conn, struct err *err);
 
 #endif

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 
 uint64_t
-pending_put_list(struct conn *b, const char *key, const char *group, int64_t idle_ms, const char *from, size_t count,
+pending_put_list(struct conn *conn, const char *key, const char *group, int64_t idle_ms, const char *from, size_t count,
     const char *consumer)
 {
 	struct slice argv[9];
@@ -29,7 +29,7 @@ pending_put_list(struct conn *b, const char *key, const char *group, int64_t idl
 	argv[c++] = slice_of(most);
 	if (consumer != NULL)
 		argv[c++] = slice_of(consumer);
-	return conn_put(b, c, argv);
+	return conn_put(conn, c, argv);
 }
 
 int
@@ -46,7 +46,7 @@ pending_at(const struct reply *r, size_t i, struct pending *out)
 }
 
 uint64_t
-pending_put_claim(struct conn *b, const struct claim *c, const struct stream_id *ids, size_t n)
+pending_put_claim(struct conn *conn, const struct claim *c, const struct stream_id *ids, size_t n)
 {
 	struct slice *argv = mem_alloc((9 + n) * sizeof(*argv));
 	char (*text)[ID_SIZE] = mem_alloc(n * sizeof(*text)), idle[24], count[24];
@@ -72,7 +72,7 @@ pending_put_claim(struct conn *b, const struct claim *c, const struct stream_id 
 		argv[a++] = slice_of("FORCE");
 	if (!c->bodies)
 		argv[a++] = slice_of("JUSTID");
-	number = conn_put(b, a, argv);
+	number = conn_put(conn, a, argv);
 	free(text);
 	free(argv);
 	return number;

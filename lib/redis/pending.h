@@ -18,7 +18,7 @@ struct pending {
 };
 
 /* XPENDING key group [IDLE idle_ms] from + count [consumer]: idle_ms 0 for all, consumer NULL for everybody's. from: an ID, "-" or "(ID". */
-uint64_t pending_put_list(struct conn *b, const char *key, const char *group, int64_t idle_ms, const char *from, size_t count,
+uint64_t pending_put_list(struct conn *conn, const char *key, const char *group, int64_t idle_ms, const char *from, size_t count,
     const char *consumer);
 /* Number i of reply_count(r); -1 when it has not that shape. */
 int pending_at(const struct reply *r, size_t i, struct pending *out);
@@ -34,7 +34,7 @@ struct pending_ask {
  * It is no picture of one moment: what is given out or acknowledged meanwhile may be in it or not.
  */
 typedef int pending_fn(void *arg, const struct pending *p);
-int pending_scan(struct conn *b, const struct pending_ask *ask, pending_fn *fn, void *arg, enum conn_why *why, struct err *f);
+int pending_scan(struct conn *conn, const struct pending_ask *ask, pending_fn *fn, void *arg, enum conn_why *why, struct err *err);
 
 struct claim {
 	const char *key, *group;
@@ -45,7 +45,7 @@ struct claim {
 	bool bodies;			/* answer: entries (stream_entry); else their IDs */
 };
 /* XCLAIM; n is 1 or more. An entry that is claimed begins to be idle anew. */
-uint64_t pending_put_claim(struct conn *b, const struct claim *c, const struct stream_id *ids, size_t n);
+uint64_t pending_put_claim(struct conn *conn, const struct claim *c, const struct stream_id *ids, size_t n);
 
 /* Whether a consumer is one of ours, whose count of deliveries is one more than the attempts that were begun (ebsub(1)): "eb-...". */
 bool pending_ours(struct slice consumer);

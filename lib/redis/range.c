@@ -5,11 +5,11 @@
 #include "base/clock.h"
 
 int
-range_to(struct range *l, const char *option, const char *arg, struct err *f)
+range_to(struct range *l, const char *option, const char *arg, struct err *err)
 {
 	struct id_place p;
 
-	if (id_parse_place(arg, clock_now(), option, &p, f) == -1)
+	if (id_parse_place(arg, clock_now(), option, &p, err) == -1)
 		return -1;
 	l->has_to = !p.end;
 	l->to = p.high;
@@ -35,8 +35,8 @@ count_one(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 
 /* The ID of the last-th entry from the end of the part, or of the first; `low` when there is none. */
 static int
-find_last(struct conn *b, const char *key, uint64_t last, const struct range_part *part, struct stream_id *low,
-    enum conn_why *why, struct err *f)
+find_last(struct conn *conn, const char *key, uint64_t last, const struct range_part *part, struct stream_id *low,
+    enum conn_why *why, struct err *err)
 {
 	struct pagesize pace = pagesize_start(PAGESIZE_FIRST, 0);
 	struct stream_id found = *low;
@@ -47,7 +47,7 @@ find_last(struct conn *b, const char *key, uint64_t last, const struct range_par
 	while (last > 0) {
 		struct count c = {0};
 
-		if (scan_newest(b, key, end, last < pace.count ? last : pace.count, count_one, &c, why, f) == -1)
+		if (scan_newest(conn, key, end, last < pace.count ? last : pace.count, count_one, &c, why, err) == -1)
 			return -1;
 		if (c.got == 0)
 			break;
@@ -62,19 +62,19 @@ find_last(struct conn *b, const char *key, uint64_t last, const struct range_par
 }
 
 int
-range_find(struct conn *b, const char *key, const struct range *l, struct range_part *part, enum conn_why *why, struct err *f)
+range_find(struct conn *conn, const char *key, const struct range *l, struct range_part *part, enum conn_why *why, struct err *err)
 {
 	struct stream_id low = l->from.low;
 	struct stream_info info;
 
-	if (stream_info(b, key, &info, why, f) == -1)
+	if (stream_info(conn, key, &info, why, err) == -1)
 		return -1;
 	*part = (struct range_part){.exists = info.exists, .after = info.last_generated};
 	part->has_to = l->has_to || !l->follow;
 	part->to = l->has_to && id_cmp(l->to, info.last_generated) < 0 ? l->to : info.last_generated;
 	if (l->from.end || l->last == 0)
 		return 0;
-	if (l->last > 0 && info.length > 0 && find_last(b, key, (uint64_t)l->last, part, &low, why, f) == -1)
+	if (l->last > 0 && info.length > 0 && find_last(conn, key, (uint64_t)l->last, part, &low, why, err) == -1)
 		return -1;
 	part->after = id_before(low);
 	return 0;

@@ -24,9 +24,9 @@ struct range_part {
 };
 
 /* Up to what somebody typed (id_parse_place). "$" is the end of every look that does not follow. 0, or -1 with status 64. */
-int range_to(struct range *l, const char *option, const char *arg, struct err *f);
+int range_to(struct range *l, const char *option, const char *arg, struct err *err);
 
 /* Entries are gone over backwards to find the last so many, in small pages. -1: *why and f. */
-int range_find(struct conn *b, const char *key, const struct range *l, struct range_part *part, enum conn_why *why, struct err *f);
+int range_find(struct conn *conn, const char *key, const struct range *l, struct range_part *part, enum conn_why *why, struct err *err);
 
 #endif

@@ -165,9 +165,9 @@ reply_why(const struct reply *r)
 }
 
 int
-reply_fail(struct err *f, const struct reply *r, const char *what)
+reply_fail(struct err *err, const struct reply *r, const char *what)
 {
 	struct slice t = reply_text(r);
 
-	return err_set(f, conn_status(reply_why(r)), "%s: %.*s", what, (int)t.n, t.n > 0 ? t.p : "");
+	return err_set(err, conn_status(reply_why(r)), "%s: %.*s", what, (int)t.n, t.n > 0 ? t.p : "");
 }

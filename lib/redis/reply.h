@@ -37,6 +37,6 @@ void reply_free(struct reply *r);		/* only what conn_take, conn_wait, conn_call 
 /* CONN_FINE unless r is an error reply. */
 enum conn_why reply_why(const struct reply *r);
 /* Fills f from an error reply ("what": what was tried, on which thing) with the status of section 4; returns -1. */
-int reply_fail(struct err *f, const struct reply *r, const char *what);
+int reply_fail(struct err *err, const struct reply *r, const char *what);
 
 #endif

@@ -73,7 +73,7 @@ static const char script[] =
 #define NAMES 500	/* in one call */
 
 static void
-put_step(struct conn *b, const struct retire *r, const struct retire_one *c, size_t n)
+put_step(struct conn *conn, const struct retire *r, const struct retire_one *c, size_t n)
 {
 	struct slice argv[8 + NAMES];
 	char idle[24], most[24];
@@ -91,7 +91,7 @@ put_step(struct conn *b, const struct retire *r, const struct retire_one *c, siz
 	argv[a++] = slice_of(most);
 	for (size_t i = 0; i < n && i < NAMES; i++)
 		argv[a++] = c[i].name;
-	conn_put(b, a, argv);
+	conn_put(conn, a, argv);
 }
 
 /* How many of c are through; -1 when the answer is none. */
@@ -131,18 +131,18 @@ no_eval(const struct reply *reply)
 }
 
 static int
-fail_step(const struct reply *reply, enum conn_why *why, struct err *f)
+fail_step(const struct reply *reply, enum conn_why *why, struct err *err)
 {
 	if (reply_is_error(reply)) {
 		*why = reply_why(reply);
-		return reply_fail(f, reply, "EVAL");
+		return reply_fail(err, reply, "EVAL");
 	}
 	*why = CONN_GARBAGE;
-	return err_set(f, STATUS_UNREACHABLE, "EVAL: the answer has not the shape that was asked for");
+	return err_set(err, STATUS_UNREACHABLE, "EVAL: the answer has not the shape that was asked for");
 }
 
 int
-retire_run(struct conn *b, struct retire *r, struct retire_one *c, size_t n, enum conn_why *why, struct err *f)
+retire_run(struct conn *conn, struct retire *r, struct retire_one *c, size_t n, enum conn_why *why, struct err *err)
 {
 	size_t done = 0, some;
 	int ok = 0;
@@ -151,18 +151,18 @@ retire_run(struct conn *b, struct retire *r, struct retire_one *c, size_t n, enu
 	for (; ok == 0 && done < n; done += some) {
 		struct reply *reply;
 
-		put_step(b, r, c + done, n - done);
-		if ((reply = conn_wait(b, 0, f)) == NULL) {
-			*why = conn_why(b);
+		put_step(conn, r, c + done, n - done);
+		if ((reply = conn_wait(conn, 0, err)) == NULL) {
+			*why = conn_why(conn);
 			return -1;
 		}
 		some = 0;
 		if (no_eval(reply)) {
 			reply_fail(&r->no_eval, reply, "EVAL");
 			some = n - done;
-			ok = retire_plain(b, r, c + done, some, why, f);
+			ok = retire_plain(conn, r, c + done, some, why, err);
 		} else if (take_step(reply, c + done, n - done, &some) == -1)
-			ok = fail_step(reply, why, f);
+			ok = fail_step(reply, why, err);
 		reply_free(reply);
 	}
 	return ok;

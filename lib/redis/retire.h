@@ -43,6 +43,6 @@ struct retire {
 };
 
 /* All of c, in order. -1: it got no further, what was done stands in c, and doing it again goes on there. */
-int retire_run(struct conn *b, struct retire *r, struct retire_one *c, size_t n, enum conn_why *why, struct err *f);
+int retire_run(struct conn *conn, struct retire *r, struct retire_one *c, size_t n, enum conn_why *why, struct err *err);
 
 #endif

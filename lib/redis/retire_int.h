@@ -7,6 +7,6 @@
 #include "redis/retire.h"
 
 /* Without scripts (retireplain.c). */
-int retire_plain(struct conn *b, const struct retire *r, struct retire_one *c, size_t n, enum conn_why *why, struct err *f);
+int retire_plain(struct conn *conn, const struct retire *r, struct retire_one *c, size_t n, enum conn_why *why, struct err *err);
 
 #endif

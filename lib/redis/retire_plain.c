@@ -18,29 +18,29 @@ is(struct slice a, struct slice b)
 }
 
 static uint64_t
-put_held(struct conn *b, const struct retire *r, struct slice name, const char *most)
+put_held(struct conn *conn, const struct retire *r, struct slice name, const char *most)
 {
 	const struct slice argv[] = {
 		slice_of("XPENDING"), slice_of(r->key), slice_of(r->group), slice_of("-"), slice_of("+"), slice_of(most), name
 	};
 
-	return conn_put(b, sizeof(argv) / sizeof(argv[0]), argv);
+	return conn_put(conn, sizeof(argv) / sizeof(argv[0]), argv);
 }
 
 /* An answer that is an array or, with why in f, none. */
 static struct reply *
-wait_array(struct conn *b, const char *what, enum conn_why *why, struct err *f)
+wait_array(struct conn *conn, const char *what, enum conn_why *why, struct err *err)
 {
-	struct reply *reply = conn_wait(b, 0, f);
+	struct reply *reply = conn_wait(conn, 0, err);
 
-	*why = reply == NULL ? conn_why(b) : reply_why(reply);
+	*why = reply == NULL ? conn_why(conn) : reply_why(reply);
 	if (reply == NULL || reply_is_array(reply))
 		return reply;
 	if (reply_is_error(reply))
-		reply_fail(f, reply, what);
+		reply_fail(err, reply, what);
 	else {
 		*why = CONN_GARBAGE;
-		err_set(f, STATUS_UNREACHABLE, "%s: the answer has not the shape that Redis gives it", what);
+		err_set(err, STATUS_UNREACHABLE, "%s: the answer has not the shape that Redis gives it", what);
 	}
 	reply_free(reply);
 	return NULL;
@@ -48,21 +48,21 @@ wait_array(struct conn *b, const char *what, enum conn_why *why, struct err *f)
 
 /* One that is a status: OK, QUEUED. */
 static int
-wait_word(struct conn *b, const char *what, enum conn_why *why, struct err *f)
+wait_word(struct conn *conn, const char *what, enum conn_why *why, struct err *err)
 {
-	struct reply *reply = conn_wait(b, 0, f);
+	struct reply *reply = conn_wait(conn, 0, err);
 	int ok = reply != NULL && reply_is_text(reply) ? 0 : -1;
 
-	*why = reply == NULL ? conn_why(b) : reply_why(reply);
+	*why = reply == NULL ? conn_why(conn) : reply_why(reply);
 	if (reply != NULL && ok == -1)
-		reply_fail(f, reply, what);
+		reply_fail(err, reply, what);
 	reply_free(reply);
 	return ok;
 }
 
 /* Pending again, though for nobody at the moment. */
 static void
-put_back(struct conn *b, const struct retire *r, struct slice name, const struct pending *p)
+put_back(struct conn *conn, const struct retire *r, struct slice name, const struct pending *p)
 {
 	bool anew = pending_ours(slice_of(r->to)) && !pending_ours(name);
 	char id[ID_SIZE], idle[24], count[24];
@@ -70,11 +70,11 @@ put_back(struct conn *b, const struct retire *r, struct slice name, const struct
 	id_format(p->id, id);
 	snprintf(idle, sizeof(idle), "%" PRId64, p->idle);
 	snprintf(count, sizeof(count), "%" PRId64, anew ? 1 : p->deliveries);
-	conn_putl(b, "XCLAIM", r->key, r->group, r->to, "0", id, "IDLE", idle, "RETRYCOUNT", count, "FORCE", "JUSTID", NULL);
+	conn_putl(conn, "XCLAIM", r->key, r->group, r->to, "0", id, "IDLE", idle, "RETRYCOUNT", count, "FORCE", "JUSTID", NULL);
 }
 
 static int
-take_back(struct conn *b, const struct retire *r, struct retire_one *c, const struct reply *held, enum conn_why *why, struct err *f)
+take_back(struct conn *conn, const struct retire *r, struct retire_one *c, const struct reply *held, enum conn_why *why, struct err *err)
 {
 	struct pending p;
 	size_t n = 0;
@@ -82,13 +82,13 @@ take_back(struct conn *b, const struct retire *r, struct retire_one *c, const st
 
 	for (size_t i = 0; i < reply_count(held); i++)
 		if (pending_at(held, i, &p) == 0) {
-			put_back(b, r, c->name, &p);
+			put_back(conn, r, c->name, &p);
 			n++;
 		}
 	for (; n > 0; n--) {
-		struct reply *reply = wait_array(b, "XCLAIM", why, f);
+		struct reply *reply = wait_array(conn, "XCLAIM", why, err);
 
-		if (reply == NULL && conn_why(b) != CONN_FINE)
+		if (reply == NULL && conn_why(conn) != CONN_FINE)
 			return -1;
 		if (reply == NULL)
 			ok = -1;
@@ -103,15 +103,15 @@ take_back(struct conn *b, const struct retire *r, struct retire_one *c, const st
 
 /* The words of the two that were queued, and the answer of EXEC, which is an error when one of them was. */
 static struct reply *
-wait_exec(struct conn *b, enum conn_why *why, struct err *f)
+wait_exec(struct conn *conn, enum conn_why *why, struct err *err)
 {
 	enum conn_why first = CONN_FINE;
 	struct reply *r;
 	struct err said;
 
 	for (int i = 0; i < 2; i++) {
-		if ((r = conn_wait(b, 0, f)) == NULL) {
-			*why = conn_why(b);
+		if ((r = conn_wait(conn, 0, err)) == NULL) {
+			*why = conn_why(conn);
 			return NULL;
 		}
 		if (reply_is_error(r) && first == CONN_FINE) {
@@ -120,15 +120,15 @@ wait_exec(struct conn *b, enum conn_why *why, struct err *f)
 		}
 		reply_free(r);
 	}
-	if ((r = wait_array(b, "EXEC", why, f)) == NULL && first != CONN_FINE) {
+	if ((r = wait_array(conn, "EXEC", why, err)) == NULL && first != CONN_FINE) {
 		*why = first;
-		*f = said;
+		*err = said;
 	}
 	return r;
 }
 
 static int
-forget(struct conn *b, const struct retire *r, struct retire_one *c, enum conn_why *why, struct err *f)
+forget(struct conn *conn, const struct retire *r, struct retire_one *c, enum conn_why *why, struct err *err)
 {
 	const struct slice argv[] = {
 		slice_of("XGROUP"), slice_of("DELCONSUMER"), slice_of(r->key), slice_of(r->group), c->name
@@ -138,20 +138,20 @@ forget(struct conn *b, const struct retire *r, struct retire_one *c, enum conn_w
 	char most[24];
 	int ok;
 
-	conn_putl(b, "MULTI", NULL);
-	if (wait_word(b, "MULTI", why, f) == -1)
+	conn_putl(conn, "MULTI", NULL);
+	if (wait_word(conn, "MULTI", why, err) == -1)
 		return -1;
 	snprintf(most, sizeof(most), "%d", RACE);
-	put_held(b, r, c->name, most);
-	conn_put(b, sizeof(argv) / sizeof(argv[0]), argv);
-	conn_putl(b, "EXEC", NULL);
-	if ((done = wait_exec(b, why, f)) == NULL)
+	put_held(conn, r, c->name, most);
+	conn_put(conn, sizeof(argv) / sizeof(argv[0]), argv);
+	conn_putl(conn, "EXEC", NULL);
+	if ((done = wait_exec(conn, why, err)) == NULL)
 		return -1;
-	ok = take_back(b, r, c, reply_at(done, 0), why, f);
+	ok = take_back(conn, r, c, reply_at(done, 0), why, err);
 	deleted = reply_why(reply_at(done, 1));
 	if (ok == 0 && deleted != CONN_FINE) {
 		*why = deleted;
-		ok = reply_fail(f, reply_at(done, 1), "XGROUP DELCONSUMER");
+		ok = reply_fail(err, reply_at(done, 1), "XGROUP DELCONSUMER");
 	}
 	reply_free(done);
 	if (ok == 0)
@@ -160,7 +160,7 @@ forget(struct conn *b, const struct retire *r, struct retire_one *c, enum conn_w
 }
 
 static int
-one(struct conn *b, const struct retire *r, struct retire_one *c, const struct group_consumer *now, enum conn_why *why, struct err *f)
+one(struct conn *conn, const struct retire *r, struct retire_one *c, const struct group_consumer *now, enum conn_why *why, struct err *err)
 {
 	struct reply *held;
 	bool holds;
@@ -169,22 +169,22 @@ one(struct conn *b, const struct retire *r, struct retire_one *c, const struct g
 		c->end = now == NULL ? RETIRE_NONE : RETIRE_BACK;
 		return 0;
 	}
-	put_held(b, r, c->name, "1");
-	if ((held = wait_array(b, "XPENDING", why, f)) == NULL)
+	put_held(conn, r, c->name, "1");
+	if ((held = wait_array(conn, "XPENDING", why, err)) == NULL)
 		return -1;
 	holds = reply_count(held) > 0;
 	reply_free(held);
 	if (!holds)
-		return forget(b, r, c, why, f);
+		return forget(conn, r, c, why, err);
 	c->end = is(c->name, slice_of(r->to)) ? RETIRE_TARGET : RETIRE_HELD;
 	return 0;
 }
 
 int
-retire_plain(struct conn *b, const struct retire *r, struct retire_one *c, size_t n, enum conn_why *why, struct err *f)
+retire_plain(struct conn *conn, const struct retire *r, struct retire_one *c, size_t n, enum conn_why *why, struct err *err)
 {
 	struct group_consumers list;
-	int ok = group_consumers(b, r->key, r->group, &list, why, f);
+	int ok = group_consumers(conn, r->key, r->group, &list, why, err);
 
 	for (size_t i = 0; ok == 0 && i < n; i++) {
 		const struct group_consumer *now = NULL;
@@ -192,7 +192,7 @@ retire_plain(struct conn *b, const struct retire *r, struct retire_one *c, size_
 		for (size_t k = 0; k < list.n && now == NULL; k++)
 			if (is(list.at[k].name, c[i].name))
 				now = &list.at[k];
-		ok = one(b, r, &c[i], now, why, f);
+		ok = one(conn, r, &c[i], now, why, err);
 	}
 	group_consumers_free(&list);
 	return ok;

@@ -28,12 +28,12 @@ stream_entry(const struct reply *r, struct slice *id, struct bytes *kv, bool *go
 }
 
 uint64_t
-stream_put_range(struct conn *b, const char *key, const char *from, const char *to, size_t count)
+stream_put_range(struct conn *conn, const char *key, const char *from, const char *to, size_t count)
 {
 	char n[24];
 
 	snprintf(n, sizeof(n), "%zu", count);
-	return conn_putl(b, "XRANGE", key, from, to, "COUNT", n, NULL);
+	return conn_putl(conn, "XRANGE", key, from, to, "COUNT", n, NULL);
 }
 
 /* What came of a page. */
@@ -43,12 +43,12 @@ struct page {
 };
 
 static int
-fail_page(const struct reply *r, enum conn_why *why, struct err *f)
+fail_page(const struct reply *r, enum conn_why *why, struct err *err)
 {
 	*why = reply_is_error(r) ? reply_why(r) : CONN_GARBAGE;
 	if (reply_is_error(r))
-		return reply_fail(f, r, "XRANGE");
-	return err_set(f, STATUS_UNREACHABLE, "XRANGE: the answer has not the shape that Redis gives it");
+		return reply_fail(err, r, "XRANGE");
+	return err_set(err, STATUS_UNREACHABLE, "XRANGE: the answer has not the shape that Redis gives it");
 }
 
 static size_t
@@ -62,7 +62,7 @@ kv_bytes(const struct slice *kv, size_t n)
 }
 
 static int
-walk_page(const struct reply *r, stream_entry_fn *fn, void *arg, struct page *page, enum conn_why *why, struct err *f)
+walk_page(const struct reply *r, stream_entry_fn *fn, void *arg, struct page *page, enum conn_why *why, struct err *err)
 {
 	struct bytes kv = {0};
 	struct slice id;
@@ -71,10 +71,10 @@ walk_page(const struct reply *r, stream_entry_fn *fn, void *arg, struct page *pa
 
 	*page = (struct page){0};
 	if (!reply_is_array(r))
-		return fail_page(r, why, f);
+		return fail_page(r, why, err);
 	for (size_t i = 0; i < reply_count(r) && stop == 0; i++) {
 		if (stream_entry(reply_at(r, i), &id, &kv, &gone) == -1) {
-			stop = fail_page(r, why, f);
+			stop = fail_page(r, why, err);
 			break;
 		}
 		page->entries++;
@@ -87,22 +87,22 @@ walk_page(const struct reply *r, stream_entry_fn *fn, void *arg, struct page *pa
 }
 
 static int
-one_page(struct conn *b, stream_entry_fn *fn, void *arg, struct page *page, enum conn_why *why, struct err *f)
+one_page(struct conn *conn, stream_entry_fn *fn, void *arg, struct page *page, enum conn_why *why, struct err *err)
 {
-	struct reply *r = conn_wait(b, 0, f);
+	struct reply *r = conn_wait(conn, 0, err);
 	int stop;
 
-	*why = r == NULL ? conn_why(b) : CONN_FINE;
+	*why = r == NULL ? conn_why(conn) : CONN_FINE;
 	if (r == NULL)
 		return -1;
-	stop = walk_page(r, fn, arg, page, why, f);
+	stop = walk_page(r, fn, arg, page, why, err);
 	reply_free(r);
 	return stop;
 }
 
 int
-scan_entries(struct conn *b, const char *key, struct stream_id after, size_t page, stream_entry_fn *fn, void *arg,
-    enum conn_why *why, struct err *f)
+scan_entries(struct conn *conn, const char *key, struct stream_id after, size_t page, stream_entry_fn *fn, void *arg,
+    enum conn_why *why, struct err *err)
 {
 	struct pagesize pace = pagesize_start(PAGESIZE_FIRST, page);
 	struct page got = {.last = after};
@@ -111,8 +111,8 @@ scan_entries(struct conn *b, const char *key, struct stream_id after, size_t pag
 
 	do {
 		id_format(after, from + 1);
-		stream_put_range(b, key, from, "+", pace.count);
-		if ((stop = one_page(b, fn, arg, &got, why, f)) != 0)
+		stream_put_range(conn, key, from, "+", pace.count);
+		if ((stop = one_page(conn, fn, arg, &got, why, err)) != 0)
 			return stop;
 		after = got.last;
 		pagesize_learn(&pace, got.entries, got.bytes);
@@ -121,15 +121,15 @@ scan_entries(struct conn *b, const char *key, struct stream_id after, size_t pag
 }
 
 int
-scan_newest(struct conn *b, const char *key, const char *end, size_t count, stream_entry_fn *fn, void *arg,
-    enum conn_why *why, struct err *f)
+scan_newest(struct conn *conn, const char *key, const char *end, size_t count, stream_entry_fn *fn, void *arg,
+    enum conn_why *why, struct err *err)
 {
 	struct page got;
 	char n[24];
 
 	snprintf(n, sizeof(n), "%zu", count);
-	conn_putl(b, "XREVRANGE", key, end, "-", "COUNT", n, NULL);
-	return one_page(b, fn, arg, &got, why, f);
+	conn_putl(conn, "XREVRANGE", key, end, "-", "COUNT", n, NULL);
+	return one_page(conn, fn, arg, &got, why, err);
 }
 
 /* --- keys ------------------------------------------------------------------------ */
@@ -174,9 +174,9 @@ sort_unique(struct keys *k)
 
 /* [cursor, [key, ...]]; the cursor is an unsigned 64-bit number in text, and "0" at the end. */
 static int
-scan_once(struct conn *b, const char *pattern, char cursor[24], struct keys *k, struct err *f)
+scan_once(struct conn *conn, const char *pattern, char cursor[24], struct keys *k, struct err *err)
 {
-	struct reply *r = conn_call(b, f, "SCAN", cursor, "MATCH", pattern, "TYPE", "stream", "COUNT", "1000", NULL);
+	struct reply *r = conn_call(conn, err, "SCAN", cursor, "MATCH", pattern, "TYPE", "stream", "COUNT", "1000", NULL);
 	struct slice next = reply_text(reply_at(r, 0));
 	const struct reply *names = reply_at(r, 1);
 	int ok = -1;
@@ -184,9 +184,9 @@ scan_once(struct conn *b, const char *pattern, char cursor[24], struct keys *k, 
 	if (r == NULL)
 		return -1;
 	if (reply_is_error(r))
-		reply_fail(f, r, "SCAN");
+		reply_fail(err, r, "SCAN");
 	else if (next.n == 0 || next.n >= 24 || !reply_is_array(names))
-		err_set(f, STATUS_UNREACHABLE, "SCAN: the answer has not the shape that Redis gives it");
+		err_set(err, STATUS_UNREACHABLE, "SCAN: the answer has not the shape that Redis gives it");
 	else
 		ok = 0;
 	for (size_t i = 0; ok == 0 && i < reply_count(names); i++)
@@ -198,15 +198,15 @@ scan_once(struct conn *b, const char *pattern, char cursor[24], struct keys *k, 
 }
 
 int
-scan_keys(struct conn *b, const char *pattern, int64_t deadline, char ***keys, size_t *n, bool *complete,
-    struct err *f)
+scan_keys(struct conn *conn, const char *pattern, int64_t deadline, char ***keys, size_t *n, bool *complete,
+    struct err *err)
 {
 	struct keys k = {0};
 	char cursor[24] = "0";
 	int ok;
 
 	*complete = false;
-	while ((ok = scan_once(b, pattern, cursor, &k, f)) == 0) {
+	while ((ok = scan_once(conn, pattern, cursor, &k, err)) == 0) {
 		*complete = strcmp(cursor, "0") == 0;
 		if (*complete || clock_mono() >= deadline)
 			break;
@@ -228,7 +228,7 @@ scan_keys(struct conn *b, const char *pattern, int64_t deadline, char ***keys, s
 
 /* 1: the server says that no such connection is there any more. 0: it will not say. -1: dead. */
 static int
-kill_client(struct conn *b, int64_t client, const char *addr, struct err *f)
+kill_client(struct conn *conn, int64_t client, const char *addr, struct err *err)
 {
 	char id[24];
 	struct reply *r;
@@ -236,9 +236,9 @@ kill_client(struct conn *b, int64_t client, const char *addr, struct err *f)
 
 	snprintf(id, sizeof(id), "%" PRId64, client);
 	if (addr != NULL && addr[0] != '\0')
-		r = conn_call(b, f, "CLIENT", "KILL", "ID", id, "ADDR", addr, NULL);
+		r = conn_call(conn, err, "CLIENT", "KILL", "ID", id, "ADDR", addr, NULL);
 	else
-		r = conn_call(b, f, "CLIENT", "KILL", "ID", id, NULL);
+		r = conn_call(conn, err, "CLIENT", "KILL", "ID", id, NULL);
 	if (r == NULL)
 		return -1;
 	done = !reply_is_error(r);
@@ -247,18 +247,18 @@ kill_client(struct conn *b, int64_t client, const char *addr, struct err *f)
 }
 
 int
-conn_fence(struct conn *b, const char *run_id, int64_t client, const char *addr, struct err *f)
+conn_fence(struct conn *conn, const char *run_id, int64_t client, const char *addr, struct err *err)
 {
-	bool known = run_id[0] != '\0' && conn_run_id(b)[0] != '\0', same = strcmp(run_id, conn_run_id(b)) == 0;
+	bool known = run_id[0] != '\0' && conn_run_id(conn)[0] != '\0', same = strcmp(run_id, conn_run_id(conn)) == 0;
 	struct reply *r;
 	int done = 0;
 
 	if (known && !same)
 		return 0;
 	if (known && client != 0)
-		done = kill_client(b, client, addr, f);
+		done = kill_client(conn, client, addr, err);
 	for (int i = 0; i < 2 && done == 0; i++) {
-		if ((r = conn_call(b, f, "PING", NULL)) == NULL)
+		if ((r = conn_call(conn, err, "PING", NULL)) == NULL)
 			return -1;
 		reply_free(r);
 	}

@@ -78,27 +78,27 @@ id_next(struct stream_id id)
 /* --- replies that are not what was asked for ----------------------------------- */
 
 static int
-fail_shape(const char *what, enum conn_why *why, struct err *f)
+fail_shape(const char *what, enum conn_why *why, struct err *err)
 {
 	*why = CONN_GARBAGE;
-	return err_set(f, STATUS_UNREACHABLE, "%s: the answer has not the shape that Redis gives it", what);
+	return err_set(err, STATUS_UNREACHABLE, "%s: the answer has not the shape that Redis gives it", what);
 }
 
 static int
-fail_reply(const struct reply *r, const char *what, enum conn_why *why, struct err *f)
+fail_reply(const struct reply *r, const char *what, enum conn_why *why, struct err *err)
 {
 	if (!reply_is_error(r))
-		return fail_shape(what, why, f);
+		return fail_shape(what, why, err);
 	*why = reply_why(r);
-	return reply_fail(f, r, what);
+	return reply_fail(err, r, what);
 }
 
 static struct reply *
-wait_reply(struct conn *b, enum conn_why *why, struct err *f)
+wait_reply(struct conn *conn, enum conn_why *why, struct err *err)
 {
-	struct reply *r = conn_wait(b, 0, f);
+	struct reply *r = conn_wait(conn, 0, err);
 
-	*why = r == NULL ? conn_why(b) : CONN_FINE;
+	*why = r == NULL ? conn_why(conn) : CONN_FINE;
 	return r;
 }
 
@@ -123,7 +123,7 @@ add_front(struct slice argv[STREAM_ADD_FRONT], const char *key, int64_t maxlen, 
 }
 
 uint64_t
-stream_put_add(struct conn *b, const char *key, int64_t maxlen, const struct slice *kv, size_t nkv)
+stream_put_add(struct conn *conn, const char *key, int64_t maxlen, const struct slice *kv, size_t nkv)
 {
 	size_t most = nkv + STREAM_ADD_FRONT, n;
 	struct slice few[64], *argv = most <= 64 ? few : mem_alloc(most * sizeof(*argv));
@@ -132,7 +132,7 @@ stream_put_add(struct conn *b, const char *key, int64_t maxlen, const struct sli
 
 	n = add_front(argv, key, maxlen, limit);
 	memcpy(argv + n, kv, nkv * sizeof(*kv));
-	number = conn_put(b, n + nkv, argv);
+	number = conn_put(conn, n + nkv, argv);
 	if (argv != few)
 		free(argv);
 	return number;
@@ -153,10 +153,10 @@ stream_add_form(struct conn_form *form, const char *key, int64_t maxlen, const s
 }
 
 int
-stream_take_add(const struct reply *r, struct stream_id *id, enum conn_why *why, struct err *f)
+stream_take_add(const struct reply *r, struct stream_id *id, enum conn_why *why, struct err *err)
 {
 	if (!reply_is_text(r) || id_parse(reply_text(r), id) == -1)
-		return fail_reply(r, "XADD", why, f);
+		return fail_reply(r, "XADD", why, err);
 	*why = CONN_FINE;
 	return 0;
 }
@@ -164,9 +164,9 @@ stream_take_add(const struct reply *r, struct stream_id *id, enum conn_why *why,
 /* --- what is known of a stream ----------------------------------------------------- */
 
 uint64_t
-stream_put_info(struct conn *b, const char *key)
+stream_put_info(struct conn *conn, const char *key)
 {
-	return conn_putl(b, "XINFO", "STREAM", key, NULL);
+	return conn_putl(conn, "XINFO", "STREAM", key, NULL);
 }
 
 static struct stream_id
@@ -205,14 +205,14 @@ no_such_key(const struct reply *r)
 }
 
 int
-stream_take_info(const struct reply *r, struct stream_info *out, enum conn_why *why, struct err *f)
+stream_take_info(const struct reply *r, struct stream_info *out, enum conn_why *why, struct err *err)
 {
 	memset(out, 0, sizeof(*out));
 	*why = CONN_FINE;
 	if (no_such_key(r))
 		return 0;
 	if (!reply_is_array(r) || reply_member(r, "last-generated-id") == NULL)
-		return fail_reply(r, "XINFO STREAM", why, f);
+		return fail_reply(r, "XINFO STREAM", why, err);
 	out->exists = true;
 	out->length = member_u64(r, "length");
 	out->added = member_u64(r, "entries-added");
@@ -225,15 +225,15 @@ stream_take_info(const struct reply *r, struct stream_info *out, enum conn_why *
 }
 
 int
-stream_info(struct conn *b, const char *key, struct stream_info *out, enum conn_why *why, struct err *f)
+stream_info(struct conn *conn, const char *key, struct stream_info *out, enum conn_why *why, struct err *err)
 {
 	struct reply *r;
 	int ok;
 
-	stream_put_info(b, key);
-	if ((r = wait_reply(b, why, f)) == NULL)
+	stream_put_info(conn, key);
+	if ((r = wait_reply(conn, why, err)) == NULL)
 		return -1;
-	ok = stream_take_info(r, out, why, f);
+	ok = stream_take_info(r, out, why, err);
 	reply_free(r);
 	return ok;
 }
@@ -248,9 +248,9 @@ stream_take_clock(const struct reply *r)
 }
 
 int
-stream_clock(struct conn *b, int64_t *now, struct err *f)
+stream_clock(struct conn *conn, int64_t *now, struct err *err)
 {
-	struct reply *r = conn_call(b, f, "TIME", NULL);
+	struct reply *r = conn_call(conn, err, "TIME", NULL);
 
 	if (r == NULL)
 		return -1;
@@ -260,16 +260,16 @@ stream_clock(struct conn *b, int64_t *now, struct err *f)
 }
 
 int
-stream_length(struct conn *b, const char *key, uint64_t *n, enum conn_why *why, struct err *f)
+stream_length(struct conn *conn, const char *key, uint64_t *n, enum conn_why *why, struct err *err)
 {
 	struct reply *r;
 	int ok = 0;
 
-	conn_putl(b, "XLEN", key, NULL);
-	if ((r = wait_reply(b, why, f)) == NULL)
+	conn_putl(conn, "XLEN", key, NULL);
+	if ((r = wait_reply(conn, why, err)) == NULL)
 		return -1;
 	if (reply_is_error(r))
-		ok = fail_reply(r, "XLEN", why, f);
+		ok = fail_reply(r, "XLEN", why, err);
 	else
 		*n = (uint64_t)reply_int(r);
 	reply_free(r);
@@ -277,15 +277,15 @@ stream_length(struct conn *b, const char *key, uint64_t *n, enum conn_why *why, 
 }
 
 static int
-take_removed(struct conn *b, uint64_t *removed, enum conn_why *why, struct err *f)
+take_removed(struct conn *conn, uint64_t *removed, enum conn_why *why, struct err *err)
 {
 	struct reply *r;
 	int ok = 0;
 
-	if ((r = wait_reply(b, why, f)) == NULL)
+	if ((r = wait_reply(conn, why, err)) == NULL)
 		return -1;
 	if (reply_is_error(r))
-		ok = fail_reply(r, "XTRIM", why, f);
+		ok = fail_reply(r, "XTRIM", why, err);
 	else
 		*removed = (uint64_t)reply_int(r);
 	reply_free(r);
@@ -293,27 +293,27 @@ take_removed(struct conn *b, uint64_t *removed, enum conn_why *why, struct err *
 }
 
 int
-stream_trim(struct conn *b, const char *key, struct stream_id min, uint64_t limit, uint64_t *removed, enum conn_why *why,
-    struct err *f)
+stream_trim(struct conn *conn, const char *key, struct stream_id min, uint64_t limit, uint64_t *removed, enum conn_why *why,
+    struct err *err)
 {
 	char id[ID_SIZE], most[24];
 
 	id_format(min, id);
 	snprintf(most, sizeof(most), "%" PRIu64, limit);
-	conn_putl(b, "XTRIM", key, "MINID", "~", id, "LIMIT", most, NULL);
-	return take_removed(b, removed, why, f);
+	conn_putl(conn, "XTRIM", key, "MINID", "~", id, "LIMIT", most, NULL);
+	return take_removed(conn, removed, why, err);
 }
 
 int
-stream_trim_length(struct conn *b, const char *key, uint64_t maxlen, uint64_t limit, uint64_t *removed, enum conn_why *why,
-    struct err *f)
+stream_trim_length(struct conn *conn, const char *key, uint64_t maxlen, uint64_t limit, uint64_t *removed, enum conn_why *why,
+    struct err *err)
 {
 	char length[24], most[24];
 
 	snprintf(length, sizeof(length), "%" PRIu64, maxlen);
 	snprintf(most, sizeof(most), "%" PRIu64, limit);
-	conn_putl(b, "XTRIM", key, "MAXLEN", "~", length, "LIMIT", most, NULL);
-	return take_removed(b, removed, why, f);
+	conn_putl(conn, "XTRIM", key, "MAXLEN", "~", length, "LIMIT", most, NULL);
+	return take_removed(conn, removed, why, err);
 }
 
 /* --- groups ---------------------------------------------------------------------- */
@@ -339,9 +339,9 @@ take_group(const struct reply *r, struct stream_group *g)
 
 /* XPENDING's summary: [count, lowest, highest, consumers]. A group that vanished since has nothing pending. */
 static int
-take_lowest(struct conn *b, struct stream_group *g, enum conn_why *why, struct err *f)
+take_lowest(struct conn *conn, struct stream_group *g, enum conn_why *why, struct err *err)
 {
-	struct reply *r = wait_reply(b, why, f);
+	struct reply *r = wait_reply(conn, why, err);
 
 	if (r == NULL)
 		return -1;
@@ -354,36 +354,36 @@ take_lowest(struct conn *b, struct stream_group *g, enum conn_why *why, struct e
 }
 
 void
-stream_put_pending(struct conn *b, const char *key, const struct stream_group *g, size_t n)
+stream_put_pending(struct conn *conn, const char *key, const struct stream_group *g, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (g[i].pending > 0)
-			conn_putl(b, "XPENDING", key, g[i].name, NULL);
+			conn_putl(conn, "XPENDING", key, g[i].name, NULL);
 }
 
 int
-stream_take_pending(struct conn *b, struct stream_group *g, size_t n, enum conn_why *why, struct err *f)
+stream_take_pending(struct conn *conn, struct stream_group *g, size_t n, enum conn_why *why, struct err *err)
 {
 	for (size_t i = 0; i < n; i++)
-		if (g[i].pending > 0 && take_lowest(b, &g[i], why, f) == -1)
+		if (g[i].pending > 0 && take_lowest(conn, &g[i], why, err) == -1)
 			return -1;
 	return 0;
 }
 
 uint64_t
-stream_put_groups(struct conn *b, const char *key)
+stream_put_groups(struct conn *conn, const char *key)
 {
-	return conn_putl(b, "XINFO", "GROUPS", key, NULL);
+	return conn_putl(conn, "XINFO", "GROUPS", key, NULL);
 }
 
 int
-stream_take_groups(const struct reply *r, struct stream_group **out, size_t *n, enum conn_why *why, struct err *f)
+stream_take_groups(const struct reply *r, struct stream_group **out, size_t *n, enum conn_why *why, struct err *err)
 {
 	*out = NULL;
 	*n = 0;
 	*why = CONN_FINE;
 	if (!reply_is_array(r) && !no_such_key(r))
-		return fail_reply(r, "XINFO GROUPS", why, f);
+		return fail_reply(r, "XINFO GROUPS", why, err);
 	if ((*n = reply_count(r)) > 0)
 		*out = mem_alloc(*n * sizeof(**out));
 	for (size_t i = 0; i < *n; i++)
@@ -392,22 +392,22 @@ stream_take_groups(const struct reply *r, struct stream_group **out, size_t *n, 
 }
 
 int
-stream_groups(struct conn *b, const char *key, struct stream_group **out, size_t *n, enum conn_why *why, struct err *f)
+stream_groups(struct conn *conn, const char *key, struct stream_group **out, size_t *n, enum conn_why *why, struct err *err)
 {
 	struct reply *r;
 	int ok;
 
 	*out = NULL;
 	*n = 0;
-	stream_put_groups(b, key);
-	if ((r = wait_reply(b, why, f)) == NULL)
+	stream_put_groups(conn, key);
+	if ((r = wait_reply(conn, why, err)) == NULL)
 		return -1;
-	ok = stream_take_groups(r, out, n, why, f);
+	ok = stream_take_groups(r, out, n, why, err);
 	reply_free(r);
 	if (ok == -1)
 		return -1;
-	stream_put_pending(b, key, *out, *n);
-	if (stream_take_pending(b, *out, *n, why, f) == 0)
+	stream_put_pending(conn, key, *out, *n);
+	if (stream_take_pending(conn, *out, *n, why, err) == 0)
 		return 0;
 	stream_groups_free(*out, *n);
 	*out = NULL;

@@ -20,11 +20,11 @@ int id_cmp(struct stream_id a, struct stream_id b);	/* <0 0 >0 */
 struct stream_id id_next(struct stream_id id);		/* the lowest above */
 
 /* XADD key [MAXLEN ~ maxlen] * kv...: maxlen 0 is none. Returns conn_put's number. */
-uint64_t stream_put_add(struct conn *b, const char *key, int64_t maxlen, const struct slice *kv, size_t nkv);
+uint64_t stream_put_add(struct conn *conn, const char *key, int64_t maxlen, const struct slice *kv, size_t nkv);
 /* The same as a form (conn_put_form), for entries with these fields, CONN_GAPS at most: it takes their values. */
 void stream_add_form(struct conn_form *form, const char *key, int64_t maxlen, const struct slice *names, size_t n);
 /* 0 and *id when r is an ID; -1: an error reply (why) or a wrong shape (CONN_GARBAGE). */
-int stream_take_add(const struct reply *r, struct stream_id *id, enum conn_why *why, struct err *f);
+int stream_take_add(const struct reply *r, struct stream_id *id, enum conn_why *why, struct err *err);
 
 struct stream_info {
 	bool exists;
@@ -33,9 +33,9 @@ struct stream_info {
 	struct stream_id first, last;		/* 0-0 when empty */
 };
 /* XINFO STREAM. A missing key is exists = false and no failure. */
-uint64_t stream_put_info(struct conn *b, const char *key);
-int stream_take_info(const struct reply *r, struct stream_info *out, enum conn_why *why, struct err *f);
-int stream_info(struct conn *b, const char *key, struct stream_info *out, enum conn_why *why, struct err *f);
+uint64_t stream_put_info(struct conn *conn, const char *key);
+int stream_take_info(const struct reply *r, struct stream_info *out, enum conn_why *why, struct err *err);
+int stream_info(struct conn *conn, const char *key, struct stream_info *out, enum conn_why *why, struct err *err);
 
 struct stream_group {
 	char *name;
@@ -46,14 +46,14 @@ struct stream_group {
 	struct stream_id lowest_pending;	/* when pending > 0; 0-0: not known */
 };
 /* XINFO GROUPS, and XPENDING of those with pending entries (one further round trip). Free with stream_groups_free. */
-int stream_groups(struct conn *b, const char *key, struct stream_group **out, size_t *n, enum conn_why *why, struct err *f);
+int stream_groups(struct conn *conn, const char *key, struct stream_group **out, size_t *n, enum conn_why *why, struct err *err);
 void stream_groups_free(struct stream_group *g, size_t n);
 /* The same in parts, to ask about many streams at once: XINFO GROUPS (a missing key has none), then XPENDING of those with pending entries. */
-uint64_t stream_put_groups(struct conn *b, const char *key);
-int stream_take_groups(const struct reply *r, struct stream_group **out, size_t *n, enum conn_why *why, struct err *f);
-void stream_put_pending(struct conn *b, const char *key, const struct stream_group *g, size_t n);
+uint64_t stream_put_groups(struct conn *conn, const char *key);
+int stream_take_groups(const struct reply *r, struct stream_group **out, size_t *n, enum conn_why *why, struct err *err);
+void stream_put_pending(struct conn *conn, const char *key, const struct stream_group *g, size_t n);
 /* Waits for them. -1: the connection is dead. */
-int stream_take_pending(struct conn *b, struct stream_group *g, size_t n, enum conn_why *why, struct err *f);
+int stream_take_pending(struct conn *conn, struct stream_group *g, size_t n, enum conn_why *why, struct err *err);
 
 /*
  * How many entries are gone from the stream (trimmed, deleted) that lie ahead of what this group has read: 0 when none or unknown, then
@@ -65,17 +65,17 @@ uint64_t stream_lost(const struct stream_info *s, const struct stream_group *g, 
 struct stream_id stream_needed(const struct stream_group *g, size_t n);
 
 /* XTRIM key MINID ~ min LIMIT limit; *removed. */
-int stream_trim(struct conn *b, const char *key, struct stream_id min, uint64_t limit, uint64_t *removed, enum conn_why *why, struct err *f);
+int stream_trim(struct conn *conn, const char *key, struct stream_id min, uint64_t limit, uint64_t *removed, enum conn_why *why, struct err *err);
 
 /* XTRIM key MAXLEN ~ maxlen LIMIT limit; *removed. */
-int stream_trim_length(struct conn *b, const char *key, uint64_t maxlen, uint64_t limit, uint64_t *removed, enum conn_why *why, struct err *f);
+int stream_trim_length(struct conn *conn, const char *key, uint64_t maxlen, uint64_t limit, uint64_t *removed, enum conn_why *why, struct err *err);
 
 /* TIME: the server's clock, ms since 1970; ours where it will not say. -1: the connection is dead. */
-int stream_clock(struct conn *b, int64_t *now, struct err *f);
+int stream_clock(struct conn *conn, int64_t *now, struct err *err);
 int64_t stream_take_clock(const struct reply *r);
 
 /* XLEN; 0 for a missing key. */
-int stream_length(struct conn *b, const char *key, uint64_t *n, enum conn_why *why, struct err *f);
+int stream_length(struct conn *conn, const char *key, uint64_t *n, enum conn_why *why, struct err *err);
 
 /*
  * One entry of a reply, [id, [name, value, ...]]: *id, and the names and values as an array of struct slice in kv, which is
@@ -84,30 +84,30 @@ int stream_length(struct conn *b, const char *key, uint64_t *n, enum conn_why *w
 int stream_entry(const struct reply *r, struct slice *id, struct bytes *kv, bool *gone);
 
 /* XRANGE key from to COUNT count: IDs as the command takes them ("-", "(ms-seq", "ms"). */
-uint64_t stream_put_range(struct conn *b, const char *key, const char *from, const char *to, size_t count);
+uint64_t stream_put_range(struct conn *conn, const char *key, const char *from, const char *to, size_t count);
 
 /*
  * Calls fn for each entry above `after` up to the end, oldest first, in pages of at most `page` entries (fewer when they are large: pagesize.h), until fn returns non-zero (returned then).
  * kv borrows from the reply and holds only during the call. 0 at the end, -1 on failure.
  */
 typedef int stream_entry_fn(void *arg, struct slice id, const struct slice *kv, size_t nkv);
-int scan_entries(struct conn *b, const char *key, struct stream_id after, size_t page,
-    stream_entry_fn *fn, void *arg, enum conn_why *why, struct err *f);
+int scan_entries(struct conn *conn, const char *key, struct stream_id after, size_t page,
+    stream_entry_fn *fn, void *arg, enum conn_why *why, struct err *err);
 
 /* XREVRANGE key end - COUNT count: newest first, from `end` ("+" for the last). All of them are in memory at once. */
-int scan_newest(struct conn *b, const char *key, const char *end, size_t count, stream_entry_fn *fn, void *arg,
-    enum conn_why *why, struct err *f);
+int scan_newest(struct conn *conn, const char *key, const char *end, size_t count, stream_entry_fn *fn, void *arg,
+    enum conn_why *why, struct err *err);
 
 /*
  * SCAN ... MATCH pattern TYPE stream until done or the deadline (CLOCK_MONOTONIC ms) has passed: then *complete is false. Keys are
  * fresh strings, each once, sorted; free them and the array.
  */
-int scan_keys(struct conn *b, const char *pattern, int64_t deadline, char ***keys, size_t *n, bool *complete, struct err *f);
+int scan_keys(struct conn *conn, const char *pattern, int64_t deadline, char ***keys, size_t *n, bool *complete, struct err *err);
 
 /*
  * Makes sure that what another, dead connection to the same server sent will not be executed any more (reliability, finding 8): when run_id is still the server's,
  * CLIENT KILL ID client [ADDR addr]; where that is not permitted or client is 0, two PINGs one after the other. 0 or -1 (connection dead).
  */
-int conn_fence(struct conn *b, const char *run_id, int64_t client, const char *addr, struct err *f);
+int conn_fence(struct conn *conn, const char *run_id, int64_t client, const char *addr, struct err *err);
 
 #endif

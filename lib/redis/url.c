@@ -201,9 +201,9 @@ read_any(const struct reading *r, const char *s)
 }
 
 int
-url_parse(struct url *u, const char *s, struct err *f)
+url_parse(struct url *u, const char *s, struct err *err)
 {
-	struct reading r = {u, f, shown(s)};
+	struct reading r = {u, err, shown(s)};
 	int result;
 
 	*u = (struct url){0};

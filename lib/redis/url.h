@@ -20,7 +20,7 @@ struct url {
 	char *user, *password;	/* NULL when none */
 };
 
-int url_parse(struct url *u, const char *s, struct err *f);	/* *u is overwritten */
+int url_parse(struct url *u, const char *s, struct err *err);	/* *u is overwritten */
 void url_free(struct url *u);	/* wipes the password */
 
 /* The same place in words without secrets: "redis://host:6379/0" or

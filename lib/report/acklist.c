@@ -37,7 +37,7 @@ take(struct acklist *a, struct stream_id id, const struct reply *r)
 }
 
 int
-acklist_flush(struct acklist *a, struct err *f)
+acklist_flush(struct acklist *a, struct err *err)
 {
 	size_t n = a->n;
 	int ok = 0;
@@ -46,14 +46,14 @@ acklist_flush(struct acklist *a, struct err *f)
 	for (size_t i = 0; i < n; i++)
 		put(a, a->ids[i]);
 	for (size_t i = 0; i < n; i++) {
-		struct reply *r = conn_wait(a->b, 0, f);
+		struct reply *r = conn_wait(a->b, 0, err);
 
 		if (r == NULL) {
 			a->doubt += a->look ? 0 : n - i;
 			return -1;
 		}
 		if (reply_is_error(r))
-			ok = reply_fail(f, r, a->look ? "XPENDING" : "XACK");
+			ok = reply_fail(err, r, a->look ? "XPENDING" : "XACK");
 		else
 			take(a, a->ids[i], r);
 		reply_free(r);
@@ -62,28 +62,28 @@ acklist_flush(struct acklist *a, struct err *f)
 }
 
 int
-acklist_add(struct acklist *a, struct stream_id id, struct err *f)
+acklist_add(struct acklist *a, struct stream_id id, struct err *err)
 {
 	a->ids[a->n++] = id;
-	return a->n == ACKLIST_BATCH ? acklist_flush(a, f) : 0;
+	return a->n == ACKLIST_BATCH ? acklist_flush(a, err) : 0;
 }
 
 int
-acklist_typed(struct acklist *a, char *const *ids, size_t n, struct err *f)
+acklist_typed(struct acklist *a, char *const *ids, size_t n, struct err *err)
 {
 	struct stream_id id;
 
 	for (size_t i = 0; i < n; i++)
 		if (id_parse(slice_of(ids[i]), &id) == -1)
-			return err_set(f, STATUS_USAGE, "'%s' is no ID", ids[i]);
+			return err_set(err, STATUS_USAGE, "'%s' is no ID", ids[i]);
 	for (size_t i = 0; i < n; i++)
-		if (id_parse(slice_of(ids[i]), &id) == 0 && acklist_add(a, id, f) == -1)
+		if (id_parse(slice_of(ids[i]), &id) == 0 && acklist_add(a, id, err) == -1)
 			return -1;
-	return acklist_flush(a, f);
+	return acklist_flush(a, err);
 }
 
 static int
-take_line(struct acklist *a, const struct lines *in, struct slice line, acklist_bad_fn *bad, struct err *f)
+take_line(struct acklist *a, const struct lines *in, struct slice line, acklist_bad_fn *bad, struct err *err)
 {
 	struct stream_id id;
 	struct err no;
@@ -92,14 +92,14 @@ take_line(struct acklist *a, const struct lines *in, struct slice line, acklist_
 	if (line.n == 0)
 		return 0;
 	if (id_parse(line, &id) == 0)
-		return acklist_add(a, id, f);
+		return acklist_add(a, id, err);
 	err_set(&no, STATUS_DATA, "line %llu: '%.*s' is no ID", lines_number(in), (int)line.n, line.p);
 	bad(a->arg, no.text);
 	return 0;
 }
 
 int
-acklist_read(struct acklist *a, int fd, acklist_bad_fn *bad, struct err *f)
+acklist_read(struct acklist *a, int fd, acklist_bad_fn *bad, struct err *err)
 {
 	struct lines *in = lines_new(fd, '\n', LINE_MAX_BYTES);
 	struct slice line;
@@ -108,11 +108,11 @@ acklist_read(struct acklist *a, int fd, acklist_bad_fn *bad, struct err *f)
 
 	while (ok == 0 && !lines_ended(in)) {
 		while (ok == 0 && (got = lines_next(in, &line)) != LINES_NONE)
-			ok = take_line(a, in, got == LINES_LONG ? slice_of("(a long line)") : line, bad, f);
+			ok = take_line(a, in, got == LINES_LONG ? slice_of("(a long line)") : line, bad, err);
 		if (ok == 0)
-			ok = acklist_flush(a, f);
+			ok = acklist_flush(a, err);
 		if (ok == 0 && lines_fill(in) == -1 && errno != EINTR)
-			ok = err_sys(f, STATUS_SOME, "standard input");
+			ok = err_sys(err, STATUS_SOME, "standard input");
 	}
 	lines_free(in);
 	return ok;

@@ -28,15 +28,15 @@ struct acklist {
 };
 
 /* Sends when there are ACKLIST_BATCH. 0 or -1. */
-int acklist_add(struct acklist *a, struct stream_id id, struct err *f);
+int acklist_add(struct acklist *a, struct stream_id id, struct err *err);
 /* Sends what was added. */
-int acklist_flush(struct acklist *a, struct err *f);
+int acklist_flush(struct acklist *a, struct err *err);
 /* Those that somebody typed, and flushes. -1 with status 64: one is no ID, nothing was done. */
-int acklist_typed(struct acklist *a, char *const *ids, size_t n, struct err *f);
+int acklist_typed(struct acklist *a, char *const *ids, size_t n, struct err *err);
 /*
  * An ID in each line of a descriptor, white space around it and empty lines left out; bad is told, with a->arg, of what is none,
  * and it goes on. What has come is done before more is waited for.
  */
-int acklist_read(struct acklist *a, int fd, acklist_bad_fn *bad, struct err *f);
+int acklist_read(struct acklist *a, int fd, acklist_bad_fn *bad, struct err *err);
 
 #endif

@@ -94,10 +94,10 @@ on_waiting(void *arg, const struct dump_line *line)
 }
 
 static int
-show_waiting(struct bufferfmt *l, struct buffer *sp, struct err *f)
+show_waiting(struct bufferfmt *l, struct buffer *buf, struct err *err)
 {
 	head(l, "BUFFERED AT", "");
-	return dump_lines(sp, on_waiting, l, f) == -1 ? -1 : 0;
+	return dump_lines(buf, on_waiting, l, err) == -1 ? -1 : 0;
 }
 
 /* --- quarantine ------------------------------------------------------------------------ */
@@ -149,10 +149,10 @@ on_quarantined(void *arg, const struct requeue_line *line)
 }
 
 static int
-show_quarantine(struct bufferfmt *l, struct buffer *sp, struct err *f)
+show_quarantine(struct bufferfmt *l, struct buffer *buf, struct err *err)
 {
 	head(l, "QUARANTINED AT", "  REASON");
-	return requeue_list(sp, &l->names, on_quarantined, l, f) == -1 ? -1 : 0;
+	return requeue_list(buf, &l->names, on_quarantined, l, err) == -1 ? -1 : 0;
 }
 
 /* --- a check ------------------------------------------------------------------------------ */
@@ -199,11 +199,11 @@ report(struct bufferfmt *l, const struct dump_report *r)
 }
 
 static int
-show_check(struct bufferfmt *l, struct buffer *sp, struct err *f)
+show_check(struct bufferfmt *l, struct buffer *buf, struct err *err)
 {
 	struct dump_report r;
 
-	if (dump_check(sp, &r, l->json ? NULL : on_waiting, l, f) == -1)
+	if (dump_check(buf, &r, l->json ? NULL : on_waiting, l, err) == -1)
 		return -1;
 	report(l, &r);
 	return 0;
@@ -223,11 +223,11 @@ count(struct bufferfmt *l, const struct backlog *b)
 }
 
 static int
-show_drain(struct bufferfmt *l, struct buffer *sp, struct err *f)
+show_drain(struct bufferfmt *l, struct buffer *buf, struct err *err)
 {
 	struct backlog b;
 
-	if (backlog_read(sp, &b, f) == -1)
+	if (backlog_read(buf, &b, err) == -1)
 		return -1;
 	count(l, &b);
 	backlog_free(&b);
@@ -237,19 +237,19 @@ show_drain(struct bufferfmt *l, struct buffer *sp, struct err *f)
 /* --- any of them ------------------------------------------------------------------------------ */
 
 int
-bufferfmt_show(struct bufferfmt *l, enum bufferfmt_what what, struct buffer *sp, struct err *f)
+bufferfmt_show(struct bufferfmt *l, enum bufferfmt_what what, struct buffer *buf, struct err *err)
 {
 	switch (what) {
 	case BUFFERFMT_WAITING:
-		return show_waiting(l, sp, f);
+		return show_waiting(l, buf, err);
 	case BUFFERFMT_CHECK:
-		return show_check(l, sp, f);
+		return show_check(l, buf, err);
 	case BUFFERFMT_DRAIN:
-		return show_drain(l, sp, f);
+		return show_drain(l, buf, err);
 	case BUFFERFMT_QUARANTINE:
 		break;
 	}
-	return show_quarantine(l, sp, f);
+	return show_quarantine(l, buf, err);
 }
 
 void

@@ -40,7 +40,7 @@ struct bufferfmt {
 };
 
 /* 0, also when it was stopped, or -1. */
-int bufferfmt_show(struct bufferfmt *l, enum bufferfmt_what what, struct buffer *sp, struct err *f);
+int bufferfmt_show(struct bufferfmt *l, enum bufferfmt_what what, struct buffer *buf, struct err *err);
 /* Of a directory that is not there: as of an empty buffer. */
 void bufferfmt_nothing(struct bufferfmt *l, enum bufferfmt_what what, char *dir);
 void bufferfmt_free(struct bufferfmt *l);

@@ -69,7 +69,7 @@ on_bad_id(void *arg, const char *text)
 
 /* 1 yes, 0 no. How many of those on standard input are pending cannot be known before they are read. */
 static int
-ack_agreed(const struct groupadmin *h, const struct group_choice *g, char *const *ids, size_t n, struct err *f)
+ack_agreed(const struct groupadmin *h, const struct group_choice *g, char *const *ids, size_t n, struct err *err)
 {
 	struct acklist count = {.b = h->b, .key = g->key, .group = g->name, .look = true};
 	struct bytes q = {0};
@@ -80,10 +80,10 @@ ack_agreed(const struct groupadmin *h, const struct group_choice *g, char *const
 		bytes_addf(&q, "'%s': every entry that standard input names is acknowledged for group '%s', handled or not", g->type,
 		    g->name);
 	else {
-		if (acklist_typed(&count, ids, n, f) == -1)
+		if (acklist_typed(&count, ids, n, err) == -1)
 			return -1;
 		if (count.pending == 0)
-			return err_set(f, STATUS_SOME, "none of these is pending for group '%s'", g->name);
+			return err_set(err, STATUS_SOME, "none of these is pending for group '%s'", g->name);
 		bytes_addf(&q, "'%s': %" PRIu64 " pending entr%s acknowledged for group '%s', handled or not", g->type, count.pending,
 		    count.pending == 1 ? "y is" : "ies are", g->name);
 	}
@@ -91,15 +91,15 @@ ack_agreed(const struct groupadmin *h, const struct group_choice *g, char *const
 }
 
 int
-groupadmin_ack(const struct groupadmin *h, const struct group_choice *g, char *const *ids, size_t n, struct err *f)
+groupadmin_ack(const struct groupadmin *h, const struct group_choice *g, char *const *ids, size_t n, struct err *err)
 {
 	struct acking acking = {h, g};
 	struct acklist a = {.b = h->b, .key = g->key, .group = g->name, .look = h->show->dry, .fn = on_ack, .arg = &acking};
-	int ok = groupfmt_clock(h->show, h->b, f) == -1 ? -1 : ack_agreed(h, g, ids, n, f);
+	int ok = groupfmt_clock(h->show, h->b, err) == -1 ? -1 : ack_agreed(h, g, ids, n, err);
 
 	if (ok != 1)
 		return ok;
-	ok = n > 0 ? acklist_typed(&a, ids, n, f) : acklist_read(&a, STDIN_FILENO, on_bad_id, f);
+	ok = n > 0 ? acklist_typed(&a, ids, n, err) : acklist_read(&a, STDIN_FILENO, on_bad_id, err);
 	groupfmt_acked(h->show, g, &a);
 	return ok;
 }
@@ -107,7 +107,7 @@ groupadmin_ack(const struct groupadmin *h, const struct group_choice *g, char *c
 /* --- moving, destroying ---------------------------------------------------------- */
 
 int
-groupadmin_set(const struct groupadmin *h, const struct group_choice *g, const struct id_place *where, struct err *f)
+groupadmin_set(const struct groupadmin *h, const struct group_choice *g, const struct id_place *where, struct err *err)
 {
 	char from[ID_SIZE], to[ID_SIZE], next[ID_SIZE], words[ONEGROUP_WORDS];
 	struct bytes q = {0};
@@ -115,22 +115,22 @@ groupadmin_set(const struct groupadmin *h, const struct group_choice *g, const s
 	id_format(g->info.last_delivered, from);
 	onegroup_target(where, to);
 	onegroup_words(where, words);
-	if (onegroup_next(g, h->b, to, next, f) == -1)
+	if (onegroup_next(g, h->b, to, next, err) == -1)
 		return -1;
 	bytes_addf(&q, "'%s': group '%s' is moved from %s to %s%s%s; what is pending stays pending", g->type, g->name,
 	    g->known ? from : "?", words, *next != '\0' ? ", the next it is given is " : "", next);
 	if (!agreed(h, &q))
 		return 0;
-	if (h->agree != NULL && onegroup_same(g, h->b, f) == -1)
+	if (h->agree != NULL && onegroup_same(g, h->b, err) == -1)
 		return -1;
-	if (!h->show->dry && group_set_id(g, h->b, to, f) == -1)
+	if (!h->show->dry && group_set_id(g, h->b, to, err) == -1)
 		return -1;
 	groupfmt_set(h->show, g, to, words, next);
 	return 0;
 }
 
 int
-groupadmin_destroy(const struct groupadmin *h, const struct group_choice *g, struct err *f)
+groupadmin_destroy(const struct groupadmin *h, const struct group_choice *g, struct err *err)
 {
 	struct bytes q = {0};
 
@@ -138,9 +138,9 @@ groupadmin_destroy(const struct groupadmin *h, const struct group_choice *g, str
 	    g->type, g->name, g->info.pending, g->info.consumers, plural(g->info.consumers));
 	if (!agreed(h, &q))
 		return 0;
-	if (h->agree != NULL && onegroup_same(g, h->b, f) == -1)
+	if (h->agree != NULL && onegroup_same(g, h->b, err) == -1)
 		return -1;
-	if (!h->show->dry && group_destroy(g, h->b, f) == -1)
+	if (!h->show->dry && group_destroy(g, h->b, err) == -1)
 		return -1;
 	groupfmt_destroyed(h->show, g);
 	return 0;
@@ -167,11 +167,11 @@ leavers_agreed(const struct groupadmin *h, const struct group_choice *g, const s
 static void
 say_held(const struct groupadmin *h, const struct group_choice *g, struct slice consumer, const struct err *no_eval)
 {
-	struct err f;
+	struct err err;
 
-	err_set(&f, no_eval->status, "'%s': consumer '%.*s' holds entries and is left: %s", g->type, (int)consumer.n, consumer.p,
+	err_set(&err, no_eval->status, "'%s': consumer '%.*s' holds entries and is left: %s", g->type, (int)consumer.n, consumer.p,
 	    no_eval->text);
-	h->say(h->arg, f.status, f.text);
+	h->say(h->arg, err.status, err.text);
 }
 
 /* What became of them. */
@@ -196,12 +196,12 @@ tell(const struct groupadmin *h, const struct group_choice *g, const char *to, c
 }
 
 static int
-nobody(const struct groupadmin *h, const struct group_choice *g, const struct groupadmin_leavers *who, struct err *f)
+nobody(const struct groupadmin *h, const struct group_choice *g, const struct groupadmin_leavers *who, struct err *err)
 {
 	struct bytes words = {0};
 
 	if (who->name != NULL)
-		return err_set(f, STATUS_SOME, "no consumer '%s' in group '%s': 'ebgroup consumers %s' shows those that there are",
+		return err_set(err, STATUS_SOME, "no consumer '%s' in group '%s': 'ebgroup consumers %s' shows those that there are",
 		    who->name, g->name, g->type);
 	if (h->watched) {
 		bytes_addf(&words, "'%s': no consumer of group '%s' is idle for so long", g->type, g->name);
@@ -211,21 +211,21 @@ nobody(const struct groupadmin *h, const struct group_choice *g, const struct gr
 }
 
 int
-groupadmin_retire(const struct groupadmin *h, const struct group_choice *g, const struct groupadmin_leavers *who, struct err *f)
+groupadmin_retire(const struct groupadmin *h, const struct group_choice *g, const struct groupadmin_leavers *who, struct err *err)
 {
 	struct retire r = {.key = g->key, .group = g->name, .to = who->to, .idle = who->name != NULL ? 0 : who->idle};
 	struct retire_found l;
 	enum conn_why why;
 	int64_t found = clock_mono(), stood;
-	int ok = retire_find(&l, h->b, &r, who->name, &why, f);
+	int ok = retire_find(&l, h->b, &r, who->name, &why, err);
 
 	if (ok == 0 && l.n == 0)
-		ok = nobody(h, g, who, f);
+		ok = nobody(h, g, who, err);
 	else if (ok == 0 && leavers_agreed(h, g, who, &l)) {
 		if (h->agree != NULL && who->name != NULL && (stood = clock_mono() - found) > ASKED_SLACK)
 			r.idle = l.was[0]->idle + stood - ASKED_SLACK;
 		if (!h->show->dry)
-			ok = retire_run(h->b, &r, l.at, l.n, &why, f);
+			ok = retire_run(h->b, &r, l.at, l.n, &why, err);
 		tell(h, g, who->to, &l, &r.no_eval);
 	}
 	retire_found_free(&l);

@@ -26,12 +26,12 @@ struct groupadmin {
  * Entries are acknowledged, handled or not. n 0: the IDs come in lines on standard input. Those that are not pending are said, with
  * status 1, and lines that are none, with 65.
  */
-int groupadmin_ack(const struct groupadmin *h, const struct group_choice *g, char *const *ids, size_t n, struct err *f);
+int groupadmin_ack(const struct groupadmin *h, const struct group_choice *g, char *const *ids, size_t n, struct err *err);
 
 /* Where the group goes on; see onegroup_target. */
-int groupadmin_set(const struct groupadmin *h, const struct group_choice *g, const struct id_place *where, struct err *f);
+int groupadmin_set(const struct groupadmin *h, const struct group_choice *g, const struct id_place *where, struct err *err);
 
-int groupadmin_destroy(const struct groupadmin *h, const struct group_choice *g, struct err *f);
+int groupadmin_destroy(const struct groupadmin *h, const struct group_choice *g, struct err *err);
 
 struct groupadmin_leavers {
 	const char *name;	/* that consumer; NULL: those that are */
@@ -39,6 +39,6 @@ struct groupadmin_leavers {
 	const char *to;		/* who gets what they hold */
 };
 /* See retire. Status 1: no consumer of that name. */
-int groupadmin_retire(const struct groupadmin *h, const struct group_choice *g, const struct groupadmin_leavers *who, struct err *f);
+int groupadmin_retire(const struct groupadmin *h, const struct group_choice *g, const struct groupadmin_leavers *who, struct err *err);
 
 #endif

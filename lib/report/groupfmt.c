@@ -194,12 +194,12 @@ put_consumer(struct groupfmt *l, const struct group_choice *g, const struct grou
 }
 
 int
-groupfmt_consumers(struct groupfmt *l, struct conn *b, const struct group_choice *g, int64_t idle, struct err *f)
+groupfmt_consumers(struct groupfmt *l, struct conn *conn, const struct group_choice *g, int64_t idle, struct err *err)
 {
 	struct group_consumers list;
 	enum conn_why why;
 
-	if (group_consumers(b, g->key, g->name, &list, &why, f) == -1)
+	if (group_consumers(conn, g->key, g->name, &list, &why, err) == -1)
 		return -1;
 	for (size_t i = 0; i < list.n; i++)
 		if (list.at[i].idle >= idle)
@@ -227,11 +227,11 @@ groupfmt_types(struct groupfmt *l, char *const *types, size_t n)
 }
 
 int
-groupfmt_clock(struct groupfmt *l, struct conn *b, struct err *f)
+groupfmt_clock(struct groupfmt *l, struct conn *conn, struct err *err)
 {
 	int64_t now;
 
-	if (stream_clock(b, &now, f) == -1)
+	if (stream_clock(conn, &now, err) == -1)
 		return -1;
 	l->ahead = now - clock_mono();
 	return 0;

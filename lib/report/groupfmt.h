@@ -36,12 +36,12 @@ struct groupfmt {
  */
 size_t groupfmt_groups(struct groupfmt *l, const struct survey *s, const struct survey_stream *st, const char *only);
 /* Who reads through the group, those that are idle for so many ms: TYPE CONSUMER PENDING IDLE INACTIVE. 0 or -1. */
-int groupfmt_consumers(struct groupfmt *l, struct conn *b, const struct group_choice *g, int64_t idle, struct err *f);
+int groupfmt_consumers(struct groupfmt *l, struct conn *conn, const struct group_choice *g, int64_t idle, struct err *err);
 
 /* Before pending entries, which are no table because there may be more than can be held: of which types, */
 void groupfmt_types(struct groupfmt *l, char *const *types, size_t n);
 /* and what time it is there. -1: the connection is dead. */
-int groupfmt_clock(struct groupfmt *l, struct conn *b, struct err *f);
+int groupfmt_clock(struct groupfmt *l, struct conn *conn, struct err *err);
 /* ID IDLE DELIVERED ATTEMPTS TYPE CONSUMER. What put returned. */
 int groupfmt_pending(struct groupfmt *l, const struct group_choice *g, const struct pending *p);
 

@@ -23,6 +23,6 @@ struct maintain {
  * Appends to `told` what was changed; *kept: lines in quarantine that are no events and stay there. Both also when -1 is returned: what was
  * done by then. Status 75: another replay has the lock. The locks are kept until the spool is closed.
  */
-int maintain_run(const struct maintain *u, enum maintain_what what, struct buffer *sp, struct bytes *told, uint64_t *kept, struct err *f);
+int maintain_run(const struct maintain *u, enum maintain_what what, struct buffer *buf, struct bytes *told, uint64_t *kept, struct err *err);
 
 #endif

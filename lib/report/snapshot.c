@@ -19,12 +19,12 @@
  * directory and one at the roster: what is really gone is still so a moment later.
  */
 static int
-read_backlog(struct buffer *sp, struct backlog *b, struct err *f)
+read_backlog(struct buffer *buf, struct backlog *b, struct err *err)
 {
 	int r;
 
-	for (int i = 0; (r = backlog_read(sp, b, f)) == -1 || b->nvanished > 0; i++) {
-		if (i + 1 == TRIES || (r == -1 && f->sys != ENOENT))
+	for (int i = 0; (r = backlog_read(buf, b, err)) == -1 || b->nvanished > 0; i++) {
+		if (i + 1 == TRIES || (r == -1 && err->sys != ENOENT))
 			break;
 		backlog_free(b);
 		usleep(PAUSE_US);
@@ -37,20 +37,20 @@ read_backlog(struct buffer *sp, struct backlog *b, struct err *f)
 static void
 read_buffer(struct snapshot *p, const char *dir)
 {
-	struct buffer *sp = buffer_open(dir, false, &p->unread);
+	struct buffer *buf = buffer_open(dir, false, &p->unread);
 	const char *warning;
 
-	if (sp == NULL) {
+	if (buf == NULL) {
 		p->readable = p->unread.sys == ENOENT;
 		p->buffer.dir = mem_strdup(dir);
 		return;
 	}
 	p->exists = true;
-	p->readable = read_backlog(sp, &p->buffer, &p->unread) == 0;
-	counters_read(sp, p->counters);
-	if ((warning = buffer_warning(sp)) != NULL)
+	p->readable = read_backlog(buf, &p->buffer, &p->unread) == 0;
+	counters_read(buf, p->counters);
+	if ((warning = buffer_warning(buf)) != NULL)
 		p->warning = mem_strdup(warning);
-	buffer_close(sp);
+	buffer_close(buf);
 	p->other = p->buffer.files > 0 && p->buffer.target != NULL && strcmp(p->buffer.target, p->target) != 0;
 }
 

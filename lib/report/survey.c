@@ -11,12 +11,12 @@
 #define NO_TYPE "-"		/* no legal type, so never the stream of an event */
 
 static void
-down(struct survey *s, enum conn_why why, const struct err *f)
+down(struct survey *s, enum conn_why why, const struct err *err)
 {
 	s->up = false;
 	s->why = why;
 	free(s->error);
-	s->error = mem_strdup(f->text);
+	s->error = mem_strdup(err->text);
 	s->complete = false;
 	if (why == CONN_DENIED || why == CONN_NOPERM || why == CONN_MOVED)
 		s->status = status_worse(s->status, conn_status(why));
@@ -40,7 +40,7 @@ take_refusal(struct survey *s, const struct reply *r)
  * is never executed ("must be greater than 0-0").
  */
 static int
-ask_server(struct work *w, struct err *f)
+ask_server(struct work *w, struct err *err)
 {
 	char *key = names_stream(w->ask->prefix, NO_TYPE);
 	struct reply *clock, *add = NULL;
@@ -48,7 +48,7 @@ ask_server(struct work *w, struct err *f)
 	conn_putl(w->b, "TIME", NULL);
 	conn_putl(w->b, "XADD", key, "0-0", "probe", "", NULL);
 	free(key);
-	if ((clock = conn_wait(w->b, 0, f)) != NULL && (add = conn_wait(w->b, 0, f)) != NULL) {
+	if ((clock = conn_wait(w->b, 0, err)) != NULL && (add = conn_wait(w->b, 0, err)) != NULL) {
 		w->s->now = stream_take_clock(clock);
 		take_refusal(w->s, add);
 	}
@@ -75,19 +75,19 @@ add_stream(struct work *w, const char *type)
 
 /* -1 only when the connection is dead; that SCAN is refused is a finding. */
 static int
-add_matching(struct work *w, const char *pattern, bool *any, struct err *f)
+add_matching(struct work *w, const char *pattern, bool *any, struct err *err)
 {
 	char *glob = names_stream(w->ask->prefix, pattern), **keys;
 	size_t n, skip = strlen(glob) - strlen(pattern);
 	bool complete;
-	int ok = scan_keys(w->b, glob, w->by, &keys, &n, &complete, f);
+	int ok = scan_keys(w->b, glob, w->by, &keys, &n, &complete, err);
 
 	if (ok == -1 && conn_why(w->b) != CONN_FINE) {
 		free(glob);
 		return -1;
 	}
 	if (ok == -1)
-		survey_not_all(w->s, f->status, f->text);
+		survey_not_all(w->s, err->status, err->text);
 	else if (!complete)
 		survey_not_all(w->s, STATUS_AGAIN, "time ran out while streams were listed: give more with -t");
 	*any = n > 0 || ok == -1 || !complete;
@@ -127,7 +127,7 @@ sort_unique(struct survey *s)
 }
 
 static int
-list_streams(struct work *w, struct err *f)
+list_streams(struct work *w, struct err *err)
 {
 	const struct survey_ask *ask = w->ask;
 	struct survey *s = w->s;
@@ -135,12 +135,12 @@ list_streams(struct work *w, struct err *f)
 
 	w->by = clock_mono() + ask->timeout_ms;
 	s->unmatched = mem_alloc((ask->n + 1) * sizeof(*s->unmatched));
-	if (ask->n == 0 && ask->all && add_matching(w, "*", &any, f) == -1)
+	if (ask->n == 0 && ask->all && add_matching(w, "*", &any, err) == -1)
 		return -1;
 	for (size_t i = 0; i < ask->n; i++) {
 		if (!names_pattern(ask->types[i]))
 			add_stream(w, ask->types[i]);
-		else if (add_matching(w, ask->types[i], &any, f) == -1)
+		else if (add_matching(w, ask->types[i], &any, err) == -1)
 			return -1;
 		else if (!any)
 			s->unmatched[s->nunmatched++] = ask->types[i];
@@ -153,31 +153,31 @@ list_streams(struct work *w, struct err *f)
 
 /* Lost while streams were looked at: whether the server is away too is asked once more. */
 static void
-lost(struct work *w, const struct err *f)
+lost(struct work *w, const struct err *err)
 {
 	struct err away;
 	enum conn_why why;
-	struct conn *b = conn_open(w->ask->url, w->ask->timeout_ms, &why, &away);
+	struct conn *conn = conn_open(w->ask->url, w->ask->timeout_ms, &why, &away);
 
-	if (b == NULL) {
+	if (conn == NULL) {
 		survey_not_all(w->s, STATUS_OK, "the connection was lost");
 		down(w->s, why, &away);
 	} else
-		survey_not_all(w->s, STATUS_AGAIN, f->text);
-	conn_close(b);
+		survey_not_all(w->s, STATUS_AGAIN, err->text);
+	conn_close(conn);
 }
 
 void
 survey_take(struct survey *s, const struct survey_ask *ask)
 {
 	struct work w = {.s = s, .ask = ask};
-	struct err f;
+	struct err err;
 
 	memset(s, 0, sizeof(*s));
-	w.b = conn_open(ask->url, ask->timeout_ms, &s->why, &f);
+	w.b = conn_open(ask->url, ask->timeout_ms, &s->why, &err);
 	s->now = clock_now() / 1000;
 	if (w.b == NULL) {
-		down(s, s->why, &f);
+		down(s, s->why, &err);
 		return;
 	}
 	s->up = s->complete = true;
@@ -185,10 +185,10 @@ survey_take(struct survey *s, const struct survey_ask *ask)
 	s->version = mem_strdup(conn_version(w.b));
 	s->run_id = mem_strdup(conn_run_id(w.b));
 	s->rtt_us = conn_rtt_us(w.b);
-	if (ask_server(&w, &f) == -1 || list_streams(&w, &f) == -1)
-		down(s, conn_why(w.b), &f);
-	else if (survey_look(&w, &f) == -1)
-		lost(&w, &f);
+	if (ask_server(&w, &err) == -1 || list_streams(&w, &err) == -1)
+		down(s, conn_why(w.b), &err);
+	else if (survey_look(&w, &err) == -1)
+		lost(&w, &err);
 	conn_close(w.b);
 }
 

@@ -19,6 +19,6 @@ void survey_not_all(struct survey *s, int status, const char *why);
 /* Frees the streams from `first` on. */
 void survey_drop(struct survey *s, size_t first);
 /* Looks at all that are listed; those that were not reached are dropped. -1: the connection is dead. */
-int survey_look(struct work *w, struct err *f);
+int survey_look(struct work *w, struct err *err);
 
 #endif

@@ -24,36 +24,36 @@ survey_not_all(struct survey *s, int status, const char *why)
 }
 
 static void
-trouble(struct survey *s, struct survey_stream *st, enum conn_why why, const struct err *f)
+trouble(struct survey *s, struct survey_stream *st, enum conn_why why, const struct err *err)
 {
 	s->status = status_worse(s->status, STATUS_SOME);
 	if (st->error != NULL)
 		return;
 	st->why = why;
-	st->error = mem_strdup(f->text);
+	st->error = mem_strdup(err->text);
 }
 
 static void
 take_length(struct survey *s, struct survey_stream *st, const struct reply *r)
 {
-	struct err f;
+	struct err err;
 
 	if (!reply_is_error(r)) {
 		st->dead = reply_int(r);
 		return;
 	}
-	reply_fail(&f, r, "XLEN of the dead letters");
-	trouble(s, st, reply_why(r), &f);
+	reply_fail(&err, r, "XLEN of the dead letters");
+	trouble(s, st, reply_why(r), &err);
 }
 
 static void
 take_groups(struct survey *s, struct survey_stream *st, const struct reply *r)
 {
 	enum conn_why why;
-	struct err f;
+	struct err err;
 
-	if (st->info.groups > 0 && stream_take_groups(r, &st->groups, &st->ngroups, &why, &f) == -1)
-		trouble(s, st, why, &f);
+	if (st->info.groups > 0 && stream_take_groups(r, &st->groups, &st->ngroups, &why, &err) == -1)
+		trouble(s, st, why, &err);
 }
 
 static void
@@ -68,15 +68,15 @@ put_question(struct work *w, const struct survey_stream *st)
 }
 
 static int
-take_answer(struct work *w, struct survey_stream *st, struct err *f)
+take_answer(struct work *w, struct survey_stream *st, struct err *err)
 {
 	struct reply *info = NULL, *dead = NULL, *groups = NULL;
 	enum conn_why why;
 	struct err no;
 	int ok = -1;
 
-	if ((info = conn_wait(w->b, 0, f)) == NULL || (dead = conn_wait(w->b, 0, f)) == NULL ||
-	    (groups = conn_wait(w->b, 0, f)) == NULL)
+	if ((info = conn_wait(w->b, 0, err)) == NULL || (dead = conn_wait(w->b, 0, err)) == NULL ||
+	    (groups = conn_wait(w->b, 0, err)) == NULL)
 		goto out;
 	if (stream_take_info(info, &st->info, &why, &no) == -1)
 		trouble(w->s, st, why, &no);
@@ -124,7 +124,7 @@ is_doubtful(const struct stream_info *i, const struct stream_group *g)
 }
 
 static int
-check_lag(struct work *w, struct survey_stream *st, struct stream_group *g, struct err *f)
+check_lag(struct work *w, struct survey_stream *st, struct stream_group *g, struct err *err)
 {
 	struct lag l = {.last = st->info.last, .by = w->by};
 	enum conn_why why;
@@ -132,16 +132,16 @@ check_lag(struct work *w, struct survey_stream *st, struct stream_group *g, stru
 
 	if (!is_doubtful(&st->info, g))
 		return 0;
-	end = scan_entries(w->b, st->key, g->last_delivered, LAG_PAGE, count_entry, &l, &why, f);
+	end = scan_entries(w->b, st->key, g->last_delivered, LAG_PAGE, count_entry, &l, &why, err);
 	g->lag = end == 0 || end == 2 ? l.n : -1;
 	return end == -1 && conn_why(w->b) != CONN_FINE ? -1 : 0;
 }
 
 static int
-check_lags(struct work *w, struct survey_stream *st, struct err *f)
+check_lags(struct work *w, struct survey_stream *st, struct err *err)
 {
 	for (size_t i = 0; i < st->ngroups; i++)
-		if (check_lag(w, st, &st->groups[i], f) == -1)
+		if (check_lag(w, st, &st->groups[i], err) == -1)
 			return -1;
 	return 0;
 }
@@ -149,22 +149,22 @@ check_lags(struct work *w, struct survey_stream *st, struct err *f)
 /* --- all that there is to know ------------------------------------------------ */
 
 static int
-look_at_some(struct work *w, struct survey_stream *st, size_t n, struct err *f)
+look_at_some(struct work *w, struct survey_stream *st, size_t n, struct err *err)
 {
 	enum conn_why why;
 
 	for (size_t i = 0; i < n; i++)
 		put_question(w, &st[i]);
 	for (size_t i = 0; i < n; i++)
-		if (take_answer(w, &st[i], f) == -1)
+		if (take_answer(w, &st[i], err) == -1)
 			return -1;
 	for (size_t i = 0; i < n; i++)
 		stream_put_pending(w->b, st[i].key, st[i].groups, st[i].ngroups);
 	for (size_t i = 0; i < n; i++)
-		if (stream_take_pending(w->b, st[i].groups, st[i].ngroups, &why, f) == -1)
+		if (stream_take_pending(w->b, st[i].groups, st[i].ngroups, &why, err) == -1)
 			return -1;
 	for (size_t i = 0; i < n; i++)
-		if (check_lags(w, &st[i], f) == -1)
+		if (check_lags(w, &st[i], err) == -1)
 			return -1;
 	return 0;
 }
@@ -184,7 +184,7 @@ survey_drop(struct survey *s, size_t first)
 }
 
 int
-survey_look(struct work *w, struct err *f)
+survey_look(struct work *w, struct err *err)
 {
 	struct pagesize pace = pagesize_start(1, AT_ONCE);
 	struct survey *s = w->s;
@@ -195,7 +195,7 @@ survey_look(struct work *w, struct err *f)
 		uint64_t before = conn_received(w->b);
 
 		n = s->n - i < pace.count ? s->n - i : pace.count;
-		if (look_at_some(w, s->streams + i, n, f) == -1) {
+		if (look_at_some(w, s->streams + i, n, err) == -1) {
 			survey_drop(s, i);
 			return -1;
 		}

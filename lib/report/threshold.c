@@ -88,7 +88,7 @@ find(struct slice word)
 }
 
 static int
-unknown(const char *letter, struct slice word, struct err *f)
+unknown(const char *letter, struct slice word, struct err *err)
 {
 	struct bytes all = {0};
 
@@ -96,7 +96,7 @@ unknown(const char *letter, struct slice word, struct err *f)
 		bytes_adds(&all, i > 0 ? " " : "");
 		bytes_adds(&all, known[i].word);
 	}
-	err_set(f, STATUS_USAGE, "%s %.*s: NAME=VALUE expected; the names are %s", letter, (int)word.n, word.p, bytes_str(&all));
+	err_set(err, STATUS_USAGE, "%s %.*s: NAME=VALUE expected; the names are %s", letter, (int)word.n, word.p, bytes_str(&all));
 	bytes_free(&all);
 	return -1;
 }
@@ -117,14 +117,14 @@ read_value(enum threshold_name name, const char *text, uint64_t *value)
 }
 
 static int
-set(struct threshold *l, enum threshold_name name, bool critical, const char *text, struct err *f)
+set(struct threshold *l, enum threshold_name name, bool critical, const char *text, struct err *err)
 {
 	static const char *const hints[] = {"a number", "a size (64M)", "a time (90s, 5m, 1h)"};
 	bool on = strcmp(text, "none") != 0;
 	uint64_t value = 0;
 
 	if (on && (read_value(name, text, &value) == -1 || (value == 0 && name != THRESHOLD_FREE)))
-		return err_set(f, STATUS_USAGE, "-%c %s=%s: %s above 0 expected, or none", critical ? 'c' : 'w',
+		return err_set(err, STATUS_USAGE, "-%c %s=%s: %s above 0 expected, or none", critical ? 'c' : 'w',
 		    known[name].word, text, hints[known[name].unit]);
 	l->given = true;
 	if (critical) {
@@ -139,7 +139,7 @@ set(struct threshold *l, enum threshold_name name, bool critical, const char *te
 
 /* One "NAME=VALUE" of n bytes. */
 static int
-read_one(struct threshold l[LIMITS], bool critical, struct slice one, struct err *f)
+read_one(struct threshold l[LIMITS], bool critical, struct slice one, struct err *err)
 {
 	const char *letter = critical ? "-c" : "-w", *eq = one.n > 0 ? memchr(one.p, '=', one.n) : NULL;
 	struct slice word = {one.p, eq != NULL ? (size_t)(eq - one.p) : one.n};
@@ -147,20 +147,20 @@ read_one(struct threshold l[LIMITS], bool critical, struct slice one, struct err
 	char *value;
 
 	if (eq == NULL || name == -1)
-		return unknown(letter, word, f);
+		return unknown(letter, word, err);
 	value = mem_strndup(eq + 1, one.n - word.n - 1);
-	ok = set(&l[name], (enum threshold_name)name, critical, value, f);
+	ok = set(&l[name], (enum threshold_name)name, critical, value, err);
 	free(value);
 	return ok;
 }
 
 int
-threshold_read(struct threshold l[LIMITS], bool critical, const char *text, struct err *f)
+threshold_read(struct threshold l[LIMITS], bool critical, const char *text, struct err *err)
 {
 	for (;;) {
 		size_t n = strcspn(text, ",");
 
-		if (read_one(l, critical, (struct slice){text, n}, f) == -1)
+		if (read_one(l, critical, (struct slice){text, n}, err) == -1)
 			return -1;
 		if (text[n] == '\0')
 			return 0;

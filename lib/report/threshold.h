@@ -41,7 +41,7 @@ struct threshold {
 
 void threshold_defaults(struct threshold l[LIMITS]);
 /* "NAME=VALUE[,NAME=VALUE...]", VALUE "none" for no limit. -1 with status 64. */
-int threshold_read(struct threshold l[LIMITS], bool critical, const char *text, struct err *f);
+int threshold_read(struct threshold l[LIMITS], bool critical, const char *text, struct err *err);
 /* Whether the user gave one, and not "none". */
 bool threshold_given(const struct threshold *l);
 /* The same for any of streams or groups. */

@@ -6,13 +6,13 @@
 #include "conf/ini.h"
 
 static int
-see(void *arg, const char *section, const char *name, const char *value, unsigned line, struct err *f)
+see(void *arg, const char *section, const char *name, const char *value, unsigned line, struct err *err)
 {
 	unsigned *seen = arg;
 
 	PROMISE(strchr(name, '\n') == NULL && strchr(value, '\n') == NULL && strchr(name, '=') == NULL && line > 0);
 	*seen += (unsigned)(strlen(section) + strlen(name) + strlen(value));
-	return *seen % 7 == 6 ? err_set(f, 78, "enough") : 0;
+	return *seen % 7 == 6 ? err_set(err, 78, "enough") : 0;
 }
 
 static void
@@ -32,22 +32,22 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	char path[5000], *argv[] = { (char[]){"fuzz"}, NULL };
-	struct err f = { .text = "" };
+	struct err err = { .text = "" };
 	unsigned seen = 0;
 	struct conf c;
 
 	prepare();
 	scratch_put("eventbus/config", data, n);
 	snprintf(path, sizeof path, "%s/eventbus/config", scratch());
-	if (ini_read(path, see, &seen, &f) == -1)
-		PROMISE(f.status == 78 && f.text[0] != '\0');
+	if (ini_read(path, see, &seen, &err) == -1)
+		PROMISE(err.status == 78 && err.text[0] != '\0');
 	conf_init(&c);
-	if (conf_finish(&c, 1, argv, &f) == 0) {
+	if (conf_finish(&c, 1, argv, &err) == 0) {
 		PROMISE(c.place != NULL && c.prefix != NULL && c.service != NULL && c.timeout_ms > 0 && c.maxlen >= 0);
 		PROMISE(conf_maxlen(&c, "t") >= 0 && conf_maxlen_hard(&c, "t") >= 0);
 		PROMISE(conf_maxlen_hard(&c, "t") == 0 || conf_maxlen_hard(&c, "t") >= conf_maxlen(&c, "t"));
 	} else
-		PROMISE((f.status == 64 || f.status == 78) && f.text[0] != '\0');
+		PROMISE((err.status == 64 || err.status == 78) && err.text[0] != '\0');
 	conf_free(&c);
 	return 0;
 }

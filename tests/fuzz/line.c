@@ -40,7 +40,7 @@ again(struct line *l)
 	struct append_line parts;
 	struct line back;
 	char stamp[CLOCK_SIZE];
-	struct err f;
+	struct err err;
 
 	if (l->e.event_id.p == NULL)	/* as line_complete does */
 		l->e.event_id = slice_of("derived");
@@ -49,7 +49,7 @@ again(struct line *l)
 	parts = (struct append_line){ { head.p, head.len }, { tail.p, tail.len } };
 	append_format(&line, &parts, l->buffered_at);
 	PROMISE(line.p[line.len - 1] == '\n' && memchr(line.p, '\n', line.len) == line.p + line.len - 1);
-	PROMISE(line_parse(line.p, line.len - 1, &back, &text, &f) == 0 && back.ours);
+	PROMISE(line_parse(line.p, line.len - 1, &back, &text, &err) == 0 && back.ours);
 	compare(l, &back);
 	clock_format(l->buffered_at, stamp);	/* clamped to four digits of year */
 	clock_parse(stamp, strlen(stamp), &l->buffered_at);
@@ -65,7 +65,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct bytes line = {0}, text = {0};
 	struct line l;
-	struct err f = { .text = "" };
+	struct err err = { .text = "" };
 	char *exact;
 
 	if (n == 0)
@@ -76,13 +76,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	exact = malloc(line.len);
 	if (line.len > 0)
 		memcpy(exact, line.p, line.len);
-	if (line_parse(exact, line.len, &l, &text, &f) == 0) {
+	if (line_parse(exact, line.len, &l, &text, &err) == 0) {
 		PROMISE(l.e.type.n > 0 && l.e.payload.p != NULL);
 		PROMISE(!l.in_doubt || l.ours);
 		if (is_text(&l))
 			again(&l);
 	} else
-		PROMISE(f.text[0] != '\0');
+		PROMISE(err.text[0] != '\0');
 	free(exact);
 	bytes_free(&line);
 	bytes_free(&text);

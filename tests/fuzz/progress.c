@@ -13,14 +13,14 @@
 static struct buffer *
 buffer(void)
 {
-	static struct buffer *sp;
-	struct err f;
+	static struct buffer *buf;
+	struct err err;
 
-	if (sp == NULL && (sp = buffer_open(scratch(), true, &f)) == NULL) {
-		fprintf(stderr, "%s\n", f.text);
+	if (buf == NULL && (buf = buffer_open(scratch(), true, &err)) == NULL) {
+		fprintf(stderr, "%s\n", err.text);
 		abort();
 	}
-	return sp;
+	return buf;
 }
 
 static void
@@ -78,9 +78,9 @@ compare(const struct checkpoint *a, const struct checkpoint *b)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	struct buffer *sp = buffer();
+	struct buffer *buf = buffer();
 	struct checkpoint p, again;
-	struct err f;
+	struct err err;
 
 	if (n == 0)
 		return 0;
@@ -88,11 +88,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		put_slot(data + 1, n - 1);
 	else
 		scratch_put(".progress", data + 1, n - 1);
-	if (checkpoint_load(sp, &p, &f) == -1)
+	if (checkpoint_load(buf, &p, &err) == -1)
 		return 0;
 	checkpoint_delivered(&p, "t", 1, true, "buffer_2025-12-04_10-30-00_000001", 0);
-	if (checkpoint_store(sp, &p, &f) == 0) {
-		PROMISE(checkpoint_load(sp, &again, &f) == 0);
+	if (checkpoint_store(buf, &p, &err) == 0) {
+		PROMISE(checkpoint_load(buf, &again, &err) == 0);
 		PROMISE(again.seq == p.seq);
 		compare(&p, &again);
 		checkpoint_free(&again);

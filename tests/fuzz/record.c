@@ -10,7 +10,7 @@ again(const struct event *e, int is_json)
 	struct bytes line = {0}, text = {0}, one = {0}, two = {0};
 	struct json_fault fault;
 	struct event back;
-	struct err f;
+	struct err err;
 	int back_json;
 
 	event_fields(e, kv);
@@ -18,7 +18,7 @@ again(const struct event *e, int is_json)
 	PROMISE(json_check(line.p, line.len, &fault) == 0 && memchr(line.p, '\n', line.len) == NULL);
 	if (e->event_id.p == NULL || e->type.n == 0)
 		goto out;	/* printed as "", which is none */
-	PROMISE(event_json_read(line.p, line.len, &back, &back_json, &text, &f) == 0);
+	PROMISE(event_json_read(line.p, line.len, &back, &back_json, &text, &err) == 0);
 	PROMISE(same(e->type, back.type) && same(e->trace_id, back.trace_id) && same(e->event_id, back.event_id));
 	PROMISE(same(e->correlation_id, back.correlation_id) && same(e->timestamp, back.timestamp) && same(e->source, back.source));
 	if (is_json) {	/* line ends between its tokens became spaces */
@@ -40,17 +40,17 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct bytes text = {0};
 	struct event e;
-	struct err f = { .text = "" };
+	struct err err = { .text = "" };
 	int is_json = -1;
 	char *s = malloc(n);
 
 	if (n > 0)
 		memcpy(s, data, n);
-	if (event_json_read(s, n, &e, &is_json, &text, &f) == 0) {
+	if (event_json_read(s, n, &e, &is_json, &text, &err) == 0) {
 		PROMISE(e.type.p != NULL && e.payload.p != NULL);
 		again(&e, is_json);
 	} else
-		PROMISE(f.status == 65 && f.text[0] != '\0');
+		PROMISE(err.status == 65 && err.text[0] != '\0');
 	free(s);
 	bytes_free(&text);
 	return 0;

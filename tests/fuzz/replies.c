@@ -50,23 +50,23 @@ group_entry(void *arg, size_t key, const struct group_entry *e)
 }
 
 static void
-add(struct conn *b)
+add(struct conn *conn)
 {
 	struct slice kv[2] = { slice_of("a"), slice_of("1") };
 	struct stream_id id;
 	struct reply *r;
 
 	for (int i = 0; i < 3; i++)
-		stream_put_add(b, "k", 10, kv, 2);
-	for (uint64_t i = conn_answered(b), end = i + 3; i < end && (r = conn_wait(b, 0, &f)) != NULL; reply_free(r)) {
-		PROMISE(conn_answered(b) == ++i && i <= conn_sent(b));
+		stream_put_add(conn, "k", 10, kv, 2);
+	for (uint64_t i = conn_answered(conn), end = i + 3; i < end && (r = conn_wait(conn, 0, &f)) != NULL; reply_free(r)) {
+		PROMISE(conn_answered(conn) == ++i && i <= conn_sent(conn));
 		if (stream_take_add(r, &id, &why, &f) == -1)
 			PROMISE(why != CONN_FINE);
 	}
 }
 
 static void
-read_group(struct conn *b, bool ensure)
+read_group(struct conn *conn, bool ensure)
 {
 	const char *keys[] = { "k", "l" }, *ids[] = { ">", ">" };
 	struct reply *r;
@@ -74,11 +74,11 @@ read_group(struct conn *b, bool ensure)
 	size_t sum = 0;
 
 	if (ensure) {
-		group_ensure(b, "k", "g", "0", &created, &fresh, &why, &f);
+		group_ensure(conn, "k", "g", "0", &created, &fresh, &why, &f);
 		return;
 	}
-	group_put_read(b, "g", "c", 10, -1, keys, ids, 2);
-	if ((r = conn_wait(b, 0, &f)) != NULL)
+	group_put_read(conn, "g", "c", 10, -1, keys, ids, 2);
+	if ((r = conn_wait(conn, 0, &f)) != NULL)
 		group_take_read(r, keys, 2, group_entry, &sum, &why, &f);
 	reply_free(r);
 }
@@ -92,25 +92,25 @@ none_own(void *arg, struct stream_id entry)
 }
 
 static void
-settle_two(struct conn *b)
+settle_two(struct conn *conn)
 {
 	struct event e = { .event_id = slice_of("x") };
 	struct indoubt_line lines[2] = { { .e = &e }, { .e = &e, .after = { 1, 1 } } };
 	uint64_t unsure = 0;
 
-	if (indoubt_settle(b, "k", none_own, NULL, lines, 2, &unsure, &f) == 0)
+	if (indoubt_settle(conn, "k", none_own, NULL, lines, 2, &unsure, &f) == 0)
 		PROMISE(unsure + lines[0].found + lines[1].found <= 2);
 }
 
 static void
-known(struct conn *b)
+known(struct conn *conn)
 {
 	struct stream_group *g = NULL;
 	struct stream_info info;
 	size_t n = 0;
 	bool sure;
 
-	if (stream_info(b, "k", &info, &why, &f) == -1 || stream_groups(b, "k", &g, &n, &why, &f) == -1)
+	if (stream_info(conn, "k", &info, &why, &f) == -1 || stream_groups(conn, "k", &g, &n, &why, &f) == -1)
 		return;
 	for (size_t i = 0; i < n; i++)
 		stream_lost(&info, &g[i], &sure);
@@ -119,35 +119,35 @@ known(struct conn *b)
 }
 
 static void
-lane(struct conn *b)
+lane(struct conn *conn)
 {
 	struct dests ls = {0};
-	struct dest *l = dests_get(&ls, "q", slice_of("t"));
+	struct dest *dest = dests_get(&ls, "q", slice_of("t"));
 	struct bytes words = {0};
 
-	if (trim_ready(l, b, 100, false, &words, &f) == 0) {
-		PROMISE(l->stopped || l->room > 0 || l->mode == DEST_GUARDED);
-		trimwatch_look(&l->watch, b, l->key, 100, &words);
+	if (trim_ready(dest, conn, 100, false, &words, &f) == 0) {
+		PROMISE(dest->stopped || dest->room > 0 || dest->mode == DEST_GUARDED);
+		trimwatch_look(&dest->watch, conn, dest->key, 100, &words);
 	}
-	if (conn_why(b) == CONN_FINE) {
-		l->acked = true;
-		l->hard = 1000;
-		trim_again(l);
-		if (trim_ready(l, b, 100, false, &words, &f) == 0)
-			PROMISE(l->stopped || l->room > 0);
+	if (conn_why(conn) == CONN_FINE) {
+		dest->acked = true;
+		dest->hard = 1000;
+		trim_again(dest);
+		if (trim_ready(dest, conn, 100, false, &words, &f) == 0)
+			PROMISE(dest->stopped || dest->room > 0);
 	}
 	bytes_free(&words);
 	dests_free(&ls);
 }
 
 static void
-keys(struct conn *b)
+keys(struct conn *conn)
 {
 	char **list = NULL;
 	size_t n = 0;
 	bool complete;
 
-	if (scan_keys(b, "*", INT64_MAX, &list, &n, &complete, &f) == -1)
+	if (scan_keys(conn, "*", INT64_MAX, &list, &n, &complete, &f) == -1)
 		return;
 	while (n > 0)
 		free(list[--n]);
@@ -155,26 +155,26 @@ keys(struct conn *b)
 }
 
 static void
-ask(struct conn *b, unsigned what)
+ask(struct conn *conn, unsigned what)
 {
 	struct reply *r;
 	uint64_t count;
 	size_t sum = 0;
 
 	switch (what % 12) {
-	case 0: add(b); break;
-	case 1: known(b); break;
-	case 2: scan_entries(b, "k", (struct stream_id){ 0, 0 }, 3, entry, &sum, &why, &f); break;
-	case 3: scan_newest(b, "k", "+", 3, entry, &sum, &why, &f); break;
-	case 4: keys(b); break;
-	case 5: conn_fence(b, conn_run_id(b), 3, "1.2.3.4:5", &f); break;
-	case 6: read_group(b, true); break;
-	case 7: read_group(b, false); break;
-	case 8: settle_two(b); break;
-	case 9: lane(b); break;
-	case 10: stream_trim(b, "k", (struct stream_id){ 1, 0 }, 10, &count, &why, &f); stream_length(b, "k", &count, &why, &f); break;
+	case 0: add(conn); break;
+	case 1: known(conn); break;
+	case 2: scan_entries(conn, "k", (struct stream_id){ 0, 0 }, 3, entry, &sum, &why, &f); break;
+	case 3: scan_newest(conn, "k", "+", 3, entry, &sum, &why, &f); break;
+	case 4: keys(conn); break;
+	case 5: conn_fence(conn, conn_run_id(conn), 3, "1.2.3.4:5", &f); break;
+	case 6: read_group(conn, true); break;
+	case 7: read_group(conn, false); break;
+	case 8: settle_two(conn); break;
+	case 9: lane(conn); break;
+	case 10: stream_trim(conn, "k", (struct stream_id){ 1, 0 }, 10, &count, &why, &f); stream_length(conn, "k", &count, &why, &f); break;
 	default:
-		for (conn_putl(b, "PING", NULL); (r = conn_wait(b, 0, &f)) != NULL; conn_putl(b, "PING", NULL)) {
+		for (conn_putl(conn, "PING", NULL); (r = conn_wait(conn, 0, &f)) != NULL; conn_putl(conn, "PING", NULL)) {
 			look(r);
 			reply_free(r);
 		}
@@ -184,20 +184,20 @@ ask(struct conn *b, unsigned what)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	struct conn *b;
+	struct conn *conn;
 	struct url u;
 
 	if (n == 0)
 		return 0;
 	server_start(&u, data[0] & 1, data + 1, n - 1);
-	if ((b = conn_dial(&u, 2000, &why, &f)) == NULL)
+	if ((conn = conn_dial(&u, 2000, &why, &f)) == NULL)
 		abort();
-	if (conn_greet(b, &f) == 0)
-		ask(b, data[0] >> 1);
+	if (conn_greet(conn, &f) == 0)
+		ask(conn, data[0] >> 1);
 	else
 		PROMISE(!(data[0] & 1) && f.text[0] != '\0');
-	PROMISE(conn_answered(b) <= conn_sent(b));
-	conn_close(b);
+	PROMISE(conn_answered(conn) <= conn_sent(conn));
+	conn_close(conn);
 	server_join();
 	return 0;
 }

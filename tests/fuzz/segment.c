@@ -47,17 +47,17 @@ put(uint8_t how, const uint8_t *data, size_t n)
 
 /* No byte is given twice, and each line once. */
 static void
-all_lines(struct buffer *sp)
+all_lines(struct buffer *buf)
 {
 	struct checkpoint p = {0};
 	struct walk_line l;
 	struct line el;
 	struct bytes text = {0};
-	struct err f, why;
+	struct err err, why;
 	uint64_t end = 0;
-	struct walk *w = walk_open(sp, &p, WALK_LATE, backlog_stamp, &f);
+	struct walk *w = walk_open(buf, &p, WALK_LATE, backlog_stamp, &err);
 
-	while (w != NULL && walk_next(w, &l, &f) == 1) {
+	while (w != NULL && walk_next(w, &l, &err) == 1) {
 		PROMISE(l.end > l.pos && l.pos >= end);
 		PROMISE(memchr(l.text.n ? l.text.p : "", '\n', l.text.n) == NULL);
 		end = l.end;
@@ -72,8 +72,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct backlog b;
 	struct bytes out = {0};
-	struct buffer *sp;
-	struct err f;
+	struct buffer *buf;
+	struct err err;
 	char path[5000];
 
 	if (n == 0)
@@ -83,13 +83,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		unlink(path);
 	}
 	put(data[0], data + 1, n - 1);
-	if ((sp = buffer_open(scratch(), true, &f)) == NULL)
+	if ((buf = buffer_open(scratch(), true, &err)) == NULL)
 		abort();
-	if (backlog_read(sp, &b, &f) == 0)
+	if (backlog_read(buf, &b, &err) == 0)
 		backlog_json(&out, &b);
 	backlog_free(&b);
-	all_lines(sp);
+	all_lines(buf);
 	bytes_free(&out);
-	buffer_close(sp);
+	buffer_close(buf);
 	return 0;
 }

@@ -32,13 +32,13 @@ fresh(void)
 }
 
 static bool
-misses(struct buffer *sp, const char *stem)
+misses(struct buffer *buf, const char *stem)
 {
 	char **stems;
 	bool found = false;
 	size_t n;
 
-	manifest_missing(sp, NULL, 0, &stems, &n);
+	manifest_missing(buf, NULL, 0, &stems, &n);
 	while (n > 0) {
 		found |= strcmp(stems[--n], stem) == 0;
 		free(stems[n]);
@@ -48,18 +48,18 @@ misses(struct buffer *sp, const char *stem)
 }
 
 static void
-roster(struct buffer *sp)
+roster(struct buffer *buf)
 {
 	static unsigned count;
 	char stem[64];
-	struct err f;
+	struct err err;
 
 	snprintf(stem, sizeof stem, "buffer_of_ours_%u", count++);	/* a stem is never used twice */
-	manifest_add(sp, stem);
-	PROMISE(manifest_strike(sp, &(const char *){ stem }, 1, &f) == 0);
-	PROMISE(!misses(sp, stem));
-	manifest_clear(sp, true);
-	PROMISE(!misses(sp, STEM));
+	manifest_add(buf, stem);
+	PROMISE(manifest_strike(buf, &(const char *){ stem }, 1, &err) == 0);
+	PROMISE(!misses(buf, stem));
+	manifest_clear(buf, true);
+	PROMISE(!misses(buf, STEM));
 }
 
 static int
@@ -72,7 +72,7 @@ show(void *arg, const char *text)
 }
 
 static void
-notebook(struct buffer *sp)
+notebook(struct buffer *buf)
 {
 	struct append_limits lim = { .segment_max = APPEND_SEGMENT_MAX, .lock_ms = 100 };
 	struct append_line line;
@@ -80,15 +80,15 @@ notebook(struct buffer *sp)
 	struct event e = { .type = slice_of("t"), .payload = slice_of("1"), .event_id = slice_of("i") };
 	struct segment *list;
 	size_t n;
-	struct err f;
+	struct err err;
 
 	line_head(&head, &e);
 	line = (struct append_line){ { head.p, head.len }, { NULL, 0 } };
-	PROMISE(append_lines(sp, "place prefix", &lim, &line, 1, &f) == 0 || f.text[0] != '\0');
+	PROMISE(append_lines(buf, "place prefix", &lim, &line, 1, &err) == 0 || err.text[0] != '\0');
 	bytes_free(&head);
-	if (segment_list(buffer_fd(sp), &list, &n, &f) == 0) {
+	if (segment_list(buffer_fd(buf), &list, &n, &err) == 0) {
 		while (n > 0)
-			unlinkat(buffer_fd(sp), list[--n].name, 0);
+			unlinkat(buffer_fd(buf), list[--n].name, 0);
 		free(list);
 	}
 }
@@ -97,27 +97,27 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct bufferfmt text = { .put = show, .arg = &text }, json = { .json = true, .put = show, .arg = &json };
-	struct buffer *sp;
+	struct buffer *buf;
 	uint64_t counts[COUNTERS], add[COUNTERS] = { 1 };
-	struct err f;
+	struct err err;
 
 	if (n == 0)
 		return 0;
 	fresh();
 	scratch_put(files[data[0] % FILES], data + 1, n - 1);
-	if ((sp = buffer_open(scratch(), true, &f)) == NULL)
+	if ((buf = buffer_open(scratch(), true, &err)) == NULL)
 		abort();
-	free(buffer_target(sp));
-	counters_read(sp, counts);
-	counters_add(sp, add);
-	if (breaker_enter(sp, "place", 1))
-		breaker_leave(sp, "place", true);
-	roster(sp);
-	bufferfmt_show(&text, BUFFERFMT_QUARANTINE, sp, &f);
-	bufferfmt_show(&json, BUFFERFMT_QUARANTINE, sp, &f);
-	notebook(sp);
+	free(buffer_target(buf));
+	counters_read(buf, counts);
+	counters_add(buf, add);
+	if (breaker_enter(buf, "place", 1))
+		breaker_leave(buf, "place", true);
+	roster(buf);
+	bufferfmt_show(&text, BUFFERFMT_QUARANTINE, buf, &err);
+	bufferfmt_show(&json, BUFFERFMT_QUARANTINE, buf, &err);
+	notebook(buf);
 	bufferfmt_free(&text);
 	bufferfmt_free(&json);
-	buffer_close(sp);
+	buffer_close(buf);
 	return 0;
 }

@@ -7,13 +7,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	char *s = text_of(data, n), *place, *again;
 	struct url u, v;
-	struct err f = { .text = "" };
+	struct err err = { .text = "" };
 
-	if (url_parse(&u, s, &f) == 0) {
+	if (url_parse(&u, s, &err) == 0) {
 		PROMISE((u.host != NULL) != (u.path != NULL) && u.db >= 0);
 		PROMISE(u.host == NULL || (u.port > 0 && u.port < 65536));
 		place = url_place(&u);
-		PROMISE(url_parse(&v, place, &f) == 0 && v.user == NULL && v.password == NULL);
+		PROMISE(url_parse(&v, place, &err) == 0 && v.user == NULL && v.password == NULL);
 		again = url_place(&v);
 		PROMISE(strcmp(place, again) == 0);
 		free(place);
@@ -21,7 +21,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		url_free(&v);
 		url_free(&u);
 	} else
-		PROMISE((f.status == 64 || f.status == 78) && f.text[0] != '\0');
+		PROMISE((err.status == 64 || err.status == 78) && err.text[0] != '\0');
 	free(s);
 	return 0;
 }
