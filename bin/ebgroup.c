@@ -157,7 +157,7 @@ connect_to_redis(void)
 
 	if ((eb.b = conn_open(&eb.conf.url, eb.conf.timeout_ms, &why, &err)) == NULL)
 		errx(err.status, "%s", err.text);
-	eb.hand.b = eb.b;
+	eb.hand.conn = eb.b;
 }
 
 /* One that fails does not stop the others, unless the connection is gone. */

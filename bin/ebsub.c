@@ -366,7 +366,7 @@ add_types(char **types, size_t n)
 	for (size_t i = 0; i < n; i++)
 		add_type(types[i]);
 	tell_groups();
-	eb.follow.taps = eb.handle.taps = eb.taps.at;
+	eb.follow.subs = eb.handle.subs = eb.taps.at;
 	eb.follow.n = eb.handle.n = eb.taps.n;
 }
 

@@ -22,7 +22,7 @@
 
 #define JOBSET_MS 300	/* a writer keeps the lock for a few */
 
-struct count {
+struct backlog_count {
 	struct backlog *b;
 	struct checkpoint p;
 	struct bytes text;
@@ -65,7 +65,7 @@ held_of(struct backlog *b, struct slice type)
 
 /* Types matter only while one of them is late; a bad line that the marks have passed is in quarantine. */
 static void
-count_line(struct count *c, const struct walk_line *l)
+count_line(struct backlog_count *c, const struct walk_line *l)
 {
 	struct line el;
 	struct backlog_held *h;
@@ -87,7 +87,7 @@ count_line(struct count *c, const struct walk_line *l)
 }
 
 static int
-count_walk(struct buffer *buf, struct count *c, struct err *err)
+count_walk(struct buffer *buf, struct backlog_count *c, struct err *err)
 {
 	struct walk *w = walk_open(buf, &c->p, WALK_LATE, backlog_stamp, err);
 	struct walk_line l;
@@ -103,7 +103,7 @@ count_walk(struct buffer *buf, struct count *c, struct err *err)
 }
 
 static void
-count_foreign(struct buffer *buf, struct count *c, const struct segment *s)
+count_foreign(struct buffer *buf, struct backlog_count *c, const struct segment *s)
 {
 	struct err err;
 	struct reader *r = reader_open(buffer_fd(buf), s, 0, UINT64_MAX, 0, &err);
@@ -147,7 +147,7 @@ replaying(struct buffer *buf)
 static int
 read_buffer(struct buffer *buf, struct backlog *b, bool look, struct err *err)
 {
-	struct count c = { .b = b };
+	struct backlog_count c = { .b = b };
 	struct segment *list = NULL;
 	struct linecount chain;
 	uint64_t counts[COUNTERS];
@@ -320,7 +320,7 @@ backlog_clear(struct buffer *buf, const char *type, bool *holds, struct err *err
 }
 
 static int
-walk_lacks(struct walk *w, struct count *c, const char *type, struct err *err)
+walk_lacks(struct walk *w, struct backlog_count *c, const char *type, struct err *err)
 {
 	struct walk_line l;
 	struct line el;
@@ -337,7 +337,7 @@ walk_lacks(struct walk *w, struct count *c, const char *type, struct err *err)
 }
 
 static int
-foreign_lacks(struct buffer *buf, struct count *c, const char *type, struct err *err)
+foreign_lacks(struct buffer *buf, struct backlog_count *c, const char *type, struct err *err)
 {
 	struct segment *list;
 	struct reader_line l;
@@ -368,7 +368,7 @@ foreign_lacks(struct buffer *buf, struct count *c, const char *type, struct err 
 int
 backlog_lacks(struct buffer *buf, const char *type, struct err *err)
 {
-	struct count c = { .b = NULL };
+	struct backlog_count c = { .b = NULL };
 	struct walk *w;
 	int r;
 

@@ -20,7 +20,7 @@
 #include "base/mem.h"
 #include "buffer/walk.h"
 
-struct range {
+struct dump_state {
 	struct buffer *sp;
 	struct checkpoint p;
 	struct batch_item it;		/* for its buffers */
@@ -31,7 +31,7 @@ struct range {
 
 /* Reads one line into l; 0 good, -1 bad. */
 static int
-read_line(struct range *k, struct slice text, const char *stem, uint64_t pos, uint64_t at, struct dump_line *l)
+read_line(struct dump_state *k, struct slice text, const char *stem, uint64_t pos, uint64_t at, struct dump_line *l)
 {
 	struct line *el = &k->it.line;
 	struct lagging *late;
@@ -52,7 +52,7 @@ read_line(struct range *k, struct slice text, const char *stem, uint64_t pos, ui
 }
 
 static int
-is_delivered(struct range *k, const struct dump_line *l, bool chain)
+is_delivered(struct dump_state *k, const struct dump_line *l, bool chain)
 {
 	const struct slice none = { "", 0 };
 	struct slice type = l->bad ? none : l->line->e.type;
@@ -61,7 +61,7 @@ is_delivered(struct range *k, const struct dump_line *l, bool chain)
 }
 
 static int
-walk_through(struct range *k, struct err *err)
+walk_through(struct dump_state *k, struct err *err)
 {
 	struct walk *w = walk_open(k->sp, &k->p, WALK_LATE, backlog_stamp, err);
 	struct walk_line wl;
@@ -80,7 +80,7 @@ walk_through(struct range *k, struct err *err)
 }
 
 static int
-foreign_through(struct range *k, const struct segment *s, struct err *err)
+foreign_through(struct dump_state *k, const struct segment *s, struct err *err)
 {
 	struct reader *r = reader_open(buffer_fd(k->sp), s, 0, UINT64_MAX, 0, err);
 	struct reader_line rl;
@@ -101,7 +101,7 @@ foreign_through(struct range *k, const struct segment *s, struct err *err)
 int
 dump_lines(struct buffer *buf, dump_fn *fn, void *arg, struct err *err)
 {
-	struct range k = { .sp = buf, .fn = fn, .arg = arg };
+	struct dump_state k = { .sp = buf, .fn = fn, .arg = arg };
 	struct segment *list;
 	size_t i, n;
 	int r = segment_list(buffer_fd(buf), &list, &n, err);
@@ -122,7 +122,7 @@ dump_lines(struct buffer *buf, dump_fn *fn, void *arg, struct err *err)
 /* --- checking ---------------------------------------------------------------------- */
 
 static void
-check_segment(struct range *k, const struct segment *s, struct dump_report *rep, int64_t *last)
+check_segment(struct dump_state *k, const struct segment *s, struct dump_report *rep, int64_t *last)
 {
 	struct err err;
 	struct reader *r = reader_open(buffer_fd(k->sp), s, 0, UINT64_MAX, 0, &err);
@@ -152,7 +152,7 @@ check_segment(struct range *k, const struct segment *s, struct dump_report *rep,
 int
 dump_check(struct buffer *buf, struct dump_report *rep, dump_fn *fn, void *arg, struct err *err)
 {
-	struct range k = { .sp = buf, .fn = fn, .arg = arg };
+	struct dump_state k = { .sp = buf, .fn = fn, .arg = arg };
 	struct segment *list;
 	int64_t last = INT64_MIN;
 	char **gone;
@@ -194,7 +194,7 @@ struct discard {
 
 /* From where to look for a line that a drain was sending when it was cut off, or whose progress was lost. */
 static int
-is_doubtful(struct range *k, const struct walk_line *wl, struct doubt *d)
+is_doubtful(struct dump_state *k, const struct walk_line *wl, struct doubt *d)
 {
 	struct line *el = &k->it.line;
 	struct intent *in = &k->p.intent;
@@ -219,7 +219,7 @@ is_doubtful(struct range *k, const struct walk_line *wl, struct doubt *d)
 
 /* A line as it is to be found in quarantine: as it stands, and with what only the buffer knew of it, for the day it is put back. */
 static struct slice
-last_form(struct range *k, const struct walk_line *wl, const struct dump_line *l, struct bytes *b)
+last_form(struct dump_state *k, const struct walk_line *wl, const struct dump_line *l, struct bytes *b)
 {
 	struct doubt d;
 	int doubtful = !l->bad && is_doubtful(k, wl, &d);
@@ -233,7 +233,7 @@ last_form(struct range *k, const struct walk_line *wl, const struct dump_line *l
 }
 
 static int
-discard_line(struct range *k, struct discard *d, const struct walk_line *wl)
+discard_line(struct dump_state *k, struct discard *d, const struct walk_line *wl)
 {
 	struct dump_line l;
 
@@ -248,7 +248,7 @@ discard_line(struct range *k, struct discard *d, const struct walk_line *wl)
 }
 
 static int
-discard_all(struct range *k, struct discard *d)
+discard_all(struct dump_state *k, struct discard *d)
 {
 	struct walk *w = walk_open(k->sp, &k->p, WALK_LATE | WALK_CLOSED, backlog_stamp, d->f);
 	struct walk_line wl;
@@ -284,7 +284,7 @@ discard_all(struct range *k, struct discard *d)
 
 /* Takes plain writers' files, and lets them rest: a writer that has one open finishes its line. */
 static int
-claim_all(struct range *k, struct err *err)
+claim_all(struct dump_state *k, struct err *err)
 {
 	size_t claimed;
 	int64_t rest;
@@ -300,7 +300,7 @@ claim_all(struct range *k, struct err *err)
 
 /* Under the writers' lock. */
 static int
-discard_locked(struct range *k, struct discard *d, struct notebook *nb)
+discard_locked(struct dump_state *k, struct discard *d, struct notebook *nb)
 {
 	/* Wherever this is cut off: nobody may append to what counts as delivered from some point on. */
 	nb->inode = 0;
@@ -313,7 +313,7 @@ discard_locked(struct range *k, struct discard *d, struct notebook *nb)
 int
 discard_lines(struct buffer *buf, int64_t lock_ms, uint64_t *count, struct err *err)
 {
-	struct range k = { .sp = buf };
+	struct dump_state k = { .sp = buf };
 	struct discard d = { .count = count, .f = err };
 	struct notebook nb;
 	int r;

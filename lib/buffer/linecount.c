@@ -15,7 +15,7 @@
 
 #define MOST (64u << 20)
 
-struct entry {
+struct linecount_entry {
 	char *stem;
 	uint64_t inode;
 	int64_t changed;	/* 0 of one that is not closed */
@@ -25,7 +25,7 @@ struct entry {
 
 struct memory {
 	char *path;		/* NULL: nothing is remembered */
-	struct entry *entry;
+	struct linecount_entry *entry;
 	size_t n, cap, next;	/* next: behind the last that was found: segments are asked for in order */
 	bool changed;
 };
@@ -72,7 +72,7 @@ place(const struct buffer *buf)
 }
 
 static void
-add(struct memory *c, const struct entry *e)
+add(struct memory *c, const struct linecount_entry *e)
 {
 	if (c->n == c->cap) {
 		c->cap = c->cap == 0 ? 64 : 2 * c->cap;
@@ -86,7 +86,7 @@ static void
 take_line(struct memory *c, char *line)
 {
 	const char *stem = word_take(&line);
-	struct entry e = {0};
+	struct linecount_entry e = {0};
 	uint64_t changed, first;
 
 	if (num_u64(word_take(&line), &e.inode) == 0 && num_u64(word_take(&line), &e.part.end) == 0 &&
@@ -120,7 +120,7 @@ static struct linecount
 find(struct memory *c, const struct segment *s, bool closed)
 {
 	for (size_t i = 0; i < c->n; i++) {
-		struct entry *e = &c->entry[(c->next + i) % c->n];
+		struct linecount_entry *e = &c->entry[(c->next + i) % c->n];
 
 		if (strcmp(e->stem, s->stem) != 0)
 			continue;
@@ -142,7 +142,7 @@ note(struct memory *c, const struct segment *s, bool closed, const struct lineco
 	for (size_t i = 0; i < c->n; i++)
 		if (strcmp(c->entry[i].stem, s->stem) == 0)
 			c->entry[i].used = false;
-	add(c, &(struct entry){mem_strdup(s->stem), s->inode, closed ? s->changed : 0, *part, true});
+	add(c, &(struct linecount_entry){mem_strdup(s->stem), s->inode, closed ? s->changed : 0, *part, true});
 	c->changed = true;
 }
 
@@ -153,7 +153,7 @@ store(const struct memory *c)
 	int fd, r;
 
 	for (size_t i = 0; i < c->n; i++) {
-		const struct entry *e = &c->entry[i];
+		const struct linecount_entry *e = &c->entry[i];
 
 		if (!e->used)
 			continue;

@@ -100,13 +100,13 @@ requeue_names(struct buffer *buf, int dir, const struct requeue_names *names, ch
 /* --- one record --------------------------------------------------------------------- */
 
 /* The strings of a record, unescaped; the line, which may be large, has a buffer of its own. */
-struct record {
+struct quarantine_record {
 	struct bytes words, line, text;
 	struct line el;
 };
 
 static struct slice
-word(struct record *r, struct slice value)
+word(struct quarantine_record *r, struct slice value)
 {
 	size_t from = r->words.len;
 
@@ -116,7 +116,7 @@ word(struct record *r, struct slice value)
 }
 
 static int
-take_member(struct record *r, struct slice key, struct slice value, struct requeue_line *l)
+take_member(struct quarantine_record *r, struct slice key, struct slice value, struct requeue_line *l)
 {
 	struct slice inner = { value.p + 1, value.n - 2 };
 
@@ -136,7 +136,7 @@ take_member(struct record *r, struct slice key, struct slice value, struct reque
 }
 
 static const struct line *
-as_event(struct record *r, struct slice line)
+as_event(struct quarantine_record *r, struct slice line)
 {
 	struct err why;
 
@@ -148,7 +148,7 @@ as_event(struct record *r, struct slice line)
 
 /* -1: it is no record of ours. */
 static int
-read_record(struct record *r, struct slice s, struct requeue_line *l)
+read_record(struct quarantine_record *r, struct slice s, struct requeue_line *l)
 {
 	struct slice key, value;
 	struct json_fault fault;
@@ -171,7 +171,7 @@ read_record(struct record *r, struct slice s, struct requeue_line *l)
 
 /* 1: to be shown; 0: a good line of a whole segment, which was delivered. */
 static int
-take_line(struct record *r, const struct segment *seg, bool whole, const struct reader_line *rl, struct requeue_line *l)
+take_line(struct quarantine_record *r, const struct segment *seg, bool whole, const struct reader_line *rl, struct requeue_line *l)
 {
 	struct err why = { .text = "" };
 
@@ -198,7 +198,7 @@ static int
 list_file(int dir, const char *name, requeue_fn *fn, void *arg, struct err *err)
 {
 	struct segment seg = { .kind = SEGMENT_OWN };
-	struct record r = { .words = { 0 } };
+	struct quarantine_record r = { .words = { 0 } };
 	struct reader_line rl;
 	struct requeue_line l;
 	struct reader *reader;

@@ -36,11 +36,11 @@ open_next(struct walk *w, struct source *s, uint64_t from, struct err *err)
 	s->seg = seg;
 	if (last && !s->seg->gz)
 		limit = w->last_size;
-	s->r = reader_open(buffer_fd(w->sp), s->seg, from, limit, flags, err);
+	s->r = reader_open(buffer_fd(w->buf), s->seg, from, limit, flags, err);
 	if (!s->r && err->sys == ENOENT && !s->seg->suspect) {	/* its fdatasync failed since the list was made */
 		snprintf(seg->name, sizeof seg->name, "%.200s.suspect.jsonl", seg->stem);
 		seg->suspect = true;
-		s->r = reader_open(buffer_fd(w->sp), seg, from, limit, flags, err);
+		s->r = reader_open(buffer_fd(w->buf), seg, from, limit, flags, err);
 	}
 	if (s->r)
 		return 0;
@@ -144,7 +144,7 @@ open_chain(struct walk *w, const struct checkpoint *p, size_t n, struct err *err
 static int
 is_sorted(struct walk *w, const struct segment *seg, uint64_t *size, struct err *err)
 {
-	struct reader *r = reader_open(buffer_fd(w->sp), seg, 0, UINT64_MAX, 0, err);
+	struct reader *r = reader_open(buffer_fd(w->buf), seg, 0, UINT64_MAX, 0, err);
 	struct reader_line l;
 	int64_t last = INT64_MIN, stamp;
 	int got, sorted = 1;
@@ -177,7 +177,7 @@ open_file(struct walk *w, const struct checkpoint *p, const struct segment *seg,
 	w->nsrc++;
 	s->seg = seg;
 	s->limit = limit;
-	s->r = reader_open(buffer_fd(w->sp), seg, limit ? 0 : from.pos, limit ? limit : UINT64_MAX,
+	s->r = reader_open(buffer_fd(w->buf), seg, limit ? 0 : from.pos, limit ? limit : UINT64_MAX,
 	    w->sync ? READER_SYNC : 0, err);
 	if (!s->r)
 		return err->sys == ENOENT ? 0 : -1;
@@ -194,10 +194,10 @@ static int
 take_list(struct walk *w, struct err *err)
 {
 	struct segment last;
-	int any = segment_last(buffer_fd(w->sp), &last, err);
+	int any = segment_last(buffer_fd(w->buf), &last, err);
 	size_t n, i;
 
-	if (any == -1 || segment_list(buffer_fd(w->sp), &w->segs, &w->nsegs, err) == -1)
+	if (any == -1 || segment_list(buffer_fd(w->buf), &w->segs, &w->nsegs, err) == -1)
 		return -1;
 	if (any)
 		w->last_size = last.size;
@@ -215,7 +215,7 @@ walk_open(struct buffer *buf, const struct checkpoint *p, int flags, walk_stamp_
 	struct walk *w = mem_alloc(sizeof *w);
 	size_t i, chain = 0;
 
-	w->sp = buf;
+	w->buf = buf;
 	w->stamp = stamp;
 	w->late = flags & WALK_LATE;
 	w->sync = flags & WALK_SYNC;

@@ -17,7 +17,7 @@ struct source {
 	int64_t stamp;
 	/* an unsorted file */
 	uint64_t limit, given;	/* its size when it was sorted; lines given out */
-	struct entry *heap;	/* walksort.c */
+	struct sorted_line *heap;	/* walksort.c */
 	size_t heaped, room;
 	int64_t newest;		/* last stamp read into the window */
 	int64_t given_stamp;
@@ -25,7 +25,7 @@ struct source {
 };
 
 struct walk {
-	struct buffer *sp;
+	struct buffer *buf;
 	bool late, sync, closed;
 	walk_stamp_fn *stamp;
 	struct segment *segs;

@@ -2,7 +2,7 @@
 #include "base/mem.h"
 #include "buffer/walk_int.h"
 
-struct entry {			/* of the window of an unsorted file */
+struct sorted_line {			/* of the window of an unsorted file */
 	int64_t stamp;
 	uint64_t at;
 	uint32_t len;
@@ -10,13 +10,13 @@ struct entry {			/* of the window of an unsorted file */
 };
 
 static int
-before(const struct entry *a, const struct entry *b)
+before(const struct sorted_line *a, const struct sorted_line *b)
 {
 	return a->stamp != b->stamp ? a->stamp < b->stamp : a->at < b->at;
 }
 
 static void
-heap_push(struct source *s, struct entry e)
+heap_push(struct source *s, struct sorted_line e)
 {
 	size_t i = s->heaped++, up;
 
@@ -29,10 +29,10 @@ heap_push(struct source *s, struct entry e)
 	s->heap[i] = e;
 }
 
-static struct entry
+static struct sorted_line
 heap_pop(struct source *s)
 {
-	struct entry top = s->heap[0], last = s->heap[--s->heaped];
+	struct sorted_line top = s->heap[0], last = s->heap[--s->heaped];
 	size_t i = 0, kid;
 
 	while ((kid = 2 * i + 1) < s->heaped) {
@@ -55,7 +55,7 @@ fill_window(struct walk *w, struct source *s, struct err *err)
 	int r = 1;
 
 	while (s->heaped < WALK_WINDOW && (r = reader_next(s->r, &l, err)) == 1) {
-		struct entry e = { .at = l.pos, .len = (uint32_t)l.text.n, .torn = l.torn };
+		struct sorted_line e = { .at = l.pos, .len = (uint32_t)l.text.n, .torn = l.torn };
 
 		if (w->stamp(l.text, &e.stamp) == -1)
 			e.stamp = s->newest;
@@ -68,7 +68,7 @@ fill_window(struct walk *w, struct source *s, struct err *err)
 int
 walk_sorted(struct walk *w, struct source *s, struct err *err)
 {
-	struct entry e;
+	struct sorted_line e;
 
 	if (fill_window(w, s, err) == -1)
 		return -1;

@@ -18,7 +18,7 @@
 #define BLOCK_SHARED 100		/* when others wait for what it holds of the limit; with many of them less */
 
 /* What is going on in one consume_run. */
-struct drain {
+struct consume_loop {
 	struct consume *w;
 	struct pollfd *fds;
 	bool pipe;			/* the sink's descriptor can tell that its reader is gone */
@@ -33,7 +33,7 @@ struct drain {
 };
 
 static void
-finish(struct drain *r, enum consume_end end)
+finish(struct consume_loop *r, enum consume_end end)
 {
 	if (!r->ending)
 		r->end = end;
@@ -41,7 +41,7 @@ finish(struct drain *r, enum consume_end end)
 }
 
 static void
-failed(struct drain *r, const struct err *err)
+failed(struct consume_loop *r, const struct err *err)
 {
 	if (r->ending && r->end == CONSUME_FAILED)
 		return;
@@ -53,7 +53,7 @@ failed(struct drain *r, const struct err *err)
 /* --- outages ------------------------------------------------------------------- */
 
 static void
-lost(struct drain *r, size_t tap, enum conn_why why, const struct err *err)
+lost(struct consume_loop *r, size_t tap, enum conn_why why, const struct err *err)
 {
 	if (!reconnect_lost(&r->mend, tap, why, err))
 		failed(r, err);
@@ -61,13 +61,13 @@ lost(struct drain *r, size_t tap, enum conn_why why, const struct err *err)
 
 /* Not open yet, or lost. With in_turn only the current tap is opened. */
 static bool
-wants_open(const struct drain *r, size_t i)
+wants_open(const struct consume_loop *r, size_t i)
 {
-	return sub_state(r->w->taps[i]) == SUB_DOWN && (!r->w->in_turn || i == r->current);
+	return sub_state(r->w->subs[i]) == SUB_DOWN && (!r->w->in_turn || i == r->current);
 }
 
 static void
-reopen(struct drain *r)
+reopen(struct consume_loop *r)
 {
 	enum conn_why why;
 	struct err err;
@@ -78,7 +78,7 @@ reopen(struct drain *r)
 			continue;
 		if (!reconnect_due(&r->mend))
 			return;
-		if (sub_open(r->w->taps[i], &why, &err) == 0)
+		if (sub_open(r->w->subs[i], &why, &err) == 0)
 			continue;
 		all = false;
 		if (!reconnect_failed(&r->mend, i, why, &err))
@@ -90,20 +90,20 @@ reopen(struct drain *r)
 
 /* The first time there is no patience. With in_turn the first tap stands for all. */
 static void
-open_first(struct drain *r)
+open_first(struct consume_loop *r)
 {
 	enum conn_why why;
 	struct err err;
 
 	for (size_t i = 0; i < r->w->n && !r->ending && wants_open(r, i); i++)
-		if (sub_open(r->w->taps[i], &why, &err) == -1)
+		if (sub_open(r->w->subs[i], &why, &err) == -1)
 			failed(r, &err);
 }
 
 /* --- asking ------------------------------------------------------------------------ */
 
 static int64_t
-idle_left(const struct drain *r)
+idle_left(const struct consume_loop *r)
 {
 	int64_t left = r->last_event + r->w->idle_ms - clock_mono();
 
@@ -112,7 +112,7 @@ idle_left(const struct drain *r)
 
 /* Where others may wait for its share of the limit a tap is asked at once, and waits only when it had nothing. */
 static int64_t
-block_ms(const struct drain *r, const struct subscription *sub)
+block_ms(const struct consume_loop *r, const struct subscription *sub)
 {
 	bool shared = r->w->limit >= 0 && r->w->n > 1;
 	int64_t ms = shared ? BLOCK_SHARED : BLOCK;
@@ -128,7 +128,7 @@ block_ms(const struct drain *r, const struct subscription *sub)
 
 /* What the limit leaves for one more question: an equal share for each tap that could ask. */
 static size_t
-share(const struct drain *r, size_t idle)
+share(const struct consume_loop *r, size_t idle)
 {
 	uint64_t left;
 
@@ -136,16 +136,16 @@ share(const struct drain *r, size_t idle)
 		return SIZE_MAX;
 	left = (uint64_t)r->w->limit - r->w->count;
 	for (size_t i = 0; i < r->w->n; i++)
-		left -= sub_asked(r->w->taps[i]);
+		left -= sub_asked(r->w->subs[i]);
 	/* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): the tap that asks is idle too */
 	return left == 0 ? 0 : (size_t)(left / idle > 0 ? left / idle : 1);
 }
 
 /* A tap with nothing left is closed once its acknowledgements are answered. */
 static bool
-close_dry(struct drain *r, size_t i)
+close_dry(struct consume_loop *r, size_t i)
 {
-	struct subscription *sub = r->w->taps[i];
+	struct subscription *sub = r->w->subs[i];
 
 	if (!r->w->to_end || !sub_dry(sub))
 		return false;
@@ -159,25 +159,25 @@ close_dry(struct drain *r, size_t i)
 
 /* Begins behind the tap that asked last, so that a small limit goes round. true when a tap was closed. */
 static bool
-ask(struct drain *r)
+ask(struct consume_loop *r)
 {
 	size_t idle = 0, many, first = r->first;
 	bool closed = false;
 
 	for (size_t i = 0; i < r->w->n; i++)
-		idle += sub_state(r->w->taps[i]) == SUB_IDLE;
+		idle += sub_state(r->w->subs[i]) == SUB_IDLE;
 	for (size_t k = 0; k < r->w->n && !r->ending; k++) {
 		size_t i = (first + k) % r->w->n;
 
-		if (sub_state(r->w->taps[i]) != SUB_IDLE)
+		if (sub_state(r->w->subs[i]) != SUB_IDLE)
 			continue;
 		if (close_dry(r, i)) {
-			closed = closed || sub_state(r->w->taps[i]) == SUB_CLOSED;
+			closed = closed || sub_state(r->w->subs[i]) == SUB_CLOSED;
 			continue;
 		}
 		if ((many = share(r, idle)) == 0)
 			continue;
-		sub_ask(r->w->taps[i], many, block_ms(r, r->w->taps[i]));
+		sub_ask(r->w->subs[i], many, block_ms(r, r->w->subs[i]));
 		idle--;
 		r->first = (i + 1) % r->w->n;
 	}
@@ -186,7 +186,7 @@ ask(struct drain *r)
 
 /* --- batches --------------------------------------------------------------------------- */
 
-struct batch {
+struct consume_batch {
 	struct sink *sink;
 	size_t n;
 };
@@ -194,7 +194,7 @@ struct batch {
 static int
 add_record(void *arg, const struct record *rec)
 {
-	struct batch *b = arg;
+	struct consume_batch *b = arg;
 
 	sink_add(b->sink, rec);
 	b->n++;
@@ -202,9 +202,9 @@ add_record(void *arg, const struct record *rec)
 }
 
 static void
-deliver(struct drain *r, struct subscription *sub)
+deliver(struct consume_loop *r, struct subscription *sub)
 {
-	struct batch b = {r->w->sink, 0};
+	struct consume_batch b = {r->w->sink, 0};
 	int64_t began = clock_mono();
 	struct err err;
 
@@ -225,14 +225,14 @@ deliver(struct drain *r, struct subscription *sub)
 
 /* true when there was something to do, so that there may be more. */
 static bool
-move(struct drain *r)
+move(struct consume_loop *r)
 {
 	bool some = false;
 	enum conn_why why;
 	struct err err;
 
 	for (size_t i = 0; i < r->w->n; i++) {
-		struct subscription *sub = r->w->taps[i];
+		struct subscription *sub = r->w->subs[i];
 		enum sub_state before = sub_state(sub);
 		bool settled = sub_settled(sub);
 
@@ -263,13 +263,13 @@ sooner(int64_t *by, int64_t t)
 }
 
 static int
-poll_ms(const struct drain *r)
+poll_ms(const struct consume_loop *r)
 {
 	int64_t by = -1, left;
 
 	for (size_t i = 0; i < r->w->n; i++)
-		if (sub_bus(r->w->taps[i]) != NULL)
-			sooner(&by, conn_deadline(sub_bus(r->w->taps[i])));
+		if (sub_bus(r->w->subs[i]) != NULL)
+			sooner(&by, conn_deadline(sub_bus(r->w->subs[i])));
 	if (r->w->idle_ms >= 0 && !r->ending && idle_left(r) > 0)
 		sooner(&by, r->last_event + r->w->idle_ms);
 	if (!r->ending)
@@ -284,7 +284,7 @@ poll_ms(const struct drain *r)
 
 /* The reader of our pipe is gone, and nobody would notice until the next event. */
 static void
-check_reader(struct drain *r, const struct pollfd *p)
+check_reader(struct consume_loop *r, const struct pollfd *p)
 {
 	struct err err;
 
@@ -297,7 +297,7 @@ check_reader(struct drain *r, const struct pollfd *p)
 
 /* ms -1: until it is time. */
 static void
-wait_for_news(struct drain *r, int ms)
+wait_for_news(struct consume_loop *r, int ms)
 {
 	struct pollfd *p = r->fds;
 	nfds_t n = 0;
@@ -305,7 +305,7 @@ wait_for_news(struct drain *r, int ms)
 	p[n++] = (struct pollfd){.fd = r->ending ? -1 : r->w->stop, .events = POLLIN};
 	p[n++] = (struct pollfd){.fd = r->pipe && !r->ending ? r->w->sink->fd : -1};
 	for (size_t i = 0; i < r->w->n; i++) {
-		const struct conn *conn = sub_bus(r->w->taps[i]);
+		const struct conn *conn = sub_bus(r->w->subs[i]);
 
 		if (conn != NULL)
 			p[n++] = (struct pollfd){.fd = conn_fd(conn), .events = conn_events(conn)};
@@ -319,7 +319,7 @@ wait_for_news(struct drain *r, int ms)
 
 /* An outage that the plan has no more patience with. */
 static void
-judge_outage(struct drain *r)
+judge_outage(struct consume_loop *r)
 {
 	int64_t since = r->mend.down_since;
 
@@ -330,16 +330,16 @@ judge_outage(struct drain *r)
 }
 
 static void
-judge(struct drain *r)
+judge(struct consume_loop *r)
 {
 	const struct consume *w = r->w;
 	bool open = false, dry = true;
 
 	for (size_t i = 0; i < w->n; i++) {
-		bool closed = sub_state(w->taps[i]) == SUB_CLOSED;
+		bool closed = sub_state(w->subs[i]) == SUB_CLOSED;
 
 		open = open || !closed;
-		dry = dry && (closed || sub_dry(w->taps[i]));
+		dry = dry && (closed || sub_dry(w->subs[i]));
 	}
 	judge_outage(r);
 	if (w->limit >= 0 && w->count >= (uint64_t)w->limit)
@@ -352,12 +352,12 @@ judge(struct drain *r)
 
 /* At the end a tap is waited for while it reads or acknowledges; after a failure only for what it acknowledges. */
 static bool
-over(struct drain *r)
+over(struct consume_loop *r)
 {
 	bool all = true;
 
 	for (size_t i = 0; i < r->w->n && r->ending; i++) {
-		struct subscription *sub = r->w->taps[i];
+		struct subscription *sub = r->w->subs[i];
 
 		if (sub_bus(sub) == NULL || sub_settled(sub))
 			continue;
@@ -373,7 +373,7 @@ enum consume_end
 consume_run(struct consume *w, struct err *err)
 {
 	struct stat st;
-	struct drain r = {.w = w};
+	struct consume_loop r = {.w = w};
 	unsigned busy = 0;
 
 	r.pipe = fstat(w->sink->fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));

@@ -12,7 +12,7 @@
 #include "consume/subscription.h"
 
 struct consume {
-	struct subscription **taps;
+	struct subscription **subs;
 	size_t n;
 	struct sink *sink;
 	int stop;			/* descriptor: readable when it is time to stop */

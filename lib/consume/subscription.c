@@ -52,8 +52,8 @@ sub_drop(struct subscription *sub, enum sub_state state)
 	sub_batch_drop(&sub->batch);
 	reply_free(sub->next);
 	sub->next = NULL;
-	conn_close(sub->bus);
-	sub->bus = NULL;
+	conn_close(sub->conn);
+	sub->conn = NULL;
 	sub->asked = sub->ahead_asked = sub->acks = sub->checks = 0;
 	sub->ahead = false;
 	sub->state = state;
@@ -88,10 +88,10 @@ ask_look(struct subscription *sub, const char *id, int64_t block_ms)
 	snprintf(most, sizeof(most), "%zu", sub->asked);
 	snprintf(block, sizeof(block), "%" PRId64, block_ms);
 	if (block_ms < 0)
-		conn_putl(sub->bus, "XREAD", "COUNT", most, "STREAMS", sub->key, id, NULL);
+		conn_putl(sub->conn, "XREAD", "COUNT", most, "STREAMS", sub->key, id, NULL);
 	else
-		conn_putl(sub->bus, "XREAD", "COUNT", most, "BLOCK", block, "STREAMS", sub->key, id, NULL);
-	conn_allow(sub->bus, block_ms);
+		conn_putl(sub->conn, "XREAD", "COUNT", most, "BLOCK", block, "STREAMS", sub->key, id, NULL);
+	conn_allow(sub->conn, block_ms);
 }
 
 static void
@@ -108,7 +108,7 @@ ask_group(struct subscription *sub, int64_t block_ms)
 		id_format(sub->own, id);
 		block_ms = -1;
 	}
-	group_put_read(sub->bus, sub->group, sub->plan->consumer, sub->asked, block_ms, &keys, &ids, 1);
+	group_put_read(sub->conn, sub->group, sub->plan->consumer, sub->asked, block_ms, &keys, &ids, 1);
 }
 
 void
@@ -127,7 +127,7 @@ sub_ask(struct subscription *sub, size_t count, int64_t block_ms)
 		ask_look(sub, id, block_ms);
 	}
 	if (sub->asked > 1)
-		conn_most(sub->bus, PAGESIZE_HELD);
+		conn_most(sub->conn, PAGESIZE_HELD);
 }
 
 void
@@ -139,10 +139,10 @@ sub_ahead(struct subscription *sub, size_t count)
 		return;
 	sub->ahead = true;
 	sub->ahead_asked = count < sub->pace.count ? count : sub->pace.count;
-	group_put_read(sub->bus, sub->group, sub->plan->consumer, sub->ahead_asked, -1, &keys, &ids, 1);
+	group_put_read(sub->conn, sub->group, sub->plan->consumer, sub->ahead_asked, -1, &keys, &ids, 1);
 	if (sub->ahead_asked > 1)
-		conn_most(sub->bus, PAGESIZE_HELD);
-	conn_push(sub->bus);
+		conn_most(sub->conn, PAGESIZE_HELD);
+	conn_push(sub->conn);
 }
 
 size_t
@@ -175,7 +175,7 @@ take_refusal(struct subscription *sub, enum conn_why w, enum conn_why *why, stru
 	sub->state = SUB_IDLE;
 	if (sub->group == NULL || sub_ensure(sub, why, err) == 0)
 		return 0;
-	return down(sub, conn_why(sub->bus) != CONN_FINE ? conn_why(sub->bus) : *why, why);
+	return down(sub, conn_why(sub->conn) != CONN_FINE ? conn_why(sub->conn) : *why, why);
 }
 
 /* How often each was delivered: one's own pending entries have been before. */
@@ -188,7 +188,7 @@ ask_counts(struct subscription *sub, const struct sub_batch_sum *s)
 
 	snprintf(n, sizeof(n), "%zu", s->entries);
 	argv[5] = slice_of(n);
-	conn_put(sub->bus, sizeof(argv) / sizeof(argv[0]), argv);
+	conn_put(sub->conn, sizeof(argv) / sizeof(argv[0]), argv);
 }
 
 static int
@@ -278,15 +278,15 @@ sub_move(struct subscription *sub, enum conn_why *why, struct err *err)
 {
 	struct reply *r;
 	struct err dead;
-	int alive = conn_io(sub->bus, &dead);
+	int alive = conn_io(sub->conn, &dead);
 
-	while (sub->state != SUB_READY && (r = conn_take(sub->bus)) != NULL)
+	while (sub->state != SUB_READY && (r = conn_take(sub->conn)) != NULL)
 		if (take(sub, r, why, err) == -1)
 			return -1;
 	if (alive == 0 || sub->state == SUB_READY)
 		return 0;
 	*err = dead;
-	return down(sub, conn_why(sub->bus), why);
+	return down(sub, conn_why(sub->conn), why);
 }
 
 /* --- the batch -------------------------------------------------------------------- */
@@ -311,7 +311,7 @@ sub_done(struct subscription *sub, size_t n)
 	sub->ahead_asked = 0;
 	sub->state = sub->ahead ? SUB_ASKED : SUB_IDLE;
 	if (sub->ahead)
-		conn_resume(sub->bus);
+		conn_resume(sub->conn);
 }
 
 struct reply *
@@ -354,7 +354,7 @@ sub_acknowledged(const struct subscription *sub)
 const struct conn *
 sub_bus(const struct subscription *sub)
 {
-	return sub->bus;
+	return sub->conn;
 }
 
 const char *

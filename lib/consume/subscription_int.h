@@ -24,7 +24,7 @@ struct subscription {
 	void *arg;
 
 	enum sub_state state;
-	struct conn *bus;
+	struct conn *conn;
 	enum phase phase;
 	bool opened;			/* once at least */
 	unsigned remade;

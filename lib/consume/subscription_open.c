@@ -35,7 +35,7 @@ learn_place(struct subscription *sub, struct err *err)
 	enum conn_why why;
 	size_t n;
 
-	if (stream_groups(sub->bus, sub->key, &g, &n, &why, err) == -1)
+	if (stream_groups(sub->conn, sub->key, &g, &n, &why, err) == -1)
 		return;
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(g[i].name, sub->group) == 0)
@@ -50,7 +50,7 @@ sub_ensure(struct subscription *sub, enum conn_why *why, struct err *err)
 	bool made, fresh;
 
 	group_start(sub, start);
-	if (group_ensure(sub->bus, sub->key, sub->group, start, &made, &fresh, why, err) == -1)
+	if (group_ensure(sub->conn, sub->key, sub->group, start, &made, &fresh, why, err) == -1)
 		return -1;
 	sub->unmade = *why;
 	if (*why != CONN_FINE)
@@ -64,12 +64,12 @@ sub_ensure(struct subscription *sub, enum conn_why *why, struct err *err)
 		sub_notef(sub, SUB_NEWS, "stream '%s' is new: nothing has been published to it yet", sub->key);
 	if (!sub->opened) {
 		learn_place(sub, err);
-		if (sub->plan->kin != NULL && conn_why(sub->bus) == CONN_FINE)
-			retire_forget_idle(sub->bus, sub->key, sub->group, sub->plan->kin, sub->plan->consumer, KIN_IDLE, err);
+		if (sub->plan->kin != NULL && conn_why(sub->conn) == CONN_FINE)
+			retire_forget_idle(sub->conn, sub->key, sub->group, sub->plan->kin, sub->plan->consumer, KIN_IDLE, err);
 	}
 	sub->phase = sub->plan->kept ? NEW : OWN;
 	sub->own = (struct stream_id){0};
-	return conn_why(sub->bus) == CONN_FINE ? 0 : -1;
+	return conn_why(sub->conn) == CONN_FINE ? 0 : -1;
 }
 
 static int
@@ -78,7 +78,7 @@ find_start(struct subscription *sub, enum conn_why *why, struct err *err)
 	sub->phase = NEW;
 	if (sub->have_seen)
 		return 0;
-	if (range_find(sub->bus, sub->key, &sub->plan->look, &sub->part, why, err) == -1)
+	if (range_find(sub->conn, sub->key, &sub->plan->look, &sub->part, why, err) == -1)
 		return -1;
 	if (!sub->part.exists)
 		sub_notef(sub, SUB_WARNING, "stream '%s' does not exist", sub->key);
@@ -102,19 +102,19 @@ sub_put_acks(struct subscription *sub)
 	}
 	if (n == 0)
 		return;
-	group_put_ack(sub->bus, sub->key, sub->group, ids, n);
+	group_put_ack(sub->conn, sub->key, sub->group, ids, n);
 	sub->acks++;
 }
 
 int
 sub_open(struct subscription *sub, enum conn_why *why, struct err *err)
 {
-	sub->bus = conn_open(sub->plan->url, sub->plan->timeout_ms, why, err);
-	if (sub->bus == NULL)
+	sub->conn = conn_open(sub->plan->url, sub->plan->timeout_ms, why, err);
+	if (sub->conn == NULL)
 		return -1;
 	if ((sub->group != NULL ? sub_ensure(sub, why, err) : find_start(sub, why, err)) == -1) {
-		if (conn_why(sub->bus) != CONN_FINE)
-			*why = conn_why(sub->bus);
+		if (conn_why(sub->conn) != CONN_FINE)
+			*why = conn_why(sub->conn);
 		sub_drop(sub, SUB_DOWN);
 		return -1;
 	}

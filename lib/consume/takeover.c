@@ -27,7 +27,7 @@ takeover_ask(struct subscription *sub)
 	char id[ID_SIZE + 1] = "(";
 
 	id_format(sub->own, id + 1);
-	pending_put_list(sub->bus, sub->key, sub->group, sub->plan->claim_idle, id, sub->asked, NULL);
+	pending_put_list(sub->conn, sub->key, sub->group, sub->plan->claim_idle, id, sub->asked, NULL);
 }
 
 /* Nothing, or nothing that we may see. */
@@ -62,9 +62,9 @@ claim(struct subscription *sub, struct reply *list)
 		ids[n++] = p.id;
 	if (n > 0) {
 		sub->own = ids[n - 1];
-		pending_put_claim(sub->bus, &c, ids, n);
+		pending_put_claim(sub->conn, &c, ids, n);
 		if (n > 1)
-			conn_most(sub->bus, PAGESIZE_HELD);
+			conn_most(sub->conn, PAGESIZE_HELD);
 	}
 	free(ids);
 	sub->last_page = listed < sub->asked || n < listed;
@@ -86,7 +86,7 @@ check_missing(struct subscription *sub, const struct reply *claimed)
 			at++;
 			continue;
 		}
-		stream_put_range(sub->bus, sub->key, id, id, 1);
+		stream_put_range(sub->conn, sub->key, id, id, 1);
 		sub->checks++;
 	}
 }

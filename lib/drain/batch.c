@@ -56,7 +56,7 @@ batch_take(struct batch *b)
 	struct batch_item *it = &b->item[b->n];
 	size_t i;
 
-	for (i = 0; i < b->n && b->item[i].lane != it->lane; i++)
+	for (i = 0; i < b->n && b->item[i].dest != it->dest; i++)
 		;
 	b->types += i == b->n;
 	b->bytes += it->text.len;

@@ -29,7 +29,7 @@ struct batch_item {
 	struct bytes text;
 	char event_id[UUID_SIZE], correlation_id[UUID_SIZE];	/* derived, for lines without */
 	char timestamp[CLOCK_SIZE];
-	struct dest *lane;
+	struct dest *dest;
 	const char *stem;	/* borrowed from the walk */
 	bool chain, doubtful;
 	bool doubted;		/* it was in doubt, and that is settled */

@@ -61,13 +61,13 @@ move_late(struct drain *d, struct lagging *l, bool chain, const struct position 
 static void
 move_source(struct drain *d, bool chain, const struct position *walked)
 {
-	struct position *main = chain ? &d->p.marks.chain : positions_get(&d->p.marks, walked->stem);
+	struct position *main = chain ? &d->checkpoint.marks.chain : positions_get(&d->checkpoint.marks, walked->stem);
 	size_t i;
 
 	if (!main->stem || mark_order(main, walked, chain) < 0 || (!chain && walked->limit != main->limit))
 		position_set(main, walked->stem, walked->pos, walked->limit);
-	for (i = 0; i < d->p.lates; i++)
-		move_late(d, &d->p.late[i], chain, walked, main);
+	for (i = 0; i < d->checkpoint.lates; i++)
+		move_late(d, &d->checkpoint.late[i], chain, walked, main);
 }
 
 static void
@@ -75,12 +75,12 @@ note_reasons(struct drain *d)
 {
 	size_t i;
 
-	for (i = d->p.lates; i-- > 0; ) {
-		struct lagging *late = &d->p.late[i];
-		struct dest *dest = dests_find(&d->lanes, late->type);
+	for (i = d->checkpoint.lates; i-- > 0; ) {
+		struct lagging *late = &d->checkpoint.late[i];
+		struct dest *dest = dests_find(&d->dests, late->type);
 
 		if (positions_none(&late->at)) {
-			checkpoint_drop_lagging(&d->p, late);
+			checkpoint_drop_lagging(&d->checkpoint, late);
 			continue;
 		}
 		if (!dest || !dest->opened)
@@ -97,14 +97,14 @@ commit_marks(struct drain *d)
 	size_t i;
 
 	for (i = 0; i < d->skips.lates; i++)
-		checkpoint_add_lagging(&d->p, d->skips.late[i].type, strlen(d->skips.late[i].type));
+		checkpoint_add_lagging(&d->checkpoint, d->skips.late[i].type, strlen(d->skips.late[i].type));
 	if (d->walked.chain.stem)
 		move_source(d, true, &d->walked.chain);
 	for (i = 0; i < d->walked.files; i++)
 		move_source(d, false, &d->walked.file[i]);
 	note_reasons(d);
-	while (!d->p.lates && d->p.dones)
-		free(d->p.done[--d->p.dones].stem);
+	while (!d->checkpoint.lates && d->checkpoint.dones)
+		free(d->checkpoint.done[--d->checkpoint.dones].stem);
 }
 
 /* Once everything that the old intent names has been walked past: what was left behind is not settled. */

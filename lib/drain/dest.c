@@ -22,7 +22,7 @@ position(const struct dests *ls, struct slice type, bool *found)
 
 	for (*found = false; lo < hi; ) {
 		mid = (lo + hi) / 2;
-		if ((r = compare(type, ls->lane[mid]->type)) == 0) {
+		if ((r = compare(type, ls->dest[mid]->type)) == 0) {
 			*found = true;
 			return mid;
 		}
@@ -42,11 +42,11 @@ dests_get(struct dests *ls, const char *prefix, struct slice type)
 	struct dest *dest;
 
 	if (found)
-		return ls->lane[at];
-	ls->lane = mem_realloc(ls->lane, (ls->n + 1) * sizeof *ls->lane);
-	memmove(ls->lane + at + 1, ls->lane + at, (ls->n - at) * sizeof *ls->lane);
+		return ls->dest[at];
+	ls->dest = mem_realloc(ls->dest, (ls->n + 1) * sizeof *ls->dest);
+	memmove(ls->dest + at + 1, ls->dest + at, (ls->n - at) * sizeof *ls->dest);
 	ls->n++;
-	dest = ls->lane[at] = mem_alloc(sizeof *dest);
+	dest = ls->dest[at] = mem_alloc(sizeof *dest);
 	dest->type = mem_strndup(type.p, type.n);
 	dest->key = names_stream(prefix, dest->type);
 	return dest;
@@ -58,7 +58,7 @@ dests_find(const struct dests *ls, const char *type)
 	bool found;
 	size_t at = position(ls, slice_of(type), &found);
 
-	return found ? ls->lane[at] : NULL;
+	return found ? ls->dest[at] : NULL;
 }
 
 void
@@ -67,14 +67,14 @@ dests_stale(struct dests *ls)
 	size_t i;
 
 	for (i = 0; i < ls->n; i++)
-		ls->lane[i]->stale = true;
+		ls->dest[i]->stale = true;
 }
 
 void
 dests_free(struct dests *ls)
 {
 	while (ls->n) {
-		struct dest *dest = ls->lane[--ls->n];
+		struct dest *dest = ls->dest[--ls->n];
 
 		free(dest->type);
 		free(dest->key);
@@ -82,8 +82,8 @@ dests_free(struct dests *ls)
 		conn_form_free(&dest->add);
 		free(dest);
 	}
-	free(ls->lane);
-	ls->lane = NULL;
+	free(ls->dest);
+	ls->dest = NULL;
 }
 
 uint64_t

@@ -41,7 +41,7 @@ struct dest {
 };
 
 struct dests {
-	struct dest **lane;	/* sorted by type */
+	struct dest **dest;	/* sorted by type */
 	size_t n;
 };
 

@@ -61,12 +61,12 @@ note_damaged(struct drain *d)
 	const struct segment *s;
 
 	for (; (s = readahead_damaged(&d->ahead, d->damaged)); d->damaged++) {
-		checkpoint_add_broken(&d->p, s->stem);
+		checkpoint_add_broken(&d->checkpoint, s->stem);
 		if (s->kind != SEGMENT_CHAIN)	/* there is no more to be had from it */
 			position_set(positions_get(&d->walked, s->stem), s->stem, UINT64_MAX, 0);
 		d->r->quarantined++;
 		d->pieces++;
-		counters_add(d->sp, (uint64_t[COUNTERS]){ [COUNT_QUARANTINED] = 1 });
+		counters_add(d->buf, (uint64_t[COUNTERS]){ [COUNT_QUARANTINED] = 1 });
 		drain_say(d, "'%s' is damaged: what could be decoded is replayed, the file goes into quarantine", s->stem);
 	}
 }
@@ -78,13 +78,13 @@ sweep(struct drain *d, bool end, struct err *err)
 	int r;
 
 	d->sweep_due = false;
-	r = reclaim_run(&d->sweep, d->sp, d->q, &d->p, d->ahead.w, end, d->o->limits->lock_ms, err);
+	r = reclaim_run(&d->sweep, d->buf, d->q, &d->checkpoint, d->ahead.w, end, d->o->limits->lock_ms, err);
 
 	torn = d->sweep.torn - torn;
 	if (torn) {
 		d->r->quarantined += torn;
 		d->pieces += torn;
-		counters_add(d->sp, (uint64_t[COUNTERS]){ [COUNT_QUARANTINED] = torn });
+		counters_add(d->buf, (uint64_t[COUNTERS]){ [COUNT_QUARANTINED] = torn });
 		drain_say(d, "a piece of a line at the end of the buffer, its writer dead: put into quarantine");
 	}
 	return r;
@@ -98,7 +98,7 @@ send_batch(struct drain *d, bool *end, struct err *err)
 	int more;
 
 	batch_reset(&d->batch);
-	more = batch_load(d, d->p.intent.on && room > SEND_PUSH ? SEND_PUSH : room, end, err);
+	more = batch_load(d, d->checkpoint.intent.on && room > SEND_PUSH ? SEND_PUSH : room, end, err);
 	if (more == 1 && !d->batch.recorded)
 		more = batch_load(d, room, end, err);
 	if (more == -1 || send_settle(d, err) == -1)
@@ -121,14 +121,14 @@ work_ahead(struct drain *d, struct err *err)
 	struct err dead;
 	int r;
 
-	while (conn_io(d->b, &dead) == 0 && !drain_over(d) && readahead_more(&d->ahead, SEND_PUSH, batch_measure_room(d)))
+	while (conn_io(d->conn, &dead) == 0 && !drain_over(d) && readahead_more(&d->ahead, SEND_PUSH, batch_measure_room(d)))
 		;
-	if (conn_why(d->b) != CONN_FINE || drain_over(d))
+	if (conn_why(d->conn) != CONN_FINE || drain_over(d))
 		return 0;
 	r = send_record_more(d, err);
 	if (r == 1)
 		r = d->sweep_due && !d->covers && sweep(d, false, err) == -1;
-	conn_resume(d->b);
+	conn_resume(d->conn);
 	return r;
 }
 
@@ -145,7 +145,7 @@ step(struct drain *d, struct err *err)
 	if (send_batch(d, &end, err) == -1) {
 		free(was);
 		/* Nothing of it was sent. A server that refuses a request may close behind its answer. */
-		return conn_why(d->b) != CONN_FINE ? give_up(d, err) : -1;
+		return conn_why(d->conn) != CONN_FINE ? give_up(d, err) : -1;
 	}
 	ahead = work_ahead(d, &disk);
 	due = due && d->sweep_due;
@@ -157,8 +157,8 @@ step(struct drain *d, struct err *err)
 		*err = disk;
 		return -1;
 	}
-	if (conn_why(d->b) != CONN_FINE)	/* its last words have been read */
-		worst = conn_why(d->b);
+	if (conn_why(d->conn) != CONN_FINE)	/* its last words have been read */
+		worst = conn_why(d->conn);
 	note_damaged(d);
 	commit_marks(d);
 	send_spend(d);
@@ -184,14 +184,14 @@ open_walk(struct drain *d, struct err *err)
 	d->ahead.w = NULL;
 	checkpoint_free(&d->skips);
 	positions_clear(&d->walked);
-	intent_clear(&d->p.intent);
+	intent_clear(&d->checkpoint.intent);
 	free(d->stem);
 	d->stem = NULL;
 	d->failed = d->sweep_due = false;
 	d->damaged = 0;
 	d->covers = drain_tries_lagging(d) || d->old.on;
-	dests_stale(&d->lanes);
-	w = walk_open(d->sp, &d->p, WALK_SYNC | (d->covers ? WALK_LATE : 0), backlog_stamp, err);
+	dests_stale(&d->dests);
+	w = walk_open(d->buf, &d->checkpoint, WALK_SYNC | (d->covers ? WALK_LATE : 0), backlog_stamp, err);
 	readahead_open(&d->ahead, w);
 	reclaim_begin(&d->sweep);
 	return w ? 0 : -1;
@@ -229,10 +229,10 @@ claim(struct drain *d, size_t *claimed, bool *resting, struct err *err)
 {
 	int64_t rest;
 
-	if (adopt_files(d->sp, &d->p, &rest, claimed, err) == -1)
+	if (adopt_files(d->buf, &d->checkpoint, &rest, claimed, err) == -1)
 		return -1;
 	/* The number of the last claim must not come again, whatever happens. What is still to be settled stays in the record. */
-	if (*claimed && checkpoint_prepare(d->sp, err) == 0 && send_record(d, false, err) == -1)
+	if (*claimed && checkpoint_prepare(d->buf, err) == 0 && send_record(d, false, err) == -1)
 		return -1;
 	*resting = rest > 0 && !d->o->all;
 	for (; rest > 0 && d->o->all && !drain_stopping(d); rest -= 50)
@@ -248,7 +248,7 @@ judge(struct drain *d, struct err *err)
 	size_t i, n;
 	char **gone;
 
-	if (segment_list(buffer_fd(d->sp), &list, &n, err) == -1)
+	if (segment_list(buffer_fd(d->buf), &list, &n, err) == -1)
 		return -1;
 	d->r->left = false;
 	for (i = 0; i < n; i++)
@@ -256,7 +256,7 @@ judge(struct drain *d, struct err *err)
 			drain_say(d, "'%s' is no regular file of ours with one link: left alone", list[i].name);
 		else
 			d->r->left = true;
-	manifest_missing(d->sp, list, n, &gone, &i);
+	manifest_missing(d->buf, list, n, &gone, &i);
 	while (i) {
 		drain_say(d, "segment '%s' has vanished with undelivered events", gone[--i]);
 		free(gone[i]);
@@ -265,17 +265,17 @@ judge(struct drain *d, struct err *err)
 	free(gone);
 	free(list);
 	/* Marked, so that one that vanished under this run is known when it comes back. */
-	if (d->r->status == STATUS_UNSAFE && manifest_returned(d->sp, err) == -1)
+	if (d->r->status == STATUS_UNSAFE && manifest_returned(d->buf, err) == -1)
 		return -1;
-	for (i = 0; i < d->p.lates; i++)
-		if (*d->p.late[i].reason) {
+	for (i = 0; i < d->checkpoint.lates; i++)
+		if (*d->checkpoint.late[i].reason) {
 			d->r->held++;
-			drain_say(d, "'%s' is held: %s", d->p.late[i].type, d->p.late[i].reason);
+			drain_say(d, "'%s' is held: %s", d->checkpoint.late[i].type, d->checkpoint.late[i].reason);
 		}
-	if (!d->r->left && (d->p.spents || d->p.lost)) {	/* IDs may begin anew one day */
-		checkpoint_drop_spent(&d->p);
-		d->p.lost = false;
-		if (checkpoint_store(d->sp, &d->p, err) == -1)
+	if (!d->r->left && (d->checkpoint.spents || d->checkpoint.lost)) {	/* IDs may begin anew one day */
+		checkpoint_drop_spent(&d->checkpoint);
+		d->checkpoint.lost = false;
+		if (checkpoint_store(d->buf, &d->checkpoint, err) == -1)
 			return -1;
 	}
 	if (d->r->quarantined > DRAIN_WORDS)
@@ -304,7 +304,7 @@ rounds(struct drain *d, struct err *err)
 			return 0;	/* a plain writer's file is not ready, and what is ours may belong behind it */
 		if ((r = pass(d, err)) != 0)
 			return r == -1 ? -1 : 0;
-		if (drain_over(d) || backlog_clear(d->sp, "", &holds, err) == 1)
+		if (drain_over(d) || backlog_clear(d->buf, "", &holds, err) == 1)
 			return 0;
 		if (i > 0 && !claimed && before == d->r->replayed + d->r->found + d->r->quarantined)
 			return 0;	/* what is left will not go now */
@@ -320,13 +320,13 @@ count_trimmed(struct drain *d)
 	uint64_t now;
 	size_t i;
 
-	for (i = 0; i < d->lanes.n && conn_why(d->b) == CONN_FINE; i++) {
-		struct dest *dest = d->lanes.lane[i];
+	for (i = 0; i < d->dests.n && conn_why(d->conn) == CONN_FINE; i++) {
+		struct dest *dest = d->dests.dest[i];
 		uint64_t had = dest->watch.before.length + dest->watch.added;
 
 		d->r->trimmed += dest->trimmed;
 		if (dest->mode == DEST_PLAIN && dest->watch.added && dest->maxlen > 0 && had > (uint64_t)dest->maxlen &&
-		    stream_length(d->b, dest->key, &now, &why, &err) == 0 && now < had)
+		    stream_length(d->conn, dest->key, &now, &why, &err) == 0 && now < had)
 			d->r->trimmed += had - now;
 	}
 }
@@ -336,7 +336,7 @@ static int
 end_outage(struct drain *d, struct err *err)
 {
 	struct err why;
-	int r = outage_end(&d->outage, d->sp, drain_drained(d), d->o->target, d->o->limits, d->o->conf->service, &why);
+	int r = outage_end(&d->outage, d->buf, drain_drained(d), d->o->target, d->o->limits, d->o->conf->service, &why);
 
 	if (r == 1)
 		drain_say(d, "%s: " OUTAGE_TYPE " has to wait", why.text);
@@ -349,14 +349,14 @@ end_outage(struct drain *d, struct err *err)
 static int
 check_owner(struct drain *d, struct err *err)
 {
-	char *owner = buffer_target(d->sp);
+	char *owner = buffer_target(d->buf);
 	int r = 0;
 
 	if (!owner && errno != ENOENT)
-		r = err_sys(err, STATUS_UNSAFE, "read '%s/.target'", buffer_dir(d->sp));
+		r = err_sys(err, STATUS_UNSAFE, "read '%s/.target'", buffer_dir(d->buf));
 	else if (owner && strcmp(owner, d->o->target) != 0)
 		r = err_set(err, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: give another with -b, or see "
-		    "ebreplay --retarget", buffer_dir(d->sp), owner, d->o->target);
+		    "ebreplay --retarget", buffer_dir(d->buf), owner, d->o->target);
 	free(owner);
 	return r;
 }
@@ -364,29 +364,29 @@ check_owner(struct drain *d, struct err *err)
 static int
 begin(struct drain *d, struct err *err)
 {
-	struct intent *in = &d->p.intent;
+	struct intent *in = &d->checkpoint.intent;
 	int r;
 
-	if (check_owner(d, err) == -1 || manifest_returned(d->sp, err) == -1 || checkpoint_load(d->sp, &d->p, err) == -1)
+	if (check_owner(d, err) == -1 || manifest_returned(d->buf, err) == -1 || checkpoint_load(d->buf, &d->checkpoint, err) == -1)
 		return -1;
-	if (d->p.lost)
-		drain_say(d, "'%s/.progress' was lost: what stands in the streams already is looked up", buffer_dir(d->sp));
+	if (d->checkpoint.lost)
+		drain_say(d, "'%s/.progress' was lost: what stands in the streams already is looked up", buffer_dir(d->buf));
 	if (in->on) {
-		if (conn_fence(d->b, in->run_id, in->client, in->addr, err) == -1)
+		if (conn_fence(d->conn, in->run_id, in->client, in->addr, err) == -1)
 			return -1;
 		d->old = *in;
 		memset(in, 0, sizeof *in);
 	}
-	r = outage_begin(&d->outage, d->sp, err);
+	r = outage_begin(&d->outage, d->buf, err);
 	if (r == 1 && (r = end_outage(d, err)) == 0 && !d->outage.due)
-		r = outage_begin(&d->outage, d->sp, err);	/* there may have been another since */
+		r = outage_begin(&d->outage, d->buf, err);	/* there may have been another since */
 	return r == -1 ? -1 : 0;
 }
 
 int
 drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o, struct drain_result *res, struct err *err)
 {
-	struct drain d = { .sp = buf, .b = conn, .o = o, .r = res, .started = clock_mono() };
+	struct drain d = { .buf = buf, .conn = conn, .o = o, .r = res, .started = clock_mono() };
 	struct dest *own;
 	int r;
 
@@ -403,7 +403,7 @@ drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o, 
 		r = judge(&d, err);
 	if (r == 0)
 		count_trimmed(&d);
-	if (o->type && (own = dests_find(&d.lanes, o->type)) && own->stopped)
+	if (o->type && (own = dests_find(&d.dests, o->type)) && own->stopped)
 		res->refused = own->why;
 	counters_add(buf, (uint64_t[COUNTERS]){ [COUNT_REPLAYED] = res->replayed, [COUNT_DOUBLES] = res->doubles,
 	    [COUNT_TRIMMED] = res->trimmed });
@@ -411,10 +411,10 @@ drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o, 
 	suspect_close(d.suspect);
 	batch_free(&d.batch);
 	quarantine_close(d.q);
-	dests_free(&d.lanes);
+	dests_free(&d.dests);
 	reclaim_free(&d.sweep);
 	positions_clear(&d.walked);
-	checkpoint_free(&d.p);
+	checkpoint_free(&d.checkpoint);
 	checkpoint_free(&d.skips);
 	intent_clear(&d.old);
 	outage_free(&d.outage);

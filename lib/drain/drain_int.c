@@ -29,11 +29,11 @@ drain_quarantine(struct drain *d, const char *stem, uint64_t pos, struct slice l
 
 	err_set(&err, STATUS_SOME, "'%s' at %" PRIu64 ": a bad line of %zu bytes", stem, pos, line.n);
 	if (line.n > QUARANTINE_LINE || quarantine_add(d->q, stem, pos, reason, line, &err) == -1) {
-		checkpoint_add_broken(&d->p, stem);
+		checkpoint_add_broken(&d->checkpoint, stem);
 		drain_say(d, "quarantine: %s; the segment goes there whole", err.text);
 	}
 	d->r->quarantined++;
-	counters_add(d->sp, add);
+	counters_add(d->buf, add);
 	if (d->r->quarantined <= DRAIN_WORDS)
 		drain_say(d, "'%s' at %" PRIu64 ": %s: put into quarantine", stem, pos, reason);
 }
@@ -56,8 +56,8 @@ drain_tries_lagging(struct drain *d)
 {
 	size_t i;
 
-	for (i = 0; i < d->p.lates; i++)
-		if (!batch_dest(d, slice_of(d->p.late[i].type))->stopped)
+	for (i = 0; i < d->checkpoint.lates; i++)
+		if (!batch_dest(d, slice_of(d->checkpoint.late[i].type))->stopped)
 			return true;
 	return false;
 }
@@ -65,9 +65,9 @@ drain_tries_lagging(struct drain *d)
 bool
 drain_wants(struct drain *d)
 {
-	const struct position *main = &d->p.marks.chain, *at = &d->walked.chain;
+	const struct position *main = &d->checkpoint.marks.chain, *at = &d->walked.chain;
 
-	return !d->covers || !d->p.lates || d->old.on || !at->stem || !main->stem ||
+	return !d->covers || !d->checkpoint.lates || d->old.on || !at->stem || !main->stem ||
 	    position_cmp(at, main->stem, main->pos) >= 0 || drain_tries_lagging(d);
 }
 

@@ -17,21 +17,21 @@
 #include "buffer/walk.h"
 
 struct drain_own {			/* an entry that this run added */
-	const struct dest *lane;
+	const struct dest *dest;
 	struct stream_id id;
 };
 #define DRAIN_OWN 65536		/* of the last so many it is known */
 
 struct drain {
-	struct buffer *sp;
-	struct conn *b;
+	struct buffer *buf;
+	struct conn *conn;
 	const struct drain_options *o;
 	struct drain_result *r;
-	struct checkpoint p;	/* its intent is what is recorded */
+	struct checkpoint checkpoint;	/* its intent is what is recorded */
 	struct checkpoint skips;	/* its late types: the first line of each left behind in this walk */
 	struct intent old;	/* of a run that was cut off: to be settled */
 	struct positions walked;
-	struct dests lanes;
+	struct dests dests;
 	struct batch batch;
 	struct readahead ahead;	/* the walk */
 	struct readahead_line *at;	/* the line at hand, */

@@ -6,7 +6,7 @@
 
 #define PAGE 100	/* entries may be large */
 
-struct search {
+struct indoubt_search {
 	struct indoubt_line **by_id;	/* sorted; equal ids in the order of the lines */
 	size_t n, left;
 	indoubt_spent_fn *is_spent;
@@ -33,7 +33,7 @@ by_id(const void *pa, const void *pb)
 
 /* The first line with this id, or n. */
 static size_t
-first_with(const struct search *s, struct slice id)
+first_with(const struct indoubt_search *s, struct slice id)
 {
 	size_t lo = 0, hi = s->n, mid;
 
@@ -49,7 +49,7 @@ first_with(const struct search *s, struct slice id)
 
 /* From there on, the first line of this event that is not settled yet and may stand at this place. */
 static struct indoubt_line *
-find(struct search *s, size_t i, const struct event *e, struct stream_id at)
+find(struct indoubt_search *s, size_t i, const struct event *e, struct stream_id at)
 {
 	for (; i < s->n && compare(s->by_id[i]->e->event_id, e->event_id) == 0; i++)
 		if (!s->by_id[i]->found && id_cmp(at, s->by_id[i]->after) > 0 && event_same(s->by_id[i]->e, e))
@@ -60,7 +60,7 @@ find(struct search *s, size_t i, const struct event *e, struct stream_id at)
 static int
 see(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 {
-	struct search *s = arg;
+	struct indoubt_search *s = arg;
 	struct indoubt_line *l;
 	struct event e;
 	struct stream_id at;
@@ -103,7 +103,7 @@ fatal(struct conn *conn, enum conn_why why)
 }
 
 static int
-search(struct conn *conn, const char *key, struct stream_id after, struct search *s, bool *sure, struct err *err)
+search(struct conn *conn, const char *key, struct stream_id after, struct indoubt_search *s, bool *sure, struct err *err)
 {
 	struct stream_info info;
 	enum conn_why why = CONN_FINE;
@@ -123,7 +123,7 @@ int
 indoubt_settle(struct conn *conn, const char *key, indoubt_spent_fn *is_spent, void *arg, struct indoubt_line *lines, size_t n,
     uint64_t *unsure, struct err *err)
 {
-	struct search s = { .n = n, .left = n, .is_spent = is_spent, .arg = arg };
+	struct indoubt_search s = { .n = n, .left = n, .is_spent = is_spent, .arg = arg };
 	struct stream_id after = { UINT64_MAX, UINT64_MAX };
 	bool sure;
 	size_t i;

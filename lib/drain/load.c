@@ -24,7 +24,7 @@ look_for_doubt(struct drain *d, struct batch_item *it)
 		if (id_parse(slice_of(s->after), &it->after) == -1)
 			it->after = (struct stream_id){ 0, 0 };
 	}
-	if (d->p.lost || manifest_is_returned(d->l.stem)) {
+	if (d->checkpoint.lost || manifest_is_returned(d->l.stem)) {
 		it->doubtful = true;
 		it->after = (struct stream_id){ 0, 0 };
 	}
@@ -46,10 +46,10 @@ tries_held(const struct drain *d, const char *type)
 struct dest *
 batch_dest(struct drain *d, struct slice type)
 {
-	struct dest *dest = dests_get(&d->lanes, d->o->conf->prefix, type);
+	struct dest *dest = dests_get(&d->dests, d->o->conf->prefix, type);
 	struct lagging *late;
 
-	if (!dest->opened && !dest->stopped && (late = checkpoint_lagging(&d->p, type.p, type.n)) &&
+	if (!dest->opened && !dest->stopped && (late = checkpoint_lagging(&d->checkpoint, type.p, type.n)) &&
 	    *late->reason && !tries_held(d, dest->type))
 		dest_stop(dest, CONN_OTHER, late->reason);
 	return dest;
@@ -92,13 +92,13 @@ written_again(struct drain *d, const struct event *e, struct err *err)
 		suspect_close(d->suspect);
 		d->suspect = NULL;
 		/* Under the lock nobody is on the way from the one segment to the other. */
-		if (buffer_lock(d->sp, d->o->limits->lock_ms, &nb, err) == -1)
+		if (buffer_lock(d->buf, d->o->limits->lock_ms, &nb, err) == -1)
 			return -1;
-		r = segment_list(buffer_fd(d->sp), &list, &n, err);
-		buffer_unlock(d->sp);
+		r = segment_list(buffer_fd(d->buf), &list, &n, err);
+		buffer_unlock(d->buf);
 		if (r == -1)
 			return -1;
-		d->suspect = suspect_open(d->sp, d->l.stem, list, n, err);
+		d->suspect = suspect_open(d->buf, d->l.stem, list, n, err);
 		free(list);
 		if (!d->suspect)
 			return -1;
@@ -112,9 +112,9 @@ measure_room(struct drain *d, struct batch_item *it, struct err *err)
 	struct bytes words = { 0 };
 	int r;
 
-	if (!it->lane->opened && !it->lane->stopped)
-		trim_policy(it->lane, d->o->conf);
-	r = trim_ready(it->lane, d->b, drain_limit(d, it->line.maxlen, it->lane->type), d->o->force, &words, err);
+	if (!it->dest->opened && !it->dest->stopped)
+		trim_policy(it->dest, d->o->conf);
+	r = trim_ready(it->dest, d->conn, drain_limit(d, it->line.maxlen, it->dest->type), d->o->force, &words, err);
 	if (words.len)
 		drain_say(d, "%s", bytes_str(&words));
 	bytes_free(&words);
@@ -134,9 +134,9 @@ swap(struct bytes *a, struct bytes *b)
 static bool
 asks(struct drain *d, const struct batch_item *it)
 {
-	struct dest *dest = it->lane;
+	struct dest *dest = it->dest;
 
-	return !dest->stopped && (!dest->opened || dest->stale || !trim_limit(dest, drain_limit(d, it->line.maxlen, it->lane->type)) || dest->room <= 0);
+	return !dest->stopped && (!dest->opened || dest->stale || !trim_limit(dest, drain_limit(d, it->line.maxlen, it->dest->type)) || dest->room <= 0);
 }
 
 /* It may be sent without a question and without a record. */
@@ -144,12 +144,12 @@ static bool
 is_recorded(const struct drain *d, const struct batch_item *it)
 {
 	const struct batch *b = &d->batch;
-	const struct intent *in = &d->p.intent;
+	const struct intent *in = &d->checkpoint.intent;
 
-	if (!b->recorded || !in->on || d->old.on || d->p.lost || it->line.in_doubt || manifest_is_returned(d->l.stem) ||
+	if (!b->recorded || !in->on || d->old.on || d->checkpoint.lost || it->line.in_doubt || manifest_is_returned(d->l.stem) ||
 	    !intent_reaches(in, d->l.chain, d->l.stem, d->l.pos))
 		return false;
-	return (b->n > 0 && b->item[b->n - 1].lane == it->lane) || intent_sent(in, it->lane->type, strlen(it->lane->type));
+	return (b->n > 0 && b->item[b->n - 1].dest == it->dest) || intent_sent(in, it->dest->type, strlen(it->dest->type));
 }
 
 enum taken { TAKEN, PASSED, FULL };
@@ -173,27 +173,27 @@ take_line(struct drain *d, struct err *err)
 	if (d->l.text.n == 0)
 		return PASSED;	/* the newline that ended a torn piece */
 	if (d->at->bad) {
-		if (positions_passed(&d->p.marks, d->l.chain, d->l.stem, d->l.pos, &has))
+		if (positions_passed(&d->checkpoint.marks, d->l.chain, d->l.stem, d->l.pos, &has))
 			return PASSED;	/* in quarantine already */
 		drain_quarantine(d, d->l.stem, d->l.pos, d->l.text, d->at->why->text);
 		return PASSED;
 	}
-	if (checkpoint_delivered(&d->p, el->e.type.p, el->e.type.n, d->l.chain, d->l.stem, d->l.pos))
+	if (checkpoint_delivered(&d->checkpoint, el->e.type.p, el->e.type.n, d->l.chain, d->l.stem, d->l.pos))
 		return PASSED;
 	if ((again = written_again(d, &el->e, err)) != 0)
 		return again == -1 ? -1 : PASSED;
 	it->line = *el;
-	it->lane = batch_dest(d, el->e.type);
-	for (i = 0; i < d->batch.n && d->batch.item[i].lane != it->lane; i++)
+	it->dest = batch_dest(d, el->e.type);
+	for (i = 0; i < d->batch.n && d->batch.item[i].dest != it->dest; i++)
 		;
 	recorded = is_recorded(d, it);
-	if (!it->lane->stopped && (batch_full(&d->batch, el->e.payload.n) || (d->batch.sent && !recorded)))
+	if (!it->dest->stopped && (batch_full(&d->batch, el->e.payload.n) || (d->batch.sent && !recorded)))
 		return FULL;
 	if (asks(d, it) && (i < d->batch.n || d->batch.sent))
 		return FULL;	/* what is in the batch has to be added before room can be measured */
 	if (measure_room(d, it, err) == -1)
 		return -1;
-	if (it->lane->stopped) {
+	if (it->dest->stopped) {
 		commit_leave(d, el->e.type, d->l.chain, d->l.stem, d->l.pos, d->l.limit);
 		return PASSED;
 	}
@@ -207,11 +207,11 @@ take_line(struct drain *d, struct err *err)
 	line_complete(it, d->l.text);
 	look_for_doubt(d, it);
 	it->state = BATCH_SEND;
-	if (it->lane->room != INT64_MAX)
-		it->lane->room--;
+	if (it->dest->room != INT64_MAX)
+		it->dest->room--;
 	d->batch.old = old;
 	d->batch.recorded = recorded;
-	d->batch.brief |= it->lane->maxlen > 0 && it->lane->maxlen < BATCH_DOUBT;
+	d->batch.brief |= it->dest->maxlen > 0 && it->dest->maxlen < BATCH_DOUBT;
 	batch_take(&d->batch);
 	return TAKEN;
 }

@@ -36,7 +36,7 @@ redrive_stop_type(struct redrive *d, int status, const char *reason)
 int
 redrive_refused(struct redrive *d, enum conn_why why, const struct err *err)
 {
-	if (d->b == NULL || conn_why(d->b) != CONN_FINE || why == CONN_LATER || why == CONN_READONLY || why == CONN_DENIED ||
+	if (d->conn == NULL || conn_why(d->conn) != CONN_FINE || why == CONN_LATER || why == CONN_READONLY || why == CONN_DENIED ||
 	    why == CONN_MOVED || why == CONN_GARBAGE)
 		return -1;
 	redrive_stop_type(d, err->status, err->text);
@@ -69,16 +69,16 @@ open_bus(struct redrive *d, struct err *err)
 {
 	enum conn_why why;
 
-	conn_close(d->b);
-	d->b = conn_open(&d->o->conf->url, d->o->conf->timeout_ms, &why, err);
-	return d->b != NULL ? 0 : -1;
+	conn_close(d->conn);
+	d->conn = conn_open(&d->o->conf->url, d->o->conf->timeout_ms, &why, err);
+	return d->conn != NULL ? 0 : -1;
 }
 
 /* Entries that grow suddenly may be too many for one answer: then one by one, on a new connection. */
 static int
 too_much(struct redrive *d, struct err *err)
 {
-	if (d->pace.count == 1 || conn_why(d->b) != CONN_CUT)
+	if (d->pace.count == 1 || conn_why(d->conn) != CONN_CUT)
 		return -1;
 	d->pace = pagesize_start(1, 0);
 	return open_bus(d, err);
@@ -93,10 +93,10 @@ step(struct redrive *d, struct err *err)
 
 	id_format(d->from, from);
 	id_format(d->to, to);
-	stream_put_range(d->b, d->dead, from, to, d->pace.count);
+	stream_put_range(d->conn, d->dead, from, to, d->pace.count);
 	if (d->pace.count > 1)
-		conn_most(d->b, PAGESIZE_HELD);
-	if ((r = conn_wait(d->b, 0, err)) == NULL)
+		conn_most(d->conn, PAGESIZE_HELD);
+	if ((r = conn_wait(d->conn, 0, err)) == NULL)
 		return too_much(d, err);
 	if (reply_is_error(r)) {
 		reply_fail(err, r, "XRANGE of the dead letters");
@@ -119,13 +119,13 @@ open_type(struct redrive *d, const char *type, struct err *err)
 	d->stopped = false;
 	free(d->dead);
 	d->dead = names_dead(d->o->conf->prefix, type);
-	if (stream_info(d->b, d->dead, &info, &why, err) == -1) {
+	if (stream_info(d->conn, d->dead, &info, &why, err) == -1) {
 		why_not = *err;
 		err_set(err, why_not.status, "'%s': %s", d->dead, why_not.text);
 		return redrive_refused(d, why, err);
 	}
-	d->lane = dests_get(&d->lanes, d->o->conf->prefix, slice_of(type));
-	d->way = (struct redrive_way){.dead = d->dead, .key = d->lane->key};
+	d->dest = dests_get(&d->dests, d->o->conf->prefix, slice_of(type));
+	d->way = (struct redrive_way){.dead = d->dead, .key = d->dest->key};
 	d->pace = pagesize_start(PAGESIZE_FIRST, 0);
 	d->from = d->o->since;
 	d->to = info.last_generated;
@@ -154,11 +154,11 @@ count(struct redrive *d)
 	enum conn_why why;
 	struct err err;
 
-	for (size_t i = 0; i < d->o->ntypes && conn_why(d->b) == CONN_FINE; i++) {
+	for (size_t i = 0; i < d->o->ntypes && conn_why(d->conn) == CONN_FINE; i++) {
 		char *dead = names_dead(d->o->conf->prefix, d->o->types[i]);
 		uint64_t n;
 
-		if (stream_length(d->b, dead, &n, &why, &err) == 0)
+		if (stream_length(d->conn, dead, &n, &why, &err) == 0)
 			d->of += n;
 		free(dead);
 	}
@@ -174,12 +174,12 @@ count_trimmed(struct redrive *d)
 	struct err err;
 	uint64_t now;
 
-	for (size_t i = 0; i < d->lanes.n && d->b != NULL && conn_why(d->b) == CONN_FINE; i++) {
-		const struct dest *dest = d->lanes.lane[i];
+	for (size_t i = 0; i < d->dests.n && d->conn != NULL && conn_why(d->conn) == CONN_FINE; i++) {
+		const struct dest *dest = d->dests.dest[i];
 		uint64_t had = dest->watch.before.length + dest->watch.added;
 
 		if (dest->mode == DEST_PLAIN && dest->watch.added > 0 && dest->maxlen > 0 && had > (uint64_t)dest->maxlen &&
-		    stream_length(d->b, dest->key, &now, &why, &err) == 0 && now < had)
+		    stream_length(d->conn, dest->key, &now, &why, &err) == 0 && now < had)
 			d->r->trimmed += had - now;
 	}
 }
@@ -208,8 +208,8 @@ redrive_run(const struct redrive_options *o, struct redrive_result *r)
 		redrive_say(d, "%s", err.text);
 	}
 	count_trimmed(d);
-	conn_close(d->b);
-	dests_free(&d->lanes);
+	conn_close(d->conn);
+	dests_free(&d->dests);
 	bytes_free(&d->text);
 	free(d->dead);
 	free(d);

@@ -129,7 +129,7 @@ allowed(const struct redrive *d, size_t n)
 		n = least(n, d->o->limit - d->done);
 	if (d->o->rate > 0)
 		n = least(n, d->o->rate / 10 + 1);
-	return least(n, (uint64_t)d->lane->room);
+	return least(n, (uint64_t)d->dest->room);
 }
 
 static void
@@ -138,9 +138,9 @@ account(struct redrive *d, const struct redrive_moved *done)
 	d->r->moved += done->moved;
 	d->r->gone += done->gone;
 	d->done += done->moved;
-	d->lane->watch.added += done->moved;
-	if (d->lane->room != INT64_MAX)
-		d->lane->room -= (int64_t)done->moved;
+	d->dest->watch.added += done->moved;
+	if (d->dest->room != INT64_MAX)
+		d->dest->room -= (int64_t)done->moved;
 	if (d->o->tick != NULL)
 		d->o->tick(d->o->arg, d->done, d->of);
 }
@@ -151,9 +151,9 @@ measure_room(struct redrive *d, int64_t maxlen, struct err *err)
 	struct bytes words = {0};
 	int r;
 
-	if (!d->lane->opened && !d->lane->stopped)
-		trim_policy(d->lane, d->o->conf);
-	r = trim_ready(d->lane, d->b, maxlen, d->o->force, &words, err);
+	if (!d->dest->opened && !d->dest->stopped)
+		trim_policy(d->dest, d->o->conf);
+	r = trim_ready(d->dest, d->conn, maxlen, d->o->force, &words, err);
 	if (words.len > 0)
 		d->o->say(d->o->arg, bytes_str(&words));
 	bytes_free(&words);
@@ -175,12 +175,12 @@ redrive_move(struct redrive *d, struct err *err)
 		}
 		if (measure_room(d, maxlen, err) == -1)
 			return -1;
-		if (d->lane->stopped) {
-			redrive_stop_type(d, d->lane->why == CONN_FINE ? STATUS_AGAIN : conn_status(d->lane->why), d->lane->reason);
+		if (d->dest->stopped) {
+			redrive_stop_type(d, d->dest->why == CONN_FINE ? STATUS_AGAIN : conn_status(d->dest->why), d->dest->reason);
 			return 0;
 		}
-		d->way.b = d->b;
-		d->way.maxlen = d->lane->mode == DEST_PLAIN ? maxlen : 0;
+		d->way.conn = d->conn;
+		d->way.maxlen = d->dest->mode == DEST_PLAIN ? maxlen : 0;
 		if (redrive_move_letters(&d->way, d->page + at, allowed(d, d->n - at), &done, &why, err) == -1) {
 			account(d, &done);
 			return redrive_refused(d, why, err);

@@ -13,8 +13,8 @@
 struct redrive {
 	const struct redrive_options *o;
 	struct redrive_result *r;
-	struct conn *b;
-	struct dests lanes;
+	struct conn *conn;
+	struct dests dests;
 	uint64_t done, of;		/* moved or, of a dry run, shown; of how many there are */
 	int64_t started;
 	bool over;			/* for a reason that is no failure */
@@ -22,7 +22,7 @@ struct redrive {
 
 	const char *type;
 	char *dead;
-	struct dest *lane;
+	struct dest *dest;
 	struct redrive_way way;
 	struct stream_id from, to;
 	struct pagesize pace;

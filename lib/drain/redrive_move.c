@@ -81,8 +81,8 @@ put_script(const struct redrive_way *w, const struct redrive_letter *l, size_t n
 		argv[c++] = slice_of(own[i]);
 		bytes += l[i].bytes;
 	}
-	conn_put(w->b, c, argv);
-	conn_allow(w->b, 1000 * (int64_t)(bytes / MIB));
+	conn_put(w->conn, c, argv);
+	conn_allow(w->conn, 1000 * (int64_t)(bytes / MIB));
 }
 
 /* What is not permitted to a script may be to us, and else the other way says better what is missing. */
@@ -127,8 +127,8 @@ by_script(struct redrive_way *w, const struct redrive_letter *l, size_t n, struc
 	int ok;
 
 	put_script(w, l, n);
-	if ((r = conn_wait(w->b, 0, err)) == NULL) {
-		*why = conn_why(w->b);
+	if ((r = conn_wait(w->conn, 0, err)) == NULL) {
+		*why = conn_why(w->conn);
 		return -1;
 	}
 	ok = take_script(w, r, n, done, why, err);
@@ -145,11 +145,11 @@ static int
 take_all(const struct redrive_way *w, struct reply **r, size_t n, enum conn_why *why, struct err *err)
 {
 	for (size_t i = 0; i < n; i++) {
-		if ((r[i] = conn_wait(w->b, 0, err)) != NULL)
+		if ((r[i] = conn_wait(w->conn, 0, err)) != NULL)
 			continue;
 		while (i > 0)
 			reply_free(r[--i]);
-		*why = conn_why(w->b);
+		*why = conn_why(w->conn);
 		return -1;
 	}
 	return 0;
@@ -187,8 +187,8 @@ let_go(const struct redrive_way *w, const char *how)
 {
 	struct err err;
 
-	conn_putl(w->b, how, NULL);
-	reply_free(conn_wait(w->b, 0, &err));
+	conn_putl(w->conn, how, NULL);
+	reply_free(conn_wait(w->conn, 0, &err));
 }
 
 /* MULTI is answered before anything is put behind it: where it is not permitted, that would be executed at once. */
@@ -200,10 +200,10 @@ look(const struct redrive_way *w, const struct redrive_letter *l, enum conn_why 
 	enum outcome out;
 	bool begun;
 
-	conn_putl(w->b, "WATCH", w->dead, w->key, NULL);
-	conn_put(w->b, 4, range);
-	conn_putl(w->b, "TYPE", w->key, NULL);
-	conn_putl(w->b, "MULTI", NULL);
+	conn_putl(w->conn, "WATCH", w->dead, w->key, NULL);
+	conn_put(w->conn, 4, range);
+	conn_putl(w->conn, "TYPE", w->key, NULL);
+	conn_putl(w->conn, "MULTI", NULL);
 	if (take_all(w, r, 4, why, err) == -1)
 		return FAILED;
 	out = judge_look(w, r, why, err);
@@ -223,8 +223,8 @@ put_back(const struct redrive_way *w, const struct slice *kv, size_t nkv)
 {
 	struct err err;
 
-	stream_put_add(w->b, w->dead, 0, kv, nkv);
-	reply_free(conn_wait(w->b, 0, &err));
+	stream_put_add(w->conn, w->dead, 0, kv, nkv);
+	reply_free(conn_wait(w->conn, 0, &err));
 }
 
 /* Of XADD, XDEL, EXEC. */
@@ -262,9 +262,9 @@ move_watched(const struct redrive_way *w, const struct redrive_letter *l, enum c
 
 	if (stream_entry(l->entry, &id, &kv, &gone) == -1)
 		return fail_shape("XRANGE", why, err);
-	stream_put_add(w->b, w->key, w->maxlen, (const void *)kv.p, l->own);
-	conn_put(w->b, 3, del);
-	conn_putl(w->b, "EXEC", NULL);
+	stream_put_add(w->conn, w->key, w->maxlen, (const void *)kv.p, l->own);
+	conn_put(w->conn, 3, del);
+	conn_putl(w->conn, "EXEC", NULL);
 	if (take_all(w, r, 3, why, err) == 0) {
 		out = judge_exec(w, r, (const void *)kv.p, kv.len / sizeof(id), why, err);
 		free_all(r, 3);

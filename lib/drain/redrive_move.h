@@ -26,7 +26,7 @@ struct redrive_letter {
 };
 
 struct redrive_way {
-	struct conn *b;
+	struct conn *conn;
 	const char *dead, *key;		/* from, to */
 	int64_t maxlen;			/* XADD MAXLEN ~; 0 for none */
 	bool watch;			/* without scripts; found out */

@@ -26,7 +26,7 @@ fence(struct drain *d, struct err *err)
 		now = &d->batch.item[i].line.doubt;
 		if (last && last->client == now->client && strcmp(last->run_id, now->run_id) == 0)
 			continue;
-		if (conn_fence(d->b, now->run_id, now->client, now->addr, err) == -1)
+		if (conn_fence(d->conn, now->run_id, now->client, now->addr, err) == -1)
 			return -1;
 		last = now;
 	}
@@ -58,10 +58,10 @@ is_spent(void *arg, struct stream_id entry)
 
 	/* cppcheck-suppress knownConditionTrueFalse ; it takes the 0 that n can be for the only value */
 	for (i = 0; i < n; i++)
-		if (w->d->own[i].lane == w->lane && id_cmp(w->d->own[i].id, entry) == 0)
+		if (w->d->own[i].dest == w->lane && id_cmp(w->d->own[i].id, entry) == 0)
 			return true;
 	id_format(entry, id);
-	return checkpoint_is_spent(&w->d->p, w->lane->type, id);
+	return checkpoint_is_spent(&w->d->checkpoint, w->lane->type, id);
 }
 
 static int
@@ -75,16 +75,16 @@ settle_lane(struct drain *d, struct dest *dest, struct err *err)
 	for (i = 0; i < d->batch.n; i++) {
 		struct batch_item *it = &d->batch.item[i];
 
-		if (it->lane != dest || !it->doubtful)
+		if (it->dest != dest || !it->doubtful)
 			continue;
 		lines[n].after = it->after;	/* its own: lines of several publishers may stand in another order than their entries */
 		lines[n++].e = &it->line.e;
 	}
-	r = indoubt_settle(d->b, dest->key, is_spent, &(struct whose){ d, dest }, lines, n, &unsure, err);
+	r = indoubt_settle(d->conn, dest->key, is_spent, &(struct whose){ d, dest }, lines, n, &unsure, err);
 	for (i = 0, n = 0; r == 0 && i < d->batch.n; i++) {
 		struct batch_item *it = &d->batch.item[i];
 
-		if (it->lane != dest || !it->doubtful)
+		if (it->dest != dest || !it->doubtful)
 			continue;
 		if (lines[n].found) {
 			it->state = BATCH_FOUND;
@@ -112,7 +112,7 @@ send_spend(struct drain *d)
 		if (!it->doubted || (it->state != BATCH_FOUND && it->state != BATCH_ADDED))
 			continue;
 		id_format(it->id, id);
-		checkpoint_spend(&d->p, it->lane->type, id);
+		checkpoint_spend(&d->checkpoint, it->dest->type, id);
 	}
 }
 
@@ -124,7 +124,7 @@ send_settle(struct drain *d, struct err *err)
 	if (fence(d, err) == -1)
 		return -1;
 	for (i = 0; i < d->batch.n; i++)
-		if (d->batch.item[i].doubtful && settle_lane(d, d->batch.item[i].lane, err) == -1)
+		if (d->batch.item[i].doubtful && settle_lane(d, d->batch.item[i].dest, err) == -1)
 			return -1;
 	return 0;
 }
@@ -173,31 +173,31 @@ fix_ways(struct drain *d)
 	const struct position *m;
 	size_t i;
 
-	for (i = 0; i < d->p.intent.upto.files; i++) {
-		m = &d->p.intent.upto.file[i];
-		if (!positions_find(&d->p.marks, m->stem))
-			position_set(positions_get(&d->p.marks, m->stem), m->stem, 0, m->limit);
+	for (i = 0; i < d->checkpoint.intent.upto.files; i++) {
+		m = &d->checkpoint.intent.upto.file[i];
+		if (!positions_find(&d->checkpoint.marks, m->stem))
+			position_set(positions_get(&d->checkpoint.marks, m->stem), m->stem, 0, m->limit);
 	}
 }
 
 static void
 intend_batch(struct drain *d)
 {
-	struct intent *in = &d->p.intent;
+	struct intent *in = &d->checkpoint.intent;
 	size_t i;
 
 	intent_clear(in);
 	in->on = true;
-	snprintf(in->run_id, sizeof in->run_id, "%s", conn_run_id(d->b));
-	in->client = conn_client_id(d->b);
-	snprintf(in->addr, sizeof in->addr, "%s", conn_addr(d->b));
+	snprintf(in->run_id, sizeof in->run_id, "%s", conn_run_id(d->conn));
+	in->client = conn_client_id(d->conn);
+	snprintf(in->addr, sizeof in->addr, "%s", conn_addr(d->conn));
 	positions_copy(&in->upto, &d->walked);
 	fix_ways(d);
 	if (d->old.on)
 		keep_old(in, &d->old);
 	for (i = 0; i < d->batch.n; i++)
 		if (d->batch.item[i].state == BATCH_SEND)
-			intend(in, d->batch.item[i].lane->type, d->batch.item[i].lane->after);
+			intend(in, d->batch.item[i].dest->type, d->batch.item[i].dest->after);
 }
 
 /*
@@ -219,7 +219,7 @@ static bool
 intend_more(struct drain *d)
 {
 	_Static_assert(SPENT >= BATCH_DOUBT, "what is found for lines in doubt must be known until the last of them is settled");
-	struct intent *in = &d->p.intent;
+	struct intent *in = &d->checkpoint.intent;
 	const struct dest *dest = NULL, *last = NULL;
 	const struct readahead_line *k;
 	size_t i;
@@ -246,7 +246,7 @@ intend_more(struct drain *d)
 static int
 store(struct drain *d, struct err *err)
 {
-	return quarantine_sync(d->q, err) == -1 ? -1 : checkpoint_store(d->sp, &d->p, err);
+	return quarantine_sync(d->q, err) == -1 ? -1 : checkpoint_store(d->buf, &d->checkpoint, err);
 }
 
 int
@@ -255,18 +255,18 @@ send_record(struct drain *d, bool sending, struct err *err)
 	if (sending || d->old.on)
 		intend_batch(d);
 	else
-		intent_clear(&d->p.intent);
+		intent_clear(&d->checkpoint.intent);
 	return store(d, err);
 }
 
 int
 send_record_more(struct drain *d, struct err *err)
 {
-	if (d->old.on || d->p.lost || d->batch.brief)
+	if (d->old.on || d->checkpoint.lost || d->batch.brief)
 		return 0;	/* all is looked up first; or entries of it push each other out, and more must not come */
 	intend_batch(d);
 	if (!intend_more(d)) {
-		intent_clear(&d->p.intent);	/* it may reach further now than what is stored */
+		intent_clear(&d->checkpoint.intent);	/* it may reach further now than what is stored */
 		return 0;
 	}
 	return store(d, err) == -1 ? -1 : 1;
@@ -275,7 +275,7 @@ send_record_more(struct drain *d, struct err *err)
 static void
 send_one(struct drain *d, struct batch_item *it)
 {
-	dest_put(it->lane, d->b, it->lane->mode == DEST_PLAIN ? drain_limit(d, it->line.maxlen, it->lane->type) : 0, &it->line.e);
+	dest_put(it->dest, d->conn, it->dest->mode == DEST_PLAIN ? drain_limit(d, it->line.maxlen, it->dest->type) : 0, &it->line.e);
 }
 
 /* An event that the server will never take. */
@@ -296,7 +296,7 @@ refuse_for_good(struct drain *d, struct batch_item *it, const char *why)
 static int
 take_answer(struct drain *d, struct batch_item *it, enum conn_why *worst, struct err *err)
 {
-	struct reply *rep = conn_wait(d->b, 0, err);
+	struct reply *rep = conn_wait(d->conn, 0, err);
 	struct stream_id id;
 	struct err why;
 
@@ -305,16 +305,16 @@ take_answer(struct drain *d, struct batch_item *it, enum conn_why *worst, struct
 	it->why = CONN_FINE;
 	if (stream_take_add(rep, &id, &it->why, &why) == 0) {
 		it->state = BATCH_ADDED;
-		it->lane->after = it->id = id;
-		it->lane->watch.added++;
-		note_own(d, it->lane, id);
+		it->dest->after = it->id = id;
+		it->dest->watch.added++;
+		note_own(d, it->dest, id);
 		d->r->replayed++;
 		d->r->doubles += it->unsure;
-		if (it->lane->stopped) {
-			checkpoint_add_done(&d->p, it->stem, it->pos);
+		if (it->dest->stopped) {
+			checkpoint_add_done(&d->checkpoint, it->stem, it->pos);
 			d->r->disordered++;
 			drain_say(d, "'%s': an event was taken after an earlier one of its type was refused: they are out of order",
-			    it->lane->type);
+			    it->dest->type);
 		}
 		reply_free(rep);
 		return 0;
@@ -330,11 +330,11 @@ take_answer(struct drain *d, struct batch_item *it, enum conn_why *worst, struct
 		return refuse_for_good(d, it, why.text);
 	commit_leave(d, it->line.e.type, it->chain, it->stem, it->pos, it->limit);
 	if (it->why == CONN_LATER || it->why == CONN_READONLY || it->why == CONN_MOVED || it->why == CONN_DENIED) {
-		dest_stop(it->lane, it->why, "");
+		dest_stop(it->dest, it->why, "");
 		*worst = it->why;
 		*err = why;
 	} else
-		dest_stop(it->lane, it->why, why.text);
+		dest_stop(it->dest, it->why, why.text);
 	return 0;
 }
 
@@ -350,9 +350,9 @@ send_send(struct drain *d)
 		send_one(d, it);
 		d->tried++;
 		if (d->batch.sent % SEND_PUSH == 0)
-			conn_push(d->b);		/* the server may begin */
+			conn_push(d->conn);		/* the server may begin */
 	}
-	conn_push(d->b);
+	conn_push(d->conn);
 }
 
 int
@@ -366,8 +366,8 @@ send_take(struct drain *d, enum conn_why *worst, struct err *err)
 		if (it->state == BATCH_SEND) {
 			if (take_answer(d, it, worst, err) == -1)
 				return -1;
-		} else if (it->lane->stopped)
-			checkpoint_add_done(&d->p, it->stem, it->pos);
+		} else if (it->dest->stopped)
+			checkpoint_add_done(&d->checkpoint, it->stem, it->pos);
 	}
 	return 0;
 }

@@ -13,7 +13,7 @@ static struct claim
 claim_of(const struct handle_stream *p, int64_t deliveries, bool bodies)
 {
 	return (struct claim){
-		.key = sub_key(p->tap), .group = sub_group(p->tap), .consumer = p->w->plan->consumer,
+		.key = sub_key(p->sub), .group = sub_group(p->sub), .consumer = p->w->plan->consumer,
 		.deliveries = deliveries, .bodies = bodies
 	};
 }
@@ -24,7 +24,7 @@ id_word(const struct job *j, char out[NAMES_MAX + ID_SIZE + 8])
 	char id[ID_SIZE];
 
 	id_format(j->id, id);
-	snprintf(out, NAMES_MAX + ID_SIZE + 8, "'%s' %s", sub_type(post_of(j)->tap), id);
+	snprintf(out, NAMES_MAX + ID_SIZE + 8, "'%s' %s", sub_type(post_of(j)->sub), id);
 }
 
 /* --- beginnings ------------------------------------------------------------ */
@@ -38,7 +38,7 @@ wait(struct handle *w, struct job *j)
 		j->pause = (struct backoff){.first = w->plan->retry_base, .most = w->plan->retry_max};
 	ms = backoff_next(&j->pause);
 	j->when = clock_mono() + ms;
-	job_to(&w->held, j, JOB_WAITING);
+	job_to(&w->jobs, j, JOB_WAITING);
 	return ms;
 }
 
@@ -49,7 +49,7 @@ record_of(const struct job *j, struct record *r, struct bytes *kv)
 	const struct handle_stream *p = post_of(j);
 	bool gone;
 
-	*r = (struct record){.stream = slice_of(sub_key(p->tap)), .type = slice_of(sub_type(p->tap))};
+	*r = (struct record){.stream = slice_of(sub_key(p->sub)), .type = slice_of(sub_type(p->sub))};
 	if (j->entry == NULL || stream_entry(j->entry, &r->id, kv, &gone) == -1 || gone)
 		return false;
 	r->kv = (const void *)kv->p;
@@ -71,7 +71,7 @@ run(struct handle *w, struct job *j)
 		lease_missing(w, post_of(j), &j->id, 1);
 		handle_release(w, j);
 	} else {
-		job_to(&w->held, j, JOB_RUNNING);
+		job_to(&w->jobs, j, JOB_RUNNING);
 		if (w->ending)
 			attempt_over(w, j, OUTCOME_UNDONE, "", (struct slice){0});
 		else
@@ -91,7 +91,7 @@ not_begun(struct handle *w, struct job *j, const struct reply *r)
 
 	runner_put_down(&w->hands[j->hand]);
 	if (r == NULL)
-		job_to(&w->held, j, JOB_READY);
+		job_to(&w->jobs, j, JOB_READY);
 	else if (!j->stale && (reply_is_error(r) || p->forcing > 0))
 		wait(w, j);
 	else {
@@ -153,7 +153,7 @@ begin_some(struct handle_stream *p)
 			break;
 		runner_take(h, j);
 		j->hand = (size_t)(h - w->hands);
-		job_to(&w->held, j, JOB_BEGINNING);
+		job_to(&w->jobs, j, JOB_BEGINNING);
 		jobs[n] = j;
 		ids[n] = j->id;
 	}
@@ -163,15 +163,15 @@ begin_some(struct handle_stream *p)
 		return false;
 	}
 	c = claim_of(p, (int64_t)attempts + 2, bodies);
-	pending_put_claim(w->desk.bus, &c, ids, n);
-	control_asked(&w->desk, (struct control_request){.answer = begun, .arg = p, .jobs = jobs, .ids = ids, .n = n, .number = bodies});
+	pending_put_claim(w->control.conn, &c, ids, n);
+	control_asked(&w->control, (struct control_request){.answer = begun, .arg = p, .jobs = jobs, .ids = ids, .n = n, .number = bodies});
 	return true;
 }
 
 void
 attempt_begin(struct handle *w)
 {
-	if (w->desk.bus == NULL || w->ending)
+	if (w->control.conn == NULL || w->ending)
 		return;
 	for (size_t i = 0; i < w->plan->n; i++)
 		while (w->posts[i].queue.ready.first != NULL && begin_some(&w->posts[i]))
@@ -194,10 +194,10 @@ undo(struct handle *w, struct job *j)
 	struct claim c = claim_of(post_of(j), (int64_t)j->attempts, false);
 
 	j->attempts--;
-	if (w->desk.bus == NULL || j->stale)
+	if (w->control.conn == NULL || j->stale)
 		return;
-	pending_put_claim(w->desk.bus, &c, &j->id, 1);
-	control_asked(&w->desk, (struct control_request){.answer = nothing});
+	pending_put_claim(w->control.conn, &c, &j->id, 1);
+	control_asked(&w->control, (struct control_request){.answer = nothing});
 }
 
 static void
@@ -228,7 +228,7 @@ failed(struct handle *w, struct job *j, const char *status, struct slice words)
 	w->count->failed++;
 	job_say(j, status, words);
 	if (j->attempts >= w->plan->max_deliveries) {
-		job_to(&w->held, j, JOB_DEAD);
+		job_to(&w->jobs, j, JOB_DEAD);
 		return;
 	}
 	snprintf(what, sizeof(what), "attempt %" PRIu64 " of %" PRIu64 " failed", j->attempts, w->plan->max_deliveries);
@@ -256,7 +256,7 @@ attempt_over(struct handle *w, struct job *j, enum outcome what, const char *sta
 	w->last_event = clock_mono();
 	if (what == OUTCOME_DONE) {
 		w->count->handled++;
-		job_to(&w->held, j, JOB_DONE);
+		job_to(&w->jobs, j, JOB_DONE);
 	} else if (j->stale) {
 		lease_missing(w, post_of(j), &j->id, 1);
 		handle_release(w, j);		/* whoever has it now sees to it, if there is anything left to see to */
@@ -265,7 +265,7 @@ attempt_over(struct handle *w, struct job *j, enum outcome what, const char *sta
 	} else if (what == OUTCOME_DEAD) {
 		w->count->failed++;
 		job_say(j, status, words);
-		job_to(&w->held, j, JOB_DEAD);
+		job_to(&w->jobs, j, JOB_DEAD);
 	} else if (what == OUTCOME_FAILED) {
 		failed(w, j, status, words);
 	} else {
@@ -283,7 +283,7 @@ acknowledged(struct control_request *a, struct reply *r)	/* cppcheck-suppress co
 
 	for (size_t i = 0; i < a->n; i++) {
 		if (r == NULL)
-			job_to(&w->held, a->jobs[i], JOB_DONE);	/* to be said again */
+			job_to(&w->jobs, a->jobs[i], JOB_DONE);	/* to be said again */
 		else
 			handle_release(w, a->jobs[i]);
 	}
@@ -303,8 +303,8 @@ acknowledge_some(struct handle_stream *p)
 		id_format(j->id, text[n]);
 		ids[n] = slice_of(text[n]);
 	}
-	group_put_ack(p->w->desk.bus, sub_key(p->tap), sub_group(p->tap), ids, n);
-	control_asked(&p->w->desk, (struct control_request){.answer = acknowledged, .arg = p, .jobs = jobs, .n = n});
+	group_put_ack(p->w->control.conn, sub_key(p->sub), sub_group(p->sub), ids, n);
+	control_asked(&p->w->control, (struct control_request){.answer = acknowledged, .arg = p, .jobs = jobs, .n = n});
 	free(text);
 	free(ids);
 }
@@ -312,7 +312,7 @@ acknowledge_some(struct handle_stream *p)
 void
 attempt_acknowledge(struct handle *w)
 {
-	if (w->desk.bus == NULL)
+	if (w->control.conn == NULL)
 		return;
 	for (size_t i = 0; i < w->plan->n; i++)
 		while (w->posts[i].queue.done.first != NULL)

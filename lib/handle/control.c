@@ -14,8 +14,8 @@ control_init(struct control *d, const struct url *url, int64_t timeout_ms)
 int
 control_open(struct control *d, enum conn_why *why, struct err *err)
 {
-	d->bus = conn_open(d->url, d->timeout_ms, why, err);
-	return d->bus == NULL ? -1 : 0;
+	d->conn = conn_open(d->url, d->timeout_ms, why, err);
+	return d->conn == NULL ? -1 : 0;
 }
 
 void
@@ -56,8 +56,8 @@ give(struct control_request *a, struct reply *r)
 void
 control_close(struct control *d)
 {
-	conn_close(d->bus);
-	d->bus = NULL;
+	conn_close(d->conn);
+	d->conn = NULL;
 	while (d->first != NULL)
 		give(pop(d), NULL);
 }
@@ -78,9 +78,9 @@ control_move(struct control *d, enum conn_why *why, struct err *err)
 {
 	struct reply *r;
 	struct err dead;
-	int alive = conn_io(d->bus, &dead), came = 0;
+	int alive = conn_io(d->conn, &dead), came = 0;
 
-	while ((r = conn_take(d->bus)) != NULL) {
+	while ((r = conn_take(d->conn)) != NULL) {
 		if (reply_is_error(r) && !d->first->takes_errors && reply_why(r) != CONN_NOGROUP)
 			return refused(d, r, why, err);
 		came = 1;
@@ -89,7 +89,7 @@ control_move(struct control *d, enum conn_why *why, struct err *err)
 	if (alive == 0)
 		return came;
 	*err = dead;
-	*why = conn_why(d->bus);
+	*why = conn_why(d->conn);
 	control_close(d);
 	return -1;
 }

@@ -31,7 +31,7 @@ struct control_request {
 struct control {
 	const struct url *url;
 	int64_t timeout_ms;
-	struct conn *bus;		/* NULL when down */
+	struct conn *conn;		/* NULL when down */
 	struct control_request *first, **last;
 	size_t asked;
 };

@@ -44,7 +44,7 @@ dig(const struct job *j, struct grave *g)
 	snprintf(g->attempts, sizeof(g->attempts), "%" PRIu64, j->attempts);
 	clock_format(clock_now(), g->time);
 	d = (struct provenance){
-		.id = slice_of(g->id), .stream = slice_of(sub_key(p->tap)), .group = slice_of(sub_group(p->tap)),
+		.id = slice_of(g->id), .stream = slice_of(sub_key(p->sub)), .group = slice_of(sub_group(p->sub)),
 		.consumer = slice_of(p->w->plan->consumer), .attempts = slice_of(g->attempts), .status = slice_of(j->status),
 		.words = slice_of(j->words), .time = slice_of(g->time)
 	};
@@ -61,7 +61,7 @@ set_aside(struct handle *w, struct job *j)
 
 	w->count->dead++;
 	id_format(j->id, id);
-	handle_note(w, SUB_WARNING, "'%s' %s is set aside in '%s' after %" PRIu64 " attempt%s: %s", sub_type(p->tap), id, p->dead_key,
+	handle_note(w, SUB_WARNING, "'%s' %s is set aside in '%s' after %" PRIu64 " attempt%s: %s", sub_type(p->sub), id, p->dead_key,
 	    j->attempts, j->attempts == 1 ? "" : "s", j->status);
 	handle_release(w, j);
 }
@@ -80,7 +80,7 @@ stuck(struct handle *w, struct job *j, enum conn_why why, const struct err *err)
 	if (why == CONN_LATER || why == CONN_READONLY || why == CONN_NOGROUP) {
 		j->doomed = true;
 		j->when = clock_mono() + STUCK_PAUSE;
-		job_to(&w->held, j, JOB_WAITING);
+		job_to(&w->jobs, j, JOB_WAITING);
 		return;
 	}
 	w->count->stuck++;
@@ -90,7 +90,7 @@ stuck(struct handle *w, struct job *j, enum conn_why why, const struct err *err)
 
 /* --- without EVAL, over a connection of its own ---------------------------------------- */
 
-struct search {
+struct deadletter_search {
 	const struct slice *kv;		/* of the provenance: id, stream and group are looked for */
 	char found[2][ID_SIZE];	/* the first two that have them */
 	size_t n;
@@ -99,7 +99,7 @@ struct search {
 static int
 look_at(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 {
-	struct search *s = arg;
+	struct deadletter_search *s = arg;
 	size_t own = provenance_read(kv, nkv, &(struct provenance){0});
 
 	if (own == nkv)
@@ -113,11 +113,11 @@ look_at(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 
 /* Dead letters of this entry; -1: f. */
 static int
-search(struct conn *conn, const struct handle_stream *p, const struct grave *g, struct search *s, enum conn_why *why, struct err *err)
+search(struct conn *conn, const struct handle_stream *p, const struct grave *g, struct deadletter_search *s, enum conn_why *why, struct err *err)
 {
 	struct err what;
 
-	*s = (struct search){.kv = g->kv};
+	*s = (struct deadletter_search){.kv = g->kv};
 	if (scan_entries(conn, p->dead_key, (struct stream_id){0}, HANDLE_PAGE, look_at, s, why, &what) != -1)
 		return 0;
 	return err_set(err, what.status, "look in '%s': %s", p->dead_key, what.text);
@@ -149,7 +149,7 @@ is_ours(struct conn *conn, const struct handle_stream *p, const char *id, enum c
 	struct pending e;
 	int ours;
 
-	conn_putl(conn, "XPENDING", sub_key(p->tap), sub_group(p->tap), id, id, "1", NULL);
+	conn_putl(conn, "XPENDING", sub_key(p->sub), sub_group(p->sub), id, id, "1", NULL);
 	if ((r = answer(conn, "XPENDING", why, err)) == NULL)
 		return -1;
 	ours = pending_at(r, 0, &e) == 0 && slice_eq(e.consumer, p->w->plan->consumer);
@@ -167,7 +167,7 @@ copy(struct conn *conn, const struct handle_stream *p, const struct grave *g, en
 	bool missing = true;
 	char what[300];
 
-	stream_put_range(conn, sub_key(p->tap), g->id, g->id, 1);
+	stream_put_range(conn, sub_key(p->sub), g->id, g->id, 1);
 	if ((r = answer(conn, "XRANGE", why, err)) == NULL)
 		return -1;
 	if (reply_count(r) == 0 || stream_entry(reply_at(r, 0), &id, &kv, &missing) == -1 || missing) {
@@ -190,7 +190,7 @@ copy(struct conn *conn, const struct handle_stream *p, const struct grave *g, en
 static int
 by_hand(struct conn *conn, const struct handle_stream *p, const struct grave *g, enum conn_why *why, struct err *err)
 {
-	struct search s;
+	struct deadletter_search s;
 	struct slice id = slice_of(g->id);
 	struct reply *r;
 	int ok = is_ours(conn, p, g->id, why, err);
@@ -207,7 +207,7 @@ by_hand(struct conn *conn, const struct handle_stream *p, const struct grave *g,
 			return -1;
 		reply_free(r);
 	}
-	group_put_ack(conn, sub_key(p->tap), sub_group(p->tap), &id, 1);
+	group_put_ack(conn, sub_key(p->sub), sub_group(p->sub), &id, 1);
 	if ((r = answer(conn, "XACK", why, err)) == NULL)
 		return -1;
 	reply_free(r);
@@ -256,10 +256,10 @@ buried(struct control_request *a, struct reply *r)
 	char what[300];
 
 	if (r == NULL)
-		job_to(&w->held, j, JOB_DEAD);		/* NOLINT(bugprone-branch-clone): each has a reason of its own */
+		job_to(&w->jobs, j, JOB_DEAD);		/* NOLINT(bugprone-branch-clone): each has a reason of its own */
 	else if (not_permitted(r)) {
 		w->no_eval = true;
-		job_to(&w->held, j, JOB_DEAD);
+		job_to(&w->jobs, j, JOB_DEAD);
 	} else if (reply_is_error(r)) {
 		snprintf(what, sizeof(what), "set aside in '%s'", p->dead_key);
 		reply_fail(&err, r, what);
@@ -269,7 +269,7 @@ buried(struct control_request *a, struct reply *r)
 	else if (reply_int(r) == 2)
 		bury_by_hand(w, j);
 	else if (p->forcing > 0)
-		job_to(&w->held, j, JOB_DEAD);		/* it is not pending yet in a group that was made again */
+		job_to(&w->jobs, j, JOB_DEAD);		/* it is not pending yet in a group that was made again */
 	else
 		gone(w, j);
 }
@@ -287,22 +287,22 @@ bury(struct handle *w, struct job *j)
 	argv[n++] = slice_of("EVAL");
 	argv[n++] = slice_of(script);
 	argv[n++] = slice_of("2");
-	argv[n++] = slice_of(sub_key(p->tap));
+	argv[n++] = slice_of(sub_key(p->sub));
 	argv[n++] = slice_of(p->dead_key);
-	argv[n++] = slice_of(sub_group(p->tap));
+	argv[n++] = slice_of(sub_group(p->sub));
 	argv[n++] = slice_of(g.id);
 	argv[n++] = slice_of(w->plan->consumer);
 	memcpy(argv + n, g.kv, sizeof(g.kv));
-	conn_put(w->desk.bus, n + 2 * PROVENANCE_FIELDS, argv);
+	conn_put(w->control.conn, n + 2 * PROVENANCE_FIELDS, argv);
 	mine[0] = j;
 	job_asked(j);
-	control_asked(&w->desk, (struct control_request){.answer = buried, .arg = p, .jobs = mine, .n = 1, .takes_errors = true});
+	control_asked(&w->control, (struct control_request){.answer = buried, .arg = p, .jobs = mine, .n = 1, .takes_errors = true});
 }
 
 void
 deadletter_send(struct handle *w)
 {
-	for (size_t i = 0; i < w->plan->n && w->desk.bus != NULL; i++)
+	for (size_t i = 0; i < w->plan->n && w->control.conn != NULL; i++)
 		for (struct job *j; (j = w->posts[i].queue.dead.first) != NULL;)
 			if (w->no_eval)
 				bury_by_hand(w, j);

@@ -59,7 +59,7 @@ void
 exec_start(struct runner *h, struct job *j, const struct record *r)
 {
 	struct handle *w = h->w;
-	struct child_plan plan = {.argv = w->plan->argv, .env = childenv_of(w->facts, r), .in = payload_file(r)};
+	struct child_plan plan = {.argv = w->plan->argv, .env = childenv_of(w->env, r), .in = payload_file(r)};
 	struct err err;
 	int ok;
 

@@ -57,13 +57,13 @@ handle_fail(struct handle *w, const struct err *err)
 		return;
 	handle_end(w, CONSUME_FAILED);
 	w->end = CONSUME_FAILED;
-	w->fail = *err;
+	w->err = *err;
 }
 
 void
 handle_release(struct handle *w, struct job *j)
 {
-	job_let_go(&w->held, j);
+	job_let_go(&w->jobs, j);
 	w->released++;
 }
 
@@ -71,17 +71,17 @@ handle_release(struct handle *w, struct job *j)
 static size_t
 open_ended(const struct handle *w)
 {
-	return w->held.n - w->held.in[JOB_DONE];
+	return w->jobs.n - w->jobs.in[JOB_DONE];
 }
 
 size_t
 handle_room(const struct handle *w)
 {
-	const size_t *in = w->held.in;
+	const size_t *in = w->jobs.in;
 	size_t most = pool_capacity(w), busy = in[JOB_READY] + in[JOB_BEGINNING] + in[JOB_RUNNING], asked = 0;
 
 	for (size_t i = 0; i < w->plan->n; i++)
-		asked += sub_asked(w->posts[i].tap) + w->posts[i].expected;
+		asked += sub_asked(w->posts[i].sub) + w->posts[i].expected;
 	if (w->plan->limit >= 0) {
 		uint64_t past = w->count->handled + w->count->dead + open_ended(w) + asked;
 
@@ -102,7 +102,7 @@ handle_room(const struct handle *w)
 static void
 lost(struct handle *w, size_t i, enum conn_why why, const struct err *err)
 {
-	if (!reconnect_lost(&w->mend, i, why, err))
+	if (!reconnect_lost(&w->reconnect, i, why, err))
 		handle_fail(w, err);
 }
 
@@ -110,12 +110,12 @@ static int
 open_one(struct handle *w, size_t i, enum conn_why *why, struct err *err)
 {
 	if (i == w->plan->n) {
-		if (control_open(&w->desk, why, err) == -1)
+		if (control_open(&w->control, why, err) == -1)
 			return -1;
 		w->next_renewal = clock_mono();
 		return 0;
 	}
-	if (sub_open(w->posts[i].tap, why, err) == -1)
+	if (sub_open(w->posts[i].sub, why, err) == -1)
 		return -1;
 	lease_own(&w->posts[i]);	/* what the old connection was given and we never saw */
 	return 0;
@@ -124,7 +124,7 @@ open_one(struct handle *w, size_t i, enum conn_why *why, struct err *err)
 static bool
 is_down(const struct handle *w, size_t i)
 {
-	return i == w->plan->n ? w->desk.bus == NULL : sub_state(w->posts[i].tap) == SUB_DOWN;
+	return i == w->plan->n ? w->control.conn == NULL : sub_state(w->posts[i].sub) == SUB_DOWN;
 }
 
 static void
@@ -137,16 +137,16 @@ reopen(struct handle *w)
 	for (size_t i = 0; i <= w->plan->n && all; i++) {
 		if (!is_down(w, i) || (w->ending && i < w->plan->n))
 			continue;
-		if (!reconnect_due(&w->mend))
+		if (!reconnect_due(&w->reconnect))
 			return;
 		if (open_one(w, i, &why, &err) == 0)
 			continue;
 		all = false;
-		if (!reconnect_failed(&w->mend, i, why, &err))
+		if (!reconnect_failed(&w->reconnect, i, why, &err))
 			handle_fail(w, &err);
 	}
 	if (all)
-		reconnect_opened(&w->mend);
+		reconnect_opened(&w->reconnect);
 }
 
 /* The first time there is no patience. */
@@ -188,9 +188,9 @@ block_ms(const struct handle *w, const struct handle_stream *p)
 static bool
 worth_asking(const struct handle *w, const struct handle_stream *p)
 {
-	if (!w->plan->to_end || !sub_dry(p->tap))
+	if (!w->plan->to_end || !sub_dry(p->sub))
 		return true;
-	if (w->held.n > 0)
+	if (w->jobs.n > 0)
 		return clock_mono() >= p->next_ask;
 	return p->asked_at != w->released;
 }
@@ -201,18 +201,18 @@ ask(struct handle *w)
 	size_t idle = 0;
 
 	for (size_t i = 0; i < w->plan->n; i++)
-		idle += sub_state(w->posts[i].tap) == SUB_IDLE;
+		idle += sub_state(w->posts[i].sub) == SUB_IDLE;
 	for (size_t k = 0, first = w->turn; k < w->plan->n && !w->ending; k++) {
 		size_t i = (first + k) % w->plan->n, room = handle_room(w);
 		struct handle_stream *p = &w->posts[i];
 
-		if (sub_state(p->tap) != SUB_IDLE || p->stage == STAGE_OWN || (p->stage == STAGE_SWEEP && p->their_turn) ||
+		if (sub_state(p->sub) != SUB_IDLE || p->stage == STAGE_OWN || (p->stage == STAGE_SWEEP && p->their_turn) ||
 		    room == 0 || !worth_asking(w, p))
 			continue;
 		p->asked_at = w->released;
 		w->turn = i + 1;
 		/* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): this tap is idle too */
-		sub_ask(p->tap, room / idle > 0 ? room / idle : 1, block_ms(w, p));
+		sub_ask(p->sub, room / idle > 0 ? room / idle : 1, block_ms(w, p));
 		idle -= idle > 1;
 	}
 }
@@ -221,7 +221,7 @@ ask(struct handle *w)
 static void
 take_batch(struct handle *w, struct handle_stream *p)
 {
-	struct shared_reply *b = shared_reply_of(sub_keep(p->tap));
+	struct shared_reply *b = shared_reply_of(sub_keep(p->sub));
 	const struct reply *entries = reply_at(reply_at(shared_reply_reply(b), 0), 1);
 
 	for (size_t i = 0; i < reply_count(entries); i++) {
@@ -229,7 +229,7 @@ take_batch(struct handle *w, struct handle_stream *p)
 		struct stream_id id;
 		struct job *j;
 
-		if (id_parse(reply_text(reply_at(e, 0)), &id) == 0 && (j = job_hold(&w->held, &p->queue, id, 0)) != NULL)
+		if (id_parse(reply_text(reply_at(e, 0)), &id) == 0 && (j = job_hold(&w->jobs, &p->queue, id, 0)) != NULL)
 			job_keep(j, b, e);
 	}
 	shared_reply_drop(b);
@@ -240,23 +240,23 @@ static bool
 move_tap(struct handle *w, size_t i)
 {
 	struct handle_stream *p = &w->posts[i];
-	enum sub_state before = sub_state(p->tap);
+	enum sub_state before = sub_state(p->sub);
 	enum conn_why why;
 	struct err err;
 
-	if (sub_bus(p->tap) == NULL)
+	if (sub_bus(p->sub) == NULL)
 		return false;
-	if (sub_move(p->tap, &why, &err) == -1)
+	if (sub_move(p->sub, &why, &err) == -1)
 		lost(w, i, why, &err);
-	else if (before == SUB_ASKED && sub_state(p->tap) != SUB_ASKED) {
-		reconnect_well(&w->mend, i);
-		reconnect_answered(&w->mend);
+	else if (before == SUB_ASKED && sub_state(p->sub) != SUB_ASKED) {
+		reconnect_well(&w->reconnect, i);
+		reconnect_answered(&w->reconnect);
 		p->their_turn = true;
 		p->next_ask = clock_mono() + ASK_AGAIN;
 	}
-	if (sub_state(p->tap) == SUB_READY)
+	if (sub_state(p->sub) == SUB_READY)
 		take_batch(w, p);
-	return sub_state(p->tap) != before;
+	return sub_state(p->sub) != before;
 }
 
 static bool
@@ -267,12 +267,12 @@ move(struct handle *w)
 	struct err err;
 	int r;
 
-	if (w->desk.bus != NULL) {
-		if ((r = control_move(&w->desk, &why, &err)) == -1)
+	if (w->control.conn != NULL) {
+		if ((r = control_move(&w->control, &why, &err)) == -1)
 			lost(w, w->plan->n, why, &err);
 		else if (r == 1) {
-			reconnect_well(&w->mend, w->plan->n);
-			reconnect_answered(&w->mend);
+			reconnect_well(&w->reconnect, w->plan->n);
+			reconnect_answered(&w->reconnect);
 		}
 		some = r != 0;
 	}
@@ -296,16 +296,16 @@ poll_ms(const struct handle *w)
 	int64_t by = lease_next(w), left;
 
 	for (size_t i = 0; i < w->plan->n; i++) {
-		if (sub_bus(w->posts[i].tap) != NULL)
-			sooner(&by, conn_deadline(sub_bus(w->posts[i].tap)));
-		if (w->plan->to_end && !w->ending && sub_dry(w->posts[i].tap) && w->held.n > 0 && handle_room(w) > 0)
+		if (sub_bus(w->posts[i].sub) != NULL)
+			sooner(&by, conn_deadline(sub_bus(w->posts[i].sub)));
+		if (w->plan->to_end && !w->ending && sub_dry(w->posts[i].sub) && w->jobs.n > 0 && handle_room(w) > 0)
 			sooner(&by, w->posts[i].next_ask);
 	}
-	if (w->desk.bus != NULL)
-		sooner(&by, conn_deadline(w->desk.bus));
-	sooner(&by, reconnect_next(&w->mend));
+	if (w->control.conn != NULL)
+		sooner(&by, conn_deadline(w->control.conn));
+	sooner(&by, reconnect_next(&w->reconnect));
 	sooner(&by, pool_next(w));
-	sooner(&by, job_next_due(&w->held));
+	sooner(&by, job_next_due(&w->jobs));
 	if (w->plan->idle_ms >= 0 && !w->ending)
 		sooner(&by, w->last_event + w->plan->idle_ms);
 	if (w->ending)
@@ -323,11 +323,11 @@ wait_for_news(struct handle *w, struct pollfd *p, int ms)
 	p[n++] = (struct pollfd){.fd = w->ending ? -1 : w->plan->stop, .events = POLLIN};
 	p[n++] = (struct pollfd){.fd = w->plan->worker || w->ending ? -1 : STDOUT_FILENO};
 	p[n++] = (struct pollfd){.fd = w->child_fd, .events = POLLIN};
-	if (w->desk.bus != NULL)
-		p[n++] = (struct pollfd){.fd = conn_fd(w->desk.bus), .events = conn_events(w->desk.bus)};
+	if (w->control.conn != NULL)
+		p[n++] = (struct pollfd){.fd = conn_fd(w->control.conn), .events = conn_events(w->control.conn)};
 	for (size_t i = 0; i < w->plan->n; i++)
-		if (sub_bus(w->posts[i].tap) != NULL)
-			p[n++] = (struct pollfd){.fd = conn_fd(sub_bus(w->posts[i].tap)), .events = conn_events(sub_bus(w->posts[i].tap))};
+		if (sub_bus(w->posts[i].sub) != NULL)
+			p[n++] = (struct pollfd){.fd = conn_fd(sub_bus(w->posts[i].sub)), .events = conn_events(sub_bus(w->posts[i].sub))};
 	hands = n;
 	n += pool_poll(w, p + n);
 	if (poll(p, n, ms == -1 ? poll_ms(w) : ms) <= 0) {
@@ -356,8 +356,8 @@ wake(struct handle *w)
 {
 	struct job *j;
 
-	while (!w->ending && (j = job_due(&w->held, clock_mono())) != NULL) {
-		job_to(&w->held, j, j->doomed ? JOB_DEAD : JOB_READY);
+	while (!w->ending && (j = job_due(&w->jobs, clock_mono())) != NULL) {
+		job_to(&w->jobs, j, j->doomed ? JOB_DEAD : JOB_READY);
 		j->doomed = false;
 	}
 }
@@ -368,11 +368,11 @@ all_read(const struct handle *w)
 	for (size_t i = 0; i < w->plan->n; i++) {
 		const struct handle_stream *p = &w->posts[i];
 
-		if (sub_state(p->tap) != SUB_IDLE || !sub_dry(p->tap) || p->asked_at != w->released || !p->swept || p->expected > 0 ||
+		if (sub_state(p->sub) != SUB_IDLE || !sub_dry(p->sub) || p->asked_at != w->released || !p->swept || p->expected > 0 ||
 		    p->stage != STAGE_REST)
 			return false;
 	}
-	return w->held.n == 0;
+	return w->jobs.n == 0;
 }
 
 static void
@@ -382,14 +382,14 @@ judge(struct handle *w)
 
 	if (w->ending)
 		return;
-	if (w->mend.down_since != 0 && ((p->idle_ms >= 0 && idle_left(w) == 0) ||
-	    (p->to_end && clock_mono() - w->mend.down_since >= p->timeout_ms)))
-		handle_fail(w, &w->mend.outage);
+	if (w->reconnect.down_since != 0 && ((p->idle_ms >= 0 && idle_left(w) == 0) ||
+	    (p->to_end && clock_mono() - w->reconnect.down_since >= p->timeout_ms)))
+		handle_fail(w, &w->reconnect.outage);
 	else if (p->limit >= 0 && w->count->handled + w->count->dead >= (uint64_t)p->limit)
 		handle_end(w, CONSUME_LIMIT);
 	else if (p->to_end && all_read(w))
 		handle_end(w, CONSUME_END);
-	else if (p->idle_ms >= 0 && idle_left(w) == 0 && w->held.n == w->held.in[JOB_WAITING])
+	else if (p->idle_ms >= 0 && idle_left(w) == 0 && w->jobs.n == w->jobs.in[JOB_WAITING])
 		handle_end(w, CONSUME_IDLE);
 }
 
@@ -397,7 +397,7 @@ judge(struct handle *w)
 static bool
 over(struct handle *w)
 {
-	bool settled = w->desk.asked == 0 && w->held.in[JOB_DONE] == 0 && w->held.in[JOB_DEAD] == 0 && w->held.in[JOB_BEGINNING] == 0;
+	bool settled = w->control.asked == 0 && w->jobs.in[JOB_DONE] == 0 && w->jobs.in[JOB_DEAD] == 0 && w->jobs.in[JOB_BEGINNING] == 0;
 
 	if (!w->ending)
 		return false;
@@ -405,8 +405,8 @@ over(struct handle *w)
 		pool_stop(w);
 	if (!pool_idle(w))
 		return false;
-	return settled || (w->desk.bus == NULL && clock_mono() >= w->stop_at) ||
-	    (w->end == CONSUME_FAILED && w->desk.bus == NULL);
+	return settled || (w->control.conn == NULL && clock_mono() >= w->stop_at) ||
+	    (w->end == CONSUME_FAILED && w->control.conn == NULL);
 }
 
 static void
@@ -445,11 +445,11 @@ begin(struct handle *w, struct err *err)
 
 		p->w = w;
 		p->queue.salt = i * 7919;
-		p->tap = w->plan->taps[i];
-		p->dead_key = names_dead(w->plan->prefix, sub_type(p->tap));
+		p->sub = w->plan->subs[i];
+		p->dead_key = names_dead(w->plan->prefix, sub_type(p->sub));
 	}
-	control_init(&w->desk, w->plan->url, w->plan->timeout_ms);
-	reconnect_init(&w->mend, w->plan->n + 1, w->plan->note, w->plan->arg);
+	control_init(&w->control, w->plan->url, w->plan->timeout_ms);
+	reconnect_init(&w->reconnect, w->plan->n + 1, w->plan->note, w->plan->arg);
 	w->last_event = w->renewed = w->next_renewal = clock_mono();
 	open_first(w);
 	if (!w->ending && pool_init(w, err) == -1) {
@@ -469,17 +469,17 @@ handle_run(const struct handle_plan *p, struct handle_count *count, struct err *
 		handle_fail(&w, err);
 	else if (w.hands != NULL)
 		loop(&w);
-	count->unsaid = w.held.in[JOB_DONE];
+	count->unsaid = w.jobs.in[JOB_DONE];
 	for (size_t i = 0; w.posts != NULL && i < p->n; i++) {
-		sub_close(w.posts[i].tap);
+		sub_close(w.posts[i].sub);
 		free(w.posts[i].dead_key);
 	}
-	control_close(&w.desk);
+	control_close(&w.control);
 	pool_free(&w);
-	jobset_free(&w.held);
-	reconnect_free(&w.mend);
+	jobset_free(&w.jobs);
+	reconnect_free(&w.reconnect);
 	free(w.posts);
 	if (w.end == CONSUME_FAILED)
-		*err = w.fail;
+		*err = w.err;
 	return w.end;
 }

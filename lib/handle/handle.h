@@ -18,7 +18,7 @@
 #include "consume/subscription.h"
 
 struct handle_plan {
-	struct subscription **taps;		/* of a plan with `kept` */
+	struct subscription **subs;		/* of a plan with `kept` */
 	size_t n;
 	const struct url *url;
 	int64_t timeout_ms;

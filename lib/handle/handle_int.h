@@ -33,7 +33,7 @@ enum stage {
 struct handle_stream {
 	struct jobqueue queue;		/* first: a job's queue is its post's */
 	struct handle *w;
-	struct subscription *tap;
+	struct subscription *sub;
 	char *dead_key;
 	enum stage stage;
 	bool listing;			/* a page is asked for */
@@ -89,11 +89,11 @@ struct handle {
 	const struct handle_plan *plan;
 	struct handle_count *count;
 	struct handle_stream *posts;
-	struct jobset held;
-	struct control desk;
-	struct reconnect mend;		/* the taps, then the desk */
+	struct jobset jobs;
+	struct control control;
+	struct reconnect reconnect;		/* the taps, then the desk */
 	struct runner *hands;
-	struct childenv *facts;
+	struct childenv *env;
 	int child_fd;			/* readable when a child may have ended */
 	bool child_news;		/* it was */
 	bool no_eval;			/* EVAL is not permitted */
@@ -101,7 +101,7 @@ struct handle {
 
 	bool ending;
 	enum consume_end end;
-	struct err fail;		/* for CONSUME_FAILED */
+	struct err err;		/* for CONSUME_FAILED */
 	int64_t stop_at;		/* ending: when running commands are told to end */
 	int64_t last_event;
 	size_t turn;			/* whose tap is asked next, where there is not room for all */

@@ -27,7 +27,7 @@ looked_up(struct control_request *a, struct reply *r)
 		return;
 	p->w->count->lost++;
 	id_format(a->ids[0], id);
-	handle_note(p->w, SUB_WARNING, "'%s' %s is lost: trimmed or deleted before it was handled", sub_type(p->tap), id);
+	handle_note(p->w, SUB_WARNING, "'%s' %s is lost: trimmed or deleted before it was handled", sub_type(p->sub), id);
 }
 
 void
@@ -35,13 +35,13 @@ lease_missing(struct handle *w, struct handle_stream *p, const struct stream_id 
 {
 	char text[ID_SIZE];
 
-	for (size_t i = 0; i < n && w->desk.bus != NULL; i++) {
+	for (size_t i = 0; i < n && w->control.conn != NULL; i++) {
 		struct stream_id *id = mem_alloc(sizeof(*id));
 
 		*id = ids[i];
 		id_format(*id, text);
-		stream_put_range(w->desk.bus, sub_key(p->tap), text, text, 1);
-		control_asked(&w->desk, (struct control_request){.answer = looked_up, .arg = p, .ids = id, .n = 1, .takes_errors = true});
+		stream_put_range(w->control.conn, sub_key(p->sub), text, text, 1);
+		control_asked(&w->control, (struct control_request){.answer = looked_up, .arg = p, .ids = id, .n = 1, .takes_errors = true});
 	}
 }
 
@@ -56,13 +56,13 @@ struct taking {
 static void
 hold(struct handle_stream *p, struct stream_id id, uint64_t attempts)
 {
-	struct job *j = job_hold(&p->w->held, &p->queue, id, attempts);
+	struct job *j = job_hold(&p->w->jobs, &p->queue, id, attempts);
 
 	if (j == NULL || attempts < p->w->plan->max_deliveries)
 		return;
 	/* It was begun for the last time, and whoever ran it did not live to say how it ended. */
 	job_say(j, "its reader ended before it did", (struct slice){0});
-	job_to(&p->w->held, j, JOB_DEAD);
+	job_to(&p->w->jobs, j, JOB_DEAD);
 }
 
 /* number: the attempts of all of them. How many are ours now. */
@@ -111,15 +111,15 @@ take(struct handle_stream *p, const struct taking *t, size_t from, size_t n, boo
 	struct handle *w = p->w;
 	struct stream_id *ids = mem_alloc(n * sizeof(*ids));
 	struct claim c = {
-		.key = sub_key(p->tap), .group = sub_group(p->tap), .consumer = w->plan->consumer, .min_idle = long_idle(p),
+		.key = sub_key(p->sub), .group = sub_group(p->sub), .consumer = w->plan->consumer, .min_idle = long_idle(p),
 		.deliveries = ours ? -1 : 1
 	};
 
 	for (size_t i = 0; i < n; i++)
 		ids[i] = t->id[from + i];
-	pending_put_claim(w->desk.bus, &c, ids, n);
+	pending_put_claim(w->control.conn, &c, ids, n);
 	p->expected += n;
-	control_asked(&w->desk, (struct control_request){.answer = p->stage == STAGE_OWN ? kept : taken, .arg = p, .ids = ids, .n = n, .number = (int64_t)t->attempts[from]});
+	control_asked(&w->control, (struct control_request){.answer = p->stage == STAGE_OWN ? kept : taken, .arg = p, .ids = ids, .n = n, .number = (int64_t)t->attempts[from]});
 }
 
 static void
@@ -183,7 +183,7 @@ listed(struct control_request *a, struct reply *r)
 		struct taking *t = pending_ours(e.consumer) ? &mine : &theirs;
 
 		p->cursor = e.id;
-		if (job_find(&p->w->held, &p->queue, e.id) != NULL)
+		if (job_find(&p->w->jobs, &p->queue, e.id) != NULL)
 			continue;
 		if (p->stage == STAGE_OWN && (e.idle < long_idle(p) || p->w->plan->claim_idle == 0))
 			hold(p, e.id, attempts_of(&e));
@@ -206,11 +206,11 @@ list_more(struct handle_stream *p, size_t n)
 	bool own = p->stage == STAGE_OWN;
 
 	id_format(p->cursor, id + 1);
-	pending_put_list(w->desk.bus, sub_key(p->tap), sub_group(p->tap), own ? 0 : w->plan->claim_idle, id, n,
+	pending_put_list(w->control.conn, sub_key(p->sub), sub_group(p->sub), own ? 0 : w->plan->claim_idle, id, n,
 	    own ? w->plan->consumer : NULL);
 	p->listing = true;
 	p->expected += n;
-	control_asked(&w->desk, (struct control_request){.answer = listed, .arg = p, .n = n, .number = p->round});
+	control_asked(&w->control, (struct control_request){.answer = listed, .arg = p, .n = n, .number = p->round});
 }
 
 /* Nothing is listed while the tap is being asked: what it brings is pending with us before we know of it. */
@@ -226,7 +226,7 @@ list_post(struct handle_stream *p)
 		p->cursor = (struct stream_id){0};
 		p->next_sweep = clock_mono() + w->plan->claim_idle;
 	}
-	if (p->listing || p->stage == STAGE_REST || sub_state(p->tap) != SUB_IDLE)
+	if (p->listing || p->stage == STAGE_REST || sub_state(p->sub) != SUB_IDLE)
 		return;
 	if (room == 0 || (p->stage == STAGE_SWEEP && !p->their_turn))
 		return;
@@ -237,7 +237,7 @@ list_post(struct handle_stream *p)
 void
 lease_list(struct handle *w)
 {
-	for (size_t i = 0; i < w->plan->n && w->desk.bus != NULL && !w->ending; i++)
+	for (size_t i = 0; i < w->plan->n && w->control.conn != NULL && !w->ending; i++)
 		list_post(&w->posts[i]);
 }
 
@@ -247,7 +247,7 @@ static void
 forced(struct control_request *a, struct reply *r)
 {
 	struct handle_stream *p = a->arg;
-	struct job *j = job_find(&p->w->held, &p->queue, a->ids[0]);
+	struct job *j = job_find(&p->w->jobs, &p->queue, a->ids[0]);
 
 	p->forcing--;
 	if (reply_count(r) > 0 || !reply_is_array(r) || j == NULL || (j->state != JOB_READY && j->state != JOB_WAITING))
@@ -263,7 +263,7 @@ force(void *arg, struct job *j)
 	struct handle_stream *p = arg;
 	struct handle *w = p->w;
 	struct claim c = {
-		.key = sub_key(p->tap), .group = sub_group(p->tap), .consumer = w->plan->consumer,
+		.key = sub_key(p->sub), .group = sub_group(p->sub), .consumer = w->plan->consumer,
 		.deliveries = (int64_t)j->attempts + 1, .force = true
 	};
 	struct stream_id *id;
@@ -272,21 +272,21 @@ force(void *arg, struct job *j)
 		return;
 	id = mem_alloc(sizeof(*id));
 	*id = j->id;
-	pending_put_claim(w->desk.bus, &c, id, 1);
+	pending_put_claim(w->control.conn, &c, id, 1);
 	p->forcing++;
-	control_asked(&w->desk, (struct control_request){.answer = forced, .arg = p, .ids = id, .n = 1});
+	control_asked(&w->control, (struct control_request){.answer = forced, .arg = p, .ids = id, .n = 1});
 }
 
 void
 lease_again(struct handle *w)
 {
-	for (size_t i = 0; i < w->plan->n && w->desk.bus != NULL; i++) {
+	for (size_t i = 0; i < w->plan->n && w->control.conn != NULL; i++) {
 		struct handle_stream *p = &w->posts[i];
 
-		if (p->remade == sub_remade(p->tap))
+		if (p->remade == sub_remade(p->sub))
 			continue;
-		p->remade = sub_remade(p->tap);
-		jobset_each(&w->held, force, p);
+		p->remade = sub_remade(p->sub);
+		jobset_each(&w->jobs, force, p);
 	}
 }
 
@@ -295,7 +295,7 @@ lease_again(struct handle *w)
 static void
 not_ours(struct handle *w, struct handle_stream *p, struct stream_id id)
 {
-	struct job *j = job_find(&w->held, &p->queue, id);
+	struct job *j = job_find(&w->jobs, &p->queue, id);
 
 	if (j == NULL)
 		return;
@@ -337,7 +337,7 @@ renew_some(struct collecting *c)
 {
 	struct handle *w = c->p->w;
 	struct claim claim = {
-		.key = sub_key(c->p->tap), .group = sub_group(c->p->tap), .consumer = w->plan->consumer, .deliveries = -1
+		.key = sub_key(c->p->sub), .group = sub_group(c->p->sub), .consumer = w->plan->consumer, .deliveries = -1
 	};
 
 	if (c->n == 0) {
@@ -345,9 +345,9 @@ renew_some(struct collecting *c)
 		c->ids = NULL;
 		return;
 	}
-	pending_put_claim(w->desk.bus, &claim, c->ids, c->n);
+	pending_put_claim(w->control.conn, &claim, c->ids, c->n);
 	w->renewing++;
-	control_asked(&w->desk, (struct control_request){.answer = renewed, .arg = c->p, .ids = c->ids, .n = c->n});
+	control_asked(&w->control, (struct control_request){.answer = renewed, .arg = c->p, .ids = c->ids, .n = c->n});
 	c->ids = NULL;
 	c->n = 0;
 }
@@ -374,7 +374,7 @@ renew_all(struct handle *w)
 	for (size_t i = 0; i < w->plan->n; i++) {
 		struct collecting c = {.p = &w->posts[i]};
 
-		jobset_each(&w->held, collect, &c);
+		jobset_each(&w->jobs, collect, &c);
 		renew_some(&c);
 	}
 	if (w->renewing == 0)
@@ -386,7 +386,7 @@ static void
 looked_whose(struct control_request *a, struct reply *r)
 {
 	struct handle_stream *p = a->arg;
-	struct job *j = job_find(&p->w->held, &p->queue, a->ids[0]);
+	struct job *j = job_find(&p->w->jobs, &p->queue, a->ids[0]);
 	struct pending e;
 
 	if (j == NULL || pending_at(r, 0, &e) == -1 || id_cmp(e.id, j->id) != 0)
@@ -413,15 +413,15 @@ forget(void *arg, struct job *j)
 		id = mem_alloc(sizeof(*id));
 		*id = j->id;
 		id_format(j->id, text);
-		pending_put_list(w->desk.bus, sub_key(p->tap), sub_group(p->tap), 0, text, 1, w->plan->consumer);
-		control_asked(&w->desk, (struct control_request){.answer = looked_whose, .arg = p, .ids = id, .n = 1});
+		pending_put_list(w->control.conn, sub_key(p->sub), sub_group(p->sub), 0, text, 1, w->plan->consumer);
+		control_asked(&w->control, (struct control_request){.answer = looked_whose, .arg = p, .ids = id, .n = 1});
 	}
 }
 
 static void
 overslept(struct handle *w)
 {
-	jobset_each(&w->held, forget, w);
+	jobset_each(&w->jobs, forget, w);
 	for (size_t i = 0; i < w->plan->n; i++)
 		lease_own(&w->posts[i]);
 	w->renewed = clock_mono();
@@ -430,7 +430,7 @@ overslept(struct handle *w)
 void
 lease_renew(struct handle *w)
 {
-	if (w->desk.bus == NULL)
+	if (w->control.conn == NULL)
 		return;
 	if (clock_mono() - w->renewed > claim_idle(w))
 		overslept(w);
@@ -443,7 +443,7 @@ lease_next(const struct handle *w)
 {
 	int64_t by = w->renewing == 0 ? w->next_renewal : -1;
 
-	if (w->desk.bus == NULL)
+	if (w->control.conn == NULL)
 		return -1;
 	for (size_t i = 0; i < w->plan->n && !w->ending; i++)
 		if (w->plan->claim_idle > 0 && w->posts[i].stage == STAGE_REST && (by == -1 || w->posts[i].next_sweep < by))

@@ -9,7 +9,7 @@
 int
 pool_init(struct handle *w, struct err *err)
 {
-	w->facts = childenv_new();
+	w->env = childenv_new();
 	w->hands = mem_alloc(w->plan->hands * sizeof(*w->hands));
 	for (size_t i = 0; i < w->plan->hands; i++) {
 		struct runner *h = &w->hands[i];
@@ -35,7 +35,7 @@ pool_free(struct handle *w)
 		free(h->given);
 	}
 	free(w->hands);
-	childenv_free(w->facts);
+	childenv_free(w->env);
 }
 
 static bool

@@ -27,7 +27,7 @@ int
 worker_begin(struct runner *h, struct err *err)
 {
 	struct handle *w = h->w;
-	struct child_plan plan = {.argv = w->plan->argv, .env = childenv_plain(w->facts), .in = -1, .out = true};
+	struct child_plan plan = {.argv = w->plan->argv, .env = childenv_plain(w->env), .in = -1, .out = true};
 
 	h->out.len = h->written = h->in.len = 0;
 	h->answered = h->overdue = h->cut_short = false;

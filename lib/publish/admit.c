@@ -7,7 +7,7 @@
 struct dest *
 publish_open_dest(struct publish *p, struct slice type, const struct stream_info *info)
 {
-	struct dest *dest = dests_get(&p->lanes, p->o->conf->prefix, type);
+	struct dest *dest = dests_get(&p->dests, p->o->conf->prefix, type);
 
 	dest->opened = true;
 	dest->maxlen = publish_limit(p, dest->type);
@@ -39,8 +39,8 @@ ask(struct publish *p, struct slice type)
 	struct reply *r;
 	struct err err;
 
-	stream_put_info(p->b, dests_get(&p->lanes, p->o->conf->prefix, type)->key);
-	if (!(r = conn_wait(p->b, 0, &err))) {
+	stream_put_info(p->conn, dests_get(&p->dests, p->o->conf->prefix, type)->key);
+	if (!(r = conn_wait(p->conn, 0, &err))) {
 		connect_lost(p, &err);
 		return -1;
 	}
@@ -57,12 +57,12 @@ publish_measure_room(struct publish *p, struct dest *dest)
 	int r;
 
 	trim_again(dest);
-	r = trim_ready(dest, p->b, dest->maxlen, false, &words, &err);
+	r = trim_ready(dest, p->conn, dest->maxlen, false, &words, &err);
 	if (words.len)
 		publish_say(p, !p->said_retain, "%s", bytes_str(&words));
 	p->said_retain |= words.len > 0;
 	bytes_free(&words);
-	if (r == -1 && conn_why(p->b) != CONN_FINE) {
+	if (r == -1 && conn_why(p->conn) != CONN_FINE) {
 		connect_lost(p, &err);
 		return -1;
 	}
@@ -81,13 +81,13 @@ note_stopped(struct publish *p, struct dest *dest)
 		p->held = true;
 	else
 		publish_worse(p, conn_status(dest->why));
-	publish_say(p, !full || !p->sp, "'%s' is held: %s", dest->type, dest->reason);
+	publish_say(p, !full || !p->buf, "'%s' is held: %s", dest->type, dest->reason);
 }
 
 int
 publish_admit(struct publish *p, struct slice type)
 {
-	struct dest *dest = dests_get(&p->lanes, p->o->conf->prefix, type);
+	struct dest *dest = dests_get(&p->dests, p->o->conf->prefix, type);
 	int r;
 
 	if (dest->opened && !dest->stopped && dest->room > 0)
@@ -95,9 +95,9 @@ publish_admit(struct publish *p, struct slice type)
 	if (dest->opened && dest->stopped && !(dest->acked && dest->why == CONN_FINE && clock_mono() >= dest->held_till))
 		return -1;
 	connect_await(p);
-	if (!p->b)
+	if (!p->conn)
 		return -1;
-	dest = dests_get(&p->lanes, p->o->conf->prefix, type);
+	dest = dests_get(&p->dests, p->o->conf->prefix, type);
 	if (!dest->opened && ask(p, type) == -1)
 		return -1;
 	if (dest->room > 0 && !dest->stopped)

@@ -12,9 +12,9 @@
 void
 connect_close(struct publish *p)
 {
-	conn_close(p->b);
-	p->b = NULL;
-	dests_free(&p->lanes);
+	conn_close(p->conn);
+	p->conn = NULL;
+	dests_free(&p->dests);
 }
 
 /* Words, status and pause for a server that does not take events now. */
@@ -24,7 +24,7 @@ connect_down(struct publish *p, enum conn_why why, const char *text)
 	int status = conn_status(why);
 
 	p->next_try = clock_mono() + (why == CONN_TIMEOUT ? BREAKER_MS : PUBLISH_RETRY_MS);
-	p->behind = p->sp != NULL;
+	p->behind = p->buf != NULL;
 	p->paused = true;
 	if (why == CONN_REFUSED || why == CONN_TIMEOUT || why == CONN_CUT || why == CONN_GARBAGE)
 		p->away = true;
@@ -32,19 +32,19 @@ connect_down(struct publish *p, enum conn_why why, const char *text)
 		publish_worse(p, status);
 	if (!p->said_down)
 		publish_say(p, status == STATUS_DENIED || status == STATUS_CONFIG, "%s%s", text,
-		    p->sp ? "; buffering" : "");
+		    p->buf ? "; buffering" : "");
 	p->said_down = true;
 }
 
 /* --- replies ---------------------------------------------------------------------------- */
 
 static void
-refused(struct publish *p, struct slot *s, enum conn_why why, const char *text)
+refused(struct publish *p, struct inflight_slot *s, enum conn_why why, const char *text)
 {
 	if (why == CONN_TOOBIG && fallback_quarantine(p, s, text) == 0)
 		return;
-	inflight_state(&p->w, s, INFLIGHT_TO_BUFFER);
-	dest_stop(s->lane, why, text);
+	inflight_state(&p->inflight, s, INFLIGHT_TO_BUFFER);
+	dest_stop(s->dest, why, text);
 	if (why == CONN_READONLY)
 		p->readonly = true;
 	if (why == CONN_LATER || why == CONN_READONLY || why == CONN_DENIED || why == CONN_MOVED) {
@@ -59,7 +59,7 @@ refused(struct publish *p, struct slot *s, enum conn_why why, const char *text)
 static void
 take_reply(struct publish *p, const struct reply *r)
 {
-	struct slot *s = inflight_sent(&p->w);
+	struct inflight_slot *s = inflight_sent(&p->inflight);
 	enum conn_why why = CONN_FINE;
 	struct err err;
 
@@ -70,15 +70,15 @@ take_reply(struct publish *p, const struct reply *r)
 			refused(p, s, why, err.text);
 		return;
 	}
-	if (s->lane->stopped) {
+	if (s->dest->stopped) {
 		publish_worse(p, STATUS_SOME);
 		publish_say(p, true, "'%s': event %llu was taken after an earlier one was refused: they are out of order",
-		    s->lane->type, s->n);
+		    s->dest->type, s->n);
 	}
-	s->lane->after = s->id;
-	s->lane->watch.added++;
+	s->dest->after = s->id;
+	s->dest->watch.added++;
 	p->since_watch++;
-	inflight_state(&p->w, s, INFLIGHT_ADDED);
+	inflight_state(&p->inflight, s, INFLIGHT_ADDED);
 }
 
 static void
@@ -86,7 +86,7 @@ take_all(struct publish *p)
 {
 	struct reply *r;
 
-	while (p->b && p->w.sent && !p->garbled && (r = conn_take(p->b))) {
+	while (p->conn && p->inflight.sent && !p->garbled && (r = conn_take(p->conn))) {
 		take_reply(p, r);
 		reply_free(r);
 	}
@@ -96,60 +96,60 @@ take_all(struct publish *p)
 
 /* What was handed to the kernel whole may have been executed; what was not, was not. */
 static void
-doubt(struct publish *p, struct slot *s)
+doubt(struct publish *p, struct inflight_slot *s)
 {
 	struct doubt *d = &s->where;
 
-	if (s->number > conn_sent(p->b))
+	if (s->number > conn_sent(p->conn))
 		return;
 	s->doubt = true;
 	memset(d, 0, sizeof *d);
-	snprintf(d->run_id, sizeof d->run_id, "%s", conn_run_id(p->b));
-	snprintf(d->addr, sizeof d->addr, "%s", conn_addr(p->b));
-	d->client = conn_client_id(p->b);
-	id_format(s->lane->after, d->after);
+	snprintf(d->run_id, sizeof d->run_id, "%s", conn_run_id(p->conn));
+	snprintf(d->addr, sizeof d->addr, "%s", conn_addr(p->conn));
+	d->client = conn_client_id(p->conn);
+	id_format(s->dest->after, d->after);
 }
 
 /* The connection is gone: all that is unanswered goes to the buffer. */
 void
 connect_lost(struct publish *p, const struct err *err)
 {
-	enum conn_why why = p->garbled ? CONN_GARBAGE : conn_why(p->b);
-	bool idle = p->w.sent == 0;
+	enum conn_why why = p->garbled ? CONN_GARBAGE : conn_why(p->conn);
+	bool idle = p->inflight.sent == 0;
 	size_t i;
 
 	if (!p->garbled)
 		take_all(p);	/* what had been answered before it died */
 	p->garbled = false;
-	for (i = 0; i < p->w.count; i++) {
-		struct slot *s = inflight_at(&p->w, i);
+	for (i = 0; i < p->inflight.count; i++) {
+		struct inflight_slot *s = inflight_at(&p->inflight, i);
 
 		if (s->state != INFLIGHT_SENT)
 			continue;
 		doubt(p, s);
-		inflight_state(&p->w, s, INFLIGHT_TO_BUFFER);
+		inflight_state(&p->inflight, s, INFLIGHT_TO_BUFFER);
 	}
-	if (why == CONN_TIMEOUT && p->sp)
-		breaker_silent(p->sp, p->o->conf->place);
-	conn_abort(p->b);
-	p->b = NULL;
+	if (why == CONN_TIMEOUT && p->buf)
+		breaker_silent(p->buf, p->o->conf->place);
+	conn_abort(p->conn);
+	p->conn = NULL;
 	if (!idle || why != CONN_CUT)
 		connect_down(p, why, err->text);
 	/* else the server closed an idle connection (its timeout, a restart): the next event tells */
-	dests_free(&p->lanes);
-	for (i = 0; i < p->w.count; i++)
-		inflight_at(&p->w, i)->lane = NULL;
+	dests_free(&p->dests);
+	for (i = 0; i < p->inflight.count; i++)
+		inflight_at(&p->inflight, i)->dest = NULL;
 }
 
 /* Greeting and the bound of the first type in one round trip. */
 static int
 greet(struct publish *p, struct slice type, struct err *err)
 {
-	struct dest *dest = dests_get(&p->lanes, p->o->conf->prefix, type);
+	struct dest *dest = dests_get(&p->dests, p->o->conf->prefix, type);
 	struct reply *r;
 
-	stream_put_info(p->b, dest->key);
-	if (conn_greet(p->b, err) == -1 || !(r = conn_wait(p->b, 0, err)))
+	stream_put_info(p->conn, dest->key);
+	if (conn_greet(p->conn, err) == -1 || !(r = conn_wait(p->conn, 0, err)))
 		return -1;
 	publish_take_info(p, type, r);
 	reply_free(r);
@@ -161,12 +161,12 @@ dial(struct publish *p, struct slice type, enum conn_why *why, struct err *err)
 {
 	const struct conf *c = p->o->conf;
 
-	p->b = conn_dial(&c->url, c->timeout_ms, why, err);
-	if (!p->b)
+	p->conn = conn_dial(&c->url, c->timeout_ms, why, err);
+	if (!p->conn)
 		return -1;
 	if (greet(p, type, err) == 0)
 		return 0;
-	*why = conn_why(p->b);
+	*why = conn_why(p->conn);
 	connect_close(p);
 	return -1;
 }
@@ -183,20 +183,20 @@ connect_up(struct publish *p, struct slice type)
 	if (p->next_try && clock_mono() < p->next_try)
 		return 0;
 	p->next_try = 0;
-	if (p->b && p->paused && !p->w.sent)
-		dests_free(&p->lanes);	/* those stopped then may go on now */
-	p->paused = p->paused && p->w.sent;
-	if (p->b)
+	if (p->conn && p->paused && !p->inflight.sent)
+		dests_free(&p->dests);	/* those stopped then may go on now */
+	p->paused = p->paused && p->inflight.sent;
+	if (p->conn)
 		return 1;
-	if (p->sp && !breaker_enter(p->sp, c->place, c->timeout_ms)) {
+	if (p->buf && !breaker_enter(p->buf, c->place, c->timeout_ms)) {
 		err_set(&err, STATUS_UNREACHABLE, "%s did not answer a moment ago; not tried again for %d s", c->place,
 		    BREAKER_MS / 1000);
 		connect_down(p, CONN_TIMEOUT, err.text);
 		return 0;
 	}
 	r = dial(p, type, &why, &err);
-	if (p->sp)
-		breaker_leave(p->sp, c->place, r == -1 && why == CONN_TIMEOUT);
+	if (p->buf)
+		breaker_leave(p->buf, c->place, r == -1 && why == CONN_TIMEOUT);
 	if (r == -1) {
 		connect_down(p, why, err.text);
 		return 0;
@@ -231,8 +231,8 @@ connect_await(struct publish *p)
 	struct reply *r;
 	struct err err;
 
-	while (p->b && p->w.sent) {
-		if (!(r = conn_wait(p->b, 0, &err))) {
+	while (p->conn && p->inflight.sent) {
+		if (!(r = conn_wait(p->conn, 0, &err))) {
 			connect_lost(p, &err);
 			return;
 		}
@@ -246,13 +246,13 @@ connect_await(struct publish *p)
 /* --- sending ------------------------------------------------------------------------------ */
 
 void
-connect_send(struct publish *p, struct slot *s)
+connect_send(struct publish *p, struct inflight_slot *s)
 {
-	s->lane = dests_get(&p->lanes, p->o->conf->prefix, s->e.type);
-	s->number = dest_put(s->lane, p->b, s->lane->acked ? 0 : s->lane->maxlen, &s->e);
-	if (s->lane->acked)
-		s->lane->room--;
-	inflight_state(&p->w, s, INFLIGHT_SENT);
+	s->dest = dests_get(&p->dests, p->o->conf->prefix, s->e.type);
+	s->number = dest_put(s->dest, p->conn, s->dest->acked ? 0 : s->dest->maxlen, &s->e);
+	if (s->dest->acked)
+		s->dest->room--;
+	inflight_state(&p->inflight, s, INFLIGHT_SENT);
 }
 
 /* A replica answered: its name may lead elsewhere by now. Once. */
@@ -269,17 +269,17 @@ connect_elsewhere(struct publish *p)
 		return;
 	p->readonly_tried = true;
 	connect_close(p);
-	for (i = 0; i < p->w.count && inflight_at(&p->w, i)->state != INFLIGHT_TO_BUFFER; i++)
+	for (i = 0; i < p->inflight.count && inflight_at(&p->inflight, i)->state != INFLIGHT_TO_BUFFER; i++)
 		;
-	if (i == p->w.count || dial(p, inflight_at(&p->w, i)->e.type, &why, &err) == -1)
+	if (i == p->inflight.count || dial(p, inflight_at(&p->inflight, i)->e.type, &why, &err) == -1)
 		return;
 	p->next_try = 0;
-	for (i = 0; i < p->w.count; i++) {
-		struct slot *s = inflight_at(&p->w, i);
+	for (i = 0; i < p->inflight.count; i++) {
+		struct inflight_slot *s = inflight_at(&p->inflight, i);
 
 		if (s->state != INFLIGHT_TO_BUFFER || s->doubt)
 			continue;
-		dest = dests_get(&p->lanes, p->o->conf->prefix, s->e.type);
+		dest = dests_get(&p->dests, p->o->conf->prefix, s->e.type);
 		if (!dest->opened)
 			dest = publish_open_dest(p, s->e.type, NULL);
 		if (dest->room > 0)

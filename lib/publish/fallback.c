@@ -19,9 +19,9 @@
 
 /* What a line says of its stream's limit: nothing when it is the default. */
 static int64_t
-line_limit(struct publish *p, const struct slot *s)
+line_limit(struct publish *p, const struct inflight_slot *s)
 {
-	int64_t own = publish_limit(p, dests_get(&p->lanes, p->o->conf->prefix, s->e.type)->type);
+	int64_t own = publish_limit(p, dests_get(&p->dests, p->o->conf->prefix, s->e.type)->type);
 
 	return own == CONF_MAXLEN ? -1 : own;
 }
@@ -31,8 +31,8 @@ gather(struct publish *p, struct bytes *arena, struct append_line *lines)
 {
 	size_t i, n = 0, at = 0;
 
-	for (i = 0; i < p->w.count; i++) {
-		struct slot *s = inflight_at(&p->w, i);
+	for (i = 0; i < p->inflight.count; i++) {
+		struct inflight_slot *s = inflight_at(&p->inflight, i);
 
 		if (s->state != INFLIGHT_TO_BUFFER)
 			continue;
@@ -59,8 +59,8 @@ note_buffered(struct publish *p, size_t n)
 	size_t i;
 
 	for (i = 0; n > 0; i++)
-		if (inflight_at(&p->w, i)->state == INFLIGHT_TO_BUFFER) {
-			inflight_state(&p->w, inflight_at(&p->w, i), INFLIGHT_BUFFERED);
+		if (inflight_at(&p->inflight, i)->state == INFLIGHT_TO_BUFFER) {
+			inflight_state(&p->inflight, inflight_at(&p->inflight, i), INFLIGHT_BUFFERED);
 			n--;
 		}
 }
@@ -74,15 +74,15 @@ fallback_append(struct publish *p, struct err *err)
 	size_t n, done = 0, part;
 	int r = 0;
 
-	if (!p->sp)
+	if (!p->buf)
 		return err_set(err, STATUS_UNSAFE, "%s", p->no_buffer);
-	lines = mem_alloc((p->w.count + 1) * sizeof *lines);
+	lines = mem_alloc((p->inflight.count + 1) * sizeof *lines);
 	arena->len = 0;
 	part = n = gather(p, arena, lines);
 	while (done < n) {
 		if (part > n - done)
 			part = n - done;
-		r = append_lines(p->sp, p->target, &p->o->limits, lines + done, part, err);
+		r = append_lines(p->buf, p->target, &p->o->limits, lines + done, part, err);
 		if (r == 0) {
 			note_buffered(p, part);
 			done += part;
@@ -96,7 +96,7 @@ fallback_append(struct publish *p, struct err *err)
 		p->looked = false;
 	}
 	if (done && p->away)
-		outage_mark(p->sp);
+		outage_mark(p->buf);
 	if (arena->cap > ARENA_KEPT)
 		bytes_free(arena);
 	free(lines);
@@ -143,13 +143,13 @@ fallback_clear(struct publish *p, struct slice type)
 	for (i = 0; p->looked && i < p->clears; i++)
 		if (slice_eq(type, p->clear[i]))
 			return 1;
-	dest = dests_get(&p->lanes, p->o->conf->prefix, type);
+	dest = dests_get(&p->dests, p->o->conf->prefix, type);
 	began = clock_mono();
 	if (dest->held_till > began || p->next_look > began)
 		return 0;
 	snprintf(name, sizeof name, "%.*s", (int)type.n, type.p);
-	change = buffer_change(p->sp);
-	r = backlog_clear(p->sp, name, &holds, &err);
+	change = buffer_change(p->buf);
+	r = backlog_clear(p->buf, name, &holds, &err);
 	if (r != 1) {
 		dest->held_till = p->next_drain;
 		/* With thousands of held types a look is dear: a tenth of the time at most. "Not clear" is always safe. */
@@ -180,19 +180,19 @@ fallback_drain(struct publish *p, const char *type, bool whole)
 
 	p->next_drain = began + PUBLISH_RETRY_MS;
 	p->held = false;
-	if (buffer_replay_lock(p->sp, &err) == -1)
+	if (buffer_replay_lock(p->buf, &err) == -1)
 		return -1;
-	done = drain_run(p->sp, p->b, &o, &r, &err);
-	buffer_replay_unlock(p->sp);
+	done = drain_run(p->buf, p->conn, &o, &r, &err);
+	buffer_replay_unlock(p->buf);
 	fallback_forget(p);
-	dests_free(&p->lanes);	/* their bounds have moved, and those stopped may go on */
+	dests_free(&p->dests);	/* their bounds have moved, and those stopped may go on */
 	if (r.disordered)
 		publish_say(p, true, "%llu events of the buffer were taken after earlier ones of their types were refused: "
 		    "they are out of order", (unsigned long long)r.disordered);
 	if (r.quarantined || r.disordered || r.status == STATUS_UNSAFE)
 		publish_worse(p, r.status == STATUS_UNSAFE ? STATUS_UNSAFE : STATUS_SOME);
 	p->garbled |= r.garbage;
-	if (done == -1 && (p->garbled || conn_why(p->b) != CONN_FINE))
+	if (done == -1 && (p->garbled || conn_why(p->conn) != CONN_FINE))
 		connect_lost(p, &err);
 	else if (done == -1)
 		connect_down(p, CONN_LATER, err.text);
@@ -217,20 +217,20 @@ is_in_the_way(struct publish *p, struct slice type)
 	char name[NAMES_MAX + 1];
 	struct err err;
 
-	if (fallback_clear(p, type) || (fallback_drain(p, NULL, true) == 0 && p->b && fallback_clear(p, type)))
+	if (fallback_clear(p, type) || (fallback_drain(p, NULL, true) == 0 && p->conn && fallback_clear(p, type)))
 		return 0;
 	snprintf(name, sizeof name, "%.*s", (int)type.n, type.p);
-	if (!p->b || backlog_lacks(p->sp, name, &err) != 1)
+	if (!p->conn || backlog_lacks(p->buf, name, &err) != 1)
 		return 1;
-	note_clear(p, name, buffer_change(p->sp));
+	note_clear(p, name, buffer_change(p->buf));
 	return 0;
 }
 
 /* One that waits for the buffer, directly instead. It is sent alone: the next may not pass it. */
 static int
-send_spilled(struct publish *p, struct slot *s)
+send_spilled(struct publish *p, struct inflight_slot *s)
 {
-	if (s->doubt || is_in_the_way(p, s->e.type) || !p->b || publish_admit(p, s->e.type) == -1 || !p->b)
+	if (s->doubt || is_in_the_way(p, s->e.type) || !p->conn || publish_admit(p, s->e.type) == -1 || !p->conn)
 		return -1;
 	connect_send(p, s);
 	connect_await(p);
@@ -241,12 +241,12 @@ send_spilled(struct publish *p, struct slot *s)
 static bool
 waits_behind(struct publish *p, size_t at)
 {
-	struct slice type = inflight_at(&p->w, at)->e.type, other;
+	struct slice type = inflight_at(&p->inflight, at)->e.type, other;
 	size_t i;
 
 	for (i = 0; i < at; i++) {
-		other = inflight_at(&p->w, i)->e.type;
-		if (inflight_at(&p->w, i)->state == INFLIGHT_TO_BUFFER && other.n == type.n && memcmp(other.p, type.p, type.n) == 0)
+		other = inflight_at(&p->inflight, i)->e.type;
+		if (inflight_at(&p->inflight, i)->state == INFLIGHT_TO_BUFFER && other.n == type.n && memcmp(other.p, type.p, type.n) == 0)
 			return true;
 	}
 	return false;
@@ -258,12 +258,12 @@ fallback_past(struct publish *p)
 	size_t i;
 	int r = 0;
 
-	for (i = 0; i < p->w.count; i++) {
-		if (inflight_at(&p->w, i)->state != INFLIGHT_TO_BUFFER)
+	for (i = 0; i < p->inflight.count; i++) {
+		if (inflight_at(&p->inflight, i)->state != INFLIGHT_TO_BUFFER)
 			continue;
-		if (!p->b || !p->sp || clock_mono() < p->next_try)
+		if (!p->conn || !p->buf || clock_mono() < p->next_try)
 			return -1;
-		if (waits_behind(p, i) || send_spilled(p, inflight_at(&p->w, i)) == -1)
+		if (waits_behind(p, i) || send_spilled(p, inflight_at(&p->inflight, i)) == -1)
 			r = -1;
 	}
 	return r;
@@ -271,20 +271,20 @@ fallback_past(struct publish *p)
 
 /* An event that the server will never take is kept, out of the way. */
 int
-fallback_quarantine(struct publish *p, struct slot *s, const char *why)
+fallback_quarantine(struct publish *p, struct inflight_slot *s, const char *why)
 {
 	struct bytes line = { 0 };
 	struct quarantine *q;
 	struct err err;
 	int r = -1;
 
-	if (!p->sp)
+	if (!p->buf)
 		return -1;
 	line_put(&line, &s->e, line_limit(p, s), NULL, clock_now());
-	q = quarantine_open(p->sp);
+	q = quarantine_open(p->buf);
 	if (quarantine_refused(q, why, (struct slice){ line.p, line.len - 1 }, &err) == 0 &&
 	    quarantine_sync(q, &err) == 0) {
-		inflight_state(&p->w, s, INFLIGHT_REFUSED);
+		inflight_state(&p->inflight, s, INFLIGHT_REFUSED);
 		p->count[COUNT_QUARANTINED]++;
 		publish_worse(p, STATUS_SOME);
 		publish_say(p, true, "event %llu: %s: put into quarantine", s->n, why);

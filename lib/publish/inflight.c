@@ -28,7 +28,7 @@ inflight_free(struct inflight *w)
 static void
 grow(struct inflight *w)
 {
-	struct slot *more = mem_alloc(4 * w->cap * sizeof *more);
+	struct inflight_slot *more = mem_alloc(4 * w->cap * sizeof *more);
 	size_t i;
 
 	for (i = 0; i < w->count; i++)
@@ -47,14 +47,14 @@ inflight_room(const struct inflight *w, size_t bytes)
 	return w->count < times * INFLIGHT_SLOTS && (w->count == 0 || (w->bytes + bytes <= times * INFLIGHT_BYTES && bytes <= INFLIGHT_BIG));
 }
 
-struct slot *
+struct inflight_slot *
 inflight_at(struct inflight *w, size_t i)
 {
 	return &w->slot[(w->head + i) & (w->cap - 1)];
 }
 
 static void
-copy(struct slot *s, const struct event *e)
+copy(struct inflight_slot *s, const struct event *e)
 {
 	const struct slice *from[EVENT_FIELDS] = { &e->type, &e->payload, &e->trace_id, &e->correlation_id,
 	    &e->timestamp, &e->source, &e->event_id };
@@ -73,17 +73,17 @@ copy(struct slot *s, const struct event *e)
 	}
 }
 
-struct slot *
+struct inflight_slot *
 inflight_push(struct inflight *w, const struct event *e, unsigned long long n)
 {
-	struct slot *s;
+	struct inflight_slot *s;
 
 	if (w->count == w->cap)
 		grow(w);
 	s = inflight_at(w, w->count++);
 	s->n = n;
 	s->state = INFLIGHT_NEW;
-	s->lane = NULL;
+	s->dest = NULL;
 	s->doubt = false;
 	s->bytes.len = 0;
 	s->e = (struct event){ 0 };
@@ -100,7 +100,7 @@ counter(struct inflight *w, enum inflight_state state)
 }
 
 void
-inflight_state(struct inflight *w, struct slot *s, enum inflight_state state)
+inflight_state(struct inflight *w, struct inflight_slot *s, enum inflight_state state)
 {
 	size_t i = ((size_t)(s - w->slot) - w->head) & (w->cap - 1);
 	size_t *c;
@@ -115,7 +115,7 @@ inflight_state(struct inflight *w, struct slot *s, enum inflight_state state)
 }
 
 /* Answers come in order, so that each slot is passed once. */
-struct slot *
+struct inflight_slot *
 inflight_sent(struct inflight *w)
 {
 	while (inflight_at(w, w->asked)->state != INFLIGHT_SENT)
@@ -126,7 +126,7 @@ inflight_sent(struct inflight *w)
 void
 inflight_pop(struct inflight *w)
 {
-	struct slot *s = inflight_at(w, 0);
+	struct inflight_slot *s = inflight_at(w, 0);
 
 	w->bytes -= s->bytes.len;
 	if (s->bytes.cap > 2 * INFLIGHT_BIG)

@@ -24,12 +24,12 @@ enum inflight_state {
 	INFLIGHT_UNSAFE
 };
 
-struct slot {
+struct inflight_slot {
 	unsigned long long n;	/* of the input, from 1 */
 	enum inflight_state state;
 	struct event e;		/* in bytes */
 	struct bytes bytes;
-	struct dest *lane;
+	struct dest *dest;
 	uint64_t number;	/* of the command (conn_put) */
 	bool doubt;
 	struct doubt where;	/* when doubt */
@@ -37,7 +37,7 @@ struct slot {
 };
 
 struct inflight {
-	struct slot *slot;
+	struct inflight_slot *slot;
 	size_t head, count, bytes;
 	size_t cap;		/* slots, a power of two: a process with one event is not to pay for a thousand */
 	size_t sent, spills;	/* how many are in these states */
@@ -48,10 +48,10 @@ void inflight_init(struct inflight *w);
 void inflight_free(struct inflight *w);
 int inflight_room(const struct inflight *w, size_t bytes);	/* 1 when an event of that size may be added */
 /* The next slot, NEW, with a copy of the event (NULL: none). There must be one free. */
-struct slot *inflight_push(struct inflight *w, const struct event *e, unsigned long long n);
-struct slot *inflight_at(struct inflight *w, size_t i);	/* 0 is the oldest */
-struct slot *inflight_sent(struct inflight *w);		/* the oldest that is SENT; there must be one */
-void inflight_state(struct inflight *w, struct slot *s, enum inflight_state state);
+struct inflight_slot *inflight_push(struct inflight *w, const struct event *e, unsigned long long n);
+struct inflight_slot *inflight_at(struct inflight *w, size_t i);	/* 0 is the oldest */
+struct inflight_slot *inflight_sent(struct inflight *w);		/* the oldest that is SENT; there must be one */
+void inflight_state(struct inflight *w, struct inflight_slot *s, enum inflight_state state);
 void inflight_pop(struct inflight *w);			/* the oldest */
 
 #endif

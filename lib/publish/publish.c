@@ -46,7 +46,7 @@ publish_limit(const struct publish *p, const char *type)
 /* --- answers, in order --------------------------------------------------------------- */
 
 static void
-answer(struct publish *p, struct slot *s, const char *text)
+answer(struct publish *p, struct inflight_slot *s, const char *text)
 {
 	char id[ID_SIZE];
 
@@ -73,9 +73,9 @@ answer(struct publish *p, struct slot *s, const char *text)
 static void
 emit(struct publish *p, const char *unsafe)
 {
-	while (p->w.count && inflight_at(&p->w, 0)->state >= INFLIGHT_ADDED) {
-		answer(p, inflight_at(&p->w, 0), unsafe);
-		inflight_pop(&p->w);
+	while (p->inflight.count && inflight_at(&p->inflight, 0)->state >= INFLIGHT_ADDED) {
+		answer(p, inflight_at(&p->inflight, 0), unsafe);
+		inflight_pop(&p->inflight);
 	}
 }
 
@@ -84,9 +84,9 @@ set_spills(struct publish *p, enum inflight_state state)
 {
 	size_t i;
 
-	for (i = 0; i < p->w.count; i++)
-		if (inflight_at(&p->w, i)->state == INFLIGHT_TO_BUFFER)
-			inflight_state(&p->w, inflight_at(&p->w, i), state);
+	for (i = 0; i < p->inflight.count; i++)
+		if (inflight_at(&p->inflight, i)->state == INFLIGHT_TO_BUFFER)
+			inflight_state(&p->inflight, inflight_at(&p->inflight, i), state);
 }
 
 /* Everything in the window gets its answer. */
@@ -98,7 +98,7 @@ indoubt_settle(struct publish *p)
 	connect_await(p);
 	if (p->readonly)
 		connect_elsewhere(p);
-	if (p->w.spills) {
+	if (p->inflight.spills) {
 		if (fallback_append(p, &err) == -1 && fallback_past(p) == -1) {
 			publish_worse(p, err.status == STATUS_CONFIG ? STATUS_CONFIG : STATUS_UNSAFE);
 			set_spills(p, INFLIGHT_UNSAFE);
@@ -116,19 +116,19 @@ goes_directly(struct publish *p, struct slice type)
 
 	if (!connect_up(p, type))
 		return 0;
-	if (p->sp && !p->o->unordered && !fallback_clear(p, type)) {
+	if (p->buf && !p->o->unordered && !fallback_clear(p, type)) {
 		p->behind = true;
 		if (clock_mono() < p->next_drain)
 			return 0;
 		indoubt_settle(p);
-		if (!p->b)
+		if (!p->conn)
 			return 0;
 		snprintf(name, sizeof name, "%.*s", (int)type.n, type.p);
 		fallback_drain(p, name, false);
-		if (!p->b || !fallback_clear(p, type))
+		if (!p->conn || !fallback_clear(p, type))
 			return 0;
 	}
-	return publish_admit(p, type) == 0 && p->b && (!p->next_try || clock_mono() >= p->next_try);
+	return publish_admit(p, type) == 0 && p->conn && (!p->next_try || clock_mono() >= p->next_try);
 }
 
 /* --- the interface ------------------------------------------------------------------------------ */
@@ -142,7 +142,7 @@ publish_open(const struct publish_options *o, struct err *err)
 	char *owner;
 
 	p->o = o;
-	inflight_init(&p->w);
+	inflight_init(&p->inflight);
 	bytes_addf(&b, "%s %s", o->conf->place, o->conf->prefix);
 	p->target = mem_strdup(bytes_str(&b));
 	bytes_free(&b);
@@ -152,7 +152,7 @@ publish_open(const struct publish_options *o, struct err *err)
 	}
 	if (!(dir = conf_buffer(o->conf, err)))
 		goto fail;
-	if (!(p->sp = buffer_open(dir, true, err))) {
+	if (!(p->buf = buffer_open(dir, true, err))) {
 		if (err->status == STATUS_CONFIG)
 			goto fail;
 		p->no_buffer = mem_strdup(err->text);
@@ -160,9 +160,9 @@ publish_open(const struct publish_options *o, struct err *err)
 		publish_say(p, faccessat(AT_FDCWD, dir, F_OK, 0) == 0, "%s: events are not buffered if Redis goes away", err->text);
 		return p;
 	}
-	if ((word = buffer_warning(p->sp)))
+	if ((word = buffer_warning(p->buf)))
 		publish_say(p, false, "buffer '%s' %s", dir, word);
-	if (segment_any(buffer_fd(p->sp)) == 1 && (owner = buffer_target(p->sp))) {
+	if (segment_any(buffer_fd(p->buf)) == 1 && (owner = buffer_target(p->buf))) {
 		if (strcmp(owner, p->target) != 0) {
 			err_set(err, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: give another with -b, "
 			    "or see ebreplay --retarget", dir, owner, p->target);
@@ -181,8 +181,8 @@ void
 publish_close(struct publish *p)
 {
 	connect_close(p);
-	buffer_close(p->sp);
-	inflight_free(&p->w);
+	buffer_close(p->buf);
+	inflight_free(&p->inflight);
 	bytes_free(&p->arena);
 	fallback_forget(p);
 	free(p->no_buffer);
@@ -193,7 +193,7 @@ publish_close(struct publish *p)
 void
 publish_begin(struct publish *p)
 {
-	if (p->sp && p->looked && buffer_change(p->sp) != p->change)
+	if (p->buf && p->looked && buffer_change(p->buf) != p->change)
 		fallback_forget(p);
 }
 
@@ -201,16 +201,16 @@ publish_begin(struct publish *p)
 static int
 await_some(struct publish *p, struct err *err)
 {
-	uint64_t had = conn_received(p->b);
+	uint64_t had = conn_received(p->conn);
 
-	if (p->w.sent > INFLIGHT_SLOTS / 2) {
+	if (p->inflight.sent > INFLIGHT_SLOTS / 2) {
 		nanosleep(&(struct timespec){ 0, REST }, NULL);
-		if (conn_io(p->b, err) == -1)
+		if (conn_io(p->conn, err) == -1)
 			return -1;
-		if (conn_received(p->b) != had)
+		if (conn_received(p->conn) != had)
 			return 0;
 	}
-	return conn_pause(p->b, -1, -1, err);
+	return conn_pause(p->conn, -1, -1, err);
 }
 
 static void
@@ -218,11 +218,11 @@ make_space(struct publish *p, size_t bytes)
 {
 	struct err err;
 
-	if (inflight_room(&p->w, bytes))
+	if (inflight_room(&p->inflight, bytes))
 		return;
 	/* Down to a half, so that the server always has work while we read on. */
-	while (p->b && !p->w.spills && p->w.sent && bytes <= INFLIGHT_BIG &&
-	    (p->w.count > INFLIGHT_SLOTS / 2 || p->w.bytes > INFLIGHT_BYTES / 2)) {
+	while (p->conn && !p->inflight.spills && p->inflight.sent && bytes <= INFLIGHT_BIG &&
+	    (p->inflight.count > INFLIGHT_SLOTS / 2 || p->inflight.bytes > INFLIGHT_BYTES / 2)) {
 		if (await_some(p, &err) == -1) {
 			connect_lost(p, &err);
 			break;
@@ -230,25 +230,25 @@ make_space(struct publish *p, size_t bytes)
 		connect_take(p);
 		emit(p, "");
 	}
-	if (!inflight_room(&p->w, bytes))
+	if (!inflight_room(&p->inflight, bytes))
 		indoubt_settle(p);
 }
 
 void
 publish_event(struct publish *p, const struct event *e)
 {
-	struct slot *s;
+	struct inflight_slot *s;
 	bool direct;
 
 	make_space(p, e->payload.n);
 	direct = goes_directly(p, e->type);
-	if (direct && p->w.spills) {	/* what waits for the buffer was there first */
+	if (direct && p->inflight.spills) {	/* what waits for the buffer was there first */
 		indoubt_settle(p);
 		direct = goes_directly(p, e->type);
 	}
-	s = inflight_push(&p->w, e, ++p->taken);
+	s = inflight_push(&p->inflight, e, ++p->taken);
 	if (!direct) {
-		inflight_state(&p->w, s, INFLIGHT_TO_BUFFER);
+		inflight_state(&p->inflight, s, INFLIGHT_TO_BUFFER);
 		return;
 	}
 	connect_send(p, s);
@@ -259,9 +259,9 @@ publish_event(struct publish *p, const struct event *e)
 void
 publish_refused(struct publish *p)
 {
-	if (!inflight_room(&p->w, 0))
+	if (!inflight_room(&p->inflight, 0))
 		indoubt_settle(p);
-	inflight_state(&p->w, inflight_push(&p->w, NULL, ++p->taken), INFLIGHT_REFUSED);
+	inflight_state(&p->inflight, inflight_push(&p->inflight, NULL, ++p->taken), INFLIGHT_REFUSED);
 }
 
 static void
@@ -270,8 +270,8 @@ watch_all(struct publish *p)
 	struct bytes words = { 0 };
 	size_t i;
 
-	for (i = 0; p->b && conn_why(p->b) == CONN_FINE && i < p->lanes.n; i++) {
-		struct dest *dest = p->lanes.lane[i];
+	for (i = 0; p->conn && conn_why(p->conn) == CONN_FINE && i < p->dests.n; i++) {
+		struct dest *dest = p->dests.dest[i];
 
 		if (dest->acked) {
 			if (trim_due(dest) && publish_measure_room(p, dest) == 1)
@@ -279,7 +279,7 @@ watch_all(struct publish *p)
 			continue;
 		}
 		words.len = 0;
-		p->count[COUNT_TRIMMED] += trimwatch_look(&dest->watch, p->b, dest->key, dest->maxlen, &words);
+		p->count[COUNT_TRIMMED] += trimwatch_look(&dest->watch, p->conn, dest->key, dest->maxlen, &words);
 		if (words.len)
 			publish_say(p, true, "%s", bytes_str(&words));
 	}
@@ -292,14 +292,14 @@ publish_end(struct publish *p)
 {
 	struct err err;
 
-	if (p->b && conn_io(p->b, &err) == -1)
+	if (p->conn && conn_io(p->conn, &err) == -1)
 		connect_lost(p, &err);
 	connect_take(p);
-	if (p->w.spills)
+	if (p->inflight.spills)
 		indoubt_settle(p);
 	else
 		emit(p, "");
-	if (p->b && p->since_watch >= TRIMWATCH_EVERY) {
+	if (p->conn && p->since_watch >= TRIMWATCH_EVERY) {
 		indoubt_settle(p);
 		watch_all(p);
 	}
@@ -308,13 +308,13 @@ publish_end(struct publish *p)
 int
 publish_fd(const struct publish *p)
 {
-	return p->b ? conn_fd(p->b) : -1;
+	return p->conn ? conn_fd(p->conn) : -1;
 }
 
 short
 publish_events(const struct publish *p)
 {
-	return (short)(p->b ? conn_events(p->b) : 0);
+	return (short)(p->conn ? conn_events(p->conn) : 0);
 }
 
 int
@@ -322,8 +322,8 @@ publish_timeout(const struct publish *p)
 {
 	int64_t now = clock_mono(), at = -1, next;
 
-	if (p->b && p->w.sent)
-		at = conn_deadline(p->b);
+	if (p->conn && p->inflight.sent)
+		at = conn_deadline(p->conn);
 	else if (p->behind)
 		at = p->next_try > p->next_drain ? p->next_try : p->next_drain;
 	if (at == -1)
@@ -339,7 +339,7 @@ catch_up(struct publish *p)
 	bool holds = true;
 	struct err err;
 
-	if (backlog_clear(p->sp, "", &holds, &err) == 1 && !holds) {
+	if (backlog_clear(p->buf, "", &holds, &err) == 1 && !holds) {
 		p->behind = false;
 		return;
 	}
@@ -354,7 +354,7 @@ void
 publish_work(struct publish *p)
 {
 	publish_end(p);
-	if (p->behind && p->w.count == 0 && clock_mono() >= p->next_try && clock_mono() >= p->next_drain)
+	if (p->behind && p->inflight.count == 0 && clock_mono() >= p->next_try && clock_mono() >= p->next_drain)
 		catch_up(p);
 }
 
@@ -363,9 +363,9 @@ publish_finish(struct publish *p)
 {
 	indoubt_settle(p);
 	watch_all(p);
-	if (p->held && p->sp && p->b)	/* what is full stands in the buffer's record then, for all to see */
+	if (p->held && p->buf && p->conn)	/* what is full stands in the buffer's record then, for all to see */
 		fallback_drain(p, NULL, false);
-	if (p->sp)
-		counters_add(p->sp, p->count);
+	if (p->buf)
+		counters_add(p->buf, p->count);
 	return p->status;
 }

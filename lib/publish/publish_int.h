@@ -18,12 +18,12 @@
 
 struct publish {
 	const struct publish_options *o;
-	struct buffer *sp;	/* NULL: no buffer */
+	struct buffer *buf;	/* NULL: no buffer */
 	char *no_buffer;	/* why not */
 	char *target;
-	struct conn *b;
-	struct dests lanes;	/* of this connection */
-	struct inflight w;
+	struct conn *conn;
+	struct dests dests;	/* of this connection */
+	struct inflight inflight;
 	struct bytes arena;	/* fallback_append: lines being made */
 	unsigned long long taken;
 	int64_t next_try;	/* CLOCK_MONOTONIC ms: neither connect nor send before */
@@ -56,7 +56,7 @@ int64_t publish_limit(const struct publish *p, const char *type);
 int connect_up(struct publish *p, struct slice type);
 void connect_close(struct publish *p);
 /* Sends one slot of the window. */
-void connect_send(struct publish *p, struct slot *s);
+void connect_send(struct publish *p, struct inflight_slot *s);
 /* The connection is dead: what it answered before that counts, the rest is to be spilled. */
 void connect_lost(struct publish *p, const struct err *err);
 /* The server does not take events now: words, status, pause. */
@@ -92,6 +92,6 @@ void fallback_forget(struct publish *p);
 /* Drains a bounded part of the buffer (all of it with whole), unless somebody else does. 0 something moved, else -1. type: see drain_options. */
 int fallback_drain(struct publish *p, const char *type, bool whole);
 /* Keeps an event that the server will never take, out of the way. 0 or -1. */
-int fallback_quarantine(struct publish *p, struct slot *s, const char *why);
+int fallback_quarantine(struct publish *p, struct inflight_slot *s, const char *why);
 
 #endif

@@ -18,15 +18,15 @@ grow(struct conn *conn)
 {
 	uint64_t first = conn->taken < conn->sent ? conn->taken : conn->sent;
 	size_t cap = conn->cap * 2;
-	struct slot *slots;
+	struct request *requests;
 
 	if (conn->put - first < conn->cap)
 		return;
-	slots = mem_alloc(cap * sizeof(*slots));
+	requests = mem_alloc(cap * sizeof(*requests));
 	for (uint64_t n = first + 1; n <= conn->put; n++)
-		slots[n & (cap - 1)] = *slot(conn, n);
-	free(conn->slots);
-	conn->slots = slots;
+		requests[n & (cap - 1)] = *request_at(conn, n);
+	free(conn->requests);
+	conn->requests = requests;
 	conn->cap = cap;
 }
 
@@ -38,7 +38,7 @@ queued(struct conn *conn, size_t size)
 
 	grow(conn);
 	conn->put++;
-	*slot(conn, conn->put) = (struct slot){.end = conn->out.queued, .size = size, .since = since};
+	*request_at(conn, conn->put) = (struct request){.end = conn->out.queued, .size = size, .since = since};
 	return conn->put;
 }
 
@@ -101,14 +101,14 @@ void
 conn_allow(struct conn *conn, int64_t ms)
 {
 	if (conn->put > conn->taken && ms > 0)
-		slot(conn, conn->put)->extra = ms;
+		request_at(conn, conn->put)->extra = ms;
 }
 
 void
 conn_most(struct conn *conn, uint64_t bytes)
 {
 	if (conn->put > conn->taken)
-		slot(conn, conn->put)->most = bytes;
+		request_at(conn, conn->put)->most = bytes;
 }
 
 uint64_t

@@ -39,7 +39,7 @@ static int
 die_garbage(struct conn *conn)
 {
 	while (conn->arrived > conn->taken)
-		reply_free(slot(conn, conn->arrived--)->reply);
+		reply_free(request_at(conn, conn->arrived--)->reply);
 	return die(conn, CONN_GARBAGE, 0, conn->greet_by != 0 ? "is not Redis" : "answered what nobody asked for or no Redis says");
 }
 
@@ -68,7 +68,7 @@ send_some(struct conn *conn)
 {
 	int broken = resp_send(&conn->out, conn->fd);
 
-	while (conn->sent < conn->put && slot(conn, conn->sent + 1)->end <= conn->out.written)
+	while (conn->sent < conn->put && request_at(conn, conn->sent + 1)->end <= conn->out.written)
 		conn->sent++;
 	return broken;
 }
@@ -82,7 +82,7 @@ accept_reply(struct conn *conn, struct reply *r)
 		return die_garbage(conn);
 	}
 	conn->arrived++;
-	slot(conn, conn->arrived)->reply = r;
+	request_at(conn, conn->arrived)->reply = r;
 	conn->heard = 0;
 	return 0;
 }
@@ -91,7 +91,7 @@ accept_reply(struct conn *conn, struct reply *r)
 static int
 check_most(struct conn *conn)
 {
-	uint64_t most = conn->arrived < conn->put ? slot(conn, conn->arrived + 1)->most : 0;
+	uint64_t most = conn->arrived < conn->put ? request_at(conn, conn->arrived + 1)->most : 0;
 	char text[64];
 
 	if (most == 0 || conn->heard <= most)
@@ -157,14 +157,14 @@ recv_some(struct conn *conn, bool to_end)
 int64_t
 conn_deadline(const struct conn *conn)
 {
-	const struct slot *s;
+	const struct request *s;
 	int64_t start;
 
 	if (conn->greet_by != 0)
 		return conn->greet_by;
 	if (conn->arrived == conn->put)
 		return -1;
-	s = slot(conn, conn->arrived + 1);
+	s = request_at(conn, conn->arrived + 1);
 	start = s->since > conn->arrived_at ? s->since : conn->arrived_at;
 	return start + conn->timeout + s->extra + 1000 * (int64_t)((s->size + conn->heard) / MIB);
 }
@@ -241,7 +241,7 @@ conn_take(struct conn *conn)
 	if (conn->arrived == conn->taken)
 		return NULL;
 	conn->taken++;
-	return slot(conn, conn->taken)->reply;
+	return request_at(conn, conn->taken)->reply;
 }
 
 struct reply *
@@ -249,8 +249,8 @@ conn_wait(struct conn *conn, int64_t extra_ms, struct err *err)
 {
 	struct reply *r;
 
-	if (conn->put > conn->taken && slot(conn, conn->taken + 1)->extra < extra_ms)
-		slot(conn, conn->taken + 1)->extra = extra_ms;
+	if (conn->put > conn->taken && request_at(conn, conn->taken + 1)->extra < extra_ms)
+		request_at(conn, conn->taken + 1)->extra = extra_ms;
 	while ((r = conn_take(conn)) == NULL) {
 		if (conn->put == conn->taken && conn->why == CONN_FINE)
 			die(conn, CONN_GARBAGE, 0, "was asked nothing, so it answers nothing");
@@ -266,7 +266,7 @@ void
 conn_exchange_start(struct conn *conn)
 {
 	conn->cap = 16;
-	conn->slots = mem_alloc(conn->cap * sizeof(*conn->slots));
+	conn->requests = mem_alloc(conn->cap * sizeof(*conn->requests));
 	if ((conn->reader = reply_reader(&conn->making)) == NULL)
 		die(conn, CONN_CUT, ENOMEM, "read");
 	else
@@ -277,8 +277,8 @@ void
 conn_exchange_end(struct conn *conn)
 {
 	while (conn->arrived > conn->taken)
-		reply_free(slot(conn, conn->arrived--)->reply);
+		reply_free(request_at(conn, conn->arrived--)->reply);
 	if (conn->reader != NULL)
 		redisReaderFree(conn->reader);
-	free(conn->slots);
+	free(conn->requests);
 }

@@ -15,7 +15,7 @@
 #include "redis/resp.h"
 
 /* One command that was put: from the first that is unsent or not taken on. */
-struct slot {
+struct request {
 	uint64_t end;			/* of its bytes, counted over the life of the connection */
 	size_t size;
 	int64_t since, extra;
@@ -33,7 +33,7 @@ struct conn {
 	struct err dead;
 
 	struct resp out;
-	struct slot *slots;		/* ring: command n is at n & (cap - 1) */
+	struct request *requests;		/* ring: command n is at n & (cap - 1) */
 	size_t cap;
 	uint64_t put, sent, arrived, taken;
 	int64_t arrived_at;		/* when the last answer was whole */
@@ -43,13 +43,13 @@ struct conn {
 	void *making;			/* reply_reader */
 };
 
-static inline struct slot *
-slot(const struct conn *conn, uint64_t n)
+static inline struct request *
+request_at(const struct conn *conn, uint64_t n)
 {
-	return &conn->slots[n & (conn->cap - 1)];
+	return &conn->requests[n & (conn->cap - 1)];
 }
 
-/* Room for slots, and the reader; where there is no memory for that the connection is dead. */
+/* Room for requests, and the reader; where there is no memory for that the connection is dead. */
 void conn_exchange_start(struct conn *conn);
 /* Frees what was there for it, replies that nobody took included. */
 void conn_exchange_end(struct conn *conn);

@@ -16,7 +16,7 @@ range_to(struct range *l, const char *option, const char *arg, struct err *err)
 	return 0;
 }
 
-struct count {
+struct range_count {
 	size_t got, bytes;
 	struct stream_id id;		/* the last that came */
 };
@@ -24,7 +24,7 @@ struct count {
 static int
 count_one(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 {
-	struct count *c = arg;
+	struct range_count *c = arg;
 
 	id_parse(id, &c->id);
 	c->got++;
@@ -45,7 +45,7 @@ find_last(struct conn *conn, const char *key, uint64_t last, const struct range_
 	if (part->has_to)
 		id_format(part->to, end);
 	while (last > 0) {
-		struct count c = {0};
+		struct range_count c = {0};
 
 		if (scan_newest(conn, key, end, last < pace.count ? last : pace.count, count_one, &c, why, err) == -1)
 			return -1;

@@ -17,9 +17,9 @@ put(const struct acklist *a, struct stream_id id)
 
 	id_format(id, text);
 	if (a->look)
-		pending_put_list(a->b, a->key, a->group, 0, text, 1, NULL);
+		pending_put_list(a->conn, a->key, a->group, 0, text, 1, NULL);
 	else
-		group_put_ack(a->b, a->key, a->group, &(struct slice){text, strlen(text)}, 1);
+		group_put_ack(a->conn, a->key, a->group, &(struct slice){text, strlen(text)}, 1);
 }
 
 /* The list begins at the ID, and goes on behind it when that is not in it. */
@@ -46,7 +46,7 @@ acklist_flush(struct acklist *a, struct err *err)
 	for (size_t i = 0; i < n; i++)
 		put(a, a->ids[i]);
 	for (size_t i = 0; i < n; i++) {
-		struct reply *r = conn_wait(a->b, 0, err);
+		struct reply *r = conn_wait(a->conn, 0, err);
 
 		if (r == NULL) {
 			a->doubt += a->look ? 0 : n - i;

@@ -16,7 +16,7 @@ typedef void acklist_fn(void *arg, struct stream_id id, bool was_pending, const 
 typedef void acklist_bad_fn(void *arg, const char *text);
 
 struct acklist {
-	struct conn *b;
+	struct conn *conn;
 	const char *key, *group;
 	bool look;			/* XPENDING instead of XACK */
 	acklist_fn *fn;			/* may be NULL */

@@ -71,7 +71,7 @@ on_bad_id(void *arg, const char *text)
 static int
 ack_agreed(const struct groupadmin *h, const struct group_choice *g, char *const *ids, size_t n, struct err *err)
 {
-	struct acklist count = {.b = h->b, .key = g->key, .group = g->name, .look = true};
+	struct acklist count = {.conn = h->conn, .key = g->key, .group = g->name, .look = true};
 	struct bytes q = {0};
 
 	if (h->agree == NULL)
@@ -94,8 +94,8 @@ int
 groupadmin_ack(const struct groupadmin *h, const struct group_choice *g, char *const *ids, size_t n, struct err *err)
 {
 	struct acking acking = {h, g};
-	struct acklist a = {.b = h->b, .key = g->key, .group = g->name, .look = h->show->dry, .fn = on_ack, .arg = &acking};
-	int ok = groupfmt_clock(h->show, h->b, err) == -1 ? -1 : ack_agreed(h, g, ids, n, err);
+	struct acklist a = {.conn = h->conn, .key = g->key, .group = g->name, .look = h->show->dry, .fn = on_ack, .arg = &acking};
+	int ok = groupfmt_clock(h->show, h->conn, err) == -1 ? -1 : ack_agreed(h, g, ids, n, err);
 
 	if (ok != 1)
 		return ok;
@@ -115,15 +115,15 @@ groupadmin_set(const struct groupadmin *h, const struct group_choice *g, const s
 	id_format(g->info.last_delivered, from);
 	onegroup_target(where, to);
 	onegroup_words(where, words);
-	if (onegroup_next(g, h->b, to, next, err) == -1)
+	if (onegroup_next(g, h->conn, to, next, err) == -1)
 		return -1;
 	bytes_addf(&q, "'%s': group '%s' is moved from %s to %s%s%s; what is pending stays pending", g->type, g->name,
 	    g->known ? from : "?", words, *next != '\0' ? ", the next it is given is " : "", next);
 	if (!agreed(h, &q))
 		return 0;
-	if (h->agree != NULL && onegroup_same(g, h->b, err) == -1)
+	if (h->agree != NULL && onegroup_same(g, h->conn, err) == -1)
 		return -1;
-	if (!h->show->dry && group_set_id(g, h->b, to, err) == -1)
+	if (!h->show->dry && group_set_id(g, h->conn, to, err) == -1)
 		return -1;
 	groupfmt_set(h->show, g, to, words, next);
 	return 0;
@@ -138,9 +138,9 @@ groupadmin_destroy(const struct groupadmin *h, const struct group_choice *g, str
 	    g->type, g->name, g->info.pending, g->info.consumers, plural(g->info.consumers));
 	if (!agreed(h, &q))
 		return 0;
-	if (h->agree != NULL && onegroup_same(g, h->b, err) == -1)
+	if (h->agree != NULL && onegroup_same(g, h->conn, err) == -1)
 		return -1;
-	if (!h->show->dry && group_destroy(g, h->b, err) == -1)
+	if (!h->show->dry && group_destroy(g, h->conn, err) == -1)
 		return -1;
 	groupfmt_destroyed(h->show, g);
 	return 0;
@@ -217,7 +217,7 @@ groupadmin_retire(const struct groupadmin *h, const struct group_choice *g, cons
 	struct retire_found l;
 	enum conn_why why;
 	int64_t found = clock_mono(), stood;
-	int ok = retire_find(&l, h->b, &r, who->name, &why, err);
+	int ok = retire_find(&l, h->conn, &r, who->name, &why, err);
 
 	if (ok == 0 && l.n == 0)
 		ok = nobody(h, g, who, err);
@@ -225,7 +225,7 @@ groupadmin_retire(const struct groupadmin *h, const struct group_choice *g, cons
 		if (h->agree != NULL && who->name != NULL && (stood = clock_mono() - found) > ASKED_SLACK)
 			r.idle = l.was[0]->idle + stood - ASKED_SLACK;
 		if (!h->show->dry)
-			ok = retire_run(h->b, &r, l.at, l.n, &why, err);
+			ok = retire_run(h->conn, &r, l.at, l.n, &why, err);
 		tell(h, g, who->to, &l, &r.no_eval);
 	}
 	retire_found_free(&l);

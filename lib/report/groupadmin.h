@@ -12,7 +12,7 @@
 #include "report/groupfmt.h"
 
 struct groupadmin {
-	struct conn *b;
+	struct conn *conn;
 	struct groupfmt *show;
 	bool watched;		/* that there was nothing to do is worth a word */
 	/* Whether it is to be done. NULL: agreed to beforehand. */

@@ -40,7 +40,7 @@ take_refusal(struct survey *s, const struct reply *r)
  * is never executed ("must be greater than 0-0").
  */
 static int
-ask_server(struct work *w, struct err *err)
+ask_server(struct survey_run *w, struct err *err)
 {
 	char *key = names_stream(w->ask->prefix, NO_TYPE);
 	struct reply *clock, *add = NULL;
@@ -60,7 +60,7 @@ ask_server(struct work *w, struct err *err)
 /* --- which streams --------------------------------------------------------------- */
 
 static void
-add_stream(struct work *w, const char *type)
+add_stream(struct survey_run *w, const char *type)
 {
 	struct survey *s = w->s;
 
@@ -75,7 +75,7 @@ add_stream(struct work *w, const char *type)
 
 /* -1 only when the connection is dead; that SCAN is refused is a finding. */
 static int
-add_matching(struct work *w, const char *pattern, bool *any, struct err *err)
+add_matching(struct survey_run *w, const char *pattern, bool *any, struct err *err)
 {
 	char *glob = names_stream(w->ask->prefix, pattern), **keys;
 	size_t n, skip = strlen(glob) - strlen(pattern);
@@ -127,7 +127,7 @@ sort_unique(struct survey *s)
 }
 
 static int
-list_streams(struct work *w, struct err *err)
+list_streams(struct survey_run *w, struct err *err)
 {
 	const struct survey_ask *ask = w->ask;
 	struct survey *s = w->s;
@@ -153,7 +153,7 @@ list_streams(struct work *w, struct err *err)
 
 /* Lost while streams were looked at: whether the server is away too is asked once more. */
 static void
-lost(struct work *w, const struct err *err)
+lost(struct survey_run *w, const struct err *err)
 {
 	struct err away;
 	enum conn_why why;
@@ -170,7 +170,7 @@ lost(struct work *w, const struct err *err)
 void
 survey_take(struct survey *s, const struct survey_ask *ask)
 {
-	struct work w = {.s = s, .ask = ask};
+	struct survey_run w = {.s = s, .ask = ask};
 	struct err err;
 
 	memset(s, 0, sizeof(*s));

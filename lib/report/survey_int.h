@@ -6,7 +6,7 @@
 
 #include "report/survey.h"
 
-struct work {
+struct survey_run {
 	struct survey *s;
 	const struct survey_ask *ask;
 	struct conn *b;
@@ -19,6 +19,6 @@ void survey_not_all(struct survey *s, int status, const char *why);
 /* Frees the streams from `first` on. */
 void survey_drop(struct survey *s, size_t first);
 /* Looks at all that are listed; those that were not reached are dropped. -1: the connection is dead. */
-int survey_look(struct work *w, struct err *err);
+int survey_look(struct survey_run *w, struct err *err);
 
 #endif

@@ -57,7 +57,7 @@ take_groups(struct survey *s, struct survey_stream *st, const struct reply *r)
 }
 
 static void
-put_question(struct work *w, const struct survey_stream *st)
+put_question(struct survey_run *w, const struct survey_stream *st)
 {
 	char *dead = names_dead(w->ask->prefix, st->type);
 
@@ -68,7 +68,7 @@ put_question(struct work *w, const struct survey_stream *st)
 }
 
 static int
-take_answer(struct work *w, struct survey_stream *st, struct err *err)
+take_answer(struct survey_run *w, struct survey_stream *st, struct err *err)
 {
 	struct reply *info = NULL, *dead = NULL, *groups = NULL;
 	enum conn_why why;
@@ -124,7 +124,7 @@ is_doubtful(const struct stream_info *i, const struct stream_group *g)
 }
 
 static int
-check_lag(struct work *w, struct survey_stream *st, struct stream_group *g, struct err *err)
+check_lag(struct survey_run *w, struct survey_stream *st, struct stream_group *g, struct err *err)
 {
 	struct lag l = {.last = st->info.last, .by = w->by};
 	enum conn_why why;
@@ -138,7 +138,7 @@ check_lag(struct work *w, struct survey_stream *st, struct stream_group *g, stru
 }
 
 static int
-check_lags(struct work *w, struct survey_stream *st, struct err *err)
+check_lags(struct survey_run *w, struct survey_stream *st, struct err *err)
 {
 	for (size_t i = 0; i < st->ngroups; i++)
 		if (check_lag(w, st, &st->groups[i], err) == -1)
@@ -149,7 +149,7 @@ check_lags(struct work *w, struct survey_stream *st, struct err *err)
 /* --- all that there is to know ------------------------------------------------ */
 
 static int
-look_at_some(struct work *w, struct survey_stream *st, size_t n, struct err *err)
+look_at_some(struct survey_run *w, struct survey_stream *st, size_t n, struct err *err)
 {
 	enum conn_why why;
 
@@ -184,7 +184,7 @@ survey_drop(struct survey *s, size_t first)
 }
 
 int
-survey_look(struct work *w, struct err *err)
+survey_look(struct survey_run *w, struct err *err)
 {
 	struct pagesize pace = pagesize_start(1, AT_ONCE);
 	struct survey *s = w->s;
