@@ -6,14 +6,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "event/id.h"
 #include "report/groupadmin.h"
 #include "conf/conf.h"
 #include "consume/consumer.h"
 #include "report/groupfmt.h"
-#include "redis/onegroup.h"
+#include "redis/group.h"
 #include "base/status.h"
 #include "report/survey.h"
-#include "base/mem.h"
+#include "base/process.h"
 #include "cli/optvalue.h"
 #include "cli/subcommand.h"
 #include "base/clock.h"

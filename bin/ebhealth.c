@@ -12,7 +12,9 @@
 #include "report/threshold.h"
 #include "event/names.h"
 #include "report/snapshot.h"
-#include "base/mem.h"
+#include "base/io.h"
+#include "base/num.h"
+#include "base/process.h"
 #include "report/problems.h"
 #include "base/clock.h"
 
@@ -52,7 +54,7 @@ usage(FILE *to)
 static int
 write_out(const struct bytes *out, enum severity g)
 {
-	if (io_write(STDOUT_FILENO, out->p, out->len) == 0)
+	if (io_write_all(STDOUT_FILENO, out->p, out->len) == 0)
 		return (int)g;
 	warn("standard output");
 	return SEVERITY_UNKNOWN;
@@ -87,7 +89,7 @@ say(const struct problems *v, const struct snapshot *p)
 		put_json(&out, v, p);
 	else if (!eb.conf.quiet) {
 		problems_line(&out, v, bytes_str(&fine));
-		buf_addc(&out, '\n');
+		bytes_addc(&out, '\n');
 	}
 	status = write_out(&out, problems_grade(v));
 	bytes_free(&fine);
@@ -206,7 +208,7 @@ take_min_free(const char *arg)
 {
 	struct threshold *l = &eb.limits[THRESHOLD_FREE];
 
-	if (num_size(arg, &l->crit) == -1)
+	if (num_parse_size(arg, &l->crit) == -1)
 		unknown(true, "--min-free %s: a size expected: 4096, 64K, 8M, 1G", arg);
 	l->alarms = l->given = true;
 }
@@ -214,7 +216,7 @@ take_min_free(const char *arg)
 static void
 take_wait(const char *arg)
 {
-	if (num_ms(arg, &eb.wait_ms) == -1 || eb.wait_ms > INT32_MAX)
+	if (num_parse_ms(arg, &eb.wait_ms) == -1 || eb.wait_ms > INT32_MAX)
 		unknown(true, "--wait %s: seconds expected", arg);
 }
 

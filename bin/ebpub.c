@@ -16,7 +16,8 @@
 #include "event/names.h"
 #include "publish/publish.h"
 #include "base/status.h"
-#include "base/mem.h"
+#include "base/num.h"
+#include "base/process.h"
 #include "base/uuid.h"
 #include "base/clock.h"
 
@@ -287,7 +288,7 @@ publish_all_of_stdin(struct publish *p)
 	ssize_t n = 1;
 
 	while (n > 0 && b.len <= eb.max_payload && !stopped) {
-		buf_reserve(&b, 65536);
+		bytes_reserve(&b, 65536);
 		if (poll(&(struct pollfd){ STDIN_FILENO, POLLIN, 0 }, 1, 1000) == 0)
 			continue;
 		n = read(STDIN_FILENO, b.p + b.len, b.cap - b.len);
@@ -330,7 +331,7 @@ bad_option(const struct err *err)
 static void
 take_size(const char *name, const char *arg, uint64_t *to)
 {
-	if (num_size(arg, to) == -1)
+	if (num_parse_size(arg, to) == -1)
 		bad_usage("--%s %s: a size expected: 4096, 64K, 8M, 1G", name, arg);
 }
 
@@ -373,7 +374,7 @@ take_maxlen(const char *arg)
 {
 	uint64_t n;
 
-	if (num_u64(arg, &n) == -1 || n > INT64_MAX)
+	if (num_parse_u64(arg, &n) == -1 || n > INT64_MAX)
 		bad_usage("--maxlen %s: a number of entries expected, 0 for no limit", arg);
 	eb.publish.maxlen = (int64_t)n;
 }

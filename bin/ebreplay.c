@@ -12,12 +12,12 @@
 #include "conf/conf.h"
 #include "report/bufferfmt.h"
 #include "drain/redrive.h"
+#include "report/drainfmt.h"
 #include "drain/retry.h"
 #include "buffer/buffer.h"
 #include "base/status.h"
-#include "buffer/tidy.h"
 #include "report/maintain.h"
-#include "base/mem.h"
+#include "base/process.h"
 #include "cli/optvalue.h"
 #include "base/clock.h"
 
@@ -163,7 +163,7 @@ on_tick(void *arg, uint64_t delivered)
 		return;
 	clear_line();
 	eb.shown = now;
-	retry_tick_text(&out, eb.sum.replayed + eb.sum.found + delivered, eb.total, ms);
+	drainfmt_progress(&out, eb.sum.replayed + eb.sum.found + delivered, eb.total, ms);
 	fputs(bytes_str(&out), stderr);
 	bytes_free(&out);
 }
@@ -188,9 +188,9 @@ report_drain(void)
 	struct bytes out = { 0 };
 
 	if (eb.conf.json)
-		retry_json(&out, &eb.sum, eb.status);
+		drainfmt_json(&out, &eb.sum, eb.status);
 	else
-		retry_text(&out, &eb.sum, clock_mono() - eb.started);
+		drainfmt_text(&out, &eb.sum, clock_mono() - eb.started);
 	report(&out);
 }
 
@@ -272,6 +272,26 @@ change(struct buffer *buf)
 
 /* --- dead letters ------------------------------------------------------------------------------- */
 
+/* l NULL: the names of the columns. */
+static int
+print_letter(void *arg, const struct redrive_line *l)
+{
+	struct bytes text = { 0 };
+	int r;
+
+	if (!l && (eb.conf.json || eb.conf.quiet))
+		return 0;
+	if (!l)
+		drainfmt_redrive_head(&text);
+	else if (eb.conf.json)
+		drainfmt_redrive_line_json(&text, l);
+	else
+		drainfmt_redrive_line_text(&text, l);
+	r = print_line(arg, bytes_str(&text));
+	bytes_free(&text);
+	return r;
+}
+
 static void
 on_redriven(void *arg, uint64_t moved, uint64_t of)
 {
@@ -285,9 +305,9 @@ report_dead(const struct redrive_result *r)
 	struct bytes out = { 0 };
 
 	if (eb.conf.json)
-		redrivefmt_json(&out, r, eb.status);
+		drainfmt_redrive_json(&out, r, eb.status);
 	else
-		redrivefmt_text(&out, r, clock_mono() - eb.started);
+		drainfmt_redrive_text(&out, r, clock_mono() - eb.started);
 	report(&out);
 }
 
@@ -302,12 +322,10 @@ redrive(void)
 	o->force = eb.drain.force;
 	o->limit = eb.drain.limit;
 	o->rate = eb.drain.rate;
-	o->json = eb.conf.json;
-	o->quiet = eb.conf.quiet;
 	o->stop = &stopped;
 	o->say = on_say;
 	if (eb.action != NULL)
-		o->dry = print_line;
+		o->dry = print_letter;
 	else if (isatty(STDERR_FILENO) && !eb.conf.quiet)
 		o->tick = on_redriven;
 	redrive_run(o, &r);

@@ -7,13 +7,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "event/id.h"
+#include "redis/stream.h"
 #include "conf/conf.h"
-#include "base/human.h"
 #include "event/names.h"
 #include "report/snapshot.h"
 #include "base/status.h"
 #include "base/table.h"
+#include "base/io.h"
 #include "base/mem.h"
+#include "base/num.h"
+#include "base/process.h"
 #include "base/clock.h"
 
 #define SPAN 32
@@ -109,7 +113,7 @@ show_counters(const struct snapshot *p)
 static void
 show_place(const struct snapshot *p)
 {
-	char size[NUM_HUMAN_SIZE];
+	char size[NUM_SIZE_TEXT];
 	const struct backlog *b = &p->buffer;
 
 	if (p->other) {
@@ -119,9 +123,9 @@ show_place(const struct snapshot *p)
 		fact("target", "%s", p->target);
 	if (eb.conf.quiet)
 		return;
-	num_human(b->bytes, size);
+	num_format_size(b->bytes, size);
 	fact("files", "%" PRIu64 ", %s", b->files, size);
-	num_human(p->free, size);
+	num_format_size(p->free, size);
 	if (p->free_known)
 		fact("free", "%s", size);
 	if (p->warning != NULL)
@@ -274,7 +278,7 @@ print_table(struct bytes *out)
 	show_streams(&eb.now.redis);
 	if (table_rows(eb.streams) > 1) {
 		if (out->len > 0)
-			buf_addc(out, '\n');
+			bytes_addc(out, '\n');
 		table_print(out, eb.streams);
 	}
 	table_free(eb.facts);
@@ -311,7 +315,7 @@ judge(const struct snapshot *p)
 static int
 write_out(const struct bytes *out, int status)
 {
-	if (io_write(STDOUT_FILENO, out->p, out->len) == 0)
+	if (io_write_all(STDOUT_FILENO, out->p, out->len) == 0)
 		return status;
 	warn("standard output");
 	return STATUS_UNSAFE;

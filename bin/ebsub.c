@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "event/id.h"
 #include "handle/child.h"
 #include "conf/conf.h"
 #include "consume/consumer.h"
@@ -17,7 +18,7 @@
 #include "event/names.h"
 #include "base/status.h"
 #include "consume/sublist.h"
-#include "base/mem.h"
+#include "base/process.h"
 #include "cli/optvalue.h"
 #include "base/clock.h"
 

@@ -16,6 +16,7 @@
 #include "redis/conn.h"
 #include "redis/reply.h"
 #include "base/mem.h"
+#include "base/process.h"
 #include "base/clock.h"
 
 static const char *const names[] = {"FINE", "REFUSED", "TIMEOUT", "CUT", "GARBAGE", "LATER", "READONLY", "DENIED",

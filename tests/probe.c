@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "buffer/line.h"
 #include "base/base64.h"
 #include "base/bytes.h"
 #include "conf/conf.h"
@@ -14,7 +15,10 @@
 #include "base/lines.h"
 #include "event/names.h"
 #include "redis/url.h"
+#include "base/io.h"
 #include "base/mem.h"
+#include "base/num.h"
+#include "base/process.h"
 #include "base/uuid.h"
 #include "base/clock.h"
 
@@ -53,7 +57,7 @@ input(void)
 	ssize_t got;
 
 	do {
-		buf_reserve(&b, 65536);
+		bytes_reserve(&b, 65536);
 		got = read(STDIN_FILENO, b.p + b.len, b.cap - b.len);
 		b.len += got > 0 ? (size_t)got : 0;
 	} while (got > 0);
@@ -65,7 +69,7 @@ input(void)
 static int
 output(struct bytes *b)
 {
-	int result = io_write(STDOUT_FILENO, b->p, b->len);
+	int result = io_write_all(STDOUT_FILENO, b->p, b->len);
 
 	bytes_free(b);
 	return result == -1;
@@ -248,7 +252,7 @@ size(char **argv)
 {
 	uint64_t n;
 
-	if (num_size(argv[0], &n) == -1)
+	if (num_parse_size(argv[0], &n) == -1)
 		return refused("no size");
 	printf("%llu\n", (unsigned long long)n);
 	return 0;
@@ -259,7 +263,7 @@ ms(char **argv)
 {
 	int64_t n;
 
-	if (num_ms(argv[0], &n) == -1)
+	if (num_parse_ms(argv[0], &n) == -1)
 		return refused("no span");
 	printf("%lld\n", (long long)n);
 	return 0;
@@ -270,7 +274,7 @@ u64(char **argv)
 {
 	uint64_t n;
 
-	if (num_u64(argv[0], &n) == -1)
+	if (num_parse_u64(argv[0], &n) == -1)
 		return refused("no number");
 	printf("%llu\n", (unsigned long long)n);
 	return 0;
@@ -279,7 +283,7 @@ u64(char **argv)
 static int
 slurp(char **argv)
 {
-	char *s = io_slurp(-100, argv[0], 100, NULL);
+	char *s = io_read_file(-100, argv[0], 100, NULL);
 
 	if (s == NULL)
 		return refused("cannot");
@@ -298,7 +302,7 @@ start(char **argv)
 	process_start();
 	if ((f = fopen(argv[0], "w")) == NULL)
 		return 1;
-	fprintf(f, "fd %d read %zd write %d\n", fileno(f), read(STDIN_FILENO, &c, 1), io_write(STDOUT_FILENO, &c, 1));
+	fprintf(f, "fd %d read %zd write %d\n", fileno(f), read(STDIN_FILENO, &c, 1), io_write_all(STDOUT_FILENO, &c, 1));
 	return fclose(f) != 0;
 }
 
@@ -477,7 +481,7 @@ event_json_(char **argv)
 
 	event_json(&out, slice_of("5-1"), slice_of("q:stream:t"), slice_of("t"), kv, n, strtoll(argv[0], NULL, 10));
 	bytes_free(&b);
-	buf_addc(&out, '\n');
+	bytes_addc(&out, '\n');
 	return output(&out);
 }
 
@@ -516,7 +520,7 @@ recovered(char **argv)
 	struct bytes out = {0};
 
 	event_recovered(&out, argv[0], slice_of(argv[1]));
-	buf_addc(&out, '\n');
+	bytes_addc(&out, '\n');
 	return output(&out);
 }
 

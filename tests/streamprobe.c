@@ -12,9 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "event/id.h"
+#include "redis/stream.h"
+#include "redis/fence.h"
+#include "redis/scan.h"
 #include "redis/group.h"
 #include "redis/reply.h"
-#include "base/mem.h"
+#include "base/process.h"
 #include "base/clock.h"
 
 static enum conn_why why;
@@ -141,8 +145,8 @@ show_entry(void *arg, size_t key, const struct group_entry *e)
 	if (e->gone)
 		printf("gone ");
 	show(&many, e->id, e->kv, e->nkv);
-	buf_add(arg, e->id.p, e->id.n);
-	buf_addc(arg, '\n');
+	bytes_add(arg, e->id.p, e->id.n);
+	bytes_addc(arg, '\n');
 	return 0;
 }
 
@@ -234,7 +238,7 @@ run(struct conn *conn, int argc, char **argv)
 	else if (strcmp(c, "keys") == 0)
 		return keys(conn, key);
 	else if (strcmp(c, "fence") == 0)
-		r = conn_fence(conn, key, number(argv[2]), argv[3], &f);
+		r = fence_conn(conn, key, number(argv[2]), argv[3], &f);
 	else if (strcmp(c, "ensure") == 0)
 		return ensure(conn, argv + 1);
 	else if (strcmp(c, "read") == 0)

@@ -17,7 +17,7 @@ add_group(struct bytes *out, const unsigned char *p, size_t n)
 		bits |= p[2];
 	for (size_t i = 0; i < 4; i++)
 		c[i] = (char)(i > n ? '=' : alphabet[bits >> (18 - 6 * i) & 63]);
-	buf_add(out, c, sizeof c);
+	bytes_add(out, c, sizeof c);
 }
 
 void
@@ -55,7 +55,7 @@ read_group(struct bytes *out, const char *p, size_t n)
 	if ((bits & (0xffffffUL >> 8 * (n - 1))) != 0)
 		return -1;
 	for (size_t i = 0; i + 1 < n; i++)
-		buf_addc(out, (char)(bits >> (16 - 8 * i)));
+		bytes_addc(out, (char)(bits >> (16 - 8 * i)));
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/mem.h"
+#include "base/num.h"
 
 void
 bytes_free(struct bytes *b)
@@ -39,14 +40,14 @@ bytes_fit(struct bytes *b, size_t n)
 void
 bytes_adds(struct bytes *b, const char *s)
 {
-	buf_add(b, s, strlen(s));
+	bytes_add(b, s, strlen(s));
 }
 
 void
 bytes_addu(struct bytes *b, uint64_t n)
 {
-	buf_reserve(b, NUM_DIGITS);
-	b->len = (size_t)(num_digits(b->p + b->len, n) - b->p);
+	bytes_reserve(b, NUM_DIGITS);
+	b->len = (size_t)(num_put_u64(b->p + b->len, n) - b->p);
 }
 
 void
@@ -60,7 +61,7 @@ bytes_addf(struct bytes *b, const char *fmt, ...)
 	va_end(ap);
 	if (n <= 0)
 		return;
-	buf_reserve(b, (size_t)n + 1);
+	bytes_reserve(b, (size_t)n + 1);
 	va_start(ap, fmt);
 	vsnprintf(b->p + b->len, (size_t)n + 1, fmt, ap);
 	va_end(ap);
@@ -79,7 +80,7 @@ bytes_drop(struct bytes *b, size_t n)
 const char *
 bytes_str(struct bytes *b)
 {
-	buf_reserve(b, 1);
+	bytes_reserve(b, 1);
 	b->p[b->len] = '\0';
 	return b->p;
 }

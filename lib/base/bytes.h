@@ -24,7 +24,7 @@ struct slice {
 };
 
 void bytes_free(struct bytes *b);			/* back to empty, memory released */
-void bytes_grow(struct bytes *b, size_t more);	/* as buf_reserve, when there is no room */
+void bytes_grow(struct bytes *b, size_t more);	/* as bytes_reserve, when there is no room */
 /* Empty, with room for n bytes and hardly more: for one of many that stay. */
 void bytes_fit(struct bytes *b, size_t n);
 void bytes_adds(struct bytes *b, const char *s);
@@ -37,26 +37,26 @@ const char *bytes_str(struct bytes *b);
 
 /* Room for `more` further bytes. */
 static inline void
-buf_reserve(struct bytes *b, size_t more)
+bytes_reserve(struct bytes *b, size_t more)
 {
 	if (more > b->cap - b->len)
 		bytes_grow(b, more);
 }
 
 static inline void
-buf_add(struct bytes *b, const void *p, size_t n)
+bytes_add(struct bytes *b, const void *p, size_t n)
 {
 	if (n == 0)
 		return;
-	buf_reserve(b, n);
+	bytes_reserve(b, n);
 	memcpy(b->p + b->len, p, n);
 	b->len += n;
 }
 
 static inline void
-buf_addc(struct bytes *b, char c)
+bytes_addc(struct bytes *b, char c)
 {
-	buf_reserve(b, 1);
+	bytes_reserve(b, 1);
 	b->p[b->len++] = c;
 }
 

@@ -7,7 +7,7 @@
 void
 jsonwrite_begin(struct bytes *out)
 {
-	buf_addc(out, '{');
+	bytes_addc(out, '{');
 }
 
 void
@@ -15,13 +15,13 @@ jsonwrite_end(struct bytes *out)
 {
 	if (out->p[out->len - 1] == ',')
 		out->len--;
-	buf_addc(out, '}');
+	bytes_addc(out, '}');
 }
 
 void
 jsonwrite_name(struct bytes *out, const char *name)
 {
-	buf_addc(out, '"');
+	bytes_addc(out, '"');
 	bytes_adds(out, name);
 	bytes_adds(out, "\":");
 }
@@ -31,7 +31,7 @@ jsonwrite_slice(struct bytes *out, const char *name, struct slice s)
 {
 	jsonwrite_name(out, name);
 	json_quote_text(out, s.p, s.n);
-	buf_addc(out, ',');
+	bytes_addc(out, ',');
 }
 
 void
@@ -50,7 +50,7 @@ jsonwrite_count(struct bytes *out, const char *name, uint64_t n)
 {
 	jsonwrite_name(out, name);
 	bytes_addu(out, n);
-	buf_addc(out, ',');
+	bytes_addc(out, ',');
 }
 
 void

@@ -49,7 +49,7 @@ lines_fill(struct lines *l)
 	bytes_drop(&l->b, l->from);
 	l->seen -= l->from;
 	l->from = 0;
-	buf_reserve(&l->b, CHUNK);
+	bytes_reserve(&l->b, CHUNK);
 	got = read(l->fd, l->b.p + l->b.len, CHUNK);
 	if (got == -1)
 		return -1;

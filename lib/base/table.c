@@ -88,7 +88,7 @@ static void
 pad(struct bytes *out, size_t n)
 {
 	while (n-- > 0)
-		buf_addc(out, ' ');
+		bytes_addc(out, ' ');
 }
 
 static void
@@ -107,7 +107,7 @@ print_row(struct bytes *out, const struct table *t, char *const *row, const size
 	}
 	while (out->len > 0 && out->p[out->len - 1] == ' ')
 		out->len--;
-	buf_addc(out, '\n');
+	bytes_addc(out, '\n');
 }
 
 void

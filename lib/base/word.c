@@ -7,14 +7,14 @@ void
 word_put(struct bytes *out, const char *s)
 {
 	if (!*s)
-		buf_addc(out, '-');
+		bytes_addc(out, '-');
 	if (strcmp(s, "-") == 0)	/* that alone says nothing */
 		bytes_adds(out, "%2D"), s++;
 	for (; *s; s++)
 		if ((unsigned char)*s <= ' ' || *s == '%' || *s == 127)
 			bytes_addf(out, "%%%02X", (unsigned char)*s);
 		else
-			buf_addc(out, *s);
+			bytes_addc(out, *s);
 }
 
 char *

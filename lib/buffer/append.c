@@ -16,7 +16,8 @@
 #include "buffer/manifest.h"
 #include "buffer/segment.h"
 #include "base/status.h"
-#include "base/mem.h"
+#include "base/io.h"
+#include "base/num.h"
 #include "base/clock.h"
 
 /* The segment being written to, from opening to fdatasync. */
@@ -36,14 +37,14 @@ append_format(struct bytes *out, const struct append_line *l, int64_t stamp)
 	size_t start = out->len;
 
 	clock_format(stamp, when);
-	buf_add(out, l->head.p, l->head.n);
+	bytes_add(out, l->head.p, l->head.n);
 	bytes_adds(out, ",\"buffered_at\":\"");
 	bytes_adds(out, when);
-	buf_addc(out, '"');
-	buf_add(out, l->tail.p, l->tail.n);
-	num_hex8(crc, (uint32_t)crc32_z(0, (const Bytef *)out->p + start, out->len - start));
+	bytes_addc(out, '"');
+	bytes_add(out, l->tail.p, l->tail.n);
+	num_put_hex8(crc, (uint32_t)crc32_z(0, (const Bytef *)out->p + start, out->len - start));
 	bytes_adds(out, ",\"crc\":\"");
-	buf_add(out, crc, sizeof crc);
+	bytes_add(out, crc, sizeof crc);
 	bytes_adds(out, "\"}\n");
 }
 
@@ -55,7 +56,7 @@ format_all(struct bytes *out, const struct append_line *lines, size_t n, int64_t
 
 	for (i = 0; i < n; i++)
 		all += lines[i].head.n + lines[i].tail.n + TRAILER;
-	buf_reserve(out, all);
+	bytes_reserve(out, all);
 	for (i = 0; i < n; i++) {
 		last = now > last ? now : last + 1;
 		append_format(out, &lines[i], last);
@@ -117,7 +118,7 @@ check_limits(struct buffer *buf, const struct append_limits *lim, const struct a
 static int64_t
 own_stamp(struct buffer *buf)
 {
-	char *s = io_slurp(buffer_fd(buf), OWN_STAMP, 32, NULL);
+	char *s = io_read_file(buffer_fd(buf), OWN_STAMP, 32, NULL);
 	int64_t stamp = s ? strtoll(s, NULL, 10) : 0;
 
 	free(s);
@@ -153,7 +154,7 @@ later(int64_t a, int64_t b)
 static void
 boot_id(char out[40])
 {
-	char *s = io_slurp(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, NULL);
+	char *s = io_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, NULL);
 
 	snprintf(out, 40, "%.36s", s ? s : "unknown");
 	free(s);
@@ -287,7 +288,7 @@ needs_newline(const struct target_file *t)
 static int
 write_whole(struct buffer *buf, struct target_file *t, const struct bytes *b, struct err *err)
 {
-	if (io_write(t->fd, b->p, b->len) == 0) {
+	if (io_write_all(t->fd, b->p, b->len) == 0) {
 		t->size += b->len;
 		return 0;
 	}
@@ -323,7 +324,7 @@ write_locked(struct buffer *buf, const char *target, const struct append_limits 
 		return -1;
 	memcpy(nb->boot, boot, sizeof boot);
 	if (needs_newline(t))
-		buf_addc(&b, '\n');
+		bytes_addc(&b, '\n');
 	nb->stamp = format_all(&b, lines, n, later(nb->stamp, own_stamp(buf)));
 	/* The generation moves first: a reader may look once too often, never once too little. */
 	nb->generation++;
@@ -367,7 +368,7 @@ write_own(struct buffer *buf, const char *target, const struct append_line *line
 	snprintf(name, sizeof name, "%s.own-%" PRId64 "%07ld.jsonl", stem, stamp, (long)getpid());
 	unlinkat(buffer_fd(buf), tmp, 0);
 	fd = buffer_state(buf, tmp, O_WRONLY | O_CREAT | O_EXCL);
-	if (fd == -1 || io_write(fd, b.p, b.len) == -1 || fdatasync(fd) == -1 || close(fd) == -1) {
+	if (fd == -1 || io_write_all(fd, b.p, b.len) == -1 || fdatasync(fd) == -1 || close(fd) == -1) {
 		err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buffer_dir(buf), tmp);
 		goto out;
 	}

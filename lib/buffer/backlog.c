@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "buffer/line.h"
 #include "buffer/backlog.h"
 #include "buffer/linecount.h"
 #include "buffer/counters.h"
@@ -246,14 +247,14 @@ backlog_json(struct bytes *out, const struct backlog *b)
 	jsonwrite_time(out, "oldest_event", b->oldest);
 	jsonwrite_count(out, "quarantined", b->quarantined);
 	jsonwrite_name(out, "held");
-	buf_addc(out, '[');
+	bytes_addc(out, '[');
 	for (i = 0; i < b->nheld; i++) {
 		bytes_adds(out, i ? "," : "");
 		put_held(out, &b->held[i]);
 	}
 	bytes_adds(out, "],");
 	jsonwrite_name(out, "vanished");
-	buf_addc(out, '[');
+	bytes_addc(out, '[');
 	for (i = 0; i < b->nvanished; i++) {
 		bytes_adds(out, i ? "," : "");
 		json_quote_text(out, b->vanished[i], strlen(b->vanished[i]));
@@ -265,16 +266,6 @@ backlog_json(struct bytes *out, const struct backlog *b)
 	jsonwrite_text(out, "lock_holder", b->lock_holder);
 	jsonwrite_count(out, "possible_duplicates", b->doubles);
 	jsonwrite_end(out);
-}
-
-void
-backlog_text(struct bytes *out, const struct backlog *b, const char *target)
-{
-	size_t i;
-
-	bytes_addf(out, "%" PRIu64 " events in %" PRIu64 " segments would be replayed to %s", b->events, b->files, target);
-	for (i = 0; i < b->nheld; i++)
-		bytes_addf(out, "\n%" PRIu64 " of them, '%s', are held: %s", b->held[i].events, b->held[i].type, b->held[i].reason);
 }
 
 /* --- may an event pass? ------------------------------------------------------------- */

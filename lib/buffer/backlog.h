@@ -42,8 +42,6 @@ int backlog_look(struct buffer *buf, struct backlog *b, struct err *err);
 void backlog_free(struct backlog *b);
 /* Appends it as the JSON object that is `buffer` in ebstat -j. */
 void backlog_json(struct bytes *out, const struct backlog *b);
-/* Appends what a drain to target would send, in words. */
-void backlog_text(struct bytes *out, const struct backlog *b, const char *target);
 
 /* A line's buffered_at, for walk_open. */
 int backlog_stamp(struct slice line, int64_t *stamp);

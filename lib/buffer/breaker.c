@@ -11,7 +11,6 @@
 
 #include "base/bytes.h"
 #include "buffer/breaker.h"
-#include "base/mem.h"
 #include "base/clock.h"
 
 #define RECORD 2048

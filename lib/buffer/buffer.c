@@ -1,7 +1,9 @@
+#include "buffer/buffer.h"
+
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -13,9 +15,10 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
-#include "buffer/buffer.h"
-#include "base/status.h"
+#include "base/clock.h"
+#include "base/io.h"
 #include "base/mem.h"
+#include "base/status.h"
 
 #define NOTE_SIZE 512	/* one page of disk at most: written over in place */
 
@@ -250,7 +253,7 @@ buffer_put(struct buffer *buf, const char *name, const void *p, size_t n, struct
 		unlinkat(buf->fd, tmp, 0);
 		return -1;
 	}
-	if (io_write(fd, p, n) == -1 || fsync(fd) == -1) {
+	if (io_write_all(fd, p, n) == -1 || fsync(fd) == -1) {
 		err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buf->dir, tmp);
 		close(fd);
 		unlinkat(buf->fd, tmp, 0);
@@ -302,7 +305,7 @@ try_lock(struct buffer *buf, int64_t ms, struct err *err)
 	}
 	if (buf->lock == -1 && (buf->lock = buffer_state(buf, ".lock", O_RDWR | O_CREAT)) == -1)
 		return err_sys(err, STATUS_UNSAFE, "open '%s/.lock'", buf->dir);
-	if (io_flock(buf->lock, ms) == -1)
+	if (io_lock(buf->lock, ms) == -1)
 		return err_sys(err, STATUS_UNSAFE, "lock '%s/.lock'", buf->dir);
 	if (leads_to(buf, ".lock", buf->lock))
 		return 0;
@@ -413,7 +416,7 @@ char *
 buffer_target(struct buffer *buf)
 {
 	size_t n;
-	char *s = io_slurp(buf->fd, ".target", 8192, &n);
+	char *s = io_read_file(buf->fd, ".target", 8192, &n);
 
 	if (s && n > 0 && s[n - 1] == '\n')
 		s[n - 1] = '\0';
@@ -432,7 +435,7 @@ buffer_retarget(struct buffer *buf, const char *target, struct err *err)
 	int r;
 
 	bytes_adds(&b, target);
-	buf_addc(&b, '\n');
+	bytes_addc(&b, '\n');
 	r = buffer_put(buf, ".target", b.p, b.len, err);
 	bytes_free(&b);
 	return r;
@@ -455,4 +458,38 @@ buffer_claim(struct buffer *buf, const char *target, bool holds, struct err *err
 		r = buffer_retarget(buf, target, err);
 	free(now);
 	return r;
+}
+
+/* What append, compress and buffer_put call theirs. */
+static int
+is_temporary(const char *name)
+{
+	const char *digits = strpbrk(name, "0123456789");
+	size_t n = digits ? (size_t)(digits - name) : 0;
+
+	if (strcmp(name, ".compressing") == 0)
+		return 1;
+	if (n < 2 || digits[strspn(digits, "0123456789")])
+		return 0;
+	return strncmp(name, ".own-", n) == 0 || strncmp(name, ".target.", n) == 0 || strncmp(name, ".progress.", n) == 0;
+}
+
+void
+buffer_tidy(struct buffer *buf)
+{
+	int fd = openat(buffer_fd(buf), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd == -1 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	struct stat st;
+
+	if (!d) {
+		if (fd != -1)
+			close(fd);
+		return;
+	}
+	while ((e = readdir(d)))
+		if (is_temporary(e->d_name) && fstatat(buffer_fd(buf), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    clock_now() / 1000000 - st.st_mtim.tv_sec > TIDY_AGE)
+			unlinkat(buffer_fd(buf), e->d_name, 0);
+	closedir(d);
 }

@@ -88,4 +88,16 @@ int buffer_put(struct buffer *buf, const char *name, const void *p, size_t n, st
 int buffer_state(struct buffer *buf, const char *name, int flags);
 int buffer_sync(struct buffer *buf, struct err *err);	/* fsync of the directory */
 
+/*
+ * Takes away what processes that were killed left half made in the buffer.
+ *
+ * That are temporary files only (.NAME.PID, .own-PID, .compressing): what was not renamed was never part of the
+ * buffer. The owner of one may be alive in another PID namespace, so they go by age.
+ */
+
+#define TIDY_AGE 3600	/* seconds */
+
+/* Best effort; needs no lock. */
+void buffer_tidy(struct buffer *buf);
+
 #endif

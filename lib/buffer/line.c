@@ -1,6 +1,333 @@
-#include "buffer/append.h"
 #include "buffer/line.h"
+
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "base/base64.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/status.h"
+#include "buffer/append.h"
 #include "event/names.h"
+
+#define NAME(s) {(s), sizeof(s) - 1}
+
+static void
+add_member(struct bytes *out, struct slice name, struct slice value)
+{
+	bytes_addc(out, '"');
+	bytes_add(out, name.p, name.n);
+	bytes_add(out, "\":", 2);
+	json_quote_text(out, value.p, value.n);
+}
+
+void
+line_head(struct bytes *out, const struct event *e)
+{
+	struct event copy = *e;
+	struct slice *at[EVENT_FIELDS];
+
+	event_members(&copy, at);
+	bytes_addc(out, '{');
+	add_member(out, event_names[0], e->type);
+	bytes_adds(out, ",\"message\":{");
+	for (size_t i = 0; i < EVENT_FIELDS; i++) {
+		if (i > 0)
+			bytes_addc(out, ',');
+		add_member(out, event_names[i], *at[i]);
+	}
+	if (!json_utf8(e->payload.p, e->payload.n)) {
+		bytes_adds(out, ",\"payload_base64\":\"");
+		base64_add(out, e->payload.p, e->payload.n);
+		bytes_addc(out, '"');
+	}
+	bytes_addc(out, '}');
+}
+
+static void
+add_doubt(struct bytes *out, const struct doubt *d)
+{
+	cJSON *o = cJSON_CreateObject();
+	char *text = NULL, client[24];
+
+	/* cJSON itself prints large numbers cut to 15 digits */
+	snprintf(client, sizeof client, "%lld", (long long)d->client);
+	if (o != NULL && cJSON_AddStringToObject(o, "run_id", d->run_id) != NULL &&
+	    cJSON_AddRawToObject(o, "client", client) != NULL &&
+	    cJSON_AddStringToObject(o, "addr", d->addr) != NULL &&
+	    cJSON_AddStringToObject(o, "after", d->after) != NULL)
+		text = cJSON_PrintUnformatted(o);
+	if (text == NULL)
+		mem_alloc(SIZE_MAX);		/* ends the process */
+	bytes_adds(out, text);
+	cJSON_free(text);
+	cJSON_Delete(o);
+}
+
+void
+line_tail(struct bytes *out, int64_t maxlen, const struct doubt *d)
+{
+	if (maxlen >= 0) {
+		bytes_adds(out, ",\"maxlen\":");
+		bytes_addu(out, (uint64_t)maxlen);
+	}
+	if (d != NULL) {
+		bytes_adds(out, ",\"doubt\":");
+		add_doubt(out, d);
+	}
+}
+
+/* Our lines end in ,"crc":"12345678"}: 1 when this one does and it is right, 0 when it
+ * does not, -1 when it is wrong. */
+static int
+check_crc(const char *line, size_t n)
+{
+	static const char front[] = ",\"crc\":\"";
+	size_t at = n - 18, f = sizeof front - 1;
+	char right[8];
+
+	if (n < 18 || memcmp(line + at, front, f) != 0 || memcmp(line + n - 2, "\"}", 2) != 0)
+		return 0;
+	num_put_hex8(right, (uint32_t)crc32_z(0, (const Bytef *)line, at));
+	return memcmp(line + at + f, right, 8) == 0 ? 1 : -1;
+}
+
+/* The values of the named members, the first of equal ones; p stays NULL where there is none. */
+static void
+find_in(struct json_walk *w, const struct slice *name, size_t n, struct slice *values)
+{
+	struct slice key, value;
+	size_t i;
+
+	memset(values, 0, n * sizeof *values);
+	while (json_next(w, &key, &value)) {
+		for (i = 0; i < n && !slice_same(key, name[i]); i++)
+			;
+		if (i < n && values[i].p == NULL)
+			values[i] = value;
+	}
+}
+
+static int
+find(struct slice object, const struct slice *name, size_t n, struct slice *values)
+{
+	struct json_walk w;
+
+	if (json_walk(&w, object) == -1)
+		return -1;
+	find_in(&w, name, n, values);
+	return 0;
+}
+
+/* A member as bytes in text: a string's text, of others what stands there; null is none. */
+static struct slice
+bytes_of(struct slice value, struct bytes *text)
+{
+	size_t from = text->len;
+
+	if (value.p == NULL || slice_eq(value, "null"))
+		return (struct slice){0};
+	if (json_text(text, value) == -1)
+		bytes_add(text, value.p, value.n);
+	return (struct slice){text->p + from, text->len - from};
+}
+
+static void
+copy_string(const cJSON *o, const char *name, char *out, size_t size)
+{
+	const char *s = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
+
+	if (s != NULL)
+		snprintf(out, size, "%s", s);
+}
+
+static void
+read_doubt(struct slice value, struct doubt *d)
+{
+	cJSON *o = cJSON_ParseWithLength(value.p, value.n);
+	const cJSON *client = cJSON_GetObjectItemCaseSensitive(o, "client");
+
+	*d = (struct doubt){.after = "0-0"};
+	copy_string(o, "run_id", d->run_id, sizeof d->run_id);
+	copy_string(o, "addr", d->addr, sizeof d->addr);
+	copy_string(o, "after", d->after, sizeof d->after);
+	if (cJSON_IsNumber(client) && client->valuedouble > 0 && client->valuedouble < 9007199254740992.0)
+		d->client = (int64_t)client->valuedouble;
+	cJSON_Delete(o);
+}
+
+static int64_t
+read_maxlen(struct slice value)
+{
+	char digits[20];
+	uint64_t n;
+
+	if (value.n == 0 || value.n >= sizeof digits)
+		return -1;
+	memcpy(digits, value.p, value.n);
+	digits[value.n] = '\0';
+	return num_parse_u64(digits, &n) == -1 || n > INT64_MAX ? -1 : (int64_t)n;
+}
+
+static int
+read_payload(struct slice plain, struct slice base64, struct event *e, struct bytes *text, struct err *err)
+{
+	struct slice coded = bytes_of(base64, text);
+	size_t from = text->len;
+
+	if (plain.p == NULL)
+		return err_set(err, STATUS_DATA, "no payload");
+	if (coded.p == NULL || base64_read(text, coded.p, coded.n) == -1)
+		if (json_text(text, plain) == -1)
+			bytes_add(text, plain.p, plain.n);	/* null too */
+	e->payload = (struct slice){text->p + from, text->len - from};
+	return 0;
+}
+
+static int
+check_message(const struct event *e, struct err *err)
+{
+	if (e->type.n == 0)
+		return err_set(err, STATUS_DATA, "no event_type");
+	if (e->event_id.p != NULL && !event_id_legal(e->event_id))
+		return err_set(err, STATUS_DATA, "event_id is not 1 to 200 printable characters");
+	return 0;
+}
+
+static int
+read_message(struct slice message, struct event *e, struct bytes *text, struct err *err)
+{
+	struct slice wanted[EVENT_FIELDS + 1];
+	struct slice *at[EVENT_FIELDS], values[EVENT_FIELDS + 1];
+
+	memcpy(wanted, event_names, sizeof event_names);
+	wanted[EVENT_FIELDS] = slice_of("payload_base64");
+	if (message.p == NULL || find(message, wanted, EVENT_FIELDS + 1, values) == -1)
+		return err_set(err, STATUS_DATA, "no message");
+	event_members(e, at);
+	for (size_t i = 0; i < EVENT_FIELDS; i++)
+		if (at[i] != &e->payload && at[i]->p == NULL)
+			*at[i] = bytes_of(values[i], text);
+	if (check_message(e, err) == -1)
+		return -1;
+	return read_payload(values[1], values[EVENT_FIELDS], e, text, err);
+}
+
+/* Is it a line of ours, or else JSON? */
+static int
+check_line(const char *line, size_t n, int *ours, struct err *err)
+{
+	struct json_fault fault;
+
+	if ((*ours = check_crc(line, n)) == -1)
+		return err_set(err, STATUS_DATA, "crc differs");
+	if (*ours || json_check(line, n, &fault) == 0)
+		return 0;
+	if (fault.at == n)
+		return err_set(err, STATUS_DATA, "torn: %s", fault.why);
+	return err_set(err, STATUS_DATA, "not JSON: %s at byte %zu", fault.why, fault.at + 1);
+}
+
+enum { TYPE, MESSAGE, BUFFERED_AT, MAXLEN, DOUBT, CRC, COUNT };
+
+static const struct slice members[COUNT] = {
+	NAME("event_type"), NAME("message"), NAME("buffered_at"), NAME("maxlen"), NAME("doubt"), NAME("crc")
+};
+
+/* Past a member of which all is known but its text; NULL when something else stands there. */
+static const char *
+take_member(const char *p, const char *end, char before, struct slice name, struct slice *out, struct bytes *text)
+{
+	size_t from = text->len;
+
+	if ((size_t)(end - p) < name.n + 4 || p[0] != before || p[1] != '"' || memcmp(p + 2, name.p, name.n) != 0 ||
+	    p[name.n + 2] != '"' || p[name.n + 3] != ':')
+		return NULL;
+	if ((p = json_take(text, p + name.n + 4, end)) != NULL)
+		*out = (struct slice){text->p + from, text->len - from};
+	return p;
+}
+
+/*
+ * The front of a line just as line_head writes it, in one pass: a replay reads nothing else. Returns what stands behind the message, as
+ * members; p is NULL when the line has another form, and is then read by its names.
+ */
+static struct slice
+read_own(const char *line, size_t n, struct event *e, struct bytes *text)
+{
+	static const char open[] = ",\"message\":";
+	const char *end = line + n - 1, *p = take_member(line, end, '{', event_names[0], &e->type, text);
+	struct slice *at[EVENT_FIELDS], again;
+
+	event_members(e, at);
+	if (p == NULL || (size_t)(end - p) < sizeof open || memcmp(p, open, sizeof open - 1) != 0)
+		return (struct slice){0};
+	p = take_member(p + sizeof open - 1, end, '{', event_names[0], &again, text);
+	for (size_t i = 1; i < EVENT_FIELDS && p != NULL; i++)
+		p = take_member(p, end, ',', event_names[i], at[i], text);
+	if (p == NULL || *p != '}')
+		return (struct slice){0};
+	return (struct slice){p + 1, (size_t)(end - p) - 1};
+}
+
+/* The front of a line in any form, and its other members. */
+static int
+read_front(const char *line, size_t n, int ours, struct event *e, struct slice *values, struct bytes *text, struct err *err)
+{
+	struct slice rest = ours ? read_own(line, n, e, text) : (struct slice){0};
+
+	if (rest.p != NULL) {
+		find_in(&(struct json_walk){rest.p, rest.p + rest.n}, members, COUNT, values);
+		return check_message(e, err);
+	}
+	*e = (struct event){0};
+	text->len = 0;
+	bytes_reserve(text, 2 * n + 1);	/* base64 twice */
+	if (find((struct slice){line, n}, members, COUNT, values) == -1)
+		return err_set(err, STATUS_DATA, "not an object");
+	if (!ours && values[CRC].p != NULL)
+		return err_set(err, STATUS_DATA, "crc differs");
+	e->type = bytes_of(values[TYPE], text);
+	return read_message(values[MESSAGE], e, text, err);
+}
+
+int
+line_parse(const char *line, size_t n, struct line *out, struct bytes *text, struct err *err)
+{
+	struct slice values[COUNT] = {{0}}, at;
+	int ours;
+
+	*out = (struct line){.maxlen = -1};
+	text->len = 0;
+	bytes_reserve(text, n + 1);	/* for all: what points into it stays */
+	if (check_line(line, n, &ours, err) == -1)
+		return -1;
+	out->ours = ours;
+	if (read_front(line, n, ours, &out->e, values, text, err) == -1)
+		return -1;
+	at = bytes_of(values[BUFFERED_AT], text);
+	if (clock_parse(at.p, at.n, &out->buffered_at) == -1)
+		return err_set(err, STATUS_DATA, "buffered_at is no time");
+	out->maxlen = read_maxlen(values[MAXLEN]);
+	if ((out->in_doubt = ours && values[DOUBT].p != NULL))
+		read_doubt(values[DOUBT], &out->doubt);
+	return 0;
+}
+
+void
+line_digest(const struct event *e, char out[UUID_SIZE])
+{
+	struct bytes b = {0};
+
+	line_head(&b, e);
+	uuid_derived("event", b.p, b.len, out);
+	bytes_free(&b);
+}
 
 int
 line_read(const char *p, size_t n, struct line *l, struct bytes *text, struct err *err)
@@ -23,4 +350,37 @@ line_put(struct bytes *out, const struct event *e, int64_t maxlen, const struct 
 	append_format(out, &l, stamp);
 	bytes_free(&head);
 	bytes_free(&tail);
+}
+
+/* stem: of the file that the line stands in; at: its offset there. The name that the file had before it was adopted counts. */
+static void
+derive_uuid(const char *stem, uint64_t at, struct slice raw, const char *what, char out[UUID_SIZE])
+{
+	const char *dot = strstr(stem, ".claimed-");
+	struct bytes b = { 0 };
+
+	bytes_add(&b, stem, dot ? (size_t)(dot - stem) : strlen(stem));
+	bytes_addf(&b, "\n%" PRIu64 "\n", at);
+	bytes_add(&b, raw.p, raw.n);
+	uuid_derived(what, b.p, b.len, out);
+	bytes_free(&b);
+}
+
+void
+line_complete(struct line *l, struct line_derived *d, const char *stem, uint64_t at, struct slice raw)
+{
+	struct event *e = &l->e;
+
+	if (!e->event_id.n) {
+		derive_uuid(stem, at, raw, "event_id", d->event_id);
+		e->event_id = slice_of(d->event_id);
+	}
+	if (!e->correlation_id.n) {
+		derive_uuid(stem, at, raw, "correlation_id", d->correlation_id);
+		e->correlation_id = slice_of(d->correlation_id);
+	}
+	if (!e->timestamp.n) {
+		clock_format(l->buffered_at, d->timestamp);
+		e->timestamp = slice_of(d->timestamp);
+	}
 }

@@ -10,7 +10,10 @@
 #include "base/bytes.h"
 #include "buffer/linecount.h"
 #include "buffer/reader.h"
+#include "base/io.h"
 #include "base/mem.h"
+#include "base/num.h"
+#include "base/process.h"
 #include "base/word.h"
 
 #define MOST (64u << 20)
@@ -89,9 +92,9 @@ take_line(struct memory *c, char *line)
 	struct linecount_entry e = {0};
 	uint64_t changed, first;
 
-	if (num_u64(word_take(&line), &e.inode) == 0 && num_u64(word_take(&line), &e.part.end) == 0 &&
-	    num_u64(word_take(&line), &changed) == 0 && num_u64(word_take(&line), &e.part.lines) == 0 &&
-	    num_u64(word_take(&line), &first) == 0 && strcmp(word_take(&line), ".") == 0) {
+	if (num_parse_u64(word_take(&line), &e.inode) == 0 && num_parse_u64(word_take(&line), &e.part.end) == 0 &&
+	    num_parse_u64(word_take(&line), &changed) == 0 && num_parse_u64(word_take(&line), &e.part.lines) == 0 &&
+	    num_parse_u64(word_take(&line), &first) == 0 && strcmp(word_take(&line), ".") == 0) {
 		e.stem = mem_strdup(stem);
 		e.changed = (int64_t)changed;
 		e.part.first = (int64_t)first;
@@ -105,7 +108,7 @@ recall(const struct buffer *buf)
 	struct memory *c = mem_alloc(sizeof *c);
 	char *text, *line, *end;
 
-	if ((c->path = place(buf)) == NULL || (text = io_slurp(AT_FDCWD, c->path, MOST, NULL)) == NULL)
+	if ((c->path = place(buf)) == NULL || (text = io_read_file(AT_FDCWD, c->path, MOST, NULL)) == NULL)
 		return c;
 	for (line = text; (end = strchr(line, '\n')) != NULL; line = end + 1) {
 		*end = '\0';
@@ -166,7 +169,7 @@ store(const struct memory *c)
 	unlink(bytes_str(&tmp));
 	fd = open(bytes_str(&tmp), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd != -1) {
-		r = io_write(fd, b.p, b.len);
+		r = io_write_all(fd, b.p, b.len);
 		if (close(fd) == -1 || r == -1 || rename(tmp.p, c->path) == -1)
 			unlink(tmp.p);
 	}

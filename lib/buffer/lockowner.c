@@ -11,7 +11,7 @@
 
 #include "base/bytes.h"
 #include "buffer/lockowner.h"
-#include "base/mem.h"
+#include "base/io.h"
 #include "base/clock.h"
 
 #define LOCKS_MAX (16u << 20)
@@ -21,7 +21,7 @@
 static long
 owner_of(const struct stat *st)
 {
-	char *text = io_slurp(AT_FDCWD, "/proc/locks", LOCKS_MAX, NULL), *line = text, *end;
+	char *text = io_read_file(AT_FDCWD, "/proc/locks", LOCKS_MAX, NULL), *line = text, *end;
 	unsigned major, minor;
 	unsigned long inode;
 	long pid, found = 0;
@@ -66,7 +66,7 @@ lockowner_stuck(struct buffer *buf, int64_t ms)
 			return NULL;
 	}
 	snprintf(path, sizeof path, "/proc/%ld/comm", pid);
-	name = io_slurp(AT_FDCWD, path, 64, NULL);
+	name = io_read_file(AT_FDCWD, path, 64, NULL);
 	bytes_addf(&b, "%ld (%.*s)", pid, name ? (int)strcspn(name, "\n") : 1, name ? name : "?");
 	free(name);
 	bytes_str(&b);

@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "buffer/manifest.h"
 #include "base/status.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "base/word.h"
 
@@ -25,8 +26,8 @@ manifest_add(struct buffer *buf, const char *stem)
 	if (fd == -1)
 		return;
 	if (size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n')
-		buf_addc(&b, '\n');	/* a line that was torn stays one of its own */
-	buf_addc(&b, '+');
+		bytes_addc(&b, '\n');	/* a line that was torn stays one of its own */
+	bytes_addc(&b, '+');
 	word_put(&b, stem);
 	bytes_adds(&b, WHOLE "\n");
 	if (write(fd, b.p, b.len) == -1) {
@@ -80,7 +81,7 @@ stems_cmp(const void *a, const void *b)
 static int
 set_marks(struct buffer *buf, const char *const *stems, size_t n, const char *to)
 {
-	char *text = io_slurp(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *name;
+	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *name;
 	int fd = -1, r = 0;
 
 	if (!text)
@@ -111,7 +112,7 @@ manifest_strike(struct buffer *buf, const char **stems, size_t n, struct err *er
 static bool
 all_struck(struct buffer *buf)
 {
-	char *text = io_slurp(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *stem;
+	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *stem;
 	bool struck = true;
 
 	while (text && struck && next_line(&p, &mark, &stem))
@@ -136,7 +137,7 @@ manifest_clear(struct buffer *buf, bool all)
 static char
 mark_of(struct buffer *buf, const char *stem)
 {
-	char *text = io_slurp(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *name, found = 0;
+	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *name, found = 0;
 
 	while (text && next_line(&p, &mark, &name))
 		if (strcmp(name, stem) == 0)
@@ -164,7 +165,7 @@ is_missing(struct buffer *buf, const char *stem)
 void
 manifest_missing(struct buffer *buf, const struct segment *list, size_t n, char ***stems, size_t *count)
 {
-	char *text = io_slurp(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *stem;
+	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *stem;
 	const char **have;
 	size_t i, cap = 0;
 
@@ -203,7 +204,7 @@ manifest_is_returned(const char *stem)
 static bool
 any_vanished(struct buffer *buf)
 {
-	char *text = io_slurp(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *stem;
+	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *stem;
 	bool any = false;
 
 	while (text && !any && next_line(&p, &mark, &stem))

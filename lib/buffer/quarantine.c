@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "buffer/quarantine.h"
 #include "base/status.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "base/clock.h"
 
@@ -153,7 +154,7 @@ format(struct bytes *b, const char *place, const char *reason, struct slice line
 	clock_format(clock_now(), now);
 	bytes_addf(b, "{\"quarantined_at\":\"%s\",\"reason\":", now);
 	json_quote(b, reason, strlen(reason));
-	buf_addc(b, ',');
+	bytes_addc(b, ',');
 	bytes_adds(b, place);
 	if (json_utf8(line.p, line.n)) {
 		bytes_adds(b, "\"line\":");
@@ -161,7 +162,7 @@ format(struct bytes *b, const char *place, const char *reason, struct slice line
 	} else {
 		bytes_adds(b, "\"line_base64\":\"");
 		base64_add(b, line.p, line.n);
-		buf_addc(b, '"');
+		bytes_addc(b, '"');
 	}
 	bytes_adds(b, "}\n");
 }
@@ -173,7 +174,7 @@ write_line(int fd, const struct bytes *b)
 
 	if (at == -1)
 		return -1;
-	if (lseek(fd, at, SEEK_SET) != -1 && io_write(fd, b->p, b->len) == 0)
+	if (lseek(fd, at, SEEK_SET) != -1 && io_write_all(fd, b->p, b->len) == 0)
 		return 0;
 	if (ftruncate(fd, at) == -1) {
 		/* whole_size cuts it next time */
@@ -220,7 +221,7 @@ open_locked(int dir, const char *name)
 		fd = openat(dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 		if (fd == -1)
 			return -1;
-		if (io_flock(fd, LOCK_MS) == -1 || fstat(fd, &a) == -1 || !S_ISREG(a.st_mode))
+		if (io_lock(fd, LOCK_MS) == -1 || fstat(fd, &a) == -1 || !S_ISREG(a.st_mode))
 			break;
 		if (fstatat(dir, name, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
 			return fd;

@@ -142,7 +142,7 @@ refill(struct reader *r, struct err *err)
 		r->seen -= r->used;
 		r->used = 0;
 	}
-	buf_reserve(&r->b, r->b.len < r->chunk ? r->chunk - r->b.len : r->b.len);
+	bytes_reserve(&r->b, r->b.len < r->chunk ? r->chunk - r->b.len : r->b.len);
 	got = read_some(r, r->b.p + r->b.len, r->b.cap - r->b.len);
 	if (got == -1)
 		return err_sys(err, STATUS_UNSAFE, "read '%s'", r->seg.name);

@@ -48,7 +48,7 @@ reclaim_free(struct reclaim *s)
 		free(s->clean[--s->n]);
 	free(s->clean);
 	s->clean = NULL;
-	reclaim_late_end(&s->release);
+	lateclose_end(&s->release);
 }
 
 static bool
@@ -91,10 +91,10 @@ take_away(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct ch
 
 	if (b)
 		return quarantine_whole(q, seg, b->lines, err);
-	fd = reclaim_late_hold(buffer_fd(buf), seg->name, seg->size);
+	fd = lateclose_hold(buffer_fd(buf), seg->name, seg->size);
 	if (segment_unlink(buffer_fd(buf), seg) == -1)
 		r = err_sys(err, STATUS_UNSAFE, "remove '%s/%s'", buffer_dir(buf), seg->name);
-	reclaim_late_give(&s->release, fd);
+	lateclose_give(&s->release, fd);
 	return r;
 }
 

@@ -10,7 +10,7 @@
 
 #include "buffer/checkpoint.h"
 #include "buffer/quarantine.h"
-#include "buffer/release.h"
+#include "buffer/lateclose.h"
 #include "buffer/walk.h"
 
 struct reclaim {
@@ -19,7 +19,7 @@ struct reclaim {
 	uint64_t torn;		/* pieces quarantined so far */
 	bool *gone;		/* of the segments of this walk */
 	size_t first;		/* none before it is left to go */
-	struct reclaim_late release;
+	struct lateclose release;
 };
 
 void reclaim_begin(struct reclaim *s);			/* another walk */

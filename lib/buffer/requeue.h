@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "buffer/line.h"
 #include "buffer/append.h"
 #include "event/event.h"
 #include "base/err.h"

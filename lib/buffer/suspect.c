@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "buffer/line.h"
 #include "event/event.h"
 #include "buffer/idset.h"
 #include "buffer/reader.h"
@@ -28,7 +29,7 @@ read_events(struct suspect *s, struct buffer *buf, const struct segment *seg, bo
 	while (r && (got = reader_next(r, &l, err)) == 1) {
 		if (line_parse(l.text.p, l.text.n, &el, &text, &bad) == -1)
 			continue;
-		event_digest(&el.e, digest);
+		line_digest(&el.e, digest);
 		if (own)
 			idset_add(&s->events, slice_of(digest));
 		else if ((later = idset_count(&s->events, slice_of(digest))))
@@ -85,7 +86,7 @@ suspect_later(const struct suspect *s, const struct event *e)
 	char digest[UUID_SIZE];
 	const size_t *later;
 
-	event_digest(e, digest);
+	line_digest(e, digest);
 	later = idset_count(&s->events, slice_of(digest));
 	return later && *later > 0;
 }

@@ -3,7 +3,7 @@
 
 #include "event/names.h"
 #include "base/status.h"
-#include "base/mem.h"
+#include "base/num.h"
 #include "cli/optvalue.h"
 
 static int
@@ -17,7 +17,7 @@ optvalue_count(const char *option, const char *arg, int64_t least, const char *w
 {
 	uint64_t n;
 
-	if (num_u64(arg, &n) == -1 || n > INT64_MAX || (int64_t)n < least)
+	if (num_parse_u64(arg, &n) == -1 || n > INT64_MAX || (int64_t)n < least)
 		return wrong(option, arg, wanted, err);
 	*out = (int64_t)n;
 	return 0;
@@ -28,7 +28,7 @@ optvalue_number(const char *option, const char *arg, uint64_t most, const char *
 {
 	uint64_t n;
 
-	if (num_u64(arg, &n) == -1 || n > most)
+	if (num_parse_u64(arg, &n) == -1 || n > most)
 		return wrong(option, arg, wanted, err);
 	*out = n;
 	return 0;
@@ -39,7 +39,7 @@ optvalue_span(const char *option, const char *arg, int64_t least, const char *wa
 {
 	int64_t n;
 
-	if (num_ms(arg, &n) == -1 || n < least)
+	if (num_parse_ms(arg, &n) == -1 || n < least)
 		return wrong(option, arg, wanted, err);
 	*ms = n;
 	return 0;

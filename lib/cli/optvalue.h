@@ -14,7 +14,7 @@
  */
 int optvalue_count(const char *option, const char *arg, int64_t least, const char *wanted, int64_t *out, struct err *err);
 int optvalue_number(const char *option, const char *arg, uint64_t most, const char *wanted, uint64_t *out, struct err *err);	/* 0 to most */
-int optvalue_span(const char *option, const char *arg, int64_t least, const char *wanted, int64_t *ms, struct err *err);	/* num_ms */
+int optvalue_span(const char *option, const char *arg, int64_t least, const char *wanted, int64_t *ms, struct err *err);	/* num_parse_ms */
 
 /* An event type, or a pattern; of that it is said that it goes only with `patterns`, unless that is NULL. 0, or -1 with status 64. */
 int optvalue_type(const char *type, const char *patterns, struct err *err);

@@ -25,7 +25,6 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "conf/policy.h"
 #include "redis/url.h"
 
 #define CONF_SHORT "b:hjp:qs:t:u:vV"
@@ -78,5 +77,32 @@ int64_t conf_maxlen(const struct conf *c, const char *type);
 bool conf_acked(const struct conf *c, const char *type);
 /* With that: how many entries its stream may hold at most, by default ten times conf_maxlen; 0 for no limit. */
 int64_t conf_maxlen_hard(const struct conf *c, const char *type);
+
+/*
+ * What the config file says of single types, in its [TYPE] sections.
+ *
+ *     [order.created]
+ *     maxlen = 20000
+ *     trim = acked
+ *     maxlen-hard = 200000
+ */
+
+struct policy {
+	char *type;
+	int64_t maxlen;		/* -1: not given */
+	bool acked;		/* trim = acked: what a group still needs is not trimmed */
+	int64_t hard;		/* maxlen-hard; -1: not given */
+	unsigned hard_line;	/* where it was given */
+	struct policy *next;
+};
+
+/* A number of entries, 0 for no limit. `from`: what people wrote before it. */
+int policy_entries(const char *from, const char *s, int64_t *n, struct err *err);
+/* Takes one line of a section. -1: f says what is wrong with it. */
+int policy_set(struct policy **list, const char *type, const char *name, const char *value, unsigned line, struct err *err);
+/* Whether the limits go together; maxlen holds where a section has none. -1: status 78, naming file and line. */
+int policy_check(const struct policy *list, const char *file, int64_t maxlen, struct err *err);
+const struct policy *policy_find(const struct policy *list, const char *type);	/* NULL: none */
+void policy_free(struct policy *list);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "conf/ini.h"
 #include "base/status.h"
-#include "base/mem.h"
+#include "base/io.h"
 
 #define SIZE_LIMIT (1024UL * 1024)
 
@@ -61,7 +61,7 @@ ini_read(const char *path, ini_fn *fn, void *arg, struct err *err)
 	int result = 0;
 	size_t n;
 
-	if ((text = io_slurp(AT_FDCWD, path, SIZE_LIMIT, &n)) == NULL) {
+	if ((text = io_read_file(AT_FDCWD, path, SIZE_LIMIT, &n)) == NULL) {
 		if (errno == ENOENT || errno == ENOTDIR)
 			return 1;
 		return err_sys(err, STATUS_CONFIG, "read '%s'", path);

@@ -6,7 +6,9 @@
 #include "base/bytes.h"
 #include "conf/secret.h"
 #include "base/status.h"
+#include "base/io.h"
 #include "base/mem.h"
+#include "base/process.h"
 
 #define SIZE_LIMIT 65536
 
@@ -15,7 +17,7 @@ static int
 from_file(const char *path, char **password, struct err *err)
 {
 	size_t n;
-	char *s = io_slurp(AT_FDCWD, path, SIZE_LIMIT, &n);
+	char *s = io_read_file(AT_FDCWD, path, SIZE_LIMIT, &n);
 
 	if (s == NULL) {
 		err_sys(err, STATUS_CONFIG, "read password file '%s'", path);

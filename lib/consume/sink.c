@@ -160,8 +160,8 @@ sink_add(struct sink *s, const struct record *r)
 		format_add(&s->out, s->format, r);
 	else
 		event_json(&s->out, r->id, r->stream, r->type, r->kv, r->nkv, r->deliveries);
-	buf_addc(&s->out, s->end);
-	buf_add(&s->ends, &s->out.len, sizeof(s->out.len));
+	bytes_addc(&s->out, s->end);
+	bytes_add(&s->ends, &s->out.len, sizeof(s->out.len));
 	if (s->out.len >= LARGE)
 		push(s);
 }

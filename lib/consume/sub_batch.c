@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "event/id.h"
 #include "redis/group.h"
 #include "consume/sub_batch.h"
 #include "redis/reply.h"
@@ -113,8 +114,8 @@ note_handled(void *arg, size_t key, const struct group_entry *e)
 		h->gone++;
 	else
 		h->left--;
-	buf_add(h->ids, e->id.p, e->id.n);
-	buf_addc(h->ids, '\0');
+	bytes_add(h->ids, e->id.p, e->id.n);
+	bytes_addc(h->ids, '\0');
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "event/id.h"
 #include "redis/conn.h"
 #include "event/format.h"
 #include "redis/stream.h"

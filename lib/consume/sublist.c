@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "redis/scan.h"
 #include "event/names.h"
 #include "consume/sublist.h"
 #include "base/mem.h"

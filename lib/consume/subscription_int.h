@@ -7,6 +7,7 @@
 #ifndef CONSUME_SUBSCRIPTION_INT_H
 #define CONSUME_SUBSCRIPTION_INT_H
 
+#include "event/id.h"
 #include "redis/pagesize.h"
 #include "redis/reply.h"
 #include "consume/subscription.h"

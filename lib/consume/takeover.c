@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "event/id.h"
+#include "redis/stream.h"
 #include "redis/pending.h"
 #include "consume/subscription_int.h"
 #include "base/mem.h"

@@ -1,10 +1,18 @@
+#include "drain/batch.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "drain/batch.h"
-#include "base/mem.h"
 #include "base/clock.h"
+#include "base/mem.h"
+#include "buffer/line.h"
+#include "buffer/manifest.h"
+#include "drain/commit.h"
+#include "drain/drain_int.h"
+#include "drain/indoubt.h"
+#include "drain/trim.h"
+#include "event/id.h"
 
 void
 batch_init(struct batch *b)
@@ -63,35 +71,266 @@ batch_take(struct batch *b)
 	b->n++;
 }
 
-/* The name the file had before it was claimed, and where the line stands in it. */
-static void
-derive(const struct batch_item *it, struct slice raw, const char *what, char out[UUID_SIZE])
-{
-	const char *dot = strstr(it->stem, ".claimed-");
-	struct bytes b = { 0 };
+#define PASSED_MOST 256
 
-	buf_add(&b, it->stem, dot ? (size_t)(dot - it->stem) : strlen(it->stem));
-	bytes_addf(&b, "\n%" PRIu64 "\n", it->at);
-	buf_add(&b, raw.p, raw.n);
-	uuid_derived(what, b.p, b.len, out);
-	bytes_free(&b);
+/* Whether somebody sent this line already and had no answer, and from where to look for it. */
+static void
+look_for_doubt(struct drain *d, struct batch_item *it)
+{
+	struct intent_type *s = d->old.on ? intent_sent(&d->old, it->line.e.type.p, it->line.e.type.n) : NULL;
+	struct stream_id id;
+
+	it->doubtful = it->doubted = it->unsure = false;
+	it->after = (struct stream_id){ UINT64_MAX, UINT64_MAX };
+	if (s && intent_reaches(&d->old, d->l.chain, d->l.stem, d->l.pos)) {
+		it->doubtful = true;
+		if (id_parse(slice_of(s->after), &it->after) == -1)
+			it->after = (struct stream_id){ 0, 0 };
+	}
+	if (d->checkpoint.lost || manifest_is_returned(d->l.stem)) {
+		it->doubtful = true;
+		it->after = (struct stream_id){ 0, 0 };
+	}
+	if (it->line.in_doubt) {
+		it->doubtful = true;
+		if (id_parse(slice_of(it->line.doubt.after), &id) == -1)
+			id = (struct stream_id){ 0, 0 };
+		if (id_cmp(id, it->after) < 0)
+			it->after = id;
+	}
 }
 
-void
-line_complete(struct batch_item *it, struct slice raw)
+static bool
+tries_held(const struct drain *d, const char *type)
 {
-	struct event *e = &it->line.e;
+	return d->o->all || (d->o->type && strcmp(d->o->type, type) == 0);
+}
 
-	if (!e->event_id.n) {
-		derive(it, raw, "event_id", it->event_id);
-		e->event_id = slice_of(it->event_id);
+struct dest *
+batch_dest(struct drain *d, struct slice type)
+{
+	struct dest *dest = dests_get(&d->dests, d->o->conf->prefix, type);
+	struct lagging *late;
+
+	if (!dest->opened && !dest->stopped && (late = checkpoint_lagging(&d->checkpoint, type.p, type.n)) &&
+	    *late->reason && !tries_held(d, dest->type))
+		dest_stop(dest, CONN_OTHER, late->reason);
+	return dest;
+}
+
+static void
+pass_by(struct drain *d)
+{
+	struct positions *m = &d->walked;
+
+	position_set(d->l.chain ? &m->chain : positions_get(m, d->l.stem), d->l.stem, d->l.end, d->l.limit);
+}
+
+/* Chain segments that the walk leaves without leaving a line behind may go at once. */
+static void
+enter_segment(struct drain *d)
+{
+	if (!d->l.chain || (d->stem && strcmp(d->stem, d->l.stem) == 0))
+		return;
+	if (d->stem && d->whole && !d->left_behind)
+		reclaim_clean(&d->sweep, d->stem);
+	free(d->stem);
+	d->stem = mem_strdup(d->l.stem);
+	d->left_behind = false;
+	d->whole = d->covers || d->l.pos == 0;
+}
+
+/* 1 when the line was written again into a later segment, 0 not, -1 failure. */
+static int
+written_again(struct drain *d, const struct event *e, struct err *err)
+{
+	struct segment *list;
+	struct notebook nb;
+	size_t n;
+	int r;
+
+	if (!d->l.suspect)
+		return 0;
+	if (!d->suspect || strcmp(suspect_stem(d->suspect), d->l.stem) != 0) {
+		suspect_close(d->suspect);
+		d->suspect = NULL;
+		/* Under the lock nobody is on the way from the one segment to the other. */
+		if (buffer_lock(d->buf, d->o->limits->lock_ms, &nb, err) == -1)
+			return -1;
+		r = segment_list(buffer_fd(d->buf), &list, &n, err);
+		buffer_unlock(d->buf);
+		if (r == -1)
+			return -1;
+		d->suspect = suspect_open(d->buf, d->l.stem, list, n, err);
+		free(list);
+		if (!d->suspect)
+			return -1;
 	}
-	if (!e->correlation_id.n) {
-		derive(it, raw, "correlation_id", it->correlation_id);
-		e->correlation_id = slice_of(it->correlation_id);
+	return suspect_later(d->suspect, e);
+}
+
+static int
+measure_room(struct drain *d, struct batch_item *it, struct err *err)
+{
+	struct bytes words = { 0 };
+	int r;
+
+	if (!it->dest->opened && !it->dest->stopped)
+		trim_policy(it->dest, d->o->conf);
+	r = trim_ready(it->dest, d->conn, drain_limit(d, it->line.maxlen, it->dest->type), d->o->force, &words, err);
+	if (words.len)
+		drain_say(d, "%s", bytes_str(&words));
+	bytes_free(&words);
+	return r;
+}
+
+static void
+swap(struct bytes *a, struct bytes *b)
+{
+	struct bytes keep = *a;
+
+	*a = *b;
+	*b = keep;
+}
+
+/* Before it may be added the server has to be asked for room. */
+static bool
+asks(struct drain *d, const struct batch_item *it)
+{
+	struct dest *dest = it->dest;
+
+	return !dest->stopped && (!dest->opened || dest->stale || !trim_limit(dest, drain_limit(d, it->line.maxlen, it->dest->type)) || dest->room <= 0);
+}
+
+/* It may be sent without a question and without a record. */
+static bool
+is_recorded(const struct drain *d, const struct batch_item *it)
+{
+	const struct batch *b = &d->batch;
+	const struct intent *in = &d->checkpoint.intent;
+
+	if (!b->recorded || !in->on || d->old.on || d->checkpoint.lost || it->line.in_doubt || manifest_is_returned(d->l.stem) ||
+	    !intent_reaches(in, d->l.chain, d->l.stem, d->l.pos))
+		return false;
+	return (b->n > 0 && b->item[b->n - 1].dest == it->dest) || intent_sent(in, it->dest->type, strlen(it->dest->type));
+}
+
+enum taken { TAKEN, PASSED, FULL };
+
+/*
+ * What to do with the line at hand: taken into the batch, passed by (delivered, left behind, bad), or the batch has no
+ * room. -1 on failure.
+ */
+static int
+take_line(struct drain *d, struct err *err)
+{
+	struct batch_item *it = batch_next(&d->batch);
+	struct line *el = &d->at->event;
+	bool old = d->old.on && intent_reaches(&d->old, d->l.chain, d->l.stem, d->l.pos), recorded;
+	int again, has;
+	size_t i;
+
+	/* What the old intent names has its bound, what comes behind gets one of its own. */
+	if (d->batch.n && old != d->batch.old)
+		return FULL;
+	if (d->l.text.n == 0)
+		return PASSED;	/* the newline that ended a torn piece */
+	if (d->at->bad) {
+		if (positions_passed(&d->checkpoint.marks, d->l.chain, d->l.stem, d->l.pos, &has))
+			return PASSED;	/* in quarantine already */
+		drain_quarantine(d, d->l.stem, d->l.pos, d->l.text, d->at->why->text);
+		return PASSED;
 	}
-	if (!e->timestamp.n) {
-		clock_format(it->line.buffered_at, it->timestamp);
-		e->timestamp = slice_of(it->timestamp);
+	if (checkpoint_delivered(&d->checkpoint, el->e.type.p, el->e.type.n, d->l.chain, d->l.stem, d->l.pos))
+		return PASSED;
+	if ((again = written_again(d, &el->e, err)) != 0)
+		return again == -1 ? -1 : PASSED;
+	it->line = *el;
+	it->dest = batch_dest(d, el->e.type);
+	for (i = 0; i < d->batch.n && d->batch.item[i].dest != it->dest; i++)
+		;
+	recorded = is_recorded(d, it);
+	if (!it->dest->stopped && (batch_full(&d->batch, el->e.payload.n) || (d->batch.sent && !recorded)))
+		return FULL;
+	if (asks(d, it) && (i < d->batch.n || d->batch.sent))
+		return FULL;	/* what is in the batch has to be added before room can be measured */
+	if (measure_room(d, it, err) == -1)
+		return -1;
+	if (it->dest->stopped) {
+		commit_leave(d, el->e.type, d->l.chain, d->l.stem, d->l.pos, d->l.limit);
+		return PASSED;
 	}
+	it->stem = d->l.stem;
+	it->chain = d->l.chain;
+	it->pos = d->l.pos;
+	it->limit = d->l.limit;
+	it->at = d->l.at;
+	/* The bytes that the event is made of go with it. */
+	swap(&it->text, &d->at->text);
+	line_complete(&it->line, &it->derived, it->stem, it->at, d->l.text);
+	look_for_doubt(d, it);
+	it->state = BATCH_SEND;
+	if (it->dest->room != INT64_MAX)
+		it->dest->room--;
+	d->batch.old = old;
+	d->batch.recorded = recorded;
+	d->batch.brief |= it->dest->maxlen > 0 && it->dest->maxlen < BATCH_DOUBT;
+	batch_take(&d->batch);
+	return TAKEN;
+}
+
+size_t
+batch_measure_room(const struct drain *d)
+{
+	size_t n = BATCH_LINES;
+
+	if (d->o->rate && n > d->o->rate / 10 + 1)
+		n = (size_t)(d->o->rate / 10 + 1);
+	if (d->o->limit && n > d->o->limit - d->tried)
+		n = (size_t)(d->o->limit - d->tried);
+	return n;
+}
+
+/* What was read before a failure is not held up by it, and what is on its way is waited for. */
+static int
+failed(struct drain *d, size_t before, const struct err *err)
+{
+	if (before == 0)
+		return -1;
+	d->failed = true;
+	d->failure = *err;
+	return 0;
+}
+
+int
+batch_load(struct drain *d, size_t most, bool *end, struct err *err)
+{
+	size_t passed = 0;
+	int got = 1, r;
+
+	*end = false;
+	if (d->failed) {
+		*err = d->failure;
+		return -1;
+	}
+	while (d->batch.n < most) {
+		if ((got = readahead_next(&d->ahead, &d->at, err)) != 1)
+			break;
+		d->l = d->at->l;
+		enter_segment(d);
+		if ((r = take_line(d, err)) == -1)
+			return failed(d, d->batch.sent, err);
+		if (r == FULL) {
+			readahead_keep(&d->ahead);
+			return 0;
+		}
+		pass_by(d);
+		/* Lines that are left out cost time too. */
+		if (r == PASSED && ++passed % PASSED_MOST == 0 && (drain_over(d) || !drain_wants(d)))
+			return 0;
+	}
+	if (got == 1)
+		return 1;
+	*end = got == 0;
+	return got == -1 ? failed(d, d->batch.n, err) : 0;
 }

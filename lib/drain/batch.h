@@ -8,7 +8,8 @@
 
 #include <stdbool.h>
 
-#include "event/event.h"
+#include "event/id.h"
+#include "buffer/line.h"
 #include "drain/dest.h"
 #include "base/uuid.h"
 #include "buffer/walk.h"
@@ -27,8 +28,7 @@ enum batch_state { BATCH_SEND, BATCH_FOUND, BATCH_ADDED, BATCH_REFUSED };
 struct batch_item {
 	struct line line;
 	struct bytes text;
-	char event_id[UUID_SIZE], correlation_id[UUID_SIZE];	/* derived, for lines without */
-	char timestamp[CLOCK_SIZE];
+	struct line_derived derived;
 	struct dest *dest;
 	const char *stem;	/* borrowed from the walk */
 	bool chain, doubtful;
@@ -59,7 +59,18 @@ struct batch_item *batch_next(struct batch *b);
 void batch_take(struct batch *b);
 /* 1 when a line of that many payload bytes does not fit any more. */
 int batch_full(const struct batch *b, size_t bytes);
-/* What a plain writer's line lacks, made from where it stands and what it says: the same in every run. */
-void line_complete(struct batch_item *it, struct slice raw);
+
+struct drain;	/* drain_int.h */
+
+/*
+ * Reads lines into d->batch until it has `most`. 1: more would fit, 0: not; *end: the walk has come to its end. -1: the connection is dead, the
+ * server refuses, or the disk failed. Once some of the batch are on their way only such lines join them as need no question and are recorded
+ * as what may be sent.
+ */
+int batch_load(struct drain *d, size_t most, bool *end, struct err *err);
+/* How many lines a batch may have just now. */
+size_t batch_measure_room(const struct drain *d);
+/* The lane of a type; stopped from the beginning when the type is held and not to be tried in this run. */
+struct dest *batch_dest(struct drain *d, struct slice type);
 
 #endif

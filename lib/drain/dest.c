@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "redis/stream.h"
 #include "drain/dest.h"
 #include "event/names.h"
 #include "base/mem.h"

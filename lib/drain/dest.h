@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "event/id.h"
 #include "redis/conn.h"
 #include "event/event.h"
 #include "redis/stream.h"

@@ -1,6 +1,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "event/id.h"
+#include "redis/stream.h"
+#include "redis/scan.h"
 #include "drain/indoubt.h"
 #include "base/mem.h"
 

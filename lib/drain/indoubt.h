@@ -1,7 +1,7 @@
 /*
  * indoubt: was it added or not? Looks in the stream for events whose XADD was not answered.
  *
- * Before anything is looked up, the connection that may still execute it is fenced (conn_fence), or the answer would
+ * Before anything is looked up, the connection that may still execute it is fenced (fence_conn), or the answer would
  * mean nothing. Then everything above the bound is read once per stream. An entry settles one line that is equal to it in every
  * field: an event_id alone may have been given twice on purpose.
  */
@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 
+#include "event/id.h"
 #include "redis/conn.h"
 #include "event/event.h"
 #include "redis/stream.h"

@@ -8,11 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "buffer/line.h"
 #include "buffer/backlog.h"
 #include "event/event.h"
 #include "drain/outage.h"
 #include "base/status.h"
-#include "base/mem.h"
+#include "base/io.h"
+#include "base/num.h"
 #include "base/uuid.h"
 #include "buffer/walk.h"
 #include "base/clock.h"
@@ -43,7 +45,7 @@ outage_mark(struct buffer *buf)
 	uuid_v7(id);
 	if ((fd = buffer_state(buf, MARK, O_WRONLY | O_CREAT | O_EXCL)) == -1)
 		return;
-	if (io_write(fd, id, ID_LEN) == -1) {
+	if (io_write_all(fd, id, ID_LEN) == -1) {
 		/* An empty mark is a mark; its event gets an identity of its own. */
 	}
 	close(fd);
@@ -103,7 +105,7 @@ outage_due(const struct buffer *buf)
 static int
 read_mark(struct buffer *buf, const char *name, char *id, uint64_t *before, struct err *err)
 {
-	char *text = io_slurp(buffer_fd(buf), name, 4096, NULL), *rest;
+	char *text = io_read_file(buffer_fd(buf), name, 4096, NULL), *rest;
 	int told = 0;
 
 	if (!text)
@@ -114,7 +116,7 @@ read_mark(struct buffer *buf, const char *name, char *id, uint64_t *before, stru
 		rest = text + ID_LEN;
 		told = strncmp(rest, TOLD, sizeof TOLD - 1) == 0;
 		rest[strcspn(rest, "\n")] = '\0';
-		if (*rest != ' ' || num_u64(rest + 1, before) == -1)
+		if (*rest != ' ' || num_parse_u64(rest + 1, before) == -1)
 			*before = 0;
 		*rest = '\0';
 		memcpy(id, text, UUID_SIZE);

@@ -64,7 +64,7 @@ read_one(struct readahead *a)
 		return;
 	}
 	bytes_fit(&k->raw, k->l.text.n);
-	buf_add(&k->raw, k->l.text.p, k->l.text.n);
+	bytes_add(&k->raw, k->l.text.p, k->l.text.n);
 	k->l.text.p = k->raw.p;
 	a->bytes += k->raw.len;
 	bytes_fit(&k->text, k->raw.len + 1);	/* as line_read would make it */

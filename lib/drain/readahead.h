@@ -6,6 +6,7 @@
 #ifndef DRAIN_READAHEAD_H
 #define DRAIN_READAHEAD_H
 
+#include "buffer/line.h"
 #include "drain/batch.h"
 #include "event/event.h"
 #include "buffer/walk.h"

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "event/id.h"
 #include "conf/conf.h"
 #include "event/provenance.h"
 #include "base/err.h"
@@ -41,9 +42,11 @@ struct redrive_options {
 	bool force;			/* G7 off */
 	uint64_t limit;			/* dead letters, over all types; 0: no limit */
 	uint64_t rate;			/* a second; 0: no limit */
-	/* Given a line for each that would be moved, which then is not; quiet: without the names of the columns. Non-zero ends the run. May be NULL. */
-	int (*dry)(void *arg, const char *text);
-	bool json, quiet;
+	/*
+	 * A dry run: called once with NULL when Redis has answered, then for each dead letter that would be moved, which is not
+	 * moved then. Non-zero ends the run. NULL: no dry run.
+	 */
+	int (*dry)(void *arg, const struct redrive_line *l);
 	volatile sig_atomic_t *stop;	/* set by a signal */
 	/* Words for people, one line each. */
 	void (*say)(void *arg, const char *text);
@@ -69,11 +72,5 @@ int redrive_match(struct redrive_options *o, const char *s, struct err *err);
 int redrive_since(struct redrive_options *o, const char *where, struct err *err);	/* see id.h */
 int redrive_types(struct redrive_options *o, char *const *types, size_t n, struct err *err);	/* by name, one at least; borrowed */
 void redrive_free(struct redrive_options *o);
-
-void redrivefmt_text(struct bytes *out, const struct redrive_result *r, int64_t ms);
-void redrivefmt_json(struct bytes *out, const struct redrive_result *r, int status);
-void redrivefmt_head(struct bytes *out);
-void redrivefmt_line_text(struct bytes *out, const struct redrive_line *l);
-void redrivefmt_line_json(struct bytes *out, const struct redrive_line *l);
 
 #endif

@@ -3,6 +3,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "event/id.h"
+#include "redis/stream.h"
 #include "drain/redrive_move.h"
 #include "redis/reply.h"
 #include "base/status.h"

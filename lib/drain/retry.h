@@ -19,11 +19,4 @@ int retry_within(struct buffer *buf, const struct drain_options *o, struct drain
 /* Whether there is anything to do: a segment, or an outage to be ended. Without a lock. 0 or -1. */
 int retry_due(struct buffer *buf, bool *due, struct err *err);
 
-/* Appends, in words, how far it is after ms (> 0). */
-void retry_tick_text(struct bytes *out, uint64_t done, uint64_t total, int64_t ms);
-/* Appends the sum as words. */
-void retry_text(struct bytes *out, const struct drain_result *r, int64_t ms);
-/* Appends the JSON object that ebreplay -j prints (ebreplay(1)). */
-void retry_json(struct bytes *out, const struct drain_result *r, int status);
-
 #endif

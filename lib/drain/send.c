@@ -2,8 +2,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "event/id.h"
+#include "redis/stream.h"
+#include "redis/fence.h"
 #include "buffer/line.h"
-#include "drain/load.h"
+#include "drain/drain_int.h"
 #include "drain/commit.h"
 #include "redis/reply.h"
 #include "buffer/manifest.h"
@@ -26,7 +29,7 @@ fence(struct drain *d, struct err *err)
 		now = &d->batch.item[i].line.doubt;
 		if (last && last->client == now->client && strcmp(last->run_id, now->run_id) == 0)
 			continue;
-		if (conn_fence(d->conn, now->run_id, now->client, now->addr, err) == -1)
+		if (fence_conn(d->conn, now->run_id, now->client, now->addr, err) == -1)
 			return -1;
 		last = now;
 	}

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "event/id.h"
+#include "redis/stream.h"
 #include "redis/reply.h"
 #include "drain/trim.h"
 

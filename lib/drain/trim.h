@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 
+#include "redis/stream.h"
 #include "base/bytes.h"
 #include "redis/conn.h"
 #include "conf/conf.h"

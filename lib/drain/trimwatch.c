@@ -1,5 +1,7 @@
 #include <inttypes.h>
 
+#include "event/id.h"
+#include "redis/stream.h"
 #include "drain/trimwatch.h"
 
 static uint64_t

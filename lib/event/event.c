@@ -1,15 +1,13 @@
+#include "event/event.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#include <cjson/cJSON.h>
 #include <zlib.h>
 
 #include "base/base64.h"
-#include "event/event.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/status.h"
-#include "base/mem.h"
-#include "base/clock.h"
 
 #define NAME(s) {(s), sizeof(s) - 1}
 
@@ -18,9 +16,8 @@ const struct slice event_names[EVENT_FIELDS] = {
 	NAME("event_id"),
 };
 
-/* The members in the order of the names. */
-static void
-list(struct event *e, struct slice *at[EVENT_FIELDS])
+void
+event_members(struct event *e, struct slice *at[EVENT_FIELDS])
 {
 	struct slice *const all[EVENT_FIELDS] = {
 		&e->type, &e->payload, &e->trace_id, &e->correlation_id, &e->timestamp, &e->source,
@@ -68,7 +65,7 @@ event_from_fields(struct event *e, const struct slice *kv, size_t nkv)
 	size_t i;
 
 	*e = (struct event){0};
-	list(e, at);
+	event_members(e, at);
 	for (size_t k = 0; k + 1 < nkv; k += 2) {
 		if ((i = event_which(kv[k], k / 2)) == EVENT_FIELDS || at[i]->p != NULL)
 			continue;
@@ -91,16 +88,6 @@ event_same(const struct event *a, const struct event *b)
 	return 1;
 }
 
-void
-event_digest(const struct event *e, char out[UUID_SIZE])
-{
-	struct bytes b = {0};
-
-	line_head(&b, e);
-	uuid_derived("event", b.p, b.len, out);
-	bytes_free(&b);
-}
-
 int
 event_id_legal(struct slice id)
 {
@@ -112,304 +99,250 @@ event_id_legal(struct slice id)
 	return 1;
 }
 
+/* Where the first field of each known name stands, or nkv. */
 static void
-add_member(struct bytes *out, struct slice name, struct slice value)
+find_known(const struct slice *kv, size_t nkv, size_t at[EVENT_FIELDS])
 {
-	buf_addc(out, '"');
-	buf_add(out, name.p, name.n);
-	buf_add(out, "\":", 2);
+	for (size_t i = 0; i < EVENT_FIELDS; i++)
+		at[i] = nkv;
+	for (size_t k = 0; k + 1 < nkv; k += 2) {
+		size_t i = event_which(kv[k], k / 2);
+
+		if (i < EVENT_FIELDS && at[i] == nkv)
+			at[i] = k;
+	}
+}
+
+static void
+add_name(struct bytes *out, struct slice name)
+{
+	if (out->p[out->len - 1] != '{')
+		bytes_addc(out, ',');
+	json_quote_text(out, name.p, name.n);
+	bytes_addc(out, ':');
+}
+
+/* A name that needs no quoting. */
+static void
+add_text(struct bytes *out, struct slice name, struct slice value)
+{
+	if (out->p[out->len - 1] != '{')
+		bytes_addc(out, ',');
+	bytes_addc(out, '"');
+	bytes_add(out, name.p, name.n);
+	bytes_add(out, "\":", 2);
 	json_quote_text(out, value.p, value.n);
 }
 
-void
-line_head(struct bytes *out, const struct event *e)
+static void
+add_base64(struct bytes *out, const char *name, struct slice value)
 {
-	struct event copy = *e;
-	struct slice *at[EVENT_FIELDS];
-
-	list(&copy, at);
-	buf_addc(out, '{');
-	add_member(out, event_names[0], e->type);
-	bytes_adds(out, ",\"message\":{");
-	for (size_t i = 0; i < EVENT_FIELDS; i++) {
-		if (i > 0)
-			buf_addc(out, ',');
-		add_member(out, event_names[i], *at[i]);
-	}
-	if (!json_utf8(e->payload.p, e->payload.n)) {
-		bytes_adds(out, ",\"payload_base64\":\"");
-		base64_add(out, e->payload.p, e->payload.n);
-		buf_addc(out, '"');
-	}
-	buf_addc(out, '}');
+	add_name(out, slice_of(name));
+	bytes_addc(out, '"');
+	base64_add(out, value.p, value.n);
+	bytes_addc(out, '"');
 }
 
 static void
-add_doubt(struct bytes *out, const struct doubt *d)
+add_payload(struct bytes *out, struct slice payload)
 {
-	cJSON *o = cJSON_CreateObject();
-	char *text = NULL, client[24];
+	struct json_fault fault;
 
-	/* cJSON itself prints large numbers cut to 15 digits */
-	snprintf(client, sizeof client, "%lld", (long long)d->client);
-	if (o != NULL && cJSON_AddStringToObject(o, "run_id", d->run_id) != NULL &&
-	    cJSON_AddRawToObject(o, "client", client) != NULL &&
-	    cJSON_AddStringToObject(o, "addr", d->addr) != NULL &&
-	    cJSON_AddStringToObject(o, "after", d->after) != NULL)
-		text = cJSON_PrintUnformatted(o);
-	if (text == NULL)
-		mem_alloc(SIZE_MAX);		/* ends the process */
-	bytes_adds(out, text);
-	cJSON_free(text);
-	cJSON_Delete(o);
-}
-
-void
-line_tail(struct bytes *out, int64_t maxlen, const struct doubt *d)
-{
-	if (maxlen >= 0) {
-		bytes_adds(out, ",\"maxlen\":");
-		bytes_addu(out, (uint64_t)maxlen);
-	}
-	if (d != NULL) {
-		bytes_adds(out, ",\"doubt\":");
-		add_doubt(out, d);
+	if (json_check(payload.p, payload.n, &fault) == 0) {
+		add_name(out, slice_of("payload"));
+		json_line(out, payload.p, payload.n);
+	} else if (json_utf8(payload.p, payload.n)) {
+		add_text(out, slice_of("payload_text"), payload);
+	} else {
+		add_base64(out, "payload_base64", payload);
 	}
 }
 
-/* Our lines end in ,"crc":"12345678"}: 1 when this one does and it is right, 0 when it
- * does not, -1 when it is wrong. */
 static int
-check_crc(const char *line, size_t n)
+is_known(const struct slice *kv, const size_t at[EVENT_FIELDS], size_t k)
 {
-	static const char front[] = ",\"crc\":\"";
-	size_t at = n - 18, f = sizeof front - 1;
-	char right[8];
+	size_t i = event_which(kv[k], k / 2);
 
-	if (n < 18 || memcmp(line + at, front, f) != 0 || memcmp(line + n - 2, "\"}", 2) != 0)
-		return 0;
-	num_hex8(right, (uint32_t)crc32_z(0, (const Bytef *)line, at));
-	return memcmp(line + at + f, right, 8) == 0 ? 1 : -1;
+	return i < EVENT_FIELDS && at[i] == k;
 }
 
-/* The values of the named members, the first of equal ones; p stays NULL where there is none. */
 static void
-find_in(struct json_walk *w, const struct slice *name, size_t n, struct slice *values)
+add_field(struct bytes *out, struct slice name, struct slice value)
+{
+	add_name(out, name);
+	if (json_utf8(value.p, value.n)) {
+		json_quote(out, value.p, value.n);
+	} else {
+		bytes_addc(out, '{');
+		add_base64(out, "base64", value);
+		bytes_addc(out, '}');
+	}
+}
+
+static void
+add_others(struct bytes *out, const struct slice *kv, size_t nkv, const size_t at[EVENT_FIELDS])
+{
+	int any = 0;
+
+	for (size_t k = 0; k + 1 < nkv; k += 2) {
+		if (is_known(kv, at, k))
+			continue;
+		if (!any++) {
+			add_name(out, slice_of("fields"));
+			bytes_addc(out, '{');
+		}
+		add_field(out, kv[k], kv[k + 1]);
+	}
+	if (any)
+		bytes_addc(out, '}');
+}
+
+void
+event_json(struct bytes *out, struct slice id, struct slice stream, struct slice type,
+    const struct slice *kv, size_t nkv, int64_t deliveries)
+{
+	size_t at[EVENT_FIELDS];
+
+	find_known(kv, nkv, at);
+	bytes_addc(out, '{');
+	if (id.n > 0)
+		add_text(out, slice_of("id"), id);
+	if (stream.n > 0)
+		add_text(out, slice_of("stream"), stream);
+	add_text(out, event_names[0], at[0] < nkv ? kv[at[0] + 1] : type);
+	if (at[1] < nkv)
+		add_payload(out, kv[at[1] + 1]);
+	for (size_t i = 2; i < EVENT_FIELDS; i++)
+		if (at[i] < nkv)
+			add_text(out, event_names[i], kv[at[i] + 1]);
+	add_others(out, kv, nkv, at);
+	if (deliveries >= 0) {
+		bytes_adds(out, ",\"deliveries\":");
+		bytes_addu(out, (uint64_t)deliveries);
+	}
+	bytes_addc(out, '}');
+}
+
+void
+event_payload(struct bytes *out, const struct slice *kv, size_t nkv)
+{
+	struct event e;
+
+	event_from_fields(&e, kv, nkv);
+	if (e.payload.p != NULL) {
+		bytes_add(out, e.payload.p, e.payload.n);
+		return;
+	}
+	bytes_addc(out, '{');
+	for (size_t k = 0; k + 1 < nkv; k += 2) {
+		add_name(out, kv[k]);
+		json_quote_text(out, kv[k + 1].p, kv[k + 1].n);
+	}
+	bytes_addc(out, '}');
+}
+
+/* What event_json_read knows; those from ID on are ignored. */
+enum { TYPE, PAYLOAD, TRACE_ID, CORRELATION_ID, TIMESTAMP, SOURCE, EVENT_ID, TEXT, BASE64, ID, STREAM, DELIVERIES, COUNT };
+
+static const char *const names[COUNT] = {
+	"event_type", "payload", "trace_id", "correlation_id", "timestamp", "source", "event_id",
+	"payload_text", "payload_base64", "id", "stream", "deliveries",
+};
+
+static int
+collect(const char *s, size_t n, struct slice values[COUNT], struct err *err)
 {
 	struct slice key, value;
+	struct json_walk w;
 	size_t i;
 
-	memset(values, 0, n * sizeof *values);
-	while (json_next(w, &key, &value)) {
-		for (i = 0; i < n && !slice_same(key, name[i]); i++)
+	memset(values, 0, COUNT * sizeof *values);
+	if (json_walk(&w, (struct slice){s, n}) == -1)
+		return err_set(err, STATUS_DATA, "not a JSON object");
+	while (json_next(&w, &key, &value)) {
+		for (i = 0; i < COUNT && !slice_eq(key, names[i]); i++)
 			;
-		if (i < n && values[i].p == NULL)
+		if (i == COUNT)
+			return err_set(err, STATUS_DATA, "member '%.*s' is not known",
+			    (int)(key.n < 60 ? key.n : 60), key.p);
+		if (values[i].p == NULL && (i == PAYLOAD || !slice_eq(value, "null")))
 			values[i] = value;
 	}
-}
-
-static int
-find(struct slice object, const struct slice *name, size_t n, struct slice *values)
-{
-	struct json_walk w;
-
-	if (json_walk(&w, object) == -1)
-		return -1;
-	find_in(&w, name, n, values);
 	return 0;
 }
 
-/* A member as bytes in text: a string's text, of others what stands there; null is none. */
-static struct slice
-bytes_of(struct slice value, struct bytes *text)
+static int
+text_of(const struct slice values[COUNT], int i, struct slice *out, struct bytes *text, struct err *err)
 {
 	size_t from = text->len;
 
-	if (value.p == NULL || slice_eq(value, "null"))
-		return (struct slice){0};
-	if (json_text(text, value) == -1)
-		buf_add(text, value.p, value.n);
-	return (struct slice){text->p + from, text->len - from};
-}
-
-static void
-copy_string(const cJSON *o, const char *name, char *out, size_t size)
-{
-	const char *s = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
-
-	if (s != NULL)
-		snprintf(out, size, "%s", s);
-}
-
-static void
-read_doubt(struct slice value, struct doubt *d)
-{
-	cJSON *o = cJSON_ParseWithLength(value.p, value.n);
-	const cJSON *client = cJSON_GetObjectItemCaseSensitive(o, "client");
-
-	*d = (struct doubt){.after = "0-0"};
-	copy_string(o, "run_id", d->run_id, sizeof d->run_id);
-	copy_string(o, "addr", d->addr, sizeof d->addr);
-	copy_string(o, "after", d->after, sizeof d->after);
-	if (cJSON_IsNumber(client) && client->valuedouble > 0 && client->valuedouble < 9007199254740992.0)
-		d->client = (int64_t)client->valuedouble;
-	cJSON_Delete(o);
-}
-
-static int64_t
-read_maxlen(struct slice value)
-{
-	char digits[20];
-	uint64_t n;
-
-	if (value.n == 0 || value.n >= sizeof digits)
-		return -1;
-	memcpy(digits, value.p, value.n);
-	digits[value.n] = '\0';
-	return num_u64(digits, &n) == -1 || n > INT64_MAX ? -1 : (int64_t)n;
+	*out = (struct slice){0};
+	if (values[i].p == NULL)
+		return 0;
+	if (json_text(text, values[i]) == -1)
+		return err_set(err, STATUS_DATA, "%s is not a string", names[i]);
+	*out = (struct slice){text->p + from, text->len - from};
+	return 0;
 }
 
 static int
-read_payload(struct slice plain, struct slice base64, struct event *e, struct bytes *text, struct err *err)
+read_json_payload(const struct slice values[COUNT], struct event *e, int *is_json, struct bytes *text, struct err *err)
 {
-	struct slice coded = bytes_of(base64, text);
-	size_t from = text->len;
+	int given = (values[PAYLOAD].p != NULL) + (values[TEXT].p != NULL) + (values[BASE64].p != NULL);
+	struct slice coded;
+	size_t from;
 
-	if (plain.p == NULL)
-		return err_set(err, STATUS_DATA, "no payload");
-	if (coded.p == NULL || base64_read(text, coded.p, coded.n) == -1)
-		if (json_text(text, plain) == -1)
-			buf_add(text, plain.p, plain.n);	/* null too */
+	*is_json = values[PAYLOAD].p != NULL;
+	if (given != 1)
+		return err_set(err, STATUS_DATA, given == 0 ? "no payload" : "more than one payload");
+	if (*is_json) {
+		e->payload = values[PAYLOAD];
+		return 0;
+	}
+	if (values[TEXT].p != NULL)
+		return text_of(values, TEXT, &e->payload, text, err);
+	if (text_of(values, BASE64, &coded, text, err) == -1)
+		return -1;
+	from = text->len;
+	if (base64_read(text, coded.p, coded.n) == -1)
+		return err_set(err, STATUS_DATA, "payload_base64 is not base64");
 	e->payload = (struct slice){text->p + from, text->len - from};
 	return 0;
 }
 
-static int
-check_message(const struct event *e, struct err *err)
+int
+event_json_read(const char *s, size_t n, struct event *e, int *is_json, struct bytes *text, struct err *err)
 {
-	if (e->type.n == 0)
-		return err_set(err, STATUS_DATA, "no event_type");
-	if (e->event_id.p != NULL && !event_id_legal(e->event_id))
-		return err_set(err, STATUS_DATA, "event_id is not 1 to 200 printable characters");
-	return 0;
-}
-
-static int
-read_message(struct slice message, struct event *e, struct bytes *text, struct err *err)
-{
-	struct slice wanted[EVENT_FIELDS + 1];
-	struct slice *at[EVENT_FIELDS], values[EVENT_FIELDS + 1];
-
-	memcpy(wanted, event_names, sizeof event_names);
-	wanted[EVENT_FIELDS] = slice_of("payload_base64");
-	if (message.p == NULL || find(message, wanted, EVENT_FIELDS + 1, values) == -1)
-		return err_set(err, STATUS_DATA, "no message");
-	list(e, at);
-	for (size_t i = 0; i < EVENT_FIELDS; i++)
-		if (at[i] != &e->payload && at[i]->p == NULL)
-			*at[i] = bytes_of(values[i], text);
-	if (check_message(e, err) == -1)
-		return -1;
-	return read_payload(values[1], values[EVENT_FIELDS], e, text, err);
-}
-
-/* Is it a line of ours, or else JSON? */
-static int
-judge(const char *line, size_t n, int *ours, struct err *err)
-{
+	struct slice values[COUNT];
 	struct json_fault fault;
 
-	if ((*ours = check_crc(line, n)) == -1)
-		return err_set(err, STATUS_DATA, "crc differs");
-	if (*ours || json_check(line, n, &fault) == 0)
-		return 0;
-	if (fault.at == n)
-		return err_set(err, STATUS_DATA, "torn: %s", fault.why);
-	return err_set(err, STATUS_DATA, "not JSON: %s at byte %zu", fault.why, fault.at + 1);
-}
-
-enum { TYPE, MESSAGE, BUFFERED_AT, MAXLEN, DOUBT, CRC, COUNT };
-
-static const struct slice members[COUNT] = {
-	NAME("event_type"), NAME("message"), NAME("buffered_at"), NAME("maxlen"), NAME("doubt"), NAME("crc")
-};
-
-/* Past a member of which all is known but its text; NULL when something else stands there. */
-static const char *
-take_member(const char *p, const char *end, char before, struct slice name, struct slice *out, struct bytes *text)
-{
-	size_t from = text->len;
-
-	if ((size_t)(end - p) < name.n + 4 || p[0] != before || p[1] != '"' || memcmp(p + 2, name.p, name.n) != 0 ||
-	    p[name.n + 2] != '"' || p[name.n + 3] != ':')
-		return NULL;
-	if ((p = json_take(text, p + name.n + 4, end)) != NULL)
-		*out = (struct slice){text->p + from, text->len - from};
-	return p;
-}
-
-/*
- * The front of a line just as line_head writes it, in one pass: a replay reads nothing else. Returns what stands behind the message, as
- * members; p is NULL when the line has another form, and is then read by its names.
- */
-static struct slice
-read_own(const char *line, size_t n, struct event *e, struct bytes *text)
-{
-	static const char open[] = ",\"message\":";
-	const char *end = line + n - 1, *p = take_member(line, end, '{', event_names[0], &e->type, text);
-	struct slice *at[EVENT_FIELDS], again;
-
-	list(e, at);
-	if (p == NULL || (size_t)(end - p) < sizeof open || memcmp(p, open, sizeof open - 1) != 0)
-		return (struct slice){0};
-	p = take_member(p + sizeof open - 1, end, '{', event_names[0], &again, text);
-	for (size_t i = 1; i < EVENT_FIELDS && p != NULL; i++)
-		p = take_member(p, end, ',', event_names[i], at[i], text);
-	if (p == NULL || *p != '}')
-		return (struct slice){0};
-	return (struct slice){p + 1, (size_t)(end - p) - 1};
-}
-
-/* The front of a line in any form, and its other members. */
-static int
-read_front(const char *line, size_t n, int ours, struct event *e, struct slice *values, struct bytes *text, struct err *err)
-{
-	struct slice rest = ours ? read_own(line, n, e, text) : (struct slice){0};
-
-	if (rest.p != NULL) {
-		find_in(&(struct json_walk){rest.p, rest.p + rest.n}, members, COUNT, values);
-		return check_message(e, err);
-	}
 	*e = (struct event){0};
 	text->len = 0;
-	buf_reserve(text, 2 * n + 1);	/* base64 twice */
-	if (find((struct slice){line, n}, members, COUNT, values) == -1)
-		return err_set(err, STATUS_DATA, "not an object");
-	if (!ours && values[CRC].p != NULL)
-		return err_set(err, STATUS_DATA, "crc differs");
-	e->type = bytes_of(values[TYPE], text);
-	return read_message(values[MESSAGE], e, text, err);
+	bytes_reserve(text, 2 * n + 1);	/* for all, base64 twice: what points into it stays */
+	if (json_check(s, n, &fault) == -1)
+		return err_set(err, STATUS_DATA, "not JSON: %s at byte %zu", fault.why, fault.at + 1);
+	if (collect(s, n, values, err) == -1)
+		return -1;
+	if (values[TYPE].p == NULL)
+		return err_set(err, STATUS_DATA, "no event_type");
+	if (text_of(values, TYPE, &e->type, text, err) == -1 ||
+	    text_of(values, TRACE_ID, &e->trace_id, text, err) == -1 ||
+	    text_of(values, CORRELATION_ID, &e->correlation_id, text, err) == -1 ||
+	    text_of(values, TIMESTAMP, &e->timestamp, text, err) == -1 ||
+	    text_of(values, SOURCE, &e->source, text, err) == -1 ||
+	    text_of(values, EVENT_ID, &e->event_id, text, err) == -1)
+		return -1;
+	if (e->event_id.p != NULL && !event_id_legal(e->event_id))
+		return err_set(err, STATUS_DATA, "event_id is not 1 to 200 printable characters");
+	return read_json_payload(values, e, is_json, text, err);
 }
 
-int
-line_parse(const char *line, size_t n, struct line *out, struct bytes *text, struct err *err)
+void
+event_recovered(struct bytes *out, const char *timestamp, struct slice stats)
 {
-	struct slice values[COUNT] = {{0}}, at;
-	int ours;
-
-	*out = (struct line){.maxlen = -1};
-	text->len = 0;
-	buf_reserve(text, n + 1);	/* for all: what points into it stays */
-	if (judge(line, n, &ours, err) == -1)
-		return -1;
-	out->ours = ours;
-	if (read_front(line, n, ours, &out->e, values, text, err) == -1)
-		return -1;
-	at = bytes_of(values[BUFFERED_AT], text);
-	if (clock_parse(at.p, at.n, &out->buffered_at) == -1)
-		return err_set(err, STATUS_DATA, "buffered_at is no time");
-	out->maxlen = read_maxlen(values[MAXLEN]);
-	if ((out->in_doubt = ours && values[DOUBT].p != NULL))
-		read_doubt(values[DOUBT], &out->doubt);
-	return 0;
+	bytes_adds(out, "{\"timestamp\":");
+	json_quote_text(out, timestamp, strlen(timestamp));
+	bytes_adds(out, ",\"buffer_stats\":");
+	json_line(out, stats.p, stats.n);
+	bytes_addc(out, '}');
 }

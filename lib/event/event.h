@@ -32,6 +32,8 @@ struct event {
 #define EVENT_FIELDS 7UL
 
 extern const struct slice event_names[EVENT_FIELDS];
+/* Where each member stands, in the order of event_names. */
+void event_members(struct event *e, struct slice *at[EVENT_FIELDS]);
 /* Which field a name is, looked for from `first` on, round; EVENT_FIELDS when it is none. */
 size_t event_which(struct slice name, size_t first);
 
@@ -43,53 +45,8 @@ void event_values(const struct event *e, struct slice value[EVENT_FIELDS]);	/* t
 void event_from_fields(struct event *e, const struct slice *kv, size_t nkv);
 /* 1 when all fields have the same bytes; a missing one is an empty one. */
 int event_same(const struct event *a, const struct event *b);
-/* Stands for all fields: an event_id may have been given twice on purpose. */
-void event_digest(const struct event *e, char out[UUID_SIZE]);
-
 /* 1 when an event_id given from outside may be used: 1 to 200 printable ASCII bytes. */
 int event_id_legal(struct slice id);
-
-/* --- a line of the buffer ------------------------------------------------ */
-
-/*
- * Where an XADD went that was not answered (reliability: in doubt). `after` is the
- * lowest bound to look from: the stream's last-generated-id at the greeting or the
- * last ID that this connection was given, exclusive.
- */
-struct doubt {
-	char run_id[64];	/* of the server (INFO server) */
-	int64_t client;		/* CLIENT INFO id; 0 when not known */
-	char addr[128];		/* CLIENT INFO addr; empty when not known */
-	char after[48];		/* "ms-seq" */
-};
-
-/* Appends the front of a line, `{"event_type":...,"message":{...}`, without
- * buffered_at, crc and the closing brace: the spool adds those. A payload that is not UTF-8
- * stands there with U+FFFD, so that the line is JSON, and in `payload_base64` beside it as it is. */
-void line_head(struct bytes *out, const struct event *e);
-/* Appends what may follow buffered_at: `,"maxlen":N` unless maxlen < 0, and
- * `,"doubt":{...}` unless d is NULL. */
-void line_tail(struct bytes *out, int64_t maxlen, const struct doubt *d);
-
-struct line {
-	struct event e;			/* borrows from `text` of line_parse */
-	int64_t buffered_at;		/* us */
-	int64_t maxlen;			/* -1 when the line has none */
-	bool ours;			/* has a crc (and it was right) */
-	bool in_doubt;
-	struct doubt doubt;
-};
-
-/*
- * Reads one line (no newline). A line with a crc must have the right one; one without (a plain
- * writer's) must be JSON, and may lack correlation_id and event_id (left empty), have null members, and a payload that is no
- * JSON. A payload or other member that is no string is taken as its exact bytes.
- * `text` is emptied and then holds the unescaped strings. Needed at least: an object, an
- * event_type, a payload, a buffered_at that is a time. The event_type outside `message` counts. A doubt
- * that cannot be read is one whose `after` is "0-0".
- * 0, or -1 with the reason in f->text ("crc differs", "torn", "no message", ...).
- */
-int line_parse(const char *line, size_t n, struct line *out, struct bytes *text, struct err *err);
 
 /* --- what ebsub prints and ebpub -J takes -------------------------------- */
 

@@ -29,7 +29,7 @@ static void
 add_slice(struct bytes *out, struct slice s)
 {
 	if (s.n > 0)
-		buf_add(out, s.p, s.n);
+		bytes_add(out, s.p, s.n);
 }
 
 static void
@@ -68,7 +68,7 @@ add_letter(struct bytes *out, char letter, const struct record *r, const struct 
 			bytes_addu(out, (uint64_t)r->deliveries);
 		break;
 	default:
-		buf_addc(out, letter);
+		bytes_addc(out, letter);
 	}
 }
 
@@ -99,8 +99,8 @@ format_add(struct bytes *out, const char *format, const struct record *r)
 		if (*p == '%')
 			add_letter(out, *++p, r, &e);
 		else if (*p == '\\')
-			buf_addc(out, escaped(*++p));
+			bytes_addc(out, escaped(*++p));
 		else
-			buf_addc(out, *p);
+			bytes_addc(out, *p);
 	}
 }

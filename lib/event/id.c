@@ -1,9 +1,71 @@
+#include "event/id.h"
+
 #include <string.h>
 
-#include "event/id.h"
-#include "base/status.h"
-#include "base/mem.h"
 #include "base/clock.h"
+#include "base/num.h"
+#include "base/status.h"
+
+/* A decimal as Redis prints it: no sign, no leading zero. Returns how many bytes it has, 0 when none. */
+static size_t
+digits(struct slice s, uint64_t *out)
+{
+	uint64_t n = 0;
+	size_t i;
+
+	for (i = 0; i < s.n && s.p[i] >= '0' && s.p[i] <= '9'; i++) {
+		uint64_t d = (uint64_t)(s.p[i] - '0');
+
+		/* 19 digits always fit */
+		if (i >= 19 && n > (UINT64_MAX - d) / 10)
+			return 0;
+		n = n * 10 + d;
+	}
+	*out = n;
+	return i > 1 && s.p[0] == '0' ? 0 : i;
+}
+
+int
+id_parse(struct slice s, struct stream_id *id)
+{
+	struct stream_id v;
+	size_t n = digits(s, &v.ms);
+
+	if (n == 0 || n >= s.n || s.p[n] != '-')
+		return -1;
+	s.p += n + 1;
+	s.n -= n + 1;
+	if (s.n == 0 || digits(s, &v.seq) != s.n)
+		return -1;
+	*id = v;
+	return 0;
+}
+
+void
+id_format(struct stream_id id, char out[ID_SIZE])
+{
+	out = num_put_u64(out, id.ms);
+	*out++ = '-';
+	*num_put_u64(out, id.seq) = '\0';
+}
+
+int
+id_cmp(struct stream_id a, struct stream_id b)
+{
+	if (a.ms != b.ms)
+		return a.ms < b.ms ? -1 : 1;
+	return a.seq < b.seq ? -1 : a.seq > b.seq;
+}
+
+struct stream_id
+id_next(struct stream_id id)
+{
+	if (id.seq < UINT64_MAX)
+		return (struct stream_id){id.ms, id.seq + 1};
+	if (id.ms < UINT64_MAX)
+		return (struct stream_id){id.ms + 1, 0};
+	return id;
+}
 
 static void
 cover_ms(struct id_place *out, uint64_t ms)
@@ -18,7 +80,7 @@ parse_span(const char *s, int64_t now, struct id_place *out)
 {
 	int64_t ms;
 
-	if (strspn(s, "0123456789.") == strlen(s) || num_ms(s, &ms) == -1)
+	if (strspn(s, "0123456789.") == strlen(s) || num_parse_ms(s, &ms) == -1)
 		return -1;
 	cover_ms(out, now / 1000 > ms ? (uint64_t)(now / 1000 - ms) : 0);
 	return 0;
@@ -47,7 +109,7 @@ id_parse_place(const char *s, int64_t now, const char *option, struct id_place *
 		out->high = out->low;
 		return 0;
 	}
-	if (num_u64(s, &ms) == 0) {
+	if (num_parse_u64(s, &ms) == 0) {
 		cover_ms(out, ms);
 		return 0;
 	}

@@ -46,7 +46,7 @@ join(const char *prefix, const char *kind, const char *service, const char *type
 	bytes_adds(&b, kind);
 	if (service != NULL) {
 		bytes_adds(&b, service);
-		buf_addc(&b, ':');
+		bytes_addc(&b, ':');
 	}
 	bytes_adds(&b, type);
 	bytes_str(&b);

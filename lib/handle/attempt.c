@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "event/id.h"
+#include "redis/stream.h"
 #include "redis/group.h"
 #include "event/names.h"
 #include "base/status.h"
@@ -24,7 +26,7 @@ id_word(const struct job *j, char out[NAMES_MAX + ID_SIZE + 8])
 	char id[ID_SIZE];
 
 	id_format(j->id, id);
-	snprintf(out, NAMES_MAX + ID_SIZE + 8, "'%s' %s", sub_type(post_of(j)->sub), id);
+	snprintf(out, NAMES_MAX + ID_SIZE + 8, "'%s' %s", sub_type(handle_stream_of(j)->sub), id);
 }
 
 /* --- beginnings ------------------------------------------------------------ */
@@ -46,7 +48,7 @@ wait(struct handle *w, struct job *j)
 static bool
 record_of(const struct job *j, struct record *r, struct bytes *kv)
 {
-	const struct handle_stream *p = post_of(j);
+	const struct handle_stream *p = handle_stream_of(j);
 	bool gone;
 
 	*r = (struct record){.stream = slice_of(sub_key(p->sub)), .type = slice_of(sub_type(p->sub))};
@@ -68,7 +70,7 @@ run(struct handle *w, struct job *j)
 	j->attempts++;
 	if (!record_of(j, &r, &kv)) {
 		runner_put_down(h);
-		lease_missing(w, post_of(j), &j->id, 1);
+		lease_missing(w, handle_stream_of(j), &j->id, 1);
 		handle_release(w, j);
 	} else {
 		job_to(&w->jobs, j, JOB_RUNNING);
@@ -87,7 +89,7 @@ run(struct handle *w, struct job *j)
 static void
 not_begun(struct handle *w, struct job *j, const struct reply *r)
 {
-	struct handle_stream *p = post_of(j);
+	struct handle_stream *p = handle_stream_of(j);
 
 	runner_put_down(&w->hands[j->hand]);
 	if (r == NULL)
@@ -191,7 +193,7 @@ nothing(struct control_request *a, struct reply *r)
 static void
 undo(struct handle *w, struct job *j)
 {
-	struct claim c = claim_of(post_of(j), (int64_t)j->attempts, false);
+	struct claim c = claim_of(handle_stream_of(j), (int64_t)j->attempts, false);
 
 	j->attempts--;
 	if (w->control.conn == NULL || j->stale)
@@ -258,7 +260,7 @@ attempt_over(struct handle *w, struct job *j, enum outcome what, const char *sta
 		w->count->handled++;
 		job_to(&w->jobs, j, JOB_DONE);
 	} else if (j->stale) {
-		lease_missing(w, post_of(j), &j->id, 1);
+		lease_missing(w, handle_stream_of(j), &j->id, 1);
 		handle_release(w, j);		/* whoever has it now sees to it, if there is anything left to see to */
 	} else if (what == OUTCOME_LATER) {
 		later(w, j, status, words);

@@ -12,7 +12,9 @@
 
 #include "handle/child.h"
 #include "base/status.h"
+#include "base/io.h"
 #include "base/mem.h"
+#include "base/process.h"
 #include "base/clock.h"
 
 #define BURST 32			/* reads at once: more than a pipe holds */
@@ -211,7 +213,7 @@ child_listen(struct child *c)
 			return;
 		}
 		keep_tail(c, some, (size_t)n);
-		(void)io_write(STDERR_FILENO, some, (size_t)n);	/* when nobody hears it, the tail is kept all the same */
+		(void)io_write_all(STDERR_FILENO, some, (size_t)n);	/* when nobody hears it, the tail is kept all the same */
 	}
 }
 
@@ -270,5 +272,5 @@ child_tail(const struct child *c, struct bytes *out)
 	uint64_t from = c->heard > sizeof(c->tail) ? c->heard - sizeof(c->tail) : 0;
 
 	for (; from < c->heard; from++)
-		buf_addc(out, c->tail[from % sizeof(c->tail)]);
+		bytes_addc(out, c->tail[from % sizeof(c->tail)]);
 }

@@ -51,7 +51,7 @@ without_password(const char *var)
 
 	if (start == NULL || at == NULL || (colon = memchr(start, ':', (size_t)(at - start))) == NULL)
 		return mem_strdup(var);
-	buf_add(&b, var, (size_t)(colon - var));
+	bytes_add(&b, var, (size_t)(colon - var));
 	bytes_adds(&b, colon == start + 2 ? at + 1 : at);
 	s = mem_strdup(bytes_str(&b));
 	bytes_free(&b);
@@ -106,9 +106,9 @@ childenv_of(struct childenv *f, const struct record *r)
 			continue;
 		f->at[n++] = f->text.len;
 		bytes_adds(&f->text, names[i]);
-		buf_addc(&f->text, '=');
-		buf_add(&f->text, values[i].p, values[i].n);
-		buf_addc(&f->text, '\0');
+		bytes_addc(&f->text, '=');
+		bytes_add(&f->text, values[i].p, values[i].n);
+		bytes_addc(&f->text, '\0');
 	}
 	for (size_t i = 0; i < n; i++)
 		f->env[f->own + i] = f->text.p + f->at[i];

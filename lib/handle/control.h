@@ -7,6 +7,7 @@
 #ifndef HANDLE_CONTROL_H
 #define HANDLE_CONTROL_H
 
+#include "event/id.h"
 #include "redis/conn.h"
 #include "redis/reply.h"
 #include "handle/job.h"

@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "event/id.h"
+#include "redis/stream.h"
+#include "redis/scan.h"
 #include "event/provenance.h"
 #include "redis/group.h"
 #include "base/status.h"
@@ -37,7 +40,7 @@ struct grave {
 static void
 dig(const struct job *j, struct grave *g)
 {
-	const struct handle_stream *p = post_of(j);
+	const struct handle_stream *p = handle_stream_of(j);
 	struct provenance d;
 
 	id_format(j->id, g->id);
@@ -56,7 +59,7 @@ dig(const struct job *j, struct grave *g)
 static void
 set_aside(struct handle *w, struct job *j)
 {
-	struct handle_stream *p = post_of(j);
+	struct handle_stream *p = handle_stream_of(j);
 	char id[ID_SIZE];
 
 	w->count->dead++;
@@ -69,7 +72,7 @@ set_aside(struct handle *w, struct job *j)
 static void
 gone(struct handle *w, struct job *j)
 {
-	lease_missing(w, post_of(j), &j->id, 1);
+	lease_missing(w, handle_stream_of(j), &j->id, 1);
 	handle_release(w, j);
 }
 
@@ -175,7 +178,7 @@ copy(struct conn *conn, const struct handle_stream *p, const struct grave *g, en
 		reply_free(r);
 		return 0;
 	}
-	buf_add(&kv, g->kv, sizeof(g->kv));
+	bytes_add(&kv, g->kv, sizeof(g->kv));
 	stream_put_add(conn, p->dead_key, 0, (const void *)kv.p, kv.len / sizeof(struct slice));
 	bytes_free(&kv);
 	reply_free(r);
@@ -225,7 +228,7 @@ bury_by_hand(struct handle *w, struct job *j)
 
 	dig(j, &g);
 	if (conn != NULL)
-		ok = by_hand(conn, post_of(j), &g, &why, &err);
+		ok = by_hand(conn, handle_stream_of(j), &g, &why, &err);
 	conn_close(conn);
 	if (ok == 1)
 		set_aside(w, j);
@@ -277,7 +280,7 @@ buried(struct control_request *a, struct reply *r)
 static void
 bury(struct handle *w, struct job *j)
 {
-	struct handle_stream *p = post_of(j);
+	struct handle_stream *p = handle_stream_of(j);
 	struct job **mine = mem_alloc(sizeof(*mine));
 	struct slice argv[8 + 2 * PROVENANCE_FIELDS];
 	struct grave g;

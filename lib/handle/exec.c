@@ -8,7 +8,7 @@
 
 #include "event/event.h"
 #include "base/status.h"
-#include "base/mem.h"
+#include "base/io.h"
 #include "base/clock.h"
 #include "handle/handle_int.h"
 
@@ -24,7 +24,7 @@ payload_file(const struct record *r)
 	int fd = memfd_create("payload", MFD_CLOEXEC);
 
 	event_payload(&b, r->kv, r->nkv);
-	if (fd != -1 && (io_write(fd, b.p, b.len) == -1 || lseek(fd, 0, SEEK_SET) == -1)) {
+	if (fd != -1 && (io_write_all(fd, b.p, b.len) == -1 || lseek(fd, 0, SEEK_SET) == -1)) {
 		close(fd);
 		fd = -1;
 	}

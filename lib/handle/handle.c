@@ -1,17 +1,35 @@
-#include <sys/stat.h>
+#include "event/id.h"
+#include "handle/handle.h"
 
+#include <sys/stat.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "event/names.h"
-#include "base/status.h"
-#include "base/mem.h"
 #include "base/clock.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "event/names.h"
 #include "handle/handle_int.h"
+
+int
+handle_status(const struct handle_count *c, int status)
+{
+	if (c->unsaid > 0)
+		status = status_worse(status, STATUS_AGAIN);
+	return c->dead + c->stuck + c->lost > 0 ? status_worse(status, STATUS_SOME) : status;
+}
+
+void
+handle_text(struct bytes *out, const struct handle_count *c)
+{
+	bytes_addf(out, "%" PRIu64 " handled, %" PRIu64 " failed attempts, %" PRIu64 " put off, %" PRIu64 " set aside, %" PRIu64
+	    " lost, %" PRIu64 " taken over from others", c->handled, c->failed, c->later, c->dead, c->lost, c->taken);
+}
 
 #define BLOCK 1000			/* ms of one blocking read */
 #define BLOCK_SHARED 100		/* when types share a limit */

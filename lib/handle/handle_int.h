@@ -11,6 +11,7 @@
 
 #include <poll.h>
 
+#include "event/id.h"
 #include "handle/child.h"
 #include "handle/control.h"
 #include "handle/childenv.h"
@@ -113,7 +114,7 @@ struct handle {
 };
 
 static inline struct handle_stream *
-post_of(const struct job *j)
+handle_stream_of(const struct job *j)
 {
 	return (void *)j->queue;
 }

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "event/id.h"
 #include "handle/job.h"
 #include "redis/reply.h"
 #include "base/mem.h"

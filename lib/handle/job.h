@@ -6,6 +6,7 @@
 #ifndef HANDLE_JOB_H
 #define HANDLE_JOB_H
 
+#include "event/id.h"
 #include "base/backoff.h"
 #include "redis/conn.h"
 #include "redis/stream.h"

@@ -1,6 +1,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "event/id.h"
+#include "redis/stream.h"
 #include "base/status.h"
 #include "base/mem.h"
 #include "base/clock.h"
@@ -268,7 +270,7 @@ force(void *arg, struct job *j)
 	};
 	struct stream_id *id;
 
-	if (post_of(j) != p || j->state == JOB_DONE || j->stale)
+	if (handle_stream_of(j) != p || j->state == JOB_DONE || j->stale)
 		return;
 	id = mem_alloc(sizeof(*id));
 	*id = j->id;
@@ -357,7 +359,7 @@ collect(void *arg, struct job *j)
 {
 	struct collecting *c = arg;
 
-	if (post_of(j) != c->p || j->state == JOB_DONE || j->stale)
+	if (handle_stream_of(j) != c->p || j->state == JOB_DONE || j->stale)
 		return;
 	if (c->ids == NULL)
 		c->ids = mem_alloc(HANDLE_PAGE * sizeof(*c->ids));
@@ -400,7 +402,7 @@ static void
 forget(void *arg, struct job *j)
 {
 	struct handle *w = arg;
-	struct handle_stream *p = post_of(j);
+	struct handle_stream *p = handle_stream_of(j);
 	struct stream_id *id;
 	char text[ID_SIZE];
 

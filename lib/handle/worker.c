@@ -108,7 +108,7 @@ worker_start(struct runner *h, struct job *j, const struct record *r)
 		h->inflight_at = clock_mono();
 	push(h, j);
 	event_json(&h->out, r->id, r->stream, r->type, r->kv, r->nkv, r->deliveries);
-	buf_addc(&h->out, '\n');
+	bytes_addc(&h->out, '\n');
 	job_forget(j);
 	if (h->count == 1)
 		set_deadline(h);
@@ -214,7 +214,7 @@ read_some(struct runner *h)
 	ssize_t n;
 
 	while (h->child.out != -1) {
-		buf_reserve(&h->in, 65536);
+		bytes_reserve(&h->in, 65536);
 		n = read(h->child.out, h->in.p + h->in.len, 65536);
 		if (n == -1 && errno == EINTR)
 			continue;

@@ -2,11 +2,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "event/id.h"
+#include "buffer/line.h"
 #include "buffer/breaker.h"
 #include "publish/publish_int.h"
 #include "redis/reply.h"
 #include "redis/stream.h"
-#include "base/mem.h"
 #include "base/clock.h"
 
 void

@@ -65,11 +65,11 @@ copy(struct inflight_slot *s, const struct event *e)
 	for (i = 0; i < EVENT_FIELDS; i++)
 		all += from[i]->n;
 	s->bytes.len = 0;
-	buf_reserve(&s->bytes, all + 1);	/* the pointers stay */
+	bytes_reserve(&s->bytes, all + 1);	/* the pointers stay */
 	for (i = 0; i < EVENT_FIELDS; i++) {
 		to[i]->p = s->bytes.p + s->bytes.len;
 		to[i]->n = from[i]->n;
-		buf_add(&s->bytes, from[i]->p, from[i]->n);
+		bytes_add(&s->bytes, from[i]->p, from[i]->n);
 	}
 }
 

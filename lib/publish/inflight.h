@@ -6,6 +6,8 @@
 
 #include <stdbool.h>
 
+#include "event/id.h"
+#include "buffer/line.h"
 #include "event/event.h"
 #include "drain/dest.h"
 

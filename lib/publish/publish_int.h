@@ -5,6 +5,7 @@
 #ifndef PUBLISH_PUBLISH_INT_H
 #define PUBLISH_PUBLISH_INT_H
 
+#include "redis/stream.h"
 #include "redis/conn.h"
 #include "buffer/counters.h"
 #include "drain/dest.h"

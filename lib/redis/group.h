@@ -6,6 +6,7 @@
 #ifndef REDIS_GROUP_H
 #define REDIS_GROUP_H
 
+#include "event/id.h"
 #include "redis/conn.h"
 #include "redis/stream.h"
 
@@ -39,5 +40,61 @@ int group_take_claim(const struct reply *r, group_entry_fn *fn, void *arg, enum 
 
 /* XACK key name ids... */
 uint64_t group_put_ack(struct conn *conn, const char *key, const char *name, const struct slice *ids, size_t n);
+
+/*
+ * Who reads through a group, as the server knows them.
+ *
+ * A consumer is a name: it appears when it first reads, and stays until somebody deletes it. See XINFO CONSUMERS.
+ */
+
+struct group_consumer {
+	struct slice name;		/* any bytes */
+	uint64_t pending;
+	int64_t idle;			/* ms since it last asked for something: a read that began, a claim */
+	int64_t inactive;		/* ms since it last was given something; -1: never, or not told (Redis before 7.2) */
+};
+
+struct group_consumers {
+	struct reply *r;		/* owns the names */
+	struct group_consumer *at;	/* sorted by name */
+	size_t n;
+};
+
+int group_consumers(struct conn *conn, const char *key, const char *group, struct group_consumers *out, enum conn_why *why, struct err *err);
+void group_consumers_free(struct group_consumers *c);
+
+/*
+ * One group of one stream: found, moved, destroyed.
+ */
+
+struct group_choice {
+	const char *type;		/* the caller's */
+	char *key, *name;
+	bool known;			/* info is */
+	struct stream_group info;
+};
+
+/* Of that name, or, when it is NULL, that of the service. */
+void onegroup_init(struct group_choice *g, const char *prefix, const char *service, const char *name, const char *type);
+void onegroup_free(struct group_choice *g);
+
+/* -1: there is none, said with what shows those that there are. Who may not ask (no permission, no such command) finds out from what follows: 0, info not known. */
+int onegroup_find(struct group_choice *g, struct conn *conn, struct err *err);
+
+/* Whether it is still as g has it, or, when that is not known, whatever it is. -1: somebody reads through it, or it is gone; said. */
+int onegroup_same(const struct group_choice *g, struct conn *conn, struct err *err);
+
+/*
+ * What XGROUP SETID takes for a place. An ID is the last that the group was given, as Redis means it and as it is shown; whatever covers
+ * more than one ID (a millisecond, a time, so long ago) is where the group goes on.
+ */
+void onegroup_target(const struct id_place *p, char out[ID_SIZE]);
+/* The same for people, to whom the highest ID of a millisecond says little: the target, or "before " and where the group goes on. */
+#define ONEGROUP_WORDS (ID_SIZE + 8)
+void onegroup_words(const struct id_place *p, char out[ONEGROUP_WORDS]);
+/* The first ID behind; "" when there is none, or one may not look. -1: the connection is dead. */
+int onegroup_next(const struct group_choice *g, struct conn *conn, const char *target, char out[ID_SIZE], struct err *err);
+int group_set_id(const struct group_choice *g, struct conn *conn, const char *target, struct err *err);
+int group_destroy(const struct group_choice *g, struct conn *conn, struct err *err);
 
 #endif

@@ -5,7 +5,7 @@
 #include "redis/handshake.h"
 #include "redis/reply.h"
 #include "base/status.h"
-#include "base/mem.h"
+#include "base/num.h"
 
 void
 handshake_put(struct conn *conn, const struct url *u, struct handshake *g)
@@ -124,7 +124,7 @@ take_client(const struct reply *r, const char *place, struct handshake *g, enum 
 
 	if (judge_fact(r, place, "id=", why, err) == -1)
 		return -1;
-	if (reply_is_text(r) && pick(reply_text(r), "id=", id, sizeof(id)) && num_u64(id, &n) == 0 && n <= INT64_MAX)
+	if (reply_is_text(r) && pick(reply_text(r), "id=", id, sizeof(id)) && num_parse_u64(id, &n) == 0 && n <= INT64_MAX)
 		g->client = (int64_t)n;
 	if (reply_is_text(r))
 		pick(reply_text(r), "addr=", g->addr, sizeof(g->addr));

@@ -7,6 +7,7 @@
 #ifndef REDIS_PENDING_H
 #define REDIS_PENDING_H
 
+#include "event/id.h"
 #include "redis/conn.h"
 #include "redis/stream.h"
 

@@ -1,5 +1,8 @@
 #include <stdio.h>
 
+#include "event/id.h"
+#include "redis/stream.h"
+#include "redis/scan.h"
 #include "redis/range.h"
 #include "redis/pagesize.h"
 #include "base/clock.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "redis/resp.h"
-#include "base/mem.h"
+#include "base/num.h"
 
 #define KEEP (1 << 20)		/* a buffer grown larger is given back once empty */
 #define STALE (64UL * 1024)	/* bytes already sent that are worth moving the rest for */
@@ -28,7 +28,7 @@ put_header(char *o, char kind, size_t n)
 		o += n >= 10;
 		*o++ = (char)('0' + n % 10);
 	} else {
-		o = num_digits(o, n);
+		o = num_put_u64(o, n);
 	}
 	*o++ = '\r';
 	*o++ = '\n';
@@ -55,7 +55,7 @@ reserve(struct resp *o, size_t argc, const struct slice *argv, size_t more)
 
 	for (size_t i = 0; i < argc; i++)
 		need += HEADER + argv[i].n + 2;
-	buf_reserve(&o->out, need);
+	bytes_reserve(&o->out, need);
 	return o->out.p + o->out.len;
 }
 
@@ -97,14 +97,14 @@ resp_fill(struct resp *o, struct slice text, const size_t *gap, size_t argc, con
 void
 resp_begin(struct bytes *text, size_t argc)
 {
-	buf_reserve(text, HEADER);
+	bytes_reserve(text, HEADER);
 	text->len = (size_t)(put_header(text->p + text->len, '*', argc) - text->p);
 }
 
 void
 resp_argument(struct bytes *text, struct slice arg)
 {
-	buf_reserve(text, HEADER + arg.n + 2);
+	bytes_reserve(text, HEADER + arg.n + 2);
 	text->len = (size_t)(put_argument(text->p + text->len, arg) - text->p);
 }
 

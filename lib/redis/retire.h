@@ -17,6 +17,7 @@
 #define REDIS_RETIRE_H
 
 #include "redis/conn.h"
+#include "redis/group.h"
 
 #define RETIRE_STEP 1000
 
@@ -44,5 +45,36 @@ struct retire {
 
 /* All of c, in order. -1: it got no further, what was done stands in c, and doing it again goes on there. */
 int retire_run(struct conn *conn, struct retire *r, struct retire_one *c, size_t n, enum conn_why *why, struct err *err);
+
+/*
+ * The consumers of a group that are to be retired: one by its name, or those that are idle for long.
+ */
+
+struct retire_found {
+	struct group_consumers list;
+	const struct group_consumer **was;	/* as it was listed */
+	struct retire_one *at;			/* the same, what became of it */
+	size_t n;
+	uint64_t pending;			/* of all */
+};
+
+/*
+ * name: that one, however long it is idle; NULL: all that are idle for r->idle, except r->to while it holds something. None of that
+ * name is no failure: n is 0. Free in any case.
+ */
+int retire_find(struct retire_found *l, struct conn *conn, const struct retire *r, const char *name, enum conn_why *why, struct err *err);
+void retire_found_free(struct retire_found *l);
+
+/*
+ * Consumers with the name of this host that nobody has used for long, deleted.
+ */
+
+/*
+ * Deletes those of the group whose name is `stem` ("eb-HOST-") and a number, other than `own`, that hold nothing and were idle for `idle` ms: looked
+ * at and deleted in one script, so that none is deleted with an entry that it was just given. Where that is not permitted nothing
+ * happens. -1: the connection is dead.
+ */
+int retire_forget_idle(struct conn *conn, const char *key, const char *group, const char *stem, const char *own, int64_t idle,
+    struct err *err);
 
 #endif

@@ -1,40 +1,17 @@
-/* The part of stream.h that goes over entries and keys. */
+#include "event/id.h"
+#include "redis/scan.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/status.h"
 #include "redis/pagesize.h"
 #include "redis/reply.h"
-#include "base/status.h"
 #include "redis/stream.h"
-#include "base/mem.h"
-#include "base/clock.h"
-
-int
-stream_entry(const struct reply *r, struct slice *id, struct bytes *kv, bool *gone)
-{
-	const struct reply *fields = reply_at(r, 1);
-	size_t n = reply_count(fields);
-	struct stream_id parsed;
-
-	kv->len = 0;
-	*id = reply_text(reply_at(r, 0));
-	*gone = reply_is_null(fields);
-	if (id_parse(*id, &parsed) == -1 || (!*gone && !reply_is_array(fields)) || n % 2 != 0)
-		return -1;
-	reply_texts(fields, kv);
-	return 0;
-}
-
-uint64_t
-stream_put_range(struct conn *conn, const char *key, const char *from, const char *to, size_t count)
-{
-	char n[24];
-
-	snprintf(n, sizeof(n), "%zu", count);
-	return conn_putl(conn, "XRANGE", key, from, to, "COUNT", n, NULL);
-}
 
 /* What came of a page. */
 struct page {
@@ -225,42 +202,3 @@ scan_keys(struct conn *conn, const char *pattern, int64_t deadline, char ***keys
 }
 
 /* --- fencing --------------------------------------------------------------------- */
-
-/* 1: the server says that no such connection is there any more. 0: it will not say. -1: dead. */
-static int
-kill_client(struct conn *conn, int64_t client, const char *addr, struct err *err)
-{
-	char id[24];
-	struct reply *r;
-	int done;
-
-	snprintf(id, sizeof(id), "%" PRId64, client);
-	if (addr != NULL && addr[0] != '\0')
-		r = conn_call(conn, err, "CLIENT", "KILL", "ID", id, "ADDR", addr, NULL);
-	else
-		r = conn_call(conn, err, "CLIENT", "KILL", "ID", id, NULL);
-	if (r == NULL)
-		return -1;
-	done = !reply_is_error(r);
-	reply_free(r);
-	return done;
-}
-
-int
-conn_fence(struct conn *conn, const char *run_id, int64_t client, const char *addr, struct err *err)
-{
-	bool known = run_id[0] != '\0' && conn_run_id(conn)[0] != '\0', same = strcmp(run_id, conn_run_id(conn)) == 0;
-	struct reply *r;
-	int done = 0;
-
-	if (known && !same)
-		return 0;
-	if (known && client != 0)
-		done = kill_client(conn, client, addr, err);
-	for (int i = 0; i < 2 && done == 0; i++) {
-		if ((r = conn_call(conn, err, "PING", NULL)) == NULL)
-			return -1;
-		reply_free(r);
-	}
-	return done == -1 ? -1 : 0;
-}

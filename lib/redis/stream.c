@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "event/id.h"
 #include "redis/pagesize.h"
 #include "redis/reply.h"
 #include "base/status.h"
@@ -13,67 +14,6 @@
 #define STREAM_ADD_FRONT 6UL
 
 /* --- IDs ------------------------------------------------------------------- */
-
-/* A decimal as Redis prints it: no sign, no leading zero. Returns how many bytes it has, 0 when none. */
-static size_t
-digits(struct slice s, uint64_t *out)
-{
-	uint64_t n = 0;
-	size_t i;
-
-	for (i = 0; i < s.n && s.p[i] >= '0' && s.p[i] <= '9'; i++) {
-		uint64_t d = (uint64_t)(s.p[i] - '0');
-
-		/* 19 digits always fit */
-		if (i >= 19 && n > (UINT64_MAX - d) / 10)
-			return 0;
-		n = n * 10 + d;
-	}
-	*out = n;
-	return i > 1 && s.p[0] == '0' ? 0 : i;
-}
-
-int
-id_parse(struct slice s, struct stream_id *id)
-{
-	struct stream_id v;
-	size_t n = digits(s, &v.ms);
-
-	if (n == 0 || n >= s.n || s.p[n] != '-')
-		return -1;
-	s.p += n + 1;
-	s.n -= n + 1;
-	if (s.n == 0 || digits(s, &v.seq) != s.n)
-		return -1;
-	*id = v;
-	return 0;
-}
-
-void
-id_format(struct stream_id id, char out[ID_SIZE])
-{
-	out = num_digits(out, id.ms);
-	*out++ = '-';
-	*num_digits(out, id.seq) = '\0';
-}
-
-int
-id_cmp(struct stream_id a, struct stream_id b)
-{
-	if (a.ms != b.ms)
-		return a.ms < b.ms ? -1 : 1;
-	return a.seq < b.seq ? -1 : a.seq > b.seq;
-}
-
-struct stream_id
-id_next(struct stream_id id)
-{
-	if (id.seq < UINT64_MAX)
-		return (struct stream_id){id.ms, id.seq + 1};
-	if (id.ms < UINT64_MAX)
-		return (struct stream_id){id.ms + 1, 0};
-	return id;
-}
 
 /* --- replies that are not what was asked for ----------------------------------- */
 
@@ -459,4 +399,29 @@ stream_needed(const struct stream_group *g, size_t n)
 			low = id;
 	}
 	return low;
+}
+
+int
+stream_entry(const struct reply *r, struct slice *id, struct bytes *kv, bool *gone)
+{
+	const struct reply *fields = reply_at(r, 1);
+	size_t n = reply_count(fields);
+	struct stream_id parsed;
+
+	kv->len = 0;
+	*id = reply_text(reply_at(r, 0));
+	*gone = reply_is_null(fields);
+	if (id_parse(*id, &parsed) == -1 || (!*gone && !reply_is_array(fields)) || n % 2 != 0)
+		return -1;
+	reply_texts(fields, kv);
+	return 0;
+}
+
+uint64_t
+stream_put_range(struct conn *conn, const char *key, const char *from, const char *to, size_t count)
+{
+	char n[24];
+
+	snprintf(n, sizeof(n), "%zu", count);
+	return conn_putl(conn, "XRANGE", key, from, to, "COUNT", n, NULL);
 }

@@ -8,16 +8,8 @@
 #ifndef REDIS_STREAM_H
 #define REDIS_STREAM_H
 
+#include "event/id.h"
 #include "redis/conn.h"
-
-struct stream_id {
-	uint64_t ms, seq;
-};
-#define ID_SIZE 48
-int id_parse(struct slice s, struct stream_id *id);	/* "ms-seq" exactly; 0 or -1 */
-void id_format(struct stream_id id, char out[ID_SIZE]);
-int id_cmp(struct stream_id a, struct stream_id b);	/* <0 0 >0 */
-struct stream_id id_next(struct stream_id id);		/* the lowest above */
 
 /* XADD key [MAXLEN ~ maxlen] * kv...: maxlen 0 is none. Returns conn_put's number. */
 uint64_t stream_put_add(struct conn *conn, const char *key, int64_t maxlen, const struct slice *kv, size_t nkv);
@@ -85,29 +77,5 @@ int stream_entry(const struct reply *r, struct slice *id, struct bytes *kv, bool
 
 /* XRANGE key from to COUNT count: IDs as the command takes them ("-", "(ms-seq", "ms"). */
 uint64_t stream_put_range(struct conn *conn, const char *key, const char *from, const char *to, size_t count);
-
-/*
- * Calls fn for each entry above `after` up to the end, oldest first, in pages of at most `page` entries (fewer when they are large: pagesize.h), until fn returns non-zero (returned then).
- * kv borrows from the reply and holds only during the call. 0 at the end, -1 on failure.
- */
-typedef int stream_entry_fn(void *arg, struct slice id, const struct slice *kv, size_t nkv);
-int scan_entries(struct conn *conn, const char *key, struct stream_id after, size_t page,
-    stream_entry_fn *fn, void *arg, enum conn_why *why, struct err *err);
-
-/* XREVRANGE key end - COUNT count: newest first, from `end` ("+" for the last). All of them are in memory at once. */
-int scan_newest(struct conn *conn, const char *key, const char *end, size_t count, stream_entry_fn *fn, void *arg,
-    enum conn_why *why, struct err *err);
-
-/*
- * SCAN ... MATCH pattern TYPE stream until done or the deadline (CLOCK_MONOTONIC ms) has passed: then *complete is false. Keys are
- * fresh strings, each once, sorted; free them and the array.
- */
-int scan_keys(struct conn *conn, const char *pattern, int64_t deadline, char ***keys, size_t *n, bool *complete, struct err *err);
-
-/*
- * Makes sure that what another, dead connection to the same server sent will not be executed any more (reliability, finding 8): when run_id is still the server's,
- * CLIENT KILL ID client [ADDR addr]; where that is not permitted or client is 0, two PINGs one after the other. 0 or -1 (connection dead).
- */
-int conn_fence(struct conn *conn, const char *run_id, int64_t client, const char *addr, struct err *err);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "redis/url.h"
 #include "base/mem.h"
+#include "base/num.h"
 
 #define PORT 6379
 #define DB_MAX 1000000
@@ -32,7 +33,7 @@ shown(const char *s)
 
 	if (at != NULL) {
 		if (from != NULL && from < at)
-			buf_add(&b, s, (size_t)(from + 3 - s));
+			bytes_add(&b, s, (size_t)(from + 3 - s));
 		bytes_adds(&b, "***");
 		s = at;
 	}
@@ -50,8 +51,8 @@ unescape(const char *s, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		*o = s[i];
 		if (s[i] == '%') {
-			int high = i + 2 < n ? num_hex(s[i + 1]) : -1;
-			int low = i + 2 < n ? num_hex(s[i + 2]) : -1;
+			int high = i + 2 < n ? num_hex_digit(s[i + 1]) : -1;
+			int low = i + 2 < n ? num_hex_digit(s[i + 2]) : -1;
 
 			if (high == -1 || low == -1 || high + low == 0) {
 				free(out);
@@ -70,7 +71,7 @@ read_db(const struct reading *r, const char *s)
 {
 	uint64_t n;
 
-	if (num_u64(s, &n) == -1 || n > DB_MAX)
+	if (num_parse_u64(s, &n) == -1 || n > DB_MAX)
 		return refuse(r, "the database is a number from 0");
 	r->u->db = (int)n;
 	return 0;
@@ -96,7 +97,7 @@ read_port(const struct reading *r, const char *s)
 {
 	uint64_t n;
 
-	if (num_u64(s, &n) == -1 || n < 1 || n > 65535)
+	if (num_parse_u64(s, &n) == -1 || n < 1 || n > 65535)
 		return refuse(r, "the port is a number from 1 to 65535");
 	r->u->port = (int)n;
 	return 0;
@@ -232,7 +233,7 @@ add_escaped(struct bytes *b, const char *s)
 		if ((unsigned char)*s <= ' ' || *s == 0x7f || *s == '%' || *s == '?')
 			bytes_addf(b, "%%%02X", (unsigned)(unsigned char)*s);
 		else
-			buf_addc(b, *s);
+			bytes_addc(b, *s);
 	}
 }
 

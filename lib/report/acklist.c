@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "event/id.h"
 #include "report/acklist.h"
 #include "redis/group.h"
 #include "base/json.h"

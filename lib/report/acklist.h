@@ -6,6 +6,7 @@
 #ifndef REPORT_ACKLIST_H
 #define REPORT_ACKLIST_H
 
+#include "event/id.h"
 #include "redis/pending.h"
 
 #define ACKLIST_BATCH 256

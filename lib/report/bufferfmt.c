@@ -1,5 +1,6 @@
 #include <inttypes.h>
 
+#include "buffer/line.h"
 #include "report/bufferfmt.h"
 #include "base/jsonwrite.h"
 #include "base/status.h"
@@ -38,7 +39,7 @@ put(struct bufferfmt *l)
 /* --- the buffer ---------------------------------------------------------------------- */
 
 static void
-waiting_json(struct bytes *out, const struct dump_line *l)
+waiting_json(struct bytes *out, const struct inspect_line *l)
 {
 	jsonwrite_begin(out);
 	jsonwrite_text(out, "segment", l->segment);
@@ -61,7 +62,7 @@ waiting_json(struct bytes *out, const struct dump_line *l)
 }
 
 static void
-waiting_text(struct bytes *out, const struct dump_line *l)
+waiting_text(struct bytes *out, const struct inspect_line *l)
 {
 	char when[CLOCK_SIZE] = "-";
 
@@ -79,7 +80,7 @@ waiting_text(struct bytes *out, const struct dump_line *l)
 }
 
 static int
-on_waiting(void *arg, const struct dump_line *line)
+on_waiting(void *arg, const struct inspect_line *line)
 {
 	struct bufferfmt *l = arg;
 
@@ -97,7 +98,7 @@ static int
 show_waiting(struct bufferfmt *l, struct buffer *buf, struct err *err)
 {
 	head(l, "BUFFERED AT", "");
-	return dump_lines(buf, on_waiting, l, err) == -1 ? -1 : 0;
+	return inspect_lines(buf, on_waiting, l, err) == -1 ? -1 : 0;
 }
 
 /* --- quarantine ------------------------------------------------------------------------ */
@@ -158,7 +159,7 @@ show_quarantine(struct bufferfmt *l, struct buffer *buf, struct err *err)
 /* --- a check ------------------------------------------------------------------------------ */
 
 static void
-report_json(struct bytes *out, const struct dump_report *r)
+report_json(struct bytes *out, const struct inspect_report *r)
 {
 	jsonwrite_begin(out);
 	jsonwrite_count(out, "segments", r->segments);
@@ -175,7 +176,7 @@ report_json(struct bytes *out, const struct dump_report *r)
 }
 
 static void
-report_text(struct bytes *out, const struct dump_report *r)
+report_text(struct bytes *out, const struct inspect_report *r)
 {
 	bytes_addf(out, "%" PRIu64 " segments, %" PRIu64 " lines, %" PRIu64 " delivered, %" PRIu64 " bad (%" PRIu64 " torn), %"
 	    PRIu64 " out of order, %" PRIu64 " odd files, %" PRIu64 " suspect, %" PRIu64 " vanished, %" PRIu64 " unreadable",
@@ -183,7 +184,7 @@ report_text(struct bytes *out, const struct dump_report *r)
 }
 
 static void
-report(struct bufferfmt *l, const struct dump_report *r)
+report(struct bufferfmt *l, const struct inspect_report *r)
 {
 	l->text.len = 0;
 	if (l->json)
@@ -201,15 +202,26 @@ report(struct bufferfmt *l, const struct dump_report *r)
 static int
 show_check(struct bufferfmt *l, struct buffer *buf, struct err *err)
 {
-	struct dump_report r;
+	struct inspect_report r;
 
-	if (dump_check(buf, &r, l->json ? NULL : on_waiting, l, err) == -1)
+	if (inspect_check(buf, &r, l->json ? NULL : on_waiting, l, err) == -1)
 		return -1;
 	report(l, &r);
 	return 0;
 }
 
 /* --- counted ------------------------------------------------------------------------------- */
+
+/* What a drain to target would send. */
+static void
+drain_preview_text(struct bytes *out, const struct backlog *b, const char *target)
+{
+	size_t i;
+
+	bytes_addf(out, "%" PRIu64 " events in %" PRIu64 " segments would be replayed to %s", b->events, b->files, target);
+	for (i = 0; i < b->nheld; i++)
+		bytes_addf(out, "\n%" PRIu64 " of them, '%s', are held: %s", b->held[i].events, b->held[i].type, b->held[i].reason);
+}
 
 static void
 count(struct bufferfmt *l, const struct backlog *b)
@@ -218,7 +230,7 @@ count(struct bufferfmt *l, const struct backlog *b)
 	if (l->json)
 		backlog_json(&l->text, b);
 	else
-		backlog_text(&l->text, b, l->target);
+		drain_preview_text(&l->text, b, l->target);
 	put(l);
 }
 
@@ -256,7 +268,7 @@ void
 bufferfmt_nothing(struct bufferfmt *l, enum bufferfmt_what what, char *dir)
 {
 	if (what == BUFFERFMT_CHECK)
-		report(l, &(struct dump_report){ 0 });
+		report(l, &(struct inspect_report){ 0 });
 	else if (what == BUFFERFMT_DRAIN)
 		count(l, &(struct backlog){ .dir = dir });
 }

@@ -13,7 +13,7 @@
 #include "buffer/backlog.h"
 #include "base/bytes.h"
 #include "base/err.h"
-#include "buffer/dump.h"
+#include "buffer/inspect.h"
 #include "buffer/requeue.h"
 #include "buffer/buffer.h"
 
@@ -21,8 +21,8 @@
 typedef int bufferfmt_fn(void *arg, const char *text);
 
 enum bufferfmt_what {
-	BUFFERFMT_WAITING,	/* see dump_lines */
-	BUFFERFMT_CHECK,		/* see dump_check: the bad lines, where they are for people, and what was counted */
+	BUFFERFMT_WAITING,	/* see inspect_lines */
+	BUFFERFMT_CHECK,		/* see inspect_check: the bad lines, where they are for people, and what was counted */
 	BUFFERFMT_DRAIN,		/* what a drain to `target` would send, as far as can be seen without asking Redis */
 	BUFFERFMT_QUARANTINE	/* see requeue_list */
 };

@@ -1,6 +1,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "redis/stream.h"
 #include "report/check.h"
 #include "base/mem.h"
 #include "base/clock.h"

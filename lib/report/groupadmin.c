@@ -1,6 +1,7 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+#include "event/id.h"
 #include "report/groupadmin.h"
 #include "base/status.h"
 #include "base/clock.h"

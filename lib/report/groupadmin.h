@@ -9,6 +9,7 @@
 #ifndef REPORT_GROUPADMIN_H
 #define REPORT_GROUPADMIN_H
 
+#include "event/id.h"
 #include "report/groupfmt.h"
 
 struct groupadmin {

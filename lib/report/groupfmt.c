@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "event/id.h"
+#include "redis/stream.h"
 #include "report/groupfmt.h"
 #include "base/jsonwrite.h"
 #include "base/clock.h"

@@ -9,8 +9,8 @@
 #define REPORT_GROUPFMT_H
 
 #include "report/acklist.h"
-#include "redis/leavers.h"
-#include "redis/onegroup.h"
+#include "redis/retire.h"
+#include "redis/group.h"
 #include "redis/pending.h"
 #include "report/survey.h"
 #include "base/table.h"

@@ -2,7 +2,7 @@
 #include <inttypes.h>
 
 #include "buffer/gzip.h"
-#include "buffer/dump.h"
+#include "buffer/inspect.h"
 #include "base/status.h"
 #include "report/maintain.h"
 
@@ -31,7 +31,7 @@ static int
 discard(const struct maintain *u, struct buffer *buf, struct bytes *told, struct err *err)
 {
 	uint64_t lines = 0;
-	int ok = discard_lines(buf, u->limits->lock_ms, &lines, err);
+	int ok = inspect_discard(buf, u->limits->lock_ms, &lines, err);
 
 	bytes_addf(told, "%" PRIu64 " events put into '%s/quarantine'", lines, buffer_dir(buf));
 	return ok;

@@ -89,7 +89,7 @@ static void
 add_line(struct bytes *out, const char *s)
 {
 	for (; *s != '\0'; s++)
-		buf_addc(out, (char)((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s == '|' ? '/' : *s));
+		bytes_addc(out, (char)((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s == '|' ? '/' : *s));
 }
 
 void
@@ -112,13 +112,13 @@ put_text(struct bytes *out, const char *name, const char *s)
 		json_quote_text(out, s, strlen(s));
 	else
 		bytes_adds(out, "null");
-	buf_addc(out, ',');
+	bytes_addc(out, ',');
 }
 
 static void
 put_problem(struct bytes *out, const struct problem *p)
 {
-	buf_addc(out, '{');
+	bytes_addc(out, '{');
 	put_text(out, "what", p->what);
 	if (p->measured)
 		bytes_addf(out, "\"value\":%" PRIu64 ",\"limit\":%" PRIu64 ",", p->value, p->limit);

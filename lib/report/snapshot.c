@@ -114,7 +114,7 @@ put_text(struct bytes *out, const char *name, const char *s)
 		json_quote_text(out, s, strlen(s));
 	else
 		bytes_adds(out, "null");
-	buf_addc(out, ',');
+	bytes_addc(out, ',');
 }
 
 static void
@@ -135,7 +135,7 @@ snapshot_json(struct bytes *out, const struct snapshot *p)
 		backlog_json(out, &p->buffer);
 	else
 		bytes_adds(out, "null");
-	buf_addc(out, ',');
+	bytes_addc(out, ',');
 	put_text(out, "buffer_error", p->readable ? NULL : p->unread.text);
 	bytes_adds(out, "\"free_bytes\":");
 	if (p->free_known)
@@ -145,5 +145,5 @@ snapshot_json(struct bytes *out, const struct snapshot *p)
 	put_counters(out, p);
 	bytes_adds(out, "\"redis\":");
 	survey_redis_json(out, &p->redis);
-	buf_addc(out, ',');
+	bytes_addc(out, ',');
 }

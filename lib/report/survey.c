@@ -1,12 +1,229 @@
+#include "event/id.h"
+#include "redis/stream.h"
+#include "redis/scan.h"
+#include "report/survey.h"
+
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "event/names.h"
-#include "redis/reply.h"
-#include "base/status.h"
-#include "report/survey_int.h"
-#include "base/mem.h"
 #include "base/clock.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "event/names.h"
+#include "redis/pagesize.h"
+#include "redis/reply.h"
+
+struct survey_run {
+	struct survey *s;
+	const struct survey_ask *ask;
+	struct conn *b;
+	int64_t by;		/* CLOCK_MONOTONIC ms */
+	size_t cap;
+};
+
+#define LAG_MOST 10000		/* entries counted, */
+#define LAG_BYTES (4 << 20)	/* and bytes of them, for one group */
+#define LAG_PAGE 100
+#define AT_ONCE 64		/* streams asked about in one round trip, while the answers are small: each has two entries in it */
+
+/* The first reason counts. */
+static void
+survey_not_all(struct survey *s, int status, const char *why)
+{
+	s->complete = false;
+	s->status = status_worse(s->status, status);
+	if (s->incomplete == NULL)
+		s->incomplete = mem_strdup(why);
+}
+
+static void
+trouble(struct survey *s, struct survey_stream *st, enum conn_why why, const struct err *err)
+{
+	s->status = status_worse(s->status, STATUS_SOME);
+	if (st->error != NULL)
+		return;
+	st->why = why;
+	st->error = mem_strdup(err->text);
+}
+
+static void
+take_length(struct survey *s, struct survey_stream *st, const struct reply *r)
+{
+	struct err err;
+
+	if (!reply_is_error(r)) {
+		st->dead = reply_int(r);
+		return;
+	}
+	reply_fail(&err, r, "XLEN of the dead letters");
+	trouble(s, st, reply_why(r), &err);
+}
+
+static void
+take_groups(struct survey *s, struct survey_stream *st, const struct reply *r)
+{
+	enum conn_why why;
+	struct err err;
+
+	if (st->info.groups > 0 && stream_take_groups(r, &st->groups, &st->ngroups, &why, &err) == -1)
+		trouble(s, st, why, &err);
+}
+
+static void
+put_question(struct survey_run *w, const struct survey_stream *st)
+{
+	char *dead = names_dead(w->ask->prefix, st->type);
+
+	stream_put_info(w->b, st->key);
+	conn_putl(w->b, "XLEN", dead, NULL);
+	stream_put_groups(w->b, st->key);
+	free(dead);
+}
+
+static int
+take_answer(struct survey_run *w, struct survey_stream *st, struct err *err)
+{
+	struct reply *info = NULL, *dead = NULL, *groups = NULL;
+	enum conn_why why;
+	struct err no;
+	int ok = -1;
+
+	if ((info = conn_wait(w->b, 0, err)) == NULL || (dead = conn_wait(w->b, 0, err)) == NULL ||
+	    (groups = conn_wait(w->b, 0, err)) == NULL)
+		goto out;
+	if (stream_take_info(info, &st->info, &why, &no) == -1)
+		trouble(w->s, st, why, &no);
+	take_length(w->s, st, dead);
+	take_groups(w->s, st, groups);
+	ok = 0;
+out:
+	reply_free(info);
+	reply_free(dead);
+	reply_free(groups);
+	return ok;
+}
+
+/* --- lag -------------------------------------------------------------------- */
+
+struct lag {
+	struct stream_id last;		/* of the stream */
+	int64_t by, n;
+	size_t bytes;
+};
+
+/* 1: too much. 2: that was the last. */
+static int
+count_entry(void *arg, struct slice id, const struct slice *kv, size_t nkv)
+{
+	struct lag *l = arg;
+	struct stream_id at;
+
+	for (size_t i = 0; i < nkv; i++)
+		l->bytes += kv[i].n;
+	if (++l->n > LAG_MOST || l->bytes > LAG_BYTES || clock_mono() >= l->by)
+		return 1;
+	return id_parse(id, &at) == 0 && id_cmp(at, l->last) >= 0 ? 2 : 0;
+}
+
+/*
+ * Redis keeps how many entries a group has read, and not how many of those that were trimmed it skipped: of a group in the midst of
+ * a stream that has lost entries its lag is only an upper bound, and what is true must be counted.
+ */
+static bool
+is_doubtful(const struct stream_info *i, const struct stream_group *g)
+{
+	return g->lag > 0 && i->added != i->length && id_cmp(g->last_delivered, i->first) >= 0 &&
+	    id_cmp(g->last_delivered, i->last) < 0;
+}
+
+static int
+check_lag(struct survey_run *w, struct survey_stream *st, struct stream_group *g, struct err *err)
+{
+	struct lag l = {.last = st->info.last, .by = w->by};
+	enum conn_why why;
+	int end;
+
+	if (!is_doubtful(&st->info, g))
+		return 0;
+	end = scan_entries(w->b, st->key, g->last_delivered, LAG_PAGE, count_entry, &l, &why, err);
+	g->lag = end == 0 || end == 2 ? l.n : -1;
+	return end == -1 && conn_why(w->b) != CONN_FINE ? -1 : 0;
+}
+
+static int
+check_lags(struct survey_run *w, struct survey_stream *st, struct err *err)
+{
+	for (size_t i = 0; i < st->ngroups; i++)
+		if (check_lag(w, st, &st->groups[i], err) == -1)
+			return -1;
+	return 0;
+}
+
+/* --- all that there is to know ------------------------------------------------ */
+
+static int
+look_at_some(struct survey_run *w, struct survey_stream *st, size_t n, struct err *err)
+{
+	enum conn_why why;
+
+	for (size_t i = 0; i < n; i++)
+		put_question(w, &st[i]);
+	for (size_t i = 0; i < n; i++)
+		if (take_answer(w, &st[i], err) == -1)
+			return -1;
+	for (size_t i = 0; i < n; i++)
+		stream_put_pending(w->b, st[i].key, st[i].groups, st[i].ngroups);
+	for (size_t i = 0; i < n; i++)
+		if (stream_take_pending(w->b, st[i].groups, st[i].ngroups, &why, err) == -1)
+			return -1;
+	for (size_t i = 0; i < n; i++)
+		if (check_lags(w, &st[i], err) == -1)
+			return -1;
+	return 0;
+}
+
+/* Half a line about a stream would pass for all there is. */
+/* Frees the streams from `first` on. */
+static void
+survey_drop(struct survey *s, size_t first)
+{
+	while (s->n > first) {
+		struct survey_stream *st = &s->streams[--s->n];
+
+		stream_groups_free(st->groups, st->ngroups);
+		free(st->error);
+		free(st->type);
+		free(st->key);
+	}
+}
+
+/* Looks at all that are listed; those that were not reached are dropped. -1: the connection is dead. */
+static int
+survey_look(struct survey_run *w, struct err *err)
+{
+	struct pagesize pace = pagesize_start(1, AT_ONCE);
+	struct survey *s = w->s;
+	size_t i, n;
+
+	w->by = clock_mono() + w->ask->timeout_ms;
+	for (i = 0; i < s->n && (i == 0 || clock_mono() < w->by); i += n) {
+		uint64_t before = conn_received(w->b);
+
+		n = s->n - i < pace.count ? s->n - i : pace.count;
+		if (look_at_some(w, s->streams + i, n, err) == -1) {
+			survey_drop(s, i);
+			return -1;
+		}
+		pagesize_learn(&pace, n, (size_t)(conn_received(w->b) - before));
+	}
+	if (i < s->n) {
+		survey_drop(s, i);
+		survey_not_all(s, STATUS_AGAIN, "time ran out while streams were looked at: give more with -t");
+	}
+	return 0;
+}
 
 #define NO_TYPE "-"		/* no legal type, so never the stream of an event */
 
@@ -251,4 +468,117 @@ survey_pending_age(const struct survey *s, const struct stream_group *g)
 	if (g->pending == 0 || (g->lowest_pending.ms == 0 && g->lowest_pending.seq == 0))
 		return -1;
 	return g->lowest_pending.ms < now ? (int64_t)(now - g->lowest_pending.ms) : 0;
+}
+
+static void
+put_text(struct bytes *out, const char *name, const char *s)
+{
+	bytes_addf(out, "\"%s\":", name);
+	if (s != NULL)
+		json_quote_text(out, s, strlen(s));
+	else
+		bytes_adds(out, "null");
+	bytes_addc(out, ',');
+}
+
+/* Negative is unknown. */
+static void
+put_number(struct bytes *out, const char *name, int64_t n)
+{
+	if (n < 0)
+		bytes_addf(out, "\"%s\":null,", name);
+	else
+		bytes_addf(out, "\"%s\":%" PRId64 ",", name, n);
+}
+
+static void
+put_id(struct bytes *out, const char *name, struct stream_id id, bool known)
+{
+	char text[ID_SIZE];
+
+	id_format(id, text);
+	put_text(out, name, known ? text : NULL);
+}
+
+static void
+close_object(struct bytes *out)
+{
+	out->p[out->len - 1] = '}';		/* for the last comma */
+}
+
+static const char *
+or_null(const char *s)
+{
+	return s != NULL && *s != '\0' ? s : NULL;
+}
+
+void
+survey_redis_json(struct bytes *out, const struct survey *s)
+{
+	bytes_addf(out, "{\"up\":%s,", s->up ? "true" : "false");
+	put_text(out, "how", s->up ? NULL : survey_word(s->why));
+	put_text(out, "error", s->error);
+	put_text(out, "server", or_null(s->server));
+	put_text(out, "version", or_null(s->version));
+	put_text(out, "run_id", or_null(s->run_id));
+	if (s->up)
+		bytes_addf(out, "\"rtt_ms\":%.3f,", (double)s->rtt_us / 1000);
+	else
+		put_text(out, "rtt_ms", NULL);
+	put_text(out, "refuses_writes", s->refusal);
+	close_object(out);
+}
+
+static void
+put_group(struct bytes *out, const struct survey *s, const struct survey_stream *st, const struct stream_group *g)
+{
+	bool known;
+	uint64_t lost = stream_lost(&st->info, g, &known);
+
+	bytes_addc(out, '{');
+	put_text(out, "name", g->name);
+	put_number(out, "consumers", (int64_t)g->consumers);
+	put_number(out, "pending", (int64_t)g->pending);
+	put_number(out, "lag", survey_lag(&st->info, g));
+	put_number(out, "lost", known ? (int64_t)lost : -1);
+	put_number(out, "oldest_pending_ms", survey_pending_age(s, g));
+	put_id(out, "last_delivered_id", g->last_delivered, true);
+	close_object(out);
+}
+
+static void
+put_stream(struct bytes *out, const struct survey *s, const struct survey_stream *st)
+{
+	const struct stream_info *i = &st->info;
+	/* What the server refused to tell is null, not 0. */
+	bool known = i->exists || st->error == NULL;
+
+	bytes_addc(out, '{');
+	put_text(out, "event_type", st->type);
+	put_text(out, "stream", st->key);
+	bytes_addf(out, "\"exists\":%s,", !known ? "null" : i->exists ? "true" : "false");
+	put_number(out, "length", known ? (int64_t)i->length : -1);
+	put_id(out, "first_id", i->first, i->length > 0);
+	put_id(out, "last_id", i->last, i->length > 0);
+	put_number(out, "dead_letters", st->dead);
+	put_text(out, "error", st->error);
+	bytes_adds(out, "\"groups\":[");
+	for (size_t k = 0; k < st->ngroups; k++) {
+		bytes_adds(out, k > 0 ? "," : "");
+		put_group(out, s, st, &st->groups[k]);
+	}
+	bytes_adds(out, "]}");
+}
+
+void
+survey_streams_json(struct bytes *out, const struct survey *s)
+{
+	bytes_addf(out, "\"complete\":%s,", s->complete ? "true" : "false");
+	put_text(out, "incomplete", s->incomplete);
+	bytes_adds(out, "\"streams\":[");
+	for (size_t i = 0; i < s->n; i++) {
+		bytes_adds(out, i > 0 ? "," : "");
+		put_stream(out, s, &s->streams[i]);
+	}
+	bytes_addc(out, ']');
 }

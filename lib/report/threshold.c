@@ -1,10 +1,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/human.h"
 #include "report/threshold.h"
 #include "base/status.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/clock.h"
 
 #define NONE UINT64_MAX
@@ -61,10 +61,10 @@ threshold_unit(enum threshold_name name)
 void
 threshold_text(struct bytes *out, enum threshold_name name, uint64_t value)
 {
-	char text[NUM_HUMAN_SIZE];
+	char text[NUM_SIZE_TEXT];
 
 	if (known[name].unit == BYTES)
-		num_human(value, text);
+		num_format_size(value, text);
 	else if (known[name].unit == TIME && value < 1000) {
 		bytes_addu(out, value);
 		bytes_adds(out, " ms");
@@ -107,10 +107,10 @@ read_value(enum threshold_name name, const char *text, uint64_t *value)
 	int64_t ms;
 
 	if (known[name].unit == COUNT)
-		return num_u64(text, value);
+		return num_parse_u64(text, value);
 	if (known[name].unit == BYTES)
-		return num_size(text, value);
-	if (num_ms(text, &ms) == -1)
+		return num_parse_size(text, value);
+	if (num_parse_ms(text, &ms) == -1)
 		return -1;
 	*value = (uint64_t)ms;
 	return 0;

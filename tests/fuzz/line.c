@@ -4,6 +4,7 @@
  */
 #include <zlib.h>
 
+#include "buffer/line.h"
 #include "buffer/append.h"
 #include "event/event.h"
 #include "fuzz.h"
@@ -70,7 +71,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	if (n == 0)
 		return 0;
-	buf_add(&line, data + 1, n - 1);
+	bytes_add(&line, data + 1, n - 1);
 	if (data[0] & 1)
 		bytes_addf(&line, ",\"crc\":\"%08lx\"}", crc32(0, data + 1, (unsigned)n - 1));
 	exact = malloc(line.len);

@@ -1,9 +1,11 @@
 /* Times, numbers, and the other small readers. */
+#include "event/id.h"
 #include "base/base64.h"
 #include "fuzz.h"
 #include "event/names.h"
 #include "redis/stream.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/clock.h"
 #include "base/word.h"
 
@@ -32,12 +34,12 @@ numbers(const char *s)
 	uint64_t n;
 	int64_t ms;
 
-	if (num_u64(s, &n) == 0) {
+	if (num_parse_u64(s, &n) == 0) {
 		snprintf(text, sizeof text, "%llu", (unsigned long long)n);
 		PROMISE(s[0] == '0' || s[0] == '+' || strcmp(s, text) == 0);
 	}
-	num_size(s, &n);
-	if (num_ms(s, &ms) == 0)
+	num_parse_size(s, &n);
+	if (num_parse_ms(s, &ms) == 0)
 		PROMISE(ms >= 0);
 	if (id_parse(slice_of(s), &a) == 0) {
 		id_format(a, id);

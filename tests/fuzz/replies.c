@@ -2,6 +2,9 @@
  * What a server answers. The first byte says what it is asked, and whether it greets properly first; the rest are its answers
  * (server.h). Whoever asks gets a result or a reason, and no answer is taken for another's.
  */
+#include "event/id.h"
+#include "redis/fence.h"
+#include "redis/scan.h"
 #include "redis/conn.h"
 #include "fuzz.h"
 #include "redis/group.h"
@@ -167,7 +170,7 @@ ask(struct conn *conn, unsigned what)
 	case 2: scan_entries(conn, "k", (struct stream_id){ 0, 0 }, 3, entry, &sum, &why, &f); break;
 	case 3: scan_newest(conn, "k", "+", 3, entry, &sum, &why, &f); break;
 	case 4: keys(conn); break;
-	case 5: conn_fence(conn, conn_run_id(conn), 3, "1.2.3.4:5", &f); break;
+	case 5: fence_conn(conn, conn_run_id(conn), 3, "1.2.3.4:5", &f); break;
 	case 6: read_group(conn, true); break;
 	case 7: read_group(conn, false); break;
 	case 8: settle_two(conn); break;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "buffer/line.h"
 #include "buffer/backlog.h"
 #include "event/event.h"
 #include "fuzz.h"

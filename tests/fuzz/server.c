@@ -121,7 +121,7 @@ serve(int fd)
 	do {
 		if (poll(p, 2, -1) > 0 && p[0].revents == 0)
 			break;
-		buf_reserve(&in, 4096);
+		bytes_reserve(&in, 4096);
 		if ((got = read(fd, in.p + in.len, 4096)) > 0)
 			in.len += (size_t)got;
 		while (open && in.len > 0 && (n = command(in.p, in.len)) > 0) {

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <unistd.h>
 
+#include "buffer/line.h"
 #include "buffer/append.h"
 #include "buffer/counters.h"
 #include "event/event.h"
@@ -11,7 +12,6 @@
 #include "report/bufferfmt.h"
 #include "buffer/breaker.h"
 #include "buffer/manifest.h"
-#include "base/mem.h"
 
 static const char *const files[] = { ".lock", ".roster", ".counters", ".target", ".probe", ".own-stamp", "quarantine/q.jsonl",
 	"quarantine/buffer_2025-12-04_10-30-00_000001.bad-1.jsonl" };

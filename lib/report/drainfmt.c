@@ -1,12 +1,50 @@
-/* The part of redrive.h that writes. */
+#include "report/drainfmt.h"
+
 #include <inttypes.h>
 
+#include "base/clock.h"
 #include "base/jsonwrite.h"
 #include "drain/redrive.h"
-#include "base/clock.h"
 
 void
-redrivefmt_text(struct bytes *out, const struct redrive_result *r, int64_t ms)
+drainfmt_progress(struct bytes *out, uint64_t done, uint64_t total, int64_t ms)
+{
+	uint64_t rate = done * 1000 / (uint64_t)ms;
+	char left[32];
+
+	clock_span(rate && total > done ? (int64_t)((total - done) * 1000 / rate) : 0, left, sizeof left);
+	bytes_addf(out, "%" PRIu64 " of %" PRIu64 " events, %" PRIu64 "/s, %s left", done, total, rate, left);
+}
+
+void
+drainfmt_text(struct bytes *out, const struct drain_result *r, int64_t ms)
+{
+	char span[32];
+
+	clock_span(ms, span, sizeof span);
+	bytes_addf(out, "%" PRIu64 " replayed, %" PRIu64 " found already there, %" PRIu64 " quarantined, %" PRIu64
+	    " possible duplicates, %" PRIu64 " types held, in %s%s", r->replayed, r->found, r->quarantined, r->doubles, r->held,
+	    span, r->left ? "; something is left" : "");
+}
+
+void
+drainfmt_json(struct bytes *out, const struct drain_result *r, int status)
+{
+	jsonwrite_begin(out);
+	jsonwrite_count(out, "replayed", r->replayed);
+	jsonwrite_count(out, "found", r->found);
+	jsonwrite_count(out, "quarantined", r->quarantined);
+	jsonwrite_count(out, "possible_duplicates", r->doubles);
+	jsonwrite_count(out, "trimmed", r->trimmed);
+	jsonwrite_count(out, "out_of_order", r->disordered);
+	jsonwrite_count(out, "held", r->held);
+	jsonwrite_bool(out, "left", r->left);
+	jsonwrite_count(out, "status", (uint64_t)status);
+	jsonwrite_end(out);
+}
+
+void
+drainfmt_redrive_text(struct bytes *out, const struct redrive_result *r, int64_t ms)
 {
 	char span[32];
 
@@ -16,7 +54,7 @@ redrivefmt_text(struct bytes *out, const struct redrive_result *r, int64_t ms)
 }
 
 void
-redrivefmt_json(struct bytes *out, const struct redrive_result *r, int status)
+drainfmt_redrive_json(struct bytes *out, const struct redrive_result *r, int status)
 {
 	jsonwrite_begin(out);
 	jsonwrite_count(out, "redriven", r->moved);
@@ -44,13 +82,13 @@ width(struct slice s)
 
 /* The names of the columns. */
 void
-redrivefmt_head(struct bytes *out)
+drainfmt_redrive_head(struct bytes *out)
 {
 	bytes_addf(out, "%-27s  %-24s  %-36s  %8s  %8s  %s", "SET ASIDE AT", "TYPE", "EVENT ID", "BYTES", "ATTEMPTS", "STATUS");
 }
 
 void
-redrivefmt_line_text(struct bytes *out, const struct redrive_line *l)
+drainfmt_redrive_line_text(struct bytes *out, const struct redrive_line *l)
 {
 	struct slice time = or_none(l->dead.time), event_id = or_none(l->event_id), attempts = or_none(l->dead.attempts),
 	    status = l->dead.status;
@@ -63,7 +101,7 @@ redrivefmt_line_text(struct bytes *out, const struct redrive_line *l)
 }
 
 void
-redrivefmt_line_json(struct bytes *out, const struct redrive_line *l)
+drainfmt_redrive_line_json(struct bytes *out, const struct redrive_line *l)
 {
 	const struct provenance *d = &l->dead;
 	const struct {

@@ -5,13 +5,13 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "buffer/release.h"
+#include "buffer/lateclose.h"
 
 #define LARGE (1 << 20)		/* bytes; below, a thread costs more than it hides */
 
 /* On NFS a file that somebody holds gets another name instead of being removed. */
 int
-reclaim_late_hold(int dirfd, const char *name, uint64_t bytes)
+lateclose_hold(int dirfd, const char *name, uint64_t bytes)
 {
 	struct statfs fs;
 
@@ -23,20 +23,20 @@ reclaim_late_hold(int dirfd, const char *name, uint64_t bytes)
 static void *
 let_go(void *arg)
 {
-	const struct reclaim_late *r = arg;
+	const struct lateclose *r = arg;
 
 	close(r->fd);
 	return NULL;
 }
 
 void
-reclaim_late_give(struct reclaim_late *r, int fd)
+lateclose_give(struct lateclose *r, int fd)
 {
 	sigset_t all, before;
 
 	if (fd == -1)
 		return;
-	reclaim_late_end(r);
+	lateclose_end(r);
 	r->fd = fd;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);	/* signals are for those who wait in a call */
@@ -47,7 +47,7 @@ reclaim_late_give(struct reclaim_late *r, int fd)
 }
 
 void
-reclaim_late_end(struct reclaim_late *r)
+lateclose_end(struct lateclose *r)
 {
 	if (r->busy)
 		pthread_join(r->thread, NULL);

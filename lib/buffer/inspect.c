@@ -6,45 +6,43 @@
 #include <unistd.h>
 
 #include "buffer/backlog.h"
-#include "drain/batch.h"
 #include "buffer/adopt.h"
 #include "buffer/line.h"
-#include "buffer/dump.h"
+#include "buffer/inspect.h"
 #include "buffer/checkpoint.h"
 #include "buffer/quarantine.h"
 #include "buffer/reader.h"
 #include "buffer/manifest.h"
 #include "buffer/segment.h"
 #include "base/status.h"
-#include "redis/stream.h"
-#include "base/mem.h"
+#include "event/id.h"
 #include "buffer/walk.h"
 
-struct dump_state {
+struct inspect_state {
 	struct buffer *sp;
 	struct checkpoint p;
-	struct batch_item it;		/* for its buffers */
+	struct line line;
+	struct line_derived derived;
+	struct bytes text;
 	struct err why;
-	dump_fn *fn;
+	inspect_fn *fn;
 	void *arg;
 };
 
 /* Reads one line into l; 0 good, -1 bad. */
 static int
-read_line(struct dump_state *k, struct slice text, const char *stem, uint64_t pos, uint64_t at, struct dump_line *l)
+read_line(struct inspect_state *k, struct slice text, const char *stem, uint64_t pos, uint64_t at, struct inspect_line *l)
 {
-	struct line *el = &k->it.line;
+	struct line *el = &k->line;
 	struct lagging *late;
 
-	*l = (struct dump_line){ .segment = stem, .offset = pos, .bytes = text.n };
-	if (line_read(text.p, text.n, el, &k->it.text, &k->why) == -1) {
+	*l = (struct inspect_line){ .segment = stem, .offset = pos, .bytes = text.n };
+	if (line_read(text.p, text.n, el, &k->text, &k->why) == -1) {
 		l->bad = k->why.text;
 		return -1;
 	}
 	l->derived = !el->e.event_id.n;
-	k->it.stem = stem;
-	k->it.at = at;
-	line_complete(&k->it, text);
+	line_complete(el, &k->derived, stem, at, text);
 	l->line = el;
 	late = checkpoint_lagging(&k->p, el->e.type.p, el->e.type.n);
 	l->held = late && *late->reason ? late->reason : NULL;
@@ -52,7 +50,7 @@ read_line(struct dump_state *k, struct slice text, const char *stem, uint64_t po
 }
 
 static int
-is_delivered(struct dump_state *k, const struct dump_line *l, bool chain)
+is_delivered(struct inspect_state *k, const struct inspect_line *l, bool chain)
 {
 	const struct slice none = { "", 0 };
 	struct slice type = l->bad ? none : l->line->e.type;
@@ -61,11 +59,11 @@ is_delivered(struct dump_state *k, const struct dump_line *l, bool chain)
 }
 
 static int
-walk_through(struct dump_state *k, struct err *err)
+walk_through(struct inspect_state *k, struct err *err)
 {
 	struct walk *w = walk_open(k->sp, &k->p, WALK_LATE, backlog_stamp, err);
 	struct walk_line wl;
-	struct dump_line l;
+	struct inspect_line l;
 	int r = -1, stop = 0;
 
 	while (w && !stop && (r = walk_next(w, &wl, err)) == 1) {
@@ -80,11 +78,11 @@ walk_through(struct dump_state *k, struct err *err)
 }
 
 static int
-foreign_through(struct dump_state *k, const struct segment *s, struct err *err)
+foreign_through(struct inspect_state *k, const struct segment *s, struct err *err)
 {
 	struct reader *r = reader_open(buffer_fd(k->sp), s, 0, UINT64_MAX, 0, err);
 	struct reader_line rl;
-	struct dump_line l;
+	struct inspect_line l;
 	int got = -1, stop = 0;
 
 	if (!r)
@@ -99,9 +97,9 @@ foreign_through(struct dump_state *k, const struct segment *s, struct err *err)
 }
 
 int
-dump_lines(struct buffer *buf, dump_fn *fn, void *arg, struct err *err)
+inspect_lines(struct buffer *buf, inspect_fn *fn, void *arg, struct err *err)
 {
-	struct dump_state k = { .sp = buf, .fn = fn, .arg = arg };
+	struct inspect_state k = { .sp = buf, .fn = fn, .arg = arg };
 	struct segment *list;
 	size_t i, n;
 	int r = segment_list(buffer_fd(buf), &list, &n, err);
@@ -114,7 +112,7 @@ dump_lines(struct buffer *buf, dump_fn *fn, void *arg, struct err *err)
 		if (list[i].kind == SEGMENT_FOREIGN && !list[i].odd)
 			r = foreign_through(&k, &list[i], err);
 	free(list);
-	bytes_free(&k.it.text);
+	bytes_free(&k.text);
 	checkpoint_free(&k.p);
 	return r;
 }
@@ -122,12 +120,12 @@ dump_lines(struct buffer *buf, dump_fn *fn, void *arg, struct err *err)
 /* --- checking ---------------------------------------------------------------------- */
 
 static void
-check_segment(struct dump_state *k, const struct segment *s, struct dump_report *rep, int64_t *last)
+check_segment(struct inspect_state *k, const struct segment *s, struct inspect_report *rep, int64_t *last)
 {
 	struct err err;
 	struct reader *r = reader_open(buffer_fd(k->sp), s, 0, UINT64_MAX, 0, &err);
 	struct reader_line rl;
-	struct dump_line l;
+	struct inspect_line l;
 	int got = -1;
 
 	while (r && (got = reader_next(r, &rl, &err)) == 1) {
@@ -150,9 +148,9 @@ check_segment(struct dump_state *k, const struct segment *s, struct dump_report 
 }
 
 int
-dump_check(struct buffer *buf, struct dump_report *rep, dump_fn *fn, void *arg, struct err *err)
+inspect_check(struct buffer *buf, struct inspect_report *rep, inspect_fn *fn, void *arg, struct err *err)
 {
-	struct dump_state k = { .sp = buf, .fn = fn, .arg = arg };
+	struct inspect_state k = { .sp = buf, .fn = fn, .arg = arg };
 	struct segment *list;
 	int64_t last = INT64_MIN;
 	char **gone;
@@ -178,7 +176,7 @@ dump_check(struct buffer *buf, struct dump_report *rep, dump_fn *fn, void *arg, 
 		free(gone[--i]);
 	free(gone);
 	free(list);
-	bytes_free(&k.it.text);
+	bytes_free(&k.text);
 	checkpoint_free(&k.p);
 	return 0;
 }
@@ -194,9 +192,9 @@ struct discard {
 
 /* From where to look for a line that a drain was sending when it was cut off, or whose progress was lost. */
 static int
-is_doubtful(struct dump_state *k, const struct walk_line *wl, struct doubt *d)
+is_doubtful(struct inspect_state *k, const struct walk_line *wl, struct doubt *d)
 {
-	struct line *el = &k->it.line;
+	struct line *el = &k->line;
 	struct intent *in = &k->p.intent;
 	struct intent_type *s = in->on ? intent_sent(in, el->e.type.p, el->e.type.n) : NULL;
 	struct stream_id a = { 0, 0 }, b;
@@ -219,7 +217,7 @@ is_doubtful(struct dump_state *k, const struct walk_line *wl, struct doubt *d)
 
 /* A line as it is to be found in quarantine: as it stands, and with what only the buffer knew of it, for the day it is put back. */
 static struct slice
-last_form(struct dump_state *k, const struct walk_line *wl, const struct dump_line *l, struct bytes *b)
+last_form(struct inspect_state *k, const struct walk_line *wl, const struct inspect_line *l, struct bytes *b)
 {
 	struct doubt d;
 	int doubtful = !l->bad && is_doubtful(k, wl, &d);
@@ -233,9 +231,9 @@ last_form(struct dump_state *k, const struct walk_line *wl, const struct dump_li
 }
 
 static int
-discard_line(struct dump_state *k, struct discard *d, const struct walk_line *wl)
+discard_line(struct inspect_state *k, struct discard *d, const struct walk_line *wl)
 {
-	struct dump_line l;
+	struct inspect_line l;
 
 	if (wl->text.n == 0)
 		return 0;
@@ -248,7 +246,7 @@ discard_line(struct dump_state *k, struct discard *d, const struct walk_line *wl
 }
 
 static int
-discard_all(struct dump_state *k, struct discard *d)
+discard_all(struct inspect_state *k, struct discard *d)
 {
 	struct walk *w = walk_open(k->sp, &k->p, WALK_LATE | WALK_CLOSED, backlog_stamp, d->f);
 	struct walk_line wl;
@@ -284,7 +282,7 @@ discard_all(struct dump_state *k, struct discard *d)
 
 /* Takes plain writers' files, and lets them rest: a writer that has one open finishes its line. */
 static int
-claim_all(struct dump_state *k, struct err *err)
+claim_all(struct inspect_state *k, struct err *err)
 {
 	size_t claimed;
 	int64_t rest;
@@ -300,7 +298,7 @@ claim_all(struct dump_state *k, struct err *err)
 
 /* Under the writers' lock. */
 static int
-discard_locked(struct dump_state *k, struct discard *d, struct notebook *nb)
+discard_locked(struct inspect_state *k, struct discard *d, struct notebook *nb)
 {
 	/* Wherever this is cut off: nobody may append to what counts as delivered from some point on. */
 	nb->inode = 0;
@@ -311,9 +309,9 @@ discard_locked(struct dump_state *k, struct discard *d, struct notebook *nb)
 }
 
 int
-discard_lines(struct buffer *buf, int64_t lock_ms, uint64_t *count, struct err *err)
+inspect_discard(struct buffer *buf, int64_t lock_ms, uint64_t *count, struct err *err)
 {
-	struct dump_state k = { .sp = buf };
+	struct inspect_state k = { .sp = buf };
 	struct discard d = { .count = count, .f = err };
 	struct notebook nb;
 	int r;
@@ -329,7 +327,7 @@ discard_lines(struct buffer *buf, int64_t lock_ms, uint64_t *count, struct err *
 	}
 	quarantine_close(d.q);
 	bytes_free(&d.line);
-	bytes_free(&k.it.text);
+	bytes_free(&k.text);
 	checkpoint_free(&k.p);
 	return r;
 }

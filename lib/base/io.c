@@ -1,0 +1,118 @@
+#include "base/io.h"
+
+#include <sys/file.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+
+#define SLURP_WAIT_MS 2000	/* for a pipe such as bash's <(command) */
+
+int
+io_write_all(int fd, const void *p, size_t n)
+{
+	const char *from = p;
+
+	while (n > 0) {
+		ssize_t done = write(fd, from, n);
+
+		if (done >= 0) {
+			from += done;
+			n -= (size_t)done;
+		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+			struct pollfd pf = {.fd = fd, .events = POLLOUT};
+
+			if (poll(&pf, 1, -1) == -1 && errno != EINTR)
+				return -1;
+		} else if (errno != EINTR) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+int
+io_lock(int fd, int64_t ms)
+{
+	struct timespec pause = { 0, 50000 };
+	int64_t until = clock_mono() + ms;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) == -1) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -1;
+		if (clock_mono() >= until) {
+			errno = EWOULDBLOCK;
+			return -1;
+		}
+		nanosleep(&pause, NULL);
+		if (pause.tv_nsec < 2000000)
+			pause.tv_nsec *= 2;
+	}
+	return 0;
+}
+
+/* read(2) that waits a little for a pipe and never for ever. */
+static ssize_t
+read_soon(int fd, void *p, size_t n)
+{
+	struct pollfd pf = {.fd = fd, .events = POLLIN};
+	ssize_t got;
+
+	while ((got = read(fd, p, n)) == -1) {
+		if (errno == EINTR)
+			continue;
+		if (errno != EAGAIN)
+			return -1;
+		if (poll(&pf, 1, SLURP_WAIT_MS) == 0) {
+			errno = ETIMEDOUT;
+			return -1;
+		}
+	}
+	return got;
+}
+
+static int
+slurp(int fd, size_t max, struct bytes *b)
+{
+	ssize_t got;
+
+	do {
+		bytes_reserve(b, 4096);
+		got = read_soon(fd, b->p + b->len, b->cap - b->len);
+		if (got == -1)
+			return -1;
+		b->len += (size_t)got;
+		if (b->len > max) {
+			errno = EFBIG;
+			return -1;
+		}
+	} while (got > 0);
+	bytes_str(b);
+	return 0;
+}
+
+char *
+io_read_file(int dirfd, const char *path, size_t max, size_t *n)
+{
+	struct bytes b = {0};
+	int fd, sys, result;
+
+	if ((fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) == -1)
+		return NULL;
+	result = slurp(fd, max, &b);
+	sys = errno;
+	close(fd);
+	if (result == -1) {
+		bytes_free(&b);
+		errno = sys;
+		return NULL;
+	}
+	if (n != NULL)
+		*n = b.len;
+	return b.p;
+}

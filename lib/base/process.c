@@ -1,0 +1,59 @@
+#include "base/process.h"
+
+#include <sys/stat.h>
+
+#include <fcntl.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define MEMORY_KEPT (4 << 20)
+
+const char *
+process_env(const char *name)
+{
+	const char *s = getenv(name);
+
+	return s == NULL || *s == '\0' ? NULL : s;
+}
+
+static mode_t umask_before = 022;
+
+void
+process_start(void)
+{
+	for (int fd = 0; fd <= 2; fd++) {
+		/* opened the wrong way round: using it fails, as with a closed one */
+		int mode = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+
+		if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", mode) == -1)
+			/* cppcheck-suppress leakReturnValNotUsed ; it stays open */
+			open("/", O_RDONLY | O_DIRECTORY);
+	}
+#ifdef M_TRIM_THRESHOLD
+	mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);		/* batches come and go: the same pages serve the next one */
+	mallopt(M_MMAP_THRESHOLD, MEMORY_KEPT);
+#endif
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	umask_before = umask(077);
+}
+
+mode_t
+process_umask(void)
+{
+	return umask_before;
+}
+
+void
+process_on_signal(int sig, void (*fn)(int))
+{
+	struct sigaction was, sa = { .sa_handler = fn };
+
+	if (sigaction(sig, NULL, &was) == 0 && was.sa_handler == SIG_IGN)
+		return;
+	sigaction(sig, &sa, NULL);
+}

@@ -1,0 +1,46 @@
+#include "redis/fence.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "redis/reply.h"
+
+/* 1: the server says that no such connection is there any more. 0: it will not say. -1: dead. */
+static int
+kill_client(struct conn *conn, int64_t client, const char *addr, struct err *err)
+{
+	char id[24];
+	struct reply *r;
+	int done;
+
+	snprintf(id, sizeof(id), "%" PRId64, client);
+	if (addr != NULL && addr[0] != '\0')
+		r = conn_call(conn, err, "CLIENT", "KILL", "ID", id, "ADDR", addr, NULL);
+	else
+		r = conn_call(conn, err, "CLIENT", "KILL", "ID", id, NULL);
+	if (r == NULL)
+		return -1;
+	done = !reply_is_error(r);
+	reply_free(r);
+	return done;
+}
+
+int
+fence_conn(struct conn *conn, const char *run_id, int64_t client, const char *addr, struct err *err)
+{
+	bool known = run_id[0] != '\0' && conn_run_id(conn)[0] != '\0', same = strcmp(run_id, conn_run_id(conn)) == 0;
+	struct reply *r;
+	int done = 0;
+
+	if (known && !same)
+		return 0;
+	if (known && client != 0)
+		done = kill_client(conn, client, addr, err);
+	for (int i = 0; i < 2 && done == 0; i++) {
+		if ((r = conn_call(conn, err, "PING", NULL)) == NULL)
+			return -1;
+		reply_free(r);
+	}
+	return done == -1 ? -1 : 0;
+}
