@@ -140,7 +140,7 @@ refuse(struct publish *p, const char *what, unsigned long long n, const char *wh
 	char number[24] = "";
 
 	if (n)
-		snprintf(number, sizeof number, " %llu", n);
+		snprintf(number, sizeof(number), " %llu", n);
 	warnx("%s%s: %s: refused", what, number, why);
 	worse(STATUS_DATA);
 	publish_refused(p);
@@ -150,24 +150,24 @@ refuse(struct publish *p, const char *what, unsigned long long n, const char *wh
 static void
 complete(struct event *e, char event_id[UUID_SIZE], char correlation_id[UUID_SIZE], char timestamp[CLOCK_SIZE])
 {
-	if (!e->trace_id.n && eb.trace_id)
+	if (!e->trace_id.n && eb.trace_id != NULL)
 		e->trace_id = slice_of(eb.trace_id);
 	if (!e->correlation_id.n) {
-		if (!eb.correlation_id)
+		if (eb.correlation_id == NULL)
 			uuid_v4(correlation_id);
-		e->correlation_id = slice_of(eb.correlation_id ? eb.correlation_id : correlation_id);
+		e->correlation_id = slice_of(eb.correlation_id != NULL ? eb.correlation_id : correlation_id);
 	}
 	if (!e->source.n)
-		e->source = slice_of(eb.source ? eb.source : eb.conf.service);
+		e->source = slice_of(eb.source != NULL ? eb.source : eb.conf.service);
 	if (!e->timestamp.n) {
 		if (!*eb.timestamp)
 			clock_format(clock_now(), timestamp);
 		e->timestamp = slice_of(*eb.timestamp ? eb.timestamp : timestamp);
 	}
 	if (!e->event_id.n) {
-		if (!eb.event_id)
+		if (eb.event_id == NULL)
 			uuid_v7(event_id);
-		e->event_id = slice_of(eb.event_id ? eb.event_id : event_id);
+		e->event_id = slice_of(eb.event_id != NULL ? eb.event_id : event_id);
 	}
 }
 
@@ -179,12 +179,12 @@ publish_payload(struct publish *p, const char *what, unsigned long long at, cons
 	struct json_fault fault;
 
 	if (n > eb.max_payload) {
-		snprintf(why, sizeof why, "longer than --max-payload %llu bytes", (unsigned long long)eb.max_payload);
+		snprintf(why, sizeof(why), "longer than --max-payload %llu bytes", (unsigned long long)eb.max_payload);
 		refuse(p, what, at, why);
 		return;
 	}
 	if (json_check(s, n, &fault) == -1) {
-		snprintf(why, sizeof why, "not JSON at byte %zu: %s", fault.at + 1, fault.why);
+		snprintf(why, sizeof(why), "not JSON at byte %zu: %s", fault.at + 1, fault.why);
 		refuse(p, what, at, why);
 		return;
 	}
@@ -284,7 +284,7 @@ publish_stream(struct publish *p)
 static void
 publish_all_of_stdin(struct publish *p)
 {
-	struct bytes b = { 0 };
+	struct bytes b = {0};
 	ssize_t n = 1;
 
 	while (n > 0 && b.len <= eb.max_payload && !stopped) {
@@ -484,7 +484,7 @@ main(int argc, char **argv)
 	process_on_signal(SIGTERM, on_signal);
 	process_on_signal(SIGINT, on_signal);
 	process_on_signal(SIGHUP, on_signal);
-	if (!(p = publish_open(&eb.publish, &err)))
+	if ((p = publish_open(&eb.publish, &err)) == NULL)
 		errx(err.status, "%s", err.text);
 	run(p, argc - optind, argv + optind);
 	worse(publish_finish(p));

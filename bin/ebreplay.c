@@ -156,7 +156,7 @@ static void
 on_tick(void *arg, uint64_t delivered)
 {
 	int64_t now = clock_mono(), ms = now - eb.started;
-	struct bytes out = { 0 };
+	struct bytes out = {0};
 
 	(void)arg;
 	if (now - eb.shown < 100 || ms <= 0)
@@ -185,7 +185,7 @@ report(struct bytes *out)
 static void
 report_drain(void)
 {
-	struct bytes out = { 0 };
+	struct bytes out = {0};
 
 	if (eb.conf.json)
 		drainfmt_json(&out, &eb.sum, eb.status);
@@ -254,7 +254,7 @@ static void
 change(struct buffer *buf)
 {
 	const struct maintain u = { .target = eb.target, .limits = &eb.limits, .names = eb.names };
-	struct bytes told = { 0 };
+	struct bytes told = {0};
 	uint64_t kept;
 	struct err err;
 	int ok = maintain_run(&u, (enum maintain_what)eb.action->what, buf, &told, &kept, &err);
@@ -276,12 +276,12 @@ change(struct buffer *buf)
 static int
 print_letter(void *arg, const struct redrive_line *l)
 {
-	struct bytes text = { 0 };
+	struct bytes text = {0};
 	int r;
 
-	if (!l && (eb.conf.json || eb.conf.quiet))
+	if (l == NULL && (eb.conf.json || eb.conf.quiet))
 		return 0;
-	if (!l)
+	if (l == NULL)
 		drainfmt_redrive_head(&text);
 	else if (eb.conf.json)
 		drainfmt_redrive_line_json(&text, l);
@@ -302,7 +302,7 @@ on_redriven(void *arg, uint64_t moved, uint64_t of)
 static void
 report_dead(const struct redrive_result *r)
 {
-	struct bytes out = { 0 };
+	struct bytes out = {0};
 
 	if (eb.conf.json)
 		drainfmt_redrive_json(&out, r, eb.status);
@@ -332,7 +332,7 @@ redrive(void)
 	worse(r.status);
 	if (stopped && r.left)
 		worse(128 + stopped);
-	if (!o->dry)
+	if (o->dry == NULL)
 		report_dead(&r);
 	redrive_free(o);
 }
@@ -342,7 +342,7 @@ redrive(void)
 static int
 set_action(int option, const char *word, struct err *err)
 {
-	const struct action *a = actions, *end = actions + sizeof actions / sizeof *actions;
+	const struct action *a = actions, *end = actions + sizeof(actions) / sizeof(*actions);
 
 	while (a < end && (a->option != option || (a->word != NULL && strcmp(a->word, word) != 0)))
 		a++;
@@ -423,7 +423,7 @@ static void
 prepare(void)
 {
 	eb.loud = !eb.conf.quiet && (eb.conf.verbose || isatty(STDERR_FILENO));
-	snprintf(eb.target, sizeof eb.target, "%s %s", eb.conf.place, eb.conf.prefix);
+	snprintf(eb.target, sizeof(eb.target), "%s %s", eb.conf.place, eb.conf.prefix);
 	eb.limits = (struct append_limits){ .segment_max = APPEND_SEGMENT_MAX, .lock_ms = eb.conf.timeout_ms };
 	eb.drain.conf = &eb.conf;
 	eb.drain.target = eb.target;

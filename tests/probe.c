@@ -242,7 +242,7 @@ when_span_(char **argv)
 {
 	char s[32];
 
-	clock_span(strtoll(argv[0], NULL, 10), s, sizeof s);
+	clock_span(strtoll(argv[0], NULL, 10), s, sizeof(s));
 	puts(s);
 	return 0;
 }
@@ -582,7 +582,7 @@ static const struct word {
 int
 main(int argc, char **argv)
 {
-	for (size_t i = 0; argc > 1 && i < sizeof words / sizeof *words; i++)
+	for (size_t i = 0; argc > 1 && i < sizeof(words) / sizeof(*words); i++)
 		if (strcmp(argv[1], words[i].name) == 0 && argc - 2 >= words[i].args)
 			return words[i].fn(strcmp(argv[1], "conf") == 0 ? argv + 1 : argv + 2);
 	fprintf(stderr, "usage: probe WORD [ARG ...]\n");

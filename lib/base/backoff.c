@@ -12,7 +12,7 @@ backoff_next(struct backoff *b)
 
 	pause = b->next ? b->next : b->first;
 	b->next = pause * 2 < b->most ? pause * 2 : b->most;
-	if (getrandom(&random, sizeof random, GRND_NONBLOCK) != (ssize_t)sizeof random)
+	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != (ssize_t)sizeof(random))
 		return pause;
 	return pause / 2 + random % (pause / 2 + 1);
 }

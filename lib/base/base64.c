@@ -17,7 +17,7 @@ add_group(struct bytes *out, const unsigned char *p, size_t n)
 		bits |= p[2];
 	for (size_t i = 0; i < 4; i++)
 		c[i] = (char)(i > n ? '=' : alphabet[bits >> (18 - 6 * i) & 63]);
-	bytes_add(out, c, sizeof c);
+	bytes_add(out, c, sizeof(c));
 }
 
 void
@@ -34,7 +34,7 @@ base64_add(struct bytes *out, const char *p, size_t n)
 static int
 digit(char c)
 {
-	const char *at = memchr(alphabet, c, sizeof alphabet - 1);
+	const char *at = memchr(alphabet, c, sizeof(alphabet) - 1);
 
 	return at == NULL ? -1 : (int)(at - alphabet);
 }

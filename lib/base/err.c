@@ -71,10 +71,10 @@ fill(struct err *err, int status, int sys, const char *fmt, va_list ap)
 	err->status = status;
 	err->sys = sys;
 	va_copy(again, ap);
-	n = put(err->text, sizeof err->text, sys, fmt, ap);
-	if (n >= sizeof err->text && (whole = malloc(n + 1)) != NULL) {	/* without memory it is cut at its end */
+	n = put(err->text, sizeof(err->text), sys, fmt, ap);
+	if (n >= sizeof(err->text) && (whole = malloc(n + 1)) != NULL) {	/* without memory it is cut at its end */
 		put(whole, n + 1, sys, fmt, again);
-		shorten(err->text, sizeof err->text, whole);
+		shorten(err->text, sizeof(err->text), whole);
 		free(whole);
 	}
 	va_end(again);

@@ -15,7 +15,7 @@ jsonrun_load(const char *p)
 {
 	uint64_t w;
 
-	memcpy(&w, p, sizeof w);
+	memcpy(&w, p, sizeof(w));
 	return le64toh(w);
 }
 
@@ -212,7 +212,7 @@ push(struct scan *s, int object)
 
 		s->bits = mem_realloc(old, s->room / 4);	/* twice room / 8 bytes */
 		if (old == NULL)
-			memcpy(s->bits, s->few, sizeof s->few);
+			memcpy(s->bits, s->few, sizeof(s->few));
 		s->room *= 2;
 	}
 	if (object)
@@ -315,7 +315,7 @@ check_after(struct scan *s)
 int
 json_check(const char *text, size_t n, struct json_fault *f)
 {
-	struct scan s = {.room = 64 * sizeof s.few / sizeof *s.few};
+	struct scan s = {.room = 64 * sizeof(s.few) / sizeof(*s.few)};
 	int more;
 
 	if (n == 0)
@@ -540,7 +540,7 @@ put_escape(char *o, const char **p, const char *end)
 		c = unicode(p, end);
 		return c == -1 ? NULL : put_utf8(o, c);
 	}
-	if ((letter = memchr(letters, **p, sizeof letters - 1)) == NULL)
+	if ((letter = memchr(letters, **p, sizeof(letters) - 1)) == NULL)
 		return NULL;
 	++*p;
 	*o++ = bytes[letter - letters];

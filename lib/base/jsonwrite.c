@@ -37,7 +37,7 @@ jsonwrite_slice(struct bytes *out, const char *name, struct slice s)
 void
 jsonwrite_text(struct bytes *out, const char *name, const char *s)
 {
-	if (s) {
+	if (s != NULL) {
 		jsonwrite_slice(out, name, slice_of(s));
 		return;
 	}

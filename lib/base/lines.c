@@ -22,7 +22,7 @@ struct lines {
 struct lines *
 lines_new(int fd, char end, size_t max)
 {
-	struct lines *l = mem_alloc(sizeof *l);
+	struct lines *l = mem_alloc(sizeof(*l));
 
 	l->fd = fd;
 	l->end = end;

@@ -11,7 +11,7 @@ out_of_memory(void)
 {
 	static const char words[] = "out of memory\n";
 
-	if (write(STDERR_FILENO, words, sizeof words - 1) == -1) {
+	if (write(STDERR_FILENO, words, sizeof(words) - 1) == -1) {
 		/* the status says it */
 	}
 	_exit(STATUS_UNSAFE);

@@ -66,7 +66,7 @@ read_decimal(const char **s, struct decimal *d)
 	char digits[21];
 
 	*d = (struct decimal){0, 0, 1};
-	if (n == 0 || n >= sizeof digits)
+	if (n == 0 || n >= sizeof(digits))
 		return -1;
 	memcpy(digits, p, n);
 	digits[n] = '\0';
@@ -138,7 +138,7 @@ num_parse_ms(const char *s, int64_t *ms)
 
 	if (read_decimal(&s, &d) == -1)
 		return -1;
-	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++) {
 		if (strcmp(s, units[i].name) != 0)
 			continue;
 		if (times_unit(&d, units[i].ms, &n) == -1 || n > INT64_MAX)

@@ -33,8 +33,8 @@ seed(void)
 	unsigned char *p = (unsigned char *)state;
 	size_t have = 0;
 
-	while (have < sizeof state) {
-		ssize_t got = getrandom(p + have, sizeof state - have, 0);
+	while (have < sizeof(state)) {
+		ssize_t got = getrandom(p + have, sizeof(state) - have, 0);
 
 		if (got > 0) {
 			have += (size_t)got;

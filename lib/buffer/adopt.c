@@ -22,10 +22,10 @@ claim_one(struct buffer *buf, const struct segment *seg, uint64_t number, struct
 	char name[SEGMENT_NAME + 32];
 
 	if (strlen(seg->stem) > NAME_KEPT)	/* the rest of it as a number, so that the name fits and stays its own */
-		snprintf(name, sizeof name, "%.*s~%08lx.claimed-%06" PRIu64 ".jsonl", NAME_KEPT, seg->stem,
+		snprintf(name, sizeof(name), "%.*s~%08lx.claimed-%06" PRIu64 ".jsonl", NAME_KEPT, seg->stem,
 		    crc32(0, (const unsigned char *)seg->stem, (unsigned)strlen(seg->stem)), number);
 	else
-		snprintf(name, sizeof name, "%s.claimed-%06" PRIu64 ".jsonl", seg->stem, number);
+		snprintf(name, sizeof(name), "%s.claimed-%06" PRIu64 ".jsonl", seg->stem, number);
 	if (renameat2(buffer_fd(buf), seg->name, buffer_fd(buf), name, RENAME_NOREPLACE) == -1)
 		return errno == ENOENT || errno == EEXIST ? 0 :
 		    err_sys(err, STATUS_UNSAFE, "claim '%s/%s'", buffer_dir(buf), seg->name);

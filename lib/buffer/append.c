@@ -44,7 +44,7 @@ append_format(struct bytes *out, const struct append_line *l, int64_t stamp)
 	bytes_add(out, l->tail.p, l->tail.n);
 	num_put_hex8(crc, (uint32_t)crc32_z(0, (const Bytef *)out->p + start, out->len - start));
 	bytes_adds(out, ",\"crc\":\"");
-	bytes_add(out, crc, sizeof crc);
+	bytes_add(out, crc, sizeof(crc));
 	bytes_adds(out, "\"}\n");
 }
 
@@ -119,7 +119,7 @@ static int64_t
 own_stamp(struct buffer *buf)
 {
 	char *s = io_read_file(buffer_fd(buf), OWN_STAMP, 32, NULL);
-	int64_t stamp = s ? strtoll(s, NULL, 10) : 0;
+	int64_t stamp = s != NULL ? strtoll(s, NULL, 10) : 0;
 
 	free(s);
 	return stamp;
@@ -133,7 +133,7 @@ note_own_stamp(struct buffer *buf, int64_t stamp)
 
 	if (fd == -1)
 		return;
-	n = snprintf(text, sizeof text, "%020" PRId64 "\n", stamp);
+	n = snprintf(text, sizeof(text), "%020" PRId64 "\n", stamp);
 	if (pwrite(fd, text, (size_t)n, 0) == -1) {
 		/* It matters only when the clock steps back. */
 	}
@@ -156,7 +156,7 @@ boot_id(char out[40])
 {
 	char *s = io_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, NULL);
 
-	snprintf(out, 40, "%.36s", s ? s : "unknown");
+	snprintf(out, 40, "%.36s", s != NULL ? s : "unknown");
 	free(s);
 }
 
@@ -171,7 +171,7 @@ open_current(struct buffer *buf, const struct append_limits *lim, const struct n
 
 	if (!nb->inode || strcmp(nb->boot, boot) != 0 || !segment_today(nb->stem, clock_now()))
 		return 0;
-	snprintf(name, sizeof name, "%s.jsonl", nb->stem);
+	snprintf(name, sizeof(name), "%s.jsonl", nb->stem);
 	if (segment_parse(name, &t->seg) == -1)
 		return 0;
 	t->fd = openat(buffer_fd(buf), name, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -208,7 +208,7 @@ next_stem(struct buffer *buf, const struct notebook *nb, char out[64], bool *hol
 		return -1;
 	}
 	mark = p.marks.chain.stem;
-	if (mark && strncmp(mark, last, 33) > 0)
+	if (mark != NULL && strncmp(mark, last, 33) > 0)
 		last = mark;
 	*holds = false;
 	for (i = 0; i < n; i++) {
@@ -251,7 +251,7 @@ create_segment(struct buffer *buf, const char *target, struct notebook *nb, stru
 		nb->stamp = 0;
 		unlinkat(buffer_fd(buf), OWN_STAMP, 0);
 	}
-	snprintf(name, sizeof name, "%s.jsonl", stem);
+	snprintf(name, sizeof(name), "%s.jsonl", stem);
 	segment_parse(name, &t->seg);
 	t->fd = openat(buffer_fd(buf), name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (t->fd == -1 || fstat(t->fd, &st) == -1) {
@@ -265,7 +265,7 @@ create_segment(struct buffer *buf, const char *target, struct notebook *nb, stru
 		unlinkat(buffer_fd(buf), name, 0);
 		return -1;
 	}
-	memcpy(nb->stem, stem, sizeof stem);
+	memcpy(nb->stem, stem, sizeof(stem));
 	nb->inode = st.st_ino;
 	nb->size = 0;
 	t->size = 0;
@@ -312,7 +312,7 @@ write_locked(struct buffer *buf, const char *target, const struct append_limits 
     struct err *err)
 {
 	char boot[40];
-	struct bytes b = { 0 };
+	struct bytes b = {0};
 	struct err hint;
 	int r = -1;
 
@@ -322,7 +322,7 @@ write_locked(struct buffer *buf, const char *target, const struct append_limits 
 			goto out;
 	} else if (create_segment(buf, target, nb, t, err) == -1)
 		return -1;
-	memcpy(nb->boot, boot, sizeof boot);
+	memcpy(nb->boot, boot, sizeof(boot));
 	if (needs_newline(t))
 		bytes_addc(&b, '\n');
 	nb->stamp = format_all(&b, lines, n, later(nb->stamp, own_stamp(buf)));
@@ -352,20 +352,20 @@ write_own(struct buffer *buf, const char *target, const struct append_line *line
 {
 	char stem[64], tmp[64], name[SEGMENT_NAME];
 	struct notebook nb;
-	struct bytes b = { 0 };
+	struct bytes b = {0};
 	int64_t stamp;
 	bool holds;
 	int fd = -1, r = -1;
 
 	buffer_peek(buf, &nb);
-	snprintf(tmp, sizeof tmp, ".own-%ld", (long)getpid());
+	snprintf(tmp, sizeof(tmp), ".own-%ld", (long)getpid());
 	if (next_stem(buf, &nb, stem, &holds, err) == -1 || buffer_claim(buf, target, holds, err) == -1 ||
 	    prepare(buf, err) == -1)
 		return -1;
 	stamp = format_all(&b, lines, n, holds ? later(nb.stamp, own_stamp(buf)) : 0);
 	note_own_stamp(buf, stamp);
 	/* Nobody notes the stem: one that was delivered and is gone may be chosen again within its second. The name must not come again. */
-	snprintf(name, sizeof name, "%s.own-%" PRId64 "%07ld.jsonl", stem, stamp, (long)getpid());
+	snprintf(name, sizeof(name), "%s.own-%" PRId64 "%07ld.jsonl", stem, stamp, (long)getpid());
 	unlinkat(buffer_fd(buf), tmp, 0);
 	fd = buffer_state(buf, tmp, O_WRONLY | O_CREAT | O_EXCL);
 	if (fd == -1 || io_write_all(fd, b.p, b.len) == -1 || fdatasync(fd) == -1 || close(fd) == -1) {
@@ -397,7 +397,7 @@ mark_suspect(struct buffer *buf, struct notebook *nb, const struct target_file *
 {
 	char name[SEGMENT_NAME];
 
-	snprintf(name, sizeof name, "%.200s.suspect.jsonl", t->seg.stem);
+	snprintf(name, sizeof(name), "%.200s.suspect.jsonl", t->seg.stem);
 	if (renameat(buffer_fd(buf), t->seg.name, buffer_fd(buf), name) == -1 && errno != ENOENT)
 		return err_sys(err, STATUS_UNSAFE, "rename '%s/%s'", buffer_dir(buf), t->seg.name);
 	if (strcmp(nb->stem, t->seg.stem) == 0) {

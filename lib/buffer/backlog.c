@@ -78,7 +78,7 @@ count_line(struct backlog_count *c, const struct walk_line *l)
 	if (c->p.lates && line_parse(l->text.p, l->text.n, &el, &c->text, &why) == 0) {
 		if (checkpoint_delivered(&c->p, el.e.type.p, el.e.type.n, l->chain, l->stem, l->pos))
 			return;
-		if ((h = held_of(c->b, el.e.type)))
+		if ((h = held_of(c->b, el.e.type)) != NULL)
 			h->events++;
 	} else if (c->p.lates && positions_passed(&c->p.marks, l->chain, l->stem, l->pos, &has)) {
 		return;
@@ -94,7 +94,7 @@ count_walk(struct buffer *buf, struct backlog_count *c, struct err *err)
 	struct walk_line l;
 	int r = -1;
 
-	while (w && (r = walk_next(w, &l, err)) == 1) {
+	while (w != NULL && (r = walk_next(w, &l, err)) == 1) {
 		count_line(c, &l);
 		if (c->first && c->b->events)
 			break;
@@ -110,7 +110,7 @@ count_foreign(struct buffer *buf, struct backlog_count *c, const struct segment 
 	struct reader *r = reader_open(buffer_fd(buf), s, 0, UINT64_MAX, 0, &err);
 	struct reader_line l;
 
-	while (r && reader_next(r, &l, &err) == 1)
+	while (r != NULL && reader_next(r, &l, &err) == 1)
 		if (l.text.n) {
 			c->b->events++;
 			see_oldest(c->b, l.text);
@@ -125,7 +125,7 @@ take_held(struct backlog *b, const struct checkpoint *p)
 {
 	size_t i;
 
-	b->held = mem_alloc((p->lates + 1) * sizeof *b->held);
+	b->held = mem_alloc((p->lates + 1) * sizeof(*b->held));
 	for (i = 0; i < p->lates; i++)
 		if (*p->late[i].reason) {
 			b->held[b->nheld].type = mem_strdup(p->late[i].type);
@@ -155,7 +155,7 @@ read_buffer(struct buffer *buf, struct backlog *b, bool look, struct err *err)
 	size_t i, n = 0;
 	int r;
 
-	memset(b, 0, sizeof *b);
+	memset(b, 0, sizeof(*b));
 	b->dir = mem_strdup(buffer_dir(buf));
 	b->target = buffer_target(buf);
 	counters_read(buf, counts);
@@ -219,7 +219,7 @@ backlog_free(struct backlog *b)
 	free(b->lock_holder);
 	free(b->dir);
 	free(b->target);
-	memset(b, 0, sizeof *b);
+	memset(b, 0, sizeof(*b));
 }
 
 static void
@@ -281,11 +281,11 @@ behind_mark(const struct checkpoint *p, const struct segment *s)
 	if (s->odd)
 		return true;
 	if (s->kind == SEGMENT_CHAIN) {
-		cmp = m->chain.stem ? strcmp(s->stem, m->chain.stem) : 1;
+		cmp = m->chain.stem != NULL ? strcmp(s->stem, m->chain.stem) : 1;
 		return cmp < 0 || (cmp == 0 && !s->gz && m->chain.pos >= s->size);
 	}
 	k = positions_find(m, s->stem);
-	return k && !k->limit && k->pos >= s->size;
+	return k != NULL && !k->limit && k->pos >= s->size;
 }
 
 int
@@ -302,7 +302,7 @@ backlog_clear(struct buffer *buf, const char *type, bool *holds, struct err *err
 		return 1;
 	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
 		return -1;
-	clear = checkpoint_load(buf, &p, err) == -1 ? -1 : !checkpoint_lagging(&p, type, strlen(type));
+	clear = checkpoint_load(buf, &p, err) == -1 ? -1 : checkpoint_lagging(&p, type, strlen(type)) == NULL;
 	for (i = 0; clear == 1 && i < n; i++)
 		clear = behind_mark(&p, &list[i]);
 	free(list);
@@ -346,7 +346,7 @@ foreign_lacks(struct buffer *buf, struct backlog_count *c, const char *type, str
 		r = reader_open(buffer_fd(buf), &list[i], 0, UINT64_MAX, 0, err);
 		got = -1;
 		/* cppcheck-suppress redundantAssignment ; r may be NULL */
-		while (lacks && r && (got = reader_next(r, &l, err)) == 1)
+		while (lacks && r != NULL && (got = reader_next(r, &l, err)) == 1)
 			lacks = line_parse(l.text.p, l.text.n, &el, &c->text, &why) == -1 || !slice_eq(el.e.type, type);
 		reader_close(r);
 		if (lacks && got == -1)
@@ -366,7 +366,7 @@ backlog_lacks(struct buffer *buf, const char *type, struct err *err)
 	if (checkpoint_load(buf, &c.p, err) == -1)
 		return -1;
 	w = walk_open(buf, &c.p, WALK_LATE, backlog_stamp, err);
-	r = w ? walk_lacks(w, &c, type, err) : -1;
+	r = w != NULL ? walk_lacks(w, &c, type, err) : -1;
 	if (r == 1)
 		r = foreign_lacks(buf, &c, type, err);
 	walk_close(w);

@@ -25,7 +25,7 @@ static int
 silent(int fd, const char *place)
 {
 	char text[RECORD];
-	ssize_t n = pread(fd, text, sizeof text - 1, 0);
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
 	int64_t at, age;
 	int used = 0;
 
@@ -43,7 +43,7 @@ silent(int fd, const char *place)
 static void
 record(int fd, const char *place)
 {
-	struct bytes b = { 0 };
+	struct bytes b = {0};
 
 	bytes_addf(&b, "%" PRId64 " %s\n", clock_mono(), place);
 	if (ftruncate(fd, 0) == -1 || pwrite(fd, b.p, b.len, 0) == -1) {

@@ -35,10 +35,10 @@ static int
 sync_parent(const char *path)
 {
 	char *copy = mem_strdup(path), *slash = strrchr(copy, '/');
-	const char *parent = !slash ? "." : slash == copy ? "/" : copy;
+	const char *parent = slash == NULL ? "." : slash == copy ? "/" : copy;
 	int fd, r;
 
-	if (slash && slash != copy)
+	if (slash != NULL && slash != copy)
 		*slash = '\0';
 	fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	r = fd == -1 ? -1 : fsync(fd);
@@ -138,7 +138,7 @@ buffer_open(const char *dir, bool create, struct err *err)
 
 	if (fd == -1)
 		return NULL;
-	buf = mem_alloc(sizeof *buf);
+	buf = mem_alloc(sizeof(*buf));
 	buf->dir = mem_strdup(dir);
 	buf->fd = fd;
 	buf->lock = buf->replay = -1;
@@ -148,7 +148,7 @@ buffer_open(const char *dir, bool create, struct err *err)
 void
 buffer_close(struct buffer *buf)
 {
-	if (!buf)
+	if (buf == NULL)
 		return;
 	if (buf->lock != -1)
 		close(buf->lock);
@@ -246,7 +246,7 @@ buffer_put(struct buffer *buf, const char *name, const void *p, size_t n, struct
 	char tmp[64];
 	int fd;
 
-	snprintf(tmp, sizeof tmp, "%s.%ld", name, (long)getpid());
+	snprintf(tmp, sizeof(tmp), "%s.%ld", name, (long)getpid());
 	unlinkat(buf->fd, tmp, 0);
 	if ((fd = buffer_state(buf, tmp, O_WRONLY | O_CREAT | O_EXCL)) == -1) {
 		err_sys(err, STATUS_UNSAFE, "create '%s/%s'", buf->dir, tmp);
@@ -285,7 +285,7 @@ read_note(int fd, struct notebook *nb)
 	char text[NOTE_SIZE + 1];
 	ssize_t n = fd == -1 ? -1 : pread(fd, text, NOTE_SIZE, 0);
 
-	memset(nb, 0, sizeof *nb);
+	memset(nb, 0, sizeof(*nb));
 	if (n <= 0)
 		return;
 	text[n] = '\0';
@@ -293,7 +293,7 @@ read_note(int fd, struct notebook *nb)
 	if (sscanf(text, "generation %" SCNu64 " stamp %" SCNd64 " inode %" SCNu64 " size %" SCNu64
 	    " boot %39s segment %63s", &nb->generation, &nb->stamp, &nb->inode, &nb->size,
 	    nb->boot, nb->stem) < 5)
-		memset(nb, 0, sizeof *nb);
+		memset(nb, 0, sizeof(*nb));
 }
 
 static int
@@ -337,12 +337,12 @@ buffer_note(struct buffer *buf, const struct notebook *nb, struct err *err)
 	char text[NOTE_SIZE];
 	int n;
 
-	memset(text, '\n', sizeof text);
-	n = snprintf(text, sizeof text, "generation %020" PRIu64 "\nstamp %020" PRId64 "\ninode %020" PRIu64
+	memset(text, '\n', sizeof(text));
+	n = snprintf(text, sizeof(text), "generation %020" PRIu64 "\nstamp %020" PRId64 "\ninode %020" PRIu64
 	    "\nsize %020" PRIu64 "\nboot %s\nsegment %s\n", nb->generation, nb->stamp, nb->inode, nb->size,
 	    nb->boot[0] ? nb->boot : "-", nb->stem);
 	text[n] = '\n';
-	if (pwrite(buf->lock, text, sizeof text, 0) != (ssize_t)sizeof text)
+	if (pwrite(buf->lock, text, sizeof(text), 0) != (ssize_t)sizeof(text))
 		return err_sys(err, STATUS_UNSAFE, "write '%s/.lock'", buf->dir);
 	return 0;
 }
@@ -418,9 +418,9 @@ buffer_target(struct buffer *buf)
 	size_t n;
 	char *s = io_read_file(buf->fd, ".target", 8192, &n);
 
-	if (s && n > 0 && s[n - 1] == '\n')
+	if (s != NULL && n > 0 && s[n - 1] == '\n')
 		s[n - 1] = '\0';
-	if (s && !*s) {
+	if (s != NULL && !*s) {
 		free(s);
 		errno = ENOENT;
 		return NULL;
@@ -431,7 +431,7 @@ buffer_target(struct buffer *buf)
 int
 buffer_retarget(struct buffer *buf, const char *target, struct err *err)
 {
-	struct bytes b = { 0 };
+	struct bytes b = {0};
 	int r;
 
 	bytes_adds(&b, target);
@@ -447,11 +447,11 @@ buffer_claim(struct buffer *buf, const char *target, bool holds, struct err *err
 	char *now = buffer_target(buf);
 	int r;
 
-	if (!now && errno != ENOENT)
+	if (now == NULL && errno != ENOENT)
 		r = err_sys(err, STATUS_UNSAFE, "read '%s/.target'", buf->dir);
-	else if (now && strcmp(now, target) == 0)
+	else if (now != NULL && strcmp(now, target) == 0)
 		r = 0;
-	else if (now && holds)
+	else if (now != NULL && holds)
 		r = err_set(err, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: "
 		    "give another with -b, or see ebreplay --retarget", buf->dir, now, target);
 	else
@@ -465,7 +465,7 @@ static int
 is_temporary(const char *name)
 {
 	const char *digits = strpbrk(name, "0123456789");
-	size_t n = digits ? (size_t)(digits - name) : 0;
+	size_t n = digits != NULL ? (size_t)(digits - name) : 0;
 
 	if (strcmp(name, ".compressing") == 0)
 		return 1;
@@ -482,12 +482,12 @@ buffer_tidy(struct buffer *buf)
 	struct dirent *e;
 	struct stat st;
 
-	if (!d) {
+	if (d == NULL) {
 		if (fd != -1)
 			close(fd);
 		return;
 	}
-	while ((e = readdir(d)))
+	while ((e = readdir(d)) != NULL)
 		if (is_temporary(e->d_name) && fstatat(buffer_fd(buf), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    clock_now() / 1000000 - st.st_mtim.tv_sec > TIDY_AGE)
 			unlinkat(buffer_fd(buf), e->d_name, 0);

@@ -29,11 +29,11 @@ checkpoint_add_lagging(struct checkpoint *p, const char *type, size_t n)
 
 	if (p->lates && same(p->late[p->lates - 1].type, type, n))
 		return &p->late[p->lates - 1];	/* the lines of a state file stand together */
-	if ((l = checkpoint_lagging(p, type, n)))
+	if ((l = checkpoint_lagging(p, type, n)) != NULL)
 		return l;
-	p->late = mem_realloc(p->late, (p->lates + 1) * sizeof *p->late);
+	p->late = mem_realloc(p->late, (p->lates + 1) * sizeof(*p->late));
 	l = &p->late[p->lates++];
-	memset(l, 0, sizeof *l);
+	memset(l, 0, sizeof(*l));
 	l->type = mem_strndup(type, n);
 	l->reason = mem_strdup("");
 	return l;
@@ -83,7 +83,7 @@ intent_clear(struct intent *in)
 	for (i = 0; i < in->types; i++)
 		free(in->sent[i].type);
 	free(in->sent);
-	memset(in, 0, sizeof *in);
+	memset(in, 0, sizeof(*in));
 }
 
 void
@@ -93,12 +93,12 @@ checkpoint_spend(struct checkpoint *p, const char *type, const char *entry)
 
 	if (p->spents == SPENT) {
 		free(p->spent[0].type);
-		memmove(p->spent, p->spent + 1, --p->spents * sizeof *p->spent);
+		memmove(p->spent, p->spent + 1, --p->spents * sizeof(*p->spent));
 	}
-	p->spent = mem_realloc(p->spent, (p->spents + 1) * sizeof *p->spent);
+	p->spent = mem_realloc(p->spent, (p->spents + 1) * sizeof(*p->spent));
 	t = &p->spent[p->spents++];
 	t->type = mem_strdup(type);
-	snprintf(t->entry, sizeof t->entry, "%s", entry);
+	snprintf(t->entry, sizeof(t->entry), "%s", entry);
 }
 
 int
@@ -135,7 +135,7 @@ checkpoint_is_done(const struct checkpoint *p, const char *stem, uint64_t pos)
 void
 checkpoint_add_done(struct checkpoint *p, const char *stem, uint64_t pos)
 {
-	p->done = mem_realloc(p->done, (p->dones + 1) * sizeof *p->done);
+	p->done = mem_realloc(p->done, (p->dones + 1) * sizeof(*p->done));
 	p->done[p->dones].stem = mem_strdup(stem);
 	p->done[p->dones++].pos = pos;
 }
@@ -156,8 +156,8 @@ checkpoint_add_broken(struct checkpoint *p, const char *stem)
 {
 	struct broken_segment *b = checkpoint_broken(p, stem);
 
-	if (!b) {
-		p->broken = mem_realloc(p->broken, (p->brokens + 1) * sizeof *p->broken);
+	if (b == NULL) {
+		p->broken = mem_realloc(p->broken, (p->brokens + 1) * sizeof(*p->broken));
 		b = &p->broken[p->brokens++];
 		b->stem = mem_strdup(stem);
 		b->lines = 0;
@@ -172,7 +172,7 @@ checkpoint_delivered(struct checkpoint *p, const char *type, size_t n, bool chai
 	struct lagging *l = p->lates ? checkpoint_lagging(p, type, n) : NULL;
 	int has = 0, over = 0;
 
-	if (l)
+	if (l != NULL)
 		over = positions_passed(&l->at, chain, stem, pos, &has);
 	if (!has)
 		over = positions_passed(&p->marks, chain, stem, pos, &has);
@@ -193,7 +193,7 @@ checkpoint_forget(struct checkpoint *p, const char *stem)
 			free(p->done[i].stem);
 			p->done[i] = p->done[--p->dones];
 		}
-	if (b) {
+	if (b != NULL) {
 		free(b->stem);
 		*b = p->broken[--p->brokens];
 	}
@@ -214,5 +214,5 @@ checkpoint_free(struct checkpoint *p)
 	free(p->broken);
 	positions_clear(&p->marks);
 	intent_clear(&p->intent);
-	memset(p, 0, sizeof *p);
+	memset(p, 0, sizeof(*p));
 }

@@ -26,10 +26,10 @@ put_word(struct bytes *b, const char *s)
 static void
 put_mark(struct bytes *b, const char *what, const char *type, const struct position *m)
 {
-	if (!m->stem)
+	if (m->stem == NULL)
 		return;
 	bytes_adds(b, what);
-	if (type)
+	if (type != NULL)
 		put_word(b, type);
 	put_word(b, m->stem);
 	bytes_addf(b, " %" PRIu64 " %" PRIu64 "\n", m->pos, m->limit);
@@ -142,10 +142,10 @@ take_sent(struct intent_type **list, size_t *n, char *line)
 {
 	struct intent_type *s;
 
-	*list = mem_realloc(*list, (*n + 1) * sizeof **list);
+	*list = mem_realloc(*list, (*n + 1) * sizeof(**list));
 	s = &(*list)[(*n)++];
 	s->type = mem_strdup(word_take(&line));
-	snprintf(s->after, sizeof s->after, "%s", word_take(&line));
+	snprintf(s->after, sizeof(s->after), "%s", word_take(&line));
 }
 
 static void
@@ -176,9 +176,9 @@ checkpoint_text_take(struct checkpoint *p, char *line)
 		take_spent(p, line);
 	else if (strcmp(what, "going") == 0) {
 		in->on = true;
-		snprintf(in->run_id, sizeof in->run_id, "%s", word_take(&line));
+		snprintf(in->run_id, sizeof(in->run_id), "%s", word_take(&line));
 		in->client = (int64_t)number(&line);
-		snprintf(in->addr, sizeof in->addr, "%s", word_take(&line));
+		snprintf(in->addr, sizeof(in->addr), "%s", word_take(&line));
 	} else {
 		stem = word_take(&line);
 		if (strcmp(what, "chain") == 0)
@@ -276,21 +276,21 @@ checkpoint_load(struct buffer *buf, struct checkpoint *p, struct err *err)
 	off_t size;
 	int fd, pick;
 
-	memset(p, 0, sizeof *p);
+	memset(p, 0, sizeof(*p));
 	if (open_file(buf, O_RDONLY, &fd, &size, err) == -1)
 		return -1;
 	if (size && (read_slot(fd, 0, size, &text[0], &seq[0]) == -1 || read_slot(fd, size, size, &text[1], &seq[1]) == -1)) {
 		free(text[0]);
 		return unreadable(buf, fd, err);
 	}
-	if (!text[0] && !text[1])
+	if (text[0] == NULL && text[1] == NULL)
 		p->lost = was_lost(buf, fd, size);
 	if (fd != -1)
 		close(fd);
-	pick = !text[0] || (text[1] && seq[1] > seq[0]);
-	if (text[pick]) {
+	pick = text[0] == NULL || (text[1] != NULL && seq[1] > seq[0]);
+	if (text[pick] != NULL) {
 		p->seq = seq[pick];
-		for (line = text[pick]; (end = strchr(line, '\n')); line = end + 1) {
+		for (line = text[pick]; (end = strchr(line, '\n')) != NULL; line = end + 1) {
 			*end = '\0';
 			checkpoint_text_take(p, line);
 		}
@@ -310,8 +310,8 @@ build_slot(struct bytes *b, struct checkpoint *p, bool whole)
 	memset(head, ' ', HEAD);
 	bytes_add(b, head, HEAD);
 	checkpoint_text_put(b, p, whole);
-	n = snprintf(head, sizeof head, "eventbus-progress 1 seq %020" PRIu64 " len %010zu", p->seq, b->len - HEAD);
-	snprintf(head + n, sizeof head - (size_t)n, " crc %08lx%*s", crc32(crc32(0, (unsigned char *)head + 20, 25),
+	n = snprintf(head, sizeof(head), "eventbus-progress 1 seq %020" PRIu64 " len %010zu", p->seq, b->len - HEAD);
+	snprintf(head + n, sizeof(head) - (size_t)n, " crc %08lx%*s", crc32(crc32(0, (unsigned char *)head + 20, 25),
 	    (unsigned char *)b->p + HEAD, (unsigned)(b->len - HEAD)), HEAD - n - 14, "");
 	head[HEAD - 1] = '\n';
 	memcpy(b->p, head, HEAD);
@@ -321,13 +321,13 @@ build_slot(struct bytes *b, struct checkpoint *p, bool whole)
 static int
 make_file(struct buffer *buf, const struct bytes *b, uint64_t seq, size_t size, struct err *err)
 {
-	struct bytes all = { 0 };
+	struct bytes all = {0};
 	int r;
 
 	bytes_reserve(&all, 2 * size);
 	memset(all.p, '\n', 2 * size);
 	all.len = 2 * size;
-	if (b)
+	if (b != NULL)
 		memcpy(all.p + (seq % 2 ? size : 0), b->p, b->len);
 	r = buffer_put(buf, ".progress", all.p, all.len, err);
 	bytes_free(&all);
@@ -358,7 +358,7 @@ write_slot(struct buffer *buf, int fd, const struct bytes *b, off_t at, struct e
 int
 checkpoint_store(struct buffer *buf, struct checkpoint *p, struct err *err)
 {
-	struct bytes b = { 0 };
+	struct bytes b = {0};
 	size_t want = SLOT;
 	off_t size;
 	int fd, r;

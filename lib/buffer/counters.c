@@ -22,7 +22,7 @@ parse(const char *text, ssize_t n, uint64_t out[COUNTERS])
 	char digits[17];
 	int i;
 
-	memset(out, 0, COUNTERS * sizeof *out);
+	memset(out, 0, COUNTERS * sizeof(*out));
 	if (n != SIZE)
 		return;
 	for (i = 0; i < COUNTERS; i++) {

@@ -37,7 +37,7 @@ write_gz(struct buffer *buf, int from, struct err *err)
 	fd = buffer_state(buf, TEMPORARY, O_WRONLY | O_CREAT | O_EXCL);
 	spare = fd == -1 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);	/* gzclose closes the other before it can be synced */
 	gz = spare == -1 ? NULL : gzdopen(spare, "wb");
-	if (!gz) {
+	if (gz == NULL) {
 		err_sys(err, STATUS_UNSAFE, "create '%s/" TEMPORARY "'", buffer_dir(buf));
 		if (spare != -1)
 			close(spare);
@@ -64,7 +64,7 @@ compress_one(struct buffer *buf, const struct segment *s, struct err *err)
 		return err_sys(err, STATUS_UNSAFE, "open '%s/%s'", buffer_dir(buf), s->name);
 	r = write_gz(buf, from, err);
 	close(from);
-	snprintf(name, sizeof name, "%s.jsonl.gz", s->stem);
+	snprintf(name, sizeof(name), "%s.jsonl.gz", s->stem);
 	if (r == 0 && renameat(buffer_fd(buf), TEMPORARY, buffer_fd(buf), name) == -1)
 		r = err_sys(err, STATUS_UNSAFE, "rename to '%s/%s'", buffer_dir(buf), name);
 	if (r == 0 && (r = buffer_sync(buf, err)) == 0 && unlinkat(buffer_fd(buf), s->name, 0) == -1)

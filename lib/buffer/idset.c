@@ -9,7 +9,7 @@ idset_add(struct idset *s, struct slice id)
 {
 	/* doubled in size whenever it is full: at powers of two */
 	if ((s->n & (s->n - 1)) == 0)
-		s->entry = mem_realloc(s->entry, (s->n ? 2 * s->n : 1) * sizeof *s->entry);
+		s->entry = mem_realloc(s->entry, (s->n ? 2 * s->n : 1) * sizeof(*s->entry));
 	s->entry[s->n++] = (struct idset_entry){ .id = mem_strndup(id.p, id.n) };
 }
 
@@ -23,7 +23,7 @@ void
 idset_sort(struct idset *s)
 {
 	if (s->n)
-		qsort(s->entry, s->n, sizeof *s->entry, by_id);
+		qsort(s->entry, s->n, sizeof(*s->entry), by_id);
 }
 
 /* Of equal ids any will do: it is always the same one. */

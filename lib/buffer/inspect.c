@@ -45,7 +45,7 @@ read_line(struct inspect_state *k, struct slice text, const char *stem, uint64_t
 	line_complete(el, &k->derived, stem, at, text);
 	l->line = el;
 	late = checkpoint_lagging(&k->p, el->e.type.p, el->e.type.n);
-	l->held = late && *late->reason ? late->reason : NULL;
+	l->held = late != NULL && *late->reason ? late->reason : NULL;
 	return 0;
 }
 
@@ -53,7 +53,7 @@ static int
 is_delivered(struct inspect_state *k, const struct inspect_line *l, bool chain)
 {
 	const struct slice none = { "", 0 };
-	struct slice type = l->bad ? none : l->line->e.type;
+	struct slice type = l->bad != NULL ? none : l->line->e.type;
 
 	return checkpoint_delivered(&k->p, type.p, type.n, chain, l->segment, l->offset);
 }
@@ -66,7 +66,7 @@ walk_through(struct inspect_state *k, struct err *err)
 	struct inspect_line l;
 	int r = -1, stop = 0;
 
-	while (w && !stop && (r = walk_next(w, &wl, err)) == 1) {
+	while (w != NULL && !stop && (r = walk_next(w, &wl, err)) == 1) {
 		if (wl.text.n == 0)
 			continue;
 		read_line(k, wl.text, wl.stem, wl.pos, wl.at, &l);
@@ -85,7 +85,7 @@ foreign_through(struct inspect_state *k, const struct segment *s, struct err *er
 	struct inspect_line l;
 	int got = -1, stop = 0;
 
-	if (!r)
+	if (r == NULL)
 		return err->sys == ENOENT ? 0 : -1;
 	while (!stop && (got = reader_next(r, &rl, err)) == 1)
 		if (rl.text.n) {
@@ -128,14 +128,14 @@ check_segment(struct inspect_state *k, const struct segment *s, struct inspect_r
 	struct inspect_line l;
 	int got = -1;
 
-	while (r && (got = reader_next(r, &rl, &err)) == 1) {
+	while (r != NULL && (got = reader_next(r, &rl, &err)) == 1) {
 		if (rl.text.n == 0)
 			continue;
 		rep->lines++;
 		if (read_line(k, rl.text, s->stem, rl.pos, rl.pos, &l) == -1) {
 			rep->bad++;
 			rep->torn += rl.torn;
-			if (k->fn)
+			if (k->fn != NULL)
 				k->fn(k->arg, &l);
 		} else if (s->kind == SEGMENT_CHAIN) {
 			rep->disorder += l.line->buffered_at <= *last;
@@ -156,7 +156,7 @@ inspect_check(struct buffer *buf, struct inspect_report *rep, inspect_fn *fn, vo
 	char **gone;
 	size_t i, n;
 
-	memset(rep, 0, sizeof *rep);
+	memset(rep, 0, sizeof(*rep));
 	if (checkpoint_load(buf, &k.p, err) == -1)
 		return -1;
 	if (segment_list(buffer_fd(buf), &list, &n, err) == -1) {
@@ -202,11 +202,11 @@ is_doubtful(struct inspect_state *k, const struct walk_line *wl, struct doubt *d
 	*d = (struct doubt){ .after = "0-0" };
 	if (k->p.lost || manifest_is_returned(wl->stem))
 		return 1;
-	if (!s || !intent_reaches(in, wl->chain, wl->stem, wl->pos))
+	if (s == NULL || !intent_reaches(in, wl->chain, wl->stem, wl->pos))
 		return 0;
 	/* Whoever sent it had settled the doubt of the line itself: its connection is the one to fence. */
-	snprintf(d->run_id, sizeof d->run_id, "%s", in->run_id);
-	snprintf(d->addr, sizeof d->addr, "%s", in->addr);
+	snprintf(d->run_id, sizeof(d->run_id), "%s", in->run_id);
+	snprintf(d->addr, sizeof(d->addr), "%s", in->addr);
 	d->client = in->client;
 	if (id_parse(slice_of(s->after), &a) == 0 && el->in_doubt &&
 	    (id_parse(slice_of(el->doubt.after), &b) == -1 || id_cmp(b, a) < 0))
@@ -220,7 +220,7 @@ static struct slice
 last_form(struct inspect_state *k, const struct walk_line *wl, const struct inspect_line *l, struct bytes *b)
 {
 	struct doubt d;
-	int doubtful = !l->bad && is_doubtful(k, wl, &d);
+	int doubtful = l->bad == NULL && is_doubtful(k, wl, &d);
 
 	if (!doubtful && !l->derived)
 		return wl->text;
@@ -254,14 +254,14 @@ discard_all(struct inspect_state *k, struct discard *d)
 	size_t i, n;
 	int r = -1;
 
-	while (w && (r = walk_next(w, &wl, d->f)) == 1)
+	while (w != NULL && (r = walk_next(w, &wl, d->f)) == 1)
 		if (discard_line(k, d, &wl) == -1) {
 			r = -1;
 			break;
 		}
 	if (r == 0)
 		r = quarantine_sync(d->q, d->f);
-	s = w ? walk_segments(w, &n) : NULL;
+	s = w != NULL ? walk_segments(w, &n) : NULL;
 	for (i = 0; r == 0 && i < n; i++)
 		if (s[i].kind == SEGMENT_CHAIN)
 			position_set(&k->p.marks.chain, s[i].stem, UINT64_MAX, 0);

@@ -56,7 +56,7 @@ add_doubt(struct bytes *out, const struct doubt *d)
 	char *text = NULL, client[24];
 
 	/* cJSON itself prints large numbers cut to 15 digits */
-	snprintf(client, sizeof client, "%lld", (long long)d->client);
+	snprintf(client, sizeof(client), "%lld", (long long)d->client);
 	if (o != NULL && cJSON_AddStringToObject(o, "run_id", d->run_id) != NULL &&
 	    cJSON_AddRawToObject(o, "client", client) != NULL &&
 	    cJSON_AddStringToObject(o, "addr", d->addr) != NULL &&
@@ -88,7 +88,7 @@ static int
 check_crc(const char *line, size_t n)
 {
 	static const char front[] = ",\"crc\":\"";
-	size_t at = n - 18, f = sizeof front - 1;
+	size_t at = n - 18, f = sizeof(front) - 1;
 	char right[8];
 
 	if (n < 18 || memcmp(line + at, front, f) != 0 || memcmp(line + n - 2, "\"}", 2) != 0)
@@ -104,7 +104,7 @@ find_in(struct json_walk *w, const struct slice *name, size_t n, struct slice *v
 	struct slice key, value;
 	size_t i;
 
-	memset(values, 0, n * sizeof *values);
+	memset(values, 0, n * sizeof(*values));
 	while (json_next(w, &key, &value)) {
 		for (i = 0; i < n && !slice_same(key, name[i]); i++)
 			;
@@ -153,9 +153,9 @@ read_doubt(struct slice value, struct doubt *d)
 	const cJSON *client = cJSON_GetObjectItemCaseSensitive(o, "client");
 
 	*d = (struct doubt){.after = "0-0"};
-	copy_string(o, "run_id", d->run_id, sizeof d->run_id);
-	copy_string(o, "addr", d->addr, sizeof d->addr);
-	copy_string(o, "after", d->after, sizeof d->after);
+	copy_string(o, "run_id", d->run_id, sizeof(d->run_id));
+	copy_string(o, "addr", d->addr, sizeof(d->addr));
+	copy_string(o, "after", d->after, sizeof(d->after));
 	if (cJSON_IsNumber(client) && client->valuedouble > 0 && client->valuedouble < 9007199254740992.0)
 		d->client = (int64_t)client->valuedouble;
 	cJSON_Delete(o);
@@ -167,7 +167,7 @@ read_maxlen(struct slice value)
 	char digits[20];
 	uint64_t n;
 
-	if (value.n == 0 || value.n >= sizeof digits)
+	if (value.n == 0 || value.n >= sizeof(digits))
 		return -1;
 	memcpy(digits, value.p, value.n);
 	digits[value.n] = '\0';
@@ -205,7 +205,7 @@ read_message(struct slice message, struct event *e, struct bytes *text, struct e
 	struct slice wanted[EVENT_FIELDS + 1];
 	struct slice *at[EVENT_FIELDS], values[EVENT_FIELDS + 1];
 
-	memcpy(wanted, event_names, sizeof event_names);
+	memcpy(wanted, event_names, sizeof(event_names));
 	wanted[EVENT_FIELDS] = slice_of("payload_base64");
 	if (message.p == NULL || find(message, wanted, EVENT_FIELDS + 1, values) == -1)
 		return err_set(err, STATUS_DATA, "no message");
@@ -265,9 +265,9 @@ read_own(const char *line, size_t n, struct event *e, struct bytes *text)
 	struct slice *at[EVENT_FIELDS], again;
 
 	event_members(e, at);
-	if (p == NULL || (size_t)(end - p) < sizeof open || memcmp(p, open, sizeof open - 1) != 0)
+	if (p == NULL || (size_t)(end - p) < sizeof(open) || memcmp(p, open, sizeof(open) - 1) != 0)
 		return (struct slice){0};
-	p = take_member(p + sizeof open - 1, end, '{', event_names[0], &again, text);
+	p = take_member(p + sizeof(open) - 1, end, '{', event_names[0], &again, text);
 	for (size_t i = 1; i < EVENT_FIELDS && p != NULL; i++)
 		p = take_member(p, end, ',', event_names[i], at[i], text);
 	if (p == NULL || *p != '}')
@@ -340,7 +340,7 @@ line_read(const char *p, size_t n, struct line *l, struct bytes *text, struct er
 void
 line_put(struct bytes *out, const struct event *e, int64_t maxlen, const struct doubt *d, int64_t stamp)
 {
-	struct bytes head = { 0 }, tail = { 0 };
+	struct bytes head = {0}, tail = {0};
 	struct append_line l;
 
 	line_head(&head, e);
@@ -357,9 +357,9 @@ static void
 derive_uuid(const char *stem, uint64_t at, struct slice raw, const char *what, char out[UUID_SIZE])
 {
 	const char *dot = strstr(stem, ".claimed-");
-	struct bytes b = { 0 };
+	struct bytes b = {0};
 
-	bytes_add(&b, stem, dot ? (size_t)(dot - stem) : strlen(stem));
+	bytes_add(&b, stem, dot != NULL ? (size_t)(dot - stem) : strlen(stem));
 	bytes_addf(&b, "\n%" PRIu64 "\n", at);
 	bytes_add(&b, raw.p, raw.n);
 	uuid_derived(what, b.p, b.len, out);

@@ -79,7 +79,7 @@ add(struct memory *c, const struct linecount_entry *e)
 {
 	if (c->n == c->cap) {
 		c->cap = c->cap == 0 ? 64 : 2 * c->cap;
-		c->entry = mem_realloc(c->entry, c->cap * sizeof *c->entry);
+		c->entry = mem_realloc(c->entry, c->cap * sizeof(*c->entry));
 	}
 	c->entry[c->n++] = *e;
 }
@@ -105,7 +105,7 @@ take_line(struct memory *c, char *line)
 static struct memory *
 recall(const struct buffer *buf)
 {
-	struct memory *c = mem_alloc(sizeof *c);
+	struct memory *c = mem_alloc(sizeof(*c));
 	char *text, *line, *end;
 
 	if ((c->path = place(buf)) == NULL || (text = io_read_file(AT_FDCWD, c->path, MOST, NULL)) == NULL)
@@ -200,7 +200,7 @@ count_on(struct buffer *buf, walk_stamp_fn *stamp, const struct segment *s, uint
 	struct reader_line l;
 	int got = -1;
 
-	while (r && (got = reader_next(r, &l, err)) == 1)
+	while (r != NULL && (got = reader_next(r, &l, err)) == 1)
 		if (l.text.n > 0 && part->lines++ == 0 && stamp(l.text, &part->first) == -1)
 			part->first = 0;
 	reader_close(r);
@@ -257,7 +257,7 @@ linecount_chain(struct buffer *buf, const struct checkpoint *p, const struct seg
 	known = recall(buf);
 	for (i = 0; r == 0 && i < n && list[i].kind == SEGMENT_CHAIN; i++) {
 		bool last = i + 1 == n || list[i + 1].kind != SEGMENT_CHAIN;
-		int cmp = m->stem ? strcmp(list[i].stem, m->stem) : 1;
+		int cmp = m->stem != NULL ? strcmp(list[i].stem, m->stem) : 1;
 		struct linecount part = {.end = m->pos};
 
 		if (cmp < 0)

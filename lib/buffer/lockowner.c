@@ -26,7 +26,7 @@ owner_of(const struct stat *st)
 	unsigned long inode;
 	long pid, found = 0;
 
-	for (; line && !found && (end = strchr(line, '\n')); line = end + 1) {
+	for (; line != NULL && !found && (end = strchr(line, '\n')) != NULL; line = end + 1) {
 		*end = '\0';
 		/* NOLINTNEXTLINE(cert-err34-c): the kernel writes what fits */
 		if (sscanf(line, "%*d: FLOCK ADVISORY WRITE %ld %x:%x:%lu", &pid, &major, &minor, &inode) == 4 &&
@@ -53,7 +53,7 @@ char *
 lockowner_stuck(struct buffer *buf, int64_t ms)
 {
 	int64_t until = clock_mono() + ms;
-	struct bytes b = { 0 };
+	struct bytes b = {0};
 	char path[48], *name;
 	struct stat st;
 	long pid;
@@ -65,9 +65,9 @@ lockowner_stuck(struct buffer *buf, int64_t ms)
 		if (owner_of(&st) != pid)
 			return NULL;
 	}
-	snprintf(path, sizeof path, "/proc/%ld/comm", pid);
+	snprintf(path, sizeof(path), "/proc/%ld/comm", pid);
 	name = io_read_file(AT_FDCWD, path, 64, NULL);
-	bytes_addf(&b, "%ld (%.*s)", pid, name ? (int)strcspn(name, "\n") : 1, name ? name : "?");
+	bytes_addf(&b, "%ld (%.*s)", pid, name != NULL ? (int)strcspn(name, "\n") : 1, name != NULL ? name : "?");
 	free(name);
 	bytes_str(&b);
 	return b.p;

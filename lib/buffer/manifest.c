@@ -18,7 +18,7 @@
 void
 manifest_add(struct buffer *buf, const char *stem)
 {
-	struct bytes b = { 0 };
+	struct bytes b = {0};
 	int fd = buffer_state(buf, ".roster", O_RDWR | O_APPEND | O_CREAT);
 	off_t size = fd == -1 ? 0 : lseek(fd, 0, SEEK_END);
 	char last = '\n';
@@ -49,7 +49,7 @@ next_line(char **p, char **mark, char **stem)
 	for (; **p; *p = next) {
 		end = strchrnul(*p, '\n');
 		next = *end ? end + 1 : end;
-		if (end - *p > 3 && memcmp(end - 2, WHOLE, 2) == 0 && strchr("+x!", **p)) {
+		if (end - *p > 3 && memcmp(end - 2, WHOLE, 2) == 0 && strchr("+x!", **p) != NULL) {
 			*end = '\0';
 			*mark = *p;
 			*stem = *p + 1;
@@ -84,10 +84,10 @@ set_marks(struct buffer *buf, const char *const *stems, size_t n, const char *to
 	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *name;
 	int fd = -1, r = 0;
 
-	if (!text)
+	if (text == NULL)
 		return errno == ENOENT ? 0 : -1;
 	while (r == 0 && next_line(&p, &mark, &name)) {
-		if (*mark == 'x' || !bsearch(name, stems, n, sizeof *stems, stem_cmp))
+		if (*mark == 'x' || bsearch(name, stems, n, sizeof(*stems), stem_cmp) == NULL)
 			continue;
 		if ((fd == -1 && (fd = buffer_state(buf, ".roster", O_WRONLY)) == -1) || pwrite(fd, to, 1, mark - text) != 1)
 			r = -1;
@@ -105,7 +105,7 @@ manifest_strike(struct buffer *buf, const char **stems, size_t n, struct err *er
 {
 	if (n == 0)
 		return 0;
-	qsort(stems, n, sizeof *stems, stems_cmp);
+	qsort(stems, n, sizeof(*stems), stems_cmp);
 	return set_marks(buf, stems, n, "x") == 0 ? 0 : err_sys(err, STATUS_UNSAFE, "write '%s/.roster'", buffer_dir(buf));
 }
 
@@ -115,7 +115,7 @@ all_struck(struct buffer *buf)
 	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *stem;
 	bool struck = true;
 
-	while (text && struck && next_line(&p, &mark, &stem))
+	while (text != NULL && struck && next_line(&p, &mark, &stem))
 		struck = *mark == 'x';
 	free(text);
 	return struck;
@@ -139,7 +139,7 @@ mark_of(struct buffer *buf, const char *stem)
 {
 	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *name, found = 0;
 
-	while (text && next_line(&p, &mark, &name))
+	while (text != NULL && next_line(&p, &mark, &name))
 		if (strcmp(name, stem) == 0)
 			found = *mark;
 	free(text);
@@ -154,8 +154,8 @@ is_missing(struct buffer *buf, const char *stem)
 	char name[SEGMENT_NAME + 32];
 	size_t i;
 
-	for (i = 0; i < sizeof ends / sizeof *ends; i++) {
-		snprintf(name, sizeof name, "%s%s", stem, ends[i]);
+	for (i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+		snprintf(name, sizeof(name), "%s%s", stem, ends[i]);
 		if (faccessat(buffer_fd(buf), name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 			return false;
 	}
@@ -171,18 +171,18 @@ manifest_missing(struct buffer *buf, const struct segment *list, size_t n, char 
 
 	*stems = NULL;
 	*count = 0;
-	if (!text)
+	if (text == NULL)
 		return;
-	have = mem_realloc(NULL, (n + 1) * sizeof *have);
+	have = mem_realloc(NULL, (n + 1) * sizeof(*have));
 	for (i = 0; i < n; i++)
 		have[i] = list[i].stem;
-	qsort(have, n, sizeof *have, stems_cmp);
+	qsort(have, n, sizeof(*have), stems_cmp);
 	while (next_line(&p, &mark, &stem)) {
-		if (*mark == 'x' || (n && bsearch(stem, have, n, sizeof *have, stem_cmp)) ||
+		if (*mark == 'x' || (n && bsearch(stem, have, n, sizeof(*have), stem_cmp) != NULL) ||
 		    !is_missing(buf, stem))
 			continue;
 		if (*count == cap)
-			*stems = mem_realloc(*stems, (cap = cap ? cap * 2 : 8) * sizeof **stems);
+			*stems = mem_realloc(*stems, (cap = cap ? cap * 2 : 8) * sizeof(**stems));
 		(*stems)[(*count)++] = mem_strdup(stem);
 	}
 	free(have);
@@ -207,7 +207,7 @@ any_vanished(struct buffer *buf)
 	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *stem;
 	bool any = false;
 
-	while (text && !any && next_line(&p, &mark, &stem))
+	while (text != NULL && !any && next_line(&p, &mark, &stem))
 		any = *mark == '!';
 	free(text);
 	return any;
@@ -218,7 +218,7 @@ take_out(struct buffer *buf, const struct segment *s, struct err *err)
 {
 	char name[SEGMENT_NAME + 32];
 
-	snprintf(name, sizeof name, "%s" RETURNED ".jsonl%s", s->stem, s->gz ? ".gz" : "");
+	snprintf(name, sizeof(name), "%s" RETURNED ".jsonl%s", s->stem, s->gz ? ".gz" : "");
 	if (renameat(buffer_fd(buf), s->name, buffer_fd(buf), name) == -1)
 		return err_sys(err, STATUS_UNSAFE, "rename '%s/%s'", buffer_dir(buf), s->name);
 	if (manifest_strike(buf, &(const char *){ s->stem }, 1, err) == -1)
@@ -236,7 +236,7 @@ finish_taking(struct buffer *buf, const struct segment *s, struct err *err)
 
 	if (!manifest_is_returned(s->stem))
 		return 0;
-	snprintf(stem, sizeof stem, "%.*s", (int)(strlen(s->stem) - strlen(RETURNED)), s->stem);
+	snprintf(stem, sizeof(stem), "%.*s", (int)(strlen(s->stem) - strlen(RETURNED)), s->stem);
 	if (mark_of(buf, stem) != '!')
 		return 0;
 	if (!mark_of(buf, s->stem))

@@ -7,7 +7,7 @@
 void
 position_set(struct position *m, const char *stem, uint64_t pos, uint64_t limit)
 {
-	if (!m->stem || strcmp(m->stem, stem) != 0) {
+	if (m->stem == NULL || strcmp(m->stem, stem) != 0) {
 		free(m->stem);
 		m->stem = mem_strdup(stem);
 	}
@@ -19,13 +19,13 @@ void
 position_clear(struct position *m)
 {
 	free(m->stem);
-	memset(m, 0, sizeof *m);
+	memset(m, 0, sizeof(*m));
 }
 
 int
 position_cmp(const struct position *a, const char *stem, uint64_t pos)
 {
-	int r = a->stem ? strcmp(a->stem, stem) : -1;
+	int r = a->stem != NULL ? strcmp(a->stem, stem) : -1;
 
 	return r ? r : a->pos < pos ? -1 : a->pos > pos;
 }
@@ -46,11 +46,11 @@ positions_get(struct positions *m, const char *stem)
 {
 	struct position *k = positions_find(m, stem);
 
-	if (k)
+	if (k != NULL)
 		return k;
-	m->file = mem_realloc(m->file, (m->files + 1) * sizeof *m->file);
+	m->file = mem_realloc(m->file, (m->files + 1) * sizeof(*m->file));
 	k = &m->file[m->files++];
-	memset(k, 0, sizeof *k);
+	memset(k, 0, sizeof(*k));
 	k->stem = mem_strdup(stem);
 	return k;
 }
@@ -60,7 +60,7 @@ positions_drop(struct positions *m, const char *stem)
 {
 	struct position *k = positions_find(m, stem);
 
-	if (!k)
+	if (k == NULL)
 		return;
 	free(k->stem);
 	*k = m->file[--m->files];
@@ -75,7 +75,7 @@ positions_clear(struct positions *m)
 	for (i = 0; i < m->files; i++)
 		free(m->file[i].stem);
 	free(m->file);
-	memset(m, 0, sizeof *m);
+	memset(m, 0, sizeof(*m));
 }
 
 void
@@ -83,8 +83,8 @@ positions_copy(struct positions *to, const struct positions *from)
 {
 	size_t i;
 
-	memset(to, 0, sizeof *to);
-	if (from->chain.stem)
+	memset(to, 0, sizeof(*to));
+	if (from->chain.stem != NULL)
 		position_set(&to->chain, from->chain.stem, from->chain.pos, 0);
 	for (i = 0; i < from->files; i++)
 		position_set(positions_get(to, from->file[i].stem), from->file[i].stem, from->file[i].pos,
@@ -94,7 +94,7 @@ positions_copy(struct positions *to, const struct positions *from)
 int
 positions_none(const struct positions *m)
 {
-	return !m->chain.stem && m->files == 0;
+	return m->chain.stem == NULL && m->files == 0;
 }
 
 int
@@ -102,6 +102,6 @@ positions_passed(const struct positions *m, bool chain, const char *stem, uint64
 {
 	const struct position *k = chain ? &m->chain : positions_find(m, stem);
 
-	*has = k && k->stem;
+	*has = k != NULL && k->stem != NULL;
 	return *has && (chain ? position_cmp(k, stem, pos) > 0 : k->pos > pos);
 }

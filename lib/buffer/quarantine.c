@@ -42,16 +42,16 @@ struct quarantine {
 static void
 drop_file(struct file *f)
 {
-	if (f->stem)
+	if (f->stem != NULL)
 		close(f->fd);
 	free(f->stem);
-	memset(f, 0, sizeof *f);
+	memset(f, 0, sizeof(*f));
 }
 
 struct quarantine *
 quarantine_open(struct buffer *buf)
 {
-	struct quarantine *q = mem_alloc(sizeof *q);
+	struct quarantine *q = mem_alloc(sizeof(*q));
 
 	q->sp = buf;
 	q->dir = -1;
@@ -110,7 +110,7 @@ look_through(struct file *q, const char *needle, uint64_t pos)
 		at += n;
 		have += (size_t)n;
 		b[have] = '\0';
-		for (p = b; (p = memmem(p, have - (size_t)(p - b), needle, strlen(needle))); p++) {
+		for (p = b; (p = memmem(p, have - (size_t)(p - b), needle, strlen(needle))) != NULL; p++) {
 			if (p + keep > b + have && have == SCAN)
 				break;	/* its digits may be cut: seen whole with the next piece */
 			offset = strtoull(p + strlen(needle), NULL, 10);
@@ -199,12 +199,12 @@ pick_file(struct quarantine *q, const char *stem, struct err *err)
 	size_t i;
 
 	for (i = 0; i < FILES; i++) {
-		if (q->file[i].stem && strcmp(q->file[i].stem, stem) == 0)
+		if (q->file[i].stem != NULL && strcmp(q->file[i].stem, stem) == 0)
 			return &q->file[i];
 		if (q->file[i].used < oldest->used)
 			oldest = &q->file[i];
 	}
-	if (oldest->stem && sync_file(q, oldest, err) == -1)
+	if (oldest->stem != NULL && sync_file(q, oldest, err) == -1)
 		return NULL;
 	drop_file(oldest);
 	return oldest;
@@ -240,12 +240,12 @@ open_file(struct quarantine *q, const char *stem, struct err *err)
 	char name[SEGMENT_NAME + 16];
 	struct file *file = pick_file(q, stem, err);
 
-	if (!file)
+	if (file == NULL)
 		return NULL;
 	file->used = ++q->uses;
-	if (file->stem)
+	if (file->stem != NULL)
 		return file;
-	snprintf(name, sizeof name, "%s.jsonl", stem);
+	snprintf(name, sizeof(name), "%s.jsonl", stem);
 	if ((file->fd = open_locked(q->dir, name)) == -1) {
 		err_sys(err, STATUS_UNSAFE, "open '%s/quarantine/%s'", buffer_dir(q->sp), name);
 		return NULL;
@@ -268,7 +268,7 @@ is_known(struct file *file, const char *needle, uint64_t pos)
 static int
 add_to(struct quarantine *q, struct file *file, struct bytes *place, uint64_t pos, const char *reason, struct slice line, struct err *err)
 {
-	struct bytes b = { 0 };
+	struct bytes b = {0};
 	int r;
 
 	bytes_addf(place, "%" PRIu64 ",", pos);
@@ -288,14 +288,14 @@ add_to(struct quarantine *q, struct file *file, struct bytes *place, uint64_t po
 int
 quarantine_add(struct quarantine *q, const char *stem, uint64_t pos, const char *reason, struct slice line, struct err *err)
 {
-	struct bytes place = { 0 };
+	struct bytes place = {0};
 	struct file *file;
 	int r = -1;
 
 	if (need_dir(q, err) == -1)
 		return -1;
 	place_of(&place, stem);
-	if ((file = open_file(q, stem, err)))
+	if ((file = open_file(q, stem, err)) != NULL)
 		r = is_known(file, bytes_str(&place), pos) ? 0 : add_to(q, file, &place, pos, reason, line, err);
 	bytes_free(&place);
 	return r;
@@ -304,7 +304,7 @@ quarantine_add(struct quarantine *q, const char *stem, uint64_t pos, const char 
 int
 quarantine_refused(struct quarantine *q, const char *reason, struct slice line, struct err *err)
 {
-	struct bytes place = { 0 };
+	struct bytes place = {0};
 	struct file *file;
 	struct stat st;
 	int r = -1;
@@ -312,7 +312,7 @@ quarantine_refused(struct quarantine *q, const char *reason, struct slice line, 
 	if (need_dir(q, err) == -1)
 		return -1;
 	place_of(&place, QUARANTINE_REFUSED);
-	if ((file = open_file(q, QUARANTINE_REFUSED, err)) && fstat(file->fd, &st) == 0)
+	if ((file = open_file(q, QUARANTINE_REFUSED, err)) != NULL && fstat(file->fd, &st) == 0)
 		r = add_to(q, file, &place, (uint64_t)st.st_size, reason, line, err);
 	bytes_free(&place);
 	return r;
@@ -338,7 +338,7 @@ quarantine_whole(struct quarantine *q, const struct segment *s, uint64_t bad, st
 
 	if (need_dir(q, err) == -1)
 		return -1;
-	snprintf(name, sizeof name, "%s.bad-%" PRIu64 ".jsonl%s", s->stem, bad, s->gz ? ".gz" : "");
+	snprintf(name, sizeof(name), "%s.bad-%" PRIu64 ".jsonl%s", s->stem, bad, s->gz ? ".gz" : "");
 	if (renameat(buffer_fd(q->sp), s->name, q->dir, name) == -1 || fsync(q->dir) == -1)
 		return err_sys(err, STATUS_UNSAFE, "move '%s/%s' into quarantine", buffer_dir(q->sp), s->name);
 	return 0;
@@ -360,7 +360,7 @@ count_lines(int dir, const char *name)
 	while ((n = read(fd, b, SCAN)) > 0) {
 		char *p = b, *end = b + n;
 
-		while ((p = memchr(p, '\n', (size_t)(end - p)))) {
+		while ((p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
 			lines++;
 			p++;
 		}
@@ -375,9 +375,9 @@ count_file(int dir, const char *name)
 {
 	const char *bad = strstr(name, ".bad-");
 
-	if (bad && strstr(bad, ".jsonl"))
+	if (bad != NULL && strstr(bad, ".jsonl") != NULL)
 		return strtoull(bad + 5, NULL, 10);
-	return strstr(name, ".jsonl") ? count_lines(dir, name) : 0;
+	return strstr(name, ".jsonl") != NULL ? count_lines(dir, name) : 0;
 }
 
 uint64_t
@@ -388,12 +388,12 @@ quarantine_count(struct buffer *buf)
 	struct dirent *e;
 	uint64_t n = 0;
 
-	if (!d) {
+	if (d == NULL) {
 		if (fd != -1)
 			close(fd);
 		return 0;
 	}
-	while ((e = readdir(d)))
+	while ((e = readdir(d)) != NULL)
 		if (e->d_name[0] != '.')
 			n += count_file(fd, e->d_name);
 	closedir(d);

@@ -29,7 +29,7 @@ struct reader {
 static void
 rest(struct reader *r)
 {
-	if (r->gz || r->seg.kind == SEGMENT_CHAIN)
+	if (r->gz != NULL || r->seg.kind == SEGMENT_CHAIN)
 		return;
 	close(r->fd);
 	r->fd = -1;
@@ -55,7 +55,7 @@ reader_open(int dirfd, const struct segment *s, uint64_t from, uint64_t limit, i
 			close(fd);
 		return NULL;
 	}
-	r = mem_alloc(sizeof *r);
+	r = mem_alloc(sizeof(*r));
 	r->seg = *s;
 	r->dirfd = dirfd;
 	r->fd = fd;
@@ -63,7 +63,7 @@ reader_open(int dirfd, const struct segment *s, uint64_t from, uint64_t limit, i
 	r->limit = limit;
 	r->live = flags & READER_LIVE;
 	r->chunk = s->kind == SEGMENT_CHAIN ? CHAIN_CHUNK : FILE_CHUNK;
-	if (s->gz && !(r->gz = gzdopen(fd, "rb"))) {
+	if (s->gz && (r->gz = gzdopen(fd, "rb")) == NULL) {
 		err_sys(err, STATUS_UNSAFE, "read '%s'", s->name);
 		reader_close(r);
 		return NULL;
@@ -75,9 +75,9 @@ reader_open(int dirfd, const struct segment *s, uint64_t from, uint64_t limit, i
 void
 reader_close(struct reader *r)
 {
-	if (!r)
+	if (r == NULL)
 		return;
-	if (r->gz)
+	if (r->gz != NULL)
 		gzclose(r->gz);
 	else if (r->fd != -1)
 		close(r->fd);
@@ -115,7 +115,7 @@ read_some(struct reader *r, char *to, size_t n)
 		n = (size_t)left;
 	if (n == 0)
 		return 0;
-	if (r->gz)
+	if (r->gz != NULL)
 		return read_gz(r, to, n, pos);
 	if (wake(r) == -1)
 		return -1;
@@ -157,20 +157,20 @@ reader_next(struct reader *r, struct reader_line *l, struct err *err)
 	char *nl;
 	size_t n;
 
-	while (!(nl = r->b.len > r->seen ? memchr(r->b.p + r->seen, '\n', r->b.len - r->seen) : NULL)) {
+	while ((nl = r->b.len > r->seen ? memchr(r->b.p + r->seen, '\n', r->b.len - r->seen) : NULL) == NULL) {
 		r->seen = r->b.len;
 		if (r->eof)
 			break;
 		if (refill(r, err) == -1)
 			return -1;
 	}
-	if (!nl && (r->live || r->b.len == r->used))
+	if (nl == NULL && (r->live || r->b.len == r->used))
 		return 0;
-	n = nl ? (size_t)(nl - r->b.p) - r->used : r->b.len - r->used;
+	n = nl != NULL ? (size_t)(nl - r->b.p) - r->used : r->b.len - r->used;
 	l->text = (struct slice){ r->b.p + r->used, n };
 	l->pos = r->at + r->used;
 	l->end = l->pos + n + (nl != NULL);
-	l->torn = !nl;
+	l->torn = nl == NULL;
 	r->used += n + (nl != NULL);
 	r->seen = r->used;
 	return 1;

@@ -15,7 +15,7 @@
 void
 reclaim_clean(struct reclaim *s, const char *stem)
 {
-	s->clean = mem_realloc(s->clean, (s->n + 1) * sizeof *s->clean);
+	s->clean = mem_realloc(s->clean, (s->n + 1) * sizeof(*s->clean));
 	s->clean[s->n++] = mem_strdup(stem);
 }
 
@@ -71,12 +71,12 @@ is_needed(const struct reclaim *s, struct checkpoint *p, const struct segment *s
 
 	for (i = 0; i < p->lates; i++) {
 		if (seg->kind != SEGMENT_CHAIN) {
-			if (positions_find(&p->late[i].at, seg->stem))
+			if (positions_find(&p->late[i].at, seg->stem) != NULL)
 				return true;
 			continue;
 		}
 		k = &p->late[i].at.chain;
-		if (k->stem && strcmp(k->stem, seg->stem) <= 0 && !is_clean(s, seg->stem))
+		if (k->stem != NULL && strcmp(k->stem, seg->stem) <= 0 && !is_clean(s, seg->stem))
 			return true;
 	}
 	return false;
@@ -89,7 +89,7 @@ take_away(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct ch
 	struct broken_segment *b = checkpoint_broken(p, seg->stem);
 	int fd, r = 0;
 
-	if (b)
+	if (b != NULL)
 		return quarantine_whole(q, seg, b->lines, err);
 	fd = lateclose_hold(buffer_fd(buf), seg->name, seg->size);
 	if (segment_unlink(buffer_fd(buf), seg) == -1)
@@ -109,7 +109,7 @@ keep_torn(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct ch
 	struct err why;
 	int got;
 
-	if (!r)
+	if (r == NULL)
 		return -1;
 	got = reader_next(r, &l, err);
 	if (got == 1 && l.torn) {
@@ -120,7 +120,7 @@ keep_torn(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct ch
 		position_set(&p->marks.chain, seg->stem, l.end, 0);
 	}
 	if (got == -1 && err->sys == EBADMSG) {	/* no end of it in sight: the file goes whole */
-		if (!checkpoint_broken(p, seg->stem))
+		if (checkpoint_broken(p, seg->stem) == NULL)
 			checkpoint_add_broken(p, seg->stem);
 		position_set(&p->marks.chain, seg->stem, UINT64_MAX, 0);
 		got = 0;
@@ -135,14 +135,14 @@ take_last_locked(struct reclaim *s, struct buffer *buf, struct quarantine *q, st
 {
 	struct stat st;
 	const struct position *m = &p->marks.chain;
-	bool in = m->stem && strcmp(m->stem, seg->stem) == 0;
+	bool in = m->stem != NULL && strcmp(m->stem, seg->stem) == 0;
 
 	if (fstatat(buffer_fd(buf), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return 0;
 	if (!seg->gz && (uint64_t)st.st_size > (in ? m->pos : 0) &&
 	    keep_torn(s, buf, q, p, seg, in ? m->pos : 0, err) == -1)
 		return -1;
-	in = m->stem && strcmp(m->stem, seg->stem) == 0;
+	in = m->stem != NULL && strcmp(m->stem, seg->stem) == 0;
 	if (!seg->gz && (uint64_t)st.st_size > (in ? m->pos : 0))
 		return 0;	/* somebody appended: for the next round */
 	if (strcmp(nb->stem, seg->stem) == 0) {
@@ -182,7 +182,7 @@ is_through(struct buffer *buf, struct checkpoint *p, const struct walk *w, const
 
 	if (!walk_finished(w, seg->stem) || fstatat(buffer_fd(buf), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return false;
-	if (!m)
+	if (m == NULL)
 		return st.st_size == 0;
 	if (!m->limit)
 		return m->pos >= (uint64_t)st.st_size;
@@ -203,7 +203,7 @@ choose(struct reclaim *s, struct buffer *buf, struct checkpoint *p, const struct
 
 	for (i = s->first; i < n; i++) {
 		bool chain = seg[i].kind == SEGMENT_CHAIN, last = i + 1 == n || seg[i + 1].kind != SEGMENT_CHAIN;
-		bool through = chain && mark && strcmp(seg[i].stem, mark) < 0;
+		bool through = chain && mark != NULL && strcmp(seg[i].stem, mark) < 0;
 
 		if (!end && !through)
 			break;		/* the rest of the chain, and files, which wait for the end */
@@ -219,7 +219,7 @@ static int
 take_chosen(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p, const struct segment *seg, const size_t *chosen, size_t n,
     struct err *err)
 {
-	const char **stems = mem_alloc((n + 1) * sizeof *stems);
+	const char **stems = mem_alloc((n + 1) * sizeof(*stems));
 	size_t i;
 	int r;
 
@@ -244,9 +244,9 @@ reclaim_run(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct 
 	bool out = false;
 	int r;
 
-	if (!s->gone)
-		s->gone = mem_alloc((n + 1) * sizeof *s->gone);
-	which = mem_alloc((n + 1) * sizeof *which);
+	if (s->gone == NULL)
+		s->gone = mem_alloc((n + 1) * sizeof(*s->gone));
+	which = mem_alloc((n + 1) * sizeof(*which));
 	chosen = choose(s, buf, p, w, end, which);
 	r = take_chosen(s, buf, q, p, seg, which, chosen, err);
 	free(which);

@@ -49,7 +49,7 @@ requeue_free(char **list, size_t n)
 static void
 add_name(char ***list, size_t *n, const char *name)
 {
-	*list = mem_realloc(*list, (*n + 1) * sizeof **list);
+	*list = mem_realloc(*list, (*n + 1) * sizeof(**list));
 	(*list)[(*n)++] = mem_strdup(name);
 }
 
@@ -66,17 +66,17 @@ all_names(int dir, char ***list, size_t *n)
 	DIR *d = fd == -1 ? NULL : fdopendir(fd);
 	struct dirent *e;
 
-	if (!d) {
+	if (d == NULL) {
 		if (fd != -1)
 			close(fd);
 		return -1;
 	}
-	while ((e = readdir(d)))
+	while ((e = readdir(d)) != NULL)
 		if (e->d_name[0] != '.')
 			add_name(list, n, e->d_name);
 	closedir(d);
 	if (*n)
-		qsort(*list, *n, sizeof **list, by_name);
+		qsort(*list, *n, sizeof(**list), by_name);
 	return 0;
 }
 
@@ -93,7 +93,7 @@ requeue_names(struct buffer *buf, int dir, const struct requeue_names *names, ch
 	for (i = 0; i < names->n; i++) {
 		const char *name = names->name[i];
 
-		if (strchr(name, '/') || name[0] == '.' ||
+		if (strchr(name, '/') != NULL || name[0] == '.' ||
 		    (faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == -1 && errno == ENOENT)) {
 			requeue_free(*list, *n);
 			*list = NULL;
@@ -173,7 +173,7 @@ read_record(struct quarantine_record *r, struct slice s, struct requeue_line *l)
 	l->line = (struct slice){ r->line.p, r->line.len };
 	l->event = lines == 1 ? as_event(r, l->line) : NULL;
 	return lines == 1 && l->reason.n && l->segment.n && l->segment.p[0] != '.' &&
-	    !memchr(l->segment.p, '/', l->segment.n) ? 0 : -1;
+	    memchr(l->segment.p, '/', l->segment.n) == NULL ? 0 : -1;
 }
 
 /* --- one file --------------------------------------------------------------------------- */
@@ -214,20 +214,20 @@ static int
 list_file(int dir, const char *name, requeue_fn *fn, void *arg, struct err *err)
 {
 	struct segment seg = { .kind = SEGMENT_OWN };
-	struct quarantine_record r = { .words = { 0 } };
+	struct quarantine_record r = { .words = {0} };
 	struct reader_line rl;
 	struct requeue_line l;
 	struct reader *reader;
 	int got = -1, stop = 0;
 
-	snprintf(seg.name, sizeof seg.name, "%s", name);
-	snprintf(seg.stem, sizeof seg.stem, "%.*s", (int)strcspn(name, "."), name);
+	snprintf(seg.name, sizeof(seg.name), "%s", name);
+	snprintf(seg.stem, sizeof(seg.stem), "%.*s", (int)strcspn(name, "."), name);
 	seg.gz = strlen(name) > 3 && strcmp(name + strlen(name) - 3, ".gz") == 0;
 	reader = reader_open(dir, &seg, 0, UINT64_MAX, 0, err);
-	while (reader && !stop && (got = reader_next(reader, &rl, err)) == 1)
+	while (reader != NULL && !stop && (got = reader_next(reader, &rl, err)) == 1)
 		if (read_item(&r, &seg, requeue_whole(name), &rl, &l))
 			stop = fn(arg, &l);
-	if (reader && !stop && got == -1 && err->sys == EBADMSG) {
+	if (reader != NULL && !stop && got == -1 && err->sys == EBADMSG) {
 		l = (struct requeue_line){ .file = seg.name, .segment = slice_of(seg.stem),
 		    .reason = slice_of("damaged: cannot be read to its end") };
 		stop = fn(arg, &l);
@@ -292,7 +292,7 @@ see_event(void *arg, const struct requeue_line *l)
 	struct retry *t = arg;
 	char digest[UUID_SIZE];
 
-	if (l->event) {
+	if (l->event != NULL) {
 		line_digest(&l->event->e, digest);
 		idset_add(&t->events, slice_of(digest));
 	}
@@ -303,7 +303,7 @@ static int
 count_segment(struct retry *t, const struct segment *seg)
 {
 	struct reader *r = reader_open(buffer_fd(t->sp), seg, 0, UINT64_MAX, 0, t->f);
-	struct bytes text = { 0 };
+	struct bytes text = {0};
 	struct line el;
 	struct reader_line l;
 	struct err bad;
@@ -311,11 +311,11 @@ count_segment(struct retry *t, const struct segment *seg)
 	size_t *count;
 	int got = -1;
 
-	while (r && (got = reader_next(r, &l, t->f)) == 1) {
+	while (r != NULL && (got = reader_next(r, &l, t->f)) == 1) {
 		if (line_parse(l.text.p, l.text.n, &el, &text, &bad) == -1)
 			continue;
 		line_digest(&el.e, digest);
-		if ((count = idset_count(&t->events, slice_of(digest))))
+		if ((count = idset_count(&t->events, slice_of(digest))) != NULL)
 			++*count;
 	}
 	reader_close(r);
@@ -377,7 +377,7 @@ put_back(struct retry *t, const struct line *el)
 		line_digest(&el->e, digest);
 		count = idset_count(&t->events, slice_of(digest));
 	}
-	if (count && *count) {
+	if (count != NULL && *count) {
 		--*count;
 		t->r->back++;
 		return 0;
@@ -397,7 +397,7 @@ take_line(void *arg, const struct requeue_line *l)
 	char *segment, *reason;
 	int r;
 
-	if (l->event)
+	if (l->event != NULL)
 		return put_back(t, l->event);
 	segment = mem_strndup(l->segment.p, l->segment.n);
 	reason = mem_strndup(l->reason.p, l->reason.n);
@@ -420,7 +420,7 @@ tally_line(void *arg, const struct requeue_line *l)
 	struct tally *t = arg;
 
 	t->events += l->event != NULL;
-	t->others += !l->event;
+	t->others += l->event == NULL;
 	t->strange |= slice_eq(l->reason, REQUEUE_STRANGE);
 	return 0;
 }
@@ -467,7 +467,7 @@ move_back(struct retry *t, char *aside, bool again)
 static int
 is_ready(struct retry *t, char *name)
 {
-	struct tally all = { 0 };
+	struct tally all = {0};
 
 	if (list_one(t, name, tally_line, &all) == -1)
 		return -1;
@@ -499,7 +499,7 @@ retry_file(struct retry *t, char *name)		/* NOLINT(misc-no-recursion): once, wit
 static int
 drop_file(struct retry *t, char *name)
 {
-	struct tally all = { 0 };
+	struct tally all = {0};
 	int fd = openat(t->dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), r = -1;
 
 	if (fd != -1 && io_lock(fd, LOCK_MS) == 0 && list_one(t, name, tally_line, &all) != -1)
@@ -522,7 +522,7 @@ each_file(struct retry *t, const struct requeue_names *names, int (*fn)(struct r
 	size_t i, n;
 	int r;
 
-	memset(t->r, 0, sizeof *t->r);
+	memset(t->r, 0, sizeof(*t->r));
 	if ((t->dir = requeue_dir(t->sp, t->f)) == -1)
 		return t->f->sys == ENOENT && !names->n ? 0 : -1;
 	r = requeue_names(t->sp, t->dir, names, &list, &n, t->f);

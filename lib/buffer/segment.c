@@ -14,7 +14,7 @@
 #include "base/clock.h"
 
 #define SHAPE "buffer_dddd-dd-dd_dd-dd-dd_dddddd"	/* of a chain stem */
-#define SHAPE_LEN (sizeof SHAPE - 1)
+#define SHAPE_LEN (sizeof(SHAPE) - 1)
 
 /* How many characters of s have the shape of a chain stem, 0 when they do not. */
 static size_t
@@ -57,7 +57,7 @@ kind_of(const char *stem)
 		return SEGMENT_CHAIN;
 	if (n && strncmp(stem + n, ".own-", 5) == 0 && all_digits(stem + n + 5, end))
 		return SEGMENT_OWN;
-	if (dot && strncmp(dot, ".claimed-", 9) == 0 && all_digits(dot + 9, end))
+	if (dot != NULL && strncmp(dot, ".claimed-", 9) == 0 && all_digits(dot + 9, end))
 		return SEGMENT_CLAIMED;
 	return SEGMENT_FOREIGN;
 }
@@ -67,8 +67,8 @@ segment_parse(const char *name, struct segment *s)
 {
 	size_t n = strlen(name);
 
-	memset(s, 0, sizeof *s);
-	if (name[0] == '.' || n >= sizeof s->name)
+	memset(s, 0, sizeof(*s));
+	if (name[0] == '.' || n >= sizeof(s->name))
 		return -1;
 	memcpy(s->name, name, n + 1);
 	if (ends(name, ".jsonl"))
@@ -140,7 +140,7 @@ open_listing(int dirfd)
 	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd == -1 ? NULL : fdopendir(fd);
 
-	if (!d && fd != -1)
+	if (d == NULL && fd != -1)
 		close(fd);
 	return d;
 }
@@ -156,12 +156,12 @@ segment_list(int dirfd, struct segment **list, size_t *n, struct err *err)
 
 	*list = NULL;
 	*n = 0;
-	if (!d)
+	if (d == NULL)
 		return err_sys(err, STATUS_UNSAFE, "list buffer");
-	s = mem_realloc(NULL, cap * sizeof *s);
-	for (errno = 0; there != -1 && (e = readdir(d)); errno = there == -1 ? errno : 0) {
+	s = mem_realloc(NULL, cap * sizeof(*s));
+	for (errno = 0; there != -1 && (e = readdir(d)) != NULL; errno = there == -1 ? errno : 0) {
 		if (k == cap)
-			s = mem_realloc(s, (cap *= 2) * sizeof *s);
+			s = mem_realloc(s, (cap *= 2) * sizeof(*s));
 		if (segment_parse(e->d_name, &s[k]) == 0 && (there = measure(dirfd, &s[k])) == 1)
 			k++;
 	}
@@ -173,7 +173,7 @@ segment_list(int dirfd, struct segment **list, size_t *n, struct err *err)
 	}
 	closedir(d);
 	if (k)
-		qsort(s, k, sizeof *s, by_age);
+		qsort(s, k, sizeof(*s), by_age);
 	*list = s;
 	*n = drop_twins(s, k);
 	return 0;
@@ -187,9 +187,9 @@ segment_any(int dirfd)
 	struct segment s;
 	int found = 0;
 
-	if (!d)
+	if (d == NULL)
 		return -1;
-	for (errno = 0; !found && (e = readdir(d)); errno = 0)
+	for (errno = 0; !found && (e = readdir(d)) != NULL; errno = 0)
 		if (segment_parse(e->d_name, &s) == 0)
 			found = measure(dirfd, &s) == 0 ? 0 : !s.odd;
 	if (!found && errno)
@@ -206,9 +206,9 @@ segment_last(int dirfd, struct segment *last, struct err *err)
 	struct segment s;
 	int found = 0, there = 0, cmp;
 
-	if (!d)
+	if (d == NULL)
 		return err_sys(err, STATUS_UNSAFE, "list buffer");
-	for (errno = 0; there != -1 && (e = readdir(d)); errno = there == -1 ? errno : 0) {
+	for (errno = 0; there != -1 && (e = readdir(d)) != NULL; errno = there == -1 ? errno : 0) {
 		if (segment_parse(e->d_name, &s) == -1 || s.kind != SEGMENT_CHAIN)
 			continue;
 		cmp = found ? strcmp(s.stem, last->stem) : 1;
@@ -252,7 +252,7 @@ segment_next(const char *last, int64_t now_us, char out[64])
 		counter = (int)strtol(last + SHAPE_LEN - 6, NULL, 10);
 	}
 	if (counter == 999999) {	/* a million segments in one second: borrow the next */
-		snprintf(when, sizeof when, "%.10sT%.2s:%.2s:%.2sZ", second + 7, second + 18, second + 21, second + 24);
+		snprintf(when, sizeof(when), "%.10sT%.2s:%.2s:%.2sZ", second + 7, second + 18, second + 21, second + 24);
 		if (clock_parse(when, strlen(when), &us) == 0)
 			stem_of(us + 1000000, second);
 		counter = 0;
@@ -291,7 +291,7 @@ segment_unlink(int dirfd, const struct segment *s)
 {
 	char twin[SEGMENT_NAME + 16];
 
-	snprintf(twin, sizeof twin, "%s.jsonl.gz", s->stem);
+	snprintf(twin, sizeof(twin), "%s.jsonl.gz", s->stem);
 	if (!s->gz && s->kind == SEGMENT_CHAIN && unlinkat(dirfd, twin, 0) == -1 && errno != ENOENT)
 		return -1;
 	return unlinkat(dirfd, s->name, 0) == -1 && errno != ENOENT ? -1 : 0;

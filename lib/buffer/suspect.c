@@ -20,19 +20,19 @@ read_events(struct suspect *s, struct buffer *buf, const struct segment *seg, bo
 	struct reader *r = reader_open(buffer_fd(buf), seg, 0, UINT64_MAX, 0, err);
 	struct reader_line l;
 	struct line el;
-	struct bytes text = { 0 };
+	struct bytes text = {0};
 	char digest[UUID_SIZE];
 	size_t *later;
 	struct err bad;
 	int got = -1;
 
-	while (r && (got = reader_next(r, &l, err)) == 1) {
+	while (r != NULL && (got = reader_next(r, &l, err)) == 1) {
 		if (line_parse(l.text.p, l.text.n, &el, &text, &bad) == -1)
 			continue;
 		line_digest(&el.e, digest);
 		if (own)
 			idset_add(&s->events, slice_of(digest));
-		else if ((later = idset_count(&s->events, slice_of(digest))))
+		else if ((later = idset_count(&s->events, slice_of(digest))) != NULL)
 			++*later;
 	}
 	reader_close(r);
@@ -43,7 +43,7 @@ read_events(struct suspect *s, struct buffer *buf, const struct segment *seg, bo
 struct suspect *
 suspect_open(struct buffer *buf, const char *stem, const struct segment *list, size_t n, struct err *err)
 {
-	struct suspect *s = mem_alloc(sizeof *s);
+	struct suspect *s = mem_alloc(sizeof(*s));
 	size_t i;
 	bool later = false;
 
@@ -67,7 +67,7 @@ suspect_open(struct buffer *buf, const char *stem, const struct segment *list, s
 void
 suspect_close(struct suspect *s)
 {
-	if (!s)
+	if (s == NULL)
 		return;
 	idset_free(&s->events);
 	free(s->stem);
@@ -88,5 +88,5 @@ suspect_later(const struct suspect *s, const struct event *e)
 
 	line_digest(e, digest);
 	later = idset_count(&s->events, slice_of(digest));
-	return later && *later > 0;
+	return later != NULL && *later > 0;
 }

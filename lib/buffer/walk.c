@@ -60,7 +60,7 @@ heap_push(struct source *s, struct sorted_line e)
 
 	if (s->heaped > s->room) {
 		s->room = s->room ? 2 * s->room : 64;
-		s->heap = mem_realloc(s->heap, s->room * sizeof *s->heap);
+		s->heap = mem_realloc(s->heap, s->room * sizeof(*s->heap));
 	}
 	for (; i > 0 && before(&e, &s->heap[up = (i - 1) / 2]); i = up)
 		s->heap[i] = s->heap[up];
@@ -171,12 +171,12 @@ open_next(struct walk *w, struct source *s, uint64_t from, struct err *err)
 	if (last && !s->seg->gz)
 		limit = w->last_size;
 	s->r = reader_open(buffer_fd(w->buf), s->seg, from, limit, flags, err);
-	if (!s->r && err->sys == ENOENT && !s->seg->suspect) {	/* its fdatasync failed since the list was made */
-		snprintf(seg->name, sizeof seg->name, "%.200s.suspect.jsonl", seg->stem);
+	if (s->r == NULL && err->sys == ENOENT && !s->seg->suspect) {	/* its fdatasync failed since the list was made */
+		snprintf(seg->name, sizeof(seg->name), "%.200s.suspect.jsonl", seg->stem);
 		seg->suspect = true;
 		s->r = reader_open(buffer_fd(w->buf), seg, from, limit, flags, err);
 	}
-	if (s->r)
+	if (s->r != NULL)
 		return 0;
 	if (err->sys != ENOENT)
 		return -1;
@@ -191,11 +191,11 @@ advance(struct walk *w, struct source *s, struct err *err)
 
 	s->has = false;
 	while (!s->over) {
-		r = !s->r ? 0 : s->limit ? walk_sorted(w, s, err) : next_plain(w, s, err);
+		r = s->r == NULL ? 0 : s->limit ? walk_sorted(w, s, err) : next_plain(w, s, err);
 		if (r == 1)
 			s->has = true;
 		if (r == -1 && err->sys == EBADMSG) {
-			w->damaged = mem_realloc(w->damaged, (w->ndamaged + 1) * sizeof *w->damaged);
+			w->damaged = mem_realloc(w->damaged, (w->ndamaged + 1) * sizeof(*w->damaged));
 			w->damaged[w->ndamaged++] = s->seg;
 			r = 0;
 		}
@@ -217,13 +217,13 @@ walk_next(struct walk *w, struct walk_line *l, struct err *err)
 	struct source *best = NULL;
 	size_t i;
 
-	if (w->given && advance(w, w->given, err) == -1)
+	if (w->given != NULL && advance(w, w->given, err) == -1)
 		return -1;
 	w->given = NULL;
 	for (i = 0; i < w->nsrc; i++)
-		if (w->src[i].has && (!best || w->src[i].stamp < best->stamp))
+		if (w->src[i].has && (best == NULL || w->src[i].stamp < best->stamp))
 			best = &w->src[i];
-	if (!best)
+	if (best == NULL)
 		return 0;
 	w->given = best;
 	*l = best->line;
@@ -236,19 +236,19 @@ walk_next(struct walk *w, struct walk_line *l, struct err *err)
 static struct position
 start_of(const struct checkpoint *p, bool from_late, const char *stem)
 {
-	struct position *m = stem ? positions_find(&p->marks, stem) : NULL;
-	struct position low = { 0 }, *k;
+	struct position *m = stem != NULL ? positions_find(&p->marks, stem) : NULL;
+	struct position low = {0}, *k;
 	size_t i;
 
-	if (!stem)
+	if (stem == NULL)
 		low = p->marks.chain;
-	else if (m)
+	else if (m != NULL)
 		low = *m;
 	for (i = 0; from_late && i < p->lates; i++) {
-		k = stem ? positions_find(&p->late[i].at, stem) : &p->late[i].at.chain;
-		if (!k || !k->stem)
+		k = stem != NULL ? positions_find(&p->late[i].at, stem) : &p->late[i].at.chain;
+		if (k == NULL || k->stem == NULL)
 			continue;
-		if (stem ? k->pos < low.pos : position_cmp(k, low.stem ? low.stem : "", low.pos) < 0)
+		if (stem != NULL ? k->pos < low.pos : position_cmp(k, low.stem != NULL ? low.stem : "", low.pos) < 0)
 			low = *k;
 	}
 	return low;
@@ -263,9 +263,9 @@ open_chain(struct walk *w, const struct checkpoint *p, size_t n, struct err *err
 
 	s->chain = true;
 	s->end = n;
-	while (s->next < n && from.stem && strcmp(w->segs[s->next].stem, from.stem) < 0)
+	while (s->next < n && from.stem != NULL && strcmp(w->segs[s->next].stem, from.stem) < 0)
 		s->next++;
-	if (s->next < n && from.stem && strcmp(w->segs[s->next].stem, from.stem) == 0)
+	if (s->next < n && from.stem != NULL && strcmp(w->segs[s->next].stem, from.stem) == 0)
 		at = from.pos;
 	if (s->next == n)
 		s->over = true;
@@ -283,7 +283,7 @@ is_sorted(struct walk *w, const struct segment *seg, uint64_t *size, struct err 
 	int64_t last = INT64_MIN, stamp;
 	int got, sorted = 1;
 
-	if (!r)
+	if (r == NULL)
 		return -1;
 	while ((got = reader_next(r, &l, err)) == 1)
 		if (w->stamp(l.text, &stamp) == 0) {
@@ -301,19 +301,19 @@ open_file(struct walk *w, const struct checkpoint *p, const struct segment *seg,
 	struct source *s = &w->src[w->nsrc];
 	struct position from = start_of(p, w->late, seg->stem);
 	const struct position *main = positions_find(&p->marks, seg->stem);
-	uint64_t limit = main ? main->limit : 0;
+	uint64_t limit = main != NULL ? main->limit : 0;
 	int sorted = 1;
 
-	if (seg->kind == SEGMENT_CLAIMED && !main && (sorted = is_sorted(w, seg, &limit, err)) == -1)
+	if (seg->kind == SEGMENT_CLAIMED && main == NULL && (sorted = is_sorted(w, seg, &limit, err)) == -1)
 		return err->sys == ENOENT ? 0 : -1;
-	if (sorted && !(main && main->limit))
+	if (sorted && !(main != NULL && main->limit))
 		limit = 0;
 	w->nsrc++;
 	s->seg = seg;
 	s->limit = limit;
 	s->r = reader_open(buffer_fd(w->buf), seg, limit ? 0 : from.pos, limit ? limit : UINT64_MAX,
 	    w->sync ? READER_SYNC : 0, err);
-	if (!s->r)
+	if (s->r == NULL)
 		return err->sys == ENOENT ? 0 : -1;
 	if (limit) {
 		s->given_stamp = INT64_MIN;
@@ -346,7 +346,7 @@ take_list(struct walk *w, struct err *err)
 struct walk *
 walk_open(struct buffer *buf, const struct checkpoint *p, int flags, walk_stamp_fn *stamp, struct err *err)
 {
-	struct walk *w = mem_alloc(sizeof *w);
+	struct walk *w = mem_alloc(sizeof(*w));
 	size_t i, chain = 0;
 
 	w->buf = buf;
@@ -356,7 +356,7 @@ walk_open(struct buffer *buf, const struct checkpoint *p, int flags, walk_stamp_
 	w->closed = flags & WALK_CLOSED;
 	if (take_list(w, err) == -1)
 		goto fail;
-	w->src = mem_alloc((w->nsegs + 1) * sizeof *w->src);	/* the first is the chain */
+	w->src = mem_alloc((w->nsegs + 1) * sizeof(*w->src));	/* the first is the chain */
 	while (chain < w->nsegs && w->segs[chain].kind == SEGMENT_CHAIN)
 		chain++;
 	/* Files first: then it is known whether the chain has anything to be merged with. */
@@ -379,9 +379,9 @@ walk_close(struct walk *w)
 {
 	size_t i;
 
-	if (!w)
+	if (w == NULL)
 		return;
-	for (i = 0; w->src && i < w->nsegs + 1; i++) {
+	for (i = 0; w->src != NULL && i < w->nsegs + 1; i++) {
 		reader_close(w->src[i].r);
 		free(w->src[i].heap);
 		bytes_free(&w->src[i].text);

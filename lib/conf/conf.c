@@ -35,7 +35,7 @@ policy_of(struct policy **list, const char *type)
 		p = p->next;
 	if (p != NULL)
 		return p;
-	p = mem_alloc(sizeof *p);
+	p = mem_alloc(sizeof(*p));
 	*p = (struct policy){.type = mem_strdup(type), .maxlen = -1, .hard = -1, .next = *list};
 	return *list = p;
 }
@@ -218,7 +218,7 @@ static const struct setting {
 	{'t', "-t", "EB_TIMEOUT", "timeout", set_timeout},
 	{'\0', NULL, "EB_MAXLEN", "maxlen", set_maxlen},
 };
-#define SETTINGS (sizeof settings / sizeof *settings)
+#define SETTINGS (sizeof(settings) / sizeof(*settings))
 
 static bool
 is_open(const struct conf *c, setter *set)	/* cppcheck-suppress constParameter ; a function is never const */
@@ -247,7 +247,7 @@ set_option(struct conf *c, int ch, const char *arg, struct err *err)
 		return 0;
 	if (ch == 'u') {
 		for (i = 0; c->url_args[i] != NULL; i++)
-			if (i + 2 == sizeof c->url_args / sizeof *c->url_args)
+			if (i + 2 == sizeof(c->url_args) / sizeof(*c->url_args))
 				return err_set(err, STATUS_USAGE, "-u: given too often");
 		c->url_args[i] = arg;
 		i = 0;

@@ -17,8 +17,8 @@
 void
 batch_init(struct batch *b)
 {
-	memset(b, 0, sizeof *b);
-	b->item = mem_alloc((BATCH_LINES + 1) * sizeof *b->item);
+	memset(b, 0, sizeof(*b));
+	b->item = mem_alloc((BATCH_LINES + 1) * sizeof(*b->item));
 }
 
 void
@@ -29,7 +29,7 @@ batch_free(struct batch *b)
 	for (i = 0; i <= BATCH_LINES; i++)
 		bytes_free(&b->item[i].text);
 	free(b->item);
-	memset(b, 0, sizeof *b);
+	memset(b, 0, sizeof(*b));
 }
 
 void
@@ -82,7 +82,7 @@ look_for_doubt(struct drain *d, struct batch_item *it)
 
 	it->doubtful = it->doubted = it->unsure = false;
 	it->after = (struct stream_id){ UINT64_MAX, UINT64_MAX };
-	if (s && intent_reaches(&d->old, d->l.chain, d->l.stem, d->l.pos)) {
+	if (s != NULL && intent_reaches(&d->old, d->l.chain, d->l.stem, d->l.pos)) {
 		it->doubtful = true;
 		if (id_parse(slice_of(s->after), &it->after) == -1)
 			it->after = (struct stream_id){ 0, 0 };
@@ -103,7 +103,7 @@ look_for_doubt(struct drain *d, struct batch_item *it)
 static bool
 tries_held(const struct drain *d, const char *type)
 {
-	return d->o->all || (d->o->type && strcmp(d->o->type, type) == 0);
+	return d->o->all || (d->o->type != NULL && strcmp(d->o->type, type) == 0);
 }
 
 struct dest *
@@ -112,7 +112,7 @@ batch_dest(struct drain *d, struct slice type)
 	struct dest *dest = dests_get(&d->dests, d->o->conf->prefix, type);
 	struct lagging *late;
 
-	if (!dest->opened && !dest->stopped && (late = checkpoint_lagging(&d->checkpoint, type.p, type.n)) &&
+	if (!dest->opened && !dest->stopped && (late = checkpoint_lagging(&d->checkpoint, type.p, type.n)) != NULL &&
 	    *late->reason && !tries_held(d, dest->type))
 		dest_stop(dest, CONN_OTHER, late->reason);
 	return dest;
@@ -130,9 +130,9 @@ pass_by(struct drain *d)
 static void
 enter_segment(struct drain *d)
 {
-	if (!d->l.chain || (d->stem && strcmp(d->stem, d->l.stem) == 0))
+	if (!d->l.chain || (d->stem != NULL && strcmp(d->stem, d->l.stem) == 0))
 		return;
-	if (d->stem && d->whole && !d->left_behind)
+	if (d->stem != NULL && d->whole && !d->left_behind)
 		reclaim_clean(&d->sweep, d->stem);
 	free(d->stem);
 	d->stem = mem_strdup(d->l.stem);
@@ -151,7 +151,7 @@ written_again(struct drain *d, const struct event *e, struct err *err)
 
 	if (!d->l.suspect)
 		return 0;
-	if (!d->suspect || strcmp(suspect_stem(d->suspect), d->l.stem) != 0) {
+	if (d->suspect == NULL || strcmp(suspect_stem(d->suspect), d->l.stem) != 0) {
 		suspect_close(d->suspect);
 		d->suspect = NULL;
 		/* Under the lock nobody is on the way from the one segment to the other. */
@@ -163,7 +163,7 @@ written_again(struct drain *d, const struct event *e, struct err *err)
 			return -1;
 		d->suspect = suspect_open(d->buf, d->l.stem, list, n, err);
 		free(list);
-		if (!d->suspect)
+		if (d->suspect == NULL)
 			return -1;
 	}
 	return suspect_later(d->suspect, e);
@@ -172,7 +172,7 @@ written_again(struct drain *d, const struct event *e, struct err *err)
 static int
 measure_room(struct drain *d, struct batch_item *it, struct err *err)
 {
-	struct bytes words = { 0 };
+	struct bytes words = {0};
 	int r;
 
 	if (!it->dest->opened && !it->dest->stopped)
@@ -212,7 +212,7 @@ is_recorded(const struct drain *d, const struct batch_item *it)
 	if (!b->recorded || !in->on || d->old.on || d->checkpoint.lost || it->line.in_doubt || manifest_is_returned(d->l.stem) ||
 	    !intent_reaches(in, d->l.chain, d->l.stem, d->l.pos))
 		return false;
-	return (b->n > 0 && b->item[b->n - 1].dest == it->dest) || intent_sent(in, it->dest->type, strlen(it->dest->type));
+	return (b->n > 0 && b->item[b->n - 1].dest == it->dest) || intent_sent(in, it->dest->type, strlen(it->dest->type)) != NULL;
 }
 
 enum taken { TAKEN, PASSED, FULL };

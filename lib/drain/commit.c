@@ -10,7 +10,7 @@ commit_mark(struct positions *m, bool chain, const char *stem)
 {
 	struct position *k = chain ? &m->chain : positions_find(m, stem);
 
-	return k && k->stem ? k : NULL;
+	return k != NULL && k->stem != NULL ? k : NULL;
 }
 
 void
@@ -18,7 +18,7 @@ commit_leave(struct drain *d, struct slice type, bool chain, const char *stem, u
 {
 	struct positions *m = &checkpoint_add_lagging(&d->skips, type.p, type.n)->at;
 
-	if (!commit_mark(m, chain, stem))
+	if (commit_mark(m, chain, stem) == NULL)
 		position_set(chain ? &m->chain : positions_get(m, stem), stem, pos, limit);
 	if (!chain)
 		return;
@@ -42,12 +42,12 @@ move_late(struct drain *d, struct lagging *l, bool chain, const struct position 
 	struct position *at = commit_mark(&l->at, chain, stem), *left = NULL, to;
 	struct lagging *s = checkpoint_lagging(&d->skips, l->type, strlen(l->type));
 
-	if (s)
+	if (s != NULL)
 		left = commit_mark(&s->at, chain, stem);
-	if (left && (d->covers || !at)) {
+	if (left != NULL && (d->covers || at == NULL)) {
 		to = *left;
 		position_set(chain ? &l->at.chain : positions_get(&l->at, to.stem), to.stem, to.pos, to.limit);
-	} else if (at && d->covers && mark_order(walked, at, chain) > 0) {
+	} else if (at != NULL && d->covers && mark_order(walked, at, chain) > 0) {
 		if (mark_order(walked, main, chain) >= 0) {
 			if (chain)
 				position_clear(at);
@@ -64,7 +64,7 @@ move_source(struct drain *d, bool chain, const struct position *walked)
 	struct position *main = chain ? &d->checkpoint.marks.chain : positions_get(&d->checkpoint.marks, walked->stem);
 	size_t i;
 
-	if (!main->stem || mark_order(main, walked, chain) < 0 || (!chain && walked->limit != main->limit))
+	if (main->stem == NULL || mark_order(main, walked, chain) < 0 || (!chain && walked->limit != main->limit))
 		position_set(main, walked->stem, walked->pos, walked->limit);
 	for (i = 0; i < d->checkpoint.lates; i++)
 		move_late(d, &d->checkpoint.late[i], chain, walked, main);
@@ -83,7 +83,7 @@ note_reasons(struct drain *d)
 			checkpoint_drop_lagging(&d->checkpoint, late);
 			continue;
 		}
-		if (!dest || !dest->opened)
+		if (dest == NULL || !dest->opened)
 			continue;	/* not tried in this run */
 		free(late->reason);
 		late->reason = mem_strdup(dest->stopped ? dest->reason : "");
@@ -98,7 +98,7 @@ commit_marks(struct drain *d)
 
 	for (i = 0; i < d->skips.lates; i++)
 		checkpoint_add_lagging(&d->checkpoint, d->skips.late[i].type, strlen(d->skips.late[i].type));
-	if (d->walked.chain.stem)
+	if (d->walked.chain.stem != NULL)
 		move_source(d, true, &d->walked.chain);
 	for (i = 0; i < d->walked.files; i++)
 		move_source(d, false, &d->walked.file[i]);
@@ -117,13 +117,13 @@ commit_forget_old(struct drain *d)
 
 	if (!d->old.on)
 		return;
-	if (u->chain.stem && (!d->walked.chain.stem || position_cmp(&d->walked.chain, u->chain.stem, u->chain.pos) < 0))
+	if (u->chain.stem != NULL && (d->walked.chain.stem == NULL || position_cmp(&d->walked.chain, u->chain.stem, u->chain.pos) < 0))
 		return;
 	for (i = 0; i < u->files; i++)
-		if (!(m = positions_find(&d->walked, u->file[i].stem)) || m->pos < u->file[i].pos)
+		if ((m = positions_find(&d->walked, u->file[i].stem)) == NULL || m->pos < u->file[i].pos)
 			return;
 	for (i = d->old.types; i-- > 0; )
-		if (!checkpoint_lagging(&d->skips, d->old.sent[i].type, strlen(d->old.sent[i].type)))
+		if (checkpoint_lagging(&d->skips, d->old.sent[i].type, strlen(d->old.sent[i].type)) == NULL)
 			intent_drop(&d->old, &d->old.sent[i]);
 	if (d->old.types == 0)
 		intent_clear(&d->old);

@@ -44,10 +44,10 @@ dests_get(struct dests *ls, const char *prefix, struct slice type)
 
 	if (found)
 		return ls->dest[at];
-	ls->dest = mem_realloc(ls->dest, (ls->n + 1) * sizeof *ls->dest);
-	memmove(ls->dest + at + 1, ls->dest + at, (ls->n - at) * sizeof *ls->dest);
+	ls->dest = mem_realloc(ls->dest, (ls->n + 1) * sizeof(*ls->dest));
+	memmove(ls->dest + at + 1, ls->dest + at, (ls->n - at) * sizeof(*ls->dest));
 	ls->n++;
-	dest = ls->dest[at] = mem_alloc(sizeof *dest);
+	dest = ls->dest[at] = mem_alloc(sizeof(*dest));
 	dest->type = mem_strndup(type.p, type.n);
 	dest->key = names_stream(prefix, dest->type);
 	return dest;

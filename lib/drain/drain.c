@@ -30,7 +30,7 @@ drain_say(struct drain *d, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	err_clean(text);
 	d->o->say(d->o->arg, text);
@@ -56,7 +56,7 @@ drain_quarantine(struct drain *d, const char *stem, uint64_t pos, struct slice l
 bool
 drain_stopping(const struct drain *d)
 {
-	return d->o->stop && *d->o->stop;
+	return d->o->stop != NULL && *d->o->stop;
 }
 
 bool
@@ -82,7 +82,7 @@ drain_wants(struct drain *d)
 {
 	const struct position *main = &d->checkpoint.marks.chain, *at = &d->walked.chain;
 
-	return !d->covers || !d->checkpoint.lates || d->old.on || !at->stem || !main->stem ||
+	return !d->covers || !d->checkpoint.lates || d->old.on || at->stem == NULL || main->stem == NULL ||
 	    position_cmp(at, main->stem, main->pos) >= 0 || drain_tries_lagging(d);
 }
 
@@ -142,7 +142,7 @@ note_damaged(struct drain *d)
 {
 	const struct segment *s;
 
-	for (; (s = readahead_damaged(&d->ahead, d->damaged)); d->damaged++) {
+	for (; (s = readahead_damaged(&d->ahead, d->damaged)) != NULL; d->damaged++) {
 		checkpoint_add_broken(&d->checkpoint, s->stem);
 		if (s->kind != SEGMENT_CHAIN)	/* there is no more to be had from it */
 			position_set(positions_get(&d->walked, s->stem), s->stem, UINT64_MAX, 0);
@@ -219,7 +219,7 @@ static int
 step(struct drain *d, struct err *err)
 {
 	enum conn_why worst = CONN_FINE;
-	char *was = d->stem ? mem_strdup(d->stem) : NULL;
+	char *was = d->stem != NULL ? mem_strdup(d->stem) : NULL;
 	bool end, due = d->sweep_due;
 	struct err disk;
 	int ahead;
@@ -231,7 +231,7 @@ step(struct drain *d, struct err *err)
 	}
 	ahead = work_ahead(d, &disk);
 	due = due && d->sweep_due;
-	d->sweep_due |= was && strcmp(was, d->stem) != 0;
+	d->sweep_due |= was != NULL && strcmp(was, d->stem) != 0;
 	free(was);
 	if (send_take(d, &worst, err) == -1)
 		return -1;
@@ -245,7 +245,7 @@ step(struct drain *d, struct err *err)
 	commit_marks(d);
 	send_spend(d);
 	commit_forget_old(d);
-	if (d->o->tick)
+	if (d->o->tick != NULL)
 		d->o->tick(d->o->arg, d->r->replayed + d->r->found);
 	d->r->server = worst;
 	if (ahead == 1)
@@ -276,7 +276,7 @@ open_walk(struct drain *d, struct err *err)
 	w = walk_open(d->buf, &d->checkpoint, WALK_SYNC | (d->covers ? WALK_LATE : 0), backlog_stamp, err);
 	readahead_open(&d->ahead, w);
 	reclaim_begin(&d->sweep);
-	return w ? 0 : -1;
+	return w != NULL ? 0 : -1;
 }
 
 static int
@@ -288,7 +288,7 @@ walk_on(struct drain *d, struct err *err)
 	for (; r == 1 && !drain_over(d); pace(d))
 		if ((r = step(d, err)) == 1 && !drain_wants(d) && open_walk(d, err) == -1)
 			return -1;
-	if ((name = walk_disorder(d->ahead.w)))
+	if ((name = walk_disorder(d->ahead.w)) != NULL)
 		drain_say(d, "'%s': lines further out of order than %d: given in the order of their window", name, WALK_WINDOW);
 	if (r == 1 && (send_record(d, false, err) == -1 || (d->sweep_due && sweep(d, false, err) == -1)))
 		return -1;
@@ -434,9 +434,9 @@ check_owner(struct drain *d, struct err *err)
 	char *owner = buffer_target(d->buf);
 	int r = 0;
 
-	if (!owner && errno != ENOENT)
+	if (owner == NULL && errno != ENOENT)
 		r = err_sys(err, STATUS_UNSAFE, "read '%s/.target'", buffer_dir(d->buf));
-	else if (owner && strcmp(owner, d->o->target) != 0)
+	else if (owner != NULL && strcmp(owner, d->o->target) != 0)
 		r = err_set(err, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: give another with -b, or see "
 		    "ebreplay --retarget", buffer_dir(d->buf), owner, d->o->target);
 	free(owner);
@@ -457,7 +457,7 @@ begin(struct drain *d, struct err *err)
 		if (fence_conn(d->conn, in->run_id, in->client, in->addr, err) == -1)
 			return -1;
 		d->old = *in;
-		memset(in, 0, sizeof *in);
+		memset(in, 0, sizeof(*in));
 	}
 	r = outage_begin(&d->outage, d->buf, err);
 	if (r == 1 && (r = end_outage(d, err)) == 0 && !d->outage.due)
@@ -472,7 +472,7 @@ drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o, 
 	struct dest *own;
 	int r;
 
-	memset(res, 0, sizeof *res);
+	memset(res, 0, sizeof(*res));
 	batch_init(&d.batch);
 	d.q = quarantine_open(buf);
 	r = begin(&d, err);
@@ -485,7 +485,7 @@ drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o, 
 		r = judge(&d, err);
 	if (r == 0)
 		count_trimmed(&d);
-	if (o->type && (own = dests_find(&d.dests, o->type)) && own->stopped)
+	if (o->type != NULL && (own = dests_find(&d.dests, o->type)) != NULL && own->stopped)
 		res->refused = own->why;
 	counters_add(buf, (uint64_t[COUNTERS]){ [COUNT_REPLAYED] = res->replayed, [COUNT_DOUBLES] = res->doubles,
 	    [COUNT_TRIMMED] = res->trimmed });

@@ -76,7 +76,7 @@ see(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 	if (i + 1 >= nkv || (i = first_with(s, kv[i + 1])) == s->n)
 		return 0;
 	event_from_fields(&e, kv, nkv);
-	if ((l = find(s, i, &e, at)) && !s->is_spent(s->arg, at)) {
+	if ((l = find(s, i, &e, at)) != NULL && !s->is_spent(s->arg, at)) {
 		l->found = true;
 		l->entry = at;
 		s->left--;
@@ -133,13 +133,13 @@ indoubt_settle(struct conn *conn, const char *key, indoubt_spent_fn *is_spent, v
 	int r;
 
 	*unsure = 0;
-	s.by_id = mem_alloc((n + 1) * sizeof *s.by_id);
+	s.by_id = mem_alloc((n + 1) * sizeof(*s.by_id));
 	for (i = 0; i < n; i++) {
 		s.by_id[i] = &lines[i];
 		if (id_cmp(lines[i].after, after) < 0)
 			after = lines[i].after;
 	}
-	qsort(s.by_id, n, sizeof *s.by_id, by_id);
+	qsort(s.by_id, n, sizeof(*s.by_id), by_id);
 	r = search(conn, key, after, &s, &sure, err);
 	if (r == 0 && !sure)
 		*unsure = s.left;

@@ -63,7 +63,7 @@ appended(struct buffer *buf, const char *id, struct err *err)
 	if (checkpoint_load(buf, &p, err) == -1)
 		return -1;
 	w = walk_open(buf, &p, WALK_LATE, backlog_stamp, err);
-	while (w && !found && (r = walk_next(w, &l, err)) == 1)
+	while (w != NULL && !found && (r = walk_next(w, &l, err)) == 1)
 		found = memmem(l.text.p, l.text.n, id, strlen(id)) != NULL;
 	walk_close(w);
 	checkpoint_free(&p);
@@ -74,7 +74,7 @@ static int
 append(struct buffer *buf, const char *target, const struct append_limits *lim, const char *source,
     const char *id, const struct bytes *stats, struct err *err)
 {
-	struct bytes payload = { 0 }, head = { 0 };
+	struct bytes payload = {0}, head = {0};
 	char now[CLOCK_SIZE], correlation[UUID_SIZE];
 	struct event e = { .type = slice_of(OUTAGE_TYPE), .source = slice_of(source), .event_id = slice_of(id) };
 	struct append_line line;
@@ -108,13 +108,13 @@ read_mark(struct buffer *buf, const char *name, char *id, uint64_t *before, stru
 	char *text = io_read_file(buffer_fd(buf), name, 4096, NULL), *rest;
 	int told = 0;
 
-	if (!text)
+	if (text == NULL)
 		return err_sys(err, STATUS_UNSAFE, "read '%s/%s'", buffer_dir(buf), name);
 	*id = '\0';
 	*before = 0;
 	if (strlen(text) >= ID_LEN) {
 		rest = text + ID_LEN;
-		told = strncmp(rest, TOLD, sizeof TOLD - 1) == 0;
+		told = strncmp(rest, TOLD, sizeof(TOLD) - 1) == 0;
 		rest[strcspn(rest, "\n")] = '\0';
 		if (*rest != ' ' || num_parse_u64(rest + 1, before) == -1)
 			*before = 0;
@@ -193,7 +193,7 @@ int
 outage_end(struct outage *o, struct buffer *buf, uint64_t drained, const char *target, const struct append_limits *lim, const char *source,
     struct err *err)
 {
-	struct bytes stats = { 0 };
+	struct bytes stats = {0};
 	char id[UUID_SIZE];
 	uint64_t before;
 	int is = 0, r;
@@ -226,7 +226,7 @@ outage_keep(const struct outage *o, struct buffer *buf, uint64_t drained)
 {
 	char text[32];
 
-	snprintf(text, sizeof text, " %020" PRIu64 "\n", o->before + drained);
+	snprintf(text, sizeof(text), " %020" PRIu64 "\n", o->before + drained);
 	if (o->due && drained)
 		add_to_mark(buf, !o->again && is_there(buf, MARK) ? MARK : ENDING, text);
 }

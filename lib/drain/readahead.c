@@ -11,7 +11,7 @@ void
 readahead_open(struct readahead *a, struct walk *w)
 {
 	if (a->line == NULL)
-		a->line = mem_alloc(LINES * sizeof *a->line);
+		a->line = mem_alloc(LINES * sizeof(*a->line));
 	a->w = w;
 	a->head = a->n = a->bytes = a->damaged = 0;
 	a->given = a->over = false;
@@ -23,13 +23,13 @@ readahead_close(struct readahead *a)
 	size_t i;
 
 	walk_close(a->w);
-	for (i = 0; a->line && i < LINES; i++) {
+	for (i = 0; a->line != NULL && i < LINES; i++) {
 		bytes_free(&a->line[i].raw);
 		bytes_free(&a->line[i].text);
 		free(a->line[i].why);
 	}
 	free(a->line);
-	memset(a, 0, sizeof *a);
+	memset(a, 0, sizeof(*a));
 }
 
 static struct readahead_line *
@@ -41,7 +41,7 @@ line_at(const struct readahead *a, size_t i)
 static void
 keep_why(struct readahead_line *k, const struct err *err)
 {
-	k->why = mem_alloc(sizeof *k->why);
+	k->why = mem_alloc(sizeof(*k->why));
 	*k->why = *err;
 }
 
@@ -55,7 +55,7 @@ read_one(struct readahead *a)
 	free(k->why);
 	k->why = NULL;
 	k->got = walk_next(a->w, &k->l, &err);
-	for (k->damaged = a->damaged; walk_damaged(a->w, k->damaged); )
+	for (k->damaged = a->damaged; walk_damaged(a->w, k->damaged) != NULL; )
 		k->damaged++;
 	if (k->got != 1) {
 		a->over = true;
@@ -117,7 +117,7 @@ readahead_peek(const struct readahead *a, size_t i)
 {
 	const struct readahead_line *k = i + a->given < a->n ? line_at(a, i + a->given) : NULL;
 
-	return k && k->got == 1 ? k : NULL;
+	return k != NULL && k->got == 1 ? k : NULL;
 }
 
 bool

@@ -48,7 +48,7 @@ drain_over_conn(struct buffer *buf, const struct drain_options *o, struct drain_
 	int status;
 
 	*again = false;
-	if (!conn) {
+	if (conn == NULL) {
 		sum->left = true;
 		status = conn_status(why);
 		return status == STATUS_DENIED || status == STATUS_CONFIG ? status : STATUS_AGAIN;
@@ -89,7 +89,7 @@ once(struct buffer *buf, const struct drain_options *o, struct drain_result *sum
 
 	err->text[0] = '\0';
 	err->sys = 0;
-	if (owner && strcmp(owner, o->target) != 0) {
+	if (owner != NULL && strcmp(owner, o->target) != 0) {
 		err_set(err, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: give another with -b, or see --retarget",
 		    buffer_dir(buf), owner, o->target);
 		free(owner);

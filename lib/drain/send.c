@@ -27,7 +27,7 @@ fence(struct drain *d, struct err *err)
 		if (!d->batch.item[i].line.in_doubt)
 			continue;
 		now = &d->batch.item[i].line.doubt;
-		if (last && last->client == now->client && strcmp(last->run_id, now->run_id) == 0)
+		if (last != NULL && last->client == now->client && strcmp(last->run_id, now->run_id) == 0)
 			continue;
 		if (fence_conn(d->conn, now->run_id, now->client, now->addr, err) == -1)
 			return -1;
@@ -42,7 +42,7 @@ static void
 note_own(struct drain *d, const struct dest *dest, struct stream_id id)
 {
 	if (d->owns < DRAIN_OWN && (d->owns & (d->owns - 1)) == 0)	/* full at powers of two */
-		d->own = mem_realloc(d->own, (d->owns ? 2 * d->owns : 1) * sizeof *d->own);
+		d->own = mem_realloc(d->own, (d->owns ? 2 * d->owns : 1) * sizeof(*d->own));
 	d->own[d->owns++ % DRAIN_OWN] = (struct drain_own){ dest, id };
 }
 
@@ -70,7 +70,7 @@ is_spent(void *arg, struct stream_id entry)
 static int
 settle_lane(struct drain *d, struct dest *dest, struct err *err)
 {
-	struct indoubt_line *lines = mem_alloc((d->batch.n + 1) * sizeof *lines);
+	struct indoubt_line *lines = mem_alloc((d->batch.n + 1) * sizeof(*lines));
 	uint64_t unsure = 0;
 	size_t i, n = 0;
 	int r;
@@ -139,9 +139,9 @@ intend(struct intent *in, const char *type, struct stream_id after)
 {
 	struct intent_type *s;
 
-	if (intent_sent(in, type, strlen(type)))
+	if (intent_sent(in, type, strlen(type)) != NULL)
 		return;		/* an older bound, still needed, or the lane is there already */
-	in->sent = mem_realloc(in->sent, (in->types + 1) * sizeof *in->sent);
+	in->sent = mem_realloc(in->sent, (in->types + 1) * sizeof(*in->sent));
 	s = &in->sent[in->types++];
 	s->type = mem_strdup(type);
 	id_format(after, s->after);
@@ -160,7 +160,7 @@ keep_old(struct intent *in, const struct intent *old)
 			after = (struct stream_id){ 0, 0 };
 		intend(in, old->sent[i].type, after);
 	}
-	if (old->upto.chain.stem && position_cmp(&in->upto.chain, old->upto.chain.stem, old->upto.chain.pos) < 0)
+	if (old->upto.chain.stem != NULL && position_cmp(&in->upto.chain, old->upto.chain.stem, old->upto.chain.pos) < 0)
 		position_set(&in->upto.chain, old->upto.chain.stem, old->upto.chain.pos, 0);
 	for (i = 0; i < old->upto.files; i++) {
 		m = positions_get(&in->upto, old->upto.file[i].stem);
@@ -178,7 +178,7 @@ fix_ways(struct drain *d)
 
 	for (i = 0; i < d->checkpoint.intent.upto.files; i++) {
 		m = &d->checkpoint.intent.upto.file[i];
-		if (!positions_find(&d->checkpoint.marks, m->stem))
+		if (positions_find(&d->checkpoint.marks, m->stem) == NULL)
 			position_set(positions_get(&d->checkpoint.marks, m->stem), m->stem, 0, m->limit);
 	}
 }
@@ -191,9 +191,9 @@ intend_batch(struct drain *d)
 
 	intent_clear(in);
 	in->on = true;
-	snprintf(in->run_id, sizeof in->run_id, "%s", conn_run_id(d->conn));
+	snprintf(in->run_id, sizeof(in->run_id), "%s", conn_run_id(d->conn));
 	in->client = conn_client_id(d->conn);
-	snprintf(in->addr, sizeof in->addr, "%s", conn_addr(d->conn));
+	snprintf(in->addr, sizeof(in->addr), "%s", conn_addr(d->conn));
 	positions_copy(&in->upto, &d->walked);
 	fix_ways(d);
 	if (d->old.on)
@@ -227,15 +227,15 @@ intend_more(struct drain *d)
 	const struct readahead_line *k;
 	size_t i;
 
-	for (i = 0; (k = readahead_peek(&d->ahead, i)); i++) {
+	for (i = 0; (k = readahead_peek(&d->ahead, i)) != NULL; i++) {
 		struct slice type = k->event.e.type;
 
-		if (!k->bad && (!dest || !slice_eq(type, dest->type)))
+		if (!k->bad && (dest == NULL || !slice_eq(type, dest->type)))
 			dest = batch_dest(d, type);
 		if (!k->bad && !may_be_sent(d, k, dest))
 			return false;
 		if (!k->bad && dest != last && !dest->stopped) {
-			if (in->types >= TYPES && !intent_sent(in, type.p, type.n))
+			if (in->types >= TYPES && intent_sent(in, type.p, type.n) == NULL)
 				break;
 			intend(in, dest->type, dest->after);
 			last = dest;
@@ -285,7 +285,7 @@ send_one(struct drain *d, struct batch_item *it)
 static int
 refuse_for_good(struct drain *d, struct batch_item *it, const char *why)
 {
-	struct bytes line = { 0 };
+	struct bytes line = {0};
 
 	line_put(&line, &it->line.e, it->line.maxlen, NULL, it->line.buffered_at);
 	it->state = BATCH_FOUND;
@@ -303,7 +303,7 @@ take_answer(struct drain *d, struct batch_item *it, enum conn_why *worst, struct
 	struct stream_id id;
 	struct err why;
 
-	if (!rep)
+	if (rep == NULL)
 		return -1;
 	it->why = CONN_FINE;
 	if (stream_take_add(rep, &id, &it->why, &why) == 0) {

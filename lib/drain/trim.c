@@ -103,7 +103,7 @@ stop_full(struct dest *dest, uint64_t length, const struct stream_group *g, size
 			break;
 		}
 	id_format(need, id);
-	snprintf(text, sizeof text, "stream full: %" PRIu64 " entries, limit %" PRId64 ", and group '%.200s' still needs "
+	snprintf(text, sizeof(text), "stream full: %" PRIu64 " entries, limit %" PRId64 ", and group '%.200s' still needs "
 	    "those from %s (%" PRIu64 " pending): consume, remove the group, or ebreplay --force",
 	    length, dest->acked ? dest->hard : dest->maxlen, name, id, pending);
 	dest_stop(dest, CONN_FINE, text);
@@ -114,7 +114,7 @@ stop_blind(struct dest *dest, uint64_t length, const char *refusal)
 {
 	char text[512];
 
-	snprintf(text, sizeof text, "stream full: %" PRIu64 " entries, limit %" PRId64 ", and nothing is trimmed: %.300s", length,
+	snprintf(text, sizeof(text), "stream full: %" PRIu64 " entries, limit %" PRId64 ", and nothing is trimmed: %.300s", length,
 	    dest->hard, refusal);
 	dest_stop(dest, CONN_FINE, text);
 }
@@ -190,7 +190,7 @@ struct view {
 static void
 go_blind(struct view *v, const struct err *err)
 {
-	snprintf(v->refusal, sizeof v->refusal, "%.255s", err->text);
+	snprintf(v->refusal, sizeof(v->refusal), "%.255s", err->text);
 }
 
 /* XINFO STREAM and XINFO GROUPS in one round trip. -1 as stream_info; a refusal of permission is none. */

@@ -24,7 +24,7 @@ event_members(struct event *e, struct slice *at[EVENT_FIELDS])
 		&e->event_id,
 	};
 
-	memcpy(at, all, sizeof all);
+	memcpy(at, all, sizeof(all));
 }
 
 void
@@ -34,7 +34,7 @@ event_values(const struct event *e, struct slice value[EVENT_FIELDS])
 		e->type, e->payload, e->trace_id, e->correlation_id, e->timestamp, e->source, e->event_id,
 	};
 
-	memcpy(value, all, sizeof all);
+	memcpy(value, all, sizeof(all));
 }
 
 void
@@ -256,7 +256,7 @@ collect(const char *s, size_t n, struct slice values[COUNT], struct err *err)
 	struct json_walk w;
 	size_t i;
 
-	memset(values, 0, COUNT * sizeof *values);
+	memset(values, 0, COUNT * sizeof(*values));
 	if (json_walk(&w, (struct slice){s, n}) == -1)
 		return err_set(err, STATUS_DATA, "not a JSON object");
 	while (json_next(&w, &key, &value)) {

@@ -33,7 +33,7 @@ connect_down(struct publish *p, enum conn_why why, const char *text)
 		publish_worse(p, status);
 	if (!p->said_down)
 		publish_say(p, status == STATUS_DENIED || status == STATUS_CONFIG, "%s%s", text,
-		    p->buf ? "; buffering" : "");
+		    p->buf != NULL ? "; buffering" : "");
 	p->said_down = true;
 }
 
@@ -87,7 +87,7 @@ take_all(struct publish *p)
 {
 	struct reply *r;
 
-	while (p->conn && p->inflight.sent && !p->garbled && (r = conn_take(p->conn))) {
+	while (p->conn != NULL && p->inflight.sent && !p->garbled && (r = conn_take(p->conn)) != NULL) {
 		take_reply(p, r);
 		reply_free(r);
 	}
@@ -104,9 +104,9 @@ doubt(struct publish *p, struct inflight_slot *s)
 	if (s->number > conn_sent(p->conn))
 		return;
 	s->doubt = true;
-	memset(d, 0, sizeof *d);
-	snprintf(d->run_id, sizeof d->run_id, "%s", conn_run_id(p->conn));
-	snprintf(d->addr, sizeof d->addr, "%s", conn_addr(p->conn));
+	memset(d, 0, sizeof(*d));
+	snprintf(d->run_id, sizeof(d->run_id), "%s", conn_run_id(p->conn));
+	snprintf(d->addr, sizeof(d->addr), "%s", conn_addr(p->conn));
 	d->client = conn_client_id(p->conn);
 	id_format(s->dest->after, d->after);
 }
@@ -130,7 +130,7 @@ connect_lost(struct publish *p, const struct err *err)
 		doubt(p, s);
 		inflight_state(&p->inflight, s, INFLIGHT_TO_BUFFER);
 	}
-	if (why == CONN_TIMEOUT && p->buf)
+	if (why == CONN_TIMEOUT && p->buf != NULL)
 		breaker_silent(p->buf, p->o->conf->place);
 	conn_abort(p->conn);
 	p->conn = NULL;
@@ -150,7 +150,7 @@ greet(struct publish *p, struct slice type, struct err *err)
 	struct reply *r;
 
 	stream_put_info(p->conn, dest->key);
-	if (conn_greet(p->conn, err) == -1 || !(r = conn_wait(p->conn, 0, err)))
+	if (conn_greet(p->conn, err) == -1 || (r = conn_wait(p->conn, 0, err)) == NULL)
 		return -1;
 	publish_take_info(p, type, r);
 	reply_free(r);
@@ -163,7 +163,7 @@ dial(struct publish *p, struct slice type, enum conn_why *why, struct err *err)
 	const struct conf *c = p->o->conf;
 
 	p->conn = conn_dial(&c->url, c->timeout_ms, why, err);
-	if (!p->conn)
+	if (p->conn == NULL)
 		return -1;
 	if (greet(p, type, err) == 0)
 		return 0;
@@ -184,19 +184,19 @@ connect_up(struct publish *p, struct slice type)
 	if (p->next_try && clock_mono() < p->next_try)
 		return 0;
 	p->next_try = 0;
-	if (p->conn && p->paused && !p->inflight.sent)
+	if (p->conn != NULL && p->paused && !p->inflight.sent)
 		dests_free(&p->dests);	/* those stopped then may go on now */
 	p->paused = p->paused && p->inflight.sent;
-	if (p->conn)
+	if (p->conn != NULL)
 		return 1;
-	if (p->buf && !breaker_enter(p->buf, c->place, c->timeout_ms)) {
+	if (p->buf != NULL && !breaker_enter(p->buf, c->place, c->timeout_ms)) {
 		err_set(&err, STATUS_UNREACHABLE, "%s did not answer a moment ago; not tried again for %d s", c->place,
 		    BREAKER_MS / 1000);
 		connect_down(p, CONN_TIMEOUT, err.text);
 		return 0;
 	}
 	r = dial(p, type, &why, &err);
-	if (p->buf)
+	if (p->buf != NULL)
 		breaker_leave(p->buf, c->place, r == -1 && why == CONN_TIMEOUT);
 	if (r == -1) {
 		connect_down(p, why, err.text);
@@ -232,8 +232,8 @@ connect_await(struct publish *p)
 	struct reply *r;
 	struct err err;
 
-	while (p->conn && p->inflight.sent) {
-		if (!(r = conn_wait(p->conn, 0, &err))) {
+	while (p->conn != NULL && p->inflight.sent) {
+		if ((r = conn_wait(p->conn, 0, &err)) == NULL) {
 			connect_lost(p, &err);
 			return;
 		}

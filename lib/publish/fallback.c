@@ -74,9 +74,9 @@ fallback_append(struct publish *p, struct err *err)
 	size_t n, done = 0, part;
 	int r = 0;
 
-	if (!p->buf)
+	if (p->buf == NULL)
 		return err_set(err, STATUS_UNSAFE, "%s", p->no_buffer);
-	lines = mem_alloc((p->inflight.count + 1) * sizeof *lines);
+	lines = mem_alloc((p->inflight.count + 1) * sizeof(*lines));
 	arena->len = 0;
 	part = n = gather(p, arena, lines);
 	while (done < n) {
@@ -147,7 +147,7 @@ fallback_clear(struct publish *p, struct slice type)
 	began = clock_mono();
 	if (dest->held_till > began || p->next_look > began)
 		return 0;
-	snprintf(name, sizeof name, "%.*s", (int)type.n, type.p);
+	snprintf(name, sizeof(name), "%.*s", (int)type.n, type.p);
 	change = buffer_change(p->buf);
 	r = backlog_clear(p->buf, name, &holds, &err);
 	if (r != 1) {
@@ -217,10 +217,10 @@ is_in_the_way(struct publish *p, struct slice type)
 	char name[NAMES_MAX + 1];
 	struct err err;
 
-	if (fallback_clear(p, type) || (fallback_drain(p, NULL, true) == 0 && p->conn && fallback_clear(p, type)))
+	if (fallback_clear(p, type) || (fallback_drain(p, NULL, true) == 0 && p->conn != NULL && fallback_clear(p, type)))
 		return 0;
-	snprintf(name, sizeof name, "%.*s", (int)type.n, type.p);
-	if (!p->conn || backlog_lacks(p->buf, name, &err) != 1)
+	snprintf(name, sizeof(name), "%.*s", (int)type.n, type.p);
+	if (p->conn == NULL || backlog_lacks(p->buf, name, &err) != 1)
 		return 1;
 	note_clear(p, name, buffer_change(p->buf));
 	return 0;
@@ -230,7 +230,7 @@ is_in_the_way(struct publish *p, struct slice type)
 static int
 send_spilled(struct publish *p, struct inflight_slot *s)
 {
-	if (s->doubt || is_in_the_way(p, s->e.type) || !p->conn || publish_admit(p, s->e.type) == -1 || !p->conn)
+	if (s->doubt || is_in_the_way(p, s->e.type) || p->conn == NULL || publish_admit(p, s->e.type) == -1 || p->conn == NULL)
 		return -1;
 	connect_send(p, s);
 	connect_await(p);
@@ -261,7 +261,7 @@ fallback_past(struct publish *p)
 	for (i = 0; i < p->inflight.count; i++) {
 		if (inflight_at(&p->inflight, i)->state != INFLIGHT_TO_BUFFER)
 			continue;
-		if (!p->conn || !p->buf || clock_mono() < p->next_try)
+		if (p->conn == NULL || p->buf == NULL || clock_mono() < p->next_try)
 			return -1;
 		if (waits_behind(p, i) || send_spilled(p, inflight_at(&p->inflight, i)) == -1)
 			r = -1;
@@ -273,12 +273,12 @@ fallback_past(struct publish *p)
 int
 fallback_quarantine(struct publish *p, struct inflight_slot *s, const char *why)
 {
-	struct bytes line = { 0 };
+	struct bytes line = {0};
 	struct quarantine *q;
 	struct err err;
 	int r = -1;
 
-	if (!p->buf)
+	if (p->buf == NULL)
 		return -1;
 	line_put(&line, &s->e, line_limit(p, s), NULL, clock_now());
 	q = quarantine_open(p->buf);

@@ -9,9 +9,9 @@
 void
 inflight_init(struct inflight *w)
 {
-	memset(w, 0, sizeof *w);
+	memset(w, 0, sizeof(*w));
 	w->cap = FIRST;
-	w->slot = mem_alloc(w->cap * sizeof *w->slot);
+	w->slot = mem_alloc(w->cap * sizeof(*w->slot));
 }
 
 void
@@ -22,13 +22,13 @@ inflight_free(struct inflight *w)
 	for (i = 0; i < w->cap; i++)
 		bytes_free(&w->slot[i].bytes);
 	free(w->slot);
-	memset(w, 0, sizeof *w);
+	memset(w, 0, sizeof(*w));
 }
 
 static void
 grow(struct inflight *w)
 {
-	struct inflight_slot *more = mem_alloc(4 * w->cap * sizeof *more);
+	struct inflight_slot *more = mem_alloc(4 * w->cap * sizeof(*more));
 	size_t i;
 
 	for (i = 0; i < w->count; i++)
@@ -87,7 +87,7 @@ inflight_push(struct inflight *w, const struct event *e, unsigned long long n)
 	s->doubt = false;
 	s->bytes.len = 0;
 	s->e = (struct event){ 0 };
-	if (e)
+	if (e != NULL)
 		copy(s, e);
 	w->bytes += s->bytes.len;
 	return s;
@@ -105,10 +105,10 @@ inflight_state(struct inflight *w, struct inflight_slot *s, enum inflight_state 
 	size_t i = ((size_t)(s - w->slot) - w->head) & (w->cap - 1);
 	size_t *c;
 
-	if ((c = counter(w, s->state)))
+	if ((c = counter(w, s->state)) != NULL)
 		--*c;
 	s->state = state;
-	if ((c = counter(w, state)))
+	if ((c = counter(w, state)) != NULL)
 		++*c;
 	if (state == INFLIGHT_SENT && i < w->asked)
 		w->asked = i;

@@ -27,7 +27,7 @@ publish_open_dest(struct publish *p, struct slice type, const struct stream_info
 
 	dest->opened = true;
 	dest->maxlen = publish_limit(p, dest->type);
-	if (info) {
+	if (info != NULL) {
 		dest->after = info->last_generated;
 		dest->watch.before = *info;
 	}
@@ -56,7 +56,7 @@ ask(struct publish *p, struct slice type)
 	struct err err;
 
 	stream_put_info(p->conn, dests_get(&p->dests, p->o->conf->prefix, type)->key);
-	if (!(r = conn_wait(p->conn, 0, &err))) {
+	if ((r = conn_wait(p->conn, 0, &err)) == NULL) {
 		connect_lost(p, &err);
 		return -1;
 	}
@@ -68,7 +68,7 @@ ask(struct publish *p, struct slice type)
 int
 publish_measure_room(struct publish *p, struct dest *dest)
 {
-	struct bytes words = { 0 };
+	struct bytes words = {0};
 	struct err err;
 	int r;
 
@@ -97,7 +97,7 @@ note_stopped(struct publish *p, struct dest *dest)
 		p->held = true;
 	else
 		publish_worse(p, conn_status(dest->why));
-	publish_say(p, !full || !p->buf, "'%s' is held: %s", dest->type, dest->reason);
+	publish_say(p, !full || p->buf == NULL, "'%s' is held: %s", dest->type, dest->reason);
 }
 
 int
@@ -111,7 +111,7 @@ publish_admit(struct publish *p, struct slice type)
 	if (dest->opened && dest->stopped && !(dest->acked && dest->why == CONN_FINE && clock_mono() >= dest->held_till))
 		return -1;
 	connect_await(p);
-	if (!p->conn)
+	if (p->conn == NULL)
 		return -1;
 	dest = dests_get(&p->dests, p->o->conf->prefix, type);
 	if (!dest->opened && ask(p, type) == -1)
@@ -133,7 +133,7 @@ publish_say(struct publish *p, bool important, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	err_clean(text);
 	p->o->say(p->o->arg, important, text);
@@ -224,19 +224,19 @@ goes_directly(struct publish *p, struct slice type)
 
 	if (!connect_up(p, type))
 		return 0;
-	if (p->buf && !p->o->unordered && !fallback_clear(p, type)) {
+	if (p->buf != NULL && !p->o->unordered && !fallback_clear(p, type)) {
 		p->behind = true;
 		if (clock_mono() < p->next_drain)
 			return 0;
 		indoubt_settle(p);
-		if (!p->conn)
+		if (p->conn == NULL)
 			return 0;
-		snprintf(name, sizeof name, "%.*s", (int)type.n, type.p);
+		snprintf(name, sizeof(name), "%.*s", (int)type.n, type.p);
 		fallback_drain(p, name, false);
-		if (!p->conn || !fallback_clear(p, type))
+		if (p->conn == NULL || !fallback_clear(p, type))
 			return 0;
 	}
-	return publish_admit(p, type) == 0 && p->conn && (!p->next_try || clock_mono() >= p->next_try);
+	return publish_admit(p, type) == 0 && p->conn != NULL && (!p->next_try || clock_mono() >= p->next_try);
 }
 
 /* --- the interface ------------------------------------------------------------------------------ */
@@ -244,8 +244,8 @@ goes_directly(struct publish *p, struct slice type)
 struct publish *
 publish_open(const struct publish_options *o, struct err *err)
 {
-	struct publish *p = mem_alloc(sizeof *p);
-	struct bytes b = { 0 };
+	struct publish *p = mem_alloc(sizeof(*p));
+	struct bytes b = {0};
 	const char *dir, *word;
 	char *owner;
 
@@ -258,9 +258,9 @@ publish_open(const struct publish_options *o, struct err *err)
 		p->no_buffer = mem_strdup("Redis did not take it, and --no-buffer forbids the buffer");
 		return p;
 	}
-	if (!(dir = conf_buffer(o->conf, err)))
+	if ((dir = conf_buffer(o->conf, err)) == NULL)
 		goto fail;
-	if (!(p->buf = buffer_open(dir, true, err))) {
+	if ((p->buf = buffer_open(dir, true, err)) == NULL) {
 		if (err->status == STATUS_CONFIG)
 			goto fail;
 		p->no_buffer = mem_strdup(err->text);
@@ -268,9 +268,9 @@ publish_open(const struct publish_options *o, struct err *err)
 		publish_say(p, faccessat(AT_FDCWD, dir, F_OK, 0) == 0, "%s: events are not buffered if Redis goes away", err->text);
 		return p;
 	}
-	if ((word = buffer_warning(p->buf)))
+	if ((word = buffer_warning(p->buf)) != NULL)
 		publish_say(p, false, "buffer '%s' %s", dir, word);
-	if (segment_any(buffer_fd(p->buf)) == 1 && (owner = buffer_target(p->buf))) {
+	if (segment_any(buffer_fd(p->buf)) == 1 && (owner = buffer_target(p->buf)) != NULL) {
 		if (strcmp(owner, p->target) != 0) {
 			err_set(err, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: give another with -b, "
 			    "or see ebreplay --retarget", dir, owner, p->target);
@@ -301,7 +301,7 @@ publish_close(struct publish *p)
 void
 publish_begin(struct publish *p)
 {
-	if (p->buf && p->looked && buffer_change(p->buf) != p->change)
+	if (p->buf != NULL && p->looked && buffer_change(p->buf) != p->change)
 		fallback_forget(p);
 }
 
@@ -329,7 +329,7 @@ make_space(struct publish *p, size_t bytes)
 	if (inflight_room(&p->inflight, bytes))
 		return;
 	/* Down to a half, so that the server always has work while we read on. */
-	while (p->conn && !p->inflight.spills && p->inflight.sent && bytes <= INFLIGHT_BIG &&
+	while (p->conn != NULL && !p->inflight.spills && p->inflight.sent && bytes <= INFLIGHT_BIG &&
 	    (p->inflight.count > INFLIGHT_SLOTS / 2 || p->inflight.bytes > INFLIGHT_BYTES / 2)) {
 		if (await_some(p, &err) == -1) {
 			connect_lost(p, &err);
@@ -375,10 +375,10 @@ publish_refused(struct publish *p)
 static void
 watch_all(struct publish *p)
 {
-	struct bytes words = { 0 };
+	struct bytes words = {0};
 	size_t i;
 
-	for (i = 0; p->conn && conn_why(p->conn) == CONN_FINE && i < p->dests.n; i++) {
+	for (i = 0; p->conn != NULL && conn_why(p->conn) == CONN_FINE && i < p->dests.n; i++) {
 		struct dest *dest = p->dests.dest[i];
 
 		if (dest->acked) {
@@ -400,14 +400,14 @@ publish_end(struct publish *p)
 {
 	struct err err;
 
-	if (p->conn && conn_io(p->conn, &err) == -1)
+	if (p->conn != NULL && conn_io(p->conn, &err) == -1)
 		connect_lost(p, &err);
 	connect_take(p);
 	if (p->inflight.spills)
 		indoubt_settle(p);
 	else
 		emit(p, "");
-	if (p->conn && p->since_watch >= TRIMWATCH_EVERY) {
+	if (p->conn != NULL && p->since_watch >= TRIMWATCH_EVERY) {
 		indoubt_settle(p);
 		watch_all(p);
 	}
@@ -416,13 +416,13 @@ publish_end(struct publish *p)
 int
 publish_fd(const struct publish *p)
 {
-	return p->conn ? conn_fd(p->conn) : -1;
+	return p->conn != NULL ? conn_fd(p->conn) : -1;
 }
 
 short
 publish_events(const struct publish *p)
 {
-	return (short)(p->conn ? conn_events(p->conn) : 0);
+	return (short)(p->conn != NULL ? conn_events(p->conn) : 0);
 }
 
 int
@@ -430,7 +430,7 @@ publish_timeout(const struct publish *p)
 {
 	int64_t now = clock_mono(), at = -1, next;
 
-	if (p->conn && p->inflight.sent)
+	if (p->conn != NULL && p->inflight.sent)
 		at = conn_deadline(p->conn);
 	else if (p->behind)
 		at = p->next_try > p->next_drain ? p->next_try : p->next_drain;
@@ -471,9 +471,9 @@ publish_finish(struct publish *p)
 {
 	indoubt_settle(p);
 	watch_all(p);
-	if (p->held && p->buf && p->conn)	/* what is full stands in the buffer's record then, for all to see */
+	if (p->held && p->buf != NULL && p->conn != NULL)	/* what is full stands in the buffer's record then, for all to see */
 		fallback_drain(p, NULL, false);
-	if (p->buf)
+	if (p->buf != NULL)
 		counters_add(p->buf, p->count);
 	return p->status;
 }

@@ -88,11 +88,11 @@ reply_texts(const struct reply *r, struct bytes *slices)
 
 	if (n == 0)
 		return;
-	bytes_reserve(slices, n * sizeof *s);
+	bytes_reserve(slices, n * sizeof(*s));
 	s = (void *)(slices->p + slices->len);
 	for (i = 0; i < n; i++)
 		s[i] = reply_text((const void *)((const redisReply *)(const void *)r)->element[i]);
-	slices->len += n * sizeof *s;
+	slices->len += n * sizeof(*s);
 }
 
 const struct reply *
@@ -197,7 +197,7 @@ typedef int count;
 static struct block *
 new_block(struct block *next, size_t size)
 {
-	struct block *b = malloc(sizeof *b + size);
+	struct block *b = malloc(sizeof(*b) + size);
 
 	if (b != NULL)
 		*b = (struct block){.next = next, .size = size};
@@ -242,16 +242,16 @@ make(const redisReadTask *task, int type, size_t more, size_t first)
 	redisReply *r;
 
 	if (task->parent == NULL) {
-		if ((b = new_block(NULL, sizeof *root + (first > more ? first : more))) == NULL)
+		if ((b = new_block(NULL, sizeof(*root) + (first > more ? first : more))) == NULL)
 			return NULL;
-		b->used = sizeof *root + more;
+		b->used = sizeof(*root) + more;
 		*now = root = (void *)b->bytes;
 		root->blocks = b;
 		r = &root->reply;
 	} else {
 		redisReply *parent = task->parent->obj;
 
-		if ((r = take(*now, sizeof *r + more)) == NULL)
+		if ((r = take(*now, sizeof(*r) + more)) == NULL)
 			return NULL;
 		parent->element[task->idx] = r;		/* -Wanalyzer-malloc-leak is wrong here: the block hangs at the root */
 	}
@@ -263,7 +263,7 @@ make(const redisReadTask *task, int type, size_t more, size_t first)
 static void *
 behind(const redisReadTask *task, redisReply *r)
 {
-	return (char *)r + (task->parent == NULL ? sizeof(struct root) : sizeof *r);
+	return (char *)r + (task->parent == NULL ? sizeof(struct root) : sizeof(*r));
 }
 
 static void *

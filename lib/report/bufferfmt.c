@@ -13,7 +13,7 @@ static void
 columns(struct bytes *out, const char *when, const struct line *el, size_t bytes)
 {
 	const struct slice none = { "-", 1 };
-	struct slice type = el ? el->e.type : none, id = el ? el->e.event_id : none;
+	struct slice type = el != NULL ? el->e.type : none, id = el != NULL ? el->e.event_id : none;
 
 	bytes_addf(out, "%-27s  %-24.*s  %-36.*s  %8zu", when, (int)type.n, type.p, (int)id.n, id.p, bytes);
 }
@@ -45,7 +45,7 @@ waiting_json(struct bytes *out, const struct inspect_line *l)
 	jsonwrite_text(out, "segment", l->segment);
 	jsonwrite_count(out, "offset", l->offset);
 	jsonwrite_count(out, "bytes", l->bytes);
-	if (l->bad) {
+	if (l->bad != NULL) {
 		jsonwrite_text(out, "bad", l->bad);
 	} else {
 		jsonwrite_slice(out, "event_type", l->line->e.type);
@@ -55,7 +55,7 @@ waiting_json(struct bytes *out, const struct inspect_line *l)
 		jsonwrite_slice(out, "source", l->line->e.source);
 		jsonwrite_bool(out, "derived", l->derived);
 		jsonwrite_bool(out, "in_doubt", l->line->in_doubt);
-		if (l->held)
+		if (l->held != NULL)
 			jsonwrite_text(out, "held", l->held);
 	}
 	jsonwrite_end(out);
@@ -66,12 +66,12 @@ waiting_text(struct bytes *out, const struct inspect_line *l)
 {
 	char when[CLOCK_SIZE] = "-";
 
-	if (!l->bad)
+	if (l->bad == NULL)
 		clock_format(l->line->buffered_at, when);
-	columns(out, when, l->bad ? NULL : l->line, l->bytes);
-	if (l->bad)
+	columns(out, when, l->bad != NULL ? NULL : l->line, l->bytes);
+	if (l->bad != NULL)
 		bytes_addf(out, "  BAD: %s (%s at %" PRIu64 ")", l->bad, l->segment, l->offset);
-	else if (l->held)
+	else if (l->held != NULL)
 		bytes_addf(out, "  held: %s", l->held);
 	else if (l->line->in_doubt)
 		bytes_adds(out, "  in doubt");
@@ -112,7 +112,7 @@ quarantined_json(struct bytes *out, const struct requeue_line *l)
 	jsonwrite_count(out, "offset", l->offset);
 	jsonwrite_slice(out, "reason", l->reason);
 	jsonwrite_time(out, "quarantined_at", l->at);
-	if (l->event) {
+	if (l->event != NULL) {
 		jsonwrite_slice(out, "event_type", l->event->e.type);
 		jsonwrite_slice(out, "event_id", l->event->e.event_id);
 	} else {

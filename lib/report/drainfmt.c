@@ -12,7 +12,7 @@ drainfmt_progress(struct bytes *out, uint64_t done, uint64_t total, int64_t ms)
 	uint64_t rate = done * 1000 / (uint64_t)ms;
 	char left[32];
 
-	clock_span(rate && total > done ? (int64_t)((total - done) * 1000 / rate) : 0, left, sizeof left);
+	clock_span(rate && total > done ? (int64_t)((total - done) * 1000 / rate) : 0, left, sizeof(left));
 	bytes_addf(out, "%" PRIu64 " of %" PRIu64 " events, %" PRIu64 "/s, %s left", done, total, rate, left);
 }
 
@@ -21,7 +21,7 @@ drainfmt_text(struct bytes *out, const struct drain_result *r, int64_t ms)
 {
 	char span[32];
 
-	clock_span(ms, span, sizeof span);
+	clock_span(ms, span, sizeof(span));
 	bytes_addf(out, "%" PRIu64 " replayed, %" PRIu64 " found already there, %" PRIu64 " quarantined, %" PRIu64
 	    " possible duplicates, %" PRIu64 " types held, in %s%s", r->replayed, r->found, r->quarantined, r->doubles, r->held,
 	    span, r->left ? "; something is left" : "");

@@ -30,13 +30,13 @@ static uint64_t *shared;
 static size_t
 count(void)
 {
-	return (size_t)((char *)__llvm_profile_end_counters() - (char *)__llvm_profile_begin_counters()) / sizeof *shared;
+	return (size_t)((char *)__llvm_profile_end_counters() - (char *)__llvm_profile_begin_counters()) / sizeof(*shared);
 }
 
 static void
 dump(const char *path)
 {
-	memcpy(__llvm_profile_begin_counters(), shared, count() * sizeof *shared);
+	memcpy(__llvm_profile_begin_counters(), shared, count() * sizeof(*shared));
 	__llvm_profile_set_filename(path);
 	_exit(__llvm_profile_write_file() != 0);
 }
@@ -45,15 +45,15 @@ __attribute__((constructor)) static void
 begin(void)
 {
 	char program[512] = "", path[1024];
-	size_t size = count() * sizeof *shared;
+	size_t size = count() * sizeof(*shared);
 	const char *to = getenv("COUNTERS_DUMP");
 	struct stat st;
 	void *p = MAP_FAILED;
 	int fd;
 
-	if (readlink("/proc/self/exe", program, sizeof program - 1) == -1)
+	if (readlink("/proc/self/exe", program, sizeof(program) - 1) == -1)
 		return;
-	snprintf(path, sizeof path, COUNTERS_AT "/%s", strrchr(program, '/') + 1);
+	snprintf(path, sizeof(path), COUNTERS_AT "/%s", strrchr(program, '/') + 1);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
 	if (fd == -1)
 		return;

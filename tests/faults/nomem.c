@@ -77,7 +77,7 @@ at_end(void)
 	poll(fds, 256, 0);
 	for (fd = 0; fd < 256; fd++)
 		open_fds += !(fds[fd].revents & POLLNVAL);
-	note(text, (size_t)snprintf(text, sizeof text, "%lu %d\n", count, open_fds));
+	note(text, (size_t)snprintf(text, sizeof(text), "%lu %d\n", count, open_fds));
 }
 
 static int
@@ -100,7 +100,7 @@ __libc_start_main(main_fn *fn, int argc, char **argv, void (*init)(void), void (
 	int (*next)(main_fn *, int, char **, void (*)(void), void (*)(void), void (*)(void), void *);
 	void *found = dlsym(RTLD_NEXT, "__libc_start_main");
 
-	memcpy(&next, &found, sizeof next);
+	memcpy(&next, &found, sizeof(next));
 	real_main = fn;
 	return next(counted_main, argc, argv, init, fini, end, stack);
 }

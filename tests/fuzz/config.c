@@ -20,7 +20,7 @@ prepare(void)
 {
 	char dir[5000];
 
-	snprintf(dir, sizeof dir, "%s/eventbus", scratch());
+	snprintf(dir, sizeof(dir), "%s/eventbus", scratch());
 	if (mkdir(dir, 0700) == 0) {
 		clearenv();
 		setenv("XDG_CONFIG_HOME", scratch(), 1);
@@ -38,7 +38,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	prepare();
 	scratch_put("eventbus/config", data, n);
-	snprintf(path, sizeof path, "%s/eventbus/config", scratch());
+	snprintf(path, sizeof(path), "%s/eventbus/config", scratch());
 	if (ini_read(path, see, &seen, &err) == -1)
 		PROMISE(err.status == 78 && err.text[0] != '\0');
 	conf_init(&c);

@@ -35,7 +35,7 @@ numbers(const char *s)
 	int64_t ms;
 
 	if (num_parse_u64(s, &n) == 0) {
-		snprintf(text, sizeof text, "%llu", (unsigned long long)n);
+		snprintf(text, sizeof(text), "%llu", (unsigned long long)n);
 		PROMISE(s[0] == '0' || s[0] == '+' || strcmp(s, text) == 0);
 	}
 	num_parse_size(s, &n);

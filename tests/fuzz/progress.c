@@ -31,8 +31,8 @@ put_slot(const uint8_t *text, size_t n)
 
 	if (n > SLOT - HEAD)
 		n = SLOT - HEAD;
-	at = snprintf(head, sizeof head, "eventbus-progress 1 seq %020d len %010zu", 2, n);
-	snprintf(head + at, sizeof head - (size_t)at, " crc %08lx%*s", crc32(crc32(0, (unsigned char *)head + 20, 25), text, (unsigned)n),
+	at = snprintf(head, sizeof(head), "eventbus-progress 1 seq %020d len %010zu", 2, n);
+	snprintf(head + at, sizeof(head) - (size_t)at, " crc %08lx%*s", crc32(crc32(0, (unsigned char *)head + 20, 25), text, (unsigned)n),
 	    HEAD - at - 14, "");
 	head[HEAD - 1] = '\n';
 	memcpy(file, head, HEAD);

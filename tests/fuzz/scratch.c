@@ -13,7 +13,7 @@ scratch(void)
 	const char *in = getenv("FUZZ_DIR");
 
 	if (dir[0] == '\0') {
-		snprintf(dir, sizeof dir, "%s/fuzz.XXXXXX", in != NULL ? in : "/tmp");
+		snprintf(dir, sizeof(dir), "%s/fuzz.XXXXXX", in != NULL ? in : "/tmp");
 		if (mkdtemp(dir) == NULL)
 			abort();
 	}
@@ -26,7 +26,7 @@ scratch_put(const char *name, const void *p, size_t n)
 	char path[5000];
 	int fd;
 
-	snprintf(path, sizeof path, "%s/%s", scratch(), name);
+	snprintf(path, sizeof(path), "%s/%s", scratch(), name);
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	if (fd == -1 || write(fd, p, n) != (ssize_t)n)
 		abort();

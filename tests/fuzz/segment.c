@@ -19,7 +19,7 @@ static const char *const names[] = {
 	"buffer_2025-12-04_10-30-00_000001.suspect.jsonl", "buffer_2025-12-04_10-30-00_000001.own-1.jsonl",
 	"plain.claimed-000001.jsonl", "plain.jsonl",
 };
-#define NAMES (sizeof names / sizeof *names)
+#define NAMES (sizeof(names) / sizeof(*names))
 
 static void
 put(uint8_t how, const uint8_t *data, size_t n)
@@ -80,7 +80,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (n == 0)
 		return 0;
 	for (size_t i = 0; i < NAMES; i++) {
-		snprintf(path, sizeof path, "%s/%s", scratch(), names[i]);
+		snprintf(path, sizeof(path), "%s/%s", scratch(), names[i]);
 		unlink(path);
 	}
 	put(data[0], data + 1, n - 1);

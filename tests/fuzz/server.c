@@ -143,7 +143,7 @@ serve_all(void *arg)
 	while (poll(p, 2, -1) > 0 && !(p[0].revents == 0 && p[1].revents != 0))
 		if (p[0].revents != 0)
 			serve(accept(listening, NULL, NULL));
-	if (read(over, &one, sizeof one) == -1)
+	if (read(over, &one, sizeof(one)) == -1)
 		abort();
 	return arg;
 }
@@ -152,10 +152,10 @@ void
 server_start(struct url *u, int greet, const uint8_t *data, size_t n)
 {
 	if (listening == -1) {
-		snprintf(address.sun_path, sizeof address.sun_path, "%.90s/s", scratch());
+		snprintf(address.sun_path, sizeof(address.sun_path), "%.90s/s", scratch());
 		listening = socket(AF_UNIX, SOCK_STREAM, 0);
 		over = eventfd(0, 0);
-		if (over == -1 || bind(listening, (struct sockaddr *)&address, sizeof address) == -1 || listen(listening, 8) == -1)
+		if (over == -1 || bind(listening, (struct sockaddr *)&address, sizeof(address)) == -1 || listen(listening, 8) == -1)
 			abort();
 	}
 	*u = (struct url){ .path = address.sun_path };

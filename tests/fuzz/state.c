@@ -15,7 +15,7 @@
 
 static const char *const files[] = { ".lock", ".roster", ".counters", ".target", ".probe", ".own-stamp", "quarantine/q.jsonl",
 	"quarantine/buffer_2025-12-04_10-30-00_000001.bad-1.jsonl" };
-#define FILES (sizeof files / sizeof *files)
+#define FILES (sizeof(files) / sizeof(*files))
 #define STEM "buffer_2025-12-04_10-30-00_000001"
 
 static void
@@ -24,10 +24,10 @@ fresh(void)
 	char path[5000];
 
 	for (size_t i = 0; i < FILES; i++) {
-		snprintf(path, sizeof path, "%s/%s", scratch(), files[i]);
+		snprintf(path, sizeof(path), "%s/%s", scratch(), files[i]);
 		unlink(path);
 	}
-	snprintf(path, sizeof path, "%s/quarantine", scratch());
+	snprintf(path, sizeof(path), "%s/quarantine", scratch());
 	mkdir(path, 0700);
 }
 
@@ -54,7 +54,7 @@ roster(struct buffer *buf)
 	char stem[64];
 	struct err err;
 
-	snprintf(stem, sizeof stem, "buffer_of_ours_%u", count++);	/* a stem is never used twice */
+	snprintf(stem, sizeof(stem), "buffer_of_ours_%u", count++);	/* a stem is never used twice */
 	manifest_add(buf, stem);
 	PROMISE(manifest_strike(buf, &(const char *){ stem }, 1, &err) == 0);
 	PROMISE(!misses(buf, stem));
