@@ -160,13 +160,25 @@ $(BUILD)/tidy/%.ok: %.c $(wildcard lib/*/*.h) .clang-tidy
 	$(Q)clang-tidy --quiet $< -- $(BASE_CFLAGS) >$@.said 2>&1 || { cat $@.said >&2; exit 1; }
 	@touch $@
 
-lint: lint-shell lint-man lint-gcc lint-clang lint-layout
+lint: lint-shell lint-man lint-format lint-gcc lint-clang lint-layout
 
 lint-shell:
 	shellcheck -x -P tests $(SHELL_FILES)
 
 lint-man:
 	$(if $(PAGES),mandoc -T lint -W warning $(PAGES))
+
+# The form of .clang-format. Versions of clang-format differ in small things, so one version judges.
+C_FILES := $(sort $(wildcard bin/*.c lib/*/*.[ch] tests/*.[ch] tests/*/*.[ch]))
+CLANG_FORMAT = clang-format
+lint-format:
+	@case "$$($(CLANG_FORMAT) --version 2>/dev/null)" in \
+	*' 14.'*) $(CLANG_FORMAT) -n -Werror $(C_FILES) ;; \
+	*) echo 'lint-format: skipped: it takes clang-format 14 (Debian 12)' ;; \
+	esac
+
+format:
+	$(CLANG_FORMAT) -i $(C_FILES)
 
 lint-gcc lint-clang: lint-%:
 	$(MAKE) CC=$* BUILD=$(BUILD)/$* probes
@@ -205,6 +217,6 @@ dist:
 
 FORCE:
 .PHONY: all probes check check-long fuzz sanitize mutants coverage valgrind analyze analyze-gcc analyze-cppcheck \
-	analyze-tidy lint lint-shell lint-man lint-gcc lint-clang lint-layout install uninstall clean dist FORCE
+	analyze-tidy lint lint-shell lint-man lint-format lint-gcc lint-clang lint-layout format install uninstall clean dist FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

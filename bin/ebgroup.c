@@ -6,54 +6,44 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "event/id.h"
-#include "report/groupadmin.h"
-#include "conf/conf.h"
-#include "consume/consumer.h"
-#include "report/groupfmt.h"
-#include "redis/group.h"
-#include "base/status.h"
-#include "report/survey.h"
+#include "base/clock.h"
 #include "base/process.h"
+#include "base/status.h"
 #include "cli/optvalue.h"
 #include "cli/subcommand.h"
-#include "base/clock.h"
+#include "conf/conf.h"
+#include "consume/consumer.h"
+#include "event/id.h"
+#include "redis/group.h"
+#include "report/groupadmin.h"
+#include "report/groupfmt.h"
+#include "report/survey.h"
 
 #define RETIRED "eb-retired"
 #define REAP_IDLE_MS (3600L * 1000)
 
-enum {
-	OPT_DRY_RUN = 256, OPT_IDLE, OPT_LIMIT, OPT_TO, OPT_YES
-};
+enum { OPT_DRY_RUN = 256, OPT_IDLE, OPT_LIMIT, OPT_TO, OPT_YES };
 
-static const struct option options[] = {
-	CONF_LONG,
-	{"consumer", required_argument, NULL, 'C'},
-	{"group", required_argument, NULL, 'g'},
-	{"dry-run", no_argument, NULL, OPT_DRY_RUN},
-	{"idle", required_argument, NULL, OPT_IDLE},
-	{"limit", required_argument, NULL, OPT_LIMIT},
-	{"to", required_argument, NULL, OPT_TO},
-	{"yes", no_argument, NULL, OPT_YES},
-	{NULL, 0, NULL, 0}
-};
+static const struct option options[] = {CONF_LONG, {"consumer", required_argument, NULL, 'C'},
+    {"group", required_argument, NULL, 'g'}, {"dry-run", no_argument, NULL, OPT_DRY_RUN},
+    {"idle", required_argument, NULL, OPT_IDLE}, {"limit", required_argument, NULL, OPT_LIMIT},
+    {"to", required_argument, NULL, OPT_TO}, {"yes", no_argument, NULL, OPT_YES},
+    {NULL, 0, NULL, 0}};
 
 /* Options that not every command has a use for. */
-enum {
-	TAKES_CONSUMER = 1, TAKES_IDLE = 2, TAKES_LIMIT = 4, TAKES_TO = 8, TAKES_YES = 16
-};
+enum { TAKES_CONSUMER = 1, TAKES_IDLE = 2, TAKES_LIMIT = 4, TAKES_TO = 8, TAKES_YES = 16 };
 
 static struct ebgroup {
 	struct conf conf;
 	const char *group, *consumer;
-	uint64_t limit;			/* entries still to be shown */
-	int64_t idle;			/* ms */
+	uint64_t limit; /* entries still to be shown */
+	int64_t idle;   /* ms */
 	bool yes;
-	unsigned given;			/* TAKES_... */
-	FILE *terminal;			/* where somebody has to agree; NULL: not wanted */
+	unsigned given; /* TAKES_... */
+	FILE *terminal; /* where somebody has to agree; NULL: not wanted */
 	/* What stands behind the type. */
 	char **ids;
-	size_t nids;			/* 0: they come on standard input */
+	size_t nids; /* 0: they come on standard input */
 	struct id_place where;
 	struct groupadmin_leavers leavers;
 	struct conn *b;
@@ -65,15 +55,17 @@ static struct ebgroup {
 static void
 usage(FILE *to)
 {
-	fputs("usage: ebgroup [-hjqvV] [-b dir] [-g group] [-p prefix] [-s service] [-t seconds] [-u url] command ...\n"
-	    "       ebgroup list [type ...]\n"
-	    "       ebgroup consumers [--idle span] type ...\n"
-	    "       ebgroup pending [-C consumer] [--idle span] [--limit n] type ...\n"
-	    "       ebgroup ack [--dry-run] [--yes] type id ... | -\n"
-	    "       ebgroup set-id [--dry-run] [--yes] type where\n"
-	    "       ebgroup retire [--dry-run] [--to consumer] [--yes] type ... consumer\n"
-	    "       ebgroup reap [--dry-run] [--idle span] [--to consumer] [--yes] type ...\n"
-	    "       ebgroup destroy [--dry-run] [--yes] type ...\n", to);
+	fputs("usage: ebgroup [-hjqvV] [-b dir] [-g group] [-p prefix] [-s service] [-t seconds] "
+	      "[-u url] command ...\n"
+	      "       ebgroup list [type ...]\n"
+	      "       ebgroup consumers [--idle span] type ...\n"
+	      "       ebgroup pending [-C consumer] [--idle span] [--limit n] type ...\n"
+	      "       ebgroup ack [--dry-run] [--yes] type id ... | -\n"
+	      "       ebgroup set-id [--dry-run] [--yes] type where\n"
+	      "       ebgroup retire [--dry-run] [--to consumer] [--yes] type ... consumer\n"
+	      "       ebgroup reap [--dry-run] [--idle span] [--to consumer] [--yes] type ...\n"
+	      "       ebgroup destroy [--dry-run] [--yes] type ...\n",
+	    to);
 }
 
 static void
@@ -82,15 +74,13 @@ worse(int status)
 	eb.status = status_worse(eb.status, status);
 }
 
-static void __attribute__((noreturn))
-see_usage(void)
+static void __attribute__((noreturn)) see_usage(void)
 {
 	fputs("ebgroup: see ebgroup -h\n", stderr);
 	exit(STATUS_USAGE);
 }
 
-static void __attribute__((noreturn, format(printf, 1, 2)))
-bad_usage(const char *fmt, ...)
+static void __attribute__((noreturn, format(printf, 1, 2))) bad_usage(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -192,7 +182,9 @@ list_stream(const struct survey *s, const struct survey_stream *st, bool named)
 	if (st->error != NULL)
 		warnx("'%s': %s", st->type, st->error);
 	else if (named && !st->info.exists) {
-		warnx("there is no stream '%s': 'ebgroup list' shows the groups of all that there are", st->key);
+		warnx("there is no stream '%s': 'ebgroup list' shows the groups of all that there "
+		      "are",
+		    st->key);
 		worse(STATUS_SOME);
 	} else if (named && shown == 0 && !eb.conf.quiet)
 		warnx("'%s' has no %s", st->key, st->ngroups > 0 ? "group of that name" : "groups");
@@ -210,9 +202,12 @@ is_named(const char *type, char **types, size_t n)
 static void
 run_list(char **types, size_t n)
 {
-	struct survey_ask ask = {
-		.url = &eb.conf.url, .prefix = eb.conf.prefix, .timeout_ms = eb.conf.timeout_ms, .types = types, .n = n, .all = true
-	};
+	struct survey_ask ask = {.url = &eb.conf.url,
+	    .prefix = eb.conf.prefix,
+	    .timeout_ms = eb.conf.timeout_ms,
+	    .types = types,
+	    .n = n,
+	    .all = true};
 	struct survey s;
 
 	survey_take(&s, &ask);
@@ -285,7 +280,9 @@ run_ack(char **args, size_t n)
 	eb.nids = n == 2 && strcmp(args[1], "-") == 0 ? 0 : n - 1;
 	for (size_t i = 0; i < eb.nids; i++)
 		if (id_parse(slice_of(eb.ids[i]), &id) == -1)
-			bad_usage("ack '%s': the ID of an entry expected, as 1764844200123-0; - reads them from standard input", eb.ids[i]);
+			bad_usage("ack '%s': the ID of an entry expected, as 1764844200123-0; - "
+			          "reads them from standard input",
+			    eb.ids[i]);
 	each_group(args, 1, acknowledge);
 }
 
@@ -336,29 +333,37 @@ run_retire(char **args, size_t n)
 {
 	eb.leavers.name = args[n - 1];
 	if (strcmp(eb.leavers.name, eb.leavers.to) == 0)
-		bad_usage("retire %s: who gets what it holds? --to names another consumer", eb.leavers.name);
+		bad_usage("retire %s: who gets what it holds? --to names another consumer",
+		    eb.leavers.name);
 	each_group(args, n - 1, retire);
 }
 
-/* --- the command line ------------------------------------------------------------------------------ */
+/* --- the command line
+ * ------------------------------------------------------------------------------ */
 
 static const struct subcommand commands[] = {
-	{"list", run_list, 0, SIZE_MAX, 0, 0, "event types"},
-	{"consumers", run_consumers, 1, SIZE_MAX, 0, TAKES_IDLE, "event types"},
-	{"pending", run_pending, 1, SIZE_MAX, 0, TAKES_CONSUMER | TAKES_IDLE | TAKES_LIMIT, "event types"},
-	{"ack", run_ack, 2, SIZE_MAX, SIZE_MAX, TAKES_YES, "an event type and IDs, or - for those on standard input,"},
-	{"set-id", run_set_id, 2, 2, 1, TAKES_YES, "an event type and a place"},
-	{"retire", run_retire, 2, SIZE_MAX, 1, TAKES_TO | TAKES_YES, "event types and a consumer"},
-	{"reap", run_reap, 1, SIZE_MAX, 0, TAKES_IDLE | TAKES_TO | TAKES_YES, "event types"},
-	{"destroy", run_destroy, 1, SIZE_MAX, 0, TAKES_YES, "event types"},
+    {"list", run_list, 0, SIZE_MAX, 0, 0, "event types"},
+    {"consumers", run_consumers, 1, SIZE_MAX, 0, TAKES_IDLE, "event types"},
+    {"pending", run_pending, 1, SIZE_MAX, 0, TAKES_CONSUMER | TAKES_IDLE | TAKES_LIMIT,
+        "event types"},
+    {"ack", run_ack, 2, SIZE_MAX, SIZE_MAX, TAKES_YES,
+        "an event type and IDs, or - for those on standard input,"},
+    {"set-id", run_set_id, 2, 2, 1, TAKES_YES, "an event type and a place"},
+    {"retire", run_retire, 2, SIZE_MAX, 1, TAKES_TO | TAKES_YES, "event types and a consumer"},
+    {"reap", run_reap, 1, SIZE_MAX, 0, TAKES_IDLE | TAKES_TO | TAKES_YES, "event types"},
+    {"destroy", run_destroy, 1, SIZE_MAX, 0, TAKES_YES, "event types"},
 };
 
 static const struct subcommand_option own[] = {
-	{TAKES_CONSUMER, "-C goes"}, {TAKES_IDLE, "--idle goes"}, {TAKES_LIMIT, "--limit goes"}, {TAKES_TO, "--to goes"},
-	{TAKES_YES, "--yes and --dry-run go"},
+    {TAKES_CONSUMER, "-C goes"},
+    {TAKES_IDLE, "--idle goes"},
+    {TAKES_LIMIT, "--limit goes"},
+    {TAKES_TO, "--to goes"},
+    {TAKES_YES, "--yes and --dry-run go"},
 };
 
-static const struct subcommands verbs = {commands, sizeof(commands) / sizeof(*commands), own, sizeof(own) / sizeof(*own)};
+static const struct subcommands verbs = {
+    commands, sizeof(commands) / sizeof(*commands), own, sizeof(own) / sizeof(*own)};
 
 /* As conf_option. */
 static int
@@ -377,11 +382,13 @@ take_option(int ch, const char *arg, struct err *err)
 			ok = err_set(err, STATUS_USAGE, "-g: a group's name is not empty");
 		break;
 	case OPT_IDLE:
-		ok = optvalue_span("--idle", arg, 0, "how long is expected: 30, 10m, 1h", &eb.idle, err);
+		ok = optvalue_span(
+		    "--idle", arg, 0, "how long is expected: 30, 10m, 1h", &eb.idle, err);
 		eb.given |= TAKES_IDLE;
 		break;
 	case OPT_LIMIT:
-		ok = optvalue_number("--limit", arg, UINT64_MAX, "a number of entries expected", &eb.limit, err);
+		ok = optvalue_number(
+		    "--limit", arg, UINT64_MAX, "a number of entries expected", &eb.limit, err);
 		eb.given |= TAKES_LIMIT;
 		break;
 	case OPT_TO:
@@ -394,8 +401,7 @@ take_option(int ch, const char *arg, struct err *err)
 		*(ch == OPT_YES ? &eb.yes : &eb.show.dry) = true;
 		eb.given |= TAKES_YES;
 		break;
-	default:
-		return 0;
+	default: return 0;
 	}
 	return ok == -1 ? -1 : 1;
 }
@@ -432,7 +438,9 @@ check_consent(const struct subcommand *c)
 	if (isatty(STDERR_FILENO))
 		eb.terminal = fopen("/dev/tty", "re");
 	if (eb.terminal == NULL)
-		bad_usage("%s: there is no terminal to ask on: say --yes too, or --dry-run to see what it would do", c->name);
+		bad_usage("%s: there is no terminal to ask on: say --yes too, or --dry-run to see "
+		          "what it would do",
+		    c->name);
 	eb.hand.agree = on_agree;
 }
 
@@ -466,7 +474,8 @@ main(int argc, char **argv)
 	}
 	args = argv + optind + 1;
 	n = (size_t)(argc - optind - 1);
-	if ((c = subcommand_find(&verbs, argv[optind], &err)) == NULL || subcommand_check(&verbs, c, eb.given, n, &err) == -1)
+	if ((c = subcommand_find(&verbs, argv[optind], &err)) == NULL ||
+	    subcommand_check(&verbs, c, eb.given, n, &err) == -1)
 		bad_usage("%s", err.text);
 	for (size_t i = 0; i < subcommand_firsts(c, n); i++)
 		if (optvalue_type(args[i], c->run == run_list ? NULL : "list", &err) == -1)

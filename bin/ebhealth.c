@@ -7,36 +7,31 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "conf/conf.h"
-#include "report/check.h"
-#include "report/threshold.h"
-#include "event/names.h"
-#include "report/snapshot.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/num.h"
 #include "base/process.h"
+#include "conf/conf.h"
+#include "event/names.h"
+#include "report/check.h"
 #include "report/problems.h"
-#include "base/clock.h"
+#include "report/snapshot.h"
+#include "report/threshold.h"
 
-#define LEAST_MS 100		/* what the last look before the end of --wait may take */
+#define LEAST_MS 100 /* what the last look before the end of --wait may take */
 #define PAUSE_MIN 50
 #define PAUSE_MAX 1000
 
 enum { OPT_MIN_FREE = 256, OPT_WAIT };
 
-static const struct option options[] = {
-	CONF_LONG,
-	{"critical", required_argument, NULL, 'c'},
-	{"warning", required_argument, NULL, 'w'},
-	{"min-free", required_argument, NULL, OPT_MIN_FREE},
-	{"wait", required_argument, NULL, OPT_WAIT},
-	{NULL, 0, NULL, 0}
-};
+static const struct option options[] = {CONF_LONG, {"critical", required_argument, NULL, 'c'},
+    {"warning", required_argument, NULL, 'w'}, {"min-free", required_argument, NULL, OPT_MIN_FREE},
+    {"wait", required_argument, NULL, OPT_WAIT}, {NULL, 0, NULL, 0}};
 
 static struct ebhealth {
 	struct conf conf;
 	struct threshold limits[LIMITS];
-	int64_t wait_ms;	/* -1: look once */
+	int64_t wait_ms; /* -1: look once */
 	char **types;
 	size_t ntypes;
 } eb;
@@ -44,8 +39,10 @@ static struct ebhealth {
 static void
 usage(FILE *to)
 {
-	fputs("usage: ebhealth [-hjqvV] [-b dir] [-c name=value,...] [-p prefix] [-s service] [-t seconds] [-u url]\n"
-	    "           [-w name=value,...] [--min-free size] [--wait seconds] [type ...]\n", to);
+	fputs("usage: ebhealth [-hjqvV] [-b dir] [-c name=value,...] [-p prefix] [-s service] [-t "
+	      "seconds] [-u url]\n"
+	      "           [-w name=value,...] [--min-free size] [--wait seconds] [type ...]\n",
+	    to);
 }
 
 /* --- saying it ----------------------------------------------------------------------- */
@@ -72,7 +69,7 @@ put_json(struct bytes *out, const struct problems *v, const struct snapshot *p)
 		snapshot_json(out, p);
 		survey_streams_json(out, &p->redis);
 	} else
-		out->len--;		/* the comma */
+		out->len--; /* the comma */
 	bytes_adds(out, "}\n");
 }
 
@@ -128,7 +125,8 @@ tell_limits(void)
 		if (!l->warns && !l->alarms)
 			continue;
 		b.len = 0;
-		bytes_addf(&b, "limit %s%s: warning ", threshold_word((enum threshold_name)i), i == THRESHOLD_FREE ? ", below" : "");
+		bytes_addf(&b, "limit %s%s: warning ", threshold_word((enum threshold_name)i),
+		    i == THRESHOLD_FREE ? ", below" : "");
 		if (l->warns)
 			threshold_text(&b, (enum threshold_name)i, l->warn);
 		else
@@ -148,9 +146,10 @@ tell_limits(void)
 static enum severity
 look(struct snapshot *p, struct problems *v, int64_t timeout_ms)
 {
-	const struct survey_ask ask = {
-		.types = eb.types, .n = eb.ntypes, .all = threshold_streams(eb.limits), .timeout_ms = timeout_ms
-	};
+	const struct survey_ask ask = {.types = eb.types,
+	    .n = eb.ntypes,
+	    .all = threshold_streams(eb.limits),
+	    .timeout_ms = timeout_ms};
 
 	snapshot_take(p, &eb.conf, eb.conf.buffer, &ask);
 	check_picture(v, p, eb.limits);
@@ -185,7 +184,8 @@ look_until(struct snapshot *p, struct problems *v)
 	for (;;) {
 		int64_t most = left > LEAST_MS ? left : LEAST_MS;
 
-		if (look(p, v, most < eb.conf.timeout_ms ? most : eb.conf.timeout_ms) == SEVERITY_OK)
+		if (look(p, v, most < eb.conf.timeout_ms ? most : eb.conf.timeout_ms) ==
+		    SEVERITY_OK)
 			return;
 		if ((left = end - clock_mono()) <= 0)
 			break;
@@ -241,17 +241,10 @@ take_option(int ch, const char *arg)
 		return;
 	switch (ch) {
 	case 'c':
-	case 'w':
-		take_limits(ch, arg);
-		break;
-	case OPT_MIN_FREE:
-		take_min_free(arg);
-		break;
-	case OPT_WAIT:
-		take_wait(arg);
-		break;
-	default:
-		unknown(true, "usage");
+	case 'w': take_limits(ch, arg); break;
+	case OPT_MIN_FREE: take_min_free(arg); break;
+	case OPT_WAIT: take_wait(arg); break;
+	default: unknown(true, "usage");
 	}
 }
 
@@ -279,8 +272,10 @@ check_arguments(void)
 
 	for (char **t = eb.types; *t != NULL; t++)
 		if (!names_pattern(*t) && !names_legal(*t, strlen(*t)))
-			unknown(true, "'%s': an event type is " NAMES_LEGAL "; "
-			    "a pattern has * ? or [", *t);
+			unknown(true,
+			    "'%s': an event type is " NAMES_LEGAL "; "
+			    "a pattern has * ? or [",
+			    *t);
 	if (conf_buffer(&eb.conf, &err) == NULL)
 		unknown(false, "%s", err.text);
 }

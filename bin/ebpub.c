@@ -9,52 +9,59 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "conf/conf.h"
-#include "event/event.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/lines.h"
-#include "event/names.h"
-#include "publish/publish.h"
-#include "base/status.h"
 #include "base/num.h"
 #include "base/process.h"
+#include "base/status.h"
 #include "base/uuid.h"
-#include "base/clock.h"
+#include "conf/conf.h"
+#include "event/event.h"
+#include "event/names.h"
+#include "publish/publish.h"
 
 #define MAX_PAYLOAD (64u << 20)
-#define MOST_PAYLOAD (240u << 20)	/* escaped, it still is a line that readers take (READER_LINE) */
+/* escaped, it still is a line that readers take (READER_LINE)  */
+#define MOST_PAYLOAD (240u << 20)
 
 enum {
-	OPT_TRACE_ID = 256, OPT_CORRELATION_ID, OPT_SOURCE, OPT_TIMESTAMP, OPT_EVENT_ID, OPT_MAXLEN, OPT_MAX_PAYLOAD,
-	OPT_UNORDERED, OPT_NO_BUFFER, OPT_EXIT_BUFFERED, OPT_BUFFER_MAX, OPT_MIN_FREE, OPT_SEGMENT_SIZE
+	OPT_TRACE_ID = 256,
+	OPT_CORRELATION_ID,
+	OPT_SOURCE,
+	OPT_TIMESTAMP,
+	OPT_EVENT_ID,
+	OPT_MAXLEN,
+	OPT_MAX_PAYLOAD,
+	OPT_UNORDERED,
+	OPT_NO_BUFFER,
+	OPT_EXIT_BUFFERED,
+	OPT_BUFFER_MAX,
+	OPT_MIN_FREE,
+	OPT_SEGMENT_SIZE
 };
 
-static const struct option options[] = {
-	CONF_LONG,
-	{"null", no_argument, NULL, '0'},
-	{"from-json", no_argument, NULL, 'J'},
-	{"trace-id", required_argument, NULL, OPT_TRACE_ID},
-	{"correlation-id", required_argument, NULL, OPT_CORRELATION_ID},
-	{"source", required_argument, NULL, OPT_SOURCE},
-	{"timestamp", required_argument, NULL, OPT_TIMESTAMP},
-	{"event-id", required_argument, NULL, OPT_EVENT_ID},
-	{"maxlen", required_argument, NULL, OPT_MAXLEN},
-	{"max-payload", required_argument, NULL, OPT_MAX_PAYLOAD},
-	{"unordered", no_argument, NULL, OPT_UNORDERED},
-	{"no-buffer", no_argument, NULL, OPT_NO_BUFFER},
-	{"exit-buffered", no_argument, NULL, OPT_EXIT_BUFFERED},
-	{"buffer-max", required_argument, NULL, OPT_BUFFER_MAX},
-	{"min-free", required_argument, NULL, OPT_MIN_FREE},
-	{"segment-size", required_argument, NULL, OPT_SEGMENT_SIZE},
-	{NULL, 0, NULL, 0}
-};
+static const struct option options[] = {CONF_LONG, {"null", no_argument, NULL, '0'},
+    {"from-json", no_argument, NULL, 'J'}, {"trace-id", required_argument, NULL, OPT_TRACE_ID},
+    {"correlation-id", required_argument, NULL, OPT_CORRELATION_ID},
+    {"source", required_argument, NULL, OPT_SOURCE},
+    {"timestamp", required_argument, NULL, OPT_TIMESTAMP},
+    {"event-id", required_argument, NULL, OPT_EVENT_ID},
+    {"maxlen", required_argument, NULL, OPT_MAXLEN},
+    {"max-payload", required_argument, NULL, OPT_MAX_PAYLOAD},
+    {"unordered", no_argument, NULL, OPT_UNORDERED},
+    {"no-buffer", no_argument, NULL, OPT_NO_BUFFER},
+    {"exit-buffered", no_argument, NULL, OPT_EXIT_BUFFERED},
+    {"buffer-max", required_argument, NULL, OPT_BUFFER_MAX},
+    {"min-free", required_argument, NULL, OPT_MIN_FREE},
+    {"segment-size", required_argument, NULL, OPT_SEGMENT_SIZE}, {NULL, 0, NULL, 0}};
 
 static struct ebpub {
 	struct conf conf;
 	struct publish_options publish;
 	const char *type;
 	const char *trace_id, *correlation_id, *source, *event_id;
-	char timestamp[CLOCK_SIZE];	/* "" for now */
+	char timestamp[CLOCK_SIZE]; /* "" for now */
 	uint64_t max_payload;
 	bool null, from_json, exit_buffered;
 	bool stdout_failed;
@@ -67,9 +74,13 @@ static volatile sig_atomic_t stopped;
 static void
 usage(FILE *to)
 {
-	fputs("usage: ebpub [-hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] [--option ...] type payload\n"
-	    "       ebpub [-0hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] [--option ...] type [-]\n"
-	    "       ebpub -J [-0hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] [--option ...]\n", to);
+	fputs("usage: ebpub [-hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] "
+	      "[--option ...] type payload\n"
+	      "       ebpub [-0hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] "
+	      "[--option ...] type [-]\n"
+	      "       ebpub -J [-0hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] "
+	      "[--option ...]\n",
+	    to);
 }
 
 static void
@@ -89,7 +100,7 @@ on_signal(int sig)
 static void
 print_answer(unsigned long long n, enum publish_answer what, const char *text)
 {
-	static const char *const words[] = { "added", "buffered", "refused", "unsafe" };
+	static const char *const words[] = {"added", "buffered", "refused", "unsafe"};
 
 	if (eb.conf.json)
 		printf("{\"event\":%llu,\"result\":\"%s\",\"id\":%s%s%s}\n", n, words[what],
@@ -148,14 +159,16 @@ refuse(struct publish *p, const char *what, unsigned long long n, const char *wh
 
 /* Fills in what the input did not say. */
 static void
-complete(struct event *e, char event_id[UUID_SIZE], char correlation_id[UUID_SIZE], char timestamp[CLOCK_SIZE])
+complete(struct event *e, char event_id[UUID_SIZE], char correlation_id[UUID_SIZE],
+    char timestamp[CLOCK_SIZE])
 {
 	if (!e->trace_id.n && eb.trace_id != NULL)
 		e->trace_id = slice_of(eb.trace_id);
 	if (!e->correlation_id.n) {
 		if (eb.correlation_id == NULL)
 			uuid_v4(correlation_id);
-		e->correlation_id = slice_of(eb.correlation_id != NULL ? eb.correlation_id : correlation_id);
+		e->correlation_id =
+		    slice_of(eb.correlation_id != NULL ? eb.correlation_id : correlation_id);
 	}
 	if (!e->source.n)
 		e->source = slice_of(eb.source != NULL ? eb.source : eb.conf.service);
@@ -175,11 +188,12 @@ static void
 publish_payload(struct publish *p, const char *what, unsigned long long at, const char *s, size_t n)
 {
 	char event_id[UUID_SIZE], correlation_id[UUID_SIZE], timestamp[CLOCK_SIZE], why[160];
-	struct event e = { .type = slice_of(eb.type), .payload = json_trim(s, n) };
+	struct event e = {.type = slice_of(eb.type), .payload = json_trim(s, n)};
 	struct json_fault fault;
 
 	if (n > eb.max_payload) {
-		snprintf(why, sizeof(why), "longer than --max-payload %llu bytes", (unsigned long long)eb.max_payload);
+		snprintf(why, sizeof(why), "longer than --max-payload %llu bytes",
+		    (unsigned long long)eb.max_payload);
 		refuse(p, what, at, why);
 		return;
 	}
@@ -250,7 +264,7 @@ take_lines(struct publish *p, struct lines *l)
 static int
 wait_for_work(struct publish *p)
 {
-	struct pollfd fds[2] = { { STDIN_FILENO, POLLIN, 0 }, { publish_fd(p), publish_events(p), 0 } };
+	struct pollfd fds[2] = {{STDIN_FILENO, POLLIN, 0}, {publish_fd(p), publish_events(p), 0}};
 	int ms = publish_timeout(p);
 
 	flush_answers();
@@ -280,7 +294,8 @@ publish_stream(struct publish *p)
 	lines_free(l);
 }
 
-/* ebpub TYPE -: all of standard input is one payload, and no more of it is held than may be taken. */
+/* ebpub TYPE -: all of standard input is one payload, and no more of it is held than may be taken.
+ */
 static void
 publish_all_of_stdin(struct publish *p)
 {
@@ -289,7 +304,7 @@ publish_all_of_stdin(struct publish *p)
 
 	while (n > 0 && b.len <= eb.max_payload && !stopped) {
 		bytes_reserve(&b, 65536);
-		if (poll(&(struct pollfd){ STDIN_FILENO, POLLIN, 0 }, 1, 1000) == 0)
+		if (poll(&(struct pollfd){STDIN_FILENO, POLLIN, 0}, 1, 1000) == 0)
 			continue;
 		n = read(STDIN_FILENO, b.p + b.len, b.cap - b.len);
 		if (n > 0)
@@ -307,8 +322,7 @@ publish_all_of_stdin(struct publish *p)
 
 /* --- the command line ---------------------------------------------------------------------- */
 
-static void __attribute__((noreturn, format(printf, 1, 2)))
-bad_usage(const char *fmt, ...)
+static void __attribute__((noreturn, format(printf, 1, 2))) bad_usage(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -320,8 +334,7 @@ bad_usage(const char *fmt, ...)
 }
 
 /* A shared option's value: wrong as such (64), or right and not possible (78). */
-static void __attribute__((noreturn))
-bad_option(const struct err *err)
+static void __attribute__((noreturn)) bad_option(const struct err *err)
 {
 	if (err->status == STATUS_USAGE)
 		bad_usage("%s", err->text);
@@ -340,7 +353,8 @@ take_size_above_0(const char *name, const char *arg, uint64_t most, uint64_t *to
 {
 	take_size(name, arg, to);
 	if (*to == 0 || *to > most)
-		bad_usage("--%s %s: from 1 to %lluM expected", name, arg, (unsigned long long)most >> 20);
+		bad_usage(
+		    "--%s %s: from 1 to %lluM expected", name, arg, (unsigned long long)most >> 20);
 }
 
 static void
@@ -357,7 +371,8 @@ take_timestamp(const char *arg)
 	int64_t us;
 
 	if (clock_rfc3339(arg, strlen(arg), &us) == -1)
-		bad_usage("--timestamp %s: a time as in RFC 3339 expected: 2025-12-04T10:30:00Z", arg);
+		bad_usage(
+		    "--timestamp %s: a time as in RFC 3339 expected: 2025-12-04T10:30:00Z", arg);
 	clock_format(us, eb.timestamp);
 }
 
@@ -391,13 +406,17 @@ take_option(int ch, const char *arg)
 	case OPT_TIMESTAMP: take_timestamp(arg); return 0;
 	case OPT_EVENT_ID: take_event_id(arg); return 0;
 	case OPT_MAXLEN: take_maxlen(arg); return 0;
-	case OPT_MAX_PAYLOAD: take_size_above_0("max-payload", arg, MOST_PAYLOAD, &eb.max_payload); return 0;
+	case OPT_MAX_PAYLOAD:
+		take_size_above_0("max-payload", arg, MOST_PAYLOAD, &eb.max_payload);
+		return 0;
 	case OPT_UNORDERED: eb.publish.unordered = true; return 0;
 	case OPT_NO_BUFFER: eb.publish.no_buffer = true; return 0;
 	case OPT_EXIT_BUFFERED: eb.exit_buffered = true; return 0;
 	case OPT_BUFFER_MAX: take_size("buffer-max", arg, &eb.publish.limits.buffer_max); return 0;
 	case OPT_MIN_FREE: take_size("min-free", arg, &eb.publish.limits.min_free); return 0;
-	case OPT_SEGMENT_SIZE: take_size_above_0("segment-size", arg, UINT64_MAX, &eb.publish.limits.segment_max); return 0;
+	case OPT_SEGMENT_SIZE:
+		take_size_above_0("segment-size", arg, UINT64_MAX, &eb.publish.limits.segment_max);
+		return 0;
 	}
 	return -1;
 }
@@ -418,7 +437,9 @@ read_options(int argc, char **argv)
 			bad_option(&err);
 		if (r == 0 && take_option(ch, optarg) == -1) {
 			if (optopt >= '1' && optopt <= '9')
-				warnx("a payload that begins with '-' stands behind --: ebpub TYPE -- -%c", optopt);
+				warnx("a payload that begins with '-' stands behind --: ebpub TYPE "
+				      "-- -%c",
+				    optopt);
 			usage(stderr);
 			exit(STATUS_USAGE);
 		}
@@ -436,7 +457,8 @@ check_arguments(int argc, char **argv)
 {
 	if (eb.from_json) {
 		if (argc > 0)
-			bad_usage("'%s': -J takes the type from each object, not as an argument", argv[0]);
+			bad_usage("'%s': -J takes the type from each object, not as an argument",
+			    argv[0]);
 		return;
 	}
 	if (argc == 0)
@@ -444,8 +466,10 @@ check_arguments(int argc, char **argv)
 	if (argc > 2)
 		bad_usage("'%s': one payload expected; quote it for the shell", argv[2]);
 	if (names_pattern(argv[0]))
-		bad_usage("'%s': a pattern names no stream to publish to; patterns work with ebsub --peek, ebstat and "
-		    "ebhealth", argv[0]);
+		bad_usage("'%s': a pattern names no stream to publish to; patterns work with ebsub "
+		          "--peek, ebstat and "
+		          "ebhealth",
+		    argv[0]);
 	if (!names_legal(argv[0], strlen(argv[0])))
 		bad_usage("'%s': an event type is " NAMES_LEGAL, argv[0]);
 	eb.type = argv[0];

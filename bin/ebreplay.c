@@ -8,62 +8,67 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "buffer/backlog.h"
-#include "conf/conf.h"
-#include "report/bufferfmt.h"
-#include "drain/redrive.h"
-#include "report/drainfmt.h"
-#include "drain/retry.h"
-#include "buffer/buffer.h"
-#include "base/status.h"
-#include "report/maintain.h"
-#include "base/process.h"
-#include "cli/optvalue.h"
 #include "base/clock.h"
+#include "base/process.h"
+#include "base/status.h"
+#include "buffer/backlog.h"
+#include "buffer/buffer.h"
+#include "cli/optvalue.h"
+#include "conf/conf.h"
+#include "drain/redrive.h"
+#include "drain/retry.h"
+#include "report/bufferfmt.h"
+#include "report/drainfmt.h"
+#include "report/maintain.h"
 
 enum {
-	OPT_DRY_RUN = 256, OPT_LIST, OPT_CHECK, OPT_LIMIT, OPT_RATE, OPT_WAIT, OPT_FORCE, OPT_MAXLEN, OPT_COMPRESS,
-	OPT_RETARGET, OPT_DISCARD, OPT_YES, OPT_QUARANTINE, OPT_DEAD, OPT_MATCH, OPT_SINCE
+	OPT_DRY_RUN = 256,
+	OPT_LIST,
+	OPT_CHECK,
+	OPT_LIMIT,
+	OPT_RATE,
+	OPT_WAIT,
+	OPT_FORCE,
+	OPT_MAXLEN,
+	OPT_COMPRESS,
+	OPT_RETARGET,
+	OPT_DISCARD,
+	OPT_YES,
+	OPT_QUARANTINE,
+	OPT_DEAD,
+	OPT_MATCH,
+	OPT_SINCE
 };
 
-static const struct option options[] = {
-	CONF_LONG,
-	{"dry-run", no_argument, NULL, OPT_DRY_RUN},
-	{"list", no_argument, NULL, OPT_LIST},
-	{"check", no_argument, NULL, OPT_CHECK},
-	{"limit", required_argument, NULL, OPT_LIMIT},
-	{"rate", required_argument, NULL, OPT_RATE},
-	{"wait", required_argument, NULL, OPT_WAIT},
-	{"force", no_argument, NULL, OPT_FORCE},
-	{"maxlen", required_argument, NULL, OPT_MAXLEN},
-	{"compress", no_argument, NULL, OPT_COMPRESS},
-	{"retarget", no_argument, NULL, OPT_RETARGET},
-	{"discard", no_argument, NULL, OPT_DISCARD},
-	{"yes", no_argument, NULL, OPT_YES},
-	{"quarantine", required_argument, NULL, OPT_QUARANTINE},
-	{"dead", no_argument, NULL, OPT_DEAD},
-	{"match", required_argument, NULL, OPT_MATCH},
-	{"since", required_argument, NULL, OPT_SINCE},
-	{NULL, 0, NULL, 0}
-};
+static const struct option options[] = {CONF_LONG, {"dry-run", no_argument, NULL, OPT_DRY_RUN},
+    {"list", no_argument, NULL, OPT_LIST}, {"check", no_argument, NULL, OPT_CHECK},
+    {"limit", required_argument, NULL, OPT_LIMIT}, {"rate", required_argument, NULL, OPT_RATE},
+    {"wait", required_argument, NULL, OPT_WAIT}, {"force", no_argument, NULL, OPT_FORCE},
+    {"maxlen", required_argument, NULL, OPT_MAXLEN}, {"compress", no_argument, NULL, OPT_COMPRESS},
+    {"retarget", no_argument, NULL, OPT_RETARGET}, {"discard", no_argument, NULL, OPT_DISCARD},
+    {"yes", no_argument, NULL, OPT_YES}, {"quarantine", required_argument, NULL, OPT_QUARANTINE},
+    {"dead", no_argument, NULL, OPT_DEAD}, {"match", required_argument, NULL, OPT_MATCH},
+    {"since", required_argument, NULL, OPT_SINCE}, {NULL, 0, NULL, 0}};
 
 /* What is done instead of draining: one of these. */
 static const struct action {
 	int option;
-	const char *word;	/* behind --quarantine */
+	const char *word; /* behind --quarantine */
 	bool changes;
-	int what;		/* an enum maintain_what; else an enum bufferfmt_what */
-	const char *needs_yes;	/* for which reason */
+	int what;              /* an enum maintain_what; else an enum bufferfmt_what */
+	const char *needs_yes; /* for which reason */
 } actions[] = {
-	{OPT_DRY_RUN, NULL, false, BUFFERFMT_DRAIN, NULL},
-	{OPT_LIST, NULL, false, BUFFERFMT_WAITING, NULL},
-	{OPT_CHECK, NULL, false, BUFFERFMT_CHECK, NULL},
-	{OPT_COMPRESS, NULL, true, MAINTAIN_COMPRESS, NULL},
-	{OPT_RETARGET, NULL, true, MAINTAIN_RETARGET, NULL},
-	{OPT_DISCARD, NULL, true, MAINTAIN_DISCARD, "--discard moves every undelivered event into quarantine: say --yes too"},
-	{OPT_QUARANTINE, "list", false, BUFFERFMT_QUARANTINE, NULL},
-	{OPT_QUARANTINE, "retry", true, MAINTAIN_RETRY, NULL},
-	{OPT_QUARANTINE, "drop", true, MAINTAIN_DROP, "--quarantine drop deletes what could not be replayed: say --yes too"},
+    {OPT_DRY_RUN, NULL, false, BUFFERFMT_DRAIN, NULL},
+    {OPT_LIST, NULL, false, BUFFERFMT_WAITING, NULL},
+    {OPT_CHECK, NULL, false, BUFFERFMT_CHECK, NULL},
+    {OPT_COMPRESS, NULL, true, MAINTAIN_COMPRESS, NULL},
+    {OPT_RETARGET, NULL, true, MAINTAIN_RETARGET, NULL},
+    {OPT_DISCARD, NULL, true, MAINTAIN_DISCARD,
+        "--discard moves every undelivered event into quarantine: say --yes too"},
+    {OPT_QUARANTINE, "list", false, BUFFERFMT_QUARANTINE, NULL},
+    {OPT_QUARANTINE, "retry", true, MAINTAIN_RETRY, NULL},
+    {OPT_QUARANTINE, "drop", true, MAINTAIN_DROP,
+        "--quarantine drop deletes what could not be replayed: say --yes too"},
 };
 
 static struct ebreplay {
@@ -72,13 +77,14 @@ static struct ebreplay {
 	struct append_limits limits;
 	struct requeue_names names;
 	struct redrive_options dead;
-	const struct action *action;	/* NULL: the buffer is drained, or dead letters are re-driven */
-	bool redrives, since;	/* --dead, --since */
-	bool yes, loud;		/* loud: somebody looks, -v or a terminal, and no -q */
+	/* NULL: the buffer is drained, or dead letters are re-driven */
+	const struct action *action;
+	bool redrives, since; /* --dead, --since */
+	bool yes, loud;       /* loud: somebody looks, -v or a terminal, and no -q */
 	int64_t wait_ms;
 	char target[1024];
 	struct drain_result sum;
-	uint64_t total;		/* at the start, for the progress line */
+	uint64_t total; /* at the start, for the progress line */
 	int64_t started, shown;
 	int status;
 } eb;
@@ -90,13 +96,20 @@ static volatile sig_atomic_t stopped;
 static void
 usage(FILE *to)
 {
-	fputs("usage: ebreplay [-hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] [--force] [--limit n]\n"
-	    "                [--maxlen n] [--rate n] [--wait seconds]\n"
-	    "       ebreplay --check | --dry-run | --list [-jq] [-b dir] [-p prefix] [-u url] [--limit n]\n"
-	    "       ebreplay --compress | --retarget | --discard --yes [-qv] [-b dir] [-p prefix] [-u url]\n"
-	    "       ebreplay --quarantine list | retry | drop [-jqv] [-b dir] [-p prefix] [-u url] [--yes] [file ...]\n"
-	    "       ebreplay --dead [-jqv] [-p prefix] [-t seconds] [-u url] [--dry-run] [--force] [--limit n]\n"
-	    "                [--match field=value] [--maxlen n] [--rate n] [--since where] type ...\n", to);
+	fputs("usage: ebreplay [-hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] "
+	      "[--force] [--limit n]\n"
+	      "                [--maxlen n] [--rate n] [--wait seconds]\n"
+	      "       ebreplay --check | --dry-run | --list [-jq] [-b dir] [-p prefix] [-u url] "
+	      "[--limit n]\n"
+	      "       ebreplay --compress | --retarget | --discard --yes [-qv] [-b dir] [-p "
+	      "prefix] [-u url]\n"
+	      "       ebreplay --quarantine list | retry | drop [-jqv] [-b dir] [-p prefix] [-u "
+	      "url] [--yes] [file ...]\n"
+	      "       ebreplay --dead [-jqv] [-p prefix] [-t seconds] [-u url] [--dry-run] "
+	      "[--force] [--limit n]\n"
+	      "                [--match field=value] [--maxlen n] [--rate n] [--since where] type "
+	      "...\n",
+	    to);
 }
 
 static void
@@ -111,8 +124,7 @@ on_signal(int sig)
 	stopped = sig;
 }
 
-static void __attribute__((noreturn, format(printf, 1, 2)))
-bad_usage(const char *fmt, ...)
+static void __attribute__((noreturn, format(printf, 1, 2))) bad_usage(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -124,8 +136,7 @@ bad_usage(const char *fmt, ...)
 }
 
 /* A shared option's value: wrong as such (64), or right and not possible (78). */
-static void __attribute__((noreturn))
-bad_option(const struct err *err)
+static void __attribute__((noreturn)) bad_option(const struct err *err)
 {
 	if (err->status == STATUS_USAGE)
 		bad_usage("%s", err->text);
@@ -234,10 +245,12 @@ static void
 look(struct buffer *buf)
 {
 	enum bufferfmt_what what = (enum bufferfmt_what)eb.action->what;
-	struct bufferfmt l = {
-		.json = eb.conf.json, .quiet = eb.conf.quiet, .limit = what == BUFFERFMT_WAITING ? eb.drain.limit : 0,
-		.target = eb.target, .names = eb.names, .put = print_line
-	};
+	struct bufferfmt l = {.json = eb.conf.json,
+	    .quiet = eb.conf.quiet,
+	    .limit = what == BUFFERFMT_WAITING ? eb.drain.limit : 0,
+	    .target = eb.target,
+	    .names = eb.names,
+	    .put = print_line};
 	struct err err;
 
 	if (buf == NULL)
@@ -248,12 +261,13 @@ look(struct buffer *buf)
 	bufferfmt_free(&l);
 }
 
-/* --- changing ---------------------------------------------------------------------------------- */
+/* --- changing ----------------------------------------------------------------------------------
+ */
 
 static void
 change(struct buffer *buf)
 {
-	const struct maintain u = { .target = eb.target, .limits = &eb.limits, .names = eb.names };
+	const struct maintain u = {.target = eb.target, .limits = &eb.limits, .names = eb.names};
 	struct bytes told = {0};
 	uint64_t kept;
 	struct err err;
@@ -263,14 +277,16 @@ change(struct buffer *buf)
 		warnx("%s", bytes_str(&told));
 	bytes_free(&told);
 	if (kept > 0) {
-		warnx("%llu lines are no events and stay in '%s/quarantine'", (unsigned long long)kept, buffer_dir(buf));
+		warnx("%llu lines are no events and stay in '%s/quarantine'",
+		    (unsigned long long)kept, buffer_dir(buf));
 		worse(STATUS_SOME);
 	}
 	if (ok == -1)
 		errx(err.status, "%s", err.text);
 }
 
-/* --- dead letters ------------------------------------------------------------------------------- */
+/* --- dead letters -------------------------------------------------------------------------------
+ */
 
 /* l NULL: the names of the columns. */
 static int
@@ -337,7 +353,8 @@ redrive(void)
 	redrive_free(o);
 }
 
-/* --- the command line ------------------------------------------------------------------------------ */
+/* --- the command line
+ * ------------------------------------------------------------------------------ */
 
 static int
 set_action(int option, const char *word, struct err *err)
@@ -347,10 +364,12 @@ set_action(int option, const char *word, struct err *err)
 	while (a < end && (a->option != option || (a->word != NULL && strcmp(a->word, word) != 0)))
 		a++;
 	if (a == end)
-		return err_set(err, STATUS_USAGE, "--quarantine %s: list, retry or drop expected", word);
+		return err_set(
+		    err, STATUS_USAGE, "--quarantine %s: list, retry or drop expected", word);
 	if (eb.action != NULL && eb.action != a)
 		return err_set(err, STATUS_USAGE,
-		    "one of --dry-run, --list, --check, --compress, --retarget, --discard, --quarantine at a time");
+		    "one of --dry-run, --list, --check, --compress, --retarget, --discard, "
+		    "--quarantine at a time");
 	eb.action = a;
 	return 0;
 }
@@ -362,17 +381,33 @@ take_option(int ch, const char *arg, struct err *err)
 	int ok = 0;
 
 	switch (ch) {
-	case OPT_DRY_RUN: case OPT_LIST: case OPT_CHECK: case OPT_COMPRESS: case OPT_RETARGET: case OPT_DISCARD:
+	case OPT_DRY_RUN:
+	case OPT_LIST:
+	case OPT_CHECK:
+	case OPT_COMPRESS:
+	case OPT_RETARGET:
+	case OPT_DISCARD:
 	case OPT_QUARANTINE: ok = set_action(ch, arg, err); break;
 	case OPT_DEAD: eb.redrives = true; break;
 	case OPT_MATCH: ok = redrive_match(&eb.dead, arg, err); break;
-	case OPT_SINCE: eb.since = true; ok = redrive_since(&eb.dead, arg, err); break;
+	case OPT_SINCE:
+		eb.since = true;
+		ok = redrive_since(&eb.dead, arg, err);
+		break;
 	case OPT_YES: eb.yes = true; break;
 	case OPT_FORCE: eb.drain.force = true; break;
-	case OPT_LIMIT: ok = optvalue_number("--limit", arg, INT64_MAX, NUMBER, &eb.drain.limit, err); break;
-	case OPT_RATE: ok = optvalue_number("--rate", arg, INT64_MAX, NUMBER, &eb.drain.rate, err); break;
-	case OPT_MAXLEN: ok = optvalue_count("--maxlen", arg, 0, NUMBER, &eb.drain.maxlen, err); break;
-	case OPT_WAIT: ok = optvalue_span("--wait", arg, 0, "seconds expected", &eb.wait_ms, err); break;
+	case OPT_LIMIT:
+		ok = optvalue_number("--limit", arg, INT64_MAX, NUMBER, &eb.drain.limit, err);
+		break;
+	case OPT_RATE:
+		ok = optvalue_number("--rate", arg, INT64_MAX, NUMBER, &eb.drain.rate, err);
+		break;
+	case OPT_MAXLEN:
+		ok = optvalue_count("--maxlen", arg, 0, NUMBER, &eb.drain.maxlen, err);
+		break;
+	case OPT_WAIT:
+		ok = optvalue_span("--wait", arg, 0, "seconds expected", &eb.wait_ms, err);
+		break;
 	default: return 0;
 	}
 	return ok == -1 ? -1 : 1;
@@ -412,7 +447,8 @@ check_arguments(char **args, size_t n)
 	if (!eb.redrives)
 		return;
 	if (eb.action != NULL && eb.action->option != OPT_DRY_RUN)
-		bad_usage("--dead re-drives dead letters: of the others only --dry-run goes with it");
+		bad_usage(
+		    "--dead re-drives dead letters: of the others only --dry-run goes with it");
 	if (eb.wait_ms || eb.yes)
 		bad_usage("--wait and --yes do not go with --dead");
 	if (redrive_types(&eb.dead, args, n, &err) == -1)
@@ -424,7 +460,8 @@ prepare(void)
 {
 	eb.loud = !eb.conf.quiet && (eb.conf.verbose || isatty(STDERR_FILENO));
 	snprintf(eb.target, sizeof(eb.target), "%s %s", eb.conf.place, eb.conf.prefix);
-	eb.limits = (struct append_limits){ .segment_max = APPEND_SEGMENT_MAX, .lock_ms = eb.conf.timeout_ms };
+	eb.limits = (struct append_limits){
+	    .segment_max = APPEND_SEGMENT_MAX, .lock_ms = eb.conf.timeout_ms};
 	eb.drain.conf = &eb.conf;
 	eb.drain.target = eb.target;
 	eb.drain.limits = &eb.limits;
@@ -476,7 +513,7 @@ main(int argc, char **argv)
 			puts("ebreplay " EB_VERSION);
 		return finish();
 	}
-	eb.names = (struct requeue_names){ argv + optind, (size_t)(argc - optind) };
+	eb.names = (struct requeue_names){argv + optind, (size_t)(argc - optind)};
 	check_arguments(argv + optind, (size_t)(argc - optind));
 	prepare();
 	process_on_signal(SIGTERM, on_signal);

@@ -7,25 +7,22 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "event/id.h"
-#include "redis/stream.h"
-#include "conf/conf.h"
-#include "event/names.h"
-#include "report/snapshot.h"
-#include "base/status.h"
-#include "base/table.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/process.h"
-#include "base/clock.h"
+#include "base/status.h"
+#include "base/table.h"
+#include "conf/conf.h"
+#include "event/id.h"
+#include "event/names.h"
+#include "redis/stream.h"
+#include "report/snapshot.h"
 
 #define SPAN 32
 
-static const struct option options[] = {
-	CONF_LONG,
-	{NULL, 0, NULL, 0}
-};
+static const struct option options[] = {CONF_LONG, {NULL, 0, NULL, 0}};
 
 static struct ebstat {
 	struct conf conf;
@@ -36,13 +33,14 @@ static struct ebstat {
 static void
 usage(FILE *to)
 {
-	fputs("usage: ebstat [-hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] [type ...]\n", to);
+	fputs("usage: ebstat [-hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] "
+	      "[type ...]\n",
+	    to);
 }
 
 /* --- the buffer ------------------------------------------------------------------- */
 
-static void __attribute__((format(printf, 2, 3)))
-fact(const char *name, const char *fmt, ...)
+static void __attribute__((format(printf, 2, 3))) fact(const char *name, const char *fmt, ...)
 {
 	char *text = NULL;
 	va_list ap;
@@ -68,7 +66,8 @@ show_events(const struct backlog *b)
 	char when[CLOCK_SIZE], span[SPAN];
 
 	if (b->events > 0 || !eb.conf.quiet)
-		fact("events", "%" PRIu64 " undelivered%s", b->events, b->replaying ? ", a replay is running" : "");
+		fact("events", "%" PRIu64 " undelivered%s", b->events,
+		    b->replaying ? ", a replay is running" : "");
 	if (b->oldest != 0) {
 		clock_format(b->oldest, when);
 		clock_span((clock_now() - b->oldest) / 1000, span, sizeof(span));
@@ -88,15 +87,19 @@ show_oddities(const struct backlog *b)
 	for (size_t i = 0; i < b->nvanished; i++)
 		fact("vanished", "%s went away with undelivered events in it", b->vanished[i]);
 	if (b->lock_holder != NULL)
-		fact("locked", "by process %s, which does not let go: nothing can be drained", b->lock_holder);
+		fact("locked", "by process %s, which does not let go: nothing can be drained",
+		    b->lock_holder);
 	if (b->quarantined > 0 || all)
 		fact("quarantine", "%" PRIu64 " line%s", b->quarantined, plural(b->quarantined));
 	if (b->doubles > 0 || all)
-		fact("doubles", "%" PRIu64 " possible duplicate%s so far", b->doubles, plural(b->doubles));
+		fact("doubles", "%" PRIu64 " possible duplicate%s so far", b->doubles,
+		    plural(b->doubles));
 	if (b->suspect > 0 || all)
-		fact("suspect", "%" PRIu64 " segment%s that could not be synced", b->suspect, plural(b->suspect));
+		fact("suspect", "%" PRIu64 " segment%s that could not be synced", b->suspect,
+		    plural(b->suspect));
 	if (b->odd > 0 || all)
-		fact("odd", "%" PRIu64 " file%s left alone: no regular file of ours with one link", b->odd, plural(b->odd));
+		fact("odd", "%" PRIu64 " file%s left alone: no regular file of ours with one link",
+		    b->odd, plural(b->odd));
 }
 
 static void
@@ -105,7 +108,8 @@ show_counters(const struct snapshot *p)
 	struct bytes b = {0};
 
 	for (int i = 0; i < COUNTERS; i++)
-		bytes_addf(&b, "%s%s %" PRIu64, i > 0 ? ", " : "", counter_names[i], p->counters[i]);
+		bytes_addf(
+		    &b, "%s%s %" PRIu64, i > 0 ? ", " : "", counter_names[i], p->counters[i]);
 	fact("counters", "%s", bytes_str(&b));
 	bytes_free(&b);
 }
@@ -157,7 +161,8 @@ show_redis(const struct survey *s)
 	if (!s->up)
 		fact("redis", "DOWN: %s", s->error);
 	else if (!eb.conf.quiet)
-		fact("redis", "up, %s%s%s, %.1f ms", *s->server != '\0' ? s->server : "version not told",
+		fact("redis", "up, %s%s%s, %.1f ms",
+		    *s->server != '\0' ? s->server : "version not told",
 		    *s->version != '\0' ? " " : "", s->version, (double)s->rtt_us / 1000);
 	if (s->refusal != NULL)
 		fact("", "takes no events: %s", s->refusal);
@@ -228,7 +233,8 @@ stream_row(const struct survey_stream *st, const struct stream_group *g)
 	else
 		no_group_cells(st);
 	/* On the first row of a stream only; rows are sorted and compared by people. */
-	table_cell(eb.streams, "%s", st->error != NULL && (g == NULL || g == st->groups) ? st->error : "");
+	table_cell(
+	    eb.streams, "%s", st->error != NULL && (g == NULL || g == st->groups) ? st->error : "");
 }
 
 static bool
@@ -254,9 +260,8 @@ show_stream(const struct survey_stream *st)
 static void
 show_streams(const struct survey *s)
 {
-	static const char *const names[] = {
-		"TYPE", "LENGTH", "FIRST", "LAST", "DEAD", "GROUP", "CONSUMERS", "PENDING", "OLDEST", "LAG", "LOST", "DELIVERED", ""
-	};
+	static const char *const names[] = {"TYPE", "LENGTH", "FIRST", "LAST", "DEAD", "GROUP",
+	    "CONSUMERS", "PENDING", "OLDEST", "LAG", "LOST", "DELIVERED", ""};
 
 	eb.streams = table_new(eb.conf.verbose ? "lrllrlrrrrrll" : "lrrlrrrrrl");
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -305,7 +310,8 @@ judge(const struct snapshot *p)
 
 	if (!p->readable) {
 		warnx("%s", p->unread.text);
-		status = status_worse(status, p->unread.status == STATUS_UNSAFE ? STATUS_SOME : p->unread.status);
+		status = status_worse(
+		    status, p->unread.status == STATUS_UNSAFE ? STATUS_SOME : p->unread.status);
 	}
 	if (p->buffer.nvanished > 0)
 		status = status_worse(status, STATUS_UNSAFE);
@@ -321,8 +327,7 @@ write_out(const struct bytes *out, int status)
 	return STATUS_UNSAFE;
 }
 
-static void __attribute__((noreturn, format(printf, 1, 2)))
-bad_usage(const char *fmt, ...)
+static void __attribute__((noreturn, format(printf, 1, 2))) bad_usage(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -334,8 +339,7 @@ bad_usage(const char *fmt, ...)
 }
 
 /* A shared option's value: wrong as such (64), or right and not possible (78). */
-static void __attribute__((noreturn))
-bad_option(const struct err *err)
+static void __attribute__((noreturn)) bad_option(const struct err *err)
 {
 	if (err->status == STATUS_USAGE)
 		bad_usage("%s", err->text);
@@ -368,7 +372,8 @@ check_types(char **types)
 	for (; *types != NULL; types++)
 		if (!names_pattern(*types) && !names_legal(*types, strlen(*types)))
 			bad_usage("'%s': an event type is " NAMES_LEGAL "; "
-			    "a pattern has * ? or [", *types);
+			          "a pattern has * ? or [",
+			    *types);
 }
 
 int

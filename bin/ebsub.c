@@ -9,53 +9,57 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "event/id.h"
-#include "handle/child.h"
-#include "conf/conf.h"
-#include "consume/consumer.h"
-#include "consume/consume.h"
-#include "handle/handle.h"
-#include "event/names.h"
-#include "base/status.h"
-#include "consume/sublist.h"
-#include "base/process.h"
-#include "cli/optvalue.h"
 #include "base/clock.h"
+#include "base/process.h"
+#include "base/status.h"
+#include "cli/optvalue.h"
+#include "conf/conf.h"
+#include "consume/consume.h"
+#include "consume/consumer.h"
+#include "consume/sublist.h"
+#include "event/id.h"
+#include "event/names.h"
+#include "handle/child.h"
+#include "handle/handle.h"
 
 enum {
-	OPT_CLAIM_IDLE = 256, OPT_CMD_TIMEOUT, OPT_DEAD, OPT_FOLLOW, OPT_FROM, OPT_LAST, OPT_MAX_DELIVERIES, OPT_NO_SYNC, OPT_ORDERED, OPT_PAYLOAD,
-	OPT_PEEK, OPT_RETRY_BASE, OPT_RETRY_FOR, OPT_RETRY_MAX, OPT_STOP_TIMEOUT, OPT_TO, OPT_WORKER
+	OPT_CLAIM_IDLE = 256,
+	OPT_CMD_TIMEOUT,
+	OPT_DEAD,
+	OPT_FOLLOW,
+	OPT_FROM,
+	OPT_LAST,
+	OPT_MAX_DELIVERIES,
+	OPT_NO_SYNC,
+	OPT_ORDERED,
+	OPT_PAYLOAD,
+	OPT_PEEK,
+	OPT_RETRY_BASE,
+	OPT_RETRY_FOR,
+	OPT_RETRY_MAX,
+	OPT_STOP_TIMEOUT,
+	OPT_TO,
+	OPT_WORKER
 };
 
-static const struct option options[] = {
-	CONF_LONG,
-	{"null", no_argument, NULL, '0'},
-	{"consumer", required_argument, NULL, 'C'},
-	{"end", no_argument, NULL, 'e'},
-	{"format", required_argument, NULL, 'f'},
-	{"group", required_argument, NULL, 'g'},
-	{"count", required_argument, NULL, 'n'},
-	{"jobs", required_argument, NULL, 'P'},
-	{"idle-timeout", required_argument, NULL, 'W'},
-	{"claim-idle", required_argument, NULL, OPT_CLAIM_IDLE},
-	{"cmd-timeout", required_argument, NULL, OPT_CMD_TIMEOUT},
-	{"dead", no_argument, NULL, OPT_DEAD},
-	{"follow", no_argument, NULL, OPT_FOLLOW},
-	{"from", required_argument, NULL, OPT_FROM},
-	{"last", required_argument, NULL, OPT_LAST},
-	{"max-deliveries", required_argument, NULL, OPT_MAX_DELIVERIES},
-	{"no-sync", no_argument, NULL, OPT_NO_SYNC},
-	{"ordered", no_argument, NULL, OPT_ORDERED},
-	{"payload", no_argument, NULL, OPT_PAYLOAD},
-	{"peek", no_argument, NULL, OPT_PEEK},
-	{"retry-base", required_argument, NULL, OPT_RETRY_BASE},
-	{"retry-for", required_argument, NULL, OPT_RETRY_FOR},
-	{"retry-max", required_argument, NULL, OPT_RETRY_MAX},
-	{"stop-timeout", required_argument, NULL, OPT_STOP_TIMEOUT},
-	{"to", required_argument, NULL, OPT_TO},
-	{"worker", no_argument, NULL, OPT_WORKER},
-	{NULL, 0, NULL, 0}
-};
+static const struct option options[] = {CONF_LONG, {"null", no_argument, NULL, '0'},
+    {"consumer", required_argument, NULL, 'C'}, {"end", no_argument, NULL, 'e'},
+    {"format", required_argument, NULL, 'f'}, {"group", required_argument, NULL, 'g'},
+    {"count", required_argument, NULL, 'n'}, {"jobs", required_argument, NULL, 'P'},
+    {"idle-timeout", required_argument, NULL, 'W'},
+    {"claim-idle", required_argument, NULL, OPT_CLAIM_IDLE},
+    {"cmd-timeout", required_argument, NULL, OPT_CMD_TIMEOUT},
+    {"dead", no_argument, NULL, OPT_DEAD}, {"follow", no_argument, NULL, OPT_FOLLOW},
+    {"from", required_argument, NULL, OPT_FROM}, {"last", required_argument, NULL, OPT_LAST},
+    {"max-deliveries", required_argument, NULL, OPT_MAX_DELIVERIES},
+    {"no-sync", no_argument, NULL, OPT_NO_SYNC}, {"ordered", no_argument, NULL, OPT_ORDERED},
+    {"payload", no_argument, NULL, OPT_PAYLOAD}, {"peek", no_argument, NULL, OPT_PEEK},
+    {"retry-base", required_argument, NULL, OPT_RETRY_BASE},
+    {"retry-for", required_argument, NULL, OPT_RETRY_FOR},
+    {"retry-max", required_argument, NULL, OPT_RETRY_MAX},
+    {"stop-timeout", required_argument, NULL, OPT_STOP_TIMEOUT},
+    {"to", required_argument, NULL, OPT_TO}, {"worker", no_argument, NULL, OPT_WORKER},
+    {NULL, 0, NULL, 0}};
 
 static struct ebsub {
 	struct conf conf;
@@ -65,7 +69,7 @@ static struct ebsub {
 	struct consume follow;
 	struct consumer consumer;
 	struct handle_plan handle;
-	const char *of_commands;	/* an option that goes only with -- CMD */
+	const char *of_commands; /* an option that goes only with -- CMD */
 	bool peek, to_given, end, payload, no_sync;
 } eb;
 
@@ -80,24 +84,30 @@ static volatile sig_atomic_t stop_signal;
 static void
 usage(FILE *to)
 {
-	fputs("usage: ebsub [-0ehjqvV] [-b dir] [-C consumer] [-f format] [-g group] [-n count] [-p prefix] [-s service] [-t seconds]"
-	    " [-u url] [-W seconds] [--claim-idle span] [--from where] [--no-sync] [--payload] type ...\n"
-	    "       ebsub [-ehqvV] [-b dir] [-C consumer] [-g group] [-n count] [-P jobs] [-p prefix] [-s service] [-t seconds] [-u url]"
-	    " [-W seconds] [--claim-idle span] [--cmd-timeout span] [--from where] [--max-deliveries count] [--ordered]"
-	    " [--retry-base span] [--retry-for span] [--retry-max span] [--stop-timeout span] [--worker] type ... -- command [argument ...]\n"
-	    "       ebsub --peek [-0ehjqvV] [-f format] [-n count] [-p prefix] [-t seconds] [-u url] [-W seconds]"
-	    " [--dead] [--follow] [--from where] [--last count] [--no-sync] [--payload] [--to where] type ...\n", to);
+	fputs("usage: ebsub [-0ehjqvV] [-b dir] [-C consumer] [-f format] [-g group] [-n count] "
+	      "[-p prefix] [-s service] [-t seconds]"
+	      " [-u url] [-W seconds] [--claim-idle span] [--from where] [--no-sync] [--payload] "
+	      "type ...\n"
+	      "       ebsub [-ehqvV] [-b dir] [-C consumer] [-g group] [-n count] [-P jobs] [-p "
+	      "prefix] [-s service] [-t seconds] [-u url]"
+	      " [-W seconds] [--claim-idle span] [--cmd-timeout span] [--from where] "
+	      "[--max-deliveries count] [--ordered]"
+	      " [--retry-base span] [--retry-for span] [--retry-max span] [--stop-timeout span] "
+	      "[--worker] type ... -- command [argument ...]\n"
+	      "       ebsub --peek [-0ehjqvV] [-f format] [-n count] [-p prefix] [-t seconds] [-u "
+	      "url] [-W seconds]"
+	      " [--dead] [--follow] [--from where] [--last count] [--no-sync] [--payload] [--to "
+	      "where] type ...\n",
+	    to);
 }
 
-static void __attribute__((noreturn))
-see_usage(void)
+static void __attribute__((noreturn)) see_usage(void)
 {
 	fputs("ebsub: see ebsub -h\n", stderr);
 	exit(STATUS_USAGE);
 }
 
-static void __attribute__((noreturn, format(printf, 1, 2)))
-bad_usage(const char *fmt, ...)
+static void __attribute__((noreturn, format(printf, 1, 2))) bad_usage(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -157,7 +167,8 @@ take_hands(const char *arg, struct err *err)
 	if (optvalue_count("-P", arg, 1, COUNT, &n, err) == -1)
 		return -1;
 	if (n > HANDS_MAX)
-		return err_set(err, STATUS_USAGE, "-P %s: at most %d commands at once", arg, HANDS_MAX);
+		return err_set(
+		    err, STATUS_USAGE, "-P %s: at most %d commands at once", arg, HANDS_MAX);
 	eb.handle.hands = (size_t)n;
 	return 0;
 }
@@ -183,14 +194,26 @@ take_handle_option(int ch, const char *arg, struct err *err)
 
 	switch (ch) {
 	case 'P': ok = take_hands(arg, err); break;
-	case OPT_CMD_TIMEOUT: ok = take_handle_span("--cmd-timeout", arg, 1, &w->cmd_timeout, err); break;
+	case OPT_CMD_TIMEOUT:
+		ok = take_handle_span("--cmd-timeout", arg, 1, &w->cmd_timeout, err);
+		break;
 	case OPT_MAX_DELIVERIES: ok = take_deliveries(arg, err); break;
-	case OPT_ORDERED: w->ordered = true; eb.of_commands = "--ordered"; break;
-	case OPT_RETRY_BASE: ok = take_handle_span("--retry-base", arg, 1, &w->retry_base, err); break;
+	case OPT_ORDERED:
+		w->ordered = true;
+		eb.of_commands = "--ordered";
+		break;
+	case OPT_RETRY_BASE:
+		ok = take_handle_span("--retry-base", arg, 1, &w->retry_base, err);
+		break;
 	case OPT_RETRY_FOR: ok = take_handle_span("--retry-for", arg, 0, &w->retry_for, err); break;
 	case OPT_RETRY_MAX: ok = take_handle_span("--retry-max", arg, 1, &w->retry_max, err); break;
-	case OPT_STOP_TIMEOUT: ok = take_handle_span("--stop-timeout", arg, 0, &w->stop_timeout, err); break;
-	case OPT_WORKER: w->worker = true; eb.of_commands = "--worker"; break;
+	case OPT_STOP_TIMEOUT:
+		ok = take_handle_span("--stop-timeout", arg, 0, &w->stop_timeout, err);
+		break;
+	case OPT_WORKER:
+		w->worker = true;
+		eb.of_commands = "--worker";
+		break;
 	default: return 0;
 	}
 	return ok == -1 ? -1 : 1;
@@ -205,23 +228,42 @@ take_option(int ch, const char *arg, struct err *err)
 
 	switch (ch) {
 	case '0': eb.sink.end = '\0'; break;
-	case 'C': eb.plan.consumer = arg; ok = consumer_check("-C", arg, err); break;
+	case 'C':
+		eb.plan.consumer = arg;
+		ok = consumer_check("-C", arg, err);
+		break;
 	case 'e': eb.end = true; break;
-	case 'f': eb.sink.format = arg; ok = format_check(arg, err); break;
+	case 'f':
+		eb.sink.format = arg;
+		ok = format_check(arg, err);
+		break;
 	case 'g': eb.taps.group = arg; break;
 	case 'n': ok = optvalue_count("-n", arg, 1, COUNT, &eb.follow.limit, err); break;
 	case 'W':
-		ok = optvalue_span("-W", arg, 0, "how long to wait for an event is expected: 30, 0.5, 5m", &eb.follow.idle_ms, err);
+		ok = optvalue_span("-W", arg, 0,
+		    "how long to wait for an event is expected: 30, 0.5, 5m", &eb.follow.idle_ms,
+		    err);
 		break;
 	case OPT_DEAD: eb.taps.dead = true; break;
 	case OPT_FOLLOW: l->follow = true; break;
-	case OPT_FROM: eb.plan.from_given = true; ok = id_parse_place(arg, clock_now(), "--from", &l->from, err); break;
+	case OPT_FROM:
+		eb.plan.from_given = true;
+		ok = id_parse_place(arg, clock_now(), "--from", &l->from, err);
+		break;
 	case OPT_LAST: ok = optvalue_count("--last", arg, 0, COUNT, &l->last, err); break;
-	case OPT_CLAIM_IDLE: ok = optvalue_span("--claim-idle", arg, 0, SPAN, &eb.handle.claim_idle, err); break;
-	case OPT_NO_SYNC: eb.sink.sync = false; eb.no_sync = true; break;
+	case OPT_CLAIM_IDLE:
+		ok = optvalue_span("--claim-idle", arg, 0, SPAN, &eb.handle.claim_idle, err);
+		break;
+	case OPT_NO_SYNC:
+		eb.sink.sync = false;
+		eb.no_sync = true;
+		break;
 	case OPT_PAYLOAD: eb.payload = true; break;
 	case OPT_PEEK: eb.peek = true; break;
-	case OPT_TO: eb.to_given = true; ok = range_to(l, "--to", arg, err); break;
+	case OPT_TO:
+		eb.to_given = true;
+		ok = range_to(l, "--to", arg, err);
+		break;
 	default: return take_handle_option(ch, arg, err);
 	}
 	return ok == -1 ? -1 : 1;
@@ -231,13 +273,21 @@ take_option(int ch, const char *arg, struct err *err)
 static void
 check_handle(void)
 {
-	const char *other = eb.peek ? "--peek" : eb.payload ? "--payload" : eb.sink.format != NULL ? "-f" : eb.conf.json ? "-j" :
-	    eb.sink.end == '\0' ? "-0" : eb.no_sync ? "--no-sync" : NULL;
+	const char *other = eb.peek  ? "--peek"
+	    : eb.payload             ? "--payload"
+	    : eb.sink.format != NULL ? "-f"
+	    : eb.conf.json           ? "-j"
+	    : eb.sink.end == '\0'    ? "-0"
+	    : eb.no_sync             ? "--no-sync"
+	                             : NULL;
 
 	if (eb.handle.argv == NULL && eb.of_commands != NULL)
-		bad_usage("%s goes with a command: ebsub %s ... TYPE -- COMMAND", eb.of_commands, eb.of_commands);
+		bad_usage("%s goes with a command: ebsub %s ... TYPE -- COMMAND", eb.of_commands,
+		    eb.of_commands);
 	if (eb.handle.argv != NULL && other != NULL)
-		bad_usage("%s does not go with a command: its stdin is the payload, and what it prints is its own", other);
+		bad_usage("%s does not go with a command: its stdin is the payload, and what it "
+		          "prints is its own",
+		    other);
 	if (eb.handle.retry_max < eb.handle.retry_base)
 		bad_usage("--retry-max is less than --retry-base");
 }
@@ -251,7 +301,8 @@ check_options(void)
 	if (!eb.peek && (eb.plan.look.follow || eb.plan.look.last >= 0 || eb.to_given))
 		bad_usage("--follow, --last and --to go with --peek");
 	if (!eb.peek && eb.taps.dead)
-		bad_usage("--dead goes with --peek: dead letters are looked at here, and re-driven by ebreplay --dead");
+		bad_usage("--dead goes with --peek: dead letters are looked at here, and re-driven "
+		          "by ebreplay --dead");
 	if (eb.peek && (eb.taps.group != NULL || eb.plan.consumer != NULL))
 		bad_usage("--peek uses no group: -g and -C do not go with it");
 	if (eb.plan.look.follow && (eb.to_given || eb.end))
@@ -305,7 +356,8 @@ name_consumer(void)
 	if (eb.peek || eb.plan.consumer != NULL)
 		return;
 	if (consumer_take(&eb.consumer, eb.conf.state, &err) == -1 && !eb.conf.quiet)
-		warnx("%s; what is pending at the end of this run is not taken up by the next", err.text);
+		warnx("%s; what is pending at the end of this run is not taken up by the next",
+		    err.text);
 	eb.plan.consumer = eb.consumer.name;
 	eb.plan.kin = eb.consumer.stem;
 }
@@ -323,7 +375,9 @@ make_plan(void)
 	eb.taps.prefix = eb.conf.prefix;
 	eb.taps.service = eb.conf.service;
 	eb.taps.note = w->note = on_note;
-	eb.sink.style = eb.payload ? SINK_PAYLOAD : eb.sink.format != NULL ? SINK_FORMAT : SINK_JSON;
+	eb.sink.style = eb.payload   ? SINK_PAYLOAD
+	    : eb.sink.format != NULL ? SINK_FORMAT
+	                             : SINK_JSON;
 	w->sink = &eb.sink;
 	w->in_turn = eb.peek && !eb.plan.look.follow;
 	w->to_end = w->in_turn || eb.end;
@@ -357,8 +411,8 @@ tell_groups(void)
 	if (eb.peek || eb.conf.quiet || (!eb.conf.verbose && (chosen || !isatty(STDERR_FILENO))))
 		return;
 	for (size_t i = 0; i < eb.taps.n; i++)
-		warnx("reading as group '%s', consumer '%s', and acknowledging; --peek only looks", sub_group(eb.taps.at[i]),
-		    eb.plan.consumer);
+		warnx("reading as group '%s', consumer '%s', and acknowledging; --peek only looks",
+		    sub_group(eb.taps.at[i]), eb.plan.consumer);
 }
 
 static void
@@ -401,11 +455,15 @@ run_handle(void)
 
 	make_handle();
 	end = handle_run(&eb.handle, &c, &err);
-	status = end == CONSUME_FAILED ? err.status : consume_status(end, c.handled + c.dead, eb.follow.limit, eb.end);
+	status = end == CONSUME_FAILED
+	    ? err.status
+	    : consume_status(end, c.handled + c.dead, eb.follow.limit, eb.end);
 	if (end == CONSUME_FAILED)
 		warnx("%s", err.text);
 	if (c.unsaid > 0)
-		warnx("%llu events were handled and could not be acknowledged: they will come again", (unsigned long long)c.unsaid);
+		warnx(
+		    "%llu events were handled and could not be acknowledged: they will come again",
+		    (unsigned long long)c.unsaid);
 	if (eb.conf.verbose) {
 		handle_text(&words, &c);
 		warnx("%s", bytes_str(&words));
@@ -442,7 +500,7 @@ main(int argc, char **argv)
 			puts("ebsub " EB_VERSION);
 		return fflush(stdout) == EOF ? STATUS_UNSAFE : STATUS_OK;
 	}
-	if (optind == dashes)		/* no type before "--": they stand behind it */
+	if (optind == dashes) /* no type before "--": they stand behind it */
 		optind = dashes + 1, dashes = argc;
 	else if (dashes + 1 < argc)
 		eb.handle.argv = argv + dashes + 1;

@@ -1,14 +1,15 @@
 /*
  * bare: hiredis and nothing around it, the floor that scripts/bench measures the commands against.
  *
- *     add WHERE KEY WINDOW            XADD of each line of stdin, one half of the window sent while the other is answered; IDs
- *     each WHERE KEY                  XADD of each line as it comes, answered before the next; IDs
- *     one WHERE KEY PAYLOAD           connect, XADD, exit
- *     read WHERE KEY GROUP COUNT      XREADGROUP and XACK until nothing is left, the next batch asked for early; payloads
- *     follow WHERE KEY GROUP N        blocked XREADGROUP, XACK, until N entries came; payloads, each written as it comes
- *     append FILE TEXT                open, write, fdatasync, exit
+ *     add WHERE KEY WINDOW            XADD of each line of stdin, one half of the window sent while
+ * the other is answered; IDs each WHERE KEY                  XADD of each line as it comes,
+ * answered before the next; IDs one WHERE KEY PAYLOAD           connect, XADD, exit read WHERE KEY
+ * GROUP COUNT      XREADGROUP and XACK until nothing is left, the next batch asked for early;
+ * payloads follow WHERE KEY GROUP N        blocked XREADGROUP, XACK, until N entries came;
+ * payloads, each written as it comes append FILE TEXT                open, write, fdatasync, exit
  *
- * WHERE is the path of a socket, or HOST:PORT. Entries have the contract's fields and MAXLEN, with an identity that is not made.
+ * WHERE is the path of a socket, or HOST:PORT. Entries have the contract's fields and MAXLEN, with
+ * an identity that is not made.
  */
 #include <err.h>
 #include <fcntl.h>
@@ -19,7 +20,7 @@
 
 #include <hiredis/hiredis.h>
 
-enum { MAXIMUM = 10000, PAYLOAD = 9 };	/* of a window or batch; where an XADD has it */
+enum { MAXIMUM = 10000, PAYLOAD = 9 }; /* of a window or batch; where an XADD has it */
 
 static redisContext *c;
 static const char *words[MAXIMUM + 3];
@@ -90,9 +91,10 @@ answer(void)
 
 /* --- adding ------------------------------------------------------------------ */
 
-static const char *entry[] = {"XADD", "", "MAXLEN", "~", "10000", "*", "event_type", "", "payload", "", "trace_id", "",
-	"correlation_id", "6f1c2b0e-9a51-4d0c-8a53-0f3f9d1f7a11", "timestamp", "2025-12-04T10:30:00.000000Z", "source", "eventbus",
-	"event_id", "019ae8b1-2c00-7cc3-98c4-dc0c0c07398f"};
+static const char *entry[] = {"XADD", "", "MAXLEN", "~", "10000", "*", "event_type", "", "payload",
+    "", "trace_id", "", "correlation_id", "6f1c2b0e-9a51-4d0c-8a53-0f3f9d1f7a11", "timestamp",
+    "2025-12-04T10:30:00.000000Z", "source", "eventbus", "event_id",
+    "019ae8b1-2c00-7cc3-98c4-dc0c0c07398f"};
 static size_t entry_lengths[sizeof(entry) / sizeof(*entry)];
 
 static void
@@ -112,7 +114,8 @@ put(const char *payload, size_t length)
 {
 	entry[PAYLOAD] = payload;
 	entry_lengths[PAYLOAD] = length;
-	if (redisAppendCommandArgv(c, (int)(sizeof(entry) / sizeof(*entry)), entry, entry_lengths) == REDIS_ERR)
+	if (redisAppendCommandArgv(
+	        c, (int)(sizeof(entry) / sizeof(*entry)), entry, entry_lengths) == REDIS_ERR)
 		dead();
 }
 
@@ -187,13 +190,17 @@ static const char *key, *group;
 static void
 ask(const char *count)
 {
-	append(9, (const char *[]){"XREADGROUP", "GROUP", group, "bare", "COUNT", count, "STREAMS", key, ">"});
+	append(9,
+	    (const char *[]){
+	        "XREADGROUP", "GROUP", group, "bare", "COUNT", count, "STREAMS", key, ">"});
 }
 
 static void
 ask_blocked(void)
 {
-	append(11, (const char *[]){"XREADGROUP", "GROUP", group, "bare", "COUNT", "100", "BLOCK", "0", "STREAMS", key, ">"});
+	append(11,
+	    (const char *[]){"XREADGROUP", "GROUP", group, "bare", "COUNT", "100", "BLOCK", "0",
+	        "STREAMS", key, ">"});
 }
 
 /* Prints the payloads of a batch and appends the XACK; how many there are. */
@@ -224,7 +231,8 @@ take_ack(void)
 	freeReplyObject(answer());
 }
 
-/* The next batch is asked for as soon as one is there, so that the server works while this one is printed. */
+/* The next batch is asked for as soon as one is there, so that the server works while this one is
+ * printed. */
 static void
 read_all(const char *count)
 {
@@ -300,8 +308,11 @@ run(const char *what, char **argv)
 int
 main(int argc, char **argv)
 {
-	static const struct { const char *name; int words; } modes[] = {
-		{"add", 3}, {"each", 2}, {"one", 3}, {"read", 4}, {"follow", 4}, {"append", 2}, {"nothing", 0}};
+	static const struct {
+		const char *name;
+		int words;
+	} modes[] = {{"add", 3}, {"each", 2}, {"one", 3}, {"read", 4}, {"follow", 4}, {"append", 2},
+	    {"nothing", 0}};
 
 	for (size_t i = 0; argc > 1 && i < sizeof(modes) / sizeof(*modes); i++) {
 		if (strcmp(argv[1], modes[i].name) != 0 || argc != 2 + modes[i].words)

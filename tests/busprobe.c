@@ -13,14 +13,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "redis/conn.h"
-#include "redis/reply.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/process.h"
-#include "base/clock.h"
+#include "redis/conn.h"
+#include "redis/reply.h"
 
-static const char *const names[] = {"FINE", "REFUSED", "TIMEOUT", "CUT", "GARBAGE", "LATER", "READONLY", "DENIED",
-    "NOPERM", "WRONGTYPE", "FULL", "TOOBIG", "NOGROUP", "MOVED", "UNBLOCKED", "OTHER"};
+static const char *const names[] = {"FINE", "REFUSED", "TIMEOUT", "CUT", "GARBAGE", "LATER",
+    "READONLY", "DENIED", "NOPERM", "WRONGTYPE", "FULL", "TOOBIG", "NOGROUP", "MOVED", "UNBLOCKED",
+    "OTHER"};
 
 static int
 number(const char *s)
@@ -117,7 +118,8 @@ ping(struct conn *conn, int n)
 static int
 add(struct conn *conn, const char *key, int n, size_t bytes)
 {
-	struct slice words[] = {slice_of("XADD"), slice_of(key), slice_of("*"), slice_of("payload"), {NULL, bytes}};
+	struct slice words[] = {
+	    slice_of("XADD"), slice_of(key), slice_of("*"), slice_of("payload"), {NULL, bytes}};
 	char *payload = mem_alloc(bytes + 1);
 	struct reply *r = NULL;
 	struct err err;
@@ -126,14 +128,16 @@ add(struct conn *conn, const char *key, int n, size_t bytes)
 	words[4].p = payload;
 	for (int i = 0; i < n; i++)
 		conn_put(conn, 5, words);
-	while (conn_answered(conn) < conn_sent(conn) + conn_unsent(conn) && (r = conn_wait(conn, 0, &err)) != NULL) {
+	while (conn_answered(conn) < conn_sent(conn) + conn_unsent(conn) &&
+	    (r = conn_wait(conn, 0, &err)) != NULL) {
 		if (reply_is_error(r))
 			show(r);
 		reply_free(r);
 		if (conn_answered(conn) == (uint64_t)n + 2)
 			break;
 	}
-	printf("sent %d answered %d %s\n", (int)conn_sent(conn) - 2, (int)conn_answered(conn) - 2, names[conn_why(conn)]);
+	printf("sent %d answered %d %s\n", (int)conn_sent(conn) - 2, (int)conn_answered(conn) - 2,
+	    names[conn_why(conn)]);
 	free(payload);
 	return 0;
 }
@@ -166,7 +170,8 @@ run(struct conn *conn, int argc, char **argv)
 		conn_putl(conn, "XREAD", "BLOCK", argv[1], "STREAMS", "no-such-stream", "$", NULL);
 		return next(conn, number(argv[2]));
 	}
-	printf("%s %s %s %lld %s\n", conn_server(conn), conn_version(conn), conn_run_id(conn), (long long)conn_client_id(conn), conn_addr(conn));
+	printf("%s %s %s %lld %s\n", conn_server(conn), conn_version(conn), conn_run_id(conn),
+	    (long long)conn_client_id(conn), conn_addr(conn));
 	return conn_rtt_us(conn) > 0 ? 0 : 1;
 }
 

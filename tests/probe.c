@@ -1,4 +1,5 @@
-/* probe: the functions of lib/, one a word, for the .bats files. Status 1 is a refusal, its reason on stderr. */
+/* probe: the functions of lib/, one a word, for the .bats files. Status 1 is a refusal, its reason
+ * on stderr. */
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -6,21 +7,21 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "buffer/line.h"
 #include "base/base64.h"
 #include "base/bytes.h"
-#include "conf/conf.h"
-#include "event/event.h"
+#include "base/clock.h"
+#include "base/io.h"
 #include "base/json.h"
 #include "base/lines.h"
-#include "event/names.h"
-#include "redis/url.h"
-#include "base/io.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/process.h"
 #include "base/uuid.h"
-#include "base/clock.h"
+#include "buffer/line.h"
+#include "conf/conf.h"
+#include "event/event.h"
+#include "event/names.h"
+#include "redis/url.h"
 
 static struct err why;
 
@@ -61,7 +62,8 @@ input(void)
 		got = read(STDIN_FILENO, b.p + b.len, b.cap - b.len);
 		b.len += got > 0 ? (size_t)got : 0;
 	} while (got > 0);
-	b.p = mem_realloc(b.p, b.len);		/* exactly: a step outside shows under a sanitizer */
+	/* exactly: a step outside shows under a sanitizer */
+	b.p = mem_realloc(b.p, b.len);
 	b.cap = b.len;
 	return b;
 }
@@ -292,7 +294,8 @@ slurp(char **argv)
 	return 0;
 }
 
-/* What descriptor a file gets after process_start, the mode it has, and whether writing to 1 is noticed. */
+/* What descriptor a file gets after process_start, the mode it has, and whether writing to 1 is
+ * noticed. */
 static int
 start(char **argv)
 {
@@ -302,7 +305,8 @@ start(char **argv)
 	process_start();
 	if ((f = fopen(argv[0], "w")) == NULL)
 		return 1;
-	fprintf(f, "fd %d read %zd write %d\n", fileno(f), read(STDIN_FILENO, &c, 1), io_write_all(STDOUT_FILENO, &c, 1));
+	fprintf(f, "fd %d read %zd write %d\n", fileno(f), read(STDIN_FILENO, &c, 1),
+	    io_write_all(STDOUT_FILENO, &c, 1));
 	return fclose(f) != 0;
 }
 
@@ -335,7 +339,9 @@ static int
 names(char **argv)
 {
 	char *keys[] = {
-		names_stream(argv[0], argv[2]), names_group(argv[0], argv[1], argv[2]), names_dead(argv[0], argv[2]),
+	    names_stream(argv[0], argv[2]),
+	    names_group(argv[0], argv[1], argv[2]),
+	    names_dead(argv[0], argv[2]),
 	};
 
 	for (size_t i = 0; i < 3; i++) {
@@ -374,7 +380,8 @@ type(char **argv)
 static int
 lines(char **argv)
 {
-	struct lines *l = lines_new(STDIN_FILENO, *argv[0] == '0' ? '\0' : '\n', strtoul(argv[1], NULL, 10));
+	struct lines *l =
+	    lines_new(STDIN_FILENO, *argv[0] == '0' ? '\0' : '\n', strtoul(argv[1], NULL, 10));
 	struct slice s;
 	enum lines_got got;
 
@@ -429,8 +436,8 @@ event_line(char **argv)
 		b.len--;
 	if ((result = line_parse(b.p, b.len, &l, &text, &why)) == 0) {
 		show_event(&l.e);
-		printf("buffered_at %lld\nmaxlen %lld\n%s\n", (long long)l.buffered_at, (long long)l.maxlen,
-		    l.ours ? "ours" : "theirs");
+		printf("buffered_at %lld\nmaxlen %lld\n%s\n", (long long)l.buffered_at,
+		    (long long)l.maxlen, l.ours ? "ours" : "theirs");
 		if (l.in_doubt)
 			printf("doubt %s %lld %s %s\n", l.doubt.run_id, (long long)l.doubt.client,
 			    l.doubt.addr, l.doubt.after);
@@ -447,9 +454,13 @@ event_line_write(char **argv)
 	struct doubt d = {"run", INT64_C(9007199254740991), "127.0.0.1:5", "5-1"};
 	struct bytes b = input(), out = {0};
 	struct event e = {
-		.type = slice_of(argv[0]), .payload = {b.p, b.len}, .trace_id = slice_of(argv[1]),
-		.correlation_id = slice_of("c"), .timestamp = slice_of("2025-12-04T10:30:00.000000Z"),
-		.source = slice_of("s"), .event_id = slice_of("e"),
+	    .type = slice_of(argv[0]),
+	    .payload = {b.p, b.len},
+	    .trace_id = slice_of(argv[1]),
+	    .correlation_id = slice_of("c"),
+	    .timestamp = slice_of("2025-12-04T10:30:00.000000Z"),
+	    .source = slice_of("s"),
+	    .event_id = slice_of("e"),
 	};
 
 	line_head(&out, &e);
@@ -468,7 +479,8 @@ fields(char **argv, struct slice kv[20], struct bytes *b)
 
 	*b = input();
 	for (n = 0; n < 20 && argv[n] != NULL; n++)
-		kv[n] = strcmp(argv[n], "-") == 0 ? (struct slice){b->p, b->len} : slice_of(argv[n]);
+		kv[n] =
+		    strcmp(argv[n], "-") == 0 ? (struct slice){b->p, b->len} : slice_of(argv[n]);
 	return n;
 }
 
@@ -479,7 +491,8 @@ event_json_(char **argv)
 	struct slice kv[20];
 	size_t n = fields(argv + 1, kv, &b);
 
-	event_json(&out, slice_of("5-1"), slice_of("q:stream:t"), slice_of("t"), kv, n, strtoll(argv[0], NULL, 10));
+	event_json(&out, slice_of("5-1"), slice_of("q:stream:t"), slice_of("t"), kv, n,
+	    strtoll(argv[0], NULL, 10));
 	bytes_free(&b);
 	bytes_addc(&out, '\n');
 	return output(&out);
@@ -527,15 +540,19 @@ recovered(char **argv)
 static void
 show_conf(const struct conf *c, char **words)
 {
-	printf("place %s\nuser %s\npassword %s\n", c->place, c->url.user == NULL ? "none" : c->url.user,
+	printf("place %s\nuser %s\npassword %s\n", c->place,
+	    c->url.user == NULL ? "none" : c->url.user,
 	    c->url.password == NULL ? "none" : c->url.password);
-	printf("buffer %s\nstate %s\n", c->buffer == NULL ? "none" : c->buffer, c->state == NULL ? "none" : c->state);
-	printf("prefix %s\nservice %s%s\ntimeout %lld\nmaxlen %lld\nmaxlen of t %lld%s", c->prefix, c->service,
-	    c->service_given ? "" : " (default)", (long long)c->timeout_ms, (long long)c->maxlen,
-	    (long long)conf_maxlen(c, "t"), conf_acked(c, "t") ? ", acked, hard " : "\n");
+	printf("buffer %s\nstate %s\n", c->buffer == NULL ? "none" : c->buffer,
+	    c->state == NULL ? "none" : c->state);
+	printf("prefix %s\nservice %s%s\ntimeout %lld\nmaxlen %lld\nmaxlen of t %lld%s", c->prefix,
+	    c->service, c->service_given ? "" : " (default)", (long long)c->timeout_ms,
+	    (long long)c->maxlen, (long long)conf_maxlen(c, "t"),
+	    conf_acked(c, "t") ? ", acked, hard " : "\n");
 	if (conf_acked(c, "t"))
 		printf("%lld\n", (long long)conf_maxlen_hard(c, "t"));
-	printf("flags%s%s%s\nargv", c->json ? " json" : "", c->quiet ? " quiet" : "", c->verbose ? " verbose" : "");
+	printf("flags%s%s%s\nargv", c->json ? " json" : "", c->quiet ? " quiet" : "",
+	    c->verbose ? " verbose" : "");
 	for (; *words != NULL; words++)
 		printf(" %s", *words);
 	putchar('\n');
@@ -553,7 +570,8 @@ conf(char **argv)
 	conf_init(&c);
 	while (result != -1 && (ch = getopt_long(argc, argv, CONF_SHORT, options, NULL)) != -1)
 		result = ch == '?' ? -1 : conf_option(&c, ch, optarg, &why);
-	if (result != -1 && (result = conf_finish(&c, argc, argv, &why)) == 0 && !c.help && !c.version) {
+	if (result != -1 && (result = conf_finish(&c, argc, argv, &why)) == 0 && !c.help &&
+	    !c.version) {
 		show_conf(&c, argv);
 		if (conf_buffer(&c, &why) == NULL)
 			result = -1;
@@ -567,16 +585,40 @@ static const struct word {
 	int (*fn)(char **argv);
 	int args;
 } words[] = {
-	{"json-check", json_check_, 0}, {"json-check-many", json_check_many, 0}, {"json-walk", json_walk_, 0},
-	{"json-text", json_text_, 0}, {"json-quote", json_quote_, 0}, {"json-quote-text", json_quote_text_, 0},
-	{"json-line", json_line_, 0}, {"base64", base64_, 0}, {"base64-read", base64_read_, 0},
-	{"when-parse", when_parse_, 1}, {"when-rfc3339", when_rfc3339_, 1}, {"when-format", when_format_, 1},
-	{"when-span", when_span_, 1}, {"size", size, 1}, {"ms", ms, 1}, {"u64", u64, 1}, {"slurp", slurp, 1},
-	{"start", start, 1}, {"uuid", uuid, 2}, {"uuid-derived", uuid_derived_, 2}, {"names", names, 3},
-	{"legal", legal, 1}, {"legal-prefix", legal_prefix, 1}, {"pattern", pattern, 1}, {"type", type, 2},
-	{"lines", lines, 2}, {"url", url, 1}, {"event-line", event_line, 0}, {"event-line-write", event_line_write, 3},
-	{"event-json", event_json_, 1}, {"event-payload", event_payload_, 0}, {"event-json-read", event_json_read_, 0},
-	{"recovered", recovered, 2}, {"conf", conf, 0},
+    {"json-check", json_check_, 0},
+    {"json-check-many", json_check_many, 0},
+    {"json-walk", json_walk_, 0},
+    {"json-text", json_text_, 0},
+    {"json-quote", json_quote_, 0},
+    {"json-quote-text", json_quote_text_, 0},
+    {"json-line", json_line_, 0},
+    {"base64", base64_, 0},
+    {"base64-read", base64_read_, 0},
+    {"when-parse", when_parse_, 1},
+    {"when-rfc3339", when_rfc3339_, 1},
+    {"when-format", when_format_, 1},
+    {"when-span", when_span_, 1},
+    {"size", size, 1},
+    {"ms", ms, 1},
+    {"u64", u64, 1},
+    {"slurp", slurp, 1},
+    {"start", start, 1},
+    {"uuid", uuid, 2},
+    {"uuid-derived", uuid_derived_, 2},
+    {"names", names, 3},
+    {"legal", legal, 1},
+    {"legal-prefix", legal_prefix, 1},
+    {"pattern", pattern, 1},
+    {"type", type, 2},
+    {"lines", lines, 2},
+    {"url", url, 1},
+    {"event-line", event_line, 0},
+    {"event-line-write", event_line_write, 3},
+    {"event-json", event_json_, 1},
+    {"event-payload", event_payload_, 0},
+    {"event-json-read", event_json_read_, 0},
+    {"recovered", recovered, 2},
+    {"conf", conf, 0},
 };
 
 int

@@ -2,10 +2,12 @@
  * repeat: runs programs with little of its own, and says what they took, for scripts/bench.
  *
  *     FILE run JOBS N COMMAND...                     N processes, JOBS of them at once
- *     FILE latency N LINE PUBLISHER... -- READER...  N times LINE to the one's stdin, then a line from the other's stdout
+ *     FILE latency N LINE PUBLISHER... -- READER...  N times LINE to the one's stdin, then a line
+ * from the other's stdout
  *
- * One line goes to FILE: nanoseconds, microseconds of their processors in user and system mode, KiB of the largest; for
- * latency the nanoseconds are the median of a line, and the 99th percentile stands behind. A command that fails is status 1.
+ * One line goes to FILE: nanoseconds, microseconds of their processors in user and system mode, KiB
+ * of the largest; for latency the nanoseconds are the median of a line, and the 99th percentile
+ * stands behind. A command that fails is status 1.
  */
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -68,7 +70,7 @@ end_one(const char *name)
 		err(1, "wait");
 	if (status != 0)
 		errx(1, "%s: %s %d", name, WIFEXITED(status) ? "status" : "signal",
-			WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+		    WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
 }
 
 static void
@@ -80,8 +82,9 @@ report(long long ns, long long high)
 	if (f == NULL)
 		err(1, "%s", result);
 	getrusage(RUSAGE_CHILDREN, &u);
-	fprintf(f, "%lld %lld %lld %ld %lld\n", ns, u.ru_utime.tv_sec * 1000000LL + u.ru_utime.tv_usec,
-		u.ru_stime.tv_sec * 1000000LL + u.ru_stime.tv_usec, u.ru_maxrss, high);
+	fprintf(f, "%lld %lld %lld %ld %lld\n", ns,
+	    u.ru_utime.tv_sec * 1000000LL + u.ru_utime.tv_usec,
+	    u.ru_stime.tv_sec * 1000000LL + u.ru_stime.tv_usec, u.ru_maxrss, high);
 	if (fclose(f) == EOF)
 		err(1, "%s", result);
 }
@@ -136,13 +139,14 @@ latency(long n, const char *text, char **publisher, char **reader)
 	char *line;
 	int in[2], out[2], null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
-	if (took == NULL || asprintf(&line, "%s\n", text) == -1 || null == -1 || pipe2(in, O_CLOEXEC) == -1 || pipe2(out, O_CLOEXEC) == -1)
+	if (took == NULL || asprintf(&line, "%s\n", text) == -1 || null == -1 ||
+	    pipe2(in, O_CLOEXEC) == -1 || pipe2(out, O_CLOEXEC) == -1)
 		err(1, "latency");
 	start(reader, -1, in[1]);
 	start(publisher, out[0], null);
 	close(in[1]);
 	close(out[0]);
-	one_way(out[1], line, in[0], reader[0]);	/* connections, group */
+	one_way(out[1], line, in[0], reader[0]); /* connections, group */
 	for (long i = 0; i < n; i++)
 		took[i] = one_way(out[1], line, in[0], reader[0]);
 	close(out[1]);
@@ -160,7 +164,9 @@ main(int argc, char **argv)
 	char **cut = argv;
 
 	if (argc < 6)
-		errx(64, "usage: repeat FILE run JOBS N COMMAND... | FILE latency N LINE PUBLISHER... -- READER...");
+		errx(64,
+		    "usage: repeat FILE run JOBS N COMMAND... | FILE latency N LINE PUBLISHER... "
+		    "-- READER...");
 	result = argv[1];
 	if (strcmp(argv[2], "run") == 0) {
 		run(number(argv[3]), number(argv[4]), argv + 5);

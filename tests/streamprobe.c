@@ -12,14 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/process.h"
 #include "event/id.h"
-#include "redis/stream.h"
 #include "redis/fence.h"
-#include "redis/scan.h"
 #include "redis/group.h"
 #include "redis/reply.h"
-#include "base/process.h"
-#include "base/clock.h"
+#include "redis/scan.h"
+#include "redis/stream.h"
 
 static enum conn_why why;
 static struct err f;
@@ -95,8 +95,9 @@ info(struct conn *conn, const char *key)
 
 	if (stream_info(conn, key, &i, &why, &f) == -1)
 		return bad();
-	printf("exists=%d length=%d added=%d groups=%d generated=%s deleted=%s first=%s", i.exists, (int)i.length,
-	    (int)i.added, (int)i.groups, text(i.last_generated), text(i.max_deleted), text(i.first));
+	printf("exists=%d length=%d added=%d groups=%d generated=%s deleted=%s first=%s", i.exists,
+	    (int)i.length, (int)i.added, (int)i.groups, text(i.last_generated), text(i.max_deleted),
+	    text(i.first));
 	printf(" last=%s\n", text(i.last));
 	return 0;
 }
@@ -108,7 +109,8 @@ groups(struct conn *conn, const char *key, int needed)
 	struct stream_group *g;
 	size_t n;
 
-	if (stream_info(conn, key, &i, &why, &f) == -1 || stream_groups(conn, key, &g, &n, &why, &f) == -1)
+	if (stream_info(conn, key, &i, &why, &f) == -1 ||
+	    stream_groups(conn, key, &g, &n, &why, &f) == -1)
 		return bad();
 	if (needed)
 		puts(text(stream_needed(g, n)));
@@ -116,9 +118,11 @@ groups(struct conn *conn, const char *key, int needed)
 		bool known;
 		uint64_t lost = stream_lost(&i, &g[k], &known);
 
-		printf("%s consumers=%d pending=%d delivered=%s read=%d lag=%d lowest=%s lost=%d%s\n", g[k].name,
-		    (int)g[k].consumers, (int)g[k].pending, text(g[k].last_delivered), (int)g[k].read, (int)g[k].lag,
-		    text(g[k].lowest_pending), (int)lost, known ? "" : "?");
+		printf(
+		    "%s consumers=%d pending=%d delivered=%s read=%d lag=%d lowest=%s lost=%d%s\n",
+		    g[k].name, (int)g[k].consumers, (int)g[k].pending, text(g[k].last_delivered),
+		    (int)g[k].read, (int)g[k].lag, text(g[k].lowest_pending), (int)lost,
+		    known ? "" : "?");
 	}
 	stream_groups_free(g, n);
 	return 0;
@@ -228,13 +232,20 @@ run(struct conn *conn, int argc, char **argv)
 	else if (strcmp(c, "trim") == 0)
 		r = stream_trim(conn, key, parse(argv[2]), (uint64_t)number(argv[3]), &n, &why, &f);
 	else if (strcmp(c, "scan") == 0)
-		return scan_entries(conn, key, parse(argv[2]), (size_t)number(argv[3]), show, &many, &why, &f) == 0 ? 0 : bad();
+		return scan_entries(conn, key, parse(argv[2]), (size_t)number(argv[3]), show, &many,
+		           &why, &f) == 0
+		    ? 0
+		    : bad();
 	else if (strcmp(c, "first") == 0) {
 		many = 2;
-		printf("stopped with %d\n", scan_entries(conn, key, parse("0-0"), 10, show, &many, &why, &f));
+		printf("stopped with %d\n",
+		    scan_entries(conn, key, parse("0-0"), 10, show, &many, &why, &f));
 		return 0;
 	} else if (strcmp(c, "newest") == 0)
-		return scan_newest(conn, key, "+", (size_t)number(argv[2]), show, &many, &why, &f) == 0 ? 0 : bad();
+		return scan_newest(
+		           conn, key, "+", (size_t)number(argv[2]), show, &many, &why, &f) == 0
+		    ? 0
+		    : bad();
 	else if (strcmp(c, "keys") == 0)
 		return keys(conn, key);
 	else if (strcmp(c, "fence") == 0)
@@ -258,7 +269,8 @@ main(int argc, char **argv)
 	int status;
 
 	process_start();
-	if (argc < 3 || url_parse(&u, argv[1], &f) == -1 || (conn = conn_open(&u, 2000, &why, &f)) == NULL) {
+	if (argc < 3 || url_parse(&u, argv[1], &f) == -1 ||
+	    (conn = conn_open(&u, 2000, &why, &f)) == NULL) {
 		puts(f.text);
 		return 64;
 	}

@@ -1,8 +1,8 @@
-#include <stdlib.h>
+#include "base/backoff.h"
 
 #include <sys/random.h>
 
-#include "base/backoff.h"
+#include <stdlib.h>
 
 int64_t
 backoff_next(struct backoff *b)

@@ -1,6 +1,6 @@
-#include <string.h>
-
 #include "base/base64.h"
+
+#include <string.h>
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 

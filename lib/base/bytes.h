@@ -23,15 +23,14 @@ struct slice {
 	size_t n;
 };
 
-void bytes_free(struct bytes *b);			/* back to empty, memory released */
-void bytes_grow(struct bytes *b, size_t more);	/* as bytes_reserve, when there is no room */
+void bytes_free(struct bytes *b);              /* back to empty, memory released */
+void bytes_grow(struct bytes *b, size_t more); /* as bytes_reserve, when there is no room */
 /* Empty, with room for n bytes and hardly more: for one of many that stay. */
 void bytes_fit(struct bytes *b, size_t n);
 void bytes_adds(struct bytes *b, const char *s);
-void bytes_addu(struct bytes *b, uint64_t n);	/* decimal */
-void bytes_addf(struct bytes *b, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-void bytes_drop(struct bytes *b, size_t n);		/* forget the first n bytes */
+void bytes_addu(struct bytes *b, uint64_t n); /* decimal */
+void bytes_addf(struct bytes *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void bytes_drop(struct bytes *b, size_t n); /* forget the first n bytes */
 /* The bytes as a C string: a NUL stands behind them, not counted in len. */
 const char *bytes_str(struct bytes *b);
 

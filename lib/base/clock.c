@@ -1,12 +1,12 @@
+#include "base/clock.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#include "base/clock.h"
-
 #define SECOND INT64_C(1000000)
 #define DAY (86400 * SECOND)
-#define FIRST (-719528 * DAY)			/* 0000-01-01 */
+#define FIRST (-719528 * DAY) /* 0000-01-01 */
 
 int64_t
 clock_now(void)
@@ -28,7 +28,8 @@ clock_mono(void)
 
 /*
  * Days since 1970-01-01 of a date in the Gregorian calendar, and back. Years
- * begin in March here, so that the leap day is the last of its year; an era is 400 years of 146097 days.
+ * begin in March here, so that the leap day is the last of its year; an era is 400 years of 146097
+ * days.
  */
 static int64_t
 days_of(int64_t y, int m, int d)
@@ -136,9 +137,8 @@ take_date(struct text *t, int64_t *us)
 	static const char length[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
 	int y, m, d;
 
-	if (!take_number(t, 4, 0, 9999, &y) || !take(t, '-') ||
-	    !take_number(t, 2, 1, 12, &m) || !take(t, '-') ||
-	    !take_number(t, 2, 1, length[m - 1], &d))
+	if (!take_number(t, 4, 0, 9999, &y) || !take(t, '-') || !take_number(t, 2, 1, 12, &m) ||
+	    !take(t, '-') || !take_number(t, 2, 1, length[m - 1], &d))
 		return 0;
 	if (m == 2 && d == 29 && (y % 4 != 0 || (y % 100 == 0 && y % 400 != 0)))
 		return 0;
@@ -162,11 +162,10 @@ take_clock(struct text *t, int strict, int64_t *us)
 {
 	int h, m, s = 0;
 
-	if (!take_number(t, 2, 0, 23, &h) || !take(t, ':') ||
-	    !take_number(t, 2, 0, 59, &m))
+	if (!take_number(t, 2, 0, 23, &h) || !take(t, ':') || !take_number(t, 2, 0, 59, &m))
 		return 0;
 	if (take(t, ':')) {
-		if (!take_number(t, 2, 0, 60, &s))	/* 60: a leap second */
+		if (!take_number(t, 2, 0, 60, &s)) /* 60: a leap second */
 			return 0;
 		if (take(t, '.') && !take_fraction(t, us))
 			return 0;

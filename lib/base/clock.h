@@ -10,11 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CLOCK_LAST INT64_C(253402300799999999)	/* 9999-12-31T23:59:59.999999Z */
-#define CLOCK_SIZE 28	/* "2025-12-04T10:30:00.123456Z" and a NUL */
+#define CLOCK_LAST INT64_C(253402300799999999) /* 9999-12-31T23:59:59.999999Z */
+#define CLOCK_SIZE 28                          /* "2025-12-04T10:30:00.123456Z" and a NUL */
 
-int64_t clock_now(void);			/* wall clock, us */
-int64_t clock_mono(void);		/* CLOCK_MONOTONIC, ms */
+int64_t clock_now(void);  /* wall clock, us */
+int64_t clock_mono(void); /* CLOCK_MONOTONIC, ms */
 
 /* RFC 3339, UTC, six digits, Z. Years 0000 to 9999; out of range is clamped. */
 void clock_format(int64_t us, char out[CLOCK_SIZE]);

@@ -1,3 +1,5 @@
+#include "base/err.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -5,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/err.h"
 #include "base/json.h"
 
 void
@@ -27,7 +28,8 @@ within_char(char c)
 	return ((unsigned char)c & 0xc0) == 0x80;
 }
 
-/* Leaves out the middle: at the beginning stands what it is about, at the end what is wrong with that. */
+/* Leaves out the middle: at the beginning stands what it is about, at the end what is wrong with
+ * that. */
 static void
 shorten(char *out, size_t size, const char *whole)
 {
@@ -40,7 +42,8 @@ shorten(char *out, size_t size, const char *whole)
 	snprintf(out, size, "%.*s...%s", (int)head, whole, whole + tail);
 }
 
-static size_t put(char *out, size_t size, int sys, const char *fmt, va_list ap) __attribute__((format(printf, 4, 0)));
+static size_t put(char *out, size_t size, int sys, const char *fmt, va_list ap)
+    __attribute__((format(printf, 4, 0)));
 
 /* What snprintf would return. */
 static size_t
@@ -72,7 +75,8 @@ fill(struct err *err, int status, int sys, const char *fmt, va_list ap)
 	err->sys = sys;
 	va_copy(again, ap);
 	n = put(err->text, sizeof(err->text), sys, fmt, ap);
-	if (n >= sizeof(err->text) && (whole = malloc(n + 1)) != NULL) {	/* without memory it is cut at its end */
+	/* without memory it is cut at its end */
+	if (n >= sizeof(err->text) && (whole = malloc(n + 1)) != NULL) {
 		put(whole, n + 1, sys, fmt, again);
 		shorten(err->text, sizeof(err->text), whole);
 		free(whole);

@@ -11,9 +11,10 @@
 #define BASE_ERR_H
 
 struct err {
-	int status;		/* an enum status */
-	int sys;		/* errno of the cause, or 0 */
-	char text[768];		/* never overrun: of a longer one the middle is "..."; unprintable bytes as '?' */
+	int status; /* an enum status */
+	int sys;    /* errno of the cause, or 0 */
+	/* never overrun: of a longer one the middle is "..."; unprintable bytes as '?' */
+	char text[768];
 };
 
 /* Both return -1, so that a caller can `return err_set(...)`. */
@@ -23,7 +24,8 @@ int err_set(struct err *err, int status, const char *fmt, ...)
 int err_sys(struct err *err, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Words for a terminal: each control character, and each byte where s is not UTF-8, becomes '?'. The texts above are clean. */
+/* Words for a terminal: each control character, and each byte where s is not UTF-8, becomes '?'.
+ * The texts above are clean. */
 void err_clean(char *s);
 
 #endif

@@ -11,7 +11,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 
-#define SLURP_WAIT_MS 2000	/* for a pipe such as bash's <(command) */
+#define SLURP_WAIT_MS 2000 /* for a pipe such as bash's <(command) */
 
 int
 io_write_all(int fd, const void *p, size_t n)
@@ -39,7 +39,7 @@ io_write_all(int fd, const void *p, size_t n)
 int
 io_lock(int fd, int64_t ms)
 {
-	struct timespec pause = { 0, 50000 };
+	struct timespec pause = {0, 50000};
 	int64_t until = clock_mono() + ms;
 
 	while (flock(fd, LOCK_EX | LOCK_NB) == -1) {

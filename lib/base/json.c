@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 
-#define EACH_BYTE(b) ((b) * UINT64_C(0x0101010101010101))
+#define EACH_BYTE(b) ((b)*UINT64_C(0x0101010101010101))
 
 static inline uint64_t
 jsonrun_load(const char *p)
@@ -19,7 +19,8 @@ jsonrun_load(const char *p)
 	return le64toh(w);
 }
 
-/* To the first quote, backslash or control character; with ascii also to the first byte of a longer sequence; or to the end. */
+/* To the first quote, backslash or control character; with ascii also to the first byte of a longer
+ * sequence; or to the end. */
 static inline const char *
 jsonrun_plain(const char *p, const char *end, int ascii)
 {
@@ -27,12 +28,14 @@ jsonrun_plain(const char *p, const char *end, int ascii)
 
 	for (; end - p >= 8; p += 8) {
 		w = jsonrun_load(p);
-		hit = (w - EACH_BYTE(0x20)) | ((w ^ EACH_BYTE('"')) - EACH_BYTE(1)) | ((w ^ EACH_BYTE('\\')) - EACH_BYTE(1));
+		hit = (w - EACH_BYTE(0x20)) | ((w ^ EACH_BYTE('"')) - EACH_BYTE(1)) |
+		    ((w ^ EACH_BYTE('\\')) - EACH_BYTE(1));
 		hit = (ascii ? hit | w : hit & ~w) & EACH_BYTE(0x80);
 		if (hit != 0)
 			return p + __builtin_ctzll(hit) / 8;
 	}
-	while (p < end && (unsigned char)*p >= 0x20 && *p != '"' && *p != '\\' && !(ascii && (unsigned char)*p >= 0x80))
+	while (p < end && (unsigned char)*p >= 0x20 && *p != '"' && *p != '\\' &&
+	    !(ascii && (unsigned char)*p >= 0x80))
 		p++;
 	return p;
 }
@@ -57,8 +60,8 @@ struct scan {
 	const byte *p, *end;
 	const char *why;
 	size_t depth;
-	size_t room;			/* levels that fit into bits */
-	uint64_t *bits;			/* one a level: 1 inside an object, 0 inside an array */
+	size_t room;    /* levels that fit into bits */
+	uint64_t *bits; /* one a level: 1 inside an object, 0 inside an array */
 	uint64_t few[4];
 };
 
@@ -89,7 +92,7 @@ sequence(const byte *p, const byte *end)
 	if (c == 0xe0)
 		low = 0xa0;
 	else if (c == 0xed)
-		high = 0x9f;		/* surrogates */
+		high = 0x9f; /* surrogates */
 	else if (c == 0xf0)
 		low = 0x90;
 	else if (c == 0xf4)
@@ -210,7 +213,7 @@ push(struct scan *s, int object)
 	if (s->depth == s->room) {
 		uint64_t *old = s->bits == s->few ? NULL : s->bits;
 
-		s->bits = mem_realloc(old, s->room / 4);	/* twice room / 8 bytes */
+		s->bits = mem_realloc(old, s->room / 4); /* twice room / 8 bytes */
 		if (old == NULL)
 			memcpy(s->bits, s->few, sizeof(s->few));
 		s->room *= 2;
@@ -269,25 +272,25 @@ check_value(struct scan *s)
 	if (s->p == s->end)
 		return fault(s, s->depth == 0 ? "empty" : "value expected");
 	switch (*s->p) {
-	case '"':
-		return check_string(s);
-	case '{':
-		return check_open(s, 1);
-	case '[':
-		return check_open(s, 0);
-	case 't':
-		return check_word(s, "true");
-	case 'f':
-		return check_word(s, "false");
-	case 'n':
-		return check_word(s, "null");
-	case '-': case '0': case '1': case '2': case '3': case '4':
-	case '5': case '6': case '7': case '8': case '9':
-		return check_number(s);
-	case 0xef:
-		return fault(s, s->depth == 0 ? "byte order mark" : "value expected");
-	default:
-		return fault(s, "value expected");
+	case '"': return check_string(s);
+	case '{': return check_open(s, 1);
+	case '[': return check_open(s, 0);
+	case 't': return check_word(s, "true");
+	case 'f': return check_word(s, "false");
+	case 'n': return check_word(s, "null");
+	case '-':
+	case '0':
+	case '1':
+	case '2':
+	case '3':
+	case '4':
+	case '5':
+	case '6':
+	case '7':
+	case '8':
+	case '9': return check_number(s);
+	case 0xef: return fault(s, s->depth == 0 ? "byte order mark" : "value expected");
+	default: return fault(s, "value expected");
 	}
 }
 
@@ -306,7 +309,8 @@ check_after(struct scan *s)
 			return in_object(s) && check_key(s) == -1 ? -1 : 1;
 		}
 		if (!at(s, in_object(s) ? '}' : ']'))
-			return fault(s, in_object(s) ? "',' or '}' expected" : "',' or ']' expected");
+			return fault(
+			    s, in_object(s) ? "',' or '}' expected" : "',' or ']' expected");
 		s->p++;
 		s->depth--;
 	}
@@ -319,7 +323,7 @@ json_check(const char *text, size_t n, struct json_fault *f)
 	int more;
 
 	if (n == 0)
-		text = "";	/* also for NULL */
+		text = ""; /* also for NULL */
 	s.p = (const byte *)text;
 	s.end = s.p + n;
 	s.bits = s.few;
@@ -444,7 +448,7 @@ json_next(struct json_walk *w, struct slice *key, struct slice *value)
 {
 	const char *p = skip_space(w->p, w->end), *from;
 
-	w->p = w->end;		/* the end, unless a member is found */
+	w->p = w->end; /* the end, unless a member is found */
 	if (p < w->end && *p == ',')
 		p = skip_space(p + 1, w->end);
 	if (p == w->end || *p != '"')
@@ -504,7 +508,8 @@ put_utf8(char *o, long c)
 	return o;
 }
 
-/* The character of an escape whose digits begin at *p, which moves behind it; -1 when it is none. */
+/* The character of an escape whose digits begin at *p, which moves behind it; -1 when it is none.
+ */
 static long
 unicode(const char **p, const char *end)
 {
@@ -547,7 +552,8 @@ put_escape(char *o, const char **p, const char *end)
 	return o;
 }
 
-/* Text up to a quote, or the end; text is never longer than its escaped form. NULL: a bad escape. */
+/* Text up to a quote, or the end; text is never longer than its escaped form. NULL: a bad escape.
+ */
 static char *
 unescape(char *o, const char **from, const char *end)
 {
@@ -560,7 +566,7 @@ unescape(char *o, const char **from, const char *end)
 		if ((p = next) == end || *p == '"')
 			break;
 		if (*p++ != '\\')
-			*o++ = p[-1];		/* of bytes that were not checked */
+			*o++ = p[-1]; /* of bytes that were not checked */
 		else
 			o = put_escape(o, &p, end);
 	}
@@ -579,7 +585,7 @@ json_text(struct bytes *out, struct slice value)
 	end = value.p + value.n - 1;
 	bytes_reserve(out, value.n);
 	for (o = out->p + out->len; (o = unescape(o, &p, end)) != NULL && p < end; p++)
-		*o++ = *p;		/* a quote, of bytes that were not checked */
+		*o++ = *p; /* a quote, of bytes that were not checked */
 	if (o == NULL)
 		return -1;
 	out->len = (size_t)(o - out->p);
@@ -605,7 +611,7 @@ static char *
 put_quoted(char *o, char c)
 {
 	static const char digits[] = "0123456789abcdef";
-	static const char letters[] = "btn\0fr";	/* of the bytes 8 to 13 */
+	static const char letters[] = "btn\0fr"; /* of the bytes 8 to 13 */
 	char letter = '\0';
 
 	if (c >= '\b' && c <= '\r')
@@ -617,13 +623,14 @@ put_quoted(char *o, char c)
 		*o++ = letter;
 		return o;
 	}
-	memcpy(o, "u00", 3);	/* NOLINT(bugprone-not-null-terminated-result): it goes on */
+	memcpy(o, "u00", 3); /* NOLINT(bugprone-not-null-terminated-result): it goes on */
 	o[3] = digits[c >> 4];
 	o[4] = digits[c & 15];
 	return o + 5;
 }
 
-/* Most of what is quoted has few escapes: room for all bytes as such, and for one, is kept before each. */
+/* Most of what is quoted has few escapes: room for all bytes as such, and for one, is kept before
+ * each. */
 void
 json_quote(struct bytes *out, const char *s, size_t n)
 {
@@ -674,6 +681,6 @@ json_line(struct bytes *out, const char *s, size_t n)
 	end = out->p + out->len;
 	from = end - n;
 	for (size_t i = 0; n > 0 && i < 2; i++)
-		for (p = from; (p = memchr(p, ends[i], (size_t)(end - p))) != NULL; )
+		for (p = from; (p = memchr(p, ends[i], (size_t)(end - p))) != NULL;)
 			*p++ = ' ';
 }

@@ -10,16 +10,16 @@
 
 #include "base/bytes.h"
 
-#define JSON_DEPTH 1000000	/* brackets open at once; more is refused */
+#define JSON_DEPTH 1000000 /* brackets open at once; more is refused */
 
 struct json_fault {
-	size_t at;		/* byte offset where it stopped being JSON */
-	const char *why;	/* static: "leading zero", "not UTF-8", ... */
+	size_t at;       /* byte offset where it stopped being JSON */
+	const char *why; /* static: "leading zero", "not UTF-8", ... */
 };
 
 /* 0 when the n bytes are one JSON value, white space around it allowed; else -1. */
 int json_check(const char *text, size_t n, struct json_fault *f);
-int json_utf8(const char *text, size_t n);		/* 1 when valid UTF-8 */
+int json_utf8(const char *text, size_t n); /* 1 when valid UTF-8 */
 
 /* The value without the JSON white space around it. */
 struct slice json_trim(const char *s, size_t n);
@@ -41,7 +41,8 @@ int json_next(struct json_walk *w, struct slice *key, struct slice *value);
  * escapes resolved, \u0000 becomes a NUL, a lone surrogate becomes U+FFFD.
  * -1 when value is not a string. */
 int json_text(struct bytes *out, struct slice value);
-/* The same for a string that begins at p and ends somewhere before end: returns what stands behind it. NULL when there is none. */
+/* The same for a string that begins at p and ends somewhere before end: returns what stands behind
+ * it. NULL when there is none. */
 const char *json_take(struct bytes *out, const char *p, const char *end);
 
 /* Appends s as a JSON string, quotes included: only '"', '\\' and bytes below 0x20 are

@@ -1,8 +1,9 @@
+#include "base/jsonwrite.h"
+
 #include <string.h>
 
-#include "base/json.h"
-#include "base/jsonwrite.h"
 #include "base/clock.h"
+#include "base/json.h"
 
 void
 jsonwrite_begin(struct bytes *out)

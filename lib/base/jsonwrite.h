@@ -13,14 +13,17 @@
 
 #include "base/bytes.h"
 
-void jsonwrite_begin(struct bytes *out);			/* { */
-void jsonwrite_end(struct bytes *out);			/* } */
-void jsonwrite_name(struct bytes *out, const char *name);	/* "name": and then anything, with a comma behind it */
-void jsonwrite_text(struct bytes *out, const char *name, const char *s);	/* NULL is null */
+void jsonwrite_begin(struct bytes *out); /* { */
+void jsonwrite_end(struct bytes *out);   /* } */
+/* "name": and then anything, with a comma behind it */
+void jsonwrite_name(struct bytes *out, const char *name);
+/* NULL is null */
+void jsonwrite_text(struct bytes *out, const char *name, const char *s);
 void jsonwrite_slice(struct bytes *out, const char *name, struct slice s);
 void jsonwrite_count(struct bytes *out, const char *name, uint64_t n);
-void jsonwrite_known(struct bytes *out, const char *name, int64_t n);	/* negative is null: not known */
+/* negative is null: not known */
+void jsonwrite_known(struct bytes *out, const char *name, int64_t n);
 void jsonwrite_bool(struct bytes *out, const char *name, bool yes);
-void jsonwrite_time(struct bytes *out, const char *name, int64_t us);	/* 0 is null */
+void jsonwrite_time(struct bytes *out, const char *name, int64_t us); /* 0 is null */
 
 #endif

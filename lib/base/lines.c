@@ -1,8 +1,9 @@
+#include "base/lines.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/lines.h"
 #include "base/mem.h"
 
 #define CHUNK (1024UL * 1024)
@@ -12,9 +13,9 @@ struct lines {
 	char end;
 	size_t max;
 	struct bytes b;
-	size_t from;		/* where the next record begins */
-	size_t seen;		/* no end stands between from and here */
-	int skipping;		/* inside a record that is too long */
+	size_t from;  /* where the next record begins */
+	size_t seen;  /* no end stands between from and here */
+	int skipping; /* inside a record that is too long */
 	int eof;
 	unsigned long long number;
 };

@@ -13,18 +13,18 @@
 struct lines;
 
 enum lines_got {
-	LINES_NONE,	/* no whole record here yet: lines_fill, or the end (lines_ended) */
-	LINES_ONE,	/* *out is a record; valid until the next lines_fill */
-	LINES_LONG	/* a record of more than max bytes was thrown away */
+	LINES_NONE, /* no whole record here yet: lines_fill, or the end (lines_ended) */
+	LINES_ONE,  /* *out is a record; valid until the next lines_fill */
+	LINES_LONG  /* a record of more than max bytes was thrown away */
 };
 
 struct lines *lines_new(int fd, char end, size_t max);
-void lines_free(struct lines *l);	/* does not close fd */
+void lines_free(struct lines *l); /* does not close fd */
 
 /* One read: 1 something came, 0 end of input, -1 errno (EAGAIN, EINTR included). */
 int lines_fill(struct lines *l);
 enum lines_got lines_next(struct lines *l, struct slice *out);
-int lines_ended(const struct lines *l);	/* 1 after the end and the last record */
-unsigned long long lines_number(const struct lines *l);	/* of the record last given, from 1 */
+int lines_ended(const struct lines *l);                 /* 1 after the end and the last record */
+unsigned long long lines_number(const struct lines *l); /* of the record last given, from 1 */
 
 #endif

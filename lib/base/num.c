@@ -54,7 +54,7 @@ num_parse_u64(const char *s, uint64_t *out)
 }
 
 struct decimal {
-	uint64_t whole, part, scale;	/* whole + part / scale; scale is a power of ten */
+	uint64_t whole, part, scale; /* whole + part / scale; scale is a power of ten */
 };
 
 /* Digits with at most one point among them; further than nine behind it are cut. */
@@ -130,8 +130,12 @@ num_parse_ms(const char *s, int64_t *ms)
 		const char *name;
 		uint64_t ms;
 	} units[] = {
-		{"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60000},
-		{"h", 3600000}, {"d", 86400000},
+	    {"", 1000},
+	    {"ms", 1},
+	    {"s", 1000},
+	    {"m", 60000},
+	    {"h", 3600000},
+	    {"d", 86400000},
 	};
 	struct decimal d;
 	uint64_t n;

@@ -34,7 +34,8 @@ process_start(void)
 			open("/", O_RDONLY | O_DIRECTORY);
 	}
 #ifdef M_TRIM_THRESHOLD
-	mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);		/* batches come and go: the same pages serve the next one */
+	/* batches come and go: the same pages serve the next one */
+	mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);
 	mallopt(M_MMAP_THRESHOLD, MEMORY_KEPT);
 #endif
 	signal(SIGPIPE, SIG_IGN);
@@ -51,7 +52,7 @@ process_umask(void)
 void
 process_on_signal(int sig, void (*fn)(int))
 {
-	struct sigaction was, sa = { .sa_handler = fn };
+	struct sigaction was, sa = {.sa_handler = fn};
 
 	if (sigaction(sig, NULL, &was) == 0 && was.sa_handler == SIG_IGN)
 		return;

@@ -1,14 +1,15 @@
+#include "base/table.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/table.h"
 #include "base/mem.h"
 
 struct table {
 	char *columns;
-	size_t n;		/* of columns */
+	size_t n; /* of columns */
 	char **cells;
 	size_t used, cap;
 };

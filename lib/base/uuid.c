@@ -1,18 +1,21 @@
+#include "base/uuid.h"
+
+#include <sys/random.h>
+
 #include <endian.h>
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
-#include "base/uuid.h"
 #include "base/clock.h"
 
 __extension__ typedef unsigned __int128 uint128;
 
 static uint64_t state[4];
 
-/* splitmix64. For a system that forbids getrandom(2): not secret, but hardly ever the same twice. */
+/* splitmix64. For a system that forbids getrandom(2): not secret, but hardly ever the same twice.
+ */
 static void
 seed_poorly(void)
 {
@@ -79,7 +82,8 @@ random_bytes(unsigned char out[16])
 	memcpy(out + 8, &b, 8);
 }
 
-/* Four bytes as eight digits, all at once: each nibble in a byte of its own, and 39 more than '0' where it is a letter. */
+/* Four bytes as eight digits, all at once: each nibble in a byte of its own, and 39 more than '0'
+ * where it is a letter. */
 static char *
 put_hex4(char *out, const unsigned char *p)
 {
@@ -121,8 +125,8 @@ uuid_v4(char out[UUID_SIZE])
 	print(b, 4, out);
 }
 
-/* The counter starts below half of its range; when it is used up, or the clock steps back, the time in
- * the UUID runs ahead of the clock. */
+/* The counter starts below half of its range; when it is used up, or the clock steps back, the time
+ * in the UUID runs ahead of the clock. */
 void
 uuid_v7(char out[UUID_SIZE])
 {

@@ -1,8 +1,9 @@
 /*
  * uuid: identities (RFC 9562), in the 36-character lower-case form.
  *
- * Unique, not secret: the random bits are those of a generator that getrandom(2) seeds with 256 bits, once in a process; to ask
- * the kernel for all of them is a tenth of the time that publishing takes. A process that forks must not make UUIDs in both halves.
+ * Unique, not secret: the random bits are those of a generator that getrandom(2) seeds with 256
+ * bits, once in a process; to ask the kernel for all of them is a tenth of the time that publishing
+ * takes. A process that forks must not make UUIDs in both halves.
  */
 #ifndef BASE_UUID_H
 #define BASE_UUID_H

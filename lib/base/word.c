@@ -1,14 +1,14 @@
+#include "base/word.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#include "base/word.h"
 
 void
 word_put(struct bytes *out, const char *s)
 {
 	if (!*s)
 		bytes_addc(out, '-');
-	if (strcmp(s, "-") == 0)	/* that alone says nothing */
+	if (strcmp(s, "-") == 0) /* that alone says nothing */
 		bytes_adds(out, "%2D"), s++;
 	for (; *s; s++)
 		if ((unsigned char)*s <= ' ' || *s == '%' || *s == 127)

@@ -1,5 +1,6 @@
 /*
- * word: any string as one word of a text file: blanks, control characters and '%' as %XX, nothing as "-".
+ * word: any string as one word of a text file: blanks, control characters and '%' as %XX, nothing
+ * as "-".
  */
 #ifndef BASE_WORD_H
 #define BASE_WORD_H

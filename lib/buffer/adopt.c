@@ -1,3 +1,5 @@
+#include "buffer/adopt.h"
+
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -6,49 +8,57 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
 #include <zlib.h>
 
-#include "buffer/adopt.h"
+#include "base/clock.h"
+#include "base/status.h"
 #include "buffer/manifest.h"
 #include "buffer/segment.h"
-#include "base/status.h"
-#include "base/clock.h"
 
-#define NAME_KEPT 190	/* bytes of a plain writer's file name */
+#define NAME_KEPT 190 /* bytes of a plain writer's file name */
 
 static int
 claim_one(struct buffer *buf, const struct segment *seg, uint64_t number, struct err *err)
 {
 	char name[SEGMENT_NAME + 32];
 
-	if (strlen(seg->stem) > NAME_KEPT)	/* the rest of it as a number, so that the name fits and stays its own */
-		snprintf(name, sizeof(name), "%.*s~%08lx.claimed-%06" PRIu64 ".jsonl", NAME_KEPT, seg->stem,
-		    crc32(0, (const unsigned char *)seg->stem, (unsigned)strlen(seg->stem)), number);
+	if (strlen(seg->stem) >
+	    NAME_KEPT) /* the rest of it as a number, so that the name fits and stays its own */
+		snprintf(name, sizeof(name), "%.*s~%08lx.claimed-%06" PRIu64 ".jsonl", NAME_KEPT,
+		    seg->stem,
+		    crc32(0, (const unsigned char *)seg->stem, (unsigned)strlen(seg->stem)),
+		    number);
 	else
 		snprintf(name, sizeof(name), "%s.claimed-%06" PRIu64 ".jsonl", seg->stem, number);
 	if (renameat2(buffer_fd(buf), seg->name, buffer_fd(buf), name, RENAME_NOREPLACE) == -1)
-		return errno == ENOENT || errno == EEXIST ? 0 :
-		    err_sys(err, STATUS_UNSAFE, "claim '%s/%s'", buffer_dir(buf), seg->name);
+		return errno == ENOENT || errno == EEXIST
+		    ? 0
+		    : err_sys(err, STATUS_UNSAFE, "claim '%s/%s'", buffer_dir(buf), seg->name);
 	name[strlen(name) - strlen(".jsonl")] = '\0';
 	manifest_add(buf, name);
 	return 1;
 }
 
-/* How long, in ms, until a claimed file has rested for a second; its ctime moves with the rename and with each write. */
+/* How long, in ms, until a claimed file has rested for a second; its ctime moves with the rename
+ * and with each write. */
 static int64_t
 restless(struct buffer *buf, const struct segment *seg)
 {
 	struct stat st;
 	int64_t age;
 
-	if (seg->kind != SEGMENT_CLAIMED || fstatat(buffer_fd(buf), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+	if (seg->kind != SEGMENT_CLAIMED ||
+	    fstatat(buffer_fd(buf), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return 0;
-	age = clock_now() / 1000 - ((int64_t)st.st_ctim.tv_sec * 1000 + st.st_ctim.tv_nsec / 1000000);
+	age =
+	    clock_now() / 1000 - ((int64_t)st.st_ctim.tv_sec * 1000 + st.st_ctim.tv_nsec / 1000000);
 	return age < 0 || age >= ADOPT_SETTLE ? 0 : ADOPT_SETTLE - age;
 }
 
 int
-adopt_files(struct buffer *buf, struct checkpoint *p, int64_t *rest_ms, size_t *claimed, struct err *err)
+adopt_files(
+    struct buffer *buf, struct checkpoint *p, int64_t *rest_ms, size_t *claimed, struct err *err)
 {
 	struct segment *list;
 	size_t i, n;
@@ -56,7 +66,8 @@ adopt_files(struct buffer *buf, struct checkpoint *p, int64_t *rest_ms, size_t *
 
 	*claimed = 0;
 	*rest_ms = 0;
-	if (!p->claims)	/* the first, or the number of the last was lost: what is in quarantine may bear one */
+	if (!p->claims) /* the first, or the number of the last was lost: what is in quarantine may
+	                   bear one */
 		p->claims = (uint64_t)(clock_now() / 1000000);
 	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
 		return -1;

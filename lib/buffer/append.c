@@ -1,3 +1,5 @@
+#include "buffer/append.h"
+
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
@@ -8,17 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
 #include <zlib.h>
 
-#include "buffer/append.h"
-#include "buffer/checkpoint.h"
-#include "buffer/reader.h"
-#include "buffer/manifest.h"
-#include "buffer/segment.h"
-#include "base/status.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/num.h"
-#include "base/clock.h"
+#include "base/status.h"
+#include "buffer/checkpoint.h"
+#include "buffer/manifest.h"
+#include "buffer/reader.h"
+#include "buffer/segment.h"
 
 /* The segment being written to, from opening to fdatasync. */
 struct target_file {
@@ -28,7 +30,7 @@ struct target_file {
 	bool fresh;
 };
 
-#define TRAILER 80	/* what append_format adds to head and tail */
+#define TRAILER 80 /* what append_format adds to head and tail */
 
 void
 append_format(struct bytes *out, const struct append_line *l, int64_t stamp)
@@ -74,7 +76,8 @@ check_lengths(struct buffer *buf, const struct append_line *lines, size_t n, str
 
 	for (i = 0; i < n; i++)
 		if (lines[i].head.n + lines[i].tail.n + TRAILER > READER_LINE)
-			return err_set(err, STATUS_UNSAFE, "buffer '%s': a line of more than %" PRIu64 " bytes", buffer_dir(buf),
+			return err_set(err, STATUS_UNSAFE,
+			    "buffer '%s': a line of more than %" PRIu64 " bytes", buffer_dir(buf),
 			    READER_LINE);
 	return 0;
 }
@@ -96,8 +99,9 @@ check_limits(struct buffer *buf, const struct append_limits *lim, const struct a
 
 	if (lim->min_free && fstatvfs(buffer_fd(buf), &vfs) == 0 &&
 	    (uint64_t)vfs.f_bavail * vfs.f_frsize < lim->min_free + more)
-		return err_set(err, STATUS_UNSAFE, "buffer '%s': less than --min-free %" PRIu64
-		    " bytes would stay free", buffer_dir(buf), lim->min_free);
+		return err_set(err, STATUS_UNSAFE,
+		    "buffer '%s': less than --min-free %" PRIu64 " bytes would stay free",
+		    buffer_dir(buf), lim->min_free);
 	if (!lim->buffer_max)
 		return 0;
 	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
@@ -106,14 +110,18 @@ check_limits(struct buffer *buf, const struct append_limits *lim, const struct a
 		total += list[i].size;
 	free(list);
 	if (total > lim->buffer_max)
-		return err_set(err, STATUS_UNSAFE, "buffer '%s' is full: --buffer-max %" PRIu64
-		    " bytes: bring Redis back and run ebreplay", buffer_dir(buf), lim->buffer_max);
+		return err_set(err, STATUS_UNSAFE,
+		    "buffer '%s' is full: --buffer-max %" PRIu64
+		    " bytes: bring Redis back and run ebreplay",
+		    buffer_dir(buf), lim->buffer_max);
 	return 0;
 }
 
 /* --- stamps given without the lock ----------------------------------------------------- */
 
-#define OWN_STAMP ".own-stamp"	/* the highest one, us; what is stamped later must lie above it, whatever the clock does */
+#define OWN_STAMP \
+	".own-stamp" /* the highest one, us; what is stamped later must lie above it, whatever the \
+	                clock does */
 
 static int64_t
 own_stamp(struct buffer *buf)
@@ -160,8 +168,8 @@ boot_id(char out[40])
 	free(s);
 }
 
-/* Opens the segment that the notebook names, when it is just as the notebook says or has grown by a writer
- * that died before it noted so. 1 open, 0 start another. */
+/* Opens the segment that the notebook names, when it is just as the notebook says or has grown by a
+ * writer that died before it noted so. 1 open, 0 start another. */
 static int
 open_current(struct buffer *buf, const struct append_limits *lim, const struct notebook *nb,
     const char *boot, struct target_file *t)
@@ -174,11 +182,12 @@ open_current(struct buffer *buf, const struct append_limits *lim, const struct n
 	snprintf(name, sizeof(name), "%s.jsonl", nb->stem);
 	if (segment_parse(name, &t->seg) == -1)
 		return 0;
-	t->fd = openat(buffer_fd(buf), name, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	t->fd =
+	    openat(buffer_fd(buf), name, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (t->fd == -1)
 		return 0;
-	if (fstat(t->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid == geteuid() &&
-	    st.st_ino == nb->inode && (uint64_t)st.st_size >= nb->size &&
+	if (fstat(t->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+	    st.st_uid == geteuid() && st.st_ino == nb->inode && (uint64_t)st.st_size >= nb->size &&
 	    (uint64_t)st.st_size < lim->segment_max) {
 		t->size = (uint64_t)st.st_size;
 		t->fresh = false;
@@ -190,8 +199,9 @@ open_current(struct buffer *buf, const struct append_limits *lim, const struct n
 }
 
 /*
- * A stem above all that the notebook, the directory and the progress know of: below the mark everything is delivered, and the notebook,
- * which is not synced, may have gone with the power while the clock went back.
+ * A stem above all that the notebook, the directory and the progress know of: below the mark
+ * everything is delivered, and the notebook, which is not synced, may have gone with the power
+ * while the clock went back.
  */
 static int
 next_stem(struct buffer *buf, const struct notebook *nb, char out[64], bool *holds, struct err *err)
@@ -238,22 +248,24 @@ prepare(struct buffer *buf, struct err *err)
 }
 
 static int
-create_segment(struct buffer *buf, const char *target, struct notebook *nb, struct target_file *t, struct err *err)
+create_segment(struct buffer *buf, const char *target, struct notebook *nb, struct target_file *t,
+    struct err *err)
 {
 	char stem[64], name[SEGMENT_NAME];
 	struct stat st;
 	bool holds;
 
-	if (next_stem(buf, nb, stem, &holds, err) == -1 || buffer_claim(buf, target, holds, err) == -1 ||
-	    prepare(buf, err) == -1)
+	if (next_stem(buf, nb, stem, &holds, err) == -1 ||
+	    buffer_claim(buf, target, holds, err) == -1 || prepare(buf, err) == -1)
 		return -1;
-	if (!holds) {	/* a clock that was ahead once is forgotten with the last event */
+	if (!holds) { /* a clock that was ahead once is forgotten with the last event */
 		nb->stamp = 0;
 		unlinkat(buffer_fd(buf), OWN_STAMP, 0);
 	}
 	snprintf(name, sizeof(name), "%s.jsonl", stem);
 	segment_parse(name, &t->seg);
-	t->fd = openat(buffer_fd(buf), name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	t->fd = openat(buffer_fd(buf), name,
+	    O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (t->fd == -1 || fstat(t->fd, &st) == -1) {
 		err_sys(err, STATUS_UNSAFE, "create '%s/%s'", buffer_dir(buf), name);
 		if (t->fd != -1)
@@ -294,7 +306,8 @@ write_whole(struct buffer *buf, struct target_file *t, const struct bytes *b, st
 	}
 	err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buffer_dir(buf), t->seg.name);
 	if (ftruncate(t->fd, (off_t)t->size) == -1)
-		err_sys(err, STATUS_UNSAFE, "write '%s/%s', and cut it back", buffer_dir(buf), t->seg.name);
+		err_sys(err, STATUS_UNSAFE, "write '%s/%s', and cut it back", buffer_dir(buf),
+		    t->seg.name);
 	return -1;
 }
 
@@ -308,8 +321,8 @@ drop_fresh(struct buffer *buf, struct notebook *nb, struct target_file *t)
 
 static int
 write_locked(struct buffer *buf, const char *target, const struct append_limits *lim,
-    const struct append_line *lines, size_t n, bool fresh, struct notebook *nb, struct target_file *t,
-    struct err *err)
+    const struct append_line *lines, size_t n, bool fresh, struct notebook *nb,
+    struct target_file *t, struct err *err)
 {
 	char boot[40];
 	struct bytes b = {0};
@@ -328,7 +341,8 @@ write_locked(struct buffer *buf, const char *target, const struct append_limits 
 	nb->stamp = format_all(&b, lines, n, later(nb->stamp, own_stamp(buf)));
 	/* The generation moves first: a reader may look once too often, never once too little. */
 	nb->generation++;
-	if (buffer_note(buf, nb, err) == -1 || (t->fresh && buffer_note_sync(buf, err) == -1) || write_whole(buf, t, &b, err) == -1) {
+	if (buffer_note(buf, nb, err) == -1 || (t->fresh && buffer_note_sync(buf, err) == -1) ||
+	    write_whole(buf, t, &b, err) == -1) {
 		drop_fresh(buf, nb, t);
 		goto out;
 	}
@@ -348,7 +362,8 @@ out:
 /* --- a segment of one's own: the lock could not be had --------------------------------- */
 
 static int
-write_own(struct buffer *buf, const char *target, const struct append_line *lines, size_t n, struct err *err)
+write_own(struct buffer *buf, const char *target, const struct append_line *lines, size_t n,
+    struct err *err)
 {
 	char stem[64], tmp[64], name[SEGMENT_NAME];
 	struct notebook nb;
@@ -359,16 +374,18 @@ write_own(struct buffer *buf, const char *target, const struct append_line *line
 
 	buffer_peek(buf, &nb);
 	snprintf(tmp, sizeof(tmp), ".own-%ld", (long)getpid());
-	if (next_stem(buf, &nb, stem, &holds, err) == -1 || buffer_claim(buf, target, holds, err) == -1 ||
-	    prepare(buf, err) == -1)
+	if (next_stem(buf, &nb, stem, &holds, err) == -1 ||
+	    buffer_claim(buf, target, holds, err) == -1 || prepare(buf, err) == -1)
 		return -1;
 	stamp = format_all(&b, lines, n, holds ? later(nb.stamp, own_stamp(buf)) : 0);
 	note_own_stamp(buf, stamp);
-	/* Nobody notes the stem: one that was delivered and is gone may be chosen again within its second. The name must not come again. */
+	/* Nobody notes the stem: one that was delivered and is gone may be chosen again within its
+	 * second. The name must not come again. */
 	snprintf(name, sizeof(name), "%s.own-%" PRId64 "%07ld.jsonl", stem, stamp, (long)getpid());
 	unlinkat(buffer_fd(buf), tmp, 0);
 	fd = buffer_state(buf, tmp, O_WRONLY | O_CREAT | O_EXCL);
-	if (fd == -1 || io_write_all(fd, b.p, b.len) == -1 || fdatasync(fd) == -1 || close(fd) == -1) {
+	if (fd == -1 || io_write_all(fd, b.p, b.len) == -1 || fdatasync(fd) == -1 ||
+	    close(fd) == -1) {
 		err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buffer_dir(buf), tmp);
 		goto out;
 	}
@@ -389,8 +406,9 @@ out:
 /* --- durability ---------------------------------------------------------------------- */
 
 /*
- * After a failed fdatasync the kernel may have dropped the data and will report success next time. What the
- * segment holds is doubtful: say so in its name, durably, before the lines are accepted elsewhere.
+ * After a failed fdatasync the kernel may have dropped the data and will report success next time.
+ * What the segment holds is doubtful: say so in its name, durably, before the lines are accepted
+ * elsewhere.
  */
 static int
 mark_suspect(struct buffer *buf, struct notebook *nb, const struct target_file *t, struct err *err)
@@ -420,8 +438,9 @@ sync_segment(struct buffer *buf, struct target_file *t, struct err *err)
 }
 
 /*
- * What did not get through stays out: the segment is suspect, and the lines go into another. The lock is held from the one to the
- * other, so that no replay sees a suspect line before it stands in its second place.
+ * What did not get through stays out: the segment is suspect, and the lines go into another. The
+ * lock is held from the one to the other, so that no replay sees a suspect line before it stands in
+ * its second place.
  */
 static int
 append_again(struct buffer *buf, const char *target, const struct append_limits *lim,
@@ -434,11 +453,13 @@ append_again(struct buffer *buf, const char *target, const struct append_limits 
 		return -1;
 	r = mark_suspect(buf, &nb, t, err);
 	for (tries = 0; r == 0; tries++) {
-		if ((r = write_locked(buf, target, lim, lines, n, true, &nb, t, err)) == -1 || (r = sync_segment(buf, t, err)) == 0)
+		if ((r = write_locked(buf, target, lim, lines, n, true, &nb, t, err)) == -1 ||
+		    (r = sync_segment(buf, t, err)) == 0)
 			break;
 		r = mark_suspect(buf, &nb, t, err);
 		if (r == 0 && tries == 1)
-			r = err_set(err, STATUS_UNSAFE, "fdatasync in '%s' fails again and again", buffer_dir(buf));
+			r = err_set(err, STATUS_UNSAFE, "fdatasync in '%s' fails again and again",
+			    buffer_dir(buf));
 	}
 	buffer_unlock(buf);
 	return r;
@@ -449,7 +470,7 @@ append_lines(struct buffer *buf, const char *target, const struct append_limits 
     const struct append_line *lines, size_t n, struct err *err)
 {
 	struct notebook nb;
-	struct target_file t = { .fd = -1 };
+	struct target_file t = {.fd = -1};
 	int tries, r = -1;
 
 	if (check_lengths(buf, lines, n, err) == -1 || check_limits(buf, lim, lines, n, err) == -1)

@@ -1,3 +1,5 @@
+#include "buffer/backlog.h"
+
 #include <sys/file.h>
 
 #include <fcntl.h>
@@ -6,28 +8,27 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "buffer/line.h"
-#include "buffer/backlog.h"
-#include "buffer/linecount.h"
-#include "buffer/counters.h"
-#include "event/event.h"
-#include "buffer/lockowner.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/jsonwrite.h"
+#include "base/mem.h"
+#include "buffer/counters.h"
+#include "buffer/line.h"
+#include "buffer/linecount.h"
+#include "buffer/lockowner.h"
+#include "buffer/manifest.h"
 #include "buffer/quarantine.h"
 #include "buffer/reader.h"
-#include "buffer/manifest.h"
-#include "base/mem.h"
 #include "buffer/walk.h"
-#include "base/clock.h"
+#include "event/event.h"
 
-#define JOBSET_MS 300	/* a writer keeps the lock for a few */
+#define JOBSET_MS 300 /* a writer keeps the lock for a few */
 
 struct backlog_count {
 	struct backlog *b;
 	struct checkpoint p;
 	struct bytes text;
-	bool first;	/* all that is looked for */
+	bool first; /* all that is looked for */
 };
 
 int
@@ -64,7 +65,8 @@ held_of(struct backlog *b, struct slice type)
 	return NULL;
 }
 
-/* Types matter only while one of them is late; a bad line that the marks have passed is in quarantine. */
+/* Types matter only while one of them is late; a bad line that the marks have passed is in
+ * quarantine. */
 static void
 count_line(struct backlog_count *c, const struct walk_line *l)
 {
@@ -76,7 +78,8 @@ count_line(struct backlog_count *c, const struct walk_line *l)
 	if (!l->text.n)
 		return;
 	if (c->p.lates && line_parse(l->text.p, l->text.n, &el, &c->text, &why) == 0) {
-		if (checkpoint_delivered(&c->p, el.e.type.p, el.e.type.n, l->chain, l->stem, l->pos))
+		if (checkpoint_delivered(
+		        &c->p, el.e.type.p, el.e.type.n, l->chain, l->stem, l->pos))
 			return;
 		if ((h = held_of(c->b, el.e.type)) != NULL)
 			h->events++;
@@ -148,7 +151,7 @@ replaying(struct buffer *buf)
 static int
 read_buffer(struct buffer *buf, struct backlog *b, bool look, struct err *err)
 {
-	struct backlog_count c = { .b = b };
+	struct backlog_count c = {.b = b};
 	struct segment *list = NULL;
 	struct linecount chain;
 	uint64_t counts[COUNTERS];
@@ -302,7 +305,9 @@ backlog_clear(struct buffer *buf, const char *type, bool *holds, struct err *err
 		return 1;
 	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
 		return -1;
-	clear = checkpoint_load(buf, &p, err) == -1 ? -1 : checkpoint_lagging(&p, type, strlen(type)) == NULL;
+	clear = checkpoint_load(buf, &p, err) == -1
+	    ? -1
+	    : checkpoint_lagging(&p, type, strlen(type)) == NULL;
 	for (i = 0; clear == 1 && i < n; i++)
 		clear = behind_mark(&p, &list[i]);
 	free(list);
@@ -321,8 +326,10 @@ walk_lacks(struct walk *w, struct backlog_count *c, const char *type, struct err
 	while (lacks && (r = walk_next(w, &l, err)) == 1) {
 		if (!l.text.n)
 			continue;
-		if (line_parse(l.text.p, l.text.n, &el, &c->text, &why) == 0 && slice_eq(el.e.type, type))
-			lacks = checkpoint_delivered(&c->p, el.e.type.p, el.e.type.n, l.chain, l.stem, l.pos);
+		if (line_parse(l.text.p, l.text.n, &el, &c->text, &why) == 0 &&
+		    slice_eq(el.e.type, type))
+			lacks = checkpoint_delivered(
+			    &c->p, el.e.type.p, el.e.type.n, l.chain, l.stem, l.pos);
 	}
 	return lacks && r == -1 ? -1 : lacks;
 }
@@ -347,7 +354,8 @@ foreign_lacks(struct buffer *buf, struct backlog_count *c, const char *type, str
 		got = -1;
 		/* cppcheck-suppress redundantAssignment ; r may be NULL */
 		while (lacks && r != NULL && (got = reader_next(r, &l, err)) == 1)
-			lacks = line_parse(l.text.p, l.text.n, &el, &c->text, &why) == -1 || !slice_eq(el.e.type, type);
+			lacks = line_parse(l.text.p, l.text.n, &el, &c->text, &why) == -1 ||
+			    !slice_eq(el.e.type, type);
 		reader_close(r);
 		if (lacks && got == -1)
 			lacks = -1;
@@ -359,7 +367,7 @@ foreign_lacks(struct buffer *buf, struct backlog_count *c, const char *type, str
 int
 backlog_lacks(struct buffer *buf, const char *type, struct err *err)
 {
-	struct backlog_count c = { .b = NULL };
+	struct backlog_count c = {.b = NULL};
 	struct walk *w;
 	int r;
 

@@ -1,3 +1,5 @@
+#include "buffer/breaker.h"
+
 #include <sys/file.h>
 #include <sys/stat.h>
 
@@ -10,7 +12,6 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
-#include "buffer/breaker.h"
 #include "base/clock.h"
 
 #define RECORD 2048
@@ -20,7 +21,8 @@
  * did not answer. After a reboot the number may lie ahead: then it has expired.
  */
 
-/* 1: silent within the last BREAKER_MS; 0: a record that has expired; -1: no record of this place. */
+/* 1: silent within the last BREAKER_MS; 0: a record that has expired; -1: no record of this place.
+ */
 static int
 silent(int fd, const char *place)
 {
@@ -34,7 +36,8 @@ silent(int fd, const char *place)
 	text[n] = '\0';
 	text[strcspn(text, "\n")] = '\0';
 	/* NOLINTNEXTLINE(cert-err34-c): what does not fit becomes a time that no clock gave */
-	if (sscanf(text, "%" SCNd64 " %n", &at, &used) != 1 || at < 0 || strcmp(text + used, place) != 0)
+	if (sscanf(text, "%" SCNd64 " %n", &at, &used) != 1 || at < 0 ||
+	    strcmp(text + used, place) != 0)
 		return -1;
 	age = clock_mono() - at;
 	return age >= 0 && age < BREAKER_MS;
@@ -52,22 +55,24 @@ record(int fd, const char *place)
 	bytes_free(&b);
 }
 
-/* The descriptor stays open from enter to leave: that is the lock. One probe at a time in a process. */
+/* The descriptor stays open from enter to leave: that is the lock. One probe at a time in a
+ * process. */
 static int held = -1;
 
 int
 breaker_enter(struct buffer *buf, const char *place, int64_t ms)
 {
-	struct timespec pause = { 0, 50000 };
+	struct timespec pause = {0, 50000};
 	int64_t until = clock_mono() + ms;
 	int fd = buffer_state(buf, ".probe", O_RDWR | O_CREAT), r;
 
 	if (fd == -1)
-		return 1;	/* no way to agree with the others */
+		return 1; /* no way to agree with the others */
 	while (flock(fd, LOCK_EX | LOCK_NB) == -1) {
 		r = silent(fd, place);
 		if (r != -1 || clock_mono() >= until) {
-			close(fd);	/* known to be silent, and somebody is asking; or nobody has an answer */
+			/* known to be silent, and somebody is asking; or nobody has an answer */
+			close(fd);
 			return 0;
 		}
 		nanosleep(&pause, NULL);

@@ -3,6 +3,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,13 +21,13 @@
 #include "base/mem.h"
 #include "base/status.h"
 
-#define NOTE_SIZE 512	/* one page of disk at most: written over in place */
+#define NOTE_SIZE 512 /* one page of disk at most: written over in place */
 
 struct buffer {
 	char *dir;
 	int fd;
-	int lock;		/* .lock, open from the first use; locked or not */
-	int replay;		/* .replay, open only while locked */
+	int lock;   /* .lock, open from the first use; locked or not */
+	int replay; /* .replay, open only while locked */
 };
 
 /* --- opening ------------------------------------------------------------------ */
@@ -97,14 +98,16 @@ check_safe(int fd, const char *dir, struct err *err)
 		return err_sys(err, STATUS_UNSAFE, "stat buffer '%s'", dir);
 	if (st.st_mode & 022)
 		return err_set(err, STATUS_CONFIG,
-		    "buffer '%s': others can write to it (mode %04o): chmod go-w it, or give another with -b",
+		    "buffer '%s': others can write to it (mode %04o): chmod go-w it, or give "
+		    "another with -b",
 		    dir, (unsigned)st.st_mode & 07777);
 	if (st.st_uid == geteuid())
 		return 0;
 	if (geteuid() == 0)
 		return become(&st, dir, err);
-	return err_set(err, STATUS_CONFIG, "buffer '%s' belongs to uid %ld, not to uid %ld: give another with -b",
-	    dir, (long)st.st_uid, (long)geteuid());
+	return err_set(err, STATUS_CONFIG,
+	    "buffer '%s' belongs to uid %ld, not to uid %ld: give another with -b", dir,
+	    (long)st.st_uid, (long)geteuid());
 }
 
 static int
@@ -120,7 +123,8 @@ open_dir(const char *dir, bool create, struct err *err)
 		fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
 	if (fd == -1) {
-		err_sys(err, errno == ENOTDIR ? STATUS_CONFIG : STATUS_UNSAFE, "open buffer '%s'", dir);
+		err_sys(
+		    err, errno == ENOTDIR ? STATUS_CONFIG : STATUS_UNSAFE, "open buffer '%s'", dir);
 		return -1;
 	}
 	if (check_safe(fd, dir, err) == -1) {
@@ -176,8 +180,8 @@ buffer_same(const struct buffer *buf)
 {
 	struct stat a, b;
 
-	return fstat(buf->fd, &a) == 0 && stat(buf->dir, &b) == 0 &&
-	    a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+	return fstat(buf->fd, &a) == 0 && stat(buf->dir, &b) == 0 && a.st_dev == b.st_dev &&
+	    a.st_ino == b.st_ino;
 }
 
 const char *
@@ -192,9 +196,9 @@ buffer_warning(const struct buffer *buf)
 	case SMB_SUPER_MAGIC:
 	case CIFS_SUPER_MAGIC:
 	case SMB2_SUPER_MAGIC:
-		return "is on a network file system, where appending is not atomic: use a local disk";
-	case TMPFS_MAGIC:
-		return "is on tmpfs: what it holds is gone after a reboot";
+		return "is on a network file system, where appending is not atomic: use a local "
+		       "disk";
+	case TMPFS_MAGIC: return "is on tmpfs: what it holds is gone after a reboot";
 	}
 	return NULL;
 }
@@ -221,7 +225,8 @@ int
 buffer_state(struct buffer *buf, const char *name, int flags)
 {
 	struct stat st;
-	int fd = openat(buf->fd, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600), why = EINVAL;
+	int fd = openat(buf->fd, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600),
+	    why = EINVAL;
 
 	if (fd == -1)
 		return -1;
@@ -289,10 +294,11 @@ read_note(int fd, struct notebook *nb)
 	if (n <= 0)
 		return;
 	text[n] = '\0';
-	/* NOLINTNEXTLINE(cert-err34-c): what does not fit becomes another wrong number; a wrong note is only a look too many */
-	if (sscanf(text, "generation %" SCNu64 " stamp %" SCNd64 " inode %" SCNu64 " size %" SCNu64
-	    " boot %39s segment %63s", &nb->generation, &nb->stamp, &nb->inode, &nb->size,
-	    nb->boot, nb->stem) < 5)
+	/* NOLINTNEXTLINE(cert-err34-c): what does not fit becomes another wrong number; a wrong note costs a look */
+	if (sscanf(text,
+	        "generation %" SCNu64 " stamp %" SCNd64 " inode %" SCNu64 " size %" SCNu64
+	        " boot %39s segment %63s",
+	        &nb->generation, &nb->stamp, &nb->inode, &nb->size, nb->boot, nb->stem) < 5)
 		memset(nb, 0, sizeof(*nb));
 }
 
@@ -310,7 +316,7 @@ try_lock(struct buffer *buf, int64_t ms, struct err *err)
 	if (leads_to(buf, ".lock", buf->lock))
 		return 0;
 	flock(buf->lock, LOCK_UN);
-	return 1;	/* replaced while we waited: once more */
+	return 1; /* replaced while we waited: once more */
 }
 
 int
@@ -323,8 +329,8 @@ buffer_lock(struct buffer *buf, int64_t ms, struct notebook *nb, struct err *err
 	for (tries = 0; r == 1 && tries < 8; tries++)
 		r = try_lock(buf, ms, err);
 	if (r == 1)
-		return err_set(err, STATUS_UNSAFE, "lock '%s/.lock': the file is being replaced again and again",
-		    buf->dir);
+		return err_set(err, STATUS_UNSAFE,
+		    "lock '%s/.lock': the file is being replaced again and again", buf->dir);
 	if (r == -1)
 		return -1;
 	read_note(buf->lock, nb);
@@ -338,9 +344,10 @@ buffer_note(struct buffer *buf, const struct notebook *nb, struct err *err)
 	int n;
 
 	memset(text, '\n', sizeof(text));
-	n = snprintf(text, sizeof(text), "generation %020" PRIu64 "\nstamp %020" PRId64 "\ninode %020" PRIu64
-	    "\nsize %020" PRIu64 "\nboot %s\nsegment %s\n", nb->generation, nb->stamp, nb->inode, nb->size,
-	    nb->boot[0] ? nb->boot : "-", nb->stem);
+	n = snprintf(text, sizeof(text),
+	    "generation %020" PRIu64 "\nstamp %020" PRId64 "\ninode %020" PRIu64
+	    "\nsize %020" PRIu64 "\nboot %s\nsegment %s\n",
+	    nb->generation, nb->stamp, nb->inode, nb->size, nb->boot[0] ? nb->boot : "-", nb->stem);
 	text[n] = '\n';
 	if (pwrite(buf->lock, text, sizeof(text), 0) != (ssize_t)sizeof(text))
 		return err_sys(err, STATUS_UNSAFE, "write '%s/.lock'", buf->dir);
@@ -350,7 +357,9 @@ buffer_note(struct buffer *buf, const struct notebook *nb, struct err *err)
 int
 buffer_note_sync(struct buffer *buf, struct err *err)
 {
-	return fdatasync(buf->lock) == 0 ? 0 : err_sys(err, STATUS_UNSAFE, "fdatasync '%s/.lock'", buf->dir);
+	return fdatasync(buf->lock) == 0
+	    ? 0
+	    : err_sys(err, STATUS_UNSAFE, "fdatasync '%s/.lock'", buf->dir);
 }
 
 void
@@ -382,8 +391,8 @@ buffer_change(struct buffer *buf)
 		generation = strtoull(text + 11, NULL, 10);
 	if (fstat(buf->fd, &st) == -1)
 		return generation;
-	return generation * 0x9e3779b97f4a7c15u +
-	    (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
+	return generation * 0x9e3779b97f4a7c15u + (uint64_t)st.st_mtim.tv_sec * 1000000000u +
+	    (uint64_t)st.st_mtim.tv_nsec;
 }
 
 int
@@ -400,7 +409,7 @@ buffer_replay_lock(struct buffer *buf, struct err *err)
 	close(fd);
 	errno = EWOULDBLOCK;
 	return err_set(err, STATUS_AGAIN, "another replay of buffer '%s' is running", buf->dir),
-	    err->sys = EWOULDBLOCK, -1;
+	       err->sys = EWOULDBLOCK, -1;
 }
 
 void
@@ -452,8 +461,10 @@ buffer_claim(struct buffer *buf, const char *target, bool holds, struct err *err
 	else if (now != NULL && strcmp(now, target) == 0)
 		r = 0;
 	else if (now != NULL && holds)
-		r = err_set(err, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: "
-		    "give another with -b, or see ebreplay --retarget", buf->dir, now, target);
+		r = err_set(err, STATUS_CONFIG,
+		    "buffer '%s' holds events for %s, not for %s: "
+		    "give another with -b, or see ebreplay --retarget",
+		    buf->dir, now, target);
 	else
 		r = buffer_retarget(buf, target, err);
 	free(now);
@@ -471,7 +482,8 @@ is_temporary(const char *name)
 		return 1;
 	if (n < 2 || digits[strspn(digits, "0123456789")])
 		return 0;
-	return strncmp(name, ".own-", n) == 0 || strncmp(name, ".target.", n) == 0 || strncmp(name, ".progress.", n) == 0;
+	return strncmp(name, ".own-", n) == 0 || strncmp(name, ".target.", n) == 0 ||
+	    strncmp(name, ".progress.", n) == 0;
 }
 
 void
@@ -488,7 +500,8 @@ buffer_tidy(struct buffer *buf)
 		return;
 	}
 	while ((e = readdir(d)) != NULL)
-		if (is_temporary(e->d_name) && fstatat(buffer_fd(buf), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		if (is_temporary(e->d_name) &&
+		    fstatat(buffer_fd(buf), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    clock_now() / 1000000 - st.st_mtim.tv_sec > TIDY_AGE)
 			unlinkat(buffer_fd(buf), e->d_name, 0);
 	closedir(d);

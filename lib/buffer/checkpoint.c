@@ -1,14 +1,15 @@
+#include "buffer/checkpoint.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "buffer/checkpoint.h"
 #include "base/mem.h"
 
 static int
 same(const char *s, const char *p, size_t n)
 {
-	return strlen(s) == n && memcmp(s, p, n) == 0;	/* p may hold NULs */
+	return strlen(s) == n && memcmp(s, p, n) == 0; /* p may hold NULs */
 }
 
 struct lagging *
@@ -28,7 +29,7 @@ checkpoint_add_lagging(struct checkpoint *p, const char *type, size_t n)
 	struct lagging *l = NULL;
 
 	if (p->lates && same(p->late[p->lates - 1].type, type, n))
-		return &p->late[p->lates - 1];	/* the lines of a state file stand together */
+		return &p->late[p->lates - 1]; /* the lines of a state file stand together */
 	if ((l = checkpoint_lagging(p, type, n)) != NULL)
 		return l;
 	p->late = mem_realloc(p->late, (p->lates + 1) * sizeof(*p->late));
@@ -167,7 +168,8 @@ checkpoint_add_broken(struct checkpoint *p, const char *stem)
 }
 
 int
-checkpoint_delivered(struct checkpoint *p, const char *type, size_t n, bool chain, const char *stem, uint64_t pos)
+checkpoint_delivered(
+    struct checkpoint *p, const char *type, size_t n, bool chain, const char *stem, uint64_t pos)
 {
 	struct lagging *l = p->lates ? checkpoint_lagging(p, type, n) : NULL;
 	int has = 0, over = 0;
@@ -188,7 +190,7 @@ checkpoint_forget(struct checkpoint *p, const char *stem)
 	positions_drop(&p->marks, stem);
 	for (i = 0; i < p->lates; i++)
 		positions_drop(&p->late[i].at, stem);
-	for (i = p->dones; i-- > 0; )
+	for (i = p->dones; i-- > 0;)
 		if (strcmp(p->done[i].stem, stem) == 0) {
 			free(p->done[i].stem);
 			p->done[i] = p->done[--p->dones];

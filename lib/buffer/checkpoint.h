@@ -1,18 +1,21 @@
 /*
  * checkpoint: what of the buffer was delivered, per type, durably.
  *
- * Every source of lines has a mark: all before it is delivered, except for the types named as late. A late type has marks of its own:
- * the first line of it that is not delivered, per source. So one type that cannot go on costs one record and stops no
- * other. The chain (all segments that publishers share) is one source; each claimed file and each segment
- * written by one publisher alone (segment.h) is another.
+ * Every source of lines has a mark: all before it is delivered, except for the types named as late.
+ * A late type has marks of its own: the first line of it that is not delivered, per source. So one
+ * type that cannot go on costs one record and stops no other. The chain (all segments that
+ * publishers share) is one source; each claimed file and each segment written by one publisher
+ * alone (segment.h) is another.
  *
- * With the marks stands the intent: what may have been sent, on which connection, and from where to look for it. It reaches
- * over what is sent next, and is recorded while the server is busy with what comes before that; so one fdatasync(2) per
- * batch records all there is to know, and nobody waits for it (reliability, section 3).
+ * With the marks stands the intent: what may have been sent, on which connection, and from where to
+ * look for it. It reaches over what is sent next, and is recorded while the server is busy with
+ * what comes before that; so one fdatasync(2) per batch records all there is to know, and nobody
+ * waits for it (reliability, section 3).
  *
- * The file .progress has two slots of fixed size, written in turn, each with a sequence number and a CRC; it is made with the first segment, so that
- * recording needs no free space. When it is lost, everything is sent again that was looked up in no stream: no event is lost.
- * It is text, for people at 3 a.m.
+ * The file .progress has two slots of fixed size, written in turn, each with a sequence number and
+ * a CRC; it is made with the first segment, so that recording needs no free space. When it is lost,
+ * everything is sent again that was looked up in no stream: no event is lost. It is text, for
+ * people at 3 a.m.
  */
 #ifndef BUFFER_CHECKPOINT_H
 #define BUFFER_CHECKPOINT_H
@@ -21,19 +24,19 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "buffer/position.h"
 #include "buffer/buffer.h"
+#include "buffer/position.h"
 
 struct lagging {
 	char *type;
-	char *reason;		/* "" when it is only behind: nothing stops it */
-	int64_t tried;		/* wall clock us of the last attempt */
-	struct positions at;	/* a source without a mark has nothing late */
+	char *reason;        /* "" when it is only behind: nothing stops it */
+	int64_t tried;       /* wall clock us of the last attempt */
+	struct positions at; /* a source without a mark has nothing late */
 };
 
 struct intent_type {
 	char *type;
-	char after[48];		/* look above this ID */
+	char after[48]; /* look above this ID */
 };
 
 struct intent {
@@ -41,31 +44,34 @@ struct intent {
 	char run_id[64];
 	int64_t client;
 	char addr[128];
-	struct positions upto;	/* lines of the types in `sent` between the marks and here are in doubt */
+	/* lines of the types in `sent` between the marks and here are in doubt */
+	struct positions upto;
 	struct intent_type *sent;
 	size_t types;
 };
 
-struct done_line {			/* delivered, though it lies above a mark */
+struct done_line { /* delivered, though it lies above a mark */
 	char *stem;
 	uint64_t pos;
 };
 
-struct spent_entry {			/* the entry of a line that had been in doubt: it accounts for no other line */
+/* the entry of a line that had been in doubt: it accounts for no other line */
+struct spent_entry {
 	char *type;
 	char entry[48];
 };
-#define SPENT 2048	/* no fewer than lines can be in doubt: a batch, and what waits behind it */
+#define SPENT 2048 /* no fewer than lines can be in doubt: a batch, and what waits behind it */
 
-struct broken_segment {			/* holds bad lines that found no room in quarantine/ */
+struct broken_segment { /* holds bad lines that found no room in quarantine/ */
 	char *stem;
 	uint64_t lines;
 };
 
 struct checkpoint {
 	uint64_t seq;
-	bool lost;		/* earlier marks were lost: until the buffer is empty every line has to be looked up */
-	uint64_t claims;	/* number of the last file claimed */
+	/* earlier marks were lost: until the buffer is empty every line has to be looked up */
+	bool lost;
+	uint64_t claims; /* number of the last file claimed */
 	struct positions marks;
 	struct lagging *late;
 	size_t lates;
@@ -73,21 +79,23 @@ struct checkpoint {
 	size_t dones;
 	struct broken_segment *broken;
 	size_t brokens;
-	struct spent_entry *spent;	/* the last SPENT of them, oldest first */
+	struct spent_entry *spent; /* the last SPENT of them, oldest first */
 	size_t spents;
 	struct intent intent;
 };
 
 /* Makes the file with its room on disk, when it is not there. Under the writers' lock. */
 int checkpoint_prepare(struct buffer *buf, struct err *err);
-/* Reads the newest whole slot; a missing or ruined file is an empty progress (zeros). Needs no lock. Always fills *p. -1: what is there
- * cannot be read now, and nobody may take it for less than it is. */
+/* Reads the newest whole slot; a missing or ruined file is an empty progress (zeros). Needs no
+ * lock. Always fills *p. -1: what is there cannot be read now, and nobody may take it for less than
+ * it is. */
 int checkpoint_load(struct buffer *buf, struct checkpoint *p, struct err *err);
 /* Writes the other slot and syncs it. Under the replay lock. */
 int checkpoint_store(struct buffer *buf, struct checkpoint *p, struct err *err);
 void checkpoint_free(struct checkpoint *p);
 
-struct lagging *checkpoint_lagging(struct checkpoint *p, const char *type, size_t n);	/* NULL when it is not */
+/* NULL when it is not */
+struct lagging *checkpoint_lagging(struct checkpoint *p, const char *type, size_t n);
 struct lagging *checkpoint_add_lagging(struct checkpoint *p, const char *type, size_t n);
 void checkpoint_drop_lagging(struct checkpoint *p, struct lagging *l);
 struct intent_type *intent_sent(const struct intent *in, const char *type, size_t n);
@@ -103,9 +111,12 @@ void checkpoint_drop_spent(struct checkpoint *p);
 int checkpoint_is_done(const struct checkpoint *p, const char *stem, uint64_t pos);
 void checkpoint_add_done(struct checkpoint *p, const char *stem, uint64_t pos);
 struct broken_segment *checkpoint_broken(struct checkpoint *p, const char *stem);
-struct broken_segment *checkpoint_add_broken(struct checkpoint *p, const char *stem);	/* one more line of it */
-/* Whether the line at pos of this source (stem: of the chain's segment, or of the file) was delivered. */
-int checkpoint_delivered(struct checkpoint *p, const char *type, size_t n, bool chain, const char *stem, uint64_t pos);
+/* one more line of it */
+struct broken_segment *checkpoint_add_broken(struct checkpoint *p, const char *stem);
+/* Whether the line at pos of this source (stem: of the chain's segment, or of the file) was
+ * delivered. */
+int checkpoint_delivered(
+    struct checkpoint *p, const char *type, size_t n, bool chain, const char *stem, uint64_t pos);
 /* Forgets all that is recorded of a source that is gone. */
 void checkpoint_forget(struct checkpoint *p, const char *stem);
 

@@ -1,5 +1,6 @@
 /* The part of checkpoint.h that is the file: two slots, written in turn. */
 #include <sys/stat.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
 #include <zlib.h>
 
 #include "base/bytes.h"
@@ -36,7 +38,8 @@ put_mark(struct bytes *b, const char *what, const char *type, const struct posit
 }
 
 static void
-put_marks(struct bytes *b, const char *chain, const char *file, const char *type, const struct positions *m)
+put_marks(struct bytes *b, const char *chain, const char *file, const char *type,
+    const struct positions *m)
 {
 	size_t i;
 
@@ -70,7 +73,8 @@ put_intent(struct bytes *b, const struct intent *in)
 	put_sent(b, "sent", in->sent, in->types);
 }
 
-/* Appends all lines; not whole: without what can be had again, or matters only to events that are equal, where there is no room. */
+/* Appends all lines; not whole: without what can be had again, or matters only to events that are
+ * equal, where there is no room. */
 static void
 checkpoint_text_put(struct bytes *b, const struct checkpoint *p, bool whole)
 {
@@ -134,7 +138,8 @@ take_late(struct checkpoint *p, const char *what, char *line)
 		return;
 	}
 	stem = word_take(&line);
-	take_mark(strcmp(what, "late-chain") == 0 ? &l->at.chain : positions_get(&l->at, stem), stem, &line);
+	take_mark(strcmp(what, "late-chain") == 0 ? &l->at.chain : positions_get(&l->at, stem),
+	    stem, &line);
 }
 
 static void
@@ -197,16 +202,18 @@ checkpoint_text_take(struct checkpoint *p, char *line)
 	}
 }
 
-#define HEAD 80			/* of a slot: one line of fixed length */
-#define SLOT 65536u		/* the smallest slot */
+#define HEAD 80     /* of a slot: one line of fixed length */
+#define SLOT 65536u /* the smallest slot */
 #define SLOT_MAX (64u << 20)
 
 static int
 parse_head(const char *head, uint64_t *seq, uint64_t *len, unsigned *crc)
 {
 	/* NOLINTNEXTLINE(cert-err34-c): what does not fit becomes what fails its crc */
-	return sscanf(head, "eventbus-progress 1 seq %20" SCNu64 " len %10" SCNu64 " crc %8x", seq, len, crc)
-	    == 3 ? 0 : -1;
+	return sscanf(head, "eventbus-progress 1 seq %20" SCNu64 " len %10" SCNu64 " crc %8x", seq,
+	           len, crc) == 3
+	    ? 0
+	    : -1;
 }
 
 static int
@@ -218,8 +225,8 @@ unreadable(struct buffer *buf, int fd, struct err *err)
 	return -1;
 }
 
-/* *fd is -1 when there is none, or something else by that name; *size is that of a slot, 0 when there are none. -1: there may be
- * one that cannot be looked at just now. */
+/* *fd is -1 when there is none, or something else by that name; *size is that of a slot, 0 when
+ * there are none. -1: there may be one that cannot be looked at just now. */
 static int
 open_file(struct buffer *buf, int flags, int *fd, off_t *size, struct err *err)
 {
@@ -227,7 +234,9 @@ open_file(struct buffer *buf, int flags, int *fd, off_t *size, struct err *err)
 
 	*size = 0;
 	*fd = buffer_state(buf, ".progress", flags);
-	if (*fd == -1 && (errno == ENOENT || errno == EINVAL || errno == ELOOP || errno == ENXIO || errno == EISDIR))
+	if (*fd == -1 &&
+	    (errno == ENOENT || errno == EINVAL || errno == ELOOP || errno == ENXIO ||
+	        errno == EISDIR))
 		return 0;
 	if (*fd == -1 || fstat(*fd, &st) == -1)
 		return unreadable(buf, *fd, err);
@@ -235,7 +244,8 @@ open_file(struct buffer *buf, int flags, int *fd, off_t *size, struct err *err)
 	return 0;
 }
 
-/* The text of one slot when it is whole, a fresh string, else NULL; *seq is its number. -1: it cannot be read. */
+/* The text of one slot when it is whole, a fresh string, else NULL; *seq is its number. -1: it
+ * cannot be read. */
 static int
 read_slot(int fd, off_t at, off_t size, char **text, uint64_t *seq)
 {
@@ -249,21 +259,23 @@ read_slot(int fd, off_t at, off_t size, char **text, uint64_t *seq)
 	*text = mem_alloc(len + 1);
 	got = pread(fd, *text, len, at + HEAD);
 	if (got == (ssize_t)len &&
-	    crc32(crc32(0, (const unsigned char *)head + 20, 25), (unsigned char *)*text, (unsigned)len) == crc)
+	    crc32(crc32(0, (const unsigned char *)head + 20, 25), (unsigned char *)*text,
+	        (unsigned)len) == crc)
 		return 0;
 	free(*text);
 	*text = NULL;
 	return got == -1 ? -1 : 0;
 }
 
-/* No slot is whole: right in a file that was only prepared, else somebody took or tore it. Without .lock we never appended here. */
+/* No slot is whole: right in a file that was only prepared, else somebody took or tore it. Without
+ * .lock we never appended here. */
 static bool
 was_lost(struct buffer *buf, int fd, off_t size)
 {
 	char head[HEAD];
 
-	if (size && pread(fd, head, HEAD, 0) == HEAD && head[0] == '\n' && pread(fd, head, HEAD, size) == HEAD &&
-	    head[0] == '\n')
+	if (size && pread(fd, head, HEAD, 0) == HEAD && head[0] == '\n' &&
+	    pread(fd, head, HEAD, size) == HEAD && head[0] == '\n')
 		return false;
 	return faccessat(buffer_fd(buf), ".lock", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
@@ -271,15 +283,17 @@ was_lost(struct buffer *buf, int fd, off_t size)
 int
 checkpoint_load(struct buffer *buf, struct checkpoint *p, struct err *err)
 {
-	uint64_t seq[2] = { 0, 0 };
-	char *text[2] = { NULL, NULL }, *line, *end;
+	uint64_t seq[2] = {0, 0};
+	char *text[2] = {NULL, NULL}, *line, *end;
 	off_t size;
 	int fd, pick;
 
 	memset(p, 0, sizeof(*p));
 	if (open_file(buf, O_RDONLY, &fd, &size, err) == -1)
 		return -1;
-	if (size && (read_slot(fd, 0, size, &text[0], &seq[0]) == -1 || read_slot(fd, size, size, &text[1], &seq[1]) == -1)) {
+	if (size &&
+	    (read_slot(fd, 0, size, &text[0], &seq[0]) == -1 ||
+	        read_slot(fd, size, size, &text[1], &seq[1]) == -1)) {
 		free(text[0]);
 		return unreadable(buf, fd, err);
 	}
@@ -310,9 +324,12 @@ build_slot(struct bytes *b, struct checkpoint *p, bool whole)
 	memset(head, ' ', HEAD);
 	bytes_add(b, head, HEAD);
 	checkpoint_text_put(b, p, whole);
-	n = snprintf(head, sizeof(head), "eventbus-progress 1 seq %020" PRIu64 " len %010zu", p->seq, b->len - HEAD);
-	snprintf(head + n, sizeof(head) - (size_t)n, " crc %08lx%*s", crc32(crc32(0, (unsigned char *)head + 20, 25),
-	    (unsigned char *)b->p + HEAD, (unsigned)(b->len - HEAD)), HEAD - n - 14, "");
+	n = snprintf(head, sizeof(head), "eventbus-progress 1 seq %020" PRIu64 " len %010zu",
+	    p->seq, b->len - HEAD);
+	snprintf(head + n, sizeof(head) - (size_t)n, " crc %08lx%*s",
+	    crc32(crc32(0, (unsigned char *)head + 20, 25), (unsigned char *)b->p + HEAD,
+	        (unsigned)(b->len - HEAD)),
+	    HEAD - n - 14, "");
 	head[HEAD - 1] = '\n';
 	memcpy(b->p, head, HEAD);
 }
@@ -370,13 +387,15 @@ checkpoint_store(struct buffer *buf, struct checkpoint *p, struct err *err)
 	if (size && b.len <= (size_t)size)
 		r = write_slot(buf, fd, &b, p->seq % 2 ? size : 0, err);
 	else if (b.len > SLOT_MAX)
-		r = err_set(err, STATUS_UNSAFE, "progress of buffer '%s' is larger than %u bytes", buffer_dir(buf), SLOT_MAX);
+		r = err_set(err, STATUS_UNSAFE, "progress of buffer '%s' is larger than %u bytes",
+		    buffer_dir(buf), SLOT_MAX);
 	else {
 		while (want < b.len)
 			want *= 2;
 		r = make_file(buf, &b, p->seq, want, err);
 	}
-	if (r == -1 && err->sys == ENOSPC && size) {	/* no room to grow: the marks come first */
+	/* no room to grow: the marks come first */
+	if (r == -1 && err->sys == ENOSPC && size) {
 		b.len = 0;
 		build_slot(&b, p, false);
 		if (b.len <= (size_t)size)

@@ -1,3 +1,5 @@
+#include "buffer/counters.h"
+
 #include <sys/file.h>
 
 #include <fcntl.h>
@@ -7,14 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "buffer/counters.h"
-
-#define LINE 37L		/* a name of at most 19 characters, a blank and 16 digits */
+#define LINE 37L /* a name of at most 19 characters, a blank and 16 digits */
 #define SIZE (LINE * COUNTERS)
 
-const char *const counter_names[COUNTERS] = {
-	"published", "buffered", "replayed", "quarantined", "possible_duplicates", "refused", "trimmed_unread"
-};
+const char *const counter_names[COUNTERS] = {"published", "buffered", "replayed", "quarantined",
+    "possible_duplicates", "refused", "trimmed_unread"};
 
 static void
 parse(const char *text, ssize_t n, uint64_t out[COUNTERS])
@@ -60,8 +59,8 @@ counters_add(struct buffer *buf, const uint64_t add[COUNTERS])
 	if (i < 50) {
 		parse(text, pread(fd, text, SIZE, 0), now);
 		for (i = 0; i < COUNTERS; i++)
-			snprintf(text + i * LINE, LINE + 1, "%-20s%016" PRIu64 "\n", counter_names[i],
-			    (now[i] + add[i]) % UINT64_C(10000000000000000));
+			snprintf(text + i * LINE, LINE + 1, "%-20s%016" PRIu64 "\n",
+			    counter_names[i], (now[i] + add[i]) % UINT64_C(10000000000000000));
 		if (pwrite(fd, text, SIZE, 0) == -1) {
 			/* A convenience, never a truth. */
 		}

@@ -1,13 +1,15 @@
+#include "buffer/gzip.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
 #include <zlib.h>
 
-#include "buffer/gzip.h"
-#include "buffer/segment.h"
-#include "base/status.h"
 #include "base/mem.h"
+#include "base/status.h"
+#include "buffer/segment.h"
 
 #define CHUNK (128u << 10)
 #define TEMPORARY ".compressing"
@@ -35,7 +37,8 @@ write_gz(struct buffer *buf, int from, struct err *err)
 
 	unlinkat(buffer_fd(buf), TEMPORARY, 0);
 	fd = buffer_state(buf, TEMPORARY, O_WRONLY | O_CREAT | O_EXCL);
-	spare = fd == -1 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);	/* gzclose closes the other before it can be synced */
+	/* gzclose closes the other before it can be synced */
+	spare = fd == -1 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	gz = spare == -1 ? NULL : gzdopen(spare, "wb");
 	if (gz == NULL) {
 		err_sys(err, STATUS_UNSAFE, "create '%s/" TEMPORARY "'", buffer_dir(buf));
@@ -67,7 +70,8 @@ compress_one(struct buffer *buf, const struct segment *s, struct err *err)
 	snprintf(name, sizeof(name), "%s.jsonl.gz", s->stem);
 	if (r == 0 && renameat(buffer_fd(buf), TEMPORARY, buffer_fd(buf), name) == -1)
 		r = err_sys(err, STATUS_UNSAFE, "rename to '%s/%s'", buffer_dir(buf), name);
-	if (r == 0 && (r = buffer_sync(buf, err)) == 0 && unlinkat(buffer_fd(buf), s->name, 0) == -1)
+	if (r == 0 && (r = buffer_sync(buf, err)) == 0 &&
+	    unlinkat(buffer_fd(buf), s->name, 0) == -1)
 		r = err_sys(err, STATUS_UNSAFE, "remove '%s/%s'", buffer_dir(buf), s->name);
 	if (r == -1)
 		unlinkat(buffer_fd(buf), TEMPORARY, 0);

@@ -10,8 +10,8 @@
 #include "buffer/buffer.h"
 
 /*
- * Compresses every chain segment but the last, under the replay lock. The new file is whole and durable before the old one goes; cut off in
- * between, the old one counts. *done counts them.
+ * Compresses every chain segment but the last, under the replay lock. The new file is whole and
+ * durable before the old one goes; cut off in between, the old one counts. *done counts them.
  */
 int gzip_closed(struct buffer *buf, size_t *done, struct err *err);
 

@@ -1,7 +1,8 @@
+#include "buffer/idset.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "buffer/idset.h"
 #include "base/mem.h"
 
 void
@@ -10,7 +11,7 @@ idset_add(struct idset *s, struct slice id)
 	/* doubled in size whenever it is full: at powers of two */
 	if ((s->n & (s->n - 1)) == 0)
 		s->entry = mem_realloc(s->entry, (s->n ? 2 * s->n : 1) * sizeof(*s->entry));
-	s->entry[s->n++] = (struct idset_entry){ .id = mem_strndup(id.p, id.n) };
+	s->entry[s->n++] = (struct idset_entry){.id = mem_strndup(id.p, id.n)};
 }
 
 static int
@@ -54,5 +55,5 @@ idset_free(struct idset *s)
 	while (s->n)
 		free(s->entry[--s->n].id);
 	free(s->entry);
-	*s = (struct idset){ 0 };
+	*s = (struct idset){0};
 }

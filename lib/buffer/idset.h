@@ -12,13 +12,15 @@ struct idset {
 	struct idset_entry {
 		char *id;
 		size_t count;
-	} *entry;
+	} * entry;
 	size_t n;
 };
 
-void idset_add(struct idset *s, struct slice id);	/* its counter is 0; to be sorted before the next idset_count */
+/* its counter is 0; to be sorted before the next idset_count */
+void idset_add(struct idset *s, struct slice id);
 void idset_sort(struct idset *s);
-size_t *idset_count(const struct idset *s, struct slice id);	/* NULL when it is not among them */
+/* NULL when it is not among them */
+size_t *idset_count(const struct idset *s, struct slice id);
 void idset_free(struct idset *s);
 
 #endif

@@ -1,3 +1,5 @@
+#include "buffer/inspect.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -5,18 +7,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "buffer/backlog.h"
+#include "base/status.h"
 #include "buffer/adopt.h"
-#include "buffer/line.h"
-#include "buffer/inspect.h"
+#include "buffer/backlog.h"
 #include "buffer/checkpoint.h"
+#include "buffer/line.h"
+#include "buffer/manifest.h"
 #include "buffer/quarantine.h"
 #include "buffer/reader.h"
-#include "buffer/manifest.h"
 #include "buffer/segment.h"
-#include "base/status.h"
-#include "event/id.h"
 #include "buffer/walk.h"
+#include "event/id.h"
 
 struct inspect_state {
 	struct buffer *sp;
@@ -31,12 +32,13 @@ struct inspect_state {
 
 /* Reads one line into l; 0 good, -1 bad. */
 static int
-read_line(struct inspect_state *k, struct slice text, const char *stem, uint64_t pos, uint64_t at, struct inspect_line *l)
+read_line(struct inspect_state *k, struct slice text, const char *stem, uint64_t pos, uint64_t at,
+    struct inspect_line *l)
 {
 	struct line *el = &k->line;
 	struct lagging *late;
 
-	*l = (struct inspect_line){ .segment = stem, .offset = pos, .bytes = text.n };
+	*l = (struct inspect_line){.segment = stem, .offset = pos, .bytes = text.n};
 	if (line_read(text.p, text.n, el, &k->text, &k->why) == -1) {
 		l->bad = k->why.text;
 		return -1;
@@ -52,7 +54,7 @@ read_line(struct inspect_state *k, struct slice text, const char *stem, uint64_t
 static int
 is_delivered(struct inspect_state *k, const struct inspect_line *l, bool chain)
 {
-	const struct slice none = { "", 0 };
+	const struct slice none = {"", 0};
 	struct slice type = l->bad != NULL ? none : l->line->e.type;
 
 	return checkpoint_delivered(&k->p, type.p, type.n, chain, l->segment, l->offset);
@@ -99,7 +101,7 @@ foreign_through(struct inspect_state *k, const struct segment *s, struct err *er
 int
 inspect_lines(struct buffer *buf, inspect_fn *fn, void *arg, struct err *err)
 {
-	struct inspect_state k = { .sp = buf, .fn = fn, .arg = arg };
+	struct inspect_state k = {.sp = buf, .fn = fn, .arg = arg};
 	struct segment *list;
 	size_t i, n;
 	int r = segment_list(buffer_fd(buf), &list, &n, err);
@@ -120,7 +122,8 @@ inspect_lines(struct buffer *buf, inspect_fn *fn, void *arg, struct err *err)
 /* --- checking ---------------------------------------------------------------------- */
 
 static void
-check_segment(struct inspect_state *k, const struct segment *s, struct inspect_report *rep, int64_t *last)
+check_segment(
+    struct inspect_state *k, const struct segment *s, struct inspect_report *rep, int64_t *last)
 {
 	struct err err;
 	struct reader *r = reader_open(buffer_fd(k->sp), s, 0, UINT64_MAX, 0, &err);
@@ -148,9 +151,10 @@ check_segment(struct inspect_state *k, const struct segment *s, struct inspect_r
 }
 
 int
-inspect_check(struct buffer *buf, struct inspect_report *rep, inspect_fn *fn, void *arg, struct err *err)
+inspect_check(
+    struct buffer *buf, struct inspect_report *rep, inspect_fn *fn, void *arg, struct err *err)
 {
-	struct inspect_state k = { .sp = buf, .fn = fn, .arg = arg };
+	struct inspect_state k = {.sp = buf, .fn = fn, .arg = arg};
 	struct segment *list;
 	int64_t last = INT64_MIN;
 	char **gone;
@@ -190,21 +194,23 @@ struct discard {
 	struct err *f;
 };
 
-/* From where to look for a line that a drain was sending when it was cut off, or whose progress was lost. */
+/* From where to look for a line that a drain was sending when it was cut off, or whose progress was
+ * lost. */
 static int
 is_doubtful(struct inspect_state *k, const struct walk_line *wl, struct doubt *d)
 {
 	struct line *el = &k->line;
 	struct intent *in = &k->p.intent;
 	struct intent_type *s = in->on ? intent_sent(in, el->e.type.p, el->e.type.n) : NULL;
-	struct stream_id a = { 0, 0 }, b;
+	struct stream_id a = {0, 0}, b;
 
-	*d = (struct doubt){ .after = "0-0" };
+	*d = (struct doubt){.after = "0-0"};
 	if (k->p.lost || manifest_is_returned(wl->stem))
 		return 1;
 	if (s == NULL || !intent_reaches(in, wl->chain, wl->stem, wl->pos))
 		return 0;
-	/* Whoever sent it had settled the doubt of the line itself: its connection is the one to fence. */
+	/* Whoever sent it had settled the doubt of the line itself: its connection is the one to
+	 * fence. */
 	snprintf(d->run_id, sizeof(d->run_id), "%s", in->run_id);
 	snprintf(d->addr, sizeof(d->addr), "%s", in->addr);
 	d->client = in->client;
@@ -215,9 +221,11 @@ is_doubtful(struct inspect_state *k, const struct walk_line *wl, struct doubt *d
 	return 1;
 }
 
-/* A line as it is to be found in quarantine: as it stands, and with what only the buffer knew of it, for the day it is put back. */
+/* A line as it is to be found in quarantine: as it stands, and with what only the buffer knew of
+ * it, for the day it is put back. */
 static struct slice
-last_form(struct inspect_state *k, const struct walk_line *wl, const struct inspect_line *l, struct bytes *b)
+last_form(struct inspect_state *k, const struct walk_line *wl, const struct inspect_line *l,
+    struct bytes *b)
 {
 	struct doubt d;
 	int doubtful = l->bad == NULL && is_doubtful(k, wl, &d);
@@ -225,9 +233,12 @@ last_form(struct inspect_state *k, const struct walk_line *wl, const struct insp
 	if (!doubtful && !l->derived)
 		return wl->text;
 	b->len = 0;
-	line_put(b, &l->line->e, l->line->maxlen, doubtful ? &d : l->line->in_doubt ? &l->line->doubt : NULL,
+	line_put(b, &l->line->e, l->line->maxlen,
+	    doubtful                ? &d
+	        : l->line->in_doubt ? &l->line->doubt
+	                            : NULL,
 	    l->line->buffered_at);
-	return (struct slice){ b->p, b->len - 1 };
+	return (struct slice){b->p, b->len - 1};
 }
 
 static int
@@ -266,7 +277,8 @@ discard_all(struct inspect_state *k, struct discard *d)
 		if (s[i].kind == SEGMENT_CHAIN)
 			position_set(&k->p.marks.chain, s[i].stem, UINT64_MAX, 0);
 		else if (s[i].kind != SEGMENT_FOREIGN)
-			position_set(positions_get(&k->p.marks, s[i].stem), s[i].stem, UINT64_MAX, 0);
+			position_set(
+			    positions_get(&k->p.marks, s[i].stem), s[i].stem, UINT64_MAX, 0);
 	while (k->p.lates)
 		checkpoint_drop_lagging(&k->p, &k->p.late[0]);
 	intent_clear(&k->p.intent);
@@ -289,10 +301,11 @@ claim_all(struct inspect_state *k, struct err *err)
 
 	if (adopt_files(k->sp, &k->p, &rest, &claimed, err) == -1)
 		return -1;
-	if (claimed && checkpoint_prepare(k->sp, err) == 0 && checkpoint_store(k->sp, &k->p, err) == -1)
+	if (claimed && checkpoint_prepare(k->sp, err) == 0 &&
+	    checkpoint_store(k->sp, &k->p, err) == -1)
 		return -1;
 	if (rest > 0)
-		nanosleep(&(struct timespec){ rest / 1000, rest % 1000 * 1000000 }, NULL);
+		nanosleep(&(struct timespec){rest / 1000, rest % 1000 * 1000000}, NULL);
 	return 0;
 }
 
@@ -300,7 +313,8 @@ claim_all(struct inspect_state *k, struct err *err)
 static int
 discard_locked(struct inspect_state *k, struct discard *d, struct notebook *nb)
 {
-	/* Wherever this is cut off: nobody may append to what counts as delivered from some point on. */
+	/* Wherever this is cut off: nobody may append to what counts as delivered from some point
+	 * on. */
 	nb->inode = 0;
 	if (buffer_note(k->sp, nb, d->f) == -1 || discard_all(k, d) == -1)
 		return -1;
@@ -311,8 +325,8 @@ discard_locked(struct inspect_state *k, struct discard *d, struct notebook *nb)
 int
 inspect_discard(struct buffer *buf, int64_t lock_ms, uint64_t *count, struct err *err)
 {
-	struct inspect_state k = { .sp = buf };
-	struct discard d = { .count = count, .f = err };
+	struct inspect_state k = {.sp = buf};
+	struct discard d = {.count = count, .f = err};
 	struct notebook nb;
 	int r;
 

@@ -1,3 +1,5 @@
+#include "buffer/lateclose.h"
+
 #include <sys/vfs.h>
 
 #include <fcntl.h>
@@ -5,9 +7,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "buffer/lateclose.h"
-
-#define LARGE (1 << 20)		/* bytes; below, a thread costs more than it hides */
+#define LARGE (1 << 20) /* bytes; below, a thread costs more than it hides */
 
 /* On NFS a file that somebody holds gets another name instead of being removed. */
 int
@@ -39,7 +39,8 @@ lateclose_give(struct lateclose *r, int fd)
 	lateclose_end(r);
 	r->fd = fd;
 	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);	/* signals are for those who wait in a call */
+	/* signals are for those who wait in a call */
+	pthread_sigmask(SIG_SETMASK, &all, &before);
 	r->busy = pthread_create(&r->thread, NULL, let_go, r) == 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (!r->busy)

@@ -1,9 +1,10 @@
 #include "buffer/line.h"
 
-#include <cjson/cJSON.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+#include <cjson/cJSON.h>
 #include <zlib.h>
 
 #include "base/base64.h"
@@ -15,7 +16,10 @@
 #include "buffer/append.h"
 #include "event/names.h"
 
-#define NAME(s) {(s), sizeof(s) - 1}
+#define NAME(s) \
+	{ \
+		(s), sizeof(s) - 1 \
+	}
 
 static void
 add_member(struct bytes *out, struct slice name, struct slice value)
@@ -63,7 +67,7 @@ add_doubt(struct bytes *out, const struct doubt *d)
 	    cJSON_AddStringToObject(o, "after", d->after) != NULL)
 		text = cJSON_PrintUnformatted(o);
 	if (text == NULL)
-		mem_alloc(SIZE_MAX);		/* ends the process */
+		mem_alloc(SIZE_MAX); /* ends the process */
 	bytes_adds(out, text);
 	cJSON_free(text);
 	cJSON_Delete(o);
@@ -156,7 +160,8 @@ read_doubt(struct slice value, struct doubt *d)
 	copy_string(o, "run_id", d->run_id, sizeof(d->run_id));
 	copy_string(o, "addr", d->addr, sizeof(d->addr));
 	copy_string(o, "after", d->after, sizeof(d->after));
-	if (cJSON_IsNumber(client) && client->valuedouble > 0 && client->valuedouble < 9007199254740992.0)
+	if (cJSON_IsNumber(client) && client->valuedouble > 0 &&
+	    client->valuedouble < 9007199254740992.0)
 		d->client = (int64_t)client->valuedouble;
 	cJSON_Delete(o);
 }
@@ -175,7 +180,8 @@ read_maxlen(struct slice value)
 }
 
 static int
-read_payload(struct slice plain, struct slice base64, struct event *e, struct bytes *text, struct err *err)
+read_payload(
+    struct slice plain, struct slice base64, struct event *e, struct bytes *text, struct err *err)
 {
 	struct slice coded = bytes_of(base64, text);
 	size_t from = text->len;
@@ -184,7 +190,7 @@ read_payload(struct slice plain, struct slice base64, struct event *e, struct by
 		return err_set(err, STATUS_DATA, "no payload");
 	if (coded.p == NULL || base64_read(text, coded.p, coded.n) == -1)
 		if (json_text(text, plain) == -1)
-			bytes_add(text, plain.p, plain.n);	/* null too */
+			bytes_add(text, plain.p, plain.n); /* null too */
 	e->payload = (struct slice){text->p + from, text->len - from};
 	return 0;
 }
@@ -235,18 +241,18 @@ check_line(const char *line, size_t n, int *ours, struct err *err)
 
 enum { TYPE, MESSAGE, BUFFERED_AT, MAXLEN, DOUBT, CRC, COUNT };
 
-static const struct slice members[COUNT] = {
-	NAME("event_type"), NAME("message"), NAME("buffered_at"), NAME("maxlen"), NAME("doubt"), NAME("crc")
-};
+static const struct slice members[COUNT] = {NAME("event_type"), NAME("message"),
+    NAME("buffered_at"), NAME("maxlen"), NAME("doubt"), NAME("crc")};
 
 /* Past a member of which all is known but its text; NULL when something else stands there. */
 static const char *
-take_member(const char *p, const char *end, char before, struct slice name, struct slice *out, struct bytes *text)
+take_member(const char *p, const char *end, char before, struct slice name, struct slice *out,
+    struct bytes *text)
 {
 	size_t from = text->len;
 
-	if ((size_t)(end - p) < name.n + 4 || p[0] != before || p[1] != '"' || memcmp(p + 2, name.p, name.n) != 0 ||
-	    p[name.n + 2] != '"' || p[name.n + 3] != ':')
+	if ((size_t)(end - p) < name.n + 4 || p[0] != before || p[1] != '"' ||
+	    memcmp(p + 2, name.p, name.n) != 0 || p[name.n + 2] != '"' || p[name.n + 3] != ':')
 		return NULL;
 	if ((p = json_take(text, p + name.n + 4, end)) != NULL)
 		*out = (struct slice){text->p + from, text->len - from};
@@ -254,14 +260,16 @@ take_member(const char *p, const char *end, char before, struct slice name, stru
 }
 
 /*
- * The front of a line just as line_head writes it, in one pass: a replay reads nothing else. Returns what stands behind the message, as
- * members; p is NULL when the line has another form, and is then read by its names.
+ * The front of a line just as line_head writes it, in one pass: a replay reads nothing else.
+ * Returns what stands behind the message, as members; p is NULL when the line has another form, and
+ * is then read by its names.
  */
 static struct slice
 read_own(const char *line, size_t n, struct event *e, struct bytes *text)
 {
 	static const char open[] = ",\"message\":";
-	const char *end = line + n - 1, *p = take_member(line, end, '{', event_names[0], &e->type, text);
+	const char *end = line + n - 1,
+	           *p = take_member(line, end, '{', event_names[0], &e->type, text);
 	struct slice *at[EVENT_FIELDS], again;
 
 	event_members(e, at);
@@ -277,7 +285,8 @@ read_own(const char *line, size_t n, struct event *e, struct bytes *text)
 
 /* The front of a line in any form, and its other members. */
 static int
-read_front(const char *line, size_t n, int ours, struct event *e, struct slice *values, struct bytes *text, struct err *err)
+read_front(const char *line, size_t n, int ours, struct event *e, struct slice *values,
+    struct bytes *text, struct err *err)
 {
 	struct slice rest = ours ? read_own(line, n, e, text) : (struct slice){0};
 
@@ -287,7 +296,7 @@ read_front(const char *line, size_t n, int ours, struct event *e, struct slice *
 	}
 	*e = (struct event){0};
 	text->len = 0;
-	bytes_reserve(text, 2 * n + 1);	/* base64 twice */
+	bytes_reserve(text, 2 * n + 1); /* base64 twice */
 	if (find((struct slice){line, n}, members, COUNT, values) == -1)
 		return err_set(err, STATUS_DATA, "not an object");
 	if (!ours && values[CRC].p != NULL)
@@ -304,7 +313,7 @@ line_parse(const char *line, size_t n, struct line *out, struct bytes *text, str
 
 	*out = (struct line){.maxlen = -1};
 	text->len = 0;
-	bytes_reserve(text, n + 1);	/* for all: what points into it stays */
+	bytes_reserve(text, n + 1); /* for all: what points into it stays */
 	if (check_line(line, n, &ours, err) == -1)
 		return -1;
 	out->ours = ours;
@@ -334,25 +343,28 @@ line_read(const char *p, size_t n, struct line *l, struct bytes *text, struct er
 {
 	if (line_parse(p, n, l, text, err) == -1)
 		return -1;
-	return names_legal(l->e.type.p, l->e.type.n) ? 0 : err_set(err, 1, "not a legal event type");
+	return names_legal(l->e.type.p, l->e.type.n) ? 0
+	                                             : err_set(err, 1, "not a legal event type");
 }
 
 void
-line_put(struct bytes *out, const struct event *e, int64_t maxlen, const struct doubt *d, int64_t stamp)
+line_put(
+    struct bytes *out, const struct event *e, int64_t maxlen, const struct doubt *d, int64_t stamp)
 {
 	struct bytes head = {0}, tail = {0};
 	struct append_line l;
 
 	line_head(&head, e);
 	line_tail(&tail, maxlen, d);
-	l.head = (struct slice){ head.p, head.len };
-	l.tail = (struct slice){ tail.p, tail.len };
+	l.head = (struct slice){head.p, head.len};
+	l.tail = (struct slice){tail.p, tail.len};
 	append_format(out, &l, stamp);
 	bytes_free(&head);
 	bytes_free(&tail);
 }
 
-/* stem: of the file that the line stands in; at: its offset there. The name that the file had before it was adopted counts. */
+/* stem: of the file that the line stands in; at: its offset there. The name that the file had
+ * before it was adopted counts. */
 static void
 derive_uuid(const char *stem, uint64_t at, struct slice raw, const char *what, char out[UUID_SIZE])
 {
@@ -367,7 +379,8 @@ derive_uuid(const char *stem, uint64_t at, struct slice raw, const char *what, c
 }
 
 void
-line_complete(struct line *l, struct line_derived *d, const char *stem, uint64_t at, struct slice raw)
+line_complete(
+    struct line *l, struct line_derived *d, const char *stem, uint64_t at, struct slice raw)
 {
 	struct event *e = &l->e;
 

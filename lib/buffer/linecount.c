@@ -1,3 +1,5 @@
+#include "buffer/linecount.h"
+
 #include <sys/stat.h>
 
 #include <fcntl.h>
@@ -8,32 +10,33 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
-#include "buffer/linecount.h"
-#include "buffer/reader.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/process.h"
 #include "base/word.h"
+#include "buffer/reader.h"
 
 #define MOST (64u << 20)
 
 struct linecount_entry {
 	char *stem;
 	uint64_t inode;
-	int64_t changed;	/* 0 of one that is not closed */
+	int64_t changed; /* 0 of one that is not closed */
 	struct linecount part;
 	bool used;
 };
 
 struct memory {
-	char *path;		/* NULL: nothing is remembered */
+	char *path; /* NULL: nothing is remembered */
 	struct linecount_entry *entry;
-	size_t n, cap, next;	/* next: behind the last that was found: segments are asked for in order */
+	/* next: behind the last that was found: segments are asked for in order */
+	size_t n, cap, next;
 	bool changed;
 };
 
-/* Whether a directory is ours. With sudo, HOME may be somebody else's: nothing of root is left there. */
+/* Whether a directory is ours. With sudo, HOME may be somebody else's: nothing of root is left
+ * there. */
 static bool
 ours(const char *dir)
 {
@@ -65,7 +68,8 @@ place(const struct buffer *buf)
 	if (made(bytes_str(&b))) {
 		bytes_adds(&b, "/eventbus");
 		if (made(bytes_str(&b))) {
-			bytes_addf(&b, "/counted-%" PRIx64 "-%" PRIx64, (uint64_t)st.st_dev, (uint64_t)st.st_ino);
+			bytes_addf(&b, "/counted-%" PRIx64 "-%" PRIx64, (uint64_t)st.st_dev,
+			    (uint64_t)st.st_ino);
 			bytes_str(&b);
 			return b.p;
 		}
@@ -92,8 +96,10 @@ take_line(struct memory *c, char *line)
 	struct linecount_entry e = {0};
 	uint64_t changed, first;
 
-	if (num_parse_u64(word_take(&line), &e.inode) == 0 && num_parse_u64(word_take(&line), &e.part.end) == 0 &&
-	    num_parse_u64(word_take(&line), &changed) == 0 && num_parse_u64(word_take(&line), &e.part.lines) == 0 &&
+	if (num_parse_u64(word_take(&line), &e.inode) == 0 &&
+	    num_parse_u64(word_take(&line), &e.part.end) == 0 &&
+	    num_parse_u64(word_take(&line), &changed) == 0 &&
+	    num_parse_u64(word_take(&line), &e.part.lines) == 0 &&
 	    num_parse_u64(word_take(&line), &first) == 0 && strcmp(word_take(&line), ".") == 0) {
 		e.stem = mem_strdup(stem);
 		e.changed = (int64_t)changed;
@@ -108,7 +114,8 @@ recall(const struct buffer *buf)
 	struct memory *c = mem_alloc(sizeof(*c));
 	char *text, *line, *end;
 
-	if ((c->path = place(buf)) == NULL || (text = io_read_file(AT_FDCWD, c->path, MOST, NULL)) == NULL)
+	if ((c->path = place(buf)) == NULL ||
+	    (text = io_read_file(AT_FDCWD, c->path, MOST, NULL)) == NULL)
 		return c;
 	for (line = text; (end = strchr(line, '\n')) != NULL; line = end + 1) {
 		*end = '\0';
@@ -127,7 +134,9 @@ find(struct memory *c, const struct segment *s, bool closed)
 
 		if (strcmp(e->stem, s->stem) != 0)
 			continue;
-		if (e->inode != s->inode || (closed ? e->part.end != s->size || e->changed != s->changed : e->part.end > s->size))
+		if (e->inode != s->inode ||
+		    (closed ? e->part.end != s->size || e->changed != s->changed
+		            : e->part.end > s->size))
 			break;
 		c->next = (c->next + i + 1) % c->n;
 		e->used = true;
@@ -145,7 +154,9 @@ note(struct memory *c, const struct segment *s, bool closed, const struct lineco
 	for (size_t i = 0; i < c->n; i++)
 		if (strcmp(c->entry[i].stem, s->stem) == 0)
 			c->entry[i].used = false;
-	add(c, &(struct linecount_entry){mem_strdup(s->stem), s->inode, closed ? s->changed : 0, *part, true});
+	add(c,
+	    &(struct linecount_entry){
+	        mem_strdup(s->stem), s->inode, closed ? s->changed : 0, *part, true});
 	c->changed = true;
 }
 
@@ -161,8 +172,8 @@ store(const struct memory *c)
 		if (!e->used)
 			continue;
 		word_put(&b, e->stem);
-		bytes_addf(&b, " %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRIu64 " %" PRId64 " .\n", e->inode, e->part.end, e->changed,
-		    e->part.lines, e->part.first);
+		bytes_addf(&b, " %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRIu64 " %" PRId64 " .\n",
+		    e->inode, e->part.end, e->changed, e->part.lines, e->part.first);
 	}
 	/* Of two at once one may take away the other's: then that one is not remembered. */
 	bytes_addf(&tmp, "%s.new", c->path);
@@ -194,9 +205,11 @@ forget(struct memory *c)
 
 /* Counts on to `end`; live: a piece without newline there is not yet a line. */
 static int
-count_on(struct buffer *buf, walk_stamp_fn *stamp, const struct segment *s, uint64_t end, bool live, struct linecount *part, struct err *err)
+count_on(struct buffer *buf, walk_stamp_fn *stamp, const struct segment *s, uint64_t end, bool live,
+    struct linecount *part, struct err *err)
 {
-	struct reader *r = reader_open(buffer_fd(buf), s, part->end, end, live ? READER_LIVE : 0, err);
+	struct reader *r =
+	    reader_open(buffer_fd(buf), s, part->end, end, live ? READER_LIVE : 0, err);
 	struct reader_line l;
 	int got = -1;
 
@@ -209,7 +222,8 @@ count_on(struct buffer *buf, walk_stamp_fn *stamp, const struct segment *s, uint
 }
 
 static int
-count_closed(struct buffer *buf, walk_stamp_fn *stamp, struct memory *known, const struct segment *s, struct linecount *part, struct err *err)
+count_closed(struct buffer *buf, walk_stamp_fn *stamp, struct memory *known,
+    const struct segment *s, struct linecount *part, struct err *err)
 {
 	*part = find(known, s, true);
 	if (part->end > 0)
@@ -223,7 +237,8 @@ count_closed(struct buffer *buf, walk_stamp_fn *stamp, struct memory *known, con
 
 /* The last of the chain: what its writers have noted stays as it is. */
 static int
-count_last(struct buffer *buf, walk_stamp_fn *stamp, struct memory *known, const struct segment *s, struct linecount *part, struct err *err)
+count_last(struct buffer *buf, walk_stamp_fn *stamp, struct memory *known, const struct segment *s,
+    struct linecount *part, struct err *err)
 {
 	struct notebook nb;
 
@@ -231,7 +246,8 @@ count_last(struct buffer *buf, walk_stamp_fn *stamp, struct memory *known, const
 		return count_on(buf, stamp, s, UINT64_MAX, true, part, err);
 	buffer_peek(buf, &nb);
 	*part = find(known, s, false);
-	if (strcmp(nb.stem, s->stem) == 0 && nb.inode == s->inode && nb.size <= s->size && nb.size > part->end) {
+	if (strcmp(nb.stem, s->stem) == 0 && nb.inode == s->inode && nb.size <= s->size &&
+	    nb.size > part->end) {
 		if (count_on(buf, stamp, s, nb.size, true, part, err) == -1)
 			return -1;
 		note(known, s, false, part);
@@ -240,7 +256,8 @@ count_last(struct buffer *buf, walk_stamp_fn *stamp, struct memory *known, const
 }
 
 bool
-linecount_chain(struct buffer *buf, const struct checkpoint *p, const struct segment *list, size_t n, walk_stamp_fn *stamp, struct linecount *sum)
+linecount_chain(struct buffer *buf, const struct checkpoint *p, const struct segment *list,
+    size_t n, walk_stamp_fn *stamp, struct linecount *sum)
 {
 	const struct position *m = &p->marks.chain;
 	struct memory *known;
@@ -250,7 +267,8 @@ linecount_chain(struct buffer *buf, const struct checkpoint *p, const struct seg
 
 	*sum = (struct linecount){0};
 	for (i = 0; i < n; i++)
-		if (list[i].odd || (list[i].kind != SEGMENT_CHAIN && list[i].kind != SEGMENT_FOREIGN))
+		if (list[i].odd ||
+		    (list[i].kind != SEGMENT_CHAIN && list[i].kind != SEGMENT_FOREIGN))
 			return false;
 	if (p->lates)
 		return false;
@@ -263,9 +281,11 @@ linecount_chain(struct buffer *buf, const struct checkpoint *p, const struct seg
 		if (cmp < 0)
 			continue;
 		if (cmp == 0 && m->pos > 0)
-			r = count_on(buf, stamp, &list[i], list[i].gz ? UINT64_MAX : list[i].size, last, &part, &err);
+			r = count_on(buf, stamp, &list[i], list[i].gz ? UINT64_MAX : list[i].size,
+			    last, &part, &err);
 		else
-			r = (last ? count_last : count_closed)(buf, stamp, known, &list[i], &part, &err);
+			r = (last ? count_last : count_closed)(
+			    buf, stamp, known, &list[i], &part, &err);
 		if (sum->lines == 0)
 			sum->first = part.first;
 		sum->lines += part.lines;

@@ -1,3 +1,5 @@
+#include "buffer/lockowner.h"
+
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -10,9 +12,8 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
-#include "buffer/lockowner.h"
-#include "base/io.h"
 #include "base/clock.h"
+#include "base/io.h"
 
 #define LOCKS_MAX (16u << 20)
 #define RANGE_MS 20
@@ -29,7 +30,8 @@ owner_of(const struct stat *st)
 	for (; line != NULL && !found && (end = strchr(line, '\n')) != NULL; line = end + 1) {
 		*end = '\0';
 		/* NOLINTNEXTLINE(cert-err34-c): the kernel writes what fits */
-		if (sscanf(line, "%*d: FLOCK ADVISORY WRITE %ld %x:%x:%lu", &pid, &major, &minor, &inode) == 4 &&
+		if (sscanf(line, "%*d: FLOCK ADVISORY WRITE %ld %x:%x:%lu", &pid, &major, &minor,
+		        &inode) == 4 &&
 		    inode == st->st_ino && makedev(major, minor) == st->st_dev)
 			found = pid;
 	}
@@ -58,16 +60,18 @@ lockowner_stuck(struct buffer *buf, int64_t ms)
 	struct stat st;
 	long pid;
 
-	if (fstatat(buffer_fd(buf), ".lock", &st, AT_SYMLINK_NOFOLLOW) == -1 || is_free(buf) || (pid = owner_of(&st)) <= 0)
+	if (fstatat(buffer_fd(buf), ".lock", &st, AT_SYMLINK_NOFOLLOW) == -1 || is_free(buf) ||
+	    (pid = owner_of(&st)) <= 0)
 		return NULL;
 	while (clock_mono() < until) {
-		nanosleep(&(struct timespec){ 0, RANGE_MS * 1000000L }, NULL);
+		nanosleep(&(struct timespec){0, RANGE_MS * 1000000L}, NULL);
 		if (owner_of(&st) != pid)
 			return NULL;
 	}
 	snprintf(path, sizeof(path), "/proc/%ld/comm", pid);
 	name = io_read_file(AT_FDCWD, path, 64, NULL);
-	bytes_addf(&b, "%ld (%.*s)", pid, name != NULL ? (int)strcspn(name, "\n") : 1, name != NULL ? name : "?");
+	bytes_addf(&b, "%ld (%.*s)", pid, name != NULL ? (int)strcspn(name, "\n") : 1,
+	    name != NULL ? name : "?");
 	free(name);
 	bytes_str(&b);
 	return b.p;

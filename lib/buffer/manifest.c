@@ -1,3 +1,5 @@
+#include "buffer/manifest.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -6,14 +8,13 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
-#include "buffer/manifest.h"
-#include "base/status.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/status.h"
 #include "base/word.h"
 
 #define MANIFEST_MAX (64u << 20)
-#define WHOLE " ."	/* ends a line that is whole */
+#define WHOLE " ." /* ends a line that is whole */
 
 void
 manifest_add(struct buffer *buf, const char *stem)
@@ -26,7 +27,7 @@ manifest_add(struct buffer *buf, const char *stem)
 	if (fd == -1)
 		return;
 	if (size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n')
-		bytes_addc(&b, '\n');	/* a line that was torn stays one of its own */
+		bytes_addc(&b, '\n'); /* a line that was torn stays one of its own */
 	bytes_addc(&b, '+');
 	word_put(&b, stem);
 	bytes_adds(&b, WHOLE "\n");
@@ -38,8 +39,8 @@ manifest_add(struct buffer *buf, const char *stem)
 }
 
 /*
- * The lines of the roster, one after the other: 1, or 0 at the end. Torn and empty lines are passed over; one that lacks no
- * more than its newline, which the next to add gives it, is whole.
+ * The lines of the roster, one after the other: 1, or 0 at the end. Torn and empty lines are passed
+ * over; one that lacks no more than its newline, which the next to add gives it, is whole.
  */
 static int
 next_line(char **p, char **mark, char **stem)
@@ -75,13 +76,14 @@ stems_cmp(const void *a, const void *b)
 }
 
 /*
- * Writes a mark over those of some stems, sorted, durably: when a segment is gone after a power cut, its mark must not say that it
- * ought to be there.
+ * Writes a mark over those of some stems, sorted, durably: when a segment is gone after a power
+ * cut, its mark must not say that it ought to be there.
  */
 static int
 set_marks(struct buffer *buf, const char *const *stems, size_t n, const char *to)
 {
-	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *name;
+	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark,
+	     *name;
 	int fd = -1, r = 0;
 
 	if (text == NULL)
@@ -89,7 +91,8 @@ set_marks(struct buffer *buf, const char *const *stems, size_t n, const char *to
 	while (r == 0 && next_line(&p, &mark, &name)) {
 		if (*mark == 'x' || bsearch(name, stems, n, sizeof(*stems), stem_cmp) == NULL)
 			continue;
-		if ((fd == -1 && (fd = buffer_state(buf, ".roster", O_WRONLY)) == -1) || pwrite(fd, to, 1, mark - text) != 1)
+		if ((fd == -1 && (fd = buffer_state(buf, ".roster", O_WRONLY)) == -1) ||
+		    pwrite(fd, to, 1, mark - text) != 1)
 			r = -1;
 	}
 	if (fd != -1 && r == 0)
@@ -106,13 +109,16 @@ manifest_strike(struct buffer *buf, const char **stems, size_t n, struct err *er
 	if (n == 0)
 		return 0;
 	qsort(stems, n, sizeof(*stems), stems_cmp);
-	return set_marks(buf, stems, n, "x") == 0 ? 0 : err_sys(err, STATUS_UNSAFE, "write '%s/.roster'", buffer_dir(buf));
+	return set_marks(buf, stems, n, "x") == 0
+	    ? 0
+	    : err_sys(err, STATUS_UNSAFE, "write '%s/.roster'", buffer_dir(buf));
 }
 
 static bool
 all_struck(struct buffer *buf)
 {
-	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *stem;
+	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark,
+	     *stem;
 	bool struck = true;
 
 	while (text != NULL && struck && next_line(&p, &mark, &stem))
@@ -137,7 +143,8 @@ manifest_clear(struct buffer *buf, bool all)
 static char
 mark_of(struct buffer *buf, const char *stem)
 {
-	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *name, found = 0;
+	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark,
+	     *name, found = 0;
 
 	while (text != NULL && next_line(&p, &mark, &name))
 		if (strcmp(name, stem) == 0)
@@ -150,7 +157,7 @@ mark_of(struct buffer *buf, const char *stem)
 static bool
 is_missing(struct buffer *buf, const char *stem)
 {
-	static const char *const ends[] = { ".jsonl", ".suspect.jsonl", ".jsonl.gz" };
+	static const char *const ends[] = {".jsonl", ".suspect.jsonl", ".jsonl.gz"};
 	char name[SEGMENT_NAME + 32];
 	size_t i;
 
@@ -163,9 +170,11 @@ is_missing(struct buffer *buf, const char *stem)
 }
 
 void
-manifest_missing(struct buffer *buf, const struct segment *list, size_t n, char ***stems, size_t *count)
+manifest_missing(
+    struct buffer *buf, const struct segment *list, size_t n, char ***stems, size_t *count)
 {
-	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *stem;
+	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark,
+	     *stem;
 	const char **have;
 	size_t i, cap = 0;
 
@@ -178,7 +187,8 @@ manifest_missing(struct buffer *buf, const struct segment *list, size_t n, char 
 		have[i] = list[i].stem;
 	qsort(have, n, sizeof(*have), stems_cmp);
 	while (next_line(&p, &mark, &stem)) {
-		if (*mark == 'x' || (n && bsearch(stem, have, n, sizeof(*have), stem_cmp) != NULL) ||
+		if (*mark == 'x' ||
+		    (n && bsearch(stem, have, n, sizeof(*have), stem_cmp) != NULL) ||
 		    !is_missing(buf, stem))
 			continue;
 		if (*count == cap)
@@ -204,7 +214,8 @@ manifest_is_returned(const char *stem)
 static bool
 any_vanished(struct buffer *buf)
 {
-	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark, *stem;
+	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark,
+	     *stem;
 	bool any = false;
 
 	while (text != NULL && !any && next_line(&p, &mark, &stem))
@@ -221,7 +232,7 @@ take_out(struct buffer *buf, const struct segment *s, struct err *err)
 	snprintf(name, sizeof(name), "%s" RETURNED ".jsonl%s", s->stem, s->gz ? ".gz" : "");
 	if (renameat(buffer_fd(buf), s->name, buffer_fd(buf), name) == -1)
 		return err_sys(err, STATUS_UNSAFE, "rename '%s/%s'", buffer_dir(buf), s->name);
-	if (manifest_strike(buf, &(const char *){ s->stem }, 1, err) == -1)
+	if (manifest_strike(buf, &(const char *){s->stem}, 1, err) == -1)
 		return -1;
 	*strstr(name, ".jsonl") = '\0';
 	manifest_add(buf, name);
@@ -241,7 +252,7 @@ finish_taking(struct buffer *buf, const struct segment *s, struct err *err)
 		return 0;
 	if (!mark_of(buf, s->stem))
 		manifest_add(buf, s->stem);
-	return manifest_strike(buf, &(const char *){ stem }, 1, err);
+	return manifest_strike(buf, &(const char *){stem}, 1, err);
 }
 
 int
@@ -256,19 +267,21 @@ manifest_returned(struct buffer *buf, struct err *err)
 		return -1;
 	manifest_missing(buf, list, n, &gone, &i);
 	while (i) {
-		set_marks(buf, &(const char *){ gone[--i] }, 1, "!");
+		set_marks(buf, &(const char *){gone[--i]}, 1, "!");
 		free(gone[i]);
 	}
 	free(gone);
-	/* One that is left alone for now, a hard link say: the drain passes it, and it counts as returned when it is a segment again. */
+	/* One that is left alone for now, a hard link say: the drain passes it, and it counts as
+	 * returned when it is a segment again. */
 	for (i = 0; i < n; i++)
 		if (list[i].odd && list[i].kind == SEGMENT_CHAIN)
-			set_marks(buf, &(const char *){ list[i].stem }, 1, "!");
+			set_marks(buf, &(const char *){list[i].stem}, 1, "!");
 	n = any_vanished(buf) ? n : 0;
 	for (i = 0; r == 0 && i < n; i++)
 		r = finish_taking(buf, &list[i], err);
 	for (i = 0; r == 0 && i < n; i++)
-		if (list[i].kind == SEGMENT_CHAIN && !list[i].odd && mark_of(buf, list[i].stem) == '!')
+		if (list[i].kind == SEGMENT_CHAIN && !list[i].odd &&
+		    mark_of(buf, list[i].stem) == '!')
 			r = take_out(buf, &list[i], err);
 	free(list);
 	return r;

@@ -1,7 +1,8 @@
+#include "buffer/position.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "buffer/position.h"
 #include "base/mem.h"
 
 void
@@ -87,8 +88,8 @@ positions_copy(struct positions *to, const struct positions *from)
 	if (from->chain.stem != NULL)
 		position_set(&to->chain, from->chain.stem, from->chain.pos, 0);
 	for (i = 0; i < from->files; i++)
-		position_set(positions_get(to, from->file[i].stem), from->file[i].stem, from->file[i].pos,
-		    from->file[i].limit);
+		position_set(positions_get(to, from->file[i].stem), from->file[i].stem,
+		    from->file[i].pos, from->file[i].limit);
 }
 
 int

@@ -1,8 +1,10 @@
 /*
- * position: a place in a source of lines, and a set of them, one for each source (checkpoint.h, walk.h).
+ * position: a place in a source of lines, and a set of them, one for each source (checkpoint.h,
+ * walk.h).
  *
- * The chain, which is one source over all of its segments, has one mark; each file that is a source of its own has another, by its stem.
- * Strings belong to the mark. A zeroed struct is a mark at the beginning, or a set of none, and valid.
+ * The chain, which is one source over all of its segments, has one mark; each file that is a source
+ * of its own has another, by its stem. Strings belong to the mark. A zeroed struct is a mark at the
+ * beginning, or a set of none, and valid.
  */
 #ifndef BUFFER_POSITION_H
 #define BUFFER_POSITION_H
@@ -12,9 +14,9 @@
 #include <stdint.h>
 
 struct position {
-	char *stem;		/* NULL: no mark, i.e. the beginning */
-	uint64_t pos;		/* bytes; of an unsorted file: lines given out */
-	uint64_t limit;		/* of an unsorted file: its size when it was sorted; else 0 */
+	char *stem;     /* NULL: no mark, i.e. the beginning */
+	uint64_t pos;   /* bytes; of an unsorted file: lines given out */
+	uint64_t limit; /* of an unsorted file: its size when it was sorted; else 0 */
 };
 
 struct positions {
@@ -25,15 +27,20 @@ struct positions {
 
 void position_set(struct position *m, const char *stem, uint64_t pos, uint64_t limit);
 void position_clear(struct position *m);
-struct position *positions_find(const struct positions *m, const char *stem);		/* among the files; NULL */
-struct position *positions_get(struct positions *m, const char *stem);		/* made when missing */
+/* among the files; NULL */
+struct position *positions_find(const struct positions *m, const char *stem);
+/* made when missing */
+struct position *positions_get(struct positions *m, const char *stem);
 void positions_drop(struct positions *m, const char *stem);
 void positions_clear(struct positions *m);
-void positions_copy(struct positions *to, const struct positions *from);		/* *to is overwritten, not freed */
+/* *to is overwritten, not freed */
+void positions_copy(struct positions *to, const struct positions *from);
 int positions_none(const struct positions *m);
 /* Chain positions: <0 0 >0; a mark without a stem is before everything. */
 int position_cmp(const struct position *a, const char *stem, uint64_t pos);
-/* Whether a line at pos of this source (stem: of the chain's segment, or of the file) lies before its mark; *has: there is one. */
-int positions_passed(const struct positions *m, bool chain, const char *stem, uint64_t pos, int *has);
+/* Whether a line at pos of this source (stem: of the chain's segment, or of the file) lies before
+ * its mark; *has: there is one. */
+int positions_passed(
+    const struct positions *m, bool chain, const char *stem, uint64_t pos, int *has);
 
 #endif

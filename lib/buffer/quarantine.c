@@ -1,3 +1,5 @@
+#include "buffer/quarantine.h"
+
 #include <sys/stat.h>
 
 #include <dirent.h>
@@ -10,31 +12,31 @@
 #include <unistd.h>
 
 #include "base/base64.h"
-#include "base/json.h"
-#include "buffer/quarantine.h"
-#include "base/status.h"
-#include "base/io.h"
-#include "base/mem.h"
 #include "base/clock.h"
+#include "base/io.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/status.h"
 
 #define SCAN (64u << 10)
 
 #define LOCK_MS 2000
-#define FILES 16	/* open at a time: lines come from few segments at once */
+#define FILES 16 /* open at a time: lines come from few segments at once */
 
 struct file {
 	int fd;
-	char *stem;		/* NULL: not in use */
-	uint64_t highest;	/* offset recorded in it; above it nothing has to be looked for */
-	bool any;		/* it has lines */
-	bool fresh;		/* opened, and not read yet */
+	char *stem; /* NULL: not in use */
+	/* offset recorded in it; above it nothing has to be looked for */
+	uint64_t highest;
+	bool any;   /* it has lines */
+	bool fresh; /* opened, and not read yet */
 	bool dirty;
 	uint64_t used;
 };
 
 struct quarantine {
 	struct buffer *sp;
-	int dir;		/* -1 until the first line */
+	int dir; /* -1 until the first line */
 	struct file file[FILES];
 	uint64_t uses;
 };
@@ -77,7 +79,8 @@ need_dir(struct quarantine *q, struct err *err)
 		return 0;
 	if (mkdirat(buffer_fd(q->sp), "quarantine", 0700) == 0 && buffer_sync(q->sp, err) == -1)
 		return -1;
-	q->dir = openat(buffer_fd(q->sp), "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	q->dir =
+	    openat(buffer_fd(q->sp), "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (q->dir == -1)
 		return err_sys(err, STATUS_UNSAFE, "open '%s/quarantine'", buffer_dir(q->sp));
 	return 0;
@@ -92,8 +95,8 @@ place_of(struct bytes *b, const char *stem)
 }
 
 /*
- * Reads the file through: the highest offset recorded in it, and whether `pos` is among them. The needle stands outside of the
- * quoted line only, for quotes within that are escaped.
+ * Reads the file through: the highest offset recorded in it, and whether `pos` is among them. The
+ * needle stands outside of the quoted line only, for quotes within that are escaped.
  */
 static int
 look_through(struct file *q, const char *needle, uint64_t pos)
@@ -110,9 +113,11 @@ look_through(struct file *q, const char *needle, uint64_t pos)
 		at += n;
 		have += (size_t)n;
 		b[have] = '\0';
-		for (p = b; (p = memmem(p, have - (size_t)(p - b), needle, strlen(needle))) != NULL; p++) {
+		for (p = b; (p = memmem(p, have - (size_t)(p - b), needle, strlen(needle))) != NULL;
+		     p++) {
 			if (p + keep > b + have && have == SCAN)
-				break;	/* its digits may be cut: seen whole with the next piece */
+				/* its digits may be cut: seen whole with the next piece */
+				break;
 			offset = strtoull(p + strlen(needle), NULL, 10);
 			found |= offset == pos;
 			if (offset > q->highest || !q->any)
@@ -186,7 +191,8 @@ static int
 sync_file(struct quarantine *q, struct file *file, struct err *err)
 {
 	if (file->dirty && fdatasync(file->fd) == -1)
-		return err_sys(err, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'", buffer_dir(q->sp), file->stem);
+		return err_sys(err, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'",
+		    buffer_dir(q->sp), file->stem);
 	file->dirty = false;
 	return 0;
 }
@@ -218,12 +224,14 @@ open_locked(int dir, const char *name)
 	int fd, tries;
 
 	for (tries = 0; tries < 8; tries++) {
-		fd = openat(dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+		fd =
+		    openat(dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 		if (fd == -1)
 			return -1;
 		if (io_lock(fd, LOCK_MS) == -1 || fstat(fd, &a) == -1 || !S_ISREG(a.st_mode))
 			break;
-		if (fstatat(dir, name, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+		if (fstatat(dir, name, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_dev == b.st_dev &&
+		    a.st_ino == b.st_ino)
 			return fd;
 		close(fd);
 		fd = -1;
@@ -259,14 +267,16 @@ open_file(struct quarantine *q, const char *stem, struct err *err)
 static bool
 is_known(struct file *file, const char *needle, uint64_t pos)
 {
-	bool known = (file->fresh || (file->any && pos <= file->highest)) && look_through(file, needle, pos);
+	bool known =
+	    (file->fresh || (file->any && pos <= file->highest)) && look_through(file, needle, pos);
 
 	file->fresh = false;
 	return known;
 }
 
 static int
-add_to(struct quarantine *q, struct file *file, struct bytes *place, uint64_t pos, const char *reason, struct slice line, struct err *err)
+add_to(struct quarantine *q, struct file *file, struct bytes *place, uint64_t pos,
+    const char *reason, struct slice line, struct err *err)
 {
 	struct bytes b = {0};
 	int r;
@@ -276,7 +286,8 @@ add_to(struct quarantine *q, struct file *file, struct bytes *place, uint64_t po
 	r = write_line(file->fd, &b);
 	bytes_free(&b);
 	if (r == -1)
-		return err_sys(err, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'", buffer_dir(q->sp), file->stem);
+		return err_sys(err, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'",
+		    buffer_dir(q->sp), file->stem);
 	file->dirty = true;
 	if (pos > file->highest || !file->any) {
 		file->highest = pos;
@@ -286,7 +297,8 @@ add_to(struct quarantine *q, struct file *file, struct bytes *place, uint64_t po
 }
 
 int
-quarantine_add(struct quarantine *q, const char *stem, uint64_t pos, const char *reason, struct slice line, struct err *err)
+quarantine_add(struct quarantine *q, const char *stem, uint64_t pos, const char *reason,
+    struct slice line, struct err *err)
 {
 	struct bytes place = {0};
 	struct file *file;
@@ -296,7 +308,9 @@ quarantine_add(struct quarantine *q, const char *stem, uint64_t pos, const char 
 		return -1;
 	place_of(&place, stem);
 	if ((file = open_file(q, stem, err)) != NULL)
-		r = is_known(file, bytes_str(&place), pos) ? 0 : add_to(q, file, &place, pos, reason, line, err);
+		r = is_known(file, bytes_str(&place), pos)
+		    ? 0
+		    : add_to(q, file, &place, pos, reason, line, err);
 	bytes_free(&place);
 	return r;
 }
@@ -338,9 +352,11 @@ quarantine_whole(struct quarantine *q, const struct segment *s, uint64_t bad, st
 
 	if (need_dir(q, err) == -1)
 		return -1;
-	snprintf(name, sizeof(name), "%s.bad-%" PRIu64 ".jsonl%s", s->stem, bad, s->gz ? ".gz" : "");
+	snprintf(
+	    name, sizeof(name), "%s.bad-%" PRIu64 ".jsonl%s", s->stem, bad, s->gz ? ".gz" : "");
 	if (renameat(buffer_fd(q->sp), s->name, q->dir, name) == -1 || fsync(q->dir) == -1)
-		return err_sys(err, STATUS_UNSAFE, "move '%s/%s' into quarantine", buffer_dir(q->sp), s->name);
+		return err_sys(
+		    err, STATUS_UNSAFE, "move '%s/%s' into quarantine", buffer_dir(q->sp), s->name);
 	return 0;
 }
 
@@ -383,7 +399,8 @@ count_file(int dir, const char *name)
 uint64_t
 quarantine_count(struct buffer *buf)
 {
-	int fd = openat(buffer_fd(buf), "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd =
+	    openat(buffer_fd(buf), "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *d = fd == -1 ? NULL : fdopendir(fd);
 	struct dirent *e;
 	uint64_t n = 0;

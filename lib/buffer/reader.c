@@ -1,25 +1,27 @@
+#include "buffer/reader.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
 #include <zlib.h>
 
-#include "buffer/reader.h"
-#include "base/status.h"
 #include "base/mem.h"
+#include "base/status.h"
 
 #define CHAIN_CHUNK (256u << 10)
-#define FILE_CHUNK (4u << 10)	/* there may be many of them at once */
+#define FILE_CHUNK (4u << 10) /* there may be many of them at once */
 
 struct reader {
 	struct segment seg;
 	int dirfd;
-	int fd;			/* -1 while it is closed */
-	gzFile gz;		/* owns fd when set */
+	int fd;    /* -1 while it is closed */
+	gzFile gz; /* owns fd when set */
 	struct bytes b;
-	size_t used, seen;	/* given out; searched for a newline */
-	uint64_t at;		/* offset in the file of b.p[0] */
+	size_t used, seen; /* given out; searched for a newline */
+	uint64_t at;       /* offset in the file of b.p[0] */
 	uint64_t limit;
 	size_t chunk;
 	bool live, eof;
@@ -44,7 +46,8 @@ wake(struct reader *r)
 }
 
 struct reader *
-reader_open(int dirfd, const struct segment *s, uint64_t from, uint64_t limit, int flags, struct err *err)
+reader_open(
+    int dirfd, const struct segment *s, uint64_t from, uint64_t limit, int flags, struct err *err)
 {
 	struct reader *r;
 	int fd = segment_open(dirfd, s);
@@ -133,7 +136,8 @@ refill(struct reader *r, struct err *err)
 
 	if (r->b.len - r->used > READER_LINE) {
 		errno = EBADMSG;
-		return err_sys(err, STATUS_UNSAFE, "a line of more than %" PRIu64 " bytes in '%s'", READER_LINE, r->seg.name);
+		return err_sys(err, STATUS_UNSAFE, "a line of more than %" PRIu64 " bytes in '%s'",
+		    READER_LINE, r->seg.name);
 	}
 
 	if (r->used) {
@@ -157,7 +161,8 @@ reader_next(struct reader *r, struct reader_line *l, struct err *err)
 	char *nl;
 	size_t n;
 
-	while ((nl = r->b.len > r->seen ? memchr(r->b.p + r->seen, '\n', r->b.len - r->seen) : NULL) == NULL) {
+	while ((nl = r->b.len > r->seen ? memchr(r->b.p + r->seen, '\n', r->b.len - r->seen)
+	                                : NULL) == NULL) {
 		r->seen = r->b.len;
 		if (r->eof)
 			break;
@@ -167,7 +172,7 @@ reader_next(struct reader *r, struct reader_line *l, struct err *err)
 	if (nl == NULL && (r->live || r->b.len == r->used))
 		return 0;
 	n = nl != NULL ? (size_t)(nl - r->b.p) - r->used : r->b.len - r->used;
-	l->text = (struct slice){ r->b.p + r->used, n };
+	l->text = (struct slice){r->b.p + r->used, n};
 	l->pos = r->at + r->used;
 	l->end = l->pos + n + (nl != NULL);
 	l->torn = nl == NULL;

@@ -1,3 +1,5 @@
+#include "buffer/reclaim.h"
+
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -6,11 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "buffer/reader.h"
-#include "buffer/manifest.h"
-#include "base/status.h"
-#include "buffer/reclaim.h"
 #include "base/mem.h"
+#include "base/status.h"
+#include "buffer/manifest.h"
+#include "buffer/reader.h"
 
 void
 reclaim_clean(struct reclaim *s, const char *stem)
@@ -84,7 +85,8 @@ is_needed(const struct reclaim *s, struct checkpoint *p, const struct segment *s
 
 /* A segment that is struck from the roster. */
 static int
-take_away(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p, const struct segment *seg, struct err *err)
+take_away(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p,
+    const struct segment *seg, struct err *err)
 {
 	struct broken_segment *b = checkpoint_broken(p, seg->stem);
 	int fd, r = 0;
@@ -102,7 +104,8 @@ take_away(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct ch
 
 /* A piece without newline, seen under the lock: its writer is dead. */
 static int
-keep_torn(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p, const struct segment *seg, uint64_t from, struct err *err)
+keep_torn(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p,
+    const struct segment *seg, uint64_t from, struct err *err)
 {
 	struct reader *r = reader_open(buffer_fd(buf), seg, from, UINT64_MAX, 0, err);
 	struct reader_line l;
@@ -113,13 +116,15 @@ keep_torn(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct ch
 		return -1;
 	got = reader_next(r, &l, err);
 	if (got == 1 && l.torn) {
-		if (l.text.n > QUARANTINE_LINE || quarantine_add(q, seg->stem, l.pos, "torn: the writer died in the middle of the line", l.text, &why) == -1 ||
+		if (l.text.n > QUARANTINE_LINE ||
+		    quarantine_add(q, seg->stem, l.pos,
+		        "torn: the writer died in the middle of the line", l.text, &why) == -1 ||
 		    quarantine_sync(q, &why) == -1)
 			checkpoint_add_broken(p, seg->stem);
 		s->torn++;
 		position_set(&p->marks.chain, seg->stem, l.end, 0);
 	}
-	if (got == -1 && err->sys == EBADMSG) {	/* no end of it in sight: the file goes whole */
+	if (got == -1 && err->sys == EBADMSG) { /* no end of it in sight: the file goes whole */
 		if (checkpoint_broken(p, seg->stem) == NULL)
 			checkpoint_add_broken(p, seg->stem);
 		position_set(&p->marks.chain, seg->stem, UINT64_MAX, 0);
@@ -130,8 +135,8 @@ keep_torn(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct ch
 }
 
 static int
-take_last_locked(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p, const struct segment *seg, struct notebook *nb,
-    bool *gone, struct err *err)
+take_last_locked(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p,
+    const struct segment *seg, struct notebook *nb, bool *gone, struct err *err)
 {
 	struct stat st;
 	const struct position *m = &p->marks.chain;
@@ -144,14 +149,15 @@ take_last_locked(struct reclaim *s, struct buffer *buf, struct quarantine *q, st
 		return -1;
 	in = m->stem != NULL && strcmp(m->stem, seg->stem) == 0;
 	if (!seg->gz && (uint64_t)st.st_size > (in ? m->pos : 0))
-		return 0;	/* somebody appended: for the next round */
+		return 0; /* somebody appended: for the next round */
 	if (strcmp(nb->stem, seg->stem) == 0) {
 		nb->inode = 0;
 		if (buffer_note(buf, nb, err) == -1)
 			return -1;
 	}
 	*gone = true;
-	if (manifest_strike(buf, &(const char *){ seg->stem }, 1, err) == -1 || take_away(s, buf, q, p, seg, err) == -1)
+	if (manifest_strike(buf, &(const char *){seg->stem}, 1, err) == -1 ||
+	    take_away(s, buf, q, p, seg, err) == -1)
 		return -1;
 	if (segment_any(buffer_fd(buf)) == 0)
 		manifest_clear(buf, false);
@@ -159,7 +165,8 @@ take_last_locked(struct reclaim *s, struct buffer *buf, struct quarantine *q, st
 }
 
 static int
-take_last(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p, const struct segment *seg, int64_t lock_ms, bool *gone, struct err *err)
+take_last(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p,
+    const struct segment *seg, int64_t lock_ms, bool *gone, struct err *err)
 {
 	struct notebook nb;
 	int r;
@@ -175,18 +182,21 @@ take_last(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct ch
 
 /* Whether a file that is not of the chain was given out whole, and has not grown since. */
 static bool
-is_through(struct buffer *buf, struct checkpoint *p, const struct walk *w, const struct segment *seg)
+is_through(
+    struct buffer *buf, struct checkpoint *p, const struct walk *w, const struct segment *seg)
 {
 	struct position *m = positions_find(&p->marks, seg->stem);
 	struct stat st;
 
-	if (!walk_finished(w, seg->stem) || fstatat(buffer_fd(buf), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+	if (!walk_finished(w, seg->stem) ||
+	    fstatat(buffer_fd(buf), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return false;
 	if (m == NULL)
 		return st.st_size == 0;
 	if (!m->limit)
 		return m->pos >= (uint64_t)st.st_size;
-	if ((uint64_t)st.st_size > m->limit) {	/* grown behind what was sorted: read on from there */
+	/* grown behind what was sorted: read on from there */
+	if ((uint64_t)st.st_size > m->limit) {
 		position_set(m, seg->stem, m->limit, 0);
 		return false;
 	}
@@ -195,19 +205,23 @@ is_through(struct buffer *buf, struct checkpoint *p, const struct walk *w, const
 
 /* Which are through now, from `first` on; the last of the chain is another matter. */
 static size_t
-choose(struct reclaim *s, struct buffer *buf, struct checkpoint *p, const struct walk *w, bool end, size_t *out)
+choose(struct reclaim *s, struct buffer *buf, struct checkpoint *p, const struct walk *w, bool end,
+    size_t *out)
 {
 	const char *mark = p->marks.chain.stem;
 	size_t i, n, chosen = 0;
 	const struct segment *seg = walk_segments(w, &n);
 
 	for (i = s->first; i < n; i++) {
-		bool chain = seg[i].kind == SEGMENT_CHAIN, last = i + 1 == n || seg[i + 1].kind != SEGMENT_CHAIN;
+		bool chain = seg[i].kind == SEGMENT_CHAIN,
+		     last = i + 1 == n || seg[i + 1].kind != SEGMENT_CHAIN;
 		bool through = chain && mark != NULL && strcmp(seg[i].stem, mark) < 0;
 
 		if (!end && !through)
-			break;		/* the rest of the chain, and files, which wait for the end */
-		if (s->gone[i] || seg[i].kind == SEGMENT_FOREIGN || seg[i].odd || is_needed(s, p, &seg[i]))
+			/* the rest of the chain, and files, which wait for the end */
+			break;
+		if (s->gone[i] || seg[i].kind == SEGMENT_FOREIGN || seg[i].odd ||
+		    is_needed(s, p, &seg[i]))
 			continue;
 		if (through || (chain && !last) || (!chain && is_through(buf, p, w, &seg[i])))
 			out[chosen++] = i;
@@ -216,8 +230,8 @@ choose(struct reclaim *s, struct buffer *buf, struct checkpoint *p, const struct
 }
 
 static int
-take_chosen(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p, const struct segment *seg, const size_t *chosen, size_t n,
-    struct err *err)
+take_chosen(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p,
+    const struct segment *seg, const size_t *chosen, size_t n, struct err *err)
 {
 	const char **stems = mem_alloc((n + 1) * sizeof(*stems));
 	size_t i;
@@ -237,7 +251,8 @@ take_chosen(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct 
 }
 
 int
-reclaim_run(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p, const struct walk *w, bool end, int64_t lock_ms, struct err *err)
+reclaim_run(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p,
+    const struct walk *w, bool end, int64_t lock_ms, struct err *err)
 {
 	size_t n, last = 0, chosen, *which;
 	const struct segment *seg = walk_segments(w, &n);
@@ -254,7 +269,8 @@ reclaim_run(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct 
 		s->first++;
 	while (last < n && seg[last].kind == SEGMENT_CHAIN)
 		last++;
-	if (r == 0 && end && last-- > 0 && !s->gone[last] && !seg[last].odd && !is_needed(s, p, &seg[last]) &&
+	if (r == 0 && end && last-- > 0 && !s->gone[last] && !seg[last].odd &&
+	    !is_needed(s, p, &seg[last]) &&
 	    (r = take_last(s, buf, q, p, &seg[last], lock_ms, &out, err)) == 0 && out) {
 		checkpoint_forget(p, seg[last].stem);
 		s->gone[last] = true;

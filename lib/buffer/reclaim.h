@@ -1,7 +1,8 @@
 /*
  * reclaim: takes away the segments whose lines are all delivered.
  *
- * Called after the marks that pass them are durable. A segment with bad lines that found no room in quarantine/ goes there whole.
+ * Called after the marks that pass them are durable. A segment with bad lines that found no room in
+ * quarantine/ goes there whole.
  */
 #ifndef BUFFER_RECLAIM_H
 #define BUFFER_RECLAIM_H
@@ -9,28 +10,33 @@
 #include <stdbool.h>
 
 #include "buffer/checkpoint.h"
-#include "buffer/quarantine.h"
 #include "buffer/lateclose.h"
+#include "buffer/quarantine.h"
 #include "buffer/walk.h"
 
 struct reclaim {
-	char **clean;		/* chain segments walked through without leaving a line behind */
+	/* chain segments walked through without leaving a line behind */
+	char **clean;
 	size_t n;
-	uint64_t torn;		/* pieces quarantined so far */
-	bool *gone;		/* of the segments of this walk */
-	size_t first;		/* none before it is left to go */
+	uint64_t torn; /* pieces quarantined so far */
+	bool *gone;    /* of the segments of this walk */
+	size_t first;  /* none before it is left to go */
 	struct lateclose release;
 };
 
-void reclaim_begin(struct reclaim *s);			/* another walk */
-void reclaim_clean(struct reclaim *s, const char *stem);	/* remembers one */
-void reclaim_dirty(struct reclaim *s, const char *stem);	/* forgets it again: a line was left behind after all */
+void reclaim_begin(struct reclaim *s);                   /* another walk */
+void reclaim_clean(struct reclaim *s, const char *stem); /* remembers one */
+/* forgets it again: a line was left behind after all */
+void reclaim_dirty(struct reclaim *s, const char *stem);
 void reclaim_free(struct reclaim *s);
 
 /*
- * Removes what can go. `end`: the walk w has come to its end, and all that it read was given out, so that the last chain segment and whole files may go too; the last chain segment under the
- * writers' lock, when nobody appended to it meanwhile; a torn piece at its end is quarantined first. *p loses what is gone.
+ * Removes what can go. `end`: the walk w has come to its end, and all that it read was given out,
+ * so that the last chain segment and whole files may go too; the last chain segment under the
+ * writers' lock, when nobody appended to it meanwhile; a torn piece at its end is quarantined
+ * first. *p loses what is gone.
  */
-int reclaim_run(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p, const struct walk *w, bool end, int64_t lock_ms, struct err *err);
+int reclaim_run(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p,
+    const struct walk *w, bool end, int64_t lock_ms, struct err *err);
 
 #endif

@@ -1,4 +1,3 @@
-#include "buffer/line.h"
 #include "buffer/requeue.h"
 
 #include <dirent.h>
@@ -13,17 +12,18 @@
 
 #include "base/base64.h"
 #include "base/clock.h"
-#include "base/json.h"
 #include "base/io.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "buffer/idset.h"
+#include "buffer/line.h"
 #include "buffer/quarantine.h"
 #include "buffer/reader.h"
 #include "buffer/segment.h"
 #include "event/names.h"
 
-#define REQUEUE_STRANGE "no record of ours"	/* the reason of a line that is none */
+#define REQUEUE_STRANGE "no record of ours" /* the reason of a line that is none */
 
 /* --- the files ------------------------------------------------------------------ */
 
@@ -31,7 +31,8 @@
 static int
 requeue_dir(struct buffer *buf, struct err *err)
 {
-	int fd = openat(buffer_fd(buf), "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd =
+	    openat(buffer_fd(buf), "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd == -1)
 		err_sys(err, STATUS_UNSAFE, "open '%s/quarantine'", buffer_dir(buf));
@@ -80,9 +81,11 @@ all_names(int dir, char ***list, size_t *n)
 	return 0;
 }
 
-/* The files that are meant: those named, each of which must be there, or all. Fresh; *list NULL on failure. */
+/* The files that are meant: those named, each of which must be there, or all. Fresh; *list NULL on
+ * failure. */
 static int
-requeue_names(struct buffer *buf, int dir, const struct requeue_names *names, char ***list, size_t *n, struct err *err)
+requeue_names(struct buffer *buf, int dir, const struct requeue_names *names, char ***list,
+    size_t *n, struct err *err)
 {
 	size_t i;
 
@@ -98,7 +101,8 @@ requeue_names(struct buffer *buf, int dir, const struct requeue_names *names, ch
 			requeue_free(*list, *n);
 			*list = NULL;
 			*n = 0;
-			return err_set(err, STATUS_USAGE, "'%s': no file of '%s/quarantine': see --quarantine list", name,
+			return err_set(err, STATUS_USAGE,
+			    "'%s': no file of '%s/quarantine': see --quarantine list", name,
 			    buffer_dir(buf));
 		}
 		add_name(list, n, name);
@@ -120,14 +124,15 @@ word(struct quarantine_record *r, struct slice value)
 	size_t from = r->words.len;
 
 	if (json_text(&r->words, value) == -1)
-		return (struct slice){ 0 };
-	return (struct slice){ r->words.p + from, r->words.len - from };
+		return (struct slice){0};
+	return (struct slice){r->words.p + from, r->words.len - from};
 }
 
 static int
-take_member(struct quarantine_record *r, struct slice key, struct slice value, struct requeue_line *l)
+take_member(
+    struct quarantine_record *r, struct slice key, struct slice value, struct requeue_line *l)
 {
-	struct slice inner = { value.p + 1, value.n - 2 };
+	struct slice inner = {value.p + 1, value.n - 2};
 
 	if (slice_eq(key, "reason"))
 		l->reason = word(r, value);
@@ -135,7 +140,8 @@ take_member(struct quarantine_record *r, struct slice key, struct slice value, s
 		l->segment = word(r, value);
 	else if (slice_eq(key, "offset"))
 		l->offset = strtoull(value.p, NULL, 10);
-	else if (slice_eq(key, "quarantined_at") && value.n > 2 && clock_parse(inner.p, inner.n, &l->at) == -1)
+	else if (slice_eq(key, "quarantined_at") && value.n > 2 &&
+	    clock_parse(inner.p, inner.n, &l->at) == -1)
 		l->at = 0;
 	else if (slice_eq(key, "line"))
 		return json_text(&r->line, value) == 0;
@@ -165,15 +171,17 @@ read_record(struct quarantine_record *r, struct slice s, struct requeue_line *l)
 	int lines = 0;
 
 	r->words.len = r->line.len = 0;
-	bytes_reserve(&r->words, s.n + 1);	/* what points into it stays */
+	bytes_reserve(&r->words, s.n + 1); /* what points into it stays */
 	if (json_check(s.p, s.n, &fault) == -1 || json_walk(&w, s) == -1)
 		return -1;
 	while (json_next(&w, &key, &value))
 		lines += take_member(r, key, value, l);
-	l->line = (struct slice){ r->line.p, r->line.len };
+	l->line = (struct slice){r->line.p, r->line.len};
 	l->event = lines == 1 ? as_event(r, l->line) : NULL;
 	return lines == 1 && l->reason.n && l->segment.n && l->segment.p[0] != '.' &&
-	    memchr(l->segment.p, '/', l->segment.n) == NULL ? 0 : -1;
+	        memchr(l->segment.p, '/', l->segment.n) == NULL
+	    ? 0
+	    : -1;
 }
 
 /* --- one file --------------------------------------------------------------------------- */
@@ -187,15 +195,17 @@ requeue_whole(const char *name)
 
 /* 1: to be shown; 0: a good line of a whole segment, which was delivered. */
 static int
-read_item(struct quarantine_record *r, const struct segment *seg, bool whole, const struct reader_line *rl, struct requeue_line *l)
+read_item(struct quarantine_record *r, const struct segment *seg, bool whole,
+    const struct reader_line *rl, struct requeue_line *l)
 {
-	struct err why = { .text = "" };
+	struct err why = {.text = ""};
 
-	*l = (struct requeue_line){ .file = seg->name };
+	*l = (struct requeue_line){.file = seg->name};
 	if (!whole) {
 		if (read_record(r, rl->text, l) == 0)
 			return 1;
-		*l = (struct requeue_line){ .file = seg->name, .reason = slice_of(REQUEUE_STRANGE), .line = rl->text };
+		*l = (struct requeue_line){
+		    .file = seg->name, .reason = slice_of(REQUEUE_STRANGE), .line = rl->text};
 		l->offset = rl->pos;
 		return 1;
 	}
@@ -203,7 +213,7 @@ read_item(struct quarantine_record *r, const struct segment *seg, bool whole, co
 		return 0;
 	r->words.len = 0;
 	bytes_adds(&r->words, why.text);
-	l->reason = (struct slice){ r->words.p, r->words.len };
+	l->reason = (struct slice){r->words.p, r->words.len};
 	l->segment = slice_of(seg->stem);
 	l->offset = rl->pos;
 	l->line = rl->text;
@@ -213,8 +223,8 @@ read_item(struct quarantine_record *r, const struct segment *seg, bool whole, co
 static int
 list_file(int dir, const char *name, requeue_fn *fn, void *arg, struct err *err)
 {
-	struct segment seg = { .kind = SEGMENT_OWN };
-	struct quarantine_record r = { .words = {0} };
+	struct segment seg = {.kind = SEGMENT_OWN};
+	struct quarantine_record r = {.words = {0}};
 	struct reader_line rl;
 	struct requeue_line l;
 	struct reader *reader;
@@ -228,8 +238,9 @@ list_file(int dir, const char *name, requeue_fn *fn, void *arg, struct err *err)
 		if (read_item(&r, &seg, requeue_whole(name), &rl, &l))
 			stop = fn(arg, &l);
 	if (reader != NULL && !stop && got == -1 && err->sys == EBADMSG) {
-		l = (struct requeue_line){ .file = seg.name, .segment = slice_of(seg.stem),
-		    .reason = slice_of("damaged: cannot be read to its end") };
+		l = (struct requeue_line){.file = seg.name,
+		    .segment = slice_of(seg.stem),
+		    .reason = slice_of("damaged: cannot be read to its end")};
 		stop = fn(arg, &l);
 		got = 0;
 	}
@@ -241,7 +252,8 @@ list_file(int dir, const char *name, requeue_fn *fn, void *arg, struct err *err)
 }
 
 int
-requeue_list(struct buffer *buf, const struct requeue_names *names, requeue_fn *fn, void *arg, struct err *err)
+requeue_list(struct buffer *buf, const struct requeue_names *names, requeue_fn *fn, void *arg,
+    struct err *err)
 {
 	char **list;
 	size_t i, n;
@@ -259,7 +271,7 @@ requeue_list(struct buffer *buf, const struct requeue_names *names, requeue_fn *
 
 #define RETRYING ".retrying"
 #define LOCK_MS 2000
-#define TOGETHER 500		/* lines appended at once */
+#define TOGETHER 500 /* lines appended at once */
 #define TOGETHER_BYTES (1u << 20)
 
 /* One file on its way back into the buffer. */
@@ -269,19 +281,21 @@ struct retry {
 	const char *target;
 	const struct append_limits *lim;
 	struct requeue_result *r;
-	struct quarantine *q;		/* for what is no event */
-	bool again;			/* an earlier run was cut off in this file */
-	struct idset events;		/* then: digests of those of the file, and how often each stands in the buffer */
-	struct bytes arena;		/* lines to be appended, head and tail by turns */
+	struct quarantine *q; /* for what is no event */
+	bool again;           /* an earlier run was cut off in this file */
+	/* then: digests of those of the file, and how often each stands in the buffer */
+	struct idset events;
+	struct bytes arena; /* lines to be appended, head and tail by turns */
 	size_t length[2 * TOGETHER];
 	size_t n;
 	struct err *f;
 };
 
 static int
-list_one(struct retry *t, char *name, requeue_fn *fn, void *arg)	/* NOLINT(readability-non-const-parameter): a list of one */
+list_one(struct retry *t, char *name, requeue_fn *fn,
+    void *arg) /* NOLINT(readability-non-const-parameter): a list of one */
 {
-	return requeue_list(t->sp, &(struct requeue_names){ &name, 1 }, fn, arg, t->f);
+	return requeue_list(t->sp, &(struct requeue_names){&name, 1}, fn, arg, t->f);
 }
 
 /* --- what an earlier run may have put back ------------------------------------------- */
@@ -354,9 +368,9 @@ flush(struct retry *t)
 	if (!t->n)
 		return 0;
 	for (i = 0; i < t->n; i++) {
-		lines[i].head = (struct slice){ p, t->length[2 * i] };
+		lines[i].head = (struct slice){p, t->length[2 * i]};
 		p += t->length[2 * i];
-		lines[i].tail = (struct slice){ p, t->length[2 * i + 1] };
+		lines[i].tail = (struct slice){p, t->length[2 * i + 1]};
 		p += t->length[2 * i + 1];
 	}
 	if (append_lines(t->sp, t->target, t->lim, lines, t->n, t->f) == -1)
@@ -369,7 +383,7 @@ flush(struct retry *t)
 static int
 put_back(struct retry *t, const struct line *el)
 {
-	struct doubt unknown = { .after = "0-0" };
+	struct doubt unknown = {.after = "0-0"};
 	size_t *count = NULL, at = t->arena.len;
 	char digest[UUID_SIZE];
 
@@ -442,7 +456,8 @@ set_aside(struct retry *t, const char *name, const char *aside)
 	return r;
 }
 
-/* What is no event goes to where it came from, once; then the file that was set aside is done with. */
+/* What is no event goes to where it came from, once; then the file that was set aside is done with.
+ */
 static int
 move_back(struct retry *t, char *aside, bool again)
 {
@@ -457,7 +472,8 @@ move_back(struct retry *t, char *aside, bool again)
 		r = list_one(t, aside, take_line, t);
 	if (r != -1 && (r = flush(t)) == 0 && (r = quarantine_sync(t->q, t->f)) == 0 &&
 	    (unlinkat(t->dir, aside, 0) == -1 || fsync(t->dir) == -1))
-		r = err_sys(t->f, STATUS_UNSAFE, "remove '%s/quarantine/%s'", buffer_dir(t->sp), aside);
+		r = err_sys(
+		    t->f, STATUS_UNSAFE, "remove '%s/quarantine/%s'", buffer_dir(t->sp), aside);
 	quarantine_close(t->q);
 	idset_free(&t->events);
 	return r;
@@ -476,7 +492,8 @@ is_ready(struct retry *t, char *name)
 }
 
 static int
-retry_file(struct retry *t, char *name)		/* NOLINT(misc-no-recursion): once, with a name that ends the other way */
+retry_file(struct retry *t,
+    char *name) /* NOLINT(misc-no-recursion): once, with a name that ends the other way */
 {
 	size_t n = strlen(name), tail = strlen(RETRYING);
 	char *aside;
@@ -494,7 +511,8 @@ retry_file(struct retry *t, char *name)		/* NOLINT(misc-no-recursion): once, wit
 	return r == -1 ? -1 : 0;
 }
 
-/* --- dropping ------------------------------------------------------------------------------------ */
+/* --- dropping ------------------------------------------------------------------------------------
+ */
 
 static int
 drop_file(struct retry *t, char *name)
@@ -516,7 +534,8 @@ drop_file(struct retry *t, char *name)
 /* --- the files that are meant ------------------------------------------------------------- */
 
 static int
-each_file(struct retry *t, const struct requeue_names *names, int (*fn)(struct retry *t, char *name))
+each_file(
+    struct retry *t, const struct requeue_names *names, int (*fn)(struct retry *t, char *name))
 {
 	char **list;
 	size_t i, n;
@@ -527,7 +546,8 @@ each_file(struct retry *t, const struct requeue_names *names, int (*fn)(struct r
 		return t->f->sys == ENOENT && !names->n ? 0 : -1;
 	r = requeue_names(t->sp, t->dir, names, &list, &n, t->f);
 	for (i = 0; r == 0 && i < n; i++)
-		if (faccessat(t->dir, list[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)	/* else done with the one before */
+		if (faccessat(t->dir, list[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+		    errno != ENOENT) /* else done with the one before */
 			r = fn(t, list[i]);
 	if (r == 0 && n && fsync(t->dir) == -1)
 		r = err_sys(t->f, STATUS_UNSAFE, "fsync '%s/quarantine'", buffer_dir(t->sp));
@@ -538,14 +558,17 @@ each_file(struct retry *t, const struct requeue_names *names, int (*fn)(struct r
 }
 
 int
-requeue_retry(struct buffer *buf, const char *target, const struct append_limits *lim, const struct requeue_names *names,
-    struct requeue_result *res, struct err *err)
+requeue_retry(struct buffer *buf, const char *target, const struct append_limits *lim,
+    const struct requeue_names *names, struct requeue_result *res, struct err *err)
 {
-	return each_file(&(struct retry){ .sp = buf, .target = target, .lim = lim, .r = res, .f = err }, names, retry_file);
+	return each_file(
+	    &(struct retry){.sp = buf, .target = target, .lim = lim, .r = res, .f = err}, names,
+	    retry_file);
 }
 
 int
-requeue_drop(struct buffer *buf, const struct requeue_names *names, struct requeue_result *res, struct err *err)
+requeue_drop(struct buffer *buf, const struct requeue_names *names, struct requeue_result *res,
+    struct err *err)
 {
-	return each_file(&(struct retry){ .sp = buf, .r = res, .f = err }, names, drop_file);
+	return each_file(&(struct retry){.sp = buf, .r = res, .f = err}, names, drop_file);
 }

@@ -1,3 +1,5 @@
+#include "buffer/segment.h"
+
 #include <sys/stat.h>
 
 #include <dirent.h>
@@ -8,12 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "buffer/segment.h"
-#include "base/status.h"
-#include "base/mem.h"
 #include "base/clock.h"
+#include "base/mem.h"
+#include "base/status.h"
 
-#define SHAPE "buffer_dddd-dd-dd_dd-dd-dd_dddddd"	/* of a chain stem */
+#define SHAPE "buffer_dddd-dd-dd_dd-dd-dd_dddddd" /* of a chain stem */
 #define SHAPE_LEN (sizeof(SHAPE) - 1)
 
 /* How many characters of s have the shape of a chain stem, 0 when they do not. */
@@ -85,7 +86,7 @@ segment_parse(const char *name, struct segment *s)
 	}
 	s->kind = kind_of(s->stem);
 	if (s->kind == SEGMENT_FOREIGN && (s->gz || s->suspect))
-		return -1;	/* not ours to judge */
+		return -1; /* not ours to judge */
 	return 0;
 }
 
@@ -212,7 +213,7 @@ segment_last(int dirfd, struct segment *last, struct err *err)
 		if (segment_parse(e->d_name, &s) == -1 || s.kind != SEGMENT_CHAIN)
 			continue;
 		cmp = found ? strcmp(s.stem, last->stem) : 1;
-		if (cmp < 0 || (cmp == 0 && s.gz))	/* of twins the plain one counts */
+		if (cmp < 0 || (cmp == 0 && s.gz)) /* of twins the plain one counts */
 			continue;
 		if ((there = measure(dirfd, &s)) == 1 && !s.odd) {
 			*last = s;
@@ -251,8 +252,9 @@ segment_next(const char *last, int64_t now_us, char out[64])
 		second[SHAPE_LEN - 7] = '\0';
 		counter = (int)strtol(last + SHAPE_LEN - 6, NULL, 10);
 	}
-	if (counter == 999999) {	/* a million segments in one second: borrow the next */
-		snprintf(when, sizeof(when), "%.10sT%.2s:%.2s:%.2sZ", second + 7, second + 18, second + 21, second + 24);
+	if (counter == 999999) { /* a million segments in one second: borrow the next */
+		snprintf(when, sizeof(when), "%.10sT%.2s:%.2s:%.2sZ", second + 7, second + 18,
+		    second + 21, second + 24);
 		if (clock_parse(when, strlen(when), &us) == 0)
 			stem_of(us + 1000000, second);
 		counter = 0;
@@ -266,14 +268,16 @@ segment_today(const char *stem, int64_t now_us)
 	char day[32];
 
 	stem_of(now_us, day);
-	return strncmp(stem, day, strlen("buffer_YYYY-mm-dd")) >= 0;	/* that of a clock that was ahead is filled up too */
+	/* that of a clock that was ahead is filled up too */
+	return strncmp(stem, day, strlen("buffer_YYYY-mm-dd")) >= 0;
 }
 
 int
 segment_open(int dirfd, const struct segment *s)
 {
 	struct stat st;
-	int fd = openat(dirfd, s->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), why = EINVAL;
+	int fd = openat(dirfd, s->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC),
+	    why = EINVAL;
 
 	if (fd == -1)
 		return -1;

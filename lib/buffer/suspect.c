@@ -1,21 +1,23 @@
+#include "buffer/suspect.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "buffer/line.h"
-#include "event/event.h"
-#include "buffer/idset.h"
-#include "buffer/reader.h"
-#include "buffer/suspect.h"
 #include "base/mem.h"
+#include "buffer/idset.h"
+#include "buffer/line.h"
+#include "buffer/reader.h"
+#include "event/event.h"
 
 struct suspect {
 	char *stem;
-	struct idset events;	/* digests; counted: how often in a later segment */
+	struct idset events; /* digests; counted: how often in a later segment */
 };
 
 /* Every event of a segment: the suspect one's are remembered, the others' looked up. */
 static int
-read_events(struct suspect *s, struct buffer *buf, const struct segment *seg, bool own, struct err *err)
+read_events(
+    struct suspect *s, struct buffer *buf, const struct segment *seg, bool own, struct err *err)
 {
 	struct reader *r = reader_open(buffer_fd(buf), seg, 0, UINT64_MAX, 0, err);
 	struct reader_line l;
@@ -41,7 +43,8 @@ read_events(struct suspect *s, struct buffer *buf, const struct segment *seg, bo
 }
 
 struct suspect *
-suspect_open(struct buffer *buf, const char *stem, const struct segment *list, size_t n, struct err *err)
+suspect_open(
+    struct buffer *buf, const char *stem, const struct segment *list, size_t n, struct err *err)
 {
 	struct suspect *s = mem_alloc(sizeof(*s));
 	size_t i;

@@ -10,17 +10,17 @@
 
 struct source {
 	bool chain;
-	size_t next, end;	/* chain: indices into the segments still to be opened */
+	size_t next, end; /* chain: indices into the segments still to be opened */
 	const struct segment *seg;
-	struct reader *r;	/* NULL between segments */
+	struct reader *r; /* NULL between segments */
 	bool has, over;
 	struct walk_line line;
 	int64_t stamp;
 	/* an unsorted file */
-	uint64_t limit, given;	/* its size when it was sorted; lines given out */
-	struct sorted_line *heap;	/* walksort.c */
+	uint64_t limit, given;    /* its size when it was sorted; lines given out */
+	struct sorted_line *heap; /* walksort.c */
 	size_t heaped, room;
-	int64_t newest;		/* last stamp read into the window */
+	int64_t newest; /* last stamp read into the window */
 	int64_t given_stamp;
 	struct bytes text;
 };
@@ -31,16 +31,16 @@ struct walk {
 	walk_stamp_fn *stamp;
 	struct segment *segs;
 	size_t nsegs;
-	uint64_t last_size;	/* of the last chain segment, measured before the listing */
+	uint64_t last_size; /* of the last chain segment, measured before the listing */
 	struct source *src;
 	size_t nsrc;
-	struct source *given;	/* whose line the caller holds */
+	struct source *given; /* whose line the caller holds */
 	const char *disorder;
 	const struct segment **damaged;
 	size_t ndamaged;
 };
 
-struct sorted_line {			/* of the window of an unsorted file */
+struct sorted_line { /* of the window of an unsorted file */
 	int64_t stamp;
 	uint64_t at;
 	uint32_t len;
@@ -93,7 +93,7 @@ fill_window(struct walk *w, struct source *s, struct err *err)
 	int r = 1;
 
 	while (s->heaped < WALK_WINDOW && (r = reader_next(s->r, &l, err)) == 1) {
-		struct sorted_line e = { .at = l.pos, .len = (uint32_t)l.text.n, .torn = l.torn };
+		struct sorted_line e = {.at = l.pos, .len = (uint32_t)l.text.n, .torn = l.torn};
 
 		if (w->stamp(l.text, &e.stamp) == -1)
 			e.stamp = s->newest;
@@ -122,8 +122,13 @@ walk_sorted(struct walk *w, struct source *s, struct err *err)
 	bytes_reserve(&s->text, e.len + 1u);
 	if (reader_at(s->r, e.at, s->text.p, e.len, err) == -1)
 		return -1;
-	s->line = (struct walk_line){ .text = { s->text.p, e.len }, .stem = s->seg->stem, .pos = s->given,
-	    .end = s->given + 1, .limit = s->limit, .at = e.at, .torn = e.torn };
+	s->line = (struct walk_line){.text = {s->text.p, e.len},
+	    .stem = s->seg->stem,
+	    .pos = s->given,
+	    .end = s->given + 1,
+	    .limit = s->limit,
+	    .at = e.at,
+	    .torn = e.torn};
 	s->given++;
 	s->stamp = e.stamp;
 	return 1;
@@ -150,8 +155,14 @@ next_plain(struct walk *w, struct source *s, struct err *err)
 
 	if (r != 1)
 		return r;
-	s->line = (struct walk_line){ .text = l.text, .stem = s->seg->stem, .chain = s->chain, .pos = l.pos,
-	    .end = l.end, .at = l.pos, .torn = l.torn, .suspect = s->seg->suspect };
+	s->line = (struct walk_line){.text = l.text,
+	    .stem = s->seg->stem,
+	    .chain = s->chain,
+	    .pos = l.pos,
+	    .end = l.end,
+	    .at = l.pos,
+	    .torn = l.torn,
+	    .suspect = s->seg->suspect};
 	/* The stamp serves the merge only: not looked for while there is nothing to merge with. */
 	if (w->nsrc > 1 && w->stamp(l.text, &l.stamp) == 0)
 		s->stamp = l.stamp;
@@ -171,7 +182,8 @@ open_next(struct walk *w, struct source *s, uint64_t from, struct err *err)
 	if (last && !s->seg->gz)
 		limit = w->last_size;
 	s->r = reader_open(buffer_fd(w->buf), s->seg, from, limit, flags, err);
-	if (s->r == NULL && err->sys == ENOENT && !s->seg->suspect) {	/* its fdatasync failed since the list was made */
+	/* its fdatasync failed since the list was made */
+	if (s->r == NULL && err->sys == ENOENT && !s->seg->suspect) {
 		snprintf(seg->name, sizeof(seg->name), "%.200s.suspect.jsonl", seg->stem);
 		seg->suspect = true;
 		s->r = reader_open(buffer_fd(w->buf), seg, from, limit, flags, err);
@@ -180,7 +192,8 @@ open_next(struct walk *w, struct source *s, uint64_t from, struct err *err)
 		return 0;
 	if (err->sys != ENOENT)
 		return -1;
-	seg->odd = true;	/* gone meanwhile, and not by us: it stays in the roster, which tells of it */
+	/* gone meanwhile, and not by us: it stays in the roster, which tells of it */
+	seg->odd = true;
 	return 0;
 }
 
@@ -195,7 +208,8 @@ advance(struct walk *w, struct source *s, struct err *err)
 		if (r == 1)
 			s->has = true;
 		if (r == -1 && err->sys == EBADMSG) {
-			w->damaged = mem_realloc(w->damaged, (w->ndamaged + 1) * sizeof(*w->damaged));
+			w->damaged =
+			    mem_realloc(w->damaged, (w->ndamaged + 1) * sizeof(*w->damaged));
 			w->damaged[w->ndamaged++] = s->seg;
 			r = 0;
 		}
@@ -248,7 +262,8 @@ start_of(const struct checkpoint *p, bool from_late, const char *stem)
 		k = stem != NULL ? positions_find(&p->late[i].at, stem) : &p->late[i].at.chain;
 		if (k == NULL || k->stem == NULL)
 			continue;
-		if (stem != NULL ? k->pos < low.pos : position_cmp(k, low.stem != NULL ? low.stem : "", low.pos) < 0)
+		if (stem != NULL ? k->pos < low.pos
+		                 : position_cmp(k, low.stem != NULL ? low.stem : "", low.pos) < 0)
 			low = *k;
 	}
 	return low;
@@ -292,7 +307,8 @@ is_sorted(struct walk *w, const struct segment *seg, uint64_t *size, struct err 
 		}
 	*size = reader_size(r);
 	reader_close(r);
-	return got == -1 && err->sys != EBADMSG ? -1 : sorted;	/* what is damaged shows again when it is read */
+	/* what is damaged shows again when it is read */
+	return got == -1 && err->sys != EBADMSG ? -1 : sorted;
 }
 
 static int
@@ -304,7 +320,8 @@ open_file(struct walk *w, const struct checkpoint *p, const struct segment *seg,
 	uint64_t limit = main != NULL ? main->limit : 0;
 	int sorted = 1;
 
-	if (seg->kind == SEGMENT_CLAIMED && main == NULL && (sorted = is_sorted(w, seg, &limit, err)) == -1)
+	if (seg->kind == SEGMENT_CLAIMED && main == NULL &&
+	    (sorted = is_sorted(w, seg, &limit, err)) == -1)
 		return err->sys == ENOENT ? 0 : -1;
 	if (sorted && !(main != NULL && main->limit))
 		limit = 0;
@@ -323,7 +340,8 @@ open_file(struct walk *w, const struct checkpoint *p, const struct segment *seg,
 	return 0;
 }
 
-/* Sizes are measured before the list is made: a line below its size was written before any file that is not in the list. */
+/* Sizes are measured before the list is made: a line below its size was written before any file
+ * that is not in the list. */
 static int
 take_list(struct walk *w, struct err *err)
 {
@@ -335,16 +353,19 @@ take_list(struct walk *w, struct err *err)
 		return -1;
 	if (any)
 		w->last_size = last.size;
-	for (i = 0, n = 0; i < w->nsegs; i++)	/* chain segments begun since then are for the next walk */
+	for (i = 0, n = 0; i < w->nsegs;
+	     i++) /* chain segments begun since then are for the next walk */
 		if (!w->segs[i].odd &&
-		    (w->segs[i].kind != SEGMENT_CHAIN || (any && strcmp(w->segs[i].stem, last.stem) <= 0)))
+		    (w->segs[i].kind != SEGMENT_CHAIN ||
+		        (any && strcmp(w->segs[i].stem, last.stem) <= 0)))
 			w->segs[n++] = w->segs[i];
 	w->nsegs = n;
 	return 0;
 }
 
 struct walk *
-walk_open(struct buffer *buf, const struct checkpoint *p, int flags, walk_stamp_fn *stamp, struct err *err)
+walk_open(struct buffer *buf, const struct checkpoint *p, int flags, walk_stamp_fn *stamp,
+    struct err *err)
 {
 	struct walk *w = mem_alloc(sizeof(*w));
 	size_t i, chain = 0;
@@ -356,7 +377,7 @@ walk_open(struct buffer *buf, const struct checkpoint *p, int flags, walk_stamp_
 	w->closed = flags & WALK_CLOSED;
 	if (take_list(w, err) == -1)
 		goto fail;
-	w->src = mem_alloc((w->nsegs + 1) * sizeof(*w->src));	/* the first is the chain */
+	w->src = mem_alloc((w->nsegs + 1) * sizeof(*w->src)); /* the first is the chain */
 	while (chain < w->nsegs && w->segs[chain].kind == SEGMENT_CHAIN)
 		chain++;
 	/* Files first: then it is known whether the chain has anything to be merged with. */

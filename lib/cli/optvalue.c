@@ -1,10 +1,11 @@
+#include "cli/optvalue.h"
+
 #include <stdbool.h>
 #include <string.h>
 
-#include "event/names.h"
-#include "base/status.h"
 #include "base/num.h"
-#include "cli/optvalue.h"
+#include "base/status.h"
+#include "event/names.h"
 
 static int
 wrong(const char *option, const char *arg, const char *wanted, struct err *err)
@@ -13,7 +14,8 @@ wrong(const char *option, const char *arg, const char *wanted, struct err *err)
 }
 
 int
-optvalue_count(const char *option, const char *arg, int64_t least, const char *wanted, int64_t *out, struct err *err)
+optvalue_count(const char *option, const char *arg, int64_t least, const char *wanted, int64_t *out,
+    struct err *err)
 {
 	uint64_t n;
 
@@ -24,7 +26,8 @@ optvalue_count(const char *option, const char *arg, int64_t least, const char *w
 }
 
 int
-optvalue_number(const char *option, const char *arg, uint64_t most, const char *wanted, uint64_t *out, struct err *err)
+optvalue_number(const char *option, const char *arg, uint64_t most, const char *wanted,
+    uint64_t *out, struct err *err)
 {
 	uint64_t n;
 
@@ -35,7 +38,8 @@ optvalue_number(const char *option, const char *arg, uint64_t most, const char *
 }
 
 int
-optvalue_span(const char *option, const char *arg, int64_t least, const char *wanted, int64_t *ms, struct err *err)
+optvalue_span(const char *option, const char *arg, int64_t least, const char *wanted, int64_t *ms,
+    struct err *err)
 {
 	int64_t n;
 
@@ -51,7 +55,8 @@ optvalue_type(const char *type, const char *patterns, struct err *err)
 	bool pattern = names_pattern(type);
 
 	if (pattern && patterns != NULL)
-		return err_set(err, STATUS_USAGE, "'%s': a pattern goes only with %s; name the types", type, patterns);
+		return err_set(err, STATUS_USAGE,
+		    "'%s': a pattern goes only with %s; name the types", type, patterns);
 	if (!pattern && !names_legal(type, strlen(type)))
 		return err_set(err, STATUS_USAGE, "'%s': an event type is " NAMES_LEGAL, type);
 	return 0;

@@ -1,9 +1,10 @@
+#include "cli/subcommand.h"
+
 #include <stdbool.h>
 #include <string.h>
 
 #include "base/bytes.h"
 #include "base/status.h"
-#include "cli/subcommand.h"
 
 /* Those that take any of the bits, or all when it is 0: "a, b, c", the last one behind `last`. */
 static void
@@ -36,13 +37,15 @@ subcommand_find(const struct subcommands *vs, const char *name, struct err *err)
 	if (name == NULL)
 		err_set(err, STATUS_USAGE, "which command? One of %s", bytes_str(&all));
 	else
-		err_set(err, STATUS_USAGE, "'%s' is no command; one of %s is", name, bytes_str(&all));
+		err_set(
+		    err, STATUS_USAGE, "'%s' is no command; one of %s is", name, bytes_str(&all));
 	bytes_free(&all);
 	return NULL;
 }
 
 int
-subcommand_check(const struct subcommands *vs, const struct subcommand *v, unsigned given, size_t n, struct err *err)
+subcommand_check(const struct subcommands *vs, const struct subcommand *v, unsigned given, size_t n,
+    struct err *err)
 {
 	struct bytes with = {0};
 

@@ -21,7 +21,8 @@ policy_entries(const char *from, const char *s, int64_t *n, struct err *err)
 	uint64_t v;
 
 	if (num_parse_u64(s, &v) == -1 || v > INT64_MAX)
-		return err_set(err, STATUS_USAGE, "%s '%s': a number of entries expected, 0 for no limit", from, s);
+		return err_set(err, STATUS_USAGE,
+		    "%s '%s': a number of entries expected, 0 for no limit", from, s);
 	*n = (int64_t)v;
 	return 0;
 }
@@ -50,19 +51,22 @@ set_trim(struct policy *p, const char *value, struct err *err)
 }
 
 int
-policy_set(struct policy **list, const char *type, const char *name, const char *value, unsigned line, struct err *err)
+policy_set(struct policy **list, const char *type, const char *name, const char *value,
+    unsigned line, struct err *err)
 {
 	struct policy *p;
 
 	if (!names_legal(type, strlen(type)))
-		return err_set(err, STATUS_CONFIG, "[%s]: an event type expected in the brackets", type);
+		return err_set(
+		    err, STATUS_CONFIG, "[%s]: an event type expected in the brackets", type);
 	p = policy_of(list, type);
 	if (strcmp(name, "maxlen") == 0)
 		return policy_entries(name, value, &p->maxlen, err);
 	if (strcmp(name, "trim") == 0)
 		return set_trim(p, value, err);
 	if (strcmp(name, "maxlen-hard") != 0)
-		return err_set(err, STATUS_CONFIG, "'%s' is not known in a [TYPE] section: maxlen trim maxlen-hard are", name);
+		return err_set(err, STATUS_CONFIG,
+		    "'%s' is not known in a [TYPE] section: maxlen trim maxlen-hard are", name);
 	p->hard_line = line;
 	return policy_entries(name, value, &p->hard, err);
 }
@@ -73,14 +77,17 @@ check(const struct policy *p, const char *file, int64_t maxlen, struct err *err)
 	if (p->hard == -1)
 		return 0;
 	if (!p->acked)
-		return err_set(err, STATUS_CONFIG, "%s:%u: [%s] maxlen-hard means something only with trim = acked", file,
+		return err_set(err, STATUS_CONFIG,
+		    "%s:%u: [%s] maxlen-hard means something only with trim = acked", file,
 		    p->hard_line, p->type);
 	if (p->hard == 0 || (maxlen > 0 && maxlen <= p->hard))
 		return 0;
 	if (maxlen == 0)
-		return err_set(err, STATUS_CONFIG, "%s:%u: [%s] maxlen-hard %" PRId64 " is below maxlen, which is 0, no limit",
+		return err_set(err, STATUS_CONFIG,
+		    "%s:%u: [%s] maxlen-hard %" PRId64 " is below maxlen, which is 0, no limit",
 		    file, p->hard_line, p->type, p->hard);
-	return err_set(err, STATUS_CONFIG, "%s:%u: [%s] maxlen-hard %" PRId64 " is below maxlen, which is %" PRId64, file,
+	return err_set(err, STATUS_CONFIG,
+	    "%s:%u: [%s] maxlen-hard %" PRId64 " is below maxlen, which is %" PRId64, file,
 	    p->hard_line, p->type, p->hard, maxlen);
 }
 
@@ -119,7 +126,7 @@ policy_free(struct policy *list)
 #define TIMEOUT_MS 2000
 #define TIMEOUT_MAX_MS (24L * 3600 * 1000)
 #define MAXLEN CONF_MAXLEN
-#define HARD 10		/* times maxlen */
+#define HARD 10 /* times maxlen */
 
 void
 conf_init(struct conf *c)
@@ -134,7 +141,8 @@ replace(char **old, const char *s)
 	*old = mem_strdup(s);
 }
 
-/* Setters check and take one value. `from` is what people wrote before it: "-u", "EB_REDIS_URL", "url". */
+/* Setters check and take one value. `from` is what people wrote before it: "-u", "EB_REDIS_URL",
+ * "url". */
 
 static int
 set_url(struct conf *c, const char *from, const char *s, struct err *err)
@@ -162,11 +170,15 @@ static int
 set_prefix(struct conf *c, const char *from, const char *s, struct err *err)
 {
 	if (*from == '-' && *s != '\0' && s[strspn(s, "0123456789")] == '\0')
-		return err_set(err, STATUS_USAGE, "%s %s: %s is the prefix of keys, not a port: "
-		    "give the port with -u redis://host:%s/0", from, s, from, s);
+		return err_set(err, STATUS_USAGE,
+		    "%s %s: %s is the prefix of keys, not a port: "
+		    "give the port with -u redis://host:%s/0",
+		    from, s, from, s);
 	if (!names_legal_prefix(s))
-		return err_set(err, STATUS_USAGE, "%s '%s': the prefix of keys expected: "
-		    "1 to 100 printable characters, no space and none of *?[]\\", from, s);
+		return err_set(err, STATUS_USAGE,
+		    "%s '%s': the prefix of keys expected: "
+		    "1 to 100 printable characters, no space and none of *?[]\\",
+		    from, s);
 	replace(&c->prefix, s);
 	return 0;
 }
@@ -175,9 +187,10 @@ static int
 set_service(struct conf *c, const char *from, const char *s, struct err *err)
 {
 	if (!names_legal(s, strlen(s)))
-		return err_set(err, STATUS_USAGE, "%s '%s': the name of the service expected: "
-		    "1 to 200 of A-Z a-z 0-9 . _ -, not - first%s", from, s,
-		    *s == '/' ? " (give a socket with -u unix:///path)" : "");
+		return err_set(err, STATUS_USAGE,
+		    "%s '%s': the name of the service expected: "
+		    "1 to 200 of A-Z a-z 0-9 . _ -, not - first%s",
+		    from, s, *s == '/' ? " (give a socket with -u unix:///path)" : "");
 	replace(&c->service, s);
 	c->service_given = true;
 	return 0;
@@ -186,14 +199,15 @@ set_service(struct conf *c, const char *from, const char *s, struct err *err)
 static int
 set_timeout(struct conf *c, const char *from, const char *s, struct err *err)
 {
-	const char *hint = *from == '-' ?
-	    ": -t is the time-out (TYPE is an argument without a letter)" : "";
+	const char *hint =
+	    *from == '-' ? ": -t is the time-out (TYPE is an argument without a letter)" : "";
 	int64_t ms;
 
 	if (num_parse_ms(s, &ms) == -1)
 		return err_set(err, STATUS_USAGE, "%s %s: seconds expected%s", from, s, hint);
 	if (ms < 1 || ms > TIMEOUT_MAX_MS)
-		return err_set(err, STATUS_USAGE, "%s %s: a time-out from 0.001 s to 1 day expected", from, s);
+		return err_set(
+		    err, STATUS_USAGE, "%s %s: a time-out from 0.001 s to 1 day expected", from, s);
 	c->timeout_ms = ms;
 	return 0;
 }
@@ -211,17 +225,18 @@ static const struct setting {
 	const char *option, *variable, *name;
 	setter *set;
 } settings[] = {
-	{'u', "-u", "EB_REDIS_URL", "url", set_url},
-	{'b', "-b", "EB_BUFFER_DIR", "buffer", set_buffer},
-	{'p', "-p", "EB_PREFIX", "prefix", set_prefix},
-	{'s', "-s", "EB_SERVICE", "service", set_service},
-	{'t', "-t", "EB_TIMEOUT", "timeout", set_timeout},
-	{'\0', NULL, "EB_MAXLEN", "maxlen", set_maxlen},
+    {'u', "-u", "EB_REDIS_URL", "url", set_url},
+    {'b', "-b", "EB_BUFFER_DIR", "buffer", set_buffer},
+    {'p', "-p", "EB_PREFIX", "prefix", set_prefix},
+    {'s', "-s", "EB_SERVICE", "service", set_service},
+    {'t', "-t", "EB_TIMEOUT", "timeout", set_timeout},
+    {'\0', NULL, "EB_MAXLEN", "maxlen", set_maxlen},
 };
 #define SETTINGS (sizeof(settings) / sizeof(*settings))
 
 static bool
-is_open(const struct conf *c, setter *set)	/* cppcheck-suppress constParameter ; a function is never const */
+is_open(const struct conf *c,
+    setter *set) /* cppcheck-suppress constParameter ; a function is never const */
 {
 	if (set == set_url)
 		return c->url.host == NULL && c->url.path == NULL;
@@ -259,23 +274,12 @@ int
 conf_option(struct conf *c, int ch, const char *arg, struct err *err)
 {
 	switch (ch) {
-	case 'h':
-		c->help = true;
-		return 1;
-	case 'j':
-		c->json = true;
-		return 1;
-	case 'q':
-		c->quiet = true;
-		return 1;
-	case 'v':
-		c->verbose = true;
-		return 1;
-	case 'V':
-		c->version = true;
-		return 1;
-	default:
-		return set_option(c, ch, arg, err);
+	case 'h': c->help = true; return 1;
+	case 'j': c->json = true; return 1;
+	case 'q': c->quiet = true; return 1;
+	case 'v': c->verbose = true; return 1;
+	case 'V': c->version = true; return 1;
+	default: return set_option(c, ch, arg, err);
 	}
 }
 
@@ -293,13 +297,14 @@ take_environment(struct conf *c, struct err *err)
 }
 
 struct filing {
-	struct conf *c;		/* gets policies, and what is open */
-	struct conf checked;	/* what is not, read all the same */
+	struct conf *c;      /* gets policies, and what is open */
+	struct conf checked; /* what is not, read all the same */
 	bool open[SETTINGS];
 };
 
 static int
-take_line(void *arg, const char *section, const char *name, const char *value, unsigned line, struct err *err)
+take_line(void *arg, const char *section, const char *name, const char *value, unsigned line,
+    struct err *err)
 {
 	struct filing *to = arg;
 
@@ -307,18 +312,21 @@ take_line(void *arg, const char *section, const char *name, const char *value, u
 		return policy_set(&to->c->policies, section, name, value, line, err);
 	for (size_t i = 0; i < SETTINGS; i++)
 		if (strcmp(name, settings[i].name) == 0)
-			return settings[i].set(to->open[i] ? to->c : &to->checked, name, value, err);
-	return err_set(err, STATUS_CONFIG, "'%s' is not known: url buffer prefix service timeout maxlen are", name);
+			return settings[i].set(
+			    to->open[i] ? to->c : &to->checked, name, value, err);
+	return err_set(err, STATUS_CONFIG,
+	    "'%s' is not known: url buffer prefix service timeout maxlen are", name);
 }
 
-/* DIR/eventbus[/name] below an absolute directory in a variable, else below HOME; NULL without both. */
+/* DIR/eventbus[/name] below an absolute directory in a variable, else below HOME; NULL without
+ * both. */
 static char *
 xdg_path(const char *xdg, const char *below_home, const char *name)
 {
 	const char *dir = process_env(xdg), *home = process_env("HOME");
 	struct bytes b = {0};
 
-	if (dir != NULL && *dir == '/')		/* relative ones are to be ignored */
+	if (dir != NULL && *dir == '/') /* relative ones are to be ignored */
 		bytes_addf(&b, "%s/eventbus%s", dir, name);
 	else if (home != NULL && *home == '/')
 		bytes_addf(&b, "%s/%s/eventbus%s", home, below_home, name);
@@ -342,7 +350,8 @@ take_file(struct conf *c, struct err *err)
 	if (own != NULL)
 		result = ini_read(own, take_line, &to, err);
 	/* HOME of another user, as under su(1), is no error */
-	if (result == 1 || (result == -1 && err->sys == EACCES && process_env("XDG_CONFIG_HOME") == NULL))
+	if (result == 1 ||
+	    (result == -1 && err->sys == EACCES && process_env("XDG_CONFIG_HOME") == NULL))
 		result = ini_read(path = "/etc/eventbus/config", take_line, &to, err);
 	if (result == 0)
 		result = policy_check(c->policies, path, c->maxlen >= 0 ? c->maxlen : MAXLEN, err);
@@ -394,8 +403,10 @@ take_password(struct conf *c, struct err *err)
 	if (c->url.password == NULL && secret_find(&c->url.password, err) == -1)
 		return -1;
 	if (c->url.user != NULL && c->url.password == NULL)
-		return err_set(err, STATUS_CONFIG, "user '%s' has no password: "
-		    "neither in the URL nor in EB_REDIS_PASSWORD_FILE or EB_REDIS_PASSWORD", c->url.user);
+		return err_set(err, STATUS_CONFIG,
+		    "user '%s' has no password: "
+		    "neither in the URL nor in EB_REDIS_PASSWORD_FILE or EB_REDIS_PASSWORD",
+		    c->url.user);
 	return 0;
 }
 
@@ -443,7 +454,9 @@ const char *
 conf_buffer(const struct conf *c, struct err *err)
 {
 	if (c->buffer == NULL)
-		err_set(err, STATUS_CONFIG, "no place for the buffer: neither HOME nor STATE_DIRECTORY is set: give one with -b DIR");
+		err_set(err, STATUS_CONFIG,
+		    "no place for the buffer: neither HOME nor STATE_DIRECTORY is set: give one "
+		    "with -b DIR");
 	return c->buffer;
 }
 

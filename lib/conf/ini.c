@@ -1,11 +1,12 @@
+#include "conf/ini.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf/ini.h"
-#include "base/status.h"
 #include "base/io.h"
+#include "base/status.h"
 
 #define SIZE_LIMIT (1024UL * 1024)
 
@@ -76,7 +77,7 @@ ini_read(const char *path, ini_fn *fn, void *arg, struct err *err)
 		if (read_line(trim(line), number, &section, fn, arg, &why) != 0)
 			result = err_set(err, STATUS_CONFIG, "%s:%u: %s", path, number, why.text);
 	}
-	explicit_bzero(text, n);	/* a URL in it may have a password */
+	explicit_bzero(text, n); /* a URL in it may have a password */
 	free(text);
 	return result;
 }

@@ -1,14 +1,15 @@
+#include "conf/secret.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
-#include "conf/secret.h"
-#include "base/status.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/process.h"
+#include "base/status.h"
 
 #define SIZE_LIMIT 65536
 
@@ -30,7 +31,8 @@ from_file(const char *path, char **password, struct err *err)
 		return 1;
 	}
 	free(s);
-	return err_set(err, STATUS_CONFIG, "password file '%s' %s", path, n == 0 ? "is empty" : "has a NUL in it");
+	return err_set(err, STATUS_CONFIG, "password file '%s' %s", path,
+	    n == 0 ? "is empty" : "has a NUL in it");
 }
 
 static int
@@ -58,7 +60,8 @@ secret_find(char **password, struct err *err)
 		if ((got = from_credentials(s, password, err)) != 0)
 			return got == 1 ? 0 : -1;
 	}
-	if ((s = process_env("EB_REDIS_PASSWORD")) != NULL || (s = process_env("REDISCLI_AUTH")) != NULL)
+	if ((s = process_env("EB_REDIS_PASSWORD")) != NULL ||
+	    (s = process_env("REDISCLI_AUTH")) != NULL)
 		*password = mem_strdup(s);
 	return 0;
 }

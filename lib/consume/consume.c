@@ -1,3 +1,5 @@
+#include "consume/consume.h"
+
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -6,29 +8,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "consume/consume.h"
-#include "consume/reconnect.h"
-#include "base/status.h"
-#include "base/mem.h"
 #include "base/clock.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "consume/reconnect.h"
 
-#define BLOCK 1000			/* ms of one blocking read: how long a stop may take */
-#define SLOW 1000			/* ms; a reader who takes longer for a batch leaves the next one to others meanwhile */
-#define BUSY 8				/* turns with something to do, after which all descriptors are looked at */
-#define BLOCK_SHARED 100		/* when others wait for what it holds of the limit; with many of them less */
+#define BLOCK 1000 /* ms of one blocking read: how long a stop may take */
+#define SLOW \
+	1000 /* ms; a reader who takes longer for a batch leaves the next one to others meanwhile \
+	      */
+#define BUSY 8 /* turns with something to do, after which all descriptors are looked at */
+#define BLOCK_SHARED \
+	100 /* when others wait for what it holds of the limit; with many of them less */
 
 /* What is going on in one consume_run. */
 struct consume_loop {
 	struct consume *w;
 	struct pollfd *fds;
-	bool pipe;			/* the sink's descriptor can tell that its reader is gone */
-	size_t current;			/* in_turn: the tap that has its turn */
-	size_t first;			/* the tap that may ask first */
-	bool ending;			/* nothing is asked any more */
+	/* the sink's descriptor can tell that its reader is gone */
+	bool pipe;
+	size_t current; /* in_turn: the tap that has its turn */
+	size_t first;   /* the tap that may ask first */
+	bool ending;    /* nothing is asked any more */
 	enum consume_end end;
-	struct err fail;		/* for CONSUME_FAILED */
+	struct err fail; /* for CONSUME_FAILED */
 	int64_t last_event;
-	bool slow;			/* what was written last took its time */
+	bool slow; /* what was written last took its time */
 	struct reconnect mend;
 };
 
@@ -110,7 +115,8 @@ idle_left(const struct consume_loop *r)
 	return left > 0 ? left : 0;
 }
 
-/* Where others may wait for its share of the limit a tap is asked at once, and waits only when it had nothing. */
+/* Where others may wait for its share of the limit a tap is asked at once, and waits only when it
+ * had nothing. */
 static int64_t
 block_ms(const struct consume_loop *r, const struct subscription *sub)
 {
@@ -157,7 +163,8 @@ close_dry(struct consume_loop *r, size_t i)
 	return true;
 }
 
-/* Begins behind the tap that asked last, so that a small limit goes round. true when a tap was closed. */
+/* Begins behind the tap that asked last, so that a small limit goes round. true when a tap was
+ * closed. */
 static bool
 ask(struct consume_loop *r)
 {
@@ -350,7 +357,8 @@ judge(struct consume_loop *r)
 		finish(r, CONSUME_IDLE);
 }
 
-/* At the end a tap is waited for while it reads or acknowledges; after a failure only for what it acknowledges. */
+/* At the end a tap is waited for while it reads or acknowledges; after a failure only for what it
+ * acknowledges. */
 static bool
 over(struct consume_loop *r)
 {
@@ -384,7 +392,7 @@ consume_run(struct consume *w, struct err *err)
 	for (judge(&r); !over(&r); judge(&r)) {
 		reopen(&r);
 		if (ask(&r) || move(&r) || over(&r)) {
-			if (++busy % BUSY == 0)		/* a stop counts in the midst of a flood too */
+			if (++busy % BUSY == 0) /* a stop counts in the midst of a flood too */
 				wait_for_news(&r, 0);
 		} else
 			wait_for_news(&r, -1);

@@ -1,3 +1,5 @@
+#include "consume/consumer.h"
+
 #include <sys/file.h>
 #include <sys/stat.h>
 
@@ -9,12 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "consume/consumer.h"
-#include "event/names.h"
-#include "base/status.h"
 #include "base/mem.h"
+#include "base/status.h"
+#include "event/names.h"
 
-#define MOST 10000			/* readers on one host */
+#define MOST 10000 /* readers on one host */
 
 int
 consumer_check(const char *option, const char *name, struct err *err)
@@ -26,7 +27,9 @@ consumer_check(const char *option, const char *name, struct err *err)
 		legal = name[i] > ' ' && name[i] <= '~';
 	if (legal)
 		return 0;
-	return err_set(err, STATUS_USAGE, "%s '%s': a consumer's name is 1 to 200 printable characters without space", option, name);
+	return err_set(err, STATUS_USAGE,
+	    "%s '%s': a consumer's name is 1 to 200 printable characters without space", option,
+	    name);
 }
 
 static void
@@ -109,7 +112,8 @@ consumer_take(struct consumer *c, const char *state, struct err *err)
 			if ((got = try_number(c, dir, host, n)) != 0)
 				break;
 	if (state == NULL)
-		err_set(err, STATUS_SOME, "no place for a lock: neither STATE_DIRECTORY, XDG_STATE_HOME nor HOME is set");
+		err_set(err, STATUS_SOME,
+		    "no place for a lock: neither STATE_DIRECTORY, XDG_STATE_HOME nor HOME is set");
 	else if (got != 1)
 		err_sys(err, STATUS_SOME, "lock a consumer name below '%s'", state);
 	if (dir != -1)

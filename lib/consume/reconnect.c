@@ -1,9 +1,10 @@
+#include "consume/reconnect.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "consume/reconnect.h"
-#include "base/mem.h"
 #include "base/clock.h"
+#include "base/mem.h"
 
 void
 reconnect_init(struct reconnect *m, size_t connections, sub_note_fn *note, void *arg)
@@ -32,10 +33,8 @@ passes(enum conn_why why)
 	case CONN_LATER:
 	case CONN_READONLY:
 	case CONN_UNBLOCKED:
-	case CONN_NOGROUP:
-		return true;
-	default:
-		return false;
+	case CONN_NOGROUP: return true;
+	default: return false;
 	}
 }
 

@@ -1,6 +1,6 @@
 /*
- * reconnect: connections that are opened again: when to try, with exponential backoff and jitter, and what is said of it, once
- * when the first of them goes and once when all are back.
+ * reconnect: connections that are opened again: when to try, with exponential backoff and jitter,
+ * and what is said of it, once when the first of them goes and once when all are back.
  *
  * Open again is not back: an outage is over when a question was answered.
  */
@@ -13,11 +13,12 @@
 struct reconnect {
 	sub_note_fn *note;
 	void *arg;
-	struct err outage;		/* the last attempt's */
-	int64_t down_since;		/* CLOCK_MONOTONIC ms; 0: no outage */
-	bool on_trial;			/* open again, and nothing answered yet */
+	struct err outage;  /* the last attempt's */
+	int64_t down_since; /* CLOCK_MONOTONIC ms; 0: no outage */
+	bool on_trial;      /* open again, and nothing answered yet */
 	int64_t next_try;
-	struct backoff *backoff;	/* of each connection: begins anew with what came of a question, not with a connection */
+	/* of each connection: begins anew with what came of a question, not with a connection */
+	struct backoff *backoff;
 };
 
 void reconnect_init(struct reconnect *m, size_t connections, sub_note_fn *note, void *arg);
@@ -29,9 +30,9 @@ bool reconnect_lost(struct reconnect *m, size_t i, enum conn_why why, const stru
 bool reconnect_due(const struct reconnect *m);
 /* Opening connection i failed. false: as above. */
 bool reconnect_failed(struct reconnect *m, size_t i, enum conn_why why, const struct err *err);
-void reconnect_opened(struct reconnect *m);		/* all are open */
-void reconnect_answered(struct reconnect *m);		/* one of them got an answer */
-void reconnect_well(struct reconnect *m, size_t i);	/* connection i answered a question */
+void reconnect_opened(struct reconnect *m);         /* all are open */
+void reconnect_answered(struct reconnect *m);       /* one of them got an answer */
+void reconnect_well(struct reconnect *m, size_t i); /* connection i answered a question */
 /* When the next attempt is due, CLOCK_MONOTONIC ms; -1: none is. */
 int64_t reconnect_next(const struct reconnect *m);
 

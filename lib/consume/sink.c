@@ -1,3 +1,5 @@
+#include "consume/sink.h"
+
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -7,12 +9,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "event/event.h"
-#include "consume/sink.h"
 #include "base/status.h"
+#include "event/event.h"
 
 #define LARGE (256UL * 1024)
-#define GRACE 1000		/* ms */
+#define GRACE 1000 /* ms */
 
 void
 sink_begin(struct sink *s)
@@ -28,16 +29,19 @@ is_time(const struct sink *s)
 	return poll(&p, 1, 0) == 1;
 }
 
-/* Waits for room, or until it is time to stop; when it is time, no longer than GRACE. false: there is none. */
+/* Waits for room, or until it is time to stop; when it is time, no longer than GRACE. false: there
+ * is none. */
 static bool
 wait_room(const struct sink *s, bool stopping)
 {
-	struct pollfd p[2] = {{.fd = s->fd, .events = POLLOUT}, {.fd = stopping ? -1 : s->stop, .events = POLLIN}};
+	struct pollfd p[2] = {
+	    {.fd = s->fd, .events = POLLOUT}, {.fd = stopping ? -1 : s->stop, .events = POLLIN}};
 
 	return poll(p, 2, stopping ? GRACE : -1) != 0;
 }
 
-/* Whole writes of n bytes; returns how many went. A write into a pipe that has room for it does not block: when it is time, only such. */
+/* Whole writes of n bytes; returns how many went. A write into a pipe that has room for it does not
+ * block: when it is time, only such. */
 static size_t
 write_some(struct sink *s, const char *p, size_t n)
 {
@@ -65,7 +69,8 @@ write_some(struct sink *s, const char *p, size_t n)
 	return at;
 }
 
-/* Whether the file that fd appends to ends in the midst of a record: whoever wrote it was killed. */
+/* Whether the file that fd appends to ends in the midst of a record: whoever wrote it was killed.
+ */
 static bool
 ends_torn(int fd, off_t size, char end)
 {
@@ -74,7 +79,8 @@ ends_torn(int fd, off_t size, char end)
 
 	if (size == 0 || (fcntl(fd, F_GETFL) & O_APPEND) == 0)
 		return false;
-	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);	/* fd itself need not be readable */
+	/* fd itself need not be readable */
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
 	if ((in = open(name, O_RDONLY | O_CLOEXEC)) == -1)
 		return false;
 	if (pread(in, &last, 1, size - 1) != 1)
@@ -83,7 +89,8 @@ ends_torn(int fd, off_t size, char end)
 	return last != end;
 }
 
-/* JSON records are lines: a torn one must stay one of its own. With other styles anything may stand before. */
+/* JSON records are lines: a torn one must stay one of its own. With other styles anything may stand
+ * before. */
 static void
 look(struct sink *s)
 {
@@ -93,11 +100,13 @@ look(struct sink *s)
 		return;
 	s->looked = true;
 	s->regular = fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode);
-	if (s->regular && s->style == SINK_JSON && ends_torn(s->fd, st.st_size, s->end) && write(s->fd, &s->end, 1) != 1)
+	if (s->regular && s->style == SINK_JSON && ends_torn(s->fd, st.st_size, s->end) &&
+	    write(s->fd, &s->end, 1) != 1)
 		s->broken = errno;
 }
 
-/* Cuts n bytes off a file's end, provided that it is where we stand: nobody else has written behind us. */
+/* Cuts n bytes off a file's end, provided that it is where we stand: nobody else has written behind
+ * us. */
 static void
 cut_back(int fd, size_t n)
 {
@@ -123,7 +132,8 @@ whole_in(const struct sink *s, size_t n, size_t *end)
 	return k;
 }
 
-/* A pipe's reader that went away has handled nothing of this write that we know of; one that only does not read has it. */
+/* A pipe's reader that went away has handled nothing of this write that we know of; one that only
+ * does not read has it. */
 static void
 push(struct sink *s)
 {
@@ -139,7 +149,8 @@ push(struct sink *s)
 	if (s->regular && went > end)
 		cut_back(s->fd, went - end);
 	if (s->regular && s->sync && fdatasync(s->fd) == -1) {
-		s->broken = errno == EINTR ? EIO : errno;	/* EINTR has a meaning of its own */
+		/* EINTR has a meaning of its own */
+		s->broken = errno == EINTR ? EIO : errno;
 		whole = 0;
 	}
 	if (s->broken == 0 || s->broken == EINTR || s->regular)
@@ -173,7 +184,8 @@ sink_flush(struct sink *s, struct err *err)
 	if (s->broken == 0)
 		return 0;
 	if (s->broken == EINTR)
-		return err_set(err, STATUS_UNSAFE, "stopped, and nobody reads what was being written to stdout");
+		return err_set(err, STATUS_UNSAFE,
+		    "stopped, and nobody reads what was being written to stdout");
 	errno = s->broken;
 	return err_sys(err, STATUS_UNSAFE, "write to stdout");
 }

@@ -1,8 +1,9 @@
+#include "consume/sub_batch.h"
+
 #include <string.h>
 
 #include "event/id.h"
 #include "redis/group.h"
-#include "consume/sub_batch.h"
 #include "redis/reply.h"
 
 void
@@ -15,9 +16,11 @@ sub_batch_drop(struct sub_batch *h)
 }
 
 static int
-each_entry(const struct sub_batch *h, group_entry_fn *fn, void *arg, enum conn_why *why, struct err *err)
+each_entry(
+    const struct sub_batch *h, group_entry_fn *fn, void *arg, enum conn_why *why, struct err *err)
 {
-	return h->claimed ? group_take_claim(h->entries, fn, arg, why, err) : group_take_read(h->entries, &h->key, 1, fn, arg, why, err);
+	return h->claimed ? group_take_claim(h->entries, fn, arg, why, err)
+	                  : group_take_read(h->entries, &h->key, 1, fn, arg, why, err);
 }
 
 static int
@@ -35,7 +38,8 @@ sum_entry(void *arg, size_t key, const struct group_entry *e)
 }
 
 int
-sub_batch_sum(const struct sub_batch *h, struct sub_batch_sum *sum, enum conn_why *why, struct err *err)
+sub_batch_sum(
+    const struct sub_batch *h, struct sub_batch_sum *sum, enum conn_why *why, struct err *err)
 {
 	*sum = (struct sub_batch_sum){0};
 	if (each_entry(h, sum_entry, sum, why, err) == -1)
@@ -49,10 +53,11 @@ struct each {
 	const struct sub_batch *h;
 	sub_batch_record_fn *fn;
 	void *arg;
-	size_t at;			/* in counts */
+	size_t at; /* in counts */
 };
 
-/* XPENDING's answer: [[id, consumer, idle, deliveries], ...] in order of ID; not an entry that somebody claimed meanwhile, and none where it is not permitted. */
+/* XPENDING's answer: [[id, consumer, idle, deliveries], ...] in order of ID; not an entry that
+ * somebody claimed meanwhile, and none where it is not permitted. */
 static int64_t
 deliveries(struct each *e, struct slice id)
 {
@@ -73,7 +78,8 @@ static int
 give_entry(void *arg, size_t key, const struct group_entry *entry)
 {
 	struct each *e = arg;
-	struct record r = {entry->id, slice_of(e->h->key), slice_of(e->h->type), entry->kv, entry->nkv, -1};
+	struct record r = {
+	    entry->id, slice_of(e->h->key), slice_of(e->h->type), entry->kv, entry->nkv, -1};
 	struct stream_id id;
 
 	(void)key;

@@ -1,11 +1,12 @@
+#include "consume/sublist.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "redis/scan.h"
-#include "event/names.h"
-#include "consume/sublist.h"
-#include "base/mem.h"
 #include "base/clock.h"
+#include "base/mem.h"
+#include "event/names.h"
+#include "redis/scan.h"
 
 static void
 add(struct sublist *t, const char *type, const char *key)
@@ -16,7 +17,8 @@ add(struct sublist *t, const char *type, const char *key)
 		if (strcmp(sub_type(t->at[i]), type) == 0)
 			return;
 	if (t->plan->consumer != NULL)
-		group = t->group != NULL ? mem_strdup(t->group) : names_group(t->prefix, t->service, type);
+		group = t->group != NULL ? mem_strdup(t->group)
+		                         : names_group(t->prefix, t->service, type);
 	t->at = mem_realloc(t->at, (t->n + 1) * sizeof(*t->at));
 	t->at[t->n++] = sub_new(t->plan, type, key, group, t->note, t->arg);
 	free(group);
@@ -38,12 +40,15 @@ sublist_add(struct sublist *t, const char *type)
 }
 
 static int
-find_keys(const struct sublist *t, const char *pattern, char ***keys, size_t *n, bool *complete, struct err *err)
+find_keys(const struct sublist *t, const char *pattern, char ***keys, size_t *n, bool *complete,
+    struct err *err)
 {
 	char *match = key_of(t, pattern);
 	enum conn_why why;
 	struct conn *conn = conn_open(t->plan->url, t->plan->timeout_ms, &why, err);
-	int ok = conn == NULL ? -1 : scan_keys(conn, match, clock_mono() + t->plan->timeout_ms, keys, n, complete, err);
+	int ok = conn == NULL
+	    ? -1
+	    : scan_keys(conn, match, clock_mono() + t->plan->timeout_ms, keys, n, complete, err);
 
 	conn_close(conn);
 	free(match);
@@ -51,7 +56,8 @@ find_keys(const struct sublist *t, const char *pattern, char ***keys, size_t *n,
 }
 
 int
-sublist_match(struct sublist *t, const char *pattern, size_t *found, bool *complete, struct err *err)
+sublist_match(
+    struct sublist *t, const char *pattern, size_t *found, bool *complete, struct err *err)
 {
 	char **keys;
 
@@ -61,7 +67,8 @@ sublist_match(struct sublist *t, const char *pattern, size_t *found, bool *compl
 	if (find_keys(t, pattern, &keys, &n, complete, err) == -1)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
-		const char *type = (t->dead ? names_dead_type : names_type)(t->prefix, keys[i], strlen(keys[i]));
+		const char *type =
+		    (t->dead ? names_dead_type : names_type)(t->prefix, keys[i], strlen(keys[i]));
 
 		if (type != NULL) {
 			add(t, type, keys[i]);

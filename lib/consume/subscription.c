@@ -1,5 +1,3 @@
-#include "event/id.h"
-#include "redis/stream.h"
 #include "consume/subscription.h"
 
 #include <inttypes.h>
@@ -11,11 +9,14 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "consume/subscription_int.h"
+#include "event/id.h"
 #include "redis/group.h"
 #include "redis/retire.h"
+#include "redis/stream.h"
 
 struct subscription *
-sub_new(const struct sub_plan *plan, const char *type, const char *key, const char *group, sub_note_fn *note, void *arg)
+sub_new(const struct sub_plan *plan, const char *type, const char *key, const char *group,
+    sub_note_fn *note, void *arg)
 {
 	struct subscription *sub = mem_alloc(sizeof(*sub));
 
@@ -23,7 +24,8 @@ sub_new(const struct sub_plan *plan, const char *type, const char *key, const ch
 	sub->type = mem_strdup(type);
 	sub->key = mem_strdup(key);
 	sub->group = group != NULL ? mem_strdup(group) : NULL;
-	sub->batch = (struct sub_batch){.key = sub->key, .type = sub->type, .grouped = group != NULL};
+	sub->batch =
+	    (struct sub_batch){.key = sub->key, .type = sub->type, .grouped = group != NULL};
 	sub->note = note;
 	sub->arg = arg;
 	return sub;
@@ -45,8 +47,10 @@ static void
 tell_gone(struct subscription *sub)
 {
 	if (sub->gone > 0)
-		sub_notef(sub, SUB_WARNING, "%zu pending entr%s of '%s' %s lost: trimmed or deleted before %s handled", sub->gone,
-		    sub->gone == 1 ? "y" : "ies", sub->key, sub->gone == 1 ? "is" : "are", sub->gone == 1 ? "it was" : "they were");
+		sub_notef(sub, SUB_WARNING,
+		    "%zu pending entr%s of '%s' %s lost: trimmed or deleted before %s handled",
+		    sub->gone, sub->gone == 1 ? "y" : "ies", sub->key,
+		    sub->gone == 1 ? "is" : "are", sub->gone == 1 ? "it was" : "they were");
 	sub->gone = 0;
 }
 
@@ -95,7 +99,8 @@ ask_look(struct subscription *sub, const char *id, int64_t block_ms)
 	if (block_ms < 0)
 		conn_putl(sub->conn, "XREAD", "COUNT", most, "STREAMS", sub->key, id, NULL);
 	else
-		conn_putl(sub->conn, "XREAD", "COUNT", most, "BLOCK", block, "STREAMS", sub->key, id, NULL);
+		conn_putl(sub->conn, "XREAD", "COUNT", most, "BLOCK", block, "STREAMS", sub->key,
+		    id, NULL);
 	conn_allow(sub->conn, block_ms);
 }
 
@@ -113,7 +118,8 @@ ask_group(struct subscription *sub, int64_t block_ms)
 		id_format(sub->own, id);
 		block_ms = -1;
 	}
-	group_put_read(sub->conn, sub->group, sub->plan->consumer, sub->asked, block_ms, &keys, &ids, 1);
+	group_put_read(
+	    sub->conn, sub->group, sub->plan->consumer, sub->asked, block_ms, &keys, &ids, 1);
 }
 
 void
@@ -140,11 +146,13 @@ sub_ahead(struct subscription *sub, size_t count)
 {
 	const char *ids = ">", *keys = sub->key;
 
-	if (sub->group == NULL || sub->phase != NEW || !sub->full || count == 0 || takeover_due(sub))
+	if (sub->group == NULL || sub->phase != NEW || !sub->full || count == 0 ||
+	    takeover_due(sub))
 		return;
 	sub->ahead = true;
 	sub->ahead_asked = count < sub->pace.count ? count : sub->pace.count;
-	group_put_read(sub->conn, sub->group, sub->plan->consumer, sub->ahead_asked, -1, &keys, &ids, 1);
+	group_put_read(
+	    sub->conn, sub->group, sub->plan->consumer, sub->ahead_asked, -1, &keys, &ids, 1);
 	if (sub->ahead_asked > 1)
 		conn_most(sub->conn, PAGESIZE_HELD);
 	conn_push(sub->conn);
@@ -188,8 +196,8 @@ static void
 ask_counts(struct subscription *sub, const struct sub_batch_sum *s)
 {
 	char n[24];
-	struct slice argv[] = {slice_of("XPENDING"), slice_of(sub->key), slice_of(sub->group), s->first, s->last, {0},
-	    slice_of(sub->plan->consumer)};
+	struct slice argv[] = {slice_of("XPENDING"), slice_of(sub->key), slice_of(sub->group),
+	    s->first, s->last, {0}, slice_of(sub->plan->consumer)};
 
 	snprintf(n, sizeof(n), "%zu", s->entries);
 	argv[5] = slice_of(n);
@@ -347,7 +355,8 @@ sub_dry(const struct subscription *sub)
 bool
 sub_settled(const struct subscription *sub)
 {
-	return sub->acks == 0 && sub->checks == 0 && sub->state != SUB_ASKED && sub->state != SUB_READY;
+	return sub->acks == 0 && sub->checks == 0 && sub->state != SUB_ASKED &&
+	    sub->state != SUB_READY;
 }
 
 bool
@@ -407,7 +416,8 @@ group_start(const struct subscription *sub, char out[ID_SIZE])
 		id_format(id_before(sub->plan->look.from.low), out);
 }
 
-/* Where the group stands, so that it can be made again there. Not permitted, not known; f counts when the connection died. */
+/* Where the group stands, so that it can be made again there. Not permitted, not known; f counts
+ * when the connection died. */
 static void
 learn_place(struct subscription *sub, struct err *err)
 {
@@ -437,15 +447,19 @@ sub_ensure(struct subscription *sub, enum conn_why *why, struct err *err)
 		sub->refusal = *err;
 	sub->remade += made && sub->opened;
 	if (made && sub->opened)
-		sub_notef(sub, SUB_WARNING, "group '%s' had vanished; made again at %s", sub->group, start);
+		sub_notef(sub, SUB_WARNING, "group '%s' had vanished; made again at %s", sub->group,
+		    start);
 	if (!made && !sub->opened && sub->plan->from_given)
-		sub_notef(sub, SUB_WARNING, "--from has no effect: group '%s' was there already", sub->group);
+		sub_notef(sub, SUB_WARNING, "--from has no effect: group '%s' was there already",
+		    sub->group);
 	if (fresh && !sub->opened)
-		sub_notef(sub, SUB_NEWS, "stream '%s' is new: nothing has been published to it yet", sub->key);
+		sub_notef(sub, SUB_NEWS, "stream '%s' is new: nothing has been published to it yet",
+		    sub->key);
 	if (!sub->opened) {
 		learn_place(sub, err);
 		if (sub->plan->kin != NULL && conn_why(sub->conn) == CONN_FINE)
-			retire_forget_idle(sub->conn, sub->key, sub->group, sub->plan->kin, sub->plan->consumer, KIN_IDLE, err);
+			retire_forget_idle(sub->conn, sub->key, sub->group, sub->plan->kin,
+			    sub->plan->consumer, KIN_IDLE, err);
 	}
 	sub->phase = sub->plan->kept ? NEW : OWN;
 	sub->own = (struct stream_id){0};

@@ -7,15 +7,15 @@
 #ifndef CONSUME_SUBSCRIPTION_INT_H
 #define CONSUME_SUBSCRIPTION_INT_H
 
+#include "consume/subscription.h"
 #include "event/id.h"
 #include "redis/pagesize.h"
 #include "redis/reply.h"
-#include "consume/subscription.h"
 
 enum phase {
-	OWN,				/* what is pending for us from before */
+	OWN, /* what is pending for us from before */
 	NEW,
-	THEIRS				/* what others left */
+	THEIRS /* what others left */
 };
 
 struct subscription {
@@ -27,41 +27,53 @@ struct subscription {
 	enum sub_state state;
 	struct conn *conn;
 	enum phase phase;
-	bool opened;			/* once at least */
+	bool opened; /* once at least */
 	unsigned remade;
 	bool have_seen, dry;
-	enum conn_why unmade;		/* why the group could not be made, should it not be there; else CONN_FINE */
+	/* why the group could not be made, should it not be there; else CONN_FINE */
+	enum conn_why unmade;
 	struct err refusal;
-	struct stream_id seen;		/* the last ID given out, or that the group had been given */
-	struct stream_id own;		/* OWN, THEIRS: gone through up to here */
+	/* the last ID given out, or that the group had been given */
+	struct stream_id seen;
+	struct stream_id own; /* OWN, THEIRS: gone through up to here */
 	struct pagesize pace;
 	size_t asked;
-	bool full;			/* the batch has as many as were asked for: there may be more */
-	bool ahead;			/* the next batch is asked for, ahead of the acknowledgement of this one */
+	/* the batch has as many as were asked for: there may be more */
+	bool full;
+	/* the next batch is asked for, ahead of the acknowledgement of this one */
+	bool ahead;
 	size_t ahead_asked;
-	struct reply *next;		/* its answer, while that acknowledgement is not answered */
-	size_t gone;			/* own pending entries that were trimmed or deleted, not yet told */
-	unsigned acks;			/* unanswered acknowledgements, ahead of the question */
-	struct range_part part;		/* without a group: what is looked at; has_to is false with one */
+	/* its answer, while that acknowledgement is not answered */
+	struct reply *next;
+	/* own pending entries that were trimmed or deleted, not yet told */
+	size_t gone;
+	unsigned acks; /* unanswered acknowledgements, ahead of the question */
+	/* without a group: what is looked at; has_to is false with one */
+	struct range_part part;
 	struct sub_batch batch;
-	int64_t next_sweep;		/* CLOCK_MONOTONIC ms */
-	bool no_sweep;			/* not permitted */
-	bool last_page;			/* THEIRS: nothing is behind it */
-	unsigned checks;		/* unanswered questions whether an entry is gone, ahead of the acknowledgements */
-	struct bytes handled;		/* NUL-ended IDs whose acknowledgement is not answered */
+	int64_t next_sweep; /* CLOCK_MONOTONIC ms */
+	bool no_sweep;      /* not permitted */
+	bool last_page;     /* THEIRS: nothing is behind it */
+	/* unanswered questions whether an entry is gone, ahead of the acknowledgements */
+	unsigned checks;
+	/* NUL-ended IDs whose acknowledgement is not answered */
+	struct bytes handled;
 };
 
-void sub_notef(struct subscription *sub, enum sub_note kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-void sub_drop(struct subscription *sub, enum sub_state state);	/* its connection */
+void sub_notef(struct subscription *sub, enum sub_note kind, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void sub_drop(struct subscription *sub, enum sub_state state); /* its connection */
 void sub_see(struct subscription *sub, struct stream_id id);
-void sub_put_acks(struct subscription *sub);			/* of what was handled and is not acknowledged */
-int sub_ensure(struct subscription *sub, enum conn_why *why, struct err *err);	/* the group */
+/* of what was handled and is not acknowledged */
+void sub_put_acks(struct subscription *sub);
+int sub_ensure(struct subscription *sub, enum conn_why *why, struct err *err); /* the group */
 
 /* Whether it is time to look at what others left. */
 bool takeover_due(const struct subscription *sub);
 void takeover_begin(struct subscription *sub);
 void takeover_ask(struct subscription *sub);
-/* The answers to it. 1: the batch is complete in t->batch; 0: more is to come, or nothing was left (t->phase is NEW then); -1. */
+/* The answers to it. 1: the batch is complete in t->batch; 0: more is to come, or nothing was left
+ * (t->phase is NEW then); -1. */
 int takeover_take(struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err);
 void takeover_checked(struct subscription *sub, struct reply *r);
 

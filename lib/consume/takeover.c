@@ -1,18 +1,20 @@
-/* The part of subscription.h that takes over what other consumers left: listed, claimed, and given out like what is read. */
+/* The part of subscription.h that takes over what other consumers left: listed, claimed, and given
+ * out like what is read. */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "event/id.h"
-#include "redis/stream.h"
-#include "redis/pending.h"
-#include "consume/subscription_int.h"
-#include "base/mem.h"
 #include "base/clock.h"
+#include "base/mem.h"
+#include "consume/subscription_int.h"
+#include "event/id.h"
+#include "redis/pending.h"
+#include "redis/stream.h"
 
 bool
 takeover_due(const struct subscription *sub)
 {
-	return sub->group != NULL && sub->plan->claim_idle > 0 && !sub->plan->kept && !sub->no_sweep && clock_mono() >= sub->next_sweep;
+	return sub->group != NULL && sub->plan->claim_idle > 0 && !sub->plan->kept &&
+	    !sub->no_sweep && clock_mono() >= sub->next_sweep;
 }
 
 void
@@ -29,7 +31,8 @@ takeover_ask(struct subscription *sub)
 	char id[ID_SIZE + 1] = "(";
 
 	id_format(sub->own, id + 1);
-	pending_put_list(sub->conn, sub->key, sub->group, sub->plan->claim_idle, id, sub->asked, NULL);
+	pending_put_list(
+	    sub->conn, sub->key, sub->group, sub->plan->claim_idle, id, sub->asked, NULL);
 }
 
 /* Nothing, or nothing that we may see. */
@@ -38,8 +41,8 @@ no_more(struct subscription *sub, struct reply *r)
 {
 	if (reply_is_error(r)) {
 		sub->no_sweep = true;
-		sub_notef(sub, SUB_NEWS, "what others left pending of '%s' is left to them: %.*s", sub->type, (int)reply_text(r).n,
-		    reply_text(r).p);
+		sub_notef(sub, SUB_NEWS, "what others left pending of '%s' is left to them: %.*s",
+		    sub->type, (int)reply_text(r).n, reply_text(r).p);
 	}
 	reply_free(r);
 	sub_batch_drop(&sub->batch);
@@ -52,10 +55,12 @@ no_more(struct subscription *sub, struct reply *r)
 static int
 claim(struct subscription *sub, struct reply *list)
 {
-	struct claim c = {
-		.key = sub->key, .group = sub->group, .consumer = sub->plan->consumer, .min_idle = sub->plan->claim_idle, .deliveries = -1,
-		.bodies = true
-	};
+	struct claim c = {.key = sub->key,
+	    .group = sub->group,
+	    .consumer = sub->plan->consumer,
+	    .min_idle = sub->plan->claim_idle,
+	    .deliveries = -1,
+	    .bodies = true};
 	size_t n = 0, listed = reply_count(list);
 	struct stream_id *ids = mem_alloc(listed * sizeof(*ids));
 	struct pending p;
@@ -82,7 +87,8 @@ check_missing(struct subscription *sub, const struct reply *claimed)
 	struct pending p;
 	size_t at = 0;
 
-	for (size_t i = 0; i < reply_count(sub->batch.counts) && pending_at(sub->batch.counts, i, &p) == 0; i++) {
+	for (size_t i = 0;
+	     i < reply_count(sub->batch.counts) && pending_at(sub->batch.counts, i, &p) == 0; i++) {
 		id_format(p.id, id);
 		if (slice_eq(reply_text(reply_at(reply_at(claimed, at), 0)), id)) {
 			at++;

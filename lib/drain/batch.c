@@ -77,24 +77,25 @@ batch_take(struct batch *b)
 static void
 look_for_doubt(struct drain *d, struct batch_item *it)
 {
-	struct intent_type *s = d->old.on ? intent_sent(&d->old, it->line.e.type.p, it->line.e.type.n) : NULL;
+	struct intent_type *s =
+	    d->old.on ? intent_sent(&d->old, it->line.e.type.p, it->line.e.type.n) : NULL;
 	struct stream_id id;
 
 	it->doubtful = it->doubted = it->unsure = false;
-	it->after = (struct stream_id){ UINT64_MAX, UINT64_MAX };
+	it->after = (struct stream_id){UINT64_MAX, UINT64_MAX};
 	if (s != NULL && intent_reaches(&d->old, d->l.chain, d->l.stem, d->l.pos)) {
 		it->doubtful = true;
 		if (id_parse(slice_of(s->after), &it->after) == -1)
-			it->after = (struct stream_id){ 0, 0 };
+			it->after = (struct stream_id){0, 0};
 	}
 	if (d->checkpoint.lost || manifest_is_returned(d->l.stem)) {
 		it->doubtful = true;
-		it->after = (struct stream_id){ 0, 0 };
+		it->after = (struct stream_id){0, 0};
 	}
 	if (it->line.in_doubt) {
 		it->doubtful = true;
 		if (id_parse(slice_of(it->line.doubt.after), &id) == -1)
-			id = (struct stream_id){ 0, 0 };
+			id = (struct stream_id){0, 0};
 		if (id_cmp(id, it->after) < 0)
 			it->after = id;
 	}
@@ -112,8 +113,9 @@ batch_dest(struct drain *d, struct slice type)
 	struct dest *dest = dests_get(&d->dests, d->o->conf->prefix, type);
 	struct lagging *late;
 
-	if (!dest->opened && !dest->stopped && (late = checkpoint_lagging(&d->checkpoint, type.p, type.n)) != NULL &&
-	    *late->reason && !tries_held(d, dest->type))
+	if (!dest->opened && !dest->stopped &&
+	    (late = checkpoint_lagging(&d->checkpoint, type.p, type.n)) != NULL && *late->reason &&
+	    !tries_held(d, dest->type))
 		dest_stop(dest, CONN_OTHER, late->reason);
 	return dest;
 }
@@ -123,7 +125,8 @@ pass_by(struct drain *d)
 {
 	struct positions *m = &d->walked;
 
-	position_set(d->l.chain ? &m->chain : positions_get(m, d->l.stem), d->l.stem, d->l.end, d->l.limit);
+	position_set(
+	    d->l.chain ? &m->chain : positions_get(m, d->l.stem), d->l.stem, d->l.end, d->l.limit);
 }
 
 /* Chain segments that the walk leaves without leaving a line behind may go at once. */
@@ -177,7 +180,8 @@ measure_room(struct drain *d, struct batch_item *it, struct err *err)
 
 	if (!it->dest->opened && !it->dest->stopped)
 		trim_policy(it->dest, d->o->conf);
-	r = trim_ready(it->dest, d->conn, drain_limit(d, it->line.maxlen, it->dest->type), d->o->force, &words, err);
+	r = trim_ready(it->dest, d->conn, drain_limit(d, it->line.maxlen, it->dest->type),
+	    d->o->force, &words, err);
 	if (words.len)
 		drain_say(d, "%s", bytes_str(&words));
 	bytes_free(&words);
@@ -199,7 +203,10 @@ asks(struct drain *d, const struct batch_item *it)
 {
 	struct dest *dest = it->dest;
 
-	return !dest->stopped && (!dest->opened || dest->stale || !trim_limit(dest, drain_limit(d, it->line.maxlen, it->dest->type)) || dest->room <= 0);
+	return !dest->stopped &&
+	    (!dest->opened || dest->stale ||
+	        !trim_limit(dest, drain_limit(d, it->line.maxlen, it->dest->type)) ||
+	        dest->room <= 0);
 }
 
 /* It may be sent without a question and without a record. */
@@ -209,17 +216,18 @@ is_recorded(const struct drain *d, const struct batch_item *it)
 	const struct batch *b = &d->batch;
 	const struct intent *in = &d->checkpoint.intent;
 
-	if (!b->recorded || !in->on || d->old.on || d->checkpoint.lost || it->line.in_doubt || manifest_is_returned(d->l.stem) ||
-	    !intent_reaches(in, d->l.chain, d->l.stem, d->l.pos))
+	if (!b->recorded || !in->on || d->old.on || d->checkpoint.lost || it->line.in_doubt ||
+	    manifest_is_returned(d->l.stem) || !intent_reaches(in, d->l.chain, d->l.stem, d->l.pos))
 		return false;
-	return (b->n > 0 && b->item[b->n - 1].dest == it->dest) || intent_sent(in, it->dest->type, strlen(it->dest->type)) != NULL;
+	return (b->n > 0 && b->item[b->n - 1].dest == it->dest) ||
+	    intent_sent(in, it->dest->type, strlen(it->dest->type)) != NULL;
 }
 
 enum taken { TAKEN, PASSED, FULL };
 
 /*
- * What to do with the line at hand: taken into the batch, passed by (delivered, left behind, bad), or the batch has no
- * room. -1 on failure.
+ * What to do with the line at hand: taken into the batch, passed by (delivered, left behind, bad),
+ * or the batch has no room. -1 on failure.
  */
 static int
 take_line(struct drain *d, struct err *err)
@@ -234,14 +242,15 @@ take_line(struct drain *d, struct err *err)
 	if (d->batch.n && old != d->batch.old)
 		return FULL;
 	if (d->l.text.n == 0)
-		return PASSED;	/* the newline that ended a torn piece */
+		return PASSED; /* the newline that ended a torn piece */
 	if (d->at->bad) {
 		if (positions_passed(&d->checkpoint.marks, d->l.chain, d->l.stem, d->l.pos, &has))
-			return PASSED;	/* in quarantine already */
+			return PASSED; /* in quarantine already */
 		drain_quarantine(d, d->l.stem, d->l.pos, d->l.text, d->at->why->text);
 		return PASSED;
 	}
-	if (checkpoint_delivered(&d->checkpoint, el->e.type.p, el->e.type.n, d->l.chain, d->l.stem, d->l.pos))
+	if (checkpoint_delivered(
+	        &d->checkpoint, el->e.type.p, el->e.type.n, d->l.chain, d->l.stem, d->l.pos))
 		return PASSED;
 	if ((again = written_again(d, &el->e, err)) != 0)
 		return again == -1 ? -1 : PASSED;
@@ -250,10 +259,12 @@ take_line(struct drain *d, struct err *err)
 	for (i = 0; i < d->batch.n && d->batch.item[i].dest != it->dest; i++)
 		;
 	recorded = is_recorded(d, it);
-	if (!it->dest->stopped && (batch_full(&d->batch, el->e.payload.n) || (d->batch.sent && !recorded)))
+	if (!it->dest->stopped &&
+	    (batch_full(&d->batch, el->e.payload.n) || (d->batch.sent && !recorded)))
 		return FULL;
 	if (asks(d, it) && (i < d->batch.n || d->batch.sent))
-		return FULL;	/* what is in the batch has to be added before room can be measured */
+		/* what is in the batch has to be added before room can be measured */
+		return FULL;
 	if (measure_room(d, it, err) == -1)
 		return -1;
 	if (it->dest->stopped) {
@@ -326,7 +337,8 @@ batch_load(struct drain *d, size_t most, bool *end, struct err *err)
 		}
 		pass_by(d);
 		/* Lines that are left out cost time too. */
-		if (r == PASSED && ++passed % PASSED_MOST == 0 && (drain_over(d) || !drain_wants(d)))
+		if (r == PASSED && ++passed % PASSED_MOST == 0 &&
+		    (drain_over(d) || !drain_wants(d)))
 			return 0;
 	}
 	if (got == 1)

@@ -1,9 +1,10 @@
+#include "drain/commit.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "drain/commit.h"
-#include "base/mem.h"
 #include "base/clock.h"
+#include "base/mem.h"
 
 struct position *
 commit_mark(struct positions *m, bool chain, const char *stem)
@@ -14,7 +15,8 @@ commit_mark(struct positions *m, bool chain, const char *stem)
 }
 
 void
-commit_leave(struct drain *d, struct slice type, bool chain, const char *stem, uint64_t pos, uint64_t limit)
+commit_leave(
+    struct drain *d, struct slice type, bool chain, const char *stem, uint64_t pos, uint64_t limit)
 {
 	struct positions *m = &checkpoint_add_lagging(&d->skips, type.p, type.n)->at;
 
@@ -34,9 +36,11 @@ mark_order(const struct position *a, const struct position *b, bool chain)
 	return chain ? position_cmp(a, b->stem, b->pos) : a->pos < b->pos ? -1 : a->pos > b->pos;
 }
 
-/* What a late type's mark becomes after this walk came to `walked` in this source; see checkpoint.h. */
+/* What a late type's mark becomes after this walk came to `walked` in this source; see
+ * checkpoint.h. */
 static void
-move_late(struct drain *d, struct lagging *l, bool chain, const struct position *walked, const struct position *main)
+move_late(struct drain *d, struct lagging *l, bool chain, const struct position *walked,
+    const struct position *main)
 {
 	const char *stem = walked->stem;
 	struct position *at = commit_mark(&l->at, chain, stem), *left = NULL, to;
@@ -46,7 +50,8 @@ move_late(struct drain *d, struct lagging *l, bool chain, const struct position 
 		left = commit_mark(&s->at, chain, stem);
 	if (left != NULL && (d->covers || at == NULL)) {
 		to = *left;
-		position_set(chain ? &l->at.chain : positions_get(&l->at, to.stem), to.stem, to.pos, to.limit);
+		position_set(chain ? &l->at.chain : positions_get(&l->at, to.stem), to.stem, to.pos,
+		    to.limit);
 	} else if (at != NULL && d->covers && mark_order(walked, at, chain) > 0) {
 		if (mark_order(walked, main, chain) >= 0) {
 			if (chain)
@@ -61,10 +66,12 @@ move_late(struct drain *d, struct lagging *l, bool chain, const struct position 
 static void
 move_source(struct drain *d, bool chain, const struct position *walked)
 {
-	struct position *main = chain ? &d->checkpoint.marks.chain : positions_get(&d->checkpoint.marks, walked->stem);
+	struct position *main =
+	    chain ? &d->checkpoint.marks.chain : positions_get(&d->checkpoint.marks, walked->stem);
 	size_t i;
 
-	if (main->stem == NULL || mark_order(main, walked, chain) < 0 || (!chain && walked->limit != main->limit))
+	if (main->stem == NULL || mark_order(main, walked, chain) < 0 ||
+	    (!chain && walked->limit != main->limit))
 		position_set(main, walked->stem, walked->pos, walked->limit);
 	for (i = 0; i < d->checkpoint.lates; i++)
 		move_late(d, &d->checkpoint.late[i], chain, walked, main);
@@ -75,7 +82,7 @@ note_reasons(struct drain *d)
 {
 	size_t i;
 
-	for (i = d->checkpoint.lates; i-- > 0; ) {
+	for (i = d->checkpoint.lates; i-- > 0;) {
 		struct lagging *late = &d->checkpoint.late[i];
 		struct dest *dest = dests_find(&d->dests, late->type);
 
@@ -84,7 +91,7 @@ note_reasons(struct drain *d)
 			continue;
 		}
 		if (dest == NULL || !dest->opened)
-			continue;	/* not tried in this run */
+			continue; /* not tried in this run */
 		free(late->reason);
 		late->reason = mem_strdup(dest->stopped ? dest->reason : "");
 		late->tried = clock_now();
@@ -97,7 +104,8 @@ commit_marks(struct drain *d)
 	size_t i;
 
 	for (i = 0; i < d->skips.lates; i++)
-		checkpoint_add_lagging(&d->checkpoint, d->skips.late[i].type, strlen(d->skips.late[i].type));
+		checkpoint_add_lagging(
+		    &d->checkpoint, d->skips.late[i].type, strlen(d->skips.late[i].type));
 	if (d->walked.chain.stem != NULL)
 		move_source(d, true, &d->walked.chain);
 	for (i = 0; i < d->walked.files; i++)
@@ -107,7 +115,8 @@ commit_marks(struct drain *d)
 		free(d->checkpoint.done[--d->checkpoint.dones].stem);
 }
 
-/* Once everything that the old intent names has been walked past: what was left behind is not settled. */
+/* Once everything that the old intent names has been walked past: what was left behind is not
+ * settled. */
 void
 commit_forget_old(struct drain *d)
 {
@@ -117,13 +126,17 @@ commit_forget_old(struct drain *d)
 
 	if (!d->old.on)
 		return;
-	if (u->chain.stem != NULL && (d->walked.chain.stem == NULL || position_cmp(&d->walked.chain, u->chain.stem, u->chain.pos) < 0))
+	if (u->chain.stem != NULL &&
+	    (d->walked.chain.stem == NULL ||
+	        position_cmp(&d->walked.chain, u->chain.stem, u->chain.pos) < 0))
 		return;
 	for (i = 0; i < u->files; i++)
-		if ((m = positions_find(&d->walked, u->file[i].stem)) == NULL || m->pos < u->file[i].pos)
+		if ((m = positions_find(&d->walked, u->file[i].stem)) == NULL ||
+		    m->pos < u->file[i].pos)
 			return;
-	for (i = d->old.types; i-- > 0; )
-		if (checkpoint_lagging(&d->skips, d->old.sent[i].type, strlen(d->old.sent[i].type)) == NULL)
+	for (i = d->old.types; i-- > 0;)
+		if (checkpoint_lagging(
+		        &d->skips, d->old.sent[i].type, strlen(d->old.sent[i].type)) == NULL)
 			intent_drop(&d->old, &d->old.sent[i]);
 	if (d->old.types == 0)
 		intent_clear(&d->old);

@@ -1,10 +1,11 @@
+#include "drain/dest.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "redis/stream.h"
-#include "drain/dest.h"
-#include "event/names.h"
 #include "base/mem.h"
+#include "event/names.h"
+#include "redis/stream.h"
 
 static int
 compare(struct slice type, const char *have)
@@ -21,7 +22,7 @@ position(const struct dests *ls, struct slice type, bool *found)
 	size_t lo = 0, hi = ls->n, mid;
 	int r;
 
-	for (*found = false; lo < hi; ) {
+	for (*found = false; lo < hi;) {
 		mid = (lo + hi) / 2;
 		if ((r = compare(type, ls->dest[mid]->type)) == 0) {
 			*found = true;

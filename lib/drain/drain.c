@@ -1,5 +1,4 @@
 #include "drain/drain.h"
-#include "drain/drain_int.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -18,6 +17,7 @@
 #include "buffer/manifest.h"
 #include "buffer/segment.h"
 #include "drain/commit.h"
+#include "drain/drain_int.h"
 #include "drain/outage.h"
 #include "drain/send.h"
 #include "redis/fence.h"
@@ -37,12 +37,14 @@ drain_say(struct drain *d, const char *fmt, ...)
 }
 
 void
-drain_quarantine(struct drain *d, const char *stem, uint64_t pos, struct slice line, const char *reason)
+drain_quarantine(
+    struct drain *d, const char *stem, uint64_t pos, struct slice line, const char *reason)
 {
-	uint64_t add[COUNTERS] = { [COUNT_QUARANTINED] = 1 };
+	uint64_t add[COUNTERS] = {[COUNT_QUARANTINED] = 1};
 	struct err err;
 
-	err_set(&err, STATUS_SOME, "'%s' at %" PRIu64 ": a bad line of %zu bytes", stem, pos, line.n);
+	err_set(
+	    &err, STATUS_SOME, "'%s' at %" PRIu64 ": a bad line of %zu bytes", stem, pos, line.n);
 	if (line.n > QUARANTINE_LINE || quarantine_add(d->q, stem, pos, reason, line, &err) == -1) {
 		checkpoint_add_broken(&d->checkpoint, stem);
 		drain_say(d, "quarantine: %s; the segment goes there whole", err.text);
@@ -82,8 +84,9 @@ drain_wants(struct drain *d)
 {
 	const struct position *main = &d->checkpoint.marks.chain, *at = &d->walked.chain;
 
-	return !d->covers || !d->checkpoint.lates || d->old.on || at->stem == NULL || main->stem == NULL ||
-	    position_cmp(at, main->stem, main->pos) >= 0 || drain_tries_lagging(d);
+	return !d->covers || !d->checkpoint.lates || d->old.on || at->stem == NULL ||
+	    main->stem == NULL || position_cmp(at, main->stem, main->pos) >= 0 ||
+	    drain_tries_lagging(d);
 }
 
 int64_t
@@ -100,7 +103,7 @@ drain_drained(const struct drain *d)
 	return d->r->replayed + d->r->found + d->r->quarantined - d->pieces;
 }
 
-#define ROUNDS 3	/* how often plain writers' files are looked for anew */
+#define ROUNDS 3 /* how often plain writers' files are looked for anew */
 
 static void
 pace(struct drain *d)
@@ -111,7 +114,7 @@ pace(struct drain *d)
 		return;
 	due = d->started + (int64_t)(d->tried * 1000 / d->o->rate);
 	while (!drain_stopping(d) && (ms = due - clock_mono()) > 0)
-		nanosleep(&(struct timespec){ 0, (ms > 100 ? 100 : ms) * 1000000 }, NULL);
+		nanosleep(&(struct timespec){0, (ms > 100 ? 100 : ms) * 1000000}, NULL);
 }
 
 static bool
@@ -144,12 +147,15 @@ note_damaged(struct drain *d)
 
 	for (; (s = readahead_damaged(&d->ahead, d->damaged)) != NULL; d->damaged++) {
 		checkpoint_add_broken(&d->checkpoint, s->stem);
-		if (s->kind != SEGMENT_CHAIN)	/* there is no more to be had from it */
+		if (s->kind != SEGMENT_CHAIN) /* there is no more to be had from it */
 			position_set(positions_get(&d->walked, s->stem), s->stem, UINT64_MAX, 0);
 		d->r->quarantined++;
 		d->pieces++;
-		counters_add(d->buf, (uint64_t[COUNTERS]){ [COUNT_QUARANTINED] = 1 });
-		drain_say(d, "'%s' is damaged: what could be decoded is replayed, the file goes into quarantine", s->stem);
+		counters_add(d->buf, (uint64_t[COUNTERS]){[COUNT_QUARANTINED] = 1});
+		drain_say(d,
+		    "'%s' is damaged: what could be decoded is replayed, the file goes into "
+		    "quarantine",
+		    s->stem);
 	}
 }
 
@@ -160,19 +166,23 @@ sweep(struct drain *d, bool end, struct err *err)
 	int r;
 
 	d->sweep_due = false;
-	r = reclaim_run(&d->sweep, d->buf, d->q, &d->checkpoint, d->ahead.w, end, d->o->limits->lock_ms, err);
+	r = reclaim_run(
+	    &d->sweep, d->buf, d->q, &d->checkpoint, d->ahead.w, end, d->o->limits->lock_ms, err);
 
 	torn = d->sweep.torn - torn;
 	if (torn) {
 		d->r->quarantined += torn;
 		d->pieces += torn;
-		counters_add(d->buf, (uint64_t[COUNTERS]){ [COUNT_QUARANTINED] = torn });
-		drain_say(d, "a piece of a line at the end of the buffer, its writer dead: put into quarantine");
+		counters_add(d->buf, (uint64_t[COUNTERS]){[COUNT_QUARANTINED] = torn});
+		drain_say(d,
+		    "a piece of a line at the end of the buffer, its writer dead: put into "
+		    "quarantine");
 	}
 	return r;
 }
 
-/* Reads a batch and sends it: bit by bit where it is recorded already, else when all of it is known and recorded. 0 or -1. */
+/* Reads a batch and sends it: bit by bit where it is recorded already, else when all of it is known
+ * and recorded. 0 or -1. */
 static int
 send_batch(struct drain *d, bool *end, struct err *err)
 {
@@ -180,7 +190,8 @@ send_batch(struct drain *d, bool *end, struct err *err)
 	int more;
 
 	batch_reset(&d->batch);
-	more = batch_load(d, d->checkpoint.intent.on && room > SEND_PUSH ? SEND_PUSH : room, end, err);
+	more =
+	    batch_load(d, d->checkpoint.intent.on && room > SEND_PUSH ? SEND_PUSH : room, end, err);
 	if (more == 1 && !d->batch.recorded)
 		more = batch_load(d, room, end, err);
 	if (more == -1 || send_settle(d, err) == -1)
@@ -188,14 +199,15 @@ send_batch(struct drain *d, bool *end, struct err *err)
 	if (!d->batch.recorded && any_to_send(&d->batch) && send_record(d, true, err) == -1)
 		return -1;
 	for (send_send(d); more == 1 && d->batch.n < room; send_send(d))
-		more = batch_load(d, d->batch.n + SEND_PUSH < room ? d->batch.n + SEND_PUSH : room, end, err);
+		more = batch_load(
+		    d, d->batch.n + SEND_PUSH < room ? d->batch.n + SEND_PUSH : room, end, err);
 	return 0;
 }
 
 /*
- * The server is busy: meanwhile what comes next is read and recorded, and segments go that the marks have passed. Not those of a
- * walk for late types: whether they are done with is seen from the answers. 0; 1 a segment could not be taken away; -1 nothing can be
- * recorded any more.
+ * The server is busy: meanwhile what comes next is read and recorded, and segments go that the
+ * marks have passed. Not those of a walk for late types: whether they are done with is seen from
+ * the answers. 0; 1 a segment could not be taken away; -1 nothing can be recorded any more.
  */
 static int
 work_ahead(struct drain *d, struct err *err)
@@ -203,7 +215,8 @@ work_ahead(struct drain *d, struct err *err)
 	struct err dead;
 	int r;
 
-	while (conn_io(d->conn, &dead) == 0 && !drain_over(d) && readahead_more(&d->ahead, SEND_PUSH, batch_measure_room(d)))
+	while (conn_io(d->conn, &dead) == 0 && !drain_over(d) &&
+	    readahead_more(&d->ahead, SEND_PUSH, batch_measure_room(d)))
 		;
 	if (conn_why(d->conn) != CONN_FINE || drain_over(d))
 		return 0;
@@ -226,7 +239,8 @@ step(struct drain *d, struct err *err)
 
 	if (send_batch(d, &end, err) == -1) {
 		free(was);
-		/* Nothing of it was sent. A server that refuses a request may close behind its answer. */
+		/* Nothing of it was sent. A server that refuses a request may close behind its
+		 * answer. */
 		return conn_why(d->conn) != CONN_FINE ? give_up(d, err) : -1;
 	}
 	ahead = work_ahead(d, &disk);
@@ -239,7 +253,7 @@ step(struct drain *d, struct err *err)
 		*err = disk;
 		return -1;
 	}
-	if (conn_why(d->conn) != CONN_FINE)	/* its last words have been read */
+	if (conn_why(d->conn) != CONN_FINE) /* its last words have been read */
 		worst = conn_why(d->conn);
 	note_damaged(d);
 	commit_marks(d);
@@ -252,7 +266,8 @@ step(struct drain *d, struct err *err)
 		*err = disk;
 	if (worst != CONN_FINE || ahead == 1)
 		return give_up(d, err);
-	if ((end || due || (d->sweep_due && d->covers)) && (send_record(d, false, err) == -1 || sweep(d, end, err) == -1))
+	if ((end || due || (d->sweep_due && d->covers)) &&
+	    (send_record(d, false, err) == -1 || sweep(d, end, err) == -1))
 		return -1;
 	return !end;
 }
@@ -273,7 +288,8 @@ open_walk(struct drain *d, struct err *err)
 	d->damaged = 0;
 	d->covers = drain_tries_lagging(d) || d->old.on;
 	dests_stale(&d->dests);
-	w = walk_open(d->buf, &d->checkpoint, WALK_SYNC | (d->covers ? WALK_LATE : 0), backlog_stamp, err);
+	w = walk_open(
+	    d->buf, &d->checkpoint, WALK_SYNC | (d->covers ? WALK_LATE : 0), backlog_stamp, err);
 	readahead_open(&d->ahead, w);
 	reclaim_begin(&d->sweep);
 	return w != NULL ? 0 : -1;
@@ -289,8 +305,11 @@ walk_on(struct drain *d, struct err *err)
 		if ((r = step(d, err)) == 1 && !drain_wants(d) && open_walk(d, err) == -1)
 			return -1;
 	if ((name = walk_disorder(d->ahead.w)) != NULL)
-		drain_say(d, "'%s': lines further out of order than %d: given in the order of their window", name, WALK_WINDOW);
-	if (r == 1 && (send_record(d, false, err) == -1 || (d->sweep_due && sweep(d, false, err) == -1)))
+		drain_say(d,
+		    "'%s': lines further out of order than %d: given in the order of their window",
+		    name, WALK_WINDOW);
+	if (r == 1 &&
+	    (send_record(d, false, err) == -1 || (d->sweep_due && sweep(d, false, err) == -1)))
 		return -1;
 	return r;
 }
@@ -313,12 +332,13 @@ claim(struct drain *d, size_t *claimed, bool *resting, struct err *err)
 
 	if (adopt_files(d->buf, &d->checkpoint, &rest, claimed, err) == -1)
 		return -1;
-	/* The number of the last claim must not come again, whatever happens. What is still to be settled stays in the record. */
+	/* The number of the last claim must not come again, whatever happens. What is still to be
+	 * settled stays in the record. */
 	if (*claimed && checkpoint_prepare(d->buf, err) == 0 && send_record(d, false, err) == -1)
 		return -1;
 	*resting = rest > 0 && !d->o->all;
 	for (; rest > 0 && d->o->all && !drain_stopping(d); rest -= 50)
-		nanosleep(&(struct timespec){ 0, (rest > 50 ? 50 : rest) * 1000000 }, NULL);
+		nanosleep(&(struct timespec){0, (rest > 50 ? 50 : rest) * 1000000}, NULL);
 	return 0;
 }
 
@@ -335,7 +355,8 @@ judge(struct drain *d, struct err *err)
 	d->r->left = false;
 	for (i = 0; i < n; i++)
 		if (list[i].odd)
-			drain_say(d, "'%s' is no regular file of ours with one link: left alone", list[i].name);
+			drain_say(d, "'%s' is no regular file of ours with one link: left alone",
+			    list[i].name);
 		else
 			d->r->left = true;
 	manifest_missing(d->buf, list, n, &gone, &i);
@@ -352,9 +373,11 @@ judge(struct drain *d, struct err *err)
 	for (i = 0; i < d->checkpoint.lates; i++)
 		if (*d->checkpoint.late[i].reason) {
 			d->r->held++;
-			drain_say(d, "'%s' is held: %s", d->checkpoint.late[i].type, d->checkpoint.late[i].reason);
+			drain_say(d, "'%s' is held: %s", d->checkpoint.late[i].type,
+			    d->checkpoint.late[i].reason);
 		}
-	if (!d->r->left && (d->checkpoint.spents || d->checkpoint.lost)) {	/* IDs may begin anew one day */
+	/* IDs may begin anew one day */
+	if (!d->r->left && (d->checkpoint.spents || d->checkpoint.lost)) {
 		checkpoint_drop_spent(&d->checkpoint);
 		d->checkpoint.lost = false;
 		if (checkpoint_store(d->buf, &d->checkpoint, err) == -1)
@@ -377,19 +400,21 @@ rounds(struct drain *d, struct err *err)
 	uint64_t before;
 	int i, r;
 
-	for (i = 0; ; i++) {
+	for (i = 0;; i++) {
 		before = d->r->replayed + d->r->found + d->r->quarantined;
 		claimed = 0;
 		if (i < ROUNDS && claim(d, &claimed, &resting, err) == -1)
 			return -1;
 		if (resting)
-			return 0;	/* a plain writer's file is not ready, and what is ours may belong behind it */
+			/* a plain writer's file is not ready, and what is ours may belong behind it
+			 */
+			return 0;
 		if ((r = pass(d, err)) != 0)
 			return r == -1 ? -1 : 0;
 		if (drain_over(d) || backlog_clear(d->buf, "", &holds, err) == 1)
 			return 0;
 		if (i > 0 && !claimed && before == d->r->replayed + d->r->found + d->r->quarantined)
-			return 0;	/* what is left will not go now */
+			return 0; /* what is left will not go now */
 	}
 }
 
@@ -407,7 +432,8 @@ count_trimmed(struct drain *d)
 		uint64_t had = dest->watch.before.length + dest->watch.added;
 
 		d->r->trimmed += dest->trimmed;
-		if (dest->mode == DEST_PLAIN && dest->watch.added && dest->maxlen > 0 && had > (uint64_t)dest->maxlen &&
+		if (dest->mode == DEST_PLAIN && dest->watch.added && dest->maxlen > 0 &&
+		    had > (uint64_t)dest->maxlen &&
 		    stream_length(d->conn, dest->key, &now, &why, &err) == 0 && now < had)
 			d->r->trimmed += had - now;
 	}
@@ -418,7 +444,8 @@ static int
 end_outage(struct drain *d, struct err *err)
 {
 	struct err why;
-	int r = outage_end(&d->outage, d->buf, drain_drained(d), d->o->target, d->o->limits, d->o->conf->service, &why);
+	int r = outage_end(&d->outage, d->buf, drain_drained(d), d->o->target, d->o->limits,
+	    d->o->conf->service, &why);
 
 	if (r == 1)
 		drain_say(d, "%s: " OUTAGE_TYPE " has to wait", why.text);
@@ -427,7 +454,8 @@ end_outage(struct drain *d, struct err *err)
 	return r == -1 ? -1 : 0;
 }
 
-/* Whoever holds the replay lock may be late: the buffer can have been handed over, or emptied and taken by another. */
+/* Whoever holds the replay lock may be late: the buffer can have been handed over, or emptied and
+ * taken by another. */
 static int
 check_owner(struct drain *d, struct err *err)
 {
@@ -437,8 +465,10 @@ check_owner(struct drain *d, struct err *err)
 	if (owner == NULL && errno != ENOENT)
 		r = err_sys(err, STATUS_UNSAFE, "read '%s/.target'", buffer_dir(d->buf));
 	else if (owner != NULL && strcmp(owner, d->o->target) != 0)
-		r = err_set(err, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: give another with -b, or see "
-		    "ebreplay --retarget", buffer_dir(d->buf), owner, d->o->target);
+		r = err_set(err, STATUS_CONFIG,
+		    "buffer '%s' holds events for %s, not for %s: give another with -b, or see "
+		    "ebreplay --retarget",
+		    buffer_dir(d->buf), owner, d->o->target);
 	free(owner);
 	return r;
 }
@@ -449,10 +479,13 @@ begin(struct drain *d, struct err *err)
 	struct intent *in = &d->checkpoint.intent;
 	int r;
 
-	if (check_owner(d, err) == -1 || manifest_returned(d->buf, err) == -1 || checkpoint_load(d->buf, &d->checkpoint, err) == -1)
+	if (check_owner(d, err) == -1 || manifest_returned(d->buf, err) == -1 ||
+	    checkpoint_load(d->buf, &d->checkpoint, err) == -1)
 		return -1;
 	if (d->checkpoint.lost)
-		drain_say(d, "'%s/.progress' was lost: what stands in the streams already is looked up", buffer_dir(d->buf));
+		drain_say(d,
+		    "'%s/.progress' was lost: what stands in the streams already is looked up",
+		    buffer_dir(d->buf));
 	if (in->on) {
 		if (fence_conn(d->conn, in->run_id, in->client, in->addr, err) == -1)
 			return -1;
@@ -461,14 +494,16 @@ begin(struct drain *d, struct err *err)
 	}
 	r = outage_begin(&d->outage, d->buf, err);
 	if (r == 1 && (r = end_outage(d, err)) == 0 && !d->outage.due)
-		r = outage_begin(&d->outage, d->buf, err);	/* there may have been another since */
+		/* there may have been another since */
+		r = outage_begin(&d->outage, d->buf, err);
 	return r == -1 ? -1 : 0;
 }
 
 int
-drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o, struct drain_result *res, struct err *err)
+drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o,
+    struct drain_result *res, struct err *err)
 {
-	struct drain d = { .buf = buf, .conn = conn, .o = o, .r = res, .started = clock_mono() };
+	struct drain d = {.buf = buf, .conn = conn, .o = o, .r = res, .started = clock_mono()};
 	struct dest *own;
 	int r;
 
@@ -478,7 +513,8 @@ drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o, 
 	r = begin(&d, err);
 	if (r == 0)
 		r = rounds(&d, err);
-	if (r == 0 && d.outage.due && (r = end_outage(&d, err)) == 0 && !d.outage.due && !drain_over(&d))
+	if (r == 0 && d.outage.due && (r = end_outage(&d, err)) == 0 && !d.outage.due &&
+	    !drain_over(&d))
 		r = rounds(&d, err);
 	outage_keep(&d.outage, buf, drain_drained(&d));
 	if (r == 0)
@@ -487,8 +523,10 @@ drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o, 
 		count_trimmed(&d);
 	if (o->type != NULL && (own = dests_find(&d.dests, o->type)) != NULL && own->stopped)
 		res->refused = own->why;
-	counters_add(buf, (uint64_t[COUNTERS]){ [COUNT_REPLAYED] = res->replayed, [COUNT_DOUBLES] = res->doubles,
-	    [COUNT_TRIMMED] = res->trimmed });
+	counters_add(buf,
+	    (uint64_t[COUNTERS]){[COUNT_REPLAYED] = res->replayed,
+	        [COUNT_DOUBLES] = res->doubles,
+	        [COUNT_TRIMMED] = res->trimmed});
 	readahead_close(&d.ahead);
 	suspect_close(d.suspect);
 	batch_free(&d.batch);

@@ -1,14 +1,15 @@
 /*
  * drain: the buffer into Redis, in order per type, each event once.
  *
- * Batch by batch: read lines in order, leave out what is delivered, held or bad, settle what is in doubt, record
- * durably what is about to be sent and from where to look for it, send, and move the marks. While the server is busy the lines
- * to come are read and recorded as what may be sent next, so that it need not wait for the disk between two batches; a
- * batch costs one fdatasync. A segment is unlinked only after the marks that pass it are durable. Killed at any
- * point, the next run finds the record and looks up what it names (contract, G3, G4, G7; reliability, section 3).
+ * Batch by batch: read lines in order, leave out what is delivered, held or bad, settle what is in
+ * doubt, record durably what is about to be sent and from where to look for it, send, and move the
+ * marks. While the server is busy the lines to come are read and recorded as what may be sent next,
+ * so that it need not wait for the disk between two batches; a batch costs one fdatasync. A segment
+ * is unlinked only after the marks that pass it are durable. Killed at any point, the next run
+ * finds the record and looks up what it names (contract, G3, G4, G7; reliability, section 3).
  *
- * The caller holds the replay lock and an open bus; a bus that dies ends the run, and the next one, on a new
- * bus, goes on.
+ * The caller holds the replay lock and an open bus; a bus that dies ends the run, and the next one,
+ * on a new bus, goes on.
  */
 #ifndef DRAIN_DRAIN_H
 #define DRAIN_DRAIN_H
@@ -17,24 +18,27 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "buffer/append.h"
-#include "redis/conn.h"
-#include "conf/conf.h"
 #include "base/err.h"
+#include "buffer/append.h"
 #include "buffer/buffer.h"
+#include "conf/conf.h"
+#include "redis/conn.h"
 
 struct drain_options {
 	const struct conf *conf;
-	const char *target;		/* see buffer_claim */
+	const char *target; /* see buffer_claim */
 	const struct append_limits *limits;
-	int64_t maxlen;			/* for lines that carry none; -1: as configured for the type */
-	bool force;			/* G7 off */
-	bool all;			/* try held types too, and wait for claimed files to rest; else only: */
-	const char *type;		/* this held type is tried (NULL: none) */
-	uint64_t limit;			/* events; 0: no limit */
-	uint64_t rate;			/* events a second; 0: no limit */
-	int64_t budget_ms;		/* stop after this long; 0: no limit */
-	volatile sig_atomic_t *stop;	/* set by a signal: the batch is finished, then the run ends; may be NULL */
+	/* for lines that carry none; -1: as configured for the type */
+	int64_t maxlen;
+	bool force; /* G7 off */
+	/* try held types too, and wait for claimed files to rest; else only: */
+	bool all;
+	const char *type;  /* this held type is tried (NULL: none) */
+	uint64_t limit;    /* events; 0: no limit */
+	uint64_t rate;     /* events a second; 0: no limit */
+	int64_t budget_ms; /* stop after this long; 0: no limit */
+	/* set by a signal: the batch is finished, then the run ends; may be NULL */
+	volatile sig_atomic_t *stop;
 	/* Words for people, one line each. */
 	void (*say)(void *arg, const char *text);
 	/* After each batch; may be NULL. */
@@ -43,21 +47,28 @@ struct drain_options {
 };
 
 struct drain_result {
-	uint64_t replayed;	/* added to streams */
-	uint64_t found;		/* in doubt, and found there: not added again */
+	uint64_t replayed; /* added to streams */
+	uint64_t found;    /* in doubt, and found there: not added again */
 	uint64_t quarantined;
-	uint64_t doubles;	/* in doubt, could not be known, added */
-	uint64_t disordered;	/* taken by the server after an earlier one of their type was refused */
-	uint64_t trimmed;	/* entries that our limit pushed out of streams without groups */
-	uint64_t held;		/* types that cannot go on */
-	bool garbage;		/* an answer was no answer: the connection is to be thrown away */
-	bool left;		/* something undelivered remains */
-	enum conn_why server;	/* why the server as a whole refused, or CONN_FINE */
-	enum conn_why refused;	/* why `type` (of the options) is held, or CONN_FINE */
-	int status;		/* 0 drained; 1 something was quarantined, or is out of order; 74 a segment vanished; 75 something is left */
+	uint64_t doubles; /* in doubt, could not be known, added */
+	/* taken by the server after an earlier one of their type was refused */
+	uint64_t disordered;
+	/* entries that our limit pushed out of streams without groups */
+	uint64_t trimmed;
+	uint64_t held; /* types that cannot go on */
+	/* an answer was no answer: the connection is to be thrown away */
+	bool garbage;
+	bool left;             /* something undelivered remains */
+	enum conn_why server;  /* why the server as a whole refused, or CONN_FINE */
+	enum conn_why refused; /* why `type` (of the options) is held, or CONN_FINE */
+	/* 0 drained; 1 something was quarantined, or is out of order; 74 a segment vanished; 75
+	 * something is left */
+	int status;
 };
 
-/* 0 and *r, or -1: the connection is dead (conn_why), the server refuses everything for now, or the disk failed. *r is filled in either way. */
-int drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o, struct drain_result *r, struct err *err);
+/* 0 and *r, or -1: the connection is dead (conn_why), the server refuses everything for now, or the
+ * disk failed. *r is filled in either way. */
+int drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o,
+    struct drain_result *r, struct err *err);
 
 #endif

@@ -1,73 +1,80 @@
 /*
- * drain_int: the state of one drain (drain.h), shared by its parts: load reads a batch, ship sends it, move moves the marks.
+ * drain_int: the state of one drain (drain.h), shared by its parts: load reads a batch, ship sends
+ * it, move moves the marks.
  */
 #ifndef DRAIN_DRAIN_INT_H
 #define DRAIN_DRAIN_INT_H
 
-#include "drain/readahead.h"
-#include "drain/batch.h"
-#include "redis/conn.h"
-#include "drain/drain.h"
-#include "drain/dest.h"
-#include "drain/outage.h"
 #include "buffer/checkpoint.h"
 #include "buffer/quarantine.h"
-#include "buffer/suspect.h"
 #include "buffer/reclaim.h"
+#include "buffer/suspect.h"
 #include "buffer/walk.h"
+#include "drain/batch.h"
+#include "drain/dest.h"
+#include "drain/drain.h"
+#include "drain/outage.h"
+#include "drain/readahead.h"
+#include "redis/conn.h"
 
-struct drain_own {			/* an entry that this run added */
+struct drain_own { /* an entry that this run added */
 	const struct dest *dest;
 	struct stream_id id;
 };
-#define DRAIN_OWN 65536		/* of the last so many it is known */
+#define DRAIN_OWN 65536 /* of the last so many it is known */
 
 struct drain {
 	struct buffer *buf;
 	struct conn *conn;
 	const struct drain_options *o;
 	struct drain_result *r;
-	struct checkpoint checkpoint;	/* its intent is what is recorded */
-	struct checkpoint skips;	/* its late types: the first line of each left behind in this walk */
-	struct intent old;	/* of a run that was cut off: to be settled */
+	struct checkpoint checkpoint; /* its intent is what is recorded */
+	/* its late types: the first line of each left behind in this walk */
+	struct checkpoint skips;
+	struct intent old; /* of a run that was cut off: to be settled */
 	struct positions walked;
 	struct dests dests;
 	struct batch batch;
-	struct readahead ahead;	/* the walk */
-	struct readahead_line *at;	/* the line at hand, */
-	struct walk_line l;	/* and where it stands */
-	size_t damaged;		/* segments of this walk that were found damaged so far */
-	bool failed;		/* the walk, after the last batch: failure says how */
+	struct readahead ahead;    /* the walk */
+	struct readahead_line *at; /* the line at hand, */
+	struct walk_line l;        /* and where it stands */
+	size_t damaged;            /* segments of this walk that were found damaged so far */
+	bool failed;               /* the walk, after the last batch: failure says how */
 	struct err failure;
-	bool covers;		/* this walk began at the marks of the late types */
-	struct quarantine *q;	/* synced before the marks move */
-	struct suspect *suspect;	/* of the segment the walk is in, when it is one */
+	bool covers;             /* this walk began at the marks of the late types */
+	struct quarantine *q;    /* synced before the marks move */
+	struct suspect *suspect; /* of the segment the walk is in, when it is one */
 	struct reclaim sweep;
-	bool sweep_due;		/* the marks came into another segment */
-	char *stem;		/* chain segment the walk is in */
-	bool left_behind;	/* in it */
-	bool whole;		/* walked from its beginning */
+	bool sweep_due;   /* the marks came into another segment */
+	char *stem;       /* chain segment the walk is in */
+	bool left_behind; /* in it */
+	bool whole;       /* walked from its beginning */
 	int64_t started;
-	struct outage outage;	/* to be ended with this drain */
-	uint64_t pieces;	/* put into quarantine, and no events: torn ends, whole files */
-	struct drain_own *own;	/* a ring */
-	size_t owns;		/* how many there were */
-	uint64_t tried;		/* events handed to the server in this run */
+	struct outage outage;  /* to be ended with this drain */
+	uint64_t pieces;       /* put into quarantine, and no events: torn ends, whole files */
+	struct drain_own *own; /* a ring */
+	size_t owns;           /* how many there were */
+	uint64_t tried;        /* events handed to the server in this run */
 };
 
-#define DRAIN_WORDS 10	/* bad lines that are named one by one */
+#define DRAIN_WORDS 10 /* bad lines that are named one by one */
 
 void drain_say(struct drain *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Puts one line into quarantine, with a word; where there is no room, remembers that its segment has to go there whole. */
-void drain_quarantine(struct drain *d, const char *stem, uint64_t pos, struct slice line, const char *reason);
-bool drain_stopping(const struct drain *d);		/* a signal came */
-bool drain_over(const struct drain *d);		/* that, or the limit or the budget is used up */
+/* Puts one line into quarantine, with a word; where there is no room, remembers that its segment
+ * has to go there whole. */
+void drain_quarantine(
+    struct drain *d, const char *stem, uint64_t pos, struct slice line, const char *reason);
+bool drain_stopping(const struct drain *d); /* a signal came */
+/* that, or the limit or the budget is used up */
+bool drain_over(const struct drain *d);
 /* 1 when some late type may go on in this run. */
 bool drain_tries_lagging(struct drain *d);
-/* 0 when the walk is still before the main marks and nothing there may go on: every late type has been refused. */
+/* 0 when the walk is still before the main marks and nothing there may go on: every late type has
+ * been refused. */
 bool drain_wants(struct drain *d);
 /* The limit of the stream for a line of this type that brings the limit `own`, or none (-1). */
 int64_t drain_limit(const struct drain *d, int64_t own, const char *type);
-uint64_t drain_drained(const struct drain *d);	/* events that this run took out of the buffer */
+/* events that this run took out of the buffer */
+uint64_t drain_drained(const struct drain *d);
 
 #endif

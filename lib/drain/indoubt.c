@@ -1,16 +1,17 @@
+#include "drain/indoubt.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "event/id.h"
-#include "redis/stream.h"
-#include "redis/scan.h"
-#include "drain/indoubt.h"
 #include "base/mem.h"
+#include "event/id.h"
+#include "redis/scan.h"
+#include "redis/stream.h"
 
-#define PAGE 100	/* entries may be large */
+#define PAGE 100 /* entries may be large */
 
 struct indoubt_search {
-	struct indoubt_line **by_id;	/* sorted; equal ids in the order of the lines */
+	struct indoubt_line **by_id; /* sorted; equal ids in the order of the lines */
 	size_t n, left;
 	indoubt_spent_fn *is_spent;
 	void *arg;
@@ -20,7 +21,7 @@ static int
 compare(struct slice a, struct slice b)
 {
 	size_t n = a.n < b.n ? a.n : b.n;
-	int r = n ? memcmp(a.p, b.p, n) : 0;	/* p is NULL where an answer was no text */
+	int r = n ? memcmp(a.p, b.p, n) : 0; /* p is NULL where an answer was no text */
 
 	return r ? r : a.n < b.n ? -1 : a.n > b.n;
 }
@@ -28,7 +29,8 @@ compare(struct slice a, struct slice b)
 static int
 by_id(const void *pa, const void *pb)
 {
-	const struct indoubt_line *a = *(struct indoubt_line *const *)pa, *b = *(struct indoubt_line *const *)pb;
+	const struct indoubt_line *a = *(struct indoubt_line *const *)pa,
+	                          *b = *(struct indoubt_line *const *)pb;
 	int r = compare(a->e->event_id, b->e->event_id);
 
 	return r ? r : a < b ? -1 : a > b;
@@ -50,12 +52,14 @@ first_with(const struct indoubt_search *s, struct slice id)
 	return lo < s->n && compare(s->by_id[lo]->e->event_id, id) == 0 ? lo : s->n;
 }
 
-/* From there on, the first line of this event that is not settled yet and may stand at this place. */
+/* From there on, the first line of this event that is not settled yet and may stand at this place.
+ */
 static struct indoubt_line *
 find(struct indoubt_search *s, size_t i, const struct event *e, struct stream_id at)
 {
 	for (; i < s->n && compare(s->by_id[i]->e->event_id, e->event_id) == 0; i++)
-		if (!s->by_id[i]->found && id_cmp(at, s->by_id[i]->after) > 0 && event_same(s->by_id[i]->e, e))
+		if (!s->by_id[i]->found && id_cmp(at, s->by_id[i]->after) > 0 &&
+		    event_same(s->by_id[i]->e, e))
 			return s->by_id[i];
 	return NULL;
 }
@@ -88,7 +92,7 @@ see(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 static bool
 is_complete(const struct stream_info *s, struct stream_id after)
 {
-	const struct stream_id zero = { 0, 0 };
+	const struct stream_id zero = {0, 0};
 
 	if (!s->exists)
 		return id_cmp(after, zero) == 0;
@@ -101,12 +105,13 @@ is_complete(const struct stream_info *s, struct stream_id after)
 static bool
 fatal(struct conn *conn, enum conn_why why)
 {
-	return conn_why(conn) != CONN_FINE || why == CONN_LATER || why == CONN_READONLY || why == CONN_DENIED ||
-	    why == CONN_MOVED;
+	return conn_why(conn) != CONN_FINE || why == CONN_LATER || why == CONN_READONLY ||
+	    why == CONN_DENIED || why == CONN_MOVED;
 }
 
 static int
-search(struct conn *conn, const char *key, struct stream_id after, struct indoubt_search *s, bool *sure, struct err *err)
+search(struct conn *conn, const char *key, struct stream_id after, struct indoubt_search *s,
+    bool *sure, struct err *err)
 {
 	struct stream_info info;
 	enum conn_why why = CONN_FINE;
@@ -123,11 +128,11 @@ search(struct conn *conn, const char *key, struct stream_id after, struct indoub
 }
 
 int
-indoubt_settle(struct conn *conn, const char *key, indoubt_spent_fn *is_spent, void *arg, struct indoubt_line *lines, size_t n,
-    uint64_t *unsure, struct err *err)
+indoubt_settle(struct conn *conn, const char *key, indoubt_spent_fn *is_spent, void *arg,
+    struct indoubt_line *lines, size_t n, uint64_t *unsure, struct err *err)
 {
-	struct indoubt_search s = { .n = n, .left = n, .is_spent = is_spent, .arg = arg };
-	struct stream_id after = { UINT64_MAX, UINT64_MAX };
+	struct indoubt_search s = {.n = n, .left = n, .is_spent = is_spent, .arg = arg};
+	struct stream_id after = {UINT64_MAX, UINT64_MAX};
 	bool sure;
 	size_t i;
 	int r;

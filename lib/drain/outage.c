@@ -1,3 +1,5 @@
+#include "drain/outage.h"
+
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -8,21 +10,21 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "buffer/line.h"
-#include "buffer/backlog.h"
-#include "event/event.h"
-#include "drain/outage.h"
-#include "base/status.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/num.h"
+#include "base/status.h"
 #include "base/uuid.h"
+#include "buffer/backlog.h"
+#include "buffer/line.h"
 #include "buffer/walk.h"
-#include "base/clock.h"
+#include "event/event.h"
 
 #define MARK ".outage"
-#define ENDING ".outage-over"	/* its event is being appended */
+#define ENDING ".outage-over" /* its event is being appended */
 
-/* Each is the identity of the event, and then perhaps a number (outage_keep), or that it is in the buffer. */
+/* Each is the identity of the event, and then perhaps a number (outage_keep), or that it is in the
+ * buffer. */
 #define ID_LEN (UUID_SIZE - 1)
 #define TOLD " told\n"
 
@@ -76,18 +78,19 @@ append(struct buffer *buf, const char *target, const struct append_limits *lim, 
 {
 	struct bytes payload = {0}, head = {0};
 	char now[CLOCK_SIZE], correlation[UUID_SIZE];
-	struct event e = { .type = slice_of(OUTAGE_TYPE), .source = slice_of(source), .event_id = slice_of(id) };
+	struct event e = {
+	    .type = slice_of(OUTAGE_TYPE), .source = slice_of(source), .event_id = slice_of(id)};
 	struct append_line line;
 	int r;
 
 	clock_format(clock_now(), now);
 	uuid_v4(correlation);
-	event_recovered(&payload, now, (struct slice){ stats->p, stats->len });
-	e.payload = (struct slice){ payload.p, payload.len };
+	event_recovered(&payload, now, (struct slice){stats->p, stats->len});
+	e.payload = (struct slice){payload.p, payload.len};
 	e.timestamp = slice_of(now);
 	e.correlation_id = slice_of(correlation);
 	line_head(&head, &e);
-	line.head = (struct slice){ head.p, head.len };
+	line.head = (struct slice){head.p, head.len};
 	line.tail = slice_of("");
 	r = append_lines(buf, target, lim, &line, 1, err);
 	bytes_free(&payload);
@@ -101,7 +104,8 @@ outage_due(const struct buffer *buf)
 	return is_there(buf, MARK) || is_there(buf, ENDING);
 }
 
-/* Its identity, UUID_SIZE bytes, and the number. A mark that was not written whole has none. 1 when it was told, 0, or -1. */
+/* Its identity, UUID_SIZE bytes, and the number. A mark that was not written whole has none. 1 when
+ * it was told, 0, or -1. */
 static int
 read_mark(struct buffer *buf, const char *name, char *id, uint64_t *before, struct err *err)
 {
@@ -172,7 +176,8 @@ outage_begin(struct outage *o, struct buffer *buf, struct err *err)
 	o->due = o->again || is_there(buf, MARK);
 	if (!o->due)
 		return 0;
-	if ((!o->again && read_mark(buf, MARK, id, &o->before, err) == -1) || backlog_look(buf, &o->was, err) == -1)
+	if ((!o->again && read_mark(buf, MARK, id, &o->before, err) == -1) ||
+	    backlog_look(buf, &o->was, err) == -1)
 		return -1;
 	return o->again;
 }
@@ -190,8 +195,8 @@ count(struct outage *o, struct buffer *buf, uint64_t drained, struct err *err)
 }
 
 int
-outage_end(struct outage *o, struct buffer *buf, uint64_t drained, const char *target, const struct append_limits *lim, const char *source,
-    struct err *err)
+outage_end(struct outage *o, struct buffer *buf, uint64_t drained, const char *target,
+    const struct append_limits *lim, const char *source, struct err *err)
 {
 	struct bytes stats = {0};
 	char id[UUID_SIZE];
@@ -206,7 +211,8 @@ outage_end(struct outage *o, struct buffer *buf, uint64_t drained, const char *t
 		err_sys(err, STATUS_UNSAFE, "rename '%s/" MARK "'", buffer_dir(buf));
 		return 1;
 	}
-	if (read_mark(buf, ENDING, id, &before, err) == -1 || (o->again && *id && (is = appended(buf, id, err)) == -1))
+	if (read_mark(buf, ENDING, id, &before, err) == -1 ||
+	    (o->again && *id && (is = appended(buf, id, err)) == -1))
 		return -1;
 	if (!*id && give_id(buf, id, err) == -1)
 		return 1;

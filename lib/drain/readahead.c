@@ -1,11 +1,12 @@
+#include "drain/readahead.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "drain/readahead.h"
-#include "buffer/line.h"
 #include "base/mem.h"
+#include "buffer/line.h"
 
-#define LINES ((size_t)BATCH_LINES + 1)	/* a batch, and the one that is given */
+#define LINES ((size_t)BATCH_LINES + 1) /* a batch, and the one that is given */
 
 void
 readahead_open(struct readahead *a, struct walk *w)
@@ -55,7 +56,7 @@ read_one(struct readahead *a)
 	free(k->why);
 	k->why = NULL;
 	k->got = walk_next(a->w, &k->l, &err);
-	for (k->damaged = a->damaged; walk_damaged(a->w, k->damaged) != NULL; )
+	for (k->damaged = a->damaged; walk_damaged(a->w, k->damaged) != NULL;)
 		k->damaged++;
 	if (k->got != 1) {
 		a->over = true;
@@ -67,7 +68,7 @@ read_one(struct readahead *a)
 	bytes_add(&k->raw, k->l.text.p, k->l.text.n);
 	k->l.text.p = k->raw.p;
 	a->bytes += k->raw.len;
-	bytes_fit(&k->text, k->raw.len + 1);	/* as line_read would make it */
+	bytes_fit(&k->text, k->raw.len + 1); /* as line_read would make it */
 	k->bad = line_read(k->raw.p, k->raw.len, &k->event, &k->text, &err) == -1;
 	if (k->bad)
 		keep_why(k, &err);

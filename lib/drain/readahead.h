@@ -1,5 +1,6 @@
 /*
- * readahead: the lines of a walk as events, some of them read while the server is still busy with those before.
+ * readahead: the lines of a walk as events, some of them read while the server is still busy with
+ * those before.
  *
  * What the walk tells of itself runs ahead too: here it is told of what was given out.
  */
@@ -7,30 +8,30 @@
 #define DRAIN_READAHEAD_H
 
 #include "buffer/line.h"
+#include "buffer/walk.h"
 #include "drain/batch.h"
 #include "event/event.h"
-#include "buffer/walk.h"
 
 struct readahead_line {
-	struct walk_line l;	/* its text stands in raw */
-	struct line event;	/* in text, when it is one */
-	bool bad;		/* it is none */
-	struct err *why;	/* of a bad one, and where the walk failed; else NULL */
+	struct walk_line l; /* its text stands in raw */
+	struct line event;  /* in text, when it is one */
+	bool bad;           /* it is none */
+	struct err *why;    /* of a bad one, and where the walk failed; else NULL */
 	struct bytes raw, text;
-	size_t damaged;		/* segments found damaged before it was come to */
-	int got;		/* what walk_next said */
+	size_t damaged; /* segments found damaged before it was come to */
+	int got;        /* what walk_next said */
 };
 
 struct readahead {
 	struct walk *w;
-	struct readahead_line *line;	/* a ring */
+	struct readahead_line *line; /* a ring */
 	size_t head, n, bytes;
-	bool given;		/* the one at head */
-	bool over;		/* nothing comes behind the last */
+	bool given; /* the one at head */
+	bool over;  /* nothing comes behind the last */
 	size_t damaged;
 };
 
-void readahead_open(struct readahead *a, struct walk *w);	/* w is closed with it */
+void readahead_open(struct readahead *a, struct walk *w); /* w is closed with it */
 void readahead_close(struct readahead *a);
 /* As walk_next; *line is valid until the next call. */
 int readahead_next(struct readahead *a, struct readahead_line **line, struct err *err);

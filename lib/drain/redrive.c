@@ -1,4 +1,3 @@
-#include "redis/stream.h"
 #include "drain/redrive.h"
 
 #include <stdarg.h>
@@ -18,6 +17,7 @@
 #include "event/names.h"
 #include "redis/pagesize.h"
 #include "redis/reply.h"
+#include "redis/stream.h"
 
 /* Of one run; the second half of one type. */
 struct redrive {
@@ -25,9 +25,10 @@ struct redrive {
 	struct redrive_result *r;
 	struct conn *conn;
 	struct dests dests;
-	uint64_t done, of;		/* moved or, of a dry run, shown; of how many there are */
+	/* moved or, of a dry run, shown; of how many there are */
+	uint64_t done, of;
 	int64_t started;
-	bool over;			/* for a reason that is no failure */
+	bool over; /* for a reason that is no failure */
 
 	const char *type;
 	char *dead;
@@ -35,7 +36,7 @@ struct redrive {
 	struct redrive_way way;
 	struct stream_id from, to;
 	struct pagesize pace;
-	bool stopped;			/* the type */
+	bool stopped; /* the type */
 	struct redrive_letter page[PAGESIZE_MOST];
 	size_t n;
 };
@@ -64,12 +65,13 @@ redrive_stop_type(struct redrive *d, int status, const char *reason)
 	redrive_say(d, "dead letters of '%s' stay: %s", d->type, reason);
 }
 
-/* Refusals of one key stop the type; those of the whole server, and of the connection, end the run: -1. */
+/* Refusals of one key stop the type; those of the whole server, and of the connection, end the run:
+ * -1. */
 static int
 redrive_refused(struct redrive *d, enum conn_why why, const struct err *err)
 {
-	if (d->conn == NULL || conn_why(d->conn) != CONN_FINE || why == CONN_LATER || why == CONN_READONLY || why == CONN_DENIED ||
-	    why == CONN_MOVED || why == CONN_GARBAGE)
+	if (d->conn == NULL || conn_why(d->conn) != CONN_FINE || why == CONN_LATER ||
+	    why == CONN_READONLY || why == CONN_DENIED || why == CONN_MOVED || why == CONN_GARBAGE)
 		return -1;
 	redrive_stop_type(d, err->status, err->text);
 	return 0;
@@ -102,7 +104,8 @@ has(const struct slice *kv, size_t nkv, const struct redrive_match *m)
 {
 	for (size_t i = 0; i + 1 < nkv; i += 2)
 		if (kv[i].n == m->name.n && memcmp(kv[i].p, m->name.p, m->name.n) == 0 &&
-		    kv[i + 1].n == m->value.n && (m->value.n == 0 || memcmp(kv[i + 1].p, m->value.p, m->value.n) == 0))
+		    kv[i + 1].n == m->value.n &&
+		    (m->value.n == 0 || memcmp(kv[i + 1].p, m->value.p, m->value.n) == 0))
 			return true;
 	return false;
 }
@@ -127,7 +130,8 @@ bytes_of(const struct slice *kv, size_t nkv)
 }
 
 static void
-show(struct redrive *d, const struct redrive_letter *l, const struct slice *kv, const struct provenance *dead)
+show(struct redrive *d, const struct redrive_letter *l, const struct slice *kv,
+    const struct provenance *dead)
 {
 	struct redrive_line line = {d->type, l->id, {0}, l->bytes, *dead};
 	struct event e;
@@ -139,10 +143,12 @@ show(struct redrive *d, const struct redrive_letter *l, const struct slice *kv, 
 }
 
 static void
-choose(struct redrive *d, const struct reply *entry, struct slice id, const struct slice *kv, size_t nkv)
+choose(struct redrive *d, const struct reply *entry, struct slice id, const struct slice *kv,
+    size_t nkv)
 {
 	struct provenance dead;
-	struct redrive_letter l = {.id = id, .entry = entry, .own = provenance_read(kv, nkv, &dead)};
+	struct redrive_letter l = {
+	    .id = id, .entry = entry, .own = provenance_read(kv, nkv, &dead)};
 
 	if (!is_wanted(d, kv, nkv))
 		return;
@@ -151,14 +157,16 @@ choose(struct redrive *d, const struct reply *entry, struct slice id, const stru
 		d->r->refused++;
 		d->r->left = true;
 		d->r->status = status_worse(d->r->status, STATUS_SOME);
-		redrive_say(d, "'%s' %.*s: a provenance without an entry: left where it is", d->dead, (int)id.n, id.p);
+		redrive_say(d, "'%s' %.*s: a provenance without an entry: left where it is",
+		    d->dead, (int)id.n, id.p);
 	} else if (d->o->dry != NULL)
 		show(d, &l, kv, &dead);
 	else
 		d->page[d->n++] = l;
 }
 
-/* Chooses from a page, an answer to XRANGE, which has to live until redrive_move; shows those of a dry run. 0 or -1. */
+/* Chooses from a page, an answer to XRANGE, which has to live until redrive_move; shows those of a
+ * dry run. 0 or -1. */
 static int
 redrive_choose(struct redrive *d, const struct reply *r, struct err *err)
 {
@@ -170,11 +178,13 @@ redrive_choose(struct redrive *d, const struct reply *r, struct err *err)
 
 	d->n = 0;
 	if (!reply_is_array(r) || n > PAGESIZE_MOST)
-		return err_set(err, STATUS_UNREACHABLE, "XRANGE: the answer has not the shape that Redis gives it");
+		return err_set(err, STATUS_UNREACHABLE,
+		    "XRANGE: the answer has not the shape that Redis gives it");
 	for (size_t i = 0; i < n && !d->over; i++) {
 		if (stream_entry(reply_at(r, i), &id, &kv, &gone) == -1 || gone) {
 			bytes_free(&kv);
-			return err_set(err, STATUS_UNREACHABLE, "XRANGE: the answer has not the shape that Redis gives it");
+			return err_set(err, STATUS_UNREACHABLE,
+			    "XRANGE: the answer has not the shape that Redis gives it");
 		}
 		id_parse(id, &last);
 		bytes += bytes_of((const void *)kv.p, kv.len / sizeof(id));
@@ -262,12 +272,15 @@ redrive_move(struct redrive *d, struct err *err)
 		if (measure_room(d, maxlen, err) == -1)
 			return -1;
 		if (d->dest->stopped) {
-			redrive_stop_type(d, d->dest->why == CONN_FINE ? STATUS_AGAIN : conn_status(d->dest->why), d->dest->reason);
+			redrive_stop_type(d,
+			    d->dest->why == CONN_FINE ? STATUS_AGAIN : conn_status(d->dest->why),
+			    d->dest->reason);
 			return 0;
 		}
 		d->way.conn = d->conn;
 		d->way.maxlen = d->dest->mode == DEST_PLAIN ? maxlen : 0;
-		if (redrive_move_letters(&d->way, d->page + at, allowed(d, d->n - at), &done, &why, err) == -1) {
+		if (redrive_move_letters(
+		        &d->way, d->page + at, allowed(d, d->n - at), &done, &why, err) == -1) {
 			account(d, &done);
 			return redrive_refused(d, why, err);
 		}
@@ -290,7 +303,8 @@ open_bus(struct redrive *d, struct err *err)
 	return d->conn != NULL ? 0 : -1;
 }
 
-/* Entries that grow suddenly may be too many for one answer: then one by one, on a new connection. */
+/* Entries that grow suddenly may be too many for one answer: then one by one, on a new connection.
+ */
 static int
 too_much(struct redrive *d, struct err *err)
 {
@@ -390,11 +404,13 @@ count_trimmed(struct redrive *d)
 	struct err err;
 	uint64_t now;
 
-	for (size_t i = 0; i < d->dests.n && d->conn != NULL && conn_why(d->conn) == CONN_FINE; i++) {
+	for (size_t i = 0; i < d->dests.n && d->conn != NULL && conn_why(d->conn) == CONN_FINE;
+	     i++) {
 		const struct dest *dest = d->dests.dest[i];
 		uint64_t had = dest->watch.before.length + dest->watch.added;
 
-		if (dest->mode == DEST_PLAIN && dest->watch.added > 0 && dest->maxlen > 0 && had > (uint64_t)dest->maxlen &&
+		if (dest->mode == DEST_PLAIN && dest->watch.added > 0 && dest->maxlen > 0 &&
+		    had > (uint64_t)dest->maxlen &&
 		    stream_length(d->conn, dest->key, &now, &why, &err) == 0 && now < had)
 			d->r->trimmed += had - now;
 	}
@@ -434,7 +450,8 @@ redrive_match(struct redrive_options *o, const char *s, struct err *err)
 	const char *eq = strchr(s, '=');
 
 	if (eq == NULL || eq == s)
-		return err_set(err, STATUS_USAGE, "--match %s: a field's name, '=' and its value are expected", s);
+		return err_set(err, STATUS_USAGE,
+		    "--match %s: a field's name, '=' and its value are expected", s);
 	o->match = mem_realloc(o->match, (o->matches + 1) * sizeof(*o->match));
 	o->match[o->matches++] = (struct redrive_match){{s, (size_t)(eq - s)}, slice_of(eq + 1)};
 	return 0;
@@ -458,7 +475,8 @@ redrive_types(struct redrive_options *o, char *const *types, size_t n, struct er
 		return err_set(err, STATUS_USAGE, "--dead: which event type?");
 	for (size_t i = 0; i < n; i++)
 		if (!names_legal(types[i], strlen(types[i])))
-			return err_set(err, STATUS_USAGE, "'%s': --dead wants event types by name, each " NAMES_LEGAL, types[i]);
+			return err_set(err, STATUS_USAGE,
+			    "'%s': --dead wants event types by name, each " NAMES_LEGAL, types[i]);
 	o->types = types;
 	o->ntypes = n;
 	return 0;

@@ -1,22 +1,24 @@
+#include "drain/redrive_move.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#include "event/id.h"
-#include "redis/stream.h"
-#include "drain/redrive_move.h"
-#include "redis/reply.h"
 #include "base/status.h"
+#include "event/id.h"
+#include "redis/reply.h"
+#include "redis/stream.h"
 
 #define MIB (1 << 20)
-#define TRIES 50		/* of one WATCH */
+#define TRIES 50 /* of one WATCH */
 
 static int
 fail_shape(const char *what, enum conn_why *why, struct err *err)
 {
 	*why = CONN_GARBAGE;
-	return err_set(err, STATUS_UNREACHABLE, "%s: the answer has not the shape that Redis gives it", what);
+	return err_set(
+	    err, STATUS_UNREACHABLE, "%s: the answer has not the shape that Redis gives it", what);
 }
 
 static int
@@ -30,7 +32,8 @@ refused(const struct redrive_way *w, const struct reply *r, enum conn_why *why, 
 	if (*why == CONN_NOPERM && w->watch) {
 		size_t n = strlen(err->text);
 
-		snprintf(err->text + n, sizeof(err->text) - n, " (needed: EVAL, or WATCH, TYPE, MULTI and EXEC; and XRANGE, XADD, XDEL)");
+		snprintf(err->text + n, sizeof(err->text) - n,
+		    " (needed: EVAL, or WATCH, TYPE, MULTI and EXEC; and XRANGE, XADD, XDEL)");
 	}
 	return -1;
 }
@@ -38,9 +41,11 @@ refused(const struct redrive_way *w, const struct reply *r, enum conn_why *why, 
 /* --- by a script ------------------------------------------------------------------ */
 
 /*
- * KEYS: from, to. ARGV: the limit, then an ID and how many of its words are its own, again and again. Answers the new ID for each, false for one that
- * is gone, and an error for the first that is refused, behind which it does not go on. It is not begun when memory is full or on a replica
- * (that is what #! without flags says), and XDEL of nothing comes first: who may not delete may not add either.
+ * KEYS: from, to. ARGV: the limit, then an ID and how many of its words are its own, again and
+ * again. Answers the new ID for each, false for one that is gone, and an error for the first that
+ * is refused, behind which it does not go on. It is not begun when memory is full or on a replica
+ * (that is what #! without flags says), and XDEL of nothing comes first: who may not delete may not
+ * add either.
  */
 static const char script[] =
     "#!lua\n"
@@ -87,7 +92,8 @@ put_script(const struct redrive_way *w, const struct redrive_letter *l, size_t n
 	conn_allow(w->conn, 1000 * (int64_t)(bytes / MIB));
 }
 
-/* What is not permitted to a script may be to us, and else the other way says better what is missing. */
+/* What is not permitted to a script may be to us, and else the other way says better what is
+ * missing. */
 static int
 script_refused(struct redrive_way *w, const struct reply *r, enum conn_why *why, struct err *err)
 {
@@ -99,7 +105,8 @@ script_refused(struct redrive_way *w, const struct reply *r, enum conn_why *why,
 }
 
 static int
-take_script(struct redrive_way *w, const struct reply *r, size_t n, struct redrive_moved *done, enum conn_why *why, struct err *err)
+take_script(struct redrive_way *w, const struct reply *r, size_t n, struct redrive_moved *done,
+    enum conn_why *why, struct err *err)
 {
 	struct stream_id id;
 
@@ -123,7 +130,8 @@ take_script(struct redrive_way *w, const struct reply *r, size_t n, struct redri
 }
 
 static int
-by_script(struct redrive_way *w, const struct redrive_letter *l, size_t n, struct redrive_moved *done, enum conn_why *why, struct err *err)
+by_script(struct redrive_way *w, const struct redrive_letter *l, size_t n,
+    struct redrive_moved *done, enum conn_why *why, struct err *err)
 {
 	struct reply *r;
 	int ok;
@@ -144,7 +152,8 @@ enum outcome { FAILED = -1, RACED, MOVED, GONE };
 
 /* All n answers, or none and -1: the connection is dead. */
 static int
-take_all(const struct redrive_way *w, struct reply **r, size_t n, enum conn_why *why, struct err *err)
+take_all(
+    const struct redrive_way *w, struct reply **r, size_t n, enum conn_why *why, struct err *err)
 {
 	for (size_t i = 0; i < n; i++) {
 		if ((r[i] = conn_wait(w->conn, 0, err)) != NULL)
@@ -166,7 +175,8 @@ free_all(struct reply **r, size_t n)
 
 /* Of WATCH, XRANGE, TYPE, MULTI. MOVED here means that it may be. */
 static enum outcome
-judge_look(const struct redrive_way *w, struct reply *const r[4], enum conn_why *why, struct err *err)
+judge_look(
+    const struct redrive_way *w, struct reply *const r[4], enum conn_why *why, struct err *err)
 {
 	struct slice type = reply_text(r[2]);
 
@@ -180,7 +190,8 @@ judge_look(const struct redrive_way *w, struct reply *const r[4], enum conn_why 
 	if (slice_eq(type, "stream") || slice_eq(type, "none"))
 		return MOVED;
 	*why = CONN_WRONGTYPE;
-	return err_set(err, STATUS_SOME, "'%s' is no stream but a %.*s", w->key, (int)type.n, type.p);
+	return err_set(
+	    err, STATUS_SOME, "'%s' is no stream but a %.*s", w->key, (int)type.n, type.p);
 }
 
 /* Ends what was begun; what the answer is does not matter. */
@@ -193,9 +204,11 @@ let_go(const struct redrive_way *w, const char *how)
 	reply_free(conn_wait(w->conn, 0, &err));
 }
 
-/* MULTI is answered before anything is put behind it: where it is not permitted, that would be executed at once. */
+/* MULTI is answered before anything is put behind it: where it is not permitted, that would be
+ * executed at once. */
 static enum outcome
-look(const struct redrive_way *w, const struct redrive_letter *l, enum conn_why *why, struct err *err)
+look(const struct redrive_way *w, const struct redrive_letter *l, enum conn_why *why,
+    struct err *err)
 {
 	struct slice range[] = {slice_of("XRANGE"), slice_of(w->dead), l->id, l->id};
 	struct reply *r[4];
@@ -217,8 +230,9 @@ look(const struct redrive_way *w, const struct redrive_letter *l, enum conn_why 
 }
 
 /*
- * Redis does not take back what a transaction did before it came to an error. What could fail was looked at under WATCH, but for
- * rights that were taken from us just now and for a stream whose IDs are used up: then the dead letter goes behind the others.
+ * Redis does not take back what a transaction did before it came to an error. What could fail was
+ * looked at under WATCH, but for rights that were taken from us just now and for a stream whose IDs
+ * are used up: then the dead letter goes behind the others.
  */
 static void
 put_back(const struct redrive_way *w, const struct slice *kv, size_t nkv)
@@ -231,14 +245,14 @@ put_back(const struct redrive_way *w, const struct slice *kv, size_t nkv)
 
 /* Of XADD, XDEL, EXEC. */
 static enum outcome
-judge_exec(const struct redrive_way *w, struct reply *const r[3], const struct slice *kv, size_t nkv, enum conn_why *why,
-    struct err *err)
+judge_exec(const struct redrive_way *w, struct reply *const r[3], const struct slice *kv,
+    size_t nkv, enum conn_why *why, struct err *err)
 {
 	const struct reply *added = reply_at(r[2], 0);
 	struct stream_id id;
 
 	if (reply_is_error(r[2]))
-		let_go(w, "DISCARD");		/* EXEC itself may not be permitted */
+		let_go(w, "DISCARD"); /* EXEC itself may not be permitted */
 	for (int i = 0; i < 3; i++)
 		if (reply_is_error(r[i]))
 			return refused(w, r[i], why, err);
@@ -254,7 +268,8 @@ judge_exec(const struct redrive_way *w, struct reply *const r[3], const struct s
 }
 
 static enum outcome
-move_watched(const struct redrive_way *w, const struct redrive_letter *l, enum conn_why *why, struct err *err)
+move_watched(const struct redrive_way *w, const struct redrive_letter *l, enum conn_why *why,
+    struct err *err)
 {
 	struct slice del[] = {slice_of("XDEL"), slice_of(w->dead), l->id}, id;
 	struct bytes kv = {0};
@@ -276,7 +291,8 @@ move_watched(const struct redrive_way *w, const struct redrive_letter *l, enum c
 }
 
 static int
-by_watch(const struct redrive_way *w, const struct redrive_letter *l, struct redrive_moved *done, enum conn_why *why, struct err *err)
+by_watch(const struct redrive_way *w, const struct redrive_letter *l, struct redrive_moved *done,
+    enum conn_why *why, struct err *err)
 {
 	enum outcome out = RACED;
 
@@ -291,17 +307,23 @@ by_watch(const struct redrive_way *w, const struct redrive_letter *l, struct red
 	if (out != RACED)
 		return out == FAILED ? -1 : 0;
 	*why = CONN_FINE;
-	return err_set(err, STATUS_AGAIN, "'%s' or '%s' changed %d times while one dead letter was to be moved: %s", w->dead, w->key, TRIES,
-	    w->watch ? "permit EVAL, or try again when less is published" : "try again when less is published");
+	return err_set(err, STATUS_AGAIN,
+	    "'%s' or '%s' changed %d times while one dead letter was to be moved: %s", w->dead,
+	    w->key, TRIES,
+	    w->watch ? "permit EVAL, or try again when less is published"
+	             : "try again when less is published");
 }
 
 int
-redrive_move_letters(struct redrive_way *w, const struct redrive_letter *l, size_t n, struct redrive_moved *done, enum conn_why *why, struct err *err)
+redrive_move_letters(struct redrive_way *w, const struct redrive_letter *l, size_t n,
+    struct redrive_moved *done, enum conn_why *why, struct err *err)
 {
 	size_t few = 0, bytes = 0;
 
 	*done = (struct redrive_moved){0};
-	while (few < n && few < REDRIVE_MOVE_MAX && l[few].own <= REDRIVE_MOVE_REASON && (few == 0 || bytes + l[few].bytes <= REDRIVE_MOVE_BYTES))
+	while (few < n && few < REDRIVE_MOVE_MAX && l[few].own <= REDRIVE_MOVE_REASON &&
+	    (few == 0 || bytes + l[few].bytes <= REDRIVE_MOVE_BYTES))
 		bytes += l[few++].bytes;
-	return w->watch || few == 0 ? by_watch(w, l, done, why, err) : by_script(w, l, few, done, why, err);
+	return w->watch || few == 0 ? by_watch(w, l, done, why, err)
+	                            : by_script(w, l, few, done, why, err);
 }

@@ -1,20 +1,21 @@
+#include "drain/retry.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "buffer/backlog.h"
 #include "base/backoff.h"
-#include "base/jsonwrite.h"
-#include "drain/outage.h"
-#include "buffer/breaker.h"
-#include "drain/retry.h"
-#include "base/status.h"
-#include "base/mem.h"
 #include "base/clock.h"
+#include "base/jsonwrite.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "buffer/backlog.h"
+#include "buffer/breaker.h"
+#include "drain/outage.h"
 
-#define TOLD 64		/* texts that are remembered */
+#define TOLD 64 /* texts that are remembered */
 
 static void
 add_up(struct drain_result *sum, const struct drain_result *r)
@@ -33,14 +34,18 @@ add_up(struct drain_result *sum, const struct drain_result *r)
 static int
 cut_short(const struct drain_result *r, const struct conn *conn, const struct err *err)
 {
-	int status = conn_why(conn) != CONN_FINE || r->garbage || err->status == STATUS_UNREACHABLE ? STATUS_AGAIN : err->status;
+	int status = conn_why(conn) != CONN_FINE || r->garbage || err->status == STATUS_UNREACHABLE
+	    ? STATUS_AGAIN
+	    : err->status;
 
-	return status_worse(status_worse(r->status, status), r->quarantined || r->disordered ? STATUS_SOME : 0);
+	return status_worse(
+	    status_worse(r->status, status), r->quarantined || r->disordered ? STATUS_SOME : 0);
 }
 
 /* One connection. *again: worth another at once, for the name may lead elsewhere. */
 static int
-drain_over_conn(struct buffer *buf, const struct drain_options *o, struct drain_result *sum, bool *again, struct err *err)
+drain_over_conn(struct buffer *buf, const struct drain_options *o, struct drain_result *sum,
+    bool *again, struct err *err)
 {
 	struct drain_result r;
 	enum conn_why why = CONN_FINE;
@@ -69,7 +74,8 @@ drain_over_conn(struct buffer *buf, const struct drain_options *o, struct drain_
 }
 
 static int
-drain_locked(struct buffer *buf, const struct drain_options *o, struct drain_result *sum, struct err *err)
+drain_locked(
+    struct buffer *buf, const struct drain_options *o, struct drain_result *sum, struct err *err)
 {
 	bool again;
 	int status = drain_over_conn(buf, o, sum, &again, err);
@@ -78,8 +84,8 @@ drain_locked(struct buffer *buf, const struct drain_options *o, struct drain_res
 }
 
 /*
- * An exit status. Where the buffer was not drained for a reason of the server, the disk, or the lock (f->sys EWOULDBLOCK: another replay
- * is running), f->text says so; else it is "".
+ * An exit status. Where the buffer was not drained for a reason of the server, the disk, or the
+ * lock (f->sys EWOULDBLOCK: another replay is running), f->text says so; else it is "".
  */
 static int
 once(struct buffer *buf, const struct drain_options *o, struct drain_result *sum, struct err *err)
@@ -90,7 +96,9 @@ once(struct buffer *buf, const struct drain_options *o, struct drain_result *sum
 	err->text[0] = '\0';
 	err->sys = 0;
 	if (owner != NULL && strcmp(owner, o->target) != 0) {
-		err_set(err, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: give another with -b, or see --retarget",
+		err_set(err, STATUS_CONFIG,
+		    "buffer '%s' holds events for %s, not for %s: give another with -b, or see "
+		    "--retarget",
 		    buffer_dir(buf), owner, o->target);
 		free(owner);
 		sum->left = true;
@@ -116,13 +124,13 @@ static void
 rest(const struct drain_options *o, int64_t ms)
 {
 	for (; ms > 0 && !is_stopped(o); ms -= 50)
-		nanosleep(&(struct timespec){ 0, (ms > 50 ? 50 : ms) * 1000000 }, NULL);
+		nanosleep(&(struct timespec){0, (ms > 50 ? 50 : ms) * 1000000}, NULL);
 }
 
 /* What is told of attempts. */
 struct told {
 	const struct drain_options *o;
-	bool again;			/* there may be several */
+	bool again; /* there may be several */
 	char *text[TOLD];
 	size_t n;
 };
@@ -169,10 +177,11 @@ attempt(struct buffer *buf, const struct drain_options *o, struct drain_result *
 }
 
 int
-retry_within(struct buffer *buf, const struct drain_options *o, struct drain_result *sum, int64_t wait_ms, bool watched)
+retry_within(struct buffer *buf, const struct drain_options *o, struct drain_result *sum,
+    int64_t wait_ms, bool watched)
 {
-	struct backoff pause = { .first = 100, .most = 10000 };
-	struct told told = { .o = o, .again = wait_ms > 0 };
+	struct backoff pause = {.first = 100, .most = 10000};
+	struct told told = {.o = o, .again = wait_ms > 0};
 	struct drain_options each = *o;
 	int64_t until = clock_mono() + wait_ms, left, ms;
 	int status;

@@ -1,20 +1,21 @@
+#include "drain/send.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "event/id.h"
-#include "redis/stream.h"
-#include "redis/fence.h"
-#include "buffer/line.h"
-#include "drain/drain_int.h"
-#include "drain/commit.h"
-#include "redis/reply.h"
-#include "buffer/manifest.h"
-#include "drain/indoubt.h"
-#include "drain/send.h"
 #include "base/mem.h"
+#include "buffer/line.h"
+#include "buffer/manifest.h"
+#include "drain/commit.h"
+#include "drain/drain_int.h"
+#include "drain/indoubt.h"
+#include "event/id.h"
+#include "redis/fence.h"
+#include "redis/reply.h"
+#include "redis/stream.h"
 
-#define TYPES ((size_t)2 * BATCH_TYPES)		/* so many fit into the slot of the record */
+#define TYPES ((size_t)2 * BATCH_TYPES) /* so many fit into the slot of the record */
 
 /* The connections that sent the doubtful lines may still have them executed: stop that first. */
 static int
@@ -27,7 +28,8 @@ fence(struct drain *d, struct err *err)
 		if (!d->batch.item[i].line.in_doubt)
 			continue;
 		now = &d->batch.item[i].line.doubt;
-		if (last != NULL && last->client == now->client && strcmp(last->run_id, now->run_id) == 0)
+		if (last != NULL && last->client == now->client &&
+		    strcmp(last->run_id, now->run_id) == 0)
 			continue;
 		if (fence_conn(d->conn, now->run_id, now->client, now->addr, err) == -1)
 			return -1;
@@ -41,9 +43,9 @@ fence(struct drain *d, struct err *err)
 static void
 note_own(struct drain *d, const struct dest *dest, struct stream_id id)
 {
-	if (d->owns < DRAIN_OWN && (d->owns & (d->owns - 1)) == 0)	/* full at powers of two */
+	if (d->owns < DRAIN_OWN && (d->owns & (d->owns - 1)) == 0) /* full at powers of two */
 		d->own = mem_realloc(d->own, (d->owns ? 2 * d->owns : 1) * sizeof(*d->own));
-	d->own[d->owns++ % DRAIN_OWN] = (struct drain_own){ dest, id };
+	d->own[d->owns++ % DRAIN_OWN] = (struct drain_own){dest, id};
 }
 
 struct whose {
@@ -59,7 +61,7 @@ is_spent(void *arg, struct stream_id entry)
 	size_t i, n = w->d->owns < DRAIN_OWN ? w->d->owns : DRAIN_OWN;
 	char id[ID_SIZE];
 
-	/* cppcheck-suppress knownConditionTrueFalse ; it takes the 0 that n can be for the only value */
+	/* cppcheck-suppress knownConditionTrueFalse ; it sees only n = 0 */
 	for (i = 0; i < n; i++)
 		if (w->d->own[i].dest == w->lane && id_cmp(w->d->own[i].id, entry) == 0)
 			return true;
@@ -80,10 +82,13 @@ settle_lane(struct drain *d, struct dest *dest, struct err *err)
 
 		if (it->dest != dest || !it->doubtful)
 			continue;
-		lines[n].after = it->after;	/* its own: lines of several publishers may stand in another order than their entries */
+		/* its own: lines of several publishers may stand in another order than their
+		 * entries */
+		lines[n].after = it->after;
 		lines[n++].e = &it->line.e;
 	}
-	r = indoubt_settle(d->conn, dest->key, is_spent, &(struct whose){ d, dest }, lines, n, &unsure, err);
+	r = indoubt_settle(
+	    d->conn, dest->key, is_spent, &(struct whose){d, dest}, lines, n, &unsure, err);
 	for (i = 0, n = 0; r == 0 && i < d->batch.n; i++) {
 		struct batch_item *it = &d->batch.item[i];
 
@@ -140,14 +145,15 @@ intend(struct intent *in, const char *type, struct stream_id after)
 	struct intent_type *s;
 
 	if (intent_sent(in, type, strlen(type)) != NULL)
-		return;		/* an older bound, still needed, or the lane is there already */
+		return; /* an older bound, still needed, or the lane is there already */
 	in->sent = mem_realloc(in->sent, (in->types + 1) * sizeof(*in->sent));
 	s = &in->sent[in->types++];
 	s->type = mem_strdup(type);
 	id_format(after, s->after);
 }
 
-/* What the intent of a run that was cut off has not settled yet stays part of the new one, with its older bounds. */
+/* What the intent of a run that was cut off has not settled yet stays part of the new one, with its
+ * older bounds. */
 static void
 keep_old(struct intent *in, const struct intent *old)
 {
@@ -157,19 +163,22 @@ keep_old(struct intent *in, const struct intent *old)
 
 	for (i = 0; i < old->types; i++) {
 		if (id_parse(slice_of(old->sent[i].after), &after) == -1)
-			after = (struct stream_id){ 0, 0 };
+			after = (struct stream_id){0, 0};
 		intend(in, old->sent[i].type, after);
 	}
-	if (old->upto.chain.stem != NULL && position_cmp(&in->upto.chain, old->upto.chain.stem, old->upto.chain.pos) < 0)
+	if (old->upto.chain.stem != NULL &&
+	    position_cmp(&in->upto.chain, old->upto.chain.stem, old->upto.chain.pos) < 0)
 		position_set(&in->upto.chain, old->upto.chain.stem, old->upto.chain.pos, 0);
 	for (i = 0; i < old->upto.files; i++) {
 		m = positions_get(&in->upto, old->upto.file[i].stem);
 		if (m->pos < old->upto.file[i].pos)
-			position_set(m, old->upto.file[i].stem, old->upto.file[i].pos, old->upto.file[i].limit);
+			position_set(m, old->upto.file[i].stem, old->upto.file[i].pos,
+			    old->upto.file[i].limit);
 	}
 }
 
-/* How a file is walked is decided when it is first named here: positions in it must not change their meaning after that. */
+/* How a file is walked is decided when it is first named here: positions in it must not change
+ * their meaning after that. */
 static void
 fix_ways(struct drain *d)
 {
@@ -179,7 +188,8 @@ fix_ways(struct drain *d)
 	for (i = 0; i < d->checkpoint.intent.upto.files; i++) {
 		m = &d->checkpoint.intent.upto.file[i];
 		if (positions_find(&d->checkpoint.marks, m->stem) == NULL)
-			position_set(positions_get(&d->checkpoint.marks, m->stem), m->stem, 0, m->limit);
+			position_set(
+			    positions_get(&d->checkpoint.marks, m->stem), m->stem, 0, m->limit);
 	}
 }
 
@@ -204,8 +214,8 @@ intend_batch(struct drain *d)
 }
 
 /*
- * One that is in doubt itself has a connection that must not be forgotten for ours; entries of a short stream push each other out, and
- * then are looked for in vain.
+ * One that is in doubt itself has a connection that must not be forgotten for ours; entries of a
+ * short stream push each other out, and then are looked for in vain.
  */
 static bool
 may_be_sent(const struct drain *d, const struct readahead_line *k, const struct dest *dest)
@@ -214,14 +224,17 @@ may_be_sent(const struct drain *d, const struct readahead_line *k, const struct 
 
 	if (k->event.in_doubt || manifest_is_returned(k->l.stem))
 		return false;
-	return dest->stopped || (dest->opened && !dest->stale && (limit == 0 || limit >= BATCH_DOUBT));
+	return dest->stopped ||
+	    (dest->opened && !dest->stale && (limit == 0 || limit >= BATCH_DOUBT));
 }
 
-/* The lines that wait; whether they are sent is decided later, and one that never was is looked up in vain. false: not all may be. */
+/* The lines that wait; whether they are sent is decided later, and one that never was is looked up
+ * in vain. false: not all may be. */
 static bool
 intend_more(struct drain *d)
 {
-	_Static_assert(SPENT >= BATCH_DOUBT, "what is found for lines in doubt must be known until the last of them is settled");
+	_Static_assert(SPENT >= BATCH_DOUBT,
+	    "what is found for lines in doubt must be known until the last of them is settled");
 	struct intent *in = &d->checkpoint.intent;
 	const struct dest *dest = NULL, *last = NULL;
 	const struct readahead_line *k;
@@ -240,7 +253,8 @@ intend_more(struct drain *d)
 			intend(in, dest->type, dest->after);
 			last = dest;
 		}
-		position_set(k->l.chain ? &in->upto.chain : positions_get(&in->upto, k->l.stem), k->l.stem, k->l.end, k->l.limit);
+		position_set(k->l.chain ? &in->upto.chain : positions_get(&in->upto, k->l.stem),
+		    k->l.stem, k->l.end, k->l.limit);
 	}
 	fix_ways(d);
 	return i > 0;
@@ -249,7 +263,8 @@ intend_more(struct drain *d)
 static int
 store(struct drain *d, struct err *err)
 {
-	return quarantine_sync(d->q, err) == -1 ? -1 : checkpoint_store(d->buf, &d->checkpoint, err);
+	return quarantine_sync(d->q, err) == -1 ? -1
+	                                        : checkpoint_store(d->buf, &d->checkpoint, err);
 }
 
 int
@@ -266,10 +281,13 @@ int
 send_record_more(struct drain *d, struct err *err)
 {
 	if (d->old.on || d->checkpoint.lost || d->batch.brief)
-		return 0;	/* all is looked up first; or entries of it push each other out, and more must not come */
+		/* all is looked up first; or entries of it push each other out, and more must not
+		 * come */
+		return 0;
 	intend_batch(d);
 	if (!intend_more(d)) {
-		intent_clear(&d->checkpoint.intent);	/* it may reach further now than what is stored */
+		/* it may reach further now than what is stored */
+		intent_clear(&d->checkpoint.intent);
 		return 0;
 	}
 	return store(d, err) == -1 ? -1 : 1;
@@ -278,7 +296,9 @@ send_record_more(struct drain *d, struct err *err)
 static void
 send_one(struct drain *d, struct batch_item *it)
 {
-	dest_put(it->dest, d->conn, it->dest->mode == DEST_PLAIN ? drain_limit(d, it->line.maxlen, it->dest->type) : 0, &it->line.e);
+	dest_put(it->dest, d->conn,
+	    it->dest->mode == DEST_PLAIN ? drain_limit(d, it->line.maxlen, it->dest->type) : 0,
+	    &it->line.e);
 }
 
 /* An event that the server will never take. */
@@ -290,7 +310,7 @@ refuse_for_good(struct drain *d, struct batch_item *it, const char *why)
 	line_put(&line, &it->line.e, it->line.maxlen, NULL, it->line.buffered_at);
 	it->state = BATCH_FOUND;
 	it->doubted = false;
-	drain_quarantine(d, it->stem, it->pos, (struct slice){ line.p, line.len - 1 }, why);
+	drain_quarantine(d, it->stem, it->pos, (struct slice){line.p, line.len - 1}, why);
 	bytes_free(&line);
 	return 0;
 }
@@ -316,14 +336,16 @@ take_answer(struct drain *d, struct batch_item *it, enum conn_why *worst, struct
 		if (it->dest->stopped) {
 			checkpoint_add_done(&d->checkpoint, it->stem, it->pos);
 			d->r->disordered++;
-			drain_say(d, "'%s': an event was taken after an earlier one of its type was refused: they are out of order",
+			drain_say(d,
+			    "'%s': an event was taken after an earlier one of its type was "
+			    "refused: they are out of order",
 			    it->dest->type);
 		}
 		reply_free(rep);
 		return 0;
 	}
 	reply_free(rep);
-	if (it->why == CONN_GARBAGE) {	/* in doubt, and so is all behind it */
+	if (it->why == CONN_GARBAGE) { /* in doubt, and so is all behind it */
 		*err = why;
 		d->r->garbage = true;
 		return -1;
@@ -332,7 +354,8 @@ take_answer(struct drain *d, struct batch_item *it, enum conn_why *worst, struct
 	if (it->why == CONN_TOOBIG)
 		return refuse_for_good(d, it, why.text);
 	commit_leave(d, it->line.e.type, it->chain, it->stem, it->pos, it->limit);
-	if (it->why == CONN_LATER || it->why == CONN_READONLY || it->why == CONN_MOVED || it->why == CONN_DENIED) {
+	if (it->why == CONN_LATER || it->why == CONN_READONLY || it->why == CONN_MOVED ||
+	    it->why == CONN_DENIED) {
 		dest_stop(it->dest, it->why, "");
 		*worst = it->why;
 		*err = why;
@@ -353,7 +376,7 @@ send_send(struct drain *d)
 		send_one(d, it);
 		d->tried++;
 		if (d->batch.sent % SEND_PUSH == 0)
-			conn_push(d->conn);		/* the server may begin */
+			conn_push(d->conn); /* the server may begin */
 	}
 	conn_push(d->conn);
 }

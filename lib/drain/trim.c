@@ -1,15 +1,18 @@
+#include "drain/trim.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "event/id.h"
-#include "redis/stream.h"
 #include "redis/reply.h"
-#include "drain/trim.h"
+#include "redis/stream.h"
 
-#define NODE 100	/* entries of a stream's node (stream-node-max-entries): trimming goes by whole ones */
-#define EVERY 100	/* entries, of which one makes its publisher look */
+#define NODE \
+	100 /* entries of a stream's node (stream-node-max-entries): trimming goes by whole ones \
+	     */
+#define EVERY 100 /* entries, of which one makes its publisher look */
 
 /* --- limits ------------------------------------------------------------------------- */
 
@@ -29,7 +32,8 @@ keep(const struct dest *dest)
 	return (uint64_t)dest->maxlen;
 }
 
-/* Of what has been trimmed by whole nodes up to one may be left that nobody needs: above this something is to be had. */
+/* Of what has been trimmed by whole nodes up to one may be left that nobody needs: above this
+ * something is to be had. */
 static uint64_t
 most(const struct dest *dest)
 {
@@ -80,8 +84,8 @@ trim_limit(struct dest *dest, int64_t maxlen)
 static int
 refused(struct dest *dest, struct conn *conn, enum conn_why why, struct err *err)
 {
-	if (conn_why(conn) != CONN_FINE || why == CONN_LATER || why == CONN_READONLY || why == CONN_DENIED ||
-	    why == CONN_MOVED)
+	if (conn_why(conn) != CONN_FINE || why == CONN_LATER || why == CONN_READONLY ||
+	    why == CONN_DENIED || why == CONN_MOVED)
 		return -1;
 	dest_stop(dest, why, err->text);
 	return 0;
@@ -103,7 +107,8 @@ stop_full(struct dest *dest, uint64_t length, const struct stream_group *g, size
 			break;
 		}
 	id_format(need, id);
-	snprintf(text, sizeof(text), "stream full: %" PRIu64 " entries, limit %" PRId64 ", and group '%.200s' still needs "
+	snprintf(text, sizeof(text),
+	    "stream full: %" PRIu64 " entries, limit %" PRId64 ", and group '%.200s' still needs "
 	    "those from %s (%" PRIu64 " pending): consume, remove the group, or ebreplay --force",
 	    length, dest->acked ? dest->hard : dest->maxlen, name, id, pending);
 	dest_stop(dest, CONN_FINE, text);
@@ -114,8 +119,9 @@ stop_blind(struct dest *dest, uint64_t length, const char *refusal)
 {
 	char text[512];
 
-	snprintf(text, sizeof(text), "stream full: %" PRIu64 " entries, limit %" PRId64 ", and nothing is trimmed: %.300s", length,
-	    dest->hard, refusal);
+	snprintf(text, sizeof(text),
+	    "stream full: %" PRIu64 " entries, limit %" PRId64 ", and nothing is trimmed: %.300s",
+	    length, dest->hard, refusal);
 	dest_stop(dest, CONN_FINE, text);
 }
 
@@ -136,14 +142,14 @@ make_room(struct dest *dest, struct conn *conn, uint64_t length, struct err *err
 	if (length + want > limit) {
 		if (stream_groups(conn, dest->key, &g, &n, &why, err) == -1)
 			return refused(dest, conn, why, err);
-		if (n == 0) {	/* the last group went away just now */
+		if (n == 0) { /* the last group went away just now */
 			stream_groups_free(g, n);
 			dest->mode = DEST_PLAIN;
 			dest->room = INT64_MAX;
 			return 0;
 		}
-		if (stream_trim(conn, dest->key, stream_needed(g, n), length + want - limit + NODE - 1,
-		    &removed, &why, err) == -1)
+		if (stream_trim(conn, dest->key, stream_needed(g, n),
+		        length + want - limit + NODE - 1, &removed, &why, err) == -1)
 			r = refused(dest, conn, why, err);
 		length -= removed < length ? removed : length;
 		if (r == 0 && !dest->stopped && length >= most(dest))
@@ -184,7 +190,8 @@ struct view {
 	struct stream_group *g;
 	size_t n;
 	uint64_t length;
-	char refusal[256];	/* "", or why nothing can be trimmed: all of it counts as needed */
+	/* "", or why nothing can be trimmed: all of it counts as needed */
+	char refusal[256];
 };
 
 static void
@@ -193,7 +200,8 @@ go_blind(struct view *v, const struct err *err)
 	snprintf(v->refusal, sizeof(v->refusal), "%.255s", err->text);
 }
 
-/* XINFO STREAM and XINFO GROUPS in one round trip. -1 as stream_info; a refusal of permission is none. */
+/* XINFO STREAM and XINFO GROUPS in one round trip. -1 as stream_info; a refusal of permission is
+ * none. */
 static int
 look(struct dest *dest, struct conn *conn, struct view *v, enum conn_why *why, struct err *err)
 {
@@ -217,7 +225,8 @@ look(struct dest *dest, struct conn *conn, struct view *v, enum conn_why *why, s
 
 /* Where XINFO STREAM is refused, XLEN may be allowed. *known: whether it is. */
 static int
-look_at_length(struct dest *dest, struct conn *conn, struct view *v, bool *known, enum conn_why *why, struct err *err)
+look_at_length(struct dest *dest, struct conn *conn, struct view *v, bool *known,
+    enum conn_why *why, struct err *err)
 {
 	*known = true;
 	v->length = v->info.length;
@@ -242,7 +251,8 @@ trim(struct dest *dest, struct conn *conn, struct view *v, enum conn_why *why, s
 		stream_put_pending(conn, dest->key, v->g, v->n);
 		if (stream_take_pending(conn, v->g, v->n, why, err) == -1)
 			return -1;
-		r = stream_trim(conn, dest->key, stream_needed(v->g, v->n), over, &removed, why, err);
+		r = stream_trim(
+		    conn, dest->key, stream_needed(v->g, v->n), over, &removed, why, err);
 	}
 	v->length -= removed < v->length ? removed : v->length;
 	if (r == -1 && *why == CONN_NOPERM) {
@@ -258,8 +268,8 @@ tell_blind(struct dest *dest, const struct view *v, bool known, struct bytes *wo
 	if (dest->told)
 		return;
 	dest->told = true;
-	bytes_addf(words, "%s'%s': trim = acked: nothing is trimmed%s: %s", words->len ? "; " : "", dest->key,
-	    known || !dest->hard ? "" : ", and maxlen-hard is not kept", v->refusal);
+	bytes_addf(words, "%s'%s': trim = acked: nothing is trimmed%s: %s", words->len ? "; " : "",
+	    dest->key, known || !dest->hard ? "" : ", and maxlen-hard is not kept", v->refusal);
 }
 
 static void
@@ -272,7 +282,8 @@ note_view(struct dest *dest, struct view *v, struct bytes *words)
 }
 
 static int
-measure_view(struct dest *dest, struct conn *conn, struct view *v, struct bytes *words, enum conn_why *why, struct err *err)
+measure_view(struct dest *dest, struct conn *conn, struct view *v, struct bytes *words,
+    enum conn_why *why, struct err *err)
 {
 	bool known, over;
 
@@ -292,7 +303,7 @@ measure_view(struct dest *dest, struct conn *conn, struct view *v, struct bytes 
 		stop_blind(dest, v->length, v->refusal);
 	else if (dest->room == 0 && v->n)
 		stop_full(dest, v->length, v->g, v->n);
-	else if (dest->room == 0)	/* nobody reads: it will be trimmed next time */
+	else if (dest->room == 0) /* nobody reads: it will be trimmed next time */
 		dest->room = 1;
 	return 0;
 }
@@ -301,7 +312,7 @@ static int
 measure_acked(struct dest *dest, struct conn *conn, struct bytes *words, struct err *err)
 {
 	enum conn_why why = CONN_FINE;
-	struct view v = { .n = 0 };
+	struct view v = {.n = 0};
 	int r;
 
 	if (keep(dest) == 0 && dest->opened && !dest->stale) {
@@ -315,17 +326,21 @@ measure_acked(struct dest *dest, struct conn *conn, struct bytes *words, struct 
 	return r == -1 ? refused(dest, conn, why, err) : 0;
 }
 
-/* --- the interface ----------------------------------------------------------------------------- */
+/* --- the interface -----------------------------------------------------------------------------
+ */
 
 int
-trim_ready(struct dest *dest, struct conn *conn, int64_t maxlen, bool force, struct bytes *words, struct err *err)
+trim_ready(struct dest *dest, struct conn *conn, int64_t maxlen, bool force, struct bytes *words,
+    struct err *err)
 {
 	int r;
 
-	if (dest->stopped || (dest->opened && !dest->stale && trim_limit(dest, maxlen) && dest->room > 0))
+	if (dest->stopped ||
+	    (dest->opened && !dest->stale && trim_limit(dest, maxlen) && dest->room > 0))
 		return 0;
 	dest->maxlen = maxlen;
-	r = dest->acked && !force ? measure_acked(dest, conn, words, err) : measure(dest, conn, force, err);
+	r = dest->acked && !force ? measure_acked(dest, conn, words, err)
+	                          : measure(dest, conn, force, err);
 	if (r == -1)
 		return -1;
 	dest->opened = true;
@@ -346,7 +361,8 @@ trim_due(const struct dest *dest)
 	const struct stream_info *was = &dest->watch.before;
 	uint64_t now = was->added + dest->watch.added;
 
-	return dest->acked && !dest->stopped && keep(dest) > 0 && was->added / EVERY != now / EVERY &&
+	return dest->acked && !dest->stopped && keep(dest) > 0 &&
+	    was->added / EVERY != now / EVERY &&
 	    was->length + dest->watch.added > keep(dest) + tenth(dest);
 }
 

@@ -1,26 +1,31 @@
+#include "drain/trimwatch.h"
+
 #include <inttypes.h>
 
 #include "event/id.h"
 #include "redis/stream.h"
-#include "drain/trimwatch.h"
 
 static uint64_t
-pushed_out(const struct trimwatch *w, const struct stream_info *now, const struct stream_group *g, uint64_t removed)
+pushed_out(const struct trimwatch *w, const struct stream_info *now, const struct stream_group *g,
+    uint64_t removed)
 {
 	uint64_t lost;
 	bool known;
 
 	lost = stream_lost(now, g, &known);
-	if (!known)	/* it stands before what was the first entry: that one at least is gone unread */
+	if (!known) /* it stands before what was the first entry: that one at least is gone unread
+	             */
 		lost = id_cmp(g->last_delivered, w->before.first) < 0 &&
-		    id_cmp(now->first, w->before.first) > 0 ? 1 : 0;
+		        id_cmp(now->first, w->before.first) > 0
+		    ? 1
+		    : 0;
 	return lost < removed ? lost : removed;
 }
 
 /* Of the group that lost the most; its place in g goes to *worst. */
 static uint64_t
-most_pushed_out(const struct trimwatch *w, const struct stream_info *now, const struct stream_group *g, size_t n, uint64_t removed,
-    size_t *worst)
+most_pushed_out(const struct trimwatch *w, const struct stream_info *now,
+    const struct stream_group *g, size_t n, uint64_t removed, size_t *worst)
 {
 	uint64_t most = 0, out;
 
@@ -33,7 +38,8 @@ most_pushed_out(const struct trimwatch *w, const struct stream_info *now, const 
 }
 
 uint64_t
-trimwatch_look(struct trimwatch *w, struct conn *conn, const char *key, int64_t maxlen, struct bytes *words)
+trimwatch_look(
+    struct trimwatch *w, struct conn *conn, const char *key, int64_t maxlen, struct bytes *words)
 {
 	struct stream_info now;
 	struct stream_group *g;
@@ -45,11 +51,16 @@ trimwatch_look(struct trimwatch *w, struct conn *conn, const char *key, int64_t 
 	if (!w->before.groups || maxlen == 0 || w->before.length + w->added <= (uint64_t)maxlen ||
 	    stream_info(conn, key, &now, &why, &err) == -1)
 		return 0;
-	if (now.length < w->before.length + w->added && stream_groups(conn, key, &g, &n, &why, &err) == 0) {
-		most = most_pushed_out(w, &now, g, n, w->before.length + w->added - now.length, &worst);
+	if (now.length < w->before.length + w->added &&
+	    stream_groups(conn, key, &g, &n, &why, &err) == 0) {
+		most = most_pushed_out(
+		    w, &now, g, n, w->before.length + w->added - now.length, &worst);
 		if (most && !w->told) {
-			bytes_addf(words, "'%s': trimming to %" PRId64 " pushed out %" PRIu64 " entries that group '%s' has "
-			    "not read: raise --maxlen, or read faster", key, maxlen, most, g[worst].name);
+			bytes_addf(words,
+			    "'%s': trimming to %" PRId64 " pushed out %" PRIu64
+			    " entries that group '%s' has "
+			    "not read: raise --maxlen, or read faster",
+			    key, maxlen, most, g[worst].name);
 			w->told = true;
 		}
 		stream_groups_free(g, n);
@@ -60,8 +71,8 @@ trimwatch_look(struct trimwatch *w, struct conn *conn, const char *key, int64_t 
 }
 
 uint64_t
-trimwatch_others(struct trimwatch *w, const char *key, const struct stream_info *now, const struct stream_group *g, size_t n,
-    struct bytes *words)
+trimwatch_others(struct trimwatch *w, const char *key, const struct stream_info *now,
+    const struct stream_group *g, size_t n, struct bytes *words)
 {
 	uint64_t expected = w->before.length + (now->added - w->before.added), most = 0;
 	size_t worst = 0;
@@ -70,8 +81,11 @@ trimwatch_others(struct trimwatch *w, const char *key, const struct stream_info 
 	if (now->added >= w->before.added && now->length < expected && n == w->before.groups)
 		most = most_pushed_out(w, now, g, n, expected - now->length, &worst);
 	if (most && !w->told) {
-		bytes_addf(words, "'%s': %" PRIu64 " entries that group '%s' has not read are gone: somebody trims this stream "
-		    "otherwise (XADD MAXLEN, XTRIM, XDEL)", key, most, g[worst].name);
+		bytes_addf(words,
+		    "'%s': %" PRIu64
+		    " entries that group '%s' has not read are gone: somebody trims this stream "
+		    "otherwise (XADD MAXLEN, XTRIM, XDEL)",
+		    key, most, g[worst].name);
 		w->told = true;
 	}
 	w->before = *now;

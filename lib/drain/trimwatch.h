@@ -1,8 +1,9 @@
 /*
  * trimwatch: did our own trimming push out entries that nobody had read?
  *
- * A publisher looks at the stream before its first event and again at its end and every so many events (contract, G1). Where it
- * trims nothing that is needed (trim.h), the question is whether others did.
+ * A publisher looks at the stream before its first event and again at its end and every so many
+ * events (contract, G1). Where it trims nothing that is needed (trim.h), the question is whether
+ * others did.
  */
 #ifndef DRAIN_TRIMWATCH_H
 #define DRAIN_TRIMWATCH_H
@@ -13,20 +14,23 @@
 
 struct trimwatch {
 	struct stream_info before;
-	uint64_t added;		/* by us, since then */
+	uint64_t added; /* by us, since then */
 	bool told;
 };
 
 /*
- * Looks again. When entries are gone that a group had not read, appends to `words` one line for people (once in the life of the watch) and returns how many, else 0.
- * Errors are no failure: then it cannot be known. Nothing may be unanswered on the bus.
+ * Looks again. When entries are gone that a group had not read, appends to `words` one line for
+ * people (once in the life of the watch) and returns how many, else 0. Errors are no failure: then
+ * it cannot be known. Nothing may be unanswered on the bus.
  */
-uint64_t trimwatch_look(struct trimwatch *w, struct conn *conn, const char *key, int64_t maxlen, struct bytes *words);
+uint64_t trimwatch_look(
+    struct trimwatch *w, struct conn *conn, const char *key, int64_t maxlen, struct bytes *words);
 /*
- * The same of a look that was taken already, about those who trim otherwise: entries that a group had not read are gone since the last one, and
- * w->before leaves out what we took away ourselves. The look becomes w->before.
+ * The same of a look that was taken already, about those who trim otherwise: entries that a group
+ * had not read are gone since the last one, and w->before leaves out what we took away ourselves.
+ * The look becomes w->before.
  */
-uint64_t trimwatch_others(struct trimwatch *w, const char *key, const struct stream_info *now, const struct stream_group *g, size_t n,
-    struct bytes *words);
+uint64_t trimwatch_others(struct trimwatch *w, const char *key, const struct stream_info *now,
+    const struct stream_group *g, size_t n, struct bytes *words);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+
 #include <zlib.h>
 
 #include "base/base64.h"
@@ -9,19 +10,32 @@
 #include "base/json.h"
 #include "base/status.h"
 
-#define NAME(s) {(s), sizeof(s) - 1}
+#define NAME(s) \
+	{ \
+		(s), sizeof(s) - 1 \
+	}
 
 const struct slice event_names[EVENT_FIELDS] = {
-	NAME("event_type"), NAME("payload"), NAME("trace_id"), NAME("correlation_id"), NAME("timestamp"), NAME("source"),
-	NAME("event_id"),
+    NAME("event_type"),
+    NAME("payload"),
+    NAME("trace_id"),
+    NAME("correlation_id"),
+    NAME("timestamp"),
+    NAME("source"),
+    NAME("event_id"),
 };
 
 void
 event_members(struct event *e, struct slice *at[EVENT_FIELDS])
 {
 	struct slice *const all[EVENT_FIELDS] = {
-		&e->type, &e->payload, &e->trace_id, &e->correlation_id, &e->timestamp, &e->source,
-		&e->event_id,
+	    &e->type,
+	    &e->payload,
+	    &e->trace_id,
+	    &e->correlation_id,
+	    &e->timestamp,
+	    &e->source,
+	    &e->event_id,
 	};
 
 	memcpy(at, all, sizeof(all));
@@ -31,7 +45,13 @@ void
 event_values(const struct event *e, struct slice value[EVENT_FIELDS])
 {
 	const struct slice all[EVENT_FIELDS] = {
-		e->type, e->payload, e->trace_id, e->correlation_id, e->timestamp, e->source, e->event_id,
+	    e->type,
+	    e->payload,
+	    e->trace_id,
+	    e->correlation_id,
+	    e->timestamp,
+	    e->source,
+	    e->event_id,
 	};
 
 	memcpy(value, all, sizeof(all));
@@ -52,7 +72,8 @@ event_fields(const struct event *e, struct slice kv[2 * EVENT_FIELDS])
 size_t
 event_which(struct slice name, size_t first)
 {
-	for (size_t n = 0, i = first % EVENT_FIELDS; n < EVENT_FIELDS; n++, i = (i + 1) % EVENT_FIELDS)
+	for (size_t n = 0, i = first % EVENT_FIELDS; n < EVENT_FIELDS;
+	     n++, i = (i + 1) % EVENT_FIELDS)
 		if (slice_same(name, event_names[i]))
 			return i;
 	return EVENT_FIELDS;
@@ -242,11 +263,35 @@ event_payload(struct bytes *out, const struct slice *kv, size_t nkv)
 }
 
 /* What event_json_read knows; those from ID on are ignored. */
-enum { TYPE, PAYLOAD, TRACE_ID, CORRELATION_ID, TIMESTAMP, SOURCE, EVENT_ID, TEXT, BASE64, ID, STREAM, DELIVERIES, COUNT };
+enum {
+	TYPE,
+	PAYLOAD,
+	TRACE_ID,
+	CORRELATION_ID,
+	TIMESTAMP,
+	SOURCE,
+	EVENT_ID,
+	TEXT,
+	BASE64,
+	ID,
+	STREAM,
+	DELIVERIES,
+	COUNT
+};
 
 static const char *const names[COUNT] = {
-	"event_type", "payload", "trace_id", "correlation_id", "timestamp", "source", "event_id",
-	"payload_text", "payload_base64", "id", "stream", "deliveries",
+    "event_type",
+    "payload",
+    "trace_id",
+    "correlation_id",
+    "timestamp",
+    "source",
+    "event_id",
+    "payload_text",
+    "payload_base64",
+    "id",
+    "stream",
+    "deliveries",
 };
 
 static int
@@ -272,7 +317,8 @@ collect(const char *s, size_t n, struct slice values[COUNT], struct err *err)
 }
 
 static int
-text_of(const struct slice values[COUNT], int i, struct slice *out, struct bytes *text, struct err *err)
+text_of(
+    const struct slice values[COUNT], int i, struct slice *out, struct bytes *text, struct err *err)
 {
 	size_t from = text->len;
 
@@ -286,15 +332,18 @@ text_of(const struct slice values[COUNT], int i, struct slice *out, struct bytes
 }
 
 static int
-read_json_payload(const struct slice values[COUNT], struct event *e, int *is_json, struct bytes *text, struct err *err)
+read_json_payload(const struct slice values[COUNT], struct event *e, int *is_json,
+    struct bytes *text, struct err *err)
 {
-	int given = (values[PAYLOAD].p != NULL) + (values[TEXT].p != NULL) + (values[BASE64].p != NULL);
+	int given =
+	    (values[PAYLOAD].p != NULL) + (values[TEXT].p != NULL) + (values[BASE64].p != NULL);
 	struct slice coded;
 	size_t from;
 
 	*is_json = values[PAYLOAD].p != NULL;
 	if (given != 1)
-		return err_set(err, STATUS_DATA, given == 0 ? "no payload" : "more than one payload");
+		return err_set(
+		    err, STATUS_DATA, given == 0 ? "no payload" : "more than one payload");
 	if (*is_json) {
 		e->payload = values[PAYLOAD];
 		return 0;
@@ -311,16 +360,18 @@ read_json_payload(const struct slice values[COUNT], struct event *e, int *is_jso
 }
 
 int
-event_json_read(const char *s, size_t n, struct event *e, int *is_json, struct bytes *text, struct err *err)
+event_json_read(
+    const char *s, size_t n, struct event *e, int *is_json, struct bytes *text, struct err *err)
 {
 	struct slice values[COUNT];
 	struct json_fault fault;
 
 	*e = (struct event){0};
 	text->len = 0;
-	bytes_reserve(text, 2 * n + 1);	/* for all, base64 twice: what points into it stays */
+	bytes_reserve(text, 2 * n + 1); /* for all, base64 twice: what points into it stays */
 	if (json_check(s, n, &fault) == -1)
-		return err_set(err, STATUS_DATA, "not JSON: %s at byte %zu", fault.why, fault.at + 1);
+		return err_set(
+		    err, STATUS_DATA, "not JSON: %s at byte %zu", fault.why, fault.at + 1);
 	if (collect(s, n, values, err) == -1)
 		return -1;
 	if (values[TYPE].p == NULL)

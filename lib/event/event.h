@@ -21,8 +21,8 @@
 
 struct event {
 	struct slice type;
-	struct slice payload;		/* exact bytes, trimmed */
-	struct slice trace_id;		/* may be empty */
+	struct slice payload;  /* exact bytes, trimmed */
+	struct slice trace_id; /* may be empty */
 	struct slice correlation_id;
 	struct slice timestamp;
 	struct slice source;
@@ -39,7 +39,8 @@ size_t event_which(struct slice name, size_t first);
 
 /* The fields of a stream entry, in the contract's order: name, value, name, ... */
 void event_fields(const struct event *e, struct slice kv[2 * EVENT_FIELDS]);
-void event_values(const struct event *e, struct slice value[EVENT_FIELDS]);	/* the values alone */
+/* the values alone */
+void event_values(const struct event *e, struct slice value[EVENT_FIELDS]);
 /* The reverse, for entries by anybody: members whose field is missing stay empty
  * (p NULL); fields not known are ignored. The first of two equal names counts. */
 void event_from_fields(struct event *e, const struct slice *kv, size_t nkv);
@@ -62,14 +63,17 @@ void event_json(struct bytes *out, struct slice id, struct slice stream, struct 
 void event_payload(struct bytes *out, const struct slice *kv, size_t nkv);
 
 /*
- * Reads one JSON object as event_json prints it: event_type is needed, and one of payload (verbatim bytes of the value),
- * payload_text, payload_base64; null or missing other members stay empty; id, stream, deliveries are ignored; `fields`
- * and members not known are refused. A payload's bytes are borrowed from s, the rest from `text`, as in line_parse. f->status 65 on failure.
- * *is_json is 0 for payload_text and payload_base64: such payloads are taken as they are.
+ * Reads one JSON object as event_json prints it: event_type is needed, and one of payload (verbatim
+ * bytes of the value), payload_text, payload_base64; null or missing other members stay empty; id,
+ * stream, deliveries are ignored; `fields` and members not known are refused. A payload's bytes are
+ * borrowed from s, the rest from `text`, as in line_parse. f->status 65 on failure. *is_json is 0
+ * for payload_text and payload_base64: such payloads are taken as they are.
  */
-int event_json_read(const char *s, size_t n, struct event *e, int *is_json, struct bytes *text, struct err *err);
+int event_json_read(
+    const char *s, size_t n, struct event *e, int *is_json, struct bytes *text, struct err *err);
 
-/* Appends {"timestamp":...,"buffer_stats":stats}, the payload of system.redis_recovered; stats is JSON. */
+/* Appends {"timestamp":...,"buffer_stats":stats}, the payload of system.redis_recovered; stats is
+ * JSON. */
 void event_recovered(struct bytes *out, const char *timestamp, struct slice stats);
 
 #endif

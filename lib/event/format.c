@@ -1,8 +1,9 @@
+#include "event/format.h"
+
 #include <string.h>
 
-#include "event/event.h"
-#include "event/format.h"
 #include "base/status.h"
+#include "event/event.h"
 
 #define LETTERS "itpTrcsekd%"
 #define ESCAPES "ntr0\\"
@@ -16,9 +17,12 @@ format_check(const char *format, struct err *err)
 		if (legal == NULL)
 			continue;
 		if (p[1] == '\0')
-			return err_set(err, STATUS_USAGE, "-f: '%c' at the end of the format stands for nothing", *p);
+			return err_set(err, STATUS_USAGE,
+			    "-f: '%c' at the end of the format stands for nothing", *p);
 		if (strchr(legal, p[1]) == NULL)
-			return err_set(err, STATUS_USAGE, "-f: unknown '%c%c' in the format; known are %%i %%t %%p %%T %%r %%c %%s %%e %%k %%d %%%% and \\n \\t \\r \\0 \\\\",
+			return err_set(err, STATUS_USAGE,
+			    "-f: unknown '%c%c' in the format; known are %%i %%t %%p %%T %%r %%c "
+			    "%%s %%e %%k %%d %%%% and \\n \\t \\r \\0 \\\\",
 			    *p, p[1]);
 		p++;
 	}
@@ -36,39 +40,20 @@ static void
 add_letter(struct bytes *out, char letter, const struct record *r, const struct event *e)
 {
 	switch (letter) {
-	case 'i':
-		add_slice(out, r->id);
-		break;
-	case 't':
-		add_slice(out, e->type.p != NULL ? e->type : r->type);
-		break;
-	case 'p':
-		event_payload(out, r->kv, r->nkv);
-		break;
-	case 'T':
-		add_slice(out, e->timestamp);
-		break;
-	case 'r':
-		add_slice(out, e->trace_id);
-		break;
-	case 'c':
-		add_slice(out, e->correlation_id);
-		break;
-	case 's':
-		add_slice(out, e->source);
-		break;
-	case 'e':
-		add_slice(out, e->event_id);
-		break;
-	case 'k':
-		add_slice(out, r->stream);
-		break;
+	case 'i': add_slice(out, r->id); break;
+	case 't': add_slice(out, e->type.p != NULL ? e->type : r->type); break;
+	case 'p': event_payload(out, r->kv, r->nkv); break;
+	case 'T': add_slice(out, e->timestamp); break;
+	case 'r': add_slice(out, e->trace_id); break;
+	case 'c': add_slice(out, e->correlation_id); break;
+	case 's': add_slice(out, e->source); break;
+	case 'e': add_slice(out, e->event_id); break;
+	case 'k': add_slice(out, r->stream); break;
 	case 'd':
 		if (r->deliveries >= 0)
 			bytes_addu(out, (uint64_t)r->deliveries);
 		break;
-	default:
-		bytes_addc(out, letter);
+	default: bytes_addc(out, letter);
 	}
 }
 
@@ -76,16 +61,11 @@ static char
 escaped(char c)
 {
 	switch (c) {
-	case 'n':
-		return '\n';
-	case 't':
-		return '\t';
-	case 'r':
-		return '\r';
-	case '0':
-		return '\0';
-	default:
-		return c;
+	case 'n': return '\n';
+	case 't': return '\t';
+	case 'r': return '\r';
+	case '0': return '\0';
+	default: return c;
 	}
 }
 

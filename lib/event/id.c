@@ -6,7 +6,8 @@
 #include "base/num.h"
 #include "base/status.h"
 
-/* A decimal as Redis prints it: no sign, no leading zero. Returns how many bytes it has, 0 when none. */
+/* A decimal as Redis prints it: no sign, no leading zero. Returns how many bytes it has, 0 when
+ * none. */
 static size_t
 digits(struct slice s, uint64_t *out)
 {
@@ -98,7 +99,8 @@ parse_time(const char *s, struct id_place *out)
 }
 
 int
-id_parse_place(const char *s, int64_t now, const char *option, struct id_place *out, struct err *err)
+id_parse_place(
+    const char *s, int64_t now, const char *option, struct id_place *out, struct err *err)
 {
 	uint64_t ms;
 
@@ -115,7 +117,9 @@ id_parse_place(const char *s, int64_t now, const char *option, struct id_place *
 	}
 	if (parse_span(s, now, out) == 0 || parse_time(s, out) == 0)
 		return 0;
-	return err_set(err, STATUS_USAGE, "%s: '%s' is none of 0, $, an ID, a time as 2025-12-04T10:30:00Z, or 10m for ten minutes ago",
+	return err_set(err, STATUS_USAGE,
+	    "%s: '%s' is none of 0, $, an ID, a time as 2025-12-04T10:30:00Z, or 10m for ten "
+	    "minutes ago",
 	    option, s);
 }
 

@@ -1,7 +1,8 @@
+#include "event/names.h"
+
 #include <string.h>
 
 #include "base/bytes.h"
-#include "event/names.h"
 
 int
 names_legal(const char *s, size_t n)
@@ -11,8 +12,8 @@ names_legal(const char *s, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		char c = s[i];
 
-		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') &&
-		    !(c >= '0' && c <= '9') && c != '.' && c != '_' && c != '-')
+		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
+		    c != '.' && c != '_' && c != '-')
 			return 0;
 	}
 	return 1;

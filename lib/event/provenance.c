@@ -1,14 +1,28 @@
 #include "event/provenance.h"
 
 static const char *const names[PROVENANCE_FIELDS] = {
-	"dead_id", "dead_stream", "dead_group", "dead_consumer", "dead_attempts", "dead_status", "dead_stderr", "dead_time",
+    "dead_id",
+    "dead_stream",
+    "dead_group",
+    "dead_consumer",
+    "dead_attempts",
+    "dead_status",
+    "dead_stderr",
+    "dead_time",
 };
 
 void
 provenance_fields(const struct provenance *d, struct slice kv[2 * PROVENANCE_FIELDS])
 {
 	const struct slice values[PROVENANCE_FIELDS] = {
-		d->id, d->stream, d->group, d->consumer, d->attempts, d->status, d->words, d->time,
+	    d->id,
+	    d->stream,
+	    d->group,
+	    d->consumer,
+	    d->attempts,
+	    d->status,
+	    d->words,
+	    d->time,
 	};
 
 	for (size_t i = 0; i < PROVENANCE_FIELDS; i++) {

@@ -2,22 +2,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "event/id.h"
-#include "redis/stream.h"
-#include "redis/group.h"
-#include "event/names.h"
-#include "base/status.h"
-#include "base/mem.h"
 #include "base/clock.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "event/id.h"
+#include "event/names.h"
 #include "handle/handle_int.h"
+#include "redis/group.h"
+#include "redis/stream.h"
 
 static struct claim
 claim_of(const struct handle_stream *p, int64_t deliveries, bool bodies)
 {
-	return (struct claim){
-		.key = sub_key(p->sub), .group = sub_group(p->sub), .consumer = p->w->plan->consumer,
-		.deliveries = deliveries, .bodies = bodies
-	};
+	return (struct claim){.key = sub_key(p->sub),
+	    .group = sub_group(p->sub),
+	    .consumer = p->w->plan->consumer,
+	    .deliveries = deliveries,
+	    .bodies = bodies};
 }
 
 static void
@@ -37,7 +38,8 @@ wait(struct handle *w, struct job *j)
 	int64_t ms;
 
 	if (j->pause.first == 0)
-		j->pause = (struct backoff){.first = w->plan->retry_base, .most = w->plan->retry_max};
+		j->pause =
+		    (struct backoff){.first = w->plan->retry_base, .most = w->plan->retry_max};
 	ms = backoff_next(&j->pause);
 	j->when = clock_mono() + ms;
 	job_to(&w->jobs, j, JOB_WAITING);
@@ -51,7 +53,8 @@ record_of(const struct job *j, struct record *r, struct bytes *kv)
 	const struct handle_stream *p = handle_stream_of(j);
 	bool gone;
 
-	*r = (struct record){.stream = slice_of(sub_key(p->sub)), .type = slice_of(sub_type(p->sub))};
+	*r = (struct record){
+	    .stream = slice_of(sub_key(p->sub)), .type = slice_of(sub_type(p->sub))};
 	if (j->entry == NULL || stream_entry(j->entry, &r->id, kv, &gone) == -1 || gone)
 		return false;
 	r->kv = (const void *)kv->p;
@@ -83,8 +86,9 @@ run(struct handle *w, struct job *j)
 }
 
 /*
- * Not ours, or not begun: no answer, and it is READY again; the group is gone, or was just made again, and it waits until it is pending there
- * (lease_again); else it was acknowledged by hand, taken by another, or is gone from the stream.
+ * Not ours, or not begun: no answer, and it is READY again; the group is gone, or was just made
+ * again, and it waits until it is pending there (lease_again); else it was acknowledged by hand,
+ * taken by another, or is gone from the stream.
  */
 static void
 not_begun(struct handle *w, struct job *j, const struct reply *r)
@@ -120,7 +124,8 @@ begun(struct control_request *a, struct reply *r)
 		const struct reply *e = reply_at(r, at);
 		struct stream_id id;
 
-		if (id_parse(reply_text(b != NULL ? reply_at(e, 0) : e), &id) == -1 || id_cmp(id, j->id) != 0) {
+		if (id_parse(reply_text(b != NULL ? reply_at(e, 0) : e), &id) == -1 ||
+		    id_cmp(id, j->id) != 0) {
 			not_begun(w, j, r);
 			continue;
 		}
@@ -135,7 +140,8 @@ begun(struct control_request *a, struct reply *r)
 	shared_reply_drop(b);
 }
 
-/* Those at the head of the queue that are alike, at most as many as can run now: one command for them all. */
+/* Those at the head of the queue that are alike, at most as many as can run now: one command for
+ * them all. */
 static bool
 begin_some(struct handle_stream *p)
 {
@@ -148,8 +154,10 @@ begin_some(struct handle_stream *p)
 	size_t n = 0;
 
 	for (struct job *j; n < HANDLE_PAGE && (j = p->queue.ready.first) != NULL; n++) {
-		struct runner *h = j->attempts == attempts && (j->entry == NULL) == bodies && !(w->plan->ordered && p->queue.busy > 0) ?
-		    pool_pick(w, j) : NULL;
+		struct runner *h = j->attempts == attempts && (j->entry == NULL) == bodies &&
+		        !(w->plan->ordered && p->queue.busy > 0)
+		    ? pool_pick(w, j)
+		    : NULL;
 
 		if (h == NULL)
 			break;
@@ -166,7 +174,9 @@ begin_some(struct handle_stream *p)
 	}
 	c = claim_of(p, (int64_t)attempts + 2, bodies);
 	pending_put_claim(w->control.conn, &c, ids, n);
-	control_asked(&w->control, (struct control_request){.answer = begun, .arg = p, .jobs = jobs, .ids = ids, .n = n, .number = bodies});
+	control_asked(&w->control,
+	    (struct control_request){
+	        .answer = begun, .arg = p, .jobs = jobs, .ids = ids, .n = n, .number = bodies});
 	return true;
 }
 
@@ -233,7 +243,8 @@ failed(struct handle *w, struct job *j, const char *status, struct slice words)
 		job_to(&w->jobs, j, JOB_DEAD);
 		return;
 	}
-	snprintf(what, sizeof(what), "attempt %" PRIu64 " of %" PRIu64 " failed", j->attempts, w->plan->max_deliveries);
+	snprintf(what, sizeof(what), "attempt %" PRIu64 " of %" PRIu64 " failed", j->attempts,
+	    w->plan->max_deliveries);
 	again(w, j, what, status);
 }
 
@@ -252,7 +263,8 @@ later(struct handle *w, struct job *j, const char *status, struct slice words)
 }
 
 void
-attempt_over(struct handle *w, struct job *j, enum outcome what, const char *status, struct slice words)
+attempt_over(
+    struct handle *w, struct job *j, enum outcome what, const char *status, struct slice words)
 {
 	runner_put_down(&w->hands[j->hand]);
 	w->last_event = clock_mono();
@@ -261,7 +273,8 @@ attempt_over(struct handle *w, struct job *j, enum outcome what, const char *sta
 		job_to(&w->jobs, j, JOB_DONE);
 	} else if (j->stale) {
 		lease_missing(w, handle_stream_of(j), &j->id, 1);
-		handle_release(w, j);		/* whoever has it now sees to it, if there is anything left to see to */
+		/* whoever has it now sees to it, if there is anything left to see to */
+		handle_release(w, j);
 	} else if (what == OUTCOME_LATER) {
 		later(w, j, status, words);
 	} else if (what == OUTCOME_DEAD) {
@@ -279,13 +292,14 @@ attempt_over(struct handle *w, struct job *j, enum outcome what, const char *sta
 /* --- acknowledging ----------------------------------------------------------------- */
 
 static void
-acknowledged(struct control_request *a, struct reply *r)	/* cppcheck-suppress constParameter ; as whoever takes an answer */
+acknowledged(struct control_request *a,
+    struct reply *r) /* cppcheck-suppress constParameter ; as whoever takes an answer */
 {
 	struct handle *w = ((struct handle_stream *)a->arg)->w;
 
 	for (size_t i = 0; i < a->n; i++) {
 		if (r == NULL)
-			job_to(&w->jobs, a->jobs[i], JOB_DONE);	/* to be said again */
+			job_to(&w->jobs, a->jobs[i], JOB_DONE); /* to be said again */
 		else
 			handle_release(w, a->jobs[i]);
 	}
@@ -295,7 +309,7 @@ static void
 acknowledge_some(struct handle_stream *p)
 {
 	struct job **jobs = mem_alloc(HANDLE_PAGE * sizeof(*jobs));
-	char (*text)[ID_SIZE] = mem_alloc(HANDLE_PAGE * sizeof(*text));
+	char(*text)[ID_SIZE] = mem_alloc(HANDLE_PAGE * sizeof(*text));
 	struct slice *ids = mem_alloc(HANDLE_PAGE * sizeof(*ids));
 	size_t n = 0;
 
@@ -306,7 +320,8 @@ acknowledge_some(struct handle_stream *p)
 		ids[n] = slice_of(text[n]);
 	}
 	group_put_ack(p->w->control.conn, sub_key(p->sub), sub_group(p->sub), ids, n);
-	control_asked(&p->w->control, (struct control_request){.answer = acknowledged, .arg = p, .jobs = jobs, .n = n});
+	control_asked(&p->w->control,
+	    (struct control_request){.answer = acknowledged, .arg = p, .jobs = jobs, .n = n});
 	free(text);
 	free(ids);
 }

@@ -1,3 +1,5 @@
+#include "handle/child.h"
+
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -10,14 +12,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "handle/child.h"
-#include "base/status.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/process.h"
-#include "base/clock.h"
+#include "base/status.h"
 
-#define BURST 32			/* reads at once: more than a pipe holds */
+#define BURST 32 /* reads at once: more than a pipe holds */
 
 static int ended_pipe[2] = {-1, -1};
 
@@ -28,7 +29,7 @@ on_child(int sig)
 
 	(void)sig;
 	if (write(ended_pipe[1], "", 1) == -1)
-		errno = saved;		/* full: it is readable, and that is all we want */
+		errno = saved; /* full: it is readable, and that is all we want */
 	errno = saved;
 }
 
@@ -74,7 +75,8 @@ plain_signals(posix_spawnattr_t *attr)
 	posix_spawnattr_setsigdefault(attr, &plain);
 	posix_spawnattr_setsigmask(attr, &none);
 	posix_spawnattr_setpgroup(attr, 0);
-	posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+	posix_spawnattr_setflags(
+	    attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
 }
 
 /* errno of posix_spawn(3); fds become 0, 1 and 2, unless -1. */
@@ -99,7 +101,8 @@ spawn(pid_t *pid, const struct child_plan *plan, const int fds[3])
 	return e;
 }
 
-/* Pipes for what the plan wants: theirs[] is the child's side. -1: errno, and nothing stays open. */
+/* Pipes for what the plan wants: theirs[] is the child's side. -1: errno, and nothing stays open.
+ */
 static int
 make_pipes(struct child *c, const struct child_plan *plan, int theirs[3])
 {
@@ -213,7 +216,8 @@ child_listen(struct child *c)
 			return;
 		}
 		keep_tail(c, some, (size_t)n);
-		(void)io_write_all(STDERR_FILENO, some, (size_t)n);	/* when nobody hears it, the tail is kept all the same */
+		/* when nobody hears it, the tail is kept all the same */
+		(void)io_write_all(STDERR_FILENO, some, (size_t)n);
 	}
 }
 

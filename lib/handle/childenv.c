@@ -1,26 +1,34 @@
+#include "handle/childenv.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "event/event.h"
-#include "handle/childenv.h"
 #include "base/mem.h"
+#include "event/event.h"
 
 #define LARGEST (32 << 10)
 
 extern char **environ;
 
 static const char *const names[] = {
-	"EB_EVENT_TYPE", "EB_EVENT_ID", "EB_ID", "EB_STREAM", "EB_TRACE_ID", "EB_CORRELATION_ID", "EB_TIMESTAMP", "EB_SOURCE",
-	"EB_DELIVERIES",
+    "EB_EVENT_TYPE",
+    "EB_EVENT_ID",
+    "EB_ID",
+    "EB_STREAM",
+    "EB_TRACE_ID",
+    "EB_CORRELATION_ID",
+    "EB_TIMESTAMP",
+    "EB_SOURCE",
+    "EB_DELIVERIES",
 };
 #define NAMES (sizeof(names) / sizeof(names[0]))
 
 struct childenv {
-	char **env;			/* [0, own) is ours, then come the event's, and NULL */
+	char **env; /* [0, own) is ours, then come the event's, and NULL */
 	size_t own;
-	char *url;			/* EB_REDIS_URL=... without its password, or NULL */
-	struct bytes text;		/* of the event's */
+	char *url;         /* EB_REDIS_URL=... without its password, or NULL */
+	struct bytes text; /* of the event's */
 	size_t at[NAMES];
 };
 
@@ -49,7 +57,8 @@ without_password(const char *var)
 	struct bytes b = {0};
 	char *s;
 
-	if (start == NULL || at == NULL || (colon = memchr(start, ':', (size_t)(at - start))) == NULL)
+	if (start == NULL || at == NULL ||
+	    (colon = memchr(start, ':', (size_t)(at - start))) == NULL)
 		return mem_strdup(var);
 	bytes_add(&b, var, (size_t)(colon - var));
 	bytes_adds(&b, colon == start + 2 ? at + 1 : at);
@@ -71,7 +80,7 @@ childenv_new(void)
 		if (left_out(environ[i]))
 			continue;
 		if (is(environ[i], "EB_REDIS_URL")) {
-			if (f->url == NULL)	/* the second of two means nothing */
+			if (f->url == NULL) /* the second of two means nothing */
 				f->env[f->own++] = f->url = without_password(environ[i]);
 		} else
 			f->env[f->own++] = environ[i];
@@ -96,13 +105,21 @@ childenv_of(struct childenv *f, const struct record *r)
 	event_from_fields(&e, r->kv, r->nkv);
 	snprintf(deliveries, sizeof(deliveries), "%lld", (long long)r->deliveries);
 	const struct slice values[NAMES] = {
-		e.type.p != NULL ? e.type : r->type, e.event_id, r->id, r->stream, e.trace_id, e.correlation_id, e.timestamp,
-		e.source, slice_of(deliveries),
+	    e.type.p != NULL ? e.type : r->type,
+	    e.event_id,
+	    r->id,
+	    r->stream,
+	    e.trace_id,
+	    e.correlation_id,
+	    e.timestamp,
+	    e.source,
+	    slice_of(deliveries),
 	};
 
 	f->text.len = 0;
 	for (size_t i = 0; i < NAMES; i++) {
-		if (values[i].p == NULL || values[i].n > LARGEST || memchr(values[i].p, '\0', values[i].n) != NULL)
+		if (values[i].p == NULL || values[i].n > LARGEST ||
+		    memchr(values[i].p, '\0', values[i].n) != NULL)
 			continue;
 		f->at[n++] = f->text.len;
 		bytes_adds(&f->text, names[i]);

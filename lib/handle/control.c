@@ -1,7 +1,8 @@
+#include "handle/control.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "handle/control.h"
 #include "base/mem.h"
 
 void

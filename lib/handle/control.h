@@ -1,38 +1,43 @@
 /*
- * control: one connection on which a reader of groups asks for what is not reading, and each answer finds who asked.
+ * control: one connection on which a reader of groups asks for what is not reading, and each answer
+ * finds who asked.
  *
- * Answers come in the order of the questions. When the connection goes, everything unanswered is told so (reply NULL): nobody
- * knows whether it was executed, so only what may be executed twice is asked here.
+ * Answers come in the order of the questions. When the connection goes, everything unanswered is
+ * told so (reply NULL): nobody knows whether it was executed, so only what may be executed twice is
+ * asked here.
  */
 #ifndef HANDLE_CONTROL_H
 #define HANDLE_CONTROL_H
 
 #include "event/id.h"
+#include "handle/job.h"
 #include "redis/conn.h"
 #include "redis/reply.h"
-#include "handle/job.h"
 
 struct control_request;
-/* r NULL: not answered. The ask and what it points to are freed behind the call; r too, unless shared_reply_of took it (then *r is none of theirs). */
+/* r NULL: not answered. The ask and what it points to are freed behind the call; r too, unless
+ * shared_reply_of took it (then *r is none of theirs). */
 typedef void control_fn(struct control_request *a, struct reply *r);
 
 struct control_request {
 	control_fn *answer;
 	void *arg;
 	struct jobqueue *queue;
-	struct job **jobs;		/* n of them, each in a state in which nobody lets it go; or NULL */
-	struct stream_id *ids;		/* n of them, or NULL */
+	/* n of them, each in a state in which nobody lets it go; or NULL */
+	struct job **jobs;
+	struct stream_id *ids; /* n of them, or NULL */
 	size_t n;
-	int64_t number;			/* what the asker wants to remember */
-	bool takes_errors;		/* error replies are for `answer`; else they end the connection, except NOGROUP */
-	bool kept;			/* set by `answer`: the reply has another owner now */
+	int64_t number; /* what the asker wants to remember */
+	/* error replies are for `answer`; else they end the connection, except NOGROUP */
+	bool takes_errors;
+	bool kept; /* set by `answer`: the reply has another owner now */
 	struct control_request *next;
 };
 
 struct control {
 	const struct url *url;
 	int64_t timeout_ms;
-	struct conn *conn;		/* NULL when down */
+	struct conn *conn; /* NULL when down */
 	struct control_request *first, **last;
 	size_t asked;
 };
@@ -42,7 +47,8 @@ int control_open(struct control *d, enum conn_why *why, struct err *err);
 void control_close(struct control *d);
 /* For the command that was put last on d->bus. The ask takes what it points to. */
 void control_asked(struct control *d, struct control_request a);
-/* Moves what can be moved without waiting. 1: answers came; 0; -1: the connection is gone, *why and f. */
+/* Moves what can be moved without waiting. 1: answers came; 0; -1: the connection is gone, *why and
+ * f. */
 int control_move(struct control *d, enum conn_why *why, struct err *err);
 
 #endif

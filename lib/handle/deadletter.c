@@ -3,19 +3,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "event/id.h"
-#include "redis/stream.h"
-#include "redis/scan.h"
-#include "event/provenance.h"
-#include "redis/group.h"
-#include "base/status.h"
-#include "base/mem.h"
 #include "base/clock.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "event/id.h"
+#include "event/provenance.h"
 #include "handle/handle_int.h"
+#include "redis/group.h"
+#include "redis/scan.h"
+#include "redis/stream.h"
 
 /*
- * Copy and acknowledgement in one, and only of what is pending with us: two readers cannot both do it, and where the copy fails nothing is
- * acknowledged. 0: not ours any more; 1: gone from the stream; 2: more fields than Lua can hand on.
+ * Copy and acknowledgement in one, and only of what is pending with us: two readers cannot both do
+ * it, and where the copy fails nothing is acknowledged. 0: not ours any more; 1: gone from the
+ * stream; 2: more fields than Lua can hand on.
  */
 static const char script[] =
     "local p = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1)\n"
@@ -29,7 +30,7 @@ static const char script[] =
     "redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])\n"
     "return id\n";
 
-#define STUCK_PAUSE 1000		/* ms before it is tried again what the server may let us do later */
+#define STUCK_PAUSE 1000 /* ms before it is tried again what the server may let us do later */
 
 /* A dead letter's provenance, and where its texts are. */
 struct grave {
@@ -46,11 +47,14 @@ dig(const struct job *j, struct grave *g)
 	id_format(j->id, g->id);
 	snprintf(g->attempts, sizeof(g->attempts), "%" PRIu64, j->attempts);
 	clock_format(clock_now(), g->time);
-	d = (struct provenance){
-		.id = slice_of(g->id), .stream = slice_of(sub_key(p->sub)), .group = slice_of(sub_group(p->sub)),
-		.consumer = slice_of(p->w->plan->consumer), .attempts = slice_of(g->attempts), .status = slice_of(j->status),
-		.words = slice_of(j->words), .time = slice_of(g->time)
-	};
+	d = (struct provenance){.id = slice_of(g->id),
+	    .stream = slice_of(sub_key(p->sub)),
+	    .group = slice_of(sub_group(p->sub)),
+	    .consumer = slice_of(p->w->plan->consumer),
+	    .attempts = slice_of(g->attempts),
+	    .status = slice_of(j->status),
+	    .words = slice_of(j->words),
+	    .time = slice_of(g->time)};
 	provenance_fields(&d, g->kv);
 }
 
@@ -64,8 +68,8 @@ set_aside(struct handle *w, struct job *j)
 
 	w->count->dead++;
 	id_format(j->id, id);
-	handle_note(w, SUB_WARNING, "'%s' %s is set aside in '%s' after %" PRIu64 " attempt%s: %s", sub_type(p->sub), id, p->dead_key,
-	    j->attempts, j->attempts == 1 ? "" : "s", j->status);
+	handle_note(w, SUB_WARNING, "'%s' %s is set aside in '%s' after %" PRIu64 " attempt%s: %s",
+	    sub_type(p->sub), id, p->dead_key, j->attempts, j->attempts == 1 ? "" : "s", j->status);
 	handle_release(w, j);
 }
 
@@ -76,7 +80,8 @@ gone(struct handle *w, struct job *j)
 	handle_release(w, j);
 }
 
-/* Not set aside: what passes is tried again; else it stays pending, and the next sweep brings it back. */
+/* Not set aside: what passes is tried again; else it stays pending, and the next sweep brings it
+ * back. */
 static void
 stuck(struct handle *w, struct job *j, enum conn_why why, const struct err *err)
 {
@@ -94,8 +99,9 @@ stuck(struct handle *w, struct job *j, enum conn_why why, const struct err *err)
 /* --- without EVAL, over a connection of its own ---------------------------------------- */
 
 struct deadletter_search {
-	const struct slice *kv;		/* of the provenance: id, stream and group are looked for */
-	char found[2][ID_SIZE];	/* the first two that have them */
+	/* of the provenance: id, stream and group are looked for */
+	const struct slice *kv;
+	char found[2][ID_SIZE]; /* the first two that have them */
 	size_t n;
 };
 
@@ -108,7 +114,8 @@ look_at(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 	if (own == nkv)
 		return 0;
 	for (size_t i = 1; i < 6; i += 2)
-		if (kv[own + i].n != s->kv[i].n || memcmp(kv[own + i].p, s->kv[i].p, s->kv[i].n) != 0)
+		if (kv[own + i].n != s->kv[i].n ||
+		    memcmp(kv[own + i].p, s->kv[i].p, s->kv[i].n) != 0)
 			return 0;
 	snprintf(s->found[s->n++], ID_SIZE, "%.*s", (int)id.n, id.p);
 	return s->n == 2;
@@ -116,12 +123,14 @@ look_at(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 
 /* Dead letters of this entry; -1: f. */
 static int
-search(struct conn *conn, const struct handle_stream *p, const struct grave *g, struct deadletter_search *s, enum conn_why *why, struct err *err)
+search(struct conn *conn, const struct handle_stream *p, const struct grave *g,
+    struct deadletter_search *s, enum conn_why *why, struct err *err)
 {
 	struct err what;
 
 	*s = (struct deadletter_search){.kv = g->kv};
-	if (scan_entries(conn, p->dead_key, (struct stream_id){0}, HANDLE_PAGE, look_at, s, why, &what) != -1)
+	if (scan_entries(conn, p->dead_key, (struct stream_id){0}, HANDLE_PAGE, look_at, s, why,
+	        &what) != -1)
 		return 0;
 	return err_set(err, what.status, "look in '%s': %s", p->dead_key, what.text);
 }
@@ -146,7 +155,8 @@ answer(struct conn *conn, const char *what, enum conn_why *why, struct err *err)
 
 /* 1 pending with us, 0 not; -1. */
 static int
-is_ours(struct conn *conn, const struct handle_stream *p, const char *id, enum conn_why *why, struct err *err)
+is_ours(struct conn *conn, const struct handle_stream *p, const char *id, enum conn_why *why,
+    struct err *err)
 {
 	struct reply *r;
 	struct pending e;
@@ -162,7 +172,8 @@ is_ours(struct conn *conn, const struct handle_stream *p, const char *id, enum c
 
 /* The entry behind its provenance into the dead letters: 1, 0 when it is gone, -1. */
 static int
-copy(struct conn *conn, const struct handle_stream *p, const struct grave *g, enum conn_why *why, struct err *err)
+copy(struct conn *conn, const struct handle_stream *p, const struct grave *g, enum conn_why *why,
+    struct err *err)
 {
 	struct reply *r, *added;
 	struct slice id;
@@ -173,7 +184,8 @@ copy(struct conn *conn, const struct handle_stream *p, const struct grave *g, en
 	stream_put_range(conn, sub_key(p->sub), g->id, g->id, 1);
 	if ((r = answer(conn, "XRANGE", why, err)) == NULL)
 		return -1;
-	if (reply_count(r) == 0 || stream_entry(reply_at(r, 0), &id, &kv, &missing) == -1 || missing) {
+	if (reply_count(r) == 0 || stream_entry(reply_at(r, 0), &id, &kv, &missing) == -1 ||
+	    missing) {
 		bytes_free(&kv);
 		reply_free(r);
 		return 0;
@@ -189,9 +201,11 @@ copy(struct conn *conn, const struct handle_stream *p, const struct grave *g, en
 	return 1;
 }
 
-/* Look, copy, look again (another may have done the same: the first stays), acknowledge. 1 done, 0 not ours or gone, -1. */
+/* Look, copy, look again (another may have done the same: the first stays), acknowledge. 1 done, 0
+ * not ours or gone, -1. */
 static int
-by_hand(struct conn *conn, const struct handle_stream *p, const struct grave *g, enum conn_why *why, struct err *err)
+by_hand(struct conn *conn, const struct handle_stream *p, const struct grave *g, enum conn_why *why,
+    struct err *err)
 {
 	struct deadletter_search s;
 	struct slice id = slice_of(g->id);
@@ -235,7 +249,10 @@ bury_by_hand(struct handle *w, struct job *j)
 	else if (ok == 0)
 		gone(w, j);
 	else
-		stuck(w, j, why == CONN_NOPERM || why == CONN_WRONGTYPE || why == CONN_OTHER ? why : CONN_LATER, &err);
+		stuck(w, j,
+		    why == CONN_NOPERM || why == CONN_WRONGTYPE || why == CONN_OTHER ? why
+		                                                                     : CONN_LATER,
+		    &err);
 }
 
 /* --- by the script ---------------------------------------------------------------------- */
@@ -245,7 +262,8 @@ not_permitted(const struct reply *r)
 {
 	struct slice t = reply_text(r);
 
-	return reply_why(r) == CONN_NOPERM || (reply_is_error(r) && memmem(t.p, t.n, "can't run this command", 22) != NULL) ||
+	return reply_why(r) == CONN_NOPERM ||
+	    (reply_is_error(r) && memmem(t.p, t.n, "can't run this command", 22) != NULL) ||
 	    (reply_is_error(r) && memmem(t.p, t.n, "unknown command", 15) != NULL);
 }
 
@@ -259,7 +277,8 @@ buried(struct control_request *a, struct reply *r)
 	char what[300];
 
 	if (r == NULL)
-		job_to(&w->jobs, j, JOB_DEAD);		/* NOLINT(bugprone-branch-clone): each has a reason of its own */
+		/* NOLINTNEXTLINE(bugprone-branch-clone): each has a reason of its own */
+		job_to(&w->jobs, j, JOB_DEAD);
 	else if (not_permitted(r)) {
 		w->no_eval = true;
 		job_to(&w->jobs, j, JOB_DEAD);
@@ -272,7 +291,8 @@ buried(struct control_request *a, struct reply *r)
 	else if (reply_int(r) == 2)
 		bury_by_hand(w, j);
 	else if (p->forcing > 0)
-		job_to(&w->jobs, j, JOB_DEAD);		/* it is not pending yet in a group that was made again */
+		/* it is not pending yet in a group that was made again */
+		job_to(&w->jobs, j, JOB_DEAD);
 	else
 		gone(w, j);
 }
@@ -299,7 +319,9 @@ bury(struct handle *w, struct job *j)
 	conn_put(w->control.conn, n + 2 * PROVENANCE_FIELDS, argv);
 	mine[0] = j;
 	job_asked(j);
-	control_asked(&w->control, (struct control_request){.answer = buried, .arg = p, .jobs = mine, .n = 1, .takes_errors = true});
+	control_asked(&w->control,
+	    (struct control_request){
+	        .answer = buried, .arg = p, .jobs = mine, .n = 1, .takes_errors = true});
 }
 
 void

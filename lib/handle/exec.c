@@ -6,13 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "event/event.h"
-#include "base/status.h"
-#include "base/io.h"
 #include "base/clock.h"
+#include "base/io.h"
+#include "base/status.h"
+#include "event/event.h"
 #include "handle/handle_int.h"
 
-#define GRACE 5000			/* ms between being told to end and being killed */
+#define GRACE 5000 /* ms between being told to end and being killed */
 
 static const struct slice none;
 
@@ -59,7 +59,8 @@ void
 exec_start(struct runner *h, struct job *j, const struct record *r)
 {
 	struct handle *w = h->w;
-	struct child_plan plan = {.argv = w->plan->argv, .env = childenv_of(w->env, r), .in = payload_file(r)};
+	struct child_plan plan = {
+	    .argv = w->plan->argv, .env = childenv_of(w->env, r), .in = payload_file(r)};
 	struct err err;
 	int ok;
 
@@ -90,7 +91,8 @@ cannot_run(struct handle *w, int status)
 	handle_fail(w, &err);
 }
 
-/* Nobody reads our stdout any more, and it is the command's: of SIGPIPE it died, or of having ignored it. */
+/* Nobody reads our stdout any more, and it is the command's: of SIGPIPE it died, or of having
+ * ignored it. */
 static bool
 stdout_gone(const struct handle *w)
 {
@@ -118,7 +120,8 @@ judge(struct runner *h, struct job *j, int status)
 	else if (code == STATUS_DATA && !h->overdue)
 		what = OUTCOME_DEAD;
 	child_tail(&h->child, &tail);
-	attempt_over(h->w, j, what, h->overdue ? "timeout" : word, (struct slice){tail.p, tail.len});
+	attempt_over(
+	    h->w, j, what, h->overdue ? "timeout" : word, (struct slice){tail.p, tail.len});
 	bytes_free(&tail);
 	if (code == 126 || code == 127)
 		cannot_run(h->w, status);

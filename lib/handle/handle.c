@@ -1,7 +1,7 @@
-#include "event/id.h"
 #include "handle/handle.h"
 
 #include <sys/stat.h>
+
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "event/id.h"
 #include "event/names.h"
 #include "handle/handle_int.h"
 
@@ -27,22 +28,28 @@ handle_status(const struct handle_count *c, int status)
 void
 handle_text(struct bytes *out, const struct handle_count *c)
 {
-	bytes_addf(out, "%" PRIu64 " handled, %" PRIu64 " failed attempts, %" PRIu64 " put off, %" PRIu64 " set aside, %" PRIu64
-	    " lost, %" PRIu64 " taken over from others", c->handled, c->failed, c->later, c->dead, c->lost, c->taken);
+	bytes_addf(out,
+	    "%" PRIu64 " handled, %" PRIu64 " failed attempts, %" PRIu64 " put off, %" PRIu64
+	    " set aside, %" PRIu64 " lost, %" PRIu64 " taken over from others",
+	    c->handled, c->failed, c->later, c->dead, c->lost, c->taken);
 }
 
-#define BLOCK 1000			/* ms of one blocking read */
-#define BLOCK_SHARED 100		/* when types share a limit */
-#define BUSY 8				/* turns with something to do, after which all descriptors are looked at */
-#define ASK_AGAIN 100			/* ms: with `to_end`, while something runs */
+#define BLOCK 1000       /* ms of one blocking read */
+#define BLOCK_SHARED 100 /* when types share a limit */
+#define BUSY 8           /* turns with something to do, after which all descriptors are looked at */
+#define ASK_AGAIN 100    /* ms: with `to_end`, while something runs */
 
 void
 handle_init(struct handle_plan *p)
 {
-	*p = (struct handle_plan){
-		.hands = 1, .cmd_timeout = -1, .claim_idle = 60000, .retry_base = 1000, .retry_max = 300000, .retry_for = 3600000,
-		.max_deliveries = 5, .stop_timeout = 30000
-	};
+	*p = (struct handle_plan){.hands = 1,
+	    .cmd_timeout = -1,
+	    .claim_idle = 60000,
+	    .retry_base = 1000,
+	    .retry_max = 300000,
+	    .retry_for = 3600000,
+	    .max_deliveries = 5,
+	    .stop_timeout = 30000};
 }
 
 void
@@ -96,7 +103,8 @@ size_t
 handle_room(const struct handle *w)
 {
 	const size_t *in = w->jobs.in;
-	size_t most = pool_capacity(w), busy = in[JOB_READY] + in[JOB_BEGINNING] + in[JOB_RUNNING], asked = 0;
+	size_t most = pool_capacity(w), busy = in[JOB_READY] + in[JOB_BEGINNING] + in[JOB_RUNNING],
+	       asked = 0;
 
 	for (size_t i = 0; i < w->plan->n; i++)
 		asked += sub_asked(w->posts[i].sub) + w->posts[i].expected;
@@ -135,7 +143,7 @@ open_one(struct handle *w, size_t i, enum conn_why *why, struct err *err)
 	}
 	if (sub_open(w->posts[i].sub, why, err) == -1)
 		return -1;
-	lease_own(&w->posts[i]);	/* what the old connection was given and we never saw */
+	lease_own(&w->posts[i]); /* what the old connection was given and we never saw */
 	return 0;
 }
 
@@ -224,8 +232,8 @@ ask(struct handle *w)
 		size_t i = (first + k) % w->plan->n, room = handle_room(w);
 		struct handle_stream *p = &w->posts[i];
 
-		if (sub_state(p->sub) != SUB_IDLE || p->stage == STAGE_OWN || (p->stage == STAGE_SWEEP && p->their_turn) ||
-		    room == 0 || !worth_asking(w, p))
+		if (sub_state(p->sub) != SUB_IDLE || p->stage == STAGE_OWN ||
+		    (p->stage == STAGE_SWEEP && p->their_turn) || room == 0 || !worth_asking(w, p))
 			continue;
 		p->asked_at = w->released;
 		w->turn = i + 1;
@@ -247,7 +255,8 @@ take_batch(struct handle *w, struct handle_stream *p)
 		struct stream_id id;
 		struct job *j;
 
-		if (id_parse(reply_text(reply_at(e, 0)), &id) == 0 && (j = job_hold(&w->jobs, &p->queue, id, 0)) != NULL)
+		if (id_parse(reply_text(reply_at(e, 0)), &id) == 0 &&
+		    (j = job_hold(&w->jobs, &p->queue, id, 0)) != NULL)
 			job_keep(j, b, e);
 	}
 	shared_reply_drop(b);
@@ -316,7 +325,8 @@ poll_ms(const struct handle *w)
 	for (size_t i = 0; i < w->plan->n; i++) {
 		if (sub_bus(w->posts[i].sub) != NULL)
 			sooner(&by, conn_deadline(sub_bus(w->posts[i].sub)));
-		if (w->plan->to_end && !w->ending && sub_dry(w->posts[i].sub) && w->jobs.n > 0 && handle_room(w) > 0)
+		if (w->plan->to_end && !w->ending && sub_dry(w->posts[i].sub) && w->jobs.n > 0 &&
+		    handle_room(w) > 0)
 			sooner(&by, w->posts[i].next_ask);
 	}
 	if (w->control.conn != NULL)
@@ -342,14 +352,17 @@ wait_for_news(struct handle *w, struct pollfd *p, int ms)
 	p[n++] = (struct pollfd){.fd = w->plan->worker || w->ending ? -1 : STDOUT_FILENO};
 	p[n++] = (struct pollfd){.fd = w->child_fd, .events = POLLIN};
 	if (w->control.conn != NULL)
-		p[n++] = (struct pollfd){.fd = conn_fd(w->control.conn), .events = conn_events(w->control.conn)};
+		p[n++] = (struct pollfd){
+		    .fd = conn_fd(w->control.conn), .events = conn_events(w->control.conn)};
 	for (size_t i = 0; i < w->plan->n; i++)
 		if (sub_bus(w->posts[i].sub) != NULL)
-			p[n++] = (struct pollfd){.fd = conn_fd(sub_bus(w->posts[i].sub)), .events = conn_events(sub_bus(w->posts[i].sub))};
+			p[n++] = (struct pollfd){.fd = conn_fd(sub_bus(w->posts[i].sub)),
+			    .events = conn_events(sub_bus(w->posts[i].sub))};
 	hands = n;
 	n += pool_poll(w, p + n);
 	if (poll(p, n, ms == -1 ? poll_ms(w) : ms) <= 0) {
-		w->child_news = w->child_news || ms == -1;	/* should it not have come through the pipe */
+		/* should it not have come through the pipe */
+		w->child_news = w->child_news || ms == -1;
 		return;
 	}
 	pool_polled(w, p + hands);
@@ -386,7 +399,8 @@ all_read(const struct handle *w)
 	for (size_t i = 0; i < w->plan->n; i++) {
 		const struct handle_stream *p = &w->posts[i];
 
-		if (sub_state(p->sub) != SUB_IDLE || !sub_dry(p->sub) || p->asked_at != w->released || !p->swept || p->expected > 0 ||
+		if (sub_state(p->sub) != SUB_IDLE || !sub_dry(p->sub) ||
+		    p->asked_at != w->released || !p->swept || p->expected > 0 ||
 		    p->stage != STAGE_REST)
 			return false;
 	}
@@ -400,8 +414,9 @@ judge(struct handle *w)
 
 	if (w->ending)
 		return;
-	if (w->reconnect.down_since != 0 && ((p->idle_ms >= 0 && idle_left(w) == 0) ||
-	    (p->to_end && clock_mono() - w->reconnect.down_since >= p->timeout_ms)))
+	if (w->reconnect.down_since != 0 &&
+	    ((p->idle_ms >= 0 && idle_left(w) == 0) ||
+	        (p->to_end && clock_mono() - w->reconnect.down_since >= p->timeout_ms)))
 		handle_fail(w, &w->reconnect.outage);
 	else if (p->limit >= 0 && w->count->handled + w->count->dead >= (uint64_t)p->limit)
 		handle_end(w, CONSUME_LIMIT);
@@ -415,7 +430,8 @@ judge(struct handle *w)
 static bool
 over(struct handle *w)
 {
-	bool settled = w->control.asked == 0 && w->jobs.in[JOB_DONE] == 0 && w->jobs.in[JOB_DEAD] == 0 && w->jobs.in[JOB_BEGINNING] == 0;
+	bool settled = w->control.asked == 0 && w->jobs.in[JOB_DONE] == 0 &&
+	    w->jobs.in[JOB_DEAD] == 0 && w->jobs.in[JOB_BEGINNING] == 0;
 
 	if (!w->ending)
 		return false;
@@ -444,7 +460,7 @@ loop(struct handle *w)
 		deadletter_send(w);
 		ask(w);
 		if (move(w) || over(w)) {
-			if (++busy % BUSY == 0)		/* signals and children count too */
+			if (++busy % BUSY == 0) /* signals and children count too */
 				wait_for_news(w, fds, 0);
 		} else
 			wait_for_news(w, fds, -1);

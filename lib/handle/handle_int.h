@@ -11,43 +11,48 @@
 
 #include <poll.h>
 
-#include "event/id.h"
-#include "handle/child.h"
-#include "handle/control.h"
-#include "handle/childenv.h"
-#include "handle/job.h"
 #include "base/lines.h"
 #include "consume/reconnect.h"
-#include "redis/pending.h"
+#include "event/id.h"
+#include "handle/child.h"
+#include "handle/childenv.h"
+#include "handle/control.h"
 #include "handle/handle.h"
+#include "handle/job.h"
+#include "redis/pending.h"
 
-#define HANDLE_PAGE 500			/* entries in one command */
-#define HANDLE_WAITING 10000		/* entries that wait at most; then reading pauses */
+#define HANDLE_PAGE 500      /* entries in one command */
+#define HANDLE_WAITING 10000 /* entries that wait at most; then reading pauses */
 
 enum stage {
-	STAGE_OWN,			/* listing what is pending with us */
-	STAGE_REST,			/* nothing to list until next_sweep */
-	STAGE_SWEEP			/* listing what others left */
+	STAGE_OWN,  /* listing what is pending with us */
+	STAGE_REST, /* nothing to list until next_sweep */
+	STAGE_SWEEP /* listing what others left */
 };
 
 /* One type. */
 struct handle_stream {
-	struct jobqueue queue;		/* first: a job's queue is its post's */
+	struct jobqueue queue; /* first: a job's queue is its post's */
 	struct handle *w;
 	struct subscription *sub;
 	char *dead_key;
 	enum stage stage;
-	bool listing;			/* a page is asked for */
-	unsigned round;			/* of listing: an answer of an earlier one means nothing */
-	unsigned remade;		/* of its group, as far as we have seen to it */
-	size_t forcing;			/* entries that are being made pending with us again in a group that was made again */
-	size_t expected;		/* entries that unanswered questions of rescue may bring */
-	bool swept;			/* once at least, to the end */
-	bool their_turn;		/* between what others left and what is new, when there is room for only one */
-	struct stream_id cursor;	/* listed up to here */
+	bool listing; /* a page is asked for */
+	/* of listing: an answer of an earlier one means nothing */
+	unsigned round;
+	unsigned remade; /* of its group, as far as we have seen to it */
+	/* entries that are being made pending with us again in a group that was made again */
+	size_t forcing;
+	/* entries that unanswered questions of rescue may bring */
+	size_t expected;
+	bool swept; /* once at least, to the end */
+	/* between what others left and what is new, when there is room for only one */
+	bool their_turn;
+	struct stream_id cursor; /* listed up to here */
 	int64_t next_sweep;
-	int64_t next_ask;		/* to_end: not asked again before, while something runs */
-	uint64_t asked_at;		/* w->released when its tap was asked last */
+	/* to_end: not asked again before, while something runs */
+	int64_t next_ask;
+	uint64_t asked_at; /* w->released when its tap was asked last */
 };
 
 /* How an attempt ended. */
@@ -56,31 +61,34 @@ enum outcome {
 	OUTCOME_LATER,
 	OUTCOME_DEAD,
 	OUTCOME_FAILED,
-	OUTCOME_UNDONE			/* nobody's fault: as if it had not begun */
+	OUTCOME_UNDONE /* nobody's fault: as if it had not begun */
 };
 
 /* What runs, or may: one command, or one worker. */
 struct runner {
 	struct handle *w;
 	struct child child;
-	bool heard;			/* there is something on its stderr */
-	size_t load;			/* attempts begun for it that are not over */
-	bool alone;			/* it has one that failed before: nothing else meanwhile */
-	bool overdue;			/* told to end: cmd_timeout, or what it said is no answer */
-	const char *fault;		/* of a worker: why it is overdue */
-	bool cut_short;			/* told to end: we stop */
-	int64_t deadline;		/* of what runs; -1 none */
+	bool heard;  /* there is something on its stderr */
+	size_t load; /* attempts begun for it that are not over */
+	/* it has one that failed before: nothing else meanwhile */
+	bool alone;
+	/* told to end: cmd_timeout, or what it said is no answer */
+	bool overdue;
+	const char *fault; /* of a worker: why it is overdue */
+	bool cut_short;    /* told to end: we stop */
+	int64_t deadline;  /* of what runs; -1 none */
 
-	struct job *job;		/* of a command */
+	struct job *job; /* of a command */
 
 	/* Of a worker. */
-	struct job **given;		/* ring: what it has not answered, oldest first */
+	struct job **given; /* ring: what it has not answered, oldest first */
 	size_t first, count, room;
-	struct bytes out;			/* not written yet */
+	struct bytes out; /* not written yet */
 	size_t written;
-	struct bytes in;			/* not read as a line yet */
-	bool answered;			/* since it was started */
-	size_t window, answers;		/* how much it is given at once; how much it answered since inflight_at */
+	struct bytes in; /* not read as a line yet */
+	bool answered;   /* since it was started */
+	/* how much it is given at once; how much it answered since inflight_at */
+	size_t window, answers;
 	int64_t inflight_at;
 	int64_t next_start;
 	struct backoff pause;
@@ -92,24 +100,25 @@ struct handle {
 	struct handle_stream *posts;
 	struct jobset jobs;
 	struct control control;
-	struct reconnect reconnect;		/* the taps, then the desk */
+	struct reconnect reconnect; /* the taps, then the desk */
 	struct runner *hands;
 	struct childenv *env;
-	int child_fd;			/* readable when a child may have ended */
-	bool child_news;		/* it was */
-	bool no_eval;			/* EVAL is not permitted */
-	bool out_gone;			/* the reader of our stdout is gone */
+	int child_fd;    /* readable when a child may have ended */
+	bool child_news; /* it was */
+	bool no_eval;    /* EVAL is not permitted */
+	bool out_gone;   /* the reader of our stdout is gone */
 
 	bool ending;
 	enum consume_end end;
-	struct err err;		/* for CONSUME_FAILED */
-	int64_t stop_at;		/* ending: when running commands are told to end */
+	struct err err;  /* for CONSUME_FAILED */
+	int64_t stop_at; /* ending: when running commands are told to end */
 	int64_t last_event;
-	size_t turn;			/* whose tap is asked next, where there is not room for all */
-	uint64_t released;		/* entries that were let go, ever */
-	int64_t renewed;		/* what is held was renewed then, or later */
+	/* whose tap is asked next, where there is not room for all */
+	size_t turn;
+	uint64_t released; /* entries that were let go, ever */
+	int64_t renewed;   /* what is held was renewed then, or later */
 	int64_t renew_sent;
-	size_t renewing;		/* unanswered */
+	size_t renewing; /* unanswered */
 	int64_t next_renewal;
 };
 
@@ -121,32 +130,36 @@ handle_stream_of(const struct job *j)
 
 /* --- work ----------------------------------------------------------------------- */
 
-void handle_note(struct handle *w, enum sub_note kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void handle_note(struct handle *w, enum sub_note kind, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 void handle_end(struct handle *w, enum consume_end end);
 void handle_fail(struct handle *w, const struct err *err);
-void handle_release(struct handle *w, struct job *j);	/* job_let_go, counted */
+void handle_release(struct handle *w, struct job *j); /* job_let_go, counted */
 /* How many more entries may be held for running soon. */
 size_t handle_room(const struct handle *w);
 
 /* --- attempt ----------------------------------------------------------------------- */
 
-void attempt_begin(struct handle *w);		/* for whatever is ready and free */
-void attempt_over(struct handle *w, struct job *j, enum outcome what, const char *status, struct slice words);
-void attempt_acknowledge(struct handle *w);	/* what is done */
+void attempt_begin(struct handle *w); /* for whatever is ready and free */
+void attempt_over(
+    struct handle *w, struct job *j, enum outcome what, const char *status, struct slice words);
+void attempt_acknowledge(struct handle *w); /* what is done */
 
 /* --- bury --------------------------------------------------------------------------- */
 
-void deadletter_send(struct handle *w);			/* what is to be set aside */
+void deadletter_send(struct handle *w); /* what is to be set aside */
 
 /* --- rescue ---------------------------------------------------------------------------- */
 
-void lease_list(struct handle *w);		/* own entries, and what others left */
+void lease_list(struct handle *w); /* own entries, and what others left */
 void lease_renew(struct handle *w);
-void lease_own(struct handle_stream *p);		/* list what is pending with us (again) */
-void lease_again(struct handle *w);		/* what is held of groups that had vanished */
+/* list what is pending with us (again) */
+void lease_own(struct handle_stream *p);
+void lease_again(struct handle *w); /* what is held of groups that had vanished */
 /* Entries that are not pending with us any more: lost when they are gone from the stream. */
-void lease_missing(struct handle *w, struct handle_stream *p, const struct stream_id *ids, size_t n);
-int64_t lease_next(const struct handle *w);	/* when it wants to be called; -1 */
+void lease_missing(
+    struct handle *w, struct handle_stream *p, const struct stream_id *ids, size_t n);
+int64_t lease_next(const struct handle *w); /* when it wants to be called; -1 */
 
 /* --- hands ------------------------------------------------------------------------------ */
 
@@ -154,15 +167,16 @@ int pool_init(struct handle *w, struct err *err);
 void pool_free(struct handle *w);
 /* Which one could take this entry now, or NULL. */
 struct runner *pool_pick(struct handle *w, const struct job *j);
-void runner_take(struct runner *h, const struct job *j);	/* an attempt is begun for it */
-void runner_put_down(struct runner *h);			/* ... and is over */
-size_t pool_capacity(const struct handle *w);	/* entries that run soon, all together */
+void runner_take(struct runner *h, const struct job *j); /* an attempt is begun for it */
+void runner_put_down(struct runner *h);                  /* ... and is over */
+size_t pool_capacity(const struct handle *w);            /* entries that run soon, all together */
 void pool_start(struct runner *h, struct job *j, const struct record *r);
-bool pool_look(struct handle *w);		/* what they wrote, answered, how they ended; true when there was something */
-void pool_stop(struct handle *w);		/* it is time to stop */
+/* what they wrote, answered, how they ended; true when there was something */
+bool pool_look(struct handle *w);
+void pool_stop(struct handle *w); /* it is time to stop */
 bool pool_idle(const struct handle *w);
-size_t pool_poll(const struct handle *w, struct pollfd *p);	/* at most 3 each */
-void pool_polled(struct handle *w, const struct pollfd *p);	/* what came of it */
+size_t pool_poll(const struct handle *w, struct pollfd *p); /* at most 3 each */
+void pool_polled(struct handle *w, const struct pollfd *p); /* what came of it */
 int64_t pool_next(const struct handle *w);
 
 void exec_start(struct runner *h, struct job *j, const struct record *r);

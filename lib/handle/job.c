@@ -1,10 +1,11 @@
+#include "handle/job.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "event/id.h"
-#include "handle/job.h"
-#include "redis/reply.h"
 #include "base/mem.h"
+#include "event/id.h"
+#include "redis/reply.h"
 
 /* --- lists ---------------------------------------------------------------- */
 
@@ -12,14 +13,10 @@ static struct jobs *
 list_of(struct job *j)
 {
 	switch (j->state) {
-	case JOB_READY:
-		return &j->queue->ready;
-	case JOB_DONE:
-		return &j->queue->done;
-	case JOB_DEAD:
-		return &j->queue->dead;
-	default:
-		return NULL;
+	case JOB_READY: return &j->queue->ready;
+	case JOB_DONE: return &j->queue->done;
+	case JOB_DEAD: return &j->queue->dead;
+	default: return NULL;
 	}
 }
 
@@ -51,7 +48,8 @@ enlist(struct job *j)
 
 	if (l == NULL || listed(j, l))
 		return;
-	for (before = l->last; before != NULL && id_cmp(before->id, j->id) > 0; before = before->prev)
+	for (before = l->last; before != NULL && id_cmp(before->id, j->id) > 0;
+	     before = before->prev)
 		;
 	j->prev = before;
 	j->next = before != NULL ? before->next : l->first;

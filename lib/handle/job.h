@@ -1,23 +1,28 @@
 /*
- * job: one entry that this process holds, until it is handled, set aside, or no longer ours. Pure: no Redis, no processes.
+ * job: one entry that this process holds, until it is handled, set aside, or no longer ours. Pure:
+ * no Redis, no processes.
  *
- * Entries stand in one list of their queue, in the order of their IDs, or in the heap of those that wait. The jobs own what they point to.
+ * Entries stand in one list of their queue, in the order of their IDs, or in the heap of those that
+ * wait. The jobs own what they point to.
  */
 #ifndef HANDLE_JOB_H
 #define HANDLE_JOB_H
 
-#include "event/id.h"
 #include "base/backoff.h"
+#include "event/id.h"
 #include "redis/conn.h"
 #include "redis/stream.h"
 
 enum job_state {
-	JOB_READY,			/* to be begun; in the list `ready` */
-	JOB_BEGINNING,			/* the server is being told of the attempt, or asked what became of the entry */
-	JOB_RUNNING,			/* a command has it */
-	JOB_WAITING,			/* for `when`; in the heap */
-	JOB_DEAD,			/* to be set aside; in the list `dead`, or being asked for */
-	JOB_DONE,			/* handled; in the list `done`, or its acknowledgement is unanswered */
+	JOB_READY, /* to be begun; in the list `ready` */
+	/* the server is being told of the attempt, or asked what became of the entry */
+	JOB_BEGINNING,
+	JOB_RUNNING, /* a command has it */
+	JOB_WAITING, /* for `when`; in the heap */
+	/* to be set aside; in the list `dead`, or being asked for */
+	JOB_DEAD,
+	/* handled; in the list `done`, or its acknowledgement is unanswered */
+	JOB_DONE,
 	JOB_STATES
 };
 
@@ -28,19 +33,22 @@ struct job {
 	struct jobqueue *queue;
 	struct stream_id id;
 	enum job_state state;
-	bool stale;			/* held too long without renewal: it may be another's by now */
-	bool doomed;			/* JOB_WAITING: for being set aside */
-	uint64_t attempts;		/* begun, this one included */
-	size_t hand;			/* BEGINNING, RUNNING: which hand it is for */
-	int64_t when;			/* JOB_WAITING: CLOCK_MONOTONIC ms */
-	int64_t put_off;		/* when it was first put off (status 75), CLOCK_MONOTONIC ms; 0: never */
+	/* held too long without renewal: it may be another's by now */
+	bool stale;
+	bool doomed;       /* JOB_WAITING: for being set aside */
+	uint64_t attempts; /* begun, this one included */
+	size_t hand;       /* BEGINNING, RUNNING: which hand it is for */
+	int64_t when;      /* JOB_WAITING: CLOCK_MONOTONIC ms */
+	/* when it was first put off (status 75), CLOCK_MONOTONIC ms; 0: never */
+	int64_t put_off;
 	struct backoff pause;
 	struct shared_reply *body;
-	const struct reply *entry;	/* of body; NULL: the next attempt's claim brings it */
-	char *status, *words;		/* how the last attempt ended, the end of its stderr; or NULL */
-	struct job *prev, *next;	/* in a list */
+	const struct reply *entry; /* of body; NULL: the next attempt's claim brings it */
+	/* how the last attempt ended, the end of its stderr; or NULL */
+	char *status, *words;
+	struct job *prev, *next; /* in a list */
 	struct job *chain;
-	size_t place;			/* in the heap */
+	size_t place; /* in the heap */
 };
 
 struct jobs {
@@ -52,8 +60,8 @@ struct jobs {
 struct jobset {
 	struct job **bucket;
 	size_t buckets, n;
-	size_t in[JOB_STATES];		/* how many are in each state */
-	struct job **heap;		/* the soonest first */
+	size_t in[JOB_STATES]; /* how many are in each state */
+	struct job **heap;     /* the soonest first */
 	size_t waiting, room;
 	struct job *spare;
 };
@@ -61,32 +69,40 @@ struct jobset {
 /* What is held of one stream. `salt` tells the queues apart in the buckets. */
 struct jobqueue {
 	struct jobs ready, done, dead;
-	size_t busy;			/* begun and not over: BEGINNING, RUNNING, WAITING, DEAD */
+	/* begun and not over: BEGINNING, RUNNING, WAITING, DEAD */
+	size_t busy;
 	size_t salt;
 };
 
 /* A new one, READY, in its place in the queue; NULL when it is held already. */
 struct job *job_hold(struct jobset *h, struct jobqueue *q, struct stream_id id, uint64_t attempts);
 struct job *job_find(const struct jobset *h, const struct jobqueue *q, struct stream_id id);
-void job_let_go(struct jobset *h, struct job *j);	/* whatever its state: out of everything, freed */
+/* whatever its state: out of everything, freed */
+void job_let_go(struct jobset *h, struct job *j);
 
-/* From one state to another, with what lists and heap that means. For JOB_WAITING set `when` before. */
+/* From one state to another, with what lists and heap that means. For JOB_WAITING set `when`
+ * before. */
 void job_to(struct jobset *h, struct job *j, enum job_state state);
-/* Out of its list without leaving its state: it is being asked for. job_to the same state puts it back. */
+/* Out of its list without leaving its state: it is being asked for. job_to the same state puts it
+ * back. */
 void job_asked(struct job *j);
-struct job *job_due(const struct jobset *h, int64_t now);	/* one that has waited long enough, or NULL */
-int64_t job_next_due(const struct jobset *h);		/* -1: none waits */
+/* one that has waited long enough, or NULL */
+struct job *job_due(const struct jobset *h, int64_t now);
+int64_t job_next_due(const struct jobset *h); /* -1: none waits */
 
-/* body takes the reply. Each job that keeps an entry of it has a part; the reply goes with the last. */
+/* body takes the reply. Each job that keeps an entry of it has a part; the reply goes with the
+ * last. */
 struct shared_reply *shared_reply_of(struct reply *r);
 const struct reply *shared_reply_reply(const struct shared_reply *b);
-void shared_reply_drop(struct shared_reply *b);			/* the part of whoever made it */
+/* the part of whoever made it */
+void shared_reply_drop(struct shared_reply *b);
 void job_keep(struct job *j, struct shared_reply *b, const struct reply *entry);
-void job_forget(struct job *j);			/* its entry, once it is handed on */
+void job_forget(struct job *j); /* its entry, once it is handed on */
 
 void job_say(struct job *j, const char *status, struct slice words);
 
-void jobset_each(struct jobset *h, void (*fn)(void *arg, struct job *j), void *arg);	/* fn may let it go */
+/* fn may let it go */
+void jobset_each(struct jobset *h, void (*fn)(void *arg, struct job *j), void *arg);
 void jobset_free(struct jobset *h);
 
 #endif

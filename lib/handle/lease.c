@@ -1,14 +1,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "event/id.h"
-#include "redis/stream.h"
-#include "base/status.h"
-#include "base/mem.h"
 #include "base/clock.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "event/id.h"
 #include "handle/handle_int.h"
+#include "redis/stream.h"
 
-/* Others' claims come a minute after our last renewal at the earliest, unless they have another --claim-idle. */
+/* Others' claims come a minute after our last renewal at the earliest, unless they have another
+ * --claim-idle. */
 #define RENEW_WITHOUT 60000
 
 static int64_t
@@ -29,7 +30,8 @@ looked_up(struct control_request *a, struct reply *r)
 		return;
 	p->w->count->lost++;
 	id_format(a->ids[0], id);
-	handle_note(p->w, SUB_WARNING, "'%s' %s is lost: trimmed or deleted before it was handled", sub_type(p->sub), id);
+	handle_note(p->w, SUB_WARNING, "'%s' %s is lost: trimmed or deleted before it was handled",
+	    sub_type(p->sub), id);
 }
 
 void
@@ -43,7 +45,9 @@ lease_missing(struct handle *w, struct handle_stream *p, const struct stream_id 
 		*id = ids[i];
 		id_format(*id, text);
 		stream_put_range(w->control.conn, sub_key(p->sub), text, text, 1);
-		control_asked(&w->control, (struct control_request){.answer = looked_up, .arg = p, .ids = id, .n = 1, .takes_errors = true});
+		control_asked(&w->control,
+		    (struct control_request){
+		        .answer = looked_up, .arg = p, .ids = id, .n = 1, .takes_errors = true});
 	}
 }
 
@@ -78,7 +82,8 @@ take_in(const struct control_request *a, struct reply *r)
 	for (size_t i = 0; i < a->n && r != NULL; i++) {
 		struct stream_id id;
 
-		if (id_parse(reply_text(reply_at(r, (size_t)n)), &id) == 0 && id_cmp(id, a->ids[i]) == 0) {
+		if (id_parse(reply_text(reply_at(r, (size_t)n)), &id) == 0 &&
+		    id_cmp(id, a->ids[i]) == 0) {
 			n++;
 			hold(p, id, (uint64_t)a->number);
 		} else
@@ -99,29 +104,37 @@ kept(struct control_request *a, struct reply *r)
 	(void)take_in(a, r);
 }
 
-/* What lay idle for so long without being held by us may be another's in a moment: it is claimed before it is held. */
+/* What lay idle for so long without being held by us may be another's in a moment: it is claimed
+ * before it is held. */
 static int64_t
 long_idle(const struct handle_stream *p)
 {
 	return p->w->plan->claim_idle / (p->stage == STAGE_OWN ? 2 : 1);
 }
 
-/* Those that have the same count, by one command: of others' consumers, whose counts mean nothing to us, it is set. */
+/* Those that have the same count, by one command: of others' consumers, whose counts mean nothing
+ * to us, it is set. */
 static void
 take(struct handle_stream *p, const struct taking *t, size_t from, size_t n, bool ours)
 {
 	struct handle *w = p->w;
 	struct stream_id *ids = mem_alloc(n * sizeof(*ids));
-	struct claim c = {
-		.key = sub_key(p->sub), .group = sub_group(p->sub), .consumer = w->plan->consumer, .min_idle = long_idle(p),
-		.deliveries = ours ? -1 : 1
-	};
+	struct claim c = {.key = sub_key(p->sub),
+	    .group = sub_group(p->sub),
+	    .consumer = w->plan->consumer,
+	    .min_idle = long_idle(p),
+	    .deliveries = ours ? -1 : 1};
 
 	for (size_t i = 0; i < n; i++)
 		ids[i] = t->id[from + i];
 	pending_put_claim(w->control.conn, &c, ids, n);
 	p->expected += n;
-	control_asked(&w->control, (struct control_request){.answer = p->stage == STAGE_OWN ? kept : taken, .arg = p, .ids = ids, .n = n, .number = (int64_t)t->attempts[from]});
+	control_asked(&w->control,
+	    (struct control_request){.answer = p->stage == STAGE_OWN ? kept : taken,
+	        .arg = p,
+	        .ids = ids,
+	        .n = n,
+	        .number = (int64_t)t->attempts[from]});
 }
 
 static void
@@ -208,14 +221,16 @@ list_more(struct handle_stream *p, size_t n)
 	bool own = p->stage == STAGE_OWN;
 
 	id_format(p->cursor, id + 1);
-	pending_put_list(w->control.conn, sub_key(p->sub), sub_group(p->sub), own ? 0 : w->plan->claim_idle, id, n,
-	    own ? w->plan->consumer : NULL);
+	pending_put_list(w->control.conn, sub_key(p->sub), sub_group(p->sub),
+	    own ? 0 : w->plan->claim_idle, id, n, own ? w->plan->consumer : NULL);
 	p->listing = true;
 	p->expected += n;
-	control_asked(&w->control, (struct control_request){.answer = listed, .arg = p, .n = n, .number = p->round});
+	control_asked(&w->control,
+	    (struct control_request){.answer = listed, .arg = p, .n = n, .number = p->round});
 }
 
-/* Nothing is listed while the tap is being asked: what it brings is pending with us before we know of it. */
+/* Nothing is listed while the tap is being asked: what it brings is pending with us before we know
+ * of it. */
 static void
 list_post(struct handle_stream *p)
 {
@@ -252,7 +267,8 @@ forced(struct control_request *a, struct reply *r)
 	struct job *j = job_find(&p->w->jobs, &p->queue, a->ids[0]);
 
 	p->forcing--;
-	if (reply_count(r) > 0 || !reply_is_array(r) || j == NULL || (j->state != JOB_READY && j->state != JOB_WAITING))
+	if (reply_count(r) > 0 || !reply_is_array(r) || j == NULL ||
+	    (j->state != JOB_READY && j->state != JOB_WAITING))
 		return;
 	lease_missing(p->w, p, a->ids, 1);
 	handle_release(p->w, j);
@@ -264,10 +280,11 @@ force(void *arg, struct job *j)
 {
 	struct handle_stream *p = arg;
 	struct handle *w = p->w;
-	struct claim c = {
-		.key = sub_key(p->sub), .group = sub_group(p->sub), .consumer = w->plan->consumer,
-		.deliveries = (int64_t)j->attempts + 1, .force = true
-	};
+	struct claim c = {.key = sub_key(p->sub),
+	    .group = sub_group(p->sub),
+	    .consumer = w->plan->consumer,
+	    .deliveries = (int64_t)j->attempts + 1,
+	    .force = true};
 	struct stream_id *id;
 
 	if (handle_stream_of(j) != p || j->state == JOB_DONE || j->stale)
@@ -276,7 +293,8 @@ force(void *arg, struct job *j)
 	*id = j->id;
 	pending_put_claim(w->control.conn, &c, id, 1);
 	p->forcing++;
-	control_asked(&w->control, (struct control_request){.answer = forced, .arg = p, .ids = id, .n = 1});
+	control_asked(
+	    &w->control, (struct control_request){.answer = forced, .arg = p, .ids = id, .n = 1});
 }
 
 void
@@ -338,9 +356,10 @@ static void
 renew_some(struct collecting *c)
 {
 	struct handle *w = c->p->w;
-	struct claim claim = {
-		.key = sub_key(c->p->sub), .group = sub_group(c->p->sub), .consumer = w->plan->consumer, .deliveries = -1
-	};
+	struct claim claim = {.key = sub_key(c->p->sub),
+	    .group = sub_group(c->p->sub),
+	    .consumer = w->plan->consumer,
+	    .deliveries = -1};
 
 	if (c->n == 0) {
 		free(c->ids);
@@ -349,7 +368,8 @@ renew_some(struct collecting *c)
 	}
 	pending_put_claim(w->control.conn, &claim, c->ids, c->n);
 	w->renewing++;
-	control_asked(&w->control, (struct control_request){.answer = renewed, .arg = c->p, .ids = c->ids, .n = c->n});
+	control_asked(&w->control,
+	    (struct control_request){.answer = renewed, .arg = c->p, .ids = c->ids, .n = c->n});
 	c->ids = NULL;
 	c->n = 0;
 }
@@ -397,7 +417,8 @@ looked_whose(struct control_request *a, struct reply *r)
 	p->w->next_renewal = 0;
 }
 
-/* What was not renewed in time may be another's: it is forgotten, and what is still pending with us listed again. */
+/* What was not renewed in time may be another's: it is forgotten, and what is still pending with us
+ * listed again. */
 static void
 forget(void *arg, struct job *j)
 {
@@ -415,8 +436,10 @@ forget(void *arg, struct job *j)
 		id = mem_alloc(sizeof(*id));
 		*id = j->id;
 		id_format(j->id, text);
-		pending_put_list(w->control.conn, sub_key(p->sub), sub_group(p->sub), 0, text, 1, w->plan->consumer);
-		control_asked(&w->control, (struct control_request){.answer = looked_whose, .arg = p, .ids = id, .n = 1});
+		pending_put_list(w->control.conn, sub_key(p->sub), sub_group(p->sub), 0, text, 1,
+		    w->plan->consumer);
+		control_asked(&w->control,
+		    (struct control_request){.answer = looked_whose, .arg = p, .ids = id, .n = 1});
 	}
 }
 
@@ -448,7 +471,8 @@ lease_next(const struct handle *w)
 	if (w->control.conn == NULL)
 		return -1;
 	for (size_t i = 0; i < w->plan->n && !w->ending; i++)
-		if (w->plan->claim_idle > 0 && w->posts[i].stage == STAGE_REST && (by == -1 || w->posts[i].next_sweep < by))
+		if (w->plan->claim_idle > 0 && w->posts[i].stage == STAGE_REST &&
+		    (by == -1 || w->posts[i].next_sweep < by))
 			by = w->posts[i].next_sweep;
 	return by;
 }

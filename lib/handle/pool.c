@@ -1,10 +1,10 @@
 #include <stdlib.h>
 
-#include "base/mem.h"
 #include "base/clock.h"
+#include "base/mem.h"
 #include "handle/handle_int.h"
 
-#define GRACE 2000			/* ms between being told to end and being killed, when we stop */
+#define GRACE 2000 /* ms between being told to end and being killed, when we stop */
 
 int
 pool_init(struct handle *w, struct err *err)

@@ -6,18 +6,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "event/event.h"
-#include "base/status.h"
-#include "base/mem.h"
 #include "base/clock.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "event/event.h"
 #include "handle/handle_int.h"
 
-#define GRACE 5000			/* ms between being told to end and being killed */
-#define TICK 20				/* ms: what it answers meanwhile is what it is given ahead */
+#define GRACE 5000 /* ms between being told to end and being killed */
+#define TICK 20    /* ms: what it answers meanwhile is what it is given ahead */
 #define INFLIGHT_FIRST 16
 #define INFLIGHT_LEAST 2
-#define AHEAD (1 << 20)			/* bytes that wait to be written at most; then it takes nothing more */
-#define ANSWER_MAX 4096			/* bytes of a line */
+#define AHEAD (1 << 20) /* bytes that wait to be written at most; then it takes nothing more */
+#define ANSWER_MAX 4096 /* bytes of a line */
 
 static const struct slice none;
 
@@ -27,7 +27,8 @@ int
 worker_begin(struct runner *h, struct err *err)
 {
 	struct handle *w = h->w;
-	struct child_plan plan = {.argv = w->plan->argv, .env = childenv_plain(w->env), .in = -1, .out = true};
+	struct child_plan plan = {
+	    .argv = w->plan->argv, .env = childenv_plain(w->env), .in = -1, .out = true};
 
 	h->out.len = h->written = h->in.len = 0;
 	h->answered = h->overdue = h->cut_short = false;
@@ -124,7 +125,8 @@ write_some(struct runner *h)
 	n = write(h->child.in, h->out.p + h->written, h->out.len - h->written);
 	if (n > 0)
 		h->written += (size_t)n;
-	else if (n == -1 && errno != EAGAIN && errno != EINTR) {	/* it does not read any more: its end is near */
+	/* it does not read any more: its end is near */
+	else if (n == -1 && errno != EAGAIN && errno != EINTR) {
 		close(h->child.in);
 		h->child.in = -1;
 		child_end(&h->child, GRACE);
@@ -160,15 +162,20 @@ nonsense(struct runner *h, struct slice line)
 	char text[64];
 
 	snprintf(text, sizeof(text), "%.*s", (int)(line.n < 60 ? line.n : 60), line.p);
-	handle_note(h->w, SUB_WARNING, h->count == 0 ? "the worker answered '%s' to nothing" :
-	    "the worker answered '%s', which is none of ok, retry and dead; it is started again", text);
+	handle_note(h->w, SUB_WARNING,
+	    h->count == 0 ? "the worker answered '%s' to nothing"
+	                  : "the worker answered '%s', which is none of ok, retry and dead; it is "
+	                    "started again",
+	    text);
 	fault(h, "no answer");
 }
 
 static void
 answer(struct runner *h, struct slice line)
 {
-	enum outcome what = says(line, "ok") ? OUTCOME_DONE : says(line, "retry") ? OUTCOME_LATER : OUTCOME_DEAD;
+	enum outcome what = says(line, "ok") ? OUTCOME_DONE
+	    : says(line, "retry")            ? OUTCOME_LATER
+	                                     : OUTCOME_DEAD;
 	char text[1024];
 
 	if (h->overdue)
@@ -221,7 +228,7 @@ read_some(struct runner *h)
 		if (n == -1 && errno == EAGAIN)
 			break;
 		some = true;
-		if (n <= 0) {			/* no more answers will come */
+		if (n <= 0) { /* no more answers will come */
 			close(h->child.out);
 			h->child.out = -1;
 			child_end(&h->child, GRACE);
@@ -255,7 +262,8 @@ static void
 ended(struct runner *h, int status)
 {
 	struct handle *w = h->w;
-	bool cannot = WIFEXITED(status) && (WEXITSTATUS(status) == 126 || WEXITSTATUS(status) == 127) && !h->answered;
+	bool cannot = WIFEXITED(status) &&
+	    (WEXITSTATUS(status) == 126 || WEXITSTATUS(status) == 127) && !h->answered;
 	bool blameless = h->cut_short || cannot;
 	char word[32], text[64];
 	struct bytes tail = {0};
@@ -266,9 +274,11 @@ ended(struct runner *h, int status)
 	child_tail(&h->child, &tail);
 	h->next_start = clock_mono() + backoff_next(&h->pause);
 	if (!blameless && !w->ending)
-		handle_note(w, SUB_WARNING, "the worker ended (%s), %zu unanswered; it is started again", word, h->count);
+		handle_note(w, SUB_WARNING,
+		    "the worker ended (%s), %zu unanswered; it is started again", word, h->count);
 	while (h->count > 0)
-		attempt_over(w, pop(h), blameless ? OUTCOME_UNDONE : OUTCOME_FAILED, text, (struct slice){tail.p, tail.len});
+		attempt_over(w, pop(h), blameless ? OUTCOME_UNDONE : OUTCOME_FAILED, text,
+		    (struct slice){tail.p, tail.len});
 	bytes_free(&tail);
 	child_drop(&h->child);
 	h->deadline = -1;
@@ -288,7 +298,7 @@ worker_look(struct runner *h)
 		if (h->w->ending || clock_mono() < h->next_start)
 			return false;
 		start_again(h);
-		return true;			/* what is ready may be given to it */
+		return true; /* what is ready may be given to it */
 	}
 	if (h->w->ending && h->load == 0 && h->child.in != -1 && h->out.len == h->written) {
 		close(h->child.in);

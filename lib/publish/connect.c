@@ -2,13 +2,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "event/id.h"
-#include "buffer/line.h"
+#include "base/clock.h"
 #include "buffer/breaker.h"
+#include "buffer/line.h"
+#include "event/id.h"
 #include "publish/publish_int.h"
 #include "redis/reply.h"
 #include "redis/stream.h"
-#include "base/clock.h"
 
 void
 connect_close(struct publish *p)
@@ -73,7 +73,9 @@ take_reply(struct publish *p, const struct reply *r)
 	}
 	if (s->dest->stopped) {
 		publish_worse(p, STATUS_SOME);
-		publish_say(p, true, "'%s': event %llu was taken after an earlier one was refused: they are out of order",
+		publish_say(p, true,
+		    "'%s': event %llu was taken after an earlier one was refused: they are out of "
+		    "order",
 		    s->dest->type, s->n);
 	}
 	s->dest->after = s->id;
@@ -87,7 +89,8 @@ take_all(struct publish *p)
 {
 	struct reply *r;
 
-	while (p->conn != NULL && p->inflight.sent && !p->garbled && (r = conn_take(p->conn)) != NULL) {
+	while (p->conn != NULL && p->inflight.sent && !p->garbled &&
+	    (r = conn_take(p->conn)) != NULL) {
 		take_reply(p, r);
 		reply_free(r);
 	}
@@ -120,7 +123,7 @@ connect_lost(struct publish *p, const struct err *err)
 	size_t i;
 
 	if (!p->garbled)
-		take_all(p);	/* what had been answered before it died */
+		take_all(p); /* what had been answered before it died */
 	p->garbled = false;
 	for (i = 0; i < p->inflight.count; i++) {
 		struct inflight_slot *s = inflight_at(&p->inflight, i);
@@ -136,7 +139,8 @@ connect_lost(struct publish *p, const struct err *err)
 	p->conn = NULL;
 	if (!idle || why != CONN_CUT)
 		connect_down(p, why, err->text);
-	/* else the server closed an idle connection (its timeout, a restart): the next event tells */
+	/* else the server closed an idle connection (its timeout, a restart): the next event tells
+	 */
 	dests_free(&p->dests);
 	for (i = 0; i < p->inflight.count; i++)
 		inflight_at(&p->inflight, i)->dest = NULL;
@@ -185,12 +189,13 @@ connect_up(struct publish *p, struct slice type)
 		return 0;
 	p->next_try = 0;
 	if (p->conn != NULL && p->paused && !p->inflight.sent)
-		dests_free(&p->dests);	/* those stopped then may go on now */
+		dests_free(&p->dests); /* those stopped then may go on now */
 	p->paused = p->paused && p->inflight.sent;
 	if (p->conn != NULL)
 		return 1;
 	if (p->buf != NULL && !breaker_enter(p->buf, c->place, c->timeout_ms)) {
-		err_set(&err, STATUS_UNREACHABLE, "%s did not answer a moment ago; not tried again for %d s", c->place,
+		err_set(&err, STATUS_UNREACHABLE,
+		    "%s did not answer a moment ago; not tried again for %d s", c->place,
 		    BREAKER_MS / 1000);
 		connect_down(p, CONN_TIMEOUT, err.text);
 		return 0;
@@ -270,9 +275,12 @@ connect_elsewhere(struct publish *p)
 		return;
 	p->readonly_tried = true;
 	connect_close(p);
-	for (i = 0; i < p->inflight.count && inflight_at(&p->inflight, i)->state != INFLIGHT_TO_BUFFER; i++)
+	for (i = 0;
+	     i < p->inflight.count && inflight_at(&p->inflight, i)->state != INFLIGHT_TO_BUFFER;
+	     i++)
 		;
-	if (i == p->inflight.count || dial(p, inflight_at(&p->inflight, i)->e.type, &why, &err) == -1)
+	if (i == p->inflight.count ||
+	    dial(p, inflight_at(&p->inflight, i)->e.type, &why, &err) == -1)
 		return;
 	p->next_try = 0;
 	for (i = 0; i < p->inflight.count; i++) {

@@ -3,17 +3,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "buffer/backlog.h"
-#include "drain/drain.h"
-#include "buffer/line.h"
-#include "event/names.h"
-#include "drain/outage.h"
-#include "publish/publish_int.h"
-#include "buffer/quarantine.h"
-#include "base/mem.h"
 #include "base/clock.h"
+#include "base/mem.h"
+#include "buffer/backlog.h"
+#include "buffer/line.h"
+#include "buffer/quarantine.h"
+#include "drain/drain.h"
+#include "drain/outage.h"
+#include "event/names.h"
+#include "publish/publish_int.h"
 
-#define DRAIN_EVENTS 1000	/* G3: how much of the buffer a publisher drains at a time */
+#define DRAIN_EVENTS 1000 /* G3: how much of the buffer a publisher drains at a time */
 #define DRAIN_MS 200
 #define ARENA_KEPT (8UL << 20)
 
@@ -43,7 +43,7 @@ gather(struct publish *p, struct bytes *arena, struct append_line *lines)
 		lines[n++].tail.n = arena->len - at;
 		at = arena->len;
 	}
-	for (i = 0, at = 0; i < n; i++) {	/* the arena stands still now */
+	for (i = 0, at = 0; i < n; i++) { /* the arena stands still now */
 		lines[i].head.p = arena->p + at;
 		at += lines[i].head.n;
 		lines[i].tail.p = arena->p + at;
@@ -60,7 +60,8 @@ note_buffered(struct publish *p, size_t n)
 
 	for (i = 0; n > 0; i++)
 		if (inflight_at(&p->inflight, i)->state == INFLIGHT_TO_BUFFER) {
-			inflight_state(&p->inflight, inflight_at(&p->inflight, i), INFLIGHT_BUFFERED);
+			inflight_state(
+			    &p->inflight, inflight_at(&p->inflight, i), INFLIGHT_BUFFERED);
 			n--;
 		}
 }
@@ -87,7 +88,8 @@ fallback_append(struct publish *p, struct err *err)
 			note_buffered(p, part);
 			done += part;
 		} else if (part > 1 && err->status == STATUS_UNSAFE && clock_mono() < until)
-			part = (part + 1) / 2;	/* a disk that is nearly full takes some of them */
+			/* a disk that is nearly full takes some of them */
+			part = (part + 1) / 2;
 		else
 			break;
 	}
@@ -152,7 +154,8 @@ fallback_clear(struct publish *p, struct slice type)
 	r = backlog_clear(p->buf, name, &holds, &err);
 	if (r != 1) {
 		dest->held_till = p->next_drain;
-		/* With thousands of held types a look is dear: a tenth of the time at most. "Not clear" is always safe. */
+		/* With thousands of held types a look is dear: a tenth of the time at most. "Not
+		 * clear" is always safe. */
 		p->next_look = clock_mono() + 10 * (clock_mono() - began);
 		return 0;
 	}
@@ -171,8 +174,15 @@ quiet(void *arg, const char *text)
 int
 fallback_drain(struct publish *p, const char *type, bool whole)
 {
-	struct drain_options o = { .conf = p->o->conf, .target = p->target, .limits = &p->o->limits, .maxlen = -1,
-	    .type = type, .limit = whole ? 0 : DRAIN_EVENTS, .budget_ms = whole ? 0 : DRAIN_MS, .say = quiet, .arg = p };
+	struct drain_options o = {.conf = p->o->conf,
+	    .target = p->target,
+	    .limits = &p->o->limits,
+	    .maxlen = -1,
+	    .type = type,
+	    .limit = whole ? 0 : DRAIN_EVENTS,
+	    .budget_ms = whole ? 0 : DRAIN_MS,
+	    .say = quiet,
+	    .arg = p};
 	int64_t began = clock_mono(), cost;
 	struct drain_result r;
 	struct err err;
@@ -185,10 +195,13 @@ fallback_drain(struct publish *p, const char *type, bool whole)
 	done = drain_run(p->buf, p->conn, &o, &r, &err);
 	buffer_replay_unlock(p->buf);
 	fallback_forget(p);
-	dests_free(&p->dests);	/* their bounds have moved, and those stopped may go on */
+	dests_free(&p->dests); /* their bounds have moved, and those stopped may go on */
 	if (r.disordered)
-		publish_say(p, true, "%llu events of the buffer were taken after earlier ones of their types were refused: "
-		    "they are out of order", (unsigned long long)r.disordered);
+		publish_say(p, true,
+		    "%llu events of the buffer were taken after earlier ones of their types were "
+		    "refused: "
+		    "they are out of order",
+		    (unsigned long long)r.disordered);
 	if (r.quarantined || r.disordered || r.status == STATUS_UNSAFE)
 		publish_worse(p, r.status == STATUS_UNSAFE ? STATUS_UNSAFE : STATUS_SOME);
 	p->garbled |= r.garbage;
@@ -196,7 +209,8 @@ fallback_drain(struct publish *p, const char *type, bool whole)
 		connect_lost(p, &err);
 	else if (done == -1)
 		connect_down(p, CONN_LATER, err.text);
-	if (r.refused == CONN_NOPERM || r.refused == CONN_WRONGTYPE || r.refused == CONN_FULL || r.refused == CONN_OTHER)
+	if (r.refused == CONN_NOPERM || r.refused == CONN_WRONGTYPE || r.refused == CONN_FULL ||
+	    r.refused == CONN_OTHER)
 		publish_worse(p, conn_status(r.refused));
 	if (done == 0 && (r.replayed || r.found)) {
 		p->next_drain = 0;
@@ -204,20 +218,23 @@ fallback_drain(struct publish *p, const char *type, bool whole)
 	}
 	/* What brings nothing is not to take more than a tenth of the time. */
 	cost = clock_mono() - began;
-	p->next_drain = clock_mono() + (10 * cost > PUBLISH_RETRY_MS ? 10 * cost : PUBLISH_RETRY_MS);
+	p->next_drain =
+	    clock_mono() + (10 * cost > PUBLISH_RETRY_MS ? 10 * cost : PUBLISH_RETRY_MS);
 	return -1;
 }
 
 /* --- past a buffer that takes nothing ----------------------------------------------- */
 
-/* The buffer takes nothing, and perhaps cannot be drained either (a disk that has become read-only): is it in the way at all? */
+/* The buffer takes nothing, and perhaps cannot be drained either (a disk that has become
+ * read-only): is it in the way at all? */
 static int
 is_in_the_way(struct publish *p, struct slice type)
 {
 	char name[NAMES_MAX + 1];
 	struct err err;
 
-	if (fallback_clear(p, type) || (fallback_drain(p, NULL, true) == 0 && p->conn != NULL && fallback_clear(p, type)))
+	if (fallback_clear(p, type) ||
+	    (fallback_drain(p, NULL, true) == 0 && p->conn != NULL && fallback_clear(p, type)))
 		return 0;
 	snprintf(name, sizeof(name), "%.*s", (int)type.n, type.p);
 	if (p->conn == NULL || backlog_lacks(p->buf, name, &err) != 1)
@@ -230,7 +247,8 @@ is_in_the_way(struct publish *p, struct slice type)
 static int
 send_spilled(struct publish *p, struct inflight_slot *s)
 {
-	if (s->doubt || is_in_the_way(p, s->e.type) || p->conn == NULL || publish_admit(p, s->e.type) == -1 || p->conn == NULL)
+	if (s->doubt || is_in_the_way(p, s->e.type) || p->conn == NULL ||
+	    publish_admit(p, s->e.type) == -1 || p->conn == NULL)
 		return -1;
 	connect_send(p, s);
 	connect_await(p);
@@ -246,7 +264,8 @@ waits_behind(struct publish *p, size_t at)
 
 	for (i = 0; i < at; i++) {
 		other = inflight_at(&p->inflight, i)->e.type;
-		if (inflight_at(&p->inflight, i)->state == INFLIGHT_TO_BUFFER && other.n == type.n && memcmp(other.p, type.p, type.n) == 0)
+		if (inflight_at(&p->inflight, i)->state == INFLIGHT_TO_BUFFER &&
+		    other.n == type.n && memcmp(other.p, type.p, type.n) == 0)
 			return true;
 	}
 	return false;
@@ -282,7 +301,7 @@ fallback_quarantine(struct publish *p, struct inflight_slot *s, const char *why)
 		return -1;
 	line_put(&line, &s->e, line_limit(p, s), NULL, clock_now());
 	q = quarantine_open(p->buf);
-	if (quarantine_refused(q, why, (struct slice){ line.p, line.len - 1 }, &err) == 0 &&
+	if (quarantine_refused(q, why, (struct slice){line.p, line.len - 1}, &err) == 0 &&
 	    quarantine_sync(q, &err) == 0) {
 		inflight_state(&p->inflight, s, INFLIGHT_REFUSED);
 		p->count[COUNT_QUARANTINED]++;

@@ -1,8 +1,9 @@
+#include "publish/inflight.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "publish/inflight.h"
 
 #define FIRST 4
 
@@ -44,7 +45,9 @@ inflight_room(const struct inflight *w, size_t bytes)
 {
 	size_t times = w->spills == w->count ? INFLIGHT_SPILLS : 1;
 
-	return w->count < times * INFLIGHT_SLOTS && (w->count == 0 || (w->bytes + bytes <= times * INFLIGHT_BYTES && bytes <= INFLIGHT_BIG));
+	return w->count < times * INFLIGHT_SLOTS &&
+	    (w->count == 0 ||
+	        (w->bytes + bytes <= times * INFLIGHT_BYTES && bytes <= INFLIGHT_BIG));
 }
 
 struct inflight_slot *
@@ -56,16 +59,16 @@ inflight_at(struct inflight *w, size_t i)
 static void
 copy(struct inflight_slot *s, const struct event *e)
 {
-	const struct slice *from[EVENT_FIELDS] = { &e->type, &e->payload, &e->trace_id, &e->correlation_id,
-	    &e->timestamp, &e->source, &e->event_id };
-	struct slice *to[EVENT_FIELDS] = { &s->e.type, &s->e.payload, &s->e.trace_id, &s->e.correlation_id,
-	    &s->e.timestamp, &s->e.source, &s->e.event_id };
+	const struct slice *from[EVENT_FIELDS] = {&e->type, &e->payload, &e->trace_id,
+	    &e->correlation_id, &e->timestamp, &e->source, &e->event_id};
+	struct slice *to[EVENT_FIELDS] = {&s->e.type, &s->e.payload, &s->e.trace_id,
+	    &s->e.correlation_id, &s->e.timestamp, &s->e.source, &s->e.event_id};
 	size_t i, all = 0;
 
 	for (i = 0; i < EVENT_FIELDS; i++)
 		all += from[i]->n;
 	s->bytes.len = 0;
-	bytes_reserve(&s->bytes, all + 1);	/* the pointers stay */
+	bytes_reserve(&s->bytes, all + 1); /* the pointers stay */
 	for (i = 0; i < EVENT_FIELDS; i++) {
 		to[i]->p = s->bytes.p + s->bytes.len;
 		to[i]->n = from[i]->n;
@@ -86,7 +89,7 @@ inflight_push(struct inflight *w, const struct event *e, unsigned long long n)
 	s->dest = NULL;
 	s->doubt = false;
 	s->bytes.len = 0;
-	s->e = (struct event){ 0 };
+	s->e = (struct event){0};
 	if (e != NULL)
 		copy(s, e);
 	w->bytes += s->bytes.len;

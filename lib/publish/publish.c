@@ -82,7 +82,7 @@ publish_measure_room(struct publish *p, struct dest *dest)
 		connect_lost(p, &err);
 		return -1;
 	}
-	if (r == -1)	/* of the whole server: the XADD will tell */
+	if (r == -1) /* of the whole server: the XADD will tell */
 		dest->room = 1;
 	return dest->stopped;
 }
@@ -108,7 +108,8 @@ publish_admit(struct publish *p, struct slice type)
 
 	if (dest->opened && !dest->stopped && dest->room > 0)
 		return 0;
-	if (dest->opened && dest->stopped && !(dest->acked && dest->why == CONN_FINE && clock_mono() >= dest->held_till))
+	if (dest->opened && dest->stopped &&
+	    !(dest->acked && dest->why == CONN_FINE && clock_mono() >= dest->held_till))
 		return -1;
 	connect_await(p);
 	if (p->conn == NULL)
@@ -124,7 +125,7 @@ publish_admit(struct publish *p, struct slice type)
 }
 
 #define TRIMWATCH_EVERY 10000
-#define REST 300000	/* ns: less than any server takes for half a window */
+#define REST 300000 /* ns: less than any server takes for half a window */
 
 void
 publish_say(struct publish *p, bool important, const char *fmt, ...)
@@ -201,14 +202,15 @@ set_spills(struct publish *p, enum inflight_state state)
 static void
 indoubt_settle(struct publish *p)
 {
-	struct err err = { .text = "" };
+	struct err err = {.text = ""};
 
 	connect_await(p);
 	if (p->readonly)
 		connect_elsewhere(p);
 	if (p->inflight.spills) {
 		if (fallback_append(p, &err) == -1 && fallback_past(p) == -1) {
-			publish_worse(p, err.status == STATUS_CONFIG ? STATUS_CONFIG : STATUS_UNSAFE);
+			publish_worse(
+			    p, err.status == STATUS_CONFIG ? STATUS_CONFIG : STATUS_UNSAFE);
 			set_spills(p, INFLIGHT_UNSAFE);
 		}
 	}
@@ -236,10 +238,12 @@ goes_directly(struct publish *p, struct slice type)
 		if (p->conn == NULL || !fallback_clear(p, type))
 			return 0;
 	}
-	return publish_admit(p, type) == 0 && p->conn != NULL && (!p->next_try || clock_mono() >= p->next_try);
+	return publish_admit(p, type) == 0 && p->conn != NULL &&
+	    (!p->next_try || clock_mono() >= p->next_try);
 }
 
-/* --- the interface ------------------------------------------------------------------------------ */
+/* --- the interface ------------------------------------------------------------------------------
+ */
 
 struct publish *
 publish_open(const struct publish_options *o, struct err *err)
@@ -255,7 +259,8 @@ publish_open(const struct publish_options *o, struct err *err)
 	p->target = mem_strdup(bytes_str(&b));
 	bytes_free(&b);
 	if (o->no_buffer) {
-		p->no_buffer = mem_strdup("Redis did not take it, and --no-buffer forbids the buffer");
+		p->no_buffer =
+		    mem_strdup("Redis did not take it, and --no-buffer forbids the buffer");
 		return p;
 	}
 	if ((dir = conf_buffer(o->conf, err)) == NULL)
@@ -265,15 +270,18 @@ publish_open(const struct publish_options *o, struct err *err)
 			goto fail;
 		p->no_buffer = mem_strdup(err->text);
 		/* One that is there may hold events, which ours pass then. */
-		publish_say(p, faccessat(AT_FDCWD, dir, F_OK, 0) == 0, "%s: events are not buffered if Redis goes away", err->text);
+		publish_say(p, faccessat(AT_FDCWD, dir, F_OK, 0) == 0,
+		    "%s: events are not buffered if Redis goes away", err->text);
 		return p;
 	}
 	if ((word = buffer_warning(p->buf)) != NULL)
 		publish_say(p, false, "buffer '%s' %s", dir, word);
 	if (segment_any(buffer_fd(p->buf)) == 1 && (owner = buffer_target(p->buf)) != NULL) {
 		if (strcmp(owner, p->target) != 0) {
-			err_set(err, STATUS_CONFIG, "buffer '%s' holds events for %s, not for %s: give another with -b, "
-			    "or see ebreplay --retarget", dir, owner, p->target);
+			err_set(err, STATUS_CONFIG,
+			    "buffer '%s' holds events for %s, not for %s: give another with -b, "
+			    "or see ebreplay --retarget",
+			    dir, owner, p->target);
 			free(owner);
 			goto fail;
 		}
@@ -305,14 +313,15 @@ publish_begin(struct publish *p)
 		fallback_forget(p);
 }
 
-/* To be woken for each few answers costs more than to take them: while the server surely has work, sleeps first. */
+/* To be woken for each few answers costs more than to take them: while the server surely has work,
+ * sleeps first. */
 static int
 await_some(struct publish *p, struct err *err)
 {
 	uint64_t had = conn_received(p->conn);
 
 	if (p->inflight.sent > INFLIGHT_SLOTS / 2) {
-		nanosleep(&(struct timespec){ 0, REST }, NULL);
+		nanosleep(&(struct timespec){0, REST}, NULL);
 		if (conn_io(p->conn, err) == -1)
 			return -1;
 		if (conn_received(p->conn) != had)
@@ -329,7 +338,8 @@ make_space(struct publish *p, size_t bytes)
 	if (inflight_room(&p->inflight, bytes))
 		return;
 	/* Down to a half, so that the server always has work while we read on. */
-	while (p->conn != NULL && !p->inflight.spills && p->inflight.sent && bytes <= INFLIGHT_BIG &&
+	while (p->conn != NULL && !p->inflight.spills && p->inflight.sent &&
+	    bytes <= INFLIGHT_BIG &&
 	    (p->inflight.count > INFLIGHT_SLOTS / 2 || p->inflight.bytes > INFLIGHT_BYTES / 2)) {
 		if (await_some(p, &err) == -1) {
 			connect_lost(p, &err);
@@ -350,7 +360,7 @@ publish_event(struct publish *p, const struct event *e)
 
 	make_space(p, e->payload.n);
 	direct = goes_directly(p, e->type);
-	if (direct && p->inflight.spills) {	/* what waits for the buffer was there first */
+	if (direct && p->inflight.spills) { /* what waits for the buffer was there first */
 		indoubt_settle(p);
 		direct = goes_directly(p, e->type);
 	}
@@ -369,7 +379,8 @@ publish_refused(struct publish *p)
 {
 	if (!inflight_room(&p->inflight, 0))
 		indoubt_settle(p);
-	inflight_state(&p->inflight, inflight_push(&p->inflight, NULL, ++p->taken), INFLIGHT_REFUSED);
+	inflight_state(
+	    &p->inflight, inflight_push(&p->inflight, NULL, ++p->taken), INFLIGHT_REFUSED);
 }
 
 static void
@@ -383,11 +394,13 @@ watch_all(struct publish *p)
 
 		if (dest->acked) {
 			if (trim_due(dest) && publish_measure_room(p, dest) == 1)
-				trim_again(dest);	/* the next event of its type says so, if there is one */
+				/* the next event of its type says so, if there is one */
+				trim_again(dest);
 			continue;
 		}
 		words.len = 0;
-		p->count[COUNT_TRIMMED] += trimwatch_look(&dest->watch, p->conn, dest->key, dest->maxlen, &words);
+		p->count[COUNT_TRIMMED] +=
+		    trimwatch_look(&dest->watch, p->conn, dest->key, dest->maxlen, &words);
 		if (words.len)
 			publish_say(p, true, "%s", bytes_str(&words));
 	}
@@ -462,7 +475,8 @@ void
 publish_work(struct publish *p)
 {
 	publish_end(p);
-	if (p->behind && p->inflight.count == 0 && clock_mono() >= p->next_try && clock_mono() >= p->next_drain)
+	if (p->behind && p->inflight.count == 0 && clock_mono() >= p->next_try &&
+	    clock_mono() >= p->next_drain)
 		catch_up(p);
 }
 
@@ -471,7 +485,8 @@ publish_finish(struct publish *p)
 {
 	indoubt_settle(p);
 	watch_all(p);
-	if (p->held && p->buf != NULL && p->conn != NULL)	/* what is full stands in the buffer's record then, for all to see */
+	if (p->held && p->buf != NULL &&
+	    p->conn != NULL) /* what is full stands in the buffer's record then, for all to see */
 		fallback_drain(p, NULL, false);
 	if (p->buf != NULL)
 		counters_add(p->buf, p->count);

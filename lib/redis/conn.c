@@ -1,8 +1,8 @@
 #include "redis/conn.h"
 
 #include <sys/socket.h>
+
 #include <errno.h>
-#include <hiredis/read.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <hiredis/read.h>
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -23,10 +25,11 @@
 
 /* One command that was put: from the first that is unsent or not taken on. */
 struct request {
-	uint64_t end;			/* of its bytes, counted over the life of the connection */
+	/* of its bytes, counted over the life of the connection */
+	uint64_t end;
 	size_t size;
 	int64_t since, extra;
-	uint64_t most;			/* bytes of its answer; 0 for no limit but REPLY_MAX */
+	uint64_t most; /* bytes of its answer; 0 for no limit but REPLY_MAX */
 	struct reply *reply;
 };
 
@@ -34,20 +37,20 @@ struct conn {
 	int fd;
 	char *place;
 	int64_t timeout;
-	int64_t greet_by;		/* one deadline for all of the greeting; 0 after it */
+	int64_t greet_by; /* one deadline for all of the greeting; 0 after it */
 	struct handshake facts;
 	enum conn_why why;
 	struct err dead;
 
 	struct resp out;
-	struct request *requests;		/* ring: command n is at n & (cap - 1) */
+	struct request *requests; /* ring: command n is at n & (cap - 1) */
 	size_t cap;
 	uint64_t put, sent, arrived, taken;
-	int64_t arrived_at;		/* when the last answer was whole */
-	uint64_t heard;			/* bytes since then */
-	uint64_t received;		/* bytes since ever */
+	int64_t arrived_at; /* when the last answer was whole */
+	uint64_t heard;     /* bytes since then */
+	uint64_t received;  /* bytes since ever */
 	struct redisReader *reader;
-	void *making;			/* reply_reader */
+	void *making; /* reply_reader */
 };
 
 static inline struct request *
@@ -57,10 +60,10 @@ request_at(const struct conn *conn, uint64_t n)
 }
 
 #define MIB (1 << 20)
-#define CHUNK (64 * 1024)		/* read at once */
-#define BURST 16			/* chunks in one conn_io */
-#define REPLY_MAX ((uint64_t)1 << 30)	/* more than any server gives */
-#define ELEMENTS_MAX (1 << 24)		/* of one array: an entry may have millions of fields */
+#define CHUNK (64 * 1024)             /* read at once */
+#define BURST 16                      /* chunks in one conn_io */
+#define REPLY_MAX ((uint64_t)1 << 30) /* more than any server gives */
+#define ELEMENTS_MAX (1 << 24)        /* of one array: an entry may have millions of fields */
 
 /* --- death ------------------------------------------------------------------ */
 
@@ -71,7 +74,8 @@ die(struct conn *conn, enum conn_why why, int sys, const char *what)
 		return -1;
 	conn->why = why;
 	if (sys != 0)
-		err_set(&conn->dead, conn_status(why), "'%s': %s: %s", conn->place, what, strerror(sys));
+		err_set(&conn->dead, conn_status(why), "'%s': %s: %s", conn->place, what,
+		    strerror(sys));
 	else
 		err_set(&conn->dead, conn_status(why), "'%s' %s", conn->place, what);
 	conn->dead.sys = sys;
@@ -83,7 +87,9 @@ die_garbage(struct conn *conn)
 {
 	while (conn->arrived > conn->taken)
 		reply_free(request_at(conn, conn->arrived--)->reply);
-	return die(conn, CONN_GARBAGE, 0, conn->greet_by != 0 ? "is not Redis" : "answered what nobody asked for or no Redis says");
+	return die(conn, CONN_GARBAGE, 0,
+	    conn->greet_by != 0 ? "is not Redis"
+	                        : "answered what nobody asked for or no Redis says");
 }
 
 static int
@@ -116,7 +122,8 @@ send_some(struct conn *conn)
 	return broken;
 }
 
-/* An error reply may come before its request is sent whole (too big); anything else then is no answer to it. */
+/* An error reply may come before its request is sent whole (too big); anything else then is no
+ * answer to it. */
 static int
 accept_reply(struct conn *conn, struct reply *r)
 {
@@ -174,7 +181,8 @@ die_cut(struct conn *conn, int sys)
 	return die(conn, CONN_CUT, sys, sys != 0 ? "connection lost" : "closed the connection");
 }
 
-/* 1: all that had come was read; 0: there may be more. A short read is taken for all, unless it is to the end. */
+/* 1: all that had come was read; 0: there may be more. A short read is taken for all, unless it is
+ * to the end. */
 static int
 recv_some(struct conn *conn, bool to_end)
 {
@@ -212,7 +220,8 @@ conn_deadline(const struct conn *conn)
 	return start + conn->timeout + s->extra + 1000 * (int64_t)((s->size + conn->heard) / MIB);
 }
 
-/* A server that refuses a request may close while we still write: its last words are read before the break counts. */
+/* A server that refuses a request may close while we still write: its last words are read before
+ * the break counts. */
 int
 conn_io(struct conn *conn, struct err *err)
 {
@@ -236,7 +245,7 @@ void
 conn_push(struct conn *conn)
 {
 	if (conn->why == CONN_FINE)
-		send_some(conn);		/* what is broken shows in conn_io */
+		send_some(conn); /* what is broken shows in conn_io */
 }
 
 void
@@ -267,7 +276,8 @@ sleep_ms(const struct conn *conn, int64_t ms)
 int
 conn_pause(struct conn *conn, int other, int64_t ms, struct err *err)
 {
-	struct pollfd p[2] = {{.fd = conn->fd, .events = conn_events(conn)}, {.fd = other, .events = POLLIN}};
+	struct pollfd p[2] = {
+	    {.fd = conn->fd, .events = conn_events(conn)}, {.fd = other, .events = POLLIN}};
 
 	if (why_dead(conn, err) == -1)
 		return -1;
@@ -299,7 +309,8 @@ conn_wait(struct conn *conn, int64_t extra_ms, struct err *err)
 			die(conn, CONN_GARBAGE, 0, "was asked nothing, so it answers nothing");
 		if (conn_io(conn, err) == -1 && conn->arrived == conn->taken)
 			return NULL;
-		if (conn->arrived == conn->taken && conn_pause(conn, -1, -1, err) == -1 && conn->arrived == conn->taken)
+		if (conn->arrived == conn->taken && conn_pause(conn, -1, -1, err) == -1 &&
+		    conn->arrived == conn->taken)
 			return NULL;
 	}
 	return r;
@@ -355,7 +366,8 @@ queued(struct conn *conn, size_t size)
 
 	grow(conn);
 	conn->put++;
-	*request_at(conn, conn->put) = (struct request){.end = conn->out.queued, .size = size, .since = since};
+	*request_at(conn, conn->put) =
+	    (struct request){.end = conn->out.queued, .size = size, .since = since};
 	return conn->put;
 }
 
@@ -368,7 +380,9 @@ conn_put(struct conn *conn, size_t argc, const struct slice *argv)
 uint64_t
 conn_put_form(struct conn *conn, const struct conn_form *form, const struct slice *argv)
 {
-	return queued(conn, resp_fill(&conn->out, (struct slice){form->text.p, form->text.len}, form->gap, form->gaps, argv));
+	return queued(conn,
+	    resp_fill(&conn->out, (struct slice){form->text.p, form->text.len}, form->gap,
+	        form->gaps, argv));
 }
 
 void
@@ -493,7 +507,8 @@ conn_greet(struct conn *conn, struct err *err)
 	enum conn_why why;
 
 	if (handshake_take(conn, conn->place, &conn->facts, &why, err) == -1) {
-		conn->why = why;		/* the server's last word says more than that it closed */
+		/* the server's last word says more than that it closed */
+		conn->why = why;
 		conn->dead = *err;
 		return -1;
 	}
@@ -588,22 +603,16 @@ int
 conn_status(enum conn_why why)
 {
 	switch (why) {
-	case CONN_FINE:
-		return STATUS_OK;
+	case CONN_FINE: return STATUS_OK;
 	case CONN_DENIED:
-	case CONN_NOPERM:
-		return STATUS_DENIED;
-	case CONN_MOVED:
-		return STATUS_CONFIG;
+	case CONN_NOPERM: return STATUS_DENIED;
+	case CONN_MOVED: return STATUS_CONFIG;
 	case CONN_REFUSED:
 	case CONN_TIMEOUT:
 	case CONN_CUT:
-	case CONN_GARBAGE:
-		return STATUS_UNREACHABLE;
+	case CONN_GARBAGE: return STATUS_UNREACHABLE;
 	case CONN_LATER:
-	case CONN_READONLY:
-		return STATUS_AGAIN;
-	default:
-		return STATUS_SOME;
+	case CONN_READONLY: return STATUS_AGAIN;
+	default: return STATUS_SOME;
 	}
 }

@@ -29,7 +29,8 @@ kill_client(struct conn *conn, int64_t client, const char *addr, struct err *err
 int
 fence_conn(struct conn *conn, const char *run_id, int64_t client, const char *addr, struct err *err)
 {
-	bool known = run_id[0] != '\0' && conn_run_id(conn)[0] != '\0', same = strcmp(run_id, conn_run_id(conn)) == 0;
+	bool known = run_id[0] != '\0' && conn_run_id(conn)[0] != '\0',
+	     same = strcmp(run_id, conn_run_id(conn)) == 0;
 	struct reply *r;
 	int done = 0;
 

@@ -1,5 +1,3 @@
-#include "event/id.h"
-#include "redis/stream.h"
 #include "redis/group.h"
 
 #include <inttypes.h>
@@ -9,8 +7,10 @@
 
 #include "base/mem.h"
 #include "base/status.h"
+#include "event/id.h"
 #include "event/names.h"
 #include "redis/reply.h"
+#include "redis/stream.h"
 
 static int
 is_busygroup(const struct reply *r)
@@ -21,7 +21,8 @@ is_busygroup(const struct reply *r)
 }
 
 static int
-take_create(const struct reply *r, const char *name, bool *created, enum conn_why *why, struct err *err)
+take_create(
+    const struct reply *r, const char *name, bool *created, enum conn_why *why, struct err *err)
 {
 	char what[700];
 
@@ -60,10 +61,11 @@ look_for(struct conn *conn, const char *key, const char *name, enum conn_why *wh
 	return ok;
 }
 
-/* EXISTS goes ahead in the same packet; where it is not permitted nobody is told that the stream is new. */
+/* EXISTS goes ahead in the same packet; where it is not permitted nobody is told that the stream is
+ * new. */
 int
-group_ensure(struct conn *conn, const char *key, const char *name, const char *start, bool *created, bool *stream_new,
-    enum conn_why *why, struct err *err)
+group_ensure(struct conn *conn, const char *key, const char *name, const char *start, bool *created,
+    bool *stream_new, enum conn_why *why, struct err *err)
 {
 	struct reply *there, *made;
 	int ok = -1;
@@ -74,7 +76,8 @@ group_ensure(struct conn *conn, const char *key, const char *name, const char *s
 	made = there != NULL ? conn_wait(conn, 0, err) : NULL;
 	if (made != NULL) {
 		ok = take_create(made, name, created, why, err);
-		*stream_new = ok == 0 && *created && !reply_is_error(there) && reply_int(there) == 0;
+		*stream_new =
+		    ok == 0 && *created && !reply_is_error(there) && reply_int(there) == 0;
 	} else
 		*why = conn_why(conn);
 	reply_free(there);
@@ -85,8 +88,8 @@ group_ensure(struct conn *conn, const char *key, const char *name, const char *s
 }
 
 uint64_t
-group_put_read(struct conn *conn, const char *name, const char *consumer, size_t count, int64_t block_ms,
-    const char *const *keys, const char *const *ids, size_t n)
+group_put_read(struct conn *conn, const char *name, const char *consumer, size_t count,
+    int64_t block_ms, const char *const *keys, const char *const *ids, size_t n)
 {
 	struct slice *argv = mem_alloc((10 + 2 * n) * sizeof(*argv));
 	char most[24], block[24];
@@ -120,7 +123,8 @@ static int
 fail_shape(enum conn_why *why, struct err *err)
 {
 	*why = CONN_GARBAGE;
-	return err_set(err, STATUS_UNREACHABLE, "read group: the answer has not the shape that Redis gives it");
+	return err_set(err, STATUS_UNREACHABLE,
+	    "read group: the answer has not the shape that Redis gives it");
 }
 
 static size_t
@@ -135,7 +139,8 @@ key_index(struct slice key, const char *const *keys, size_t n)
 
 /* [entry, ...] */
 static int
-take_entries(const struct reply *entries, size_t key, group_entry_fn *fn, void *arg, enum conn_why *why, struct err *err)
+take_entries(const struct reply *entries, size_t key, group_entry_fn *fn, void *arg,
+    enum conn_why *why, struct err *err)
 {
 	struct group_entry e;
 	struct bytes kv = {0};
@@ -156,8 +161,8 @@ take_entries(const struct reply *entries, size_t key, group_entry_fn *fn, void *
 
 /* [key, [entry, ...]] */
 static int
-take_stream(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn, void *arg, enum conn_why *why,
-    struct err *err)
+take_stream(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn, void *arg,
+    enum conn_why *why, struct err *err)
 {
 	const struct reply *entries = reply_at(r, 1);
 	size_t key = key_index(reply_text(reply_at(r, 0)), keys, n);
@@ -177,8 +182,8 @@ take_error(const struct reply *r, const char *what, enum conn_why *why, struct e
 }
 
 int
-group_take_read(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn, void *arg,
-    enum conn_why *why, struct err *err)
+group_take_read(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn,
+    void *arg, enum conn_why *why, struct err *err)
 {
 	int stop = 0;
 
@@ -193,13 +198,15 @@ group_take_read(const struct reply *r, const char *const *keys, size_t n, group_
 }
 
 int
-group_take_claim(const struct reply *r, group_entry_fn *fn, void *arg, enum conn_why *why, struct err *err)
+group_take_claim(
+    const struct reply *r, group_entry_fn *fn, void *arg, enum conn_why *why, struct err *err)
 {
 	return take_error(r, "XCLAIM", why, err) == -1 ? -1 : take_entries(r, 0, fn, arg, why, err);
 }
 
 uint64_t
-group_put_ack(struct conn *conn, const char *key, const char *name, const struct slice *ids, size_t n)
+group_put_ack(
+    struct conn *conn, const char *key, const char *name, const struct slice *ids, size_t n)
 {
 	struct slice *argv = mem_alloc((3 + n) * sizeof(*argv));
 	uint64_t number;
@@ -225,7 +232,8 @@ take_one(const struct reply *r, struct group_consumer *out)
 }
 
 int
-group_consumers(struct conn *conn, const char *key, const char *group, struct group_consumers *out, enum conn_why *why, struct err *err)
+group_consumers(struct conn *conn, const char *key, const char *group, struct group_consumers *out,
+    enum conn_why *why, struct err *err)
 {
 	struct reply *r = conn_call(conn, err, "XINFO", "CONSUMERS", key, group, NULL);
 
@@ -238,7 +246,8 @@ group_consumers(struct conn *conn, const char *key, const char *group, struct gr
 			reply_fail(err, r, "XINFO CONSUMERS");
 		else {
 			*why = CONN_GARBAGE;
-			err_set(err, STATUS_UNREACHABLE, "XINFO CONSUMERS: the answer has not the shape that Redis gives it");
+			err_set(err, STATUS_UNREACHABLE,
+			    "XINFO CONSUMERS: the answer has not the shape that Redis gives it");
 		}
 		reply_free(r);
 		return -1;
@@ -259,7 +268,8 @@ group_consumers_free(struct group_consumers *c)
 }
 
 void
-onegroup_init(struct group_choice *g, const char *prefix, const char *service, const char *name, const char *type)
+onegroup_init(struct group_choice *g, const char *prefix, const char *service, const char *name,
+    const char *type)
 {
 	*g = (struct group_choice){.type = type, .key = names_stream(prefix, type)};
 	g->name = name != NULL ? mem_strdup(name) : names_group(prefix, service, type);
@@ -284,9 +294,12 @@ choose(struct group_choice *g, struct stream_group *some, size_t n, struct err *
 			return 0;
 		}
 	if (n == 0)
-		return err_set(err, STATUS_SOME, "no stream '%s', or no group on it: 'ebgroup list' shows what there is", g->key);
-	return err_set(err, STATUS_SOME, "no group '%s': 'ebgroup list %s' shows those that there are; -s or -g chooses", g->name,
-	    g->type);
+		return err_set(err, STATUS_SOME,
+		    "no stream '%s', or no group on it: 'ebgroup list' shows what there is",
+		    g->key);
+	return err_set(err, STATUS_SOME,
+	    "no group '%s': 'ebgroup list %s' shows those that there are; -s or -g chooses",
+	    g->name, g->type);
 }
 
 int
@@ -321,11 +334,13 @@ onegroup_same(const struct group_choice *g, struct conn *conn, struct err *err)
 	if (onegroup_find(&now, conn, err) == -1)
 		return -1;
 	free(now.info.name);
-	same = !now.known || (id_cmp(now.info.last_delivered, g->info.last_delivered) == 0 &&
-	    now.info.pending <= g->info.pending && now.info.consumers <= g->info.consumers);
+	same = !now.known ||
+	    (id_cmp(now.info.last_delivered, g->info.last_delivered) == 0 &&
+	        now.info.pending <= g->info.pending && now.info.consumers <= g->info.consumers);
 	if (same)
 		return 0;
-	return err_set(err, STATUS_SOME, "group '%s' has been read through while the question stood: nothing was done", g->name);
+	return err_set(err, STATUS_SOME,
+	    "group '%s' has been read through while the question stood: nothing was done", g->name);
 }
 
 /* Else the target is the ID before p->low. */
@@ -357,7 +372,8 @@ onegroup_words(const struct id_place *p, char out[ONEGROUP_WORDS])
 }
 
 int
-onegroup_next(const struct group_choice *g, struct conn *conn, const char *target, char out[ID_SIZE], struct err *err)
+onegroup_next(const struct group_choice *g, struct conn *conn, const char *target,
+    char out[ID_SIZE], struct err *err)
 {
 	char from[ID_SIZE + 1];
 	struct stream_id next;

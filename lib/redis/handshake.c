@@ -1,11 +1,12 @@
+#include "redis/handshake.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#include "redis/handshake.h"
-#include "redis/reply.h"
-#include "base/status.h"
 #include "base/num.h"
+#include "base/status.h"
+#include "redis/reply.h"
 
 void
 handshake_put(struct conn *conn, const struct url *u, struct handshake *g)
@@ -26,7 +27,8 @@ handshake_put(struct conn *conn, const struct url *u, struct handshake *g)
 	conn_putl(conn, "INFO", "server", NULL);
 }
 
-/* The word behind "name", up to a space or line end, at the start of the text or after one of them. */
+/* The word behind "name", up to a space or line end, at the start of the text or after one of them.
+ */
 static int
 pick(struct slice text, const char *name, char *out, size_t size)
 {
@@ -80,7 +82,8 @@ judge_auth(const struct reply *r, const char *place, enum conn_why *why, struct 
 	if (memmem(t.p, t.n, "without any password", 20) != NULL)
 		err_set(err, 0, "'%s' has no password, but one was given", place);
 	else
-		err_set(err, 0, "'%s' refused the password (%.*s)", place, (int)strcspn(t.p, " "), t.p);
+		err_set(
+		    err, 0, "'%s' refused the password (%.*s)", place, (int)strcspn(t.p, " "), t.p);
 	return bad(CONN_DENIED, err, why);
 }
 
@@ -91,7 +94,9 @@ judge_select(const struct reply *r, const char *place, enum conn_why *why, struc
 	char what[600];
 
 	if (w == CONN_FINE)
-		return reply_is_text(r) && slice_eq(reply_text(r), "OK") ? 0 : not_redis(place, why, err);
+		return reply_is_text(r) && slice_eq(reply_text(r), "OK")
+		    ? 0
+		    : not_redis(place, why, err);
 	snprintf(what, sizeof(what), "select the database of '%s'", place);
 	reply_fail(err, r, what);
 	bad(w == CONN_NOPERM ? CONN_DENIED : w, err, why);
@@ -100,9 +105,11 @@ judge_select(const struct reply *r, const char *place, enum conn_why *why, struc
 	return -1;
 }
 
-/* The two questions may be forbidden or unknown; only what concerns all commands alike is a failure. */
+/* The two questions may be forbidden or unknown; only what concerns all commands alike is a
+ * failure. */
 static int
-judge_fact(const struct reply *r, const char *place, const char *must, enum conn_why *why, struct err *err)
+judge_fact(
+    const struct reply *r, const char *place, const char *must, enum conn_why *why, struct err *err)
 {
 	enum conn_why w = reply_why(r);
 	struct slice t = reply_text(r);
@@ -117,14 +124,16 @@ judge_fact(const struct reply *r, const char *place, const char *must, enum conn
 }
 
 static int
-take_client(const struct reply *r, const char *place, struct handshake *g, enum conn_why *why, struct err *err)
+take_client(const struct reply *r, const char *place, struct handshake *g, enum conn_why *why,
+    struct err *err)
 {
 	char id[24];
 	uint64_t n;
 
 	if (judge_fact(r, place, "id=", why, err) == -1)
 		return -1;
-	if (reply_is_text(r) && pick(reply_text(r), "id=", id, sizeof(id)) && num_parse_u64(id, &n) == 0 && n <= INT64_MAX)
+	if (reply_is_text(r) && pick(reply_text(r), "id=", id, sizeof(id)) &&
+	    num_parse_u64(id, &n) == 0 && n <= INT64_MAX)
 		g->client = (int64_t)n;
 	if (reply_is_text(r))
 		pick(reply_text(r), "addr=", g->addr, sizeof(g->addr));
@@ -132,7 +141,8 @@ take_client(const struct reply *r, const char *place, struct handshake *g, enum 
 }
 
 static int
-take_info(const struct reply *r, const char *place, struct handshake *g, enum conn_why *why, struct err *err)
+take_info(const struct reply *r, const char *place, struct handshake *g, enum conn_why *why,
+    struct err *err)
 {
 	struct slice t = reply_is_text(r) ? reply_text(r) : (struct slice){0};
 	char mode[16];
@@ -165,22 +175,20 @@ micros(void)
 enum part { AUTH, SELECT, CLIENT, SERVER };
 
 static int
-judge(enum part part, const struct reply *r, const char *place, struct handshake *g, enum conn_why *why, struct err *err)
+judge(enum part part, const struct reply *r, const char *place, struct handshake *g,
+    enum conn_why *why, struct err *err)
 {
 	switch (part) {
-	case AUTH:
-		return judge_auth(r, place, why, err);
-	case SELECT:
-		return judge_select(r, place, why, err);
-	case CLIENT:
-		return take_client(r, place, g, why, err);
-	default:
-		return take_info(r, place, g, why, err);
+	case AUTH: return judge_auth(r, place, why, err);
+	case SELECT: return judge_select(r, place, why, err);
+	case CLIENT: return take_client(r, place, g, why, err);
+	default: return take_info(r, place, g, why, err);
 	}
 }
 
 int
-handshake_take(struct conn *conn, const char *place, struct handshake *g, enum conn_why *why, struct err *err)
+handshake_take(
+    struct conn *conn, const char *place, struct handshake *g, enum conn_why *why, struct err *err)
 {
 	int64_t start = micros();
 	struct reply *r;

@@ -1,10 +1,12 @@
+#include "redis/net.h"
+
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -15,10 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "redis/net.h"
-#include "base/status.h"
-#include "base/mem.h"
 #include "base/clock.h"
+#include "base/mem.h"
+#include "base/status.h"
 
 /* Shared with the thread; whoever leaves last frees it. */
 struct lookup {
@@ -26,7 +27,7 @@ struct lookup {
 	pthread_cond_t cond;
 	int users;
 	bool done;
-	int err, sys;			/* EAI_* and errno, valid when done */
+	int err, sys; /* EAI_* and errno, valid when done */
 	struct addrinfo *list;
 	char *host;
 	char port[8];
@@ -70,7 +71,8 @@ lookup_leave(struct lookup *l)
 static struct addrinfo
 hints(int flags)
 {
-	return (struct addrinfo){.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags | AI_NUMERICSERV};
+	return (struct addrinfo){
+	    .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags | AI_NUMERICSERV};
 }
 
 static void *
@@ -106,7 +108,7 @@ lookup_start(struct lookup *l)
 	if (err == 0)
 		pthread_detach(thread);
 	else
-		l->users = 1;	/* no thread shares it */
+		l->users = 1; /* no thread shares it */
 	return err;
 }
 
@@ -148,7 +150,8 @@ resolve(const char *host, int port, int64_t deadline, struct addrinfo **out, str
 	int err;
 
 	snprintf(service, sizeof(service), "%d", port & 0xffff);
-	/* No host is loopback, and so is localhost by its definition (RFC 6761, 6.3), whatever /etc/hosts lacks. */
+	/* No host is loopback, and so is localhost by its definition (RFC 6761, 6.3), whatever
+	 * /etc/hosts lacks. */
 	if (getaddrinfo(strcmp(host, "localhost") == 0 ? NULL : host, service, &h, out) == 0)
 		return 0;
 	l = lookup_new(host, service);
@@ -190,14 +193,16 @@ finish_connect(int fd, int64_t deadline)
 	return err == 0 ? 0 : -1;
 }
 
-/* A socket that dials a free port of its own host may get that port as its own and be connected to itself. */
+/* A socket that dials a free port of its own host may get that port as its own and be connected to
+ * itself. */
 static int
 talks_to_itself(int fd)
 {
 	struct sockaddr_storage a = {0}, b = {0};
 	socklen_t na = sizeof(a), nb = sizeof(b);
 
-	if (getsockname(fd, (struct sockaddr *)&a, &na) == -1 || getpeername(fd, (struct sockaddr *)&b, &nb) == -1)
+	if (getsockname(fd, (struct sockaddr *)&a, &na) == -1 ||
+	    getpeername(fd, (struct sockaddr *)&b, &nb) == -1)
 		return 0;
 	return a.ss_family != AF_UNIX && na == nb && memcmp(&a, &b, na) == 0;
 }

@@ -1,4 +1,3 @@
-#include "event/id.h"
 #include "redis/pending.h"
 
 #include <inttypes.h>
@@ -8,11 +7,12 @@
 
 #include "base/mem.h"
 #include "base/status.h"
+#include "event/id.h"
 #include "redis/reply.h"
 
 uint64_t
-pending_put_list(struct conn *conn, const char *key, const char *group, int64_t idle_ms, const char *from, size_t count,
-    const char *consumer)
+pending_put_list(struct conn *conn, const char *key, const char *group, int64_t idle_ms,
+    const char *from, size_t count, const char *consumer)
 {
 	struct slice argv[9];
 	char idle[24], most[24];
@@ -40,7 +40,8 @@ pending_at(const struct reply *r, size_t i, struct pending *out)
 {
 	const struct reply *e = reply_at(r, i);
 
-	if (reply_count(e) != 4 || !reply_is_text(reply_at(e, 1)) || id_parse(reply_text(reply_at(e, 0)), &out->id) == -1)
+	if (reply_count(e) != 4 || !reply_is_text(reply_at(e, 1)) ||
+	    id_parse(reply_text(reply_at(e, 0)), &out->id) == -1)
 		return -1;
 	out->consumer = reply_text(reply_at(e, 1));
 	out->idle = reply_int(reply_at(e, 2));
@@ -52,7 +53,7 @@ uint64_t
 pending_put_claim(struct conn *conn, const struct claim *c, const struct stream_id *ids, size_t n)
 {
 	struct slice *argv = mem_alloc((9 + n) * sizeof(*argv));
-	char (*text)[ID_SIZE] = mem_alloc(n * sizeof(*text)), idle[24], count[24];
+	char(*text)[ID_SIZE] = mem_alloc(n * sizeof(*text)), idle[24], count[24];
 	size_t a = 0;
 	uint64_t number;
 
@@ -93,12 +94,15 @@ static int
 fail_shape(enum conn_why *why, struct err *err)
 {
 	*why = CONN_GARBAGE;
-	return err_set(err, STATUS_UNREACHABLE, "XPENDING: the answer has not the shape that Redis gives it");
+	return err_set(
+	    err, STATUS_UNREACHABLE, "XPENDING: the answer has not the shape that Redis gives it");
 }
 
-/* *last: of the page before, and then of this one. An answer that does not get on would go on for ever. */
+/* *last: of the page before, and then of this one. An answer that does not get on would go on for
+ * ever. */
 static int
-take_page(const struct reply *r, pending_fn *fn, void *arg, struct stream_id *last, enum conn_why *why, struct err *err)
+take_page(const struct reply *r, pending_fn *fn, void *arg, struct stream_id *last,
+    enum conn_why *why, struct err *err)
 {
 	struct pending p;
 	int stop = 0;
@@ -118,7 +122,8 @@ take_page(const struct reply *r, pending_fn *fn, void *arg, struct stream_id *la
 }
 
 int
-pending_scan(struct conn *conn, const struct pending_ask *ask, pending_fn *fn, void *arg, enum conn_why *why, struct err *err)
+pending_scan(struct conn *conn, const struct pending_ask *ask, pending_fn *fn, void *arg,
+    enum conn_why *why, struct err *err)
 {
 	char from[ID_SIZE + 1] = "-";
 	uint64_t left = ask->limit;

@@ -1,11 +1,12 @@
+#include "redis/range.h"
+
 #include <stdio.h>
 
-#include "event/id.h"
-#include "redis/stream.h"
-#include "redis/scan.h"
-#include "redis/range.h"
-#include "redis/pagesize.h"
 #include "base/clock.h"
+#include "event/id.h"
+#include "redis/pagesize.h"
+#include "redis/scan.h"
+#include "redis/stream.h"
 
 int
 range_to(struct range *l, const char *option, const char *arg, struct err *err)
@@ -21,7 +22,7 @@ range_to(struct range *l, const char *option, const char *arg, struct err *err)
 
 struct range_count {
 	size_t got, bytes;
-	struct stream_id id;		/* the last that came */
+	struct stream_id id; /* the last that came */
 };
 
 static int
@@ -36,10 +37,11 @@ count_one(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 	return 0;
 }
 
-/* The ID of the last-th entry from the end of the part, or of the first; `low` when there is none. */
+/* The ID of the last-th entry from the end of the part, or of the first; `low` when there is none.
+ */
 static int
-find_last(struct conn *conn, const char *key, uint64_t last, const struct range_part *part, struct stream_id *low,
-    enum conn_why *why, struct err *err)
+find_last(struct conn *conn, const char *key, uint64_t last, const struct range_part *part,
+    struct stream_id *low, enum conn_why *why, struct err *err)
 {
 	struct pagesize pace = pagesize_start(PAGESIZE_FIRST, 0);
 	struct stream_id found = *low;
@@ -50,7 +52,8 @@ find_last(struct conn *conn, const char *key, uint64_t last, const struct range_
 	while (last > 0) {
 		struct range_count c = {0};
 
-		if (scan_newest(conn, key, end, last < pace.count ? last : pace.count, count_one, &c, why, err) == -1)
+		if (scan_newest(conn, key, end, last < pace.count ? last : pace.count, count_one,
+		        &c, why, err) == -1)
 			return -1;
 		if (c.got == 0)
 			break;
@@ -65,7 +68,8 @@ find_last(struct conn *conn, const char *key, uint64_t last, const struct range_
 }
 
 int
-range_find(struct conn *conn, const char *key, const struct range *l, struct range_part *part, enum conn_why *why, struct err *err)
+range_find(struct conn *conn, const char *key, const struct range *l, struct range_part *part,
+    enum conn_why *why, struct err *err)
 {
 	struct stream_id low = l->from.low;
 	struct stream_info info;
@@ -74,10 +78,12 @@ range_find(struct conn *conn, const char *key, const struct range *l, struct ran
 		return -1;
 	*part = (struct range_part){.exists = info.exists, .after = info.last_generated};
 	part->has_to = l->has_to || !l->follow;
-	part->to = l->has_to && id_cmp(l->to, info.last_generated) < 0 ? l->to : info.last_generated;
+	part->to =
+	    l->has_to && id_cmp(l->to, info.last_generated) < 0 ? l->to : info.last_generated;
 	if (l->from.end || l->last == 0)
 		return 0;
-	if (l->last > 0 && info.length > 0 && find_last(conn, key, (uint64_t)l->last, part, &low, why, err) == -1)
+	if (l->last > 0 && info.length > 0 &&
+	    find_last(conn, key, (uint64_t)l->last, part, &low, why, err) == -1)
 		return -1;
 	part->after = id_before(low);
 	return 0;

@@ -1,10 +1,11 @@
 #include "redis/reply.h"
 
 #include <errno.h>
-#include <hiredis/hiredis.h>
 #include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <hiredis/hiredis.h>
 
 static const redisReply *
 real(const struct reply *r, int type)
@@ -110,36 +111,37 @@ static const struct {
 	const char *start;
 	enum conn_why why;
 } table[] = {
-	{"LOADING ", CONN_LATER},
-	{"MASTERDOWN ", CONN_LATER},
-	{"CLUSTERDOWN ", CONN_LATER},
-	{"TRYAGAIN ", CONN_LATER},
-	{"BUSY ", CONN_LATER},
-	{"NOREPLICAS ", CONN_LATER},
-	{"MISCONF ", CONN_LATER},
-	{"OOM ", CONN_LATER},
-	{"ERR max number of clients", CONN_LATER},
-	{"READONLY ", CONN_READONLY},
-	{"NOAUTH ", CONN_DENIED},
-	{"WRONGPASS ", CONN_DENIED},
-	{"DENIED ", CONN_DENIED},		/* protected mode */
-	{"ERR invalid password", CONN_DENIED},
-	{"ERR AUTH <password> called without", CONN_DENIED},
-	{"ERR Client sent AUTH, but", CONN_DENIED},
-	{"NOPERM ", CONN_NOPERM},
-	{"ERR The user executing the script ", CONN_NOPERM},	/* Redis 7.0, of a command in a script; */
-	{"ERR ACL failure in script: ", CONN_NOPERM},		/* later ones */
-	{"WRONGTYPE ", CONN_WRONGTYPE},
-	{"ERR The stream has exhausted", CONN_FULL},
-	{"ERR Protocol error: invalid bulk length", CONN_TOOBIG},
-	{"ERR Protocol error: invalid multibulk length", CONN_TOOBIG},
-	{"ERR Elements are too large", CONN_TOOBIG},
-	{"NOGROUP ", CONN_NOGROUP},
-	{"MOVED ", CONN_MOVED},
-	{"ASK ", CONN_MOVED},
-	{"CROSSSLOT ", CONN_MOVED},
-	{"ERR SELECT is not allowed in cluster mode", CONN_MOVED},
-	{"UNBLOCKED ", CONN_UNBLOCKED},
+    {"LOADING ", CONN_LATER},
+    {"MASTERDOWN ", CONN_LATER},
+    {"CLUSTERDOWN ", CONN_LATER},
+    {"TRYAGAIN ", CONN_LATER},
+    {"BUSY ", CONN_LATER},
+    {"NOREPLICAS ", CONN_LATER},
+    {"MISCONF ", CONN_LATER},
+    {"OOM ", CONN_LATER},
+    {"ERR max number of clients", CONN_LATER},
+    {"READONLY ", CONN_READONLY},
+    {"NOAUTH ", CONN_DENIED},
+    {"WRONGPASS ", CONN_DENIED},
+    {"DENIED ", CONN_DENIED}, /* protected mode */
+    {"ERR invalid password", CONN_DENIED},
+    {"ERR AUTH <password> called without", CONN_DENIED},
+    {"ERR Client sent AUTH, but", CONN_DENIED},
+    {"NOPERM ", CONN_NOPERM},
+    /* Redis 7.0, of a command in a script; */
+    {"ERR The user executing the script ", CONN_NOPERM},
+    {"ERR ACL failure in script: ", CONN_NOPERM}, /* later ones */
+    {"WRONGTYPE ", CONN_WRONGTYPE},
+    {"ERR The stream has exhausted", CONN_FULL},
+    {"ERR Protocol error: invalid bulk length", CONN_TOOBIG},
+    {"ERR Protocol error: invalid multibulk length", CONN_TOOBIG},
+    {"ERR Elements are too large", CONN_TOOBIG},
+    {"NOGROUP ", CONN_NOGROUP},
+    {"MOVED ", CONN_MOVED},
+    {"ASK ", CONN_MOVED},
+    {"CROSSSLOT ", CONN_MOVED},
+    {"ERR SELECT is not allowed in cluster mode", CONN_MOVED},
+    {"UNBLOCKED ", CONN_UNBLOCKED},
 };
 
 /* What EXEC says of a refusal has the reason behind this. */
@@ -169,12 +171,15 @@ reply_fail(struct err *err, const struct reply *r, const char *what)
 {
 	struct slice t = reply_text(r);
 
-	return err_set(err, conn_status(reply_why(r)), "%s: %.*s", what, (int)t.n, t.n > 0 ? t.p : "");
+	return err_set(
+	    err, conn_status(reply_why(r)), "%s: %.*s", what, (int)t.n, t.n > 0 ? t.p : "");
 }
 
-#define FIRST 1024		/* a reply that is an array begins with so many bytes, */
-#define MOST (60UL * 1024)	/* and takes twice as many each time, up to this; a part that is larger has a block of its own */
-#define ELEMENTS_MAX (1 << 24)	/* of one array: an entry may have millions of fields */
+#define FIRST 1024 /* a reply that is an array begins with so many bytes, */
+#define MOST \
+	(60UL * 1024) /* and takes twice as many each time, up to this; a part that is larger has \
+	                 a block of its own */
+#define ELEMENTS_MAX (1 << 24) /* of one array: an entry may have millions of fields */
 
 struct block {
 	struct block *next;
@@ -216,7 +221,7 @@ take(struct root *root, size_t n)
 
 		if ((b = new_block(b, n > size ? n : size)) == NULL)
 			return NULL;
-		if (n > MOST) {		/* behind the one that is being filled */
+		if (n > MOST) { /* behind the one that is being filled */
 			b->next = root->blocks->next;
 			root->blocks->next = b;
 		} else {
@@ -253,7 +258,8 @@ make(const redisReadTask *task, int type, size_t more, size_t first)
 
 		if ((r = take(*now, sizeof(*r) + more)) == NULL)
 			return NULL;
-		parent->element[task->idx] = r;		/* -Wanalyzer-malloc-leak is wrong here: the block hangs at the root */
+		/* -Wanalyzer-malloc-leak is wrong here: the block hangs at the root */
+		parent->element[task->idx] = r;
 	}
 	*r = (redisReply){.type = type};
 	return r;
@@ -286,7 +292,8 @@ make_array(const redisReadTask *task, count n)
 {
 	redisReply *r;
 
-	if ((size_t)n > ELEMENTS_MAX || (r = make(task, task->type, (size_t)n * sizeof(void *), FIRST)) == NULL)
+	if ((size_t)n > ELEMENTS_MAX ||
+	    (r = make(task, task->type, (size_t)n * sizeof(void *), FIRST)) == NULL)
 		return NULL;
 	r->elements = (size_t)n;
 	r->element = behind(task, r);
@@ -321,7 +328,8 @@ unmake(void *reply)
 	}
 }
 
-#if HIREDIS_MAJOR >= 1	/* nobody asks for RESP3; who sends it all the same gets no answer believed */
+#if HIREDIS_MAJOR >= \
+    1 /* nobody asks for RESP3; who sends it all the same gets no answer believed */
 static void *
 make_double(const redisReadTask *task, double d, char *text, size_t n)
 {

@@ -1,14 +1,15 @@
+#include "redis/resp.h"
+
 #include <sys/socket.h>
 
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 
-#include "redis/resp.h"
 #include "base/num.h"
 
-#define KEEP (1 << 20)		/* a buffer grown larger is given back once empty */
-#define STALE (64UL * 1024)	/* bytes already sent that are worth moving the rest for */
+#define KEEP (1 << 20)      /* a buffer grown larger is given back once empty */
+#define STALE (64UL * 1024) /* bytes already sent that are worth moving the rest for */
 
 void
 resp_free(struct resp *o)
@@ -17,13 +18,13 @@ resp_free(struct resp *o)
 	*o = (struct resp){0};
 }
 
-#define HEADER (NUM_DIGITS + 3)	/* at most, of one element: kind, length, end of line */
+#define HEADER (NUM_DIGITS + 3) /* at most, of one element: kind, length, end of line */
 
 static char *
 put_header(char *o, char kind, size_t n)
 {
 	*o++ = kind;
-	if (n < 100) {		/* nearly all are */
+	if (n < 100) { /* nearly all are */
 		*o = (char)('0' + n / 10);
 		o += n >= 10;
 		*o++ = (char)('0' + n % 10);
@@ -80,7 +81,8 @@ resp_put(struct resp *o, size_t argc, const struct slice *argv)
 }
 
 size_t
-resp_fill(struct resp *o, struct slice text, const size_t *gap, size_t argc, const struct slice *argv)
+resp_fill(
+    struct resp *o, struct slice text, const size_t *gap, size_t argc, const struct slice *argv)
 {
 	char *to = reserve(o, argc, argv, text.n);
 	size_t at = 0;
@@ -131,7 +133,7 @@ int
 resp_send(struct resp *o, int fd)
 {
 	int broken = 0;
-	bool full = false;		/* it took less than it was offered */
+	bool full = false; /* it took less than it was offered */
 	size_t left;
 	ssize_t n;
 

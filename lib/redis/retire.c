@@ -1,4 +1,3 @@
-#include "event/id.h"
 #include "redis/retire.h"
 
 #include <inttypes.h>
@@ -8,11 +7,12 @@
 
 #include "base/mem.h"
 #include "base/status.h"
+#include "event/id.h"
 #include "redis/group.h"
 #include "redis/pending.h"
 #include "redis/reply.h"
 
-#define RACE 100000	/* entries that a consumer may be given between two commands */
+#define RACE 100000 /* entries that a consumer may be given between two commands */
 
 static bool
 is(struct slice a, struct slice b)
@@ -23,9 +23,8 @@ is(struct slice a, struct slice b)
 static uint64_t
 put_held(struct conn *conn, const struct retire *r, struct slice name, const char *most)
 {
-	const struct slice argv[] = {
-		slice_of("XPENDING"), slice_of(r->key), slice_of(r->group), slice_of("-"), slice_of("+"), slice_of(most), name
-	};
+	const struct slice argv[] = {slice_of("XPENDING"), slice_of(r->key), slice_of(r->group),
+	    slice_of("-"), slice_of("+"), slice_of(most), name};
 
 	return conn_put(conn, sizeof(argv) / sizeof(argv[0]), argv);
 }
@@ -43,7 +42,8 @@ wait_array(struct conn *conn, const char *what, enum conn_why *why, struct err *
 		reply_fail(err, reply, what);
 	else {
 		*why = CONN_GARBAGE;
-		err_set(err, STATUS_UNREACHABLE, "%s: the answer has not the shape that Redis gives it", what);
+		err_set(err, STATUS_UNREACHABLE,
+		    "%s: the answer has not the shape that Redis gives it", what);
 	}
 	reply_free(reply);
 	return NULL;
@@ -73,11 +73,13 @@ put_back(struct conn *conn, const struct retire *r, struct slice name, const str
 	id_format(p->id, id);
 	snprintf(idle, sizeof(idle), "%" PRId64, p->idle);
 	snprintf(count, sizeof(count), "%" PRId64, anew ? 1 : p->deliveries);
-	conn_putl(conn, "XCLAIM", r->key, r->group, r->to, "0", id, "IDLE", idle, "RETRYCOUNT", count, "FORCE", "JUSTID", NULL);
+	conn_putl(conn, "XCLAIM", r->key, r->group, r->to, "0", id, "IDLE", idle, "RETRYCOUNT",
+	    count, "FORCE", "JUSTID", NULL);
 }
 
 static int
-take_back(struct conn *conn, const struct retire *r, struct retire_one *c, const struct reply *held, enum conn_why *why, struct err *err)
+take_back(struct conn *conn, const struct retire *r, struct retire_one *c, const struct reply *held,
+    enum conn_why *why, struct err *err)
 {
 	struct pending p;
 	size_t n = 0;
@@ -104,7 +106,8 @@ take_back(struct conn *conn, const struct retire *r, struct retire_one *c, const
 	return ok;
 }
 
-/* The words of the two that were queued, and the answer of EXEC, which is an error when one of them was. */
+/* The words of the two that were queued, and the answer of EXEC, which is an error when one of them
+ * was. */
 static struct reply *
 wait_exec(struct conn *conn, enum conn_why *why, struct err *err)
 {
@@ -131,11 +134,11 @@ wait_exec(struct conn *conn, enum conn_why *why, struct err *err)
 }
 
 static int
-forget(struct conn *conn, const struct retire *r, struct retire_one *c, enum conn_why *why, struct err *err)
+forget(struct conn *conn, const struct retire *r, struct retire_one *c, enum conn_why *why,
+    struct err *err)
 {
-	const struct slice argv[] = {
-		slice_of("XGROUP"), slice_of("DELCONSUMER"), slice_of(r->key), slice_of(r->group), c->name
-	};
+	const struct slice argv[] = {slice_of("XGROUP"), slice_of("DELCONSUMER"), slice_of(r->key),
+	    slice_of(r->group), c->name};
 	enum conn_why deleted;
 	struct reply *done;
 	char most[24];
@@ -163,7 +166,8 @@ forget(struct conn *conn, const struct retire *r, struct retire_one *c, enum con
 }
 
 static int
-one(struct conn *conn, const struct retire *r, struct retire_one *c, const struct group_consumer *now, enum conn_why *why, struct err *err)
+one(struct conn *conn, const struct retire *r, struct retire_one *c,
+    const struct group_consumer *now, enum conn_why *why, struct err *err)
 {
 	struct reply *held;
 	bool holds;
@@ -185,7 +189,8 @@ one(struct conn *conn, const struct retire *r, struct retire_one *c, const struc
 
 /* Without scripts (retireplain.c). */
 static int
-retire_plain(struct conn *conn, const struct retire *r, struct retire_one *c, size_t n, enum conn_why *why, struct err *err)
+retire_plain(struct conn *conn, const struct retire *r, struct retire_one *c, size_t n,
+    enum conn_why *why, struct err *err)
 {
 	struct group_consumers list;
 	int ok = group_consumers(conn, r->key, r->group, &list, why, err);
@@ -203,9 +208,10 @@ retire_plain(struct conn *conn, const struct retire *r, struct retire_one *c, si
 }
 
 /*
- * ARGV: group, to, least idle time, entries at most, then names. Answers for some of the first: [end, moved, lost].
- * A consumer costs one of the budget, as an entry does. Entries that are idle for as long, as those of one read are, are claimed
- * together, which costs the server a fraction. ours() is pending_ours().
+ * ARGV: group, to, least idle time, entries at most, then names. Answers for some of the first:
+ * [end, moved, lost]. A consumer costs one of the budget, as an entry does. Entries that are idle
+ * for as long, as those of one read are, are claimed together, which costs the server a fraction.
+ * ours() is pending_ours().
  */
 static const char script[] =
     "local key, group, to = KEYS[1], ARGV[1], ARGV[2]\n"
@@ -263,7 +269,7 @@ static const char script[] =
     "end\n"
     "return out\n";
 
-#define NAMES 500	/* in one call */
+#define NAMES 500 /* in one call */
 
 static void
 put_step(struct conn *conn, const struct retire *r, const struct retire_one *c, size_t n)
@@ -297,9 +303,11 @@ take_step(const struct reply *reply, struct retire_one *c, size_t n, size_t *don
 		return -1;
 	for (size_t i = 0; i < got; i++) {
 		const struct reply *one = reply_at(reply, i);
-		int64_t end = reply_int(reply_at(one, 0)), moved = reply_int(reply_at(one, 1)), lost = reply_int(reply_at(one, 2));
+		int64_t end = reply_int(reply_at(one, 0)), moved = reply_int(reply_at(one, 1)),
+		        lost = reply_int(reply_at(one, 2));
 
-		if (reply_count(one) != 3 || end < RETIRE_OPEN || end > RETIRE_TARGET || moved < 0 || lost < 0)
+		if (reply_count(one) != 3 || end < RETIRE_OPEN || end > RETIRE_TARGET ||
+		    moved < 0 || lost < 0)
 			return -1;
 		if (end == RETIRE_OPEN && (i + 1 < got || moved + lost == 0))
 			return -1;
@@ -320,7 +328,8 @@ no_eval(const struct reply *reply)
 
 	if (!reply_is_error(reply) || memmem(t.p, t.n, "script: ", 8) != NULL)
 		return false;
-	return reply_why(reply) == CONN_NOPERM || (t.n >= sizeof(unknown) - 1 && memcmp(t.p, unknown, sizeof(unknown) - 1) == 0);
+	return reply_why(reply) == CONN_NOPERM ||
+	    (t.n >= sizeof(unknown) - 1 && memcmp(t.p, unknown, sizeof(unknown) - 1) == 0);
 }
 
 static int
@@ -331,11 +340,13 @@ fail_step(const struct reply *reply, enum conn_why *why, struct err *err)
 		return reply_fail(err, reply, "EVAL");
 	}
 	*why = CONN_GARBAGE;
-	return err_set(err, STATUS_UNREACHABLE, "EVAL: the answer has not the shape that was asked for");
+	return err_set(
+	    err, STATUS_UNREACHABLE, "EVAL: the answer has not the shape that was asked for");
 }
 
 int
-retire_run(struct conn *conn, struct retire *r, struct retire_one *c, size_t n, enum conn_why *why, struct err *err)
+retire_run(struct conn *conn, struct retire *r, struct retire_one *c, size_t n, enum conn_why *why,
+    struct err *err)
 {
 	size_t done = 0, some;
 	int ok = 0;
@@ -370,7 +381,8 @@ is_leaver(const struct group_consumer *c, const struct retire *r, const char *na
 }
 
 int
-retire_find(struct retire_found *l, struct conn *conn, const struct retire *r, const char *name, enum conn_why *why, struct err *err)
+retire_find(struct retire_found *l, struct conn *conn, const struct retire *r, const char *name,
+    enum conn_why *why, struct err *err)
 {
 	*l = (struct retire_found){0};
 	if (group_consumers(conn, r->key, r->group, &l->list, why, err) == -1)
@@ -407,8 +419,8 @@ static const char forget_script[] =
     "end\n";
 
 int
-retire_forget_idle(struct conn *conn, const char *key, const char *group, const char *stem, const char *own, int64_t idle,
-    struct err *err)
+retire_forget_idle(struct conn *conn, const char *key, const char *group, const char *stem,
+    const char *own, int64_t idle, struct err *err)
 {
 	char ms[24];
 	struct reply *r;

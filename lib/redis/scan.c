@@ -1,4 +1,3 @@
-#include "event/id.h"
 #include "redis/scan.h"
 
 #include <inttypes.h>
@@ -9,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "event/id.h"
 #include "redis/pagesize.h"
 #include "redis/reply.h"
 #include "redis/stream.h"
@@ -25,7 +25,8 @@ fail_page(const struct reply *r, enum conn_why *why, struct err *err)
 	*why = reply_is_error(r) ? reply_why(r) : CONN_GARBAGE;
 	if (reply_is_error(r))
 		return reply_fail(err, r, "XRANGE");
-	return err_set(err, STATUS_UNREACHABLE, "XRANGE: the answer has not the shape that Redis gives it");
+	return err_set(
+	    err, STATUS_UNREACHABLE, "XRANGE: the answer has not the shape that Redis gives it");
 }
 
 static size_t
@@ -39,7 +40,8 @@ kv_bytes(const struct slice *kv, size_t n)
 }
 
 static int
-walk_page(const struct reply *r, stream_entry_fn *fn, void *arg, struct page *page, enum conn_why *why, struct err *err)
+walk_page(const struct reply *r, stream_entry_fn *fn, void *arg, struct page *page,
+    enum conn_why *why, struct err *err)
 {
 	struct bytes kv = {0};
 	struct slice id;
@@ -64,7 +66,8 @@ walk_page(const struct reply *r, stream_entry_fn *fn, void *arg, struct page *pa
 }
 
 static int
-one_page(struct conn *conn, stream_entry_fn *fn, void *arg, struct page *page, enum conn_why *why, struct err *err)
+one_page(struct conn *conn, stream_entry_fn *fn, void *arg, struct page *page, enum conn_why *why,
+    struct err *err)
 {
 	struct reply *r = conn_wait(conn, 0, err);
 	int stop;
@@ -78,8 +81,8 @@ one_page(struct conn *conn, stream_entry_fn *fn, void *arg, struct page *page, e
 }
 
 int
-scan_entries(struct conn *conn, const char *key, struct stream_id after, size_t page, stream_entry_fn *fn, void *arg,
-    enum conn_why *why, struct err *err)
+scan_entries(struct conn *conn, const char *key, struct stream_id after, size_t page,
+    stream_entry_fn *fn, void *arg, enum conn_why *why, struct err *err)
 {
 	struct pagesize pace = pagesize_start(PAGESIZE_FIRST, page);
 	struct page got = {.last = after};
@@ -98,8 +101,8 @@ scan_entries(struct conn *conn, const char *key, struct stream_id after, size_t 
 }
 
 int
-scan_newest(struct conn *conn, const char *key, const char *end, size_t count, stream_entry_fn *fn, void *arg,
-    enum conn_why *why, struct err *err)
+scan_newest(struct conn *conn, const char *key, const char *end, size_t count, stream_entry_fn *fn,
+    void *arg, enum conn_why *why, struct err *err)
 {
 	struct page got;
 	char n[24];
@@ -153,7 +156,8 @@ sort_unique(struct keys *k)
 static int
 scan_once(struct conn *conn, const char *pattern, char cursor[24], struct keys *k, struct err *err)
 {
-	struct reply *r = conn_call(conn, err, "SCAN", cursor, "MATCH", pattern, "TYPE", "stream", "COUNT", "1000", NULL);
+	struct reply *r = conn_call(
+	    conn, err, "SCAN", cursor, "MATCH", pattern, "TYPE", "stream", "COUNT", "1000", NULL);
 	struct slice next = reply_text(reply_at(r, 0));
 	const struct reply *names = reply_at(r, 1);
 	int ok = -1;
@@ -163,7 +167,8 @@ scan_once(struct conn *conn, const char *pattern, char cursor[24], struct keys *
 	if (reply_is_error(r))
 		reply_fail(err, r, "SCAN");
 	else if (next.n == 0 || next.n >= 24 || !reply_is_array(names))
-		err_set(err, STATUS_UNREACHABLE, "SCAN: the answer has not the shape that Redis gives it");
+		err_set(err, STATUS_UNREACHABLE,
+		    "SCAN: the answer has not the shape that Redis gives it");
 	else
 		ok = 0;
 	for (size_t i = 0; ok == 0 && i < reply_count(names); i++)
@@ -175,8 +180,8 @@ scan_once(struct conn *conn, const char *pattern, char cursor[24], struct keys *
 }
 
 int
-scan_keys(struct conn *conn, const char *pattern, int64_t deadline, char ***keys, size_t *n, bool *complete,
-    struct err *err)
+scan_keys(struct conn *conn, const char *pattern, int64_t deadline, char ***keys, size_t *n,
+    bool *complete, struct err *err)
 {
 	struct keys k = {0};
 	char cursor[24] = "0";

@@ -1,15 +1,16 @@
+#include "redis/stream.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/status.h"
 #include "event/id.h"
 #include "redis/pagesize.h"
 #include "redis/reply.h"
-#include "base/status.h"
-#include "redis/stream.h"
-#include "base/mem.h"
-#include "base/clock.h"
 
 #define STREAM_ADD_FRONT 6UL
 
@@ -21,7 +22,8 @@ static int
 fail_shape(const char *what, enum conn_why *why, struct err *err)
 {
 	*why = CONN_GARBAGE;
-	return err_set(err, STATUS_UNREACHABLE, "%s: the answer has not the shape that Redis gives it", what);
+	return err_set(
+	    err, STATUS_UNREACHABLE, "%s: the answer has not the shape that Redis gives it", what);
 }
 
 static int
@@ -63,7 +65,8 @@ add_front(struct slice argv[STREAM_ADD_FRONT], const char *key, int64_t maxlen, 
 }
 
 uint64_t
-stream_put_add(struct conn *conn, const char *key, int64_t maxlen, const struct slice *kv, size_t nkv)
+stream_put_add(
+    struct conn *conn, const char *key, int64_t maxlen, const struct slice *kv, size_t nkv)
 {
 	size_t most = nkv + STREAM_ADD_FRONT, n;
 	struct slice few[64], *argv = most <= 64 ? few : mem_alloc(most * sizeof(*argv));
@@ -79,7 +82,8 @@ stream_put_add(struct conn *conn, const char *key, int64_t maxlen, const struct 
 }
 
 void
-stream_add_form(struct conn_form *form, const char *key, int64_t maxlen, const struct slice *names, size_t n)
+stream_add_form(
+    struct conn_form *form, const char *key, int64_t maxlen, const struct slice *names, size_t n)
 {
 	struct slice argv[STREAM_ADD_FRONT + 2UL * CONN_GAPS];
 	char limit[24];
@@ -145,7 +149,8 @@ no_such_key(const struct reply *r)
 }
 
 int
-stream_take_info(const struct reply *r, struct stream_info *out, enum conn_why *why, struct err *err)
+stream_take_info(
+    const struct reply *r, struct stream_info *out, enum conn_why *why, struct err *err)
 {
 	memset(out, 0, sizeof(*out));
 	*why = CONN_FINE;
@@ -165,7 +170,8 @@ stream_take_info(const struct reply *r, struct stream_info *out, enum conn_why *
 }
 
 int
-stream_info(struct conn *conn, const char *key, struct stream_info *out, enum conn_why *why, struct err *err)
+stream_info(struct conn *conn, const char *key, struct stream_info *out, enum conn_why *why,
+    struct err *err)
 {
 	struct reply *r;
 	int ok;
@@ -233,8 +239,8 @@ take_removed(struct conn *conn, uint64_t *removed, enum conn_why *why, struct er
 }
 
 int
-stream_trim(struct conn *conn, const char *key, struct stream_id min, uint64_t limit, uint64_t *removed, enum conn_why *why,
-    struct err *err)
+stream_trim(struct conn *conn, const char *key, struct stream_id min, uint64_t limit,
+    uint64_t *removed, enum conn_why *why, struct err *err)
 {
 	char id[ID_SIZE], most[24];
 
@@ -245,8 +251,8 @@ stream_trim(struct conn *conn, const char *key, struct stream_id min, uint64_t l
 }
 
 int
-stream_trim_length(struct conn *conn, const char *key, uint64_t maxlen, uint64_t limit, uint64_t *removed, enum conn_why *why,
-    struct err *err)
+stream_trim_length(struct conn *conn, const char *key, uint64_t maxlen, uint64_t limit,
+    uint64_t *removed, enum conn_why *why, struct err *err)
 {
 	char length[24], most[24];
 
@@ -277,7 +283,8 @@ take_group(const struct reply *r, struct stream_group *g)
 	g->lag = int_or_unknown(reply_member(r, "lag"));
 }
 
-/* XPENDING's summary: [count, lowest, highest, consumers]. A group that vanished since has nothing pending. */
+/* XPENDING's summary: [count, lowest, highest, consumers]. A group that vanished since has nothing
+ * pending. */
 static int
 take_lowest(struct conn *conn, struct stream_group *g, enum conn_why *why, struct err *err)
 {
@@ -302,7 +309,8 @@ stream_put_pending(struct conn *conn, const char *key, const struct stream_group
 }
 
 int
-stream_take_pending(struct conn *conn, struct stream_group *g, size_t n, enum conn_why *why, struct err *err)
+stream_take_pending(
+    struct conn *conn, struct stream_group *g, size_t n, enum conn_why *why, struct err *err)
 {
 	for (size_t i = 0; i < n; i++)
 		if (g[i].pending > 0 && take_lowest(conn, &g[i], why, err) == -1)
@@ -317,7 +325,8 @@ stream_put_groups(struct conn *conn, const char *key)
 }
 
 int
-stream_take_groups(const struct reply *r, struct stream_group **out, size_t *n, enum conn_why *why, struct err *err)
+stream_take_groups(const struct reply *r, struct stream_group **out, size_t *n, enum conn_why *why,
+    struct err *err)
 {
 	*out = NULL;
 	*n = 0;
@@ -332,7 +341,8 @@ stream_take_groups(const struct reply *r, struct stream_group **out, size_t *n, 
 }
 
 int
-stream_groups(struct conn *conn, const char *key, struct stream_group **out, size_t *n, enum conn_why *why, struct err *err)
+stream_groups(struct conn *conn, const char *key, struct stream_group **out, size_t *n,
+    enum conn_why *why, struct err *err)
 {
 	struct reply *r;
 	int ok;
@@ -364,8 +374,9 @@ stream_groups_free(struct stream_group *g, size_t n)
 }
 
 /*
- * entries-read counts what was added up to last_delivered, whether still there or not; the server does not know it for a
- * group made at an arbitrary ID until it reads. With all that is left lying ahead, what is gone ahead is added - read - length.
+ * entries-read counts what was added up to last_delivered, whether still there or not; the server
+ * does not know it for a group made at an arbitrary ID until it reads. With all that is left lying
+ * ahead, what is gone ahead is added - read - length.
  */
 uint64_t
 stream_lost(const struct stream_info *s, const struct stream_group *g, bool *known)

@@ -1,12 +1,13 @@
+#include "redis/url.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
-#include "base/status.h"
-#include "redis/url.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/status.h"
 
 #define PORT 6379
 #define DB_MAX 1000000
@@ -198,7 +199,8 @@ read_any(const struct reading *r, const char *s)
 		return read_unix(r, rest);
 	if (behind(s, "rediss://") != NULL)
 		return err_set(r->f, STATUS_CONFIG, "'%s': TLS is not supported yet", r->shown);
-	return refuse(r, "a URL such as redis://localhost:6379/0 or unix:///run/redis.sock expected");
+	return refuse(
+	    r, "a URL such as redis://localhost:6379/0 or unix:///run/redis.sock expected");
 }
 
 int
@@ -249,7 +251,8 @@ url_place(const struct url *u)
 	} else {
 		int v6 = strchr(u->host, ':') != NULL;
 
-		bytes_addf(&b, "redis://%s%s%s:%d/%d", v6 ? "[" : "", u->host, v6 ? "]" : "", u->port, u->db);
+		bytes_addf(&b, "redis://%s%s%s:%d/%d", v6 ? "[" : "", u->host, v6 ? "]" : "",
+		    u->port, u->db);
 	}
 	bytes_str(&b);
 	return b.p;

@@ -13,15 +13,15 @@
 #include "base/err.h"
 
 struct url {
-	char *host;		/* NULL for a unix socket */
+	char *host; /* NULL for a unix socket */
 	int port;
-	char *path;		/* NULL for TCP */
+	char *path; /* NULL for TCP */
 	int db;
-	char *user, *password;	/* NULL when none */
+	char *user, *password; /* NULL when none */
 };
 
-int url_parse(struct url *u, const char *s, struct err *err);	/* *u is overwritten */
-void url_free(struct url *u);	/* wipes the password */
+int url_parse(struct url *u, const char *s, struct err *err); /* *u is overwritten */
+void url_free(struct url *u);                                 /* wipes the password */
 
 /* The same place in words without secrets: "redis://host:6379/0" or
  * "unix:///path.sock?db=0". A fresh string; two URLs mean the same target exactly

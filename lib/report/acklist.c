@@ -1,13 +1,14 @@
+#include "report/acklist.h"
+
 #include <errno.h>
 #include <string.h>
 
-#include "event/id.h"
-#include "report/acklist.h"
-#include "redis/group.h"
 #include "base/json.h"
 #include "base/lines.h"
-#include "redis/reply.h"
 #include "base/status.h"
+#include "event/id.h"
+#include "redis/group.h"
+#include "redis/reply.h"
 
 #define LINE_MAX_BYTES 256
 
@@ -84,7 +85,8 @@ acklist_typed(struct acklist *a, char *const *ids, size_t n, struct err *err)
 }
 
 static int
-take_line(struct acklist *a, const struct lines *in, struct slice line, acklist_bad_fn *bad, struct err *err)
+take_line(struct acklist *a, const struct lines *in, struct slice line, acklist_bad_fn *bad,
+    struct err *err)
 {
 	struct stream_id id;
 	struct err no;
@@ -94,7 +96,8 @@ take_line(struct acklist *a, const struct lines *in, struct slice line, acklist_
 		return 0;
 	if (id_parse(line, &id) == 0)
 		return acklist_add(a, id, err);
-	err_set(&no, STATUS_DATA, "line %llu: '%.*s' is no ID", lines_number(in), (int)line.n, line.p);
+	err_set(
+	    &no, STATUS_DATA, "line %llu: '%.*s' is no ID", lines_number(in), (int)line.n, line.p);
 	bad(a->arg, no.text);
 	return 0;
 }
@@ -109,7 +112,8 @@ acklist_read(struct acklist *a, int fd, acklist_bad_fn *bad, struct err *err)
 
 	while (ok == 0 && !lines_ended(in)) {
 		while (ok == 0 && (got = lines_next(in, &line)) != LINES_NONE)
-			ok = take_line(a, in, got == LINES_LONG ? slice_of("(a long line)") : line, bad, err);
+			ok = take_line(
+			    a, in, got == LINES_LONG ? slice_of("(a long line)") : line, bad, err);
 		if (ok == 0)
 			ok = acklist_flush(a, err);
 		if (ok == 0 && lines_fill(in) == -1 && errno != EINTR)

@@ -1,10 +1,11 @@
+#include "report/bufferfmt.h"
+
 #include <inttypes.h>
 
-#include "buffer/line.h"
-#include "report/bufferfmt.h"
+#include "base/clock.h"
 #include "base/jsonwrite.h"
 #include "base/status.h"
-#include "base/clock.h"
+#include "buffer/line.h"
 
 /* --- the columns that both have --------------------------------------------------- */
 
@@ -12,10 +13,11 @@
 static void
 columns(struct bytes *out, const char *when, const struct line *el, size_t bytes)
 {
-	const struct slice none = { "-", 1 };
+	const struct slice none = {"-", 1};
 	struct slice type = el != NULL ? el->e.type : none, id = el != NULL ? el->e.event_id : none;
 
-	bytes_addf(out, "%-27s  %-24.*s  %-36.*s  %8zu", when, (int)type.n, type.p, (int)id.n, id.p, bytes);
+	bytes_addf(out, "%-27s  %-24.*s  %-36.*s  %8zu", when, (int)type.n, type.p, (int)id.n, id.p,
+	    bytes);
 }
 
 /* The names of the columns, which count for nothing. */
@@ -131,7 +133,8 @@ quarantined_text(struct bytes *out, const struct requeue_line *l)
 	if (l->at)
 		clock_format(l->at, when);
 	columns(out, when, l->event, l->line.n);
-	bytes_addf(out, "  %.*s (%s at %" PRIu64 ")", (int)l->reason.n, l->reason.p, l->file, l->offset);
+	bytes_addf(
+	    out, "  %.*s (%s at %" PRIu64 ")", (int)l->reason.n, l->reason.p, l->file, l->offset);
 	bytes_str(out);
 	err_clean(out->p);
 }
@@ -178,9 +181,12 @@ report_json(struct bytes *out, const struct inspect_report *r)
 static void
 report_text(struct bytes *out, const struct inspect_report *r)
 {
-	bytes_addf(out, "%" PRIu64 " segments, %" PRIu64 " lines, %" PRIu64 " delivered, %" PRIu64 " bad (%" PRIu64 " torn), %"
-	    PRIu64 " out of order, %" PRIu64 " odd files, %" PRIu64 " suspect, %" PRIu64 " vanished, %" PRIu64 " unreadable",
-	    r->segments, r->lines, r->delivered, r->bad, r->torn, r->disorder, r->odd, r->suspect, r->vanished, r->unreadable);
+	bytes_addf(out,
+	    "%" PRIu64 " segments, %" PRIu64 " lines, %" PRIu64 " delivered, %" PRIu64
+	    " bad (%" PRIu64 " torn), %" PRIu64 " out of order, %" PRIu64 " odd files, %" PRIu64
+	    " suspect, %" PRIu64 " vanished, %" PRIu64 " unreadable",
+	    r->segments, r->lines, r->delivered, r->bad, r->torn, r->disorder, r->odd, r->suspect,
+	    r->vanished, r->unreadable);
 }
 
 static void
@@ -218,9 +224,11 @@ drain_preview_text(struct bytes *out, const struct backlog *b, const char *targe
 {
 	size_t i;
 
-	bytes_addf(out, "%" PRIu64 " events in %" PRIu64 " segments would be replayed to %s", b->events, b->files, target);
+	bytes_addf(out, "%" PRIu64 " events in %" PRIu64 " segments would be replayed to %s",
+	    b->events, b->files, target);
 	for (i = 0; i < b->nheld; i++)
-		bytes_addf(out, "\n%" PRIu64 " of them, '%s', are held: %s", b->held[i].events, b->held[i].type, b->held[i].reason);
+		bytes_addf(out, "\n%" PRIu64 " of them, '%s', are held: %s", b->held[i].events,
+		    b->held[i].type, b->held[i].reason);
 }
 
 static void
@@ -252,14 +260,10 @@ int
 bufferfmt_show(struct bufferfmt *l, enum bufferfmt_what what, struct buffer *buf, struct err *err)
 {
 	switch (what) {
-	case BUFFERFMT_WAITING:
-		return show_waiting(l, buf, err);
-	case BUFFERFMT_CHECK:
-		return show_check(l, buf, err);
-	case BUFFERFMT_DRAIN:
-		return show_drain(l, buf, err);
-	case BUFFERFMT_QUARANTINE:
-		break;
+	case BUFFERFMT_WAITING: return show_waiting(l, buf, err);
+	case BUFFERFMT_CHECK: return show_check(l, buf, err);
+	case BUFFERFMT_DRAIN: return show_drain(l, buf, err);
+	case BUFFERFMT_QUARANTINE: break;
 	}
 	return show_quarantine(l, buf, err);
 }
@@ -268,9 +272,9 @@ void
 bufferfmt_nothing(struct bufferfmt *l, enum bufferfmt_what what, char *dir)
 {
 	if (what == BUFFERFMT_CHECK)
-		report(l, &(struct inspect_report){ 0 });
+		report(l, &(struct inspect_report){0});
 	else if (what == BUFFERFMT_DRAIN)
-		count(l, &(struct backlog){ .dir = dir });
+		count(l, &(struct backlog){.dir = dir});
 }
 
 void

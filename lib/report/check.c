@@ -1,12 +1,13 @@
+#include "report/check.h"
+
 #include <inttypes.h>
 #include <string.h>
 
-#include "redis/stream.h"
-#include "report/check.h"
-#include "base/mem.h"
 #include "base/clock.h"
+#include "base/mem.h"
+#include "redis/stream.h"
 
-#define FEW_FILES 8	/* a segment and the state beside it */
+#define FEW_FILES 8 /* a segment and the state beside it */
 
 struct court {
 	struct problems *v;
@@ -21,8 +22,8 @@ struct about {
 
 /* before, after: the words around the value. */
 static void
-check(const struct court *c, enum threshold_name name, uint64_t value, const struct about *a, const char *before,
-    const char *after)
+check(const struct court *c, enum threshold_name name, uint64_t value, const struct about *a,
+    const char *before, const char *after)
 {
 	uint64_t limit = 0;
 	enum severity g = threshold_grade(c->l, name, value, &limit);
@@ -59,7 +60,8 @@ judge_held(const struct court *c, const struct backlog *b)
 
 	bytes_adds(&text, " held:");
 	for (size_t i = 0; i < b->nheld; i++)
-		bytes_addf(&text, "%s %s (%s)", i > 0 ? "," : "", b->held[i].type, b->held[i].reason);
+		bytes_addf(
+		    &text, "%s %s (%s)", i > 0 ? "," : "", b->held[i].type, b->held[i].reason);
 	check(c, THRESHOLD_HELD, b->nheld, &nothing, "", bytes_str(&text));
 	bytes_free(&text);
 }
@@ -68,17 +70,23 @@ static void
 judge_damage(const struct court *c, const struct backlog *b)
 {
 	for (size_t i = 0; i < b->nvanished; i++)
-		problems_add(c->v, SEVERITY_CRITICAL, "vanished", "segment %s vanished with undelivered events", b->vanished[i])
+		problems_add(c->v, SEVERITY_CRITICAL, "vanished",
+		    "segment %s vanished with undelivered events", b->vanished[i])
 		    ->word = mem_strdup(b->vanished[i]);
 	if (b->lock_holder != NULL)
-		problems_add(c->v, SEVERITY_WARNING, "lock", "process %s holds the buffer's lock and does not let go", b->lock_holder)
+		problems_add(c->v, SEVERITY_WARNING, "lock",
+		    "process %s holds the buffer's lock and does not let go", b->lock_holder)
 		    ->word = mem_strdup(b->lock_holder);
 	if (b->suspect > 0)
-		problems_add(c->v, SEVERITY_CRITICAL, "suspect", "%" PRIu64 " segments could not be synced to disk", b->suspect);
+		problems_add(c->v, SEVERITY_CRITICAL, "suspect",
+		    "%" PRIu64 " segments could not be synced to disk", b->suspect);
 	if (b->odd > 0)
-		problems_add(c->v, SEVERITY_WARNING, "odd", "%" PRIu64 " files in the buffer are no regular file of ours with one link", b->odd);
+		problems_add(c->v, SEVERITY_WARNING, "odd",
+		    "%" PRIu64 " files in the buffer are no regular file of ours with one link",
+		    b->odd);
 	if (c->p->other)
-		problems_add(c->v, SEVERITY_WARNING, "target", "the buffer belongs to %s, not to %s", b->target, c->p->target)
+		problems_add(c->v, SEVERITY_WARNING, "target",
+		    "the buffer belongs to %s, not to %s", b->target, c->p->target)
 		    ->word = mem_strdup(b->target);
 }
 
@@ -104,9 +112,11 @@ judge_buffer(const struct court *c)
 		return;
 	}
 	judge_damage(c, b);
-	check(c, THRESHOLD_EVENTS, b->events, &nothing, "", b->events == 1 ? " event in the buffer" : " events in the buffer");
+	check(c, THRESHOLD_EVENTS, b->events, &nothing, "",
+	    b->events == 1 ? " event in the buffer" : " events in the buffer");
 	if (b->oldest != 0)
-		check(c, THRESHOLD_AGE, age > 0 ? (uint64_t)age : 0, &nothing, "the oldest event in it is ", " old");
+		check(c, THRESHOLD_AGE, age > 0 ? (uint64_t)age : 0, &nothing,
+		    "the oldest event in it is ", " old");
 	check(c, THRESHOLD_BYTES, b->bytes, &nothing, "the buffer takes ", "");
 	check(c, THRESHOLD_QUARANTINE, b->quarantined, &nothing, "", " in quarantine");
 	if (b->nheld > 0)
@@ -122,19 +132,23 @@ judge_redis(const struct court *c, const struct survey *s)
 	struct problem *p = NULL;
 
 	if (!s->up) {
-		p = problems_add(c->v, SEVERITY_CRITICAL, "redis", "redis down (%s): %s", survey_word(s->why), s->error);
+		p = problems_add(c->v, SEVERITY_CRITICAL, "redis", "redis down (%s): %s",
+		    survey_word(s->why), s->error);
 		p->word = mem_strdup(survey_word(s->why));
 		return;
 	}
 	if (s->refuses != CONN_FINE) {
-		p = problems_add(c->v, SEVERITY_CRITICAL, "redis", "redis takes no events (%s): %s", survey_word(s->refuses), s->refusal);
+		p = problems_add(c->v, SEVERITY_CRITICAL, "redis", "redis takes no events (%s): %s",
+		    survey_word(s->refuses), s->refusal);
 		p->word = mem_strdup(survey_word(s->refuses));
 	}
 	check(c, THRESHOLD_RTT, (uint64_t)s->rtt_us / 1000, &nothing, "redis took ", " to answer");
 	if (s->incomplete != NULL)
-		problems_add(c->v, SEVERITY_UNKNOWN, "complete", "not all streams were seen: %s", s->incomplete);
+		problems_add(c->v, SEVERITY_UNKNOWN, "complete", "not all streams were seen: %s",
+		    s->incomplete);
 	for (size_t i = 0; i < s->nunmatched; i++)
-		problems_add(c->v, SEVERITY_WARNING, "stream", "no stream matches '%s'", s->unmatched[i]);
+		problems_add(
+		    c->v, SEVERITY_WARNING, "stream", "no stream matches '%s'", s->unmatched[i]);
 }
 
 static void
@@ -144,7 +158,8 @@ unknown(const struct court *c, enum threshold_name name, const struct about *a)
 
 	if (!threshold_given(&c->l[name]))
 		return;
-	p = problems_add(c->v, SEVERITY_UNKNOWN, threshold_word(name), "%s, group %s: %s cannot be known", a->type, a->group, threshold_word(name));
+	p = problems_add(c->v, SEVERITY_UNKNOWN, threshold_word(name),
+	    "%s, group %s: %s cannot be known", a->type, a->group, threshold_word(name));
 	p->type = mem_strdup(a->type);
 	p->group = mem_strdup(a->group);
 }
@@ -167,7 +182,8 @@ judge_group(const struct court *c, const struct survey_stream *st, const struct 
 		unknown(c, THRESHOLD_LOST, &a);
 	check(c, THRESHOLD_PENDING, g->pending, &a, "", " not acknowledged");
 	if (age >= 0)
-		check(c, THRESHOLD_PENDING_AGE, (uint64_t)age, &a, "oldest not acknowledged is ", " old");
+		check(c, THRESHOLD_PENDING_AGE, (uint64_t)age, &a, "oldest not acknowledged is ",
+		    " old");
 }
 
 static void
@@ -177,8 +193,11 @@ judge_stream(const struct court *c, const struct survey_stream *st)
 	struct problem *p = NULL;
 
 	if (st->error != NULL) {
-		p = problems_add(c->v, st->why == CONN_WRONGTYPE ? SEVERITY_CRITICAL : SEVERITY_UNKNOWN, "stream", "%s: %s", st->type, st->error);
-		p->word = mem_strdup(st->why == CONN_WRONGTYPE ? "wrong-type" : survey_word(st->why));
+		p = problems_add(c->v,
+		    st->why == CONN_WRONGTYPE ? SEVERITY_CRITICAL : SEVERITY_UNKNOWN, "stream",
+		    "%s: %s", st->type, st->error);
+		p->word =
+		    mem_strdup(st->why == CONN_WRONGTYPE ? "wrong-type" : survey_word(st->why));
 	} else if (!st->info.exists)
 		p = problems_add(c->v, SEVERITY_WARNING, "stream", "%s: no stream", st->type);
 	if (p != NULL)
@@ -208,8 +227,9 @@ check_fine(struct bytes *out, const struct snapshot *p)
 
 	for (size_t i = 0; i < p->redis.n; i++)
 		groups += p->redis.streams[i].ngroups;
-	bytes_addf(out, "redis up %.1f ms, buffer %" PRIu64 " event%s", (double)p->redis.rtt_us / 1000, p->buffer.events,
-	    p->buffer.events == 1 ? "" : "s");
+	bytes_addf(out, "redis up %.1f ms, buffer %" PRIu64 " event%s",
+	    (double)p->redis.rtt_us / 1000, p->buffer.events, p->buffer.events == 1 ? "" : "s");
 	if (p->redis.n > 0)
-		bytes_addf(out, ", %zu stream%s, %zu group%s", p->redis.n, p->redis.n == 1 ? "" : "s", groups, groups == 1 ? "" : "s");
+		bytes_addf(out, ", %zu stream%s, %zu group%s", p->redis.n,
+		    p->redis.n == 1 ? "" : "s", groups, groups == 1 ? "" : "s");
 }

@@ -1,16 +1,17 @@
 /*
  * check: a picture against limits. Pure, but for the clock.
  *
- * Besides what has limits these are problems always: Redis away, or taking no events; a buffer that cannot be used, belongs to another target, holds
- * files that are left alone; segments that vanished or could not be synced; streams that are not there or cannot be looked at.
+ * Besides what has limits these are problems always: Redis away, or taking no events; a buffer that
+ * cannot be used, belongs to another target, holds files that are left alone; segments that
+ * vanished or could not be synced; streams that are not there or cannot be looked at.
  */
 #ifndef REPORT_CHECK_H
 #define REPORT_CHECK_H
 
 #include "base/bytes.h"
-#include "report/threshold.h"
-#include "report/snapshot.h"
 #include "report/problems.h"
+#include "report/snapshot.h"
+#include "report/threshold.h"
 
 /* Adds what is wrong, worst first. */
 void check_picture(struct problems *v, const struct snapshot *p, const struct threshold l[LIMITS]);

@@ -12,8 +12,10 @@ drainfmt_progress(struct bytes *out, uint64_t done, uint64_t total, int64_t ms)
 	uint64_t rate = done * 1000 / (uint64_t)ms;
 	char left[32];
 
-	clock_span(rate && total > done ? (int64_t)((total - done) * 1000 / rate) : 0, left, sizeof(left));
-	bytes_addf(out, "%" PRIu64 " of %" PRIu64 " events, %" PRIu64 "/s, %s left", done, total, rate, left);
+	clock_span(
+	    rate && total > done ? (int64_t)((total - done) * 1000 / rate) : 0, left, sizeof(left));
+	bytes_addf(out, "%" PRIu64 " of %" PRIu64 " events, %" PRIu64 "/s, %s left", done, total,
+	    rate, left);
 }
 
 void
@@ -22,9 +24,11 @@ drainfmt_text(struct bytes *out, const struct drain_result *r, int64_t ms)
 	char span[32];
 
 	clock_span(ms, span, sizeof(span));
-	bytes_addf(out, "%" PRIu64 " replayed, %" PRIu64 " found already there, %" PRIu64 " quarantined, %" PRIu64
-	    " possible duplicates, %" PRIu64 " types held, in %s%s", r->replayed, r->found, r->quarantined, r->doubles, r->held,
-	    span, r->left ? "; something is left" : "");
+	bytes_addf(out,
+	    "%" PRIu64 " replayed, %" PRIu64 " found already there, %" PRIu64
+	    " quarantined, %" PRIu64 " possible duplicates, %" PRIu64 " types held, in %s%s",
+	    r->replayed, r->found, r->quarantined, r->doubles, r->held, span,
+	    r->left ? "; something is left" : "");
 }
 
 void
@@ -49,7 +53,9 @@ drainfmt_redrive_text(struct bytes *out, const struct redrive_result *r, int64_t
 	char span[32];
 
 	clock_span(ms, span, sizeof(span));
-	bytes_addf(out, "%" PRIu64 " re-driven, %" PRIu64 " gone meanwhile, %" PRIu64 " refused, %" PRIu64 " types stopped, in %s%s",
+	bytes_addf(out,
+	    "%" PRIu64 " re-driven, %" PRIu64 " gone meanwhile, %" PRIu64 " refused, %" PRIu64
+	    " types stopped, in %s%s",
 	    r->moved, r->gone, r->refused, r->stopped, span, r->left ? "; something is left" : "");
 }
 
@@ -84,18 +90,20 @@ width(struct slice s)
 void
 drainfmt_redrive_head(struct bytes *out)
 {
-	bytes_addf(out, "%-27s  %-24s  %-36s  %8s  %8s  %s", "SET ASIDE AT", "TYPE", "EVENT ID", "BYTES", "ATTEMPTS", "STATUS");
+	bytes_addf(out, "%-27s  %-24s  %-36s  %8s  %8s  %s", "SET ASIDE AT", "TYPE", "EVENT ID",
+	    "BYTES", "ATTEMPTS", "STATUS");
 }
 
 void
 drainfmt_redrive_line_text(struct bytes *out, const struct redrive_line *l)
 {
-	struct slice time = or_none(l->dead.time), event_id = or_none(l->event_id), attempts = or_none(l->dead.attempts),
-	    status = l->dead.status;
+	struct slice time = or_none(l->dead.time), event_id = or_none(l->event_id),
+	             attempts = or_none(l->dead.attempts), status = l->dead.status;
 	size_t from = out->len;
 
-	bytes_addf(out, "%-27.*s  %-24s  %-36.*s  %8zu  %8.*s  %.*s", width(time), time.p, l->type, width(event_id), event_id.p,
-	    l->bytes, width(attempts), attempts.p, width(status), status.n > 0 ? status.p : "");
+	bytes_addf(out, "%-27.*s  %-24s  %-36.*s  %8zu  %8.*s  %.*s", width(time), time.p, l->type,
+	    width(event_id), event_id.p, l->bytes, width(attempts), attempts.p, width(status),
+	    status.n > 0 ? status.p : "");
 	bytes_str(out);
 	err_clean(out->p + from);
 }
@@ -108,8 +116,14 @@ drainfmt_redrive_line_json(struct bytes *out, const struct redrive_line *l)
 		const char *name;
 		struct slice value;
 	} provenance[] = {
-		{"dead_id", d->id}, {"dead_stream", d->stream}, {"dead_group", d->group}, {"dead_consumer", d->consumer},
-		{"dead_attempts", d->attempts}, {"dead_status", d->status}, {"dead_stderr", d->words}, {"dead_time", d->time},
+	    {"dead_id", d->id},
+	    {"dead_stream", d->stream},
+	    {"dead_group", d->group},
+	    {"dead_consumer", d->consumer},
+	    {"dead_attempts", d->attempts},
+	    {"dead_status", d->status},
+	    {"dead_stderr", d->words},
+	    {"dead_time", d->time},
 	};
 
 	jsonwrite_begin(out);

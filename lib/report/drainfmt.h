@@ -1,5 +1,6 @@
 /*
- * drainfmt: what a drain or a re-drive of dead letters did, in words for people and as JSON for programs.
+ * drainfmt: what a drain or a re-drive of dead letters did, in words for people and as JSON for
+ * programs.
  */
 #ifndef REPORT_DRAINFMT_H
 #define REPORT_DRAINFMT_H

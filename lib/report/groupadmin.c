@@ -1,12 +1,14 @@
+#include "report/groupadmin.h"
+
 #include <inttypes.h>
 #include <unistd.h>
 
-#include "event/id.h"
-#include "report/groupadmin.h"
-#include "base/status.h"
 #include "base/clock.h"
+#include "base/status.h"
+#include "event/id.h"
 
-#define ASKED_SLACK 1000	/* ms by which a consumer that was asked about may have been less idle since */
+#define ASKED_SLACK \
+	1000 /* ms by which a consumer that was asked about may have been less idle since */
 
 /* The question is used up. */
 static bool
@@ -68,9 +70,11 @@ on_bad_id(void *arg, const char *text)
 	a->h->say(a->h->arg, STATUS_DATA, text);
 }
 
-/* 1 yes, 0 no. How many of those on standard input are pending cannot be known before they are read. */
+/* 1 yes, 0 no. How many of those on standard input are pending cannot be known before they are
+ * read. */
 static int
-ack_agreed(const struct groupadmin *h, const struct group_choice *g, char *const *ids, size_t n, struct err *err)
+ack_agreed(const struct groupadmin *h, const struct group_choice *g, char *const *ids, size_t n,
+    struct err *err)
 {
 	struct acklist count = {.conn = h->conn, .key = g->key, .group = g->name, .look = true};
 	struct bytes q = {0};
@@ -78,29 +82,40 @@ ack_agreed(const struct groupadmin *h, const struct group_choice *g, char *const
 	if (h->agree == NULL)
 		return 1;
 	if (n == 0)
-		bytes_addf(&q, "'%s': every entry that standard input names is acknowledged for group '%s', handled or not", g->type,
-		    g->name);
+		bytes_addf(&q,
+		    "'%s': every entry that standard input names is acknowledged for group '%s', "
+		    "handled or not",
+		    g->type, g->name);
 	else {
 		if (acklist_typed(&count, ids, n, err) == -1)
 			return -1;
 		if (count.pending == 0)
-			return err_set(err, STATUS_SOME, "none of these is pending for group '%s'", g->name);
-		bytes_addf(&q, "'%s': %" PRIu64 " pending entr%s acknowledged for group '%s', handled or not", g->type, count.pending,
-		    count.pending == 1 ? "y is" : "ies are", g->name);
+			return err_set(
+			    err, STATUS_SOME, "none of these is pending for group '%s'", g->name);
+		bytes_addf(&q,
+		    "'%s': %" PRIu64 " pending entr%s acknowledged for group '%s', handled or not",
+		    g->type, count.pending, count.pending == 1 ? "y is" : "ies are", g->name);
 	}
 	return agreed(h, &q);
 }
 
 int
-groupadmin_ack(const struct groupadmin *h, const struct group_choice *g, char *const *ids, size_t n, struct err *err)
+groupadmin_ack(const struct groupadmin *h, const struct group_choice *g, char *const *ids, size_t n,
+    struct err *err)
 {
 	struct acking acking = {h, g};
-	struct acklist a = {.conn = h->conn, .key = g->key, .group = g->name, .look = h->show->dry, .fn = on_ack, .arg = &acking};
+	struct acklist a = {.conn = h->conn,
+	    .key = g->key,
+	    .group = g->name,
+	    .look = h->show->dry,
+	    .fn = on_ack,
+	    .arg = &acking};
 	int ok = groupfmt_clock(h->show, h->conn, err) == -1 ? -1 : ack_agreed(h, g, ids, n, err);
 
 	if (ok != 1)
 		return ok;
-	ok = n > 0 ? acklist_typed(&a, ids, n, err) : acklist_read(&a, STDIN_FILENO, on_bad_id, err);
+	ok =
+	    n > 0 ? acklist_typed(&a, ids, n, err) : acklist_read(&a, STDIN_FILENO, on_bad_id, err);
 	groupfmt_acked(h->show, g, &a);
 	return ok;
 }
@@ -108,7 +123,8 @@ groupadmin_ack(const struct groupadmin *h, const struct group_choice *g, char *c
 /* --- moving, destroying ---------------------------------------------------------- */
 
 int
-groupadmin_set(const struct groupadmin *h, const struct group_choice *g, const struct id_place *where, struct err *err)
+groupadmin_set(const struct groupadmin *h, const struct group_choice *g,
+    const struct id_place *where, struct err *err)
 {
 	char from[ID_SIZE], to[ID_SIZE], next[ID_SIZE], words[ONEGROUP_WORDS];
 	struct bytes q = {0};
@@ -118,8 +134,9 @@ groupadmin_set(const struct groupadmin *h, const struct group_choice *g, const s
 	onegroup_words(where, words);
 	if (onegroup_next(g, h->conn, to, next, err) == -1)
 		return -1;
-	bytes_addf(&q, "'%s': group '%s' is moved from %s to %s%s%s; what is pending stays pending", g->type, g->name,
-	    g->known ? from : "?", words, *next != '\0' ? ", the next it is given is " : "", next);
+	bytes_addf(&q, "'%s': group '%s' is moved from %s to %s%s%s; what is pending stays pending",
+	    g->type, g->name, g->known ? from : "?", words,
+	    *next != '\0' ? ", the next it is given is " : "", next);
 	if (!agreed(h, &q))
 		return 0;
 	if (h->agree != NULL && onegroup_same(g, h->conn, err) == -1)
@@ -135,7 +152,9 @@ groupadmin_destroy(const struct groupadmin *h, const struct group_choice *g, str
 {
 	struct bytes q = {0};
 
-	bytes_addf(&q, "'%s': group '%s' is destroyed, with %" PRIu64 " pending of %" PRIu64 " consumer%s that nobody is given again",
+	bytes_addf(&q,
+	    "'%s': group '%s' is destroyed, with %" PRIu64 " pending of %" PRIu64
+	    " consumer%s that nobody is given again",
 	    g->type, g->name, g->info.pending, g->info.consumers, plural(g->info.consumers));
 	if (!agreed(h, &q))
 		return 0;
@@ -150,34 +169,42 @@ groupadmin_destroy(const struct groupadmin *h, const struct group_choice *g, str
 /* --- consumers taken out ------------------------------------------------------------ */
 
 static bool
-leavers_agreed(const struct groupadmin *h, const struct group_choice *g, const struct groupadmin_leavers *who, const struct retire_found *l)
+leavers_agreed(const struct groupadmin *h, const struct group_choice *g,
+    const struct groupadmin_leavers *who, const struct retire_found *l)
 {
 	struct bytes q = {0};
 	char span[32];
 
 	clock_span(who->name != NULL ? l->was[0]->idle : who->idle, span, sizeof(span));
 	if (who->name != NULL)
-		bytes_addf(&q, "'%s': consumer '%s' of group '%s', idle for %s, is deleted; its %" PRIu64 " pending go to '%s'", g->type,
-		    who->name, g->name, span, l->pending, who->to);
+		bytes_addf(&q,
+		    "'%s': consumer '%s' of group '%s', idle for %s, is deleted; its %" PRIu64
+		    " pending go to '%s'",
+		    g->type, who->name, g->name, span, l->pending, who->to);
 	else
-		bytes_addf(&q, "'%s': %zu consumer%s of group '%s', idle for %s or longer, %s deleted; %" PRIu64 " pending go to '%s'",
-		    g->type, l->n, plural(l->n), g->name, span, l->n == 1 ? "is" : "are", l->pending, who->to);
+		bytes_addf(&q,
+		    "'%s': %zu consumer%s of group '%s', idle for %s or longer, %s deleted; "
+		    "%" PRIu64 " pending go to '%s'",
+		    g->type, l->n, plural(l->n), g->name, span, l->n == 1 ? "is" : "are",
+		    l->pending, who->to);
 	return agreed(h, &q);
 }
 
 static void
-say_held(const struct groupadmin *h, const struct group_choice *g, struct slice consumer, const struct err *no_eval)
+say_held(const struct groupadmin *h, const struct group_choice *g, struct slice consumer,
+    const struct err *no_eval)
 {
 	struct err err;
 
-	err_set(&err, no_eval->status, "'%s': consumer '%.*s' holds entries and is left: %s", g->type, (int)consumer.n, consumer.p,
-	    no_eval->text);
+	err_set(&err, no_eval->status, "'%s': consumer '%.*s' holds entries and is left: %s",
+	    g->type, (int)consumer.n, consumer.p, no_eval->text);
 	h->say(h->arg, err.status, err.text);
 }
 
 /* What became of them. */
 static void
-tell(const struct groupadmin *h, const struct group_choice *g, const char *to, const struct retire_found *l, const struct err *no_eval)
+tell(const struct groupadmin *h, const struct group_choice *g, const char *to,
+    const struct retire_found *l, const struct err *no_eval)
 {
 	struct bytes words = {0};
 	uint64_t lost = 0;
@@ -191,30 +218,39 @@ tell(const struct groupadmin *h, const struct group_choice *g, const char *to, c
 			say_held(h, g, l->at[i].name, no_eval);
 	if (lost == 0 || h->show->quiet)
 		return;
-	bytes_addf(&words, "'%s': %" PRIu64 " pending entr%s been trimmed or deleted from the stream: lost", g->type, lost,
-	    lost == 1 ? "y had" : "ies had");
+	bytes_addf(&words,
+	    "'%s': %" PRIu64 " pending entr%s been trimmed or deleted from the stream: lost",
+	    g->type, lost, lost == 1 ? "y had" : "ies had");
 	say(h, STATUS_OK, &words);
 }
 
 static int
-nobody(const struct groupadmin *h, const struct group_choice *g, const struct groupadmin_leavers *who, struct err *err)
+nobody(const struct groupadmin *h, const struct group_choice *g,
+    const struct groupadmin_leavers *who, struct err *err)
 {
 	struct bytes words = {0};
 
 	if (who->name != NULL)
-		return err_set(err, STATUS_SOME, "no consumer '%s' in group '%s': 'ebgroup consumers %s' shows those that there are",
+		return err_set(err, STATUS_SOME,
+		    "no consumer '%s' in group '%s': 'ebgroup consumers %s' shows those that there "
+		    "are",
 		    who->name, g->name, g->type);
 	if (h->watched) {
-		bytes_addf(&words, "'%s': no consumer of group '%s' is idle for so long", g->type, g->name);
+		bytes_addf(&words, "'%s': no consumer of group '%s' is idle for so long", g->type,
+		    g->name);
 		say(h, STATUS_OK, &words);
 	}
 	return 0;
 }
 
 int
-groupadmin_retire(const struct groupadmin *h, const struct group_choice *g, const struct groupadmin_leavers *who, struct err *err)
+groupadmin_retire(const struct groupadmin *h, const struct group_choice *g,
+    const struct groupadmin_leavers *who, struct err *err)
 {
-	struct retire r = {.key = g->key, .group = g->name, .to = who->to, .idle = who->name != NULL ? 0 : who->idle};
+	struct retire r = {.key = g->key,
+	    .group = g->name,
+	    .to = who->to,
+	    .idle = who->name != NULL ? 0 : who->idle};
 	struct retire_found l;
 	enum conn_why why;
 	int64_t found = clock_mono(), stood;
@@ -223,7 +259,8 @@ groupadmin_retire(const struct groupadmin *h, const struct group_choice *g, cons
 	if (ok == 0 && l.n == 0)
 		ok = nobody(h, g, who, err);
 	else if (ok == 0 && leavers_agreed(h, g, who, &l)) {
-		if (h->agree != NULL && who->name != NULL && (stood = clock_mono() - found) > ASKED_SLACK)
+		if (h->agree != NULL && who->name != NULL &&
+		    (stood = clock_mono() - found) > ASKED_SLACK)
 			r.idle = l.was[0]->idle + stood - ASKED_SLACK;
 		if (!h->show->dry)
 			ok = retire_run(h->conn, &r, l.at, l.n, &why, err);

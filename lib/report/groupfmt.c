@@ -1,13 +1,14 @@
+#include "report/groupfmt.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/jsonwrite.h"
 #include "event/id.h"
 #include "redis/stream.h"
-#include "report/groupfmt.h"
-#include "base/jsonwrite.h"
-#include "base/clock.h"
 
 #define SPAN 32
 
@@ -97,7 +98,7 @@ groupfmt_end(struct groupfmt *l)
 {
 	if (l->table != NULL) {
 		table_print(&l->text, l->table);
-		l->text.len--;		/* the last newline */
+		l->text.len--; /* the last newline */
 		put(l);
 	}
 	table_free(l->table);
@@ -118,7 +119,8 @@ lost(const struct survey_stream *st, const struct stream_group *g)
 }
 
 static void
-group_cells(struct table *t, const struct survey *s, const struct survey_stream *st, const struct stream_group *g)
+group_cells(struct table *t, const struct survey *s, const struct survey_stream *st,
+    const struct stream_group *g)
 {
 	char last[ID_SIZE];
 
@@ -134,9 +136,11 @@ group_cells(struct table *t, const struct survey *s, const struct survey_stream 
 }
 
 static void
-put_group(struct groupfmt *l, const struct survey *s, const struct survey_stream *st, const struct stream_group *g)
+put_group(struct groupfmt *l, const struct survey *s, const struct survey_stream *st,
+    const struct stream_group *g)
 {
-	static const char *const names[] = {"TYPE", "CONSUMERS", "PENDING", "OLDEST", "LAG", "LOST", "DELIVERED", "GROUP"};
+	static const char *const names[] = {
+	    "TYPE", "CONSUMERS", "PENDING", "OLDEST", "LAG", "LOST", "DELIVERED", "GROUP"};
 	struct bytes *out = &l->text;
 
 	if (!l->json) {
@@ -154,7 +158,8 @@ put_group(struct groupfmt *l, const struct survey *s, const struct survey_stream
 }
 
 size_t
-groupfmt_groups(struct groupfmt *l, const struct survey *s, const struct survey_stream *st, const char *only)
+groupfmt_groups(
+    struct groupfmt *l, const struct survey *s, const struct survey_stream *st, const char *only)
 {
 	size_t n = 0;
 
@@ -196,7 +201,8 @@ put_consumer(struct groupfmt *l, const struct group_choice *g, const struct grou
 }
 
 int
-groupfmt_consumers(struct groupfmt *l, struct conn *conn, const struct group_choice *g, int64_t idle, struct err *err)
+groupfmt_consumers(struct groupfmt *l, struct conn *conn, const struct group_choice *g,
+    int64_t idle, struct err *err)
 {
 	struct group_consumers list;
 	enum conn_why why;
@@ -242,7 +248,8 @@ groupfmt_clock(struct groupfmt *l, struct conn *conn, struct err *err)
 static void
 pending_head(struct groupfmt *l)
 {
-	bytes_addf(&l->text, "%-17s  %6s  %9s  %8s  %-*s  %s", "ID", "IDLE", "DELIVERED", "ATTEMPTS", l->width, "TYPE", "CONSUMER");
+	bytes_addf(&l->text, "%-17s  %6s  %9s  %8s  %-*s  %s", "ID", "IDLE", "DELIVERED",
+	    "ATTEMPTS", l->width, "TYPE", "CONSUMER");
 	put_words(l);
 	l->headed = true;
 }
@@ -256,8 +263,8 @@ pending_text(struct groupfmt *l, const struct group_choice *g, const struct pend
 	clock_span(p->idle, span, sizeof(span));
 	if (attempts(p) >= 0)
 		snprintf(tries, sizeof(tries), "%" PRId64, attempts(p));
-	bytes_addf(&l->text, "%-17s  %6s  %9" PRId64 "  %8s  %-*s  %.*s", id, span, p->deliveries, tries, l->width, g->type,
-	    (int)p->consumer.n, p->consumer.n > 0 ? p->consumer.p : "");
+	bytes_addf(&l->text, "%-17s  %6s  %9" PRId64 "  %8s  %-*s  %.*s", id, span, p->deliveries,
+	    tries, l->width, g->type, (int)p->consumer.n, p->consumer.n > 0 ? p->consumer.p : "");
 	bytes_str(&l->text);
 	err_clean(l->text.p);
 }
@@ -297,24 +304,19 @@ static const char *
 became(const struct retire_one *c, bool dry)
 {
 	switch (c->end) {
-	case RETIRE_DELETED:
-		return "deleted";
-	case RETIRE_BACK:
-		return "left: it is back";
-	case RETIRE_NONE:
-		return "gone already";
-	case RETIRE_TARGET:
-		return "left: others' entries go to it";
-	case RETIRE_HELD:
-		return "left: no scripts";
-	case RETIRE_OPEN:
-		break;
+	case RETIRE_DELETED: return "deleted";
+	case RETIRE_BACK: return "left: it is back";
+	case RETIRE_NONE: return "gone already";
+	case RETIRE_TARGET: return "left: others' entries go to it";
+	case RETIRE_HELD: return "left: no scripts";
+	case RETIRE_OPEN: break;
 	}
 	return dry ? "would be deleted" : "NOT DONE";
 }
 
 static void
-leaver_cells(struct table *t, const struct group_choice *g, const struct group_consumer *was, const struct retire_one *c, bool dry)
+leaver_cells(struct table *t, const struct group_choice *g, const struct group_consumer *was,
+    const struct retire_one *c, bool dry)
 {
 	table_cell(t, "%s", g->type);
 	slice_cell(t, c->name);
@@ -326,9 +328,11 @@ leaver_cells(struct table *t, const struct group_choice *g, const struct group_c
 }
 
 void
-groupfmt_leaver(struct groupfmt *l, const struct group_choice *g, const struct retire_found *who, size_t i, const char *to)
+groupfmt_leaver(struct groupfmt *l, const struct group_choice *g, const struct retire_found *who,
+    size_t i, const char *to)
 {
-	static const char *const names[] = {"TYPE", "CONSUMER", "PENDING", "IDLE", "MOVED", "LOST", ""};
+	static const char *const names[] = {
+	    "TYPE", "CONSUMER", "PENDING", "IDLE", "MOVED", "LOST", ""};
 	const struct retire_one *c = &who->at[i];
 	struct bytes *out = &l->text;
 
@@ -390,7 +394,8 @@ set_json(struct groupfmt *l, const struct group_choice *g, const char *to, const
 }
 
 void
-groupfmt_set(struct groupfmt *l, const struct group_choice *g, const char *to, const char *words, const char *next)
+groupfmt_set(struct groupfmt *l, const struct group_choice *g, const char *to, const char *words,
+    const char *next)
 {
 	char from[ID_SIZE];
 
@@ -435,7 +440,7 @@ groupfmt_destroyed(struct groupfmt *l, const struct group_choice *g)
 	id_format(g->info.last_delivered, last);
 	bytes_addf(&l->text, "%s: %s", g->name, l->dry ? "would be destroyed" : "destroyed");
 	if (g->known)
-		bytes_addf(&l->text, " at %s with %" PRIu64 " pending of %" PRIu64 " consumer%s", last, g->info.pending,
-		    g->info.consumers, g->info.consumers == 1 ? "" : "s");
+		bytes_addf(&l->text, " at %s with %" PRIu64 " pending of %" PRIu64 " consumer%s",
+		    last, g->info.pending, g->info.consumers, g->info.consumers == 1 ? "" : "s");
 	put_words(l);
 }

@@ -1,44 +1,53 @@
 /*
- * groupfmt: what there is about groups, their consumers and what is pending, and what was done to them, as ebgroup(1) shows it: a JSON
- * object each for programs, columns and lines for people. Members that ebstat -j has too are called the same there.
+ * groupfmt: what there is about groups, their consumers and what is pending, and what was done to
+ * them, as ebgroup(1) shows it: a JSON object each for programs, columns and lines for people.
+ * Members that ebstat -j has too are called the same there.
  *
- * Lines are given one after the other, without newline, to a function of the caller's; a table is given as one text of many lines when all
- * its rows are known (groupfmt_end). Of one struct groupfmt all rows are of the same kind.
+ * Lines are given one after the other, without newline, to a function of the caller's; a table is
+ * given as one text of many lines when all its rows are known (groupfmt_end). Of one struct
+ * groupfmt all rows are of the same kind.
  */
 #ifndef REPORT_GROUPFMT_H
 #define REPORT_GROUPFMT_H
 
-#include "report/acklist.h"
-#include "redis/retire.h"
+#include "base/table.h"
 #include "redis/group.h"
 #include "redis/pending.h"
+#include "redis/retire.h"
+#include "report/acklist.h"
 #include "report/survey.h"
-#include "base/table.h"
 
 struct groupfmt {
 	bool json;
-	bool quiet;			/* without the names of the columns, and no words about what was done; JSON has all */
-	bool dry;			/* nothing is done: what would be */
-	int (*put)(void *arg, const char *text);	/* valid during the call; non-zero: no more is wanted */
+	/* without the names of the columns, and no words about what was done; JSON has all */
+	bool quiet;
+	bool dry; /* nothing is done: what would be */
+	/* valid during the call; non-zero: no more is wanted */
+	int (*put)(void *arg, const char *text);
 	void *arg;
 
 	/* Its own; zero. */
 	struct table *table;
 	struct bytes text;
-	int width;			/* of the longest type of pending entries */
+	int width; /* of the longest type of pending entries */
 	bool headed;
-	int64_t ahead;			/* the server's clock, ms, less ours that only goes forward */
+	/* the server's clock, ms, less ours that only goes forward */
+	int64_t ahead;
 };
 
 /*
- * The groups of one stream of a survey, or the one called `only`; how many. TYPE CONSUMERS PENDING OLDEST LAG LOST DELIVERED GROUP: what is
- * long stands last, and is wrapped alone.
+ * The groups of one stream of a survey, or the one called `only`; how many. TYPE CONSUMERS PENDING
+ * OLDEST LAG LOST DELIVERED GROUP: what is long stands last, and is wrapped alone.
  */
-size_t groupfmt_groups(struct groupfmt *l, const struct survey *s, const struct survey_stream *st, const char *only);
-/* Who reads through the group, those that are idle for so many ms: TYPE CONSUMER PENDING IDLE INACTIVE. 0 or -1. */
-int groupfmt_consumers(struct groupfmt *l, struct conn *conn, const struct group_choice *g, int64_t idle, struct err *err);
+size_t groupfmt_groups(
+    struct groupfmt *l, const struct survey *s, const struct survey_stream *st, const char *only);
+/* Who reads through the group, those that are idle for so many ms: TYPE CONSUMER PENDING IDLE
+ * INACTIVE. 0 or -1. */
+int groupfmt_consumers(struct groupfmt *l, struct conn *conn, const struct group_choice *g,
+    int64_t idle, struct err *err);
 
-/* Before pending entries, which are no table because there may be more than can be held: of which types, */
+/* Before pending entries, which are no table because there may be more than can be held: of which
+ * types, */
 void groupfmt_types(struct groupfmt *l, char *const *types, size_t n);
 /* and what time it is there. -1: the connection is dead. */
 int groupfmt_clock(struct groupfmt *l, struct conn *conn, struct err *err);
@@ -46,12 +55,14 @@ int groupfmt_clock(struct groupfmt *l, struct conn *conn, struct err *err);
 int groupfmt_pending(struct groupfmt *l, const struct group_choice *g, const struct pending *p);
 
 /* TYPE CONSUMER PENDING IDLE MOVED LOST, and what became of number i. */
-void groupfmt_leaver(struct groupfmt *l, const struct group_choice *g, const struct retire_found *who, size_t i, const char *to);
+void groupfmt_leaver(struct groupfmt *l, const struct group_choice *g,
+    const struct retire_found *who, size_t i, const char *to);
 
 /* Those that were only looked up were shown as pending. */
 void groupfmt_acked(struct groupfmt *l, const struct group_choice *g, const struct acklist *a);
 /* Moved to `to`, for people `words`, where the next entry is `next` ("": none, or not known). */
-void groupfmt_set(struct groupfmt *l, const struct group_choice *g, const char *to, const char *words, const char *next);
+void groupfmt_set(struct groupfmt *l, const struct group_choice *g, const char *to,
+    const char *words, const char *next);
 void groupfmt_destroyed(struct groupfmt *l, const struct group_choice *g);
 
 /* Gives the table, when there is one, and frees what l holds. */

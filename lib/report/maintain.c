@@ -1,10 +1,11 @@
+#include "report/maintain.h"
+
 #include <errno.h>
 #include <inttypes.h>
 
+#include "base/status.h"
 #include "buffer/gzip.h"
 #include "buffer/inspect.h"
-#include "base/status.h"
-#include "report/maintain.h"
 
 static int
 compress(struct buffer *buf, struct bytes *told, struct err *err)
@@ -21,7 +22,8 @@ retarget(const struct maintain *u, struct buffer *buf, struct bytes *told, struc
 {
 	struct notebook nb;
 
-	if (buffer_lock(buf, u->limits->lock_ms, &nb, err) == -1 || buffer_retarget(buf, u->target, err) == -1)
+	if (buffer_lock(buf, u->limits->lock_ms, &nb, err) == -1 ||
+	    buffer_retarget(buf, u->target, err) == -1)
 		return -1;
 	bytes_addf(told, "buffer '%s' now belongs to %s", buffer_dir(buf), u->target);
 	return 0;
@@ -38,7 +40,8 @@ discard(const struct maintain *u, struct buffer *buf, struct bytes *told, struct
 }
 
 static int
-retry(const struct maintain *u, struct buffer *buf, struct bytes *told, uint64_t *kept, struct err *err)
+retry(const struct maintain *u, struct buffer *buf, struct bytes *told, uint64_t *kept,
+    struct err *err)
 {
 	struct requeue_result r;
 	int ok = requeue_retry(buf, u->target, u->limits, &u->names, &r, err);
@@ -49,18 +52,21 @@ retry(const struct maintain *u, struct buffer *buf, struct bytes *told, uint64_t
 }
 
 static int
-drop(const struct maintain *u, struct buffer *buf, struct bytes *told, uint64_t *kept, struct err *err)
+drop(const struct maintain *u, struct buffer *buf, struct bytes *told, uint64_t *kept,
+    struct err *err)
 {
 	struct requeue_result r;
 	int ok = requeue_drop(buf, &u->names, &r, err);
 
-	bytes_addf(told, "%" PRIu64 " lines dropped from '%s/quarantine'", r.dropped, buffer_dir(buf));
+	bytes_addf(
+	    told, "%" PRIu64 " lines dropped from '%s/quarantine'", r.dropped, buffer_dir(buf));
 	*kept = r.kept;
 	return ok;
 }
 
 int
-maintain_run(const struct maintain *u, enum maintain_what what, struct buffer *buf, struct bytes *told, uint64_t *kept, struct err *err)
+maintain_run(const struct maintain *u, enum maintain_what what, struct buffer *buf,
+    struct bytes *told, uint64_t *kept, struct err *err)
 {
 	*kept = 0;
 	if (buffer_replay_lock(buf, err) == -1) {
@@ -69,16 +75,11 @@ maintain_run(const struct maintain *u, enum maintain_what what, struct buffer *b
 		return -1;
 	}
 	switch (what) {
-	case MAINTAIN_COMPRESS:
-		return compress(buf, told, err);
-	case MAINTAIN_RETARGET:
-		return retarget(u, buf, told, err);
-	case MAINTAIN_DISCARD:
-		return discard(u, buf, told, err);
-	case MAINTAIN_RETRY:
-		return retry(u, buf, told, kept, err);
-	case MAINTAIN_DROP:
-		break;
+	case MAINTAIN_COMPRESS: return compress(buf, told, err);
+	case MAINTAIN_RETARGET: return retarget(u, buf, told, err);
+	case MAINTAIN_DISCARD: return discard(u, buf, told, err);
+	case MAINTAIN_RETRY: return retry(u, buf, told, kept, err);
+	case MAINTAIN_DROP: break;
 	}
 	return drop(u, buf, told, kept, err);
 }

@@ -1,3 +1,5 @@
+#include "report/problems.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -6,7 +8,6 @@
 
 #include "base/json.h"
 #include "base/mem.h"
-#include "report/problems.h"
 
 const char *
 severity_word(enum severity g)
@@ -89,7 +90,10 @@ static void
 add_line(struct bytes *out, const char *s)
 {
 	for (; *s != '\0'; s++)
-		bytes_addc(out, (char)((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s == '|' ? '/' : *s));
+		bytes_addc(out,
+		    (char)((unsigned char)*s < 0x20 || *s == 0x7f ? '?'
+		            : *s == '|'                           ? '/'
+		                                                  : *s));
 }
 
 void

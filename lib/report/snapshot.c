@@ -1,3 +1,5 @@
+#include "report/snapshot.h"
+
 #include <sys/statvfs.h>
 
 #include <errno.h>
@@ -7,16 +9,15 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "report/snapshot.h"
-#include "buffer/buffer.h"
 #include "base/mem.h"
+#include "buffer/buffer.h"
 
 #define TRIES 3
 #define PAUSE_US 20000
 
 /*
- * A drain at work unlinks segments between two looks, and a publisher makes one between a look at the
- * directory and one at the roster: what is really gone is still so a moment later.
+ * A drain at work unlinks segments between two looks, and a publisher makes one between a look at
+ * the directory and one at the roster: what is really gone is still so a moment later.
  */
 static int
 read_backlog(struct buffer *buf, struct backlog *b, struct err *err)
@@ -51,7 +52,8 @@ read_buffer(struct snapshot *p, const char *dir)
 	if ((warning = buffer_warning(buf)) != NULL)
 		p->warning = mem_strdup(warning);
 	buffer_close(buf);
-	p->other = p->buffer.files > 0 && p->buffer.target != NULL && strcmp(p->buffer.target, p->target) != 0;
+	p->other = p->buffer.files > 0 && p->buffer.target != NULL &&
+	    strcmp(p->buffer.target, p->target) != 0;
 }
 
 /* Of the directory, or of the nearest one above it that is there. */
@@ -62,10 +64,11 @@ read_space(struct snapshot *p, const char *dir)
 	struct statvfs v;
 	int r;
 
-	while ((r = statvfs(path, &v)) == -1 && errno == ENOENT && strcmp(path, ".") != 0 && strcmp(path, "/") != 0) {
+	while ((r = statvfs(path, &v)) == -1 && errno == ENOENT && strcmp(path, ".") != 0 &&
+	    strcmp(path, "/") != 0) {
 		slash = strrchr(path, '/');
 		if (slash == NULL)
-			memcpy(path, ".", 2);	/* "" is no directory, so there is room */
+			memcpy(path, ".", 2); /* "" is no directory, so there is room */
 		else if (slash == path)
 			slash[1] = '\0';
 		else
@@ -80,7 +83,8 @@ read_space(struct snapshot *p, const char *dir)
 }
 
 void
-snapshot_take(struct snapshot *p, const struct conf *c, const char *dir, const struct survey_ask *ask)
+snapshot_take(
+    struct snapshot *p, const struct conf *c, const char *dir, const struct survey_ask *ask)
 {
 	struct survey_ask own = *ask;
 	struct bytes target = {0};
@@ -122,7 +126,8 @@ put_counters(struct bytes *out, const struct snapshot *p)
 {
 	bytes_adds(out, "\"counters\":{");
 	for (int i = 0; i < COUNTERS; i++)
-		bytes_addf(out, "%s\"%s\":%" PRIu64, i > 0 ? "," : "", counter_names[i], p->counters[i]);
+		bytes_addf(
+		    out, "%s\"%s\":%" PRIu64, i > 0 ? "," : "", counter_names[i], p->counters[i]);
 	bytes_adds(out, "},");
 }
 

@@ -1,6 +1,3 @@
-#include "event/id.h"
-#include "redis/stream.h"
-#include "redis/scan.h"
 #include "report/survey.h"
 
 #include <inttypes.h>
@@ -11,22 +8,27 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "event/id.h"
 #include "event/names.h"
 #include "redis/pagesize.h"
 #include "redis/reply.h"
+#include "redis/scan.h"
+#include "redis/stream.h"
 
 struct survey_run {
 	struct survey *s;
 	const struct survey_ask *ask;
 	struct conn *b;
-	int64_t by;		/* CLOCK_MONOTONIC ms */
+	int64_t by; /* CLOCK_MONOTONIC ms */
 	size_t cap;
 };
 
-#define LAG_MOST 10000		/* entries counted, */
-#define LAG_BYTES (4 << 20)	/* and bytes of them, for one group */
+#define LAG_MOST 10000      /* entries counted, */
+#define LAG_BYTES (4 << 20) /* and bytes of them, for one group */
 #define LAG_PAGE 100
-#define AT_ONCE 64		/* streams asked about in one round trip, while the answers are small: each has two entries in it */
+#define AT_ONCE \
+	64 /* streams asked about in one round trip, while the answers are small: each has two \
+	      entries in it */
 
 /* The first reason counts. */
 static void
@@ -67,7 +69,8 @@ take_groups(struct survey *s, struct survey_stream *st, const struct reply *r)
 	enum conn_why why;
 	struct err err;
 
-	if (st->info.groups > 0 && stream_take_groups(r, &st->groups, &st->ngroups, &why, &err) == -1)
+	if (st->info.groups > 0 &&
+	    stream_take_groups(r, &st->groups, &st->ngroups, &why, &err) == -1)
 		trouble(s, st, why, &err);
 }
 
@@ -108,7 +111,7 @@ out:
 /* --- lag -------------------------------------------------------------------- */
 
 struct lag {
-	struct stream_id last;		/* of the stream */
+	struct stream_id last; /* of the stream */
 	int64_t by, n;
 	size_t bytes;
 };
@@ -128,8 +131,9 @@ count_entry(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 }
 
 /*
- * Redis keeps how many entries a group has read, and not how many of those that were trimmed it skipped: of a group in the midst of
- * a stream that has lost entries its lag is only an upper bound, and what is true must be counted.
+ * Redis keeps how many entries a group has read, and not how many of those that were trimmed it
+ * skipped: of a group in the midst of a stream that has lost entries its lag is only an upper
+ * bound, and what is true must be counted.
  */
 static bool
 is_doubtful(const struct stream_info *i, const struct stream_group *g)
@@ -199,7 +203,8 @@ survey_drop(struct survey *s, size_t first)
 	}
 }
 
-/* Looks at all that are listed; those that were not reached are dropped. -1: the connection is dead. */
+/* Looks at all that are listed; those that were not reached are dropped. -1: the connection is
+ * dead. */
 static int
 survey_look(struct survey_run *w, struct err *err)
 {
@@ -220,12 +225,13 @@ survey_look(struct survey_run *w, struct err *err)
 	}
 	if (i < s->n) {
 		survey_drop(s, i);
-		survey_not_all(s, STATUS_AGAIN, "time ran out while streams were looked at: give more with -t");
+		survey_not_all(s, STATUS_AGAIN,
+		    "time ran out while streams were looked at: give more with -t");
 	}
 	return 0;
 }
 
-#define NO_TYPE "-"		/* no legal type, so never the stream of an event */
+#define NO_TYPE "-" /* no legal type, so never the stream of an event */
 
 static void
 down(struct survey *s, enum conn_why why, const struct err *err)
@@ -253,8 +259,8 @@ take_refusal(struct survey *s, const struct reply *r)
 }
 
 /*
- * Whether the server would take an event: memory, disk and role are looked at before a command is executed, and XADD with the ID 0-0
- * is never executed ("must be greater than 0-0").
+ * Whether the server would take an event: memory, disk and role are looked at before a command is
+ * executed, and XADD with the ID 0-0 is never executed ("must be greater than 0-0").
  */
 static int
 ask_server(struct survey_run *w, struct err *err)
@@ -286,8 +292,7 @@ add_stream(struct survey_run *w, const char *type)
 		s->streams = mem_realloc(s->streams, w->cap * sizeof(*s->streams));
 	}
 	s->streams[s->n++] = (struct survey_stream){
-		.type = mem_strdup(type), .key = names_stream(w->ask->prefix, type), .dead = -1
-	};
+	    .type = mem_strdup(type), .key = names_stream(w->ask->prefix, type), .dead = -1};
 }
 
 /* -1 only when the connection is dead; that SCAN is refused is a finding. */
@@ -306,10 +311,12 @@ add_matching(struct survey_run *w, const char *pattern, bool *any, struct err *e
 	if (ok == -1)
 		survey_not_all(w->s, err->status, err->text);
 	else if (!complete)
-		survey_not_all(w->s, STATUS_AGAIN, "time ran out while streams were listed: give more with -t");
+		survey_not_all(w->s, STATUS_AGAIN,
+		    "time ran out while streams were listed: give more with -t");
 	*any = n > 0 || ok == -1 || !complete;
 	for (size_t i = 0; i < n; i++) {
-		if (strncmp(keys[i], glob, skip) == 0)	/* else the server gave what was not asked for */
+		if (strncmp(keys[i], glob, skip) ==
+		    0) /* else the server gave what was not asked for */
 			add_stream(w, keys[i] + skip);
 		free(keys[i]);
 	}
@@ -428,25 +435,16 @@ const char *
 survey_word(enum conn_why why)
 {
 	switch (why) {
-	case CONN_REFUSED:
-		return "refused";
-	case CONN_TIMEOUT:
-		return "no-answer";
-	case CONN_CUT:
-		return "cut";
-	case CONN_GARBAGE:
-		return "not-redis";
-	case CONN_LATER:
-		return "not-ready";
-	case CONN_READONLY:
-		return "read-only";
+	case CONN_REFUSED: return "refused";
+	case CONN_TIMEOUT: return "no-answer";
+	case CONN_CUT: return "cut";
+	case CONN_GARBAGE: return "not-redis";
+	case CONN_LATER: return "not-ready";
+	case CONN_READONLY: return "read-only";
 	case CONN_DENIED:
-	case CONN_NOPERM:
-		return "denied";
-	case CONN_MOVED:
-		return "cluster";
-	default:
-		return "error";
+	case CONN_NOPERM: return "denied";
+	case CONN_MOVED: return "cluster";
+	default: return "error";
 	}
 }
 
@@ -503,7 +501,7 @@ put_id(struct bytes *out, const char *name, struct stream_id id, bool known)
 static void
 close_object(struct bytes *out)
 {
-	out->p[out->len - 1] = '}';		/* for the last comma */
+	out->p[out->len - 1] = '}'; /* for the last comma */
 }
 
 static const char *
@@ -530,7 +528,8 @@ survey_redis_json(struct bytes *out, const struct survey *s)
 }
 
 static void
-put_group(struct bytes *out, const struct survey *s, const struct survey_stream *st, const struct stream_group *g)
+put_group(struct bytes *out, const struct survey *s, const struct survey_stream *st,
+    const struct stream_group *g)
 {
 	bool known;
 	uint64_t lost = stream_lost(&st->info, g, &known);

@@ -1,11 +1,12 @@
+#include "report/threshold.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "report/threshold.h"
-#include "base/status.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "base/clock.h"
+#include "base/status.h"
 
 #define NONE UINT64_MAX
 #define MIB (UINT64_C(1) << 20)
@@ -19,29 +20,29 @@ static const struct {
 	enum unit unit;
 	uint64_t warn, crit;
 } known[LIMITS] = {
-	[THRESHOLD_EVENTS] = {"events", COUNT, 1, 100000},
-	[THRESHOLD_AGE] = {"age", TIME, 1 * MINUTE, 60 * MINUTE},
-	[THRESHOLD_BYTES] = {"bytes", BYTES, 256 * MIB, 1024 * MIB},
-	[THRESHOLD_QUARANTINE] = {"quarantine", COUNT, 1, NONE},
-	[THRESHOLD_HELD] = {"held", COUNT, 1, NONE},
-	[THRESHOLD_DOUBLES] = {"doubles", COUNT, NONE, NONE},
-	[THRESHOLD_FREE] = {"free", BYTES, 64 * MIB, 16 * MIB},
-	[THRESHOLD_RTT] = {"rtt", TIME, NONE, NONE},
-	[THRESHOLD_DEAD] = {"dead", COUNT, 1, NONE},
-	[THRESHOLD_LAG] = {"lag", COUNT, NONE, NONE},
-	[THRESHOLD_LOST] = {"lost", COUNT, 1, NONE},
-	[THRESHOLD_PENDING] = {"pending", COUNT, NONE, NONE},
-	[THRESHOLD_PENDING_AGE] = {"pending-age", TIME, NONE, NONE},
+    [THRESHOLD_EVENTS] = {"events", COUNT, 1, 100000},
+    [THRESHOLD_AGE] = {"age", TIME, 1 * MINUTE, 60 * MINUTE},
+    [THRESHOLD_BYTES] = {"bytes", BYTES, 256 * MIB, 1024 * MIB},
+    [THRESHOLD_QUARANTINE] = {"quarantine", COUNT, 1, NONE},
+    [THRESHOLD_HELD] = {"held", COUNT, 1, NONE},
+    [THRESHOLD_DOUBLES] = {"doubles", COUNT, NONE, NONE},
+    [THRESHOLD_FREE] = {"free", BYTES, 64 * MIB, 16 * MIB},
+    [THRESHOLD_RTT] = {"rtt", TIME, NONE, NONE},
+    [THRESHOLD_DEAD] = {"dead", COUNT, 1, NONE},
+    [THRESHOLD_LAG] = {"lag", COUNT, NONE, NONE},
+    [THRESHOLD_LOST] = {"lost", COUNT, 1, NONE},
+    [THRESHOLD_PENDING] = {"pending", COUNT, NONE, NONE},
+    [THRESHOLD_PENDING_AGE] = {"pending-age", TIME, NONE, NONE},
 };
 
 void
 threshold_defaults(struct threshold l[LIMITS])
 {
 	for (int i = 0; i < LIMITS; i++)
-		l[i] = (struct threshold){
-			.warns = known[i].warn != NONE, .alarms = known[i].crit != NONE,
-			.warn = known[i].warn, .crit = known[i].crit
-		};
+		l[i] = (struct threshold){.warns = known[i].warn != NONE,
+		    .alarms = known[i].crit != NONE,
+		    .warn = known[i].warn,
+		    .crit = known[i].crit};
 }
 
 const char *
@@ -96,7 +97,8 @@ unknown(const char *letter, struct slice word, struct err *err)
 		bytes_adds(&all, i > 0 ? " " : "");
 		bytes_adds(&all, known[i].word);
 	}
-	err_set(err, STATUS_USAGE, "%s %.*s: NAME=VALUE expected; the names are %s", letter, (int)word.n, word.p, bytes_str(&all));
+	err_set(err, STATUS_USAGE, "%s %.*s: NAME=VALUE expected; the names are %s", letter,
+	    (int)word.n, word.p, bytes_str(&all));
 	bytes_free(&all);
 	return -1;
 }
@@ -124,8 +126,8 @@ set(struct threshold *l, enum threshold_name name, bool critical, const char *te
 	uint64_t value = 0;
 
 	if (on && (read_value(name, text, &value) == -1 || (value == 0 && name != THRESHOLD_FREE)))
-		return err_set(err, STATUS_USAGE, "-%c %s=%s: %s above 0 expected, or none", critical ? 'c' : 'w',
-		    known[name].word, text, hints[known[name].unit]);
+		return err_set(err, STATUS_USAGE, "-%c %s=%s: %s above 0 expected, or none",
+		    critical ? 'c' : 'w', known[name].word, text, hints[known[name].unit]);
 	l->given = true;
 	if (critical) {
 		l->alarms = on;
@@ -141,7 +143,8 @@ set(struct threshold *l, enum threshold_name name, bool critical, const char *te
 static int
 read_one(struct threshold l[LIMITS], bool critical, struct slice one, struct err *err)
 {
-	const char *letter = critical ? "-c" : "-w", *eq = one.n > 0 ? memchr(one.p, '=', one.n) : NULL;
+	const char *letter = critical ? "-c" : "-w",
+	           *eq = one.n > 0 ? memchr(one.p, '=', one.n) : NULL;
 	struct slice word = {one.p, eq != NULL ? (size_t)(eq - one.p) : one.n};
 	int name = find(word), ok;
 	char *value;
@@ -184,7 +187,8 @@ threshold_streams(const struct threshold l[LIMITS])
 }
 
 enum severity
-threshold_grade(const struct threshold l[LIMITS], enum threshold_name name, uint64_t value, uint64_t *limit)
+threshold_grade(
+    const struct threshold l[LIMITS], enum threshold_name name, uint64_t value, uint64_t *limit)
 {
 	const struct threshold *m = &l[name];
 	bool less = name == THRESHOLD_FREE;

@@ -19,7 +19,7 @@ enum threshold_name {
 	THRESHOLD_QUARANTINE,
 	THRESHOLD_HELD,
 	THRESHOLD_DOUBLES,
-	THRESHOLD_FREE,		/* the only one where less is worse */
+	THRESHOLD_FREE, /* the only one where less is worse */
 	/* of Redis */
 	THRESHOLD_RTT,
 	/* of streams and groups */
@@ -32,11 +32,12 @@ enum threshold_name {
 };
 #define THRESHOLD_FIRST_OF_STREAM THRESHOLD_DEAD
 
-/* Counts, bytes or milliseconds; the value itself is over the limit already (of THRESHOLD_FREE: it is not). */
+/* Counts, bytes or milliseconds; the value itself is over the limit already (of THRESHOLD_FREE: it
+ * is not). */
 struct threshold {
-	bool warns, alarms;	/* whether there is such a limit */
+	bool warns, alarms; /* whether there is such a limit */
 	uint64_t warn, crit;
-	bool given;		/* by the user */
+	bool given; /* by the user */
 };
 
 void threshold_defaults(struct threshold l[LIMITS]);
@@ -48,10 +49,11 @@ bool threshold_given(const struct threshold *l);
 bool threshold_streams(const struct threshold l[LIMITS]);
 
 /* How bad a value is; *limit is the one that it passed. */
-enum severity threshold_grade(const struct threshold l[LIMITS], enum threshold_name name, uint64_t value, uint64_t *limit);
+enum severity threshold_grade(
+    const struct threshold l[LIMITS], enum threshold_name name, uint64_t value, uint64_t *limit);
 
-const char *threshold_word(enum threshold_name name);	/* "pending-age" */
-const char *threshold_unit(enum threshold_name name);	/* "ms", "bytes", "" */
+const char *threshold_word(enum threshold_name name); /* "pending-age" */
+const char *threshold_unit(enum threshold_name name); /* "ms", "bytes", "" */
 /* Appends a value for people: 12, 1.5 MiB, 3 min. */
 void threshold_text(struct bytes *out, enum threshold_name name, uint64_t value);
 

@@ -1,11 +1,12 @@
 /*
- * counters: linked into the programs that `make coverage` builds. They count as clang has it, in memory of their own; one that
- * ends in good order adds that to a mapped file, opened before main. At the end nothing is opened, written or otherwise asked
- * of the system, so no fault that is injected can be in the way. One that is killed adds nothing: clang has the
- * number of times that a condition was false as a difference, and would count one false that was never answered.
+ * counters: linked into the programs that `make coverage` builds. They count as clang has it, in
+ * memory of their own; one that ends in good order adds that to a mapped file, opened before main.
+ * At the end nothing is opened, written or otherwise asked of the system, so no fault that is
+ * injected can be in the way. One that is killed adds nothing: clang has the number of times that a
+ * condition was false as a difference, and would count one false that was never answered.
  *
- * COUNTERS_AT is the folder of these files, each with its program's name. With $COUNTERS_DUMP set a program does nothing
- * but write what was counted there, as llvm-profdata reads it.
+ * COUNTERS_AT is the folder of these files, each with its program's name. With $COUNTERS_DUMP set a
+ * program does nothing but write what was counted there, as llvm-profdata reads it.
  */
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -30,7 +31,9 @@ static uint64_t *shared;
 static size_t
 count(void)
 {
-	return (size_t)((char *)__llvm_profile_end_counters() - (char *)__llvm_profile_begin_counters()) / sizeof(*shared);
+	return (size_t)((char *)__llvm_profile_end_counters() -
+	           (char *)__llvm_profile_begin_counters()) /
+	    sizeof(*shared);
 }
 
 static void

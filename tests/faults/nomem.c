@@ -1,8 +1,8 @@
 /*
  * nomem: LD_PRELOAD makes the Nth allocation fail, counted from the start of main.
  *
- * EB_NOMEM_AT=N, 0 for none; EB_NOMEM_LOG is a file that gets "failed" at that moment, and at the end a line with how many
- * allocations there were and how many descriptors are open.
+ * EB_NOMEM_AT=N, 0 for none; EB_NOMEM_LOG is a file that gets "failed" at that moment, and at the
+ * end a line with how many allocations there were and how many descriptors are open.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -19,7 +19,8 @@ void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *p, size_t n);
 
 typedef int main_fn(int, char **, char **);
-int __libc_start_main(main_fn *fn, int argc, char **argv, void (*init)(void), void (*fini)(void), void (*end)(void), void *stack);
+int __libc_start_main(main_fn *fn, int argc, char **argv, void (*init)(void), void (*fini)(void),
+    void (*end)(void), void *stack);
 
 static main_fn *real_main;
 static unsigned long at, count;
@@ -73,7 +74,7 @@ at_end(void)
 
 	begun = 0;
 	for (fd = 0; fd < 256; fd++)
-		fds[fd] = (struct pollfd){ .fd = fd };
+		fds[fd] = (struct pollfd){.fd = fd};
 	poll(fds, 256, 0);
 	for (fd = 0; fd < 256; fd++)
 		open_fds += !(fds[fd].revents & POLLNVAL);
@@ -95,9 +96,11 @@ counted_main(int argc, char **argv, char **envp)
 }
 
 int
-__libc_start_main(main_fn *fn, int argc, char **argv, void (*init)(void), void (*fini)(void), void (*end)(void), void *stack)
+__libc_start_main(main_fn *fn, int argc, char **argv, void (*init)(void), void (*fini)(void),
+    void (*end)(void), void *stack)
 {
-	int (*next)(main_fn *, int, char **, void (*)(void), void (*)(void), void (*)(void), void *);
+	int (*next)(
+	    main_fn *, int, char **, void (*)(void), void (*)(void), void (*)(void), void *);
 	void *found = dlsym(RTLD_NEXT, "__libc_start_main");
 
 	memcpy(&next, &found, sizeof(next));

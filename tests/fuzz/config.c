@@ -2,15 +2,17 @@
 #include <sys/stat.h>
 
 #include "conf/conf.h"
-#include "fuzz.h"
 #include "conf/ini.h"
+#include "fuzz.h"
 
 static int
-see(void *arg, const char *section, const char *name, const char *value, unsigned line, struct err *err)
+see(void *arg, const char *section, const char *name, const char *value, unsigned line,
+    struct err *err)
 {
 	unsigned *seen = arg;
 
-	PROMISE(strchr(name, '\n') == NULL && strchr(value, '\n') == NULL && strchr(name, '=') == NULL && line > 0);
+	PROMISE(strchr(name, '\n') == NULL && strchr(value, '\n') == NULL &&
+	    strchr(name, '=') == NULL && line > 0);
 	*seen += (unsigned)(strlen(section) + strlen(name) + strlen(value));
 	return *seen % 7 == 6 ? err_set(err, 78, "enough") : 0;
 }
@@ -31,8 +33,8 @@ prepare(void)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	char path[5000], *argv[] = { (char[]){"fuzz"}, NULL };
-	struct err err = { .text = "" };
+	char path[5000], *argv[] = {(char[]){"fuzz"}, NULL};
+	struct err err = {.text = ""};
 	unsigned seen = 0;
 	struct conf c;
 
@@ -43,9 +45,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		PROMISE(err.status == 78 && err.text[0] != '\0');
 	conf_init(&c);
 	if (conf_finish(&c, 1, argv, &err) == 0) {
-		PROMISE(c.place != NULL && c.prefix != NULL && c.service != NULL && c.timeout_ms > 0 && c.maxlen >= 0);
+		PROMISE(c.place != NULL && c.prefix != NULL && c.service != NULL &&
+		    c.timeout_ms > 0 && c.maxlen >= 0);
 		PROMISE(conf_maxlen(&c, "t") >= 0 && conf_maxlen_hard(&c, "t") >= 0);
-		PROMISE(conf_maxlen_hard(&c, "t") == 0 || conf_maxlen_hard(&c, "t") >= conf_maxlen(&c, "t"));
+		PROMISE(conf_maxlen_hard(&c, "t") == 0 ||
+		    conf_maxlen_hard(&c, "t") >= conf_maxlen(&c, "t"));
 	} else
 		PROMISE((err.status == 64 || err.status == 78) && err.text[0] != '\0');
 	conf_free(&c);

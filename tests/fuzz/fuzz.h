@@ -1,5 +1,6 @@
 /*
- * fuzz: what the libFuzzer targets share. Each is one file with LLVMFuzzerTestOneInput; tests/fuzz/run builds and runs them.
+ * fuzz: what the libFuzzer targets share. Each is one file with LLVMFuzzerTestOneInput;
+ * tests/fuzz/run builds and runs them.
  */
 #ifndef FUZZ_H
 #define FUZZ_H
@@ -17,7 +18,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 /* A promise that does not hold is a finding. */
 #define PROMISE(holds) \
-	((holds) ? (void)0 : (fprintf(stderr, "%s:%d: broken promise: %s\n", __FILE__, __LINE__, #holds), abort()))
+	((holds) ? (void)0 \
+	         : (fprintf(stderr, "%s:%d: broken promise: %s\n", __FILE__, __LINE__, #holds), \
+	               abort()))
 
 static inline int
 same(struct slice a, struct slice b)
@@ -39,6 +42,6 @@ text_of(const uint8_t *data, size_t n)
 
 /* A directory of this process's own (tests/fuzz/run gives its parent in FUZZ_DIR). */
 const char *scratch(void);
-void scratch_put(const char *name, const void *p, size_t n);	/* a file in it, 0600 */
+void scratch_put(const char *name, const void *p, size_t n); /* a file in it, 0600 */
 
 #endif

@@ -1,6 +1,7 @@
 /* The JSON check, and what walks through checked bytes. */
-#include "fuzz.h"
 #include "base/json.h"
+
+#include "fuzz.h"
 
 /* Through all of it, a few levels deep. */
 static void
@@ -46,7 +47,7 @@ quote(const char *s, size_t n)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	char *s = malloc(n);	/* no byte more */
+	char *s = malloc(n); /* no byte more */
 	struct json_fault fault = {SIZE_MAX, NULL};
 	struct bytes line = {0};
 
@@ -55,7 +56,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (json_check(s, n, &fault) == 0) {
 		walk(json_trim(s, n), 0);
 		json_line(&line, s, n);
-		PROMISE(memchr(line.p, '\n', line.len) == NULL && memchr(line.p, '\r', line.len) == NULL);
+		PROMISE(memchr(line.p, '\n', line.len) == NULL &&
+		    memchr(line.p, '\r', line.len) == NULL);
 		PROMISE(json_check(line.p, line.len, &fault) == 0);
 		PROMISE(json_utf8(s, n));
 	} else

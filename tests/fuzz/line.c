@@ -1,21 +1,24 @@
 /*
- * A line of the buffer. What is accepted, written again as a publisher writes it, reads back the same.
- * With an odd first byte the rest gets the right crc, so that the reader behind the check is reached with anything.
+ * A line of the buffer. What is accepted, written again as a publisher writes it, reads back the
+ * same. With an odd first byte the rest gets the right crc, so that the reader behind the check is
+ * reached with anything.
  */
+#include "buffer/line.h"
+
 #include <zlib.h>
 
-#include "buffer/line.h"
+#include "base/clock.h"
+#include "base/json.h"
 #include "buffer/append.h"
 #include "event/event.h"
 #include "fuzz.h"
-#include "base/json.h"
-#include "base/clock.h"
 
 static int
 is_text(const struct line *l)
 {
 	const struct event *e = &l->e;
-	const struct slice all[] = { e->type, e->trace_id, e->correlation_id, e->timestamp, e->source, e->event_id };
+	const struct slice all[] = {
+	    e->type, e->trace_id, e->correlation_id, e->timestamp, e->source, e->event_id};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
 		if (!json_utf8(all[i].p, all[i].n))
@@ -27,11 +30,15 @@ static void
 compare(const struct line *a, const struct line *b)
 {
 	PROMISE(same(a->e.type, b->e.type) && same(a->e.payload, b->e.payload));
-	PROMISE(same(a->e.trace_id, b->e.trace_id) && same(a->e.correlation_id, b->e.correlation_id));
-	PROMISE(same(a->e.timestamp, b->e.timestamp) && same(a->e.source, b->e.source) && same(a->e.event_id, b->e.event_id));
+	PROMISE(
+	    same(a->e.trace_id, b->e.trace_id) && same(a->e.correlation_id, b->e.correlation_id));
+	PROMISE(same(a->e.timestamp, b->e.timestamp) && same(a->e.source, b->e.source) &&
+	    same(a->e.event_id, b->e.event_id));
 	PROMISE(a->maxlen == b->maxlen && a->in_doubt == b->in_doubt);
-	PROMISE(!a->in_doubt || (a->doubt.client == b->doubt.client && strcmp(a->doubt.run_id, b->doubt.run_id) == 0 &&
-	    strcmp(a->doubt.addr, b->doubt.addr) == 0 && strcmp(a->doubt.after, b->doubt.after) == 0));
+	PROMISE(!a->in_doubt ||
+	    (a->doubt.client == b->doubt.client && strcmp(a->doubt.run_id, b->doubt.run_id) == 0 &&
+	        strcmp(a->doubt.addr, b->doubt.addr) == 0 &&
+	        strcmp(a->doubt.after, b->doubt.after) == 0));
 }
 
 static void
@@ -43,16 +50,17 @@ again(struct line *l)
 	char stamp[CLOCK_SIZE];
 	struct err err;
 
-	if (l->e.event_id.p == NULL)	/* as line_complete does */
+	if (l->e.event_id.p == NULL) /* as line_complete does */
 		l->e.event_id = slice_of("derived");
 	line_head(&head, &l->e);
 	line_tail(&tail, l->maxlen, l->in_doubt ? &l->doubt : NULL);
-	parts = (struct append_line){ { head.p, head.len }, { tail.p, tail.len } };
+	parts = (struct append_line){{head.p, head.len}, {tail.p, tail.len}};
 	append_format(&line, &parts, l->buffered_at);
-	PROMISE(line.p[line.len - 1] == '\n' && memchr(line.p, '\n', line.len) == line.p + line.len - 1);
+	PROMISE(line.p[line.len - 1] == '\n' &&
+	    memchr(line.p, '\n', line.len) == line.p + line.len - 1);
 	PROMISE(line_parse(line.p, line.len - 1, &back, &text, &err) == 0 && back.ours);
 	compare(l, &back);
-	clock_format(l->buffered_at, stamp);	/* clamped to four digits of year */
+	clock_format(l->buffered_at, stamp); /* clamped to four digits of year */
 	clock_parse(stamp, strlen(stamp), &l->buffered_at);
 	PROMISE(l->buffered_at == back.buffered_at);
 	bytes_free(&head);
@@ -66,7 +74,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct bytes line = {0}, text = {0};
 	struct line l;
-	struct err err = { .text = "" };
+	struct err err = {.text = ""};
 	char *exact;
 
 	if (n == 0)

@@ -1,13 +1,13 @@
 /* Times, numbers, and the other small readers. */
-#include "event/id.h"
 #include "base/base64.h"
-#include "fuzz.h"
-#include "event/names.h"
-#include "redis/stream.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "base/clock.h"
 #include "base/word.h"
+#include "event/id.h"
+#include "event/names.h"
+#include "fuzz.h"
+#include "redis/stream.h"
 
 static void
 times(const char *s, size_t n)
@@ -62,7 +62,8 @@ words(char *s, size_t n)
 	free(word);
 	b.len = 0;
 	base64_add(&b, s, n);
-	PROMISE(base64_read(&back, b.p, b.len) == 0 && same((struct slice){back.p, back.len}, (struct slice){s, n}));
+	PROMISE(base64_read(&back, b.p, b.len) == 0 &&
+	    same((struct slice){back.p, back.len}, (struct slice){s, n}));
 	back.len = 0;
 	if (base64_read(&back, s, n) == 0) {
 		b.len = 0;
@@ -71,7 +72,7 @@ words(char *s, size_t n)
 	}
 	bytes_free(&b);
 	bytes_free(&back);
-	for (line = s; *word_take(&line) != '\0'; )
+	for (line = s; *word_take(&line) != '\0';)
 		;
 }
 

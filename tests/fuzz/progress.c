@@ -1,11 +1,11 @@
 /*
- * The progress file. With an odd first byte the rest is the text of a slot, and gets the right head; else it is the file. What was read,
- * stored and read again is the same.
+ * The progress file. With an odd first byte the rest is the text of a slot, and gets the right
+ * head; else it is the file. What was read, stored and read again is the same.
  */
 #include <zlib.h>
 
-#include "fuzz.h"
 #include "buffer/checkpoint.h"
+#include "fuzz.h"
 
 #define HEAD 80
 #define SLOT 65536u
@@ -32,8 +32,8 @@ put_slot(const uint8_t *text, size_t n)
 	if (n > SLOT - HEAD)
 		n = SLOT - HEAD;
 	at = snprintf(head, sizeof(head), "eventbus-progress 1 seq %020d len %010zu", 2, n);
-	snprintf(head + at, sizeof(head) - (size_t)at, " crc %08lx%*s", crc32(crc32(0, (unsigned char *)head + 20, 25), text, (unsigned)n),
-	    HEAD - at - 14, "");
+	snprintf(head + at, sizeof(head) - (size_t)at, " crc %08lx%*s",
+	    crc32(crc32(0, (unsigned char *)head + 20, 25), text, (unsigned)n), HEAD - at - 14, "");
 	head[HEAD - 1] = '\n';
 	memcpy(file, head, HEAD);
 	if (n > 0)
@@ -46,7 +46,8 @@ static void
 same_mark(const struct position *a, const struct position *b)
 {
 	PROMISE((a->stem == NULL) == (b->stem == NULL));
-	PROMISE(a->stem == NULL || (strcmp(a->stem, b->stem) == 0 && a->pos == b->pos && a->limit == b->limit));
+	PROMISE(a->stem == NULL ||
+	    (strcmp(a->stem, b->stem) == 0 && a->pos == b->pos && a->limit == b->limit));
 }
 
 static void
@@ -61,16 +62,20 @@ same_marks(const struct positions *a, const struct positions *b)
 static void
 compare(const struct checkpoint *a, const struct checkpoint *b)
 {
-	PROMISE(a->lost == b->lost && a->claims == b->claims && a->lates == b->lates && a->dones == b->dones);
+	PROMISE(a->lost == b->lost && a->claims == b->claims && a->lates == b->lates &&
+	    a->dones == b->dones);
 	same_marks(&a->marks, &b->marks);
 	for (size_t i = 0; i < a->lates; i++) {
-		PROMISE(strcmp(a->late[i].type, b->late[i].type) == 0 && a->late[i].tried == b->late[i].tried);
+		PROMISE(strcmp(a->late[i].type, b->late[i].type) == 0 &&
+		    a->late[i].tried == b->late[i].tried);
 		same_marks(&a->late[i].at, &b->late[i].at);
 	}
 	PROMISE(a->brokens == b->brokens && a->intent.on == b->intent.on);
 	if (a->intent.on) {
-		PROMISE(strcmp(a->intent.run_id, b->intent.run_id) == 0 && a->intent.client == b->intent.client);
-		PROMISE(strcmp(a->intent.addr, b->intent.addr) == 0 && a->intent.types == b->intent.types);
+		PROMISE(strcmp(a->intent.run_id, b->intent.run_id) == 0 &&
+		    a->intent.client == b->intent.client);
+		PROMISE(strcmp(a->intent.addr, b->intent.addr) == 0 &&
+		    a->intent.types == b->intent.types);
 		same_marks(&a->intent.upto, &b->intent.upto);
 	}
 }

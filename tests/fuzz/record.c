@@ -1,7 +1,8 @@
-/* A JSON line of ebsub, as ebpub -J takes it. What is accepted, printed as ebsub would, is taken again the same. */
+/* A JSON line of ebsub, as ebpub -J takes it. What is accepted, printed as ebsub would, is taken
+ * again the same. */
+#include "base/json.h"
 #include "event/event.h"
 #include "fuzz.h"
-#include "base/json.h"
 
 static void
 again(const struct event *e, int is_json)
@@ -14,14 +15,18 @@ again(const struct event *e, int is_json)
 	int back_json;
 
 	event_fields(e, kv);
-	event_json(&line, slice_of("1-1"), slice_of("q:stream:t"), e->type, kv, 2 * EVENT_FIELDS, 1);
-	PROMISE(json_check(line.p, line.len, &fault) == 0 && memchr(line.p, '\n', line.len) == NULL);
+	event_json(
+	    &line, slice_of("1-1"), slice_of("q:stream:t"), e->type, kv, 2 * EVENT_FIELDS, 1);
+	PROMISE(
+	    json_check(line.p, line.len, &fault) == 0 && memchr(line.p, '\n', line.len) == NULL);
 	if (e->event_id.p == NULL || e->type.n == 0)
-		goto out;	/* printed as "", which is none */
+		goto out; /* printed as "", which is none */
 	PROMISE(event_json_read(line.p, line.len, &back, &back_json, &text, &err) == 0);
-	PROMISE(same(e->type, back.type) && same(e->trace_id, back.trace_id) && same(e->event_id, back.event_id));
-	PROMISE(same(e->correlation_id, back.correlation_id) && same(e->timestamp, back.timestamp) && same(e->source, back.source));
-	if (is_json) {	/* line ends between its tokens became spaces */
+	PROMISE(same(e->type, back.type) && same(e->trace_id, back.trace_id) &&
+	    same(e->event_id, back.event_id));
+	PROMISE(same(e->correlation_id, back.correlation_id) &&
+	    same(e->timestamp, back.timestamp) && same(e->source, back.source));
+	if (is_json) { /* line ends between its tokens became spaces */
 		PROMISE(back_json);
 		json_line(&one, e->payload.p, e->payload.n);
 		json_line(&two, back.payload.p, back.payload.n);
@@ -40,7 +45,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct bytes text = {0};
 	struct event e;
-	struct err err = { .text = "" };
+	struct err err = {.text = ""};
 	int is_json = -1;
 	char *s = malloc(n);
 

@@ -1,19 +1,20 @@
 /*
- * What a server answers. The first byte says what it is asked, and whether it greets properly first; the rest are its answers
- * (server.h). Whoever asks gets a result or a reason, and no answer is taken for another's.
+ * What a server answers. The first byte says what it is asked, and whether it greets properly
+ * first; the rest are its answers (server.h). Whoever asks gets a result or a reason, and no answer
+ * is taken for another's.
  */
+#include "drain/indoubt.h"
+#include "drain/trim.h"
+#include "drain/trimwatch.h"
 #include "event/id.h"
-#include "redis/fence.h"
-#include "redis/scan.h"
-#include "redis/conn.h"
 #include "fuzz.h"
+#include "redis/conn.h"
+#include "redis/fence.h"
 #include "redis/group.h"
 #include "redis/reply.h"
-#include "drain/trim.h"
-#include "server.h"
-#include "drain/indoubt.h"
+#include "redis/scan.h"
 #include "redis/stream.h"
-#include "drain/trimwatch.h"
+#include "server.h"
 
 static enum conn_why why;
 static struct err f;
@@ -55,13 +56,14 @@ group_entry(void *arg, size_t key, const struct group_entry *e)
 static void
 add(struct conn *conn)
 {
-	struct slice kv[2] = { slice_of("a"), slice_of("1") };
+	struct slice kv[2] = {slice_of("a"), slice_of("1")};
 	struct stream_id id;
 	struct reply *r;
 
 	for (int i = 0; i < 3; i++)
 		stream_put_add(conn, "k", 10, kv, 2);
-	for (uint64_t i = conn_answered(conn), end = i + 3; i < end && (r = conn_wait(conn, 0, &f)) != NULL; reply_free(r)) {
+	for (uint64_t i = conn_answered(conn), end = i + 3;
+	     i < end && (r = conn_wait(conn, 0, &f)) != NULL; reply_free(r)) {
 		PROMISE(conn_answered(conn) == ++i && i <= conn_sent(conn));
 		if (stream_take_add(r, &id, &why, &f) == -1)
 			PROMISE(why != CONN_FINE);
@@ -71,7 +73,7 @@ add(struct conn *conn)
 static void
 read_group(struct conn *conn, bool ensure)
 {
-	const char *keys[] = { "k", "l" }, *ids[] = { ">", ">" };
+	const char *keys[] = {"k", "l"}, *ids[] = {">", ">"};
 	struct reply *r;
 	bool created, fresh;
 	size_t sum = 0;
@@ -97,8 +99,8 @@ none_own(void *arg, struct stream_id entry)
 static void
 settle_two(struct conn *conn)
 {
-	struct event e = { .event_id = slice_of("x") };
-	struct indoubt_line lines[2] = { { .e = &e }, { .e = &e, .after = { 1, 1 } } };
+	struct event e = {.event_id = slice_of("x")};
+	struct indoubt_line lines[2] = {{.e = &e}, {.e = &e, .after = {1, 1}}};
 	uint64_t unsure = 0;
 
 	if (indoubt_settle(conn, "k", none_own, NULL, lines, 2, &unsure, &f) == 0)
@@ -113,7 +115,8 @@ known(struct conn *conn)
 	size_t n = 0;
 	bool sure;
 
-	if (stream_info(conn, "k", &info, &why, &f) == -1 || stream_groups(conn, "k", &g, &n, &why, &f) == -1)
+	if (stream_info(conn, "k", &info, &why, &f) == -1 ||
+	    stream_groups(conn, "k", &g, &n, &why, &f) == -1)
 		return;
 	for (size_t i = 0; i < n; i++)
 		stream_lost(&info, &g[i], &sure);
@@ -167,7 +170,7 @@ ask(struct conn *conn, unsigned what)
 	switch (what % 12) {
 	case 0: add(conn); break;
 	case 1: known(conn); break;
-	case 2: scan_entries(conn, "k", (struct stream_id){ 0, 0 }, 3, entry, &sum, &why, &f); break;
+	case 2: scan_entries(conn, "k", (struct stream_id){0, 0}, 3, entry, &sum, &why, &f); break;
 	case 3: scan_newest(conn, "k", "+", 3, entry, &sum, &why, &f); break;
 	case 4: keys(conn); break;
 	case 5: fence_conn(conn, conn_run_id(conn), 3, "1.2.3.4:5", &f); break;
@@ -175,9 +178,13 @@ ask(struct conn *conn, unsigned what)
 	case 7: read_group(conn, false); break;
 	case 8: settle_two(conn); break;
 	case 9: lane(conn); break;
-	case 10: stream_trim(conn, "k", (struct stream_id){ 1, 0 }, 10, &count, &why, &f); stream_length(conn, "k", &count, &why, &f); break;
+	case 10:
+		stream_trim(conn, "k", (struct stream_id){1, 0}, 10, &count, &why, &f);
+		stream_length(conn, "k", &count, &why, &f);
+		break;
 	default:
-		for (conn_putl(conn, "PING", NULL); (r = conn_wait(conn, 0, &f)) != NULL; conn_putl(conn, "PING", NULL)) {
+		for (conn_putl(conn, "PING", NULL); (r = conn_wait(conn, 0, &f)) != NULL;
+		     conn_putl(conn, "PING", NULL)) {
 			look(r);
 			reply_free(r);
 		}

@@ -1,23 +1,27 @@
 /*
- * A segment, plain, compressed, of a plain writer, or unsorted, as the commands count and walk it: the first byte says which, and whether
- * the rest is compressed for it.
+ * A segment, plain, compressed, of a plain writer, or unsorted, as the commands count and walk it:
+ * the first byte says which, and whether the rest is compressed for it.
  */
 #include <sys/stat.h>
 
 #include <unistd.h>
+
 #include <zlib.h>
 
-#include "buffer/line.h"
 #include "buffer/backlog.h"
+#include "buffer/buffer.h"
+#include "buffer/line.h"
+#include "buffer/walk.h"
 #include "event/event.h"
 #include "fuzz.h"
-#include "buffer/buffer.h"
-#include "buffer/walk.h"
 
 static const char *const names[] = {
-	"buffer_2025-12-04_10-30-00_000001.jsonl", "buffer_2025-12-04_10-30-00_000001.jsonl.gz",
-	"buffer_2025-12-04_10-30-00_000001.suspect.jsonl", "buffer_2025-12-04_10-30-00_000001.own-1.jsonl",
-	"plain.claimed-000001.jsonl", "plain.jsonl",
+    "buffer_2025-12-04_10-30-00_000001.jsonl",
+    "buffer_2025-12-04_10-30-00_000001.jsonl.gz",
+    "buffer_2025-12-04_10-30-00_000001.suspect.jsonl",
+    "buffer_2025-12-04_10-30-00_000001.own-1.jsonl",
+    "plain.claimed-000001.jsonl",
+    "plain.jsonl",
 };
 #define NAMES (sizeof(names) / sizeof(*names))
 

@@ -1,3 +1,5 @@
+#include "server.h"
+
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -7,19 +9,18 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "server.h"
 
 static const char *const greeting[] = {
-	"$52\r\nid=7 addr=127.0.0.1:50000 laddr=127.0.0.1:6379 fd=8 \r\n",
-	"$83\r\n# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\nrun_id:0123456789abcdef01234\r\n"
-};
+    "$52\r\nid=7 addr=127.0.0.1:50000 laddr=127.0.0.1:6379 fd=8 \r\n",
+    "$83\r\n# "
+    "Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\nrun_id:0123456789abcdef01234\r\n"};
 
-static struct sockaddr_un address = { .sun_family = AF_UNIX };
+static struct sockaddr_un address = {.sun_family = AF_UNIX};
 static int listening = -1;
 static pthread_t thread;
 static const uint8_t *bytes;
 static size_t left, greeted;
-static int greets, over;	/* over: an eventfd(2) */
+static int greets, over; /* over: an eventfd(2) */
 
 /* How many bytes the first whole command has, 0 when it is not yet whole. */
 static size_t
@@ -65,7 +66,8 @@ is_whole(const char *p, size_t n)
 	long wanted = 1, size;
 
 	for (; wanted > 0; wanted--, p = line + 2) {
-		if (p == end || (line = memmem(p, (size_t)(end - p), "\r\n", 2)) == NULL || memchr("+-:$*", *p, 5) == NULL)
+		if (p == end || (line = memmem(p, (size_t)(end - p), "\r\n", 2)) == NULL ||
+		    memchr("+-:$*", *p, 5) == NULL)
 			return 0;
 		if (*p != '$' && *p != '*')
 			continue;
@@ -111,7 +113,7 @@ answer(int fd)
 static void
 serve(int fd)
 {
-	struct pollfd p[2] = { { .fd = fd, .events = POLLIN }, { .fd = listening, .events = POLLIN } };
+	struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = listening, .events = POLLIN}};
 	struct bytes in = {0};
 	int open = 1;
 	ssize_t got;
@@ -137,7 +139,7 @@ serve(int fd)
 static void *
 serve_all(void *arg)
 {
-	struct pollfd p[2] = { { .fd = listening, .events = POLLIN }, { .fd = over, .events = POLLIN } };
+	struct pollfd p[2] = {{.fd = listening, .events = POLLIN}, {.fd = over, .events = POLLIN}};
 	uint64_t one;
 
 	while (poll(p, 2, -1) > 0 && !(p[0].revents == 0 && p[1].revents != 0))
@@ -155,10 +157,12 @@ server_start(struct url *u, int greet, const uint8_t *data, size_t n)
 		snprintf(address.sun_path, sizeof(address.sun_path), "%.90s/s", scratch());
 		listening = socket(AF_UNIX, SOCK_STREAM, 0);
 		over = eventfd(0, 0);
-		if (over == -1 || bind(listening, (struct sockaddr *)&address, sizeof(address)) == -1 || listen(listening, 8) == -1)
+		if (over == -1 ||
+		    bind(listening, (struct sockaddr *)&address, sizeof(address)) == -1 ||
+		    listen(listening, 8) == -1)
 			abort();
 	}
-	*u = (struct url){ .path = address.sun_path };
+	*u = (struct url){.path = address.sun_path};
 	greets = greet;
 	bytes = data;
 	left = n;

@@ -1,20 +1,21 @@
-/* The small files of the buffer: the first byte says which one the rest is. Nothing of them may stop a command. */
+/* The small files of the buffer: the first byte says which one the rest is. Nothing of them may
+ * stop a command. */
 #include <sys/stat.h>
 
 #include <stdbool.h>
 #include <unistd.h>
 
-#include "buffer/line.h"
 #include "buffer/append.h"
+#include "buffer/breaker.h"
 #include "buffer/counters.h"
+#include "buffer/line.h"
+#include "buffer/manifest.h"
 #include "event/event.h"
 #include "fuzz.h"
 #include "report/bufferfmt.h"
-#include "buffer/breaker.h"
-#include "buffer/manifest.h"
 
-static const char *const files[] = { ".lock", ".roster", ".counters", ".target", ".probe", ".own-stamp", "quarantine/q.jsonl",
-	"quarantine/buffer_2025-12-04_10-30-00_000001.bad-1.jsonl" };
+static const char *const files[] = {".lock", ".roster", ".counters", ".target", ".probe",
+    ".own-stamp", "quarantine/q.jsonl", "quarantine/buffer_2025-12-04_10-30-00_000001.bad-1.jsonl"};
 #define FILES (sizeof(files) / sizeof(*files))
 #define STEM "buffer_2025-12-04_10-30-00_000001"
 
@@ -54,9 +55,10 @@ roster(struct buffer *buf)
 	char stem[64];
 	struct err err;
 
-	snprintf(stem, sizeof(stem), "buffer_of_ours_%u", count++);	/* a stem is never used twice */
+	/* a stem is never used twice */
+	snprintf(stem, sizeof(stem), "buffer_of_ours_%u", count++);
 	manifest_add(buf, stem);
-	PROMISE(manifest_strike(buf, &(const char *){ stem }, 1, &err) == 0);
+	PROMISE(manifest_strike(buf, &(const char *){stem}, 1, &err) == 0);
 	PROMISE(!misses(buf, stem));
 	manifest_clear(buf, true);
 	PROMISE(!misses(buf, STEM));
@@ -74,17 +76,19 @@ show(void *arg, const char *text)
 static void
 notebook(struct buffer *buf)
 {
-	struct append_limits lim = { .segment_max = APPEND_SEGMENT_MAX, .lock_ms = 100 };
+	struct append_limits lim = {.segment_max = APPEND_SEGMENT_MAX, .lock_ms = 100};
 	struct append_line line;
 	struct bytes head = {0};
-	struct event e = { .type = slice_of("t"), .payload = slice_of("1"), .event_id = slice_of("i") };
+	struct event e = {
+	    .type = slice_of("t"), .payload = slice_of("1"), .event_id = slice_of("i")};
 	struct segment *list;
 	size_t n;
 	struct err err;
 
 	line_head(&head, &e);
-	line = (struct append_line){ { head.p, head.len }, { NULL, 0 } };
-	PROMISE(append_lines(buf, "place prefix", &lim, &line, 1, &err) == 0 || err.text[0] != '\0');
+	line = (struct append_line){{head.p, head.len}, {NULL, 0}};
+	PROMISE(
+	    append_lines(buf, "place prefix", &lim, &line, 1, &err) == 0 || err.text[0] != '\0');
 	bytes_free(&head);
 	if (segment_list(buffer_fd(buf), &list, &n, &err) == 0) {
 		while (n > 0)
@@ -96,9 +100,10 @@ notebook(struct buffer *buf)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	struct bufferfmt text = { .put = show, .arg = &text }, json = { .json = true, .put = show, .arg = &json };
+	struct bufferfmt text = {.put = show, .arg = &text},
+	                 json = {.json = true, .put = show, .arg = &json};
 	struct buffer *buf;
-	uint64_t counts[COUNTERS], add[COUNTERS] = { 1 };
+	uint64_t counts[COUNTERS], add[COUNTERS] = {1};
 	struct err err;
 
 	if (n == 0)

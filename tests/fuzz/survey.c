@@ -1,14 +1,17 @@
-/* What ebstat and ebhealth make of a server's answers: the bytes (server.h), after a proper greeting when the first is odd. */
+/* What ebstat and ebhealth make of a server's answers: the bytes (server.h), after a proper
+ * greeting when the first is odd. */
+#include "report/survey.h"
+
 #include "fuzz.h"
 #include "server.h"
-#include "report/survey.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	char *types[] = { (char[]){"t"}, (char[]){"a*"} };
+	char *types[] = {(char[]){"t"}, (char[]){"a*"}};
 	struct url u;
-	struct survey_ask ask = { .url = &u, .prefix = "q", .timeout_ms = 2000, .types = types, .n = 2 };
+	struct survey_ask ask = {
+	    .url = &u, .prefix = "q", .timeout_ms = 2000, .types = types, .n = 2};
 	struct bytes out = {0};
 	struct survey s;
 

@@ -1,13 +1,14 @@
 /* The URL of the server. A place has no secrets in it, and leads to itself. */
-#include "fuzz.h"
 #include "redis/url.h"
+
+#include "fuzz.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	char *s = text_of(data, n), *place, *again;
 	struct url u, v;
-	struct err err = { .text = "" };
+	struct err err = {.text = ""};
 
 	if (url_parse(&u, s, &err) == 0) {
 		PROMISE((u.host != NULL) != (u.path != NULL) && u.db >= 0);
