@@ -1,8 +1,8 @@
 # eventbus: build, test, install. Read it from top to bottom.
 #
 # Every bin/NAME.c becomes build/bin/NAME, every lib/ROOM/*.c goes into build/libeb.a,
-# every tests/NAME.c becomes build/tests/NAME, every tests/faults/NAME.c a
-# build/tests/NAME.so to preload: a new file needs no edit here.
+# every tests/support/NAME.c and tests/perf/NAME.c becomes build/tests/NAME, every tests/fault/NAME.c
+# a build/tests/NAME.so to preload: a new file needs no edit here.
 
 VERSION = 0.1.0
 PREFIX ?= /usr/local
@@ -35,12 +35,13 @@ ALL_LDFLAGS = -pthread -pie -Wl,-z,relro,-z,now $(CFLAGS) $(LDFLAGS)
 
 LIB_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard lib/*/*.c)))
 BINS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard bin/*.c)))
-PROBES := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/*.c)))
-SHIMS := $(patsubst tests/faults/%.c,$(BUILD)/tests/%.so,$(sort $(wildcard tests/faults/*.c)))
+PROBE_FILES := $(sort $(wildcard tests/support/*.c tests/perf/*.c))
+PROBES := $(patsubst %.c,$(BUILD)/tests/%,$(notdir $(PROBE_FILES)))
+SHIMS := $(patsubst tests/fault/%.c,$(BUILD)/tests/%.so,$(sort $(wildcard tests/fault/*.c)))
 PAGES := $(sort $(wildcard man/*.[1-8]))
 EXAMPLES := $(sort $(wildcard scripts/*.service scripts/*.timer scripts/*.example))
 SHELL_FILES = .ci/run $(sort $(shell grep -lE '^\#!/bin/(ba)?sh' scripts/* tests/* tests/*/* 2>/dev/null)) \
-	$(sort $(wildcard tests/*.bash tests/*.bats))
+	$(sort $(wildcard tests/support/*.bash tests/*/*.bats))
 
 all: $(BUILD)/libeb.a $(BINS)
 
@@ -66,13 +67,18 @@ $(BUILD)/bin/%: $(BUILD)/obj/bin/%.o $(BUILD)/libeb.a
 	$(call SAY,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PART_LIBS) $(LDLIBS)
 
-$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libeb.a
+define link_probe
 	@mkdir -p $(@D)
 	$(call SAY,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PART_LIBS) $(LDLIBS)
+endef
+$(BUILD)/tests/%: $(BUILD)/obj/tests/support/%.o $(BUILD)/libeb.a
+	$(link_probe)
+$(BUILD)/tests/%: $(BUILD)/obj/tests/perf/%.o $(BUILD)/libeb.a
+	$(link_probe)
 
 # Preloaded into any of the commands: no sanitizer may be in it.
-$(BUILD)/tests/%.so: tests/faults/%.c $(BUILD)/flags
+$(BUILD)/tests/%.so: tests/fault/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call SAY,LD)
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -O2 -fPIC -shared -o $@ $< -ldl
@@ -87,17 +93,17 @@ $(BUILD)/flags:
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' >$@
 
--include $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/obj/lib/*/*.d)
+-include $(wildcard $(BUILD)/obj/bin/*.d $(BUILD)/obj/lib/*/*.d $(BUILD)/obj/tests/*/*.d)
 
 # --- tests --------------------------------------------------------------------
 
-# T names some files: make check T=tests/ebpub.bats
+# T names some files: make check T=tests/cmd/ebpub.bats. COVERS names rooms of lib: make check COVERS=buffer
 check: probes
-	EB_BUILD=$(abspath $(BUILD)) tests/run $(T)
+	EB_BUILD=$(abspath $(BUILD)) tests/run $(COVERS:%=--covers %) $(T)
 
 # The tests that take their time (tag long): a million events, a kill before every system call.
 check-long: probes
-	EB_BUILD=$(abspath $(BUILD)) tests/run --long $(T)
+	EB_BUILD=$(abspath $(BUILD)) tests/run --long $(COVERS:%=--covers %) $(T)
 
 # libFuzzer on the readers: a fixed run, or make fuzz SECONDS=60 for so long each.
 fuzz:
@@ -108,7 +114,7 @@ SAN = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-
 # Tests tagged nosanitize stay out (strace, prlimit and the like do not go with ASan).
 sanitize:
 	$(MAKE) BUILD=$(BUILD)/sanitize CFLAGS='$(SAN)' probes
-	EB_BUILD=$(abspath $(BUILD))/sanitize tests/run --sanitize $(T)
+	EB_BUILD=$(abspath $(BUILD))/sanitize tests/run --sanitize $(COVERS:%=--covers %) $(T)
 
 # Each sabotage of tests/mutants/list alone: a test has to fail.
 mutants: probes
@@ -125,18 +131,18 @@ coverage:
 	$(MAKE) CC=clang BUILD=$(COVER_AT) CFLAGS='$(COVER)' LDLIBS=$(COVER_AT)/counters.o probes
 	tests/coverage/run begin $(COVER_AT)
 	-EB_BUILD=$(COVER_AT) tests/run $(T)
-	$(if $(LONG),-EB_BUILD=$(COVER_AT) tests/run --long $(or $(T),tests/faults.bats))
+	$(if $(LONG),-EB_BUILD=$(COVER_AT) tests/run --long $(or $(T),tests/fault/every.bats))
 	tests/coverage/run show $(COVER_AT) $(COVERED)
 
 # The commands under valgrind's memcheck, in the tests of these files that are not tagged nosanitize or novalgrind.
-MEMCHECKED = ebpub ebsub ebreplay ebstat ebhealth ebgroup command worker dead drain quarantine
+MEMCHECKED = $(addprefix cmd/,ebpub ebsub ebreplay ebstat ebhealth ebgroup ebsub_command ebsub_worker ebreplay_dead ebreplay_quarantine) lib/drain
 valgrind: probes
 	$(call NEED,valgrind)
 	EB_BUILD=$(abspath $(BUILD)) tests/run --valgrind $(or $(T),$(MEMCHECKED:%=tests/%.bats))
 
 # What static analysis finds in the C files: each part fails when it found something. What a part is not asked has its reason
 # in .cppcheck or .clang-tidy, a place where it is wrong has it in the source. Not in lint: they take minutes.
-ANALYZED := $(sort $(wildcard bin/*.c lib/*/*.c tests/*.c))
+ANALYZED := $(sort $(wildcard bin/*.c lib/*/*.c) $(PROBE_FILES))
 NEED = @command -v $(1) >/dev/null || { echo '$@: no $(1) here: install it (Debian: $(or $(2),$(1)))' >&2; exit 1; }
 
 analyze:
@@ -163,13 +169,13 @@ $(BUILD)/tidy/%.ok: %.c $(wildcard lib/*/*.h) .clang-tidy
 lint: lint-shell lint-man lint-format lint-gcc lint-clang lint-layout
 
 lint-shell:
-	shellcheck -x -P tests $(SHELL_FILES)
+	shellcheck -x -P tests/support $(SHELL_FILES)
 
 lint-man:
 	$(if $(PAGES),mandoc -T lint -W warning $(PAGES))
 
 # The form of .clang-format. Versions of clang-format differ in small things, so one version judges.
-C_FILES := $(sort $(wildcard bin/*.c lib/*/*.[ch] tests/*.[ch] tests/*/*.[ch]))
+C_FILES := $(sort $(wildcard bin/*.c lib/*/*.[ch] tests/*/*.[ch]))
 CLANG_FORMAT = clang-format
 lint-format:
 	@case "$$($(CLANG_FORMAT) --version 2>/dev/null)" in \
@@ -184,7 +190,7 @@ lint-gcc lint-clang: lint-%:
 	$(MAKE) CC=$* BUILD=$(BUILD)/$* probes
 
 lint-layout: all
-	tests/run tests/layout.bats
+	tests/run tests/meta/layout.bats
 
 # --- install ------------------------------------------------------------------
 

@@ -1,0 +1,382 @@
+#!/usr/bin/env bats
+# covers: lib/redis lib/report
+# ebgroup retire and reap where it counts: large groups, consumers at work beside it, killed at any point, without scripts.
+
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154  # bats: a test is a subshell; conditions are shell
+
+load ../support/helper
+load ../support/chaos
+
+setup_file() {
+	redis_start_tcp
+}
+
+setup() {
+	need jq python3
+	redis_alive || redis_restart
+	redis_flush
+	rcli acl setuser default +@all >/dev/null
+	URL=$EB_REDIS_URL
+}
+
+K=quantum:stream:t
+G=quantum:group:eventbus:t
+
+# dead CONSUMERS EACH DELIVERIES [PREFIX]: consumers PREFIX1 ..., EACH pending entries each, which were delivered so often.
+dead() {
+	rcli eval "
+		for c = 1, $1 do
+			for i = 1, $2 do redis.call('XADD', KEYS[1], '*', 'n', i) end
+			if c == 1 then pcall(redis.call, 'XGROUP', 'CREATE', KEYS[1], ARGV[1], '0') end
+			local ids = {}
+			for _, e in ipairs(redis.call('XREADGROUP', 'GROUP', ARGV[1], '${4-worker }' .. c, 'COUNT', $2, 'STREAMS', KEYS[1], '>')[1][2]) do
+				redis.call('XCLAIM', KEYS[1], ARGV[1], '${4-worker }' .. c, 0, e[1], 'RETRYCOUNT', $3, 'IDLE', 7200000, 'JUSTID')
+			end
+		end" 1 "$K" "$G" >/dev/null
+}
+
+# All that is pending, as XPENDING's summary has it: COUNT LOWEST HIGHEST CONSUMER N ...
+summary() {
+	rcli xpending "$K" "$G" | xargs
+}
+
+pending_count() {
+	rcli xpending "$K" "$G" | head -1
+}
+
+consumers() {
+	rcli xinfo consumers "$K" "$G" | sed -n '/^name$/{n;p}' | sort | xargs
+}
+
+# What they hold of the stream, each once.
+held() {
+	ebgroup pending t -j | jq -r .id
+}
+
+stream_ids() {
+	rcli xrange "$K" - + | grep -xE '[0-9]+-[0-9]+'
+}
+
+# A user who has all rights but these; EB_REDIS_URL is theirs.
+as_user_without() {
+	rcli acl setuser less reset on '>x' '~*' '+@all' "$@" >/dev/null
+	EB_REDIS_URL=redis://less:x@127.0.0.1:$REDIS_PORT
+}
+
+@test "36 000 pending entries of 40 dead consumers: handed over with count 1 and their idle time, no consumer left" {
+	dead 40 900 7
+	assert_equal "$(pending_count)" 36000
+	rcli config resetstat
+	run -0 --separate-stderr ebgroup reap --yes --idle 0 t
+	# A thousand at most in each.
+	(($(rcli info commandstats | sed -nE 's/^cmdstat_eval:calls=([0-9]+).*/\1/p') >= 36))
+	assert_equal "$stderr" ""
+	assert_equal "$(grep -cE '^t +worker [0-9]+ +900 .* 900 +0  deleted$' <<<"$output")" 40
+	assert_equal "$(consumers)" eb-retired
+	assert_equal "$(pending_count)" 36000
+	diff <(held) <(stream_ids)
+	run -0 --separate-stderr bash -c 'ebgroup pending -j t | jq -s -c "[([.[].deliveries] | unique), ([.[].idle_ms] | min > 7200000 - 1)]"'
+	assert_equal "$output" '[[1],true]'
+	# The one who took them is no dead one yet, and is left alone while it holds them.
+	run -0 ebgroup reap --yes --idle 0 t
+	assert_output ""
+	# What an ebsub does: it takes them, and then the last one may go.
+	rcli eval "for _, e in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 36000)) do redis.call('XACK', KEYS[1], ARGV[1], e[1]) end" \
+		1 "$K" "$G" >/dev/null
+	run -0 ebgroup reap --yes --idle 0 t
+	assert_equal "$(consumers)" ""
+}
+
+fill() {
+	rcli eval "for i = 1, $1 do redis.call('XADD', KEYS[1], '*', 'n', i) end redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0')" \
+		1 "$K" "$G" >/dev/null
+}
+
+# --- counts ----------------------------------------------------------------------------
+
+counts() {
+	ebgroup pending -j t | jq -c '[.consumer, .deliveries, .attempts]' | sort -u | xargs
+}
+
+@test "the count becomes 1 from one that is not ours to one that is, else it stays" {
+	dead 1 3 7 foreign
+	ebgroup retire --yes -q t foreign1
+	assert_equal "$(counts)" '[eb-retired,1,0]'
+	redis_flush
+	dead 1 3 4 eb-host-
+	ebgroup retire --yes -q t eb-host-1
+	assert_equal "$(counts)" '[eb-retired,4,3]'
+	ebgroup retire --yes -q --to worker t eb-retired
+	assert_equal "$(counts)" '[worker,4,null]'
+	ebgroup retire --yes -q --to other t worker
+	assert_equal "$(counts)" '[other,4,null]'
+}
+
+# ID, count and the second of delivery of each that is pending.
+times() {
+	ebgroup pending -j t | jq -r '[.id, .deliveries, (.delivered_at[0:19] + "Z" | fromdate)] | @tsv'
+}
+
+@test "each entry keeps its own time" {
+	local i
+	fill 40
+	rcli xreadgroup group "$G" one count 40 streams "$K" '>' >/dev/null
+	for i in $(stream_ids | sed -n '3~7p;4~7p;5~7p'); do
+		echo "XCLAIM $K $G one 0 $i TIME 1$((600000 + RANDOM))000000 JUSTID"
+	done | rcli >/dev/null
+	times >"$EB_TMP/before"
+	[ "$(cut -f3 "$EB_TMP/before" | sort -u | wc -l)" -gt 8 ]
+	run -0 ebgroup retire --yes -q t one
+	assert_equal "$(consumers)" eb-retired
+	# What lies between asking for the server's clock and for the entries is not theirs.
+	run -0 awk 'NR == FNR { was[$1] = $3; next } !($1 in was) || $2 != 1 || was[$1] - $3 > 30 || $3 - was[$1] > 30' \
+		"$EB_TMP/before" <(times)
+	assert_output ""
+	assert_equal "$(times | wc -l)" 40
+}
+
+@test "what is gone from the stream is counted as lost, and holds nobody up" {
+	dead 3 5 2
+	rcli xtrim "$K" maxlen 7 >/dev/null
+	run -0 --separate-stderr ebgroup reap --yes -j --idle 0 t
+	assert_equal "$(jq -s -c 'map([.consumer, .pending, .moved, .lost, .deleted])' <<<"$output")" \
+		'[["worker 1",5,0,5,true],["worker 2",5,2,3,true],["worker 3",5,5,0,true]]'
+	assert_equal "$stderr" "ebgroup: 't': 8 pending entries had been trimmed or deleted from the stream: lost"
+	assert_equal "$(consumers)" eb-retired
+	diff <(held) <(stream_ids)
+}
+
+# --- others at work -----------------------------------------------------------------------
+
+# Until the crowd is through; counts in REAPS. All consumers are idle for 0 ms at any time.
+reap_beside_crowd() {
+	local rc
+	REAPS=0
+	bg crowd python3 "$TOP/tests/fault/crowd.py" read "$REDIS_SOCK" "$K" "$G" "$EB_TMP/acked" 60
+	while kill -0 "${BG[crowd]}" 2>/dev/null; do
+		rc=0
+		timeout 30 ebgroup reap --yes -q --idle 0 t 2>>"$EB_TMP/reap.err" || rc=$?
+		REAPS=$((REAPS + 1))
+		[ $rc = 0 ] || [ $rc = "${ALLOWED-0}" ] || { cat "$EB_TMP/reap.err"; fail "reap: $rc"; }
+	done
+	bg_wait crowd 90
+	assert_equal "$status: $(<"$EB_TMP/crowd.err")" "0: "
+}
+
+judge_crowd() {
+	run timeout 60 python3 "$TOP/tests/fault/crowd.py" judge "$REDIS_SOCK" "$K" "$G" "$EB_TMP/acked"
+	echo "# $REAPS runs beside it: ${lines[0]}" >&3
+	assert_success
+}
+
+@test "six consumers come, read, acknowledge, claim and die while all are reaped: every entry is pending or acknowledged" {
+	fill 8000
+	reap_beside_crowd
+	[ "$REAPS" -ge 3 ] || fail "only $REAPS runs"
+	judge_crowd
+	run -0 ebgroup reap --yes -q --idle 0 t
+	assert_equal "$(consumers)" eb-retired
+	judge_crowd
+}
+
+@test "two that reap at once, each to another: every entry is pending or acknowledged" {
+	fill 6000
+	bg other bash -c 'while [ ! -e "$1" ]; do ebgroup reap --yes -q --idle 0 --to third t || exit; done' - "$EB_TMP/over"
+	reap_beside_crowd
+	touch "$EB_TMP/over"
+	bg_wait other
+	assert_equal "$status: $(<"$EB_TMP/other.err")" "0: "
+	judge_crowd
+}
+
+@test "a consumer that is not idle for so long is not touched, and one that came back is left" {
+	dead 2 3 1
+	run -0 ebgroup reap --yes --idle 1h t
+	assert_output ""
+	assert_equal "$(consumers)" 'worker 1 worker 2'
+	wait_for "ebgroup consumers -j --idle 0.3 t | grep -q 'worker 2'"
+	rcli xreadgroup group "$G" 'worker 1' count 1 streams "$K" 0 >/dev/null
+	run -0 ebgroup reap --yes -j --idle 0.3 t
+	assert_equal "$(jq -r .consumer <<<"$output")" 'worker 2'
+	assert_equal "$(consumers)" 'eb-retired worker 1'
+}
+
+# Listed as idle; by the time the script runs it is not.
+@test "the script itself asks again whether they are idle" {
+	dead 2 3 1
+	wait_for "ebgroup consumers -j --idle 1 t | grep -q 'worker 2'"
+	bg late python3 "$TOP/tests/support/proxy.py" "$EB_TMP/p" "$REDIS_SOCK" late 0.4
+	wait_for "test -S '$EB_TMP/p'"
+	# It is asked for answers one after the other, and each takes so long.
+	bg reap ebgroup -u "unix://$EB_TMP/p" reap --yes -j --idle 1 t
+	wait_for "rcli client list | grep -q 'cmd=xinfo|consumers'"
+	rcli xreadgroup group "$G" 'worker 1' count 1 streams "$K" 0 >/dev/null
+	bg_wait reap
+	assert_equal "$status: $(jq -s -c 'map([.consumer, .moved, .deleted, .result])' <"$EB_TMP/reap.out")" \
+		'0: [["worker 1",0,false,"left: it is back"],["worker 2",3,true,"deleted"]]'
+	assert_equal "$(consumers)" 'eb-retired worker 1'
+}
+
+@test "one who waits in a read while it is deleted gets what comes, under its name" {
+	rcli xgroup create "$K" "$G" 0 mkstream
+	rcli xgroup createconsumer "$K" "$G" patient
+	bg reader "$(redis_cli_program)" -s "$REDIS_SOCK" xreadgroup group "$G" patient block 0 streams "$K" '>'
+	wait_for "rcli client list | grep -q cmd=xreadgroup"
+	run -0 ebgroup reap --yes -q --idle 0 t
+	assert_equal "$(consumers)" ""
+	rcli xadd "$K" '*' n 1
+	bg_wait reader
+	assert_equal "$(consumers)" patient
+	assert_equal "$(pending_count)" 1
+}
+
+# --- killed ------------------------------------------------------------------------------------
+
+@test "reap killed again and again: 36 000 entries are pending throughout, and the last run ends it" {
+	local kills=0 tries rc most=30
+	dead 40 900 7
+	for ((tries = 0; tries < 200 && kills < 30; tries++)); do
+		rc=0
+		timeout -s KILL 0.0"$(printf %02d $((RANDOM % most + 2)))" ebgroup reap --yes --idle 0 t >/dev/null || rc=$?
+		case $rc in
+		137) kills=$((kills + 1)); [ $most -gt 90 ] || most=$((most + 2)) ;;
+		0)
+			[ $most -lt 5 ] || most=$((most - 3))
+			# Through: all of it once more.
+			rcli xgroup delconsumer "$K" "$G" eb-retired >/dev/null
+			redis_flush
+			dead 40 900 7
+			;;
+		*) fail "reap: $rc" ;;
+		esac
+		assert_equal "$(pending_count)" 36000
+	done
+	echo "# seed $SEED: $kills kills in $tries runs" >&3
+	[ $kills -ge 10 ] || fail "only $kills kills"
+	run -0 ebgroup reap --yes -q --idle 0 t
+	assert_equal "$(consumers)" eb-retired
+	diff <(held) <(stream_ids)
+}
+
+# killed_before CALL N: a reap; the status is in RC.
+killed_before() {
+	redis_flush
+	dead 3 40 7
+	RC=0
+	# A shell of its own says "Killed".
+	(strace -f -o "$EB_TMP/trace" -e "trace=$1" -e "inject=$1:signal=KILL:when=$2" ebgroup reap --yes --idle 0 t >/dev/null 2>&1) \
+		2>/dev/null || RC=$?
+	diff <(held) <(stream_ids) || fail "killed before $1 $2: $(summary)"
+	run -0 ebgroup reap --yes -q --idle 0 t
+	assert_equal "$(consumers)" eb-retired
+	diff <(held) <(stream_ids) || fail "after the kill before $1 $2: $(summary)"
+}
+
+# bats test_tags=nosanitize
+@test "reap killed before each of its calls: what was pending is, and the next run ends it" {
+	local call n kills=0
+	need strace
+	strace -o /dev/null -e inject=getpid:signal=KILL:when=1 true 2>/dev/null || skip "strace cannot trace here"
+	for call in connect sendto recvfrom poll write close; do
+		for ((n = 1, RC = 137; RC != 0; n++)); do
+			killed_before $call $n
+			[ $RC = 0 ] || kills=$((kills + 1))
+		done
+	done
+	echo "# $kills kills" >&3
+	[ $kills -gt 10 ] || fail "only $kills kills"
+}
+
+@test "Redis killed while a large group is reaped: nothing is lost, run again it goes on" {
+	redis_start_tcp --appendonly yes --appendfsync always
+	dead 40 900 7
+	bg reap ebgroup reap --yes -q --idle 0 t
+	wait_for 'rcli xinfo consumers "$K" "$G" | grep -q eb-retired' 5 || :
+	redis_kill
+	bg_wait reap
+	case $status in 0 | 69) ;; *) fail "reap: $status $(<"$EB_TMP/reap.err")" ;; esac
+	redis_restart
+	assert_equal "$(pending_count)" 36000
+	run -0 ebgroup reap --yes -q --idle 0 t
+	assert_equal "$(consumers)" eb-retired
+	diff <(held) <(stream_ids)
+	redis_start_tcp
+}
+
+# --- without scripts ---------------------------------------------------------------------------
+
+@test "no permission for EVAL: consumers that hold nothing are deleted, others named and left, 77" {
+	dead 2 3 1
+	rcli xgroup createconsumer "$K" "$G" empty >/dev/null
+	as_user_without -eval
+	run -77 --separate-stderr ebgroup reap --yes -j --idle 0 t
+	assert_equal "$(jq -s -c 'map([.consumer, .moved, .deleted])' <<<"$output")" \
+		'[["empty",0,true],["worker 1",0,false],["worker 2",0,false]]'
+	assert_equal "${#stderr_lines[@]}" 2
+	assert_regex "${stderr_lines[1]}" "^ebgroup: 't': consumer 'worker 2' holds entries and is left: EVAL: NOPERM "
+	assert_equal "$(consumers)" 'worker 1 worker 2'
+	assert_equal "$(pending_count)" 6
+	run -77 ebgroup retire --yes t 'worker 1'
+}
+
+@test "a server without EVAL: the same, 1" {
+	redis_start_tcp --rename-command EVAL ''
+	rcli xadd "$K" 1-0 a b
+	rcli xgroup create "$K" "$G" 0
+	rcli xreadgroup group "$G" full streams "$K" '>'
+	rcli xgroup createconsumer "$K" "$G" empty
+	run -1 ebgroup reap --yes --idle 0 t
+	assert_line --partial "consumer 'full' holds entries and is left: EVAL: ERR unknown command"
+	assert_equal "$(consumers)" full
+	redis_start_tcp
+}
+
+@test "no permission for a command in the script: 77, the command named, nothing lost" {
+	dead 2 3 1
+	local before command
+	before=$(held)
+	for command in xclaim xpending 'xgroup|delconsumer' 'xinfo|consumers'; do
+		as_user_without "-$command"
+		run -77 ebgroup reap --yes --idle 0 t
+		EB_REDIS_URL=$URL
+		assert_equal "$(held)" "$before"
+	done
+	rcli xgroup createconsumer "$K" "$G" empty
+	for command in xpending multi 'xgroup|delconsumer'; do
+		as_user_without -eval "-$command"
+		run -77 ebgroup retire --yes t empty
+		EB_REDIS_URL=$URL
+		assert_regex "$(consumers)" empty
+	done
+}
+
+# back_at WORD RIGHTS: 'empty' is given three entries just before the request with WORD.
+back_at() {
+	redis_flush
+	rcli acl setuser default +@all
+	fill 5
+	rcli acl setuser default "$2"
+	rcli xgroup createconsumer "$K" "$G" empty >/dev/null
+	bg "proxy$1" python3 "$TOP/tests/support/proxy.py" "$EB_TMP/p$1" "$REDIS_SOCK" once \
+		"$1=$(redis_cli_program) -s '$REDIS_SOCK' xreadgroup group '$G' empty count 3 streams '$K' '>'"
+	wait_for "test -S '$EB_TMP/p$1'"
+	run -0 --separate-stderr ebgroup reap --yes -j --idle 0 -u "unix://$EB_TMP/p$1" t
+	assert_equal "$stderr" ""
+	assert_equal "$(jq -c '[.consumer, .pending, .moved, .lost, .deleted]' <<<"$output")" '["empty",0,3,0,true]'
+	assert_equal "$(consumers)" eb-retired
+	assert_equal "$(counts)" '[eb-retired,1,0]'
+	diff <(held) <(stream_ids | head -3)
+}
+
+@test "one that comes back just before it is deleted: what it was given is handed over, with scripts and without" {
+	back_at EVAL +eval
+	back_at MULTI -eval
+}
+
+@test "without scripts, beside consumers at work: every entry is pending or acknowledged" {
+	fill 8000
+	as_user_without -eval
+	ALLOWED=77 reap_beside_crowd
+	EB_REDIS_URL=$URL
+	judge_crowd
+}

@@ -1,0 +1,590 @@
+#!/usr/bin/env bats
+# covers: lib/buffer lib/report
+# What a buffer holds, seen without draining it (--list, --check, --dry-run, ebstat), put aside (--discard), and asked whether an
+# event may pass it: with all that may stand in one.
+
+# shellcheck disable=SC2030,SC2031,SC2154  # bats: a test is a subshell
+
+load ../support/helper
+load ../support/buffer
+
+setup_file() {
+	redis_start
+}
+
+setup() {
+	buffer_setup
+}
+
+# 8 is a feed's standard input.
+teardown() {
+	exec 8>&-
+	eb_teardown
+	if mountpoint -q "$EB_TMP/disk"; then
+		umount "$EB_TMP/disk" || umount -l "$EB_TMP/disk"
+	fi
+}
+
+need_strace() {
+	need strace
+	strace -o /dev/null -e inject=getpid:signal=KILL:when=1 true 2>/dev/null || skip "strace cannot trace here"
+}
+
+# A plain writer's file with all that its lines may lack.
+plain_file() {
+	mkdir -p "$B"
+	chmod 700 "$B"
+	{
+		plain p 1 2025-12-04T10:30:02Z
+		echo
+		echo '{"event_type":"p","buffered_at":5}'
+		plain p 2 2025-12-04T10:30:01Z
+		plain 'no type' 3 2025-12-04T10:30:03Z
+	} >"$B/${1:-plain.jsonl}"
+}
+
+# Types that cannot go on: their keys are no streams.
+held() {
+	local type
+	for type; do
+		rcli set "$S:$type" x >/dev/null
+	done
+}
+
+freed() {
+	local type
+	for type; do
+		rcli del "$S:$type" >/dev/null
+	done
+}
+
+@test "a plain writer's file is seen line for line, and changed by nobody who looks" {
+	plain_file
+	cksum "$B/plain.jsonl" >"$EB_TMP/was"
+	assert_equal "$(ebstat -j | jq -c '.buffer | [.file_count, .total_events, .oldest_event]')" '[1,4,"2025-12-04T10:30:01.000000Z"]'
+	run -1 ebreplay --list -j
+	assert_equal "$(jq -c '[.event_type, .derived, (.bad | type)]' <<<"$output")" '["p",true,"null"]
+[null,null,"string"]
+["p",true,"null"]
+[null,null,"string"]'
+	run -0 ebreplay --list -j --limit 1
+	assert_equal "${#lines[@]}" 1
+	run -1 ebreplay --check -j
+	assert_equal "$(jq -c '[.segments, .lines, .bad, .out_of_order]' <<<"$output")" '[1,4,2,0]'
+	run -1 ebreplay --check -q
+	refute_output --partial segments
+	diff "$EB_TMP/was" <(cksum "$B/plain.jsonl")
+	assert_equal "$(length p)" 0
+}
+
+@test "a claimed file: its blank lines are none, and what cannot be read of one is said" {
+	plain_file plain.claimed-000001.jsonl
+	assert_equal "$(ebreplay --list -j | wc -l)" 4
+	assert_equal "$(ebstat -j | jq .buffer.total_events)" 4
+	assert_equal "$(ebreplay --check -j | jq -c '[.lines, .bad]')" '[4,2]'
+	printf 'no gzip' >"$B/buffer_2025-12-04_10-30-00_000001.jsonl.gz"
+	run -74 ebreplay --check -j
+	assert_equal "$(jq -c '[.segments, .unreadable]' <<<"$output")" '[2,1]'
+	run -1 ebreplay
+	assert_output --partial "'buffer_2025-12-04_10-30-00_000001' is damaged"
+	assert_equal "$(payloads p | xargs)" '2 1'
+}
+
+@test "--check sees lines of ours that are out of order, and files that are left alone" {
+	buffered a 1 4
+	tac "$B"/*.jsonl >"$EB_TMP/reversed"
+	cat "$EB_TMP/reversed" >"$(echo "$B"/*.jsonl)"
+	mkdir "$B/zz.jsonl"
+	run -1 ebreplay --check -j
+	assert_equal "$(jq -c '[.lines, .bad, .out_of_order, .odd_files]' <<<"$output")" '[4,0,3,1]'
+}
+
+@test "two held types: both are named, counted, and marked in the list; the rest passes" {
+	held a b
+	buffered a 1 2
+	buffered b 1 3
+	buffered c 1 1
+	run -75 ebreplay
+	assert_equal "$(payloads c)" 1
+	assert_equal "$(ebstat -j | jq -c '[.buffer.held[] | [.event_type, .events]]')" '[["a",2],["b",3]]'
+	run -0 ebreplay --dry-run
+	assert_line --index 0 --partial '5 events in 1 segments'
+	assert_line --index 1 --partial "2 of them, 'a', are held: "
+	assert_line --index 2 --partial "3 of them, 'b', are held: "
+	run -0 ebreplay --list
+	assert_equal "$(grep -c '  held: ' <<<"$output")" 5
+	run -0 ebreplay --list -j
+	assert_equal "$(jq -c '[.event_type, (.held | type)]' <<<"$output" | sort | uniq -c | xargs)" '2 [a,string] 3 [b,string]'
+	# One of them may go on, and has nothing of its own any more.
+	freed a
+	run -75 ebreplay
+	buffered a 3 3
+	run -0 ebreplay --list -j
+	assert_equal "$(jq -c '[.event_type, (.held | type)]' <<<"$output" | sort | uniq -c | xargs)" '1 [a,null] 3 [b,string]'
+	freed b
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs) $(payloads b | xargs)" '1 2 3 1 2 3'
+}
+
+@test "what is in doubt is marked in the list" {
+	feed pub ebpub -q -t 0.3 --maxlen 0 a
+	echo 1 >&8
+	wait_for "[ \"\$(length a)\" = 1 ]"
+	redis_pause
+	echo 2 >&8
+	wait_for "grep -q '\"doubt\":' '$B'/*.jsonl"
+	redis_resume
+	run -0 ebreplay --list
+	assert_line --index 1 --regexp ' in doubt$'
+	assert_equal "$(ebreplay --list -j | jq .in_doubt)" true
+}
+
+# --- may an event pass? -----------------------------------------------------------------------------
+
+@test "beside a held type others are published directly, from whatever files it waits in" {
+	held a
+	buffered a 1 2
+	buffered b 1 1
+	plain p 1 2025-12-04T10:30:02Z >"$B/plain.jsonl"
+	plain a 3 2025-12-04T10:30:04Z >>"$B/plain.jsonl"
+	mkdir "$B/zz.jsonl"
+	sleep 1.1
+	run -75 ebreplay --wait 2
+	run -0 ebpub b 2
+	assert_output --regexp '^[0-9]+-'
+	run -1 ebpub a 4
+	assert_output --partial buffered
+	run -0 ebpub p 2
+	assert_output --regexp '^[0-9]+-'
+	freed a
+	rmdir "$B/zz.jsonl"
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs) / $(payloads b | xargs) / $(payloads p | xargs)" '3 1 2 4 / 1 2 / 1 2'
+}
+
+@test "beside a held type in a file that was out of order others arrive too, in order" {
+	held a
+	plain_file
+	plain a 3 2025-12-04T10:30:04Z >>"$B/plain.jsonl"
+	run -75 ebreplay --wait 2
+	run -0 ebpub p 3
+	run -0 ebpub p 4
+	freed a
+	run ebreplay
+	assert_equal "$(payloads a | xargs) / $(payloads p | xargs)" '3 / 2 1 3 4'
+}
+
+# The buffer on a file system of its own, which can be made read only; teardown unmounts it.
+own_disk() {
+	need_root
+	DISK=$EB_TMP/disk
+	mkdir "$DISK"
+	mount -t tmpfs -o size=4M,mode=755 none "$DISK" 2>/dev/null || skip "cannot mount tmpfs"
+	B=$DISK/buffer
+	export EB_BUFFER_DIR=$B
+}
+
+# bats test_tags=nosanitize
+@test "a buffer that is read only, with files of all kinds: events of their types do not pass, others do" {
+	own_disk
+	buffered a 1 1
+	plain_file plain.claimed-000001.jsonl
+	{
+		echo garbage
+		plain c 1 2025-12-04T10:30:04Z
+	} >"$B/other.jsonl"
+	mkdir "$B/zz.jsonl"
+	mount -o remount,ro "$DISK"
+	for type in a p c; do
+		run -74 ebpub $type 9
+		assert_output --partial 'Read-only'
+	done
+	run -0 ebpub b 1
+	mount -o remount,rw "$DISK"
+	rmdir "$B/zz.jsonl"
+	run -1 ebreplay --wait 5
+	run -0 ebreplay
+	assert_equal "$(payloads a) $(payloads b) $(payloads c) $(payloads p | xargs)" '1 1 1 2 1'
+}
+
+@test "a part of a compressed segment was delivered, or of a claimed file: the next event goes behind" {
+	down
+	seq 300 | ebpub -q --segment-size 64K a
+	run -0 ebreplay --compress
+	rm -f "$B/.outage"
+	up
+	run -75 ebreplay --limit 10
+	hold_replay
+	run -0 ebpub a 301
+	assert_output buffered
+	let_replay
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" "$(seq 301 | xargs)"
+	for i in 1 2 3; do
+		plain p $i "2025-12-04T10:30:0${i}Z"
+	done >"$B/plain.jsonl"
+	run -75 ebreplay --limit 1
+	hold_replay
+	run -0 ebpub p 4
+	assert_output buffered
+	let_replay
+	run -0 ebreplay
+	assert_equal "$(payloads p | xargs)" '1 2 3 4'
+}
+
+# --- put aside ----------------------------------------------------------------------------------------
+
+@test "--discard beside held types: what was delivered stays out, nothing is held any more" {
+	held a
+	buffered a 1 2
+	buffered b 1 2
+	plain_file
+	run -75 ebreplay --wait 2
+	assert_equal "$(payloads b | xargs)" '1 2'
+	run -0 ebreplay --discard --yes
+	assert_equal "$(ebstat -j | jq -c '.buffer | [.total_events, .held]')" '[0,[]]'
+	assert_equal "$(ebreplay -j --quarantine list | jq -r .event_type | sort | uniq -c | xargs)" '2 a 2 null'
+	freed a
+	run ebreplay --quarantine retry
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs) / $(payloads b | xargs) / $(payloads p | xargs)" '1 2 / 1 2 / 2 1'
+}
+
+@test "--discard of a claimed file: its blank lines are none, what no publisher gave has its identity" {
+	plain_file plain.claimed-000001.jsonl
+	run -0 ebreplay --discard --yes
+	assert_equal "$(ebreplay -j --quarantine list | jq -r .event_type | sort | uniq -c | xargs)" '2 null 2 p'
+	run -1 ebreplay --quarantine retry
+	run -0 ebreplay
+	assert_equal "$(payloads p | xargs)" '2 1'
+}
+
+# cut_off TYPE N COMMAND...: killed when TYPE has N entries, and nothing is written down of the answers.
+cut_off() {
+	local type=$1 n=$2 nth
+	shift 2
+	cp -a "$B" "$EB_TMP/before"
+	for nth in 1 2 3 4 5 6 7 8; do
+		rm -rf "$B"
+		cp -a "$EB_TMP/before" "$B"
+		# The writers' notebook names the file.
+		sed -i "s/^inode .*/inode $(printf %020d 0)/" "$B/.lock"
+		timeout 60 strace -f -o /dev/null -e "inject=pwrite64:signal=KILL:when=$nth" "$@" 2>/dev/null || :
+		[ "$(length "$type")" != "$n" ] || return 0
+	done
+	fail "$type has $(length "$type") entries, not $n"
+}
+
+# bats test_tags=nosanitize
+@test "--discard and retry of what a cut-off replay had sent, and what was in doubt already: found, once" {
+	need_strace
+	feed pub ebpub -q -t 0.3 --maxlen 0 a
+	echo 1 >&8
+	wait_for "[ \"\$(length a)\" = 1 ]"
+	redis_pause
+	echo 2 >&8
+	wait_for "grep -q '\"doubt\":' '$B'/*.jsonl"
+	kill -KILL "${BG[pub]}"
+	exec 8>&-
+	redis_resume
+	wait_for "[ \"\$(length a)\" = 2 ]"
+	# It is lost again: the replay sends it, together with one that never was in doubt.
+	rcli xdel "$S:a" "$(rcli --json xrange "$S:a" - + | jq -r '.[1][0]')" >/dev/null
+	rm -f "$B/.probe" "$B/.outage"
+	buffered a 3 3
+	rm -f "$B/.outage"
+	cut_off a 3 ebreplay
+	run -0 ebreplay --discard --yes
+	assert_equal "$(jq -c '.line | fromjson | .doubt.after | type' "$B"/quarantine/*.jsonl | xargs)" 'string string'
+	run -0 ebreplay --quarantine retry
+	run -0 ebreplay -j
+	assert_equal "$(jq -c '[.found, .replayed]' <<<"$output")" '[2,0]'
+	assert_equal "$(payloads a | xargs)" '1 2 3'
+}
+
+@test "--discard and retry of a segment that had vanished and came back: found, once" {
+	down
+	seq 3 | xargs -n 1 ebpub -q --segment-size 1 a
+	rm -f "$B/.outage"
+	up
+	mv "$(find "$B" -name '*.jsonl' | sort | sed -n 2p)" "$EB_TMP/"
+	run -74 ebreplay
+	# It had been sent.
+	mapfile -t fields < <(jq -r '.message | to_entries[] | .key, .value' "$EB_TMP"/buffer_*.jsonl)
+	rcli xadd "$S:a" '*' "${fields[@]}" >/dev/null
+	held z
+	buffered z 1 1
+	mv "$EB_TMP"/buffer_*.jsonl "$B/"
+	# The replay that takes it back cannot go on for another reason.
+	rcli acl setuser default -xadd -xrange >/dev/null
+	run ebreplay
+	rcli acl setuser default +xadd +xrange >/dev/null
+	assert_equal "$(find "$B" -name '*.own-0.jsonl' | wc -l)" 1
+	run -0 ebreplay --discard --yes
+	grep -h '"event_type' "$B"/quarantine/*.own-0.jsonl | jq -e '.line | fromjson | .doubt'
+	run -0 ebreplay --quarantine retry
+	freed z
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" '1 3 2'
+}
+
+# bats test_tags=nosanitize
+@test "a plain writer's file, its replay cut off before the answers were noted: found, once; also in parts" {
+	need_strace
+	held z
+	buffered z 1 1
+	rm -f "$B/.outage"
+	for i in 1 2 3; do
+		plain p $i "2025-12-04T10:30:0${i}Z"
+	done >"$B/plain.jsonl"
+	# Claimed, and rested.
+	run -75 ebreplay --limit 1
+	cut_off p 3 ebreplay
+	cp -a "$B" "$EB_TMP/cut"
+	run -75 --separate-stderr ebreplay -j --rate 5
+	assert_equal "$(jq -c '[.found, .replayed]' <<<"$output")" '[2,0]'
+	assert_equal "$(payloads p | xargs)" '1 2 3'
+	# Put aside instead, and put back.
+	rm -rf "$B"
+	cp -a "$EB_TMP/cut" "$B"
+	sed -i "s/^inode .*/inode $(printf %020d 0)/" "$B/.lock"
+	run -0 ebreplay --discard --yes
+	freed z
+	run -0 ebreplay --quarantine retry
+	run -0 ebreplay
+	assert_equal "$(payloads p | xargs) $(payloads z)" '1 2 3 1'
+}
+
+# bats test_tags=nosanitize
+@test "what was in doubt and was sent by a replay that was cut off: found, once" {
+	need_strace
+	feed pub ebpub -q -t 0.3 --maxlen 0 a
+	echo 1 >&8
+	wait_for "[ \"\$(length a)\" = 1 ]"
+	redis_pause
+	echo 2 >&8
+	wait_for "grep -q '\"doubt\":' '$B'/*.jsonl"
+	kill -KILL "${BG[pub]}"
+	exec 8>&-
+	redis_resume
+	wait_for "[ \"\$(length a)\" = 2 ]"
+	rcli xdel "$S:a" "$(rcli --json xrange "$S:a" - + | jq -r '.[1][0]')" >/dev/null
+	rm -f "$B/.probe" "$B/.outage"
+	buffered a 3 3
+	rm -f "$B/.outage"
+	cut_off a 3 ebreplay
+	run -0 --separate-stderr ebreplay -j
+	assert_equal "$(jq -c '[.found, .replayed]' <<<"$output")" '[2,0]'
+	assert_equal "$(payloads a | xargs)" '1 2 3'
+}
+
+@test "a bad line behind a held type is put into quarantine once, however often it is walked past" {
+	local i
+	held z
+	buffered z 1 1
+	echo 'no event' >>"$(echo "$B"/*.jsonl)"
+	buffered a 1 1
+	{
+		plain z 0 2025-12-04T10:30:01Z
+		echo 'none either'
+		plain b 1 2025-12-04T10:30:03Z
+	} >"$B/plain.jsonl"
+	for i in 1 2 3; do
+		run ebreplay --wait 2
+		assert_equal "$(ebstat -j | jq .buffer.quarantined)" 2
+	done
+	freed z
+	run ebreplay
+	run -0 ebreplay
+	assert_equal "$(ebstat -j | jq .buffer.quarantined)" 2
+	assert_equal "$(payloads z | xargs) $(payloads a) $(payloads b)" '0 1 1 1'
+}
+
+@test "lost progress, and drained in parts: each part looks in the streams" {
+	buffered a 1 60
+	rm -f "$B/.outage"
+	run -75 ebreplay --limit 30
+	rm "$B/.progress"
+	run -75 ebreplay --limit 10
+	assert_output --partial "was lost"
+	run -75 ebreplay --limit 10
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" "$(seq 60 | xargs)"
+}
+
+# bats test_tags=nosanitize
+@test "lost progress and nothing but a bad line: it is not lost for ever" {
+	buffered a 1 1
+	run -0 ebreplay
+	down
+	ebpub -q a 2
+	echo garbage >"$(echo "$B"/*.jsonl)"
+	rm -f "$B/.outage"
+	up
+	: >"$B/.progress"
+	run -1 ebreplay
+	assert_output --partial "was lost"
+	buffered a 3 3
+	run -0 ebreplay
+	refute_output --partial "was lost"
+}
+
+# --- what is seen while something is wrong -------------------------------------------------------------------
+
+# failing NAME CALL ERROR COMMAND...: that system call fails when it is about this file of the buffer.
+failing() {
+	timeout 60 strace -qq -f -o /dev/null -P "$1" -P "$B/$1" -e "inject=$2:error=$3" "${@:4}"
+}
+
+@test "a type that goes again, and the replay was stopped in the midst of it: no longer held, what is left is counted" {
+	held z
+	buffered z 1 5
+	buffered a 1 2
+	rm -f "$B/.outage"
+	run -75 ebreplay
+	assert_equal "$(ebstat -j | jq -c '[.buffer.held[] | .event_type, .events]')" '["z",5]'
+	freed z
+	run -75 ebreplay --limit 2
+	assert_output ''
+	assert_equal "$(ebstat -j | jq -c '[.buffer.total_events, .buffer.held]')" '[3,[]]'
+	run -0 ebreplay
+	assert_equal "$(payloads z | xargs)" '1 2 3 4 5'
+}
+
+@test "a stream of events beside a held type: when it pauses, what else is buffered is drained" {
+	held z
+	buffered z 1 1
+	rm -f "$B/.outage"
+	run -75 ebreplay
+	buffered b 1 1
+	buffered c 1 1
+	rm -f "$B/.outage"
+	rcli config resetstat >/dev/null
+	feed pub timeout 60 ebpub b
+	echo 2 >&8
+	wait_for "[ \"\$(length c)\" = 1 ] && [ \"\$(length b)\" = 2 ]"
+	# And again, though nothing can be done.
+	wait_for "[ \"\$(rcli info commandstats | sed -n 's/^cmdstat_xinfo|stream:calls=\([0-9]*\),.*/\1/p')\" -ge 4 ]"
+	exec 8>&-
+	bg_wait pub
+	assert_equal "$(payloads b | xargs) $(payloads c)" '1 2 1'
+	assert_equal "$(ebstat -j | jq -c '[.buffer.held[] | .event_type, .events]')" '["z",1]'
+	freed z
+	run -0 ebreplay
+}
+
+# bats test_tags=nosanitize
+@test "a plain writer's file that cannot be read: said by --list, 74; gone meanwhile, it is left out" {
+	need_strace
+	plain_file
+	buffered a 1 1
+	run -74 failing plain.jsonl openat EACCES ebreplay --list
+	assert_output --partial 'Permission denied'
+	run -0 failing plain.jsonl openat ENOENT ebreplay --list -j
+	assert_equal "$(jq -r .event_type <<<"$output")" a
+	run -0 failing plain.jsonl openat ENOENT ebstat -j
+	assert_equal "$(jq -c '.buffer | [.file_count, .total_events]' <<<"$output")" '[2,1]'
+}
+
+# bats test_tags=nosanitize
+@test "a buffer that is read only, and a file in it cannot be read, ours or a plain writer's: nothing passes it, 74" {
+	local name
+	need_strace
+	own_disk
+	down
+	seq 2 | xargs -n 1 ebpub -q --segment-size 1 a
+	rm -f "$B/.outage"
+	up
+	plain c 1 2025-12-04T10:30:04Z >"$B/plain.jsonl"
+	mount -o remount,ro "$DISK"
+	run -0 ebpub b 1
+	for name in plain.jsonl "$(find "$B" -name 'buffer_*' -printf '%f\n' | sort | tail -1)"; do
+		run -74 failing "$name" openat EIO ebpub b 2
+		assert_line --partial 'event 1 is NOT safe'
+	done
+	mount -o remount,rw "$DISK"
+	run -0 ebreplay --wait 5
+	assert_equal "$(payloads a | xargs) $(payloads b) $(payloads c)" '1 2 1 1'
+}
+
+# bats test_tags=nosanitize
+@test "--discard beside a plain writer's file whose new name is taken: it stays, and is replayed" {
+	need_strace
+	plain a 2 2025-12-04T10:30:04Z >"$EB_TMP/plain.jsonl"
+	buffered a 1 1
+	rm -f "$B/.outage"
+	mv "$EB_TMP/plain.jsonl" "$B/"
+	run -0 strace -qq -f -o /dev/null -e inject=renameat2:error=EEXIST ebreplay --discard --yes
+	assert_equal "$(find "$B" -maxdepth 1 -name '*.jsonl' -printf '%f\n')" plain.jsonl
+	assert_equal "$(cat "$B"/quarantine/* | wc -l)" 1
+	run -0 ebreplay
+	assert_equal "$(payloads a)" 2
+}
+
+# bats test_tags=nosanitize
+@test "--discard that cannot write its state: 74, all is there; then each in quarantine, once" {
+	local fault
+	need_strace
+	mkdir -m 700 "$B"
+	seq 4 | while read -r n; do plain p "$n" 2025-12-04T10:30:0$((5 - n))Z; done >"$B/plain.jsonl"
+	buffered a 1 1
+	rm -f "$B/.outage"
+	cp -a "$B" "$EB_TMP/full"
+	for fault in '.lock pwrite64 ENOSPC' '.progress pwrite64 EIO'; do
+		rm -rf "$B"
+		cp -a "$EB_TMP/full" "$B"
+		sed -i "s/^inode .*/inode $(printf %020d 0)/" "$B/.lock"
+		# shellcheck disable=SC2086
+		run -74 failing $fault ebreplay --discard --yes
+		assert_equal "$(ebstat -j | jq .buffer.total_events)" 5 || fail "$fault"
+		run -0 ebreplay --discard --yes
+		assert_equal "$(cat "$B"/quarantine/* | wc -l)" 5 || fail "$fault"
+		assert_equal "$(ebstat -j | jq .buffer.total_events)" 0
+	done
+	# There is none yet, and none can be made: what is put aside does not hang on it.
+	rm -rf "$B"
+	cp -a "$EB_TMP/full" "$B"
+	sed -i "s/^inode .*/inode $(printf %020d 0)/" "$B/.lock"
+	rm "$B/.progress"
+	run strace -qq -f -o /dev/null -e inject=fsync:error=ENOSPC:when=2 ebreplay --discard --yes
+	[ "$status" = 0 ] || run -0 ebreplay --discard --yes
+	assert_equal "$(cat "$B"/quarantine/* | wc -l)" 5
+}
+
+# bats test_tags=nosanitize
+@test "--discard and retry of what a cut-off replay had sent, and of what came after it: those are found, these added" {
+	need_strace
+	buffered a 1 2
+	rm -f "$B/.outage"
+	cut_off a 2 ebreplay
+	down
+	ebpub -q a 3
+	rm -f "$B/.outage"
+	up
+	plain a 4 2025-12-04T10:30:01Z >"$B/plain.jsonl"
+	run -0 ebreplay --discard --yes
+	assert_equal "$(jq -r '.line | fromjson | "\(.message.payload) \(.doubt | type)"' "$B"/quarantine/*.jsonl | sort | paste -sd,)" \
+		'1 object,2 object,3 null,4 null'
+	run -0 ebreplay --quarantine retry
+	run -0 --separate-stderr ebreplay -j
+	assert_equal "$(jq -c '[.found, .replayed]' <<<"$output")" '[2,2]'
+	assert_equal "$(payloads a | sort | xargs)" '1 2 3 4'
+}
+
+# bats test_tags=nosanitize
+@test "a plain writer's file, its replay cut off twice: found, once" {
+	need_strace
+	mkdir -m 700 "$B"
+	for i in 1 2 3; do
+		plain p $i "2025-12-04T10:30:0${i}Z"
+	done >"$B/plain.jsonl"
+	run -75 ebreplay --limit 1
+	printf '0' >"$B/.lock"
+	cut_off p 3 ebreplay
+	cp -a "$B" "$EB_TMP/cut"
+	# The next one is killed before it knows more.
+	timeout 60 strace -f -o /dev/null -e inject=pwrite64:signal=KILL:when=2 ebreplay 2>/dev/null || :
+	run ebreplay
+	run -0 ebreplay
+	assert_equal "$(payloads p | xargs)" '1 2 3'
+}

@@ -1,0 +1,60 @@
+#!/usr/bin/env bats
+# covers: lib/buffer lib/drain lib/publish lib/consume
+# nemesis.py: publishers, replays and subscribers under a random schedule of faults.
+#
+# A run that fails prints its seed and the line that runs the same schedule again.
+
+# shellcheck disable=SC2030,SC2031,SC2154  # bats: a test is a subshell
+
+load ../support/helper
+
+setup() {
+	need python3
+}
+
+# Whatever it says; fails when it found something.
+nemesis() {
+	python3 "$TOP/tests/fault/nemesis.py" "$@" 3>&- 4>&-
+}
+
+# What came out, for those who look on.
+show() {
+	sed 's/^/# /' "$@" >&3
+}
+
+@test "a random schedule of faults over publishers, replays and subscribers: each event once and in order, each given out" {
+	local seconds=20
+	[ -z "${EB_SANITIZE:-}" ] || seconds=10
+	run nemesis --seconds $seconds ${EB_SEED:+--seed "$EB_SEED"}
+	show <<<"$output"
+	assert_success
+	assert_line --regexp 'lost=0 doubled=0'
+	assert_line --regexp 'left=0 held=0 '
+	[[ $output =~ accepted=([0-9]+) ]]
+	[ "${BASH_REMATCH[1]}" -gt 100 ]
+}
+
+# lane NUMBER: ten seeds, one after the other.
+lane() {
+	local i bad=0
+	for ((i = 0; i < 10; i++)); do
+		nemesis --seconds 90 --seed $((BASE + 10 * $1 + i)) || bad=1
+	done
+	return $bad
+}
+
+# bats test_tags=long,nosanitize
+@test "30 minutes of it: 20 seeds in two lanes" {
+	local lane
+	BASE=${EB_SEED:-$((RANDOM * 10))}
+	for lane in 0 1; do
+		bg lane$lane lane $lane
+	done
+	for lane in 0 1; do
+		bg_wait lane$lane 1700
+		show "$EB_TMP/lane$lane.out"
+		[ "$status" = 0 ] || touch "$EB_TMP/bad"
+	done
+	[ ! -e "$EB_TMP/bad" ]
+	assert_equal "$(cat "$EB_TMP"/lane?.out | grep -c 'nothing found$')" 20
+}

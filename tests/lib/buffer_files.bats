@@ -1,0 +1,637 @@
+#!/usr/bin/env bats
+# covers: lib/buffer lib/drain
+# Names and state files as they ought not to be: nothing accepted is lost, and nobody is led astray.
+
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154  # bats: a test is a subshell; a $ of the inner shell
+
+load ../support/helper
+load ../support/buffer
+
+setup_file() {
+	redis_start
+}
+
+setup() {
+	buffer_setup
+}
+
+made() {
+	mkdir -m 700 "$B"
+}
+
+need_strace() {
+	need strace
+	strace -o /dev/null -e inject=getpid:signal=KILL:when=1 true 2>/dev/null || skip "strace cannot trace here"
+}
+
+segments() {
+	find "$B" -maxdepth 1 -name '*.jsonl*' -printf '%f\n' | sort
+}
+
+# failing NAME CALL[:WHEN] ERROR COMMAND...: that system call fails when it is about this file of the buffer.
+failing() {
+	local when=
+	case $2 in *:*) when=:when=${2#*:} ;; esac
+	timeout 60 strace -qq -f -o /dev/null -P "$1" -P "$B/$1" -e "inject=${2%:*}:error=$3$when" "${@:4}"
+}
+
+OURS=buffer_2026-01-02_03-04-05_000001
+
+# --- names -----------------------------------------------------------------------------------------
+
+@test "names that are nearly ours are a plain writer's; compressed or suspect ones of that kind are left alone" {
+	local name n=0
+	made
+	for name in $OURS.own- $OURS.own-1a $OURS.own-! ${OURS}1 ${OURS}x.suspect x.claimed- x.claimed-1a x.claimed-/ x.suspect \
+		buffer_2026-01-02_03-04-05_00000x buffer_2026-01-02 'a b'; do
+		[ "$name" != x.claimed-/ ] || name=x.claimed-!
+		n=$((n + 1))
+		plain a $n 2026-01-02T03:04:05Z >"$B/$name.jsonl"
+	done
+	plain b 1 2026-01-02T03:04:05Z | tee "$B/$OURS.abc.suspect.jsonl" | gzip >"$B/x.jsonl.gz"
+	run -0 ebreplay
+	assert_equal "$(payloads a | sort -n | xargs)" "$(seq $n | xargs)"
+	assert_equal "$(length b)" 0
+	assert_equal "$(segments | xargs)" "$OURS.abc.suspect.jsonl x.jsonl.gz"
+	run -0 ebpub a 0
+	assert_output --regexp '^[0-9]+-'
+}
+
+@test "the millionth segment of a second, in a day to come: the next borrows a second, order kept" {
+	down
+	ebpub -q a 1
+	mv "$B"/*.jsonl "$B/buffer_2099-12-31_23-59-59_999999.jsonl"
+	sed -i "s/^segment .*/segment buffer_2099-12-31_23-59-59_999999/; s/^inode .*/inode $(printf %020d 0)/" "$B/.lock"
+	ebpub -q a 2
+	assert_equal "$(segments | xargs)" 'buffer_2099-12-31_23-59-59_999999.jsonl buffer_2100-01-01_00-00-00_000001.jsonl'
+	up
+	rm -f "$B/.roster"
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" '1 2'
+}
+
+# --- the writers' notebook ---------------------------------------------------------------------------
+
+# In each case another segment is begun, and all arrive in order.
+@test "a notebook that names what is no segment, not the same file, or less than it says" {
+	local case segment
+	for case in 'sed -i "s/^segment .*/segment buffer_9999-01-01_00-00-00_000001.x.suspect/" "$B/.lock"' \
+		'cp -p "$segment" "$B/.copy" && mv "$B/.copy" "$segment"' \
+		'sed -i "s/^size .*/size 00000000000000999999/" "$B/.lock"' \
+		'ln "$segment" "$EB_TMP/link"' \
+		'mv "$segment" "$EB_TMP/moved" && mkfifo "$segment"' \
+		'echo garbage >"$B/.lock"' \
+		': >"$B/.lock"'; do
+		rm -rf "$B" "$EB_TMP/link"
+		redis_flush
+		buffered a 1 2
+		segment=$(echo "$B"/*.jsonl)
+		eval "$case"
+		down
+		run -0 timeout 20 ebpub a 3
+		assert_output buffered
+		assert_equal "$(segments | wc -l)" 2
+		rm -f "$EB_TMP/link"
+		[ ! -p "$segment" ] || mv "$EB_TMP/moved" "$segment"
+		up
+		run timeout 20 ebreplay
+		[ "$status" = 0 ] || fail "$case: $status $output"
+		assert_equal "$(payloads a | xargs)" '1 2 3'
+	done
+}
+
+# --- other state files ---------------------------------------------------------------------------------
+
+@test "a directory by the name of a state file: 74 and named where it is needed, nothing moves" {
+	local name
+	buffered a 1 2
+	for name in .progress .replay .lock .target .roster; do
+		mv "$B/$name" "$EB_TMP/"
+		mkdir "$B/$name"
+		run timeout 20 ebreplay
+		[ "$status" = 74 ] || [ $name = .lock ] || [ $name = .roster ] || fail "$name: $status $output"
+		down
+		run timeout 20 ebpub a 9
+		[ "$status" = 74 ] || [ $name = .progress ] || [ $name = .roster ] || [ $name = .replay ] || fail "ebpub, $name: $status $output"
+		up
+		rmdir "$B/$name"
+		mv "$EB_TMP/$name" "$B/"
+	done
+	run timeout 20 ebreplay
+	run -0 timeout 20 ebreplay
+	assert_equal "$(payloads a | sort -un | xargs)" '1 2 9'
+	assert_equal "$(event_ids a | sort | uniq -d)" ''
+}
+
+@test "a state file with a second name is not written to: 74" {
+	buffered a 1 2
+	ln "$B/.lock" "$EB_TMP/link"
+	down
+	run -74 timeout 20 ebpub a 3
+	assert_output --partial "open '$B/.lock'"
+	rm "$EB_TMP/link"
+	run -0 timeout 20 ebpub a 3
+	up
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" '1 2 3'
+}
+
+@test "who owns the buffer: without its newline, empty, and another's when nothing is held" {
+	buffered a 1 1
+	truncate -s -1 "$B/.target"
+	assert_equal "$(ebstat -j | jq -r .buffer.target)" "$(cat "$B/.target")"
+	run -78 ebpub -p other a 2
+	run -0 ebreplay
+	# Nothing is held: it may be taken.
+	printf 'elsewhere:1/0 quantum\n' >"$B/.target"
+	buffered a 2 2
+	run -0 ebreplay
+	: >"$B/.target"
+	buffered a 3 3
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" '1 2 3'
+}
+
+# bats test_tags=nosanitize
+@test "a record of silence: of another place, of long ago, of none; no place for one" {
+	printf '1 %s\n' "unix:$EB_TMP/r" >"$EB_TMP/old"
+	made
+	printf '99999999999999 elsewhere\n' >"$B/.probe"
+	run -0 ebpub a 1
+	assert_output --regexp '^[0-9]+-'
+	for text in '' nonsense 5 '5 ' "-5 unix:$EB_TMP/r"; do
+		echo "$text" >"$B/.probe"
+		run -0 ebpub a 1
+		assert_output --regexp '^[0-9]+-'
+	done
+	# One of this place that has expired is taken away by who is answered.
+	down
+	redis_pause
+	up
+	run -0 timeout 20 ebpub -t 0.2 a 1
+	[ -s "$B/.probe" ] || fail 'no record'
+	sed -i -E 's/^[0-9]+/1/' "$B/.probe"
+	redis_resume
+	run -0 timeout 20 ebpub a 1
+	[ ! -s "$B/.probe" ] || fail "$(cat "$B/.probe")"
+	run -0 ebreplay
+	# One of before the last boot.
+	printf '99999999999999 %s\n' "$(cut -d' ' -f1 <"$B/.target")" >"$B/.probe"
+	run -0 timeout 20 ebpub a 1
+	assert_output --regexp '^[0-9]+-'
+	# Where it cannot be written down, each asks for itself.
+	rm -f "$B/.probe"
+	mkdir "$B/.probe"
+	redis_pause
+	run -0 timeout 20 ebpub -t 0.2 a 2
+	run -0 timeout 20 ebpub -t 0.2 a 3
+	assert_output buffered
+	redis_resume
+	run -0 timeout 20 ebreplay
+	assert_equal "$(payloads a | sort -un | xargs)" '1 2 3'
+}
+
+# bats test_tags=nosanitize
+@test "a record of silence that cannot be cut: buffered, or published, all the same" {
+	need_strace
+	made
+	redis_pause
+	run -0 failing .probe ftruncate EIO ebpub -t 0.2 a 1
+	assert_output buffered
+	redis_resume
+	expired="1 $(cut -d' ' -f1 <"$B/.target")"
+	echo "$expired" >"$B/.probe"
+	run -0 failing .probe ftruncate EIO ebpub a 2
+	assert_output --regexp '^[0-9]+-'
+	echo "$expired" >"$B/.probe"
+	buffered a 3 3
+	run -0 failing .probe ftruncate EIO ebreplay
+	assert_equal "$(payloads a | sort -un | xargs)" '1 2 3'
+}
+
+@test "a segment that was given to another user is not appended to, a state file of another is not believed" {
+	local segment
+	need_root
+	buffered a 1 1
+	segment=$(echo "$B"/*.jsonl)
+	chown 65534 "$segment"
+	buffered a 2 2
+	assert_equal "$(segments | wc -l)" 2
+	run -0 ebreplay
+	assert_output --partial "'${segment##*/}' is no regular file of ours with one link: left alone"
+	assert_equal "$(payloads a)" 2
+	chown 0 "$segment"
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" '2 1'
+	chown 65534 "$B/.lock"
+	down
+	run -74 ebpub a 3
+	assert_output --partial "open '$B/.lock': Invalid argument"
+}
+
+# --- the record of progress ------------------------------------------------------------------------------
+
+# Each slot is 64 KiB; the first line of the newer one tells what it is.
+@test "a slot of the progress that is damaged, in each part: the other counts, nothing is lost or doubled" {
+	local how slot n=0
+	for how in 'X' 'eventbus-progress 1 seq 00000000000000000099 len 9999999999 crc 00000000' \
+		'eventbus-progress 1 seq 00000000000000000099 len 0000000010 crc 00000000' 'eventbus-progress 2'; do
+		for slot in 0 1; do
+			rm -rf "$B"
+			redis_flush
+			buffered a 1 60
+			rm -f "$B/.outage"
+			run -75 ebreplay --limit 20
+			run -75 ebreplay --limit 20
+			printf '%s' "$how" | dd of="$B/.progress" bs=1 seek=$((slot * 65536)) conv=notrunc status=none
+			run -0 ebreplay
+			assert_equal "$(payloads a | xargs)" "$(seq 60 | xargs)"
+			n=$((n + 1))
+		done
+	done
+	assert_equal $n 8
+	# Both of them.
+	buffered a 61 80
+	rm -f "$B/.outage"
+	run -75 ebreplay --limit 10
+	for slot in 0 1; do
+		printf X | dd of="$B/.progress" bs=1 seek=$((slot * 65536)) conv=notrunc status=none
+	done
+	run -0 ebreplay
+	assert_output --partial "was lost"
+	assert_equal "$(payloads a | xargs)" "$(seq 80 | xargs)"
+}
+
+@test "a FIFO by the name of the progress: what stands in the streams is looked up, and it makes way" {
+	buffered a 1 60
+	rm -f "$B/.outage"
+	run -75 ebreplay --limit 20
+	rm "$B/.progress"
+	mkfifo -m 600 "$B/.progress"
+	run -0 --separate-stderr timeout 20 ebreplay -j
+	assert_equal "$(jq -c '[.found, .replayed]' <<<"$output")" '[20,40]'
+	[ -f "$B/.progress" ]
+	assert_equal "$(payloads a | xargs)" "$(seq 60 | xargs)"
+}
+
+@test "the progress was written once, and that is damaged: what stands in the streams is looked up" {
+	buffered a 1 60
+	rm -f "$B/.outage"
+	run -75 ebreplay --limit 20
+	# As it was prepared; the first record goes into the second half.
+	head -c 131072 /dev/zero | tr '\0' '\n' >"$B/.progress"
+	printf X | dd of="$B/.progress" bs=1 seek=65536 conv=notrunc status=none
+	run -0 --separate-stderr ebreplay -j
+	assert_equal "$(jq -c '[.found, .replayed]' <<<"$output")" '[20,40]'
+	assert_equal "$(payloads a | xargs)" "$(seq 60 | xargs)"
+}
+
+@test "a record of a later version: what is known of it counts, the rest is passed over" {
+	need python3
+	buffered a 1 60
+	rm -f "$B/.outage"
+	run -75 ebreplay --limit 20
+	python3 - "$B/.progress" <<'END'
+import sys, zlib
+slot = 65536
+data = bytearray(open(sys.argv[1], "rb").read())
+for at in (0, slot):
+    head = data[at:at + 80]
+    if not head.startswith(b"eventbus-progress 1 "):
+        continue
+    size = int(head.split()[5])
+    text = data[at + 80:at + 80 + size] + b"spent a\nlater word 7\n"
+    data[at + 80:at + 80 + len(text)] = text
+    head = b"eventbus-progress 1 seq %s len %010d" % (head.split()[3], len(text))
+    data[at:at + len(head) + 13] = head + b" crc %08x" % zlib.crc32(head[20:45] + text)
+open(sys.argv[1], "wb").write(data)
+END
+	run -0 --separate-stderr ebreplay -j
+	assert_equal "$(jq -c '[.found, .replayed]' <<<"$output")" '[0,40]'
+	assert_equal "$(payloads a | xargs)" "$(seq 60 | xargs)"
+}
+
+# --- the roster ------------------------------------------------------------------------------------------
+
+@test "a roster with lines of all sorts: two segments that vanished are named, and put back they are replayed" {
+	local gone
+	down
+	seq 4 | xargs -n 1 ebpub -q --segment-size 1 a
+	rm -f "$B/.outage"
+	run -0 ebreplay --compress
+	up
+	{
+		printf '+\n\n+ .\n?what is this .\n+x\n'
+		cat "$B/.roster"
+	} >"$EB_TMP/roster"
+	cat "$EB_TMP/roster" >"$B/.roster"
+	mapfile -t gone < <(segments | sed -n 2,3p)
+	assert_regex "${gone[1]}" '\.gz$'
+	mv "$B/${gone[0]}" "$B/${gone[1]}" "$EB_TMP/"
+	run -74 ebreplay
+	assert_output --partial "${gone[0]%.jsonl.gz}"
+	assert_output --partial "${gone[1]%.jsonl.gz}"
+	assert_equal "$(payloads a | xargs)" '1 4'
+	assert_equal "$(ebstat -j | jq '.buffer.vanished | length')" 2
+	mv "$EB_TMP/${gone[0]}" "$EB_TMP/${gone[1]}" "$B/"
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" '1 4 2 3'
+	run -0 ebreplay
+}
+
+@test "the roster is lost: what is there is replayed, and nothing is missed" {
+	buffered a 1 3
+	rm "$B/.outage" "$B/.roster"
+	run -0 ebreplay
+	assert_output ''
+	assert_equal "$(payloads a | xargs)" '1 2 3'
+}
+
+# bats test_tags=nosanitize
+@test "segments that came back and cannot be renamed, or struck from the roster: 74, they wait; then each once" {
+	local call gone
+	need_strace
+	for call in renameat pwrite64; do
+		rm -rf "$B"
+		redis_flush
+		down
+		seq 4 | xargs -n 1 ebpub -q --segment-size 1 a
+		rm -f "$B/.outage"
+		up
+		mapfile -t gone < <(segments | sed -n 2,3p)
+		mv "$B/${gone[0]}" "$B/${gone[1]}" "$EB_TMP/"
+		run -74 ebreplay
+		mv "$EB_TMP/${gone[0]}" "$EB_TMP/${gone[1]}" "$B/"
+		run -74 strace -qq -f -o /dev/null -e inject=$call:error=EIO:when=1 ebreplay
+		assert_output --regexp "rename '$B/${gone[0]}'|write '$B/.roster'"
+		assert_equal "$(payloads a | xargs)" '1 4'
+		run -0 ebreplay
+		assert_equal "$(payloads a | xargs)" '1 4 2 3'
+		assert_equal "$(segments)" ''
+	done
+}
+
+# --- the directory ---------------------------------------------------------------------------------------
+
+@test "-b as people write it: relative, with slashes too many, made with its parents" {
+	cd "$EB_TMP"
+	for dir in here ./there// one//two/three/; do
+		EB_REDIS_URL=unix:///none/none ebpub -q -b "$dir" a 1
+		assert_equal "$(find "$dir" -maxdepth 1 -name '*.jsonl' | wc -l)" 1
+		assert_equal "$(stat -c %a "$dir")" 700
+		run -0 ebreplay -b "$dir" --retarget
+		run -0 ebreplay -b "$dir"
+	done
+	assert_equal "$(length a)" 3
+}
+
+# bats test_tags=nosanitize
+@test "root that cannot become the buffer's owner: 74, and nothing is written" {
+	local call
+	need_root
+	need_strace
+	made
+	chown 65534:65534 "$B"
+	for call in setgroups setresgid setresuid; do
+		down
+		run -74 strace -qq -f -o /dev/null -e "inject=$call:error=EPERM" ebpub a 1
+		assert_output --partial "become uid 65534"
+		up
+		run strace -qq -f -o /dev/null -e "inject=$call:error=EPERM" ebreplay
+		assert_equal "$status" 74
+	done
+	assert_equal "$(ls -A "$B")" ''
+}
+
+# --- suspect, odd and torn ---------------------------------------------------------------------------------
+
+# bats test_tags=nosanitize
+@test "a suspect segment of bad lines, behind and before files of all kinds" {
+	need_strace
+	down
+	ebpub -q --segment-size 1 a 1
+	FIRST=$(echo "$B"/*.jsonl)
+	# The first is that of the notebook.
+	run -0 strace -qq -o /dev/null -e inject=fdatasync:error=EIO:when=2 ebpub --segment-size 1 a 2
+	SUSPECT=$(find "$B" -name '*.suspect.jsonl')
+	echo 'no event' >>"$SUSPECT"
+	# Another holds nothing that could stand elsewhere.
+	echo 'no event either' >"$B/buffer_2026-01-02_03-04-05_000001.suspect.jsonl"
+	plain a 3 2026-01-02T03:04:05Z >"$B/zz.jsonl"
+	mkdir "$B/yy.jsonl"
+	ln "$B/zz.jsonl" "$EB_TMP/zz"
+	ln "$FIRST" "$EB_TMP/first"
+	# None of them is compressed.
+	run -0 ebreplay --compress
+	assert_equal "$(segments | grep -c gz)" 0
+	up
+	run -1 ebreplay
+	assert_equal "$(payloads a | xargs)" 2
+	rm "$EB_TMP/zz" "$EB_TMP/first"
+	rmdir "$B/yy.jsonl"
+	run -0 ebreplay
+	assert_equal "$(payloads a | sort -n | xargs)" '1 2 3'
+	assert_equal "$(ebstat -j | jq .buffer.quarantined)" 2
+}
+
+# bats test_tags=nosanitize
+@test "a segment whose fdatasync failed cannot be marked so: not safe, 74; gone meanwhile: accepted" {
+	need_strace
+	down
+	ebpub -q a 1
+	run -74 strace -qq -o /dev/null -e inject=fdatasync:error=EIO:when=1 -e inject=renameat:error=EIO:when=1 ebpub a 2
+	assert_output --partial NOT
+	run -74 strace -qq -o /dev/null -e inject=fdatasync:error=EIO:when=1 -e inject=flock:error=ENOLCK:when=2+ ebpub a 2
+	run -74 strace -qq -o /dev/null -e inject=fdatasync:error=EIO -e inject=renameat:error=EIO:when=2 ebpub a 2
+	ebpub -q a 4
+	bg slow strace -qq -f -o /dev/null -e inject=fdatasync:error=EIO:delay_enter=1500000:when=1 ebpub a 3
+	wait_for "grep -q '\"payload\":\"3\"' '$B'/*.jsonl"
+	up
+	run ebreplay
+	bg_wait slow
+	assert_equal "$status" 0
+	run ebreplay
+	run -0 ebreplay
+	# It was delivered while its publisher could not know: twice at worst.
+	payloads a | grep -qx 3
+}
+
+@test "a piece of 20 MB at the end of the buffer, and one that quarantine cannot take: the segment goes whole" {
+	local stem
+	buffered a 1 2
+	rm -f "$B/.outage"
+	stem=$(basename "$B"/*.jsonl .jsonl)
+	truncate -s +20M "$B/$stem.jsonl"
+	run -1 ebreplay
+	assert_equal "$(payloads a | xargs)" '1 2'
+	assert_equal "$(find "$B/quarantine" -type f -printf '%f\n')" "$stem.bad-1.jsonl"
+	rm -r "$B"
+	buffered a 3 4
+	rm -f "$B/.outage"
+	stem=$(basename "$B"/*.jsonl .jsonl)
+	printf '{"a piece' >>"$B/$stem.jsonl"
+	mkdir "$B/quarantine/$stem.jsonl"
+	run -1 ebreplay
+	rmdir "$B/quarantine/$stem.jsonl"
+	assert_equal "$(payloads a | xargs)" '1 2 3 4'
+	assert_equal "$(find "$B/quarantine" -type f -printf '%f\n')" "$stem.bad-1.jsonl"
+	run -0 ebreplay
+}
+
+# bats test_tags=nosanitize
+@test "an end of the buffer without an end of line: bounded memory, whole into quarantine, the rest arrives" {
+	buffered a 1 2
+	rm -f "$B/.outage"
+	truncate -s +600M "$(echo "$B"/*.jsonl)"
+	run -1 timeout 100 ebreplay
+	assert_equal "$(payloads a | xargs)" '1 2'
+	assert_equal "$(find "$B/quarantine" -type f -name '*.bad-1.jsonl' | wc -l)" 1
+	run -0 ebreplay
+}
+
+# --- plain files out of order ----------------------------------------------------------------------------
+
+@test "a plain file out of order by more than its window: said, each line once; in parts too" {
+	made
+	awk 'BEGIN {
+		for (i = 1; i <= 70000; i++)
+			printf "{\"event_type\":\"a\",\"message\":{\"event_type\":\"a\",\"payload\":\"%d\"},\"buffered_at\":\"2026-01-02T%02d:%02d:%02d.%03dZ\"}\n",
+				i, i < 69990 ? 5 : 3, i / 60000 % 60, i / 1000 % 60, i % 1000 }' >"$B/plain.jsonl"
+	run timeout 60 ebreplay --maxlen 0 --limit 30000
+	assert_equal "$status" 75
+	run -0 timeout 60 ebreplay --maxlen 0
+	assert_output --partial "lines further out of order than 65536"
+	assert_equal "$(length a)" 70000
+	assert_equal "$(payloads a | sort -n | cksum)" "$(seq 70000 | cksum)"
+}
+
+@test "a plain file out of order that grows when it was read: what came is read too" {
+	made
+	for i in 3 1 2; do
+		plain a $i "2026-01-02T03:04:0${i}Z"
+	done >"$B/plain.jsonl"
+	run -75 ebreplay --limit 1
+	plain a 4 2026-01-02T03:04:00Z >>"$(echo "$B"/plain.claimed-*.jsonl)"
+	run -0 ebreplay --wait 5
+	assert_equal "$(payloads a | xargs)" '1 2 3 4'
+	assert_equal "$(segments)" ''
+}
+
+# --- claiming ----------------------------------------------------------------------------------------------
+
+# bats test_tags=nosanitize
+@test "a plain file that cannot be claimed: 74 and named; one that has gone, or whose new name is taken: for the next run" {
+	local error
+	need_strace
+	made
+	plain a 1 2026-01-02T03:04:05Z >"$B/plain.jsonl"
+	for error in EACCES EIO; do
+		run -74 strace -qq -f -o /dev/null -e inject=renameat2:error=$error ebreplay
+		assert_output --partial "claim '$B/plain.jsonl'"
+	done
+	for error in ENOENT EEXIST; do
+		run -75 strace -qq -f -o /dev/null -e inject=renameat2:error=$error ebreplay
+	done
+	assert_equal "$(segments)" plain.jsonl
+	run -0 ebreplay
+	assert_equal "$(payloads a)" 1
+}
+
+# bats test_tags=nosanitize
+@test "a plain file that was claimed by one whose clock was ahead does not rest until then" {
+	need_clock
+	made
+	plain a 1 2026-01-02T03:04:05Z >"$B/plain.claimed-000001.jsonl"
+	run -0 env NO_FAKE_STAT=1 bash -c "$(declare -f clock_at); clock_at -2d ebreplay"
+	assert_equal "$(payloads a)" 1
+}
+
+# bats test_tags=nosanitize
+@test "a plain file written by a clock that was ahead rests for no longer than others" {
+	need_clock
+	made
+	plain a 1 2026-01-02T03:04:05Z >"$B/plain.jsonl"
+	run -0 clock_at -2d ebreplay
+	assert_equal "$(payloads a)" 1
+}
+
+@test "ten segments that vanished are all named" {
+	local gone
+	down
+	seq 11 | xargs -n 1 ebpub -q --segment-size 1 a
+	rm -f "$B/.outage"
+	up
+	mapfile -t gone < <(segments | head -10)
+	(cd "$B" && rm "${gone[@]}")
+	run -74 ebreplay
+	assert_equal "$(grep -c 'has vanished' <<<"$output")" 10
+	assert_equal "$(payloads a)" 11
+}
+
+@test "the lock is held by one that is stopped, and nothing is buffered yet: a segment of one's own" {
+	made
+	(umask 077 && : >"$B/.lock")
+	bg holder flock "$B/.lock" sleep 60
+	wait_for "! flock -n '$B/.lock' true"
+	down
+	run -0 timeout 20 ebpub -t 0.2 a 1
+	assert_output buffered
+	assert_regex "$(segments)" '\.own-[0-9]+\.jsonl$'
+	pkill -KILL -P "${BG[holder]}"
+	wait_for "flock -n '$B/.lock' true"
+	up
+	run -0 ebreplay
+	assert_equal "$(payloads a)" 1
+}
+
+# bats test_tags=nosanitize
+@test "the lock is held by one that is stopped, and the disk takes no segment of one's own: not safe, 74, nothing of it left" {
+	local fault said=0
+	need_strace
+	buffered a 1 1
+	down
+	bg holder flock "$B/.lock" sleep 60
+	wait_for "! flock -n '$B/.lock' true"
+	for fault in fdatasync:error=EIO:when=1 renameat:error=EIO:when=1 write:error=ENOSPC:when=1 write:error=ENOSPC:when=2; do
+		run timeout 20 strace -qq -f -o /dev/null -e inject=$fault ebpub -t 0.2 a 2
+		case $status in
+		74) said=$((said + 1)) ;;
+		0) assert_output buffered ;;
+		*) fail "$fault: $status $output" ;;
+		esac
+		assert_equal "$(find "$B" -name '.own-[0-9]*')" ''
+	done
+	[ $said -ge 3 ] || fail "only $said"
+	assert_equal "$(segments | wc -l)" $((5 - said))
+	pkill -KILL -P "${BG[holder]}"
+	wait_for "flock -n '$B/.lock' true"
+	up
+	run -0 ebreplay
+	assert_equal "$(payloads a | sort -u | xargs)" "1$([ $said = 4 ] || echo ' 2')"
+}
+
+# --- gone meanwhile -------------------------------------------------------------------------------------------
+
+@test "a segment that vanishes while the one before it is replayed: said, 74, the others arrive" {
+	local second names
+	down
+	seq 30 | ebpub -q --segment-size 1 a
+	seq 31 33 | ebpub -q --segment-size 1 a
+	seq 34 36 | ebpub -q --segment-size 1 a
+	rm -f "$B/.outage"
+	up
+	mapfile -t names < <(segments)
+	assert_equal ${#names[@]} 3
+	second=${names[1]}
+	bg replay timeout 60 ebreplay --rate 10
+	wait_for "[ \"\$(length a)\" -ge 1 ]"
+	mv "$B/$second" "$EB_TMP/"
+	bg_wait replay
+	assert_equal "$status" 74
+	grep -q "segment '${second%.jsonl}' has vanished" "$EB_TMP/replay.err"
+	assert_equal "$(payloads a | xargs)" "$({ seq 30; seq 34 36; } | xargs)"
+	# It comes back.
+	mv "$EB_TMP/$second" "$B/"
+	run -0 ebreplay
+	assert_equal "$(payloads a | tail -3 | xargs)" '31 32 33'
+}

@@ -1,0 +1,79 @@
+#!/usr/bin/env bats
+# covers: lib/redis
+load ../support/helper
+
+same() {	# url, place, user, password
+	run "$PROBE/probe" url "$1"
+	assert_success
+	assert_output "$2
+user ${3:-none}
+password ${4:-none}"
+}
+
+refused() {	# url, part of the text, status
+	run "$PROBE/probe" url "$1"
+	assert_failure 1
+	assert_output --partial "$2"
+	[[ $output == "${3:-64} "* ]]
+	[[ $output != *secret* ]]
+}
+
+@test "hosts, ports and databases" {
+	same redis://h redis://h:6379/0
+	same redis://h/ redis://h:6379/0
+	same redis://h/5 redis://h:6379/5
+	same redis://h:7000/12 redis://h:7000/12
+	same REDIS://Example.ORG:1 redis://example.org:1/0
+	same "redis://[::1]:65535/1" "redis://[::1]:65535/1"
+	same "redis://[FE80::1]" "redis://[fe80::1]:6379/0"
+	same redis://127.0.0.1:6379/0 redis://127.0.0.1:6379/0
+}
+
+@test "users and passwords" {
+	same redis://u:p@h redis://h:6379/0 u p
+	same redis://:p@h redis://h:6379/0 '' p
+	same redis://u@h redis://h:6379/0 u
+	same redis://:@h redis://h:6379/0
+	same redis://a%40b:c%2Fd%3A@h/1 redis://h:6379/1 a@b c/d:
+	same redis://u:p@ss/w:x@h redis://h:6379/0 u p@ss/w:x
+}
+
+@test "unix sockets" {
+	same unix:///run/r.sock 'unix:///run/r.sock?db=0'
+	same unix:/run/r.sock 'unix:///run/r.sock?db=0'
+	same 'redis+unix:///run/r.sock?db=3' 'unix:///run/r.sock?db=3'
+	same 'unix:///a%20b%3Fc%25' 'unix:///a%20b%3Fc%25?db=0'
+}
+
+@test "what is no URL is refused without its secrets" {
+	refused '' 'redis://localhost:6379/0'
+	refused localhost 'redis://localhost:6379/0'
+	refused localhost:6379 'redis://localhost:6379/0'
+	refused http://:secret@h 'redis://localhost:6379/0'
+	refused secret@h expected
+	refused redis:// 'no host'
+	refused redis://:secret@ 'no host'
+	refused redis://:secret@h:x 'port'
+	refused redis://:secret@h:0 'port'
+	refused redis://:secret@h:65536 'port'
+	refused redis://:secret@h:-1 'port'
+	refused redis://:secret@h: 'port'
+	refused redis://:secret@h/x 'database'
+	refused redis://:secret@h/-1 'database'
+	refused redis://:secret@h/1/2 'database'
+	refused 'redis://:secret@h/1?x=y' 'database'
+	refused 'redis://:secret@h?db=1' 'character'
+	refused 'redis://:sec%zzret@h' 'escape'
+	refused 'redis://:secret%00@h' 'escape'
+	refused 'redis://:secret%4@h' 'escape'
+	refused redis://:secret@::1 'brackets'
+	refused 'redis://:secret@[::1' "']'"
+	refused 'redis://:secret@[::1]x' 'after the host'
+	refused 'redis://:secret@[x]' 'IPv6'
+	refused 'redis://:secret@h o' 'character'
+	refused unix://run/r.sock 'absolute'
+	refused 'unix:///r?db=x' 'database'
+	refused 'unix:///r?x=1' 'db=N'
+	refused 'unix:///r%' 'escape'
+	refused rediss://u:secret@h 'TLS is not supported yet' 78
+}

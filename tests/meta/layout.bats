@@ -1,0 +1,161 @@
+#!/usr/bin/env bats
+# covers: lib bin
+# The rooms of lib/, held against the includes.
+# bats file_tags=nosanitize
+
+load ../support/helper
+
+# ROOM: the rooms, or single headers, that its files may include besides its own.
+rooms() {
+	cat <<'ROOMS'
+base:
+event: base
+redis: base event
+conf: base event redis/url.h
+buffer: base event
+drain: base event redis conf buffer
+publish: base event redis conf buffer drain
+consume: base event redis
+handle: base event redis consume
+report: base event redis conf buffer drain/drain.h drain/redrive.h
+cli: base event conf
+ROOMS
+}
+
+includes() {	# FILE: what it includes with quotes
+	sed -nE 's/^#[[:space:]]*include[[:space:]]*"([^"]*)".*/\1/p' "$1"
+}
+
+# Prints what stdin brings and fails when that is anything.
+none() {
+	! grep . || return 1
+}
+
+@test "lib/ has these rooms, and every file is in one" {
+	diff <(rooms | cut -d: -f1 | sort) <(cd "$TOP/lib" && printf '%s\n' */ | tr -d / | sort)
+	(cd "$TOP" && find lib -maxdepth 1 -name '*.[ch]') | none
+}
+
+@test "a file includes only its own room and those below it" {
+	cd "$TOP"
+	while IFS=: read -r room may; do
+		for f in lib/"$room"/*.[ch]; do
+			for i in $(includes "$f"); do
+				case " $room $may " in
+				*" ${i%%/*} "* | *" $i "*) ;;
+				*) echo "$f includes $i" ;;
+				esac
+			done
+		done
+	done < <(rooms) | none
+}
+
+@test "only the connection, replies and the program that is nothing else include hiredis" {
+	cd "$TOP"
+	run -0 grep -lE '^#.*include.*hiredis' lib/*/*.[ch] bin/*.c tests/*/*.c
+	assert_output "lib/redis/conn.c
+lib/redis/reply.c
+tests/perf/bare.c"
+}
+
+@test "only lib/buffer/line.c includes cJSON" {
+	cd "$TOP"
+	run -0 grep -lE '^#.*include.*cJSON' lib/*/*.[ch] bin/*.c tests/*/*.c
+	assert_output lib/buffer/line.c
+}
+
+@test "commands include only headers of lib and libc" {
+	cd "$TOP"
+	for f in bin/*.c; do
+		for i in $(includes "$f"); do
+			[ -e "lib/$i" ] || echo "$f includes $i"
+		done
+		! grep -nHE '^#.*include.*<(hiredis|cjson|zlib|cJSON)' "$f"
+	done | none
+}
+
+# Asked of the object files, so that macros and comments do not matter. mem ends the
+# process when memory does (mem.h).
+@test "the library neither prints nor exits" {
+	need nm
+	nm -A -u "$EB_BUILD/libeb.a" |
+		sed -nE 's/.*:([a-z0-9_]+\.o):.* U ([A-Za-z0-9_]+)(@.*)?$/\1 \2/p' >"$BATS_TEST_TMPDIR/used"
+	grep -q 'mem.o' "$BATS_TEST_TMPDIR/used"
+	grep -E ' (__)?(v?f?printf|v?dprintf|putc|putchar|puts|fputs|fputc|perror|psignal)(_chk|_unlocked)?$| (stdout|stderr|_?exit|_Exit|quick_exit|abort|__assert_fail|error|v?errx?|v?warnx?)$' \
+		"$BATS_TEST_TMPDIR/used" | grep -vxE 'mem.o (_exit|abort|dprintf|__dprintf_chk|stderr)' | none
+}
+
+@test "every header compiles alone, and twice" {
+	cd "$TOP/lib"
+	for h in */*.h; do
+		printf '#include "%s"\n#include "%s"\n' "$h" "$h" |
+			"${CC:-cc}" -std=c11 -D_GNU_SOURCE -I. -Wall -Wextra -Werror -x c -fsyntax-only -
+	done
+}
+
+@test "every header has its guard and says what the module is" {
+	cd "$TOP/lib"
+	for h in */*.h; do
+		name=$(basename "$h" .h)
+		guard=$(tr a-z/. A-Z__ <<<"$h")
+		grep -qx "#ifndef $guard" "$h" || echo "$h: no guard $guard"
+		sed -n 2p "$h" | grep -q "^ \* $name: " || echo "$h: does not begin with '$name: '"
+	done | none
+}
+
+@test "a source without a header of its own says what it is, or the header of the whole does" {
+	cd "$TOP/lib"
+	for c in */*.c; do
+		part=$(basename "$c" .c)
+		[ ! -e "${c%.c}.h" ] && [ "$(head -c 2 "$c")" != '/*' ] || continue
+		for i in $(includes "$c"); do
+			[ -e "$i" ] && sed '/\*\//q' "$i"
+		done | grep -qw "$part" || echo "$c: nobody says what it is"
+	done | none
+}
+
+@test "no function is longer than 70 lines" {
+	need ctags
+	ctags --version | grep -q Universal || skip "needs universal-ctags"
+	cd "$TOP"
+	ctags --languages=C --kinds-C=f --fields=+ne -f - lib/*/*.c bin/*.c tests/*/*.c |
+		sed -nE 's/^([^\t]*)\t([^\t]*)\t.*line:([0-9]+).*end:([0-9]+).*/\2 \1 \3 \4/p' |
+		awk '$4 - $3 + 1 > 70 { print $1 ": " $2 " has " $4 - $3 + 1 " lines" }' | none
+}
+
+@test "no typedef of a struct, no tool's leftovers" {
+	cd "$TOP"
+	grep -nE '^typedef (struct|enum|union)' lib/*/*.[ch] bin/*.c | none
+	grep -nE '\b(XXX|FIXME|TODO)\b' lib/*/*.[ch] bin/*.c | none
+}
+
+@test "nothing tracked names a place that only one machine has" {
+	cd "$TOP"
+	git rev-parse --is-inside-work-tree >/dev/null 2>&1 || skip "needs a git checkout"
+	git grep -nIE '(^|[^[:alnum:]_}.])/(hom[e]|roo[t]|User[s]|wor[k]|mn[t])/[A-Za-z0-9]' | none
+}
+
+@test "every command has its page and its tests" {
+	cd "$TOP"
+	for c in bin/*.c; do
+		name=$(basename "$c" .c)
+		[ -e "man/$name.1" ] || echo "no man/$name.1"
+		[ -e "tests/cmd/$name.bats" ] || echo "no tests/cmd/$name.bats"
+	done | none
+}
+
+@test "every test file stands on the helper, and says which rooms it covers" {
+	cd "$TOP"
+	grep -L '^load ../support/helper' tests/*/*.bats | none
+	grep -LE '^# covers: ' tests/*/*.bats | none
+	sed -nE 's/^# covers: //p' tests/*/*.bats | tr ' ' '\n' | while read -r f; do
+		[ -e "$f" ] || echo "# covers: $f: no such place"
+	done | none
+	for r in lib/*/; do
+		grep -qE "^# covers: (.* )?${r%/}( |\$)" tests/*/*.bats || echo "no test covers ${r%/}"
+	done | none
+}
+
+@test "each sabotage still has its place in the code, and the tests that are to see it" {
+	"$TOP/tests/mutants/run" -n
+}

@@ -1,0 +1,198 @@
+/*
+ * connprobe URL MS COMMAND: what lib/bus does, for lib/conn.bats.
+ *
+ *     open                facts of the greeting
+ *     call WORD... [- WORD...]...  each command and its answer
+ *     ping N              N pings in one go
+ *     add KEY N BYTES     N entries in one go: how many were sent, how many answered
+ *     block MS EXTRA      a read that blocks for MS
+ *     idle MS             asks nothing and listens
+ * A failure prints the reason, the status and the words, and ends with that status.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/process.h"
+#include "redis/conn.h"
+#include "redis/reply.h"
+
+static const char *const names[] = {"FINE", "REFUSED", "TIMEOUT", "CUT", "GARBAGE", "LATER",
+    "READONLY", "DENIED", "NOPERM", "WRONGTYPE", "FULL", "TOOBIG", "NOGROUP", "MOVED", "UNBLOCKED",
+    "OTHER"};
+
+static int
+number(const char *s)
+{
+	return (int)strtol(s, NULL, 10);
+}
+
+static void
+say(enum conn_why why, const struct err *err)
+{
+	printf("%s %d %s\n", names[why], err->status, err->text);
+}
+
+static int
+dead(struct conn *conn, const struct err *err)
+{
+	say(conn_why(conn), err);
+	return err->status;
+}
+
+static void
+show(const struct reply *r)
+{
+	struct slice t = reply_text(r);
+	struct err err;
+
+	if (reply_is_error(r)) {
+		reply_fail(&err, r, "call");
+		say(reply_why(r), &err);
+	} else if (reply_is_null(r))
+		puts("nil");
+	else if (reply_is_array(r))
+		printf("array of %zu\n", reply_count(r));
+	else if (reply_is_text(r))
+		printf("%.*s\n", (int)t.n, t.p);
+	else
+		printf("%lld\n", (long long)reply_int(r));
+}
+
+static int
+next(struct conn *conn, int64_t extra)
+{
+	struct err err;
+	struct reply *r = conn_wait(conn, extra, &err);
+
+	if (r == NULL)
+		return dead(conn, &err);
+	show(r);
+	reply_free(r);
+	return 0;
+}
+
+static int
+call(struct conn *conn, int argc, char **argv)
+{
+	struct slice words[64];
+	int n = 0, status = 0;
+
+	for (int i = 0; i <= argc && status == 0; i++) {
+		if (i < argc && strcmp(argv[i], "-") != 0) {
+			words[n++] = slice_of(argv[i]);
+			continue;
+		}
+		conn_put(conn, (size_t)n, words);
+		status = next(conn, 0);
+		n = 0;
+	}
+	return status;
+}
+
+static int
+ping(struct conn *conn, int n)
+{
+	struct err err;
+	char text[16];
+
+	for (int i = 0; i < n; i++) {
+		snprintf(text, sizeof(text), "%d", i);
+		conn_putl(conn, "PING", text, NULL);
+	}
+	for (int i = 0; i < n; i++) {
+		struct reply *r = conn_wait(conn, 0, &err);
+
+		if (r == NULL)
+			return dead(conn, &err);
+		if (reply_int(r) != i)
+			return 1;
+		reply_free(r);
+	}
+	printf("%d in order\n", n);
+	return 0;
+}
+
+static int
+add(struct conn *conn, const char *key, int n, size_t bytes)
+{
+	struct slice words[] = {
+	    slice_of("XADD"), slice_of(key), slice_of("*"), slice_of("payload"), {NULL, bytes}};
+	char *payload = mem_alloc(bytes + 1);
+	struct reply *r = NULL;
+	struct err err;
+
+	memset(payload, 'x', bytes);
+	words[4].p = payload;
+	for (int i = 0; i < n; i++)
+		conn_put(conn, 5, words);
+	while (conn_answered(conn) < conn_sent(conn) + conn_unsent(conn) &&
+	    (r = conn_wait(conn, 0, &err)) != NULL) {
+		if (reply_is_error(r))
+			show(r);
+		reply_free(r);
+		if (conn_answered(conn) == (uint64_t)n + 2)
+			break;
+	}
+	printf("sent %d answered %d %s\n", (int)conn_sent(conn) - 2, (int)conn_answered(conn) - 2,
+	    names[conn_why(conn)]);
+	free(payload);
+	return 0;
+}
+
+static int
+idle(struct conn *conn, int64_t ms)
+{
+	int64_t end = clock_mono() + ms;
+	struct err err;
+
+	while (clock_mono() < end)
+		if (conn_pause(conn, -1, end - clock_mono(), &err) == -1)
+			return dead(conn, &err);
+	puts("quiet");
+	return 0;
+}
+
+static int
+run(struct conn *conn, int argc, char **argv)
+{
+	if (strcmp(argv[0], "call") == 0)
+		return call(conn, argc - 1, argv + 1);
+	if (strcmp(argv[0], "ping") == 0)
+		return ping(conn, number(argv[1]));
+	if (strcmp(argv[0], "add") == 0)
+		return add(conn, argv[1], number(argv[2]), strtoul(argv[3], NULL, 10));
+	if (strcmp(argv[0], "idle") == 0)
+		return idle(conn, number(argv[1]));
+	if (strcmp(argv[0], "block") == 0) {
+		conn_putl(conn, "XREAD", "BLOCK", argv[1], "STREAMS", "no-such-stream", "$", NULL);
+		return next(conn, number(argv[2]));
+	}
+	printf("%s %s %s %lld %s\n", conn_server(conn), conn_version(conn), conn_run_id(conn),
+	    (long long)conn_client_id(conn), conn_addr(conn));
+	return conn_rtt_us(conn) > 0 ? 0 : 1;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct url u;
+	struct err err;
+	struct conn *conn;
+	enum conn_why why;
+	int status;
+
+	process_start();
+	if (argc < 4 || url_parse(&u, argv[1], &err) == -1)
+		return 64;
+	if ((conn = conn_open(&u, number(argv[2]), &why, &err)) == NULL) {
+		say(why, &err);
+		status = err.status;
+	} else
+		status = run(conn, argc - 3, argv + 3);
+	conn_close(conn);
+	url_free(&u);
+	return status;
+}

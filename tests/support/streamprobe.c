@@ -1,0 +1,281 @@
+/*
+ * streamprobe URL COMMAND: what lib/stream and lib/group do, for lib/stream.bats.
+ *
+ *     id TEXT...                  each ID and the next, or "bad"
+ *     add KEY MAXLEN [NAME VALUE]...
+ *     info KEY, groups KEY, needed KEY, length KEY, trim KEY ID LIMIT
+ *     scan KEY AFTER PAGE, newest KEY COUNT, keys PATTERN
+ *     fence RUNID CLIENT ADDR
+ *     ensure KEY GROUP START, read KEY GROUP CONSUMER COUNT ID [ack]
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/process.h"
+#include "event/id.h"
+#include "redis/fence.h"
+#include "redis/group.h"
+#include "redis/reply.h"
+#include "redis/scan.h"
+#include "redis/stream.h"
+
+static enum conn_why why;
+static struct err f;
+
+static int
+number(const char *s)
+{
+	return (int)strtol(s, NULL, 10);
+}
+
+static const char *
+text(struct stream_id id)
+{
+	static char out[4][ID_SIZE];
+	static int i;
+
+	id_format(id, out[i = (i + 1) % 4]);
+	return out[i];
+}
+
+static int
+bad(void)
+{
+	printf("%d %d %s\n", (int)why, f.status, f.text);
+	return 1;
+}
+
+static struct stream_id
+parse(const char *s)
+{
+	struct stream_id id = {0};
+
+	id_parse(slice_of(s), &id);
+	return id;
+}
+
+static void
+ids(char **argv)
+{
+	struct stream_id id;
+
+	for (; *argv != NULL; argv++)
+		if (id_parse(slice_of(*argv), &id) == -1)
+			puts("bad");
+		else
+			printf("%s %s %d\n", text(id), text(id_next(id)), id_cmp(id, id_next(id)));
+}
+
+static int
+add(struct conn *conn, int argc, char **argv)
+{
+	struct slice kv[16];
+	struct stream_id id;
+	struct reply *r;
+	int ok;
+
+	for (int i = 2; i < argc; i++)
+		kv[i - 2] = slice_of(argv[i]);
+	stream_put_add(conn, argv[0], number(argv[1]), kv, (size_t)argc - 2);
+	r = conn_wait(conn, 0, &f);
+	ok = stream_take_add(r, &id, &why, &f);
+	reply_free(r);
+	if (ok == -1)
+		return bad();
+	puts(text(id));
+	return 0;
+}
+
+static int
+info(struct conn *conn, const char *key)
+{
+	struct stream_info i;
+
+	if (stream_info(conn, key, &i, &why, &f) == -1)
+		return bad();
+	printf("exists=%d length=%d added=%d groups=%d generated=%s deleted=%s first=%s", i.exists,
+	    (int)i.length, (int)i.added, (int)i.groups, text(i.last_generated), text(i.max_deleted),
+	    text(i.first));
+	printf(" last=%s\n", text(i.last));
+	return 0;
+}
+
+static int
+groups(struct conn *conn, const char *key, int needed)
+{
+	struct stream_info i;
+	struct stream_group *g;
+	size_t n;
+
+	if (stream_info(conn, key, &i, &why, &f) == -1 ||
+	    stream_groups(conn, key, &g, &n, &why, &f) == -1)
+		return bad();
+	if (needed)
+		puts(text(stream_needed(g, n)));
+	for (size_t k = 0; k < n && !needed; k++) {
+		bool known;
+		uint64_t lost = stream_lost(&i, &g[k], &known);
+
+		printf(
+		    "%s consumers=%d pending=%d delivered=%s read=%d lag=%d lowest=%s lost=%d%s\n",
+		    g[k].name, (int)g[k].consumers, (int)g[k].pending, text(g[k].last_delivered),
+		    (int)g[k].read, (int)g[k].lag, text(g[k].lowest_pending), (int)lost,
+		    known ? "" : "?");
+	}
+	stream_groups_free(g, n);
+	return 0;
+}
+
+static int
+show(void *arg, struct slice id, const struct slice *kv, size_t nkv)
+{
+	int *left = arg;
+
+	printf("%.*s", (int)id.n, id.p);
+	for (size_t i = 0; i < nkv; i++)
+		printf(" %.*s", (int)kv[i].n, kv[i].p);
+	putchar('\n');
+	return --*left == 0 ? 7 : 0;
+}
+
+static int
+show_entry(void *arg, size_t key, const struct group_entry *e)
+{
+	int many = -1;
+
+	(void)key;
+	if (e->gone)
+		printf("gone ");
+	show(&many, e->id, e->kv, e->nkv);
+	bytes_add(arg, e->id.p, e->id.n);
+	bytes_addc(arg, '\n');
+	return 0;
+}
+
+static int
+keys(struct conn *conn, const char *pattern)
+{
+	char **k;
+	size_t n;
+	bool complete;
+
+	if (scan_keys(conn, pattern, clock_mono() + 2000, &k, &n, &complete, &f) == -1)
+		return bad();
+	for (size_t i = 0; i < n; i++) {
+		puts(k[i]);
+		free(k[i]);
+	}
+	free(k);
+	return complete ? 0 : 1;
+}
+
+static int
+ensure(struct conn *conn, char **argv)
+{
+	bool created, stream_new;
+
+	if (group_ensure(conn, argv[0], argv[1], argv[2], &created, &stream_new, &why, &f) == -1)
+		return bad();
+	printf("created=%d stream_new=%d\n", created, stream_new);
+	return 0;
+}
+
+static int
+group_read(struct conn *conn, int argc, char **argv)
+{
+	const char *key = argv[0], *id = argv[4];
+	struct bytes seen = {0};
+	char *rest;
+	struct slice one[1000];
+	struct reply *r;
+	size_t n = 0;
+	int ok;
+
+	group_put_read(conn, argv[1], argv[2], (size_t)number(argv[3]), -1, &key, &id, 1);
+	r = conn_wait(conn, 0, &f);
+	ok = group_take_read(r, &key, 1, show_entry, &seen, &why, &f);
+	reply_free(r);
+	if (ok == -1)
+		return bad();
+	bytes_str(&seen);
+	for (char *p = strtok_r(seen.p, "\n", &rest); p != NULL; p = strtok_r(NULL, "\n", &rest))
+		one[n++] = slice_of(p);
+	if (argc > 5 && n > 0) {
+		group_put_ack(conn, key, argv[1], one, n);
+		r = conn_wait(conn, 0, &f);
+		printf("acknowledged %d\n", (int)reply_int(r));
+		reply_free(r);
+	}
+	bytes_free(&seen);
+	return 0;
+}
+
+static int
+run(struct conn *conn, int argc, char **argv)
+{
+	const char *c = argv[0], *key = argc > 1 ? argv[1] : "";
+	uint64_t n = 0;
+	int many = -1, r = 0;
+
+	if (strcmp(c, "id") == 0)
+		ids(argv + 1);
+	else if (strcmp(c, "add") == 0)
+		return add(conn, argc - 1, argv + 1);
+	else if (strcmp(c, "info") == 0)
+		return info(conn, key);
+	else if (strcmp(c, "groups") == 0 || strcmp(c, "needed") == 0)
+		return groups(conn, key, c[0] == 'n');
+	else if (strcmp(c, "length") == 0)
+		r = stream_length(conn, key, &n, &why, &f);
+	else if (strcmp(c, "trim") == 0)
+		r = stream_trim(conn, key, parse(argv[2]), (uint64_t)number(argv[3]), &n, &why, &f);
+	else if (strcmp(c, "scan") == 0)
+		return scan_entries(conn, key, parse(argv[2]), (size_t)number(argv[3]), show, &many,
+		           &why, &f) == 0
+		    ? 0
+		    : bad();
+	else if (strcmp(c, "first") == 0) {
+		many = 2;
+		printf("stopped with %d\n",
+		    scan_entries(conn, key, parse("0-0"), 10, show, &many, &why, &f));
+		return 0;
+	} else if (strcmp(c, "newest") == 0)
+		return scan_newest(
+		           conn, key, "+", (size_t)number(argv[2]), show, &many, &why, &f) == 0
+		    ? 0
+		    : bad();
+	else if (strcmp(c, "keys") == 0)
+		return keys(conn, key);
+	else if (strcmp(c, "fence") == 0)
+		r = fence_conn(conn, key, number(argv[2]), argv[3], &f);
+	else if (strcmp(c, "ensure") == 0)
+		return ensure(conn, argv + 1);
+	else if (strcmp(c, "read") == 0)
+		return group_read(conn, argc - 1, argv + 1);
+	if (r == -1)
+		return bad();
+	if (strcmp(c, "length") == 0 || strcmp(c, "trim") == 0)
+		printf("%d\n", (int)n);
+	return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct url u;
+	struct conn *conn;
+	int status;
+
+	process_start();
+	if (argc < 3 || url_parse(&u, argv[1], &f) == -1 ||
+	    (conn = conn_open(&u, 2000, &why, &f)) == NULL) {
+		puts(f.text);
+		return 64;
+	}
+	status = run(conn, argc - 2, argv + 2);
+	conn_close(conn);
+	url_free(&u);
+	return status;
+}
