@@ -43,7 +43,7 @@ struct redrive {
 
 /* --- choosing ----------------------------------------------------------------------- */
 
-static void
+static void __attribute__((format(printf, 2, 3)))
 redrive_say(const struct redrive *d, const char *fmt, ...)
 {
 	char text[1200];
