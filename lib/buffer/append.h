@@ -6,7 +6,7 @@
  * together, in order, each with a buffered_at above the one before. On failure nothing of them
  * remains, except in a segment marked suspect.
  *
- * Rules and where they come from: reliability, section 2; ebspool(5).
+ * Rules and where they come from: reliability, section 2; ebbuffer(5).
  */
 #ifndef BUFFER_APPEND_H
 #define BUFFER_APPEND_H

@@ -17,7 +17,7 @@
  *     quarantine/ what cannot be replayed (quarantine.h)
  *
  * Locks are flock(2): they vanish with the process. Nobody waits for one without a deadline.
- * Format for people: ebspool(5).
+ * Format for people: ebbuffer(5).
  */
 #ifndef BUFFER_BUFFER_H
 #define BUFFER_BUFFER_H

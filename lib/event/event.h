@@ -7,7 +7,7 @@
  *
  * Whether a type is legal is not looked at here: callers ask names_legal.
  *
- * A struct event borrows all its bytes. Formats: contract sections 2, 3 and 5; ebspool(5).
+ * A struct event borrows all its bytes. Formats: contract sections 2, 3 and 5; ebbuffer(5).
  */
 #ifndef EVENT_EVENT_H
 #define EVENT_EVENT_H

@@ -7,7 +7,7 @@ import os
 import re
 import zlib
 
-# What a run may leave; ebspool(5).
+# What a run may leave; ebbuffer(5).
 STATE = {".lock", ".replay", ".target", ".progress", ".roster", ".counters", ".probe", ".outage",
          ".outage-over", ".own-stamp", "quarantine"}
 SEGMENT = re.compile(r"(?P<stem>.+?)(?P<suspect>\.suspect)?\.jsonl(?P<gz>\.gz)?$")

@@ -294,10 +294,10 @@ fill_buffer() {
 	assert_equal "$(ebsub --peek --payload job.done)" '{"n":1}'
 }
 
-@test "every example of ebspool(5) runs in a buffer" {
+@test "every example of ebbuffer(5) runs in a buffer" {
 	need mandoc col jq
 	fill_buffer
 	cd "$EB_BUFFER_DIR"
-	run_examples man/ebspool.5
-	assert_equal "$(examples man/ebspool.5 | grep job.done | bash)" '{"n":1}'
+	run_examples man/ebbuffer.5
+	assert_equal "$(examples man/ebbuffer.5 | grep job.done | bash)" '{"n":1}'
 }
