@@ -14,23 +14,29 @@ PARTS = hiredis libcjson zlib
 
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
 	-Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wformat=2 -Wvla \
-	-Wcast-qual -Wundef -Werror
+	-Wcast-qual -Wundef $(WERROR)
+
+# Warnings are errors where scripts/check says so (make WERROR=-Werror), not for those who build a package.
+WERROR =
 
 # Other people's headers come in with -isystem, so that only our warnings count.
 PART_CFLAGS := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(PARTS)))
 PART_LIBS := $(shell $(PKG_CONFIG) --libs $(PARTS))
 
-# _FORTIFY_SOURCE without optimising is only a warning, and the sanitizers want it off.
+# _FORTIFY_SOURCE: not without optimising, where it is only a warning; not with sanitizers; not where the user gives one.
 HARDEN = -fstack-protector-strong -fPIE
 ifneq ($(filter -O1 -O2 -O3 -Os,$(CFLAGS)),)
-ifeq ($(findstring -fsanitize,$(CFLAGS)),)
+ifeq ($(findstring -fsanitize,$(CFLAGS))$(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CFLAGS)),)
 HARDEN += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 endif
 endif
 
+# Two builds in two directories are equal, debug information included.
+MAP = -ffile-prefix-map=$(CURDIR)/=
+
 BASE_CFLAGS = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -pthread -Ilib \
 	-DEB_VERSION='"$(VERSION)"' $(PART_CFLAGS)
-ALL_CFLAGS = $(BASE_CFLAGS) $(WARN) $(HARDEN) $(CPPFLAGS) $(CFLAGS)
+ALL_CFLAGS = $(BASE_CFLAGS) $(MAP) $(WARN) $(HARDEN) $(CPPFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pthread -pie -Wl,-z,relro,-z,now $(CFLAGS) $(LDFLAGS)
 
 LIB_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard lib/*/*.c)))
@@ -113,7 +119,7 @@ SAN = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-
 
 # Tests tagged nosanitize stay out (strace, prlimit and the like do not go with ASan).
 sanitize:
-	$(MAKE) BUILD=$(BUILD)/sanitize CFLAGS='$(SAN)' probes
+	$(MAKE) BUILD=$(BUILD)/sanitize CFLAGS='$(SAN)' WERROR=-Werror probes
 	EB_BUILD=$(abspath $(BUILD))/sanitize tests/run --sanitize $(COVERS:%=--covers %) $(T)
 
 # Each sabotage of tests/mutants/list alone: a test has to fail.
@@ -150,7 +156,7 @@ analyze:
 
 analyze-gcc:
 	$(call NEED,gcc)
-	$(MAKE) CC=gcc BUILD=$(BUILD)/analyze CFLAGS='-O2 -g -fanalyzer' probes
+	$(MAKE) CC=gcc BUILD=$(BUILD)/analyze CFLAGS='-O2 -g -fanalyzer' WERROR=-Werror probes
 
 analyze-cppcheck:
 	$(call NEED,cppcheck)
@@ -187,7 +193,7 @@ format:
 	$(CLANG_FORMAT) -i $(C_FILES)
 
 lint-gcc lint-clang: lint-%:
-	$(MAKE) CC=$* BUILD=$(BUILD)/$* probes
+	$(MAKE) CC=$* BUILD=$(BUILD)/$* WERROR=-Werror probes
 
 lint-layout: all
 	tests/run tests/meta/layout.bats
@@ -196,7 +202,8 @@ lint-layout: all
 
 BINDIR = $(DESTDIR)$(PREFIX)/bin
 MANDIR = $(DESTDIR)$(PREFIX)/share/man
-EXDIR = $(DESTDIR)$(PREFIX)/share/doc/eventbus/examples
+DOCDIR = $(DESTDIR)$(PREFIX)/share/doc/eventbus
+EXDIR = $(DOCDIR)/examples
 
 install: all
 	install -d $(BINDIR)
@@ -210,7 +217,7 @@ uninstall:
 	rm -f $(addprefix $(BINDIR)/,$(notdir $(BINS)))
 	for p in $(PAGES); do rm -f $(MANDIR)/man$${p##*.}/$${p##*/}; done
 	rm -f $(addprefix $(EXDIR)/,$(notdir $(EXAMPLES)))
-	-rmdir $(EXDIR) $(EXDIR)/.. 2>/dev/null
+	rmdir $(EXDIR) $(DOCDIR) 2>/dev/null || :
 
 clean:
 	rm -rf $(BUILD)

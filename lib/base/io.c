@@ -1,9 +1,11 @@
 #include "base/io.h"
 
 #include <sys/file.h>
+#include <sys/syscall.h>
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <poll.h>
 #include <time.h>
 #include <unistd.h>
@@ -54,6 +56,12 @@ io_lock(int fd, int64_t ms)
 			pause.tv_nsec *= 2;
 	}
 	return 0;
+}
+
+int
+io_rename_new(int dirfd, const char *from, const char *to)
+{
+	return (int)syscall(SYS_renameat2, dirfd, from, dirfd, to, RENAME_NOREPLACE);
 }
 
 /* read(2) that waits a little for a pipe and never for ever. */

@@ -13,6 +13,11 @@ int io_write_all(int fd, const void *p, size_t n);
  * EWOULDBLOCK when it is still held after ms. */
 int io_lock(int fd, int64_t ms);
 /*
+ * Renames within the directory unless the new name exists: renameat2(2) with RENAME_NOREPLACE, for
+ * which musl has no function. 0, or -1 with errno: EEXIST when it does.
+ */
+int io_rename_new(int dirfd, const char *from, const char *to);
+/*
  * Reads a whole small file (at most max bytes) relative to dirfd (AT_FDCWD for the working
  * directory) into a fresh NUL-terminated string that the caller frees; *n gets the length when n is
  * not NULL. NULL with errno (EFBIG when larger).

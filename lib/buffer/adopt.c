@@ -12,6 +12,7 @@
 #include <zlib.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/status.h"
 #include "buffer/manifest.h"
 #include "buffer/segment.h"
@@ -31,7 +32,7 @@ claim_one(struct buffer *buf, const struct segment *seg, uint64_t number, struct
 		    number);
 	else
 		snprintf(name, sizeof(name), "%s.claimed-%06" PRIu64 ".jsonl", seg->stem, number);
-	if (renameat2(buffer_fd(buf), seg->name, buffer_fd(buf), name, RENAME_NOREPLACE) == -1)
+	if (io_rename_new(buffer_fd(buf), seg->name, name) == -1)
 		return errno == ENOENT || errno == EEXIST
 		    ? 0
 		    : err_sys(err, STATUS_UNSAFE, "claim '%s/%s'", buffer_dir(buf), seg->name);

@@ -446,7 +446,7 @@ set_aside(struct retry *t, const char *name, const char *aside)
 	int fd = openat(t->dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), r = -1;
 
 	if (fd != -1 && io_lock(fd, LOCK_MS) == 0)
-		r = renameat2(t->dir, name, t->dir, aside, RENAME_NOREPLACE);
+		r = io_rename_new(t->dir, name, aside);
 	if (r == 0)
 		r = fsync(t->dir);
 	if (r == -1)

@@ -67,6 +67,30 @@ pages() {
 	grep -q '^mycc .*-Wl,from-ld .*-o other/bin/ebpub' "$BATS_TEST_TMPDIR/said"
 }
 
+@test "the user may give a _FORTIFY_SOURCE of his own" {
+	run -0 make -s BUILD=fortify CFLAGS=-O2 CPPFLAGS=-D_FORTIFY_SOURCE=3 WERROR=-Werror fortify/obj/lib/base/num.o
+	run -0 make -s BUILD=fortify CFLAGS='-O2 -D_FORTIFY_SOURCE=1' WERROR=-Werror fortify/obj/lib/base/num.o
+	make -n V=1 BUILD=other CFLAGS=-O2 all | grep -q -- '-D_FORTIFY_SOURCE=2'
+}
+
+@test "a warning is no error, but where WERROR says so" {
+	printf 'static int unused;\nint fresh_answer(void);\nint\nfresh_answer(void)\n{\n\treturn 1;\n}\n' >lib/base/fresh.c
+	run -0 make BUILD=warned warned/obj/lib/base/fresh.o
+	assert_output --partial unused
+	run ! make BUILD=warned WERROR=-Werror warned/obj/lib/base/fresh.o
+	rm -rf lib/base/fresh.c warned
+}
+
+@test "two builds in two directories are equal" {
+	need cmp
+	for d in one two; do
+		mkdir "$BATS_TEST_TMPDIR/$d"
+		tar cf - --exclude=./build . | tar xf - -C "$BATS_TEST_TMPDIR/$d"
+		make -s -C "$BATS_TEST_TMPDIR/$d" CFLAGS='-O1 -g' build/bin/ebhealth
+	done
+	cmp "$BATS_TEST_TMPDIR/one/build/bin/ebhealth" "$BATS_TEST_TMPDIR/two/build/bin/ebhealth"
+}
+
 @test "a new command and a new module need no edit of the Makefile" {
 	echo 'int fresh_answer(void);' >lib/base/fresh.h
 	printf '#include "base/fresh.h"\nint\nfresh_answer(void)\n{\n\treturn 42;\n}\n' >lib/base/fresh.c
@@ -125,10 +149,13 @@ pages() {
 	to=$BATS_TEST_TMPDIR/dest
 	make -s install DESTDIR="$to" PREFIX=/usr
 	touch "$to/usr/bin/other"
-	make -s uninstall DESTDIR="$to" PREFIX=/usr
+	run -0 make -s uninstall DESTDIR="$to" PREFIX=/usr
+	refute_output --partial Error
 	run -0 find "$to" -type f
 	assert_output "$to/usr/bin/other"
-	make -s uninstall DESTDIR="$to" PREFIX=/usr
+	[ ! -e "$to/usr/share/doc/eventbus" ]
+	run -0 make -s uninstall DESTDIR="$to" PREFIX=/usr
+	refute_output --partial Error
 }
 
 @test "clean removes build/ and nothing else" {
