@@ -215,7 +215,7 @@ drain(struct buffer *buf)
 
 	if (buf != NULL)
 		buffer_tidy(buf);
-	if (buf != NULL && retry_due(buf, &due, &err) == -1)
+	if (buf != NULL && retry_has_work(buf, &due, &err) == -1)
 		errx(err.status, "%s", err.text);
 	if (due) {
 		if (isatty(STDERR_FILENO) && !eb.conf.quiet && backlog_read(buf, &b, &err) == 0) {
@@ -223,7 +223,7 @@ drain(struct buffer *buf)
 			backlog_free(&b);
 			eb.drain.tick = on_tick;
 		}
-		worse(retry_within(buf, &eb.drain, &eb.sum, eb.wait_ms, eb.loud));
+		worse(retry_drain(buf, &eb.drain, &eb.sum, eb.wait_ms, eb.loud));
 		if (stopped && eb.sum.left)
 			worse(128 + stopped);
 	}
@@ -290,7 +290,7 @@ change(struct buffer *buf)
 
 /* l NULL: the names of the columns. */
 static int
-print_letter(void *arg, const struct redrive_line *l)
+print_letter(void *arg, const struct redrive_preview *l)
 {
 	struct bytes text = {0};
 	int r;
@@ -389,10 +389,10 @@ take_option(int ch, const char *arg, struct err *err)
 	case OPT_DISCARD:
 	case OPT_QUARANTINE: ok = set_action(ch, arg, err); break;
 	case OPT_DEAD: eb.redrives = true; break;
-	case OPT_MATCH: ok = redrive_match(&eb.dead, arg, err); break;
+	case OPT_MATCH: ok = redrive_add_match(&eb.dead, arg, err); break;
 	case OPT_SINCE:
 		eb.since = true;
-		ok = redrive_since(&eb.dead, arg, err);
+		ok = redrive_set_since(&eb.dead, arg, err);
 		break;
 	case OPT_YES: eb.yes = true; break;
 	case OPT_FORCE: eb.drain.force = true; break;
@@ -451,7 +451,7 @@ check_arguments(char **args, size_t n)
 		    "--dead re-drives dead letters: of the others only --dry-run goes with it");
 	if (eb.wait_ms || eb.yes)
 		bad_usage("--wait and --yes do not go with --dead");
-	if (redrive_types(&eb.dead, args, n, &err) == -1)
+	if (redrive_set_types(&eb.dead, args, n, &err) == -1)
 		bad_usage("%s", err.text);
 }
 

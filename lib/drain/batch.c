@@ -38,7 +38,7 @@ batch_reset(struct batch *b)
 	size_t i;
 
 	for (i = 0; i < b->n; i++)
-		if (b->item[i].text.cap > 2 * BATCH_BIG)
+		if (b->item[i].text.cap > 2 * BATCH_LARGE)
 			bytes_free(&b->item[i].text);
 	b->n = b->bytes = b->types = b->sent = 0;
 	b->recorded = true;
@@ -46,20 +46,20 @@ batch_reset(struct batch *b)
 }
 
 struct batch_item *
-batch_next(struct batch *b)
+next_slot(struct batch *b)
 {
 	return &b->item[b->n];
 }
 
 int
-batch_full(const struct batch *b, size_t bytes)
+is_batch_full(const struct batch *b, size_t bytes)
 {
 	return b->types == BATCH_TYPES || b->bytes >= BATCH_BYTES ||
-	    (b->n && (bytes > BATCH_BIG || b->item[b->n - 1].line.e.payload.n > BATCH_BIG));
+	    (b->n && (bytes > BATCH_LARGE || b->item[b->n - 1].line.e.payload.n > BATCH_LARGE));
 }
 
 void
-batch_take(struct batch *b)
+add_to_batch(struct batch *b)
 {
 	struct batch_item *it = &b->item[b->n];
 	size_t i;
@@ -179,8 +179,8 @@ measure_room(struct drain *d, struct batch_item *it, struct err *err)
 	int r;
 
 	if (!it->dest->opened && !it->dest->stopped)
-		trim_policy(it->dest, d->o->conf);
-	r = trim_ready(it->dest, d->conn, drain_limit(d, it->line.maxlen, it->dest->type),
+		trim_set_policy(it->dest, d->o->conf);
+	r = trim_ensure_room(it->dest, d->conn, drain_maxlen(d, it->line.maxlen, it->dest->type),
 	    d->o->force, &words, err);
 	if (words.len)
 		drain_say(d, "%s", bytes_str(&words));
@@ -205,7 +205,7 @@ asks(struct drain *d, const struct batch_item *it)
 
 	return !dest->stopped &&
 	    (!dest->opened || dest->stale ||
-	        !trim_limit(dest, drain_limit(d, it->line.maxlen, it->dest->type)) ||
+	        !trim_set_limit(dest, drain_maxlen(d, it->line.maxlen, it->dest->type)) ||
 	        dest->room <= 0);
 }
 
@@ -232,7 +232,7 @@ enum taken { TAKEN, PASSED, FULL };
 static int
 take_line(struct drain *d, struct err *err)
 {
-	struct batch_item *it = batch_next(&d->batch);
+	struct batch_item *it = next_slot(&d->batch);
 	struct line *el = &d->at->event;
 	bool old = d->old.on && intent_reaches(&d->old, d->l.chain, d->l.stem, d->l.pos), recorded;
 	int again, has;
@@ -260,7 +260,7 @@ take_line(struct drain *d, struct err *err)
 		;
 	recorded = is_recorded(d, it);
 	if (!it->dest->stopped &&
-	    (batch_full(&d->batch, el->e.payload.n) || (d->batch.sent && !recorded)))
+	    (is_batch_full(&d->batch, el->e.payload.n) || (d->batch.sent && !recorded)))
 		return FULL;
 	if (asks(d, it) && (i < d->batch.n || d->batch.sent))
 		/* what is in the batch has to be added before room can be measured */
@@ -268,7 +268,7 @@ take_line(struct drain *d, struct err *err)
 	if (measure_room(d, it, err) == -1)
 		return -1;
 	if (it->dest->stopped) {
-		commit_leave(d, el->e.type, d->l.chain, d->l.stem, d->l.pos, d->l.limit);
+		commit_skip(d, el->e.type, d->l.chain, d->l.stem, d->l.pos, d->l.limit);
 		return PASSED;
 	}
 	it->stem = d->l.stem;
@@ -285,13 +285,13 @@ take_line(struct drain *d, struct err *err)
 		it->dest->room--;
 	d->batch.old = old;
 	d->batch.recorded = recorded;
-	d->batch.brief |= it->dest->maxlen > 0 && it->dest->maxlen < BATCH_DOUBT;
-	batch_take(&d->batch);
+	d->batch.brief |= it->dest->maxlen > 0 && it->dest->maxlen < BATCH_IN_DOUBT;
+	add_to_batch(&d->batch);
 	return TAKEN;
 }
 
 size_t
-batch_measure_room(const struct drain *d)
+batch_max_lines(const struct drain *d)
 {
 	size_t n = BATCH_LINES;
 
@@ -332,13 +332,13 @@ batch_load(struct drain *d, size_t most, bool *end, struct err *err)
 		if ((r = take_line(d, err)) == -1)
 			return failed(d, d->batch.sent, err);
 		if (r == FULL) {
-			readahead_keep(&d->ahead);
+			readahead_push_back(&d->ahead);
 			return 0;
 		}
 		pass_by(d);
 		/* Lines that are left out cost time too. */
 		if (r == PASSED && ++passed % PASSED_MOST == 0 &&
-		    (drain_over(d) || !drain_wants(d)))
+		    (drain_must_end(d) || !drain_walk_is_useful(d)))
 			return 0;
 	}
 	if (got == 1)

@@ -17,13 +17,13 @@
 #include "event/id.h"
 
 #define BATCH_LINES 1000
-#define BATCH_DOUBT \
+#define BATCH_IN_DOUBT \
 	(INT64_C(2) * \
 	    BATCH_LINES) /* lines in doubt at once, at most: a batch, and what waits behind it */
 #define BATCH_BYTES (1u << 20)
 /* An event larger than this goes alone: its own bytes in the server's buffers may get it refused
  * (OOM), and what is sent behind it must not pass it then. */
-#define BATCH_BIG 32768UL
+#define BATCH_LARGE 32768UL
 #define BATCH_TYPES 64
 
 enum batch_state { BATCH_SEND, BATCH_FOUND, BATCH_ADDED, BATCH_REFUSED };
@@ -60,11 +60,11 @@ struct batch {
 void batch_init(struct batch *b);
 void batch_free(struct batch *b);
 void batch_reset(struct batch *b);
-/* The slot for the next line; it counts only after batch_take. */
-struct batch_item *batch_next(struct batch *b);
-void batch_take(struct batch *b);
+/* The slot for the next line; it counts only after add_to_batch. */
+struct batch_item *next_slot(struct batch *b);
+void add_to_batch(struct batch *b);
 /* 1 when a line of that many payload bytes does not fit any more. */
-int batch_full(const struct batch *b, size_t bytes);
+int is_batch_full(const struct batch *b, size_t bytes);
 
 struct drain; /* drain_int.h */
 
@@ -76,7 +76,7 @@ struct drain; /* drain_int.h */
  */
 int batch_load(struct drain *d, size_t most, bool *end, struct err *err);
 /* How many lines a batch may have just now. */
-size_t batch_measure_room(const struct drain *d);
+size_t batch_max_lines(const struct drain *d);
 /* The lane of a type; stopped from the beginning when the type is held and not to be tried in this
  * run. */
 struct dest *batch_dest(struct drain *d, struct slice type);

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 
 struct position *
-commit_mark(struct positions *m, bool chain, const char *stem)
+commit_find_position(struct positions *m, bool chain, const char *stem)
 {
 	struct position *k = chain ? &m->chain : positions_find(m, stem);
 
@@ -15,12 +15,12 @@ commit_mark(struct positions *m, bool chain, const char *stem)
 }
 
 void
-commit_leave(
+commit_skip(
     struct drain *d, struct slice type, bool chain, const char *stem, uint64_t pos, uint64_t limit)
 {
 	struct positions *m = &checkpoint_add_lagging(&d->skips, type.p, type.n)->at;
 
-	if (commit_mark(m, chain, stem) == NULL)
+	if (commit_find_position(m, chain, stem) == NULL)
 		position_set(chain ? &m->chain : positions_get(m, stem), stem, pos, limit);
 	if (!chain)
 		return;
@@ -43,11 +43,11 @@ move_late(struct drain *d, struct lagging *l, bool chain, const struct position 
     const struct position *main)
 {
 	const char *stem = walked->stem;
-	struct position *at = commit_mark(&l->at, chain, stem), *left = NULL, to;
+	struct position *at = commit_find_position(&l->at, chain, stem), *left = NULL, to;
 	struct lagging *s = checkpoint_lagging(&d->skips, l->type, strlen(l->type));
 
 	if (s != NULL)
-		left = commit_mark(&s->at, chain, stem);
+		left = commit_find_position(&s->at, chain, stem);
 	if (left != NULL && (d->covers || at == NULL)) {
 		to = *left;
 		position_set(chain ? &l->at.chain : positions_get(&l->at, to.stem), to.stem, to.pos,
@@ -99,7 +99,7 @@ note_reasons(struct drain *d)
 }
 
 void
-commit_marks(struct drain *d)
+commit_positions(struct drain *d)
 {
 	size_t i;
 
@@ -118,7 +118,7 @@ commit_marks(struct drain *d)
 /* Once everything that the old intent names has been walked past: what was left behind is not
  * settled. */
 void
-commit_forget_old(struct drain *d)
+commit_drop_resolved(struct drain *d)
 {
 	struct positions *u = &d->old.upto;
 	struct position *m;

@@ -11,14 +11,14 @@
 #include "drain/drain_int.h"
 
 /* The mark of a source, or NULL when it has none. */
-struct position *commit_mark(struct positions *m, bool chain, const char *stem);
+struct position *commit_find_position(struct positions *m, bool chain, const char *stem);
 /* A line that is not delivered in this walk: held, or refused. */
-void commit_leave(
+void commit_skip(
     struct drain *d, struct slice type, bool chain, const char *stem, uint64_t pos, uint64_t limit);
 /* After a batch: in memory, see checkpoint_store. */
-void commit_marks(struct drain *d);
+void commit_positions(struct drain *d);
 /* Drops what has been settled from the intent of the run that was cut off, once the walk is past
  * it. */
-void commit_forget_old(struct drain *d);
+void commit_drop_resolved(struct drain *d);
 
 #endif

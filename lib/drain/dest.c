@@ -64,7 +64,7 @@ dests_find(const struct dests *ls, const char *type)
 }
 
 void
-dests_stale(struct dests *ls)
+dests_mark_stale(struct dests *ls)
 {
 	size_t i;
 
@@ -89,7 +89,7 @@ dests_free(struct dests *ls)
 }
 
 uint64_t
-dest_put(struct dest *dest, struct conn *conn, int64_t maxlen, const struct event *e)
+dest_put_add(struct dest *dest, struct conn *conn, int64_t maxlen, const struct event *e)
 {
 	struct slice value[EVENT_FIELDS];
 

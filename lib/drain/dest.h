@@ -58,10 +58,10 @@ struct dests {
 struct dest *dests_get(struct dests *ls, const char *prefix, struct slice type);
 struct dest *dests_find(const struct dests *ls, const char *type);
 void dests_free(struct dests *ls);
-void dests_stale(struct dests *ls); /* the bounds of all are to be measured again */
+void dests_mark_stale(struct dests *ls); /* the bounds of all are to be measured again */
 
 /* Queues an event's XADD; maxlen 0 is none. Returns conn_put's number. */
-uint64_t dest_put(struct dest *dest, struct conn *conn, int64_t maxlen, const struct event *e);
+uint64_t dest_put_add(struct dest *dest, struct conn *conn, int64_t maxlen, const struct event *e);
 void dest_stop(struct dest *dest, enum conn_why why, const char *reason);
 
 #endif

@@ -51,25 +51,25 @@ drain_quarantine(
 	}
 	d->r->quarantined++;
 	counters_add(d->buf, add);
-	if (d->r->quarantined <= DRAIN_WORDS)
+	if (d->r->quarantined <= DRAIN_NAMED)
 		drain_say(d, "'%s' at %" PRIu64 ": %s: put into quarantine", stem, pos, reason);
 }
 
 bool
-drain_stopping(const struct drain *d)
+drain_is_stopped(const struct drain *d)
 {
 	return d->o->stop != NULL && *d->o->stop;
 }
 
 bool
-drain_over(const struct drain *d)
+drain_must_end(const struct drain *d)
 {
-	return drain_stopping(d) || (d->o->limit && d->tried >= d->o->limit) ||
+	return drain_is_stopped(d) || (d->o->limit && d->tried >= d->o->limit) ||
 	    (d->o->budget_ms && clock_mono() - d->started >= d->o->budget_ms);
 }
 
 bool
-drain_tries_lagging(struct drain *d)
+drain_may_deliver_lagging(struct drain *d)
 {
 	size_t i;
 
@@ -80,17 +80,17 @@ drain_tries_lagging(struct drain *d)
 }
 
 bool
-drain_wants(struct drain *d)
+drain_walk_is_useful(struct drain *d)
 {
 	const struct position *main = &d->checkpoint.marks.chain, *at = &d->walked.chain;
 
 	return !d->covers || !d->checkpoint.lates || d->old.on || at->stem == NULL ||
 	    main->stem == NULL || position_cmp(at, main->stem, main->pos) >= 0 ||
-	    drain_tries_lagging(d);
+	    drain_may_deliver_lagging(d);
 }
 
 int64_t
-drain_limit(const struct drain *d, int64_t own, const char *type)
+drain_maxlen(const struct drain *d, int64_t own, const char *type)
 {
 	if (own >= 0)
 		return own;
@@ -98,7 +98,7 @@ drain_limit(const struct drain *d, int64_t own, const char *type)
 }
 
 uint64_t
-drain_drained(const struct drain *d)
+drain_events_removed(const struct drain *d)
 {
 	return d->r->replayed + d->r->found + d->r->quarantined - d->pieces;
 }
@@ -113,7 +113,7 @@ pace(struct drain *d)
 	if (!d->o->rate)
 		return;
 	due = d->started + (int64_t)(d->tried * 1000 / d->o->rate);
-	while (!drain_stopping(d) && (ms = due - clock_mono()) > 0)
+	while (!drain_is_stopped(d) && (ms = due - clock_mono()) > 0)
 		nanosleep(&(struct timespec){0, (ms > 100 ? 100 : ms) * 1000000}, NULL);
 }
 
@@ -134,7 +134,7 @@ give_up(struct drain *d, struct err *err)
 {
 	struct err keep = *err;
 
-	if (send_record(d, false, err) == 0)
+	if (send_checkpoint(d, false, err) == 0)
 		*err = keep;
 	return -1;
 }
@@ -186,21 +186,21 @@ sweep(struct drain *d, bool end, struct err *err)
 static int
 send_batch(struct drain *d, bool *end, struct err *err)
 {
-	size_t room = batch_measure_room(d);
+	size_t room = batch_max_lines(d);
 	int more;
 
 	batch_reset(&d->batch);
-	more =
-	    batch_load(d, d->checkpoint.intent.on && room > SEND_PUSH ? SEND_PUSH : room, end, err);
+	more = batch_load(
+	    d, d->checkpoint.intent.on && room > SEND_CHUNK ? SEND_CHUNK : room, end, err);
 	if (more == 1 && !d->batch.recorded)
 		more = batch_load(d, room, end, err);
-	if (more == -1 || send_settle(d, err) == -1)
+	if (more == -1 || send_resolve(d, err) == -1)
 		return -1;
-	if (!d->batch.recorded && any_to_send(&d->batch) && send_record(d, true, err) == -1)
+	if (!d->batch.recorded && any_to_send(&d->batch) && send_checkpoint(d, true, err) == -1)
 		return -1;
-	for (send_send(d); more == 1 && d->batch.n < room; send_send(d))
+	for (send_queue(d); more == 1 && d->batch.n < room; send_queue(d))
 		more = batch_load(
-		    d, d->batch.n + SEND_PUSH < room ? d->batch.n + SEND_PUSH : room, end, err);
+		    d, d->batch.n + SEND_CHUNK < room ? d->batch.n + SEND_CHUNK : room, end, err);
 	return 0;
 }
 
@@ -215,12 +215,12 @@ work_ahead(struct drain *d, struct err *err)
 	struct err dead;
 	int r;
 
-	while (conn_io(d->conn, &dead) == 0 && !drain_over(d) &&
-	    readahead_more(&d->ahead, SEND_PUSH, batch_measure_room(d)))
+	while (conn_io(d->conn, &dead) == 0 && !drain_must_end(d) &&
+	    readahead_fill(&d->ahead, SEND_CHUNK, batch_max_lines(d)))
 		;
-	if (conn_why(d->conn) != CONN_FINE || drain_over(d))
+	if (conn_why(d->conn) != CONN_FINE || drain_must_end(d))
 		return 0;
-	r = send_record_more(d, err);
+	r = send_checkpoint_ahead(d, err);
 	if (r == 1)
 		r = d->sweep_due && !d->covers && sweep(d, false, err) == -1;
 	conn_resume(d->conn);
@@ -247,7 +247,7 @@ step(struct drain *d, struct err *err)
 	due = due && d->sweep_due;
 	d->sweep_due |= was != NULL && strcmp(was, d->stem) != 0;
 	free(was);
-	if (send_take(d, &worst, err) == -1)
+	if (send_await_replies(d, &worst, err) == -1)
 		return -1;
 	if (ahead == -1) {
 		*err = disk;
@@ -256,9 +256,9 @@ step(struct drain *d, struct err *err)
 	if (conn_why(d->conn) != CONN_FINE) /* its last words have been read */
 		worst = conn_why(d->conn);
 	note_damaged(d);
-	commit_marks(d);
-	send_spend(d);
-	commit_forget_old(d);
+	commit_positions(d);
+	send_note_spent(d);
+	commit_drop_resolved(d);
 	if (d->o->tick != NULL)
 		d->o->tick(d->o->arg, d->r->replayed + d->r->found);
 	d->r->server = worst;
@@ -267,7 +267,7 @@ step(struct drain *d, struct err *err)
 	if (worst != CONN_FINE || ahead == 1)
 		return give_up(d, err);
 	if ((end || due || (d->sweep_due && d->covers)) &&
-	    (send_record(d, false, err) == -1 || sweep(d, end, err) == -1))
+	    (send_checkpoint(d, false, err) == -1 || sweep(d, end, err) == -1))
 		return -1;
 	return !end;
 }
@@ -286,8 +286,8 @@ open_walk(struct drain *d, struct err *err)
 	d->stem = NULL;
 	d->failed = d->sweep_due = false;
 	d->damaged = 0;
-	d->covers = drain_tries_lagging(d) || d->old.on;
-	dests_stale(&d->dests);
+	d->covers = drain_may_deliver_lagging(d) || d->old.on;
+	dests_mark_stale(&d->dests);
 	w = walk_open(
 	    d->buf, &d->checkpoint, WALK_SYNC | (d->covers ? WALK_LATE : 0), backlog_stamp, err);
 	readahead_open(&d->ahead, w);
@@ -301,15 +301,15 @@ walk_on(struct drain *d, struct err *err)
 	const char *name;
 	int r = 1;
 
-	for (; r == 1 && !drain_over(d); pace(d))
-		if ((r = step(d, err)) == 1 && !drain_wants(d) && open_walk(d, err) == -1)
+	for (; r == 1 && !drain_must_end(d); pace(d))
+		if ((r = step(d, err)) == 1 && !drain_walk_is_useful(d) && open_walk(d, err) == -1)
 			return -1;
 	if ((name = walk_disorder(d->ahead.w)) != NULL)
 		drain_say(d,
 		    "'%s': lines further out of order than %d: given in the order of their window",
 		    name, WALK_WINDOW);
 	if (r == 1 &&
-	    (send_record(d, false, err) == -1 || (d->sweep_due && sweep(d, false, err) == -1)))
+	    (send_checkpoint(d, false, err) == -1 || (d->sweep_due && sweep(d, false, err) == -1)))
 		return -1;
 	return r;
 }
@@ -334,10 +334,11 @@ claim(struct drain *d, size_t *claimed, bool *resting, struct err *err)
 		return -1;
 	/* The number of the last claim must not come again, whatever happens. What is still to be
 	 * settled stays in the record. */
-	if (*claimed && checkpoint_prepare(d->buf, err) == 0 && send_record(d, false, err) == -1)
+	if (*claimed && checkpoint_prepare(d->buf, err) == 0 &&
+	    send_checkpoint(d, false, err) == -1)
 		return -1;
 	*resting = rest > 0 && !d->o->all;
-	for (; rest > 0 && d->o->all && !drain_stopping(d); rest -= 50)
+	for (; rest > 0 && d->o->all && !drain_is_stopped(d); rest -= 50)
 		nanosleep(&(struct timespec){0, (rest > 50 ? 50 : rest) * 1000000}, NULL);
 	return 0;
 }
@@ -383,7 +384,7 @@ judge(struct drain *d, struct err *err)
 		if (checkpoint_store(d->buf, &d->checkpoint, err) == -1)
 			return -1;
 	}
-	if (d->r->quarantined > DRAIN_WORDS)
+	if (d->r->quarantined > DRAIN_NAMED)
 		drain_say(d, "%" PRIu64 " lines in all put into quarantine", d->r->quarantined);
 	if (d->r->quarantined || d->r->disordered)
 		d->r->status = status_worse(d->r->status, STATUS_SOME);
@@ -411,7 +412,7 @@ rounds(struct drain *d, struct err *err)
 			return 0;
 		if ((r = pass(d, err)) != 0)
 			return r == -1 ? -1 : 0;
-		if (drain_over(d) || backlog_clear(d->buf, "", &holds, err) == 1)
+		if (drain_must_end(d) || backlog_clear(d->buf, "", &holds, err) == 1)
 			return 0;
 		if (i > 0 && !claimed && before == d->r->replayed + d->r->found + d->r->quarantined)
 			return 0; /* what is left will not go now */
@@ -444,8 +445,8 @@ static int
 end_outage(struct drain *d, struct err *err)
 {
 	struct err why;
-	int r = outage_end(&d->outage, d->buf, drain_drained(d), d->o->target, d->o->limits,
-	    d->o->conf->service, &why);
+	int r = outage_append_event(&d->outage, d->buf, drain_events_removed(d), d->o->target,
+	    d->o->limits, d->o->conf->service, &why);
 
 	if (r == 1)
 		drain_say(d, "%s: " OUTAGE_TYPE " has to wait", why.text);
@@ -492,10 +493,10 @@ begin(struct drain *d, struct err *err)
 		d->old = *in;
 		memset(in, 0, sizeof(*in));
 	}
-	r = outage_begin(&d->outage, d->buf, err);
+	r = outage_load(&d->outage, d->buf, err);
 	if (r == 1 && (r = end_outage(d, err)) == 0 && !d->outage.due)
 		/* there may have been another since */
-		r = outage_begin(&d->outage, d->buf, err);
+		r = outage_load(&d->outage, d->buf, err);
 	return r == -1 ? -1 : 0;
 }
 
@@ -514,9 +515,9 @@ drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o,
 	if (r == 0)
 		r = rounds(&d, err);
 	if (r == 0 && d.outage.due && (r = end_outage(&d, err)) == 0 && !d.outage.due &&
-	    !drain_over(&d))
+	    !drain_must_end(&d))
 		r = rounds(&d, err);
-	outage_keep(&d.outage, buf, drain_drained(&d));
+	outage_save_count(&d.outage, buf, drain_events_removed(&d));
 	if (r == 0)
 		r = judge(&d, err);
 	if (r == 0)

@@ -17,11 +17,11 @@
 #include "drain/readahead.h"
 #include "redis/conn.h"
 
-struct drain_own { /* an entry that this run added */
+struct drain_entry { /* an entry that this run added */
 	const struct dest *dest;
 	struct stream_id id;
 };
-#define DRAIN_OWN 65536 /* of the last so many it is known */
+#define DRAIN_ENTRIES 65536 /* of the last so many it is known */
 
 struct drain {
 	struct buffer *buf;
@@ -50,31 +50,31 @@ struct drain {
 	bool left_behind; /* in it */
 	bool whole;       /* walked from its beginning */
 	int64_t started;
-	struct outage outage;  /* to be ended with this drain */
-	uint64_t pieces;       /* put into quarantine, and no events: torn ends, whole files */
-	struct drain_own *own; /* a ring */
-	size_t owns;           /* how many there were */
-	uint64_t tried;        /* events handed to the server in this run */
+	struct outage outage;    /* to be ended with this drain */
+	uint64_t pieces;         /* put into quarantine, and no events: torn ends, whole files */
+	struct drain_entry *own; /* a ring */
+	size_t owns;             /* how many there were */
+	uint64_t tried;          /* events handed to the server in this run */
 };
 
-#define DRAIN_WORDS 10 /* bad lines that are named one by one */
+#define DRAIN_NAMED 10 /* bad lines that are named one by one */
 
 void drain_say(struct drain *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Puts one line into quarantine, with a word; where there is no room, remembers that its segment
  * has to go there whole. */
 void drain_quarantine(
     struct drain *d, const char *stem, uint64_t pos, struct slice line, const char *reason);
-bool drain_stopping(const struct drain *d); /* a signal came */
+bool drain_is_stopped(const struct drain *d); /* a signal came */
 /* that, or the limit or the budget is used up */
-bool drain_over(const struct drain *d);
+bool drain_must_end(const struct drain *d);
 /* 1 when some late type may go on in this run. */
-bool drain_tries_lagging(struct drain *d);
+bool drain_may_deliver_lagging(struct drain *d);
 /* 0 when the walk is still before the main marks and nothing there may go on: every late type has
  * been refused. */
-bool drain_wants(struct drain *d);
+bool drain_walk_is_useful(struct drain *d);
 /* The limit of the stream for a line of this type that brings the limit `own`, or none (-1). */
-int64_t drain_limit(const struct drain *d, int64_t own, const char *type);
+int64_t drain_maxlen(const struct drain *d, int64_t own, const char *type);
 /* events that this run took out of the buffer */
-uint64_t drain_drained(const struct drain *d);
+uint64_t drain_events_removed(const struct drain *d);
 
 #endif

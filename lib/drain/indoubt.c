@@ -128,7 +128,7 @@ search(struct conn *conn, const char *key, struct stream_id after, struct indoub
 }
 
 int
-indoubt_settle(struct conn *conn, const char *key, indoubt_spent_fn *is_spent, void *arg,
+indoubt_resolve(struct conn *conn, const char *key, indoubt_spent_fn *is_spent, void *arg,
     struct indoubt_line *lines, size_t n, uint64_t *unsure, struct err *err)
 {
 	struct indoubt_search s = {.n = n, .left = n, .is_spent = is_spent, .arg = arg};

@@ -30,7 +30,7 @@ struct indoubt_line {
  * server refuses (conn_why, f).
  */
 typedef bool indoubt_spent_fn(void *arg, struct stream_id entry);
-int indoubt_settle(struct conn *conn, const char *key, indoubt_spent_fn *is_spent, void *arg,
+int indoubt_resolve(struct conn *conn, const char *key, indoubt_spent_fn *is_spent, void *arg,
     struct indoubt_line *lines, size_t n, uint64_t *unsure, struct err *err);
 
 #endif

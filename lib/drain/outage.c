@@ -23,8 +23,8 @@
 #define MARK ".outage"
 #define ENDING ".outage-over" /* its event is being appended */
 
-/* Each is the identity of the event, and then perhaps a number (outage_keep), or that it is in the
- * buffer. */
+/* Each is the identity of the event, and then perhaps a number (outage_save_count), or that it is
+ * in the buffer. */
 #define ID_LEN (UUID_SIZE - 1)
 #define TOLD " told\n"
 
@@ -37,7 +37,7 @@ is_there(const struct buffer *buf, const char *name)
 }
 
 void
-outage_mark(struct buffer *buf)
+outage_start(struct buffer *buf)
 {
 	char id[UUID_SIZE];
 	int fd;
@@ -99,7 +99,7 @@ append(struct buffer *buf, const char *target, const struct append_limits *lim, 
 }
 
 bool
-outage_due(const struct buffer *buf)
+outage_is_due(const struct buffer *buf)
 {
 	return is_there(buf, MARK) || is_there(buf, ENDING);
 }
@@ -159,7 +159,7 @@ give_id(struct buffer *buf, char *id, struct err *err)
 }
 
 int
-outage_begin(struct outage *o, struct buffer *buf, struct err *err)
+outage_load(struct outage *o, struct buffer *buf, struct err *err)
 {
 	char id[UUID_SIZE];
 	int told;
@@ -195,7 +195,7 @@ count(struct outage *o, struct buffer *buf, uint64_t drained, struct err *err)
 }
 
 int
-outage_end(struct outage *o, struct buffer *buf, uint64_t drained, const char *target,
+outage_append_event(struct outage *o, struct buffer *buf, uint64_t drained, const char *target,
     const struct append_limits *lim, const char *source, struct err *err)
 {
 	struct bytes stats = {0};
@@ -228,7 +228,7 @@ outage_end(struct outage *o, struct buffer *buf, uint64_t drained, const char *t
 }
 
 void
-outage_keep(const struct outage *o, struct buffer *buf, uint64_t drained)
+outage_save_count(const struct outage *o, struct buffer *buf, uint64_t drained)
 {
 	char text[32];
 

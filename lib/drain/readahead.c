@@ -80,9 +80,9 @@ drop(struct readahead *a)
 	struct readahead_line *k = line_at(a, 0);
 
 	a->bytes -= k->raw.len;
-	if (k->raw.cap > 2 * BATCH_BIG)
+	if (k->raw.cap > 2 * BATCH_LARGE)
 		bytes_free(&k->raw);
-	if (k->text.cap > 4 * BATCH_BIG)
+	if (k->text.cap > 4 * BATCH_LARGE)
 		bytes_free(&k->text);
 	a->head = (a->head + 1) % LINES;
 	a->n--;
@@ -108,7 +108,7 @@ readahead_next(struct readahead *a, struct readahead_line **line, struct err *er
 }
 
 void
-readahead_keep(struct readahead *a)
+readahead_push_back(struct readahead *a)
 {
 	a->given = false;
 }
@@ -122,7 +122,7 @@ readahead_peek(const struct readahead *a, size_t i)
 }
 
 bool
-readahead_more(struct readahead *a, size_t n, size_t most)
+readahead_fill(struct readahead *a, size_t n, size_t most)
 {
 	for (; n > 0; n--) {
 		if (a->over || a->n == LINES || a->n >= most + a->given || a->bytes >= BATCH_BYTES)

@@ -36,11 +36,11 @@ void readahead_close(struct readahead *a);
 /* As walk_next; *line is valid until the next call. */
 int readahead_next(struct readahead *a, struct readahead_line **line, struct err *err);
 /* The line just given did not fit: it is the next one again. */
-void readahead_keep(struct readahead *a);
+void readahead_push_back(struct readahead *a);
 /* The lines that wait, from 0; NULL past the last. */
 const struct readahead_line *readahead_peek(const struct readahead *a, size_t i);
 /* Reads up to n lines further, until `most` wait. false: no more now. */
-bool readahead_more(struct readahead *a, size_t n, size_t most);
+bool readahead_fill(struct readahead *a, size_t n, size_t most);
 /* As walk_damaged. */
 const struct segment *readahead_damaged(const struct readahead *a, size_t i);
 

@@ -33,11 +33,11 @@ struct redrive {
 	const char *type;
 	char *dead;
 	struct dest *dest;
-	struct redrive_way way;
+	struct redrive_route way;
 	struct stream_id from, to;
 	struct pagesize pace;
 	bool stopped; /* the type */
-	struct redrive_letter page[PAGESIZE_MOST];
+	struct redrive_entry page[PAGESIZE_MOST];
 	size_t n;
 };
 
@@ -130,10 +130,10 @@ bytes_of(const struct slice *kv, size_t nkv)
 }
 
 static void
-show(struct redrive *d, const struct redrive_letter *l, const struct slice *kv,
+show(struct redrive *d, const struct redrive_entry *l, const struct slice *kv,
     const struct provenance *dead)
 {
-	struct redrive_line line = {d->type, l->id, {0}, l->bytes, *dead};
+	struct redrive_preview line = {d->type, l->id, {0}, l->bytes, *dead};
 	struct event e;
 
 	event_from_fields(&e, kv, l->own);
@@ -147,8 +147,7 @@ choose(struct redrive *d, const struct reply *entry, struct slice id, const stru
     size_t nkv)
 {
 	struct provenance dead;
-	struct redrive_letter l = {
-	    .id = id, .entry = entry, .own = provenance_read(kv, nkv, &dead)};
+	struct redrive_entry l = {.id = id, .entry = entry, .own = provenance_read(kv, nkv, &dead)};
 
 	if (!is_wanted(d, kv, nkv))
 		return;
@@ -247,8 +246,8 @@ measure_room(struct redrive *d, int64_t maxlen, struct err *err)
 	int r;
 
 	if (!d->dest->opened && !d->dest->stopped)
-		trim_policy(d->dest, d->o->conf);
-	r = trim_ready(d->dest, d->conn, maxlen, d->o->force, &words, err);
+		trim_set_policy(d->dest, d->o->conf);
+	r = trim_ensure_room(d->dest, d->conn, maxlen, d->o->force, &words, err);
 	if (words.len > 0)
 		d->o->say(d->o->arg, bytes_str(&words));
 	bytes_free(&words);
@@ -279,7 +278,7 @@ redrive_move(struct redrive *d, struct err *err)
 		}
 		d->way.conn = d->conn;
 		d->way.maxlen = d->dest->mode == DEST_PLAIN ? maxlen : 0;
-		if (redrive_move_letters(
+		if (redrive_move_entries(
 		        &d->way, d->page + at, allowed(d, d->n - at), &done, &why, err) == -1) {
 			account(d, &done);
 			return redrive_refused(d, why, err);
@@ -355,7 +354,7 @@ open_type(struct redrive *d, const char *type, struct err *err)
 		return redrive_refused(d, why, err);
 	}
 	d->dest = dests_get(&d->dests, d->o->conf->prefix, slice_of(type));
-	d->way = (struct redrive_way){.dead = d->dead, .key = d->dest->key};
+	d->way = (struct redrive_route){.dead = d->dead, .key = d->dest->key};
 	d->pace = pagesize_start(PAGESIZE_FIRST, 0);
 	d->from = d->o->since;
 	d->to = info.last_generated;
@@ -445,7 +444,7 @@ redrive_run(const struct redrive_options *o, struct redrive_result *r)
 }
 
 int
-redrive_match(struct redrive_options *o, const char *s, struct err *err)
+redrive_add_match(struct redrive_options *o, const char *s, struct err *err)
 {
 	const char *eq = strchr(s, '=');
 
@@ -458,7 +457,7 @@ redrive_match(struct redrive_options *o, const char *s, struct err *err)
 }
 
 int
-redrive_since(struct redrive_options *o, const char *where, struct err *err)
+redrive_set_since(struct redrive_options *o, const char *where, struct err *err)
 {
 	struct id_place p;
 
@@ -469,7 +468,7 @@ redrive_since(struct redrive_options *o, const char *where, struct err *err)
 }
 
 int
-redrive_types(struct redrive_options *o, char *const *types, size_t n, struct err *err)
+redrive_set_types(struct redrive_options *o, char *const *types, size_t n, struct err *err)
 {
 	if (n == 0)
 		return err_set(err, STATUS_USAGE, "--dead: which event type?");

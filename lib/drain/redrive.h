@@ -27,7 +27,7 @@ struct redrive_match {
 };
 
 /* One that would be moved. */
-struct redrive_line {
+struct redrive_preview {
 	const char *type;
 	struct slice id; /* of the dead letter */
 	struct slice event_id;
@@ -40,7 +40,7 @@ struct redrive_options {
 	char *const *types;
 	size_t ntypes;
 	struct stream_id since;      /* the lowest ID, in the dead letters */
-	struct redrive_match *match; /* all of them; redrive_match, redrive_free */
+	struct redrive_match *match; /* all of them; redrive_add_match, redrive_free */
 	size_t matches;
 	int64_t maxlen; /* -1: as configured for the type */
 	bool force;     /* G7 off */
@@ -50,7 +50,7 @@ struct redrive_options {
 	 * A dry run: called once with NULL when Redis has answered, then for each dead letter that
 	 * would be moved, which is not moved then. Non-zero ends the run. NULL: no dry run.
 	 */
-	int (*dry)(void *arg, const struct redrive_line *l);
+	int (*dry)(void *arg, const struct redrive_preview *l);
 	volatile sig_atomic_t *stop; /* set by a signal */
 	/* Words for people, one line each. */
 	void (*say)(void *arg, const char *text);
@@ -73,11 +73,11 @@ struct redrive_result {
 void redrive_run(const struct redrive_options *o, struct redrive_result *r);
 
 /* As people type them; 0, or -1 with status 64. "NAME=VALUE", one more of them; borrowed. */
-int redrive_match(struct redrive_options *o, const char *s, struct err *err);
+int redrive_add_match(struct redrive_options *o, const char *s, struct err *err);
 /* see id.h */
-int redrive_since(struct redrive_options *o, const char *where, struct err *err);
+int redrive_set_since(struct redrive_options *o, const char *where, struct err *err);
 /* by name, one at least; borrowed */
-int redrive_types(struct redrive_options *o, char *const *types, size_t n, struct err *err);
+int redrive_set_types(struct redrive_options *o, char *const *types, size_t n, struct err *err);
 void redrive_free(struct redrive_options *o);
 
 #endif

@@ -22,7 +22,7 @@ fail_shape(const char *what, enum conn_why *why, struct err *err)
 }
 
 static int
-refused(const struct redrive_way *w, const struct reply *r, enum conn_why *why, struct err *err)
+refused(const struct redrive_route *w, const struct reply *r, enum conn_why *why, struct err *err)
 {
 	char what[700];
 
@@ -69,7 +69,7 @@ static const char script[] =
     "return out\n";
 
 static void
-put_script(const struct redrive_way *w, const struct redrive_letter *l, size_t n)
+put_script(const struct redrive_route *w, const struct redrive_entry *l, size_t n)
 {
 	struct slice argv[6 + 2 * REDRIVE_MOVE_MAX];
 	char max[24], own[REDRIVE_MOVE_MAX][24];
@@ -95,7 +95,7 @@ put_script(const struct redrive_way *w, const struct redrive_letter *l, size_t n
 /* What is not permitted to a script may be to us, and else the other way says better what is
  * missing. */
 static int
-script_refused(struct redrive_way *w, const struct reply *r, enum conn_why *why, struct err *err)
+script_refused(struct redrive_route *w, const struct reply *r, enum conn_why *why, struct err *err)
 {
 	refused(w, r, why, err);
 	if (*why != CONN_NOPERM && *why != CONN_OTHER)
@@ -105,7 +105,7 @@ script_refused(struct redrive_way *w, const struct reply *r, enum conn_why *why,
 }
 
 static int
-take_script(struct redrive_way *w, const struct reply *r, size_t n, struct redrive_moved *done,
+take_script(struct redrive_route *w, const struct reply *r, size_t n, struct redrive_moved *done,
     enum conn_why *why, struct err *err)
 {
 	struct stream_id id;
@@ -130,7 +130,7 @@ take_script(struct redrive_way *w, const struct reply *r, size_t n, struct redri
 }
 
 static int
-by_script(struct redrive_way *w, const struct redrive_letter *l, size_t n,
+by_script(struct redrive_route *w, const struct redrive_entry *l, size_t n,
     struct redrive_moved *done, enum conn_why *why, struct err *err)
 {
 	struct reply *r;
@@ -153,7 +153,7 @@ enum outcome { FAILED = -1, RACED, MOVED, GONE };
 /* All n answers, or none and -1: the connection is dead. */
 static int
 take_all(
-    const struct redrive_way *w, struct reply **r, size_t n, enum conn_why *why, struct err *err)
+    const struct redrive_route *w, struct reply **r, size_t n, enum conn_why *why, struct err *err)
 {
 	for (size_t i = 0; i < n; i++) {
 		if ((r[i] = conn_wait(w->conn, 0, err)) != NULL)
@@ -176,7 +176,7 @@ free_all(struct reply **r, size_t n)
 /* Of WATCH, XRANGE, TYPE, MULTI. MOVED here means that it may be. */
 static enum outcome
 judge_look(
-    const struct redrive_way *w, struct reply *const r[4], enum conn_why *why, struct err *err)
+    const struct redrive_route *w, struct reply *const r[4], enum conn_why *why, struct err *err)
 {
 	struct slice type = reply_text(r[2]);
 
@@ -196,7 +196,7 @@ judge_look(
 
 /* Ends what was begun; what the answer is does not matter. */
 static void
-let_go(const struct redrive_way *w, const char *how)
+let_go(const struct redrive_route *w, const char *how)
 {
 	struct err err;
 
@@ -207,7 +207,7 @@ let_go(const struct redrive_way *w, const char *how)
 /* MULTI is answered before anything is put behind it: where it is not permitted, that would be
  * executed at once. */
 static enum outcome
-look(const struct redrive_way *w, const struct redrive_letter *l, enum conn_why *why,
+look(const struct redrive_route *w, const struct redrive_entry *l, enum conn_why *why,
     struct err *err)
 {
 	struct slice range[] = {slice_of("XRANGE"), slice_of(w->dead), l->id, l->id};
@@ -235,7 +235,7 @@ look(const struct redrive_way *w, const struct redrive_letter *l, enum conn_why 
  * are used up: then the dead letter goes behind the others.
  */
 static void
-put_back(const struct redrive_way *w, const struct slice *kv, size_t nkv)
+put_back(const struct redrive_route *w, const struct slice *kv, size_t nkv)
 {
 	struct err err;
 
@@ -245,7 +245,7 @@ put_back(const struct redrive_way *w, const struct slice *kv, size_t nkv)
 
 /* Of XADD, XDEL, EXEC. */
 static enum outcome
-judge_exec(const struct redrive_way *w, struct reply *const r[3], const struct slice *kv,
+judge_exec(const struct redrive_route *w, struct reply *const r[3], const struct slice *kv,
     size_t nkv, enum conn_why *why, struct err *err)
 {
 	const struct reply *added = reply_at(r[2], 0);
@@ -268,7 +268,7 @@ judge_exec(const struct redrive_way *w, struct reply *const r[3], const struct s
 }
 
 static enum outcome
-move_watched(const struct redrive_way *w, const struct redrive_letter *l, enum conn_why *why,
+move_watched(const struct redrive_route *w, const struct redrive_entry *l, enum conn_why *why,
     struct err *err)
 {
 	struct slice del[] = {slice_of("XDEL"), slice_of(w->dead), l->id}, id;
@@ -291,7 +291,7 @@ move_watched(const struct redrive_way *w, const struct redrive_letter *l, enum c
 }
 
 static int
-by_watch(const struct redrive_way *w, const struct redrive_letter *l, struct redrive_moved *done,
+by_watch(const struct redrive_route *w, const struct redrive_entry *l, struct redrive_moved *done,
     enum conn_why *why, struct err *err)
 {
 	enum outcome out = RACED;
@@ -315,13 +315,13 @@ by_watch(const struct redrive_way *w, const struct redrive_letter *l, struct red
 }
 
 int
-redrive_move_letters(struct redrive_way *w, const struct redrive_letter *l, size_t n,
+redrive_move_entries(struct redrive_route *w, const struct redrive_entry *l, size_t n,
     struct redrive_moved *done, enum conn_why *why, struct err *err)
 {
 	size_t few = 0, bytes = 0;
 
 	*done = (struct redrive_moved){0};
-	while (few < n && few < REDRIVE_MOVE_MAX && l[few].own <= REDRIVE_MOVE_REASON &&
+	while (few < n && few < REDRIVE_MOVE_MAX && l[few].own <= REDRIVE_MOVE_FIELDS &&
 	    (few == 0 || bytes + l[few].bytes <= REDRIVE_MOVE_BYTES))
 		bytes += l[few++].bytes;
 	return w->watch || few == 0 ? by_watch(w, l, done, why, err)

@@ -21,10 +21,10 @@
 #define REDRIVE_MOVE_BYTES \
 	(1 << 20) /* in one script, unless it is one alone: the server does nothing else meanwhile \
 	           */
-#define REDRIVE_MOVE_REASON \
+#define REDRIVE_MOVE_FIELDS \
 	7500 /* names and values that a script can hand over: Lua's stack has 8000 */
 
-struct redrive_letter {
+struct redrive_entry {
 	struct slice id;           /* its own, in the dead letters */
 	const struct reply *entry; /* as stream_entry takes it */
 	/* how many of its names and values are the entry's own (provenance_read); 1 pair or more */
@@ -32,7 +32,7 @@ struct redrive_letter {
 	size_t bytes;
 };
 
-struct redrive_way {
+struct redrive_route {
 	struct conn *conn;
 	const char *dead, *key; /* from, to */
 	int64_t maxlen;         /* XADD MAXLEN ~; 0 for none */
@@ -49,7 +49,7 @@ struct redrive_moved {
  * Nothing may be unanswered. -1: the connection died, or the first of the rest was refused: *why
  * and f. Is *why CONN_FINE, the keys changed too fast.
  */
-int redrive_move_letters(struct redrive_way *w, const struct redrive_letter *l, size_t n,
+int redrive_move_entries(struct redrive_route *w, const struct redrive_entry *l, size_t n,
     struct redrive_moved *done, enum conn_why *why, struct err *err);
 
 #endif

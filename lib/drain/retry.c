@@ -177,7 +177,7 @@ attempt(struct buffer *buf, const struct drain_options *o, struct drain_result *
 }
 
 int
-retry_within(struct buffer *buf, const struct drain_options *o, struct drain_result *sum,
+retry_drain(struct buffer *buf, const struct drain_options *o, struct drain_result *sum,
     int64_t wait_ms, bool watched)
 {
 	struct backoff pause = {.first = 100, .most = 10000};
@@ -201,12 +201,12 @@ retry_within(struct buffer *buf, const struct drain_options *o, struct drain_res
 }
 
 int
-retry_due(struct buffer *buf, bool *due, struct err *err)
+retry_has_work(struct buffer *buf, bool *due, struct err *err)
 {
 	bool holds;
 
 	if (backlog_any(buf, &holds, err) == -1)
 		return -1;
-	*due = holds || outage_due(buf);
+	*due = holds || outage_is_due(buf);
 	return 0;
 }

@@ -16,10 +16,10 @@
  * Why an attempt did not drain is said (o->say), that another replay is running only when
  * `watched`. With a wait_ms the same things are found again at each attempt: they are said once.
  */
-int retry_within(struct buffer *buf, const struct drain_options *o, struct drain_result *sum,
+int retry_drain(struct buffer *buf, const struct drain_options *o, struct drain_result *sum,
     int64_t wait_ms, bool watched);
 
 /* Whether there is anything to do: a segment, or an outage to be ended. Without a lock. 0 or -1. */
-int retry_due(struct buffer *buf, bool *due, struct err *err);
+int retry_has_work(struct buffer *buf, bool *due, struct err *err);
 
 #endif

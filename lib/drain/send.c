@@ -43,9 +43,9 @@ fence(struct drain *d, struct err *err)
 static void
 note_own(struct drain *d, const struct dest *dest, struct stream_id id)
 {
-	if (d->owns < DRAIN_OWN && (d->owns & (d->owns - 1)) == 0) /* full at powers of two */
+	if (d->owns < DRAIN_ENTRIES && (d->owns & (d->owns - 1)) == 0) /* full at powers of two */
 		d->own = mem_realloc(d->own, (d->owns ? 2 * d->owns : 1) * sizeof(*d->own));
-	d->own[d->owns++ % DRAIN_OWN] = (struct drain_own){dest, id};
+	d->own[d->owns++ % DRAIN_ENTRIES] = (struct drain_entry){dest, id};
 }
 
 struct whose {
@@ -58,7 +58,7 @@ static bool
 is_spent(void *arg, struct stream_id entry)
 {
 	const struct whose *w = arg;
-	size_t i, n = w->d->owns < DRAIN_OWN ? w->d->owns : DRAIN_OWN;
+	size_t i, n = w->d->owns < DRAIN_ENTRIES ? w->d->owns : DRAIN_ENTRIES;
 	char id[ID_SIZE];
 
 	/* cppcheck-suppress knownConditionTrueFalse ; it sees only n = 0 */
@@ -87,7 +87,7 @@ settle_lane(struct drain *d, struct dest *dest, struct err *err)
 		lines[n].after = it->after;
 		lines[n++].e = &it->line.e;
 	}
-	r = indoubt_settle(
+	r = indoubt_resolve(
 	    d->conn, dest->key, is_spent, &(struct whose){d, dest}, lines, n, &unsure, err);
 	for (i = 0, n = 0; r == 0 && i < d->batch.n; i++) {
 		struct batch_item *it = &d->batch.item[i];
@@ -109,7 +109,7 @@ settle_lane(struct drain *d, struct dest *dest, struct err *err)
 }
 
 void
-send_spend(struct drain *d)
+send_note_spent(struct drain *d)
 {
 	char id[ID_SIZE];
 	size_t i;
@@ -125,7 +125,7 @@ send_spend(struct drain *d)
 }
 
 int
-send_settle(struct drain *d, struct err *err)
+send_resolve(struct drain *d, struct err *err)
 {
 	size_t i;
 
@@ -220,12 +220,12 @@ intend_batch(struct drain *d)
 static bool
 may_be_sent(const struct drain *d, const struct readahead_line *k, const struct dest *dest)
 {
-	int64_t limit = drain_limit(d, k->event.maxlen, dest->type);
+	int64_t limit = drain_maxlen(d, k->event.maxlen, dest->type);
 
 	if (k->event.in_doubt || manifest_is_returned(k->l.stem))
 		return false;
 	return dest->stopped ||
-	    (dest->opened && !dest->stale && (limit == 0 || limit >= BATCH_DOUBT));
+	    (dest->opened && !dest->stale && (limit == 0 || limit >= BATCH_IN_DOUBT));
 }
 
 /* The lines that wait; whether they are sent is decided later, and one that never was is looked up
@@ -233,7 +233,7 @@ may_be_sent(const struct drain *d, const struct readahead_line *k, const struct 
 static bool
 intend_more(struct drain *d)
 {
-	_Static_assert(SPENT >= BATCH_DOUBT,
+	_Static_assert(SPENT >= BATCH_IN_DOUBT,
 	    "what is found for lines in doubt must be known until the last of them is settled");
 	struct intent *in = &d->checkpoint.intent;
 	const struct dest *dest = NULL, *last = NULL;
@@ -268,7 +268,7 @@ store(struct drain *d, struct err *err)
 }
 
 int
-send_record(struct drain *d, bool sending, struct err *err)
+send_checkpoint(struct drain *d, bool sending, struct err *err)
 {
 	if (sending || d->old.on)
 		intend_batch(d);
@@ -278,7 +278,7 @@ send_record(struct drain *d, bool sending, struct err *err)
 }
 
 int
-send_record_more(struct drain *d, struct err *err)
+send_checkpoint_ahead(struct drain *d, struct err *err)
 {
 	if (d->old.on || d->checkpoint.lost || d->batch.brief)
 		/* all is looked up first; or entries of it push each other out, and more must not
@@ -296,8 +296,8 @@ send_record_more(struct drain *d, struct err *err)
 static void
 send_one(struct drain *d, struct batch_item *it)
 {
-	dest_put(it->dest, d->conn,
-	    it->dest->mode == DEST_PLAIN ? drain_limit(d, it->line.maxlen, it->dest->type) : 0,
+	dest_put_add(it->dest, d->conn,
+	    it->dest->mode == DEST_PLAIN ? drain_maxlen(d, it->line.maxlen, it->dest->type) : 0,
 	    &it->line.e);
 }
 
@@ -353,7 +353,7 @@ take_answer(struct drain *d, struct batch_item *it, enum conn_why *worst, struct
 	it->state = BATCH_REFUSED;
 	if (it->why == CONN_TOOBIG)
 		return refuse_for_good(d, it, why.text);
-	commit_leave(d, it->line.e.type, it->chain, it->stem, it->pos, it->limit);
+	commit_skip(d, it->line.e.type, it->chain, it->stem, it->pos, it->limit);
 	if (it->why == CONN_LATER || it->why == CONN_READONLY || it->why == CONN_MOVED ||
 	    it->why == CONN_DENIED) {
 		dest_stop(it->dest, it->why, "");
@@ -365,7 +365,7 @@ take_answer(struct drain *d, struct batch_item *it, enum conn_why *worst, struct
 }
 
 void
-send_send(struct drain *d)
+send_queue(struct drain *d)
 {
 	struct batch_item *it;
 
@@ -375,14 +375,14 @@ send_send(struct drain *d)
 			continue;
 		send_one(d, it);
 		d->tried++;
-		if (d->batch.sent % SEND_PUSH == 0)
+		if (d->batch.sent % SEND_CHUNK == 0)
 			conn_push(d->conn); /* the server may begin */
 	}
 	conn_push(d->conn);
 }
 
 int
-send_take(struct drain *d, enum conn_why *worst, struct err *err)
+send_await_replies(struct drain *d, enum conn_why *worst, struct err *err)
 {
 	size_t i;
 

@@ -17,7 +17,7 @@
 /* --- limits ------------------------------------------------------------------------- */
 
 void
-trim_policy(struct dest *dest, const struct conf *c)
+trim_set_policy(struct dest *dest, const struct conf *c)
 {
 	dest->acked = conf_acked(c, dest->type);
 	dest->hard = dest->acked ? conf_maxlen_hard(c, dest->type) : 0;
@@ -66,7 +66,7 @@ room(const struct dest *dest, uint64_t length)
 }
 
 int
-trim_limit(struct dest *dest, int64_t maxlen)
+trim_set_limit(struct dest *dest, int64_t maxlen)
 {
 	if (dest->maxlen == maxlen)
 		return 1;
@@ -278,7 +278,7 @@ note_view(struct dest *dest, struct view *v, struct bytes *words)
 	dest->after = v->info.last_generated;
 	if (!dest->opened)
 		dest->watch.before = v->info;
-	trimwatch_others(&dest->watch, dest->key, &v->info, v->g, v->n, words);
+	trimwatch_check_others(&dest->watch, dest->key, &v->info, v->g, v->n, words);
 }
 
 static int
@@ -330,13 +330,13 @@ measure_acked(struct dest *dest, struct conn *conn, struct bytes *words, struct 
  */
 
 int
-trim_ready(struct dest *dest, struct conn *conn, int64_t maxlen, bool force, struct bytes *words,
-    struct err *err)
+trim_ensure_room(struct dest *dest, struct conn *conn, int64_t maxlen, bool force,
+    struct bytes *words, struct err *err)
 {
 	int r;
 
 	if (dest->stopped ||
-	    (dest->opened && !dest->stale && trim_limit(dest, maxlen) && dest->room > 0))
+	    (dest->opened && !dest->stale && trim_set_limit(dest, maxlen) && dest->room > 0))
 		return 0;
 	dest->maxlen = maxlen;
 	r = dest->acked && !force ? measure_acked(dest, conn, words, err)
@@ -349,14 +349,14 @@ trim_ready(struct dest *dest, struct conn *conn, int64_t maxlen, bool force, str
 }
 
 void
-trim_seen(struct dest *dest, const struct stream_info *info)
+trim_set_length(struct dest *dest, const struct stream_info *info)
 {
 	dest->mode = DEST_GUARDED;
 	dest->room = info != NULL ? room(dest, info->length) : 0;
 }
 
 bool
-trim_due(const struct dest *dest)
+trim_is_due(const struct dest *dest)
 {
 	const struct stream_info *was = &dest->watch.before;
 	uint64_t now = was->added + dest->watch.added;
@@ -367,7 +367,7 @@ trim_due(const struct dest *dest)
 }
 
 void
-trim_again(struct dest *dest)
+trim_remeasure(struct dest *dest)
 {
 	dest->stopped = false;
 	free(dest->reason);

@@ -28,11 +28,11 @@
 	1000 /* entries that are added at a time, at most, before the stream is looked at again */
 
 /* The policy of its type; before the lane is opened. */
-void trim_policy(struct dest *dest, const struct conf *c);
+void trim_set_policy(struct dest *dest, const struct conf *c);
 
 /* Makes `maxlen` the limit that room is counted against, where that needs no question. 1, or 0:
- * trim_ready has to measure. */
-int trim_limit(struct dest *dest, int64_t maxlen);
+ * trim_ensure_room has to measure. */
+int trim_set_limit(struct dest *dest, int64_t maxlen);
 /*
  * Makes sure that one more entry may be added under this limit (0: none), asking the server when
  * that is not known. Stops the lane when the stream is full of needed entries (why is CONN_FINE),
@@ -40,16 +40,16 @@ int trim_limit(struct dest *dest, int64_t maxlen);
  * refusal that concerns the server (conn_why, f). With trim = acked, `words` gets what people have
  * to know, as a line without a newline, once in the life of the lane.
  */
-int trim_ready(struct dest *dest, struct conn *conn, int64_t maxlen, bool force,
+int trim_ensure_room(struct dest *dest, struct conn *conn, int64_t maxlen, bool force,
     struct bytes *words, struct err *err);
 
 /* With trim = acked, for a publisher: what the first look showed, its maxlen set; NULL: it was
  * refused. */
-void trim_seen(struct dest *dest, const struct stream_info *info);
+void trim_set_length(struct dest *dest, const struct stream_info *info);
 /* Whether it is this publisher's turn to look, though there is room: the stream is well over its
  * maxlen. One of a hundred entries that are added makes it so. */
-bool trim_due(const struct dest *dest);
-/* A lane that was stopped, or has room, is measured by the next trim_ready. */
-void trim_again(struct dest *dest);
+bool trim_is_due(const struct dest *dest);
+/* A lane that was stopped, or has room, is measured by the next trim_ensure_room. */
+void trim_remeasure(struct dest *dest);
 
 #endif

@@ -38,7 +38,7 @@ most_pushed_out(const struct trimwatch *w, const struct stream_info *now,
 }
 
 uint64_t
-trimwatch_look(
+trimwatch_check(
     struct trimwatch *w, struct conn *conn, const char *key, int64_t maxlen, struct bytes *words)
 {
 	struct stream_info now;
@@ -71,7 +71,7 @@ trimwatch_look(
 }
 
 uint64_t
-trimwatch_others(struct trimwatch *w, const char *key, const struct stream_info *now,
+trimwatch_check_others(struct trimwatch *w, const char *key, const struct stream_info *now,
     const struct stream_group *g, size_t n, struct bytes *words)
 {
 	uint64_t expected = w->before.length + (now->added - w->before.added), most = 0;

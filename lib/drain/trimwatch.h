@@ -23,14 +23,14 @@ struct trimwatch {
  * people (once in the life of the watch) and returns how many, else 0. Errors are no failure: then
  * it cannot be known. Nothing may be unanswered on the bus.
  */
-uint64_t trimwatch_look(
+uint64_t trimwatch_check(
     struct trimwatch *w, struct conn *conn, const char *key, int64_t maxlen, struct bytes *words);
 /*
  * The same of a look that was taken already, about those who trim otherwise: entries that a group
  * had not read are gone since the last one, and w->before leaves out what we took away ourselves.
  * The look becomes w->before.
  */
-uint64_t trimwatch_others(struct trimwatch *w, const char *key, const struct stream_info *now,
+uint64_t trimwatch_check_others(struct trimwatch *w, const char *key, const struct stream_info *now,
     const struct stream_group *g, size_t n, struct bytes *words);
 
 #endif

@@ -255,7 +255,7 @@ void
 connect_send(struct publish *p, struct inflight_slot *s)
 {
 	s->dest = dests_get(&p->dests, p->o->conf->prefix, s->e.type);
-	s->number = dest_put(s->dest, p->conn, s->dest->acked ? 0 : s->dest->maxlen, &s->e);
+	s->number = dest_put_add(s->dest, p->conn, s->dest->acked ? 0 : s->dest->maxlen, &s->e);
 	if (s->dest->acked)
 		s->dest->room--;
 	inflight_state(&p->inflight, s, INFLIGHT_SENT);

@@ -98,7 +98,7 @@ fallback_append(struct publish *p, struct err *err)
 		p->looked = false;
 	}
 	if (done && p->away)
-		outage_mark(p->buf);
+		outage_start(p->buf);
 	if (arena->cap > ARENA_KEPT)
 		bytes_free(arena);
 	free(lines);

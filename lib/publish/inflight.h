@@ -16,7 +16,7 @@
 #define INFLIGHT_SPILLS \
 	4 /* times as much when all of it is for the buffer, where a sync costs the more the fewer \
 	     share it */
-#define INFLIGHT_BIG 32768UL /* an event larger than this goes alone, see BATCH_BIG */
+#define INFLIGHT_BIG 32768UL /* an event larger than this goes alone, see BATCH_LARGE */
 
 enum inflight_state {
 	INFLIGHT_NEW,       /* not yet sent anywhere */

@@ -31,9 +31,9 @@ publish_open_dest(struct publish *p, struct slice type, const struct stream_info
 		dest->after = info->last_generated;
 		dest->watch.before = *info;
 	}
-	trim_policy(dest, p->o->conf);
+	trim_set_policy(dest, p->o->conf);
 	if (dest->acked)
-		trim_seen(dest, info);
+		trim_set_length(dest, info);
 	else
 		dest->room = INT64_MAX;
 	return dest;
@@ -72,8 +72,8 @@ publish_measure_room(struct publish *p, struct dest *dest)
 	struct err err;
 	int r;
 
-	trim_again(dest);
-	r = trim_ready(dest, p->conn, dest->maxlen, false, &words, &err);
+	trim_remeasure(dest);
+	r = trim_ensure_room(dest, p->conn, dest->maxlen, false, &words, &err);
 	if (words.len)
 		publish_say(p, !p->said_retain, "%s", bytes_str(&words));
 	p->said_retain |= words.len > 0;
@@ -393,14 +393,14 @@ watch_all(struct publish *p)
 		struct dest *dest = p->dests.dest[i];
 
 		if (dest->acked) {
-			if (trim_due(dest) && publish_measure_room(p, dest) == 1)
+			if (trim_is_due(dest) && publish_measure_room(p, dest) == 1)
 				/* the next event of its type says so, if there is one */
-				trim_again(dest);
+				trim_remeasure(dest);
 			continue;
 		}
 		words.len = 0;
 		p->count[COUNT_TRIMMED] +=
-		    trimwatch_look(&dest->watch, p->conn, dest->key, dest->maxlen, &words);
+		    trimwatch_check(&dest->watch, p->conn, dest->key, dest->maxlen, &words);
 		if (words.len)
 			publish_say(p, true, "%s", bytes_str(&words));
 	}

@@ -95,7 +95,7 @@ drainfmt_redrive_head(struct bytes *out)
 }
 
 void
-drainfmt_redrive_line_text(struct bytes *out, const struct redrive_line *l)
+drainfmt_redrive_line_text(struct bytes *out, const struct redrive_preview *l)
 {
 	struct slice time = or_none(l->dead.time), event_id = or_none(l->event_id),
 	             attempts = or_none(l->dead.attempts), status = l->dead.status;
@@ -109,7 +109,7 @@ drainfmt_redrive_line_text(struct bytes *out, const struct redrive_line *l)
 }
 
 void
-drainfmt_redrive_line_json(struct bytes *out, const struct redrive_line *l)
+drainfmt_redrive_line_json(struct bytes *out, const struct redrive_preview *l)
 {
 	const struct provenance *d = &l->dead;
 	const struct {

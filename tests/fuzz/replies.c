@@ -103,7 +103,7 @@ settle_two(struct conn *conn)
 	struct indoubt_line lines[2] = {{.e = &e}, {.e = &e, .after = {1, 1}}};
 	uint64_t unsure = 0;
 
-	if (indoubt_settle(conn, "k", none_own, NULL, lines, 2, &unsure, &f) == 0)
+	if (indoubt_resolve(conn, "k", none_own, NULL, lines, 2, &unsure, &f) == 0)
 		PROMISE(unsure + lines[0].found + lines[1].found <= 2);
 }
 
@@ -131,15 +131,15 @@ lane(struct conn *conn)
 	struct dest *dest = dests_get(&ls, "q", slice_of("t"));
 	struct bytes words = {0};
 
-	if (trim_ready(dest, conn, 100, false, &words, &f) == 0) {
+	if (trim_ensure_room(dest, conn, 100, false, &words, &f) == 0) {
 		PROMISE(dest->stopped || dest->room > 0 || dest->mode == DEST_GUARDED);
-		trimwatch_look(&dest->watch, conn, dest->key, 100, &words);
+		trimwatch_check(&dest->watch, conn, dest->key, 100, &words);
 	}
 	if (conn_why(conn) == CONN_FINE) {
 		dest->acked = true;
 		dest->hard = 1000;
-		trim_again(dest);
-		if (trim_ready(dest, conn, 100, false, &words, &f) == 0)
+		trim_remeasure(dest);
+		if (trim_ensure_room(dest, conn, 100, false, &words, &f) == 0)
 			PROMISE(dest->stopped || dest->room > 0);
 	}
 	bytes_free(&words);
