@@ -169,7 +169,7 @@ take_hands(const char *arg, struct err *err)
 	if (n > HANDS_MAX)
 		return err_set(
 		    err, STATUS_USAGE, "-P %s: at most %d commands at once", arg, HANDS_MAX);
-	eb.handle.hands = (size_t)n;
+	eb.handle.runners = (size_t)n;
 	return 0;
 }
 
@@ -223,7 +223,7 @@ take_handle_option(int ch, const char *arg, struct err *err)
 static int
 take_option(int ch, const char *arg, struct err *err)
 {
-	struct range *l = &eb.plan.look;
+	struct range *l = &eb.plan.range;
 	int ok = 0;
 
 	switch (ch) {
@@ -244,7 +244,7 @@ take_option(int ch, const char *arg, struct err *err)
 		    "how long to wait for an event is expected: 30, 0.5, 5m", &eb.follow.idle_ms,
 		    err);
 		break;
-	case OPT_DEAD: eb.taps.dead = true; break;
+	case OPT_DEAD: eb.taps.dead_letters = true; break;
 	case OPT_FOLLOW: l->follow = true; break;
 	case OPT_FROM:
 		eb.plan.from_given = true;
@@ -298,14 +298,14 @@ check_options(void)
 	check_handle();
 	if (eb.payload + (eb.sink.format != NULL) + eb.conf.json > 1)
 		bad_usage("-j, --payload and -f exclude each other");
-	if (!eb.peek && (eb.plan.look.follow || eb.plan.look.last >= 0 || eb.to_given))
+	if (!eb.peek && (eb.plan.range.follow || eb.plan.range.last >= 0 || eb.to_given))
 		bad_usage("--follow, --last and --to go with --peek");
-	if (!eb.peek && eb.taps.dead)
+	if (!eb.peek && eb.taps.dead_letters)
 		bad_usage("--dead goes with --peek: dead letters are looked at here, and re-driven "
 		          "by ebreplay --dead");
 	if (eb.peek && (eb.taps.group != NULL || eb.plan.consumer != NULL))
 		bad_usage("--peek uses no group: -g and -C do not go with it");
-	if (eb.plan.look.follow && (eb.to_given || eb.end))
+	if (eb.plan.range.follow && (eb.to_given || eb.end))
 		bad_usage("--follow has no end, so --to and -e do not go with it");
 	if (eb.taps.group != NULL && *eb.taps.group == '\0')
 		bad_usage("-g: a group's name is not empty");
@@ -318,9 +318,9 @@ read_options(int argc, char **argv)
 	int ch, r;
 
 	conf_init(&eb.conf);
-	eb.follow.limit = eb.follow.idle_ms = eb.plan.look.last = -1;
+	eb.follow.limit = eb.follow.idle_ms = eb.plan.range.last = -1;
 	eb.sink = (struct sink){.fd = STDOUT_FILENO, .end = '\n', .sync = true};
-	handle_init(&eb.handle);
+	handle_plan_init(&eb.handle);
 	while ((ch = getopt_long(argc, argv, CONF_SHORT "0C:ef:g:n:P:W:", options, NULL)) != -1) {
 		if ((r = conf_option(&eb.conf, ch, optarg, &err)) == 0)
 			r = take_option(ch, optarg, &err);
@@ -359,7 +359,7 @@ name_consumer(void)
 		warnx("%s; what is pending at the end of this run is not taken up by the next",
 		    err.text);
 	eb.plan.consumer = eb.consumer.name;
-	eb.plan.kin = eb.consumer.stem;
+	eb.plan.host_prefix = eb.consumer.host_prefix;
 }
 
 static void
@@ -369,7 +369,7 @@ make_plan(void)
 
 	eb.plan.url = &eb.conf.url;
 	eb.plan.timeout_ms = w->timeout_ms = eb.conf.timeout_ms;
-	eb.plan.kept = eb.handle.argv != NULL;
+	eb.plan.manual_ack = eb.handle.argv != NULL;
 	eb.plan.claim_idle = eb.handle.claim_idle;
 	eb.taps.plan = &eb.plan;
 	eb.taps.prefix = eb.conf.prefix;
@@ -379,7 +379,7 @@ make_plan(void)
 	    : eb.sink.format != NULL ? SINK_FORMAT
 	                             : SINK_JSON;
 	w->sink = &eb.sink;
-	w->in_turn = eb.peek && !eb.plan.look.follow;
+	w->in_turn = eb.peek && !eb.plan.range.follow;
 	w->to_end = w->in_turn || eb.end;
 }
 
@@ -394,7 +394,7 @@ add_type(const char *type)
 		sublist_add(&eb.taps, type);
 		return;
 	}
-	if (sublist_match(&eb.taps, type, &found, &complete, &err) == -1)
+	if (sublist_add_pattern(&eb.taps, type, &found, &complete, &err) == -1)
 		errx(err.status, "%s", err.text);
 	if (!complete)
 		warnx("'%s': not all keys could be looked at in time", type);
@@ -412,7 +412,7 @@ tell_groups(void)
 		return;
 	for (size_t i = 0; i < eb.taps.n; i++)
 		warnx("reading as group '%s', consumer '%s', and acknowledging; --peek only looks",
-		    sub_group(eb.taps.at[i]), eb.plan.consumer);
+		    sub_group(eb.taps.subs[i]), eb.plan.consumer);
 }
 
 static void
@@ -421,7 +421,7 @@ add_types(char **types, size_t n)
 	for (size_t i = 0; i < n; i++)
 		add_type(types[i]);
 	tell_groups();
-	eb.follow.subs = eb.handle.subs = eb.taps.at;
+	eb.follow.subs = eb.handle.subs = eb.taps.subs;
 	eb.follow.n = eb.handle.n = eb.taps.n;
 }
 
@@ -460,12 +460,12 @@ run_handle(void)
 	    : consume_status(end, c.handled + c.dead, eb.follow.limit, eb.end);
 	if (end == CONSUME_FAILED)
 		warnx("%s", err.text);
-	if (c.unsaid > 0)
+	if (c.unacked > 0)
 		warnx(
 		    "%llu events were handled and could not be acknowledged: they will come again",
-		    (unsigned long long)c.unsaid);
+		    (unsigned long long)c.unacked);
 	if (eb.conf.verbose) {
-		handle_text(&words, &c);
+		handle_summary(&words, &c);
 		warnx("%s", bytes_str(&words));
 		bytes_free(&words);
 	}

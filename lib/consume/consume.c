@@ -123,7 +123,7 @@ block_ms(const struct consume_loop *r, const struct subscription *sub)
 	bool shared = r->w->limit >= 0 && r->w->n > 1;
 	int64_t ms = shared ? BLOCK_SHARED : BLOCK;
 
-	if (r->w->to_end || (shared && !sub_dry(sub)))
+	if (r->w->to_end || (shared && !sub_at_end(sub)))
 		return -1;
 	if (shared && r->w->n > BLOCK / BLOCK_SHARED)
 		ms = BLOCK / (int64_t)r->w->n > 0 ? BLOCK / (int64_t)r->w->n : 1;
@@ -142,7 +142,7 @@ share(const struct consume_loop *r, size_t idle)
 		return SIZE_MAX;
 	left = (uint64_t)r->w->limit - r->w->count;
 	for (size_t i = 0; i < r->w->n; i++)
-		left -= sub_asked(r->w->subs[i]);
+		left -= sub_requested(r->w->subs[i]);
 	/* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): the tap that asks is idle too */
 	return left == 0 ? 0 : (size_t)(left / idle > 0 ? left / idle : 1);
 }
@@ -153,7 +153,7 @@ close_dry(struct consume_loop *r, size_t i)
 {
 	struct subscription *sub = r->w->subs[i];
 
-	if (!r->w->to_end || !sub_dry(sub))
+	if (!r->w->to_end || !sub_at_end(sub))
 		return false;
 	if (sub_settled(sub)) {
 		sub_close(sub);
@@ -184,7 +184,7 @@ ask(struct consume_loop *r)
 		}
 		if ((many = share(r, idle)) == 0)
 			continue;
-		sub_ask(r->w->subs[i], many, block_ms(r, r->w->subs[i]));
+		sub_request(r->w->subs[i], many, block_ms(r, r->w->subs[i]));
 		idle--;
 		r->first = (i + 1) % r->w->n;
 	}
@@ -216,7 +216,7 @@ deliver(struct consume_loop *r, struct subscription *sub)
 	struct err err;
 
 	if (!r->ending && !r->slow)
-		sub_ahead(sub, share(r, 1));
+		sub_prefetch(sub, share(r, 1));
 	sink_begin(b.sink);
 	sub_batch_each(sub_batch(sub), add_record, &b);
 	if (sink_flush(b.sink, &err) == -1) {
@@ -224,7 +224,7 @@ deliver(struct consume_loop *r, struct subscription *sub)
 		failed(r, &err);
 	}
 	r->slow = clock_mono() - began > SLOW;
-	sub_done(sub, b.n);
+	sub_finish_batch(sub, b.n);
 	r->w->count += b.n;
 	if (b.n > 0)
 		r->last_event = clock_mono();
@@ -243,12 +243,13 @@ move(struct consume_loop *r)
 		enum sub_state before = sub_state(sub);
 		bool settled = sub_settled(sub);
 
-		if (sub_bus(sub) == NULL)
+		if (sub_conn(sub) == NULL)
 			continue;
-		if (sub_move(sub, &why, &err) == -1)
+		if (sub_process(sub, &why, &err) == -1)
 			lost(r, i, why, &err);
-		else if (before == SUB_ASKED && (sub_state(sub) == SUB_READY || sub_dry(sub)))
-			reconnect_well(&r->mend, i);
+		else if (before == SUB_REQUESTED &&
+		    (sub_state(sub) == SUB_READY || sub_at_end(sub)))
+			reconnect_reset_backoff(&r->mend, i);
 		if (sub_state(sub) == SUB_READY && !r->w->sink->broken)
 			deliver(r, sub);
 		if (sub_settled(sub) == settled && sub_state(sub) == before)
@@ -275,12 +276,12 @@ poll_ms(const struct consume_loop *r)
 	int64_t by = -1, left;
 
 	for (size_t i = 0; i < r->w->n; i++)
-		if (sub_bus(r->w->subs[i]) != NULL)
-			sooner(&by, conn_deadline(sub_bus(r->w->subs[i])));
+		if (sub_conn(r->w->subs[i]) != NULL)
+			sooner(&by, conn_deadline(sub_conn(r->w->subs[i])));
 	if (r->w->idle_ms >= 0 && !r->ending && idle_left(r) > 0)
 		sooner(&by, r->last_event + r->w->idle_ms);
 	if (!r->ending)
-		sooner(&by, reconnect_next(&r->mend));
+		sooner(&by, reconnect_next_try(&r->mend));
 	if (r->mend.down_since != 0 && !r->ending && r->w->to_end)
 		sooner(&by, r->mend.down_since + r->w->timeout_ms);
 	if (by == -1)
@@ -312,7 +313,7 @@ wait_for_news(struct consume_loop *r, int ms)
 	p[n++] = (struct pollfd){.fd = r->ending ? -1 : r->w->stop, .events = POLLIN};
 	p[n++] = (struct pollfd){.fd = r->pipe && !r->ending ? r->w->sink->fd : -1};
 	for (size_t i = 0; i < r->w->n; i++) {
-		const struct conn *conn = sub_bus(r->w->subs[i]);
+		const struct conn *conn = sub_conn(r->w->subs[i]);
 
 		if (conn != NULL)
 			p[n++] = (struct pollfd){.fd = conn_fd(conn), .events = conn_events(conn)};
@@ -346,7 +347,7 @@ judge(struct consume_loop *r)
 		bool closed = sub_state(w->subs[i]) == SUB_CLOSED;
 
 		open = open || !closed;
-		dry = dry && (closed || sub_dry(w->subs[i]));
+		dry = dry && (closed || sub_at_end(w->subs[i]));
 	}
 	judge_outage(r);
 	if (w->limit >= 0 && w->count >= (uint64_t)w->limit)
@@ -367,7 +368,7 @@ over(struct consume_loop *r)
 	for (size_t i = 0; i < r->w->n && r->ending; i++) {
 		struct subscription *sub = r->w->subs[i];
 
-		if (sub_bus(sub) == NULL || sub_settled(sub))
+		if (sub_conn(sub) == NULL || sub_settled(sub))
 			continue;
 		if (r->w->sink->broken && sub_state(sub) != SUB_IDLE && sub_acknowledged(sub))
 			sub_close(sub);

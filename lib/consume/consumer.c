@@ -106,7 +106,7 @@ consumer_take(struct consumer *c, const char *state, struct err *err)
 
 	c->fd = -1;
 	host_name(host);
-	snprintf(c->stem, sizeof(c->stem), "eb-%s-", host);
+	snprintf(c->host_prefix, sizeof(c->host_prefix), "eb-%s-", host);
 	if (state != NULL && (dir = open_dir(state)) != -1)
 		for (int n = 1; n <= MOST; n++)
 			if ((got = try_number(c, dir, host, n)) != 0)

@@ -13,8 +13,8 @@
 
 struct consumer {
 	char name[256];
-	char stem[256]; /* of all such names of this host: "eb-HOST-" */
-	int fd;         /* the lock; -1 for none */
+	char host_prefix[256]; /* of all such names of this host: "eb-HOST-" */
+	int fd;                /* the lock; -1 for none */
 };
 
 /* Directories are made with mode 0700. state may be NULL. 0; -1 and err: then the name is

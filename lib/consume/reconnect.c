@@ -97,13 +97,13 @@ reconnect_answered(struct reconnect *m)
 }
 
 void
-reconnect_well(struct reconnect *m, size_t i)
+reconnect_reset_backoff(struct reconnect *m, size_t i)
 {
 	backoff_reset(&m->backoff[i]);
 }
 
 int64_t
-reconnect_next(const struct reconnect *m)
+reconnect_next_try(const struct reconnect *m)
 {
 	return m->down_since != 0 && !m->on_trial ? m->next_try : -1;
 }

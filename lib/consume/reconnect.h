@@ -30,10 +30,10 @@ bool reconnect_lost(struct reconnect *m, size_t i, enum conn_why why, const stru
 bool reconnect_due(const struct reconnect *m);
 /* Opening connection i failed. false: as above. */
 bool reconnect_failed(struct reconnect *m, size_t i, enum conn_why why, const struct err *err);
-void reconnect_opened(struct reconnect *m);         /* all are open */
-void reconnect_answered(struct reconnect *m);       /* one of them got an answer */
-void reconnect_well(struct reconnect *m, size_t i); /* connection i answered a question */
+void reconnect_opened(struct reconnect *m);                  /* all are open */
+void reconnect_answered(struct reconnect *m);                /* one of them got an answer */
+void reconnect_reset_backoff(struct reconnect *m, size_t i); /* connection i answered a question */
 /* When the next attempt is due, CLOCK_MONOTONIC ms; -1: none is. */
-int64_t reconnect_next(const struct reconnect *m);
+int64_t reconnect_next_try(const struct reconnect *m);
 
 #endif

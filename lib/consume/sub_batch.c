@@ -7,7 +7,7 @@
 #include "redis/reply.h"
 
 void
-sub_batch_drop(struct sub_batch *h)
+sub_batch_clear(struct sub_batch *h)
 {
 	reply_free(h->entries);
 	reply_free(h->counts);
@@ -26,7 +26,7 @@ each_entry(
 static int
 sum_entry(void *arg, size_t key, const struct group_entry *e)
 {
-	struct sub_batch_sum *s = arg;
+	struct sub_batch_summary *s = arg;
 
 	(void)key;
 	if (s->entries++ == 0)
@@ -38,10 +38,10 @@ sum_entry(void *arg, size_t key, const struct group_entry *e)
 }
 
 int
-sub_batch_sum(
-    const struct sub_batch *h, struct sub_batch_sum *sum, enum conn_why *why, struct err *err)
+sub_batch_summarize(
+    const struct sub_batch *h, struct sub_batch_summary *sum, enum conn_why *why, struct err *err)
 {
-	*sum = (struct sub_batch_sum){0};
+	*sum = (struct sub_batch_summary){0};
 	if (each_entry(h, sum_entry, sum, why, err) == -1)
 		return -1;
 	if (sum->entries > 0)
@@ -126,7 +126,7 @@ note_handled(void *arg, size_t key, const struct group_entry *e)
 }
 
 size_t
-sub_batch_handled(const struct sub_batch *h, size_t n, struct bytes *ids)
+sub_batch_ack_ids(const struct sub_batch *h, size_t n, struct bytes *ids)
 {
 	struct handled handled = {ids, n, 0};
 	enum conn_why why;

@@ -14,20 +14,20 @@ add(struct sublist *t, const char *type, const char *key)
 	char *group = NULL;
 
 	for (size_t i = 0; i < t->n; i++)
-		if (strcmp(sub_type(t->at[i]), type) == 0)
+		if (strcmp(sub_type(t->subs[i]), type) == 0)
 			return;
 	if (t->plan->consumer != NULL)
 		group = t->group != NULL ? mem_strdup(t->group)
 		                         : names_group(t->prefix, t->service, type);
-	t->at = mem_realloc(t->at, (t->n + 1) * sizeof(*t->at));
-	t->at[t->n++] = sub_new(t->plan, type, key, group, t->note, t->arg);
+	t->subs = mem_realloc(t->subs, (t->n + 1) * sizeof(*t->subs));
+	t->subs[t->n++] = sub_new(t->plan, type, key, group, t->note, t->arg);
 	free(group);
 }
 
 static char *
 key_of(const struct sublist *t, const char *type)
 {
-	return t->dead ? names_dead(t->prefix, type) : names_stream(t->prefix, type);
+	return t->dead_letters ? names_dead(t->prefix, type) : names_stream(t->prefix, type);
 }
 
 void
@@ -56,7 +56,7 @@ find_keys(const struct sublist *t, const char *pattern, char ***keys, size_t *n,
 }
 
 int
-sublist_match(
+sublist_add_pattern(
     struct sublist *t, const char *pattern, size_t *found, bool *complete, struct err *err)
 {
 	char **keys;
@@ -67,8 +67,8 @@ sublist_match(
 	if (find_keys(t, pattern, &keys, &n, complete, err) == -1)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
-		const char *type =
-		    (t->dead ? names_dead_type : names_type)(t->prefix, keys[i], strlen(keys[i]));
+		const char *type = (t->dead_letters ? names_dead_type : names_type)(
+		    t->prefix, keys[i], strlen(keys[i]));
 
 		if (type != NULL) {
 			add(t, type, keys[i]);
@@ -84,7 +84,7 @@ void
 sublist_free(struct sublist *t)
 {
 	while (t->n > 0)
-		sub_free(t->at[--t->n]);
-	free(t->at);
-	t->at = NULL;
+		sub_free(t->subs[--t->n]);
+	free(t->subs);
+	t->subs = NULL;
 }

@@ -10,12 +10,12 @@ struct sublist {
 	const struct sub_plan *plan; /* of each; without a consumer they only look */
 	const char *prefix, *service;
 	const char *group; /* NULL: of each type that of the service */
-	bool dead;         /* not their events, their dead letters */
+	bool dead_letters; /* not their events, their dead letters */
 	sub_note_fn *note;
 	void *arg;
 
 	/* as they were named, those of a pattern sorted; zero before */
-	struct subscription **at;
+	struct subscription **subs;
 	size_t n;
 };
 
@@ -25,7 +25,7 @@ void sublist_add(struct sublist *t, const char *type);
  * Those of the streams that are there now, over a connection of its own. *found: how many match;
  * *complete: all keys could be looked at within the plan's time-out. 0, or -1: f.
  */
-int sublist_match(
+int sublist_add_pattern(
     struct sublist *t, const char *pattern, size_t *found, bool *complete, struct err *err);
 void sublist_free(struct sublist *t); /* the taps too */
 

@@ -55,10 +55,10 @@ tell_gone(struct subscription *sub)
 }
 
 void
-sub_drop(struct subscription *sub, enum sub_state state)
+sub_disconnect(struct subscription *sub, enum sub_state state)
 {
 	tell_gone(sub);
-	sub_batch_drop(&sub->batch);
+	sub_batch_clear(&sub->batch);
 	reply_free(sub->next);
 	sub->next = NULL;
 	conn_close(sub->conn);
@@ -73,7 +73,7 @@ sub_free(struct subscription *sub)
 {
 	if (sub == NULL)
 		return;
-	sub_drop(sub, SUB_CLOSED);
+	sub_disconnect(sub, SUB_CLOSED);
 	bytes_free(&sub->handled);
 	free(sub->type);
 	free(sub->key);
@@ -84,7 +84,7 @@ sub_free(struct subscription *sub)
 void
 sub_close(struct subscription *sub)
 {
-	sub_drop(sub, SUB_CLOSED);
+	sub_disconnect(sub, SUB_CLOSED);
 }
 
 /* --- asking ------------------------------------------------------------------- */
@@ -111,7 +111,7 @@ ask_group(struct subscription *sub, int64_t block_ms)
 	const char *ids = id, *keys = sub->key;
 
 	if (sub->phase == THEIRS) {
-		takeover_ask(sub);
+		takeover_put_list(sub);
 		return;
 	}
 	if (sub->phase == OWN) {
@@ -123,12 +123,12 @@ ask_group(struct subscription *sub, int64_t block_ms)
 }
 
 void
-sub_ask(struct subscription *sub, size_t count, int64_t block_ms)
+sub_request(struct subscription *sub, size_t count, int64_t block_ms)
 {
 	char id[ID_SIZE];
 
 	sub->asked = count < sub->pace.count ? count : sub->pace.count;
-	sub->state = SUB_ASKED;
+	sub->state = SUB_REQUESTED;
 	if (sub->phase == NEW && takeover_due(sub))
 		takeover_begin(sub);
 	if (sub->group != NULL)
@@ -142,7 +142,7 @@ sub_ask(struct subscription *sub, size_t count, int64_t block_ms)
 }
 
 void
-sub_ahead(struct subscription *sub, size_t count)
+sub_prefetch(struct subscription *sub, size_t count)
 {
 	const char *ids = ">", *keys = sub->key;
 
@@ -159,7 +159,7 @@ sub_ahead(struct subscription *sub, size_t count)
 }
 
 size_t
-sub_asked(const struct subscription *sub)
+sub_requested(const struct subscription *sub)
 {
 	return sub->asked + sub->ahead_asked;
 }
@@ -170,7 +170,7 @@ static int
 down(struct subscription *sub, enum conn_why why, enum conn_why *out)
 {
 	*out = why;
-	sub_drop(sub, SUB_DOWN);
+	sub_disconnect(sub, SUB_DOWN);
 	return -1;
 }
 
@@ -186,14 +186,14 @@ take_refusal(struct subscription *sub, enum conn_why w, enum conn_why *why, stru
 	}
 	sub->asked = 0;
 	sub->state = SUB_IDLE;
-	if (sub->group == NULL || sub_ensure(sub, why, err) == 0)
+	if (sub->group == NULL || sub_ensure_group(sub, why, err) == 0)
 		return 0;
 	return down(sub, conn_why(sub->conn) != CONN_FINE ? conn_why(sub->conn) : *why, why);
 }
 
 /* How often each was delivered: one's own pending entries have been before. */
 static void
-ask_counts(struct subscription *sub, const struct sub_batch_sum *s)
+ask_counts(struct subscription *sub, const struct sub_batch_summary *s)
 {
 	char n[24];
 	struct slice argv[] = {slice_of("XPENDING"), slice_of(sub->key), slice_of(sub->group),
@@ -207,16 +207,16 @@ ask_counts(struct subscription *sub, const struct sub_batch_sum *s)
 static int
 take_batch(struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err)
 {
-	struct sub_batch_sum s;
+	struct sub_batch_summary s;
 	enum conn_why w;
 	int sweep;
 
-	if (sub->phase == THEIRS && (sweep = takeover_take(sub, r, why, err)) != 1)
+	if (sub->phase == THEIRS && (sweep = takeover_take_reply(sub, r, why, err)) != 1)
 		return sweep == 0 ? 0 : take_refusal(sub, *why, why, err);
 	if (sub->phase != THEIRS)
 		sub->batch.entries = r;
-	if (sub_batch_sum(&sub->batch, &s, &w, err) == -1) {
-		sub_batch_drop(&sub->batch);
+	if (sub_batch_summarize(&sub->batch, &s, &w, err) == -1) {
+		sub_batch_clear(&sub->batch);
 		return take_refusal(sub, w, why, err);
 	}
 	pagesize_learn(&sub->pace, s.entries, s.bytes);
@@ -224,14 +224,14 @@ take_batch(struct subscription *sub, struct reply *r, enum conn_why *why, struct
 	sub->dry = sub->phase == NEW && s.entries == 0;
 	if (s.entries == 0) {
 		tell_gone(sub);
-		sub_batch_drop(&sub->batch);
+		sub_batch_clear(&sub->batch);
 		sub->asked = 0;
 		if (sub->phase != THEIRS || sub->last_page)
 			sub->phase = NEW;
 		sub->state = SUB_IDLE;
 		return 0;
 	}
-	sub_see(sub, s.last_id);
+	sub_advance(sub, s.last_id);
 	if (sub->phase == THEIRS && sub->last_page)
 		sub->phase = NEW;
 	if (sub->phase != OWN) {
@@ -268,7 +268,7 @@ static int
 take(struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err)
 {
 	if (sub->checks > 0) {
-		takeover_checked(sub, r);
+		takeover_take_check(sub, r);
 		return 0;
 	}
 	if (sub->ahead && sub->acks > 0) {
@@ -287,7 +287,7 @@ take(struct subscription *sub, struct reply *r, enum conn_why *why, struct err *
 }
 
 int
-sub_move(struct subscription *sub, enum conn_why *why, struct err *err)
+sub_process(struct subscription *sub, enum conn_why *why, struct err *err)
 {
 	struct reply *r;
 	struct err dead;
@@ -311,24 +311,24 @@ sub_batch(const struct subscription *sub)
 }
 
 void
-sub_done(struct subscription *sub, size_t n)
+sub_finish_batch(struct subscription *sub, size_t n)
 {
 	if (sub->group != NULL) {
-		sub->gone += sub_batch_handled(&sub->batch, n, &sub->handled);
+		sub->gone += sub_batch_ack_ids(&sub->batch, n, &sub->handled);
 		sub_put_acks(sub);
 	}
 	if (sub->part.has_to && id_cmp(sub->seen, sub->part.to) >= 0)
 		sub->dry = true;
-	sub_batch_drop(&sub->batch);
+	sub_batch_clear(&sub->batch);
 	sub->asked = sub->ahead_asked;
 	sub->ahead_asked = 0;
-	sub->state = sub->ahead ? SUB_ASKED : SUB_IDLE;
+	sub->state = sub->ahead ? SUB_REQUESTED : SUB_IDLE;
 	if (sub->ahead)
 		conn_resume(sub->conn);
 }
 
 struct reply *
-sub_keep(struct subscription *sub)
+sub_take_reply(struct subscription *sub)
 {
 	struct reply *r = sub->batch.entries;
 
@@ -347,7 +347,7 @@ sub_state(const struct subscription *sub)
 }
 
 bool
-sub_dry(const struct subscription *sub)
+sub_at_end(const struct subscription *sub)
 {
 	return sub->dry;
 }
@@ -355,7 +355,7 @@ sub_dry(const struct subscription *sub)
 bool
 sub_settled(const struct subscription *sub)
 {
-	return sub->acks == 0 && sub->checks == 0 && sub->state != SUB_ASKED &&
+	return sub->acks == 0 && sub->checks == 0 && sub->state != SUB_REQUESTED &&
 	    sub->state != SUB_READY;
 }
 
@@ -366,7 +366,7 @@ sub_acknowledged(const struct subscription *sub)
 }
 
 const struct conn *
-sub_bus(const struct subscription *sub)
+sub_conn(const struct subscription *sub)
 {
 	return sub->conn;
 }
@@ -390,7 +390,7 @@ sub_group(const struct subscription *sub)
 }
 
 unsigned
-sub_remade(const struct subscription *sub)
+sub_group_recreations(const struct subscription *sub)
 {
 	return sub->remade;
 }
@@ -398,7 +398,7 @@ sub_remade(const struct subscription *sub)
 #define KIN_IDLE (24 * INT64_C(3600000))
 
 void
-sub_see(struct subscription *sub, struct stream_id id)
+sub_advance(struct subscription *sub, struct stream_id id)
 {
 	if (!sub->have_seen || id_cmp(id, sub->seen) > 0)
 		sub->seen = id;
@@ -410,10 +410,10 @@ group_start(const struct subscription *sub, char out[ID_SIZE])
 {
 	if (sub->have_seen)
 		id_format(sub->seen, out);
-	else if (sub->plan->look.from.end)
+	else if (sub->plan->range.from.end)
 		snprintf(out, ID_SIZE, "$");
 	else
-		id_format(id_before(sub->plan->look.from.low), out);
+		id_format(id_before(sub->plan->range.from.low), out);
 }
 
 /* Where the group stands, so that it can be made again there. Not permitted, not known; f counts
@@ -429,12 +429,12 @@ learn_place(struct subscription *sub, struct err *err)
 		return;
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(g[i].name, sub->group) == 0)
-			sub_see(sub, g[i].last_delivered);
+			sub_advance(sub, g[i].last_delivered);
 	stream_groups_free(g, n);
 }
 
 int
-sub_ensure(struct subscription *sub, enum conn_why *why, struct err *err)
+sub_ensure_group(struct subscription *sub, enum conn_why *why, struct err *err)
 {
 	char start[ID_SIZE];
 	bool made, fresh;
@@ -453,15 +453,15 @@ sub_ensure(struct subscription *sub, enum conn_why *why, struct err *err)
 		sub_notef(sub, SUB_WARNING, "--from has no effect: group '%s' was there already",
 		    sub->group);
 	if (fresh && !sub->opened)
-		sub_notef(sub, SUB_NEWS, "stream '%s' is new: nothing has been published to it yet",
+		sub_notef(sub, SUB_INFO, "stream '%s' is new: nothing has been published to it yet",
 		    sub->key);
 	if (!sub->opened) {
 		learn_place(sub, err);
-		if (sub->plan->kin != NULL && conn_why(sub->conn) == CONN_FINE)
-			retire_forget_idle(sub->conn, sub->key, sub->group, sub->plan->kin,
+		if (sub->plan->host_prefix != NULL && conn_why(sub->conn) == CONN_FINE)
+			retire_forget_idle(sub->conn, sub->key, sub->group, sub->plan->host_prefix,
 			    sub->plan->consumer, KIN_IDLE, err);
 	}
-	sub->phase = sub->plan->kept ? NEW : OWN;
+	sub->phase = sub->plan->manual_ack ? NEW : OWN;
 	sub->own = (struct stream_id){0};
 	return conn_why(sub->conn) == CONN_FINE ? 0 : -1;
 }
@@ -472,13 +472,13 @@ find_start(struct subscription *sub, enum conn_why *why, struct err *err)
 	sub->phase = NEW;
 	if (sub->have_seen)
 		return 0;
-	if (range_find(sub->conn, sub->key, &sub->plan->look, &sub->part, why, err) == -1)
+	if (range_find(sub->conn, sub->key, &sub->plan->range, &sub->part, why, err) == -1)
 		return -1;
 	if (!sub->part.exists)
 		sub_notef(sub, SUB_WARNING, "stream '%s' does not exist", sub->key);
 	if (sub->part.has_to)
 		sub->batch.to = &sub->part.to;
-	sub_see(sub, sub->part.after);
+	sub_advance(sub, sub->part.after);
 	return 0;
 }
 
@@ -506,10 +506,11 @@ sub_open(struct subscription *sub, enum conn_why *why, struct err *err)
 	sub->conn = conn_open(sub->plan->url, sub->plan->timeout_ms, why, err);
 	if (sub->conn == NULL)
 		return -1;
-	if ((sub->group != NULL ? sub_ensure(sub, why, err) : find_start(sub, why, err)) == -1) {
+	if ((sub->group != NULL ? sub_ensure_group(sub, why, err) : find_start(sub, why, err)) ==
+	    -1) {
 		if (conn_why(sub->conn) != CONN_FINE)
 			*why = conn_why(sub->conn);
-		sub_drop(sub, SUB_DOWN);
+		sub_disconnect(sub, SUB_DOWN);
 		return -1;
 	}
 	sub->pace = pagesize_start(sub->opened ? 1 : PAGESIZE_FIRST, 0);

@@ -31,28 +31,28 @@ struct sub_plan {
 	const char *consumer; /* NULL: only looking */
 	/* "eb-HOST-": consumers of such names that are idle for a day and hold nothing are deleted;
 	 * or NULL */
-	const char *kin;
+	const char *host_prefix;
 	/* of it a group takes only `from`, where it starts when it must be made */
-	struct range look;
+	struct range range;
 	bool from_given;
 	/* ms after which what others left pending is taken over; 0: never */
 	int64_t claim_idle;
-	/* the caller keeps what comes (sub_keep), and sees to what is pending and to acknowledging
-	 * itself */
-	bool kept;
+	/* the caller keeps what comes (sub_take_reply), and sees to what is pending and to
+	 * acknowledging itself */
+	bool manual_ack;
 };
 
 enum sub_note {
 	SUB_WARNING, /* something is not as it was asked for */
-	SUB_NEWS     /* for people who watch */
+	SUB_INFO     /* for people who watch */
 };
 typedef void sub_note_fn(void *arg, enum sub_note kind, const char *text);
 
 enum sub_state {
 	SUB_DOWN, /* no connection */
-	SUB_IDLE, /* sub_ask may be called */
-	SUB_ASKED,
-	SUB_READY, /* a batch: sub_batch, sub_done */
+	SUB_IDLE, /* sub_request may be called */
+	SUB_REQUESTED,
+	SUB_READY, /* a batch: sub_batch, sub_finish_batch */
 	SUB_CLOSED /* for good */
 };
 
@@ -67,12 +67,12 @@ void sub_free(struct subscription *sub);
  * or -1: *why and f. */
 int sub_open(struct subscription *sub, enum conn_why *why, struct err *err);
 /* Asks for at most count entries, waiting up to block_ms for new ones (-1: not at all). */
-void sub_ask(struct subscription *sub, size_t count, int64_t block_ms);
+void sub_request(struct subscription *sub, size_t count, int64_t block_ms);
 /*
  * Moves what can be moved without waiting. 0; -1 when the connection or the question failed: *why
  * and f, and the tap is SUB_DOWN.
  */
-int sub_move(struct subscription *sub, enum conn_why *why, struct err *err);
+int sub_process(struct subscription *sub, enum conn_why *why, struct err *err);
 
 /* when SUB_READY: sub_batch_each */
 const struct sub_batch *sub_batch(const struct subscription *sub);
@@ -81,27 +81,27 @@ const struct sub_batch *sub_batch(const struct subscription *sub);
  * meanwhile; only where there is likely to be one. Such a question does not wait, and its batch is
  * SUB_READY when this one is done and acknowledged.
  */
-void sub_ahead(struct subscription *sub, size_t count);
+void sub_prefetch(struct subscription *sub, size_t count);
 /* Its first n records were handled: acknowledged, with the entries that are gone. The tap is
- * SUB_IDLE, or SUB_ASKED after sub_ahead. */
-void sub_done(struct subscription *sub, size_t n);
-/* With plan.kept, instead of both: XREADGROUP's reply, the caller's from then on. The tap is
+ * SUB_IDLE, or SUB_REQUESTED after sub_prefetch. */
+void sub_finish_batch(struct subscription *sub, size_t n);
+/* With plan.manual_ack, instead of both: XREADGROUP's reply, the caller's from then on. The tap is
  * SUB_IDLE. */
-struct reply *sub_keep(struct subscription *sub);
+struct reply *sub_take_reply(struct subscription *sub);
 /* count of the questions under way and of the batch, else 0 */
-size_t sub_asked(const struct subscription *sub);
+size_t sub_requested(const struct subscription *sub);
 bool sub_acknowledged(const struct subscription *sub); /* no acknowledgement is unanswered */
 
 enum sub_state sub_state(const struct subscription *sub);
 /* the last question found nothing more */
-bool sub_dry(const struct subscription *sub);
+bool sub_at_end(const struct subscription *sub);
 /* nothing asked and no acknowledgement unanswered */
 bool sub_settled(const struct subscription *sub);
-const struct conn *sub_bus(const struct subscription *sub); /* to poll; NULL when down */
+const struct conn *sub_conn(const struct subscription *sub); /* to poll; NULL when down */
 const char *sub_type(const struct subscription *sub);
 const char *sub_key(const struct subscription *sub);
 /* how often its group had vanished and was made again */
-unsigned sub_remade(const struct subscription *sub);
+unsigned sub_group_recreations(const struct subscription *sub);
 const char *sub_group(const struct subscription *sub); /* NULL: only looking */
 void sub_close(struct subscription *sub);              /* SUB_CLOSED */
 

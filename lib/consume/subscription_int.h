@@ -62,19 +62,20 @@ struct subscription {
 
 void sub_notef(struct subscription *sub, enum sub_note kind, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-void sub_drop(struct subscription *sub, enum sub_state state); /* its connection */
-void sub_see(struct subscription *sub, struct stream_id id);
+void sub_disconnect(struct subscription *sub, enum sub_state state); /* its connection */
+void sub_advance(struct subscription *sub, struct stream_id id);
 /* of what was handled and is not acknowledged */
 void sub_put_acks(struct subscription *sub);
-int sub_ensure(struct subscription *sub, enum conn_why *why, struct err *err); /* the group */
+int sub_ensure_group(struct subscription *sub, enum conn_why *why, struct err *err); /* the group */
 
 /* Whether it is time to look at what others left. */
 bool takeover_due(const struct subscription *sub);
 void takeover_begin(struct subscription *sub);
-void takeover_ask(struct subscription *sub);
+void takeover_put_list(struct subscription *sub);
 /* The answers to it. 1: the batch is complete in t->batch; 0: more is to come, or nothing was left
  * (t->phase is NEW then); -1. */
-int takeover_take(struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err);
-void takeover_checked(struct subscription *sub, struct reply *r);
+int takeover_take_reply(
+    struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err);
+void takeover_take_check(struct subscription *sub, struct reply *r);
 
 #endif

@@ -13,7 +13,7 @@
 bool
 takeover_due(const struct subscription *sub)
 {
-	return sub->group != NULL && sub->plan->claim_idle > 0 && !sub->plan->kept &&
+	return sub->group != NULL && sub->plan->claim_idle > 0 && !sub->plan->manual_ack &&
 	    !sub->no_sweep && clock_mono() >= sub->next_sweep;
 }
 
@@ -26,7 +26,7 @@ takeover_begin(struct subscription *sub)
 }
 
 void
-takeover_ask(struct subscription *sub)
+takeover_put_list(struct subscription *sub)
 {
 	char id[ID_SIZE + 1] = "(";
 
@@ -41,11 +41,11 @@ no_more(struct subscription *sub, struct reply *r)
 {
 	if (reply_is_error(r)) {
 		sub->no_sweep = true;
-		sub_notef(sub, SUB_NEWS, "what others left pending of '%s' is left to them: %.*s",
+		sub_notef(sub, SUB_INFO, "what others left pending of '%s' is left to them: %.*s",
 		    sub->type, (int)reply_text(r).n, reply_text(r).p);
 	}
 	reply_free(r);
-	sub_batch_drop(&sub->batch);
+	sub_batch_clear(&sub->batch);
 	sub->phase = NEW;
 	sub->asked = 0;
 	sub->state = SUB_IDLE;
@@ -100,7 +100,7 @@ check_missing(struct subscription *sub, const struct reply *claimed)
 }
 
 int
-takeover_take(struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err)
+takeover_take_reply(struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err)
 {
 	*why = reply_why(r);
 	if (*why == CONN_NOPERM)
@@ -108,7 +108,7 @@ takeover_take(struct subscription *sub, struct reply *r, enum conn_why *why, str
 	if (*why != CONN_FINE) {
 		reply_fail(err, r, "take over what is pending");
 		reply_free(r);
-		sub_batch_drop(&sub->batch);
+		sub_batch_clear(&sub->batch);
 		return -1;
 	}
 	if (sub->batch.counts == NULL)
@@ -120,7 +120,7 @@ takeover_take(struct subscription *sub, struct reply *r, enum conn_why *why, str
 }
 
 void
-takeover_checked(struct subscription *sub, struct reply *r)
+takeover_take_check(struct subscription *sub, struct reply *r)
 {
 	sub->checks--;
 	if (reply_is_array(r) && reply_count(r) == 0)

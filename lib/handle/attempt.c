@@ -42,7 +42,7 @@ wait(struct handle *w, struct job *j)
 		    (struct backoff){.first = w->plan->retry_base, .most = w->plan->retry_max};
 	ms = backoff_next(&j->pause);
 	j->when = clock_mono() + ms;
-	job_to(&w->jobs, j, JOB_WAITING);
+	job_set_state(&w->jobs, j, JOB_WAITING);
 	return ms;
 }
 
@@ -66,28 +66,28 @@ record_of(const struct job *j, struct record *r, struct bytes *kv)
 static void
 run(struct handle *w, struct job *j)
 {
-	struct runner *h = &w->hands[j->hand];
+	struct runner *h = &w->runners[j->hand];
 	struct bytes kv = {0};
 	struct record r;
 
 	j->attempts++;
 	if (!record_of(j, &r, &kv)) {
-		runner_put_down(h);
-		lease_missing(w, handle_stream_of(j), &j->id, 1);
+		runner_release(h);
+		lease_check_lost(w, handle_stream_of(j), &j->id, 1);
 		handle_release(w, j);
 	} else {
-		job_to(&w->jobs, j, JOB_RUNNING);
+		job_set_state(&w->jobs, j, JOB_RUNNING);
 		if (w->ending)
-			attempt_over(w, j, OUTCOME_UNDONE, "", (struct slice){0});
+			attempt_finish(w, j, OUTCOME_UNDONE, "", (struct slice){0});
 		else
-			pool_start(h, j, &r);
+			runner_start(h, j, &r);
 	}
 	bytes_free(&kv);
 }
 
 /*
  * Not ours, or not begun: no answer, and it is READY again; the group is gone, or was just made
- * again, and it waits until it is pending there (lease_again); else it was acknowledged by hand,
+ * again, and it waits until it is pending there (lease_restore); else it was acknowledged by hand,
  * taken by another, or is gone from the stream.
  */
 static void
@@ -95,13 +95,13 @@ not_begun(struct handle *w, struct job *j, const struct reply *r)
 {
 	struct handle_stream *p = handle_stream_of(j);
 
-	runner_put_down(&w->hands[j->hand]);
+	runner_release(&w->runners[j->hand]);
 	if (r == NULL)
-		job_to(&w->jobs, j, JOB_READY);
+		job_set_state(&w->jobs, j, JOB_READY);
 	else if (!j->stale && (reply_is_error(r) || p->forcing > 0))
 		wait(w, j);
 	else {
-		lease_missing(w, p, &j->id, 1);
+		lease_check_lost(w, p, &j->id, 1);
 		handle_release(w, j);
 	}
 }
@@ -116,7 +116,7 @@ begun(struct control_request *a, struct reply *r)
 	size_t at = 0;
 
 	if (r != NULL && a->number != 0) {
-		b = shared_reply_of(r);
+		b = shared_reply_new(r);
 		a->kept = true;
 	}
 	for (size_t i = 0; i < a->n; i++) {
@@ -131,13 +131,13 @@ begun(struct control_request *a, struct reply *r)
 		}
 		at++;
 		if (b != NULL)
-			job_keep(j, b, e);
+			job_set_entry(j, b, e);
 		if (j->stale)
 			not_begun(w, j, r);
 		else
 			run(w, j);
 	}
-	shared_reply_drop(b);
+	shared_reply_unref(b);
 }
 
 /* Those at the head of the queue that are alike, at most as many as can run now: one command for
@@ -161,9 +161,9 @@ begin_some(struct handle_stream *p)
 
 		if (h == NULL)
 			break;
-		runner_take(h, j);
-		j->hand = (size_t)(h - w->hands);
-		job_to(&w->jobs, j, JOB_BEGINNING);
+		runner_reserve(h, j);
+		j->hand = (size_t)(h - w->runners);
+		job_set_state(&w->jobs, j, JOB_CLAIMING);
 		jobs[n] = j;
 		ids[n] = j->id;
 	}
@@ -174,14 +174,14 @@ begin_some(struct handle_stream *p)
 	}
 	c = claim_of(p, (int64_t)attempts + 2, bodies);
 	pending_put_claim(w->control.conn, &c, ids, n);
-	control_asked(&w->control,
+	control_expect(&w->control,
 	    (struct control_request){
 	        .answer = begun, .arg = p, .jobs = jobs, .ids = ids, .n = n, .number = bodies});
 	return true;
 }
 
 void
-attempt_begin(struct handle *w)
+attempt_begin_ready(struct handle *w)
 {
 	if (w->control.conn == NULL || w->ending)
 		return;
@@ -209,7 +209,7 @@ undo(struct handle *w, struct job *j)
 	if (w->control.conn == NULL || j->stale)
 		return;
 	pending_put_claim(w->control.conn, &c, &j->id, 1);
-	control_asked(&w->control, (struct control_request){.answer = nothing});
+	control_expect(&w->control, (struct control_request){.answer = nothing});
 }
 
 static void
@@ -229,7 +229,7 @@ again(struct handle *w, struct job *j, const char *what, const char *status)
 
 	id_word(j, word);
 	span_word(wait(w, j), span);
-	handle_note(w, SUB_NEWS, "%s: %s: %s; again in %s", word, what, status, span);
+	handle_note(w, SUB_INFO, "%s: %s: %s; again in %s", word, what, status, span);
 }
 
 static void
@@ -238,9 +238,9 @@ failed(struct handle *w, struct job *j, const char *status, struct slice words)
 	char what[64];
 
 	w->count->failed++;
-	job_say(j, status, words);
+	job_set_failure(j, status, words);
 	if (j->attempts >= w->plan->max_deliveries) {
-		job_to(&w->jobs, j, JOB_DEAD);
+		job_set_state(&w->jobs, j, JOB_DEAD);
 		return;
 	}
 	snprintf(what, sizeof(what), "attempt %" PRIu64 " of %" PRIu64 " failed", j->attempts,
@@ -263,24 +263,24 @@ later(struct handle *w, struct job *j, const char *status, struct slice words)
 }
 
 void
-attempt_over(
+attempt_finish(
     struct handle *w, struct job *j, enum outcome what, const char *status, struct slice words)
 {
-	runner_put_down(&w->hands[j->hand]);
+	runner_release(&w->runners[j->hand]);
 	w->last_event = clock_mono();
 	if (what == OUTCOME_DONE) {
 		w->count->handled++;
-		job_to(&w->jobs, j, JOB_DONE);
+		job_set_state(&w->jobs, j, JOB_DONE);
 	} else if (j->stale) {
-		lease_missing(w, handle_stream_of(j), &j->id, 1);
+		lease_check_lost(w, handle_stream_of(j), &j->id, 1);
 		/* whoever has it now sees to it, if there is anything left to see to */
 		handle_release(w, j);
-	} else if (what == OUTCOME_LATER) {
+	} else if (what == OUTCOME_POSTPONED) {
 		later(w, j, status, words);
 	} else if (what == OUTCOME_DEAD) {
 		w->count->failed++;
-		job_say(j, status, words);
-		job_to(&w->jobs, j, JOB_DEAD);
+		job_set_failure(j, status, words);
+		job_set_state(&w->jobs, j, JOB_DEAD);
 	} else if (what == OUTCOME_FAILED) {
 		failed(w, j, status, words);
 	} else {
@@ -299,7 +299,7 @@ acknowledged(struct control_request *a,
 
 	for (size_t i = 0; i < a->n; i++) {
 		if (r == NULL)
-			job_to(&w->jobs, a->jobs[i], JOB_DONE); /* to be said again */
+			job_set_state(&w->jobs, a->jobs[i], JOB_DONE); /* to be said again */
 		else
 			handle_release(w, a->jobs[i]);
 	}
@@ -314,20 +314,20 @@ acknowledge_some(struct handle_stream *p)
 	size_t n = 0;
 
 	for (struct job *j; n < HANDLE_PAGE && (j = p->queue.done.first) != NULL; n++) {
-		job_asked(j);
+		job_unlist(j);
 		jobs[n] = j;
 		id_format(j->id, text[n]);
 		ids[n] = slice_of(text[n]);
 	}
 	group_put_ack(p->w->control.conn, sub_key(p->sub), sub_group(p->sub), ids, n);
-	control_asked(&p->w->control,
+	control_expect(&p->w->control,
 	    (struct control_request){.answer = acknowledged, .arg = p, .jobs = jobs, .n = n});
 	free(text);
 	free(ids);
 }
 
 void
-attempt_acknowledge(struct handle *w)
+attempt_ack_done(struct handle *w)
 {
 	if (w->control.conn == NULL)
 		return;

@@ -44,7 +44,7 @@ child_watch(void)
 }
 
 void
-child_quiet(void)
+child_watch_drain(void)
 {
 	char some[64];
 
@@ -200,7 +200,7 @@ keep_tail(struct child *c, const char *p, size_t n)
 }
 
 void
-child_listen(struct child *c)
+child_read_stderr(struct child *c)
 {
 	char some[4096];
 	ssize_t n;
@@ -222,7 +222,7 @@ child_listen(struct child *c)
 }
 
 void
-child_end(struct child *c, int64_t grace)
+child_terminate(struct child *c, int64_t grace)
 {
 	if (c->pid == 0 || c->kill_at != 0)
 		return;
@@ -231,24 +231,24 @@ child_end(struct child *c, int64_t grace)
 }
 
 void
-child_tick(struct child *c)
+child_kill_overdue(struct child *c)
 {
 	if (c->pid != 0 && c->kill_at != 0 && clock_mono() >= c->kill_at)
 		kill(-c->pid, SIGKILL);
 }
 
 bool
-child_ended(struct child *c, int *status)
+child_reap(struct child *c, int *status)
 {
 	if (c->pid == 0 || waitpid(c->pid, status, WNOHANG) != c->pid)
 		return false;
 	c->pid = 0;
-	child_listen(c);
+	child_read_stderr(c);
 	return true;
 }
 
 void
-child_drop(struct child *c)
+child_destroy(struct child *c)
 {
 	int status;
 
@@ -262,7 +262,7 @@ child_drop(struct child *c)
 }
 
 void
-child_word(int status, char out[32])
+child_status_text(int status, char out[32])
 {
 	if (WIFSIGNALED(status))
 		snprintf(out, 32, "signal %d", WTERMSIG(status));

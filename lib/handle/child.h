@@ -17,10 +17,10 @@
 #include "base/err.h"
 #include "event/provenance.h"
 
-/* A descriptor that is readable when a child may have ended (child_quiet empties it). SIGCHLD is
- * caught from then on. -1: errno. */
+/* A descriptor that is readable when a child may have ended (child_watch_drain empties it). SIGCHLD
+ * is caught from then on. -1: errno. */
 int child_watch(void);
-void child_quiet(void);
+void child_watch_drain(void);
 
 struct child {
 	pid_t pid;                    /* 0: none */
@@ -48,17 +48,17 @@ int child_start(struct child *c, const struct child_plan *plan, struct err *err)
 /* Whether such a program would be found: 0, or -1 with f (78). */
 int child_find(const char *name, struct err *err);
 
-void child_listen(struct child *c); /* passes on what came on its stderr */
-/* Asks its group to end, and has it killed `grace` ms later (child_tick). */
-void child_end(struct child *c, int64_t grace);
-void child_tick(struct child *c); /* kills what is overdue */
-/* true when it has ended: *status is wait(2)'s, all it wrote to stderr was passed on. child_drop
+void child_read_stderr(struct child *c); /* passes on what came on its stderr */
+/* Asks its group to end, and has it killed `grace` ms later (child_kill_overdue). */
+void child_terminate(struct child *c, int64_t grace);
+void child_kill_overdue(struct child *c); /* kills what is overdue */
+/* true when it has ended: *status is wait(2)'s, all it wrote to stderr was passed on. child_destroy
  * closes what is left open. */
-bool child_ended(struct child *c, int *status);
-void child_drop(struct child *c); /* kills and waits, if need be; closes */
+bool child_reap(struct child *c, int *status);
+void child_destroy(struct child *c); /* kills and waits, if need be; closes */
 
 /* "exit 1", "signal 9" */
-void child_word(int status, char out[32]);
+void child_status_text(int status, char out[32]);
 /* Appends the end of what it wrote to stderr. */
 void child_tail(const struct child *c, struct bytes *out);
 

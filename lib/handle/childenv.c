@@ -89,14 +89,14 @@ childenv_new(void)
 }
 
 char **
-childenv_plain(struct childenv *f)
+childenv_without_event(struct childenv *f)
 {
 	f->env[f->own] = NULL;
 	return f->env;
 }
 
 char **
-childenv_of(struct childenv *f, const struct record *r)
+childenv_for_event(struct childenv *f, const struct record *r)
 {
 	char deliveries[24];
 	struct event e;

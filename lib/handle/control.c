@@ -20,7 +20,7 @@ control_open(struct control *d, enum conn_why *why, struct err *err)
 }
 
 void
-control_asked(struct control *d, struct control_request a)
+control_expect(struct control *d, struct control_request a)
 {
 	struct control_request *mine = mem_alloc(sizeof(*mine));
 
@@ -75,7 +75,7 @@ refused(struct control *d, struct reply *r, enum conn_why *why, struct err *err)
 }
 
 int
-control_move(struct control *d, enum conn_why *why, struct err *err)
+control_process(struct control *d, enum conn_why *why, struct err *err)
 {
 	struct reply *r;
 	struct err dead;

@@ -16,11 +16,11 @@
 
 struct control_request;
 /* r NULL: not answered. The ask and what it points to are freed behind the call; r too, unless
- * shared_reply_of took it (then *r is none of theirs). */
-typedef void control_fn(struct control_request *a, struct reply *r);
+ * shared_reply_new took it (then *r is none of theirs). */
+typedef void control_reply_fn(struct control_request *a, struct reply *r);
 
 struct control_request {
-	control_fn *answer;
+	control_reply_fn *answer;
 	void *arg;
 	struct jobqueue *queue;
 	/* n of them, each in a state in which nobody lets it go; or NULL */
@@ -46,9 +46,9 @@ void control_init(struct control *d, const struct url *url, int64_t timeout_ms);
 int control_open(struct control *d, enum conn_why *why, struct err *err);
 void control_close(struct control *d);
 /* For the command that was put last on d->bus. The ask takes what it points to. */
-void control_asked(struct control *d, struct control_request a);
+void control_expect(struct control *d, struct control_request a);
 /* Moves what can be moved without waiting. 1: answers came; 0; -1: the connection is gone, *why and
  * f. */
-int control_move(struct control *d, enum conn_why *why, struct err *err);
+int control_process(struct control *d, enum conn_why *why, struct err *err);
 
 #endif

@@ -76,7 +76,7 @@ set_aside(struct handle *w, struct job *j)
 static void
 gone(struct handle *w, struct job *j)
 {
-	lease_missing(w, handle_stream_of(j), &j->id, 1);
+	lease_check_lost(w, handle_stream_of(j), &j->id, 1);
 	handle_release(w, j);
 }
 
@@ -88,7 +88,7 @@ stuck(struct handle *w, struct job *j, enum conn_why why, const struct err *err)
 	if (why == CONN_LATER || why == CONN_READONLY || why == CONN_NOGROUP) {
 		j->doomed = true;
 		j->when = clock_mono() + STUCK_PAUSE;
-		job_to(&w->jobs, j, JOB_WAITING);
+		job_set_state(&w->jobs, j, JOB_WAITING);
 		return;
 	}
 	w->count->stuck++;
@@ -278,10 +278,10 @@ buried(struct control_request *a, struct reply *r)
 
 	if (r == NULL)
 		/* NOLINTNEXTLINE(bugprone-branch-clone): each has a reason of its own */
-		job_to(&w->jobs, j, JOB_DEAD);
+		job_set_state(&w->jobs, j, JOB_DEAD);
 	else if (not_permitted(r)) {
 		w->no_eval = true;
-		job_to(&w->jobs, j, JOB_DEAD);
+		job_set_state(&w->jobs, j, JOB_DEAD);
 	} else if (reply_is_error(r)) {
 		snprintf(what, sizeof(what), "set aside in '%s'", p->dead_key);
 		reply_fail(&err, r, what);
@@ -292,7 +292,7 @@ buried(struct control_request *a, struct reply *r)
 		bury_by_hand(w, j);
 	else if (p->forcing > 0)
 		/* it is not pending yet in a group that was made again */
-		job_to(&w->jobs, j, JOB_DEAD);
+		job_set_state(&w->jobs, j, JOB_DEAD);
 	else
 		gone(w, j);
 }
@@ -318,8 +318,8 @@ bury(struct handle *w, struct job *j)
 	memcpy(argv + n, g.kv, sizeof(g.kv));
 	conn_put(w->control.conn, n + 2 * PROVENANCE_FIELDS, argv);
 	mine[0] = j;
-	job_asked(j);
-	control_asked(&w->control,
+	job_unlist(j);
+	control_expect(&w->control,
 	    (struct control_request){
 	        .answer = buried, .arg = p, .jobs = mine, .n = 1, .takes_errors = true});
 }

@@ -45,12 +45,12 @@ not_started(struct runner *h, struct job *j, const struct err *err)
 	struct handle *w = h->w;
 
 	if (err->sys == E2BIG)
-		attempt_over(w, j, OUTCOME_FAILED, err->text, none);
+		attempt_finish(w, j, OUTCOME_FAILED, err->text, none);
 	else if (passes(err->sys)) {
 		handle_note(w, SUB_WARNING, "%s; trying again", err->text);
-		attempt_over(w, j, OUTCOME_UNDONE, "", none);
+		attempt_finish(w, j, OUTCOME_UNDONE, "", none);
 	} else {
-		attempt_over(w, j, OUTCOME_UNDONE, "", none);
+		attempt_finish(w, j, OUTCOME_UNDONE, "", none);
 		handle_fail(w, err);
 	}
 }
@@ -60,7 +60,7 @@ exec_start(struct runner *h, struct job *j, const struct record *r)
 {
 	struct handle *w = h->w;
 	struct child_plan plan = {
-	    .argv = w->plan->argv, .env = childenv_of(w->env, r), .in = payload_file(r)};
+	    .argv = w->plan->argv, .env = childenv_for_event(w->env, r), .in = payload_file(r)};
 	struct err err;
 	int ok;
 
@@ -70,7 +70,7 @@ exec_start(struct runner *h, struct job *j, const struct record *r)
 		ok = child_start(&h->child, &plan, &err);
 		close(plan.in);
 	}
-	job_forget(j);
+	job_clear_entry(j);
 	if (ok == -1) {
 		not_started(h, j, &err);
 		return;
@@ -110,17 +110,17 @@ judge(struct runner *h, struct job *j, int status)
 	struct bytes tail = {0};
 	char word[32];
 
-	child_word(status, word);
+	child_status_text(status, word);
 	if (code == 0)
 		what = OUTCOME_DONE;
 	else if (h->cut_short || code == 126 || code == 127 || stdout_gone(h->w))
 		what = OUTCOME_UNDONE;
 	else if (code == STATUS_AGAIN && !h->overdue)
-		what = OUTCOME_LATER;
+		what = OUTCOME_POSTPONED;
 	else if (code == STATUS_DATA && !h->overdue)
 		what = OUTCOME_DEAD;
 	child_tail(&h->child, &tail);
-	attempt_over(
+	attempt_finish(
 	    h->w, j, what, h->overdue ? "timeout" : word, (struct slice){tail.p, tail.len});
 	bytes_free(&tail);
 	if (code == 126 || code == 127)
@@ -128,7 +128,7 @@ judge(struct runner *h, struct job *j, int status)
 }
 
 bool
-exec_look(struct runner *h)
+exec_process(struct runner *h)
 {
 	struct job *j = h->job;
 	int status;
@@ -137,13 +137,13 @@ exec_look(struct runner *h)
 		return false;
 	if (h->deadline != -1 && clock_mono() >= h->deadline && !h->overdue && !h->cut_short) {
 		h->overdue = true;
-		child_end(&h->child, GRACE);
+		child_terminate(&h->child, GRACE);
 	}
-	if (!h->w->child_news || !child_ended(&h->child, &status))
+	if (!h->w->child_news || !child_reap(&h->child, &status))
 		return false;
 	h->job = NULL;
 	h->deadline = -1;
 	judge(h, j, status);
-	child_drop(&h->child);
+	child_destroy(&h->child);
 	return true;
 }

@@ -20,13 +20,13 @@
 int
 handle_status(const struct handle_count *c, int status)
 {
-	if (c->unsaid > 0)
+	if (c->unacked > 0)
 		status = status_worse(status, STATUS_AGAIN);
 	return c->dead + c->stuck + c->lost > 0 ? status_worse(status, STATUS_SOME) : status;
 }
 
 void
-handle_text(struct bytes *out, const struct handle_count *c)
+handle_summary(struct bytes *out, const struct handle_count *c)
 {
 	bytes_addf(out,
 	    "%" PRIu64 " handled, %" PRIu64 " failed attempts, %" PRIu64 " put off, %" PRIu64
@@ -40,9 +40,9 @@ handle_text(struct bytes *out, const struct handle_count *c)
 #define ASK_AGAIN 100    /* ms: with `to_end`, while something runs */
 
 void
-handle_init(struct handle_plan *p)
+handle_plan_init(struct handle_plan *p)
 {
-	*p = (struct handle_plan){.hands = 1,
+	*p = (struct handle_plan){.runners = 1,
 	    .cmd_timeout = -1,
 	    .claim_idle = 60000,
 	    .retry_base = 1000,
@@ -88,7 +88,7 @@ handle_fail(struct handle *w, const struct err *err)
 void
 handle_release(struct handle *w, struct job *j)
 {
-	job_let_go(&w->jobs, j);
+	jobset_remove(&w->jobs, j);
 	w->released++;
 }
 
@@ -103,11 +103,11 @@ size_t
 handle_room(const struct handle *w)
 {
 	const size_t *in = w->jobs.in;
-	size_t most = pool_capacity(w), busy = in[JOB_READY] + in[JOB_BEGINNING] + in[JOB_RUNNING],
+	size_t most = pool_capacity(w), busy = in[JOB_READY] + in[JOB_CLAIMING] + in[JOB_RUNNING],
 	       asked = 0;
 
 	for (size_t i = 0; i < w->plan->n; i++)
-		asked += sub_asked(w->posts[i].sub) + w->posts[i].expected;
+		asked += sub_requested(w->posts[i].sub) + w->posts[i].expected;
 	if (w->plan->limit >= 0) {
 		uint64_t past = w->count->handled + w->count->dead + open_ended(w) + asked;
 
@@ -143,7 +143,7 @@ open_one(struct handle *w, size_t i, enum conn_why *why, struct err *err)
 	}
 	if (sub_open(w->posts[i].sub, why, err) == -1)
 		return -1;
-	lease_own(&w->posts[i]); /* what the old connection was given and we never saw */
+	lease_relist_own(&w->posts[i]); /* what the old connection was given and we never saw */
 	return 0;
 }
 
@@ -203,7 +203,7 @@ block_ms(const struct handle *w, const struct handle_stream *p)
 	bool shared = w->plan->n > 1 && (w->plan->limit >= 0 || pool_capacity(w) < w->plan->n);
 	int64_t ms = shared ? BLOCK_SHARED : BLOCK;
 
-	if (w->plan->to_end || p->stage == STAGE_SWEEP)
+	if (w->plan->to_end || p->stage == STAGE_TAKEOVER)
 		return -1;
 	if (w->plan->idle_ms >= 0 && idle_left(w) < ms)
 		ms = idle_left(w) > 0 ? idle_left(w) : 1;
@@ -214,7 +214,7 @@ block_ms(const struct handle *w, const struct handle_stream *p)
 static bool
 worth_asking(const struct handle *w, const struct handle_stream *p)
 {
-	if (!w->plan->to_end || !sub_dry(p->sub))
+	if (!w->plan->to_end || !sub_at_end(p->sub))
 		return true;
 	if (w->jobs.n > 0)
 		return clock_mono() >= p->next_ask;
@@ -233,12 +233,13 @@ ask(struct handle *w)
 		struct handle_stream *p = &w->posts[i];
 
 		if (sub_state(p->sub) != SUB_IDLE || p->stage == STAGE_OWN ||
-		    (p->stage == STAGE_SWEEP && p->their_turn) || room == 0 || !worth_asking(w, p))
+		    (p->stage == STAGE_TAKEOVER && p->their_turn) || room == 0 ||
+		    !worth_asking(w, p))
 			continue;
 		p->asked_at = w->released;
 		w->turn = i + 1;
 		/* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): this tap is idle too */
-		sub_ask(p->sub, room / idle > 0 ? room / idle : 1, block_ms(w, p));
+		sub_request(p->sub, room / idle > 0 ? room / idle : 1, block_ms(w, p));
 		idle -= idle > 1;
 	}
 }
@@ -247,8 +248,8 @@ ask(struct handle *w)
 static void
 take_batch(struct handle *w, struct handle_stream *p)
 {
-	struct shared_reply *b = shared_reply_of(sub_keep(p->sub));
-	const struct reply *entries = reply_at(reply_at(shared_reply_reply(b), 0), 1);
+	struct shared_reply *b = shared_reply_new(sub_take_reply(p->sub));
+	const struct reply *entries = reply_at(reply_at(shared_reply_get(b), 0), 1);
 
 	for (size_t i = 0; i < reply_count(entries); i++) {
 		const struct reply *e = reply_at(entries, i);
@@ -256,10 +257,10 @@ take_batch(struct handle *w, struct handle_stream *p)
 		struct job *j;
 
 		if (id_parse(reply_text(reply_at(e, 0)), &id) == 0 &&
-		    (j = job_hold(&w->jobs, &p->queue, id, 0)) != NULL)
-			job_keep(j, b, e);
+		    (j = jobset_add(&w->jobs, &p->queue, id, 0)) != NULL)
+			job_set_entry(j, b, e);
 	}
-	shared_reply_drop(b);
+	shared_reply_unref(b);
 }
 
 /* true when there was something to do, so that there may be more. */
@@ -271,12 +272,12 @@ move_tap(struct handle *w, size_t i)
 	enum conn_why why;
 	struct err err;
 
-	if (sub_bus(p->sub) == NULL)
+	if (sub_conn(p->sub) == NULL)
 		return false;
-	if (sub_move(p->sub, &why, &err) == -1)
+	if (sub_process(p->sub, &why, &err) == -1)
 		lost(w, i, why, &err);
-	else if (before == SUB_ASKED && sub_state(p->sub) != SUB_ASKED) {
-		reconnect_well(&w->reconnect, i);
+	else if (before == SUB_REQUESTED && sub_state(p->sub) != SUB_REQUESTED) {
+		reconnect_reset_backoff(&w->reconnect, i);
 		reconnect_answered(&w->reconnect);
 		p->their_turn = true;
 		p->next_ask = clock_mono() + ASK_AGAIN;
@@ -295,17 +296,17 @@ move(struct handle *w)
 	int r;
 
 	if (w->control.conn != NULL) {
-		if ((r = control_move(&w->control, &why, &err)) == -1)
+		if ((r = control_process(&w->control, &why, &err)) == -1)
 			lost(w, w->plan->n, why, &err);
 		else if (r == 1) {
-			reconnect_well(&w->reconnect, w->plan->n);
+			reconnect_reset_backoff(&w->reconnect, w->plan->n);
 			reconnect_answered(&w->reconnect);
 		}
 		some = r != 0;
 	}
 	for (size_t i = 0; i < w->plan->n; i++)
 		some = move_tap(w, i) || some;
-	return pool_look(w) || some;
+	return pool_process(w) || some;
 }
 
 /* --- the loop ------------------------------------------------------------------------ */
@@ -320,20 +321,20 @@ sooner(int64_t *by, int64_t t)
 static int
 poll_ms(const struct handle *w)
 {
-	int64_t by = lease_next(w), left;
+	int64_t by = lease_next_due(w), left;
 
 	for (size_t i = 0; i < w->plan->n; i++) {
-		if (sub_bus(w->posts[i].sub) != NULL)
-			sooner(&by, conn_deadline(sub_bus(w->posts[i].sub)));
-		if (w->plan->to_end && !w->ending && sub_dry(w->posts[i].sub) && w->jobs.n > 0 &&
+		if (sub_conn(w->posts[i].sub) != NULL)
+			sooner(&by, conn_deadline(sub_conn(w->posts[i].sub)));
+		if (w->plan->to_end && !w->ending && sub_at_end(w->posts[i].sub) && w->jobs.n > 0 &&
 		    handle_room(w) > 0)
 			sooner(&by, w->posts[i].next_ask);
 	}
 	if (w->control.conn != NULL)
 		sooner(&by, conn_deadline(w->control.conn));
-	sooner(&by, reconnect_next(&w->reconnect));
-	sooner(&by, pool_next(w));
-	sooner(&by, job_next_due(&w->jobs));
+	sooner(&by, reconnect_next_try(&w->reconnect));
+	sooner(&by, pool_next_due(w));
+	sooner(&by, jobset_next_due(&w->jobs));
 	if (w->plan->idle_ms >= 0 && !w->ending)
 		sooner(&by, w->last_event + w->plan->idle_ms);
 	if (w->ending)
@@ -355,17 +356,17 @@ wait_for_news(struct handle *w, struct pollfd *p, int ms)
 		p[n++] = (struct pollfd){
 		    .fd = conn_fd(w->control.conn), .events = conn_events(w->control.conn)};
 	for (size_t i = 0; i < w->plan->n; i++)
-		if (sub_bus(w->posts[i].sub) != NULL)
-			p[n++] = (struct pollfd){.fd = conn_fd(sub_bus(w->posts[i].sub)),
-			    .events = conn_events(sub_bus(w->posts[i].sub))};
+		if (sub_conn(w->posts[i].sub) != NULL)
+			p[n++] = (struct pollfd){.fd = conn_fd(sub_conn(w->posts[i].sub)),
+			    .events = conn_events(sub_conn(w->posts[i].sub))};
 	hands = n;
-	n += pool_poll(w, p + n);
+	n += pool_fill_pollfds(w, p + n);
 	if (poll(p, n, ms == -1 ? poll_ms(w) : ms) <= 0) {
 		/* should it not have come through the pipe */
 		w->child_news = w->child_news || ms == -1;
 		return;
 	}
-	pool_polled(w, p + hands);
+	pool_read_pollfds(w, p + hands);
 	if (p[0].revents != 0)
 		handle_end(w, CONSUME_STOPPED);
 	if ((p[1].revents & (POLLERR | POLLHUP)) != 0) {
@@ -377,7 +378,7 @@ wait_for_news(struct handle *w, struct pollfd *p, int ms)
 		handle_fail(w, &err);
 	}
 	if (p[2].revents != 0) {
-		child_quiet();
+		child_watch_drain();
 		w->child_news = true;
 	}
 }
@@ -387,8 +388,8 @@ wake(struct handle *w)
 {
 	struct job *j;
 
-	while (!w->ending && (j = job_due(&w->jobs, clock_mono())) != NULL) {
-		job_to(&w->jobs, j, j->doomed ? JOB_DEAD : JOB_READY);
+	while (!w->ending && (j = jobset_due(&w->jobs, clock_mono())) != NULL) {
+		job_set_state(&w->jobs, j, j->doomed ? JOB_DEAD : JOB_READY);
 		j->doomed = false;
 	}
 }
@@ -399,9 +400,9 @@ all_read(const struct handle *w)
 	for (size_t i = 0; i < w->plan->n; i++) {
 		const struct handle_stream *p = &w->posts[i];
 
-		if (sub_state(p->sub) != SUB_IDLE || !sub_dry(p->sub) ||
+		if (sub_state(p->sub) != SUB_IDLE || !sub_at_end(p->sub) ||
 		    p->asked_at != w->released || !p->swept || p->expected > 0 ||
-		    p->stage != STAGE_REST)
+		    p->stage != STAGE_IDLE)
 			return false;
 	}
 	return w->jobs.n == 0;
@@ -431,7 +432,7 @@ static bool
 over(struct handle *w)
 {
 	bool settled = w->control.asked == 0 && w->jobs.in[JOB_DONE] == 0 &&
-	    w->jobs.in[JOB_DEAD] == 0 && w->jobs.in[JOB_BEGINNING] == 0;
+	    w->jobs.in[JOB_DEAD] == 0 && w->jobs.in[JOB_CLAIMING] == 0;
 
 	if (!w->ending)
 		return false;
@@ -446,17 +447,17 @@ over(struct handle *w)
 static void
 loop(struct handle *w)
 {
-	struct pollfd *fds = mem_alloc((4 + w->plan->n + 3 * w->plan->hands) * sizeof(*fds));
+	struct pollfd *fds = mem_alloc((4 + w->plan->n + 3 * w->plan->runners) * sizeof(*fds));
 	unsigned busy = 0;
 
 	for (judge(w); !over(w); judge(w)) {
 		reopen(w);
 		wake(w);
-		lease_again(w);
+		lease_restore(w);
 		lease_renew(w);
-		lease_list(w);
-		attempt_begin(w);
-		attempt_acknowledge(w);
+		lease_list_pending(w);
+		attempt_begin_ready(w);
+		attempt_ack_done(w);
 		deadletter_send(w);
 		ask(w);
 		if (move(w) || over(w)) {
@@ -501,9 +502,9 @@ handle_run(const struct handle_plan *p, struct handle_count *count, struct err *
 	*count = (struct handle_count){0};
 	if (begin(&w, err) == -1)
 		handle_fail(&w, err);
-	else if (w.hands != NULL)
+	else if (w.runners != NULL)
 		loop(&w);
-	count->unsaid = w.jobs.in[JOB_DONE];
+	count->unacked = w.jobs.in[JOB_DONE];
 	for (size_t i = 0; w.posts != NULL && i < p->n; i++) {
 		sub_close(w.posts[i].sub);
 		free(w.posts[i].dead_key);

@@ -22,7 +22,7 @@
 #include "consume/subscription.h"
 
 struct handle_plan {
-	struct subscription **subs; /* of a plan with `kept` */
+	struct subscription **subs; /* of a plan with manual_ack */
 	size_t n;
 	const struct url *url;
 	int64_t timeout_ms;
@@ -30,7 +30,7 @@ struct handle_plan {
 	char **argv;                   /* the command, up to NULL */
 	bool worker;                   /* it is started once, and is given lines */
 	bool ordered;                  /* of a type one at a time, retries included */
-	size_t hands;                  /* how many run at once */
+	size_t runners;                /* how many run at once */
 	int64_t cmd_timeout;           /* ms an attempt may take; -1 for ever */
 	int64_t claim_idle;            /* ms; 0: what others left is left alone */
 	int64_t retry_base, retry_max; /* ms between attempts: the first pause, the longest */
@@ -56,11 +56,11 @@ struct handle_count {
 	uint64_t lost;    /* gone from the stream before they were handled */
 	uint64_t taken;   /* taken over from other consumers */
 	/* handled, and the server could not be told: they will come again */
-	uint64_t unsaid;
+	uint64_t unacked;
 };
 
 /* Of a plan: what ebsub(1) says of who says nothing. The rest is 0. */
-void handle_init(struct handle_plan *p);
+void handle_plan_init(struct handle_plan *p);
 
 enum consume_end handle_run(
     const struct handle_plan *p, struct handle_count *count, struct err *err);
@@ -68,6 +68,6 @@ enum consume_end handle_run(
 /* The exit status of what was left, when the run itself ended with `status`. */
 int handle_status(const struct handle_count *c, int status);
 /* Appends the counts as words. */
-void handle_text(struct bytes *out, const struct handle_count *c);
+void handle_summary(struct bytes *out, const struct handle_count *c);
 
 #endif

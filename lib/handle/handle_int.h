@@ -25,9 +25,9 @@
 #define HANDLE_WAITING 10000 /* entries that wait at most; then reading pauses */
 
 enum stage {
-	STAGE_OWN,  /* listing what is pending with us */
-	STAGE_REST, /* nothing to list until next_sweep */
-	STAGE_SWEEP /* listing what others left */
+	STAGE_OWN,     /* listing what is pending with us */
+	STAGE_IDLE,    /* nothing to list until next_sweep */
+	STAGE_TAKEOVER /* listing what others left */
 };
 
 /* One type. */
@@ -58,7 +58,7 @@ struct handle_stream {
 /* How an attempt ended. */
 enum outcome {
 	OUTCOME_DONE,
-	OUTCOME_LATER,
+	OUTCOME_POSTPONED,
 	OUTCOME_DEAD,
 	OUTCOME_FAILED,
 	OUTCOME_UNDONE /* nobody's fault: as if it had not begun */
@@ -101,7 +101,7 @@ struct handle {
 	struct jobset jobs;
 	struct control control;
 	struct reconnect reconnect; /* the taps, then the desk */
-	struct runner *hands;
+	struct runner *runners;
 	struct childenv *env;
 	int child_fd;    /* readable when a child may have ended */
 	bool child_news; /* it was */
@@ -134,16 +134,16 @@ void handle_note(struct handle *w, enum sub_note kind, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void handle_end(struct handle *w, enum consume_end end);
 void handle_fail(struct handle *w, const struct err *err);
-void handle_release(struct handle *w, struct job *j); /* job_let_go, counted */
+void handle_release(struct handle *w, struct job *j); /* jobset_remove, counted */
 /* How many more entries may be held for running soon. */
 size_t handle_room(const struct handle *w);
 
 /* --- attempt ----------------------------------------------------------------------- */
 
-void attempt_begin(struct handle *w); /* for whatever is ready and free */
-void attempt_over(
+void attempt_begin_ready(struct handle *w); /* for whatever is ready and free */
+void attempt_finish(
     struct handle *w, struct job *j, enum outcome what, const char *status, struct slice words);
-void attempt_acknowledge(struct handle *w); /* what is done */
+void attempt_ack_done(struct handle *w); /* what is done */
 
 /* --- bury --------------------------------------------------------------------------- */
 
@@ -151,15 +151,15 @@ void deadletter_send(struct handle *w); /* what is to be set aside */
 
 /* --- rescue ---------------------------------------------------------------------------- */
 
-void lease_list(struct handle *w); /* own entries, and what others left */
+void lease_list_pending(struct handle *w); /* own entries, and what others left */
 void lease_renew(struct handle *w);
 /* list what is pending with us (again) */
-void lease_own(struct handle_stream *p);
-void lease_again(struct handle *w); /* what is held of groups that had vanished */
+void lease_relist_own(struct handle_stream *p);
+void lease_restore(struct handle *w); /* what is held of groups that had vanished */
 /* Entries that are not pending with us any more: lost when they are gone from the stream. */
-void lease_missing(
+void lease_check_lost(
     struct handle *w, struct handle_stream *p, const struct stream_id *ids, size_t n);
-int64_t lease_next(const struct handle *w); /* when it wants to be called; -1 */
+int64_t lease_next_due(const struct handle *w); /* when it wants to be called; -1 */
 
 /* --- hands ------------------------------------------------------------------------------ */
 
@@ -167,24 +167,24 @@ int pool_init(struct handle *w, struct err *err);
 void pool_free(struct handle *w);
 /* Which one could take this entry now, or NULL. */
 struct runner *pool_pick(struct handle *w, const struct job *j);
-void runner_take(struct runner *h, const struct job *j); /* an attempt is begun for it */
-void runner_put_down(struct runner *h);                  /* ... and is over */
-size_t pool_capacity(const struct handle *w);            /* entries that run soon, all together */
-void pool_start(struct runner *h, struct job *j, const struct record *r);
+void runner_reserve(struct runner *h, const struct job *j); /* an attempt is begun for it */
+void runner_release(struct runner *h);                      /* ... and is over */
+size_t pool_capacity(const struct handle *w); /* entries that run soon, all together */
+void runner_start(struct runner *h, struct job *j, const struct record *r);
 /* what they wrote, answered, how they ended; true when there was something */
-bool pool_look(struct handle *w);
+bool pool_process(struct handle *w);
 void pool_stop(struct handle *w); /* it is time to stop */
 bool pool_idle(const struct handle *w);
-size_t pool_poll(const struct handle *w, struct pollfd *p); /* at most 3 each */
-void pool_polled(struct handle *w, const struct pollfd *p); /* what came of it */
-int64_t pool_next(const struct handle *w);
+size_t pool_fill_pollfds(const struct handle *w, struct pollfd *p); /* at most 3 each */
+void pool_read_pollfds(struct handle *w, const struct pollfd *p);   /* what came of it */
+int64_t pool_next_due(const struct handle *w);
 
 void exec_start(struct runner *h, struct job *j, const struct record *r);
-bool exec_look(struct runner *h);
+bool exec_process(struct runner *h);
 
-int worker_begin(struct runner *h, struct err *err);
-bool worker_takes(struct runner *h, const struct job *j);
-void worker_start(struct runner *h, struct job *j, const struct record *r);
-bool worker_look(struct runner *h);
+int worker_spawn(struct runner *h, struct err *err);
+bool worker_has_room(struct runner *h, const struct job *j);
+void worker_send(struct runner *h, struct job *j, const struct record *r);
+bool worker_process(struct runner *h);
 
 #endif

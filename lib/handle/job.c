@@ -117,13 +117,13 @@ heap_remove(struct jobset *h, struct job *j)
 }
 
 struct job *
-job_due(const struct jobset *h, int64_t now)
+jobset_due(const struct jobset *h, int64_t now)
 {
 	return h->waiting > 0 && h->heap[0]->when <= now ? h->heap[0] : NULL;
 }
 
 int64_t
-job_next_due(const struct jobset *h)
+jobset_next_due(const struct jobset *h)
 {
 	return h->waiting > 0 ? h->heap[0]->when : -1;
 }
@@ -160,7 +160,7 @@ grow(struct jobset *h)
 }
 
 struct job *
-job_find(const struct jobset *h, const struct jobqueue *q, struct stream_id id)
+jobset_find(const struct jobset *h, const struct jobqueue *q, struct stream_id id)
 {
 	struct job *j = h->buckets > 0 ? *bucket_of(h, q, id) : NULL;
 
@@ -170,11 +170,11 @@ job_find(const struct jobset *h, const struct jobqueue *q, struct stream_id id)
 }
 
 struct job *
-job_hold(struct jobset *h, struct jobqueue *q, struct stream_id id, uint64_t attempts)
+jobset_add(struct jobset *h, struct jobqueue *q, struct stream_id id, uint64_t attempts)
 {
 	struct job *j = h->spare, **b;
 
-	if (job_find(h, q, id) != NULL)
+	if (jobset_find(h, q, id) != NULL)
 		return NULL;
 	if (j != NULL)
 		h->spare = j->chain;
@@ -194,7 +194,7 @@ job_hold(struct jobset *h, struct jobqueue *q, struct stream_id id, uint64_t att
 static bool
 busy(enum job_state s)
 {
-	return s == JOB_BEGINNING || s == JOB_RUNNING || s == JOB_WAITING || s == JOB_DEAD;
+	return s == JOB_CLAIMING || s == JOB_RUNNING || s == JOB_WAITING || s == JOB_DEAD;
 }
 
 static void
@@ -209,7 +209,7 @@ leave(struct jobset *h, struct job *j)
 }
 
 void
-job_to(struct jobset *h, struct job *j, enum job_state state)
+job_set_state(struct jobset *h, struct job *j, enum job_state state)
 {
 	leave(h, j);
 	j->state = state;
@@ -222,13 +222,13 @@ job_to(struct jobset *h, struct job *j, enum job_state state)
 }
 
 void
-job_asked(struct job *j)
+job_unlist(struct job *j)
 {
 	unlist(j);
 }
 
 void
-job_let_go(struct jobset *h, struct job *j)
+jobset_remove(struct jobset *h, struct job *j)
 {
 	struct job **b = bucket_of(h, j->queue, j->id);
 
@@ -237,7 +237,7 @@ job_let_go(struct jobset *h, struct job *j)
 		b = &(*b)->chain;
 	*b = j->chain;
 	h->n--;
-	job_forget(j);
+	job_clear_entry(j);
 	free(j->status);
 	free(j->words);
 	j->chain = h->spare;
@@ -257,7 +257,7 @@ jobset_each(struct jobset *h, void (*fn)(void *arg, struct job *j), void *arg)
 static void
 let_go(void *arg, struct job *j)
 {
-	job_let_go(arg, j);
+	jobset_remove(arg, j);
 }
 
 void
@@ -281,7 +281,7 @@ struct shared_reply {
 };
 
 struct shared_reply *
-shared_reply_of(struct reply *r)
+shared_reply_new(struct reply *r)
 {
 	struct shared_reply *b = mem_alloc(sizeof(*b));
 
@@ -291,13 +291,13 @@ shared_reply_of(struct reply *r)
 }
 
 const struct reply *
-shared_reply_reply(const struct shared_reply *b)
+shared_reply_get(const struct shared_reply *b)
 {
 	return b->reply;
 }
 
 void
-shared_reply_drop(struct shared_reply *b)
+shared_reply_unref(struct shared_reply *b)
 {
 	if (b == NULL || --b->parts > 0)
 		return;
@@ -306,24 +306,24 @@ shared_reply_drop(struct shared_reply *b)
 }
 
 void
-job_keep(struct job *j, struct shared_reply *b, const struct reply *entry)
+job_set_entry(struct job *j, struct shared_reply *b, const struct reply *entry)
 {
-	job_forget(j);
+	job_clear_entry(j);
 	b->parts++;
 	j->body = b;
 	j->entry = entry;
 }
 
 void
-job_forget(struct job *j)
+job_clear_entry(struct job *j)
 {
-	shared_reply_drop(j->body);
+	shared_reply_unref(j->body);
 	j->body = NULL;
 	j->entry = NULL;
 }
 
 void
-job_say(struct job *j, const char *status, struct slice words)
+job_set_failure(struct job *j, const char *status, struct slice words)
 {
 	free(j->status);
 	free(j->words);

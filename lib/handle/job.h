@@ -16,7 +16,7 @@
 enum job_state {
 	JOB_READY, /* to be begun; in the list `ready` */
 	/* the server is being told of the attempt, or asked what became of the entry */
-	JOB_BEGINNING,
+	JOB_CLAIMING,
 	JOB_RUNNING, /* a command has it */
 	JOB_WAITING, /* for `when`; in the heap */
 	/* to be set aside; in the list `dead`, or being asked for */
@@ -75,31 +75,32 @@ struct jobqueue {
 };
 
 /* A new one, READY, in its place in the queue; NULL when it is held already. */
-struct job *job_hold(struct jobset *h, struct jobqueue *q, struct stream_id id, uint64_t attempts);
-struct job *job_find(const struct jobset *h, const struct jobqueue *q, struct stream_id id);
+struct job *jobset_add(
+    struct jobset *h, struct jobqueue *q, struct stream_id id, uint64_t attempts);
+struct job *jobset_find(const struct jobset *h, const struct jobqueue *q, struct stream_id id);
 /* whatever its state: out of everything, freed */
-void job_let_go(struct jobset *h, struct job *j);
+void jobset_remove(struct jobset *h, struct job *j);
 
 /* From one state to another, with what lists and heap that means. For JOB_WAITING set `when`
  * before. */
-void job_to(struct jobset *h, struct job *j, enum job_state state);
-/* Out of its list without leaving its state: it is being asked for. job_to the same state puts it
- * back. */
-void job_asked(struct job *j);
+void job_set_state(struct jobset *h, struct job *j, enum job_state state);
+/* Out of its list without leaving its state: it is being asked for. job_set_state the same state
+ * puts it back. */
+void job_unlist(struct job *j);
 /* one that has waited long enough, or NULL */
-struct job *job_due(const struct jobset *h, int64_t now);
-int64_t job_next_due(const struct jobset *h); /* -1: none waits */
+struct job *jobset_due(const struct jobset *h, int64_t now);
+int64_t jobset_next_due(const struct jobset *h); /* -1: none waits */
 
 /* body takes the reply. Each job that keeps an entry of it has a part; the reply goes with the
  * last. */
-struct shared_reply *shared_reply_of(struct reply *r);
-const struct reply *shared_reply_reply(const struct shared_reply *b);
+struct shared_reply *shared_reply_new(struct reply *r);
+const struct reply *shared_reply_get(const struct shared_reply *b);
 /* the part of whoever made it */
-void shared_reply_drop(struct shared_reply *b);
-void job_keep(struct job *j, struct shared_reply *b, const struct reply *entry);
-void job_forget(struct job *j); /* its entry, once it is handed on */
+void shared_reply_unref(struct shared_reply *b);
+void job_set_entry(struct job *j, struct shared_reply *b, const struct reply *entry);
+void job_clear_entry(struct job *j); /* its entry, once it is handed on */
 
-void job_say(struct job *j, const char *status, struct slice words);
+void job_set_failure(struct job *j, const char *status, struct slice words);
 
 /* fn may let it go */
 void jobset_each(struct jobset *h, void (*fn)(void *arg, struct job *j), void *arg);

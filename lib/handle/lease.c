@@ -35,7 +35,7 @@ looked_up(struct control_request *a, struct reply *r)
 }
 
 void
-lease_missing(struct handle *w, struct handle_stream *p, const struct stream_id *ids, size_t n)
+lease_check_lost(struct handle *w, struct handle_stream *p, const struct stream_id *ids, size_t n)
 {
 	char text[ID_SIZE];
 
@@ -45,7 +45,7 @@ lease_missing(struct handle *w, struct handle_stream *p, const struct stream_id 
 		*id = ids[i];
 		id_format(*id, text);
 		stream_put_range(w->control.conn, sub_key(p->sub), text, text, 1);
-		control_asked(&w->control,
+		control_expect(&w->control,
 		    (struct control_request){
 		        .answer = looked_up, .arg = p, .ids = id, .n = 1, .takes_errors = true});
 	}
@@ -62,13 +62,13 @@ struct taking {
 static void
 hold(struct handle_stream *p, struct stream_id id, uint64_t attempts)
 {
-	struct job *j = job_hold(&p->w->jobs, &p->queue, id, attempts);
+	struct job *j = jobset_add(&p->w->jobs, &p->queue, id, attempts);
 
 	if (j == NULL || attempts < p->w->plan->max_deliveries)
 		return;
 	/* It was begun for the last time, and whoever ran it did not live to say how it ended. */
-	job_say(j, "its reader ended before it did", (struct slice){0});
-	job_to(&p->w->jobs, j, JOB_DEAD);
+	job_set_failure(j, "its reader ended before it did", (struct slice){0});
+	job_set_state(&p->w->jobs, j, JOB_DEAD);
 }
 
 /* number: the attempts of all of them. How many are ours now. */
@@ -87,7 +87,7 @@ take_in(const struct control_request *a, struct reply *r)
 			n++;
 			hold(p, id, (uint64_t)a->number);
 		} else
-			lease_missing(p->w, p, &a->ids[i], 1);
+			lease_check_lost(p->w, p, &a->ids[i], 1);
 	}
 	return n;
 }
@@ -129,7 +129,7 @@ take(struct handle_stream *p, const struct taking *t, size_t from, size_t n, boo
 		ids[i] = t->id[from + i];
 	pending_put_claim(w->control.conn, &c, ids, n);
 	p->expected += n;
-	control_asked(&w->control,
+	control_expect(&w->control,
 	    (struct control_request){.answer = p->stage == STAGE_OWN ? kept : taken,
 	        .arg = p,
 	        .ids = ids,
@@ -156,7 +156,7 @@ attempts_of(const struct pending *e)
 /* --- listing ---------------------------------------------------------------------- */
 
 void
-lease_own(struct handle_stream *p)
+lease_relist_own(struct handle_stream *p)
 {
 	p->stage = STAGE_OWN;
 	p->round++;
@@ -169,12 +169,12 @@ listed_to_end(struct handle_stream *p)
 {
 	int64_t idle = p->w->plan->claim_idle;
 
-	if (p->stage == STAGE_SWEEP) {
+	if (p->stage == STAGE_TAKEOVER) {
 		p->swept = true;
-		p->stage = STAGE_REST;
+		p->stage = STAGE_IDLE;
 		return;
 	}
-	p->stage = idle > 0 ? STAGE_SWEEP : STAGE_REST;
+	p->stage = idle > 0 ? STAGE_TAKEOVER : STAGE_IDLE;
 	p->their_turn = true;
 	p->swept = p->swept || idle == 0;
 	p->cursor = (struct stream_id){0};
@@ -198,7 +198,7 @@ listed(struct control_request *a, struct reply *r)
 		struct taking *t = pending_ours(e.consumer) ? &mine : &theirs;
 
 		p->cursor = e.id;
-		if (job_find(&p->w->jobs, &p->queue, e.id) != NULL)
+		if (jobset_find(&p->w->jobs, &p->queue, e.id) != NULL)
 			continue;
 		if (p->stage == STAGE_OWN && (e.idle < long_idle(p) || p->w->plan->claim_idle == 0))
 			hold(p, e.id, attempts_of(&e));
@@ -225,7 +225,7 @@ list_more(struct handle_stream *p, size_t n)
 	    own ? 0 : w->plan->claim_idle, id, n, own ? w->plan->consumer : NULL);
 	p->listing = true;
 	p->expected += n;
-	control_asked(&w->control,
+	control_expect(&w->control,
 	    (struct control_request){.answer = listed, .arg = p, .n = n, .number = p->round});
 }
 
@@ -237,22 +237,22 @@ list_post(struct handle_stream *p)
 	struct handle *w = p->w;
 	size_t room = handle_room(w);
 
-	if (p->stage == STAGE_REST && w->plan->claim_idle > 0 && clock_mono() >= p->next_sweep) {
-		p->stage = STAGE_SWEEP;
+	if (p->stage == STAGE_IDLE && w->plan->claim_idle > 0 && clock_mono() >= p->next_sweep) {
+		p->stage = STAGE_TAKEOVER;
 		p->their_turn = true;
 		p->cursor = (struct stream_id){0};
 		p->next_sweep = clock_mono() + w->plan->claim_idle;
 	}
-	if (p->listing || p->stage == STAGE_REST || sub_state(p->sub) != SUB_IDLE)
+	if (p->listing || p->stage == STAGE_IDLE || sub_state(p->sub) != SUB_IDLE)
 		return;
-	if (room == 0 || (p->stage == STAGE_SWEEP && !p->their_turn))
+	if (room == 0 || (p->stage == STAGE_TAKEOVER && !p->their_turn))
 		return;
 	p->their_turn = false;
 	list_more(p, room < HANDLE_PAGE ? room : HANDLE_PAGE);
 }
 
 void
-lease_list(struct handle *w)
+lease_list_pending(struct handle *w)
 {
 	for (size_t i = 0; i < w->plan->n && w->control.conn != NULL && !w->ending; i++)
 		list_post(&w->posts[i]);
@@ -264,13 +264,13 @@ static void
 forced(struct control_request *a, struct reply *r)
 {
 	struct handle_stream *p = a->arg;
-	struct job *j = job_find(&p->w->jobs, &p->queue, a->ids[0]);
+	struct job *j = jobset_find(&p->w->jobs, &p->queue, a->ids[0]);
 
 	p->forcing--;
 	if (reply_count(r) > 0 || !reply_is_array(r) || j == NULL ||
 	    (j->state != JOB_READY && j->state != JOB_WAITING))
 		return;
-	lease_missing(p->w, p, a->ids, 1);
+	lease_check_lost(p->w, p, a->ids, 1);
 	handle_release(p->w, j);
 }
 
@@ -293,19 +293,19 @@ force(void *arg, struct job *j)
 	*id = j->id;
 	pending_put_claim(w->control.conn, &c, id, 1);
 	p->forcing++;
-	control_asked(
+	control_expect(
 	    &w->control, (struct control_request){.answer = forced, .arg = p, .ids = id, .n = 1});
 }
 
 void
-lease_again(struct handle *w)
+lease_restore(struct handle *w)
 {
 	for (size_t i = 0; i < w->plan->n && w->control.conn != NULL; i++) {
 		struct handle_stream *p = &w->posts[i];
 
-		if (p->remade == sub_remade(p->sub))
+		if (p->remade == sub_group_recreations(p->sub))
 			continue;
-		p->remade = sub_remade(p->sub);
+		p->remade = sub_group_recreations(p->sub);
 		jobset_each(&w->jobs, force, p);
 	}
 }
@@ -315,14 +315,14 @@ lease_again(struct handle *w)
 static void
 not_ours(struct handle *w, struct handle_stream *p, struct stream_id id)
 {
-	struct job *j = job_find(&w->jobs, &p->queue, id);
+	struct job *j = jobset_find(&w->jobs, &p->queue, id);
 
 	if (j == NULL)
 		return;
 	if (j->state == JOB_RUNNING)
 		j->stale = true;
 	else if ((j->state == JOB_READY || j->state == JOB_WAITING) && p->forcing == 0) {
-		lease_missing(w, p, &id, 1);
+		lease_check_lost(w, p, &id, 1);
 		handle_release(w, j);
 	}
 }
@@ -368,7 +368,7 @@ renew_some(struct collecting *c)
 	}
 	pending_put_claim(w->control.conn, &claim, c->ids, c->n);
 	w->renewing++;
-	control_asked(&w->control,
+	control_expect(&w->control,
 	    (struct control_request){.answer = renewed, .arg = c->p, .ids = c->ids, .n = c->n});
 	c->ids = NULL;
 	c->n = 0;
@@ -408,7 +408,7 @@ static void
 looked_whose(struct control_request *a, struct reply *r)
 {
 	struct handle_stream *p = a->arg;
-	struct job *j = job_find(&p->w->jobs, &p->queue, a->ids[0]);
+	struct job *j = jobset_find(&p->w->jobs, &p->queue, a->ids[0]);
 	struct pending e;
 
 	if (j == NULL || pending_at(r, 0, &e) == -1 || id_cmp(e.id, j->id) != 0)
@@ -429,7 +429,7 @@ forget(void *arg, struct job *j)
 
 	if (j->state == JOB_READY || j->state == JOB_WAITING)
 		handle_release(w, j);
-	else if (j->state == JOB_BEGINNING)
+	else if (j->state == JOB_CLAIMING)
 		j->stale = true;
 	else if (j->state == JOB_RUNNING) {
 		j->stale = true;
@@ -438,7 +438,7 @@ forget(void *arg, struct job *j)
 		id_format(j->id, text);
 		pending_put_list(w->control.conn, sub_key(p->sub), sub_group(p->sub), 0, text, 1,
 		    w->plan->consumer);
-		control_asked(&w->control,
+		control_expect(&w->control,
 		    (struct control_request){.answer = looked_whose, .arg = p, .ids = id, .n = 1});
 	}
 }
@@ -448,7 +448,7 @@ overslept(struct handle *w)
 {
 	jobset_each(&w->jobs, forget, w);
 	for (size_t i = 0; i < w->plan->n; i++)
-		lease_own(&w->posts[i]);
+		lease_relist_own(&w->posts[i]);
 	w->renewed = clock_mono();
 }
 
@@ -464,14 +464,14 @@ lease_renew(struct handle *w)
 }
 
 int64_t
-lease_next(const struct handle *w)
+lease_next_due(const struct handle *w)
 {
 	int64_t by = w->renewing == 0 ? w->next_renewal : -1;
 
 	if (w->control.conn == NULL)
 		return -1;
 	for (size_t i = 0; i < w->plan->n && !w->ending; i++)
-		if (w->plan->claim_idle > 0 && w->posts[i].stage == STAGE_REST &&
+		if (w->plan->claim_idle > 0 && w->posts[i].stage == STAGE_IDLE &&
 		    (by == -1 || w->posts[i].next_sweep < by))
 			by = w->posts[i].next_sweep;
 	return by;

@@ -10,14 +10,14 @@ int
 pool_init(struct handle *w, struct err *err)
 {
 	w->env = childenv_new();
-	w->hands = mem_alloc(w->plan->hands * sizeof(*w->hands));
-	for (size_t i = 0; i < w->plan->hands; i++) {
-		struct runner *h = &w->hands[i];
+	w->runners = mem_alloc(w->plan->runners * sizeof(*w->runners));
+	for (size_t i = 0; i < w->plan->runners; i++) {
+		struct runner *h = &w->runners[i];
 
 		h->w = w;
 		h->child = (struct child){.in = -1, .out = -1, .words = -1};
 		h->deadline = -1;
-		if (w->plan->worker && worker_begin(h, err) == -1)
+		if (w->plan->worker && worker_spawn(h, err) == -1)
 			return -1;
 	}
 	return 0;
@@ -26,22 +26,22 @@ pool_init(struct handle *w, struct err *err)
 void
 pool_free(struct handle *w)
 {
-	for (size_t i = 0; w->hands != NULL && i < w->plan->hands; i++) {
-		struct runner *h = &w->hands[i];
+	for (size_t i = 0; w->runners != NULL && i < w->plan->runners; i++) {
+		struct runner *h = &w->runners[i];
 
-		child_drop(&h->child);
+		child_destroy(&h->child);
 		bytes_free(&h->out);
 		bytes_free(&h->in);
 		free(h->given);
 	}
-	free(w->hands);
+	free(w->runners);
 	childenv_free(w->env);
 }
 
 static bool
 takes(struct runner *h, const struct job *j)
 {
-	return h->w->plan->worker ? worker_takes(h, j) : h->load == 0;
+	return h->w->plan->worker ? worker_has_room(h, j) : h->load == 0;
 }
 
 struct runner *
@@ -49,8 +49,8 @@ pool_pick(struct handle *w, const struct job *j)
 {
 	struct runner *best = NULL;
 
-	for (size_t i = 0; i < w->plan->hands; i++) {
-		struct runner *h = &w->hands[i];
+	for (size_t i = 0; i < w->plan->runners; i++) {
+		struct runner *h = &w->runners[i];
 
 		if ((best == NULL || h->load < best->load) && takes(h, j))
 			best = h;
@@ -59,14 +59,14 @@ pool_pick(struct handle *w, const struct job *j)
 }
 
 void
-runner_take(struct runner *h, const struct job *j)
+runner_reserve(struct runner *h, const struct job *j)
 {
 	h->load++;
 	h->alone = h->w->plan->worker && j->attempts > 0;
 }
 
 void
-runner_put_down(struct runner *h)
+runner_release(struct runner *h)
 {
 	if (--h->load == 0)
 		h->alone = false;
@@ -77,30 +77,30 @@ pool_capacity(const struct handle *w)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < w->plan->hands; i++)
-		n += w->plan->worker ? 2 * w->hands[i].window : 1;
+	for (size_t i = 0; i < w->plan->runners; i++)
+		n += w->plan->worker ? 2 * w->runners[i].window : 1;
 	return n;
 }
 
 void
-pool_start(struct runner *h, struct job *j, const struct record *r)
+runner_start(struct runner *h, struct job *j, const struct record *r)
 {
-	(h->w->plan->worker ? worker_start : exec_start)(h, j, r);
+	(h->w->plan->worker ? worker_send : exec_start)(h, j, r);
 }
 
 bool
-pool_look(struct handle *w)
+pool_process(struct handle *w)
 {
 	bool some = false;
 
-	for (size_t i = 0; i < w->plan->hands; i++) {
-		struct runner *h = &w->hands[i];
+	for (size_t i = 0; i < w->plan->runners; i++) {
+		struct runner *h = &w->runners[i];
 
 		if (h->heard)
-			child_listen(&h->child);
+			child_read_stderr(&h->child);
 		h->heard = false;
-		child_tick(&h->child);
-		some = (w->plan->worker ? worker_look : exec_look)(h) || some;
+		child_kill_overdue(&h->child);
+		some = (w->plan->worker ? worker_process : exec_process)(h) || some;
 	}
 	w->child_news = false;
 	return some;
@@ -109,29 +109,29 @@ pool_look(struct handle *w)
 void
 pool_stop(struct handle *w)
 {
-	for (size_t i = 0; i < w->plan->hands; i++)
-		if (w->hands[i].child.pid != 0) {
-			w->hands[i].cut_short = true;
-			child_end(&w->hands[i].child, GRACE);
+	for (size_t i = 0; i < w->plan->runners; i++)
+		if (w->runners[i].child.pid != 0) {
+			w->runners[i].cut_short = true;
+			child_terminate(&w->runners[i].child, GRACE);
 		}
 }
 
 bool
 pool_idle(const struct handle *w)
 {
-	for (size_t i = 0; i < w->plan->hands; i++)
-		if (w->hands[i].load > 0 || w->hands[i].child.pid != 0)
+	for (size_t i = 0; i < w->plan->runners; i++)
+		if (w->runners[i].load > 0 || w->runners[i].child.pid != 0)
 			return false;
 	return true;
 }
 
 size_t
-pool_poll(const struct handle *w, struct pollfd *p)
+pool_fill_pollfds(const struct handle *w, struct pollfd *p)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < w->plan->hands; i++) {
-		const struct runner *h = &w->hands[i];
+	for (size_t i = 0; i < w->plan->runners; i++) {
+		const struct runner *h = &w->runners[i];
 
 		if (h->child.words != -1)
 			p[n++] = (struct pollfd){.fd = h->child.words, .events = POLLIN};
@@ -144,10 +144,10 @@ pool_poll(const struct handle *w, struct pollfd *p)
 }
 
 void
-pool_polled(struct handle *w, const struct pollfd *p)
+pool_read_pollfds(struct handle *w, const struct pollfd *p)
 {
-	for (size_t i = 0; i < w->plan->hands; i++) {
-		struct runner *h = &w->hands[i];
+	for (size_t i = 0; i < w->plan->runners; i++) {
+		struct runner *h = &w->runners[i];
 
 		h->heard = h->child.words != -1 && (p++)->revents != 0;
 		p += (h->child.out != -1) + (h->child.in != -1 && h->out.len > h->written);
@@ -162,12 +162,12 @@ sooner(int64_t *by, int64_t t)
 }
 
 int64_t
-pool_next(const struct handle *w)
+pool_next_due(const struct handle *w)
 {
 	int64_t by = -1;
 
-	for (size_t i = 0; i < w->plan->hands; i++) {
-		const struct runner *h = &w->hands[i];
+	for (size_t i = 0; i < w->plan->runners; i++) {
+		const struct runner *h = &w->runners[i];
 
 		if (h->load > 0 && !h->overdue)
 			sooner(&by, h->deadline);

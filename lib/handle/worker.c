@@ -24,11 +24,11 @@ static const struct slice none;
 /* --- starting -------------------------------------------------------------------- */
 
 int
-worker_begin(struct runner *h, struct err *err)
+worker_spawn(struct runner *h, struct err *err)
 {
 	struct handle *w = h->w;
 	struct child_plan plan = {
-	    .argv = w->plan->argv, .env = childenv_plain(w->env), .in = -1, .out = true};
+	    .argv = w->plan->argv, .env = childenv_without_event(w->env), .in = -1, .out = true};
 
 	h->out.len = h->written = h->in.len = 0;
 	h->answered = h->overdue = h->cut_short = false;
@@ -45,7 +45,7 @@ start_again(struct runner *h)
 {
 	struct err err;
 
-	if (worker_begin(h, &err) == 0)
+	if (worker_spawn(h, &err) == 0)
 		return;
 	if (err.sys != EAGAIN && err.sys != ENOMEM && err.sys != EMFILE && err.sys != ENFILE)
 		handle_fail(h->w, &err);
@@ -56,7 +56,7 @@ start_again(struct runner *h)
 
 /* One that failed before goes alone: what kills the worker takes no others with it. */
 bool
-worker_takes(struct runner *h, const struct job *j)
+worker_has_room(struct runner *h, const struct job *j)
 {
 	if (h->child.in == -1 || h->overdue || h->alone || h->out.len - h->written > AHEAD)
 		return false;
@@ -99,10 +99,10 @@ set_deadline(struct runner *h)
 }
 
 void
-worker_start(struct runner *h, struct job *j, const struct record *r)
+worker_send(struct runner *h, struct job *j, const struct record *r)
 {
 	if (h->child.in == -1 || h->overdue) {
-		attempt_over(h->w, j, OUTCOME_UNDONE, "", none);
+		attempt_finish(h->w, j, OUTCOME_UNDONE, "", none);
 		return;
 	}
 	if (h->count == 0 && h->load == 1)
@@ -110,7 +110,7 @@ worker_start(struct runner *h, struct job *j, const struct record *r)
 	push(h, j);
 	event_json(&h->out, r->id, r->stream, r->type, r->kv, r->nkv, r->deliveries);
 	bytes_addc(&h->out, '\n');
-	job_forget(j);
+	job_clear_entry(j);
 	if (h->count == 1)
 		set_deadline(h);
 }
@@ -129,7 +129,7 @@ write_some(struct runner *h)
 	else if (n == -1 && errno != EAGAIN && errno != EINTR) {
 		close(h->child.in);
 		h->child.in = -1;
-		child_end(&h->child, GRACE);
+		child_terminate(&h->child, GRACE);
 		return true;
 	}
 	if (h->written == h->out.len)
@@ -153,7 +153,7 @@ fault(struct runner *h, const char *why)
 {
 	h->overdue = true;
 	h->fault = why;
-	child_end(&h->child, GRACE);
+	child_terminate(&h->child, GRACE);
 }
 
 static void
@@ -174,7 +174,7 @@ static void
 answer(struct runner *h, struct slice line)
 {
 	enum outcome what = says(line, "ok") ? OUTCOME_DONE
-	    : says(line, "retry")            ? OUTCOME_LATER
+	    : says(line, "retry")            ? OUTCOME_POSTPONED
 	                                     : OUTCOME_DEAD;
 	char text[1024];
 
@@ -187,7 +187,7 @@ answer(struct runner *h, struct slice line)
 	text[0] = '\0';
 	if (what != OUTCOME_DONE)
 		snprintf(text, sizeof(text), "%.*s", (int)line.n, line.p);
-	attempt_over(h->w, pop(h), what, text, none);
+	attempt_finish(h->w, pop(h), what, text, none);
 	h->answers++;
 	if (!h->answered)
 		backoff_reset(&h->pause);
@@ -231,7 +231,7 @@ read_some(struct runner *h)
 		if (n <= 0) { /* no more answers will come */
 			close(h->child.out);
 			h->child.out = -1;
-			child_end(&h->child, GRACE);
+			child_terminate(&h->child, GRACE);
 			break;
 		}
 		h->in.len += (size_t)n;
@@ -269,7 +269,7 @@ ended(struct runner *h, int status)
 	struct bytes tail = {0};
 	struct err err;
 
-	child_word(status, word);
+	child_status_text(status, word);
 	snprintf(text, sizeof(text), "worker: %s", h->overdue ? h->fault : word);
 	child_tail(&h->child, &tail);
 	h->next_start = clock_mono() + backoff_next(&h->pause);
@@ -277,10 +277,10 @@ ended(struct runner *h, int status)
 		handle_note(w, SUB_WARNING,
 		    "the worker ended (%s), %zu unanswered; it is started again", word, h->count);
 	while (h->count > 0)
-		attempt_over(w, pop(h), blameless ? OUTCOME_UNDONE : OUTCOME_FAILED, text,
+		attempt_finish(w, pop(h), blameless ? OUTCOME_UNDONE : OUTCOME_FAILED, text,
 		    (struct slice){tail.p, tail.len});
 	bytes_free(&tail);
-	child_drop(&h->child);
+	child_destroy(&h->child);
 	h->deadline = -1;
 	if (cannot) {
 		err_set(&err, STATUS_CONFIG, "run '%s': %s", w->plan->argv[0], word);
@@ -289,7 +289,7 @@ ended(struct runner *h, int status)
 }
 
 bool
-worker_look(struct runner *h)
+worker_process(struct runner *h)
 {
 	bool some;
 	int status;
@@ -309,7 +309,7 @@ worker_look(struct runner *h)
 		fault(h, "timeout");
 	some = read_some(h) || some;
 	adapt(h);
-	if (!h->w->child_news || !child_ended(&h->child, &status))
+	if (!h->w->child_news || !child_reap(&h->child, &status))
 		return some;
 	read_some(h);
 	ended(h, status);
