@@ -463,7 +463,7 @@ main(int argc, char **argv)
 	char **args;
 	size_t n;
 
-	process_start();
+	process_init();
 	read_options(argc, argv);
 	if (eb.conf.help || eb.conf.version) {
 		if (eb.conf.help)
@@ -477,7 +477,7 @@ main(int argc, char **argv)
 	if ((c = subcommand_find(&verbs, argv[optind], &err)) == NULL ||
 	    subcommand_check(&verbs, c, eb.given, n, &err) == -1)
 		bad_usage("%s", err.text);
-	for (size_t i = 0; i < subcommand_firsts(c, n); i++)
+	for (size_t i = 0; i < subcommand_leading_args(c, n); i++)
 		if (optvalue_type(args[i], c->run == run_list ? NULL : "list", &err) == -1)
 			bad_usage("%s", err.text);
 	prepare();

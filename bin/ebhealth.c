@@ -271,7 +271,7 @@ check_arguments(void)
 	struct err err;
 
 	for (char **t = eb.types; *t != NULL; t++)
-		if (!names_pattern(*t) && !names_legal(*t, strlen(*t)))
+		if (!names_is_pattern(*t) && !names_legal(*t, strlen(*t)))
 			unknown(true,
 			    "'%s': an event type is " NAMES_LEGAL "; "
 			    "a pattern has * ? or [",
@@ -287,7 +287,7 @@ main(int argc, char **argv)
 	struct problems v = {0};
 	int status;
 
-	process_start();
+	process_init();
 	read_options(argc, argv);
 	if (eb.conf.help || eb.conf.version) {
 		if (eb.conf.help)

@@ -215,7 +215,7 @@ publish_object(struct publish *p, const char *what, unsigned long long at, const
 	struct err err;
 	int is_json;
 
-	if (event_json_read(s, n, &e, &is_json, &text, &err) == -1) {
+	if (event_parse_json(s, n, &e, &is_json, &text, &err) == -1) {
 		refuse(p, what, at, err.text);
 		return;
 	}
@@ -360,7 +360,7 @@ take_size_above_0(const char *name, const char *arg, uint64_t most, uint64_t *to
 static void
 take_text(const char *name, const char *arg, const char **to)
 {
-	if (!json_utf8(arg, strlen(arg)))
+	if (!json_is_utf8(arg, strlen(arg)))
 		bad_usage("--%s: not UTF-8", name);
 	*to = arg;
 }
@@ -370,7 +370,7 @@ take_timestamp(const char *arg)
 {
 	int64_t us;
 
-	if (clock_rfc3339(arg, strlen(arg), &us) == -1)
+	if (clock_parse_rfc3339(arg, strlen(arg), &us) == -1)
 		bad_usage(
 		    "--timestamp %s: a time as in RFC 3339 expected: 2025-12-04T10:30:00Z", arg);
 	clock_format(us, eb.timestamp);
@@ -465,7 +465,7 @@ check_arguments(int argc, char **argv)
 		bad_usage("which event type? (or -J)");
 	if (argc > 2)
 		bad_usage("'%s': one payload expected; quote it for the shell", argv[2]);
-	if (names_pattern(argv[0]))
+	if (names_is_pattern(argv[0]))
 		bad_usage("'%s': a pattern names no stream to publish to; patterns work with ebsub "
 		          "--peek, ebstat and "
 		          "ebhealth",
@@ -494,7 +494,7 @@ main(int argc, char **argv)
 	struct publish *p;
 	struct err err;
 
-	process_start();
+	process_init();
 	read_options(argc, argv);
 	if (eb.conf.help) {
 		usage(stdout);

@@ -459,7 +459,7 @@ static void
 prepare(void)
 {
 	eb.loud = !eb.conf.quiet && (eb.conf.verbose || isatty(STDERR_FILENO));
-	snprintf(eb.target, sizeof(eb.target), "%s %s", eb.conf.place, eb.conf.prefix);
+	snprintf(eb.target, sizeof(eb.target), "%s %s", eb.conf.address, eb.conf.prefix);
 	eb.limits = (struct append_limits){
 	    .segment_max = APPEND_SEGMENT_MAX, .lock_ms = eb.conf.timeout_ms};
 	eb.drain.conf = &eb.conf;
@@ -504,7 +504,7 @@ work_on_buffer(void)
 int
 main(int argc, char **argv)
 {
-	process_start();
+	process_init();
 	read_options(argc, argv);
 	if (eb.conf.help || eb.conf.version) {
 		if (eb.conf.help)

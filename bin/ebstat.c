@@ -70,7 +70,7 @@ show_events(const struct backlog *b)
 		    b->replaying ? ", a replay is running" : "");
 	if (b->oldest != 0) {
 		clock_format(b->oldest, when);
-		clock_span((clock_now() - b->oldest) / 1000, span, sizeof(span));
+		clock_format_span((clock_now() - b->oldest) / 1000, span, sizeof(span));
 		fact("oldest", "%s, %s old", when, span);
 	}
 }
@@ -199,7 +199,7 @@ group_cells(const struct survey_stream *st, const struct stream_group *g)
 	uint64_t lost = stream_lost(&st->info, g, &known);
 
 	if (age >= 0)
-		clock_span(age, span, sizeof(span));
+		clock_format_span(age, span, sizeof(span));
 	table_cell(eb.streams, "%s", g->name);
 	number_cell((int64_t)g->consumers);
 	number_cell((int64_t)g->pending);
@@ -370,7 +370,7 @@ static void
 check_types(char **types)
 {
 	for (; *types != NULL; types++)
-		if (!names_pattern(*types) && !names_legal(*types, strlen(*types)))
+		if (!names_is_pattern(*types) && !names_legal(*types, strlen(*types)))
 			bad_usage("'%s': an event type is " NAMES_LEGAL "; "
 			          "a pattern has * ? or [",
 			    *types);
@@ -385,7 +385,7 @@ main(int argc, char **argv)
 	const char *dir;
 	int status;
 
-	process_start();
+	process_init();
 	read_options(argc, argv);
 	if (eb.conf.help) {
 		usage(stdout);

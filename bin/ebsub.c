@@ -390,7 +390,7 @@ add_type(const char *type)
 	bool complete;
 	struct err err;
 
-	if (!names_pattern(type)) {
+	if (!names_is_pattern(type)) {
 		sublist_add(&eb.taps, type);
 		return;
 	}
@@ -491,7 +491,7 @@ main(int argc, char **argv)
 	int dashes = before_dashes(argc, argv), status;
 	struct err err;
 
-	process_start();
+	process_init();
 	read_options(dashes, argv);
 	if (eb.conf.help || eb.conf.version) {
 		if (eb.conf.help)

@@ -21,7 +21,7 @@ add_group(struct bytes *out, const unsigned char *p, size_t n)
 }
 
 void
-base64_add(struct bytes *out, const char *p, size_t n)
+base64_encode(struct bytes *out, const char *p, size_t n)
 {
 	const unsigned char *from = (const unsigned char *)p;
 
@@ -60,7 +60,7 @@ read_group(struct bytes *out, const char *p, size_t n)
 }
 
 int
-base64_read(struct bytes *out, const char *p, size_t n)
+base64_decode(struct bytes *out, const char *p, size_t n)
 {
 	size_t before = out->len, pad = 0;
 

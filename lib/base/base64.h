@@ -6,8 +6,8 @@
 
 #include "base/bytes.h"
 
-void base64_add(struct bytes *out, const char *p, size_t n);
+void base64_encode(struct bytes *out, const char *p, size_t n);
 /* Appends the bytes; -1 with out unchanged when the text is anything but base64. */
-int base64_read(struct bytes *out, const char *p, size_t n);
+int base64_decode(struct bytes *out, const char *p, size_t n);
 
 #endif

@@ -67,16 +67,16 @@ slice_of(const char *s)
 }
 
 static inline int
-slice_same(struct slice a, struct slice b)
+slice_equal(struct slice a, struct slice b)
 {
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
 /* 1 when equal to the C string. */
 static inline int
-slice_eq(struct slice a, const char *s)
+slice_is(struct slice a, const char *s)
 {
-	return slice_same(a, slice_of(s));
+	return slice_equal(a, slice_of(s));
 }
 
 #endif

@@ -221,13 +221,13 @@ clock_parse(const char *s, size_t n, int64_t *us)
 }
 
 int
-clock_rfc3339(const char *s, size_t n, int64_t *us)
+clock_parse_rfc3339(const char *s, size_t n, int64_t *us)
 {
 	return parse(s, n, 1, us);
 }
 
 void
-clock_span(int64_t ms, char *out, size_t size)
+clock_format_span(int64_t ms, char *out, size_t size)
 {
 	long long s = ms < 0 ? 0 : ms / 1000;
 

@@ -27,9 +27,9 @@ void clock_format(int64_t us, char out[CLOCK_SIZE]);
 int clock_parse(const char *s, size_t n, int64_t *us);
 
 /* Strict RFC 3339 (section 5.6: date, T, time with seconds, Z or +hh:mm). 0 or -1. */
-int clock_rfc3339(const char *s, size_t n, int64_t *us);
+int clock_parse_rfc3339(const char *s, size_t n, int64_t *us);
 
 /* How long, for people: "12 s", "3 min", "5 h", "2 d". Negative spans are 0. */
-void clock_span(int64_t ms, char *out, size_t size);
+void clock_format_span(int64_t ms, char *out, size_t size);
 
 #endif

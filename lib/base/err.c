@@ -12,7 +12,7 @@
 void
 err_clean(char *s)
 {
-	int utf8 = json_utf8(s, strlen(s));
+	int utf8 = json_is_utf8(s, strlen(s));
 
 	for (; *s != '\0'; s++) {
 		unsigned char c = (unsigned char)*s;

@@ -339,7 +339,7 @@ json_check(const char *text, size_t n, struct json_fault *f)
 }
 
 int
-json_utf8(const char *text, size_t n)
+json_is_utf8(const char *text, size_t n)
 {
 	const byte *p = (const byte *)text, *end;
 
@@ -575,7 +575,7 @@ unescape(char *o, const char **from, const char *end)
 }
 
 int
-json_text(struct bytes *out, struct slice value)
+json_unquote(struct bytes *out, struct slice value)
 {
 	const char *p = value.p, *end;
 	char *o;
@@ -593,7 +593,7 @@ json_text(struct bytes *out, struct slice value)
 }
 
 const char *
-json_take(struct bytes *out, const char *p, const char *end)
+json_unquote_from(struct bytes *out, const char *p, const char *end)
 {
 	char *o;
 
@@ -653,12 +653,12 @@ json_quote_text(struct bytes *out, const char *s, size_t n)
 {
 	struct bytes clean = {0};
 
-	if (json_utf8(s, n)) {
+	if (json_is_utf8(s, n)) {
 		json_quote(out, s, n);
 		return;
 	}
 	for (size_t i = 0, k; i < n; i += k) {
-		for (k = 1; k <= 4 && k <= n - i && !json_utf8(s + i, k); k++)
+		for (k = 1; k <= 4 && k <= n - i && !json_is_utf8(s + i, k); k++)
 			;
 		if (k <= 4 && k <= n - i) {
 			bytes_add(&clean, s + i, k);
@@ -672,7 +672,7 @@ json_quote_text(struct bytes *out, const char *s, size_t n)
 }
 
 void
-json_line(struct bytes *out, const char *s, size_t n)
+json_add_oneline(struct bytes *out, const char *s, size_t n)
 {
 	static const char ends[] = "\n\r";
 	char *from, *end, *p;

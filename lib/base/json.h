@@ -19,7 +19,7 @@ struct json_fault {
 
 /* 0 when the n bytes are one JSON value, white space around it allowed; else -1. */
 int json_check(const char *text, size_t n, struct json_fault *f);
-int json_utf8(const char *text, size_t n); /* 1 when valid UTF-8 */
+int json_is_utf8(const char *text, size_t n); /* 1 when valid UTF-8 */
 
 /* The value without the JSON white space around it. */
 struct slice json_trim(const char *s, size_t n);
@@ -40,19 +40,19 @@ int json_next(struct json_walk *w, struct slice *key, struct slice *value);
 /* Appends the text of a JSON string value (quotes included in value) as bytes:
  * escapes resolved, \u0000 becomes a NUL, a lone surrogate becomes U+FFFD.
  * -1 when value is not a string. */
-int json_text(struct bytes *out, struct slice value);
+int json_unquote(struct bytes *out, struct slice value);
 /* The same for a string that begins at p and ends somewhere before end: returns what stands behind
  * it. NULL when there is none. */
-const char *json_take(struct bytes *out, const char *p, const char *end);
+const char *json_unquote_from(struct bytes *out, const char *p, const char *end);
 
 /* Appends s as a JSON string, quotes included: only '"', '\\' and bytes below 0x20 are
- * escaped, so that json_text gives s back byte for byte. Bytes that are not UTF-8 pass. */
+ * escaped, so that json_unquote gives s back byte for byte. Bytes that are not UTF-8 pass. */
 void json_quote(struct bytes *out, const char *s, size_t n);
 /* The same, but each byte that is not UTF-8 becomes U+FFFD, so that the result is always JSON. */
 void json_quote_text(struct bytes *out, const char *s, size_t n);
 
 /* Appends a checked value on one line: CR and LF (which can stand only between
  * tokens) become spaces. */
-void json_line(struct bytes *out, const char *s, size_t n);
+void json_add_oneline(struct bytes *out, const char *s, size_t n);
 
 #endif

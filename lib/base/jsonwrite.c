@@ -55,7 +55,7 @@ jsonwrite_count(struct bytes *out, const char *name, uint64_t n)
 }
 
 void
-jsonwrite_known(struct bytes *out, const char *name, int64_t n)
+jsonwrite_count_or_null(struct bytes *out, const char *name, int64_t n)
 {
 	if (n < 0)
 		jsonwrite_text(out, name, NULL);

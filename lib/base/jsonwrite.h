@@ -22,7 +22,7 @@ void jsonwrite_text(struct bytes *out, const char *name, const char *s);
 void jsonwrite_slice(struct bytes *out, const char *name, struct slice s);
 void jsonwrite_count(struct bytes *out, const char *name, uint64_t n);
 /* negative is null: not known */
-void jsonwrite_known(struct bytes *out, const char *name, int64_t n);
+void jsonwrite_count_or_null(struct bytes *out, const char *name, int64_t n);
 void jsonwrite_bool(struct bytes *out, const char *name, bool yes);
 void jsonwrite_time(struct bytes *out, const char *name, int64_t us); /* 0 is null */
 

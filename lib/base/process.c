@@ -23,7 +23,7 @@ process_env(const char *name)
 static mode_t umask_before = 022;
 
 void
-process_start(void)
+process_init(void)
 {
 	for (int fd = 0; fd <= 2; fd++) {
 		/* opened the wrong way round: using it fails, as with a closed one */
@@ -44,7 +44,7 @@ process_start(void)
 }
 
 mode_t
-process_umask(void)
+process_initial_umask(void)
 {
 	return umask_before;
 }

@@ -10,8 +10,8 @@
  * The first call of main(): opens missing descriptors 0-2 on /dev/null, ignores SIGPIPE and
  * SIGXFSZ, sets umask 077.
  */
-void process_start(void);
-mode_t process_umask(void); /* the umask before process_start */
+void process_init(void);
+mode_t process_initial_umask(void); /* the umask before process_init */
 /* an environment variable; NULL when unset or empty */
 const char *process_env(const char *name);
 /* Calls fn on a signal, without restarting the system call that it interrupts. A signal that is

@@ -40,7 +40,7 @@ backlog_stamp(struct slice line, int64_t *stamp)
 	if (json_walk(&w, line) == -1)
 		return -1;
 	while (json_next(&w, &key, &value))
-		if (slice_eq(key, "buffered_at"))
+		if (slice_is(key, "buffered_at"))
 			return value.n < 2 ? -1 : clock_parse(value.p + 1, value.n - 2, stamp);
 	return -1;
 }
@@ -60,7 +60,7 @@ held_of(struct backlog *b, struct slice type)
 	size_t i;
 
 	for (i = 0; i < b->nheld; i++)
-		if (slice_eq(type, b->held[i].type))
+		if (slice_is(type, b->held[i].type))
 			return &b->held[i];
 	return NULL;
 }
@@ -327,7 +327,7 @@ walk_lacks(struct walk *w, struct backlog_count *c, const char *type, struct err
 		if (!l.text.n)
 			continue;
 		if (line_parse(l.text.p, l.text.n, &el, &c->text, &why) == 0 &&
-		    slice_eq(el.e.type, type))
+		    slice_is(el.e.type, type))
 			lacks = checkpoint_delivered(
 			    &c->p, el.e.type.p, el.e.type.n, l.chain, l.stem, l.pos);
 	}
@@ -355,7 +355,7 @@ foreign_lacks(struct buffer *buf, struct backlog_count *c, const char *type, str
 		/* cppcheck-suppress redundantAssignment ; r may be NULL */
 		while (lacks && r != NULL && (got = reader_next(r, &l, err)) == 1)
 			lacks = line_parse(l.text.p, l.text.n, &el, &c->text, &why) == -1 ||
-			    !slice_eq(el.e.type, type);
+			    !slice_is(el.e.type, type);
 		reader_close(r);
 		if (lacks && got == -1)
 			lacks = -1;

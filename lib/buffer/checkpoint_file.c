@@ -15,14 +15,14 @@
 #include "base/bytes.h"
 #include "base/mem.h"
 #include "base/status.h"
-#include "base/word.h"
+#include "base/token.h"
 #include "buffer/checkpoint.h"
 
 static void
 put_word(struct bytes *b, const char *s)
 {
 	bytes_addc(b, ' ');
-	word_put(b, s);
+	token_add(b, s);
 }
 
 static void
@@ -114,7 +114,7 @@ checkpoint_text_put(struct bytes *b, const struct checkpoint *p, bool whole)
 static uint64_t
 number(char **line)
 {
-	return strtoull(word_take(line), NULL, 10);
+	return strtoull(token_next(line), NULL, 10);
 }
 
 static void
@@ -128,16 +128,16 @@ take_mark(struct position *m, const char *stem, char **line)
 static void
 take_late(struct checkpoint *p, const char *what, char *line)
 {
-	const char *type = word_take(&line), *stem;
+	const char *type = token_next(&line), *stem;
 	struct lagging *l = checkpoint_add_lagging(p, type, strlen(type));
 
 	if (strcmp(what, "late") == 0) {
 		l->tried = (int64_t)number(&line);
 		free(l->reason);
-		l->reason = mem_strdup(word_take(&line));
+		l->reason = mem_strdup(token_next(&line));
 		return;
 	}
-	stem = word_take(&line);
+	stem = token_next(&line);
 	take_mark(strcmp(what, "late-chain") == 0 ? &l->at.chain : positions_get(&l->at, stem),
 	    stem, &line);
 }
@@ -149,14 +149,14 @@ take_sent(struct intent_type **list, size_t *n, char *line)
 
 	*list = mem_realloc(*list, (*n + 1) * sizeof(**list));
 	s = &(*list)[(*n)++];
-	s->type = mem_strdup(word_take(&line));
-	snprintf(s->after, sizeof(s->after), "%s", word_take(&line));
+	s->type = mem_strdup(token_next(&line));
+	snprintf(s->after, sizeof(s->after), "%s", token_next(&line));
 }
 
 static void
 take_spent(struct checkpoint *p, char *line)
 {
-	const char *type = word_take(&line), *entry = word_take(&line);
+	const char *type = token_next(&line), *entry = token_next(&line);
 
 	if (*entry)
 		checkpoint_spend(p, type, entry);
@@ -166,7 +166,7 @@ take_spent(struct checkpoint *p, char *line)
 static void
 checkpoint_text_take(struct checkpoint *p, char *line)
 {
-	const char *what = word_take(&line), *stem;
+	const char *what = token_next(&line), *stem;
 	struct intent *in = &p->intent;
 
 	if (strcmp(what, "lost") == 0)
@@ -181,11 +181,11 @@ checkpoint_text_take(struct checkpoint *p, char *line)
 		take_spent(p, line);
 	else if (strcmp(what, "going") == 0) {
 		in->on = true;
-		snprintf(in->run_id, sizeof(in->run_id), "%s", word_take(&line));
+		snprintf(in->run_id, sizeof(in->run_id), "%s", token_next(&line));
 		in->client = (int64_t)number(&line);
-		snprintf(in->addr, sizeof(in->addr), "%s", word_take(&line));
+		snprintf(in->addr, sizeof(in->addr), "%s", token_next(&line));
 	} else {
-		stem = word_take(&line);
+		stem = token_next(&line);
 		if (strcmp(what, "chain") == 0)
 			take_mark(&p->marks.chain, stem, &line);
 		else if (strcmp(what, "file") == 0)

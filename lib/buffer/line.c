@@ -36,18 +36,18 @@ line_head(struct bytes *out, const struct event *e)
 	struct event copy = *e;
 	struct slice *at[EVENT_FIELDS];
 
-	event_members(&copy, at);
+	event_field_ptrs(&copy, at);
 	bytes_addc(out, '{');
-	add_member(out, event_names[0], e->type);
+	add_member(out, event_field_names[0], e->type);
 	bytes_adds(out, ",\"message\":{");
 	for (size_t i = 0; i < EVENT_FIELDS; i++) {
 		if (i > 0)
 			bytes_addc(out, ',');
-		add_member(out, event_names[i], *at[i]);
+		add_member(out, event_field_names[i], *at[i]);
 	}
-	if (!json_utf8(e->payload.p, e->payload.n)) {
+	if (!json_is_utf8(e->payload.p, e->payload.n)) {
 		bytes_adds(out, ",\"payload_base64\":\"");
-		base64_add(out, e->payload.p, e->payload.n);
+		base64_encode(out, e->payload.p, e->payload.n);
 		bytes_addc(out, '"');
 	}
 	bytes_addc(out, '}');
@@ -110,7 +110,7 @@ find_in(struct json_walk *w, const struct slice *name, size_t n, struct slice *v
 
 	memset(values, 0, n * sizeof(*values));
 	while (json_next(w, &key, &value)) {
-		for (i = 0; i < n && !slice_same(key, name[i]); i++)
+		for (i = 0; i < n && !slice_equal(key, name[i]); i++)
 			;
 		if (i < n && values[i].p == NULL)
 			values[i] = value;
@@ -134,9 +134,9 @@ bytes_of(struct slice value, struct bytes *text)
 {
 	size_t from = text->len;
 
-	if (value.p == NULL || slice_eq(value, "null"))
+	if (value.p == NULL || slice_is(value, "null"))
 		return (struct slice){0};
-	if (json_text(text, value) == -1)
+	if (json_unquote(text, value) == -1)
 		bytes_add(text, value.p, value.n);
 	return (struct slice){text->p + from, text->len - from};
 }
@@ -188,8 +188,8 @@ read_payload(
 
 	if (plain.p == NULL)
 		return err_set(err, STATUS_DATA, "no payload");
-	if (coded.p == NULL || base64_read(text, coded.p, coded.n) == -1)
-		if (json_text(text, plain) == -1)
+	if (coded.p == NULL || base64_decode(text, coded.p, coded.n) == -1)
+		if (json_unquote(text, plain) == -1)
 			bytes_add(text, plain.p, plain.n); /* null too */
 	e->payload = (struct slice){text->p + from, text->len - from};
 	return 0;
@@ -211,11 +211,11 @@ read_message(struct slice message, struct event *e, struct bytes *text, struct e
 	struct slice wanted[EVENT_FIELDS + 1];
 	struct slice *at[EVENT_FIELDS], values[EVENT_FIELDS + 1];
 
-	memcpy(wanted, event_names, sizeof(event_names));
+	memcpy(wanted, event_field_names, sizeof(event_field_names));
 	wanted[EVENT_FIELDS] = slice_of("payload_base64");
 	if (message.p == NULL || find(message, wanted, EVENT_FIELDS + 1, values) == -1)
 		return err_set(err, STATUS_DATA, "no message");
-	event_members(e, at);
+	event_field_ptrs(e, at);
 	for (size_t i = 0; i < EVENT_FIELDS; i++)
 		if (at[i] != &e->payload && at[i]->p == NULL)
 			*at[i] = bytes_of(values[i], text);
@@ -254,7 +254,7 @@ take_member(const char *p, const char *end, char before, struct slice name, stru
 	if ((size_t)(end - p) < name.n + 4 || p[0] != before || p[1] != '"' ||
 	    memcmp(p + 2, name.p, name.n) != 0 || p[name.n + 2] != '"' || p[name.n + 3] != ':')
 		return NULL;
-	if ((p = json_take(text, p + name.n + 4, end)) != NULL)
+	if ((p = json_unquote_from(text, p + name.n + 4, end)) != NULL)
 		*out = (struct slice){text->p + from, text->len - from};
 	return p;
 }
@@ -269,15 +269,15 @@ read_own(const char *line, size_t n, struct event *e, struct bytes *text)
 {
 	static const char open[] = ",\"message\":";
 	const char *end = line + n - 1,
-	           *p = take_member(line, end, '{', event_names[0], &e->type, text);
+	           *p = take_member(line, end, '{', event_field_names[0], &e->type, text);
 	struct slice *at[EVENT_FIELDS], again;
 
-	event_members(e, at);
+	event_field_ptrs(e, at);
 	if (p == NULL || (size_t)(end - p) < sizeof(open) || memcmp(p, open, sizeof(open) - 1) != 0)
 		return (struct slice){0};
-	p = take_member(p + sizeof(open) - 1, end, '{', event_names[0], &again, text);
+	p = take_member(p + sizeof(open) - 1, end, '{', event_field_names[0], &again, text);
 	for (size_t i = 1; i < EVENT_FIELDS && p != NULL; i++)
-		p = take_member(p, end, ',', event_names[i], at[i], text);
+		p = take_member(p, end, ',', event_field_names[i], at[i], text);
 	if (p == NULL || *p != '}')
 		return (struct slice){0};
 	return (struct slice){p + 1, (size_t)(end - p) - 1};

@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/process.h"
-#include "base/word.h"
+#include "base/token.h"
 #include "buffer/reader.h"
 
 #define MOST (64u << 20)
@@ -92,15 +92,15 @@ add(struct memory *c, const struct linecount_entry *e)
 static void
 take_line(struct memory *c, char *line)
 {
-	const char *stem = word_take(&line);
+	const char *stem = token_next(&line);
 	struct linecount_entry e = {0};
 	uint64_t changed, first;
 
-	if (num_parse_u64(word_take(&line), &e.inode) == 0 &&
-	    num_parse_u64(word_take(&line), &e.part.end) == 0 &&
-	    num_parse_u64(word_take(&line), &changed) == 0 &&
-	    num_parse_u64(word_take(&line), &e.part.lines) == 0 &&
-	    num_parse_u64(word_take(&line), &first) == 0 && strcmp(word_take(&line), ".") == 0) {
+	if (num_parse_u64(token_next(&line), &e.inode) == 0 &&
+	    num_parse_u64(token_next(&line), &e.part.end) == 0 &&
+	    num_parse_u64(token_next(&line), &changed) == 0 &&
+	    num_parse_u64(token_next(&line), &e.part.lines) == 0 &&
+	    num_parse_u64(token_next(&line), &first) == 0 && strcmp(token_next(&line), ".") == 0) {
 		e.stem = mem_strdup(stem);
 		e.changed = (int64_t)changed;
 		e.part.first = (int64_t)first;
@@ -171,7 +171,7 @@ store(const struct memory *c)
 
 		if (!e->used)
 			continue;
-		word_put(&b, e->stem);
+		token_add(&b, e->stem);
 		bytes_addf(&b, " %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRIu64 " %" PRId64 " .\n",
 		    e->inode, e->part.end, e->changed, e->part.lines, e->part.first);
 	}

@@ -11,7 +11,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/status.h"
-#include "base/word.h"
+#include "base/token.h"
 
 #define MANIFEST_MAX (64u << 20)
 #define WHOLE " ." /* ends a line that is whole */
@@ -29,7 +29,7 @@ manifest_add(struct buffer *buf, const char *stem)
 	if (size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n')
 		bytes_addc(&b, '\n'); /* a line that was torn stays one of its own */
 	bytes_addc(&b, '+');
-	word_put(&b, stem);
+	token_add(&b, stem);
 	bytes_adds(&b, WHOLE "\n");
 	if (write(fd, b.p, b.len) == -1) {
 		/* The alarm is lost, no event. */
@@ -56,7 +56,7 @@ next_line(char **p, char **mark, char **stem)
 			*stem = *p + 1;
 			*p = next;
 			end = *stem;
-			*stem = word_take(&end);
+			*stem = token_next(&end);
 			return 1;
 		}
 	}

@@ -161,12 +161,12 @@ format(struct bytes *b, const char *place, const char *reason, struct slice line
 	json_quote(b, reason, strlen(reason));
 	bytes_addc(b, ',');
 	bytes_adds(b, place);
-	if (json_utf8(line.p, line.n)) {
+	if (json_is_utf8(line.p, line.n)) {
 		bytes_adds(b, "\"line\":");
 		json_quote(b, line.p, line.n);
 	} else {
 		bytes_adds(b, "\"line_base64\":\"");
-		base64_add(b, line.p, line.n);
+		base64_encode(b, line.p, line.n);
 		bytes_addc(b, '"');
 	}
 	bytes_adds(b, "}\n");

@@ -123,7 +123,7 @@ word(struct quarantine_record *r, struct slice value)
 {
 	size_t from = r->words.len;
 
-	if (json_text(&r->words, value) == -1)
+	if (json_unquote(&r->words, value) == -1)
 		return (struct slice){0};
 	return (struct slice){r->words.p + from, r->words.len - from};
 }
@@ -134,19 +134,19 @@ take_member(
 {
 	struct slice inner = {value.p + 1, value.n - 2};
 
-	if (slice_eq(key, "reason"))
+	if (slice_is(key, "reason"))
 		l->reason = word(r, value);
-	else if (slice_eq(key, "segment"))
+	else if (slice_is(key, "segment"))
 		l->segment = word(r, value);
-	else if (slice_eq(key, "offset"))
+	else if (slice_is(key, "offset"))
 		l->offset = strtoull(value.p, NULL, 10);
-	else if (slice_eq(key, "quarantined_at") && value.n > 2 &&
+	else if (slice_is(key, "quarantined_at") && value.n > 2 &&
 	    clock_parse(inner.p, inner.n, &l->at) == -1)
 		l->at = 0;
-	else if (slice_eq(key, "line"))
-		return json_text(&r->line, value) == 0;
-	else if (slice_eq(key, "line_base64") && value.n >= 2)
-		return base64_read(&r->line, inner.p, inner.n) == 0;
+	else if (slice_is(key, "line"))
+		return json_unquote(&r->line, value) == 0;
+	else if (slice_is(key, "line_base64") && value.n >= 2)
+		return base64_decode(&r->line, inner.p, inner.n) == 0;
 	return 0;
 }
 
@@ -435,7 +435,7 @@ tally_line(void *arg, const struct requeue_line *l)
 
 	t->events += l->event != NULL;
 	t->others += l->event == NULL;
-	t->strange |= slice_eq(l->reason, REQUEUE_STRANGE);
+	t->strange |= slice_is(l->reason, REQUEUE_STRANGE);
 	return 0;
 }
 

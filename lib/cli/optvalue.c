@@ -52,7 +52,7 @@ optvalue_span(const char *option, const char *arg, int64_t least, const char *wa
 int
 optvalue_type(const char *type, const char *patterns, struct err *err)
 {
-	bool pattern = names_pattern(type);
+	bool pattern = names_is_pattern(type);
 
 	if (pattern && patterns != NULL)
 		return err_set(err, STATUS_USAGE,

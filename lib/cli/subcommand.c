@@ -65,7 +65,7 @@ subcommand_check(const struct subcommands *vs, const struct subcommand *v, unsig
 }
 
 size_t
-subcommand_firsts(const struct subcommand *v, size_t n)
+subcommand_leading_args(const struct subcommand *v, size_t n)
 {
 	if (v->others == 0 || n == 0)
 		return n;

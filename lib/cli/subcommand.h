@@ -41,6 +41,6 @@ const struct subcommand *subcommand_find(
 int subcommand_check(const struct subcommands *vs, const struct subcommand *v, unsigned given,
     size_t n, struct err *err);
 /* How many of n arguments are of the first kind: one at least, when there is one. */
-size_t subcommand_firsts(const struct subcommand *v, size_t n);
+size_t subcommand_leading_args(const struct subcommand *v, size_t n);
 
 #endif

@@ -433,7 +433,7 @@ conf_finish(struct conf *c, int argc, char **argv, struct err *err)
 	take_defaults(c);
 	if (take_password(c, err) == -1)
 		return -1;
-	c->place = url_place(&c->url);
+	c->address = url_place(&c->url);
 	return 0;
 }
 
@@ -441,7 +441,7 @@ void
 conf_free(struct conf *c)
 {
 	url_free(&c->url);
-	free(c->place);
+	free(c->address);
 	free(c->buffer);
 	free(c->state);
 	free(c->prefix);
@@ -469,7 +469,7 @@ conf_maxlen(const struct conf *c, const char *type)
 }
 
 bool
-conf_acked(const struct conf *c, const char *type)
+conf_trim_acked(const struct conf *c, const char *type)
 {
 	const struct policy *p = policy_find(c->policies, type);
 

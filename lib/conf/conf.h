@@ -44,7 +44,7 @@
 struct conf {
 	struct url url; /* credentials included */
 	/* url_place(&url): for messages and the buffer's target */
-	char *place;
+	char *address;
 	/* the directory; NULL when there is no place for one (then conf_buffer says 78) */
 	char *buffer;
 	/* The parent of the default buffer, for consumers' locks, whatever -b says; where there is
@@ -78,7 +78,7 @@ const char *conf_buffer(const struct conf *c, struct err *err);
 /* The limit for one type: its section's maxlen, else c->maxlen. */
 int64_t conf_maxlen(const struct conf *c, const char *type);
 /* Whether nothing that a group needs may be trimmed from its stream (trim = acked). */
-bool conf_acked(const struct conf *c, const char *type);
+bool conf_trim_acked(const struct conf *c, const char *type);
 /* With that: how many entries its stream may hold at most, by default ten times conf_maxlen; 0 for
  * no limit. */
 int64_t conf_maxlen_hard(const struct conf *c, const char *type);

@@ -89,7 +89,7 @@ reconnect_answered(struct reconnect *m)
 
 	if (!m->on_trial)
 		return;
-	clock_span(clock_mono() - m->down_since, span, sizeof(span));
+	clock_format_span(clock_mono() - m->down_since, span, sizeof(span));
 	snprintf(text, sizeof(text), "connected again after %s", span);
 	m->note(m->arg, SUB_WARNING, text);
 	m->down_since = 0;

@@ -166,11 +166,11 @@ sink_add(struct sink *s, const struct record *r)
 	if (s->broken != 0)
 		return;
 	if (s->style == SINK_PAYLOAD)
-		event_payload(&s->out, r->kv, r->nkv);
+		event_add_payload(&s->out, r->kv, r->nkv);
 	else if (s->style == SINK_FORMAT)
 		format_add(&s->out, s->format, r);
 	else
-		event_json(&s->out, r->id, r->stream, r->type, r->kv, r->nkv, r->deliveries);
+		event_add_json(&s->out, r->id, r->stream, r->type, r->kv, r->nkv, r->deliveries);
 	bytes_addc(&s->out, s->end);
 	bytes_add(&s->ends, &s->out.len, sizeof(s->out.len));
 	if (s->out.len >= LARGE)

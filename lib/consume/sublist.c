@@ -27,7 +27,7 @@ add(struct sublist *t, const char *type, const char *key)
 static char *
 key_of(const struct sublist *t, const char *type)
 {
-	return t->dead_letters ? names_dead(t->prefix, type) : names_stream(t->prefix, type);
+	return t->dead_letters ? names_dlq(t->prefix, type) : names_stream(t->prefix, type);
 }
 
 void
@@ -67,7 +67,7 @@ sublist_add_pattern(
 	if (find_keys(t, pattern, &keys, &n, complete, err) == -1)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
-		const char *type = (t->dead_letters ? names_dead_type : names_type)(
+		const char *type = (t->dead_letters ? names_dlq_type : names_stream_type)(
 		    t->prefix, keys[i], strlen(keys[i]));
 
 		if (type != NULL) {

@@ -90,7 +90,7 @@ check_missing(struct subscription *sub, const struct reply *claimed)
 	for (size_t i = 0;
 	     i < reply_count(sub->batch.counts) && pending_at(sub->batch.counts, i, &p) == 0; i++) {
 		id_format(p.id, id);
-		if (slice_eq(reply_text(reply_at(reply_at(claimed, at), 0)), id)) {
+		if (slice_is(reply_text(reply_at(reply_at(claimed, at), 0)), id)) {
 			at++;
 			continue;
 		}

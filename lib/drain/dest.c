@@ -95,9 +95,9 @@ dest_put_add(struct dest *dest, struct conn *conn, int64_t maxlen, const struct 
 
 	_Static_assert(EVENT_FIELDS <= CONN_GAPS, "an event has more fields than a form has gaps");
 	if (dest->add.gaps == 0 || dest->add_maxlen != maxlen)
-		stream_add_form(&dest->add, dest->key, maxlen, event_names, EVENT_FIELDS);
+		stream_add_form(&dest->add, dest->key, maxlen, event_field_names, EVENT_FIELDS);
 	dest->add_maxlen = maxlen;
-	event_values(e, value);
+	event_field_values(e, value);
 	return conn_put_form(conn, &dest->add, value);
 }
 

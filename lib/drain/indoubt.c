@@ -59,7 +59,7 @@ find(struct indoubt_search *s, size_t i, const struct event *e, struct stream_id
 {
 	for (; i < s->n && compare(s->by_id[i]->e->event_id, e->event_id) == 0; i++)
 		if (!s->by_id[i]->found && id_cmp(at, s->by_id[i]->after) > 0 &&
-		    event_same(s->by_id[i]->e, e))
+		    event_equal(s->by_id[i]->e, e))
 			return s->by_id[i];
 	return NULL;
 }
@@ -75,7 +75,7 @@ see(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 
 	if (id_parse(id, &at) == -1)
 		return 1;
-	for (i = 0; i + 1 < nkv && !slice_eq(kv[i], "event_id"); i += 2)
+	for (i = 0; i + 1 < nkv && !slice_is(kv[i], "event_id"); i += 2)
 		;
 	if (i + 1 >= nkv || (i = first_with(s, kv[i + 1])) == s->n)
 		return 0;

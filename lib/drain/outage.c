@@ -85,7 +85,7 @@ append(struct buffer *buf, const char *target, const struct append_limits *lim, 
 
 	clock_format(clock_now(), now);
 	uuid_v4(correlation);
-	event_recovered(&payload, now, (struct slice){stats->p, stats->len});
+	event_add_recovered(&payload, now, (struct slice){stats->p, stats->len});
 	e.payload = (struct slice){payload.p, payload.len};
 	e.timestamp = slice_of(now);
 	e.correlation_id = slice_of(correlation);

@@ -147,7 +147,8 @@ choose(struct redrive *d, const struct reply *entry, struct slice id, const stru
     size_t nkv)
 {
 	struct provenance dead;
-	struct redrive_entry l = {.id = id, .entry = entry, .own = provenance_read(kv, nkv, &dead)};
+	struct redrive_entry l = {
+	    .id = id, .entry = entry, .own = provenance_from_fields(kv, nkv, &dead)};
 
 	if (!is_wanted(d, kv, nkv))
 		return;
@@ -347,7 +348,7 @@ open_type(struct redrive *d, const char *type, struct err *err)
 	d->type = type;
 	d->stopped = false;
 	free(d->dead);
-	d->dead = names_dead(d->o->conf->prefix, type);
+	d->dead = names_dlq(d->o->conf->prefix, type);
 	if (stream_info(d->conn, d->dead, &info, &why, err) == -1) {
 		why_not = *err;
 		err_set(err, why_not.status, "'%s': %s", d->dead, why_not.text);
@@ -384,7 +385,7 @@ count(struct redrive *d)
 	struct err err;
 
 	for (size_t i = 0; i < d->o->ntypes && conn_why(d->conn) == CONN_FINE; i++) {
-		char *dead = names_dead(d->o->conf->prefix, d->o->types[i]);
+		char *dead = names_dlq(d->o->conf->prefix, d->o->types[i]);
 		uint64_t n;
 
 		if (stream_length(d->conn, dead, &n, &why, &err) == 0)

@@ -187,7 +187,7 @@ judge_look(
 		return fail_shape("XRANGE", why, err);
 	if (reply_count(r[1]) == 0)
 		return GONE;
-	if (slice_eq(type, "stream") || slice_eq(type, "none"))
+	if (slice_is(type, "stream") || slice_is(type, "none"))
 		return MOVED;
 	*why = CONN_WRONGTYPE;
 	return err_set(

@@ -27,7 +27,8 @@
 struct redrive_entry {
 	struct slice id;           /* its own, in the dead letters */
 	const struct reply *entry; /* as stream_entry takes it */
-	/* how many of its names and values are the entry's own (provenance_read); 1 pair or more */
+	/* how many of its names and values are the entry's own (provenance_from_fields); 1 pair or
+	 * more */
 	size_t own;
 	size_t bytes;
 };

@@ -58,7 +58,7 @@ drain_over_conn(struct buffer *buf, const struct drain_options *o, struct drain_
 		status = conn_status(why);
 		return status == STATUS_DENIED || status == STATUS_CONFIG ? status : STATUS_AGAIN;
 	}
-	breaker_answered(buf, o->conf->place);
+	breaker_answered(buf, o->conf->address);
 	if (drain_run(buf, conn, o, &r, err) == 0) {
 		status = r.status;
 		err->text[0] = '\0';

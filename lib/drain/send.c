@@ -243,7 +243,7 @@ intend_more(struct drain *d)
 	for (i = 0; (k = readahead_peek(&d->ahead, i)) != NULL; i++) {
 		struct slice type = k->event.e.type;
 
-		if (!k->bad && (dest == NULL || !slice_eq(type, dest->type)))
+		if (!k->bad && (dest == NULL || !slice_is(type, dest->type)))
 			dest = batch_dest(d, type);
 		if (!k->bad && !may_be_sent(d, k, dest))
 			return false;

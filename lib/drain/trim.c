@@ -19,7 +19,7 @@
 void
 trim_set_policy(struct dest *dest, const struct conf *c)
 {
-	dest->acked = conf_acked(c, dest->type);
+	dest->acked = conf_trim_acked(c, dest->type);
 	dest->hard = dest->acked ? conf_maxlen_hard(c, dest->type) : 0;
 }
 

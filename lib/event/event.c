@@ -15,7 +15,7 @@
 		(s), sizeof(s) - 1 \
 	}
 
-const struct slice event_names[EVENT_FIELDS] = {
+const struct slice event_field_names[EVENT_FIELDS] = {
     NAME("event_type"),
     NAME("payload"),
     NAME("trace_id"),
@@ -26,7 +26,7 @@ const struct slice event_names[EVENT_FIELDS] = {
 };
 
 void
-event_members(struct event *e, struct slice *at[EVENT_FIELDS])
+event_field_ptrs(struct event *e, struct slice *at[EVENT_FIELDS])
 {
 	struct slice *const all[EVENT_FIELDS] = {
 	    &e->type,
@@ -42,7 +42,7 @@ event_members(struct event *e, struct slice *at[EVENT_FIELDS])
 }
 
 void
-event_values(const struct event *e, struct slice value[EVENT_FIELDS])
+event_field_values(const struct event *e, struct slice value[EVENT_FIELDS])
 {
 	const struct slice all[EVENT_FIELDS] = {
 	    e->type,
@@ -58,23 +58,23 @@ event_values(const struct event *e, struct slice value[EVENT_FIELDS])
 }
 
 void
-event_fields(const struct event *e, struct slice kv[2 * EVENT_FIELDS])
+event_to_fields(const struct event *e, struct slice kv[2 * EVENT_FIELDS])
 {
 	struct slice value[EVENT_FIELDS];
 
-	event_values(e, value);
+	event_field_values(e, value);
 	for (size_t i = 0; i < EVENT_FIELDS; i++) {
-		kv[2 * i] = event_names[i];
+		kv[2 * i] = event_field_names[i];
 		kv[2 * i + 1] = value[i];
 	}
 }
 
 size_t
-event_which(struct slice name, size_t first)
+event_field_index(struct slice name, size_t first)
 {
 	for (size_t n = 0, i = first % EVENT_FIELDS; n < EVENT_FIELDS;
 	     n++, i = (i + 1) % EVENT_FIELDS)
-		if (slice_same(name, event_names[i]))
+		if (slice_equal(name, event_field_names[i]))
 			return i;
 	return EVENT_FIELDS;
 }
@@ -86,9 +86,9 @@ event_from_fields(struct event *e, const struct slice *kv, size_t nkv)
 	size_t i;
 
 	*e = (struct event){0};
-	event_members(e, at);
+	event_field_ptrs(e, at);
 	for (size_t k = 0; k + 1 < nkv; k += 2) {
-		if ((i = event_which(kv[k], k / 2)) == EVENT_FIELDS || at[i]->p != NULL)
+		if ((i = event_field_index(kv[k], k / 2)) == EVENT_FIELDS || at[i]->p != NULL)
 			continue;
 		/* an empty value is not a missing field */
 		*at[i] = kv[k + 1].p == NULL ? slice_of("") : kv[k + 1];
@@ -96,13 +96,13 @@ event_from_fields(struct event *e, const struct slice *kv, size_t nkv)
 }
 
 int
-event_same(const struct event *a, const struct event *b)
+event_equal(const struct event *a, const struct event *b)
 {
 	struct slice x[2 * EVENT_FIELDS], y[2 * EVENT_FIELDS];
 	size_t i;
 
-	event_fields(a, x);
-	event_fields(b, y);
+	event_to_fields(a, x);
+	event_to_fields(b, y);
 	for (i = 1; i < 2 * EVENT_FIELDS; i += 2)
 		if (x[i].n != y[i].n || (x[i].n && memcmp(x[i].p, y[i].p, x[i].n) != 0))
 			return 0;
@@ -127,7 +127,7 @@ find_known(const struct slice *kv, size_t nkv, size_t at[EVENT_FIELDS])
 	for (size_t i = 0; i < EVENT_FIELDS; i++)
 		at[i] = nkv;
 	for (size_t k = 0; k + 1 < nkv; k += 2) {
-		size_t i = event_which(kv[k], k / 2);
+		size_t i = event_field_index(kv[k], k / 2);
 
 		if (i < EVENT_FIELDS && at[i] == nkv)
 			at[i] = k;
@@ -160,7 +160,7 @@ add_base64(struct bytes *out, const char *name, struct slice value)
 {
 	add_name(out, slice_of(name));
 	bytes_addc(out, '"');
-	base64_add(out, value.p, value.n);
+	base64_encode(out, value.p, value.n);
 	bytes_addc(out, '"');
 }
 
@@ -171,8 +171,8 @@ add_payload(struct bytes *out, struct slice payload)
 
 	if (json_check(payload.p, payload.n, &fault) == 0) {
 		add_name(out, slice_of("payload"));
-		json_line(out, payload.p, payload.n);
-	} else if (json_utf8(payload.p, payload.n)) {
+		json_add_oneline(out, payload.p, payload.n);
+	} else if (json_is_utf8(payload.p, payload.n)) {
 		add_text(out, slice_of("payload_text"), payload);
 	} else {
 		add_base64(out, "payload_base64", payload);
@@ -182,7 +182,7 @@ add_payload(struct bytes *out, struct slice payload)
 static int
 is_known(const struct slice *kv, const size_t at[EVENT_FIELDS], size_t k)
 {
-	size_t i = event_which(kv[k], k / 2);
+	size_t i = event_field_index(kv[k], k / 2);
 
 	return i < EVENT_FIELDS && at[i] == k;
 }
@@ -191,7 +191,7 @@ static void
 add_field(struct bytes *out, struct slice name, struct slice value)
 {
 	add_name(out, name);
-	if (json_utf8(value.p, value.n)) {
+	if (json_is_utf8(value.p, value.n)) {
 		json_quote(out, value.p, value.n);
 	} else {
 		bytes_addc(out, '{');
@@ -219,7 +219,7 @@ add_others(struct bytes *out, const struct slice *kv, size_t nkv, const size_t a
 }
 
 void
-event_json(struct bytes *out, struct slice id, struct slice stream, struct slice type,
+event_add_json(struct bytes *out, struct slice id, struct slice stream, struct slice type,
     const struct slice *kv, size_t nkv, int64_t deliveries)
 {
 	size_t at[EVENT_FIELDS];
@@ -230,12 +230,12 @@ event_json(struct bytes *out, struct slice id, struct slice stream, struct slice
 		add_text(out, slice_of("id"), id);
 	if (stream.n > 0)
 		add_text(out, slice_of("stream"), stream);
-	add_text(out, event_names[0], at[0] < nkv ? kv[at[0] + 1] : type);
+	add_text(out, event_field_names[0], at[0] < nkv ? kv[at[0] + 1] : type);
 	if (at[1] < nkv)
 		add_payload(out, kv[at[1] + 1]);
 	for (size_t i = 2; i < EVENT_FIELDS; i++)
 		if (at[i] < nkv)
-			add_text(out, event_names[i], kv[at[i] + 1]);
+			add_text(out, event_field_names[i], kv[at[i] + 1]);
 	add_others(out, kv, nkv, at);
 	if (deliveries >= 0) {
 		bytes_adds(out, ",\"deliveries\":");
@@ -245,7 +245,7 @@ event_json(struct bytes *out, struct slice id, struct slice stream, struct slice
 }
 
 void
-event_payload(struct bytes *out, const struct slice *kv, size_t nkv)
+event_add_payload(struct bytes *out, const struct slice *kv, size_t nkv)
 {
 	struct event e;
 
@@ -262,7 +262,7 @@ event_payload(struct bytes *out, const struct slice *kv, size_t nkv)
 	bytes_addc(out, '}');
 }
 
-/* What event_json_read knows; those from ID on are ignored. */
+/* What event_parse_json knows; those from ID on are ignored. */
 enum {
 	TYPE,
 	PAYLOAD,
@@ -305,12 +305,12 @@ collect(const char *s, size_t n, struct slice values[COUNT], struct err *err)
 	if (json_walk(&w, (struct slice){s, n}) == -1)
 		return err_set(err, STATUS_DATA, "not a JSON object");
 	while (json_next(&w, &key, &value)) {
-		for (i = 0; i < COUNT && !slice_eq(key, names[i]); i++)
+		for (i = 0; i < COUNT && !slice_is(key, names[i]); i++)
 			;
 		if (i == COUNT)
 			return err_set(err, STATUS_DATA, "member '%.*s' is not known",
 			    (int)(key.n < 60 ? key.n : 60), key.p);
-		if (values[i].p == NULL && (i == PAYLOAD || !slice_eq(value, "null")))
+		if (values[i].p == NULL && (i == PAYLOAD || !slice_is(value, "null")))
 			values[i] = value;
 	}
 	return 0;
@@ -325,7 +325,7 @@ text_of(
 	*out = (struct slice){0};
 	if (values[i].p == NULL)
 		return 0;
-	if (json_text(text, values[i]) == -1)
+	if (json_unquote(text, values[i]) == -1)
 		return err_set(err, STATUS_DATA, "%s is not a string", names[i]);
 	*out = (struct slice){text->p + from, text->len - from};
 	return 0;
@@ -353,14 +353,14 @@ read_json_payload(const struct slice values[COUNT], struct event *e, int *is_jso
 	if (text_of(values, BASE64, &coded, text, err) == -1)
 		return -1;
 	from = text->len;
-	if (base64_read(text, coded.p, coded.n) == -1)
+	if (base64_decode(text, coded.p, coded.n) == -1)
 		return err_set(err, STATUS_DATA, "payload_base64 is not base64");
 	e->payload = (struct slice){text->p + from, text->len - from};
 	return 0;
 }
 
 int
-event_json_read(
+event_parse_json(
     const char *s, size_t n, struct event *e, int *is_json, struct bytes *text, struct err *err)
 {
 	struct slice values[COUNT];
@@ -389,11 +389,11 @@ event_json_read(
 }
 
 void
-event_recovered(struct bytes *out, const char *timestamp, struct slice stats)
+event_add_recovered(struct bytes *out, const char *timestamp, struct slice stats)
 {
 	bytes_adds(out, "{\"timestamp\":");
 	json_quote_text(out, timestamp, strlen(timestamp));
 	bytes_adds(out, ",\"buffer_stats\":");
-	json_line(out, stats.p, stats.n);
+	json_add_oneline(out, stats.p, stats.n);
 	bytes_addc(out, '}');
 }

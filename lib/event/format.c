@@ -42,7 +42,7 @@ add_letter(struct bytes *out, char letter, const struct record *r, const struct 
 	switch (letter) {
 	case 'i': add_slice(out, r->id); break;
 	case 't': add_slice(out, e->type.p != NULL ? e->type : r->type); break;
-	case 'p': event_payload(out, r->kv, r->nkv); break;
+	case 'p': event_add_payload(out, r->kv, r->nkv); break;
 	case 'T': add_slice(out, e->timestamp); break;
 	case 'r': add_slice(out, e->trace_id); break;
 	case 'c': add_slice(out, e->correlation_id); break;

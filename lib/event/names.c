@@ -33,7 +33,7 @@ names_legal_prefix(const char *s)
 }
 
 int
-names_pattern(const char *s)
+names_is_pattern(const char *s)
 {
 	return strpbrk(s, "*?[") != NULL;
 }
@@ -67,7 +67,7 @@ names_group(const char *prefix, const char *service, const char *type)
 }
 
 char *
-names_dead(const char *prefix, const char *type)
+names_dlq(const char *prefix, const char *type)
 {
 	return join(prefix, ":dlq:", NULL, type);
 }
@@ -83,13 +83,13 @@ part(const char *prefix, const char *kind, const char *key, size_t n)
 }
 
 const char *
-names_type(const char *prefix, const char *key, size_t n)
+names_stream_type(const char *prefix, const char *key, size_t n)
 {
 	return part(prefix, ":stream:", key, n);
 }
 
 const char *
-names_dead_type(const char *prefix, const char *key, size_t n)
+names_dlq_type(const char *prefix, const char *key, size_t n)
 {
 	return part(prefix, ":dlq:", key, n);
 }

@@ -15,16 +15,16 @@
 int names_legal(const char *s, size_t n); /* 1 when a legal type or service */
 /* 1 to 100 printable bytes without space or glob characters */
 int names_legal_prefix(const char *s);
-int names_pattern(const char *s); /* 1 when it holds * ? or [ */
+int names_is_pattern(const char *s); /* 1 when it holds * ? or [ */
 
 char *names_stream(const char *prefix, const char *type); /* PREFIX:stream:TYPE */
 char *names_group(const char *prefix, const char *service, const char *type);
-char *names_dead(const char *prefix, const char *type); /* PREFIX:dlq:TYPE */
+char *names_dlq(const char *prefix, const char *type); /* PREFIX:dlq:TYPE */
 
 /* The type in a stream's key, as a pointer into key (the rest of it, key need
  * not be NUL-terminated); NULL when it is not a stream of this prefix with a legal type. */
-const char *names_type(const char *prefix, const char *key, size_t n);
+const char *names_stream_type(const char *prefix, const char *key, size_t n);
 /* the same for dead letters */
-const char *names_dead_type(const char *prefix, const char *key, size_t n);
+const char *names_dlq_type(const char *prefix, const char *key, size_t n);
 
 #endif

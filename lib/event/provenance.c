@@ -12,7 +12,7 @@ static const char *const names[PROVENANCE_FIELDS] = {
 };
 
 void
-provenance_fields(const struct provenance *d, struct slice kv[2 * PROVENANCE_FIELDS])
+provenance_to_fields(const struct provenance *d, struct slice kv[2 * PROVENANCE_FIELDS])
 {
 	const struct slice values[PROVENANCE_FIELDS] = {
 	    d->id,
@@ -21,7 +21,7 @@ provenance_fields(const struct provenance *d, struct slice kv[2 * PROVENANCE_FIE
 	    d->consumer,
 	    d->attempts,
 	    d->status,
-	    d->words,
+	    d->stderr_tail,
 	    d->time,
 	};
 
@@ -32,7 +32,7 @@ provenance_fields(const struct provenance *d, struct slice kv[2 * PROVENANCE_FIE
 }
 
 size_t
-provenance_read(const struct slice *kv, size_t nkv, struct provenance *d)
+provenance_from_fields(const struct slice *kv, size_t nkv, struct provenance *d)
 {
 	const struct slice *at;
 	size_t own;
@@ -43,7 +43,7 @@ provenance_read(const struct slice *kv, size_t nkv, struct provenance *d)
 	own = nkv - 2 * PROVENANCE_FIELDS;
 	at = kv + own;
 	for (size_t i = 0; i < PROVENANCE_FIELDS; i++)
-		if (!slice_eq(at[2 * i], names[i]))
+		if (!slice_is(at[2 * i], names[i]))
 			return nkv;
 	*d = (struct provenance){at[1], at[3], at[5], at[7], at[9], at[11], at[13], at[15]};
 	return own;

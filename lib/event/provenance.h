@@ -23,13 +23,13 @@
 
 struct provenance {
 	/* borrowed */
-	struct slice id, stream, group, consumer, attempts, status, words, time;
+	struct slice id, stream, group, consumer, attempts, status, stderr_tail, time;
 };
 
 /* Names and values, to be put behind the entry's own. */
-void provenance_fields(const struct provenance *d, struct slice kv[2 * PROVENANCE_FIELDS]);
+void provenance_to_fields(const struct provenance *d, struct slice kv[2 * PROVENANCE_FIELDS]);
 /* How many of kv are the entry's own: nkv when no provenance stands at its end (then d is empty).
  */
-size_t provenance_read(const struct slice *kv, size_t nkv, struct provenance *d);
+size_t provenance_from_fields(const struct slice *kv, size_t nkv, struct provenance *d);
 
 #endif

@@ -218,7 +218,7 @@ span_word(int64_t ms, char out[32])
 	if (ms < 1000)
 		snprintf(out, 32, "%d ms", (int)ms);
 	else
-		clock_span(ms, out, 32);
+		clock_format_span(ms, out, 32);
 }
 
 /* It waits for its next attempt, which is said. */

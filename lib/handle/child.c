@@ -85,7 +85,7 @@ spawn(pid_t *pid, const struct child_plan *plan, const int fds[3])
 {
 	posix_spawn_file_actions_t acts;
 	posix_spawnattr_t attr;
-	mode_t ours = umask(process_umask());
+	mode_t ours = umask(process_initial_umask());
 	int e;
 
 	posix_spawn_file_actions_init(&acts);

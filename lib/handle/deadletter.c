@@ -53,9 +53,9 @@ dig(const struct job *j, struct grave *g)
 	    .consumer = slice_of(p->w->plan->consumer),
 	    .attempts = slice_of(g->attempts),
 	    .status = slice_of(j->status),
-	    .words = slice_of(j->words),
+	    .stderr_tail = slice_of(j->words),
 	    .time = slice_of(g->time)};
-	provenance_fields(&d, g->kv);
+	provenance_to_fields(&d, g->kv);
 }
 
 /* --- what came of it -------------------------------------------------------------- */
@@ -109,7 +109,7 @@ static int
 look_at(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 {
 	struct deadletter_search *s = arg;
-	size_t own = provenance_read(kv, nkv, &(struct provenance){0});
+	size_t own = provenance_from_fields(kv, nkv, &(struct provenance){0});
 
 	if (own == nkv)
 		return 0;
@@ -165,7 +165,7 @@ is_ours(struct conn *conn, const struct handle_stream *p, const char *id, enum c
 	conn_putl(conn, "XPENDING", sub_key(p->sub), sub_group(p->sub), id, id, "1", NULL);
 	if ((r = answer(conn, "XPENDING", why, err)) == NULL)
 		return -1;
-	ours = pending_at(r, 0, &e) == 0 && slice_eq(e.consumer, p->w->plan->consumer);
+	ours = pending_at(r, 0, &e) == 0 && slice_is(e.consumer, p->w->plan->consumer);
 	reply_free(r);
 	return ours;
 }

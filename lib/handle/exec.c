@@ -23,7 +23,7 @@ payload_file(const struct record *r)
 	struct bytes b = {0};
 	int fd = memfd_create("payload", MFD_CLOEXEC);
 
-	event_payload(&b, r->kv, r->nkv);
+	event_add_payload(&b, r->kv, r->nkv);
 	if (fd != -1 && (io_write_all(fd, b.p, b.len) == -1 || lseek(fd, 0, SEEK_SET) == -1)) {
 		close(fd);
 		fd = -1;

@@ -481,7 +481,7 @@ begin(struct handle *w, struct err *err)
 		p->w = w;
 		p->queue.salt = i * 7919;
 		p->sub = w->plan->subs[i];
-		p->dead_key = names_dead(w->plan->prefix, sub_type(p->sub));
+		p->dead_key = names_dlq(w->plan->prefix, sub_type(p->sub));
 	}
 	control_init(&w->control, w->plan->url, w->plan->timeout_ms);
 	reconnect_init(&w->reconnect, w->plan->n + 1, w->plan->note, w->plan->arg);

@@ -108,7 +108,7 @@ worker_send(struct runner *h, struct job *j, const struct record *r)
 	if (h->count == 0 && h->load == 1)
 		h->inflight_at = clock_mono();
 	push(h, j);
-	event_json(&h->out, r->id, r->stream, r->type, r->kv, r->nkv, r->deliveries);
+	event_add_json(&h->out, r->id, r->stream, r->type, r->kv, r->nkv, r->deliveries);
 	bytes_addc(&h->out, '\n');
 	job_clear_entry(j);
 	if (h->count == 1)

@@ -134,7 +134,7 @@ connect_lost(struct publish *p, const struct err *err)
 		inflight_state(&p->inflight, s, INFLIGHT_TO_BUFFER);
 	}
 	if (why == CONN_TIMEOUT && p->buf != NULL)
-		breaker_silent(p->buf, p->o->conf->place);
+		breaker_silent(p->buf, p->o->conf->address);
 	conn_abort(p->conn);
 	p->conn = NULL;
 	if (!idle || why != CONN_CUT)
@@ -193,22 +193,22 @@ connect_up(struct publish *p, struct slice type)
 	p->paused = p->paused && p->inflight.sent;
 	if (p->conn != NULL)
 		return 1;
-	if (p->buf != NULL && !breaker_enter(p->buf, c->place, c->timeout_ms)) {
+	if (p->buf != NULL && !breaker_enter(p->buf, c->address, c->timeout_ms)) {
 		err_set(&err, STATUS_UNREACHABLE,
-		    "%s did not answer a moment ago; not tried again for %d s", c->place,
+		    "%s did not answer a moment ago; not tried again for %d s", c->address,
 		    BREAKER_MS / 1000);
 		connect_down(p, CONN_TIMEOUT, err.text);
 		return 0;
 	}
 	r = dial(p, type, &why, &err);
 	if (p->buf != NULL)
-		breaker_leave(p->buf, c->place, r == -1 && why == CONN_TIMEOUT);
+		breaker_leave(p->buf, c->address, r == -1 && why == CONN_TIMEOUT);
 	if (r == -1) {
 		connect_down(p, why, err.text);
 		return 0;
 	}
 	if (p->said_down)
-		publish_say(p, false, "%s is back", c->place);
+		publish_say(p, false, "%s is back", c->address);
 	p->said_down = p->away = false;
 	return 1;
 }
@@ -218,7 +218,7 @@ drop_garbled(struct publish *p)
 {
 	struct err err;
 
-	err_set(&err, STATUS_SOME, "'%s' answers what nobody asked", p->o->conf->place);
+	err_set(&err, STATUS_SOME, "'%s' answers what nobody asked", p->o->conf->address);
 	connect_lost(p, &err);
 }
 

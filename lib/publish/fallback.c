@@ -143,7 +143,7 @@ fallback_clear(struct publish *p, struct slice type)
 	if (p->looked && p->empty)
 		return 1;
 	for (i = 0; p->looked && i < p->clears; i++)
-		if (slice_eq(type, p->clear[i]))
+		if (slice_is(type, p->clear[i]))
 			return 1;
 	dest = dests_get(&p->dests, p->o->conf->prefix, type);
 	began = clock_mono();

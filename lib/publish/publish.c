@@ -255,7 +255,7 @@ publish_open(const struct publish_options *o, struct err *err)
 
 	p->o = o;
 	inflight_init(&p->inflight);
-	bytes_addf(&b, "%s %s", o->conf->place, o->conf->prefix);
+	bytes_addf(&b, "%s %s", o->conf->address, o->conf->prefix);
 	p->target = mem_strdup(bytes_str(&b));
 	bytes_free(&b);
 	if (o->no_buffer) {

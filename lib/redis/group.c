@@ -132,7 +132,7 @@ key_index(struct slice key, const char *const *keys, size_t n)
 {
 	size_t i = 0;
 
-	while (i < n && !slice_eq(key, keys[i]))
+	while (i < n && !slice_is(key, keys[i]))
 		i++;
 	return i;
 }

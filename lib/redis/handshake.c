@@ -74,7 +74,7 @@ judge_auth(const struct reply *r, const char *place, enum conn_why *why, struct 
 	struct slice t = reply_text(r);
 
 	if (w == CONN_FINE)
-		return reply_is_text(r) && slice_eq(t, "OK") ? 0 : not_redis(place, why, err);
+		return reply_is_text(r) && slice_is(t, "OK") ? 0 : not_redis(place, why, err);
 	if (w == CONN_LATER || w == CONN_MOVED) {
 		err_set(err, 0, "'%s': %.*s", place, (int)t.n, t.p);
 		return bad(w, err, why);
@@ -94,7 +94,7 @@ judge_select(const struct reply *r, const char *place, enum conn_why *why, struc
 	char what[600];
 
 	if (w == CONN_FINE)
-		return reply_is_text(r) && slice_eq(reply_text(r), "OK")
+		return reply_is_text(r) && slice_is(reply_text(r), "OK")
 		    ? 0
 		    : not_redis(place, why, err);
 	snprintf(what, sizeof(what), "select the database of '%s'", place);

@@ -100,7 +100,7 @@ const struct reply *
 reply_member(const struct reply *r, const char *name)
 {
 	for (size_t i = 0; i + 1 < reply_count(r); i += 2)
-		if (slice_eq(reply_text(reply_at(r, i)), name))
+		if (slice_is(reply_text(reply_at(r, i)), name))
 			return reply_at(r, i + 1);
 	return NULL;
 }

@@ -376,8 +376,8 @@ static bool
 is_leaver(const struct group_consumer *c, const struct retire *r, const char *name)
 {
 	if (name != NULL)
-		return slice_eq(c->name, name);
-	return c->idle >= r->idle && (c->pending == 0 || !slice_eq(c->name, r->to));
+		return slice_is(c->name, name);
+	return c->idle >= r->idle && (c->pending == 0 || !slice_is(c->name, r->to));
 }
 
 int

@@ -12,7 +12,7 @@ drainfmt_progress(struct bytes *out, uint64_t done, uint64_t total, int64_t ms)
 	uint64_t rate = done * 1000 / (uint64_t)ms;
 	char left[32];
 
-	clock_span(
+	clock_format_span(
 	    rate && total > done ? (int64_t)((total - done) * 1000 / rate) : 0, left, sizeof(left));
 	bytes_addf(out, "%" PRIu64 " of %" PRIu64 " events, %" PRIu64 "/s, %s left", done, total,
 	    rate, left);
@@ -23,7 +23,7 @@ drainfmt_text(struct bytes *out, const struct drain_result *r, int64_t ms)
 {
 	char span[32];
 
-	clock_span(ms, span, sizeof(span));
+	clock_format_span(ms, span, sizeof(span));
 	bytes_addf(out,
 	    "%" PRIu64 " replayed, %" PRIu64 " found already there, %" PRIu64
 	    " quarantined, %" PRIu64 " possible duplicates, %" PRIu64 " types held, in %s%s",
@@ -52,7 +52,7 @@ drainfmt_redrive_text(struct bytes *out, const struct redrive_result *r, int64_t
 {
 	char span[32];
 
-	clock_span(ms, span, sizeof(span));
+	clock_format_span(ms, span, sizeof(span));
 	bytes_addf(out,
 	    "%" PRIu64 " re-driven, %" PRIu64 " gone meanwhile, %" PRIu64 " refused, %" PRIu64
 	    " types stopped, in %s%s",
@@ -122,7 +122,7 @@ drainfmt_redrive_line_json(struct bytes *out, const struct redrive_preview *l)
 	    {"dead_consumer", d->consumer},
 	    {"dead_attempts", d->attempts},
 	    {"dead_status", d->status},
-	    {"dead_stderr", d->words},
+	    {"dead_stderr", d->stderr_tail},
 	    {"dead_time", d->time},
 	};
 

@@ -175,7 +175,7 @@ leavers_agreed(const struct groupadmin *h, const struct group_choice *g,
 	struct bytes q = {0};
 	char span[32];
 
-	clock_span(who->name != NULL ? l->was[0]->idle : who->idle, span, sizeof(span));
+	clock_format_span(who->name != NULL ? l->was[0]->idle : who->idle, span, sizeof(span));
 	if (who->name != NULL)
 		bytes_addf(&q,
 		    "'%s': consumer '%s' of group '%s', idle for %s, is deleted; its %" PRIu64

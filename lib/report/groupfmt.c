@@ -34,7 +34,7 @@ span_cell(struct table *t, int64_t ms)
 	char span[SPAN] = "-";
 
 	if (ms >= 0)
-		clock_span(ms, span, sizeof(span));
+		clock_format_span(ms, span, sizeof(span));
 	table_cell(t, "%s", span);
 }
 
@@ -150,9 +150,9 @@ put_group(struct groupfmt *l, const struct survey *s, const struct survey_stream
 	begin(out, &(struct group_choice){.type = st->type, .key = st->key, .name = g->name});
 	jsonwrite_count(out, "consumers", g->consumers);
 	jsonwrite_count(out, "pending", g->pending);
-	jsonwrite_known(out, "lag", survey_lag(&st->info, g));
-	jsonwrite_known(out, "lost", lost(st, g));
-	jsonwrite_known(out, "oldest_pending_ms", survey_pending_age(s, g));
+	jsonwrite_count_or_null(out, "lag", survey_lag(&st->info, g));
+	jsonwrite_count_or_null(out, "lost", lost(st, g));
+	jsonwrite_count_or_null(out, "oldest_pending_ms", survey_pending_age(s, g));
 	member_id(out, "last_delivered_id", g->last_delivered);
 	put_json(l);
 }
@@ -195,8 +195,8 @@ put_consumer(struct groupfmt *l, const struct group_choice *g, const struct grou
 	begin(&l->text, g);
 	jsonwrite_slice(&l->text, "consumer", c->name);
 	jsonwrite_count(&l->text, "pending", c->pending);
-	jsonwrite_known(&l->text, "idle_ms", c->idle);
-	jsonwrite_known(&l->text, "inactive_ms", c->inactive);
+	jsonwrite_count_or_null(&l->text, "idle_ms", c->idle);
+	jsonwrite_count_or_null(&l->text, "inactive_ms", c->inactive);
 	put_json(l);
 }
 
@@ -260,7 +260,7 @@ pending_text(struct groupfmt *l, const struct group_choice *g, const struct pend
 	char id[ID_SIZE], span[SPAN], tries[24] = "-";
 
 	id_format(p->id, id);
-	clock_span(p->idle, span, sizeof(span));
+	clock_format_span(p->idle, span, sizeof(span));
 	if (attempts(p) >= 0)
 		snprintf(tries, sizeof(tries), "%" PRId64, attempts(p));
 	bytes_addf(&l->text, "%-17s  %6s  %9" PRId64 "  %8s  %-*s  %.*s", id, span, p->deliveries,
@@ -279,9 +279,9 @@ pending_json(struct groupfmt *l, const struct group_choice *g, const struct pend
 	member_id(out, "id", p->id);
 	jsonwrite_slice(out, "consumer", p->consumer);
 	jsonwrite_time(out, "delivered_at", (now - p->idle) * 1000);
-	jsonwrite_known(out, "idle_ms", p->idle);
-	jsonwrite_known(out, "deliveries", p->deliveries);
-	jsonwrite_known(out, "attempts", attempts(p));
+	jsonwrite_count_or_null(out, "idle_ms", p->idle);
+	jsonwrite_count_or_null(out, "deliveries", p->deliveries);
+	jsonwrite_count_or_null(out, "attempts", attempts(p));
 	jsonwrite_end(out);
 }
 
@@ -344,10 +344,10 @@ groupfmt_leaver(struct groupfmt *l, const struct group_choice *g, const struct r
 	begin(out, g);
 	jsonwrite_slice(out, "consumer", c->name);
 	jsonwrite_count(out, "pending", who->was[i]->pending);
-	jsonwrite_known(out, "idle_ms", who->was[i]->idle);
+	jsonwrite_count_or_null(out, "idle_ms", who->was[i]->idle);
 	jsonwrite_text(out, "to", to);
-	jsonwrite_known(out, "moved", l->dry ? -1 : (int64_t)c->moved);
-	jsonwrite_known(out, "lost", l->dry ? -1 : (int64_t)c->lost);
+	jsonwrite_count_or_null(out, "moved", l->dry ? -1 : (int64_t)c->moved);
+	jsonwrite_count_or_null(out, "lost", l->dry ? -1 : (int64_t)c->lost);
 	jsonwrite_bool(out, "deleted", c->end == RETIRE_DELETED);
 	jsonwrite_text(out, "result", became(c, l->dry));
 	put_json(l);
@@ -418,8 +418,8 @@ destroyed_json(struct groupfmt *l, const struct group_choice *g)
 	struct bytes *out = &l->text;
 
 	begin(out, g);
-	jsonwrite_known(out, "consumers", g->known ? (int64_t)g->info.consumers : -1);
-	jsonwrite_known(out, "pending", g->known ? (int64_t)g->info.pending : -1);
+	jsonwrite_count_or_null(out, "consumers", g->known ? (int64_t)g->info.consumers : -1);
+	jsonwrite_count_or_null(out, "pending", g->known ? (int64_t)g->info.pending : -1);
 	if (g->known)
 		member_id(out, "last_delivered_id", g->info.last_delivered);
 	else

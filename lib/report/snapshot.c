@@ -90,7 +90,7 @@ snapshot_take(
 	struct bytes target = {0};
 
 	memset(p, 0, sizeof(*p));
-	bytes_addf(&target, "%s %s", c->place, c->prefix);
+	bytes_addf(&target, "%s %s", c->address, c->prefix);
 	p->target = mem_strdup(bytes_str(&target));
 	bytes_free(&target);
 	read_buffer(p, dir);

@@ -77,7 +77,7 @@ take_groups(struct survey *s, struct survey_stream *st, const struct reply *r)
 static void
 put_question(struct survey_run *w, const struct survey_stream *st)
 {
-	char *dead = names_dead(w->ask->prefix, st->type);
+	char *dead = names_dlq(w->ask->prefix, st->type);
 
 	stream_put_info(w->b, st->key);
 	conn_putl(w->b, "XLEN", dead, NULL);
@@ -362,7 +362,7 @@ list_streams(struct survey_run *w, struct err *err)
 	if (ask->n == 0 && ask->all && add_matching(w, "*", &any, err) == -1)
 		return -1;
 	for (size_t i = 0; i < ask->n; i++) {
-		if (!names_pattern(ask->types[i]))
+		if (!names_is_pattern(ask->types[i]))
 			add_stream(w, ask->types[i]);
 		else if (add_matching(w, ask->types[i], &any, err) == -1)
 			return -1;

@@ -21,7 +21,7 @@ struct survey_ask {
 	const struct url *url;
 	const char *prefix;
 	int64_t timeout_ms;
-	char *const *types; /* event types and patterns (names_pattern) */
+	char *const *types; /* event types and patterns (names_is_pattern) */
 	size_t n;
 	/* with no types: every stream of the prefix, else none */
 	bool all;

@@ -71,7 +71,8 @@ threshold_text(struct bytes *out, enum threshold_name name, uint64_t value)
 		bytes_adds(out, " ms");
 		return;
 	} else if (known[name].unit == TIME)
-		clock_span(value > INT64_MAX ? INT64_MAX : (int64_t)value, text, sizeof(text));
+		clock_format_span(
+		    value > INT64_MAX ? INT64_MAX : (int64_t)value, text, sizeof(text));
 	else {
 		bytes_addu(out, value);
 		return;
@@ -83,7 +84,7 @@ static int
 find(struct slice word)
 {
 	for (int i = 0; i < LIMITS; i++)
-		if (slice_eq(word, known[i].word))
+		if (slice_is(word, known[i].word))
 			return i;
 	return -1;
 }

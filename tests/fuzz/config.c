@@ -45,7 +45,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		PROMISE(err.status == 78 && err.text[0] != '\0');
 	conf_init(&c);
 	if (conf_finish(&c, 1, argv, &err) == 0) {
-		PROMISE(c.place != NULL && c.prefix != NULL && c.service != NULL &&
+		PROMISE(c.address != NULL && c.prefix != NULL && c.service != NULL &&
 		    c.timeout_ms > 0 && c.maxlen >= 0);
 		PROMISE(conf_maxlen(&c, "t") >= 0 && conf_maxlen_hard(&c, "t") >= 0);
 		PROMISE(conf_maxlen_hard(&c, "t") == 0 ||

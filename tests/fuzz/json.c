@@ -11,8 +11,8 @@ walk(struct slice value, int depth)
 	struct slice key, member;
 	struct json_walk w;
 
-	PROMISE(json_text(&text, value) == (value.p[0] == '"' ? 0 : -1));
-	PROMISE(text.len == 0 || json_utf8(text.p, text.len));
+	PROMISE(json_unquote(&text, value) == (value.p[0] == '"' ? 0 : -1));
+	PROMISE(text.len == 0 || json_is_utf8(text.p, text.len));
 	bytes_free(&text);
 	if (json_walk(&w, value) == -1) {
 		PROMISE(value.p[0] != '{');
@@ -34,9 +34,9 @@ quote(const char *s, size_t n)
 	struct json_fault fault;
 
 	json_quote(&q, s, n);
-	PROMISE(json_text(&back, (struct slice){q.p, q.len}) == 0);
+	PROMISE(json_unquote(&back, (struct slice){q.p, q.len}) == 0);
 	PROMISE(same((struct slice){back.p, back.len}, (struct slice){s, n}));
-	PROMISE(json_check(q.p, q.len, &fault) == (json_utf8(s, n) ? 0 : -1));
+	PROMISE(json_check(q.p, q.len, &fault) == (json_is_utf8(s, n) ? 0 : -1));
 	q.len = 0;
 	json_quote_text(&q, s, n);
 	PROMISE(json_check(q.p, q.len, &fault) == 0);
@@ -55,11 +55,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		memcpy(s, data, n);
 	if (json_check(s, n, &fault) == 0) {
 		walk(json_trim(s, n), 0);
-		json_line(&line, s, n);
+		json_add_oneline(&line, s, n);
 		PROMISE(memchr(line.p, '\n', line.len) == NULL &&
 		    memchr(line.p, '\r', line.len) == NULL);
 		PROMISE(json_check(line.p, line.len, &fault) == 0);
-		PROMISE(json_utf8(s, n));
+		PROMISE(json_is_utf8(s, n));
 	} else
 		PROMISE(fault.at <= n && fault.why != NULL);
 	quote(s, n);

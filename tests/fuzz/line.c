@@ -21,7 +21,7 @@ is_text(const struct line *l)
 	    e->type, e->trace_id, e->correlation_id, e->timestamp, e->source, e->event_id};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
-		if (!json_utf8(all[i].p, all[i].n))
+		if (!json_is_utf8(all[i].p, all[i].n))
 			return 0;
 	return 1;
 }

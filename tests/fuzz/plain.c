@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "base/word.h"
+#include "base/token.h"
 #include "event/id.h"
 #include "event/names.h"
 #include "fuzz.h"
@@ -18,11 +18,11 @@ times(const char *s, size_t n)
 	if (clock_parse(s, n, &us) == 0) {
 		clock_format(us, text);
 		PROMISE(strlen(text) == CLOCK_SIZE - 1);
-		PROMISE(clock_rfc3339(text, strlen(text), &back) == 0);
+		PROMISE(clock_parse_rfc3339(text, strlen(text), &back) == 0);
 		clock_format(back, again);
 		PROMISE(strcmp(text, again) == 0);
 	}
-	if (clock_rfc3339(s, n, &strict) == 0)
+	if (clock_parse_rfc3339(s, n, &strict) == 0)
 		PROMISE(clock_parse(s, n, &us) == 0 && us == strict);
 }
 
@@ -55,24 +55,24 @@ words(char *s, size_t n)
 	struct bytes b = {0}, back = {0};
 	char *line, *word;
 
-	word_put(&b, s);
+	token_add(&b, s);
 	line = word = mem_strdup(bytes_str(&b));
 	PROMISE(strpbrk(word, " \t\r\n") == NULL);
-	PROMISE(strcmp(word_take(&line), s) == 0);
+	PROMISE(strcmp(token_next(&line), s) == 0);
 	free(word);
 	b.len = 0;
-	base64_add(&b, s, n);
-	PROMISE(base64_read(&back, b.p, b.len) == 0 &&
+	base64_encode(&b, s, n);
+	PROMISE(base64_decode(&back, b.p, b.len) == 0 &&
 	    same((struct slice){back.p, back.len}, (struct slice){s, n}));
 	back.len = 0;
-	if (base64_read(&back, s, n) == 0) {
+	if (base64_decode(&back, s, n) == 0) {
 		b.len = 0;
-		base64_add(&b, back.p, back.len);
+		base64_encode(&b, back.p, back.len);
 		PROMISE(same((struct slice){b.p, b.len}, (struct slice){s, n}));
 	}
 	bytes_free(&b);
 	bytes_free(&back);
-	for (line = s; *word_take(&line) != '\0';)
+	for (line = s; *token_next(&line) != '\0';)
 		;
 }
 
@@ -84,8 +84,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	times(s, n);
 	numbers(s);
-	names_pattern(s);
-	if (names_legal_prefix("q") && (type = names_type("q", s, n)) != NULL)
+	names_is_pattern(s);
+	if (names_legal_prefix("q") && (type = names_stream_type("q", s, n)) != NULL)
 		PROMISE(names_legal(type, n - (size_t)(type - s)));
 	words(s, n);
 	free(s);

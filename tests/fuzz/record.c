@@ -14,22 +14,22 @@ again(const struct event *e, int is_json)
 	struct err err;
 	int back_json;
 
-	event_fields(e, kv);
-	event_json(
+	event_to_fields(e, kv);
+	event_add_json(
 	    &line, slice_of("1-1"), slice_of("q:stream:t"), e->type, kv, 2 * EVENT_FIELDS, 1);
 	PROMISE(
 	    json_check(line.p, line.len, &fault) == 0 && memchr(line.p, '\n', line.len) == NULL);
 	if (e->event_id.p == NULL || e->type.n == 0)
 		goto out; /* printed as "", which is none */
-	PROMISE(event_json_read(line.p, line.len, &back, &back_json, &text, &err) == 0);
+	PROMISE(event_parse_json(line.p, line.len, &back, &back_json, &text, &err) == 0);
 	PROMISE(same(e->type, back.type) && same(e->trace_id, back.trace_id) &&
 	    same(e->event_id, back.event_id));
 	PROMISE(same(e->correlation_id, back.correlation_id) &&
 	    same(e->timestamp, back.timestamp) && same(e->source, back.source));
 	if (is_json) { /* line ends between its tokens became spaces */
 		PROMISE(back_json);
-		json_line(&one, e->payload.p, e->payload.n);
-		json_line(&two, back.payload.p, back.payload.n);
+		json_add_oneline(&one, e->payload.p, e->payload.n);
+		json_add_oneline(&two, back.payload.p, back.payload.n);
 		PROMISE(same((struct slice){one.p, one.len}, (struct slice){two.p, two.len}));
 	} else if (!back_json)
 		PROMISE(same(e->payload, back.payload));
@@ -51,7 +51,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	if (n > 0)
 		memcpy(s, data, n);
-	if (event_json_read(s, n, &e, &is_json, &text, &err) == 0) {
+	if (event_parse_json(s, n, &e, &is_json, &text, &err) == 0) {
 		PROMISE(e.type.p != NULL && e.payload.p != NULL);
 		again(&e, is_json);
 	} else

@@ -184,7 +184,7 @@ main(int argc, char **argv)
 	enum conn_why why;
 	int status;
 
-	process_start();
+	process_init();
 	if (argc < 4 || url_parse(&u, argv[1], &err) == -1)
 		return 64;
 	if ((conn = conn_open(&u, number(argv[2]), &why, &err)) == NULL) {

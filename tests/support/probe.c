@@ -138,7 +138,7 @@ json_walk_(char **argv)
 		show("key", key);
 		show("value", value);
 		text.len = 0;
-		if (json_text(&text, value) == 0)
+		if (json_unquote(&text, value) == 0)
 			show("text", (struct slice){text.p, text.len});
 	}
 	bytes_free(&text);
@@ -150,7 +150,7 @@ static int
 json_text_(char **argv)
 {
 	struct bytes b = input(), out = {0};
-	int result = json_text(&out, json_trim(b.p, b.len));
+	int result = json_unquote(&out, json_trim(b.p, b.len));
 
 	(void)argv;
 	bytes_free(&b);
@@ -185,21 +185,21 @@ static int
 json_line_(char **argv)
 {
 	(void)argv;
-	return filter(json_line);
+	return filter(json_add_oneline);
 }
 
 static int
 base64_(char **argv)
 {
 	(void)argv;
-	return filter(base64_add);
+	return filter(base64_encode);
 }
 
 static int
 base64_read_(char **argv)
 {
 	struct bytes b = input(), out = {0};
-	int result = base64_read(&out, b.p, b.len);
+	int result = base64_decode(&out, b.p, b.len);
 
 	(void)argv;
 	bytes_free(&b);
@@ -223,7 +223,7 @@ when_rfc3339_(char **argv)
 {
 	int64_t us;
 
-	if (clock_rfc3339(argv[0], strlen(argv[0]), &us) == -1)
+	if (clock_parse_rfc3339(argv[0], strlen(argv[0]), &us) == -1)
 		return refused("no time");
 	printf("%lld\n", (long long)us);
 	return 0;
@@ -244,7 +244,7 @@ when_span_(char **argv)
 {
 	char s[32];
 
-	clock_span(strtoll(argv[0], NULL, 10), s, sizeof(s));
+	clock_format_span(strtoll(argv[0], NULL, 10), s, sizeof(s));
 	puts(s);
 	return 0;
 }
@@ -294,7 +294,7 @@ slurp(char **argv)
 	return 0;
 }
 
-/* What descriptor a file gets after process_start, the mode it has, and whether writing to 1 is
+/* What descriptor a file gets after process_init, the mode it has, and whether writing to 1 is
  * noticed. */
 static int
 start(char **argv)
@@ -302,7 +302,7 @@ start(char **argv)
 	char c = 'x';
 	FILE *f;
 
-	process_start();
+	process_init();
 	if ((f = fopen(argv[0], "w")) == NULL)
 		return 1;
 	fprintf(f, "fd %d read %zd write %d\n", fileno(f), read(STDIN_FILENO, &c, 1),
@@ -341,7 +341,7 @@ names(char **argv)
 	char *keys[] = {
 	    names_stream(argv[0], argv[2]),
 	    names_group(argv[0], argv[1], argv[2]),
-	    names_dead(argv[0], argv[2]),
+	    names_dlq(argv[0], argv[2]),
 	};
 
 	for (size_t i = 0; i < 3; i++) {
@@ -366,13 +366,13 @@ legal_prefix(char **argv)
 static int
 pattern(char **argv)
 {
-	return names_pattern(argv[0]) ? 0 : refused("no pattern");
+	return names_is_pattern(argv[0]) ? 0 : refused("no pattern");
 }
 
 static int
 type(char **argv)
 {
-	const char *s = names_type(argv[0], argv[1], strlen(argv[1]));
+	const char *s = names_stream_type(argv[0], argv[1], strlen(argv[1]));
 
 	return s == NULL ? refused("no stream") : puts(s) == EOF;
 }
@@ -419,7 +419,7 @@ show_event(const struct event *e)
 {
 	struct slice kv[2 * EVENT_FIELDS];
 
-	event_fields(e, kv);
+	event_to_fields(e, kv);
 	for (size_t i = 0; i < EVENT_FIELDS; i++)
 		show(kv[2 * i].p, kv[2 * i + 1]);
 }
@@ -491,7 +491,7 @@ event_json_(char **argv)
 	struct slice kv[20];
 	size_t n = fields(argv + 1, kv, &b);
 
-	event_json(&out, slice_of("5-1"), slice_of("q:stream:t"), slice_of("t"), kv, n,
+	event_add_json(&out, slice_of("5-1"), slice_of("q:stream:t"), slice_of("t"), kv, n,
 	    strtoll(argv[0], NULL, 10));
 	bytes_free(&b);
 	bytes_addc(&out, '\n');
@@ -505,7 +505,7 @@ event_payload_(char **argv)
 	struct slice kv[20];
 	size_t n = fields(argv, kv, &b);
 
-	event_payload(&out, kv, n);
+	event_add_payload(&out, kv, n);
 	bytes_free(&b);
 	return output(&out);
 }
@@ -518,7 +518,7 @@ event_json_read_(char **argv)
 	int is_json, result;
 
 	(void)argv;
-	if ((result = event_json_read(b.p, b.len, &e, &is_json, &text, &why)) == 0) {
+	if ((result = event_parse_json(b.p, b.len, &e, &is_json, &text, &why)) == 0) {
 		show_event(&e);
 		puts(is_json ? "json" : "other");
 	}
@@ -532,7 +532,7 @@ recovered(char **argv)
 {
 	struct bytes out = {0};
 
-	event_recovered(&out, argv[0], slice_of(argv[1]));
+	event_add_recovered(&out, argv[0], slice_of(argv[1]));
 	bytes_addc(&out, '\n');
 	return output(&out);
 }
@@ -540,7 +540,7 @@ recovered(char **argv)
 static void
 show_conf(const struct conf *c, char **words)
 {
-	printf("place %s\nuser %s\npassword %s\n", c->place,
+	printf("place %s\nuser %s\npassword %s\n", c->address,
 	    c->url.user == NULL ? "none" : c->url.user,
 	    c->url.password == NULL ? "none" : c->url.password);
 	printf("buffer %s\nstate %s\n", c->buffer == NULL ? "none" : c->buffer,
@@ -548,8 +548,8 @@ show_conf(const struct conf *c, char **words)
 	printf("prefix %s\nservice %s%s\ntimeout %lld\nmaxlen %lld\nmaxlen of t %lld%s", c->prefix,
 	    c->service, c->service_given ? "" : " (default)", (long long)c->timeout_ms,
 	    (long long)c->maxlen, (long long)conf_maxlen(c, "t"),
-	    conf_acked(c, "t") ? ", acked, hard " : "\n");
-	if (conf_acked(c, "t"))
+	    conf_trim_acked(c, "t") ? ", acked, hard " : "\n");
+	if (conf_trim_acked(c, "t"))
 		printf("%lld\n", (long long)conf_maxlen_hard(c, "t"));
 	printf("flags%s%s%s\nargv", c->json ? " json" : "", c->quiet ? " quiet" : "",
 	    c->verbose ? " verbose" : "");

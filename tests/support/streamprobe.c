@@ -268,7 +268,7 @@ main(int argc, char **argv)
 	struct conn *conn;
 	int status;
 
-	process_start();
+	process_init();
 	if (argc < 3 || url_parse(&u, argv[1], &f) == -1 ||
 	    (conn = conn_open(&u, 2000, &why, &f)) == NULL) {
 		puts(f.text);

@@ -1,10 +1,10 @@
-#include "base/word.h"
+#include "base/token.h"
 
 #include <stdio.h>
 #include <string.h>
 
 void
-word_put(struct bytes *out, const char *s)
+token_add(struct bytes *out, const char *s)
 {
 	if (!*s)
 		bytes_addc(out, '-');
@@ -18,7 +18,7 @@ word_put(struct bytes *out, const char *s)
 }
 
 char *
-word_take(char **line)
+token_next(char **line)
 {
 	char *p = *line + strspn(*line, " "), *start = p, *to = p;
 	int bare = p[0] == '-' && (p[1] == ' ' || p[1] == '\0');
