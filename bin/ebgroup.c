@@ -153,22 +153,22 @@ connect_to_redis(void)
 
 /* One that fails does not stop the others, unless the connection is gone. */
 static void
-each_group(char **types, size_t n, int (*fn)(struct group_choice *g, struct err *err))
+each_group(char **types, size_t n, int (*fn)(struct group_ref *g, struct err *err))
 {
-	struct group_choice g;
+	struct group_ref g;
 	struct err err;
 	bool gone = false;
 
 	groupfmt_types(&eb.show, types, n);
 	connect_to_redis();
 	for (size_t i = 0; i < n && !gone; i++) {
-		onegroup_init(&g, eb.conf.prefix, eb.conf.service, eb.group, types[i]);
-		if (onegroup_find(&g, eb.b, &err) == -1 || fn(&g, &err) == -1) {
+		group_ref_init(&g, eb.conf.prefix, eb.conf.service, eb.group, types[i]);
+		if (group_find(&g, eb.b, &err) == -1 || fn(&g, &err) == -1) {
 			warnx("'%s': %s", types[i], err.text);
 			worse(err.status);
-			gone = conn_why(eb.b) != CONN_FINE;
+			gone = conn_why(eb.b) != CONN_OK;
 		}
-		onegroup_free(&g);
+		group_ref_free(&g);
 	}
 }
 
@@ -212,7 +212,7 @@ run_list(char **types, size_t n)
 
 	survey_take(&s, &ask);
 	if (!s.up)
-		errx(conn_status(s.why), "%s", s.error);
+		errx(conn_exit_status(s.why), "%s", s.error);
 	for (size_t i = 0; i < s.n; i++)
 		list_stream(&s, &s.streams[i], is_named(s.streams[i].type, types, n));
 	for (size_t i = 0; i < s.nunmatched && !eb.conf.quiet; i++)
@@ -226,7 +226,7 @@ run_list(char **types, size_t n)
 /* --- consumers, pending ----------------------------------------------------------------- */
 
 static int
-show_consumers(struct group_choice *g, struct err *err)
+show_consumers(struct group_ref *g, struct err *err)
 {
 	return groupfmt_consumers(&eb.show, eb.b, g, eb.idle, err);
 }
@@ -245,9 +245,9 @@ on_pending(void *arg, const struct pending *p)
 }
 
 static int
-show_pending(struct group_choice *g, struct err *err)
+show_pending(struct group_ref *g, struct err *err)
 {
-	struct pending_ask ask = {g->key, g->name, eb.consumer, eb.idle, eb.limit};
+	struct pending_query ask = {g->key, g->name, eb.consumer, eb.idle, eb.limit};
 	enum conn_why why;
 
 	if (eb.limit == 0)
@@ -266,7 +266,7 @@ run_pending(char **types, size_t n)
 /* --- ack, set-id, destroy, retire, reap ---------------------------------------------------- */
 
 static int
-acknowledge(struct group_choice *g, struct err *err)
+acknowledge(struct group_ref *g, struct err *err)
 {
 	return groupadmin_ack(&eb.hand, g, eb.ids, eb.nids, err);
 }
@@ -287,7 +287,7 @@ run_ack(char **args, size_t n)
 }
 
 static int
-set_id(struct group_choice *g, struct err *err)
+set_id(struct group_ref *g, struct err *err)
 {
 	return groupadmin_set(&eb.hand, g, &eb.where, err);
 }
@@ -304,7 +304,7 @@ run_set_id(char **args, size_t n)
 }
 
 static int
-destroy(struct group_choice *g, struct err *err)
+destroy(struct group_ref *g, struct err *err)
 {
 	return groupadmin_destroy(&eb.hand, g, err);
 }
@@ -316,7 +316,7 @@ run_destroy(char **types, size_t n)
 }
 
 static int
-retire(struct group_choice *g, struct err *err)
+retire(struct group_ref *g, struct err *err)
 {
 	return groupadmin_retire(&eb.hand, g, &eb.leavers, err);
 }

@@ -262,7 +262,7 @@ take_option(int ch, const char *arg, struct err *err)
 	case OPT_PEEK: eb.peek = true; break;
 	case OPT_TO:
 		eb.to_given = true;
-		ok = range_to(l, "--to", arg, err);
+		ok = range_set_to(l, "--to", arg, err);
 		break;
 	default: return take_handle_option(ch, arg, err);
 	}

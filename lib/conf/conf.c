@@ -433,7 +433,7 @@ conf_finish(struct conf *c, int argc, char **argv, struct err *err)
 	take_defaults(c);
 	if (take_password(c, err) == -1)
 		return -1;
-	c->address = url_place(&c->url);
+	c->address = url_target(&c->url);
 	return 0;
 }
 

@@ -43,7 +43,7 @@
 
 struct conf {
 	struct url url; /* credentials included */
-	/* url_place(&url): for messages and the buffer's target */
+	/* url_target(&url): for messages and the buffer's target */
 	char *address;
 	/* the directory; NULL when there is no place for one (then conf_buffer says 78) */
 	char *buffer;

@@ -101,7 +101,7 @@ ask_look(struct subscription *sub, const char *id, int64_t block_ms)
 	else
 		conn_putl(sub->conn, "XREAD", "COUNT", most, "BLOCK", block, "STREAMS", sub->key,
 		    id, NULL);
-	conn_allow(sub->conn, block_ms);
+	conn_extend_deadline(sub->conn, block_ms);
 }
 
 static void
@@ -138,7 +138,7 @@ sub_request(struct subscription *sub, size_t count, int64_t block_ms)
 		ask_look(sub, id, block_ms);
 	}
 	if (sub->asked > 1)
-		conn_most(sub->conn, PAGESIZE_HELD);
+		conn_limit_reply(sub->conn, PAGESIZE_REPLY_MAX);
 }
 
 void
@@ -154,8 +154,8 @@ sub_prefetch(struct subscription *sub, size_t count)
 	group_put_read(
 	    sub->conn, sub->group, sub->plan->consumer, sub->ahead_asked, -1, &keys, &ids, 1);
 	if (sub->ahead_asked > 1)
-		conn_most(sub->conn, PAGESIZE_HELD);
-	conn_push(sub->conn);
+		conn_limit_reply(sub->conn, PAGESIZE_REPLY_MAX);
+	conn_flush(sub->conn);
 }
 
 size_t
@@ -180,7 +180,7 @@ take_refusal(struct subscription *sub, enum conn_why w, enum conn_why *why, stru
 {
 	if (w != CONN_NOGROUP && w != CONN_UNBLOCKED)
 		return down(sub, w, why);
-	if (w == CONN_NOGROUP && sub->unmade != CONN_FINE) {
+	if (w == CONN_NOGROUP && sub->unmade != CONN_OK) {
 		*err = sub->refusal;
 		return down(sub, sub->unmade, why);
 	}
@@ -188,7 +188,7 @@ take_refusal(struct subscription *sub, enum conn_why w, enum conn_why *why, stru
 	sub->state = SUB_IDLE;
 	if (sub->group == NULL || sub_ensure_group(sub, why, err) == 0)
 		return 0;
-	return down(sub, conn_why(sub->conn) != CONN_FINE ? conn_why(sub->conn) : *why, why);
+	return down(sub, conn_why(sub->conn) != CONN_OK ? conn_why(sub->conn) : *why, why);
 }
 
 /* How often each was delivered: one's own pending entries have been before. */
@@ -251,12 +251,12 @@ take_ack(struct subscription *sub, struct reply *r, enum conn_why *why, struct e
 
 	sub->acks--;
 	sub->handled.len = 0;
-	if (w != CONN_FINE && w != CONN_NOGROUP) {
+	if (w != CONN_OK && w != CONN_NOGROUP) {
 		snprintf(what, sizeof(what), "acknowledge in '%s'", sub->key);
 		reply_fail(err, r, what);
 	}
 	reply_free(r);
-	if (w != CONN_FINE && w != CONN_NOGROUP)
+	if (w != CONN_OK && w != CONN_NOGROUP)
 		return down(sub, w, why);
 	if (sub->acks > 0 || (r = sub->next) == NULL)
 		return 0;
@@ -324,7 +324,7 @@ sub_finish_batch(struct subscription *sub, size_t n)
 	sub->ahead_asked = 0;
 	sub->state = sub->ahead ? SUB_REQUESTED : SUB_IDLE;
 	if (sub->ahead)
-		conn_resume(sub->conn);
+		conn_restart_deadline(sub->conn);
 }
 
 struct reply *
@@ -443,7 +443,7 @@ sub_ensure_group(struct subscription *sub, enum conn_why *why, struct err *err)
 	if (group_ensure(sub->conn, sub->key, sub->group, start, &made, &fresh, why, err) == -1)
 		return -1;
 	sub->unmade = *why;
-	if (*why != CONN_FINE)
+	if (*why != CONN_OK)
 		sub->refusal = *err;
 	sub->remade += made && sub->opened;
 	if (made && sub->opened)
@@ -457,13 +457,13 @@ sub_ensure_group(struct subscription *sub, enum conn_why *why, struct err *err)
 		    sub->key);
 	if (!sub->opened) {
 		learn_place(sub, err);
-		if (sub->plan->host_prefix != NULL && conn_why(sub->conn) == CONN_FINE)
-			retire_forget_idle(sub->conn, sub->key, sub->group, sub->plan->host_prefix,
+		if (sub->plan->host_prefix != NULL && conn_why(sub->conn) == CONN_OK)
+			retire_delete_idle(sub->conn, sub->key, sub->group, sub->plan->host_prefix,
 			    sub->plan->consumer, KIN_IDLE, err);
 	}
 	sub->phase = sub->plan->manual_ack ? NEW : OWN;
 	sub->own = (struct stream_id){0};
-	return conn_why(sub->conn) == CONN_FINE ? 0 : -1;
+	return conn_why(sub->conn) == CONN_OK ? 0 : -1;
 }
 
 static int
@@ -472,7 +472,7 @@ find_start(struct subscription *sub, enum conn_why *why, struct err *err)
 	sub->phase = NEW;
 	if (sub->have_seen)
 		return 0;
-	if (range_find(sub->conn, sub->key, &sub->plan->range, &sub->part, why, err) == -1)
+	if (range_resolve(sub->conn, sub->key, &sub->plan->range, &sub->part, why, err) == -1)
 		return -1;
 	if (!sub->part.exists)
 		sub_notef(sub, SUB_WARNING, "stream '%s' does not exist", sub->key);
@@ -508,7 +508,7 @@ sub_open(struct subscription *sub, enum conn_why *why, struct err *err)
 		return -1;
 	if ((sub->group != NULL ? sub_ensure_group(sub, why, err) : find_start(sub, why, err)) ==
 	    -1) {
-		if (conn_why(sub->conn) != CONN_FINE)
+		if (conn_why(sub->conn) != CONN_OK)
 			*why = conn_why(sub->conn);
 		sub_disconnect(sub, SUB_DOWN);
 		return -1;

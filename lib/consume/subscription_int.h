@@ -30,7 +30,7 @@ struct subscription {
 	bool opened; /* once at least */
 	unsigned remade;
 	bool have_seen, dry;
-	/* why the group could not be made, should it not be there; else CONN_FINE */
+	/* why the group could not be made, should it not be there; else CONN_OK */
 	enum conn_why unmade;
 	struct err refusal;
 	/* the last ID given out, or that the group had been given */
@@ -49,7 +49,7 @@ struct subscription {
 	size_t gone;
 	unsigned acks; /* unanswered acknowledgements, ahead of the question */
 	/* without a group: what is looked at; has_to is false with one */
-	struct range_part part;
+	struct range_bounds part;
 	struct sub_batch batch;
 	int64_t next_sweep; /* CLOCK_MONOTONIC ms */
 	bool no_sweep;      /* not permitted */

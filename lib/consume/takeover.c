@@ -55,7 +55,7 @@ no_more(struct subscription *sub, struct reply *r)
 static int
 claim(struct subscription *sub, struct reply *list)
 {
-	struct claim c = {.key = sub->key,
+	struct pending_claim c = {.key = sub->key,
 	    .group = sub->group,
 	    .consumer = sub->plan->consumer,
 	    .min_idle = sub->plan->claim_idle,
@@ -65,13 +65,13 @@ claim(struct subscription *sub, struct reply *list)
 	struct stream_id *ids = mem_alloc(listed * sizeof(*ids));
 	struct pending p;
 
-	while (n < listed && pending_at(list, n, &p) == 0)
+	while (n < listed && pending_parse(list, n, &p) == 0)
 		ids[n++] = p.id;
 	if (n > 0) {
 		sub->own = ids[n - 1];
 		pending_put_claim(sub->conn, &c, ids, n);
 		if (n > 1)
-			conn_most(sub->conn, PAGESIZE_HELD);
+			conn_limit_reply(sub->conn, PAGESIZE_REPLY_MAX);
 	}
 	free(ids);
 	sub->last_page = listed < sub->asked || n < listed;
@@ -88,7 +88,8 @@ check_missing(struct subscription *sub, const struct reply *claimed)
 	size_t at = 0;
 
 	for (size_t i = 0;
-	     i < reply_count(sub->batch.counts) && pending_at(sub->batch.counts, i, &p) == 0; i++) {
+	     i < reply_count(sub->batch.counts) && pending_parse(sub->batch.counts, i, &p) == 0;
+	     i++) {
 		id_format(p.id, id);
 		if (slice_is(reply_text(reply_at(reply_at(claimed, at), 0)), id)) {
 			at++;
@@ -105,7 +106,7 @@ takeover_take_reply(struct subscription *sub, struct reply *r, enum conn_why *wh
 	*why = reply_why(r);
 	if (*why == CONN_NOPERM)
 		return no_more(sub, r);
-	if (*why != CONN_FINE) {
+	if (*why != CONN_OK) {
 		reply_fail(err, r, "take over what is pending");
 		reply_free(r);
 		sub_batch_clear(&sub->batch);

@@ -81,7 +81,7 @@ dests_free(struct dests *ls)
 		free(dest->type);
 		free(dest->key);
 		free(dest->reason);
-		conn_form_free(&dest->add);
+		conn_template_free(&dest->add);
 		free(dest);
 	}
 	free(ls->dest);
@@ -95,10 +95,10 @@ dest_put_add(struct dest *dest, struct conn *conn, int64_t maxlen, const struct 
 
 	_Static_assert(EVENT_FIELDS <= CONN_GAPS, "an event has more fields than a form has gaps");
 	if (dest->add.gaps == 0 || dest->add_maxlen != maxlen)
-		stream_add_form(&dest->add, dest->key, maxlen, event_field_names, EVENT_FIELDS);
+		stream_add_template(&dest->add, dest->key, maxlen, event_field_names, EVENT_FIELDS);
 	dest->add_maxlen = maxlen;
 	event_field_values(e, value);
-	return conn_put_form(conn, &dest->add, value);
+	return conn_put_template(conn, &dest->add, value);
 }
 
 void

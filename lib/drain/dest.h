@@ -43,8 +43,8 @@ struct dest {
 	/* of a publisher: the buffer held events of this type, or the stream was full; not looked
 	 * at again before (CLOCK_MONOTONIC ms) */
 	int64_t held_till;
-	struct conn_form add; /* its XADD, */
-	int64_t add_maxlen;   /* with this limit */
+	struct conn_template add; /* its XADD, */
+	int64_t add_maxlen;       /* with this limit */
 	/* the bound: last-generated-id when measured, then the last ID given */
 	struct stream_id after;
 };

@@ -218,12 +218,12 @@ work_ahead(struct drain *d, struct err *err)
 	while (conn_io(d->conn, &dead) == 0 && !drain_must_end(d) &&
 	    readahead_fill(&d->ahead, SEND_CHUNK, batch_max_lines(d)))
 		;
-	if (conn_why(d->conn) != CONN_FINE || drain_must_end(d))
+	if (conn_why(d->conn) != CONN_OK || drain_must_end(d))
 		return 0;
 	r = send_checkpoint_ahead(d, err);
 	if (r == 1)
 		r = d->sweep_due && !d->covers && sweep(d, false, err) == -1;
-	conn_resume(d->conn);
+	conn_restart_deadline(d->conn);
 	return r;
 }
 
@@ -231,7 +231,7 @@ work_ahead(struct drain *d, struct err *err)
 static int
 step(struct drain *d, struct err *err)
 {
-	enum conn_why worst = CONN_FINE;
+	enum conn_why worst = CONN_OK;
 	char *was = d->stem != NULL ? mem_strdup(d->stem) : NULL;
 	bool end, due = d->sweep_due;
 	struct err disk;
@@ -241,7 +241,7 @@ step(struct drain *d, struct err *err)
 		free(was);
 		/* Nothing of it was sent. A server that refuses a request may close behind its
 		 * answer. */
-		return conn_why(d->conn) != CONN_FINE ? give_up(d, err) : -1;
+		return conn_why(d->conn) != CONN_OK ? give_up(d, err) : -1;
 	}
 	ahead = work_ahead(d, &disk);
 	due = due && d->sweep_due;
@@ -253,7 +253,7 @@ step(struct drain *d, struct err *err)
 		*err = disk;
 		return -1;
 	}
-	if (conn_why(d->conn) != CONN_FINE) /* its last words have been read */
+	if (conn_why(d->conn) != CONN_OK) /* its last words have been read */
 		worst = conn_why(d->conn);
 	note_damaged(d);
 	commit_positions(d);
@@ -264,7 +264,7 @@ step(struct drain *d, struct err *err)
 	d->r->server = worst;
 	if (ahead == 1)
 		*err = disk;
-	if (worst != CONN_FINE || ahead == 1)
+	if (worst != CONN_OK || ahead == 1)
 		return give_up(d, err);
 	if ((end || due || (d->sweep_due && d->covers)) &&
 	    (send_checkpoint(d, false, err) == -1 || sweep(d, end, err) == -1))
@@ -428,7 +428,7 @@ count_trimmed(struct drain *d)
 	uint64_t now;
 	size_t i;
 
-	for (i = 0; i < d->dests.n && conn_why(d->conn) == CONN_FINE; i++) {
+	for (i = 0; i < d->dests.n && conn_why(d->conn) == CONN_OK; i++) {
 		struct dest *dest = d->dests.dest[i];
 		uint64_t had = dest->watch.before.length + dest->watch.added;
 

@@ -59,8 +59,8 @@ struct drain_result {
 	/* an answer was no answer: the connection is to be thrown away */
 	bool garbage;
 	bool left;             /* something undelivered remains */
-	enum conn_why server;  /* why the server as a whole refused, or CONN_FINE */
-	enum conn_why refused; /* why `type` (of the options) is held, or CONN_FINE */
+	enum conn_why server;  /* why the server as a whole refused, or CONN_OK */
+	enum conn_why refused; /* why `type` (of the options) is held, or CONN_OK */
 	/* 0 drained; 1 something was quarantined, or is out of order; 74 a segment vanished; 75
 	 * something is left */
 	int status;

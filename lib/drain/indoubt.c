@@ -105,7 +105,7 @@ is_complete(const struct stream_info *s, struct stream_id after)
 static bool
 fatal(struct conn *conn, enum conn_why why)
 {
-	return conn_why(conn) != CONN_FINE || why == CONN_LATER || why == CONN_READONLY ||
+	return conn_why(conn) != CONN_OK || why == CONN_LATER || why == CONN_READONLY ||
 	    why == CONN_DENIED || why == CONN_MOVED;
 }
 
@@ -114,12 +114,12 @@ search(struct conn *conn, const char *key, struct stream_id after, struct indoub
     bool *sure, struct err *err)
 {
 	struct stream_info info;
-	enum conn_why why = CONN_FINE;
+	enum conn_why why = CONN_OK;
 
 	*sure = false;
 	if (scan_entries(conn, key, after, PAGE, see, s, &why, err) == -1 && fatal(conn, why))
 		return -1;
-	if (s->left == 0 || why != CONN_FINE)
+	if (s->left == 0 || why != CONN_OK)
 		return 0;
 	if (stream_info(conn, key, &info, &why, err) == -1)
 		return fatal(conn, why) ? -1 : 0;

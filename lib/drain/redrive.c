@@ -70,7 +70,7 @@ redrive_stop_type(struct redrive *d, int status, const char *reason)
 static int
 redrive_refused(struct redrive *d, enum conn_why why, const struct err *err)
 {
-	if (d->conn == NULL || conn_why(d->conn) != CONN_FINE || why == CONN_LATER ||
+	if (d->conn == NULL || conn_why(d->conn) != CONN_OK || why == CONN_LATER ||
 	    why == CONN_READONLY || why == CONN_DENIED || why == CONN_MOVED || why == CONN_GARBAGE)
 		return -1;
 	redrive_stop_type(d, err->status, err->text);
@@ -181,7 +181,7 @@ redrive_choose(struct redrive *d, const struct reply *r, struct err *err)
 		return err_set(err, STATUS_UNREACHABLE,
 		    "XRANGE: the answer has not the shape that Redis gives it");
 	for (size_t i = 0; i < n && !d->over; i++) {
-		if (stream_entry(reply_at(r, i), &id, &kv, &gone) == -1 || gone) {
+		if (stream_parse_entry(reply_at(r, i), &id, &kv, &gone) == -1 || gone) {
 			bytes_free(&kv);
 			return err_set(err, STATUS_UNREACHABLE,
 			    "XRANGE: the answer has not the shape that Redis gives it");
@@ -261,7 +261,7 @@ redrive_move(struct redrive *d, struct err *err)
 {
 	int64_t maxlen = d->o->maxlen >= 0 ? d->o->maxlen : conf_maxlen(d->o->conf, d->type);
 	struct redrive_moved done;
-	enum conn_why why = CONN_FINE;
+	enum conn_why why = CONN_OK;
 	size_t at = 0;
 
 	while (at < d->n) {
@@ -273,7 +273,7 @@ redrive_move(struct redrive *d, struct err *err)
 			return -1;
 		if (d->dest->stopped) {
 			redrive_stop_type(d,
-			    d->dest->why == CONN_FINE ? STATUS_AGAIN : conn_status(d->dest->why),
+			    d->dest->why == CONN_OK ? STATUS_AGAIN : conn_exit_status(d->dest->why),
 			    d->dest->reason);
 			return 0;
 		}
@@ -325,7 +325,7 @@ step(struct redrive *d, struct err *err)
 	id_format(d->to, to);
 	stream_put_range(d->conn, d->dead, from, to, d->pace.count);
 	if (d->pace.count > 1)
-		conn_most(d->conn, PAGESIZE_HELD);
+		conn_limit_reply(d->conn, PAGESIZE_REPLY_MAX);
 	if ((r = conn_wait(d->conn, 0, err)) == NULL)
 		return too_much(d, err);
 	if (reply_is_error(r)) {
@@ -384,7 +384,7 @@ count(struct redrive *d)
 	enum conn_why why;
 	struct err err;
 
-	for (size_t i = 0; i < d->o->ntypes && conn_why(d->conn) == CONN_FINE; i++) {
+	for (size_t i = 0; i < d->o->ntypes && conn_why(d->conn) == CONN_OK; i++) {
 		char *dead = names_dlq(d->o->conf->prefix, d->o->types[i]);
 		uint64_t n;
 
@@ -404,8 +404,7 @@ count_trimmed(struct redrive *d)
 	struct err err;
 	uint64_t now;
 
-	for (size_t i = 0; i < d->dests.n && d->conn != NULL && conn_why(d->conn) == CONN_FINE;
-	     i++) {
+	for (size_t i = 0; i < d->dests.n && d->conn != NULL && conn_why(d->conn) == CONN_OK; i++) {
 		const struct dest *dest = d->dests.dest[i];
 		uint64_t had = dest->watch.before.length + dest->watch.added;
 

@@ -89,7 +89,7 @@ put_script(const struct redrive_route *w, const struct redrive_entry *l, size_t 
 		bytes += l[i].bytes;
 	}
 	conn_put(w->conn, c, argv);
-	conn_allow(w->conn, 1000 * (int64_t)(bytes / MIB));
+	conn_extend_deadline(w->conn, 1000 * (int64_t)(bytes / MIB));
 }
 
 /* What is not permitted to a script may be to us, and else the other way says better what is
@@ -277,7 +277,7 @@ move_watched(const struct redrive_route *w, const struct redrive_entry *l, enum 
 	enum outcome out = FAILED;
 	bool gone;
 
-	if (stream_entry(l->entry, &id, &kv, &gone) == -1)
+	if (stream_parse_entry(l->entry, &id, &kv, &gone) == -1)
 		return fail_shape("XRANGE", why, err);
 	stream_put_add(w->conn, w->key, w->maxlen, (const void *)kv.p, l->own);
 	conn_put(w->conn, 3, del);
@@ -306,7 +306,7 @@ by_watch(const struct redrive_route *w, const struct redrive_entry *l, struct re
 	done->gone += out == GONE;
 	if (out != RACED)
 		return out == FAILED ? -1 : 0;
-	*why = CONN_FINE;
+	*why = CONN_OK;
 	return err_set(err, STATUS_AGAIN,
 	    "'%s' or '%s' changed %d times while one dead letter was to be moved: %s", w->dead,
 	    w->key, TRIES,

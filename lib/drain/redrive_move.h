@@ -26,7 +26,7 @@
 
 struct redrive_entry {
 	struct slice id;           /* its own, in the dead letters */
-	const struct reply *entry; /* as stream_entry takes it */
+	const struct reply *entry; /* as stream_parse_entry takes it */
 	/* how many of its names and values are the entry's own (provenance_from_fields); 1 pair or
 	 * more */
 	size_t own;
@@ -48,7 +48,7 @@ struct redrive_moved {
  * Moves the first of them, in order, at most REDRIVE_MOVE_MAX; how many is their sum in *done, and
  * may be 0 when another way has to be taken: to be called again with the rest. n is 1 or more.
  * Nothing may be unanswered. -1: the connection died, or the first of the rest was refused: *why
- * and f. Is *why CONN_FINE, the keys changed too fast.
+ * and f. Is *why CONN_OK, the keys changed too fast.
  */
 int redrive_move_entries(struct redrive_route *w, const struct redrive_entry *l, size_t n,
     struct redrive_moved *done, enum conn_why *why, struct err *err);

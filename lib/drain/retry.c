@@ -34,7 +34,7 @@ add_up(struct drain_result *sum, const struct drain_result *r)
 static int
 cut_short(const struct drain_result *r, const struct conn *conn, const struct err *err)
 {
-	int status = conn_why(conn) != CONN_FINE || r->garbage || err->status == STATUS_UNREACHABLE
+	int status = conn_why(conn) != CONN_OK || r->garbage || err->status == STATUS_UNREACHABLE
 	    ? STATUS_AGAIN
 	    : err->status;
 
@@ -48,14 +48,14 @@ drain_over_conn(struct buffer *buf, const struct drain_options *o, struct drain_
     bool *again, struct err *err)
 {
 	struct drain_result r;
-	enum conn_why why = CONN_FINE;
+	enum conn_why why = CONN_OK;
 	struct conn *conn = conn_open(&o->conf->url, o->conf->timeout_ms, &why, err);
 	int status;
 
 	*again = false;
 	if (conn == NULL) {
 		sum->left = true;
-		status = conn_status(why);
+		status = conn_exit_status(why);
 		return status == STATUS_DENIED || status == STATUS_CONFIG ? status : STATUS_AGAIN;
 	}
 	breaker_answered(buf, o->conf->address);

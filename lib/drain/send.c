@@ -203,7 +203,7 @@ intend_batch(struct drain *d)
 	in->on = true;
 	snprintf(in->run_id, sizeof(in->run_id), "%s", conn_run_id(d->conn));
 	in->client = conn_client_id(d->conn);
-	snprintf(in->addr, sizeof(in->addr), "%s", conn_addr(d->conn));
+	snprintf(in->addr, sizeof(in->addr), "%s", conn_client_addr(d->conn));
 	positions_copy(&in->upto, &d->walked);
 	fix_ways(d);
 	if (d->old.on)
@@ -325,7 +325,7 @@ take_answer(struct drain *d, struct batch_item *it, enum conn_why *worst, struct
 
 	if (rep == NULL)
 		return -1;
-	it->why = CONN_FINE;
+	it->why = CONN_OK;
 	if (stream_take_add(rep, &id, &it->why, &why) == 0) {
 		it->state = BATCH_ADDED;
 		it->dest->after = it->id = id;
@@ -376,9 +376,9 @@ send_queue(struct drain *d)
 		send_one(d, it);
 		d->tried++;
 		if (d->batch.sent % SEND_CHUNK == 0)
-			conn_push(d->conn); /* the server may begin */
+			conn_flush(d->conn); /* the server may begin */
 	}
-	conn_push(d->conn);
+	conn_flush(d->conn);
 }
 
 int

@@ -84,7 +84,7 @@ trim_set_limit(struct dest *dest, int64_t maxlen)
 static int
 refused(struct dest *dest, struct conn *conn, enum conn_why why, struct err *err)
 {
-	if (conn_why(conn) != CONN_FINE || why == CONN_LATER || why == CONN_READONLY ||
+	if (conn_why(conn) != CONN_OK || why == CONN_LATER || why == CONN_READONLY ||
 	    why == CONN_DENIED || why == CONN_MOVED)
 		return -1;
 	dest_stop(dest, why, err->text);
@@ -94,14 +94,14 @@ refused(struct dest *dest, struct conn *conn, enum conn_why why, struct err *err
 static void
 stop_full(struct dest *dest, uint64_t length, const struct stream_group *g, size_t n)
 {
-	struct stream_id need = stream_needed(g, n);
+	struct stream_id need = stream_lowest_needed(g, n);
 	char id[ID_SIZE], text[512];
 	const char *name = "?";
 	uint64_t pending = 0;
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		if (id_cmp(stream_needed(&g[i], 1), need) == 0) {
+		if (id_cmp(stream_lowest_needed(&g[i], 1), need) == 0) {
 			name = g[i].name;
 			pending = g[i].pending;
 			break;
@@ -111,7 +111,7 @@ stop_full(struct dest *dest, uint64_t length, const struct stream_group *g, size
 	    "stream full: %" PRIu64 " entries, limit %" PRId64 ", and group '%.200s' still needs "
 	    "those from %s (%" PRIu64 " pending): consume, remove the group, or ebreplay --force",
 	    length, dest->acked ? dest->hard : dest->maxlen, name, id, pending);
-	dest_stop(dest, CONN_FINE, text);
+	dest_stop(dest, CONN_OK, text);
 }
 
 static void
@@ -122,7 +122,7 @@ stop_blind(struct dest *dest, uint64_t length, const char *refusal)
 	snprintf(text, sizeof(text),
 	    "stream full: %" PRIu64 " entries, limit %" PRId64 ", and nothing is trimmed: %.300s",
 	    length, dest->hard, refusal);
-	dest_stop(dest, CONN_FINE, text);
+	dest_stop(dest, CONN_OK, text);
 }
 
 /* --- a replay's own rule (G7) ------------------------------------------------------------ */
@@ -134,7 +134,7 @@ make_room(struct dest *dest, struct conn *conn, uint64_t length, struct err *err
 	struct stream_group *g;
 	size_t n;
 	uint64_t limit = keep(dest), want = limit / 10 + 1, removed = 0;
-	enum conn_why why = CONN_FINE;
+	enum conn_why why = CONN_OK;
 	int r = 0;
 
 	if (want > TRIM_STEP)
@@ -148,7 +148,7 @@ make_room(struct dest *dest, struct conn *conn, uint64_t length, struct err *err
 			dest->room = INT64_MAX;
 			return 0;
 		}
-		if (stream_trim(conn, dest->key, stream_needed(g, n),
+		if (stream_trim_minid(conn, dest->key, stream_lowest_needed(g, n),
 		        length + want - limit + NODE - 1, &removed, &why, err) == -1)
 			r = refused(dest, conn, why, err);
 		length -= removed < length ? removed : length;
@@ -164,7 +164,7 @@ static int
 measure(struct dest *dest, struct conn *conn, bool force, struct err *err)
 {
 	struct stream_info info;
-	enum conn_why why = CONN_FINE;
+	enum conn_why why = CONN_OK;
 
 	if (stream_info(conn, dest->key, &info, &why, err) == -1) {
 		if (why != CONN_NOPERM)
@@ -214,7 +214,7 @@ look(struct dest *dest, struct conn *conn, struct view *v, enum conn_why *why, s
 		*why = conn_why(conn);
 	else if (stream_take_info(info, &v->info, why, err) == 0)
 		r = stream_take_groups(groups, &v->g, &v->n, why, err);
-	if (r == -1 && conn_why(conn) == CONN_FINE && *why == CONN_NOPERM) {
+	if (r == -1 && conn_why(conn) == CONN_OK && *why == CONN_NOPERM) {
 		go_blind(v, err);
 		r = 0;
 	}
@@ -245,14 +245,14 @@ trim(struct dest *dest, struct conn *conn, struct view *v, enum conn_why *why, s
 	int r;
 
 	if (v->n == 0) {
-		r = stream_trim_length(conn, dest->key, keep(dest), over, &removed, why, err);
+		r = stream_trim_maxlen(conn, dest->key, keep(dest), over, &removed, why, err);
 		dest->trimmed += removed;
 	} else {
-		stream_put_pending(conn, dest->key, v->g, v->n);
-		if (stream_take_pending(conn, v->g, v->n, why, err) == -1)
+		stream_put_lowest_pending(conn, dest->key, v->g, v->n);
+		if (stream_take_lowest_pending(conn, v->g, v->n, why, err) == -1)
 			return -1;
-		r = stream_trim(
-		    conn, dest->key, stream_needed(v->g, v->n), over, &removed, why, err);
+		r = stream_trim_minid(
+		    conn, dest->key, stream_lowest_needed(v->g, v->n), over, &removed, why, err);
 	}
 	v->length -= removed < v->length ? removed : v->length;
 	if (r == -1 && *why == CONN_NOPERM) {
@@ -311,7 +311,7 @@ measure_view(struct dest *dest, struct conn *conn, struct view *v, struct bytes 
 static int
 measure_acked(struct dest *dest, struct conn *conn, struct bytes *words, struct err *err)
 {
-	enum conn_why why = CONN_FINE;
+	enum conn_why why = CONN_OK;
 	struct view v = {.n = 0};
 	int r;
 

@@ -35,7 +35,7 @@ void trim_set_policy(struct dest *dest, const struct conf *c);
 int trim_set_limit(struct dest *dest, int64_t maxlen);
 /*
  * Makes sure that one more entry may be added under this limit (0: none), asking the server when
- * that is not known. Stops the lane when the stream is full of needed entries (why is CONN_FINE),
+ * that is not known. Stops the lane when the stream is full of needed entries (why is CONN_OK),
  * or the server refuses for this key. Nothing may be unanswered. -1: the connection is dead, or a
  * refusal that concerns the server (conn_why, f). With trim = acked, `words` gets what people have
  * to know, as a line without a newline, once in the life of the lane.

@@ -11,10 +11,10 @@
 #include "redis/group.h"
 #include "redis/stream.h"
 
-static struct claim
+static struct pending_claim
 claim_of(const struct handle_stream *p, int64_t deliveries, bool bodies)
 {
-	return (struct claim){.key = sub_key(p->sub),
+	return (struct pending_claim){.key = sub_key(p->sub),
 	    .group = sub_group(p->sub),
 	    .consumer = p->w->plan->consumer,
 	    .deliveries = deliveries,
@@ -55,7 +55,7 @@ record_of(const struct job *j, struct record *r, struct bytes *kv)
 
 	*r = (struct record){
 	    .stream = slice_of(sub_key(p->sub)), .type = slice_of(sub_type(p->sub))};
-	if (j->entry == NULL || stream_entry(j->entry, &r->id, kv, &gone) == -1 || gone)
+	if (j->entry == NULL || stream_parse_entry(j->entry, &r->id, kv, &gone) == -1 || gone)
 		return false;
 	r->kv = (const void *)kv->p;
 	r->nkv = kv->len / sizeof(*r->kv);
@@ -150,7 +150,7 @@ begin_some(struct handle_stream *p)
 	struct stream_id *ids = mem_alloc(HANDLE_PAGE * sizeof(*ids));
 	bool bodies = first->entry == NULL;
 	uint64_t attempts = first->attempts;
-	struct claim c;
+	struct pending_claim c;
 	size_t n = 0;
 
 	for (struct job *j; n < HANDLE_PAGE && (j = p->queue.ready.first) != NULL; n++) {
@@ -203,7 +203,7 @@ nothing(struct control_request *a, struct reply *r)
 static void
 undo(struct handle *w, struct job *j)
 {
-	struct claim c = claim_of(handle_stream_of(j), (int64_t)j->attempts, false);
+	struct pending_claim c = claim_of(handle_stream_of(j), (int64_t)j->attempts, false);
 
 	j->attempts--;
 	if (w->control.conn == NULL || j->stale)

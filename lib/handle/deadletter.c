@@ -146,7 +146,7 @@ answer(struct conn *conn, const char *what, enum conn_why *why, struct err *err)
 		return NULL;
 	}
 	*why = reply_why(r);
-	if (*why == CONN_FINE)
+	if (*why == CONN_OK)
 		return r;
 	reply_fail(err, r, what);
 	reply_free(r);
@@ -165,7 +165,7 @@ is_ours(struct conn *conn, const struct handle_stream *p, const char *id, enum c
 	conn_putl(conn, "XPENDING", sub_key(p->sub), sub_group(p->sub), id, id, "1", NULL);
 	if ((r = answer(conn, "XPENDING", why, err)) == NULL)
 		return -1;
-	ours = pending_at(r, 0, &e) == 0 && slice_is(e.consumer, p->w->plan->consumer);
+	ours = pending_parse(r, 0, &e) == 0 && slice_is(e.consumer, p->w->plan->consumer);
 	reply_free(r);
 	return ours;
 }
@@ -184,7 +184,7 @@ copy(struct conn *conn, const struct handle_stream *p, const struct grave *g, en
 	stream_put_range(conn, sub_key(p->sub), g->id, g->id, 1);
 	if ((r = answer(conn, "XRANGE", why, err)) == NULL)
 		return -1;
-	if (reply_count(r) == 0 || stream_entry(reply_at(r, 0), &id, &kv, &missing) == -1 ||
+	if (reply_count(r) == 0 || stream_parse_entry(reply_at(r, 0), &id, &kv, &missing) == -1 ||
 	    missing) {
 		bytes_free(&kv);
 		reply_free(r);

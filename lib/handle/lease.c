@@ -119,7 +119,7 @@ take(struct handle_stream *p, const struct taking *t, size_t from, size_t n, boo
 {
 	struct handle *w = p->w;
 	struct stream_id *ids = mem_alloc(n * sizeof(*ids));
-	struct claim c = {.key = sub_key(p->sub),
+	struct pending_claim c = {.key = sub_key(p->sub),
 	    .group = sub_group(p->sub),
 	    .consumer = w->plan->consumer,
 	    .min_idle = long_idle(p),
@@ -150,7 +150,9 @@ take_all(struct handle_stream *p, const struct taking *t, bool ours)
 static uint64_t
 attempts_of(const struct pending *e)
 {
-	return pending_ours(e->consumer) && e->deliveries > 0 ? (uint64_t)e->deliveries - 1 : 0;
+	return pending_is_ebsub_consumer(e->consumer) && e->deliveries > 0
+	    ? (uint64_t)e->deliveries - 1
+	    : 0;
 }
 
 /* --- listing ---------------------------------------------------------------------- */
@@ -194,8 +196,8 @@ listed(struct control_request *a, struct reply *r)
 	p->listing = false;
 	if (r == NULL)
 		return;
-	for (size_t i = 0; i < reply_count(r) && pending_at(r, i, &e) == 0; i++) {
-		struct taking *t = pending_ours(e.consumer) ? &mine : &theirs;
+	for (size_t i = 0; i < reply_count(r) && pending_parse(r, i, &e) == 0; i++) {
+		struct taking *t = pending_is_ebsub_consumer(e.consumer) ? &mine : &theirs;
 
 		p->cursor = e.id;
 		if (jobset_find(&p->w->jobs, &p->queue, e.id) != NULL)
@@ -280,7 +282,7 @@ force(void *arg, struct job *j)
 {
 	struct handle_stream *p = arg;
 	struct handle *w = p->w;
-	struct claim c = {.key = sub_key(p->sub),
+	struct pending_claim c = {.key = sub_key(p->sub),
 	    .group = sub_group(p->sub),
 	    .consumer = w->plan->consumer,
 	    .deliveries = (int64_t)j->attempts + 1,
@@ -356,7 +358,7 @@ static void
 renew_some(struct collecting *c)
 {
 	struct handle *w = c->p->w;
-	struct claim claim = {.key = sub_key(c->p->sub),
+	struct pending_claim claim = {.key = sub_key(c->p->sub),
 	    .group = sub_group(c->p->sub),
 	    .consumer = w->plan->consumer,
 	    .deliveries = -1};
@@ -411,7 +413,7 @@ looked_whose(struct control_request *a, struct reply *r)
 	struct job *j = jobset_find(&p->w->jobs, &p->queue, a->ids[0]);
 	struct pending e;
 
-	if (j == NULL || pending_at(r, 0, &e) == -1 || id_cmp(e.id, j->id) != 0)
+	if (j == NULL || pending_parse(r, 0, &e) == -1 || id_cmp(e.id, j->id) != 0)
 		return;
 	j->stale = false;
 	p->w->next_renewal = 0;

@@ -22,7 +22,7 @@ connect_close(struct publish *p)
 void
 connect_down(struct publish *p, enum conn_why why, const char *text)
 {
-	int status = conn_status(why);
+	int status = conn_exit_status(why);
 
 	p->next_try = clock_mono() + (why == CONN_TIMEOUT ? BREAKER_MS : PUBLISH_RETRY_MS);
 	p->behind = p->buf != NULL;
@@ -52,7 +52,7 @@ refused(struct publish *p, struct inflight_slot *s, enum conn_why why, const cha
 		connect_down(p, why, text);
 		return;
 	}
-	publish_worse(p, conn_status(why));
+	publish_worse(p, conn_exit_status(why));
 	publish_say(p, true, "%s", text);
 }
 
@@ -61,7 +61,7 @@ static void
 take_reply(struct publish *p, const struct reply *r)
 {
 	struct inflight_slot *s = inflight_sent(&p->inflight);
-	enum conn_why why = CONN_FINE;
+	enum conn_why why = CONN_OK;
 	struct err err;
 
 	if (stream_take_add(r, &s->id, &why, &err) == -1) {
@@ -109,7 +109,7 @@ doubt(struct publish *p, struct inflight_slot *s)
 	s->doubt = true;
 	memset(d, 0, sizeof(*d));
 	snprintf(d->run_id, sizeof(d->run_id), "%s", conn_run_id(p->conn));
-	snprintf(d->addr, sizeof(d->addr), "%s", conn_addr(p->conn));
+	snprintf(d->addr, sizeof(d->addr), "%s", conn_client_addr(p->conn));
 	d->client = conn_client_id(p->conn);
 	id_format(s->dest->after, d->after);
 }
@@ -154,7 +154,7 @@ greet(struct publish *p, struct slice type, struct err *err)
 	struct reply *r;
 
 	stream_put_info(p->conn, dest->key);
-	if (conn_greet(p->conn, err) == -1 || (r = conn_wait(p->conn, 0, err)) == NULL)
+	if (conn_handshake(p->conn, err) == -1 || (r = conn_wait(p->conn, 0, err)) == NULL)
 		return -1;
 	publish_take_info(p, type, r);
 	reply_free(r);
@@ -166,7 +166,7 @@ dial(struct publish *p, struct slice type, enum conn_why *why, struct err *err)
 {
 	const struct conf *c = p->o->conf;
 
-	p->conn = conn_dial(&c->url, c->timeout_ms, why, err);
+	p->conn = conn_connect(&c->url, c->timeout_ms, why, err);
 	if (p->conn == NULL)
 		return -1;
 	if (greet(p, type, err) == 0)
@@ -181,7 +181,7 @@ int
 connect_up(struct publish *p, struct slice type)
 {
 	const struct conf *c = p->o->conf;
-	enum conn_why why = CONN_FINE;
+	enum conn_why why = CONN_OK;
 	struct err err;
 	int r;
 

@@ -205,13 +205,13 @@ fallback_drain(struct publish *p, const char *type, bool whole)
 	if (r.quarantined || r.disordered || r.status == STATUS_UNSAFE)
 		publish_worse(p, r.status == STATUS_UNSAFE ? STATUS_UNSAFE : STATUS_SOME);
 	p->garbled |= r.garbage;
-	if (done == -1 && (p->garbled || conn_why(p->conn) != CONN_FINE))
+	if (done == -1 && (p->garbled || conn_why(p->conn) != CONN_OK))
 		connect_lost(p, &err);
 	else if (done == -1)
 		connect_down(p, CONN_LATER, err.text);
 	if (r.refused == CONN_NOPERM || r.refused == CONN_WRONGTYPE || r.refused == CONN_FULL ||
 	    r.refused == CONN_OTHER)
-		publish_worse(p, conn_status(r.refused));
+		publish_worse(p, conn_exit_status(r.refused));
 	if (done == 0 && (r.replayed || r.found)) {
 		p->next_drain = 0;
 		return 0;

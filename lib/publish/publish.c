@@ -78,7 +78,7 @@ publish_measure_room(struct publish *p, struct dest *dest)
 		publish_say(p, !p->said_retain, "%s", bytes_str(&words));
 	p->said_retain |= words.len > 0;
 	bytes_free(&words);
-	if (r == -1 && conn_why(p->conn) != CONN_FINE) {
+	if (r == -1 && conn_why(p->conn) != CONN_OK) {
 		connect_lost(p, &err);
 		return -1;
 	}
@@ -90,13 +90,13 @@ publish_measure_room(struct publish *p, struct dest *dest)
 static void
 note_stopped(struct publish *p, struct dest *dest)
 {
-	bool full = dest->why == CONN_FINE;
+	bool full = dest->why == CONN_OK;
 
 	dest->held_till = clock_mono() + PUBLISH_RETRY_MS;
 	if (full)
 		p->held = true;
 	else
-		publish_worse(p, conn_status(dest->why));
+		publish_worse(p, conn_exit_status(dest->why));
 	publish_say(p, !full || p->buf == NULL, "'%s' is held: %s", dest->type, dest->reason);
 }
 
@@ -109,7 +109,7 @@ publish_admit(struct publish *p, struct slice type)
 	if (dest->opened && !dest->stopped && dest->room > 0)
 		return 0;
 	if (dest->opened && dest->stopped &&
-	    !(dest->acked && dest->why == CONN_FINE && clock_mono() >= dest->held_till))
+	    !(dest->acked && dest->why == CONN_OK && clock_mono() >= dest->held_till))
 		return -1;
 	connect_await(p);
 	if (p->conn == NULL)
@@ -327,7 +327,7 @@ await_some(struct publish *p, struct err *err)
 		if (conn_received(p->conn) != had)
 			return 0;
 	}
-	return conn_pause(p->conn, -1, -1, err);
+	return conn_poll(p->conn, -1, -1, err);
 }
 
 static void
@@ -389,7 +389,7 @@ watch_all(struct publish *p)
 	struct bytes words = {0};
 	size_t i;
 
-	for (i = 0; p->conn != NULL && conn_why(p->conn) == CONN_FINE && i < p->dests.n; i++) {
+	for (i = 0; p->conn != NULL && conn_why(p->conn) == CONN_OK && i < p->dests.n; i++) {
 		struct dest *dest = p->dests.dest[i];
 
 		if (dest->acked) {

@@ -50,7 +50,7 @@ struct conn {
 	uint64_t heard;     /* bytes since then */
 	uint64_t received;  /* bytes since ever */
 	struct redisReader *reader;
-	void *making; /* reply_reader */
+	void *making; /* reply_reader_new */
 };
 
 static inline struct request *
@@ -70,14 +70,14 @@ request_at(const struct conn *conn, uint64_t n)
 static int
 die(struct conn *conn, enum conn_why why, int sys, const char *what)
 {
-	if (conn->why != CONN_FINE)
+	if (conn->why != CONN_OK)
 		return -1;
 	conn->why = why;
 	if (sys != 0)
-		err_set(&conn->dead, conn_status(why), "'%s': %s: %s", conn->place, what,
+		err_set(&conn->dead, conn_exit_status(why), "'%s': %s: %s", conn->place, what,
 		    strerror(sys));
 	else
-		err_set(&conn->dead, conn_status(why), "'%s' %s", conn->place, what);
+		err_set(&conn->dead, conn_exit_status(why), "'%s' %s", conn->place, what);
 	conn->dead.sys = sys;
 	return -1;
 }
@@ -104,7 +104,7 @@ die_late(struct conn *conn)
 static int
 why_dead(const struct conn *conn, struct err *err)
 {
-	if (conn->why == CONN_FINE)
+	if (conn->why == CONN_OK)
 		return 0;
 	*err = conn->dead;
 	return -1;
@@ -242,14 +242,14 @@ conn_io(struct conn *conn, struct err *err)
 }
 
 void
-conn_push(struct conn *conn)
+conn_flush(struct conn *conn)
 {
-	if (conn->why == CONN_FINE)
+	if (conn->why == CONN_OK)
 		send_some(conn); /* what is broken shows in conn_io */
 }
 
 void
-conn_resume(struct conn *conn)
+conn_restart_deadline(struct conn *conn)
 {
 	conn->arrived_at = clock_mono();
 }
@@ -274,7 +274,7 @@ sleep_ms(const struct conn *conn, int64_t ms)
 }
 
 int
-conn_pause(struct conn *conn, int other, int64_t ms, struct err *err)
+conn_poll(struct conn *conn, int other, int64_t ms, struct err *err)
 {
 	struct pollfd p[2] = {
 	    {.fd = conn->fd, .events = conn_events(conn)}, {.fd = other, .events = POLLIN}};
@@ -305,11 +305,11 @@ conn_wait(struct conn *conn, int64_t extra_ms, struct err *err)
 	if (conn->put > conn->taken && request_at(conn, conn->taken + 1)->extra < extra_ms)
 		request_at(conn, conn->taken + 1)->extra = extra_ms;
 	while ((r = conn_take(conn)) == NULL) {
-		if (conn->put == conn->taken && conn->why == CONN_FINE)
+		if (conn->put == conn->taken && conn->why == CONN_OK)
 			die(conn, CONN_GARBAGE, 0, "was asked nothing, so it answers nothing");
 		if (conn_io(conn, err) == -1 && conn->arrived == conn->taken)
 			return NULL;
-		if (conn->arrived == conn->taken && conn_pause(conn, -1, -1, err) == -1 &&
+		if (conn->arrived == conn->taken && conn_poll(conn, -1, -1, err) == -1 &&
 		    conn->arrived == conn->taken)
 			return NULL;
 	}
@@ -322,7 +322,7 @@ conn_exchange_start(struct conn *conn)
 {
 	conn->cap = 16;
 	conn->requests = mem_alloc(conn->cap * sizeof(*conn->requests));
-	if ((conn->reader = reply_reader(&conn->making)) == NULL)
+	if ((conn->reader = reply_reader_new(&conn->making)) == NULL)
 		die(conn, CONN_CUT, ENOMEM, "read");
 	else
 		conn->reader->maxbuf = MIB;
@@ -378,7 +378,7 @@ conn_put(struct conn *conn, size_t argc, const struct slice *argv)
 }
 
 uint64_t
-conn_put_form(struct conn *conn, const struct conn_form *form, const struct slice *argv)
+conn_put_template(struct conn *conn, const struct conn_template *form, const struct slice *argv)
 {
 	return queued(conn,
 	    resp_fill(&conn->out, (struct slice){form->text.p, form->text.len}, form->gap,
@@ -386,7 +386,7 @@ conn_put_form(struct conn *conn, const struct conn_form *form, const struct slic
 }
 
 void
-conn_form(struct conn_form *form, size_t argc, const struct slice *argv)
+conn_template_init(struct conn_template *form, size_t argc, const struct slice *argv)
 {
 	form->text.len = form->gaps = 0;
 	resp_begin(&form->text, argc);
@@ -399,7 +399,7 @@ conn_form(struct conn_form *form, size_t argc, const struct slice *argv)
 }
 
 void
-conn_form_free(struct conn_form *form)
+conn_template_free(struct conn_template *form)
 {
 	bytes_free(&form->text);
 }
@@ -429,14 +429,14 @@ conn_putl(struct conn *conn, ...)
 }
 
 void
-conn_allow(struct conn *conn, int64_t ms)
+conn_extend_deadline(struct conn *conn, int64_t ms)
 {
 	if (conn->put > conn->taken && ms > 0)
 		request_at(conn, conn->put)->extra = ms;
 }
 
 void
-conn_most(struct conn *conn, uint64_t bytes)
+conn_limit_reply(struct conn *conn, uint64_t bytes)
 {
 	if (conn->put > conn->taken)
 		request_at(conn, conn->put)->most = bytes;
@@ -480,7 +480,7 @@ conn_call(struct conn *conn, struct err *err, ...)
 /* --- opening and closing ------------------------------------------------------- */
 
 struct conn *
-conn_dial(const struct url *u, int64_t timeout_ms, enum conn_why *why, struct err *err)
+conn_connect(const struct url *u, int64_t timeout_ms, enum conn_why *why, struct err *err)
 {
 	int64_t by = clock_mono() + timeout_ms;
 	int fd = net_connect(u, by, err);
@@ -492,21 +492,21 @@ conn_dial(const struct url *u, int64_t timeout_ms, enum conn_why *why, struct er
 	}
 	conn = mem_alloc(sizeof(*conn));
 	conn->fd = fd;
-	conn->place = url_place(u);
+	conn->place = url_target(u);
 	conn->timeout = timeout_ms;
 	conn->greet_by = by;
 	conn_exchange_start(conn);
 	handshake_put(conn, u, &conn->facts);
-	*why = CONN_FINE;
+	*why = CONN_OK;
 	return conn;
 }
 
 int
-conn_greet(struct conn *conn, struct err *err)
+conn_handshake(struct conn *conn, struct err *err)
 {
 	enum conn_why why;
 
-	if (handshake_take(conn, conn->place, &conn->facts, &why, err) == -1) {
+	if (handshake_finish(conn, conn->place, &conn->facts, &why, err) == -1) {
 		/* the server's last word says more than that it closed */
 		conn->why = why;
 		conn->dead = *err;
@@ -520,9 +520,9 @@ conn_greet(struct conn *conn, struct err *err)
 struct conn *
 conn_open(const struct url *u, int64_t timeout_ms, enum conn_why *why, struct err *err)
 {
-	struct conn *conn = conn_dial(u, timeout_ms, why, err);
+	struct conn *conn = conn_connect(u, timeout_ms, why, err);
 
-	if (conn == NULL || conn_greet(conn, err) == 0)
+	if (conn == NULL || conn_handshake(conn, err) == 0)
 		return conn;
 	*why = conn->why;
 	conn_close(conn);
@@ -558,19 +558,19 @@ conn_run_id(const struct conn *conn)
 }
 
 const char *
-conn_version(const struct conn *conn)
+conn_server_version(const struct conn *conn)
 {
 	return conn->facts.version;
 }
 
 const char *
-conn_server(const struct conn *conn)
+conn_server_name(const struct conn *conn)
 {
 	return conn->facts.server;
 }
 
 const char *
-conn_addr(const struct conn *conn)
+conn_client_addr(const struct conn *conn)
 {
 	return conn->facts.addr;
 }
@@ -600,10 +600,10 @@ conn_why(const struct conn *conn)
 }
 
 int
-conn_status(enum conn_why why)
+conn_exit_status(enum conn_why why)
 {
 	switch (why) {
-	case CONN_FINE: return STATUS_OK;
+	case CONN_OK: return STATUS_OK;
 	case CONN_DENIED:
 	case CONN_NOPERM: return STATUS_DENIED;
 	case CONN_MOVED: return STATUS_CONFIG;

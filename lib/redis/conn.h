@@ -11,8 +11,8 @@
  * can do is ask what was sent, take the replies that had come whole before (none after
  * CONN_GARBAGE) and close it. There is no reconnecting inside.
  *
- * Deadlines: the timeout of conn_dial for the oldest unanswered command, plus 1 s for each full MiB
- * in flight, which is its own bytes and those of its answer that have come (contract, G8).
+ * Deadlines: the timeout of conn_connect for the oldest unanswered command, plus 1 s for each full
+ * MiB in flight, which is its own bytes and those of its answer that have come (contract, G8).
  */
 #ifndef REDIS_CONN_H
 #define REDIS_CONN_H
@@ -29,7 +29,7 @@ struct reply; /* reply.h */
 
 /* Why a connection, or an answer, is not what was hoped for (reliability, section 4). */
 enum conn_why {
-	CONN_FINE,
+	CONN_OK,
 	/* not reached, and that at once: refused, no route, no such socket, name not known */
 	CONN_REFUSED,
 	/* a deadline ran out: connecting, looking up the name, greeting, or an answer */
@@ -53,17 +53,17 @@ enum conn_why {
 
 /*
  * Connects and queues the greeting: AUTH, SELECT, CLIENT INFO, INFO server. Further
- * commands may be queued (conn_put) before conn_greet, so that they travel in the same round trip;
- * they must be harmless to execute twice: no XADD before the greeting is answered.
- * Name look-up, connecting and greeting together have the deadline timeout_ms. Opening a unix
- * socket never hangs. NULL: err and *why (REFUSED, TIMEOUT).
+ * commands may be queued (conn_put) before conn_handshake, so that they travel in the same round
+ * trip; they must be harmless to execute twice: no XADD before the greeting is answered. Name
+ * look-up, connecting and greeting together have the deadline timeout_ms. Opening a unix socket
+ * never hangs. NULL: err and *why (REFUSED, TIMEOUT).
  */
-struct conn *conn_dial(
+struct conn *conn_connect(
     const struct url *u, int64_t timeout_ms, enum conn_why *why, struct err *err);
 /* Waits for the greeting's answers. NOPERM to CLIENT INFO or INFO is no failure (the facts stay
  * empty). -1: err and conn_why(b). LOADING and the like to INFO also count as the failure
  * CONN_LATER. A server with redis_mode:cluster is CONN_MOVED. */
-int conn_greet(struct conn *conn, struct err *err);
+int conn_handshake(struct conn *conn, struct err *err);
 /* Both. */
 struct conn *conn_open(
     const struct url *u, int64_t timeout_ms, enum conn_why *why, struct err *err);
@@ -74,9 +74,9 @@ void conn_abort(struct conn *conn);
 /* Facts of the greeting; "" or 0 where they were not permitted. */
 const char *conn_run_id(const struct conn *conn);
 /* redis_version, or valkey_version when there is one */
-const char *conn_version(const struct conn *conn);
-const char *conn_server(const struct conn *conn); /* "redis" or "valkey" */
-const char *conn_addr(const struct conn *conn);
+const char *conn_server_version(const struct conn *conn);
+const char *conn_server_name(const struct conn *conn); /* "redis" or "valkey" */
+const char *conn_client_addr(const struct conn *conn);
 int64_t conn_client_id(const struct conn *conn);
 int64_t conn_rtt_us(const struct conn *conn); /* greeting's round trip */
 
@@ -88,27 +88,29 @@ uint64_t conn_put(struct conn *conn, size_t argc, const struct slice *argv);
 /* A command that is sent often with little changed in it: the rest is encoded once. Zeroed, it is
  * empty and valid. */
 #define CONN_GAPS 8
-struct conn_form {
+struct conn_template {
 	struct bytes text;
 	size_t gap[CONN_GAPS], gaps;
 };
-/* Arguments whose p is NULL are gaps, CONN_GAPS at most: conn_put_form takes what belongs there. */
-void conn_form(struct conn_form *form, size_t argc, const struct slice *argv);
-void conn_form_free(struct conn_form *form);
-uint64_t conn_put_form(struct conn *conn, const struct conn_form *form, const struct slice *argv);
+/* Arguments whose p is NULL are gaps, CONN_GAPS at most: conn_put_template takes what belongs
+ * there. */
+void conn_template_init(struct conn_template *form, size_t argc, const struct slice *argv);
+void conn_template_free(struct conn_template *form);
+uint64_t conn_put_template(
+    struct conn *conn, const struct conn_template *form, const struct slice *argv);
 /* conn_put from C strings up to NULL. */
 uint64_t conn_putl(struct conn *conn, ...) __attribute__((sentinel));
 /* Sends what the socket takes of what is queued, and looks at nothing else: for a caller who is
  * busy before the next conn_io, */
-void conn_push(struct conn *conn);
+void conn_flush(struct conn *conn);
 /* and who says here that he is back: deadlines begin anew. */
-void conn_resume(struct conn *conn);
+void conn_restart_deadline(struct conn *conn);
 /* The command last put may take ms longer than others (BLOCK times). group_put_read does this
  * itself. */
-void conn_allow(struct conn *conn, int64_t ms);
+void conn_extend_deadline(struct conn *conn, int64_t ms);
 /* The answer to the command last put may have about so many bytes: the connection is CONN_CUT when
  * more come, and nobody holds them. */
-void conn_most(struct conn *conn, uint64_t bytes);
+void conn_limit_reply(struct conn *conn, uint64_t bytes);
 /* Bytes received over the life of the connection. */
 uint64_t conn_received(const struct conn *conn);
 /* Number of the last command of which every byte was handed to the kernel. A later one was not
@@ -131,21 +133,21 @@ int conn_io(struct conn *conn, struct err *err);
 /* Like poll(2) on the socket plus one more descriptor (-1 for none) for at most ms (-1 for ever),
  * then conn_io. Returns -1 when dead, else 1 when `other` is readable, 0 when not. A signal ends it
  * early with 0. */
-int conn_pause(struct conn *conn, int other, int64_t ms, struct err *err);
+int conn_poll(struct conn *conn, int other, int64_t ms, struct err *err);
 
 /* A reply that is here already, or NULL. It belongs to the caller (reply_free). */
 struct reply *conn_take(struct conn *conn);
-/* The next reply, waited for within its deadline, which extra_ms makes longer (conn_allow). NULL
- * when the connection is dead. */
+/* The next reply, waited for within its deadline, which extra_ms makes longer
+ * (conn_extend_deadline). NULL when the connection is dead. */
 struct reply *conn_wait(struct conn *conn, int64_t extra_ms, struct err *err);
 /* put, wait: nothing may be unanswered before. */
 struct reply *conn_call(struct conn *conn, struct err *err, ...) __attribute__((sentinel));
 
-/* Of a dead connection, or CONN_FINE. */
+/* Of a dead connection, or CONN_OK. */
 enum conn_why conn_why(const struct conn *conn);
 
 /* An exit status for a reason: 77 for DENIED and NOPERM, 78 for MOVED, 69 for the ways of not being
  * reached, 75 for LATER and READONLY, else 1. */
-int conn_status(enum conn_why why);
+int conn_exit_status(enum conn_why why);
 
 #endif

@@ -27,7 +27,7 @@ take_create(
 	char what[700];
 
 	*created = !reply_is_error(r);
-	*why = CONN_FINE;
+	*why = CONN_OK;
 	if (*created || is_busygroup(r))
 		return 0;
 	*why = reply_why(r);
@@ -46,7 +46,7 @@ look_for(struct conn *conn, const char *key, const char *name, enum conn_why *wh
 	int ok = -1;
 
 	if (stream_groups(conn, key, &g, &n, &look, &no) == -1) {
-		if (conn_why(conn) == CONN_FINE)
+		if (conn_why(conn) == CONN_OK)
 			return look == CONN_NOPERM ? 0 : -1;
 		*why = conn_why(conn);
 		*err = no;
@@ -57,7 +57,7 @@ look_for(struct conn *conn, const char *key, const char *name, enum conn_why *wh
 			ok = 0;
 	stream_groups_free(g, n);
 	if (ok == 0)
-		*why = CONN_FINE;
+		*why = CONN_OK;
 	return ok;
 }
 
@@ -115,7 +115,7 @@ group_put_read(struct conn *conn, const char *name, const char *consumer, size_t
 		argv[c++] = slice_of(ids[i]);
 	number = conn_put(conn, c, argv);
 	free(argv);
-	conn_allow(conn, block_ms);
+	conn_extend_deadline(conn, block_ms);
 	return number;
 }
 
@@ -147,7 +147,7 @@ take_entries(const struct reply *entries, size_t key, group_entry_fn *fn, void *
 	int stop = 0;
 
 	for (size_t i = 0; i < reply_count(entries) && stop == 0; i++) {
-		if (stream_entry(reply_at(entries, i), &e.id, &kv, &e.gone) == -1) {
+		if (stream_parse_entry(reply_at(entries, i), &e.id, &kv, &e.gone) == -1) {
 			stop = fail_shape(why, err);
 			break;
 		}
@@ -176,7 +176,7 @@ static int
 take_error(const struct reply *r, const char *what, enum conn_why *why, struct err *err)
 {
 	*why = reply_why(r);
-	if (*why != CONN_FINE)
+	if (*why != CONN_OK)
 		return reply_fail(err, r, what);
 	return reply_is_array(r) ? 0 : fail_shape(why, err);
 }
@@ -187,7 +187,7 @@ group_take_read(const struct reply *r, const char *const *keys, size_t n, group_
 {
 	int stop = 0;
 
-	*why = CONN_FINE;
+	*why = CONN_OK;
 	if (reply_is_null(r))
 		return 0;
 	if (take_error(r, "XREADGROUP", why, err) == -1)
@@ -232,8 +232,8 @@ take_one(const struct reply *r, struct group_consumer *out)
 }
 
 int
-group_consumers(struct conn *conn, const char *key, const char *group, struct group_consumers *out,
-    enum conn_why *why, struct err *err)
+group_list_consumers(struct conn *conn, const char *key, const char *group,
+    struct group_consumers *out, enum conn_why *why, struct err *err)
 {
 	struct reply *r = conn_call(conn, err, "XINFO", "CONSUMERS", key, group, NULL);
 
@@ -268,15 +268,15 @@ group_consumers_free(struct group_consumers *c)
 }
 
 void
-onegroup_init(struct group_choice *g, const char *prefix, const char *service, const char *name,
+group_ref_init(struct group_ref *g, const char *prefix, const char *service, const char *name,
     const char *type)
 {
-	*g = (struct group_choice){.type = type, .key = names_stream(prefix, type)};
+	*g = (struct group_ref){.type = type, .key = names_stream(prefix, type)};
 	g->name = name != NULL ? mem_strdup(name) : names_group(prefix, service, type);
 }
 
 void
-onegroup_free(struct group_choice *g)
+group_ref_free(struct group_ref *g)
 {
 	free(g->info.name);
 	free(g->name);
@@ -284,7 +284,7 @@ onegroup_free(struct group_choice *g)
 }
 
 static int
-choose(struct group_choice *g, struct stream_group *some, size_t n, struct err *err)
+choose(struct group_ref *g, struct stream_group *some, size_t n, struct err *err)
 {
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(some[i].name, g->name) == 0) {
@@ -303,7 +303,7 @@ choose(struct group_choice *g, struct stream_group *some, size_t n, struct err *
 }
 
 int
-onegroup_find(struct group_choice *g, struct conn *conn, struct err *err)
+group_find(struct group_ref *g, struct conn *conn, struct err *err)
 {
 	struct stream_group *some;
 	enum conn_why why;
@@ -324,14 +324,14 @@ onegroup_find(struct group_choice *g, struct conn *conn, struct err *err)
 }
 
 int
-onegroup_same(const struct group_choice *g, struct conn *conn, struct err *err)
+group_check_unchanged(const struct group_ref *g, struct conn *conn, struct err *err)
 {
-	struct group_choice now = {.type = g->type, .key = g->key, .name = g->name};
+	struct group_ref now = {.type = g->type, .key = g->key, .name = g->name};
 	bool same;
 
 	if (!g->known)
 		return 0;
-	if (onegroup_find(&now, conn, err) == -1)
+	if (group_find(&now, conn, err) == -1)
 		return -1;
 	free(now.info.name);
 	same = !now.known ||
@@ -351,7 +351,7 @@ is_exact(const struct id_place *p)
 }
 
 void
-onegroup_target(const struct id_place *p, char out[ID_SIZE])
+group_setid_arg(const struct id_place *p, char out[ID_SIZE])
 {
 	if (p->end)
 		snprintf(out, ID_SIZE, "$");
@@ -360,19 +360,19 @@ onegroup_target(const struct id_place *p, char out[ID_SIZE])
 }
 
 void
-onegroup_words(const struct id_place *p, char out[ONEGROUP_WORDS])
+group_setid_text(const struct id_place *p, char out[GROUP_SETID_TEXT])
 {
 	char id[ID_SIZE];
 
 	if (is_exact(p))
-		onegroup_target(p, id);
+		group_setid_arg(p, id);
 	else
 		id_format(p->low, id);
-	snprintf(out, ONEGROUP_WORDS, "%s%s", is_exact(p) ? "" : "before ", id);
+	snprintf(out, GROUP_SETID_TEXT, "%s%s", is_exact(p) ? "" : "before ", id);
 }
 
 int
-onegroup_next(const struct group_choice *g, struct conn *conn, const char *target,
+group_next_entry(const struct group_ref *g, struct conn *conn, const char *target,
     char out[ID_SIZE], struct err *err)
 {
 	char from[ID_SIZE + 1];
@@ -392,7 +392,7 @@ onegroup_next(const struct group_choice *g, struct conn *conn, const char *targe
 }
 
 int
-group_set_id(const struct group_choice *g, struct conn *conn, const char *target, struct err *err)
+group_set_id(const struct group_ref *g, struct conn *conn, const char *target, struct err *err)
 {
 	struct reply *r = conn_call(conn, err, "XGROUP", "SETID", g->key, g->name, target, NULL);
 	int ok = r == NULL ? -1 : 0;
@@ -404,7 +404,7 @@ group_set_id(const struct group_choice *g, struct conn *conn, const char *target
 }
 
 int
-group_destroy(const struct group_choice *g, struct conn *conn, struct err *err)
+group_destroy(const struct group_ref *g, struct conn *conn, struct err *err)
 {
 	struct reply *r = conn_call(conn, err, "XGROUP", "DESTROY", g->key, g->name, NULL);
 	int ok = r == NULL ? -1 : 0;

@@ -54,7 +54,7 @@ static int
 bad(enum conn_why why, struct err *err, enum conn_why *out)
 {
 	*out = why;
-	err->status = conn_status(why);
+	err->status = conn_exit_status(why);
 	err->sys = 0;
 	return -1;
 }
@@ -73,7 +73,7 @@ judge_auth(const struct reply *r, const char *place, enum conn_why *why, struct 
 	enum conn_why w = reply_why(r);
 	struct slice t = reply_text(r);
 
-	if (w == CONN_FINE)
+	if (w == CONN_OK)
 		return reply_is_text(r) && slice_is(t, "OK") ? 0 : not_redis(place, why, err);
 	if (w == CONN_LATER || w == CONN_MOVED) {
 		err_set(err, 0, "'%s': %.*s", place, (int)t.n, t.p);
@@ -93,7 +93,7 @@ judge_select(const struct reply *r, const char *place, enum conn_why *why, struc
 	enum conn_why w = reply_why(r);
 	char what[600];
 
-	if (w == CONN_FINE)
+	if (w == CONN_OK)
 		return reply_is_text(r) && slice_is(reply_text(r), "OK")
 		    ? 0
 		    : not_redis(place, why, err);
@@ -118,7 +118,7 @@ judge_fact(
 		err_set(err, 0, "'%s': %.*s", place, (int)t.n, t.p);
 		return bad(w, err, why);
 	}
-	if (w == CONN_FINE && (t.n == 0 || memmem(t.p, t.n, must, strlen(must)) == NULL))
+	if (w == CONN_OK && (t.n == 0 || memmem(t.p, t.n, must, strlen(must)) == NULL))
 		return not_redis(place, why, err);
 	return 0;
 }
@@ -187,7 +187,7 @@ judge(enum part part, const struct reply *r, const char *place, struct handshake
 }
 
 int
-handshake_take(
+handshake_finish(
     struct conn *conn, const char *place, struct handshake *g, enum conn_why *why, struct err *err)
 {
 	int64_t start = micros();

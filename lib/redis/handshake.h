@@ -20,7 +20,7 @@ struct handshake {
 void handshake_put(struct conn *conn, const struct url *u, struct handshake *g);
 /* Waits for the answers and fills g. -1: err and *why, which for a connection that died is
  * conn_why(b). */
-int handshake_take(
+int handshake_finish(
     struct conn *conn, const char *place, struct handshake *g, enum conn_why *why, struct err *err);
 
 #endif

@@ -295,7 +295,7 @@ net_connect(const struct url *u, int64_t deadline, struct err *err)
 		return -1;
 	fd = u->path != NULL ? dial_path(u->path, deadline) : dial_list(list, deadline);
 	if (fd == -1) {
-		place = url_place(u);
+		place = url_target(u);
 		err_sys(err, STATUS_UNREACHABLE, "connect to '%s'", place);
 		free(place);
 	}

@@ -4,7 +4,7 @@
  *
  * It begins with few, since nothing is known of them: an entry may have hundreds of MiB. What was
  * learned holds only as long as entries stay alike; who may not hold a reply that is larger says so
- * to the bus (conn_most) and begins again, with one.
+ * to the bus (conn_limit_reply) and begins again, with one.
  */
 #ifndef REDIS_PAGESIZE_H
 #define REDIS_PAGESIZE_H
@@ -15,7 +15,7 @@
 #define PAGESIZE_FIRST 4
 /* wanted at most, of field names and values, in one reply  */
 #define PAGESIZE_BYTES (512UL * 1024)
-#define PAGESIZE_HELD (32 << 20) /* held at most, of a reply of more than one entry */
+#define PAGESIZE_REPLY_MAX (32 << 20) /* held at most, of a reply of more than one entry */
 
 struct pagesize {
 	size_t count; /* to ask for next */

@@ -36,7 +36,7 @@ pending_put_list(struct conn *conn, const char *key, const char *group, int64_t 
 }
 
 int
-pending_at(const struct reply *r, size_t i, struct pending *out)
+pending_parse(const struct reply *r, size_t i, struct pending *out)
 {
 	const struct reply *e = reply_at(r, i);
 
@@ -50,7 +50,8 @@ pending_at(const struct reply *r, size_t i, struct pending *out)
 }
 
 uint64_t
-pending_put_claim(struct conn *conn, const struct claim *c, const struct stream_id *ids, size_t n)
+pending_put_claim(
+    struct conn *conn, const struct pending_claim *c, const struct stream_id *ids, size_t n)
 {
 	struct slice *argv = mem_alloc((9 + n) * sizeof(*argv));
 	char(*text)[ID_SIZE] = mem_alloc(n * sizeof(*text)), idle[24], count[24];
@@ -83,7 +84,7 @@ pending_put_claim(struct conn *conn, const struct claim *c, const struct stream_
 }
 
 bool
-pending_ours(struct slice consumer)
+pending_is_ebsub_consumer(struct slice consumer)
 {
 	return consumer.n > 3 && memcmp(consumer.p, "eb-", 3) == 0;
 }
@@ -113,7 +114,7 @@ take_page(const struct reply *r, pending_fn *fn, void *arg, struct stream_id *la
 	if (!reply_is_array(r))
 		return fail_shape(why, err);
 	for (size_t i = 0; i < reply_count(r) && stop == 0; i++) {
-		if (pending_at(r, i, &p) == -1 || id_cmp(p.id, *last) <= 0)
+		if (pending_parse(r, i, &p) == -1 || id_cmp(p.id, *last) <= 0)
 			return fail_shape(why, err);
 		*last = p.id;
 		stop = fn(arg, &p);
@@ -122,7 +123,7 @@ take_page(const struct reply *r, pending_fn *fn, void *arg, struct stream_id *la
 }
 
 int
-pending_scan(struct conn *conn, const struct pending_ask *ask, pending_fn *fn, void *arg,
+pending_scan(struct conn *conn, const struct pending_query *ask, pending_fn *fn, void *arg,
     enum conn_why *why, struct err *err)
 {
 	char from[ID_SIZE + 1] = "-";

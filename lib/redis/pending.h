@@ -25,9 +25,9 @@ struct pending {
 uint64_t pending_put_list(struct conn *conn, const char *key, const char *group, int64_t idle_ms,
     const char *from, size_t count, const char *consumer);
 /* Number i of reply_count(r); -1 when it has not that shape. */
-int pending_at(const struct reply *r, size_t i, struct pending *out);
+int pending_parse(const struct reply *r, size_t i, struct pending *out);
 
-struct pending_ask {
+struct pending_query {
 	const char *key, *group;
 	const char *consumer; /* NULL: everybody's */
 	int64_t idle;         /* ms at least */
@@ -39,10 +39,10 @@ struct pending_ask {
  * given out or acknowledged meanwhile may be in it or not.
  */
 typedef int pending_fn(void *arg, const struct pending *p);
-int pending_scan(struct conn *conn, const struct pending_ask *ask, pending_fn *fn, void *arg,
+int pending_scan(struct conn *conn, const struct pending_query *ask, pending_fn *fn, void *arg,
     enum conn_why *why, struct err *err);
 
-struct claim {
+struct pending_claim {
 	const char *key, *group;
 	const char *consumer; /* who gets them; made when it is not there */
 	/* ms: only what nobody has touched for so long; 0 whatever it is */
@@ -51,14 +51,14 @@ struct claim {
 	int64_t deliveries;
 	/* those too that are not pending, as long as they stand in the stream */
 	bool force;
-	bool bodies; /* answer: entries (stream_entry); else their IDs */
+	bool bodies; /* answer: entries (stream_parse_entry); else their IDs */
 };
 /* XCLAIM; n is 1 or more. An entry that is claimed begins to be idle anew. */
 uint64_t pending_put_claim(
-    struct conn *conn, const struct claim *c, const struct stream_id *ids, size_t n);
+    struct conn *conn, const struct pending_claim *c, const struct stream_id *ids, size_t n);
 
 /* Whether a consumer is one of ours, whose count of deliveries is one more than the attempts that
  * were begun (ebsub(1)): "eb-...". */
-bool pending_ours(struct slice consumer);
+bool pending_is_ebsub_consumer(struct slice consumer);
 
 #endif

@@ -9,7 +9,7 @@
 #include "redis/stream.h"
 
 int
-range_to(struct range *l, const char *option, const char *arg, struct err *err)
+range_set_to(struct range *l, const char *option, const char *arg, struct err *err)
 {
 	struct id_place p;
 
@@ -40,7 +40,7 @@ count_one(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 /* The ID of the last-th entry from the end of the part, or of the first; `low` when there is none.
  */
 static int
-find_last(struct conn *conn, const char *key, uint64_t last, const struct range_part *part,
+find_last(struct conn *conn, const char *key, uint64_t last, const struct range_bounds *part,
     struct stream_id *low, enum conn_why *why, struct err *err)
 {
 	struct pagesize pace = pagesize_start(PAGESIZE_FIRST, 0);
@@ -68,7 +68,7 @@ find_last(struct conn *conn, const char *key, uint64_t last, const struct range_
 }
 
 int
-range_find(struct conn *conn, const char *key, const struct range *l, struct range_part *part,
+range_resolve(struct conn *conn, const char *key, const struct range *l, struct range_bounds *part,
     enum conn_why *why, struct err *err)
 {
 	struct stream_id low = l->from.low;
@@ -76,7 +76,7 @@ range_find(struct conn *conn, const char *key, const struct range *l, struct ran
 
 	if (stream_info(conn, key, &info, why, err) == -1)
 		return -1;
-	*part = (struct range_part){.exists = info.exists, .after = info.last_generated};
+	*part = (struct range_bounds){.exists = info.exists, .after = info.last_generated};
 	part->has_to = l->has_to || !l->follow;
 	part->to =
 	    l->has_to && id_cmp(l->to, info.last_generated) < 0 ? l->to : info.last_generated;

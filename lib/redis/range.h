@@ -17,7 +17,7 @@ struct range {
 
 /* Where that is in one stream, fixed once, so that no later read skips or repeats anything, and
  * none goes on for as long as somebody publishes. */
-struct range_part {
+struct range_bounds {
 	bool exists;            /* the stream */
 	struct stream_id after; /* the ID behind which it begins */
 	bool has_to;
@@ -26,10 +26,10 @@ struct range_part {
 
 /* Up to what somebody typed (id_parse_place). "$" is the end of every look that does not follow. 0,
  * or -1 with status 64. */
-int range_to(struct range *l, const char *option, const char *arg, struct err *err);
+int range_set_to(struct range *l, const char *option, const char *arg, struct err *err);
 
 /* Entries are gone over backwards to find the last so many, in small pages. -1: *why and f. */
-int range_find(struct conn *conn, const char *key, const struct range *l, struct range_part *part,
-    enum conn_why *why, struct err *err);
+int range_resolve(struct conn *conn, const char *key, const struct range *l,
+    struct range_bounds *part, enum conn_why *why, struct err *err);
 
 #endif

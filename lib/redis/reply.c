@@ -82,7 +82,7 @@ reply_at(const struct reply *r, size_t i)
 }
 
 void
-reply_texts(const struct reply *r, struct bytes *slices)
+reply_add_texts(const struct reply *r, struct bytes *slices)
 {
 	size_t n = reply_count(r), i;
 	struct slice *s;
@@ -154,7 +154,7 @@ reply_why(const struct reply *r)
 	size_t skip = sizeof(aborted) - 1;
 
 	if (!reply_is_error(r))
-		return CONN_FINE;
+		return CONN_OK;
 	if (t.n > skip && memcmp(t.p, aborted, skip) == 0)
 		t = (struct slice){t.p + skip, t.n - skip};
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -172,7 +172,7 @@ reply_fail(struct err *err, const struct reply *r, const char *what)
 	struct slice t = reply_text(r);
 
 	return err_set(
-	    err, conn_status(reply_why(r)), "%s: %.*s", what, (int)t.n, t.n > 0 ? t.p : "");
+	    err, conn_exit_status(reply_why(r)), "%s: %.*s", what, (int)t.n, t.n > 0 ? t.p : "");
 }
 
 #define FIRST 1024 /* a reply that is an array begins with so many bytes, */
@@ -345,7 +345,7 @@ make_bool(const redisReadTask *task, int n)
 #endif
 
 struct redisReader *
-reply_reader(void **now)
+reply_reader_new(void **now)
 {
 	static redisReplyObjectFunctions functions = {
 		.createString = make_text,

@@ -25,18 +25,18 @@ int64_t reply_int(const struct reply *r);       /* integer, or text that is one 
 size_t reply_count(const struct reply *r);
 const struct reply *reply_at(const struct reply *r, size_t i); /* NULL past the end */
 /* Appends the texts of an array's elements as slices; one that is no text is an empty one. */
-void reply_texts(const struct reply *r, struct bytes *slices);
+void reply_add_texts(const struct reply *r, struct bytes *slices);
 /* In a flat array of name, value, ...: the value, or NULL. */
 const struct reply *reply_member(const struct reply *r, const char *name);
 /*
  * hiredis' reader, for redisReaderFree; NULL: no memory. *now is what it is making, and lives as
  * long. What redisReaderGetReply gives is a reply.
  */
-struct redisReader *reply_reader(void **now);
+struct redisReader *reply_reader_new(void **now);
 /* only what conn_take, conn_wait, conn_call gave */
 void reply_free(struct reply *r);
 
-/* CONN_FINE unless r is an error reply. */
+/* CONN_OK unless r is an error reply. */
 enum conn_why reply_why(const struct reply *r);
 /* Fills f from an error reply ("what": what was tried, on which thing) with the status of section
  * 4; returns -1. */

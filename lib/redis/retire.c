@@ -67,7 +67,7 @@ wait_word(struct conn *conn, const char *what, enum conn_why *why, struct err *e
 static void
 put_back(struct conn *conn, const struct retire *r, struct slice name, const struct pending *p)
 {
-	bool anew = pending_ours(slice_of(r->to)) && !pending_ours(name);
+	bool anew = pending_is_ebsub_consumer(slice_of(r->to)) && !pending_is_ebsub_consumer(name);
 	char id[ID_SIZE], idle[24], count[24];
 
 	id_format(p->id, id);
@@ -78,22 +78,22 @@ put_back(struct conn *conn, const struct retire *r, struct slice name, const str
 }
 
 static int
-take_back(struct conn *conn, const struct retire *r, struct retire_one *c, const struct reply *held,
-    enum conn_why *why, struct err *err)
+take_back(struct conn *conn, const struct retire *r, struct retire_consumer *c,
+    const struct reply *held, enum conn_why *why, struct err *err)
 {
 	struct pending p;
 	size_t n = 0;
 	int ok = 0;
 
 	for (size_t i = 0; i < reply_count(held); i++)
-		if (pending_at(held, i, &p) == 0) {
+		if (pending_parse(held, i, &p) == 0) {
 			put_back(conn, r, c->name, &p);
 			n++;
 		}
 	for (; n > 0; n--) {
 		struct reply *reply = wait_array(conn, "XCLAIM", why, err);
 
-		if (reply == NULL && conn_why(conn) != CONN_FINE)
+		if (reply == NULL && conn_why(conn) != CONN_OK)
 			return -1;
 		if (reply == NULL)
 			ok = -1;
@@ -111,7 +111,7 @@ take_back(struct conn *conn, const struct retire *r, struct retire_one *c, const
 static struct reply *
 wait_exec(struct conn *conn, enum conn_why *why, struct err *err)
 {
-	enum conn_why first = CONN_FINE;
+	enum conn_why first = CONN_OK;
 	struct reply *r;
 	struct err said;
 
@@ -120,13 +120,13 @@ wait_exec(struct conn *conn, enum conn_why *why, struct err *err)
 			*why = conn_why(conn);
 			return NULL;
 		}
-		if (reply_is_error(r) && first == CONN_FINE) {
+		if (reply_is_error(r) && first == CONN_OK) {
 			first = reply_why(r);
 			reply_fail(&said, r, i == 0 ? "XPENDING" : "XGROUP DELCONSUMER");
 		}
 		reply_free(r);
 	}
-	if ((r = wait_array(conn, "EXEC", why, err)) == NULL && first != CONN_FINE) {
+	if ((r = wait_array(conn, "EXEC", why, err)) == NULL && first != CONN_OK) {
 		*why = first;
 		*err = said;
 	}
@@ -134,7 +134,7 @@ wait_exec(struct conn *conn, enum conn_why *why, struct err *err)
 }
 
 static int
-forget(struct conn *conn, const struct retire *r, struct retire_one *c, enum conn_why *why,
+forget(struct conn *conn, const struct retire *r, struct retire_consumer *c, enum conn_why *why,
     struct err *err)
 {
 	const struct slice argv[] = {slice_of("XGROUP"), slice_of("DELCONSUMER"), slice_of(r->key),
@@ -155,7 +155,7 @@ forget(struct conn *conn, const struct retire *r, struct retire_one *c, enum con
 		return -1;
 	ok = take_back(conn, r, c, reply_at(done, 0), why, err);
 	deleted = reply_why(reply_at(done, 1));
-	if (ok == 0 && deleted != CONN_FINE) {
+	if (ok == 0 && deleted != CONN_OK) {
 		*why = deleted;
 		ok = reply_fail(err, reply_at(done, 1), "XGROUP DELCONSUMER");
 	}
@@ -166,14 +166,14 @@ forget(struct conn *conn, const struct retire *r, struct retire_one *c, enum con
 }
 
 static int
-one(struct conn *conn, const struct retire *r, struct retire_one *c,
+one(struct conn *conn, const struct retire *r, struct retire_consumer *c,
     const struct group_consumer *now, enum conn_why *why, struct err *err)
 {
 	struct reply *held;
 	bool holds;
 
 	if (now == NULL || now->idle < r->idle) {
-		c->end = now == NULL ? RETIRE_NONE : RETIRE_BACK;
+		c->end = now == NULL ? RETIRE_MISSING : RETIRE_ACTIVE;
 		return 0;
 	}
 	put_held(conn, r, c->name, "1");
@@ -183,17 +183,17 @@ one(struct conn *conn, const struct retire *r, struct retire_one *c,
 	reply_free(held);
 	if (!holds)
 		return forget(conn, r, c, why, err);
-	c->end = is(c->name, slice_of(r->to)) ? RETIRE_TARGET : RETIRE_HELD;
+	c->end = is(c->name, slice_of(r->to)) ? RETIRE_IS_TARGET : RETIRE_HAS_PENDING;
 	return 0;
 }
 
 /* Without scripts (retireplain.c). */
 static int
-retire_plain(struct conn *conn, const struct retire *r, struct retire_one *c, size_t n,
+retire_plain(struct conn *conn, const struct retire *r, struct retire_consumer *c, size_t n,
     enum conn_why *why, struct err *err)
 {
 	struct group_consumers list;
-	int ok = group_consumers(conn, r->key, r->group, &list, why, err);
+	int ok = group_list_consumers(conn, r->key, r->group, &list, why, err);
 
 	for (size_t i = 0; ok == 0 && i < n; i++) {
 		const struct group_consumer *now = NULL;
@@ -211,7 +211,7 @@ retire_plain(struct conn *conn, const struct retire *r, struct retire_one *c, si
  * ARGV: group, to, least idle time, entries at most, then names. Answers for some of the first:
  * [end, moved, lost]. A consumer costs one of the budget, as an entry does. Entries that are idle
  * for as long, as those of one read are, are claimed together, which costs the server a fraction.
- * ours() is pending_ours().
+ * ours() is pending_is_ebsub_consumer().
  */
 static const char script[] =
     "local key, group, to = KEYS[1], ARGV[1], ARGV[2]\n"
@@ -272,7 +272,7 @@ static const char script[] =
 #define NAMES 500 /* in one call */
 
 static void
-put_step(struct conn *conn, const struct retire *r, const struct retire_one *c, size_t n)
+put_step(struct conn *conn, const struct retire *r, const struct retire_consumer *c, size_t n)
 {
 	struct slice argv[8 + NAMES];
 	char idle[24], most[24];
@@ -295,7 +295,7 @@ put_step(struct conn *conn, const struct retire *r, const struct retire_one *c, 
 
 /* How many of c are through; -1 when the answer is none. */
 static int
-take_step(const struct reply *reply, struct retire_one *c, size_t n, size_t *done)
+take_step(const struct reply *reply, struct retire_consumer *c, size_t n, size_t *done)
 {
 	size_t got = reply_count(reply);
 
@@ -306,16 +306,16 @@ take_step(const struct reply *reply, struct retire_one *c, size_t n, size_t *don
 		int64_t end = reply_int(reply_at(one, 0)), moved = reply_int(reply_at(one, 1)),
 		        lost = reply_int(reply_at(one, 2));
 
-		if (reply_count(one) != 3 || end < RETIRE_OPEN || end > RETIRE_TARGET ||
+		if (reply_count(one) != 3 || end < RETIRE_UNFINISHED || end > RETIRE_IS_TARGET ||
 		    moved < 0 || lost < 0)
 			return -1;
-		if (end == RETIRE_OPEN && (i + 1 < got || moved + lost == 0))
+		if (end == RETIRE_UNFINISHED && (i + 1 < got || moved + lost == 0))
 			return -1;
-		c[i].end = (enum retire_end)end;
+		c[i].end = (enum retire_result)end;
 		c[i].moved += (uint64_t)moved;
 		c[i].lost += (uint64_t)lost;
 	}
-	*done = c[got - 1].end == RETIRE_OPEN ? got - 1 : got;
+	*done = c[got - 1].end == RETIRE_UNFINISHED ? got - 1 : got;
 	return 0;
 }
 
@@ -345,8 +345,8 @@ fail_step(const struct reply *reply, enum conn_why *why, struct err *err)
 }
 
 int
-retire_run(struct conn *conn, struct retire *r, struct retire_one *c, size_t n, enum conn_why *why,
-    struct err *err)
+retire_run(struct conn *conn, struct retire *r, struct retire_consumer *c, size_t n,
+    enum conn_why *why, struct err *err)
 {
 	size_t done = 0, some;
 	int ok = 0;
@@ -381,11 +381,11 @@ is_leaver(const struct group_consumer *c, const struct retire *r, const char *na
 }
 
 int
-retire_find(struct retire_found *l, struct conn *conn, const struct retire *r, const char *name,
-    enum conn_why *why, struct err *err)
+retire_select(struct retire_selection *l, struct conn *conn, const struct retire *r,
+    const char *name, enum conn_why *why, struct err *err)
 {
-	*l = (struct retire_found){0};
-	if (group_consumers(conn, r->key, r->group, &l->list, why, err) == -1)
+	*l = (struct retire_selection){0};
+	if (group_list_consumers(conn, r->key, r->group, &l->list, why, err) == -1)
 		return -1;
 	l->was = mem_alloc((l->list.n + 1) * sizeof(*l->was));
 	l->at = mem_alloc((l->list.n + 1) * sizeof(*l->at));
@@ -402,7 +402,7 @@ retire_find(struct retire_found *l, struct conn *conn, const struct retire *r, c
 }
 
 void
-retire_found_free(struct retire_found *l)
+retire_selection_free(struct retire_selection *l)
 {
 	free(l->at);
 	free(l->was);
@@ -419,7 +419,7 @@ static const char forget_script[] =
     "end\n";
 
 int
-retire_forget_idle(struct conn *conn, const char *key, const char *group, const char *stem,
+retire_delete_idle(struct conn *conn, const char *key, const char *group, const char *stem,
     const char *own, int64_t idle, struct err *err)
 {
 	char ms[24];

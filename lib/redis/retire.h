@@ -10,8 +10,8 @@
  *
  * An entry keeps its time of delivery, so that it is as long idle as before and the next sweep of
  * an ebsub takes it. It keeps its count too, except on its way from a consumer that is not ours to
- * one that is (pending_ours), where it becomes 1: no attempt has been begun. What is gone from the
- * stream cannot be claimed, leaves the group's list, and is counted as lost.
+ * one that is (pending_is_ebsub_consumer), where it becomes 1: no attempt has been begun. What is
+ * gone from the stream cannot be claimed, leaves the group's list, and is counted as lost.
  *
  * Where EVAL is not permitted, or not there, only consumers without pending entries are deleted.
  * What one that came back at that very moment had been given by then is seen in the same
@@ -26,18 +26,18 @@
 
 #define RETIRE_STEP 1000
 
-enum retire_end {
-	RETIRE_OPEN, /* not done, or not to its end */
+enum retire_result {
+	RETIRE_UNFINISHED, /* not done, or not to its end */
 	RETIRE_DELETED,
-	RETIRE_BACK,   /* not idle for so long any more: left */
-	RETIRE_NONE,   /* no such consumer now */
-	RETIRE_TARGET, /* it is who gets them, and holds some: left */
-	RETIRE_HELD    /* pending entries, and no EVAL: left */
+	RETIRE_ACTIVE,     /* not idle for so long any more: left */
+	RETIRE_MISSING,    /* no such consumer now */
+	RETIRE_IS_TARGET,  /* it is who gets them, and holds some: left */
+	RETIRE_HAS_PENDING /* pending entries, and no EVAL: left */
 };
 
-struct retire_one {
+struct retire_consumer {
 	struct slice name; /* the caller's */
-	enum retire_end end;
+	enum retire_result end;
 	uint64_t moved, lost;
 };
 
@@ -52,7 +52,7 @@ struct retire {
 
 /* All of c, in order. -1: it got no further, what was done stands in c, and doing it again goes on
  * there. */
-int retire_run(struct conn *conn, struct retire *r, struct retire_one *c, size_t n,
+int retire_run(struct conn *conn, struct retire *r, struct retire_consumer *c, size_t n,
     enum conn_why *why, struct err *err);
 
 /*
@@ -60,10 +60,10 @@ int retire_run(struct conn *conn, struct retire *r, struct retire_one *c, size_t
  * long.
  */
 
-struct retire_found {
+struct retire_selection {
 	struct group_consumers list;
 	const struct group_consumer **was; /* as it was listed */
-	struct retire_one *at;             /* the same, what became of it */
+	struct retire_consumer *at;        /* the same, what became of it */
 	size_t n;
 	uint64_t pending; /* of all */
 };
@@ -72,9 +72,9 @@ struct retire_found {
  * name: that one, however long it is idle; NULL: all that are idle for r->idle, except r->to while
  * it holds something. None of that name is no failure: n is 0. Free in any case.
  */
-int retire_find(struct retire_found *l, struct conn *conn, const struct retire *r, const char *name,
-    enum conn_why *why, struct err *err);
-void retire_found_free(struct retire_found *l);
+int retire_select(struct retire_selection *l, struct conn *conn, const struct retire *r,
+    const char *name, enum conn_why *why, struct err *err);
+void retire_selection_free(struct retire_selection *l);
 
 /*
  * Consumers with the name of this host that nobody has used for long, deleted.
@@ -86,7 +86,7 @@ void retire_found_free(struct retire_found *l);
  * deleted with an entry that it was just given. Where that is not permitted nothing happens. -1:
  * the connection is dead.
  */
-int retire_forget_idle(struct conn *conn, const char *key, const char *group, const char *stem,
+int retire_delete_idle(struct conn *conn, const char *key, const char *group, const char *stem,
     const char *own, int64_t idle, struct err *err);
 
 #endif

@@ -52,7 +52,7 @@ walk_page(const struct reply *r, stream_entry_fn *fn, void *arg, struct page *pa
 	if (!reply_is_array(r))
 		return fail_page(r, why, err);
 	for (size_t i = 0; i < reply_count(r) && stop == 0; i++) {
-		if (stream_entry(reply_at(r, i), &id, &kv, &gone) == -1) {
+		if (stream_parse_entry(reply_at(r, i), &id, &kv, &gone) == -1) {
 			stop = fail_page(r, why, err);
 			break;
 		}
@@ -72,7 +72,7 @@ one_page(struct conn *conn, stream_entry_fn *fn, void *arg, struct page *page, e
 	struct reply *r = conn_wait(conn, 0, err);
 	int stop;
 
-	*why = r == NULL ? conn_why(conn) : CONN_FINE;
+	*why = r == NULL ? conn_why(conn) : CONN_OK;
 	if (r == NULL)
 		return -1;
 	stop = walk_page(r, fn, arg, page, why, err);

@@ -40,7 +40,7 @@ wait_reply(struct conn *conn, enum conn_why *why, struct err *err)
 {
 	struct reply *r = conn_wait(conn, 0, err);
 
-	*why = r == NULL ? conn_why(conn) : CONN_FINE;
+	*why = r == NULL ? conn_why(conn) : CONN_OK;
 	return r;
 }
 
@@ -82,8 +82,8 @@ stream_put_add(
 }
 
 void
-stream_add_form(
-    struct conn_form *form, const char *key, int64_t maxlen, const struct slice *names, size_t n)
+stream_add_template(struct conn_template *form, const char *key, int64_t maxlen,
+    const struct slice *names, size_t n)
 {
 	struct slice argv[STREAM_ADD_FRONT + 2UL * CONN_GAPS];
 	char limit[24];
@@ -93,7 +93,7 @@ stream_add_form(
 		argv[at++] = names[i];
 		argv[at++] = (struct slice){0};
 	}
-	conn_form(form, at, argv);
+	conn_template_init(form, at, argv);
 }
 
 int
@@ -101,7 +101,7 @@ stream_take_add(const struct reply *r, struct stream_id *id, enum conn_why *why,
 {
 	if (!reply_is_text(r) || id_parse(reply_text(r), id) == -1)
 		return fail_reply(r, "XADD", why, err);
-	*why = CONN_FINE;
+	*why = CONN_OK;
 	return 0;
 }
 
@@ -153,7 +153,7 @@ stream_take_info(
     const struct reply *r, struct stream_info *out, enum conn_why *why, struct err *err)
 {
 	memset(out, 0, sizeof(*out));
-	*why = CONN_FINE;
+	*why = CONN_OK;
 	if (no_such_key(r))
 		return 0;
 	if (!reply_is_array(r) || reply_member(r, "last-generated-id") == NULL)
@@ -186,7 +186,7 @@ stream_info(struct conn *conn, const char *key, struct stream_info *out, enum co
 
 /* [seconds, microseconds] */
 int64_t
-stream_take_clock(const struct reply *r)
+stream_take_server_time(const struct reply *r)
 {
 	if (reply_count(r) != 2)
 		return clock_now() / 1000;
@@ -194,13 +194,13 @@ stream_take_clock(const struct reply *r)
 }
 
 int
-stream_clock(struct conn *conn, int64_t *now, struct err *err)
+stream_server_time(struct conn *conn, int64_t *now, struct err *err)
 {
 	struct reply *r = conn_call(conn, err, "TIME", NULL);
 
 	if (r == NULL)
 		return -1;
-	*now = stream_take_clock(r);
+	*now = stream_take_server_time(r);
 	reply_free(r);
 	return 0;
 }
@@ -239,7 +239,7 @@ take_removed(struct conn *conn, uint64_t *removed, enum conn_why *why, struct er
 }
 
 int
-stream_trim(struct conn *conn, const char *key, struct stream_id min, uint64_t limit,
+stream_trim_minid(struct conn *conn, const char *key, struct stream_id min, uint64_t limit,
     uint64_t *removed, enum conn_why *why, struct err *err)
 {
 	char id[ID_SIZE], most[24];
@@ -251,7 +251,7 @@ stream_trim(struct conn *conn, const char *key, struct stream_id min, uint64_t l
 }
 
 int
-stream_trim_length(struct conn *conn, const char *key, uint64_t maxlen, uint64_t limit,
+stream_trim_maxlen(struct conn *conn, const char *key, uint64_t maxlen, uint64_t limit,
     uint64_t *removed, enum conn_why *why, struct err *err)
 {
 	char length[24], most[24];
@@ -301,7 +301,8 @@ take_lowest(struct conn *conn, struct stream_group *g, enum conn_why *why, struc
 }
 
 void
-stream_put_pending(struct conn *conn, const char *key, const struct stream_group *g, size_t n)
+stream_put_lowest_pending(
+    struct conn *conn, const char *key, const struct stream_group *g, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (g[i].pending > 0)
@@ -309,7 +310,7 @@ stream_put_pending(struct conn *conn, const char *key, const struct stream_group
 }
 
 int
-stream_take_pending(
+stream_take_lowest_pending(
     struct conn *conn, struct stream_group *g, size_t n, enum conn_why *why, struct err *err)
 {
 	for (size_t i = 0; i < n; i++)
@@ -330,7 +331,7 @@ stream_take_groups(const struct reply *r, struct stream_group **out, size_t *n, 
 {
 	*out = NULL;
 	*n = 0;
-	*why = CONN_FINE;
+	*why = CONN_OK;
 	if (!reply_is_array(r) && !no_such_key(r))
 		return fail_reply(r, "XINFO GROUPS", why, err);
 	if ((*n = reply_count(r)) > 0)
@@ -356,8 +357,8 @@ stream_groups(struct conn *conn, const char *key, struct stream_group **out, siz
 	reply_free(r);
 	if (ok == -1)
 		return -1;
-	stream_put_pending(conn, key, *out, *n);
-	if (stream_take_pending(conn, *out, *n, why, err) == 0)
+	stream_put_lowest_pending(conn, key, *out, *n);
+	if (stream_take_lowest_pending(conn, *out, *n, why, err) == 0)
 		return 0;
 	stream_groups_free(*out, *n);
 	*out = NULL;
@@ -400,7 +401,7 @@ stream_lost(const struct stream_info *s, const struct stream_group *g, bool *kno
 }
 
 struct stream_id
-stream_needed(const struct stream_group *g, size_t n)
+stream_lowest_needed(const struct stream_group *g, size_t n)
 {
 	struct stream_id low = {UINT64_MAX, UINT64_MAX}, id;
 
@@ -413,7 +414,7 @@ stream_needed(const struct stream_group *g, size_t n)
 }
 
 int
-stream_entry(const struct reply *r, struct slice *id, struct bytes *kv, bool *gone)
+stream_parse_entry(const struct reply *r, struct slice *id, struct bytes *kv, bool *gone)
 {
 	const struct reply *fields = reply_at(r, 1);
 	size_t n = reply_count(fields);
@@ -424,7 +425,7 @@ stream_entry(const struct reply *r, struct slice *id, struct bytes *kv, bool *go
 	*gone = reply_is_null(fields);
 	if (id_parse(*id, &parsed) == -1 || (!*gone && !reply_is_array(fields)) || n % 2 != 0)
 		return -1;
-	reply_texts(fields, kv);
+	reply_add_texts(fields, kv);
 	return 0;
 }
 

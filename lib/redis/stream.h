@@ -15,10 +15,10 @@
 /* XADD key [MAXLEN ~ maxlen] * kv...: maxlen 0 is none. Returns conn_put's number. */
 uint64_t stream_put_add(
     struct conn *conn, const char *key, int64_t maxlen, const struct slice *kv, size_t nkv);
-/* The same as a form (conn_put_form), for entries with these fields, CONN_GAPS at most: it takes
- * their values. */
-void stream_add_form(
-    struct conn_form *form, const char *key, int64_t maxlen, const struct slice *names, size_t n);
+/* The same as a form (conn_put_template), for entries with these fields, CONN_GAPS at most: it
+ * takes their values. */
+void stream_add_template(struct conn_template *form, const char *key, int64_t maxlen,
+    const struct slice *names, size_t n);
 /* 0 and *id when r is an ID; -1: an error reply (why) or a wrong shape (CONN_GARBAGE). */
 int stream_take_add(
     const struct reply *r, struct stream_id *id, enum conn_why *why, struct err *err);
@@ -54,9 +54,10 @@ void stream_groups_free(struct stream_group *g, size_t n);
 uint64_t stream_put_groups(struct conn *conn, const char *key);
 int stream_take_groups(const struct reply *r, struct stream_group **out, size_t *n,
     enum conn_why *why, struct err *err);
-void stream_put_pending(struct conn *conn, const char *key, const struct stream_group *g, size_t n);
+void stream_put_lowest_pending(
+    struct conn *conn, const char *key, const struct stream_group *g, size_t n);
 /* Waits for them. -1: the connection is dead. */
-int stream_take_pending(
+int stream_take_lowest_pending(
     struct conn *conn, struct stream_group *g, size_t n, enum conn_why *why, struct err *err);
 
 /*
@@ -68,20 +69,20 @@ int stream_take_pending(
 uint64_t stream_lost(const struct stream_info *s, const struct stream_group *g, bool *known);
 /* The lowest ID that any group still has to read or acknowledge: min over groups of the lowest
  * pending, else the one after last delivered. Without groups the highest ID there is. */
-struct stream_id stream_needed(const struct stream_group *g, size_t n);
+struct stream_id stream_lowest_needed(const struct stream_group *g, size_t n);
 
 /* XTRIM key MINID ~ min LIMIT limit; *removed. */
-int stream_trim(struct conn *conn, const char *key, struct stream_id min, uint64_t limit,
+int stream_trim_minid(struct conn *conn, const char *key, struct stream_id min, uint64_t limit,
     uint64_t *removed, enum conn_why *why, struct err *err);
 
 /* XTRIM key MAXLEN ~ maxlen LIMIT limit; *removed. */
-int stream_trim_length(struct conn *conn, const char *key, uint64_t maxlen, uint64_t limit,
+int stream_trim_maxlen(struct conn *conn, const char *key, uint64_t maxlen, uint64_t limit,
     uint64_t *removed, enum conn_why *why, struct err *err);
 
 /* TIME: the server's clock, ms since 1970; ours where it will not say. -1: the connection is dead.
  */
-int stream_clock(struct conn *conn, int64_t *now, struct err *err);
-int64_t stream_take_clock(const struct reply *r);
+int stream_server_time(struct conn *conn, int64_t *now, struct err *err);
+int64_t stream_take_server_time(const struct reply *r);
 
 /* XLEN; 0 for a missing key. */
 int stream_length(
@@ -92,7 +93,7 @@ int stream_length(
  * struct slice in kv, which is emptied first. `*gone`: the fields are nil (pending, but trimmed or
  * deleted). -1: not of that shape.
  */
-int stream_entry(const struct reply *r, struct slice *id, struct bytes *kv, bool *gone);
+int stream_parse_entry(const struct reply *r, struct slice *id, struct bytes *kv, bool *gone);
 
 /* XRANGE key from to COUNT count: IDs as the command takes them ("-", "(ms-seq", "ms"). */
 uint64_t stream_put_range(

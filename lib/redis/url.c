@@ -240,7 +240,7 @@ add_escaped(struct bytes *b, const char *s)
 }
 
 char *
-url_place(const struct url *u)
+url_target(const struct url *u)
 {
 	struct bytes b = {0};
 

@@ -26,6 +26,6 @@ void url_free(struct url *u);                                 /* wipes the passw
 /* The same place in words without secrets: "redis://host:6379/0" or
  * "unix:///path.sock?db=0". A fresh string; two URLs mean the same target exactly
  * when these are equal (host in lower case). */
-char *url_place(const struct url *u);
+char *url_target(const struct url *u);
 
 #endif

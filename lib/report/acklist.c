@@ -29,7 +29,7 @@ static void
 take(struct acklist *a, struct stream_id id, const struct reply *r)
 {
 	struct pending p;
-	bool found = a->look && pending_at(r, 0, &p) == 0 && id_cmp(p.id, id) == 0;
+	bool found = a->look && pending_parse(r, 0, &p) == 0 && id_cmp(p.id, id) == 0;
 	bool was = a->look ? found : reply_int(r) == 1;
 
 	a->pending += was;

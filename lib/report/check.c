@@ -137,7 +137,7 @@ judge_redis(const struct court *c, const struct survey *s)
 		p->word = mem_strdup(survey_word(s->why));
 		return;
 	}
-	if (s->refuses != CONN_FINE) {
+	if (s->refuses != CONN_OK) {
 		p = problems_add(c->v, SEVERITY_CRITICAL, "redis", "redis takes no events (%s): %s",
 		    survey_word(s->refuses), s->refusal);
 		p->word = mem_strdup(survey_word(s->refuses));

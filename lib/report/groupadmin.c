@@ -43,7 +43,7 @@ plural(uint64_t n)
 
 struct acking {
 	const struct groupadmin *h;
-	const struct group_choice *g;
+	const struct group_ref *g;
 };
 
 static void
@@ -73,7 +73,7 @@ on_bad_id(void *arg, const char *text)
 /* 1 yes, 0 no. How many of those on standard input are pending cannot be known before they are
  * read. */
 static int
-ack_agreed(const struct groupadmin *h, const struct group_choice *g, char *const *ids, size_t n,
+ack_agreed(const struct groupadmin *h, const struct group_ref *g, char *const *ids, size_t n,
     struct err *err)
 {
 	struct acklist count = {.conn = h->conn, .key = g->key, .group = g->name, .look = true};
@@ -100,7 +100,7 @@ ack_agreed(const struct groupadmin *h, const struct group_choice *g, char *const
 }
 
 int
-groupadmin_ack(const struct groupadmin *h, const struct group_choice *g, char *const *ids, size_t n,
+groupadmin_ack(const struct groupadmin *h, const struct group_ref *g, char *const *ids, size_t n,
     struct err *err)
 {
 	struct acking acking = {h, g};
@@ -123,23 +123,23 @@ groupadmin_ack(const struct groupadmin *h, const struct group_choice *g, char *c
 /* --- moving, destroying ---------------------------------------------------------- */
 
 int
-groupadmin_set(const struct groupadmin *h, const struct group_choice *g,
-    const struct id_place *where, struct err *err)
+groupadmin_set(const struct groupadmin *h, const struct group_ref *g, const struct id_place *where,
+    struct err *err)
 {
-	char from[ID_SIZE], to[ID_SIZE], next[ID_SIZE], words[ONEGROUP_WORDS];
+	char from[ID_SIZE], to[ID_SIZE], next[ID_SIZE], words[GROUP_SETID_TEXT];
 	struct bytes q = {0};
 
 	id_format(g->info.last_delivered, from);
-	onegroup_target(where, to);
-	onegroup_words(where, words);
-	if (onegroup_next(g, h->conn, to, next, err) == -1)
+	group_setid_arg(where, to);
+	group_setid_text(where, words);
+	if (group_next_entry(g, h->conn, to, next, err) == -1)
 		return -1;
 	bytes_addf(&q, "'%s': group '%s' is moved from %s to %s%s%s; what is pending stays pending",
 	    g->type, g->name, g->known ? from : "?", words,
 	    *next != '\0' ? ", the next it is given is " : "", next);
 	if (!agreed(h, &q))
 		return 0;
-	if (h->agree != NULL && onegroup_same(g, h->conn, err) == -1)
+	if (h->agree != NULL && group_check_unchanged(g, h->conn, err) == -1)
 		return -1;
 	if (!h->show->dry && group_set_id(g, h->conn, to, err) == -1)
 		return -1;
@@ -148,7 +148,7 @@ groupadmin_set(const struct groupadmin *h, const struct group_choice *g,
 }
 
 int
-groupadmin_destroy(const struct groupadmin *h, const struct group_choice *g, struct err *err)
+groupadmin_destroy(const struct groupadmin *h, const struct group_ref *g, struct err *err)
 {
 	struct bytes q = {0};
 
@@ -158,7 +158,7 @@ groupadmin_destroy(const struct groupadmin *h, const struct group_choice *g, str
 	    g->type, g->name, g->info.pending, g->info.consumers, plural(g->info.consumers));
 	if (!agreed(h, &q))
 		return 0;
-	if (h->agree != NULL && onegroup_same(g, h->conn, err) == -1)
+	if (h->agree != NULL && group_check_unchanged(g, h->conn, err) == -1)
 		return -1;
 	if (!h->show->dry && group_destroy(g, h->conn, err) == -1)
 		return -1;
@@ -169,8 +169,8 @@ groupadmin_destroy(const struct groupadmin *h, const struct group_choice *g, str
 /* --- consumers taken out ------------------------------------------------------------ */
 
 static bool
-leavers_agreed(const struct groupadmin *h, const struct group_choice *g,
-    const struct groupadmin_leavers *who, const struct retire_found *l)
+leavers_agreed(const struct groupadmin *h, const struct group_ref *g,
+    const struct groupadmin_leavers *who, const struct retire_selection *l)
 {
 	struct bytes q = {0};
 	char span[32];
@@ -191,7 +191,7 @@ leavers_agreed(const struct groupadmin *h, const struct group_choice *g,
 }
 
 static void
-say_held(const struct groupadmin *h, const struct group_choice *g, struct slice consumer,
+say_held(const struct groupadmin *h, const struct group_ref *g, struct slice consumer,
     const struct err *no_eval)
 {
 	struct err err;
@@ -203,8 +203,8 @@ say_held(const struct groupadmin *h, const struct group_choice *g, struct slice 
 
 /* What became of them. */
 static void
-tell(const struct groupadmin *h, const struct group_choice *g, const char *to,
-    const struct retire_found *l, const struct err *no_eval)
+tell(const struct groupadmin *h, const struct group_ref *g, const char *to,
+    const struct retire_selection *l, const struct err *no_eval)
 {
 	struct bytes words = {0};
 	uint64_t lost = 0;
@@ -214,7 +214,7 @@ tell(const struct groupadmin *h, const struct group_choice *g, const char *to,
 		lost += l->at[i].lost;
 	}
 	for (size_t i = 0; i < l->n; i++)
-		if (l->at[i].end == RETIRE_HELD)
+		if (l->at[i].end == RETIRE_HAS_PENDING)
 			say_held(h, g, l->at[i].name, no_eval);
 	if (lost == 0 || h->show->quiet)
 		return;
@@ -225,8 +225,8 @@ tell(const struct groupadmin *h, const struct group_choice *g, const char *to,
 }
 
 static int
-nobody(const struct groupadmin *h, const struct group_choice *g,
-    const struct groupadmin_leavers *who, struct err *err)
+nobody(const struct groupadmin *h, const struct group_ref *g, const struct groupadmin_leavers *who,
+    struct err *err)
 {
 	struct bytes words = {0};
 
@@ -244,17 +244,17 @@ nobody(const struct groupadmin *h, const struct group_choice *g,
 }
 
 int
-groupadmin_retire(const struct groupadmin *h, const struct group_choice *g,
+groupadmin_retire(const struct groupadmin *h, const struct group_ref *g,
     const struct groupadmin_leavers *who, struct err *err)
 {
 	struct retire r = {.key = g->key,
 	    .group = g->name,
 	    .to = who->to,
 	    .idle = who->name != NULL ? 0 : who->idle};
-	struct retire_found l;
+	struct retire_selection l;
 	enum conn_why why;
 	int64_t found = clock_mono(), stood;
-	int ok = retire_find(&l, h->conn, &r, who->name, &why, err);
+	int ok = retire_select(&l, h->conn, &r, who->name, &why, err);
 
 	if (ok == 0 && l.n == 0)
 		ok = nobody(h, g, who, err);
@@ -266,6 +266,6 @@ groupadmin_retire(const struct groupadmin *h, const struct group_choice *g,
 			ok = retire_run(h->conn, &r, l.at, l.n, &why, err);
 		tell(h, g, who->to, &l, &r.no_eval);
 	}
-	retire_found_free(&l);
+	retire_selection_free(&l);
 	return ok;
 }

@@ -3,7 +3,7 @@
  *
  * A change first finds out how much it is about, so that it can be said. When somebody was asked it
  * looks again, and does nothing where the group has gone on while the question stood. With
- * show->dry it does nothing, and shows what it would do. The group was found (onegroup_find);
+ * show->dry it does nothing, and shows what it would do. The group was found (group_find);
  * nothing may be unanswered on the bus.
  *
  * Each returns 0, also when it was not agreed to, or -1: f. What was done by then was shown.
@@ -30,14 +30,14 @@ struct groupadmin {
  * Entries are acknowledged, handled or not. n 0: the IDs come in lines on standard input. Those
  * that are not pending are said, with status 1, and lines that are none, with 65.
  */
-int groupadmin_ack(const struct groupadmin *h, const struct group_choice *g, char *const *ids,
+int groupadmin_ack(const struct groupadmin *h, const struct group_ref *g, char *const *ids,
     size_t n, struct err *err);
 
-/* Where the group goes on; see onegroup_target. */
-int groupadmin_set(const struct groupadmin *h, const struct group_choice *g,
+/* Where the group goes on; see group_setid_arg. */
+int groupadmin_set(const struct groupadmin *h, const struct group_ref *g,
     const struct id_place *where, struct err *err);
 
-int groupadmin_destroy(const struct groupadmin *h, const struct group_choice *g, struct err *err);
+int groupadmin_destroy(const struct groupadmin *h, const struct group_ref *g, struct err *err);
 
 struct groupadmin_leavers {
 	const char *name; /* that consumer; NULL: those that are */
@@ -45,7 +45,7 @@ struct groupadmin_leavers {
 	const char *to;   /* who gets what they hold */
 };
 /* See retire. Status 1: no consumer of that name. */
-int groupadmin_retire(const struct groupadmin *h, const struct group_choice *g,
+int groupadmin_retire(const struct groupadmin *h, const struct group_ref *g,
     const struct groupadmin_leavers *who, struct err *err);
 
 #endif

@@ -48,7 +48,7 @@ member_id(struct bytes *out, const char *name, struct stream_id id)
 }
 
 static void
-begin(struct bytes *out, const struct group_choice *g)
+begin(struct bytes *out, const struct group_ref *g)
 {
 	jsonwrite_begin(out);
 	jsonwrite_text(out, "event_type", g->type);
@@ -147,7 +147,7 @@ put_group(struct groupfmt *l, const struct survey *s, const struct survey_stream
 		group_cells(table_of(l, "lrrrrrll", names), s, st, g);
 		return;
 	}
-	begin(out, &(struct group_choice){.type = st->type, .key = st->key, .name = g->name});
+	begin(out, &(struct group_ref){.type = st->type, .key = st->key, .name = g->name});
 	jsonwrite_count(out, "consumers", g->consumers);
 	jsonwrite_count(out, "pending", g->pending);
 	jsonwrite_count_or_null(out, "lag", survey_lag(&st->info, g));
@@ -174,7 +174,7 @@ groupfmt_groups(
 /* --- a consumer ------------------------------------------------------------- */
 
 static void
-consumer_cells(struct table *t, const struct group_choice *g, const struct group_consumer *c)
+consumer_cells(struct table *t, const struct group_ref *g, const struct group_consumer *c)
 {
 	table_cell(t, "%s", g->type);
 	slice_cell(t, c->name);
@@ -184,7 +184,7 @@ consumer_cells(struct table *t, const struct group_choice *g, const struct group
 }
 
 static void
-put_consumer(struct groupfmt *l, const struct group_choice *g, const struct group_consumer *c)
+put_consumer(struct groupfmt *l, const struct group_ref *g, const struct group_consumer *c)
 {
 	static const char *const names[] = {"TYPE", "CONSUMER", "PENDING", "IDLE", "INACTIVE"};
 
@@ -201,13 +201,13 @@ put_consumer(struct groupfmt *l, const struct group_choice *g, const struct grou
 }
 
 int
-groupfmt_consumers(struct groupfmt *l, struct conn *conn, const struct group_choice *g,
-    int64_t idle, struct err *err)
+groupfmt_consumers(
+    struct groupfmt *l, struct conn *conn, const struct group_ref *g, int64_t idle, struct err *err)
 {
 	struct group_consumers list;
 	enum conn_why why;
 
-	if (group_consumers(conn, g->key, g->name, &list, &why, err) == -1)
+	if (group_list_consumers(conn, g->key, g->name, &list, &why, err) == -1)
 		return -1;
 	for (size_t i = 0; i < list.n; i++)
 		if (list.at[i].idle >= idle)
@@ -222,7 +222,7 @@ groupfmt_consumers(struct groupfmt *l, struct conn *conn, const struct group_cho
 static int64_t
 attempts(const struct pending *p)
 {
-	return pending_ours(p->consumer) && p->deliveries > 0 ? p->deliveries - 1 : -1;
+	return pending_is_ebsub_consumer(p->consumer) && p->deliveries > 0 ? p->deliveries - 1 : -1;
 }
 
 void
@@ -239,7 +239,7 @@ groupfmt_clock(struct groupfmt *l, struct conn *conn, struct err *err)
 {
 	int64_t now;
 
-	if (stream_clock(conn, &now, err) == -1)
+	if (stream_server_time(conn, &now, err) == -1)
 		return -1;
 	l->ahead = now - clock_mono();
 	return 0;
@@ -255,7 +255,7 @@ pending_head(struct groupfmt *l)
 }
 
 static void
-pending_text(struct groupfmt *l, const struct group_choice *g, const struct pending *p)
+pending_text(struct groupfmt *l, const struct group_ref *g, const struct pending *p)
 {
 	char id[ID_SIZE], span[SPAN], tries[24] = "-";
 
@@ -270,7 +270,7 @@ pending_text(struct groupfmt *l, const struct group_choice *g, const struct pend
 }
 
 static void
-pending_json(struct groupfmt *l, const struct group_choice *g, const struct pending *p)
+pending_json(struct groupfmt *l, const struct group_ref *g, const struct pending *p)
 {
 	int64_t now = l->ahead + clock_mono();
 	struct bytes *out = &l->text;
@@ -286,7 +286,7 @@ pending_json(struct groupfmt *l, const struct group_choice *g, const struct pend
 }
 
 int
-groupfmt_pending(struct groupfmt *l, const struct group_choice *g, const struct pending *p)
+groupfmt_pending(struct groupfmt *l, const struct group_ref *g, const struct pending *p)
 {
 	if (l->json)
 		pending_json(l, g, p);
@@ -301,22 +301,22 @@ groupfmt_pending(struct groupfmt *l, const struct group_choice *g, const struct 
 /* --- what became of a consumer ---------------------------------------------------- */
 
 static const char *
-became(const struct retire_one *c, bool dry)
+became(const struct retire_consumer *c, bool dry)
 {
 	switch (c->end) {
 	case RETIRE_DELETED: return "deleted";
-	case RETIRE_BACK: return "left: it is back";
-	case RETIRE_NONE: return "gone already";
-	case RETIRE_TARGET: return "left: others' entries go to it";
-	case RETIRE_HELD: return "left: no scripts";
-	case RETIRE_OPEN: break;
+	case RETIRE_ACTIVE: return "left: it is back";
+	case RETIRE_MISSING: return "gone already";
+	case RETIRE_IS_TARGET: return "left: others' entries go to it";
+	case RETIRE_HAS_PENDING: return "left: no scripts";
+	case RETIRE_UNFINISHED: break;
 	}
 	return dry ? "would be deleted" : "NOT DONE";
 }
 
 static void
-leaver_cells(struct table *t, const struct group_choice *g, const struct group_consumer *was,
-    const struct retire_one *c, bool dry)
+leaver_cells(struct table *t, const struct group_ref *g, const struct group_consumer *was,
+    const struct retire_consumer *c, bool dry)
 {
 	table_cell(t, "%s", g->type);
 	slice_cell(t, c->name);
@@ -328,12 +328,12 @@ leaver_cells(struct table *t, const struct group_choice *g, const struct group_c
 }
 
 void
-groupfmt_leaver(struct groupfmt *l, const struct group_choice *g, const struct retire_found *who,
+groupfmt_leaver(struct groupfmt *l, const struct group_ref *g, const struct retire_selection *who,
     size_t i, const char *to)
 {
 	static const char *const names[] = {
 	    "TYPE", "CONSUMER", "PENDING", "IDLE", "MOVED", "LOST", ""};
-	const struct retire_one *c = &who->at[i];
+	const struct retire_consumer *c = &who->at[i];
 	struct bytes *out = &l->text;
 
 	if (!l->json) {
@@ -356,7 +356,7 @@ groupfmt_leaver(struct groupfmt *l, const struct group_choice *g, const struct r
 /* --- what was done by hand ----------------------------------------------------------- */
 
 void
-groupfmt_acked(struct groupfmt *l, const struct group_choice *g, const struct acklist *a)
+groupfmt_acked(struct groupfmt *l, const struct group_ref *g, const struct acklist *a)
 {
 	if (l->dry)
 		return;
@@ -378,7 +378,7 @@ groupfmt_acked(struct groupfmt *l, const struct group_choice *g, const struct ac
 }
 
 static void
-set_json(struct groupfmt *l, const struct group_choice *g, const char *to, const char *next)
+set_json(struct groupfmt *l, const struct group_ref *g, const char *to, const char *next)
 {
 	struct bytes *out = &l->text;
 
@@ -394,7 +394,7 @@ set_json(struct groupfmt *l, const struct group_choice *g, const char *to, const
 }
 
 void
-groupfmt_set(struct groupfmt *l, const struct group_choice *g, const char *to, const char *words,
+groupfmt_set(struct groupfmt *l, const struct group_ref *g, const char *to, const char *words,
     const char *next)
 {
 	char from[ID_SIZE];
@@ -413,7 +413,7 @@ groupfmt_set(struct groupfmt *l, const struct group_choice *g, const char *to, c
 }
 
 static void
-destroyed_json(struct groupfmt *l, const struct group_choice *g)
+destroyed_json(struct groupfmt *l, const struct group_ref *g)
 {
 	struct bytes *out = &l->text;
 
@@ -429,7 +429,7 @@ destroyed_json(struct groupfmt *l, const struct group_choice *g)
 }
 
 void
-groupfmt_destroyed(struct groupfmt *l, const struct group_choice *g)
+groupfmt_destroyed(struct groupfmt *l, const struct group_ref *g)
 {
 	char last[ID_SIZE];
 

@@ -43,7 +43,7 @@ size_t groupfmt_groups(
     struct groupfmt *l, const struct survey *s, const struct survey_stream *st, const char *only);
 /* Who reads through the group, those that are idle for so many ms: TYPE CONSUMER PENDING IDLE
  * INACTIVE. 0 or -1. */
-int groupfmt_consumers(struct groupfmt *l, struct conn *conn, const struct group_choice *g,
+int groupfmt_consumers(struct groupfmt *l, struct conn *conn, const struct group_ref *g,
     int64_t idle, struct err *err);
 
 /* Before pending entries, which are no table because there may be more than can be held: of which
@@ -52,18 +52,18 @@ void groupfmt_types(struct groupfmt *l, char *const *types, size_t n);
 /* and what time it is there. -1: the connection is dead. */
 int groupfmt_clock(struct groupfmt *l, struct conn *conn, struct err *err);
 /* ID IDLE DELIVERED ATTEMPTS TYPE CONSUMER. What put returned. */
-int groupfmt_pending(struct groupfmt *l, const struct group_choice *g, const struct pending *p);
+int groupfmt_pending(struct groupfmt *l, const struct group_ref *g, const struct pending *p);
 
 /* TYPE CONSUMER PENDING IDLE MOVED LOST, and what became of number i. */
-void groupfmt_leaver(struct groupfmt *l, const struct group_choice *g,
-    const struct retire_found *who, size_t i, const char *to);
+void groupfmt_leaver(struct groupfmt *l, const struct group_ref *g,
+    const struct retire_selection *who, size_t i, const char *to);
 
 /* Those that were only looked up were shown as pending. */
-void groupfmt_acked(struct groupfmt *l, const struct group_choice *g, const struct acklist *a);
+void groupfmt_acked(struct groupfmt *l, const struct group_ref *g, const struct acklist *a);
 /* Moved to `to`, for people `words`, where the next entry is `next` ("": none, or not known). */
-void groupfmt_set(struct groupfmt *l, const struct group_choice *g, const char *to,
-    const char *words, const char *next);
-void groupfmt_destroyed(struct groupfmt *l, const struct group_choice *g);
+void groupfmt_set(struct groupfmt *l, const struct group_ref *g, const char *to, const char *words,
+    const char *next);
+void groupfmt_destroyed(struct groupfmt *l, const struct group_ref *g);
 
 /* Gives the table, when there is one, and frees what l holds. */
 void groupfmt_end(struct groupfmt *l);

@@ -153,7 +153,7 @@ check_lag(struct survey_run *w, struct survey_stream *st, struct stream_group *g
 		return 0;
 	end = scan_entries(w->b, st->key, g->last_delivered, LAG_PAGE, count_entry, &l, &why, err);
 	g->lag = end == 0 || end == 2 ? l.n : -1;
-	return end == -1 && conn_why(w->b) != CONN_FINE ? -1 : 0;
+	return end == -1 && conn_why(w->b) != CONN_OK ? -1 : 0;
 }
 
 static int
@@ -178,9 +178,9 @@ look_at_some(struct survey_run *w, struct survey_stream *st, size_t n, struct er
 		if (take_answer(w, &st[i], err) == -1)
 			return -1;
 	for (size_t i = 0; i < n; i++)
-		stream_put_pending(w->b, st[i].key, st[i].groups, st[i].ngroups);
+		stream_put_lowest_pending(w->b, st[i].key, st[i].groups, st[i].ngroups);
 	for (size_t i = 0; i < n; i++)
-		if (stream_take_pending(w->b, st[i].groups, st[i].ngroups, &why, err) == -1)
+		if (stream_take_lowest_pending(w->b, st[i].groups, st[i].ngroups, &why, err) == -1)
 			return -1;
 	for (size_t i = 0; i < n; i++)
 		if (check_lags(w, &st[i], err) == -1)
@@ -242,7 +242,7 @@ down(struct survey *s, enum conn_why why, const struct err *err)
 	s->error = mem_strdup(err->text);
 	s->complete = false;
 	if (why == CONN_DENIED || why == CONN_NOPERM || why == CONN_MOVED)
-		s->status = status_worse(s->status, conn_status(why));
+		s->status = status_worse(s->status, conn_exit_status(why));
 }
 
 /* --- the server ---------------------------------------------------------------- */
@@ -272,7 +272,7 @@ ask_server(struct survey_run *w, struct err *err)
 	conn_putl(w->b, "XADD", key, "0-0", "probe", "", NULL);
 	free(key);
 	if ((clock = conn_wait(w->b, 0, err)) != NULL && (add = conn_wait(w->b, 0, err)) != NULL) {
-		w->s->now = stream_take_clock(clock);
+		w->s->now = stream_take_server_time(clock);
 		take_refusal(w->s, add);
 	}
 	reply_free(clock);
@@ -304,7 +304,7 @@ add_matching(struct survey_run *w, const char *pattern, bool *any, struct err *e
 	bool complete;
 	int ok = scan_keys(w->b, glob, w->by, &keys, &n, &complete, err);
 
-	if (ok == -1 && conn_why(w->b) != CONN_FINE) {
+	if (ok == -1 && conn_why(w->b) != CONN_OK) {
 		free(glob);
 		return -1;
 	}
@@ -405,8 +405,8 @@ survey_take(struct survey *s, const struct survey_ask *ask)
 		return;
 	}
 	s->up = s->complete = true;
-	s->server = mem_strdup(conn_server(w.b));
-	s->version = mem_strdup(conn_version(w.b));
+	s->server = mem_strdup(conn_server_name(w.b));
+	s->version = mem_strdup(conn_server_version(w.b));
 	s->run_id = mem_strdup(conn_run_id(w.b));
 	s->rtt_us = conn_rtt_us(w.b);
 	if (ask_server(&w, &err) == -1 || list_streams(&w, &err) == -1)

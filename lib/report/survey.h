@@ -47,7 +47,7 @@ struct survey {
 	char *server, *version; /* "" when not told */
 	char *run_id;
 	int64_t rtt_us;
-	/* CONN_LATER, CONN_READONLY: it is up and takes no events; else CONN_FINE */
+	/* CONN_LATER, CONN_READONLY: it is up and takes no events; else CONN_OK */
 	enum conn_why refuses;
 	char *refusal; /* in words; NULL */
 	/* the server's clock, ms since 1970; ours when it will not say */

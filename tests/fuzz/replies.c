@@ -66,7 +66,7 @@ add(struct conn *conn)
 	     i < end && (r = conn_wait(conn, 0, &f)) != NULL; reply_free(r)) {
 		PROMISE(conn_answered(conn) == ++i && i <= conn_sent(conn));
 		if (stream_take_add(r, &id, &why, &f) == -1)
-			PROMISE(why != CONN_FINE);
+			PROMISE(why != CONN_OK);
 	}
 }
 
@@ -120,7 +120,7 @@ known(struct conn *conn)
 		return;
 	for (size_t i = 0; i < n; i++)
 		stream_lost(&info, &g[i], &sure);
-	stream_needed(g, n);
+	stream_lowest_needed(g, n);
 	stream_groups_free(g, n);
 }
 
@@ -135,7 +135,7 @@ lane(struct conn *conn)
 		PROMISE(dest->stopped || dest->room > 0 || dest->mode == DEST_GUARDED);
 		trimwatch_check(&dest->watch, conn, dest->key, 100, &words);
 	}
-	if (conn_why(conn) == CONN_FINE) {
+	if (conn_why(conn) == CONN_OK) {
 		dest->acked = true;
 		dest->hard = 1000;
 		trim_remeasure(dest);
@@ -179,7 +179,7 @@ ask(struct conn *conn, unsigned what)
 	case 8: settle_two(conn); break;
 	case 9: lane(conn); break;
 	case 10:
-		stream_trim(conn, "k", (struct stream_id){1, 0}, 10, &count, &why, &f);
+		stream_trim_minid(conn, "k", (struct stream_id){1, 0}, 10, &count, &why, &f);
 		stream_length(conn, "k", &count, &why, &f);
 		break;
 	default:
@@ -200,9 +200,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (n == 0)
 		return 0;
 	server_start(&u, data[0] & 1, data + 1, n - 1);
-	if ((conn = conn_dial(&u, 2000, &why, &f)) == NULL)
+	if ((conn = conn_connect(&u, 2000, &why, &f)) == NULL)
 		abort();
-	if (conn_greet(conn, &f) == 0)
+	if (conn_handshake(conn, &f) == 0)
 		ask(conn, data[0] >> 1);
 	else
 		PROMISE(!(data[0] & 1) && f.text[0] != '\0');

@@ -13,9 +13,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (url_parse(&u, s, &err) == 0) {
 		PROMISE((u.host != NULL) != (u.path != NULL) && u.db >= 0);
 		PROMISE(u.host == NULL || (u.port > 0 && u.port < 65536));
-		place = url_place(&u);
+		place = url_target(&u);
 		PROMISE(url_parse(&v, place, &err) == 0 && v.user == NULL && v.password == NULL);
-		again = url_place(&v);
+		again = url_target(&v);
 		PROMISE(strcmp(place, again) == 0);
 		free(place);
 		free(again);

@@ -149,7 +149,7 @@ idle(struct conn *conn, int64_t ms)
 	struct err err;
 
 	while (clock_mono() < end)
-		if (conn_pause(conn, -1, end - clock_mono(), &err) == -1)
+		if (conn_poll(conn, -1, end - clock_mono(), &err) == -1)
 			return dead(conn, &err);
 	puts("quiet");
 	return 0;
@@ -170,8 +170,8 @@ run(struct conn *conn, int argc, char **argv)
 		conn_putl(conn, "XREAD", "BLOCK", argv[1], "STREAMS", "no-such-stream", "$", NULL);
 		return next(conn, number(argv[2]));
 	}
-	printf("%s %s %s %lld %s\n", conn_server(conn), conn_version(conn), conn_run_id(conn),
-	    (long long)conn_client_id(conn), conn_addr(conn));
+	printf("%s %s %s %lld %s\n", conn_server_name(conn), conn_server_version(conn),
+	    conn_run_id(conn), (long long)conn_client_id(conn), conn_client_addr(conn));
 	return conn_rtt_us(conn) > 0 ? 0 : 1;
 }
 

@@ -406,7 +406,7 @@ url(char **argv)
 
 	if (url_parse(&u, argv[0], &why) == -1)
 		return failed();
-	place = url_place(&u);
+	place = url_target(&u);
 	printf("%s\nuser %s\npassword %s\n", place, u.user == NULL ? "none" : u.user,
 	    u.password == NULL ? "none" : u.password);
 	free(place);

@@ -113,7 +113,7 @@ groups(struct conn *conn, const char *key, int needed)
 	    stream_groups(conn, key, &g, &n, &why, &f) == -1)
 		return bad();
 	if (needed)
-		puts(text(stream_needed(g, n)));
+		puts(text(stream_lowest_needed(g, n)));
 	for (size_t k = 0; k < n && !needed; k++) {
 		bool known;
 		uint64_t lost = stream_lost(&i, &g[k], &known);
@@ -230,7 +230,8 @@ run(struct conn *conn, int argc, char **argv)
 	else if (strcmp(c, "length") == 0)
 		r = stream_length(conn, key, &n, &why, &f);
 	else if (strcmp(c, "trim") == 0)
-		r = stream_trim(conn, key, parse(argv[2]), (uint64_t)number(argv[3]), &n, &why, &f);
+		r = stream_trim_minid(
+		    conn, key, parse(argv[2]), (uint64_t)number(argv[3]), &n, &why, &f);
 	else if (strcmp(c, "scan") == 0)
 		return scan_entries(conn, key, parse(argv[2]), (size_t)number(argv[3]), show, &many,
 		           &why, &f) == 0
