@@ -252,18 +252,18 @@ group_list_consumers(struct conn *conn, const char *key, const char *group,
 		reply_free(r);
 		return -1;
 	}
-	*out = (struct group_consumers){.r = r, .n = reply_count(r)};
-	out->at = mem_alloc((out->n + 1) * sizeof(*out->at));
+	*out = (struct group_consumers){.reply = r, .n = reply_count(r)};
+	out->consumer = mem_alloc((out->n + 1) * sizeof(*out->consumer));
 	for (size_t i = 0; i < out->n; i++)
-		take_one(reply_at(r, i), &out->at[i]);
+		take_one(reply_at(r, i), &out->consumer[i]);
 	return 0;
 }
 
 void
 group_consumers_free(struct group_consumers *c)
 {
-	free(c->at);
-	reply_free(c->r);
+	free(c->consumer);
+	reply_free(c->reply);
 	*c = (struct group_consumers){0};
 }
 
@@ -288,7 +288,7 @@ choose(struct group_ref *g, struct stream_group *some, size_t n, struct err *err
 {
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(some[i].name, g->name) == 0) {
-			g->known = true;
+			g->has_info = true;
 			g->info = some[i];
 			some[i].name = NULL;
 			return 0;
@@ -329,12 +329,12 @@ group_check_unchanged(const struct group_ref *g, struct conn *conn, struct err *
 	struct group_ref now = {.type = g->type, .key = g->key, .name = g->name};
 	bool same;
 
-	if (!g->known)
+	if (!g->has_info)
 		return 0;
 	if (group_find(&now, conn, err) == -1)
 		return -1;
 	free(now.info.name);
-	same = !now.known ||
+	same = !now.has_info ||
 	    (id_cmp(now.info.last_delivered, g->info.last_delivered) == 0 &&
 	        now.info.pending <= g->info.pending && now.info.consumers <= g->info.consumers);
 	if (same)

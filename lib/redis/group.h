@@ -65,8 +65,8 @@ struct group_consumer {
 };
 
 struct group_consumers {
-	struct reply *r;           /* owns the names */
-	struct group_consumer *at; /* sorted by name */
+	struct reply *reply;             /* owns the names */
+	struct group_consumer *consumer; /* sorted by name */
 	size_t n;
 };
 
@@ -81,7 +81,7 @@ void group_consumers_free(struct group_consumers *c);
 struct group_ref {
 	const char *type; /* the caller's */
 	char *key, *name;
-	bool known; /* info is */
+	bool has_info;
 	struct stream_group info;
 };
 

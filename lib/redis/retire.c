@@ -161,7 +161,7 @@ forget(struct conn *conn, const struct retire *r, struct retire_consumer *c, enu
 	}
 	reply_free(done);
 	if (ok == 0)
-		c->end = RETIRE_DELETED;
+		c->result = RETIRE_DELETED;
 	return ok;
 }
 
@@ -173,7 +173,7 @@ one(struct conn *conn, const struct retire *r, struct retire_consumer *c,
 	bool holds;
 
 	if (now == NULL || now->idle < r->idle) {
-		c->end = now == NULL ? RETIRE_MISSING : RETIRE_ACTIVE;
+		c->result = now == NULL ? RETIRE_MISSING : RETIRE_ACTIVE;
 		return 0;
 	}
 	put_held(conn, r, c->name, "1");
@@ -183,7 +183,7 @@ one(struct conn *conn, const struct retire *r, struct retire_consumer *c,
 	reply_free(held);
 	if (!holds)
 		return forget(conn, r, c, why, err);
-	c->end = is(c->name, slice_of(r->to)) ? RETIRE_IS_TARGET : RETIRE_HAS_PENDING;
+	c->result = is(c->name, slice_of(r->to)) ? RETIRE_IS_TARGET : RETIRE_HAS_PENDING;
 	return 0;
 }
 
@@ -199,8 +199,8 @@ retire_plain(struct conn *conn, const struct retire *r, struct retire_consumer *
 		const struct group_consumer *now = NULL;
 
 		for (size_t k = 0; k < list.n && now == NULL; k++)
-			if (is(list.at[k].name, c[i].name))
-				now = &list.at[k];
+			if (is(list.consumer[k].name, c[i].name))
+				now = &list.consumer[k];
 		ok = one(conn, r, &c[i], now, why, err);
 	}
 	group_consumers_free(&list);
@@ -387,15 +387,15 @@ retire_select(struct retire_selection *l, struct conn *conn, const struct retire
 	*l = (struct retire_selection){0};
 	if (group_list_consumers(conn, r->key, r->group, &l->list, why, err) == -1)
 		return -1;
-	l->was = mem_alloc((l->list.n + 1) * sizeof(*l->was));
-	l->at = mem_alloc((l->list.n + 1) * sizeof(*l->at));
+	l->listed = mem_alloc((l->list.n + 1) * sizeof(*l->listed));
+	l->consumer = mem_alloc((l->list.n + 1) * sizeof(*l->consumer));
 	for (size_t i = 0; i < l->list.n; i++) {
-		const struct group_consumer *c = &l->list.at[i];
+		const struct group_consumer *c = &l->list.consumer[i];
 
 		if (!is_leaver(c, r, name))
 			continue;
-		l->was[l->n] = c;
-		l->at[l->n++].name = c->name;
+		l->listed[l->n] = c;
+		l->consumer[l->n++].name = c->name;
 		l->pending += c->pending;
 	}
 	return 0;
@@ -404,8 +404,8 @@ retire_select(struct retire_selection *l, struct conn *conn, const struct retire
 void
 retire_selection_free(struct retire_selection *l)
 {
-	free(l->at);
-	free(l->was);
+	free(l->consumer);
+	free(l->listed);
 	group_consumers_free(&l->list);
 }
 

@@ -37,7 +37,7 @@ enum retire_result {
 
 struct retire_consumer {
 	struct slice name; /* the caller's */
-	enum retire_result end;
+	enum retire_result result;
 	uint64_t moved, lost;
 };
 
@@ -62,8 +62,8 @@ int retire_run(struct conn *conn, struct retire *r, struct retire_consumer *c, s
 
 struct retire_selection {
 	struct group_consumers list;
-	const struct group_consumer **was; /* as it was listed */
-	struct retire_consumer *at;        /* the same, what became of it */
+	const struct group_consumer **listed; /* as it was listed */
+	struct retire_consumer *consumer;     /* the same, what became of it */
 	size_t n;
 	uint64_t pending; /* of all */
 };

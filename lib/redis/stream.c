@@ -279,7 +279,7 @@ take_group(const struct reply *r, struct stream_group *g)
 	g->consumers = member_u64(r, "consumers");
 	g->pending = member_u64(r, "pending");
 	g->last_delivered = member_id(r, "last-delivered-id");
-	g->read = int_or_unknown(reply_member(r, "entries-read"));
+	g->entries_read = int_or_unknown(reply_member(r, "entries-read"));
 	g->lag = int_or_unknown(reply_member(r, "lag"));
 }
 
@@ -392,11 +392,11 @@ stream_lost(const struct stream_info *s, const struct stream_group *g, bool *kno
 		*known = id_cmp(s->max_deleted, g->last_delivered) <= 0;
 		return 0;
 	}
-	if (!start && (g->read < 0 || (uint64_t)g->read > s->added)) {
+	if (!start && (g->entries_read < 0 || (uint64_t)g->entries_read > s->added)) {
 		*known = false;
 		return 0;
 	}
-	read = start || g->read < 0 ? 0 : (uint64_t)g->read;
+	read = start || g->entries_read < 0 ? 0 : (uint64_t)g->entries_read;
 	return gone > read ? gone - read : 0;
 }
 

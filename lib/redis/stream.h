@@ -40,7 +40,7 @@ struct stream_group {
 	char *name;
 	uint64_t consumers, pending;
 	struct stream_id last_delivered;
-	int64_t read;                    /* entries-read, -1 when the server does not know */
+	int64_t entries_read;            /* entries-read, -1 when the server does not know */
 	int64_t lag;                     /* -1 when the server does not know */
 	struct stream_id lowest_pending; /* when pending > 0; 0-0: not known */
 };

@@ -135,7 +135,7 @@ groupadmin_set(const struct groupadmin *h, const struct group_ref *g, const stru
 	if (group_next_entry(g, h->conn, to, next, err) == -1)
 		return -1;
 	bytes_addf(&q, "'%s': group '%s' is moved from %s to %s%s%s; what is pending stays pending",
-	    g->type, g->name, g->known ? from : "?", words,
+	    g->type, g->name, g->has_info ? from : "?", words,
 	    *next != '\0' ? ", the next it is given is " : "", next);
 	if (!agreed(h, &q))
 		return 0;
@@ -175,7 +175,7 @@ leavers_agreed(const struct groupadmin *h, const struct group_ref *g,
 	struct bytes q = {0};
 	char span[32];
 
-	clock_format_span(who->name != NULL ? l->was[0]->idle : who->idle, span, sizeof(span));
+	clock_format_span(who->name != NULL ? l->listed[0]->idle : who->idle, span, sizeof(span));
 	if (who->name != NULL)
 		bytes_addf(&q,
 		    "'%s': consumer '%s' of group '%s', idle for %s, is deleted; its %" PRIu64
@@ -211,11 +211,11 @@ tell(const struct groupadmin *h, const struct group_ref *g, const char *to,
 
 	for (size_t i = 0; i < l->n; i++) {
 		groupfmt_leaver(h->show, g, l, i, to);
-		lost += l->at[i].lost;
+		lost += l->consumer[i].lost;
 	}
 	for (size_t i = 0; i < l->n; i++)
-		if (l->at[i].end == RETIRE_HAS_PENDING)
-			say_held(h, g, l->at[i].name, no_eval);
+		if (l->consumer[i].result == RETIRE_HAS_PENDING)
+			say_held(h, g, l->consumer[i].name, no_eval);
 	if (lost == 0 || h->show->quiet)
 		return;
 	bytes_addf(&words,
@@ -261,9 +261,9 @@ groupadmin_retire(const struct groupadmin *h, const struct group_ref *g,
 	else if (ok == 0 && leavers_agreed(h, g, who, &l)) {
 		if (h->agree != NULL && who->name != NULL &&
 		    (stood = clock_mono() - found) > ASKED_SLACK)
-			r.idle = l.was[0]->idle + stood - ASKED_SLACK;
+			r.idle = l.listed[0]->idle + stood - ASKED_SLACK;
 		if (!h->show->dry)
-			ok = retire_run(h->conn, &r, l.at, l.n, &why, err);
+			ok = retire_run(h->conn, &r, l.consumer, l.n, &why, err);
 		tell(h, g, who->to, &l, &r.no_eval);
 	}
 	retire_selection_free(&l);

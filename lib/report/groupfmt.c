@@ -210,8 +210,8 @@ groupfmt_consumers(
 	if (group_list_consumers(conn, g->key, g->name, &list, &why, err) == -1)
 		return -1;
 	for (size_t i = 0; i < list.n; i++)
-		if (list.at[i].idle >= idle)
-			put_consumer(l, g, &list.at[i]);
+		if (list.consumer[i].idle >= idle)
+			put_consumer(l, g, &list.consumer[i]);
 	group_consumers_free(&list);
 	return 0;
 }
@@ -303,7 +303,7 @@ groupfmt_pending(struct groupfmt *l, const struct group_ref *g, const struct pen
 static const char *
 became(const struct retire_consumer *c, bool dry)
 {
-	switch (c->end) {
+	switch (c->result) {
 	case RETIRE_DELETED: return "deleted";
 	case RETIRE_ACTIVE: return "left: it is back";
 	case RETIRE_MISSING: return "gone already";
@@ -333,7 +333,7 @@ groupfmt_leaver(struct groupfmt *l, const struct group_ref *g, const struct reti
 {
 	static const char *const names[] = {
 	    "TYPE", "CONSUMER", "PENDING", "IDLE", "MOVED", "LOST", ""};
-	const struct retire_consumer *c = &who->at[i];
+	const struct retire_consumer *c = &who->consumer[i];
 	struct bytes *out = &l->text;
 
 	if (!l->json) {
@@ -348,7 +348,7 @@ groupfmt_leaver(struct groupfmt *l, const struct group_ref *g, const struct reti
 	jsonwrite_text(out, "to", to);
 	jsonwrite_count_or_null(out, "moved", l->dry ? -1 : (int64_t)c->moved);
 	jsonwrite_count_or_null(out, "lost", l->dry ? -1 : (int64_t)c->lost);
-	jsonwrite_bool(out, "deleted", c->end == RETIRE_DELETED);
+	jsonwrite_bool(out, "deleted", c->result == RETIRE_DELETED);
 	jsonwrite_text(out, "result", became(c, l->dry));
 	put_json(l);
 }
@@ -383,7 +383,7 @@ set_json(struct groupfmt *l, const struct group_ref *g, const char *to, const ch
 	struct bytes *out = &l->text;
 
 	begin(out, g);
-	if (g->known)
+	if (g->has_info)
 		member_id(out, "from", g->info.last_delivered);
 	else
 		jsonwrite_text(out, "from", NULL);
@@ -404,7 +404,7 @@ groupfmt_set(struct groupfmt *l, const struct group_ref *g, const char *to, cons
 		return;
 	}
 	id_format(g->info.last_delivered, from);
-	bytes_addf(&l->text, "%s: %s -> %s", g->name, g->known ? from : "?", words);
+	bytes_addf(&l->text, "%s: %s -> %s", g->name, g->has_info ? from : "?", words);
 	if (*next != '\0')
 		bytes_addf(&l->text, ", next %s", next);
 	if (l->dry)
@@ -418,9 +418,9 @@ destroyed_json(struct groupfmt *l, const struct group_ref *g)
 	struct bytes *out = &l->text;
 
 	begin(out, g);
-	jsonwrite_count_or_null(out, "consumers", g->known ? (int64_t)g->info.consumers : -1);
-	jsonwrite_count_or_null(out, "pending", g->known ? (int64_t)g->info.pending : -1);
-	if (g->known)
+	jsonwrite_count_or_null(out, "consumers", g->has_info ? (int64_t)g->info.consumers : -1);
+	jsonwrite_count_or_null(out, "pending", g->has_info ? (int64_t)g->info.pending : -1);
+	if (g->has_info)
 		member_id(out, "last_delivered_id", g->info.last_delivered);
 	else
 		jsonwrite_text(out, "last_delivered_id", NULL);
@@ -439,7 +439,7 @@ groupfmt_destroyed(struct groupfmt *l, const struct group_ref *g)
 	}
 	id_format(g->info.last_delivered, last);
 	bytes_addf(&l->text, "%s: %s", g->name, l->dry ? "would be destroyed" : "destroyed");
-	if (g->known)
+	if (g->has_info)
 		bytes_addf(&l->text, " at %s with %" PRIu64 " pending of %" PRIu64 " consumer%s",
 		    last, g->info.pending, g->info.consumers, g->info.consumers == 1 ? "" : "s");
 	put_words(l);

@@ -121,7 +121,7 @@ groups(struct conn *conn, const char *key, int needed)
 		printf(
 		    "%s consumers=%d pending=%d delivered=%s read=%d lag=%d lowest=%s lost=%d%s\n",
 		    g[k].name, (int)g[k].consumers, (int)g[k].pending, text(g[k].last_delivered),
-		    (int)g[k].read, (int)g[k].lag, text(g[k].lowest_pending), (int)lost,
+		    (int)g[k].entries_read, (int)g[k].lag, text(g[k].lowest_pending), (int)lost,
 		    known ? "" : "?");
 	}
 	stream_groups_free(g, n);
