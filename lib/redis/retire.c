@@ -311,11 +311,11 @@ take_step(const struct reply *reply, struct retire_consumer *c, size_t n, size_t
 			return -1;
 		if (end == RETIRE_UNFINISHED && (i + 1 < got || moved + lost == 0))
 			return -1;
-		c[i].end = (enum retire_result)end;
+		c[i].result = (enum retire_result)end;
 		c[i].moved += (uint64_t)moved;
 		c[i].lost += (uint64_t)lost;
 	}
-	*done = c[got - 1].end == RETIRE_UNFINISHED ? got - 1 : got;
+	*done = c[got - 1].result == RETIRE_UNFINISHED ? got - 1 : got;
 	return 0;
 }
 

@@ -338,13 +338,13 @@ groupfmt_leaver(struct groupfmt *l, const struct group_ref *g, const struct reti
 
 	if (!l->json) {
 		if (!l->quiet)
-			leaver_cells(table_of(l, "llrrrrl", names), g, who->was[i], c, l->dry);
+			leaver_cells(table_of(l, "llrrrrl", names), g, who->listed[i], c, l->dry);
 		return;
 	}
 	begin(out, g);
 	jsonwrite_slice(out, "consumer", c->name);
-	jsonwrite_count(out, "pending", who->was[i]->pending);
-	jsonwrite_count_or_null(out, "idle_ms", who->was[i]->idle);
+	jsonwrite_count(out, "pending", who->listed[i]->pending);
+	jsonwrite_count_or_null(out, "idle_ms", who->listed[i]->idle);
 	jsonwrite_text(out, "to", to);
 	jsonwrite_count_or_null(out, "moved", l->dry ? -1 : (int64_t)c->moved);
 	jsonwrite_count_or_null(out, "lost", l->dry ? -1 : (int64_t)c->lost);
