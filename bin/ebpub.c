@@ -154,7 +154,7 @@ refuse(struct publish *p, const char *what, unsigned long long n, const char *wh
 		snprintf(number, sizeof(number), " %llu", n);
 	warnx("%s%s: %s: refused", what, number, why);
 	worse(STATUS_DATA);
-	publish_refused(p);
+	publish_refused_line(p);
 }
 
 /* Fills in what the input did not say. */
@@ -246,7 +246,7 @@ take_lines(struct publish *p, struct lines *l)
 	enum lines_got got;
 	const char *what = eb.null ? "record" : "line";
 
-	publish_begin(p);
+	publish_begin_batch(p);
 	while (!stopped && (got = lines_next(l, &s)) != LINES_NONE) {
 		if (got == LINES_LONG)
 			refuse(p, what, lines_number(l), "longer than --max-payload");
@@ -257,15 +257,16 @@ take_lines(struct publish *p, struct lines *l)
 		else
 			publish_payload(p, what, lines_number(l), s.p, s.n);
 	}
-	publish_end(p);
+	publish_end_batch(p);
 }
 
 /* Waits for input, the server or the clock. 1 when there is input. */
 static int
 wait_for_work(struct publish *p)
 {
-	struct pollfd fds[2] = {{STDIN_FILENO, POLLIN, 0}, {publish_fd(p), publish_events(p), 0}};
-	int ms = publish_timeout(p);
+	struct pollfd fds[2] = {
+	    {STDIN_FILENO, POLLIN, 0}, {publish_fd(p), publish_poll_events(p), 0}};
+	int ms = publish_timeout_ms(p);
 
 	flush_answers();
 	/* A signal may come just before the poll: look again in a second. */
@@ -479,10 +480,10 @@ static void
 run(struct publish *p, int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], "-") != 0) {
-		publish_begin(p);
+		publish_begin_batch(p);
 		publish_payload(p, "payload", 0, argv[1], strlen(argv[1]));
 	} else if (argc == 2) {
-		publish_begin(p);
+		publish_begin_batch(p);
 		publish_all_of_stdin(p);
 	} else
 		publish_stream(p);

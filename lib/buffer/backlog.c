@@ -162,7 +162,7 @@ read_buffer(struct buffer *buf, struct backlog *b, bool look, struct err *err)
 	b->dir = mem_strdup(buffer_dir(buf));
 	b->target = buffer_target(buf);
 	counters_read(buf, counts);
-	b->doubles = counts[COUNT_DOUBLES];
+	b->doubles = counts[COUNT_POSSIBLE_DUPLICATES];
 	b->quarantined = quarantine_count(buf);
 	b->replaying = replaying(buf);
 	b->lock_holder = lockowner_stuck(buf, JOBSET_MS);
@@ -203,7 +203,7 @@ backlog_read(struct buffer *buf, struct backlog *b, struct err *err)
 }
 
 int
-backlog_look(struct buffer *buf, struct backlog *b, struct err *err)
+backlog_read_brief(struct buffer *buf, struct backlog *b, struct err *err)
 {
 	return read_buffer(buf, b, true, err);
 }
@@ -292,7 +292,7 @@ behind_mark(const struct checkpoint *p, const struct segment *s)
 }
 
 int
-backlog_clear(struct buffer *buf, const char *type, bool *holds, struct err *err)
+backlog_lacks_type(struct buffer *buf, const char *type, bool *holds, struct err *err)
 {
 	struct checkpoint p;
 	struct segment *list;
@@ -365,7 +365,7 @@ foreign_lacks(struct buffer *buf, struct backlog_count *c, const char *type, str
 }
 
 int
-backlog_lacks(struct buffer *buf, const char *type, struct err *err)
+backlog_scan_lacks_type(struct buffer *buf, const char *type, struct err *err)
 {
 	struct backlog_count c = {.b = NULL};
 	struct walk *w;
@@ -384,7 +384,7 @@ backlog_lacks(struct buffer *buf, const char *type, struct err *err)
 }
 
 int
-backlog_any(struct buffer *buf, bool *any, struct err *err)
+backlog_has_work(struct buffer *buf, bool *any, struct err *err)
 {
 	struct segment *list;
 	char **gone;

@@ -42,7 +42,7 @@ struct backlog {
 int backlog_read(struct buffer *buf, struct backlog *b, struct err *err);
 /* The same for the price of a listing: events are counted only where a type is held, and are 0
  * else. */
-int backlog_look(struct buffer *buf, struct backlog *b, struct err *err);
+int backlog_read_brief(struct buffer *buf, struct backlog *b, struct err *err);
 void backlog_free(struct backlog *b);
 /* Appends it as the JSON object that is `buffer` in ebstat -j. */
 void backlog_json(struct bytes *out, const struct backlog *b);
@@ -55,11 +55,11 @@ int backlog_stamp(struct slice line, int64_t *stamp);
  * undelivered line of it, 0 when it does or may. *holds: whether there is any segment at all. Costs
  * a directory listing when the buffer is empty.
  */
-int backlog_clear(struct buffer *buf, const char *type, bool *holds, struct err *err);
+int backlog_lacks_type(struct buffer *buf, const char *type, bool *holds, struct err *err);
 /* Whether none of the undelivered lines is of this type, by reading all of them: for when the
  * answer above is not good enough. 1, 0, or -1. */
-int backlog_lacks(struct buffer *buf, const char *type, struct err *err);
+int backlog_scan_lacks_type(struct buffer *buf, const char *type, struct err *err);
 /* Whether there is anything to be done about a buffer: a segment, or one that vanished. 0 or -1. */
-int backlog_any(struct buffer *buf, bool *any, struct err *err);
+int backlog_has_work(struct buffer *buf, bool *any, struct err *err);
 
 #endif

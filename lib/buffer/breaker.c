@@ -21,7 +21,8 @@
  * did not answer. After a reboot the number may lie ahead: then it has expired.
  */
 
-/* 1: silent within the last BREAKER_MS; 0: a record that has expired; -1: no record of this place.
+/* 1: silent within the last BREAKER_OPEN_MS; 0: a record that has expired; -1: no record of this
+ * place.
  */
 static int
 silent(int fd, const char *place)
@@ -40,7 +41,7 @@ silent(int fd, const char *place)
 	    strcmp(text + used, place) != 0)
 		return -1;
 	age = clock_mono() - at;
-	return age >= 0 && age < BREAKER_MS;
+	return age >= 0 && age < BREAKER_OPEN_MS;
 }
 
 static void
@@ -94,7 +95,7 @@ breaker_leave(struct buffer *buf, const char *place, bool timed_out)
 
 	if (held == -1) {
 		if (timed_out)
-			breaker_silent(buf, place);
+			breaker_trip(buf, place);
 		return;
 	}
 	if (timed_out)
@@ -108,7 +109,7 @@ breaker_leave(struct buffer *buf, const char *place, bool timed_out)
 }
 
 void
-breaker_silent(struct buffer *buf, const char *place)
+breaker_trip(struct buffer *buf, const char *place)
 {
 	int fd = buffer_state(buf, ".probe", O_RDWR | O_CREAT);
 
@@ -119,7 +120,7 @@ breaker_silent(struct buffer *buf, const char *place)
 }
 
 void
-breaker_answered(struct buffer *buf, const char *place)
+breaker_reset(struct buffer *buf, const char *place)
 {
 	int fd = buffer_state(buf, ".probe", O_RDWR);
 

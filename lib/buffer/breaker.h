@@ -13,15 +13,15 @@
 
 #include "buffer/buffer.h"
 
-#define BREAKER_MS 5000
+#define BREAKER_OPEN_MS 5000
 
 /* 1: try now, then call breaker_leave; 0: do not try. Waits at most ms for others that are just
  * trying. */
 int breaker_enter(struct buffer *buf, const char *place, int64_t ms);
 void breaker_leave(struct buffer *buf, const char *place, bool timed_out);
 /* The place answered somebody who asks for himself: forgets the record. */
-void breaker_answered(struct buffer *buf, const char *place);
+void breaker_reset(struct buffer *buf, const char *place);
 /* Leaves the record without entering: an exchange on an open connection timed out. */
-void breaker_silent(struct buffer *buf, const char *place);
+void breaker_trip(struct buffer *buf, const char *place);
 
 #endif

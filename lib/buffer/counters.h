@@ -15,7 +15,7 @@ enum counter {
 	COUNT_REPLAYED,
 	COUNT_QUARANTINED,
 	/* possible duplicates: sent again because it could not be known */
-	COUNT_DOUBLES,
+	COUNT_POSSIBLE_DUPLICATES,
 	COUNT_REFUSED, /* lines that ebpub refused */
 	/* entries pushed out by our own trimming: unread by a group, or of a stream without groups
 	 */

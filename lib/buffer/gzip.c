@@ -79,7 +79,7 @@ compress_one(struct buffer *buf, const struct segment *s, struct err *err)
 }
 
 int
-gzip_closed(struct buffer *buf, size_t *done, struct err *err)
+gzip_segments(struct buffer *buf, size_t *done, struct err *err)
 {
 	struct segment *list;
 	size_t i, n;

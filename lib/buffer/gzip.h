@@ -13,6 +13,6 @@
  * Compresses every chain segment but the last, under the replay lock. The new file is whole and
  * durable before the old one goes; cut off in between, the old one counts. *done counts them.
  */
-int gzip_closed(struct buffer *buf, size_t *done, struct err *err);
+int gzip_segments(struct buffer *buf, size_t *done, struct err *err);
 
 #endif

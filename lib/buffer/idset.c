@@ -29,7 +29,7 @@ idset_sort(struct idset *s)
 
 /* Of equal ids any will do: it is always the same one. */
 size_t *
-idset_count(const struct idset *s, struct slice id)
+idset_find(const struct idset *s, struct slice id)
 {
 	size_t lo = 0, hi = s->n, mid;
 	int r;

@@ -16,11 +16,11 @@ struct idset {
 	size_t n;
 };
 
-/* its counter is 0; to be sorted before the next idset_count */
+/* its counter is 0; to be sorted before the next idset_find */
 void idset_add(struct idset *s, struct slice id);
 void idset_sort(struct idset *s);
 /* NULL when it is not among them */
-size_t *idset_count(const struct idset *s, struct slice id);
+size_t *idset_find(const struct idset *s, struct slice id);
 void idset_free(struct idset *s);
 
 #endif

@@ -316,7 +316,7 @@ quarantine_add(struct quarantine *q, const char *stem, uint64_t pos, const char 
 }
 
 int
-quarantine_refused(struct quarantine *q, const char *reason, struct slice line, struct err *err)
+quarantine_add_refused(struct quarantine *q, const char *reason, struct slice line, struct err *err)
 {
 	struct bytes place = {0};
 	struct file *file;
@@ -346,7 +346,8 @@ quarantine_sync(struct quarantine *q, struct err *err)
 }
 
 int
-quarantine_whole(struct quarantine *q, const struct segment *s, uint64_t bad, struct err *err)
+quarantine_move_segment(
+    struct quarantine *q, const struct segment *s, uint64_t bad, struct err *err)
 {
 	char name[SEGMENT_NAME + 64];
 

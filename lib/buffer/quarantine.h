@@ -21,7 +21,7 @@
 
 struct quarantine;
 
-#define QUARANTINE_LINE \
+#define QUARANTINE_LINE_MAX \
 	(16u << 20) /* a longer bad line is kept in its segment: a record could be six times as \
 	               long */
 
@@ -38,11 +38,12 @@ int quarantine_add(struct quarantine *q, const char *stem, uint64_t pos, const c
 /* The same for an event that was in no segment: QUARANTINE_REFUSED is its segment, its place there
  * the offset. */
 #define QUARANTINE_REFUSED "refused"
-int quarantine_refused(
+int quarantine_add_refused(
     struct quarantine *q, const char *reason, struct slice line, struct err *err);
 int quarantine_sync(struct quarantine *q, struct err *err);
 /* Moves a segment with `bad` lines there, durably. */
-int quarantine_whole(struct quarantine *q, const struct segment *s, uint64_t bad, struct err *err);
+int quarantine_move_segment(
+    struct quarantine *q, const struct segment *s, uint64_t bad, struct err *err);
 /* How many lines are there; bad lines of whole segments included. */
 uint64_t quarantine_count(struct buffer *buf);
 

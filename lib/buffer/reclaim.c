@@ -92,7 +92,7 @@ take_away(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct ch
 	int fd, r = 0;
 
 	if (b != NULL)
-		return quarantine_whole(q, seg, b->lines, err);
+		return quarantine_move_segment(q, seg, b->lines, err);
 	fd = lateclose_hold(buffer_fd(buf), seg->name, seg->size);
 	if (segment_unlink(buffer_fd(buf), seg) == -1)
 		r = err_sys(err, STATUS_UNSAFE, "remove '%s/%s'", buffer_dir(buf), seg->name);
@@ -116,7 +116,7 @@ keep_torn(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct ch
 		return -1;
 	got = reader_next(r, &l, err);
 	if (got == 1 && l.torn) {
-		if (l.text.n > QUARANTINE_LINE ||
+		if (l.text.n > QUARANTINE_LINE_MAX ||
 		    quarantine_add(q, seg->stem, l.pos,
 		        "torn: the writer died in the middle of the line", l.text, &why) == -1 ||
 		    quarantine_sync(q, &why) == -1)

@@ -329,7 +329,7 @@ count_segment(struct retry *t, const struct segment *seg)
 		if (line_parse(l.text.p, l.text.n, &el, &text, &bad) == -1)
 			continue;
 		line_digest(&el.e, digest);
-		if ((count = idset_count(&t->events, slice_of(digest))) != NULL)
+		if ((count = idset_find(&t->events, slice_of(digest))) != NULL)
 			++*count;
 	}
 	reader_close(r);
@@ -389,7 +389,7 @@ put_back(struct retry *t, const struct line *el)
 
 	if (t->again) {
 		line_digest(&el->e, digest);
-		count = idset_count(&t->events, slice_of(digest));
+		count = idset_find(&t->events, slice_of(digest));
 	}
 	if (count != NULL && *count) {
 		--*count;

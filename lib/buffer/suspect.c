@@ -34,7 +34,7 @@ read_events(
 		line_digest(&el.e, digest);
 		if (own)
 			idset_add(&s->events, slice_of(digest));
-		else if ((later = idset_count(&s->events, slice_of(digest))) != NULL)
+		else if ((later = idset_find(&s->events, slice_of(digest))) != NULL)
 			++*later;
 	}
 	reader_close(r);
@@ -84,12 +84,12 @@ suspect_stem(const struct suspect *s)
 }
 
 int
-suspect_later(const struct suspect *s, const struct event *e)
+suspect_is_repeated(const struct suspect *s, const struct event *e)
 {
 	char digest[UUID_SIZE];
 	const size_t *later;
 
 	line_digest(e, digest);
-	later = idset_count(&s->events, slice_of(digest));
+	later = idset_find(&s->events, slice_of(digest));
 	return later != NULL && *later > 0;
 }

@@ -21,6 +21,6 @@ struct suspect *suspect_open(
 void suspect_close(struct suspect *s); /* NULL is fine */
 const char *suspect_stem(const struct suspect *s);
 /* 1 when this event stands in a later segment. */
-int suspect_later(const struct suspect *s, const struct event *e);
+int suspect_is_repeated(const struct suspect *s, const struct event *e);
 
 #endif

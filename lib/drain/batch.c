@@ -169,7 +169,7 @@ written_again(struct drain *d, const struct event *e, struct err *err)
 		if (d->suspect == NULL)
 			return -1;
 	}
-	return suspect_later(d->suspect, e);
+	return suspect_is_repeated(d->suspect, e);
 }
 
 static int

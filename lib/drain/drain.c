@@ -45,7 +45,8 @@ drain_quarantine(
 
 	err_set(
 	    &err, STATUS_SOME, "'%s' at %" PRIu64 ": a bad line of %zu bytes", stem, pos, line.n);
-	if (line.n > QUARANTINE_LINE || quarantine_add(d->q, stem, pos, reason, line, &err) == -1) {
+	if (line.n > QUARANTINE_LINE_MAX ||
+	    quarantine_add(d->q, stem, pos, reason, line, &err) == -1) {
 		checkpoint_add_broken(&d->checkpoint, stem);
 		drain_say(d, "quarantine: %s; the segment goes there whole", err.text);
 	}
@@ -412,7 +413,7 @@ rounds(struct drain *d, struct err *err)
 			return 0;
 		if ((r = pass(d, err)) != 0)
 			return r == -1 ? -1 : 0;
-		if (drain_must_end(d) || backlog_clear(d->buf, "", &holds, err) == 1)
+		if (drain_must_end(d) || backlog_lacks_type(d->buf, "", &holds, err) == 1)
 			return 0;
 		if (i > 0 && !claimed && before == d->r->replayed + d->r->found + d->r->quarantined)
 			return 0; /* what is left will not go now */
@@ -526,7 +527,7 @@ drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o,
 		res->refused = own->why;
 	counters_add(buf,
 	    (uint64_t[COUNTERS]){[COUNT_REPLAYED] = res->replayed,
-	        [COUNT_DOUBLES] = res->doubles,
+	        [COUNT_POSSIBLE_DUPLICATES] = res->doubles,
 	        [COUNT_TRIMMED] = res->trimmed});
 	readahead_close(&d.ahead);
 	suspect_close(d.suspect);

@@ -177,7 +177,7 @@ outage_load(struct outage *o, struct buffer *buf, struct err *err)
 	if (!o->due)
 		return 0;
 	if ((!o->again && read_mark(buf, MARK, id, &o->before, err) == -1) ||
-	    backlog_look(buf, &o->was, err) == -1)
+	    backlog_read_brief(buf, &o->was, err) == -1)
 		return -1;
 	return o->again;
 }

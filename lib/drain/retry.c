@@ -58,7 +58,7 @@ drain_over_conn(struct buffer *buf, const struct drain_options *o, struct drain_
 		status = conn_exit_status(why);
 		return status == STATUS_DENIED || status == STATUS_CONFIG ? status : STATUS_AGAIN;
 	}
-	breaker_answered(buf, o->conf->address);
+	breaker_reset(buf, o->conf->address);
 	if (drain_run(buf, conn, o, &r, err) == 0) {
 		status = r.status;
 		err->text[0] = '\0';
@@ -205,7 +205,7 @@ retry_has_work(struct buffer *buf, bool *due, struct err *err)
 {
 	bool holds;
 
-	if (backlog_any(buf, &holds, err) == -1)
+	if (backlog_has_work(buf, &holds, err) == -1)
 		return -1;
 	*due = holds || outage_is_due(buf);
 	return 0;

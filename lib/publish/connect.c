@@ -20,11 +20,11 @@ connect_close(struct publish *p)
 
 /* Words, status and pause for a server that does not take events now. */
 void
-connect_down(struct publish *p, enum conn_why why, const char *text)
+connect_pause(struct publish *p, enum conn_why why, const char *text)
 {
 	int status = conn_exit_status(why);
 
-	p->next_try = clock_mono() + (why == CONN_TIMEOUT ? BREAKER_MS : PUBLISH_RETRY_MS);
+	p->next_try = clock_mono() + (why == CONN_TIMEOUT ? BREAKER_OPEN_MS : PUBLISH_RETRY_MS);
 	p->behind = p->buf != NULL;
 	p->paused = true;
 	if (why == CONN_REFUSED || why == CONN_TIMEOUT || why == CONN_CUT || why == CONN_GARBAGE)
@@ -40,16 +40,16 @@ connect_down(struct publish *p, enum conn_why why, const char *text)
 /* --- replies ---------------------------------------------------------------------------- */
 
 static void
-refused(struct publish *p, struct inflight_slot *s, enum conn_why why, const char *text)
+refused(struct publish *p, struct inflight_event *s, enum conn_why why, const char *text)
 {
 	if (why == CONN_TOOBIG && fallback_quarantine(p, s, text) == 0)
 		return;
-	inflight_state(&p->inflight, s, INFLIGHT_TO_BUFFER);
+	inflight_set_state(&p->inflight, s, INFLIGHT_TO_BUFFER);
 	dest_stop(s->dest, why, text);
 	if (why == CONN_READONLY)
 		p->readonly = true;
 	if (why == CONN_LATER || why == CONN_READONLY || why == CONN_DENIED || why == CONN_MOVED) {
-		connect_down(p, why, text);
+		connect_pause(p, why, text);
 		return;
 	}
 	publish_worse(p, conn_exit_status(why));
@@ -60,7 +60,7 @@ refused(struct publish *p, struct inflight_slot *s, enum conn_why why, const cha
 static void
 take_reply(struct publish *p, const struct reply *r)
 {
-	struct inflight_slot *s = inflight_sent(&p->inflight);
+	struct inflight_event *s = inflight_oldest_sent(&p->inflight);
 	enum conn_why why = CONN_OK;
 	struct err err;
 
@@ -81,7 +81,7 @@ take_reply(struct publish *p, const struct reply *r)
 	s->dest->after = s->id;
 	s->dest->watch.added++;
 	p->since_watch++;
-	inflight_state(&p->inflight, s, INFLIGHT_ADDED);
+	inflight_set_state(&p->inflight, s, INFLIGHT_ADDED);
 }
 
 static void
@@ -100,7 +100,7 @@ take_all(struct publish *p)
 
 /* What was handed to the kernel whole may have been executed; what was not, was not. */
 static void
-doubt(struct publish *p, struct inflight_slot *s)
+doubt(struct publish *p, struct inflight_event *s)
 {
 	struct doubt *d = &s->where;
 
@@ -116,7 +116,7 @@ doubt(struct publish *p, struct inflight_slot *s)
 
 /* The connection is gone: all that is unanswered goes to the buffer. */
 void
-connect_lost(struct publish *p, const struct err *err)
+connect_drop(struct publish *p, const struct err *err)
 {
 	enum conn_why why = p->garbled ? CONN_GARBAGE : conn_why(p->conn);
 	bool idle = p->inflight.sent == 0;
@@ -126,19 +126,19 @@ connect_lost(struct publish *p, const struct err *err)
 		take_all(p); /* what had been answered before it died */
 	p->garbled = false;
 	for (i = 0; i < p->inflight.count; i++) {
-		struct inflight_slot *s = inflight_at(&p->inflight, i);
+		struct inflight_event *s = inflight_at(&p->inflight, i);
 
 		if (s->state != INFLIGHT_SENT)
 			continue;
 		doubt(p, s);
-		inflight_state(&p->inflight, s, INFLIGHT_TO_BUFFER);
+		inflight_set_state(&p->inflight, s, INFLIGHT_TO_BUFFER);
 	}
 	if (why == CONN_TIMEOUT && p->buf != NULL)
-		breaker_silent(p->buf, p->o->conf->address);
+		breaker_trip(p->buf, p->o->conf->address);
 	conn_abort(p->conn);
 	p->conn = NULL;
 	if (!idle || why != CONN_CUT)
-		connect_down(p, why, err->text);
+		connect_pause(p, why, err->text);
 	/* else the server closed an idle connection (its timeout, a restart): the next event tells
 	 */
 	dests_free(&p->dests);
@@ -156,7 +156,7 @@ greet(struct publish *p, struct slice type, struct err *err)
 	stream_put_info(p->conn, dest->key);
 	if (conn_handshake(p->conn, err) == -1 || (r = conn_wait(p->conn, 0, err)) == NULL)
 		return -1;
-	publish_take_info(p, type, r);
+	publish_open_dest_reply(p, type, r);
 	reply_free(r);
 	return 0;
 }
@@ -178,7 +178,7 @@ dial(struct publish *p, struct slice type, enum conn_why *why, struct err *err)
 
 /* 1 when connected. */
 int
-connect_up(struct publish *p, struct slice type)
+connect_ensure(struct publish *p, struct slice type)
 {
 	const struct conf *c = p->o->conf;
 	enum conn_why why = CONN_OK;
@@ -196,15 +196,15 @@ connect_up(struct publish *p, struct slice type)
 	if (p->buf != NULL && !breaker_enter(p->buf, c->address, c->timeout_ms)) {
 		err_set(&err, STATUS_UNREACHABLE,
 		    "%s did not answer a moment ago; not tried again for %d s", c->address,
-		    BREAKER_MS / 1000);
-		connect_down(p, CONN_TIMEOUT, err.text);
+		    BREAKER_OPEN_MS / 1000);
+		connect_pause(p, CONN_TIMEOUT, err.text);
 		return 0;
 	}
 	r = dial(p, type, &why, &err);
 	if (p->buf != NULL)
 		breaker_leave(p->buf, c->address, r == -1 && why == CONN_TIMEOUT);
 	if (r == -1) {
-		connect_down(p, why, err.text);
+		connect_pause(p, why, err.text);
 		return 0;
 	}
 	if (p->said_down)
@@ -219,11 +219,11 @@ drop_garbled(struct publish *p)
 	struct err err;
 
 	err_set(&err, STATUS_SOME, "'%s' answers what nobody asked", p->o->conf->address);
-	connect_lost(p, &err);
+	connect_drop(p, &err);
 }
 
 void
-connect_take(struct publish *p)
+connect_take_replies(struct publish *p)
 {
 	take_all(p);
 	if (p->garbled)
@@ -232,14 +232,14 @@ connect_take(struct publish *p)
 
 /* Waits for all that is unanswered. */
 void
-connect_await(struct publish *p)
+connect_await_replies(struct publish *p)
 {
 	struct reply *r;
 	struct err err;
 
 	while (p->conn != NULL && p->inflight.sent) {
 		if ((r = conn_wait(p->conn, 0, &err)) == NULL) {
-			connect_lost(p, &err);
+			connect_drop(p, &err);
 			return;
 		}
 		take_reply(p, r);
@@ -252,18 +252,18 @@ connect_await(struct publish *p)
 /* --- sending ------------------------------------------------------------------------------ */
 
 void
-connect_send(struct publish *p, struct inflight_slot *s)
+connect_send_event(struct publish *p, struct inflight_event *s)
 {
 	s->dest = dests_get(&p->dests, p->o->conf->prefix, s->e.type);
 	s->number = dest_put_add(s->dest, p->conn, s->dest->acked ? 0 : s->dest->maxlen, &s->e);
 	if (s->dest->acked)
 		s->dest->room--;
-	inflight_state(&p->inflight, s, INFLIGHT_SENT);
+	inflight_set_state(&p->inflight, s, INFLIGHT_SENT);
 }
 
 /* A replica answered: its name may lead elsewhere by now. Once. */
 void
-connect_elsewhere(struct publish *p)
+connect_follow_failover(struct publish *p)
 {
 	enum conn_why why;
 	struct dest *dest;
@@ -284,7 +284,7 @@ connect_elsewhere(struct publish *p)
 		return;
 	p->next_try = 0;
 	for (i = 0; i < p->inflight.count; i++) {
-		struct inflight_slot *s = inflight_at(&p->inflight, i);
+		struct inflight_event *s = inflight_at(&p->inflight, i);
 
 		if (s->state != INFLIGHT_TO_BUFFER || s->doubt)
 			continue;
@@ -292,7 +292,7 @@ connect_elsewhere(struct publish *p)
 		if (!dest->opened)
 			dest = publish_open_dest(p, s->e.type, NULL);
 		if (dest->room > 0)
-			connect_send(p, s);
+			connect_send_event(p, s);
 	}
-	connect_await(p);
+	connect_await_replies(p);
 }

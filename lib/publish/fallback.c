@@ -19,9 +19,9 @@
 
 /* What a line says of its stream's limit: nothing when it is the default. */
 static int64_t
-line_limit(struct publish *p, const struct inflight_slot *s)
+line_limit(struct publish *p, const struct inflight_event *s)
 {
-	int64_t own = publish_limit(p, dests_get(&p->dests, p->o->conf->prefix, s->e.type)->type);
+	int64_t own = publish_maxlen(p, dests_get(&p->dests, p->o->conf->prefix, s->e.type)->type);
 
 	return own == CONF_MAXLEN ? -1 : own;
 }
@@ -32,7 +32,7 @@ gather(struct publish *p, struct bytes *arena, struct append_line *lines)
 	size_t i, n = 0, at = 0;
 
 	for (i = 0; i < p->inflight.count; i++) {
-		struct inflight_slot *s = inflight_at(&p->inflight, i);
+		struct inflight_event *s = inflight_at(&p->inflight, i);
 
 		if (s->state != INFLIGHT_TO_BUFFER)
 			continue;
@@ -60,7 +60,7 @@ note_buffered(struct publish *p, size_t n)
 
 	for (i = 0; n > 0; i++)
 		if (inflight_at(&p->inflight, i)->state == INFLIGHT_TO_BUFFER) {
-			inflight_state(
+			inflight_set_state(
 			    &p->inflight, inflight_at(&p->inflight, i), INFLIGHT_BUFFERED);
 			n--;
 		}
@@ -108,7 +108,7 @@ fallback_append(struct publish *p, struct err *err)
 /* --- may it go directly? ------------------------------------------------------------- */
 
 void
-fallback_forget(struct publish *p)
+fallback_forget_absent(struct publish *p)
 {
 	while (p->clears)
 		free(p->clear[--p->clears]);
@@ -121,7 +121,7 @@ static void
 note_clear(struct publish *p, const char *type, uint64_t change)
 {
 	if (!p->looked || change != p->change)
-		fallback_forget(p);
+		fallback_forget_absent(p);
 	p->looked = true;
 	p->change = change;
 	if (p->clears < PUBLISH_TYPES)
@@ -129,7 +129,7 @@ note_clear(struct publish *p, const char *type, uint64_t change)
 }
 
 int
-fallback_clear(struct publish *p, struct slice type)
+fallback_lacks_type(struct publish *p, struct slice type)
 {
 	char name[NAMES_MAX + 1];
 	struct err err;
@@ -151,7 +151,7 @@ fallback_clear(struct publish *p, struct slice type)
 		return 0;
 	snprintf(name, sizeof(name), "%.*s", (int)type.n, type.p);
 	change = buffer_change(p->buf);
-	r = backlog_clear(p->buf, name, &holds, &err);
+	r = backlog_lacks_type(p->buf, name, &holds, &err);
 	if (r != 1) {
 		dest->held_till = p->next_drain;
 		/* With thousands of held types a look is dear: a tenth of the time at most. "Not
@@ -194,7 +194,7 @@ fallback_drain(struct publish *p, const char *type, bool whole)
 		return -1;
 	done = drain_run(p->buf, p->conn, &o, &r, &err);
 	buffer_replay_unlock(p->buf);
-	fallback_forget(p);
+	fallback_forget_absent(p);
 	dests_free(&p->dests); /* their bounds have moved, and those stopped may go on */
 	if (r.disordered)
 		publish_say(p, true,
@@ -206,9 +206,9 @@ fallback_drain(struct publish *p, const char *type, bool whole)
 		publish_worse(p, r.status == STATUS_UNSAFE ? STATUS_UNSAFE : STATUS_SOME);
 	p->garbled |= r.garbage;
 	if (done == -1 && (p->garbled || conn_why(p->conn) != CONN_OK))
-		connect_lost(p, &err);
+		connect_drop(p, &err);
 	else if (done == -1)
-		connect_down(p, CONN_LATER, err.text);
+		connect_pause(p, CONN_LATER, err.text);
 	if (r.refused == CONN_NOPERM || r.refused == CONN_WRONGTYPE || r.refused == CONN_FULL ||
 	    r.refused == CONN_OTHER)
 		publish_worse(p, conn_exit_status(r.refused));
@@ -233,11 +233,11 @@ is_in_the_way(struct publish *p, struct slice type)
 	char name[NAMES_MAX + 1];
 	struct err err;
 
-	if (fallback_clear(p, type) ||
-	    (fallback_drain(p, NULL, true) == 0 && p->conn != NULL && fallback_clear(p, type)))
+	if (fallback_lacks_type(p, type) ||
+	    (fallback_drain(p, NULL, true) == 0 && p->conn != NULL && fallback_lacks_type(p, type)))
 		return 0;
 	snprintf(name, sizeof(name), "%.*s", (int)type.n, type.p);
-	if (p->conn == NULL || backlog_lacks(p->buf, name, &err) != 1)
+	if (p->conn == NULL || backlog_scan_lacks_type(p->buf, name, &err) != 1)
 		return 1;
 	note_clear(p, name, buffer_change(p->buf));
 	return 0;
@@ -245,13 +245,13 @@ is_in_the_way(struct publish *p, struct slice type)
 
 /* One that waits for the buffer, directly instead. It is sent alone: the next may not pass it. */
 static int
-send_spilled(struct publish *p, struct inflight_slot *s)
+send_spilled(struct publish *p, struct inflight_event *s)
 {
 	if (s->doubt || is_in_the_way(p, s->e.type) || p->conn == NULL ||
-	    publish_admit(p, s->e.type) == -1 || p->conn == NULL)
+	    publish_prepare_dest(p, s->e.type) == -1 || p->conn == NULL)
 		return -1;
-	connect_send(p, s);
-	connect_await(p);
+	connect_send_event(p, s);
+	connect_await_replies(p);
 	return s->state == INFLIGHT_TO_BUFFER ? -1 : 0;
 }
 
@@ -272,7 +272,7 @@ waits_behind(struct publish *p, size_t at)
 }
 
 int
-fallback_past(struct publish *p)
+fallback_bypass(struct publish *p)
 {
 	size_t i;
 	int r = 0;
@@ -290,7 +290,7 @@ fallback_past(struct publish *p)
 
 /* An event that the server will never take is kept, out of the way. */
 int
-fallback_quarantine(struct publish *p, struct inflight_slot *s, const char *why)
+fallback_quarantine(struct publish *p, struct inflight_event *s, const char *why)
 {
 	struct bytes line = {0};
 	struct quarantine *q;
@@ -301,9 +301,9 @@ fallback_quarantine(struct publish *p, struct inflight_slot *s, const char *why)
 		return -1;
 	line_put(&line, &s->e, line_limit(p, s), NULL, clock_now());
 	q = quarantine_open(p->buf);
-	if (quarantine_refused(q, why, (struct slice){line.p, line.len - 1}, &err) == 0 &&
+	if (quarantine_add_refused(q, why, (struct slice){line.p, line.len - 1}, &err) == 0 &&
 	    quarantine_sync(q, &err) == 0) {
-		inflight_state(&p->inflight, s, INFLIGHT_REFUSED);
+		inflight_set_state(&p->inflight, s, INFLIGHT_REFUSED);
 		p->count[COUNT_QUARANTINED]++;
 		publish_worse(p, STATUS_SOME);
 		publish_say(p, true, "event %llu: %s: put into quarantine", s->n, why);

@@ -29,7 +29,7 @@ inflight_free(struct inflight *w)
 static void
 grow(struct inflight *w)
 {
-	struct inflight_slot *more = mem_alloc(4 * w->cap * sizeof(*more));
+	struct inflight_event *more = mem_alloc(4 * w->cap * sizeof(*more));
 	size_t i;
 
 	for (i = 0; i < w->count; i++)
@@ -41,23 +41,23 @@ grow(struct inflight *w)
 }
 
 int
-inflight_room(const struct inflight *w, size_t bytes)
+inflight_has_room(const struct inflight *w, size_t bytes)
 {
-	size_t times = w->spills == w->count ? INFLIGHT_SPILLS : 1;
+	size_t times = w->spills == w->count ? INFLIGHT_BUFFER_FACTOR : 1;
 
-	return w->count < times * INFLIGHT_SLOTS &&
+	return w->count < times * INFLIGHT_EVENTS &&
 	    (w->count == 0 ||
 	        (w->bytes + bytes <= times * INFLIGHT_BYTES && bytes <= INFLIGHT_BIG));
 }
 
-struct inflight_slot *
+struct inflight_event *
 inflight_at(struct inflight *w, size_t i)
 {
 	return &w->slot[(w->head + i) & (w->cap - 1)];
 }
 
 static void
-copy(struct inflight_slot *s, const struct event *e)
+copy(struct inflight_event *s, const struct event *e)
 {
 	const struct slice *from[EVENT_FIELDS] = {&e->type, &e->payload, &e->trace_id,
 	    &e->correlation_id, &e->timestamp, &e->source, &e->event_id};
@@ -76,10 +76,10 @@ copy(struct inflight_slot *s, const struct event *e)
 	}
 }
 
-struct inflight_slot *
+struct inflight_event *
 inflight_push(struct inflight *w, const struct event *e, unsigned long long n)
 {
-	struct inflight_slot *s;
+	struct inflight_event *s;
 
 	if (w->count == w->cap)
 		grow(w);
@@ -103,7 +103,7 @@ counter(struct inflight *w, enum inflight_state state)
 }
 
 void
-inflight_state(struct inflight *w, struct inflight_slot *s, enum inflight_state state)
+inflight_set_state(struct inflight *w, struct inflight_event *s, enum inflight_state state)
 {
 	size_t i = ((size_t)(s - w->slot) - w->head) & (w->cap - 1);
 	size_t *c;
@@ -118,8 +118,8 @@ inflight_state(struct inflight *w, struct inflight_slot *s, enum inflight_state 
 }
 
 /* Answers come in order, so that each slot is passed once. */
-struct inflight_slot *
-inflight_sent(struct inflight *w)
+struct inflight_event *
+inflight_oldest_sent(struct inflight *w)
 {
 	while (inflight_at(w, w->asked)->state != INFLIGHT_SENT)
 		w->asked++;
@@ -129,7 +129,7 @@ inflight_sent(struct inflight *w)
 void
 inflight_pop(struct inflight *w)
 {
-	struct inflight_slot *s = inflight_at(w, 0);
+	struct inflight_event *s = inflight_at(w, 0);
 
 	w->bytes -= s->bytes.len;
 	if (s->bytes.cap > 2 * INFLIGHT_BIG)

@@ -11,9 +11,9 @@
 #include "event/event.h"
 #include "event/id.h"
 
-#define INFLIGHT_SLOTS 1024
+#define INFLIGHT_EVENTS 1024
 #define INFLIGHT_BYTES (1u << 20)
-#define INFLIGHT_SPILLS \
+#define INFLIGHT_BUFFER_FACTOR \
 	4 /* times as much when all of it is for the buffer, where a sync costs the more the fewer \
 	     share it */
 #define INFLIGHT_BIG 32768UL /* an event larger than this goes alone, see BATCH_LARGE */
@@ -28,7 +28,7 @@ enum inflight_state {
 	INFLIGHT_UNSAFE
 };
 
-struct inflight_slot {
+struct inflight_event {
 	unsigned long long n; /* of the input, from 1 */
 	enum inflight_state state;
 	struct event e; /* in bytes */
@@ -41,7 +41,7 @@ struct inflight_slot {
 };
 
 struct inflight {
-	struct inflight_slot *slot;
+	struct inflight_event *slot;
 	size_t head, count, bytes;
 	/* slots, a power of two: a process with one event is not to pay for a thousand */
 	size_t cap;
@@ -52,14 +52,14 @@ struct inflight {
 void inflight_init(struct inflight *w);
 void inflight_free(struct inflight *w);
 /* 1 when an event of that size may be added */
-int inflight_room(const struct inflight *w, size_t bytes);
+int inflight_has_room(const struct inflight *w, size_t bytes);
 /* The next slot, NEW, with a copy of the event (NULL: none). There must be one free. */
-struct inflight_slot *inflight_push(
+struct inflight_event *inflight_push(
     struct inflight *w, const struct event *e, unsigned long long n);
-struct inflight_slot *inflight_at(struct inflight *w, size_t i); /* 0 is the oldest */
+struct inflight_event *inflight_at(struct inflight *w, size_t i); /* 0 is the oldest */
 /* the oldest that is SENT; there must be one */
-struct inflight_slot *inflight_sent(struct inflight *w);
-void inflight_state(struct inflight *w, struct inflight_slot *s, enum inflight_state state);
+struct inflight_event *inflight_oldest_sent(struct inflight *w);
+void inflight_set_state(struct inflight *w, struct inflight_event *s, enum inflight_state state);
 void inflight_pop(struct inflight *w); /* the oldest */
 
 #endif

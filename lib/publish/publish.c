@@ -26,7 +26,7 @@ publish_open_dest(struct publish *p, struct slice type, const struct stream_info
 	struct dest *dest = dests_get(&p->dests, p->o->conf->prefix, type);
 
 	dest->opened = true;
-	dest->maxlen = publish_limit(p, dest->type);
+	dest->maxlen = publish_maxlen(p, dest->type);
 	if (info != NULL) {
 		dest->after = info->last_generated;
 		dest->watch.before = *info;
@@ -40,7 +40,7 @@ publish_open_dest(struct publish *p, struct slice type, const struct stream_info
 }
 
 void
-publish_take_info(struct publish *p, struct slice type, const struct reply *r)
+publish_open_dest_reply(struct publish *p, struct slice type, const struct reply *r)
 {
 	struct stream_info info;
 	enum conn_why why;
@@ -57,16 +57,18 @@ ask(struct publish *p, struct slice type)
 
 	stream_put_info(p->conn, dests_get(&p->dests, p->o->conf->prefix, type)->key);
 	if ((r = conn_wait(p->conn, 0, &err)) == NULL) {
-		connect_lost(p, &err);
+		connect_drop(p, &err);
 		return -1;
 	}
-	publish_take_info(p, type, r);
+	publish_open_dest_reply(p, type, r);
 	reply_free(r);
 	return 0;
 }
 
-int
-publish_measure_room(struct publish *p, struct dest *dest)
+/* Measures the room (trim.h); no command may be unanswered. 0: some, 1: the type is stopped now,
+ * -1: the connection is lost. */
+static int
+measure_stream_room(struct publish *p, struct dest *dest)
 {
 	struct bytes words = {0};
 	struct err err;
@@ -79,7 +81,7 @@ publish_measure_room(struct publish *p, struct dest *dest)
 	p->said_retain |= words.len > 0;
 	bytes_free(&words);
 	if (r == -1 && conn_why(p->conn) != CONN_OK) {
-		connect_lost(p, &err);
+		connect_drop(p, &err);
 		return -1;
 	}
 	if (r == -1) /* of the whole server: the XADD will tell */
@@ -101,7 +103,7 @@ note_stopped(struct publish *p, struct dest *dest)
 }
 
 int
-publish_admit(struct publish *p, struct slice type)
+publish_prepare_dest(struct publish *p, struct slice type)
 {
 	struct dest *dest = dests_get(&p->dests, p->o->conf->prefix, type);
 	int r;
@@ -111,7 +113,7 @@ publish_admit(struct publish *p, struct slice type)
 	if (dest->opened && dest->stopped &&
 	    !(dest->acked && dest->why == CONN_OK && clock_mono() >= dest->held_till))
 		return -1;
-	connect_await(p);
+	connect_await_replies(p);
 	if (p->conn == NULL)
 		return -1;
 	dest = dests_get(&p->dests, p->o->conf->prefix, type);
@@ -119,7 +121,7 @@ publish_admit(struct publish *p, struct slice type)
 		return -1;
 	if (dest->room > 0 && !dest->stopped)
 		return 0;
-	if ((r = publish_measure_room(p, dest)) == 1)
+	if ((r = measure_stream_room(p, dest)) == 1)
 		note_stopped(p, dest);
 	return r == 0 ? 0 : -1;
 }
@@ -147,7 +149,7 @@ publish_worse(struct publish *p, int status)
 }
 
 int64_t
-publish_limit(const struct publish *p, const char *type)
+publish_maxlen(const struct publish *p, const char *type)
 {
 	return p->o->maxlen >= 0 ? p->o->maxlen : conf_maxlen(p->o->conf, type);
 }
@@ -155,7 +157,7 @@ publish_limit(const struct publish *p, const char *type)
 /* --- answers, in order --------------------------------------------------------------- */
 
 static void
-answer(struct publish *p, struct inflight_slot *s, const char *text)
+answer(struct publish *p, struct inflight_event *s, const char *text)
 {
 	char id[ID_SIZE];
 
@@ -195,7 +197,7 @@ set_spills(struct publish *p, enum inflight_state state)
 
 	for (i = 0; i < p->inflight.count; i++)
 		if (inflight_at(&p->inflight, i)->state == INFLIGHT_TO_BUFFER)
-			inflight_state(&p->inflight, inflight_at(&p->inflight, i), state);
+			inflight_set_state(&p->inflight, inflight_at(&p->inflight, i), state);
 }
 
 /* Everything in the window gets its answer. */
@@ -204,11 +206,11 @@ indoubt_settle(struct publish *p)
 {
 	struct err err = {.text = ""};
 
-	connect_await(p);
+	connect_await_replies(p);
 	if (p->readonly)
-		connect_elsewhere(p);
+		connect_follow_failover(p);
 	if (p->inflight.spills) {
-		if (fallback_append(p, &err) == -1 && fallback_past(p) == -1) {
+		if (fallback_append(p, &err) == -1 && fallback_bypass(p) == -1) {
 			publish_worse(
 			    p, err.status == STATUS_CONFIG ? STATUS_CONFIG : STATUS_UNSAFE);
 			set_spills(p, INFLIGHT_UNSAFE);
@@ -224,9 +226,9 @@ goes_directly(struct publish *p, struct slice type)
 {
 	char name[NAMES_MAX + 1];
 
-	if (!connect_up(p, type))
+	if (!connect_ensure(p, type))
 		return 0;
-	if (p->buf != NULL && !p->o->unordered && !fallback_clear(p, type)) {
+	if (p->buf != NULL && !p->o->unordered && !fallback_lacks_type(p, type)) {
 		p->behind = true;
 		if (clock_mono() < p->next_drain)
 			return 0;
@@ -235,10 +237,10 @@ goes_directly(struct publish *p, struct slice type)
 			return 0;
 		snprintf(name, sizeof(name), "%.*s", (int)type.n, type.p);
 		fallback_drain(p, name, false);
-		if (p->conn == NULL || !fallback_clear(p, type))
+		if (p->conn == NULL || !fallback_lacks_type(p, type))
 			return 0;
 	}
-	return publish_admit(p, type) == 0 && p->conn != NULL &&
+	return publish_prepare_dest(p, type) == 0 && p->conn != NULL &&
 	    (!p->next_try || clock_mono() >= p->next_try);
 }
 
@@ -300,17 +302,17 @@ publish_close(struct publish *p)
 	buffer_close(p->buf);
 	inflight_free(&p->inflight);
 	bytes_free(&p->arena);
-	fallback_forget(p);
+	fallback_forget_absent(p);
 	free(p->no_buffer);
 	free(p->target);
 	free(p);
 }
 
 void
-publish_begin(struct publish *p)
+publish_begin_batch(struct publish *p)
 {
 	if (p->buf != NULL && p->looked && buffer_change(p->buf) != p->change)
-		fallback_forget(p);
+		fallback_forget_absent(p);
 }
 
 /* To be woken for each few answers costs more than to take them: while the server surely has work,
@@ -320,7 +322,7 @@ await_some(struct publish *p, struct err *err)
 {
 	uint64_t had = conn_received(p->conn);
 
-	if (p->inflight.sent > INFLIGHT_SLOTS / 2) {
+	if (p->inflight.sent > INFLIGHT_EVENTS / 2) {
 		nanosleep(&(struct timespec){0, REST}, NULL);
 		if (conn_io(p->conn, err) == -1)
 			return -1;
@@ -335,27 +337,27 @@ make_space(struct publish *p, size_t bytes)
 {
 	struct err err;
 
-	if (inflight_room(&p->inflight, bytes))
+	if (inflight_has_room(&p->inflight, bytes))
 		return;
 	/* Down to a half, so that the server always has work while we read on. */
 	while (p->conn != NULL && !p->inflight.spills && p->inflight.sent &&
 	    bytes <= INFLIGHT_BIG &&
-	    (p->inflight.count > INFLIGHT_SLOTS / 2 || p->inflight.bytes > INFLIGHT_BYTES / 2)) {
+	    (p->inflight.count > INFLIGHT_EVENTS / 2 || p->inflight.bytes > INFLIGHT_BYTES / 2)) {
 		if (await_some(p, &err) == -1) {
-			connect_lost(p, &err);
+			connect_drop(p, &err);
 			break;
 		}
-		connect_take(p);
+		connect_take_replies(p);
 		emit(p, "");
 	}
-	if (!inflight_room(&p->inflight, bytes))
+	if (!inflight_has_room(&p->inflight, bytes))
 		indoubt_settle(p);
 }
 
 void
 publish_event(struct publish *p, const struct event *e)
 {
-	struct inflight_slot *s;
+	struct inflight_event *s;
 	bool direct;
 
 	make_space(p, e->payload.n);
@@ -366,20 +368,20 @@ publish_event(struct publish *p, const struct event *e)
 	}
 	s = inflight_push(&p->inflight, e, ++p->taken);
 	if (!direct) {
-		inflight_state(&p->inflight, s, INFLIGHT_TO_BUFFER);
+		inflight_set_state(&p->inflight, s, INFLIGHT_TO_BUFFER);
 		return;
 	}
-	connect_send(p, s);
+	connect_send_event(p, s);
 	if (e->payload.n > INFLIGHT_BIG)
 		indoubt_settle(p);
 }
 
 void
-publish_refused(struct publish *p)
+publish_refused_line(struct publish *p)
 {
-	if (!inflight_room(&p->inflight, 0))
+	if (!inflight_has_room(&p->inflight, 0))
 		indoubt_settle(p);
-	inflight_state(
+	inflight_set_state(
 	    &p->inflight, inflight_push(&p->inflight, NULL, ++p->taken), INFLIGHT_REFUSED);
 }
 
@@ -393,7 +395,7 @@ watch_all(struct publish *p)
 		struct dest *dest = p->dests.dest[i];
 
 		if (dest->acked) {
-			if (trim_is_due(dest) && publish_measure_room(p, dest) == 1)
+			if (trim_is_due(dest) && measure_stream_room(p, dest) == 1)
 				/* the next event of its type says so, if there is one */
 				trim_remeasure(dest);
 			continue;
@@ -409,13 +411,13 @@ watch_all(struct publish *p)
 }
 
 void
-publish_end(struct publish *p)
+publish_end_batch(struct publish *p)
 {
 	struct err err;
 
 	if (p->conn != NULL && conn_io(p->conn, &err) == -1)
-		connect_lost(p, &err);
-	connect_take(p);
+		connect_drop(p, &err);
+	connect_take_replies(p);
 	if (p->inflight.spills)
 		indoubt_settle(p);
 	else
@@ -433,13 +435,13 @@ publish_fd(const struct publish *p)
 }
 
 short
-publish_events(const struct publish *p)
+publish_poll_events(const struct publish *p)
 {
 	return (short)(p->conn != NULL ? conn_events(p->conn) : 0);
 }
 
 int
-publish_timeout(const struct publish *p)
+publish_timeout_ms(const struct publish *p)
 {
 	int64_t now = clock_mono(), at = -1, next;
 
@@ -460,11 +462,11 @@ catch_up(struct publish *p)
 	bool holds = true;
 	struct err err;
 
-	if (backlog_clear(p->buf, "", &holds, &err) == 1 && !holds) {
+	if (backlog_lacks_type(p->buf, "", &holds, &err) == 1 && !holds) {
 		p->behind = false;
 		return;
 	}
-	if (!connect_up(p, slice_of(OUTAGE_TYPE))) {
+	if (!connect_ensure(p, slice_of(OUTAGE_TYPE))) {
 		p->next_drain = p->next_try;
 		return;
 	}
@@ -474,7 +476,7 @@ catch_up(struct publish *p)
 void
 publish_work(struct publish *p)
 {
-	publish_end(p);
+	publish_end_batch(p);
 	if (p->behind && p->inflight.count == 0 && clock_mono() >= p->next_try &&
 	    clock_mono() >= p->next_drain)
 		catch_up(p);

@@ -9,9 +9,10 @@
  * An event is sent directly only when the buffer holds no undelivered one of its type; else a
  * bounded part of the buffer is drained first, and where that is not enough the event is appended.
  *
- * For a caller with a poll loop: publish_begin when input has come, publish_event for each,
- * publish_end behind the last; then poll publish_fd for publish_events, at most publish_timeout ms,
- * and publish_work. For a caller without: publish_begin, publish_event, publish_finish.
+ * For a caller with a poll loop: publish_begin_batch when input has come, publish_event for each,
+ * publish_end_batch behind the last; then poll publish_fd for publish_poll_events, at most
+ * publish_timeout_ms ms, and publish_work. For a caller without: publish_begin_batch,
+ * publish_event, publish_finish.
  */
 #ifndef PUBLISH_PUBLISH_H
 #define PUBLISH_PUBLISH_H
@@ -27,7 +28,7 @@
 enum publish_answer {
 	PUBLISH_ADDED,    /* text is the stream ID */
 	PUBLISH_BUFFERED, /* durably on disk */
-	/* by the caller (publish_refused), or by the server for good: in quarantine */
+	/* by the caller (publish_refused_line), or by the server for good: in quarantine */
 	PUBLISH_REFUSED,
 	PUBLISH_UNSAFE /* neither Redis nor the buffer took it; text says why */
 };
@@ -54,17 +55,17 @@ struct publish *publish_open(const struct publish_options *o, struct err *err);
 int publish_finish(struct publish *p);
 void publish_close(struct publish *p);
 
-void publish_begin(struct publish *p);
+void publish_begin_batch(struct publish *p);
 /* Takes one event (its bytes are copied). Waits when the window is full. */
 void publish_event(struct publish *p, const struct event *e);
 /* Keeps the place of a line that the caller refused in the order of the answers. */
-void publish_refused(struct publish *p);
-void publish_end(struct publish *p);
+void publish_refused_line(struct publish *p);
+void publish_end_batch(struct publish *p);
 
 int publish_fd(const struct publish *p); /* -1 when not connected */
-short publish_events(const struct publish *p);
+short publish_poll_events(const struct publish *p);
 /* ms until publish_work wants to be called; -1: never */
-int publish_timeout(const struct publish *p);
+int publish_timeout_ms(const struct publish *p);
 void publish_work(struct publish *p);
 
 #endif

@@ -52,23 +52,23 @@ struct publish {
 void publish_say(struct publish *p, bool important, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void publish_worse(struct publish *p, int status);
-int64_t publish_limit(const struct publish *p, const char *type);
+int64_t publish_maxlen(const struct publish *p, const char *type);
 
 /* --- link ------------------------------------------------------------------------- */
 
 /* 1 when there is a connection, made if need be, on which events may be sent now. */
-int connect_up(struct publish *p, struct slice type);
+int connect_ensure(struct publish *p, struct slice type);
 void connect_close(struct publish *p);
 /* Sends one slot of the window. */
-void connect_send(struct publish *p, struct inflight_slot *s);
+void connect_send_event(struct publish *p, struct inflight_event *s);
 /* The connection is dead: what it answered before that counts, the rest is to be spilled. */
-void connect_lost(struct publish *p, const struct err *err);
+void connect_drop(struct publish *p, const struct err *err);
 /* The server does not take events now: words, status, pause. */
-void connect_down(struct publish *p, enum conn_why why, const char *text);
-void connect_take(struct publish *p);  /* the replies that are here */
-void connect_await(struct publish *p); /* all replies */
+void connect_pause(struct publish *p, enum conn_why why, const char *text);
+void connect_take_replies(struct publish *p);  /* the replies that are here */
+void connect_await_replies(struct publish *p); /* all replies */
 /* After a replica's refusal: asks the name once more, and sends again what was refused. */
-void connect_elsewhere(struct publish *p);
+void connect_follow_failover(struct publish *p);
 
 /* --- admit ------------------------------------------------------------------------ */
 
@@ -77,16 +77,13 @@ void connect_elsewhere(struct publish *p);
  * new on this connection, and with trim = acked for room. 0, or -1: its lane is stopped, or the
  * connection died.
  */
-int publish_admit(struct publish *p, struct slice type);
-/* Looks how much room there is (trim.h); nothing may be unanswered. 0 some, 1 the lane is stopped
- * now, -1 the connection died. */
-int publish_measure_room(struct publish *p, struct dest *dest);
+int publish_prepare_dest(struct publish *p, struct slice type);
 /* Opens a lane with what is known of its stream; NULL: nothing. */
 struct dest *publish_open_dest(
     struct publish *p, struct slice type, const struct stream_info *info);
 /* The same with an answer to XINFO STREAM. A refusal to look (no permission, wrong type) is none to
  * send: the XADD itself will tell. */
-void publish_take_info(struct publish *p, struct slice type, const struct reply *r);
+void publish_open_dest_reply(struct publish *p, struct slice type, const struct reply *r);
 
 /* --- spill ------------------------------------------------------------------------ */
 
@@ -95,14 +92,14 @@ void publish_take_info(struct publish *p, struct slice type, const struct reply 
 int fallback_append(struct publish *p, struct err *err);
 /* Where the buffer takes no more but Redis is there: drains it (that needs no room), then sends
  * what was to be spilled. 0 nothing is left to spill. */
-int fallback_past(struct publish *p);
+int fallback_bypass(struct publish *p);
 /* Whether the buffer holds no undelivered event of this type. */
-int fallback_clear(struct publish *p, struct slice type);
-void fallback_forget(struct publish *p);
+int fallback_lacks_type(struct publish *p, struct slice type);
+void fallback_forget_absent(struct publish *p);
 /* Drains a bounded part of the buffer (all of it with whole), unless somebody else does. 0
  * something moved, else -1. type: see drain_options. */
 int fallback_drain(struct publish *p, const char *type, bool whole);
 /* Keeps an event that the server will never take, out of the way. 0 or -1. */
-int fallback_quarantine(struct publish *p, struct inflight_slot *s, const char *why);
+int fallback_quarantine(struct publish *p, struct inflight_event *s, const char *why);
 
 #endif

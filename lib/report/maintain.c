@@ -11,7 +11,7 @@ static int
 compress(struct buffer *buf, struct bytes *told, struct err *err)
 {
 	size_t files = 0;
-	int ok = gzip_closed(buf, &files, err);
+	int ok = gzip_segments(buf, &files, err);
 
 	bytes_addf(told, "%zu segments compressed", files);
 	return ok;

@@ -167,7 +167,7 @@ byte spent;			/* bit n: ID n + 1 accounts for a line that had been in doubt */
 #define TWIN(n) (here[c] -> added_at[n] && greeted >= added_at[n] : (accepted >> (n)) & 1)
 #endif
 
-/* publish_begin: the caller hands the events over. */
+/* publish_begin_batch: the caller hands the events over. */
 inline give() {
 	if
 	:: from == 1 ->
@@ -229,7 +229,7 @@ proctype publisher(byte from, end_of, c)
 	}
 	:: true
 	fi;
-	/* goes_directly, spill_clear, backlog_clear: is anything of the type undelivered? */
+	/* goes_directly, spill_clear, backlog_lacks_type: is anything of the type undelivered? */
 	atomic { give();
 #ifndef OVERTAKE
 		direct = direct && mark >= lines
