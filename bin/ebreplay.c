@@ -221,7 +221,7 @@ drain(struct buffer *buf)
 		if (isatty(STDERR_FILENO) && !eb.conf.quiet && backlog_read(buf, &b, &err) == 0) {
 			eb.total = b.events;
 			backlog_free(&b);
-			eb.drain.tick = on_tick;
+			eb.drain.progress = on_tick;
 		}
 		worse(retry_drain(buf, &eb.drain, &eb.sum, eb.wait_ms, eb.loud));
 		if (stopped && eb.sum.left)
@@ -343,7 +343,7 @@ redrive(void)
 	if (eb.action != NULL)
 		o->dry = print_letter;
 	else if (isatty(STDERR_FILENO) && !eb.conf.quiet)
-		o->tick = on_redriven;
+		o->progress = on_redriven;
 	redrive_run(o, &r);
 	worse(r.status);
 	if (stopped && r.left)

@@ -45,20 +45,20 @@ batch_reset(struct batch *b)
 	b->brief = false;
 }
 
-struct batch_item *
+static struct batch_item *
 next_slot(struct batch *b)
 {
 	return &b->item[b->n];
 }
 
-int
+static bool
 is_batch_full(const struct batch *b, size_t bytes)
 {
 	return b->types == BATCH_TYPES || b->bytes >= BATCH_BYTES ||
 	    (b->n && (bytes > BATCH_LARGE || b->item[b->n - 1].line.e.payload.n > BATCH_LARGE));
 }
 
-void
+static void
 add_to_batch(struct batch *b)
 {
 	struct batch_item *it = &b->item[b->n];
@@ -71,11 +71,11 @@ add_to_batch(struct batch *b)
 	b->n++;
 }
 
-#define PASSED_MOST 256
+#define PASSED_CHECK 256
 
 /* Whether somebody sent this line already and had no answer, and from where to look for it. */
 static void
-look_for_doubt(struct drain *d, struct batch_item *it)
+determine_doubt(struct drain *d, struct batch_item *it)
 {
 	struct intent_type *s =
 	    d->old.on ? intent_sent(&d->old, it->line.e.type.p, it->line.e.type.n) : NULL;
@@ -102,7 +102,7 @@ look_for_doubt(struct drain *d, struct batch_item *it)
 }
 
 static bool
-tries_held(const struct drain *d, const char *type)
+may_retry_held(const struct drain *d, const char *type)
 {
 	return d->o->all || (d->o->type != NULL && strcmp(d->o->type, type) == 0);
 }
@@ -113,15 +113,15 @@ batch_dest(struct drain *d, struct slice type)
 	struct dest *dest = dests_get(&d->dests, d->o->conf->prefix, type);
 	struct lagging *late;
 
-	if (!dest->opened && !dest->stopped &&
+	if (!dest->measured && !dest->stopped &&
 	    (late = checkpoint_lagging(&d->checkpoint, type.p, type.n)) != NULL && *late->reason &&
-	    !tries_held(d, dest->type))
+	    !may_retry_held(d, dest->type))
 		dest_stop(dest, CONN_OTHER, late->reason);
 	return dest;
 }
 
 static void
-pass_by(struct drain *d)
+move_walked_position(struct drain *d)
 {
 	struct positions *m = &d->walked;
 
@@ -131,7 +131,7 @@ pass_by(struct drain *d)
 
 /* Chain segments that the walk leaves without leaving a line behind may go at once. */
 static void
-enter_segment(struct drain *d)
+enter_chain_segment(struct drain *d)
 {
 	if (!d->l.chain || (d->stem != NULL && strcmp(d->stem, d->l.stem) == 0))
 		return;
@@ -145,7 +145,7 @@ enter_segment(struct drain *d)
 
 /* 1 when the line was written again into a later segment, 0 not, -1 failure. */
 static int
-written_again(struct drain *d, const struct event *e, struct err *err)
+check_rewritten(struct drain *d, const struct event *e, struct err *err)
 {
 	struct segment *list;
 	struct notebook nb;
@@ -173,12 +173,12 @@ written_again(struct drain *d, const struct event *e, struct err *err)
 }
 
 static int
-measure_room(struct drain *d, struct batch_item *it, struct err *err)
+measure_dest_room(struct drain *d, struct batch_item *it, struct err *err)
 {
 	struct bytes words = {0};
 	int r;
 
-	if (!it->dest->opened && !it->dest->stopped)
+	if (!it->dest->measured && !it->dest->stopped)
 		trim_set_policy(it->dest, d->o->conf);
 	r = trim_ensure_room(it->dest, d->conn, drain_maxlen(d, it->line.maxlen, it->dest->type),
 	    d->o->force, &words, err);
@@ -189,7 +189,7 @@ measure_room(struct drain *d, struct batch_item *it, struct err *err)
 }
 
 static void
-swap(struct bytes *a, struct bytes *b)
+swap_bytes(struct bytes *a, struct bytes *b)
 {
 	struct bytes keep = *a;
 
@@ -199,19 +199,19 @@ swap(struct bytes *a, struct bytes *b)
 
 /* Before it may be added the server has to be asked for room. */
 static bool
-asks(struct drain *d, const struct batch_item *it)
+needs_room_query(struct drain *d, const struct batch_item *it)
 {
 	struct dest *dest = it->dest;
 
 	return !dest->stopped &&
-	    (!dest->opened || dest->stale ||
+	    (!dest->measured || dest->stale ||
 	        !trim_set_limit(dest, drain_maxlen(d, it->line.maxlen, it->dest->type)) ||
 	        dest->room <= 0);
 }
 
 /* It may be sent without a question and without a record. */
 static bool
-is_recorded(const struct drain *d, const struct batch_item *it)
+is_item_recorded(const struct drain *d, const struct batch_item *it)
 {
 	const struct batch *b = &d->batch;
 	const struct intent *in = &d->checkpoint.intent;
@@ -223,14 +223,14 @@ is_recorded(const struct drain *d, const struct batch_item *it)
 	    intent_sent(in, it->dest->type, strlen(it->dest->type)) != NULL;
 }
 
-enum taken { TAKEN, PASSED, FULL };
+enum line_outcome { LINE_ADDED, LINE_PASSED, LINE_KEPT };
 
 /*
  * What to do with the line at hand: taken into the batch, passed by (delivered, left behind, bad),
  * or the batch has no room. -1 on failure.
  */
 static int
-take_line(struct drain *d, struct err *err)
+add_current_line(struct drain *d, struct err *err)
 {
 	struct batch_item *it = next_slot(&d->batch);
 	struct line *el = &d->at->event;
@@ -240,36 +240,36 @@ take_line(struct drain *d, struct err *err)
 
 	/* What the old intent names has its bound, what comes behind gets one of its own. */
 	if (d->batch.n && old != d->batch.old)
-		return FULL;
+		return LINE_KEPT;
 	if (d->l.text.n == 0)
-		return PASSED; /* the newline that ended a torn piece */
+		return LINE_PASSED; /* the newline that ended a torn piece */
 	if (d->at->bad) {
 		if (positions_passed(&d->checkpoint.marks, d->l.chain, d->l.stem, d->l.pos, &has))
-			return PASSED; /* in quarantine already */
+			return LINE_PASSED; /* in quarantine already */
 		drain_quarantine(d, d->l.stem, d->l.pos, d->l.text, d->at->why->text);
-		return PASSED;
+		return LINE_PASSED;
 	}
 	if (checkpoint_delivered(
 	        &d->checkpoint, el->e.type.p, el->e.type.n, d->l.chain, d->l.stem, d->l.pos))
-		return PASSED;
-	if ((again = written_again(d, &el->e, err)) != 0)
-		return again == -1 ? -1 : PASSED;
+		return LINE_PASSED;
+	if ((again = check_rewritten(d, &el->e, err)) != 0)
+		return again == -1 ? -1 : LINE_PASSED;
 	it->line = *el;
 	it->dest = batch_dest(d, el->e.type);
 	for (i = 0; i < d->batch.n && d->batch.item[i].dest != it->dest; i++)
 		;
-	recorded = is_recorded(d, it);
+	recorded = is_item_recorded(d, it);
 	if (!it->dest->stopped &&
 	    (is_batch_full(&d->batch, el->e.payload.n) || (d->batch.sent && !recorded)))
-		return FULL;
-	if (asks(d, it) && (i < d->batch.n || d->batch.sent))
+		return LINE_KEPT;
+	if (needs_room_query(d, it) && (i < d->batch.n || d->batch.sent))
 		/* what is in the batch has to be added before room can be measured */
-		return FULL;
-	if (measure_room(d, it, err) == -1)
+		return LINE_KEPT;
+	if (measure_dest_room(d, it, err) == -1)
 		return -1;
 	if (it->dest->stopped) {
 		commit_skip(d, el->e.type, d->l.chain, d->l.stem, d->l.pos, d->l.limit);
-		return PASSED;
+		return LINE_PASSED;
 	}
 	it->stem = d->l.stem;
 	it->chain = d->l.chain;
@@ -277,9 +277,9 @@ take_line(struct drain *d, struct err *err)
 	it->limit = d->l.limit;
 	it->at = d->l.at;
 	/* The bytes that the event is made of go with it. */
-	swap(&it->text, &d->at->text);
+	swap_bytes(&it->text, &d->at->text);
 	line_complete(&it->line, &it->derived, it->stem, it->at, d->l.text);
-	look_for_doubt(d, it);
+	determine_doubt(d, it);
 	it->state = BATCH_SEND;
 	if (it->dest->room != INT64_MAX)
 		it->dest->room--;
@@ -287,7 +287,7 @@ take_line(struct drain *d, struct err *err)
 	d->batch.recorded = recorded;
 	d->batch.brief |= it->dest->maxlen > 0 && it->dest->maxlen < BATCH_IN_DOUBT;
 	add_to_batch(&d->batch);
-	return TAKEN;
+	return LINE_ADDED;
 }
 
 size_t
@@ -304,7 +304,7 @@ batch_max_lines(const struct drain *d)
 
 /* What was read before a failure is not held up by it, and what is on its way is waited for. */
 static int
-failed(struct drain *d, size_t before, const struct err *err)
+defer_failure(struct drain *d, size_t before, const struct err *err)
 {
 	if (before == 0)
 		return -1;
@@ -328,21 +328,21 @@ batch_load(struct drain *d, size_t most, bool *end, struct err *err)
 		if ((got = readahead_next(&d->ahead, &d->at, err)) != 1)
 			break;
 		d->l = d->at->l;
-		enter_segment(d);
-		if ((r = take_line(d, err)) == -1)
-			return failed(d, d->batch.sent, err);
-		if (r == FULL) {
+		enter_chain_segment(d);
+		if ((r = add_current_line(d, err)) == -1)
+			return defer_failure(d, d->batch.sent, err);
+		if (r == LINE_KEPT) {
 			readahead_push_back(&d->ahead);
 			return 0;
 		}
-		pass_by(d);
+		move_walked_position(d);
 		/* Lines that are left out cost time too. */
-		if (r == PASSED && ++passed % PASSED_MOST == 0 &&
+		if (r == LINE_PASSED && ++passed % PASSED_CHECK == 0 &&
 		    (drain_must_end(d) || !drain_walk_is_useful(d)))
 			return 0;
 	}
 	if (got == 1)
 		return 1;
 	*end = got == 0;
-	return got == -1 ? failed(d, d->batch.n, err) : 0;
+	return got == -1 ? defer_failure(d, d->batch.n, err) : 0;
 }

@@ -60,12 +60,6 @@ struct batch {
 void batch_init(struct batch *b);
 void batch_free(struct batch *b);
 void batch_reset(struct batch *b);
-/* The slot for the next line; it counts only after add_to_batch. */
-struct batch_item *next_slot(struct batch *b);
-void add_to_batch(struct batch *b);
-/* 1 when a line of that many payload bytes does not fit any more. */
-int is_batch_full(const struct batch *b, size_t bytes);
-
 struct drain; /* drain_int.h */
 
 /*

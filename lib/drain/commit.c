@@ -6,8 +6,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-struct position *
-commit_find_position(struct positions *m, bool chain, const char *stem)
+/* NULL: the source has no position. */
+static struct position *
+find_source_position(struct positions *m, bool chain, const char *stem)
 {
 	struct position *k = chain ? &m->chain : positions_find(m, stem);
 
@@ -20,7 +21,7 @@ commit_skip(
 {
 	struct positions *m = &checkpoint_add_lagging(&d->skips, type.p, type.n)->at;
 
-	if (commit_find_position(m, chain, stem) == NULL)
+	if (find_source_position(m, chain, stem) == NULL)
 		position_set(chain ? &m->chain : positions_get(m, stem), stem, pos, limit);
 	if (!chain)
 		return;
@@ -31,7 +32,7 @@ commit_skip(
 }
 
 static int
-mark_order(const struct position *a, const struct position *b, bool chain)
+compare_in_source(const struct position *a, const struct position *b, bool chain)
 {
 	return chain ? position_cmp(a, b->stem, b->pos) : a->pos < b->pos ? -1 : a->pos > b->pos;
 }
@@ -39,21 +40,21 @@ mark_order(const struct position *a, const struct position *b, bool chain)
 /* What a late type's mark becomes after this walk came to `walked` in this source; see
  * checkpoint.h. */
 static void
-move_late(struct drain *d, struct lagging *l, bool chain, const struct position *walked,
+move_lagging_type(struct drain *d, struct lagging *l, bool chain, const struct position *walked,
     const struct position *main)
 {
 	const char *stem = walked->stem;
-	struct position *at = commit_find_position(&l->at, chain, stem), *left = NULL, to;
+	struct position *at = find_source_position(&l->at, chain, stem), *left = NULL, to;
 	struct lagging *s = checkpoint_lagging(&d->skips, l->type, strlen(l->type));
 
 	if (s != NULL)
-		left = commit_find_position(&s->at, chain, stem);
+		left = find_source_position(&s->at, chain, stem);
 	if (left != NULL && (d->covers || at == NULL)) {
 		to = *left;
 		position_set(chain ? &l->at.chain : positions_get(&l->at, to.stem), to.stem, to.pos,
 		    to.limit);
-	} else if (at != NULL && d->covers && mark_order(walked, at, chain) > 0) {
-		if (mark_order(walked, main, chain) >= 0) {
+	} else if (at != NULL && d->covers && compare_in_source(walked, at, chain) > 0) {
+		if (compare_in_source(walked, main, chain) >= 0) {
 			if (chain)
 				position_clear(at);
 			else
@@ -64,21 +65,21 @@ move_late(struct drain *d, struct lagging *l, bool chain, const struct position 
 }
 
 static void
-move_source(struct drain *d, bool chain, const struct position *walked)
+move_source_position(struct drain *d, bool chain, const struct position *walked)
 {
 	struct position *main =
 	    chain ? &d->checkpoint.marks.chain : positions_get(&d->checkpoint.marks, walked->stem);
 	size_t i;
 
-	if (main->stem == NULL || mark_order(main, walked, chain) < 0 ||
+	if (main->stem == NULL || compare_in_source(main, walked, chain) < 0 ||
 	    (!chain && walked->limit != main->limit))
 		position_set(main, walked->stem, walked->pos, walked->limit);
 	for (i = 0; i < d->checkpoint.lates; i++)
-		move_late(d, &d->checkpoint.late[i], chain, walked, main);
+		move_lagging_type(d, &d->checkpoint.late[i], chain, walked, main);
 }
 
 static void
-note_reasons(struct drain *d)
+note_hold_reasons(struct drain *d)
 {
 	size_t i;
 
@@ -90,7 +91,7 @@ note_reasons(struct drain *d)
 			checkpoint_drop_lagging(&d->checkpoint, late);
 			continue;
 		}
-		if (dest == NULL || !dest->opened)
+		if (dest == NULL || !dest->measured)
 			continue; /* not tried in this run */
 		free(late->reason);
 		late->reason = mem_strdup(dest->stopped ? dest->reason : "");
@@ -107,10 +108,10 @@ commit_positions(struct drain *d)
 		checkpoint_add_lagging(
 		    &d->checkpoint, d->skips.late[i].type, strlen(d->skips.late[i].type));
 	if (d->walked.chain.stem != NULL)
-		move_source(d, true, &d->walked.chain);
+		move_source_position(d, true, &d->walked.chain);
 	for (i = 0; i < d->walked.files; i++)
-		move_source(d, false, &d->walked.file[i]);
-	note_reasons(d);
+		move_source_position(d, false, &d->walked.file[i]);
+	note_hold_reasons(d);
 	while (!d->checkpoint.lates && d->checkpoint.dones)
 		free(d->checkpoint.done[--d->checkpoint.dones].stem);
 }

@@ -10,8 +10,6 @@
 
 #include "drain/drain_int.h"
 
-/* The mark of a source, or NULL when it has none. */
-struct position *commit_find_position(struct positions *m, bool chain, const char *stem);
 /* A line that is not delivered in this walk: held, or refused. */
 void commit_skip(
     struct drain *d, struct slice type, bool chain, const char *stem, uint64_t pos, uint64_t limit);

@@ -8,7 +8,7 @@
 #include "redis/stream.h"
 
 static int
-compare(struct slice type, const char *have)
+compare_type(struct slice type, const char *have)
 {
 	size_t n = strlen(have);
 	int r = memcmp(type.p, have, type.n < n ? type.n : n);
@@ -17,14 +17,14 @@ compare(struct slice type, const char *have)
 }
 
 static size_t
-position(const struct dests *ls, struct slice type, bool *found)
+find_dest_index(const struct dests *ls, struct slice type, bool *found)
 {
 	size_t lo = 0, hi = ls->n, mid;
 	int r;
 
 	for (*found = false; lo < hi;) {
 		mid = (lo + hi) / 2;
-		if ((r = compare(type, ls->dest[mid]->type)) == 0) {
+		if ((r = compare_type(type, ls->dest[mid]->type)) == 0) {
 			*found = true;
 			return mid;
 		}
@@ -40,7 +40,7 @@ struct dest *
 dests_get(struct dests *ls, const char *prefix, struct slice type)
 {
 	bool found;
-	size_t at = position(ls, type, &found);
+	size_t at = find_dest_index(ls, type, &found);
 	struct dest *dest;
 
 	if (found)
@@ -58,7 +58,7 @@ struct dest *
 dests_find(const struct dests *ls, const char *type)
 {
 	bool found;
-	size_t at = position(ls, slice_of(type), &found);
+	size_t at = find_dest_index(ls, slice_of(type), &found);
 
 	return found ? ls->dest[at] : NULL;
 }

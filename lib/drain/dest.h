@@ -23,7 +23,7 @@ enum dest_mode {
 
 struct dest {
 	char *type, *key;
-	bool opened, stopped;
+	bool measured, stopped;
 	/* others may have added since `after` was measured, and before a line to come was accepted
 	 */
 	bool stale;
@@ -33,16 +33,16 @@ struct dest {
 	enum dest_mode mode;
 	int64_t maxlen; /* the limit that `room` was measured against */
 	/* the type's policy is trim = acked, and this its maxlen-hard, 0 for none */
-	bool acked;
-	int64_t hard;
+	bool trim_acked;
+	int64_t maxlen_hard;
 	int64_t room; /* entries that may still be added; INT64_MAX without limit */
 	/* with trim = acked: of a stream that has no groups, by length */
 	uint64_t trimmed;
-	bool told;              /* with trim = acked: that nothing can be trimmed */
+	bool warned;              /* with trim = acked: that nothing can be trimmed */
 	struct trimwatch watch; /* of a direct publisher */
 	/* of a publisher: the buffer held events of this type, or the stream was full; not looked
 	 * at again before (CLOCK_MONOTONIC ms) */
-	int64_t held_till;
+	int64_t held_until;
 	struct conn_template add; /* its XADD, */
 	int64_t add_maxlen;       /* with this limit */
 	/* the bound: last-generated-id when measured, then the last ID given */

@@ -104,10 +104,10 @@ drain_events_removed(const struct drain *d)
 	return d->r->replayed + d->r->found + d->r->quarantined - d->pieces;
 }
 
-#define ROUNDS 3 /* how often plain writers' files are looked for anew */
+#define ADOPT_ROUNDS 3 /* how often plain writers' files are looked for anew */
 
 static void
-pace(struct drain *d)
+sleep_for_rate(struct drain *d)
 {
 	int64_t due, ms;
 
@@ -119,7 +119,7 @@ pace(struct drain *d)
 }
 
 static bool
-any_to_send(const struct batch *b)
+has_items_to_send(const struct batch *b)
 {
 	size_t i;
 
@@ -131,7 +131,7 @@ any_to_send(const struct batch *b)
 
 /* What was answered before the run has to end counts. */
 static int
-give_up(struct drain *d, struct err *err)
+store_answered_and_fail(struct drain *d, struct err *err)
 {
 	struct err keep = *err;
 
@@ -142,7 +142,7 @@ give_up(struct drain *d, struct err *err)
 
 /* A damaged segment goes into quarantine whole; that has to be known before the marks pass it. */
 static void
-note_damaged(struct drain *d)
+note_damaged_segments(struct drain *d)
 {
 	const struct segment *s;
 
@@ -161,7 +161,7 @@ note_damaged(struct drain *d)
 }
 
 static int
-sweep(struct drain *d, bool end, struct err *err)
+reclaim_segments(struct drain *d, bool end, struct err *err)
 {
 	uint64_t torn = d->sweep.torn;
 	int r;
@@ -185,7 +185,7 @@ sweep(struct drain *d, bool end, struct err *err)
 /* Reads a batch and sends it: bit by bit where it is recorded already, else when all of it is known
  * and recorded. 0 or -1. */
 static int
-send_batch(struct drain *d, bool *end, struct err *err)
+load_and_queue_batch(struct drain *d, bool *end, struct err *err)
 {
 	size_t room = batch_max_lines(d);
 	int more;
@@ -197,7 +197,7 @@ send_batch(struct drain *d, bool *end, struct err *err)
 		more = batch_load(d, room, end, err);
 	if (more == -1 || send_resolve(d, err) == -1)
 		return -1;
-	if (!d->batch.recorded && any_to_send(&d->batch) && send_checkpoint(d, true, err) == -1)
+	if (!d->batch.recorded && has_items_to_send(&d->batch) && send_checkpoint(d, true, err) == -1)
 		return -1;
 	for (send_queue(d); more == 1 && d->batch.n < room; send_queue(d))
 		more = batch_load(
@@ -211,7 +211,7 @@ send_batch(struct drain *d, bool *end, struct err *err)
  * the answers. 0; 1 a segment could not be taken away; -1 nothing can be recorded any more.
  */
 static int
-work_ahead(struct drain *d, struct err *err)
+prepare_next_batch(struct drain *d, struct err *err)
 {
 	struct err dead;
 	int r;
@@ -223,14 +223,14 @@ work_ahead(struct drain *d, struct err *err)
 		return 0;
 	r = send_checkpoint_ahead(d, err);
 	if (r == 1)
-		r = d->sweep_due && !d->covers && sweep(d, false, err) == -1;
+		r = d->sweep_due && !d->covers && reclaim_segments(d, false, err) == -1;
 	conn_restart_deadline(d->conn);
 	return r;
 }
 
 /* One batch. 1 go on, 0 the walk is at its end, -1. */
 static int
-step(struct drain *d, struct err *err)
+drain_batch(struct drain *d, struct err *err)
 {
 	enum conn_why worst = CONN_OK;
 	char *was = d->stem != NULL ? mem_strdup(d->stem) : NULL;
@@ -238,13 +238,13 @@ step(struct drain *d, struct err *err)
 	struct err disk;
 	int ahead;
 
-	if (send_batch(d, &end, err) == -1) {
+	if (load_and_queue_batch(d, &end, err) == -1) {
 		free(was);
 		/* Nothing of it was sent. A server that refuses a request may close behind its
 		 * answer. */
-		return conn_why(d->conn) != CONN_OK ? give_up(d, err) : -1;
+		return conn_why(d->conn) != CONN_OK ? store_answered_and_fail(d, err) : -1;
 	}
-	ahead = work_ahead(d, &disk);
+	ahead = prepare_next_batch(d, &disk);
 	due = due && d->sweep_due;
 	d->sweep_due |= was != NULL && strcmp(was, d->stem) != 0;
 	free(was);
@@ -256,25 +256,25 @@ step(struct drain *d, struct err *err)
 	}
 	if (conn_why(d->conn) != CONN_OK) /* its last words have been read */
 		worst = conn_why(d->conn);
-	note_damaged(d);
+	note_damaged_segments(d);
 	commit_positions(d);
 	send_note_spent(d);
 	commit_drop_resolved(d);
-	if (d->o->tick != NULL)
-		d->o->tick(d->o->arg, d->r->replayed + d->r->found);
+	if (d->o->progress != NULL)
+		d->o->progress(d->o->arg, d->r->replayed + d->r->found);
 	d->r->server = worst;
 	if (ahead == 1)
 		*err = disk;
 	if (worst != CONN_OK || ahead == 1)
-		return give_up(d, err);
+		return store_answered_and_fail(d, err);
 	if ((end || due || (d->sweep_due && d->covers)) &&
-	    (send_checkpoint(d, false, err) == -1 || sweep(d, end, err) == -1))
+	    (send_checkpoint(d, false, err) == -1 || reclaim_segments(d, end, err) == -1))
 		return -1;
 	return !end;
 }
 
 static int
-open_walk(struct drain *d, struct err *err)
+open_drain_walk(struct drain *d, struct err *err)
 {
 	struct walk *w;
 
@@ -297,29 +297,29 @@ open_walk(struct drain *d, struct err *err)
 }
 
 static int
-walk_on(struct drain *d, struct err *err)
+drain_walk(struct drain *d, struct err *err)
 {
 	const char *name;
 	int r = 1;
 
-	for (; r == 1 && !drain_must_end(d); pace(d))
-		if ((r = step(d, err)) == 1 && !drain_walk_is_useful(d) && open_walk(d, err) == -1)
+	for (; r == 1 && !drain_must_end(d); sleep_for_rate(d))
+		if ((r = drain_batch(d, err)) == 1 && !drain_walk_is_useful(d) && open_drain_walk(d, err) == -1)
 			return -1;
 	if ((name = walk_disorder(d->ahead.w)) != NULL)
 		drain_say(d,
 		    "'%s': lines further out of order than %d: given in the order of their window",
 		    name, WALK_WINDOW);
 	if (r == 1 &&
-	    (send_checkpoint(d, false, err) == -1 || (d->sweep_due && sweep(d, false, err) == -1)))
+	    (send_checkpoint(d, false, err) == -1 || (d->sweep_due && reclaim_segments(d, false, err) == -1)))
 		return -1;
 	return r;
 }
 
 /* One walk through what is there. It knows every segment, so it is not kept any longer. */
 static int
-pass(struct drain *d, struct err *err)
+drain_buffer_once(struct drain *d, struct err *err)
 {
-	int r = open_walk(d, err) == -1 ? -1 : walk_on(d, err);
+	int r = open_drain_walk(d, err) == -1 ? -1 : drain_walk(d, err);
 
 	walk_close(d->ahead.w);
 	d->ahead.w = NULL;
@@ -327,7 +327,7 @@ pass(struct drain *d, struct err *err)
 }
 
 static int
-claim(struct drain *d, size_t *claimed, bool *resting, struct err *err)
+adopt_plain_files(struct drain *d, size_t *claimed, bool *resting, struct err *err)
 {
 	int64_t rest;
 
@@ -346,7 +346,7 @@ claim(struct drain *d, size_t *claimed, bool *resting, struct err *err)
 
 /* What is left, seen after everything. */
 static int
-judge(struct drain *d, struct err *err)
+report_leftovers(struct drain *d, struct err *err)
 {
 	struct segment *list;
 	size_t i, n;
@@ -395,7 +395,7 @@ judge(struct drain *d, struct err *err)
 }
 
 static int
-rounds(struct drain *d, struct err *err)
+drain_repeatedly(struct drain *d, struct err *err)
 {
 	size_t claimed;
 	bool resting = false, holds;
@@ -405,13 +405,13 @@ rounds(struct drain *d, struct err *err)
 	for (i = 0;; i++) {
 		before = d->r->replayed + d->r->found + d->r->quarantined;
 		claimed = 0;
-		if (i < ROUNDS && claim(d, &claimed, &resting, err) == -1)
+		if (i < ADOPT_ROUNDS && adopt_plain_files(d, &claimed, &resting, err) == -1)
 			return -1;
 		if (resting)
 			/* a plain writer's file is not ready, and what is ours may belong behind it
 			 */
 			return 0;
-		if ((r = pass(d, err)) != 0)
+		if ((r = drain_buffer_once(d, err)) != 0)
 			return r == -1 ? -1 : 0;
 		if (drain_must_end(d) || backlog_lacks_type(d->buf, "", &holds, err) == 1)
 			return 0;
@@ -422,7 +422,7 @@ rounds(struct drain *d, struct err *err)
 
 /* What a stream without groups lost to its limit: nobody was reading, but it is counted. */
 static void
-count_trimmed(struct drain *d)
+count_drain_trimmed(struct drain *d)
 {
 	enum conn_why why;
 	struct err err;
@@ -443,7 +443,7 @@ count_trimmed(struct drain *d)
 
 /* Draining needs no room, the event that tells of the outage does. */
 static int
-end_outage(struct drain *d, struct err *err)
+end_drain_outage(struct drain *d, struct err *err)
 {
 	struct err why;
 	int r = outage_append_event(&d->outage, d->buf, drain_events_removed(d), d->o->target,
@@ -459,7 +459,7 @@ end_outage(struct drain *d, struct err *err)
 /* Whoever holds the replay lock may be late: the buffer can have been handed over, or emptied and
  * taken by another. */
 static int
-check_owner(struct drain *d, struct err *err)
+check_drain_target(struct drain *d, struct err *err)
 {
 	char *owner = buffer_target(d->buf);
 	int r = 0;
@@ -476,12 +476,12 @@ check_owner(struct drain *d, struct err *err)
 }
 
 static int
-begin(struct drain *d, struct err *err)
+load_drain_state(struct drain *d, struct err *err)
 {
 	struct intent *in = &d->checkpoint.intent;
 	int r;
 
-	if (check_owner(d, err) == -1 || manifest_returned(d->buf, err) == -1 ||
+	if (check_drain_target(d, err) == -1 || manifest_returned(d->buf, err) == -1 ||
 	    checkpoint_load(d->buf, &d->checkpoint, err) == -1)
 		return -1;
 	if (d->checkpoint.lost)
@@ -495,7 +495,7 @@ begin(struct drain *d, struct err *err)
 		memset(in, 0, sizeof(*in));
 	}
 	r = outage_load(&d->outage, d->buf, err);
-	if (r == 1 && (r = end_outage(d, err)) == 0 && !d->outage.due)
+	if (r == 1 && (r = end_drain_outage(d, err)) == 0 && !d->outage.due)
 		/* there may have been another since */
 		r = outage_load(&d->outage, d->buf, err);
 	return r == -1 ? -1 : 0;
@@ -512,22 +512,22 @@ drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o,
 	memset(res, 0, sizeof(*res));
 	batch_init(&d.batch);
 	d.q = quarantine_open(buf);
-	r = begin(&d, err);
+	r = load_drain_state(&d, err);
 	if (r == 0)
-		r = rounds(&d, err);
-	if (r == 0 && d.outage.due && (r = end_outage(&d, err)) == 0 && !d.outage.due &&
+		r = drain_repeatedly(&d, err);
+	if (r == 0 && d.outage.due && (r = end_drain_outage(&d, err)) == 0 && !d.outage.due &&
 	    !drain_must_end(&d))
-		r = rounds(&d, err);
+		r = drain_repeatedly(&d, err);
 	outage_save_count(&d.outage, buf, drain_events_removed(&d));
 	if (r == 0)
-		r = judge(&d, err);
+		r = report_leftovers(&d, err);
 	if (r == 0)
-		count_trimmed(&d);
+		count_drain_trimmed(&d);
 	if (o->type != NULL && (own = dests_find(&d.dests, o->type)) != NULL && own->stopped)
 		res->refused = own->why;
 	counters_add(buf,
 	    (uint64_t[COUNTERS]){[COUNT_REPLAYED] = res->replayed,
-	        [COUNT_POSSIBLE_DUPLICATES] = res->doubles,
+	        [COUNT_POSSIBLE_DUPLICATES] = res->duplicates,
 	        [COUNT_TRIMMED] = res->trimmed});
 	readahead_close(&d.ahead);
 	suspect_close(d.suspect);

@@ -42,7 +42,7 @@ struct drain_options {
 	/* Words for people, one line each. */
 	void (*say)(void *arg, const char *text);
 	/* After each batch; may be NULL. */
-	void (*tick)(void *arg, uint64_t delivered);
+	void (*progress)(void *arg, uint64_t delivered);
 	void *arg;
 };
 
@@ -50,7 +50,7 @@ struct drain_result {
 	uint64_t replayed; /* added to streams */
 	uint64_t found;    /* in doubt, and found there: not added again */
 	uint64_t quarantined;
-	uint64_t doubles; /* in doubt, could not be known, added */
+	uint64_t duplicates; /* in doubt, could not be known, added */
 	/* taken by the server after an earlier one of their type was refused */
 	uint64_t disordered;
 	/* entries that our limit pushed out of streams without groups */

@@ -8,7 +8,7 @@
 #include "redis/scan.h"
 #include "redis/stream.h"
 
-#define PAGE 100 /* entries may be large */
+#define ENTRIES_PER_PAGE 100 /* entries may be large */
 
 struct indoubt_search {
 	struct indoubt_line **by_id; /* sorted; equal ids in the order of the lines */
@@ -18,7 +18,7 @@ struct indoubt_search {
 };
 
 static int
-compare(struct slice a, struct slice b)
+compare_slices(struct slice a, struct slice b)
 {
 	size_t n = a.n < b.n ? a.n : b.n;
 	int r = n ? memcmp(a.p, b.p, n) : 0; /* p is NULL where an answer was no text */
@@ -27,37 +27,37 @@ compare(struct slice a, struct slice b)
 }
 
 static int
-by_id(const void *pa, const void *pb)
+compare_by_event_id(const void *pa, const void *pb)
 {
 	const struct indoubt_line *a = *(struct indoubt_line *const *)pa,
 	                          *b = *(struct indoubt_line *const *)pb;
-	int r = compare(a->e->event_id, b->e->event_id);
+	int r = compare_slices(a->e->event_id, b->e->event_id);
 
 	return r ? r : a < b ? -1 : a > b;
 }
 
 /* The first line with this id, or n. */
 static size_t
-first_with(const struct indoubt_search *s, struct slice id)
+find_first_with_id(const struct indoubt_search *s, struct slice id)
 {
 	size_t lo = 0, hi = s->n, mid;
 
 	while (lo < hi) {
 		mid = (lo + hi) / 2;
-		if (compare(s->by_id[mid]->e->event_id, id) < 0)
+		if (compare_slices(s->by_id[mid]->e->event_id, id) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return lo < s->n && compare(s->by_id[lo]->e->event_id, id) == 0 ? lo : s->n;
+	return lo < s->n && compare_slices(s->by_id[lo]->e->event_id, id) == 0 ? lo : s->n;
 }
 
 /* From there on, the first line of this event that is not settled yet and may stand at this place.
  */
 static struct indoubt_line *
-find(struct indoubt_search *s, size_t i, const struct event *e, struct stream_id at)
+find_unresolved_line(struct indoubt_search *s, size_t i, const struct event *e, struct stream_id at)
 {
-	for (; i < s->n && compare(s->by_id[i]->e->event_id, e->event_id) == 0; i++)
+	for (; i < s->n && compare_slices(s->by_id[i]->e->event_id, e->event_id) == 0; i++)
 		if (!s->by_id[i]->found && id_cmp(at, s->by_id[i]->after) > 0 &&
 		    event_equal(s->by_id[i]->e, e))
 			return s->by_id[i];
@@ -65,7 +65,7 @@ find(struct indoubt_search *s, size_t i, const struct event *e, struct stream_id
 }
 
 static int
-see(void *arg, struct slice id, const struct slice *kv, size_t nkv)
+match_entry(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 {
 	struct indoubt_search *s = arg;
 	struct indoubt_line *l;
@@ -77,10 +77,10 @@ see(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 		return 1;
 	for (i = 0; i + 1 < nkv && !slice_is(kv[i], "event_id"); i += 2)
 		;
-	if (i + 1 >= nkv || (i = first_with(s, kv[i + 1])) == s->n)
+	if (i + 1 >= nkv || (i = find_first_with_id(s, kv[i + 1])) == s->n)
 		return 0;
 	event_from_fields(&e, kv, nkv);
-	if ((l = find(s, i, &e, at)) != NULL && !s->is_spent(s->arg, at)) {
+	if ((l = find_unresolved_line(s, i, &e, at)) != NULL && !s->is_spent(s->arg, at)) {
 		l->found = true;
 		l->entry = at;
 		s->left--;
@@ -90,7 +90,7 @@ see(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 
 /* Whether everything that was ever above the bound is still there. */
 static bool
-is_complete(const struct stream_info *s, struct stream_id after)
+is_history_complete(const struct stream_info *s, struct stream_id after)
 {
 	const struct stream_id zero = {0, 0};
 
@@ -103,27 +103,27 @@ is_complete(const struct stream_info *s, struct stream_id after)
 }
 
 static bool
-fatal(struct conn *conn, enum conn_why why)
+is_server_refusal(struct conn *conn, enum conn_why why)
 {
 	return conn_why(conn) != CONN_OK || why == CONN_LATER || why == CONN_READONLY ||
 	    why == CONN_DENIED || why == CONN_MOVED;
 }
 
 static int
-search(struct conn *conn, const char *key, struct stream_id after, struct indoubt_search *s,
+search_stream(struct conn *conn, const char *key, struct stream_id after, struct indoubt_search *s,
     bool *sure, struct err *err)
 {
 	struct stream_info info;
 	enum conn_why why = CONN_OK;
 
 	*sure = false;
-	if (scan_entries(conn, key, after, PAGE, see, s, &why, err) == -1 && fatal(conn, why))
+	if (scan_entries(conn, key, after, ENTRIES_PER_PAGE, match_entry, s, &why, err) == -1 && is_server_refusal(conn, why))
 		return -1;
 	if (s->left == 0 || why != CONN_OK)
 		return 0;
 	if (stream_info(conn, key, &info, &why, err) == -1)
-		return fatal(conn, why) ? -1 : 0;
-	*sure = is_complete(&info, after);
+		return is_server_refusal(conn, why) ? -1 : 0;
+	*sure = is_history_complete(&info, after);
 	return 0;
 }
 
@@ -144,8 +144,8 @@ indoubt_resolve(struct conn *conn, const char *key, indoubt_spent_fn *is_spent, 
 		if (id_cmp(lines[i].after, after) < 0)
 			after = lines[i].after;
 	}
-	qsort(s.by_id, n, sizeof(*s.by_id), by_id);
-	r = search(conn, key, after, &s, &sure, err);
+	qsort(s.by_id, n, sizeof(*s.by_id), compare_by_event_id);
+	r = search_stream(conn, key, after, &s, &sure, err);
 	if (r == 0 && !sure)
 		*unsure = s.left;
 	free(s.by_id);

@@ -20,16 +20,16 @@
 #include "buffer/walk.h"
 #include "event/event.h"
 
-#define MARK ".outage"
-#define ENDING ".outage-over" /* its event is being appended */
+#define OUTAGE_FILE ".outage"
+#define ENDING_FILE ".outage-over" /* its event is being appended */
 
 /* Each is the identity of the event, and then perhaps a number (outage_save_count), or that it is
  * in the buffer. */
 #define ID_LEN (UUID_SIZE - 1)
-#define TOLD " told\n"
+#define APPENDED_NOTE " told\n"
 
 static bool
-is_there(const struct buffer *buf, const char *name)
+has_state_file(const struct buffer *buf, const char *name)
 {
 	struct stat st;
 
@@ -42,10 +42,10 @@ outage_start(struct buffer *buf)
 	char id[UUID_SIZE];
 	int fd;
 
-	if (is_there(buf, MARK))
+	if (has_state_file(buf, OUTAGE_FILE))
 		return;
 	uuid_v7(id);
-	if ((fd = buffer_state(buf, MARK, O_WRONLY | O_CREAT | O_EXCL)) == -1)
+	if ((fd = buffer_state(buf, OUTAGE_FILE, O_WRONLY | O_CREAT | O_EXCL)) == -1)
 		return;
 	if (io_write_all(fd, id, ID_LEN) == -1) {
 		/* An empty mark is a mark; its event gets an identity of its own. */
@@ -55,7 +55,7 @@ outage_start(struct buffer *buf)
 
 /* 1 when the buffer holds the event already: a drain was killed after the append. 0 or -1. */
 static int
-appended(struct buffer *buf, const char *id, struct err *err)
+find_appended_event(struct buffer *buf, const char *id, struct err *err)
 {
 	struct checkpoint p;
 	struct walk *w;
@@ -73,7 +73,7 @@ appended(struct buffer *buf, const char *id, struct err *err)
 }
 
 static int
-append(struct buffer *buf, const char *target, const struct append_limits *lim, const char *source,
+append_recovered_event(struct buffer *buf, const char *target, const struct append_limits *lim, const char *source,
     const char *id, const struct bytes *stats, struct err *err)
 {
 	struct bytes payload = {0}, head = {0};
@@ -101,13 +101,13 @@ append(struct buffer *buf, const char *target, const struct append_limits *lim, 
 bool
 outage_is_due(const struct buffer *buf)
 {
-	return is_there(buf, MARK) || is_there(buf, ENDING);
+	return has_state_file(buf, OUTAGE_FILE) || has_state_file(buf, ENDING_FILE);
 }
 
 /* Its identity, UUID_SIZE bytes, and the number. A mark that was not written whole has none. 1 when
  * it was told, 0, or -1. */
 static int
-read_mark(struct buffer *buf, const char *name, char *id, uint64_t *before, struct err *err)
+read_outage_file(struct buffer *buf, const char *name, char *id, uint64_t *before, struct err *err)
 {
 	char *text = io_read_file(buffer_fd(buf), name, 4096, NULL), *rest;
 	int told = 0;
@@ -118,7 +118,7 @@ read_mark(struct buffer *buf, const char *name, char *id, uint64_t *before, stru
 	*before = 0;
 	if (strlen(text) >= ID_LEN) {
 		rest = text + ID_LEN;
-		told = strncmp(rest, TOLD, sizeof(TOLD) - 1) == 0;
+		told = strncmp(rest, APPENDED_NOTE, sizeof(APPENDED_NOTE) - 1) == 0;
 		rest[strcspn(rest, "\n")] = '\0';
 		if (*rest != ' ' || num_parse_u64(rest + 1, before) == -1)
 			*before = 0;
@@ -131,7 +131,7 @@ read_mark(struct buffer *buf, const char *name, char *id, uint64_t *before, stru
 
 /* Behind the identity, as well as it can. */
 static void
-add_to_mark(struct buffer *buf, const char *name, const char *text)
+write_outage_note(struct buffer *buf, const char *name, const char *text)
 {
 	int fd = buffer_state(buf, name, O_WRONLY);
 
@@ -145,14 +145,14 @@ add_to_mark(struct buffer *buf, const char *name, const char *text)
 
 /* One that has none gets one, for good. */
 static int
-give_id(struct buffer *buf, char *id, struct err *err)
+assign_event_id(struct buffer *buf, char *id, struct err *err)
 {
-	int fd = buffer_state(buf, ENDING, O_WRONLY), r;
+	int fd = buffer_state(buf, ENDING_FILE, O_WRONLY), r;
 
 	uuid_v7(id);
 	r = fd == -1 || pwrite(fd, id, ID_LEN, 0) != ID_LEN || fdatasync(fd) == -1 ? -1 : 0;
 	if (r == -1)
-		err_sys(err, STATUS_UNSAFE, "write '%s/" ENDING "'", buffer_dir(buf));
+		err_sys(err, STATUS_UNSAFE, "write '%s/" ENDING_FILE "'", buffer_dir(buf));
 	if (fd != -1)
 		close(fd);
 	return r;
@@ -165,18 +165,18 @@ outage_load(struct outage *o, struct buffer *buf, struct err *err)
 	int told;
 
 	outage_free(o);
-	o->again = is_there(buf, ENDING);
-	told = o->again ? read_mark(buf, ENDING, id, &o->before, err) : 0;
+	o->again = has_state_file(buf, ENDING_FILE);
+	told = o->again ? read_outage_file(buf, ENDING_FILE, id, &o->before, err) : 0;
 	if (told == -1)
 		return -1;
 	if (told) {
-		unlinkat(buffer_fd(buf), ENDING, 0);
+		unlinkat(buffer_fd(buf), ENDING_FILE, 0);
 		o->again = false;
 	}
-	o->due = o->again || is_there(buf, MARK);
+	o->due = o->again || has_state_file(buf, OUTAGE_FILE);
 	if (!o->due)
 		return 0;
-	if ((!o->again && read_mark(buf, MARK, id, &o->before, err) == -1) ||
+	if ((!o->again && read_outage_file(buf, OUTAGE_FILE, id, &o->before, err) == -1) ||
 	    backlog_read_brief(buf, &o->was, err) == -1)
 		return -1;
 	return o->again;
@@ -184,7 +184,7 @@ outage_load(struct outage *o, struct buffer *buf, struct err *err)
 
 /* What was drained, and what is left. */
 static int
-count(struct outage *o, struct buffer *buf, uint64_t drained, struct err *err)
+count_outage_events(struct outage *o, struct buffer *buf, uint64_t drained, struct err *err)
 {
 	struct backlog now;
 	int r = backlog_read(buf, &now, err);
@@ -205,25 +205,25 @@ outage_append_event(struct outage *o, struct buffer *buf, uint64_t drained, cons
 
 	if (!o->due)
 		return 0;
-	if (count(o, buf, drained, err) == -1)
+	if (count_outage_events(o, buf, drained, err) == -1)
 		return -1;
-	if (!o->again && renameat(buffer_fd(buf), MARK, buffer_fd(buf), ENDING) == -1) {
-		err_sys(err, STATUS_UNSAFE, "rename '%s/" MARK "'", buffer_dir(buf));
+	if (!o->again && renameat(buffer_fd(buf), OUTAGE_FILE, buffer_fd(buf), ENDING_FILE) == -1) {
+		err_sys(err, STATUS_UNSAFE, "rename '%s/" OUTAGE_FILE "'", buffer_dir(buf));
 		return 1;
 	}
-	if (read_mark(buf, ENDING, id, &before, err) == -1 ||
-	    (o->again && *id && (is = appended(buf, id, err)) == -1))
+	if (read_outage_file(buf, ENDING_FILE, id, &before, err) == -1 ||
+	    (o->again && *id && (is = find_appended_event(buf, id, err)) == -1))
 		return -1;
-	if (!*id && give_id(buf, id, err) == -1)
+	if (!*id && assign_event_id(buf, id, err) == -1)
 		return 1;
 	backlog_json(&stats, &o->was);
-	r = is ? 0 : append(buf, target, lim, source, id, &stats, err);
+	r = is ? 0 : append_recovered_event(buf, target, lim, source, id, &stats, err);
 	bytes_free(&stats);
 	if (r == -1)
 		return 1;
 	o->due = false;
-	add_to_mark(buf, ENDING, TOLD);
-	unlinkat(buffer_fd(buf), ENDING, 0);
+	write_outage_note(buf, ENDING_FILE, APPENDED_NOTE);
+	unlinkat(buffer_fd(buf), ENDING_FILE, 0);
 	return 0;
 }
 
@@ -234,7 +234,7 @@ outage_save_count(const struct outage *o, struct buffer *buf, uint64_t drained)
 
 	snprintf(text, sizeof(text), " %020" PRIu64 "\n", o->before + drained);
 	if (o->due && drained)
-		add_to_mark(buf, !o->again && is_there(buf, MARK) ? MARK : ENDING, text);
+		write_outage_note(buf, !o->again && has_state_file(buf, OUTAGE_FILE) ? OUTAGE_FILE : ENDING_FILE, text);
 }
 
 void

@@ -6,13 +6,13 @@
 #include "base/mem.h"
 #include "buffer/line.h"
 
-#define LINES ((size_t)BATCH_LINES + 1) /* a batch, and the one that is given */
+#define READAHEAD_LINES ((size_t)BATCH_LINES + 1) /* a batch, and the one that is given */
 
 void
 readahead_open(struct readahead *a, struct walk *w)
 {
 	if (a->line == NULL)
-		a->line = mem_alloc(LINES * sizeof(*a->line));
+		a->line = mem_alloc(READAHEAD_LINES * sizeof(*a->line));
 	a->w = w;
 	a->head = a->n = a->bytes = a->damaged = 0;
 	a->given = a->over = false;
@@ -24,7 +24,7 @@ readahead_close(struct readahead *a)
 	size_t i;
 
 	walk_close(a->w);
-	for (i = 0; a->line != NULL && i < LINES; i++) {
+	for (i = 0; a->line != NULL && i < READAHEAD_LINES; i++) {
 		bytes_free(&a->line[i].raw);
 		bytes_free(&a->line[i].text);
 		free(a->line[i].why);
@@ -34,13 +34,13 @@ readahead_close(struct readahead *a)
 }
 
 static struct readahead_line *
-line_at(const struct readahead *a, size_t i)
+slot_at(const struct readahead *a, size_t i)
 {
-	return &a->line[(a->head + i) % LINES];
+	return &a->line[(a->head + i) % READAHEAD_LINES];
 }
 
 static void
-keep_why(struct readahead_line *k, const struct err *err)
+keep_error(struct readahead_line *k, const struct err *err)
 {
 	k->why = mem_alloc(sizeof(*k->why));
 	*k->why = *err;
@@ -48,9 +48,9 @@ keep_why(struct readahead_line *k, const struct err *err)
 
 /* A failure of the walk is told when it is come to. */
 static void
-read_one(struct readahead *a)
+read_next_line(struct readahead *a)
 {
-	struct readahead_line *k = line_at(a, a->n++);
+	struct readahead_line *k = slot_at(a, a->n++);
 	struct err err;
 
 	free(k->why);
@@ -61,7 +61,7 @@ read_one(struct readahead *a)
 	if (k->got != 1) {
 		a->over = true;
 		if (k->got == -1)
-			keep_why(k, &err);
+			keep_error(k, &err);
 		return;
 	}
 	bytes_fit(&k->raw, k->l.text.n);
@@ -71,20 +71,20 @@ read_one(struct readahead *a)
 	bytes_fit(&k->text, k->raw.len + 1); /* as line_read would make it */
 	k->bad = line_read(k->raw.p, k->raw.len, &k->event, &k->text, &err) == -1;
 	if (k->bad)
-		keep_why(k, &err);
+		keep_error(k, &err);
 }
 
 static void
-drop(struct readahead *a)
+drop_head(struct readahead *a)
 {
-	struct readahead_line *k = line_at(a, 0);
+	struct readahead_line *k = slot_at(a, 0);
 
 	a->bytes -= k->raw.len;
 	if (k->raw.cap > 2 * BATCH_LARGE)
 		bytes_free(&k->raw);
 	if (k->text.cap > 4 * BATCH_LARGE)
 		bytes_free(&k->text);
-	a->head = (a->head + 1) % LINES;
+	a->head = (a->head + 1) % READAHEAD_LINES;
 	a->n--;
 	a->given = false;
 }
@@ -95,10 +95,10 @@ readahead_next(struct readahead *a, struct readahead_line **line, struct err *er
 	struct readahead_line *k;
 
 	if (a->given)
-		drop(a);
+		drop_head(a);
 	if (a->n == 0 && !a->over)
-		read_one(a);
-	k = *line = line_at(a, 0);
+		read_next_line(a);
+	k = *line = slot_at(a, 0);
 	a->damaged = k->damaged;
 	if (k->got == 1)
 		a->given = true;
@@ -116,7 +116,7 @@ readahead_push_back(struct readahead *a)
 const struct readahead_line *
 readahead_peek(const struct readahead *a, size_t i)
 {
-	const struct readahead_line *k = i + a->given < a->n ? line_at(a, i + a->given) : NULL;
+	const struct readahead_line *k = i + a->given < a->n ? slot_at(a, i + a->given) : NULL;
 
 	return k != NULL && k->got == 1 ? k : NULL;
 }
@@ -125,9 +125,9 @@ bool
 readahead_fill(struct readahead *a, size_t n, size_t most)
 {
 	for (; n > 0; n--) {
-		if (a->over || a->n == LINES || a->n >= most + a->given || a->bytes >= BATCH_BYTES)
+		if (a->over || a->n == READAHEAD_LINES || a->n >= most + a->given || a->bytes >= BATCH_BYTES)
 			return false;
-		read_one(a);
+		read_next_line(a);
 	}
 	return true;
 }

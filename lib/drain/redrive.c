@@ -57,7 +57,7 @@ redrive_say(const struct redrive *d, const char *fmt, ...)
 }
 
 static void
-redrive_stop_type(struct redrive *d, int status, const char *reason)
+stop_redrive_type(struct redrive *d, int status, const char *reason)
 {
 	d->stopped = d->r->left = true;
 	d->r->stopped++;
@@ -68,39 +68,39 @@ redrive_stop_type(struct redrive *d, int status, const char *reason)
 /* Refusals of one key stop the type; those of the whole server, and of the connection, end the run:
  * -1. */
 static int
-redrive_refused(struct redrive *d, enum conn_why why, const struct err *err)
+stop_type_or_fail(struct redrive *d, enum conn_why why, const struct err *err)
 {
 	if (d->conn == NULL || conn_why(d->conn) != CONN_OK || why == CONN_LATER ||
 	    why == CONN_READONLY || why == CONN_DENIED || why == CONN_MOVED || why == CONN_GARBAGE)
 		return -1;
-	redrive_stop_type(d, err->status, err->text);
+	stop_redrive_type(d, err->status, err->text);
 	return 0;
 }
 
 /* a signal came */
 static bool
-redrive_stopping(const struct redrive *d)
+is_redrive_stopped(const struct redrive *d)
 {
 	return d->o->stop != NULL && *d->o->stop;
 }
 
 /* the limit is reached */
 static bool
-redrive_enough(const struct redrive *d)
+is_limit_reached(const struct redrive *d)
 {
 	return d->o->limit > 0 && d->done >= d->o->limit;
 }
 
 /* There is one more to do, and it is not done. */
 static void
-redrive_leave(struct redrive *d)
+end_unfinished(struct redrive *d)
 {
 	d->over = d->r->left = true;
 	d->r->status = status_worse(d->r->status, STATUS_AGAIN);
 }
 
 static bool
-has(const struct slice *kv, size_t nkv, const struct redrive_match *m)
+has_match(const struct slice *kv, size_t nkv, const struct redrive_match *m)
 {
 	for (size_t i = 0; i + 1 < nkv; i += 2)
 		if (kv[i].n == m->name.n && memcmp(kv[i].p, m->name.p, m->name.n) == 0 &&
@@ -114,13 +114,13 @@ static bool
 is_wanted(const struct redrive *d, const struct slice *kv, size_t nkv)
 {
 	for (size_t i = 0; i < d->o->matches; i++)
-		if (!has(kv, nkv, &d->o->match[i]))
+		if (!has_match(kv, nkv, &d->o->match[i]))
 			return false;
 	return true;
 }
 
 static size_t
-bytes_of(const struct slice *kv, size_t nkv)
+sum_field_bytes(const struct slice *kv, size_t nkv)
 {
 	size_t bytes = 0;
 
@@ -130,7 +130,7 @@ bytes_of(const struct slice *kv, size_t nkv)
 }
 
 static void
-show(struct redrive *d, const struct redrive_entry *l, const struct slice *kv,
+preview_entry(struct redrive *d, const struct redrive_entry *l, const struct slice *kv,
     const struct provenance *dead)
 {
 	struct redrive_preview line = {d->type, l->id, {0}, l->bytes, *dead};
@@ -139,11 +139,11 @@ show(struct redrive *d, const struct redrive_entry *l, const struct slice *kv,
 	event_from_fields(&e, kv, l->own);
 	line.event_id = e.event_id;
 	d->done++;
-	d->over = d->o->dry(d->o->arg, &line) != 0 || redrive_enough(d);
+	d->over = d->o->dry(d->o->arg, &line) != 0 || is_limit_reached(d);
 }
 
 static void
-choose(struct redrive *d, const struct reply *entry, struct slice id, const struct slice *kv,
+choose_entry(struct redrive *d, const struct reply *entry, struct slice id, const struct slice *kv,
     size_t nkv)
 {
 	struct provenance dead;
@@ -152,7 +152,7 @@ choose(struct redrive *d, const struct reply *entry, struct slice id, const stru
 
 	if (!is_wanted(d, kv, nkv))
 		return;
-	l.bytes = bytes_of(kv, l.own);
+	l.bytes = sum_field_bytes(kv, l.own);
 	if (l.own == 0) {
 		d->r->refused++;
 		d->r->left = true;
@@ -160,7 +160,7 @@ choose(struct redrive *d, const struct reply *entry, struct slice id, const stru
 		redrive_say(d, "'%s' %.*s: a provenance without an entry: left where it is",
 		    d->dead, (int)id.n, id.p);
 	} else if (d->o->dry != NULL)
-		show(d, &l, kv, &dead);
+		preview_entry(d, &l, kv, &dead);
 	else
 		d->page[d->n++] = l;
 }
@@ -168,7 +168,7 @@ choose(struct redrive *d, const struct reply *entry, struct slice id, const stru
 /* Chooses from a page, an answer to XRANGE, which has to live until redrive_move; shows those of a
  * dry run. 0 or -1. */
 static int
-redrive_choose(struct redrive *d, const struct reply *r, struct err *err)
+choose_from_page(struct redrive *d, const struct reply *r, struct err *err)
 {
 	struct bytes kv = {0};
 	struct slice id;
@@ -187,8 +187,8 @@ redrive_choose(struct redrive *d, const struct reply *r, struct err *err)
 			    "XRANGE: the answer has not the shape that Redis gives it");
 		}
 		id_parse(id, &last);
-		bytes += bytes_of((const void *)kv.p, kv.len / sizeof(id));
-		choose(d, reply_at(r, i), id, (const void *)kv.p, kv.len / sizeof(id));
+		bytes += sum_field_bytes((const void *)kv.p, kv.len / sizeof(id));
+		choose_entry(d, reply_at(r, i), id, (const void *)kv.p, kv.len / sizeof(id));
 	}
 	bytes_free(&kv);
 	pagesize_learn(&d->pace, n, bytes);
@@ -199,36 +199,36 @@ redrive_choose(struct redrive *d, const struct reply *r, struct err *err)
 /* --- moving ------------------------------------------------------------------------ */
 
 static void
-pace_rate(const struct redrive *d)
+sleep_for_redrive_rate(const struct redrive *d)
 {
 	int64_t due, ms;
 
 	if (d->o->rate == 0)
 		return;
 	due = d->started + (int64_t)(d->done * 1000 / d->o->rate);
-	while (!redrive_stopping(d) && (ms = due - clock_mono()) > 0)
+	while (!is_redrive_stopped(d) && (ms = due - clock_mono()) > 0)
 		nanosleep(&(struct timespec){0, (ms > 100 ? 100 : ms) * 1000000}, NULL);
 }
 
 static size_t
-least(size_t a, uint64_t b)
+smaller_size(size_t a, uint64_t b)
 {
 	return a < b ? a : (size_t)b;
 }
 
 /* How many of n may go at once. */
 static size_t
-allowed(const struct redrive *d, size_t n)
+max_entries_now(const struct redrive *d, size_t n)
 {
 	if (d->o->limit > 0)
-		n = least(n, d->o->limit - d->done);
+		n = smaller_size(n, d->o->limit - d->done);
 	if (d->o->rate > 0)
-		n = least(n, d->o->rate / 10 + 1);
-	return least(n, (uint64_t)d->dest->room);
+		n = smaller_size(n, d->o->rate / 10 + 1);
+	return smaller_size(n, (uint64_t)d->dest->room);
 }
 
 static void
-account(struct redrive *d, const struct redrive_moved *done)
+add_moved(struct redrive *d, const struct redrive_moved *done)
 {
 	d->r->moved += done->moved;
 	d->r->gone += done->gone;
@@ -236,17 +236,17 @@ account(struct redrive *d, const struct redrive_moved *done)
 	d->dest->watch.added += done->moved;
 	if (d->dest->room != INT64_MAX)
 		d->dest->room -= (int64_t)done->moved;
-	if (d->o->tick != NULL)
-		d->o->tick(d->o->arg, d->done, d->of);
+	if (d->o->progress != NULL)
+		d->o->progress(d->o->arg, d->done, d->of);
 }
 
 static int
-measure_room(struct redrive *d, int64_t maxlen, struct err *err)
+measure_redrive_room(struct redrive *d, int64_t maxlen, struct err *err)
 {
 	struct bytes words = {0};
 	int r;
 
-	if (!d->dest->opened && !d->dest->stopped)
+	if (!d->dest->measured && !d->dest->stopped)
 		trim_set_policy(d->dest, d->o->conf);
 	r = trim_ensure_room(d->dest, d->conn, maxlen, d->o->force, &words, err);
 	if (words.len > 0)
@@ -257,7 +257,7 @@ measure_room(struct redrive *d, int64_t maxlen, struct err *err)
 
 /* Moves what was chosen. -1: the run is over. */
 static int
-redrive_move(struct redrive *d, struct err *err)
+move_chosen(struct redrive *d, struct err *err)
 {
 	int64_t maxlen = d->o->maxlen >= 0 ? d->o->maxlen : conf_maxlen(d->o->conf, d->type);
 	struct redrive_moved done;
@@ -265,14 +265,14 @@ redrive_move(struct redrive *d, struct err *err)
 	size_t at = 0;
 
 	while (at < d->n) {
-		if (redrive_enough(d) || redrive_stopping(d)) {
-			redrive_leave(d);
+		if (is_limit_reached(d) || is_redrive_stopped(d)) {
+			end_unfinished(d);
 			return 0;
 		}
-		if (measure_room(d, maxlen, err) == -1)
+		if (measure_redrive_room(d, maxlen, err) == -1)
 			return -1;
 		if (d->dest->stopped) {
-			redrive_stop_type(d,
+			stop_redrive_type(d,
 			    d->dest->why == CONN_OK ? STATUS_AGAIN : conn_exit_status(d->dest->why),
 			    d->dest->reason);
 			return 0;
@@ -280,13 +280,13 @@ redrive_move(struct redrive *d, struct err *err)
 		d->way.conn = d->conn;
 		d->way.maxlen = d->dest->mode == DEST_PLAIN ? maxlen : 0;
 		if (redrive_move_entries(
-		        &d->way, d->page + at, allowed(d, d->n - at), &done, &why, err) == -1) {
-			account(d, &done);
-			return redrive_refused(d, why, err);
+		        &d->way, d->page + at, max_entries_now(d, d->n - at), &done, &why, err) == -1) {
+			add_moved(d, &done);
+			return stop_type_or_fail(d, why, err);
 		}
-		account(d, &done);
+		add_moved(d, &done);
 		at += done.moved + done.gone;
-		pace_rate(d);
+		sleep_for_redrive_rate(d);
 	}
 	return 0;
 }
@@ -294,7 +294,7 @@ redrive_move(struct redrive *d, struct err *err)
 /* --- a type -------------------------------------------------------------------------- */
 
 static int
-open_bus(struct redrive *d, struct err *err)
+open_redrive_conn(struct redrive *d, struct err *err)
 {
 	enum conn_why why;
 
@@ -306,16 +306,16 @@ open_bus(struct redrive *d, struct err *err)
 /* Entries that grow suddenly may be too many for one answer: then one by one, on a new connection.
  */
 static int
-too_much(struct redrive *d, struct err *err)
+retry_one_by_one(struct redrive *d, struct err *err)
 {
 	if (d->pace.count == 1 || conn_why(d->conn) != CONN_CUT)
 		return -1;
 	d->pace = pagesize_start(1, 0);
-	return open_bus(d, err);
+	return open_redrive_conn(d, err);
 }
 
 static int
-step(struct redrive *d, struct err *err)
+redrive_page(struct redrive *d, struct err *err)
 {
 	char from[ID_SIZE], to[ID_SIZE];
 	struct reply *r;
@@ -327,22 +327,22 @@ step(struct redrive *d, struct err *err)
 	if (d->pace.count > 1)
 		conn_limit_reply(d->conn, PAGESIZE_REPLY_MAX);
 	if ((r = conn_wait(d->conn, 0, err)) == NULL)
-		return too_much(d, err);
+		return retry_one_by_one(d, err);
 	if (reply_is_error(r)) {
 		reply_fail(err, r, "XRANGE of the dead letters");
-		ok = redrive_refused(d, reply_why(r), err);
-	} else if ((ok = redrive_choose(d, r, err)) == 0)
-		ok = redrive_move(d, err);
+		ok = stop_type_or_fail(d, reply_why(r), err);
+	} else if ((ok = choose_from_page(d, r, err)) == 0)
+		ok = move_chosen(d, err);
 	reply_free(r);
 	return ok;
 }
 
 /* 1 when there is something to go through. */
 static int
-open_type(struct redrive *d, const char *type, struct err *err)
+open_redrive_type(struct redrive *d, const char *type, struct err *err)
 {
 	struct stream_info info;
-	struct err why_not;
+	struct err cause;
 	enum conn_why why;
 
 	d->type = type;
@@ -350,9 +350,9 @@ open_type(struct redrive *d, const char *type, struct err *err)
 	free(d->dead);
 	d->dead = names_dlq(d->o->conf->prefix, type);
 	if (stream_info(d->conn, d->dead, &info, &why, err) == -1) {
-		why_not = *err;
-		err_set(err, why_not.status, "'%s': %s", d->dead, why_not.text);
-		return redrive_refused(d, why, err);
+		cause = *err;
+		err_set(err, cause.status, "'%s': %s", d->dead, cause.text);
+		return stop_type_or_fail(d, why, err);
 	}
 	d->dest = dests_get(&d->dests, d->o->conf->prefix, slice_of(type));
 	d->way = (struct redrive_route){.dead = d->dead, .key = d->dest->key};
@@ -363,15 +363,15 @@ open_type(struct redrive *d, const char *type, struct err *err)
 }
 
 static int
-run_type(struct redrive *d, const char *type, struct err *err)
+redrive_type(struct redrive *d, const char *type, struct err *err)
 {
-	int r = open_type(d, type, err);
+	int r = open_redrive_type(d, type, err);
 
 	while (r > 0 && !d->stopped && !d->over && id_cmp(d->from, d->to) <= 0) {
-		if (step(d, err) == -1)
+		if (redrive_page(d, err) == -1)
 			return -1;
-		if (redrive_stopping(d) && !d->over && id_cmp(d->from, d->to) <= 0)
-			redrive_leave(d);
+		if (is_redrive_stopped(d) && !d->over && id_cmp(d->from, d->to) <= 0)
+			end_unfinished(d);
 	}
 	return r < 0 ? -1 : 0;
 }
@@ -379,7 +379,7 @@ run_type(struct redrive *d, const char *type, struct err *err)
 /* --- the run -------------------------------------------------------------------------- */
 
 static void
-count(struct redrive *d)
+count_dead_letters(struct redrive *d)
 {
 	enum conn_why why;
 	struct err err;
@@ -398,7 +398,7 @@ count(struct redrive *d)
 
 /* What streams without groups lost to their limit. */
 static void
-count_trimmed(struct redrive *d)
+count_redrive_trimmed(struct redrive *d)
 {
 	enum conn_why why;
 	struct err err;
@@ -424,19 +424,19 @@ redrive_run(const struct redrive_options *o, struct redrive_result *r)
 
 	*r = (struct redrive_result){0};
 	*d = (struct redrive){.o = o, .r = r, .started = clock_mono()};
-	ok = open_bus(d, &err);
+	ok = open_redrive_conn(d, &err);
 	if (ok == 0 && o->dry != NULL)
 		o->dry(o->arg, NULL);
-	if (ok == 0 && o->tick != NULL)
-		count(d);
+	if (ok == 0 && o->progress != NULL)
+		count_dead_letters(d);
 	for (size_t i = 0; i < o->ntypes && ok == 0 && !d->over; i++)
-		ok = run_type(d, o->types[i], &err);
+		ok = redrive_type(d, o->types[i], &err);
 	if (ok == -1) {
 		r->left = true;
 		r->status = status_worse(r->status, err.status);
 		redrive_say(d, "%s", err.text);
 	}
-	count_trimmed(d);
+	count_redrive_trimmed(d);
 	conn_close(d->conn);
 	dests_free(&d->dests);
 	free(d->dead);

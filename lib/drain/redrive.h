@@ -55,7 +55,7 @@ struct redrive_options {
 	/* Words for people, one line each. */
 	void (*say)(void *arg, const char *text);
 	/* Now and then: how many were moved, of how many dead letters; may be NULL. */
-	void (*tick)(void *arg, uint64_t moved, uint64_t of);
+	void (*progress)(void *arg, uint64_t moved, uint64_t of);
 	void *arg;
 };
 

@@ -11,10 +11,10 @@
 #include "redis/stream.h"
 
 #define MIB (1 << 20)
-#define TRIES 50 /* of one WATCH */
+#define WATCH_TRIES 50 /* of one WATCH */
 
 static int
-fail_shape(const char *what, enum conn_why *why, struct err *err)
+fail_reply_shape(const char *what, enum conn_why *why, struct err *err)
 {
 	*why = CONN_GARBAGE;
 	return err_set(
@@ -22,7 +22,7 @@ fail_shape(const char *what, enum conn_why *why, struct err *err)
 }
 
 static int
-refused(const struct redrive_route *w, const struct reply *r, enum conn_why *why, struct err *err)
+fail_refused_move(const struct redrive_route *w, const struct reply *r, enum conn_why *why, struct err *err)
 {
 	char what[700];
 
@@ -95,9 +95,9 @@ put_script(const struct redrive_route *w, const struct redrive_entry *l, size_t 
 /* What is not permitted to a script may be to us, and else the other way says better what is
  * missing. */
 static int
-script_refused(struct redrive_route *w, const struct reply *r, enum conn_why *why, struct err *err)
+fall_back_to_watch(struct redrive_route *w, const struct reply *r, enum conn_why *why, struct err *err)
 {
-	refused(w, r, why, err);
+	fail_refused_move(w, r, why, err);
 	if (*why != CONN_NOPERM && *why != CONN_OTHER)
 		return -1;
 	w->watch = true;
@@ -105,32 +105,32 @@ script_refused(struct redrive_route *w, const struct reply *r, enum conn_why *wh
 }
 
 static int
-take_script(struct redrive_route *w, const struct reply *r, size_t n, struct redrive_moved *done,
+take_script_reply(struct redrive_route *w, const struct reply *r, size_t n, struct redrive_moved *done,
     enum conn_why *why, struct err *err)
 {
 	struct stream_id id;
 
 	if (reply_is_error(r))
-		return script_refused(w, r, why, err);
+		return fall_back_to_watch(w, r, why, err);
 	if (!reply_is_array(r) || reply_count(r) > n || reply_count(r) == 0)
-		return fail_shape("EVAL", why, err);
+		return fail_reply_shape("EVAL", why, err);
 	for (size_t i = 0; i < reply_count(r); i++) {
 		const struct reply *one = reply_at(r, i);
 
 		if (reply_is_error(one))
-			return script_refused(w, one, why, err);
+			return fall_back_to_watch(w, one, why, err);
 		if (reply_is_null(one))
 			done->gone++;
 		else if (reply_is_text(one) && id_parse(reply_text(one), &id) == 0)
 			done->moved++;
 		else
-			return fail_shape("EVAL", why, err);
+			return fail_reply_shape("EVAL", why, err);
 	}
 	return 0;
 }
 
 static int
-by_script(struct redrive_route *w, const struct redrive_entry *l, size_t n,
+move_by_script(struct redrive_route *w, const struct redrive_entry *l, size_t n,
     struct redrive_moved *done, enum conn_why *why, struct err *err)
 {
 	struct reply *r;
@@ -141,18 +141,18 @@ by_script(struct redrive_route *w, const struct redrive_entry *l, size_t n,
 		*why = conn_why(w->conn);
 		return -1;
 	}
-	ok = take_script(w, r, n, done, why, err);
+	ok = take_script_reply(w, r, n, done, why, err);
 	reply_free(r);
 	return ok;
 }
 
 /* --- by WATCH ---------------------------------------------------------------------- */
 
-enum outcome { FAILED = -1, RACED, MOVED, GONE };
+enum move_outcome { MOVE_FAILED = -1, MOVE_RACED, MOVE_DONE, MOVE_GONE };
 
 /* All n answers, or none and -1: the connection is dead. */
 static int
-take_all(
+take_replies(
     const struct redrive_route *w, struct reply **r, size_t n, enum conn_why *why, struct err *err)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -167,28 +167,28 @@ take_all(
 }
 
 static void
-free_all(struct reply **r, size_t n)
+free_replies(struct reply **r, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		reply_free(r[i]);
 }
 
 /* Of WATCH, XRANGE, TYPE, MULTI. MOVED here means that it may be. */
-static enum outcome
-judge_look(
+static enum move_outcome
+check_watched_keys(
     const struct redrive_route *w, struct reply *const r[4], enum conn_why *why, struct err *err)
 {
 	struct slice type = reply_text(r[2]);
 
 	for (int i = 0; i < 4; i++)
 		if (reply_is_error(r[i]))
-			return refused(w, r[i], why, err);
+			return fail_refused_move(w, r[i], why, err);
 	if (!reply_is_array(r[1]) || !reply_is_text(r[2]))
-		return fail_shape("XRANGE", why, err);
+		return fail_reply_shape("XRANGE", why, err);
 	if (reply_count(r[1]) == 0)
-		return GONE;
+		return MOVE_GONE;
 	if (slice_is(type, "stream") || slice_is(type, "none"))
-		return MOVED;
+		return MOVE_DONE;
 	*why = CONN_WRONGTYPE;
 	return err_set(
 	    err, STATUS_SOME, "'%s' is no stream but a %.*s", w->key, (int)type.n, type.p);
@@ -196,7 +196,7 @@ judge_look(
 
 /* Ends what was begun; what the answer is does not matter. */
 static void
-let_go(const struct redrive_route *w, const char *how)
+end_transaction(const struct redrive_route *w, const char *how)
 {
 	struct err err;
 
@@ -206,26 +206,26 @@ let_go(const struct redrive_route *w, const char *how)
 
 /* MULTI is answered before anything is put behind it: where it is not permitted, that would be
  * executed at once. */
-static enum outcome
-look(const struct redrive_route *w, const struct redrive_entry *l, enum conn_why *why,
+static enum move_outcome
+begin_watched_move(const struct redrive_route *w, const struct redrive_entry *l, enum conn_why *why,
     struct err *err)
 {
 	struct slice range[] = {slice_of("XRANGE"), slice_of(w->dead), l->id, l->id};
 	struct reply *r[4];
-	enum outcome out;
+	enum move_outcome out;
 	bool begun;
 
 	conn_putl(w->conn, "WATCH", w->dead, w->key, NULL);
 	conn_put(w->conn, 4, range);
 	conn_putl(w->conn, "TYPE", w->key, NULL);
 	conn_putl(w->conn, "MULTI", NULL);
-	if (take_all(w, r, 4, why, err) == -1)
-		return FAILED;
-	out = judge_look(w, r, why, err);
+	if (take_replies(w, r, 4, why, err) == -1)
+		return MOVE_FAILED;
+	out = check_watched_keys(w, r, why, err);
 	begun = !reply_is_error(r[3]);
-	free_all(r, 4);
-	if (out != MOVED)
-		let_go(w, begun ? "DISCARD" : "UNWATCH");
+	free_replies(r, 4);
+	if (out != MOVE_DONE)
+		end_transaction(w, begun ? "DISCARD" : "UNWATCH");
 	return out;
 }
 
@@ -235,7 +235,7 @@ look(const struct redrive_route *w, const struct redrive_entry *l, enum conn_why
  * are used up: then the dead letter goes behind the others.
  */
 static void
-put_back(const struct redrive_route *w, const struct slice *kv, size_t nkv)
+put_entry_back(const struct redrive_route *w, const struct slice *kv, size_t nkv)
 {
 	struct err err;
 
@@ -244,72 +244,72 @@ put_back(const struct redrive_route *w, const struct slice *kv, size_t nkv)
 }
 
 /* Of XADD, XDEL, EXEC. */
-static enum outcome
-judge_exec(const struct redrive_route *w, struct reply *const r[3], const struct slice *kv,
+static enum move_outcome
+check_exec_replies(const struct redrive_route *w, struct reply *const r[3], const struct slice *kv,
     size_t nkv, enum conn_why *why, struct err *err)
 {
 	const struct reply *added = reply_at(r[2], 0);
 	struct stream_id id;
 
 	if (reply_is_error(r[2]))
-		let_go(w, "DISCARD"); /* EXEC itself may not be permitted */
+		end_transaction(w, "DISCARD"); /* EXEC itself may not be permitted */
 	for (int i = 0; i < 3; i++)
 		if (reply_is_error(r[i]))
-			return refused(w, r[i], why, err);
+			return fail_refused_move(w, r[i], why, err);
 	if (reply_is_null(r[2]))
-		return RACED;
+		return MOVE_RACED;
 	if (reply_is_error(added)) {
-		put_back(w, kv, nkv);
-		return refused(w, added, why, err);
+		put_entry_back(w, kv, nkv);
+		return fail_refused_move(w, added, why, err);
 	}
 	if (!reply_is_text(added) || id_parse(reply_text(added), &id) == -1)
-		return fail_shape("EXEC", why, err);
-	return MOVED;
+		return fail_reply_shape("EXEC", why, err);
+	return MOVE_DONE;
 }
 
-static enum outcome
-move_watched(const struct redrive_route *w, const struct redrive_entry *l, enum conn_why *why,
+static enum move_outcome
+exec_watched_move(const struct redrive_route *w, const struct redrive_entry *l, enum conn_why *why,
     struct err *err)
 {
 	struct slice del[] = {slice_of("XDEL"), slice_of(w->dead), l->id}, id;
 	struct bytes kv = {0};
 	struct reply *r[3];
-	enum outcome out = FAILED;
+	enum move_outcome out = MOVE_FAILED;
 	bool gone;
 
 	if (stream_parse_entry(l->entry, &id, &kv, &gone) == -1)
-		return fail_shape("XRANGE", why, err);
+		return fail_reply_shape("XRANGE", why, err);
 	stream_put_add(w->conn, w->key, w->maxlen, (const void *)kv.p, l->own);
 	conn_put(w->conn, 3, del);
 	conn_putl(w->conn, "EXEC", NULL);
-	if (take_all(w, r, 3, why, err) == 0) {
-		out = judge_exec(w, r, (const void *)kv.p, kv.len / sizeof(id), why, err);
-		free_all(r, 3);
+	if (take_replies(w, r, 3, why, err) == 0) {
+		out = check_exec_replies(w, r, (const void *)kv.p, kv.len / sizeof(id), why, err);
+		free_replies(r, 3);
 	}
 	bytes_free(&kv);
 	return out;
 }
 
 static int
-by_watch(const struct redrive_route *w, const struct redrive_entry *l, struct redrive_moved *done,
+move_by_watch(const struct redrive_route *w, const struct redrive_entry *l, struct redrive_moved *done,
     enum conn_why *why, struct err *err)
 {
-	enum outcome out = RACED;
+	enum move_outcome out = MOVE_RACED;
 
-	for (int i = 0; i < TRIES && out == RACED; i++) {
+	for (int i = 0; i < WATCH_TRIES && out == MOVE_RACED; i++) {
 		if (i > 0)
 			nanosleep(&(struct timespec){0, (i % 7 + 1) * 300000L}, NULL);
-		if ((out = look(w, l, why, err)) == MOVED)
-			out = move_watched(w, l, why, err);
+		if ((out = begin_watched_move(w, l, why, err)) == MOVE_DONE)
+			out = exec_watched_move(w, l, why, err);
 	}
-	done->moved += out == MOVED;
-	done->gone += out == GONE;
-	if (out != RACED)
-		return out == FAILED ? -1 : 0;
+	done->moved += out == MOVE_DONE;
+	done->gone += out == MOVE_GONE;
+	if (out != MOVE_RACED)
+		return out == MOVE_FAILED ? -1 : 0;
 	*why = CONN_OK;
 	return err_set(err, STATUS_AGAIN,
 	    "'%s' or '%s' changed %d times while one dead letter was to be moved: %s", w->dead,
-	    w->key, TRIES,
+	    w->key, WATCH_TRIES,
 	    w->watch ? "permit EVAL, or try again when less is published"
 	             : "try again when less is published");
 }
@@ -324,6 +324,6 @@ redrive_move_entries(struct redrive_route *w, const struct redrive_entry *l, siz
 	while (few < n && few < REDRIVE_MOVE_MAX && l[few].own <= REDRIVE_MOVE_FIELDS &&
 	    (few == 0 || bytes + l[few].bytes <= REDRIVE_MOVE_BYTES))
 		bytes += l[few++].bytes;
-	return w->watch || few == 0 ? by_watch(w, l, done, why, err)
-	                            : by_script(w, l, few, done, why, err);
+	return w->watch || few == 0 ? move_by_watch(w, l, done, why, err)
+	                            : move_by_script(w, l, few, done, why, err);
 }

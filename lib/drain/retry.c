@@ -15,15 +15,15 @@
 #include "buffer/breaker.h"
 #include "drain/outage.h"
 
-#define TOLD 64 /* texts that are remembered */
+#define FILTER_MESSAGES 64 /* texts that are remembered */
 
 static void
-add_up(struct drain_result *sum, const struct drain_result *r)
+add_result(struct drain_result *sum, const struct drain_result *r)
 {
 	sum->replayed += r->replayed;
 	sum->found += r->found;
 	sum->quarantined += r->quarantined;
-	sum->doubles += r->doubles;
+	sum->duplicates += r->duplicates;
 	sum->trimmed += r->trimmed;
 	sum->disordered += r->disordered;
 	sum->held = r->held;
@@ -32,7 +32,7 @@ add_up(struct drain_result *sum, const struct drain_result *r)
 
 /* A run that ended early: most reasons pass. */
 static int
-cut_short(const struct drain_result *r, const struct conn *conn, const struct err *err)
+status_of_failed_run(const struct drain_result *r, const struct conn *conn, const struct err *err)
 {
 	int status = conn_why(conn) != CONN_OK || r->garbage || err->status == STATUS_UNREACHABLE
 	    ? STATUS_AGAIN
@@ -44,7 +44,7 @@ cut_short(const struct drain_result *r, const struct conn *conn, const struct er
 
 /* One connection. *again: worth another at once, for the name may lead elsewhere. */
 static int
-drain_over_conn(struct buffer *buf, const struct drain_options *o, struct drain_result *sum,
+drain_with_new_conn(struct buffer *buf, const struct drain_options *o, struct drain_result *sum,
     bool *again, struct err *err)
 {
 	struct drain_result r;
@@ -64,12 +64,12 @@ drain_over_conn(struct buffer *buf, const struct drain_options *o, struct drain_
 		err->text[0] = '\0';
 		conn_close(conn);
 	} else {
-		status = cut_short(&r, conn, err);
+		status = status_of_failed_run(&r, conn, err);
 		*again = r.server == CONN_READONLY;
 		r.left = true;
 		conn_abort(conn);
 	}
-	add_up(sum, &r);
+	add_result(sum, &r);
 	return status;
 }
 
@@ -78,9 +78,9 @@ drain_locked(
     struct buffer *buf, const struct drain_options *o, struct drain_result *sum, struct err *err)
 {
 	bool again;
-	int status = drain_over_conn(buf, o, sum, &again, err);
+	int status = drain_with_new_conn(buf, o, sum, &again, err);
 
-	return again ? drain_over_conn(buf, o, sum, &again, err) : status;
+	return again ? drain_with_new_conn(buf, o, sum, &again, err) : status;
 }
 
 /*
@@ -88,7 +88,7 @@ drain_locked(
  * lock (f->sys EWOULDBLOCK: another replay is running), f->text says so; else it is "".
  */
 static int
-once(struct buffer *buf, const struct drain_options *o, struct drain_result *sum, struct err *err)
+drain_once(struct buffer *buf, const struct drain_options *o, struct drain_result *sum, struct err *err)
 {
 	char *owner = buffer_target(buf);
 	int status;
@@ -115,62 +115,62 @@ once(struct buffer *buf, const struct drain_options *o, struct drain_result *sum
 }
 
 static bool
-is_stopped(const struct drain_options *o)
+is_retry_stopped(const struct drain_options *o)
 {
 	return o->stop != NULL && *o->stop;
 }
 
 static void
-rest(const struct drain_options *o, int64_t ms)
+sleep_unless_stopped(const struct drain_options *o, int64_t ms)
 {
-	for (; ms > 0 && !is_stopped(o); ms -= 50)
+	for (; ms > 0 && !is_retry_stopped(o); ms -= 50)
 		nanosleep(&(struct timespec){0, (ms > 50 ? 50 : ms) * 1000000}, NULL);
 }
 
 /* What is told of attempts. */
-struct told {
+struct message_filter {
 	const struct drain_options *o;
 	bool again; /* there may be several */
-	char *text[TOLD];
+	char *text[FILTER_MESSAGES];
 	size_t n;
 };
 
 static bool
-told_before(struct told *t, const char *text)
+is_repeated_message(struct message_filter *t, const char *text)
 {
 	for (size_t i = 0; i < t->n; i++)
 		if (strcmp(t->text[i], text) == 0)
 			return true;
-	if (t->n < TOLD)
+	if (t->n < FILTER_MESSAGES)
 		t->text[t->n++] = mem_strdup(text);
 	return false;
 }
 
 static void
-on_say(void *arg, const char *text)
+forward_message(void *arg, const char *text)
 {
-	struct told *t = arg;
+	struct message_filter *t = arg;
 
-	if (!t->again || !told_before(t, text))
+	if (!t->again || !is_repeated_message(t, text))
 		t->o->say(t->o->arg, text);
 }
 
 static void
-on_tick(void *arg, uint64_t delivered)
+forward_progress(void *arg, uint64_t delivered)
 {
-	const struct told *t = arg;
+	const struct message_filter *t = arg;
 
-	t->o->tick(t->o->arg, delivered);
+	t->o->progress(t->o->arg, delivered);
 }
 
 static int
-attempt(struct buffer *buf, const struct drain_options *o, struct drain_result *sum, bool watched)
+attempt_drain(struct buffer *buf, const struct drain_options *o, struct drain_result *sum, bool watched)
 {
 	struct err err;
 	int status;
 
 	sum->left = false;
-	status = once(buf, o, sum, &err);
+	status = drain_once(buf, o, sum, &err);
 	if (*err.text != '\0' && (watched || err.sys != EWOULDBLOCK))
 		o->say(o->arg, err.text);
 	return status;
@@ -181,22 +181,22 @@ retry_drain(struct buffer *buf, const struct drain_options *o, struct drain_resu
     int64_t wait_ms, bool watched)
 {
 	struct backoff pause = {.first = 100, .most = 10000};
-	struct told told = {.o = o, .again = wait_ms > 0};
+	struct message_filter message_filter = {.o = o, .again = wait_ms > 0};
 	struct drain_options each = *o;
 	int64_t until = clock_mono() + wait_ms, left, ms;
 	int status;
 
-	each.say = on_say;
-	each.tick = o->tick != NULL ? on_tick : NULL;
-	each.arg = &told;
-	status = attempt(buf, &each, sum, watched);
-	while (status == STATUS_AGAIN && !is_stopped(o) && (left = until - clock_mono()) > 0) {
+	each.say = forward_message;
+	each.progress = o->progress != NULL ? forward_progress : NULL;
+	each.arg = &message_filter;
+	status = attempt_drain(buf, &each, sum, watched);
+	while (status == STATUS_AGAIN && !is_retry_stopped(o) && (left = until - clock_mono()) > 0) {
 		ms = backoff_next(&pause);
-		rest(o, ms < left ? ms : left);
-		status = attempt(buf, &each, sum, watched);
+		sleep_unless_stopped(o, ms < left ? ms : left);
+		status = attempt_drain(buf, &each, sum, watched);
 	}
-	while (told.n > 0)
-		free(told.text[--told.n]);
+	while (message_filter.n > 0)
+		free(message_filter.text[--message_filter.n]);
 	return status_worse(status, sum->quarantined || sum->disordered ? STATUS_SOME : 0);
 }
 

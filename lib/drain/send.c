@@ -15,11 +15,11 @@
 #include "redis/reply.h"
 #include "redis/stream.h"
 
-#define TYPES ((size_t)2 * BATCH_TYPES) /* so many fit into the slot of the record */
+#define INTENT_TYPES ((size_t)2 * BATCH_TYPES) /* so many fit into the slot of the record */
 
 /* The connections that sent the doubtful lines may still have them executed: stop that first. */
 static int
-fence(struct drain *d, struct err *err)
+fence_doubt_connections(struct drain *d, struct err *err)
 {
 	const struct doubt *last = NULL, *now;
 	size_t i;
@@ -41,36 +41,36 @@ fence(struct drain *d, struct err *err)
 /* --- what accounts for other lines settles nothing ------------------------------------------ */
 
 static void
-note_own(struct drain *d, const struct dest *dest, struct stream_id id)
+note_added_entry(struct drain *d, const struct dest *dest, struct stream_id id)
 {
 	if (d->owns < DRAIN_ENTRIES && (d->owns & (d->owns - 1)) == 0) /* full at powers of two */
 		d->own = mem_realloc(d->own, (d->owns ? 2 * d->owns : 1) * sizeof(*d->own));
 	d->own[d->owns++ % DRAIN_ENTRIES] = (struct drain_entry){dest, id};
 }
 
-struct whose {
+struct spent_query {
 	const struct drain *d;
-	const struct dest *lane;
+	const struct dest *dest;
 };
 
 /* Added by this run, or found for a line before. */
 static bool
-is_spent(void *arg, struct stream_id entry)
+is_entry_spent(void *arg, struct stream_id entry)
 {
-	const struct whose *w = arg;
+	const struct spent_query *w = arg;
 	size_t i, n = w->d->owns < DRAIN_ENTRIES ? w->d->owns : DRAIN_ENTRIES;
 	char id[ID_SIZE];
 
 	/* cppcheck-suppress knownConditionTrueFalse ; it sees only n = 0 */
 	for (i = 0; i < n; i++)
-		if (w->d->own[i].dest == w->lane && id_cmp(w->d->own[i].id, entry) == 0)
+		if (w->d->own[i].dest == w->dest && id_cmp(w->d->own[i].id, entry) == 0)
 			return true;
 	id_format(entry, id);
-	return checkpoint_is_spent(&w->d->checkpoint, w->lane->type, id);
+	return checkpoint_is_spent(&w->d->checkpoint, w->dest->type, id);
 }
 
 static int
-settle_lane(struct drain *d, struct dest *dest, struct err *err)
+resolve_dest(struct drain *d, struct dest *dest, struct err *err)
 {
 	struct indoubt_line *lines = mem_alloc((d->batch.n + 1) * sizeof(*lines));
 	uint64_t unsure = 0;
@@ -88,7 +88,7 @@ settle_lane(struct drain *d, struct dest *dest, struct err *err)
 		lines[n++].e = &it->line.e;
 	}
 	r = indoubt_resolve(
-	    d->conn, dest->key, is_spent, &(struct whose){d, dest}, lines, n, &unsure, err);
+	    d->conn, dest->key, is_entry_spent, &(struct spent_query){d, dest}, lines, n, &unsure, err);
 	for (i = 0, n = 0; r == 0 && i < d->batch.n; i++) {
 		struct batch_item *it = &d->batch.item[i];
 
@@ -129,10 +129,10 @@ send_resolve(struct drain *d, struct err *err)
 {
 	size_t i;
 
-	if (fence(d, err) == -1)
+	if (fence_doubt_connections(d, err) == -1)
 		return -1;
 	for (i = 0; i < d->batch.n; i++)
-		if (d->batch.item[i].doubtful && settle_lane(d, d->batch.item[i].dest, err) == -1)
+		if (d->batch.item[i].doubtful && resolve_dest(d, d->batch.item[i].dest, err) == -1)
 			return -1;
 	return 0;
 }
@@ -140,7 +140,7 @@ send_resolve(struct drain *d, struct err *err)
 /* --- sending ------------------------------------------------------------------------------- */
 
 static void
-intend(struct intent *in, const char *type, struct stream_id after)
+add_intent_type(struct intent *in, const char *type, struct stream_id after)
 {
 	struct intent_type *s;
 
@@ -155,7 +155,7 @@ intend(struct intent *in, const char *type, struct stream_id after)
 /* What the intent of a run that was cut off has not settled yet stays part of the new one, with its
  * older bounds. */
 static void
-keep_old(struct intent *in, const struct intent *old)
+merge_old_intent(struct intent *in, const struct intent *old)
 {
 	struct stream_id after;
 	struct position *m;
@@ -164,7 +164,7 @@ keep_old(struct intent *in, const struct intent *old)
 	for (i = 0; i < old->types; i++) {
 		if (id_parse(slice_of(old->sent[i].after), &after) == -1)
 			after = (struct stream_id){0, 0};
-		intend(in, old->sent[i].type, after);
+		add_intent_type(in, old->sent[i].type, after);
 	}
 	if (old->upto.chain.stem != NULL &&
 	    position_cmp(&in->upto.chain, old->upto.chain.stem, old->upto.chain.pos) < 0)
@@ -180,7 +180,7 @@ keep_old(struct intent *in, const struct intent *old)
 /* How a file is walked is decided when it is first named here: positions in it must not change
  * their meaning after that. */
 static void
-fix_ways(struct drain *d)
+fix_file_limits(struct drain *d)
 {
 	const struct position *m;
 	size_t i;
@@ -194,7 +194,7 @@ fix_ways(struct drain *d)
 }
 
 static void
-intend_batch(struct drain *d)
+build_intent(struct drain *d)
 {
 	struct intent *in = &d->checkpoint.intent;
 	size_t i;
@@ -205,12 +205,12 @@ intend_batch(struct drain *d)
 	in->client = conn_client_id(d->conn);
 	snprintf(in->addr, sizeof(in->addr), "%s", conn_client_addr(d->conn));
 	positions_copy(&in->upto, &d->walked);
-	fix_ways(d);
+	fix_file_limits(d);
 	if (d->old.on)
-		keep_old(in, &d->old);
+		merge_old_intent(in, &d->old);
 	for (i = 0; i < d->batch.n; i++)
 		if (d->batch.item[i].state == BATCH_SEND)
-			intend(in, d->batch.item[i].dest->type, d->batch.item[i].dest->after);
+			add_intent_type(in, d->batch.item[i].dest->type, d->batch.item[i].dest->after);
 }
 
 /*
@@ -218,20 +218,20 @@ intend_batch(struct drain *d)
  * short stream push each other out, and then are looked for in vain.
  */
 static bool
-may_be_sent(const struct drain *d, const struct readahead_line *k, const struct dest *dest)
+may_send_ahead(const struct drain *d, const struct readahead_line *k, const struct dest *dest)
 {
 	int64_t limit = drain_maxlen(d, k->event.maxlen, dest->type);
 
 	if (k->event.in_doubt || manifest_is_returned(k->l.stem))
 		return false;
 	return dest->stopped ||
-	    (dest->opened && !dest->stale && (limit == 0 || limit >= BATCH_IN_DOUBT));
+	    (dest->measured && !dest->stale && (limit == 0 || limit >= BATCH_IN_DOUBT));
 }
 
 /* The lines that wait; whether they are sent is decided later, and one that never was is looked up
  * in vain. false: not all may be. */
 static bool
-intend_more(struct drain *d)
+extend_intent(struct drain *d)
 {
 	_Static_assert(SPENT >= BATCH_IN_DOUBT,
 	    "what is found for lines in doubt must be known until the last of them is settled");
@@ -245,23 +245,23 @@ intend_more(struct drain *d)
 
 		if (!k->bad && (dest == NULL || !slice_is(type, dest->type)))
 			dest = batch_dest(d, type);
-		if (!k->bad && !may_be_sent(d, k, dest))
+		if (!k->bad && !may_send_ahead(d, k, dest))
 			return false;
 		if (!k->bad && dest != last && !dest->stopped) {
-			if (in->types >= TYPES && intent_sent(in, type.p, type.n) == NULL)
+			if (in->types >= INTENT_TYPES && intent_sent(in, type.p, type.n) == NULL)
 				break;
-			intend(in, dest->type, dest->after);
+			add_intent_type(in, dest->type, dest->after);
 			last = dest;
 		}
 		position_set(k->l.chain ? &in->upto.chain : positions_get(&in->upto, k->l.stem),
 		    k->l.stem, k->l.end, k->l.limit);
 	}
-	fix_ways(d);
+	fix_file_limits(d);
 	return i > 0;
 }
 
 static int
-store(struct drain *d, struct err *err)
+store_checkpoint(struct drain *d, struct err *err)
 {
 	return quarantine_sync(d->q, err) == -1 ? -1
 	                                        : checkpoint_store(d->buf, &d->checkpoint, err);
@@ -271,10 +271,10 @@ int
 send_checkpoint(struct drain *d, bool sending, struct err *err)
 {
 	if (sending || d->old.on)
-		intend_batch(d);
+		build_intent(d);
 	else
 		intent_clear(&d->checkpoint.intent);
-	return store(d, err);
+	return store_checkpoint(d, err);
 }
 
 int
@@ -284,17 +284,17 @@ send_checkpoint_ahead(struct drain *d, struct err *err)
 		/* all is looked up first; or entries of it push each other out, and more must not
 		 * come */
 		return 0;
-	intend_batch(d);
-	if (!intend_more(d)) {
+	build_intent(d);
+	if (!extend_intent(d)) {
 		/* it may reach further now than what is stored */
 		intent_clear(&d->checkpoint.intent);
 		return 0;
 	}
-	return store(d, err) == -1 ? -1 : 1;
+	return store_checkpoint(d, err) == -1 ? -1 : 1;
 }
 
 static void
-send_one(struct drain *d, struct batch_item *it)
+queue_item(struct drain *d, struct batch_item *it)
 {
 	dest_put_add(it->dest, d->conn,
 	    it->dest->mode == DEST_PLAIN ? drain_maxlen(d, it->line.maxlen, it->dest->type) : 0,
@@ -303,7 +303,7 @@ send_one(struct drain *d, struct batch_item *it)
 
 /* An event that the server will never take. */
 static int
-refuse_for_good(struct drain *d, struct batch_item *it, const char *why)
+quarantine_refused(struct drain *d, struct batch_item *it, const char *why)
 {
 	struct bytes line = {0};
 
@@ -317,7 +317,7 @@ refuse_for_good(struct drain *d, struct batch_item *it, const char *why)
 
 /* 0, or -1 when the connection is gone. `worst` remembers a refusal by the whole server. */
 static int
-take_answer(struct drain *d, struct batch_item *it, enum conn_why *worst, struct err *err)
+take_add_reply(struct drain *d, struct batch_item *it, enum conn_why *worst, struct err *err)
 {
 	struct reply *rep = conn_wait(d->conn, 0, err);
 	struct stream_id id;
@@ -330,9 +330,9 @@ take_answer(struct drain *d, struct batch_item *it, enum conn_why *worst, struct
 		it->state = BATCH_ADDED;
 		it->dest->after = it->id = id;
 		it->dest->watch.added++;
-		note_own(d, it->dest, id);
+		note_added_entry(d, it->dest, id);
 		d->r->replayed++;
-		d->r->doubles += it->unsure;
+		d->r->duplicates += it->unsure;
 		if (it->dest->stopped) {
 			checkpoint_add_done(&d->checkpoint, it->stem, it->pos);
 			d->r->disordered++;
@@ -352,7 +352,7 @@ take_answer(struct drain *d, struct batch_item *it, enum conn_why *worst, struct
 	}
 	it->state = BATCH_REFUSED;
 	if (it->why == CONN_TOOBIG)
-		return refuse_for_good(d, it, why.text);
+		return quarantine_refused(d, it, why.text);
 	commit_skip(d, it->line.e.type, it->chain, it->stem, it->pos, it->limit);
 	if (it->why == CONN_LATER || it->why == CONN_READONLY || it->why == CONN_MOVED ||
 	    it->why == CONN_DENIED) {
@@ -373,7 +373,7 @@ send_queue(struct drain *d)
 		it = &d->batch.item[d->batch.sent++];
 		if (it->state != BATCH_SEND)
 			continue;
-		send_one(d, it);
+		queue_item(d, it);
 		d->tried++;
 		if (d->batch.sent % SEND_CHUNK == 0)
 			conn_flush(d->conn); /* the server may begin */
@@ -390,7 +390,7 @@ send_await_replies(struct drain *d, enum conn_why *worst, struct err *err)
 		struct batch_item *it = &d->batch.item[i];
 
 		if (it->state == BATCH_SEND) {
-			if (take_answer(d, it, worst, err) == -1)
+			if (take_add_reply(d, it, worst, err) == -1)
 				return -1;
 		} else if (it->dest->stopped)
 			checkpoint_add_done(&d->checkpoint, it->stem, it->pos);

@@ -9,56 +9,56 @@
 #include "redis/reply.h"
 #include "redis/stream.h"
 
-#define NODE \
+#define STREAM_NODE \
 	100 /* entries of a stream's node (stream-node-max-entries): trimming goes by whole ones \
 	     */
-#define EVERY 100 /* entries, of which one makes its publisher look */
+#define LOOK_EVERY 100 /* entries, of which one makes its publisher look */
 
 /* --- limits ------------------------------------------------------------------------- */
 
 void
 trim_set_policy(struct dest *dest, const struct conf *c)
 {
-	dest->acked = conf_trim_acked(c, dest->type);
-	dest->hard = dest->acked ? conf_maxlen_hard(c, dest->type) : 0;
+	dest->trim_acked = conf_trim_acked(c, dest->type);
+	dest->maxlen_hard = dest->trim_acked ? conf_maxlen_hard(c, dest->type) : 0;
 }
 
 /* What nobody needs goes above so many entries; 0: nothing goes. */
 static uint64_t
-keep(const struct dest *dest)
+trim_threshold(const struct dest *dest)
 {
-	if (dest->hard && (!dest->maxlen || dest->maxlen > dest->hard))
-		return (uint64_t)dest->hard;
+	if (dest->maxlen_hard && (!dest->maxlen || dest->maxlen > dest->maxlen_hard))
+		return (uint64_t)dest->maxlen_hard;
 	return (uint64_t)dest->maxlen;
 }
 
 /* Of what has been trimmed by whole nodes up to one may be left that nobody needs: above this
  * something is to be had. */
 static uint64_t
-most(const struct dest *dest)
+full_length(const struct dest *dest)
 {
-	uint64_t n = keep(dest) + NODE;
+	uint64_t n = trim_threshold(dest) + STREAM_NODE;
 
-	if (dest->acked && !dest->hard)
+	if (dest->trim_acked && !dest->maxlen_hard)
 		return INT64_MAX;
-	return dest->acked && (uint64_t)dest->hard > n ? (uint64_t)dest->hard : n;
+	return dest->trim_acked && (uint64_t)dest->maxlen_hard > n ? (uint64_t)dest->maxlen_hard : n;
 }
 
 static uint64_t
-tenth(const struct dest *dest)
+trim_slack(const struct dest *dest)
 {
-	uint64_t n = keep(dest) / 10;
+	uint64_t n = trim_threshold(dest) / 10;
 
-	return n < NODE ? NODE : n;
+	return n < STREAM_NODE ? STREAM_NODE : n;
 }
 
 /* How many may be added to so many before the next look. */
 static int64_t
-room(const struct dest *dest, uint64_t length)
+room_until_look(const struct dest *dest, uint64_t length)
 {
-	uint64_t step = tenth(dest), left = length < most(dest) ? most(dest) - length : 0;
+	uint64_t step = trim_slack(dest), left = length < full_length(dest) ? full_length(dest) - length : 0;
 
-	if (keep(dest) == 0)
+	if (trim_threshold(dest) == 0)
 		return INT64_MAX;
 	if (step > TRIM_STEP)
 		step = TRIM_STEP;
@@ -72,7 +72,7 @@ trim_set_limit(struct dest *dest, int64_t maxlen)
 		return 1;
 	if (dest->mode == DEST_GUARDED && (dest->maxlen == 0 || maxlen == 0))
 		return 0;
-	if (dest->mode == DEST_GUARDED && !dest->acked)
+	if (dest->mode == DEST_GUARDED && !dest->trim_acked)
 		dest->room += maxlen - dest->maxlen;
 	dest->maxlen = maxlen;
 	return 1;
@@ -82,7 +82,7 @@ trim_set_limit(struct dest *dest, int64_t maxlen)
 
 /* Refusals of one key stop the lane; those of the whole server end the run. */
 static int
-refused(struct dest *dest, struct conn *conn, enum conn_why why, struct err *err)
+stop_or_fail(struct dest *dest, struct conn *conn, enum conn_why why, struct err *err)
 {
 	if (conn_why(conn) != CONN_OK || why == CONN_LATER || why == CONN_READONLY ||
 	    why == CONN_DENIED || why == CONN_MOVED)
@@ -92,7 +92,7 @@ refused(struct dest *dest, struct conn *conn, enum conn_why why, struct err *err
 }
 
 static void
-stop_full(struct dest *dest, uint64_t length, const struct stream_group *g, size_t n)
+stop_full_dest(struct dest *dest, uint64_t length, const struct stream_group *g, size_t n)
 {
 	struct stream_id need = stream_lowest_needed(g, n);
 	char id[ID_SIZE], text[512];
@@ -110,18 +110,18 @@ stop_full(struct dest *dest, uint64_t length, const struct stream_group *g, size
 	snprintf(text, sizeof(text),
 	    "stream full: %" PRIu64 " entries, limit %" PRId64 ", and group '%.200s' still needs "
 	    "those from %s (%" PRIu64 " pending): consume, remove the group, or ebreplay --force",
-	    length, dest->acked ? dest->hard : dest->maxlen, name, id, pending);
+	    length, dest->trim_acked ? dest->maxlen_hard : dest->maxlen, name, id, pending);
 	dest_stop(dest, CONN_OK, text);
 }
 
 static void
-stop_blind(struct dest *dest, uint64_t length, const char *refusal)
+stop_untrimmed_dest(struct dest *dest, uint64_t length, const char *refusal)
 {
 	char text[512];
 
 	snprintf(text, sizeof(text),
 	    "stream full: %" PRIu64 " entries, limit %" PRId64 ", and nothing is trimmed: %.300s",
-	    length, dest->hard, refusal);
+	    length, dest->maxlen_hard, refusal);
 	dest_stop(dest, CONN_OK, text);
 }
 
@@ -133,7 +133,7 @@ make_room(struct dest *dest, struct conn *conn, uint64_t length, struct err *err
 {
 	struct stream_group *g;
 	size_t n;
-	uint64_t limit = keep(dest), want = limit / 10 + 1, removed = 0;
+	uint64_t limit = trim_threshold(dest), want = limit / 10 + 1, removed = 0;
 	enum conn_why why = CONN_OK;
 	int r = 0;
 
@@ -141,7 +141,7 @@ make_room(struct dest *dest, struct conn *conn, uint64_t length, struct err *err
 		want = TRIM_STEP;
 	if (length + want > limit) {
 		if (stream_groups(conn, dest->key, &g, &n, &why, err) == -1)
-			return refused(dest, conn, why, err);
+			return stop_or_fail(dest, conn, why, err);
 		if (n == 0) { /* the last group went away just now */
 			stream_groups_free(g, n);
 			dest->mode = DEST_PLAIN;
@@ -149,32 +149,32 @@ make_room(struct dest *dest, struct conn *conn, uint64_t length, struct err *err
 			return 0;
 		}
 		if (stream_trim_minid(conn, dest->key, stream_lowest_needed(g, n),
-		        length + want - limit + NODE - 1, &removed, &why, err) == -1)
-			r = refused(dest, conn, why, err);
+		        length + want - limit + STREAM_NODE - 1, &removed, &why, err) == -1)
+			r = stop_or_fail(dest, conn, why, err);
 		length -= removed < length ? removed : length;
-		if (r == 0 && !dest->stopped && length >= most(dest))
-			stop_full(dest, length, g, n);
+		if (r == 0 && !dest->stopped && length >= full_length(dest))
+			stop_full_dest(dest, length, g, n);
 		stream_groups_free(g, n);
 	}
-	dest->room = (int64_t)most(dest) - (int64_t)length;
+	dest->room = (int64_t)full_length(dest) - (int64_t)length;
 	return r;
 }
 
 static int
-measure(struct dest *dest, struct conn *conn, bool force, struct err *err)
+measure_for_replay(struct dest *dest, struct conn *conn, bool force, struct err *err)
 {
 	struct stream_info info;
 	enum conn_why why = CONN_OK;
 
 	if (stream_info(conn, dest->key, &info, &why, err) == -1) {
 		if (why != CONN_NOPERM)
-			return refused(dest, conn, why, err);
+			return stop_or_fail(dest, conn, why, err);
 		dest->mode = DEST_BLIND;
 		dest->room = INT64_MAX;
 		return 0;
 	}
 	dest->after = info.last_generated;
-	if (!dest->opened)
+	if (!dest->measured)
 		dest->watch.before = info;
 	dest->mode = info.groups && !force ? DEST_GUARDED : DEST_PLAIN;
 	dest->room = INT64_MAX;
@@ -185,7 +185,7 @@ measure(struct dest *dest, struct conn *conn, bool force, struct err *err)
 
 /* --- trim = acked --------------------------------------------------------------------------- */
 
-struct view {
+struct stream_view {
 	struct stream_info info;
 	struct stream_group *g;
 	size_t n;
@@ -195,7 +195,7 @@ struct view {
 };
 
 static void
-go_blind(struct view *v, const struct err *err)
+note_refusal(struct stream_view *v, const struct err *err)
 {
 	snprintf(v->refusal, sizeof(v->refusal), "%.255s", err->text);
 }
@@ -203,7 +203,7 @@ go_blind(struct view *v, const struct err *err)
 /* XINFO STREAM and XINFO GROUPS in one round trip. -1 as stream_info; a refusal of permission is
  * none. */
 static int
-look(struct dest *dest, struct conn *conn, struct view *v, enum conn_why *why, struct err *err)
+read_stream_view(struct dest *dest, struct conn *conn, struct stream_view *v, enum conn_why *why, struct err *err)
 {
 	struct reply *info, *groups = NULL;
 	int r = -1;
@@ -215,7 +215,7 @@ look(struct dest *dest, struct conn *conn, struct view *v, enum conn_why *why, s
 	else if (stream_take_info(info, &v->info, why, err) == 0)
 		r = stream_take_groups(groups, &v->g, &v->n, why, err);
 	if (r == -1 && conn_why(conn) == CONN_OK && *why == CONN_NOPERM) {
-		go_blind(v, err);
+		note_refusal(v, err);
 		r = 0;
 	}
 	reply_free(info);
@@ -225,7 +225,7 @@ look(struct dest *dest, struct conn *conn, struct view *v, enum conn_why *why, s
 
 /* Where XINFO STREAM is refused, XLEN may be allowed. *known: whether it is. */
 static int
-look_at_length(struct dest *dest, struct conn *conn, struct view *v, bool *known,
+read_length_alone(struct dest *dest, struct conn *conn, struct stream_view *v, bool *known,
     enum conn_why *why, struct err *err)
 {
 	*known = true;
@@ -239,13 +239,13 @@ look_at_length(struct dest *dest, struct conn *conn, struct view *v, bool *known
 }
 
 static int
-trim(struct dest *dest, struct conn *conn, struct view *v, enum conn_why *why, struct err *err)
+trim_stream(struct dest *dest, struct conn *conn, struct stream_view *v, enum conn_why *why, struct err *err)
 {
-	uint64_t over = v->length - keep(dest), removed = 0;
+	uint64_t over = v->length - trim_threshold(dest), removed = 0;
 	int r;
 
 	if (v->n == 0) {
-		r = stream_trim_maxlen(conn, dest->key, keep(dest), over, &removed, why, err);
+		r = stream_trim_maxlen(conn, dest->key, trim_threshold(dest), over, &removed, why, err);
 		dest->trimmed += removed;
 	} else {
 		stream_put_lowest_pending(conn, dest->key, v->g, v->n);
@@ -256,53 +256,53 @@ trim(struct dest *dest, struct conn *conn, struct view *v, enum conn_why *why, s
 	}
 	v->length -= removed < v->length ? removed : v->length;
 	if (r == -1 && *why == CONN_NOPERM) {
-		go_blind(v, err);
+		note_refusal(v, err);
 		r = 0;
 	}
 	return r;
 }
 
 static void
-tell_blind(struct dest *dest, const struct view *v, bool known, struct bytes *words)
+warn_untrimmed(struct dest *dest, const struct stream_view *v, bool known, struct bytes *words)
 {
-	if (dest->told)
+	if (dest->warned)
 		return;
-	dest->told = true;
+	dest->warned = true;
 	bytes_addf(words, "%s'%s': trim = acked: nothing is trimmed%s: %s", words->len ? "; " : "",
-	    dest->key, known || !dest->hard ? "" : ", and maxlen-hard is not kept", v->refusal);
+	    dest->key, known || !dest->maxlen_hard ? "" : ", and maxlen-hard is not kept", v->refusal);
 }
 
 static void
-note_view(struct dest *dest, struct view *v, struct bytes *words)
+note_stream_view(struct dest *dest, struct stream_view *v, struct bytes *words)
 {
 	dest->after = v->info.last_generated;
-	if (!dest->opened)
+	if (!dest->measured)
 		dest->watch.before = v->info;
 	trimwatch_check_others(&dest->watch, dest->key, &v->info, v->g, v->n, words);
 }
 
 static int
-measure_view(struct dest *dest, struct conn *conn, struct view *v, struct bytes *words,
+measure_stream_view(struct dest *dest, struct conn *conn, struct stream_view *v, struct bytes *words,
     enum conn_why *why, struct err *err)
 {
 	bool known, over;
 
-	if (look_at_length(dest, conn, v, &known, why, err) == -1)
+	if (read_length_alone(dest, conn, v, &known, why, err) == -1)
 		return -1;
 	if (!*v->refusal)
-		note_view(dest, v, words);
-	over = keep(dest) > 0 && (v->length > keep(dest) + tenth(dest) || v->length >= most(dest));
-	if (!*v->refusal && over && trim(dest, conn, v, why, err) == -1)
+		note_stream_view(dest, v, words);
+	over = trim_threshold(dest) > 0 && (v->length > trim_threshold(dest) + trim_slack(dest) || v->length >= full_length(dest));
+	if (!*v->refusal && over && trim_stream(dest, conn, v, why, err) == -1)
 		return -1;
 	dest->watch.before.length = v->length;
 	if (*v->refusal && (over || !known))
-		tell_blind(dest, v, known, words);
+		warn_untrimmed(dest, v, known, words);
 	dest->mode = *v->refusal ? DEST_BLIND : DEST_GUARDED;
-	dest->room = known ? room(dest, v->length) : INT64_MAX;
+	dest->room = known ? room_until_look(dest, v->length) : INT64_MAX;
 	if (dest->room == 0 && *v->refusal)
-		stop_blind(dest, v->length, v->refusal);
+		stop_untrimmed_dest(dest, v->length, v->refusal);
 	else if (dest->room == 0 && v->n)
-		stop_full(dest, v->length, v->g, v->n);
+		stop_full_dest(dest, v->length, v->g, v->n);
 	else if (dest->room == 0) /* nobody reads: it will be trimmed next time */
 		dest->room = 1;
 	return 0;
@@ -312,18 +312,18 @@ static int
 measure_acked(struct dest *dest, struct conn *conn, struct bytes *words, struct err *err)
 {
 	enum conn_why why = CONN_OK;
-	struct view v = {.n = 0};
+	struct stream_view v = {.n = 0};
 	int r;
 
-	if (keep(dest) == 0 && dest->opened && !dest->stale) {
+	if (trim_threshold(dest) == 0 && dest->measured && !dest->stale) {
 		dest->room = INT64_MAX;
 		return 0;
 	}
-	r = look(dest, conn, &v, &why, err);
+	r = read_stream_view(dest, conn, &v, &why, err);
 	if (r == 0)
-		r = measure_view(dest, conn, &v, words, &why, err);
+		r = measure_stream_view(dest, conn, &v, words, &why, err);
 	stream_groups_free(v.g, v.n);
-	return r == -1 ? refused(dest, conn, why, err) : 0;
+	return r == -1 ? stop_or_fail(dest, conn, why, err) : 0;
 }
 
 /* --- the interface -----------------------------------------------------------------------------
@@ -336,14 +336,14 @@ trim_ensure_room(struct dest *dest, struct conn *conn, int64_t maxlen, bool forc
 	int r;
 
 	if (dest->stopped ||
-	    (dest->opened && !dest->stale && trim_set_limit(dest, maxlen) && dest->room > 0))
+	    (dest->measured && !dest->stale && trim_set_limit(dest, maxlen) && dest->room > 0))
 		return 0;
 	dest->maxlen = maxlen;
-	r = dest->acked && !force ? measure_acked(dest, conn, words, err)
-	                          : measure(dest, conn, force, err);
+	r = dest->trim_acked && !force ? measure_acked(dest, conn, words, err)
+	                          : measure_for_replay(dest, conn, force, err);
 	if (r == -1)
 		return -1;
-	dest->opened = true;
+	dest->measured = true;
 	dest->stale = false;
 	return 0;
 }
@@ -352,7 +352,7 @@ void
 trim_set_length(struct dest *dest, const struct stream_info *info)
 {
 	dest->mode = DEST_GUARDED;
-	dest->room = info != NULL ? room(dest, info->length) : 0;
+	dest->room = info != NULL ? room_until_look(dest, info->length) : 0;
 }
 
 bool
@@ -361,9 +361,9 @@ trim_is_due(const struct dest *dest)
 	const struct stream_info *was = &dest->watch.before;
 	uint64_t now = was->added + dest->watch.added;
 
-	return dest->acked && !dest->stopped && keep(dest) > 0 &&
-	    was->added / EVERY != now / EVERY &&
-	    was->length + dest->watch.added > keep(dest) + tenth(dest);
+	return dest->trim_acked && !dest->stopped && trim_threshold(dest) > 0 &&
+	    was->added / LOOK_EVERY != now / LOOK_EVERY &&
+	    was->length + dest->watch.added > trim_threshold(dest) + trim_slack(dest);
 }
 
 void

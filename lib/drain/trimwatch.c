@@ -6,7 +6,7 @@
 #include "redis/stream.h"
 
 static uint64_t
-pushed_out(const struct trimwatch *w, const struct stream_info *now, const struct stream_group *g,
+count_pushed_out(const struct trimwatch *w, const struct stream_info *now, const struct stream_group *g,
     uint64_t removed)
 {
 	uint64_t lost;
@@ -24,13 +24,13 @@ pushed_out(const struct trimwatch *w, const struct stream_info *now, const struc
 
 /* Of the group that lost the most; its place in g goes to *worst. */
 static uint64_t
-most_pushed_out(const struct trimwatch *w, const struct stream_info *now,
+find_worst_group(const struct trimwatch *w, const struct stream_info *now,
     const struct stream_group *g, size_t n, uint64_t removed, size_t *worst)
 {
 	uint64_t most = 0, out;
 
 	for (size_t i = 0; i < n; i++)
-		if ((out = pushed_out(w, now, &g[i], removed)) > most) {
+		if ((out = count_pushed_out(w, now, &g[i], removed)) > most) {
 			most = out;
 			*worst = i;
 		}
@@ -53,15 +53,15 @@ trimwatch_check(
 		return 0;
 	if (now.length < w->before.length + w->added &&
 	    stream_groups(conn, key, &g, &n, &why, &err) == 0) {
-		most = most_pushed_out(
+		most = find_worst_group(
 		    w, &now, g, n, w->before.length + w->added - now.length, &worst);
-		if (most && !w->told) {
+		if (most && !w->warned) {
 			bytes_addf(words,
 			    "'%s': trimming to %" PRId64 " pushed out %" PRIu64
 			    " entries that group '%s' has "
 			    "not read: raise --maxlen, or read faster",
 			    key, maxlen, most, g[worst].name);
-			w->told = true;
+			w->warned = true;
 		}
 		stream_groups_free(g, n);
 	}
@@ -79,14 +79,14 @@ trimwatch_check_others(struct trimwatch *w, const char *key, const struct stream
 
 	/* A group that is new may stand before what went when nobody needed it. */
 	if (now->added >= w->before.added && now->length < expected && n == w->before.groups)
-		most = most_pushed_out(w, now, g, n, expected - now->length, &worst);
-	if (most && !w->told) {
+		most = find_worst_group(w, now, g, n, expected - now->length, &worst);
+	if (most && !w->warned) {
 		bytes_addf(words,
 		    "'%s': %" PRIu64
 		    " entries that group '%s' has not read are gone: somebody trims this stream "
 		    "otherwise (XADD MAXLEN, XTRIM, XDEL)",
 		    key, most, g[worst].name);
-		w->told = true;
+		w->warned = true;
 	}
 	w->before = *now;
 	w->before.groups = n;

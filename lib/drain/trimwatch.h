@@ -15,7 +15,7 @@
 struct trimwatch {
 	struct stream_info before;
 	uint64_t added; /* by us, since then */
-	bool told;
+	bool warned;
 };
 
 /*

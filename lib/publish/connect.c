@@ -255,8 +255,8 @@ void
 connect_send_event(struct publish *p, struct inflight_event *s)
 {
 	s->dest = dests_get(&p->dests, p->o->conf->prefix, s->e.type);
-	s->number = dest_put_add(s->dest, p->conn, s->dest->acked ? 0 : s->dest->maxlen, &s->e);
-	if (s->dest->acked)
+	s->number = dest_put_add(s->dest, p->conn, s->dest->trim_acked ? 0 : s->dest->maxlen, &s->e);
+	if (s->dest->trim_acked)
 		s->dest->room--;
 	inflight_set_state(&p->inflight, s, INFLIGHT_SENT);
 }
@@ -289,7 +289,7 @@ connect_follow_failover(struct publish *p)
 		if (s->state != INFLIGHT_TO_BUFFER || s->doubt)
 			continue;
 		dest = dests_get(&p->dests, p->o->conf->prefix, s->e.type);
-		if (!dest->opened)
+		if (!dest->measured)
 			dest = publish_open_dest(p, s->e.type, NULL);
 		if (dest->room > 0)
 			connect_send_event(p, s);

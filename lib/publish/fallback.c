@@ -147,13 +147,13 @@ fallback_lacks_type(struct publish *p, struct slice type)
 			return 1;
 	dest = dests_get(&p->dests, p->o->conf->prefix, type);
 	began = clock_mono();
-	if (dest->held_till > began || p->next_look > began)
+	if (dest->held_until > began || p->next_look > began)
 		return 0;
 	snprintf(name, sizeof(name), "%.*s", (int)type.n, type.p);
 	change = buffer_change(p->buf);
 	r = backlog_lacks_type(p->buf, name, &holds, &err);
 	if (r != 1) {
-		dest->held_till = p->next_drain;
+		dest->held_until = p->next_drain;
 		/* With thousands of held types a look is dear: a tenth of the time at most. "Not
 		 * clear" is always safe. */
 		p->next_look = clock_mono() + 10 * (clock_mono() - began);

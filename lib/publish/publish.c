@@ -25,14 +25,14 @@ publish_open_dest(struct publish *p, struct slice type, const struct stream_info
 {
 	struct dest *dest = dests_get(&p->dests, p->o->conf->prefix, type);
 
-	dest->opened = true;
+	dest->measured = true;
 	dest->maxlen = publish_maxlen(p, dest->type);
 	if (info != NULL) {
 		dest->after = info->last_generated;
 		dest->watch.before = *info;
 	}
 	trim_set_policy(dest, p->o->conf);
-	if (dest->acked)
+	if (dest->trim_acked)
 		trim_set_length(dest, info);
 	else
 		dest->room = INT64_MAX;
@@ -94,7 +94,7 @@ note_stopped(struct publish *p, struct dest *dest)
 {
 	bool full = dest->why == CONN_OK;
 
-	dest->held_till = clock_mono() + PUBLISH_RETRY_MS;
+	dest->held_until = clock_mono() + PUBLISH_RETRY_MS;
 	if (full)
 		p->held = true;
 	else
@@ -108,16 +108,16 @@ publish_prepare_dest(struct publish *p, struct slice type)
 	struct dest *dest = dests_get(&p->dests, p->o->conf->prefix, type);
 	int r;
 
-	if (dest->opened && !dest->stopped && dest->room > 0)
+	if (dest->measured && !dest->stopped && dest->room > 0)
 		return 0;
-	if (dest->opened && dest->stopped &&
-	    !(dest->acked && dest->why == CONN_OK && clock_mono() >= dest->held_till))
+	if (dest->measured && dest->stopped &&
+	    !(dest->trim_acked && dest->why == CONN_OK && clock_mono() >= dest->held_until))
 		return -1;
 	connect_await_replies(p);
 	if (p->conn == NULL)
 		return -1;
 	dest = dests_get(&p->dests, p->o->conf->prefix, type);
-	if (!dest->opened && ask(p, type) == -1)
+	if (!dest->measured && ask(p, type) == -1)
 		return -1;
 	if (dest->room > 0 && !dest->stopped)
 		return 0;
@@ -394,7 +394,7 @@ watch_all(struct publish *p)
 	for (i = 0; p->conn != NULL && conn_why(p->conn) == CONN_OK && i < p->dests.n; i++) {
 		struct dest *dest = p->dests.dest[i];
 
-		if (dest->acked) {
+		if (dest->trim_acked) {
 			if (trim_is_due(dest) && measure_stream_room(p, dest) == 1)
 				/* the next event of its type says so, if there is one */
 				trim_remeasure(dest);

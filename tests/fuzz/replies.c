@@ -136,8 +136,8 @@ lane(struct conn *conn)
 		trimwatch_check(&dest->watch, conn, dest->key, 100, &words);
 	}
 	if (conn_why(conn) == CONN_OK) {
-		dest->acked = true;
-		dest->hard = 1000;
+		dest->trim_acked = true;
+		dest->maxlen_hard = 1000;
 		trim_remeasure(dest);
 		if (trim_ensure_room(dest, conn, 100, false, &words, &f) == 0)
 			PROMISE(dest->stopped || dest->room > 0);
