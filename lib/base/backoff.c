@@ -11,7 +11,7 @@ backoff_next(struct backoff *b)
 	int64_t pause;
 
 	pause = b->next ? b->next : b->first;
-	b->next = pause * 2 < b->most ? pause * 2 : b->most;
+	b->next = pause * 2 < b->max ? pause * 2 : b->max;
 	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != (ssize_t)sizeof(random))
 		return pause;
 	return pause / 2 + random % (pause / 2 + 1);

@@ -1,6 +1,5 @@
 /*
- * backoff: how long to wait before trying again: twice as long each time, with jitter so that many
- * do not come at once.
+ * backoff: exponential backoff with jitter, for reconnects and retries.
  */
 #ifndef BASE_BACKOFF_H
 #define BASE_BACKOFF_H
@@ -8,11 +7,12 @@
 #include <stdint.h>
 
 struct backoff {
-	int64_t first, most; /* ms */
-	int64_t next;        /* 0 at the beginning and after backoff_reset */
+	int64_t first, max; /* ms */
+	int64_t next;       /* 0 before the first pause and after backoff_reset */
 };
 
-/* The next pause in ms: from a half of it to the whole. */
+/* Returns the next pause in ms, chosen at random between half of the current pause and all of it,
+ * and doubles the current pause up to `max`. */
 int64_t backoff_next(struct backoff *b);
 void backoff_reset(struct backoff *b);
 

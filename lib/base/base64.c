@@ -4,9 +4,9 @@
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/* One to three bytes as four characters. */
+/* Encodes one to three bytes as four characters. */
 static void
-add_group(struct bytes *out, const unsigned char *p, size_t n)
+encode_group(struct bytes *out, const unsigned char *p, size_t n)
 {
 	unsigned long bits = (unsigned long)p[0] << 16;
 	char c[4];
@@ -26,27 +26,28 @@ base64_encode(struct bytes *out, const char *p, size_t n)
 	const unsigned char *from = (const unsigned char *)p;
 
 	for (; n > 3; from += 3, n -= 3)
-		add_group(out, from, 3);
+		encode_group(out, from, 3);
 	if (n > 0)
-		add_group(out, from, n);
+		encode_group(out, from, n);
 }
 
+/* Returns the value of a Base64 digit, or -1. */
 static int
-digit(char c)
+digit_value(char c)
 {
 	const char *at = memchr(alphabet, c, sizeof(alphabet) - 1);
 
 	return at == NULL ? -1 : (int)(at - alphabet);
 }
 
-/* The n digits (2 to 4) of a group; bits that belong to no byte must be 0. */
+/* Decodes the n digits (2 to 4) of a group. Bits that belong to no byte must be 0. */
 static int
-read_group(struct bytes *out, const char *p, size_t n)
+decode_group(struct bytes *out, const char *p, size_t n)
 {
 	unsigned long bits = 0;
 
 	for (size_t i = 0; i < 4; i++) {
-		int d = i < n ? digit(p[i]) : 0;
+		int d = i < n ? digit_value(p[i]) : 0;
 
 		if (d == -1)
 			return -1;
@@ -69,7 +70,7 @@ base64_decode(struct bytes *out, const char *p, size_t n)
 	while (pad < 2 && pad < n && p[n - 1 - pad] == '=')
 		pad++;
 	for (size_t i = 0; i < n; i += 4) {
-		if (read_group(out, p + i, i + 4 < n ? 4 : 4 - pad) == -1) {
+		if (decode_group(out, p + i, i + 4 < n ? 4 : 4 - pad) == -1) {
 			out->len = before;
 			return -1;
 		}

@@ -20,7 +20,7 @@ bytes_grow(struct bytes *b, size_t more)
 	size_t cap = b->cap < 64 ? 64 : b->cap;
 
 	if (more > SIZE_MAX - b->len)
-		mem_realloc(NULL, SIZE_MAX); /* ends the process */
+		mem_realloc(NULL, SIZE_MAX); /* overflow: ends the process, as out of memory does */
 	while (cap - b->len < more || cap < b->len)
 		cap = cap > SIZE_MAX / 2 ? SIZE_MAX : cap * 2;
 	b->p = mem_realloc(b->p, cap);

@@ -1,13 +1,13 @@
 /*
- * bytes: a growing run of bytes, and a borrowed one.
+ * bytes: a growable byte buffer, and a slice of borrowed bytes.
  *
- * A zeroed struct bytes is empty and valid. The bytes belong to the buf; a
- * pointer into them holds until the next call that may grow it. Out of memory
- * ends the process (see mem.h).
+ * A zeroed struct bytes is empty and valid. It owns its bytes; a pointer into them is valid until
+ * the next call that may grow the buffer. Out of memory ends the process (mem.h).
  */
 #ifndef BASE_BYTES_H
 #define BASE_BYTES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -17,24 +17,28 @@ struct bytes {
 	size_t len, cap;
 };
 
-/* Borrowed bytes; not NUL-terminated unless said. */
+/* Borrowed bytes, in general not NUL-terminated. */
 struct slice {
 	const char *p;
 	size_t n;
 };
 
-void bytes_free(struct bytes *b);              /* back to empty, memory released */
-void bytes_grow(struct bytes *b, size_t more); /* as bytes_reserve, when there is no room */
-/* Empty, with room for n bytes and hardly more: for one of many that stay. */
+/* Releases the memory and leaves an empty buffer. */
+void bytes_free(struct bytes *b);
+/* Makes room for `more` further bytes; bytes_reserve calls it when there is none. */
+void bytes_grow(struct bytes *b, size_t more);
+/* Empties the buffer and makes room for n bytes, rounded up to 64, without doubling: for buffers
+ * that are kept in large numbers. */
 void bytes_fit(struct bytes *b, size_t n);
 void bytes_adds(struct bytes *b, const char *s);
 void bytes_addu(struct bytes *b, uint64_t n); /* decimal */
 void bytes_addf(struct bytes *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void bytes_drop(struct bytes *b, size_t n); /* forget the first n bytes */
-/* The bytes as a C string: a NUL stands behind them, not counted in len. */
+/* Removes the first n bytes. */
+void bytes_drop(struct bytes *b, size_t n);
+/* Returns the bytes as a C string. The NUL is not counted in len. */
 const char *bytes_str(struct bytes *b);
 
-/* Room for `more` further bytes. */
+/* Makes room for `more` further bytes. */
 static inline void
 bytes_reserve(struct bytes *b, size_t more)
 {
@@ -59,21 +63,21 @@ bytes_addc(struct bytes *b, char c)
 	b->p[b->len++] = c;
 }
 
-/* Of a C string; NULL is empty. */
+/* Returns a slice of a C string; NULL gives an empty one. */
 static inline struct slice
 slice_of(const char *s)
 {
 	return (struct slice){s, s == NULL ? 0 : strlen(s)};
 }
 
-static inline int
+static inline bool
 slice_equal(struct slice a, struct slice b)
 {
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
-/* 1 when equal to the C string. */
-static inline int
+/* Returns true when the slice equals a C string. */
+static inline bool
 slice_is(struct slice a, const char *s)
 {
 	return slice_equal(a, slice_of(s));

@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -27,12 +28,12 @@ clock_mono(void)
 }
 
 /*
- * Days since 1970-01-01 of a date in the Gregorian calendar, and back. Years
- * begin in March here, so that the leap day is the last of its year; an era is 400 years of 146097
- * days.
+ * days_from_date and date_from_days convert between a date in the Gregorian calendar and days since
+ * 1970-01-01. Years begin in March here, so that the leap day is the last of its year. An era is
+ * 400 years, which have 146097 days.
  */
 static int64_t
-days_of(int64_t y, int m, int d)
+days_from_date(int64_t y, int m, int d)
 {
 	int64_t era, year, day;
 
@@ -44,7 +45,7 @@ days_of(int64_t y, int m, int d)
 }
 
 static void
-date_of(int64_t days, int *y, int *m, int *d)
+date_from_days(int64_t days, int *y, int *m, int *d)
 {
 	int64_t z = days + 719468, era, rest, year, day, month;
 
@@ -72,7 +73,7 @@ format_second(int64_t second, char out[CLOCK_SIZE])
 	int64_t days = second / 86400 - (second % 86400 < 0);
 	int y, m, d, s = (int)(second - days * 86400);
 
-	date_of(days, &y, &m, &d);
+	date_from_days(days, &y, &m, &d);
 	memcpy(out, "YYYY-mm-ddTHH:MM:SS.ffffffZ", CLOCK_SIZE);
 	put_digits(out, y, 4);
 	put_digits(out + 5, m, 2);
@@ -82,19 +83,19 @@ format_second(int64_t second, char out[CLOCK_SIZE])
 	put_digits(out + 17, s % 60, 2);
 }
 
-/* Events come many in a second: its text is kept. */
+/* Caches the text of the last second, because many events share one. */
 void
 clock_format(int64_t us, char out[CLOCK_SIZE])
 {
-	static int64_t kept = INT64_MIN;
+	static int64_t cached = INT64_MIN;
 	static char text[CLOCK_SIZE];
 	int64_t second;
 
 	us = us < FIRST ? FIRST : us > CLOCK_LAST ? CLOCK_LAST : us;
 	second = us / SECOND - (us % SECOND < 0);
-	if (second != kept)
+	if (second != cached)
 		format_second(second, text);
-	kept = second;
+	cached = second;
 	memcpy(out, text, CLOCK_SIZE);
 	put_digits(out + 20, (int)(us - second * SECOND), 6);
 }
@@ -103,50 +104,53 @@ struct text {
 	const char *p, *end;
 };
 
-static int
-take(struct text *t, char c)
+/* take_* functions consume their part of the text and return true, or return false on a mismatch.
+ */
+static bool
+take_char(struct text *t, char c)
 {
 	if (t->p == t->end || *t->p != c)
-		return 0;
+		return false;
 	t->p++;
-	return 1;
+	return true;
 }
 
-/* Exactly `width` digits, from lo to hi. */
-static int
+/* Takes exactly `width` digits, with a value from lo to hi. */
+static bool
 take_number(struct text *t, int width, int lo, int hi, int *out)
 {
 	int n = 0;
 
 	if (t->end - t->p < width)
-		return 0;
+		return false;
 	for (; width > 0; width--) {
 		unsigned digit = (unsigned)(*t->p++ - '0');
 
 		if (digit > 9)
-			return 0;
+			return false;
 		n = n * 10 + (int)digit;
 	}
 	*out = n;
 	return n >= lo && n <= hi;
 }
 
-static int
+static bool
 take_date(struct text *t, int64_t *us)
 {
 	static const char length[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
 	int y, m, d;
 
-	if (!take_number(t, 4, 0, 9999, &y) || !take(t, '-') || !take_number(t, 2, 1, 12, &m) ||
-	    !take(t, '-') || !take_number(t, 2, 1, length[m - 1], &d))
-		return 0;
+	if (!take_number(t, 4, 0, 9999, &y) || !take_char(t, '-') ||
+	    !take_number(t, 2, 1, 12, &m) || !take_char(t, '-') ||
+	    !take_number(t, 2, 1, length[m - 1], &d))
+		return false;
 	if (m == 2 && d == 29 && (y % 4 != 0 || (y % 100 == 0 && y % 400 != 0)))
-		return 0;
-	*us = days_of(y, m, d) * DAY;
-	return 1;
+		return false;
+	*us = days_from_date(y, m, d) * DAY;
+	return true;
 }
 
-static int
+static bool
 take_fraction(struct text *t, int64_t *us)
 {
 	int64_t unit = SECOND / 10;
@@ -157,47 +161,47 @@ take_fraction(struct text *t, int64_t *us)
 	return t->p > from;
 }
 
-static int
-take_clock(struct text *t, int strict, int64_t *us)
+static bool
+take_time(struct text *t, bool strict, int64_t *us)
 {
 	int h, m, s = 0;
 
-	if (!take_number(t, 2, 0, 23, &h) || !take(t, ':') || !take_number(t, 2, 0, 59, &m))
-		return 0;
-	if (take(t, ':')) {
+	if (!take_number(t, 2, 0, 23, &h) || !take_char(t, ':') || !take_number(t, 2, 0, 59, &m))
+		return false;
+	if (take_char(t, ':')) {
 		if (!take_number(t, 2, 0, 60, &s)) /* 60: a leap second */
-			return 0;
-		if (take(t, '.') && !take_fraction(t, us))
-			return 0;
+			return false;
+		if (take_char(t, '.') && !take_fraction(t, us))
+			return false;
 	} else if (strict) {
-		return 0;
+		return false;
 	}
 	*us += (h * 3600 + m * 60 + s) * SECOND;
-	return 1;
+	return true;
 }
 
-static int
-take_zone(struct text *t, int strict, int64_t *us)
+static bool
+take_zone(struct text *t, bool strict, int64_t *us)
 {
 	int sign, h, m;
 
 	if (t->p == t->end)
 		return !strict;
-	if (take(t, 'Z') || take(t, 'z'))
-		return 1;
-	sign = take(t, '+') ? 1 : take(t, '-') ? -1 : 0;
+	if (take_char(t, 'Z') || take_char(t, 'z'))
+		return true;
+	sign = take_char(t, '+') ? 1 : take_char(t, '-') ? -1 : 0;
 	if (sign == 0 || !take_number(t, 2, 0, 23, &h))
-		return 0;
-	if (!take(t, ':') && strict)
-		return 0;
+		return false;
+	if (!take_char(t, ':') && strict)
+		return false;
 	if (!take_number(t, 2, 0, 59, &m))
-		return 0;
+		return false;
 	*us -= SECOND * 60 * sign * (h * 60 + m);
-	return 1;
+	return true;
 }
 
 static int
-parse(const char *s, size_t n, int strict, int64_t *us)
+parse_timestamp(const char *s, size_t n, bool strict, int64_t *us)
 {
 	struct text t = {s, s};
 	int64_t when;
@@ -206,9 +210,9 @@ parse(const char *s, size_t n, int strict, int64_t *us)
 		t.end += n;
 	if (!take_date(&t, &when))
 		return -1;
-	if (!take(&t, 'T') && !take(&t, 't') && (strict || !take(&t, ' ')))
+	if (!take_char(&t, 'T') && !take_char(&t, 't') && (strict || !take_char(&t, ' ')))
 		return -1;
-	if (!take_clock(&t, strict, &when) || !take_zone(&t, strict, &when) || t.p != t.end)
+	if (!take_time(&t, strict, &when) || !take_zone(&t, strict, &when) || t.p != t.end)
 		return -1;
 	*us = when;
 	return 0;
@@ -217,13 +221,13 @@ parse(const char *s, size_t n, int strict, int64_t *us)
 int
 clock_parse(const char *s, size_t n, int64_t *us)
 {
-	return parse(s, n, 0, us);
+	return parse_timestamp(s, n, false, us);
 }
 
 int
 clock_parse_rfc3339(const char *s, size_t n, int64_t *us)
 {
-	return parse(s, n, 1, us);
+	return parse_timestamp(s, n, true, us);
 }
 
 void

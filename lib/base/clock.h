@@ -1,8 +1,8 @@
 /*
- * clock: clocks and times.
+ * clock: reads the clocks, formats and parses times.
  *
- * Wall-clock times are microseconds since 1970 UTC; spans are measured on
- * CLOCK_MONOTONIC in milliseconds and never on the wall clock.
+ * Wall-clock times are microseconds since 1970-01-01 UTC. Time spans are measured in milliseconds
+ * on CLOCK_MONOTONIC, never on the wall clock.
  */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
@@ -16,20 +16,22 @@
 int64_t clock_now(void);  /* wall clock, us */
 int64_t clock_mono(void); /* CLOCK_MONOTONIC, ms */
 
-/* RFC 3339, UTC, six digits, Z. Years 0000 to 9999; out of range is clamped. */
+/* Formats a time as RFC 3339 in UTC, with six fraction digits and 'Z'. Times outside the years 0000
+ * to 9999 are clamped. */
 void clock_format(int64_t us, char out[CLOCK_SIZE]);
 
 /*
- * RFC 3339 and what Python's isoformat() prints: 'T' or ' ' between date and
- * time, seconds optional, any number of fraction digits (cut to six), 'Z',
- * "+hh:mm", "+hhmm" or nothing (then UTC). All n bytes must be the time. 0 or -1.
+ * Parses RFC 3339 and the output of Python's isoformat(): 'T' or ' ' between date and time, seconds
+ * optional, any number of fraction digits (those after the sixth are ignored), then 'Z', "+hh:mm",
+ * "+hhmm" or nothing (UTC). All n bytes must be the time. Returns 0 or -1.
  */
 int clock_parse(const char *s, size_t n, int64_t *us);
 
-/* Strict RFC 3339 (section 5.6: date, T, time with seconds, Z or +hh:mm). 0 or -1. */
+/* Parses strict RFC 3339 (section 5.6: date, T, time with seconds, Z or +hh:mm). Returns 0 or -1.
+ */
 int clock_parse_rfc3339(const char *s, size_t n, int64_t *us);
 
-/* How long, for people: "12 s", "3 min", "5 h", "2 d". Negative spans are 0. */
+/* Formats a span for people: "12 s", "3 min", "5 h", "2 d". Negative spans count as 0. */
 void clock_format_span(int64_t ms, char *out, size_t size);
 
 #endif

@@ -12,7 +12,7 @@
 void
 err_clean(char *s)
 {
-	int utf8 = json_is_utf8(s, strlen(s));
+	bool utf8 = json_is_utf8(s, strlen(s));
 
 	for (; *s != '\0'; s++) {
 		unsigned char c = (unsigned char)*s;
@@ -22,32 +22,32 @@ err_clean(char *s)
 	}
 }
 
+/* Returns true for a byte of a UTF-8 sequence that is not its first. */
 static bool
-within_char(char c)
+is_continuation(char c)
 {
 	return ((unsigned char)c & 0xc0) == 0x80;
 }
 
-/* Leaves out the middle: at the beginning stands what it is about, at the end what is wrong with
- * that. */
+/* Cuts out the middle: the subject stands at the beginning of a text, the cause at its end. */
 static void
-shorten(char *out, size_t size, const char *whole)
+cut_middle(char *out, size_t size, const char *whole)
 {
 	size_t head = size / 2, tail = strlen(whole) - (size - head - sizeof("..."));
 
-	while (head > 0 && within_char(whole[head]))
+	while (head > 0 && is_continuation(whole[head]))
 		head--;
-	while (within_char(whole[tail]))
+	while (is_continuation(whole[tail]))
 		tail++;
 	snprintf(out, size, "%.*s...%s", (int)head, whole, whole + tail);
 }
 
-static size_t put(char *out, size_t size, int sys, const char *fmt, va_list ap)
+static size_t format_text(char *out, size_t size, int sys, const char *fmt, va_list ap)
     __attribute__((format(printf, 4, 0)));
 
-/* What snprintf would return. */
+/* Formats the text and, when sys is not 0, the cause. Returns the full length, as snprintf does. */
 static size_t
-put(char *out, size_t size, int sys, const char *fmt, va_list ap)
+format_text(char *out, size_t size, int sys, const char *fmt, va_list ap)
 {
 	const char *why = sys != 0 ? strerror(sys) : "";
 	int n = vsnprintf(out, size, fmt, ap);
@@ -61,11 +61,11 @@ put(char *out, size_t size, int sys, const char *fmt, va_list ap)
 	return (size_t)n + strlen(": ") + strlen(why);
 }
 
-static void fill(struct err *err, int status, int sys, const char *fmt, va_list ap)
+static void fill_err(struct err *err, int status, int sys, const char *fmt, va_list ap)
     __attribute__((format(printf, 4, 0)));
 
 static void
-fill(struct err *err, int status, int sys, const char *fmt, va_list ap)
+fill_err(struct err *err, int status, int sys, const char *fmt, va_list ap)
 {
 	va_list again;
 	char *whole;
@@ -74,11 +74,11 @@ fill(struct err *err, int status, int sys, const char *fmt, va_list ap)
 	err->status = status;
 	err->sys = sys;
 	va_copy(again, ap);
-	n = put(err->text, sizeof(err->text), sys, fmt, ap);
-	/* without memory it is cut at its end */
+	n = format_text(err->text, sizeof(err->text), sys, fmt, ap);
+	/* when malloc fails the text stays cut at its end */
 	if (n >= sizeof(err->text) && (whole = malloc(n + 1)) != NULL) {
-		put(whole, n + 1, sys, fmt, again);
-		shorten(err->text, sizeof(err->text), whole);
+		format_text(whole, n + 1, sys, fmt, again);
+		cut_middle(err->text, sizeof(err->text), whole);
 		free(whole);
 	}
 	va_end(again);
@@ -91,7 +91,7 @@ err_set(struct err *err, int status, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	fill(err, status, 0, fmt, ap);
+	fill_err(err, status, 0, fmt, ap);
 	va_end(ap);
 	return -1;
 }
@@ -103,7 +103,7 @@ err_sys(struct err *err, int status, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	fill(err, status, sys, fmt, ap);
+	fill_err(err, status, sys, fmt, ap);
 	va_end(ap);
 	errno = sys;
 	return -1;

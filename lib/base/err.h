@@ -1,11 +1,10 @@
 /*
- * err: why something failed, in words for people.
+ * err: the error object: an exit status and one line of text.
  *
- * The one convention of this library: a function that can fail returns 0/-1 or
- * pointer/NULL and, where it takes a `struct err *`, leaves there one line
- * without a newline ("open 'x': Permission denied") and the exit status that
- * fits. It never prints and never exits. The pointer may not be NULL. What is
- * in it counts only after a failure. Passwords never get into it.
+ * Functions that can fail return 0/-1 or a pointer/NULL. Those that take a `struct err *`, which
+ * must not be NULL, fill it on failure; after success its contents mean nothing. The text has no
+ * newline ("open 'x': Permission denied") and never contains a password. The library itself
+ * never prints and never exits, except when memory runs out (mem.h).
  */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
@@ -13,19 +12,19 @@
 struct err {
 	int status; /* an enum status */
 	int sys;    /* errno of the cause, or 0 */
-	/* never overrun: of a longer one the middle is "..."; unprintable bytes as '?' */
+	/* A longer text has its middle replaced by "...". Unprintable bytes are '?'. */
 	char text[768];
 };
 
 /* Both return -1, so that a caller can `return err_set(...)`. */
 int err_set(struct err *err, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* The same with ": strerror(errno)" behind it; keeps errno. */
+/* Appends ": " and strerror(errno) to the text. Preserves errno. */
 int err_sys(struct err *err, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Words for a terminal: each control character, and each byte where s is not UTF-8, becomes '?'.
- * The texts above are clean. */
+/* Makes s safe for a terminal in place: control characters become '?', and so does each byte beyond
+ * ASCII when s is not UTF-8. Error texts are clean already. */
 void err_clean(char *s);
 
 #endif

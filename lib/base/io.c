@@ -13,7 +13,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 
-#define SLURP_WAIT_MS 2000 /* for a pipe such as bash's <(command) */
+#define READ_WAIT_MS 2000 /* for the writer of a pipe, such as bash's <(command) */
 
 int
 io_write_all(int fd, const void *p, size_t n)
@@ -64,9 +64,9 @@ io_rename_new(int dirfd, const char *from, const char *to)
 	return (int)syscall(SYS_renameat2, dirfd, from, dirfd, to, RENAME_NOREPLACE);
 }
 
-/* read(2) that waits a little for a pipe and never for ever. */
+/* Calls read(2), waiting for a pipe for at most READ_WAIT_MS. */
 static ssize_t
-read_soon(int fd, void *p, size_t n)
+read_with_deadline(int fd, void *p, size_t n)
 {
 	struct pollfd pf = {.fd = fd, .events = POLLIN};
 	ssize_t got;
@@ -76,7 +76,7 @@ read_soon(int fd, void *p, size_t n)
 			continue;
 		if (errno != EAGAIN)
 			return -1;
-		if (poll(&pf, 1, SLURP_WAIT_MS) == 0) {
+		if (poll(&pf, 1, READ_WAIT_MS) == 0) {
 			errno = ETIMEDOUT;
 			return -1;
 		}
@@ -85,13 +85,13 @@ read_soon(int fd, void *p, size_t n)
 }
 
 static int
-slurp(int fd, size_t max, struct bytes *b)
+read_to_end(int fd, size_t max, struct bytes *b)
 {
 	ssize_t got;
 
 	do {
 		bytes_reserve(b, 4096);
-		got = read_soon(fd, b->p + b->len, b->cap - b->len);
+		got = read_with_deadline(fd, b->p + b->len, b->cap - b->len);
 		if (got == -1)
 			return -1;
 		b->len += (size_t)got;
@@ -112,7 +112,7 @@ io_read_file(int dirfd, const char *path, size_t max, size_t *n)
 
 	if ((fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) == -1)
 		return NULL;
-	result = slurp(fd, max, &b);
+	result = read_to_end(fd, max, &b);
 	sys = errno;
 	close(fd);
 	if (result == -1) {

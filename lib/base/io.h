@@ -1,5 +1,5 @@
 /*
- * io: whole writes, whole small files, locks with a deadline.
+ * io: write(2) and read(2) of whole buffers and small files, and flock(2) with a deadline.
  */
 #ifndef BASE_IO_H
 #define BASE_IO_H
@@ -7,20 +7,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Writes all n bytes, through short writes, EINTR and (by poll) EAGAIN. 0, or -1 with errno. */
+/* Writes all n bytes. Retries short writes and EINTR, and polls on EAGAIN. Returns 0, or -1 with
+ * errno. */
 int io_write_all(int fd, const void *p, size_t n);
-/* An exclusive flock(2) with a deadline, which flock(2) itself has not. 0, or -1 with errno:
- * EWOULDBLOCK when it is still held after ms. */
+/* Takes an exclusive flock(2), retrying for at most ms milliseconds. Returns 0, or -1 with errno;
+ * EWOULDBLOCK when the deadline has passed. */
 int io_lock(int fd, int64_t ms);
-/*
- * Renames within the directory unless the new name exists: renameat2(2) with RENAME_NOREPLACE, for
- * which musl has no function. 0, or -1 with errno: EEXIST when it does.
- */
+/* Renames a file within dirfd by renameat2(2) with RENAME_NOREPLACE, for which musl has no wrapper.
+ * Returns 0, or -1 with errno; EEXIST when `to` exists. */
 int io_rename_new(int dirfd, const char *from, const char *to);
 /*
- * Reads a whole small file (at most max bytes) relative to dirfd (AT_FDCWD for the working
- * directory) into a fresh NUL-terminated string that the caller frees; *n gets the length when n is
- * not NULL. NULL with errno (EFBIG when larger).
+ * Reads a file of at most max bytes, relative to dirfd (AT_FDCWD for the working directory), into a
+ * new NUL-terminated string, which the caller frees. Stores the length in *n unless n is NULL.
+ * Returns NULL with errno on failure; EFBIG when the file is larger.
  */
 char *io_read_file(int dirfd, const char *path, size_t max, size_t *n);
 

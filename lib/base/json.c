@@ -1,6 +1,7 @@
 #include "base/json.h"
 
 #include <endian.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +11,10 @@
 
 #define EACH_BYTE(b) ((b)*UINT64_C(0x0101010101010101))
 
+/* --- skipping over bytes, eight at a time ---------------------------------- */
+
 static inline uint64_t
-jsonrun_load(const char *p)
+load_le64(const char *p)
 {
 	uint64_t w;
 
@@ -19,70 +22,63 @@ jsonrun_load(const char *p)
 	return le64toh(w);
 }
 
-/* To the first quote, backslash or control character; with ascii also to the first byte of a longer
- * sequence; or to the end. */
+/* Returns the first quote, backslash or control character, with ascii_only also the first byte
+ * above 0x7f; else end. */
 static inline const char *
-jsonrun_plain(const char *p, const char *end, int ascii)
+skip_plain(const char *p, const char *end, bool ascii_only)
 {
 	uint64_t w, hit;
 
 	for (; end - p >= 8; p += 8) {
-		w = jsonrun_load(p);
+		w = load_le64(p);
 		hit = (w - EACH_BYTE(0x20)) | ((w ^ EACH_BYTE('"')) - EACH_BYTE(1)) |
 		    ((w ^ EACH_BYTE('\\')) - EACH_BYTE(1));
-		hit = (ascii ? hit | w : hit & ~w) & EACH_BYTE(0x80);
+		hit = (ascii_only ? hit | w : hit & ~w) & EACH_BYTE(0x80);
 		if (hit != 0)
 			return p + __builtin_ctzll(hit) / 8;
 	}
 	while (p < end && (unsigned char)*p >= 0x20 && *p != '"' && *p != '\\' &&
-	    !(ascii && (unsigned char)*p >= 0x80))
+	    !(ascii_only && (unsigned char)*p >= 0x80))
 		p++;
 	return p;
 }
 
-/* To the first byte that is not ASCII, or the end. */
+/* Returns the first byte above 0x7f, or end. */
 static inline const char *
-jsonrun_ascii(const char *p, const char *end)
+skip_ascii(const char *p, const char *end)
 {
 	uint64_t hit;
 
 	for (; end - p >= 8; p += 8)
-		if ((hit = jsonrun_load(p) & EACH_BYTE(0x80)) != 0)
+		if ((hit = load_le64(p) & EACH_BYTE(0x80)) != 0)
 			return p + __builtin_ctzll(hit) / 8;
 	while (p < end && (unsigned char)*p < 0x80)
 		p++;
 	return p;
 }
 
-typedef unsigned char byte;
-
-struct scan {
-	const byte *p, *end;
-	const char *why;
-	size_t depth;
-	size_t room;    /* levels that fit into bits */
-	uint64_t *bits; /* one a level: 1 inside an object, 0 inside an array */
-	uint64_t few[4];
-};
-
-static int
-fault(struct scan *s, const char *why)
+static bool
+is_space(char c)
 {
-	s->why = why;
-	return -1;
+	return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
-static const byte *
-space(const byte *p, const byte *end)
+static const char *
+skip_space(const char *p, const char *end)
 {
-	while (p < end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+	while (p < end && is_space(*p))
 		p++;
 	return p;
 }
 
-/* Past one sequence of two bytes or more (RFC 3629, section 4); NULL when it is not one. */
+typedef unsigned char byte;
+
+/* --- UTF-8 ----------------------------------------------------------------- */
+
+/* Returns the end of a UTF-8 sequence of two bytes or more (RFC 3629, section 4); NULL when it is
+ * invalid. */
 static const byte *
-sequence(const byte *p, const byte *end)
+skip_sequence(const byte *p, const byte *end)
 {
 	byte c = *p, low = 0x80, high = 0xbf;
 	int more = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
@@ -105,22 +101,68 @@ sequence(const byte *p, const byte *end)
 	return p;
 }
 
+bool
+json_is_utf8(const char *text, size_t n)
+{
+	const byte *p = (const byte *)text, *end;
+
+	if (n == 0)
+		return true;
+	end = p + n;
+	while (p < end) {
+		p = (const byte *)skip_ascii((const char *)p, (const char *)end);
+		if (p < end && (p = skip_sequence(p, end)) == NULL)
+			return false;
+	}
+	return true;
+}
+
+/* --- checking -------------------------------------------------------------- */
+
+struct scan {
+	const byte *p, *end;
+	const char *why;
+	size_t depth;
+	size_t room;    /* number of levels that fit into bits */
+	uint64_t *bits; /* one bit a level: 1 inside an object, 0 inside an array */
+	uint64_t first_bits[4];
+};
+
+static int
+set_fault(struct scan *s, const char *why)
+{
+	s->why = why;
+	return -1;
+}
+
+static void
+skip_scan_space(struct scan *s)
+{
+	s->p = (const byte *)skip_space((const char *)s->p, (const char *)s->end);
+}
+
+static bool
+next_is(const struct scan *s, char c)
+{
+	return s->p < s->end && *s->p == (byte)c;
+}
+
 static int
 check_escape(struct scan *s)
 {
 	int digits = 0;
 
 	if (++s->p == s->end)
-		return fault(s, "string not closed");
+		return set_fault(s, "string not closed");
 	if (*s->p == 'u')
 		digits = 4;
 	else if (*s->p == '\0' || strchr("\"\\/bfnrt", *s->p) == NULL)
-		return fault(s, "bad escape");
+		return set_fault(s, "bad escape");
 	for (s->p++; digits > 0; digits--, s->p++) {
 		if (s->p == s->end)
-			return fault(s, "string not closed");
+			return set_fault(s, "string not closed");
 		if (num_hex_digit((char)*s->p) == -1)
-			return fault(s, "bad \\u escape");
+			return set_fault(s, "bad \\u escape");
 	}
 	return 0;
 }
@@ -131,18 +173,18 @@ check_string(struct scan *s)
 	const byte *next;
 
 	for (s->p++;;) {
-		s->p = (const byte *)jsonrun_plain((const char *)s->p, (const char *)s->end, 1);
+		s->p = (const byte *)skip_plain((const char *)s->p, (const char *)s->end, true);
 		if (s->p == s->end)
-			return fault(s, "string not closed");
+			return set_fault(s, "string not closed");
 		if (*s->p == '"')
 			break;
 		if (*s->p == '\\') {
 			if (check_escape(s) == -1)
 				return -1;
 		} else if (*s->p < 0x20) {
-			return fault(s, "control character in a string");
-		} else if ((next = sequence(s->p, s->end)) == NULL) {
-			return fault(s, "not UTF-8");
+			return set_fault(s, "control character in a string");
+		} else if ((next = skip_sequence(s->p, s->end)) == NULL) {
+			return set_fault(s, "not UTF-8");
 		} else {
 			s->p = next;
 		}
@@ -158,35 +200,29 @@ check_digits(struct scan *s)
 
 	while (s->p < s->end && *s->p >= '0' && *s->p <= '9')
 		s->p++;
-	return s->p > from ? 0 : fault(s, "digit expected");
-}
-
-static int
-at(const struct scan *s, char c)
-{
-	return s->p < s->end && *s->p == (byte)c;
+	return s->p > from ? 0 : set_fault(s, "digit expected");
 }
 
 static int
 check_number(struct scan *s)
 {
-	int zero;
+	bool zero;
 
-	if (at(s, '-'))
+	if (next_is(s, '-'))
 		s->p++;
-	zero = at(s, '0');
+	zero = next_is(s, '0');
 	if (zero && s->end - s->p > 1 && s->p[1] >= '0' && s->p[1] <= '9')
-		return fault(s, "leading zero");
+		return set_fault(s, "leading zero");
 	if (check_digits(s) == -1)
 		return -1;
-	if (at(s, '.')) {
+	if (next_is(s, '.')) {
 		s->p++;
 		if (check_digits(s) == -1)
 			return -1;
 	}
-	if (at(s, 'e') || at(s, 'E')) {
+	if (next_is(s, 'e') || next_is(s, 'E')) {
 		s->p++;
-		if (at(s, '+') || at(s, '-'))
+		if (next_is(s, '+') || next_is(s, '-'))
 			s->p++;
 		if (check_digits(s) == -1)
 			return -1;
@@ -198,24 +234,25 @@ static int
 check_word(struct scan *s, const char *word)
 {
 	for (; *word != '\0'; word++, s->p++)
-		if (!at(s, *word))
-			return fault(s, "value expected");
+		if (!next_is(s, *word))
+			return set_fault(s, "value expected");
 	return 0;
 }
 
+/* Opens a level. */
 static int
-push(struct scan *s, int object)
+push_level(struct scan *s, bool object)
 {
 	uint64_t bit = UINT64_C(1) << s->depth % 64;
 
 	if (s->depth == JSON_DEPTH)
-		return fault(s, "deeper than 1000000");
+		return set_fault(s, "deeper than 1000000");
 	if (s->depth == s->room) {
-		uint64_t *old = s->bits == s->few ? NULL : s->bits;
+		uint64_t *old = s->bits == s->first_bits ? NULL : s->bits;
 
-		s->bits = mem_realloc(old, s->room / 4); /* twice room / 8 bytes */
+		s->bits = mem_realloc(old, s->room / 4); /* room / 8 bytes, doubled */
 		if (old == NULL)
-			memcpy(s->bits, s->few, sizeof(s->few));
+			memcpy(s->bits, s->first_bits, sizeof(s->first_bits));
 		s->room *= 2;
 	}
 	if (object)
@@ -226,35 +263,37 @@ push(struct scan *s, int object)
 	return 0;
 }
 
-static int
-in_object(const struct scan *s)
+static bool
+is_in_object(const struct scan *s)
 {
-	return (int)(s->bits[(s->depth - 1) / 64] >> (s->depth - 1) % 64 & 1);
+	return (s->bits[(s->depth - 1) / 64] >> (s->depth - 1) % 64 & 1) != 0;
 }
 
 static int
 check_key(struct scan *s)
 {
-	s->p = space(s->p, s->end);
-	if (!at(s, '"'))
-		return fault(s, "member name expected");
+	skip_scan_space(s);
+	if (!next_is(s, '"'))
+		return set_fault(s, "member name expected");
 	if (check_string(s) == -1)
 		return -1;
-	s->p = space(s->p, s->end);
-	if (!at(s, ':'))
-		return fault(s, "':' expected");
+	skip_scan_space(s);
+	if (!next_is(s, ':'))
+		return set_fault(s, "':' expected");
 	s->p++;
 	return 0;
 }
 
-/* 1 when a value has to follow, 0 when an empty one is over. */
+/* Checks an opening bracket and the first key. Returns 1 when a value must follow, 0 when the
+ * object or array is empty and closed. */
 static int
-check_open(struct scan *s, int object)
+check_open(struct scan *s, bool object)
 {
-	if (push(s, object) == -1)
+	if (push_level(s, object) == -1)
 		return -1;
-	s->p = space(s->p + 1, s->end);
-	if (at(s, object ? '}' : ']')) {
+	s->p++;
+	skip_scan_space(s);
+	if (next_is(s, object ? '}' : ']')) {
 		s->p++;
 		s->depth--;
 		return 0;
@@ -264,17 +303,17 @@ check_open(struct scan *s, int object)
 	return 1;
 }
 
-/* 0 after a value, 1 after a bracket that a value has to follow. */
+/* Returns 0 after a complete value, 1 after an opening bracket that a value must follow. */
 static int
 check_value(struct scan *s)
 {
-	s->p = space(s->p, s->end);
+	skip_scan_space(s);
 	if (s->p == s->end)
-		return fault(s, s->depth == 0 ? "empty" : "value expected");
+		return set_fault(s, s->depth == 0 ? "empty" : "value expected");
 	switch (*s->p) {
 	case '"': return check_string(s);
-	case '{': return check_open(s, 1);
-	case '[': return check_open(s, 0);
+	case '{': return check_open(s, true);
+	case '[': return check_open(s, false);
 	case 't': return check_word(s, "true");
 	case 'f': return check_word(s, "false");
 	case 'n': return check_word(s, "null");
@@ -289,28 +328,29 @@ check_value(struct scan *s)
 	case '7':
 	case '8':
 	case '9': return check_number(s);
-	case 0xef: return fault(s, s->depth == 0 ? "byte order mark" : "value expected");
-	default: return fault(s, "value expected");
+	case 0xef: return set_fault(s, s->depth == 0 ? "byte order mark" : "value expected");
+	default: return set_fault(s, "value expected");
 	}
 }
 
-/* What follows a value: closing brackets, then 1 before another value or 0 at the end. */
+/* Checks what follows a value: closing brackets, then a comma or the end. Returns 1 when another
+ * value must follow, 0 at the end. */
 static int
 check_after(struct scan *s)
 {
 	for (;;) {
-		s->p = space(s->p, s->end);
+		skip_scan_space(s);
 		if (s->depth == 0)
-			return s->p == s->end ? 0 : fault(s, "something after the value");
+			return s->p == s->end ? 0 : set_fault(s, "something after the value");
 		if (s->p == s->end)
-			return fault(s, "bracket not closed");
+			return set_fault(s, "bracket not closed");
 		if (*s->p == ',') {
 			s->p++;
-			return in_object(s) && check_key(s) == -1 ? -1 : 1;
+			return is_in_object(s) && check_key(s) == -1 ? -1 : 1;
 		}
-		if (!at(s, in_object(s) ? '}' : ']'))
-			return fault(
-			    s, in_object(s) ? "',' or '}' expected" : "',' or ']' expected");
+		if (!next_is(s, is_in_object(s) ? '}' : ']'))
+			return set_fault(
+			    s, is_in_object(s) ? "',' or '}' expected" : "',' or ']' expected");
 		s->p++;
 		s->depth--;
 	}
@@ -319,54 +359,26 @@ check_after(struct scan *s)
 int
 json_check(const char *text, size_t n, struct json_fault *f)
 {
-	struct scan s = {.room = 64 * sizeof(s.few) / sizeof(*s.few)};
+	struct scan s = {.room = 64 * sizeof(s.first_bits) / sizeof(*s.first_bits)};
 	int more;
 
 	if (n == 0)
-		text = ""; /* also for NULL */
+		text = ""; /* text may be NULL */
 	s.p = (const byte *)text;
 	s.end = s.p + n;
-	s.bits = s.few;
+	s.bits = s.first_bits;
 	do
 		if ((more = check_value(&s)) == 0)
 			more = check_after(&s);
 	while (more == 1);
-	if (s.bits != s.few)
+	if (s.bits != s.first_bits)
 		free(s.bits);
 	if (more == -1)
 		*f = (struct json_fault){(size_t)(s.p - (const byte *)text), s.why};
 	return more;
 }
 
-int
-json_is_utf8(const char *text, size_t n)
-{
-	const byte *p = (const byte *)text, *end;
-
-	if (n == 0)
-		return 1;
-	end = p + n;
-	while (p < end) {
-		p = (const byte *)jsonrun_ascii((const char *)p, (const char *)end);
-		if (p < end && (p = sequence(p, end)) == NULL)
-			return 0;
-	}
-	return 1;
-}
-
-static int
-is_space(char c)
-{
-	return c == ' ' || c == '\n' || c == '\r' || c == '\t';
-}
-
-static const char *
-skip_space(const char *p, const char *end)
-{
-	while (p < end && is_space(*p))
-		p++;
-	return p;
-}
+/* --- walking through an object --------------------------------------------- */
 
 struct slice
 json_trim(const char *s, size_t n)
@@ -382,11 +394,11 @@ json_trim(const char *s, size_t n)
 	return (struct slice){p, n};
 }
 
-/* From an opening quote to past the closing one, or NULL. */
+/* Returns the end of the string that opens at p, or NULL. */
 static const char *
-past_string(const char *p, const char *end)
+skip_string(const char *p, const char *end)
 {
-	for (p = jsonrun_plain(p + 1, end, 0); p < end; p = jsonrun_plain(p + 1, end, 0)) {
+	for (p = skip_plain(p + 1, end, false); p < end; p = skip_plain(p + 1, end, false)) {
 		if (*p == '"')
 			return p + 1;
 		if (*p == '\\' && ++p == end)
@@ -395,9 +407,9 @@ past_string(const char *p, const char *end)
 	return NULL;
 }
 
-/* From an opening bracket to past its partner, or NULL. */
+/* Returns the end of the object or array that opens at p, or NULL. */
 static const char *
-past_brackets(const char *p, const char *end)
+skip_brackets(const char *p, const char *end)
 {
 	size_t depth = 0;
 
@@ -405,7 +417,7 @@ past_brackets(const char *p, const char *end)
 		char c = *p;
 
 		if (c == '"') {
-			p = past_string(p, end);
+			p = skip_string(p, end);
 			continue;
 		}
 		p++;
@@ -418,14 +430,14 @@ past_brackets(const char *p, const char *end)
 }
 
 static const char *
-past_value(const char *p, const char *end)
+skip_value(const char *p, const char *end)
 {
 	if (p == end)
 		return NULL;
 	if (*p == '"')
-		return past_string(p, end);
+		return skip_string(p, end);
 	if (*p == '{' || *p == '[')
-		return past_brackets(p, end);
+		return skip_brackets(p, end);
 	while (p < end && *p != ',' && *p != '}' && *p != ']' && !is_space(*p))
 		p++;
 	return p;
@@ -443,34 +455,36 @@ json_walk(struct json_walk *w, struct slice obj)
 	return 0;
 }
 
-int
+bool
 json_next(struct json_walk *w, struct slice *key, struct slice *value)
 {
 	const char *p = skip_space(w->p, w->end), *from;
 
-	w->p = w->end; /* the end, unless a member is found */
+	w->p = w->end; /* malformed bytes end the walk */
 	if (p < w->end && *p == ',')
 		p = skip_space(p + 1, w->end);
 	if (p == w->end || *p != '"')
-		return 0;
+		return false;
 	from = p + 1;
-	if ((p = past_string(p, w->end)) == NULL)
-		return 0;
+	if ((p = skip_string(p, w->end)) == NULL)
+		return false;
 	*key = (struct slice){from, (size_t)(p - from) - 1};
 	p = skip_space(p, w->end);
 	if (p == w->end || *p != ':')
-		return 0;
+		return false;
 	from = skip_space(p + 1, w->end);
-	if ((p = past_value(from, w->end)) == NULL)
-		return 0;
+	if ((p = skip_value(from, w->end)) == NULL)
+		return false;
 	*value = (struct slice){from, (size_t)(p - from)};
 	w->p = p;
-	return 1;
+	return true;
 }
 
-/* The number in four hex digits, or -1. */
+/* --- decoding strings ------------------------------------------------------ */
+
+/* Returns the value of four hex digits, or -1. */
 static long
-hex4(const char *p, const char *end)
+parse_hex4(const char *p, const char *end)
 {
 	long n = 0;
 
@@ -508,12 +522,12 @@ put_utf8(char *o, long c)
 	return o;
 }
 
-/* The character of an escape whose digits begin at *p, which moves behind it; -1 when it is none.
- */
+/* Returns the character of a \u escape, or of a surrogate pair of them. *p points to the first
+ * digit and moves behind the escape. Returns -1 on bad digits, U+FFFD for a lone surrogate. */
 static long
-unicode(const char **p, const char *end)
+parse_unicode_escape(const char **p, const char *end)
 {
-	long c = hex4(*p, end), low;
+	long c = parse_hex4(*p, end), low;
 
 	if (c == -1)
 		return -1;
@@ -521,7 +535,7 @@ unicode(const char **p, const char *end)
 	if (c < 0xd800 || c > 0xdfff)
 		return c;
 	if (c <= 0xdbff && end - *p >= 6 && (*p)[0] == '\\' && (*p)[1] == 'u') {
-		low = hex4(*p + 2, end);
+		low = parse_hex4(*p + 2, end);
 		if (low >= 0xdc00 && low <= 0xdfff) {
 			*p += 6;
 			return 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
@@ -530,9 +544,10 @@ unicode(const char **p, const char *end)
 	return 0xfffd;
 }
 
-/* An escape, from behind its backslash; NULL when it is none. */
+/* Decodes the escape behind a backslash at *p and moves *p behind it. Returns the end of the
+ * output, or NULL on a bad escape. */
 static char *
-put_escape(char *o, const char **p, const char *end)
+decode_escape(char *o, const char **p, const char *end)
 {
 	static const char letters[] = "\"\\/bfnrt", bytes[] = "\"\\/\b\f\n\r\t";
 	const char *letter;
@@ -542,7 +557,7 @@ put_escape(char *o, const char **p, const char *end)
 		return NULL;
 	if (**p == 'u') {
 		++*p;
-		c = unicode(p, end);
+		c = parse_unicode_escape(p, end);
 		return c == -1 ? NULL : put_utf8(o, c);
 	}
 	if ((letter = memchr(letters, **p, sizeof(letters) - 1)) == NULL)
@@ -552,23 +567,23 @@ put_escape(char *o, const char **p, const char *end)
 	return o;
 }
 
-/* Text up to a quote, or the end; text is never longer than its escaped form. NULL: a bad escape.
- */
+/* Decodes up to a quote or the end, and moves *from there. The output is never longer than the
+ * input. Returns the end of the output, or NULL on a bad escape. */
 static char *
-unescape(char *o, const char **from, const char *end)
+decode_text(char *o, const char **from, const char *end)
 {
 	const char *p = *from, *next;
 
 	while (o != NULL && p < end) {
-		next = jsonrun_plain(p, end, 0);
+		next = skip_plain(p, end, false);
 		memcpy(o, p, (size_t)(next - p));
 		o += next - p;
 		if ((p = next) == end || *p == '"')
 			break;
 		if (*p++ != '\\')
-			*o++ = p[-1]; /* of bytes that were not checked */
+			*o++ = p[-1]; /* a control character: the bytes were not checked */
 		else
-			o = put_escape(o, &p, end);
+			o = decode_escape(o, &p, end);
 	}
 	*from = p;
 	return o;
@@ -584,8 +599,8 @@ json_unquote(struct bytes *out, struct slice value)
 		return -1;
 	end = value.p + value.n - 1;
 	bytes_reserve(out, value.n);
-	for (o = out->p + out->len; (o = unescape(o, &p, end)) != NULL && p < end; p++)
-		*o++ = *p; /* a quote, of bytes that were not checked */
+	for (o = out->p + out->len; (o = decode_text(o, &p, end)) != NULL && p < end; p++)
+		*o++ = *p; /* a bare quote: the bytes were not checked */
 	if (o == NULL)
 		return -1;
 	out->len = (size_t)(o - out->p);
@@ -600,18 +615,20 @@ json_unquote_from(struct bytes *out, const char *p, const char *end)
 	if (p == end || *p++ != '"')
 		return NULL;
 	bytes_reserve(out, (size_t)(end - p));
-	if ((o = unescape(out->p + out->len, &p, end)) == NULL || p == end)
+	if ((o = decode_text(out->p + out->len, &p, end)) == NULL || p == end)
 		return NULL;
 	out->len = (size_t)(o - out->p);
 	return p + 1;
 }
 
-/* c, which is not plain, as an escape; six bytes at most. */
+/* --- encoding strings ------------------------------------------------------ */
+
+/* Writes a byte that skip_plain stops at as an escape of at most six bytes. */
 static char *
-put_quoted(char *o, char c)
+put_escaped(char *o, char c)
 {
 	static const char digits[] = "0123456789abcdef";
-	static const char letters[] = "btn\0fr"; /* of the bytes 8 to 13 */
+	static const char letters[] = "btn\0fr"; /* for the bytes 8 to 13 */
 	char letter = '\0';
 
 	if (c >= '\b' && c <= '\r')
@@ -623,14 +640,14 @@ put_quoted(char *o, char c)
 		*o++ = letter;
 		return o;
 	}
-	memcpy(o, "u00", 3); /* NOLINT(bugprone-not-null-terminated-result): it goes on */
+	memcpy(o, "u00", 3); /* NOLINT(bugprone-not-null-terminated-result): more follows */
 	o[3] = digits[c >> 4];
 	o[4] = digits[c & 15];
 	return o + 5;
 }
 
-/* Most of what is quoted has few escapes: room for all bytes as such, and for one, is kept before
- * each. */
+/* Most strings have few escapes: before each run of plain bytes, reserves room for the rest as
+ * plain bytes and for one escape. */
 void
 json_quote(struct bytes *out, const char *s, size_t n)
 {
@@ -639,11 +656,11 @@ json_quote(struct bytes *out, const char *s, size_t n)
 	bytes_addc(out, '"');
 	while (s < end) {
 		bytes_reserve(out, (size_t)(end - s) + 6);
-		next = jsonrun_plain(s, end, 0);
+		next = skip_plain(s, end, false);
 		memcpy(out->p + out->len, s, (size_t)(next - s));
 		out->len += (size_t)(next - s);
 		if ((s = next) < end)
-			out->len = (size_t)(put_quoted(out->p + out->len, *s++) - out->p);
+			out->len = (size_t)(put_escaped(out->p + out->len, *s++) - out->p);
 	}
 	bytes_addc(out, '"');
 }

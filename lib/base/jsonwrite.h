@@ -1,9 +1,10 @@
 /*
- * jsonwrite: a JSON object being written, member by member.
+ * jsonwrite: writes a JSON object member by member.
  *
  *     jsonwrite_begin(b); jsonwrite_text(b, "name", s); ...; jsonwrite_end(b);
  *
- * Each member leaves a comma behind; jsonwrite_end turns the last into the closing brace.
+ * Each member ends with a comma; jsonwrite_end replaces the last one with the closing brace. Names
+ * are not escaped.
  */
 #ifndef BASE_JSONWRITE_H
 #define BASE_JSONWRITE_H
@@ -15,15 +16,16 @@
 
 void jsonwrite_begin(struct bytes *out); /* { */
 void jsonwrite_end(struct bytes *out);   /* } */
-/* "name": and then anything, with a comma behind it */
+/* Writes "name": only. The caller appends the value and a comma. */
 void jsonwrite_name(struct bytes *out, const char *name);
-/* NULL is null */
+/* Writes null when s is NULL. */
 void jsonwrite_text(struct bytes *out, const char *name, const char *s);
 void jsonwrite_slice(struct bytes *out, const char *name, struct slice s);
 void jsonwrite_count(struct bytes *out, const char *name, uint64_t n);
-/* negative is null: not known */
+/* Writes null when n is negative. */
 void jsonwrite_count_or_null(struct bytes *out, const char *name, int64_t n);
 void jsonwrite_bool(struct bytes *out, const char *name, bool yes);
-void jsonwrite_time(struct bytes *out, const char *name, int64_t us); /* 0 is null */
+/* Writes null when us is 0. */
+void jsonwrite_time(struct bytes *out, const char *name, int64_t us);
 
 #endif

@@ -13,10 +13,10 @@ struct lines {
 	char end;
 	size_t max;
 	struct bytes b;
-	size_t from;  /* where the next record begins */
-	size_t seen;  /* no end stands between from and here */
-	int skipping; /* inside a record that is too long */
-	int eof;
+	size_t from;   /* where the next record begins */
+	size_t seen;   /* no record ends between from and here */
+	bool skipping; /* inside a record that is too long */
+	bool eof;
 	unsigned long long number;
 };
 
@@ -59,15 +59,15 @@ lines_fill(struct lines *l)
 	return got > 0;
 }
 
-/* The record from l->from to `to` is complete; the next one begins at `next`. */
+/* Returns the complete record from l->from to `to`. The next one begins at `next`. */
 static enum lines_got
-give(struct lines *l, size_t to, size_t next, struct slice *out)
+finish_record(struct lines *l, size_t to, size_t next, struct slice *out)
 {
-	int lost = l->skipping || to - l->from > l->max;
+	bool lost = l->skipping || to - l->from > l->max;
 
 	*out = (struct slice){l->b.p + l->from, to - l->from};
 	l->from = l->seen = next;
-	l->skipping = 0;
+	l->skipping = false;
 	l->number++;
 	return lost ? LINES_LONG : LINES_ONE;
 }
@@ -83,19 +83,19 @@ lines_next(struct lines *l, struct slice *out)
 	if (end != NULL) {
 		size_t to = (size_t)(end - l->b.p);
 
-		return give(l, to, to + 1, out);
+		return finish_record(l, to, to + 1, out);
 	}
 	if (l->eof && (l->from < len || l->skipping))
-		return give(l, len, len, out);
+		return finish_record(l, len, len, out);
 	l->seen = len;
 	if (l->skipping || len - l->from > l->max) {
-		l->skipping = 1;
+		l->skipping = true;
 		l->from = len;
 	}
 	return LINES_NONE;
 }
 
-int
+bool
 lines_ended(const struct lines *l)
 {
 	return l->eof && l->from == l->b.len && !l->skipping;

@@ -12,7 +12,7 @@ out_of_memory(void)
 	static const char words[] = "out of memory\n";
 
 	if (write(STDERR_FILENO, words, sizeof(words) - 1) == -1) {
-		/* the status says it */
+		/* the exit status still reports it */
 	}
 	_exit(STATUS_UNSAFE);
 }

@@ -1,9 +1,9 @@
 /*
- * mem: memory that is never NULL.
+ * mem: allocation that never returns NULL.
  *
- * Running out of memory is the one condition on which this library ends the process: one line on
- * stderr and status 74. By then every accepted event is in Redis or on disk, and an event that is
- * in neither has not been reported as accepted.
+ * Running out of memory is the only condition on which this library ends the process: it writes one
+ * line to stderr and exits with status 74. That is safe, because an event is reported as accepted
+ * only after it is in Redis or on disk.
  */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H

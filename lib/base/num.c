@@ -57,9 +57,10 @@ struct decimal {
 	uint64_t whole, part, scale; /* whole + part / scale; scale is a power of ten */
 };
 
-/* Digits with at most one point among them; further than nine behind it are cut. */
+/* Parses digits with an optional fraction, of which digits after the ninth are ignored. Moves *s
+ * behind the number. */
 static int
-read_decimal(const char **s, struct decimal *d)
+parse_decimal(const char **s, struct decimal *d)
 {
 	const char *p = *s;
 	size_t n = strspn(p, "0123456789");
@@ -87,11 +88,11 @@ read_decimal(const char **s, struct decimal *d)
 }
 
 static int
-times_unit(const struct decimal *d, uint64_t unit, uint64_t *out)
+multiply_decimal(const struct decimal *d, uint64_t unit, uint64_t *out)
 {
 	uint64_t more;
 
-	/* part < 10^9; a unit of up to 2^30 keeps the product in range */
+	/* part < 10^9, so its product with a unit up to 2^30 fits */
 	if (unit > 1 << 30)
 		more = d->part * (unit >> 20) / d->scale << 20;
 	else
@@ -110,7 +111,7 @@ num_parse_size(const char *s, uint64_t *bytes)
 	struct decimal d;
 	int shift = 0;
 
-	if (read_decimal(&s, &d) == -1)
+	if (parse_decimal(&s, &d) == -1)
 		return -1;
 	if (*s != '\0' && (unit = strchr(letters, *s | 0x20)) != NULL) {
 		shift = 10 * (int)(unit - letters + 1);
@@ -120,7 +121,7 @@ num_parse_size(const char *s, uint64_t *bytes)
 		return -1;
 	if (unit == NULL && d.scale != 1)
 		return -1;
-	return times_unit(&d, (uint64_t)1 << shift, bytes);
+	return multiply_decimal(&d, (uint64_t)1 << shift, bytes);
 }
 
 int
@@ -140,12 +141,12 @@ num_parse_ms(const char *s, int64_t *ms)
 	struct decimal d;
 	uint64_t n;
 
-	if (read_decimal(&s, &d) == -1)
+	if (parse_decimal(&s, &d) == -1)
 		return -1;
 	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++) {
 		if (strcmp(s, units[i].name) != 0)
 			continue;
-		if (times_unit(&d, units[i].ms, &n) == -1 || n > INT64_MAX)
+		if (multiply_decimal(&d, units[i].ms, &n) == -1 || n > INT64_MAX)
 			return -1;
 		*ms = (int64_t)n;
 		return 0;
@@ -164,7 +165,7 @@ num_format_size(uint64_t bytes, char out[NUM_SIZE_TEXT])
 		snprintf(out, NUM_SIZE_TEXT, "%" PRIu64 " byte%s", bytes, bytes == 1 ? "" : "s");
 		return;
 	}
-	/* What would be printed as 1024.0 is one of the next unit. */
+	/* A value that would be printed as 1024.0 takes the next unit. */
 	for (; n >= 1023.95 && i < sizeof(units) / sizeof(units[0]) - 1; i++)
 		n /= 1024;
 	snprintf(out, NUM_SIZE_TEXT, "%.1f %s", n, units[i]);

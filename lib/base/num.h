@@ -1,5 +1,5 @@
 /*
- * num: numbers, sizes and spans as text, as people and programs write them.
+ * num: parses and formats numbers, sizes and time spans.
  */
 #ifndef BASE_NUM_H
 #define BASE_NUM_H
@@ -7,18 +7,22 @@
 #include <stdint.h>
 
 #define NUM_DIGITS 20
-/* Writes a number in decimal, NUM_DIGITS bytes at most, without a NUL; returns its end. */
+/* Writes n in decimal, at most NUM_DIGITS bytes and no NUL. Returns the end of the digits. */
 char *num_put_u64(char *out, uint64_t n);
-void num_put_hex8(char *out, uint32_t n); /* eight lower-case hex digits, without a NUL */
+/* Writes eight lower-case hex digits and no NUL. */
+void num_put_hex8(char *out, uint32_t n);
 #define NUM_SIZE_TEXT 32
-/* "0 bytes", "1 byte", "8.0 MiB": 1024-based, as num_parse_size reads. */
+/* Formats a size in units of 1024: "0 bytes", "1 byte", "8.0 MiB". */
 void num_format_size(uint64_t bytes, char out[NUM_SIZE_TEXT]);
 
-int num_hex_digit(char c); /* its value, or -1 */
-/* All of s must be the number. 0, or -1 and *out untouched. */
+/* Returns the value of a hex digit, or -1. */
+int num_hex_digit(char c);
+
+/* Each num_parse_ function takes all of s as the number. Returns 0, or -1 with *out unchanged. */
 int num_parse_u64(const char *s, uint64_t *out);
-int num_parse_size(const char *s, uint64_t *bytes); /* 4096, 8M, 8MiB, 1.5G: 1024-based */
-/* seconds: 2, 0.5; or 250ms 10s 5m 1h 2d */
+/* Parses 4096, 8M, 8MiB, 1.5G; units are powers of 1024. */
+int num_parse_size(const char *s, uint64_t *bytes);
+/* Parses seconds (2, 0.5) or a number with a unit (250ms 10s 5m 1h 2d). */
 int num_parse_ms(const char *s, int64_t *ms);
 
 #endif

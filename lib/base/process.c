@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define MEMORY_KEPT (4 << 20)
+#define TRIM_THRESHOLD (4 << 20) /* bytes */
 
 const char *
 process_env(const char *name)
@@ -20,13 +20,13 @@ process_env(const char *name)
 	return s == NULL || *s == '\0' ? NULL : s;
 }
 
-static mode_t umask_before = 022;
+static mode_t initial_umask = 022;
 
 void
 process_init(void)
 {
 	for (int fd = 0; fd <= 2; fd++) {
-		/* opened the wrong way round: using it fails, as with a closed one */
+		/* opened for the opposite direction, so that using it fails like a closed one */
 		int mode = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
 
 		if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", mode) == -1)
@@ -34,19 +34,19 @@ process_init(void)
 			open("/", O_RDONLY | O_DIRECTORY);
 	}
 #ifdef M_TRIM_THRESHOLD
-	/* batches come and go: the same pages serve the next one */
-	mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);
-	mallopt(M_MMAP_THRESHOLD, MEMORY_KEPT);
+	/* keeps the pages of a freed batch for the next one */
+	mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD);
+	mallopt(M_MMAP_THRESHOLD, TRIM_THRESHOLD);
 #endif
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
-	umask_before = umask(077);
+	initial_umask = umask(077);
 }
 
 mode_t
 process_initial_umask(void)
 {
-	return umask_before;
+	return initial_umask;
 }
 
 void

@@ -1,5 +1,5 @@
 /*
- * process: the surroundings of this process: its environment, signals, umask.
+ * process: the environment, signal handlers and umask of this process.
  */
 #ifndef BASE_PROCESS_H
 #define BASE_PROCESS_H
@@ -7,15 +7,16 @@
 #include <sys/types.h>
 
 /*
- * The first call of main(): opens missing descriptors 0-2 on /dev/null, ignores SIGPIPE and
- * SIGXFSZ, sets umask 077.
+ * Must be the first call in main(). Opens closed descriptors among 0-2, so that no other file gets
+ * their numbers; ignores SIGPIPE and SIGXFSZ; sets umask 077.
  */
 void process_init(void);
-mode_t process_initial_umask(void); /* the umask before process_init */
-/* an environment variable; NULL when unset or empty */
+/* Returns the umask that process_init found. */
+mode_t process_initial_umask(void);
+/* Returns an environment variable, or NULL when it is unset or empty. */
 const char *process_env(const char *name);
-/* Calls fn on a signal, without restarting the system call that it interrupts. A signal that is
- * ignored (nohup, a background job) stays ignored. */
+/* Installs a handler without SA_RESTART, so that the signal interrupts system calls. A signal that
+ * is ignored (nohup, a background job) stays ignored. */
 void process_on_signal(int sig, void (*fn)(int));
 
 #endif

@@ -9,9 +9,9 @@
 
 struct table {
 	char *columns;
-	size_t n; /* of columns */
+	size_t n; /* number of columns */
 	char **cells;
-	size_t used, cap;
+	size_t used, cap; /* of cells */
 };
 
 struct table *
@@ -36,9 +36,9 @@ table_free(struct table *t)
 	free(t);
 }
 
-/* Control characters, those of two bytes (U+0080 to U+009F) too. */
+/* Replaces control characters with '?', the two-byte ones (U+0080 to U+009F) too. */
 static void
-make_harmless(char *s)
+mask_controls(char *s)
 {
 	unsigned char c;
 
@@ -61,7 +61,7 @@ table_cell(struct table *t, const char *fmt, ...)
 	va_end(ap);
 	if (n == -1)
 		text = mem_strdup("?");
-	make_harmless(text);
+	mask_controls(text);
 	if (t->used == t->cap) {
 		t->cap = t->cap == 0 ? 64 : t->cap * 2;
 		t->cells = mem_realloc(t->cells, t->cap * sizeof(*t->cells));
@@ -76,7 +76,7 @@ table_rows(const struct table *t)
 }
 
 static size_t
-width(const char *s)
+count_chars(const char *s)
 {
 	size_t n = 0;
 
@@ -86,7 +86,7 @@ width(const char *s)
 }
 
 static void
-pad(struct bytes *out, size_t n)
+add_spaces(struct bytes *out, size_t n)
 {
 	while (n-- > 0)
 		bytes_addc(out, ' ');
@@ -96,15 +96,15 @@ static void
 print_row(struct bytes *out, const struct table *t, char *const *row, const size_t *widest)
 {
 	for (size_t i = 0; i < t->n; i++) {
-		size_t gap = widest[i] - width(row[i]);
+		size_t gap = widest[i] - count_chars(row[i]);
 
 		if (i > 0)
 			bytes_adds(out, "  ");
 		if (t->columns[i] == 'r')
-			pad(out, gap);
+			add_spaces(out, gap);
 		bytes_adds(out, row[i]);
 		if (t->columns[i] == 'l' && i + 1 < t->n)
-			pad(out, gap);
+			add_spaces(out, gap);
 	}
 	while (out->len > 0 && out->p[out->len - 1] == ' ')
 		out->len--;
@@ -118,8 +118,8 @@ table_print(struct bytes *out, const struct table *t)
 	size_t cells = table_rows(t) * t->n;
 
 	for (size_t i = 0; i < cells; i++)
-		if (width(t->cells[i]) > widest[i % t->n])
-			widest[i % t->n] = width(t->cells[i]);
+		if (count_chars(t->cells[i]) > widest[i % t->n])
+			widest[i % t->n] = count_chars(t->cells[i]);
 	for (size_t i = 0; i < cells; i += t->n)
 		print_row(out, t, t->cells + i, widest);
 	free(widest);

@@ -1,5 +1,6 @@
 #include "base/token.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,7 +9,7 @@ token_add(struct bytes *out, const char *s)
 {
 	if (!*s)
 		bytes_addc(out, '-');
-	if (strcmp(s, "-") == 0) /* that alone says nothing */
+	if (strcmp(s, "-") == 0) /* "-" alone is the empty string */
 		bytes_adds(out, "%2D"), s++;
 	for (; *s; s++)
 		if ((unsigned char)*s <= ' ' || *s == '%' || *s == 127)
@@ -21,7 +22,7 @@ char *
 token_next(char **line)
 {
 	char *p = *line + strspn(*line, " "), *start = p, *to = p;
-	int bare = p[0] == '-' && (p[1] == ' ' || p[1] == '\0');
+	bool empty = p[0] == '-' && (p[1] == ' ' || p[1] == '\0');
 	unsigned hex;
 
 	for (; *p && *p != ' '; p++)
@@ -33,7 +34,7 @@ token_next(char **line)
 			*to++ = *p;
 	*line = *p ? p + 1 : p;
 	*to = '\0';
-	if (bare)
+	if (empty)
 		*start = '\0';
 	return start;
 }

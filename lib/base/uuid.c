@@ -14,10 +14,10 @@ __extension__ typedef unsigned __int128 uint128;
 
 static uint64_t state[4];
 
-/* splitmix64. For a system that forbids getrandom(2): not secret, but hardly ever the same twice.
- */
+/* Seeds by splitmix64 from the time and the process ID, for systems that forbid getrandom(2): a
+ * repeated seed is unlikely, a guessed one is not. */
 static void
-seed_poorly(void)
+seed_from_clock(void)
 {
 	uint64_t s = (uint64_t)clock_now() * 2654435761u ^ (uint64_t)getpid() << 40;
 
@@ -31,7 +31,7 @@ seed_poorly(void)
 }
 
 static void
-seed(void)
+seed_state(void)
 {
 	unsigned char *p = (unsigned char *)state;
 	size_t have = 0;
@@ -42,50 +42,50 @@ seed(void)
 		if (got > 0) {
 			have += (size_t)got;
 		} else if (errno != EINTR) {
-			seed_poorly();
+			seed_from_clock();
 			break;
 		}
 	}
 }
 
 static uint64_t
-rotate(uint64_t x, int k)
+rotate_left(uint64_t x, int k)
 {
 	return x << k | x >> (64 - k);
 }
 
-/* xoshiro256++ (Blackman and Vigna). */
+/* Returns the next 64 bits of xoshiro256++ (Blackman and Vigna). */
 static uint64_t
-next(void)
+next_random(void)
 {
 	uint64_t *s = state, out, t;
 
 	if ((s[0] | s[1] | s[2] | s[3]) == 0)
-		seed();
-	out = rotate(s[0] + s[3], 23) + s[0];
+		seed_state();
+	out = rotate_left(s[0] + s[3], 23) + s[0];
 	t = s[1] << 17;
 	s[2] ^= s[0];
 	s[3] ^= s[1];
 	s[1] ^= s[2];
 	s[0] ^= s[3];
 	s[2] ^= t;
-	s[3] = rotate(s[3], 45);
+	s[3] = rotate_left(s[3], 45);
 	return out;
 }
 
 static void
-random_bytes(unsigned char out[16])
+fill_random(unsigned char out[16])
 {
-	uint64_t a = next(), b = next();
+	uint64_t a = next_random(), b = next_random();
 
 	memcpy(out, &a, 8);
 	memcpy(out + 8, &b, 8);
 }
 
-/* Four bytes as eight digits, all at once: each nibble in a byte of its own, and 39 more than '0'
- * where it is a letter. */
+/* Writes four bytes as eight hex digits with one 64-bit word: spreads each nibble into a byte of
+ * its own, then adds '0', and 39 more to those above 9. */
 static char *
-put_hex4(char *out, const unsigned char *p)
+put_hex_word(char *out, const unsigned char *p)
 {
 	const uint64_t each = UINT64_C(0x0101010101010101);
 	uint64_t n = (uint64_t)p[3] << 24 | (uint64_t)p[2] << 16 | (uint64_t)p[1] << 8 | p[0];
@@ -100,14 +100,14 @@ put_hex4(char *out, const unsigned char *p)
 }
 
 static void
-print(unsigned char b[16], int version, char out[UUID_SIZE])
+format_uuid(unsigned char b[16], int version, char out[UUID_SIZE])
 {
 	char digits[32], *d = digits;
 
 	b[6] = (unsigned char)((b[6] & 0x0f) | version << 4);
 	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
 	for (int i = 0; i < 16; i += 4)
-		d = put_hex4(d, b + i);
+		d = put_hex_word(d, b + i);
 	memcpy(out, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", UUID_SIZE);
 	memcpy(out, digits, 8);
 	memcpy(out + 9, digits + 8, 4);
@@ -121,12 +121,12 @@ uuid_v4(char out[UUID_SIZE])
 {
 	unsigned char b[16];
 
-	random_bytes(b);
-	print(b, 4, out);
+	fill_random(b);
+	format_uuid(b, 4, out);
 }
 
-/* The counter starts below half of its range; when it is used up, or the clock steps back, the time
- * in the UUID runs ahead of the clock. */
+/* The counter starts in the lower half of its range. When it overflows, or when the clock steps
+ * back, the time in the UUID runs ahead of the clock. */
 void
 uuid_v7(char out[UUID_SIZE])
 {
@@ -135,7 +135,7 @@ uuid_v7(char out[UUID_SIZE])
 	uint64_t now = (uint64_t)(clock_now() / 1000);
 	unsigned char b[16];
 
-	random_bytes(b);
+	fill_random(b);
 	if (now > last || ++counter > 0xfff) {
 		last = now > last ? now : last + 1;
 		counter = (b[6] << 8 | b[7]) & 0x7ff;
@@ -144,11 +144,11 @@ uuid_v7(char out[UUID_SIZE])
 		b[i] = (unsigned char)(last >> (40 - 8 * i));
 	b[6] = (unsigned char)(counter >> 8);
 	b[7] = (unsigned char)counter;
-	print(b, 7, out);
+	format_uuid(b, 7, out);
 }
 
 static uint128
-fnv(uint128 hash, const unsigned char *p, size_t n)
+hash_fnv1a(uint128 hash, const unsigned char *p, size_t n)
 {
 	const uint128 prime = (uint128)1 << 88 | 0x13b;
 
@@ -163,9 +163,9 @@ uuid_derived(const char *space, const void *p, size_t n, char out[UUID_SIZE])
 	uint128 hash = (uint128)0x6c62272e07bb0142 << 64 | 0x62b821756295c58d;
 	unsigned char b[16];
 
-	hash = fnv(hash, (const unsigned char *)space, strlen(space) + 1);
-	hash = fnv(hash, p, n);
+	hash = hash_fnv1a(hash, (const unsigned char *)space, strlen(space) + 1);
+	hash = hash_fnv1a(hash, p, n);
 	for (int i = 15; i >= 0; i--, hash >>= 8)
 		b[i] = (unsigned char)hash;
-	print(b, 8, out);
+	format_uuid(b, 8, out);
 }

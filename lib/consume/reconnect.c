@@ -12,7 +12,7 @@ reconnect_init(struct reconnect *m, size_t connections, sub_note_fn *note, void 
 	*m = (struct reconnect){.note = note, .arg = arg};
 	m->backoff = mem_alloc(connections * sizeof(*m->backoff));
 	for (size_t i = 0; i < connections; i++)
-		m->backoff[i] = (struct backoff){.first = 50, .most = 5000};
+		m->backoff[i] = (struct backoff){.first = 50, .max = 5000};
 }
 
 void

@@ -180,7 +180,7 @@ int
 retry_drain(struct buffer *buf, const struct drain_options *o, struct drain_result *sum,
     int64_t wait_ms, bool watched)
 {
-	struct backoff pause = {.first = 100, .most = 10000};
+	struct backoff pause = {.first = 100, .max = 10000};
 	struct message_filter message_filter = {.o = o, .again = wait_ms > 0};
 	struct drain_options each = *o;
 	int64_t until = clock_mono() + wait_ms, left, ms;

@@ -39,7 +39,7 @@ wait(struct handle *w, struct job *j)
 
 	if (j->pause.first == 0)
 		j->pause =
-		    (struct backoff){.first = w->plan->retry_base, .most = w->plan->retry_max};
+		    (struct backoff){.first = w->plan->retry_base, .max = w->plan->retry_max};
 	ms = backoff_next(&j->pause);
 	j->when = clock_mono() + ms;
 	job_set_state(&w->jobs, j, JOB_WAITING);

@@ -36,7 +36,7 @@ worker_spawn(struct runner *h, struct err *err)
 	h->answers = 0;
 	h->inflight_at = clock_mono();
 	if (h->pause.first == 0)
-		h->pause = (struct backoff){.first = 100, .most = 30000};
+		h->pause = (struct backoff){.first = 100, .max = 30000};
 	return child_start(&h->child, &plan, err);
 }
 
