@@ -23,34 +23,35 @@
 #include "redis/reply.h"
 #include "redis/resp.h"
 
-/* One command that was put: from the first that is unsent or not taken on. */
+/* A command that is unsent, unanswered, or whose reply has not been taken. */
 struct request {
-	/* of its bytes, counted over the life of the connection */
-	uint64_t end;
+	uint64_t end; /* offset of its last byte + 1 in all that the connection sends */
 	size_t size;
-	int64_t since, extra;
-	uint64_t most; /* bytes of its answer; 0 for no limit but REPLY_MAX */
-	struct reply *reply;
+	int64_t since, extra_ms; /* for conn_deadline */
+	uint64_t reply_max;      /* bytes; 0: REPLY_MAX */
+	struct reply *reply;     /* once it has arrived */
 };
 
 struct conn {
 	int fd;
-	char *place;
+	char *target; /* for messages */
 	int64_t timeout;
-	int64_t greet_by; /* one deadline for all of the greeting; 0 after it */
+	int64_t handshake_by; /* the deadline of the handshake; 0 after it */
 	struct handshake facts;
-	enum conn_why why;
-	struct err dead;
+	enum conn_why why;  /* CONN_OK while the connection lives, */
+	struct err failure; /* else the reason in words */
 
 	struct resp out;
 	struct request *requests; /* ring: command n is at n & (cap - 1) */
 	size_t cap;
+	/* Numbers of the last command that was queued, was sent whole, has a reply, and has a reply
+	 * that was taken. */
 	uint64_t put, sent, arrived, taken;
-	int64_t arrived_at; /* when the last answer was whole */
-	uint64_t heard;     /* bytes since then */
-	uint64_t received;  /* bytes since ever */
+	int64_t arrived_at; /* when the last reply was complete */
+	uint64_t partial;   /* bytes received since then */
+	uint64_t received;  /* bytes received in all */
 	struct redisReader *reader;
-	void *making; /* reply_reader_new */
+	void *unfinished; /* the reply that the reader is building (reply_reader_new) */
 };
 
 static inline struct request *
@@ -60,60 +61,59 @@ request_at(const struct conn *conn, uint64_t n)
 }
 
 #define MIB (1 << 20)
-#define CHUNK (64 * 1024)             /* read at once */
+#define CHUNK (64 * 1024)             /* bytes of one recv(2) */
 #define BURST 16                      /* chunks in one conn_io */
-#define REPLY_MAX ((uint64_t)1 << 30) /* more than any server gives */
-#define ELEMENTS_MAX (1 << 24)        /* of one array: an entry may have millions of fields */
+#define REPLY_MAX ((uint64_t)1 << 30) /* bytes; larger than any reply of a server */
 
-/* --- death ------------------------------------------------------------------ */
+/* --- failures --- */
 
 static int
-die(struct conn *conn, enum conn_why why, int sys, const char *what)
+mark_dead(struct conn *conn, enum conn_why why, int sys, const char *what)
 {
 	if (conn->why != CONN_OK)
 		return -1;
 	conn->why = why;
 	if (sys != 0)
-		err_set(&conn->dead, conn_exit_status(why), "'%s': %s: %s", conn->place, what,
+		err_set(&conn->failure, conn_exit_status(why), "'%s': %s: %s", conn->target, what,
 		    strerror(sys));
 	else
-		err_set(&conn->dead, conn_exit_status(why), "'%s' %s", conn->place, what);
-	conn->dead.sys = sys;
+		err_set(&conn->failure, conn_exit_status(why), "'%s' %s", conn->target, what);
+	conn->failure.sys = sys;
 	return -1;
 }
 
 static int
-die_garbage(struct conn *conn)
+fail_garbage(struct conn *conn)
 {
 	while (conn->arrived > conn->taken)
 		reply_free(request_at(conn, conn->arrived--)->reply);
-	return die(conn, CONN_GARBAGE, 0,
-	    conn->greet_by != 0 ? "is not Redis"
-	                        : "answered what nobody asked for or no Redis says");
+	return mark_dead(conn, CONN_GARBAGE, 0,
+	    conn->handshake_by != 0 ? "is not Redis"
+	                            : "sent an unexpected reply: protocol out of step");
 }
 
 static int
-die_late(struct conn *conn)
+fail_timeout(struct conn *conn)
 {
 	char text[64];
 
 	snprintf(text, sizeof(text), "gave no answer within %g s", (double)conn->timeout / 1000);
-	return die(conn, CONN_TIMEOUT, 0, text);
+	return mark_dead(conn, CONN_TIMEOUT, 0, text);
 }
 
 static int
-why_dead(const struct conn *conn, struct err *err)
+check_alive(const struct conn *conn, struct err *err)
 {
 	if (conn->why == CONN_OK)
 		return 0;
-	*err = conn->dead;
+	*err = conn->failure;
 	return -1;
 }
 
-/* --- moving bytes ------------------------------------------------------------ */
+/* --- sending and receiving --- */
 
 static int
-send_some(struct conn *conn)
+send_queued(struct conn *conn)
 {
 	int broken = resp_send(&conn->out, conn->fd);
 
@@ -122,49 +122,50 @@ send_some(struct conn *conn)
 	return broken;
 }
 
-/* An error reply may come before its request is sent whole (too big); anything else then is no
- * answer to it. */
+/* An error reply may arrive before its command is sent whole (too big). Any other reply that early
+ * belongs to no command. */
 static int
 accept_reply(struct conn *conn, struct reply *r)
 {
 	if (conn->arrived == conn->put || (conn->arrived >= conn->sent && !reply_is_error(r))) {
 		reply_free(r);
-		return die_garbage(conn);
+		return fail_garbage(conn);
 	}
 	conn->arrived++;
 	request_at(conn, conn->arrived)->reply = r;
-	conn->heard = 0;
+	conn->partial = 0;
 	return 0;
 }
 
-/* The answer that is coming is larger than may be. */
+/* Enforces conn_limit_reply while the reply is still arriving. */
 static int
-check_most(struct conn *conn)
+check_reply_size(struct conn *conn)
 {
-	uint64_t most = conn->arrived < conn->put ? request_at(conn, conn->arrived + 1)->most : 0;
+	uint64_t max =
+	    conn->arrived < conn->put ? request_at(conn, conn->arrived + 1)->reply_max : 0;
 	char text[64];
 
-	if (most == 0 || conn->heard <= most)
+	if (max == 0 || conn->partial <= max)
 		return 0;
-	snprintf(text, sizeof(text), "has more than %d MiB to answer at once", (int)(most / MIB));
-	return die(conn, CONN_CUT, 0, text);
+	snprintf(text, sizeof(text), "is sending a reply of more than %d MiB", (int)(max / MIB));
+	return mark_dead(conn, CONN_CUT, 0, text);
 }
 
 static int
-parse(struct conn *conn, const char *p, size_t n)
+parse_replies(struct conn *conn, const char *p, size_t n)
 {
 	uint64_t before;
 	void *r;
 
-	conn->heard += n;
+	conn->partial += n;
 	conn->received += n;
 	before = conn->arrived;
-	if (redisReaderFeed(conn->reader, p, n) != REDIS_OK || conn->heard > REPLY_MAX)
-		return die_garbage(conn);
+	if (redisReaderFeed(conn->reader, p, n) != REDIS_OK || conn->partial > REPLY_MAX)
+		return fail_garbage(conn);
 	for (;;) {
 		r = NULL;
 		if (redisReaderGetReply(conn->reader, &r) != REDIS_OK)
-			return die_garbage(conn);
+			return fail_garbage(conn);
 		if (r == NULL)
 			break;
 		if (accept_reply(conn, r) == -1)
@@ -172,19 +173,20 @@ parse(struct conn *conn, const char *p, size_t n)
 	}
 	if (conn->arrived > before)
 		conn->arrived_at = clock_mono();
-	return check_most(conn);
+	return check_reply_size(conn);
 }
 
 static int
-die_cut(struct conn *conn, int sys)
+fail_closed(struct conn *conn, int sys)
 {
-	return die(conn, CONN_CUT, sys, sys != 0 ? "connection lost" : "closed the connection");
+	return mark_dead(
+	    conn, CONN_CUT, sys, sys != 0 ? "connection lost" : "closed the connection");
 }
 
-/* 1: all that had come was read; 0: there may be more. A short read is taken for all, unless it is
- * to the end. */
+/* Returns 1 when the socket is drained, 0 when it may hold more, -1 when the connection is dead. A
+ * short read counts as drained, except with to_end, which reads up to end of file. */
 static int
-recv_some(struct conn *conn, bool to_end)
+recv_replies(struct conn *conn, bool to_end)
 {
 	char chunk[CHUNK];
 	ssize_t n;
@@ -196,8 +198,8 @@ recv_some(struct conn *conn, bool to_end)
 		if (n == -1 && errno == EAGAIN)
 			return 1;
 		if (n <= 0)
-			return die_cut(conn, n == 0 ? 0 : errno);
-		if (parse(conn, chunk, (size_t)n) == -1)
+			return fail_closed(conn, n == 0 ? 0 : errno);
+		if (parse_replies(conn, chunk, (size_t)n) == -1)
 			return -1;
 		if ((size_t)n < sizeof(chunk) && !to_end)
 			return 1;
@@ -208,44 +210,45 @@ recv_some(struct conn *conn, bool to_end)
 int64_t
 conn_deadline(const struct conn *conn)
 {
-	const struct request *s;
+	const struct request *oldest;
 	int64_t start;
 
-	if (conn->greet_by != 0)
-		return conn->greet_by;
+	if (conn->handshake_by != 0)
+		return conn->handshake_by;
 	if (conn->arrived == conn->put)
 		return -1;
-	s = request_at(conn, conn->arrived + 1);
-	start = s->since > conn->arrived_at ? s->since : conn->arrived_at;
-	return start + conn->timeout + s->extra + 1000 * (int64_t)((s->size + conn->heard) / MIB);
+	oldest = request_at(conn, conn->arrived + 1);
+	start = oldest->since > conn->arrived_at ? oldest->since : conn->arrived_at;
+	return start + conn->timeout + oldest->extra_ms +
+	    1000 * (int64_t)((oldest->size + conn->partial) / MIB);
 }
 
-/* A server that refuses a request may close while we still write: its last words are read before
- * the break counts. */
+/* A server that refuses a command may close while it is still being sent: when sending fails, the
+ * replies that have arrived are read before the connection counts as dead. */
 int
 conn_io(struct conn *conn, struct err *err)
 {
-	int broken, all;
+	int broken, drained;
 	int64_t by;
 
-	if (why_dead(conn, err) == -1)
+	if (check_alive(conn, err) == -1)
 		return -1;
-	broken = send_some(conn);
+	broken = send_queued(conn);
 	do
-		all = recv_some(conn, broken != 0);
-	while (broken != 0 && all == 0);
-	if (all != -1 && broken != 0)
-		die_cut(conn, broken);
-	if (all == 1 && (by = conn_deadline(conn)) != -1 && clock_mono() >= by)
-		die_late(conn);
-	return why_dead(conn, err);
+		drained = recv_replies(conn, broken != 0);
+	while (broken != 0 && drained == 0);
+	if (drained != -1 && broken != 0)
+		fail_closed(conn, broken);
+	if (drained == 1 && (by = conn_deadline(conn)) != -1 && clock_mono() >= by)
+		fail_timeout(conn);
+	return check_alive(conn, err);
 }
 
 void
 conn_flush(struct conn *conn)
 {
 	if (conn->why == CONN_OK)
-		send_some(conn); /* what is broken shows in conn_io */
+		send_queued(conn); /* conn_io reports a failure */
 }
 
 void
@@ -260,9 +263,9 @@ conn_events(const struct conn *conn)
 	return (short)(resp_unsent(&conn->out) > 0 ? POLLIN | POLLOUT : POLLIN);
 }
 
-/* How long poll(2) may sleep: until the deadline, but no longer than ms (-1: no limit). */
+/* Returns poll(2)'s timeout: until the deadline, but at most ms (-1: no limit). */
 static int
-sleep_ms(const struct conn *conn, int64_t ms)
+poll_timeout(const struct conn *conn, int64_t ms)
 {
 	int64_t by = conn_deadline(conn), left = by == -1 ? -1 : by - clock_mono();
 
@@ -279,9 +282,9 @@ conn_poll(struct conn *conn, int other, int64_t ms, struct err *err)
 	struct pollfd p[2] = {
 	    {.fd = conn->fd, .events = conn_events(conn)}, {.fd = other, .events = POLLIN}};
 
-	if (why_dead(conn, err) == -1)
+	if (check_alive(conn, err) == -1)
 		return -1;
-	if (poll(p, 2, sleep_ms(conn, ms)) == -1)
+	if (poll(p, 2, poll_timeout(conn, ms)) == -1)
 		p[1].revents = 0;
 	if (conn_io(conn, err) == -1)
 		return -1;
@@ -302,11 +305,11 @@ conn_wait(struct conn *conn, int64_t extra_ms, struct err *err)
 {
 	struct reply *r;
 
-	if (conn->put > conn->taken && request_at(conn, conn->taken + 1)->extra < extra_ms)
-		request_at(conn, conn->taken + 1)->extra = extra_ms;
+	if (conn->put > conn->taken && request_at(conn, conn->taken + 1)->extra_ms < extra_ms)
+		request_at(conn, conn->taken + 1)->extra_ms = extra_ms;
 	while ((r = conn_take(conn)) == NULL) {
 		if (conn->put == conn->taken && conn->why == CONN_OK)
-			die(conn, CONN_GARBAGE, 0, "was asked nothing, so it answers nothing");
+			mark_dead(conn, CONN_GARBAGE, 0, "has no command to reply to");
 		if (conn_io(conn, err) == -1 && conn->arrived == conn->taken)
 			return NULL;
 		if (conn->arrived == conn->taken && conn_poll(conn, -1, -1, err) == -1 &&
@@ -316,21 +319,21 @@ conn_wait(struct conn *conn, int64_t extra_ms, struct err *err)
 	return r;
 }
 
-/* Room for requests, and the reader; where there is no memory for that the connection is dead. */
+/* Allocates the ring and hiredis' reader. Without memory for the reader the connection is dead. */
 static void
-conn_exchange_start(struct conn *conn)
+start_reader(struct conn *conn)
 {
 	conn->cap = 16;
 	conn->requests = mem_alloc(conn->cap * sizeof(*conn->requests));
-	if ((conn->reader = reply_reader_new(&conn->making)) == NULL)
-		die(conn, CONN_CUT, ENOMEM, "read");
+	if ((conn->reader = reply_reader_new(&conn->unfinished)) == NULL)
+		mark_dead(conn, CONN_CUT, ENOMEM, "read");
 	else
 		conn->reader->maxbuf = MIB;
 }
 
-/* Frees what was there for it, replies that nobody took included. */
+/* Frees the ring, the reader and the replies that were not taken. */
 static void
-conn_exchange_end(struct conn *conn)
+free_replies(struct conn *conn)
 {
 	while (conn->arrived > conn->taken)
 		reply_free(request_at(conn, conn->arrived--)->reply);
@@ -339,10 +342,10 @@ conn_exchange_end(struct conn *conn)
 	free(conn->requests);
 }
 
-/* --- queueing ---------------------------------------------------------------- */
+/* --- queueing --- */
 
 static void
-grow(struct conn *conn)
+grow_requests(struct conn *conn)
 {
 	uint64_t first = conn->taken < conn->sent ? conn->taken : conn->sent;
 	size_t cap = conn->cap * 2;
@@ -359,12 +362,12 @@ grow(struct conn *conn)
 }
 
 static uint64_t
-queued(struct conn *conn, size_t size)
+record_request(struct conn *conn, size_t size)
 {
-	/* Behind another the clock begins with that one's answer, which is later than now. */
+	/* After another command the time starts with that one's reply, which is later than now. */
 	int64_t since = conn->arrived == conn->put ? clock_mono() : 0;
 
-	grow(conn);
+	grow_requests(conn);
 	conn->put++;
 	*request_at(conn, conn->put) =
 	    (struct request){.end = conn->out.queued, .size = size, .since = since};
@@ -374,38 +377,38 @@ queued(struct conn *conn, size_t size)
 uint64_t
 conn_put(struct conn *conn, size_t argc, const struct slice *argv)
 {
-	return queued(conn, resp_put(&conn->out, argc, argv));
+	return record_request(conn, resp_put(&conn->out, argc, argv));
 }
 
 uint64_t
-conn_put_template(struct conn *conn, const struct conn_template *form, const struct slice *argv)
+conn_put_template(struct conn *conn, const struct conn_template *template, const struct slice *argv)
 {
-	return queued(conn,
-	    resp_fill(&conn->out, (struct slice){form->text.p, form->text.len}, form->gap,
-	        form->gaps, argv));
+	return record_request(conn,
+	    resp_put_template(&conn->out, (struct slice){template->text.p, template->text.len},
+	        template->gap, template->gaps, argv));
 }
 
 void
-conn_template_init(struct conn_template *form, size_t argc, const struct slice *argv)
+conn_template_init(struct conn_template *template, size_t argc, const struct slice *argv)
 {
-	form->text.len = form->gaps = 0;
-	resp_begin(&form->text, argc);
+	template->text.len = template->gaps = 0;
+	resp_encode_header(&template->text, argc);
 	for (size_t i = 0; i < argc; i++) {
 		if (argv[i].p != NULL)
-			resp_argument(&form->text, argv[i]);
-		else if (form->gaps < CONN_GAPS)
-			form->gap[form->gaps++] = form->text.len;
+			resp_encode_argument(&template->text, argv[i]);
+		else if (template->gaps < CONN_GAPS)
+			template->gap[template->gaps++] = template->text.len;
 	}
 }
 
 void
-conn_template_free(struct conn_template *form)
+conn_template_free(struct conn_template *template)
 {
-	bytes_free(&form->text);
+	bytes_free(&template->text);
 }
 
 static uint64_t
-put_list(struct conn *conn, va_list ap)
+put_va_list(struct conn *conn, va_list ap)
 {
 	struct slice argv[64];
 	size_t argc = 0;
@@ -423,7 +426,7 @@ conn_putl(struct conn *conn, ...)
 	uint64_t n;
 
 	va_start(ap, conn);
-	n = put_list(conn, ap);
+	n = put_va_list(conn, ap);
 	va_end(ap);
 	return n;
 }
@@ -432,14 +435,14 @@ void
 conn_extend_deadline(struct conn *conn, int64_t ms)
 {
 	if (conn->put > conn->taken && ms > 0)
-		request_at(conn, conn->put)->extra = ms;
+		request_at(conn, conn->put)->extra_ms = ms;
 }
 
 void
 conn_limit_reply(struct conn *conn, uint64_t bytes)
 {
 	if (conn->put > conn->taken)
-		request_at(conn, conn->put)->most = bytes;
+		request_at(conn, conn->put)->reply_max = bytes;
 }
 
 uint64_t
@@ -472,12 +475,12 @@ conn_call(struct conn *conn, struct err *err, ...)
 	va_list ap;
 
 	va_start(ap, err);
-	put_list(conn, ap);
+	put_va_list(conn, ap);
 	va_end(ap);
 	return conn_wait(conn, 0, err);
 }
 
-/* --- opening and closing ------------------------------------------------------- */
+/* --- opening and closing --- */
 
 struct conn *
 conn_connect(const struct url *u, int64_t timeout_ms, enum conn_why *why, struct err *err)
@@ -492,10 +495,10 @@ conn_connect(const struct url *u, int64_t timeout_ms, enum conn_why *why, struct
 	}
 	conn = mem_alloc(sizeof(*conn));
 	conn->fd = fd;
-	conn->place = url_target(u);
+	conn->target = url_target(u);
 	conn->timeout = timeout_ms;
-	conn->greet_by = by;
-	conn_exchange_start(conn);
+	conn->handshake_by = by;
+	start_reader(conn);
 	handshake_put(conn, u, &conn->facts);
 	*why = CONN_OK;
 	return conn;
@@ -506,13 +509,13 @@ conn_handshake(struct conn *conn, struct err *err)
 {
 	enum conn_why why;
 
-	if (handshake_finish(conn, conn->place, &conn->facts, &why, err) == -1) {
-		/* the server's last word says more than that it closed */
+	if (handshake_finish(conn, conn->target, &conn->facts, &why, err) == -1) {
+		/* the error reply says more than that the server then closed the connection */
 		conn->why = why;
-		conn->dead = *err;
+		conn->failure = *err;
 		return -1;
 	}
-	conn->greet_by = 0;
+	conn->handshake_by = 0;
 	conn->arrived_at = clock_mono();
 	return 0;
 }
@@ -534,10 +537,10 @@ conn_close(struct conn *conn)
 {
 	if (conn == NULL)
 		return;
-	conn_exchange_end(conn);
+	free_replies(conn);
 	close(conn->fd);
 	resp_free(&conn->out);
-	free(conn->place);
+	free(conn->target);
 	free(conn);
 }
 

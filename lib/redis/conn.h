@@ -1,18 +1,41 @@
 /*
- * conn: one connection to one Redis server, and the exchange over it.
+ * conn: a connection to one Redis server. Sends commands and receives their replies, in order.
  *
- * Of hiredis only the protocol reader is used (exchange.c), and what it makes (reply.c). Sockets
- * are our own, non-blocking, driven by poll(2) under one total deadline (CLOCK_MONOTONIC), because
- * only then is it known how many bytes of which request were handed to the kernel: before its last
- * byte a request was not executed, after it it is in doubt until answered.
+ * The life of a connection:
  *
- * Commands are queued (conn_put), move with conn_io or conn_wait, and are answered in order. After
- * any failure of the connection the bus is dead: every call fails with the same reason, and all one
- * can do is ask what was sent, take the replies that had come whole before (none after
- * CONN_GARBAGE) and close it. There is no reconnecting inside.
+ *     conn_open                  connects and authenticates (conn_connect, then conn_handshake)
+ *     conn_put ...               queues commands; nothing is sent yet
+ *     conn_wait, or in a poll loop conn_io and conn_take
+ *                                sends what is queued, and returns the replies
+ *     conn_close
  *
- * Deadlines: the timeout of conn_connect for the oldest unanswered command, plus 1 s for each full
- * MiB in flight, which is its own bytes and those of its answer that have come (contract, G8).
+ * The socket is non-blocking and driven by poll(2). hiredis only parses replies (reply.c): its
+ * blocking calls would hide how many bytes of which command the kernel took. The disk buffer
+ * depends on that number. A command whose last byte was not sent has not been executed; after that
+ * byte the command is in doubt until its reply arrives.
+ *
+ * A connection dies at its first failure and never reconnects. Every later call fails with the same
+ * reason. A dead connection still answers conn_sent and the like, and conn_take still returns the
+ * replies that were complete before the failure (none after CONN_GARBAGE).
+ *
+ * Every command has a deadline: the timeout of conn_connect, counted from the previous reply, plus
+ * 1 s for each full MiB of the command and of the part of its reply that has arrived (G8,
+ * eventbus(7)).
+ *
+ * The files of this room, from the socket upwards:
+ *
+ *     url          where the server is
+ *     net          a connected socket, within a deadline
+ *     resp         commands as bytes; writes to the socket
+ *     conn         this file; reads from the socket
+ *     handshake    AUTH, SELECT, and what is learned about the server
+ *     reply        replies and what error replies mean
+ *     fence        makes sure that a dead connection executes nothing more
+ *     stream, group, pending, retire, scan, range    the commands on streams
+ *
+ * TLS would be added in four places: url_parse accepts rediss://, conn_connect wraps the socket of
+ * net_connect, and recv_replies (conn.c) and resp_send (resp.c), which alone touch the socket, read
+ * and write through the wrapper. conn_events would then say what the TLS library waits for.
  */
 #ifndef REDIS_CONN_H
 #define REDIS_CONN_H
@@ -24,130 +47,138 @@
 #include "base/err.h"
 #include "redis/url.h"
 
-struct conn;
-struct reply; /* reply.h */
+struct conn;  /* opaque: conn.c */
+struct reply; /* opaque: reply.h reads it */
 
-/* Why a connection, or an answer, is not what was hoped for (reliability, section 4). */
+/* Why a connection failed, or what an error reply means (reply_why). */
 enum conn_why {
 	CONN_OK,
-	/* not reached, and that at once: refused, no route, no such socket, name not known */
-	CONN_REFUSED,
-	/* a deadline ran out: connecting, looking up the name, greeting, or an answer */
-	CONN_TIMEOUT,
-	CONN_CUT,     /* end of file or reset */
-	CONN_GARBAGE, /* what came is not the protocol, or an answer nobody asked for */
-	/* error reply that passes: LOADING MASTERDOWN CLUSTERDOWN TRYAGAIN BUSY NOREPLICAS MISCONF
-	   OOM, max clients */
+	CONN_REFUSED, /* not reached, at once: refused, no route, no such socket, unknown name */
+	CONN_TIMEOUT, /* a deadline passed: name look-up, connecting, handshake or a reply */
+	CONN_CUT,     /* end of file, reset, or a reply larger than allowed */
+	CONN_GARBAGE, /* not the protocol, a reply to no command, or a reply of the wrong form */
+	/* Error replies. The server is up and refuses for now: LOADING MASTERDOWN CLUSTERDOWN
+	   TRYAGAIN BUSY NOREPLICAS MISCONF OOM, max clients. */
 	CONN_LATER,
-	CONN_READONLY, /* a replica */
-	CONN_DENIED,   /* NOAUTH WRONGPASS; NOPERM at the greeting's AUTH; status 77 */
+	CONN_READONLY, /* the server is a replica */
+	CONN_DENIED,   /* NOAUTH WRONGPASS, and NOPERM to the handshake's AUTH or SELECT */
 	CONN_NOPERM,   /* NOPERM: this command or key */
 	CONN_WRONGTYPE,
 	CONN_FULL,   /* the stream's IDs are exhausted */
-	CONN_TOOBIG, /* larger than the server takes (Protocol error: invalid bulk length) */
+	CONN_TOOBIG, /* larger than the server accepts (Protocol error: invalid bulk length) */
 	CONN_NOGROUP,
-	CONN_MOVED,     /* MOVED, ASK, or a server in cluster mode: status 78 */
-	CONN_UNBLOCKED, /* UNBLOCKED: the stream went away under a blocked read */
-	CONN_OTHER      /* an error reply not known here */
+	CONN_MOVED,     /* MOVED, ASK, or a server in cluster mode */
+	CONN_UNBLOCKED, /* UNBLOCKED: the stream was deleted during a blocking read */
+	CONN_OTHER      /* any other error reply */
 };
 
 /*
- * Connects and queues the greeting: AUTH, SELECT, CLIENT INFO, INFO server. Further
- * commands may be queued (conn_put) before conn_handshake, so that they travel in the same round
- * trip; they must be harmless to execute twice: no XADD before the greeting is answered. Name
- * look-up, connecting and greeting together have the deadline timeout_ms. Opening a unix socket
- * never hangs. NULL: err and *why (REFUSED, TIMEOUT).
+ * The exit status for a reason: 77 for DENIED and NOPERM, 78 for MOVED, 69 for REFUSED, TIMEOUT,
+ * CUT and GARBAGE, 75 for LATER and READONLY, 0 for OK, else 1.
+ */
+int conn_exit_status(enum conn_why why);
+
+/* --- opening and closing --- */
+
+/*
+ * Connects and queues the handshake: AUTH, SELECT, CLIENT INFO, INFO server. Commands that are
+ * queued before conn_handshake travel in the same round trip. They must be harmless when executed
+ * twice: no XADD before the handshake is complete. timeout_ms is one deadline for name look-up,
+ * connecting and handshake together. Returns NULL with err and *why (REFUSED, TIMEOUT).
  */
 struct conn *conn_connect(
     const struct url *u, int64_t timeout_ms, enum conn_why *why, struct err *err);
-/* Waits for the greeting's answers. NOPERM to CLIENT INFO or INFO is no failure (the facts stay
- * empty). -1: err and conn_why(b). LOADING and the like to INFO also count as the failure
- * CONN_LATER. A server with redis_mode:cluster is CONN_MOVED. */
+/*
+ * Waits for the handshake's replies. Returns -1 with err and conn_why(conn). NOPERM to CLIENT INFO
+ * or INFO is no failure: the facts below stay empty. LOADING and the like to any of the commands is
+ * the failure CONN_LATER; a server with redis_mode:cluster is CONN_MOVED.
+ */
 int conn_handshake(struct conn *conn, struct err *err);
-/* Both. */
+/* conn_connect and conn_handshake. Returns NULL with err and *why. */
 struct conn *conn_open(
     const struct url *u, int64_t timeout_ms, enum conn_why *why, struct err *err);
-void conn_close(struct conn *conn); /* NULL is fine */
-/* closes with a reset (SO_LINGER 0): nothing is sent late */
+/* Closes and frees. NULL is ignored. */
+void conn_close(struct conn *conn);
+/* Closes with a reset (SO_LINGER 0), so that the kernel sends nothing afterwards. */
 void conn_abort(struct conn *conn);
 
-/* Facts of the greeting; "" or 0 where they were not permitted. */
-const char *conn_run_id(const struct conn *conn);
-/* redis_version, or valkey_version when there is one */
-const char *conn_server_version(const struct conn *conn);
-const char *conn_server_name(const struct conn *conn); /* "redis" or "valkey" */
-const char *conn_client_addr(const struct conn *conn);
-int64_t conn_client_id(const struct conn *conn);
-int64_t conn_rtt_us(const struct conn *conn); /* greeting's round trip */
-
-/* --- exchange ------------------------------------------------------------- */
-
-/* Queues one command; returns its number (1, 2, ... over the life of the connection). Never touches
- * the socket. */
-uint64_t conn_put(struct conn *conn, size_t argc, const struct slice *argv);
-/* A command that is sent often with little changed in it: the rest is encoded once. Zeroed, it is
- * empty and valid. */
-#define CONN_GAPS 8
-struct conn_template {
-	struct bytes text;
-	size_t gap[CONN_GAPS], gaps;
-};
-/* Arguments whose p is NULL are gaps, CONN_GAPS at most: conn_put_template takes what belongs
- * there. */
-void conn_template_init(struct conn_template *form, size_t argc, const struct slice *argv);
-void conn_template_free(struct conn_template *form);
-uint64_t conn_put_template(
-    struct conn *conn, const struct conn_template *form, const struct slice *argv);
-/* conn_put from C strings up to NULL. */
-uint64_t conn_putl(struct conn *conn, ...) __attribute__((sentinel));
-/* Sends what the socket takes of what is queued, and looks at nothing else: for a caller who is
- * busy before the next conn_io, */
-void conn_flush(struct conn *conn);
-/* and who says here that he is back: deadlines begin anew. */
-void conn_restart_deadline(struct conn *conn);
-/* The command last put may take ms longer than others (BLOCK times). group_put_read does this
- * itself. */
-void conn_extend_deadline(struct conn *conn, int64_t ms);
-/* The answer to the command last put may have about so many bytes: the connection is CONN_CUT when
- * more come, and nobody holds them. */
-void conn_limit_reply(struct conn *conn, uint64_t bytes);
-/* Bytes received over the life of the connection. */
-uint64_t conn_received(const struct conn *conn);
-/* Number of the last command of which every byte was handed to the kernel. A later one was not
- * executed. */
-uint64_t conn_sent(const struct conn *conn);
-/* number of the last command whose reply was taken */
-uint64_t conn_answered(const struct conn *conn);
-/* bytes queued and not yet handed over */
-size_t conn_unsent(const struct conn *conn);
-
-int conn_fd(const struct conn *conn);
-short conn_events(const struct conn *conn); /* what to poll(2) for */
-/* When the oldest unanswered command runs out (CLOCK_MONOTONIC ms), or -1 when none is. For callers
- * with a poll loop of their own; the clock of a command starts when the one before it is answered
- * or it is queued, whichever is later. */
-int64_t conn_deadline(const struct conn *conn);
-/* Moves what can be moved without waiting, and notices a deadline that has passed. -1 when the
- * connection is dead. */
-int conn_io(struct conn *conn, struct err *err);
-/* Like poll(2) on the socket plus one more descriptor (-1 for none) for at most ms (-1 for ever),
- * then conn_io. Returns -1 when dead, else 1 when `other` is readable, 0 when not. A signal ends it
- * early with 0. */
-int conn_poll(struct conn *conn, int other, int64_t ms, struct err *err);
-
-/* A reply that is here already, or NULL. It belongs to the caller (reply_free). */
-struct reply *conn_take(struct conn *conn);
-/* The next reply, waited for within its deadline, which extra_ms makes longer
- * (conn_extend_deadline). NULL when the connection is dead. */
-struct reply *conn_wait(struct conn *conn, int64_t extra_ms, struct err *err);
-/* put, wait: nothing may be unanswered before. */
-struct reply *conn_call(struct conn *conn, struct err *err, ...) __attribute__((sentinel));
-
-/* Of a dead connection, or CONN_OK. */
+/* Returns why the connection is dead, or CONN_OK. */
 enum conn_why conn_why(const struct conn *conn);
 
-/* An exit status for a reason: 77 for DENIED and NOPERM, 78 for MOVED, 69 for the ways of not being
- * reached, 75 for LATER and READONLY, else 1. */
-int conn_exit_status(enum conn_why why);
+/* Facts from the handshake, "" or 0 where the server did not permit the question. */
+const char *conn_run_id(const struct conn *conn);
+const char *conn_server_name(const struct conn *conn); /* "redis" or "valkey" */
+/* valkey_version where there is one, else redis_version */
+const char *conn_server_version(const struct conn *conn);
+const char *conn_client_addr(const struct conn *conn); /* this connection, as the server sees it */
+int64_t conn_client_id(const struct conn *conn);
+int64_t conn_rtt_us(const struct conn *conn); /* the handshake's round trip */
+
+/* --- commands --- */
+
+/* Queues a command without touching the socket. Returns its number: 1, 2, ... per connection. */
+uint64_t conn_put(struct conn *conn, size_t argc, const struct slice *argv);
+/* The same from C strings up to NULL. */
+uint64_t conn_putl(struct conn *conn, ...) __attribute__((sentinel));
+
+/* A command of which only some arguments change: the rest is encoded once. Empty when zeroed. */
+#define CONN_GAPS 8
+struct conn_template {
+	struct bytes text; /* the encoded arguments */
+	size_t gap[CONN_GAPS], gaps;
+};
+/* An argument whose p is NULL is a gap, CONN_GAPS at most. Replaces what the template held. */
+void conn_template_init(struct conn_template *template, size_t argc, const struct slice *argv);
+void conn_template_free(struct conn_template *template);
+/* Queues the template with one argument for each gap. */
+uint64_t conn_put_template(
+    struct conn *conn, const struct conn_template *template, const struct slice *argv);
+
+/* Gives the command put last ms more (the time of BLOCK). group_put_read does so itself. */
+void conn_extend_deadline(struct conn *conn, int64_t ms);
+/* Limits the reply to the command put last: the connection dies (CONN_CUT) above so many bytes. */
+void conn_limit_reply(struct conn *conn, uint64_t bytes);
+
+/* The last command of which the kernel took every byte. Later ones have not been executed. */
+uint64_t conn_sent(const struct conn *conn);
+/* The last command whose reply was returned by conn_take, conn_wait or conn_call. */
+uint64_t conn_answered(const struct conn *conn);
+/* Bytes that are queued and not sent. */
+size_t conn_unsent(const struct conn *conn);
+/* Bytes received over the life of the connection. */
+uint64_t conn_received(const struct conn *conn);
+
+/* --- replies; the caller owns each and calls reply_free --- */
+
+/* Sends, and waits for the next reply; its command gets extra_ms more. NULL: dead. */
+struct reply *conn_wait(struct conn *conn, int64_t extra_ms, struct err *err);
+/* conn_putl and conn_wait; no command may be unanswered before. */
+struct reply *conn_call(struct conn *conn, struct err *err, ...) __attribute__((sentinel));
+/* Returns a reply that has arrived, or NULL. Never touches the socket. */
+struct reply *conn_take(struct conn *conn);
+
+/* --- poll loop --- */
+
+int conn_fd(const struct conn *conn);
+/* Returns the events to poll(2) for. */
+short conn_events(const struct conn *conn);
+/*
+ * Returns when the oldest unanswered command times out (CLOCK_MONOTONIC, ms), or -1 when no command
+ * is unanswered. Its time starts when it is queued, or when the reply before it arrives if that is
+ * later.
+ */
+int64_t conn_deadline(const struct conn *conn);
+/* Sends and receives what is possible without waiting, and checks the deadline. -1: dead. */
+int conn_io(struct conn *conn, struct err *err);
+/*
+ * Waits for the socket or the descriptor `other` (-1 for none) for at most ms (-1: no limit) and at
+ * most until the deadline, then calls conn_io. Returns -1: dead, 1: `other` is readable, 0
+ * otherwise, also after a signal.
+ */
+int conn_poll(struct conn *conn, int other, int64_t ms, struct err *err);
+/* Sends what the socket takes and reads nothing: for a caller that is busy before its conn_io. */
+void conn_flush(struct conn *conn);
+/* Restarts the deadline, for such a caller when it is done. */
+void conn_restart_deadline(struct conn *conn);
 
 #endif

@@ -6,7 +6,8 @@
 
 #include "redis/reply.h"
 
-/* 1: the server says that no such connection is there any more. 0: it will not say. -1: dead. */
+/* Returns 1 when the server confirms that the connection is gone, 0 when it refuses the command, -1
+ * when conn is dead. */
 static int
 kill_client(struct conn *conn, int64_t client, const char *addr, struct err *err)
 {

@@ -9,17 +9,17 @@
 #include "redis/reply.h"
 
 void
-handshake_put(struct conn *conn, const struct url *u, struct handshake *g)
+handshake_put(struct conn *conn, const struct url *u, struct handshake *hs)
 {
 	char db[16];
 
-	g->auth = u->password != NULL;
-	g->select = u->db != 0;
-	if (g->auth && u->user != NULL)
+	hs->auth = u->password != NULL;
+	hs->select = u->db != 0;
+	if (hs->auth && u->user != NULL)
 		conn_putl(conn, "AUTH", u->user, u->password, NULL);
-	else if (g->auth)
+	else if (hs->auth)
 		conn_putl(conn, "AUTH", u->password, NULL);
-	if (g->select) {
+	if (hs->select) {
 		snprintf(db, sizeof(db), "%d", u->db);
 		conn_putl(conn, "SELECT", db, NULL);
 	}
@@ -27,10 +27,10 @@ handshake_put(struct conn *conn, const struct url *u, struct handshake *g)
 	conn_putl(conn, "INFO", "server", NULL);
 }
 
-/* The word behind "name", up to a space or line end, at the start of the text or after one of them.
- */
-static int
-pick(struct slice text, const char *name, char *out, size_t size)
+/* Copies the word after `name`, up to a space or line end, into out; `name` must stand at the
+ * start of the text or after a space or newline. Returns whether it was found. */
+static bool
+copy_word(struct slice text, const char *name, char *out, size_t size)
 {
 	const char *p = text.n > 0 ? text.p : "", *end = p + text.n;
 	size_t n = strlen(name), len = 0;
@@ -42,16 +42,16 @@ pick(struct slice text, const char *name, char *out, size_t size)
 		p++;
 	}
 	if (p == NULL)
-		return 0;
+		return false;
 	p += n;
 	while (p + len < end && strchr(" \r\n", p[len]) == NULL)
 		len++;
 	snprintf(out, size, "%.*s", (int)len, p);
-	return 1;
+	return true;
 }
 
 static int
-bad(enum conn_why why, struct err *err, enum conn_why *out)
+fail_handshake(enum conn_why why, struct err *err, enum conn_why *out)
 {
 	*out = why;
 	err->status = conn_exit_status(why);
@@ -60,35 +60,35 @@ bad(enum conn_why why, struct err *err, enum conn_why *out)
 }
 
 static int
-not_redis(const char *place, enum conn_why *why, struct err *err)
+fail_not_redis(const char *target, enum conn_why *why, struct err *err)
 {
-	err_set(err, 0, "'%s' is not Redis", place);
-	return bad(CONN_GARBAGE, err, why);
+	err_set(err, 0, "'%s' is not Redis", target);
+	return fail_handshake(CONN_GARBAGE, err, why);
 }
 
-/* The text of an error reply to AUTH may quote the password; only its first word is shown. */
+/* An error reply to AUTH may quote the password, so err shows only its first word. */
 static int
-judge_auth(const struct reply *r, const char *place, enum conn_why *why, struct err *err)
+check_auth(const struct reply *r, const char *target, enum conn_why *why, struct err *err)
 {
 	enum conn_why w = reply_why(r);
 	struct slice t = reply_text(r);
 
 	if (w == CONN_OK)
-		return reply_is_text(r) && slice_is(t, "OK") ? 0 : not_redis(place, why, err);
+		return reply_is_text(r) && slice_is(t, "OK") ? 0 : fail_not_redis(target, why, err);
 	if (w == CONN_LATER || w == CONN_MOVED) {
-		err_set(err, 0, "'%s': %.*s", place, (int)t.n, t.p);
-		return bad(w, err, why);
+		err_set(err, 0, "'%s': %.*s", target, (int)t.n, t.p);
+		return fail_handshake(w, err, why);
 	}
 	if (memmem(t.p, t.n, "without any password", 20) != NULL)
-		err_set(err, 0, "'%s' has no password, but one was given", place);
+		err_set(err, 0, "'%s' has no password, but one was given", target);
 	else
-		err_set(
-		    err, 0, "'%s' refused the password (%.*s)", place, (int)strcspn(t.p, " "), t.p);
-	return bad(CONN_DENIED, err, why);
+		err_set(err, 0, "'%s' refused the password (%.*s)", target, (int)strcspn(t.p, " "),
+		    t.p);
+	return fail_handshake(CONN_DENIED, err, why);
 }
 
 static int
-judge_select(const struct reply *r, const char *place, enum conn_why *why, struct err *err)
+check_select(const struct reply *r, const char *target, enum conn_why *why, struct err *err)
 {
 	enum conn_why w = reply_why(r);
 	char what[600];
@@ -96,75 +96,75 @@ judge_select(const struct reply *r, const char *place, enum conn_why *why, struc
 	if (w == CONN_OK)
 		return reply_is_text(r) && slice_is(reply_text(r), "OK")
 		    ? 0
-		    : not_redis(place, why, err);
-	snprintf(what, sizeof(what), "select the database of '%s'", place);
+		    : fail_not_redis(target, why, err);
+	snprintf(what, sizeof(what), "select the database of '%s'", target);
 	reply_fail(err, r, what);
-	bad(w == CONN_NOPERM ? CONN_DENIED : w, err, why);
+	fail_handshake(w == CONN_NOPERM ? CONN_DENIED : w, err, why);
 	if (w == CONN_OTHER)
 		err->status = STATUS_CONFIG;
 	return -1;
 }
 
-/* The two questions may be forbidden or unknown; only what concerns all commands alike is a
- * failure. */
+/* CLIENT INFO and INFO may be forbidden or unknown: only an error that would meet every command is
+ * a failure. `marker` stands in each valid reply. */
 static int
-judge_fact(
-    const struct reply *r, const char *place, const char *must, enum conn_why *why, struct err *err)
+check_info(const struct reply *r, const char *target, const char *marker, enum conn_why *why,
+    struct err *err)
 {
 	enum conn_why w = reply_why(r);
 	struct slice t = reply_text(r);
 
 	if (w == CONN_LATER || w == CONN_DENIED || w == CONN_MOVED) {
-		err_set(err, 0, "'%s': %.*s", place, (int)t.n, t.p);
-		return bad(w, err, why);
+		err_set(err, 0, "'%s': %.*s", target, (int)t.n, t.p);
+		return fail_handshake(w, err, why);
 	}
-	if (w == CONN_OK && (t.n == 0 || memmem(t.p, t.n, must, strlen(must)) == NULL))
-		return not_redis(place, why, err);
+	if (w == CONN_OK && (t.n == 0 || memmem(t.p, t.n, marker, strlen(marker)) == NULL))
+		return fail_not_redis(target, why, err);
 	return 0;
 }
 
 static int
-take_client(const struct reply *r, const char *place, struct handshake *g, enum conn_why *why,
-    struct err *err)
+take_client_info(const struct reply *r, const char *target, struct handshake *hs,
+    enum conn_why *why, struct err *err)
 {
 	char id[24];
 	uint64_t n;
 
-	if (judge_fact(r, place, "id=", why, err) == -1)
+	if (check_info(r, target, "id=", why, err) == -1)
 		return -1;
-	if (reply_is_text(r) && pick(reply_text(r), "id=", id, sizeof(id)) &&
+	if (reply_is_text(r) && copy_word(reply_text(r), "id=", id, sizeof(id)) &&
 	    num_parse_u64(id, &n) == 0 && n <= INT64_MAX)
-		g->client = (int64_t)n;
+		hs->client = (int64_t)n;
 	if (reply_is_text(r))
-		pick(reply_text(r), "addr=", g->addr, sizeof(g->addr));
+		copy_word(reply_text(r), "addr=", hs->addr, sizeof(hs->addr));
 	return 0;
 }
 
 static int
-take_info(const struct reply *r, const char *place, struct handshake *g, enum conn_why *why,
-    struct err *err)
+take_server_info(const struct reply *r, const char *target, struct handshake *hs,
+    enum conn_why *why, struct err *err)
 {
 	struct slice t = reply_is_text(r) ? reply_text(r) : (struct slice){0};
 	char mode[16];
 
-	if (judge_fact(r, place, "redis_version:", why, err) == -1)
+	if (check_info(r, target, "redis_version:", why, err) == -1)
 		return -1;
-	pick(t, "run_id:", g->run_id, sizeof(g->run_id));
-	snprintf(g->server, sizeof(g->server), "%s", t.n == 0 ? "" : "redis");
-	if (pick(t, "valkey_version:", g->version, sizeof(g->version)))
-		snprintf(g->server, sizeof(g->server), "valkey");
+	copy_word(t, "run_id:", hs->run_id, sizeof(hs->run_id));
+	snprintf(hs->server, sizeof(hs->server), "%s", t.n == 0 ? "" : "redis");
+	if (copy_word(t, "valkey_version:", hs->version, sizeof(hs->version)))
+		snprintf(hs->server, sizeof(hs->server), "valkey");
 	else
-		pick(t, "redis_version:", g->version, sizeof(g->version));
-	if (!pick(t, "redis_mode:", mode, sizeof(mode)))
-		pick(t, "server_mode:", mode, sizeof(mode));
+		copy_word(t, "redis_version:", hs->version, sizeof(hs->version));
+	if (!copy_word(t, "redis_mode:", mode, sizeof(mode)))
+		copy_word(t, "server_mode:", mode, sizeof(mode));
 	if (strcmp(mode, "cluster") != 0)
 		return 0;
-	err_set(err, 0, "'%s' is a Redis cluster, which is not supported yet", place);
-	return bad(CONN_MOVED, err, why);
+	err_set(err, 0, "'%s' is a Redis cluster, which is not supported yet", target);
+	return fail_handshake(CONN_MOVED, err, why);
 }
 
 static int64_t
-micros(void)
+mono_us(void)
 {
 	struct timespec ts;
 
@@ -175,35 +175,35 @@ micros(void)
 enum part { AUTH, SELECT, CLIENT, SERVER };
 
 static int
-judge(enum part part, const struct reply *r, const char *place, struct handshake *g,
-    enum conn_why *why, struct err *err)
+check_handshake_reply(enum part part, const struct reply *r, const char *target,
+    struct handshake *hs, enum conn_why *why, struct err *err)
 {
 	switch (part) {
-	case AUTH: return judge_auth(r, place, why, err);
-	case SELECT: return judge_select(r, place, why, err);
-	case CLIENT: return take_client(r, place, g, why, err);
-	default: return take_info(r, place, g, why, err);
+	case AUTH: return check_auth(r, target, why, err);
+	case SELECT: return check_select(r, target, why, err);
+	case CLIENT: return take_client_info(r, target, hs, why, err);
+	default: return take_server_info(r, target, hs, why, err);
 	}
 }
 
 int
-handshake_finish(
-    struct conn *conn, const char *place, struct handshake *g, enum conn_why *why, struct err *err)
+handshake_finish(struct conn *conn, const char *target, struct handshake *hs, enum conn_why *why,
+    struct err *err)
 {
-	int64_t start = micros();
+	int64_t start = mono_us();
 	struct reply *r;
 	int ok = 0;
 
 	for (enum part part = AUTH; part <= SERVER && ok == 0; part++) {
-		if ((part == AUTH && !g->auth) || (part == SELECT && !g->select))
+		if ((part == AUTH && !hs->auth) || (part == SELECT && !hs->select))
 			continue;
 		if ((r = conn_wait(conn, 0, err)) == NULL) {
 			*why = conn_why(conn);
 			return -1;
 		}
-		ok = judge(part, r, place, g, why, err);
+		ok = check_handshake_reply(part, r, target, hs, why, err);
 		reply_free(r);
 	}
-	g->rtt_us = micros() - start;
+	hs->rtt_us = mono_us() - start;
 	return ok;
 }

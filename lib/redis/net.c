@@ -21,11 +21,11 @@
 #include "base/mem.h"
 #include "base/status.h"
 
-/* Shared with the thread; whoever leaves last frees it. */
+/* Shared by the caller and the thread; the last of them frees it. */
 struct lookup {
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
-	int users;
+	int refs;
 	bool done;
 	int err, sys; /* EAI_* and errno, valid when done */
 	struct addrinfo *list;
@@ -44,19 +44,19 @@ lookup_new(const char *host, const char *port)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&l->cond, &attr);
 	pthread_condattr_destroy(&attr);
-	l->users = 2;
+	l->refs = 2;
 	l->host = mem_strdup(host);
 	snprintf(l->port, sizeof(l->port), "%s", port);
 	return l;
 }
 
 static void
-lookup_leave(struct lookup *l)
+lookup_unref(struct lookup *l)
 {
 	int left;
 
 	pthread_mutex_lock(&l->lock);
-	left = --l->users;
+	left = --l->refs;
 	pthread_mutex_unlock(&l->lock);
 	if (left > 0)
 		return;
@@ -69,7 +69,7 @@ lookup_leave(struct lookup *l)
 }
 
 static struct addrinfo
-hints(int flags)
+make_hints(int flags)
 {
 	return (struct addrinfo){
 	    .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags | AI_NUMERICSERV};
@@ -79,8 +79,8 @@ static void *
 lookup_run(void *arg)
 {
 	struct lookup *l = arg;
-	struct addrinfo *list = NULL, h = hints(0);
-	int err = getaddrinfo(l->host, l->port, &h, &list);
+	struct addrinfo *list = NULL, hints = make_hints(0);
+	int err = getaddrinfo(l->host, l->port, &hints, &list);
 
 	pthread_mutex_lock(&l->lock);
 	l->err = err;
@@ -89,11 +89,11 @@ lookup_run(void *arg)
 	l->done = true;
 	pthread_cond_signal(&l->cond);
 	pthread_mutex_unlock(&l->lock);
-	lookup_leave(l);
+	lookup_unref(l);
 	return NULL;
 }
 
-/* Signals stay with the threads that expect them. */
+/* The new thread blocks all signals, so that handlers run in the caller's threads. */
 static int
 lookup_start(struct lookup *l)
 {
@@ -108,7 +108,7 @@ lookup_start(struct lookup *l)
 	if (err == 0)
 		pthread_detach(thread);
 	else
-		l->users = 1; /* no thread shares it */
+		l->refs = 1; /* no thread shares it */
 	return err;
 }
 
@@ -133,7 +133,7 @@ lookup_wait(struct lookup *l, int64_t deadline, struct addrinfo **out)
 }
 
 static int
-name_fail(const char *host, int err, struct err *f)
+fail_lookup(const char *host, int err, struct err *f)
 {
 	err_set(f, STATUS_UNREACHABLE, "look up '%s': %s", host,
 	    err == EAI_SYSTEM ? strerror(errno) : gai_strerror(err));
@@ -142,24 +142,24 @@ name_fail(const char *host, int err, struct err *f)
 }
 
 static int
-resolve(const char *host, int port, int64_t deadline, struct addrinfo **out, struct err *f)
+resolve_host(const char *host, int port, int64_t deadline, struct addrinfo **out, struct err *f)
 {
-	struct addrinfo h = hints(AI_NUMERICHOST);
+	struct addrinfo hints = make_hints(AI_NUMERICHOST);
 	struct lookup *l;
 	char service[8];
 	int err;
 
 	snprintf(service, sizeof(service), "%d", port & 0xffff);
-	/* No host is loopback, and so is localhost by its definition (RFC 6761, 6.3), whatever
-	 * /etc/hosts lacks. */
-	if (getaddrinfo(strcmp(host, "localhost") == 0 ? NULL : host, service, &h, out) == 0)
+	/* NULL is the loopback address. So is localhost (RFC 6761, 6.3), even when /etc/hosts lacks
+	 * it. */
+	if (getaddrinfo(strcmp(host, "localhost") == 0 ? NULL : host, service, &hints, out) == 0)
 		return 0;
 	l = lookup_new(host, service);
 	errno = lookup_start(l);
 	err = errno != 0 ? EAI_SYSTEM : lookup_wait(l, deadline, out);
 	if (err != 0)
-		name_fail(host, err, f);
-	lookup_leave(l);
+		fail_lookup(host, err, f);
+	lookup_unref(l);
 	return err == 0 ? 0 : -1;
 }
 
@@ -193,23 +193,24 @@ finish_connect(int fd, int64_t deadline)
 	return err == 0 ? 0 : -1;
 }
 
-/* A socket that dials a free port of its own host may get that port as its own and be connected to
- * itself. */
-static int
-talks_to_itself(int fd)
+/* A socket that connects to a free port of its own host may be given that port as its local one,
+ * and is then connected to itself. */
+static bool
+is_self_connected(int fd)
 {
 	struct sockaddr_storage a = {0}, b = {0};
 	socklen_t na = sizeof(a), nb = sizeof(b);
 
 	if (getsockname(fd, (struct sockaddr *)&a, &na) == -1 ||
 	    getpeername(fd, (struct sockaddr *)&b, &nb) == -1)
-		return 0;
+		return false;
 	return a.ss_family != AF_UNIX && na == nb && memcmp(&a, &b, na) == 0;
 }
 
-/* connect(2) until done or the deadline; a full backlog of a unix socket is EAGAIN. */
+/* Repeats connect(2) until the deadline while it fails with EAGAIN: a unix socket's backlog is
+ * full. */
 static int
-connect_by(int fd, const struct sockaddr *addr, socklen_t len, int64_t deadline)
+connect_until(int fd, const struct sockaddr *addr, socklen_t len, int64_t deadline)
 {
 	const struct timespec nap = {.tv_nsec = 5000000};
 
@@ -228,19 +229,19 @@ connect_by(int fd, const struct sockaddr *addr, socklen_t len, int64_t deadline)
 }
 
 static int
-dial(const struct sockaddr *addr, socklen_t len, int64_t deadline)
+connect_socket(const struct sockaddr *addr, socklen_t len, int64_t deadline)
 {
-	int one = 1, room = 1 << 20, saved;
+	int one = 1, sndbuf = 1 << 20, saved;
 	int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd == -1)
 		return -1;
-	if (connect_by(fd, addr, len, deadline) == -1)
+	if (connect_until(fd, addr, len, deadline) == -1)
 		goto bad;
-	/* What does not fit into the socket waits until we are woken. TCP sizes its own. */
+	/* A larger send buffer means fewer wake-ups. TCP sizes its own. */
 	if (addr->sa_family == AF_UNIX)
-		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
-	else if (talks_to_itself(fd)) {
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf));
+	else if (is_self_connected(fd)) {
 		errno = ECONNREFUSED;
 		goto bad;
 	} else
@@ -254,7 +255,7 @@ bad:
 }
 
 static int
-dial_path(const char *path, int64_t deadline)
+connect_unix(const char *path, int64_t deadline)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
 	size_t n = strlen(path);
@@ -264,11 +265,11 @@ dial_path(const char *path, int64_t deadline)
 		return -1;
 	}
 	memcpy(un.sun_path, path, n);
-	return dial((const struct sockaddr *)&un, sizeof(un), deadline);
+	return connect_socket((const struct sockaddr *)&un, sizeof(un), deadline);
 }
 
 static int
-dial_list(const struct addrinfo *list, int64_t deadline)
+connect_any(const struct addrinfo *list, int64_t deadline)
 {
 	const struct addrinfo *ai;
 	int64_t left = 0;
@@ -279,7 +280,7 @@ dial_list(const struct addrinfo *list, int64_t deadline)
 	for (ai = list; ai != NULL && fd == -1; ai = ai->ai_next, left--) {
 		int64_t now = clock_mono();
 
-		fd = dial(ai->ai_addr, ai->ai_addrlen, now + (deadline - now) / left);
+		fd = connect_socket(ai->ai_addr, ai->ai_addrlen, now + (deadline - now) / left);
 	}
 	return fd;
 }
@@ -288,16 +289,16 @@ int
 net_connect(const struct url *u, int64_t deadline, struct err *err)
 {
 	struct addrinfo *list = NULL;
-	char *place;
+	char *target;
 	int fd;
 
-	if (u->path == NULL && resolve(u->host, u->port, deadline, &list, err) == -1)
+	if (u->path == NULL && resolve_host(u->host, u->port, deadline, &list, err) == -1)
 		return -1;
-	fd = u->path != NULL ? dial_path(u->path, deadline) : dial_list(list, deadline);
+	fd = u->path != NULL ? connect_unix(u->path, deadline) : connect_any(list, deadline);
 	if (fd == -1) {
-		place = url_target(u);
-		err_sys(err, STATUS_UNREACHABLE, "connect to '%s'", place);
-		free(place);
+		target = url_target(u);
+		err_sys(err, STATUS_UNREACHABLE, "connect to '%s'", target);
+		free(target);
 	}
 	if (list != NULL)
 		freeaddrinfo(list);

@@ -1,8 +1,9 @@
 /*
- * net: a name looked up and a socket connected, both within one deadline.
+ * net: looks up a name and connects a socket, both within one deadline. conn.c alone uses it.
  *
- * getaddrinfo(3) knows no deadline, so names are looked up in a thread that is left behind when it
- * takes too long; it owns what it needs. Numeric addresses and unix paths need no thread.
+ * getaddrinfo(3) has no deadline, so a thread looks the name up. When that takes too long the
+ * thread is abandoned; it owns its memory and frees it when getaddrinfo(3) returns. Numeric
+ * addresses and unix paths need no thread.
  */
 #ifndef REDIS_NET_H
 #define REDIS_NET_H
@@ -13,10 +14,10 @@
 #include "redis/url.h"
 
 /*
- * A connected stream socket, non-blocking and close-on-exec. Each address of the name is tried,
- * with an equal share of the time left. A unix socket whose backlog is full is tried again until
- * the deadline (CLOCK_MONOTONIC ms). -1: f->status is 69, and f->sys ETIMEDOUT when time ran out
- * rather than somebody refusing.
+ * Returns a connected stream socket, non-blocking and close-on-exec. Tries each address of the name
+ * with an equal share of the time left. Retries a unix socket whose backlog is full until the
+ * deadline (CLOCK_MONOTONIC, ms). Returns -1 with err: status 69, and sys ETIMEDOUT when the
+ * deadline passed.
  */
 int net_connect(const struct url *u, int64_t deadline, struct err *err);
 

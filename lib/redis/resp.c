@@ -8,8 +8,8 @@
 
 #include "base/num.h"
 
-#define KEEP (1 << 20)      /* a buffer grown larger is given back once empty */
-#define STALE (64UL * 1024) /* bytes already sent that are worth moving the rest for */
+#define KEEP (1 << 20)      /* an empty buffer larger than this is freed */
+#define STALE (64UL * 1024) /* so many sent bytes are worth moving the rest to the front */
 
 void
 resp_free(struct resp *o)
@@ -18,13 +18,13 @@ resp_free(struct resp *o)
 	*o = (struct resp){0};
 }
 
-#define HEADER (NUM_DIGITS + 3) /* at most, of one element: kind, length, end of line */
+#define HEADER (NUM_DIGITS + 3) /* bytes at most: kind, length, CR LF */
 
 static char *
 put_header(char *o, char kind, size_t n)
 {
 	*o++ = kind;
-	if (n < 100) { /* nearly all are */
+	if (n < 100) { /* nearly all */
 		*o = (char)('0' + n / 10);
 		o += n >= 10;
 		*o++ = (char)('0' + n % 10);
@@ -48,9 +48,9 @@ put_argument(char *o, struct slice arg)
 	return o;
 }
 
-/* Room for arguments, and `more` bytes. */
+/* Reserves room for the arguments and `more` bytes. Returns where they go. */
 static char *
-reserve(struct resp *o, size_t argc, const struct slice *argv, size_t more)
+reserve_command(struct resp *o, size_t argc, const struct slice *argv, size_t more)
 {
 	size_t need = more;
 
@@ -61,7 +61,7 @@ reserve(struct resp *o, size_t argc, const struct slice *argv, size_t more)
 }
 
 static size_t
-queue(struct resp *o, const char *end)
+end_command(struct resp *o, const char *end)
 {
 	size_t size = (size_t)(end - o->out.p) - o->out.len;
 
@@ -73,18 +73,18 @@ queue(struct resp *o, const char *end)
 size_t
 resp_put(struct resp *o, size_t argc, const struct slice *argv)
 {
-	char *to = put_header(reserve(o, argc, argv, HEADER), '*', argc);
+	char *to = put_header(reserve_command(o, argc, argv, HEADER), '*', argc);
 
 	for (size_t i = 0; i < argc; i++)
 		to = put_argument(to, argv[i]);
-	return queue(o, to);
+	return end_command(o, to);
 }
 
 size_t
-resp_fill(
+resp_put_template(
     struct resp *o, struct slice text, const size_t *gap, size_t argc, const struct slice *argv)
 {
-	char *to = reserve(o, argc, argv, text.n);
+	char *to = reserve_command(o, argc, argv, text.n);
 	size_t at = 0;
 
 	for (size_t i = 0; i < argc; i++) {
@@ -93,18 +93,18 @@ resp_fill(
 		at = gap[i];
 	}
 	memcpy(to, text.p + at, text.n - at);
-	return queue(o, to + (text.n - at));
+	return end_command(o, to + (text.n - at));
 }
 
 void
-resp_begin(struct bytes *text, size_t argc)
+resp_encode_header(struct bytes *text, size_t argc)
 {
 	bytes_reserve(text, HEADER);
 	text->len = (size_t)(put_header(text->p + text->len, '*', argc) - text->p);
 }
 
 void
-resp_argument(struct bytes *text, struct slice arg)
+resp_encode_argument(struct bytes *text, struct slice arg)
 {
 	bytes_reserve(text, HEADER + arg.n + 2);
 	text->len = (size_t)(put_argument(text->p + text->len, arg) - text->p);
@@ -117,7 +117,7 @@ resp_unsent(const struct resp *o)
 }
 
 static void
-tidy(struct resp *o)
+drop_sent(struct resp *o)
 {
 	if (o->at == o->out.len) {
 		o->out.len = o->at = 0;
@@ -133,7 +133,7 @@ int
 resp_send(struct resp *o, int fd)
 {
 	int broken = 0;
-	bool full = false; /* it took less than it was offered */
+	bool full = false; /* the socket took less than was offered */
 	size_t left;
 	ssize_t n;
 
@@ -148,6 +148,6 @@ resp_send(struct resp *o, int fd)
 		else if (errno != EINTR)
 			broken = errno;
 	}
-	tidy(o);
+	drop_sent(o);
 	return broken;
 }

@@ -1,9 +1,9 @@
 /*
- * resp: commands as bytes of the protocol (RESP), on their way to a socket. A part of bus; use
- * conn.h.
+ * resp: encodes commands in Redis' protocol (RESP), and queues and sends the bytes. Shared with
+ * conn.c only; everything else uses conn.h.
  *
- * Offsets count bytes over the life of the connection, so that it is known exactly
- * which commands the kernel has whole. A zeroed struct is empty and valid.
+ * `queued` and `written` count bytes over the life of the connection: they tell exactly which
+ * commands the kernel took whole. A zeroed struct is empty and valid.
  */
 #ifndef REDIS_RESP_H
 #define REDIS_RESP_H
@@ -12,22 +12,23 @@
 
 struct resp {
 	struct bytes out;
-	size_t at; /* bytes of out that were handed over */
+	size_t at; /* bytes of out that were sent */
 	uint64_t queued, written;
 };
 
 void resp_free(struct resp *o);
-/* Queues one command; returns its size. It ends at o->queued. */
+/* Queues a command, which then ends at o->queued. Returns its size. */
 size_t resp_put(struct resp *o, size_t argc, const struct slice *argv);
-/* One command in which only some arguments change: text holds the encoded rest, argv[i] belongs
- * before text[gap[i]]. */
-size_t resp_fill(
+/* Queues a template (conn.h): `text` is the encoded part, and argv[i] goes before text[gap[i]].
+ * Returns the command's size. */
+size_t resp_put_template(
     struct resp *o, struct slice text, const size_t *gap, size_t argc, const struct slice *argv);
-/* Encodes the beginning of a command of argc arguments, and one of them. */
-void resp_begin(struct bytes *text, size_t argc);
-void resp_argument(struct bytes *text, struct slice arg);
+/* Append the header of a command of argc arguments, and one argument. */
+void resp_encode_header(struct bytes *text, size_t argc);
+void resp_encode_argument(struct bytes *text, struct slice arg);
+/* Returns the bytes that are queued and not sent. */
 size_t resp_unsent(const struct resp *o);
-/* Writes what the socket takes without waiting. 0, or the errno that says that it is broken. */
+/* Sends what the socket takes without waiting. Returns 0, or the errno of a failure. */
 int resp_send(struct resp *o, int fd);
 
 #endif

@@ -36,7 +36,7 @@ away() {
 NOT='is not Redis'
 SLOW='no answer within 0.3 s'
 GONE='closed the connection|connection lost'
-EXTRA='what nobody asked for'
+EXTRA='protocol out of step'
 ID='^[0-9]+-[0-9]+$'
 
 @test "what is no Redis: nothing was executed; buffered, kept, reconnected" {
