@@ -42,7 +42,7 @@ batch_reset(struct batch *b)
 			bytes_free(&b->item[i].text);
 	b->n = b->bytes = b->types = b->sent = 0;
 	b->recorded = true;
-	b->brief = false;
+	b->short_stream = false;
 }
 
 static struct batch_item *
@@ -77,23 +77,24 @@ add_to_batch(struct batch *b)
 static void
 determine_doubt(struct drain *d, struct batch_item *it)
 {
-	struct intent_type *s =
-	    d->old.on ? intent_sent(&d->old, it->line.e.type.p, it->line.e.type.n) : NULL;
+	struct intent_type *s = d->old_intent.on
+	    ? intent_sent(&d->old_intent, it->line.e.type.p, it->line.e.type.n)
+	    : NULL;
 	struct stream_id id;
 
-	it->doubtful = it->doubted = it->unsure = false;
+	it->in_doubt = it->was_in_doubt = it->unsure = false;
 	it->after = (struct stream_id){UINT64_MAX, UINT64_MAX};
-	if (s != NULL && intent_reaches(&d->old, d->l.chain, d->l.stem, d->l.pos)) {
-		it->doubtful = true;
+	if (s != NULL && intent_reaches(&d->old_intent, d->line.chain, d->line.stem, d->line.pos)) {
+		it->in_doubt = true;
 		if (id_parse(slice_of(s->after), &it->after) == -1)
 			it->after = (struct stream_id){0, 0};
 	}
-	if (d->checkpoint.lost || manifest_is_returned(d->l.stem)) {
-		it->doubtful = true;
+	if (d->checkpoint.lost || manifest_is_returned(d->line.stem)) {
+		it->in_doubt = true;
 		it->after = (struct stream_id){0, 0};
 	}
 	if (it->line.in_doubt) {
-		it->doubtful = true;
+		it->in_doubt = true;
 		if (id_parse(slice_of(it->line.doubt.after), &id) == -1)
 			id = (struct stream_id){0, 0};
 		if (id_cmp(id, it->after) < 0)
@@ -125,22 +126,22 @@ move_walked_position(struct drain *d)
 {
 	struct positions *m = &d->walked;
 
-	position_set(
-	    d->l.chain ? &m->chain : positions_get(m, d->l.stem), d->l.stem, d->l.end, d->l.limit);
+	position_set(d->line.chain ? &m->chain : positions_get(m, d->line.stem), d->line.stem,
+	    d->line.end, d->line.limit);
 }
 
 /* Chain segments that the walk leaves without leaving a line behind may go at once. */
 static void
 enter_chain_segment(struct drain *d)
 {
-	if (!d->l.chain || (d->stem != NULL && strcmp(d->stem, d->l.stem) == 0))
+	if (!d->line.chain || (d->chain_stem != NULL && strcmp(d->chain_stem, d->line.stem) == 0))
 		return;
-	if (d->stem != NULL && d->whole && !d->left_behind)
-		reclaim_clean(&d->sweep, d->stem);
-	free(d->stem);
-	d->stem = mem_strdup(d->l.stem);
-	d->left_behind = false;
-	d->whole = d->covers || d->l.pos == 0;
+	if (d->chain_stem != NULL && d->from_start && !d->has_skipped)
+		reclaim_clean(&d->reclaim, d->chain_stem);
+	free(d->chain_stem);
+	d->chain_stem = mem_strdup(d->line.stem);
+	d->has_skipped = false;
+	d->from_start = d->covers_lagging || d->line.pos == 0;
 }
 
 /* 1 when the line was written again into a later segment, 0 not, -1 failure. */
@@ -152,9 +153,9 @@ check_rewritten(struct drain *d, const struct event *e, struct err *err)
 	size_t n;
 	int r;
 
-	if (!d->l.suspect)
+	if (!d->line.suspect)
 		return 0;
-	if (d->suspect == NULL || strcmp(suspect_stem(d->suspect), d->l.stem) != 0) {
+	if (d->suspect == NULL || strcmp(suspect_stem(d->suspect), d->line.stem) != 0) {
 		suspect_close(d->suspect);
 		d->suspect = NULL;
 		/* Under the lock nobody is on the way from the one segment to the other. */
@@ -164,7 +165,7 @@ check_rewritten(struct drain *d, const struct event *e, struct err *err)
 		buffer_unlock(d->buf);
 		if (r == -1)
 			return -1;
-		d->suspect = suspect_open(d->buf, d->l.stem, list, n, err);
+		d->suspect = suspect_open(d->buf, d->line.stem, list, n, err);
 		free(list);
 		if (d->suspect == NULL)
 			return -1;
@@ -216,8 +217,9 @@ is_item_recorded(const struct drain *d, const struct batch_item *it)
 	const struct batch *b = &d->batch;
 	const struct intent *in = &d->checkpoint.intent;
 
-	if (!b->recorded || !in->on || d->old.on || d->checkpoint.lost || it->line.in_doubt ||
-	    manifest_is_returned(d->l.stem) || !intent_reaches(in, d->l.chain, d->l.stem, d->l.pos))
+	if (!b->recorded || !in->on || d->old_intent.on || d->checkpoint.lost ||
+	    it->line.in_doubt || manifest_is_returned(d->line.stem) ||
+	    !intent_reaches(in, d->line.chain, d->line.stem, d->line.pos))
 		return false;
 	return (b->n > 0 && b->item[b->n - 1].dest == it->dest) ||
 	    intent_sent(in, it->dest->type, strlen(it->dest->type)) != NULL;
@@ -233,24 +235,27 @@ static int
 add_current_line(struct drain *d, struct err *err)
 {
 	struct batch_item *it = next_slot(&d->batch);
-	struct line *el = &d->at->event;
-	bool old = d->old.on && intent_reaches(&d->old, d->l.chain, d->l.stem, d->l.pos), recorded;
+	struct line *el = &d->current->parsed;
+	bool old = d->old_intent.on &&
+	    intent_reaches(&d->old_intent, d->line.chain, d->line.stem, d->line.pos),
+	     recorded;
 	int again, has;
 	size_t i;
 
 	/* What the old intent names has its bound, what comes behind gets one of its own. */
-	if (d->batch.n && old != d->batch.old)
+	if (d->batch.n && old != d->batch.in_old_intent)
 		return LINE_KEPT;
-	if (d->l.text.n == 0)
+	if (d->line.text.n == 0)
 		return LINE_PASSED; /* the newline that ended a torn piece */
-	if (d->at->bad) {
-		if (positions_passed(&d->checkpoint.marks, d->l.chain, d->l.stem, d->l.pos, &has))
+	if (d->current->bad) {
+		if (positions_passed(
+		        &d->checkpoint.marks, d->line.chain, d->line.stem, d->line.pos, &has))
 			return LINE_PASSED; /* in quarantine already */
-		drain_quarantine(d, d->l.stem, d->l.pos, d->l.text, d->at->why->text);
+		drain_quarantine(d, d->line.stem, d->line.pos, d->line.text, d->current->why->text);
 		return LINE_PASSED;
 	}
-	if (checkpoint_delivered(
-	        &d->checkpoint, el->e.type.p, el->e.type.n, d->l.chain, d->l.stem, d->l.pos))
+	if (checkpoint_delivered(&d->checkpoint, el->e.type.p, el->e.type.n, d->line.chain,
+	        d->line.stem, d->line.pos))
 		return LINE_PASSED;
 	if ((again = check_rewritten(d, &el->e, err)) != 0)
 		return again == -1 ? -1 : LINE_PASSED;
@@ -268,24 +273,24 @@ add_current_line(struct drain *d, struct err *err)
 	if (measure_dest_room(d, it, err) == -1)
 		return -1;
 	if (it->dest->stopped) {
-		commit_skip(d, el->e.type, d->l.chain, d->l.stem, d->l.pos, d->l.limit);
+		commit_skip(d, el->e.type, d->line.chain, d->line.stem, d->line.pos, d->line.limit);
 		return LINE_PASSED;
 	}
-	it->stem = d->l.stem;
-	it->chain = d->l.chain;
-	it->pos = d->l.pos;
-	it->limit = d->l.limit;
-	it->at = d->l.at;
+	it->stem = d->line.stem;
+	it->chain = d->line.chain;
+	it->pos = d->line.pos;
+	it->limit = d->line.limit;
+	it->offset = d->line.at;
 	/* The bytes that the event is made of go with it. */
-	swap_bytes(&it->text, &d->at->text);
-	line_complete(&it->line, &it->derived, it->stem, it->at, d->l.text);
+	swap_bytes(&it->text, &d->current->text);
+	line_complete(&it->line, &it->derived, it->stem, it->offset, d->line.text);
 	determine_doubt(d, it);
 	it->state = BATCH_SEND;
 	if (it->dest->room != INT64_MAX)
 		it->dest->room--;
-	d->batch.old = old;
+	d->batch.in_old_intent = old;
 	d->batch.recorded = recorded;
-	d->batch.brief |= it->dest->maxlen > 0 && it->dest->maxlen < BATCH_IN_DOUBT;
+	d->batch.short_stream |= it->dest->maxlen > 0 && it->dest->maxlen < BATCH_IN_DOUBT;
 	add_to_batch(&d->batch);
 	return LINE_ADDED;
 }
@@ -297,8 +302,8 @@ batch_max_lines(const struct drain *d)
 
 	if (d->o->rate && n > d->o->rate / 10 + 1)
 		n = (size_t)(d->o->rate / 10 + 1);
-	if (d->o->limit && n > d->o->limit - d->tried)
-		n = (size_t)(d->o->limit - d->tried);
+	if (d->o->limit && n > d->o->limit - d->sent)
+		n = (size_t)(d->o->limit - d->sent);
 	return n;
 }
 
@@ -308,8 +313,8 @@ defer_failure(struct drain *d, size_t before, const struct err *err)
 {
 	if (before == 0)
 		return -1;
-	d->failed = true;
-	d->failure = *err;
+	d->walk_failed = true;
+	d->walk_err = *err;
 	return 0;
 }
 
@@ -320,14 +325,14 @@ batch_load(struct drain *d, size_t most, bool *end, struct err *err)
 	int got = 1, r;
 
 	*end = false;
-	if (d->failed) {
-		*err = d->failure;
+	if (d->walk_failed) {
+		*err = d->walk_err;
 		return -1;
 	}
 	while (d->batch.n < most) {
-		if ((got = readahead_next(&d->ahead, &d->at, err)) != 1)
+		if ((got = readahead_next(&d->ahead, &d->current, err)) != 1)
 			break;
-		d->l = d->at->l;
+		d->line = d->current->line;
 		enter_chain_segment(d);
 		if ((r = add_current_line(d, err)) == -1)
 			return defer_failure(d, d->batch.sent, err);

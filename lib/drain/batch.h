@@ -34,13 +34,13 @@ struct batch_item {
 	struct line_derived derived;
 	struct dest *dest;
 	const char *stem; /* borrowed from the walk */
-	bool chain, doubtful;
-	bool doubted;        /* it was in doubt, and that is settled */
+	bool chain, in_doubt;
+	bool was_in_doubt;   /* it was in doubt, and that is settled */
 	struct stream_id id; /* of its entry, found or added */
 	/* it was in doubt, and looking was not possible: adding it may double it */
 	bool unsure;
 	uint64_t pos, limit;    /* see struct position */
-	uint64_t at;            /* byte offset in the segment */
+	uint64_t offset;        /* byte offset in the segment */
 	struct stream_id after; /* of a doubtful one: where to look from */
 	enum batch_state state;
 	enum conn_why why;
@@ -49,10 +49,10 @@ struct batch_item {
 struct batch {
 	struct batch_item *item;
 	size_t n, bytes, types;
-	size_t sent; /* the first so many are on their way, or need not go */
-	bool old;    /* its lines were in the batch of a run that was cut off */
+	size_t sent;        /* the first so many are on their way, or need not go */
+	bool in_old_intent; /* its lines were in the batch of a run that was cut off */
 	/* a stream of it keeps so few entries that those of two batches push each other out */
-	bool brief;
+	bool short_stream;
 	/* all of it is, durably, as what may be sent, and none is to be looked up first */
 	bool recorded;
 };

@@ -19,16 +19,16 @@ void
 commit_skip(
     struct drain *d, struct slice type, bool chain, const char *stem, uint64_t pos, uint64_t limit)
 {
-	struct positions *m = &checkpoint_add_lagging(&d->skips, type.p, type.n)->at;
+	struct positions *m = &checkpoint_add_lagging(&d->skipped, type.p, type.n)->at;
 
 	if (find_source_position(m, chain, stem) == NULL)
 		position_set(chain ? &m->chain : positions_get(m, stem), stem, pos, limit);
 	if (!chain)
 		return;
-	if (strcmp(d->stem, stem) == 0)
-		d->left_behind = true;
+	if (strcmp(d->chain_stem, stem) == 0)
+		d->has_skipped = true;
 	else
-		reclaim_dirty(&d->sweep, stem);
+		reclaim_dirty(&d->reclaim, stem);
 }
 
 static int
@@ -45,15 +45,15 @@ move_lagging_type(struct drain *d, struct lagging *l, bool chain, const struct p
 {
 	const char *stem = walked->stem;
 	struct position *at = find_source_position(&l->at, chain, stem), *left = NULL, to;
-	struct lagging *s = checkpoint_lagging(&d->skips, l->type, strlen(l->type));
+	struct lagging *s = checkpoint_lagging(&d->skipped, l->type, strlen(l->type));
 
 	if (s != NULL)
 		left = find_source_position(&s->at, chain, stem);
-	if (left != NULL && (d->covers || at == NULL)) {
+	if (left != NULL && (d->covers_lagging || at == NULL)) {
 		to = *left;
 		position_set(chain ? &l->at.chain : positions_get(&l->at, to.stem), to.stem, to.pos,
 		    to.limit);
-	} else if (at != NULL && d->covers && compare_in_source(walked, at, chain) > 0) {
+	} else if (at != NULL && d->covers_lagging && compare_in_source(walked, at, chain) > 0) {
 		if (compare_in_source(walked, main, chain) >= 0) {
 			if (chain)
 				position_clear(at);
@@ -104,9 +104,9 @@ commit_positions(struct drain *d)
 {
 	size_t i;
 
-	for (i = 0; i < d->skips.lates; i++)
+	for (i = 0; i < d->skipped.lates; i++)
 		checkpoint_add_lagging(
-		    &d->checkpoint, d->skips.late[i].type, strlen(d->skips.late[i].type));
+		    &d->checkpoint, d->skipped.late[i].type, strlen(d->skipped.late[i].type));
 	if (d->walked.chain.stem != NULL)
 		move_source_position(d, true, &d->walked.chain);
 	for (i = 0; i < d->walked.files; i++)
@@ -121,11 +121,11 @@ commit_positions(struct drain *d)
 void
 commit_drop_resolved(struct drain *d)
 {
-	struct positions *u = &d->old.upto;
+	struct positions *u = &d->old_intent.upto;
 	struct position *m;
 	size_t i;
 
-	if (!d->old.on)
+	if (!d->old_intent.on)
 		return;
 	if (u->chain.stem != NULL &&
 	    (d->walked.chain.stem == NULL ||
@@ -135,10 +135,10 @@ commit_drop_resolved(struct drain *d)
 		if ((m = positions_find(&d->walked, u->file[i].stem)) == NULL ||
 		    m->pos < u->file[i].pos)
 			return;
-	for (i = d->old.types; i-- > 0;)
-		if (checkpoint_lagging(
-		        &d->skips, d->old.sent[i].type, strlen(d->old.sent[i].type)) == NULL)
-			intent_drop(&d->old, &d->old.sent[i]);
-	if (d->old.types == 0)
-		intent_clear(&d->old);
+	for (i = d->old_intent.types; i-- > 0;)
+		if (checkpoint_lagging(&d->skipped, d->old_intent.sent[i].type,
+		        strlen(d->old_intent.sent[i].type)) == NULL)
+			intent_drop(&d->old_intent, &d->old_intent.sent[i]);
+	if (d->old_intent.types == 0)
+		intent_clear(&d->old_intent);
 }

@@ -38,7 +38,7 @@ struct dest {
 	int64_t room; /* entries that may still be added; INT64_MAX without limit */
 	/* with trim = acked: of a stream that has no groups, by length */
 	uint64_t trimmed;
-	bool warned;              /* with trim = acked: that nothing can be trimmed */
+	bool warned;            /* with trim = acked: that nothing can be trimmed */
 	struct trimwatch watch; /* of a direct publisher */
 	/* of a publisher: the buffer held events of this type, or the stream was full; not looked
 	 * at again before (CLOCK_MONOTONIC ms) */

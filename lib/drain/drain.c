@@ -46,7 +46,7 @@ drain_quarantine(
 	err_set(
 	    &err, STATUS_SOME, "'%s' at %" PRIu64 ": a bad line of %zu bytes", stem, pos, line.n);
 	if (line.n > QUARANTINE_LINE_MAX ||
-	    quarantine_add(d->q, stem, pos, reason, line, &err) == -1) {
+	    quarantine_add(d->quarantine, stem, pos, reason, line, &err) == -1) {
 		checkpoint_add_broken(&d->checkpoint, stem);
 		drain_say(d, "quarantine: %s; the segment goes there whole", err.text);
 	}
@@ -65,7 +65,7 @@ drain_is_stopped(const struct drain *d)
 bool
 drain_must_end(const struct drain *d)
 {
-	return drain_is_stopped(d) || (d->o->limit && d->tried >= d->o->limit) ||
+	return drain_is_stopped(d) || (d->o->limit && d->sent >= d->o->limit) ||
 	    (d->o->budget_ms && clock_mono() - d->started >= d->o->budget_ms);
 }
 
@@ -85,7 +85,7 @@ drain_walk_is_useful(struct drain *d)
 {
 	const struct position *main = &d->checkpoint.marks.chain, *at = &d->walked.chain;
 
-	return !d->covers || !d->checkpoint.lates || d->old.on || at->stem == NULL ||
+	return !d->covers_lagging || !d->checkpoint.lates || d->old_intent.on || at->stem == NULL ||
 	    main->stem == NULL || position_cmp(at, main->stem, main->pos) >= 0 ||
 	    drain_may_deliver_lagging(d);
 }
@@ -101,7 +101,7 @@ drain_maxlen(const struct drain *d, int64_t own, const char *type)
 uint64_t
 drain_events_removed(const struct drain *d)
 {
-	return d->r->replayed + d->r->found + d->r->quarantined - d->pieces;
+	return d->r->replayed + d->r->found + d->r->quarantined - d->damaged_pieces;
 }
 
 #define ADOPT_ROUNDS 3 /* how often plain writers' files are looked for anew */
@@ -113,7 +113,7 @@ sleep_for_rate(struct drain *d)
 
 	if (!d->o->rate)
 		return;
-	due = d->started + (int64_t)(d->tried * 1000 / d->o->rate);
+	due = d->started + (int64_t)(d->sent * 1000 / d->o->rate);
 	while (!drain_is_stopped(d) && (ms = due - clock_mono()) > 0)
 		nanosleep(&(struct timespec){0, (ms > 100 ? 100 : ms) * 1000000}, NULL);
 }
@@ -151,7 +151,7 @@ note_damaged_segments(struct drain *d)
 		if (s->kind != SEGMENT_CHAIN) /* there is no more to be had from it */
 			position_set(positions_get(&d->walked, s->stem), s->stem, UINT64_MAX, 0);
 		d->r->quarantined++;
-		d->pieces++;
+		d->damaged_pieces++;
 		counters_add(d->buf, (uint64_t[COUNTERS]){[COUNT_QUARANTINED] = 1});
 		drain_say(d,
 		    "'%s' is damaged: what could be decoded is replayed, the file goes into "
@@ -163,17 +163,17 @@ note_damaged_segments(struct drain *d)
 static int
 reclaim_segments(struct drain *d, bool end, struct err *err)
 {
-	uint64_t torn = d->sweep.torn;
+	uint64_t torn = d->reclaim.torn;
 	int r;
 
-	d->sweep_due = false;
-	r = reclaim_run(
-	    &d->sweep, d->buf, d->q, &d->checkpoint, d->ahead.w, end, d->o->limits->lock_ms, err);
+	d->reclaim_due = false;
+	r = reclaim_run(&d->reclaim, d->buf, d->quarantine, &d->checkpoint, d->ahead.walk, end,
+	    d->o->limits->lock_ms, err);
 
-	torn = d->sweep.torn - torn;
+	torn = d->reclaim.torn - torn;
 	if (torn) {
 		d->r->quarantined += torn;
-		d->pieces += torn;
+		d->damaged_pieces += torn;
 		counters_add(d->buf, (uint64_t[COUNTERS]){[COUNT_QUARANTINED] = torn});
 		drain_say(d,
 		    "a piece of a line at the end of the buffer, its writer dead: put into "
@@ -197,7 +197,8 @@ load_and_queue_batch(struct drain *d, bool *end, struct err *err)
 		more = batch_load(d, room, end, err);
 	if (more == -1 || send_resolve(d, err) == -1)
 		return -1;
-	if (!d->batch.recorded && has_items_to_send(&d->batch) && send_checkpoint(d, true, err) == -1)
+	if (!d->batch.recorded && has_items_to_send(&d->batch) &&
+	    send_checkpoint(d, true, err) == -1)
 		return -1;
 	for (send_queue(d); more == 1 && d->batch.n < room; send_queue(d))
 		more = batch_load(
@@ -223,7 +224,7 @@ prepare_next_batch(struct drain *d, struct err *err)
 		return 0;
 	r = send_checkpoint_ahead(d, err);
 	if (r == 1)
-		r = d->sweep_due && !d->covers && reclaim_segments(d, false, err) == -1;
+		r = d->reclaim_due && !d->covers_lagging && reclaim_segments(d, false, err) == -1;
 	conn_restart_deadline(d->conn);
 	return r;
 }
@@ -233,8 +234,8 @@ static int
 drain_batch(struct drain *d, struct err *err)
 {
 	enum conn_why worst = CONN_OK;
-	char *was = d->stem != NULL ? mem_strdup(d->stem) : NULL;
-	bool end, due = d->sweep_due;
+	char *was = d->chain_stem != NULL ? mem_strdup(d->chain_stem) : NULL;
+	bool end, due = d->reclaim_due;
 	struct err disk;
 	int ahead;
 
@@ -245,8 +246,8 @@ drain_batch(struct drain *d, struct err *err)
 		return conn_why(d->conn) != CONN_OK ? store_answered_and_fail(d, err) : -1;
 	}
 	ahead = prepare_next_batch(d, &disk);
-	due = due && d->sweep_due;
-	d->sweep_due |= was != NULL && strcmp(was, d->stem) != 0;
+	due = due && d->reclaim_due;
+	d->reclaim_due |= was != NULL && strcmp(was, d->chain_stem) != 0;
 	free(was);
 	if (send_await_replies(d, &worst, err) == -1)
 		return -1;
@@ -267,7 +268,7 @@ drain_batch(struct drain *d, struct err *err)
 		*err = disk;
 	if (worst != CONN_OK || ahead == 1)
 		return store_answered_and_fail(d, err);
-	if ((end || due || (d->sweep_due && d->covers)) &&
+	if ((end || due || (d->reclaim_due && d->covers_lagging)) &&
 	    (send_checkpoint(d, false, err) == -1 || reclaim_segments(d, end, err) == -1))
 		return -1;
 	return !end;
@@ -276,24 +277,24 @@ drain_batch(struct drain *d, struct err *err)
 static int
 open_drain_walk(struct drain *d, struct err *err)
 {
-	struct walk *w;
+	struct walk *walk;
 
-	walk_close(d->ahead.w);
-	d->ahead.w = NULL;
-	checkpoint_free(&d->skips);
+	walk_close(d->ahead.walk);
+	d->ahead.walk = NULL;
+	checkpoint_free(&d->skipped);
 	positions_clear(&d->walked);
 	intent_clear(&d->checkpoint.intent);
-	free(d->stem);
-	d->stem = NULL;
-	d->failed = d->sweep_due = false;
+	free(d->chain_stem);
+	d->chain_stem = NULL;
+	d->walk_failed = d->reclaim_due = false;
 	d->damaged = 0;
-	d->covers = drain_may_deliver_lagging(d) || d->old.on;
+	d->covers_lagging = drain_may_deliver_lagging(d) || d->old_intent.on;
 	dests_mark_stale(&d->dests);
-	w = walk_open(
-	    d->buf, &d->checkpoint, WALK_SYNC | (d->covers ? WALK_LATE : 0), backlog_stamp, err);
-	readahead_open(&d->ahead, w);
-	reclaim_begin(&d->sweep);
-	return w != NULL ? 0 : -1;
+	walk = walk_open(d->buf, &d->checkpoint, WALK_SYNC | (d->covers_lagging ? WALK_LATE : 0),
+	    backlog_stamp, err);
+	readahead_open(&d->ahead, walk);
+	reclaim_begin(&d->reclaim);
+	return walk != NULL ? 0 : -1;
 }
 
 static int
@@ -303,14 +304,16 @@ drain_walk(struct drain *d, struct err *err)
 	int r = 1;
 
 	for (; r == 1 && !drain_must_end(d); sleep_for_rate(d))
-		if ((r = drain_batch(d, err)) == 1 && !drain_walk_is_useful(d) && open_drain_walk(d, err) == -1)
+		if ((r = drain_batch(d, err)) == 1 && !drain_walk_is_useful(d) &&
+		    open_drain_walk(d, err) == -1)
 			return -1;
-	if ((name = walk_disorder(d->ahead.w)) != NULL)
+	if ((name = walk_disorder(d->ahead.walk)) != NULL)
 		drain_say(d,
 		    "'%s': lines further out of order than %d: given in the order of their window",
 		    name, WALK_WINDOW);
 	if (r == 1 &&
-	    (send_checkpoint(d, false, err) == -1 || (d->sweep_due && reclaim_segments(d, false, err) == -1)))
+	    (send_checkpoint(d, false, err) == -1 ||
+	        (d->reclaim_due && reclaim_segments(d, false, err) == -1)))
 		return -1;
 	return r;
 }
@@ -321,8 +324,8 @@ drain_buffer_once(struct drain *d, struct err *err)
 {
 	int r = open_drain_walk(d, err) == -1 ? -1 : drain_walk(d, err);
 
-	walk_close(d->ahead.w);
-	d->ahead.w = NULL;
+	walk_close(d->ahead.walk);
+	d->ahead.walk = NULL;
 	return r;
 }
 
@@ -491,7 +494,7 @@ load_drain_state(struct drain *d, struct err *err)
 	if (in->on) {
 		if (fence_conn(d->conn, in->run_id, in->client, in->addr, err) == -1)
 			return -1;
-		d->old = *in;
+		d->old_intent = *in;
 		memset(in, 0, sizeof(*in));
 	}
 	r = outage_load(&d->outage, d->buf, err);
@@ -511,7 +514,7 @@ drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o,
 
 	memset(res, 0, sizeof(*res));
 	batch_init(&d.batch);
-	d.q = quarantine_open(buf);
+	d.quarantine = quarantine_open(buf);
 	r = load_drain_state(&d, err);
 	if (r == 0)
 		r = drain_repeatedly(&d, err);
@@ -532,15 +535,15 @@ drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o,
 	readahead_close(&d.ahead);
 	suspect_close(d.suspect);
 	batch_free(&d.batch);
-	quarantine_close(d.q);
+	quarantine_close(d.quarantine);
 	dests_free(&d.dests);
-	reclaim_free(&d.sweep);
+	reclaim_free(&d.reclaim);
 	positions_clear(&d.walked);
 	checkpoint_free(&d.checkpoint);
-	checkpoint_free(&d.skips);
-	intent_clear(&d.old);
+	checkpoint_free(&d.skipped);
+	intent_clear(&d.old_intent);
 	outage_free(&d.outage);
-	free(d.own);
-	free(d.stem);
+	free(d.added);
+	free(d.chain_stem);
 	return r;
 }

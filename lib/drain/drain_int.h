@@ -30,31 +30,31 @@ struct drain {
 	struct drain_result *r;
 	struct checkpoint checkpoint; /* its intent is what is recorded */
 	/* its late types: the first line of each left behind in this walk */
-	struct checkpoint skips;
-	struct intent old; /* of a run that was cut off: to be settled */
+	struct checkpoint skipped;
+	struct intent old_intent; /* of a run that was cut off: to be settled */
 	struct positions walked;
 	struct dests dests;
 	struct batch batch;
-	struct readahead ahead;    /* the walk */
-	struct readahead_line *at; /* the line at hand, */
-	struct walk_line l;        /* and where it stands */
-	size_t damaged;            /* segments of this walk that were found damaged so far */
-	bool failed;               /* the walk, after the last batch: failure says how */
-	struct err failure;
-	bool covers;             /* this walk began at the marks of the late types */
-	struct quarantine *q;    /* synced before the marks move */
-	struct suspect *suspect; /* of the segment the walk is in, when it is one */
-	struct reclaim sweep;
-	bool sweep_due;   /* the marks came into another segment */
-	char *stem;       /* chain segment the walk is in */
-	bool left_behind; /* in it */
-	bool whole;       /* walked from its beginning */
+	struct readahead ahead;         /* the walk */
+	struct readahead_line *current; /* the line at hand, */
+	struct walk_line line;          /* and where it stands */
+	size_t damaged;                 /* segments of this walk that were found damaged so far */
+	bool walk_failed;               /* the walk, after the last batch: failure says how */
+	struct err walk_err;
+	bool covers_lagging;           /* this walk began at the marks of the late types */
+	struct quarantine *quarantine; /* synced before the marks move */
+	struct suspect *suspect;       /* of the segment the walk is in, when it is one */
+	struct reclaim reclaim;
+	bool reclaim_due; /* the marks came into another segment */
+	char *chain_stem; /* chain segment the walk is in */
+	bool has_skipped; /* in it */
+	bool from_start;  /* walked from its beginning */
 	int64_t started;
-	struct outage outage;    /* to be ended with this drain */
-	uint64_t pieces;         /* put into quarantine, and no events: torn ends, whole files */
-	struct drain_entry *own; /* a ring */
-	size_t owns;             /* how many there were */
-	uint64_t tried;          /* events handed to the server in this run */
+	struct outage outage;      /* to be ended with this drain */
+	uint64_t damaged_pieces;   /* put into quarantine, and no events: torn ends, whole files */
+	struct drain_entry *added; /* a ring */
+	size_t added_total;        /* how many there were */
+	uint64_t sent;             /* events handed to the server in this run */
 };
 
 #define DRAIN_NAMED 10 /* bad lines that are named one by one */

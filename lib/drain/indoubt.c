@@ -117,7 +117,8 @@ search_stream(struct conn *conn, const char *key, struct stream_id after, struct
 	enum conn_why why = CONN_OK;
 
 	*sure = false;
-	if (scan_entries(conn, key, after, ENTRIES_PER_PAGE, match_entry, s, &why, err) == -1 && is_server_refusal(conn, why))
+	if (scan_entries(conn, key, after, ENTRIES_PER_PAGE, match_entry, s, &why, err) == -1 &&
+	    is_server_refusal(conn, why))
 		return -1;
 	if (s->left == 0 || why != CONN_OK)
 		return 0;

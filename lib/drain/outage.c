@@ -73,8 +73,8 @@ find_appended_event(struct buffer *buf, const char *id, struct err *err)
 }
 
 static int
-append_recovered_event(struct buffer *buf, const char *target, const struct append_limits *lim, const char *source,
-    const char *id, const struct bytes *stats, struct err *err)
+append_recovered_event(struct buffer *buf, const char *target, const struct append_limits *lim,
+    const char *source, const char *id, const struct bytes *stats, struct err *err)
 {
 	struct bytes payload = {0}, head = {0};
 	char now[CLOCK_SIZE], correlation[UUID_SIZE];
@@ -234,7 +234,9 @@ outage_save_count(const struct outage *o, struct buffer *buf, uint64_t drained)
 
 	snprintf(text, sizeof(text), " %020" PRIu64 "\n", o->before + drained);
 	if (o->due && drained)
-		write_outage_note(buf, !o->again && has_state_file(buf, OUTAGE_FILE) ? OUTAGE_FILE : ENDING_FILE, text);
+		write_outage_note(buf,
+		    !o->again && has_state_file(buf, OUTAGE_FILE) ? OUTAGE_FILE : ENDING_FILE,
+		    text);
 }
 
 void

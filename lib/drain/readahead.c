@@ -11,11 +11,11 @@
 void
 readahead_open(struct readahead *a, struct walk *w)
 {
-	if (a->line == NULL)
-		a->line = mem_alloc(READAHEAD_LINES * sizeof(*a->line));
-	a->w = w;
+	if (a->slot == NULL)
+		a->slot = mem_alloc(READAHEAD_LINES * sizeof(*a->slot));
+	a->walk = w;
 	a->head = a->n = a->bytes = a->damaged = 0;
-	a->given = a->over = false;
+	a->taken = a->at_end = false;
 }
 
 void
@@ -23,20 +23,20 @@ readahead_close(struct readahead *a)
 {
 	size_t i;
 
-	walk_close(a->w);
-	for (i = 0; a->line != NULL && i < READAHEAD_LINES; i++) {
-		bytes_free(&a->line[i].raw);
-		bytes_free(&a->line[i].text);
-		free(a->line[i].why);
+	walk_close(a->walk);
+	for (i = 0; a->slot != NULL && i < READAHEAD_LINES; i++) {
+		bytes_free(&a->slot[i].raw);
+		bytes_free(&a->slot[i].text);
+		free(a->slot[i].why);
 	}
-	free(a->line);
+	free(a->slot);
 	memset(a, 0, sizeof(*a));
 }
 
 static struct readahead_line *
 slot_at(const struct readahead *a, size_t i)
 {
-	return &a->line[(a->head + i) % READAHEAD_LINES];
+	return &a->slot[(a->head + i) % READAHEAD_LINES];
 }
 
 static void
@@ -55,21 +55,21 @@ read_next_line(struct readahead *a)
 
 	free(k->why);
 	k->why = NULL;
-	k->got = walk_next(a->w, &k->l, &err);
-	for (k->damaged = a->damaged; walk_damaged(a->w, k->damaged) != NULL;)
+	k->result = walk_next(a->walk, &k->line, &err);
+	for (k->damaged = a->damaged; walk_damaged(a->walk, k->damaged) != NULL;)
 		k->damaged++;
-	if (k->got != 1) {
-		a->over = true;
-		if (k->got == -1)
+	if (k->result != 1) {
+		a->at_end = true;
+		if (k->result == -1)
 			keep_error(k, &err);
 		return;
 	}
-	bytes_fit(&k->raw, k->l.text.n);
-	bytes_add(&k->raw, k->l.text.p, k->l.text.n);
-	k->l.text.p = k->raw.p;
+	bytes_fit(&k->raw, k->line.text.n);
+	bytes_add(&k->raw, k->line.text.p, k->line.text.n);
+	k->line.text.p = k->raw.p;
 	a->bytes += k->raw.len;
 	bytes_fit(&k->text, k->raw.len + 1); /* as line_read would make it */
-	k->bad = line_read(k->raw.p, k->raw.len, &k->event, &k->text, &err) == -1;
+	k->bad = line_read(k->raw.p, k->raw.len, &k->parsed, &k->text, &err) == -1;
 	if (k->bad)
 		keep_error(k, &err);
 }
@@ -86,7 +86,7 @@ drop_head(struct readahead *a)
 		bytes_free(&k->text);
 	a->head = (a->head + 1) % READAHEAD_LINES;
 	a->n--;
-	a->given = false;
+	a->taken = false;
 }
 
 int
@@ -94,38 +94,39 @@ readahead_next(struct readahead *a, struct readahead_line **line, struct err *er
 {
 	struct readahead_line *k;
 
-	if (a->given)
+	if (a->taken)
 		drop_head(a);
-	if (a->n == 0 && !a->over)
+	if (a->n == 0 && !a->at_end)
 		read_next_line(a);
 	k = *line = slot_at(a, 0);
 	a->damaged = k->damaged;
-	if (k->got == 1)
-		a->given = true;
-	else if (k->got == -1)
+	if (k->result == 1)
+		a->taken = true;
+	else if (k->result == -1)
 		*err = *k->why;
-	return k->got;
+	return k->result;
 }
 
 void
 readahead_push_back(struct readahead *a)
 {
-	a->given = false;
+	a->taken = false;
 }
 
 const struct readahead_line *
 readahead_peek(const struct readahead *a, size_t i)
 {
-	const struct readahead_line *k = i + a->given < a->n ? slot_at(a, i + a->given) : NULL;
+	const struct readahead_line *k = i + a->taken < a->n ? slot_at(a, i + a->taken) : NULL;
 
-	return k != NULL && k->got == 1 ? k : NULL;
+	return k != NULL && k->result == 1 ? k : NULL;
 }
 
 bool
 readahead_fill(struct readahead *a, size_t n, size_t most)
 {
 	for (; n > 0; n--) {
-		if (a->over || a->n == READAHEAD_LINES || a->n >= most + a->given || a->bytes >= BATCH_BYTES)
+		if (a->at_end || a->n == READAHEAD_LINES || a->n >= most + a->taken ||
+		    a->bytes >= BATCH_BYTES)
 			return false;
 		read_next_line(a);
 	}
@@ -135,5 +136,5 @@ readahead_fill(struct readahead *a, size_t n, size_t most)
 const struct segment *
 readahead_damaged(const struct readahead *a, size_t i)
 {
-	return i < a->damaged ? walk_damaged(a->w, i) : NULL;
+	return i < a->damaged ? walk_damaged(a->walk, i) : NULL;
 }

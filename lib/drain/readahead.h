@@ -13,21 +13,21 @@
 #include "event/event.h"
 
 struct readahead_line {
-	struct walk_line l; /* its text stands in raw */
-	struct line event;  /* in text, when it is one */
-	bool bad;           /* it is none */
-	struct err *why;    /* of a bad one, and where the walk failed; else NULL */
+	struct walk_line line; /* its text stands in raw */
+	struct line parsed;    /* in text, when it is one */
+	bool bad;              /* it is none */
+	struct err *why;       /* of a bad one, and where the walk failed; else NULL */
 	struct bytes raw, text;
 	size_t damaged; /* segments found damaged before it was come to */
-	int got;        /* what walk_next said */
+	int result;     /* what walk_next said */
 };
 
 struct readahead {
-	struct walk *w;
-	struct readahead_line *line; /* a ring */
+	struct walk *walk;
+	struct readahead_line *slot; /* a ring */
 	size_t head, n, bytes;
-	bool given; /* the one at head */
-	bool over;  /* nothing comes behind the last */
+	bool taken;  /* the one at head */
+	bool at_end; /* nothing comes behind the last */
 	size_t damaged;
 };
 

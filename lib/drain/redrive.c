@@ -279,8 +279,8 @@ move_chosen(struct redrive *d, struct err *err)
 		}
 		d->way.conn = d->conn;
 		d->way.maxlen = d->dest->mode == DEST_PLAIN ? maxlen : 0;
-		if (redrive_move_entries(
-		        &d->way, d->page + at, max_entries_now(d, d->n - at), &done, &why, err) == -1) {
+		if (redrive_move_entries(&d->way, d->page + at, max_entries_now(d, d->n - at),
+		        &done, &why, err) == -1) {
 			add_moved(d, &done);
 			return stop_type_or_fail(d, why, err);
 		}

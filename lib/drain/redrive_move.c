@@ -22,7 +22,8 @@ fail_reply_shape(const char *what, enum conn_why *why, struct err *err)
 }
 
 static int
-fail_refused_move(const struct redrive_route *w, const struct reply *r, enum conn_why *why, struct err *err)
+fail_refused_move(
+    const struct redrive_route *w, const struct reply *r, enum conn_why *why, struct err *err)
 {
 	char what[700];
 
@@ -95,7 +96,8 @@ put_script(const struct redrive_route *w, const struct redrive_entry *l, size_t 
 /* What is not permitted to a script may be to us, and else the other way says better what is
  * missing. */
 static int
-fall_back_to_watch(struct redrive_route *w, const struct reply *r, enum conn_why *why, struct err *err)
+fall_back_to_watch(
+    struct redrive_route *w, const struct reply *r, enum conn_why *why, struct err *err)
 {
 	fail_refused_move(w, r, why, err);
 	if (*why != CONN_NOPERM && *why != CONN_OTHER)
@@ -105,8 +107,8 @@ fall_back_to_watch(struct redrive_route *w, const struct reply *r, enum conn_why
 }
 
 static int
-take_script_reply(struct redrive_route *w, const struct reply *r, size_t n, struct redrive_moved *done,
-    enum conn_why *why, struct err *err)
+take_script_reply(struct redrive_route *w, const struct reply *r, size_t n,
+    struct redrive_moved *done, enum conn_why *why, struct err *err)
 {
 	struct stream_id id;
 
@@ -291,8 +293,8 @@ exec_watched_move(const struct redrive_route *w, const struct redrive_entry *l, 
 }
 
 static int
-move_by_watch(const struct redrive_route *w, const struct redrive_entry *l, struct redrive_moved *done,
-    enum conn_why *why, struct err *err)
+move_by_watch(const struct redrive_route *w, const struct redrive_entry *l,
+    struct redrive_moved *done, enum conn_why *why, struct err *err)
 {
 	enum move_outcome out = MOVE_RACED;
 

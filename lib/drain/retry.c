@@ -88,7 +88,8 @@ drain_locked(
  * lock (f->sys EWOULDBLOCK: another replay is running), f->text says so; else it is "".
  */
 static int
-drain_once(struct buffer *buf, const struct drain_options *o, struct drain_result *sum, struct err *err)
+drain_once(
+    struct buffer *buf, const struct drain_options *o, struct drain_result *sum, struct err *err)
 {
 	char *owner = buffer_target(buf);
 	int status;
@@ -164,7 +165,8 @@ forward_progress(void *arg, uint64_t delivered)
 }
 
 static int
-attempt_drain(struct buffer *buf, const struct drain_options *o, struct drain_result *sum, bool watched)
+attempt_drain(
+    struct buffer *buf, const struct drain_options *o, struct drain_result *sum, bool watched)
 {
 	struct err err;
 	int status;
@@ -190,7 +192,8 @@ retry_drain(struct buffer *buf, const struct drain_options *o, struct drain_resu
 	each.progress = o->progress != NULL ? forward_progress : NULL;
 	each.arg = &message_filter;
 	status = attempt_drain(buf, &each, sum, watched);
-	while (status == STATUS_AGAIN && !is_retry_stopped(o) && (left = until - clock_mono()) > 0) {
+	while (
+	    status == STATUS_AGAIN && !is_retry_stopped(o) && (left = until - clock_mono()) > 0) {
 		ms = backoff_next(&pause);
 		sleep_unless_stopped(o, ms < left ? ms : left);
 		status = attempt_drain(buf, &each, sum, watched);

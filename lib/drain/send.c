@@ -43,9 +43,11 @@ fence_doubt_connections(struct drain *d, struct err *err)
 static void
 note_added_entry(struct drain *d, const struct dest *dest, struct stream_id id)
 {
-	if (d->owns < DRAIN_ENTRIES && (d->owns & (d->owns - 1)) == 0) /* full at powers of two */
-		d->own = mem_realloc(d->own, (d->owns ? 2 * d->owns : 1) * sizeof(*d->own));
-	d->own[d->owns++ % DRAIN_ENTRIES] = (struct drain_entry){dest, id};
+	if (d->added_total < DRAIN_ENTRIES &&
+	    (d->added_total & (d->added_total - 1)) == 0) /* full at powers of two */
+		d->added = mem_realloc(
+		    d->added, (d->added_total ? 2 * d->added_total : 1) * sizeof(*d->added));
+	d->added[d->added_total++ % DRAIN_ENTRIES] = (struct drain_entry){dest, id};
 }
 
 struct spent_query {
@@ -58,12 +60,12 @@ static bool
 is_entry_spent(void *arg, struct stream_id entry)
 {
 	const struct spent_query *w = arg;
-	size_t i, n = w->d->owns < DRAIN_ENTRIES ? w->d->owns : DRAIN_ENTRIES;
+	size_t i, n = w->d->added_total < DRAIN_ENTRIES ? w->d->added_total : DRAIN_ENTRIES;
 	char id[ID_SIZE];
 
 	/* cppcheck-suppress knownConditionTrueFalse ; it sees only n = 0 */
 	for (i = 0; i < n; i++)
-		if (w->d->own[i].dest == w->dest && id_cmp(w->d->own[i].id, entry) == 0)
+		if (w->d->added[i].dest == w->dest && id_cmp(w->d->added[i].id, entry) == 0)
 			return true;
 	id_format(entry, id);
 	return checkpoint_is_spent(&w->d->checkpoint, w->dest->type, id);
@@ -80,19 +82,19 @@ resolve_dest(struct drain *d, struct dest *dest, struct err *err)
 	for (i = 0; i < d->batch.n; i++) {
 		struct batch_item *it = &d->batch.item[i];
 
-		if (it->dest != dest || !it->doubtful)
+		if (it->dest != dest || !it->in_doubt)
 			continue;
 		/* its own: lines of several publishers may stand in another order than their
 		 * entries */
 		lines[n].after = it->after;
 		lines[n++].e = &it->line.e;
 	}
-	r = indoubt_resolve(
-	    d->conn, dest->key, is_entry_spent, &(struct spent_query){d, dest}, lines, n, &unsure, err);
+	r = indoubt_resolve(d->conn, dest->key, is_entry_spent, &(struct spent_query){d, dest},
+	    lines, n, &unsure, err);
 	for (i = 0, n = 0; r == 0 && i < d->batch.n; i++) {
 		struct batch_item *it = &d->batch.item[i];
 
-		if (it->dest != dest || !it->doubtful)
+		if (it->dest != dest || !it->in_doubt)
 			continue;
 		if (lines[n].found) {
 			it->state = BATCH_FOUND;
@@ -101,8 +103,8 @@ resolve_dest(struct drain *d, struct dest *dest, struct err *err)
 		}
 		n++;
 		it->unsure = unsure && it->state != BATCH_FOUND;
-		it->doubtful = false;
-		it->doubted = true;
+		it->in_doubt = false;
+		it->was_in_doubt = true;
 	}
 	free(lines);
 	return r;
@@ -117,7 +119,7 @@ send_note_spent(struct drain *d)
 	for (i = 0; i < d->batch.n; i++) {
 		struct batch_item *it = &d->batch.item[i];
 
-		if (!it->doubted || (it->state != BATCH_FOUND && it->state != BATCH_ADDED))
+		if (!it->was_in_doubt || (it->state != BATCH_FOUND && it->state != BATCH_ADDED))
 			continue;
 		id_format(it->id, id);
 		checkpoint_spend(&d->checkpoint, it->dest->type, id);
@@ -132,7 +134,7 @@ send_resolve(struct drain *d, struct err *err)
 	if (fence_doubt_connections(d, err) == -1)
 		return -1;
 	for (i = 0; i < d->batch.n; i++)
-		if (d->batch.item[i].doubtful && resolve_dest(d, d->batch.item[i].dest, err) == -1)
+		if (d->batch.item[i].in_doubt && resolve_dest(d, d->batch.item[i].dest, err) == -1)
 			return -1;
 	return 0;
 }
@@ -206,11 +208,12 @@ build_intent(struct drain *d)
 	snprintf(in->addr, sizeof(in->addr), "%s", conn_client_addr(d->conn));
 	positions_copy(&in->upto, &d->walked);
 	fix_file_limits(d);
-	if (d->old.on)
-		merge_old_intent(in, &d->old);
+	if (d->old_intent.on)
+		merge_old_intent(in, &d->old_intent);
 	for (i = 0; i < d->batch.n; i++)
 		if (d->batch.item[i].state == BATCH_SEND)
-			add_intent_type(in, d->batch.item[i].dest->type, d->batch.item[i].dest->after);
+			add_intent_type(
+			    in, d->batch.item[i].dest->type, d->batch.item[i].dest->after);
 }
 
 /*
@@ -220,9 +223,9 @@ build_intent(struct drain *d)
 static bool
 may_send_ahead(const struct drain *d, const struct readahead_line *k, const struct dest *dest)
 {
-	int64_t limit = drain_maxlen(d, k->event.maxlen, dest->type);
+	int64_t limit = drain_maxlen(d, k->parsed.maxlen, dest->type);
 
-	if (k->event.in_doubt || manifest_is_returned(k->l.stem))
+	if (k->parsed.in_doubt || manifest_is_returned(k->line.stem))
 		return false;
 	return dest->stopped ||
 	    (dest->measured && !dest->stale && (limit == 0 || limit >= BATCH_IN_DOUBT));
@@ -241,7 +244,7 @@ extend_intent(struct drain *d)
 	size_t i;
 
 	for (i = 0; (k = readahead_peek(&d->ahead, i)) != NULL; i++) {
-		struct slice type = k->event.e.type;
+		struct slice type = k->parsed.e.type;
 
 		if (!k->bad && (dest == NULL || !slice_is(type, dest->type)))
 			dest = batch_dest(d, type);
@@ -253,8 +256,9 @@ extend_intent(struct drain *d)
 			add_intent_type(in, dest->type, dest->after);
 			last = dest;
 		}
-		position_set(k->l.chain ? &in->upto.chain : positions_get(&in->upto, k->l.stem),
-		    k->l.stem, k->l.end, k->l.limit);
+		position_set(
+		    k->line.chain ? &in->upto.chain : positions_get(&in->upto, k->line.stem),
+		    k->line.stem, k->line.end, k->line.limit);
 	}
 	fix_file_limits(d);
 	return i > 0;
@@ -263,14 +267,15 @@ extend_intent(struct drain *d)
 static int
 store_checkpoint(struct drain *d, struct err *err)
 {
-	return quarantine_sync(d->q, err) == -1 ? -1
-	                                        : checkpoint_store(d->buf, &d->checkpoint, err);
+	return quarantine_sync(d->quarantine, err) == -1
+	    ? -1
+	    : checkpoint_store(d->buf, &d->checkpoint, err);
 }
 
 int
 send_checkpoint(struct drain *d, bool sending, struct err *err)
 {
-	if (sending || d->old.on)
+	if (sending || d->old_intent.on)
 		build_intent(d);
 	else
 		intent_clear(&d->checkpoint.intent);
@@ -280,7 +285,7 @@ send_checkpoint(struct drain *d, bool sending, struct err *err)
 int
 send_checkpoint_ahead(struct drain *d, struct err *err)
 {
-	if (d->old.on || d->checkpoint.lost || d->batch.brief)
+	if (d->old_intent.on || d->checkpoint.lost || d->batch.short_stream)
 		/* all is looked up first; or entries of it push each other out, and more must not
 		 * come */
 		return 0;
@@ -309,7 +314,7 @@ quarantine_refused(struct drain *d, struct batch_item *it, const char *why)
 
 	line_put(&line, &it->line.e, it->line.maxlen, NULL, it->line.buffered_at);
 	it->state = BATCH_FOUND;
-	it->doubted = false;
+	it->was_in_doubt = false;
 	drain_quarantine(d, it->stem, it->pos, (struct slice){line.p, line.len - 1}, why);
 	bytes_free(&line);
 	return 0;
@@ -374,7 +379,7 @@ send_queue(struct drain *d)
 		if (it->state != BATCH_SEND)
 			continue;
 		queue_item(d, it);
-		d->tried++;
+		d->sent++;
 		if (d->batch.sent % SEND_CHUNK == 0)
 			conn_flush(d->conn); /* the server may begin */
 	}

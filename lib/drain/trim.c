@@ -41,7 +41,8 @@ full_length(const struct dest *dest)
 
 	if (dest->trim_acked && !dest->maxlen_hard)
 		return INT64_MAX;
-	return dest->trim_acked && (uint64_t)dest->maxlen_hard > n ? (uint64_t)dest->maxlen_hard : n;
+	return dest->trim_acked && (uint64_t)dest->maxlen_hard > n ? (uint64_t)dest->maxlen_hard
+	                                                           : n;
 }
 
 static uint64_t
@@ -56,7 +57,8 @@ trim_slack(const struct dest *dest)
 static int64_t
 room_until_look(const struct dest *dest, uint64_t length)
 {
-	uint64_t step = trim_slack(dest), left = length < full_length(dest) ? full_length(dest) - length : 0;
+	uint64_t step = trim_slack(dest),
+	         left = length < full_length(dest) ? full_length(dest) - length : 0;
 
 	if (trim_threshold(dest) == 0)
 		return INT64_MAX;
@@ -203,7 +205,8 @@ note_refusal(struct stream_view *v, const struct err *err)
 /* XINFO STREAM and XINFO GROUPS in one round trip. -1 as stream_info; a refusal of permission is
  * none. */
 static int
-read_stream_view(struct dest *dest, struct conn *conn, struct stream_view *v, enum conn_why *why, struct err *err)
+read_stream_view(struct dest *dest, struct conn *conn, struct stream_view *v, enum conn_why *why,
+    struct err *err)
 {
 	struct reply *info, *groups = NULL;
 	int r = -1;
@@ -239,13 +242,15 @@ read_length_alone(struct dest *dest, struct conn *conn, struct stream_view *v, b
 }
 
 static int
-trim_stream(struct dest *dest, struct conn *conn, struct stream_view *v, enum conn_why *why, struct err *err)
+trim_stream(struct dest *dest, struct conn *conn, struct stream_view *v, enum conn_why *why,
+    struct err *err)
 {
 	uint64_t over = v->length - trim_threshold(dest), removed = 0;
 	int r;
 
 	if (v->n == 0) {
-		r = stream_trim_maxlen(conn, dest->key, trim_threshold(dest), over, &removed, why, err);
+		r = stream_trim_maxlen(
+		    conn, dest->key, trim_threshold(dest), over, &removed, why, err);
 		dest->trimmed += removed;
 	} else {
 		stream_put_lowest_pending(conn, dest->key, v->g, v->n);
@@ -269,7 +274,8 @@ warn_untrimmed(struct dest *dest, const struct stream_view *v, bool known, struc
 		return;
 	dest->warned = true;
 	bytes_addf(words, "%s'%s': trim = acked: nothing is trimmed%s: %s", words->len ? "; " : "",
-	    dest->key, known || !dest->maxlen_hard ? "" : ", and maxlen-hard is not kept", v->refusal);
+	    dest->key, known || !dest->maxlen_hard ? "" : ", and maxlen-hard is not kept",
+	    v->refusal);
 }
 
 static void
@@ -282,8 +288,8 @@ note_stream_view(struct dest *dest, struct stream_view *v, struct bytes *words)
 }
 
 static int
-measure_stream_view(struct dest *dest, struct conn *conn, struct stream_view *v, struct bytes *words,
-    enum conn_why *why, struct err *err)
+measure_stream_view(struct dest *dest, struct conn *conn, struct stream_view *v,
+    struct bytes *words, enum conn_why *why, struct err *err)
 {
 	bool known, over;
 
@@ -291,7 +297,8 @@ measure_stream_view(struct dest *dest, struct conn *conn, struct stream_view *v,
 		return -1;
 	if (!*v->refusal)
 		note_stream_view(dest, v, words);
-	over = trim_threshold(dest) > 0 && (v->length > trim_threshold(dest) + trim_slack(dest) || v->length >= full_length(dest));
+	over = trim_threshold(dest) > 0 &&
+	    (v->length > trim_threshold(dest) + trim_slack(dest) || v->length >= full_length(dest));
 	if (!*v->refusal && over && trim_stream(dest, conn, v, why, err) == -1)
 		return -1;
 	dest->watch.before.length = v->length;
@@ -340,7 +347,7 @@ trim_ensure_room(struct dest *dest, struct conn *conn, int64_t maxlen, bool forc
 		return 0;
 	dest->maxlen = maxlen;
 	r = dest->trim_acked && !force ? measure_acked(dest, conn, words, err)
-	                          : measure_for_replay(dest, conn, force, err);
+	                               : measure_for_replay(dest, conn, force, err);
 	if (r == -1)
 		return -1;
 	dest->measured = true;

@@ -6,8 +6,8 @@
 #include "redis/stream.h"
 
 static uint64_t
-count_pushed_out(const struct trimwatch *w, const struct stream_info *now, const struct stream_group *g,
-    uint64_t removed)
+count_pushed_out(const struct trimwatch *w, const struct stream_info *now,
+    const struct stream_group *g, uint64_t removed)
 {
 	uint64_t lost;
 	bool known;

@@ -255,7 +255,8 @@ void
 connect_send_event(struct publish *p, struct inflight_event *s)
 {
 	s->dest = dests_get(&p->dests, p->o->conf->prefix, s->e.type);
-	s->number = dest_put_add(s->dest, p->conn, s->dest->trim_acked ? 0 : s->dest->maxlen, &s->e);
+	s->number =
+	    dest_put_add(s->dest, p->conn, s->dest->trim_acked ? 0 : s->dest->maxlen, &s->e);
 	if (s->dest->trim_acked)
 		s->dest->room--;
 	inflight_set_state(&p->inflight, s, INFLIGHT_SENT);
