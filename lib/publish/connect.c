@@ -1,3 +1,5 @@
+/* connect: a publisher's connection to Redis: sends events, takes replies. Declared in
+ * publish_int.h. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,36 +20,36 @@ connect_close(struct publish *p)
 	dests_free(&p->dests);
 }
 
-/* Words, status and pause for a server that does not take events now. */
 void
 connect_pause(struct publish *p, enum conn_why why, const char *text)
 {
 	int status = conn_exit_status(why);
 
 	p->next_try = clock_mono() + (why == CONN_TIMEOUT ? BREAKER_OPEN_MS : PUBLISH_RETRY_MS);
-	p->behind = p->buf != NULL;
+	p->must_drain = p->buf != NULL;
 	p->paused = true;
 	if (why == CONN_REFUSED || why == CONN_TIMEOUT || why == CONN_CUT || why == CONN_GARBAGE)
-		p->away = true;
+		p->outage = true;
 	if (status == STATUS_DENIED || status == STATUS_CONFIG)
 		publish_worse(p, status);
-	if (!p->said_down)
+	if (!p->down_reported)
 		publish_say(p, status == STATUS_DENIED || status == STATUS_CONFIG, "%s%s", text,
 		    p->buf != NULL ? "; buffering" : "");
-	p->said_down = true;
+	p->down_reported = true;
 }
 
 /* --- replies ---------------------------------------------------------------------------- */
 
+/* Handles an error reply to an event's XADD. */
 static void
-refused(struct publish *p, struct inflight_event *s, enum conn_why why, const char *text)
+handle_refusal(struct publish *p, struct inflight_event *ev, enum conn_why why, const char *text)
 {
-	if (why == CONN_TOOBIG && fallback_quarantine(p, s, text) == 0)
+	if (why == CONN_TOOBIG && fallback_quarantine(p, ev, text) == 0)
 		return;
-	inflight_set_state(&p->inflight, s, INFLIGHT_TO_BUFFER);
-	dest_stop(s->dest, why, text);
+	inflight_set_state(&p->inflight, ev, INFLIGHT_TO_BUFFER);
+	dest_stop(ev->dest, why, text);
 	if (why == CONN_READONLY)
-		p->readonly = true;
+		p->replica = true;
 	if (why == CONN_LATER || why == CONN_READONLY || why == CONN_DENIED || why == CONN_MOVED) {
 		connect_pause(p, why, text);
 		return;
@@ -56,82 +58,81 @@ refused(struct publish *p, struct inflight_event *s, enum conn_why why, const ch
 	publish_say(p, true, "%s", text);
 }
 
-/* To the first that is unanswered; there is one. */
+/* Takes the reply to the oldest SENT event; there must be one. */
 static void
-take_reply(struct publish *p, const struct reply *r)
+take_add_reply(struct publish *p, const struct reply *r)
 {
-	struct inflight_event *s = inflight_oldest_sent(&p->inflight);
+	struct inflight_event *ev = inflight_oldest_sent(&p->inflight);
 	enum conn_why why = CONN_OK;
 	struct err err;
 
-	if (stream_take_add(r, &s->id, &why, &err) == -1) {
+	if (stream_take_add(r, &ev->id, &why, &err) == -1) {
 		if (why == CONN_GARBAGE)
-			p->garbled = true;
+			p->out_of_step = true;
 		else
-			refused(p, s, why, err.text);
+			handle_refusal(p, ev, why, err.text);
 		return;
 	}
-	if (s->dest->stopped) {
+	if (ev->dest->stopped) {
 		publish_worse(p, STATUS_SOME);
 		publish_say(p, true,
 		    "'%s': event %llu was taken after an earlier one was refused: they are out of "
 		    "order",
-		    s->dest->type, s->n);
+		    ev->dest->type, ev->number);
 	}
-	s->dest->after = s->id;
-	s->dest->watch.added++;
-	p->since_watch++;
-	inflight_set_state(&p->inflight, s, INFLIGHT_ADDED);
+	ev->dest->after = ev->id;
+	ev->dest->watch.added++;
+	p->added_since_watch++;
+	inflight_set_state(&p->inflight, ev, INFLIGHT_ADDED);
 }
 
 static void
-take_all(struct publish *p)
+take_arrived_replies(struct publish *p)
 {
 	struct reply *r;
 
-	while (p->conn != NULL && p->inflight.sent && !p->garbled &&
+	while (p->conn != NULL && p->inflight.sent && !p->out_of_step &&
 	    (r = conn_take(p->conn)) != NULL) {
-		take_reply(p, r);
+		take_add_reply(p, r);
 		reply_free(r);
 	}
 }
 
-/* --- the connection goes ------------------------------------------------------- */
+/* --- losing the connection ------------------------------------------------------ */
 
-/* What was handed to the kernel whole may have been executed; what was not, was not. */
+/* Marks an unanswered event as in doubt when its last byte reached the kernel: the server may have
+ * executed it. Before that byte it cannot have. */
 static void
-doubt(struct publish *p, struct inflight_event *s)
+mark_in_doubt(struct publish *p, struct inflight_event *ev)
 {
-	struct doubt *d = &s->where;
+	struct doubt *d = &ev->doubt;
 
-	if (s->number > conn_sent(p->conn))
+	if (ev->command > conn_sent(p->conn))
 		return;
-	s->doubt = true;
+	ev->in_doubt = true;
 	memset(d, 0, sizeof(*d));
 	snprintf(d->run_id, sizeof(d->run_id), "%s", conn_run_id(p->conn));
 	snprintf(d->addr, sizeof(d->addr), "%s", conn_client_addr(p->conn));
 	d->client = conn_client_id(p->conn);
-	id_format(s->dest->after, d->after);
+	id_format(ev->dest->after, d->after);
 }
 
-/* The connection is gone: all that is unanswered goes to the buffer. */
 void
 connect_drop(struct publish *p, const struct err *err)
 {
-	enum conn_why why = p->garbled ? CONN_GARBAGE : conn_why(p->conn);
+	enum conn_why why = p->out_of_step ? CONN_GARBAGE : conn_why(p->conn);
 	bool idle = p->inflight.sent == 0;
-	size_t i;
 
-	if (!p->garbled)
-		take_all(p); /* what had been answered before it died */
-	p->garbled = false;
-	for (i = 0; i < p->inflight.count; i++) {
-		struct inflight_event *s = inflight_at(&p->inflight, i);
+	if (!p->out_of_step)
+		take_arrived_replies(p);
+	p->out_of_step = false;
+	for (size_t i = 0; i < p->inflight.count; i++) {
+		struct inflight_event *ev = inflight_at(&p->inflight, i);
 
-		if (s->state != INFLIGHT_SENT)
+		if (ev->state != INFLIGHT_SENT)
 			continue;
-		doubt(p, s);
-		inflight_set_state(&p->inflight, s, INFLIGHT_TO_BUFFER);
+		mark_in_doubt(p, ev);
+		inflight_set_state(&p->inflight, ev, INFLIGHT_TO_BUFFER);
 	}
 	if (why == CONN_TIMEOUT && p->buf != NULL)
 		breaker_trip(p->buf, p->o->conf->address);
@@ -139,16 +140,18 @@ connect_drop(struct publish *p, const struct err *err)
 	p->conn = NULL;
 	if (!idle || why != CONN_CUT)
 		connect_pause(p, why, err->text);
-	/* else the server closed an idle connection (its timeout, a restart): the next event tells
-	 */
+	/* Else the server closed an idle connection (its timeout, a restart): the next event
+	 * connects again. */
 	dests_free(&p->dests);
-	for (i = 0; i < p->inflight.count; i++)
+	for (size_t i = 0; i < p->inflight.count; i++)
 		inflight_at(&p->inflight, i)->dest = NULL;
 }
 
-/* Greeting and the bound of the first type in one round trip. */
+/* --- connecting ------------------------------------------------------------------ */
+
+/* Completes the handshake and opens the first type's destination in one round trip. */
 static int
-greet(struct publish *p, struct slice type, struct err *err)
+shake_hands(struct publish *p, struct slice type, struct err *err)
 {
 	struct dest *dest = dests_get(&p->dests, p->o->conf->prefix, type);
 	struct reply *r;
@@ -162,22 +165,21 @@ greet(struct publish *p, struct slice type, struct err *err)
 }
 
 static int
-dial(struct publish *p, struct slice type, enum conn_why *why, struct err *err)
+open_connection(struct publish *p, struct slice type, enum conn_why *why, struct err *err)
 {
 	const struct conf *c = p->o->conf;
 
 	p->conn = conn_connect(&c->url, c->timeout_ms, why, err);
 	if (p->conn == NULL)
 		return -1;
-	if (greet(p, type, err) == 0)
+	if (shake_hands(p, type, err) == 0)
 		return 0;
 	*why = conn_why(p->conn);
 	connect_close(p);
 	return -1;
 }
 
-/* 1 when connected. */
-int
+bool
 connect_ensure(struct publish *p, struct slice type)
 {
 	const struct conf *c = p->o->conf;
@@ -186,51 +188,53 @@ connect_ensure(struct publish *p, struct slice type)
 	int r;
 
 	if (p->next_try && clock_mono() < p->next_try)
-		return 0;
+		return false;
 	p->next_try = 0;
 	if (p->conn != NULL && p->paused && !p->inflight.sent)
-		dests_free(&p->dests); /* those stopped then may go on now */
+		dests_free(&p->dests); /* types stopped by the pause may go on */
 	p->paused = p->paused && p->inflight.sent;
 	if (p->conn != NULL)
-		return 1;
+		return true;
 	if (p->buf != NULL && !breaker_enter(p->buf, c->address, c->timeout_ms)) {
 		err_set(&err, STATUS_UNREACHABLE,
 		    "%s did not answer a moment ago; not tried again for %d s", c->address,
 		    BREAKER_OPEN_MS / 1000);
 		connect_pause(p, CONN_TIMEOUT, err.text);
-		return 0;
+		return false;
 	}
-	r = dial(p, type, &why, &err);
+	r = open_connection(p, type, &why, &err);
 	if (p->buf != NULL)
 		breaker_leave(p->buf, c->address, r == -1 && why == CONN_TIMEOUT);
 	if (r == -1) {
 		connect_pause(p, why, err.text);
-		return 0;
+		return false;
 	}
-	if (p->said_down)
+	if (p->down_reported)
 		publish_say(p, false, "%s is back", c->address);
-	p->said_down = p->away = false;
-	return 1;
+	p->down_reported = p->outage = false;
+	return true;
 }
 
+/* --- waiting for replies --------------------------------------------------------- */
+
 static void
-drop_garbled(struct publish *p)
+drop_out_of_step(struct publish *p)
 {
 	struct err err;
 
-	err_set(&err, STATUS_SOME, "'%s' answers what nobody asked", p->o->conf->address);
+	err_set(
+	    &err, STATUS_SOME, "%s: unexpected reply, protocol out of step", p->o->conf->address);
 	connect_drop(p, &err);
 }
 
 void
 connect_take_replies(struct publish *p)
 {
-	take_all(p);
-	if (p->garbled)
-		drop_garbled(p);
+	take_arrived_replies(p);
+	if (p->out_of_step)
+		drop_out_of_step(p);
 }
 
-/* Waits for all that is unanswered. */
 void
 connect_await_replies(struct publish *p)
 {
@@ -242,27 +246,26 @@ connect_await_replies(struct publish *p)
 			connect_drop(p, &err);
 			return;
 		}
-		take_reply(p, r);
+		take_add_reply(p, r);
 		reply_free(r);
-		if (p->garbled)
-			drop_garbled(p);
+		if (p->out_of_step)
+			drop_out_of_step(p);
 	}
 }
 
 /* --- sending ------------------------------------------------------------------------------ */
 
 void
-connect_send_event(struct publish *p, struct inflight_event *s)
+connect_send_event(struct publish *p, struct inflight_event *ev)
 {
-	s->dest = dests_get(&p->dests, p->o->conf->prefix, s->e.type);
-	s->number =
-	    dest_put_add(s->dest, p->conn, s->dest->trim_acked ? 0 : s->dest->maxlen, &s->e);
-	if (s->dest->trim_acked)
-		s->dest->room--;
-	inflight_set_state(&p->inflight, s, INFLIGHT_SENT);
+	ev->dest = dests_get(&p->dests, p->o->conf->prefix, ev->event.type);
+	ev->command = dest_put_add(
+	    ev->dest, p->conn, ev->dest->trim_acked ? 0 : ev->dest->maxlen, &ev->event);
+	if (ev->dest->trim_acked)
+		ev->dest->room--;
+	inflight_set_state(&p->inflight, ev, INFLIGHT_SENT);
 }
 
-/* A replica answered: its name may lead elsewhere by now. Once. */
 void
 connect_follow_failover(struct publish *p)
 {
@@ -271,29 +274,29 @@ connect_follow_failover(struct publish *p)
 	struct err err;
 	size_t i;
 
-	p->readonly = false;
-	if (p->readonly_tried)
+	p->replica = false;
+	if (p->failover_tried)
 		return;
-	p->readonly_tried = true;
+	p->failover_tried = true;
 	connect_close(p);
 	for (i = 0;
 	     i < p->inflight.count && inflight_at(&p->inflight, i)->state != INFLIGHT_TO_BUFFER;
 	     i++)
 		;
 	if (i == p->inflight.count ||
-	    dial(p, inflight_at(&p->inflight, i)->e.type, &why, &err) == -1)
+	    open_connection(p, inflight_at(&p->inflight, i)->event.type, &why, &err) == -1)
 		return;
 	p->next_try = 0;
 	for (i = 0; i < p->inflight.count; i++) {
-		struct inflight_event *s = inflight_at(&p->inflight, i);
+		struct inflight_event *ev = inflight_at(&p->inflight, i);
 
-		if (s->state != INFLIGHT_TO_BUFFER || s->doubt)
+		if (ev->state != INFLIGHT_TO_BUFFER || ev->in_doubt)
 			continue;
-		dest = dests_get(&p->dests, p->o->conf->prefix, s->e.type);
+		dest = dests_get(&p->dests, p->o->conf->prefix, ev->event.type);
 		if (!dest->measured)
-			dest = publish_open_dest(p, s->e.type, NULL);
+			dest = publish_open_dest(p, ev->event.type, NULL);
 		if (dest->room > 0)
-			connect_send_event(p, s);
+			connect_send_event(p, ev);
 	}
 	connect_await_replies(p);
 }

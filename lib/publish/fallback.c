@@ -1,3 +1,5 @@
+/* fallback: a publisher's use of the disk buffer: appends what Redis did not take, and drains.
+ * Declared in publish_int.h. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,52 +15,51 @@
 #include "event/names.h"
 #include "publish/publish_int.h"
 
-#define DRAIN_EVENTS 1000 /* G3: how much of the buffer a publisher drains at a time */
+#define DRAIN_EVENTS 1000 /* G3 (eventbus(7)): the part that a publisher drains at a time */
 #define DRAIN_MS 200
-#define ARENA_KEPT (8UL << 20)
+#define LINE_BYTES_KEPT (8UL << 20)
 
-/* What a line says of its stream's limit: nothing when it is the default. */
+/* Returns the maxlen to write into the event's line; -1, none, for the default. */
 static int64_t
-line_limit(struct publish *p, const struct inflight_event *s)
+line_maxlen(struct publish *p, const struct inflight_event *ev)
 {
-	int64_t own = publish_maxlen(p, dests_get(&p->dests, p->o->conf->prefix, s->e.type)->type);
+	int64_t own =
+	    publish_maxlen(p, dests_get(&p->dests, p->o->conf->prefix, ev->event.type)->type);
 
 	return own == CONF_MAXLEN ? -1 : own;
 }
 
 static size_t
-gather(struct publish *p, struct bytes *arena, struct append_line *lines)
+gather_lines(struct publish *p, struct bytes *bytes, struct append_line *lines)
 {
 	size_t i, n = 0, at = 0;
 
 	for (i = 0; i < p->inflight.count; i++) {
-		struct inflight_event *s = inflight_at(&p->inflight, i);
+		struct inflight_event *ev = inflight_at(&p->inflight, i);
 
-		if (s->state != INFLIGHT_TO_BUFFER)
+		if (ev->state != INFLIGHT_TO_BUFFER)
 			continue;
-		line_head(arena, &s->e);
-		lines[n].head.n = arena->len - at;
-		at = arena->len;
-		line_tail(arena, line_limit(p, s), s->doubt ? &s->where : NULL);
-		lines[n++].tail.n = arena->len - at;
-		at = arena->len;
+		line_head(bytes, &ev->event);
+		lines[n].head.n = bytes->len - at;
+		at = bytes->len;
+		line_tail(bytes, line_maxlen(p, ev), ev->in_doubt ? &ev->doubt : NULL);
+		lines[n++].tail.n = bytes->len - at;
+		at = bytes->len;
 	}
-	for (i = 0, at = 0; i < n; i++) { /* the arena stands still now */
-		lines[i].head.p = arena->p + at;
+	for (i = 0, at = 0; i < n; i++) { /* bytes does not move any more */
+		lines[i].head.p = bytes->p + at;
 		at += lines[i].head.n;
-		lines[i].tail.p = arena->p + at;
+		lines[i].tail.p = bytes->p + at;
 		at += lines[i].tail.n;
 	}
 	return n;
 }
 
-/* The first n that wait for it stand in the buffer now. */
+/* Marks the first n TO_BUFFER events as BUFFERED. */
 static void
-note_buffered(struct publish *p, size_t n)
+mark_buffered(struct publish *p, size_t n)
 {
-	size_t i;
-
-	for (i = 0; n > 0; i++)
+	for (size_t i = 0; n > 0; i++)
 		if (inflight_at(&p->inflight, i)->state == INFLIGHT_TO_BUFFER) {
 			inflight_set_state(
 			    &p->inflight, inflight_at(&p->inflight, i), INFLIGHT_BUFFERED);
@@ -70,65 +71,65 @@ int
 fallback_append(struct publish *p, struct err *err)
 {
 	struct append_line *lines;
-	struct bytes *arena = &p->arena;
+	struct bytes *bytes = &p->line_bytes;
 	int64_t until = clock_mono() + p->o->limits.lock_ms;
 	size_t n, done = 0, part;
 	int r = 0;
 
 	if (p->buf == NULL)
-		return err_set(err, STATUS_UNSAFE, "%s", p->no_buffer);
+		return err_set(err, STATUS_UNSAFE, "%s", p->no_buffer_why);
 	lines = mem_alloc((p->inflight.count + 1) * sizeof(*lines));
-	arena->len = 0;
-	part = n = gather(p, arena, lines);
+	bytes->len = 0;
+	part = n = gather_lines(p, bytes, lines);
 	while (done < n) {
 		if (part > n - done)
 			part = n - done;
 		r = append_lines(p->buf, p->target, &p->o->limits, lines + done, part, err);
 		if (r == 0) {
-			note_buffered(p, part);
+			mark_buffered(p, part);
 			done += part;
 		} else if (part > 1 && err->status == STATUS_UNSAFE && clock_mono() < until)
-			/* a disk that is nearly full takes some of them */
+			/* a disk that is nearly full has room for some of them */
 			part = (part + 1) / 2;
 		else
 			break;
 	}
 	if (done) {
-		p->behind = true;
-		p->looked = false;
+		p->must_drain = true;
+		p->seen = false;
 	}
-	if (done && p->away)
+	if (done && p->outage)
 		outage_start(p->buf);
-	if (arena->cap > ARENA_KEPT)
-		bytes_free(arena);
+	if (bytes->cap > LINE_BYTES_KEPT)
+		bytes_free(bytes);
 	free(lines);
 	return r;
 }
 
-/* --- may it go directly? ------------------------------------------------------------- */
+/* --- which types the buffer lacks ------------------------------------------------------ */
 
 void
 fallback_forget_absent(struct publish *p)
 {
-	while (p->clears)
-		free(p->clear[--p->clears]);
-	p->looked = p->empty = false;
-	p->next_look = 0;
+	while (p->nabsent)
+		free(p->absent[--p->nabsent]);
+	p->seen = p->seen_empty = false;
+	p->next_check = 0;
 }
 
-/* As long as nothing changes, the buffer holds no event of this type. */
+/* Remembers that the buffer lacks this type, valid until buffer_change differs from change. */
 static void
-note_clear(struct publish *p, const char *type, uint64_t change)
+remember_absent(struct publish *p, const char *type, uint64_t change)
 {
-	if (!p->looked || change != p->change)
+	if (!p->seen || change != p->seen_change)
 		fallback_forget_absent(p);
-	p->looked = true;
-	p->change = change;
-	if (p->clears < PUBLISH_TYPES)
-		p->clear[p->clears++] = mem_strdup(type);
+	p->seen = true;
+	p->seen_change = change;
+	if (p->nabsent < PUBLISH_ABSENT_TYPES)
+		p->absent[p->nabsent++] = mem_strdup(type);
 }
 
-int
+bool
 fallback_lacks_type(struct publish *p, struct slice type)
 {
 	char name[NAMES_MAX + 1];
@@ -137,40 +138,40 @@ fallback_lacks_type(struct publish *p, struct slice type)
 	int64_t began;
 	uint64_t change;
 	bool holds;
-	size_t i;
 	int r;
 
-	if (p->looked && p->empty)
-		return 1;
-	for (i = 0; p->looked && i < p->clears; i++)
-		if (slice_is(type, p->clear[i]))
-			return 1;
+	if (p->seen && p->seen_empty)
+		return true;
+	for (size_t i = 0; p->seen && i < p->nabsent; i++)
+		if (slice_is(type, p->absent[i]))
+			return true;
 	dest = dests_get(&p->dests, p->o->conf->prefix, type);
 	began = clock_mono();
-	if (dest->held_until > began || p->next_look > began)
-		return 0;
+	if (dest->held_until > began || p->next_check > began)
+		return false;
 	snprintf(name, sizeof(name), "%.*s", (int)type.n, type.p);
 	change = buffer_change(p->buf);
 	r = backlog_lacks_type(p->buf, name, &holds, &err);
 	if (r != 1) {
 		dest->held_until = p->next_drain;
-		/* With thousands of held types a look is dear: a tenth of the time at most. "Not
-		 * clear" is always safe. */
-		p->next_look = clock_mono() + 10 * (clock_mono() - began);
-		return 0;
+		/* With thousands of held types a check is expensive: spend a tenth of the time on
+		 * checks at most. Returning false is always safe. */
+		p->next_check = clock_mono() + 10 * (clock_mono() - began);
+		return false;
 	}
-	note_clear(p, name, change);
-	p->empty = !holds;
-	return 1;
+	remember_absent(p, name, change);
+	p->seen_empty = !holds;
+	return true;
 }
 
+/* --- draining ---------------------------------------------------------------------- */
+
 static void
-quiet(void *arg, const char *text)
+say_quietly(void *arg, const char *text)
 {
 	publish_say(arg, false, "%s", text);
 }
 
-/* Drains a part of the buffer, if nobody else does. 0 something was done, -1 not possible now. */
 int
 fallback_drain(struct publish *p, const char *type, bool whole)
 {
@@ -181,7 +182,7 @@ fallback_drain(struct publish *p, const char *type, bool whole)
 	    .type = type,
 	    .limit = whole ? 0 : DRAIN_EVENTS,
 	    .budget_ms = whole ? 0 : DRAIN_MS,
-	    .say = quiet,
+	    .say = say_quietly,
 	    .arg = p};
 	int64_t began = clock_mono(), cost;
 	struct drain_result r;
@@ -189,23 +190,22 @@ fallback_drain(struct publish *p, const char *type, bool whole)
 	int done;
 
 	p->next_drain = began + PUBLISH_RETRY_MS;
-	p->held = false;
+	p->held_unrecorded = false;
 	if (buffer_replay_lock(p->buf, &err) == -1)
 		return -1;
 	done = drain_run(p->buf, p->conn, &o, &r, &err);
 	buffer_replay_unlock(p->buf);
 	fallback_forget_absent(p);
-	dests_free(&p->dests); /* their bounds have moved, and those stopped may go on */
+	dests_free(&p->dests); /* their streams grew, and stopped types may go on */
 	if (r.disordered)
 		publish_say(p, true,
 		    "%llu events of the buffer were taken after earlier ones of their types were "
-		    "refused: "
-		    "they are out of order",
+		    "refused: they are out of order",
 		    (unsigned long long)r.disordered);
 	if (r.quarantined || r.disordered || r.status == STATUS_UNSAFE)
 		publish_worse(p, r.status == STATUS_UNSAFE ? STATUS_UNSAFE : STATUS_SOME);
-	p->garbled |= r.garbage;
-	if (done == -1 && (p->garbled || conn_why(p->conn) != CONN_OK))
+	p->out_of_step |= r.garbage;
+	if (done == -1 && (p->out_of_step || conn_why(p->conn) != CONN_OK))
 		connect_drop(p, &err);
 	else if (done == -1)
 		connect_pause(p, CONN_LATER, err.text);
@@ -216,54 +216,54 @@ fallback_drain(struct publish *p, const char *type, bool whole)
 		p->next_drain = 0;
 		return 0;
 	}
-	/* What brings nothing is not to take more than a tenth of the time. */
+	/* Spend a tenth of the time at most on drains that deliver nothing. */
 	cost = clock_mono() - began;
 	p->next_drain =
 	    clock_mono() + (10 * cost > PUBLISH_RETRY_MS ? 10 * cost : PUBLISH_RETRY_MS);
 	return -1;
 }
 
-/* --- past a buffer that takes nothing ----------------------------------------------- */
+/* --- past a buffer that takes no more ----------------------------------------------- */
 
-/* The buffer takes nothing, and perhaps cannot be drained either (a disk that has become
- * read-only): is it in the way at all? */
-static int
-is_in_the_way(struct publish *p, struct slice type)
+/* Returns whether the buffer may hold events of this type after a drain too. On a disk that has
+ * become read-only a drain fails: then reads all lines for the answer. */
+static bool
+buffer_is_in_the_way(struct publish *p, struct slice type)
 {
 	char name[NAMES_MAX + 1];
 	struct err err;
 
 	if (fallback_lacks_type(p, type) ||
 	    (fallback_drain(p, NULL, true) == 0 && p->conn != NULL && fallback_lacks_type(p, type)))
-		return 0;
+		return false;
 	snprintf(name, sizeof(name), "%.*s", (int)type.n, type.p);
 	if (p->conn == NULL || backlog_scan_lacks_type(p->buf, name, &err) != 1)
-		return 1;
-	note_clear(p, name, buffer_change(p->buf));
-	return 0;
+		return true;
+	remember_absent(p, name, buffer_change(p->buf));
+	return false;
 }
 
-/* One that waits for the buffer, directly instead. It is sent alone: the next may not pass it. */
+/* Sends one TO_BUFFER event to Redis. Awaits its reply, so that no later event overtakes it. */
 static int
-send_spilled(struct publish *p, struct inflight_event *s)
+send_past_buffer(struct publish *p, struct inflight_event *ev)
 {
-	if (s->doubt || is_in_the_way(p, s->e.type) || p->conn == NULL ||
-	    publish_prepare_dest(p, s->e.type) == -1 || p->conn == NULL)
+	if (ev->in_doubt || buffer_is_in_the_way(p, ev->event.type) || p->conn == NULL ||
+	    publish_prepare_dest(p, ev->event.type) == -1 || p->conn == NULL)
 		return -1;
-	connect_send_event(p, s);
+	connect_send_event(p, ev);
 	connect_await_replies(p);
-	return s->state == INFLIGHT_TO_BUFFER ? -1 : 0;
+	return ev->state == INFLIGHT_TO_BUFFER ? -1 : 0;
 }
 
-/* An earlier event of its type waits still: the order of a type holds. */
+/* Returns whether an earlier event of the same type is still TO_BUFFER: G3 forbids overtaking it.
+ */
 static bool
-waits_behind(struct publish *p, size_t at)
+waits_behind_same_type(struct publish *p, size_t at)
 {
-	struct slice type = inflight_at(&p->inflight, at)->e.type, other;
-	size_t i;
+	struct slice type = inflight_at(&p->inflight, at)->event.type, other;
 
-	for (i = 0; i < at; i++) {
-		other = inflight_at(&p->inflight, i)->e.type;
+	for (size_t i = 0; i < at; i++) {
+		other = inflight_at(&p->inflight, i)->event.type;
 		if (inflight_at(&p->inflight, i)->state == INFLIGHT_TO_BUFFER &&
 		    other.n == type.n && memcmp(other.p, type.p, type.n) == 0)
 			return true;
@@ -274,23 +274,22 @@ waits_behind(struct publish *p, size_t at)
 int
 fallback_bypass(struct publish *p)
 {
-	size_t i;
 	int r = 0;
 
-	for (i = 0; i < p->inflight.count; i++) {
+	for (size_t i = 0; i < p->inflight.count; i++) {
 		if (inflight_at(&p->inflight, i)->state != INFLIGHT_TO_BUFFER)
 			continue;
 		if (p->conn == NULL || p->buf == NULL || clock_mono() < p->next_try)
 			return -1;
-		if (waits_behind(p, i) || send_spilled(p, inflight_at(&p->inflight, i)) == -1)
+		if (waits_behind_same_type(p, i) ||
+		    send_past_buffer(p, inflight_at(&p->inflight, i)) == -1)
 			r = -1;
 	}
 	return r;
 }
 
-/* An event that the server will never take is kept, out of the way. */
 int
-fallback_quarantine(struct publish *p, struct inflight_event *s, const char *why)
+fallback_quarantine(struct publish *p, struct inflight_event *ev, const char *why)
 {
 	struct bytes line = {0};
 	struct quarantine *q;
@@ -299,14 +298,14 @@ fallback_quarantine(struct publish *p, struct inflight_event *s, const char *why
 
 	if (p->buf == NULL)
 		return -1;
-	line_put(&line, &s->e, line_limit(p, s), NULL, clock_now());
+	line_put(&line, &ev->event, line_maxlen(p, ev), NULL, clock_now());
 	q = quarantine_open(p->buf);
 	if (quarantine_add_refused(q, why, (struct slice){line.p, line.len - 1}, &err) == 0 &&
 	    quarantine_sync(q, &err) == 0) {
-		inflight_set_state(&p->inflight, s, INFLIGHT_REFUSED);
-		p->count[COUNT_QUARANTINED]++;
+		inflight_set_state(&p->inflight, ev, INFLIGHT_REFUSED);
+		p->counts[COUNT_QUARANTINED]++;
 		publish_worse(p, STATUS_SOME);
-		publish_say(p, true, "event %llu: %s: put into quarantine", s->n, why);
+		publish_say(p, true, "event %llu: %s: put into quarantine", ev->number, why);
 		r = 0;
 	}
 	quarantine_close(q);

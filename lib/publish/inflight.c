@@ -5,137 +5,137 @@
 
 #include "base/mem.h"
 
-#define FIRST 4
+#define FIRST_CAP 4
 
 void
-inflight_init(struct inflight *w)
+inflight_init(struct inflight *in)
 {
-	memset(w, 0, sizeof(*w));
-	w->cap = FIRST;
-	w->slot = mem_alloc(w->cap * sizeof(*w->slot));
+	memset(in, 0, sizeof(*in));
+	in->cap = FIRST_CAP;
+	in->ring = mem_alloc(in->cap * sizeof(*in->ring));
 }
 
 void
-inflight_free(struct inflight *w)
+inflight_free(struct inflight *in)
 {
-	size_t i;
-
-	for (i = 0; i < w->cap; i++)
-		bytes_free(&w->slot[i].bytes);
-	free(w->slot);
-	memset(w, 0, sizeof(*w));
+	for (size_t i = 0; i < in->cap; i++)
+		bytes_free(&in->ring[i].bytes);
+	free(in->ring);
+	memset(in, 0, sizeof(*in));
 }
 
 static void
-grow(struct inflight *w)
+grow_ring(struct inflight *in)
 {
-	struct inflight_event *more = mem_alloc(4 * w->cap * sizeof(*more));
-	size_t i;
+	struct inflight_event *ring = mem_alloc(4 * in->cap * sizeof(*ring));
 
-	for (i = 0; i < w->count; i++)
-		more[i] = *inflight_at(w, i);
-	free(w->slot);
-	w->slot = more;
-	w->head = 0;
-	w->cap *= 4;
+	for (size_t i = 0; i < in->count; i++)
+		ring[i] = *inflight_at(in, i);
+	free(in->ring);
+	in->ring = ring;
+	in->head = 0;
+	in->cap *= 4;
 }
 
-int
-inflight_has_room(const struct inflight *w, size_t bytes)
+bool
+inflight_has_room(const struct inflight *in, size_t bytes)
 {
-	size_t times = w->spills == w->count ? INFLIGHT_BUFFER_FACTOR : 1;
+	size_t factor = in->to_buffer == in->count ? INFLIGHT_BUFFER_FACTOR : 1;
 
-	return w->count < times * INFLIGHT_EVENTS &&
-	    (w->count == 0 ||
-	        (w->bytes + bytes <= times * INFLIGHT_BYTES && bytes <= INFLIGHT_BIG));
+	return in->count < factor * INFLIGHT_EVENTS &&
+	    (in->count == 0 ||
+	        (in->bytes + bytes <= factor * INFLIGHT_BYTES && bytes <= INFLIGHT_BIG));
 }
 
 struct inflight_event *
-inflight_at(struct inflight *w, size_t i)
+inflight_at(struct inflight *in, size_t i)
 {
-	return &w->slot[(w->head + i) & (w->cap - 1)];
+	return &in->ring[(in->head + i) & (in->cap - 1)];
 }
 
 static void
-copy(struct inflight_event *s, const struct event *e)
+copy_event(struct inflight_event *ev, const struct event *e)
 {
 	const struct slice *from[EVENT_FIELDS] = {&e->type, &e->payload, &e->trace_id,
 	    &e->correlation_id, &e->timestamp, &e->source, &e->event_id};
-	struct slice *to[EVENT_FIELDS] = {&s->e.type, &s->e.payload, &s->e.trace_id,
-	    &s->e.correlation_id, &s->e.timestamp, &s->e.source, &s->e.event_id};
+	struct slice *to[EVENT_FIELDS] = {&ev->event.type, &ev->event.payload, &ev->event.trace_id,
+	    &ev->event.correlation_id, &ev->event.timestamp, &ev->event.source,
+	    &ev->event.event_id};
 	size_t i, all = 0;
 
 	for (i = 0; i < EVENT_FIELDS; i++)
 		all += from[i]->n;
-	s->bytes.len = 0;
-	bytes_reserve(&s->bytes, all + 1); /* the pointers stay */
+	ev->bytes.len = 0;
+	bytes_reserve(&ev->bytes, all + 1); /* bytes_add must not move them below */
 	for (i = 0; i < EVENT_FIELDS; i++) {
-		to[i]->p = s->bytes.p + s->bytes.len;
+		to[i]->p = ev->bytes.p + ev->bytes.len;
 		to[i]->n = from[i]->n;
-		bytes_add(&s->bytes, from[i]->p, from[i]->n);
+		bytes_add(&ev->bytes, from[i]->p, from[i]->n);
 	}
 }
 
 struct inflight_event *
-inflight_push(struct inflight *w, const struct event *e, unsigned long long n)
+inflight_push(struct inflight *in, const struct event *e, unsigned long long number)
 {
-	struct inflight_event *s;
+	struct inflight_event *ev;
 
-	if (w->count == w->cap)
-		grow(w);
-	s = inflight_at(w, w->count++);
-	s->n = n;
-	s->state = INFLIGHT_NEW;
-	s->dest = NULL;
-	s->doubt = false;
-	s->bytes.len = 0;
-	s->e = (struct event){0};
+	if (in->count == in->cap)
+		grow_ring(in);
+	ev = inflight_at(in, in->count++);
+	ev->number = number;
+	ev->state = INFLIGHT_NEW;
+	ev->dest = NULL;
+	ev->in_doubt = false;
+	ev->bytes.len = 0;
+	ev->event = (struct event){0};
 	if (e != NULL)
-		copy(s, e);
-	w->bytes += s->bytes.len;
-	return s;
+		copy_event(ev, e);
+	in->bytes += ev->bytes.len;
+	return ev;
 }
 
 static size_t *
-counter(struct inflight *w, enum inflight_state state)
+state_counter(struct inflight *in, enum inflight_state state)
 {
-	return state == INFLIGHT_SENT ? &w->sent : state == INFLIGHT_TO_BUFFER ? &w->spills : NULL;
+	return state == INFLIGHT_SENT     ? &in->sent
+	    : state == INFLIGHT_TO_BUFFER ? &in->to_buffer
+	                                  : NULL;
 }
 
 void
-inflight_set_state(struct inflight *w, struct inflight_event *s, enum inflight_state state)
+inflight_set_state(struct inflight *in, struct inflight_event *ev, enum inflight_state state)
 {
-	size_t i = ((size_t)(s - w->slot) - w->head) & (w->cap - 1);
-	size_t *c;
+	size_t i = ((size_t)(ev - in->ring) - in->head) & (in->cap - 1);
+	size_t *counter;
 
-	if ((c = counter(w, s->state)) != NULL)
-		--*c;
-	s->state = state;
-	if ((c = counter(w, state)) != NULL)
-		++*c;
-	if (state == INFLIGHT_SENT && i < w->asked)
-		w->asked = i;
+	if ((counter = state_counter(in, ev->state)) != NULL)
+		--*counter;
+	ev->state = state;
+	if ((counter = state_counter(in, state)) != NULL)
+		++*counter;
+	if (state == INFLIGHT_SENT && i < in->first_sent)
+		in->first_sent = i;
 }
 
-/* Answers come in order, so that each slot is passed once. */
+/* Replies come in order, so each event is passed once. */
 struct inflight_event *
-inflight_oldest_sent(struct inflight *w)
+inflight_oldest_sent(struct inflight *in)
 {
-	while (inflight_at(w, w->asked)->state != INFLIGHT_SENT)
-		w->asked++;
-	return inflight_at(w, w->asked);
+	while (inflight_at(in, in->first_sent)->state != INFLIGHT_SENT)
+		in->first_sent++;
+	return inflight_at(in, in->first_sent);
 }
 
 void
-inflight_pop(struct inflight *w)
+inflight_pop(struct inflight *in)
 {
-	struct inflight_event *s = inflight_at(w, 0);
+	struct inflight_event *ev = inflight_at(in, 0);
 
-	w->bytes -= s->bytes.len;
-	if (s->bytes.cap > 2 * INFLIGHT_BIG)
-		bytes_free(&s->bytes);
-	w->head = (w->head + 1) & (w->cap - 1);
-	w->count--;
-	if (w->asked > 0)
-		w->asked--;
+	in->bytes -= ev->bytes.len;
+	if (ev->bytes.cap > 2 * INFLIGHT_BIG)
+		bytes_free(&ev->bytes);
+	in->head = (in->head + 1) & (in->cap - 1);
+	in->count--;
+	if (in->first_sent > 0)
+		in->first_sent--;
 }

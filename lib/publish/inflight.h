@@ -1,5 +1,6 @@
 /*
- * inflight: events that were taken and not yet answered for, in order, with their bytes.
+ * inflight: the events that a publisher has accepted and not yet answered for, oldest first, with
+ * copies of their bytes.
  */
 #ifndef PUBLISH_INFLIGHT_H
 #define PUBLISH_INFLIGHT_H
@@ -13,53 +14,53 @@
 
 #define INFLIGHT_EVENTS 1024
 #define INFLIGHT_BYTES (1u << 20)
-#define INFLIGHT_BUFFER_FACTOR \
-	4 /* times as much when all of it is for the buffer, where a sync costs the more the fewer \
-	     share it */
-#define INFLIGHT_BIG 32768UL /* an event larger than this goes alone, see BATCH_LARGE */
+/* Both limits grow by this factor when every event goes to the buffer: the more lines share an
+ * fdatasync, the less each costs. */
+#define INFLIGHT_BUFFER_FACTOR 4
+#define INFLIGHT_BIG 32768UL /* an event larger than this is in flight alone, see BATCH_LARGE */
 
 enum inflight_state {
 	INFLIGHT_NEW,       /* not yet sent anywhere */
-	INFLIGHT_SENT,      /* to Redis, unanswered */
-	INFLIGHT_TO_BUFFER, /* to be appended to the buffer */
-	INFLIGHT_ADDED,
+	INFLIGHT_SENT,      /* sent to Redis, unanswered */
+	INFLIGHT_TO_BUFFER, /* waits to be appended to the buffer */
+	INFLIGHT_ADDED,     /* this state and all below: finished, the answer is due */
 	INFLIGHT_BUFFERED,
 	INFLIGHT_REFUSED,
 	INFLIGHT_UNSAFE
 };
 
 struct inflight_event {
-	unsigned long long n; /* of the input, from 1 */
+	unsigned long long number; /* in the input, from 1 */
 	enum inflight_state state;
-	struct event e; /* in bytes */
+	struct event event; /* points into bytes */
 	struct bytes bytes;
 	struct dest *dest;
-	uint64_t number; /* of the command (conn_put) */
-	bool doubt;
-	struct doubt where;  /* when doubt */
+	uint64_t command; /* number of its XADD (conn_put) */
+	bool in_doubt;
+	struct doubt doubt;  /* when in_doubt */
 	struct stream_id id; /* when added */
 };
 
 struct inflight {
-	struct inflight_event *slot;
+	struct inflight_event *ring;
 	size_t head, count, bytes;
-	/* slots, a power of two: a process with one event is not to pay for a thousand */
-	size_t cap;
-	size_t sent, spills; /* how many are in these states */
-	size_t asked;        /* none before this one is SENT */
+	size_t cap;             /* a power of two; starts small for processes with one event */
+	size_t sent, to_buffer; /* how many events are in these states */
+	size_t first_sent;      /* no event before this index is SENT */
 };
 
-void inflight_init(struct inflight *w);
-void inflight_free(struct inflight *w);
-/* 1 when an event of that size may be added */
-int inflight_has_room(const struct inflight *w, size_t bytes);
-/* The next slot, NEW, with a copy of the event (NULL: none). There must be one free. */
+void inflight_init(struct inflight *in);
+void inflight_free(struct inflight *in);
+/* Returns whether an event of that size may be pushed. */
+bool inflight_has_room(const struct inflight *in, size_t bytes);
+/* Appends a NEW event with a copy of e; NULL: an event without fields. inflight_has_room must have
+ * returned true. */
 struct inflight_event *inflight_push(
-    struct inflight *w, const struct event *e, unsigned long long n);
-struct inflight_event *inflight_at(struct inflight *w, size_t i); /* 0 is the oldest */
-/* the oldest that is SENT; there must be one */
-struct inflight_event *inflight_oldest_sent(struct inflight *w);
-void inflight_set_state(struct inflight *w, struct inflight_event *s, enum inflight_state state);
-void inflight_pop(struct inflight *w); /* the oldest */
+    struct inflight *in, const struct event *e, unsigned long long number);
+struct inflight_event *inflight_at(struct inflight *in, size_t i); /* 0 is the oldest */
+/* Returns the oldest SENT event; there must be one. */
+struct inflight_event *inflight_oldest_sent(struct inflight *in);
+void inflight_set_state(struct inflight *in, struct inflight_event *ev, enum inflight_state state);
+void inflight_pop(struct inflight *in); /* removes the oldest */
 
 #endif

@@ -1,18 +1,19 @@
 /*
- * publish: events to Redis, else durably to the buffer, in the order in which they were given.
+ * publish: adds events to Redis, or appends them durably to the disk buffer, in the given order.
  *
- * Events go through a window: what was sent and is not answered is kept here, so that when the
- * connection goes, the rest goes to the buffer in order, with what is needed to find out later
- * whether it was executed (contract, G1 to G4). Answers come through a callback in the order of the
- * events, each exactly once.
+ * Events that were sent and not answered are kept in flight (inflight.h). When the connection is
+ * lost they go to the buffer in order, with the facts that a drain needs to find out whether the
+ * server executed them (G1 to G4, eventbus(7)). The answer callback is called once for each event,
+ * in the order of the events.
  *
- * An event is sent directly only when the buffer holds no undelivered one of its type; else a
- * bounded part of the buffer is drained first, and where that is not enough the event is appended.
+ * An event is sent directly only while the buffer holds no undelivered event of its type. Otherwise
+ * a bounded part of the buffer is drained first, and where that is not enough the event is appended
+ * to the buffer.
  *
- * For a caller with a poll loop: publish_begin_batch when input has come, publish_event for each,
- * publish_end_batch behind the last; then poll publish_fd for publish_poll_events, at most
- * publish_timeout_ms ms, and publish_work. For a caller without: publish_begin_batch,
- * publish_event, publish_finish.
+ * With a poll loop: call publish_begin_batch when input has arrived, publish_event for each event,
+ * and publish_end_batch after the last. Then poll publish_fd for publish_poll_events, at most
+ * publish_timeout_ms, and call publish_work. Without one: call publish_begin_batch, publish_event,
+ * publish_finish.
  */
 #ifndef PUBLISH_PUBLISH_H
 #define PUBLISH_PUBLISH_H
@@ -28,37 +29,38 @@
 enum publish_answer {
 	PUBLISH_ADDED,    /* text is the stream ID */
 	PUBLISH_BUFFERED, /* durably on disk */
-	/* by the caller (publish_refused_line), or by the server for good: in quarantine */
+	/* by the caller (publish_refused_line); or by the server for good, and it is in quarantine
+	 */
 	PUBLISH_REFUSED,
-	PUBLISH_UNSAFE /* neither Redis nor the buffer took it; text says why */
+	PUBLISH_UNSAFE /* neither Redis nor the buffer took it; text is the reason */
 };
 
 struct publish_options {
 	const struct conf *conf;
 	struct append_limits limits;
-	int64_t maxlen; /* -1: as configured for the type */
+	int64_t maxlen; /* entries; 0: no limit; -1: as configured for the type */
 	bool no_buffer, unordered;
-	/* In the order of the events. n counts them from 1. */
+	/* Called in the order of the events; n counts them from 1. */
 	void (*answer)(void *arg, unsigned long long n, enum publish_answer what, const char *text);
-	/* Words for people; important ones say what the user has to know even without -v. */
+	/* Gets messages for the user; important ones are shown without -v too. */
 	void (*say)(void *arg, bool important, const char *text);
 	void *arg;
 };
 
 struct publish;
 
-/* Opens the buffer, not the connection. NULL: f (78: unsafe directory, or it belongs to another
- * target). o is borrowed. */
+/* Opens the buffer, not the connection. Borrows o. NULL: err, status 78 when the directory is
+ * unsafe or belongs to another target. */
 struct publish *publish_open(const struct publish_options *o, struct err *err);
-/* Waits until everything is answered, looks whether trimming pushed out what was unread, and
- * returns the exit status (contract, section 6) of all that happened. */
+/* Waits until every event is answered, checks whether trimming removed unread entries, and returns
+ * the worst exit status of all events (ebpub(1)). */
 int publish_finish(struct publish *p);
 void publish_close(struct publish *p);
 
 void publish_begin_batch(struct publish *p);
-/* Takes one event (its bytes are copied). Waits when the window is full. */
+/* Accepts one event and copies its bytes. Waits while too many are in flight. */
 void publish_event(struct publish *p, const struct event *e);
-/* Keeps the place of a line that the caller refused in the order of the answers. */
+/* Counts a line that the caller refused; its answer comes in its place. */
 void publish_refused_line(struct publish *p);
 void publish_end_batch(struct publish *p);
 

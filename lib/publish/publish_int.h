@@ -1,6 +1,10 @@
 /*
- * publish_int: the state of a publisher (publish.h), shared by its parts: link is the connection,
- * admit says whether a stream takes more, spill is the buffer, publish the window between them.
+ * publish_int: the state of a publisher (publish.h), and the functions that publish.c, connect.c
+ * and fallback.c share.
+ *
+ * publish.c decides where each event goes (may_send_directly) and answers for it. connect.c sends
+ * events to Redis and takes the replies. fallback.c appends events to the disk buffer and drains
+ * it. inflight.h holds the events between the three.
  */
 #ifndef PUBLISH_PUBLISH_INT_H
 #define PUBLISH_PUBLISH_INT_H
@@ -14,92 +18,99 @@
 #include "redis/conn.h"
 #include "redis/stream.h"
 
-#define PUBLISH_RETRY_MS 500 /* after a refusal, which costs nothing */
-#define PUBLISH_TYPES 32     /* known to be clear at a time */
+#define PUBLISH_RETRY_MS 500    /* after a refusal, which costs nothing */
+#define PUBLISH_ABSENT_TYPES 32 /* remembered at a time */
 
 struct publish {
 	const struct publish_options *o;
-	struct buffer *buf; /* NULL: no buffer */
-	char *no_buffer;    /* why not */
+	struct buffer *buf;  /* NULL: no buffer, */
+	char *no_buffer_why; /* for this reason */
 	char *target;
-	struct conn *conn;
+	struct conn *conn;  /* NULL: not connected */
 	struct dests dests; /* of this connection */
 	struct inflight inflight;
-	struct bytes arena; /* fallback_append: lines being made */
+	struct bytes line_bytes; /* of the lines that fallback_append makes */
 	unsigned long long taken;
-	int64_t next_try; /* CLOCK_MONOTONIC ms: neither connect nor send before */
-	int64_t next_drain, next_look;
-	bool behind; /* the buffer holds what this process is waiting to see gone */
-	bool readonly, readonly_tried;
-	bool paused; /* connected, but the server refused everything a moment ago */
-	/* an answer was no answer: nothing of this connection is believed any more */
-	bool garbled;
-	bool said_down;
-	bool said_retain; /* what people have to know about trim = acked */
-	bool held;        /* a stream was full: the buffer does not say so yet */
-	/* the server could not be reached: what is buffered now is an outage */
-	bool away;
-	/* What of the buffer was seen last (buffer_change): the types that were clear then. */
-	bool looked, empty;
-	uint64_t change;
-	char *clear[PUBLISH_TYPES];
-	size_t clears;
-	uint64_t since_watch;
-	uint64_t count[COUNTERS];
+	/* CLOCK_MONOTONIC ms; before next_try neither connects nor sends */
+	int64_t next_try, next_drain, next_check;
+	bool must_drain; /* the buffer holds events that this process waits to see drained */
+	bool replica;    /* the server refused a write as a replica */
+	bool failover_tried;
+	bool paused;      /* connected, but the server refused everything a moment ago */
+	bool out_of_step; /* a reply had no expected shape: ignore the rest of the connection's */
+	bool down_reported;
+	bool trim_reported;   /* warnings about trim = acked */
+	bool held_unrecorded; /* a stream is full, and the checkpoint does not record it yet */
+	bool outage;          /* the server cannot be reached: an append marks an outage */
+	/* The buffer when buffer_change was seen_change: empty, or without these types. Valid while
+	 * seen is true. */
+	bool seen, seen_empty;
+	uint64_t seen_change;
+	char *absent[PUBLISH_ABSENT_TYPES];
+	size_t nabsent;
+	uint64_t added_since_watch;
+	uint64_t counts[COUNTERS];
 	int status;
 };
 
+/* --- publish.c -------------------------------------------------------------------- */
+
 void publish_say(struct publish *p, bool important, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* Raises the exit status, see status_worse. */
 void publish_worse(struct publish *p, int status);
+/* Returns the limit of the type's stream: of the options, else of its policy. */
 int64_t publish_maxlen(const struct publish *p, const char *type);
 
-/* --- link ------------------------------------------------------------------------- */
-
-/* 1 when there is a connection, made if need be, on which events may be sent now. */
-int connect_ensure(struct publish *p, struct slice type);
-void connect_close(struct publish *p);
-/* Sends one slot of the window. */
-void connect_send_event(struct publish *p, struct inflight_event *s);
-/* The connection is dead: what it answered before that counts, the rest is to be spilled. */
-void connect_drop(struct publish *p, const struct err *err);
-/* The server does not take events now: words, status, pause. */
-void connect_pause(struct publish *p, enum conn_why why, const char *text);
-void connect_take_replies(struct publish *p);  /* the replies that are here */
-void connect_await_replies(struct publish *p); /* all replies */
-/* After a replica's refusal: asks the name once more, and sends again what was refused. */
-void connect_follow_failover(struct publish *p);
-
-/* --- admit ------------------------------------------------------------------------ */
-
 /*
- * Whether an event of this type may be sent, as its stream is: asks for the bound of one that is
- * new on this connection, and with trim = acked for room. 0, or -1: its lane is stopped, or the
- * connection died.
+ * Makes the type's stream ready for one more event on this connection: the first time asks where
+ * the stream ends, and with trim = acked measures and makes room. -1: the type is stopped, or the
+ * connection was lost.
  */
 int publish_prepare_dest(struct publish *p, struct slice type);
-/* Opens a lane with what is known of its stream; NULL: nothing. */
+/* Opens a destination with the facts of its stream; NULL: unknown. */
 struct dest *publish_open_dest(
     struct publish *p, struct slice type, const struct stream_info *info);
-/* The same with an answer to XINFO STREAM. A refusal to look (no permission, wrong type) is none to
- * send: the XADD itself will tell. */
+/* Opens one from the reply to XINFO STREAM. An error reply (no permission, wrong type) leaves the
+ * facts unknown and does not stop the type: its XADD will show whether the server refuses. */
 void publish_open_dest_reply(struct publish *p, struct slice type, const struct reply *r);
 
-/* --- spill ------------------------------------------------------------------------ */
+/* --- connect.c -------------------------------------------------------------------- */
 
-/* Appends what is in state SPILL, durably, in order; it is BUFFERED then. -1: some of it, the last,
- * is SPILL still. */
+/* Returns whether events may be sent now; connects first where needed, with `type` the first to
+ * be sent. */
+bool connect_ensure(struct publish *p, struct slice type);
+void connect_close(struct publish *p);
+/* Queues the event's XADD; the event is SENT. */
+void connect_send_event(struct publish *p, struct inflight_event *ev);
+/* Closes a dead connection. Replies that had arrived count; the other SENT events become TO_BUFFER,
+ * in doubt if the server may have executed them. */
+void connect_drop(struct publish *p, const struct err *err);
+/* Stops sending for a while, because the server does not take events: reports it once, and sets
+ * the exit status. */
+void connect_pause(struct publish *p, enum conn_why why, const char *text);
+void connect_take_replies(struct publish *p);  /* those that have arrived */
+void connect_await_replies(struct publish *p); /* all of them */
+/* After a replica's refusal: resolves the server's name again, connects, and sends the refused
+ * events again. Once in the life of a publisher. */
+void connect_follow_failover(struct publish *p);
+
+/* --- fallback.c ------------------------------------------------------------------- */
+
+/* Appends the TO_BUFFER events, durably and in order; they become BUFFERED. -1: the last of them
+ * are still TO_BUFFER. */
 int fallback_append(struct publish *p, struct err *err);
-/* Where the buffer takes no more but Redis is there: drains it (that needs no room), then sends
- * what was to be spilled. 0 nothing is left to spill. */
+/* When the buffer is full or not writable but Redis is up: drains it, which needs no space, then
+ * sends the TO_BUFFER events to Redis. -1: some are still TO_BUFFER. */
 int fallback_bypass(struct publish *p);
-/* Whether the buffer holds no undelivered event of this type. */
-int fallback_lacks_type(struct publish *p, struct slice type);
+/* Returns whether the buffer certainly holds no undelivered event of this type; remembers the
+ * answer until the buffer changes. */
+bool fallback_lacks_type(struct publish *p, struct slice type);
 void fallback_forget_absent(struct publish *p);
-/* Drains a bounded part of the buffer (all of it with whole), unless somebody else does. 0
- * something moved, else -1. type: see drain_options. */
+/* Drains 1000 events or 0.2 s of the buffer (G3), all of it with `whole`, unless another process
+ * holds the replay lock. 0: something was delivered. type: see drain_options. */
 int fallback_drain(struct publish *p, const char *type, bool whole);
-/* Keeps an event that the server will never take, out of the way. 0 or -1. */
-int fallback_quarantine(struct publish *p, struct inflight_event *s, const char *why);
+/* Puts an event that the server will never take into quarantine; it becomes REFUSED. 0 or -1. */
+int fallback_quarantine(struct publish *p, struct inflight_event *ev, const char *why);
 
 #endif
