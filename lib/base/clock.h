@@ -31,6 +31,14 @@ int clock_parse(const char *s, size_t n, int64_t *us);
  */
 int clock_parse_rfc3339(const char *s, size_t n, int64_t *us);
 
+/* Lowers *by to t, where -1 stands for never in both. */
+static inline void
+clock_earliest(int64_t *by, int64_t t)
+{
+	if (t != -1 && (*by == -1 || t < *by))
+		*by = t;
+}
+
 /* Formats a span for people: "12 s", "3 min", "5 h", "2 d". Negative spans count as 0. */
 void clock_format_span(int64_t ms, char *out, size_t size);
 

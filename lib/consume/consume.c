@@ -23,94 +23,94 @@
 
 /* What is going on in one consume_run. */
 struct consume_loop {
-	struct consume *w;
+	struct consume *c;
 	struct pollfd *fds;
 	/* the sink's descriptor can tell that its reader is gone */
-	bool pipe;
-	size_t current; /* in_turn: the tap that has its turn */
-	size_t first;   /* the tap that may ask first */
-	bool ending;    /* nothing is asked any more */
+	bool is_pipe;
+	size_t current;     /* in_turn: the tap that has its turn */
+	size_t next_to_ask; /* the tap that may ask first */
+	bool ending;        /* nothing is asked any more */
 	enum consume_end end;
-	struct err fail; /* for CONSUME_FAILED */
+	struct err err; /* for CONSUME_FAILED */
 	int64_t last_event;
 	bool slow; /* what was written last took its time */
-	struct reconnect mend;
+	struct reconnect reconnect;
 };
 
 static void
-finish(struct consume_loop *r, enum consume_end end)
+end_loop(struct consume_loop *loop, enum consume_end end)
 {
-	if (!r->ending)
-		r->end = end;
-	r->ending = true;
+	if (!loop->ending)
+		loop->end = end;
+	loop->ending = true;
 }
 
 static void
-failed(struct consume_loop *r, const struct err *err)
+fail_loop(struct consume_loop *loop, const struct err *err)
 {
-	if (r->ending && r->end == CONSUME_FAILED)
+	if (loop->ending && loop->end == CONSUME_FAILED)
 		return;
-	r->ending = true;
-	r->end = CONSUME_FAILED;
-	r->fail = *err;
+	loop->ending = true;
+	loop->end = CONSUME_FAILED;
+	loop->err = *err;
 }
 
 /* --- outages ------------------------------------------------------------------- */
 
 static void
-lost(struct consume_loop *r, size_t tap, enum conn_why why, const struct err *err)
+lose_sub(struct consume_loop *loop, size_t tap, enum conn_why why, const struct err *err)
 {
-	if (!reconnect_lost(&r->mend, tap, why, err))
-		failed(r, err);
+	if (!reconnect_lost(&loop->reconnect, tap, why, err))
+		fail_loop(loop, err);
 }
 
 /* Not open yet, or lost. With in_turn only the current tap is opened. */
 static bool
-wants_open(const struct consume_loop *r, size_t i)
+wants_open(const struct consume_loop *loop, size_t i)
 {
-	return sub_state(r->w->subs[i]) == SUB_DOWN && (!r->w->in_turn || i == r->current);
+	return sub_state(loop->c->subs[i]) == SUB_DOWN && (!loop->c->in_turn || i == loop->current);
 }
 
 static void
-reopen(struct consume_loop *r)
+reopen_subs(struct consume_loop *loop)
 {
 	enum conn_why why;
 	struct err err;
 	bool all = true;
 
-	for (size_t i = 0; i < r->w->n && all && !r->ending; i++) {
-		if (!wants_open(r, i))
+	for (size_t i = 0; i < loop->c->n && all && !loop->ending; i++) {
+		if (!wants_open(loop, i))
 			continue;
-		if (!reconnect_due(&r->mend))
+		if (!reconnect_due(&loop->reconnect))
 			return;
-		if (sub_open(r->w->subs[i], &why, &err) == 0)
+		if (sub_open(loop->c->subs[i], &why, &err) == 0)
 			continue;
 		all = false;
-		if (!reconnect_failed(&r->mend, i, why, &err))
-			failed(r, &err);
+		if (!reconnect_failed(&loop->reconnect, i, why, &err))
+			fail_loop(loop, &err);
 	}
 	if (all)
-		reconnect_opened(&r->mend);
+		reconnect_opened(&loop->reconnect);
 }
 
 /* The first time there is no patience. With in_turn the first tap stands for all. */
 static void
-open_first(struct consume_loop *r)
+open_subs(struct consume_loop *loop)
 {
 	enum conn_why why;
 	struct err err;
 
-	for (size_t i = 0; i < r->w->n && !r->ending && wants_open(r, i); i++)
-		if (sub_open(r->w->subs[i], &why, &err) == -1)
-			failed(r, &err);
+	for (size_t i = 0; i < loop->c->n && !loop->ending && wants_open(loop, i); i++)
+		if (sub_open(loop->c->subs[i], &why, &err) == -1)
+			fail_loop(loop, &err);
 }
 
 /* --- asking ------------------------------------------------------------------------ */
 
 static int64_t
-idle_left(const struct consume_loop *r)
+consume_idle_left(const struct consume_loop *loop)
 {
-	int64_t left = r->last_event + r->w->idle_ms - clock_mono();
+	int64_t left = loop->last_event + loop->c->idle_ms - clock_mono();
 
 	return left > 0 ? left : 0;
 }
@@ -118,47 +118,47 @@ idle_left(const struct consume_loop *r)
 /* Where others may wait for its share of the limit a tap is asked at once, and waits only when it
  * had nothing. */
 static int64_t
-block_ms(const struct consume_loop *r, const struct subscription *sub)
+choose_block_ms(const struct consume_loop *loop, const struct subscription *sub)
 {
-	bool shared = r->w->limit >= 0 && r->w->n > 1;
+	bool shared = loop->c->limit >= 0 && loop->c->n > 1;
 	int64_t ms = shared ? BLOCK_SHARED : BLOCK;
 
-	if (r->w->to_end || (shared && !sub_at_end(sub)))
+	if (loop->c->to_end || (shared && !sub_at_end(sub)))
 		return -1;
-	if (shared && r->w->n > BLOCK / BLOCK_SHARED)
-		ms = BLOCK / (int64_t)r->w->n > 0 ? BLOCK / (int64_t)r->w->n : 1;
-	if (r->w->idle_ms >= 0 && idle_left(r) < ms)
-		ms = idle_left(r) > 0 ? idle_left(r) : 1;
+	if (shared && loop->c->n > BLOCK / BLOCK_SHARED)
+		ms = BLOCK / (int64_t)loop->c->n > 0 ? BLOCK / (int64_t)loop->c->n : 1;
+	if (loop->c->idle_ms >= 0 && consume_idle_left(loop) < ms)
+		ms = consume_idle_left(loop) > 0 ? consume_idle_left(loop) : 1;
 	return ms;
 }
 
 /* What the limit leaves for one more question: an equal share for each tap that could ask. */
 static size_t
-share(const struct consume_loop *r, size_t idle)
+share_of_limit(const struct consume_loop *loop, size_t idle)
 {
 	uint64_t left;
 
-	if (r->w->limit < 0)
+	if (loop->c->limit < 0)
 		return SIZE_MAX;
-	left = (uint64_t)r->w->limit - r->w->count;
-	for (size_t i = 0; i < r->w->n; i++)
-		left -= sub_requested(r->w->subs[i]);
+	left = (uint64_t)loop->c->limit - loop->c->count;
+	for (size_t i = 0; i < loop->c->n; i++)
+		left -= sub_requested(loop->c->subs[i]);
 	/* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): the tap that asks is idle too */
 	return left == 0 ? 0 : (size_t)(left / idle > 0 ? left / idle : 1);
 }
 
 /* A tap with nothing left is closed once its acknowledgements are answered. */
 static bool
-close_dry(struct consume_loop *r, size_t i)
+close_at_end(struct consume_loop *loop, size_t i)
 {
-	struct subscription *sub = r->w->subs[i];
+	struct subscription *sub = loop->c->subs[i];
 
-	if (!r->w->to_end || !sub_at_end(sub))
+	if (!loop->c->to_end || !sub_at_end(sub))
 		return false;
 	if (sub_settled(sub)) {
 		sub_close(sub);
-		if (r->w->in_turn)
-			r->current++;
+		if (loop->c->in_turn)
+			loop->current++;
 	}
 	return true;
 }
@@ -166,27 +166,27 @@ close_dry(struct consume_loop *r, size_t i)
 /* Begins behind the tap that asked last, so that a small limit goes round. true when a tap was
  * closed. */
 static bool
-ask(struct consume_loop *r)
+request_batches(struct consume_loop *loop)
 {
-	size_t idle = 0, many, first = r->first;
+	size_t idle = 0, many, first = loop->next_to_ask;
 	bool closed = false;
 
-	for (size_t i = 0; i < r->w->n; i++)
-		idle += sub_state(r->w->subs[i]) == SUB_IDLE;
-	for (size_t k = 0; k < r->w->n && !r->ending; k++) {
-		size_t i = (first + k) % r->w->n;
+	for (size_t i = 0; i < loop->c->n; i++)
+		idle += sub_state(loop->c->subs[i]) == SUB_IDLE;
+	for (size_t k = 0; k < loop->c->n && !loop->ending; k++) {
+		size_t i = (first + k) % loop->c->n;
 
-		if (sub_state(r->w->subs[i]) != SUB_IDLE)
+		if (sub_state(loop->c->subs[i]) != SUB_IDLE)
 			continue;
-		if (close_dry(r, i)) {
-			closed = closed || sub_state(r->w->subs[i]) == SUB_CLOSED;
+		if (close_at_end(loop, i)) {
+			closed = closed || sub_state(loop->c->subs[i]) == SUB_CLOSED;
 			continue;
 		}
-		if ((many = share(r, idle)) == 0)
+		if ((many = share_of_limit(loop, idle)) == 0)
 			continue;
-		sub_request(r->w->subs[i], many, block_ms(r, r->w->subs[i]));
+		sub_request(loop->c->subs[i], many, choose_block_ms(loop, loop->c->subs[i]));
 		idle--;
-		r->first = (i + 1) % r->w->n;
+		loop->next_to_ask = (i + 1) % loop->c->n;
 	}
 	return closed;
 }
@@ -199,7 +199,7 @@ struct consume_batch {
 };
 
 static int
-add_record(void *arg, const struct record *rec)
+add_record_to_sink(void *arg, const struct record *rec)
 {
 	struct consume_batch *b = arg;
 
@@ -209,81 +209,74 @@ add_record(void *arg, const struct record *rec)
 }
 
 static void
-deliver(struct consume_loop *r, struct subscription *sub)
+deliver_batch(struct consume_loop *loop, struct subscription *sub)
 {
-	struct consume_batch b = {r->w->sink, 0};
+	struct consume_batch b = {loop->c->sink, 0};
 	int64_t began = clock_mono();
 	struct err err;
 
-	if (!r->ending && !r->slow)
-		sub_prefetch(sub, share(r, 1));
+	if (!loop->ending && !loop->slow)
+		sub_prefetch(sub, share_of_limit(loop, 1));
 	sink_begin(b.sink);
-	sub_batch_each(sub_batch(sub), add_record, &b);
+	sub_batch_each(sub_batch(sub), add_record_to_sink, &b);
 	if (sink_flush(b.sink, &err) == -1) {
-		b.n = b.sink->whole;
-		failed(r, &err);
+		b.n = b.sink->written;
+		fail_loop(loop, &err);
 	}
-	r->slow = clock_mono() - began > SLOW;
+	loop->slow = clock_mono() - began > SLOW;
 	sub_finish_batch(sub, b.n);
-	r->w->count += b.n;
+	loop->c->count += b.n;
 	if (b.n > 0)
-		r->last_event = clock_mono();
+		loop->last_event = clock_mono();
 }
 
 /* true when there was something to do, so that there may be more. */
 static bool
-move(struct consume_loop *r)
+process_subs(struct consume_loop *loop)
 {
 	bool some = false;
 	enum conn_why why;
 	struct err err;
 
-	for (size_t i = 0; i < r->w->n; i++) {
-		struct subscription *sub = r->w->subs[i];
+	for (size_t i = 0; i < loop->c->n; i++) {
+		struct subscription *sub = loop->c->subs[i];
 		enum sub_state before = sub_state(sub);
 		bool settled = sub_settled(sub);
 
 		if (sub_conn(sub) == NULL)
 			continue;
 		if (sub_process(sub, &why, &err) == -1)
-			lost(r, i, why, &err);
+			lose_sub(loop, i, why, &err);
 		else if (before == SUB_REQUESTED &&
 		    (sub_state(sub) == SUB_READY || sub_at_end(sub)))
-			reconnect_reset_backoff(&r->mend, i);
-		if (sub_state(sub) == SUB_READY && !r->w->sink->broken)
-			deliver(r, sub);
+			reconnect_reset_backoff(&loop->reconnect, i);
+		if (sub_state(sub) == SUB_READY && !loop->c->sink->broken)
+			deliver_batch(loop, sub);
 		if (sub_settled(sub) == settled && sub_state(sub) == before)
 			continue;
 		some = true;
-		if (sub_state(sub) != SUB_DOWN && !r->ending)
-			reconnect_answered(&r->mend);
+		if (sub_state(sub) != SUB_DOWN && !loop->ending)
+			reconnect_answered(&loop->reconnect);
 	}
 	return some;
 }
 
 /* --- the loop ---------------------------------------------------------------------------- */
 
-static void
-sooner(int64_t *by, int64_t t)
-{
-	if (t != -1 && (*by == -1 || t < *by))
-		*by = t;
-}
-
 static int
-poll_ms(const struct consume_loop *r)
+consume_poll_ms(const struct consume_loop *loop)
 {
 	int64_t by = -1, left;
 
-	for (size_t i = 0; i < r->w->n; i++)
-		if (sub_conn(r->w->subs[i]) != NULL)
-			sooner(&by, conn_deadline(sub_conn(r->w->subs[i])));
-	if (r->w->idle_ms >= 0 && !r->ending && idle_left(r) > 0)
-		sooner(&by, r->last_event + r->w->idle_ms);
-	if (!r->ending)
-		sooner(&by, reconnect_next_try(&r->mend));
-	if (r->mend.down_since != 0 && !r->ending && r->w->to_end)
-		sooner(&by, r->mend.down_since + r->w->timeout_ms);
+	for (size_t i = 0; i < loop->c->n; i++)
+		if (sub_conn(loop->c->subs[i]) != NULL)
+			clock_earliest(&by, conn_deadline(sub_conn(loop->c->subs[i])));
+	if (loop->c->idle_ms >= 0 && !loop->ending && consume_idle_left(loop) > 0)
+		clock_earliest(&by, loop->last_event + loop->c->idle_ms);
+	if (!loop->ending)
+		clock_earliest(&by, reconnect_next_try(&loop->reconnect));
+	if (loop->reconnect.down_since != 0 && !loop->ending && loop->c->to_end)
+		clock_earliest(&by, loop->reconnect.down_since + loop->c->timeout_ms);
 	if (by == -1)
 		return -1;
 	left = by - clock_mono();
@@ -292,117 +285,118 @@ poll_ms(const struct consume_loop *r)
 
 /* The reader of our pipe is gone, and nobody would notice until the next event. */
 static void
-check_reader(struct consume_loop *r, const struct pollfd *p)
+check_pipe_reader(struct consume_loop *loop, const struct pollfd *p)
 {
 	struct err err;
 
-	if ((p->revents & POLLERR) == 0 || r->ending)
+	if ((p->revents & POLLERR) == 0 || loop->ending)
 		return;
-	r->w->sink->broken = errno = EPIPE;
+	loop->c->sink->broken = errno = EPIPE;
 	err_sys(&err, STATUS_UNSAFE, "write to stdout");
-	failed(r, &err);
+	fail_loop(loop, &err);
 }
 
 /* ms -1: until it is time. */
 static void
-wait_for_news(struct consume_loop *r, int ms)
+poll_subs(struct consume_loop *loop, int ms)
 {
-	struct pollfd *p = r->fds;
+	struct pollfd *p = loop->fds;
 	nfds_t n = 0;
 
-	p[n++] = (struct pollfd){.fd = r->ending ? -1 : r->w->stop, .events = POLLIN};
-	p[n++] = (struct pollfd){.fd = r->pipe && !r->ending ? r->w->sink->fd : -1};
-	for (size_t i = 0; i < r->w->n; i++) {
-		const struct conn *conn = sub_conn(r->w->subs[i]);
+	p[n++] = (struct pollfd){.fd = loop->ending ? -1 : loop->c->stop, .events = POLLIN};
+	p[n++] = (struct pollfd){.fd = loop->is_pipe && !loop->ending ? loop->c->sink->fd : -1};
+	for (size_t i = 0; i < loop->c->n; i++) {
+		const struct conn *conn = sub_conn(loop->c->subs[i]);
 
 		if (conn != NULL)
 			p[n++] = (struct pollfd){.fd = conn_fd(conn), .events = conn_events(conn)};
 	}
-	if (poll(p, n, ms == -1 ? poll_ms(r) : ms) <= 0)
+	if (poll(p, n, ms == -1 ? consume_poll_ms(loop) : ms) <= 0)
 		return;
 	if (p[0].revents != 0)
-		finish(r, CONSUME_STOPPED);
-	check_reader(r, &p[1]);
+		end_loop(loop, CONSUME_STOPPED);
+	check_pipe_reader(loop, &p[1]);
 }
 
 /* An outage that the plan has no more patience with. */
 static void
-judge_outage(struct consume_loop *r)
+fail_long_outage(struct consume_loop *loop)
 {
-	int64_t since = r->mend.down_since;
+	int64_t since = loop->reconnect.down_since;
 
-	if (since != 0 && !r->ending)
-		if ((r->w->idle_ms >= 0 && idle_left(r) == 0) ||
-		    (r->w->to_end && clock_mono() - since >= r->w->timeout_ms))
-			failed(r, &r->mend.outage);
+	if (since != 0 && !loop->ending)
+		if ((loop->c->idle_ms >= 0 && consume_idle_left(loop) == 0) ||
+		    (loop->c->to_end && clock_mono() - since >= loop->c->timeout_ms))
+			fail_loop(loop, &loop->reconnect.last_err);
 }
 
 static void
-judge(struct consume_loop *r)
+check_consume_end(struct consume_loop *loop)
 {
-	const struct consume *w = r->w;
+	const struct consume *c = loop->c;
 	bool open = false, dry = true;
 
-	for (size_t i = 0; i < w->n; i++) {
-		bool closed = sub_state(w->subs[i]) == SUB_CLOSED;
+	for (size_t i = 0; i < c->n; i++) {
+		bool closed = sub_state(c->subs[i]) == SUB_CLOSED;
 
 		open = open || !closed;
-		dry = dry && (closed || sub_at_end(w->subs[i]));
+		dry = dry && (closed || sub_at_end(c->subs[i]));
 	}
-	judge_outage(r);
-	if (w->limit >= 0 && w->count >= (uint64_t)w->limit)
-		finish(r, CONSUME_LIMIT);
+	fail_long_outage(loop);
+	if (c->limit >= 0 && c->count >= (uint64_t)c->limit)
+		end_loop(loop, CONSUME_LIMIT);
 	else if (!open)
-		finish(r, CONSUME_END);
-	else if (dry && w->idle_ms >= 0 && idle_left(r) == 0)
-		finish(r, CONSUME_IDLE);
+		end_loop(loop, CONSUME_END);
+	else if (dry && c->idle_ms >= 0 && consume_idle_left(loop) == 0)
+		end_loop(loop, CONSUME_IDLE);
 }
 
 /* At the end a tap is waited for while it reads or acknowledges; after a failure only for what it
  * acknowledges. */
 static bool
-over(struct consume_loop *r)
+are_subs_settled(struct consume_loop *loop)
 {
 	bool all = true;
 
-	for (size_t i = 0; i < r->w->n && r->ending; i++) {
-		struct subscription *sub = r->w->subs[i];
+	for (size_t i = 0; i < loop->c->n && loop->ending; i++) {
+		struct subscription *sub = loop->c->subs[i];
 
 		if (sub_conn(sub) == NULL || sub_settled(sub))
 			continue;
-		if (r->w->sink->broken && sub_state(sub) != SUB_IDLE && sub_acknowledged(sub))
+		if (loop->c->sink->broken && sub_state(sub) != SUB_IDLE && sub_acknowledged(sub))
 			sub_close(sub);
 		else
 			all = false;
 	}
-	return r->ending && all;
+	return loop->ending && all;
 }
 
 enum consume_end
-consume_run(struct consume *w, struct err *err)
+consume_run(struct consume *c, struct err *err)
 {
 	struct stat st;
-	struct consume_loop r = {.w = w};
+	struct consume_loop loop = {.c = c};
 	unsigned busy = 0;
 
-	r.pipe = fstat(w->sink->fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
-	r.fds = mem_alloc((w->n + 2) * sizeof(*r.fds));
-	reconnect_init(&r.mend, w->n, w->note, w->arg);
-	open_first(&r);
-	r.last_event = clock_mono();
-	for (judge(&r); !over(&r); judge(&r)) {
-		reopen(&r);
-		if (ask(&r) || move(&r) || over(&r)) {
+	loop.is_pipe =
+	    fstat(c->sink->fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+	loop.fds = mem_alloc((c->n + 2) * sizeof(*loop.fds));
+	reconnect_init(&loop.reconnect, c->n, c->note, c->arg);
+	open_subs(&loop);
+	loop.last_event = clock_mono();
+	for (check_consume_end(&loop); !are_subs_settled(&loop); check_consume_end(&loop)) {
+		reopen_subs(&loop);
+		if (request_batches(&loop) || process_subs(&loop) || are_subs_settled(&loop)) {
 			if (++busy % BUSY == 0) /* a stop counts in the midst of a flood too */
-				wait_for_news(&r, 0);
+				poll_subs(&loop, 0);
 		} else
-			wait_for_news(&r, -1);
+			poll_subs(&loop, -1);
 	}
-	free(r.fds);
-	reconnect_free(&r.mend);
-	if (r.end == CONSUME_FAILED)
-		*err = r.fail;
-	return r.end;
+	free(loop.fds);
+	reconnect_free(&loop.reconnect);
+	if (loop.end == CONSUME_FAILED)
+		*err = loop.err;
+	return loop.end;
 }
 
 int

@@ -39,7 +39,7 @@ enum consume_end {
 	CONSUME_FAILED /* f */
 };
 
-enum consume_end consume_run(struct consume *w, struct err *err);
+enum consume_end consume_run(struct consume *c, struct err *err);
 
 /*
  * The exit status of an end that is no failure, after count events: 124 when the end, which was

@@ -15,7 +15,7 @@
 #include "base/status.h"
 #include "event/names.h"
 
-#define MOST 10000 /* readers on one host */
+#define NUMBER_MAX 10000 /* readers on one host */
 
 int
 consumer_check(const char *option, const char *name, struct err *err)
@@ -33,7 +33,7 @@ consumer_check(const char *option, const char *name, struct err *err)
 }
 
 static void
-host_name(char out[65])
+get_host_name(char out[65])
 {
 	if (gethostname(out, 65) == -1 || out[0] == '\0')
 		snprintf(out, 65, "localhost");
@@ -45,7 +45,7 @@ host_name(char out[65])
 
 /* mkdir -p */
 static int
-make_path(const char *path)
+make_state_dir(const char *path)
 {
 	char *copy = mem_strdup(path), *p = copy;
 	int ok = 0;
@@ -63,11 +63,12 @@ make_path(const char *path)
 }
 
 static int
-open_dir(const char *state)
+open_consumers_dir(const char *state)
 {
 	int dir, sub;
 
-	if (make_path(state) == -1 || (dir = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
+	if (make_state_dir(state) == -1 ||
+	    (dir = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
 		return -1;
 	if (mkdirat(dir, "consumers", 0700) == -1 && errno != EEXIST)
 		sub = -1;
@@ -79,7 +80,7 @@ open_dir(const char *state)
 
 /* 1 taken, 0 somebody has it, -1 errno. */
 static int
-try_number(struct consumer *c, int dir, const char *host, int number)
+lock_number(struct consumer *c, int dir, const char *host, int number)
 {
 	char file[300];
 	int sys;
@@ -105,11 +106,11 @@ consumer_take(struct consumer *c, const char *state, struct err *err)
 	int dir = -1, got = -1;
 
 	c->fd = -1;
-	host_name(host);
+	get_host_name(host);
 	snprintf(c->host_prefix, sizeof(c->host_prefix), "eb-%s-", host);
-	if (state != NULL && (dir = open_dir(state)) != -1)
-		for (int n = 1; n <= MOST; n++)
-			if ((got = try_number(c, dir, host, n)) != 0)
+	if (state != NULL && (dir = open_consumers_dir(state)) != -1)
+		for (int n = 1; n <= NUMBER_MAX; n++)
+			if ((got = lock_number(c, dir, host, n)) != 0)
 				break;
 	if (state == NULL)
 		err_set(err, STATUS_SOME,

@@ -7,23 +7,23 @@
 #include "base/mem.h"
 
 void
-reconnect_init(struct reconnect *m, size_t connections, sub_note_fn *note, void *arg)
+reconnect_init(struct reconnect *rc, size_t connections, sub_note_fn *note, void *arg)
 {
-	*m = (struct reconnect){.note = note, .arg = arg};
-	m->backoff = mem_alloc(connections * sizeof(*m->backoff));
+	*rc = (struct reconnect){.note = note, .arg = arg};
+	rc->backoff = mem_alloc(connections * sizeof(*rc->backoff));
 	for (size_t i = 0; i < connections; i++)
-		m->backoff[i] = (struct backoff){.first = 50, .max = 5000};
+		rc->backoff[i] = (struct backoff){.first = 50, .max = 5000};
 }
 
 void
-reconnect_free(struct reconnect *m)
+reconnect_free(struct reconnect *rc)
 {
-	free(m->backoff);
-	m->backoff = NULL;
+	free(rc->backoff);
+	rc->backoff = NULL;
 }
 
 static bool
-passes(enum conn_why why)
+is_transient(enum conn_why why)
 {
 	switch (why) {
 	case CONN_REFUSED:
@@ -39,71 +39,71 @@ passes(enum conn_why why)
 }
 
 bool
-reconnect_lost(struct reconnect *m, size_t i, enum conn_why why, const struct err *err)
+reconnect_lost(struct reconnect *rc, size_t i, enum conn_why why, const struct err *err)
 {
 	char text[sizeof(err->text) + 32];
 
-	if (!passes(why))
+	if (!is_transient(why))
 		return false;
-	if (m->down_since != 0) {
-		if (m->on_trial)
-			m->next_try = clock_mono() + backoff_next(&m->backoff[i]);
-		m->on_trial = false;
+	if (rc->down_since != 0) {
+		if (rc->unconfirmed)
+			rc->next_try = clock_mono() + backoff_next(&rc->backoff[i]);
+		rc->unconfirmed = false;
 		return true;
 	}
 	snprintf(text, sizeof(text), "%s; trying again", err->text);
-	m->note(m->arg, SUB_WARNING, text);
-	m->outage = *err;
-	m->down_since = clock_mono();
-	m->next_try = m->down_since + backoff_next(&m->backoff[i]);
+	rc->note(rc->arg, SUB_WARNING, text);
+	rc->last_err = *err;
+	rc->down_since = clock_mono();
+	rc->next_try = rc->down_since + backoff_next(&rc->backoff[i]);
 	return true;
 }
 
 bool
-reconnect_due(const struct reconnect *m)
+reconnect_due(const struct reconnect *rc)
 {
-	return m->down_since == 0 || clock_mono() >= m->next_try;
+	return rc->down_since == 0 || clock_mono() >= rc->next_try;
 }
 
 bool
-reconnect_failed(struct reconnect *m, size_t i, enum conn_why why, const struct err *err)
+reconnect_failed(struct reconnect *rc, size_t i, enum conn_why why, const struct err *err)
 {
-	bool goes_on = reconnect_lost(m, i, why, err);
+	bool goes_on = reconnect_lost(rc, i, why, err);
 
-	m->outage = *err;
-	m->next_try = clock_mono() + backoff_next(&m->backoff[i]);
+	rc->last_err = *err;
+	rc->next_try = clock_mono() + backoff_next(&rc->backoff[i]);
 	return goes_on;
 }
 
 void
-reconnect_opened(struct reconnect *m)
+reconnect_opened(struct reconnect *rc)
 {
-	if (m->down_since != 0)
-		m->on_trial = true;
+	if (rc->down_since != 0)
+		rc->unconfirmed = true;
 }
 
 void
-reconnect_answered(struct reconnect *m)
+reconnect_answered(struct reconnect *rc)
 {
 	char span[32], text[64];
 
-	if (!m->on_trial)
+	if (!rc->unconfirmed)
 		return;
-	clock_format_span(clock_mono() - m->down_since, span, sizeof(span));
+	clock_format_span(clock_mono() - rc->down_since, span, sizeof(span));
 	snprintf(text, sizeof(text), "connected again after %s", span);
-	m->note(m->arg, SUB_WARNING, text);
-	m->down_since = 0;
-	m->on_trial = false;
+	rc->note(rc->arg, SUB_WARNING, text);
+	rc->down_since = 0;
+	rc->unconfirmed = false;
 }
 
 void
-reconnect_reset_backoff(struct reconnect *m, size_t i)
+reconnect_reset_backoff(struct reconnect *rc, size_t i)
 {
-	backoff_reset(&m->backoff[i]);
+	backoff_reset(&rc->backoff[i]);
 }
 
 int64_t
-reconnect_next_try(const struct reconnect *m)
+reconnect_next_try(const struct reconnect *rc)
 {
-	return m->down_since != 0 && !m->on_trial ? m->next_try : -1;
+	return rc->down_since != 0 && !rc->unconfirmed ? rc->next_try : -1;
 }

@@ -12,19 +12,19 @@
 #include "base/status.h"
 #include "event/event.h"
 
-#define LARGE (256UL * 1024)
-#define GRACE 1000 /* ms */
+#define WRITE_SIZE (256UL * 1024)
+#define STOP_GRACE 1000 /* ms */
 
 void
-sink_begin(struct sink *s)
+sink_begin(struct sink *sink)
 {
-	s->whole = 0;
+	sink->written = 0;
 }
 
 static bool
-is_time(const struct sink *s)
+is_stopping(const struct sink *sink)
 {
-	struct pollfd p = {.fd = s->stop, .events = POLLIN};
+	struct pollfd p = {.fd = sink->stop, .events = POLLIN};
 
 	return poll(&p, 1, 0) == 1;
 }
@@ -32,37 +32,37 @@ is_time(const struct sink *s)
 /* Waits for room, or until it is time to stop; when it is time, no longer than GRACE. false: there
  * is none. */
 static bool
-wait_room(const struct sink *s, bool stopping)
+wait_for_reader(const struct sink *sink, bool stopping)
 {
-	struct pollfd p[2] = {
-	    {.fd = s->fd, .events = POLLOUT}, {.fd = stopping ? -1 : s->stop, .events = POLLIN}};
+	struct pollfd p[2] = {{.fd = sink->fd, .events = POLLOUT},
+	    {.fd = stopping ? -1 : sink->stop, .events = POLLIN}};
 
-	return poll(p, 2, stopping ? GRACE : -1) != 0;
+	return poll(p, 2, stopping ? STOP_GRACE : -1) != 0;
 }
 
 /* Whole writes of n bytes; returns how many went. A write into a pipe that has room for it does not
  * block: when it is time, only such. */
 static size_t
-write_some(struct sink *s, const char *p, size_t n)
+write_to_sink(struct sink *sink, const char *p, size_t n)
 {
 	size_t at = 0;
 	ssize_t w;
 
 	while (at < n) {
-		bool stopping = !s->regular && is_time(s);
+		bool stopping = !sink->regular && is_stopping(sink);
 		size_t many = stopping && n - at > PIPE_BUF ? PIPE_BUF : n - at;
 
-		if (stopping && !wait_room(s, true)) {
-			s->broken = EINTR;
+		if (stopping && !wait_for_reader(sink, true)) {
+			sink->broken = EINTR;
 			break;
 		}
-		w = write(s->fd, p + at, many);
+		w = write(sink->fd, p + at, many);
 		if (w > 0)
 			at += (size_t)w;
 		else if (w == -1 && errno == EAGAIN)
-			wait_room(s, stopping);
+			wait_for_reader(sink, stopping);
 		else if (w == 0 || errno != EINTR) {
-			s->broken = w == 0 ? EIO : errno;
+			sink->broken = w == 0 ? EIO : errno;
 			break;
 		}
 	}
@@ -92,23 +92,23 @@ ends_torn(int fd, off_t size, char end)
 /* JSON records are lines: a torn one must stay one of its own. With other styles anything may stand
  * before. */
 static void
-look(struct sink *s)
+inspect_sink(struct sink *sink)
 {
 	struct stat st;
 
-	if (s->looked)
+	if (sink->inspected)
 		return;
-	s->looked = true;
-	s->regular = fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode);
-	if (s->regular && s->style == SINK_JSON && ends_torn(s->fd, st.st_size, s->end) &&
-	    write(s->fd, &s->end, 1) != 1)
-		s->broken = errno;
+	sink->inspected = true;
+	sink->regular = fstat(sink->fd, &st) == 0 && S_ISREG(st.st_mode);
+	if (sink->regular && sink->style == SINK_JSON &&
+	    ends_torn(sink->fd, st.st_size, sink->end) && write(sink->fd, &sink->end, 1) != 1)
+		sink->broken = errno;
 }
 
 /* Cuts n bytes off a file's end, provided that it is where we stand: nobody else has written behind
  * us. */
 static void
-cut_back(int fd, size_t n)
+cut_file_back(int fd, size_t n)
 {
 	off_t here = lseek(fd, 0, SEEK_CUR);
 	struct stat st;
@@ -121,13 +121,13 @@ cut_back(int fd, size_t n)
 
 /* How many records end within the first n bytes of out; *end is where the last of them does. */
 static size_t
-whole_in(const struct sink *s, size_t n, size_t *end)
+count_whole(const struct sink *sink, size_t n, size_t *end)
 {
-	const size_t *ends = (const void *)s->ends.p;
+	const size_t *ends = (const void *)sink->ends.p;
 	size_t k = 0;
 
 	*end = 0;
-	while (k < s->ends.len / sizeof(*ends) && ends[k] <= n)
+	while (k < sink->ends.len / sizeof(*ends) && ends[k] <= n)
 		*end = ends[k++];
 	return k;
 }
@@ -135,64 +135,64 @@ whole_in(const struct sink *s, size_t n, size_t *end)
 /* A pipe's reader that went away has handled nothing of this write that we know of; one that only
  * does not read has it. */
 static void
-push(struct sink *s)
+write_rendered(struct sink *sink)
 {
 	size_t went, whole, end;
 
-	if (s->out.len == 0 || s->broken != 0)
+	if (sink->out.len == 0 || sink->broken != 0)
 		return;
-	look(s);
-	if (s->broken != 0)
+	inspect_sink(sink);
+	if (sink->broken != 0)
 		return;
-	went = write_some(s, s->out.p, s->out.len);
-	whole = whole_in(s, went, &end);
-	if (s->regular && went > end)
-		cut_back(s->fd, went - end);
-	if (s->regular && s->sync && fdatasync(s->fd) == -1) {
+	went = write_to_sink(sink, sink->out.p, sink->out.len);
+	whole = count_whole(sink, went, &end);
+	if (sink->regular && went > end)
+		cut_file_back(sink->fd, went - end);
+	if (sink->regular && sink->sync && fdatasync(sink->fd) == -1) {
 		/* EINTR has a meaning of its own */
-		s->broken = errno == EINTR ? EIO : errno;
+		sink->broken = errno == EINTR ? EIO : errno;
 		whole = 0;
 	}
-	if (s->broken == 0 || s->broken == EINTR || s->regular)
-		s->whole += whole;
-	s->out.len = s->ends.len = 0;
-	if (s->out.cap > 4 * LARGE)
-		bytes_free(&s->out);
+	if (sink->broken == 0 || sink->broken == EINTR || sink->regular)
+		sink->written += whole;
+	sink->out.len = sink->ends.len = 0;
+	if (sink->out.cap > 4 * WRITE_SIZE)
+		bytes_free(&sink->out);
 }
 
 void
-sink_add(struct sink *s, const struct record *r)
+sink_add(struct sink *sink, const struct record *r)
 {
-	if (s->broken != 0)
+	if (sink->broken != 0)
 		return;
-	if (s->style == SINK_PAYLOAD)
-		event_add_payload(&s->out, r->kv, r->nkv);
-	else if (s->style == SINK_FORMAT)
-		format_add(&s->out, s->format, r);
+	if (sink->style == SINK_PAYLOAD)
+		event_add_payload(&sink->out, r->kv, r->nkv);
+	else if (sink->style == SINK_FORMAT)
+		format_add(&sink->out, sink->format, r);
 	else
-		event_add_json(&s->out, r->id, r->stream, r->type, r->kv, r->nkv, r->deliveries);
-	bytes_addc(&s->out, s->end);
-	bytes_add(&s->ends, &s->out.len, sizeof(s->out.len));
-	if (s->out.len >= LARGE)
-		push(s);
+		event_add_json(&sink->out, r->id, r->stream, r->type, r->kv, r->nkv, r->deliveries);
+	bytes_addc(&sink->out, sink->end);
+	bytes_add(&sink->ends, &sink->out.len, sizeof(sink->out.len));
+	if (sink->out.len >= WRITE_SIZE)
+		write_rendered(sink);
 }
 
 int
-sink_flush(struct sink *s, struct err *err)
+sink_flush(struct sink *sink, struct err *err)
 {
-	push(s);
-	if (s->broken == 0)
+	write_rendered(sink);
+	if (sink->broken == 0)
 		return 0;
-	if (s->broken == EINTR)
+	if (sink->broken == EINTR)
 		return err_set(err, STATUS_UNSAFE,
 		    "stopped, and nobody reads what was being written to stdout");
-	errno = s->broken;
+	errno = sink->broken;
 	return err_sys(err, STATUS_UNSAFE, "write to stdout");
 }
 
 void
-sink_free(struct sink *s)
+sink_free(struct sink *sink)
 {
-	bytes_free(&s->out);
-	bytes_free(&s->ends);
+	bytes_free(&sink->out);
+	bytes_free(&sink->ends);
 }

@@ -29,16 +29,16 @@ struct sink {
 	struct bytes out;
 	struct bytes ends; /* size_t each: where the records in out end */
 	/* records that are safe where fd leads, since sink_begin */
-	size_t whole;
-	bool looked, regular; /* what fd is */
+	size_t written;
+	bool inspected, regular; /* what fd is */
 	/* errno of the failure after which nothing is written any more */
 	int broken;
 };
 
-void sink_begin(struct sink *s); /* a new batch: whole is 0 */
-void sink_add(struct sink *s, const struct record *r);
-/* 0; or -1, status 74: s->whole says how many of the batch are written all the same. */
-int sink_flush(struct sink *s, struct err *err);
-void sink_free(struct sink *s);
+void sink_begin(struct sink *sink); /* a new batch: whole is 0 */
+void sink_add(struct sink *sink, const struct record *r);
+/* 0; or -1, status 74: s->written says how many of the batch are written all the same. */
+int sink_flush(struct sink *sink, struct err *err);
+void sink_free(struct sink *sink);
 
 #endif

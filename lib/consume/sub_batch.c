@@ -7,49 +7,49 @@
 #include "redis/reply.h"
 
 void
-sub_batch_clear(struct sub_batch *h)
+sub_batch_clear(struct sub_batch *batch)
 {
-	reply_free(h->entries);
-	reply_free(h->counts);
-	h->entries = h->counts = NULL;
-	h->claimed = false;
+	reply_free(batch->entries);
+	reply_free(batch->counts);
+	batch->entries = batch->counts = NULL;
+	batch->claimed = false;
 }
 
 static int
-each_entry(
-    const struct sub_batch *h, group_entry_fn *fn, void *arg, enum conn_why *why, struct err *err)
+for_each_entry(const struct sub_batch *batch, group_entry_fn *fn, void *arg, enum conn_why *why,
+    struct err *err)
 {
-	return h->claimed ? group_take_claim(h->entries, fn, arg, why, err)
-	                  : group_take_read(h->entries, &h->key, 1, fn, arg, why, err);
+	return batch->claimed ? group_take_claim(batch->entries, fn, arg, why, err)
+	                      : group_take_read(batch->entries, &batch->key, 1, fn, arg, why, err);
 }
 
 static int
-sum_entry(void *arg, size_t key, const struct group_entry *e)
+summarize_entry(void *arg, size_t key, const struct group_entry *e)
 {
-	struct sub_batch_summary *s = arg;
+	struct sub_batch_summary *summary = arg;
 
 	(void)key;
-	if (s->entries++ == 0)
-		s->first = e->id;
-	s->last = e->id;
+	if (summary->entries++ == 0)
+		summary->first = e->id;
+	summary->last = e->id;
 	for (size_t i = 0; i < e->nkv; i++)
-		s->bytes += e->kv[i].n;
+		summary->bytes += e->kv[i].n;
 	return 0;
 }
 
 int
-sub_batch_summarize(
-    const struct sub_batch *h, struct sub_batch_summary *sum, enum conn_why *why, struct err *err)
+sub_batch_summarize(const struct sub_batch *batch, struct sub_batch_summary *sum,
+    enum conn_why *why, struct err *err)
 {
 	*sum = (struct sub_batch_summary){0};
-	if (each_entry(h, sum_entry, sum, why, err) == -1)
+	if (for_each_entry(batch, summarize_entry, sum, why, err) == -1)
 		return -1;
 	if (sum->entries > 0)
 		id_parse(sum->last, &sum->last_id);
 	return 0;
 }
 
-struct each {
+struct record_walk {
 	const struct sub_batch *h;
 	sub_batch_record_fn *fn;
 	void *arg;
@@ -59,59 +59,59 @@ struct each {
 /* XPENDING's answer: [[id, consumer, idle, deliveries], ...] in order of ID; not an entry that
  * somebody claimed meanwhile, and none where it is not permitted. */
 static int64_t
-deliveries(struct each *e, struct slice id)
+find_deliveries(struct record_walk *walk, struct slice id)
 {
-	const struct reply *counts = e->h->counts;
+	const struct reply *counts = walk->h->counts;
 
-	for (size_t i = e->at; i < reply_count(counts); i++) {
+	for (size_t i = walk->at; i < reply_count(counts); i++) {
 		struct slice s = reply_text(reply_at(reply_at(counts, i), 0));
 
 		if (s.n == id.n && memcmp(s.p, id.p, id.n) == 0) {
-			e->at = i + 1;
-			return reply_int(reply_at(reply_at(counts, i), 3)) + e->h->claimed;
+			walk->at = i + 1;
+			return reply_int(reply_at(reply_at(counts, i), 3)) + walk->h->claimed;
 		}
 	}
 	return counts == NULL ? 1 : -1;
 }
 
 static int
-give_entry(void *arg, size_t key, const struct group_entry *entry)
+pass_record(void *arg, size_t key, const struct group_entry *entry)
 {
-	struct each *e = arg;
+	struct record_walk *walk = arg;
 	struct record r = {
-	    entry->id, slice_of(e->h->key), slice_of(e->h->type), entry->kv, entry->nkv, -1};
+	    entry->id, slice_of(walk->h->key), slice_of(walk->h->type), entry->kv, entry->nkv, -1};
 	struct stream_id id;
 
 	(void)key;
 	if (entry->gone)
 		return 0;
 	id_parse(entry->id, &id);
-	if (e->h->to != NULL && id_cmp(id, *e->h->to) > 0)
+	if (walk->h->to != NULL && id_cmp(id, *walk->h->to) > 0)
 		return 0;
-	if (e->h->grouped)
-		r.deliveries = deliveries(e, entry->id);
-	return e->fn(e->arg, &r);
+	if (walk->h->grouped)
+		r.deliveries = find_deliveries(walk, entry->id);
+	return walk->fn(walk->arg, &r);
 }
 
 int
-sub_batch_each(const struct sub_batch *h, sub_batch_record_fn *fn, void *arg)
+sub_batch_each(const struct sub_batch *batch, sub_batch_record_fn *fn, void *arg)
 {
-	struct each e = {h, fn, arg, 0};
+	struct record_walk walk = {batch, fn, arg, 0};
 	enum conn_why why;
 	struct err err;
 
-	return each_entry(h, give_entry, &e, &why, &err);
+	return for_each_entry(batch, pass_record, &walk, &why, &err);
 }
 
-struct handled {
+struct ack_ids {
 	struct bytes *ids;
 	size_t left, gone;
 };
 
 static int
-note_handled(void *arg, size_t key, const struct group_entry *e)
+append_ack_id(void *arg, size_t key, const struct group_entry *e)
 {
-	struct handled *h = arg;
+	struct ack_ids *h = arg;
 
 	(void)key;
 	if (!e->gone && h->left == 0)
@@ -126,12 +126,12 @@ note_handled(void *arg, size_t key, const struct group_entry *e)
 }
 
 size_t
-sub_batch_ack_ids(const struct sub_batch *h, size_t n, struct bytes *ids)
+sub_batch_ack_ids(const struct sub_batch *batch, size_t n, struct bytes *ids)
 {
-	struct handled handled = {ids, n, 0};
+	struct ack_ids handled = {ids, n, 0};
 	enum conn_why why;
 	struct err err;
 
-	each_entry(h, note_handled, &handled, &why, &err);
+	for_each_entry(batch, append_ack_id, &handled, &why, &err);
 	return handled.gone;
 }

@@ -29,19 +29,19 @@ struct sub_batch_summary {
 	struct stream_id last_id;
 };
 
-void sub_batch_clear(struct sub_batch *h);
+void sub_batch_clear(struct sub_batch *batch);
 /* 0; -1 when entries is an error reply or of a wrong shape: *why and f. A reply of nothing is 0
  * entries. */
-int sub_batch_summarize(
-    const struct sub_batch *h, struct sub_batch_summary *sum, enum conn_why *why, struct err *err);
+int sub_batch_summarize(const struct sub_batch *batch, struct sub_batch_summary *sum,
+    enum conn_why *why, struct err *err);
 
 /* The records in order, entries that are gone left out. fn returns non-zero to stop (returned
  * then). */
 typedef int sub_batch_record_fn(void *arg, const struct record *r);
-int sub_batch_each(const struct sub_batch *h, sub_batch_record_fn *fn, void *arg);
+int sub_batch_each(const struct sub_batch *batch, sub_batch_record_fn *fn, void *arg);
 
 /* Appends the IDs, each with a NUL, of the first n records and of all entries that are gone;
  * returns how many are gone. */
-size_t sub_batch_ack_ids(const struct sub_batch *h, size_t n, struct bytes *ids);
+size_t sub_batch_ack_ids(const struct sub_batch *batch, size_t n, struct bytes *ids);
 
 #endif

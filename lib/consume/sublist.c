@@ -9,46 +9,47 @@
 #include "redis/scan.h"
 
 static void
-add(struct sublist *t, const char *type, const char *key)
+add_subscription(struct sublist *list, const char *type, const char *key)
 {
 	char *group = NULL;
 
-	for (size_t i = 0; i < t->n; i++)
-		if (strcmp(sub_type(t->subs[i]), type) == 0)
+	for (size_t i = 0; i < list->n; i++)
+		if (strcmp(sub_type(list->subs[i]), type) == 0)
 			return;
-	if (t->plan->consumer != NULL)
-		group = t->group != NULL ? mem_strdup(t->group)
-		                         : names_group(t->prefix, t->service, type);
-	t->subs = mem_realloc(t->subs, (t->n + 1) * sizeof(*t->subs));
-	t->subs[t->n++] = sub_new(t->plan, type, key, group, t->note, t->arg);
+	if (list->plan->consumer != NULL)
+		group = list->group != NULL ? mem_strdup(list->group)
+		                            : names_group(list->prefix, list->service, type);
+	list->subs = mem_realloc(list->subs, (list->n + 1) * sizeof(*list->subs));
+	list->subs[list->n++] = sub_new(list->plan, type, key, group, list->note, list->arg);
 	free(group);
 }
 
 static char *
-key_of(const struct sublist *t, const char *type)
+make_key(const struct sublist *list, const char *type)
 {
-	return t->dead_letters ? names_dlq(t->prefix, type) : names_stream(t->prefix, type);
+	return list->dead_letters ? names_dlq(list->prefix, type)
+	                          : names_stream(list->prefix, type);
 }
 
 void
-sublist_add(struct sublist *t, const char *type)
+sublist_add(struct sublist *list, const char *type)
 {
-	char *key = key_of(t, type);
+	char *key = make_key(list, type);
 
-	add(t, type, key);
+	add_subscription(list, type, key);
 	free(key);
 }
 
 static int
-find_keys(const struct sublist *t, const char *pattern, char ***keys, size_t *n, bool *complete,
-    struct err *err)
+scan_matching_keys(const struct sublist *list, const char *pattern, char ***keys, size_t *n,
+    bool *complete, struct err *err)
 {
-	char *match = key_of(t, pattern);
+	char *match = make_key(list, pattern);
 	enum conn_why why;
-	struct conn *conn = conn_open(t->plan->url, t->plan->timeout_ms, &why, err);
+	struct conn *conn = conn_open(list->plan->url, list->plan->timeout_ms, &why, err);
 	int ok = conn == NULL
 	    ? -1
-	    : scan_keys(conn, match, clock_mono() + t->plan->timeout_ms, keys, n, complete, err);
+	    : scan_keys(conn, match, clock_mono() + list->plan->timeout_ms, keys, n, complete, err);
 
 	conn_close(conn);
 	free(match);
@@ -57,21 +58,21 @@ find_keys(const struct sublist *t, const char *pattern, char ***keys, size_t *n,
 
 int
 sublist_add_pattern(
-    struct sublist *t, const char *pattern, size_t *found, bool *complete, struct err *err)
+    struct sublist *list, const char *pattern, size_t *found, bool *complete, struct err *err)
 {
 	char **keys;
 
 	size_t n;
 
 	*found = 0;
-	if (find_keys(t, pattern, &keys, &n, complete, err) == -1)
+	if (scan_matching_keys(list, pattern, &keys, &n, complete, err) == -1)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
-		const char *type = (t->dead_letters ? names_dlq_type : names_stream_type)(
-		    t->prefix, keys[i], strlen(keys[i]));
+		const char *type = (list->dead_letters ? names_dlq_type : names_stream_type)(
+		    list->prefix, keys[i], strlen(keys[i]));
 
 		if (type != NULL) {
-			add(t, type, keys[i]);
+			add_subscription(list, type, keys[i]);
 			++*found;
 		}
 		free(keys[i]);
@@ -81,10 +82,10 @@ sublist_add_pattern(
 }
 
 void
-sublist_free(struct sublist *t)
+sublist_free(struct sublist *list)
 {
-	while (t->n > 0)
-		sub_free(t->subs[--t->n]);
-	free(t->subs);
-	t->subs = NULL;
+	while (list->n > 0)
+		sub_free(list->subs[--list->n]);
+	free(list->subs);
+	list->subs = NULL;
 }

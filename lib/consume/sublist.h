@@ -20,13 +20,13 @@ struct sublist {
 };
 
 /* No exchange: whether there is such a stream is seen when the tap opens. */
-void sublist_add(struct sublist *t, const char *type);
+void sublist_add(struct sublist *list, const char *type);
 /*
  * Those of the streams that are there now, over a connection of its own. *found: how many match;
  * *complete: all keys could be looked at within the plan's time-out. 0, or -1: f.
  */
 int sublist_add_pattern(
-    struct sublist *t, const char *pattern, size_t *found, bool *complete, struct err *err);
-void sublist_free(struct sublist *t); /* the taps too */
+    struct sublist *list, const char *pattern, size_t *found, bool *complete, struct err *err);
+void sublist_free(struct sublist *list); /* the taps too */
 
 #endif

@@ -44,7 +44,7 @@ sub_notef(struct subscription *sub, enum sub_note kind, const char *fmt, ...)
 }
 
 static void
-tell_gone(struct subscription *sub)
+report_gone(struct subscription *sub)
 {
 	if (sub->gone > 0)
 		sub_notef(sub, SUB_WARNING,
@@ -57,14 +57,14 @@ tell_gone(struct subscription *sub)
 void
 sub_disconnect(struct subscription *sub, enum sub_state state)
 {
-	tell_gone(sub);
+	report_gone(sub);
 	sub_batch_clear(&sub->batch);
-	reply_free(sub->next);
-	sub->next = NULL;
+	reply_free(sub->prefetched);
+	sub->prefetched = NULL;
 	conn_close(sub->conn);
 	sub->conn = NULL;
-	sub->asked = sub->ahead_asked = sub->acks = sub->checks = 0;
-	sub->ahead = false;
+	sub->requested = sub->prefetch_requested = sub->acks_in_flight = sub->checks_in_flight = 0;
+	sub->prefetching = false;
 	sub->state = state;
 }
 
@@ -74,7 +74,7 @@ sub_free(struct subscription *sub)
 	if (sub == NULL)
 		return;
 	sub_disconnect(sub, SUB_CLOSED);
-	bytes_free(&sub->handled);
+	bytes_free(&sub->unacked_ids);
 	free(sub->type);
 	free(sub->key);
 	free(sub->group);
@@ -90,11 +90,11 @@ sub_close(struct subscription *sub)
 /* --- asking ------------------------------------------------------------------- */
 
 static void
-ask_look(struct subscription *sub, const char *id, int64_t block_ms)
+put_xread(struct subscription *sub, const char *id, int64_t block_ms)
 {
 	char most[24], block[24];
 
-	snprintf(most, sizeof(most), "%zu", sub->asked);
+	snprintf(most, sizeof(most), "%zu", sub->requested);
 	snprintf(block, sizeof(block), "%" PRId64, block_ms);
 	if (block_ms < 0)
 		conn_putl(sub->conn, "XREAD", "COUNT", most, "STREAMS", sub->key, id, NULL);
@@ -105,21 +105,21 @@ ask_look(struct subscription *sub, const char *id, int64_t block_ms)
 }
 
 static void
-ask_group(struct subscription *sub, int64_t block_ms)
+put_group_read(struct subscription *sub, int64_t block_ms)
 {
 	char id[ID_SIZE] = ">";
 	const char *ids = id, *keys = sub->key;
 
-	if (sub->phase == THEIRS) {
+	if (sub->phase == PHASE_TAKEOVER) {
 		takeover_put_list(sub);
 		return;
 	}
-	if (sub->phase == OWN) {
-		id_format(sub->own, id);
+	if (sub->phase == PHASE_OWN) {
+		id_format(sub->cursor, id);
 		block_ms = -1;
 	}
 	group_put_read(
-	    sub->conn, sub->group, sub->plan->consumer, sub->asked, block_ms, &keys, &ids, 1);
+	    sub->conn, sub->group, sub->plan->consumer, sub->requested, block_ms, &keys, &ids, 1);
 }
 
 void
@@ -127,17 +127,17 @@ sub_request(struct subscription *sub, size_t count, int64_t block_ms)
 {
 	char id[ID_SIZE];
 
-	sub->asked = count < sub->pace.count ? count : sub->pace.count;
+	sub->requested = count < sub->pagesize.count ? count : sub->pagesize.count;
 	sub->state = SUB_REQUESTED;
-	if (sub->phase == NEW && takeover_due(sub))
+	if (sub->phase == PHASE_NEW && takeover_due(sub))
 		takeover_begin(sub);
 	if (sub->group != NULL)
-		ask_group(sub, block_ms);
+		put_group_read(sub, block_ms);
 	else {
-		id_format(sub->seen, id);
-		ask_look(sub, id, block_ms);
+		id_format(sub->last_seen, id);
+		put_xread(sub, id, block_ms);
 	}
-	if (sub->asked > 1)
+	if (sub->requested > 1)
 		conn_limit_reply(sub->conn, PAGESIZE_REPLY_MAX);
 }
 
@@ -146,14 +146,14 @@ sub_prefetch(struct subscription *sub, size_t count)
 {
 	const char *ids = ">", *keys = sub->key;
 
-	if (sub->group == NULL || sub->phase != NEW || !sub->full || count == 0 ||
+	if (sub->group == NULL || sub->phase != PHASE_NEW || !sub->full || count == 0 ||
 	    takeover_due(sub))
 		return;
-	sub->ahead = true;
-	sub->ahead_asked = count < sub->pace.count ? count : sub->pace.count;
-	group_put_read(
-	    sub->conn, sub->group, sub->plan->consumer, sub->ahead_asked, -1, &keys, &ids, 1);
-	if (sub->ahead_asked > 1)
+	sub->prefetching = true;
+	sub->prefetch_requested = count < sub->pagesize.count ? count : sub->pagesize.count;
+	group_put_read(sub->conn, sub->group, sub->plan->consumer, sub->prefetch_requested, -1,
+	    &keys, &ids, 1);
+	if (sub->prefetch_requested > 1)
 		conn_limit_reply(sub->conn, PAGESIZE_REPLY_MAX);
 	conn_flush(sub->conn);
 }
@@ -161,13 +161,13 @@ sub_prefetch(struct subscription *sub, size_t count)
 size_t
 sub_requested(const struct subscription *sub)
 {
-	return sub->asked + sub->ahead_asked;
+	return sub->requested + sub->prefetch_requested;
 }
 
 /* --- answers -------------------------------------------------------------------- */
 
 static int
-down(struct subscription *sub, enum conn_why why, enum conn_why *out)
+fail_connection(struct subscription *sub, enum conn_why why, enum conn_why *out)
 {
 	*out = why;
 	sub_disconnect(sub, SUB_DOWN);
@@ -176,111 +176,112 @@ down(struct subscription *sub, enum conn_why why, enum conn_why *out)
 
 /* The group vanished, or the stream under a blocked read: make it again and go on. */
 static int
-take_refusal(struct subscription *sub, enum conn_why w, enum conn_why *why, struct err *err)
+take_read_error(struct subscription *sub, enum conn_why w, enum conn_why *why, struct err *err)
 {
 	if (w != CONN_NOGROUP && w != CONN_UNBLOCKED)
-		return down(sub, w, why);
-	if (w == CONN_NOGROUP && sub->unmade != CONN_OK) {
-		*err = sub->refusal;
-		return down(sub, sub->unmade, why);
+		return fail_connection(sub, w, why);
+	if (w == CONN_NOGROUP && sub->create_why != CONN_OK) {
+		*err = sub->create_err;
+		return fail_connection(sub, sub->create_why, why);
 	}
-	sub->asked = 0;
+	sub->requested = 0;
 	sub->state = SUB_IDLE;
 	if (sub->group == NULL || sub_ensure_group(sub, why, err) == 0)
 		return 0;
-	return down(sub, conn_why(sub->conn) != CONN_OK ? conn_why(sub->conn) : *why, why);
+	return fail_connection(
+	    sub, conn_why(sub->conn) != CONN_OK ? conn_why(sub->conn) : *why, why);
 }
 
 /* How often each was delivered: one's own pending entries have been before. */
 static void
-ask_counts(struct subscription *sub, const struct sub_batch_summary *s)
+put_deliveries(struct subscription *sub, const struct sub_batch_summary *summary)
 {
 	char n[24];
 	struct slice argv[] = {slice_of("XPENDING"), slice_of(sub->key), slice_of(sub->group),
-	    s->first, s->last, {0}, slice_of(sub->plan->consumer)};
+	    summary->first, summary->last, {0}, slice_of(sub->plan->consumer)};
 
-	snprintf(n, sizeof(n), "%zu", s->entries);
+	snprintf(n, sizeof(n), "%zu", summary->entries);
 	argv[5] = slice_of(n);
 	conn_put(sub->conn, sizeof(argv) / sizeof(argv[0]), argv);
 }
 
 static int
-take_batch(struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err)
+take_read_reply(struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err)
 {
-	struct sub_batch_summary s;
+	struct sub_batch_summary summary;
 	enum conn_why w;
 	int sweep;
 
-	if (sub->phase == THEIRS && (sweep = takeover_take_reply(sub, r, why, err)) != 1)
-		return sweep == 0 ? 0 : take_refusal(sub, *why, why, err);
-	if (sub->phase != THEIRS)
+	if (sub->phase == PHASE_TAKEOVER && (sweep = takeover_take_reply(sub, r, why, err)) != 1)
+		return sweep == 0 ? 0 : take_read_error(sub, *why, why, err);
+	if (sub->phase != PHASE_TAKEOVER)
 		sub->batch.entries = r;
-	if (sub_batch_summarize(&sub->batch, &s, &w, err) == -1) {
+	if (sub_batch_summarize(&sub->batch, &summary, &w, err) == -1) {
 		sub_batch_clear(&sub->batch);
-		return take_refusal(sub, w, why, err);
+		return take_read_error(sub, w, why, err);
 	}
-	pagesize_learn(&sub->pace, s.entries, s.bytes);
-	sub->full = s.entries >= sub->asked;
-	sub->dry = sub->phase == NEW && s.entries == 0;
-	if (s.entries == 0) {
-		tell_gone(sub);
+	pagesize_learn(&sub->pagesize, summary.entries, summary.bytes);
+	sub->full = summary.entries >= sub->requested;
+	sub->at_end = sub->phase == PHASE_NEW && summary.entries == 0;
+	if (summary.entries == 0) {
+		report_gone(sub);
 		sub_batch_clear(&sub->batch);
-		sub->asked = 0;
-		if (sub->phase != THEIRS || sub->last_page)
-			sub->phase = NEW;
+		sub->requested = 0;
+		if (sub->phase != PHASE_TAKEOVER || sub->last_page)
+			sub->phase = PHASE_NEW;
 		sub->state = SUB_IDLE;
 		return 0;
 	}
-	sub_advance(sub, s.last_id);
-	if (sub->phase == THEIRS && sub->last_page)
-		sub->phase = NEW;
-	if (sub->phase != OWN) {
+	sub_advance(sub, summary.last_id);
+	if (sub->phase == PHASE_TAKEOVER && sub->last_page)
+		sub->phase = PHASE_NEW;
+	if (sub->phase != PHASE_OWN) {
 		sub->state = SUB_READY;
 		return 0;
 	}
-	sub->own = s.last_id;
-	ask_counts(sub, &s);
+	sub->cursor = summary.last_id;
+	put_deliveries(sub, &summary);
 	return 0;
 }
 
 static int
-take_ack(struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err)
+take_ack_reply(struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err)
 {
 	enum conn_why w = reply_why(r);
 	char what[600];
 
-	sub->acks--;
-	sub->handled.len = 0;
+	sub->acks_in_flight--;
+	sub->unacked_ids.len = 0;
 	if (w != CONN_OK && w != CONN_NOGROUP) {
 		snprintf(what, sizeof(what), "acknowledge in '%s'", sub->key);
 		reply_fail(err, r, what);
 	}
 	reply_free(r);
 	if (w != CONN_OK && w != CONN_NOGROUP)
-		return down(sub, w, why);
-	if (sub->acks > 0 || (r = sub->next) == NULL)
+		return fail_connection(sub, w, why);
+	if (sub->acks_in_flight > 0 || (r = sub->prefetched) == NULL)
 		return 0;
-	sub->next = NULL;
-	return take_batch(sub, r, why, err);
+	sub->prefetched = NULL;
+	return take_read_reply(sub, r, why, err);
 }
 
 static int
-take(struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err)
+dispatch_reply(struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err)
 {
-	if (sub->checks > 0) {
+	if (sub->checks_in_flight > 0) {
 		takeover_take_check(sub, r);
 		return 0;
 	}
-	if (sub->ahead && sub->acks > 0) {
-		sub->ahead = false;
-		sub->next = r;
+	if (sub->prefetching && sub->acks_in_flight > 0) {
+		sub->prefetching = false;
+		sub->prefetched = r;
 		return 0;
 	}
-	sub->ahead = false;
-	if (sub->acks > 0)
-		return take_ack(sub, r, why, err);
+	sub->prefetching = false;
+	if (sub->acks_in_flight > 0)
+		return take_ack_reply(sub, r, why, err);
 	if (sub->batch.entries == NULL)
-		return take_batch(sub, r, why, err);
+		return take_read_reply(sub, r, why, err);
 	sub->batch.counts = r;
 	sub->state = SUB_READY;
 	return 0;
@@ -294,12 +295,12 @@ sub_process(struct subscription *sub, enum conn_why *why, struct err *err)
 	int alive = conn_io(sub->conn, &dead);
 
 	while (sub->state != SUB_READY && (r = conn_take(sub->conn)) != NULL)
-		if (take(sub, r, why, err) == -1)
+		if (dispatch_reply(sub, r, why, err) == -1)
 			return -1;
 	if (alive == 0 || sub->state == SUB_READY)
 		return 0;
 	*err = dead;
-	return down(sub, conn_why(sub->conn), why);
+	return fail_connection(sub, conn_why(sub->conn), why);
 }
 
 /* --- the batch -------------------------------------------------------------------- */
@@ -314,16 +315,16 @@ void
 sub_finish_batch(struct subscription *sub, size_t n)
 {
 	if (sub->group != NULL) {
-		sub->gone += sub_batch_ack_ids(&sub->batch, n, &sub->handled);
+		sub->gone += sub_batch_ack_ids(&sub->batch, n, &sub->unacked_ids);
 		sub_put_acks(sub);
 	}
-	if (sub->part.has_to && id_cmp(sub->seen, sub->part.to) >= 0)
-		sub->dry = true;
+	if (sub->bounds.has_to && id_cmp(sub->last_seen, sub->bounds.to) >= 0)
+		sub->at_end = true;
 	sub_batch_clear(&sub->batch);
-	sub->asked = sub->ahead_asked;
-	sub->ahead_asked = 0;
-	sub->state = sub->ahead ? SUB_REQUESTED : SUB_IDLE;
-	if (sub->ahead)
+	sub->requested = sub->prefetch_requested;
+	sub->prefetch_requested = 0;
+	sub->state = sub->prefetching ? SUB_REQUESTED : SUB_IDLE;
+	if (sub->prefetching)
 		conn_restart_deadline(sub->conn);
 }
 
@@ -333,7 +334,7 @@ sub_take_reply(struct subscription *sub)
 	struct reply *r = sub->batch.entries;
 
 	sub->batch.entries = NULL;
-	sub->asked = 0;
+	sub->requested = 0;
 	sub->state = SUB_IDLE;
 	return r;
 }
@@ -349,20 +350,20 @@ sub_state(const struct subscription *sub)
 bool
 sub_at_end(const struct subscription *sub)
 {
-	return sub->dry;
+	return sub->at_end;
 }
 
 bool
 sub_settled(const struct subscription *sub)
 {
-	return sub->acks == 0 && sub->checks == 0 && sub->state != SUB_REQUESTED &&
-	    sub->state != SUB_READY;
+	return sub->acks_in_flight == 0 && sub->checks_in_flight == 0 &&
+	    sub->state != SUB_REQUESTED && sub->state != SUB_READY;
 }
 
 bool
 sub_acknowledged(const struct subscription *sub)
 {
-	return sub->acks == 0;
+	return sub->acks_in_flight == 0;
 }
 
 const struct conn *
@@ -392,24 +393,24 @@ sub_group(const struct subscription *sub)
 unsigned
 sub_group_recreations(const struct subscription *sub)
 {
-	return sub->remade;
+	return sub->group_recreations;
 }
 
-#define KIN_IDLE (24 * INT64_C(3600000))
+#define FORGET_IDLE (24 * INT64_C(3600000))
 
 void
 sub_advance(struct subscription *sub, struct stream_id id)
 {
-	if (!sub->have_seen || id_cmp(id, sub->seen) > 0)
-		sub->seen = id;
-	sub->have_seen = true;
+	if (!sub->has_last_seen || id_cmp(id, sub->last_seen) > 0)
+		sub->last_seen = id;
+	sub->has_last_seen = true;
 }
 
 static void
-group_start(const struct subscription *sub, char out[ID_SIZE])
+format_group_start(const struct subscription *sub, char out[ID_SIZE])
 {
-	if (sub->have_seen)
-		id_format(sub->seen, out);
+	if (sub->has_last_seen)
+		id_format(sub->last_seen, out);
 	else if (sub->plan->range.from.end)
 		snprintf(out, ID_SIZE, "$");
 	else
@@ -419,7 +420,7 @@ group_start(const struct subscription *sub, char out[ID_SIZE])
 /* Where the group stands, so that it can be made again there. Not permitted, not known; f counts
  * when the connection died. */
 static void
-learn_place(struct subscription *sub, struct err *err)
+learn_group_position(struct subscription *sub, struct err *err)
 {
 	struct stream_group *g;
 	enum conn_why why;
@@ -439,13 +440,13 @@ sub_ensure_group(struct subscription *sub, enum conn_why *why, struct err *err)
 	char start[ID_SIZE];
 	bool made, fresh;
 
-	group_start(sub, start);
+	format_group_start(sub, start);
 	if (group_ensure(sub->conn, sub->key, sub->group, start, &made, &fresh, why, err) == -1)
 		return -1;
-	sub->unmade = *why;
+	sub->create_why = *why;
 	if (*why != CONN_OK)
-		sub->refusal = *err;
-	sub->remade += made && sub->opened;
+		sub->create_err = *err;
+	sub->group_recreations += made && sub->opened;
 	if (made && sub->opened)
 		sub_notef(sub, SUB_WARNING, "group '%s' had vanished; made again at %s", sub->group,
 		    start);
@@ -456,29 +457,29 @@ sub_ensure_group(struct subscription *sub, enum conn_why *why, struct err *err)
 		sub_notef(sub, SUB_INFO, "stream '%s' is new: nothing has been published to it yet",
 		    sub->key);
 	if (!sub->opened) {
-		learn_place(sub, err);
+		learn_group_position(sub, err);
 		if (sub->plan->host_prefix != NULL && conn_why(sub->conn) == CONN_OK)
 			retire_delete_idle(sub->conn, sub->key, sub->group, sub->plan->host_prefix,
-			    sub->plan->consumer, KIN_IDLE, err);
+			    sub->plan->consumer, FORGET_IDLE, err);
 	}
-	sub->phase = sub->plan->manual_ack ? NEW : OWN;
-	sub->own = (struct stream_id){0};
+	sub->phase = sub->plan->manual_ack ? PHASE_NEW : PHASE_OWN;
+	sub->cursor = (struct stream_id){0};
 	return conn_why(sub->conn) == CONN_OK ? 0 : -1;
 }
 
 static int
-find_start(struct subscription *sub, enum conn_why *why, struct err *err)
+find_read_start(struct subscription *sub, enum conn_why *why, struct err *err)
 {
-	sub->phase = NEW;
-	if (sub->have_seen)
+	sub->phase = PHASE_NEW;
+	if (sub->has_last_seen)
 		return 0;
-	if (range_resolve(sub->conn, sub->key, &sub->plan->range, &sub->part, why, err) == -1)
+	if (range_resolve(sub->conn, sub->key, &sub->plan->range, &sub->bounds, why, err) == -1)
 		return -1;
-	if (!sub->part.exists)
+	if (!sub->bounds.exists)
 		sub_notef(sub, SUB_WARNING, "stream '%s' does not exist", sub->key);
-	if (sub->part.has_to)
-		sub->batch.to = &sub->part.to;
-	sub_advance(sub, sub->part.after);
+	if (sub->bounds.has_to)
+		sub->batch.to = &sub->bounds.to;
+	sub_advance(sub, sub->bounds.after);
 	return 0;
 }
 
@@ -489,15 +490,15 @@ sub_put_acks(struct subscription *sub)
 	struct slice ids[PAGESIZE_MOST];
 	size_t n = 0;
 
-	for (size_t at = 0; at < sub->handled.len; at += ids[n - 1].n + 1) {
-		ids[n] = slice_of(sub->handled.p + at);
+	for (size_t at = 0; at < sub->unacked_ids.len; at += ids[n - 1].n + 1) {
+		ids[n] = slice_of(sub->unacked_ids.p + at);
 		if (++n == PAGESIZE_MOST)
 			break;
 	}
 	if (n == 0)
 		return;
 	group_put_ack(sub->conn, sub->key, sub->group, ids, n);
-	sub->acks++;
+	sub->acks_in_flight++;
 }
 
 int
@@ -506,17 +507,17 @@ sub_open(struct subscription *sub, enum conn_why *why, struct err *err)
 	sub->conn = conn_open(sub->plan->url, sub->plan->timeout_ms, why, err);
 	if (sub->conn == NULL)
 		return -1;
-	if ((sub->group != NULL ? sub_ensure_group(sub, why, err) : find_start(sub, why, err)) ==
-	    -1) {
+	if ((sub->group != NULL ? sub_ensure_group(sub, why, err)
+	                        : find_read_start(sub, why, err)) == -1) {
 		if (conn_why(sub->conn) != CONN_OK)
 			*why = conn_why(sub->conn);
 		sub_disconnect(sub, SUB_DOWN);
 		return -1;
 	}
-	sub->pace = pagesize_start(sub->opened ? 1 : PAGESIZE_FIRST, 0);
+	sub->pagesize = pagesize_start(sub->opened ? 1 : PAGESIZE_FIRST, 0);
 	sub->state = SUB_IDLE;
 	sub->opened = true;
-	sub->dry = false;
+	sub->at_end = false;
 	sub_put_acks(sub);
 	return 0;
 }

@@ -12,10 +12,10 @@
 #include "redis/pagesize.h"
 #include "redis/reply.h"
 
-enum phase {
-	OWN, /* what is pending for us from before */
-	NEW,
-	THEIRS /* what others left */
+enum sub_phase {
+	PHASE_OWN, /* what is pending for us from before */
+	PHASE_NEW,
+	PHASE_TAKEOVER /* what others left */
 };
 
 struct subscription {
@@ -26,38 +26,38 @@ struct subscription {
 
 	enum sub_state state;
 	struct conn *conn;
-	enum phase phase;
+	enum sub_phase phase;
 	bool opened; /* once at least */
-	unsigned remade;
-	bool have_seen, dry;
+	unsigned group_recreations;
+	bool has_last_seen, at_end;
 	/* why the group could not be made, should it not be there; else CONN_OK */
-	enum conn_why unmade;
-	struct err refusal;
+	enum conn_why create_why;
+	struct err create_err;
 	/* the last ID given out, or that the group had been given */
-	struct stream_id seen;
-	struct stream_id own; /* OWN, THEIRS: gone through up to here */
-	struct pagesize pace;
-	size_t asked;
+	struct stream_id last_seen;
+	struct stream_id cursor; /* OWN, THEIRS: gone through up to here */
+	struct pagesize pagesize;
+	size_t requested;
 	/* the batch has as many as were asked for: there may be more */
 	bool full;
 	/* the next batch is asked for, ahead of the acknowledgement of this one */
-	bool ahead;
-	size_t ahead_asked;
+	bool prefetching;
+	size_t prefetch_requested;
 	/* its answer, while that acknowledgement is not answered */
-	struct reply *next;
+	struct reply *prefetched;
 	/* own pending entries that were trimmed or deleted, not yet told */
 	size_t gone;
-	unsigned acks; /* unanswered acknowledgements, ahead of the question */
+	unsigned acks_in_flight; /* unanswered acknowledgements, ahead of the question */
 	/* without a group: what is looked at; has_to is false with one */
-	struct range_bounds part;
+	struct range_bounds bounds;
 	struct sub_batch batch;
-	int64_t next_sweep; /* CLOCK_MONOTONIC ms */
-	bool no_sweep;      /* not permitted */
-	bool last_page;     /* THEIRS: nothing is behind it */
+	int64_t next_takeover; /* CLOCK_MONOTONIC ms */
+	bool takeover_denied;  /* not permitted */
+	bool last_page;        /* THEIRS: nothing is behind it */
 	/* unanswered questions whether an entry is gone, ahead of the acknowledgements */
-	unsigned checks;
+	unsigned checks_in_flight;
 	/* NUL-ended IDs whose acknowledgement is not answered */
-	struct bytes handled;
+	struct bytes unacked_ids;
 };
 
 void sub_notef(struct subscription *sub, enum sub_note kind, const char *fmt, ...)

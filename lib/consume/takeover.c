@@ -14,15 +14,15 @@ bool
 takeover_due(const struct subscription *sub)
 {
 	return sub->group != NULL && sub->plan->claim_idle > 0 && !sub->plan->manual_ack &&
-	    !sub->no_sweep && clock_mono() >= sub->next_sweep;
+	    !sub->takeover_denied && clock_mono() >= sub->next_takeover;
 }
 
 void
 takeover_begin(struct subscription *sub)
 {
-	sub->phase = THEIRS;
-	sub->own = (struct stream_id){0};
-	sub->next_sweep = clock_mono() + sub->plan->claim_idle;
+	sub->phase = PHASE_TAKEOVER;
+	sub->cursor = (struct stream_id){0};
+	sub->next_takeover = clock_mono() + sub->plan->claim_idle;
 }
 
 void
@@ -30,30 +30,30 @@ takeover_put_list(struct subscription *sub)
 {
 	char id[ID_SIZE + 1] = "(";
 
-	id_format(sub->own, id + 1);
+	id_format(sub->cursor, id + 1);
 	pending_put_list(
-	    sub->conn, sub->key, sub->group, sub->plan->claim_idle, id, sub->asked, NULL);
+	    sub->conn, sub->key, sub->group, sub->plan->claim_idle, id, sub->requested, NULL);
 }
 
 /* Nothing, or nothing that we may see. */
 static int
-no_more(struct subscription *sub, struct reply *r)
+end_takeover(struct subscription *sub, struct reply *r)
 {
 	if (reply_is_error(r)) {
-		sub->no_sweep = true;
+		sub->takeover_denied = true;
 		sub_notef(sub, SUB_INFO, "what others left pending of '%s' is left to them: %.*s",
 		    sub->type, (int)reply_text(r).n, reply_text(r).p);
 	}
 	reply_free(r);
 	sub_batch_clear(&sub->batch);
-	sub->phase = NEW;
-	sub->asked = 0;
+	sub->phase = PHASE_NEW;
+	sub->requested = 0;
 	sub->state = SUB_IDLE;
 	return 0;
 }
 
 static int
-claim(struct subscription *sub, struct reply *list)
+claim_listed(struct subscription *sub, struct reply *list)
 {
 	struct pending_claim c = {.key = sub->key,
 	    .group = sub->group,
@@ -68,20 +68,20 @@ claim(struct subscription *sub, struct reply *list)
 	while (n < listed && pending_parse(list, n, &p) == 0)
 		ids[n++] = p.id;
 	if (n > 0) {
-		sub->own = ids[n - 1];
+		sub->cursor = ids[n - 1];
 		pending_put_claim(sub->conn, &c, ids, n);
 		if (n > 1)
 			conn_limit_reply(sub->conn, PAGESIZE_REPLY_MAX);
 	}
 	free(ids);
-	sub->last_page = listed < sub->asked || n < listed;
+	sub->last_page = listed < sub->requested || n < listed;
 	sub->batch.counts = list;
-	return n > 0 ? 0 : no_more(sub, NULL);
+	return n > 0 ? 0 : end_takeover(sub, NULL);
 }
 
 /* Those listed that were not claimed: somebody was faster, or they are gone from the stream. */
 static void
-check_missing(struct subscription *sub, const struct reply *claimed)
+check_unclaimed(struct subscription *sub, const struct reply *claimed)
 {
 	char id[ID_SIZE];
 	struct pending p;
@@ -96,7 +96,7 @@ check_missing(struct subscription *sub, const struct reply *claimed)
 			continue;
 		}
 		stream_put_range(sub->conn, sub->key, id, id, 1);
-		sub->checks++;
+		sub->checks_in_flight++;
 	}
 }
 
@@ -105,7 +105,7 @@ takeover_take_reply(struct subscription *sub, struct reply *r, enum conn_why *wh
 {
 	*why = reply_why(r);
 	if (*why == CONN_NOPERM)
-		return no_more(sub, r);
+		return end_takeover(sub, r);
 	if (*why != CONN_OK) {
 		reply_fail(err, r, "take over what is pending");
 		reply_free(r);
@@ -113,17 +113,17 @@ takeover_take_reply(struct subscription *sub, struct reply *r, enum conn_why *wh
 		return -1;
 	}
 	if (sub->batch.counts == NULL)
-		return reply_count(r) > 0 ? claim(sub, r) : no_more(sub, r);
+		return reply_count(r) > 0 ? claim_listed(sub, r) : end_takeover(sub, r);
 	sub->batch.entries = r;
 	sub->batch.claimed = true;
-	check_missing(sub, r);
+	check_unclaimed(sub, r);
 	return 1;
 }
 
 void
 takeover_take_check(struct subscription *sub, struct reply *r)
 {
-	sub->checks--;
+	sub->checks_in_flight--;
 	if (reply_is_array(r) && reply_count(r) == 0)
 		sub->gone++;
 	reply_free(r);

@@ -12,17 +12,17 @@
 #include "redis/stream.h"
 
 static struct pending_claim
-claim_of(const struct handle_stream *p, int64_t deliveries, bool bodies)
+make_claim(const struct handle_stream *stream, int64_t deliveries, bool bodies)
 {
-	return (struct pending_claim){.key = sub_key(p->sub),
-	    .group = sub_group(p->sub),
-	    .consumer = p->w->plan->consumer,
+	return (struct pending_claim){.key = sub_key(stream->sub),
+	    .group = sub_group(stream->sub),
+	    .consumer = stream->loop->plan->consumer,
 	    .deliveries = deliveries,
 	    .bodies = bodies};
 }
 
 static void
-id_word(const struct job *j, char out[NAMES_MAX + ID_SIZE + 8])
+format_entry(const struct job *j, char out[NAMES_MAX + ID_SIZE + 8])
 {
 	char id[ID_SIZE];
 
@@ -33,28 +33,28 @@ id_word(const struct job *j, char out[NAMES_MAX + ID_SIZE + 8])
 /* --- beginnings ------------------------------------------------------------ */
 
 static int64_t
-wait(struct handle *w, struct job *j)
+wait_for_retry(struct handle_loop *loop, struct job *j)
 {
 	int64_t ms;
 
-	if (j->pause.first == 0)
-		j->pause =
-		    (struct backoff){.first = w->plan->retry_base, .max = w->plan->retry_max};
-	ms = backoff_next(&j->pause);
-	j->when = clock_mono() + ms;
-	job_set_state(&w->jobs, j, JOB_WAITING);
+	if (j->backoff.first == 0)
+		j->backoff = (struct backoff){
+		    .first = loop->plan->retry_base, .max = loop->plan->retry_max};
+	ms = backoff_next(&j->backoff);
+	j->due = clock_mono() + ms;
+	job_set_state(&loop->jobs, j, JOB_WAITING);
 	return ms;
 }
 
 /* The record of an entry that we have; false: it is gone. */
 static bool
-record_of(const struct job *j, struct record *r, struct bytes *kv)
+make_record(const struct job *j, struct record *r, struct bytes *kv)
 {
-	const struct handle_stream *p = handle_stream_of(j);
+	const struct handle_stream *stream = handle_stream_of(j);
 	bool gone;
 
 	*r = (struct record){
-	    .stream = slice_of(sub_key(p->sub)), .type = slice_of(sub_type(p->sub))};
+	    .stream = slice_of(sub_key(stream->sub)), .type = slice_of(sub_type(stream->sub))};
 	if (j->entry == NULL || stream_parse_entry(j->entry, &r->id, kv, &gone) == -1 || gone)
 		return false;
 	r->kv = (const void *)kv->p;
@@ -64,23 +64,23 @@ record_of(const struct job *j, struct record *r, struct bytes *kv)
 }
 
 static void
-run(struct handle *w, struct job *j)
+run_attempt(struct handle_loop *loop, struct job *j)
 {
-	struct runner *h = &w->runners[j->hand];
+	struct runner *runner = &loop->runners[j->runner];
 	struct bytes kv = {0};
 	struct record r;
 
 	j->attempts++;
-	if (!record_of(j, &r, &kv)) {
-		runner_release(h);
-		lease_check_lost(w, handle_stream_of(j), &j->id, 1);
-		handle_release(w, j);
+	if (!make_record(j, &r, &kv)) {
+		runner_release(runner);
+		lease_check_lost(loop, handle_stream_of(j), &j->id, 1);
+		handle_release(loop, j);
 	} else {
-		job_set_state(&w->jobs, j, JOB_RUNNING);
-		if (w->ending)
-			attempt_finish(w, j, OUTCOME_UNDONE, "", (struct slice){0});
+		job_set_state(&loop->jobs, j, JOB_RUNNING);
+		if (loop->ending)
+			attempt_finish(loop, j, OUTCOME_UNDONE, "", (struct slice){0});
 		else
-			runner_start(h, j, &r);
+			runner_start(runner, j, &r);
 	}
 	bytes_free(&kv);
 }
@@ -91,79 +91,80 @@ run(struct handle *w, struct job *j)
  * taken by another, or is gone from the stream.
  */
 static void
-not_begun(struct handle *w, struct job *j, const struct reply *r)
+drop_unclaimed(struct handle_loop *loop, struct job *j, const struct reply *r)
 {
-	struct handle_stream *p = handle_stream_of(j);
+	struct handle_stream *stream = handle_stream_of(j);
 
-	runner_release(&w->runners[j->hand]);
+	runner_release(&loop->runners[j->runner]);
 	if (r == NULL)
-		job_set_state(&w->jobs, j, JOB_READY);
-	else if (!j->stale && (reply_is_error(r) || p->forcing > 0))
-		wait(w, j);
+		job_set_state(&loop->jobs, j, JOB_READY);
+	else if (!j->stale && (reply_is_error(r) || stream->forcing > 0))
+		wait_for_retry(loop, j);
 	else {
-		lease_check_lost(w, p, &j->id, 1);
-		handle_release(w, j);
+		lease_check_lost(loop, stream, &j->id, 1);
+		handle_release(loop, j);
 	}
 }
 
 /* The answer has those that are ours, in order: entries, or IDs where we have the entries. */
 static void
-begun(struct control_request *a, struct reply *r)
+on_claimed(struct control_request *req, struct reply *r)
 {
-	struct handle_stream *p = a->arg;
-	struct handle *w = p->w;
-	struct shared_reply *b = NULL;
+	struct handle_stream *stream = req->arg;
+	struct handle_loop *loop = stream->loop;
+	struct shared_reply *shared = NULL;
 	size_t at = 0;
 
-	if (r != NULL && a->number != 0) {
-		b = shared_reply_new(r);
-		a->kept = true;
+	if (r != NULL && req->number != 0) {
+		shared = shared_reply_new(r);
+		req->keep_reply = true;
 	}
-	for (size_t i = 0; i < a->n; i++) {
-		struct job *j = a->jobs[i];
+	for (size_t i = 0; i < req->n; i++) {
+		struct job *j = req->jobs[i];
 		const struct reply *e = reply_at(r, at);
 		struct stream_id id;
 
-		if (id_parse(reply_text(b != NULL ? reply_at(e, 0) : e), &id) == -1 ||
+		if (id_parse(reply_text(shared != NULL ? reply_at(e, 0) : e), &id) == -1 ||
 		    id_cmp(id, j->id) != 0) {
-			not_begun(w, j, r);
+			drop_unclaimed(loop, j, r);
 			continue;
 		}
 		at++;
-		if (b != NULL)
-			job_set_entry(j, b, e);
+		if (shared != NULL)
+			job_set_entry(j, shared, e);
 		if (j->stale)
-			not_begun(w, j, r);
+			drop_unclaimed(loop, j, r);
 		else
-			run(w, j);
+			run_attempt(loop, j);
 	}
-	shared_reply_unref(b);
+	shared_reply_unref(shared);
 }
 
 /* Those at the head of the queue that are alike, at most as many as can run now: one command for
  * them all. */
 static bool
-begin_some(struct handle_stream *p)
+claim_ready_jobs(struct handle_stream *stream)
 {
-	struct handle *w = p->w;
-	struct job *first = p->queue.ready.first, **jobs = mem_alloc(HANDLE_PAGE * sizeof(*jobs));
+	struct handle_loop *loop = stream->loop;
+	struct job *first = stream->queue.ready.first,
+	           **jobs = mem_alloc(HANDLE_PAGE * sizeof(*jobs));
 	struct stream_id *ids = mem_alloc(HANDLE_PAGE * sizeof(*ids));
 	bool bodies = first->entry == NULL;
 	uint64_t attempts = first->attempts;
 	struct pending_claim c;
 	size_t n = 0;
 
-	for (struct job *j; n < HANDLE_PAGE && (j = p->queue.ready.first) != NULL; n++) {
-		struct runner *h = j->attempts == attempts && (j->entry == NULL) == bodies &&
-		        !(w->plan->ordered && p->queue.busy > 0)
-		    ? pool_pick(w, j)
+	for (struct job *j; n < HANDLE_PAGE && (j = stream->queue.ready.first) != NULL; n++) {
+		struct runner *runner = j->attempts == attempts && (j->entry == NULL) == bodies &&
+		        !(loop->plan->ordered && stream->queue.busy > 0)
+		    ? pool_pick(loop, j)
 		    : NULL;
 
-		if (h == NULL)
+		if (runner == NULL)
 			break;
-		runner_reserve(h, j);
-		j->hand = (size_t)(h - w->runners);
-		job_set_state(&w->jobs, j, JOB_CLAIMING);
+		runner_reserve(runner, j);
+		j->runner = (size_t)(runner - loop->runners);
+		job_set_state(&loop->jobs, j, JOB_CLAIMING);
 		jobs[n] = j;
 		ids[n] = j->id;
 	}
@@ -172,48 +173,53 @@ begin_some(struct handle_stream *p)
 		free(ids);
 		return false;
 	}
-	c = claim_of(p, (int64_t)attempts + 2, bodies);
-	pending_put_claim(w->control.conn, &c, ids, n);
-	control_expect(&w->control,
-	    (struct control_request){
-	        .answer = begun, .arg = p, .jobs = jobs, .ids = ids, .n = n, .number = bodies});
+	c = make_claim(stream, (int64_t)attempts + 2, bodies);
+	pending_put_claim(loop->control.conn, &c, ids, n);
+	control_expect(&loop->control,
+	    (struct control_request){.on_reply = on_claimed,
+	        .arg = stream,
+	        .jobs = jobs,
+	        .ids = ids,
+	        .n = n,
+	        .number = bodies});
 	return true;
 }
 
 void
-attempt_begin_ready(struct handle *w)
+attempt_begin_ready(struct handle_loop *loop)
 {
-	if (w->control.conn == NULL || w->ending)
+	if (loop->control.conn == NULL || loop->ending)
 		return;
-	for (size_t i = 0; i < w->plan->n; i++)
-		while (w->posts[i].queue.ready.first != NULL && begin_some(&w->posts[i]))
+	for (size_t i = 0; i < loop->plan->n; i++)
+		while (loop->streams[i].queue.ready.first != NULL &&
+		    claim_ready_jobs(&loop->streams[i]))
 			;
 }
 
 /* --- ends -------------------------------------------------------------------- */
 
 static void
-nothing(struct control_request *a, struct reply *r)
+ignore_reply(struct control_request *req, struct reply *r)
 {
-	(void)a;
+	(void)req;
 	(void)r;
 }
 
 /* The count as it was before the attempt. Should nobody hear of it, one attempt less is left. */
 static void
-undo(struct handle *w, struct job *j)
+undo_attempt(struct handle_loop *loop, struct job *j)
 {
-	struct pending_claim c = claim_of(handle_stream_of(j), (int64_t)j->attempts, false);
+	struct pending_claim c = make_claim(handle_stream_of(j), (int64_t)j->attempts, false);
 
 	j->attempts--;
-	if (w->control.conn == NULL || j->stale)
+	if (loop->control.conn == NULL || j->stale)
 		return;
-	pending_put_claim(w->control.conn, &c, &j->id, 1);
-	control_expect(&w->control, (struct control_request){.answer = nothing});
+	pending_put_claim(loop->control.conn, &c, &j->id, 1);
+	control_expect(&loop->control, (struct control_request){.on_reply = ignore_reply});
 }
 
 static void
-span_word(int64_t ms, char out[32])
+format_pause(int64_t ms, char out[32])
 {
 	if (ms < 1000)
 		snprintf(out, 32, "%d ms", (int)ms);
@@ -223,115 +229,117 @@ span_word(int64_t ms, char out[32])
 
 /* It waits for its next attempt, which is said. */
 static void
-again(struct handle *w, struct job *j, const char *what, const char *status)
+schedule_retry(struct handle_loop *loop, struct job *j, const char *what, const char *status)
 {
 	char word[NAMES_MAX + ID_SIZE + 8], span[32];
 
-	id_word(j, word);
-	span_word(wait(w, j), span);
-	handle_note(w, SUB_INFO, "%s: %s: %s; again in %s", word, what, status, span);
+	format_entry(j, word);
+	format_pause(wait_for_retry(loop, j), span);
+	handle_note(loop, SUB_INFO, "%s: %s: %s; again in %s", word, what, status, span);
 }
 
 static void
-failed(struct handle *w, struct job *j, const char *status, struct slice words)
+fail_attempt(struct handle_loop *loop, struct job *j, const char *status, struct slice words)
 {
 	char what[64];
 
-	w->count->failed++;
+	loop->count->failed++;
 	job_set_failure(j, status, words);
-	if (j->attempts >= w->plan->max_deliveries) {
-		job_set_state(&w->jobs, j, JOB_DEAD);
+	if (j->attempts >= loop->plan->max_deliveries) {
+		job_set_state(&loop->jobs, j, JOB_DEAD);
 		return;
 	}
 	snprintf(what, sizeof(what), "attempt %" PRIu64 " of %" PRIu64 " failed", j->attempts,
-	    w->plan->max_deliveries);
-	again(w, j, what, status);
+	    loop->plan->max_deliveries);
+	schedule_retry(loop, j, what, status);
 }
 
 static void
-later(struct handle *w, struct job *j, const char *status, struct slice words)
+postpone_attempt(struct handle_loop *loop, struct job *j, const char *status, struct slice words)
 {
-	if (j->put_off == 0)
-		j->put_off = clock_mono();
-	if (clock_mono() - j->put_off >= w->plan->retry_for) {
-		failed(w, j, status, words);
+	if (j->postponed_at == 0)
+		j->postponed_at = clock_mono();
+	if (clock_mono() - j->postponed_at >= loop->plan->retry_for) {
+		fail_attempt(loop, j, status, words);
 		return;
 	}
-	w->count->later++;
-	undo(w, j);
-	again(w, j, "put off", status);
+	loop->count->postponed++;
+	undo_attempt(loop, j);
+	schedule_retry(loop, j, "put off", status);
 }
 
 void
-attempt_finish(
-    struct handle *w, struct job *j, enum outcome what, const char *status, struct slice words)
+attempt_finish(struct handle_loop *loop, struct job *j, enum outcome what, const char *status,
+    struct slice words)
 {
-	runner_release(&w->runners[j->hand]);
-	w->last_event = clock_mono();
+	runner_release(&loop->runners[j->runner]);
+	loop->last_event = clock_mono();
 	if (what == OUTCOME_DONE) {
-		w->count->handled++;
-		job_set_state(&w->jobs, j, JOB_DONE);
+		loop->count->handled++;
+		job_set_state(&loop->jobs, j, JOB_DONE);
 	} else if (j->stale) {
-		lease_check_lost(w, handle_stream_of(j), &j->id, 1);
+		lease_check_lost(loop, handle_stream_of(j), &j->id, 1);
 		/* whoever has it now sees to it, if there is anything left to see to */
-		handle_release(w, j);
+		handle_release(loop, j);
 	} else if (what == OUTCOME_POSTPONED) {
-		later(w, j, status, words);
+		postpone_attempt(loop, j, status, words);
 	} else if (what == OUTCOME_DEAD) {
-		w->count->failed++;
+		loop->count->failed++;
 		job_set_failure(j, status, words);
-		job_set_state(&w->jobs, j, JOB_DEAD);
+		job_set_state(&loop->jobs, j, JOB_DEAD);
 	} else if (what == OUTCOME_FAILED) {
-		failed(w, j, status, words);
+		fail_attempt(loop, j, status, words);
 	} else {
-		undo(w, j);
-		wait(w, j);
+		undo_attempt(loop, j);
+		wait_for_retry(loop, j);
 	}
 }
 
 /* --- acknowledging ----------------------------------------------------------------- */
 
 static void
-acknowledged(struct control_request *a,
+on_acknowledged(struct control_request *req,
     struct reply *r) /* cppcheck-suppress constParameter ; as whoever takes an answer */
 {
-	struct handle *w = ((struct handle_stream *)a->arg)->w;
+	struct handle_loop *loop = ((struct handle_stream *)req->arg)->loop;
 
-	for (size_t i = 0; i < a->n; i++) {
+	for (size_t i = 0; i < req->n; i++) {
 		if (r == NULL)
-			job_set_state(&w->jobs, a->jobs[i], JOB_DONE); /* to be said again */
+			job_set_state(&loop->jobs, req->jobs[i], JOB_DONE); /* to be said again */
 		else
-			handle_release(w, a->jobs[i]);
+			handle_release(loop, req->jobs[i]);
 	}
 }
 
 static void
-acknowledge_some(struct handle_stream *p)
+ack_done_jobs(struct handle_stream *stream)
 {
 	struct job **jobs = mem_alloc(HANDLE_PAGE * sizeof(*jobs));
 	char(*text)[ID_SIZE] = mem_alloc(HANDLE_PAGE * sizeof(*text));
 	struct slice *ids = mem_alloc(HANDLE_PAGE * sizeof(*ids));
 	size_t n = 0;
 
-	for (struct job *j; n < HANDLE_PAGE && (j = p->queue.done.first) != NULL; n++) {
+	for (struct job *j; n < HANDLE_PAGE && (j = stream->queue.done.first) != NULL; n++) {
 		job_unlist(j);
 		jobs[n] = j;
 		id_format(j->id, text[n]);
 		ids[n] = slice_of(text[n]);
 	}
-	group_put_ack(p->w->control.conn, sub_key(p->sub), sub_group(p->sub), ids, n);
-	control_expect(&p->w->control,
-	    (struct control_request){.answer = acknowledged, .arg = p, .jobs = jobs, .n = n});
+	group_put_ack(
+	    stream->loop->control.conn, sub_key(stream->sub), sub_group(stream->sub), ids, n);
+	control_expect(&stream->loop->control,
+	    (struct control_request){
+	        .on_reply = on_acknowledged, .arg = stream, .jobs = jobs, .n = n});
 	free(text);
 	free(ids);
 }
 
 void
-attempt_ack_done(struct handle *w)
+attempt_ack_done(struct handle_loop *loop)
 {
-	if (w->control.conn == NULL)
+	if (loop->control.conn == NULL)
 		return;
-	for (size_t i = 0; i < w->plan->n; i++)
-		while (w->posts[i].queue.done.first != NULL)
-			acknowledge_some(&w->posts[i]);
+	for (size_t i = 0; i < loop->plan->n; i++)
+		while (loop->streams[i].queue.done.first != NULL)
+			ack_done_jobs(&loop->streams[i]);
 }

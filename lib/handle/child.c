@@ -23,7 +23,7 @@
 static int ended_pipe[2] = {-1, -1};
 
 static void
-on_child(int sig)
+on_sigchld(int sig)
 {
 	int saved = errno;
 
@@ -36,7 +36,7 @@ on_child(int sig)
 int
 child_watch(void)
 {
-	struct sigaction sa = {.sa_handler = on_child, .sa_flags = SA_NOCLDSTOP | SA_RESTART};
+	struct sigaction sa = {.sa_handler = on_sigchld, .sa_flags = SA_NOCLDSTOP | SA_RESTART};
 
 	if (ended_pipe[0] == -1 && pipe2(ended_pipe, O_CLOEXEC | O_NONBLOCK) == -1)
 		return -1;
@@ -63,7 +63,7 @@ close_fd(int *fd)
 }
 
 static void
-plain_signals(posix_spawnattr_t *attr)
+reset_signals(posix_spawnattr_t *attr)
 {
 	sigset_t plain, none;
 
@@ -81,7 +81,7 @@ plain_signals(posix_spawnattr_t *attr)
 
 /* errno of posix_spawn(3); fds become 0, 1 and 2, unless -1. */
 static int
-spawn(pid_t *pid, const struct child_plan *plan, const int fds[3])
+spawn_child(pid_t *pid, const struct child_plan *plan, const int fds[3])
 {
 	posix_spawn_file_actions_t acts;
 	posix_spawnattr_t attr;
@@ -90,7 +90,7 @@ spawn(pid_t *pid, const struct child_plan *plan, const int fds[3])
 
 	posix_spawn_file_actions_init(&acts);
 	posix_spawnattr_init(&attr);
-	plain_signals(&attr);
+	reset_signals(&attr);
 	for (int i = 0; i < 3; i++)
 		if (fds[i] != -1)
 			posix_spawn_file_actions_adddup2(&acts, fds[i], i);
@@ -108,31 +108,31 @@ make_pipes(struct child *c, const struct child_plan *plan, int theirs[3])
 {
 	int p[2];
 
-	if (plan->in == -1) {
+	if (plan->stdin_fd == -1) {
 		if (pipe2(p, O_CLOEXEC) == -1)
 			return -1;
-		theirs[0] = p[0], c->in = p[1];
-		fcntl(c->in, F_SETFL, O_NONBLOCK);
+		theirs[0] = p[0], c->stdin_fd = p[1];
+		fcntl(c->stdin_fd, F_SETFL, O_NONBLOCK);
 	}
-	if (plan->out) {
+	if (plan->pipe_stdout) {
 		if (pipe2(p, O_CLOEXEC) == -1)
 			return -1;
-		theirs[1] = p[1], c->out = p[0];
-		fcntl(c->out, F_SETFL, O_NONBLOCK);
+		theirs[1] = p[1], c->stdout_fd = p[0];
+		fcntl(c->stdout_fd, F_SETFL, O_NONBLOCK);
 	}
 	if (pipe2(p, O_CLOEXEC) == -1)
 		return -1;
-	theirs[2] = p[1], c->words = p[0];
-	fcntl(c->words, F_SETFL, O_NONBLOCK);
+	theirs[2] = p[1], c->stderr_fd = p[0];
+	fcntl(c->stderr_fd, F_SETFL, O_NONBLOCK);
 	return 0;
 }
 
 static void
-close_all(struct child *c)
+close_pipes(struct child *c)
 {
-	close_fd(&c->in);
-	close_fd(&c->out);
-	close_fd(&c->words);
+	close_fd(&c->stdin_fd);
+	close_fd(&c->stdout_fd);
+	close_fd(&c->stderr_fd);
 }
 
 int
@@ -140,21 +140,21 @@ child_start(struct child *c, const struct child_plan *plan, struct err *err)
 {
 	int theirs[3] = {-1, -1, -1}, given[3], e;
 
-	*c = (struct child){.in = -1, .out = -1, .words = -1};
+	*c = (struct child){.stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1};
 	if (make_pipes(c, plan, theirs) == -1)
 		e = errno;
 	else {
 		memcpy(given, theirs, sizeof(given));
-		if (plan->in != -1)
-			given[0] = plan->in;
-		e = spawn(&c->pid, plan, given);
+		if (plan->stdin_fd != -1)
+			given[0] = plan->stdin_fd;
+		e = spawn_child(&c->pid, plan, given);
 	}
 	for (int i = 0; i < 3; i++)
 		close_fd(&theirs[i]);
 	if (e == 0)
 		return 0;
 	c->pid = 0;
-	close_all(c);
+	close_pipes(c);
 	errno = e;
 	return err_sys(err, STATUS_CONFIG, "run '%s'", plan->argv[0]);
 }
@@ -192,11 +192,11 @@ child_find(const char *name, struct err *err)
 /* --- listening and ending ---------------------------------------------------------- */
 
 static void
-keep_tail(struct child *c, const char *p, size_t n)
+keep_stderr_tail(struct child *c, const char *p, size_t n)
 {
 	for (size_t i = n > sizeof(c->tail) ? n - sizeof(c->tail) : 0; i < n; i++)
-		c->tail[(c->heard + i) % sizeof(c->tail)] = p[i];
-	c->heard += n;
+		c->tail[(c->stderr_bytes + i) % sizeof(c->tail)] = p[i];
+	c->stderr_bytes += n;
 }
 
 void
@@ -205,17 +205,17 @@ child_read_stderr(struct child *c)
 	char some[4096];
 	ssize_t n;
 
-	for (int i = 0; i < BURST && c->words != -1; i++) {
-		n = read(c->words, some, sizeof(some));
+	for (int i = 0; i < BURST && c->stderr_fd != -1; i++) {
+		n = read(c->stderr_fd, some, sizeof(some));
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1 && errno == EAGAIN)
 			return;
 		if (n <= 0) {
-			close_fd(&c->words);
+			close_fd(&c->stderr_fd);
 			return;
 		}
-		keep_tail(c, some, (size_t)n);
+		keep_stderr_tail(c, some, (size_t)n);
 		/* when nobody hears it, the tail is kept all the same */
 		(void)io_write_all(STDERR_FILENO, some, (size_t)n);
 	}
@@ -258,7 +258,7 @@ child_destroy(struct child *c)
 			;
 		c->pid = 0;
 	}
-	close_all(c);
+	close_pipes(c);
 }
 
 void
@@ -273,8 +273,8 @@ child_status_text(int status, char out[32])
 void
 child_tail(const struct child *c, struct bytes *out)
 {
-	uint64_t from = c->heard > sizeof(c->tail) ? c->heard - sizeof(c->tail) : 0;
+	uint64_t from = c->stderr_bytes > sizeof(c->tail) ? c->stderr_bytes - sizeof(c->tail) : 0;
 
-	for (; from < c->heard; from++)
+	for (; from < c->stderr_bytes; from++)
 		bytes_addc(out, c->tail[from % sizeof(c->tail)]);
 }

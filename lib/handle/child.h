@@ -24,10 +24,10 @@ void child_watch_drain(void);
 
 struct child {
 	pid_t pid;                    /* 0: none */
-	int in, out;                  /* pipes, non-blocking, or -1 */
-	int words;                    /* its stderr; -1 when closed */
+	int stdin_fd, stdout_fd;      /* pipes, non-blocking, or -1 */
+	int stderr_fd;                /* its stderr; -1 when closed */
 	char tail[PROVENANCE_STDERR]; /* the end of what came there: a ring */
-	uint64_t heard;               /* bytes of it */
+	uint64_t stderr_bytes;        /* bytes of it */
 	/* clock_mono ms of SIGKILL, once it was asked to end; 0: not asked */
 	int64_t kill_at;
 };
@@ -35,9 +35,9 @@ struct child {
 struct child_plan {
 	char **argv; /* argv[0] is looked up in PATH */
 	char **env;
-	/* becomes its stdin; -1: a pipe, whose other end is child.in */
-	int in;
-	bool out; /* its stdout is a pipe, whose other end is child.out */
+	/* becomes its stdin; -1: a pipe, whose other end is child.stdin_fd */
+	int stdin_fd;
+	bool pipe_stdout; /* its stdout is a pipe, whose other end is child.stdout_fd */
 };
 
 /*

@@ -33,7 +33,7 @@ struct childenv {
 };
 
 static bool
-is(const char *var, const char *name)
+is_variable(const char *var, const char *name)
 {
 	size_t n = strlen(name);
 
@@ -41,17 +41,17 @@ is(const char *var, const char *name)
 }
 
 static bool
-left_out(const char *var)
+is_left_out(const char *var)
 {
 	for (size_t i = 0; i < NAMES; i++)
-		if (is(var, names[i]))
+		if (is_variable(var, names[i]))
 			return true;
-	return is(var, "EB_REDIS_PASSWORD") || is(var, "REDISCLI_AUTH");
+	return is_variable(var, "EB_REDIS_PASSWORD") || is_variable(var, "REDISCLI_AUTH");
 }
 
 /* "EB_REDIS_URL=redis://user:password@host": the same without ":password". */
 static char *
-without_password(const char *var)
+strip_password(const char *var)
 {
 	const char *start = strstr(var, "//"), *at = strrchr(var, '@'), *colon;
 	struct bytes b = {0};
@@ -70,33 +70,33 @@ without_password(const char *var)
 struct childenv *
 childenv_new(void)
 {
-	struct childenv *f = mem_alloc(sizeof(*f));
+	struct childenv *env = mem_alloc(sizeof(*env));
 	size_t n = 0;
 
 	while (environ[n] != NULL)
 		n++;
-	f->env = mem_alloc((n + NAMES + 1) * sizeof(*f->env));
+	env->env = mem_alloc((n + NAMES + 1) * sizeof(*env->env));
 	for (size_t i = 0; i < n; i++) {
-		if (left_out(environ[i]))
+		if (is_left_out(environ[i]))
 			continue;
-		if (is(environ[i], "EB_REDIS_URL")) {
-			if (f->url == NULL) /* the second of two means nothing */
-				f->env[f->own++] = f->url = without_password(environ[i]);
+		if (is_variable(environ[i], "EB_REDIS_URL")) {
+			if (env->url == NULL) /* the second of two means nothing */
+				env->env[env->own++] = env->url = strip_password(environ[i]);
 		} else
-			f->env[f->own++] = environ[i];
+			env->env[env->own++] = environ[i];
 	}
-	return f;
+	return env;
 }
 
 char **
-childenv_without_event(struct childenv *f)
+childenv_without_event(struct childenv *env)
 {
-	f->env[f->own] = NULL;
-	return f->env;
+	env->env[env->own] = NULL;
+	return env->env;
 }
 
 char **
-childenv_for_event(struct childenv *f, const struct record *r)
+childenv_for_event(struct childenv *env, const struct record *r)
 {
 	char deliveries[24];
 	struct event e;
@@ -116,30 +116,30 @@ childenv_for_event(struct childenv *f, const struct record *r)
 	    slice_of(deliveries),
 	};
 
-	f->text.len = 0;
+	env->text.len = 0;
 	for (size_t i = 0; i < NAMES; i++) {
 		if (values[i].p == NULL || values[i].n > LARGEST ||
 		    memchr(values[i].p, '\0', values[i].n) != NULL)
 			continue;
-		f->at[n++] = f->text.len;
-		bytes_adds(&f->text, names[i]);
-		bytes_addc(&f->text, '=');
-		bytes_add(&f->text, values[i].p, values[i].n);
-		bytes_addc(&f->text, '\0');
+		env->at[n++] = env->text.len;
+		bytes_adds(&env->text, names[i]);
+		bytes_addc(&env->text, '=');
+		bytes_add(&env->text, values[i].p, values[i].n);
+		bytes_addc(&env->text, '\0');
 	}
 	for (size_t i = 0; i < n; i++)
-		f->env[f->own + i] = f->text.p + f->at[i];
-	f->env[f->own + n] = NULL;
-	return f->env;
+		env->env[env->own + i] = env->text.p + env->at[i];
+	env->env[env->own + n] = NULL;
+	return env->env;
 }
 
 void
-childenv_free(struct childenv *f)
+childenv_free(struct childenv *env)
 {
-	if (f == NULL)
+	if (env == NULL)
 		return;
-	bytes_free(&f->text);
-	free(f->url);
-	free(f->env);
-	free(f);
+	bytes_free(&env->text);
+	free(env->url);
+	free(env->env);
+	free(env);
 }

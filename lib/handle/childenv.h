@@ -17,8 +17,8 @@ struct childenv;
 
 struct childenv *childenv_new(void); /* takes the environment as it is now */
 /* For execve(2); holds until the next call. */
-char **childenv_for_event(struct childenv *f, const struct record *r);
-char **childenv_without_event(struct childenv *f); /* without an event: for a worker */
-void childenv_free(struct childenv *f);
+char **childenv_for_event(struct childenv *env, const struct record *r);
+char **childenv_without_event(struct childenv *env); /* without an event: for a worker */
+void childenv_free(struct childenv *env);
 
 #endif

@@ -6,91 +6,92 @@
 #include "base/mem.h"
 
 void
-control_init(struct control *d, const struct url *url, int64_t timeout_ms)
+control_init(struct control *control, const struct url *url, int64_t timeout_ms)
 {
-	*d = (struct control){.url = url, .timeout_ms = timeout_ms};
-	d->last = &d->first;
+	*control = (struct control){.url = url, .timeout_ms = timeout_ms};
+	control->last = &control->first;
 }
 
 int
-control_open(struct control *d, enum conn_why *why, struct err *err)
+control_open(struct control *control, enum conn_why *why, struct err *err)
 {
-	d->conn = conn_open(d->url, d->timeout_ms, why, err);
-	return d->conn == NULL ? -1 : 0;
+	control->conn = conn_open(control->url, control->timeout_ms, why, err);
+	return control->conn == NULL ? -1 : 0;
 }
 
 void
-control_expect(struct control *d, struct control_request a)
+control_expect(struct control *control, struct control_request req)
 {
 	struct control_request *mine = mem_alloc(sizeof(*mine));
 
-	*mine = a;
+	*mine = req;
 	mine->next = NULL;
-	*d->last = mine;
-	d->last = &mine->next;
-	d->asked++;
+	*control->last = mine;
+	control->last = &mine->next;
+	control->unanswered++;
 }
 
 static struct control_request *
-pop(struct control *d)
+pop_request(struct control *control)
 {
-	struct control_request *a = d->first;
+	struct control_request *req = control->first;
 
-	d->first = a->next;
-	if (d->first == NULL)
-		d->last = &d->first;
-	d->asked--;
-	return a;
+	control->first = req->next;
+	if (control->first == NULL)
+		control->last = &control->first;
+	control->unanswered--;
+	return req;
 }
 
 static void
-give(struct control_request *a, struct reply *r)
+answer_request(struct control_request *req, struct reply *r)
 {
-	a->answer(a, r);
-	if (!a->kept)
+	req->on_reply(req, r);
+	if (!req->keep_reply)
 		reply_free(r);
-	free(a->jobs);
-	free(a->ids);
-	free(a);
+	free(req->jobs);
+	free(req->ids);
+	free(req);
 }
 
 void
-control_close(struct control *d)
+control_close(struct control *control)
 {
-	conn_close(d->conn);
-	d->conn = NULL;
-	while (d->first != NULL)
-		give(pop(d), NULL);
+	conn_close(control->conn);
+	control->conn = NULL;
+	while (control->first != NULL)
+		answer_request(pop_request(control), NULL);
 }
 
 /* An error that nobody asked for: the server is not as it should be, or refuses us. */
 static int
-refused(struct control *d, struct reply *r, enum conn_why *why, struct err *err)
+fail_on_error_reply(struct control *control, struct reply *r, enum conn_why *why, struct err *err)
 {
 	*why = reply_why(r);
 	reply_fail(err, r, "work on entries");
 	reply_free(r);
-	control_close(d);
+	control_close(control);
 	return -1;
 }
 
 int
-control_process(struct control *d, enum conn_why *why, struct err *err)
+control_process(struct control *control, enum conn_why *why, struct err *err)
 {
 	struct reply *r;
 	struct err dead;
-	int alive = conn_io(d->conn, &dead), came = 0;
+	int alive = conn_io(control->conn, &dead), came = 0;
 
-	while ((r = conn_take(d->conn)) != NULL) {
-		if (reply_is_error(r) && !d->first->takes_errors && reply_why(r) != CONN_NOGROUP)
-			return refused(d, r, why, err);
+	while ((r = conn_take(control->conn)) != NULL) {
+		if (reply_is_error(r) && !control->first->wants_errors &&
+		    reply_why(r) != CONN_NOGROUP)
+			return fail_on_error_reply(control, r, why, err);
 		came = 1;
-		give(pop(d), r);
+		answer_request(pop_request(control), r);
 	}
 	if (alive == 0)
 		return came;
 	*err = dead;
-	*why = conn_why(d->conn);
-	control_close(d);
+	*why = conn_why(control->conn);
+	control_close(control);
 	return -1;
 }

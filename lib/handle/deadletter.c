@@ -33,67 +33,69 @@ static const char script[] =
 #define STUCK_PAUSE 1000 /* ms before it is tried again what the server may let us do later */
 
 /* A dead letter's provenance, and where its texts are. */
-struct grave {
+struct deadletter_fields {
 	char id[ID_SIZE], attempts[24], time[CLOCK_SIZE];
 	struct slice kv[2 * PROVENANCE_FIELDS];
 };
 
 static void
-dig(const struct job *j, struct grave *g)
+fill_fields(const struct job *j, struct deadletter_fields *fields)
 {
-	const struct handle_stream *p = handle_stream_of(j);
+	const struct handle_stream *stream = handle_stream_of(j);
 	struct provenance d;
 
-	id_format(j->id, g->id);
-	snprintf(g->attempts, sizeof(g->attempts), "%" PRIu64, j->attempts);
-	clock_format(clock_now(), g->time);
-	d = (struct provenance){.id = slice_of(g->id),
-	    .stream = slice_of(sub_key(p->sub)),
-	    .group = slice_of(sub_group(p->sub)),
-	    .consumer = slice_of(p->w->plan->consumer),
-	    .attempts = slice_of(g->attempts),
+	id_format(j->id, fields->id);
+	snprintf(fields->attempts, sizeof(fields->attempts), "%" PRIu64, j->attempts);
+	clock_format(clock_now(), fields->time);
+	d = (struct provenance){.id = slice_of(fields->id),
+	    .stream = slice_of(sub_key(stream->sub)),
+	    .group = slice_of(sub_group(stream->sub)),
+	    .consumer = slice_of(stream->loop->plan->consumer),
+	    .attempts = slice_of(fields->attempts),
 	    .status = slice_of(j->status),
-	    .stderr_tail = slice_of(j->words),
-	    .time = slice_of(g->time)};
-	provenance_to_fields(&d, g->kv);
+	    .stderr_tail = slice_of(j->stderr_tail),
+	    .time = slice_of(fields->time)};
+	provenance_to_fields(&d, fields->kv);
 }
 
 /* --- what came of it -------------------------------------------------------------- */
 
 static void
-set_aside(struct handle *w, struct job *j)
+finish_dead_letter(struct handle_loop *loop, struct job *j)
 {
-	struct handle_stream *p = handle_stream_of(j);
+	struct handle_stream *stream = handle_stream_of(j);
 	char id[ID_SIZE];
 
-	w->count->dead++;
+	loop->count->dead++;
 	id_format(j->id, id);
-	handle_note(w, SUB_WARNING, "'%s' %s is set aside in '%s' after %" PRIu64 " attempt%s: %s",
-	    sub_type(p->sub), id, p->dead_key, j->attempts, j->attempts == 1 ? "" : "s", j->status);
-	handle_release(w, j);
+	handle_note(loop, SUB_WARNING,
+	    "'%s' %s is set aside in '%s' after %" PRIu64 " attempt%s: %s", sub_type(stream->sub),
+	    id, stream->dead_key, j->attempts, j->attempts == 1 ? "" : "s", j->status);
+	handle_release(loop, j);
 }
 
 static void
-gone(struct handle *w, struct job *j)
+drop_not_pending(struct handle_loop *loop, struct job *j)
 {
-	lease_check_lost(w, handle_stream_of(j), &j->id, 1);
-	handle_release(w, j);
+	lease_check_lost(loop, handle_stream_of(j), &j->id, 1);
+	handle_release(loop, j);
 }
 
 /* Not set aside: what passes is tried again; else it stays pending, and the next sweep brings it
  * back. */
 static void
-stuck(struct handle *w, struct job *j, enum conn_why why, const struct err *err)
+retry_or_leave_pending(
+    struct handle_loop *loop, struct job *j, enum conn_why why, const struct err *err)
 {
 	if (why == CONN_LATER || why == CONN_READONLY || why == CONN_NOGROUP) {
-		j->doomed = true;
-		j->when = clock_mono() + STUCK_PAUSE;
-		job_set_state(&w->jobs, j, JOB_WAITING);
+		j->dead_when_due = true;
+		j->due = clock_mono() + STUCK_PAUSE;
+		job_set_state(&loop->jobs, j, JOB_WAITING);
 		return;
 	}
-	w->count->stuck++;
-	handle_note(w, SUB_WARNING, "%s; it stays pending", err->text);
-	handle_release(w, j);
+	loop->count->stuck++;
+	handle_note(loop, SUB_WARNING, "%s; it stays pending", err->text);
+	handle_release(loop, j);
 }
 
 /* --- without EVAL, over a connection of its own ---------------------------------------- */
@@ -106,7 +108,7 @@ struct deadletter_search {
 };
 
 static int
-look_at(void *arg, struct slice id, const struct slice *kv, size_t nkv)
+match_dead_letter(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 {
 	struct deadletter_search *s = arg;
 	size_t own = provenance_from_fields(kv, nkv, &(struct provenance){0});
@@ -123,21 +125,22 @@ look_at(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 
 /* Dead letters of this entry; -1: f. */
 static int
-search(struct conn *conn, const struct handle_stream *p, const struct grave *g,
-    struct deadletter_search *s, enum conn_why *why, struct err *err)
+find_dead_letters(struct conn *conn, const struct handle_stream *stream,
+    const struct deadletter_fields *fields, struct deadletter_search *s, enum conn_why *why,
+    struct err *err)
 {
 	struct err what;
 
-	*s = (struct deadletter_search){.kv = g->kv};
-	if (scan_entries(conn, p->dead_key, (struct stream_id){0}, HANDLE_PAGE, look_at, s, why,
-	        &what) != -1)
+	*s = (struct deadletter_search){.kv = fields->kv};
+	if (scan_entries(conn, stream->dead_key, (struct stream_id){0}, HANDLE_PAGE,
+	        match_dead_letter, s, why, &what) != -1)
 		return 0;
-	return err_set(err, what.status, "look in '%s': %s", p->dead_key, what.text);
+	return err_set(err, what.status, "look in '%s': %s", stream->dead_key, what.text);
 }
 
 /* An answer that is as it should be, or NULL: *why and f. */
 static struct reply *
-answer(struct conn *conn, const char *what, enum conn_why *why, struct err *err)
+await_reply(struct conn *conn, const char *what, enum conn_why *why, struct err *err)
 {
 	struct reply *r = conn_wait(conn, 0, err);
 
@@ -155,25 +158,26 @@ answer(struct conn *conn, const char *what, enum conn_why *why, struct err *err)
 
 /* 1 pending with us, 0 not; -1. */
 static int
-is_ours(struct conn *conn, const struct handle_stream *p, const char *id, enum conn_why *why,
-    struct err *err)
+check_pending_with_us(struct conn *conn, const struct handle_stream *stream, const char *id,
+    enum conn_why *why, struct err *err)
 {
 	struct reply *r;
 	struct pending e;
 	int ours;
 
-	conn_putl(conn, "XPENDING", sub_key(p->sub), sub_group(p->sub), id, id, "1", NULL);
-	if ((r = answer(conn, "XPENDING", why, err)) == NULL)
+	conn_putl(
+	    conn, "XPENDING", sub_key(stream->sub), sub_group(stream->sub), id, id, "1", NULL);
+	if ((r = await_reply(conn, "XPENDING", why, err)) == NULL)
 		return -1;
-	ours = pending_parse(r, 0, &e) == 0 && slice_is(e.consumer, p->w->plan->consumer);
+	ours = pending_parse(r, 0, &e) == 0 && slice_is(e.consumer, stream->loop->plan->consumer);
 	reply_free(r);
 	return ours;
 }
 
 /* The entry behind its provenance into the dead letters: 1, 0 when it is gone, -1. */
 static int
-copy(struct conn *conn, const struct handle_stream *p, const struct grave *g, enum conn_why *why,
-    struct err *err)
+copy_to_dead_letters(struct conn *conn, const struct handle_stream *stream,
+    const struct deadletter_fields *fields, enum conn_why *why, struct err *err)
 {
 	struct reply *r, *added;
 	struct slice id;
@@ -181,8 +185,8 @@ copy(struct conn *conn, const struct handle_stream *p, const struct grave *g, en
 	bool missing = true;
 	char what[300];
 
-	stream_put_range(conn, sub_key(p->sub), g->id, g->id, 1);
-	if ((r = answer(conn, "XRANGE", why, err)) == NULL)
+	stream_put_range(conn, sub_key(stream->sub), fields->id, fields->id, 1);
+	if ((r = await_reply(conn, "XRANGE", why, err)) == NULL)
 		return -1;
 	if (reply_count(r) == 0 || stream_parse_entry(reply_at(r, 0), &id, &kv, &missing) == -1 ||
 	    missing) {
@@ -190,12 +194,13 @@ copy(struct conn *conn, const struct handle_stream *p, const struct grave *g, en
 		reply_free(r);
 		return 0;
 	}
-	bytes_add(&kv, g->kv, sizeof(g->kv));
-	stream_put_add(conn, p->dead_key, 0, (const void *)kv.p, kv.len / sizeof(struct slice));
+	bytes_add(&kv, fields->kv, sizeof(fields->kv));
+	stream_put_add(
+	    conn, stream->dead_key, 0, (const void *)kv.p, kv.len / sizeof(struct slice));
 	bytes_free(&kv);
 	reply_free(r);
-	snprintf(what, sizeof(what), "set aside in '%s'", p->dead_key);
-	if ((added = answer(conn, what, why, err)) == NULL)
+	snprintf(what, sizeof(what), "set aside in '%s'", stream->dead_key);
+	if ((added = await_reply(conn, what, why, err)) == NULL)
 		return -1;
 	reply_free(added);
 	return 1;
@@ -204,52 +209,52 @@ copy(struct conn *conn, const struct handle_stream *p, const struct grave *g, en
 /* Look, copy, look again (another may have done the same: the first stays), acknowledge. 1 done, 0
  * not ours or gone, -1. */
 static int
-by_hand(struct conn *conn, const struct handle_stream *p, const struct grave *g, enum conn_why *why,
-    struct err *err)
+run_without_eval(struct conn *conn, const struct handle_stream *stream,
+    const struct deadletter_fields *fields, enum conn_why *why, struct err *err)
 {
 	struct deadletter_search s;
-	struct slice id = slice_of(g->id);
+	struct slice id = slice_of(fields->id);
 	struct reply *r;
-	int ok = is_ours(conn, p, g->id, why, err);
+	int ok = check_pending_with_us(conn, stream, fields->id, why, err);
 
-	if (ok != 1 || search(conn, p, g, &s, why, err) == -1)
+	if (ok != 1 || find_dead_letters(conn, stream, fields, &s, why, err) == -1)
 		return ok == 1 ? -1 : ok;
-	if (s.n == 0 && (ok = copy(conn, p, g, why, err)) != 1)
+	if (s.n == 0 && (ok = copy_to_dead_letters(conn, stream, fields, why, err)) != 1)
 		return ok;
-	if (search(conn, p, g, &s, why, err) == -1)
+	if (find_dead_letters(conn, stream, fields, &s, why, err) == -1)
 		return -1;
 	if (s.n > 1) {
-		conn_putl(conn, "XDEL", p->dead_key, s.found[1], NULL);
-		if ((r = answer(conn, "XDEL", why, err)) == NULL)
+		conn_putl(conn, "XDEL", stream->dead_key, s.found[1], NULL);
+		if ((r = await_reply(conn, "XDEL", why, err)) == NULL)
 			return -1;
 		reply_free(r);
 	}
-	group_put_ack(conn, sub_key(p->sub), sub_group(p->sub), &id, 1);
-	if ((r = answer(conn, "XACK", why, err)) == NULL)
+	group_put_ack(conn, sub_key(stream->sub), sub_group(stream->sub), &id, 1);
+	if ((r = await_reply(conn, "XACK", why, err)) == NULL)
 		return -1;
 	reply_free(r);
 	return 1;
 }
 
 static void
-bury_by_hand(struct handle *w, struct job *j)
+send_without_eval(struct handle_loop *loop, struct job *j)
 {
-	struct grave g;
+	struct deadletter_fields fields;
 	enum conn_why why;
 	struct err err;
-	struct conn *conn = conn_open(w->plan->url, w->plan->timeout_ms, &why, &err);
+	struct conn *conn = conn_open(loop->plan->url, loop->plan->timeout_ms, &why, &err);
 	int ok = -1;
 
-	dig(j, &g);
+	fill_fields(j, &fields);
 	if (conn != NULL)
-		ok = by_hand(conn, handle_stream_of(j), &g, &why, &err);
+		ok = run_without_eval(conn, handle_stream_of(j), &fields, &why, &err);
 	conn_close(conn);
 	if (ok == 1)
-		set_aside(w, j);
+		finish_dead_letter(loop, j);
 	else if (ok == 0)
-		gone(w, j);
+		drop_not_pending(loop, j);
 	else
-		stuck(w, j,
+		retry_or_leave_pending(loop, j,
 		    why == CONN_NOPERM || why == CONN_WRONGTYPE || why == CONN_OTHER ? why
 		                                                                     : CONN_LATER,
 		    &err);
@@ -258,7 +263,7 @@ bury_by_hand(struct handle *w, struct job *j)
 /* --- by the script ---------------------------------------------------------------------- */
 
 static bool
-not_permitted(const struct reply *r)
+is_eval_refused(const struct reply *r)
 {
 	struct slice t = reply_text(r);
 
@@ -268,69 +273,72 @@ not_permitted(const struct reply *r)
 }
 
 static void
-buried(struct control_request *a, struct reply *r)
+on_eval_reply(struct control_request *req, struct reply *r)
 {
-	struct handle_stream *p = a->arg;
-	struct handle *w = p->w;
-	struct job *j = a->jobs[0];
+	struct handle_stream *stream = req->arg;
+	struct handle_loop *loop = stream->loop;
+	struct job *j = req->jobs[0];
 	struct err err;
 	char what[300];
 
 	if (r == NULL)
 		/* NOLINTNEXTLINE(bugprone-branch-clone): each has a reason of its own */
-		job_set_state(&w->jobs, j, JOB_DEAD);
-	else if (not_permitted(r)) {
-		w->no_eval = true;
-		job_set_state(&w->jobs, j, JOB_DEAD);
+		job_set_state(&loop->jobs, j, JOB_DEAD);
+	else if (is_eval_refused(r)) {
+		loop->no_eval = true;
+		job_set_state(&loop->jobs, j, JOB_DEAD);
 	} else if (reply_is_error(r)) {
-		snprintf(what, sizeof(what), "set aside in '%s'", p->dead_key);
+		snprintf(what, sizeof(what), "set aside in '%s'", stream->dead_key);
 		reply_fail(&err, r, what);
-		stuck(w, j, reply_why(r), &err);
+		retry_or_leave_pending(loop, j, reply_why(r), &err);
 	} else if (reply_is_text(r))
-		set_aside(w, j);
+		finish_dead_letter(loop, j);
 	else if (reply_int(r) == 2)
-		bury_by_hand(w, j);
-	else if (p->forcing > 0)
+		send_without_eval(loop, j);
+	else if (stream->forcing > 0)
 		/* it is not pending yet in a group that was made again */
-		job_set_state(&w->jobs, j, JOB_DEAD);
+		job_set_state(&loop->jobs, j, JOB_DEAD);
 	else
-		gone(w, j);
+		drop_not_pending(loop, j);
 }
 
 static void
-bury(struct handle *w, struct job *j)
+send_by_eval(struct handle_loop *loop, struct job *j)
 {
-	struct handle_stream *p = handle_stream_of(j);
+	struct handle_stream *stream = handle_stream_of(j);
 	struct job **mine = mem_alloc(sizeof(*mine));
 	struct slice argv[8 + 2 * PROVENANCE_FIELDS];
-	struct grave g;
+	struct deadletter_fields fields;
 	size_t n = 0;
 
-	dig(j, &g);
+	fill_fields(j, &fields);
 	argv[n++] = slice_of("EVAL");
 	argv[n++] = slice_of(script);
 	argv[n++] = slice_of("2");
-	argv[n++] = slice_of(sub_key(p->sub));
-	argv[n++] = slice_of(p->dead_key);
-	argv[n++] = slice_of(sub_group(p->sub));
-	argv[n++] = slice_of(g.id);
-	argv[n++] = slice_of(w->plan->consumer);
-	memcpy(argv + n, g.kv, sizeof(g.kv));
-	conn_put(w->control.conn, n + 2 * PROVENANCE_FIELDS, argv);
+	argv[n++] = slice_of(sub_key(stream->sub));
+	argv[n++] = slice_of(stream->dead_key);
+	argv[n++] = slice_of(sub_group(stream->sub));
+	argv[n++] = slice_of(fields.id);
+	argv[n++] = slice_of(loop->plan->consumer);
+	memcpy(argv + n, fields.kv, sizeof(fields.kv));
+	conn_put(loop->control.conn, n + 2 * PROVENANCE_FIELDS, argv);
 	mine[0] = j;
 	job_unlist(j);
-	control_expect(&w->control,
-	    (struct control_request){
-	        .answer = buried, .arg = p, .jobs = mine, .n = 1, .takes_errors = true});
+	control_expect(&loop->control,
+	    (struct control_request){.on_reply = on_eval_reply,
+	        .arg = stream,
+	        .jobs = mine,
+	        .n = 1,
+	        .wants_errors = true});
 }
 
 void
-deadletter_send(struct handle *w)
+deadletter_send(struct handle_loop *loop)
 {
-	for (size_t i = 0; i < w->plan->n && w->control.conn != NULL; i++)
-		for (struct job *j; (j = w->posts[i].queue.dead.first) != NULL;)
-			if (w->no_eval)
-				bury_by_hand(w, j);
+	for (size_t i = 0; i < loop->plan->n && loop->control.conn != NULL; i++)
+		for (struct job *j; (j = loop->streams[i].queue.dead.first) != NULL;)
+			if (loop->no_eval)
+				send_without_eval(loop, j);
 			else
-				bury(w, j);
+				send_by_eval(loop, j);
 }

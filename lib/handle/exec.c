@@ -18,7 +18,7 @@ static const struct slice none;
 
 /* The payload as a file that has no name. -1: errno. */
 static int
-payload_file(const struct record *r)
+make_payload_file(const struct record *r)
 {
 	struct bytes b = {0};
 	int fd = memfd_create("payload", MFD_CLOEXEC);
@@ -34,75 +34,78 @@ payload_file(const struct record *r)
 
 /* Whether the machine has no room for one more just now. */
 static bool
-passes(int sys)
+is_shortage(int sys)
 {
 	return sys == EAGAIN || sys == ENOMEM || sys == EMFILE || sys == ENFILE || sys == ENOSPC;
 }
 
 static void
-not_started(struct runner *h, struct job *j, const struct err *err)
+finish_unstarted(struct runner *runner, struct job *j, const struct err *err)
 {
-	struct handle *w = h->w;
+	struct handle_loop *loop = runner->loop;
 
 	if (err->sys == E2BIG)
-		attempt_finish(w, j, OUTCOME_FAILED, err->text, none);
-	else if (passes(err->sys)) {
-		handle_note(w, SUB_WARNING, "%s; trying again", err->text);
-		attempt_finish(w, j, OUTCOME_UNDONE, "", none);
+		attempt_finish(loop, j, OUTCOME_FAILED, err->text, none);
+	else if (is_shortage(err->sys)) {
+		handle_note(loop, SUB_WARNING, "%s; trying again", err->text);
+		attempt_finish(loop, j, OUTCOME_UNDONE, "", none);
 	} else {
-		attempt_finish(w, j, OUTCOME_UNDONE, "", none);
-		handle_fail(w, err);
+		attempt_finish(loop, j, OUTCOME_UNDONE, "", none);
+		handle_fail(loop, err);
 	}
 }
 
 void
-exec_start(struct runner *h, struct job *j, const struct record *r)
+exec_start(struct runner *runner, struct job *j, const struct record *r)
 {
-	struct handle *w = h->w;
-	struct child_plan plan = {
-	    .argv = w->plan->argv, .env = childenv_for_event(w->env, r), .in = payload_file(r)};
+	struct handle_loop *loop = runner->loop;
+	struct child_plan plan = {.argv = loop->plan->argv,
+	    .env = childenv_for_event(loop->env, r),
+	    .stdin_fd = make_payload_file(r)};
 	struct err err;
 	int ok;
 
-	if (plan.in == -1)
+	if (plan.stdin_fd == -1)
 		ok = err_sys(&err, STATUS_CONFIG, "make a file of the payload");
 	else {
-		ok = child_start(&h->child, &plan, &err);
-		close(plan.in);
+		ok = child_start(&runner->child, &plan, &err);
+		close(plan.stdin_fd);
 	}
 	job_clear_entry(j);
 	if (ok == -1) {
-		not_started(h, j, &err);
+		finish_unstarted(runner, j, &err);
 		return;
 	}
-	h->job = j;
-	h->overdue = h->cut_short = false;
-	h->deadline = w->plan->cmd_timeout > 0 ? clock_mono() + w->plan->cmd_timeout : -1;
+	runner->job = j;
+	runner->at_fault = runner->stopped = false;
+	runner->deadline =
+	    loop->plan->cmd_timeout > 0 ? clock_mono() + loop->plan->cmd_timeout : -1;
 }
 
 /* 126 and 127 are the shell's words for a command that it could not run. */
 static void
-cannot_run(struct handle *w, int status)
+fail_unrunnable(struct handle_loop *loop, int status)
 {
 	struct err err;
 
-	err_set(&err, STATUS_CONFIG, "run '%s': exit %d: %s", w->plan->argv[0], WEXITSTATUS(status),
+	err_set(&err, STATUS_CONFIG, "run '%s': exit %d: %s", loop->plan->argv[0],
+	    WEXITSTATUS(status),
 	    WEXITSTATUS(status) == 127 ? "command not found" : "cannot be executed");
-	handle_fail(w, &err);
+	handle_fail(loop, &err);
 }
 
 /* Nobody reads our stdout any more, and it is the command's: of SIGPIPE it died, or of having
  * ignored it. */
 static bool
-stdout_gone(const struct handle *w)
+is_stdout_gone(const struct handle_loop *loop)
 {
 	struct pollfd p = {.fd = STDOUT_FILENO};
 
-	return w->out_gone || (poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP)) != 0);
+	return loop->stdout_gone || (poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP)) != 0);
 }
 
 static void
-judge(struct runner *h, struct job *j, int status)
+finish_command(struct runner *runner, struct job *j, int status)
 {
 	bool exited = WIFEXITED(status);
 	int code = exited ? WEXITSTATUS(status) : -1;
@@ -113,37 +116,38 @@ judge(struct runner *h, struct job *j, int status)
 	child_status_text(status, word);
 	if (code == 0)
 		what = OUTCOME_DONE;
-	else if (h->cut_short || code == 126 || code == 127 || stdout_gone(h->w))
+	else if (runner->stopped || code == 126 || code == 127 || is_stdout_gone(runner->loop))
 		what = OUTCOME_UNDONE;
-	else if (code == STATUS_AGAIN && !h->overdue)
+	else if (code == STATUS_AGAIN && !runner->at_fault)
 		what = OUTCOME_POSTPONED;
-	else if (code == STATUS_DATA && !h->overdue)
+	else if (code == STATUS_DATA && !runner->at_fault)
 		what = OUTCOME_DEAD;
-	child_tail(&h->child, &tail);
-	attempt_finish(
-	    h->w, j, what, h->overdue ? "timeout" : word, (struct slice){tail.p, tail.len});
+	child_tail(&runner->child, &tail);
+	attempt_finish(runner->loop, j, what, runner->at_fault ? "timeout" : word,
+	    (struct slice){tail.p, tail.len});
 	bytes_free(&tail);
 	if (code == 126 || code == 127)
-		cannot_run(h->w, status);
+		fail_unrunnable(runner->loop, status);
 }
 
 bool
-exec_process(struct runner *h)
+exec_process(struct runner *runner)
 {
-	struct job *j = h->job;
+	struct job *j = runner->job;
 	int status;
 
-	if (h->child.pid == 0)
+	if (runner->child.pid == 0)
 		return false;
-	if (h->deadline != -1 && clock_mono() >= h->deadline && !h->overdue && !h->cut_short) {
-		h->overdue = true;
-		child_terminate(&h->child, GRACE);
+	if (runner->deadline != -1 && clock_mono() >= runner->deadline && !runner->at_fault &&
+	    !runner->stopped) {
+		runner->at_fault = true;
+		child_terminate(&runner->child, GRACE);
 	}
-	if (!h->w->child_news || !child_reap(&h->child, &status))
+	if (!runner->loop->check_children || !child_reap(&runner->child, &status))
 		return false;
-	h->job = NULL;
-	h->deadline = -1;
-	judge(h, j, status);
-	child_destroy(&h->child);
+	runner->job = NULL;
+	runner->deadline = -1;
+	finish_command(runner, j, status);
+	child_destroy(&runner->child);
 	return true;
 }

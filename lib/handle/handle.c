@@ -18,20 +18,22 @@
 #include "handle/handle_int.h"
 
 int
-handle_status(const struct handle_count *c, int status)
+handle_status(const struct handle_count *count, int status)
 {
-	if (c->unacked > 0)
+	if (count->unacked > 0)
 		status = status_worse(status, STATUS_AGAIN);
-	return c->dead + c->stuck + c->lost > 0 ? status_worse(status, STATUS_SOME) : status;
+	return count->dead + count->stuck + count->lost > 0 ? status_worse(status, STATUS_SOME)
+	                                                    : status;
 }
 
 void
-handle_summary(struct bytes *out, const struct handle_count *c)
+handle_summary(struct bytes *out, const struct handle_count *count)
 {
 	bytes_addf(out,
 	    "%" PRIu64 " handled, %" PRIu64 " failed attempts, %" PRIu64 " put off, %" PRIu64
 	    " set aside, %" PRIu64 " lost, %" PRIu64 " taken over from others",
-	    c->handled, c->failed, c->later, c->dead, c->lost, c->taken);
+	    count->handled, count->failed, count->postponed, count->dead, count->lost,
+	    count->taken_over);
 }
 
 #define BLOCK 1000       /* ms of one blocking read */
@@ -40,9 +42,9 @@ handle_summary(struct bytes *out, const struct handle_count *c)
 #define ASK_AGAIN 100    /* ms: with `to_end`, while something runs */
 
 void
-handle_plan_init(struct handle_plan *p)
+handle_plan_init(struct handle_plan *plan)
 {
-	*p = (struct handle_plan){.runners = 1,
+	*plan = (struct handle_plan){.runners = 1,
 	    .cmd_timeout = -1,
 	    .claim_idle = 60000,
 	    .retry_base = 1000,
@@ -53,7 +55,7 @@ handle_plan_init(struct handle_plan *p)
 }
 
 void
-handle_note(struct handle *w, enum sub_note kind, const char *fmt, ...)
+handle_note(struct handle_loop *loop, enum sub_note kind, const char *fmt, ...)
 {
 	char text[1024];
 	va_list ap;
@@ -62,61 +64,62 @@ handle_note(struct handle *w, enum sub_note kind, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	err_clean(text);
-	w->plan->note(w->plan->arg, kind, text);
+	loop->plan->note(loop->plan->arg, kind, text);
 }
 
 void
-handle_end(struct handle *w, enum consume_end end)
+handle_end(struct handle_loop *loop, enum consume_end end)
 {
-	if (w->ending)
+	if (loop->ending)
 		return;
-	w->ending = true;
-	w->end = end;
-	w->stop_at = clock_mono() + w->plan->stop_timeout;
+	loop->ending = true;
+	loop->end = end;
+	loop->stop_at = clock_mono() + loop->plan->stop_timeout;
 }
 
 void
-handle_fail(struct handle *w, const struct err *err)
+handle_fail(struct handle_loop *loop, const struct err *err)
 {
-	if (w->ending && w->end == CONSUME_FAILED)
+	if (loop->ending && loop->end == CONSUME_FAILED)
 		return;
-	handle_end(w, CONSUME_FAILED);
-	w->end = CONSUME_FAILED;
-	w->err = *err;
+	handle_end(loop, CONSUME_FAILED);
+	loop->end = CONSUME_FAILED;
+	loop->err = *err;
 }
 
 void
-handle_release(struct handle *w, struct job *j)
+handle_release(struct handle_loop *loop, struct job *j)
 {
-	jobset_remove(&w->jobs, j);
-	w->released++;
+	jobset_remove(&loop->jobs, j);
+	loop->released++;
 }
 
 /* Those held that the limit may still count. */
 static size_t
-open_ended(const struct handle *w)
+count_unfinished(const struct handle_loop *loop)
 {
-	return w->jobs.n - w->jobs.in[JOB_DONE];
+	return loop->jobs.n - loop->jobs.in[JOB_DONE];
 }
 
 size_t
-handle_room(const struct handle *w)
+handle_room(const struct handle_loop *loop)
 {
-	const size_t *in = w->jobs.in;
-	size_t most = pool_capacity(w), busy = in[JOB_READY] + in[JOB_CLAIMING] + in[JOB_RUNNING],
-	       asked = 0;
+	const size_t *in = loop->jobs.in;
+	size_t most = pool_capacity(loop),
+	       busy = in[JOB_READY] + in[JOB_CLAIMING] + in[JOB_RUNNING], asked = 0;
 
-	for (size_t i = 0; i < w->plan->n; i++)
-		asked += sub_requested(w->posts[i].sub) + w->posts[i].expected;
-	if (w->plan->limit >= 0) {
-		uint64_t past = w->count->handled + w->count->dead + open_ended(w) + asked;
+	for (size_t i = 0; i < loop->plan->n; i++)
+		asked += sub_requested(loop->streams[i].sub) + loop->streams[i].expected;
+	if (loop->plan->limit >= 0) {
+		uint64_t past =
+		    loop->count->handled + loop->count->dead + count_unfinished(loop) + asked;
 
-		if (past >= (uint64_t)w->plan->limit)
+		if (past >= (uint64_t)loop->plan->limit)
 			return 0;
-		if ((uint64_t)w->plan->limit - past < most)
-			most = busy + asked + (size_t)((uint64_t)w->plan->limit - past);
-		if (most > pool_capacity(w))
-			most = pool_capacity(w);
+		if ((uint64_t)loop->plan->limit - past < most)
+			most = busy + asked + (size_t)((uint64_t)loop->plan->limit - past);
+		if (most > pool_capacity(loop))
+			most = pool_capacity(loop);
 	}
 	if (in[JOB_WAITING] >= HANDLE_WAITING)
 		return 0;
@@ -126,130 +129,134 @@ handle_room(const struct handle *w)
 /* --- connections --------------------------------------------------------------- */
 
 static void
-lost(struct handle *w, size_t i, enum conn_why why, const struct err *err)
+lose_connection(struct handle_loop *loop, size_t i, enum conn_why why, const struct err *err)
 {
-	if (!reconnect_lost(&w->reconnect, i, why, err))
-		handle_fail(w, err);
+	if (!reconnect_lost(&loop->reconnect, i, why, err))
+		handle_fail(loop, err);
 }
 
 static int
-open_one(struct handle *w, size_t i, enum conn_why *why, struct err *err)
+open_connection(struct handle_loop *loop, size_t i, enum conn_why *why, struct err *err)
 {
-	if (i == w->plan->n) {
-		if (control_open(&w->control, why, err) == -1)
+	if (i == loop->plan->n) {
+		if (control_open(&loop->control, why, err) == -1)
 			return -1;
-		w->next_renewal = clock_mono();
+		loop->next_renewal = clock_mono();
 		return 0;
 	}
-	if (sub_open(w->posts[i].sub, why, err) == -1)
+	if (sub_open(loop->streams[i].sub, why, err) == -1)
 		return -1;
-	lease_relist_own(&w->posts[i]); /* what the old connection was given and we never saw */
+	lease_relist_own(
+	    &loop->streams[i]); /* what the old connection was given and we never saw */
 	return 0;
 }
 
 static bool
-is_down(const struct handle *w, size_t i)
+is_connection_down(const struct handle_loop *loop, size_t i)
 {
-	return i == w->plan->n ? w->control.conn == NULL : sub_state(w->posts[i].sub) == SUB_DOWN;
+	return i == loop->plan->n ? loop->control.conn == NULL
+	                          : sub_state(loop->streams[i].sub) == SUB_DOWN;
 }
 
 static void
-reopen(struct handle *w)
+reopen_connections(struct handle_loop *loop)
 {
 	enum conn_why why;
 	struct err err;
 	bool all = true;
 
-	for (size_t i = 0; i <= w->plan->n && all; i++) {
-		if (!is_down(w, i) || (w->ending && i < w->plan->n))
+	for (size_t i = 0; i <= loop->plan->n && all; i++) {
+		if (!is_connection_down(loop, i) || (loop->ending && i < loop->plan->n))
 			continue;
-		if (!reconnect_due(&w->reconnect))
+		if (!reconnect_due(&loop->reconnect))
 			return;
-		if (open_one(w, i, &why, &err) == 0)
+		if (open_connection(loop, i, &why, &err) == 0)
 			continue;
 		all = false;
-		if (!reconnect_failed(&w->reconnect, i, why, &err))
-			handle_fail(w, &err);
+		if (!reconnect_failed(&loop->reconnect, i, why, &err))
+			handle_fail(loop, &err);
 	}
 	if (all)
-		reconnect_opened(&w->reconnect);
+		reconnect_opened(&loop->reconnect);
 }
 
 /* The first time there is no patience. */
 static void
-open_first(struct handle *w)
+open_connections(struct handle_loop *loop)
 {
 	enum conn_why why;
 	struct err err;
 
-	for (size_t i = 0; i <= w->plan->n && !w->ending; i++)
-		if (open_one(w, i, &why, &err) == -1)
-			handle_fail(w, &err);
+	for (size_t i = 0; i <= loop->plan->n && !loop->ending; i++)
+		if (open_connection(loop, i, &why, &err) == -1)
+			handle_fail(loop, &err);
 }
 
 /* --- reading --------------------------------------------------------------------- */
 
 static int64_t
-idle_left(const struct handle *w)
+handle_idle_left(const struct handle_loop *loop)
 {
-	int64_t left = w->last_event + w->plan->idle_ms - clock_mono();
+	int64_t left = loop->last_event + loop->plan->idle_ms - clock_mono();
 
 	return left > 0 ? left : 0;
 }
 
 static int64_t
-block_ms(const struct handle *w, const struct handle_stream *p)
+choose_read_block_ms(const struct handle_loop *loop, const struct handle_stream *stream)
 {
-	bool shared = w->plan->n > 1 && (w->plan->limit >= 0 || pool_capacity(w) < w->plan->n);
+	bool shared =
+	    loop->plan->n > 1 && (loop->plan->limit >= 0 || pool_capacity(loop) < loop->plan->n);
 	int64_t ms = shared ? BLOCK_SHARED : BLOCK;
 
-	if (w->plan->to_end || p->stage == STAGE_TAKEOVER)
+	if (loop->plan->to_end || stream->stage == STAGE_TAKEOVER)
 		return -1;
-	if (w->plan->idle_ms >= 0 && idle_left(w) < ms)
-		ms = idle_left(w) > 0 ? idle_left(w) : 1;
+	if (loop->plan->idle_ms >= 0 && handle_idle_left(loop) < ms)
+		ms = handle_idle_left(loop) > 0 ? handle_idle_left(loop) : 1;
 	return ms;
 }
 
 /* With `to_end`: whether a tap that had nothing is worth another question. */
 static bool
-worth_asking(const struct handle *w, const struct handle_stream *p)
+is_worth_requesting(const struct handle_loop *loop, const struct handle_stream *stream)
 {
-	if (!w->plan->to_end || !sub_at_end(p->sub))
+	if (!loop->plan->to_end || !sub_at_end(stream->sub))
 		return true;
-	if (w->jobs.n > 0)
-		return clock_mono() >= p->next_ask;
-	return p->asked_at != w->released;
+	if (loop->jobs.n > 0)
+		return clock_mono() >= stream->next_request;
+	return stream->released_at_request != loop->released;
 }
 
 static void
-ask(struct handle *w)
+request_entries(struct handle_loop *loop)
 {
 	size_t idle = 0;
 
-	for (size_t i = 0; i < w->plan->n; i++)
-		idle += sub_state(w->posts[i].sub) == SUB_IDLE;
-	for (size_t k = 0, first = w->turn; k < w->plan->n && !w->ending; k++) {
-		size_t i = (first + k) % w->plan->n, room = handle_room(w);
-		struct handle_stream *p = &w->posts[i];
+	for (size_t i = 0; i < loop->plan->n; i++)
+		idle += sub_state(loop->streams[i].sub) == SUB_IDLE;
+	for (size_t k = 0, first = loop->next_stream; k < loop->plan->n && !loop->ending; k++) {
+		size_t i = (first + k) % loop->plan->n, room = handle_room(loop);
+		struct handle_stream *stream = &loop->streams[i];
 
-		if (sub_state(p->sub) != SUB_IDLE || p->stage == STAGE_OWN ||
-		    (p->stage == STAGE_TAKEOVER && p->their_turn) || room == 0 ||
-		    !worth_asking(w, p))
+		if (sub_state(stream->sub) != SUB_IDLE || stream->stage == STAGE_OWN ||
+		    (stream->stage == STAGE_TAKEOVER && stream->takeover_turn) || room == 0 ||
+		    !is_worth_requesting(loop, stream))
 			continue;
-		p->asked_at = w->released;
-		w->turn = i + 1;
+		stream->released_at_request = loop->released;
+		loop->next_stream = i + 1;
 		/* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): this tap is idle too */
-		sub_request(p->sub, room / idle > 0 ? room / idle : 1, block_ms(w, p));
+		sub_request(stream->sub, room / idle > 0 ? room / idle : 1,
+		    choose_read_block_ms(loop, stream));
 		idle -= idle > 1;
 	}
 }
 
 /* XREADGROUP's [[key, [entry, ...]]], whose shape the tap has looked at. */
 static void
-take_batch(struct handle *w, struct handle_stream *p)
+hold_batch(struct handle_loop *loop, struct handle_stream *stream)
 {
-	struct shared_reply *b = shared_reply_new(sub_take_reply(p->sub));
-	const struct reply *entries = reply_at(reply_at(shared_reply_get(b), 0), 1);
+	struct shared_reply *shared = shared_reply_new(sub_take_reply(stream->sub));
+	const struct reply *entries = reply_at(reply_at(shared_reply_get(shared), 0), 1);
 
 	for (size_t i = 0; i < reply_count(entries); i++) {
 		const struct reply *e = reply_at(entries, i);
@@ -257,264 +264,260 @@ take_batch(struct handle *w, struct handle_stream *p)
 		struct job *j;
 
 		if (id_parse(reply_text(reply_at(e, 0)), &id) == 0 &&
-		    (j = jobset_add(&w->jobs, &p->queue, id, 0)) != NULL)
-			job_set_entry(j, b, e);
+		    (j = jobset_add(&loop->jobs, &stream->queue, id, 0)) != NULL)
+			job_set_entry(j, shared, e);
 	}
-	shared_reply_unref(b);
+	shared_reply_unref(shared);
 }
 
 /* true when there was something to do, so that there may be more. */
 static bool
-move_tap(struct handle *w, size_t i)
+process_sub(struct handle_loop *loop, size_t i)
 {
-	struct handle_stream *p = &w->posts[i];
-	enum sub_state before = sub_state(p->sub);
+	struct handle_stream *stream = &loop->streams[i];
+	enum sub_state before = sub_state(stream->sub);
 	enum conn_why why;
 	struct err err;
 
-	if (sub_conn(p->sub) == NULL)
+	if (sub_conn(stream->sub) == NULL)
 		return false;
-	if (sub_process(p->sub, &why, &err) == -1)
-		lost(w, i, why, &err);
-	else if (before == SUB_REQUESTED && sub_state(p->sub) != SUB_REQUESTED) {
-		reconnect_reset_backoff(&w->reconnect, i);
-		reconnect_answered(&w->reconnect);
-		p->their_turn = true;
-		p->next_ask = clock_mono() + ASK_AGAIN;
+	if (sub_process(stream->sub, &why, &err) == -1)
+		lose_connection(loop, i, why, &err);
+	else if (before == SUB_REQUESTED && sub_state(stream->sub) != SUB_REQUESTED) {
+		reconnect_reset_backoff(&loop->reconnect, i);
+		reconnect_answered(&loop->reconnect);
+		stream->takeover_turn = true;
+		stream->next_request = clock_mono() + ASK_AGAIN;
 	}
-	if (sub_state(p->sub) == SUB_READY)
-		take_batch(w, p);
-	return sub_state(p->sub) != before;
+	if (sub_state(stream->sub) == SUB_READY)
+		hold_batch(loop, stream);
+	return sub_state(stream->sub) != before;
 }
 
 static bool
-move(struct handle *w)
+process_connections(struct handle_loop *loop)
 {
 	bool some = false;
 	enum conn_why why;
 	struct err err;
 	int r;
 
-	if (w->control.conn != NULL) {
-		if ((r = control_process(&w->control, &why, &err)) == -1)
-			lost(w, w->plan->n, why, &err);
+	if (loop->control.conn != NULL) {
+		if ((r = control_process(&loop->control, &why, &err)) == -1)
+			lose_connection(loop, loop->plan->n, why, &err);
 		else if (r == 1) {
-			reconnect_reset_backoff(&w->reconnect, w->plan->n);
-			reconnect_answered(&w->reconnect);
+			reconnect_reset_backoff(&loop->reconnect, loop->plan->n);
+			reconnect_answered(&loop->reconnect);
 		}
 		some = r != 0;
 	}
-	for (size_t i = 0; i < w->plan->n; i++)
-		some = move_tap(w, i) || some;
-	return pool_process(w) || some;
+	for (size_t i = 0; i < loop->plan->n; i++)
+		some = process_sub(loop, i) || some;
+	return pool_process(loop) || some;
 }
 
 /* --- the loop ------------------------------------------------------------------------ */
 
-static void
-sooner(int64_t *by, int64_t t)
-{
-	if (t != -1 && (*by == -1 || t < *by))
-		*by = t;
-}
-
 static int
-poll_ms(const struct handle *w)
+handle_poll_ms(const struct handle_loop *loop)
 {
-	int64_t by = lease_next_due(w), left;
+	int64_t by = lease_next_due(loop), left;
 
-	for (size_t i = 0; i < w->plan->n; i++) {
-		if (sub_conn(w->posts[i].sub) != NULL)
-			sooner(&by, conn_deadline(sub_conn(w->posts[i].sub)));
-		if (w->plan->to_end && !w->ending && sub_at_end(w->posts[i].sub) && w->jobs.n > 0 &&
-		    handle_room(w) > 0)
-			sooner(&by, w->posts[i].next_ask);
+	for (size_t i = 0; i < loop->plan->n; i++) {
+		if (sub_conn(loop->streams[i].sub) != NULL)
+			clock_earliest(&by, conn_deadline(sub_conn(loop->streams[i].sub)));
+		if (loop->plan->to_end && !loop->ending && sub_at_end(loop->streams[i].sub) &&
+		    loop->jobs.n > 0 && handle_room(loop) > 0)
+			clock_earliest(&by, loop->streams[i].next_request);
 	}
-	if (w->control.conn != NULL)
-		sooner(&by, conn_deadline(w->control.conn));
-	sooner(&by, reconnect_next_try(&w->reconnect));
-	sooner(&by, pool_next_due(w));
-	sooner(&by, jobset_next_due(&w->jobs));
-	if (w->plan->idle_ms >= 0 && !w->ending)
-		sooner(&by, w->last_event + w->plan->idle_ms);
-	if (w->ending)
-		sooner(&by, w->stop_at);
+	if (loop->control.conn != NULL)
+		clock_earliest(&by, conn_deadline(loop->control.conn));
+	clock_earliest(&by, reconnect_next_try(&loop->reconnect));
+	clock_earliest(&by, pool_next_due(loop));
+	clock_earliest(&by, jobset_next_due(&loop->jobs));
+	if (loop->plan->idle_ms >= 0 && !loop->ending)
+		clock_earliest(&by, loop->last_event + loop->plan->idle_ms);
+	if (loop->ending)
+		clock_earliest(&by, loop->stop_at);
 	left = by != -1 ? by - clock_mono() : 60000;
 	return left < 0 ? 0 : (int)(left > 60000 ? 60000 : left);
 }
 
 /* ms -1: until it is time. */
 static void
-wait_for_news(struct handle *w, struct pollfd *p, int ms)
+poll_descriptors(struct handle_loop *loop, struct pollfd *p, int ms)
 {
 	nfds_t n = 0, hands;
 
-	p[n++] = (struct pollfd){.fd = w->ending ? -1 : w->plan->stop, .events = POLLIN};
-	p[n++] = (struct pollfd){.fd = w->plan->worker || w->ending ? -1 : STDOUT_FILENO};
-	p[n++] = (struct pollfd){.fd = w->child_fd, .events = POLLIN};
-	if (w->control.conn != NULL)
+	p[n++] = (struct pollfd){.fd = loop->ending ? -1 : loop->plan->stop, .events = POLLIN};
+	p[n++] = (struct pollfd){.fd = loop->plan->worker || loop->ending ? -1 : STDOUT_FILENO};
+	p[n++] = (struct pollfd){.fd = loop->child_fd, .events = POLLIN};
+	if (loop->control.conn != NULL)
 		p[n++] = (struct pollfd){
-		    .fd = conn_fd(w->control.conn), .events = conn_events(w->control.conn)};
-	for (size_t i = 0; i < w->plan->n; i++)
-		if (sub_conn(w->posts[i].sub) != NULL)
-			p[n++] = (struct pollfd){.fd = conn_fd(sub_conn(w->posts[i].sub)),
-			    .events = conn_events(sub_conn(w->posts[i].sub))};
+		    .fd = conn_fd(loop->control.conn), .events = conn_events(loop->control.conn)};
+	for (size_t i = 0; i < loop->plan->n; i++)
+		if (sub_conn(loop->streams[i].sub) != NULL)
+			p[n++] = (struct pollfd){.fd = conn_fd(sub_conn(loop->streams[i].sub)),
+			    .events = conn_events(sub_conn(loop->streams[i].sub))};
 	hands = n;
-	n += pool_fill_pollfds(w, p + n);
-	if (poll(p, n, ms == -1 ? poll_ms(w) : ms) <= 0) {
+	n += pool_fill_pollfds(loop, p + n);
+	if (poll(p, n, ms == -1 ? handle_poll_ms(loop) : ms) <= 0) {
 		/* should it not have come through the pipe */
-		w->child_news = w->child_news || ms == -1;
+		loop->check_children = loop->check_children || ms == -1;
 		return;
 	}
-	pool_read_pollfds(w, p + hands);
+	pool_read_pollfds(loop, p + hands);
 	if (p[0].revents != 0)
-		handle_end(w, CONSUME_STOPPED);
+		handle_end(loop, CONSUME_STOPPED);
 	if ((p[1].revents & (POLLERR | POLLHUP)) != 0) {
 		struct err err;
 
-		w->out_gone = true;
+		loop->stdout_gone = true;
 		errno = EPIPE;
 		err_sys(&err, STATUS_UNSAFE, "write to stdout");
-		handle_fail(w, &err);
+		handle_fail(loop, &err);
 	}
 	if (p[2].revents != 0) {
 		child_watch_drain();
-		w->child_news = true;
+		loop->check_children = true;
 	}
 }
 
 static void
-wake(struct handle *w)
+wake_due_jobs(struct handle_loop *loop)
 {
 	struct job *j;
 
-	while (!w->ending && (j = jobset_due(&w->jobs, clock_mono())) != NULL) {
-		job_set_state(&w->jobs, j, j->doomed ? JOB_DEAD : JOB_READY);
-		j->doomed = false;
+	while (!loop->ending && (j = jobset_due(&loop->jobs, clock_mono())) != NULL) {
+		job_set_state(&loop->jobs, j, j->dead_when_due ? JOB_DEAD : JOB_READY);
+		j->dead_when_due = false;
 	}
 }
 
 static bool
-all_read(const struct handle *w)
+is_everything_read(const struct handle_loop *loop)
 {
-	for (size_t i = 0; i < w->plan->n; i++) {
-		const struct handle_stream *p = &w->posts[i];
+	for (size_t i = 0; i < loop->plan->n; i++) {
+		const struct handle_stream *stream = &loop->streams[i];
 
-		if (sub_state(p->sub) != SUB_IDLE || !sub_at_end(p->sub) ||
-		    p->asked_at != w->released || !p->swept || p->expected > 0 ||
-		    p->stage != STAGE_IDLE)
+		if (sub_state(stream->sub) != SUB_IDLE || !sub_at_end(stream->sub) ||
+		    stream->released_at_request != loop->released || !stream->takeover_listed ||
+		    stream->expected > 0 || stream->stage != STAGE_IDLE)
 			return false;
 	}
-	return w->jobs.n == 0;
+	return loop->jobs.n == 0;
 }
 
 static void
-judge(struct handle *w)
+check_handle_end(struct handle_loop *loop)
 {
-	const struct handle_plan *p = w->plan;
+	const struct handle_plan *plan = loop->plan;
 
-	if (w->ending)
+	if (loop->ending)
 		return;
-	if (w->reconnect.down_since != 0 &&
-	    ((p->idle_ms >= 0 && idle_left(w) == 0) ||
-	        (p->to_end && clock_mono() - w->reconnect.down_since >= p->timeout_ms)))
-		handle_fail(w, &w->reconnect.outage);
-	else if (p->limit >= 0 && w->count->handled + w->count->dead >= (uint64_t)p->limit)
-		handle_end(w, CONSUME_LIMIT);
-	else if (p->to_end && all_read(w))
-		handle_end(w, CONSUME_END);
-	else if (p->idle_ms >= 0 && idle_left(w) == 0 && w->jobs.n == w->jobs.in[JOB_WAITING])
-		handle_end(w, CONSUME_IDLE);
+	if (loop->reconnect.down_since != 0 &&
+	    ((plan->idle_ms >= 0 && handle_idle_left(loop) == 0) ||
+	        (plan->to_end && clock_mono() - loop->reconnect.down_since >= plan->timeout_ms)))
+		handle_fail(loop, &loop->reconnect.last_err);
+	else if (plan->limit >= 0 &&
+	    loop->count->handled + loop->count->dead >= (uint64_t)plan->limit)
+		handle_end(loop, CONSUME_LIMIT);
+	else if (plan->to_end && is_everything_read(loop))
+		handle_end(loop, CONSUME_END);
+	else if (plan->idle_ms >= 0 && handle_idle_left(loop) == 0 &&
+	    loop->jobs.n == loop->jobs.in[JOB_WAITING])
+		handle_end(loop, CONSUME_IDLE);
 }
 
 /* What ran is told, and what is told is answered; or it is not to be. */
 static bool
-over(struct handle *w)
+is_handling_over(struct handle_loop *loop)
 {
-	bool settled = w->control.asked == 0 && w->jobs.in[JOB_DONE] == 0 &&
-	    w->jobs.in[JOB_DEAD] == 0 && w->jobs.in[JOB_CLAIMING] == 0;
+	bool settled = loop->control.unanswered == 0 && loop->jobs.in[JOB_DONE] == 0 &&
+	    loop->jobs.in[JOB_DEAD] == 0 && loop->jobs.in[JOB_CLAIMING] == 0;
 
-	if (!w->ending)
+	if (!loop->ending)
 		return false;
-	if (clock_mono() >= w->stop_at)
-		pool_stop(w);
-	if (!pool_idle(w))
+	if (clock_mono() >= loop->stop_at)
+		pool_stop(loop);
+	if (!pool_idle(loop))
 		return false;
-	return settled || (w->control.conn == NULL && clock_mono() >= w->stop_at) ||
-	    (w->end == CONSUME_FAILED && w->control.conn == NULL);
+	return settled || (loop->control.conn == NULL && clock_mono() >= loop->stop_at) ||
+	    (loop->end == CONSUME_FAILED && loop->control.conn == NULL);
 }
 
 static void
-loop(struct handle *w)
+run_loop(struct handle_loop *loop)
 {
-	struct pollfd *fds = mem_alloc((4 + w->plan->n + 3 * w->plan->runners) * sizeof(*fds));
+	struct pollfd *fds =
+	    mem_alloc((4 + loop->plan->n + 3 * loop->plan->runners) * sizeof(*fds));
 	unsigned busy = 0;
 
-	for (judge(w); !over(w); judge(w)) {
-		reopen(w);
-		wake(w);
-		lease_restore(w);
-		lease_renew(w);
-		lease_list_pending(w);
-		attempt_begin_ready(w);
-		attempt_ack_done(w);
-		deadletter_send(w);
-		ask(w);
-		if (move(w) || over(w)) {
+	for (check_handle_end(loop); !is_handling_over(loop); check_handle_end(loop)) {
+		reopen_connections(loop);
+		wake_due_jobs(loop);
+		lease_restore(loop);
+		lease_renew(loop);
+		lease_list_pending(loop);
+		attempt_begin_ready(loop);
+		attempt_ack_done(loop);
+		deadletter_send(loop);
+		request_entries(loop);
+		if (process_connections(loop) || is_handling_over(loop)) {
 			if (++busy % BUSY == 0) /* signals and children count too */
-				wait_for_news(w, fds, 0);
+				poll_descriptors(loop, fds, 0);
 		} else
-			wait_for_news(w, fds, -1);
+			poll_descriptors(loop, fds, -1);
 	}
 	free(fds);
 }
 
 static int
-begin(struct handle *w, struct err *err)
+start_loop(struct handle_loop *loop, struct err *err)
 {
-	if ((w->child_fd = child_watch()) == -1)
+	if ((loop->child_fd = child_watch()) == -1)
 		return err_sys(err, STATUS_SOME, "pipe");
-	w->posts = mem_alloc(w->plan->n * sizeof(*w->posts));
-	for (size_t i = 0; i < w->plan->n; i++) {
-		struct handle_stream *p = &w->posts[i];
+	loop->streams = mem_alloc(loop->plan->n * sizeof(*loop->streams));
+	for (size_t i = 0; i < loop->plan->n; i++) {
+		struct handle_stream *stream = &loop->streams[i];
 
-		p->w = w;
-		p->queue.salt = i * 7919;
-		p->sub = w->plan->subs[i];
-		p->dead_key = names_dlq(w->plan->prefix, sub_type(p->sub));
+		stream->loop = loop;
+		stream->queue.salt = i * 7919;
+		stream->sub = loop->plan->subs[i];
+		stream->dead_key = names_dlq(loop->plan->prefix, sub_type(stream->sub));
 	}
-	control_init(&w->control, w->plan->url, w->plan->timeout_ms);
-	reconnect_init(&w->reconnect, w->plan->n + 1, w->plan->note, w->plan->arg);
-	w->last_event = w->renewed = w->next_renewal = clock_mono();
-	open_first(w);
-	if (!w->ending && pool_init(w, err) == -1) {
-		handle_fail(w, err);
+	control_init(&loop->control, loop->plan->url, loop->plan->timeout_ms);
+	reconnect_init(&loop->reconnect, loop->plan->n + 1, loop->plan->note, loop->plan->arg);
+	loop->last_event = loop->renewed_at = loop->next_renewal = clock_mono();
+	open_connections(loop);
+	if (!loop->ending && pool_init(loop, err) == -1) {
+		handle_fail(loop, err);
 		return -1;
 	}
 	return 0;
 }
 
 enum consume_end
-handle_run(const struct handle_plan *p, struct handle_count *count, struct err *err)
+handle_run(const struct handle_plan *plan, struct handle_count *count, struct err *err)
 {
-	struct handle w = {.plan = p, .count = count};
+	struct handle_loop loop = {.plan = plan, .count = count};
 
 	*count = (struct handle_count){0};
-	if (begin(&w, err) == -1)
-		handle_fail(&w, err);
-	else if (w.runners != NULL)
-		loop(&w);
-	count->unacked = w.jobs.in[JOB_DONE];
-	for (size_t i = 0; w.posts != NULL && i < p->n; i++) {
-		sub_close(w.posts[i].sub);
-		free(w.posts[i].dead_key);
+	if (start_loop(&loop, err) == -1)
+		handle_fail(&loop, err);
+	else if (loop.runners != NULL)
+		run_loop(&loop);
+	count->unacked = loop.jobs.in[JOB_DONE];
+	for (size_t i = 0; loop.streams != NULL && i < plan->n; i++) {
+		sub_close(loop.streams[i].sub);
+		free(loop.streams[i].dead_key);
 	}
-	control_close(&w.control);
-	pool_free(&w);
-	jobset_free(&w.jobs);
-	reconnect_free(&w.reconnect);
-	free(w.posts);
-	if (w.end == CONSUME_FAILED)
-		*err = w.err;
-	return w.end;
+	control_close(&loop.control);
+	pool_free(&loop);
+	jobset_free(&loop.jobs);
+	reconnect_free(&loop.reconnect);
+	free(loop.streams);
+	if (loop.end == CONSUME_FAILED)
+		*err = loop.err;
+	return loop.end;
 }

@@ -48,26 +48,26 @@ struct handle_plan {
 };
 
 struct handle_count {
-	uint64_t handled; /* acknowledged, or about to be */
-	uint64_t failed;  /* attempts */
-	uint64_t later;   /* put off (75) */
-	uint64_t dead;    /* set aside */
-	uint64_t stuck;   /* could not be set aside: still pending */
-	uint64_t lost;    /* gone from the stream before they were handled */
-	uint64_t taken;   /* taken over from other consumers */
+	uint64_t handled;    /* acknowledged, or about to be */
+	uint64_t failed;     /* attempts */
+	uint64_t postponed;  /* put off (75) */
+	uint64_t dead;       /* set aside */
+	uint64_t stuck;      /* could not be set aside: still pending */
+	uint64_t lost;       /* gone from the stream before they were handled */
+	uint64_t taken_over; /* taken over from other consumers */
 	/* handled, and the server could not be told: they will come again */
 	uint64_t unacked;
 };
 
 /* Of a plan: what ebsub(1) says of who says nothing. The rest is 0. */
-void handle_plan_init(struct handle_plan *p);
+void handle_plan_init(struct handle_plan *plan);
 
 enum consume_end handle_run(
-    const struct handle_plan *p, struct handle_count *count, struct err *err);
+    const struct handle_plan *plan, struct handle_count *count, struct err *err);
 
 /* The exit status of what was left, when the run itself ended with `status`. */
-int handle_status(const struct handle_count *c, int status);
+int handle_status(const struct handle_count *count, int status);
 /* Appends the counts as words. */
-void handle_summary(struct bytes *out, const struct handle_count *c);
+void handle_summary(struct bytes *out, const struct handle_count *count);
 
 #endif

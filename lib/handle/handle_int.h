@@ -33,26 +33,26 @@ enum stage {
 /* One type. */
 struct handle_stream {
 	struct jobqueue queue; /* first: a job's queue is its post's */
-	struct handle *w;
+	struct handle_loop *loop;
 	struct subscription *sub;
 	char *dead_key;
 	enum stage stage;
 	bool listing; /* a page is asked for */
 	/* of listing: an answer of an earlier one means nothing */
 	unsigned round;
-	unsigned remade; /* of its group, as far as we have seen to it */
+	unsigned group_recreations; /* of its group, as far as we have seen to it */
 	/* entries that are being made pending with us again in a group that was made again */
 	size_t forcing;
 	/* entries that unanswered questions of rescue may bring */
 	size_t expected;
-	bool swept; /* once at least, to the end */
+	bool takeover_listed; /* once at least, to the end */
 	/* between what others left and what is new, when there is room for only one */
-	bool their_turn;
+	bool takeover_turn;
 	struct stream_id cursor; /* listed up to here */
-	int64_t next_sweep;
+	int64_t next_takeover;
 	/* to_end: not asked again before, while something runs */
-	int64_t next_ask;
-	uint64_t asked_at; /* w->released when its tap was asked last */
+	int64_t next_request;
+	uint64_t released_at_request; /* w->released when its tap was asked last */
 };
 
 /* How an attempt ended. */
@@ -66,22 +66,22 @@ enum outcome {
 
 /* What runs, or may: one command, or one worker. */
 struct runner {
-	struct handle *w;
+	struct handle_loop *loop;
 	struct child child;
-	bool heard;  /* there is something on its stderr */
-	size_t load; /* attempts begun for it that are not over */
+	bool stderr_ready; /* there is something on its stderr */
+	size_t load;       /* attempts begun for it that are not over */
 	/* it has one that failed before: nothing else meanwhile */
 	bool alone;
 	/* told to end: cmd_timeout, or what it said is no answer */
-	bool overdue;
+	bool at_fault;
 	const char *fault; /* of a worker: why it is overdue */
-	bool cut_short;    /* told to end: we stop */
+	bool stopped;      /* told to end: we stop */
 	int64_t deadline;  /* of what runs; -1 none */
 
 	struct job *job; /* of a command */
 
 	/* Of a worker. */
-	struct job **given; /* ring: what it has not answered, oldest first */
+	struct job **unanswered; /* ring: what it has not answered, oldest first */
 	size_t first, count, room;
 	struct bytes out; /* not written yet */
 	size_t written;
@@ -89,24 +89,24 @@ struct runner {
 	bool answered;   /* since it was started */
 	/* how much it is given at once; how much it answered since inflight_at */
 	size_t window, answers;
-	int64_t inflight_at;
+	int64_t window_since;
 	int64_t next_start;
-	struct backoff pause;
+	struct backoff backoff;
 };
 
-struct handle {
+struct handle_loop {
 	const struct handle_plan *plan;
 	struct handle_count *count;
-	struct handle_stream *posts;
+	struct handle_stream *streams;
 	struct jobset jobs;
 	struct control control;
 	struct reconnect reconnect; /* the taps, then the desk */
 	struct runner *runners;
 	struct childenv *env;
-	int child_fd;    /* readable when a child may have ended */
-	bool child_news; /* it was */
-	bool no_eval;    /* EVAL is not permitted */
-	bool out_gone;   /* the reader of our stdout is gone */
+	int child_fd;        /* readable when a child may have ended */
+	bool check_children; /* it was */
+	bool no_eval;        /* EVAL is not permitted */
+	bool stdout_gone;    /* the reader of our stdout is gone */
 
 	bool ending;
 	enum consume_end end;
@@ -114,11 +114,11 @@ struct handle {
 	int64_t stop_at; /* ending: when running commands are told to end */
 	int64_t last_event;
 	/* whose tap is asked next, where there is not room for all */
-	size_t turn;
-	uint64_t released; /* entries that were let go, ever */
-	int64_t renewed;   /* what is held was renewed then, or later */
-	int64_t renew_sent;
-	size_t renewing; /* unanswered */
+	size_t next_stream;
+	uint64_t released;  /* entries that were let go, ever */
+	int64_t renewed_at; /* what is held was renewed then, or later */
+	int64_t renew_sent_at;
+	size_t renewals_in_flight; /* unanswered */
 	int64_t next_renewal;
 };
 
@@ -130,61 +130,61 @@ handle_stream_of(const struct job *j)
 
 /* --- work ----------------------------------------------------------------------- */
 
-void handle_note(struct handle *w, enum sub_note kind, const char *fmt, ...)
+void handle_note(struct handle_loop *loop, enum sub_note kind, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-void handle_end(struct handle *w, enum consume_end end);
-void handle_fail(struct handle *w, const struct err *err);
-void handle_release(struct handle *w, struct job *j); /* jobset_remove, counted */
+void handle_end(struct handle_loop *loop, enum consume_end end);
+void handle_fail(struct handle_loop *loop, const struct err *err);
+void handle_release(struct handle_loop *loop, struct job *j); /* jobset_remove, counted */
 /* How many more entries may be held for running soon. */
-size_t handle_room(const struct handle *w);
+size_t handle_room(const struct handle_loop *loop);
 
 /* --- attempt ----------------------------------------------------------------------- */
 
-void attempt_begin_ready(struct handle *w); /* for whatever is ready and free */
-void attempt_finish(
-    struct handle *w, struct job *j, enum outcome what, const char *status, struct slice words);
-void attempt_ack_done(struct handle *w); /* what is done */
+void attempt_begin_ready(struct handle_loop *loop); /* for whatever is ready and free */
+void attempt_finish(struct handle_loop *loop, struct job *j, enum outcome what, const char *status,
+    struct slice words);
+void attempt_ack_done(struct handle_loop *loop); /* what is done */
 
 /* --- bury --------------------------------------------------------------------------- */
 
-void deadletter_send(struct handle *w); /* what is to be set aside */
+void deadletter_send(struct handle_loop *loop); /* what is to be set aside */
 
 /* --- rescue ---------------------------------------------------------------------------- */
 
-void lease_list_pending(struct handle *w); /* own entries, and what others left */
-void lease_renew(struct handle *w);
+void lease_list_pending(struct handle_loop *loop); /* own entries, and what others left */
+void lease_renew(struct handle_loop *loop);
 /* list what is pending with us (again) */
-void lease_relist_own(struct handle_stream *p);
-void lease_restore(struct handle *w); /* what is held of groups that had vanished */
+void lease_relist_own(struct handle_stream *stream);
+void lease_restore(struct handle_loop *loop); /* what is held of groups that had vanished */
 /* Entries that are not pending with us any more: lost when they are gone from the stream. */
 void lease_check_lost(
-    struct handle *w, struct handle_stream *p, const struct stream_id *ids, size_t n);
-int64_t lease_next_due(const struct handle *w); /* when it wants to be called; -1 */
+    struct handle_loop *loop, struct handle_stream *stream, const struct stream_id *ids, size_t n);
+int64_t lease_next_due(const struct handle_loop *loop); /* when it wants to be called; -1 */
 
 /* --- hands ------------------------------------------------------------------------------ */
 
-int pool_init(struct handle *w, struct err *err);
-void pool_free(struct handle *w);
+int pool_init(struct handle_loop *loop, struct err *err);
+void pool_free(struct handle_loop *loop);
 /* Which one could take this entry now, or NULL. */
-struct runner *pool_pick(struct handle *w, const struct job *j);
-void runner_reserve(struct runner *h, const struct job *j); /* an attempt is begun for it */
-void runner_release(struct runner *h);                      /* ... and is over */
-size_t pool_capacity(const struct handle *w); /* entries that run soon, all together */
-void runner_start(struct runner *h, struct job *j, const struct record *r);
+struct runner *pool_pick(struct handle_loop *loop, const struct job *j);
+void runner_reserve(struct runner *runner, const struct job *j); /* an attempt is begun for it */
+void runner_release(struct runner *runner);                      /* ... and is over */
+size_t pool_capacity(const struct handle_loop *loop); /* entries that run soon, all together */
+void runner_start(struct runner *runner, struct job *j, const struct record *r);
 /* what they wrote, answered, how they ended; true when there was something */
-bool pool_process(struct handle *w);
-void pool_stop(struct handle *w); /* it is time to stop */
-bool pool_idle(const struct handle *w);
-size_t pool_fill_pollfds(const struct handle *w, struct pollfd *p); /* at most 3 each */
-void pool_read_pollfds(struct handle *w, const struct pollfd *p);   /* what came of it */
-int64_t pool_next_due(const struct handle *w);
+bool pool_process(struct handle_loop *loop);
+void pool_stop(struct handle_loop *loop); /* it is time to stop */
+bool pool_idle(const struct handle_loop *loop);
+size_t pool_fill_pollfds(const struct handle_loop *loop, struct pollfd *p); /* at most 3 each */
+void pool_read_pollfds(struct handle_loop *loop, const struct pollfd *p);   /* what came of it */
+int64_t pool_next_due(const struct handle_loop *loop);
 
-void exec_start(struct runner *h, struct job *j, const struct record *r);
-bool exec_process(struct runner *h);
+void exec_start(struct runner *runner, struct job *j, const struct record *r);
+bool exec_process(struct runner *runner);
 
-int worker_spawn(struct runner *h, struct err *err);
-bool worker_has_room(struct runner *h, const struct job *j);
-void worker_send(struct runner *h, struct job *j, const struct record *r);
-bool worker_process(struct runner *h);
+int worker_spawn(struct runner *runner, struct err *err);
+bool worker_has_room(struct runner *runner, const struct job *j);
+void worker_send(struct runner *runner, struct job *j, const struct record *r);
+bool worker_process(struct runner *runner);
 
 #endif

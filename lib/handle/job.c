@@ -10,7 +10,7 @@
 /* --- lists ---------------------------------------------------------------- */
 
 static struct jobs *
-list_of(struct job *j)
+list_of_state(struct job *j)
 {
 	switch (j->state) {
 	case JOB_READY: return &j->queue->ready;
@@ -21,17 +21,17 @@ list_of(struct job *j)
 }
 
 static bool
-listed(const struct job *j, const struct jobs *l)
+is_listed(const struct job *j, const struct jobs *l)
 {
 	return j->prev != NULL || j->next != NULL || l->first == j;
 }
 
 static void
-unlist(struct job *j)
+remove_from_list(struct job *j)
 {
-	struct jobs *l = list_of(j);
+	struct jobs *l = list_of_state(j);
 
-	if (l == NULL || !listed(j, l))
+	if (l == NULL || !is_listed(j, l))
 		return;
 	*(j->prev != NULL ? &j->prev->next : &l->first) = j->next;
 	*(j->next != NULL ? &j->next->prev : &l->last) = j->prev;
@@ -41,12 +41,12 @@ unlist(struct job *j)
 
 /* In its place by ID, from the end, where nearly all belong. */
 static void
-enlist(struct job *j)
+insert_by_id(struct job *j)
 {
-	struct jobs *l = list_of(j);
+	struct jobs *l = list_of_state(j);
 	struct job *before;
 
-	if (l == NULL || listed(j, l))
+	if (l == NULL || is_listed(j, l))
 		return;
 	for (before = l->last; before != NULL && id_cmp(before->id, j->id) > 0;
 	     before = before->prev)
@@ -61,216 +61,216 @@ enlist(struct job *j)
 /* --- the heap --------------------------------------------------------------- */
 
 static void
-place(struct jobset *h, struct job *j, size_t at)
+heap_put(struct jobset *set, struct job *j, size_t at)
 {
-	h->heap[at] = j;
-	j->place = at;
+	set->heap[at] = j;
+	j->heap_at = at;
 }
 
 static void
-rise(struct jobset *h, struct job *j, size_t at)
+heap_sift_up(struct jobset *set, struct job *j, size_t at)
 {
-	while (at > 0 && h->heap[(at - 1) / 2]->when > j->when) {
-		place(h, h->heap[(at - 1) / 2], at);
+	while (at > 0 && set->heap[(at - 1) / 2]->due > j->due) {
+		heap_put(set, set->heap[(at - 1) / 2], at);
 		at = (at - 1) / 2;
 	}
-	place(h, j, at);
+	heap_put(set, j, at);
 }
 
 static void
-fall(struct jobset *h, struct job *j, size_t at)
+heap_sift_down(struct jobset *set, struct job *j, size_t at)
 {
 	size_t child;
 
-	while ((child = 2 * at + 1) < h->waiting) {
-		if (child + 1 < h->waiting && h->heap[child + 1]->when < h->heap[child]->when)
+	while ((child = 2 * at + 1) < set->heap_n) {
+		if (child + 1 < set->heap_n && set->heap[child + 1]->due < set->heap[child]->due)
 			child++;
-		if (h->heap[child]->when >= j->when)
+		if (set->heap[child]->due >= j->due)
 			break;
-		place(h, h->heap[child], at);
+		heap_put(set, set->heap[child], at);
 		at = child;
 	}
-	place(h, j, at);
+	heap_put(set, j, at);
 }
 
 static void
-heap_add(struct jobset *h, struct job *j)
+heap_add(struct jobset *set, struct job *j)
 {
-	if (h->waiting == h->room) {
-		h->room = h->room > 0 ? 2 * h->room : 64;
-		h->heap = mem_realloc(h->heap, h->room * sizeof(*h->heap));
+	if (set->heap_n == set->heap_room) {
+		set->heap_room = set->heap_room > 0 ? 2 * set->heap_room : 64;
+		set->heap = mem_realloc(set->heap, set->heap_room * sizeof(*set->heap));
 	}
-	h->waiting++;
-	rise(h, j, h->waiting - 1);
+	set->heap_n++;
+	heap_sift_up(set, j, set->heap_n - 1);
 }
 
 static void
-heap_remove(struct jobset *h, struct job *j)
+heap_remove(struct jobset *set, struct job *j)
 {
-	struct job *last = h->heap[--h->waiting];
-	size_t at = j->place;
+	struct job *last = set->heap[--set->heap_n];
+	size_t at = j->heap_at;
 
 	if (last == j)
 		return;
-	fall(h, last, at);
-	rise(h, last, last->place);
+	heap_sift_down(set, last, at);
+	heap_sift_up(set, last, last->heap_at);
 }
 
 struct job *
-jobset_due(const struct jobset *h, int64_t now)
+jobset_due(const struct jobset *set, int64_t now)
 {
-	return h->waiting > 0 && h->heap[0]->when <= now ? h->heap[0] : NULL;
+	return set->heap_n > 0 && set->heap[0]->due <= now ? set->heap[0] : NULL;
 }
 
 int64_t
-jobset_next_due(const struct jobset *h)
+jobset_next_due(const struct jobset *set)
 {
-	return h->waiting > 0 ? h->heap[0]->when : -1;
+	return set->heap_n > 0 ? set->heap[0]->due : -1;
 }
 
 /* --- all of them -------------------------------------------------------------- */
 
 static struct job **
-bucket_of(const struct jobset *h, const struct jobqueue *q, struct stream_id id)
+find_bucket(const struct jobset *set, const struct jobqueue *queue, struct stream_id id)
 {
-	uint64_t x = (id.ms * 1000003 + id.seq + q->salt) * UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t x = (id.ms * 1000003 + id.seq + queue->salt) * UINT64_C(0x9e3779b97f4a7c15);
 
-	return &h->bucket[(x >> 32) & (h->buckets - 1)];
+	return &set->bucket[(x >> 32) & (set->buckets - 1)];
 }
 
 static void
-grow(struct jobset *h)
+grow_buckets(struct jobset *set)
 {
-	struct jobset more = {.buckets = h->buckets > 0 ? 4 * h->buckets : 256};
+	struct jobset more = {.buckets = set->buckets > 0 ? 4 * set->buckets : 256};
 
-	if (h->n < h->buckets)
+	if (set->n < set->buckets)
 		return;
 	more.bucket = mem_alloc(more.buckets * sizeof(*more.bucket));
-	for (size_t i = 0; i < h->buckets; i++)
-		for (struct job *j = h->bucket[i], *next; j != NULL; j = next) {
-			struct job **b = bucket_of(&more, j->queue, j->id);
+	for (size_t i = 0; i < set->buckets; i++)
+		for (struct job *j = set->bucket[i], *next; j != NULL; j = next) {
+			struct job **b = find_bucket(&more, j->queue, j->id);
 
-			next = j->chain;
-			j->chain = *b;
+			next = j->hash_next;
+			j->hash_next = *b;
 			*b = j;
 		}
-	free(h->bucket);
-	h->bucket = more.bucket;
-	h->buckets = more.buckets;
+	free(set->bucket);
+	set->bucket = more.bucket;
+	set->buckets = more.buckets;
 }
 
 struct job *
-jobset_find(const struct jobset *h, const struct jobqueue *q, struct stream_id id)
+jobset_find(const struct jobset *set, const struct jobqueue *queue, struct stream_id id)
 {
-	struct job *j = h->buckets > 0 ? *bucket_of(h, q, id) : NULL;
+	struct job *j = set->buckets > 0 ? *find_bucket(set, queue, id) : NULL;
 
-	while (j != NULL && (j->queue != q || id_cmp(j->id, id) != 0))
-		j = j->chain;
+	while (j != NULL && (j->queue != queue || id_cmp(j->id, id) != 0))
+		j = j->hash_next;
 	return j;
 }
 
 struct job *
-jobset_add(struct jobset *h, struct jobqueue *q, struct stream_id id, uint64_t attempts)
+jobset_add(struct jobset *set, struct jobqueue *queue, struct stream_id id, uint64_t attempts)
 {
-	struct job *j = h->spare, **b;
+	struct job *j = set->spare, **b;
 
-	if (jobset_find(h, q, id) != NULL)
+	if (jobset_find(set, queue, id) != NULL)
 		return NULL;
 	if (j != NULL)
-		h->spare = j->chain;
+		set->spare = j->hash_next;
 	else
 		j = mem_alloc(sizeof(*j));
-	*j = (struct job){.queue = q, .id = id, .state = JOB_READY, .attempts = attempts};
-	grow(h);
-	b = bucket_of(h, q, id);
-	j->chain = *b;
+	*j = (struct job){.queue = queue, .id = id, .state = JOB_READY, .attempts = attempts};
+	grow_buckets(set);
+	b = find_bucket(set, queue, id);
+	j->hash_next = *b;
 	*b = j;
-	h->n++;
-	h->in[JOB_READY]++;
-	enlist(j);
+	set->n++;
+	set->in[JOB_READY]++;
+	insert_by_id(j);
 	return j;
 }
 
 static bool
-busy(enum job_state s)
+is_busy_state(enum job_state s)
 {
 	return s == JOB_CLAIMING || s == JOB_RUNNING || s == JOB_WAITING || s == JOB_DEAD;
 }
 
 static void
-leave(struct jobset *h, struct job *j)
+leave_state(struct jobset *set, struct job *j)
 {
 	if (j->state == JOB_WAITING)
-		heap_remove(h, j);
+		heap_remove(set, j);
 	else
-		unlist(j);
-	j->queue->busy -= busy(j->state);
-	h->in[j->state]--;
+		remove_from_list(j);
+	j->queue->busy -= is_busy_state(j->state);
+	set->in[j->state]--;
 }
 
 void
-job_set_state(struct jobset *h, struct job *j, enum job_state state)
+job_set_state(struct jobset *set, struct job *j, enum job_state state)
 {
-	leave(h, j);
+	leave_state(set, j);
 	j->state = state;
-	j->queue->busy += busy(state);
-	h->in[state]++;
+	j->queue->busy += is_busy_state(state);
+	set->in[state]++;
 	if (state == JOB_WAITING)
-		heap_add(h, j);
+		heap_add(set, j);
 	else
-		enlist(j);
+		insert_by_id(j);
 }
 
 void
 job_unlist(struct job *j)
 {
-	unlist(j);
+	remove_from_list(j);
 }
 
 void
-jobset_remove(struct jobset *h, struct job *j)
+jobset_remove(struct jobset *set, struct job *j)
 {
-	struct job **b = bucket_of(h, j->queue, j->id);
+	struct job **b = find_bucket(set, j->queue, j->id);
 
-	leave(h, j);
+	leave_state(set, j);
 	while (*b != j)
-		b = &(*b)->chain;
-	*b = j->chain;
-	h->n--;
+		b = &(*b)->hash_next;
+	*b = j->hash_next;
+	set->n--;
 	job_clear_entry(j);
 	free(j->status);
-	free(j->words);
-	j->chain = h->spare;
-	h->spare = j;
+	free(j->stderr_tail);
+	j->hash_next = set->spare;
+	set->spare = j;
 }
 
 void
-jobset_each(struct jobset *h, void (*fn)(void *arg, struct job *j), void *arg)
+jobset_each(struct jobset *set, void (*fn)(void *arg, struct job *j), void *arg)
 {
-	for (size_t i = 0; i < h->buckets; i++)
-		for (struct job *j = h->bucket[i], *next; j != NULL; j = next) {
-			next = j->chain;
+	for (size_t i = 0; i < set->buckets; i++)
+		for (struct job *j = set->bucket[i], *next; j != NULL; j = next) {
+			next = j->hash_next;
 			fn(arg, j);
 		}
 }
 
 static void
-let_go(void *arg, struct job *j)
+remove_job(void *arg, struct job *j)
 {
 	jobset_remove(arg, j);
 }
 
 void
-jobset_free(struct jobset *h)
+jobset_free(struct jobset *set)
 {
-	jobset_each(h, let_go, h);
-	for (struct job *j = h->spare, *next; j != NULL; j = next) {
-		next = j->chain;
+	jobset_each(set, remove_job, set);
+	for (struct job *j = set->spare, *next; j != NULL; j = next) {
+		next = j->hash_next;
 		free(j);
 	}
-	free(h->bucket);
-	free(h->heap);
-	*h = (struct jobset){0};
+	free(set->bucket);
+	free(set->heap);
+	*set = (struct jobset){0};
 }
 
 /* --- what they point to ----------------------------------------------------------- */
@@ -283,42 +283,42 @@ struct shared_reply {
 struct shared_reply *
 shared_reply_new(struct reply *r)
 {
-	struct shared_reply *b = mem_alloc(sizeof(*b));
+	struct shared_reply *shared = mem_alloc(sizeof(*shared));
 
-	b->reply = r;
-	b->parts = 1;
-	return b;
+	shared->reply = r;
+	shared->parts = 1;
+	return shared;
 }
 
 const struct reply *
-shared_reply_get(const struct shared_reply *b)
+shared_reply_get(const struct shared_reply *shared)
 {
-	return b->reply;
+	return shared->reply;
 }
 
 void
-shared_reply_unref(struct shared_reply *b)
+shared_reply_unref(struct shared_reply *shared)
 {
-	if (b == NULL || --b->parts > 0)
+	if (shared == NULL || --shared->parts > 0)
 		return;
-	reply_free(b->reply);
-	free(b);
+	reply_free(shared->reply);
+	free(shared);
 }
 
 void
-job_set_entry(struct job *j, struct shared_reply *b, const struct reply *entry)
+job_set_entry(struct job *j, struct shared_reply *shared, const struct reply *entry)
 {
 	job_clear_entry(j);
-	b->parts++;
-	j->body = b;
+	shared->parts++;
+	j->shared = shared;
 	j->entry = entry;
 }
 
 void
 job_clear_entry(struct job *j)
 {
-	shared_reply_unref(j->body);
-	j->body = NULL;
+	shared_reply_unref(j->shared);
+	j->shared = NULL;
 	j->entry = NULL;
 }
 
@@ -326,7 +326,7 @@ void
 job_set_failure(struct job *j, const char *status, struct slice words)
 {
 	free(j->status);
-	free(j->words);
+	free(j->stderr_tail);
 	j->status = mem_strdup(status);
-	j->words = mem_strndup(words.p != NULL ? words.p : "", words.n);
+	j->stderr_tail = mem_strndup(words.p != NULL ? words.p : "", words.n);
 }

@@ -35,20 +35,20 @@ struct job {
 	enum job_state state;
 	/* held too long without renewal: it may be another's by now */
 	bool stale;
-	bool doomed;       /* JOB_WAITING: for being set aside */
-	uint64_t attempts; /* begun, this one included */
-	size_t hand;       /* BEGINNING, RUNNING: which hand it is for */
-	int64_t when;      /* JOB_WAITING: CLOCK_MONOTONIC ms */
+	bool dead_when_due; /* JOB_WAITING: for being set aside */
+	uint64_t attempts;  /* begun, this one included */
+	size_t runner;      /* BEGINNING, RUNNING: which hand it is for */
+	int64_t due;        /* JOB_WAITING: CLOCK_MONOTONIC ms */
 	/* when it was first put off (status 75), CLOCK_MONOTONIC ms; 0: never */
-	int64_t put_off;
-	struct backoff pause;
-	struct shared_reply *body;
+	int64_t postponed_at;
+	struct backoff backoff;
+	struct shared_reply *shared;
 	const struct reply *entry; /* of body; NULL: the next attempt's claim brings it */
 	/* how the last attempt ended, the end of its stderr; or NULL */
-	char *status, *words;
+	char *status, *stderr_tail;
 	struct job *prev, *next; /* in a list */
-	struct job *chain;
-	size_t place; /* in the heap */
+	struct job *hash_next;
+	size_t heap_at; /* in the heap */
 };
 
 struct jobs {
@@ -62,7 +62,7 @@ struct jobset {
 	size_t buckets, n;
 	size_t in[JOB_STATES]; /* how many are in each state */
 	struct job **heap;     /* the soonest first */
-	size_t waiting, room;
+	size_t heap_n, heap_room;
 	struct job *spare;
 };
 
@@ -76,34 +76,35 @@ struct jobqueue {
 
 /* A new one, READY, in its place in the queue; NULL when it is held already. */
 struct job *jobset_add(
-    struct jobset *h, struct jobqueue *q, struct stream_id id, uint64_t attempts);
-struct job *jobset_find(const struct jobset *h, const struct jobqueue *q, struct stream_id id);
+    struct jobset *set, struct jobqueue *queue, struct stream_id id, uint64_t attempts);
+struct job *jobset_find(
+    const struct jobset *set, const struct jobqueue *queue, struct stream_id id);
 /* whatever its state: out of everything, freed */
-void jobset_remove(struct jobset *h, struct job *j);
+void jobset_remove(struct jobset *set, struct job *j);
 
 /* From one state to another, with what lists and heap that means. For JOB_WAITING set `when`
  * before. */
-void job_set_state(struct jobset *h, struct job *j, enum job_state state);
+void job_set_state(struct jobset *set, struct job *j, enum job_state state);
 /* Out of its list without leaving its state: it is being asked for. job_set_state the same state
  * puts it back. */
 void job_unlist(struct job *j);
 /* one that has waited long enough, or NULL */
-struct job *jobset_due(const struct jobset *h, int64_t now);
-int64_t jobset_next_due(const struct jobset *h); /* -1: none waits */
+struct job *jobset_due(const struct jobset *set, int64_t now);
+int64_t jobset_next_due(const struct jobset *set); /* -1: none waits */
 
 /* body takes the reply. Each job that keeps an entry of it has a part; the reply goes with the
  * last. */
 struct shared_reply *shared_reply_new(struct reply *r);
-const struct reply *shared_reply_get(const struct shared_reply *b);
+const struct reply *shared_reply_get(const struct shared_reply *shared);
 /* the part of whoever made it */
-void shared_reply_unref(struct shared_reply *b);
-void job_set_entry(struct job *j, struct shared_reply *b, const struct reply *entry);
+void shared_reply_unref(struct shared_reply *shared);
+void job_set_entry(struct job *j, struct shared_reply *shared, const struct reply *entry);
 void job_clear_entry(struct job *j); /* its entry, once it is handed on */
 
 void job_set_failure(struct job *j, const char *status, struct slice words);
 
 /* fn may let it go */
-void jobset_each(struct jobset *h, void (*fn)(void *arg, struct job *j), void *arg);
-void jobset_free(struct jobset *h);
+void jobset_each(struct jobset *set, void (*fn)(void *arg, struct job *j), void *arg);
+void jobset_free(struct jobset *set);
 
 #endif

@@ -4,177 +4,171 @@
 #include "base/mem.h"
 #include "handle/handle_int.h"
 
-#define GRACE 2000 /* ms between being told to end and being killed, when we stop */
+#define STOP_GRACE 2000 /* ms between being told to end and being killed, when we stop */
 
 int
-pool_init(struct handle *w, struct err *err)
+pool_init(struct handle_loop *loop, struct err *err)
 {
-	w->env = childenv_new();
-	w->runners = mem_alloc(w->plan->runners * sizeof(*w->runners));
-	for (size_t i = 0; i < w->plan->runners; i++) {
-		struct runner *h = &w->runners[i];
+	loop->env = childenv_new();
+	loop->runners = mem_alloc(loop->plan->runners * sizeof(*loop->runners));
+	for (size_t i = 0; i < loop->plan->runners; i++) {
+		struct runner *runner = &loop->runners[i];
 
-		h->w = w;
-		h->child = (struct child){.in = -1, .out = -1, .words = -1};
-		h->deadline = -1;
-		if (w->plan->worker && worker_spawn(h, err) == -1)
+		runner->loop = loop;
+		runner->child = (struct child){.stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1};
+		runner->deadline = -1;
+		if (loop->plan->worker && worker_spawn(runner, err) == -1)
 			return -1;
 	}
 	return 0;
 }
 
 void
-pool_free(struct handle *w)
+pool_free(struct handle_loop *loop)
 {
-	for (size_t i = 0; w->runners != NULL && i < w->plan->runners; i++) {
-		struct runner *h = &w->runners[i];
+	for (size_t i = 0; loop->runners != NULL && i < loop->plan->runners; i++) {
+		struct runner *runner = &loop->runners[i];
 
-		child_destroy(&h->child);
-		bytes_free(&h->out);
-		bytes_free(&h->in);
-		free(h->given);
+		child_destroy(&runner->child);
+		bytes_free(&runner->out);
+		bytes_free(&runner->in);
+		free(runner->unanswered);
 	}
-	free(w->runners);
-	childenv_free(w->env);
+	free(loop->runners);
+	childenv_free(loop->env);
 }
 
 static bool
-takes(struct runner *h, const struct job *j)
+can_take_job(struct runner *runner, const struct job *j)
 {
-	return h->w->plan->worker ? worker_has_room(h, j) : h->load == 0;
+	return runner->loop->plan->worker ? worker_has_room(runner, j) : runner->load == 0;
 }
 
 struct runner *
-pool_pick(struct handle *w, const struct job *j)
+pool_pick(struct handle_loop *loop, const struct job *j)
 {
 	struct runner *best = NULL;
 
-	for (size_t i = 0; i < w->plan->runners; i++) {
-		struct runner *h = &w->runners[i];
+	for (size_t i = 0; i < loop->plan->runners; i++) {
+		struct runner *runner = &loop->runners[i];
 
-		if ((best == NULL || h->load < best->load) && takes(h, j))
-			best = h;
+		if ((best == NULL || runner->load < best->load) && can_take_job(runner, j))
+			best = runner;
 	}
 	return best;
 }
 
 void
-runner_reserve(struct runner *h, const struct job *j)
+runner_reserve(struct runner *runner, const struct job *j)
 {
-	h->load++;
-	h->alone = h->w->plan->worker && j->attempts > 0;
+	runner->load++;
+	runner->alone = runner->loop->plan->worker && j->attempts > 0;
 }
 
 void
-runner_release(struct runner *h)
+runner_release(struct runner *runner)
 {
-	if (--h->load == 0)
-		h->alone = false;
+	if (--runner->load == 0)
+		runner->alone = false;
 }
 
 size_t
-pool_capacity(const struct handle *w)
+pool_capacity(const struct handle_loop *loop)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < w->plan->runners; i++)
-		n += w->plan->worker ? 2 * w->runners[i].window : 1;
+	for (size_t i = 0; i < loop->plan->runners; i++)
+		n += loop->plan->worker ? 2 * loop->runners[i].window : 1;
 	return n;
 }
 
 void
-runner_start(struct runner *h, struct job *j, const struct record *r)
+runner_start(struct runner *runner, struct job *j, const struct record *r)
 {
-	(h->w->plan->worker ? worker_send : exec_start)(h, j, r);
+	(runner->loop->plan->worker ? worker_send : exec_start)(runner, j, r);
 }
 
 bool
-pool_process(struct handle *w)
+pool_process(struct handle_loop *loop)
 {
 	bool some = false;
 
-	for (size_t i = 0; i < w->plan->runners; i++) {
-		struct runner *h = &w->runners[i];
+	for (size_t i = 0; i < loop->plan->runners; i++) {
+		struct runner *runner = &loop->runners[i];
 
-		if (h->heard)
-			child_read_stderr(&h->child);
-		h->heard = false;
-		child_kill_overdue(&h->child);
-		some = (w->plan->worker ? worker_process : exec_process)(h) || some;
+		if (runner->stderr_ready)
+			child_read_stderr(&runner->child);
+		runner->stderr_ready = false;
+		child_kill_overdue(&runner->child);
+		some = (loop->plan->worker ? worker_process : exec_process)(runner) || some;
 	}
-	w->child_news = false;
+	loop->check_children = false;
 	return some;
 }
 
 void
-pool_stop(struct handle *w)
+pool_stop(struct handle_loop *loop)
 {
-	for (size_t i = 0; i < w->plan->runners; i++)
-		if (w->runners[i].child.pid != 0) {
-			w->runners[i].cut_short = true;
-			child_terminate(&w->runners[i].child, GRACE);
+	for (size_t i = 0; i < loop->plan->runners; i++)
+		if (loop->runners[i].child.pid != 0) {
+			loop->runners[i].stopped = true;
+			child_terminate(&loop->runners[i].child, STOP_GRACE);
 		}
 }
 
 bool
-pool_idle(const struct handle *w)
+pool_idle(const struct handle_loop *loop)
 {
-	for (size_t i = 0; i < w->plan->runners; i++)
-		if (w->runners[i].load > 0 || w->runners[i].child.pid != 0)
+	for (size_t i = 0; i < loop->plan->runners; i++)
+		if (loop->runners[i].load > 0 || loop->runners[i].child.pid != 0)
 			return false;
 	return true;
 }
 
 size_t
-pool_fill_pollfds(const struct handle *w, struct pollfd *p)
+pool_fill_pollfds(const struct handle_loop *loop, struct pollfd *p)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < w->plan->runners; i++) {
-		const struct runner *h = &w->runners[i];
+	for (size_t i = 0; i < loop->plan->runners; i++) {
+		const struct runner *runner = &loop->runners[i];
 
-		if (h->child.words != -1)
-			p[n++] = (struct pollfd){.fd = h->child.words, .events = POLLIN};
-		if (h->child.out != -1)
-			p[n++] = (struct pollfd){.fd = h->child.out, .events = POLLIN};
-		if (h->child.in != -1 && h->out.len > h->written)
-			p[n++] = (struct pollfd){.fd = h->child.in, .events = POLLOUT};
+		if (runner->child.stderr_fd != -1)
+			p[n++] = (struct pollfd){.fd = runner->child.stderr_fd, .events = POLLIN};
+		if (runner->child.stdout_fd != -1)
+			p[n++] = (struct pollfd){.fd = runner->child.stdout_fd, .events = POLLIN};
+		if (runner->child.stdin_fd != -1 && runner->out.len > runner->written)
+			p[n++] = (struct pollfd){.fd = runner->child.stdin_fd, .events = POLLOUT};
 	}
 	return n;
 }
 
 void
-pool_read_pollfds(struct handle *w, const struct pollfd *p)
+pool_read_pollfds(struct handle_loop *loop, const struct pollfd *p)
 {
-	for (size_t i = 0; i < w->plan->runners; i++) {
-		struct runner *h = &w->runners[i];
+	for (size_t i = 0; i < loop->plan->runners; i++) {
+		struct runner *runner = &loop->runners[i];
 
-		h->heard = h->child.words != -1 && (p++)->revents != 0;
-		p += (h->child.out != -1) + (h->child.in != -1 && h->out.len > h->written);
+		runner->stderr_ready = runner->child.stderr_fd != -1 && (p++)->revents != 0;
+		p += (runner->child.stdout_fd != -1) +
+		    (runner->child.stdin_fd != -1 && runner->out.len > runner->written);
 	}
 }
 
-static void
-sooner(int64_t *by, int64_t t)
-{
-	if (t != -1 && (*by == -1 || t < *by))
-		*by = t;
-}
-
 int64_t
-pool_next_due(const struct handle *w)
+pool_next_due(const struct handle_loop *loop)
 {
 	int64_t by = -1;
 
-	for (size_t i = 0; i < w->plan->runners; i++) {
-		const struct runner *h = &w->runners[i];
+	for (size_t i = 0; i < loop->plan->runners; i++) {
+		const struct runner *runner = &loop->runners[i];
 
-		if (h->load > 0 && !h->overdue)
-			sooner(&by, h->deadline);
-		if (h->child.kill_at != 0)
-			sooner(&by, h->child.kill_at);
-		if (w->plan->worker && h->child.pid == 0 && !w->ending)
-			sooner(&by, h->next_start);
+		if (runner->load > 0 && !runner->at_fault)
+			clock_earliest(&by, runner->deadline);
+		if (runner->child.kill_at != 0)
+			clock_earliest(&by, runner->child.kill_at);
+		if (loop->plan->worker && runner->child.pid == 0 && !loop->ending)
+			clock_earliest(&by, runner->next_start);
 	}
 	return by;
 }

@@ -12,11 +12,12 @@
 #include "event/event.h"
 #include "handle/handle_int.h"
 
-#define GRACE 5000 /* ms between being told to end and being killed */
-#define TICK 20    /* ms: what it answers meanwhile is what it is given ahead */
+#define GRACE 5000  /* ms between being told to end and being killed */
+#define ADAPT_MS 20 /* ms: what it answers meanwhile is what it is given ahead */
 #define INFLIGHT_FIRST 16
 #define INFLIGHT_LEAST 2
-#define AHEAD (1 << 20) /* bytes that wait to be written at most; then it takes nothing more */
+#define UNWRITTEN_MAX \
+	(1 << 20)       /* bytes that wait to be written at most; then it takes nothing more */
 #define ANSWER_MAX 4096 /* bytes of a line */
 
 static const struct slice none;
@@ -24,116 +25,120 @@ static const struct slice none;
 /* --- starting -------------------------------------------------------------------- */
 
 int
-worker_spawn(struct runner *h, struct err *err)
+worker_spawn(struct runner *runner, struct err *err)
 {
-	struct handle *w = h->w;
-	struct child_plan plan = {
-	    .argv = w->plan->argv, .env = childenv_without_event(w->env), .in = -1, .out = true};
+	struct handle_loop *loop = runner->loop;
+	struct child_plan plan = {.argv = loop->plan->argv,
+	    .env = childenv_without_event(loop->env),
+	    .stdin_fd = -1,
+	    .pipe_stdout = true};
 
-	h->out.len = h->written = h->in.len = 0;
-	h->answered = h->overdue = h->cut_short = false;
-	h->window = INFLIGHT_FIRST;
-	h->answers = 0;
-	h->inflight_at = clock_mono();
-	if (h->pause.first == 0)
-		h->pause = (struct backoff){.first = 100, .max = 30000};
-	return child_start(&h->child, &plan, err);
+	runner->out.len = runner->written = runner->in.len = 0;
+	runner->answered = runner->at_fault = runner->stopped = false;
+	runner->window = INFLIGHT_FIRST;
+	runner->answers = 0;
+	runner->window_since = clock_mono();
+	if (runner->backoff.first == 0)
+		runner->backoff = (struct backoff){.first = 100, .max = 30000};
+	return child_start(&runner->child, &plan, err);
 }
 
 static void
-start_again(struct runner *h)
+restart_worker(struct runner *runner)
 {
 	struct err err;
 
-	if (worker_spawn(h, &err) == 0)
+	if (worker_spawn(runner, &err) == 0)
 		return;
 	if (err.sys != EAGAIN && err.sys != ENOMEM && err.sys != EMFILE && err.sys != ENFILE)
-		handle_fail(h->w, &err);
-	h->next_start = clock_mono() + backoff_next(&h->pause);
+		handle_fail(runner->loop, &err);
+	runner->next_start = clock_mono() + backoff_next(&runner->backoff);
 }
 
 /* --- giving ------------------------------------------------------------------------ */
 
 /* One that failed before goes alone: what kills the worker takes no others with it. */
 bool
-worker_has_room(struct runner *h, const struct job *j)
+worker_has_room(struct runner *runner, const struct job *j)
 {
-	if (h->child.in == -1 || h->overdue || h->alone || h->out.len - h->written > AHEAD)
+	if (runner->child.stdin_fd == -1 || runner->at_fault || runner->alone ||
+	    runner->out.len - runner->written > UNWRITTEN_MAX)
 		return false;
-	return j->attempts > 0 ? h->load == 0 : h->load < h->window;
+	return j->attempts > 0 ? runner->load == 0 : runner->load < runner->window;
 }
 
 static void
-push(struct runner *h, struct job *j)
+push_unanswered(struct runner *runner, struct job *j)
 {
-	if (h->count == h->room) {
-		size_t room = h->room > 0 ? 2 * h->room : 64;
+	if (runner->count == runner->room) {
+		size_t room = runner->room > 0 ? 2 * runner->room : 64;
 		struct job **ring = mem_alloc(room * sizeof(*ring));
 
-		for (size_t i = 0; i < h->count; i++)
-			ring[i] = h->given[(h->first + i) % h->room];
-		free(h->given);
-		h->given = ring;
-		h->room = room;
-		h->first = 0;
+		for (size_t i = 0; i < runner->count; i++)
+			ring[i] = runner->unanswered[(runner->first + i) % runner->room];
+		free(runner->unanswered);
+		runner->unanswered = ring;
+		runner->room = room;
+		runner->first = 0;
 	}
-	h->given[(h->first + h->count++) % h->room] = j;
+	runner->unanswered[(runner->first + runner->count++) % runner->room] = j;
 }
 
 static struct job *
-pop(struct runner *h)
+pop_unanswered(struct runner *runner)
 {
-	struct job *j = h->given[h->first];
+	struct job *j = runner->unanswered[runner->first];
 
-	h->first = (h->first + 1) % h->room;
-	h->count--;
+	runner->first = (runner->first + 1) % runner->room;
+	runner->count--;
 	return j;
 }
 
 static void
-set_deadline(struct runner *h)
+set_answer_deadline(struct runner *runner)
 {
-	int64_t ms = h->w->plan->cmd_timeout;
+	int64_t ms = runner->loop->plan->cmd_timeout;
 
-	h->deadline = ms > 0 && h->count > 0 ? clock_mono() + ms : -1;
+	runner->deadline = ms > 0 && runner->count > 0 ? clock_mono() + ms : -1;
 }
 
 void
-worker_send(struct runner *h, struct job *j, const struct record *r)
+worker_send(struct runner *runner, struct job *j, const struct record *r)
 {
-	if (h->child.in == -1 || h->overdue) {
-		attempt_finish(h->w, j, OUTCOME_UNDONE, "", none);
+	if (runner->child.stdin_fd == -1 || runner->at_fault) {
+		attempt_finish(runner->loop, j, OUTCOME_UNDONE, "", none);
 		return;
 	}
-	if (h->count == 0 && h->load == 1)
-		h->inflight_at = clock_mono();
-	push(h, j);
-	event_add_json(&h->out, r->id, r->stream, r->type, r->kv, r->nkv, r->deliveries);
-	bytes_addc(&h->out, '\n');
+	if (runner->count == 0 && runner->load == 1)
+		runner->window_since = clock_mono();
+	push_unanswered(runner, j);
+	event_add_json(&runner->out, r->id, r->stream, r->type, r->kv, r->nkv, r->deliveries);
+	bytes_addc(&runner->out, '\n');
 	job_clear_entry(j);
-	if (h->count == 1)
-		set_deadline(h);
+	if (runner->count == 1)
+		set_answer_deadline(runner);
 }
 
 static bool
-write_some(struct runner *h)
+write_to_worker(struct runner *runner)
 {
 	ssize_t n;
 
-	if (h->child.in == -1 || h->out.len == h->written)
+	if (runner->child.stdin_fd == -1 || runner->out.len == runner->written)
 		return false;
-	n = write(h->child.in, h->out.p + h->written, h->out.len - h->written);
+	n = write(runner->child.stdin_fd, runner->out.p + runner->written,
+	    runner->out.len - runner->written);
 	if (n > 0)
-		h->written += (size_t)n;
+		runner->written += (size_t)n;
 	/* it does not read any more: its end is near */
 	else if (n == -1 && errno != EAGAIN && errno != EINTR) {
-		close(h->child.in);
-		h->child.in = -1;
-		child_terminate(&h->child, GRACE);
+		close(runner->child.stdin_fd);
+		runner->child.stdin_fd = -1;
+		child_terminate(&runner->child, GRACE);
 		return true;
 	}
-	if (h->written == h->out.len)
-		h->written = h->out.len = 0;
+	if (runner->written == runner->out.len)
+		runner->written = runner->out.len = 0;
 	return n > 0;
 }
 
@@ -141,7 +146,7 @@ write_some(struct runner *h)
 
 /* "WORD" or "WORD reason" */
 static bool
-says(struct slice line, const char *word)
+is_answer(struct slice line, const char *word)
 {
 	size_t n = strlen(word);
 
@@ -149,93 +154,95 @@ says(struct slice line, const char *word)
 }
 
 static void
-fault(struct runner *h, const char *why)
+condemn_worker(struct runner *runner, const char *why)
 {
-	h->overdue = true;
-	h->fault = why;
-	child_terminate(&h->child, GRACE);
+	runner->at_fault = true;
+	runner->fault = why;
+	child_terminate(&runner->child, GRACE);
 }
 
 static void
-nonsense(struct runner *h, struct slice line)
+reject_answer(struct runner *runner, struct slice line)
 {
 	char text[64];
 
 	snprintf(text, sizeof(text), "%.*s", (int)(line.n < 60 ? line.n : 60), line.p);
-	handle_note(h->w, SUB_WARNING,
-	    h->count == 0 ? "the worker answered '%s' to nothing"
-	                  : "the worker answered '%s', which is none of ok, retry and dead; it is "
-	                    "started again",
+	handle_note(runner->loop, SUB_WARNING,
+	    runner->count == 0
+	        ? "the worker answered '%s' to nothing"
+	        : "the worker answered '%s', which is none of ok, retry and dead; it is "
+	          "started again",
 	    text);
-	fault(h, "no answer");
+	condemn_worker(runner, "no answer");
 }
 
 static void
-answer(struct runner *h, struct slice line)
+take_worker_answer(struct runner *runner, struct slice line)
 {
-	enum outcome what = says(line, "ok") ? OUTCOME_DONE
-	    : says(line, "retry")            ? OUTCOME_POSTPONED
-	                                     : OUTCOME_DEAD;
+	enum outcome what = is_answer(line, "ok") ? OUTCOME_DONE
+	    : is_answer(line, "retry")            ? OUTCOME_POSTPONED
+	                                          : OUTCOME_DEAD;
 	char text[1024];
 
-	if (h->overdue)
+	if (runner->at_fault)
 		return;
-	if (h->count == 0 || (what == OUTCOME_DEAD && !says(line, "dead"))) {
-		nonsense(h, line);
+	if (runner->count == 0 || (what == OUTCOME_DEAD && !is_answer(line, "dead"))) {
+		reject_answer(runner, line);
 		return;
 	}
 	text[0] = '\0';
 	if (what != OUTCOME_DONE)
 		snprintf(text, sizeof(text), "%.*s", (int)line.n, line.p);
-	attempt_finish(h->w, pop(h), what, text, none);
-	h->answers++;
-	if (!h->answered)
-		backoff_reset(&h->pause);
-	h->answered = true;
-	set_deadline(h);
+	attempt_finish(runner->loop, pop_unanswered(runner), what, text, none);
+	runner->answers++;
+	if (!runner->answered)
+		backoff_reset(&runner->backoff);
+	runner->answered = true;
+	set_answer_deadline(runner);
 }
 
 static void
-take_lines(struct runner *h)
+take_answer_lines(struct runner *runner)
 {
 	size_t at = 0;
 	char *nl;
 
-	while (at < h->in.len && (nl = memchr(h->in.p + at, '\n', h->in.len - at)) != NULL) {
-		size_t n = (size_t)(nl - (h->in.p + at));
+	while (at < runner->in.len &&
+	    (nl = memchr(runner->in.p + at, '\n', runner->in.len - at)) != NULL) {
+		size_t n = (size_t)(nl - (runner->in.p + at));
 
-		answer(h, (struct slice){h->in.p + at, n});
+		take_worker_answer(runner, (struct slice){runner->in.p + at, n});
 		at += n + 1;
 	}
-	bytes_drop(&h->in, at);
-	if (h->in.len > ANSWER_MAX && !h->overdue)
-		nonsense(h, (struct slice){h->in.p, h->in.len});
-	if (h->overdue)
-		h->in.len = 0;
+	bytes_drop(&runner->in, at);
+	if (runner->in.len > ANSWER_MAX && !runner->at_fault)
+		reject_answer(runner, (struct slice){runner->in.p, runner->in.len});
+	if (runner->at_fault)
+		runner->in.len = 0;
 }
 
 static bool
-read_some(struct runner *h)
+read_answers(struct runner *runner)
 {
 	bool some = false;
 	ssize_t n;
 
-	while (h->child.out != -1) {
-		bytes_reserve(&h->in, 65536);
-		n = read(h->child.out, h->in.p + h->in.len, 65536);
+	while (runner->child.stdout_fd != -1) {
+		bytes_reserve(&runner->in, 65536);
+		n = read(runner->child.stdout_fd, runner->in.p + runner->in.len, 65536);
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1 && errno == EAGAIN)
 			break;
 		some = true;
 		if (n <= 0) { /* no more answers will come */
-			close(h->child.out);
-			h->child.out = -1;
-			child_terminate(&h->child, GRACE);
+			close(runner->child.stdout_fd);
+			runner->child.stdout_fd = -1;
+			child_terminate(&runner->child, GRACE);
 			break;
 		}
-		h->in.len += (size_t)n;
-		take_lines(h);
+		runner->in.len += (size_t)n;
+		take_answer_lines(runner);
 		if (n < 65536)
 			break;
 	}
@@ -243,75 +250,79 @@ read_some(struct runner *h)
 }
 
 static void
-adapt(struct runner *h)
+adapt_window(struct runner *runner)
 {
-	if (clock_mono() - h->inflight_at < TICK || (h->answers == 0 && h->count == 0))
+	if (clock_mono() - runner->window_since < ADAPT_MS ||
+	    (runner->answers == 0 && runner->count == 0))
 		return;
-	h->window = 2 * h->answers;
-	if (h->window < INFLIGHT_LEAST)
-		h->window = INFLIGHT_LEAST;
-	if (h->window > HANDLE_PAGE)
-		h->window = HANDLE_PAGE;
-	h->answers = 0;
-	h->inflight_at = clock_mono();
+	runner->window = 2 * runner->answers;
+	if (runner->window < INFLIGHT_LEAST)
+		runner->window = INFLIGHT_LEAST;
+	if (runner->window > HANDLE_PAGE)
+		runner->window = HANDLE_PAGE;
+	runner->answers = 0;
+	runner->window_since = clock_mono();
 }
 
 /* --- its end --------------------------------------------------------------------------- */
 
 static void
-ended(struct runner *h, int status)
+finish_worker(struct runner *runner, int status)
 {
-	struct handle *w = h->w;
+	struct handle_loop *loop = runner->loop;
 	bool cannot = WIFEXITED(status) &&
-	    (WEXITSTATUS(status) == 126 || WEXITSTATUS(status) == 127) && !h->answered;
-	bool blameless = h->cut_short || cannot;
+	    (WEXITSTATUS(status) == 126 || WEXITSTATUS(status) == 127) && !runner->answered;
+	bool blameless = runner->stopped || cannot;
 	char word[32], text[64];
 	struct bytes tail = {0};
 	struct err err;
 
 	child_status_text(status, word);
-	snprintf(text, sizeof(text), "worker: %s", h->overdue ? h->fault : word);
-	child_tail(&h->child, &tail);
-	h->next_start = clock_mono() + backoff_next(&h->pause);
-	if (!blameless && !w->ending)
-		handle_note(w, SUB_WARNING,
-		    "the worker ended (%s), %zu unanswered; it is started again", word, h->count);
-	while (h->count > 0)
-		attempt_finish(w, pop(h), blameless ? OUTCOME_UNDONE : OUTCOME_FAILED, text,
+	snprintf(text, sizeof(text), "worker: %s", runner->at_fault ? runner->fault : word);
+	child_tail(&runner->child, &tail);
+	runner->next_start = clock_mono() + backoff_next(&runner->backoff);
+	if (!blameless && !loop->ending)
+		handle_note(loop, SUB_WARNING,
+		    "the worker ended (%s), %zu unanswered; it is started again", word,
+		    runner->count);
+	while (runner->count > 0)
+		attempt_finish(loop, pop_unanswered(runner),
+		    blameless ? OUTCOME_UNDONE : OUTCOME_FAILED, text,
 		    (struct slice){tail.p, tail.len});
 	bytes_free(&tail);
-	child_destroy(&h->child);
-	h->deadline = -1;
+	child_destroy(&runner->child);
+	runner->deadline = -1;
 	if (cannot) {
-		err_set(&err, STATUS_CONFIG, "run '%s': %s", w->plan->argv[0], word);
-		handle_fail(w, &err);
+		err_set(&err, STATUS_CONFIG, "run '%s': %s", loop->plan->argv[0], word);
+		handle_fail(loop, &err);
 	}
 }
 
 bool
-worker_process(struct runner *h)
+worker_process(struct runner *runner)
 {
 	bool some;
 	int status;
 
-	if (h->child.pid == 0) {
-		if (h->w->ending || clock_mono() < h->next_start)
+	if (runner->child.pid == 0) {
+		if (runner->loop->ending || clock_mono() < runner->next_start)
 			return false;
-		start_again(h);
+		restart_worker(runner);
 		return true; /* what is ready may be given to it */
 	}
-	if (h->w->ending && h->load == 0 && h->child.in != -1 && h->out.len == h->written) {
-		close(h->child.in);
-		h->child.in = -1;
+	if (runner->loop->ending && runner->load == 0 && runner->child.stdin_fd != -1 &&
+	    runner->out.len == runner->written) {
+		close(runner->child.stdin_fd);
+		runner->child.stdin_fd = -1;
 	}
-	some = write_some(h);
-	if (h->deadline != -1 && clock_mono() >= h->deadline && !h->overdue)
-		fault(h, "timeout");
-	some = read_some(h) || some;
-	adapt(h);
-	if (!h->w->child_news || !child_reap(&h->child, &status))
+	some = write_to_worker(runner);
+	if (runner->deadline != -1 && clock_mono() >= runner->deadline && !runner->at_fault)
+		condemn_worker(runner, "timeout");
+	some = read_answers(runner) || some;
+	adapt_window(runner);
+	if (!runner->loop->check_children || !child_reap(&runner->child, &status))
 		return some;
-	read_some(h);
-	ended(h, status);
+	read_answers(runner);
+	finish_worker(runner, status);
 	return true;
 }
