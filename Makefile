@@ -32,7 +32,7 @@ endif
 endif
 
 # Two builds in two directories are equal, debug information included.
-MAP = -ffile-prefix-map=$(CURDIR)/=
+MAP = -ffile-prefix-map=$(CURDIR)=.
 
 BASE_CFLAGS = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -pthread -Ilib \
 	-DEB_VERSION='"$(VERSION)"' $(PART_CFLAGS)

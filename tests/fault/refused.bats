@@ -276,18 +276,25 @@ settled() {
 	done
 }
 
+# without_last KEY: the stream as if its last entry had never been added. Made anew, because Redis 8 does not let XSETID
+# lower what it knows as deleted.
+without_last() {
+	rcli eval "local all = redis.call('XRANGE', KEYS[1], '-', '+')
+		redis.call('DEL', KEYS[1])
+		for i = 1, #all - 1 do
+			redis.call('XADD', KEYS[1], all[i][1], unpack(all[i][2]))
+		end" 1 "$1" >/dev/null
+}
+
 @test "in doubt and not executed, nothing was deleted: added, and no duplicate" {
 	in_doubt X
-	rcli xdel "$S:a" "$(rcli --json xrange "$S:a" - + | jq -r '.[1][0]')" >/dev/null
-	# As if it had never been there.
-	first=$(rcli --json xrange "$S:a" - + | jq -r '.[0][0]')
-	rcli xsetid "$S:a" "$first" entriesadded 1 maxdeletedid "$first" >/dev/null
+	without_last "$S:a"
 	settled 0 1 0
 	assert_equal "$(event_ids a | xargs)" 'first X'
 }
 
 @test "in doubt and not executed, in a stream that was trimmed below: added, and no duplicate; beyond it, a possible one" {
-	local case first
+	local case
 	for case in 'maxlen 1' 'maxlen 2 behind' 'maxlen 1 behind'; do
 		rm -rf "$B"
 		redis_flush
@@ -295,9 +302,7 @@ settled() {
 			rcli xadd "$S:a" '*' some thing >/dev/null
 		done
 		in_doubt X
-		first=$(rcli --json xrange "$S:a" - + | jq -r '.[3][0]')
-		rcli xdel "$S:a" "$(rcli --json xrange "$S:a" - + | jq -r '.[4][0]')" >/dev/null
-		rcli xsetid "$S:a" "$first" entriesadded 4 maxdeletedid "$first" >/dev/null
+		without_last "$S:a"
 		[ "$case" = 'maxlen 1' ] || rcli xadd "$S:a" '*' some thing >/dev/null
 		eval "rcli xtrim $S:a ${case% behind}" >/dev/null
 		run -0 --separate-stderr timeout 20 ebreplay -j
