@@ -24,11 +24,19 @@
 
 enum { OPT_DRY_RUN = 256, OPT_IDLE, OPT_LIMIT, OPT_TO, OPT_YES };
 
-static const struct option options[] = {CONF_LONG, {"consumer", required_argument, NULL, 'C'},
-    {"group", required_argument, NULL, 'g'}, {"dry-run", no_argument, NULL, OPT_DRY_RUN},
-    {"idle", required_argument, NULL, OPT_IDLE}, {"limit", required_argument, NULL, OPT_LIMIT},
-    {"to", required_argument, NULL, OPT_TO}, {"yes", no_argument, NULL, OPT_YES},
-    {NULL, 0, NULL, 0}};
+/* clang-format off */
+static const struct option options[] = {
+	CONF_LONG,
+	{"consumer", required_argument, NULL, 'C'},
+	{"group", required_argument, NULL, 'g'},
+	{"dry-run", no_argument, NULL, OPT_DRY_RUN},
+	{"idle", required_argument, NULL, OPT_IDLE},
+	{"limit", required_argument, NULL, OPT_LIMIT},
+	{"to", required_argument, NULL, OPT_TO},
+	{"yes", no_argument, NULL, OPT_YES},
+	{NULL, 0, NULL, 0},
+};
+/* clang-format on */
 
 /* Options that not every command has a use for. */
 enum { TAKES_CONSUMER = 1, TAKES_IDLE = 2, TAKES_LIMIT = 4, TAKES_TO = 8, TAKES_YES = 16 };

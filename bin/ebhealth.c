@@ -24,9 +24,16 @@
 
 enum { OPT_MIN_FREE = 256, OPT_WAIT };
 
-static const struct option options[] = {CONF_LONG, {"critical", required_argument, NULL, 'c'},
-    {"warning", required_argument, NULL, 'w'}, {"min-free", required_argument, NULL, OPT_MIN_FREE},
-    {"wait", required_argument, NULL, OPT_WAIT}, {NULL, 0, NULL, 0}};
+/* clang-format off */
+static const struct option options[] = {
+	CONF_LONG,
+	{"critical", required_argument, NULL, 'c'},
+	{"warning", required_argument, NULL, 'w'},
+	{"min-free", required_argument, NULL, OPT_MIN_FREE},
+	{"wait", required_argument, NULL, OPT_WAIT},
+	{NULL, 0, NULL, 0},
+};
+/* clang-format on */
 
 static struct ebhealth {
 	struct conf conf;

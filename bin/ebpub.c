@@ -41,20 +41,27 @@ enum {
 	OPT_SEGMENT_SIZE
 };
 
-static const struct option options[] = {CONF_LONG, {"null", no_argument, NULL, '0'},
-    {"from-json", no_argument, NULL, 'J'}, {"trace-id", required_argument, NULL, OPT_TRACE_ID},
-    {"correlation-id", required_argument, NULL, OPT_CORRELATION_ID},
-    {"source", required_argument, NULL, OPT_SOURCE},
-    {"timestamp", required_argument, NULL, OPT_TIMESTAMP},
-    {"event-id", required_argument, NULL, OPT_EVENT_ID},
-    {"maxlen", required_argument, NULL, OPT_MAXLEN},
-    {"max-payload", required_argument, NULL, OPT_MAX_PAYLOAD},
-    {"unordered", no_argument, NULL, OPT_UNORDERED},
-    {"no-buffer", no_argument, NULL, OPT_NO_BUFFER},
-    {"exit-buffered", no_argument, NULL, OPT_EXIT_BUFFERED},
-    {"buffer-max", required_argument, NULL, OPT_BUFFER_MAX},
-    {"min-free", required_argument, NULL, OPT_MIN_FREE},
-    {"segment-size", required_argument, NULL, OPT_SEGMENT_SIZE}, {NULL, 0, NULL, 0}};
+/* clang-format off */
+static const struct option options[] = {
+	CONF_LONG,
+	{"null", no_argument, NULL, '0'},
+	{"from-json", no_argument, NULL, 'J'},
+	{"trace-id", required_argument, NULL, OPT_TRACE_ID},
+	{"correlation-id", required_argument, NULL, OPT_CORRELATION_ID},
+	{"source", required_argument, NULL, OPT_SOURCE},
+	{"timestamp", required_argument, NULL, OPT_TIMESTAMP},
+	{"event-id", required_argument, NULL, OPT_EVENT_ID},
+	{"maxlen", required_argument, NULL, OPT_MAXLEN},
+	{"max-payload", required_argument, NULL, OPT_MAX_PAYLOAD},
+	{"unordered", no_argument, NULL, OPT_UNORDERED},
+	{"no-buffer", no_argument, NULL, OPT_NO_BUFFER},
+	{"exit-buffered", no_argument, NULL, OPT_EXIT_BUFFERED},
+	{"buffer-max", required_argument, NULL, OPT_BUFFER_MAX},
+	{"min-free", required_argument, NULL, OPT_MIN_FREE},
+	{"segment-size", required_argument, NULL, OPT_SEGMENT_SIZE},
+	{NULL, 0, NULL, 0},
+};
+/* clang-format on */
 
 static struct ebpub {
 	struct conf conf;

@@ -40,15 +40,28 @@ enum {
 	OPT_SINCE
 };
 
-static const struct option options[] = {CONF_LONG, {"dry-run", no_argument, NULL, OPT_DRY_RUN},
-    {"list", no_argument, NULL, OPT_LIST}, {"check", no_argument, NULL, OPT_CHECK},
-    {"limit", required_argument, NULL, OPT_LIMIT}, {"rate", required_argument, NULL, OPT_RATE},
-    {"wait", required_argument, NULL, OPT_WAIT}, {"force", no_argument, NULL, OPT_FORCE},
-    {"maxlen", required_argument, NULL, OPT_MAXLEN}, {"compress", no_argument, NULL, OPT_COMPRESS},
-    {"retarget", no_argument, NULL, OPT_RETARGET}, {"discard", no_argument, NULL, OPT_DISCARD},
-    {"yes", no_argument, NULL, OPT_YES}, {"quarantine", required_argument, NULL, OPT_QUARANTINE},
-    {"dead", no_argument, NULL, OPT_DEAD}, {"match", required_argument, NULL, OPT_MATCH},
-    {"since", required_argument, NULL, OPT_SINCE}, {NULL, 0, NULL, 0}};
+/* clang-format off */
+static const struct option options[] = {
+	CONF_LONG,
+	{"dry-run", no_argument, NULL, OPT_DRY_RUN},
+	{"list", no_argument, NULL, OPT_LIST},
+	{"check", no_argument, NULL, OPT_CHECK},
+	{"limit", required_argument, NULL, OPT_LIMIT},
+	{"rate", required_argument, NULL, OPT_RATE},
+	{"wait", required_argument, NULL, OPT_WAIT},
+	{"force", no_argument, NULL, OPT_FORCE},
+	{"maxlen", required_argument, NULL, OPT_MAXLEN},
+	{"compress", no_argument, NULL, OPT_COMPRESS},
+	{"retarget", no_argument, NULL, OPT_RETARGET},
+	{"discard", no_argument, NULL, OPT_DISCARD},
+	{"yes", no_argument, NULL, OPT_YES},
+	{"quarantine", required_argument, NULL, OPT_QUARANTINE},
+	{"dead", no_argument, NULL, OPT_DEAD},
+	{"match", required_argument, NULL, OPT_MATCH},
+	{"since", required_argument, NULL, OPT_SINCE},
+	{NULL, 0, NULL, 0},
+};
+/* clang-format on */
 
 /* What is done instead of draining: one of these. */
 static const struct action {

@@ -22,7 +22,12 @@
 
 #define SPAN 32
 
-static const struct option options[] = {CONF_LONG, {NULL, 0, NULL, 0}};
+/* clang-format off */
+static const struct option options[] = {
+	CONF_LONG,
+	{NULL, 0, NULL, 0},
+};
+/* clang-format on */
 
 static struct ebstat {
 	struct conf conf;

@@ -42,24 +42,37 @@ enum {
 	OPT_WORKER
 };
 
-static const struct option options[] = {CONF_LONG, {"null", no_argument, NULL, '0'},
-    {"consumer", required_argument, NULL, 'C'}, {"end", no_argument, NULL, 'e'},
-    {"format", required_argument, NULL, 'f'}, {"group", required_argument, NULL, 'g'},
-    {"count", required_argument, NULL, 'n'}, {"jobs", required_argument, NULL, 'P'},
-    {"idle-timeout", required_argument, NULL, 'W'},
-    {"claim-idle", required_argument, NULL, OPT_CLAIM_IDLE},
-    {"cmd-timeout", required_argument, NULL, OPT_CMD_TIMEOUT},
-    {"dead", no_argument, NULL, OPT_DEAD}, {"follow", no_argument, NULL, OPT_FOLLOW},
-    {"from", required_argument, NULL, OPT_FROM}, {"last", required_argument, NULL, OPT_LAST},
-    {"max-deliveries", required_argument, NULL, OPT_MAX_DELIVERIES},
-    {"no-sync", no_argument, NULL, OPT_NO_SYNC}, {"ordered", no_argument, NULL, OPT_ORDERED},
-    {"payload", no_argument, NULL, OPT_PAYLOAD}, {"peek", no_argument, NULL, OPT_PEEK},
-    {"retry-base", required_argument, NULL, OPT_RETRY_BASE},
-    {"retry-for", required_argument, NULL, OPT_RETRY_FOR},
-    {"retry-max", required_argument, NULL, OPT_RETRY_MAX},
-    {"stop-timeout", required_argument, NULL, OPT_STOP_TIMEOUT},
-    {"to", required_argument, NULL, OPT_TO}, {"worker", no_argument, NULL, OPT_WORKER},
-    {NULL, 0, NULL, 0}};
+/* clang-format off */
+static const struct option options[] = {
+	CONF_LONG,
+	{"null", no_argument, NULL, '0'},
+	{"consumer", required_argument, NULL, 'C'},
+	{"end", no_argument, NULL, 'e'},
+	{"format", required_argument, NULL, 'f'},
+	{"group", required_argument, NULL, 'g'},
+	{"count", required_argument, NULL, 'n'},
+	{"jobs", required_argument, NULL, 'P'},
+	{"idle-timeout", required_argument, NULL, 'W'},
+	{"claim-idle", required_argument, NULL, OPT_CLAIM_IDLE},
+	{"cmd-timeout", required_argument, NULL, OPT_CMD_TIMEOUT},
+	{"dead", no_argument, NULL, OPT_DEAD},
+	{"follow", no_argument, NULL, OPT_FOLLOW},
+	{"from", required_argument, NULL, OPT_FROM},
+	{"last", required_argument, NULL, OPT_LAST},
+	{"max-deliveries", required_argument, NULL, OPT_MAX_DELIVERIES},
+	{"no-sync", no_argument, NULL, OPT_NO_SYNC},
+	{"ordered", no_argument, NULL, OPT_ORDERED},
+	{"payload", no_argument, NULL, OPT_PAYLOAD},
+	{"peek", no_argument, NULL, OPT_PEEK},
+	{"retry-base", required_argument, NULL, OPT_RETRY_BASE},
+	{"retry-for", required_argument, NULL, OPT_RETRY_FOR},
+	{"retry-max", required_argument, NULL, OPT_RETRY_MAX},
+	{"stop-timeout", required_argument, NULL, OPT_STOP_TIMEOUT},
+	{"to", required_argument, NULL, OPT_TO},
+	{"worker", no_argument, NULL, OPT_WORKER},
+	{NULL, 0, NULL, 0},
+};
+/* clang-format on */
 
 static struct ebsub {
 	struct conf conf;

@@ -29,15 +29,19 @@
 #include "redis/url.h"
 
 #define CONF_SHORT "b:hjp:qs:t:u:vV"
+/* clang-format off */
 #define CONF_LONG \
-	{"buffer", required_argument, NULL, 'b'}, {"help", no_argument, NULL, 'h'}, \
-	    {"json", no_argument, NULL, 'j'}, {"prefix", required_argument, NULL, 'p'}, \
-	    {"quiet", no_argument, NULL, 'q'}, {"service", required_argument, NULL, 's'}, \
-	    {"timeout", required_argument, NULL, 't'}, {"url", required_argument, NULL, 'u'}, \
-	    {"verbose", no_argument, NULL, 'v'}, \
-	{ \
-		"version", no_argument, NULL, 'V' \
-	}
+	{"buffer", required_argument, NULL, 'b'}, \
+	{"help", no_argument, NULL, 'h'}, \
+	{"json", no_argument, NULL, 'j'}, \
+	{"prefix", required_argument, NULL, 'p'}, \
+	{"quiet", no_argument, NULL, 'q'}, \
+	{"service", required_argument, NULL, 's'}, \
+	{"timeout", required_argument, NULL, 't'}, \
+	{"url", required_argument, NULL, 'u'}, \
+	{"verbose", no_argument, NULL, 'v'}, \
+	{"version", no_argument, NULL, 'V'}
+/* clang-format on */
 
 #define CONF_MAXLEN 10000 /* the default limit of a stream, in entries */
 

@@ -294,6 +294,16 @@ class Run:
         self.server.kill()
 
 
+def remove(folder):
+    """A worker whose ebsub was killed may still write its last file."""
+    for _ in range(50):
+        try:
+            return shutil.rmtree(folder)
+        except OSError:
+            time.sleep(0.1)
+    return shutil.rmtree(folder)
+
+
 def main():
     o = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -310,10 +320,10 @@ def main():
             kept = o.keep or folder
             if kept != folder:
                 shutil.copytree(folder, kept, dirs_exist_ok=True, ignore=shutil.ignore_patterns("s"))
-                shutil.rmtree(folder)
+                remove(folder)
             print(f"kept in {kept}; again: --seed {o.seed}")
         else:
-            shutil.rmtree(folder)
+            remove(folder)
     sys.exit(bool(run.findings))
 
 

@@ -5,6 +5,7 @@ A trial harms one run, asks the checker, runs unharmed what brings the rest home
 import contextlib
 import json
 import os
+import re
 import signal
 
 from buffer import Buffer
@@ -134,8 +135,9 @@ class Scene:
 
 
 def not_opened(run, rig, verdict):
-    """A buffer that cannot be opened stops nobody from publishing (reliability, 5), and nobody knows what it holds."""
-    if f'"{rig.buffer}"' in run.harmed or f'{rig.buffer}>, ""' in run.harmed:
+    """ebpub publishes beside a buffer that it cannot open, and then does not know what the buffer holds."""
+    # newfstatat(4<DIR>, "", ...), or since glibc 2.41 fstat(4<DIR>, ...)
+    if f'"{rig.buffer}"' in run.harmed or f'{rig.buffer}>, ""' in run.harmed or re.search(rf"\bfstat\(\d+<{rig.buffer}>", run.harmed):
         verdict.found["disorder"].clear()
 
 
