@@ -9,24 +9,24 @@
 #include "redis/stream.h"
 
 int
-range_set_to(struct range *l, const char *option, const char *arg, struct err *err)
+range_set_to(struct range *range, const char *option, const char *arg, struct err *err)
 {
 	struct id_place p;
 
 	if (id_parse_place(arg, clock_now(), option, &p, err) == -1)
 		return -1;
-	l->has_to = !p.end;
-	l->to = p.high;
+	range->has_to = !p.end;
+	range->to = p.high;
 	return 0;
 }
 
 struct range_count {
 	size_t got, bytes;
-	struct stream_id id; /* the last that came */
+	struct stream_id id; /* of the last entry */
 };
 
 static int
-count_one(void *arg, struct slice id, const struct slice *kv, size_t nkv)
+count_entry(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 {
 	struct range_count *c = arg;
 
@@ -37,22 +37,21 @@ count_one(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 	return 0;
 }
 
-/* The ID of the last-th entry from the end of the part, or of the first; `low` when there is none.
- */
+/* Raises *low to the ID of the last-th entry from the end, or of the first when there are fewer. */
 static int
-find_last(struct conn *conn, const char *key, uint64_t last, const struct range_bounds *part,
+find_newest(struct conn *conn, const char *key, uint64_t last, const struct range_bounds *bounds,
     struct stream_id *low, enum conn_why *why, struct err *err)
 {
-	struct pagesize pace = pagesize_start(PAGESIZE_FIRST, 0);
+	struct pagesize size = pagesize_start(PAGESIZE_FIRST, 0);
 	struct stream_id found = *low;
 	char end[ID_SIZE] = "+";
 
-	if (part->has_to)
-		id_format(part->to, end);
+	if (bounds->has_to)
+		id_format(bounds->to, end);
 	while (last > 0) {
 		struct range_count c = {0};
 
-		if (scan_newest(conn, key, end, last < pace.count ? last : pace.count, count_one,
+		if (scan_newest(conn, key, end, last < size.count ? last : size.count, count_entry,
 		        &c, why, err) == -1)
 			return -1;
 		if (c.got == 0)
@@ -60,7 +59,7 @@ find_last(struct conn *conn, const char *key, uint64_t last, const struct range_
 		found = c.id;
 		last -= c.got;
 		id_format(id_before(c.id), end);
-		pagesize_learn(&pace, c.got, c.bytes);
+		pagesize_learn(&size, c.got, c.bytes);
 	}
 	if (id_cmp(found, *low) > 0)
 		*low = found;
@@ -68,23 +67,24 @@ find_last(struct conn *conn, const char *key, uint64_t last, const struct range_
 }
 
 int
-range_resolve(struct conn *conn, const char *key, const struct range *l, struct range_bounds *part,
-    enum conn_why *why, struct err *err)
+range_resolve(struct conn *conn, const char *key, const struct range *range,
+    struct range_bounds *bounds, enum conn_why *why, struct err *err)
 {
-	struct stream_id low = l->from.low;
+	struct stream_id low = range->from.low;
 	struct stream_info info;
 
 	if (stream_info(conn, key, &info, why, err) == -1)
 		return -1;
-	*part = (struct range_bounds){.exists = info.exists, .after = info.last_generated};
-	part->has_to = l->has_to || !l->follow;
-	part->to =
-	    l->has_to && id_cmp(l->to, info.last_generated) < 0 ? l->to : info.last_generated;
-	if (l->from.end || l->last == 0)
+	*bounds = (struct range_bounds){.exists = info.exists, .after = info.last_generated};
+	bounds->has_to = range->has_to || !range->follow;
+	bounds->to = range->has_to && id_cmp(range->to, info.last_generated) < 0
+	    ? range->to
+	    : info.last_generated;
+	if (range->from.end || range->last == 0)
 		return 0;
-	if (l->last > 0 && info.length > 0 &&
-	    find_last(conn, key, (uint64_t)l->last, part, &low, why, err) == -1)
+	if (range->last > 0 && info.length > 0 &&
+	    find_newest(conn, key, (uint64_t)range->last, bounds, &low, why, err) == -1)
 		return -1;
-	part->after = id_before(low);
+	bounds->after = id_before(low);
 	return 0;
 }

@@ -1,5 +1,6 @@
 /*
- * range: which part of a stream is looked at, and where that begins.
+ * range: the part of a stream that ebsub --peek shows, as the user gave it and as IDs of one
+ * stream.
  */
 #ifndef REDIS_RANGE_H
 #define REDIS_RANGE_H
@@ -7,29 +8,31 @@
 #include "event/id.h"
 #include "redis/conn.h"
 
+/* As the user gave it, for any stream. */
 struct range {
 	struct id_place from;
-	int64_t last; /* only the newest so many; -1 all */
-	bool has_to;  /* up to and with `to` */
+	int64_t last; /* only so many of the newest entries; -1: all */
+	bool has_to;  /* up to `to`, inclusive */
 	struct stream_id to;
-	bool follow; /* no end: what comes belongs to it */
+	bool follow; /* no end: new entries belong to it */
 };
 
-/* Where that is in one stream, fixed once, so that no later read skips or repeats anything, and
- * none goes on for as long as somebody publishes. */
+/* In one stream. It is resolved once, so that later reads neither skip nor repeat an entry, and end
+ * although new entries arrive. */
 struct range_bounds {
-	bool exists;            /* the stream */
-	struct stream_id after; /* the ID behind which it begins */
+	bool exists;            /* the stream does */
+	struct stream_id after; /* the range begins after this ID */
 	bool has_to;
-	struct stream_id to; /* the last ID that belongs to it */
+	struct stream_id to; /* the last ID in the range */
 };
 
-/* Up to what somebody typed (id_parse_place). "$" is the end of every look that does not follow. 0,
- * or -1 with status 64. */
-int range_set_to(struct range *l, const char *option, const char *arg, struct err *err);
+/* Sets `to` from the argument of an option (id_parse_place). "$" sets no limit: a range that does
+ * not follow ends there anyway. Returns -1 with status 64. */
+int range_set_to(struct range *range, const char *option, const char *arg, struct err *err);
 
-/* Entries are gone over backwards to find the last so many, in small pages. -1: *why and f. */
-int range_resolve(struct conn *conn, const char *key, const struct range *l,
-    struct range_bounds *part, enum conn_why *why, struct err *err);
+/* Finds the range in one stream; for `last` it reads entries backwards in small pages. Returns -1
+ * with err and *why. */
+int range_resolve(struct conn *conn, const char *key, const struct range *range,
+    struct range_bounds *bounds, enum conn_why *why, struct err *err);
 
 #endif

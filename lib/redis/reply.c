@@ -7,8 +7,10 @@
 
 #include <hiredis/hiredis.h>
 
+#include "base/status.h"
+
 static const redisReply *
-real(const struct reply *r, int type)
+as_type(const struct reply *r, int type)
 {
 	const redisReply *rr = (const void *)r;
 
@@ -18,25 +20,25 @@ real(const struct reply *r, int type)
 bool
 reply_is_error(const struct reply *r)
 {
-	return real(r, REDIS_REPLY_ERROR) != NULL;
+	return as_type(r, REDIS_REPLY_ERROR) != NULL;
 }
 
 bool
 reply_is_null(const struct reply *r)
 {
-	return real(r, REDIS_REPLY_NIL) != NULL;
+	return as_type(r, REDIS_REPLY_NIL) != NULL;
 }
 
 bool
 reply_is_array(const struct reply *r)
 {
-	return real(r, REDIS_REPLY_ARRAY) != NULL;
+	return as_type(r, REDIS_REPLY_ARRAY) != NULL;
 }
 
 bool
 reply_is_text(const struct reply *r)
 {
-	return real(r, REDIS_REPLY_STRING) != NULL || real(r, REDIS_REPLY_STATUS) != NULL;
+	return as_type(r, REDIS_REPLY_STRING) != NULL || as_type(r, REDIS_REPLY_STATUS) != NULL;
 }
 
 struct slice
@@ -52,7 +54,7 @@ reply_text(const struct reply *r)
 int64_t
 reply_int(const struct reply *r)
 {
-	const redisReply *rr = real(r, REDIS_REPLY_INTEGER);
+	const redisReply *rr = as_type(r, REDIS_REPLY_INTEGER);
 	long long n;
 	char *end;
 
@@ -68,7 +70,7 @@ reply_int(const struct reply *r)
 size_t
 reply_count(const struct reply *r)
 {
-	const redisReply *rr = real(r, REDIS_REPLY_ARRAY);
+	const redisReply *rr = as_type(r, REDIS_REPLY_ARRAY);
 
 	return rr != NULL ? (size_t)rr->elements : 0;
 }
@@ -76,7 +78,7 @@ reply_count(const struct reply *r)
 const struct reply *
 reply_at(const struct reply *r, size_t i)
 {
-	const redisReply *rr = real(r, REDIS_REPLY_ARRAY);
+	const redisReply *rr = as_type(r, REDIS_REPLY_ARRAY);
 
 	return rr != NULL && i < (size_t)rr->elements ? (const void *)rr->element[i] : NULL;
 }
@@ -105,12 +107,12 @@ reply_member(const struct reply *r, const char *name)
 	return NULL;
 }
 
-/* --- what error replies mean: the table of conn.h --- */
+/* --- error replies --- */
 
 static const struct {
 	const char *start;
 	enum conn_why why;
-} table[] = {
+} meanings[] = {
     {"LOADING ", CONN_LATER},
     {"MASTERDOWN ", CONN_LATER},
     {"CLUSTERDOWN ", CONN_LATER},
@@ -128,9 +130,9 @@ static const struct {
     {"ERR AUTH <password> called without", CONN_DENIED},
     {"ERR Client sent AUTH, but", CONN_DENIED},
     {"NOPERM ", CONN_NOPERM},
-    /* Redis 7.0, of a command in a script; */
+    /* a command in a script: Redis 7.0, */
     {"ERR The user executing the script ", CONN_NOPERM},
-    {"ERR ACL failure in script: ", CONN_NOPERM}, /* later ones */
+    {"ERR ACL failure in script: ", CONN_NOPERM}, /* and later */
     {"WRONGTYPE ", CONN_WRONGTYPE},
     {"ERR The stream has exhausted", CONN_FULL},
     {"ERR Protocol error: invalid bulk length", CONN_TOOBIG},
@@ -144,7 +146,7 @@ static const struct {
     {"UNBLOCKED ", CONN_UNBLOCKED},
 };
 
-/* What EXEC says of a refusal has the reason behind this. */
+/* EXEC puts this before the reason of a refused command. */
 static const char aborted[] = "EXECABORT Transaction discarded because of: ";
 
 enum conn_why
@@ -157,11 +159,11 @@ reply_why(const struct reply *r)
 		return CONN_OK;
 	if (t.n > skip && memcmp(t.p, aborted, skip) == 0)
 		t = (struct slice){t.p + skip, t.n - skip};
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		size_t n = strlen(table[i].start);
+	for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++) {
+		size_t n = strlen(meanings[i].start);
 
-		if (t.n >= n && memcmp(t.p, table[i].start, n) == 0)
-			return table[i].why;
+		if (t.n >= n && memcmp(t.p, meanings[i].start, n) == 0)
+			return meanings[i].why;
 	}
 	return CONN_OTHER;
 }
@@ -175,10 +177,24 @@ reply_fail(struct err *err, const struct reply *r, const char *what)
 	    err, conn_exit_status(reply_why(r)), "%s: %.*s", what, (int)t.n, t.n > 0 ? t.p : "");
 }
 
-#define FIRST 1024 /* a reply that is an array begins with so many bytes, */
-#define MOST \
-	(60UL * 1024) /* and takes twice as many each time, up to this; a part that is larger has \
-	                 a block of its own */
+int
+reply_unexpected(struct err *err, const struct reply *r, const char *what, enum conn_why *why)
+{
+	*why = reply_is_error(r) ? reply_why(r) : CONN_GARBAGE;
+	if (reply_is_error(r))
+		return reply_fail(err, r, what);
+	return err_set(err, STATUS_UNREACHABLE, "%s: the reply has an unexpected form", what);
+}
+
+/* --- memory ---
+ *
+ * A reply owns a chain of blocks: the first holds the outermost value, and the values inside it are
+ * carved from the following ones. Each block is twice as large as the one before, up to BLOCK_MAX;
+ * a larger value gets a block of its own.
+ */
+
+#define FIRST_BLOCK 1024 /* bytes for an array's elements */
+#define BLOCK_MAX (60UL * 1024)
 #define ELEMENTS_MAX (1 << 24) /* of one array: an entry may have millions of fields */
 
 struct block {
@@ -187,16 +203,16 @@ struct block {
 	alignas(redisReply) char bytes[];
 };
 
-/* What a reply is: the last block is the one that it is in. */
+/* A whole reply. It lies in the first block, the last of the chain. */
 struct root {
 	redisReply reply;
 	struct block *blocks;
 };
 
 #if HIREDIS_MAJOR >= 1
-typedef size_t count;
+typedef size_t element_count;
 #else
-typedef int count;
+typedef int element_count;
 #endif
 
 static struct block *
@@ -210,18 +226,18 @@ new_block(struct block *next, size_t size)
 }
 
 static void *
-take(struct root *root, size_t n)
+carve_bytes(struct root *root, size_t n)
 {
 	struct block *b = root->blocks;
 	void *p;
 
 	n = (n + alignof(redisReply) - 1) & ~(alignof(redisReply) - 1);
 	if (n > b->size - b->used) {
-		size_t size = b->size < MOST ? 2 * b->size : b->size;
+		size_t size = b->size < BLOCK_MAX ? 2 * b->size : b->size;
 
 		if ((b = new_block(b, n > size ? n : size)) == NULL)
 			return NULL;
-		if (n > MOST) { /* behind the one that is being filled */
+		if (n > BLOCK_MAX) { /* the block being filled stays in front */
 			b->next = root->blocks->next;
 			root->blocks->next = b;
 		} else {
@@ -237,11 +253,12 @@ take(struct root *root, size_t n)
 #pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
 #endif
 
-/* Room for a reply and `more` bytes behind it; a part is put in its place. NULL: no memory. */
+/* Returns a value with `more` bytes after it; an element is entered into its array. `first` bytes
+ * at least are reserved for the elements of an outermost one. NULL: no memory. */
 static redisReply *
-make(const redisReadTask *task, int type, size_t more, size_t first)
+new_value(const redisReadTask *task, int type, size_t more, size_t first)
 {
-	void **now = task->privdata;
+	void **unfinished = task->privdata;
 	struct root *root;
 	struct block *b;
 	redisReply *r;
@@ -250,24 +267,24 @@ make(const redisReadTask *task, int type, size_t more, size_t first)
 		if ((b = new_block(NULL, sizeof(*root) + (first > more ? first : more))) == NULL)
 			return NULL;
 		b->used = sizeof(*root) + more;
-		*now = root = (void *)b->bytes;
+		*unfinished = root = (void *)b->bytes;
 		root->blocks = b;
 		r = &root->reply;
 	} else {
 		redisReply *parent = task->parent->obj;
 
-		if ((r = take(*now, sizeof(*r) + more)) == NULL)
+		if ((r = carve_bytes(*unfinished, sizeof(*r) + more)) == NULL)
 			return NULL;
-		/* -Wanalyzer-malloc-leak is wrong here: the block hangs at the root */
+		/* -Wanalyzer-malloc-leak is wrong here: the root owns the block */
 		parent->element[task->idx] = r;
 	}
 	*r = (redisReply){.type = type};
 	return r;
 }
 
-/* What make() left room for. */
+/* Returns the bytes that new_value() reserved after a value. */
 static void *
-behind(const redisReadTask *task, redisReply *r)
+bytes_after(const redisReadTask *task, redisReply *r)
 {
 	return (char *)r + (task->parent == NULL ? sizeof(struct root) : sizeof(*r));
 }
@@ -275,35 +292,35 @@ behind(const redisReadTask *task, redisReply *r)
 static void *
 make_text(const redisReadTask *task, char *text, size_t n)
 {
-	redisReply *r = make(task, task->type, n + 1, 0);
+	redisReply *r = new_value(task, task->type, n + 1, 0);
 
 	if (r == NULL)
 		return NULL;
-	r->str = behind(task, r);
+	r->str = bytes_after(task, r);
 	memcpy(r->str, text, n);
 	r->str[n] = '\0';
 	r->len = n;
 	return r;
 }
 
-/* An announced length must not be believed: memory for its elements would be taken. */
+/* A server may announce any length: allocate for ELEMENTS_MAX elements at most. */
 static void *
-make_array(const redisReadTask *task, count n)
+make_array(const redisReadTask *task, element_count n)
 {
 	redisReply *r;
 
 	if ((size_t)n > ELEMENTS_MAX ||
-	    (r = make(task, task->type, (size_t)n * sizeof(void *), FIRST)) == NULL)
+	    (r = new_value(task, task->type, (size_t)n * sizeof(void *), FIRST_BLOCK)) == NULL)
 		return NULL;
 	r->elements = (size_t)n;
-	r->element = behind(task, r);
+	r->element = bytes_after(task, r);
 	return r;
 }
 
 static void *
 make_integer(const redisReadTask *task, long long n)
 {
-	redisReply *r = make(task, REDIS_REPLY_INTEGER, 0, 0);
+	redisReply *r = new_value(task, REDIS_REPLY_INTEGER, 0, 0);
 
 	if (r != NULL)
 		r->integer = n;
@@ -313,11 +330,11 @@ make_integer(const redisReadTask *task, long long n)
 static void *
 make_nil(const redisReadTask *task)
 {
-	return make(task, REDIS_REPLY_NIL, 0, 0);
+	return new_value(task, REDIS_REPLY_NIL, 0, 0);
 }
 
 static void
-unmake(void *reply)
+free_blocks(void *reply)
 {
 	struct root *root = reply;
 	struct block *b, *next;
@@ -328,8 +345,8 @@ unmake(void *reply)
 	}
 }
 
-#if HIREDIS_MAJOR >= \
-    1 /* nobody asks for RESP3; who sends it all the same gets no answer believed */
+/* RESP3 is never requested, but a peer may send it. */
+#if HIREDIS_MAJOR >= 1
 static void *
 make_double(const redisReadTask *task, double d, char *text, size_t n)
 {
@@ -345,7 +362,7 @@ make_bool(const redisReadTask *task, int n)
 #endif
 
 struct redisReader *
-reply_reader_new(void **now)
+reply_reader_new(void **unfinished)
 {
 	static redisReplyObjectFunctions functions = {
 		.createString = make_text,
@@ -356,12 +373,12 @@ reply_reader_new(void **now)
 		.createBool = make_bool,
 #endif
 		.createNil = make_nil,
-		.freeObject = unmake,
+		.freeObject = free_blocks,
 	};
 	redisReader *r = redisReaderCreateWithFunctions(&functions);
 
 	if (r != NULL)
-		r->privdata = now;
+		r->privdata = unfinished;
 	return r;
 }
 
@@ -369,5 +386,5 @@ void
 reply_free(struct reply *r)
 {
 	if (r != NULL)
-		unmake(r);
+		free_blocks(r);
 }

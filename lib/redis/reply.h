@@ -1,9 +1,16 @@
 /*
- * reply: what a server answered (conn.h), looked at, and what its error replies mean.
+ * reply: reads a server's replies, and says what error replies mean.
  *
- * A reply has hiredis' form and memory of its own (replymake.c). It belongs to whom conn_take,
- * conn_wait or conn_call gave it; what is reached through it lives as long. Accessors never fail:
- * the wrong type, and NULL, give 0, empty or NULL.
+ * A struct reply is one value of a reply: an error, nil, a text (string or status), an integer or
+ * an array of replies. conn_take, conn_wait and conn_call return the outermost one, which the
+ * caller owns; elements and texts that are reached through it live as long as it does.
+ *
+ * Accessors never fail: for NULL and for another type they return 0, an empty slice or NULL. So
+ * reply_text(reply_at(reply_at(r, 0), 1)) is safe on any reply, and an empty result means an
+ * unexpected form.
+ *
+ * Under the opaque type is hiredis' redisReply, in memory of our own: a reply of a thousand entries
+ * costs a few dozen calls of malloc(3) instead of tens of thousands.
  */
 #ifndef REDIS_REPLY_H
 #define REDIS_REPLY_H
@@ -16,30 +23,38 @@
 #include "base/err.h"
 #include "redis/conn.h"
 
+/* Frees a whole reply, never an element. NULL is ignored. */
+void reply_free(struct reply *r);
+
 bool reply_is_error(const struct reply *r);
 bool reply_is_null(const struct reply *r);
 bool reply_is_array(const struct reply *r);
-bool reply_is_text(const struct reply *r);      /* string or status */
-struct slice reply_text(const struct reply *r); /* string, status or error */
-int64_t reply_int(const struct reply *r);       /* integer, or text that is one */
+bool reply_is_text(const struct reply *r); /* string or status */
+/* Returns a string, status or error. A NUL follows its last byte. */
+struct slice reply_text(const struct reply *r);
+/* Returns an integer, or a text that is one. */
+int64_t reply_int(const struct reply *r);
+/* Returns the number of elements of an array. */
 size_t reply_count(const struct reply *r);
 const struct reply *reply_at(const struct reply *r, size_t i); /* NULL past the end */
-/* Appends the texts of an array's elements as slices; one that is no text is an empty one. */
+/* Appends the texts of an array's elements to an array of struct slice; an element that is no text
+ * gives an empty slice. */
 void reply_add_texts(const struct reply *r, struct bytes *slices);
-/* In a flat array of name, value, ...: the value, or NULL. */
+/* Returns the value after `name` in an array of name, value, ...: or NULL. */
 const struct reply *reply_member(const struct reply *r, const char *name);
-/*
- * hiredis' reader, for redisReaderFree; NULL: no memory. *now is what it is making, and lives as
- * long. What redisReaderGetReply gives is a reply.
- */
-struct redisReader *reply_reader_new(void **now);
-/* only what conn_take, conn_wait, conn_call gave */
-void reply_free(struct reply *r);
 
-/* CONN_OK unless r is an error reply. */
+/* Returns what an error reply means, or CONN_OK when r is no error. */
 enum conn_why reply_why(const struct reply *r);
-/* Fills f from an error reply ("what": what was tried, on which thing) with the status of section
- * 4; returns -1. */
+/* Fills err from an error reply, with the status of reply_why: "what: text". `what` names the
+ * command or the attempt. Returns -1. */
 int reply_fail(struct err *err, const struct reply *r, const char *what);
+/* The same for any reply that is not of the expected form, error or not; sets *why, too. */
+int reply_unexpected(struct err *err, const struct reply *r, const char *what, enum conn_why *why);
+
+/*
+ * Returns hiredis' reader, which builds struct reply; NULL: no memory. For conn.c, which frees it
+ * with redisReaderFree. *unfinished is the reader's own and must live as long.
+ */
+struct redisReader *reply_reader_new(void **unfinished);
 
 #endif

@@ -13,21 +13,11 @@
 #include "redis/reply.h"
 #include "redis/stream.h"
 
-/* What came of a page. */
+/* The entries of one page. */
 struct page {
 	size_t entries, bytes;
 	struct stream_id last;
 };
-
-static int
-fail_page(const struct reply *r, enum conn_why *why, struct err *err)
-{
-	*why = reply_is_error(r) ? reply_why(r) : CONN_GARBAGE;
-	if (reply_is_error(r))
-		return reply_fail(err, r, "XRANGE");
-	return err_set(
-	    err, STATUS_UNREACHABLE, "XRANGE: the answer has not the shape that Redis gives it");
-}
 
 static size_t
 kv_bytes(const struct slice *kv, size_t n)
@@ -40,62 +30,62 @@ kv_bytes(const struct slice *kv, size_t n)
 }
 
 static int
-walk_page(const struct reply *r, stream_entry_fn *fn, void *arg, struct page *page,
+take_page_entries(const struct reply *r, stream_entry_fn *fn, void *arg, struct page *page,
     enum conn_why *why, struct err *err)
 {
 	struct bytes kv = {0};
 	struct slice id;
 	bool gone;
-	int stop = 0;
+	int result = 0;
 
 	*page = (struct page){0};
 	if (!reply_is_array(r))
-		return fail_page(r, why, err);
-	for (size_t i = 0; i < reply_count(r) && stop == 0; i++) {
+		return reply_unexpected(err, r, "XRANGE", why);
+	for (size_t i = 0; i < reply_count(r) && result == 0; i++) {
 		if (stream_parse_entry(reply_at(r, i), &id, &kv, &gone) == -1) {
-			stop = fail_page(r, why, err);
+			result = reply_unexpected(err, r, "XRANGE", why);
 			break;
 		}
 		page->entries++;
 		page->bytes += kv_bytes((const void *)kv.p, kv.len / sizeof(id));
 		id_parse(id, &page->last);
-		stop = fn(arg, id, (const void *)kv.p, kv.len / sizeof(id));
+		result = fn(arg, id, (const void *)kv.p, kv.len / sizeof(id));
 	}
 	bytes_free(&kv);
-	return stop;
+	return result;
 }
 
 static int
-one_page(struct conn *conn, stream_entry_fn *fn, void *arg, struct page *page, enum conn_why *why,
+wait_page(struct conn *conn, stream_entry_fn *fn, void *arg, struct page *page, enum conn_why *why,
     struct err *err)
 {
 	struct reply *r = conn_wait(conn, 0, err);
-	int stop;
+	int result;
 
 	*why = r == NULL ? conn_why(conn) : CONN_OK;
 	if (r == NULL)
 		return -1;
-	stop = walk_page(r, fn, arg, page, why, err);
+	result = take_page_entries(r, fn, arg, page, why, err);
 	reply_free(r);
-	return stop;
+	return result;
 }
 
 int
 scan_entries(struct conn *conn, const char *key, struct stream_id after, size_t page,
     stream_entry_fn *fn, void *arg, enum conn_why *why, struct err *err)
 {
-	struct pagesize pace = pagesize_start(PAGESIZE_FIRST, page);
+	struct pagesize size = pagesize_start(PAGESIZE_FIRST, page);
 	struct page got = {.last = after};
 	char from[ID_SIZE + 1] = "(";
-	int stop;
+	int result;
 
 	do {
 		id_format(after, from + 1);
-		stream_put_range(conn, key, from, "+", pace.count);
-		if ((stop = one_page(conn, fn, arg, &got, why, err)) != 0)
-			return stop;
+		stream_put_range(conn, key, from, "+", size.count);
+		if ((result = wait_page(conn, fn, arg, &got, why, err)) != 0)
+			return result;
 		after = got.last;
-		pagesize_learn(&pace, got.entries, got.bytes);
+		pagesize_learn(&size, got.entries, got.bytes);
 	} while (got.entries > 0);
 	return 0;
 }
@@ -109,18 +99,18 @@ scan_newest(struct conn *conn, const char *key, const char *end, size_t count, s
 
 	snprintf(n, sizeof(n), "%zu", count);
 	conn_putl(conn, "XREVRANGE", key, end, "-", "COUNT", n, NULL);
-	return one_page(conn, fn, arg, &got, why, err);
+	return wait_page(conn, fn, arg, &got, why, err);
 }
 
-/* --- keys ------------------------------------------------------------------------ */
+/* --- keys --- */
 
-struct keys {
+struct key_list {
 	char **p;
 	size_t n, cap;
 };
 
 static void
-add_key(struct keys *k, struct slice s)
+add_key(struct key_list *k, struct slice s)
 {
 	if (k->n == k->cap) {
 		k->cap = k->cap == 0 ? 64 : k->cap * 2;
@@ -130,19 +120,19 @@ add_key(struct keys *k, struct slice s)
 }
 
 static int
-by_name(const void *a, const void *b)
+compare_keys(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* SCAN may give a key more than once. */
+/* SCAN may return a key more than once. */
 static void
-sort_unique(struct keys *k)
+sort_unique_keys(struct key_list *k)
 {
 	size_t kept = 0;
 
 	if (k->n > 0)
-		qsort(k->p, k->n, sizeof(*k->p), by_name);
+		qsort(k->p, k->n, sizeof(*k->p), compare_keys);
 	for (size_t i = 0; i < k->n; i++) {
 		if (kept > 0 && strcmp(k->p[kept - 1], k->p[i]) == 0)
 			free(k->p[i]);
@@ -152,23 +142,23 @@ sort_unique(struct keys *k)
 	k->n = kept;
 }
 
-/* [cursor, [key, ...]]; the cursor is an unsigned 64-bit number in text, and "0" at the end. */
+/* SCAN's reply: [cursor, [key, ...]]. The cursor is an unsigned 64-bit number in text, "0" at the
+ * end. */
 static int
-scan_once(struct conn *conn, const char *pattern, char cursor[24], struct keys *k, struct err *err)
+scan_next_keys(
+    struct conn *conn, const char *pattern, char cursor[24], struct key_list *k, struct err *err)
 {
 	struct reply *r = conn_call(
 	    conn, err, "SCAN", cursor, "MATCH", pattern, "TYPE", "stream", "COUNT", "1000", NULL);
 	struct slice next = reply_text(reply_at(r, 0));
 	const struct reply *names = reply_at(r, 1);
+	enum conn_why why;
 	int ok = -1;
 
 	if (r == NULL)
 		return -1;
-	if (reply_is_error(r))
-		reply_fail(err, r, "SCAN");
-	else if (next.n == 0 || next.n >= 24 || !reply_is_array(names))
-		err_set(err, STATUS_UNREACHABLE,
-		    "SCAN: the answer has not the shape that Redis gives it");
+	if (next.n == 0 || next.n >= 24 || !reply_is_array(names))
+		reply_unexpected(err, r, "SCAN", &why);
 	else
 		ok = 0;
 	for (size_t i = 0; ok == 0 && i < reply_count(names); i++)
@@ -183,17 +173,17 @@ int
 scan_keys(struct conn *conn, const char *pattern, int64_t deadline, char ***keys, size_t *n,
     bool *complete, struct err *err)
 {
-	struct keys k = {0};
+	struct key_list k = {0};
 	char cursor[24] = "0";
 	int ok;
 
 	*complete = false;
-	while ((ok = scan_once(conn, pattern, cursor, &k, err)) == 0) {
+	while ((ok = scan_next_keys(conn, pattern, cursor, &k, err)) == 0) {
 		*complete = strcmp(cursor, "0") == 0;
 		if (*complete || clock_mono() >= deadline)
 			break;
 	}
-	sort_unique(&k);
+	sort_unique_keys(&k);
 	*keys = k.p;
 	*n = k.n;
 	for (size_t i = 0; ok == -1 && i < k.n; i++)
@@ -205,5 +195,3 @@ scan_keys(struct conn *conn, const char *pattern, int64_t deadline, char ***keys
 	}
 	return ok;
 }
-
-/* --- fencing --------------------------------------------------------------------- */

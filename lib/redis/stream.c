@@ -12,28 +12,7 @@
 #include "redis/pagesize.h"
 #include "redis/reply.h"
 
-#define STREAM_ADD_FRONT 6UL
-
-/* --- IDs ------------------------------------------------------------------- */
-
-/* --- replies that are not what was asked for ----------------------------------- */
-
-static int
-fail_shape(const char *what, enum conn_why *why, struct err *err)
-{
-	*why = CONN_GARBAGE;
-	return err_set(
-	    err, STATUS_UNREACHABLE, "%s: the answer has not the shape that Redis gives it", what);
-}
-
-static int
-fail_reply(const struct reply *r, const char *what, enum conn_why *why, struct err *err)
-{
-	if (!reply_is_error(r))
-		return fail_shape(what, why, err);
-	*why = reply_why(r);
-	return reply_fail(err, r, what);
-}
+#define ADD_FRONT 6UL /* arguments of XADD before the fields */
 
 static struct reply *
 wait_reply(struct conn *conn, enum conn_why *why, struct err *err)
@@ -44,11 +23,12 @@ wait_reply(struct conn *conn, enum conn_why *why, struct err *err)
 	return r;
 }
 
-/* --- adding ---------------------------------------------------------------------- */
+/* --- adding --- */
 
-/* The arguments before the fields, into argv; returns how many. limit is where the number goes. */
+/* Writes the arguments before the fields to argv, which borrows from limit. Returns their number.
+ */
 static size_t
-add_front(struct slice argv[STREAM_ADD_FRONT], const char *key, int64_t maxlen, char limit[24])
+put_add_front(struct slice argv[ADD_FRONT], const char *key, int64_t maxlen, char limit[24])
 {
 	size_t n = 0;
 
@@ -68,12 +48,12 @@ uint64_t
 stream_put_add(
     struct conn *conn, const char *key, int64_t maxlen, const struct slice *kv, size_t nkv)
 {
-	size_t most = nkv + STREAM_ADD_FRONT, n;
+	size_t most = nkv + ADD_FRONT, n;
 	struct slice few[64], *argv = most <= 64 ? few : mem_alloc(most * sizeof(*argv));
 	char limit[24];
 	uint64_t number;
 
-	n = add_front(argv, key, maxlen, limit);
+	n = put_add_front(argv, key, maxlen, limit);
 	memcpy(argv + n, kv, nkv * sizeof(*kv));
 	number = conn_put(conn, n + nkv, argv);
 	if (argv != few)
@@ -82,30 +62,30 @@ stream_put_add(
 }
 
 void
-stream_add_template(struct conn_template *form, const char *key, int64_t maxlen,
+stream_add_template(struct conn_template *template, const char *key, int64_t maxlen,
     const struct slice *names, size_t n)
 {
-	struct slice argv[STREAM_ADD_FRONT + 2UL * CONN_GAPS];
+	struct slice argv[ADD_FRONT + 2UL * CONN_GAPS];
 	char limit[24];
-	size_t at = add_front(argv, key, maxlen, limit);
+	size_t at = put_add_front(argv, key, maxlen, limit);
 
 	for (size_t i = 0; i < n && i < CONN_GAPS; i++) {
 		argv[at++] = names[i];
 		argv[at++] = (struct slice){0};
 	}
-	conn_template_init(form, at, argv);
+	conn_template_init(template, at, argv);
 }
 
 int
 stream_take_add(const struct reply *r, struct stream_id *id, enum conn_why *why, struct err *err)
 {
 	if (!reply_is_text(r) || id_parse(reply_text(r), id) == -1)
-		return fail_reply(r, "XADD", why, err);
+		return reply_unexpected(err, r, "XADD", why);
 	*why = CONN_OK;
 	return 0;
 }
 
-/* --- what is known of a stream ----------------------------------------------------- */
+/* --- information and trimming --- */
 
 uint64_t
 stream_put_info(struct conn *conn, const char *key)
@@ -114,7 +94,7 @@ stream_put_info(struct conn *conn, const char *key)
 }
 
 static struct stream_id
-member_id(const struct reply *r, const char *name)
+info_id(const struct reply *r, const char *name)
 {
 	struct stream_id id = {0};
 
@@ -122,9 +102,9 @@ member_id(const struct reply *r, const char *name)
 	return id;
 }
 
-/* Of a whole entry. */
+/* Returns the ID of a member that is a whole entry. */
 static struct stream_id
-entry_id(const struct reply *r, const char *name)
+info_entry_id(const struct reply *r, const char *name)
 {
 	struct stream_id id = {0};
 
@@ -133,15 +113,15 @@ entry_id(const struct reply *r, const char *name)
 }
 
 static uint64_t
-member_u64(const struct reply *r, const char *name)
+info_u64(const struct reply *r, const char *name)
 {
 	int64_t n = reply_int(reply_member(r, name));
 
 	return n > 0 ? (uint64_t)n : 0;
 }
 
-static int
-no_such_key(const struct reply *r)
+static bool
+is_no_such_key(const struct reply *r)
 {
 	struct slice t = reply_text(r);
 
@@ -154,18 +134,18 @@ stream_take_info(
 {
 	memset(out, 0, sizeof(*out));
 	*why = CONN_OK;
-	if (no_such_key(r))
+	if (is_no_such_key(r))
 		return 0;
 	if (!reply_is_array(r) || reply_member(r, "last-generated-id") == NULL)
-		return fail_reply(r, "XINFO STREAM", why, err);
+		return reply_unexpected(err, r, "XINFO STREAM", why);
 	out->exists = true;
-	out->length = member_u64(r, "length");
-	out->added = member_u64(r, "entries-added");
-	out->groups = member_u64(r, "groups");
-	out->last_generated = member_id(r, "last-generated-id");
-	out->max_deleted = member_id(r, "max-deleted-entry-id");
-	out->first = entry_id(r, "first-entry");
-	out->last = entry_id(r, "last-entry");
+	out->length = info_u64(r, "length");
+	out->added = info_u64(r, "entries-added");
+	out->groups = info_u64(r, "groups");
+	out->last_generated = info_id(r, "last-generated-id");
+	out->max_deleted = info_id(r, "max-deleted-entry-id");
+	out->first = info_entry_id(r, "first-entry");
+	out->last = info_entry_id(r, "last-entry");
 	return 0;
 }
 
@@ -184,7 +164,7 @@ stream_info(struct conn *conn, const char *key, struct stream_info *out, enum co
 	return ok;
 }
 
-/* [seconds, microseconds] */
+/* TIME's reply: [seconds, microseconds] */
 int64_t
 stream_take_server_time(const struct reply *r)
 {
@@ -215,7 +195,7 @@ stream_length(struct conn *conn, const char *key, uint64_t *n, enum conn_why *wh
 	if ((r = wait_reply(conn, why, err)) == NULL)
 		return -1;
 	if (reply_is_error(r))
-		ok = fail_reply(r, "XLEN", why, err);
+		ok = reply_unexpected(err, r, "XLEN", why);
 	else
 		*n = (uint64_t)reply_int(r);
 	reply_free(r);
@@ -223,7 +203,7 @@ stream_length(struct conn *conn, const char *key, uint64_t *n, enum conn_why *wh
 }
 
 static int
-take_removed(struct conn *conn, uint64_t *removed, enum conn_why *why, struct err *err)
+wait_removed(struct conn *conn, uint64_t *removed, enum conn_why *why, struct err *err)
 {
 	struct reply *r;
 	int ok = 0;
@@ -231,7 +211,7 @@ take_removed(struct conn *conn, uint64_t *removed, enum conn_why *why, struct er
 	if ((r = wait_reply(conn, why, err)) == NULL)
 		return -1;
 	if (reply_is_error(r))
-		ok = fail_reply(r, "XTRIM", why, err);
+		ok = reply_unexpected(err, r, "XTRIM", why);
 	else
 		*removed = (uint64_t)reply_int(r);
 	reply_free(r);
@@ -247,7 +227,7 @@ stream_trim_minid(struct conn *conn, const char *key, struct stream_id min, uint
 	id_format(min, id);
 	snprintf(most, sizeof(most), "%" PRIu64, limit);
 	conn_putl(conn, "XTRIM", key, "MINID", "~", id, "LIMIT", most, NULL);
-	return take_removed(conn, removed, why, err);
+	return wait_removed(conn, removed, why, err);
 }
 
 int
@@ -259,10 +239,10 @@ stream_trim_maxlen(struct conn *conn, const char *key, uint64_t maxlen, uint64_t
 	snprintf(length, sizeof(length), "%" PRIu64, maxlen);
 	snprintf(most, sizeof(most), "%" PRIu64, limit);
 	conn_putl(conn, "XTRIM", key, "MAXLEN", "~", length, "LIMIT", most, NULL);
-	return take_removed(conn, removed, why, err);
+	return wait_removed(conn, removed, why, err);
 }
 
-/* --- groups ---------------------------------------------------------------------- */
+/* --- the groups of a stream --- */
 
 static int64_t
 int_or_unknown(const struct reply *r)
@@ -271,28 +251,28 @@ int_or_unknown(const struct reply *r)
 }
 
 static void
-take_group(const struct reply *r, struct stream_group *g)
+fill_group(const struct reply *r, struct stream_group *g)
 {
 	struct slice name = reply_text(reply_member(r, "name"));
 
 	g->name = mem_strndup(name.n > 0 ? name.p : "", name.n);
-	g->consumers = member_u64(r, "consumers");
-	g->pending = member_u64(r, "pending");
-	g->last_delivered = member_id(r, "last-delivered-id");
+	g->consumers = info_u64(r, "consumers");
+	g->pending = info_u64(r, "pending");
+	g->last_delivered = info_id(r, "last-delivered-id");
 	g->entries_read = int_or_unknown(reply_member(r, "entries-read"));
 	g->lag = int_or_unknown(reply_member(r, "lag"));
 }
 
-/* XPENDING's summary: [count, lowest, highest, consumers]. A group that vanished since has nothing
- * pending. */
+/* XPENDING's summary: [count, lowest, highest, consumers]. A group that was destroyed meanwhile has
+ * nothing pending. */
 static int
-take_lowest(struct conn *conn, struct stream_group *g, enum conn_why *why, struct err *err)
+wait_lowest_pending(struct conn *conn, struct stream_group *g, enum conn_why *why, struct err *err)
 {
 	struct reply *r = wait_reply(conn, why, err);
 
 	if (r == NULL)
 		return -1;
-	/* Who may not ask does not know: then all of it is needed. */
+	/* Without permission lowest_pending stays 0-0: every entry counts as needed. */
 	if (id_parse(reply_text(reply_at(r, 1)), &g->lowest_pending) == -1 &&
 	    (!reply_is_error(r) || reply_why(r) == CONN_NOGROUP))
 		g->pending = 0;
@@ -314,7 +294,7 @@ stream_take_lowest_pending(
     struct conn *conn, struct stream_group *g, size_t n, enum conn_why *why, struct err *err)
 {
 	for (size_t i = 0; i < n; i++)
-		if (g[i].pending > 0 && take_lowest(conn, &g[i], why, err) == -1)
+		if (g[i].pending > 0 && wait_lowest_pending(conn, &g[i], why, err) == -1)
 			return -1;
 	return 0;
 }
@@ -332,12 +312,12 @@ stream_take_groups(const struct reply *r, struct stream_group **out, size_t *n, 
 	*out = NULL;
 	*n = 0;
 	*why = CONN_OK;
-	if (!reply_is_array(r) && !no_such_key(r))
-		return fail_reply(r, "XINFO GROUPS", why, err);
+	if (!reply_is_array(r) && !is_no_such_key(r))
+		return reply_unexpected(err, r, "XINFO GROUPS", why);
 	if ((*n = reply_count(r)) > 0)
 		*out = mem_alloc(*n * sizeof(**out));
 	for (size_t i = 0; i < *n; i++)
-		take_group(reply_at(r, i), &(*out)[i]);
+		fill_group(reply_at(r, i), &(*out)[i]);
 	return 0;
 }
 
@@ -375,9 +355,9 @@ stream_groups_free(struct stream_group *g, size_t n)
 }
 
 /*
- * entries-read counts what was added up to last_delivered, whether still there or not; the server
- * does not know it for a group made at an arbitrary ID until it reads. With all that is left lying
- * ahead, what is gone ahead is added - read - length.
+ * entries-read counts the entries that were added up to last_delivered, removed ones included; the
+ * server does not know it for a group created at an arbitrary ID until that group reads. When all
+ * remaining entries lie ahead of the group, added - read - length of those ahead were removed.
  */
 uint64_t
 stream_lost(const struct stream_info *s, const struct stream_group *g, bool *known)
