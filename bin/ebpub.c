@@ -22,7 +22,7 @@
 #include "publish/publish.h"
 
 #define MAX_PAYLOAD (64u << 20)
-/* escaped, it still is a line that readers take (READER_LINE)  */
+/* escaped, it still is a line that readers take (READER_LINE_MAX)  */
 #define MOST_PAYLOAD (240u << 20)
 
 enum {

@@ -227,7 +227,7 @@ drain(struct buffer *buf)
 	bool due = false;
 
 	if (buf != NULL)
-		buffer_tidy(buf);
+		buffer_remove_stale(buf);
 	if (buf != NULL && retry_has_work(buf, &due, &err) == -1)
 		errx(err.status, "%s", err.text);
 	if (due) {

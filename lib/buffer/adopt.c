@@ -49,7 +49,7 @@ restless(struct buffer *buf, const struct segment *seg)
 	struct stat st;
 	int64_t age;
 
-	if (seg->kind != SEGMENT_CLAIMED ||
+	if (seg->kind != SEGMENT_ADOPTED ||
 	    fstatat(buffer_fd(buf), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return 0;
 	age =
@@ -67,9 +67,9 @@ adopt_files(
 
 	*claimed = 0;
 	*rest_ms = 0;
-	if (!p->claims) /* the first, or the number of the last was lost: what is in quarantine may
+	if (!p->adopted) /* the first, or the number of the last was lost: what is in quarantine may
 	                   bear one */
-		p->claims = (uint64_t)(clock_now() / 1000000);
+		p->adopted = (uint64_t)(clock_now() / 1000000);
 	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
 		return -1;
 	for (i = 0; r == 0 && i < n; i++) {
@@ -77,9 +77,9 @@ adopt_files(
 
 		if (rest > *rest_ms)
 			*rest_ms = rest;
-		if (list[i].kind != SEGMENT_FOREIGN || list[i].odd)
+		if (list[i].kind != SEGMENT_FOREIGN || list[i].ignored)
 			continue;
-		r = claim_one(buf, &list[i], ++p->claims, err);
+		r = claim_one(buf, &list[i], ++p->adopted, err);
 		if (r == 1) {
 			++*claimed;
 			*rest_ms = ADOPT_SETTLE;

@@ -75,10 +75,10 @@ check_lengths(struct buffer *buf, const struct append_line *lines, size_t n, str
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		if (lines[i].head.n + lines[i].tail.n + TRAILER > READER_LINE)
+		if (lines[i].head.n + lines[i].tail.n + TRAILER > READER_LINE_MAX)
 			return err_set(err, STATUS_UNSAFE,
 			    "buffer '%s': a line of more than %" PRIu64 " bytes", buffer_dir(buf),
-			    READER_LINE);
+			    READER_LINE_MAX);
 	return 0;
 }
 
@@ -137,7 +137,7 @@ static void
 note_own_stamp(struct buffer *buf, int64_t stamp)
 {
 	char text[32];
-	int fd = buffer_state(buf, OWN_STAMP, O_WRONLY | O_CREAT), n;
+	int fd = buffer_open_state(buf, OWN_STAMP, O_WRONLY | O_CREAT), n;
 
 	if (fd == -1)
 		return;
@@ -171,13 +171,13 @@ boot_id(char out[40])
 /* Opens the segment that the notebook names, when it is just as the notebook says or has grown by a
  * writer that died before it noted so. 1 open, 0 start another. */
 static int
-open_current(struct buffer *buf, const struct append_limits *lim, const struct notebook *nb,
+open_current(struct buffer *buf, const struct append_limits *lim, const struct buffer_hints *nb,
     const char *boot, struct target_file *t)
 {
 	struct stat st;
 	char name[SEGMENT_NAME];
 
-	if (!nb->inode || strcmp(nb->boot, boot) != 0 || !segment_today(nb->stem, clock_now()))
+	if (!nb->inode || strcmp(nb->boot, boot) != 0 || !segment_is_today(nb->stem, clock_now()))
 		return 0;
 	snprintf(name, sizeof(name), "%s.jsonl", nb->stem);
 	if (segment_parse(name, &t->seg) == -1)
@@ -204,7 +204,8 @@ open_current(struct buffer *buf, const struct append_limits *lim, const struct n
  * while the clock went back.
  */
 static int
-next_stem(struct buffer *buf, const struct notebook *nb, char out[64], bool *holds, struct err *err)
+next_stem(
+    struct buffer *buf, const struct buffer_hints *nb, char out[64], bool *holds, struct err *err)
 {
 	struct segment *list;
 	struct checkpoint p;
@@ -217,17 +218,17 @@ next_stem(struct buffer *buf, const struct notebook *nb, char out[64], bool *hol
 		free(list);
 		return -1;
 	}
-	mark = p.marks.chain.stem;
+	mark = p.positions.chain.stem;
 	if (mark != NULL && strncmp(mark, last, 33) > 0)
 		last = mark;
 	*holds = false;
 	for (i = 0; i < n; i++) {
-		*holds |= !list[i].odd;
+		*holds |= !list[i].ignored;
 		if ((list[i].kind == SEGMENT_CHAIN || list[i].kind == SEGMENT_OWN) &&
 		    strncmp(list[i].stem, last, 33) > 0)
 			last = list[i].stem;
 	}
-	segment_next(last, clock_now(), out);
+	segment_next_stem(last, clock_now(), out);
 	checkpoint_free(&p);
 	free(list);
 	return 0;
@@ -237,26 +238,26 @@ next_stem(struct buffer *buf, const struct notebook *nb, char out[64], bool *hol
 static int
 prepare(struct buffer *buf, struct err *err)
 {
-	int fd = buffer_state(buf, ".replay", O_RDWR | O_CREAT);
+	int fd = buffer_open_state(buf, ".replay", O_RDWR | O_CREAT);
 
 	if (fd == -1)
 		return err_sys(err, STATUS_UNSAFE, "create '%s/.replay'", buffer_dir(buf));
 	close(fd);
 	if (mkdirat(buffer_fd(buf), "quarantine", 0700) == -1 && errno != EEXIST)
 		return err_sys(err, STATUS_UNSAFE, "create '%s/quarantine'", buffer_dir(buf));
-	return checkpoint_prepare(buf, err);
+	return checkpoint_preallocate(buf, err);
 }
 
 static int
-create_segment(struct buffer *buf, const char *target, struct notebook *nb, struct target_file *t,
-    struct err *err)
+create_segment(struct buffer *buf, const char *target, struct buffer_hints *nb,
+    struct target_file *t, struct err *err)
 {
 	char stem[64], name[SEGMENT_NAME];
 	struct stat st;
 	bool holds;
 
 	if (next_stem(buf, nb, stem, &holds, err) == -1 ||
-	    buffer_claim(buf, target, holds, err) == -1 || prepare(buf, err) == -1)
+	    buffer_bind_target(buf, target, holds, err) == -1 || prepare(buf, err) == -1)
 		return -1;
 	if (!holds) { /* a clock that was ahead once is forgotten with the last event */
 		nb->stamp = 0;
@@ -312,7 +313,7 @@ write_whole(struct buffer *buf, struct target_file *t, const struct bytes *b, st
 }
 
 static void
-drop_fresh(struct buffer *buf, struct notebook *nb, struct target_file *t)
+drop_fresh(struct buffer *buf, struct buffer_hints *nb, struct target_file *t)
 {
 	if (t->fresh)
 		unlinkat(buffer_fd(buf), t->seg.name, 0);
@@ -321,7 +322,7 @@ drop_fresh(struct buffer *buf, struct notebook *nb, struct target_file *t)
 
 static int
 write_locked(struct buffer *buf, const char *target, const struct append_limits *lim,
-    const struct append_line *lines, size_t n, bool fresh, struct notebook *nb,
+    const struct append_line *lines, size_t n, bool fresh, struct buffer_hints *nb,
     struct target_file *t, struct err *err)
 {
 	char boot[40];
@@ -331,7 +332,7 @@ write_locked(struct buffer *buf, const char *target, const struct append_limits 
 
 	boot_id(boot);
 	if (!fresh && open_current(buf, lim, nb, boot, t)) {
-		if (buffer_claim(buf, target, true, err) == -1)
+		if (buffer_bind_target(buf, target, true, err) == -1)
 			goto out;
 	} else if (create_segment(buf, target, nb, t, err) == -1)
 		return -1;
@@ -341,8 +342,8 @@ write_locked(struct buffer *buf, const char *target, const struct append_limits 
 	nb->stamp = format_all(&b, lines, n, later(nb->stamp, own_stamp(buf)));
 	/* The generation moves first: a reader may look once too often, never once too little. */
 	nb->generation++;
-	if (buffer_note(buf, nb, err) == -1 || (t->fresh && buffer_note_sync(buf, err) == -1) ||
-	    write_whole(buf, t, &b, err) == -1) {
+	if (buffer_write_hints(buf, nb, err) == -1 ||
+	    (t->fresh && buffer_sync_hints(buf, err) == -1) || write_whole(buf, t, &b, err) == -1) {
 		drop_fresh(buf, nb, t);
 		goto out;
 	}
@@ -353,7 +354,7 @@ write_locked(struct buffer *buf, const char *target, const struct append_limits 
 out:
 	bytes_free(&b);
 	/* Only a hint: where it cannot be written, the next writer starts another segment. */
-	buffer_note(buf, nb, &hint);
+	buffer_write_hints(buf, nb, &hint);
 	if (r == -1)
 		close(t->fd);
 	return r;
@@ -366,16 +367,16 @@ write_own(struct buffer *buf, const char *target, const struct append_line *line
     struct err *err)
 {
 	char stem[64], tmp[64], name[SEGMENT_NAME];
-	struct notebook nb;
+	struct buffer_hints nb;
 	struct bytes b = {0};
 	int64_t stamp;
 	bool holds;
 	int fd = -1, r = -1;
 
-	buffer_peek(buf, &nb);
+	buffer_read_hints(buf, &nb);
 	snprintf(tmp, sizeof(tmp), ".own-%ld", (long)getpid());
 	if (next_stem(buf, &nb, stem, &holds, err) == -1 ||
-	    buffer_claim(buf, target, holds, err) == -1 || prepare(buf, err) == -1)
+	    buffer_bind_target(buf, target, holds, err) == -1 || prepare(buf, err) == -1)
 		return -1;
 	stamp = format_all(&b, lines, n, holds ? later(nb.stamp, own_stamp(buf)) : 0);
 	note_own_stamp(buf, stamp);
@@ -383,7 +384,7 @@ write_own(struct buffer *buf, const char *target, const struct append_line *line
 	 * second. The name must not come again. */
 	snprintf(name, sizeof(name), "%s.own-%" PRId64 "%07ld.jsonl", stem, stamp, (long)getpid());
 	unlinkat(buffer_fd(buf), tmp, 0);
-	fd = buffer_state(buf, tmp, O_WRONLY | O_CREAT | O_EXCL);
+	fd = buffer_open_state(buf, tmp, O_WRONLY | O_CREAT | O_EXCL);
 	if (fd == -1 || io_write_all(fd, b.p, b.len) == -1 || fdatasync(fd) == -1 ||
 	    close(fd) == -1) {
 		err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buffer_dir(buf), tmp);
@@ -411,7 +412,8 @@ out:
  * elsewhere.
  */
 static int
-mark_suspect(struct buffer *buf, struct notebook *nb, const struct target_file *t, struct err *err)
+mark_suspect(
+    struct buffer *buf, struct buffer_hints *nb, const struct target_file *t, struct err *err)
 {
 	char name[SEGMENT_NAME];
 
@@ -420,7 +422,7 @@ mark_suspect(struct buffer *buf, struct notebook *nb, const struct target_file *
 		return err_sys(err, STATUS_UNSAFE, "rename '%s/%s'", buffer_dir(buf), t->seg.name);
 	if (strcmp(nb->stem, t->seg.stem) == 0) {
 		nb->inode = 0;
-		buffer_note(buf, nb, err);
+		buffer_write_hints(buf, nb, err);
 	}
 	return buffer_sync(buf, err);
 }
@@ -446,7 +448,7 @@ static int
 append_again(struct buffer *buf, const char *target, const struct append_limits *lim,
     const struct append_line *lines, size_t n, struct target_file *t, struct err *err)
 {
-	struct notebook nb;
+	struct buffer_hints nb;
 	int tries, r;
 
 	if (buffer_lock(buf, lim->lock_ms, &nb, err) == -1)
@@ -469,7 +471,7 @@ int
 append_lines(struct buffer *buf, const char *target, const struct append_limits *lim,
     const struct append_line *lines, size_t n, struct err *err)
 {
-	struct notebook nb;
+	struct buffer_hints nb;
 	struct target_file t = {.fd = -1};
 	int tries, r = -1;
 

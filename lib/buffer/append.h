@@ -33,7 +33,7 @@ struct append_line {
 	struct slice head, tail;
 };
 
-/* target: see buffer_claim. f->status 74, or 78 for another target. */
+/* target: see buffer_bind_target. f->status 74, or 78 for another target. */
 int append_lines(struct buffer *buf, const char *target, const struct append_limits *lim,
     const struct append_line *lines, size_t n, struct err *err);
 

@@ -77,13 +77,14 @@ count_line(struct backlog_count *c, const struct walk_line *l)
 
 	if (!l->text.n)
 		return;
-	if (c->p.lates && line_parse(l->text.p, l->text.n, &el, &c->text, &why) == 0) {
-		if (checkpoint_delivered(
+	if (c->p.nlagging && line_parse(l->text.p, l->text.n, &el, &c->text, &why) == 0) {
+		if (checkpoint_is_delivered(
 		        &c->p, el.e.type.p, el.e.type.n, l->chain, l->stem, l->pos))
 			return;
 		if ((h = held_of(c->b, el.e.type)) != NULL)
 			h->events++;
-	} else if (c->p.lates && positions_passed(&c->p.marks, l->chain, l->stem, l->pos, &has)) {
+	} else if (c->p.nlagging &&
+	    positions_passed(&c->p.positions, l->chain, l->stem, l->pos, &has)) {
 		return;
 	}
 	if (c->b->events++ == 0)
@@ -93,7 +94,7 @@ count_line(struct backlog_count *c, const struct walk_line *l)
 static int
 count_walk(struct buffer *buf, struct backlog_count *c, struct err *err)
 {
-	struct walk *w = walk_open(buf, &c->p, WALK_LATE, backlog_stamp, err);
+	struct walk *w = walk_open(buf, &c->p, WALK_LAGGING, backlog_stamp, err);
 	struct walk_line l;
 	int r = -1;
 
@@ -128,19 +129,19 @@ take_held(struct backlog *b, const struct checkpoint *p)
 {
 	size_t i;
 
-	b->held = mem_alloc((p->lates + 1) * sizeof(*b->held));
-	for (i = 0; i < p->lates; i++)
-		if (*p->late[i].reason) {
-			b->held[b->nheld].type = mem_strdup(p->late[i].type);
-			b->held[b->nheld].tried = p->late[i].tried;
-			b->held[b->nheld++].reason = mem_strdup(p->late[i].reason);
+	b->held = mem_alloc((p->nlagging + 1) * sizeof(*b->held));
+	for (i = 0; i < p->nlagging; i++)
+		if (*p->lagging[i].reason) {
+			b->held[b->nheld].type = mem_strdup(p->lagging[i].type);
+			b->held[b->nheld].tried = p->lagging[i].tried;
+			b->held[b->nheld++].reason = mem_strdup(p->lagging[i].reason);
 		}
 }
 
 static bool
 replaying(struct buffer *buf)
 {
-	int fd = buffer_state(buf, ".replay", O_RDONLY);
+	int fd = buffer_open_state(buf, ".replay", O_RDONLY);
 	bool busy = fd != -1 && flock(fd, LOCK_SH | LOCK_NB) == -1;
 
 	if (fd != -1)
@@ -172,7 +173,7 @@ read_buffer(struct buffer *buf, struct backlog *b, bool look, struct err *err)
 	if (r == 0)
 		r = segment_list(buffer_fd(buf), &list, &n, err);
 	if (r == 0) {
-		manifest_missing(buf, list, n, &b->vanished, &b->nvanished);
+		manifest_list_missing(buf, list, n, &b->vanished, &b->nvanished);
 		if (!c.first && linecount_chain(buf, &c.p, list, n, backlog_stamp, &chain)) {
 			b->events = chain.lines;
 			b->oldest = chain.first;
@@ -183,9 +184,9 @@ read_buffer(struct buffer *buf, struct backlog *b, bool look, struct err *err)
 	for (i = 0; r == 0 && i < n; i++) {
 		b->files++;
 		b->bytes += list[i].size;
-		b->odd += list[i].odd;
+		b->odd += list[i].ignored;
 		b->suspect += list[i].suspect;
-		if (list[i].kind == SEGMENT_FOREIGN && !list[i].odd)
+		if (list[i].kind == SEGMENT_FOREIGN && !list[i].ignored)
 			count_foreign(buf, &c, &list[i]);
 	}
 	if (c.first)
@@ -277,11 +278,11 @@ backlog_json(struct bytes *out, const struct backlog *b)
 static bool
 behind_mark(const struct checkpoint *p, const struct segment *s)
 {
-	const struct positions *m = &p->marks;
+	const struct positions *m = &p->positions;
 	const struct position *k;
 	int cmp;
 
-	if (s->odd)
+	if (s->ignored)
 		return true;
 	if (s->kind == SEGMENT_CHAIN) {
 		cmp = m->chain.stem != NULL ? strcmp(s->stem, m->chain.stem) : 1;
@@ -307,7 +308,7 @@ backlog_lacks_type(struct buffer *buf, const char *type, bool *holds, struct err
 		return -1;
 	clear = checkpoint_load(buf, &p, err) == -1
 	    ? -1
-	    : checkpoint_lagging(&p, type, strlen(type)) == NULL;
+	    : checkpoint_find_lagging(&p, type, strlen(type)) == NULL;
 	for (i = 0; clear == 1 && i < n; i++)
 		clear = behind_mark(&p, &list[i]);
 	free(list);
@@ -328,7 +329,7 @@ walk_lacks(struct walk *w, struct backlog_count *c, const char *type, struct err
 			continue;
 		if (line_parse(l.text.p, l.text.n, &el, &c->text, &why) == 0 &&
 		    slice_is(el.e.type, type))
-			lacks = checkpoint_delivered(
+			lacks = checkpoint_is_delivered(
 			    &c->p, el.e.type.p, el.e.type.n, l.chain, l.stem, l.pos);
 	}
 	return lacks && r == -1 ? -1 : lacks;
@@ -348,7 +349,7 @@ foreign_lacks(struct buffer *buf, struct backlog_count *c, const char *type, str
 	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
 		return -1;
 	for (i = 0; lacks == 1 && i < n; i++) {
-		if (list[i].kind != SEGMENT_FOREIGN || list[i].odd)
+		if (list[i].kind != SEGMENT_FOREIGN || list[i].ignored)
 			continue;
 		r = reader_open(buffer_fd(buf), &list[i], 0, UINT64_MAX, 0, err);
 		got = -1;
@@ -373,7 +374,7 @@ backlog_scan_lacks_type(struct buffer *buf, const char *type, struct err *err)
 
 	if (checkpoint_load(buf, &c.p, err) == -1)
 		return -1;
-	w = walk_open(buf, &c.p, WALK_LATE, backlog_stamp, err);
+	w = walk_open(buf, &c.p, WALK_LAGGING, backlog_stamp, err);
 	r = w != NULL ? walk_lacks(w, &c, type, err) : -1;
 	if (r == 1)
 		r = foreign_lacks(buf, &c, type, err);
@@ -392,10 +393,10 @@ backlog_has_work(struct buffer *buf, bool *any, struct err *err)
 
 	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
 		return -1;
-	manifest_missing(buf, list, n, &gone, &missing);
+	manifest_list_missing(buf, list, n, &gone, &missing);
 	*any = missing > 0;
 	for (i = 0; i < n; i++)
-		*any |= !list[i].odd;
+		*any |= !list[i].ignored;
 	while (missing)
 		free(gone[--missing]);
 	free(gone);

@@ -65,7 +65,7 @@ breaker_enter(struct buffer *buf, const char *place, int64_t ms)
 {
 	struct timespec pause = {0, 50000};
 	int64_t until = clock_mono() + ms;
-	int fd = buffer_state(buf, ".probe", O_RDWR | O_CREAT), r;
+	int fd = buffer_open_state(buf, ".probe", O_RDWR | O_CREAT), r;
 
 	if (fd == -1)
 		return 1; /* no way to agree with the others */
@@ -111,7 +111,7 @@ breaker_leave(struct buffer *buf, const char *place, bool timed_out)
 void
 breaker_trip(struct buffer *buf, const char *place)
 {
-	int fd = buffer_state(buf, ".probe", O_RDWR | O_CREAT);
+	int fd = buffer_open_state(buf, ".probe", O_RDWR | O_CREAT);
 
 	if (fd == -1)
 		return;
@@ -122,7 +122,7 @@ breaker_trip(struct buffer *buf, const char *place)
 void
 breaker_reset(struct buffer *buf, const char *place)
 {
-	int fd = buffer_state(buf, ".probe", O_RDWR);
+	int fd = buffer_open_state(buf, ".probe", O_RDWR);
 
 	if (fd == -1)
 		return;

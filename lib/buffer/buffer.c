@@ -176,7 +176,7 @@ buffer_dir(const struct buffer *buf)
 }
 
 int
-buffer_same(const struct buffer *buf)
+buffer_is_current(const struct buffer *buf)
 {
 	struct stat a, b;
 
@@ -222,7 +222,7 @@ reopen(struct buffer *buf, struct err *err)
 /* --- state files ------------------------------------------------------------- */
 
 int
-buffer_state(struct buffer *buf, const char *name, int flags)
+buffer_open_state(struct buffer *buf, const char *name, int flags)
 {
 	struct stat st;
 	int fd = openat(buf->fd, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600),
@@ -246,14 +246,14 @@ buffer_sync(struct buffer *buf, struct err *err)
 }
 
 int
-buffer_put(struct buffer *buf, const char *name, const void *p, size_t n, struct err *err)
+buffer_write_state(struct buffer *buf, const char *name, const void *p, size_t n, struct err *err)
 {
 	char tmp[64];
 	int fd;
 
 	snprintf(tmp, sizeof(tmp), "%s.%ld", name, (long)getpid());
 	unlinkat(buf->fd, tmp, 0);
-	if ((fd = buffer_state(buf, tmp, O_WRONLY | O_CREAT | O_EXCL)) == -1) {
+	if ((fd = buffer_open_state(buf, tmp, O_WRONLY | O_CREAT | O_EXCL)) == -1) {
 		err_sys(err, STATUS_UNSAFE, "create '%s/%s'", buf->dir, tmp);
 		unlinkat(buf->fd, tmp, 0);
 		return -1;
@@ -285,7 +285,7 @@ leads_to(struct buffer *buf, const char *name, int fd)
 }
 
 static void
-read_note(int fd, struct notebook *nb)
+read_note(int fd, struct buffer_hints *nb)
 {
 	char text[NOTE_SIZE + 1];
 	ssize_t n = fd == -1 ? -1 : pread(fd, text, NOTE_SIZE, 0);
@@ -309,7 +309,8 @@ try_lock(struct buffer *buf, int64_t ms, struct err *err)
 		close(buf->lock);
 		buf->lock = -1;
 	}
-	if (buf->lock == -1 && (buf->lock = buffer_state(buf, ".lock", O_RDWR | O_CREAT)) == -1)
+	if (buf->lock == -1 &&
+	    (buf->lock = buffer_open_state(buf, ".lock", O_RDWR | O_CREAT)) == -1)
 		return err_sys(err, STATUS_UNSAFE, "open '%s/.lock'", buf->dir);
 	if (io_lock(buf->lock, ms) == -1)
 		return err_sys(err, STATUS_UNSAFE, "lock '%s/.lock'", buf->dir);
@@ -320,11 +321,11 @@ try_lock(struct buffer *buf, int64_t ms, struct err *err)
 }
 
 int
-buffer_lock(struct buffer *buf, int64_t ms, struct notebook *nb, struct err *err)
+buffer_lock(struct buffer *buf, int64_t ms, struct buffer_hints *nb, struct err *err)
 {
 	int tries, r = 1;
 
-	if (!buffer_same(buf) && reopen(buf, err) == -1)
+	if (!buffer_is_current(buf) && reopen(buf, err) == -1)
 		return -1;
 	for (tries = 0; r == 1 && tries < 8; tries++)
 		r = try_lock(buf, ms, err);
@@ -338,7 +339,7 @@ buffer_lock(struct buffer *buf, int64_t ms, struct notebook *nb, struct err *err
 }
 
 int
-buffer_note(struct buffer *buf, const struct notebook *nb, struct err *err)
+buffer_write_hints(struct buffer *buf, const struct buffer_hints *nb, struct err *err)
 {
 	char text[NOTE_SIZE];
 	int n;
@@ -355,7 +356,7 @@ buffer_note(struct buffer *buf, const struct notebook *nb, struct err *err)
 }
 
 int
-buffer_note_sync(struct buffer *buf, struct err *err)
+buffer_sync_hints(struct buffer *buf, struct err *err)
 {
 	return fdatasync(buf->lock) == 0
 	    ? 0
@@ -369,9 +370,9 @@ buffer_unlock(struct buffer *buf)
 }
 
 void
-buffer_peek(struct buffer *buf, struct notebook *nb)
+buffer_read_hints(struct buffer *buf, struct buffer_hints *nb)
 {
-	int fd = buf->lock != -1 ? buf->lock : buffer_state(buf, ".lock", O_RDONLY);
+	int fd = buf->lock != -1 ? buf->lock : buffer_open_state(buf, ".lock", O_RDONLY);
 
 	read_note(fd, nb);
 	if (fd != -1 && fd != buf->lock)
@@ -379,14 +380,14 @@ buffer_peek(struct buffer *buf, struct notebook *nb)
 }
 
 uint64_t
-buffer_change(struct buffer *buf)
+buffer_version(struct buffer *buf)
 {
 	char text[32] = "";
 	uint64_t generation = 0;
 	struct stat st;
 
 	if (buf->lock == -1)
-		buf->lock = buffer_state(buf, ".lock", O_RDWR);
+		buf->lock = buffer_open_state(buf, ".lock", O_RDWR);
 	if (buf->lock != -1 && pread(buf->lock, text, 31, 0) == 31)
 		generation = strtoull(text + 11, NULL, 10);
 	if (fstat(buf->fd, &st) == -1)
@@ -398,7 +399,7 @@ buffer_change(struct buffer *buf)
 int
 buffer_replay_lock(struct buffer *buf, struct err *err)
 {
-	int fd = buffer_state(buf, ".replay", O_RDWR | O_CREAT);
+	int fd = buffer_open_state(buf, ".replay", O_RDWR | O_CREAT);
 
 	if (fd == -1)
 		return err_sys(err, STATUS_UNSAFE, "open '%s/.replay'", buf->dir);
@@ -445,13 +446,13 @@ buffer_retarget(struct buffer *buf, const char *target, struct err *err)
 
 	bytes_adds(&b, target);
 	bytes_addc(&b, '\n');
-	r = buffer_put(buf, ".target", b.p, b.len, err);
+	r = buffer_write_state(buf, ".target", b.p, b.len, err);
 	bytes_free(&b);
 	return r;
 }
 
 int
-buffer_claim(struct buffer *buf, const char *target, bool holds, struct err *err)
+buffer_bind_target(struct buffer *buf, const char *target, bool holds, struct err *err)
 {
 	char *now = buffer_target(buf);
 	int r;
@@ -471,7 +472,7 @@ buffer_claim(struct buffer *buf, const char *target, bool holds, struct err *err
 	return r;
 }
 
-/* What append, compress and buffer_put call theirs. */
+/* What append, compress and buffer_write_state call theirs. */
 static int
 is_temporary(const char *name)
 {
@@ -487,7 +488,7 @@ is_temporary(const char *name)
 }
 
 void
-buffer_tidy(struct buffer *buf)
+buffer_remove_stale(struct buffer *buf)
 {
 	int fd = openat(buffer_fd(buf), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd == -1 ? NULL : fdopendir(fd);

@@ -40,7 +40,7 @@ void buffer_close(struct buffer *buf);   /* NULL is fine; drops the locks */
 int buffer_fd(const struct buffer *buf); /* of the directory, for *at(2) */
 const char *buffer_dir(const struct buffer *buf);
 /* 1 while the path still leads to this directory; checked before anything is accepted. */
-int buffer_same(const struct buffer *buf);
+int buffer_is_current(const struct buffer *buf);
 /* A word of warning about the file system (network: O_APPEND is not atomic; tmpfs: gone after a
  * reboot), or NULL. */
 const char *buffer_warning(const struct buffer *buf);
@@ -48,7 +48,7 @@ const char *buffer_warning(const struct buffer *buf);
 /* --- the writers' lock ----------------------------------------------------- */
 
 /* What the last writer left: hints that are checked against the files, never truth. */
-struct notebook {
+struct buffer_hints {
 	uint64_t generation; /* grows with each append */
 	int64_t stamp;       /* the last buffered_at given, us */
 	char stem[64];       /* the newest segment ever made, "" for none */
@@ -58,19 +58,19 @@ struct notebook {
 };
 
 /* 0; -1 with f->sys EWOULDBLOCK when the holder did not let go within ms. Fills *nb. */
-int buffer_lock(struct buffer *buf, int64_t ms, struct notebook *nb, struct err *err);
+int buffer_lock(struct buffer *buf, int64_t ms, struct buffer_hints *nb, struct err *err);
 /* under the lock */
-int buffer_note(struct buffer *buf, const struct notebook *nb, struct err *err);
+int buffer_write_hints(struct buffer *buf, const struct buffer_hints *nb, struct err *err);
 /* What was noted is durable: with each new segment, so that no stale note leads a writer back into
  * one that was passed already. */
-int buffer_note_sync(struct buffer *buf, struct err *err);
+int buffer_sync_hints(struct buffer *buf, struct err *err);
 void buffer_unlock(struct buffer *buf);
 /* Reads the notebook without the lock. What it says may be a moment old; empty when there is none.
  */
-void buffer_peek(struct buffer *buf, struct notebook *nb);
+void buffer_read_hints(struct buffer *buf, struct buffer_hints *nb);
 /* A number that changes whenever somebody appended or a file came or went, for the price of two
  * system calls. */
-uint64_t buffer_change(struct buffer *buf);
+uint64_t buffer_version(struct buffer *buf);
 
 /* --- the replay lock ------------------------------------------------------- */
 
@@ -85,7 +85,7 @@ void buffer_replay_unlock(struct buffer *buf);
  * both. `holds` tells whether there are segments: then an existing .target decides. Under the
  * writers' lock.
  */
-int buffer_claim(struct buffer *buf, const char *target, bool holds, struct err *err);
+int buffer_bind_target(struct buffer *buf, const char *target, bool holds, struct err *err);
 /* fresh string, or NULL: errno is ENOENT when none is written, else it cannot be read */
 char *buffer_target(struct buffer *buf);
 int buffer_retarget(struct buffer *buf, const char *target, struct err *err);
@@ -93,10 +93,11 @@ int buffer_retarget(struct buffer *buf, const char *target, struct err *err);
 /* --- small state files -------------------------------------------------------- */
 
 /* Writes name whole and durably (temporary file, fsync, rename, directory). */
-int buffer_put(struct buffer *buf, const char *name, const void *p, size_t n, struct err *err);
+int buffer_write_state(
+    struct buffer *buf, const char *name, const void *p, size_t n, struct err *err);
 /* Opens a state file of ours safely: O_NOFOLLOW, O_CLOEXEC, O_NONBLOCK, regular, one link, mode
  * 0600. -1 with errno. */
-int buffer_state(struct buffer *buf, const char *name, int flags);
+int buffer_open_state(struct buffer *buf, const char *name, int flags);
 int buffer_sync(struct buffer *buf, struct err *err); /* fsync of the directory */
 
 /*
@@ -109,6 +110,6 @@ int buffer_sync(struct buffer *buf, struct err *err); /* fsync of the directory 
 #define TIDY_AGE 3600 /* seconds */
 
 /* Best effort; needs no lock. */
-void buffer_tidy(struct buffer *buf);
+void buffer_remove_stale(struct buffer *buf);
 
 #endif

@@ -12,28 +12,28 @@ same(const char *s, const char *p, size_t n)
 	return strlen(s) == n && memcmp(s, p, n) == 0; /* p may hold NULs */
 }
 
-struct lagging *
-checkpoint_lagging(struct checkpoint *p, const char *type, size_t n)
+struct lagging_type *
+checkpoint_find_lagging(struct checkpoint *p, const char *type, size_t n)
 {
 	size_t i;
 
-	for (i = 0; i < p->lates; i++)
-		if (same(p->late[i].type, type, n))
-			return &p->late[i];
+	for (i = 0; i < p->nlagging; i++)
+		if (same(p->lagging[i].type, type, n))
+			return &p->lagging[i];
 	return NULL;
 }
 
-struct lagging *
+struct lagging_type *
 checkpoint_add_lagging(struct checkpoint *p, const char *type, size_t n)
 {
-	struct lagging *l = NULL;
+	struct lagging_type *l = NULL;
 
-	if (p->lates && same(p->late[p->lates - 1].type, type, n))
-		return &p->late[p->lates - 1]; /* the lines of a state file stand together */
-	if ((l = checkpoint_lagging(p, type, n)) != NULL)
+	if (p->nlagging && same(p->lagging[p->nlagging - 1].type, type, n))
+		return &p->lagging[p->nlagging - 1]; /* the lines of a state file stand together */
+	if ((l = checkpoint_find_lagging(p, type, n)) != NULL)
 		return l;
-	p->late = mem_realloc(p->late, (p->lates + 1) * sizeof(*p->late));
-	l = &p->late[p->lates++];
+	p->lagging = mem_realloc(p->lagging, (p->nlagging + 1) * sizeof(*p->lagging));
+	l = &p->lagging[p->nlagging++];
 	memset(l, 0, sizeof(*l));
 	l->type = mem_strndup(type, n);
 	l->reason = mem_strdup("");
@@ -41,27 +41,27 @@ checkpoint_add_lagging(struct checkpoint *p, const char *type, size_t n)
 }
 
 void
-checkpoint_drop_lagging(struct checkpoint *p, struct lagging *l)
+checkpoint_drop_lagging(struct checkpoint *p, struct lagging_type *l)
 {
 	free(l->type);
 	free(l->reason);
-	positions_clear(&l->at);
-	*l = p->late[--p->lates];
+	positions_clear(&l->positions);
+	*l = p->lagging[--p->nlagging];
 }
 
 struct intent_type *
-intent_sent(const struct intent *in, const char *type, size_t n)
+intent_find_type(const struct intent *in, const char *type, size_t n)
 {
 	size_t i;
 
-	for (i = 0; i < in->types; i++)
+	for (i = 0; i < in->nsent; i++)
 		if (same(in->sent[i].type, type, n))
 			return &in->sent[i];
 	return NULL;
 }
 
 bool
-intent_reaches(const struct intent *in, bool chain, const char *stem, uint64_t pos)
+intent_covers(const struct intent *in, bool chain, const char *stem, uint64_t pos)
 {
 	int has;
 
@@ -69,10 +69,10 @@ intent_reaches(const struct intent *in, bool chain, const char *stem, uint64_t p
 }
 
 void
-intent_drop(struct intent *in, struct intent_type *s)
+intent_drop_type(struct intent *in, struct intent_type *s)
 {
 	free(s->type);
-	*s = in->sent[--in->types];
+	*s = in->sent[--in->nsent];
 }
 
 void
@@ -81,45 +81,46 @@ intent_clear(struct intent *in)
 	size_t i;
 
 	positions_clear(&in->upto);
-	for (i = 0; i < in->types; i++)
+	for (i = 0; i < in->nsent; i++)
 		free(in->sent[i].type);
 	free(in->sent);
 	memset(in, 0, sizeof(*in));
 }
 
 void
-checkpoint_spend(struct checkpoint *p, const char *type, const char *entry)
+checkpoint_add_matched(struct checkpoint *p, const char *type, const char *entry)
 {
-	struct spent_entry *t;
+	struct matched_entry *t;
 
-	if (p->spents == SPENT) {
-		free(p->spent[0].type);
-		memmove(p->spent, p->spent + 1, --p->spents * sizeof(*p->spent));
+	if (p->nmatched == CHECKPOINT_MATCHED) {
+		free(p->matched[0].type);
+		memmove(p->matched, p->matched + 1, --p->nmatched * sizeof(*p->matched));
 	}
-	p->spent = mem_realloc(p->spent, (p->spents + 1) * sizeof(*p->spent));
-	t = &p->spent[p->spents++];
+	p->matched = mem_realloc(p->matched, (p->nmatched + 1) * sizeof(*p->matched));
+	t = &p->matched[p->nmatched++];
 	t->type = mem_strdup(type);
 	snprintf(t->entry, sizeof(t->entry), "%s", entry);
 }
 
 int
-checkpoint_is_spent(const struct checkpoint *p, const char *type, const char *entry)
+checkpoint_is_matched(const struct checkpoint *p, const char *type, const char *entry)
 {
 	size_t i;
 
-	for (i = 0; i < p->spents; i++)
-		if (strcmp(p->spent[i].entry, entry) == 0 && strcmp(p->spent[i].type, type) == 0)
+	for (i = 0; i < p->nmatched; i++)
+		if (strcmp(p->matched[i].entry, entry) == 0 &&
+		    strcmp(p->matched[i].type, type) == 0)
 			return 1;
 	return 0;
 }
 
 void
-checkpoint_drop_spent(struct checkpoint *p)
+checkpoint_drop_matched(struct checkpoint *p)
 {
-	while (p->spents)
-		free(p->spent[--p->spents].type);
-	free(p->spent);
-	p->spent = NULL;
+	while (p->nmatched)
+		free(p->matched[--p->nmatched].type);
+	free(p->matched);
+	p->matched = NULL;
 }
 
 int
@@ -127,39 +128,39 @@ checkpoint_is_done(const struct checkpoint *p, const char *stem, uint64_t pos)
 {
 	size_t i;
 
-	for (i = 0; i < p->dones; i++)
-		if (p->done[i].pos == pos && strcmp(p->done[i].stem, stem) == 0)
+	for (i = 0; i < p->ndelivered; i++)
+		if (p->delivered[i].pos == pos && strcmp(p->delivered[i].stem, stem) == 0)
 			return 1;
 	return 0;
 }
 
 void
-checkpoint_add_done(struct checkpoint *p, const char *stem, uint64_t pos)
+checkpoint_add_delivered(struct checkpoint *p, const char *stem, uint64_t pos)
 {
-	p->done = mem_realloc(p->done, (p->dones + 1) * sizeof(*p->done));
-	p->done[p->dones].stem = mem_strdup(stem);
-	p->done[p->dones++].pos = pos;
+	p->delivered = mem_realloc(p->delivered, (p->ndelivered + 1) * sizeof(*p->delivered));
+	p->delivered[p->ndelivered].stem = mem_strdup(stem);
+	p->delivered[p->ndelivered++].pos = pos;
 }
 
-struct broken_segment *
-checkpoint_broken(struct checkpoint *p, const char *stem)
+struct bad_segment *
+checkpoint_find_bad(struct checkpoint *p, const char *stem)
 {
 	size_t i;
 
-	for (i = 0; i < p->brokens; i++)
-		if (strcmp(p->broken[i].stem, stem) == 0)
-			return &p->broken[i];
+	for (i = 0; i < p->nbad; i++)
+		if (strcmp(p->bad[i].stem, stem) == 0)
+			return &p->bad[i];
 	return NULL;
 }
 
-struct broken_segment *
-checkpoint_add_broken(struct checkpoint *p, const char *stem)
+struct bad_segment *
+checkpoint_add_bad(struct checkpoint *p, const char *stem)
 {
-	struct broken_segment *b = checkpoint_broken(p, stem);
+	struct bad_segment *b = checkpoint_find_bad(p, stem);
 
 	if (b == NULL) {
-		p->broken = mem_realloc(p->broken, (p->brokens + 1) * sizeof(*p->broken));
-		b = &p->broken[p->brokens++];
+		p->bad = mem_realloc(p->bad, (p->nbad + 1) * sizeof(*p->bad));
+		b = &p->bad[p->nbad++];
 		b->stem = mem_strdup(stem);
 		b->lines = 0;
 	}
@@ -168,53 +169,53 @@ checkpoint_add_broken(struct checkpoint *p, const char *stem)
 }
 
 int
-checkpoint_delivered(
+checkpoint_is_delivered(
     struct checkpoint *p, const char *type, size_t n, bool chain, const char *stem, uint64_t pos)
 {
-	struct lagging *l = p->lates ? checkpoint_lagging(p, type, n) : NULL;
+	struct lagging_type *l = p->nlagging ? checkpoint_find_lagging(p, type, n) : NULL;
 	int has = 0, over = 0;
 
 	if (l != NULL)
-		over = positions_passed(&l->at, chain, stem, pos, &has);
+		over = positions_passed(&l->positions, chain, stem, pos, &has);
 	if (!has)
-		over = positions_passed(&p->marks, chain, stem, pos, &has);
-	return over || (p->dones && checkpoint_is_done(p, stem, pos));
+		over = positions_passed(&p->positions, chain, stem, pos, &has);
+	return over || (p->ndelivered && checkpoint_is_done(p, stem, pos));
 }
 
 void
-checkpoint_forget(struct checkpoint *p, const char *stem)
+checkpoint_drop_source(struct checkpoint *p, const char *stem)
 {
-	struct broken_segment *b = checkpoint_broken(p, stem);
+	struct bad_segment *b = checkpoint_find_bad(p, stem);
 	size_t i;
 
-	positions_drop(&p->marks, stem);
-	for (i = 0; i < p->lates; i++)
-		positions_drop(&p->late[i].at, stem);
-	for (i = p->dones; i-- > 0;)
-		if (strcmp(p->done[i].stem, stem) == 0) {
-			free(p->done[i].stem);
-			p->done[i] = p->done[--p->dones];
+	positions_drop(&p->positions, stem);
+	for (i = 0; i < p->nlagging; i++)
+		positions_drop(&p->lagging[i].positions, stem);
+	for (i = p->ndelivered; i-- > 0;)
+		if (strcmp(p->delivered[i].stem, stem) == 0) {
+			free(p->delivered[i].stem);
+			p->delivered[i] = p->delivered[--p->ndelivered];
 		}
 	if (b != NULL) {
 		free(b->stem);
-		*b = p->broken[--p->brokens];
+		*b = p->bad[--p->nbad];
 	}
 }
 
 void
 checkpoint_free(struct checkpoint *p)
 {
-	while (p->lates)
-		checkpoint_drop_lagging(p, &p->late[p->lates - 1]);
-	while (p->dones)
-		free(p->done[--p->dones].stem);
-	while (p->brokens)
-		free(p->broken[--p->brokens].stem);
-	checkpoint_drop_spent(p);
-	free(p->late);
-	free(p->done);
-	free(p->broken);
-	positions_clear(&p->marks);
+	while (p->nlagging)
+		checkpoint_drop_lagging(p, &p->lagging[p->nlagging - 1]);
+	while (p->ndelivered)
+		free(p->delivered[--p->ndelivered].stem);
+	while (p->nbad)
+		free(p->bad[--p->nbad].stem);
+	checkpoint_drop_matched(p);
+	free(p->lagging);
+	free(p->delivered);
+	free(p->bad);
+	positions_clear(&p->positions);
 	intent_clear(&p->intent);
 	memset(p, 0, sizeof(*p));
 }

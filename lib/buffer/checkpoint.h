@@ -27,11 +27,11 @@
 #include "buffer/buffer.h"
 #include "buffer/position.h"
 
-struct lagging {
+struct lagging_type {
 	char *type;
-	char *reason;        /* "" when it is only behind: nothing stops it */
-	int64_t tried;       /* wall clock us of the last attempt */
-	struct positions at; /* a source without a mark has nothing late */
+	char *reason;               /* "" when it is only behind: nothing stops it */
+	int64_t tried;              /* wall clock us of the last attempt */
+	struct positions positions; /* a source without a mark has nothing late */
 };
 
 struct intent_type {
@@ -40,29 +40,30 @@ struct intent_type {
 };
 
 struct intent {
-	bool on;
+	bool active;
 	char run_id[64];
 	int64_t client;
 	char addr[128];
 	/* lines of the types in `sent` between the marks and here are in doubt */
 	struct positions upto;
 	struct intent_type *sent;
-	size_t types;
+	size_t nsent;
 };
 
-struct done_line { /* delivered, though it lies above a mark */
+struct delivered_line { /* delivered, though it lies above a mark */
 	char *stem;
 	uint64_t pos;
 };
 
 /* the entry of a line that had been in doubt: it accounts for no other line */
-struct spent_entry {
+struct matched_entry {
 	char *type;
 	char entry[48];
 };
-#define SPENT 2048 /* no fewer than lines can be in doubt: a batch, and what waits behind it */
+#define CHECKPOINT_MATCHED \
+	2048 /* no fewer than lines can be in doubt: a batch, and what waits behind it */
 
-struct broken_segment { /* holds bad lines that found no room in quarantine/ */
+struct bad_segment { /* holds bad lines that found no room in quarantine/ */
 	char *stem;
 	uint64_t lines;
 };
@@ -71,21 +72,21 @@ struct checkpoint {
 	uint64_t seq;
 	/* earlier marks were lost: until the buffer is empty every line has to be looked up */
 	bool lost;
-	uint64_t claims; /* number of the last file claimed */
-	struct positions marks;
-	struct lagging *late;
-	size_t lates;
-	struct done_line *done;
-	size_t dones;
-	struct broken_segment *broken;
-	size_t brokens;
-	struct spent_entry *spent; /* the last SPENT of them, oldest first */
-	size_t spents;
+	uint64_t adopted; /* number of the last file claimed */
+	struct positions positions;
+	struct lagging_type *lagging;
+	size_t nlagging;
+	struct delivered_line *delivered;
+	size_t ndelivered;
+	struct bad_segment *bad;
+	size_t nbad;
+	struct matched_entry *matched; /* the last CHECKPOINT_MATCHED of them, oldest first */
+	size_t nmatched;
 	struct intent intent;
 };
 
 /* Makes the file with its room on disk, when it is not there. Under the writers' lock. */
-int checkpoint_prepare(struct buffer *buf, struct err *err);
+int checkpoint_preallocate(struct buffer *buf, struct err *err);
 /* Reads the newest whole slot; a missing or ruined file is an empty progress (zeros). Needs no
  * lock. Always fills *p. -1: what is there cannot be read now, and nobody may take it for less than
  * it is. */
@@ -95,29 +96,29 @@ int checkpoint_store(struct buffer *buf, struct checkpoint *p, struct err *err);
 void checkpoint_free(struct checkpoint *p);
 
 /* NULL when it is not */
-struct lagging *checkpoint_lagging(struct checkpoint *p, const char *type, size_t n);
-struct lagging *checkpoint_add_lagging(struct checkpoint *p, const char *type, size_t n);
-void checkpoint_drop_lagging(struct checkpoint *p, struct lagging *l);
-struct intent_type *intent_sent(const struct intent *in, const char *type, size_t n);
+struct lagging_type *checkpoint_find_lagging(struct checkpoint *p, const char *type, size_t n);
+struct lagging_type *checkpoint_add_lagging(struct checkpoint *p, const char *type, size_t n);
+void checkpoint_drop_lagging(struct checkpoint *p, struct lagging_type *l);
+struct intent_type *intent_find_type(const struct intent *in, const char *type, size_t n);
 /* Whether a line at pos of this source lies before where the intent reaches. */
-bool intent_reaches(const struct intent *in, bool chain, const char *stem, uint64_t pos);
-void intent_drop(struct intent *in, struct intent_type *s);
+bool intent_covers(const struct intent *in, bool chain, const char *stem, uint64_t pos);
+void intent_drop_type(struct intent *in, struct intent_type *s);
 void intent_clear(struct intent *in);
 
-void checkpoint_spend(struct checkpoint *p, const char *type, const char *entry);
-int checkpoint_is_spent(const struct checkpoint *p, const char *type, const char *entry);
-void checkpoint_drop_spent(struct checkpoint *p);
+void checkpoint_add_matched(struct checkpoint *p, const char *type, const char *entry);
+int checkpoint_is_matched(const struct checkpoint *p, const char *type, const char *entry);
+void checkpoint_drop_matched(struct checkpoint *p);
 
 int checkpoint_is_done(const struct checkpoint *p, const char *stem, uint64_t pos);
-void checkpoint_add_done(struct checkpoint *p, const char *stem, uint64_t pos);
-struct broken_segment *checkpoint_broken(struct checkpoint *p, const char *stem);
+void checkpoint_add_delivered(struct checkpoint *p, const char *stem, uint64_t pos);
+struct bad_segment *checkpoint_find_bad(struct checkpoint *p, const char *stem);
 /* one more line of it */
-struct broken_segment *checkpoint_add_broken(struct checkpoint *p, const char *stem);
+struct bad_segment *checkpoint_add_bad(struct checkpoint *p, const char *stem);
 /* Whether the line at pos of this source (stem: of the chain's segment, or of the file) was
  * delivered. */
-int checkpoint_delivered(
+int checkpoint_is_delivered(
     struct checkpoint *p, const char *type, size_t n, bool chain, const char *stem, uint64_t pos);
 /* Forgets all that is recorded of a source that is gone. */
-void checkpoint_forget(struct checkpoint *p, const char *stem);
+void checkpoint_drop_source(struct checkpoint *p, const char *stem);
 
 #endif

@@ -44,8 +44,8 @@ put_marks(struct bytes *b, const char *chain, const char *file, const char *type
 	size_t i;
 
 	put_mark(b, chain, type, &m->chain);
-	for (i = 0; i < m->files; i++)
-		put_mark(b, file, type, &m->file[i]);
+	for (i = 0; i < m->nfiles; i++)
+		put_mark(b, file, type, &m->files[i]);
 }
 
 static void
@@ -62,7 +62,7 @@ put_sent(struct bytes *b, const char *what, const struct intent_type *s, size_t 
 static void
 put_intent(struct bytes *b, const struct intent *in)
 {
-	if (!in->on)
+	if (!in->active)
 		return;
 	bytes_adds(b, "going");
 	put_word(b, in->run_id);
@@ -70,7 +70,7 @@ put_intent(struct bytes *b, const struct intent *in)
 	put_word(b, in->addr);
 	bytes_addc(b, '\n');
 	put_marks(b, "upto-chain", "upto", NULL, &in->upto);
-	put_sent(b, "sent", in->sent, in->types);
+	put_sent(b, "sent", in->sent, in->nsent);
 }
 
 /* Appends all lines; not whole: without what can be had again, or matters only to events that are
@@ -82,30 +82,31 @@ checkpoint_text_put(struct bytes *b, const struct checkpoint *p, bool whole)
 
 	if (p->lost)
 		bytes_adds(b, "lost\n");
-	bytes_addf(b, "claims %" PRIu64 "\n", p->claims);
-	put_marks(b, "chain", "file", NULL, &p->marks);
-	for (i = 0; i < p->lates; i++) {
+	bytes_addf(b, "claims %" PRIu64 "\n", p->adopted);
+	put_marks(b, "chain", "file", NULL, &p->positions);
+	for (i = 0; i < p->nlagging; i++) {
 		bytes_adds(b, "late");
-		put_word(b, p->late[i].type);
-		bytes_addf(b, " %" PRId64, p->late[i].tried);
-		put_word(b, whole || !*p->late[i].reason ? p->late[i].reason : "held");
+		put_word(b, p->lagging[i].type);
+		bytes_addf(b, " %" PRId64, p->lagging[i].tried);
+		put_word(b, whole || !*p->lagging[i].reason ? p->lagging[i].reason : "held");
 		bytes_addc(b, '\n');
-		put_marks(b, "late-chain", "late-file", p->late[i].type, &p->late[i].at);
+		put_marks(
+		    b, "late-chain", "late-file", p->lagging[i].type, &p->lagging[i].positions);
 	}
-	for (i = 0; i < p->dones; i++) {
+	for (i = 0; i < p->ndelivered; i++) {
 		bytes_adds(b, "done");
-		put_word(b, p->done[i].stem);
-		bytes_addf(b, " %" PRIu64 "\n", p->done[i].pos);
+		put_word(b, p->delivered[i].stem);
+		bytes_addf(b, " %" PRIu64 "\n", p->delivered[i].pos);
 	}
-	for (i = 0; i < p->brokens; i++) {
+	for (i = 0; i < p->nbad; i++) {
 		bytes_adds(b, "broken");
-		put_word(b, p->broken[i].stem);
-		bytes_addf(b, " %" PRIu64 "\n", p->broken[i].lines);
+		put_word(b, p->bad[i].stem);
+		bytes_addf(b, " %" PRIu64 "\n", p->bad[i].lines);
 	}
-	for (i = 0; whole && i < p->spents; i++) {
+	for (i = 0; whole && i < p->nmatched; i++) {
 		bytes_adds(b, "spent");
-		put_word(b, p->spent[i].type);
-		put_word(b, p->spent[i].entry);
+		put_word(b, p->matched[i].type);
+		put_word(b, p->matched[i].entry);
 		bytes_addc(b, '\n');
 	}
 	put_intent(b, &p->intent);
@@ -129,7 +130,7 @@ static void
 take_late(struct checkpoint *p, const char *what, char *line)
 {
 	const char *type = token_next(&line), *stem;
-	struct lagging *l = checkpoint_add_lagging(p, type, strlen(type));
+	struct lagging_type *l = checkpoint_add_lagging(p, type, strlen(type));
 
 	if (strcmp(what, "late") == 0) {
 		l->tried = (int64_t)number(&line);
@@ -138,7 +139,8 @@ take_late(struct checkpoint *p, const char *what, char *line)
 		return;
 	}
 	stem = token_next(&line);
-	take_mark(strcmp(what, "late-chain") == 0 ? &l->at.chain : positions_get(&l->at, stem),
+	take_mark(strcmp(what, "late-chain") == 0 ? &l->positions.chain
+	                                          : positions_find_or_add(&l->positions, stem),
 	    stem, &line);
 }
 
@@ -159,7 +161,7 @@ take_spent(struct checkpoint *p, char *line)
 	const char *type = token_next(&line), *entry = token_next(&line);
 
 	if (*entry)
-		checkpoint_spend(p, type, entry);
+		checkpoint_add_matched(p, type, entry);
 }
 
 /* Takes one line, without its newline, which is cut up. What is not known is passed over. */
@@ -172,32 +174,32 @@ checkpoint_text_take(struct checkpoint *p, char *line)
 	if (strcmp(what, "lost") == 0)
 		p->lost = true;
 	else if (strcmp(what, "claims") == 0)
-		p->claims = number(&line);
+		p->adopted = number(&line);
 	else if (strncmp(what, "late", 4) == 0)
 		take_late(p, what, line);
 	else if (strcmp(what, "sent") == 0)
-		take_sent(&in->sent, &in->types, line);
+		take_sent(&in->sent, &in->nsent, line);
 	else if (strcmp(what, "spent") == 0)
 		take_spent(p, line);
 	else if (strcmp(what, "going") == 0) {
-		in->on = true;
+		in->active = true;
 		snprintf(in->run_id, sizeof(in->run_id), "%s", token_next(&line));
 		in->client = (int64_t)number(&line);
 		snprintf(in->addr, sizeof(in->addr), "%s", token_next(&line));
 	} else {
 		stem = token_next(&line);
 		if (strcmp(what, "chain") == 0)
-			take_mark(&p->marks.chain, stem, &line);
+			take_mark(&p->positions.chain, stem, &line);
 		else if (strcmp(what, "file") == 0)
-			take_mark(positions_get(&p->marks, stem), stem, &line);
+			take_mark(positions_find_or_add(&p->positions, stem), stem, &line);
 		else if (strcmp(what, "upto-chain") == 0)
 			take_mark(&in->upto.chain, stem, &line);
 		else if (strcmp(what, "upto") == 0)
-			take_mark(positions_get(&in->upto, stem), stem, &line);
+			take_mark(positions_find_or_add(&in->upto, stem), stem, &line);
 		else if (strcmp(what, "done") == 0)
-			checkpoint_add_done(p, stem, number(&line));
+			checkpoint_add_delivered(p, stem, number(&line));
 		else if (strcmp(what, "broken") == 0) {
-			checkpoint_add_broken(p, stem)->lines = number(&line);
+			checkpoint_add_bad(p, stem)->lines = number(&line);
 		}
 	}
 }
@@ -233,7 +235,7 @@ open_file(struct buffer *buf, int flags, int *fd, off_t *size, struct err *err)
 	struct stat st;
 
 	*size = 0;
-	*fd = buffer_state(buf, ".progress", flags);
+	*fd = buffer_open_state(buf, ".progress", flags);
 	if (*fd == -1 &&
 	    (errno == ENOENT || errno == EINVAL || errno == ELOOP || errno == ENXIO ||
 	        errno == EISDIR))
@@ -346,13 +348,13 @@ make_file(struct buffer *buf, const struct bytes *b, uint64_t seq, size_t size, 
 	all.len = 2 * size;
 	if (b != NULL)
 		memcpy(all.p + (seq % 2 ? size : 0), b->p, b->len);
-	r = buffer_put(buf, ".progress", all.p, all.len, err);
+	r = buffer_write_state(buf, ".progress", all.p, all.len, err);
 	bytes_free(&all);
 	return r;
 }
 
 int
-checkpoint_prepare(struct buffer *buf, struct err *err)
+checkpoint_preallocate(struct buffer *buf, struct err *err)
 {
 	off_t size;
 	int fd;

@@ -35,7 +35,7 @@ void
 counters_read(struct buffer *buf, uint64_t out[COUNTERS])
 {
 	char text[SIZE];
-	int fd = buffer_state(buf, ".counters", O_RDONLY);
+	int fd = buffer_open_state(buf, ".counters", O_RDONLY);
 
 	parse(text, fd == -1 ? 0 : pread(fd, text, SIZE, 0), out);
 	if (fd != -1)
@@ -51,7 +51,7 @@ counters_add(struct buffer *buf, const uint64_t add[COUNTERS])
 
 	for (i = 0; i < COUNTERS; i++)
 		any |= add[i] != 0;
-	if (!any || (fd = buffer_state(buf, ".counters", O_RDWR | O_CREAT)) == -1)
+	if (!any || (fd = buffer_open_state(buf, ".counters", O_RDWR | O_CREAT)) == -1)
 		return;
 	/* A holder stopped in the middle costs this count, not our time. */
 	for (i = 0; flock(fd, LOCK_EX | LOCK_NB) == -1 && i < 50; i++)

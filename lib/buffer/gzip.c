@@ -36,7 +36,7 @@ write_gz(struct buffer *buf, int from, struct err *err)
 	gzFile gz;
 
 	unlinkat(buffer_fd(buf), TEMPORARY, 0);
-	fd = buffer_state(buf, TEMPORARY, O_WRONLY | O_CREAT | O_EXCL);
+	fd = buffer_open_state(buf, TEMPORARY, O_WRONLY | O_CREAT | O_EXCL);
 	/* gzclose closes the other before it can be synced */
 	spare = fd == -1 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	gz = spare == -1 ? NULL : gzdopen(spare, "wb");
@@ -89,7 +89,7 @@ gzip_segments(struct buffer *buf, size_t *done, struct err *err)
 	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
 		return -1;
 	for (i = 0; r == 0 && i + 1 < n && list[i + 1].kind == SEGMENT_CHAIN; i++)
-		if (!list[i].gz && !list[i].odd && !list[i].suspect) {
+		if (!list[i].gz && !list[i].ignored && !list[i].suspect) {
 			r = compress_one(buf, &list[i], err);
 			*done += r == 0;
 		}

@@ -36,17 +36,17 @@ read_line(struct inspect_state *k, struct slice text, const char *stem, uint64_t
     struct inspect_line *l)
 {
 	struct line *el = &k->line;
-	struct lagging *late;
+	struct lagging_type *late;
 
 	*l = (struct inspect_line){.segment = stem, .offset = pos, .bytes = text.n};
-	if (line_read(text.p, text.n, el, &k->text, &k->why) == -1) {
+	if (line_parse_checked(text.p, text.n, el, &k->text, &k->why) == -1) {
 		l->bad = k->why.text;
 		return -1;
 	}
 	l->derived = !el->e.event_id.n;
 	line_complete(el, &k->derived, stem, at, text);
 	l->line = el;
-	late = checkpoint_lagging(&k->p, el->e.type.p, el->e.type.n);
+	late = checkpoint_find_lagging(&k->p, el->e.type.p, el->e.type.n);
 	l->held = late != NULL && *late->reason ? late->reason : NULL;
 	return 0;
 }
@@ -57,13 +57,13 @@ is_delivered(struct inspect_state *k, const struct inspect_line *l, bool chain)
 	const struct slice none = {"", 0};
 	struct slice type = l->bad != NULL ? none : l->line->e.type;
 
-	return checkpoint_delivered(&k->p, type.p, type.n, chain, l->segment, l->offset);
+	return checkpoint_is_delivered(&k->p, type.p, type.n, chain, l->segment, l->offset);
 }
 
 static int
 walk_through(struct inspect_state *k, struct err *err)
 {
-	struct walk *w = walk_open(k->sp, &k->p, WALK_LATE, backlog_stamp, err);
+	struct walk *w = walk_open(k->sp, &k->p, WALK_LAGGING, backlog_stamp, err);
 	struct walk_line wl;
 	struct inspect_line l;
 	int r = -1, stop = 0;
@@ -111,7 +111,7 @@ inspect_lines(struct buffer *buf, inspect_fn *fn, void *arg, struct err *err)
 	if (r == 0)
 		r = walk_through(&k, err);
 	for (i = 0; r == 0 && i < n; i++)
-		if (list[i].kind == SEGMENT_FOREIGN && !list[i].odd)
+		if (list[i].kind == SEGMENT_FOREIGN && !list[i].ignored)
 			r = foreign_through(&k, &list[i], err);
 	free(list);
 	bytes_free(&k.text);
@@ -169,12 +169,12 @@ inspect_check(
 	}
 	for (i = 0; i < n; i++) {
 		rep->segments++;
-		rep->odd += list[i].odd;
+		rep->odd += list[i].ignored;
 		rep->suspect += list[i].suspect;
-		if (!list[i].odd)
+		if (!list[i].ignored)
 			check_segment(&k, &list[i], rep, &last);
 	}
-	manifest_missing(buf, list, n, &gone, &i);
+	manifest_list_missing(buf, list, n, &gone, &i);
 	rep->vanished = i;
 	while (i)
 		free(gone[--i]);
@@ -201,13 +201,14 @@ is_doubtful(struct inspect_state *k, const struct walk_line *wl, struct doubt *d
 {
 	struct line *el = &k->line;
 	struct intent *in = &k->p.intent;
-	struct intent_type *s = in->on ? intent_sent(in, el->e.type.p, el->e.type.n) : NULL;
+	struct intent_type *s =
+	    in->active ? intent_find_type(in, el->e.type.p, el->e.type.n) : NULL;
 	struct stream_id a = {0, 0}, b;
 
 	*d = (struct doubt){.after = "0-0"};
 	if (k->p.lost || manifest_is_returned(wl->stem))
 		return 1;
-	if (s == NULL || !intent_reaches(in, wl->chain, wl->stem, wl->pos))
+	if (s == NULL || !intent_covers(in, wl->chain, wl->stem, wl->pos))
 		return 0;
 	/* Whoever sent it had settled the doubt of the line itself: its connection is the one to
 	 * fence. */
@@ -233,7 +234,7 @@ last_form(struct inspect_state *k, const struct walk_line *wl, const struct insp
 	if (!doubtful && !l->derived)
 		return wl->text;
 	b->len = 0;
-	line_put(b, &l->line->e, l->line->maxlen,
+	line_format(b, &l->line->e, l->line->maxlen,
 	    doubtful                ? &d
 	        : l->line->in_doubt ? &l->line->doubt
 	                            : NULL,
@@ -259,7 +260,7 @@ discard_line(struct inspect_state *k, struct discard *d, const struct walk_line 
 static int
 discard_all(struct inspect_state *k, struct discard *d)
 {
-	struct walk *w = walk_open(k->sp, &k->p, WALK_LATE | WALK_CLOSED, backlog_stamp, d->f);
+	struct walk *w = walk_open(k->sp, &k->p, WALK_LAGGING | WALK_LOCKED, backlog_stamp, d->f);
 	struct walk_line wl;
 	const struct segment *s;
 	size_t i, n;
@@ -275,12 +276,12 @@ discard_all(struct inspect_state *k, struct discard *d)
 	s = w != NULL ? walk_segments(w, &n) : NULL;
 	for (i = 0; r == 0 && i < n; i++)
 		if (s[i].kind == SEGMENT_CHAIN)
-			position_set(&k->p.marks.chain, s[i].stem, UINT64_MAX, 0);
+			position_set(&k->p.positions.chain, s[i].stem, UINT64_MAX, 0);
 		else if (s[i].kind != SEGMENT_FOREIGN)
-			position_set(
-			    positions_get(&k->p.marks, s[i].stem), s[i].stem, UINT64_MAX, 0);
-	while (k->p.lates)
-		checkpoint_drop_lagging(&k->p, &k->p.late[0]);
+			position_set(positions_find_or_add(&k->p.positions, s[i].stem), s[i].stem,
+			    UINT64_MAX, 0);
+	while (k->p.nlagging)
+		checkpoint_drop_lagging(&k->p, &k->p.lagging[0]);
 	intent_clear(&k->p.intent);
 	/* Cut off from here on, the rest counts as delivered: it is in quarantine. */
 	if (r == 0)
@@ -301,7 +302,7 @@ claim_all(struct inspect_state *k, struct err *err)
 
 	if (adopt_files(k->sp, &k->p, &rest, &claimed, err) == -1)
 		return -1;
-	if (claimed && checkpoint_prepare(k->sp, err) == 0 &&
+	if (claimed && checkpoint_preallocate(k->sp, err) == 0 &&
 	    checkpoint_store(k->sp, &k->p, err) == -1)
 		return -1;
 	if (rest > 0)
@@ -311,12 +312,12 @@ claim_all(struct inspect_state *k, struct err *err)
 
 /* Under the writers' lock. */
 static int
-discard_locked(struct inspect_state *k, struct discard *d, struct notebook *nb)
+discard_locked(struct inspect_state *k, struct discard *d, struct buffer_hints *nb)
 {
 	/* Wherever this is cut off: nobody may append to what counts as delivered from some point
 	 * on. */
 	nb->inode = 0;
-	if (buffer_note(k->sp, nb, d->f) == -1 || discard_all(k, d) == -1)
+	if (buffer_write_hints(k->sp, nb, d->f) == -1 || discard_all(k, d) == -1)
 		return -1;
 	manifest_clear(k->sp, true);
 	return buffer_sync(k->sp, d->f);
@@ -327,7 +328,7 @@ inspect_discard(struct buffer *buf, int64_t lock_ms, uint64_t *count, struct err
 {
 	struct inspect_state k = {.sp = buf};
 	struct discard d = {.count = count, .f = err};
-	struct notebook nb;
+	struct buffer_hints nb;
 	int r;
 
 	*count = 0;

@@ -30,13 +30,13 @@ let_go(void *arg)
 }
 
 void
-lateclose_give(struct lateclose *r, int fd)
+lateclose_start(struct lateclose *r, int fd)
 {
 	sigset_t all, before;
 
 	if (fd == -1)
 		return;
-	lateclose_end(r);
+	lateclose_wait(r);
 	r->fd = fd;
 	sigfillset(&all);
 	/* signals are for those who wait in a call */
@@ -48,7 +48,7 @@ lateclose_give(struct lateclose *r, int fd)
 }
 
 void
-lateclose_end(struct lateclose *r)
+lateclose_wait(struct lateclose *r)
 {
 	if (r->busy)
 		pthread_join(r->thread, NULL);

@@ -20,14 +20,14 @@ struct lateclose { /* all zero at first */
 	bool busy;
 };
 
-/* Before the file is removed: a descriptor for lateclose_give; -1 when it is small or cannot be
+/* Before the file is removed: a descriptor for lateclose_start; -1 when it is small or cannot be
  * had, and then removing it frees it. */
 int lateclose_hold(int dirfd, const char *name, uint64_t bytes);
 
 /* Afterwards. Takes fd, which may be -1. Waits for the one before. */
-void lateclose_give(struct lateclose *r, int fd);
+void lateclose_start(struct lateclose *r, int fd);
 
 /* Waits until everything is given back. */
-void lateclose_end(struct lateclose *r);
+void lateclose_wait(struct lateclose *r);
 
 #endif

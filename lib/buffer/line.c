@@ -316,7 +316,7 @@ line_parse(const char *line, size_t n, struct line *out, struct bytes *text, str
 	bytes_reserve(text, n + 1); /* for all: what points into it stays */
 	if (check_line(line, n, &ours, err) == -1)
 		return -1;
-	out->ours = ours;
+	out->has_crc = ours;
 	if (read_front(line, n, ours, &out->e, values, text, err) == -1)
 		return -1;
 	at = bytes_of(values[BUFFERED_AT], text);
@@ -339,7 +339,7 @@ line_digest(const struct event *e, char out[UUID_SIZE])
 }
 
 int
-line_read(const char *p, size_t n, struct line *l, struct bytes *text, struct err *err)
+line_parse_checked(const char *p, size_t n, struct line *l, struct bytes *text, struct err *err)
 {
 	if (line_parse(p, n, l, text, err) == -1)
 		return -1;
@@ -348,7 +348,7 @@ line_read(const char *p, size_t n, struct line *l, struct bytes *text, struct er
 }
 
 void
-line_put(
+line_format(
     struct bytes *out, const struct event *e, int64_t maxlen, const struct doubt *d, int64_t stamp)
 {
 	struct bytes head = {0}, tail = {0};

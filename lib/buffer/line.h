@@ -36,7 +36,7 @@ struct line {
 	struct event e;      /* borrows from `text` of line_parse */
 	int64_t buffered_at; /* us */
 	int64_t maxlen;      /* -1 when the line has none */
-	bool ours;           /* has a crc (and it was right) */
+	bool has_crc;        /* has a crc (and it was right) */
 	bool in_doubt;
 	struct doubt doubt;
 };
@@ -56,9 +56,10 @@ int line_parse(const char *line, size_t n, struct line *out, struct bytes *text,
 void line_digest(const struct event *e, char out[UUID_SIZE]);
 
 /* The same as line_parse, and the type is a legal one. */
-int line_read(const char *p, size_t n, struct line *l, struct bytes *text, struct err *err);
+int line_parse_checked(
+    const char *p, size_t n, struct line *l, struct bytes *text, struct err *err);
 /* Appends it, newline included. maxlen < 0 and d NULL: without. stamp: its buffered_at. */
-void line_put(
+void line_format(
     struct bytes *out, const struct event *e, int64_t maxlen, const struct doubt *d, int64_t stamp);
 
 /* What line_complete made; the event borrows it. */

@@ -135,7 +135,7 @@ find(struct memory *c, const struct segment *s, bool closed)
 		if (strcmp(e->stem, s->stem) != 0)
 			continue;
 		if (e->inode != s->inode ||
-		    (closed ? e->part.end != s->size || e->changed != s->changed
+		    (closed ? e->part.end != s->size || e->changed != s->mtime_ns
 		            : e->part.end > s->size))
 			break;
 		c->next = (c->next + i + 1) % c->n;
@@ -149,14 +149,14 @@ find(struct memory *c, const struct segment *s, bool closed)
 static void
 note(struct memory *c, const struct segment *s, bool closed, const struct linecount *part)
 {
-	if (c->path == NULL || s->changed < 0 || part->first < 0)
+	if (c->path == NULL || s->mtime_ns < 0 || part->first < 0)
 		return;
 	for (size_t i = 0; i < c->n; i++)
 		if (strcmp(c->entry[i].stem, s->stem) == 0)
 			c->entry[i].used = false;
 	add(c,
 	    &(struct linecount_entry){
-	        mem_strdup(s->stem), s->inode, closed ? s->changed : 0, *part, true});
+	        mem_strdup(s->stem), s->inode, closed ? s->mtime_ns : 0, *part, true});
 	c->changed = true;
 }
 
@@ -240,11 +240,11 @@ static int
 count_last(struct buffer *buf, walk_stamp_fn *stamp, struct memory *known, const struct segment *s,
     struct linecount *part, struct err *err)
 {
-	struct notebook nb;
+	struct buffer_hints nb;
 
 	if (s->gz)
 		return count_on(buf, stamp, s, UINT64_MAX, true, part, err);
-	buffer_peek(buf, &nb);
+	buffer_read_hints(buf, &nb);
 	*part = find(known, s, false);
 	if (strcmp(nb.stem, s->stem) == 0 && nb.inode == s->inode && nb.size <= s->size &&
 	    nb.size > part->end) {
@@ -259,7 +259,7 @@ bool
 linecount_chain(struct buffer *buf, const struct checkpoint *p, const struct segment *list,
     size_t n, walk_stamp_fn *stamp, struct linecount *sum)
 {
-	const struct position *m = &p->marks.chain;
+	const struct position *m = &p->positions.chain;
 	struct memory *known;
 	struct err err;
 	size_t i;
@@ -267,10 +267,10 @@ linecount_chain(struct buffer *buf, const struct checkpoint *p, const struct seg
 
 	*sum = (struct linecount){0};
 	for (i = 0; i < n; i++)
-		if (list[i].odd ||
+		if (list[i].ignored ||
 		    (list[i].kind != SEGMENT_CHAIN && list[i].kind != SEGMENT_FOREIGN))
 			return false;
-	if (p->lates)
+	if (p->nlagging)
 		return false;
 	known = recall(buf);
 	for (i = 0; r == 0 && i < n && list[i].kind == SEGMENT_CHAIN; i++) {

@@ -3,8 +3,8 @@
  *
  * A closed segment never changes: nobody appends to a segment that has a successor, and its name
  * does not come again. In the last one, nothing changes before the size that its writers have noted
- * (struct notebook). So a look at a full buffer reads only what came since the last one. What is
- * remembered is a cache, in $XDG_CACHE_HOME/eventbus or
+ * (struct buffer_hints). So a look at a full buffer reads only what came since the last one. What
+ * is remembered is a cache, in $XDG_CACHE_HOME/eventbus or
  * ~/.cache/eventbus, one file a buffer: no failure is one, and no durability is needed.
  */
 #ifndef BUFFER_LINECOUNT_H

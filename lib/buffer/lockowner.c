@@ -43,7 +43,7 @@ owner_of(const struct stat *st)
 static bool
 is_free(struct buffer *buf)
 {
-	int fd = buffer_state(buf, ".lock", O_RDONLY);
+	int fd = buffer_open_state(buf, ".lock", O_RDONLY);
 	bool mine = fd != -1 && flock(fd, LOCK_SH | LOCK_NB) == 0;
 
 	if (fd != -1)

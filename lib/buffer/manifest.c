@@ -20,7 +20,7 @@ void
 manifest_add(struct buffer *buf, const char *stem)
 {
 	struct bytes b = {0};
-	int fd = buffer_state(buf, ".roster", O_RDWR | O_APPEND | O_CREAT);
+	int fd = buffer_open_state(buf, ".roster", O_RDWR | O_APPEND | O_CREAT);
 	off_t size = fd == -1 ? 0 : lseek(fd, 0, SEEK_END);
 	char last = '\n';
 
@@ -91,7 +91,7 @@ set_marks(struct buffer *buf, const char *const *stems, size_t n, const char *to
 	while (r == 0 && next_line(&p, &mark, &name)) {
 		if (*mark == 'x' || bsearch(name, stems, n, sizeof(*stems), stem_cmp) == NULL)
 			continue;
-		if ((fd == -1 && (fd = buffer_state(buf, ".roster", O_WRONLY)) == -1) ||
+		if ((fd == -1 && (fd = buffer_open_state(buf, ".roster", O_WRONLY)) == -1) ||
 		    pwrite(fd, to, 1, mark - text) != 1)
 			r = -1;
 	}
@@ -104,7 +104,7 @@ set_marks(struct buffer *buf, const char *const *stems, size_t n, const char *to
 }
 
 int
-manifest_strike(struct buffer *buf, const char **stems, size_t n, struct err *err)
+manifest_remove(struct buffer *buf, const char **stems, size_t n, struct err *err)
 {
 	if (n == 0)
 		return 0;
@@ -132,7 +132,7 @@ manifest_clear(struct buffer *buf, bool all)
 {
 	int fd;
 
-	if ((!all && !all_struck(buf)) || (fd = buffer_state(buf, ".roster", O_WRONLY)) == -1)
+	if ((!all && !all_struck(buf)) || (fd = buffer_open_state(buf, ".roster", O_WRONLY)) == -1)
 		return;
 	if (ftruncate(fd, 0) == -1) {
 		/* All its lines are struck: nothing is missed. */
@@ -170,7 +170,7 @@ is_missing(struct buffer *buf, const char *stem)
 }
 
 void
-manifest_missing(
+manifest_list_missing(
     struct buffer *buf, const struct segment *list, size_t n, char ***stems, size_t *count)
 {
 	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark,
@@ -232,7 +232,7 @@ take_out(struct buffer *buf, const struct segment *s, struct err *err)
 	snprintf(name, sizeof(name), "%s" RETURNED ".jsonl%s", s->stem, s->gz ? ".gz" : "");
 	if (renameat(buffer_fd(buf), s->name, buffer_fd(buf), name) == -1)
 		return err_sys(err, STATUS_UNSAFE, "rename '%s/%s'", buffer_dir(buf), s->name);
-	if (manifest_strike(buf, &(const char *){s->stem}, 1, err) == -1)
+	if (manifest_remove(buf, &(const char *){s->stem}, 1, err) == -1)
 		return -1;
 	*strstr(name, ".jsonl") = '\0';
 	manifest_add(buf, name);
@@ -252,11 +252,11 @@ finish_taking(struct buffer *buf, const struct segment *s, struct err *err)
 		return 0;
 	if (!mark_of(buf, s->stem))
 		manifest_add(buf, s->stem);
-	return manifest_strike(buf, &(const char *){stem}, 1, err);
+	return manifest_remove(buf, &(const char *){stem}, 1, err);
 }
 
 int
-manifest_returned(struct buffer *buf, struct err *err)
+manifest_reconcile(struct buffer *buf, struct err *err)
 {
 	struct segment *list;
 	char **gone;
@@ -265,7 +265,7 @@ manifest_returned(struct buffer *buf, struct err *err)
 
 	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
 		return -1;
-	manifest_missing(buf, list, n, &gone, &i);
+	manifest_list_missing(buf, list, n, &gone, &i);
 	while (i) {
 		set_marks(buf, &(const char *){gone[--i]}, 1, "!");
 		free(gone[i]);
@@ -274,13 +274,13 @@ manifest_returned(struct buffer *buf, struct err *err)
 	/* One that is left alone for now, a hard link say: the drain passes it, and it counts as
 	 * returned when it is a segment again. */
 	for (i = 0; i < n; i++)
-		if (list[i].odd && list[i].kind == SEGMENT_CHAIN)
+		if (list[i].ignored && list[i].kind == SEGMENT_CHAIN)
 			set_marks(buf, &(const char *){list[i].stem}, 1, "!");
 	n = any_vanished(buf) ? n : 0;
 	for (i = 0; r == 0 && i < n; i++)
 		r = finish_taking(buf, &list[i], err);
 	for (i = 0; r == 0 && i < n; i++)
-		if (list[i].kind == SEGMENT_CHAIN && !list[i].odd &&
+		if (list[i].kind == SEGMENT_CHAIN && !list[i].ignored &&
 		    mark_of(buf, list[i].stem) == '!')
 			r = take_out(buf, &list[i], err);
 	free(list);

@@ -18,7 +18,7 @@ void manifest_add(struct buffer *buf, const char *stem);
  * Before their files go, in one pass and one sync; sorts the stems. On failure the files must stay:
  * unlinked, they would be missed for ever. A stem that is not there is none.
  */
-int manifest_strike(struct buffer *buf, const char **stems, size_t n, struct err *err);
+int manifest_remove(struct buffer *buf, const char **stems, size_t n, struct err *err);
 /* Empties it when all its stems are struck (under both locks); with `all`, whatever it says:
  * vanished segments are forgotten. */
 void manifest_clear(struct buffer *buf, bool all);
@@ -28,12 +28,12 @@ void manifest_clear(struct buffer *buf, bool all);
  * came back after the marks may have passed it out of the chain, as a segment of its own
  * (STEM.own-0): whether its lines were delivered has to be looked up.
  */
-int manifest_returned(struct buffer *buf, struct err *err);
+int manifest_reconcile(struct buffer *buf, struct err *err);
 /* 1 for the stem of such a segment. */
 int manifest_is_returned(const char *stem);
 
 /* Stems that ought to be and are not in the list: fresh array of fresh strings. */
-void manifest_missing(
+void manifest_list_missing(
     struct buffer *buf, const struct segment *list, size_t n, char ***stems, size_t *count);
 
 #endif

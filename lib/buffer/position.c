@@ -36,21 +36,21 @@ positions_find(const struct positions *m, const char *stem)
 {
 	size_t i;
 
-	for (i = 0; i < m->files; i++)
-		if (strcmp(m->file[i].stem, stem) == 0)
-			return &m->file[i];
+	for (i = 0; i < m->nfiles; i++)
+		if (strcmp(m->files[i].stem, stem) == 0)
+			return &m->files[i];
 	return NULL;
 }
 
 struct position *
-positions_get(struct positions *m, const char *stem)
+positions_find_or_add(struct positions *m, const char *stem)
 {
 	struct position *k = positions_find(m, stem);
 
 	if (k != NULL)
 		return k;
-	m->file = mem_realloc(m->file, (m->files + 1) * sizeof(*m->file));
-	k = &m->file[m->files++];
+	m->files = mem_realloc(m->files, (m->nfiles + 1) * sizeof(*m->files));
+	k = &m->files[m->nfiles++];
 	memset(k, 0, sizeof(*k));
 	k->stem = mem_strdup(stem);
 	return k;
@@ -64,7 +64,7 @@ positions_drop(struct positions *m, const char *stem)
 	if (k == NULL)
 		return;
 	free(k->stem);
-	*k = m->file[--m->files];
+	*k = m->files[--m->nfiles];
 }
 
 void
@@ -73,9 +73,9 @@ positions_clear(struct positions *m)
 	size_t i;
 
 	position_clear(&m->chain);
-	for (i = 0; i < m->files; i++)
-		free(m->file[i].stem);
-	free(m->file);
+	for (i = 0; i < m->nfiles; i++)
+		free(m->files[i].stem);
+	free(m->files);
 	memset(m, 0, sizeof(*m));
 }
 
@@ -87,15 +87,15 @@ positions_copy(struct positions *to, const struct positions *from)
 	memset(to, 0, sizeof(*to));
 	if (from->chain.stem != NULL)
 		position_set(&to->chain, from->chain.stem, from->chain.pos, 0);
-	for (i = 0; i < from->files; i++)
-		position_set(positions_get(to, from->file[i].stem), from->file[i].stem,
-		    from->file[i].pos, from->file[i].limit);
+	for (i = 0; i < from->nfiles; i++)
+		position_set(positions_find_or_add(to, from->files[i].stem), from->files[i].stem,
+		    from->files[i].pos, from->files[i].limit);
 }
 
 int
-positions_none(const struct positions *m)
+positions_empty(const struct positions *m)
 {
-	return m->chain.stem == NULL && m->files == 0;
+	return m->chain.stem == NULL && m->nfiles == 0;
 }
 
 int

@@ -21,8 +21,8 @@ struct position {
 
 struct positions {
 	struct position chain;
-	struct position *file;
-	size_t files;
+	struct position *files;
+	size_t nfiles;
 };
 
 void position_set(struct position *m, const char *stem, uint64_t pos, uint64_t limit);
@@ -30,12 +30,12 @@ void position_clear(struct position *m);
 /* among the files; NULL */
 struct position *positions_find(const struct positions *m, const char *stem);
 /* made when missing */
-struct position *positions_get(struct positions *m, const char *stem);
+struct position *positions_find_or_add(struct positions *m, const char *stem);
 void positions_drop(struct positions *m, const char *stem);
 void positions_clear(struct positions *m);
 /* *to is overwritten, not freed */
 void positions_copy(struct positions *to, const struct positions *from);
-int positions_none(const struct positions *m);
+int positions_empty(const struct positions *m);
 /* Chain positions: <0 0 >0; a mark without a stem is before everything. */
 int position_cmp(const struct position *a, const char *stem, uint64_t pos);
 /* Whether a line at pos of this source (stem: of the chain's segment, or of the file) lies before

@@ -134,10 +134,10 @@ refill(struct reader *r, struct err *err)
 {
 	ssize_t got;
 
-	if (r->b.len - r->used > READER_LINE) {
+	if (r->b.len - r->used > READER_LINE_MAX) {
 		errno = EBADMSG;
 		return err_sys(err, STATUS_UNSAFE, "a line of more than %" PRIu64 " bytes in '%s'",
-		    READER_LINE, r->seg.name);
+		    READER_LINE_MAX, r->seg.name);
 	}
 
 	if (r->used) {
@@ -182,7 +182,7 @@ reader_next(struct reader *r, struct reader_line *l, struct err *err)
 }
 
 int
-reader_at(struct reader *r, uint64_t pos, char *to, size_t n, struct err *err)
+reader_read_at(struct reader *r, uint64_t pos, char *to, size_t n, struct err *err)
 {
 	if (wake(r) == 0 && pread(r->fd, to, n, (off_t)pos) == (ssize_t)n) {
 		rest(r);
@@ -192,7 +192,7 @@ reader_at(struct reader *r, uint64_t pos, char *to, size_t n, struct err *err)
 }
 
 uint64_t
-reader_size(const struct reader *r)
+reader_bytes_read(const struct reader *r)
 {
 	return r->at + r->b.len;
 }

@@ -19,7 +19,7 @@
 
 struct reader;
 
-#define READER_LINE ((uint64_t)512 << 20) /* a longer line is damage: memory is bounded */
+#define READER_LINE_MAX ((uint64_t)512 << 20) /* a longer line is damage: memory is bounded */
 
 struct reader_line {
 	struct slice text; /* without newline; valid until the next call */
@@ -43,8 +43,8 @@ void reader_close(struct reader *r); /* NULL is fine */
  * there is no more to be had from it. */
 int reader_next(struct reader *r, struct reader_line *l, struct err *err);
 /* Exactly n bytes at an offset, of a plain file; does not move the reader. */
-int reader_at(struct reader *r, uint64_t pos, char *to, size_t n, struct err *err);
+int reader_read_at(struct reader *r, uint64_t pos, char *to, size_t n, struct err *err);
 /* bytes read so far from the beginning of the file */
-uint64_t reader_size(const struct reader *r);
+uint64_t reader_bytes_read(const struct reader *r);
 
 #endif

@@ -14,14 +14,14 @@
 #include "buffer/reader.h"
 
 void
-reclaim_clean(struct reclaim *s, const char *stem)
+reclaim_add_clean(struct reclaim *s, const char *stem)
 {
 	s->clean = mem_realloc(s->clean, (s->n + 1) * sizeof(*s->clean));
 	s->clean[s->n++] = mem_strdup(stem);
 }
 
 void
-reclaim_dirty(struct reclaim *s, const char *stem)
+reclaim_drop_clean(struct reclaim *s, const char *stem)
 {
 	size_t i;
 
@@ -34,7 +34,7 @@ reclaim_dirty(struct reclaim *s, const char *stem)
 }
 
 void
-reclaim_begin(struct reclaim *s)
+reclaim_begin_walk(struct reclaim *s)
 {
 	free(s->gone);
 	s->gone = NULL;
@@ -44,12 +44,12 @@ reclaim_begin(struct reclaim *s)
 void
 reclaim_free(struct reclaim *s)
 {
-	reclaim_begin(s);
+	reclaim_begin_walk(s);
 	while (s->n)
 		free(s->clean[--s->n]);
 	free(s->clean);
 	s->clean = NULL;
-	lateclose_end(&s->release);
+	lateclose_wait(&s->release);
 }
 
 static bool
@@ -70,13 +70,13 @@ is_needed(const struct reclaim *s, struct checkpoint *p, const struct segment *s
 	size_t i;
 	const struct position *k;
 
-	for (i = 0; i < p->lates; i++) {
+	for (i = 0; i < p->nlagging; i++) {
 		if (seg->kind != SEGMENT_CHAIN) {
-			if (positions_find(&p->late[i].at, seg->stem) != NULL)
+			if (positions_find(&p->lagging[i].positions, seg->stem) != NULL)
 				return true;
 			continue;
 		}
-		k = &p->late[i].at.chain;
+		k = &p->lagging[i].positions.chain;
 		if (k->stem != NULL && strcmp(k->stem, seg->stem) <= 0 && !is_clean(s, seg->stem))
 			return true;
 	}
@@ -88,7 +88,7 @@ static int
 take_away(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p,
     const struct segment *seg, struct err *err)
 {
-	struct broken_segment *b = checkpoint_broken(p, seg->stem);
+	struct bad_segment *b = checkpoint_find_bad(p, seg->stem);
 	int fd, r = 0;
 
 	if (b != NULL)
@@ -96,7 +96,7 @@ take_away(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct ch
 	fd = lateclose_hold(buffer_fd(buf), seg->name, seg->size);
 	if (segment_unlink(buffer_fd(buf), seg) == -1)
 		r = err_sys(err, STATUS_UNSAFE, "remove '%s/%s'", buffer_dir(buf), seg->name);
-	lateclose_give(&s->release, fd);
+	lateclose_start(&s->release, fd);
 	return r;
 }
 
@@ -120,14 +120,14 @@ keep_torn(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct ch
 		    quarantine_add(q, seg->stem, l.pos,
 		        "torn: the writer died in the middle of the line", l.text, &why) == -1 ||
 		    quarantine_sync(q, &why) == -1)
-			checkpoint_add_broken(p, seg->stem);
+			checkpoint_add_bad(p, seg->stem);
 		s->torn++;
-		position_set(&p->marks.chain, seg->stem, l.end, 0);
+		position_set(&p->positions.chain, seg->stem, l.end, 0);
 	}
 	if (got == -1 && err->sys == EBADMSG) { /* no end of it in sight: the file goes whole */
-		if (checkpoint_broken(p, seg->stem) == NULL)
-			checkpoint_add_broken(p, seg->stem);
-		position_set(&p->marks.chain, seg->stem, UINT64_MAX, 0);
+		if (checkpoint_find_bad(p, seg->stem) == NULL)
+			checkpoint_add_bad(p, seg->stem);
+		position_set(&p->positions.chain, seg->stem, UINT64_MAX, 0);
 		got = 0;
 	}
 	reader_close(r);
@@ -136,10 +136,10 @@ keep_torn(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct ch
 
 static int
 take_last_locked(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p,
-    const struct segment *seg, struct notebook *nb, bool *gone, struct err *err)
+    const struct segment *seg, struct buffer_hints *nb, bool *gone, struct err *err)
 {
 	struct stat st;
-	const struct position *m = &p->marks.chain;
+	const struct position *m = &p->positions.chain;
 	bool in = m->stem != NULL && strcmp(m->stem, seg->stem) == 0;
 
 	if (fstatat(buffer_fd(buf), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
@@ -152,11 +152,11 @@ take_last_locked(struct reclaim *s, struct buffer *buf, struct quarantine *q, st
 		return 0; /* somebody appended: for the next round */
 	if (strcmp(nb->stem, seg->stem) == 0) {
 		nb->inode = 0;
-		if (buffer_note(buf, nb, err) == -1)
+		if (buffer_write_hints(buf, nb, err) == -1)
 			return -1;
 	}
 	*gone = true;
-	if (manifest_strike(buf, &(const char *){seg->stem}, 1, err) == -1 ||
+	if (manifest_remove(buf, &(const char *){seg->stem}, 1, err) == -1 ||
 	    take_away(s, buf, q, p, seg, err) == -1)
 		return -1;
 	if (segment_any(buffer_fd(buf)) == 0)
@@ -168,7 +168,7 @@ static int
 take_last(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p,
     const struct segment *seg, int64_t lock_ms, bool *gone, struct err *err)
 {
-	struct notebook nb;
+	struct buffer_hints nb;
 	int r;
 
 	if (buffer_lock(buf, lock_ms, &nb, err) == -1)
@@ -185,10 +185,10 @@ static bool
 is_through(
     struct buffer *buf, struct checkpoint *p, const struct walk *w, const struct segment *seg)
 {
-	struct position *m = positions_find(&p->marks, seg->stem);
+	struct position *m = positions_find(&p->positions, seg->stem);
 	struct stat st;
 
-	if (!walk_finished(w, seg->stem) ||
+	if (!walk_is_finished(w, seg->stem) ||
 	    fstatat(buffer_fd(buf), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return false;
 	if (m == NULL)
@@ -208,7 +208,7 @@ static size_t
 choose(struct reclaim *s, struct buffer *buf, struct checkpoint *p, const struct walk *w, bool end,
     size_t *out)
 {
-	const char *mark = p->marks.chain.stem;
+	const char *mark = p->positions.chain.stem;
 	size_t i, n, chosen = 0;
 	const struct segment *seg = walk_segments(w, &n);
 
@@ -220,7 +220,7 @@ choose(struct reclaim *s, struct buffer *buf, struct checkpoint *p, const struct
 		if (!end && !through)
 			/* the rest of the chain, and files, which wait for the end */
 			break;
-		if (s->gone[i] || seg[i].kind == SEGMENT_FOREIGN || seg[i].odd ||
+		if (s->gone[i] || seg[i].kind == SEGMENT_FOREIGN || seg[i].ignored ||
 		    is_needed(s, p, &seg[i]))
 			continue;
 		if (through || (chain && !last) || (!chain && is_through(buf, p, w, &seg[i])))
@@ -239,12 +239,12 @@ take_chosen(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct 
 
 	for (i = 0; i < n; i++)
 		stems[i] = seg[chosen[i]].stem;
-	r = manifest_strike(buf, stems, n, err);
+	r = manifest_remove(buf, stems, n, err);
 	free(stems);
 	for (i = 0; r == 0 && i < n; i++) {
 		if ((r = take_away(s, buf, q, p, &seg[chosen[i]], err)) == -1)
 			break;
-		checkpoint_forget(p, seg[chosen[i]].stem);
+		checkpoint_drop_source(p, seg[chosen[i]].stem);
 		s->gone[chosen[i]] = true;
 	}
 	return r;
@@ -269,10 +269,10 @@ reclaim_run(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct 
 		s->first++;
 	while (last < n && seg[last].kind == SEGMENT_CHAIN)
 		last++;
-	if (r == 0 && end && last-- > 0 && !s->gone[last] && !seg[last].odd &&
+	if (r == 0 && end && last-- > 0 && !s->gone[last] && !seg[last].ignored &&
 	    !is_needed(s, p, &seg[last]) &&
 	    (r = take_last(s, buf, q, p, &seg[last], lock_ms, &out, err)) == 0 && out) {
-		checkpoint_forget(p, seg[last].stem);
+		checkpoint_drop_source(p, seg[last].stem);
 		s->gone[last] = true;
 		chosen++;
 	}

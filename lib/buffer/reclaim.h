@@ -24,10 +24,10 @@ struct reclaim {
 	struct lateclose release;
 };
 
-void reclaim_begin(struct reclaim *s);                   /* another walk */
-void reclaim_clean(struct reclaim *s, const char *stem); /* remembers one */
+void reclaim_begin_walk(struct reclaim *s);                  /* another walk */
+void reclaim_add_clean(struct reclaim *s, const char *stem); /* remembers one */
 /* forgets it again: a line was left behind after all */
-void reclaim_dirty(struct reclaim *s, const char *stem);
+void reclaim_drop_clean(struct reclaim *s, const char *stem);
 void reclaim_free(struct reclaim *s);
 
 /*

@@ -350,7 +350,7 @@ count_buffered(struct retry *t, char *name)
 	if (segment_list(buffer_fd(t->sp), &list, &n, t->f) == -1)
 		return -1;
 	for (i = 0; r == 0 && i < n; i++)
-		if (list[i].kind != SEGMENT_FOREIGN && !list[i].odd)
+		if (list[i].kind != SEGMENT_FOREIGN && !list[i].ignored)
 			r = count_segment(t, &list[i]);
 	free(list);
 	return r;

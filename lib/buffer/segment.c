@@ -59,7 +59,7 @@ kind_of(const char *stem)
 	if (n && strncmp(stem + n, ".own-", 5) == 0 && all_digits(stem + n + 5, end))
 		return SEGMENT_OWN;
 	if (dot != NULL && strncmp(dot, ".claimed-", 9) == 0 && all_digits(dot + 9, end))
-		return SEGMENT_CLAIMED;
+		return SEGMENT_ADOPTED;
 	return SEGMENT_FOREIGN;
 }
 
@@ -128,10 +128,10 @@ measure(int dirfd, struct segment *s)
 
 	if (fstatat(dirfd, s->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return errno == ENOENT ? 0 : -1;
-	s->odd = !is_ours(&st);
+	s->ignored = !is_ours(&st);
 	s->size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
 	s->inode = st.st_ino;
-	s->changed = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+	s->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
 	return 1;
 }
 
@@ -192,7 +192,7 @@ segment_any(int dirfd)
 		return -1;
 	for (errno = 0; !found && (e = readdir(d)) != NULL; errno = 0)
 		if (segment_parse(e->d_name, &s) == 0)
-			found = measure(dirfd, &s) == 0 ? 0 : !s.odd;
+			found = measure(dirfd, &s) == 0 ? 0 : !s.ignored;
 	if (!found && errno)
 		found = -1;
 	closedir(d);
@@ -215,7 +215,7 @@ segment_last(int dirfd, struct segment *last, struct err *err)
 		cmp = found ? strcmp(s.stem, last->stem) : 1;
 		if (cmp < 0 || (cmp == 0 && s.gz)) /* of twins the plain one counts */
 			continue;
-		if ((there = measure(dirfd, &s)) == 1 && !s.odd) {
+		if ((there = measure(dirfd, &s)) == 1 && !s.ignored) {
 			*last = s;
 			found = 1;
 		}
@@ -240,7 +240,7 @@ stem_of(int64_t us, char out[32])
 }
 
 void
-segment_next(const char *last, int64_t now_us, char out[64])
+segment_next_stem(const char *last, int64_t now_us, char out[64])
 {
 	char second[32], when[32];
 	int64_t us;
@@ -263,7 +263,7 @@ segment_next(const char *last, int64_t now_us, char out[64])
 }
 
 int
-segment_today(const char *stem, int64_t now_us)
+segment_is_today(const char *stem, int64_t now_us)
 {
 	char day[32];
 

@@ -23,7 +23,7 @@
 
 #define SEGMENT_NAME 256
 
-enum segment_kind { SEGMENT_CHAIN, SEGMENT_OWN, SEGMENT_CLAIMED, SEGMENT_FOREIGN };
+enum segment_kind { SEGMENT_CHAIN, SEGMENT_OWN, SEGMENT_ADOPTED, SEGMENT_FOREIGN };
 
 struct segment {
 	char name[SEGMENT_NAME];
@@ -31,10 +31,10 @@ struct segment {
 	enum segment_kind kind;
 	bool gz, suspect;
 	/* not a regular file of one link that is ours: reported, never opened for writing */
-	bool odd;
+	bool ignored;
 	uint64_t size; /* bytes on disk when listed */
 	uint64_t inode;
-	int64_t changed; /* its mtime, ns */
+	int64_t mtime_ns; /* its mtime, ns */
 };
 
 /* All of them, chain first in order of age, then the others by name. A compressed file beside its
@@ -49,9 +49,9 @@ int segment_parse(const char *name, struct segment *s);
 
 /* The stem of the next chain segment: the second of now, or `last` counted up when that is not
  * later. */
-void segment_next(const char *last, int64_t now_us, char out[64]);
+void segment_next_stem(const char *last, int64_t now_us, char out[64]);
 /* 1 when a chain stem was made on the UTC day of now_us, or a later one. */
-int segment_today(const char *stem, int64_t now_us);
+int segment_is_today(const char *stem, int64_t now_us);
 
 /* Removes it, and what a compression that was cut off left beside it. 0, or -1 with errno; ENOENT
  * is no failure. */

@@ -54,7 +54,7 @@ suspect_open(
 	for (i = 0; i < n; i++) {
 		bool own = strcmp(list[i].stem, stem) == 0;
 
-		if (list[i].odd || list[i].kind == SEGMENT_FOREIGN || (!own && !later))
+		if (list[i].ignored || list[i].kind == SEGMENT_FOREIGN || (!own && !later))
 			continue;
 		if (read_events(s, buf, &list[i], own, err) == -1) {
 			suspect_close(s);

@@ -120,7 +120,7 @@ walk_sorted(struct walk *w, struct source *s, struct err *err)
 		s->given_stamp = e.stamp;
 	s->text.len = 0;
 	bytes_reserve(&s->text, e.len + 1u);
-	if (reader_at(s->r, e.at, s->text.p, e.len, err) == -1)
+	if (reader_read_at(s->r, e.at, s->text.p, e.len, err) == -1)
 		return -1;
 	s->line = (struct walk_line){.text = {s->text.p, e.len},
 	    .stem = s->seg->stem,
@@ -193,7 +193,7 @@ open_next(struct walk *w, struct source *s, uint64_t from, struct err *err)
 	if (err->sys != ENOENT)
 		return -1;
 	/* gone meanwhile, and not by us: it stays in the roster, which tells of it */
-	seg->odd = true;
+	seg->ignored = true;
 	return 0;
 }
 
@@ -250,16 +250,17 @@ walk_next(struct walk *w, struct walk_line *l, struct err *err)
 static struct position
 start_of(const struct checkpoint *p, bool from_late, const char *stem)
 {
-	struct position *m = stem != NULL ? positions_find(&p->marks, stem) : NULL;
+	struct position *m = stem != NULL ? positions_find(&p->positions, stem) : NULL;
 	struct position low = {0}, *k;
 	size_t i;
 
 	if (stem == NULL)
-		low = p->marks.chain;
+		low = p->positions.chain;
 	else if (m != NULL)
 		low = *m;
-	for (i = 0; from_late && i < p->lates; i++) {
-		k = stem != NULL ? positions_find(&p->late[i].at, stem) : &p->late[i].at.chain;
+	for (i = 0; from_late && i < p->nlagging; i++) {
+		k = stem != NULL ? positions_find(&p->lagging[i].positions, stem)
+		                 : &p->lagging[i].positions.chain;
 		if (k == NULL || k->stem == NULL)
 			continue;
 		if (stem != NULL ? k->pos < low.pos
@@ -305,7 +306,7 @@ is_sorted(struct walk *w, const struct segment *seg, uint64_t *size, struct err 
 			sorted &= stamp >= last;
 			last = stamp;
 		}
-	*size = reader_size(r);
+	*size = reader_bytes_read(r);
 	reader_close(r);
 	/* what is damaged shows again when it is read */
 	return got == -1 && err->sys != EBADMSG ? -1 : sorted;
@@ -316,11 +317,11 @@ open_file(struct walk *w, const struct checkpoint *p, const struct segment *seg,
 {
 	struct source *s = &w->src[w->nsrc];
 	struct position from = start_of(p, w->late, seg->stem);
-	const struct position *main = positions_find(&p->marks, seg->stem);
+	const struct position *main = positions_find(&p->positions, seg->stem);
 	uint64_t limit = main != NULL ? main->limit : 0;
 	int sorted = 1;
 
-	if (seg->kind == SEGMENT_CLAIMED && main == NULL &&
+	if (seg->kind == SEGMENT_ADOPTED && main == NULL &&
 	    (sorted = is_sorted(w, seg, &limit, err)) == -1)
 		return err->sys == ENOENT ? 0 : -1;
 	if (sorted && !(main != NULL && main->limit))
@@ -355,7 +356,7 @@ take_list(struct walk *w, struct err *err)
 		w->last_size = last.size;
 	for (i = 0, n = 0; i < w->nsegs;
 	     i++) /* chain segments begun since then are for the next walk */
-		if (!w->segs[i].odd &&
+		if (!w->segs[i].ignored &&
 		    (w->segs[i].kind != SEGMENT_CHAIN ||
 		        (any && strcmp(w->segs[i].stem, last.stem) <= 0)))
 			w->segs[n++] = w->segs[i];
@@ -372,9 +373,9 @@ walk_open(struct buffer *buf, const struct checkpoint *p, int flags, walk_stamp_
 
 	w->buf = buf;
 	w->stamp = stamp;
-	w->late = flags & WALK_LATE;
+	w->late = flags & WALK_LAGGING;
 	w->sync = flags & WALK_SYNC;
-	w->closed = flags & WALK_CLOSED;
+	w->closed = flags & WALK_LOCKED;
 	if (take_list(w, err) == -1)
 		goto fail;
 	w->src = mem_alloc((w->nsegs + 1) * sizeof(*w->src)); /* the first is the chain */
@@ -421,7 +422,7 @@ walk_segments(const struct walk *w, size_t *n)
 }
 
 int
-walk_finished(const struct walk *w, const char *stem)
+walk_is_finished(const struct walk *w, const char *stem)
 {
 	size_t i;
 
@@ -438,7 +439,7 @@ walk_damaged(const struct walk *w, size_t i)
 }
 
 const char *
-walk_disorder(const struct walk *w)
+walk_disordered_file(const struct walk *w)
 {
 	return w->disorder;
 }

@@ -43,9 +43,9 @@ typedef int walk_stamp_fn(struct slice line, int64_t *stamp);
 
 enum walk_flags {
 	/* begin at the lowest mark of any late type, not at the main marks */
-	WALK_LATE = 1,
+	WALK_LAGGING = 1,
 	WALK_SYNC = 2,  /* only what is durable may be sent */
-	WALK_CLOSED = 4 /* the caller holds the writers' lock: a torn end is torn, not unfinished */
+	WALK_LOCKED = 4 /* the caller holds the writers' lock: a torn end is torn, not unfinished */
 };
 
 /* NULL on failure. */
@@ -58,11 +58,11 @@ void walk_close(struct walk *w);
 /* The segments that the walk saw, see segment_list. */
 const struct segment *walk_segments(const struct walk *w, size_t *n);
 /* 1 when this file (not of the chain) was read to its end. */
-int walk_finished(const struct walk *w, const char *stem);
+int walk_is_finished(const struct walk *w, const char *stem);
 /* Compressed segments that turned out damaged or cut in this walk: what could be decoded was given.
  */
 const struct segment *walk_damaged(const struct walk *w, size_t i); /* NULL past the last */
 /* The name of a claimed file with lines further out of order than the window, or NULL. */
-const char *walk_disorder(const struct walk *w);
+const char *walk_disordered_file(const struct walk *w);
 
 #endif

@@ -77,14 +77,14 @@ add_to_batch(struct batch *b)
 static void
 determine_doubt(struct drain *d, struct batch_item *it)
 {
-	struct intent_type *s = d->old_intent.on
-	    ? intent_sent(&d->old_intent, it->line.e.type.p, it->line.e.type.n)
+	struct intent_type *s = d->old_intent.active
+	    ? intent_find_type(&d->old_intent, it->line.e.type.p, it->line.e.type.n)
 	    : NULL;
 	struct stream_id id;
 
 	it->in_doubt = it->was_in_doubt = it->unsure = false;
 	it->after = (struct stream_id){UINT64_MAX, UINT64_MAX};
-	if (s != NULL && intent_reaches(&d->old_intent, d->line.chain, d->line.stem, d->line.pos)) {
+	if (s != NULL && intent_covers(&d->old_intent, d->line.chain, d->line.stem, d->line.pos)) {
 		it->in_doubt = true;
 		if (id_parse(slice_of(s->after), &it->after) == -1)
 			it->after = (struct stream_id){0, 0};
@@ -112,11 +112,11 @@ struct dest *
 batch_dest(struct drain *d, struct slice type)
 {
 	struct dest *dest = dests_get(&d->dests, d->o->conf->prefix, type);
-	struct lagging *late;
+	struct lagging_type *late;
 
 	if (!dest->measured && !dest->stopped &&
-	    (late = checkpoint_lagging(&d->checkpoint, type.p, type.n)) != NULL && *late->reason &&
-	    !may_retry_held(d, dest->type))
+	    (late = checkpoint_find_lagging(&d->checkpoint, type.p, type.n)) != NULL &&
+	    *late->reason && !may_retry_held(d, dest->type))
 		dest_stop(dest, CONN_OTHER, late->reason);
 	return dest;
 }
@@ -126,8 +126,8 @@ move_walked_position(struct drain *d)
 {
 	struct positions *m = &d->walked;
 
-	position_set(d->line.chain ? &m->chain : positions_get(m, d->line.stem), d->line.stem,
-	    d->line.end, d->line.limit);
+	position_set(d->line.chain ? &m->chain : positions_find_or_add(m, d->line.stem),
+	    d->line.stem, d->line.end, d->line.limit);
 }
 
 /* Chain segments that the walk leaves without leaving a line behind may go at once. */
@@ -137,7 +137,7 @@ enter_chain_segment(struct drain *d)
 	if (!d->line.chain || (d->chain_stem != NULL && strcmp(d->chain_stem, d->line.stem) == 0))
 		return;
 	if (d->chain_stem != NULL && d->from_start && !d->has_skipped)
-		reclaim_clean(&d->reclaim, d->chain_stem);
+		reclaim_add_clean(&d->reclaim, d->chain_stem);
 	free(d->chain_stem);
 	d->chain_stem = mem_strdup(d->line.stem);
 	d->has_skipped = false;
@@ -149,7 +149,7 @@ static int
 check_rewritten(struct drain *d, const struct event *e, struct err *err)
 {
 	struct segment *list;
-	struct notebook nb;
+	struct buffer_hints nb;
 	size_t n;
 	int r;
 
@@ -217,12 +217,12 @@ is_item_recorded(const struct drain *d, const struct batch_item *it)
 	const struct batch *b = &d->batch;
 	const struct intent *in = &d->checkpoint.intent;
 
-	if (!b->recorded || !in->on || d->old_intent.on || d->checkpoint.lost ||
+	if (!b->recorded || !in->active || d->old_intent.active || d->checkpoint.lost ||
 	    it->line.in_doubt || manifest_is_returned(d->line.stem) ||
-	    !intent_reaches(in, d->line.chain, d->line.stem, d->line.pos))
+	    !intent_covers(in, d->line.chain, d->line.stem, d->line.pos))
 		return false;
 	return (b->n > 0 && b->item[b->n - 1].dest == it->dest) ||
-	    intent_sent(in, it->dest->type, strlen(it->dest->type)) != NULL;
+	    intent_find_type(in, it->dest->type, strlen(it->dest->type)) != NULL;
 }
 
 enum line_outcome { LINE_ADDED, LINE_PASSED, LINE_KEPT };
@@ -236,8 +236,8 @@ add_current_line(struct drain *d, struct err *err)
 {
 	struct batch_item *it = next_slot(&d->batch);
 	struct line *el = &d->current->parsed;
-	bool old = d->old_intent.on &&
-	    intent_reaches(&d->old_intent, d->line.chain, d->line.stem, d->line.pos),
+	bool old = d->old_intent.active &&
+	    intent_covers(&d->old_intent, d->line.chain, d->line.stem, d->line.pos),
 	     recorded;
 	int again, has;
 	size_t i;
@@ -249,12 +249,12 @@ add_current_line(struct drain *d, struct err *err)
 		return LINE_PASSED; /* the newline that ended a torn piece */
 	if (d->current->bad) {
 		if (positions_passed(
-		        &d->checkpoint.marks, d->line.chain, d->line.stem, d->line.pos, &has))
+		        &d->checkpoint.positions, d->line.chain, d->line.stem, d->line.pos, &has))
 			return LINE_PASSED; /* in quarantine already */
 		drain_quarantine(d, d->line.stem, d->line.pos, d->line.text, d->current->why->text);
 		return LINE_PASSED;
 	}
-	if (checkpoint_delivered(&d->checkpoint, el->e.type.p, el->e.type.n, d->line.chain,
+	if (checkpoint_is_delivered(&d->checkpoint, el->e.type.p, el->e.type.n, d->line.chain,
 	        d->line.stem, d->line.pos))
 		return LINE_PASSED;
 	if ((again = check_rewritten(d, &el->e, err)) != 0)

@@ -19,16 +19,16 @@ void
 commit_skip(
     struct drain *d, struct slice type, bool chain, const char *stem, uint64_t pos, uint64_t limit)
 {
-	struct positions *m = &checkpoint_add_lagging(&d->skipped, type.p, type.n)->at;
+	struct positions *m = &checkpoint_add_lagging(&d->skipped, type.p, type.n)->positions;
 
 	if (find_source_position(m, chain, stem) == NULL)
-		position_set(chain ? &m->chain : positions_get(m, stem), stem, pos, limit);
+		position_set(chain ? &m->chain : positions_find_or_add(m, stem), stem, pos, limit);
 	if (!chain)
 		return;
 	if (strcmp(d->chain_stem, stem) == 0)
 		d->has_skipped = true;
 	else
-		reclaim_dirty(&d->reclaim, stem);
+		reclaim_drop_clean(&d->reclaim, stem);
 }
 
 static int
@@ -40,25 +40,26 @@ compare_in_source(const struct position *a, const struct position *b, bool chain
 /* What a late type's mark becomes after this walk came to `walked` in this source; see
  * checkpoint.h. */
 static void
-move_lagging_type(struct drain *d, struct lagging *l, bool chain, const struct position *walked,
-    const struct position *main)
+move_lagging_type(struct drain *d, struct lagging_type *l, bool chain,
+    const struct position *walked, const struct position *main)
 {
 	const char *stem = walked->stem;
-	struct position *at = find_source_position(&l->at, chain, stem), *left = NULL, to;
-	struct lagging *s = checkpoint_lagging(&d->skipped, l->type, strlen(l->type));
+	struct position *at = find_source_position(&l->positions, chain, stem), *left = NULL, to;
+	struct lagging_type *s = checkpoint_find_lagging(&d->skipped, l->type, strlen(l->type));
 
 	if (s != NULL)
-		left = find_source_position(&s->at, chain, stem);
+		left = find_source_position(&s->positions, chain, stem);
 	if (left != NULL && (d->covers_lagging || at == NULL)) {
 		to = *left;
-		position_set(chain ? &l->at.chain : positions_get(&l->at, to.stem), to.stem, to.pos,
-		    to.limit);
+		position_set(
+		    chain ? &l->positions.chain : positions_find_or_add(&l->positions, to.stem),
+		    to.stem, to.pos, to.limit);
 	} else if (at != NULL && d->covers_lagging && compare_in_source(walked, at, chain) > 0) {
 		if (compare_in_source(walked, main, chain) >= 0) {
 			if (chain)
 				position_clear(at);
 			else
-				positions_drop(&l->at, stem);
+				positions_drop(&l->positions, stem);
 		} else
 			position_set(at, stem, walked->pos, walked->limit);
 	}
@@ -67,15 +68,16 @@ move_lagging_type(struct drain *d, struct lagging *l, bool chain, const struct p
 static void
 move_source_position(struct drain *d, bool chain, const struct position *walked)
 {
-	struct position *main =
-	    chain ? &d->checkpoint.marks.chain : positions_get(&d->checkpoint.marks, walked->stem);
+	struct position *main = chain
+	    ? &d->checkpoint.positions.chain
+	    : positions_find_or_add(&d->checkpoint.positions, walked->stem);
 	size_t i;
 
 	if (main->stem == NULL || compare_in_source(main, walked, chain) < 0 ||
 	    (!chain && walked->limit != main->limit))
 		position_set(main, walked->stem, walked->pos, walked->limit);
-	for (i = 0; i < d->checkpoint.lates; i++)
-		move_lagging_type(d, &d->checkpoint.late[i], chain, walked, main);
+	for (i = 0; i < d->checkpoint.nlagging; i++)
+		move_lagging_type(d, &d->checkpoint.lagging[i], chain, walked, main);
 }
 
 static void
@@ -83,11 +85,11 @@ note_hold_reasons(struct drain *d)
 {
 	size_t i;
 
-	for (i = d->checkpoint.lates; i-- > 0;) {
-		struct lagging *late = &d->checkpoint.late[i];
+	for (i = d->checkpoint.nlagging; i-- > 0;) {
+		struct lagging_type *late = &d->checkpoint.lagging[i];
 		struct dest *dest = dests_find(&d->dests, late->type);
 
-		if (positions_none(&late->at)) {
+		if (positions_empty(&late->positions)) {
 			checkpoint_drop_lagging(&d->checkpoint, late);
 			continue;
 		}
@@ -104,16 +106,16 @@ commit_positions(struct drain *d)
 {
 	size_t i;
 
-	for (i = 0; i < d->skipped.lates; i++)
+	for (i = 0; i < d->skipped.nlagging; i++)
 		checkpoint_add_lagging(
-		    &d->checkpoint, d->skipped.late[i].type, strlen(d->skipped.late[i].type));
+		    &d->checkpoint, d->skipped.lagging[i].type, strlen(d->skipped.lagging[i].type));
 	if (d->walked.chain.stem != NULL)
 		move_source_position(d, true, &d->walked.chain);
-	for (i = 0; i < d->walked.files; i++)
-		move_source_position(d, false, &d->walked.file[i]);
+	for (i = 0; i < d->walked.nfiles; i++)
+		move_source_position(d, false, &d->walked.files[i]);
 	note_hold_reasons(d);
-	while (!d->checkpoint.lates && d->checkpoint.dones)
-		free(d->checkpoint.done[--d->checkpoint.dones].stem);
+	while (!d->checkpoint.nlagging && d->checkpoint.ndelivered)
+		free(d->checkpoint.delivered[--d->checkpoint.ndelivered].stem);
 }
 
 /* Once everything that the old intent names has been walked past: what was left behind is not
@@ -125,20 +127,20 @@ commit_drop_resolved(struct drain *d)
 	struct position *m;
 	size_t i;
 
-	if (!d->old_intent.on)
+	if (!d->old_intent.active)
 		return;
 	if (u->chain.stem != NULL &&
 	    (d->walked.chain.stem == NULL ||
 	        position_cmp(&d->walked.chain, u->chain.stem, u->chain.pos) < 0))
 		return;
-	for (i = 0; i < u->files; i++)
-		if ((m = positions_find(&d->walked, u->file[i].stem)) == NULL ||
-		    m->pos < u->file[i].pos)
+	for (i = 0; i < u->nfiles; i++)
+		if ((m = positions_find(&d->walked, u->files[i].stem)) == NULL ||
+		    m->pos < u->files[i].pos)
 			return;
-	for (i = d->old_intent.types; i-- > 0;)
-		if (checkpoint_lagging(&d->skipped, d->old_intent.sent[i].type,
+	for (i = d->old_intent.nsent; i-- > 0;)
+		if (checkpoint_find_lagging(&d->skipped, d->old_intent.sent[i].type,
 		        strlen(d->old_intent.sent[i].type)) == NULL)
-			intent_drop(&d->old_intent, &d->old_intent.sent[i]);
-	if (d->old_intent.types == 0)
+			intent_drop_type(&d->old_intent, &d->old_intent.sent[i]);
+	if (d->old_intent.nsent == 0)
 		intent_clear(&d->old_intent);
 }

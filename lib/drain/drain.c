@@ -47,7 +47,7 @@ drain_quarantine(
 	    &err, STATUS_SOME, "'%s' at %" PRIu64 ": a bad line of %zu bytes", stem, pos, line.n);
 	if (line.n > QUARANTINE_LINE_MAX ||
 	    quarantine_add(d->quarantine, stem, pos, reason, line, &err) == -1) {
-		checkpoint_add_broken(&d->checkpoint, stem);
+		checkpoint_add_bad(&d->checkpoint, stem);
 		drain_say(d, "quarantine: %s; the segment goes there whole", err.text);
 	}
 	d->r->quarantined++;
@@ -74,8 +74,8 @@ drain_may_deliver_lagging(struct drain *d)
 {
 	size_t i;
 
-	for (i = 0; i < d->checkpoint.lates; i++)
-		if (!batch_dest(d, slice_of(d->checkpoint.late[i].type))->stopped)
+	for (i = 0; i < d->checkpoint.nlagging; i++)
+		if (!batch_dest(d, slice_of(d->checkpoint.lagging[i].type))->stopped)
 			return true;
 	return false;
 }
@@ -83,11 +83,11 @@ drain_may_deliver_lagging(struct drain *d)
 bool
 drain_walk_is_useful(struct drain *d)
 {
-	const struct position *main = &d->checkpoint.marks.chain, *at = &d->walked.chain;
+	const struct position *main = &d->checkpoint.positions.chain, *at = &d->walked.chain;
 
-	return !d->covers_lagging || !d->checkpoint.lates || d->old_intent.on || at->stem == NULL ||
-	    main->stem == NULL || position_cmp(at, main->stem, main->pos) >= 0 ||
-	    drain_may_deliver_lagging(d);
+	return !d->covers_lagging || !d->checkpoint.nlagging || d->old_intent.active ||
+	    at->stem == NULL || main->stem == NULL ||
+	    position_cmp(at, main->stem, main->pos) >= 0 || drain_may_deliver_lagging(d);
 }
 
 int64_t
@@ -147,9 +147,10 @@ note_damaged_segments(struct drain *d)
 	const struct segment *s;
 
 	for (; (s = readahead_damaged(&d->ahead, d->damaged)) != NULL; d->damaged++) {
-		checkpoint_add_broken(&d->checkpoint, s->stem);
+		checkpoint_add_bad(&d->checkpoint, s->stem);
 		if (s->kind != SEGMENT_CHAIN) /* there is no more to be had from it */
-			position_set(positions_get(&d->walked, s->stem), s->stem, UINT64_MAX, 0);
+			position_set(
+			    positions_find_or_add(&d->walked, s->stem), s->stem, UINT64_MAX, 0);
 		d->r->quarantined++;
 		d->damaged_pieces++;
 		counters_add(d->buf, (uint64_t[COUNTERS]){[COUNT_QUARANTINED] = 1});
@@ -192,7 +193,7 @@ load_and_queue_batch(struct drain *d, bool *end, struct err *err)
 
 	batch_reset(&d->batch);
 	more = batch_load(
-	    d, d->checkpoint.intent.on && room > SEND_CHUNK ? SEND_CHUNK : room, end, err);
+	    d, d->checkpoint.intent.active && room > SEND_CHUNK ? SEND_CHUNK : room, end, err);
 	if (more == 1 && !d->batch.recorded)
 		more = batch_load(d, room, end, err);
 	if (more == -1 || send_resolve(d, err) == -1)
@@ -288,12 +289,12 @@ open_drain_walk(struct drain *d, struct err *err)
 	d->chain_stem = NULL;
 	d->walk_failed = d->reclaim_due = false;
 	d->damaged = 0;
-	d->covers_lagging = drain_may_deliver_lagging(d) || d->old_intent.on;
+	d->covers_lagging = drain_may_deliver_lagging(d) || d->old_intent.active;
 	dests_mark_stale(&d->dests);
-	walk = walk_open(d->buf, &d->checkpoint, WALK_SYNC | (d->covers_lagging ? WALK_LATE : 0),
+	walk = walk_open(d->buf, &d->checkpoint, WALK_SYNC | (d->covers_lagging ? WALK_LAGGING : 0),
 	    backlog_stamp, err);
 	readahead_open(&d->ahead, walk);
-	reclaim_begin(&d->reclaim);
+	reclaim_begin_walk(&d->reclaim);
 	return walk != NULL ? 0 : -1;
 }
 
@@ -307,7 +308,7 @@ drain_walk(struct drain *d, struct err *err)
 		if ((r = drain_batch(d, err)) == 1 && !drain_walk_is_useful(d) &&
 		    open_drain_walk(d, err) == -1)
 			return -1;
-	if ((name = walk_disorder(d->ahead.walk)) != NULL)
+	if ((name = walk_disordered_file(d->ahead.walk)) != NULL)
 		drain_say(d,
 		    "'%s': lines further out of order than %d: given in the order of their window",
 		    name, WALK_WINDOW);
@@ -338,7 +339,7 @@ adopt_plain_files(struct drain *d, size_t *claimed, bool *resting, struct err *e
 		return -1;
 	/* The number of the last claim must not come again, whatever happens. What is still to be
 	 * settled stays in the record. */
-	if (*claimed && checkpoint_prepare(d->buf, err) == 0 &&
+	if (*claimed && checkpoint_preallocate(d->buf, err) == 0 &&
 	    send_checkpoint(d, false, err) == -1)
 		return -1;
 	*resting = rest > 0 && !d->o->all;
@@ -359,12 +360,12 @@ report_leftovers(struct drain *d, struct err *err)
 		return -1;
 	d->r->left = false;
 	for (i = 0; i < n; i++)
-		if (list[i].odd)
+		if (list[i].ignored)
 			drain_say(d, "'%s' is no regular file of ours with one link: left alone",
 			    list[i].name);
 		else
 			d->r->left = true;
-	manifest_missing(d->buf, list, n, &gone, &i);
+	manifest_list_missing(d->buf, list, n, &gone, &i);
 	while (i) {
 		drain_say(d, "segment '%s' has vanished with undelivered events", gone[--i]);
 		free(gone[i]);
@@ -373,17 +374,17 @@ report_leftovers(struct drain *d, struct err *err)
 	free(gone);
 	free(list);
 	/* Marked, so that one that vanished under this run is known when it comes back. */
-	if (d->r->status == STATUS_UNSAFE && manifest_returned(d->buf, err) == -1)
+	if (d->r->status == STATUS_UNSAFE && manifest_reconcile(d->buf, err) == -1)
 		return -1;
-	for (i = 0; i < d->checkpoint.lates; i++)
-		if (*d->checkpoint.late[i].reason) {
+	for (i = 0; i < d->checkpoint.nlagging; i++)
+		if (*d->checkpoint.lagging[i].reason) {
 			d->r->held++;
-			drain_say(d, "'%s' is held: %s", d->checkpoint.late[i].type,
-			    d->checkpoint.late[i].reason);
+			drain_say(d, "'%s' is held: %s", d->checkpoint.lagging[i].type,
+			    d->checkpoint.lagging[i].reason);
 		}
 	/* IDs may begin anew one day */
-	if (!d->r->left && (d->checkpoint.spents || d->checkpoint.lost)) {
-		checkpoint_drop_spent(&d->checkpoint);
+	if (!d->r->left && (d->checkpoint.nmatched || d->checkpoint.lost)) {
+		checkpoint_drop_matched(&d->checkpoint);
 		d->checkpoint.lost = false;
 		if (checkpoint_store(d->buf, &d->checkpoint, err) == -1)
 			return -1;
@@ -484,14 +485,14 @@ load_drain_state(struct drain *d, struct err *err)
 	struct intent *in = &d->checkpoint.intent;
 	int r;
 
-	if (check_drain_target(d, err) == -1 || manifest_returned(d->buf, err) == -1 ||
+	if (check_drain_target(d, err) == -1 || manifest_reconcile(d->buf, err) == -1 ||
 	    checkpoint_load(d->buf, &d->checkpoint, err) == -1)
 		return -1;
 	if (d->checkpoint.lost)
 		drain_say(d,
 		    "'%s/.progress' was lost: what stands in the streams already is looked up",
 		    buffer_dir(d->buf));
-	if (in->on) {
+	if (in->active) {
 		if (fence_conn(d->conn, in->run_id, in->client, in->addr, err) == -1)
 			return -1;
 		d->old_intent = *in;

@@ -26,7 +26,7 @@
 
 struct drain_options {
 	const struct conf *conf;
-	const char *target; /* see buffer_claim */
+	const char *target; /* see buffer_bind_target */
 	const struct append_limits *limits;
 	/* for lines that carry none; -1: as configured for the type */
 	int64_t maxlen;

@@ -45,7 +45,7 @@ outage_start(struct buffer *buf)
 	if (has_state_file(buf, OUTAGE_FILE))
 		return;
 	uuid_v7(id);
-	if ((fd = buffer_state(buf, OUTAGE_FILE, O_WRONLY | O_CREAT | O_EXCL)) == -1)
+	if ((fd = buffer_open_state(buf, OUTAGE_FILE, O_WRONLY | O_CREAT | O_EXCL)) == -1)
 		return;
 	if (io_write_all(fd, id, ID_LEN) == -1) {
 		/* An empty mark is a mark; its event gets an identity of its own. */
@@ -64,7 +64,7 @@ find_appended_event(struct buffer *buf, const char *id, struct err *err)
 
 	if (checkpoint_load(buf, &p, err) == -1)
 		return -1;
-	w = walk_open(buf, &p, WALK_LATE, backlog_stamp, err);
+	w = walk_open(buf, &p, WALK_LAGGING, backlog_stamp, err);
 	while (w != NULL && !found && (r = walk_next(w, &l, err)) == 1)
 		found = memmem(l.text.p, l.text.n, id, strlen(id)) != NULL;
 	walk_close(w);
@@ -133,7 +133,7 @@ read_outage_file(struct buffer *buf, const char *name, char *id, uint64_t *befor
 static void
 write_outage_note(struct buffer *buf, const char *name, const char *text)
 {
-	int fd = buffer_state(buf, name, O_WRONLY);
+	int fd = buffer_open_state(buf, name, O_WRONLY);
 
 	if (fd == -1)
 		return;
@@ -147,7 +147,7 @@ write_outage_note(struct buffer *buf, const char *name, const char *text)
 static int
 assign_event_id(struct buffer *buf, char *id, struct err *err)
 {
-	int fd = buffer_state(buf, ENDING_FILE, O_WRONLY), r;
+	int fd = buffer_open_state(buf, ENDING_FILE, O_WRONLY), r;
 
 	uuid_v7(id);
 	r = fd == -1 || pwrite(fd, id, ID_LEN, 0) != ID_LEN || fdatasync(fd) == -1 ? -1 : 0;

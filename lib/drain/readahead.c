@@ -68,8 +68,8 @@ read_next_line(struct readahead *a)
 	bytes_add(&k->raw, k->line.text.p, k->line.text.n);
 	k->line.text.p = k->raw.p;
 	a->bytes += k->raw.len;
-	bytes_fit(&k->text, k->raw.len + 1); /* as line_read would make it */
-	k->bad = line_read(k->raw.p, k->raw.len, &k->parsed, &k->text, &err) == -1;
+	bytes_fit(&k->text, k->raw.len + 1); /* as line_parse_checked would make it */
+	k->bad = line_parse_checked(k->raw.p, k->raw.len, &k->parsed, &k->text, &err) == -1;
 	if (k->bad)
 		keep_error(k, &err);
 }

@@ -68,7 +68,7 @@ is_entry_spent(void *arg, struct stream_id entry)
 		if (w->d->added[i].dest == w->dest && id_cmp(w->d->added[i].id, entry) == 0)
 			return true;
 	id_format(entry, id);
-	return checkpoint_is_spent(&w->d->checkpoint, w->dest->type, id);
+	return checkpoint_is_matched(&w->d->checkpoint, w->dest->type, id);
 }
 
 static int
@@ -122,7 +122,7 @@ send_note_spent(struct drain *d)
 		if (!it->was_in_doubt || (it->state != BATCH_FOUND && it->state != BATCH_ADDED))
 			continue;
 		id_format(it->id, id);
-		checkpoint_spend(&d->checkpoint, it->dest->type, id);
+		checkpoint_add_matched(&d->checkpoint, it->dest->type, id);
 	}
 }
 
@@ -146,10 +146,10 @@ add_intent_type(struct intent *in, const char *type, struct stream_id after)
 {
 	struct intent_type *s;
 
-	if (intent_sent(in, type, strlen(type)) != NULL)
+	if (intent_find_type(in, type, strlen(type)) != NULL)
 		return; /* an older bound, still needed, or the lane is there already */
-	in->sent = mem_realloc(in->sent, (in->types + 1) * sizeof(*in->sent));
-	s = &in->sent[in->types++];
+	in->sent = mem_realloc(in->sent, (in->nsent + 1) * sizeof(*in->sent));
+	s = &in->sent[in->nsent++];
 	s->type = mem_strdup(type);
 	id_format(after, s->after);
 }
@@ -163,7 +163,7 @@ merge_old_intent(struct intent *in, const struct intent *old)
 	struct position *m;
 	size_t i;
 
-	for (i = 0; i < old->types; i++) {
+	for (i = 0; i < old->nsent; i++) {
 		if (id_parse(slice_of(old->sent[i].after), &after) == -1)
 			after = (struct stream_id){0, 0};
 		add_intent_type(in, old->sent[i].type, after);
@@ -171,11 +171,11 @@ merge_old_intent(struct intent *in, const struct intent *old)
 	if (old->upto.chain.stem != NULL &&
 	    position_cmp(&in->upto.chain, old->upto.chain.stem, old->upto.chain.pos) < 0)
 		position_set(&in->upto.chain, old->upto.chain.stem, old->upto.chain.pos, 0);
-	for (i = 0; i < old->upto.files; i++) {
-		m = positions_get(&in->upto, old->upto.file[i].stem);
-		if (m->pos < old->upto.file[i].pos)
-			position_set(m, old->upto.file[i].stem, old->upto.file[i].pos,
-			    old->upto.file[i].limit);
+	for (i = 0; i < old->upto.nfiles; i++) {
+		m = positions_find_or_add(&in->upto, old->upto.files[i].stem);
+		if (m->pos < old->upto.files[i].pos)
+			position_set(m, old->upto.files[i].stem, old->upto.files[i].pos,
+			    old->upto.files[i].limit);
 	}
 }
 
@@ -187,11 +187,11 @@ fix_file_limits(struct drain *d)
 	const struct position *m;
 	size_t i;
 
-	for (i = 0; i < d->checkpoint.intent.upto.files; i++) {
-		m = &d->checkpoint.intent.upto.file[i];
-		if (positions_find(&d->checkpoint.marks, m->stem) == NULL)
-			position_set(
-			    positions_get(&d->checkpoint.marks, m->stem), m->stem, 0, m->limit);
+	for (i = 0; i < d->checkpoint.intent.upto.nfiles; i++) {
+		m = &d->checkpoint.intent.upto.files[i];
+		if (positions_find(&d->checkpoint.positions, m->stem) == NULL)
+			position_set(positions_find_or_add(&d->checkpoint.positions, m->stem),
+			    m->stem, 0, m->limit);
 	}
 }
 
@@ -202,13 +202,13 @@ build_intent(struct drain *d)
 	size_t i;
 
 	intent_clear(in);
-	in->on = true;
+	in->active = true;
 	snprintf(in->run_id, sizeof(in->run_id), "%s", conn_run_id(d->conn));
 	in->client = conn_client_id(d->conn);
 	snprintf(in->addr, sizeof(in->addr), "%s", conn_client_addr(d->conn));
 	positions_copy(&in->upto, &d->walked);
 	fix_file_limits(d);
-	if (d->old_intent.on)
+	if (d->old_intent.active)
 		merge_old_intent(in, &d->old_intent);
 	for (i = 0; i < d->batch.n; i++)
 		if (d->batch.item[i].state == BATCH_SEND)
@@ -236,7 +236,7 @@ may_send_ahead(const struct drain *d, const struct readahead_line *k, const stru
 static bool
 extend_intent(struct drain *d)
 {
-	_Static_assert(SPENT >= BATCH_IN_DOUBT,
+	_Static_assert(CHECKPOINT_MATCHED >= BATCH_IN_DOUBT,
 	    "what is found for lines in doubt must be known until the last of them is settled");
 	struct intent *in = &d->checkpoint.intent;
 	const struct dest *dest = NULL, *last = NULL;
@@ -251,13 +251,14 @@ extend_intent(struct drain *d)
 		if (!k->bad && !may_send_ahead(d, k, dest))
 			return false;
 		if (!k->bad && dest != last && !dest->stopped) {
-			if (in->types >= INTENT_TYPES && intent_sent(in, type.p, type.n) == NULL)
+			if (in->nsent >= INTENT_TYPES &&
+			    intent_find_type(in, type.p, type.n) == NULL)
 				break;
 			add_intent_type(in, dest->type, dest->after);
 			last = dest;
 		}
-		position_set(
-		    k->line.chain ? &in->upto.chain : positions_get(&in->upto, k->line.stem),
+		position_set(k->line.chain ? &in->upto.chain
+		                           : positions_find_or_add(&in->upto, k->line.stem),
 		    k->line.stem, k->line.end, k->line.limit);
 	}
 	fix_file_limits(d);
@@ -275,7 +276,7 @@ store_checkpoint(struct drain *d, struct err *err)
 int
 send_checkpoint(struct drain *d, bool sending, struct err *err)
 {
-	if (sending || d->old_intent.on)
+	if (sending || d->old_intent.active)
 		build_intent(d);
 	else
 		intent_clear(&d->checkpoint.intent);
@@ -285,7 +286,7 @@ send_checkpoint(struct drain *d, bool sending, struct err *err)
 int
 send_checkpoint_ahead(struct drain *d, struct err *err)
 {
-	if (d->old_intent.on || d->checkpoint.lost || d->batch.short_stream)
+	if (d->old_intent.active || d->checkpoint.lost || d->batch.short_stream)
 		/* all is looked up first; or entries of it push each other out, and more must not
 		 * come */
 		return 0;
@@ -312,7 +313,7 @@ quarantine_refused(struct drain *d, struct batch_item *it, const char *why)
 {
 	struct bytes line = {0};
 
-	line_put(&line, &it->line.e, it->line.maxlen, NULL, it->line.buffered_at);
+	line_format(&line, &it->line.e, it->line.maxlen, NULL, it->line.buffered_at);
 	it->state = BATCH_FOUND;
 	it->was_in_doubt = false;
 	drain_quarantine(d, it->stem, it->pos, (struct slice){line.p, line.len - 1}, why);
@@ -339,7 +340,7 @@ take_add_reply(struct drain *d, struct batch_item *it, enum conn_why *worst, str
 		d->r->replayed++;
 		d->r->duplicates += it->unsure;
 		if (it->dest->stopped) {
-			checkpoint_add_done(&d->checkpoint, it->stem, it->pos);
+			checkpoint_add_delivered(&d->checkpoint, it->stem, it->pos);
 			d->r->disordered++;
 			drain_say(d,
 			    "'%s': an event was taken after an earlier one of its type was "
@@ -398,7 +399,7 @@ send_await_replies(struct drain *d, enum conn_why *worst, struct err *err)
 			if (take_add_reply(d, it, worst, err) == -1)
 				return -1;
 		} else if (it->dest->stopped)
-			checkpoint_add_done(&d->checkpoint, it->stem, it->pos);
+			checkpoint_add_delivered(&d->checkpoint, it->stem, it->pos);
 	}
 	return 0;
 }

@@ -12,7 +12,7 @@
  * added. */
 int send_resolve(struct drain *d, struct err *err);
 /* After a batch, before its record: which entries account for the lines that had been in doubt
- * (struct spent_entry). */
+ * (struct matched_entry). */
 void send_note_spent(struct drain *d);
 /* Stores the marks and, when sending, what is about to be sent (checkpoint.h); what is in
  * quarantine is durable before that. */

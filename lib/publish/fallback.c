@@ -117,7 +117,7 @@ fallback_forget_absent(struct publish *p)
 	p->next_check = 0;
 }
 
-/* Remembers that the buffer lacks this type, valid until buffer_change differs from change. */
+/* Remembers that the buffer lacks this type, valid until buffer_version differs from change. */
 static void
 remember_absent(struct publish *p, const char *type, uint64_t change)
 {
@@ -150,7 +150,7 @@ fallback_lacks_type(struct publish *p, struct slice type)
 	if (dest->held_until > began || p->next_check > began)
 		return false;
 	snprintf(name, sizeof(name), "%.*s", (int)type.n, type.p);
-	change = buffer_change(p->buf);
+	change = buffer_version(p->buf);
 	r = backlog_lacks_type(p->buf, name, &holds, &err);
 	if (r != 1) {
 		dest->held_until = p->next_drain;
@@ -239,7 +239,7 @@ buffer_is_in_the_way(struct publish *p, struct slice type)
 	snprintf(name, sizeof(name), "%.*s", (int)type.n, type.p);
 	if (p->conn == NULL || backlog_scan_lacks_type(p->buf, name, &err) != 1)
 		return true;
-	remember_absent(p, name, buffer_change(p->buf));
+	remember_absent(p, name, buffer_version(p->buf));
 	return false;
 }
 
@@ -298,7 +298,7 @@ fallback_quarantine(struct publish *p, struct inflight_event *ev, const char *wh
 
 	if (p->buf == NULL)
 		return -1;
-	line_put(&line, &ev->event, line_maxlen(p, ev), NULL, clock_now());
+	line_format(&line, &ev->event, line_maxlen(p, ev), NULL, clock_now());
 	q = quarantine_open(p->buf);
 	if (quarantine_add_refused(q, why, (struct slice){line.p, line.len - 1}, &err) == 0 &&
 	    quarantine_sync(q, &err) == 0) {

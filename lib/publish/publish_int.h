@@ -42,8 +42,8 @@ struct publish {
 	bool trim_reported;   /* warnings about trim = acked */
 	bool held_unrecorded; /* a stream is full, and the checkpoint does not record it yet */
 	bool outage;          /* the server cannot be reached: an append marks an outage */
-	/* The buffer when buffer_change was seen_change: empty, or without these types. Valid while
-	 * seen is true. */
+	/* The buffer when buffer_version was seen_change: empty, or without these types. Valid
+	 * while seen is true. */
 	bool seen, seen_empty;
 	uint64_t seen_change;
 	char *absent[PUBLISH_ABSENT_TYPES];

@@ -20,7 +20,7 @@ compress(struct buffer *buf, struct bytes *told, struct err *err)
 static int
 retarget(const struct maintain *u, struct buffer *buf, struct bytes *told, struct err *err)
 {
-	struct notebook nb;
+	struct buffer_hints nb;
 
 	if (buffer_lock(buf, u->limits->lock_ms, &nb, err) == -1 ||
 	    buffer_retarget(buf, u->target, err) == -1)

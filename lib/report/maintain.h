@@ -16,7 +16,7 @@ enum maintain_what {
 };
 
 struct maintain {
-	const char *target; /* see buffer_claim */
+	const char *target; /* see buffer_bind_target */
 	const struct append_limits *limits;
 	struct requeue_names names;
 };

@@ -58,7 +58,7 @@ again(struct line *l)
 	append_format(&line, &parts, l->buffered_at);
 	PROMISE(line.p[line.len - 1] == '\n' &&
 	    memchr(line.p, '\n', line.len) == line.p + line.len - 1);
-	PROMISE(line_parse(line.p, line.len - 1, &back, &text, &err) == 0 && back.ours);
+	PROMISE(line_parse(line.p, line.len - 1, &back, &text, &err) == 0 && back.has_crc);
 	compare(l, &back);
 	clock_format(l->buffered_at, stamp); /* clamped to four digits of year */
 	clock_parse(stamp, strlen(stamp), &l->buffered_at);
@@ -87,7 +87,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		memcpy(exact, line.p, line.len);
 	if (line_parse(exact, line.len, &l, &text, &err) == 0) {
 		PROMISE(l.e.type.n > 0 && l.e.payload.p != NULL);
-		PROMISE(!l.in_doubt || l.ours);
+		PROMISE(!l.in_doubt || l.has_crc);
 		if (is_text(&l))
 			again(&l);
 	} else

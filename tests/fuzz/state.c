@@ -39,7 +39,7 @@ misses(struct buffer *buf, const char *stem)
 	bool found = false;
 	size_t n;
 
-	manifest_missing(buf, NULL, 0, &stems, &n);
+	manifest_list_missing(buf, NULL, 0, &stems, &n);
 	while (n > 0) {
 		found |= strcmp(stems[--n], stem) == 0;
 		free(stems[n]);
@@ -58,7 +58,7 @@ roster(struct buffer *buf)
 	/* a stem is never used twice */
 	snprintf(stem, sizeof(stem), "buffer_of_ours_%u", count++);
 	manifest_add(buf, stem);
-	PROMISE(manifest_strike(buf, &(const char *){stem}, 1, &err) == 0);
+	PROMISE(manifest_remove(buf, &(const char *){stem}, 1, &err) == 0);
 	PROMISE(!misses(buf, stem));
 	manifest_clear(buf, true);
 	PROMISE(!misses(buf, STEM));
