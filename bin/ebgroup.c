@@ -53,7 +53,7 @@ static struct ebgroup {
 	char **ids;
 	size_t nids; /* 0: they come on standard input */
 	struct id_place where;
-	struct groupadmin_leavers leavers;
+	struct groupadmin_choice leavers;
 	struct conn *b;
 	struct groupfmt show;
 	struct groupadmin hand;
@@ -167,7 +167,7 @@ each_group(char **types, size_t n, int (*fn)(struct group_ref *g, struct err *er
 	struct err err;
 	bool gone = false;
 
-	groupfmt_types(&eb.show, types, n);
+	groupfmt_fit_types(&eb.show, types, n);
 	connect_to_redis();
 	for (size_t i = 0; i < n && !gone; i++) {
 		group_ref_init(&g, eb.conf.prefix, eb.conf.service, eb.group, types[i]);
@@ -210,7 +210,7 @@ is_named(const char *type, char **types, size_t n)
 static void
 run_list(char **types, size_t n)
 {
-	struct survey_ask ask = {.url = &eb.conf.url,
+	struct survey_options ask = {.url = &eb.conf.url,
 	    .prefix = eb.conf.prefix,
 	    .timeout_ms = eb.conf.timeout_ms,
 	    .types = types,
@@ -260,7 +260,7 @@ show_pending(struct group_ref *g, struct err *err)
 
 	if (eb.limit == 0)
 		return 0;
-	if (groupfmt_clock(&eb.show, eb.b, err) == -1)
+	if (groupfmt_read_clock(&eb.show, eb.b, err) == -1)
 		return -1;
 	return pending_scan(eb.b, &ask, on_pending, g, &why, err) == -1 ? -1 : 0;
 }
@@ -297,7 +297,7 @@ run_ack(char **args, size_t n)
 static int
 set_id(struct group_ref *g, struct err *err)
 {
-	return groupadmin_set(&eb.hand, g, &eb.where, err);
+	return groupadmin_set_id(&eb.hand, g, &eb.where, err);
 }
 
 static void
@@ -406,7 +406,7 @@ take_option(int ch, const char *arg, struct err *err)
 		break;
 	case OPT_DRY_RUN:
 	case OPT_YES:
-		*(ch == OPT_YES ? &eb.yes : &eb.show.dry) = true;
+		*(ch == OPT_YES ? &eb.yes : &eb.show.dry_run) = true;
 		eb.given |= TAKES_YES;
 		break;
 	default: return 0;
@@ -441,7 +441,7 @@ read_options(int argc, char **argv)
 static void
 check_consent(const struct subcommand *c)
 {
-	if ((c->takes & TAKES_YES) == 0 || eb.yes || eb.show.dry)
+	if ((c->takes & TAKES_YES) == 0 || eb.yes || eb.show.dry_run)
 		return;
 	if (isatty(STDERR_FILENO))
 		eb.terminal = fopen("/dev/tty", "re");
@@ -449,7 +449,7 @@ check_consent(const struct subcommand *c)
 		bad_usage("%s: there is no terminal to ask on: say --yes too, or --dry-run to see "
 		          "what it would do",
 		    c->name);
-	eb.hand.agree = on_agree;
+	eb.hand.confirm = on_agree;
 }
 
 static void
@@ -457,10 +457,10 @@ prepare(void)
 {
 	eb.show.json = eb.conf.json;
 	eb.show.quiet = eb.conf.quiet;
-	eb.show.put = on_line;
-	eb.hand.show = &eb.show;
-	eb.hand.watched = !eb.conf.quiet && (eb.conf.verbose || isatty(STDERR_FILENO));
-	eb.hand.say = on_say;
+	eb.show.emit = on_line;
+	eb.hand.fmt = &eb.show;
+	eb.hand.verbose = !eb.conf.quiet && (eb.conf.verbose || isatty(STDERR_FILENO));
+	eb.hand.warn = on_say;
 }
 
 int

@@ -37,7 +37,7 @@ static const struct option options[] = {
 
 static struct ebhealth {
 	struct conf conf;
-	struct threshold limits[LIMITS];
+	struct threshold limits[THRESHOLDS];
 	int64_t wait_ms; /* -1: look once */
 	char **types;
 	size_t ntypes;
@@ -88,14 +88,14 @@ say(const struct problems *v, const struct snapshot *p)
 	int status;
 
 	if (p != NULL)
-		check_fine(&fine, p);
+		check_ok_text(&fine, p);
 	if (eb.conf.json)
 		put_json(&out, v, p);
 	else if (!eb.conf.quiet) {
 		problems_line(&out, v, bytes_str(&fine));
 		bytes_addc(&out, '\n');
 	}
-	status = write_out(&out, problems_grade(v));
+	status = write_out(&out, problems_worst(v));
 	bytes_free(&fine);
 	bytes_free(&out);
 	return status;
@@ -126,20 +126,20 @@ tell_limits(void)
 {
 	struct bytes b = {0};
 
-	for (int i = 0; i < LIMITS; i++) {
+	for (int i = 0; i < THRESHOLDS; i++) {
 		const struct threshold *l = &eb.limits[i];
 
-		if (!l->warns && !l->alarms)
+		if (!l->has_warn && !l->has_crit)
 			continue;
 		b.len = 0;
 		bytes_addf(&b, "limit %s%s: warning ", threshold_word((enum threshold_name)i),
 		    i == THRESHOLD_FREE ? ", below" : "");
-		if (l->warns)
+		if (l->has_warn)
 			threshold_text(&b, (enum threshold_name)i, l->warn);
 		else
 			bytes_adds(&b, "none");
 		bytes_adds(&b, ", critical ");
-		if (l->alarms)
+		if (l->has_crit)
 			threshold_text(&b, (enum threshold_name)i, l->crit);
 		else
 			bytes_adds(&b, "none");
@@ -153,14 +153,14 @@ tell_limits(void)
 static enum severity
 look(struct snapshot *p, struct problems *v, int64_t timeout_ms)
 {
-	const struct survey_ask ask = {.types = eb.types,
+	const struct survey_options ask = {.types = eb.types,
 	    .n = eb.ntypes,
-	    .all = threshold_streams(eb.limits),
+	    .all = threshold_any_of_streams(eb.limits),
 	    .timeout_ms = timeout_ms};
 
 	snapshot_take(p, &eb.conf, eb.conf.buffer, &ask);
-	check_picture(v, p, eb.limits);
-	return problems_grade(v);
+	check_snapshot(v, p, eb.limits);
+	return problems_worst(v);
 }
 
 static void
@@ -217,7 +217,7 @@ take_min_free(const char *arg)
 
 	if (num_parse_size(arg, &l->crit) == -1)
 		unknown(true, "--min-free %s: a size expected: 4096, 64K, 8M, 1G", arg);
-	l->alarms = l->given = true;
+	l->has_crit = l->given = true;
 }
 
 static void
@@ -232,7 +232,7 @@ take_limits(int ch, const char *arg)
 {
 	struct err err;
 
-	if (threshold_read(eb.limits, ch == 'c', arg, &err) == -1)
+	if (threshold_parse(eb.limits, ch == 'c', arg, &err) == -1)
 		unknown(true, "%s", err.text);
 }
 

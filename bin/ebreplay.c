@@ -68,11 +68,11 @@ static const struct action {
 	int option;
 	const char *word; /* behind --quarantine */
 	bool changes;
-	int what;              /* an enum maintain_what; else an enum bufferfmt_what */
+	int what;              /* an enum maintain_op; else an enum bufferfmt_view */
 	const char *needs_yes; /* for which reason */
 } actions[] = {
     {OPT_DRY_RUN, NULL, false, BUFFERFMT_DRAIN, NULL},
-    {OPT_LIST, NULL, false, BUFFERFMT_WAITING, NULL},
+    {OPT_LIST, NULL, false, BUFFERFMT_UNDELIVERED, NULL},
     {OPT_CHECK, NULL, false, BUFFERFMT_CHECK, NULL},
     {OPT_COMPRESS, NULL, true, MAINTAIN_COMPRESS, NULL},
     {OPT_RETARGET, NULL, true, MAINTAIN_RETARGET, NULL},
@@ -257,17 +257,17 @@ print_line(void *arg, const char *text)
 static void
 look(struct buffer *buf)
 {
-	enum bufferfmt_what what = (enum bufferfmt_what)eb.action->what;
+	enum bufferfmt_view what = (enum bufferfmt_view)eb.action->what;
 	struct bufferfmt l = {.json = eb.conf.json,
 	    .quiet = eb.conf.quiet,
-	    .limit = what == BUFFERFMT_WAITING ? eb.drain.limit : 0,
+	    .limit = what == BUFFERFMT_UNDELIVERED ? eb.drain.limit : 0,
 	    .target = eb.target,
 	    .names = eb.names,
-	    .put = print_line};
+	    .emit = print_line};
 	struct err err;
 
 	if (buf == NULL)
-		bufferfmt_nothing(&l, what, eb.conf.buffer);
+		bufferfmt_show_empty(&l, what, eb.conf.buffer);
 	else if (bufferfmt_show(&l, what, buf, &err) == -1)
 		errx(err.status, "%s", err.text);
 	worse(l.status);
@@ -284,7 +284,7 @@ change(struct buffer *buf)
 	struct bytes told = {0};
 	uint64_t kept;
 	struct err err;
-	int ok = maintain_run(&u, (enum maintain_what)eb.action->what, buf, &told, &kept, &err);
+	int ok = maintain_run(&u, (enum maintain_op)eb.action->what, buf, &told, &kept, &err);
 
 	if (told.len > 0 && eb.loud)
 		warnx("%s", bytes_str(&told));
@@ -311,7 +311,7 @@ print_letter(void *arg, const struct redrive_preview *l)
 	if (l == NULL && (eb.conf.json || eb.conf.quiet))
 		return 0;
 	if (l == NULL)
-		drainfmt_redrive_head(&text);
+		drainfmt_redrive_header(&text);
 	else if (eb.conf.json)
 		drainfmt_redrive_line_json(&text, l);
 	else

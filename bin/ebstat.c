@@ -125,7 +125,7 @@ show_place(const struct snapshot *p)
 	char size[NUM_SIZE_TEXT];
 	const struct backlog *b = &p->buffer;
 
-	if (p->other) {
+	if (p->other_target) {
 		fact("target", "%s: the buffer's", b->target);
 		fact("", "%s: ANOTHER, of this command", p->target);
 	} else if (!eb.conf.quiet)
@@ -146,9 +146,9 @@ show_buffer(const struct snapshot *p)
 {
 	if (!eb.conf.quiet)
 		fact("buffer", "%s%s", p->buffer.dir != NULL ? p->buffer.dir : eb.conf.buffer,
-		    p->readable && !p->exists ? " (not there yet)" : "");
+		    p->readable && !p->dir_exists ? " (not there yet)" : "");
 	if (!p->readable) {
-		fact("unreadable", "%s", p->unread.text);
+		fact("unreadable", "%s", p->read_error.text);
 		return;
 	}
 	show_place(p);
@@ -232,7 +232,7 @@ stream_row(const struct survey_stream *st, const struct stream_group *g)
 		id_cell(st->info.first, st->info.length > 0);
 		id_cell(st->info.last, st->info.length > 0);
 	}
-	number_cell(st->dead);
+	number_cell(st->dead_letters);
 	if (g != NULL)
 		group_cells(st, g);
 	else
@@ -253,7 +253,7 @@ group_is_well(const struct survey_stream *st, const struct stream_group *g)
 static void
 show_stream(const struct survey_stream *st)
 {
-	bool wanted = !eb.conf.quiet || st->error != NULL || st->dead > 0;
+	bool wanted = !eb.conf.quiet || st->error != NULL || st->dead_letters > 0;
 
 	if (st->ngroups == 0 && wanted)
 		stream_row(st, NULL);
@@ -314,9 +314,9 @@ judge(const struct snapshot *p)
 	int status = p->redis.status;
 
 	if (!p->readable) {
-		warnx("%s", p->unread.text);
-		status = status_worse(
-		    status, p->unread.status == STATUS_UNSAFE ? STATUS_SOME : p->unread.status);
+		warnx("%s", p->read_error.text);
+		status = status_worse(status,
+		    p->read_error.status == STATUS_UNSAFE ? STATUS_SOME : p->read_error.status);
 	}
 	if (p->buffer.nvanished > 0)
 		status = status_worse(status, STATUS_UNSAFE);
@@ -384,7 +384,7 @@ check_types(char **types)
 int
 main(int argc, char **argv)
 {
-	struct survey_ask ask = {.all = true};
+	struct survey_options ask = {.all = true};
 	struct bytes out = {0};
 	struct err err;
 	const char *dir;

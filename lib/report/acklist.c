@@ -18,7 +18,7 @@ put(const struct acklist *a, struct stream_id id)
 	char text[ID_SIZE];
 
 	id_format(id, text);
-	if (a->look)
+	if (a->lookup)
 		pending_put_list(a->conn, a->key, a->group, 0, text, 1, NULL);
 	else
 		group_put_ack(a->conn, a->key, a->group, &(struct slice){text, strlen(text)}, 1);
@@ -29,11 +29,11 @@ static void
 take(struct acklist *a, struct stream_id id, const struct reply *r)
 {
 	struct pending p;
-	bool found = a->look && pending_parse(r, 0, &p) == 0 && id_cmp(p.id, id) == 0;
-	bool was = a->look ? found : reply_int(r) == 1;
+	bool found = a->lookup && pending_parse(r, 0, &p) == 0 && id_cmp(p.id, id) == 0;
+	bool was = a->lookup ? found : reply_int(r) == 1;
 
 	a->pending += was;
-	a->others += !was;
+	a->not_pending += !was;
 	if (a->fn != NULL)
 		a->fn(a->arg, id, was, found ? &p : NULL);
 }
@@ -51,11 +51,11 @@ acklist_flush(struct acklist *a, struct err *err)
 		struct reply *r = conn_wait(a->conn, 0, err);
 
 		if (r == NULL) {
-			a->doubt += a->look ? 0 : n - i;
+			a->in_doubt += a->lookup ? 0 : n - i;
 			return -1;
 		}
 		if (reply_is_error(r))
-			ok = reply_fail(err, r, a->look ? "XPENDING" : "XACK");
+			ok = reply_fail(err, r, a->lookup ? "XPENDING" : "XACK");
 		else
 			take(a, a->ids[i], r);
 		reply_free(r);
@@ -71,7 +71,7 @@ acklist_add(struct acklist *a, struct stream_id id, struct err *err)
 }
 
 int
-acklist_typed(struct acklist *a, char *const *ids, size_t n, struct err *err)
+acklist_add_args(struct acklist *a, char *const *ids, size_t n, struct err *err)
 {
 	struct stream_id id;
 
@@ -103,7 +103,7 @@ take_line(struct acklist *a, const struct lines *in, struct slice line, acklist_
 }
 
 int
-acklist_read(struct acklist *a, int fd, acklist_bad_fn *bad, struct err *err)
+acklist_add_lines(struct acklist *a, int fd, acklist_bad_fn *bad, struct err *err)
 {
 	struct lines *in = lines_new(fd, '\n', LINE_MAX_BYTES);
 	struct slice line;

@@ -28,14 +28,14 @@ head(struct bufferfmt *l, const char *when, const char *rest)
 		return;
 	l->text.len = 0;
 	bytes_addf(&l->text, "%-27s  %-24s  %-36s  %8s%s", when, "TYPE", "EVENT ID", "BYTES", rest);
-	l->put(l->arg, bytes_str(&l->text));
+	l->emit(l->arg, bytes_str(&l->text));
 }
 
 /* One record, whole. */
 static int
 put(struct bufferfmt *l)
 {
-	return l->put(l->arg, bytes_str(&l->text)) || (l->limit && --l->limit == 0);
+	return l->emit(l->arg, bytes_str(&l->text)) || (l->limit && --l->limit == 0);
 }
 
 /* --- the buffer ---------------------------------------------------------------------- */
@@ -257,10 +257,10 @@ show_drain(struct bufferfmt *l, struct buffer *buf, struct err *err)
 /* --- any of them ------------------------------------------------------------------------------ */
 
 int
-bufferfmt_show(struct bufferfmt *l, enum bufferfmt_what what, struct buffer *buf, struct err *err)
+bufferfmt_show(struct bufferfmt *l, enum bufferfmt_view what, struct buffer *buf, struct err *err)
 {
 	switch (what) {
-	case BUFFERFMT_WAITING: return show_waiting(l, buf, err);
+	case BUFFERFMT_UNDELIVERED: return show_waiting(l, buf, err);
 	case BUFFERFMT_CHECK: return show_check(l, buf, err);
 	case BUFFERFMT_DRAIN: return show_drain(l, buf, err);
 	case BUFFERFMT_QUARANTINE: break;
@@ -269,7 +269,7 @@ bufferfmt_show(struct bufferfmt *l, enum bufferfmt_what what, struct buffer *buf
 }
 
 void
-bufferfmt_nothing(struct bufferfmt *l, enum bufferfmt_what what, char *dir)
+bufferfmt_show_empty(struct bufferfmt *l, enum bufferfmt_view what, char *dir)
 {
 	if (what == BUFFERFMT_CHECK)
 		report(l, &(struct inspect_report){0});

@@ -21,8 +21,8 @@
 /* text is valid during the call. Returns non-zero to stop. */
 typedef int bufferfmt_fn(void *arg, const char *text);
 
-enum bufferfmt_what {
-	BUFFERFMT_WAITING, /* see inspect_lines */
+enum bufferfmt_view {
+	BUFFERFMT_UNDELIVERED, /* see inspect_lines */
 	/* see inspect_check: the bad lines, where they are for people, and what was counted */
 	BUFFERFMT_CHECK,
 	/* what a drain to `target` would send, as far as can be seen without asking Redis */
@@ -37,7 +37,7 @@ struct bufferfmt {
 	uint64_t limit; /* so many records; 0: all */
 	const char *target;
 	struct requeue_names names;
-	bufferfmt_fn *put;
+	bufferfmt_fn *emit;
 	void *arg;
 	/* out: 1 when there is something that cannot be replayed, or stands wrong; 74 when
 	 * something vanished */
@@ -47,9 +47,9 @@ struct bufferfmt {
 
 /* 0, also when it was stopped, or -1. */
 int bufferfmt_show(
-    struct bufferfmt *l, enum bufferfmt_what what, struct buffer *buf, struct err *err);
+    struct bufferfmt *l, enum bufferfmt_view what, struct buffer *buf, struct err *err);
 /* Of a directory that is not there: as of an empty buffer. */
-void bufferfmt_nothing(struct bufferfmt *l, enum bufferfmt_what what, char *dir);
+void bufferfmt_show_empty(struct bufferfmt *l, enum bufferfmt_view what, char *dir);
 void bufferfmt_free(struct bufferfmt *l);
 
 #endif

@@ -26,7 +26,7 @@ check(const struct court *c, enum threshold_name name, uint64_t value, const str
     const char *before, const char *after)
 {
 	uint64_t limit = 0;
-	enum severity g = threshold_grade(c->l, name, value, &limit);
+	enum severity g = threshold_severity(c->l, name, value, &limit);
 	struct bytes text = {0};
 	struct problem *p;
 
@@ -72,11 +72,11 @@ judge_damage(const struct court *c, const struct backlog *b)
 	for (size_t i = 0; i < b->nvanished; i++)
 		problems_add(c->v, SEVERITY_CRITICAL, "vanished",
 		    "segment %s vanished with undelivered events", b->vanished[i])
-		    ->word = mem_strdup(b->vanished[i]);
+		    ->value_text = mem_strdup(b->vanished[i]);
 	if (b->lock_holder != NULL)
 		problems_add(c->v, SEVERITY_WARNING, "lock",
 		    "process %s holds the buffer's lock and does not let go", b->lock_holder)
-		    ->word = mem_strdup(b->lock_holder);
+		    ->value_text = mem_strdup(b->lock_holder);
 	if (b->suspect > 0)
 		problems_add(c->v, SEVERITY_CRITICAL, "suspect",
 		    "%" PRIu64 " segments could not be synced to disk", b->suspect);
@@ -84,10 +84,10 @@ judge_damage(const struct court *c, const struct backlog *b)
 		problems_add(c->v, SEVERITY_WARNING, "odd",
 		    "%" PRIu64 " files in the buffer are no regular file of ours with one link",
 		    b->odd);
-	if (c->p->other)
+	if (c->p->other_target)
 		problems_add(c->v, SEVERITY_WARNING, "target",
 		    "the buffer belongs to %s, not to %s", b->target, c->p->target)
-		    ->word = mem_strdup(b->target);
+		    ->value_text = mem_strdup(b->target);
 }
 
 static void
@@ -108,7 +108,7 @@ judge_buffer(const struct court *c)
 
 	judge_space(c);
 	if (!c->p->readable) {
-		problems_add(c->v, SEVERITY_CRITICAL, "buffer", "%s", c->p->unread.text);
+		problems_add(c->v, SEVERITY_CRITICAL, "buffer", "%s", c->p->read_error.text);
 		return;
 	}
 	judge_damage(c, b);
@@ -121,7 +121,7 @@ judge_buffer(const struct court *c)
 	check(c, THRESHOLD_QUARANTINE, b->quarantined, &nothing, "", " in quarantine");
 	if (b->nheld > 0)
 		judge_held(c, b);
-	check(c, THRESHOLD_DOUBLES, b->doubles, &nothing, "", " possible duplicates");
+	check(c, THRESHOLD_DUPLICATES, b->doubles, &nothing, "", " possible duplicates");
 }
 
 /* --- Redis ------------------------------------------------------------------------- */
@@ -133,14 +133,14 @@ judge_redis(const struct court *c, const struct survey *s)
 
 	if (!s->up) {
 		p = problems_add(c->v, SEVERITY_CRITICAL, "redis", "redis down (%s): %s",
-		    survey_word(s->why), s->error);
-		p->word = mem_strdup(survey_word(s->why));
+		    survey_why_name(s->why), s->error);
+		p->value_text = mem_strdup(survey_why_name(s->why));
 		return;
 	}
 	if (s->refuses != CONN_OK) {
 		p = problems_add(c->v, SEVERITY_CRITICAL, "redis", "redis takes no events (%s): %s",
-		    survey_word(s->refuses), s->refusal);
-		p->word = mem_strdup(survey_word(s->refuses));
+		    survey_why_name(s->refuses), s->refusal);
+		p->value_text = mem_strdup(survey_why_name(s->refuses));
 	}
 	check(c, THRESHOLD_RTT, (uint64_t)s->rtt_us / 1000, &nothing, "redis took ", " to answer");
 	if (s->incomplete != NULL)
@@ -156,7 +156,7 @@ unknown(const struct court *c, enum threshold_name name, const struct about *a)
 {
 	struct problem *p;
 
-	if (!threshold_given(&c->l[name]))
+	if (!threshold_is_set(&c->l[name]))
 		return;
 	p = problems_add(c->v, SEVERITY_UNKNOWN, threshold_word(name),
 	    "%s, group %s: %s cannot be known", a->type, a->group, threshold_word(name));
@@ -196,20 +196,20 @@ judge_stream(const struct court *c, const struct survey_stream *st)
 		p = problems_add(c->v,
 		    st->why == CONN_WRONGTYPE ? SEVERITY_CRITICAL : SEVERITY_UNKNOWN, "stream",
 		    "%s: %s", st->type, st->error);
-		p->word =
-		    mem_strdup(st->why == CONN_WRONGTYPE ? "wrong-type" : survey_word(st->why));
+		p->value_text =
+		    mem_strdup(st->why == CONN_WRONGTYPE ? "wrong-type" : survey_why_name(st->why));
 	} else if (!st->info.exists)
 		p = problems_add(c->v, SEVERITY_WARNING, "stream", "%s: no stream", st->type);
 	if (p != NULL)
 		p->type = mem_strdup(st->type);
-	if (st->dead > 0)
-		check(c, THRESHOLD_DEAD, (uint64_t)st->dead, &a, "", " dead letters");
+	if (st->dead_letters > 0)
+		check(c, THRESHOLD_DEAD, (uint64_t)st->dead_letters, &a, "", " dead letters");
 	for (size_t i = 0; i < st->ngroups; i++)
 		judge_group(c, st, &st->groups[i]);
 }
 
 void
-check_picture(struct problems *v, const struct snapshot *p, const struct threshold l[LIMITS])
+check_snapshot(struct problems *v, const struct snapshot *p, const struct threshold l[THRESHOLDS])
 {
 	struct court c = {v, p, l};
 
@@ -221,7 +221,7 @@ check_picture(struct problems *v, const struct snapshot *p, const struct thresho
 }
 
 void
-check_fine(struct bytes *out, const struct snapshot *p)
+check_ok_text(struct bytes *out, const struct snapshot *p)
 {
 	size_t groups = 0;
 

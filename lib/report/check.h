@@ -14,8 +14,9 @@
 #include "report/threshold.h"
 
 /* Adds what is wrong, worst first. */
-void check_picture(struct problems *v, const struct snapshot *p, const struct threshold l[LIMITS]);
+void check_snapshot(
+    struct problems *v, const struct snapshot *p, const struct threshold l[THRESHOLDS]);
 /* Appends what is said when nothing is wrong: "redis up 0.3 ms, buffer 0 events". */
-void check_fine(struct bytes *out, const struct snapshot *p);
+void check_ok_text(struct bytes *out, const struct snapshot *p);
 
 #endif

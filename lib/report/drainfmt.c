@@ -88,7 +88,7 @@ width(struct slice s)
 
 /* The names of the columns. */
 void
-drainfmt_redrive_head(struct bytes *out)
+drainfmt_redrive_header(struct bytes *out)
 {
 	bytes_addf(out, "%-27s  %-24s  %-36s  %8s  %8s  %s", "SET ASIDE AT", "TYPE", "EVENT ID",
 	    "BYTES", "ATTEMPTS", "STATUS");

@@ -18,7 +18,7 @@ void drainfmt_json(struct bytes *out, const struct drain_result *r, int status);
 
 void drainfmt_redrive_text(struct bytes *out, const struct redrive_result *r, int64_t ms);
 void drainfmt_redrive_json(struct bytes *out, const struct redrive_result *r, int status);
-void drainfmt_redrive_head(struct bytes *out);
+void drainfmt_redrive_header(struct bytes *out);
 void drainfmt_redrive_line_text(struct bytes *out, const struct redrive_preview *l);
 void drainfmt_redrive_line_json(struct bytes *out, const struct redrive_preview *l);
 

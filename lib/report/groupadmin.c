@@ -16,10 +16,10 @@ agreed(const struct groupadmin *h, struct bytes *question)
 {
 	bool yes = true;
 
-	if (h->agree != NULL) {
+	if (h->confirm != NULL) {
 		bytes_str(question);
 		err_clean(question->p);
-		yes = h->agree(h->arg, question->p);
+		yes = h->confirm(h->arg, question->p);
 	}
 	bytes_free(question);
 	return yes;
@@ -29,7 +29,7 @@ agreed(const struct groupadmin *h, struct bytes *question)
 static void
 say(const struct groupadmin *h, int status, struct bytes *text)
 {
-	h->say(h->arg, status, bytes_str(text));
+	h->warn(h->arg, status, bytes_str(text));
 	bytes_free(text);
 }
 
@@ -54,7 +54,7 @@ on_ack(void *arg, struct stream_id id, bool was_pending, const struct pending *p
 	struct bytes words = {0};
 
 	if (p != NULL)
-		groupfmt_pending(a->h->show, a->g, p);
+		groupfmt_pending(a->h->fmt, a->g, p);
 	if (was_pending)
 		return;
 	id_format(id, text);
@@ -67,7 +67,7 @@ on_bad_id(void *arg, const char *text)
 {
 	const struct acking *a = arg;
 
-	a->h->say(a->h->arg, STATUS_DATA, text);
+	a->h->warn(a->h->arg, STATUS_DATA, text);
 }
 
 /* 1 yes, 0 no. How many of those on standard input are pending cannot be known before they are
@@ -76,10 +76,10 @@ static int
 ack_agreed(const struct groupadmin *h, const struct group_ref *g, char *const *ids, size_t n,
     struct err *err)
 {
-	struct acklist count = {.conn = h->conn, .key = g->key, .group = g->name, .look = true};
+	struct acklist count = {.conn = h->conn, .key = g->key, .group = g->name, .lookup = true};
 	struct bytes q = {0};
 
-	if (h->agree == NULL)
+	if (h->confirm == NULL)
 		return 1;
 	if (n == 0)
 		bytes_addf(&q,
@@ -87,7 +87,7 @@ ack_agreed(const struct groupadmin *h, const struct group_ref *g, char *const *i
 		    "handled or not",
 		    g->type, g->name);
 	else {
-		if (acklist_typed(&count, ids, n, err) == -1)
+		if (acklist_add_args(&count, ids, n, err) == -1)
 			return -1;
 		if (count.pending == 0)
 			return err_set(
@@ -107,24 +107,25 @@ groupadmin_ack(const struct groupadmin *h, const struct group_ref *g, char *cons
 	struct acklist a = {.conn = h->conn,
 	    .key = g->key,
 	    .group = g->name,
-	    .look = h->show->dry,
+	    .lookup = h->fmt->dry_run,
 	    .fn = on_ack,
 	    .arg = &acking};
-	int ok = groupfmt_clock(h->show, h->conn, err) == -1 ? -1 : ack_agreed(h, g, ids, n, err);
+	int ok =
+	    groupfmt_read_clock(h->fmt, h->conn, err) == -1 ? -1 : ack_agreed(h, g, ids, n, err);
 
 	if (ok != 1)
 		return ok;
-	ok =
-	    n > 0 ? acklist_typed(&a, ids, n, err) : acklist_read(&a, STDIN_FILENO, on_bad_id, err);
-	groupfmt_acked(h->show, g, &a);
+	ok = n > 0 ? acklist_add_args(&a, ids, n, err)
+	           : acklist_add_lines(&a, STDIN_FILENO, on_bad_id, err);
+	groupfmt_acked(h->fmt, g, &a);
 	return ok;
 }
 
 /* --- moving, destroying ---------------------------------------------------------- */
 
 int
-groupadmin_set(const struct groupadmin *h, const struct group_ref *g, const struct id_place *where,
-    struct err *err)
+groupadmin_set_id(const struct groupadmin *h, const struct group_ref *g,
+    const struct id_place *where, struct err *err)
 {
 	char from[ID_SIZE], to[ID_SIZE], next[ID_SIZE], words[GROUP_SETID_TEXT];
 	struct bytes q = {0};
@@ -139,11 +140,11 @@ groupadmin_set(const struct groupadmin *h, const struct group_ref *g, const stru
 	    *next != '\0' ? ", the next it is given is " : "", next);
 	if (!agreed(h, &q))
 		return 0;
-	if (h->agree != NULL && group_check_unchanged(g, h->conn, err) == -1)
+	if (h->confirm != NULL && group_check_unchanged(g, h->conn, err) == -1)
 		return -1;
-	if (!h->show->dry && group_set_id(g, h->conn, to, err) == -1)
+	if (!h->fmt->dry_run && group_set_id(g, h->conn, to, err) == -1)
 		return -1;
-	groupfmt_set(h->show, g, to, words, next);
+	groupfmt_moved(h->fmt, g, to, words, next);
 	return 0;
 }
 
@@ -158,11 +159,11 @@ groupadmin_destroy(const struct groupadmin *h, const struct group_ref *g, struct
 	    g->type, g->name, g->info.pending, g->info.consumers, plural(g->info.consumers));
 	if (!agreed(h, &q))
 		return 0;
-	if (h->agree != NULL && group_check_unchanged(g, h->conn, err) == -1)
+	if (h->confirm != NULL && group_check_unchanged(g, h->conn, err) == -1)
 		return -1;
-	if (!h->show->dry && group_destroy(g, h->conn, err) == -1)
+	if (!h->fmt->dry_run && group_destroy(g, h->conn, err) == -1)
 		return -1;
-	groupfmt_destroyed(h->show, g);
+	groupfmt_destroyed(h->fmt, g);
 	return 0;
 }
 
@@ -170,7 +171,7 @@ groupadmin_destroy(const struct groupadmin *h, const struct group_ref *g, struct
 
 static bool
 leavers_agreed(const struct groupadmin *h, const struct group_ref *g,
-    const struct groupadmin_leavers *who, const struct retire_selection *l)
+    const struct groupadmin_choice *who, const struct retire_selection *l)
 {
 	struct bytes q = {0};
 	char span[32];
@@ -198,7 +199,7 @@ say_held(const struct groupadmin *h, const struct group_ref *g, struct slice con
 
 	err_set(&err, no_eval->status, "'%s': consumer '%.*s' holds entries and is left: %s",
 	    g->type, (int)consumer.n, consumer.p, no_eval->text);
-	h->say(h->arg, err.status, err.text);
+	h->warn(h->arg, err.status, err.text);
 }
 
 /* What became of them. */
@@ -210,13 +211,13 @@ tell(const struct groupadmin *h, const struct group_ref *g, const char *to,
 	uint64_t lost = 0;
 
 	for (size_t i = 0; i < l->n; i++) {
-		groupfmt_leaver(h->show, g, l, i, to);
+		groupfmt_retired(h->fmt, g, l, i, to);
 		lost += l->consumer[i].lost;
 	}
 	for (size_t i = 0; i < l->n; i++)
 		if (l->consumer[i].result == RETIRE_HAS_PENDING)
 			say_held(h, g, l->consumer[i].name, no_eval);
-	if (lost == 0 || h->show->quiet)
+	if (lost == 0 || h->fmt->quiet)
 		return;
 	bytes_addf(&words,
 	    "'%s': %" PRIu64 " pending entr%s been trimmed or deleted from the stream: lost",
@@ -225,7 +226,7 @@ tell(const struct groupadmin *h, const struct group_ref *g, const char *to,
 }
 
 static int
-nobody(const struct groupadmin *h, const struct group_ref *g, const struct groupadmin_leavers *who,
+nobody(const struct groupadmin *h, const struct group_ref *g, const struct groupadmin_choice *who,
     struct err *err)
 {
 	struct bytes words = {0};
@@ -235,7 +236,7 @@ nobody(const struct groupadmin *h, const struct group_ref *g, const struct group
 		    "no consumer '%s' in group '%s': 'ebgroup consumers %s' shows those that there "
 		    "are",
 		    who->name, g->name, g->type);
-	if (h->watched) {
+	if (h->verbose) {
 		bytes_addf(&words, "'%s': no consumer of group '%s' is idle for so long", g->type,
 		    g->name);
 		say(h, STATUS_OK, &words);
@@ -245,7 +246,7 @@ nobody(const struct groupadmin *h, const struct group_ref *g, const struct group
 
 int
 groupadmin_retire(const struct groupadmin *h, const struct group_ref *g,
-    const struct groupadmin_leavers *who, struct err *err)
+    const struct groupadmin_choice *who, struct err *err)
 {
 	struct retire r = {.key = g->key,
 	    .group = g->name,
@@ -259,10 +260,10 @@ groupadmin_retire(const struct groupadmin *h, const struct group_ref *g,
 	if (ok == 0 && l.n == 0)
 		ok = nobody(h, g, who, err);
 	else if (ok == 0 && leavers_agreed(h, g, who, &l)) {
-		if (h->agree != NULL && who->name != NULL &&
+		if (h->confirm != NULL && who->name != NULL &&
 		    (stood = clock_mono() - found) > ASKED_SLACK)
 			r.idle = l.listed[0]->idle + stood - ASKED_SLACK;
-		if (!h->show->dry)
+		if (!h->fmt->dry_run)
 			ok = retire_run(h->conn, &r, l.consumer, l.n, &why, err);
 		tell(h, g, who->to, &l, &r.no_eval);
 	}

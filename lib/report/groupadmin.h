@@ -16,13 +16,13 @@
 
 struct groupadmin {
 	struct conn *conn;
-	struct groupfmt *show;
-	bool watched; /* that there was nothing to do is worth a word */
+	struct groupfmt *fmt;
+	bool verbose; /* that there was nothing to do is worth a word */
 	/* Whether it is to be done. NULL: agreed to beforehand. */
-	bool (*agree)(void *arg, const char *question);
+	bool (*confirm)(void *arg, const char *question);
 	/* What is not as it was asked for, one line; status: what becomes of the exit status, or 0.
 	 */
-	void (*say)(void *arg, int status, const char *text);
+	void (*warn)(void *arg, int status, const char *text);
 	void *arg;
 };
 
@@ -34,18 +34,18 @@ int groupadmin_ack(const struct groupadmin *h, const struct group_ref *g, char *
     size_t n, struct err *err);
 
 /* Where the group goes on; see group_setid_arg. */
-int groupadmin_set(const struct groupadmin *h, const struct group_ref *g,
+int groupadmin_set_id(const struct groupadmin *h, const struct group_ref *g,
     const struct id_place *where, struct err *err);
 
 int groupadmin_destroy(const struct groupadmin *h, const struct group_ref *g, struct err *err);
 
-struct groupadmin_leavers {
+struct groupadmin_choice {
 	const char *name; /* that consumer; NULL: those that are */
 	int64_t idle;     /* for so long, ms */
 	const char *to;   /* who gets what they hold */
 };
 /* See retire. Status 1: no consumer of that name. */
 int groupadmin_retire(const struct groupadmin *h, const struct group_ref *g,
-    const struct groupadmin_leavers *who, struct err *err);
+    const struct groupadmin_choice *who, struct err *err);
 
 #endif

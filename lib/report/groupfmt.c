@@ -60,7 +60,7 @@ begin(struct bytes *out, const struct group_ref *g)
 static int
 put(struct groupfmt *l)
 {
-	int stop = l->put(l->arg, bytes_str(&l->text));
+	int stop = l->emit(l->arg, bytes_str(&l->text));
 
 	l->text.len = 0;
 	return stop;
@@ -104,7 +104,7 @@ groupfmt_end(struct groupfmt *l)
 	table_free(l->table);
 	l->table = NULL;
 	bytes_free(&l->text);
-	l->headed = false;
+	l->header_shown = false;
 }
 
 /* --- a group ---------------------------------------------------------------- */
@@ -226,22 +226,22 @@ attempts(const struct pending *p)
 }
 
 void
-groupfmt_types(struct groupfmt *l, char *const *types, size_t n)
+groupfmt_fit_types(struct groupfmt *l, char *const *types, size_t n)
 {
-	l->width = (int)strlen("TYPE");
+	l->type_width = (int)strlen("TYPE");
 	for (size_t i = 0; i < n; i++)
-		if ((int)strlen(types[i]) > l->width)
-			l->width = (int)strlen(types[i]);
+		if ((int)strlen(types[i]) > l->type_width)
+			l->type_width = (int)strlen(types[i]);
 }
 
 int
-groupfmt_clock(struct groupfmt *l, struct conn *conn, struct err *err)
+groupfmt_read_clock(struct groupfmt *l, struct conn *conn, struct err *err)
 {
 	int64_t now;
 
 	if (stream_server_time(conn, &now, err) == -1)
 		return -1;
-	l->ahead = now - clock_mono();
+	l->clock_offset = now - clock_mono();
 	return 0;
 }
 
@@ -249,9 +249,9 @@ static void
 pending_head(struct groupfmt *l)
 {
 	bytes_addf(&l->text, "%-17s  %6s  %9s  %8s  %-*s  %s", "ID", "IDLE", "DELIVERED",
-	    "ATTEMPTS", l->width, "TYPE", "CONSUMER");
+	    "ATTEMPTS", l->type_width, "TYPE", "CONSUMER");
 	put_words(l);
-	l->headed = true;
+	l->header_shown = true;
 }
 
 static void
@@ -264,7 +264,8 @@ pending_text(struct groupfmt *l, const struct group_ref *g, const struct pending
 	if (attempts(p) >= 0)
 		snprintf(tries, sizeof(tries), "%" PRId64, attempts(p));
 	bytes_addf(&l->text, "%-17s  %6s  %9" PRId64 "  %8s  %-*s  %.*s", id, span, p->deliveries,
-	    tries, l->width, g->type, (int)p->consumer.n, p->consumer.n > 0 ? p->consumer.p : "");
+	    tries, l->type_width, g->type, (int)p->consumer.n,
+	    p->consumer.n > 0 ? p->consumer.p : "");
 	bytes_str(&l->text);
 	err_clean(l->text.p);
 }
@@ -272,7 +273,7 @@ pending_text(struct groupfmt *l, const struct group_ref *g, const struct pending
 static void
 pending_json(struct groupfmt *l, const struct group_ref *g, const struct pending *p)
 {
-	int64_t now = l->ahead + clock_mono();
+	int64_t now = l->clock_offset + clock_mono();
 	struct bytes *out = &l->text;
 
 	begin(out, g);
@@ -291,7 +292,7 @@ groupfmt_pending(struct groupfmt *l, const struct group_ref *g, const struct pen
 	if (l->json)
 		pending_json(l, g, p);
 	else {
-		if (!l->headed)
+		if (!l->header_shown)
 			pending_head(l);
 		pending_text(l, g, p);
 	}
@@ -328,7 +329,7 @@ leaver_cells(struct table *t, const struct group_ref *g, const struct group_cons
 }
 
 void
-groupfmt_leaver(struct groupfmt *l, const struct group_ref *g, const struct retire_selection *who,
+groupfmt_retired(struct groupfmt *l, const struct group_ref *g, const struct retire_selection *who,
     size_t i, const char *to)
 {
 	static const char *const names[] = {
@@ -338,7 +339,8 @@ groupfmt_leaver(struct groupfmt *l, const struct group_ref *g, const struct reti
 
 	if (!l->json) {
 		if (!l->quiet)
-			leaver_cells(table_of(l, "llrrrrl", names), g, who->listed[i], c, l->dry);
+			leaver_cells(
+			    table_of(l, "llrrrrl", names), g, who->listed[i], c, l->dry_run);
 		return;
 	}
 	begin(out, g);
@@ -346,10 +348,10 @@ groupfmt_leaver(struct groupfmt *l, const struct group_ref *g, const struct reti
 	jsonwrite_count(out, "pending", who->listed[i]->pending);
 	jsonwrite_count_or_null(out, "idle_ms", who->listed[i]->idle);
 	jsonwrite_text(out, "to", to);
-	jsonwrite_count_or_null(out, "moved", l->dry ? -1 : (int64_t)c->moved);
-	jsonwrite_count_or_null(out, "lost", l->dry ? -1 : (int64_t)c->lost);
+	jsonwrite_count_or_null(out, "moved", l->dry_run ? -1 : (int64_t)c->moved);
+	jsonwrite_count_or_null(out, "lost", l->dry_run ? -1 : (int64_t)c->lost);
 	jsonwrite_bool(out, "deleted", c->result == RETIRE_DELETED);
-	jsonwrite_text(out, "result", became(c, l->dry));
+	jsonwrite_text(out, "result", became(c, l->dry_run));
 	put_json(l);
 }
 
@@ -358,22 +360,22 @@ groupfmt_leaver(struct groupfmt *l, const struct group_ref *g, const struct reti
 void
 groupfmt_acked(struct groupfmt *l, const struct group_ref *g, const struct acklist *a)
 {
-	if (l->dry)
+	if (l->dry_run)
 		return;
 	if (l->json) {
 		begin(&l->text, g);
 		jsonwrite_count(&l->text, "acknowledged", a->pending);
-		jsonwrite_count(&l->text, "not_pending", a->others);
-		if (a->doubt > 0)
-			jsonwrite_count(&l->text, "possibly_acknowledged", a->doubt);
+		jsonwrite_count(&l->text, "not_pending", a->not_pending);
+		if (a->in_doubt > 0)
+			jsonwrite_count(&l->text, "possibly_acknowledged", a->in_doubt);
 		put_json(l);
 		return;
 	}
 	bytes_addf(&l->text, "%" PRIu64 " acknowledged", a->pending);
-	if (a->others > 0)
-		bytes_addf(&l->text, ", %" PRIu64 " not pending", a->others);
-	if (a->doubt > 0)
-		bytes_addf(&l->text, ", %" PRIu64 " perhaps", a->doubt);
+	if (a->not_pending > 0)
+		bytes_addf(&l->text, ", %" PRIu64 " not pending", a->not_pending);
+	if (a->in_doubt > 0)
+		bytes_addf(&l->text, ", %" PRIu64 " perhaps", a->in_doubt);
 	put_words(l);
 }
 
@@ -389,12 +391,12 @@ set_json(struct groupfmt *l, const struct group_ref *g, const char *to, const ch
 		jsonwrite_text(out, "from", NULL);
 	jsonwrite_text(out, "to", to);
 	jsonwrite_text(out, "next_id", *next != '\0' ? next : NULL);
-	jsonwrite_bool(out, "done", !l->dry);
+	jsonwrite_bool(out, "done", !l->dry_run);
 	put_json(l);
 }
 
 void
-groupfmt_set(struct groupfmt *l, const struct group_ref *g, const char *to, const char *words,
+groupfmt_moved(struct groupfmt *l, const struct group_ref *g, const char *to, const char *words,
     const char *next)
 {
 	char from[ID_SIZE];
@@ -407,7 +409,7 @@ groupfmt_set(struct groupfmt *l, const struct group_ref *g, const char *to, cons
 	bytes_addf(&l->text, "%s: %s -> %s", g->name, g->has_info ? from : "?", words);
 	if (*next != '\0')
 		bytes_addf(&l->text, ", next %s", next);
-	if (l->dry)
+	if (l->dry_run)
 		bytes_adds(&l->text, " (not done)");
 	put_words(l);
 }
@@ -424,7 +426,7 @@ destroyed_json(struct groupfmt *l, const struct group_ref *g)
 		member_id(out, "last_delivered_id", g->info.last_delivered);
 	else
 		jsonwrite_text(out, "last_delivered_id", NULL);
-	jsonwrite_bool(out, "destroyed", !l->dry);
+	jsonwrite_bool(out, "destroyed", !l->dry_run);
 	put_json(l);
 }
 
@@ -438,7 +440,7 @@ groupfmt_destroyed(struct groupfmt *l, const struct group_ref *g)
 		return;
 	}
 	id_format(g->info.last_delivered, last);
-	bytes_addf(&l->text, "%s: %s", g->name, l->dry ? "would be destroyed" : "destroyed");
+	bytes_addf(&l->text, "%s: %s", g->name, l->dry_run ? "would be destroyed" : "destroyed");
 	if (g->has_info)
 		bytes_addf(&l->text, " at %s with %" PRIu64 " pending of %" PRIu64 " consumer%s",
 		    last, g->info.pending, g->info.consumers, g->info.consumers == 1 ? "" : "s");

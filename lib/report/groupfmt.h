@@ -21,18 +21,18 @@ struct groupfmt {
 	bool json;
 	/* without the names of the columns, and no words about what was done; JSON has all */
 	bool quiet;
-	bool dry; /* nothing is done: what would be */
+	bool dry_run; /* nothing is done: what would be */
 	/* valid during the call; non-zero: no more is wanted */
-	int (*put)(void *arg, const char *text);
+	int (*emit)(void *arg, const char *text);
 	void *arg;
 
 	/* Its own; zero. */
 	struct table *table;
 	struct bytes text;
-	int width; /* of the longest type of pending entries */
-	bool headed;
+	int type_width; /* of the longest type of pending entries */
+	bool header_shown;
 	/* the server's clock, ms, less ours that only goes forward */
-	int64_t ahead;
+	int64_t clock_offset;
 };
 
 /*
@@ -48,21 +48,21 @@ int groupfmt_consumers(struct groupfmt *l, struct conn *conn, const struct group
 
 /* Before pending entries, which are no table because there may be more than can be held: of which
  * types, */
-void groupfmt_types(struct groupfmt *l, char *const *types, size_t n);
+void groupfmt_fit_types(struct groupfmt *l, char *const *types, size_t n);
 /* and what time it is there. -1: the connection is dead. */
-int groupfmt_clock(struct groupfmt *l, struct conn *conn, struct err *err);
+int groupfmt_read_clock(struct groupfmt *l, struct conn *conn, struct err *err);
 /* ID IDLE DELIVERED ATTEMPTS TYPE CONSUMER. What put returned. */
 int groupfmt_pending(struct groupfmt *l, const struct group_ref *g, const struct pending *p);
 
 /* TYPE CONSUMER PENDING IDLE MOVED LOST, and what became of number i. */
-void groupfmt_leaver(struct groupfmt *l, const struct group_ref *g,
+void groupfmt_retired(struct groupfmt *l, const struct group_ref *g,
     const struct retire_selection *who, size_t i, const char *to);
 
 /* Those that were only looked up were shown as pending. */
 void groupfmt_acked(struct groupfmt *l, const struct group_ref *g, const struct acklist *a);
 /* Moved to `to`, for people `words`, where the next entry is `next` ("": none, or not known). */
-void groupfmt_set(struct groupfmt *l, const struct group_ref *g, const char *to, const char *words,
-    const char *next);
+void groupfmt_moved(struct groupfmt *l, const struct group_ref *g, const char *to,
+    const char *words, const char *next);
 void groupfmt_destroyed(struct groupfmt *l, const struct group_ref *g);
 
 /* Gives the table, when there is one, and frees what l holds. */

@@ -65,7 +65,7 @@ drop(const struct maintain *u, struct buffer *buf, struct bytes *told, uint64_t 
 }
 
 int
-maintain_run(const struct maintain *u, enum maintain_what what, struct buffer *buf,
+maintain_run(const struct maintain *u, enum maintain_op what, struct buffer *buf,
     struct bytes *told, uint64_t *kept, struct err *err)
 {
 	*kept = 0;

@@ -6,7 +6,7 @@
 
 #include "buffer/requeue.h"
 
-enum maintain_what {
+enum maintain_op {
 	MAINTAIN_COMPRESS, /* closed segments: gzip.h */
 	MAINTAIN_RETARGET, /* it belongs to `target` from now on: buffer.h */
 	/* all that is undelivered into quarantine: dump.h */
@@ -26,7 +26,7 @@ struct maintain {
  * Both also when -1 is returned: what was done by then. Status 75: another replay has the lock. The
  * locks are kept until the spool is closed.
  */
-int maintain_run(const struct maintain *u, enum maintain_what what, struct buffer *buf,
+int maintain_run(const struct maintain *u, enum maintain_op what, struct buffer *buf,
     struct bytes *told, uint64_t *kept, struct err *err);
 
 #endif

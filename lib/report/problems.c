@@ -10,7 +10,7 @@
 #include "base/mem.h"
 
 const char *
-severity_word(enum severity g)
+severity_name(enum severity g)
 {
 	static const char *const words[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
 
@@ -41,7 +41,7 @@ problems_add(struct problems *v, enum severity g, const char *what, const char *
 		v->problems = mem_realloc(v->problems, v->cap * sizeof(*v->problems));
 	}
 	p = &v->problems[v->n++];
-	*p = (struct problem){.grade = g, .what = what, .text = text, .unit = ""};
+	*p = (struct problem){.severity = g, .what = what, .text = text, .unit = ""};
 	return p;
 }
 
@@ -54,20 +54,20 @@ problems_free(struct problems *v)
 		free(p->type);
 		free(p->group);
 		free(p->text);
-		free(p->word);
+		free(p->value_text);
 	}
 	free(v->problems);
 	memset(v, 0, sizeof(*v));
 }
 
 enum severity
-problems_grade(const struct problems *v)
+problems_worst(const struct problems *v)
 {
 	enum severity worst = SEVERITY_OK;
 
 	for (size_t i = 0; i < v->n; i++)
-		if (weight(v->problems[i].grade) > weight(worst))
-			worst = v->problems[i].grade;
+		if (weight(v->problems[i].severity) > weight(worst))
+			worst = v->problems[i].severity;
 	return worst;
 }
 
@@ -79,7 +79,7 @@ problems_sort(struct problems *v)
 
 	for (int w = 3; w >= 0; w--)
 		for (size_t i = 0; i < v->n; i++)
-			if (weight(v->problems[i].grade) == w)
+			if (weight(v->problems[i].severity) == w)
 				sorted[n++] = v->problems[i];
 	free(v->problems);
 	v->problems = sorted;
@@ -99,7 +99,7 @@ add_line(struct bytes *out, const char *s)
 void
 problems_line(struct bytes *out, const struct problems *v, const char *fine)
 {
-	bytes_addf(out, "%s - ", severity_word(problems_grade(v)));
+	bytes_addf(out, "%s - ", severity_name(problems_worst(v)));
 	if (v->n == 0)
 		add_line(out, fine);
 	for (size_t i = 0; i < v->n; i++) {
@@ -127,11 +127,11 @@ put_problem(struct bytes *out, const struct problem *p)
 	if (p->measured)
 		bytes_addf(out, "\"value\":%" PRIu64 ",\"limit\":%" PRIu64 ",", p->value, p->limit);
 	else {
-		put_text(out, "value", p->word);
+		put_text(out, "value", p->value_text);
 		put_text(out, "limit", NULL);
 	}
 	put_text(out, "unit", *p->unit != '\0' ? p->unit : NULL);
-	put_text(out, "status", severity_word(p->grade));
+	put_text(out, "status", severity_name(p->severity));
 	put_text(out, "event_type", p->type);
 	put_text(out, "group", p->group);
 	put_text(out, "text", p->text);
@@ -141,7 +141,7 @@ put_problem(struct bytes *out, const struct problem *p)
 void
 problems_json(struct bytes *out, const struct problems *v)
 {
-	put_text(out, "status", severity_word(problems_grade(v)));
+	put_text(out, "status", severity_name(problems_worst(v)));
 	bytes_adds(out, "\"problems\":[");
 	for (size_t i = 0; i < v->n; i++) {
 		bytes_adds(out, i > 0 ? "," : "");

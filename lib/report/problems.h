@@ -12,14 +12,14 @@
 
 /* The numbers are exit statuses; worse is CRITICAL, WARNING, UNKNOWN, OK in this order. */
 enum severity { SEVERITY_OK, SEVERITY_WARNING, SEVERITY_CRITICAL, SEVERITY_UNKNOWN };
-const char *severity_word(enum severity g);
+const char *severity_name(enum severity g);
 
 struct problem {
-	enum severity grade;
+	enum severity severity;
 	const char *what;   /* a word for programs; static */
 	char *type, *group; /* of which stream; NULL */
 	char *text;         /* for people */
-	char *word;         /* value, when it is no number; NULL */
+	char *value_text;   /* value, when it is no number; NULL */
 	bool measured;      /* value and limit are set */
 	uint64_t value, limit;
 	const char *unit; /* of both: "ms", "bytes", "" */
@@ -36,7 +36,7 @@ struct problem *problems_add(struct problems *v, enum severity g, const char *wh
     ...) __attribute__((format(printf, 4, 5)));
 void problems_free(struct problems *v);
 
-enum severity problems_grade(const struct problems *v); /* the worst */
+enum severity problems_worst(const struct problems *v); /* the worst */
 /* Worst first; else as they were added. */
 void problems_sort(struct problems *v);
 /* Appends "STATUS - problem; problem", or "OK - fine"; one line without its end, safe for readers

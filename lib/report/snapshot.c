@@ -38,21 +38,21 @@ read_backlog(struct buffer *buf, struct backlog *b, struct err *err)
 static void
 read_buffer(struct snapshot *p, const char *dir)
 {
-	struct buffer *buf = buffer_open(dir, false, &p->unread);
+	struct buffer *buf = buffer_open(dir, false, &p->read_error);
 	const char *warning;
 
 	if (buf == NULL) {
-		p->readable = p->unread.sys == ENOENT;
+		p->readable = p->read_error.sys == ENOENT;
 		p->buffer.dir = mem_strdup(dir);
 		return;
 	}
-	p->exists = true;
-	p->readable = read_backlog(buf, &p->buffer, &p->unread) == 0;
+	p->dir_exists = true;
+	p->readable = read_backlog(buf, &p->buffer, &p->read_error) == 0;
 	counters_read(buf, p->counters);
 	if ((warning = buffer_warning(buf)) != NULL)
 		p->warning = mem_strdup(warning);
 	buffer_close(buf);
-	p->other = p->buffer.files > 0 && p->buffer.target != NULL &&
+	p->other_target = p->buffer.files > 0 && p->buffer.target != NULL &&
 	    strcmp(p->buffer.target, p->target) != 0;
 }
 
@@ -84,9 +84,9 @@ read_space(struct snapshot *p, const char *dir)
 
 void
 snapshot_take(
-    struct snapshot *p, const struct conf *c, const char *dir, const struct survey_ask *ask)
+    struct snapshot *p, const struct conf *c, const char *dir, const struct survey_options *ask)
 {
-	struct survey_ask own = *ask;
+	struct survey_options own = *ask;
 	struct bytes target = {0};
 
 	memset(p, 0, sizeof(*p));
@@ -135,13 +135,13 @@ void
 snapshot_json(struct bytes *out, const struct snapshot *p)
 {
 	put_text(out, "target", p->target);
-	bytes_addf(out, "\"other_target\":%s,\"buffer\":", p->other ? "true" : "false");
+	bytes_addf(out, "\"other_target\":%s,\"buffer\":", p->other_target ? "true" : "false");
 	if (p->readable)
 		backlog_json(out, &p->buffer);
 	else
 		bytes_adds(out, "null");
 	bytes_addc(out, ',');
-	put_text(out, "buffer_error", p->readable ? NULL : p->unread.text);
+	put_text(out, "buffer_error", p->readable ? NULL : p->read_error.text);
 	bytes_adds(out, "\"free_bytes\":");
 	if (p->free_known)
 		bytes_addf(out, "%" PRIu64 ",", p->free);

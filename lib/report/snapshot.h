@@ -19,11 +19,11 @@ struct snapshot {
 	char *target; /* "PLACE PREFIX", as in the buffer's .target */
 	/* the buffer could be read; one that does not exist is empty */
 	bool readable;
-	struct err unread; /* why not */
+	struct err read_error; /* why not */
 	struct backlog buffer;
-	bool exists; /* its directory */
+	bool dir_exists; /* its directory */
 	/* it holds segments, and they belong to another target */
-	bool other;
+	bool other_target;
 	char *warning; /* see buffer_warning; NULL when none */
 	uint64_t counters[COUNTERS];
 	bool free_known;
@@ -36,7 +36,7 @@ struct snapshot {
 /* dir: see conf_buffer. Always fills *p, also on a failure of everything. ask->url and prefix are
  * taken from c. */
 void snapshot_take(
-    struct snapshot *p, const struct conf *c, const char *dir, const struct survey_ask *ask);
+    struct snapshot *p, const struct conf *c, const char *dir, const struct survey_options *ask);
 void snapshot_free(struct snapshot *p);
 
 /* Appends members, with a comma behind the last: target, buffer, free_bytes, counters, redis. */

@@ -15,11 +15,11 @@
 #include "redis/scan.h"
 #include "redis/stream.h"
 
-struct survey_run {
+struct survey_walk {
 	struct survey *s;
-	const struct survey_ask *ask;
-	struct conn *b;
-	int64_t by; /* CLOCK_MONOTONIC ms */
+	const struct survey_options *ask;
+	struct conn *conn;
+	int64_t deadline; /* CLOCK_MONOTONIC ms */
 	size_t cap;
 };
 
@@ -56,7 +56,7 @@ take_length(struct survey *s, struct survey_stream *st, const struct reply *r)
 	struct err err;
 
 	if (!reply_is_error(r)) {
-		st->dead = reply_int(r);
+		st->dead_letters = reply_int(r);
 		return;
 	}
 	reply_fail(&err, r, "XLEN of the dead letters");
@@ -75,26 +75,27 @@ take_groups(struct survey *s, struct survey_stream *st, const struct reply *r)
 }
 
 static void
-put_question(struct survey_run *w, const struct survey_stream *st)
+put_question(struct survey_walk *w, const struct survey_stream *st)
 {
 	char *dead = names_dlq(w->ask->prefix, st->type);
 
-	stream_put_info(w->b, st->key);
-	conn_putl(w->b, "XLEN", dead, NULL);
-	stream_put_groups(w->b, st->key);
+	stream_put_info(w->conn, st->key);
+	conn_putl(w->conn, "XLEN", dead, NULL);
+	stream_put_groups(w->conn, st->key);
 	free(dead);
 }
 
 static int
-take_answer(struct survey_run *w, struct survey_stream *st, struct err *err)
+take_answer(struct survey_walk *w, struct survey_stream *st, struct err *err)
 {
 	struct reply *info = NULL, *dead = NULL, *groups = NULL;
 	enum conn_why why;
 	struct err no;
 	int ok = -1;
 
-	if ((info = conn_wait(w->b, 0, err)) == NULL || (dead = conn_wait(w->b, 0, err)) == NULL ||
-	    (groups = conn_wait(w->b, 0, err)) == NULL)
+	if ((info = conn_wait(w->conn, 0, err)) == NULL ||
+	    (dead = conn_wait(w->conn, 0, err)) == NULL ||
+	    (groups = conn_wait(w->conn, 0, err)) == NULL)
 		goto out;
 	if (stream_take_info(info, &st->info, &why, &no) == -1)
 		trouble(w->s, st, why, &no);
@@ -143,21 +144,22 @@ is_doubtful(const struct stream_info *i, const struct stream_group *g)
 }
 
 static int
-check_lag(struct survey_run *w, struct survey_stream *st, struct stream_group *g, struct err *err)
+check_lag(struct survey_walk *w, struct survey_stream *st, struct stream_group *g, struct err *err)
 {
-	struct lag l = {.last = st->info.last, .by = w->by};
+	struct lag l = {.last = st->info.last, .by = w->deadline};
 	enum conn_why why;
 	int end;
 
 	if (!is_doubtful(&st->info, g))
 		return 0;
-	end = scan_entries(w->b, st->key, g->last_delivered, LAG_PAGE, count_entry, &l, &why, err);
+	end =
+	    scan_entries(w->conn, st->key, g->last_delivered, LAG_PAGE, count_entry, &l, &why, err);
 	g->lag = end == 0 || end == 2 ? l.n : -1;
-	return end == -1 && conn_why(w->b) != CONN_OK ? -1 : 0;
+	return end == -1 && conn_why(w->conn) != CONN_OK ? -1 : 0;
 }
 
 static int
-check_lags(struct survey_run *w, struct survey_stream *st, struct err *err)
+check_lags(struct survey_walk *w, struct survey_stream *st, struct err *err)
 {
 	for (size_t i = 0; i < st->ngroups; i++)
 		if (check_lag(w, st, &st->groups[i], err) == -1)
@@ -168,7 +170,7 @@ check_lags(struct survey_run *w, struct survey_stream *st, struct err *err)
 /* --- all that there is to know ------------------------------------------------ */
 
 static int
-look_at_some(struct survey_run *w, struct survey_stream *st, size_t n, struct err *err)
+look_at_some(struct survey_walk *w, struct survey_stream *st, size_t n, struct err *err)
 {
 	enum conn_why why;
 
@@ -178,9 +180,10 @@ look_at_some(struct survey_run *w, struct survey_stream *st, size_t n, struct er
 		if (take_answer(w, &st[i], err) == -1)
 			return -1;
 	for (size_t i = 0; i < n; i++)
-		stream_put_lowest_pending(w->b, st[i].key, st[i].groups, st[i].ngroups);
+		stream_put_lowest_pending(w->conn, st[i].key, st[i].groups, st[i].ngroups);
 	for (size_t i = 0; i < n; i++)
-		if (stream_take_lowest_pending(w->b, st[i].groups, st[i].ngroups, &why, err) == -1)
+		if (stream_take_lowest_pending(w->conn, st[i].groups, st[i].ngroups, &why, err) ==
+		    -1)
 			return -1;
 	for (size_t i = 0; i < n; i++)
 		if (check_lags(w, &st[i], err) == -1)
@@ -206,22 +209,22 @@ survey_drop(struct survey *s, size_t first)
 /* Looks at all that are listed; those that were not reached are dropped. -1: the connection is
  * dead. */
 static int
-survey_look(struct survey_run *w, struct err *err)
+survey_look(struct survey_walk *w, struct err *err)
 {
 	struct pagesize pace = pagesize_start(1, AT_ONCE);
 	struct survey *s = w->s;
 	size_t i, n;
 
-	w->by = clock_mono() + w->ask->timeout_ms;
-	for (i = 0; i < s->n && (i == 0 || clock_mono() < w->by); i += n) {
-		uint64_t before = conn_received(w->b);
+	w->deadline = clock_mono() + w->ask->timeout_ms;
+	for (i = 0; i < s->n && (i == 0 || clock_mono() < w->deadline); i += n) {
+		uint64_t before = conn_received(w->conn);
 
 		n = s->n - i < pace.count ? s->n - i : pace.count;
 		if (look_at_some(w, s->streams + i, n, err) == -1) {
 			survey_drop(s, i);
 			return -1;
 		}
-		pagesize_learn(&pace, n, (size_t)(conn_received(w->b) - before));
+		pagesize_learn(&pace, n, (size_t)(conn_received(w->conn) - before));
 	}
 	if (i < s->n) {
 		survey_drop(s, i);
@@ -263,15 +266,16 @@ take_refusal(struct survey *s, const struct reply *r)
  * executed, and XADD with the ID 0-0 is never executed ("must be greater than 0-0").
  */
 static int
-ask_server(struct survey_run *w, struct err *err)
+ask_server(struct survey_walk *w, struct err *err)
 {
 	char *key = names_stream(w->ask->prefix, NO_TYPE);
 	struct reply *clock, *add = NULL;
 
-	conn_putl(w->b, "TIME", NULL);
-	conn_putl(w->b, "XADD", key, "0-0", "probe", "", NULL);
+	conn_putl(w->conn, "TIME", NULL);
+	conn_putl(w->conn, "XADD", key, "0-0", "probe", "", NULL);
 	free(key);
-	if ((clock = conn_wait(w->b, 0, err)) != NULL && (add = conn_wait(w->b, 0, err)) != NULL) {
+	if ((clock = conn_wait(w->conn, 0, err)) != NULL &&
+	    (add = conn_wait(w->conn, 0, err)) != NULL) {
 		w->s->now = stream_take_server_time(clock);
 		take_refusal(w->s, add);
 	}
@@ -283,7 +287,7 @@ ask_server(struct survey_run *w, struct err *err)
 /* --- which streams --------------------------------------------------------------- */
 
 static void
-add_stream(struct survey_run *w, const char *type)
+add_stream(struct survey_walk *w, const char *type)
 {
 	struct survey *s = w->s;
 
@@ -291,20 +295,21 @@ add_stream(struct survey_run *w, const char *type)
 		w->cap = w->cap == 0 ? 64 : w->cap * 2;
 		s->streams = mem_realloc(s->streams, w->cap * sizeof(*s->streams));
 	}
-	s->streams[s->n++] = (struct survey_stream){
-	    .type = mem_strdup(type), .key = names_stream(w->ask->prefix, type), .dead = -1};
+	s->streams[s->n++] = (struct survey_stream){.type = mem_strdup(type),
+	    .key = names_stream(w->ask->prefix, type),
+	    .dead_letters = -1};
 }
 
 /* -1 only when the connection is dead; that SCAN is refused is a finding. */
 static int
-add_matching(struct survey_run *w, const char *pattern, bool *any, struct err *err)
+add_matching(struct survey_walk *w, const char *pattern, bool *any, struct err *err)
 {
 	char *glob = names_stream(w->ask->prefix, pattern), **keys;
 	size_t n, skip = strlen(glob) - strlen(pattern);
 	bool complete;
-	int ok = scan_keys(w->b, glob, w->by, &keys, &n, &complete, err);
+	int ok = scan_keys(w->conn, glob, w->deadline, &keys, &n, &complete, err);
 
-	if (ok == -1 && conn_why(w->b) != CONN_OK) {
+	if (ok == -1 && conn_why(w->conn) != CONN_OK) {
 		free(glob);
 		return -1;
 	}
@@ -351,13 +356,13 @@ sort_unique(struct survey *s)
 }
 
 static int
-list_streams(struct survey_run *w, struct err *err)
+list_streams(struct survey_walk *w, struct err *err)
 {
-	const struct survey_ask *ask = w->ask;
+	const struct survey_options *ask = w->ask;
 	struct survey *s = w->s;
 	bool any;
 
-	w->by = clock_mono() + ask->timeout_ms;
+	w->deadline = clock_mono() + ask->timeout_ms;
 	s->unmatched = mem_alloc((ask->n + 1) * sizeof(*s->unmatched));
 	if (ask->n == 0 && ask->all && add_matching(w, "*", &any, err) == -1)
 		return -1;
@@ -377,7 +382,7 @@ list_streams(struct survey_run *w, struct err *err)
 
 /* Lost while streams were looked at: whether the server is away too is asked once more. */
 static void
-lost(struct survey_run *w, const struct err *err)
+lost(struct survey_walk *w, const struct err *err)
 {
 	struct err away;
 	enum conn_why why;
@@ -392,28 +397,28 @@ lost(struct survey_run *w, const struct err *err)
 }
 
 void
-survey_take(struct survey *s, const struct survey_ask *ask)
+survey_take(struct survey *s, const struct survey_options *ask)
 {
-	struct survey_run w = {.s = s, .ask = ask};
+	struct survey_walk w = {.s = s, .ask = ask};
 	struct err err;
 
 	memset(s, 0, sizeof(*s));
-	w.b = conn_open(ask->url, ask->timeout_ms, &s->why, &err);
+	w.conn = conn_open(ask->url, ask->timeout_ms, &s->why, &err);
 	s->now = clock_now() / 1000;
-	if (w.b == NULL) {
+	if (w.conn == NULL) {
 		down(s, s->why, &err);
 		return;
 	}
 	s->up = s->complete = true;
-	s->server = mem_strdup(conn_server_name(w.b));
-	s->version = mem_strdup(conn_server_version(w.b));
-	s->run_id = mem_strdup(conn_run_id(w.b));
-	s->rtt_us = conn_rtt_us(w.b);
+	s->server = mem_strdup(conn_server_name(w.conn));
+	s->version = mem_strdup(conn_server_version(w.conn));
+	s->run_id = mem_strdup(conn_run_id(w.conn));
+	s->rtt_us = conn_rtt_us(w.conn);
 	if (ask_server(&w, &err) == -1 || list_streams(&w, &err) == -1)
-		down(s, conn_why(w.b), &err);
+		down(s, conn_why(w.conn), &err);
 	else if (survey_look(&w, &err) == -1)
 		lost(&w, &err);
-	conn_close(w.b);
+	conn_close(w.conn);
 }
 
 void
@@ -432,7 +437,7 @@ survey_free(struct survey *s)
 }
 
 const char *
-survey_word(enum conn_why why)
+survey_why_name(enum conn_why why)
 {
 	switch (why) {
 	case CONN_REFUSED: return "refused";
@@ -514,7 +519,7 @@ void
 survey_redis_json(struct bytes *out, const struct survey *s)
 {
 	bytes_addf(out, "{\"up\":%s,", s->up ? "true" : "false");
-	put_text(out, "how", s->up ? NULL : survey_word(s->why));
+	put_text(out, "how", s->up ? NULL : survey_why_name(s->why));
 	put_text(out, "error", s->error);
 	put_text(out, "server", or_null(s->server));
 	put_text(out, "version", or_null(s->version));
@@ -559,7 +564,7 @@ put_stream(struct bytes *out, const struct survey *s, const struct survey_stream
 	put_number(out, "length", known ? (int64_t)i->length : -1);
 	put_id(out, "first_id", i->first, i->length > 0);
 	put_id(out, "last_id", i->last, i->length > 0);
-	put_number(out, "dead_letters", st->dead);
+	put_number(out, "dead_letters", st->dead_letters);
 	put_text(out, "error", st->error);
 	bytes_adds(out, "\"groups\":[");
 	for (size_t k = 0; k < st->ngroups; k++) {

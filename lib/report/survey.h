@@ -17,7 +17,7 @@
 #include "redis/stream.h"
 #include "redis/url.h"
 
-struct survey_ask {
+struct survey_options {
 	const struct url *url;
 	const char *prefix;
 	int64_t timeout_ms;
@@ -35,7 +35,7 @@ struct survey_stream {
 	char *error;
 	enum conn_why why;       /* of error */
 	struct stream_info info; /* exists false: no such stream */
-	int64_t dead;            /* dead letters; -1: unknown */
+	int64_t dead_letters;    /* dead letters; -1: unknown */
 	struct stream_group *groups;
 	size_t ngroups;
 };
@@ -63,12 +63,12 @@ struct survey {
 	int status;
 };
 
-void survey_take(struct survey *s, const struct survey_ask *ask);
+void survey_take(struct survey *s, const struct survey_options *ask);
 void survey_free(struct survey *s);
 
 /* One word for programs: "refused", "no-answer", "cut", "not-redis", "not-ready", "read-only",
  * "denied", "cluster", "error". */
-const char *survey_word(enum conn_why why);
+const char *survey_why_name(enum conn_why why);
 
 /*
  * How many entries of the stream the group has still to be given; -1 when that cannot be known.

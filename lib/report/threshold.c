@@ -19,13 +19,13 @@ static const struct {
 	const char *word;
 	enum unit unit;
 	uint64_t warn, crit;
-} known[LIMITS] = {
+} known[THRESHOLDS] = {
     [THRESHOLD_EVENTS] = {"events", COUNT, 1, 100000},
     [THRESHOLD_AGE] = {"age", TIME, 1 * MINUTE, 60 * MINUTE},
     [THRESHOLD_BYTES] = {"bytes", BYTES, 256 * MIB, 1024 * MIB},
     [THRESHOLD_QUARANTINE] = {"quarantine", COUNT, 1, NONE},
     [THRESHOLD_HELD] = {"held", COUNT, 1, NONE},
-    [THRESHOLD_DOUBLES] = {"doubles", COUNT, NONE, NONE},
+    [THRESHOLD_DUPLICATES] = {"doubles", COUNT, NONE, NONE},
     [THRESHOLD_FREE] = {"free", BYTES, 64 * MIB, 16 * MIB},
     [THRESHOLD_RTT] = {"rtt", TIME, NONE, NONE},
     [THRESHOLD_DEAD] = {"dead", COUNT, 1, NONE},
@@ -36,11 +36,11 @@ static const struct {
 };
 
 void
-threshold_defaults(struct threshold l[LIMITS])
+threshold_defaults(struct threshold l[THRESHOLDS])
 {
-	for (int i = 0; i < LIMITS; i++)
-		l[i] = (struct threshold){.warns = known[i].warn != NONE,
-		    .alarms = known[i].crit != NONE,
+	for (int i = 0; i < THRESHOLDS; i++)
+		l[i] = (struct threshold){.has_warn = known[i].warn != NONE,
+		    .has_crit = known[i].crit != NONE,
 		    .warn = known[i].warn,
 		    .crit = known[i].crit};
 }
@@ -83,7 +83,7 @@ threshold_text(struct bytes *out, enum threshold_name name, uint64_t value)
 static int
 find(struct slice word)
 {
-	for (int i = 0; i < LIMITS; i++)
+	for (int i = 0; i < THRESHOLDS; i++)
 		if (slice_is(word, known[i].word))
 			return i;
 	return -1;
@@ -94,7 +94,7 @@ unknown(const char *letter, struct slice word, struct err *err)
 {
 	struct bytes all = {0};
 
-	for (int i = 0; i < LIMITS; i++) {
+	for (int i = 0; i < THRESHOLDS; i++) {
 		bytes_adds(&all, i > 0 ? " " : "");
 		bytes_adds(&all, known[i].word);
 	}
@@ -131,10 +131,10 @@ set(struct threshold *l, enum threshold_name name, bool critical, const char *te
 		    critical ? 'c' : 'w', known[name].word, text, hints[known[name].unit]);
 	l->given = true;
 	if (critical) {
-		l->alarms = on;
+		l->has_crit = on;
 		l->crit = value;
 	} else {
-		l->warns = on;
+		l->has_warn = on;
 		l->warn = value;
 	}
 	return 0;
@@ -142,7 +142,7 @@ set(struct threshold *l, enum threshold_name name, bool critical, const char *te
 
 /* One "NAME=VALUE" of n bytes. */
 static int
-read_one(struct threshold l[LIMITS], bool critical, struct slice one, struct err *err)
+read_one(struct threshold l[THRESHOLDS], bool critical, struct slice one, struct err *err)
 {
 	const char *letter = critical ? "-c" : "-w",
 	           *eq = one.n > 0 ? memchr(one.p, '=', one.n) : NULL;
@@ -159,7 +159,7 @@ read_one(struct threshold l[LIMITS], bool critical, struct slice one, struct err
 }
 
 int
-threshold_read(struct threshold l[LIMITS], bool critical, const char *text, struct err *err)
+threshold_parse(struct threshold l[THRESHOLDS], bool critical, const char *text, struct err *err)
 {
 	for (;;) {
 		size_t n = strcspn(text, ",");
@@ -173,32 +173,32 @@ threshold_read(struct threshold l[LIMITS], bool critical, const char *text, stru
 }
 
 bool
-threshold_given(const struct threshold *l)
+threshold_is_set(const struct threshold *l)
 {
-	return l->given && (l->warns || l->alarms);
+	return l->given && (l->has_warn || l->has_crit);
 }
 
 bool
-threshold_streams(const struct threshold l[LIMITS])
+threshold_any_of_streams(const struct threshold l[THRESHOLDS])
 {
-	for (int i = THRESHOLD_FIRST_OF_STREAM; i < LIMITS; i++)
-		if (threshold_given(&l[i]))
+	for (int i = THRESHOLD_FIRST_OF_STREAM; i < THRESHOLDS; i++)
+		if (threshold_is_set(&l[i]))
 			return true;
 	return false;
 }
 
 enum severity
-threshold_grade(
-    const struct threshold l[LIMITS], enum threshold_name name, uint64_t value, uint64_t *limit)
+threshold_severity(
+    const struct threshold l[THRESHOLDS], enum threshold_name name, uint64_t value, uint64_t *limit)
 {
 	const struct threshold *m = &l[name];
 	bool less = name == THRESHOLD_FREE;
 
-	if (m->alarms && (less ? value < m->crit : value >= m->crit)) {
+	if (m->has_crit && (less ? value < m->crit : value >= m->crit)) {
 		*limit = m->crit;
 		return SEVERITY_CRITICAL;
 	}
-	if (m->warns && (less ? value < m->warn : value >= m->warn)) {
+	if (m->has_warn && (less ? value < m->warn : value >= m->warn)) {
 		*limit = m->warn;
 		return SEVERITY_WARNING;
 	}

@@ -18,7 +18,7 @@ enum threshold_name {
 	THRESHOLD_BYTES,
 	THRESHOLD_QUARANTINE,
 	THRESHOLD_HELD,
-	THRESHOLD_DOUBLES,
+	THRESHOLD_DUPLICATES,
 	THRESHOLD_FREE, /* the only one where less is worse */
 	/* of Redis */
 	THRESHOLD_RTT,
@@ -28,29 +28,30 @@ enum threshold_name {
 	THRESHOLD_LOST,
 	THRESHOLD_PENDING,
 	THRESHOLD_PENDING_AGE,
-	LIMITS
+	THRESHOLDS
 };
 #define THRESHOLD_FIRST_OF_STREAM THRESHOLD_DEAD
 
 /* Counts, bytes or milliseconds; the value itself is over the limit already (of THRESHOLD_FREE: it
  * is not). */
 struct threshold {
-	bool warns, alarms; /* whether there is such a limit */
+	bool has_warn, has_crit; /* whether there is such a limit */
 	uint64_t warn, crit;
 	bool given; /* by the user */
 };
 
-void threshold_defaults(struct threshold l[LIMITS]);
+void threshold_defaults(struct threshold l[THRESHOLDS]);
 /* "NAME=VALUE[,NAME=VALUE...]", VALUE "none" for no limit. -1 with status 64. */
-int threshold_read(struct threshold l[LIMITS], bool critical, const char *text, struct err *err);
+int threshold_parse(
+    struct threshold l[THRESHOLDS], bool critical, const char *text, struct err *err);
 /* Whether the user gave one, and not "none". */
-bool threshold_given(const struct threshold *l);
+bool threshold_is_set(const struct threshold *l);
 /* The same for any of streams or groups. */
-bool threshold_streams(const struct threshold l[LIMITS]);
+bool threshold_any_of_streams(const struct threshold l[THRESHOLDS]);
 
 /* How bad a value is; *limit is the one that it passed. */
-enum severity threshold_grade(
-    const struct threshold l[LIMITS], enum threshold_name name, uint64_t value, uint64_t *limit);
+enum severity threshold_severity(const struct threshold l[THRESHOLDS], enum threshold_name name,
+    uint64_t value, uint64_t *limit);
 
 const char *threshold_word(enum threshold_name name); /* "pending-age" */
 const char *threshold_unit(enum threshold_name name); /* "ms", "bytes", "" */

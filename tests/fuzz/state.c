@@ -100,8 +100,8 @@ notebook(struct buffer *buf)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	struct bufferfmt text = {.put = show, .arg = &text},
-	                 json = {.json = true, .put = show, .arg = &json};
+	struct bufferfmt text = {.emit = show, .arg = &text},
+	                 json = {.json = true, .emit = show, .arg = &json};
 	struct buffer *buf;
 	uint64_t counts[COUNTERS], add[COUNTERS] = {1};
 	struct err err;

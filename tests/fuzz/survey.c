@@ -10,7 +10,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	char *types[] = {(char[]){"t"}, (char[]){"a*"}};
 	struct url u;
-	struct survey_ask ask = {
+	struct survey_options ask = {
 	    .url = &u, .prefix = "q", .timeout_ms = 2000, .types = types, .n = 2};
 	struct bytes out = {0};
 	struct survey s;
