@@ -76,7 +76,7 @@ odd_payloads() {
 
 # --- one event -------------------------------------------------------------------------
 
-@test "an event is one entry, its fields in the contract's order, its ID on stdout" {
+@test "an event is one entry, its fields in the order of eventbus(7), its ID on stdout" {
 	run -0 --separate-stderr ebpub ai.signal.generated '{"symbol":"BTCUSDT","confidence":0.85}'
 	assert_equal "$stderr" ""
 	assert_regex "$output" '^[0-9]+-[0-9]+$'

@@ -10,7 +10,7 @@ Then, for the Nth of each:
   stuck   it and all of its name behind it fail
   nomem   the Nth allocation fails
 
-After each harm: the status is one that the contract allows and does not lie, nothing hangs, nothing is lost,
+After each harm: the status is one that eventbus(7) allows and does not lie, nothing hangs, nothing is lost,
 doubled, out of order, torn or left behind; checked before and after an unharmed replay.
 
 Whatever the share of --sample, a case is in or out by itself, so that any number of workers agree.

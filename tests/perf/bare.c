@@ -8,8 +8,8 @@
  * payloads follow WHERE KEY GROUP N        blocked XREADGROUP, XACK, until N entries came;
  * payloads, each written as it comes append FILE TEXT                open, write, fdatasync, exit
  *
- * WHERE is the path of a socket, or HOST:PORT. Entries have the contract's fields and MAXLEN, with
- * an identity that is not made.
+ * WHERE is the path of a socket, or HOST:PORT. Entries have the fields of eventbus(7) and MAXLEN,
+ * with an identity that is not made.
  */
 #include <err.h>
 #include <fcntl.h>
