@@ -1,8 +1,8 @@
 /*
- * batch: the lines of one exchange of a drain.
+ * batch: the lines that are sent to Redis in one exchange.
  *
- * Bounded in lines and bytes, so that memory is. The buffers of its lines are used again for the
- * next one.
+ * A batch is bounded in lines, bytes and types. The memory of its lines is reused by the next
+ * batch.
  */
 #ifndef DRAIN_BATCH_H
 #define DRAIN_BATCH_H
@@ -17,12 +17,11 @@
 #include "event/id.h"
 
 #define BATCH_LINES 1000
-#define BATCH_IN_DOUBT \
-	(INT64_C(2) * \
-	    BATCH_LINES) /* lines in doubt at once, at most: a batch, and what waits behind it */
+/* The most lines that can be in doubt at once: a batch, and the lines read ahead of it. */
+#define BATCH_IN_DOUBT (INT64_C(2) * BATCH_LINES)
 #define BATCH_BYTES (1u << 20)
-/* An event larger than this goes alone: its own bytes in the server's buffers may get it refused
- * (OOM), and what is sent behind it must not pass it then. */
+/* An event with a larger payload is sent alone: its own bytes in the server's buffers may cause its
+ * refusal (OOM), and the server could then accept the events behind it. */
 #define BATCH_LARGE 32768UL
 #define BATCH_TYPES 64
 
@@ -35,13 +34,13 @@ struct batch_item {
 	struct dest *dest;
 	const char *stem; /* borrowed from the walk */
 	bool chain, in_doubt;
-	bool was_in_doubt;   /* it was in doubt, and that is settled */
-	struct stream_id id; /* of its entry, found or added */
-	/* it was in doubt, and looking was not possible: adding it may double it */
+	bool was_in_doubt;   /* it was in doubt and has been looked up */
+	struct stream_id id; /* of the entry that was found or added */
+	/* it was in doubt and could not be looked up: adding it may duplicate it */
 	bool unsure;
 	uint64_t pos, limit;    /* see struct position */
 	uint64_t offset;        /* byte offset in the segment */
-	struct stream_id after; /* of a doubtful one: where to look from */
+	struct stream_id after; /* if in doubt: its entry has a higher ID */
 	enum batch_state state;
 	enum conn_why why;
 };
@@ -49,11 +48,12 @@ struct batch_item {
 struct batch {
 	struct batch_item *item;
 	size_t n, bytes, types;
-	size_t sent;        /* the first so many are on their way, or need not go */
-	bool in_old_intent; /* its lines were in the batch of a run that was cut off */
-	/* a stream of it keeps so few entries that those of two batches push each other out */
+	size_t sent;        /* how many items are queued or need not be sent */
+	bool in_old_intent; /* its lines lie within the intent of a run that was cut off */
+	/* one of its streams is limited to fewer than BATCH_IN_DOUBT entries: those of two batches
+	 * would trim each other */
 	bool short_stream;
-	/* all of it is, durably, as what may be sent, and none is to be looked up first */
+	/* the stored intent covers all its lines, and none has to be looked up first */
 	bool recorded;
 };
 
@@ -62,17 +62,15 @@ void batch_free(struct batch *b);
 void batch_reset(struct batch *b);
 struct drain; /* drain_int.h */
 
-/*
- * Reads lines into d->batch until it has `most`. 1: more would fit, 0: not; *end: the walk has come
- * to its end. -1: the connection is dead, the server refuses, or the disk failed. Once some of the
- * batch are on their way only such lines join them as need no question and are recorded as what may
- * be sent.
- */
+/* Reads lines into d->batch until it has `most`. Returns 1 when more would fit, 0 when not, -1 with
+ * err when the connection is dead, the server refuses all commands, or the disk failed. *end: the
+ * walk is at its end. Once items of the batch are queued, adds only lines that the stored intent
+ * covers and that need no request to the server. */
 int batch_load(struct drain *d, size_t most, bool *end, struct err *err);
-/* How many lines a batch may have just now. */
+/* Returns how many lines a batch may have now (limit, rate). */
 size_t batch_max_lines(const struct drain *d);
-/* The lane of a type; stopped from the beginning when the type is held and not to be tried in this
- * run. */
+/* Returns the dest of a type. It is stopped from the start when the type is held and not tried in
+ * this run. */
 struct dest *batch_dest(struct drain *d, struct slice type);
 
 #endif

@@ -1,22 +1,21 @@
 /*
- * commit: what a walk through the buffer does to the marks (checkpoint.h).
+ * commit: advances the positions of the checkpoint (checkpoint.h) after a batch, in memory.
  *
- * While it walks, the first line that each type leaves behind is remembered per source; after each
- * batch the main marks move to where the walk is, and a type that left lines behind becomes, or
- * stays, late.
+ * During a walk, d->skipped remembers the first line that each type skipped, per source. After a
+ * batch the main positions advance to the end of the walk. A type that skipped lines becomes, or
+ * stays, a lagging type.
  */
 #ifndef DRAIN_COMMIT_H
 #define DRAIN_COMMIT_H
 
 #include "drain/drain_int.h"
 
-/* A line that is not delivered in this walk: held, or refused. */
+/* Remembers that this walk does not deliver the line at pos: its type is held or was refused. */
 void commit_skip(
     struct drain *d, struct slice type, bool chain, const char *stem, uint64_t pos, uint64_t limit);
-/* After a batch: in memory, see checkpoint_store. */
+/* Advances the positions after a batch. checkpoint_store makes them durable. */
 void commit_positions(struct drain *d);
-/* Drops what has been settled from the intent of the run that was cut off, once the walk is past
- * it. */
+/* Drops the resolved types from d->old_intent once the walk has passed all that it covers. */
 void commit_drop_resolved(struct drain *d);
 
 #endif

@@ -1,8 +1,8 @@
 /*
- * dest: one event type on its way from the buffer into its stream.
+ * dest: the destination of one event type: its stream, and what is known about it.
  *
- * A lane knows its key, from where to look for what is in doubt, whether it may go on, and how much
- * room its stream has (trim.h).
+ * A dest has the stream's key, the ID above which to look for lines in doubt, whether the type can
+ * be sent, and how much room the stream has (trim.h).
  */
 #ifndef DRAIN_DEST_H
 #define DRAIN_DEST_H
@@ -16,36 +16,38 @@
 #include "redis/stream.h"
 
 enum dest_mode {
-	DEST_PLAIN,   /* no groups, or forced: XADD MAXLEN */
-	DEST_GUARDED, /* groups, or trim = acked: XADD without trimming, room counted */
-	DEST_BLIND    /* not permitted to look: XADD without trimming, nothing is pushed out */
+	DEST_PLAIN,   /* no groups, or --force: XADD MAXLEN */
+	DEST_GUARDED, /* groups, or trim = acked: XADD without MAXLEN, room is counted */
+	DEST_BLIND    /* XINFO is not permitted: XADD without MAXLEN, nothing is trimmed */
 };
 
 struct dest {
 	char *type, *key;
-	bool measured, stopped;
-	/* others may have added since `after` was measured, and before a line to come was accepted
-	 */
+	bool measured; /* trim_ensure_room has asked the server */
+	bool stopped;
+	/* other clients may have added entries after `after` was measured and before a later line
+	 * was accepted: measure again */
 	bool stale;
-	/* why it is stopped, "" for a passing one; NULL while it goes */
+	/* why it is stopped, "" for a temporary reason; NULL while it is not */
 	char *reason;
 	enum conn_why why;
 	enum dest_mode mode;
-	int64_t maxlen; /* the limit that `room` was measured against */
-	/* the type's policy is trim = acked, and this its maxlen-hard, 0 for none */
+	int64_t maxlen; /* the limit that `room` refers to; 0: none */
+	/* the type's policy is trim = acked; maxlen_hard is 0 for none */
 	bool trim_acked;
 	int64_t maxlen_hard;
 	int64_t room; /* entries that may still be added; INT64_MAX without limit */
-	/* with trim = acked: of a stream that has no groups, by length */
+	/* with trim = acked: entries trimmed by length from a stream without groups */
 	uint64_t trimmed;
-	bool warned;            /* with trim = acked: that nothing can be trimmed */
+	bool warned;            /* with trim = acked: a message said that nothing can be trimmed */
 	struct trimwatch watch; /* of a direct publisher */
-	/* of a publisher: the buffer held events of this type, or the stream was full; not looked
-	 * at again before (CLOCK_MONOTONIC ms) */
+	/* for a publisher: the buffer holds events of this type, or the stream is full; not checked
+	 * again before this time (CLOCK_MONOTONIC ms) */
 	int64_t held_until;
-	struct conn_template add; /* its XADD, */
-	int64_t add_maxlen;       /* with this limit */
-	/* the bound: last-generated-id when measured, then the last ID given */
+	struct conn_template add; /* its XADD */
+	int64_t add_maxlen;       /* the MAXLEN in it */
+	/* last-generated-id when measured, then the last ID that an XADD returned: entries in doubt
+	 * have higher IDs */
 	struct stream_id after;
 };
 
@@ -54,14 +56,16 @@ struct dests {
 	size_t n;
 };
 
-/* made when missing */
+/* Creates the dest if it is missing. */
 struct dest *dests_get(struct dests *ls, const char *prefix, struct slice type);
 struct dest *dests_find(const struct dests *ls, const char *type);
 void dests_free(struct dests *ls);
-void dests_mark_stale(struct dests *ls); /* the bounds of all are to be measured again */
+/* Has `after` of each dest measured again before use. */ void dests_mark_stale(struct dests *ls);
 
-/* Queues an event's XADD; maxlen 0 is none. Returns conn_put's number. */
+/* Queues an XADD of the event, without MAXLEN if maxlen is 0. Returns the request number of
+ * conn_put. */
 uint64_t dest_put_add(struct dest *dest, struct conn *conn, int64_t maxlen, const struct event *e);
-void dest_stop(struct dest *dest, enum conn_why why, const char *reason);
+/* Does nothing if dest is stopped already. */ void dest_stop(
+    struct dest *dest, enum conn_why why, const char *reason);
 
 #endif

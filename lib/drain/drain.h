@@ -1,15 +1,31 @@
 /*
- * drain: the buffer into Redis, in order per type, each event once.
+ * drain: sends the events of the disk buffer to Redis, in order per type, each once (G3, G4 and G7
+ * in eventbus(7)).
  *
- * Batch by batch: read lines in order, leave out what is delivered, held or bad, settle what is in
- * doubt, record durably what is about to be sent and from where to look for it, send, and move the
- * marks. While the server is busy the lines to come are read and recorded as what may be sent next,
- * so that it need not wait for the disk between two batches; a batch costs one fdatasync. A segment
- * is unlinked only after the marks that pass it are durable. Killed at any point, the next run
- * finds the record and looks up what it names (contract, G3, G4, G7; reliability, section 3).
+ * The unit of work is a batch. drain.c runs its steps:
  *
- * The caller holds the replay lock and an open bus; a bus that dies ends the run, and the next one,
- * on a new bus, goes on.
+ *  1. batch.c reads lines in order through readahead.c. It leaves out lines that are delivered,
+ *     held or bad (drain_quarantine), and measures the room in each stream (trim.c).
+ *  2. send.c fences the connections of lines in doubt and looks these up in their streams
+ *     (indoubt.c).
+ *  3. send.c stores the checkpoint with the intent: the lines that are about to be sent, and the
+ *     stream ID to look above. Quarantined lines are synced before that. The step is left out when
+ *     the stored intent covers the batch already (step 5).
+ *  4. send.c queues one XADD a line.
+ *  5. While the server works, readahead.c reads the next lines, send.c stores an intent that covers
+ *     them too, and reclaim.c unlinks the segments that the stored positions have passed.
+ *  6. send.c takes the replies.
+ *  7. commit.c advances the positions in memory. The next intent, or the end, makes them durable.
+ *
+ * So a batch costs one fdatasync, and the server need not wait for the disk between two batches.
+ *
+ * What is durable before what: a quarantined line before the position that passes it, the intent
+ * before the XADD of any line that it names, the positions that pass a segment before the unlink of
+ * that segment. A run that is killed at any point leaves an intent, and the next run looks up the
+ * lines that it names.
+ *
+ * The caller holds the replay lock and an open connection. A dead connection ends the run. The next
+ * run, on a new connection, continues.
  */
 #ifndef DRAIN_DRAIN_H
 #define DRAIN_DRAIN_H
@@ -28,46 +44,46 @@ struct drain_options {
 	const struct conf *conf;
 	const char *target; /* see buffer_bind_target */
 	const struct append_limits *limits;
-	/* for lines that carry none; -1: as configured for the type */
+	/* MAXLEN for lines that carry none; -1: as configured for the type */
 	int64_t maxlen;
-	bool force; /* G7 off */
-	/* try held types too, and wait for claimed files to rest; else only: */
+	bool force; /* ignore G7: trim by length */
+	/* try all held types, and wait until adopted files have settled; false: try only `type` */
 	bool all;
-	const char *type;  /* this held type is tried (NULL: none) */
+	const char *type;  /* a held type to try; NULL: none */
 	uint64_t limit;    /* events; 0: no limit */
 	uint64_t rate;     /* events a second; 0: no limit */
 	int64_t budget_ms; /* stop after this long; 0: no limit */
-	/* set by a signal: the batch is finished, then the run ends; may be NULL */
+	/* Set by a signal handler: the run ends after the current batch. May be NULL. */
 	volatile sig_atomic_t *stop;
-	/* Words for people, one line each. */
+	/* Receives messages, one line each. */
 	void (*say)(void *arg, const char *text);
-	/* After each batch; may be NULL. */
+	/* Called after each batch; may be NULL. */
 	void (*progress)(void *arg, uint64_t delivered);
 	void *arg;
 };
 
 struct drain_result {
 	uint64_t replayed; /* added to streams */
-	uint64_t found;    /* in doubt, and found there: not added again */
+	uint64_t found;    /* were in doubt, found in their streams, not added again */
 	uint64_t quarantined;
-	uint64_t duplicates; /* in doubt, could not be known, added */
-	/* taken by the server after an earlier one of their type was refused */
+	uint64_t duplicates; /* possible: were in doubt, could not be looked up, added */
+	/* out of order: accepted by the server after it refused an earlier one of their type */
 	uint64_t disordered;
-	/* entries that our limit pushed out of streams without groups */
+	/* entries that MAXLEN trimmed from streams without groups */
 	uint64_t trimmed;
-	uint64_t held; /* types that cannot go on */
-	/* an answer was no answer: the connection is to be thrown away */
+	uint64_t held; /* types that are held */
+	/* a reply had an unexpected form: the connection must not be used again */
 	bool garbage;
-	bool left;             /* something undelivered remains */
-	enum conn_why server;  /* why the server as a whole refused, or CONN_OK */
+	bool left;             /* undelivered events remain */
+	enum conn_why server;  /* why the server refuses all commands, or CONN_OK */
 	enum conn_why refused; /* why `type` (of the options) is held, or CONN_OK */
-	/* 0 drained; 1 something was quarantined, or is out of order; 74 a segment vanished; 75
-	 * something is left */
+	/* exit status: 0 drained; 1 lines were quarantined or are out of order; 74 a segment
+	 * vanished; 75 undelivered events remain */
 	int status;
 };
 
-/* 0 and *r, or -1: the connection is dead (conn_why), the server refuses everything for now, or the
- * disk failed. *r is filled in either way. */
+/* Returns 0, or -1 with err: the connection is dead (conn_why), the server refuses all commands, or
+ * the disk failed. Fills in *r in both cases. */
 int drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o,
     struct drain_result *r, struct err *err);
 

@@ -1,6 +1,6 @@
 /*
- * drain_int: the state of one drain (drain.h), shared by its parts: load reads a batch, ship sends
- * it, move moves the marks.
+ * drain_int: the state of one drain, shared by drain.c, batch.c, send.c and commit.c. drain.h lists
+ * which of them does which step of a batch.
  */
 #ifndef DRAIN_DRAIN_INT_H
 #define DRAIN_DRAIN_INT_H
@@ -21,60 +21,62 @@ struct drain_entry { /* an entry that this run added */
 	const struct dest *dest;
 	struct stream_id id;
 };
-#define DRAIN_ENTRIES 65536 /* of the last so many it is known */
+#define DRAIN_ENTRIES 65536 /* the last so many are remembered */
 
 struct drain {
 	struct buffer *buf;
 	struct conn *conn;
 	const struct drain_options *o;
 	struct drain_result *r;
-	struct checkpoint checkpoint; /* its intent is what is recorded */
-	/* its late types: the first line of each left behind in this walk */
+	struct checkpoint checkpoint; /* its intent is the stored one */
+	/* its lagging types: the position of the first line that this walk skipped, per type */
 	struct checkpoint skipped;
-	struct intent old_intent; /* of a run that was cut off: to be settled */
-	struct positions walked;
+	struct intent old_intent; /* of a run that was cut off; its lines are in doubt */
+	struct positions walked;  /* the end of the last line that was read */
 	struct dests dests;
 	struct batch batch;
-	struct readahead ahead;         /* the walk */
-	struct readahead_line *current; /* the line at hand, */
-	struct walk_line line;          /* and where it stands */
-	size_t damaged;                 /* segments of this walk that were found damaged so far */
-	bool walk_failed;               /* the walk, after the last batch: failure says how */
+	struct readahead ahead;         /* reads the walk */
+	struct readahead_line *current; /* the line being considered */
+	struct walk_line line;          /* its bytes and its position */
+	size_t damaged;                 /* damaged segments of this walk that were noted so far */
+	bool walk_failed;               /* reading ends with walk_err after the lines read so far */
 	struct err walk_err;
-	bool covers_lagging;           /* this walk began at the marks of the late types */
-	struct quarantine *quarantine; /* synced before the marks move */
-	struct suspect *suspect;       /* of the segment the walk is in, when it is one */
+	bool covers_lagging;           /* this walk began at the positions of the lagging types */
+	struct quarantine *quarantine; /* synced before each checkpoint */
+	struct suspect
+	    *suspect; /* of the segment that the walk is in, if that is suspect; else NULL */
 	struct reclaim reclaim;
-	bool reclaim_due; /* the marks came into another segment */
-	char *chain_stem; /* chain segment the walk is in */
-	bool has_skipped; /* in it */
-	bool from_start;  /* walked from its beginning */
-	int64_t started;
-	struct outage outage;      /* to be ended with this drain */
-	uint64_t damaged_pieces;   /* put into quarantine, and no events: torn ends, whole files */
+	bool reclaim_due;     /* the positions have entered another segment */
+	char *chain_stem;     /* the chain segment that the walk is in */
+	bool has_skipped;     /* a line of it was skipped */
+	bool from_start;      /* the walk read it from its first line */
+	int64_t started;      /* CLOCK_MONOTONIC ms */
+	struct outage outage; /* ends with this drain */
+	uint64_t
+	    damaged_pieces; /* counted as quarantined though not events: torn ends, whole files */
 	struct drain_entry *added; /* a ring */
-	size_t added_total;        /* how many there were */
-	uint64_t sent;             /* events handed to the server in this run */
+	size_t added_total;        /* how many entries were added in all */
+	uint64_t sent;             /* events of which the XADD was queued in this run */
 };
 
-#define DRAIN_NAMED 10 /* bad lines that are named one by one */
+#define DRAIN_NAMED 10 /* quarantined lines that get a message of their own */
 
 void drain_say(struct drain *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Puts one line into quarantine, with a word; where there is no room, remembers that its segment
- * has to go there whole. */
+/* Quarantines one line and reports it. When that fails, marks its segment to be quarantined whole.
+ */
 void drain_quarantine(
     struct drain *d, const char *stem, uint64_t pos, struct slice line, const char *reason);
-bool drain_is_stopped(const struct drain *d); /* a signal came */
-/* that, or the limit or the budget is used up */
+/* A signal has arrived. */ bool drain_is_stopped(const struct drain *d);
+/* A signal has arrived, or the limit or the time budget is used up. */
 bool drain_must_end(const struct drain *d);
-/* 1 when some late type may go on in this run. */
+/* A lagging type can be delivered in this run. */
 bool drain_may_deliver_lagging(struct drain *d);
-/* 0 when the walk is still before the main marks and nothing there may go on: every late type has
- * been refused. */
+/* False when the walk has not reached the main positions and can deliver nothing before them: every
+ * lagging type was refused. */
 bool drain_walk_is_useful(struct drain *d);
-/* The limit of the stream for a line of this type that brings the limit `own`, or none (-1). */
+/* Returns the MAXLEN for a line of this type; `own` is the one that the line carries, or -1. */
 int64_t drain_maxlen(const struct drain *d, int64_t own, const char *type);
-/* events that this run took out of the buffer */
+/* Returns how many events this run removed from the buffer. */
 uint64_t drain_events_removed(const struct drain *d);
 
 #endif

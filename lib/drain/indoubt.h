@@ -1,10 +1,10 @@
 /*
- * indoubt: was it added or not? Looks in the stream for events whose XADD was not answered.
+ * indoubt: looks in a stream for events whose XADD got no reply.
  *
- * Before anything is looked up, the connection that may still execute it is fenced (fence_conn), or
- * the answer would mean nothing. Then everything above the bound is read once per stream. An entry
- * settles one line that is equal to it in every field: an event_id alone may have been given twice
- * on purpose.
+ * The caller first fences the connection that may still execute the XADD (fence_conn): without that
+ * a look-up proves nothing. All entries above the lowest bound are then read once per stream. An
+ * entry resolves one line that is equal to it in every field: an event_id alone may have been given
+ * twice on purpose.
  */
 #ifndef DRAIN_INDOUBT_H
 #define DRAIN_INDOUBT_H
@@ -18,18 +18,17 @@
 
 struct indoubt_line {
 	const struct event *e;
-	struct stream_id after; /* its entry, if there is one, stands above this */
+	struct stream_id after; /* its entry, if there is one, has a higher ID */
 	bool found;
-	struct stream_id entry; /* then: which it is */
+	struct stream_id entry; /* the ID of that entry */
 };
 
-/*
- * Fills in `found` for each. *unsure: how many were not found though they may have been there
- * (trimmed, deleted, or reading is not permitted): they will be added, perhaps a second time.
- * Entries that account for other lines (is_spent) settle nothing. -1: the connection is dead or the
- * server refuses (conn_why, f).
- */
+/* Returns whether the entry already resolved another line. */
 typedef bool indoubt_spent_fn(void *arg, struct stream_id entry);
+/* Fills in `found` of each line. Spent entries resolve nothing. *unsure: how many lines were not
+ * found although they may have been added (the stream was trimmed, entries were deleted, or reading
+ * is not permitted); the caller adds them, perhaps a second time. Returns 0, or -1 with err: the
+ * connection is dead (conn_why), or the server refuses all commands. */
 int indoubt_resolve(struct conn *conn, const char *key, indoubt_spent_fn *is_spent, void *arg,
     struct indoubt_line *lines, size_t n, uint64_t *unsure, struct err *err);
 

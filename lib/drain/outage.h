@@ -1,12 +1,13 @@
 /*
- * outage: Redis was away and events were buffered; the one event that says so afterwards.
+ * outage: the event `system.redis_recovered` that follows an outage of Redis.
  *
- * Whoever buffers because Redis cannot be reached leaves the mark; whoever drains, under the replay
- * lock, appends one event `system.redis_recovered` to the buffer and takes the mark away. Once per
- * outage and buffer, also when killed in between: the event's identity is made with the mark.
+ * A publisher that buffers because Redis is unreachable creates the file .outage. The next drain,
+ * under the replay lock, appends one event to the buffer and removes the file. There is one event
+ * per outage and buffer, even across kills: its event_id is created with the file.
  *
- * It tells what the buffer held before the drain. The events are counted by draining them, not by
- * reading all that is there twice: so it is appended when the drain is through.
+ * The event reports what the buffer held before the drain. The drain counts the events as it
+ * removes them, so that the buffer is not read twice. The event is therefore appended when the
+ * drain is complete.
  */
 #ifndef DRAIN_OUTAGE_H
 #define DRAIN_OUTAGE_H
@@ -19,31 +20,31 @@
 #define OUTAGE_TYPE "system.redis_recovered"
 
 struct outage {
-	bool due;
-	bool again; /* the event may be in the buffer */
-	/* of its events: went with runs that ended before it could be told */
+	bool due;   /* an event has to be appended */
+	bool again; /* an earlier run may have appended it */
+	/* events of this outage that earlier runs removed from the buffer */
 	uint64_t before;
-	struct backlog was; /* before the drain */
+	struct backlog was; /* the buffer before the drain */
 };
 
-void outage_start(struct buffer *buf); /* best effort; does nothing when there is a mark */
-/* one is to be ended, also when there is nothing else to drain */
+/* Creates .outage, best effort. Does nothing if it exists. */ void outage_start(
+    struct buffer *buf);
+/* The event of an outage has to be appended, even if the buffer is empty. */
 bool outage_is_due(const struct buffer *buf);
 /*
- * Under the replay lock, with Redis reached and before anything is drained: looks whether an outage
- * is to be ended, and at the buffer. 1 when the event of a run that was killed may be in the
- * buffer: outage_append_event has to be called at once, before it is drained away, and then this
- * again. 0 or -1.
+ * Reads the outage's file and the state of the buffer. Called under the replay lock, once Redis is
+ * connected and before anything is drained. Returns 1 when a run that was killed may have appended
+ * the event: call outage_append_event before draining, then this again. Returns 0, or -1 with err.
  */
 int outage_load(struct outage *o, struct buffer *buf, struct err *err);
 /*
- * Does nothing when none is due. `drained`: how many of the events in the buffer this run has taken
- * out of it. 1 when the event cannot be appended (no room) and stays due; -1 when it cannot be
- * known whether it was appended before: nothing may be drained then.
+ * Appends the event if one is due. `drained`: how many events this run removed from the buffer.
+ * Returns 0; 1 when the event cannot be appended (no room) and stays due; -1 when it cannot be
+ * known whether an earlier run appended it: nothing may be drained then.
  */
 int outage_append_event(struct outage *o, struct buffer *buf, uint64_t drained, const char *target,
     const struct append_limits *lim, const char *source, struct err *err);
-/* The run ends with it still due: remembers, as well as it can, what was drained. */
+/* Stores `drained` for the next run if the event is still due. Best effort. */
 void outage_save_count(const struct outage *o, struct buffer *buf, uint64_t drained);
 void outage_free(struct outage *o);
 

@@ -1,8 +1,9 @@
 /*
- * readahead: the lines of a walk as events, some of them read while the server is still busy with
- * those before.
+ * readahead: reads and parses the lines of a walk, some of them while the server works on the batch
+ * before.
  *
- * What the walk tells of itself runs ahead too: here it is told of what was given out.
+ * The walk runs ahead of the lines that readahead_next returns. The damaged segments that
+ * readahead_damaged reports are those that readahead_next has reached.
  */
 #ifndef DRAIN_READAHEAD_H
 #define DRAIN_READAHEAD_H
@@ -13,35 +14,35 @@
 #include "event/event.h"
 
 struct readahead_line {
-	struct walk_line line; /* its text stands in raw */
-	struct line parsed;    /* in text, when it is one */
-	bool bad;              /* it is none */
-	struct err *why;       /* of a bad one, and where the walk failed; else NULL */
+	struct walk_line line; /* its text is in raw */
+	struct line parsed;    /* its strings are in text; not valid if bad */
+	bool bad;              /* the line is not an event */
+	struct err *why;       /* why it is bad, or why the walk failed; else NULL */
 	struct bytes raw, text;
-	size_t damaged; /* segments found damaged before it was come to */
-	int result;     /* what walk_next said */
+	size_t damaged; /* damaged segments found before this line */
+	int result;     /* of walk_next */
 };
 
 struct readahead {
 	struct walk *walk;
 	struct readahead_line *slot; /* a ring */
 	size_t head, n, bytes;
-	bool taken;  /* the one at head */
-	bool at_end; /* nothing comes behind the last */
+	bool taken;  /* readahead_next returned the line at head */
+	bool at_end; /* the walk is at its end, or failed */
 	size_t damaged;
 };
 
-void readahead_open(struct readahead *a, struct walk *w); /* w is closed with it */
+/* Takes ownership of w. */ void readahead_open(struct readahead *a, struct walk *w);
 void readahead_close(struct readahead *a);
-/* As walk_next; *line is valid until the next call. */
+/* Returns what walk_next does. *line is valid until the next call. */
 int readahead_next(struct readahead *a, struct readahead_line **line, struct err *err);
-/* The line just given did not fit: it is the next one again. */
+/* Has the next call of readahead_next return the same line again. */
 void readahead_push_back(struct readahead *a);
-/* The lines that wait, from 0; NULL past the last. */
+/* Returns the i-th line that was read ahead, or NULL past the last. */
 const struct readahead_line *readahead_peek(const struct readahead *a, size_t i);
-/* Reads up to n lines further, until `most` wait. false: no more now. */
+/* Reads up to n more lines, until `most` are read ahead. Returns whether more can be read now. */
 bool readahead_fill(struct readahead *a, size_t n, size_t most);
-/* As walk_damaged. */
+/* Returns the i-th damaged segment as walk_damaged does, or NULL. */
 const struct segment *readahead_damaged(const struct readahead *a, size_t i);
 
 #endif

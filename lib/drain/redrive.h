@@ -1,12 +1,11 @@
 /*
- * redrive: dead letters (provenance.h) back into their streams: same fields, provenance taken off,
- * in their order, each once.
+ * redrive: moves dead letters (provenance.h) back into their streams: with the same fields, without
+ * the provenance, in order, each once.
  *
- * Type by type: a page of dead letters is read, those that are wanted are moved (redrive_move.h),
- * and so on up to the one that was the last when it began: what is set aside again meanwhile is not
- * gone round in circles. A stream is treated as in a replay: nothing is pushed out that a group
- * still needs (dest.h), and a type whose stream is full stops. Killed or cut off at any point, it
- * is just run again.
+ * For each type it reads pages of dead letters and moves the matching ones (redrive_move.h), up to
+ * the one that was last at the start: events that become dead letters meanwhile are not moved in a
+ * circle. As in a replay, nothing that a group still needs is trimmed (trim.h), and a type whose
+ * stream is full stops. After a kill or a cut connection it is simply run again.
  */
 #ifndef DRAIN_REDRIVE_H
 #define DRAIN_REDRIVE_H
@@ -22,16 +21,16 @@
 #include "redis/stream.h"
 
 struct redrive_match {
-	/* of a field of the entry or of its provenance: exact bytes */
+	/* a field of the entry or of its provenance, compared byte for byte */
 	struct slice name, value;
 };
 
-/* One that would be moved. */
+/* A dead letter that would be moved. */
 struct redrive_preview {
 	const char *type;
-	struct slice id; /* of the dead letter */
+	struct slice id; /* of the dead letter, in its own stream */
 	struct slice event_id;
-	size_t bytes; /* of its own names and values */
+	size_t bytes; /* of its names and values without the provenance */
 	struct provenance dead;
 };
 
@@ -39,44 +38,45 @@ struct redrive_options {
 	const struct conf *conf;
 	char *const *types;
 	size_t ntypes;
-	struct stream_id since;      /* the lowest ID, in the dead letters */
-	struct redrive_match *match; /* all of them; redrive_add_match, redrive_free */
+	struct stream_id since;      /* the lowest ID of a dead letter */
+	struct redrive_match *match; /* all must match; see redrive_add_match */
 	size_t matches;
 	int64_t maxlen; /* -1: as configured for the type */
-	bool force;     /* G7 off */
+	bool force;     /* ignore G7: trim by length */
 	uint64_t limit; /* dead letters, over all types; 0: no limit */
 	uint64_t rate;  /* a second; 0: no limit */
 	/*
-	 * A dry run: called once with NULL when Redis has answered, then for each dead letter that
-	 * would be moved, which is not moved then. Non-zero ends the run. NULL: no dry run.
+	 * Makes it a dry run unless NULL: called once with NULL when Redis is connected, then for
+	 * each dead letter that would be moved. A non-zero return ends the run.
 	 */
 	int (*dry)(void *arg, const struct redrive_preview *l);
-	volatile sig_atomic_t *stop; /* set by a signal */
-	/* Words for people, one line each. */
+	volatile sig_atomic_t *stop; /* set by a signal handler */
+	/* Receives messages, one line each. */
 	void (*say)(void *arg, const char *text);
-	/* Now and then: how many were moved, of how many dead letters; may be NULL. */
+	/* Called from time to time: how many were moved, of how many dead letters. May be NULL. */
 	void (*progress)(void *arg, uint64_t moved, uint64_t of);
 	void *arg;
 };
 
 struct redrive_result {
 	uint64_t moved;
-	uint64_t gone;    /* moved or deleted by somebody else under our eyes */
-	uint64_t refused; /* named, and still there */
-	/* entries that our limit pushed out of streams without groups */
+	uint64_t gone;    /* moved or deleted by another client meanwhile */
+	uint64_t refused; /* cannot be moved, reported, and still there */
+	/* entries that MAXLEN trimmed from streams without groups */
 	uint64_t trimmed;
-	uint64_t stopped; /* types that cannot go on */
-	bool left;        /* one that was wanted is still there */
-	int status;       /* contract, section 6 */
+	uint64_t stopped; /* types that stopped */
+	bool left;        /* a matching dead letter is still there */
+	int status;       /* exit status, eventbus(7) */
 };
 
 void redrive_run(const struct redrive_options *o, struct redrive_result *r);
 
-/* As people type them; 0, or -1 with status 64. "NAME=VALUE", one more of them; borrowed. */
+/* The next three take the words of the command line, and return -1 with status 64 when these are
+ * not valid. */ /* Adds a match "NAME=VALUE"; s is borrowed. */
 int redrive_add_match(struct redrive_options *o, const char *s, struct err *err);
-/* see id.h */
+/* `where` as in id_parse_place. */
 int redrive_set_since(struct redrive_options *o, const char *where, struct err *err);
-/* by name, one at least; borrowed */
+/* One type or more, by name; borrowed. */
 int redrive_set_types(struct redrive_options *o, char *const *types, size_t n, struct err *err);
 void redrive_free(struct redrive_options *o);
 

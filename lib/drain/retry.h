@@ -1,6 +1,6 @@
 /*
- * retry: the buffer drained by whoever wants it: whose it is, the replay lock, a connection, the
- * drain; again and again.
+ * retry: drains the buffer in one or more attempts: checks the buffer's target, takes the replay
+ * lock, connects, and runs the drain.
  */
 #ifndef DRAIN_RETRY_H
 #define DRAIN_RETRY_H
@@ -8,18 +8,19 @@
 #include "drain/drain.h"
 
 /*
- * Attempts with growing pauses, until nothing is left for which another would help, o->stop is set,
- * or wait_ms are over; with a wait_ms of 0 one. Returns an exit status (contract, section 6), at
- * least 1 when something went into quarantine or out of order in any of them; *sum is added to, its
- * `held` and `left` are those of the last.
+ * Makes attempts with growing pauses until another would not help, o->stop is set, or wait_ms have
+ * passed; a single attempt if wait_ms is 0. Returns an exit status, at least 1 when any attempt
+ * quarantined lines or put events out of order. Adds the results to *sum; its `held` and `left` are
+ * those of the last attempt.
  *
- * Why an attempt did not drain is said (o->say), that another replay is running only when
- * `watched`. With a wait_ms the same things are found again at each attempt: they are said once.
+ * Reports through o->say why an attempt failed; that another replay is running only if `watched`.
+ * With wait_ms, a message that repeats is reported once.
  */
 int retry_drain(struct buffer *buf, const struct drain_options *o, struct drain_result *sum,
     int64_t wait_ms, bool watched);
 
-/* Whether there is anything to do: a segment, or an outage to be ended. Without a lock. 0 or -1. */
+/* Sets *due when there is a segment to drain or an outage's event to append. Takes no lock. Returns
+ * 0, or -1 with err. */
 int retry_has_work(struct buffer *buf, bool *due, struct err *err);
 
 #endif

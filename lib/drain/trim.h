@@ -1,17 +1,17 @@
 /*
- * trim: how much room a stream has for more entries, and what makes room.
+ * trim: counts the room that a stream has for more entries, and trims entries to make room.
  *
- * A replay pushes nothing out that a group still has to read or acknowledge (contract, G7): a
- * stream with groups is trimmed below the lowest ID that any of them needs, no deeper than maxlen,
- * and is full with maxlen entries and a node of them (100). A stream without groups is trimmed as a
- * direct publish would.
+ * A replay trims nothing that a group still has to read or acknowledge (G7, eventbus(7)). A stream
+ * with groups is trimmed below the lowest ID that any of them needs, but not below maxlen entries.
+ * It is full with maxlen entries and one stream node (100). A stream without groups is trimmed as a
+ * direct publish would trim it.
  *
- * Where the policy of a type is `trim = acked`, a publisher does the same, and maxlen-hard says
- * when the stream is full. XADD goes without MAXLEN then; every so many events, at most TRIM_STEP,
- * one looks, and trims when the stream is a tenth over maxlen. So what stands in the stream stays
- * below maxlen-hard (or maxlen and a node, where that is more), and so many for each further
- * process that adds at the same time. Who may not look (ACL) trims nothing, and counts all entries
- * as needed.
+ * With the policy `trim = acked` a publisher does the same, and maxlen-hard is the length at which
+ * the stream is full. XADD then has no MAXLEN. After at most TRIM_STEP events the publisher asks
+ * for the length, and trims when the stream is a tenth over maxlen. The length stays below
+ * maxlen-hard (or maxlen and one node, if that is more), and as many entries more for each further
+ * process that adds at the same time. Without permission to ask (ACL) nothing is trimmed and all
+ * entries count as needed.
  */
 #ifndef DRAIN_TRIM_H
 #define DRAIN_TRIM_H
@@ -24,32 +24,31 @@
 #include "redis/conn.h"
 #include "redis/stream.h"
 
-#define TRIM_STEP \
-	1000 /* entries that are added at a time, at most, before the stream is looked at again */
+#define TRIM_STEP 1000 /* the most entries added before the stream is measured again */
 
-/* The policy of its type; before the lane is opened. */
+/* Sets the policy of the dest's type. Called before the dest is measured. */
 void trim_set_policy(struct dest *dest, const struct conf *c);
 
-/* Makes `maxlen` the limit that room is counted against, where that needs no question. 1, or 0:
- * trim_ensure_room has to measure. */
+/* Counts room against `maxlen` from now on. Returns 0 if trim_ensure_room has to ask the server for
+ * that, else 1. */
 int trim_set_limit(struct dest *dest, int64_t maxlen);
 /*
- * Makes sure that one more entry may be added under this limit (0: none), asking the server when
- * that is not known. Stops the lane when the stream is full of needed entries (why is CONN_OK),
- * or the server refuses for this key. Nothing may be unanswered. -1: the connection is dead, or a
- * refusal that concerns the server (conn_why, f). With trim = acked, `words` gets what people have
- * to know, as a line without a newline, once in the life of the lane.
+ * Ensures that one more entry may be added under this limit (0: none); asks the server if that is
+ * not known. Stops the dest when the stream is full of needed entries (why is CONN_OK), or when the
+ * server refuses for this key. No request may be without a reply. Returns 0, or -1 with err: the
+ * connection is dead (conn_why), or the server refuses all commands. With trim = acked, appends a
+ * message to `words`, without a newline, once in the life of the dest.
  */
 int trim_ensure_room(struct dest *dest, struct conn *conn, int64_t maxlen, bool force,
     struct bytes *words, struct err *err);
 
-/* With trim = acked, for a publisher: what the first look showed, its maxlen set; NULL: it was
- * refused. */
+/* For a publisher with trim = acked: counts room from the first XINFO STREAM; info is NULL if that
+ * was refused. dest->maxlen is set. */
 void trim_set_length(struct dest *dest, const struct stream_info *info);
-/* Whether it is this publisher's turn to look, though there is room: the stream is well over its
- * maxlen. One of a hundred entries that are added makes it so. */
+/* Returns whether this publisher should measure although there is room: the stream is well over
+ * maxlen, and this publisher added one in a hundred entries. */
 bool trim_is_due(const struct dest *dest);
-/* A lane that was stopped, or has room, is measured by the next trim_ensure_room. */
+/* Has the next trim_ensure_room measure, even if dest is stopped or has room. */
 void trim_remeasure(struct dest *dest);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * trimwatch: did our own trimming push out entries that nobody had read?
+ * trimwatch: finds out whether trimming removed entries that a group had not read.
  *
- * A publisher looks at the stream before its first event and again at its end and every so many
- * events (contract, G1). Where it trims nothing that is needed (trim.h), the question is whether
- * others did.
+ * A publisher measures the stream before its first event, every so many events, and at its end (G1,
+ * eventbus(7)). Where it trims nothing that is needed (trim.h), the question is whether other
+ * clients did.
  */
 #ifndef DRAIN_TRIMWATCH_H
 #define DRAIN_TRIMWATCH_H
@@ -14,21 +14,21 @@
 
 struct trimwatch {
 	struct stream_info before;
-	uint64_t added; /* by us, since then */
-	bool warned;
+	uint64_t added; /* by this process, since then */
+	bool warned;    /* the message was written */
 };
 
 /*
- * Looks again. When entries are gone that a group had not read, appends to `words` one line for
- * people (once in the life of the watch) and returns how many, else 0. Errors are no failure: then
- * it cannot be known. Nothing may be unanswered on the bus.
+ * Measures again. Returns how many entries are gone that a group had not read, and appends a
+ * message to `words` (once in the life of the watch). Returns 0 also on errors: the number is then
+ * unknown. No request may be without a reply.
  */
 uint64_t trimwatch_check(
     struct trimwatch *w, struct conn *conn, const char *key, int64_t maxlen, struct bytes *words);
 /*
- * The same of a look that was taken already, about those who trim otherwise: entries that a group
- * had not read are gone since the last one, and w->before leaves out what we took away ourselves.
- * The look becomes w->before.
+ * Does the same with a measurement that the caller made, to find entries that other clients
+ * trimmed. w->before must leave out the entries that the caller trimmed. The measurement becomes
+ * w->before.
  */
 uint64_t trimwatch_check_others(struct trimwatch *w, const char *key, const struct stream_info *now,
     const struct stream_group *g, size_t n, struct bytes *words);
