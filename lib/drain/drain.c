@@ -260,7 +260,7 @@ drain_batch(struct drain *d, struct err *err)
 		worst = conn_why(d->conn);
 	note_damaged_segments(d);
 	commit_positions(d);
-	send_note_spent(d);
+	send_note_matched(d);
 	commit_drop_resolved(d);
 	if (d->o->progress != NULL)
 		d->o->progress(d->o->arg, d->r->replayed + d->r->found);

@@ -13,7 +13,7 @@
 struct indoubt_search {
 	struct indoubt_line **by_id; /* sorted; equal ids in the order of the lines */
 	size_t n, left;
-	indoubt_spent_fn *is_spent;
+	indoubt_matched_fn *is_matched;
 	void *arg;
 };
 
@@ -80,7 +80,7 @@ match_entry(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 	if (i + 1 >= nkv || (i = find_first_with_id(s, kv[i + 1])) == s->n)
 		return 0;
 	event_from_fields(&e, kv, nkv);
-	if ((l = find_unresolved_line(s, i, &e, at)) != NULL && !s->is_spent(s->arg, at)) {
+	if ((l = find_unresolved_line(s, i, &e, at)) != NULL && !s->is_matched(s->arg, at)) {
 		l->found = true;
 		l->entry = at;
 		s->left--;
@@ -129,10 +129,10 @@ search_stream(struct conn *conn, const char *key, struct stream_id after, struct
 }
 
 int
-indoubt_resolve(struct conn *conn, const char *key, indoubt_spent_fn *is_spent, void *arg,
+indoubt_resolve(struct conn *conn, const char *key, indoubt_matched_fn *is_matched, void *arg,
     struct indoubt_line *lines, size_t n, uint64_t *unsure, struct err *err)
 {
-	struct indoubt_search s = {.n = n, .left = n, .is_spent = is_spent, .arg = arg};
+	struct indoubt_search s = {.n = n, .left = n, .is_matched = is_matched, .arg = arg};
 	struct stream_id after = {UINT64_MAX, UINT64_MAX};
 	bool sure;
 	size_t i;

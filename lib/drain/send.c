@@ -50,16 +50,16 @@ note_added_entry(struct drain *d, const struct dest *dest, struct stream_id id)
 	d->added[d->added_total++ % DRAIN_ENTRIES] = (struct drain_entry){dest, id};
 }
 
-struct spent_query {
+struct match_query {
 	const struct drain *d;
 	const struct dest *dest;
 };
 
 /* Added by this run, or found for a line before. */
 static bool
-is_entry_spent(void *arg, struct stream_id entry)
+is_entry_matched(void *arg, struct stream_id entry)
 {
-	const struct spent_query *w = arg;
+	const struct match_query *w = arg;
 	size_t i, n = w->d->added_total < DRAIN_ENTRIES ? w->d->added_total : DRAIN_ENTRIES;
 	char id[ID_SIZE];
 
@@ -89,7 +89,7 @@ resolve_dest(struct drain *d, struct dest *dest, struct err *err)
 		lines[n].after = it->after;
 		lines[n++].e = &it->line.e;
 	}
-	r = indoubt_resolve(d->conn, dest->key, is_entry_spent, &(struct spent_query){d, dest},
+	r = indoubt_resolve(d->conn, dest->key, is_entry_matched, &(struct match_query){d, dest},
 	    lines, n, &unsure, err);
 	for (i = 0, n = 0; r == 0 && i < d->batch.n; i++) {
 		struct batch_item *it = &d->batch.item[i];
@@ -111,7 +111,7 @@ resolve_dest(struct drain *d, struct dest *dest, struct err *err)
 }
 
 void
-send_note_spent(struct drain *d)
+send_note_matched(struct drain *d)
 {
 	char id[ID_SIZE];
 	size_t i;

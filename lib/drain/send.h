@@ -12,9 +12,9 @@
 /* Fences the connections of the batch's lines in doubt, then looks up which of these lines were
  * added. Returns 0, or -1 with err. */
 int send_resolve(struct drain *d, struct err *err);
-/* Notes the entries of the lines that were in doubt as matched (struct matched_entry). Called after a
- * batch, before the next checkpoint. */
-void send_note_spent(struct drain *d);
+/* Notes the entries of the lines that were in doubt as matched (struct matched_entry). Called after
+ * a batch, before the next checkpoint. */
+void send_note_matched(struct drain *d);
 /* Stores the checkpoint: the positions and, if `sending`, the intent of the batch. Syncs the
  * quarantine first. Returns 0, or -1 with err. */
 int send_checkpoint(struct drain *d, bool sending, struct err *err);

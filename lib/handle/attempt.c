@@ -38,8 +38,8 @@ wait_for_retry(struct handle_loop *loop, struct job *j)
 	int64_t ms;
 
 	if (j->backoff.first == 0)
-		j->backoff = (struct backoff){
-		    .first = loop->plan->retry_base, .max = loop->plan->retry_max};
+		j->backoff =
+		    (struct backoff){.first = loop->plan->retry_base, .max = loop->plan->retry_max};
 	ms = backoff_next(&j->backoff);
 	j->due = clock_mono() + ms;
 	job_set_state(&loop->jobs, j, JOB_WAITING);
