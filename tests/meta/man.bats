@@ -113,7 +113,7 @@ statuses() {
 @test "the exit statuses in eventbus(7) and README are those of status.h" {
 	need mandoc col
 	section man/eventbus.7 "EXIT STATUS" | sed -nE 's/^ {5}([0-9]+) .*/\1/p' | sort -n >page
-	sed -n '/^## Exit statuses/,/^## A tour/p' "$TOP/README.md" |
+	sed -n '/^## What is promised/,/^## How fast/p' "$TOP/README.md" |
 		sed -nE 's/^\| ([0-9]+) \|.*/\1/p' | sort -n >readme
 	diff <(statuses) page
 	diff <(statuses) readme
@@ -159,23 +159,71 @@ blocks() {	# KIND: the code blocks behind the marker <!-- KIND -->, NUL behind e
 	assert_output ""
 }
 
-@test "README's two minutes, pasted" {
-	need jq redis-server redis-cli
-	blocks tour | tr -d '\0' | sed "s|^PATH=.*|PATH=$BIN:\$PATH|" >script
-	[ "$(grep -c . script)" -gt 15 ]
+@test "README has at most 2 000 words" {
+	[ "$(wc -w <"$TOP/README.md")" -le 2000 ]
+}
+
+# paste KIND...: README's blocks of these kinds, in one shell, in a temporary directory that has to be empty at the end.
+paste() {
+	local kind
+	for kind; do
+		blocks "$kind" | tr -d '\0'
+	done | sed "s|^PATH=.*|PATH=$BIN:\$PATH|" >script
 	unset EB_REDIS_URL EB_BUFFER_DIR
 	mkdir t
 	TMPDIR=$PWD/t run timeout 60 bash -e -o pipefail script 3>&- 4>&- </dev/null
 	pgrep -f "unixsocket:$PWD/t/" | xargs -r kill -KILL || :
 	assert_equal "$status" 0
+	assert_equal "$(ls t)" ""
+}
+
+@test "README's two minutes, pasted" {
+	need jq redis-server redis-cli
+	paste tour tidy
+	[ "$(grep -c . script)" -gt 15 ]
 	assert_equal "$(grep -cx buffered <<<"$output")" 8
 	assert_line --partial '"payload":{"id":1,"total":19.90}'
 	assert_line --regexp '^[0-9]+-[0-9]+  billing  \{"id":2,"total":7.00\}$'
 	assert_line '{"id":11,"total":2.00}'
 	assert_equal "$(sed -nE 's/^[0-9-]+  [a-z]+  \{"id":([0-9]+).*/\1/p' <<<"$output" | tr '\n' ' ')" \
 		"2 3 4 5 6 7 8 9 10 11 "
-	run ls t
-	assert_output ""
+}
+
+@test "README's recipes, pasted behind them" {
+	need jq redis-server redis-cli
+	[ "$(blocks recipe | tr -dc '\0' | wc -c)" -ge 4 ]
+	looks() {
+		cat <<-'LOOKS'
+			echo "priced $(ebsub --peek --payload order.priced | head -1)"
+			echo "invoices $(wc -l <invoices.csv)"
+			echo "os $(ebsub --peek host.os | wc -l) $(wc -l </etc/os-release)"
+			echo "stock $(ebgroup -s stock -j list order.created | jq -c 'select(.group | test("stock")) | [.pending, .lag]')"
+		LOOKS
+	}
+	blocks() {	# as above, and a look before the end
+		[ "$1" != tidy ] || looks
+		awk -v mark="<!-- $1 -->" '
+			$0 == mark { f = 1; next }
+			/^```/ { f = f == 1 ? 2 : 0; next }
+			f == 2' "$TOP/README.md"
+	}
+	paste tour recipe tidy
+	assert_line 'priced {"id":1,"cents":1990}'
+	assert_line 'invoices 11'
+	assert_line --regexp '^os ([0-9]+) \1$'
+	assert_line 'stock [0,0]'
+}
+
+@test "README's crontab runs behind README's make install" {
+	crontab=$(sed -nE '/^    PATH=/,/^$/s/^    //p' "$TOP/README.md")
+	[ "$(grep -c '^[*0-9]' <<<"$crontab")" -ge 2 ]
+	make -s -C "$TOP" BUILD="$EB_BUILD" DESTDIR="$PWD/dest" install
+	path=$(sed -n 's/^PATH=//p' <<<"$crontab" | sed "s|/usr/local|$PWD/dest/usr/local|")
+	sed -nE 's/^[*0-9]\S* +\S+ +\S+ +\S+ +\S+ +//p' <<<"$crontab" >lines
+	while IFS= read -r line; do
+		run -0 env -i HOME="$HOME" PATH="$path" EB_REDIS_URL="$EB_REDIS_URL" EB_BUFFER_DIR="$EB_BUFFER_DIR" sh -c "$line"
+		assert_output ""
+	done <lines
 }
 
 # What examples speak of.
@@ -196,21 +244,6 @@ groups_of_others() {
 		rcli xgroup create "quantum:stream:${g%/*}" "${g#*/}" 0
 		rcli xreadgroup group "${g#*/}" worker-7 count 2 streams "quantum:stream:${g%/*}" '>'
 	done >/dev/null
-}
-
-@test "README's recipes run" {
-	need jq
-	seed
-	groups_of_others
-	blocks recipe >scripts
-	[ "$(tr -dc '\0' <scripts | wc -c)" -ge 6 ]
-	while IFS= read -r -d '' block; do
-		run timeout 60 bash -e -o pipefail -c "$block" </dev/null 3>&- 4>&-
-		[ "$status" = 0 ] || { echo "status $status: $block"; echo "$output"; false; }
-	done <scripts
-	assert_equal "$(ebsub --peek --payload order.priced | head -1)" '{"id":1,"cents":1990}'
-	diff <(ebsub --peek -f '%e %p' order.created) <(ebsub --peek -p copy -f '%e %p' order.created)
-	assert_equal "$(wc -l <order.created.jsonl)" 3
 }
 
 # --- the pages' examples ------------------------------------------------------------
