@@ -139,6 +139,28 @@ statuses() {
 	diff code page
 }
 
+# --- diagnostics --------------------------------------------------------------------
+
+# The runs of fixed words, two or more, of the messages that a page lists.
+fixed_words() {	# PAGE
+	sed -n '/^\.Sh DIAGNOSTICS/,/^\.Sh SEE/s/^\.It //p' "$TOP/$1" |
+		sed -E "s/(Ar|Pq Ar) [^N]*( (No|Ns)|$)/\n/g; s/\b(No|Ns)\b|[:;,'()]|\.\.\./\n/g" |
+		sed -E 's/^ +| +$//g' | grep ' '
+}
+
+@test "every message that a page lists is one of the code" {
+	cat "$TOP"/lib/*/*.c "$TOP"/bin/*.c | tr '\n\t' '  ' | sed -E 's/" *"//g' >code
+	for c in ebpub ebsub ebreplay ebgroup; do
+		fixed_words "man/$c.1" >words
+		[ "$(wc -l <words)" -ge 3 ]
+		while IFS= read -r text; do
+			grep -qF -- "$text" code || echo "$c(1) has '$text'"
+		done <words
+	done >missing
+	run -0 cat missing
+	assert_output ""
+}
+
 # --- README -------------------------------------------------------------------------
 
 blocks() {	# KIND: the code blocks behind the marker <!-- KIND -->, NUL behind each
