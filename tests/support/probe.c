@@ -437,7 +437,7 @@ event_line(char **argv)
 	if ((result = line_parse(b.p, b.len, &l, &text, &why)) == 0) {
 		show_event(&l.e);
 		printf("buffered_at %lld\nmaxlen %lld\n%s\n", (long long)l.buffered_at,
-		    (long long)l.maxlen, l.ours ? "ours" : "theirs");
+		    (long long)l.maxlen, l.has_crc ? "ours" : "theirs");
 		if (l.in_doubt)
 			printf("doubt %s %lld %s %s\n", l.doubt.run_id, (long long)l.doubt.client,
 			    l.doubt.addr, l.doubt.after);
