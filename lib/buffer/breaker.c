@@ -14,20 +14,18 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 
-#define RECORD 2048
+#define RECORD_MAX 2048
 
 /*
- * The file is its own lock. Its content is "MS PLACE": when (CLOCK_MONOTONIC) that place last
- * did not answer. After a reboot the number may lie ahead: then it has expired.
+ * The file is its own lock. Its content is "MS ADDRESS": when (CLOCK_MONOTONIC) the last connection
+ * to that address timed out. A time in the future is from before a reboot, and has expired.
  */
 
-/* 1: silent within the last BREAKER_OPEN_MS; 0: a record that has expired; -1: no record of this
- * place.
- */
+/* 1: open; 0: the last time-out is older than BREAKER_OPEN_MS; -1: no time-out of this address. */
 static int
-silent(int fd, const char *place)
+read_breaker_state(int fd, const char *address)
 {
-	char text[RECORD];
+	char text[RECORD_MAX];
 	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
 	int64_t at, age;
 	int used = 0;
@@ -38,95 +36,94 @@ silent(int fd, const char *place)
 	text[strcspn(text, "\n")] = '\0';
 	/* NOLINTNEXTLINE(cert-err34-c): what does not fit becomes a time that no clock gave */
 	if (sscanf(text, "%" SCNd64 " %n", &at, &used) != 1 || at < 0 ||
-	    strcmp(text + used, place) != 0)
+	    strcmp(text + used, address) != 0)
 		return -1;
 	age = clock_mono() - at;
 	return age >= 0 && age < BREAKER_OPEN_MS;
 }
 
 static void
-record(int fd, const char *place)
+record_timeout(int fd, const char *address)
 {
 	struct bytes b = {0};
 
-	bytes_addf(&b, "%" PRId64 " %s\n", clock_mono(), place);
+	bytes_addf(&b, "%" PRId64 " %s\n", clock_mono(), address);
 	if (ftruncate(fd, 0) == -1 || pwrite(fd, b.p, b.len, 0) == -1) {
-		/* The next one tries for itself. */
+		/* The next process tries for itself. */
 	}
 	bytes_free(&b);
 }
 
-/* The descriptor stays open from enter to leave: that is the lock. One probe at a time in a
- * process. */
-static int held = -1;
+/* Open, and so locked, from breaker_enter to breaker_leave: one attempt at a time in a process. */
+static int entered_fd = -1;
 
-int
-breaker_enter(struct buffer *buf, const char *place, int64_t ms)
+bool
+breaker_enter(struct buffer *buf, const char *address, int64_t ms)
 {
 	struct timespec pause = {0, 50000};
 	int64_t until = clock_mono() + ms;
 	int fd = buffer_open_state(buf, ".probe", O_RDWR | O_CREAT), r;
 
 	if (fd == -1)
-		return 1; /* no way to agree with the others */
+		return true; /* without the file there is no breaker */
 	while (flock(fd, LOCK_EX | LOCK_NB) == -1) {
-		r = silent(fd, place);
+		r = read_breaker_state(fd, address);
 		if (r != -1 || clock_mono() >= until) {
-			/* known to be silent, and somebody is asking; or nobody has an answer */
+			/* open; or the other process has had no answer for ms */
 			close(fd);
-			return 0;
+			return false;
 		}
 		nanosleep(&pause, NULL);
 		if (pause.tv_nsec < 1000000)
 			pause.tv_nsec *= 2;
 	}
-	if (silent(fd, place) == 1) {
+	if (read_breaker_state(fd, address) == 1) {
 		close(fd);
-		return 0;
+		return false;
 	}
-	held = fd;
-	return 1;
+	entered_fd = fd;
+	return true;
 }
 
 void
-breaker_leave(struct buffer *buf, const char *place, bool timed_out)
+breaker_leave(struct buffer *buf, const char *address, bool timed_out)
 {
 	struct stat st;
 
-	if (held == -1) {
+	if (entered_fd == -1) {
 		if (timed_out)
-			breaker_trip(buf, place);
+			breaker_trip(buf, address);
 		return;
 	}
 	if (timed_out)
-		record(held, place);
-	else if (fstat(held, &st) == 0 && st.st_size > 0 && silent(held, place) != -1 &&
-	    ftruncate(held, 0) == -1) {
+		record_timeout(entered_fd, address);
+	else if (fstat(entered_fd, &st) == 0 && st.st_size > 0 &&
+	    read_breaker_state(entered_fd, address) != -1 && ftruncate(entered_fd, 0) == -1) {
 		/* It expires by itself. */
 	}
-	close(held);
-	held = -1;
+	close(entered_fd);
+	entered_fd = -1;
 }
 
 void
-breaker_trip(struct buffer *buf, const char *place)
+breaker_trip(struct buffer *buf, const char *address)
 {
 	int fd = buffer_open_state(buf, ".probe", O_RDWR | O_CREAT);
 
 	if (fd == -1)
 		return;
-	record(fd, place);
+	record_timeout(fd, address);
 	close(fd);
 }
 
 void
-breaker_reset(struct buffer *buf, const char *place)
+breaker_reset(struct buffer *buf, const char *address)
 {
 	int fd = buffer_open_state(buf, ".probe", O_RDWR);
 
 	if (fd == -1)
 		return;
-	if (silent(fd, place) != -1 && ftruncate(fd, 0) == -1) {
+	if (read_breaker_state(fd, address) != -1 && ftruncate(fd, 0) == -1) {
 		/* It expires by itself. */
 	}
 	close(fd);

@@ -1,10 +1,11 @@
 /*
- * breaker: a server that is silent is asked by one process for all (contract, G8).
+ * breaker: a circuit breaker that the processes of one buffer share in its file .probe (G8,
+ * eventbus(7)).
  *
- * After a time-out nobody who asks here tries that target for 5 s; then one does, while the others
- * go without. With no time-out on record, connecting is done one at a time, so that a thousand
- * publishers that start against a stopped server cost it one connection. A refusal costs nothing
- * and leaves no record.
+ * A time-out opens it: for BREAKER_OPEN_MS no process that asks here tries this server. Then one
+ * process tries while the others are still refused. While it is closed processes connect one at a
+ * time, so that a thousand publishers that start against a stopped server make one connection.
+ * A refused connection costs nothing and does not open it.
  */
 #ifndef BUFFER_BREAKER_H
 #define BUFFER_BREAKER_H
@@ -15,13 +16,13 @@
 
 #define BREAKER_OPEN_MS 5000
 
-/* 1: try now, then call breaker_leave; 0: do not try. Waits at most ms for others that are just
- * trying. */
-int breaker_enter(struct buffer *buf, const char *place, int64_t ms);
-void breaker_leave(struct buffer *buf, const char *place, bool timed_out);
-/* The place answered somebody who asks for himself: forgets the record. */
-void breaker_reset(struct buffer *buf, const char *place);
-/* Leaves the record without entering: an exchange on an open connection timed out. */
-void breaker_trip(struct buffer *buf, const char *place);
+/* Returns whether this process may connect now; then breaker_leave must follow. Waits at most ms
+ * for another process that is connecting. */
+bool breaker_enter(struct buffer *buf, const char *address, int64_t ms);
+void breaker_leave(struct buffer *buf, const char *address, bool timed_out);
+/* Closes the breaker: the server answered a process that had not entered. */
+void breaker_reset(struct buffer *buf, const char *address);
+/* Opens the breaker: a command on an established connection timed out. */
+void breaker_trip(struct buffer *buf, const char *address);
 
 #endif

@@ -9,23 +9,23 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LINE 37L /* a name of at most 19 characters, a blank and 16 digits */
-#define SIZE (LINE * COUNTERS)
+#define LINE_SIZE 37L /* a name of at most 19 characters, a blank and 16 digits */
+#define FILE_SIZE (LINE_SIZE * COUNTERS)
 
 const char *const counter_names[COUNTERS] = {"published", "buffered", "replayed", "quarantined",
     "possible_duplicates", "refused", "trimmed_unread"};
 
 static void
-parse(const char *text, ssize_t n, uint64_t out[COUNTERS])
+parse_counters(const char *text, ssize_t n, uint64_t out[COUNTERS])
 {
 	char digits[17];
 	int i;
 
 	memset(out, 0, COUNTERS * sizeof(*out));
-	if (n != SIZE)
+	if (n != FILE_SIZE)
 		return;
 	for (i = 0; i < COUNTERS; i++) {
-		memcpy(digits, text + i * LINE + LINE - 17, 16);
+		memcpy(digits, text + i * LINE_SIZE + LINE_SIZE - 17, 16);
 		digits[16] = '\0';
 		out[i] = strtoull(digits, NULL, 10);
 	}
@@ -34,10 +34,10 @@ parse(const char *text, ssize_t n, uint64_t out[COUNTERS])
 void
 counters_read(struct buffer *buf, uint64_t out[COUNTERS])
 {
-	char text[SIZE];
+	char text[FILE_SIZE];
 	int fd = buffer_open_state(buf, ".counters", O_RDONLY);
 
-	parse(text, fd == -1 ? 0 : pread(fd, text, SIZE, 0), out);
+	parse_counters(text, fd == -1 ? 0 : pread(fd, text, FILE_SIZE, 0), out);
 	if (fd != -1)
 		close(fd);
 }
@@ -45,7 +45,7 @@ counters_read(struct buffer *buf, uint64_t out[COUNTERS])
 void
 counters_add(struct buffer *buf, const uint64_t add[COUNTERS])
 {
-	char text[SIZE + 1];
+	char text[FILE_SIZE + 1];
 	uint64_t now[COUNTERS];
 	int fd, i, any = 0;
 
@@ -53,16 +53,16 @@ counters_add(struct buffer *buf, const uint64_t add[COUNTERS])
 		any |= add[i] != 0;
 	if (!any || (fd = buffer_open_state(buf, ".counters", O_RDWR | O_CREAT)) == -1)
 		return;
-	/* A holder stopped in the middle costs this count, not our time. */
+	/* Give up after 10 ms: the process that holds the lock may be stopped. */
 	for (i = 0; flock(fd, LOCK_EX | LOCK_NB) == -1 && i < 50; i++)
 		usleep(200);
 	if (i < 50) {
-		parse(text, pread(fd, text, SIZE, 0), now);
+		parse_counters(text, pread(fd, text, FILE_SIZE, 0), now);
 		for (i = 0; i < COUNTERS; i++)
-			snprintf(text + i * LINE, LINE + 1, "%-20s%016" PRIu64 "\n",
+			snprintf(text + i * LINE_SIZE, LINE_SIZE + 1, "%-20s%016" PRIu64 "\n",
 			    counter_names[i], (now[i] + add[i]) % UINT64_C(10000000000000000));
-		if (pwrite(fd, text, SIZE, 0) == -1) {
-			/* A convenience, never a truth. */
+		if (pwrite(fd, text, FILE_SIZE, 0) == -1) {
+			/* the counts are lost */
 		}
 	}
 	close(fd);

@@ -1,6 +1,6 @@
 /*
- * counters: how often what happened, beyond the life of one process. A convenience, never a truth:
- * updated without sync.
+ * counters: how many events were published, buffered, and so on, over all processes of a buffer.
+ * A convenience, never a truth: updated without sync, and errors are ignored.
  */
 #ifndef BUFFER_COUNTERS_H
 #define BUFFER_COUNTERS_H
@@ -14,18 +14,17 @@ enum counter {
 	COUNT_BUFFERED,
 	COUNT_REPLAYED,
 	COUNT_QUARANTINED,
-	/* possible duplicates: sent again because it could not be known */
+	/* sent again, because the first attempt could not be confirmed */
 	COUNT_POSSIBLE_DUPLICATES,
 	COUNT_REFUSED, /* lines that ebpub refused */
-	/* entries pushed out by our own trimming: unread by a group, or of a stream without groups
-	 */
+	/* entries that our trimming removed: unread by a group, or of a stream without groups */
 	COUNT_TRIMMED,
 	COUNTERS
 };
 extern const char *const counter_names[COUNTERS];
 
-/* Adds to all of them; nothing is done when all are 0. Errors are ignored. */
+/* Adds to each counter; does nothing when all of add is 0. */
 void counters_add(struct buffer *buf, const uint64_t add[COUNTERS]);
-void counters_read(struct buffer *buf, uint64_t out[COUNTERS]); /* zeros when there are none */
+void counters_read(struct buffer *buf, uint64_t out[COUNTERS]); /* zeros when there is no file */
 
 #endif

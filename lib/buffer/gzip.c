@@ -11,24 +11,24 @@
 #include "base/status.h"
 #include "buffer/segment.h"
 
-#define CHUNK (128u << 10)
+#define CHUNK_BYTES (128u << 10)
 #define TEMPORARY ".compressing"
 
 static int
-copy(int from, gzFile to)
+copy_to_gz(int from, gzFile to)
 {
-	char *b = mem_realloc(NULL, CHUNK);
+	char *b = mem_realloc(NULL, CHUNK_BYTES);
 	ssize_t n;
 	int r = 0;
 
-	while (r == 0 && (n = read(from, b, CHUNK)) != 0)
+	while (r == 0 && (n = read(from, b, CHUNK_BYTES)) != 0)
 		if (n < 0 || gzwrite(to, b, (unsigned)n) != n)
 			r = -1;
 	free(b);
 	return r;
 }
 
-/* Writes TEMPORARY, durably. */
+/* Compresses `from` into TEMPORARY, durably. */
 static int
 write_gz(struct buffer *buf, int from, struct err *err)
 {
@@ -37,7 +37,7 @@ write_gz(struct buffer *buf, int from, struct err *err)
 
 	unlinkat(buffer_fd(buf), TEMPORARY, 0);
 	fd = buffer_open_state(buf, TEMPORARY, O_WRONLY | O_CREAT | O_EXCL);
-	/* gzclose closes the other before it can be synced */
+	/* gzclose closes its descriptor, and the fsync comes after it */
 	spare = fd == -1 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	gz = spare == -1 ? NULL : gzdopen(spare, "wb");
 	if (gz == NULL) {
@@ -48,7 +48,7 @@ write_gz(struct buffer *buf, int from, struct err *err)
 			close(fd);
 		return -1;
 	}
-	r = copy(from, gz);
+	r = copy_to_gz(from, gz);
 	if (gzclose(gz) != Z_OK || fsync(fd) == -1)
 		r = -1;
 	if (r == -1)
@@ -58,7 +58,7 @@ write_gz(struct buffer *buf, int from, struct err *err)
 }
 
 static int
-compress_one(struct buffer *buf, const struct segment *s, struct err *err)
+compress_segment(struct buffer *buf, const struct segment *s, struct err *err)
 {
 	char name[SEGMENT_NAME + 16];
 	int from = segment_open(buffer_fd(buf), s), r;
@@ -90,7 +90,7 @@ gzip_segments(struct buffer *buf, size_t *done, struct err *err)
 		return -1;
 	for (i = 0; r == 0 && i + 1 < n && list[i + 1].kind == SEGMENT_CHAIN; i++)
 		if (!list[i].gz && !list[i].ignored && !list[i].suspect) {
-			r = compress_one(buf, &list[i], err);
+			r = compress_segment(buf, &list[i], err);
 			*done += r == 0;
 		}
 	free(list);

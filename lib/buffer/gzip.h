@@ -1,5 +1,5 @@
 /*
- * gzip: closed segments of the chain as .jsonl.gz.
+ * gzip: compresses closed segments of the chain into .jsonl.gz.
  */
 #ifndef BUFFER_GZIP_H
 #define BUFFER_GZIP_H
@@ -10,8 +10,9 @@
 #include "buffer/buffer.h"
 
 /*
- * Compresses every chain segment but the last, under the replay lock. The new file is whole and
- * durable before the old one goes; cut off in between, the old one counts. *done counts them.
+ * Compresses every segment of the chain but the last. The caller holds the replay lock. The new
+ * file is whole and durable before the old one is removed; while both exist, the old one counts.
+ * *done: how many were compressed.
  */
 int gzip_segments(struct buffer *buf, size_t *done, struct err *err);
 

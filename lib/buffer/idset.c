@@ -8,14 +8,14 @@
 void
 idset_add(struct idset *s, struct slice id)
 {
-	/* doubled in size whenever it is full: at powers of two */
+	/* n is a power of two: the array is full */
 	if ((s->n & (s->n - 1)) == 0)
 		s->entry = mem_realloc(s->entry, (s->n ? 2 * s->n : 1) * sizeof(*s->entry));
 	s->entry[s->n++] = (struct idset_entry){.id = mem_strndup(id.p, id.n)};
 }
 
 static int
-by_id(const void *a, const void *b)
+compare_entry_ids(const void *a, const void *b)
 {
 	return strcmp(((const struct idset_entry *)a)->id, ((const struct idset_entry *)b)->id);
 }
@@ -24,10 +24,10 @@ void
 idset_sort(struct idset *s)
 {
 	if (s->n)
-		qsort(s->entry, s->n, sizeof(*s->entry), by_id);
+		qsort(s->entry, s->n, sizeof(*s->entry), compare_entry_ids);
 }
 
-/* Of equal ids any will do: it is always the same one. */
+/* Of equal ids any entry serves, because the search always ends at the same one. */
 size_t *
 idset_find(const struct idset *s, struct slice id)
 {

@@ -1,5 +1,5 @@
 /*
- * idset: identities, each with a counter. Filled first, then sorted once, then asked.
+ * idset: a set of identities, each with a counter. Add all, sort once, then find.
  */
 #ifndef BUFFER_IDSET_H
 #define BUFFER_IDSET_H
@@ -16,10 +16,10 @@ struct idset {
 	size_t n;
 };
 
-/* its counter is 0; to be sorted before the next idset_find */
+/* Adds a copy of id with the counter 0. Sort before the next idset_find. */
 void idset_add(struct idset *s, struct slice id);
 void idset_sort(struct idset *s);
-/* NULL when it is not among them */
+/* Returns the counter of id; NULL when it is not in the set. */
 size_t *idset_find(const struct idset *s, struct slice id);
 void idset_free(struct idset *s);
 

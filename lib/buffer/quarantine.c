@@ -18,31 +18,30 @@
 #include "base/mem.h"
 #include "base/status.h"
 
-#define SCAN (64u << 10)
+#define SCAN_BYTES (64u << 10)
 
 #define LOCK_MS 2000
-#define FILES 16 /* open at a time: lines come from few segments at once */
+#define OPEN_FILES 16 /* at a time: bad lines come from few segments at once */
 
-struct file {
+struct quarantine_file {
 	int fd;
-	char *stem; /* NULL: not in use */
-	/* offset recorded in it; above it nothing has to be looked for */
-	uint64_t highest;
-	bool any;   /* it has lines */
-	bool fresh; /* opened, and not read yet */
+	char *stem;       /* NULL: not in use */
+	uint64_t highest; /* recorded offset; a line above it needs no scan */
+	bool any;         /* the file has records */
+	bool fresh;       /* opened, and not scanned yet */
 	bool dirty;
 	uint64_t used;
 };
 
 struct quarantine {
-	struct buffer *sp;
+	struct buffer *buf;
 	int dir; /* -1 until the first line */
-	struct file file[FILES];
+	struct quarantine_file file[OPEN_FILES];
 	uint64_t uses;
 };
 
 static void
-drop_file(struct file *f)
+close_quarantine_file(struct quarantine_file *f)
 {
 	if (f->stem != NULL)
 		close(f->fd);
@@ -55,7 +54,7 @@ quarantine_open(struct buffer *buf)
 {
 	struct quarantine *q = mem_alloc(sizeof(*q));
 
-	q->sp = buf;
+	q->buf = buf;
 	q->dir = -1;
 	return q;
 }
@@ -65,29 +64,29 @@ quarantine_close(struct quarantine *q)
 {
 	size_t i;
 
-	for (i = 0; i < FILES; i++)
-		drop_file(&q->file[i]);
+	for (i = 0; i < OPEN_FILES; i++)
+		close_quarantine_file(&q->file[i]);
 	if (q->dir != -1)
 		close(q->dir);
 	free(q);
 }
 
 static int
-need_dir(struct quarantine *q, struct err *err)
+ensure_quarantine_dir(struct quarantine *q, struct err *err)
 {
 	if (q->dir != -1)
 		return 0;
-	if (mkdirat(buffer_fd(q->sp), "quarantine", 0700) == 0 && buffer_sync(q->sp, err) == -1)
+	if (mkdirat(buffer_fd(q->buf), "quarantine", 0700) == 0 && buffer_sync(q->buf, err) == -1)
 		return -1;
-	q->dir =
-	    openat(buffer_fd(q->sp), "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	q->dir = openat(
+	    buffer_fd(q->buf), "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (q->dir == -1)
-		return err_sys(err, STATUS_UNSAFE, "open '%s/quarantine'", buffer_dir(q->sp));
+		return err_sys(err, STATUS_UNSAFE, "open '%s/quarantine'", buffer_dir(q->buf));
 	return 0;
 }
 
 static void
-place_of(struct bytes *b, const char *stem)
+put_record_place(struct bytes *b, const char *stem)
 {
 	bytes_adds(b, "\"segment\":");
 	json_quote(b, stem, strlen(stem));
@@ -95,28 +94,28 @@ place_of(struct bytes *b, const char *stem)
 }
 
 /*
- * Reads the file through: the highest offset recorded in it, and whether `pos` is among them. The
- * needle stands outside of the quoted line only, for quotes within that are escaped.
+ * Reads the whole file: stores the highest recorded offset, and returns whether `pos` is recorded.
+ * The needle cannot match inside a quoted line, because quotes are escaped there.
  */
 static int
-look_through(struct file *q, const char *needle, uint64_t pos)
+scan_for_record(struct quarantine_file *q, const char *needle, uint64_t pos)
 {
 	size_t keep = strlen(needle) + 24, have = 0;
-	char *b = mem_realloc(NULL, SCAN + 1), *p;
+	char *b = mem_realloc(NULL, SCAN_BYTES + 1), *p;
 	off_t at = 0;
 	ssize_t n;
 	uint64_t offset;
 	int found = 0;
 
 	q->any = false;
-	while ((n = pread(q->fd, b + have, SCAN - have, at)) > 0) {
+	while ((n = pread(q->fd, b + have, SCAN_BYTES - have, at)) > 0) {
 		at += n;
 		have += (size_t)n;
 		b[have] = '\0';
 		for (p = b; (p = memmem(p, have - (size_t)(p - b), needle, strlen(needle))) != NULL;
 		     p++) {
-			if (p + keep > b + have && have == SCAN)
-				/* its digits may be cut: seen whole with the next piece */
+			if (p + keep > b + have && have == SCAN_BYTES)
+				/* its digits may be cut: the next read has them whole */
 				break;
 			offset = strtoull(p + strlen(needle), NULL, 10);
 			found |= offset == pos;
@@ -133,9 +132,9 @@ look_through(struct file *q, const char *needle, uint64_t pos)
 	return found;
 }
 
-/* Cuts a torn last line, left by a process that died, so that the next one is whole. */
+/* Cuts a torn last record, left by a process that died. Returns the size. */
 static off_t
-whole_size(int fd)
+cut_torn_record(int fd)
 {
 	struct stat st;
 	char c;
@@ -152,7 +151,7 @@ whole_size(int fd)
 }
 
 static void
-format(struct bytes *b, const char *place, const char *reason, struct slice line)
+put_record(struct bytes *b, const char *place, const char *reason, struct slice line)
 {
 	char now[CLOCK_SIZE];
 
@@ -173,52 +172,52 @@ format(struct bytes *b, const char *place, const char *reason, struct slice line
 }
 
 static int
-write_line(int fd, const struct bytes *b)
+write_record(int fd, const struct bytes *b)
 {
-	off_t at = whole_size(fd);
+	off_t at = cut_torn_record(fd);
 
 	if (at == -1)
 		return -1;
 	if (lseek(fd, at, SEEK_SET) != -1 && io_write_all(fd, b->p, b->len) == 0)
 		return 0;
 	if (ftruncate(fd, at) == -1) {
-		/* whole_size cuts it next time */
+		/* the next cut_torn_record cuts it */
 	}
 	return -1;
 }
 
 static int
-sync_file(struct quarantine *q, struct file *file, struct err *err)
+sync_quarantine_file(struct quarantine *q, struct quarantine_file *file, struct err *err)
 {
 	if (file->dirty && fdatasync(file->fd) == -1)
 		return err_sys(err, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'",
-		    buffer_dir(q->sp), file->stem);
+		    buffer_dir(q->buf), file->stem);
 	file->dirty = false;
 	return 0;
 }
 
-/* The file for a stem, or the one unused for longest, made free. */
-static struct file *
-pick_file(struct quarantine *q, const char *stem, struct err *err)
+/* Returns the open file of a stem, or the least recently used one, closed. */
+static struct quarantine_file *
+choose_open_file(struct quarantine *q, const char *stem, struct err *err)
 {
-	struct file *oldest = &q->file[0];
+	struct quarantine_file *oldest = &q->file[0];
 	size_t i;
 
-	for (i = 0; i < FILES; i++) {
+	for (i = 0; i < OPEN_FILES; i++) {
 		if (q->file[i].stem != NULL && strcmp(q->file[i].stem, stem) == 0)
 			return &q->file[i];
 		if (q->file[i].used < oldest->used)
 			oldest = &q->file[i];
 	}
-	if (oldest->stem != NULL && sync_file(q, oldest, err) == -1)
+	if (oldest->stem != NULL && sync_quarantine_file(q, oldest, err) == -1)
 		return NULL;
-	drop_file(oldest);
+	close_quarantine_file(oldest);
 	return oldest;
 }
 
-/* Opens and locks; again when the file was taken away meanwhile (requeue.h). */
+/* Opens and locks; tries again when requeue.h renamed the file in between. */
 static int
-open_locked(int dir, const char *name)
+open_file_locked(int dir, const char *name)
 {
 	struct stat a, b;
 	int fd, tries;
@@ -242,11 +241,11 @@ open_locked(int dir, const char *name)
 	return -1;
 }
 
-static struct file *
-open_file(struct quarantine *q, const char *stem, struct err *err)
+static struct quarantine_file *
+open_quarantine_file(struct quarantine *q, const char *stem, struct err *err)
 {
 	char name[SEGMENT_NAME + 16];
-	struct file *file = pick_file(q, stem, err);
+	struct quarantine_file *file = choose_open_file(q, stem, err);
 
 	if (file == NULL)
 		return NULL;
@@ -254,8 +253,8 @@ open_file(struct quarantine *q, const char *stem, struct err *err)
 	if (file->stem != NULL)
 		return file;
 	snprintf(name, sizeof(name), "%s.jsonl", stem);
-	if ((file->fd = open_locked(q->dir, name)) == -1) {
-		err_sys(err, STATUS_UNSAFE, "open '%s/quarantine/%s'", buffer_dir(q->sp), name);
+	if ((file->fd = open_file_locked(q->dir, name)) == -1) {
+		err_sys(err, STATUS_UNSAFE, "open '%s/quarantine/%s'", buffer_dir(q->buf), name);
 		return NULL;
 	}
 	file->stem = mem_strdup(stem);
@@ -263,31 +262,30 @@ open_file(struct quarantine *q, const char *stem, struct err *err)
 	return file;
 }
 
-/* Whether this line is recorded already. */
 static bool
-is_known(struct file *file, const char *needle, uint64_t pos)
+has_record(struct quarantine_file *file, const char *needle, uint64_t pos)
 {
-	bool known =
-	    (file->fresh || (file->any && pos <= file->highest)) && look_through(file, needle, pos);
+	bool known = (file->fresh || (file->any && pos <= file->highest)) &&
+	    scan_for_record(file, needle, pos);
 
 	file->fresh = false;
 	return known;
 }
 
 static int
-add_to(struct quarantine *q, struct file *file, struct bytes *place, uint64_t pos,
+append_record(struct quarantine *q, struct quarantine_file *file, struct bytes *place, uint64_t pos,
     const char *reason, struct slice line, struct err *err)
 {
 	struct bytes b = {0};
 	int r;
 
 	bytes_addf(place, "%" PRIu64 ",", pos);
-	format(&b, bytes_str(place), reason, line);
-	r = write_line(file->fd, &b);
+	put_record(&b, bytes_str(place), reason, line);
+	r = write_record(file->fd, &b);
 	bytes_free(&b);
 	if (r == -1)
 		return err_sys(err, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'",
-		    buffer_dir(q->sp), file->stem);
+		    buffer_dir(q->buf), file->stem);
 	file->dirty = true;
 	if (pos > file->highest || !file->any) {
 		file->highest = pos;
@@ -301,16 +299,16 @@ quarantine_add(struct quarantine *q, const char *stem, uint64_t pos, const char 
     struct slice line, struct err *err)
 {
 	struct bytes place = {0};
-	struct file *file;
+	struct quarantine_file *file;
 	int r = -1;
 
-	if (need_dir(q, err) == -1)
+	if (ensure_quarantine_dir(q, err) == -1)
 		return -1;
-	place_of(&place, stem);
-	if ((file = open_file(q, stem, err)) != NULL)
-		r = is_known(file, bytes_str(&place), pos)
+	put_record_place(&place, stem);
+	if ((file = open_quarantine_file(q, stem, err)) != NULL)
+		r = has_record(file, bytes_str(&place), pos)
 		    ? 0
-		    : add_to(q, file, &place, pos, reason, line, err);
+		    : append_record(q, file, &place, pos, reason, line, err);
 	bytes_free(&place);
 	return r;
 }
@@ -319,15 +317,16 @@ int
 quarantine_add_refused(struct quarantine *q, const char *reason, struct slice line, struct err *err)
 {
 	struct bytes place = {0};
-	struct file *file;
+	struct quarantine_file *file;
 	struct stat st;
 	int r = -1;
 
-	if (need_dir(q, err) == -1)
+	if (ensure_quarantine_dir(q, err) == -1)
 		return -1;
-	place_of(&place, QUARANTINE_REFUSED);
-	if ((file = open_file(q, QUARANTINE_REFUSED, err)) != NULL && fstat(file->fd, &st) == 0)
-		r = add_to(q, file, &place, (uint64_t)st.st_size, reason, line, err);
+	put_record_place(&place, QUARANTINE_REFUSED);
+	if ((file = open_quarantine_file(q, QUARANTINE_REFUSED, err)) != NULL &&
+	    fstat(file->fd, &st) == 0)
+		r = append_record(q, file, &place, (uint64_t)st.st_size, reason, line, err);
 	bytes_free(&place);
 	return r;
 }
@@ -337,11 +336,11 @@ quarantine_sync(struct quarantine *q, struct err *err)
 {
 	size_t i;
 
-	for (i = 0; i < FILES; i++)
-		if (sync_file(q, &q->file[i], err) == -1)
+	for (i = 0; i < OPEN_FILES; i++)
+		if (sync_quarantine_file(q, &q->file[i], err) == -1)
 			return -1;
 	if (q->dir != -1 && fsync(q->dir) == -1)
-		return err_sys(err, STATUS_UNSAFE, "fsync '%s/quarantine'", buffer_dir(q->sp));
+		return err_sys(err, STATUS_UNSAFE, "fsync '%s/quarantine'", buffer_dir(q->buf));
 	return 0;
 }
 
@@ -351,20 +350,20 @@ quarantine_move_segment(
 {
 	char name[SEGMENT_NAME + 64];
 
-	if (need_dir(q, err) == -1)
+	if (ensure_quarantine_dir(q, err) == -1)
 		return -1;
 	snprintf(
 	    name, sizeof(name), "%s.bad-%" PRIu64 ".jsonl%s", s->stem, bad, s->gz ? ".gz" : "");
-	if (renameat(buffer_fd(q->sp), s->name, q->dir, name) == -1 || fsync(q->dir) == -1)
-		return err_sys(
-		    err, STATUS_UNSAFE, "move '%s/%s' into quarantine", buffer_dir(q->sp), s->name);
+	if (renameat(buffer_fd(q->buf), s->name, q->dir, name) == -1 || fsync(q->dir) == -1)
+		return err_sys(err, STATUS_UNSAFE, "move '%s/%s' into quarantine",
+		    buffer_dir(q->buf), s->name);
 	return 0;
 }
 
 /* --- counting ------------------------------------------------------------------- */
 
 static uint64_t
-count_lines(int dir, const char *name)
+count_newlines(int dir, const char *name)
 {
 	char *b;
 	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -373,8 +372,8 @@ count_lines(int dir, const char *name)
 
 	if (fd == -1)
 		return 0;
-	b = mem_realloc(NULL, SCAN);
-	while ((n = read(fd, b, SCAN)) > 0) {
+	b = mem_realloc(NULL, SCAN_BYTES);
+	while ((n = read(fd, b, SCAN_BYTES)) > 0) {
 		char *p = b, *end = b + n;
 
 		while ((p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
@@ -388,13 +387,13 @@ count_lines(int dir, const char *name)
 }
 
 static uint64_t
-count_file(int dir, const char *name)
+count_quarantined_lines(int dir, const char *name)
 {
 	const char *bad = strstr(name, ".bad-");
 
 	if (bad != NULL && strstr(bad, ".jsonl") != NULL)
 		return strtoull(bad + 5, NULL, 10);
-	return strstr(name, ".jsonl") != NULL ? count_lines(dir, name) : 0;
+	return strstr(name, ".jsonl") != NULL ? count_newlines(dir, name) : 0;
 }
 
 uint64_t
@@ -413,7 +412,7 @@ quarantine_count(struct buffer *buf)
 	}
 	while ((e = readdir(d)) != NULL)
 		if (e->d_name[0] != '.')
-			n += count_file(fd, e->d_name);
+			n += count_quarantined_lines(fd, e->d_name);
 	closedir(d);
 	return n;
 }

@@ -23,13 +23,13 @@
 #include "buffer/segment.h"
 #include "event/names.h"
 
-#define REQUEUE_STRANGE "no record of ours" /* the reason of a line that is none */
+#define NOT_A_RECORD "not a quarantine record"
 
 /* --- the files ------------------------------------------------------------------ */
 
-/* a descriptor of quarantine/; f->sys ENOENT: there is none */
+/* Returns a descriptor of quarantine/; err->sys ENOENT: there is none. */
 static int
-requeue_dir(struct buffer *buf, struct err *err)
+open_quarantine_dir(struct buffer *buf, struct err *err)
 {
 	int fd =
 	    openat(buffer_fd(buf), "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -40,7 +40,7 @@ requeue_dir(struct buffer *buf, struct err *err)
 }
 
 static void
-requeue_free(char **list, size_t n)
+free_names(char **list, size_t n)
 {
 	while (n)
 		free(list[--n]);
@@ -48,20 +48,20 @@ requeue_free(char **list, size_t n)
 }
 
 static void
-add_name(char ***list, size_t *n, const char *name)
+append_name(char ***list, size_t *n, const char *name)
 {
 	*list = mem_realloc(*list, (*n + 1) * sizeof(**list));
 	(*list)[(*n)++] = mem_strdup(name);
 }
 
 static int
-by_name(const void *a, const void *b)
+compare_names(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 static int
-all_names(int dir, char ***list, size_t *n)
+list_quarantine_files(int dir, char ***list, size_t *n)
 {
 	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd == -1 ? NULL : fdopendir(fd);
@@ -74,52 +74,52 @@ all_names(int dir, char ***list, size_t *n)
 	}
 	while ((e = readdir(d)) != NULL)
 		if (e->d_name[0] != '.')
-			add_name(list, n, e->d_name);
+			append_name(list, n, e->d_name);
 	closedir(d);
 	if (*n)
-		qsort(*list, *n, sizeof(**list), by_name);
+		qsort(*list, *n, sizeof(**list), compare_names);
 	return 0;
 }
 
-/* The files that are meant: those named, each of which must be there, or all. Fresh; *list NULL on
+/* Lists the named files, each of which must exist, or all. *list: free with free_names; NULL on
  * failure. */
 static int
-requeue_names(struct buffer *buf, int dir, const struct requeue_names *names, char ***list,
+choose_files(struct buffer *buf, int dir, const struct requeue_names *names, char ***list,
     size_t *n, struct err *err)
 {
 	size_t i;
 
 	*list = NULL;
 	*n = 0;
-	if (!names->n && all_names(dir, list, n) == -1)
+	if (!names->n && list_quarantine_files(dir, list, n) == -1)
 		return err_sys(err, STATUS_UNSAFE, "list '%s/quarantine'", buffer_dir(buf));
 	for (i = 0; i < names->n; i++) {
 		const char *name = names->name[i];
 
 		if (strchr(name, '/') != NULL || name[0] == '.' ||
 		    (faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == -1 && errno == ENOENT)) {
-			requeue_free(*list, *n);
+			free_names(*list, *n);
 			*list = NULL;
 			*n = 0;
 			return err_set(err, STATUS_USAGE,
-			    "'%s': no file of '%s/quarantine': see --quarantine list", name,
-			    buffer_dir(buf));
+			    "'%s': no such file in '%s/quarantine'; see ebreplay --quarantine list",
+			    name, buffer_dir(buf));
 		}
-		add_name(list, n, name);
+		append_name(list, n, name);
 	}
 	return 0;
 }
 
 /* --- one record --------------------------------------------------------------------- */
 
-/* The strings of a record, unescaped; the line, which may be large, has a buffer of its own. */
+/* The unescaped strings of one record: words holds the short ones, line the line. */
 struct quarantine_record {
 	struct bytes words, line, text;
 	struct line el;
 };
 
 static struct slice
-word(struct quarantine_record *r, struct slice value)
+unescape_member(struct quarantine_record *r, struct slice value)
 {
 	size_t from = r->words.len;
 
@@ -129,15 +129,15 @@ word(struct quarantine_record *r, struct slice value)
 }
 
 static int
-take_member(
+take_record_member(
     struct quarantine_record *r, struct slice key, struct slice value, struct requeue_line *l)
 {
 	struct slice inner = {value.p + 1, value.n - 2};
 
 	if (slice_is(key, "reason"))
-		l->reason = word(r, value);
+		l->reason = unescape_member(r, value);
 	else if (slice_is(key, "segment"))
-		l->segment = word(r, value);
+		l->segment = unescape_member(r, value);
 	else if (slice_is(key, "offset"))
 		l->offset = strtoull(value.p, NULL, 10);
 	else if (slice_is(key, "quarantined_at") && value.n > 2 &&
@@ -151,7 +151,7 @@ take_member(
 }
 
 static const struct line *
-as_event(struct quarantine_record *r, struct slice line)
+parse_record_event(struct quarantine_record *r, struct slice line)
 {
 	struct err why;
 
@@ -161,9 +161,9 @@ as_event(struct quarantine_record *r, struct slice line)
 	return &r->el;
 }
 
-/* -1: it is no record of ours. */
+/* -1: not a record. */
 static int
-read_record(struct quarantine_record *r, struct slice s, struct requeue_line *l)
+parse_record(struct quarantine_record *r, struct slice s, struct requeue_line *l)
 {
 	struct slice key, value;
 	struct json_fault fault;
@@ -171,13 +171,13 @@ read_record(struct quarantine_record *r, struct slice s, struct requeue_line *l)
 	int lines = 0;
 
 	r->words.len = r->line.len = 0;
-	bytes_reserve(&r->words, s.n + 1); /* what points into it stays */
+	bytes_reserve(&r->words, s.n + 1); /* it must not move: slices point into it */
 	if (json_check(s.p, s.n, &fault) == -1 || json_walk(&w, s) == -1)
 		return -1;
 	while (json_next(&w, &key, &value))
-		lines += take_member(r, key, value, l);
+		lines += take_record_member(r, key, value, l);
 	l->line = (struct slice){r->line.p, r->line.len};
-	l->event = lines == 1 ? as_event(r, l->line) : NULL;
+	l->event = lines == 1 ? parse_record_event(r, l->line) : NULL;
 	return lines == 1 && l->reason.n && l->segment.n && l->segment.p[0] != '.' &&
 	        memchr(l->segment.p, '/', l->segment.n) == NULL
 	    ? 0
@@ -186,26 +186,25 @@ read_record(struct quarantine_record *r, struct slice s, struct requeue_line *l)
 
 /* --- one file --------------------------------------------------------------------------- */
 
-/* 1: a segment that was moved whole */
-static int
-requeue_whole(const char *name)
+static bool
+is_whole_segment(const char *name)
 {
 	return strstr(name, ".bad-") != NULL;
 }
 
-/* 1: to be shown; 0: a good line of a whole segment, which was delivered. */
+/* Fills *l. 0: a good line of a whole segment, which was delivered. */
 static int
-read_item(struct quarantine_record *r, const struct segment *seg, bool whole,
+read_quarantined(struct quarantine_record *r, const struct segment *seg, bool whole,
     const struct reader_line *rl, struct requeue_line *l)
 {
 	struct err why = {.text = ""};
 
 	*l = (struct requeue_line){.file = seg->name};
 	if (!whole) {
-		if (read_record(r, rl->text, l) == 0)
+		if (parse_record(r, rl->text, l) == 0)
 			return 1;
 		*l = (struct requeue_line){
-		    .file = seg->name, .reason = slice_of(REQUEUE_STRANGE), .line = rl->text};
+		    .file = seg->name, .reason = slice_of(NOT_A_RECORD), .line = rl->text};
 		l->offset = rl->pos;
 		return 1;
 	}
@@ -221,7 +220,7 @@ read_item(struct quarantine_record *r, const struct segment *seg, bool whole,
 }
 
 static int
-list_file(int dir, const char *name, requeue_fn *fn, void *arg, struct err *err)
+list_quarantine_file(int dir, const char *name, requeue_fn *fn, void *arg, struct err *err)
 {
 	struct segment seg = {.kind = SEGMENT_OWN};
 	struct quarantine_record r = {.words = {0}};
@@ -235,7 +234,7 @@ list_file(int dir, const char *name, requeue_fn *fn, void *arg, struct err *err)
 	seg.gz = strlen(name) > 3 && strcmp(name + strlen(name) - 3, ".gz") == 0;
 	reader = reader_open(dir, &seg, 0, UINT64_MAX, 0, err);
 	while (reader != NULL && !stop && (got = reader_next(reader, &rl, err)) == 1)
-		if (read_item(&r, &seg, requeue_whole(name), &rl, &l))
+		if (read_quarantined(&r, &seg, is_whole_segment(name), &rl, &l))
 			stop = fn(arg, &l);
 	if (reader != NULL && !stop && got == -1 && err->sys == EBADMSG) {
 		l = (struct requeue_line){.file = seg.name,
@@ -257,51 +256,51 @@ requeue_list(struct buffer *buf, const struct requeue_names *names, requeue_fn *
 {
 	char **list;
 	size_t i, n;
-	int dir = requeue_dir(buf, err), r;
+	int dir = open_quarantine_dir(buf, err), r;
 
 	if (dir == -1)
 		return err->sys == ENOENT && !names->n ? 0 : -1;
-	r = requeue_names(buf, dir, names, &list, &n, err);
+	r = choose_files(buf, dir, names, &list, &n, err);
 	for (i = 0; r == 0 && i < n; i++)
-		r = list_file(dir, list[i], fn, arg, err);
-	requeue_free(list, n);
+		r = list_quarantine_file(dir, list[i], fn, arg, err);
+	free_names(list, n);
 	close(dir);
 	return r;
 }
 
 #define RETRYING ".retrying"
 #define LOCK_MS 2000
-#define TOGETHER 500 /* lines appended at once */
-#define TOGETHER_BYTES (1u << 20)
+#define GATHER_LINES 500 /* lines appended at once */
+#define GATHER_BYTES (1u << 20)
 
-/* One file on its way back into the buffer. */
+/* The state of requeue_retry or requeue_drop. */
 struct retry {
-	struct buffer *sp;
+	struct buffer *buf;
 	int dir;
 	const char *target;
-	const struct append_limits *lim;
-	struct requeue_result *r;
-	struct quarantine *q; /* for what is no event */
-	bool again;           /* an earlier run was cut off in this file */
-	/* then: digests of those of the file, and how often each stands in the buffer */
+	const struct append_limits *limits;
+	struct requeue_result *res;
+	struct quarantine *q; /* gets the lines that are not events */
+	bool rerun;           /* an earlier run was interrupted in this file: */
+	/* digests of the file's events, and how often each is in the buffer */
 	struct idset events;
-	struct bytes arena; /* lines to be appended, head and tail by turns */
-	size_t length[2 * TOGETHER];
+	struct bytes gathered; /* lines to be appended, head and tail in turn */
+	size_t length[2 * GATHER_LINES];
 	size_t n;
-	struct err *f;
+	struct err *err;
 };
 
 static int
-list_one(struct retry *t, char *name, requeue_fn *fn,
+list_one_file(struct retry *t, char *name, requeue_fn *fn,
     void *arg) /* NOLINT(readability-non-const-parameter): a list of one */
 {
-	return requeue_list(t->sp, &(struct requeue_names){&name, 1}, fn, arg, t->f);
+	return requeue_list(t->buf, &(struct requeue_names){&name, 1}, fn, arg, t->err);
 }
 
 /* --- what an earlier run may have put back ------------------------------------------- */
 
 static int
-see_event(void *arg, const struct requeue_line *l)
+remember_event(void *arg, const struct requeue_line *l)
 {
 	struct retry *t = arg;
 	char digest[UUID_SIZE];
@@ -314,9 +313,9 @@ see_event(void *arg, const struct requeue_line *l)
 }
 
 static int
-count_segment(struct retry *t, const struct segment *seg)
+count_copies_in_segment(struct retry *t, const struct segment *seg)
 {
-	struct reader *r = reader_open(buffer_fd(t->sp), seg, 0, UINT64_MAX, 0, t->f);
+	struct reader *r = reader_open(buffer_fd(t->buf), seg, 0, UINT64_MAX, 0, t->err);
 	struct bytes text = {0};
 	struct line el;
 	struct reader_line l;
@@ -325,7 +324,7 @@ count_segment(struct retry *t, const struct segment *seg)
 	size_t *count;
 	int got = -1;
 
-	while (r != NULL && (got = reader_next(r, &l, t->f)) == 1) {
+	while (r != NULL && (got = reader_next(r, &l, t->err)) == 1) {
 		if (line_parse(l.text.p, l.text.n, &el, &text, &bad) == -1)
 			continue;
 		line_digest(&el.e, digest);
@@ -338,20 +337,20 @@ count_segment(struct retry *t, const struct segment *seg)
 }
 
 static int
-count_buffered(struct retry *t, char *name)
+count_copies_in_buffer(struct retry *t, char *name)
 {
 	struct segment *list;
 	size_t i, n;
 	int r = 0;
 
-	if (list_one(t, name, see_event, t) == -1)
+	if (list_one_file(t, name, remember_event, t) == -1)
 		return -1;
 	idset_sort(&t->events);
-	if (segment_list(buffer_fd(t->sp), &list, &n, t->f) == -1)
+	if (segment_list(buffer_fd(t->buf), &list, &n, t->err) == -1)
 		return -1;
 	for (i = 0; r == 0 && i < n; i++)
 		if (list[i].kind != SEGMENT_FOREIGN && !list[i].ignored)
-			r = count_segment(t, &list[i]);
+			r = count_copies_in_segment(t, &list[i]);
 	free(list);
 	return r;
 }
@@ -359,10 +358,10 @@ count_buffered(struct retry *t, char *name)
 /* --- back into the buffer --------------------------------------------------------------- */
 
 static int
-flush(struct retry *t)
+append_gathered(struct retry *t)
 {
-	struct append_line lines[TOGETHER];
-	const char *p = t->arena.p;
+	struct append_line lines[GATHER_LINES];
+	const char *p = t->gathered.p;
 	size_t i;
 
 	if (!t->n)
@@ -373,49 +372,49 @@ flush(struct retry *t)
 		lines[i].tail = (struct slice){p, t->length[2 * i + 1]};
 		p += t->length[2 * i + 1];
 	}
-	if (append_lines(t->sp, t->target, t->lim, lines, t->n, t->f) == -1)
+	if (append_lines(t->buf, t->target, t->limits, lines, t->n, t->err) == -1)
 		return -1;
-	t->r->back += t->n;
-	t->n = t->arena.len = 0;
+	t->res->back += t->n;
+	t->n = t->gathered.len = 0;
 	return 0;
 }
 
 static int
-put_back(struct retry *t, const struct line *el)
+requeue_event(struct retry *t, const struct line *el)
 {
 	struct doubt unknown = {.after = "0-0"};
-	size_t *count = NULL, at = t->arena.len;
+	size_t *count = NULL, at = t->gathered.len;
 	char digest[UUID_SIZE];
 
-	if (t->again) {
+	if (t->rerun) {
 		line_digest(&el->e, digest);
 		count = idset_find(&t->events, slice_of(digest));
 	}
 	if (count != NULL && *count) {
 		--*count;
-		t->r->back++;
+		t->res->back++;
 		return 0;
 	}
-	line_head(&t->arena, &el->e);
-	t->length[2 * t->n] = t->arena.len - at;
-	at = t->arena.len;
-	line_tail(&t->arena, el->maxlen, t->again ? &unknown : el->in_doubt ? &el->doubt : NULL);
-	t->length[2 * t->n++ + 1] = t->arena.len - at;
-	return t->n == TOGETHER || t->arena.len >= TOGETHER_BYTES ? flush(t) : 0;
+	line_head(&t->gathered, &el->e);
+	t->length[2 * t->n] = t->gathered.len - at;
+	at = t->gathered.len;
+	line_tail(&t->gathered, el->maxlen, t->rerun ? &unknown : el->in_doubt ? &el->doubt : NULL);
+	t->length[2 * t->n++ + 1] = t->gathered.len - at;
+	return t->n == GATHER_LINES || t->gathered.len >= GATHER_BYTES ? append_gathered(t) : 0;
 }
 
 static int
-take_line(void *arg, const struct requeue_line *l)
+requeue_one_line(void *arg, const struct requeue_line *l)
 {
 	struct retry *t = arg;
 	char *segment, *reason;
 	int r;
 
 	if (l->event != NULL)
-		return put_back(t, l->event);
+		return requeue_event(t, l->event);
 	segment = mem_strndup(l->segment.p, l->segment.n);
 	reason = mem_strndup(l->reason.p, l->reason.n);
-	r = quarantine_add(t->q, segment, l->offset, reason, l->line, t->f);
+	r = quarantine_add(t->q, segment, l->offset, reason, l->line, t->err);
 	free(segment);
 	free(reason);
 	return r;
@@ -425,7 +424,7 @@ take_line(void *arg, const struct requeue_line *l)
 
 struct tally {
 	uint64_t events, others;
-	bool strange;
+	bool alien; /* has a line that is not a record */
 };
 
 static int
@@ -435,13 +434,13 @@ tally_line(void *arg, const struct requeue_line *l)
 
 	t->events += l->event != NULL;
 	t->others += l->event == NULL;
-	t->strange |= slice_is(l->reason, REQUEUE_STRANGE);
+	t->alien |= slice_is(l->reason, NOT_A_RECORD);
 	return 0;
 }
 
-/* Takes the file away from those who add to it. */
+/* Renames the file under its lock, so that no process adds to it any more. */
 static int
-set_aside(struct retry *t, const char *name, const char *aside)
+rename_aside(struct retry *t, const char *name, const char *aside)
 {
 	int fd = openat(t->dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), r = -1;
 
@@ -450,63 +449,66 @@ set_aside(struct retry *t, const char *name, const char *aside)
 	if (r == 0)
 		r = fsync(t->dir);
 	if (r == -1)
-		err_sys(t->f, STATUS_UNSAFE, "rename '%s/quarantine/%s'", buffer_dir(t->sp), name);
+		err_sys(
+		    t->err, STATUS_UNSAFE, "rename '%s/quarantine/%s'", buffer_dir(t->buf), name);
 	if (fd != -1)
 		close(fd);
 	return r;
 }
 
-/* What is no event goes to where it came from, once; then the file that was set aside is done with.
- */
+/* Puts the events of a renamed file back, returns its other lines to quarantine under their own
+ * segment, once each, and removes the file. */
 static int
-move_back(struct retry *t, char *aside, bool again)
+requeue_file(struct retry *t, char *aside, bool rerun)
 {
 	int r = 0;
 
-	t->again = again;
-	t->q = quarantine_open(t->sp);
-	t->n = t->arena.len = 0;
-	if (again)
-		r = count_buffered(t, aside);
+	t->rerun = rerun;
+	t->q = quarantine_open(t->buf);
+	t->n = t->gathered.len = 0;
+	if (rerun)
+		r = count_copies_in_buffer(t, aside);
 	if (r != -1)
-		r = list_one(t, aside, take_line, t);
-	if (r != -1 && (r = flush(t)) == 0 && (r = quarantine_sync(t->q, t->f)) == 0 &&
+		r = list_one_file(t, aside, requeue_one_line, t);
+	if (r != -1 && (r = append_gathered(t)) == 0 && (r = quarantine_sync(t->q, t->err)) == 0 &&
 	    (unlinkat(t->dir, aside, 0) == -1 || fsync(t->dir) == -1))
 		r = err_sys(
-		    t->f, STATUS_UNSAFE, "remove '%s/quarantine/%s'", buffer_dir(t->sp), aside);
+		    t->err, STATUS_UNSAFE, "remove '%s/quarantine/%s'", buffer_dir(t->buf), aside);
 	quarantine_close(t->q);
 	idset_free(&t->events);
 	return r;
 }
 
-/* Counts what there is; events of a file that is ours line for line can be put back. */
+/* Counts the file's lines that stay. Returns whether it has events that can be put back: not when a
+ * line is not a record. */
 static int
-is_ready(struct retry *t, char *name)
+has_requeueable(struct retry *t, char *name)
 {
 	struct tally all = {0};
 
-	if (list_one(t, name, tally_line, &all) == -1)
+	if (list_one_file(t, name, tally_line, &all) == -1)
 		return -1;
-	t->r->kept += all.strange ? all.others + all.events : all.others;
-	return all.events && !all.strange;
+	t->res->kept += all.alien ? all.others + all.events : all.others;
+	return all.events && !all.alien;
 }
 
 static int
 retry_file(struct retry *t,
-    char *name) /* NOLINT(misc-no-recursion): once, with a name that ends the other way */
+    char *name) /* NOLINT(misc-no-recursion): once, with a name that ends in RETRYING */
 {
 	size_t n = strlen(name), tail = strlen(RETRYING);
 	char *aside;
 	int r;
 
 	if (n > tail && strcmp(name + n - tail, RETRYING) == 0)
-		return is_ready(t, name) == -1 ? -1 : move_back(t, name, true);
+		return has_requeueable(t, name) == -1 ? -1 : requeue_file(t, name, true);
 	aside = mem_alloc(n + tail + 1);
 	memcpy(aside, name, n);
 	memcpy(aside + n, RETRYING, tail);
 	r = faccessat(t->dir, aside, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? retry_file(t, aside) : 0;
-	if (r == 0 && (r = is_ready(t, name)) == 1 && (r = set_aside(t, name, aside)) == 0)
-		r = move_back(t, aside, false);
+	if (r == 0 && (r = has_requeueable(t, name)) == 1 &&
+	    (r = rename_aside(t, name, aside)) == 0)
+		r = requeue_file(t, aside, false);
 	free(aside);
 	return r == -1 ? -1 : 0;
 }
@@ -515,44 +517,45 @@ retry_file(struct retry *t,
  */
 
 static int
-drop_file(struct retry *t, char *name)
+drop_quarantine_file(struct retry *t, char *name)
 {
 	struct tally all = {0};
 	int fd = openat(t->dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), r = -1;
 
-	if (fd != -1 && io_lock(fd, LOCK_MS) == 0 && list_one(t, name, tally_line, &all) != -1)
+	if (fd != -1 && io_lock(fd, LOCK_MS) == 0 && list_one_file(t, name, tally_line, &all) != -1)
 		r = unlinkat(t->dir, name, 0);
 	if (r == -1)
-		err_sys(t->f, STATUS_UNSAFE, "remove '%s/quarantine/%s'", buffer_dir(t->sp), name);
+		err_sys(
+		    t->err, STATUS_UNSAFE, "remove '%s/quarantine/%s'", buffer_dir(t->buf), name);
 	if (fd != -1)
 		close(fd);
 	if (r == 0)
-		t->r->dropped += all.events + all.others;
+		t->res->dropped += all.events + all.others;
 	return r;
 }
 
-/* --- the files that are meant ------------------------------------------------------------- */
+/* --- each chosen file ------------------------------------------------------------------------ */
 
 static int
-each_file(
+for_each_file(
     struct retry *t, const struct requeue_names *names, int (*fn)(struct retry *t, char *name))
 {
 	char **list;
 	size_t i, n;
 	int r;
 
-	memset(t->r, 0, sizeof(*t->r));
-	if ((t->dir = requeue_dir(t->sp, t->f)) == -1)
-		return t->f->sys == ENOENT && !names->n ? 0 : -1;
-	r = requeue_names(t->sp, t->dir, names, &list, &n, t->f);
+	memset(t->res, 0, sizeof(*t->res));
+	if ((t->dir = open_quarantine_dir(t->buf, t->err)) == -1)
+		return t->err->sys == ENOENT && !names->n ? 0 : -1;
+	r = choose_files(t->buf, t->dir, names, &list, &n, t->err);
 	for (i = 0; r == 0 && i < n; i++)
 		if (faccessat(t->dir, list[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
-		    errno != ENOENT) /* else done with the one before */
+		    errno != ENOENT) /* else NAME.retrying went with NAME */
 			r = fn(t, list[i]);
 	if (r == 0 && n && fsync(t->dir) == -1)
-		r = err_sys(t->f, STATUS_UNSAFE, "fsync '%s/quarantine'", buffer_dir(t->sp));
-	requeue_free(list, n);
-	bytes_free(&t->arena);
+		r = err_sys(t->err, STATUS_UNSAFE, "fsync '%s/quarantine'", buffer_dir(t->buf));
+	free_names(list, n);
+	bytes_free(&t->gathered);
 	close(t->dir);
 	return r;
 }
@@ -561,14 +564,15 @@ int
 requeue_retry(struct buffer *buf, const char *target, const struct append_limits *lim,
     const struct requeue_names *names, struct requeue_result *res, struct err *err)
 {
-	return each_file(
-	    &(struct retry){.sp = buf, .target = target, .lim = lim, .r = res, .f = err}, names,
-	    retry_file);
+	return for_each_file(
+	    &(struct retry){.buf = buf, .target = target, .limits = lim, .res = res, .err = err},
+	    names, retry_file);
 }
 
 int
 requeue_drop(struct buffer *buf, const struct requeue_names *names, struct requeue_result *res,
     struct err *err)
 {
-	return each_file(&(struct retry){.sp = buf, .r = res, .f = err}, names, drop_file);
+	return for_each_file(
+	    &(struct retry){.buf = buf, .res = res, .err = err}, names, drop_quarantine_file);
 }

@@ -1,12 +1,12 @@
 /*
- * requeue: what stands in quarantine (quarantine.h), looked at, put back into the buffer, or
- * dropped: by hand only.
+ * requeue: lists the quarantine (quarantine.h), puts its events back into the buffer, or drops it;
+ * on the user's command only.
  *
- * Files are named as they are called in quarantine/; none named means all of them. What is put back
- * is appended as a new event of the same identity, behind what the buffer holds. Cut off and run
- * again, it is put back once: a file is renamed first (NAME.retrying), and what an earlier run may
- * have put back is looked for in the buffer, and marked as in doubt so that the next drain looks in
- * the stream.
+ * Files are named as in quarantine/; no name means all files. An event is put back by appending it
+ * behind everything in the buffer, with its old event_id. An interrupted run that is repeated puts
+ * each event back once: a file is renamed first (NAME.retrying); the repeated run looks for its
+ * events in the buffer, and marks those it appends as in doubt, so that the next drain looks for
+ * them in the stream.
  */
 #ifndef BUFFER_REQUEUE_H
 #define BUFFER_REQUEUE_H
@@ -27,29 +27,29 @@ struct requeue_names {
 
 struct requeue_line {
 	const char *file;             /* in quarantine/ */
-	struct slice segment, reason; /* where it stood and why it is here */
+	struct slice segment, reason; /* segment it was in, why it was quarantined */
 	uint64_t offset;
-	int64_t at;               /* when, us; 0: not known */
-	struct slice line;        /* its bytes */
-	const struct line *event; /* NULL: it is none, and cannot be put back */
+	int64_t at;               /* quarantined_at, us; 0: unknown */
+	struct slice line;        /* the quarantined bytes */
+	const struct line *event; /* NULL: not an event, cannot be put back */
 };
 
-/* Each line, by file. Of a whole segment (NAME.bad-N.jsonl) only the bad ones. fn returns non-zero
- * to stop. Takes no lock. */
+/* Calls fn for each line of each file; of a whole segment (NAME.bad-N.jsonl) for the bad lines
+ * only. fn returns non-zero to stop. Takes no lock. */
 typedef int requeue_fn(void *arg, const struct requeue_line *l);
 int requeue_list(struct buffer *buf, const struct requeue_names *names, requeue_fn *fn, void *arg,
     struct err *err);
 
 struct requeue_result {
 	uint64_t back; /* lines put back into the buffer */
-	uint64_t kept; /* lines that are no events and stay */
+	uint64_t kept; /* lines that are not events and stay in quarantine */
 	uint64_t dropped;
 };
 
-/* Under the replay lock. target, lim: see append_lines. */
+/* Puts events back. The caller holds the replay lock. target, lim: see append_lines. */
 int requeue_retry(struct buffer *buf, const char *target, const struct append_limits *lim,
     const struct requeue_names *names, struct requeue_result *r, struct err *err);
-/* Deletes, under the replay lock. */
+/* Deletes the files. The caller holds the replay lock. */
 int requeue_drop(struct buffer *buf, const struct requeue_names *names, struct requeue_result *r,
     struct err *err);
 

@@ -11,12 +11,13 @@
 
 struct suspect {
 	char *stem;
-	struct idset events; /* digests; counted: how often in a later segment */
+	struct idset events; /* digests, and how often each is in later segments */
 };
 
-/* Every event of a segment: the suspect one's are remembered, the others' looked up. */
+/* Reads the events of a segment: adds those of the suspect one (own), counts those of a later one.
+ */
 static int
-read_events(
+read_segment_events(
     struct suspect *s, struct buffer *buf, const struct segment *seg, bool own, struct err *err)
 {
 	struct reader *r = reader_open(buffer_fd(buf), seg, 0, UINT64_MAX, 0, err);
@@ -56,7 +57,7 @@ suspect_open(
 
 		if (list[i].ignored || list[i].kind == SEGMENT_FOREIGN || (!own && !later))
 			continue;
-		if (read_events(s, buf, &list[i], own, err) == -1) {
+		if (read_segment_events(s, buf, &list[i], own, err) == -1) {
 			suspect_close(s);
 			return NULL;
 		}
@@ -83,7 +84,7 @@ suspect_stem(const struct suspect *s)
 	return s->stem;
 }
 
-int
+bool
 suspect_is_repeated(const struct suspect *s, const struct event *e)
 {
 	char digest[UUID_SIZE];

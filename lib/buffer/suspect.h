@@ -1,12 +1,15 @@
 /*
- * suspect: lines of a segment whose fdatasync failed, that stand in a later one too.
+ * suspect: finds which lines of a suspect segment, one whose fdatasync failed, are in a later one
+ * too.
  *
  * Their publisher wrote them again before it reported them as accepted (append.h), so they are
- * delivered from there. Reads one suspect segment (its size is bounded) and passes once through the
- * later ones.
+ * delivered from the later segment. Reads one suspect segment, of limited size, into memory and
+ * passes once through the later ones.
  */
 #ifndef BUFFER_SUSPECT_H
 #define BUFFER_SUSPECT_H
+
+#include <stdbool.h>
 
 #include "base/err.h"
 #include "buffer/buffer.h"
@@ -15,12 +18,12 @@
 
 struct suspect;
 
-/* list: the chain in order of age, see segment_list. NULL on failure. */
+/* list: all segments, oldest first (segment_list). NULL on failure. */
 struct suspect *suspect_open(
     struct buffer *buf, const char *stem, const struct segment *list, size_t n, struct err *err);
 void suspect_close(struct suspect *s); /* NULL is fine */
 const char *suspect_stem(const struct suspect *s);
-/* 1 when this event stands in a later segment. */
-int suspect_is_repeated(const struct suspect *s, const struct event *e);
+/* Returns whether this event is in a later segment. */
+bool suspect_is_repeated(const struct suspect *s, const struct event *e);
 
 #endif

@@ -97,7 +97,7 @@ four_aside() {
 	assert_equal "$(jq -r .event_type "$B"/*.jsonl)" b
 	assert_equal "$(files | wc -l)" 1
 	run -64 ebreplay --quarantine retry no.jsonl
-	assert_output --partial "'no.jsonl': no file of '$B/quarantine'"
+	assert_output --partial "'no.jsonl': no such file in '$B/quarantine'"
 	run -64 ebreplay --quarantine drop --yes ../.lock
 }
 
@@ -175,7 +175,7 @@ four_aside() {
 	run -1 ebreplay --quarantine retry
 	assert_output --partial '5 lines'
 	assert_equal "$(cat "$B/$Q"/* | wc -l)" 5
-	assert_equal "$(ebreplay -j --quarantine list | jq -r .reason | tail -1)" 'no record of ours'
+	assert_equal "$(ebreplay -j --quarantine list | jq -r .reason | tail -1)" 'not a quarantine record'
 }
 
 @test "another replay is running: 75" {
@@ -297,7 +297,7 @@ moved_whole() {
 END
 	assert_equal "$n" 13
 	run -0 ebreplay -j --quarantine list
-	assert_equal "$(jq -r .reason <<<"$output" | sort | uniq -c | xargs)" '13 no record of ours'
+	assert_equal "$(jq -r .reason <<<"$output" | sort | uniq -c | xargs)" '13 not a quarantine record'
 	run -1 ebreplay --quarantine retry
 	assert_equal "$(files | wc -l)" 13
 	# A time that is none is no reason not to believe the rest.
