@@ -12,6 +12,8 @@
 #include "redis/reply.h"
 #include "redis/stream.h"
 
+/* --- reading --- */
+
 static int
 is_busygroup(const struct reply *r)
 {
@@ -21,7 +23,7 @@ is_busygroup(const struct reply *r)
 }
 
 static int
-take_create(
+take_created(
     const struct reply *r, const char *name, bool *created, enum conn_why *why, struct err *err)
 {
 	char what[700];
@@ -35,21 +37,22 @@ take_create(
 	return reply_fail(err, r, what);
 }
 
-/* 0 when it is there, or when nobody may know. */
+/* Returns 0 when the group exists, and when that may not be asked. */
 static int
-look_for(struct conn *conn, const char *key, const char *name, enum conn_why *why, struct err *err)
+find_existing(
+    struct conn *conn, const char *key, const char *name, enum conn_why *why, struct err *err)
 {
 	struct stream_group *g;
-	enum conn_why look;
-	struct err no;
+	enum conn_why find_why;
+	struct err find_err;
 	size_t n;
 	int ok = -1;
 
-	if (stream_groups(conn, key, &g, &n, &look, &no) == -1) {
+	if (stream_groups(conn, key, &g, &n, &find_why, &find_err) == -1) {
 		if (conn_why(conn) == CONN_OK)
-			return look == CONN_NOPERM ? 0 : -1;
+			return find_why == CONN_NOPERM ? 0 : -1;
 		*why = conn_why(conn);
-		*err = no;
+		*err = find_err;
 		return -1;
 	}
 	for (size_t i = 0; i < n; i++)
@@ -61,8 +64,7 @@ look_for(struct conn *conn, const char *key, const char *name, enum conn_why *wh
 	return ok;
 }
 
-/* EXISTS goes ahead in the same packet; where it is not permitted nobody is told that the stream is
- * new. */
+/* EXISTS travels in the same packet. Where it is not permitted, *stream_new stays false. */
 int
 group_ensure(struct conn *conn, const char *key, const char *name, const char *start, bool *created,
     bool *stream_new, enum conn_why *why, struct err *err)
@@ -75,7 +77,7 @@ group_ensure(struct conn *conn, const char *key, const char *name, const char *s
 	there = conn_wait(conn, 0, err);
 	made = there != NULL ? conn_wait(conn, 0, err) : NULL;
 	if (made != NULL) {
-		ok = take_create(made, name, created, why, err);
+		ok = take_created(made, name, created, why, err);
 		*stream_new =
 		    ok == 0 && *created && !reply_is_error(there) && reply_int(there) == 0;
 	} else
@@ -83,7 +85,7 @@ group_ensure(struct conn *conn, const char *key, const char *name, const char *s
 	reply_free(there);
 	reply_free(made);
 	if (ok == -1 && (*why == CONN_LATER || *why == CONN_READONLY || *why == CONN_NOPERM))
-		ok = look_for(conn, key, name, why, err);
+		ok = find_existing(conn, key, name, why, err);
 	return ok;
 }
 
@@ -119,14 +121,6 @@ group_put_read(struct conn *conn, const char *name, const char *consumer, size_t
 	return number;
 }
 
-static int
-fail_shape(enum conn_why *why, struct err *err)
-{
-	*why = CONN_GARBAGE;
-	return err_set(err, STATUS_UNREACHABLE,
-	    "read group: the answer has not the shape that Redis gives it");
-}
-
 static size_t
 key_index(struct slice key, const char *const *keys, size_t n)
 {
@@ -148,7 +142,7 @@ take_entries(const struct reply *entries, size_t key, group_entry_fn *fn, void *
 
 	for (size_t i = 0; i < reply_count(entries) && stop == 0; i++) {
 		if (stream_parse_entry(reply_at(entries, i), &e.id, &kv, &e.gone) == -1) {
-			stop = fail_shape(why, err);
+			stop = reply_unexpected(err, entries, "read group", why);
 			break;
 		}
 		e.kv = (const void *)kv.p;
@@ -161,24 +155,22 @@ take_entries(const struct reply *entries, size_t key, group_entry_fn *fn, void *
 
 /* [key, [entry, ...]] */
 static int
-take_stream(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn, void *arg,
-    enum conn_why *why, struct err *err)
+take_stream_entries(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn,
+    void *arg, enum conn_why *why, struct err *err)
 {
 	const struct reply *entries = reply_at(r, 1);
 	size_t key = key_index(reply_text(reply_at(r, 0)), keys, n);
 
 	if (key == n || !reply_is_array(entries))
-		return fail_shape(why, err);
+		return reply_unexpected(err, NULL, "read group", why);
 	return take_entries(entries, key, fn, arg, why, err);
 }
 
 static int
-take_error(const struct reply *r, const char *what, enum conn_why *why, struct err *err)
+check_entries_reply(const struct reply *r, const char *what, enum conn_why *why, struct err *err)
 {
-	*why = reply_why(r);
-	if (*why != CONN_OK)
-		return reply_fail(err, r, what);
-	return reply_is_array(r) ? 0 : fail_shape(why, err);
+	*why = CONN_OK;
+	return reply_is_array(r) ? 0 : reply_unexpected(err, r, what, why);
 }
 
 int
@@ -190,10 +182,10 @@ group_take_read(const struct reply *r, const char *const *keys, size_t n, group_
 	*why = CONN_OK;
 	if (reply_is_null(r))
 		return 0;
-	if (take_error(r, "XREADGROUP", why, err) == -1)
+	if (check_entries_reply(r, "XREADGROUP", why, err) == -1)
 		return -1;
 	for (size_t i = 0; i < reply_count(r) && stop == 0; i++)
-		stop = take_stream(reply_at(r, i), keys, n, fn, arg, why, err);
+		stop = take_stream_entries(reply_at(r, i), keys, n, fn, arg, why, err);
 	return stop;
 }
 
@@ -201,7 +193,9 @@ int
 group_take_claim(
     const struct reply *r, group_entry_fn *fn, void *arg, enum conn_why *why, struct err *err)
 {
-	return take_error(r, "XCLAIM", why, err) == -1 ? -1 : take_entries(r, 0, fn, arg, why, err);
+	return check_entries_reply(r, "XCLAIM", why, err) == -1
+	    ? -1
+	    : take_entries(r, 0, fn, arg, why, err);
 }
 
 uint64_t
@@ -220,8 +214,10 @@ group_put_ack(
 	return number;
 }
 
+/* --- consumers --- */
+
 static void
-take_one(const struct reply *r, struct group_consumer *out)
+fill_consumer(const struct reply *r, struct group_consumer *out)
 {
 	const struct reply *inactive = reply_member(r, "inactive");
 
@@ -242,20 +238,14 @@ group_list_consumers(struct conn *conn, const char *key, const char *group,
 	if (r == NULL)
 		return -1;
 	if (!reply_is_array(r)) {
-		if (reply_is_error(r))
-			reply_fail(err, r, "XINFO CONSUMERS");
-		else {
-			*why = CONN_GARBAGE;
-			err_set(err, STATUS_UNREACHABLE,
-			    "XINFO CONSUMERS: the answer has not the shape that Redis gives it");
-		}
+		reply_unexpected(err, r, "XINFO CONSUMERS", why);
 		reply_free(r);
 		return -1;
 	}
 	*out = (struct group_consumers){.reply = r, .n = reply_count(r)};
 	out->consumer = mem_alloc((out->n + 1) * sizeof(*out->consumer));
 	for (size_t i = 0; i < out->n; i++)
-		take_one(reply_at(r, i), &out->consumer[i]);
+		fill_consumer(reply_at(r, i), &out->consumer[i]);
 	return 0;
 }
 
@@ -266,6 +256,8 @@ group_consumers_free(struct group_consumers *c)
 	reply_free(c->reply);
 	*c = (struct group_consumers){0};
 }
+
+/* --- one group, as an operator names it --- */
 
 void
 group_ref_init(struct group_ref *g, const char *prefix, const char *service, const char *name,
@@ -284,28 +276,27 @@ group_ref_free(struct group_ref *g)
 }
 
 static int
-choose(struct group_ref *g, struct stream_group *some, size_t n, struct err *err)
+take_info(struct group_ref *g, struct stream_group *groups, size_t n, struct err *err)
 {
 	for (size_t i = 0; i < n; i++)
-		if (strcmp(some[i].name, g->name) == 0) {
+		if (strcmp(groups[i].name, g->name) == 0) {
 			g->has_info = true;
-			g->info = some[i];
-			some[i].name = NULL;
+			g->info = groups[i];
+			groups[i].name = NULL;
 			return 0;
 		}
 	if (n == 0)
 		return err_set(err, STATUS_SOME,
-		    "no stream '%s', or no group on it: 'ebgroup list' shows what there is",
-		    g->key);
+		    "no stream '%s', or no group on it; 'ebgroup list' shows the groups", g->key);
 	return err_set(err, STATUS_SOME,
-	    "no group '%s': 'ebgroup list %s' shows those that there are; -s or -g chooses",
-	    g->name, g->type);
+	    "no group '%s'; 'ebgroup list %s' shows the groups, -s or -g selects one", g->name,
+	    g->type);
 }
 
 int
 group_find(struct group_ref *g, struct conn *conn, struct err *err)
 {
-	struct stream_group *some;
+	struct stream_group *groups;
 	enum conn_why why;
 	struct reply *r;
 	size_t n;
@@ -314,12 +305,12 @@ group_find(struct group_ref *g, struct conn *conn, struct err *err)
 	stream_put_groups(conn, g->key);
 	if ((r = conn_wait(conn, 0, err)) == NULL)
 		return -1;
-	ok = stream_take_groups(r, &some, &n, &why, err);
+	ok = stream_take_groups(r, &groups, &n, &why, err);
 	reply_free(r);
 	if (ok == -1)
 		return why == CONN_NOPERM || why == CONN_OTHER ? 0 : -1;
-	ok = choose(g, some, n, err);
-	stream_groups_free(some, n);
+	ok = take_info(g, groups, n, err);
+	stream_groups_free(groups, n);
 	return ok;
 }
 
@@ -340,10 +331,10 @@ group_check_unchanged(const struct group_ref *g, struct conn *conn, struct err *
 	if (same)
 		return 0;
 	return err_set(err, STATUS_SOME,
-	    "group '%s' has been read through while the question stood: nothing was done", g->name);
+	    "group '%s' has been read from since the question; nothing was changed", g->name);
 }
 
-/* Else the target is the ID before p->low. */
+/* Returns whether the place is one ID, rather than all from p->low to p->high. */
 static bool
 is_exact(const struct id_place *p)
 {
@@ -412,7 +403,7 @@ group_destroy(const struct group_ref *g, struct conn *conn, struct err *err)
 	if (r != NULL && reply_is_error(r))
 		ok = reply_fail(err, r, "XGROUP DESTROY");
 	else if (r != NULL && reply_int(r) != 1)
-		ok = err_set(err, STATUS_SOME, "'%s' has no group '%s' any more", g->key, g->name);
+		ok = err_set(err, STATUS_SOME, "'%s' no longer has a group '%s'", g->key, g->name);
 	reply_free(r);
 	return ok;
 }

@@ -1,8 +1,10 @@
 /*
- * group: reading through a consumer group, over a bus.
+ * group: consumer groups: creating them, reading through them, their consumers, moving and
+ * destroying them.
  *
- * One struct group per stream. Replies are taken as entries that borrow from the reply. See
- * XREADGROUP, XACK, XGROUP.
+ * As in stream.h, a function named _put_ queues a command, the _take_ function parses its reply,
+ * and the others send and wait. Pending entries are in pending.h, deleting consumers is in
+ * retire.h.
  */
 #ifndef REDIS_GROUP_H
 #define REDIS_GROUP_H
@@ -11,36 +13,36 @@
 #include "redis/conn.h"
 #include "redis/stream.h"
 
+/* --- reading --- */
+
 /*
- * XGROUP CREATE key name start MKSTREAM. *created 0 when it was there already (BUSYGROUP).
- * *stream_new 1 when the stream did not exist. Where making one is refused (memory, a replica,
- * permission) one that is there will do. When that cannot be found out either it is 0 all the same,
- * with *why and f saying what was refused: what counts if the group turns out not to be there.
+ * XGROUP CREATE key name start MKSTREAM. *created is false when the group existed (BUSYGROUP),
+ * *stream_new is true when the stream did not exist. When the server refuses to create a group
+ * (memory, a replica, permission), one that exists will do. When that is unknown too (permission),
+ * returns 0 with the refusal in *why and err: the reason to report if a read finds no group.
  */
 int group_ensure(struct conn *conn, const char *key, const char *name, const char *start,
     bool *created, bool *stream_new, enum conn_why *why, struct err *err);
 
-/* XREADGROUP GROUP name consumer COUNT count [BLOCK ms] STREAMS keys... ids...; block_ms < 0:
- * without BLOCK. ids: ">" or an ID per key. */
+/* XREADGROUP GROUP name consumer COUNT count [BLOCK ms] STREAMS keys... ids...; block_ms < 0: no
+ * BLOCK. ids: ">" or an ID for each key. */
 uint64_t group_put_read(struct conn *conn, const char *name, const char *consumer, size_t count,
     int64_t block_ms, const char *const *keys, const char *const *ids, size_t n);
 
 struct group_entry {
 	struct slice id;
-	bool gone; /* pending but trimmed or deleted: no fields */
+	bool gone; /* pending, but trimmed or deleted: no fields */
 	const struct slice *kv;
 	size_t nkv;
 };
-/*
- * Calls fn for each entry of a read's reply, in order: key index of the request, entry. fn returns
- * non-zero to stop (returned then). 0 all done (nil reply: nothing came), -1 error reply or wrong
- * shape: *why (CONN_NOGROUP, CONN_UNBLOCKED, ...).
- */
+/* Receives an entry that borrows from the reply, and the index of its key in the command. A value
+ * other than 0 ends the reading, and is returned. */
 typedef int group_entry_fn(void *arg, size_t key, const struct group_entry *e);
+/* Calls fn for each entry of XREADGROUP's reply, in order; nil has none. -1: *why (CONN_NOGROUP,
+ * CONN_UNBLOCKED, ...) and err. */
 int group_take_read(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn,
     void *arg, enum conn_why *why, struct err *err);
-
-/* The same for XCLAIM's answer, whose entries are all of one key: its index is 0. */
+/* The same for XCLAIM's reply, whose entries have the key index 0. */
 int group_take_claim(
     const struct reply *r, group_entry_fn *fn, void *arg, enum conn_why *why, struct err *err);
 
@@ -48,19 +50,14 @@ int group_take_claim(
 uint64_t group_put_ack(
     struct conn *conn, const char *key, const char *name, const struct slice *ids, size_t n);
 
-/*
- * Who reads through a group, as the server knows them.
- *
- * A consumer is a name: it appears when it first reads, and stays until somebody deletes it. See
- * XINFO CONSUMERS.
- */
+/* --- consumers --- */
 
+/* A consumer exists from its first read until it is deleted. */
 struct group_consumer {
 	struct slice name; /* any bytes */
 	uint64_t pending;
-	/* ms since it last asked for something: a read that began, a claim */
-	int64_t idle;
-	/* ms since it last was given something; -1: never, or not told (Redis before 7.2) */
+	int64_t idle; /* ms since it last tried to read or claim */
+	/* ms since it last got an entry; -1: never, or unknown (before Redis 7.2) */
 	int64_t inactive;
 };
 
@@ -70,47 +67,46 @@ struct group_consumers {
 	size_t n;
 };
 
+/* XINFO CONSUMERS. Free with group_consumers_free, also after a failure. */
 int group_list_consumers(struct conn *conn, const char *key, const char *group,
     struct group_consumers *out, enum conn_why *why, struct err *err);
 void group_consumers_free(struct group_consumers *c);
 
-/*
- * One group of one stream: found, moved, destroyed.
- */
+/* --- one group, as an operator names it --- */
 
 struct group_ref {
-	const char *type; /* the caller's */
+	const char *type; /* borrowed from the caller */
 	char *key, *name;
 	bool has_info;
 	struct stream_group info;
 };
 
-/* Of that name, or, when it is NULL, that of the service. */
+/* name NULL: the group of the service. */
 void group_ref_init(struct group_ref *g, const char *prefix, const char *service, const char *name,
     const char *type);
 void group_ref_free(struct group_ref *g);
 
-/* -1: there is none, said with what shows those that there are. Who may not ask (no permission, no
- * such command) finds out from what follows: 0, info not known. */
+/* Fills info. Returns -1 when there is no such group; err names the command that lists the groups.
+ * Without permission returns 0 and has_info stays false: the next command will tell. */
 int group_find(struct group_ref *g, struct conn *conn, struct err *err);
-
-/* Whether it is still as g has it, or, when that is not known, whatever it is. -1: somebody reads
- * through it, or it is gone; said. */
+/* Returns -1 with err when the group has been read from since group_find, or is gone. 0 when there
+ * was no info to compare with. */
 int group_check_unchanged(const struct group_ref *g, struct conn *conn, struct err *err);
 
 /*
- * What XGROUP SETID takes for a place. An ID is the last that the group was given, as Redis means
- * it and as it is shown; whatever covers more than one ID (a millisecond, a time, so long ago) is
- * where the group goes on.
+ * The argument of XGROUP SETID for a place that a user gave. An exact ID becomes the last delivered
+ * ID, as in Redis. A place that covers several IDs (a millisecond, a time, an age) becomes the ID
+ * before its first one, so that the group continues there.
  */
 void group_setid_arg(const struct id_place *p, char out[ID_SIZE]);
-/* The same for people, to whom the highest ID of a millisecond says little: the target, or "before
- * " and where the group goes on. */
+/* The same for people: the exact ID, or "before ID" with the first ID of the place. */
 #define GROUP_SETID_TEXT (ID_SIZE + 8)
 void group_setid_text(const struct id_place *p, char out[GROUP_SETID_TEXT]);
-/* The first ID behind; "" when there is none, or one may not look. -1: the connection is dead. */
+/* Finds the ID of the first entry after target; "" when there is none or reading is not permitted.
+ * -1: the connection is dead. */
 int group_next_entry(const struct group_ref *g, struct conn *conn, const char *target,
     char out[ID_SIZE], struct err *err);
+/* XGROUP SETID and XGROUP DESTROY. Destroying a group that is gone is a failure. */
 int group_set_id(const struct group_ref *g, struct conn *conn, const char *target, struct err *err);
 int group_destroy(const struct group_ref *g, struct conn *conn, struct err *err);
 

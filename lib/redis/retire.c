@@ -12,16 +12,12 @@
 #include "redis/pending.h"
 #include "redis/reply.h"
 
-#define RACE 100000 /* entries that a consumer may be given between two commands */
+#define RACE 100000 /* entries that a consumer may get between two commands, at most */
 
-static bool
-is(struct slice a, struct slice b)
-{
-	return a.n == b.n && memcmp(a.p, b.p, a.n) == 0;
-}
+/* --- without scripts --- */
 
 static uint64_t
-put_held(struct conn *conn, const struct retire *r, struct slice name, const char *most)
+put_pending_query(struct conn *conn, const struct retire *r, struct slice name, const char *most)
 {
 	const struct slice argv[] = {slice_of("XPENDING"), slice_of(r->key), slice_of(r->group),
 	    slice_of("-"), slice_of("+"), slice_of(most), name};
@@ -29,27 +25,21 @@ put_held(struct conn *conn, const struct retire *r, struct slice name, const cha
 	return conn_put(conn, sizeof(argv) / sizeof(argv[0]), argv);
 }
 
-/* An answer that is an array or, with why in f, none. */
+/* Waits for a reply that is an array. Returns NULL with *why and err for any other. */
 static struct reply *
 wait_array(struct conn *conn, const char *what, enum conn_why *why, struct err *err)
 {
 	struct reply *reply = conn_wait(conn, 0, err);
 
-	*why = reply == NULL ? conn_why(conn) : reply_why(reply);
+	*why = reply == NULL ? conn_why(conn) : CONN_OK;
 	if (reply == NULL || reply_is_array(reply))
 		return reply;
-	if (reply_is_error(reply))
-		reply_fail(err, reply, what);
-	else {
-		*why = CONN_GARBAGE;
-		err_set(err, STATUS_UNREACHABLE,
-		    "%s: the answer has not the shape that Redis gives it", what);
-	}
+	reply_unexpected(err, reply, what, why);
 	reply_free(reply);
 	return NULL;
 }
 
-/* One that is a status: OK, QUEUED. */
+/* Waits for a reply that is a status: OK, QUEUED. */
 static int
 wait_word(struct conn *conn, const char *what, enum conn_why *why, struct err *err)
 {
@@ -63,22 +53,23 @@ wait_word(struct conn *conn, const char *what, enum conn_why *why, struct err *e
 	return ok;
 }
 
-/* Pending again, though for nobody at the moment. */
+/* Makes an entry pending for r->to that was lost with its consumer (XCLAIM with FORCE). */
 static void
-put_back(struct conn *conn, const struct retire *r, struct slice name, const struct pending *p)
+put_claim_back(
+    struct conn *conn, const struct retire *r, struct slice name, const struct pending *p)
 {
-	bool anew = pending_is_ebsub_consumer(slice_of(r->to)) && !pending_is_ebsub_consumer(name);
+	bool reset = pending_is_ebsub_consumer(slice_of(r->to)) && !pending_is_ebsub_consumer(name);
 	char id[ID_SIZE], idle[24], count[24];
 
 	id_format(p->id, id);
 	snprintf(idle, sizeof(idle), "%" PRId64, p->idle);
-	snprintf(count, sizeof(count), "%" PRId64, anew ? 1 : p->deliveries);
+	snprintf(count, sizeof(count), "%" PRId64, reset ? 1 : p->deliveries);
 	conn_putl(conn, "XCLAIM", r->key, r->group, r->to, "0", id, "IDLE", idle, "RETRYCOUNT",
 	    count, "FORCE", "JUSTID", NULL);
 }
 
 static int
-take_back(struct conn *conn, const struct retire *r, struct retire_consumer *c,
+claim_back(struct conn *conn, const struct retire *r, struct retire_consumer *c,
     const struct reply *held, enum conn_why *why, struct err *err)
 {
 	struct pending p;
@@ -87,7 +78,7 @@ take_back(struct conn *conn, const struct retire *r, struct retire_consumer *c,
 
 	for (size_t i = 0; i < reply_count(held); i++)
 		if (pending_parse(held, i, &p) == 0) {
-			put_back(conn, r, c->name, &p);
+			put_claim_back(conn, r, c->name, &p);
 			n++;
 		}
 	for (; n > 0; n--) {
@@ -106,36 +97,36 @@ take_back(struct conn *conn, const struct retire *r, struct retire_consumer *c,
 	return ok;
 }
 
-/* The words of the two that were queued, and the answer of EXEC, which is an error when one of them
- * was. */
+/* Waits for the replies to the two queued commands and for EXEC's, which is an error when one of
+ * theirs was; err then has theirs. */
 static struct reply *
 wait_exec(struct conn *conn, enum conn_why *why, struct err *err)
 {
-	enum conn_why first = CONN_OK;
+	enum conn_why first_why = CONN_OK;
 	struct reply *r;
-	struct err said;
+	struct err first_err;
 
 	for (int i = 0; i < 2; i++) {
 		if ((r = conn_wait(conn, 0, err)) == NULL) {
 			*why = conn_why(conn);
 			return NULL;
 		}
-		if (reply_is_error(r) && first == CONN_OK) {
-			first = reply_why(r);
-			reply_fail(&said, r, i == 0 ? "XPENDING" : "XGROUP DELCONSUMER");
+		if (reply_is_error(r) && first_why == CONN_OK) {
+			first_why = reply_why(r);
+			reply_fail(&first_err, r, i == 0 ? "XPENDING" : "XGROUP DELCONSUMER");
 		}
 		reply_free(r);
 	}
-	if ((r = wait_array(conn, "EXEC", why, err)) == NULL && first != CONN_OK) {
-		*why = first;
-		*err = said;
+	if ((r = wait_array(conn, "EXEC", why, err)) == NULL && first_why != CONN_OK) {
+		*why = first_why;
+		*err = first_err;
 	}
 	return r;
 }
 
 static int
-forget(struct conn *conn, const struct retire *r, struct retire_consumer *c, enum conn_why *why,
-    struct err *err)
+delete_unless_pending(struct conn *conn, const struct retire *r, struct retire_consumer *c,
+    enum conn_why *why, struct err *err)
 {
 	const struct slice argv[] = {slice_of("XGROUP"), slice_of("DELCONSUMER"), slice_of(r->key),
 	    slice_of(r->group), c->name};
@@ -148,12 +139,12 @@ forget(struct conn *conn, const struct retire *r, struct retire_consumer *c, enu
 	if (wait_word(conn, "MULTI", why, err) == -1)
 		return -1;
 	snprintf(most, sizeof(most), "%d", RACE);
-	put_held(conn, r, c->name, most);
+	put_pending_query(conn, r, c->name, most);
 	conn_put(conn, sizeof(argv) / sizeof(argv[0]), argv);
 	conn_putl(conn, "EXEC", NULL);
 	if ((done = wait_exec(conn, why, err)) == NULL)
 		return -1;
-	ok = take_back(conn, r, c, reply_at(done, 0), why, err);
+	ok = claim_back(conn, r, c, reply_at(done, 0), why, err);
 	deleted = reply_why(reply_at(done, 1));
 	if (ok == 0 && deleted != CONN_OK) {
 		*why = deleted;
@@ -166,7 +157,7 @@ forget(struct conn *conn, const struct retire *r, struct retire_consumer *c, enu
 }
 
 static int
-one(struct conn *conn, const struct retire *r, struct retire_consumer *c,
+retire_plain_one(struct conn *conn, const struct retire *r, struct retire_consumer *c,
     const struct group_consumer *now, enum conn_why *why, struct err *err)
 {
 	struct reply *held;
@@ -176,18 +167,17 @@ one(struct conn *conn, const struct retire *r, struct retire_consumer *c,
 		c->result = now == NULL ? RETIRE_MISSING : RETIRE_ACTIVE;
 		return 0;
 	}
-	put_held(conn, r, c->name, "1");
+	put_pending_query(conn, r, c->name, "1");
 	if ((held = wait_array(conn, "XPENDING", why, err)) == NULL)
 		return -1;
 	holds = reply_count(held) > 0;
 	reply_free(held);
 	if (!holds)
-		return forget(conn, r, c, why, err);
-	c->result = is(c->name, slice_of(r->to)) ? RETIRE_IS_TARGET : RETIRE_HAS_PENDING;
+		return delete_unless_pending(conn, r, c, why, err);
+	c->result = slice_equal(c->name, slice_of(r->to)) ? RETIRE_IS_TARGET : RETIRE_HAS_PENDING;
 	return 0;
 }
 
-/* Without scripts (retireplain.c). */
 static int
 retire_plain(struct conn *conn, const struct retire *r, struct retire_consumer *c, size_t n,
     enum conn_why *why, struct err *err)
@@ -199,25 +189,27 @@ retire_plain(struct conn *conn, const struct retire *r, struct retire_consumer *
 		const struct group_consumer *now = NULL;
 
 		for (size_t k = 0; k < list.n && now == NULL; k++)
-			if (is(list.consumer[k].name, c[i].name))
+			if (slice_equal(list.consumer[k].name, c[i].name))
 				now = &list.consumer[k];
-		ok = one(conn, r, &c[i], now, why, err);
+		ok = retire_plain_one(conn, r, &c[i], now, why, err);
 	}
 	group_consumers_free(&list);
 	return ok;
 }
 
+/* --- with a script --- */
+
 /*
- * ARGV: group, to, least idle time, entries at most, then names. Answers for some of the first:
- * [end, moved, lost]. A consumer costs one of the budget, as an entry does. Entries that are idle
- * for as long, as those of one read are, are claimed together, which costs the server a fraction.
- * ours() is pending_is_ebsub_consumer().
+ * ARGV: group, to, least idle time, budget, then names. Returns [enum retire_result, moved, lost]
+ * for the first names, as many as the budget covers: a consumer costs one, an entry one. Entries of
+ * equal idle time, such as those of one read, are claimed in one XCLAIM, which costs the server a
+ * fraction. is_ebsub() is pending_is_ebsub_consumer().
  */
-static const char script[] =
+static const char move_script[] =
     "local key, group, to = KEYS[1], ARGV[1], ARGV[2]\n"
     "local least, left = tonumber(ARGV[3]), tonumber(ARGV[4])\n"
-    "local function ours(name) return #name > 3 and string.sub(name, 1, 3) == 'eb-' end\n"
-    "local function held(name, count)\n"
+    "local function is_ebsub(name) return #name > 3 and string.sub(name, 1, 3) == 'eb-' end\n"
+    "local function pending(name, count)\n"
     "  return redis.call('XPENDING', key, group, '-', '+', count, name)\n"
     "end\n"
     "local function claim(name, entries, first, last)\n"
@@ -225,14 +217,14 @@ static const char script[] =
     "  for i = first, last do c[#c + 1] = entries[i][1] end\n"
     "  c[#c + 1] = 'IDLE'\n"
     "  c[#c + 1] = string.format('%.0f', entries[first][3])\n"
-    "  if ours(to) and not ours(name) then\n"
+    "  if is_ebsub(to) and not is_ebsub(name) then\n"
     "    c[#c + 1] = 'RETRYCOUNT'\n"
     "    c[#c + 1] = '1'\n"
     "  end\n"
     "  c[#c + 1] = 'JUSTID'\n"
     "  return #redis.call(unpack(c))\n"
     "end\n"
-    "local function hand_over(name, entries)\n"
+    "local function claim_all(name, entries)\n"
     "  local moved, first = 0, 1\n"
     "  for i = 1, #entries do\n"
     "    if i == #entries or entries[i + 1][3] ~= entries[first][3] then\n"
@@ -256,11 +248,11 @@ static const char script[] =
     "  elseif idle[name] < least then stop = 2\n"
     "  else\n"
     "    if name ~= to then\n"
-    "      local entries = held(name, left + 1)\n"
-    "      moved = hand_over(name, entries)\n"
+    "      local entries = pending(name, left + 1)\n"
+    "      moved = claim_all(name, entries)\n"
     "      lost, left = #entries - moved, left - #entries\n"
     "    end\n"
-    "    if #held(name, 1) == 0 then\n"
+    "    if #pending(name, 1) == 0 then\n"
     "      redis.call('XGROUP', 'DELCONSUMER', key, group, name)\n"
     "      stop = 1\n"
     "    elseif name == to then stop = 4 end\n"
@@ -272,7 +264,7 @@ static const char script[] =
 #define NAMES 500 /* in one call */
 
 static void
-put_step(struct conn *conn, const struct retire *r, const struct retire_consumer *c, size_t n)
+put_script(struct conn *conn, const struct retire *r, const struct retire_consumer *c, size_t n)
 {
 	struct slice argv[8 + NAMES];
 	char idle[24], most[24];
@@ -281,7 +273,7 @@ put_step(struct conn *conn, const struct retire *r, const struct retire_consumer
 	snprintf(idle, sizeof(idle), "%" PRId64, r->idle);
 	snprintf(most, sizeof(most), "%d", RETIRE_STEP);
 	argv[a++] = slice_of("EVAL");
-	argv[a++] = slice_of(script);
+	argv[a++] = slice_of(move_script);
 	argv[a++] = slice_of("1");
 	argv[a++] = slice_of(r->key);
 	argv[a++] = slice_of(r->group);
@@ -293,9 +285,10 @@ put_step(struct conn *conn, const struct retire *r, const struct retire_consumer
 	conn_put(conn, a, argv);
 }
 
-/* How many of c are through; -1 when the answer is none. */
+/* Stores the script's results in c; *done: the consumers that need no further call. Returns -1 for
+ * an unexpected form. */
 static int
-take_step(const struct reply *reply, struct retire_consumer *c, size_t n, size_t *done)
+take_script_results(const struct reply *reply, struct retire_consumer *c, size_t n, size_t *done)
 {
 	size_t got = reply_count(reply);
 
@@ -319,9 +312,9 @@ take_step(const struct reply *reply, struct retire_consumer *c, size_t n, size_t
 	return 0;
 }
 
-/* Refused as such, not one of its commands. */
+/* Returns whether EVAL itself was refused, rather than a command in the script. */
 static bool
-no_eval(const struct reply *reply)
+is_eval_refused(const struct reply *reply)
 {
 	struct slice t = reply_text(reply);
 	const char unknown[] = "ERR unknown command";
@@ -330,18 +323,6 @@ no_eval(const struct reply *reply)
 		return false;
 	return reply_why(reply) == CONN_NOPERM ||
 	    (t.n >= sizeof(unknown) - 1 && memcmp(t.p, unknown, sizeof(unknown) - 1) == 0);
-}
-
-static int
-fail_step(const struct reply *reply, enum conn_why *why, struct err *err)
-{
-	if (reply_is_error(reply)) {
-		*why = reply_why(reply);
-		return reply_fail(err, reply, "EVAL");
-	}
-	*why = CONN_GARBAGE;
-	return err_set(
-	    err, STATUS_UNREACHABLE, "EVAL: the answer has not the shape that was asked for");
 }
 
 int
@@ -355,25 +336,27 @@ retire_run(struct conn *conn, struct retire *r, struct retire_consumer *c, size_
 	for (; ok == 0 && done < n; done += some) {
 		struct reply *reply;
 
-		put_step(conn, r, c + done, n - done);
+		put_script(conn, r, c + done, n - done);
 		if ((reply = conn_wait(conn, 0, err)) == NULL) {
 			*why = conn_why(conn);
 			return -1;
 		}
 		some = 0;
-		if (no_eval(reply)) {
+		if (is_eval_refused(reply)) {
 			reply_fail(&r->no_eval, reply, "EVAL");
 			some = n - done;
 			ok = retire_plain(conn, r, c + done, some, why, err);
-		} else if (take_step(reply, c + done, n - done, &some) == -1)
-			ok = fail_step(reply, why, err);
+		} else if (take_script_results(reply, c + done, n - done, &some) == -1)
+			ok = reply_unexpected(err, reply, "EVAL", why);
 		reply_free(reply);
 	}
 	return ok;
 }
 
+/* --- selecting --- */
+
 static bool
-is_leaver(const struct group_consumer *c, const struct retire *r, const char *name)
+is_selected(const struct group_consumer *c, const struct retire *r, const char *name)
 {
 	if (name != NULL)
 		return slice_is(c->name, name);
@@ -392,7 +375,7 @@ retire_select(struct retire_selection *l, struct conn *conn, const struct retire
 	for (size_t i = 0; i < l->list.n; i++) {
 		const struct group_consumer *c = &l->list.consumer[i];
 
-		if (!is_leaver(c, r, name))
+		if (!is_selected(c, r, name))
 			continue;
 		l->listed[l->n] = c;
 		l->consumer[l->n++].name = c->name;
@@ -409,7 +392,9 @@ retire_selection_free(struct retire_selection *l)
 	group_consumers_free(&l->list);
 }
 
-static const char forget_script[] =
+/* --- deleting idle consumers --- */
+
+static const char delete_script[] =
     "for _, c in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do\n"
     "  local name, stem = c[2], ARGV[2]\n"
     "  if c[4] == 0 and c[6] >= tonumber(ARGV[4]) and name ~= ARGV[3] and\n"
@@ -426,7 +411,7 @@ retire_delete_idle(struct conn *conn, const char *key, const char *group, const 
 	struct reply *r;
 
 	snprintf(ms, sizeof(ms), "%" PRId64, idle);
-	conn_putl(conn, "EVAL", forget_script, "1", key, group, stem, own, ms, NULL);
+	conn_putl(conn, "EVAL", delete_script, "1", key, group, stem, own, ms, NULL);
 	if ((r = conn_wait(conn, 0, err)) == NULL)
 		return -1;
 	reply_free(r);

@@ -1,22 +1,22 @@
 /*
- * retire: consumers taken out of a group: what is pending for them is handed to another, then they
- * are deleted.
+ * retire: removes consumers from a group, and moves their pending entries to another consumer
+ * first.
  *
- * Deleting a consumer takes its pending entries along: nobody is ever given them again. So both are
- * done in one script (EVAL), which deletes only what holds nothing at that moment. It moves
- * RETIRE_STEP entries at most, so that the server is not held up; each step leaves every entry
- * pending for somebody, and can be done twice: to be killed, or to lose the connection, between any
- * two of them is as good as to stop there.
+ * Deleting a consumer loses its pending entries: no consumer would get them again. So a script
+ * (EVAL) does both, and deletes only a consumer that has no pending entries at that moment. A call
+ * of the script moves RETIRE_STEP entries at most, so that it does not block the server for long.
+ * After each call every entry is pending for some consumer, and a call may be repeated: a kill or a
+ * lost connection between two calls does no harm.
  *
- * An entry keeps its time of delivery, so that it is as long idle as before and the next sweep of
- * an ebsub takes it. It keeps its count too, except on its way from a consumer that is not ours to
- * one that is (pending_is_ebsub_consumer), where it becomes 1: no attempt has been begun. What is
- * gone from the stream cannot be claimed, leaves the group's list, and is counted as lost.
+ * A moved entry keeps its idle time, so that an ebsub of the group claims it as soon as before. It
+ * keeps its delivery count, except from a consumer of another program to one of ebsub
+ * (pending_is_ebsub_consumer): there it becomes 1, since no attempt has been begun. An entry that
+ * was trimmed or deleted cannot be claimed; it leaves the pending entries and counts as lost.
  *
- * Where EVAL is not permitted, or not there, only consumers without pending entries are deleted.
- * What one that came back at that very moment had been given by then is seen in the same
- * transaction, and put back as pending for the other; only a kill between these two commands loses
- * it.
+ * Where EVAL is not permitted or does not exist, only consumers without pending entries are
+ * deleted. A consumer may get entries between the check and the deletion. The transaction that
+ * deletes it shows them, and they are then made pending for the other consumer; a kill between
+ * these two commands loses them.
  */
 #ifndef REDIS_RETIRE_H
 #define REDIS_RETIRE_H
@@ -24,67 +24,60 @@
 #include "redis/conn.h"
 #include "redis/group.h"
 
-#define RETIRE_STEP 1000
+#define RETIRE_STEP 1000 /* entries */
 
+/* The numbers from RETIRE_UNFINISHED to RETIRE_IS_TARGET are those of the script. */
 enum retire_result {
-	RETIRE_UNFINISHED, /* not done, or not to its end */
+	RETIRE_UNFINISHED,
 	RETIRE_DELETED,
-	RETIRE_ACTIVE,     /* not idle for so long any more: left */
-	RETIRE_MISSING,    /* no such consumer now */
-	RETIRE_IS_TARGET,  /* it is who gets them, and holds some: left */
-	RETIRE_HAS_PENDING /* pending entries, and no EVAL: left */
+	RETIRE_ACTIVE,     /* left: no longer idle for so long */
+	RETIRE_MISSING,    /* no such consumer */
+	RETIRE_IS_TARGET,  /* left: it is the consumer that gets the entries, and has some */
+	RETIRE_HAS_PENDING /* left: it has pending entries, and there is no EVAL */
 };
 
 struct retire_consumer {
-	struct slice name; /* the caller's */
+	struct slice name; /* borrowed from the caller */
 	enum retire_result result;
-	uint64_t moved, lost;
+	uint64_t moved, lost; /* pending entries */
 };
 
 struct retire {
 	const char *key, *group;
-	const char *to; /* who gets what is pending; made when it is not there */
-	/* ms: only consumers that are idle for so long at that moment; 0: whatever they are */
-	int64_t idle;
-	/* after a run: why scripts could not be used, status 0 when they could */
+	const char *to; /* gets the pending entries; created when it does not exist */
+	int64_t idle;   /* ms: only consumers that are idle for so long at that moment; 0: any */
+	/* After a run: why scripts could not be used. Status 0 when they could. */
 	struct err no_eval;
 };
 
-/* All of c, in order. -1: it got no further, what was done stands in c, and doing it again goes on
- * there. */
+/* Retires the n consumers of c in order. After -1, c has the results so far, and another call with
+ * the same c continues. */
 int retire_run(struct conn *conn, struct retire *r, struct retire_consumer *c, size_t n,
     enum conn_why *why, struct err *err);
 
-/*
- * The consumers of a group that are to be retired: one by its name, or those that are idle for
- * long.
- */
-
+/* The consumers of a group that are to be retired. */
 struct retire_selection {
-	struct group_consumers list;
-	const struct group_consumer **listed; /* as it was listed */
-	struct retire_consumer *consumer;     /* the same, what became of it */
+	struct group_consumers list;          /* all of the group */
+	const struct group_consumer **listed; /* the selected ones, as the server listed them, */
+	struct retire_consumer *consumer;     /* and for retire_run */
 	size_t n;
-	uint64_t pending; /* of all */
+	uint64_t pending; /* of all selected ones */
 };
 
 /*
- * name: that one, however long it is idle; NULL: all that are idle for r->idle, except r->to while
- * it holds something. None of that name is no failure: n is 0. Free in any case.
+ * Selects the consumer of that name, however short its idle time; or, when name is NULL, all that
+ * are idle for r->idle, except r->to while it has pending entries. A missing name is no failure: n
+ * is 0. Free with retire_selection_free, also after a failure.
  */
 int retire_select(struct retire_selection *l, struct conn *conn, const struct retire *r,
     const char *name, enum conn_why *why, struct err *err);
 void retire_selection_free(struct retire_selection *l);
 
 /*
- * Consumers with the name of this host that nobody has used for long, deleted.
- */
-
-/*
- * Deletes those of the group whose name is `stem` ("eb-HOST-") and a number, other than `own`, that
- * hold nothing and were idle for `idle` ms: looked at and deleted in one script, so that none is
- * deleted with an entry that it was just given. Where that is not permitted nothing happens. -1:
- * the connection is dead.
+ * Deletes the consumers of a group whose name is `stem` ("eb-HOST-") and a number, except `own`,
+ * that have no pending entries and were idle for `idle` ms. One script checks and deletes, so that
+ * no consumer is deleted with an entry that it just got. Does nothing where EVAL is not permitted.
+ * -1: the connection is dead.
  */
 int retire_delete_idle(struct conn *conn, const char *key, const char *group, const char *stem,
     const char *own, int64_t idle, struct err *err);

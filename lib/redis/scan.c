@@ -7,7 +7,6 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/status.h"
 #include "event/id.h"
 #include "redis/pagesize.h"
 #include "redis/reply.h"

@@ -7,9 +7,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/status.h"
 #include "event/id.h"
-#include "redis/pagesize.h"
 #include "redis/reply.h"
 
 #define ADD_FRONT 6UL /* arguments of XADD before the fields */

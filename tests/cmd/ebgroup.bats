@@ -105,10 +105,10 @@ user_without() {
 		case $command in ack*) more=1-0 ;; set*) more=0 ;; retire*) more=one ;; esac
 		# shellcheck disable=SC2086  # words
 		run -1 ebgroup $command none $more
-		assert_output "ebgroup: 'none': no stream '$S:none', or no group on it: 'ebgroup list' shows what there is"
+		assert_output "ebgroup: 'none': no stream '$S:none', or no group on it; 'ebgroup list' shows the groups"
 		# shellcheck disable=SC2086  # words
 		run -1 ebgroup $command -g nobody t $more
-		assert_output "ebgroup: 't': no group 'nobody': 'ebgroup list t' shows those that there are; -s or -g chooses"
+		assert_output "ebgroup: 't': no group 'nobody'; 'ebgroup list t' shows the groups, -s or -g selects one"
 	done
 	run -1 ebgroup retire --yes t ghost
 	assert_output "ebgroup: 't': no consumer 'ghost' in group '$G': 'ebgroup consumers t' shows those that there are"
@@ -228,9 +228,9 @@ meanwhile() (
 	need script
 	seed
 	run -1 meanwhile "read_as t '$G' new 2" destroy t
-	assert_output --partial "group '$G' has been read through while the question stood: nothing was done"
+	assert_output --partial "group '$G' has been read from since the question; nothing was changed"
 	run -1 meanwhile "read_as t '$G' new 1" set-id t 1-0
-	assert_output --partial 'nothing was done'
+	assert_output --partial 'nothing was changed'
 	run meanwhile "sleep 2; read_as t '$G' one 1" retire t one
 	assert_output --regexp 't +one +2 +[0-9]+ s +0 +0  left: it is back'
 	assert_equal "$(ebgroup consumers -j t | jq -r .consumer | sort | xargs)" 'eb-h-1 new one'
