@@ -14,6 +14,8 @@
 #include "drain/trim.h"
 #include "event/id.h"
 
+#define PASSED_CHECK 256 /* passed lines between two checks of the limits */
+
 void
 batch_init(struct batch *b)
 {
@@ -71,22 +73,21 @@ add_to_batch(struct batch *b)
 	b->n++;
 }
 
-#define PASSED_CHECK 256
-
-/* Whether somebody sent this line already and had no answer, and from where to look for it. */
+/* Sets whether the line is in doubt (sent before without a reply), and the ID to look above. */
 static void
 determine_doubt(struct drain *d, struct batch_item *it)
 {
-	struct intent_type *s = d->old_intent.active
+	struct intent_type *sent = d->old_intent.active
 	    ? intent_find_type(&d->old_intent, it->line.e.type.p, it->line.e.type.n)
 	    : NULL;
 	struct stream_id id;
 
 	it->in_doubt = it->was_in_doubt = it->unsure = false;
 	it->after = (struct stream_id){UINT64_MAX, UINT64_MAX};
-	if (s != NULL && intent_covers(&d->old_intent, d->line.chain, d->line.stem, d->line.pos)) {
+	if (sent != NULL &&
+	    intent_covers(&d->old_intent, d->line.chain, d->line.stem, d->line.pos)) {
 		it->in_doubt = true;
-		if (id_parse(slice_of(s->after), &it->after) == -1)
+		if (id_parse(slice_of(sent->after), &it->after) == -1)
 			it->after = (struct stream_id){0, 0};
 	}
 	if (d->checkpoint.lost || manifest_is_returned(d->line.stem)) {
@@ -130,7 +131,8 @@ move_walked_position(struct drain *d)
 	    d->line.stem, d->line.end, d->line.limit);
 }
 
-/* Chain segments that the walk leaves without leaving a line behind may go at once. */
+/* Notes a change of the chain segment. A segment that was read whole without skipping a line can be
+ * removed at once. */
 static void
 enter_chain_segment(struct drain *d)
 {
@@ -144,7 +146,7 @@ enter_chain_segment(struct drain *d)
 	d->from_start = d->covers_lagging || d->line.pos == 0;
 }
 
-/* 1 when the line was written again into a later segment, 0 not, -1 failure. */
+/* Returns 1 when a later segment repeats the line, 0 when not, -1 with err. */
 static int
 check_rewritten(struct drain *d, const struct event *e, struct err *err)
 {
@@ -158,7 +160,8 @@ check_rewritten(struct drain *d, const struct event *e, struct err *err)
 	if (d->suspect == NULL || strcmp(suspect_stem(d->suspect), d->line.stem) != 0) {
 		suspect_close(d->suspect);
 		d->suspect = NULL;
-		/* Under the lock nobody is on the way from the one segment to the other. */
+		/* Under the lock no publisher is between writing to this segment and to the next.
+		 */
 		if (buffer_lock(d->buf, d->o->limits->lock_ms, &nb, err) == -1)
 			return -1;
 		r = segment_list(buffer_fd(d->buf), &list, &n, err);
@@ -198,7 +201,7 @@ swap_bytes(struct bytes *a, struct bytes *b)
 	*b = keep;
 }
 
-/* Before it may be added the server has to be asked for room. */
+/* The server has to be asked for the room of its stream before the line is added. */
 static bool
 needs_room_query(struct drain *d, const struct batch_item *it)
 {
@@ -210,7 +213,7 @@ needs_room_query(struct drain *d, const struct batch_item *it)
 	        dest->room <= 0);
 }
 
-/* It may be sent without a question and without a record. */
+/* The line can be sent at once: the stored intent covers it, and nothing has to be looked up. */
 static bool
 is_item_recorded(const struct drain *d, const struct batch_item *it)
 {
@@ -228,52 +231,53 @@ is_item_recorded(const struct drain *d, const struct batch_item *it)
 enum line_outcome { LINE_ADDED, LINE_PASSED, LINE_KEPT };
 
 /*
- * What to do with the line at hand: taken into the batch, passed by (delivered, left behind, bad),
- * or the batch has no room. -1 on failure.
+ * Adds the current line to the batch, or passes it (delivered, skipped, bad), or keeps it for the
+ * next batch. Returns a line_outcome, or -1 with err.
  */
 static int
 add_current_line(struct drain *d, struct err *err)
 {
 	struct batch_item *it = next_slot(&d->batch);
-	struct line *el = &d->current->parsed;
-	bool old = d->old_intent.active &&
+	struct line *line = &d->current->parsed;
+	bool in_old_intent = d->old_intent.active &&
 	    intent_covers(&d->old_intent, d->line.chain, d->line.stem, d->line.pos),
 	     recorded;
-	int again, has;
+	int rewritten, has;
 	size_t i;
 
-	/* What the old intent names has its bound, what comes behind gets one of its own. */
-	if (d->batch.n && old != d->batch.in_old_intent)
+	/* Lines that the old intent covers keep its bounds; later lines get new ones. */
+	if (d->batch.n && in_old_intent != d->batch.in_old_intent)
 		return LINE_KEPT;
 	if (d->line.text.n == 0)
 		return LINE_PASSED; /* the newline that ended a torn piece */
 	if (d->current->bad) {
 		if (positions_passed(
 		        &d->checkpoint.positions, d->line.chain, d->line.stem, d->line.pos, &has))
-			return LINE_PASSED; /* in quarantine already */
+			return LINE_PASSED; /* quarantined already */
 		drain_quarantine(d, d->line.stem, d->line.pos, d->line.text, d->current->why->text);
 		return LINE_PASSED;
 	}
-	if (checkpoint_is_delivered(&d->checkpoint, el->e.type.p, el->e.type.n, d->line.chain,
+	if (checkpoint_is_delivered(&d->checkpoint, line->e.type.p, line->e.type.n, d->line.chain,
 	        d->line.stem, d->line.pos))
 		return LINE_PASSED;
-	if ((again = check_rewritten(d, &el->e, err)) != 0)
-		return again == -1 ? -1 : LINE_PASSED;
-	it->line = *el;
-	it->dest = batch_dest(d, el->e.type);
+	if ((rewritten = check_rewritten(d, &line->e, err)) != 0)
+		return rewritten == -1 ? -1 : LINE_PASSED;
+	it->line = *line;
+	it->dest = batch_dest(d, line->e.type);
 	for (i = 0; i < d->batch.n && d->batch.item[i].dest != it->dest; i++)
 		;
 	recorded = is_item_recorded(d, it);
 	if (!it->dest->stopped &&
-	    (is_batch_full(&d->batch, el->e.payload.n) || (d->batch.sent && !recorded)))
+	    (is_batch_full(&d->batch, line->e.payload.n) || (d->batch.sent && !recorded)))
 		return LINE_KEPT;
 	if (needs_room_query(d, it) && (i < d->batch.n || d->batch.sent))
-		/* what is in the batch has to be added before room can be measured */
+		/* The lines of the batch have to be added before room can be measured. */
 		return LINE_KEPT;
 	if (measure_dest_room(d, it, err) == -1)
 		return -1;
 	if (it->dest->stopped) {
-		commit_skip(d, el->e.type, d->line.chain, d->line.stem, d->line.pos, d->line.limit);
+		commit_skip(
+		    d, line->e.type, d->line.chain, d->line.stem, d->line.pos, d->line.limit);
 		return LINE_PASSED;
 	}
 	it->stem = d->line.stem;
@@ -281,14 +285,14 @@ add_current_line(struct drain *d, struct err *err)
 	it->pos = d->line.pos;
 	it->limit = d->line.limit;
 	it->offset = d->line.at;
-	/* The bytes that the event is made of go with it. */
+	/* The event borrows from these bytes. */
 	swap_bytes(&it->text, &d->current->text);
 	line_complete(&it->line, &it->derived, it->stem, it->offset, d->line.text);
 	determine_doubt(d, it);
 	it->state = BATCH_SEND;
 	if (it->dest->room != INT64_MAX)
 		it->dest->room--;
-	d->batch.in_old_intent = old;
+	d->batch.in_old_intent = in_old_intent;
 	d->batch.recorded = recorded;
 	d->batch.short_stream |= it->dest->maxlen > 0 && it->dest->maxlen < BATCH_IN_DOUBT;
 	add_to_batch(&d->batch);
@@ -307,11 +311,11 @@ batch_max_lines(const struct drain *d)
 	return n;
 }
 
-/* What was read before a failure is not held up by it, and what is on its way is waited for. */
+/* Postpones a failure until the lines read before it are sent and their replies taken. */
 static int
-defer_failure(struct drain *d, size_t before, const struct err *err)
+defer_failure(struct drain *d, size_t pending, const struct err *err)
 {
-	if (before == 0)
+	if (pending == 0)
 		return -1;
 	d->walk_failed = true;
 	d->walk_err = *err;
@@ -341,7 +345,7 @@ batch_load(struct drain *d, size_t most, bool *end, struct err *err)
 			return 0;
 		}
 		move_walked_position(d);
-		/* Lines that are left out cost time too. */
+		/* Passed lines take time too. */
 		if (r == LINE_PASSED && ++passed % PASSED_CHECK == 0 &&
 		    (drain_must_end(d) || !drain_walk_is_useful(d)))
 			return 0;

@@ -23,6 +23,8 @@
 #include "redis/fence.h"
 #include "redis/stream.h"
 
+#define ADOPT_ROUNDS 3 /* how often a run looks for new files of plain writers */
+
 void
 drain_say(struct drain *d, const char *fmt, ...)
 {
@@ -104,8 +106,6 @@ drain_events_removed(const struct drain *d)
 	return d->r->replayed + d->r->found + d->r->quarantined - d->damaged_pieces;
 }
 
-#define ADOPT_ROUNDS 3 /* how often plain writers' files are looked for anew */
-
 static void
 sleep_for_rate(struct drain *d)
 {
@@ -129,7 +129,7 @@ has_items_to_send(const struct batch *b)
 	return false;
 }
 
-/* What was answered before the run has to end counts. */
+/* Stores the positions of what Redis accepted before the run fails. Returns -1 and keeps err. */
 static int
 store_answered_and_fail(struct drain *d, struct err *err)
 {
@@ -140,7 +140,7 @@ store_answered_and_fail(struct drain *d, struct err *err)
 	return -1;
 }
 
-/* A damaged segment goes into quarantine whole; that has to be known before the marks pass it. */
+/* Marks damaged segments to be quarantined whole, before the positions pass them. */
 static void
 note_damaged_segments(struct drain *d)
 {
@@ -148,7 +148,7 @@ note_damaged_segments(struct drain *d)
 
 	for (; (s = readahead_damaged(&d->ahead, d->damaged)) != NULL; d->damaged++) {
 		checkpoint_add_bad(&d->checkpoint, s->stem);
-		if (s->kind != SEGMENT_CHAIN) /* there is no more to be had from it */
+		if (s->kind != SEGMENT_CHAIN) /* nothing more can be read from it */
 			position_set(
 			    positions_find_or_add(&d->walked, s->stem), s->stem, UINT64_MAX, 0);
 		d->r->quarantined++;
@@ -183,8 +183,8 @@ reclaim_segments(struct drain *d, bool end, struct err *err)
 	return r;
 }
 
-/* Reads a batch and sends it: bit by bit where it is recorded already, else when all of it is known
- * and recorded. 0 or -1. */
+/* Reads a batch and queues it: in chunks where the stored intent covers it, else when it is
+ * complete and its intent is stored. Returns 0, or -1 with err. */
 static int
 load_and_queue_batch(struct drain *d, bool *end, struct err *err)
 {
@@ -208,17 +208,18 @@ load_and_queue_batch(struct drain *d, bool *end, struct err *err)
 }
 
 /*
- * The server is busy: meanwhile what comes next is read and recorded, and segments go that the
- * marks have passed. Not those of a walk for late types: whether they are done with is seen from
- * the answers. 0; 1 a segment could not be taken away; -1 nothing can be recorded any more.
+ * While the server works on the batch, reads the next lines, stores an intent that covers them, and
+ * removes segments that the positions have passed. A walk for lagging types removes none here: only
+ * the replies show whether their segments are delivered. Returns 0, 1 when a segment could not be
+ * removed, -1 when the intent could not be stored.
  */
 static int
 prepare_next_batch(struct drain *d, struct err *err)
 {
-	struct err dead;
+	struct err io_err;
 	int r;
 
-	while (conn_io(d->conn, &dead) == 0 && !drain_must_end(d) &&
+	while (conn_io(d->conn, &io_err) == 0 && !drain_must_end(d) &&
 	    readahead_fill(&d->ahead, SEND_CHUNK, batch_max_lines(d)))
 		;
 	if (conn_why(d->conn) != CONN_OK || drain_must_end(d))
@@ -230,33 +231,33 @@ prepare_next_batch(struct drain *d, struct err *err)
 	return r;
 }
 
-/* One batch. 1 go on, 0 the walk is at its end, -1. */
+/* Sends one batch. Returns 1 when the walk goes on, 0 at its end, -1 with err. */
 static int
 drain_batch(struct drain *d, struct err *err)
 {
 	enum conn_why worst = CONN_OK;
-	char *was = d->chain_stem != NULL ? mem_strdup(d->chain_stem) : NULL;
-	bool end, due = d->reclaim_due;
-	struct err disk;
+	char *old_stem = d->chain_stem != NULL ? mem_strdup(d->chain_stem) : NULL;
+	bool end, reclaim_was_due = d->reclaim_due;
+	struct err ahead_err;
 	int ahead;
 
 	if (load_and_queue_batch(d, &end, err) == -1) {
-		free(was);
-		/* Nothing of it was sent. A server that refuses a request may close behind its
-		 * answer. */
+		free(old_stem);
+		/* Nothing of this batch was sent. The connection may be dead because the server
+		 * closed it after it refused a request. */
 		return conn_why(d->conn) != CONN_OK ? store_answered_and_fail(d, err) : -1;
 	}
-	ahead = prepare_next_batch(d, &disk);
-	due = due && d->reclaim_due;
-	d->reclaim_due |= was != NULL && strcmp(was, d->chain_stem) != 0;
-	free(was);
+	ahead = prepare_next_batch(d, &ahead_err);
+	reclaim_was_due = reclaim_was_due && d->reclaim_due;
+	d->reclaim_due |= old_stem != NULL && strcmp(old_stem, d->chain_stem) != 0;
+	free(old_stem);
 	if (send_await_replies(d, &worst, err) == -1)
 		return -1;
 	if (ahead == -1) {
-		*err = disk;
+		*err = ahead_err;
 		return -1;
 	}
-	if (conn_why(d->conn) != CONN_OK) /* its last words have been read */
+	if (conn_why(d->conn) != CONN_OK) /* all replies that arrived have been read */
 		worst = conn_why(d->conn);
 	note_damaged_segments(d);
 	commit_positions(d);
@@ -266,10 +267,10 @@ drain_batch(struct drain *d, struct err *err)
 		d->o->progress(d->o->arg, d->r->replayed + d->r->found);
 	d->r->server = worst;
 	if (ahead == 1)
-		*err = disk;
+		*err = ahead_err;
 	if (worst != CONN_OK || ahead == 1)
 		return store_answered_and_fail(d, err);
-	if ((end || due || (d->reclaim_due && d->covers_lagging)) &&
+	if ((end || reclaim_was_due || (d->reclaim_due && d->covers_lagging)) &&
 	    (send_checkpoint(d, false, err) == -1 || reclaim_segments(d, end, err) == -1))
 		return -1;
 	return !end;
@@ -319,7 +320,7 @@ drain_walk(struct drain *d, struct err *err)
 	return r;
 }
 
-/* One walk through what is there. It knows every segment, so it is not kept any longer. */
+/* Drains all segments that exist now. Closes the walk, which holds the list of segments. */
 static int
 drain_buffer_once(struct drain *d, struct err *err)
 {
@@ -331,30 +332,30 @@ drain_buffer_once(struct drain *d, struct err *err)
 }
 
 static int
-adopt_plain_files(struct drain *d, size_t *claimed, bool *resting, struct err *err)
+adopt_plain_files(struct drain *d, size_t *adopted, bool *unsettled, struct err *err)
 {
-	int64_t rest;
+	int64_t settle_ms;
 
-	if (adopt_files(d->buf, &d->checkpoint, &rest, claimed, err) == -1)
+	if (adopt_files(d->buf, &d->checkpoint, &settle_ms, adopted, err) == -1)
 		return -1;
-	/* The number of the last claim must not come again, whatever happens. What is still to be
-	 * settled stays in the record. */
-	if (*claimed && checkpoint_preallocate(d->buf, err) == 0 &&
+	/* Makes the number of the last adopted file durable, so that it is not used again. An
+	 * unresolved intent stays stored. */
+	if (*adopted && checkpoint_preallocate(d->buf, err) == 0 &&
 	    send_checkpoint(d, false, err) == -1)
 		return -1;
-	*resting = rest > 0 && !d->o->all;
-	for (; rest > 0 && d->o->all && !drain_is_stopped(d); rest -= 50)
-		nanosleep(&(struct timespec){0, (rest > 50 ? 50 : rest) * 1000000}, NULL);
+	*unsettled = settle_ms > 0 && !d->o->all;
+	for (; settle_ms > 0 && d->o->all && !drain_is_stopped(d); settle_ms -= 50)
+		nanosleep(&(struct timespec){0, (settle_ms > 50 ? 50 : settle_ms) * 1000000}, NULL);
 	return 0;
 }
 
-/* What is left, seen after everything. */
+/* Reports what remains after the run and sets the exit status. */
 static int
 report_leftovers(struct drain *d, struct err *err)
 {
 	struct segment *list;
 	size_t i, n;
-	char **gone;
+	char **missing;
 
 	if (segment_list(buffer_fd(d->buf), &list, &n, err) == -1)
 		return -1;
@@ -365,15 +366,16 @@ report_leftovers(struct drain *d, struct err *err)
 			    list[i].name);
 		else
 			d->r->left = true;
-	manifest_list_missing(d->buf, list, n, &gone, &i);
+	manifest_list_missing(d->buf, list, n, &missing, &i);
 	while (i) {
-		drain_say(d, "segment '%s' has vanished with undelivered events", gone[--i]);
-		free(gone[i]);
+		drain_say(d, "segment '%s' has vanished with undelivered events", missing[--i]);
+		free(missing[i]);
 		d->r->status = STATUS_UNSAFE;
 	}
-	free(gone);
+	free(missing);
 	free(list);
-	/* Marked, so that one that vanished under this run is known when it comes back. */
+	/* Records segments that vanished during this run, so that they are recognised when they
+	 * return. */
 	if (d->r->status == STATUS_UNSAFE && manifest_reconcile(d->buf, err) == -1)
 		return -1;
 	for (i = 0; i < d->checkpoint.nlagging; i++)
@@ -382,7 +384,7 @@ report_leftovers(struct drain *d, struct err *err)
 			drain_say(d, "'%s' is held: %s", d->checkpoint.lagging[i].type,
 			    d->checkpoint.lagging[i].reason);
 		}
-	/* IDs may begin anew one day */
+	/* stream IDs may start again one day */
 	if (!d->r->left && (d->checkpoint.nmatched || d->checkpoint.lost)) {
 		checkpoint_drop_matched(&d->checkpoint);
 		d->checkpoint.lost = false;
@@ -401,30 +403,30 @@ report_leftovers(struct drain *d, struct err *err)
 static int
 drain_repeatedly(struct drain *d, struct err *err)
 {
-	size_t claimed;
-	bool resting = false, holds;
+	size_t adopted;
+	bool unsettled = false, holds;
 	uint64_t before;
 	int i, r;
 
 	for (i = 0;; i++) {
 		before = d->r->replayed + d->r->found + d->r->quarantined;
-		claimed = 0;
-		if (i < ADOPT_ROUNDS && adopt_plain_files(d, &claimed, &resting, err) == -1)
+		adopted = 0;
+		if (i < ADOPT_ROUNDS && adopt_plain_files(d, &adopted, &unsettled, err) == -1)
 			return -1;
-		if (resting)
-			/* a plain writer's file is not ready, and what is ours may belong behind it
-			 */
+		if (unsettled)
+			/* A plain writer's file has not settled, and our lines may be younger than
+			 * its. */
 			return 0;
 		if ((r = drain_buffer_once(d, err)) != 0)
 			return r == -1 ? -1 : 0;
 		if (drain_must_end(d) || backlog_lacks_type(d->buf, "", &holds, err) == 1)
 			return 0;
-		if (i > 0 && !claimed && before == d->r->replayed + d->r->found + d->r->quarantined)
-			return 0; /* what is left will not go now */
+		if (i > 0 && !adopted && before == d->r->replayed + d->r->found + d->r->quarantined)
+			return 0; /* nothing that remains can be delivered now */
 	}
 }
 
-/* What a stream without groups lost to its limit: nobody was reading, but it is counted. */
+/* Counts the entries that MAXLEN trimmed from streams without groups. */
 static void
 count_drain_trimmed(struct drain *d)
 {
@@ -445,37 +447,37 @@ count_drain_trimmed(struct drain *d)
 	}
 }
 
-/* Draining needs no room, the event that tells of the outage does. */
+/* Appends the outage's event. Unlike draining it needs room on the disk, so it may have to wait. */
 static int
 end_drain_outage(struct drain *d, struct err *err)
 {
-	struct err why;
+	struct err append_err;
 	int r = outage_append_event(&d->outage, d->buf, drain_events_removed(d), d->o->target,
-	    d->o->limits, d->o->conf->service, &why);
+	    d->o->limits, d->o->conf->service, &append_err);
 
 	if (r == 1)
-		drain_say(d, "%s: " OUTAGE_TYPE " has to wait", why.text);
+		drain_say(d, "%s: " OUTAGE_TYPE " has to wait", append_err.text);
 	if (r == -1)
-		*err = why;
+		*err = append_err;
 	return r == -1 ? -1 : 0;
 }
 
-/* Whoever holds the replay lock may be late: the buffer can have been handed over, or emptied and
- * taken by another. */
+/* Checks the target again under the replay lock: meanwhile the buffer may have been retargeted, or
+ * emptied and used for another target. */
 static int
 check_drain_target(struct drain *d, struct err *err)
 {
-	char *owner = buffer_target(d->buf);
+	char *target = buffer_target(d->buf);
 	int r = 0;
 
-	if (owner == NULL && errno != ENOENT)
+	if (target == NULL && errno != ENOENT)
 		r = err_sys(err, STATUS_UNSAFE, "read '%s/.target'", buffer_dir(d->buf));
-	else if (owner != NULL && strcmp(owner, d->o->target) != 0)
+	else if (target != NULL && strcmp(target, d->o->target) != 0)
 		r = err_set(err, STATUS_CONFIG,
 		    "buffer '%s' holds events for %s, not for %s: give another with -b, or see "
 		    "ebreplay --retarget",
-		    buffer_dir(d->buf), owner, d->o->target);
-	free(owner);
+		    buffer_dir(d->buf), target, d->o->target);
+	free(target);
 	return r;
 }
 
@@ -500,7 +502,7 @@ load_drain_state(struct drain *d, struct err *err)
 	}
 	r = outage_load(&d->outage, d->buf, err);
 	if (r == 1 && (r = end_drain_outage(d, err)) == 0 && !d->outage.due)
-		/* there may have been another since */
+		/* another outage may have begun since */
 		r = outage_load(&d->outage, d->buf, err);
 	return r == -1 ? -1 : 0;
 }
@@ -510,7 +512,7 @@ drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o,
     struct drain_result *res, struct err *err)
 {
 	struct drain d = {.buf = buf, .conn = conn, .o = o, .r = res, .started = clock_mono()};
-	struct dest *own;
+	struct dest *dest;
 	int r;
 
 	memset(res, 0, sizeof(*res));
@@ -527,8 +529,8 @@ drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o,
 		r = report_leftovers(&d, err);
 	if (r == 0)
 		count_drain_trimmed(&d);
-	if (o->type != NULL && (own = dests_find(&d.dests, o->type)) != NULL && own->stopped)
-		res->refused = own->why;
+	if (o->type != NULL && (dest = dests_find(&d.dests, o->type)) != NULL && dest->stopped)
+		res->refused = dest->why;
 	counters_add(buf,
 	    (uint64_t[COUNTERS]){[COUNT_REPLAYED] = res->replayed,
 	        [COUNT_POSSIBLE_DUPLICATES] = res->duplicates,
