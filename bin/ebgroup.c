@@ -363,11 +363,11 @@ static const struct subcommand commands[] = {
 };
 
 static const struct subcommand_option own[] = {
-    {TAKES_CONSUMER, "-C goes"},
-    {TAKES_IDLE, "--idle goes"},
-    {TAKES_LIMIT, "--limit goes"},
-    {TAKES_TO, "--to goes"},
-    {TAKES_YES, "--yes and --dry-run go"},
+    {TAKES_CONSUMER, "-C"},
+    {TAKES_IDLE, "--idle"},
+    {TAKES_LIMIT, "--limit"},
+    {TAKES_TO, "--to"},
+    {TAKES_YES, "--yes and --dry-run"},
 };
 
 static const struct subcommands verbs = {
@@ -441,7 +441,7 @@ read_options(int argc, char **argv)
 static void
 check_consent(const struct subcommand *c)
 {
-	if ((c->takes & TAKES_YES) == 0 || eb.yes || eb.show.dry_run)
+	if ((c->options & TAKES_YES) == 0 || eb.yes || eb.show.dry_run)
 		return;
 	if (isatty(STDERR_FILENO))
 		eb.terminal = fopen("/dev/tty", "re");

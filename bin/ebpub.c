@@ -220,7 +220,7 @@ publish_object(struct publish *p, const char *what, unsigned long long at, const
 	char event_id[UUID_SIZE], correlation_id[UUID_SIZE], timestamp[CLOCK_SIZE];
 	struct event e;
 	struct err err;
-	int is_json;
+	bool is_json;
 
 	if (event_parse_json(s, n, &e, &is_json, &text, &err) == -1) {
 		refuse(p, what, at, err.text);

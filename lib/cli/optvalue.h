@@ -1,6 +1,8 @@
 /*
- * optvalue: what people type behind options: a number, a span; and an event type. With the words
- * for what is none.
+ * optvalue: parses the values of options, and event types, with error texts for the user.
+ *
+ * All functions return 0, or -1 with status 64 and *out unchanged. `option` and `wanted` ("a number
+ * of events expected") are parts of the text.
  */
 #ifndef CLI_OPTVALUE_H
 #define CLI_OPTVALUE_H
@@ -9,21 +11,18 @@
 
 #include "base/err.h"
 
-/*
- * `option` and `wanted`, "a number of events expected", are for the text. 0, or -1 with status 64
- * and *out as it was: less than `least` too.
- */
-int optvalue_count(const char *option, const char *arg, int64_t least, const char *wanted,
+/* Parses a number from `min` to INT64_MAX. */
+int optvalue_count(const char *option, const char *arg, int64_t min, const char *wanted,
     int64_t *out, struct err *err);
-/* 0 to most */
-int optvalue_number(const char *option, const char *arg, uint64_t most, const char *wanted,
+/* Parses a number from 0 to `max`. */
+int optvalue_number(const char *option, const char *arg, uint64_t max, const char *wanted,
     uint64_t *out, struct err *err);
-/* num_parse_ms */
-int optvalue_span(const char *option, const char *arg, int64_t least, const char *wanted,
-    int64_t *ms, struct err *err);
+/* Parses a time span of at least `min` ms, in the form of num_parse_ms. */
+int optvalue_span(const char *option, const char *arg, int64_t min, const char *wanted, int64_t *ms,
+    struct err *err);
 
-/* An event type, or a pattern; of that it is said that it goes only with `patterns`, unless that is
- * NULL. 0, or -1 with status 64. */
+/* Checks an event type or a pattern. `patterns` names the option or command that takes patterns;
+ * NULL allows them here. */
 int optvalue_type(const char *type, const char *patterns, struct err *err);
 
 #endif

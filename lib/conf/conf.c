@@ -15,8 +15,28 @@
 #include "conf/secret.h"
 #include "event/names.h"
 
-int
-policy_entries(const char *from, const char *s, int64_t *n, struct err *err)
+#define URL "redis://127.0.0.1:6379/0"
+#define PREFIX "quantum"
+#define SERVICE "eventbus"
+#define TIMEOUT_MS 2000
+#define TIMEOUT_MAX_MS (24L * 3600 * 1000)
+#define MAXLEN CONF_MAXLEN
+#define HARD_FACTOR 10 /* maxlen-hard is by default so many times maxlen */
+
+/* --- policies: the [TYPE] sections of the config file ----------------------- */
+
+struct policy {
+	char *type;
+	int64_t maxlen;            /* -1: not given */
+	bool trim_acked;           /* trim = acked */
+	int64_t maxlen_hard;       /* -1: not given */
+	unsigned maxlen_hard_line; /* its line in the file */
+	struct policy *next;
+};
+
+/* Parses a number of entries, 0 for no limit. `from` is what the user wrote before it. */
+static int
+parse_entries(const char *from, const char *s, int64_t *n, struct err *err)
 {
 	uint64_t v;
 
@@ -27,8 +47,9 @@ policy_entries(const char *from, const char *s, int64_t *n, struct err *err)
 	return 0;
 }
 
+/* Finds or makes the policy of a type. */
 static struct policy *
-policy_of(struct policy **list, const char *type)
+get_policy(struct policy **list, const char *type)
 {
 	struct policy *p = *list;
 
@@ -37,79 +58,80 @@ policy_of(struct policy **list, const char *type)
 	if (p != NULL)
 		return p;
 	p = mem_alloc(sizeof(*p));
-	*p = (struct policy){.type = mem_strdup(type), .maxlen = -1, .hard = -1, .next = *list};
+	*p = (struct policy){
+	    .type = mem_strdup(type), .maxlen = -1, .maxlen_hard = -1, .next = *list};
 	return *list = p;
 }
 
 static int
 set_trim(struct policy *p, const char *value, struct err *err)
 {
-	p->acked = strcmp(value, "acked") == 0;
-	if (p->acked || strcmp(value, "length") == 0)
+	p->trim_acked = strcmp(value, "acked") == 0;
+	if (p->trim_acked || strcmp(value, "length") == 0)
 		return 0;
 	return err_set(err, STATUS_CONFIG, "trim '%s': acked or length expected", value);
 }
 
-int
-policy_set(struct policy **list, const char *type, const char *name, const char *value,
+static int
+set_policy(struct policy **list, const char *type, const char *name, const char *value,
     unsigned line, struct err *err)
 {
 	struct policy *p;
 
 	if (!names_legal(type, strlen(type)))
-		return err_set(
-		    err, STATUS_CONFIG, "[%s]: an event type expected in the brackets", type);
-	p = policy_of(list, type);
+		return err_set(err, STATUS_CONFIG, "[%s]: an event type is " NAMES_LEGAL, type);
+	p = get_policy(list, type);
 	if (strcmp(name, "maxlen") == 0)
-		return policy_entries(name, value, &p->maxlen, err);
+		return parse_entries(name, value, &p->maxlen, err);
 	if (strcmp(name, "trim") == 0)
 		return set_trim(p, value, err);
 	if (strcmp(name, "maxlen-hard") != 0)
 		return err_set(err, STATUS_CONFIG,
-		    "'%s' is not known in a [TYPE] section: maxlen trim maxlen-hard are", name);
-	p->hard_line = line;
-	return policy_entries(name, value, &p->hard, err);
+		    "unknown name '%s' in a [TYPE] section; expected maxlen, trim or maxlen-hard",
+		    name);
+	p->maxlen_hard_line = line;
+	return parse_entries(name, value, &p->maxlen_hard, err);
 }
 
 static int
-check(const struct policy *p, const char *file, int64_t maxlen, struct err *err)
+check_policy(const struct policy *p, const char *file, int64_t maxlen, struct err *err)
 {
-	if (p->hard == -1)
+	if (p->maxlen_hard == -1)
 		return 0;
-	if (!p->acked)
-		return err_set(err, STATUS_CONFIG,
-		    "%s:%u: [%s] maxlen-hard means something only with trim = acked", file,
-		    p->hard_line, p->type);
-	if (p->hard == 0 || (maxlen > 0 && maxlen <= p->hard))
+	if (!p->trim_acked)
+		return err_set(err, STATUS_CONFIG, "%s:%u: [%s] maxlen-hard requires trim = acked",
+		    file, p->maxlen_hard_line, p->type);
+	if (p->maxlen_hard == 0 || (maxlen > 0 && maxlen <= p->maxlen_hard))
 		return 0;
 	if (maxlen == 0)
 		return err_set(err, STATUS_CONFIG,
-		    "%s:%u: [%s] maxlen-hard %" PRId64 " is below maxlen, which is 0, no limit",
-		    file, p->hard_line, p->type, p->hard);
+		    "%s:%u: [%s] maxlen-hard %" PRId64 " is below maxlen 0 (no limit)", file,
+		    p->maxlen_hard_line, p->type, p->maxlen_hard);
 	return err_set(err, STATUS_CONFIG,
-	    "%s:%u: [%s] maxlen-hard %" PRId64 " is below maxlen, which is %" PRId64, file,
-	    p->hard_line, p->type, p->hard, maxlen);
+	    "%s:%u: [%s] maxlen-hard %" PRId64 " is below maxlen %" PRId64, file,
+	    p->maxlen_hard_line, p->type, p->maxlen_hard, maxlen);
 }
 
-int
-policy_check(const struct policy *list, const char *file, int64_t maxlen, struct err *err)
+/* maxlen applies to sections that have none. */
+static int
+check_policies(const struct policy *list, const char *file, int64_t maxlen, struct err *err)
 {
 	for (; list != NULL; list = list->next)
-		if (check(list, file, list->maxlen >= 0 ? list->maxlen : maxlen, err) == -1)
+		if (check_policy(list, file, list->maxlen >= 0 ? list->maxlen : maxlen, err) == -1)
 			return -1;
 	return 0;
 }
 
-const struct policy *
-policy_find(const struct policy *list, const char *type)
+static const struct policy *
+find_policy(const struct policy *list, const char *type)
 {
 	while (list != NULL && strcmp(list->type, type) != 0)
 		list = list->next;
 	return list;
 }
 
-void
-policy_free(struct policy *list)
+static void
+free_policies(struct policy *list)
 {
 	struct policy *next;
 
@@ -120,13 +142,7 @@ policy_free(struct policy *list)
 	}
 }
 
-#define URL "redis://127.0.0.1:6379/0"
-#define PREFIX "quantum"
-#define SERVICE "eventbus"
-#define TIMEOUT_MS 2000
-#define TIMEOUT_MAX_MS (24L * 3600 * 1000)
-#define MAXLEN CONF_MAXLEN
-#define HARD 10 /* times maxlen */
+/* --- settings ------------------------------------------------------------ */
 
 void
 conf_init(struct conf *c)
@@ -135,14 +151,14 @@ conf_init(struct conf *c)
 }
 
 static void
-replace(char **old, const char *s)
+replace_string(char **old, const char *s)
 {
 	free(*old);
 	*old = mem_strdup(s);
 }
 
-/* Setters check and take one value. `from` is what people wrote before it: "-u", "EB_REDIS_URL",
- * "url". */
+/* set_* functions check and store one value. `from` is what the user wrote before it: "-u",
+ * "EB_REDIS_URL", "url". */
 
 static int
 set_url(struct conf *c, const char *from, const char *s, struct err *err)
@@ -161,8 +177,9 @@ static int
 set_buffer(struct conf *c, const char *from, const char *s, struct err *err)
 {
 	if (*s == '\0')
-		return err_set(err, STATUS_USAGE, "%s: the buffer's directory expected", from);
-	replace(&c->buffer, s);
+		return err_set(
+		    err, STATUS_USAGE, "%s: the directory of the disk buffer expected", from);
+	replace_string(&c->buffer, s);
 	return 0;
 }
 
@@ -171,15 +188,15 @@ set_prefix(struct conf *c, const char *from, const char *s, struct err *err)
 {
 	if (*from == '-' && *s != '\0' && s[strspn(s, "0123456789")] == '\0')
 		return err_set(err, STATUS_USAGE,
-		    "%s %s: %s is the prefix of keys, not a port: "
+		    "%s %s: %s is the key prefix, not the port; "
 		    "give the port with -u redis://host:%s/0",
 		    from, s, from, s);
 	if (!names_legal_prefix(s))
 		return err_set(err, STATUS_USAGE,
-		    "%s '%s': the prefix of keys expected: "
-		    "1 to 100 printable characters, no space and none of *?[]\\",
+		    "%s '%s': a key prefix is "
+		    "1 to 100 printable characters, without spaces and *?[]\\",
 		    from, s);
-	replace(&c->prefix, s);
+	replace_string(&c->prefix, s);
 	return 0;
 }
 
@@ -187,11 +204,9 @@ static int
 set_service(struct conf *c, const char *from, const char *s, struct err *err)
 {
 	if (!names_legal(s, strlen(s)))
-		return err_set(err, STATUS_USAGE,
-		    "%s '%s': the name of the service expected: "
-		    "1 to 200 of A-Z a-z 0-9 . _ -, not - first%s",
-		    from, s, *s == '/' ? " (give a socket with -u unix:///path)" : "");
-	replace(&c->service, s);
+		return err_set(err, STATUS_USAGE, "%s '%s': a service name is " NAMES_LEGAL "%s",
+		    from, s, *s == '/' ? "; give a socket with -u unix:///path" : "");
+	replace_string(&c->service, s);
 	c->service_given = true;
 	return 0;
 }
@@ -200,14 +215,14 @@ static int
 set_timeout(struct conf *c, const char *from, const char *s, struct err *err)
 {
 	const char *hint =
-	    *from == '-' ? ": -t is the time-out (TYPE is an argument without a letter)" : "";
+	    *from == '-' ? "; -t is the timeout, and the event type needs no option" : "";
 	int64_t ms;
 
 	if (num_parse_ms(s, &ms) == -1)
 		return err_set(err, STATUS_USAGE, "%s %s: seconds expected%s", from, s, hint);
 	if (ms < 1 || ms > TIMEOUT_MAX_MS)
 		return err_set(
-		    err, STATUS_USAGE, "%s %s: a time-out from 0.001 s to 1 day expected", from, s);
+		    err, STATUS_USAGE, "%s %s: a timeout from 0.001 s to 1 day expected", from, s);
 	c->timeout_ms = ms;
 	return 0;
 }
@@ -215,7 +230,7 @@ set_timeout(struct conf *c, const char *from, const char *s, struct err *err)
 static int
 set_maxlen(struct conf *c, const char *from, const char *s, struct err *err)
 {
-	return policy_entries(from, s, &c->maxlen, err);
+	return parse_entries(from, s, &c->maxlen, err);
 }
 
 typedef int setter(struct conf *, const char *, const char *, struct err *);
@@ -234,8 +249,9 @@ static const struct setting {
 };
 #define SETTINGS (sizeof(settings) / sizeof(*settings))
 
+/* Returns true when the setting has no value yet. */
 static bool
-is_open(const struct conf *c,
+is_unset(const struct conf *c,
     setter *set) /* cppcheck-suppress constParameter ; a function is never const */
 {
 	if (set == set_url)
@@ -263,7 +279,7 @@ set_option(struct conf *c, int ch, const char *arg, struct err *err)
 	if (ch == 'u') {
 		for (i = 0; c->url_args[i] != NULL; i++)
 			if (i + 2 == sizeof(c->url_args) / sizeof(*c->url_args))
-				return err_set(err, STATUS_USAGE, "-u: given too often");
+				return err_set(err, STATUS_USAGE, "-u: given more than 7 times");
 		c->url_args[i] = arg;
 		i = 0;
 	}
@@ -284,49 +300,51 @@ conf_option(struct conf *c, int ch, const char *arg, struct err *err)
 }
 
 static int
-take_environment(struct conf *c, struct err *err)
+read_environment(struct conf *c, struct err *err)
 {
 	for (size_t i = 0; i < SETTINGS; i++) {
 		const char *value = process_env(settings[i].variable);
 
-		if (value != NULL && is_open(c, settings[i].set) &&
+		if (value != NULL && is_unset(c, settings[i].set) &&
 		    settings[i].set(c, settings[i].variable, value, err) == -1)
 			return -1;
 	}
 	return 0;
 }
 
-struct filing {
-	struct conf *c;      /* gets policies, and what is open */
-	struct conf checked; /* what is not, read all the same */
-	bool open[SETTINGS];
+/* The target of read_setting. Values of the file that an option or the environment overrides are
+ * checked too. */
+struct file_target {
+	struct conf *c;
+	struct conf checked; /* gets the overridden values */
+	bool unset[SETTINGS];
 };
 
 static int
-take_line(void *arg, const char *section, const char *name, const char *value, unsigned line,
+read_setting(void *arg, const char *section, const char *name, const char *value, unsigned line,
     struct err *err)
 {
-	struct filing *to = arg;
+	struct file_target *to = arg;
 
 	if (*section != '\0')
-		return policy_set(&to->c->policies, section, name, value, line, err);
+		return set_policy(&to->c->policies, section, name, value, line, err);
 	for (size_t i = 0; i < SETTINGS; i++)
 		if (strcmp(name, settings[i].name) == 0)
 			return settings[i].set(
-			    to->open[i] ? to->c : &to->checked, name, value, err);
+			    to->unset[i] ? to->c : &to->checked, name, value, err);
 	return err_set(err, STATUS_CONFIG,
-	    "'%s' is not known: url buffer prefix service timeout maxlen are", name);
+	    "unknown name '%s'; expected url, buffer, prefix, service, timeout or maxlen", name);
 }
 
-/* DIR/eventbus[/name] below an absolute directory in a variable, else below HOME; NULL without
- * both. */
+/* Returns DIR/eventbus[/name], where DIR is the absolute directory in a variable, else one below
+ * HOME; NULL without both. */
 static char *
-xdg_path(const char *xdg, const char *below_home, const char *name)
+make_xdg_path(const char *xdg, const char *below_home, const char *name)
 {
 	const char *dir = process_env(xdg), *home = process_env("HOME");
 	struct bytes b = {0};
 
-	if (dir != NULL && *dir == '/') /* relative ones are to be ignored */
+	if (dir != NULL && *dir == '/') /* the XDG specification ignores relative ones */
 		bytes_addf(&b, "%s/eventbus%s", dir, name);
 	else if (home != NULL && *home == '/')
 		bytes_addf(&b, "%s/%s/eventbus%s", home, below_home, name);
@@ -337,45 +355,46 @@ xdg_path(const char *xdg, const char *below_home, const char *name)
 }
 
 static int
-take_file(struct conf *c, struct err *err)
+read_config_file(struct conf *c, struct err *err)
 {
-	char *own = xdg_path("XDG_CONFIG_HOME", ".config", "/config");
+	char *own = make_xdg_path("XDG_CONFIG_HOME", ".config", "/config");
 	const char *path = own;
-	struct filing to = {.c = c};
+	struct file_target to = {.c = c};
 	int result = 1;
 
 	conf_init(&to.checked);
 	for (size_t i = 0; i < SETTINGS; i++)
-		to.open[i] = is_open(c, settings[i].set);
+		to.unset[i] = is_unset(c, settings[i].set);
 	if (own != NULL)
-		result = ini_read(own, take_line, &to, err);
-	/* HOME of another user, as under su(1), is no error */
+		result = ini_read(own, read_setting, &to, err);
+	/* an unreadable HOME, as under su(1), is not an error */
 	if (result == 1 ||
 	    (result == -1 && err->sys == EACCES && process_env("XDG_CONFIG_HOME") == NULL))
-		result = ini_read(path = "/etc/eventbus/config", take_line, &to, err);
+		result = ini_read(path = "/etc/eventbus/config", read_setting, &to, err);
 	if (result == 0)
-		result = policy_check(c->policies, path, c->maxlen >= 0 ? c->maxlen : MAXLEN, err);
+		result =
+		    check_policies(c->policies, path, c->maxlen >= 0 ? c->maxlen : MAXLEN, err);
 	conf_free(&to.checked);
 	free(own);
 	return result == -1 ? -1 : 0;
 }
 
 static char *
-state_directory(void)
+find_state_directory(void)
 {
 	const char *given = process_env("STATE_DIRECTORY");
 
 	if (given != NULL && *given != ':')
 		return mem_strndup(given, strcspn(given, ":"));
-	return xdg_path("XDG_STATE_HOME", ".local/state", "");
+	return make_xdg_path("XDG_STATE_HOME", ".local/state", "");
 }
 
 static void
-take_defaults(struct conf *c)
+set_defaults(struct conf *c)
 {
 	struct err err;
 
-	if (is_open(c, set_url))
+	if (is_unset(c, set_url))
 		set_url(c, "", URL, &err);
 	if (c->prefix == NULL)
 		c->prefix = mem_strdup(PREFIX);
@@ -385,7 +404,7 @@ take_defaults(struct conf *c)
 		c->timeout_ms = TIMEOUT_MS;
 	if (c->maxlen == -1)
 		c->maxlen = MAXLEN;
-	c->state = state_directory();
+	c->state = find_state_directory();
 	if (c->buffer == NULL && c->state != NULL) {
 		struct bytes b = {0};
 
@@ -398,7 +417,7 @@ take_defaults(struct conf *c)
 }
 
 static int
-take_password(struct conf *c, struct err *err)
+find_password(struct conf *c, struct err *err)
 {
 	if (c->url.password == NULL && secret_find(&c->url.password, err) == -1)
 		return -1;
@@ -410,8 +429,9 @@ take_password(struct conf *c, struct err *err)
 	return 0;
 }
 
+/* Overwrites the passwords of URLs in argv. */
 static void
-wipe(const struct conf *c, int argc, char **argv)
+hide_url_passwords(const struct conf *c, int argc, char **argv)
 {
 	for (size_t i = 0; c->url_args[i] != NULL; i++)
 		for (int k = 0; k < argc; k++) {
@@ -427,11 +447,11 @@ conf_finish(struct conf *c, int argc, char **argv, struct err *err)
 {
 	if (c->help || c->version)
 		return 0;
-	wipe(c, argc, argv);
-	if (take_environment(c, err) == -1 || take_file(c, err) == -1)
+	hide_url_passwords(c, argc, argv);
+	if (read_environment(c, err) == -1 || read_config_file(c, err) == -1)
 		return -1;
-	take_defaults(c);
-	if (take_password(c, err) == -1)
+	set_defaults(c);
+	if (find_password(c, err) == -1)
 		return -1;
 	c->address = url_target(&c->url);
 	return 0;
@@ -446,7 +466,7 @@ conf_free(struct conf *c)
 	free(c->state);
 	free(c->prefix);
 	free(c->service);
-	policy_free(c->policies);
+	free_policies(c->policies);
 	conf_init(c);
 }
 
@@ -455,15 +475,16 @@ conf_buffer(const struct conf *c, struct err *err)
 {
 	if (c->buffer == NULL)
 		err_set(err, STATUS_CONFIG,
-		    "no place for the buffer: neither HOME nor STATE_DIRECTORY is set: give one "
-		    "with -b DIR");
+		    "no directory for the disk buffer: neither HOME nor STATE_DIRECTORY is set; "
+		    "give "
+		    "one with -b DIR");
 	return c->buffer;
 }
 
 int64_t
 conf_maxlen(const struct conf *c, const char *type)
 {
-	const struct policy *p = policy_find(c->policies, type);
+	const struct policy *p = find_policy(c->policies, type);
 
 	return p != NULL && p->maxlen >= 0 ? p->maxlen : c->maxlen;
 }
@@ -471,18 +492,18 @@ conf_maxlen(const struct conf *c, const char *type)
 bool
 conf_trim_acked(const struct conf *c, const char *type)
 {
-	const struct policy *p = policy_find(c->policies, type);
+	const struct policy *p = find_policy(c->policies, type);
 
-	return p != NULL && p->acked;
+	return p != NULL && p->trim_acked;
 }
 
 int64_t
 conf_maxlen_hard(const struct conf *c, const char *type)
 {
-	const struct policy *p = policy_find(c->policies, type);
+	const struct policy *p = find_policy(c->policies, type);
 	int64_t maxlen = conf_maxlen(c, type);
 
-	if (p != NULL && p->hard >= 0)
-		return p->hard;
-	return maxlen > INT64_MAX / HARD ? INT64_MAX : maxlen * HARD;
+	if (p != NULL && p->maxlen_hard >= 0)
+		return p->maxlen_hard;
+	return maxlen > INT64_MAX / HARD_FACTOR ? INT64_MAX : maxlen * HARD_FACTOR;
 }

@@ -1,22 +1,23 @@
 /*
- * conf: what all commands share of options, environment and config file.
+ * conf: the options, environment variables and config file that all commands share.
  *
- * Option, then environment, then config file, then default (contract, section 5).
- * A command keeps its own getopt_long(3) table and includes CONF_SHORT and CONF_LONG in it;
- * what conf_option does not know is its own. Letters that belong to conf: u b p s t j q v h V.
+ * An option wins over the environment, the environment over the config file, the file over the
+ * default. A command keeps its own getopt_long(3) table, includes CONF_SHORT and CONF_LONG in it,
+ * and handles the letters for which conf_option returns 0. The letters of conf: u b p s t j q v h
+ * V.
  *
  *     struct conf c; conf_init(&c);
  *     while ((ch = getopt_long(...)) != -1)
- *             if ((r = conf_option(&c, ch, optarg, &f)) == 0) switch (ch) { own letters }
+ *             if ((r = conf_option(&c, ch, optarg, &err)) == 0) switch (ch) { own letters }
  *             else if (r < 0) fail
- *     if (conf_finish(&c, argc, argv, &f) == -1) fail
+ *     if (conf_finish(&c, argc, argv, &err) == -1) fail
  *
- * The struct is filled once in main and then only read.
+ * main fills the struct once; after that it is read-only.
  *
- * The config file is $XDG_CONFIG_HOME/eventbus/config (~/.config when that is not set), else
- * /etc/eventbus/config: see ini.h; names url buffer prefix service timeout maxlen, and policies in
- * [TYPE] sections (policy.h). The password is looked for as secret.h says when the URL has none.
- * Empty environment values count as unset.
+ * The config file is $XDG_CONFIG_HOME/eventbus/config (~/.config when that is unset), else
+ * /etc/eventbus/config. Its format is that of ini.h. It has the names url, buffer, prefix, service,
+ * timeout and maxlen, and sections [TYPE] with policies of event types. When the URL has no
+ * password, secret_find looks for one. Empty environment variables count as unset.
  */
 #ifndef CONF_CONF_H
 #define CONF_CONF_H
@@ -47,73 +48,44 @@
 
 struct conf {
 	struct url url; /* credentials included */
-	/* url_target(&url): for messages and the buffer's target */
+	/* url_place(&url), for messages and the target of the disk buffer */
 	char *address;
-	/* the directory; NULL when there is no place for one (then conf_buffer says 78) */
+	/* the directory of the disk buffer, or NULL when there is no default (see conf_buffer) */
 	char *buffer;
-	/* The parent of the default buffer, for consumers' locks, whatever -b says; where there is
-	 * no default, the buffer itself. */
+	/* The directory for the consumers' locks: the parent of the default buffer, even with -b;
+	 * the buffer itself when there is no default. */
 	char *state;
 	char *prefix;
 	char *service;
 	bool service_given; /* by option, environment or file */
 	int64_t timeout_ms;
-	int64_t maxlen; /* EB_MAXLEN or the file's, else 10000; 0 for none */
+	int64_t maxlen; /* from EB_MAXLEN or the file, else 10000; 0 for none */
 	bool json, quiet, verbose, help, version;
 	struct policy *policies;
-	const char *url_args[8]; /* the -u of argv, to be wiped */
+	const char *url_args[8]; /* the arguments of -u in argv, to be overwritten */
 };
 
-/* nothing given; the environment is not looked at yet */
+/* Sets all to "not given". Does not read the environment. */
 void conf_init(struct conf *c);
-/* 1 taken, 0 not a shared option, -1 bad value (f->status 64; the text says what the letter means
- * here). */
+/* Returns 1 when the option was taken, 0 when it is not a shared one, -1 on a bad value with status
+ * 64 and a text that explains what the letter means here. */
 int conf_option(struct conf *c, int ch, const char *arg, struct err *err);
 /*
- * Fills what options left open, from environment, file and defaults; looks up the password; wipes
- * the password part of a URL in argv (so that ps does not show it). With help or version set it
- * does nothing and succeeds. -1: f->status is 64 (an environment value) or 78.
+ * Fills what the options left open from environment, file and defaults, looks up the password, and
+ * overwrites the password of a URL in argv, so that ps(1) does not show it. Does nothing when help
+ * or version is set. Returns 0, or -1 with status 64 (an environment variable) or 78.
  */
 int conf_finish(struct conf *c, int argc, char **argv, struct err *err);
 void conf_free(struct conf *c);
 
-/* The buffer directory, or NULL with status 78 naming -b. */
+/* Returns the directory of the disk buffer, or NULL with status 78 and a text that names -b. */
 const char *conf_buffer(const struct conf *c, struct err *err);
-/* The limit for one type: its section's maxlen, else c->maxlen. */
+/* Returns the maxlen of the type's section, else c->maxlen. */
 int64_t conf_maxlen(const struct conf *c, const char *type);
-/* Whether nothing that a group needs may be trimmed from its stream (trim = acked). */
+/* Returns true for a type with `trim = acked`: entries that a group still needs are not trimmed. */
 bool conf_trim_acked(const struct conf *c, const char *type);
-/* With that: how many entries its stream may hold at most, by default ten times conf_maxlen; 0 for
- * no limit. */
+/* Returns maxlen-hard, the limit of a stream with `trim = acked`: by default ten times conf_maxlen,
+ * 0 for no limit. */
 int64_t conf_maxlen_hard(const struct conf *c, const char *type);
-
-/*
- * What the config file says of single types, in its [TYPE] sections.
- *
- *     [order.created]
- *     maxlen = 20000
- *     trim = acked
- *     maxlen-hard = 200000
- */
-
-struct policy {
-	char *type;
-	int64_t maxlen;     /* -1: not given */
-	bool acked;         /* trim = acked: what a group still needs is not trimmed */
-	int64_t hard;       /* maxlen-hard; -1: not given */
-	unsigned hard_line; /* where it was given */
-	struct policy *next;
-};
-
-/* A number of entries, 0 for no limit. `from`: what people wrote before it. */
-int policy_entries(const char *from, const char *s, int64_t *n, struct err *err);
-/* Takes one line of a section. -1: f says what is wrong with it. */
-int policy_set(struct policy **list, const char *type, const char *name, const char *value,
-    unsigned line, struct err *err);
-/* Whether the limits go together; maxlen holds where a section has none. -1: status 78, naming file
- * and line. */
-int policy_check(const struct policy *list, const char *file, int64_t maxlen, struct err *err);
-const struct policy *policy_find(const struct policy *list, const char *type); /* NULL: none */
-void policy_free(struct policy *list);
 
 #endif

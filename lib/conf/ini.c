@@ -13,7 +13,7 @@
 static const char blanks[] = " \t\r\f\v";
 
 static char *
-trim(char *s)
+trim_blanks(char *s)
 {
 	size_t n;
 
@@ -24,33 +24,34 @@ trim(char *s)
 	return s;
 }
 
-/* The name in "[name]", cut in place, or NULL. */
+/* Returns the name in "[name]", terminated in place, or NULL. */
 static char *
-heading(char *line)
+parse_heading(char *line)
 {
 	size_t n = strlen(line);
 
 	if (n < 2 || line[n - 1] != ']')
 		return NULL;
 	line[n - 1] = '\0';
-	return trim(line + 1);
+	return trim_blanks(line + 1);
 }
 
 static int
-read_line(char *line, unsigned number, const char **section, ini_fn *fn, void *arg, struct err *err)
+parse_line(
+    char *line, unsigned number, const char **section, ini_fn *fn, void *arg, struct err *err)
 {
 	char *equals;
 
 	if (*line == '\0' || *line == '#')
 		return 0;
 	if (*line == '[') {
-		*section = heading(line);
-		return *section != NULL ? 0 : err_set(err, STATUS_CONFIG, "']' is missing");
+		*section = parse_heading(line);
+		return *section != NULL ? 0 : err_set(err, STATUS_CONFIG, "missing ']'");
 	}
 	if ((equals = strchr(line, '=')) == NULL)
-		return err_set(err, STATUS_CONFIG, "name = value, [TYPE] or # comment expected");
+		return err_set(err, STATUS_CONFIG, "expected name = value, [TYPE] or # comment");
 	*equals = '\0';
-	return fn(arg, *section, trim(line), trim(equals + 1), number, err);
+	return fn(arg, *section, trim_blanks(line), trim_blanks(equals + 1), number, err);
 }
 
 int
@@ -74,10 +75,10 @@ ini_read(const char *path, ini_fn *fn, void *arg, struct err *err)
 
 		if ((next = strchr(line, '\n')) != NULL)
 			*next++ = '\0';
-		if (read_line(trim(line), number, &section, fn, arg, &why) != 0)
+		if (parse_line(trim_blanks(line), number, &section, fn, arg, &why) != 0)
 			result = err_set(err, STATUS_CONFIG, "%s:%u: %s", path, number, why.text);
 	}
-	explicit_bzero(text, n); /* a URL in it may have a password */
+	explicit_bzero(text, n); /* it may contain a URL with a password */
 	free(text);
 	return result;
 }

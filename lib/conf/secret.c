@@ -13,9 +13,9 @@
 
 #define SIZE_LIMIT 65536
 
-/* 1 found, 0 no such file, -1 failed. */
+/* Returns 1 when it found a password, 0 when there is no such file, -1 on failure. */
 static int
-from_file(const char *path, char **password, struct err *err)
+read_password_file(const char *path, char **password, struct err *err)
 {
 	size_t n;
 	char *s = io_read_file(AT_FDCWD, path, SIZE_LIMIT, &n);
@@ -32,17 +32,17 @@ from_file(const char *path, char **password, struct err *err)
 	}
 	free(s);
 	return err_set(err, STATUS_CONFIG, "password file '%s' %s", path,
-	    n == 0 ? "is empty" : "has a NUL in it");
+	    n == 0 ? "is empty" : "contains a NUL");
 }
 
 static int
-from_credentials(const char *dir, char **password, struct err *err)
+read_credential(const char *dir, char **password, struct err *err)
 {
 	struct bytes path = {0};
 	int result;
 
 	bytes_addf(&path, "%s/redis-password", dir);
-	result = from_file(bytes_str(&path), password, err);
+	result = read_password_file(bytes_str(&path), password, err);
 	bytes_free(&path);
 	return result;
 }
@@ -55,9 +55,9 @@ secret_find(char **password, struct err *err)
 
 	*password = NULL;
 	if ((s = process_env("EB_REDIS_PASSWORD_FILE")) != NULL)
-		return from_file(s, password, err) == 1 ? 0 : -1;
+		return read_password_file(s, password, err) == 1 ? 0 : -1;
 	if ((s = process_env("CREDENTIALS_DIRECTORY")) != NULL) {
-		if ((got = from_credentials(s, password, err)) != 0)
+		if ((got = read_credential(s, password, err)) != 0)
 			return got == 1 ? 0 : -1;
 	}
 	if ((s = process_env("EB_REDIS_PASSWORD")) != NULL ||

@@ -1,9 +1,6 @@
 #include "event/event.h"
 
-#include <stdio.h>
 #include <string.h>
-
-#include <zlib.h>
 
 #include "base/base64.h"
 #include "base/clock.h"
@@ -95,34 +92,33 @@ event_from_fields(struct event *e, const struct slice *kv, size_t nkv)
 	}
 }
 
-int
+bool
 event_equal(const struct event *a, const struct event *b)
 {
 	struct slice x[2 * EVENT_FIELDS], y[2 * EVENT_FIELDS];
-	size_t i;
 
 	event_to_fields(a, x);
 	event_to_fields(b, y);
-	for (i = 1; i < 2 * EVENT_FIELDS; i += 2)
+	for (size_t i = 1; i < 2 * EVENT_FIELDS; i += 2)
 		if (x[i].n != y[i].n || (x[i].n && memcmp(x[i].p, y[i].p, x[i].n) != 0))
-			return 0;
-	return 1;
+			return false;
+	return true;
 }
 
-int
+bool
 event_id_legal(struct slice id)
 {
 	if (id.n < 1 || id.n > 200)
-		return 0;
+		return false;
 	for (size_t i = 0; i < id.n; i++)
 		if (id.p[i] < ' ' || id.p[i] > '~')
-			return 0;
-	return 1;
+			return false;
+	return true;
 }
 
-/* Where the first field of each known name stands, or nkv. */
+/* Stores the index of the first field of each known name, or nkv. */
 static void
-find_known(const struct slice *kv, size_t nkv, size_t at[EVENT_FIELDS])
+find_known_fields(const struct slice *kv, size_t nkv, size_t at[EVENT_FIELDS])
 {
 	for (size_t i = 0; i < EVENT_FIELDS; i++)
 		at[i] = nkv;
@@ -135,7 +131,7 @@ find_known(const struct slice *kv, size_t nkv, size_t at[EVENT_FIELDS])
 }
 
 static void
-add_name(struct bytes *out, struct slice name)
+add_member_name(struct bytes *out, struct slice name)
 {
 	if (out->p[out->len - 1] != '{')
 		bytes_addc(out, ',');
@@ -143,9 +139,9 @@ add_name(struct bytes *out, struct slice name)
 	bytes_addc(out, ':');
 }
 
-/* A name that needs no quoting. */
+/* Adds a member whose name needs no escaping. */
 static void
-add_text(struct bytes *out, struct slice name, struct slice value)
+add_text_member(struct bytes *out, struct slice name, struct slice value)
 {
 	if (out->p[out->len - 1] != '{')
 		bytes_addc(out, ',');
@@ -156,31 +152,31 @@ add_text(struct bytes *out, struct slice name, struct slice value)
 }
 
 static void
-add_base64(struct bytes *out, const char *name, struct slice value)
+add_base64_member(struct bytes *out, const char *name, struct slice value)
 {
-	add_name(out, slice_of(name));
+	add_member_name(out, slice_of(name));
 	bytes_addc(out, '"');
 	base64_encode(out, value.p, value.n);
 	bytes_addc(out, '"');
 }
 
 static void
-add_payload(struct bytes *out, struct slice payload)
+add_payload_member(struct bytes *out, struct slice payload)
 {
 	struct json_fault fault;
 
 	if (json_check(payload.p, payload.n, &fault) == 0) {
-		add_name(out, slice_of("payload"));
+		add_member_name(out, slice_of("payload"));
 		json_add_oneline(out, payload.p, payload.n);
 	} else if (json_is_utf8(payload.p, payload.n)) {
-		add_text(out, slice_of("payload_text"), payload);
+		add_text_member(out, slice_of("payload_text"), payload);
 	} else {
-		add_base64(out, "payload_base64", payload);
+		add_base64_member(out, "payload_base64", payload);
 	}
 }
 
-static int
-is_known(const struct slice *kv, const size_t at[EVENT_FIELDS], size_t k)
+static bool
+is_known_field(const struct slice *kv, const size_t at[EVENT_FIELDS], size_t k)
 {
 	size_t i = event_field_index(kv[k], k / 2);
 
@@ -188,31 +184,33 @@ is_known(const struct slice *kv, const size_t at[EVENT_FIELDS], size_t k)
 }
 
 static void
-add_field(struct bytes *out, struct slice name, struct slice value)
+add_other_field(struct bytes *out, struct slice name, struct slice value)
 {
-	add_name(out, name);
+	add_member_name(out, name);
 	if (json_is_utf8(value.p, value.n)) {
 		json_quote(out, value.p, value.n);
 	} else {
 		bytes_addc(out, '{');
-		add_base64(out, "base64", value);
+		add_base64_member(out, "base64", value);
 		bytes_addc(out, '}');
 	}
 }
 
 static void
-add_others(struct bytes *out, const struct slice *kv, size_t nkv, const size_t at[EVENT_FIELDS])
+add_other_fields(
+    struct bytes *out, const struct slice *kv, size_t nkv, const size_t at[EVENT_FIELDS])
 {
-	int any = 0;
+	bool any = false;
 
 	for (size_t k = 0; k + 1 < nkv; k += 2) {
-		if (is_known(kv, at, k))
+		if (is_known_field(kv, at, k))
 			continue;
-		if (!any++) {
-			add_name(out, slice_of("fields"));
+		if (!any) {
+			any = true;
+			add_member_name(out, slice_of("fields"));
 			bytes_addc(out, '{');
 		}
-		add_field(out, kv[k], kv[k + 1]);
+		add_other_field(out, kv[k], kv[k + 1]);
 	}
 	if (any)
 		bytes_addc(out, '}');
@@ -224,19 +222,19 @@ event_add_json(struct bytes *out, struct slice id, struct slice stream, struct s
 {
 	size_t at[EVENT_FIELDS];
 
-	find_known(kv, nkv, at);
+	find_known_fields(kv, nkv, at);
 	bytes_addc(out, '{');
 	if (id.n > 0)
-		add_text(out, slice_of("id"), id);
+		add_text_member(out, slice_of("id"), id);
 	if (stream.n > 0)
-		add_text(out, slice_of("stream"), stream);
-	add_text(out, event_field_names[0], at[0] < nkv ? kv[at[0] + 1] : type);
+		add_text_member(out, slice_of("stream"), stream);
+	add_text_member(out, event_field_names[0], at[0] < nkv ? kv[at[0] + 1] : type);
 	if (at[1] < nkv)
-		add_payload(out, kv[at[1] + 1]);
+		add_payload_member(out, kv[at[1] + 1]);
 	for (size_t i = 2; i < EVENT_FIELDS; i++)
 		if (at[i] < nkv)
-			add_text(out, event_field_names[i], kv[at[i] + 1]);
-	add_others(out, kv, nkv, at);
+			add_text_member(out, event_field_names[i], kv[at[i] + 1]);
+	add_other_fields(out, kv, nkv, at);
 	if (deliveries >= 0) {
 		bytes_adds(out, ",\"deliveries\":");
 		bytes_addu(out, (uint64_t)deliveries);
@@ -256,13 +254,13 @@ event_add_payload(struct bytes *out, const struct slice *kv, size_t nkv)
 	}
 	bytes_addc(out, '{');
 	for (size_t k = 0; k + 1 < nkv; k += 2) {
-		add_name(out, kv[k]);
+		add_member_name(out, kv[k]);
 		json_quote_text(out, kv[k + 1].p, kv[k + 1].n);
 	}
 	bytes_addc(out, '}');
 }
 
-/* What event_parse_json knows; those from ID on are ignored. */
+/* The members that event_parse_json knows. Those from ID on are ignored. */
 enum {
 	TYPE,
 	PAYLOAD,
@@ -279,7 +277,7 @@ enum {
 	COUNT
 };
 
-static const char *const names[COUNT] = {
+static const char *const member_names[COUNT] = {
     "event_type",
     "payload",
     "trace_id",
@@ -295,7 +293,7 @@ static const char *const names[COUNT] = {
 };
 
 static int
-collect(const char *s, size_t n, struct slice values[COUNT], struct err *err)
+collect_members(const char *s, size_t n, struct slice values[COUNT], struct err *err)
 {
 	struct slice key, value;
 	struct json_walk w;
@@ -305,10 +303,10 @@ collect(const char *s, size_t n, struct slice values[COUNT], struct err *err)
 	if (json_walk(&w, (struct slice){s, n}) == -1)
 		return err_set(err, STATUS_DATA, "not a JSON object");
 	while (json_next(&w, &key, &value)) {
-		for (i = 0; i < COUNT && !slice_is(key, names[i]); i++)
+		for (i = 0; i < COUNT && !slice_is(key, member_names[i]); i++)
 			;
 		if (i == COUNT)
-			return err_set(err, STATUS_DATA, "member '%.*s' is not known",
+			return err_set(err, STATUS_DATA, "unknown member '%.*s'",
 			    (int)(key.n < 60 ? key.n : 60), key.p);
 		if (values[i].p == NULL && (i == PAYLOAD || !slice_is(value, "null")))
 			values[i] = value;
@@ -317,7 +315,7 @@ collect(const char *s, size_t n, struct slice values[COUNT], struct err *err)
 }
 
 static int
-text_of(
+decode_member(
     const struct slice values[COUNT], int i, struct slice *out, struct bytes *text, struct err *err)
 {
 	size_t from = text->len;
@@ -326,14 +324,14 @@ text_of(
 	if (values[i].p == NULL)
 		return 0;
 	if (json_unquote(text, values[i]) == -1)
-		return err_set(err, STATUS_DATA, "%s is not a string", names[i]);
+		return err_set(err, STATUS_DATA, "%s is not a string", member_names[i]);
 	*out = (struct slice){text->p + from, text->len - from};
 	return 0;
 }
 
 static int
-read_json_payload(const struct slice values[COUNT], struct event *e, int *is_json,
-    struct bytes *text, struct err *err)
+decode_payload(const struct slice values[COUNT], struct event *e, bool *is_json, struct bytes *text,
+    struct err *err)
 {
 	int given =
 	    (values[PAYLOAD].p != NULL) + (values[TEXT].p != NULL) + (values[BASE64].p != NULL);
@@ -349,43 +347,44 @@ read_json_payload(const struct slice values[COUNT], struct event *e, int *is_jso
 		return 0;
 	}
 	if (values[TEXT].p != NULL)
-		return text_of(values, TEXT, &e->payload, text, err);
-	if (text_of(values, BASE64, &coded, text, err) == -1)
+		return decode_member(values, TEXT, &e->payload, text, err);
+	if (decode_member(values, BASE64, &coded, text, err) == -1)
 		return -1;
 	from = text->len;
 	if (base64_decode(text, coded.p, coded.n) == -1)
-		return err_set(err, STATUS_DATA, "payload_base64 is not base64");
+		return err_set(err, STATUS_DATA, "payload_base64 is not Base64");
 	e->payload = (struct slice){text->p + from, text->len - from};
 	return 0;
 }
 
 int
 event_parse_json(
-    const char *s, size_t n, struct event *e, int *is_json, struct bytes *text, struct err *err)
+    const char *s, size_t n, struct event *e, bool *is_json, struct bytes *text, struct err *err)
 {
 	struct slice values[COUNT];
 	struct json_fault fault;
 
 	*e = (struct event){0};
 	text->len = 0;
-	bytes_reserve(text, 2 * n + 1); /* for all, base64 twice: what points into it stays */
+	bytes_reserve(
+	    text, 2 * n + 1); /* once for each member, twice for base64: text must not move */
 	if (json_check(s, n, &fault) == -1)
 		return err_set(
 		    err, STATUS_DATA, "not JSON: %s at byte %zu", fault.why, fault.at + 1);
-	if (collect(s, n, values, err) == -1)
+	if (collect_members(s, n, values, err) == -1)
 		return -1;
 	if (values[TYPE].p == NULL)
 		return err_set(err, STATUS_DATA, "no event_type");
-	if (text_of(values, TYPE, &e->type, text, err) == -1 ||
-	    text_of(values, TRACE_ID, &e->trace_id, text, err) == -1 ||
-	    text_of(values, CORRELATION_ID, &e->correlation_id, text, err) == -1 ||
-	    text_of(values, TIMESTAMP, &e->timestamp, text, err) == -1 ||
-	    text_of(values, SOURCE, &e->source, text, err) == -1 ||
-	    text_of(values, EVENT_ID, &e->event_id, text, err) == -1)
+	if (decode_member(values, TYPE, &e->type, text, err) == -1 ||
+	    decode_member(values, TRACE_ID, &e->trace_id, text, err) == -1 ||
+	    decode_member(values, CORRELATION_ID, &e->correlation_id, text, err) == -1 ||
+	    decode_member(values, TIMESTAMP, &e->timestamp, text, err) == -1 ||
+	    decode_member(values, SOURCE, &e->source, text, err) == -1 ||
+	    decode_member(values, EVENT_ID, &e->event_id, text, err) == -1)
 		return -1;
 	if (e->event_id.p != NULL && !event_id_legal(e->event_id))
 		return err_set(err, STATUS_DATA, "event_id is not 1 to 200 printable characters");
-	return read_json_payload(values, e, is_json, text, err);
+	return decode_payload(values, e, is_json, text, err);
 }
 
 void

@@ -1,13 +1,11 @@
 /*
- * event: one event. Checking it, reading it, writing it as the fields of a
- * stream entry, as a line of the buffer, and as the JSON line that ebsub prints.
+ * event: one event, converted from and to the fields of a stream entry and the JSON line that ebsub
+ * prints (ebsub(1), JSON). The line in the disk buffer is buffer/line.h's.
  *
- * The only user of cJSON, and only for our own small records: payload bytes are
- * never parsed into a tree and never printed anew (contract, G5).
+ * Payloads keep their exact bytes: they are neither parsed into a tree nor reformatted (G5,
+ * eventbus(7)). The functions here do not check event types; callers use names_legal.
  *
- * Whether a type is legal is not looked at here: callers ask names_legal.
- *
- * A struct event borrows all its bytes. Formats: contract sections 2, 3 and 5; ebbuffer(5).
+ * A struct event borrows all its bytes.
  */
 #ifndef EVENT_EVENT_H
 #define EVENT_EVENT_H
@@ -21,7 +19,7 @@
 
 struct event {
 	struct slice type;
-	struct slice payload;  /* exact bytes, trimmed */
+	struct slice payload;  /* exact bytes, without white space at the ends */
 	struct slice trace_id; /* may be empty */
 	struct slice correlation_id;
 	struct slice timestamp;
@@ -32,47 +30,46 @@ struct event {
 #define EVENT_FIELDS 7UL
 
 extern const struct slice event_field_names[EVENT_FIELDS];
-/* Where each member stands, in the order of event_field_names. */
+/* Stores pointers to the members of e, in the order of event_field_names. */
 void event_field_ptrs(struct event *e, struct slice *at[EVENT_FIELDS]);
-/* Which field a name is, looked for from `first` on, round; EVENT_FIELDS when it is none. */
+/* Returns the index of a field name, or EVENT_FIELDS when it is unknown. Searches from index
+ * `first` and wraps around, because fields mostly come in order. */
 size_t event_field_index(struct slice name, size_t first);
 
-/* The fields of a stream entry, in the contract's order: name, value, name, ... */
+/* Stores the fields of a stream entry, in the order of eventbus(7): name, value, name, ... */
 void event_to_fields(const struct event *e, struct slice kv[2 * EVENT_FIELDS]);
-/* the values alone */
+/* Stores the values alone. */
 void event_field_values(const struct event *e, struct slice value[EVENT_FIELDS]);
-/* The reverse, for entries by anybody: members whose field is missing stay empty
- * (p NULL); fields not known are ignored. The first of two equal names counts. */
+/* Reads an entry by any publisher. Members without a field have p NULL; unknown fields are ignored;
+ * the first of two fields of one name counts. */
 void event_from_fields(struct event *e, const struct slice *kv, size_t nkv);
-/* 1 when all fields have the same bytes; a missing one is an empty one. */
-int event_equal(const struct event *a, const struct event *b);
-/* 1 when an event_id given from outside may be used: 1 to 200 printable ASCII bytes. */
-int event_id_legal(struct slice id);
-
-/* --- what ebsub prints and ebpub -J takes -------------------------------- */
+/* Returns true when all fields have the same bytes. A missing field equals an empty one. */
+bool event_equal(const struct event *a, const struct event *b);
+/* Returns true for 1 to 200 printable ASCII bytes. */
+bool event_id_legal(struct slice id);
 
 /*
- * Appends one JSON line without newline for an entry by anybody (contract, section 5).
- * deliveries < 0: the member is left out (--peek). type is the one of the stream's name, used when
- * the entry has no event_type field.
+ * Appends the JSON line of an entry by any publisher, without a newline. `type` is the type in the
+ * stream's key; it stands in for a missing event_type field. With deliveries < 0 that member is
+ * left out.
  */
 void event_add_json(struct bytes *out, struct slice id, struct slice stream, struct slice type,
     const struct slice *kv, size_t nkv, int64_t deliveries);
-/* Appends the exact payload bytes, or of an entry without `payload` a JSON object of its fields
- * (values as strings; names and values that are not UTF-8 with U+FFFD for each bad byte). */
+/* Appends the exact payload. For an entry without a payload field appends a JSON object of its
+ * fields, with values as strings and U+FFFD for each byte that is not UTF-8. */
 void event_add_payload(struct bytes *out, const struct slice *kv, size_t nkv);
 
 /*
- * Reads one JSON object as event_add_json prints it: event_type is needed, and one of payload
- * (verbatim bytes of the value), payload_text, payload_base64; null or missing other members stay
- * empty; id, stream, deliveries are ignored; `fields` and members not known are refused. A
- * payload's bytes are borrowed from s, the rest from `text`, as in line_parse. f->status 65 on
- * failure. *is_json is 0 for payload_text and payload_base64: such payloads are taken as they are.
+ * Parses a JSON object as event_add_json writes it. event_type is required, and one of payload
+ * (the bytes of the value), payload_text and payload_base64. Other members that are null or absent
+ * stay empty; id, stream and deliveries are ignored; `fields` and unknown members are refused.
+ * payload is borrowed from s, all else from `text`, which is overwritten. *is_json is false for
+ * payload_text and payload_base64, whose bytes are not checked. Returns 0, or -1 with status 65.
  */
 int event_parse_json(
-    const char *s, size_t n, struct event *e, int *is_json, struct bytes *text, struct err *err);
+    const char *s, size_t n, struct event *e, bool *is_json, struct bytes *text, struct err *err);
 
-/* Appends {"timestamp":...,"buffer_stats":stats}, the payload of system.redis_recovered; stats is
+/* Appends {"timestamp":...,"buffer_stats":stats}, the payload of system.redis_recovered. stats is
  * JSON. */
 void event_add_recovered(struct bytes *out, const char *timestamp, struct slice stats);
 

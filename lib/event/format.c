@@ -17,8 +17,8 @@ format_check(const char *format, struct err *err)
 		if (legal == NULL)
 			continue;
 		if (p[1] == '\0')
-			return err_set(err, STATUS_USAGE,
-			    "-f: '%c' at the end of the format stands for nothing", *p);
+			return err_set(
+			    err, STATUS_USAGE, "-f: the format ends with a single '%c'", *p);
 		if (strchr(legal, p[1]) == NULL)
 			return err_set(err, STATUS_USAGE,
 			    "-f: unknown '%c%c' in the format; known are %%i %%t %%p %%T %%r %%c "
@@ -37,7 +37,7 @@ add_slice(struct bytes *out, struct slice s)
 }
 
 static void
-add_letter(struct bytes *out, char letter, const struct record *r, const struct event *e)
+add_conversion(struct bytes *out, char letter, const struct record *r, const struct event *e)
 {
 	switch (letter) {
 	case 'i': add_slice(out, r->id); break;
@@ -58,7 +58,7 @@ add_letter(struct bytes *out, char letter, const struct record *r, const struct 
 }
 
 static char
-escaped(char c)
+unescape_letter(char c)
 {
 	switch (c) {
 	case 'n': return '\n';
@@ -77,9 +77,9 @@ format_add(struct bytes *out, const char *format, const struct record *r)
 	event_from_fields(&e, r->kv, r->nkv);
 	for (const char *p = format; *p != '\0'; p++) {
 		if (*p == '%')
-			add_letter(out, *++p, r, &e);
+			add_conversion(out, *++p, r, &e);
 		else if (*p == '\\')
-			bytes_addc(out, escaped(*++p));
+			bytes_addc(out, unescape_letter(*++p));
 		else
 			bytes_addc(out, *p);
 	}

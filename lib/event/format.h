@@ -1,12 +1,16 @@
 /*
- * format: what a record looks like: JSON, the payload alone, or a pattern (ebsub -f).
+ * format: the format strings of ebsub -f.
  *
- *     %t type   %p payload   %T timestamp   %r trace id   %c correlation id   %s source   %e event
- * id %i entry ID   %k stream's key   %d deliveries (empty with --peek, or not known)   %% a percent
- * sign \n newline   \t tab   \r carriage return   \0 NUL   \\ backslash
+ *     %t type           %i entry ID            \n newline
+ *     %p payload        %k stream's key        \t tab
+ *     %T timestamp      %d deliveries          \r carriage return
+ *     %r trace ID       %e event ID            \0 NUL
+ *     %c correlation ID %s source              \\ backslash
+ *     %% percent sign
  *
- * What an entry does not have is empty; %t is then the stream's type, and %p of an entry without
- * payload is a JSON object of its fields, as with --payload. Nothing is escaped.
+ * A field that the entry lacks is empty, except that %t is then the type in the stream's key, and
+ * %p a JSON object of the entry's fields, as with --payload. %d is empty with --peek and when the
+ * number is unknown. Nothing is escaped.
  */
 #ifndef EVENT_FORMAT_H
 #define EVENT_FORMAT_H
@@ -16,17 +20,17 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
-/* One entry and where it was read. Borrowed. */
+/* An entry and where it was read. All bytes are borrowed. */
 struct record {
-	struct slice id, stream, type; /* type: of the stream's name */
+	struct slice id, stream, type; /* type: the one in the stream's key */
 	const struct slice *kv;
 	size_t nkv;
-	int64_t deliveries; /* -1: not through a group, or not known */
+	int64_t deliveries; /* -1: unknown, or not read through a group */
 };
 
-/* 0, or -1 with status 64 naming the letter. */
+/* Returns 0, or -1 with status 64 and a text that names the bad letter. */
 int format_check(const char *format, struct err *err);
-/* Appends the record by a format that was checked. */
+/* Appends the record. The format must have passed format_check. */
 void format_add(struct bytes *out, const char *format, const struct record *r);
 
 #endif

@@ -6,10 +6,10 @@
 #include "base/num.h"
 #include "base/status.h"
 
-/* A decimal as Redis prints it: no sign, no leading zero. Returns how many bytes it has, 0 when
- * none. */
+/* Parses a decimal as Redis prints it: no sign, no leading zero. Returns its length, or 0 when
+ * there is none. */
 static size_t
-digits(struct slice s, uint64_t *out)
+parse_decimal_part(struct slice s, uint64_t *out)
 {
 	uint64_t n = 0;
 	size_t i;
@@ -30,13 +30,13 @@ int
 id_parse(struct slice s, struct stream_id *id)
 {
 	struct stream_id v;
-	size_t n = digits(s, &v.ms);
+	size_t n = parse_decimal_part(s, &v.ms);
 
 	if (n == 0 || n >= s.n || s.p[n] != '-')
 		return -1;
 	s.p += n + 1;
 	s.n -= n + 1;
-	if (s.n == 0 || digits(s, &v.seq) != s.n)
+	if (s.n == 0 || parse_decimal_part(s, &v.seq) != s.n)
 		return -1;
 	*id = v;
 	return 0;
@@ -68,6 +68,16 @@ id_next(struct stream_id id)
 	return id;
 }
 
+struct stream_id
+id_before(struct stream_id id)
+{
+	if (id.seq > 0)
+		return (struct stream_id){id.ms, id.seq - 1};
+	if (id.ms > 0)
+		return (struct stream_id){id.ms - 1, UINT64_MAX};
+	return id;
+}
+
 static void
 cover_ms(struct id_place *out, uint64_t ms)
 {
@@ -75,9 +85,9 @@ cover_ms(struct id_place *out, uint64_t ms)
 	out->high = (struct stream_id){ms, UINT64_MAX};
 }
 
-/* -1 when s is no span: digits alone are an ID. */
+/* Returns -1 when s is not an age. Digits alone are an ID. */
 static int
-parse_span(const char *s, int64_t now, struct id_place *out)
+parse_age(const char *s, int64_t now, struct id_place *out)
 {
 	int64_t ms;
 
@@ -115,20 +125,10 @@ id_parse_place(
 		cover_ms(out, ms);
 		return 0;
 	}
-	if (parse_span(s, now, out) == 0 || parse_time(s, out) == 0)
+	if (parse_age(s, now, out) == 0 || parse_time(s, out) == 0)
 		return 0;
 	return err_set(err, STATUS_USAGE,
-	    "%s: '%s' is none of 0, $, an ID, a time as 2025-12-04T10:30:00Z, or 10m for ten "
-	    "minutes ago",
+	    "%s: '%s' is not a place in a stream: expected 0, $, an entry ID, a time such as "
+	    "2025-12-04T10:30:00Z, or an age such as 10m",
 	    option, s);
-}
-
-struct stream_id
-id_before(struct stream_id id)
-{
-	if (id.seq > 0)
-		return (struct stream_id){id.ms, id.seq - 1};
-	if (id.ms > 0)
-		return (struct stream_id){id.ms - 1, UINT64_MAX};
-	return id;
 }

@@ -4,42 +4,42 @@
 
 #include "base/bytes.h"
 
-int
+bool
 names_legal(const char *s, size_t n)
 {
 	if (n < 1 || n > NAMES_MAX || *s == '-')
-		return 0;
+		return false;
 	for (size_t i = 0; i < n; i++) {
 		char c = s[i];
 
 		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
 		    c != '.' && c != '_' && c != '-')
-			return 0;
+			return false;
 	}
-	return 1;
+	return true;
 }
 
-int
+bool
 names_legal_prefix(const char *s)
 {
 	size_t n = strlen(s);
 
 	if (n < 1 || n > 100)
-		return 0;
+		return false;
 	for (; *s != '\0'; s++)
 		if (*s <= ' ' || *s > '~' || strchr("*?[]\\", *s) != NULL)
-			return 0;
-	return 1;
+			return false;
+	return true;
 }
 
-int
+bool
 names_is_pattern(const char *s)
 {
 	return strpbrk(s, "*?[") != NULL;
 }
 
 static char *
-join(const char *prefix, const char *kind, const char *service, const char *type)
+join_key(const char *prefix, const char *kind, const char *service, const char *type)
 {
 	struct bytes b = {0};
 
@@ -57,23 +57,24 @@ join(const char *prefix, const char *kind, const char *service, const char *type
 char *
 names_stream(const char *prefix, const char *type)
 {
-	return join(prefix, ":stream:", NULL, type);
+	return join_key(prefix, ":stream:", NULL, type);
 }
 
 char *
 names_group(const char *prefix, const char *service, const char *type)
 {
-	return join(prefix, ":group:", service, type);
+	return join_key(prefix, ":group:", service, type);
 }
 
 char *
 names_dlq(const char *prefix, const char *type)
 {
-	return join(prefix, ":dlq:", NULL, type);
+	return join_key(prefix, ":dlq:", NULL, type);
 }
 
+/* Returns the type behind PREFIX and kind, or NULL. */
 static const char *
-part(const char *prefix, const char *kind, const char *key, size_t n)
+find_type(const char *prefix, const char *kind, const char *key, size_t n)
 {
 	size_t p = strlen(prefix), k = strlen(kind);
 
@@ -85,11 +86,11 @@ part(const char *prefix, const char *kind, const char *key, size_t n)
 const char *
 names_stream_type(const char *prefix, const char *key, size_t n)
 {
-	return part(prefix, ":stream:", key, n);
+	return find_type(prefix, ":stream:", key, n);
 }
 
 const char *
 names_dlq_type(const char *prefix, const char *key, size_t n)
 {
-	return part(prefix, ":dlq:", key, n);
+	return find_type(prefix, ":dlq:", key, n);
 }

@@ -1,30 +1,34 @@
 /*
- * names: event type <-> stream, group and dead-letter keys; what is legal. Pure.
+ * names: legal names, and the keys of streams, groups and dead letters.
  *
- * A type or service is 1 to 200 of [A-Za-z0-9._-], not beginning with '-'
- * (contract, section 2). Keys come as fresh strings that the caller frees.
+ * A type or service is 1 to 200 of [A-Za-z0-9._-], not beginning with '-' (eventbus(7)). Keys are
+ * new strings that the caller frees.
  */
 #ifndef EVENT_NAMES_H
 #define EVENT_NAMES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define NAMES_MAX 200
-#define NAMES_LEGAL "1 to 200 of [A-Za-z0-9._-], not beginning with '-'" /* for texts */
+#define NAMES_LEGAL "1 to 200 of [A-Za-z0-9._-], not beginning with '-'" /* for error texts */
 
-int names_legal(const char *s, size_t n); /* 1 when a legal type or service */
-/* 1 to 100 printable bytes without space or glob characters */
-int names_legal_prefix(const char *s);
-int names_is_pattern(const char *s); /* 1 when it holds * ? or [ */
+/* Returns true for a legal type or service. */
+bool names_legal(const char *s, size_t n);
+/* Returns true for 1 to 100 printable ASCII bytes without spaces and glob characters. */
+bool names_legal_prefix(const char *s);
+/* Returns true when s contains *, ? or [. */
+bool names_is_pattern(const char *s);
 
 char *names_stream(const char *prefix, const char *type); /* PREFIX:stream:TYPE */
+/* PREFIX:group:SERVICE:TYPE */
 char *names_group(const char *prefix, const char *service, const char *type);
 char *names_dlq(const char *prefix, const char *type); /* PREFIX:dlq:TYPE */
 
-/* The type in a stream's key, as a pointer into key (the rest of it, key need
- * not be NUL-terminated); NULL when it is not a stream of this prefix with a legal type. */
+/* Returns the type in the key of a stream, as a pointer to the last bytes of key, which need not be
+ * NUL-terminated. Returns NULL when the key has another form or prefix, or an illegal type. */
 const char *names_stream_type(const char *prefix, const char *key, size_t n);
-/* the same for dead letters */
+/* Returns the type in the key of a dead-letter stream, like names_stream_type. */
 const char *names_dlq_type(const char *prefix, const char *key, size_t n);
 
 #endif

@@ -93,7 +93,7 @@ user_without() {
 	for words in "consumers 't*'" "pending 't*'" "ack --yes 't*' 1-0" "set-id --yes 't*' 0" "retire --yes 't*' one" "reap --yes 't*'" \
 	    "destroy --yes t '[t]'"; do
 		eval "run -64 ebgroup $words"
-		assert_line --partial 'a pattern goes only with list'
+		assert_line --partial 'patterns are allowed only with list'
 	done
 }
 
@@ -558,10 +558,10 @@ at() {
 	run -64 ebgroup list "$long"
 	assert_output --partial "': an event type is 1 to 200 of"
 	run -64 ebgroup "$long"
-	assert_output --partial "' is no command; one of list,"
+	assert_output --partial "' is not a command; expected list,"
 	run -64 ebgroup retire --to "$long" t one
 	assert_output --partial "': a consumer's name is 1 to 200 printable characters"
 	run -64 ebgroup set-id --yes t "$(printf '\u00e9%.0s' {1..500})"
-	assert_output --partial "' is none of 0, $, an ID"
+	assert_output --partial "' is not a place in a stream: expected 0, $, an entry ID"
 	iconv -f utf-8 -t utf-8 <<<"$output" >/dev/null
 }

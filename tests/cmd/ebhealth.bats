@@ -137,7 +137,7 @@ took() {
 	EB_TIMEOUT=x run -3 ebhealth
 	health UNKNOWN 'rediss' -u rediss://host
 	unset EB_BUFFER_DIR XDG_STATE_HOME HOME
-	health UNKNOWN 'no place for the buffer.*-b'
+	health UNKNOWN 'no directory for the disk buffer.*-b'
 }
 
 @test "standard output that cannot be written is UNKNOWN" {

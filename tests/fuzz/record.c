@@ -5,14 +5,14 @@
 #include "fuzz.h"
 
 static void
-again(const struct event *e, int is_json)
+again(const struct event *e, bool is_json)
 {
 	struct slice kv[2 * EVENT_FIELDS];
 	struct bytes line = {0}, text = {0}, one = {0}, two = {0};
 	struct json_fault fault;
 	struct event back;
 	struct err err;
-	int back_json;
+	bool back_json;
 
 	event_to_fields(e, kv);
 	event_add_json(
@@ -46,7 +46,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	struct bytes text = {0};
 	struct event e;
 	struct err err = {.text = ""};
-	int is_json = -1;
+	bool is_json = false;
 	char *s = malloc(n);
 
 	if (n > 0)

@@ -129,7 +129,7 @@ argv conf"
 	printf '%s\n' '[t]' 'maxlen-hard = 500' 'trim = acked' >"$file"
 	EB_MAXLEN=500 conf
 	assert_line 'maxlen of t 500, acked, hard 500'
-	EB_MAXLEN=501 refused 78 "$file:2: [t] maxlen-hard 500 is below maxlen, which is 501"
+	EB_MAXLEN=501 refused 78 "$file:2: [t] maxlen-hard 500 is below maxlen 501"
 }
 
 @test "a config file with mistakes names its line" {
@@ -139,23 +139,23 @@ argv conf"
 		assert_output --partial "$3"
 	}
 	wrong '#\nnonsense' 2 'name = value'
-	wrong 'colour = red' 1 "'colour' is not known: url buffer prefix service timeout maxlen are"
-	wrong '[t]\n\nurl = redis://h' 3 "'url' is not known in a [TYPE] section: maxlen trim maxlen-hard are"
-	wrong '[t' 1 "']' is missing"
-	wrong '[a b]\nmaxlen = 1' 2 '[a b]: an event type expected'
+	wrong 'colour = red' 1 "unknown name 'colour'; expected url, buffer, prefix, service, timeout or maxlen"
+	wrong '[t]\n\nurl = redis://h' 3 "unknown name 'url' in a [TYPE] section; expected maxlen, trim or maxlen-hard"
+	wrong '[t' 1 "missing ']'"
+	wrong '[a b]\nmaxlen = 1' 2 '[a b]: an event type is 1 to 200 of'
 	wrong '[t]\nmaxlen = x' 2 'a number of entries'
 	wrong '[t]\ntrim = later' 2 "trim 'later': acked or length expected"
 	wrong '[t]\ntrim = acked\nmaxlen-hard = -1' 3 'a number of entries'
-	wrong '[t]\nmaxlen-hard = 500\ntrim = acked\nmaxlen = 501' 2 '[t] maxlen-hard 500 is below maxlen, which is 501'
-	wrong '[t]\ntrim = acked\nmaxlen-hard = 500' 3 '[t] maxlen-hard 500 is below maxlen, which is 10000'
-	wrong '[t]\ntrim = acked\nmaxlen-hard = 500\nmaxlen = 0' 3 'is below maxlen, which is 0, no limit'
-	wrong '[t]\n[u]\nmaxlen-hard = 50000' 3 '[u] maxlen-hard means something only with trim = acked'
-	wrong '[t]\ntrim = length\nmaxlen-hard = 50000' 3 'only with trim = acked'
+	wrong '[t]\nmaxlen-hard = 500\ntrim = acked\nmaxlen = 501' 2 '[t] maxlen-hard 500 is below maxlen 501'
+	wrong '[t]\ntrim = acked\nmaxlen-hard = 500' 3 '[t] maxlen-hard 500 is below maxlen 10000'
+	wrong '[t]\ntrim = acked\nmaxlen-hard = 500\nmaxlen = 0' 3 'is below maxlen 0 (no limit)'
+	wrong '[t]\n[u]\nmaxlen-hard = 50000' 3 '[u] maxlen-hard requires trim = acked'
+	wrong '[t]\ntrim = length\nmaxlen-hard = 50000' 3 'requires trim = acked'
 	wrong 'timeout = soon' 1 'seconds expected'
 	wrong 'url = redis://:secret@h:x' 1 'port'
 	wrong 'url = rediss://:secret@h' 1 'TLS'
-	wrong 'prefix = a b' 1 'prefix of keys'
-	wrong 'service =' 1 'name of the service'
+	wrong 'prefix = a b' 1 'a key prefix is'
+	wrong 'service =' 1 'a service name is'
 	wrong 'maxlen = -1' 1 'a number of entries'
 	printf 'timeout = soon\n' >"$file"
 	refused 78 "$file:1" -t 1
@@ -167,12 +167,12 @@ argv conf"
 }
 
 @test "people come with habits" {
-	refused 64 '-t mytopic: seconds expected: -t is the time-out (TYPE is an argument without a letter)' -t mytopic
-	refused 64 '-p 6379: -p is the prefix of keys, not a port: give the port with -u redis://host:6379/0' -p 6379
+	refused 64 '-t mytopic: seconds expected; -t is the timeout, and the event type needs no option' -t mytopic
+	refused 64 '-p 6379: -p is the key prefix, not the port; give the port with -u redis://host:6379/0' -p 6379
 	refused 64 'redis://localhost:6379/0' -u localhost
 	refused 64 'give a socket with -u unix:///path' -s /run/redis.sock
-	refused 64 'name of the service' -s 'a b'
-	refused 64 'prefix of keys' -p 'a*'
+	refused 64 'a service name is' -s 'a b'
+	refused 64 'a key prefix is' -p 'a*'
 	refused 64 'directory' -b ''
 	refused 64 'from 0.001 s to 1 day' -t 0
 	refused 64 'from 0.001 s to 1 day' -t 25h
@@ -194,7 +194,7 @@ argv conf"
 	assert_line 'state /var/lib/eb'
 	HOME='' conf
 	assert_failure 1
-	assert_output --partial '78 no place for the buffer'
+	assert_output --partial '78 no directory for the disk buffer'
 	assert_output --partial -- '-b DIR'
 	HOME='' conf -b /b
 	assert_success
@@ -235,7 +235,7 @@ argv conf"
 	: >"$EB_TMP/none"
 	refused 78 'is empty'
 	printf 'a\0b' >"$EB_TMP/none"
-	refused 78 'has a NUL'
+	refused 78 'contains a NUL'
 	unset EB_REDIS_PASSWORD_FILE
 	export CREDENTIALS_DIRECTORY=$EB_TMP/cred
 	mkdir -p "$EB_TMP/cred/redis-password"

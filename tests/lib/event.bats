@@ -241,8 +241,8 @@ json'
 	no '{"event_type":"t","payload":1,"payload_text":"x"}' 'more than one payload'
 	no '{"event_type":"t","payload_text":1}' 'payload_text is not a string'
 	no '{"event_type":"t","payload_base64":"x"}' 'not base64'
-	no '{"event_type":"t","payload":1,"fields":{}}' "'fields' is not known"
-	no '{"event_type":"t","payload":1,"x":1}' "'x' is not known"
+	no '{"event_type":"t","payload":1,"fields":{}}' "unknown member 'fields'"
+	no '{"event_type":"t","payload":1,"x":1}' "unknown member 'x'"
 	no '{"event_type":"t","payload":1,"event_id":""}' event_id
 	no '{"event_type":"t","payload":01}' 'leading zero'
 }
