@@ -12,22 +12,22 @@
 #define PORT 6379
 #define DB_MAX 1000000
 
-/* One URL while it is read: messages show it as `shown`, which has no secrets. */
-struct reading {
+/* A URL that is being parsed; messages show it as `shown`, without secrets. */
+struct url_parser {
 	struct url *u;
-	struct err *f;
+	struct err *err;
 	char *shown;
 };
 
 static int
-refuse(const struct reading *r, const char *why)
+refuse_url(const struct url_parser *p, const char *why)
 {
-	return err_set(r->f, STATUS_USAGE, "'%s': %s", r->shown, why);
+	return err_set(p->err, STATUS_USAGE, "'%s': %s", p->shown, why);
 }
 
-/* What may be a password stands before the last '@', whatever else is wrong. */
+/* Whatever else is wrong with s, a password can only stand before its last '@'. */
 static char *
-shown(const char *s)
+hide_secrets(const char *s)
 {
 	const char *at = strrchr(s, '@'), *from = strstr(s, "://");
 	struct bytes b = {0};
@@ -43,9 +43,9 @@ shown(const char *s)
 	return b.p;
 }
 
-/* The n bytes without %-escapes; NULL when one is broken or gives a NUL. */
+/* Returns the n bytes without %-escapes, or NULL when an escape is broken or gives a NUL. */
 static char *
-unescape(const char *s, size_t n)
+unescape_part(const char *s, size_t n)
 {
 	char *out = mem_alloc(n + 1), *o = out;
 
@@ -68,116 +68,118 @@ unescape(const char *s, size_t n)
 }
 
 static int
-read_db(const struct reading *r, const char *s)
+parse_db(const struct url_parser *p, const char *s)
 {
 	uint64_t n;
 
 	if (num_parse_u64(s, &n) == -1 || n > DB_MAX)
-		return refuse(r, "the database is a number from 0");
-	r->u->db = (int)n;
+		return refuse_url(p, "the database must be a number from 0 to 1000000");
+	p->u->db = (int)n;
 	return 0;
 }
 
-/* user, user:password, user: or :password; a lone colon is nothing. */
+/* user, user:password, user: or :password. A lone colon is allowed and gives neither. */
 static int
-read_login(const struct reading *r, const char *s, size_t n)
+parse_login(const struct url_parser *p, const char *s, size_t n)
 {
 	const char *colon = memchr(s, ':', n);
 	size_t user = colon == NULL ? n : (size_t)(colon - s);
 
-	if (user > 0 && (r->u->user = unescape(s, user)) == NULL)
-		return refuse(r, "bad %-escape before the '@'");
+	if (user > 0 && (p->u->user = unescape_part(s, user)) == NULL)
+		return refuse_url(p, "bad %-escape before the '@'");
 	if (colon == NULL || n == 1)
 		return 0;
-	r->u->password = unescape(colon + 1, n - user - 1);
-	return r->u->password == NULL ? refuse(r, "bad %-escape before the '@'") : 0;
+	p->u->password = unescape_part(colon + 1, n - user - 1);
+	return p->u->password == NULL ? refuse_url(p, "bad %-escape before the '@'") : 0;
 }
 
 static int
-read_port(const struct reading *r, const char *s)
+parse_port(const struct url_parser *p, const char *s)
 {
 	uint64_t n;
 
 	if (num_parse_u64(s, &n) == -1 || n < 1 || n > 65535)
-		return refuse(r, "the port is a number from 1 to 65535");
-	r->u->port = (int)n;
+		return refuse_url(p, "the port must be a number from 1 to 65535");
+	p->u->port = (int)n;
 	return 0;
 }
 
-/* host[:port], where the host may be an address in brackets; s is ours to cut. */
+/* host[:port], where the host may be an address in brackets. Modifies s. */
 static int
-read_host(const struct reading *r, char *s)
+parse_host(const struct url_parser *p, char *s)
 {
 	char *host = s, *end;
 
 	if (*s == '[') {
 		host++;
 		if ((end = strchr(s, ']')) == NULL)
-			return refuse(r, "']' is missing");
+			return refuse_url(p, "']' is missing");
 		*end++ = '\0';
 		if (host[strspn(host, "0123456789abcdefABCDEF:.")] != '\0')
-			return refuse(r, "no IPv6 address in the brackets");
+			return refuse_url(p, "the brackets must hold an IPv6 address");
 	} else {
 		end = s + strcspn(s, ":");
 		if (strchr(end + (*end != '\0'), ':') != NULL)
-			return refuse(r, "an IPv6 address stands in brackets");
+			return refuse_url(p, "an IPv6 address must be in brackets");
 	}
 	if (*end != '\0' && *end != ':')
-		return refuse(r, "':' and a port, or '/' and a database, expected after the host");
+		return refuse_url(
+		    p, "expected ':' and a port, or '/' and a database, after the host");
 	if (*end == ':') {
 		*end++ = '\0';
-		if (read_port(r, end) == -1)
+		if (parse_port(p, end) == -1)
 			return -1;
 	}
 	if (*host == '\0')
-		return refuse(r, "no host");
-	r->u->host = mem_strdup(host);
-	for (char *p = r->u->host; *p != '\0'; p++) {
-		if ((unsigned char)*p <= ' ' || *p == 0x7f || strchr("?#\\", *p) != NULL)
-			return refuse(r, "no such character may be in a host");
-		*p = (char)tolower((unsigned char)*p);
+		return refuse_url(p, "no host");
+	p->u->host = mem_strdup(host);
+	for (char *c = p->u->host; *c != '\0'; c++) {
+		if ((unsigned char)*c <= ' ' || *c == 0x7f || strchr("?#\\", *c) != NULL)
+			return refuse_url(p, "the host has an invalid character");
+		*c = (char)tolower((unsigned char)*c);
 	}
 	return 0;
 }
 
 static int
-read_tcp(const struct reading *r, const char *s)
+parse_tcp(const struct url_parser *p, const char *s)
 {
 	const char *at = strrchr(s, '@');
 	char *rest, *slash;
 	int result = -1;
 
-	r->u->port = PORT;
-	if (at != NULL && read_login(r, s, (size_t)(at - s)) == -1)
+	p->u->port = PORT;
+	if (at != NULL && parse_login(p, s, (size_t)(at - s)) == -1)
 		return -1;
 	rest = mem_strdup(at == NULL ? s : at + 1);
 	if ((slash = strchr(rest, '/')) != NULL)
 		*slash++ = '\0';
-	if (read_host(r, rest) == 0)
-		result = slash == NULL || *slash == '\0' ? 0 : read_db(r, slash);
+	if (parse_host(p, rest) == 0)
+		result = slash == NULL || *slash == '\0' ? 0 : parse_db(p, slash);
 	free(rest);
 	return result;
 }
 
 static int
-read_unix(const struct reading *r, const char *s)
+parse_unix(const struct url_parser *p, const char *s)
 {
 	size_t n = strcspn(s, "?");
 
 	if (*s != '/')
-		return refuse(r, "a socket is an absolute path: unix:///run/redis.sock");
-	if ((r->u->path = unescape(s, n)) == NULL)
-		return refuse(r, "bad %-escape in the path");
+		return refuse_url(
+		    p, "the socket must be an absolute path, as in unix:///run/redis.sock");
+	if ((p->u->path = unescape_part(s, n)) == NULL)
+		return refuse_url(p, "bad %-escape in the path");
 	if (s[n] == '\0')
 		return 0;
 	if (strncmp(s + n, "?db=", 4) != 0)
-		return refuse(r, "only ?db=N may follow the path");
-	return read_db(r, s + n + 4);
+		return refuse_url(p, "only ?db=N may follow the path");
+	return parse_db(p, s + n + 4);
 }
 
-/* s behind the scheme when it begins with that, in any case of letters; else NULL. */
+/* Returns the rest of s after the scheme, compared without case, or NULL. */
 static const char *
-behind(const char *s, const char *scheme)
+skip_scheme(const char *s, const char *scheme)
 {
 	size_t n = strlen(scheme);
 
@@ -188,29 +190,30 @@ behind(const char *s, const char *scheme)
 }
 
 static int
-read_any(const struct reading *r, const char *s)
+parse_scheme(const struct url_parser *p, const char *s)
 {
 	const char *rest;
 
-	if ((rest = behind(s, "redis://")) != NULL)
-		return read_tcp(r, rest);
-	if ((rest = behind(s, "unix://")) != NULL || (rest = behind(s, "redis+unix://")) != NULL ||
-	    (rest = behind(s, "unix:")) != NULL)
-		return read_unix(r, rest);
-	if (behind(s, "rediss://") != NULL)
-		return err_set(r->f, STATUS_CONFIG, "'%s': TLS is not supported yet", r->shown);
-	return refuse(
-	    r, "a URL such as redis://localhost:6379/0 or unix:///run/redis.sock expected");
+	if ((rest = skip_scheme(s, "redis://")) != NULL)
+		return parse_tcp(p, rest);
+	if ((rest = skip_scheme(s, "unix://")) != NULL ||
+	    (rest = skip_scheme(s, "redis+unix://")) != NULL ||
+	    (rest = skip_scheme(s, "unix:")) != NULL)
+		return parse_unix(p, rest);
+	if (skip_scheme(s, "rediss://") != NULL)
+		return err_set(p->err, STATUS_CONFIG, "'%s': TLS is not supported yet", p->shown);
+	return refuse_url(
+	    p, "expected a URL such as redis://localhost:6379/0 or unix:///run/redis.sock");
 }
 
 int
 url_parse(struct url *u, const char *s, struct err *err)
 {
-	struct reading r = {u, err, shown(s)};
+	struct url_parser r = {u, err, hide_secrets(s)};
 	int result;
 
 	*u = (struct url){0};
-	if ((result = read_any(&r, s)) == -1)
+	if ((result = parse_scheme(&r, s)) == -1)
 		url_free(u);
 	free(r.shown);
 	return result;

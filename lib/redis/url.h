@@ -1,11 +1,12 @@
 /*
- * url: where Redis is, and with which credentials.
+ * url: the address of a Redis server, its credentials and database.
  *
- *     redis://[user[:password]@]host[:port][/db]    [::1] in brackets; user may be empty
- *     unix:///path.sock[?db=N]      unix:/path.sock, redis+unix:// too
- * User, password and path may be %-escaped. rediss:// is recognised and refused
- * with status 78; what is no URL is refused with 64. Nothing else in a URL is accepted silently.
- * Reasons show the URL without what stands before the last '@'.
+ *     redis://[user[:password]@]host[:port][/db]    an IPv6 address in brackets: [::1]
+ *     unix:///path.sock[?db=N]                      also unix:/path.sock and redis+unix://
+ *
+ * User, password and path may be %-escaped; the user may be empty. rediss:// (TLS) is refused with
+ * status 78, anything else with 64. Messages show the URL without the part before the last '@',
+ * which may be a password.
  */
 #ifndef REDIS_URL_H
 #define REDIS_URL_H
@@ -20,12 +21,14 @@ struct url {
 	char *user, *password; /* NULL when none */
 };
 
-int url_parse(struct url *u, const char *s, struct err *err); /* *u is overwritten */
-void url_free(struct url *u);                                 /* wipes the password */
+/* Overwrites *u. */
+int url_parse(struct url *u, const char *s, struct err *err);
+/* Wipes the password. */
+void url_free(struct url *u);
 
-/* The same place in words without secrets: "redis://host:6379/0" or
- * "unix:///path.sock?db=0". A fresh string; two URLs mean the same target exactly
- * when these are equal (host in lower case). */
+/* Returns the target of the URL without secrets: "redis://host:6379/0" or "unix:///path.sock?db=0",
+ * the host in lower case. The caller frees it. Two URLs name the same target exactly when these are
+ * equal. */
 char *url_target(const struct url *u);
 
 #endif

@@ -293,7 +293,7 @@ END
 @test "what is put in one go arrives" {
 	rcli del exact
 	run probe "$EB_REDIS_URL" 2000 add exact 100 100000
-	assert_output "sent 100 answered 100 FINE"
+	assert_output "sent 100 answered 100 OK"
 	assert_equal "$(rcli xlen exact)" 100
 }
 

@@ -1,13 +1,15 @@
 /*
- * connprobe URL MS COMMAND: what lib/bus does, for lib/conn.bats.
+ * connprobe URL MS COMMAND: uses a connection (lib/redis/conn.h) with the timeout MS, for
+ * tests/lib/conn.bats.
  *
- *     open                facts of the greeting
- *     call WORD... [- WORD...]...  each command and its answer
- *     ping N              N pings in one go
- *     add KEY N BYTES     N entries in one go: how many were sent, how many answered
- *     block MS EXTRA      a read that blocks for MS
- *     idle MS             asks nothing and listens
- * A failure prints the reason, the status and the words, and ends with that status.
+ *     open                         prints the facts of the handshake
+ *     call WORD... [- WORD...]...  sends each command and prints its reply
+ *     ping N                       pipelines N pings
+ *     add KEY N BYTES              pipelines N entries, prints how many were sent and answered
+ *     block MS EXTRA               reads blocking for MS, with EXTRA ms more until the deadline
+ *     idle MS                      sends nothing and listens
+ *
+ * A failure prints the reason, the status and the message, and is the exit status.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,38 +21,38 @@
 #include "redis/conn.h"
 #include "redis/reply.h"
 
-static const char *const names[] = {"FINE", "REFUSED", "TIMEOUT", "CUT", "GARBAGE", "LATER",
+static const char *const why_names[] = {"OK", "REFUSED", "TIMEOUT", "CUT", "GARBAGE", "LATER",
     "READONLY", "DENIED", "NOPERM", "WRONGTYPE", "FULL", "TOOBIG", "NOGROUP", "MOVED", "UNBLOCKED",
     "OTHER"};
 
 static int
-number(const char *s)
+parse_int(const char *s)
 {
 	return (int)strtol(s, NULL, 10);
 }
 
 static void
-say(enum conn_why why, const struct err *err)
+print_failure(enum conn_why why, const struct err *err)
 {
-	printf("%s %d %s\n", names[why], err->status, err->text);
+	printf("%s %d %s\n", why_names[why], err->status, err->text);
 }
 
 static int
-dead(struct conn *conn, const struct err *err)
+print_dead(struct conn *conn, const struct err *err)
 {
-	say(conn_why(conn), err);
+	print_failure(conn_why(conn), err);
 	return err->status;
 }
 
 static void
-show(const struct reply *r)
+print_reply(const struct reply *r)
 {
 	struct slice t = reply_text(r);
 	struct err err;
 
 	if (reply_is_error(r)) {
 		reply_fail(&err, r, "call");
-		say(reply_why(r), &err);
+		print_failure(reply_why(r), &err);
 	} else if (reply_is_null(r))
 		puts("nil");
 	else if (reply_is_array(r))
@@ -62,20 +64,20 @@ show(const struct reply *r)
 }
 
 static int
-next(struct conn *conn, int64_t extra)
+print_next(struct conn *conn, int64_t extra)
 {
 	struct err err;
 	struct reply *r = conn_wait(conn, extra, &err);
 
 	if (r == NULL)
-		return dead(conn, &err);
-	show(r);
+		return print_dead(conn, &err);
+	print_reply(r);
 	reply_free(r);
 	return 0;
 }
 
 static int
-call(struct conn *conn, int argc, char **argv)
+send_commands(struct conn *conn, int argc, char **argv)
 {
 	struct slice words[64];
 	int n = 0, status = 0;
@@ -86,14 +88,14 @@ call(struct conn *conn, int argc, char **argv)
 			continue;
 		}
 		conn_put(conn, (size_t)n, words);
-		status = next(conn, 0);
+		status = print_next(conn, 0);
 		n = 0;
 	}
 	return status;
 }
 
 static int
-ping(struct conn *conn, int n)
+send_pings(struct conn *conn, int n)
 {
 	struct err err;
 	char text[16];
@@ -106,7 +108,7 @@ ping(struct conn *conn, int n)
 		struct reply *r = conn_wait(conn, 0, &err);
 
 		if (r == NULL)
-			return dead(conn, &err);
+			return print_dead(conn, &err);
 		if (reply_int(r) != i)
 			return 1;
 		reply_free(r);
@@ -116,7 +118,7 @@ ping(struct conn *conn, int n)
 }
 
 static int
-add(struct conn *conn, const char *key, int n, size_t bytes)
+add_entries(struct conn *conn, const char *key, int n, size_t bytes)
 {
 	struct slice words[] = {
 	    slice_of("XADD"), slice_of(key), slice_of("*"), slice_of("payload"), {NULL, bytes}};
@@ -131,44 +133,44 @@ add(struct conn *conn, const char *key, int n, size_t bytes)
 	while (conn_answered(conn) < conn_sent(conn) + conn_unsent(conn) &&
 	    (r = conn_wait(conn, 0, &err)) != NULL) {
 		if (reply_is_error(r))
-			show(r);
+			print_reply(r);
 		reply_free(r);
 		if (conn_answered(conn) == (uint64_t)n + 2)
 			break;
 	}
 	printf("sent %d answered %d %s\n", (int)conn_sent(conn) - 2, (int)conn_answered(conn) - 2,
-	    names[conn_why(conn)]);
+	    why_names[conn_why(conn)]);
 	free(payload);
 	return 0;
 }
 
 static int
-idle(struct conn *conn, int64_t ms)
+stay_idle(struct conn *conn, int64_t ms)
 {
 	int64_t end = clock_mono() + ms;
 	struct err err;
 
 	while (clock_mono() < end)
 		if (conn_poll(conn, -1, end - clock_mono(), &err) == -1)
-			return dead(conn, &err);
+			return print_dead(conn, &err);
 	puts("quiet");
 	return 0;
 }
 
 static int
-run(struct conn *conn, int argc, char **argv)
+run_command(struct conn *conn, int argc, char **argv)
 {
 	if (strcmp(argv[0], "call") == 0)
-		return call(conn, argc - 1, argv + 1);
+		return send_commands(conn, argc - 1, argv + 1);
 	if (strcmp(argv[0], "ping") == 0)
-		return ping(conn, number(argv[1]));
+		return send_pings(conn, parse_int(argv[1]));
 	if (strcmp(argv[0], "add") == 0)
-		return add(conn, argv[1], number(argv[2]), strtoul(argv[3], NULL, 10));
+		return add_entries(conn, argv[1], parse_int(argv[2]), strtoul(argv[3], NULL, 10));
 	if (strcmp(argv[0], "idle") == 0)
-		return idle(conn, number(argv[1]));
+		return stay_idle(conn, parse_int(argv[1]));
 	if (strcmp(argv[0], "block") == 0) {
 		conn_putl(conn, "XREAD", "BLOCK", argv[1], "STREAMS", "no-such-stream", "$", NULL);
-		return next(conn, number(argv[2]));
+		return print_next(conn, parse_int(argv[2]));
 	}
 	printf("%s %s %s %lld %s\n", conn_server_name(conn), conn_server_version(conn),
 	    conn_run_id(conn), (long long)conn_client_id(conn), conn_client_addr(conn));
@@ -187,11 +189,11 @@ main(int argc, char **argv)
 	process_init();
 	if (argc < 4 || url_parse(&u, argv[1], &err) == -1)
 		return 64;
-	if ((conn = conn_open(&u, number(argv[2]), &why, &err)) == NULL) {
-		say(why, &err);
+	if ((conn = conn_open(&u, parse_int(argv[2]), &why, &err)) == NULL) {
+		print_failure(why, &err);
 		status = err.status;
 	} else
-		status = run(conn, argc - 3, argv + 3);
+		status = run_command(conn, argc - 3, argv + 3);
 	conn_close(conn);
 	url_free(&u);
 	return status;

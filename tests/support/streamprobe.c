@@ -1,10 +1,12 @@
 /*
- * streamprobe URL COMMAND: what lib/stream and lib/group do, for lib/stream.bats.
+ * streamprobe URL COMMAND: uses the commands on streams and groups (lib/redis/stream.h,
+ * group.h, scan.h, fence.h), for tests/lib/stream.bats. It prints each result, or the number of
+ * the enum conn_why, the status and the message of a failure.
  *
- *     id TEXT...                  each ID and the next, or "bad"
+ *     id TEXT...                  each ID and the next one, or "bad"
  *     add KEY MAXLEN [NAME VALUE]...
  *     info KEY, groups KEY, needed KEY, length KEY, trim KEY ID LIMIT
- *     scan KEY AFTER PAGE, newest KEY COUNT, keys PATTERN
+ *     scan KEY AFTER PAGE, first KEY (stops after 2), newest KEY COUNT, keys PATTERN
  *     fence RUNID CLIENT ADDR
  *     ensure KEY GROUP START, read KEY GROUP CONSUMER COUNT ID [ack]
  */
@@ -22,16 +24,16 @@
 #include "redis/stream.h"
 
 static enum conn_why why;
-static struct err f;
+static struct err err;
 
 static int
-number(const char *s)
+parse_int(const char *s)
 {
 	return (int)strtol(s, NULL, 10);
 }
 
 static const char *
-text(struct stream_id id)
+id_text(struct stream_id id)
 {
 	static char out[4][ID_SIZE];
 	static int i;
@@ -41,14 +43,14 @@ text(struct stream_id id)
 }
 
 static int
-bad(void)
+print_failure(void)
 {
-	printf("%d %d %s\n", (int)why, f.status, f.text);
+	printf("%d %d %s\n", (int)why, err.status, err.text);
 	return 1;
 }
 
 static struct stream_id
-parse(const char *s)
+parse_stream_id(const char *s)
 {
 	struct stream_id id = {0};
 
@@ -57,7 +59,7 @@ parse(const char *s)
 }
 
 static void
-ids(char **argv)
+print_ids(char **argv)
 {
 	struct stream_id id;
 
@@ -65,11 +67,12 @@ ids(char **argv)
 		if (id_parse(slice_of(*argv), &id) == -1)
 			puts("bad");
 		else
-			printf("%s %s %d\n", text(id), text(id_next(id)), id_cmp(id, id_next(id)));
+			printf("%s %s %d\n", id_text(id), id_text(id_next(id)),
+			    id_cmp(id, id_next(id)));
 }
 
 static int
-add(struct conn *conn, int argc, char **argv)
+add_entry(struct conn *conn, int argc, char **argv)
 {
 	struct slice kv[16];
 	struct stream_id id;
@@ -78,50 +81,50 @@ add(struct conn *conn, int argc, char **argv)
 
 	for (int i = 2; i < argc; i++)
 		kv[i - 2] = slice_of(argv[i]);
-	stream_put_add(conn, argv[0], number(argv[1]), kv, (size_t)argc - 2);
-	r = conn_wait(conn, 0, &f);
-	ok = stream_take_add(r, &id, &why, &f);
+	stream_put_add(conn, argv[0], parse_int(argv[1]), kv, (size_t)argc - 2);
+	r = conn_wait(conn, 0, &err);
+	ok = stream_take_add(r, &id, &why, &err);
 	reply_free(r);
 	if (ok == -1)
-		return bad();
-	puts(text(id));
+		return print_failure();
+	puts(id_text(id));
 	return 0;
 }
 
 static int
-info(struct conn *conn, const char *key)
+print_info(struct conn *conn, const char *key)
 {
 	struct stream_info i;
 
-	if (stream_info(conn, key, &i, &why, &f) == -1)
-		return bad();
+	if (stream_info(conn, key, &i, &why, &err) == -1)
+		return print_failure();
 	printf("exists=%d length=%d added=%d groups=%d generated=%s deleted=%s first=%s", i.exists,
-	    (int)i.length, (int)i.added, (int)i.groups, text(i.last_generated), text(i.max_deleted),
-	    text(i.first));
-	printf(" last=%s\n", text(i.last));
+	    (int)i.length, (int)i.added, (int)i.groups, id_text(i.last_generated),
+	    id_text(i.max_deleted), id_text(i.first));
+	printf(" last=%s\n", id_text(i.last));
 	return 0;
 }
 
 static int
-groups(struct conn *conn, const char *key, int needed)
+print_groups(struct conn *conn, const char *key, int needed)
 {
 	struct stream_info i;
 	struct stream_group *g;
 	size_t n;
 
-	if (stream_info(conn, key, &i, &why, &f) == -1 ||
-	    stream_groups(conn, key, &g, &n, &why, &f) == -1)
-		return bad();
+	if (stream_info(conn, key, &i, &why, &err) == -1 ||
+	    stream_groups(conn, key, &g, &n, &why, &err) == -1)
+		return print_failure();
 	if (needed)
-		puts(text(stream_lowest_needed(g, n)));
+		puts(id_text(stream_lowest_needed(g, n)));
 	for (size_t k = 0; k < n && !needed; k++) {
 		bool known;
 		uint64_t lost = stream_lost(&i, &g[k], &known);
 
 		printf(
 		    "%s consumers=%d pending=%d delivered=%s read=%d lag=%d lowest=%s lost=%d%s\n",
-		    g[k].name, (int)g[k].consumers, (int)g[k].pending, text(g[k].last_delivered),
-		    (int)g[k].entries_read, (int)g[k].lag, text(g[k].lowest_pending), (int)lost,
+		    g[k].name, (int)g[k].consumers, (int)g[k].pending, id_text(g[k].last_delivered),
+		    (int)g[k].entries_read, (int)g[k].lag, id_text(g[k].lowest_pending), (int)lost,
 		    known ? "" : "?");
 	}
 	stream_groups_free(g, n);
@@ -129,7 +132,7 @@ groups(struct conn *conn, const char *key, int needed)
 }
 
 static int
-show(void *arg, struct slice id, const struct slice *kv, size_t nkv)
+print_entry(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 {
 	int *left = arg;
 
@@ -141,28 +144,28 @@ show(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 }
 
 static int
-show_entry(void *arg, size_t key, const struct group_entry *e)
+print_group_entry(void *arg, size_t key, const struct group_entry *e)
 {
 	int many = -1;
 
 	(void)key;
 	if (e->gone)
 		printf("gone ");
-	show(&many, e->id, e->kv, e->nkv);
+	print_entry(&many, e->id, e->kv, e->nkv);
 	bytes_add(arg, e->id.p, e->id.n);
 	bytes_addc(arg, '\n');
 	return 0;
 }
 
 static int
-keys(struct conn *conn, const char *pattern)
+print_keys(struct conn *conn, const char *pattern)
 {
 	char **k;
 	size_t n;
 	bool complete;
 
-	if (scan_keys(conn, pattern, clock_mono() + 2000, &k, &n, &complete, &f) == -1)
-		return bad();
+	if (scan_keys(conn, pattern, clock_mono() + 2000, &k, &n, &complete, &err) == -1)
+		return print_failure();
 	for (size_t i = 0; i < n; i++) {
 		puts(k[i]);
 		free(k[i]);
@@ -172,18 +175,18 @@ keys(struct conn *conn, const char *pattern)
 }
 
 static int
-ensure(struct conn *conn, char **argv)
+ensure_group(struct conn *conn, char **argv)
 {
 	bool created, stream_new;
 
-	if (group_ensure(conn, argv[0], argv[1], argv[2], &created, &stream_new, &why, &f) == -1)
-		return bad();
+	if (group_ensure(conn, argv[0], argv[1], argv[2], &created, &stream_new, &why, &err) == -1)
+		return print_failure();
 	printf("created=%d stream_new=%d\n", created, stream_new);
 	return 0;
 }
 
 static int
-group_read(struct conn *conn, int argc, char **argv)
+read_group(struct conn *conn, int argc, char **argv)
 {
 	const char *key = argv[0], *id = argv[4];
 	struct bytes seen = {0};
@@ -193,18 +196,18 @@ group_read(struct conn *conn, int argc, char **argv)
 	size_t n = 0;
 	int ok;
 
-	group_put_read(conn, argv[1], argv[2], (size_t)number(argv[3]), -1, &key, &id, 1);
-	r = conn_wait(conn, 0, &f);
-	ok = group_take_read(r, &key, 1, show_entry, &seen, &why, &f);
+	group_put_read(conn, argv[1], argv[2], (size_t)parse_int(argv[3]), -1, &key, &id, 1);
+	r = conn_wait(conn, 0, &err);
+	ok = group_take_read(r, &key, 1, print_group_entry, &seen, &why, &err);
 	reply_free(r);
 	if (ok == -1)
-		return bad();
+		return print_failure();
 	bytes_str(&seen);
 	for (char *p = strtok_r(seen.p, "\n", &rest); p != NULL; p = strtok_r(NULL, "\n", &rest))
 		one[n++] = slice_of(p);
 	if (argc > 5 && n > 0) {
 		group_put_ack(conn, key, argv[1], one, n);
-		r = conn_wait(conn, 0, &f);
+		r = conn_wait(conn, 0, &err);
 		printf("acknowledged %d\n", (int)reply_int(r));
 		reply_free(r);
 	}
@@ -213,50 +216,51 @@ group_read(struct conn *conn, int argc, char **argv)
 }
 
 static int
-run(struct conn *conn, int argc, char **argv)
+run_command(struct conn *conn, int argc, char **argv)
 {
 	const char *c = argv[0], *key = argc > 1 ? argv[1] : "";
 	uint64_t n = 0;
 	int many = -1, r = 0;
 
 	if (strcmp(c, "id") == 0)
-		ids(argv + 1);
+		print_ids(argv + 1);
 	else if (strcmp(c, "add") == 0)
-		return add(conn, argc - 1, argv + 1);
+		return add_entry(conn, argc - 1, argv + 1);
 	else if (strcmp(c, "info") == 0)
-		return info(conn, key);
+		return print_info(conn, key);
 	else if (strcmp(c, "groups") == 0 || strcmp(c, "needed") == 0)
-		return groups(conn, key, c[0] == 'n');
+		return print_groups(conn, key, c[0] == 'n');
 	else if (strcmp(c, "length") == 0)
-		r = stream_length(conn, key, &n, &why, &f);
+		r = stream_length(conn, key, &n, &why, &err);
 	else if (strcmp(c, "trim") == 0)
-		r = stream_trim_minid(
-		    conn, key, parse(argv[2]), (uint64_t)number(argv[3]), &n, &why, &f);
+		r = stream_trim_minid(conn, key, parse_stream_id(argv[2]),
+		    (uint64_t)parse_int(argv[3]), &n, &why, &err);
 	else if (strcmp(c, "scan") == 0)
-		return scan_entries(conn, key, parse(argv[2]), (size_t)number(argv[3]), show, &many,
-		           &why, &f) == 0
+		return scan_entries(conn, key, parse_stream_id(argv[2]), (size_t)parse_int(argv[3]),
+		           print_entry, &many, &why, &err) == 0
 		    ? 0
-		    : bad();
+		    : print_failure();
 	else if (strcmp(c, "first") == 0) {
 		many = 2;
 		printf("stopped with %d\n",
-		    scan_entries(conn, key, parse("0-0"), 10, show, &many, &why, &f));
+		    scan_entries(
+		        conn, key, parse_stream_id("0-0"), 10, print_entry, &many, &why, &err));
 		return 0;
 	} else if (strcmp(c, "newest") == 0)
-		return scan_newest(
-		           conn, key, "+", (size_t)number(argv[2]), show, &many, &why, &f) == 0
+		return scan_newest(conn, key, "+", (size_t)parse_int(argv[2]), print_entry, &many,
+		           &why, &err) == 0
 		    ? 0
-		    : bad();
+		    : print_failure();
 	else if (strcmp(c, "keys") == 0)
-		return keys(conn, key);
+		return print_keys(conn, key);
 	else if (strcmp(c, "fence") == 0)
-		r = fence_conn(conn, key, number(argv[2]), argv[3], &f);
+		r = fence_conn(conn, key, parse_int(argv[2]), argv[3], &err);
 	else if (strcmp(c, "ensure") == 0)
-		return ensure(conn, argv + 1);
+		return ensure_group(conn, argv + 1);
 	else if (strcmp(c, "read") == 0)
-		return group_read(conn, argc - 1, argv + 1);
+		return read_group(conn, argc - 1, argv + 1);
 	if (r == -1)
-		return bad();
+		return print_failure();
 	if (strcmp(c, "length") == 0 || strcmp(c, "trim") == 0)
 		printf("%d\n", (int)n);
 	return 0;
@@ -270,12 +274,12 @@ main(int argc, char **argv)
 	int status;
 
 	process_init();
-	if (argc < 3 || url_parse(&u, argv[1], &f) == -1 ||
-	    (conn = conn_open(&u, 2000, &why, &f)) == NULL) {
-		puts(f.text);
+	if (argc < 3 || url_parse(&u, argv[1], &err) == -1 ||
+	    (conn = conn_open(&u, 2000, &why, &err)) == NULL) {
+		puts(err.text);
 		return 64;
 	}
-	status = run(conn, argc - 2, argv + 2);
+	status = run_command(conn, argc - 2, argv + 2);
 	conn_close(conn);
 	url_free(&u);
 	return status;
