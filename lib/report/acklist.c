@@ -13,7 +13,7 @@
 #define LINE_MAX_BYTES 256
 
 static void
-put(const struct acklist *a, struct stream_id id)
+send_id(const struct acklist *a, struct stream_id id)
 {
 	char text[ID_SIZE];
 
@@ -24,18 +24,18 @@ put(const struct acklist *a, struct stream_id id)
 		group_put_ack(a->conn, a->key, a->group, &(struct slice){text, strlen(text)}, 1);
 }
 
-/* The list begins at the ID, and goes on behind it when that is not in it. */
+/* XPENDING lists from the ID on: when the ID is not pending, the first entry is a later one. */
 static void
-take(struct acklist *a, struct stream_id id, const struct reply *r)
+take_ack_reply(struct acklist *a, struct stream_id id, const struct reply *r)
 {
 	struct pending p;
 	bool found = a->lookup && pending_parse(r, 0, &p) == 0 && id_cmp(p.id, id) == 0;
-	bool was = a->lookup ? found : reply_int(r) == 1;
+	bool was_pending = a->lookup ? found : reply_int(r) == 1;
 
-	a->pending += was;
-	a->not_pending += !was;
+	a->pending += was_pending;
+	a->not_pending += !was_pending;
 	if (a->fn != NULL)
-		a->fn(a->arg, id, was, found ? &p : NULL);
+		a->fn(a->arg, id, was_pending, found ? &p : NULL);
 }
 
 int
@@ -46,7 +46,7 @@ acklist_flush(struct acklist *a, struct err *err)
 
 	a->n = 0;
 	for (size_t i = 0; i < n; i++)
-		put(a, a->ids[i]);
+		send_id(a, a->ids[i]);
 	for (size_t i = 0; i < n; i++) {
 		struct reply *r = conn_wait(a->conn, 0, err);
 
@@ -57,7 +57,7 @@ acklist_flush(struct acklist *a, struct err *err)
 		if (reply_is_error(r))
 			ok = reply_fail(err, r, a->lookup ? "XPENDING" : "XACK");
 		else
-			take(a, a->ids[i], r);
+			take_ack_reply(a, a->ids[i], r);
 		reply_free(r);
 	}
 	return ok;
@@ -77,7 +77,7 @@ acklist_add_args(struct acklist *a, char *const *ids, size_t n, struct err *err)
 
 	for (size_t i = 0; i < n; i++)
 		if (id_parse(slice_of(ids[i]), &id) == -1)
-			return err_set(err, STATUS_USAGE, "'%s' is no ID", ids[i]);
+			return err_set(err, STATUS_USAGE, "'%s' is not an entry ID", ids[i]);
 	for (size_t i = 0; i < n; i++)
 		if (id_parse(slice_of(ids[i]), &id) == 0 && acklist_add(a, id, err) == -1)
 			return -1;
@@ -85,20 +85,20 @@ acklist_add_args(struct acklist *a, char *const *ids, size_t n, struct err *err)
 }
 
 static int
-take_line(struct acklist *a, const struct lines *in, struct slice line, acklist_bad_fn *bad,
+add_id_line(struct acklist *a, const struct lines *in, struct slice line, acklist_bad_fn *bad,
     struct err *err)
 {
 	struct stream_id id;
-	struct err no;
+	struct err bad_id;
 
 	line = json_trim(line.p, line.n);
 	if (line.n == 0)
 		return 0;
 	if (id_parse(line, &id) == 0)
 		return acklist_add(a, id, err);
-	err_set(
-	    &no, STATUS_DATA, "line %llu: '%.*s' is no ID", lines_number(in), (int)line.n, line.p);
-	bad(a->arg, no.text);
+	err_set(&bad_id, STATUS_DATA, "line %llu: '%.*s' is not an entry ID", lines_number(in),
+	    (int)line.n, line.p);
+	bad(a->arg, bad_id.text);
 	return 0;
 }
 
@@ -112,12 +112,12 @@ acklist_add_lines(struct acklist *a, int fd, acklist_bad_fn *bad, struct err *er
 
 	while (ok == 0 && !lines_ended(in)) {
 		while (ok == 0 && (got = lines_next(in, &line)) != LINES_NONE)
-			ok = take_line(
-			    a, in, got == LINES_LONG ? slice_of("(a long line)") : line, bad, err);
+			ok = add_id_line(a, in,
+			    got == LINES_LONG ? slice_of("(line too long)") : line, bad, err);
 		if (ok == 0)
 			ok = acklist_flush(a, err);
 		if (ok == 0 && lines_fill(in) == -1 && errno != EINTR)
-			ok = err_sys(err, STATUS_SOME, "standard input");
+			ok = err_sys(err, STATUS_SOME, "read standard input");
 	}
 	lines_free(in);
 	return ok;

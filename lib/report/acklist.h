@@ -1,7 +1,7 @@
 /*
- * acklist: entries acknowledged by their IDs, or only looked up, many in one round trip.
+ * acklist: acknowledges entries by ID, or only looks them up, ACKLIST_BATCH per round trip.
  *
- * Unlike one XACK of many it tells for each whether it was pending.
+ * Sends one XACK per entry, so that the caller learns of each whether it was pending.
  */
 #ifndef REPORT_ACKLIST_H
 #define REPORT_ACKLIST_H
@@ -11,9 +11,10 @@
 
 #define ACKLIST_BATCH 256
 
-/* p: of one that was looked up and is pending, else NULL. */
+/* p: the pending entry, when it was looked up and is pending; else NULL. */
 typedef void acklist_fn(void *arg, struct stream_id id, bool was_pending, const struct pending *p);
 
+/* text: a message that names a line that is not an entry ID. */
 typedef void acklist_bad_fn(void *arg, const char *text);
 
 struct acklist {
@@ -22,22 +23,24 @@ struct acklist {
 	bool lookup;    /* XPENDING instead of XACK */
 	acklist_fn *fn; /* may be NULL */
 	void *arg;
-	uint64_t pending, not_pending; /* so far */
-	/* sent, and the connection died before the answer: acknowledged or not */
+	uint64_t pending, not_pending; /* replies so far */
+	/* sent, no reply before the connection died: may be acknowledged */
 	uint64_t in_doubt;
 	struct stream_id ids[ACKLIST_BATCH];
-	size_t n; /* of them, not sent yet */
+	size_t n; /* IDs not sent yet */
 };
 
-/* Sends when there are ACKLIST_BATCH. 0 or -1. */
+/* Sends when ACKLIST_BATCH IDs have been added. Returns 0, or -1. */
 int acklist_add(struct acklist *a, struct stream_id id, struct err *err);
-/* Sends what was added. */
+/* Sends what was added, and reads the replies. */
 int acklist_flush(struct acklist *a, struct err *err);
-/* Those that somebody typed, and flushes. -1 with status 64: one is no ID, nothing was done. */
+/* Adds command-line arguments and flushes. Returns -1 with status 64 when one is not an ID; nothing
+ * was sent then. */
 int acklist_add_args(struct acklist *a, char *const *ids, size_t n, struct err *err);
 /*
- * An ID in each line of a descriptor, white space around it and empty lines left out; bad is told,
- * with a->arg, of what is none, and it goes on. What has come is done before more is waited for.
+ * Reads a descriptor to its end, one ID per line; ignores white space and empty lines. Calls bad
+ * with a->arg for a line that is not an ID, and goes on. Sends what has been read before it waits
+ * for more.
  */
 int acklist_add_lines(struct acklist *a, int fd, acklist_bad_fn *bad, struct err *err);
 

@@ -7,100 +7,101 @@
 #include "base/status.h"
 #include "buffer/line.h"
 
-/* --- the columns that both have --------------------------------------------------- */
-
-/* el: NULL when it is no event. */
+/* line: NULL when it is not an event. */
 static void
-columns(struct bytes *out, const char *when, const struct line *el, size_t bytes)
+add_columns(struct bytes *out, const char *when, const struct line *line, size_t bytes)
 {
 	const struct slice none = {"-", 1};
-	struct slice type = el != NULL ? el->e.type : none, id = el != NULL ? el->e.event_id : none;
+	struct slice type = line != NULL ? line->e.type : none,
+	             id = line != NULL ? line->e.event_id : none;
 
 	bytes_addf(out, "%-27s  %-24.*s  %-36.*s  %8zu", when, (int)type.n, type.p, (int)id.n, id.p,
 	    bytes);
 }
 
-/* The names of the columns, which count for nothing. */
+/* Column names do not count against the limit, and cannot stop the output. */
 static void
-head(struct bufferfmt *l, const char *when, const char *rest)
+emit_header(struct bufferfmt *fmt, const char *when, const char *rest)
 {
-	if (l->json || l->quiet)
+	if (fmt->json || fmt->quiet)
 		return;
-	l->text.len = 0;
-	bytes_addf(&l->text, "%-27s  %-24s  %-36s  %8s%s", when, "TYPE", "EVENT ID", "BYTES", rest);
-	l->emit(l->arg, bytes_str(&l->text));
+	fmt->text.len = 0;
+	bytes_addf(
+	    &fmt->text, "%-27s  %-24s  %-36s  %8s%s", when, "TYPE", "EVENT ID", "BYTES", rest);
+	fmt->emit(fmt->arg, bytes_str(&fmt->text));
 }
 
-/* One record, whole. */
+/* Returns non-zero to stop. */
 static int
-put(struct bufferfmt *l)
+emit_record(struct bufferfmt *fmt)
 {
-	return l->emit(l->arg, bytes_str(&l->text)) || (l->limit && --l->limit == 0);
+	return fmt->emit(fmt->arg, bytes_str(&fmt->text)) || (fmt->limit && --fmt->limit == 0);
 }
 
 /* --- the buffer ---------------------------------------------------------------------- */
 
 static void
-waiting_json(struct bytes *out, const struct inspect_line *l)
+undelivered_json(struct bytes *out, const struct inspect_line *line)
 {
 	jsonwrite_begin(out);
-	jsonwrite_text(out, "segment", l->segment);
-	jsonwrite_count(out, "offset", l->offset);
-	jsonwrite_count(out, "bytes", l->bytes);
-	if (l->bad != NULL) {
-		jsonwrite_text(out, "bad", l->bad);
+	jsonwrite_text(out, "segment", line->segment);
+	jsonwrite_count(out, "offset", line->offset);
+	jsonwrite_count(out, "bytes", line->bytes);
+	if (line->bad != NULL) {
+		jsonwrite_text(out, "bad", line->bad);
 	} else {
-		jsonwrite_slice(out, "event_type", l->line->e.type);
-		jsonwrite_slice(out, "event_id", l->line->e.event_id);
-		jsonwrite_time(out, "buffered_at", l->line->buffered_at);
-		jsonwrite_slice(out, "timestamp", l->line->e.timestamp);
-		jsonwrite_slice(out, "source", l->line->e.source);
-		jsonwrite_bool(out, "derived", l->derived);
-		jsonwrite_bool(out, "in_doubt", l->line->in_doubt);
-		if (l->held != NULL)
-			jsonwrite_text(out, "held", l->held);
+		jsonwrite_slice(out, "event_type", line->line->e.type);
+		jsonwrite_slice(out, "event_id", line->line->e.event_id);
+		jsonwrite_time(out, "buffered_at", line->line->buffered_at);
+		jsonwrite_slice(out, "timestamp", line->line->e.timestamp);
+		jsonwrite_slice(out, "source", line->line->e.source);
+		jsonwrite_bool(out, "derived", line->derived);
+		jsonwrite_bool(out, "in_doubt", line->line->in_doubt);
+		if (line->held != NULL)
+			jsonwrite_text(out, "held", line->held);
 	}
 	jsonwrite_end(out);
 }
 
 static void
-waiting_text(struct bytes *out, const struct inspect_line *l)
+undelivered_text(struct bytes *out, const struct inspect_line *line)
 {
 	char when[CLOCK_SIZE] = "-";
 
-	if (l->bad == NULL)
-		clock_format(l->line->buffered_at, when);
-	columns(out, when, l->bad != NULL ? NULL : l->line, l->bytes);
-	if (l->bad != NULL)
-		bytes_addf(out, "  BAD: %s (%s at %" PRIu64 ")", l->bad, l->segment, l->offset);
-	else if (l->held != NULL)
-		bytes_addf(out, "  held: %s", l->held);
-	else if (l->line->in_doubt)
+	if (line->bad == NULL)
+		clock_format(line->line->buffered_at, when);
+	add_columns(out, when, line->bad != NULL ? NULL : line->line, line->bytes);
+	if (line->bad != NULL)
+		bytes_addf(
+		    out, "  BAD: %s (%s at %" PRIu64 ")", line->bad, line->segment, line->offset);
+	else if (line->held != NULL)
+		bytes_addf(out, "  held: %s", line->held);
+	else if (line->line->in_doubt)
 		bytes_adds(out, "  in doubt");
 	bytes_str(out);
 	err_clean(out->p);
 }
 
 static int
-on_waiting(void *arg, const struct inspect_line *line)
+on_undelivered(void *arg, const struct inspect_line *line)
 {
-	struct bufferfmt *l = arg;
+	struct bufferfmt *fmt = arg;
 
-	l->text.len = 0;
-	if (l->json)
-		waiting_json(&l->text, line);
+	fmt->text.len = 0;
+	if (fmt->json)
+		undelivered_json(&fmt->text, line);
 	else
-		waiting_text(&l->text, line);
+		undelivered_text(&fmt->text, line);
 	if (line->bad != NULL)
-		l->status = status_worse(l->status, STATUS_SOME);
-	return put(l);
+		fmt->status = status_worse(fmt->status, STATUS_SOME);
+	return emit_record(fmt);
 }
 
 static int
-show_waiting(struct bufferfmt *l, struct buffer *buf, struct err *err)
+show_undelivered(struct bufferfmt *fmt, struct buffer *buf, struct err *err)
 {
-	head(l, "BUFFERED AT", "");
-	return inspect_lines(buf, on_waiting, l, err) == -1 ? -1 : 0;
+	emit_header(fmt, "BUFFERED AT", "");
+	return inspect_lines(buf, on_undelivered, fmt, err) == -1 ? -1 : 0;
 }
 
 /* --- quarantine ------------------------------------------------------------------------ */
@@ -132,7 +133,7 @@ quarantined_text(struct bytes *out, const struct requeue_line *l)
 
 	if (l->at)
 		clock_format(l->at, when);
-	columns(out, when, l->event, l->line.n);
+	add_columns(out, when, l->event, l->line.n);
 	bytes_addf(
 	    out, "  %.*s (%s at %" PRIu64 ")", (int)l->reason.n, l->reason.p, l->file, l->offset);
 	bytes_str(out);
@@ -142,27 +143,27 @@ quarantined_text(struct bytes *out, const struct requeue_line *l)
 static int
 on_quarantined(void *arg, const struct requeue_line *line)
 {
-	struct bufferfmt *l = arg;
+	struct bufferfmt *fmt = arg;
 
-	l->text.len = 0;
-	if (l->json)
-		quarantined_json(&l->text, line);
+	fmt->text.len = 0;
+	if (fmt->json)
+		quarantined_json(&fmt->text, line);
 	else
-		quarantined_text(&l->text, line);
-	return put(l);
+		quarantined_text(&fmt->text, line);
+	return emit_record(fmt);
 }
 
 static int
-show_quarantine(struct bufferfmt *l, struct buffer *buf, struct err *err)
+show_quarantine(struct bufferfmt *fmt, struct buffer *buf, struct err *err)
 {
-	head(l, "QUARANTINED AT", "  REASON");
-	return requeue_list(buf, &l->names, on_quarantined, l, err) == -1 ? -1 : 0;
+	emit_header(fmt, "QUARANTINED AT", "  REASON");
+	return requeue_list(buf, &fmt->names, on_quarantined, fmt, err) == -1 ? -1 : 0;
 }
 
-/* --- a check ------------------------------------------------------------------------------ */
+/* --- check ------------------------------------------------------------------------------- */
 
 static void
-report_json(struct bytes *out, const struct inspect_report *r)
+inspect_report_json(struct bytes *out, const struct inspect_report *r)
 {
 	jsonwrite_begin(out);
 	jsonwrite_count(out, "segments", r->segments);
@@ -179,7 +180,7 @@ report_json(struct bytes *out, const struct inspect_report *r)
 }
 
 static void
-report_text(struct bytes *out, const struct inspect_report *r)
+inspect_report_text(struct bytes *out, const struct inspect_report *r)
 {
 	bytes_addf(out,
 	    "%" PRIu64 " segments, %" PRIu64 " lines, %" PRIu64 " delivered, %" PRIu64
@@ -190,95 +191,90 @@ report_text(struct bytes *out, const struct inspect_report *r)
 }
 
 static void
-report(struct bufferfmt *l, const struct inspect_report *r)
+emit_check(struct bufferfmt *fmt, const struct inspect_report *r)
 {
-	l->text.len = 0;
-	if (l->json)
-		report_json(&l->text, r);
+	fmt->text.len = 0;
+	if (fmt->json)
+		inspect_report_json(&fmt->text, r);
 	else
-		report_text(&l->text, r);
-	if (l->json || !l->quiet)
-		put(l);
+		inspect_report_text(&fmt->text, r);
+	if (fmt->json || !fmt->quiet)
+		emit_record(fmt);
 	if (r->bad || r->disorder || r->odd || r->suspect)
-		l->status = status_worse(l->status, STATUS_SOME);
+		fmt->status = status_worse(fmt->status, STATUS_SOME);
 	if (r->vanished || r->unreadable)
-		l->status = status_worse(l->status, STATUS_UNSAFE);
+		fmt->status = status_worse(fmt->status, STATUS_UNSAFE);
 }
 
 static int
-show_check(struct bufferfmt *l, struct buffer *buf, struct err *err)
+show_check(struct bufferfmt *fmt, struct buffer *buf, struct err *err)
 {
 	struct inspect_report r;
 
-	if (inspect_check(buf, &r, l->json ? NULL : on_waiting, l, err) == -1)
+	if (inspect_check(buf, &r, fmt->json ? NULL : on_undelivered, fmt, err) == -1)
 		return -1;
-	report(l, &r);
+	emit_check(fmt, &r);
 	return 0;
 }
 
-/* --- counted ------------------------------------------------------------------------------- */
+/* --- dry run ----------------------------------------------------------------------------- */
 
-/* What a drain to target would send. */
 static void
 drain_preview_text(struct bytes *out, const struct backlog *b, const char *target)
 {
-	size_t i;
-
 	bytes_addf(out, "%" PRIu64 " events in %" PRIu64 " segments would be replayed to %s",
 	    b->events, b->files, target);
-	for (i = 0; i < b->nheld; i++)
-		bytes_addf(out, "\n%" PRIu64 " of them, '%s', are held: %s", b->held[i].events,
+	for (size_t i = 0; i < b->nheld; i++)
+		bytes_addf(out, "\n%" PRIu64 " of them, '%s', held: %s", b->held[i].events,
 		    b->held[i].type, b->held[i].reason);
 }
 
 static void
-count(struct bufferfmt *l, const struct backlog *b)
+emit_backlog(struct bufferfmt *fmt, const struct backlog *b)
 {
-	l->text.len = 0;
-	if (l->json)
-		backlog_json(&l->text, b);
+	fmt->text.len = 0;
+	if (fmt->json)
+		backlog_json(&fmt->text, b);
 	else
-		drain_preview_text(&l->text, b, l->target);
-	put(l);
+		drain_preview_text(&fmt->text, b, fmt->target);
+	emit_record(fmt);
 }
 
 static int
-show_drain(struct bufferfmt *l, struct buffer *buf, struct err *err)
+show_drain(struct bufferfmt *fmt, struct buffer *buf, struct err *err)
 {
 	struct backlog b;
 
 	if (backlog_read(buf, &b, err) == -1)
 		return -1;
-	count(l, &b);
+	emit_backlog(fmt, &b);
 	backlog_free(&b);
 	return 0;
 }
 
-/* --- any of them ------------------------------------------------------------------------------ */
-
 int
-bufferfmt_show(struct bufferfmt *l, enum bufferfmt_view what, struct buffer *buf, struct err *err)
+bufferfmt_show(struct bufferfmt *fmt, enum bufferfmt_view view, struct buffer *buf, struct err *err)
 {
-	switch (what) {
-	case BUFFERFMT_UNDELIVERED: return show_waiting(l, buf, err);
-	case BUFFERFMT_CHECK: return show_check(l, buf, err);
-	case BUFFERFMT_DRAIN: return show_drain(l, buf, err);
+	switch (view) {
+	case BUFFERFMT_UNDELIVERED: return show_undelivered(fmt, buf, err);
+	case BUFFERFMT_CHECK: return show_check(fmt, buf, err);
+	case BUFFERFMT_DRAIN: return show_drain(fmt, buf, err);
 	case BUFFERFMT_QUARANTINE: break;
 	}
-	return show_quarantine(l, buf, err);
+	return show_quarantine(fmt, buf, err);
 }
 
 void
-bufferfmt_show_empty(struct bufferfmt *l, enum bufferfmt_view what, char *dir)
+bufferfmt_show_empty(struct bufferfmt *fmt, enum bufferfmt_view view, char *dir)
 {
-	if (what == BUFFERFMT_CHECK)
-		report(l, &(struct inspect_report){0});
-	else if (what == BUFFERFMT_DRAIN)
-		count(l, &(struct backlog){.dir = dir});
+	if (view == BUFFERFMT_CHECK)
+		emit_check(fmt, &(struct inspect_report){0});
+	else if (view == BUFFERFMT_DRAIN)
+		emit_backlog(fmt, &(struct backlog){.dir = dir});
 }
 
 void
-bufferfmt_free(struct bufferfmt *l)
+bufferfmt_free(struct bufferfmt *fmt)
 {
-	bytes_free(&l->text);
+	bytes_free(&fmt->text);
 }

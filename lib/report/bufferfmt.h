@@ -1,9 +1,8 @@
 /*
- * bufferfmt: what is in the buffer and in quarantine as it is shown: in words and columns for
- * people, as JSON for programs; both as ebreplay(1) says.
+ * bufferfmt: formats the lines of the disk buffer and of the quarantine, as columns for people and
+ * as JSON for programs. ebreplay(1) documents both forms.
  *
- * Records are given one after the other, without newline, to a function of the caller's. Reads
- * only; takes no lock.
+ * Passes each record, without newline, to the caller's emit function. Reads only; takes no lock.
  */
 #ifndef REPORT_BUFFERFMT_H
 #define REPORT_BUFFERFMT_H
@@ -18,38 +17,38 @@
 #include "buffer/inspect.h"
 #include "buffer/requeue.h"
 
-/* text is valid during the call. Returns non-zero to stop. */
+/* text is valid only during the call. Returns non-zero to stop. */
 typedef int bufferfmt_fn(void *arg, const char *text);
 
 enum bufferfmt_view {
-	BUFFERFMT_UNDELIVERED, /* see inspect_lines */
-	/* see inspect_check: the bad lines, where they are for people, and what was counted */
+	BUFFERFMT_UNDELIVERED, /* inspect_lines */
+	/* inspect_check: the counts, after the bad lines (text only) */
 	BUFFERFMT_CHECK,
-	/* what a drain to `target` would send, as far as can be seen without asking Redis */
+	/* counts of what a drain to `target` would send, without asking Redis */
 	BUFFERFMT_DRAIN,
-	BUFFERFMT_QUARANTINE /* see requeue_list */
+	BUFFERFMT_QUARANTINE /* requeue_list */
 };
 
 struct bufferfmt {
 	bool json;
-	/* without the names of the columns and what a check counted; JSON has all */
+	/* omit column names and the counts of a check; no effect on JSON */
 	bool quiet;
-	uint64_t limit; /* so many records; 0: all */
+	uint64_t limit; /* records; 0: all */
 	const char *target;
 	struct requeue_names names;
 	bufferfmt_fn *emit;
 	void *arg;
-	/* out: 1 when there is something that cannot be replayed, or stands wrong; 74 when
-	 * something vanished */
+	/* out: exit status. 1: a line cannot be replayed or is out of place; 74: a segment
+	 * vanished or cannot be read */
 	int status;
-	struct bytes text; /* the record: bufferfmt_free */
+	struct bytes text; /* the current record; bufferfmt_free */
 };
 
-/* 0, also when it was stopped, or -1. */
+/* Returns 0, also when emit stopped it, or -1. */
 int bufferfmt_show(
-    struct bufferfmt *l, enum bufferfmt_view what, struct buffer *buf, struct err *err);
-/* Of a directory that is not there: as of an empty buffer. */
-void bufferfmt_show_empty(struct bufferfmt *l, enum bufferfmt_view what, char *dir);
-void bufferfmt_free(struct bufferfmt *l);
+    struct bufferfmt *fmt, enum bufferfmt_view view, struct buffer *buf, struct err *err);
+/* Shows a directory that does not exist like an empty buffer. */
+void bufferfmt_show_empty(struct bufferfmt *fmt, enum bufferfmt_view view, char *dir);
+void bufferfmt_free(struct bufferfmt *fmt);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * check: a picture against limits. Pure, but for the clock.
+ * check: compares a snapshot with thresholds. Does no I/O; reads the clock.
  *
- * Besides what has limits these are problems always: Redis away, or taking no events; a buffer that
- * cannot be used, belongs to another target, holds files that are left alone; segments that
- * vanished or could not be synced; streams that are not there or cannot be looked at.
+ * Reports these problems whatever the thresholds are: Redis down, or refusing writes; a buffer that
+ * cannot be read, belongs to another target, or has ignored files; segments that vanished or could
+ * not be synced; streams that do not exist or cannot be read.
  */
 #ifndef REPORT_CHECK_H
 #define REPORT_CHECK_H
@@ -13,10 +13,10 @@
 #include "report/snapshot.h"
 #include "report/threshold.h"
 
-/* Adds what is wrong, worst first. */
+/* Adds the problems, and sorts all of v, the worst first. */
 void check_snapshot(
     struct problems *v, const struct snapshot *p, const struct threshold l[THRESHOLDS]);
-/* Appends what is said when nothing is wrong: "redis up 0.3 ms, buffer 0 events". */
+/* Appends the summary for the status OK: "redis up 0.3 ms, buffer 0 events". */
 void check_ok_text(struct bytes *out, const struct snapshot *p);
 
 #endif

@@ -25,10 +25,10 @@ drainfmt_text(struct bytes *out, const struct drain_result *r, int64_t ms)
 
 	clock_format_span(ms, span, sizeof(span));
 	bytes_addf(out,
-	    "%" PRIu64 " replayed, %" PRIu64 " found already there, %" PRIu64
+	    "%" PRIu64 " replayed, %" PRIu64 " already in their stream, %" PRIu64
 	    " quarantined, %" PRIu64 " possible duplicates, %" PRIu64 " types held, in %s%s",
 	    r->replayed, r->found, r->quarantined, r->duplicates, r->held, span,
-	    r->left ? "; something is left" : "");
+	    r->left ? "; events remain in the buffer" : "");
 }
 
 void
@@ -54,9 +54,9 @@ drainfmt_redrive_text(struct bytes *out, const struct redrive_result *r, int64_t
 
 	clock_format_span(ms, span, sizeof(span));
 	bytes_addf(out,
-	    "%" PRIu64 " re-driven, %" PRIu64 " gone meanwhile, %" PRIu64 " refused, %" PRIu64
+	    "%" PRIu64 " re-driven, %" PRIu64 " already gone, %" PRIu64 " refused, %" PRIu64
 	    " types stopped, in %s%s",
-	    r->moved, r->gone, r->refused, r->stopped, span, r->left ? "; something is left" : "");
+	    r->moved, r->gone, r->refused, r->stopped, span, r->left ? "; dead letters remain" : "");
 }
 
 void
@@ -74,19 +74,18 @@ drainfmt_redrive_json(struct bytes *out, const struct redrive_result *r, int sta
 }
 
 static struct slice
-or_none(struct slice s)
+or_dash(struct slice s)
 {
 	return s.n > 0 ? s : (struct slice){"-", 1};
 }
 
-/* In a column: what is longer is cut. */
+/* Cuts what would break the columns. */
 static int
-width(struct slice s)
+field_width(struct slice s)
 {
 	return s.n < 200 ? (int)s.n : 200;
 }
 
-/* The names of the columns. */
 void
 drainfmt_redrive_header(struct bytes *out)
 {
@@ -97,12 +96,12 @@ drainfmt_redrive_header(struct bytes *out)
 void
 drainfmt_redrive_line_text(struct bytes *out, const struct redrive_preview *l)
 {
-	struct slice time = or_none(l->dead.time), event_id = or_none(l->event_id),
-	             attempts = or_none(l->dead.attempts), status = l->dead.status;
+	struct slice time = or_dash(l->dead.time), event_id = or_dash(l->event_id),
+	             attempts = or_dash(l->dead.attempts), status = l->dead.status;
 	size_t from = out->len;
 
-	bytes_addf(out, "%-27.*s  %-24s  %-36.*s  %8zu  %8.*s  %.*s", width(time), time.p, l->type,
-	    width(event_id), event_id.p, l->bytes, width(attempts), attempts.p, width(status),
+	bytes_addf(out, "%-27.*s  %-24s  %-36.*s  %8zu  %8.*s  %.*s", field_width(time), time.p, l->type,
+	    field_width(event_id), event_id.p, l->bytes, field_width(attempts), attempts.p, field_width(status),
 	    status.n > 0 ? status.p : "");
 	bytes_str(out);
 	err_clean(out->p + from);

@@ -1,5 +1,5 @@
 /*
- * maintain: the buffer changed because somebody wants it so, under the replay lock; told in words.
+ * maintain: changes the disk buffer by hand, under the replay lock, and reports what was changed.
  */
 #ifndef REPORT_MAINTAIN_H
 #define REPORT_MAINTAIN_H
@@ -7,12 +7,12 @@
 #include "buffer/requeue.h"
 
 enum maintain_op {
-	MAINTAIN_COMPRESS, /* closed segments: gzip.h */
-	MAINTAIN_RETARGET, /* it belongs to `target` from now on: buffer.h */
-	/* all that is undelivered into quarantine: dump.h */
-	MAINTAIN_DISCARD,
+	MAINTAIN_COMPRESS, /* compress closed segments: gzip.h */
+	MAINTAIN_RETARGET, /* make the buffer belong to `target`: buffer.h */
+	MAINTAIN_DISCARD,  /* move undelivered events into quarantine: inspect.h */
+	/* return quarantined events to the buffer, or delete them; of the files in `names` */
 	MAINTAIN_RETRY,
-	MAINTAIN_DROP /* what is in quarantine, in the files named: requeue.h */
+	MAINTAIN_DROP
 };
 
 struct maintain {
@@ -22,11 +22,11 @@ struct maintain {
 };
 
 /*
- * Appends to `told` what was changed; *kept: lines in quarantine that are no events and stay there.
- * Both also when -1 is returned: what was done by then. Status 75: another replay has the lock. The
- * locks are kept until the spool is closed.
+ * Appends a message that says what was changed to `report`; *kept: lines in quarantine that are not
+ * events and stay there. Sets both also when it returns -1, to what was done until then. Status 75:
+ * another replay holds the lock. The locks are kept until buffer_close.
  */
-int maintain_run(const struct maintain *u, enum maintain_op what, struct buffer *buf,
-    struct bytes *told, uint64_t *kept, struct err *err);
+int maintain_run(const struct maintain *m, enum maintain_op op, struct buffer *buf,
+    struct bytes *report, uint64_t *kept, struct err *err);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * problems: problems and how bad they are, in the manner of monitoring plugins.
+ * problems: a list of problems with severities, as monitoring plugins report them.
  */
 #ifndef REPORT_PROBLEMS_H
 #define REPORT_PROBLEMS_H
@@ -10,19 +10,19 @@
 
 #include "base/bytes.h"
 
-/* The numbers are exit statuses; worse is CRITICAL, WARNING, UNKNOWN, OK in this order. */
+/* The values are exit statuses. From the worst: CRITICAL, WARNING, UNKNOWN, OK. */
 enum severity { SEVERITY_OK, SEVERITY_WARNING, SEVERITY_CRITICAL, SEVERITY_UNKNOWN };
 const char *severity_name(enum severity g);
 
 struct problem {
 	enum severity severity;
 	const char *what;   /* a word for programs; static */
-	char *type, *group; /* of which stream; NULL */
+	char *type, *group; /* the stream's; NULL when it is about none */
 	char *text;         /* for people */
-	char *value_text;   /* value, when it is no number; NULL */
+	char *value_text;   /* the value, when it is not a number; NULL */
 	bool measured;      /* value and limit are set */
 	uint64_t value, limit;
-	const char *unit; /* of both: "ms", "bytes", "" */
+	const char *unit; /* of value and limit: "ms", "bytes", "" */
 };
 
 struct problems {

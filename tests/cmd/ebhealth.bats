@@ -196,18 +196,18 @@ took() {
 
 @test "up, but it would take no event: out of memory, replica, disk" {
 	rcli config set maxmemory 1
-	health CRITICAL 'redis takes no events \(not-ready\): OOM'
+	health CRITICAL 'redis refuses writes \(not-ready\): OOM'
 	assert_equal "$(json '[.redis.up, .problems[0].what]')" '[true,"redis"]'
 	rcli config set maxmemory 0
 	rcli replicaof 127.0.0.1 9
-	health CRITICAL 'redis takes no events \(read-only\): READONLY'
+	health CRITICAL 'redis refuses writes \(read-only\): READONLY'
 	rcli replicaof no one
 	health OK .
 	rcli config set save '900 1'
 	mkdir "$REDIS_DIR/dump.rdb"
 	rcli bgsave
 	wait_for "rcli info persistence | grep rdb_last_bgsave_status:err"
-	health CRITICAL 'redis takes no events.*MISCONF'
+	health CRITICAL 'redis refuses writes.*MISCONF'
 	rmdir "$REDIS_DIR/dump.rdb"
 	rcli config set save ''
 	assert_equal "$(rcli --scan)" ""
@@ -242,7 +242,7 @@ took() {
 
 @test "age: both sides, and never negative" {
 	plain_buffer 100
-	health WARNING 'the oldest event in it is (1[01][0-9] s|2 min) old' -w events=none
+	health WARNING 'the oldest buffered event is (1[01][0-9] s|2 min) old' -w events=none
 	health OK . -w events=none,age=2h
 	health CRITICAL 'old' -w events=none -c age=90
 	health OK . -w events=none,age=5m -c age=10m
@@ -257,7 +257,7 @@ took() {
 	local size
 	size=$(stat -c %s "$EB_BUFFER_DIR"/*.jsonl)
 	health OK . -w events=none,bytes=$((size + 1))
-	health WARNING "the buffer takes $size bytes" -w events=none,bytes="$size"
+	health WARNING "the buffer uses $size bytes" -w events=none,bytes="$size"
 	health CRITICAL . -w events=none -c bytes="$size"
 	assert_equal "$(json '.problems[0] | [.what, .value, .limit, .unit]' -w "events=none,bytes=$size")" "[\"bytes\",$size,$size,\"bytes\"]"
 }
@@ -266,7 +266,7 @@ took() {
 	mkdir -m 700 "$EB_BUFFER_DIR" "$EB_BUFFER_DIR/quarantine"
 	health OK .
 	printf '{}\n{}\n' >"$EB_BUFFER_DIR/quarantine/a.jsonl"
-	health WARNING '2 in quarantine'
+	health WARNING '2 quarantined'
 	health OK . -w quarantine=3
 	health CRITICAL . -c quarantine=2
 	health WARNING . -c quarantine=3
@@ -304,7 +304,7 @@ took() {
 
 @test "free: less is worse; --min-free is the same as -c free=" {
 	health OK . -w free=1 -c free=1
-	health WARNING 'only .* free where the buffer is' -w free=1000000G
+	health WARNING 'only .* free on the buffer.s file system' -w free=1000000G
 	health CRITICAL 'only .* free' -c free=1000000G
 	health CRITICAL 'only .* free' --min-free 1000000G
 	health OK . -w free=none --min-free 0
@@ -347,7 +347,7 @@ END
 @test "a suspect segment is critical, a file left alone a warning" {
 	plain_buffer 0
 	mkfifo "$EB_BUFFER_DIR/pipe.jsonl"
-	health WARNING '1 files in the buffer are no regular file' -w events=none
+	health WARNING '1 file in the buffer ignored: not a regular file owned by this user with one link' -w events=none
 	rm "$EB_BUFFER_DIR/pipe.jsonl"
 	mv "$EB_BUFFER_DIR"/buffer_*.jsonl "$EB_BUFFER_DIR/buffer_2025-12-04_10-30-00_000001.suspect.jsonl"
 	health CRITICAL '1 segments could not be synced' -w events=none
@@ -399,8 +399,8 @@ END
 	rcli xgroup create "$S:t" g 0
 	health OK . t
 	health OK . -w lag=11
-	health WARNING 't, group g: 10 to read' -w lag=10
-	health CRITICAL 't, group g: 10 to read' -c lag=10 t
+	health WARNING 't, group g: 10 unread' -w lag=10
+	health CRITICAL 't, group g: 10 unread' -c lag=10 t
 	assert_equal "$(json '.problems[0] | [.what, .value, .limit, .event_type, .group]' -w lag=5 t)" '["lag",10,5,"t","g"]'
 }
 
@@ -409,8 +409,8 @@ END
 	rcli xgroup create "$S:t" g 5-0
 	rcli xdel "$S:t" 8-0
 	health OK . t
-	health UNKNOWN 't, group g: lag cannot be known' -w lag=100
-	health UNKNOWN 't, group g: lost cannot be known' -w lost=100
+	health UNKNOWN 't, group g: lag unknown' -w lag=100
+	health UNKNOWN 't, group g: lost unknown' -w lost=100
 }
 
 @test "lost: 1 by default, both sides" {
@@ -431,10 +431,10 @@ END
 	rcli xgroup create "$S:t" g 0
 	rcli xreadgroup group g c streams "$S:t" '>'
 	health OK . t
-	health WARNING 't, group g: 3 not acknowledged' -w pending=3
+	health WARNING 't, group g: 3 pending' -w pending=3
 	health OK . -w pending=4
 	health CRITICAL . -c pending=2
-	health WARNING 't, group g: oldest not acknowledged is .* old' -w pending-age=90
+	health WARNING 't, group g: the oldest pending entry is .* old' -w pending-age=90
 	health OK . -w pending-age=1h
 	health CRITICAL . -c pending-age=1m
 	rcli xack "$S:t" g "$ms-0" "$((ms + 1))-0" "$((ms + 2))-0"
@@ -443,7 +443,7 @@ END
 
 @test "a type without a stream, a pattern that matches none: WARNING" {
 	fill ai.x 1 1
-	health WARNING 'none: no stream' ai.x none
+	health WARNING 'none: no such stream' ai.x none
 	health WARNING "no stream matches 'zz\*'" 'ai.*' 'zz*'
 	health OK '1 stream, 0 groups' 'ai.*'
 }
@@ -454,7 +454,7 @@ END
 	fill t 1 1
 	health CRITICAL 'w: XINFO STREAM: WRONGTYPE' w
 	health UNKNOWN 'secret: XINFO STREAM: NOPERM' -u "$(user_without resetkeys "~$S:t" '~quantum:dlq:*')" secret t
-	health UNKNOWN 'not all streams were seen: SCAN: NOPERM' -u "$(user_without -scan)" 't*'
+	health UNKNOWN 'not all streams were checked: SCAN: NOPERM' -u "$(user_without -scan)" 't*'
 	health OK . -u "$(user_without -scan)" t
 }
 
@@ -467,16 +467,16 @@ END
 	rcli xgroup create "$S:t" h 5-0
 	rcli xdel "$S:t" 8-0
 	rcli set "$S:w" x
-	health CRITICAL '^CRITICAL - w: .*; 1 event in the buffer; t, group g: 1 trimmed unread; t, group h: lag cannot be known$' -w lag=100 t w
+	health CRITICAL '^CRITICAL - w: .*; 1 event in the buffer; t, group g: 1 trimmed unread; t, group h: lag unknown$' -w lag=100 t w
 	assert_equal "$(json '[.status, (.problems | map(.status))]' -w lag=100 t w)" '["CRITICAL",["CRITICAL","WARNING","WARNING","UNKNOWN"]]'
 	health CRITICAL '^CRITICAL - redis down.*; 1 event in the buffer$' -u "unix://$EB_TMP/none"
-	health WARNING '^WARNING - 1 event in the buffer; t, group h: lag cannot be known$' -w lag=100,lost=none t
+	health WARNING '^WARNING - 1 event in the buffer; t, group h: lag unknown$' -w lag=100,lost=none t
 }
 
 @test "names cannot end the line or begin a plugin's figures" {
 	fill t 1 10
 	rcli xgroup create "$S:t" $'g|x\n' 0
-	health WARNING 't, group g/x\?: 10 to read' -w lag=1
+	health WARNING 't, group g/x\?: 10 unread' -w lag=1
 	assert_equal "$(json '.problems[0].group' -w lag=1)" '"g|x\n"'
 }
 

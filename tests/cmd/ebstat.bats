@@ -295,12 +295,12 @@ state() {
 @test "a server that is up and would take no event says so: out of memory, replica" {
 	rcli config set maxmemory 1
 	run -0 ebstat
-	assert_line --partial 'takes no events: OOM'
+	assert_line --partial 'refuses writes: OOM'
 	assert_regex "$(json .redis.refuses_writes)" OOM
 	rcli config set maxmemory 0
 	rcli replicaof 127.0.0.1 9
 	run -0 ebstat
-	assert_line --partial 'takes no events: READONLY'
+	assert_line --partial 'refuses writes: READONLY'
 	rcli replicaof no one
 	assert_equal "$(json .redis.refuses_writes)" null
 }

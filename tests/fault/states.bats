@@ -124,19 +124,19 @@ loading_over() {
 
 @test "states that pass: buffered, kept, and then drained" {
 	row OOM 'rcli config set maxmemory 1' 'rcli config set maxmemory 0' \
-		'0 ^buffered$' '75 OOM' '75 OOM' '0 takes no events: OOM' '2 takes no events.*OOM' on '0 -'
+		'0 ^buffered$' '75 OOM' '75 OOM' '0 refuses writes: OOM' '2 refuses writes.*OOM' on '0 -'
 	row READONLY 'rcli replicaof 127.0.0.1 9' 'rcli replicaof no one' \
-		'0 ^buffered$' '75 READONLY' '75 READONLY' '0 takes no events: READONLY' '2 READONLY' on '0 -'
+		'0 ^buffered$' '75 READONLY' '75 READONLY' '0 refuses writes: READONLY' '2 READONLY' on '0 -'
 	row MISCONF misconf misconf_over \
-		'0 ^buffered$' '75 MISCONF' '75 MISCONF' '0 takes no events: MISCONF' '2 takes no events.*MISCONF' on '0 -'
+		'0 ^buffered$' '75 MISCONF' '75 MISCONF' '0 refuses writes: MISCONF' '2 refuses writes.*MISCONF' on '0 -'
 	row NOREPLICAS 'rcli config set min-replicas-to-write 1' 'rcli config set min-replicas-to-write 0' \
-		'0 ^buffered$' '75 NOREPLICAS' '75 NOREPLICAS' '0 takes no events: NOREPLICAS' '2 takes no events.*NOREPLICAS' on '0 -'
+		'0 ^buffered$' '75 NOREPLICAS' '75 NOREPLICAS' '0 refuses writes: NOREPLICAS' '2 refuses writes.*NOREPLICAS' on '0 -'
 	row MASTERDOWN masterdown masterdown_over \
 		'0 ^buffered$' '75 MASTERDOWN|READONLY' '75 MASTERDOWN|READONLY' '75 MASTERDOWN' '2 READONLY' on
 	row BUSY busy 'rcli script kill' \
 		'0 ^buffered$' '75 BUSY' '75 BUSY' '0 DOWN: .*BUSY' '2 redis down .not-ready..*BUSY' on
 	WAIT=1 row LOADING loading loading_over \
-		'0 ^buffered$' '75 LOADING' '75 LOADING' '75 takes no events: LOADING' '2 takes no events.*LOADING' on
+		'0 ^buffered$' '75 LOADING' '75 LOADING' '75 refuses writes: LOADING' '2 refuses writes.*LOADING' on
 	TARGET=redis://127.0.0.1:$REDIS_PORT
 	row 'max clients' crowded room \
 		'0 ^buffered$' '75 max number of clients' '75 max number of clients' '0 DOWN: .*max number' '2 redis down .not-ready.' on
