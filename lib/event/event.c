@@ -352,7 +352,7 @@ decode_payload(const struct slice values[COUNT], struct event *e, bool *is_json,
 		return -1;
 	from = text->len;
 	if (base64_decode(text, coded.p, coded.n) == -1)
-		return err_set(err, STATUS_DATA, "payload_base64 is not Base64");
+		return err_set(err, STATUS_DATA, "payload_base64 is not base64");
 	e->payload = (struct slice){text->p + from, text->len - from};
 	return 0;
 }

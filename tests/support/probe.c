@@ -515,7 +515,8 @@ event_json_read_(char **argv)
 {
 	struct bytes b = input(), text = {0};
 	struct event e;
-	int is_json, result;
+	bool is_json;
+	int result;
 
 	(void)argv;
 	if ((result = event_parse_json(b.p, b.len, &e, &is_json, &text, &why)) == 0) {
