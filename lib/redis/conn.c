@@ -333,7 +333,7 @@ start_reader(struct conn *conn)
 
 /* Frees the ring, the reader and the replies that were not taken. */
 static void
-free_replies(struct conn *conn)
+free_exchange(struct conn *conn)
 {
 	while (conn->arrived > conn->taken)
 		reply_free(request_at(conn, conn->arrived--)->reply);
@@ -537,7 +537,7 @@ conn_close(struct conn *conn)
 {
 	if (conn == NULL)
 		return;
-	free_replies(conn);
+	free_exchange(conn);
 	close(conn->fd);
 	resp_free(&conn->out);
 	free(conn->target);

@@ -276,7 +276,7 @@ group_ref_free(struct group_ref *g)
 }
 
 static int
-take_info(struct group_ref *g, struct stream_group *groups, size_t n, struct err *err)
+choose_group(struct group_ref *g, struct stream_group *groups, size_t n, struct err *err)
 {
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(groups[i].name, g->name) == 0) {
@@ -309,7 +309,7 @@ group_find(struct group_ref *g, struct conn *conn, struct err *err)
 	reply_free(r);
 	if (ok == -1)
 		return why == CONN_NOPERM || why == CONN_OTHER ? 0 : -1;
-	ok = take_info(g, groups, n, err);
+	ok = choose_group(g, groups, n, err);
 	stream_groups_free(groups, n);
 	return ok;
 }

@@ -26,7 +26,7 @@ struct range_count {
 };
 
 static int
-count_entry(void *arg, struct slice id, const struct slice *kv, size_t nkv)
+measure_entry(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 {
 	struct range_count *c = arg;
 
@@ -51,8 +51,8 @@ find_newest(struct conn *conn, const char *key, uint64_t last, const struct rang
 	while (last > 0) {
 		struct range_count c = {0};
 
-		if (scan_newest(conn, key, end, last < size.count ? last : size.count, count_entry,
-		        &c, why, err) == -1)
+		if (scan_newest(conn, key, end, last < size.count ? last : size.count,
+		        measure_entry, &c, why, err) == -1)
 			return -1;
 		if (c.got == 0)
 			break;

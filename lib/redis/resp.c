@@ -12,10 +12,10 @@
 #define STALE (64UL * 1024) /* so many sent bytes are worth moving the rest to the front */
 
 void
-resp_free(struct resp *o)
+resp_free(struct resp *resp)
 {
-	bytes_free(&o->out);
-	*o = (struct resp){0};
+	bytes_free(&resp->out);
+	*resp = (struct resp){0};
 }
 
 #define HEADER (NUM_DIGITS + 3) /* bytes at most: kind, length, CR LF */
@@ -50,41 +50,41 @@ put_argument(char *o, struct slice arg)
 
 /* Reserves room for the arguments and `more` bytes. Returns where they go. */
 static char *
-reserve_command(struct resp *o, size_t argc, const struct slice *argv, size_t more)
+reserve_command(struct resp *resp, size_t argc, const struct slice *argv, size_t more)
 {
 	size_t need = more;
 
 	for (size_t i = 0; i < argc; i++)
 		need += HEADER + argv[i].n + 2;
-	bytes_reserve(&o->out, need);
-	return o->out.p + o->out.len;
+	bytes_reserve(&resp->out, need);
+	return resp->out.p + resp->out.len;
 }
 
 static size_t
-end_command(struct resp *o, const char *end)
+end_command(struct resp *resp, const char *end)
 {
-	size_t size = (size_t)(end - o->out.p) - o->out.len;
+	size_t size = (size_t)(end - resp->out.p) - resp->out.len;
 
-	o->out.len += size;
-	o->queued += size;
+	resp->out.len += size;
+	resp->queued += size;
 	return size;
 }
 
 size_t
-resp_put(struct resp *o, size_t argc, const struct slice *argv)
+resp_put(struct resp *resp, size_t argc, const struct slice *argv)
 {
-	char *to = put_header(reserve_command(o, argc, argv, HEADER), '*', argc);
+	char *to = put_header(reserve_command(resp, argc, argv, HEADER), '*', argc);
 
 	for (size_t i = 0; i < argc; i++)
 		to = put_argument(to, argv[i]);
-	return end_command(o, to);
+	return end_command(resp, to);
 }
 
 size_t
 resp_put_template(
-    struct resp *o, struct slice text, const size_t *gap, size_t argc, const struct slice *argv)
+    struct resp *resp, struct slice text, const size_t *gap, size_t argc, const struct slice *argv)
 {
-	char *to = reserve_command(o, argc, argv, text.n);
+	char *to = reserve_command(resp, argc, argv, text.n);
 	size_t at = 0;
 
 	for (size_t i = 0; i < argc; i++) {
@@ -93,7 +93,7 @@ resp_put_template(
 		at = gap[i];
 	}
 	memcpy(to, text.p + at, text.n - at);
-	return end_command(o, to + (text.n - at));
+	return end_command(resp, to + (text.n - at));
 }
 
 void
@@ -111,43 +111,43 @@ resp_encode_argument(struct bytes *text, struct slice arg)
 }
 
 size_t
-resp_unsent(const struct resp *o)
+resp_unsent(const struct resp *resp)
 {
-	return o->out.len - o->at;
+	return resp->out.len - resp->at;
 }
 
 static void
-drop_sent(struct resp *o)
+drop_sent(struct resp *resp)
 {
-	if (o->at == o->out.len) {
-		o->out.len = o->at = 0;
-		if (o->out.cap > KEEP)
-			bytes_free(&o->out);
-	} else if (o->at > STALE && o->at > o->out.len / 2) {
-		bytes_drop(&o->out, o->at);
-		o->at = 0;
+	if (resp->at == resp->out.len) {
+		resp->out.len = resp->at = 0;
+		if (resp->out.cap > KEEP)
+			bytes_free(&resp->out);
+	} else if (resp->at > STALE && resp->at > resp->out.len / 2) {
+		bytes_drop(&resp->out, resp->at);
+		resp->at = 0;
 	}
 }
 
 int
-resp_send(struct resp *o, int fd)
+resp_send(struct resp *resp, int fd)
 {
 	int broken = 0;
 	bool full = false; /* the socket took less than was offered */
 	size_t left;
 	ssize_t n;
 
-	while ((left = resp_unsent(o)) > 0 && !full && broken == 0) {
-		n = send(fd, o->out.p + o->at, left, MSG_NOSIGNAL);
+	while ((left = resp_unsent(resp)) > 0 && !full && broken == 0) {
+		n = send(fd, resp->out.p + resp->at, left, MSG_NOSIGNAL);
 		if (n >= 0) {
-			o->at += (size_t)n;
-			o->written += (uint64_t)n;
+			resp->at += (size_t)n;
+			resp->written += (uint64_t)n;
 			full = (size_t)n < left;
 		} else if (errno == EAGAIN)
 			full = true;
 		else if (errno != EINTR)
 			broken = errno;
 	}
-	drop_sent(o);
+	drop_sent(resp);
 	return broken;
 }

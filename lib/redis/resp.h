@@ -16,19 +16,19 @@ struct resp {
 	uint64_t queued, written;
 };
 
-void resp_free(struct resp *o);
-/* Queues a command, which then ends at o->queued. Returns its size. */
-size_t resp_put(struct resp *o, size_t argc, const struct slice *argv);
+void resp_free(struct resp *resp);
+/* Queues a command, which then ends at resp->queued. Returns its size. */
+size_t resp_put(struct resp *resp, size_t argc, const struct slice *argv);
 /* Queues a template (conn.h): `text` is the encoded part, and argv[i] goes before text[gap[i]].
  * Returns the command's size. */
 size_t resp_put_template(
-    struct resp *o, struct slice text, const size_t *gap, size_t argc, const struct slice *argv);
+    struct resp *resp, struct slice text, const size_t *gap, size_t argc, const struct slice *argv);
 /* Append the header of a command of argc arguments, and one argument. */
 void resp_encode_header(struct bytes *text, size_t argc);
 void resp_encode_argument(struct bytes *text, struct slice arg);
 /* Returns the bytes that are queued and not sent. */
-size_t resp_unsent(const struct resp *o);
+size_t resp_unsent(const struct resp *resp);
 /* Sends what the socket takes without waiting. Returns 0, or the errno of a failure. */
-int resp_send(struct resp *o, int fd);
+int resp_send(struct resp *resp, int fd);
 
 #endif

@@ -41,7 +41,7 @@ wait_array(struct conn *conn, const char *what, enum conn_why *why, struct err *
 
 /* Waits for a reply that is a status: OK, QUEUED. */
 static int
-wait_word(struct conn *conn, const char *what, enum conn_why *why, struct err *err)
+wait_status(struct conn *conn, const char *what, enum conn_why *why, struct err *err)
 {
 	struct reply *reply = conn_wait(conn, 0, err);
 	int ok = reply != NULL && reply_is_text(reply) ? 0 : -1;
@@ -136,7 +136,7 @@ delete_unless_pending(struct conn *conn, const struct retire *r, struct retire_c
 	int ok;
 
 	conn_putl(conn, "MULTI", NULL);
-	if (wait_word(conn, "MULTI", why, err) == -1)
+	if (wait_status(conn, "MULTI", why, err) == -1)
 		return -1;
 	snprintf(most, sizeof(most), "%d", RACE);
 	put_pending_query(conn, r, c->name, most);
@@ -264,7 +264,8 @@ static const char move_script[] =
 #define NAMES 500 /* in one call */
 
 static void
-put_script(struct conn *conn, const struct retire *r, const struct retire_consumer *c, size_t n)
+put_move_script(
+    struct conn *conn, const struct retire *r, const struct retire_consumer *c, size_t n)
 {
 	struct slice argv[8 + NAMES];
 	char idle[24], most[24];
@@ -314,7 +315,7 @@ take_script_results(const struct reply *reply, struct retire_consumer *c, size_t
 
 /* Returns whether EVAL itself was refused, rather than a command in the script. */
 static bool
-is_eval_refused(const struct reply *reply)
+is_eval_unavailable(const struct reply *reply)
 {
 	struct slice t = reply_text(reply);
 	const char unknown[] = "ERR unknown command";
@@ -336,13 +337,13 @@ retire_run(struct conn *conn, struct retire *r, struct retire_consumer *c, size_
 	for (; ok == 0 && done < n; done += some) {
 		struct reply *reply;
 
-		put_script(conn, r, c + done, n - done);
+		put_move_script(conn, r, c + done, n - done);
 		if ((reply = conn_wait(conn, 0, err)) == NULL) {
 			*why = conn_why(conn);
 			return -1;
 		}
 		some = 0;
-		if (is_eval_refused(reply)) {
+		if (is_eval_unavailable(reply)) {
 			reply_fail(&r->no_eval, reply, "EVAL");
 			some = n - done;
 			ok = retire_plain(conn, r, c + done, some, why, err);
