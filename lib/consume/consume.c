@@ -13,27 +13,26 @@
 #include "base/status.h"
 #include "consume/reconnect.h"
 
-#define BLOCK 1000 /* ms of one blocking read: how long a stop may take */
-#define SLOW \
-	1000 /* ms; a reader who takes longer for a batch leaves the next one to others meanwhile \
-	      */
-#define BUSY 8 /* turns with something to do, after which all descriptors are looked at */
-#define BLOCK_SHARED \
-	100 /* when others wait for what it holds of the limit; with many of them less */
+#define BLOCK 1000 /* ms a read blocks on the server: the longest delay of a stop */
+/* ms; a sink that takes longer for a batch gets no prefetch, so other consumers may have it */
+#define SLOW 1000
+#define BUSY 8 /* busy turns in a row before the loop polls all descriptors */
+/* ms, when a blocked read would withhold its share of the limit from other subscriptions */
+#define BLOCK_SHARED 100
 
-/* What is going on in one consume_run. */
+/* The state of one consume_run. */
 struct consume_loop {
 	struct consume *c;
 	struct pollfd *fds;
-	/* the sink's descriptor can tell that its reader is gone */
+	/* poll(2) reports when the sink's reader is gone */
 	bool is_pipe;
-	size_t current;     /* in_turn: the tap that has its turn */
-	size_t next_to_ask; /* the tap that may ask first */
-	bool ending;        /* nothing is asked any more */
+	size_t current;     /* in_turn: the subscription that is read now */
+	size_t next_to_ask; /* the subscription that may request first */
+	bool ending;        /* no more requests are sent */
 	enum consume_end end;
 	struct err err; /* for CONSUME_FAILED */
 	int64_t last_event;
-	bool slow; /* what was written last took its time */
+	bool slow; /* the last batch took longer than SLOW */
 	struct reconnect reconnect;
 };
 
@@ -64,7 +63,7 @@ lose_sub(struct consume_loop *loop, size_t tap, enum conn_why why, const struct 
 		fail_loop(loop, err);
 }
 
-/* Not open yet, or lost. With in_turn only the current tap is opened. */
+/* Returns whether a subscription is down and wanted: with in_turn only the current one is. */
 static bool
 wants_open(const struct consume_loop *loop, size_t i)
 {
@@ -93,7 +92,8 @@ reopen_subs(struct consume_loop *loop)
 		reconnect_opened(&loop->reconnect);
 }
 
-/* The first time there is no patience. With in_turn the first tap stands for all. */
+/* Opens the connections at the start, where any failure is final. With in_turn it opens only the
+ * first. */
 static void
 open_subs(struct consume_loop *loop)
 {
@@ -115,8 +115,8 @@ consume_idle_left(const struct consume_loop *loop)
 	return left > 0 ? left : 0;
 }
 
-/* Where others may wait for its share of the limit a tap is asked at once, and waits only when it
- * had nothing. */
+/* Returns how long a read may block; -1: not at all. When subscriptions share a limit, only one
+ * that had nothing may block, and for a shorter time. */
 static int64_t
 choose_block_ms(const struct consume_loop *loop, const struct subscription *sub)
 {
@@ -132,7 +132,8 @@ choose_block_ms(const struct consume_loop *loop, const struct subscription *sub)
 	return ms;
 }
 
-/* What the limit leaves for one more question: an equal share for each tap that could ask. */
+/* Returns how many entries the next request may ask for: what is left of the limit, divided by the
+ * number of idle subscriptions. */
 static size_t
 share_of_limit(const struct consume_loop *loop, size_t idle)
 {
@@ -143,11 +144,12 @@ share_of_limit(const struct consume_loop *loop, size_t idle)
 	left = (uint64_t)loop->c->limit - loop->c->count;
 	for (size_t i = 0; i < loop->c->n; i++)
 		left -= sub_requested(loop->c->subs[i]);
-	/* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): the tap that asks is idle too */
+	/* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): the caller's subscription is idle */
 	return left == 0 ? 0 : (size_t)(left / idle > 0 ? left / idle : 1);
 }
 
-/* A tap with nothing left is closed once its acknowledgements are answered. */
+/* With to_end, closes a subscription at its end as soon as its acknowledgements are confirmed.
+ * Returns whether it is at its end. */
 static bool
 close_at_end(struct consume_loop *loop, size_t i)
 {
@@ -163,8 +165,8 @@ close_at_end(struct consume_loop *loop, size_t i)
 	return true;
 }
 
-/* Begins behind the tap that asked last, so that a small limit goes round. true when a tap was
- * closed. */
+/* Starts behind the subscription that requested last, so that a small limit goes round. Returns
+ * whether one was closed. */
 static bool
 request_batches(struct consume_loop *loop)
 {
@@ -230,7 +232,7 @@ deliver_batch(struct consume_loop *loop, struct subscription *sub)
 		loop->last_event = clock_mono();
 }
 
-/* true when there was something to do, so that there may be more. */
+/* Returns true when there was something to do, so there may be more. */
 static bool
 process_subs(struct consume_loop *loop)
 {
@@ -283,7 +285,7 @@ consume_poll_ms(const struct consume_loop *loop)
 	return left < 0 ? 0 : (int)(left > 60000 ? 60000 : left);
 }
 
-/* The reader of our pipe is gone, and nobody would notice until the next event. */
+/* Fails when the reader of the pipe is gone, without waiting for the next event. */
 static void
 check_pipe_reader(struct consume_loop *loop, const struct pollfd *p)
 {
@@ -296,7 +298,7 @@ check_pipe_reader(struct consume_loop *loop, const struct pollfd *p)
 	fail_loop(loop, &err);
 }
 
-/* ms -1: until it is time. */
+/* ms -1: until the next timer is due. */
 static void
 poll_subs(struct consume_loop *loop, int ms)
 {
@@ -318,7 +320,7 @@ poll_subs(struct consume_loop *loop, int ms)
 	check_pipe_reader(loop, &p[1]);
 }
 
-/* An outage that the plan has no more patience with. */
+/* Fails when an outage outlasts idle_ms, or timeout_ms with to_end. */
 static void
 fail_long_outage(struct consume_loop *loop)
 {
@@ -351,8 +353,8 @@ check_consume_end(struct consume_loop *loop)
 		end_loop(loop, CONSUME_IDLE);
 }
 
-/* At the end a tap is waited for while it reads or acknowledges; after a failure only for what it
- * acknowledges. */
+/* Returns whether the run may return: no subscription reads or acknowledges. With a broken sink it
+ * closes those that only read. */
 static bool
 are_subs_settled(struct consume_loop *loop)
 {
@@ -387,7 +389,7 @@ consume_run(struct consume *c, struct err *err)
 	for (check_consume_end(&loop); !are_subs_settled(&loop); check_consume_end(&loop)) {
 		reopen_subs(&loop);
 		if (request_batches(&loop) || process_subs(&loop) || are_subs_settled(&loop)) {
-			if (++busy % BUSY == 0) /* a stop counts in the midst of a flood too */
+			if (++busy % BUSY == 0) /* notices a stop while entries keep coming */
 				poll_subs(&loop, 0);
 		} else
 			poll_subs(&loop, -1);

@@ -15,7 +15,7 @@
 #include "base/status.h"
 #include "event/names.h"
 
-#define NUMBER_MAX 10000 /* readers on one host */
+#define NUMBER_MAX 10000 /* consumers on one host */
 
 int
 consumer_check(const char *option, const char *name, struct err *err)
@@ -43,7 +43,7 @@ get_host_name(char out[65])
 			*p = '_';
 }
 
-/* mkdir -p */
+/* Creates a directory and its parents. Returns 0, or -1 with errno. */
 static int
 make_state_dir(const char *path)
 {
@@ -78,7 +78,7 @@ open_consumers_dir(const char *state)
 	return sub;
 }
 
-/* 1 taken, 0 somebody has it, -1 errno. */
+/* Returns 1 when the name is locked now, 0 when another process holds it, -1 with errno. */
 static int
 lock_number(struct consumer *c, int dir, const char *host, int number)
 {
@@ -114,7 +114,8 @@ consumer_take(struct consumer *c, const char *state, struct err *err)
 				break;
 	if (state == NULL)
 		err_set(err, STATUS_SOME,
-		    "no place for a lock: neither STATE_DIRECTORY, XDG_STATE_HOME nor HOME is set");
+		    "no directory for the consumer's lock: set STATE_DIRECTORY, XDG_STATE_HOME or "
+		    "HOME");
 	else if (got != 1)
 		err_sys(err, STATUS_SOME, "lock a consumer name below '%s'", state);
 	if (dir != -1)

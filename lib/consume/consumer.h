@@ -1,10 +1,10 @@
 /*
- * consumer: a name for a reader that a restart finds again.
+ * consumer: a consumer name that the next run on this host takes again.
  *
- * eb-HOST-N, N from 1 the lowest whose lock is free: consumers/NAME.lock below the state directory,
- * held by flock(2) for the life of the process, for all groups alike. The files stay; an empty one
- * means nothing. Names are made of what is legal in a type; other bytes of the host name become
- * '_'.
+ * The name is eb-HOST-N with the lowest N from 1 whose lock is free. The lock is flock(2) on
+ * consumers/NAME.lock below the state directory, held for the life of the process and shared by all
+ * groups. The files are empty and are never deleted. Bytes of the host name that are not legal in
+ * an event type become '_'.
  */
 #ifndef CONSUME_CONSUMER_H
 #define CONSUME_CONSUMER_H
@@ -13,16 +13,18 @@
 
 struct consumer {
 	char name[256];
-	char host_prefix[256]; /* of all such names of this host: "eb-HOST-" */
-	int fd;                /* the lock; -1 for none */
+	char host_prefix[256]; /* "eb-HOST-", which all such names of this host begin with */
+	int fd;                /* the lock; -1: none */
 };
 
-/* Directories are made with mode 0700. state may be NULL. 0; -1 and err: then the name is
- * eb-HOST-PID, which no restart takes up. */
+/*
+ * Locks a name, and creates the directories with mode 0700. state may be NULL. Returns 0; or -1
+ * with err, and then the name is eb-HOST-PID, which no later run takes.
+ */
 int consumer_take(struct consumer *c, const char *state, struct err *err);
 void consumer_release(struct consumer *c);
-/* Of a name that somebody gave behind `option`: 1 to 200 printable bytes without space. 0, or -1
- * with status 64. */
+/* Checks a name given with `option`: 1 to 200 printable ASCII characters without space. Returns 0,
+ * or -1 with status 64. */
 int consumer_check(const char *option, const char *name, struct err *err);
 
 #endif

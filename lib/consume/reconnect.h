@@ -1,8 +1,9 @@
 /*
- * reconnect: connections that are opened again: when to try, with exponential backoff and jitter,
- * and what is said of it, once when the first of them goes and once when all are back.
+ * reconnect: when to reopen the connections of one poll loop, and the messages about it.
  *
- * Open again is not back: an outage is over when a question was answered.
+ * Attempts are spaced by exponential backoff with jitter. A warning is printed when the first
+ * connection is lost and when all are back. An outage ends with the first reply, not with a
+ * successful connect(2).
  */
 #ifndef CONSUME_RECONNECT_H
 #define CONSUME_RECONNECT_H
@@ -13,27 +14,31 @@
 struct reconnect {
 	sub_note_fn *note;
 	void *arg;
-	struct err last_err; /* the last attempt's */
+	struct err last_err; /* of the last attempt */
 	int64_t down_since;  /* CLOCK_MONOTONIC ms; 0: no outage */
-	bool unconfirmed;    /* open again, and nothing answered yet */
-	int64_t next_try;
-	/* of each connection: begins anew with what came of a question, not with a connection */
+	bool unconfirmed;    /* all are open again, and no reply has come */
+	int64_t next_try;    /* CLOCK_MONOTONIC ms */
+	/* one per connection; reset by a reply, not by a new connection */
 	struct backoff *backoff;
 };
 
 void reconnect_init(struct reconnect *rc, size_t connections, sub_note_fn *note, void *arg);
 void reconnect_free(struct reconnect *rc);
 
-/* Connection i is lost. false: nothing that passes, trying again is of no use. */
+/* Records that connection i was lost. Returns false when the reason is permanent and trying again
+ * cannot help. */
 bool reconnect_lost(struct reconnect *rc, size_t i, enum conn_why why, const struct err *err);
-/* Whether one that is down may be tried now. */
+/* Returns whether a lost connection may be opened now. */
 bool reconnect_due(const struct reconnect *rc);
-/* Opening connection i failed. false: as above. */
+/* Records that connection i could not be opened. Returns false as reconnect_lost does. */
 bool reconnect_failed(struct reconnect *rc, size_t i, enum conn_why why, const struct err *err);
-void reconnect_opened(struct reconnect *rc);                  /* all are open */
-void reconnect_answered(struct reconnect *rc);                /* one of them got an answer */
-void reconnect_reset_backoff(struct reconnect *rc, size_t i); /* connection i answered a question */
-/* When the next attempt is due, CLOCK_MONOTONIC ms; -1: none is. */
+/* Records that all connections are open. */
+void reconnect_opened(struct reconnect *rc);
+/* Records that a reply came on one of the connections. */
+void reconnect_answered(struct reconnect *rc);
+/* Records that a request on connection i succeeded. */
+void reconnect_reset_backoff(struct reconnect *rc, size_t i);
+/* Returns when the next attempt is due, in CLOCK_MONOTONIC ms; -1: no attempt is waiting. */
 int64_t reconnect_next_try(const struct reconnect *rc);
 
 #endif

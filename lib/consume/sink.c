@@ -13,7 +13,7 @@
 #include "event/event.h"
 
 #define WRITE_SIZE (256UL * 1024)
-#define STOP_GRACE 1000 /* ms */
+#define STOP_GRACE 1000 /* ms that the reader of a pipe has after a stop */
 
 void
 sink_begin(struct sink *sink)
@@ -29,8 +29,8 @@ is_stopping(const struct sink *sink)
 	return poll(&p, 1, 0) == 1;
 }
 
-/* Waits for room, or until it is time to stop; when it is time, no longer than GRACE. false: there
- * is none. */
+/* Waits until fd is writable or a stop is requested; after a stop for at most STOP_GRACE. Returns
+ * false when that time ran out. */
 static bool
 wait_for_reader(const struct sink *sink, bool stopping)
 {
@@ -40,8 +40,8 @@ wait_for_reader(const struct sink *sink, bool stopping)
 	return poll(p, 2, stopping ? STOP_GRACE : -1) != 0;
 }
 
-/* Whole writes of n bytes; returns how many went. A write into a pipe that has room for it does not
- * block: when it is time, only such. */
+/* Writes n bytes and returns how many were written. After a stop it writes at most PIPE_BUF at
+ * once, which does not block when poll(2) reports room. */
 static size_t
 write_to_sink(struct sink *sink, const char *p, size_t n)
 {
@@ -69,8 +69,7 @@ write_to_sink(struct sink *sink, const char *p, size_t n)
 	return at;
 }
 
-/* Whether the file that fd appends to ends in the midst of a record: whoever wrote it was killed.
- */
+/* Returns whether the file that fd appends to ends inside a record, as after a killed writer. */
 static bool
 ends_torn(int fd, off_t size, char end)
 {
@@ -79,7 +78,7 @@ ends_torn(int fd, off_t size, char end)
 
 	if (size == 0 || (fcntl(fd, F_GETFL) & O_APPEND) == 0)
 		return false;
-	/* fd itself need not be readable */
+	/* opened again because fd may be write-only */
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
 	if ((in = open(name, O_RDONLY | O_CLOEXEC)) == -1)
 		return false;
@@ -89,8 +88,8 @@ ends_torn(int fd, off_t size, char end)
 	return last != end;
 }
 
-/* JSON records are lines: a torn one must stay one of its own. With other styles anything may stand
- * before. */
+/* Learns whether fd is a regular file. Ends a torn JSON line there, so that the next record is a
+ * line of its own. */
 static void
 inspect_sink(struct sink *sink)
 {
@@ -105,8 +104,7 @@ inspect_sink(struct sink *sink)
 		sink->broken = errno;
 }
 
-/* Cuts n bytes off a file's end, provided that it is where we stand: nobody else has written behind
- * us. */
+/* Cuts n bytes off the end of a file, unless another process has appended since. */
 static void
 cut_file_back(int fd, size_t n)
 {
@@ -119,7 +117,8 @@ cut_file_back(int fd, size_t n)
 		lseek(fd, here - (off_t)n, SEEK_SET);
 }
 
-/* How many records end within the first n bytes of out; *end is where the last of them does. */
+/* Returns how many records end within the first n bytes of out. *end is the end of the last of
+ * them. */
 static size_t
 count_whole(const struct sink *sink, size_t n, size_t *end)
 {
@@ -132,8 +131,8 @@ count_whole(const struct sink *sink, size_t n, size_t *end)
 	return k;
 }
 
-/* A pipe's reader that went away has handled nothing of this write that we know of; one that only
- * does not read has it. */
+/* Writes the rendered records. When the reader of a pipe is gone none of them count as written;
+ * when it only stopped reading, those in the pipe do. */
 static void
 write_rendered(struct sink *sink)
 {
@@ -149,7 +148,7 @@ write_rendered(struct sink *sink)
 	if (sink->regular && went > end)
 		cut_file_back(sink->fd, went - end);
 	if (sink->regular && sink->sync && fdatasync(sink->fd) == -1) {
-		/* EINTR has a meaning of its own */
+		/* here EINTR means stopped */
 		sink->broken = errno == EINTR ? EIO : errno;
 		whole = 0;
 	}
@@ -184,8 +183,8 @@ sink_flush(struct sink *sink, struct err *err)
 	if (sink->broken == 0)
 		return 0;
 	if (sink->broken == EINTR)
-		return err_set(err, STATUS_UNSAFE,
-		    "stopped, and nobody reads what was being written to stdout");
+		return err_set(
+		    err, STATUS_UNSAFE, "stopped before the reader of stdout took the whole batch");
 	errno = sink->broken;
 	return err_sys(err, STATUS_UNSAFE, "write to stdout");
 }

@@ -1,11 +1,11 @@
 /*
- * sink: records written to a descriptor, with a count of those that are whole there.
+ * sink: writes records to a descriptor and counts those that were written whole.
  *
- * Records are rendered into one buffer and written at once, earlier when it grows large. Into a
- * regular file they count only after fdatasync(2); what a failed write left of a record at its end
- * is cut off again, and the torn last line of a file that JSON is appended to is ended first. When
- * it is time to stop, a pipe whose reader does not read is waited for no longer than a second: then
- * broken is EINTR.
+ * Records are rendered into one buffer and written together, or earlier when the buffer grows
+ * large. Records in a regular file count after fdatasync(2). The part of a record that a failed
+ * write left at the end of a file is cut off. If a file that JSON is appended to ends in a torn
+ * line, the line is ended first. After `stop` became readable the sink waits at most a second for
+ * the reader of a pipe; then broken is EINTR.
  */
 #ifndef CONSUME_SINK_H
 #define CONSUME_SINK_H
@@ -20,24 +20,25 @@ enum sink_style { SINK_JSON, SINK_PAYLOAD, SINK_FORMAT };
 struct sink {
 	int fd;
 	enum sink_style style;
-	const char *format; /* for SINK_FORMAT, checked */
+	const char *format; /* for SINK_FORMAT; passed format_check */
 	char end;           /* after each record */
 	bool sync;          /* fdatasync regular files */
 	int stop;           /* descriptor: readable when it is time to stop */
 
-	/* The sink's own; zero. */
+	/* private; start with zeros */
 	struct bytes out;
-	struct bytes ends; /* size_t each: where the records in out end */
-	/* records that are safe where fd leads, since sink_begin */
-	size_t written;
-	bool inspected, regular; /* what fd is */
-	/* errno of the failure after which nothing is written any more */
+	struct bytes ends; /* size_t each: the offsets in out at which records end */
+	size_t written;    /* whole records since sink_begin */
+	bool inspected, regular;
+	/* errno of the failure after which nothing more is written; 0: none */
 	int broken;
 };
 
-void sink_begin(struct sink *sink); /* a new batch: whole is 0 */
+/* Begins a new batch: sets written to 0. */
+void sink_begin(struct sink *sink);
 void sink_add(struct sink *sink, const struct record *r);
-/* 0; or -1, status 74: s->written says how many of the batch are written all the same. */
+/* Returns 0; or -1 with status 74, and then the first sink->written records of the batch count as
+ * written. */
 int sink_flush(struct sink *sink, struct err *err);
 void sink_free(struct sink *sink);
 

@@ -53,11 +53,12 @@ struct record_walk {
 	const struct sub_batch *h;
 	sub_batch_record_fn *fn;
 	void *arg;
-	size_t at; /* in counts */
+	size_t at; /* index in counts */
 };
 
-/* XPENDING's answer: [[id, consumer, idle, deliveries], ...] in order of ID; not an entry that
- * somebody claimed meanwhile, and none where it is not permitted. */
+/* counts is XPENDING's [[id, consumer, idle, deliveries], ...] in order of ID. It lacks entries
+ * that another consumer claimed meanwhile, and is an error where XPENDING is not permitted; -1
+ * then. */
 static int64_t
 find_deliveries(struct record_walk *walk, struct slice id)
 {

@@ -1,5 +1,6 @@
 /*
- * sublist: the streams that somebody named, by event types or patterns: a tap for each, once.
+ * sublist: one subscription for each stream that the command line names, by event type or by
+ * pattern.
  */
 #ifndef CONSUME_SUBLIST_H
 #define CONSUME_SUBLIST_H
@@ -7,26 +8,28 @@
 #include "consume/subscription.h"
 
 struct sublist {
-	const struct sub_plan *plan; /* of each; without a consumer they only look */
+	const struct sub_plan *plan; /* for all of them; without a consumer they use no group */
 	const char *prefix, *service;
-	const char *group; /* NULL: of each type that of the service */
-	bool dead_letters; /* not their events, their dead letters */
+	const char *group; /* NULL: names_group() of each type */
+	bool dead_letters; /* read the types' dead letters, not their events */
 	sub_note_fn *note;
 	void *arg;
 
-	/* as they were named, those of a pattern sorted; zero before */
+	/* result, zero before: in the order added, the matches of a pattern sorted; owned */
 	struct subscription **subs;
 	size_t n;
 };
 
-/* No exchange: whether there is such a stream is seen when the tap opens. */
+/* Adds one type, unless it is there already. Talks to no server. */
 void sublist_add(struct sublist *list, const char *type);
 /*
- * Those of the streams that are there now, over a connection of its own. *found: how many match;
- * *complete: all keys could be looked at within the plan's time-out. 0, or -1: f.
+ * Adds the types of the streams that exist now and match, over a connection of its own. *found is
+ * the number of matches; *complete is false when plan->timeout_ms ended the scan. Returns 0, or -1
+ * with err.
  */
 int sublist_add_pattern(
     struct sublist *list, const char *pattern, size_t *found, bool *complete, struct err *err);
-void sublist_free(struct sublist *list); /* the taps too */
+/* Frees the subscriptions too. */
+void sublist_free(struct sublist *list);
 
 #endif

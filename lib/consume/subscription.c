@@ -14,6 +14,9 @@
 #include "redis/retire.h"
 #include "redis/stream.h"
 
+/* ms after which an idle consumer of this host without pending entries is deleted */
+#define FORGET_IDLE (24 * INT64_C(3600000))
+
 struct subscription *
 sub_new(const struct sub_plan *plan, const char *type, const char *key, const char *group,
     sub_note_fn *note, void *arg)
@@ -54,8 +57,8 @@ report_gone(struct subscription *sub)
 	sub->gone = 0;
 }
 
-void
-sub_disconnect(struct subscription *sub, enum sub_state state)
+static void
+disconnect_sub(struct subscription *sub, enum sub_state state)
 {
 	report_gone(sub);
 	sub_batch_clear(&sub->batch);
@@ -73,7 +76,7 @@ sub_free(struct subscription *sub)
 {
 	if (sub == NULL)
 		return;
-	sub_disconnect(sub, SUB_CLOSED);
+	disconnect_sub(sub, SUB_CLOSED);
 	bytes_free(&sub->unacked_ids);
 	free(sub->type);
 	free(sub->key);
@@ -84,10 +87,136 @@ sub_free(struct subscription *sub)
 void
 sub_close(struct subscription *sub)
 {
-	sub_disconnect(sub, SUB_CLOSED);
+	disconnect_sub(sub, SUB_CLOSED);
 }
 
-/* --- asking ------------------------------------------------------------------- */
+/* --- the connection and the group ---------------------------------------------------- */
+
+static void
+advance_last_seen(struct subscription *sub, struct stream_id id)
+{
+	if (!sub->has_last_seen || id_cmp(id, sub->last_seen) > 0)
+		sub->last_seen = id;
+	sub->has_last_seen = true;
+}
+
+static void
+format_group_start(const struct subscription *sub, char out[ID_SIZE])
+{
+	if (sub->has_last_seen)
+		id_format(sub->last_seen, out);
+	else if (sub->plan->range.from.end)
+		snprintf(out, ID_SIZE, "$");
+	else
+		id_format(id_before(sub->plan->range.from.low), out);
+}
+
+/* Learns the last ID that the group delivered, so that a vanished group can be created again there.
+ * A refusal leaves it unknown; err matters only when the connection was lost. */
+static void
+learn_group_position(struct subscription *sub, struct err *err)
+{
+	struct stream_group *g;
+	enum conn_why why;
+	size_t n;
+
+	if (stream_groups(sub->conn, sub->key, &g, &n, &why, err) == -1)
+		return;
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(g[i].name, sub->group) == 0)
+			advance_last_seen(sub, g[i].last_delivered);
+	stream_groups_free(g, n);
+}
+
+static int
+ensure_group(struct subscription *sub, enum conn_why *why, struct err *err)
+{
+	char start[ID_SIZE];
+	bool made, fresh;
+
+	format_group_start(sub, start);
+	if (group_ensure(sub->conn, sub->key, sub->group, start, &made, &fresh, why, err) == -1)
+		return -1;
+	sub->create_why = *why;
+	if (*why != CONN_OK)
+		sub->create_err = *err;
+	sub->group_recreations += made && sub->opened;
+	if (made && sub->opened)
+		sub_notef(sub, SUB_WARNING, "group '%s' had vanished; created again at %s",
+		    sub->group, start);
+	if (!made && !sub->opened && sub->plan->from_given)
+		sub_notef(sub, SUB_WARNING, "--from has no effect: group '%s' already exists",
+		    sub->group);
+	if (fresh && !sub->opened)
+		sub_notef(sub, SUB_INFO, "stream '%s' is new: nothing has been published to it yet",
+		    sub->key);
+	if (!sub->opened) {
+		learn_group_position(sub, err);
+		if (sub->plan->host_prefix != NULL && conn_why(sub->conn) == CONN_OK)
+			retire_delete_idle(sub->conn, sub->key, sub->group, sub->plan->host_prefix,
+			    sub->plan->consumer, FORGET_IDLE, err);
+	}
+	sub->phase = sub->plan->manual_ack ? PHASE_NEW : PHASE_OWN;
+	sub->cursor = (struct stream_id){0};
+	return conn_why(sub->conn) == CONN_OK ? 0 : -1;
+}
+
+static int
+find_read_start(struct subscription *sub, enum conn_why *why, struct err *err)
+{
+	sub->phase = PHASE_NEW;
+	if (sub->has_last_seen)
+		return 0;
+	if (range_resolve(sub->conn, sub->key, &sub->plan->range, &sub->bounds, why, err) == -1)
+		return -1;
+	if (!sub->bounds.exists)
+		sub_notef(sub, SUB_WARNING, "stream '%s' does not exist", sub->key);
+	if (sub->bounds.has_to)
+		sub->batch.to = &sub->bounds.to;
+	advance_last_seen(sub, sub->bounds.after);
+	return 0;
+}
+
+/* Appends an XACK of the first PAGESIZE_MOST IDs in unacked_ids. */
+static void
+put_acks(struct subscription *sub)
+{
+	struct slice ids[PAGESIZE_MOST];
+	size_t n = 0;
+
+	for (size_t at = 0; at < sub->unacked_ids.len; at += ids[n - 1].n + 1) {
+		ids[n] = slice_of(sub->unacked_ids.p + at);
+		if (++n == PAGESIZE_MOST)
+			break;
+	}
+	if (n == 0)
+		return;
+	group_put_ack(sub->conn, sub->key, sub->group, ids, n);
+	sub->acks_in_flight++;
+}
+
+int
+sub_open(struct subscription *sub, enum conn_why *why, struct err *err)
+{
+	sub->conn = conn_open(sub->plan->url, sub->plan->timeout_ms, why, err);
+	if (sub->conn == NULL)
+		return -1;
+	if ((sub->group != NULL ? ensure_group(sub, why, err) : find_read_start(sub, why, err)) ==
+	    -1) {
+		if (conn_why(sub->conn) != CONN_OK)
+			*why = conn_why(sub->conn);
+		disconnect_sub(sub, SUB_DOWN);
+		return -1;
+	}
+	sub->pagesize = pagesize_start(sub->opened ? 1 : PAGESIZE_FIRST, 0);
+	sub->state = SUB_IDLE;
+	sub->opened = true;
+	sub->at_end = false;
+	put_acks(sub);
+	return 0;
+}
+
+/* --- requests --------------------------------------------------------------------- */
 
 static void
 put_xread(struct subscription *sub, const char *id, int64_t block_ms)
@@ -164,17 +293,18 @@ sub_requested(const struct subscription *sub)
 	return sub->requested + sub->prefetch_requested;
 }
 
-/* --- answers -------------------------------------------------------------------- */
+/* --- replies ------------------------------------------------------------------------ */
 
 static int
 fail_connection(struct subscription *sub, enum conn_why why, enum conn_why *out)
 {
 	*out = why;
-	sub_disconnect(sub, SUB_DOWN);
+	disconnect_sub(sub, SUB_DOWN);
 	return -1;
 }
 
-/* The group vanished, or the stream under a blocked read: make it again and go on. */
+/* Creates the group again after it vanished, or its stream did under a blocked read; other errors
+ * end the connection. */
 static int
 take_read_error(struct subscription *sub, enum conn_why w, enum conn_why *why, struct err *err)
 {
@@ -186,13 +316,13 @@ take_read_error(struct subscription *sub, enum conn_why w, enum conn_why *why, s
 	}
 	sub->requested = 0;
 	sub->state = SUB_IDLE;
-	if (sub->group == NULL || sub_ensure_group(sub, why, err) == 0)
+	if (sub->group == NULL || ensure_group(sub, why, err) == 0)
 		return 0;
 	return fail_connection(
 	    sub, conn_why(sub->conn) != CONN_OK ? conn_why(sub->conn) : *why, why);
 }
 
-/* How often each was delivered: one's own pending entries have been before. */
+/* Asks for the delivery counts of own pending entries: XREADGROUP does not send them. */
 static void
 put_deliveries(struct subscription *sub, const struct sub_batch_summary *summary)
 {
@@ -232,7 +362,7 @@ take_read_reply(struct subscription *sub, struct reply *r, enum conn_why *why, s
 		sub->state = SUB_IDLE;
 		return 0;
 	}
-	sub_advance(sub, summary.last_id);
+	advance_last_seen(sub, summary.last_id);
 	if (sub->phase == PHASE_TAKEOVER && sub->last_page)
 		sub->phase = PHASE_NEW;
 	if (sub->phase != PHASE_OWN) {
@@ -316,7 +446,7 @@ sub_finish_batch(struct subscription *sub, size_t n)
 {
 	if (sub->group != NULL) {
 		sub->gone += sub_batch_ack_ids(&sub->batch, n, &sub->unacked_ids);
-		sub_put_acks(sub);
+		put_acks(sub);
 	}
 	if (sub->bounds.has_to && id_cmp(sub->last_seen, sub->bounds.to) >= 0)
 		sub->at_end = true;
@@ -339,7 +469,7 @@ sub_take_reply(struct subscription *sub)
 	return r;
 }
 
-/* --- looking at it ------------------------------------------------------------------ */
+/* --- state ---------------------------------------------------------------------- */
 
 enum sub_state
 sub_state(const struct subscription *sub)
@@ -394,130 +524,4 @@ unsigned
 sub_group_recreations(const struct subscription *sub)
 {
 	return sub->group_recreations;
-}
-
-#define FORGET_IDLE (24 * INT64_C(3600000))
-
-void
-sub_advance(struct subscription *sub, struct stream_id id)
-{
-	if (!sub->has_last_seen || id_cmp(id, sub->last_seen) > 0)
-		sub->last_seen = id;
-	sub->has_last_seen = true;
-}
-
-static void
-format_group_start(const struct subscription *sub, char out[ID_SIZE])
-{
-	if (sub->has_last_seen)
-		id_format(sub->last_seen, out);
-	else if (sub->plan->range.from.end)
-		snprintf(out, ID_SIZE, "$");
-	else
-		id_format(id_before(sub->plan->range.from.low), out);
-}
-
-/* Where the group stands, so that it can be made again there. Not permitted, not known; f counts
- * when the connection died. */
-static void
-learn_group_position(struct subscription *sub, struct err *err)
-{
-	struct stream_group *g;
-	enum conn_why why;
-	size_t n;
-
-	if (stream_groups(sub->conn, sub->key, &g, &n, &why, err) == -1)
-		return;
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(g[i].name, sub->group) == 0)
-			sub_advance(sub, g[i].last_delivered);
-	stream_groups_free(g, n);
-}
-
-int
-sub_ensure_group(struct subscription *sub, enum conn_why *why, struct err *err)
-{
-	char start[ID_SIZE];
-	bool made, fresh;
-
-	format_group_start(sub, start);
-	if (group_ensure(sub->conn, sub->key, sub->group, start, &made, &fresh, why, err) == -1)
-		return -1;
-	sub->create_why = *why;
-	if (*why != CONN_OK)
-		sub->create_err = *err;
-	sub->group_recreations += made && sub->opened;
-	if (made && sub->opened)
-		sub_notef(sub, SUB_WARNING, "group '%s' had vanished; made again at %s", sub->group,
-		    start);
-	if (!made && !sub->opened && sub->plan->from_given)
-		sub_notef(sub, SUB_WARNING, "--from has no effect: group '%s' was there already",
-		    sub->group);
-	if (fresh && !sub->opened)
-		sub_notef(sub, SUB_INFO, "stream '%s' is new: nothing has been published to it yet",
-		    sub->key);
-	if (!sub->opened) {
-		learn_group_position(sub, err);
-		if (sub->plan->host_prefix != NULL && conn_why(sub->conn) == CONN_OK)
-			retire_delete_idle(sub->conn, sub->key, sub->group, sub->plan->host_prefix,
-			    sub->plan->consumer, FORGET_IDLE, err);
-	}
-	sub->phase = sub->plan->manual_ack ? PHASE_NEW : PHASE_OWN;
-	sub->cursor = (struct stream_id){0};
-	return conn_why(sub->conn) == CONN_OK ? 0 : -1;
-}
-
-static int
-find_read_start(struct subscription *sub, enum conn_why *why, struct err *err)
-{
-	sub->phase = PHASE_NEW;
-	if (sub->has_last_seen)
-		return 0;
-	if (range_resolve(sub->conn, sub->key, &sub->plan->range, &sub->bounds, why, err) == -1)
-		return -1;
-	if (!sub->bounds.exists)
-		sub_notef(sub, SUB_WARNING, "stream '%s' does not exist", sub->key);
-	if (sub->bounds.has_to)
-		sub->batch.to = &sub->bounds.to;
-	sub_advance(sub, sub->bounds.after);
-	return 0;
-}
-
-/* IDs of buf, each with its NUL. */
-void
-sub_put_acks(struct subscription *sub)
-{
-	struct slice ids[PAGESIZE_MOST];
-	size_t n = 0;
-
-	for (size_t at = 0; at < sub->unacked_ids.len; at += ids[n - 1].n + 1) {
-		ids[n] = slice_of(sub->unacked_ids.p + at);
-		if (++n == PAGESIZE_MOST)
-			break;
-	}
-	if (n == 0)
-		return;
-	group_put_ack(sub->conn, sub->key, sub->group, ids, n);
-	sub->acks_in_flight++;
-}
-
-int
-sub_open(struct subscription *sub, enum conn_why *why, struct err *err)
-{
-	sub->conn = conn_open(sub->plan->url, sub->plan->timeout_ms, why, err);
-	if (sub->conn == NULL)
-		return -1;
-	if ((sub->group != NULL ? sub_ensure_group(sub, why, err)
-	                        : find_read_start(sub, why, err)) == -1) {
-		if (conn_why(sub->conn) != CONN_OK)
-			*why = conn_why(sub->conn);
-		sub_disconnect(sub, SUB_DOWN);
-		return -1;
-	}
-	sub->pagesize = pagesize_start(sub->opened ? 1 : PAGESIZE_FIRST, 0);
-	sub->state = SUB_IDLE;
-	sub->opened = true;
-	sub->at_end = false;
-	sub_put_acks(sub);
-	return 0;
 }

@@ -1,18 +1,18 @@
 /*
- * subscription: one stream being read over a connection of its own, through a group or only looked
- * at.
+ * subscription: reads one stream over a connection of its own, through a group or without one.
  *
- * The caller has the loop: it opens, asks for entries, polls, takes a batch, handles it and says
- * how much of it was handled; that much is acknowledged, in one packet with the next question.
- * After each opening the consumer's own pending entries come first, so that what an earlier life or
- * connection was given and did not acknowledge is not left behind; what was handled and whose
- * acknowledgement was cut off is acknowledged again instead of given out again.
+ * The caller runs the loop: sub_open, sub_request, poll(2) on sub_conn, sub_process, then handles
+ * the batch and calls sub_finish_batch with the number of records handled. Their acknowledgement
+ * goes out in one packet with the next request.
  *
- * Then, and every claim_idle, what other consumers left pending for so long is taken over and given
- * out (XPENDING, XCLAIM).
+ * After each sub_open the consumer's own pending entries come first, so that entries delivered to
+ * an earlier process or connection are handled. Entries that were handled but whose acknowledgement
+ * was cut off are acknowledged again and not delivered again. Then, and every claim_idle ms,
+ * entries that other consumers left pending for so long are taken over (XPENDING, XCLAIM) and
+ * delivered.
  *
- * A group is made on demand: at the plan's start, and when it vanished under us at the last ID
- * seen, never silently at "$".
+ * A missing group is created at the plan's start. A group that vanished is created again at the
+ * last ID seen, never at "$".
  */
 #ifndef CONSUME_SUBSCRIPTION_H
 #define CONSUME_SUBSCRIPTION_H
@@ -24,85 +24,84 @@
 #include "redis/conn.h"
 #include "redis/range.h"
 
-/* The same for all taps of a process; borrowed. */
+/* The same for all subscriptions of a process; borrowed. */
 struct sub_plan {
 	const struct url *url;
 	int64_t timeout_ms;
-	const char *consumer; /* NULL: only looking */
-	/* "eb-HOST-": consumers of such names that are idle for a day and hold nothing are deleted;
-	 * or NULL */
+	const char *consumer; /* NULL: read without a group */
+	/* "eb-HOST-": delete the group's consumers of such names that were idle for a day and have
+	 * no pending entries; NULL: delete none */
 	const char *host_prefix;
-	/* of it a group takes only `from`, where it starts when it must be made */
+	/* what is read without a group; a new group starts at range.from */
 	struct range range;
 	bool from_given;
-	/* ms after which what others left pending is taken over; 0: never */
+	/* ms of idleness after which others' pending entries are taken over; 0: never */
 	int64_t claim_idle;
-	/* the caller keeps what comes (sub_take_reply), and sees to what is pending and to
-	 * acknowledging itself */
+	/* the caller takes replies with sub_take_reply, acknowledges, and reads pending entries
+	 * itself */
 	bool manual_ack;
 };
 
 enum sub_note {
-	SUB_WARNING, /* something is not as it was asked for */
-	SUB_INFO     /* for people who watch */
+	SUB_WARNING,
+	SUB_INFO /* for -v or a terminal */
 };
 typedef void sub_note_fn(void *arg, enum sub_note kind, const char *text);
 
 enum sub_state {
-	SUB_DOWN, /* no connection */
-	SUB_IDLE, /* sub_request may be called */
-	SUB_REQUESTED,
-	SUB_READY, /* a batch: sub_batch, sub_finish_batch */
-	SUB_CLOSED /* for good */
+	SUB_DOWN,      /* no connection */
+	SUB_IDLE,      /* sub_request may be called */
+	SUB_REQUESTED, /* a read is in flight */
+	SUB_READY,     /* a batch waits for sub_finish_batch */
+	SUB_CLOSED     /* for good */
 };
 
 struct subscription;
 
-/* group is NULL for a tap that only looks. Strings are copied. No exchange. */
+/* group NULL: read without a group. Copies the strings. Talks to no server. */
 struct subscription *sub_new(const struct sub_plan *plan, const char *type, const char *key,
     const char *group, sub_note_fn *note, void *arg);
 void sub_free(struct subscription *sub);
 
-/* Connects, greets, ensures the group or finds the start; each answer has the plan's time-out. 0,
- * or -1: *why and f. */
+/* Connects, and ensures the group or resolves the range; each reply has the plan's time-out.
+ * Returns 0, or -1 with *why and err. */
 int sub_open(struct subscription *sub, enum conn_why *why, struct err *err);
-/* Asks for at most count entries, waiting up to block_ms for new ones (-1: not at all). */
+/* Requests at most count entries. The server waits up to block_ms for new ones; -1: not at all. */
 void sub_request(struct subscription *sub, size_t count, int64_t block_ms);
-/*
- * Moves what can be moved without waiting. 0; -1 when the connection or the question failed: *why
- * and f, and the tap is SUB_DOWN.
- */
+/* Writes, reads and takes replies without blocking. Returns 0; or -1 with *why and err when the
+ * connection or the request failed, and then the state is SUB_DOWN. */
 int sub_process(struct subscription *sub, enum conn_why *why, struct err *err);
 
-/* when SUB_READY: sub_batch_each */
+/* Returns the batch of a SUB_READY subscription. */
 const struct sub_batch *sub_batch(const struct subscription *sub);
 /*
- * When SUB_READY, before the batch is handled: asks for the next one, so that the server works
- * meanwhile; only where there is likely to be one. Such a question does not wait, and its batch is
- * SUB_READY when this one is done and acknowledged.
+ * Requests the batch after the one that is SUB_READY, so that the server works while the caller
+ * does. Does nothing where more entries are unlikely. The request does not block on the server, and
+ * its batch becomes SUB_READY after this one is finished and acknowledged.
  */
 void sub_prefetch(struct subscription *sub, size_t count);
-/* Its first n records were handled: acknowledged, with the entries that are gone. The tap is
+/* Acknowledges the first n records of the batch and its entries that are gone. The state becomes
  * SUB_IDLE, or SUB_REQUESTED after sub_prefetch. */
 void sub_finish_batch(struct subscription *sub, size_t n);
-/* With plan.manual_ack, instead of both: XREADGROUP's reply, the caller's from then on. The tap is
- * SUB_IDLE. */
+/* With plan.manual_ack, instead of sub_batch and sub_finish_batch: returns the reply of XREADGROUP,
+ * which the caller frees. The state becomes SUB_IDLE. */
 struct reply *sub_take_reply(struct subscription *sub);
-/* count of the questions under way and of the batch, else 0 */
+/* Returns the count of the requests in flight and of the unfinished batch. */
 size_t sub_requested(const struct subscription *sub);
-bool sub_acknowledged(const struct subscription *sub); /* no acknowledgement is unanswered */
+bool sub_acknowledged(const struct subscription *sub); /* no XACK is in flight */
 
 enum sub_state sub_state(const struct subscription *sub);
-/* the last question found nothing more */
+/* Returns whether the last read found no more entries. */
 bool sub_at_end(const struct subscription *sub);
-/* nothing asked and no acknowledgement unanswered */
+/* Returns whether no read, check or XACK is in flight and no batch is unfinished. */
 bool sub_settled(const struct subscription *sub);
-const struct conn *sub_conn(const struct subscription *sub); /* to poll; NULL when down */
+/* Returns the connection to poll; NULL when down. */
+const struct conn *sub_conn(const struct subscription *sub);
 const char *sub_type(const struct subscription *sub);
 const char *sub_key(const struct subscription *sub);
-/* how often its group had vanished and was made again */
+/* Returns how often the group had vanished and was created again. */
 unsigned sub_group_recreations(const struct subscription *sub);
-const char *sub_group(const struct subscription *sub); /* NULL: only looking */
+const char *sub_group(const struct subscription *sub); /* NULL: read without a group */
 void sub_close(struct subscription *sub);              /* SUB_CLOSED */
 
 #endif

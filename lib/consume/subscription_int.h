@@ -1,8 +1,5 @@
 /*
- * subscription_int: what the parts of tap share.
- *
- *     tap       asking, answers, batches      tapsweep  what other consumers left
- *     tapopen   connection and group
+ * subscription_int: the state of a subscription, shared by subscription.c and takeover.c.
  */
 #ifndef CONSUME_SUBSCRIPTION_INT_H
 #define CONSUME_SUBSCRIPTION_INT_H
@@ -12,10 +9,11 @@
 #include "redis/pagesize.h"
 #include "redis/reply.h"
 
+/* Which entries a request asks for. */
 enum sub_phase {
-	PHASE_OWN, /* what is pending for us from before */
+	PHASE_OWN, /* the consumer's pending entries from before this sub_open */
 	PHASE_NEW,
-	PHASE_TAKEOVER /* what others left */
+	PHASE_TAKEOVER /* pending entries of other consumers */
 };
 
 struct subscription {
@@ -27,53 +25,50 @@ struct subscription {
 	enum sub_state state;
 	struct conn *conn;
 	enum sub_phase phase;
-	bool opened; /* once at least */
+	bool opened; /* at least once */
 	unsigned group_recreations;
 	bool has_last_seen, at_end;
-	/* why the group could not be made, should it not be there; else CONN_OK */
+	/* why creating the group was refused, in case it does not exist; else CONN_OK */
 	enum conn_why create_why;
 	struct err create_err;
-	/* the last ID given out, or that the group had been given */
+	/* the highest ID delivered here, or to the group before */
 	struct stream_id last_seen;
-	struct stream_id cursor; /* OWN, THEIRS: gone through up to here */
+	struct stream_id cursor; /* PHASE_OWN, PHASE_TAKEOVER: listed up to here */
 	struct pagesize pagesize;
 	size_t requested;
-	/* the batch has as many as were asked for: there may be more */
+	/* the batch has as many entries as were requested, so there may be more */
 	bool full;
-	/* the next batch is asked for, ahead of the acknowledgement of this one */
+	/* the next batch was requested before this one is acknowledged */
 	bool prefetching;
 	size_t prefetch_requested;
-	/* its answer, while that acknowledgement is not answered */
+	/* its reply, until the reply of that XACK */
 	struct reply *prefetched;
-	/* own pending entries that were trimmed or deleted, not yet told */
+	/* own pending entries that were trimmed or deleted and are not reported yet */
 	size_t gone;
-	unsigned acks_in_flight; /* unanswered acknowledgements, ahead of the question */
-	/* without a group: what is looked at; has_to is false with one */
+	unsigned acks_in_flight; /* their replies come before that of the request */
+	/* without a group: what is read; with one has_to is false */
 	struct range_bounds bounds;
 	struct sub_batch batch;
 	int64_t next_takeover; /* CLOCK_MONOTONIC ms */
-	bool takeover_denied;  /* not permitted */
-	bool last_page;        /* THEIRS: nothing is behind it */
-	/* unanswered questions whether an entry is gone, ahead of the acknowledgements */
+	bool takeover_denied;  /* by the server's permissions */
+	bool last_page;        /* PHASE_TAKEOVER: the list ends with this page */
+	/* XRANGEs that ask whether an entry is gone; their replies come before those of XACK */
 	unsigned checks_in_flight;
-	/* NUL-ended IDs whose acknowledgement is not answered */
+	/* IDs, each with a NUL, whose XACK has no reply yet */
 	struct bytes unacked_ids;
 };
 
 void sub_notef(struct subscription *sub, enum sub_note kind, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-void sub_disconnect(struct subscription *sub, enum sub_state state); /* its connection */
-void sub_advance(struct subscription *sub, struct stream_id id);
-/* of what was handled and is not acknowledged */
-void sub_put_acks(struct subscription *sub);
-int sub_ensure_group(struct subscription *sub, enum conn_why *why, struct err *err); /* the group */
 
-/* Whether it is time to look at what others left. */
+/* Returns whether it is time to look for others' pending entries. */
 bool takeover_due(const struct subscription *sub);
 void takeover_begin(struct subscription *sub);
 void takeover_put_list(struct subscription *sub);
-/* The answers to it. 1: the batch is complete in t->batch; 0: more is to come, or nothing was left
- * (t->phase is NEW then); -1. */
+/*
+ * Takes a reply of the list or of the claim. Returns 1: sub->batch is complete; 0: a reply is still
+ * to come, or there was nothing to take over and the phase is PHASE_NEW; -1 with *why and err.
+ */
 int takeover_take_reply(
     struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err);
 void takeover_take_check(struct subscription *sub, struct reply *r);

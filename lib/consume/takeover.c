@@ -1,5 +1,5 @@
-/* The part of subscription.h that takes over what other consumers left: listed, claimed, and given
- * out like what is read. */
+/* takeover: lists and claims pending entries of other consumers, which are then delivered like
+ * entries that were read. Declared in subscription_int.h. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -35,14 +35,15 @@ takeover_put_list(struct subscription *sub)
 	    sub->conn, sub->key, sub->group, sub->plan->claim_idle, id, sub->requested, NULL);
 }
 
-/* Nothing, or nothing that we may see. */
+/* Ends the takeover: nothing is pending for long enough, or the server does not permit it. */
 static int
 end_takeover(struct subscription *sub, struct reply *r)
 {
 	if (reply_is_error(r)) {
 		sub->takeover_denied = true;
-		sub_notef(sub, SUB_INFO, "what others left pending of '%s' is left to them: %.*s",
-		    sub->type, (int)reply_text(r).n, reply_text(r).p);
+		sub_notef(sub, SUB_INFO,
+		    "'%s': pending entries of other consumers are not taken over: %.*s", sub->type,
+		    (int)reply_text(r).n, reply_text(r).p);
 	}
 	reply_free(r);
 	sub_batch_clear(&sub->batch);
@@ -79,7 +80,8 @@ claim_listed(struct subscription *sub, struct reply *list)
 	return n > 0 ? 0 : end_takeover(sub, NULL);
 }
 
-/* Those listed that were not claimed: somebody was faster, or they are gone from the stream. */
+/* Asks which listed entries that were not claimed are gone from the stream; the others were claimed
+ * or acknowledged by another consumer. */
 static void
 check_unclaimed(struct subscription *sub, const struct reply *claimed)
 {
@@ -107,7 +109,7 @@ takeover_take_reply(struct subscription *sub, struct reply *r, enum conn_why *wh
 	if (*why == CONN_NOPERM)
 		return end_takeover(sub, r);
 	if (*why != CONN_OK) {
-		reply_fail(err, r, "take over what is pending");
+		reply_fail(err, r, "take over pending entries");
 		reply_free(r);
 		sub_batch_clear(&sub->batch);
 		return -1;

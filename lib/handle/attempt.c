@@ -46,7 +46,7 @@ wait_for_retry(struct handle_loop *loop, struct job *j)
 	return ms;
 }
 
-/* The record of an entry that we have; false: it is gone. */
+/* Makes the record of a job's entry. Returns false when the entry is gone from the stream. */
 static bool
 make_record(const struct job *j, struct record *r, struct bytes *kv)
 {
@@ -85,10 +85,9 @@ run_attempt(struct handle_loop *loop, struct job *j)
 	bytes_free(&kv);
 }
 
-/*
- * Not ours, or not begun: no answer, and it is READY again; the group is gone, or was just made
- * again, and it waits until it is pending there (lease_restore); else it was acknowledged by hand,
- * taken by another, or is gone from the stream.
+/* Handles a job that the claim did not return. Without a reply it is READY again. When the group is
+ * missing or was just created again, it waits until lease_restore has made it pending there.
+ * Otherwise it was acknowledged by hand, claimed by another consumer, or is gone from the stream.
  */
 static void
 drop_unclaimed(struct handle_loop *loop, struct job *j, const struct reply *r)
@@ -106,7 +105,7 @@ drop_unclaimed(struct handle_loop *loop, struct job *j, const struct reply *r)
 	}
 }
 
-/* The answer has those that are ours, in order: entries, or IDs where we have the entries. */
+/* The reply of XCLAIM has the claimed entries in order, or with JUSTID their IDs. */
 static void
 on_claimed(struct control_request *req, struct reply *r)
 {
@@ -140,8 +139,8 @@ on_claimed(struct control_request *req, struct reply *r)
 	shared_reply_unref(shared);
 }
 
-/* Those at the head of the queue that are alike, at most as many as can run now: one command for
- * them all. */
+/* Claims ready jobs with one XCLAIM: those at the head of the queue that have the same attempt
+ * count and can run now. */
 static bool
 claim_ready_jobs(struct handle_stream *stream)
 {
@@ -205,7 +204,8 @@ ignore_reply(struct control_request *req, struct reply *r)
 	(void)r;
 }
 
-/* The count as it was before the attempt. Should nobody hear of it, one attempt less is left. */
+/* Sets the group's delivery count back to what it was before the attempt. If that command is lost,
+ * the entry has one attempt less. */
 static void
 undo_attempt(struct handle_loop *loop, struct job *j)
 {
@@ -227,7 +227,7 @@ format_pause(int64_t ms, char out[32])
 		clock_format_span(ms, out, 32);
 }
 
-/* It waits for its next attempt, which is said. */
+/* Schedules the next attempt and reports it. */
 static void
 schedule_retry(struct handle_loop *loop, struct job *j, const char *what, const char *status)
 {
@@ -235,7 +235,7 @@ schedule_retry(struct handle_loop *loop, struct job *j, const char *what, const 
 
 	format_entry(j, word);
 	format_pause(wait_for_retry(loop, j), span);
-	handle_note(loop, SUB_INFO, "%s: %s: %s; again in %s", word, what, status, span);
+	handle_note(loop, SUB_INFO, "%s: %s: %s; retrying in %s", word, what, status, span);
 }
 
 static void
@@ -265,7 +265,7 @@ postpone_attempt(struct handle_loop *loop, struct job *j, const char *status, st
 	}
 	loop->count->postponed++;
 	undo_attempt(loop, j);
-	schedule_retry(loop, j, "put off", status);
+	schedule_retry(loop, j, "postponed", status);
 }
 
 void
@@ -279,7 +279,7 @@ attempt_finish(struct handle_loop *loop, struct job *j, enum outcome what, const
 		job_set_state(&loop->jobs, j, JOB_DONE);
 	} else if (j->stale) {
 		lease_check_lost(loop, handle_stream_of(j), &j->id, 1);
-		/* whoever has it now sees to it, if there is anything left to see to */
+		/* its new owner handles it */
 		handle_release(loop, j);
 	} else if (what == OUTCOME_POSTPONED) {
 		postpone_attempt(loop, j, status, words);
@@ -299,13 +299,13 @@ attempt_finish(struct handle_loop *loop, struct job *j, enum outcome what, const
 
 static void
 on_acknowledged(struct control_request *req,
-    struct reply *r) /* cppcheck-suppress constParameter ; as whoever takes an answer */
+    struct reply *r) /* cppcheck-suppress constParameter ; a control_reply_fn */
 {
 	struct handle_loop *loop = ((struct handle_stream *)req->arg)->loop;
 
 	for (size_t i = 0; i < req->n; i++) {
 		if (r == NULL)
-			job_set_state(&loop->jobs, req->jobs[i], JOB_DONE); /* to be said again */
+			job_set_state(&loop->jobs, req->jobs[i], JOB_DONE); /* to be sent again */
 		else
 			handle_release(loop, req->jobs[i]);
 	}

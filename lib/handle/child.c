@@ -18,7 +18,7 @@
 #include "base/process.h"
 #include "base/status.h"
 
-#define BURST 32 /* reads at once: more than a pipe holds */
+#define BURST 32 /* reads of 4 KiB in a row: more than a pipe holds */
 
 static int ended_pipe[2] = {-1, -1};
 
@@ -29,7 +29,7 @@ on_sigchld(int sig)
 
 	(void)sig;
 	if (write(ended_pipe[1], "", 1) == -1)
-		errno = saved; /* full: it is readable, and that is all we want */
+		errno = saved; /* the pipe is full, so it is readable */
 	errno = saved;
 }
 
@@ -79,7 +79,8 @@ reset_signals(posix_spawnattr_t *attr)
 	    attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
 }
 
-/* errno of posix_spawn(3); fds become 0, 1 and 2, unless -1. */
+/* Starts the program with fds as its descriptors 0 to 2; -1: inherits that one. Returns an errno.
+ */
 static int
 spawn_child(pid_t *pid, const struct child_plan *plan, const int fds[3])
 {
@@ -101,8 +102,8 @@ spawn_child(pid_t *pid, const struct child_plan *plan, const int fds[3])
 	return e;
 }
 
-/* Pipes for what the plan wants: theirs[] is the child's side. -1: errno, and nothing stays open.
- */
+/* Creates the pipes that the plan needs; theirs[] gets the child's ends. Returns 0, or -1 with
+ * errno, and then the caller closes those that were created. */
 static int
 make_pipes(struct child *c, const struct child_plan *plan, int theirs[3])
 {
@@ -216,7 +217,7 @@ child_read_stderr(struct child *c)
 			return;
 		}
 		keep_stderr_tail(c, some, (size_t)n);
-		/* when nobody hears it, the tail is kept all the same */
+		/* our stderr may be closed; the tail is kept */
 		(void)io_write_all(STDERR_FILENO, some, (size_t)n);
 	}
 }

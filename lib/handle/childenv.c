@@ -25,10 +25,10 @@ static const char *const names[] = {
 #define NAMES (sizeof(names) / sizeof(names[0]))
 
 struct childenv {
-	char **env; /* [0, own) is ours, then come the event's, and NULL */
+	char **env; /* [0, own) is inherited, then come the event's, then NULL */
 	size_t own;
-	char *url;         /* EB_REDIS_URL=... without its password, or NULL */
-	struct bytes text; /* of the event's */
+	char *url;         /* "EB_REDIS_URL=..." without its password; NULL: not set */
+	struct bytes text; /* the event's variables */
 	size_t at[NAMES];
 };
 
@@ -49,7 +49,7 @@ is_left_out(const char *var)
 	return is_variable(var, "EB_REDIS_PASSWORD") || is_variable(var, "REDISCLI_AUTH");
 }
 
-/* "EB_REDIS_URL=redis://user:password@host": the same without ":password". */
+/* Returns "EB_REDIS_URL=redis://user:password@host" without ":password". */
 static char *
 strip_password(const char *var)
 {
@@ -80,7 +80,7 @@ childenv_new(void)
 		if (is_left_out(environ[i]))
 			continue;
 		if (is_variable(environ[i], "EB_REDIS_URL")) {
-			if (env->url == NULL) /* the second of two means nothing */
+			if (env->url == NULL) /* getenv(3) sees only the first of two */
 				env->env[env->own++] = env->url = strip_password(environ[i]);
 		} else
 			env->env[env->own++] = environ[i];

@@ -63,12 +63,13 @@ control_close(struct control *control)
 		answer_request(pop_request(control), NULL);
 }
 
-/* An error that nobody asked for: the server is not as it should be, or refuses us. */
+/* Closes the connection after an error reply that no request expects, such as a missing permission.
+ */
 static int
 fail_on_error_reply(struct control *control, struct reply *r, enum conn_why *why, struct err *err)
 {
 	*why = reply_why(r);
-	reply_fail(err, r, "work on entries");
+	reply_fail(err, r, "claim or acknowledge entries");
 	reply_free(r);
 	control_close(control);
 	return -1;

@@ -13,11 +13,10 @@
 #include "redis/scan.h"
 #include "redis/stream.h"
 
-/*
- * Copy and acknowledgement in one, and only of what is pending with us: two readers cannot both do
- * it, and where the copy fails nothing is acknowledged. 0: not ours any more; 1: gone from the
- * stream; 2: more fields than Lua can hand on.
- */
+/* Copies and acknowledges in one step, and only an entry that is pending with this consumer, so
+ * that two consumers cannot both copy it. When XADD fails nothing is acknowledged. Returns the dead
+ * letter's ID; 0: not pending with us; 1: gone from the stream; 2: more fields than unpack() can
+ * pass. */
 static const char script[] =
     "local p = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1)\n"
     "if #p == 0 or p[1][2] ~= ARGV[3] then return 0 end\n"
@@ -30,9 +29,9 @@ static const char script[] =
     "redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])\n"
     "return id\n";
 
-#define STUCK_PAUSE 1000 /* ms before it is tried again what the server may let us do later */
+#define STUCK_PAUSE 1000 /* ms until the next try after a temporary refusal */
 
-/* A dead letter's provenance, and where its texts are. */
+/* A dead letter's provenance fields, and the storage of their values. */
 struct deadletter_fields {
 	char id[ID_SIZE], attempts[24], time[CLOCK_SIZE];
 	struct slice kv[2 * PROVENANCE_FIELDS];
@@ -69,8 +68,9 @@ finish_dead_letter(struct handle_loop *loop, struct job *j)
 	loop->count->dead++;
 	id_format(j->id, id);
 	handle_note(loop, SUB_WARNING,
-	    "'%s' %s is set aside in '%s' after %" PRIu64 " attempt%s: %s", sub_type(stream->sub),
-	    id, stream->dead_key, j->attempts, j->attempts == 1 ? "" : "s", j->status);
+	    "'%s' %s is a dead letter in '%s' after %" PRIu64 " attempt%s: %s",
+	    sub_type(stream->sub), id, stream->dead_key, j->attempts, j->attempts == 1 ? "" : "s",
+	    j->status);
 	handle_release(loop, j);
 }
 
@@ -81,8 +81,8 @@ drop_not_pending(struct handle_loop *loop, struct job *j)
 	handle_release(loop, j);
 }
 
-/* Not set aside: what passes is tried again; else it stays pending, and the next sweep brings it
- * back. */
+/* Handles a copy that failed. After a temporary error it is tried again; otherwise the entry stays
+ * pending, and the next takeover scan finds it. */
 static void
 retry_or_leave_pending(
     struct handle_loop *loop, struct job *j, enum conn_why why, const struct err *err)
@@ -101,9 +101,9 @@ retry_or_leave_pending(
 /* --- without EVAL, over a connection of its own ---------------------------------------- */
 
 struct deadletter_search {
-	/* of the provenance: id, stream and group are looked for */
+	/* the provenance; id, stream and group must match */
 	const struct slice *kv;
-	char found[2][ID_SIZE]; /* the first two that have them */
+	char found[2][ID_SIZE]; /* the first two matches */
 	size_t n;
 };
 
@@ -123,7 +123,7 @@ match_dead_letter(void *arg, struct slice id, const struct slice *kv, size_t nkv
 	return s->n == 2;
 }
 
-/* Dead letters of this entry; -1: f. */
+/* Finds the dead letters of this entry. Returns 0, or -1 with *why and err. */
 static int
 find_dead_letters(struct conn *conn, const struct handle_stream *stream,
     const struct deadletter_fields *fields, struct deadletter_search *s, enum conn_why *why,
@@ -135,10 +135,10 @@ find_dead_letters(struct conn *conn, const struct handle_stream *stream,
 	if (scan_entries(conn, stream->dead_key, (struct stream_id){0}, HANDLE_PAGE,
 	        match_dead_letter, s, why, &what) != -1)
 		return 0;
-	return err_set(err, what.status, "look in '%s': %s", stream->dead_key, what.text);
+	return err_set(err, what.status, "search '%s': %s", stream->dead_key, what.text);
 }
 
-/* An answer that is as it should be, or NULL: *why and f. */
+/* Waits for a reply. Returns NULL with *why and err when it is an error or does not come. */
 static struct reply *
 await_reply(struct conn *conn, const char *what, enum conn_why *why, struct err *err)
 {
@@ -156,7 +156,7 @@ await_reply(struct conn *conn, const char *what, enum conn_why *why, struct err 
 	return NULL;
 }
 
-/* 1 pending with us, 0 not; -1. */
+/* Returns 1 when the entry is pending with this consumer, 0 when not, -1 with *why and err. */
 static int
 check_pending_with_us(struct conn *conn, const struct handle_stream *stream, const char *id,
     enum conn_why *why, struct err *err)
@@ -174,7 +174,8 @@ check_pending_with_us(struct conn *conn, const struct handle_stream *stream, con
 	return ours;
 }
 
-/* The entry behind its provenance into the dead letters: 1, 0 when it is gone, -1. */
+/* Adds the entry and its provenance to the dead letters. Returns 1; 0 when the entry is gone from
+ * the stream; -1 with *why and err. */
 static int
 copy_to_dead_letters(struct conn *conn, const struct handle_stream *stream,
     const struct deadletter_fields *fields, enum conn_why *why, struct err *err)
@@ -199,15 +200,16 @@ copy_to_dead_letters(struct conn *conn, const struct handle_stream *stream,
 	    conn, stream->dead_key, 0, (const void *)kv.p, kv.len / sizeof(struct slice));
 	bytes_free(&kv);
 	reply_free(r);
-	snprintf(what, sizeof(what), "set aside in '%s'", stream->dead_key);
+	snprintf(what, sizeof(what), "copy to '%s'", stream->dead_key);
 	if ((added = await_reply(conn, what, why, err)) == NULL)
 		return -1;
 	reply_free(added);
 	return 1;
 }
 
-/* Look, copy, look again (another may have done the same: the first stays), acknowledge. 1 done, 0
- * not ours or gone, -1. */
+/* Copies and acknowledges without EVAL. Another consumer may copy the same entry meanwhile, so it
+ * looks again after the copy and deletes the second of two. Returns 1; 0 when the entry is not
+ * pending with this consumer or is gone; -1 with *why and err. */
 static int
 run_without_eval(struct conn *conn, const struct handle_stream *stream,
     const struct deadletter_fields *fields, enum conn_why *why, struct err *err)
@@ -282,13 +284,13 @@ on_eval_reply(struct control_request *req, struct reply *r)
 	char what[300];
 
 	if (r == NULL)
-		/* NOLINTNEXTLINE(bugprone-branch-clone): each has a reason of its own */
+		/* NOLINTNEXTLINE(bugprone-branch-clone): each branch has its own reason */
 		job_set_state(&loop->jobs, j, JOB_DEAD);
 	else if (is_eval_refused(r)) {
 		loop->no_eval = true;
 		job_set_state(&loop->jobs, j, JOB_DEAD);
 	} else if (reply_is_error(r)) {
-		snprintf(what, sizeof(what), "set aside in '%s'", stream->dead_key);
+		snprintf(what, sizeof(what), "copy to '%s'", stream->dead_key);
 		reply_fail(&err, r, what);
 		retry_or_leave_pending(loop, j, reply_why(r), &err);
 	} else if (reply_is_text(r))
@@ -296,7 +298,7 @@ on_eval_reply(struct control_request *req, struct reply *r)
 	else if (reply_int(r) == 2)
 		send_without_eval(loop, j);
 	else if (stream->forcing > 0)
-		/* it is not pending yet in a group that was made again */
+		/* not pending yet in a group that was created again */
 		job_set_state(&loop->jobs, j, JOB_DEAD);
 	else
 		drop_not_pending(loop, j);

@@ -12,11 +12,11 @@
 #include "event/event.h"
 #include "handle/handle_int.h"
 
-#define GRACE 5000 /* ms between being told to end and being killed */
+#define GRACE 5000 /* ms between SIGTERM and SIGKILL */
 
 static const struct slice none;
 
-/* The payload as a file that has no name. -1: errno. */
+/* Creates a memory file with the payload. Returns its descriptor, or -1 with errno. */
 static int
 make_payload_file(const struct record *r)
 {
@@ -32,7 +32,7 @@ make_payload_file(const struct record *r)
 	return fd;
 }
 
-/* Whether the machine has no room for one more just now. */
+/* Returns whether an errno means that the machine is short of a resource now. */
 static bool
 is_shortage(int sys)
 {
@@ -66,7 +66,7 @@ exec_start(struct runner *runner, struct job *j, const struct record *r)
 	int ok;
 
 	if (plan.stdin_fd == -1)
-		ok = err_sys(&err, STATUS_CONFIG, "make a file of the payload");
+		ok = err_sys(&err, STATUS_CONFIG, "create a file for the payload");
 	else {
 		ok = child_start(&runner->child, &plan, &err);
 		close(plan.stdin_fd);
@@ -82,7 +82,7 @@ exec_start(struct runner *runner, struct job *j, const struct record *r)
 	    loop->plan->cmd_timeout > 0 ? clock_mono() + loop->plan->cmd_timeout : -1;
 }
 
-/* 126 and 127 are the shell's words for a command that it could not run. */
+/* Ends the run: a shell exits with 126 or 127 when it cannot run a command. */
 static void
 fail_unrunnable(struct handle_loop *loop, int status)
 {
@@ -94,8 +94,8 @@ fail_unrunnable(struct handle_loop *loop, int status)
 	handle_fail(loop, &err);
 }
 
-/* Nobody reads our stdout any more, and it is the command's: of SIGPIPE it died, or of having
- * ignored it. */
+/* Returns whether the reader of stdout is gone. The command shares stdout, so its failure is then
+ * not the event's. */
 static bool
 is_stdout_gone(const struct handle_loop *loop)
 {

@@ -30,16 +30,16 @@ void
 handle_summary(struct bytes *out, const struct handle_count *count)
 {
 	bytes_addf(out,
-	    "%" PRIu64 " handled, %" PRIu64 " failed attempts, %" PRIu64 " put off, %" PRIu64
-	    " set aside, %" PRIu64 " lost, %" PRIu64 " taken over from others",
+	    "%" PRIu64 " handled, %" PRIu64 " failed attempts, %" PRIu64 " postponed, %" PRIu64
+	    " dead letters, %" PRIu64 " lost, %" PRIu64 " taken over from others",
 	    count->handled, count->failed, count->postponed, count->dead, count->lost,
 	    count->taken_over);
 }
 
-#define BLOCK 1000       /* ms of one blocking read */
-#define BLOCK_SHARED 100 /* when types share a limit */
-#define BUSY 8           /* turns with something to do, after which all descriptors are looked at */
-#define ASK_AGAIN 100    /* ms: with `to_end`, while something runs */
+#define BLOCK 1000       /* ms a read blocks on the server */
+#define BLOCK_SHARED 100 /* ms, when types share a limit */
+#define BUSY 8           /* busy turns in a row before the loop polls all descriptors */
+#define ASK_AGAIN 100    /* ms between requests with to_end while jobs are held */
 
 void
 handle_plan_init(struct handle_plan *plan)
@@ -94,7 +94,7 @@ handle_release(struct handle_loop *loop, struct job *j)
 	loop->released++;
 }
 
-/* Those held that the limit may still count. */
+/* Returns how many held jobs may still count against the limit. */
 static size_t
 count_unfinished(const struct handle_loop *loop)
 {
@@ -146,8 +146,7 @@ open_connection(struct handle_loop *loop, size_t i, enum conn_why *why, struct e
 	}
 	if (sub_open(loop->streams[i].sub, why, err) == -1)
 		return -1;
-	lease_relist_own(
-	    &loop->streams[i]); /* what the old connection was given and we never saw */
+	lease_relist_own(&loop->streams[i]); /* entries whose delivery the old connection lost */
 	return 0;
 }
 
@@ -180,7 +179,7 @@ reopen_connections(struct handle_loop *loop)
 		reconnect_opened(&loop->reconnect);
 }
 
-/* The first time there is no patience. */
+/* Opens the connections at the start, where any failure is final. */
 static void
 open_connections(struct handle_loop *loop)
 {
@@ -216,7 +215,7 @@ choose_read_block_ms(const struct handle_loop *loop, const struct handle_stream 
 	return ms;
 }
 
-/* With `to_end`: whether a tap that had nothing is worth another question. */
+/* With to_end: returns whether a subscription that had nothing should be read again. */
 static bool
 is_worth_requesting(const struct handle_loop *loop, const struct handle_stream *stream)
 {
@@ -244,14 +243,15 @@ request_entries(struct handle_loop *loop)
 			continue;
 		stream->released_at_request = loop->released;
 		loop->next_stream = i + 1;
-		/* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): this tap is idle too */
+		/* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): this subscription is idle */
 		sub_request(stream->sub, room / idle > 0 ? room / idle : 1,
 		    choose_read_block_ms(loop, stream));
 		idle -= idle > 1;
 	}
 }
 
-/* XREADGROUP's [[key, [entry, ...]]], whose shape the tap has looked at. */
+/* Holds the entries of XREADGROUP's [[key, [entry, ...]]]. The subscription has checked the form.
+ */
 static void
 hold_batch(struct handle_loop *loop, struct handle_stream *stream)
 {
@@ -270,7 +270,7 @@ hold_batch(struct handle_loop *loop, struct handle_stream *stream)
 	shared_reply_unref(shared);
 }
 
-/* true when there was something to do, so that there may be more. */
+/* Returns true when there was something to do, so there may be more. */
 static bool
 process_sub(struct handle_loop *loop, size_t i)
 {
@@ -343,7 +343,7 @@ handle_poll_ms(const struct handle_loop *loop)
 	return left < 0 ? 0 : (int)(left > 60000 ? 60000 : left);
 }
 
-/* ms -1: until it is time. */
+/* ms -1: until the next timer is due. */
 static void
 poll_descriptors(struct handle_loop *loop, struct pollfd *p, int ms)
 {
@@ -362,7 +362,7 @@ poll_descriptors(struct handle_loop *loop, struct pollfd *p, int ms)
 	hands = n;
 	n += pool_fill_pollfds(loop, p + n);
 	if (poll(p, n, ms == -1 ? handle_poll_ms(loop) : ms) <= 0) {
-		/* should it not have come through the pipe */
+		/* in case the signal handler's write failed */
 		loop->check_children = loop->check_children || ms == -1;
 		return;
 	}
@@ -429,7 +429,7 @@ check_handle_end(struct handle_loop *loop)
 		handle_end(loop, CONSUME_IDLE);
 }
 
-/* What ran is told, and what is told is answered; or it is not to be. */
+/* Returns whether the run may return: nothing runs, and every result is confirmed or cannot be. */
 static bool
 is_handling_over(struct handle_loop *loop)
 {
@@ -464,7 +464,8 @@ run_loop(struct handle_loop *loop)
 		deadletter_send(loop);
 		request_entries(loop);
 		if (process_connections(loop) || is_handling_over(loop)) {
-			if (++busy % BUSY == 0) /* signals and children count too */
+			if (++busy % BUSY ==
+			    0) /* notices signals and children while replies keep coming */
 				poll_descriptors(loop, fds, 0);
 		} else
 			poll_descriptors(loop, fds, -1);

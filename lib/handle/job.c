@@ -39,7 +39,7 @@ remove_from_list(struct job *j)
 	l->n--;
 }
 
-/* In its place by ID, from the end, where nearly all belong. */
+/* Inserts in order of ID. Searches from the end, where nearly all belong. */
 static void
 insert_by_id(struct job *j)
 {

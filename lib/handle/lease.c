@@ -8,8 +8,7 @@
 #include "handle/handle_int.h"
 #include "redis/stream.h"
 
-/* Others' claims come a minute after our last renewal at the earliest, unless they have another
- * --claim-idle. */
+/* ms; the default --claim-idle of other consumers */
 #define RENEW_WITHOUT 60000
 
 static int64_t
@@ -70,12 +69,13 @@ hold_entry(struct handle_stream *stream, struct stream_id id, uint64_t attempts)
 
 	if (j == NULL || attempts < stream->loop->plan->max_deliveries)
 		return;
-	/* It was begun for the last time, and whoever ran it did not live to say how it ended. */
-	job_set_failure(j, "its reader ended before it did", (struct slice){0});
+	/* That was the last permitted attempt, and its ebsub died before reporting a result. */
+	job_set_failure(j, "ebsub ended during the attempt", (struct slice){0});
 	job_set_state(&stream->loop->jobs, j, JOB_DEAD);
 }
 
-/* number: the attempts of all of them. How many are ours now. */
+/* Holds the entries that a claim returned; req->number is the attempt count of them all. Returns
+ * how many were claimed. */
 static uint64_t
 hold_claimed(const struct control_request *req, struct reply *r)
 {
@@ -108,16 +108,16 @@ on_own_claimed(struct control_request *req, struct reply *r)
 	(void)hold_claimed(req, r);
 }
 
-/* What lay idle for so long without being held by us may be another's in a moment: it is claimed
- * before it is held. */
+/* Returns the idle time in ms from which an entry is claimed before it is held. Own entries that
+ * idled for half of claim_idle could be claimed by another consumer at any moment. */
 static int64_t
 min_claim_idle(const struct handle_stream *stream)
 {
 	return stream->loop->plan->claim_idle / (stream->stage == STAGE_OWN ? 2 : 1);
 }
 
-/* Those that have the same count, by one command: of others' consumers, whose counts mean nothing
- * to us, it is set. */
+/* Claims n entries with the same attempt count by one XCLAIM. It sets the delivery count of entries
+ * from consumers of other programs, whose counts are not attempts. */
 static void
 claim_same_count(
     struct handle_stream *stream, const struct claim_list *list, size_t from, size_t n, bool ours)
@@ -240,8 +240,8 @@ request_list(struct handle_stream *stream, size_t n)
 	        .on_reply = on_listed, .arg = stream, .n = n, .number = stream->round});
 }
 
-/* Nothing is listed while the tap is being asked: what it brings is pending with us before we know
- * of it. */
+/* Requests the next page of the list. Not while a read is in flight: its entries are pending with
+ * this consumer before its reply comes. */
 static void
 list_pending_of(struct handle_stream *stream)
 {
@@ -286,7 +286,7 @@ on_forced(struct control_request *req, struct reply *r)
 	handle_release(stream->loop, j);
 }
 
-/* The new group begins behind what was given out, and knows nothing of what we hold. */
+/* Makes a held job pending in a group that was created again: the new group starts behind it. */
 static void
 force_pending(void *arg, struct job *j)
 {
@@ -416,7 +416,7 @@ renew_held(struct handle_loop *loop)
 		loop->renewed_at = loop->renew_sent_at;
 }
 
-/* Nobody took over what runs: it is renewed again. */
+/* Renews a running job again when it is still pending with this consumer. */
 static void
 on_owner_checked(struct control_request *req, struct reply *r)
 {
@@ -430,8 +430,8 @@ on_owner_checked(struct control_request *req, struct reply *r)
 	stream->loop->next_renewal = 0;
 }
 
-/* What was not renewed in time may be another's: it is forgotten, and what is still pending with us
- * listed again. */
+/* Gives up a job that was not renewed in time, since another consumer may have claimed it. Own
+ * pending entries are listed again afterwards. */
 static void
 doubt_lease(void *arg, struct job *j)
 {

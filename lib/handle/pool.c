@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "handle/handle_int.h"
 
-#define STOP_GRACE 2000 /* ms between being told to end and being killed, when we stop */
+#define STOP_GRACE 2000 /* ms between SIGTERM and SIGKILL when ebsub stops */
 
 int
 pool_init(struct handle_loop *loop, struct err *err)

@@ -12,13 +12,13 @@
 #include "event/event.h"
 #include "handle/handle_int.h"
 
-#define GRACE 5000  /* ms between being told to end and being killed */
-#define ADAPT_MS 20 /* ms: what it answers meanwhile is what it is given ahead */
+#define GRACE 5000  /* ms between SIGTERM and SIGKILL */
+#define ADAPT_MS 20 /* ms; the window is twice what the worker answers in that time */
 #define INFLIGHT_FIRST 16
 #define INFLIGHT_LEAST 2
 #define UNWRITTEN_MAX \
-	(1 << 20)       /* bytes that wait to be written at most; then it takes nothing more */
-#define ANSWER_MAX 4096 /* bytes of a line */
+	(1 << 20)       /* bytes not yet written; a worker with more gets no further event */
+#define ANSWER_MAX 4096 /* bytes of an answer line */
 
 static const struct slice none;
 
@@ -57,7 +57,8 @@ restart_worker(struct runner *runner)
 
 /* --- giving ------------------------------------------------------------------------ */
 
-/* One that failed before goes alone: what kills the worker takes no others with it. */
+/* Returns whether the worker can take a job. A job that failed before is sent alone, so that an
+ * event that kills the worker fails no others. */
 bool
 worker_has_room(struct runner *runner, const struct job *j)
 {
@@ -130,7 +131,7 @@ write_to_worker(struct runner *runner)
 	    runner->out.len - runner->written);
 	if (n > 0)
 		runner->written += (size_t)n;
-	/* it does not read any more: its end is near */
+	/* it has closed its stdin */
 	else if (n == -1 && errno != EAGAIN && errno != EINTR) {
 		close(runner->child.stdin_fd);
 		runner->child.stdin_fd = -1;
@@ -144,7 +145,7 @@ write_to_worker(struct runner *runner)
 
 /* --- its answers -------------------------------------------------------------------- */
 
-/* "WORD" or "WORD reason" */
+/* Returns whether the line is "WORD" or "WORD reason". */
 static bool
 is_answer(struct slice line, const char *word)
 {
@@ -154,7 +155,7 @@ is_answer(struct slice line, const char *word)
 }
 
 static void
-condemn_worker(struct runner *runner, const char *why)
+fail_worker(struct runner *runner, const char *why)
 {
 	runner->at_fault = true;
 	runner->fault = why;
@@ -169,11 +170,10 @@ reject_answer(struct runner *runner, struct slice line)
 	snprintf(text, sizeof(text), "%.*s", (int)(line.n < 60 ? line.n : 60), line.p);
 	handle_note(runner->loop, SUB_WARNING,
 	    runner->count == 0
-	        ? "the worker answered '%s' to nothing"
-	        : "the worker answered '%s', which is none of ok, retry and dead; it is "
-	          "started again",
+	        ? "the worker answered '%s' without an unanswered event; restarting it"
+	        : "the worker answered '%s', not ok, retry or dead; restarting it",
 	    text);
-	condemn_worker(runner, "no answer");
+	fail_worker(runner, "bad answer");
 }
 
 static void
@@ -235,7 +235,7 @@ read_answers(struct runner *runner)
 		if (n == -1 && errno == EAGAIN)
 			break;
 		some = true;
-		if (n <= 0) { /* no more answers will come */
+		if (n <= 0) { /* it has closed its stdout */
 			close(runner->child.stdout_fd);
 			runner->child.stdout_fd = -1;
 			child_terminate(&runner->child, GRACE);
@@ -283,7 +283,7 @@ finish_worker(struct runner *runner, int status)
 	runner->next_start = clock_mono() + backoff_next(&runner->backoff);
 	if (!blameless && !loop->ending)
 		handle_note(loop, SUB_WARNING,
-		    "the worker ended (%s), %zu unanswered; it is started again", word,
+		    "the worker ended (%s) with %zu unanswered events; restarting it", word,
 		    runner->count);
 	while (runner->count > 0)
 		attempt_finish(loop, pop_unanswered(runner),
@@ -308,7 +308,7 @@ worker_process(struct runner *runner)
 		if (runner->loop->ending || clock_mono() < runner->next_start)
 			return false;
 		restart_worker(runner);
-		return true; /* what is ready may be given to it */
+		return true; /* ready jobs may be sent to it */
 	}
 	if (runner->loop->ending && runner->load == 0 && runner->child.stdin_fd != -1 &&
 	    runner->out.len == runner->written) {
@@ -317,7 +317,7 @@ worker_process(struct runner *runner)
 	}
 	some = write_to_worker(runner);
 	if (runner->deadline != -1 && clock_mono() >= runner->deadline && !runner->at_fault)
-		condemn_worker(runner, "timeout");
+		fail_worker(runner, "timeout");
 	some = read_answers(runner) || some;
 	adapt_window(runner);
 	if (!runner->loop->check_children || !child_reap(&runner->child, &status))

@@ -324,7 +324,7 @@ END
 	run --separate-stderr ebsub -e --from 0 --payload t
 	assert_success
 	assert_output "$(numbers 2 3)"
-	assert_regex "$stderr" "^ebsub: --from has no effect: group '$G:t' was there already$"
+	assert_regex "$stderr" "^ebsub: --from has no effect: group '$G:t' already exists$"
 	run --separate-stderr ebsub -e t
 	assert_equal "$stderr" ""
 }
@@ -464,7 +464,7 @@ PY
 	rcli acl deluser poor >/dev/null
 	assert_success
 	assert_output "$(printf '%s-0\n' 3 4)"
-	assert_equal "$(grep -c 'is left to them' <<<"$stderr")" 1
+	assert_equal "$(grep -c 'are not taken over' <<<"$stderr")" 1
 }
 
 @test "with thousands of own pending entries each comes once" {
@@ -1055,7 +1055,7 @@ proxy() {
 	printf '%s\n' multi "xgroup destroy $S:t $G:t" "xadd $S:t 4-0 payload four" "xadd $S:t 5-0 payload five" exec | rcli
 	wait_for "[ \$(wc -l <'$EB_TMP/sub.out') = 5 ]"
 	assert_equal "$(tail -2 "$EB_TMP/sub.out" | xargs)" "four five"
-	assert_equal "$(grep -c "group '$G:t' had vanished; made again at 3-0" "$EB_TMP/sub.err")" 1
+	assert_equal "$(grep -c "group '$G:t' had vanished; created again at 3-0" "$EB_TMP/sub.err")" 1
 }
 
 @test "a group that was there and vanished before anything came does not start all over" {
@@ -1081,7 +1081,7 @@ proxy() {
 	bg sub ebsub --from '$' --payload t
 	blocked 1
 	printf '%s\n' multi "xgroup destroy $S:t $G:t" "xadd $S:t 4-0 payload four" exec | rcli
-	wait_for "grep -q 'had vanished; made again at 0-0' '$EB_TMP/sub.err'"
+	wait_for "grep -q 'had vanished; created again at 0-0' '$EB_TMP/sub.err'"
 	wait_for "grep -q four '$EB_TMP/sub.out'"
 	assert_equal "$(cat "$EB_TMP/sub.out")" four
 }

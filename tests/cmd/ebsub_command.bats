@@ -236,7 +236,7 @@ err 2-0"
 	bg_wait sub
 	assert_equal "$status" 1
 	assert_equal "$(grep -c 'is lost' "$EB_TMP/sub.err")" 3
-	grep -q '0 handled, 3 failed attempts, 0 put off, 0 set aside, 3 lost' "$EB_TMP/sub.err"
+	grep -q '0 handled, 3 failed attempts, 0 postponed, 0 dead letters, 3 lost' "$EB_TMP/sub.err"
 	assert_equal "$(pending t) $(rcli exists $D:t)" "0 0"
 	# Long enough to be found out by a renewal.
 	add t 11 11
@@ -255,6 +255,6 @@ err 2-0"
 	run ebsub -ev --claim-idle 1ms t -- true
 	assert_equal "$status" 1
 	assert_output --partial "'t' 21-0 is lost"
-	assert_output --partial "1 handled, 0 failed attempts, 0 put off, 0 set aside, 1 lost, 1 taken over"
+	assert_output --partial "1 handled, 0 failed attempts, 0 postponed, 0 dead letters, 1 lost, 1 taken over"
 	assert_equal "$(pending t)" 0
 }

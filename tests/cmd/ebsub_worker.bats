@@ -58,7 +58,7 @@ setup() {
 		[ -e "$LOG.2" ] || { : >"$LOG.2"; read -r l; echo fine; read -r l; }
 		[ -e "$LOG.3" ] || { : >"$LOG.3"; read -r l; printf "%5000d" 0; read -r l; }
 		while read -r l; do echo ok; done'
-	assert_output --partial "the worker answered 'fine', which is none of ok, retry and dead; it is started again"
+	assert_output --partial "the worker answered 'fine', not ok, retry or dead; restarting it"
 	assert_equal "$(pending t) $(rcli exists $D:t)" "0 0"
 }
 

@@ -92,7 +92,7 @@ handling() {
 	assert_equal "$status" 1
 	assert_equal "$(pending t) $(rcli xlen $D:t)" "0 1"
 	assert_equal "$(rcli xrange $D:t - + | grep -A 1 -E 'dead_(attempts|status)' | grep -v -- -- | xargs)" \
-		"dead_attempts 3 dead_status its reader ended before it did"
+		"dead_attempts 3 dead_status ebsub ended during the attempt"
 }
 
 # foreign N: N entries, pending for an hour with 40 consumers of others, given out seven times.
@@ -124,7 +124,7 @@ all_handled() {
 	redis_flush
 	foreign 2000
 	run -0 ebsub -ev --worker t -- sh -c 'tee "$LOG.json" | sed -u s/.*/ok/'
-	assert_output --partial "2000 handled, 0 failed attempts, 0 put off, 0 set aside, 0 lost, 2000 taken over from others"
+	assert_output --partial "2000 handled, 0 failed attempts, 0 postponed, 0 dead letters, 0 lost, 2000 taken over from others"
 	assert_equal "$(jq .deliveries "$LOG.json" | sort -u)" 1
 	jq .payload "$LOG.json" >"$LOG"
 	all_handled 2000

@@ -32,7 +32,7 @@ from resp import Redis
 STREAM, GROUP, DEAD = "quantum:stream:t", "quantum:group:eventbus:t", "quantum:dlq:t"
 MAX = 5		# --max-deliveries
 HANG = 120	# seconds without any news after which it hangs, on a busy machine too
-CUT_OFF = b"its reader ended before it did"
+CUT_OFF = b"ebsub ended during the attempt"
 
 
 def arguments():
