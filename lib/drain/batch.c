@@ -113,12 +113,12 @@ struct dest *
 batch_dest(struct drain *d, struct slice type)
 {
 	struct dest *dest = dests_get(&d->dests, d->o->conf->prefix, type);
-	struct lagging_type *late;
+	struct lagging_type *lagging;
 
 	if (!dest->measured && !dest->stopped &&
-	    (late = checkpoint_find_lagging(&d->checkpoint, type.p, type.n)) != NULL &&
-	    *late->reason && !may_retry_held(d, dest->type))
-		dest_stop(dest, CONN_OTHER, late->reason);
+	    (lagging = checkpoint_find_lagging(&d->checkpoint, type.p, type.n)) != NULL &&
+	    *lagging->reason && !may_retry_held(d, dest->type))
+		dest_stop(dest, CONN_OTHER, lagging->reason);
 	return dest;
 }
 

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-/* NULL: the source has no position. */
+/* Returns the position of a source, or NULL if it has none. */
 static struct position *
 find_source_position(struct positions *m, bool chain, const char *stem)
 {
@@ -37,8 +37,8 @@ compare_in_source(const struct position *a, const struct position *b, bool chain
 	return chain ? position_cmp(a, b->stem, b->pos) : a->pos < b->pos ? -1 : a->pos > b->pos;
 }
 
-/* What a late type's mark becomes after this walk came to `walked` in this source; see
- * checkpoint.h. */
+/* Updates the position of a lagging type in one source, now that the walk has reached `walked`
+ * there; see checkpoint.h. */
 static void
 move_lagging_type(struct drain *d, struct lagging_type *l, bool chain,
     const struct position *walked, const struct position *main)
@@ -86,18 +86,18 @@ note_hold_reasons(struct drain *d)
 	size_t i;
 
 	for (i = d->checkpoint.nlagging; i-- > 0;) {
-		struct lagging_type *late = &d->checkpoint.lagging[i];
-		struct dest *dest = dests_find(&d->dests, late->type);
+		struct lagging_type *lagging = &d->checkpoint.lagging[i];
+		struct dest *dest = dests_find(&d->dests, lagging->type);
 
-		if (positions_empty(&late->positions)) {
-			checkpoint_drop_lagging(&d->checkpoint, late);
+		if (positions_empty(&lagging->positions)) {
+			checkpoint_drop_lagging(&d->checkpoint, lagging);
 			continue;
 		}
 		if (dest == NULL || !dest->measured)
 			continue; /* not tried in this run */
-		free(late->reason);
-		late->reason = mem_strdup(dest->stopped ? dest->reason : "");
-		late->tried = clock_now();
+		free(lagging->reason);
+		lagging->reason = mem_strdup(dest->stopped ? dest->reason : "");
+		lagging->tried = clock_now();
 	}
 }
 
@@ -118,8 +118,7 @@ commit_positions(struct drain *d)
 		free(d->checkpoint.delivered[--d->checkpoint.ndelivered].stem);
 }
 
-/* Once everything that the old intent names has been walked past: what was left behind is not
- * settled. */
+/* Types of which this walk skipped lines stay in the old intent: those lines are still in doubt. */
 void
 commit_drop_resolved(struct drain *d)
 {

@@ -11,7 +11,7 @@
 #define ENTRIES_PER_PAGE 100 /* entries may be large */
 
 struct indoubt_search {
-	struct indoubt_line **by_id; /* sorted; equal ids in the order of the lines */
+	struct indoubt_line **by_id; /* sorted by event_id; lines of one event_id in their order */
 	size_t n, left;
 	indoubt_matched_fn *is_matched;
 	void *arg;
@@ -21,7 +21,7 @@ static int
 compare_slices(struct slice a, struct slice b)
 {
 	size_t n = a.n < b.n ? a.n : b.n;
-	int r = n ? memcmp(a.p, b.p, n) : 0; /* p is NULL where an answer was no text */
+	int r = n ? memcmp(a.p, b.p, n) : 0; /* p is NULL where a reply was not a string */
 
 	return r ? r : a.n < b.n ? -1 : a.n > b.n;
 }
@@ -36,7 +36,7 @@ compare_by_event_id(const void *pa, const void *pb)
 	return r ? r : a < b ? -1 : a > b;
 }
 
-/* The first line with this id, or n. */
+/* Returns the index of the first line with this event_id, or n. */
 static size_t
 find_first_with_id(const struct indoubt_search *s, struct slice id)
 {
@@ -52,8 +52,7 @@ find_first_with_id(const struct indoubt_search *s, struct slice id)
 	return lo < s->n && compare_slices(s->by_id[lo]->e->event_id, id) == 0 ? lo : s->n;
 }
 
-/* From there on, the first line of this event that is not settled yet and may stand at this place.
- */
+/* Returns the first line from i on that is equal to e, unresolved, and may have this entry ID. */
 static struct indoubt_line *
 find_unresolved_line(struct indoubt_search *s, size_t i, const struct event *e, struct stream_id at)
 {
@@ -88,7 +87,7 @@ match_entry(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 	return s->left == 0;
 }
 
-/* Whether everything that was ever above the bound is still there. */
+/* No entry above the bound was trimmed or deleted. */
 static bool
 is_history_complete(const struct stream_info *s, struct stream_id after)
 {

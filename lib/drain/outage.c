@@ -21,10 +21,10 @@
 #include "event/event.h"
 
 #define OUTAGE_FILE ".outage"
-#define ENDING_FILE ".outage-over" /* its event is being appended */
+#define ENDING_FILE ".outage-over" /* renamed to this while the event is being appended */
 
-/* Each is the identity of the event, and then perhaps a number (outage_save_count), or that it is
- * in the buffer. */
+/* Each file holds the event_id, then possibly a count of events (outage_save_count), or
+ * APPENDED_NOTE when the event is in the buffer. */
 #define ID_LEN (UUID_SIZE - 1)
 #define APPENDED_NOTE " told\n"
 
@@ -48,12 +48,13 @@ outage_start(struct buffer *buf)
 	if ((fd = buffer_open_state(buf, OUTAGE_FILE, O_WRONLY | O_CREAT | O_EXCL)) == -1)
 		return;
 	if (io_write_all(fd, id, ID_LEN) == -1) {
-		/* An empty mark is a mark; its event gets an identity of its own. */
+		/* An empty file records the outage too; the event_id is made later. */
 	}
 	close(fd);
 }
 
-/* 1 when the buffer holds the event already: a drain was killed after the append. 0 or -1. */
+/* Returns 1 when the buffer holds the event, because a drain was killed after appending it, 0 when
+ * not, -1 with err. */
 static int
 find_appended_event(struct buffer *buf, const char *id, struct err *err)
 {
@@ -104,13 +105,13 @@ outage_is_due(const struct buffer *buf)
 	return has_state_file(buf, OUTAGE_FILE) || has_state_file(buf, ENDING_FILE);
 }
 
-/* Its identity, UUID_SIZE bytes, and the number. A mark that was not written whole has none. 1 when
- * it was told, 0, or -1. */
+/* Reads the event_id (UUID_SIZE bytes; empty if the file is incomplete) and the count. Returns 1
+ * when the event was appended, 0 when not, -1 with err. */
 static int
 read_outage_file(struct buffer *buf, const char *name, char *id, uint64_t *before, struct err *err)
 {
 	char *text = io_read_file(buffer_fd(buf), name, 4096, NULL), *rest;
-	int told = 0;
+	int was_appended = 0;
 
 	if (text == NULL)
 		return err_sys(err, STATUS_UNSAFE, "read '%s/%s'", buffer_dir(buf), name);
@@ -118,7 +119,7 @@ read_outage_file(struct buffer *buf, const char *name, char *id, uint64_t *befor
 	*before = 0;
 	if (strlen(text) >= ID_LEN) {
 		rest = text + ID_LEN;
-		told = strncmp(rest, APPENDED_NOTE, sizeof(APPENDED_NOTE) - 1) == 0;
+		was_appended = strncmp(rest, APPENDED_NOTE, sizeof(APPENDED_NOTE) - 1) == 0;
 		rest[strcspn(rest, "\n")] = '\0';
 		if (*rest != ' ' || num_parse_u64(rest + 1, before) == -1)
 			*before = 0;
@@ -126,10 +127,10 @@ read_outage_file(struct buffer *buf, const char *name, char *id, uint64_t *befor
 		memcpy(id, text, UUID_SIZE);
 	}
 	free(text);
-	return told;
+	return was_appended;
 }
 
-/* Behind the identity, as well as it can. */
+/* Writes the text behind the event_id. Best effort. */
 static void
 write_outage_note(struct buffer *buf, const char *name, const char *text)
 {
@@ -138,12 +139,12 @@ write_outage_note(struct buffer *buf, const char *name, const char *text)
 	if (fd == -1)
 		return;
 	if (lseek(fd, 0, SEEK_END) >= ID_LEN && pwrite(fd, text, strlen(text), ID_LEN) == -1) {
-		/* Then less is known. */
+		/* the count or the note is missing then */
 	}
 	close(fd);
 }
 
-/* One that has none gets one, for good. */
+/* Makes the event_id of an incomplete file, and stores it. */
 static int
 assign_event_id(struct buffer *buf, char *id, struct err *err)
 {
@@ -162,34 +163,36 @@ int
 outage_load(struct outage *o, struct buffer *buf, struct err *err)
 {
 	char id[UUID_SIZE];
-	int told;
+	int was_appended;
 
 	outage_free(o);
-	o->again = has_state_file(buf, ENDING_FILE);
-	told = o->again ? read_outage_file(buf, ENDING_FILE, id, &o->before, err) : 0;
-	if (told == -1)
+	o->maybe_appended = has_state_file(buf, ENDING_FILE);
+	was_appended =
+	    o->maybe_appended ? read_outage_file(buf, ENDING_FILE, id, &o->drained_before, err) : 0;
+	if (was_appended == -1)
 		return -1;
-	if (told) {
+	if (was_appended) {
 		unlinkat(buffer_fd(buf), ENDING_FILE, 0);
-		o->again = false;
+		o->maybe_appended = false;
 	}
-	o->due = o->again || has_state_file(buf, OUTAGE_FILE);
+	o->due = o->maybe_appended || has_state_file(buf, OUTAGE_FILE);
 	if (!o->due)
 		return 0;
-	if ((!o->again && read_outage_file(buf, OUTAGE_FILE, id, &o->before, err) == -1) ||
-	    backlog_read_brief(buf, &o->was, err) == -1)
+	if ((!o->maybe_appended &&
+	        read_outage_file(buf, OUTAGE_FILE, id, &o->drained_before, err) == -1) ||
+	    backlog_read_brief(buf, &o->backlog, err) == -1)
 		return -1;
-	return o->again;
+	return o->maybe_appended;
 }
 
-/* What was drained, and what is left. */
+/* Counts the events of the outage: drained by this and earlier runs, and still in the buffer. */
 static int
 count_outage_events(struct outage *o, struct buffer *buf, uint64_t drained, struct err *err)
 {
 	struct backlog now;
 	int r = backlog_read(buf, &now, err);
 
-	o->was.events = now.events + drained + o->before;
+	o->backlog.events = now.events + drained + o->drained_before;
 	backlog_free(&now);
 	return r;
 }
@@ -207,16 +210,17 @@ outage_append_event(struct outage *o, struct buffer *buf, uint64_t drained, cons
 		return 0;
 	if (count_outage_events(o, buf, drained, err) == -1)
 		return -1;
-	if (!o->again && renameat(buffer_fd(buf), OUTAGE_FILE, buffer_fd(buf), ENDING_FILE) == -1) {
+	if (!o->maybe_appended &&
+	    renameat(buffer_fd(buf), OUTAGE_FILE, buffer_fd(buf), ENDING_FILE) == -1) {
 		err_sys(err, STATUS_UNSAFE, "rename '%s/" OUTAGE_FILE "'", buffer_dir(buf));
 		return 1;
 	}
 	if (read_outage_file(buf, ENDING_FILE, id, &before, err) == -1 ||
-	    (o->again && *id && (is = find_appended_event(buf, id, err)) == -1))
+	    (o->maybe_appended && *id && (is = find_appended_event(buf, id, err)) == -1))
 		return -1;
 	if (!*id && assign_event_id(buf, id, err) == -1)
 		return 1;
-	backlog_json(&stats, &o->was);
+	backlog_json(&stats, &o->backlog);
 	r = is ? 0 : append_recovered_event(buf, target, lim, source, id, &stats, err);
 	bytes_free(&stats);
 	if (r == -1)
@@ -232,15 +236,16 @@ outage_save_count(const struct outage *o, struct buffer *buf, uint64_t drained)
 {
 	char text[32];
 
-	snprintf(text, sizeof(text), " %020" PRIu64 "\n", o->before + drained);
+	snprintf(text, sizeof(text), " %020" PRIu64 "\n", o->drained_before + drained);
 	if (o->due && drained)
 		write_outage_note(buf,
-		    !o->again && has_state_file(buf, OUTAGE_FILE) ? OUTAGE_FILE : ENDING_FILE,
+		    !o->maybe_appended && has_state_file(buf, OUTAGE_FILE) ? OUTAGE_FILE
+		                                                           : ENDING_FILE,
 		    text);
 }
 
 void
 outage_free(struct outage *o)
 {
-	backlog_free(&o->was);
+	backlog_free(&o->backlog);
 }

@@ -20,11 +20,11 @@
 #define OUTAGE_TYPE "system.redis_recovered"
 
 struct outage {
-	bool due;   /* an event has to be appended */
-	bool again; /* an earlier run may have appended it */
+	bool due;            /* an event has to be appended */
+	bool maybe_appended; /* an earlier run may have appended it */
 	/* events of this outage that earlier runs removed from the buffer */
-	uint64_t before;
-	struct backlog was; /* the buffer before the drain */
+	uint64_t drained_before;
+	struct backlog backlog; /* the buffer before the drain */
 };
 
 /* Creates .outage, best effort. Does nothing if it exists. */ void outage_start(

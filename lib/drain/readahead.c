@@ -6,7 +6,9 @@
 #include "base/mem.h"
 #include "buffer/line.h"
 
-#define READAHEAD_LINES ((size_t)BATCH_LINES + 1) /* a batch, and the one that is given */
+#define READAHEAD_LINES \
+	((size_t)BATCH_LINES + 1) /* a batch, and the line that was returned last \
+	                           */
 
 void
 readahead_open(struct readahead *a, struct walk *w)
@@ -46,7 +48,7 @@ keep_error(struct readahead_line *k, const struct err *err)
 	*k->why = *err;
 }
 
-/* A failure of the walk is told when it is come to. */
+/* A failure of the walk is kept until readahead_next reaches it. */
 static void
 read_next_line(struct readahead *a)
 {
@@ -68,7 +70,7 @@ read_next_line(struct readahead *a)
 	bytes_add(&k->raw, k->line.text.p, k->line.text.n);
 	k->line.text.p = k->raw.p;
 	a->bytes += k->raw.len;
-	bytes_fit(&k->text, k->raw.len + 1); /* as line_parse_checked would make it */
+	bytes_fit(&k->text, k->raw.len + 1); /* as much as line_parse_checked needs */
 	k->bad = line_parse_checked(k->raw.p, k->raw.len, &k->parsed, &k->text, &err) == -1;
 	if (k->bad)
 		keep_error(k, &err);

@@ -33,9 +33,9 @@ struct redrive {
 	const char *type;
 	char *dead;
 	struct dest *dest;
-	struct redrive_route way;
+	struct redrive_route route;
 	struct stream_id from, to;
-	struct pagesize pace;
+	struct pagesize page_size;
 	bool stopped; /* the type */
 	struct redrive_entry page[PAGESIZE_MOST];
 	size_t n;
@@ -136,7 +136,7 @@ preview_entry(struct redrive *d, const struct redrive_entry *l, const struct sli
 	struct redrive_preview line = {d->type, l->id, {0}, l->bytes, *dead};
 	struct event e;
 
-	event_from_fields(&e, kv, l->own);
+	event_from_fields(&e, kv, l->own_fields);
 	line.event_id = e.event_id;
 	d->done++;
 	d->over = d->o->dry(d->o->arg, &line) != 0 || is_limit_reached(d);
@@ -148,12 +148,12 @@ choose_entry(struct redrive *d, const struct reply *entry, struct slice id, cons
 {
 	struct provenance dead;
 	struct redrive_entry l = {
-	    .id = id, .entry = entry, .own = provenance_from_fields(kv, nkv, &dead)};
+	    .id = id, .entry = entry, .own_fields = provenance_from_fields(kv, nkv, &dead)};
 
 	if (!is_wanted(d, kv, nkv))
 		return;
-	l.bytes = sum_field_bytes(kv, l.own);
-	if (l.own == 0) {
+	l.bytes = sum_field_bytes(kv, l.own_fields);
+	if (l.own_fields == 0) {
 		d->r->refused++;
 		d->r->left = true;
 		d->r->status = status_worse(d->r->status, STATUS_SOME);
@@ -191,7 +191,7 @@ choose_from_page(struct redrive *d, const struct reply *r, struct err *err)
 		choose_entry(d, reply_at(r, i), id, (const void *)kv.p, kv.len / sizeof(id));
 	}
 	bytes_free(&kv);
-	pagesize_learn(&d->pace, n, bytes);
+	pagesize_learn(&d->page_size, n, bytes);
 	d->from = id_next(last);
 	return 0;
 }
@@ -277,9 +277,9 @@ move_chosen(struct redrive *d, struct err *err)
 			    d->dest->reason);
 			return 0;
 		}
-		d->way.conn = d->conn;
-		d->way.maxlen = d->dest->mode == DEST_PLAIN ? maxlen : 0;
-		if (redrive_move_entries(&d->way, d->page + at, max_entries_now(d, d->n - at),
+		d->route.conn = d->conn;
+		d->route.maxlen = d->dest->mode == DEST_PLAIN ? maxlen : 0;
+		if (redrive_move_entries(&d->route, d->page + at, max_entries_now(d, d->n - at),
 		        &done, &why, err) == -1) {
 			add_moved(d, &done);
 			return stop_type_or_fail(d, why, err);
@@ -308,9 +308,9 @@ open_redrive_conn(struct redrive *d, struct err *err)
 static int
 retry_one_by_one(struct redrive *d, struct err *err)
 {
-	if (d->pace.count == 1 || conn_why(d->conn) != CONN_CUT)
+	if (d->page_size.count == 1 || conn_why(d->conn) != CONN_CUT)
 		return -1;
-	d->pace = pagesize_start(1, 0);
+	d->page_size = pagesize_start(1, 0);
 	return open_redrive_conn(d, err);
 }
 
@@ -323,8 +323,8 @@ redrive_page(struct redrive *d, struct err *err)
 
 	id_format(d->from, from);
 	id_format(d->to, to);
-	stream_put_range(d->conn, d->dead, from, to, d->pace.count);
-	if (d->pace.count > 1)
+	stream_put_range(d->conn, d->dead, from, to, d->page_size.count);
+	if (d->page_size.count > 1)
 		conn_limit_reply(d->conn, PAGESIZE_REPLY_MAX);
 	if ((r = conn_wait(d->conn, 0, err)) == NULL)
 		return retry_one_by_one(d, err);
@@ -355,8 +355,8 @@ open_redrive_type(struct redrive *d, const char *type, struct err *err)
 		return stop_type_or_fail(d, why, err);
 	}
 	d->dest = dests_get(&d->dests, d->o->conf->prefix, slice_of(type));
-	d->way = (struct redrive_route){.dead = d->dead, .key = d->dest->key};
-	d->pace = pagesize_start(PAGESIZE_FIRST, 0);
+	d->route = (struct redrive_route){.dead = d->dead, .key = d->dest->key};
+	d->page_size = pagesize_start(PAGESIZE_FIRST, 0);
 	d->from = d->o->since;
 	d->to = info.last_generated;
 	return info.exists && info.length > 0;

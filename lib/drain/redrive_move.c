@@ -84,7 +84,7 @@ put_script(const struct redrive_route *w, const struct redrive_entry *l, size_t 
 	argv[c++] = slice_of(w->key);
 	argv[c++] = slice_of(max);
 	for (size_t i = 0; i < n; i++) {
-		snprintf(own[i], sizeof(own[i]), "%zu", l[i].own);
+		snprintf(own[i], sizeof(own[i]), "%zu", l[i].own_fields);
 		argv[c++] = l[i].id;
 		argv[c++] = slice_of(own[i]);
 		bytes += l[i].bytes;
@@ -281,7 +281,7 @@ exec_watched_move(const struct redrive_route *w, const struct redrive_entry *l, 
 
 	if (stream_parse_entry(l->entry, &id, &kv, &gone) == -1)
 		return fail_reply_shape("XRANGE", why, err);
-	stream_put_add(w->conn, w->key, w->maxlen, (const void *)kv.p, l->own);
+	stream_put_add(w->conn, w->key, w->maxlen, (const void *)kv.p, l->own_fields);
 	conn_put(w->conn, 3, del);
 	conn_putl(w->conn, "EXEC", NULL);
 	if (take_replies(w, r, 3, why, err) == 0) {
@@ -323,7 +323,7 @@ redrive_move_entries(struct redrive_route *w, const struct redrive_entry *l, siz
 	size_t few = 0, bytes = 0;
 
 	*done = (struct redrive_moved){0};
-	while (few < n && few < REDRIVE_MOVE_MAX && l[few].own <= REDRIVE_MOVE_FIELDS &&
+	while (few < n && few < REDRIVE_MOVE_MAX && l[few].own_fields <= REDRIVE_MOVE_FIELDS &&
 	    (few == 0 || bytes + l[few].bytes <= REDRIVE_MOVE_BYTES))
 		bytes += l[few++].bytes;
 	return w->watch || few == 0 ? move_by_watch(w, l, done, why, err)

@@ -28,7 +28,7 @@ struct redrive_entry {
 	const struct reply *entry; /* for stream_parse_entry */
 	/* how many names and values precede the provenance (provenance_from_fields); 1 pair or more
 	 */
-	size_t own;
+	size_t own_fields;
 	size_t bytes;
 };
 

@@ -15,7 +15,7 @@
 #include "buffer/breaker.h"
 #include "drain/outage.h"
 
-#define FILTER_MESSAGES 64 /* texts that are remembered */
+#define FILTER_MESSAGES 64 /* messages that are remembered */
 
 static void
 add_result(struct drain_result *sum, const struct drain_result *r)
@@ -30,7 +30,7 @@ add_result(struct drain_result *sum, const struct drain_result *r)
 	sum->left = r->left;
 }
 
-/* A run that ended early: most reasons pass. */
+/* Returns the exit status of a run that ended early. Most reasons are temporary. */
 static int
 status_of_failed_run(const struct drain_result *r, const struct conn *conn, const struct err *err)
 {
@@ -42,17 +42,18 @@ status_of_failed_run(const struct drain_result *r, const struct conn *conn, cons
 	    status_worse(r->status, status), r->quarantined || r->disordered ? STATUS_SOME : 0);
 }
 
-/* One connection. *again: worth another at once, for the name may lead elsewhere. */
+/* Drains over one new connection. *retry_now: the server is a replica, and the name may resolve to
+ * another server now. */
 static int
 drain_with_new_conn(struct buffer *buf, const struct drain_options *o, struct drain_result *sum,
-    bool *again, struct err *err)
+    bool *retry_now, struct err *err)
 {
 	struct drain_result r;
 	enum conn_why why = CONN_OK;
 	struct conn *conn = conn_open(&o->conf->url, o->conf->timeout_ms, &why, err);
 	int status;
 
-	*again = false;
+	*retry_now = false;
 	if (conn == NULL) {
 		sum->left = true;
 		status = conn_exit_status(why);
@@ -65,7 +66,7 @@ drain_with_new_conn(struct buffer *buf, const struct drain_options *o, struct dr
 		conn_close(conn);
 	} else {
 		status = status_of_failed_run(&r, conn, err);
-		*again = r.server == CONN_READONLY;
+		*retry_now = r.server == CONN_READONLY;
 		r.left = true;
 		conn_abort(conn);
 	}
@@ -77,35 +78,35 @@ static int
 drain_locked(
     struct buffer *buf, const struct drain_options *o, struct drain_result *sum, struct err *err)
 {
-	bool again;
-	int status = drain_with_new_conn(buf, o, sum, &again, err);
+	bool retry_now;
+	int status = drain_with_new_conn(buf, o, sum, &retry_now, err);
 
-	return again ? drain_with_new_conn(buf, o, sum, &again, err) : status;
+	return retry_now ? drain_with_new_conn(buf, o, sum, &retry_now, err) : status;
 }
 
 /*
- * An exit status. Where the buffer was not drained for a reason of the server, the disk, or the
- * lock (f->sys EWOULDBLOCK: another replay is running), f->text says so; else it is "".
+ * Makes one attempt and returns its exit status. err->text gives the reason when the server, the
+ * disk or the lock prevented the drain (err->sys EWOULDBLOCK: another replay is running), else "".
  */
 static int
 drain_once(
     struct buffer *buf, const struct drain_options *o, struct drain_result *sum, struct err *err)
 {
-	char *owner = buffer_target(buf);
+	char *target = buffer_target(buf);
 	int status;
 
 	err->text[0] = '\0';
 	err->sys = 0;
-	if (owner != NULL && strcmp(owner, o->target) != 0) {
+	if (target != NULL && strcmp(target, o->target) != 0) {
 		err_set(err, STATUS_CONFIG,
 		    "buffer '%s' holds events for %s, not for %s: give another with -b, or see "
 		    "--retarget",
-		    buffer_dir(buf), owner, o->target);
-		free(owner);
+		    buffer_dir(buf), target, o->target);
+		free(target);
 		sum->left = true;
 		return STATUS_CONFIG;
 	}
-	free(owner);
+	free(target);
 	if (buffer_replay_lock(buf, err) == -1) {
 		sum->left = true;
 		return err->status;
@@ -128,10 +129,10 @@ sleep_unless_stopped(const struct drain_options *o, int64_t ms)
 		nanosleep(&(struct timespec){0, (ms > 50 ? 50 : ms) * 1000000}, NULL);
 }
 
-/* What is told of attempts. */
+/* Drops messages that earlier attempts reported. */
 struct message_filter {
 	const struct drain_options *o;
-	bool again; /* there may be several */
+	bool drop_repeated; /* there may be several attempts */
 	char *text[FILTER_MESSAGES];
 	size_t n;
 };
@@ -152,7 +153,7 @@ forward_message(void *arg, const char *text)
 {
 	struct message_filter *t = arg;
 
-	if (!t->again || !is_repeated_message(t, text))
+	if (!t->drop_repeated || !is_repeated_message(t, text))
 		t->o->say(t->o->arg, text);
 }
 
@@ -183,14 +184,14 @@ retry_drain(struct buffer *buf, const struct drain_options *o, struct drain_resu
     int64_t wait_ms, bool watched)
 {
 	struct backoff pause = {.first = 100, .max = 10000};
-	struct message_filter message_filter = {.o = o, .again = wait_ms > 0};
+	struct message_filter filter = {.o = o, .drop_repeated = wait_ms > 0};
 	struct drain_options each = *o;
 	int64_t until = clock_mono() + wait_ms, left, ms;
 	int status;
 
 	each.say = forward_message;
 	each.progress = o->progress != NULL ? forward_progress : NULL;
-	each.arg = &message_filter;
+	each.arg = &filter;
 	status = attempt_drain(buf, &each, sum, watched);
 	while (
 	    status == STATUS_AGAIN && !is_retry_stopped(o) && (left = until - clock_mono()) > 0) {
@@ -198,8 +199,8 @@ retry_drain(struct buffer *buf, const struct drain_options *o, struct drain_resu
 		sleep_unless_stopped(o, ms < left ? ms : left);
 		status = attempt_drain(buf, &each, sum, watched);
 	}
-	while (message_filter.n > 0)
-		free(message_filter.text[--message_filter.n]);
+	while (filter.n > 0)
+		free(filter.text[--filter.n]);
 	return status_worse(status, sum->quarantined || sum->disordered ? STATUS_SOME : 0);
 }
 

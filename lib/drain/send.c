@@ -15,9 +15,11 @@
 #include "redis/reply.h"
 #include "redis/stream.h"
 
-#define INTENT_TYPES ((size_t)2 * BATCH_TYPES) /* so many fit into the slot of the record */
+#define INTENT_TYPES \
+	((size_t)2 * BATCH_TYPES) /* as many as fit into a slot of the checkpoint file */
 
-/* The connections that sent the doubtful lines may still have them executed: stop that first. */
+/* A connection that sent a line in doubt may still have its XADD executed: fences it off before the
+ * look-up. */
 static int
 fence_doubt_connections(struct drain *d, struct err *err)
 {
@@ -38,13 +40,11 @@ fence_doubt_connections(struct drain *d, struct err *err)
 	return 0;
 }
 
-/* --- what accounts for other lines settles nothing ------------------------------------------ */
-
 static void
 note_added_entry(struct drain *d, const struct dest *dest, struct stream_id id)
 {
 	if (d->added_total < DRAIN_ENTRIES &&
-	    (d->added_total & (d->added_total - 1)) == 0) /* full at powers of two */
+	    (d->added_total & (d->added_total - 1)) == 0) /* the array is full at powers of two */
 		d->added = mem_realloc(
 		    d->added, (d->added_total ? 2 * d->added_total : 1) * sizeof(*d->added));
 	d->added[d->added_total++ % DRAIN_ENTRIES] = (struct drain_entry){dest, id};
@@ -55,7 +55,7 @@ struct match_query {
 	const struct dest *dest;
 };
 
-/* Added by this run, or found for a line before. */
+/* The entry was added by this run, or resolved another line. */
 static bool
 is_entry_matched(void *arg, struct stream_id entry)
 {
@@ -84,8 +84,8 @@ resolve_dest(struct drain *d, struct dest *dest, struct err *err)
 
 		if (it->dest != dest || !it->in_doubt)
 			continue;
-		/* its own: lines of several publishers may stand in another order than their
-		 * entries */
+		/* Each line has its own bound: lines of several publishers may be in another order
+		 * than their entries. */
 		lines[n].after = it->after;
 		lines[n++].e = &it->line.e;
 	}
@@ -139,23 +139,21 @@ send_resolve(struct drain *d, struct err *err)
 	return 0;
 }
 
-/* --- sending ------------------------------------------------------------------------------- */
-
 static void
 add_intent_type(struct intent *in, const char *type, struct stream_id after)
 {
 	struct intent_type *s;
 
 	if (intent_find_type(in, type, strlen(type)) != NULL)
-		return; /* an older bound, still needed, or the lane is there already */
+		return; /* the type has an older bound, which is still needed, or was added before
+		         */
 	in->sent = mem_realloc(in->sent, (in->nsent + 1) * sizeof(*in->sent));
 	s = &in->sent[in->nsent++];
 	s->type = mem_strdup(type);
 	id_format(after, s->after);
 }
 
-/* What the intent of a run that was cut off has not settled yet stays part of the new one, with its
- * older bounds. */
+/* Adds the unresolved types of an earlier run's intent, with their older bounds. */
 static void
 merge_old_intent(struct intent *in, const struct intent *old)
 {
@@ -179,8 +177,8 @@ merge_old_intent(struct intent *in, const struct intent *old)
 	}
 }
 
-/* How a file is walked is decided when it is first named here: positions in it must not change
- * their meaning after that. */
+/* Stores the limit of each file in the first checkpoint that names it: it decides whether positions
+ * in the file count bytes or sorted lines, which must not change later. */
 static void
 fix_file_limits(struct drain *d)
 {
@@ -217,8 +215,9 @@ build_intent(struct drain *d)
 }
 
 /*
- * One that is in doubt itself has a connection that must not be forgotten for ours; entries of a
- * short stream push each other out, and then are looked for in vain.
+ * The intent can cover a line that was read ahead. Not a line in doubt: the connection that sent it
+ * must not be replaced by this one. Not a line for a short stream: its entries would trim each
+ * other and could not be looked up.
  */
 static bool
 may_send_ahead(const struct drain *d, const struct readahead_line *k, const struct dest *dest)
@@ -231,8 +230,8 @@ may_send_ahead(const struct drain *d, const struct readahead_line *k, const stru
 	    (dest->measured && !dest->stale && (limit == 0 || limit >= BATCH_IN_DOUBT));
 }
 
-/* The lines that wait; whether they are sent is decided later, and one that never was is looked up
- * in vain. false: not all may be. */
+/* Extends the intent to the lines that were read ahead. They may be sent or not; the look-up of one
+ * that was not sent finds nothing. Returns false if the intent may not cover them all. */
 static bool
 extend_intent(struct drain *d)
 {
@@ -287,12 +286,12 @@ int
 send_checkpoint_ahead(struct drain *d, struct err *err)
 {
 	if (d->old_intent.active || d->checkpoint.lost || d->batch.short_stream)
-		/* all is looked up first; or entries of it push each other out, and more must not
-		 * come */
+		/* all lines have to be looked up first, or the batch's entries may trim each other
+		 */
 		return 0;
 	build_intent(d);
 	if (!extend_intent(d)) {
-		/* it may reach further now than what is stored */
+		/* the intent in memory may cover more than the stored one */
 		intent_clear(&d->checkpoint.intent);
 		return 0;
 	}
@@ -307,7 +306,7 @@ queue_item(struct drain *d, struct batch_item *it)
 	    &it->line.e);
 }
 
-/* An event that the server will never take. */
+/* Quarantines an event that the server will never accept. */
 static int
 quarantine_refused(struct drain *d, struct batch_item *it, const char *why)
 {
@@ -321,7 +320,8 @@ quarantine_refused(struct drain *d, struct batch_item *it, const char *why)
 	return 0;
 }
 
-/* 0, or -1 when the connection is gone. `worst` remembers a refusal by the whole server. */
+/* Takes the reply to one XADD. Returns 0, or -1 when the connection is unusable. Sets *worst when
+ * the server refuses all commands. */
 static int
 take_add_reply(struct drain *d, struct batch_item *it, enum conn_why *worst, struct err *err)
 {
@@ -351,7 +351,7 @@ take_add_reply(struct drain *d, struct batch_item *it, enum conn_why *worst, str
 		return 0;
 	}
 	reply_free(rep);
-	if (it->why == CONN_GARBAGE) { /* in doubt, and so is all behind it */
+	if (it->why == CONN_GARBAGE) { /* this line and all later ones are in doubt */
 		*err = why;
 		d->r->garbage = true;
 		return -1;
@@ -382,7 +382,7 @@ send_queue(struct drain *d)
 		queue_item(d, it);
 		d->sent++;
 		if (d->batch.sent % SEND_CHUNK == 0)
-			conn_flush(d->conn); /* the server may begin */
+			conn_flush(d->conn); /* the server can start */
 	}
 	conn_flush(d->conn);
 }

@@ -9,12 +9,9 @@
 #include "redis/reply.h"
 #include "redis/stream.h"
 
-#define STREAM_NODE \
-	100 /* entries of a stream's node (stream-node-max-entries): trimming goes by whole ones \
-	     */
-#define LOOK_EVERY 100 /* entries, of which one makes its publisher look */
-
-/* --- limits ------------------------------------------------------------------------- */
+/* Entries in a node of a stream (stream-node-max-entries): trimming removes whole nodes. */
+#define STREAM_NODE 100
+#define LOOK_EVERY 100 /* of so many entries, one makes its publisher measure */
 
 void
 trim_set_policy(struct dest *dest, const struct conf *c)
@@ -23,7 +20,7 @@ trim_set_policy(struct dest *dest, const struct conf *c)
 	dest->maxlen_hard = dest->trim_acked ? conf_maxlen_hard(c, dest->type) : 0;
 }
 
-/* What nobody needs goes above so many entries; 0: nothing goes. */
+/* Returns how many entries are kept even if no group needs them; 0: all, nothing is trimmed. */
 static uint64_t
 trim_threshold(const struct dest *dest)
 {
@@ -32,8 +29,8 @@ trim_threshold(const struct dest *dest)
 	return (uint64_t)dest->maxlen;
 }
 
-/* Of what has been trimmed by whole nodes up to one may be left that nobody needs: above this
- * something is to be had. */
+/* Returns the length at which the stream is full. Trimming by whole nodes may leave up to one node
+ * of entries that no group needs. */
 static uint64_t
 full_length(const struct dest *dest)
 {
@@ -53,7 +50,7 @@ trim_slack(const struct dest *dest)
 	return n < STREAM_NODE ? STREAM_NODE : n;
 }
 
-/* How many may be added to so many before the next look. */
+/* Returns how many entries may be added to a stream of this length before it is measured again. */
 static int64_t
 room_until_look(const struct dest *dest, uint64_t length)
 {
@@ -80,9 +77,8 @@ trim_set_limit(struct dest *dest, int64_t maxlen)
 	return 1;
 }
 
-/* --- a lane that cannot go on --------------------------------------------------------- */
-
-/* Refusals of one key stop the lane; those of the whole server end the run. */
+/* A refusal for this key stops the dest (0); a dead connection or a refusal of all commands is -1.
+ */
 static int
 stop_or_fail(struct dest *dest, struct conn *conn, enum conn_why why, struct err *err)
 {
@@ -127,9 +123,9 @@ stop_untrimmed_dest(struct dest *dest, uint64_t length, const char *refusal)
 	dest_stop(dest, CONN_OK, text);
 }
 
-/* --- a replay's own rule (G7) ------------------------------------------------------------ */
+/* --- replay: keeps what groups need (G7) --- */
 
-/* Trims what nobody needs, and counts what then may be added. */
+/* Trims entries that no group needs, and counts the room. */
 static int
 make_room(struct dest *dest, struct conn *conn, uint64_t length, struct err *err)
 {
@@ -144,7 +140,7 @@ make_room(struct dest *dest, struct conn *conn, uint64_t length, struct err *err
 	if (length + want > limit) {
 		if (stream_groups(conn, dest->key, &g, &n, &why, err) == -1)
 			return stop_or_fail(dest, conn, why, err);
-		if (n == 0) { /* the last group went away just now */
+		if (n == 0) { /* the last group was deleted since the stream was measured */
 			stream_groups_free(g, n);
 			dest->mode = DEST_PLAIN;
 			dest->room = INT64_MAX;
@@ -185,14 +181,14 @@ measure_for_replay(struct dest *dest, struct conn *conn, bool force, struct err 
 	return 0;
 }
 
-/* --- trim = acked --------------------------------------------------------------------------- */
+/* --- trim = acked --- */
 
 struct stream_view {
 	struct stream_info info;
 	struct stream_group *g;
 	size_t n;
 	uint64_t length;
-	/* "", or why nothing can be trimmed: all of it counts as needed */
+	/* "", or why nothing can be trimmed: all entries count as needed */
 	char refusal[256];
 };
 
@@ -202,8 +198,8 @@ note_refusal(struct stream_view *v, const struct err *err)
 	snprintf(v->refusal, sizeof(v->refusal), "%.255s", err->text);
 }
 
-/* XINFO STREAM and XINFO GROUPS in one round trip. -1 as stream_info; a refusal of permission is
- * none. */
+/* Sends XINFO STREAM and XINFO GROUPS in one round trip. Fails as stream_info does, except that a
+ * missing permission is noted in v->refusal. */
 static int
 read_stream_view(struct dest *dest, struct conn *conn, struct stream_view *v, enum conn_why *why,
     struct err *err)
@@ -226,7 +222,7 @@ read_stream_view(struct dest *dest, struct conn *conn, struct stream_view *v, en
 	return r;
 }
 
-/* Where XINFO STREAM is refused, XLEN may be allowed. *known: whether it is. */
+/* Sets v->length, by XLEN if XINFO STREAM is not permitted. *known: either was permitted. */
 static int
 read_length_alone(struct dest *dest, struct conn *conn, struct stream_view *v, bool *known,
     enum conn_why *why, struct err *err)
@@ -310,7 +306,7 @@ measure_stream_view(struct dest *dest, struct conn *conn, struct stream_view *v,
 		stop_untrimmed_dest(dest, v->length, v->refusal);
 	else if (dest->room == 0 && v->n)
 		stop_full_dest(dest, v->length, v->g, v->n);
-	else if (dest->room == 0) /* nobody reads: it will be trimmed next time */
+	else if (dest->room == 0) /* no groups: the next measurement trims it */
 		dest->room = 1;
 	return 0;
 }
@@ -332,9 +328,6 @@ measure_acked(struct dest *dest, struct conn *conn, struct bytes *words, struct 
 	stream_groups_free(v.g, v.n);
 	return r == -1 ? stop_or_fail(dest, conn, why, err) : 0;
 }
-
-/* --- the interface -----------------------------------------------------------------------------
- */
 
 int
 trim_ensure_room(struct dest *dest, struct conn *conn, int64_t maxlen, bool force,

@@ -13,8 +13,8 @@ count_pushed_out(const struct trimwatch *w, const struct stream_info *now,
 	bool known;
 
 	lost = stream_lost(now, g, &known);
-	if (!known) /* it stands before what was the first entry: that one at least is gone unread
-	             */
+	if (!known) /* the group had not reached the former first entry: that one at least is gone
+	               unread */
 		lost = id_cmp(g->last_delivered, w->before.first) < 0 &&
 		        id_cmp(now->first, w->before.first) > 0
 		    ? 1
@@ -22,7 +22,7 @@ count_pushed_out(const struct trimwatch *w, const struct stream_info *now,
 	return lost < removed ? lost : removed;
 }
 
-/* Of the group that lost the most; its place in g goes to *worst. */
+/* Returns the loss of the group that lost the most, and its index in g. */
 static uint64_t
 find_worst_group(const struct trimwatch *w, const struct stream_info *now,
     const struct stream_group *g, size_t n, uint64_t removed, size_t *worst)
@@ -77,7 +77,7 @@ trimwatch_check_others(struct trimwatch *w, const char *key, const struct stream
 	uint64_t expected = w->before.length + (now->added - w->before.added), most = 0;
 	size_t worst = 0;
 
-	/* A group that is new may stand before what went when nobody needed it. */
+	/* A new group may begin before entries that were trimmed when no group needed them. */
 	if (now->added >= w->before.added && now->length < expected && n == w->before.groups)
 		most = find_worst_group(w, now, g, n, expected - now->length, &worst);
 	if (most && !w->warned) {
