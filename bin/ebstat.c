@@ -96,15 +96,15 @@ show_oddities(const struct backlog *b)
 		    b->lock_holder);
 	if (b->quarantined > 0 || all)
 		fact("quarantine", "%" PRIu64 " line%s", b->quarantined, plural(b->quarantined));
-	if (b->doubles > 0 || all)
-		fact("doubles", "%" PRIu64 " possible duplicate%s so far", b->doubles,
-		    plural(b->doubles));
+	if (b->possible_duplicates > 0 || all)
+		fact("doubles", "%" PRIu64 " possible duplicate%s so far", b->possible_duplicates,
+		    plural(b->possible_duplicates));
 	if (b->suspect > 0 || all)
 		fact("suspect", "%" PRIu64 " segment%s that could not be synced", b->suspect,
 		    plural(b->suspect));
-	if (b->odd > 0 || all)
+	if (b->ignored > 0 || all)
 		fact("odd", "%" PRIu64 " file%s left alone: no regular file of ours with one link",
-		    b->odd, plural(b->odd));
+		    b->ignored, plural(b->ignored));
 }
 
 static void

@@ -22,13 +22,13 @@
 #include "buffer/walk.h"
 #include "event/event.h"
 
-#define JOBSET_MS 300 /* a writer keeps the lock for a few */
+#define LOCK_STUCK_MS 300 /* a writer holds the lock for a few ms */
 
 struct backlog_count {
-	struct backlog *b;
-	struct checkpoint p;
+	struct backlog *backlog;
+	struct checkpoint checkpoint;
 	struct bytes text;
-	bool first; /* all that is looked for */
+	bool first_only; /* stop at the first undelivered line */
 };
 
 int
@@ -46,7 +46,7 @@ backlog_stamp(struct slice line, int64_t *stamp)
 }
 
 static void
-see_oldest(struct backlog *b, struct slice line)
+update_oldest(struct backlog *b, struct slice line)
 {
 	int64_t at;
 
@@ -55,7 +55,7 @@ see_oldest(struct backlog *b, struct slice line)
 }
 
 static struct backlog_held *
-held_of(struct backlog *b, struct slice type)
+find_held(struct backlog *b, struct slice type)
 {
 	size_t i;
 
@@ -65,10 +65,10 @@ held_of(struct backlog *b, struct slice type)
 	return NULL;
 }
 
-/* Types matter only while one of them is late; a bad line that the marks have passed is in
- * quarantine. */
+/* Types matter only while one of them is lagging. A bad line before the positions is in quarantine.
+ */
 static void
-count_line(struct backlog_count *c, const struct walk_line *l)
+count_backlog_line(struct backlog_count *c, const struct walk_line *l)
 {
 	struct line el;
 	struct backlog_held *h;
@@ -77,30 +77,30 @@ count_line(struct backlog_count *c, const struct walk_line *l)
 
 	if (!l->text.n)
 		return;
-	if (c->p.nlagging && line_parse(l->text.p, l->text.n, &el, &c->text, &why) == 0) {
+	if (c->checkpoint.nlagging && line_parse(l->text.p, l->text.n, &el, &c->text, &why) == 0) {
 		if (checkpoint_is_delivered(
-		        &c->p, el.e.type.p, el.e.type.n, l->chain, l->stem, l->pos))
+		        &c->checkpoint, el.e.type.p, el.e.type.n, l->chain, l->stem, l->pos))
 			return;
-		if ((h = held_of(c->b, el.e.type)) != NULL)
+		if ((h = find_held(c->backlog, el.e.type)) != NULL)
 			h->events++;
-	} else if (c->p.nlagging &&
-	    positions_passed(&c->p.positions, l->chain, l->stem, l->pos, &has)) {
+	} else if (c->checkpoint.nlagging &&
+	    positions_passed(&c->checkpoint.positions, l->chain, l->stem, l->pos, &has)) {
 		return;
 	}
-	if (c->b->events++ == 0)
-		see_oldest(c->b, l->text);
+	if (c->backlog->events++ == 0)
+		update_oldest(c->backlog, l->text);
 }
 
 static int
-count_walk(struct buffer *buf, struct backlog_count *c, struct err *err)
+count_walked_lines(struct buffer *buf, struct backlog_count *c, struct err *err)
 {
-	struct walk *w = walk_open(buf, &c->p, WALK_LAGGING, backlog_stamp, err);
+	struct walk *w = walk_open(buf, &c->checkpoint, WALK_LAGGING, backlog_stamp, err);
 	struct walk_line l;
 	int r = -1;
 
 	while (w != NULL && (r = walk_next(w, &l, err)) == 1) {
-		count_line(c, &l);
-		if (c->first && c->b->events)
+		count_backlog_line(c, &l);
+		if (c->first_only && c->backlog->events)
 			break;
 	}
 	walk_close(w);
@@ -108,7 +108,7 @@ count_walk(struct buffer *buf, struct backlog_count *c, struct err *err)
 }
 
 static void
-count_foreign(struct buffer *buf, struct backlog_count *c, const struct segment *s)
+count_foreign_lines(struct buffer *buf, struct backlog_count *c, const struct segment *s)
 {
 	struct err err;
 	struct reader *r = reader_open(buffer_fd(buf), s, 0, UINT64_MAX, 0, &err);
@@ -116,16 +116,16 @@ count_foreign(struct buffer *buf, struct backlog_count *c, const struct segment 
 
 	while (r != NULL && reader_next(r, &l, &err) == 1)
 		if (l.text.n) {
-			c->b->events++;
-			see_oldest(c->b, l.text);
-			if (c->first)
+			c->backlog->events++;
+			update_oldest(c->backlog, l.text);
+			if (c->first_only)
 				break;
 		}
 	reader_close(r);
 }
 
 static void
-take_held(struct backlog *b, const struct checkpoint *p)
+copy_held_types(struct backlog *b, const struct checkpoint *p)
 {
 	size_t i;
 
@@ -139,7 +139,7 @@ take_held(struct backlog *b, const struct checkpoint *p)
 }
 
 static bool
-replaying(struct buffer *buf)
+is_replay_running(struct buffer *buf)
 {
 	int fd = buffer_open_state(buf, ".replay", O_RDONLY);
 	bool busy = fd != -1 && flock(fd, LOCK_SH | LOCK_NB) == -1;
@@ -150,9 +150,9 @@ replaying(struct buffer *buf)
 }
 
 static int
-read_buffer(struct buffer *buf, struct backlog *b, bool look, struct err *err)
+fill_backlog(struct buffer *buf, struct backlog *b, bool brief, struct err *err)
 {
-	struct backlog_count c = {.b = b};
+	struct backlog_count c = {.backlog = b};
 	struct segment *list = NULL;
 	struct linecount chain;
 	uint64_t counts[COUNTERS];
@@ -163,50 +163,51 @@ read_buffer(struct buffer *buf, struct backlog *b, bool look, struct err *err)
 	b->dir = mem_strdup(buffer_dir(buf));
 	b->target = buffer_target(buf);
 	counters_read(buf, counts);
-	b->doubles = counts[COUNT_POSSIBLE_DUPLICATES];
+	b->possible_duplicates = counts[COUNT_POSSIBLE_DUPLICATES];
 	b->quarantined = quarantine_count(buf);
-	b->replaying = replaying(buf);
-	b->lock_holder = lockowner_stuck(buf, JOBSET_MS);
-	r = checkpoint_load(buf, &c.p, err);
-	take_held(b, &c.p);
-	c.first = look && b->nheld == 0;
+	b->replaying = is_replay_running(buf);
+	b->lock_holder = lockowner_stuck(buf, LOCK_STUCK_MS);
+	r = checkpoint_load(buf, &c.checkpoint, err);
+	copy_held_types(b, &c.checkpoint);
+	c.first_only = brief && b->nheld == 0;
 	if (r == 0)
 		r = segment_list(buffer_fd(buf), &list, &n, err);
 	if (r == 0) {
 		manifest_list_missing(buf, list, n, &b->vanished, &b->nvanished);
-		if (!c.first && linecount_chain(buf, &c.p, list, n, backlog_stamp, &chain)) {
+		if (!c.first_only &&
+		    linecount_chain(buf, &c.checkpoint, list, n, backlog_stamp, &chain)) {
 			b->events = chain.lines;
 			b->oldest = chain.first;
 		} else {
-			r = count_walk(buf, &c, err);
+			r = count_walked_lines(buf, &c, err);
 		}
 	}
 	for (i = 0; r == 0 && i < n; i++) {
 		b->files++;
 		b->bytes += list[i].size;
-		b->odd += list[i].ignored;
+		b->ignored += list[i].ignored;
 		b->suspect += list[i].suspect;
 		if (list[i].kind == SEGMENT_FOREIGN && !list[i].ignored)
-			count_foreign(buf, &c, &list[i]);
+			count_foreign_lines(buf, &c, &list[i]);
 	}
-	if (c.first)
+	if (c.first_only)
 		b->events = 0;
 	free(list);
 	bytes_free(&c.text);
-	checkpoint_free(&c.p);
+	checkpoint_free(&c.checkpoint);
 	return r;
 }
 
 int
 backlog_read(struct buffer *buf, struct backlog *b, struct err *err)
 {
-	return read_buffer(buf, b, false, err);
+	return fill_backlog(buf, b, false, err);
 }
 
 int
 backlog_read_brief(struct buffer *buf, struct backlog *b, struct err *err)
 {
-	return read_buffer(buf, b, true, err);
+	return fill_backlog(buf, b, true, err);
 }
 
 void
@@ -227,7 +228,7 @@ backlog_free(struct backlog *b)
 }
 
 static void
-put_held(struct bytes *out, const struct backlog_held *h)
+put_held_json(struct bytes *out, const struct backlog_held *h)
 {
 	jsonwrite_begin(out);
 	jsonwrite_text(out, "event_type", h->type);
@@ -254,7 +255,7 @@ backlog_json(struct bytes *out, const struct backlog *b)
 	bytes_addc(out, '[');
 	for (i = 0; i < b->nheld; i++) {
 		bytes_adds(out, i ? "," : "");
-		put_held(out, &b->held[i]);
+		put_held_json(out, &b->held[i]);
 	}
 	bytes_adds(out, "],");
 	jsonwrite_name(out, "vanished");
@@ -264,19 +265,19 @@ backlog_json(struct bytes *out, const struct backlog *b)
 		json_quote_text(out, b->vanished[i], strlen(b->vanished[i]));
 	}
 	bytes_adds(out, "],");
-	jsonwrite_count(out, "odd_files", b->odd);
+	jsonwrite_count(out, "odd_files", b->ignored);
 	jsonwrite_count(out, "suspect_segments", b->suspect);
 	jsonwrite_bool(out, "replaying", b->replaying);
 	jsonwrite_text(out, "lock_holder", b->lock_holder);
-	jsonwrite_count(out, "possible_duplicates", b->doubles);
+	jsonwrite_count(out, "possible_duplicates", b->possible_duplicates);
 	jsonwrite_end(out);
 }
 
-/* --- may an event pass? ------------------------------------------------------------- */
+/* --- does the buffer lack a type? ---------------------------------------------------- */
 
-/* Whether all of a file but what is late was delivered. */
+/* Returns whether every line of the segment was delivered, except those of lagging types. */
 static bool
-behind_mark(const struct checkpoint *p, const struct segment *s)
+is_segment_delivered(const struct checkpoint *p, const struct segment *s)
 {
 	const struct positions *m = &p->positions;
 	const struct position *k;
@@ -298,26 +299,26 @@ backlog_lacks_type(struct buffer *buf, const char *type, bool *holds, struct err
 	struct checkpoint p;
 	struct segment *list;
 	size_t i, n;
-	int clear;
+	int lacks;
 
-	clear = segment_any(buffer_fd(buf));
-	*holds = clear != 0;
-	if (clear == 0)
+	lacks = segment_any(buffer_fd(buf));
+	*holds = lacks != 0;
+	if (lacks == 0)
 		return 1;
 	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
 		return -1;
-	clear = checkpoint_load(buf, &p, err) == -1
+	lacks = checkpoint_load(buf, &p, err) == -1
 	    ? -1
 	    : checkpoint_find_lagging(&p, type, strlen(type)) == NULL;
-	for (i = 0; clear == 1 && i < n; i++)
-		clear = behind_mark(&p, &list[i]);
+	for (i = 0; lacks == 1 && i < n; i++)
+		lacks = is_segment_delivered(&p, &list[i]);
 	free(list);
 	checkpoint_free(&p);
-	return clear;
+	return lacks;
 }
 
 static int
-walk_lacks(struct walk *w, struct backlog_count *c, const char *type, struct err *err)
+walk_lacks_type(struct walk *w, struct backlog_count *c, const char *type, struct err *err)
 {
 	struct walk_line l;
 	struct line el;
@@ -330,13 +331,13 @@ walk_lacks(struct walk *w, struct backlog_count *c, const char *type, struct err
 		if (line_parse(l.text.p, l.text.n, &el, &c->text, &why) == 0 &&
 		    slice_is(el.e.type, type))
 			lacks = checkpoint_is_delivered(
-			    &c->p, el.e.type.p, el.e.type.n, l.chain, l.stem, l.pos);
+			    &c->checkpoint, el.e.type.p, el.e.type.n, l.chain, l.stem, l.pos);
 	}
 	return lacks && r == -1 ? -1 : lacks;
 }
 
 static int
-foreign_lacks(struct buffer *buf, struct backlog_count *c, const char *type, struct err *err)
+foreign_lacks_type(struct buffer *buf, struct backlog_count *c, const char *type, struct err *err)
 {
 	struct segment *list;
 	struct reader_line l;
@@ -368,24 +369,24 @@ foreign_lacks(struct buffer *buf, struct backlog_count *c, const char *type, str
 int
 backlog_scan_lacks_type(struct buffer *buf, const char *type, struct err *err)
 {
-	struct backlog_count c = {.b = NULL};
+	struct backlog_count c = {.backlog = NULL};
 	struct walk *w;
 	int r;
 
-	if (checkpoint_load(buf, &c.p, err) == -1)
+	if (checkpoint_load(buf, &c.checkpoint, err) == -1)
 		return -1;
-	w = walk_open(buf, &c.p, WALK_LAGGING, backlog_stamp, err);
-	r = w != NULL ? walk_lacks(w, &c, type, err) : -1;
+	w = walk_open(buf, &c.checkpoint, WALK_LAGGING, backlog_stamp, err);
+	r = w != NULL ? walk_lacks_type(w, &c, type, err) : -1;
 	if (r == 1)
-		r = foreign_lacks(buf, &c, type, err);
+		r = foreign_lacks_type(buf, &c, type, err);
 	walk_close(w);
 	bytes_free(&c.text);
-	checkpoint_free(&c.p);
+	checkpoint_free(&c.checkpoint);
 	return r;
 }
 
 int
-backlog_has_work(struct buffer *buf, bool *any, struct err *err)
+backlog_has_work(struct buffer *buf, bool *has_work, struct err *err)
 {
 	struct segment *list;
 	char **gone;
@@ -394,9 +395,9 @@ backlog_has_work(struct buffer *buf, bool *any, struct err *err)
 	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
 		return -1;
 	manifest_list_missing(buf, list, n, &gone, &missing);
-	*any = missing > 0;
+	*has_work = missing > 0;
 	for (i = 0; i < n; i++)
-		*any |= !list[i].ignored;
+		*has_work |= !list[i].ignored;
 	while (missing)
 		free(gone[--missing]);
 	free(gone);

@@ -20,8 +20,8 @@
 #include "event/id.h"
 
 struct inspect_state {
-	struct buffer *sp;
-	struct checkpoint p;
+	struct buffer *buf;
+	struct checkpoint checkpoint;
 	struct line line;
 	struct line_derived derived;
 	struct bytes text;
@@ -30,13 +30,13 @@ struct inspect_state {
 	void *arg;
 };
 
-/* Reads one line into l; 0 good, -1 bad. */
+/* Parses one line into *l. -1: the line is bad, see l->bad. */
 static int
-read_line(struct inspect_state *k, struct slice text, const char *stem, uint64_t pos, uint64_t at,
-    struct inspect_line *l)
+read_inspect_line(struct inspect_state *k, struct slice text, const char *stem, uint64_t pos,
+    uint64_t at, struct inspect_line *l)
 {
 	struct line *el = &k->line;
-	struct lagging_type *late;
+	struct lagging_type *lagging;
 
 	*l = (struct inspect_line){.segment = stem, .offset = pos, .bytes = text.n};
 	if (line_parse_checked(text.p, text.n, el, &k->text, &k->why) == -1) {
@@ -46,24 +46,25 @@ read_line(struct inspect_state *k, struct slice text, const char *stem, uint64_t
 	l->derived = !el->e.event_id.n;
 	line_complete(el, &k->derived, stem, at, text);
 	l->line = el;
-	late = checkpoint_find_lagging(&k->p, el->e.type.p, el->e.type.n);
-	l->held = late != NULL && *late->reason ? late->reason : NULL;
+	lagging = checkpoint_find_lagging(&k->checkpoint, el->e.type.p, el->e.type.n);
+	l->held = lagging != NULL && *lagging->reason ? lagging->reason : NULL;
 	return 0;
 }
 
-static int
-is_delivered(struct inspect_state *k, const struct inspect_line *l, bool chain)
+static bool
+is_line_delivered(struct inspect_state *k, const struct inspect_line *l, bool chain)
 {
 	const struct slice none = {"", 0};
 	struct slice type = l->bad != NULL ? none : l->line->e.type;
 
-	return checkpoint_is_delivered(&k->p, type.p, type.n, chain, l->segment, l->offset);
+	return checkpoint_is_delivered(
+	    &k->checkpoint, type.p, type.n, chain, l->segment, l->offset);
 }
 
 static int
-walk_through(struct inspect_state *k, struct err *err)
+list_walked_lines(struct inspect_state *k, struct err *err)
 {
-	struct walk *w = walk_open(k->sp, &k->p, WALK_LAGGING, backlog_stamp, err);
+	struct walk *w = walk_open(k->buf, &k->checkpoint, WALK_LAGGING, backlog_stamp, err);
 	struct walk_line wl;
 	struct inspect_line l;
 	int r = -1, stop = 0;
@@ -71,8 +72,8 @@ walk_through(struct inspect_state *k, struct err *err)
 	while (w != NULL && !stop && (r = walk_next(w, &wl, err)) == 1) {
 		if (wl.text.n == 0)
 			continue;
-		read_line(k, wl.text, wl.stem, wl.pos, wl.at, &l);
-		if (!is_delivered(k, &l, wl.chain))
+		read_inspect_line(k, wl.text, wl.stem, wl.pos, wl.at, &l);
+		if (!is_line_delivered(k, &l, wl.chain))
 			stop = k->fn(k->arg, &l);
 	}
 	walk_close(w);
@@ -80,9 +81,9 @@ walk_through(struct inspect_state *k, struct err *err)
 }
 
 static int
-foreign_through(struct inspect_state *k, const struct segment *s, struct err *err)
+list_foreign_lines(struct inspect_state *k, const struct segment *s, struct err *err)
 {
-	struct reader *r = reader_open(buffer_fd(k->sp), s, 0, UINT64_MAX, 0, err);
+	struct reader *r = reader_open(buffer_fd(k->buf), s, 0, UINT64_MAX, 0, err);
 	struct reader_line rl;
 	struct inspect_line l;
 	int got = -1, stop = 0;
@@ -91,7 +92,7 @@ foreign_through(struct inspect_state *k, const struct segment *s, struct err *er
 		return err->sys == ENOENT ? 0 : -1;
 	while (!stop && (got = reader_next(r, &rl, err)) == 1)
 		if (rl.text.n) {
-			read_line(k, rl.text, s->stem, rl.pos, rl.pos, &l);
+			read_inspect_line(k, rl.text, s->stem, rl.pos, rl.pos, &l);
 			stop = k->fn(k->arg, &l);
 		}
 	reader_close(r);
@@ -101,21 +102,21 @@ foreign_through(struct inspect_state *k, const struct segment *s, struct err *er
 int
 inspect_lines(struct buffer *buf, inspect_fn *fn, void *arg, struct err *err)
 {
-	struct inspect_state k = {.sp = buf, .fn = fn, .arg = arg};
+	struct inspect_state k = {.buf = buf, .fn = fn, .arg = arg};
 	struct segment *list;
 	size_t i, n;
 	int r = segment_list(buffer_fd(buf), &list, &n, err);
 
 	if (r == 0)
-		r = checkpoint_load(buf, &k.p, err);
+		r = checkpoint_load(buf, &k.checkpoint, err);
 	if (r == 0)
-		r = walk_through(&k, err);
+		r = list_walked_lines(&k, err);
 	for (i = 0; r == 0 && i < n; i++)
 		if (list[i].kind == SEGMENT_FOREIGN && !list[i].ignored)
-			r = foreign_through(&k, &list[i], err);
+			r = list_foreign_lines(&k, &list[i], err);
 	free(list);
 	bytes_free(&k.text);
-	checkpoint_free(&k.p);
+	checkpoint_free(&k.checkpoint);
 	return r;
 }
 
@@ -126,7 +127,7 @@ check_segment(
     struct inspect_state *k, const struct segment *s, struct inspect_report *rep, int64_t *last)
 {
 	struct err err;
-	struct reader *r = reader_open(buffer_fd(k->sp), s, 0, UINT64_MAX, 0, &err);
+	struct reader *r = reader_open(buffer_fd(k->buf), s, 0, UINT64_MAX, 0, &err);
 	struct reader_line rl;
 	struct inspect_line l;
 	int got = -1;
@@ -135,7 +136,7 @@ check_segment(
 		if (rl.text.n == 0)
 			continue;
 		rep->lines++;
-		if (read_line(k, rl.text, s->stem, rl.pos, rl.pos, &l) == -1) {
+		if (read_inspect_line(k, rl.text, s->stem, rl.pos, rl.pos, &l) == -1) {
 			rep->bad++;
 			rep->torn += rl.torn;
 			if (k->fn != NULL)
@@ -144,7 +145,7 @@ check_segment(
 			rep->disorder += l.line->buffered_at <= *last;
 			*last = l.line->buffered_at;
 		}
-		rep->delivered += is_delivered(k, &l, s->kind == SEGMENT_CHAIN);
+		rep->delivered += is_line_delivered(k, &l, s->kind == SEGMENT_CHAIN);
 	}
 	rep->unreadable += got == -1;
 	reader_close(r);
@@ -154,22 +155,22 @@ int
 inspect_check(
     struct buffer *buf, struct inspect_report *rep, inspect_fn *fn, void *arg, struct err *err)
 {
-	struct inspect_state k = {.sp = buf, .fn = fn, .arg = arg};
+	struct inspect_state k = {.buf = buf, .fn = fn, .arg = arg};
 	struct segment *list;
 	int64_t last = INT64_MIN;
 	char **gone;
 	size_t i, n;
 
 	memset(rep, 0, sizeof(*rep));
-	if (checkpoint_load(buf, &k.p, err) == -1)
+	if (checkpoint_load(buf, &k.checkpoint, err) == -1)
 		return -1;
 	if (segment_list(buffer_fd(buf), &list, &n, err) == -1) {
-		checkpoint_free(&k.p);
+		checkpoint_free(&k.checkpoint);
 		return -1;
 	}
 	for (i = 0; i < n; i++) {
 		rep->segments++;
-		rep->odd += list[i].ignored;
+		rep->ignored += list[i].ignored;
 		rep->suspect += list[i].suspect;
 		if (!list[i].ignored)
 			check_segment(&k, &list[i], rep, &last);
@@ -181,7 +182,7 @@ inspect_check(
 	free(gone);
 	free(list);
 	bytes_free(&k.text);
-	checkpoint_free(&k.p);
+	checkpoint_free(&k.checkpoint);
 	return 0;
 }
 
@@ -191,27 +192,27 @@ struct discard {
 	struct quarantine *q;
 	uint64_t *count;
 	struct bytes line;
-	struct err *f;
+	struct err *err;
 };
 
-/* From where to look for a line that a drain was sending when it was cut off, or whose progress was
- * lost. */
+/* Fills *d and returns 1 when the line is in doubt: a drain was interrupted while it sent the line,
+ * or the checkpoint was lost. */
 static int
-is_doubtful(struct inspect_state *k, const struct walk_line *wl, struct doubt *d)
+find_line_doubt(struct inspect_state *k, const struct walk_line *wl, struct doubt *d)
 {
 	struct line *el = &k->line;
-	struct intent *in = &k->p.intent;
+	struct intent *in = &k->checkpoint.intent;
 	struct intent_type *s =
 	    in->active ? intent_find_type(in, el->e.type.p, el->e.type.n) : NULL;
 	struct stream_id a = {0, 0}, b;
 
 	*d = (struct doubt){.after = "0-0"};
-	if (k->p.lost || manifest_is_returned(wl->stem))
+	if (k->checkpoint.lost || manifest_is_returned(wl->stem))
 		return 1;
 	if (s == NULL || !intent_covers(in, wl->chain, wl->stem, wl->pos))
 		return 0;
-	/* Whoever sent it had settled the doubt of the line itself: its connection is the one to
-	 * fence. */
+	/* The drain had settled the line's own doubt before it sent the line: fence the drain's
+	 * connection. */
 	snprintf(d->run_id, sizeof(d->run_id), "%s", in->run_id);
 	snprintf(d->addr, sizeof(d->addr), "%s", in->addr);
 	d->client = in->client;
@@ -222,20 +223,20 @@ is_doubtful(struct inspect_state *k, const struct walk_line *wl, struct doubt *d
 	return 1;
 }
 
-/* A line as it is to be found in quarantine: as it stands, and with what only the buffer knew of
- * it, for the day it is put back. */
+/* Returns the line as quarantine keeps it. What only the buffer knows (its doubt, a derived
+ * event_id) is written into the line, so that it can be put back later. */
 static struct slice
-last_form(struct inspect_state *k, const struct walk_line *wl, const struct inspect_line *l,
+format_discarded(struct inspect_state *k, const struct walk_line *wl, const struct inspect_line *l,
     struct bytes *b)
 {
 	struct doubt d;
-	int doubtful = l->bad == NULL && is_doubtful(k, wl, &d);
+	int in_doubt = l->bad == NULL && find_line_doubt(k, wl, &d);
 
-	if (!doubtful && !l->derived)
+	if (!in_doubt && !l->derived)
 		return wl->text;
 	b->len = 0;
 	line_format(b, &l->line->e, l->line->maxlen,
-	    doubtful                ? &d
+	    in_doubt                ? &d
 	        : l->line->in_doubt ? &l->line->doubt
 	                            : NULL,
 	    l->line->buffered_at);
@@ -249,93 +250,95 @@ discard_line(struct inspect_state *k, struct discard *d, const struct walk_line 
 
 	if (wl->text.n == 0)
 		return 0;
-	read_line(k, wl->text, wl->stem, wl->pos, wl->at, &l);
-	if (is_delivered(k, &l, wl->chain))
+	read_inspect_line(k, wl->text, wl->stem, wl->pos, wl->at, &l);
+	if (is_line_delivered(k, &l, wl->chain))
 		return 0;
 	++*d->count;
 	return quarantine_add(d->q, wl->stem, wl->pos, "discarded by hand (ebreplay --discard)",
-	    last_form(k, wl, &l, &d->line), d->f);
+	    format_discarded(k, wl, &l, &d->line), d->err);
 }
 
 static int
-discard_all(struct inspect_state *k, struct discard *d)
+discard_undelivered(struct inspect_state *k, struct discard *d)
 {
-	struct walk *w = walk_open(k->sp, &k->p, WALK_LAGGING | WALK_LOCKED, backlog_stamp, d->f);
+	struct walk *w =
+	    walk_open(k->buf, &k->checkpoint, WALK_LAGGING | WALK_LOCKED, backlog_stamp, d->err);
 	struct walk_line wl;
 	const struct segment *s;
 	size_t i, n;
 	int r = -1;
 
-	while (w != NULL && (r = walk_next(w, &wl, d->f)) == 1)
+	while (w != NULL && (r = walk_next(w, &wl, d->err)) == 1)
 		if (discard_line(k, d, &wl) == -1) {
 			r = -1;
 			break;
 		}
 	if (r == 0)
-		r = quarantine_sync(d->q, d->f);
+		r = quarantine_sync(d->q, d->err);
 	s = w != NULL ? walk_segments(w, &n) : NULL;
 	for (i = 0; r == 0 && i < n; i++)
 		if (s[i].kind == SEGMENT_CHAIN)
-			position_set(&k->p.positions.chain, s[i].stem, UINT64_MAX, 0);
+			position_set(&k->checkpoint.positions.chain, s[i].stem, UINT64_MAX, 0);
 		else if (s[i].kind != SEGMENT_FOREIGN)
-			position_set(positions_find_or_add(&k->p.positions, s[i].stem), s[i].stem,
-			    UINT64_MAX, 0);
-	while (k->p.nlagging)
-		checkpoint_drop_lagging(&k->p, &k->p.lagging[0]);
-	intent_clear(&k->p.intent);
-	/* Cut off from here on, the rest counts as delivered: it is in quarantine. */
+			position_set(positions_find_or_add(&k->checkpoint.positions, s[i].stem),
+			    s[i].stem, UINT64_MAX, 0);
+	while (k->checkpoint.nlagging)
+		checkpoint_drop_lagging(&k->checkpoint, &k->checkpoint.lagging[0]);
+	intent_clear(&k->checkpoint.intent);
+	/* After this store the lines count as delivered, whether or not the segments get removed.
+	 */
 	if (r == 0)
-		r = checkpoint_store(k->sp, &k->p, d->f);
+		r = checkpoint_store(k->buf, &k->checkpoint, d->err);
 	for (i = 0; r == 0 && i < n; i++)
 		if (s[i].kind != SEGMENT_FOREIGN)
-			segment_unlink(buffer_fd(k->sp), &s[i]);
+			segment_unlink(buffer_fd(k->buf), &s[i]);
 	walk_close(w);
 	return r;
 }
 
-/* Takes plain writers' files, and lets them rest: a writer that has one open finishes its line. */
+/* Adopts plain writers' files, then waits so that a writer that has one open finishes its line. */
 static int
-claim_all(struct inspect_state *k, struct err *err)
+adopt_all_files(struct inspect_state *k, struct err *err)
 {
-	size_t claimed;
+	size_t adopted;
 	int64_t rest;
 
-	if (adopt_files(k->sp, &k->p, &rest, &claimed, err) == -1)
+	if (adopt_files(k->buf, &k->checkpoint, &rest, &adopted, err) == -1)
 		return -1;
-	if (claimed && checkpoint_preallocate(k->sp, err) == 0 &&
-	    checkpoint_store(k->sp, &k->p, err) == -1)
+	if (adopted && checkpoint_preallocate(k->buf, err) == 0 &&
+	    checkpoint_store(k->buf, &k->checkpoint, err) == -1)
 		return -1;
 	if (rest > 0)
 		nanosleep(&(struct timespec){rest / 1000, rest % 1000 * 1000000}, NULL);
 	return 0;
 }
 
-/* Under the writers' lock. */
+/* The caller holds the writers' lock. */
 static int
 discard_locked(struct inspect_state *k, struct discard *d, struct buffer_hints *nb)
 {
-	/* Wherever this is cut off: nobody may append to what counts as delivered from some point
-	 * on. */
+	/* inode 0 closes the last segment first: if this is interrupted, no writer appends to a
+	 * segment that counts as delivered. */
 	nb->inode = 0;
-	if (buffer_write_hints(k->sp, nb, d->f) == -1 || discard_all(k, d) == -1)
+	if (buffer_write_hints(k->buf, nb, d->err) == -1 || discard_undelivered(k, d) == -1)
 		return -1;
-	manifest_clear(k->sp, true);
-	return buffer_sync(k->sp, d->f);
+	manifest_clear(k->buf, true);
+	return buffer_sync(k->buf, d->err);
 }
 
 int
 inspect_discard(struct buffer *buf, int64_t lock_ms, uint64_t *count, struct err *err)
 {
-	struct inspect_state k = {.sp = buf};
-	struct discard d = {.count = count, .f = err};
+	struct inspect_state k = {.buf = buf};
+	struct discard d = {.count = count, .err = err};
 	struct buffer_hints nb;
 	int r;
 
 	*count = 0;
-	if (checkpoint_load(buf, &k.p, err) == -1)
+	if (checkpoint_load(buf, &k.checkpoint, err) == -1)
 		return -1;
 	d.q = quarantine_open(buf);
-	r = claim_all(&k, err);
+	r = adopt_all_files(&k, err);
 	if (r == 0 && (r = buffer_lock(buf, lock_ms, &nb, err)) == 0) {
 		r = discard_locked(&k, &d, &nb);
 		buffer_unlock(buf);
@@ -343,6 +346,6 @@ inspect_discard(struct buffer *buf, int64_t lock_ms, uint64_t *count, struct err
 	quarantine_close(d.q);
 	bytes_free(&d.line);
 	bytes_free(&k.text);
-	checkpoint_free(&k.p);
+	checkpoint_free(&k.checkpoint);
 	return r;
 }

@@ -1,5 +1,5 @@
 /*
- * inspect: the buffer line by line, listed, checked or discarded by hand.
+ * inspect: lists, checks or discards the buffer line by line, on the user's command.
  */
 #ifndef BUFFER_INSPECT_H
 #define BUFFER_INSPECT_H
@@ -14,31 +14,31 @@
 
 struct inspect_line {
 	const char *segment; /* stem */
-	uint64_t offset;     /* bytes; of an unsorted file: its place in the order */
+	uint64_t offset;     /* bytes; in an unsorted file: its index in delivery order */
 	size_t bytes;
-	const char *bad;         /* why it cannot be replayed; NULL: it can */
+	const char *bad;         /* why it cannot be delivered; NULL: it can */
 	const struct line *line; /* when not bad */
-	const char *held;        /* why its type is held, or NULL */
-	bool derived;            /* its event_id is made from where it stands */
+	const char *held;        /* why its type is held; NULL: it is not */
+	bool derived;            /* has no event_id of its own: derived from its place */
 };
 
-/* Undelivered lines in the order of delivery; files of plain writers not yet claimed come last. fn
- * returns non-zero to stop. */
+/* Calls fn for each undelivered line in delivery order, those of plain writers' files not yet
+ * adopted last. fn returns non-zero to stop. */
 typedef int inspect_fn(void *arg, const struct inspect_line *l);
 int inspect_lines(struct buffer *buf, inspect_fn *fn, void *arg, struct err *err);
 
 struct inspect_report {
-	/* disorder: buffered_at went back within the chain */
+	/* disorder: lines of the chain whose buffered_at is not above the one before */
 	uint64_t segments, lines, delivered, bad, torn, disorder;
-	uint64_t odd, suspect, vanished, unreadable;
+	uint64_t ignored, suspect, vanished, unreadable;
 };
-/* Reads every line of every segment, delivered or not. fn (may be NULL) gets the bad ones. */
+/* Reads every line of every segment, delivered or not. Calls fn (may be NULL) for the bad ones. */
 int inspect_check(
     struct buffer *buf, struct inspect_report *r, inspect_fn *fn, void *arg, struct err *err);
 
 /*
- * Puts everything undelivered into quarantine, under the replay lock: line by line;
- * forgets vanished segments. *count: how many lines.
+ * Puts every undelivered line into quarantine, and forgets vanished segments. The caller holds the
+ * replay lock. *count: how many lines.
  */
 int inspect_discard(struct buffer *buf, int64_t lock_ms, uint64_t *count, struct err *err);
 

@@ -17,57 +17,59 @@
 #include "base/token.h"
 #include "buffer/reader.h"
 
-#define MOST (64u << 20)
+#define CACHE_MAX (64u << 20)
 
 struct linecount_entry {
 	char *stem;
 	uint64_t inode;
-	int64_t changed; /* 0 of one that is not closed */
+	int64_t mtime_ns; /* 0: not closed */
 	struct linecount part;
 	bool used;
 };
 
-struct memory {
-	char *path; /* NULL: nothing is remembered */
+struct count_cache {
+	char *path; /* NULL: no cache */
 	struct linecount_entry *entry;
-	/* next: behind the last that was found: segments are asked for in order */
+	/* next: where the next search begins; segments are searched in file order */
 	size_t n, cap, next;
 	bool changed;
 };
 
-/* Whether a directory is ours. With sudo, HOME may be somebody else's: nothing of root is left
- * there. */
+/* Returns whether this user owns the directory. Under sudo HOME may be another user's, where root
+ * must leave nothing. */
 static bool
-ours(const char *dir)
+is_own_dir(const char *dir)
 {
 	struct stat st;
 
 	return stat(dir, &st) == 0 && st.st_uid == geteuid();
 }
 
+/* Creates the directory where it is missing. */
 static bool
-made(const char *dir)
+make_own_dir(const char *dir)
 {
 	mkdir(dir, 0700);
-	return ours(dir);
+	return is_own_dir(dir);
 }
 
-/* NULL when there is no place. */
+/* NULL: no usable cache directory. */
 static char *
-place(const struct buffer *buf)
+make_cache_path(const struct buffer *buf)
 {
 	const char *cache = process_env("XDG_CACHE_HOME"), *home = process_env("HOME");
 	struct bytes b = {0};
 	struct stat st;
 
-	if (fstat(buffer_fd(buf), &st) == -1 || (cache == NULL && (home == NULL || !ours(home))))
+	if (fstat(buffer_fd(buf), &st) == -1 ||
+	    (cache == NULL && (home == NULL || !is_own_dir(home))))
 		return NULL;
 	bytes_adds(&b, cache != NULL ? cache : home);
 	if (cache == NULL)
 		bytes_adds(&b, "/.cache");
-	if (made(bytes_str(&b))) {
+	if (make_own_dir(bytes_str(&b))) {
 		bytes_adds(&b, "/eventbus");
-		if (made(bytes_str(&b))) {
+		if (make_own_dir(bytes_str(&b))) {
 			bytes_addf(&b, "/counted-%" PRIx64 "-%" PRIx64, (uint64_t)st.st_dev,
 			    (uint64_t)st.st_ino);
 			bytes_str(&b);
@@ -79,7 +81,7 @@ place(const struct buffer *buf)
 }
 
 static void
-add(struct memory *c, const struct linecount_entry *e)
+append_cached(struct count_cache *c, const struct linecount_entry *e)
 {
 	if (c->n == c->cap) {
 		c->cap = c->cap == 0 ? 64 : 2 * c->cap;
@@ -88,46 +90,46 @@ add(struct memory *c, const struct linecount_entry *e)
 	c->entry[c->n++] = *e;
 }
 
-/* One that cannot be read whole is nobody's. */
+/* Ignores a malformed line. */
 static void
-take_line(struct memory *c, char *line)
+parse_cache_line(struct count_cache *c, char *line)
 {
 	const char *stem = token_next(&line);
 	struct linecount_entry e = {0};
-	uint64_t changed, first;
+	uint64_t mtime_ns, first;
 
 	if (num_parse_u64(token_next(&line), &e.inode) == 0 &&
 	    num_parse_u64(token_next(&line), &e.part.end) == 0 &&
-	    num_parse_u64(token_next(&line), &changed) == 0 &&
+	    num_parse_u64(token_next(&line), &mtime_ns) == 0 &&
 	    num_parse_u64(token_next(&line), &e.part.lines) == 0 &&
 	    num_parse_u64(token_next(&line), &first) == 0 && strcmp(token_next(&line), ".") == 0) {
 		e.stem = mem_strdup(stem);
-		e.changed = (int64_t)changed;
+		e.mtime_ns = (int64_t)mtime_ns;
 		e.part.first = (int64_t)first;
-		add(c, &e);
+		append_cached(c, &e);
 	}
 }
 
-static struct memory *
-recall(const struct buffer *buf)
+static struct count_cache *
+load_cache(const struct buffer *buf)
 {
-	struct memory *c = mem_alloc(sizeof(*c));
+	struct count_cache *c = mem_alloc(sizeof(*c));
 	char *text, *line, *end;
 
-	if ((c->path = place(buf)) == NULL ||
-	    (text = io_read_file(AT_FDCWD, c->path, MOST, NULL)) == NULL)
+	if ((c->path = make_cache_path(buf)) == NULL ||
+	    (text = io_read_file(AT_FDCWD, c->path, CACHE_MAX, NULL)) == NULL)
 		return c;
 	for (line = text; (end = strchr(line, '\n')) != NULL; line = end + 1) {
 		*end = '\0';
-		take_line(c, line);
+		parse_cache_line(c, line);
 	}
 	free(text);
 	return c;
 }
 
-/* Zeroed when nothing is remembered. */
+/* Returns zeros when the cache has no valid count of the segment. */
 static struct linecount
-find(struct memory *c, const struct segment *s, bool closed)
+find_cached_count(struct count_cache *c, const struct segment *s, bool closed)
 {
 	for (size_t i = 0; i < c->n; i++) {
 		struct linecount_entry *e = &c->entry[(c->next + i) % c->n];
@@ -135,7 +137,7 @@ find(struct memory *c, const struct segment *s, bool closed)
 		if (strcmp(e->stem, s->stem) != 0)
 			continue;
 		if (e->inode != s->inode ||
-		    (closed ? e->part.end != s->size || e->changed != s->mtime_ns
+		    (closed ? e->part.end != s->size || e->mtime_ns != s->mtime_ns
 		            : e->part.end > s->size))
 			break;
 		c->next = (c->next + i + 1) % c->n;
@@ -145,23 +147,24 @@ find(struct memory *c, const struct segment *s, bool closed)
 	return (struct linecount){0};
 }
 
-/* What was known of it before is forgotten. */
+/* Replaces the segment's older count. */
 static void
-note(struct memory *c, const struct segment *s, bool closed, const struct linecount *part)
+cache_count(
+    struct count_cache *c, const struct segment *s, bool closed, const struct linecount *part)
 {
 	if (c->path == NULL || s->mtime_ns < 0 || part->first < 0)
 		return;
 	for (size_t i = 0; i < c->n; i++)
 		if (strcmp(c->entry[i].stem, s->stem) == 0)
 			c->entry[i].used = false;
-	add(c,
+	append_cached(c,
 	    &(struct linecount_entry){
 	        mem_strdup(s->stem), s->inode, closed ? s->mtime_ns : 0, *part, true});
 	c->changed = true;
 }
 
 static void
-store(const struct memory *c)
+store_cache(const struct count_cache *c)
 {
 	struct bytes b = {0}, tmp = {0};
 	int fd, r;
@@ -173,9 +176,9 @@ store(const struct memory *c)
 			continue;
 		token_add(&b, e->stem);
 		bytes_addf(&b, " %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRIu64 " %" PRId64 " .\n",
-		    e->inode, e->part.end, e->changed, e->part.lines, e->part.first);
+		    e->inode, e->part.end, e->mtime_ns, e->part.lines, e->part.first);
 	}
-	/* Of two at once one may take away the other's: then that one is not remembered. */
+	/* Two processes at once may remove each other's file: then that count is lost. */
 	bytes_addf(&tmp, "%s.new", c->path);
 	unlink(bytes_str(&tmp));
 	fd = open(bytes_str(&tmp), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -188,12 +191,12 @@ store(const struct memory *c)
 	bytes_free(&tmp);
 }
 
-/* What was not asked for is forgotten. */
+/* Stores the counts used in this run, if one changed; drops the others. */
 static void
-forget(struct memory *c)
+close_cache(struct count_cache *c)
 {
 	if (c->changed)
-		store(c);
+		store_cache(c);
 	for (size_t i = 0; i < c->n; i++)
 		free(c->entry[i].stem);
 	free(c->entry);
@@ -203,10 +206,11 @@ forget(struct memory *c)
 
 /* --- counting --------------------------------------------------------------------- */
 
-/* Counts on to `end`; live: a piece without newline there is not yet a line. */
+/* Adds the lines from part->end to end. live: a piece at the end without newline is not a line yet.
+ */
 static int
-count_on(struct buffer *buf, walk_stamp_fn *stamp, const struct segment *s, uint64_t end, bool live,
-    struct linecount *part, struct err *err)
+count_up_to(struct buffer *buf, walk_stamp_fn *stamp, const struct segment *s, uint64_t end,
+    bool live, struct linecount *part, struct err *err)
 {
 	struct reader *r =
 	    reader_open(buffer_fd(buf), s, part->end, end, live ? READER_LIVE : 0, err);
@@ -222,37 +226,37 @@ count_on(struct buffer *buf, walk_stamp_fn *stamp, const struct segment *s, uint
 }
 
 static int
-count_closed(struct buffer *buf, walk_stamp_fn *stamp, struct memory *known,
+count_closed(struct buffer *buf, walk_stamp_fn *stamp, struct count_cache *cache,
     const struct segment *s, struct linecount *part, struct err *err)
 {
-	*part = find(known, s, true);
+	*part = find_cached_count(cache, s, true);
 	if (part->end > 0)
 		return 0;
-	if (count_on(buf, stamp, s, s->gz ? UINT64_MAX : s->size, false, part, err) == -1)
+	if (count_up_to(buf, stamp, s, s->gz ? UINT64_MAX : s->size, false, part, err) == -1)
 		return -1;
 	part->end = s->size;
-	note(known, s, true, part);
+	cache_count(cache, s, true, part);
 	return 0;
 }
 
-/* The last of the chain: what its writers have noted stays as it is. */
+/* Counts the last segment of the chain; caches the count up to the size its writers have noted. */
 static int
-count_last(struct buffer *buf, walk_stamp_fn *stamp, struct memory *known, const struct segment *s,
-    struct linecount *part, struct err *err)
+count_last(struct buffer *buf, walk_stamp_fn *stamp, struct count_cache *cache,
+    const struct segment *s, struct linecount *part, struct err *err)
 {
 	struct buffer_hints nb;
 
 	if (s->gz)
-		return count_on(buf, stamp, s, UINT64_MAX, true, part, err);
+		return count_up_to(buf, stamp, s, UINT64_MAX, true, part, err);
 	buffer_read_hints(buf, &nb);
-	*part = find(known, s, false);
+	*part = find_cached_count(cache, s, false);
 	if (strcmp(nb.stem, s->stem) == 0 && nb.inode == s->inode && nb.size <= s->size &&
 	    nb.size > part->end) {
-		if (count_on(buf, stamp, s, nb.size, true, part, err) == -1)
+		if (count_up_to(buf, stamp, s, nb.size, true, part, err) == -1)
 			return -1;
-		note(known, s, false, part);
+		cache_count(cache, s, false, part);
 	}
-	return count_on(buf, stamp, s, s->size, true, part, err);
+	return count_up_to(buf, stamp, s, s->size, true, part, err);
 }
 
 bool
@@ -260,7 +264,7 @@ linecount_chain(struct buffer *buf, const struct checkpoint *p, const struct seg
     size_t n, walk_stamp_fn *stamp, struct linecount *sum)
 {
 	const struct position *m = &p->positions.chain;
-	struct memory *known;
+	struct count_cache *cache;
 	struct err err;
 	size_t i;
 	int r = 0;
@@ -272,7 +276,7 @@ linecount_chain(struct buffer *buf, const struct checkpoint *p, const struct seg
 			return false;
 	if (p->nlagging)
 		return false;
-	known = recall(buf);
+	cache = load_cache(buf);
 	for (i = 0; r == 0 && i < n && list[i].kind == SEGMENT_CHAIN; i++) {
 		bool last = i + 1 == n || list[i + 1].kind != SEGMENT_CHAIN;
 		int cmp = m->stem != NULL ? strcmp(list[i].stem, m->stem) : 1;
@@ -281,15 +285,15 @@ linecount_chain(struct buffer *buf, const struct checkpoint *p, const struct seg
 		if (cmp < 0)
 			continue;
 		if (cmp == 0 && m->pos > 0)
-			r = count_on(buf, stamp, &list[i], list[i].gz ? UINT64_MAX : list[i].size,
-			    last, &part, &err);
+			r = count_up_to(buf, stamp, &list[i],
+			    list[i].gz ? UINT64_MAX : list[i].size, last, &part, &err);
 		else
 			r = (last ? count_last : count_closed)(
-			    buf, stamp, known, &list[i], &part, &err);
+			    buf, stamp, cache, &list[i], &part, &err);
 		if (sum->lines == 0)
 			sum->first = part.first;
 		sum->lines += part.lines;
 	}
-	forget(known);
+	close_cache(cache);
 	return r == 0;
 }

@@ -16,11 +16,11 @@
 #include "base/io.h"
 
 #define LOCKS_MAX (16u << 20)
-#define RANGE_MS 20
+#define POLL_MS 20
 
-/* The process with an exclusive flock(2) of this file, 0 when there is none that is known. */
+/* Returns the process with an exclusive flock(2) on this file, 0 when /proc/locks shows none. */
 static long
-owner_of(const struct stat *st)
+find_flock_owner(const struct stat *st)
 {
 	char *text = io_read_file(AT_FDCWD, "/proc/locks", LOCKS_MAX, NULL), *line = text, *end;
 	unsigned major, minor;
@@ -39,16 +39,16 @@ owner_of(const struct stat *st)
 	return found;
 }
 
-/* Asked first: the kernel stops all lockers for 10 to 20 ms to show /proc/locks. */
+/* Tested first: to show /proc/locks the kernel stops all lockers for 10 to 20 ms. */
 static bool
-is_free(struct buffer *buf)
+is_lock_free(struct buffer *buf)
 {
 	int fd = buffer_open_state(buf, ".lock", O_RDONLY);
-	bool mine = fd != -1 && flock(fd, LOCK_SH | LOCK_NB) == 0;
+	bool locked = fd != -1 && flock(fd, LOCK_SH | LOCK_NB) == 0;
 
 	if (fd != -1)
 		close(fd);
-	return mine;
+	return locked;
 }
 
 char *
@@ -60,12 +60,12 @@ lockowner_stuck(struct buffer *buf, int64_t ms)
 	struct stat st;
 	long pid;
 
-	if (fstatat(buffer_fd(buf), ".lock", &st, AT_SYMLINK_NOFOLLOW) == -1 || is_free(buf) ||
-	    (pid = owner_of(&st)) <= 0)
+	if (fstatat(buffer_fd(buf), ".lock", &st, AT_SYMLINK_NOFOLLOW) == -1 || is_lock_free(buf) ||
+	    (pid = find_flock_owner(&st)) <= 0)
 		return NULL;
 	while (clock_mono() < until) {
-		nanosleep(&(struct timespec){0, RANGE_MS * 1000000L}, NULL);
-		if (owner_of(&st) != pid)
+		nanosleep(&(struct timespec){0, POLL_MS * 1000000L}, NULL);
+		if (find_flock_owner(&st) != pid)
 			return NULL;
 	}
 	snprintf(path, sizeof(path), "/proc/%ld/comm", pid);

@@ -1,5 +1,6 @@
 /*
- * lockowner: who holds the writers' lock and does not let go: a process that was stopped, say.
+ * lockowner: finds a process that holds the writers' lock and does not release it, such as one that
+ * was stopped.
  */
 #ifndef BUFFER_LOCKOWNER_H
 #define BUFFER_LOCKOWNER_H
@@ -9,9 +10,9 @@
 #include "buffer/buffer.h"
 
 /*
- * "PID (COMMAND)", a fresh string, when one and the same process is seen with the lock of .lock all
- * through ms; else NULL, also where /proc/locks (proc_locks(5)) does not tell. Has the lock itself,
- * shared, for a moment; costs the time only when somebody else has it.
+ * Returns "PID (COMMAND)", to be freed, when the same process holds the lock of .lock for all of
+ * ms; else NULL, also when /proc/locks (proc_locks(5)) does not show the process. Takes the lock
+ * itself, shared, for a moment. Waits only when another process holds it.
  */
 char *lockowner_stuck(struct buffer *buf, int64_t ms);
 

@@ -172,7 +172,7 @@ inspect_report_json(struct bytes *out, const struct inspect_report *r)
 	jsonwrite_count(out, "bad", r->bad);
 	jsonwrite_count(out, "torn", r->torn);
 	jsonwrite_count(out, "out_of_order", r->disorder);
-	jsonwrite_count(out, "odd_files", r->odd);
+	jsonwrite_count(out, "odd_files", r->ignored);
 	jsonwrite_count(out, "suspect", r->suspect);
 	jsonwrite_count(out, "vanished", r->vanished);
 	jsonwrite_count(out, "unreadable", r->unreadable);
@@ -186,8 +186,8 @@ inspect_report_text(struct bytes *out, const struct inspect_report *r)
 	    "%" PRIu64 " segments, %" PRIu64 " lines, %" PRIu64 " delivered, %" PRIu64
 	    " bad (%" PRIu64 " torn), %" PRIu64 " out of order, %" PRIu64 " odd files, %" PRIu64
 	    " suspect, %" PRIu64 " vanished, %" PRIu64 " unreadable",
-	    r->segments, r->lines, r->delivered, r->bad, r->torn, r->disorder, r->odd, r->suspect,
-	    r->vanished, r->unreadable);
+	    r->segments, r->lines, r->delivered, r->bad, r->torn, r->disorder, r->ignored,
+	    r->suspect, r->vanished, r->unreadable);
 }
 
 static void
@@ -200,7 +200,7 @@ emit_check(struct bufferfmt *fmt, const struct inspect_report *r)
 		inspect_report_text(&fmt->text, r);
 	if (fmt->json || !fmt->quiet)
 		emit_record(fmt);
-	if (r->bad || r->disorder || r->odd || r->suspect)
+	if (r->bad || r->disorder || r->ignored || r->suspect)
 		fmt->status = status_worse(fmt->status, STATUS_SOME);
 	if (r->vanished || r->unreadable)
 		fmt->status = status_worse(fmt->status, STATUS_UNSAFE);

@@ -83,12 +83,12 @@ check_damage(const struct checker *c, const struct backlog *b)
 		problems_add(c->problems, SEVERITY_CRITICAL, "suspect",
 		    "%" PRIu64 " segment%s could not be synced to disk", b->suspect,
 		    b->suspect == 1 ? "" : "s");
-	if (b->odd > 0)
+	if (b->ignored > 0)
 		problems_add(c->problems, SEVERITY_WARNING, "odd",
 		    "%" PRIu64
 		    " file%s in the buffer ignored: not a regular file owned by this user with "
 		    "one link",
-		    b->odd, b->odd == 1 ? "" : "s");
+		    b->ignored, b->ignored == 1 ? "" : "s");
 	if (c->snapshot->other_target)
 		problems_add(c->problems, SEVERITY_WARNING, "target",
 		    "the buffer belongs to %s, not to %s", b->target, c->snapshot->target)
@@ -126,11 +126,11 @@ check_buffer(const struct checker *c)
 		check_value(c, THRESHOLD_AGE, age > 0 ? (uint64_t)age : 0, &no_subject,
 		    "the oldest buffered event is ", " old");
 	check_value(c, THRESHOLD_BYTES, b->bytes, &no_subject, "the buffer uses ", "");
-	check_value(
-	    c, THRESHOLD_QUARANTINE, b->quarantined, &no_subject, "", " quarantined");
+	check_value(c, THRESHOLD_QUARANTINE, b->quarantined, &no_subject, "", " quarantined");
 	if (b->nheld > 0)
 		check_held(c, b);
-	check_value(c, THRESHOLD_DUPLICATES, b->doubles, &no_subject, "", " possible duplicates");
+	check_value(c, THRESHOLD_DUPLICATES, b->possible_duplicates, &no_subject, "",
+	    " possible duplicates");
 }
 
 /* --- Redis ------------------------------------------------------------------------- */

@@ -56,7 +56,8 @@ drainfmt_redrive_text(struct bytes *out, const struct redrive_result *r, int64_t
 	bytes_addf(out,
 	    "%" PRIu64 " re-driven, %" PRIu64 " already gone, %" PRIu64 " refused, %" PRIu64
 	    " types stopped, in %s%s",
-	    r->moved, r->gone, r->refused, r->stopped, span, r->left ? "; dead letters remain" : "");
+	    r->moved, r->gone, r->refused, r->stopped, span,
+	    r->left ? "; dead letters remain" : "");
 }
 
 void
@@ -100,9 +101,9 @@ drainfmt_redrive_line_text(struct bytes *out, const struct redrive_preview *l)
 	             attempts = or_dash(l->dead.attempts), status = l->dead.status;
 	size_t from = out->len;
 
-	bytes_addf(out, "%-27.*s  %-24s  %-36.*s  %8zu  %8.*s  %.*s", field_width(time), time.p, l->type,
-	    field_width(event_id), event_id.p, l->bytes, field_width(attempts), attempts.p, field_width(status),
-	    status.n > 0 ? status.p : "");
+	bytes_addf(out, "%-27.*s  %-24s  %-36.*s  %8zu  %8.*s  %.*s", field_width(time), time.p,
+	    l->type, field_width(event_id), event_id.p, l->bytes, field_width(attempts), attempts.p,
+	    field_width(status), status.n > 0 ? status.p : "");
 	bytes_str(out);
 	err_clean(out->p + from);
 }
