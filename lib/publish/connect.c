@@ -60,7 +60,7 @@ handle_refusal(struct publish *p, struct inflight_event *ev, enum conn_why why, 
 
 /* Takes the reply to the oldest SENT event; there must be one. */
 static void
-take_add_reply(struct publish *p, const struct reply *r)
+take_publish_reply(struct publish *p, const struct reply *r)
 {
 	struct inflight_event *ev = inflight_oldest_sent(&p->inflight);
 	enum conn_why why = CONN_OK;
@@ -93,7 +93,7 @@ take_arrived_replies(struct publish *p)
 
 	while (p->conn != NULL && p->inflight.sent && !p->out_of_step &&
 	    (r = conn_take(p->conn)) != NULL) {
-		take_add_reply(p, r);
+		take_publish_reply(p, r);
 		reply_free(r);
 	}
 }
@@ -151,7 +151,7 @@ connect_drop(struct publish *p, const struct err *err)
 
 /* Completes the handshake and opens the first type's destination in one round trip. */
 static int
-shake_hands(struct publish *p, struct slice type, struct err *err)
+handshake_and_open_dest(struct publish *p, struct slice type, struct err *err)
 {
 	struct dest *dest = dests_get(&p->dests, p->o->conf->prefix, type);
 	struct reply *r;
@@ -165,14 +165,14 @@ shake_hands(struct publish *p, struct slice type, struct err *err)
 }
 
 static int
-open_connection(struct publish *p, struct slice type, enum conn_why *why, struct err *err)
+connect_and_handshake(struct publish *p, struct slice type, enum conn_why *why, struct err *err)
 {
 	const struct conf *c = p->o->conf;
 
 	p->conn = conn_connect(&c->url, c->timeout_ms, why, err);
 	if (p->conn == NULL)
 		return -1;
-	if (shake_hands(p, type, err) == 0)
+	if (handshake_and_open_dest(p, type, err) == 0)
 		return 0;
 	*why = conn_why(p->conn);
 	connect_close(p);
@@ -202,7 +202,7 @@ connect_ensure(struct publish *p, struct slice type)
 		connect_pause(p, CONN_TIMEOUT, err.text);
 		return false;
 	}
-	r = open_connection(p, type, &why, &err);
+	r = connect_and_handshake(p, type, &why, &err);
 	if (p->buf != NULL)
 		breaker_leave(p->buf, c->address, r == -1 && why == CONN_TIMEOUT);
 	if (r == -1) {
@@ -246,7 +246,7 @@ connect_await_replies(struct publish *p)
 			connect_drop(p, &err);
 			return;
 		}
-		take_add_reply(p, r);
+		take_publish_reply(p, r);
 		reply_free(r);
 		if (p->out_of_step)
 			drop_out_of_step(p);
@@ -284,7 +284,7 @@ connect_follow_failover(struct publish *p)
 	     i++)
 		;
 	if (i == p->inflight.count ||
-	    open_connection(p, inflight_at(&p->inflight, i)->event.type, &why, &err) == -1)
+	    connect_and_handshake(p, inflight_at(&p->inflight, i)->event.type, &why, &err) == -1)
 		return;
 	p->next_try = 0;
 	for (i = 0; i < p->inflight.count; i++) {
