@@ -18,9 +18,9 @@
  * reason. A dead connection still answers conn_sent and the like, and conn_take still returns the
  * replies that were complete before the failure (none after CONN_GARBAGE).
  *
- * Every command has a deadline: the timeout of conn_connect, counted from the previous reply, plus
- * 1 s for each full MiB of the command and of the part of its reply that has arrived (G8,
- * eventbus(7)).
+ * Every command has a deadline: the timeout of conn_connect, counted from when the command was
+ * queued or the reply before it arrived, whichever is later, plus 1 s for each full MiB of the
+ * command and of the part of its reply that has arrived (G8, eventbus(7)).
  *
  * The files of this room, from the socket upwards:
  *
@@ -31,11 +31,12 @@
  *     handshake    AUTH, SELECT, and what is learned about the server
  *     reply        replies and what error replies mean
  *     fence        makes sure that a dead connection executes nothing more
- *     stream, group, pending, retire, scan, range    the commands on streams
+ *     stream, group, pending, retire, scan, range, pagesize    the commands on streams
  *
- * TLS would be added in four places: url_parse accepts rediss://, conn_connect wraps the socket of
- * net_connect, and recv_replies (conn.c) and resp_send (resp.c), which alone touch the socket, read
- * and write through the wrapper. conn_events would then say what the TLS library waits for.
+ * TLS would be added where bytes meet the socket. url_parse would accept rediss://. conn_connect
+ * would wrap the socket of net_connect within its deadline. recv_replies (conn.c) and resp_send
+ * (resp.c), the only callers of recv(2) and send(2), would go through the wrapper; a short read
+ * then no longer means a drained socket. conn_events would add what the TLS library waits for.
  */
 #ifndef REDIS_CONN_H
 #define REDIS_CONN_H

@@ -50,6 +50,7 @@ copy_word(struct slice text, const char *name, char *out, size_t size)
 	return true;
 }
 
+/* Completes err, whose text is set already. */
 static int
 fail_handshake(enum conn_why why, struct err *err, enum conn_why *out)
 {
