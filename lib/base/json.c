@@ -305,7 +305,7 @@ check_open(struct scan *s, bool object)
 
 /* Returns 0 after a complete value, 1 after an opening bracket that a value must follow. */
 static int
-check_value(struct scan *s)
+check_any_value(struct scan *s)
 {
 	skip_scan_space(s);
 	if (s->p == s->end)
@@ -368,7 +368,7 @@ json_check(const char *text, size_t n, struct json_fault *f)
 	s.end = s.p + n;
 	s.bits = s.first_bits;
 	do
-		if ((more = check_value(&s)) == 0)
+		if ((more = check_any_value(&s)) == 0)
 			more = check_after(&s);
 	while (more == 1);
 	if (s.bits != s.first_bits)

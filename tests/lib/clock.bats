@@ -2,7 +2,7 @@
 # covers: lib/base
 load ../support/helper
 
-parse() { "$PROBE/probe" when-parse "$1"; }
+parse() { "$PROBE/probe" clock-parse "$1"; }
 
 same() {	# a time, the microseconds
 	run parse "$1"
@@ -49,29 +49,29 @@ none() {
 
 @test "strict RFC 3339 wants T, seconds and a zone" {
 	for s in 2025-12-04T10:30:00Z 2025-12-04T10:30:00.5+01:00 2025-12-04t10:30:00.123456789z; do
-		run "$PROBE/probe" when-rfc3339 "$s"
+		run "$PROBE/probe" clock-rfc3339 "$s"
 		assert_success
 	done
 	for s in '2025-12-04 10:30:00Z' 2025-12-04T10:30Z 2025-12-04T10:30:00 2025-12-04T10:30:00+0100 2025-12-04; do
-		run "$PROBE/probe" when-rfc3339 "$s"
+		run "$PROBE/probe" clock-rfc3339 "$s"
 		assert_failure 1
 	done
 }
 
 @test "times are printed with six digits, clamped to four-digit years" {
-	run "$PROBE/probe" when-format 1764844200123456
+	run "$PROBE/probe" clock-format 1764844200123456
 	assert_output 2025-12-04T10:30:00.123456Z
-	run "$PROBE/probe" when-format -1
+	run "$PROBE/probe" clock-format -1
 	assert_output 1969-12-31T23:59:59.999999Z
-	run "$PROBE/probe" when-format 9223372036854775807
+	run "$PROBE/probe" clock-format 9223372036854775807
 	assert_output 9999-12-31T23:59:59.999999Z
-	run "$PROBE/probe" when-format -9223372036854775808
+	run "$PROBE/probe" clock-format -9223372036854775808
 	assert_output 0000-01-01T00:00:00.000000Z
 }
 
 @test "printed times are read back, and agree with date(1)" {
 	for us in 0 951782399999999 951782400000000 1709251199000001 4102444800000000 -2203891200000000 -62135596800000000; do
-		t=$("$PROBE/probe" when-format "$us")
+		t=$("$PROBE/probe" clock-format "$us")
 		same "$t" "$us"
 		s=$((us / 1000000))
 		((us % 1000000 < 0)) && s=$((s - 1))
@@ -82,7 +82,7 @@ none() {
 @test "spans for people" {
 	for pair in -5:'0 s' 0:'0 s' 999:'0 s' 12000:'12 s' 119999:'119 s' 120000:'2 min' 7199000:'119 min' 7200000:'2 h' \
 		172799000:'47 h' 172800000:'2 d' 864000000:'10 d'; do
-		run "$PROBE/probe" when-span "${pair%%:*}"
+		run "$PROBE/probe" clock-span "${pair%%:*}"
 		assert_output "${pair#*:}"
 	done
 }

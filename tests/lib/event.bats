@@ -14,26 +14,26 @@ sys.stdout.buffer.write(s + b",\"crc\":\"%08x\"}\n" % zlib.crc32(s))'; }
 theirs='{"event_type":"t","message":{"event_type":"t","payload":"{\"a\": 1.10}","trace_id":null,"timestamp":"2025-12-04T10:30:00","source":"py"},"buffered_at":"2025-12-04T10:30:01"}'
 
 refused() {	# a line, part of the text
-	run probe event-line <<<"$1"
+	run probe line-parse <<<"$1"
 	assert_failure 1
 	assert_output --partial "65 "
 	assert_output --partial "$2"
 }
 
 @test "our line has the documented members" {
-	run probe event-line-write ai.s tr 5 < <(printf '{"a": 1.10, "b":"\\u0000\\""}')
+	run probe line-write ai.s tr 5 < <(printf '{"a": 1.10, "b":"\\u0000\\""}')
 	assert_success
 	assert_output '{"event_type":"ai.s","message":{"event_type":"ai.s","payload":"{\"a\": 1.10, \"b\":\"\\u0000\\\"\"}","trace_id":"tr","correlation_id":"c","timestamp":"2025-12-04T10:30:00.000000Z","source":"s","event_id":"e"},"buffered_at":"2025-12-04T10:30:01.123456Z","maxlen":5}'
-	run probe event-line-write t '' -1 doubt <<<1
+	run probe line-write t '' -1 doubt <<<1
 	assert_output --partial ',"doubt":{"run_id":"run","client":9007199254740991,"addr":"127.0.0.1:5","after":"5-1"}}'
 	refute_output --partial maxlen
 }
 
 @test "our line comes back whole" {
 	need python3
-	run bash -c 'printf "[1.10,\"\\\\\\\\n\303\244\"]" | "$PROBE/probe" event-line-write t tr 0 d' -
+	run bash -c 'printf "[1.10,\"\\\\\\\\n\303\244\"]" | "$PROBE/probe" line-write t tr 0 d' -
 	line=$(seal <<<"$output")
-	run probe event-line <<<"$line"
+	run probe line-parse <<<"$line"
 	assert_success
 	assert_output 'event_type [t]
 payload [[1.10,"\\nä"]]
@@ -51,13 +51,13 @@ doubt run 9007199254740991 127.0.0.1:5 5-1'
 
 @test "every byte of our line is under its checksum" {
 	need python3
-	line=$(probe event-line-write t tr 5 <<<'{"a":1}' | seal)
+	line=$(probe line-write t tr 5 <<<'{"a":1}' | seal)
 	n=${#line}
 	for ((i = 0; i < n; i += 7)); do
 		c=${line:i:1}
 		other=x
 		[ "$c" = x ] && other=y
-		run probe event-line <<<"${line:0:i}$other${line:i+1}"
+		run probe line-parse <<<"${line:0:i}$other${line:i+1}"
 		assert_failure 1
 	done
 	refused "${line%????}0\"}" 'crc differs'
@@ -69,9 +69,9 @@ doubt run 9007199254740991 127.0.0.1:5 5-1'
 @test "payloads of any bytes survive, and the line stays JSON" {
 	need python3
 	for ((i = 0; i < 256; i++)); do printf "\\$(printf %03o $i)"; done >"$EB_TMP/all"
-	probe event-line-write t '' -1 <"$EB_TMP/all" | seal >"$EB_TMP/line"
+	probe line-write t '' -1 <"$EB_TMP/all" | seal >"$EB_TMP/line"
 	probe json-check <"$EB_TMP/line"
-	probe event-line <"$EB_TMP/line" >"$EB_TMP/out"
+	probe line-parse <"$EB_TMP/line" >"$EB_TMP/out"
 	python3 - "$EB_TMP/all" "$EB_TMP/out" <<-'EOF'
 	import sys
 	want, out = open(sys.argv[1], "rb").read(), open(sys.argv[2], "rb").read()
@@ -80,7 +80,7 @@ doubt run 9007199254740991 127.0.0.1:5 5-1'
 }
 
 @test "a plain writer's line" {
-	run probe event-line <<<"$theirs"
+	run probe line-parse <<<"$theirs"
 	assert_success
 	assert_output 'event_type [t]
 payload [{"a": 1.10}]
@@ -92,28 +92,28 @@ event_id none
 buffered_at 1764844201000000
 maxlen -1
 theirs'
-	run probe event-line <<<"${theirs/'{\"a\": 1.10}'/NaN}"
+	run probe line-parse <<<"${theirs/'{\"a\": 1.10}'/NaN}"
 	assert_line 'payload [NaN]'
-	run probe event-line <<<"${theirs/'"{\"a\": 1.10}"'/'{"a": [1.0, "x\n"]}'}"
+	run probe line-parse <<<"${theirs/'"{\"a\": 1.10}"'/'{"a": [1.0, "x\n"]}'}"
 	assert_line 'payload [{"a": [1.0, "x\n"]}]'
-	run probe event-line <<<"${theirs/'"{\"a\": 1.10}"'/null}"
+	run probe line-parse <<<"${theirs/'"{\"a\": 1.10}"'/null}"
 	assert_line 'payload [null]'
-	run probe event-line <<<"${theirs/'"py"'/'5,"extra":[{}]'}"
+	run probe line-parse <<<"${theirs/'"py"'/'5,"extra":[{}]'}"
 	assert_line 'source [5]'
 	for at in 2025-12-04T10:30:01.000000Z 2025-12-04T11:30:01+01:00 '2025-12-04 10:30:01.0'; do
-		run probe event-line <<<"${theirs/2025-12-04T10:30:01/$at}"
+		run probe line-parse <<<"${theirs/2025-12-04T10:30:01/$at}"
 		assert_line 'buffered_at 1764844201000000'
 	done
 	# a doubt is believed from us only
-	run probe event-line <<<"${theirs/%\}/,\"doubt\":{\"run_id\":\"x\"\}\}}"
+	run probe line-parse <<<"${theirs/%\}/,\"doubt\":{\"run_id\":\"x\"\}\}}"
 	assert_success
 	refute_output --partial doubt
 }
 
 @test "the first of equal members counts, the type outside before the one inside" {
-	run probe event-line <<<"${theirs/'{"event_type":"t"'/'{"event_type":"first","event_type":"second"'}"
+	run probe line-parse <<<"${theirs/'{"event_type":"t"'/'{"event_type":"first","event_type":"second"'}"
 	assert_line 'event_type [first]'
-	run probe event-line <<<"${theirs/'"event_type":"t","message"'/'"message"'}"
+	run probe line-parse <<<"${theirs/'"event_type":"t","message"'/'"message"'}"
 	assert_line 'event_type [t]'
 }
 
@@ -139,7 +139,7 @@ theirs'
 @test "a doubt that cannot be read is one from the beginning" {
 	need python3
 	for d in 1 '{}' '{"run_id":5,"client":"x","addr":null,"after":7}' '[[[['; do
-		run probe event-line < <(seal <<<"${theirs/%\}/,\"doubt\":$d\}}")
+		run probe line-parse < <(seal <<<"${theirs/%\}/,\"doubt\":$d\}}")
 		[[ $d == '[[[[' ]] || assert_line 'doubt  0  0-0'
 	done
 }
@@ -155,7 +155,7 @@ theirs'
 	        at = random.randrange(len(d))
 	        d[at:at + random.choice((0, 1, 1, 9))] = random.choice((b'"', b'\\', b'\\u', b'{', b'}', b'[', b']', b',', b':', b'\0', b'\xff', b''))
 	    s = bytes(d[:random.randrange(1, len(d) + 1)])
-	    r = subprocess.run([sys.argv[1], "event-line"], input=s + b',"crc":"%08x"}' % zlib.crc32(s), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+	    r = subprocess.run([sys.argv[1], "line-parse"], input=s + b',"crc":"%08x"}' % zlib.crc32(s), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 	    assert r.returncode in (0, 1), (s, r)
 	EOF
 }
@@ -205,7 +205,7 @@ full=(event_type t payload '{"a": 1.10}' trace_id '' correlation_id c timestamp 
 }
 
 @test "what ebsub prints is read back" {
-	run bash -c '"$PROBE/probe" event-json 3 "$@" </dev/null | "$PROBE/probe" event-json-read' - "${full[@]}"
+	run bash -c '"$PROBE/probe" event-json 3 "$@" </dev/null | "$PROBE/probe" event-parse-json' - "${full[@]}"
 	assert_success
 	assert_output 'event_type [t]
 payload [{"a": 1.10}]
@@ -215,19 +215,19 @@ timestamp [T]
 source [s]
 event_id [e]
 json'
-	run probe event-json-read <<<'{"event_type":"t","payload_text":"a\nb","trace_id":null}'
+	run probe event-parse-json <<<'{"event_type":"t","payload_text":"a\nb","trace_id":null}'
 	assert_line 'payload [a'
 	assert_line 'trace_id none'
 	assert_line other
-	run probe event-json-read <<<'{"event_type":"t","payload_base64":"YWI="}'
+	run probe event-parse-json <<<'{"event_type":"t","payload_base64":"YWI="}'
 	assert_line 'payload [ab]'
-	run probe event-json-read <<<'{"event_type":"t","payload": null }'
+	run probe event-parse-json <<<'{"event_type":"t","payload": null }'
 	assert_line 'payload [null]'
 }
 
 @test "other objects are refused" {
 	no() {
-		run probe event-json-read <<<"$1"
+		run probe event-parse-json <<<"$1"
 		assert_failure 1
 		assert_output --partial "65 "
 		assert_output --partial "$2"

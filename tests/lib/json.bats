@@ -163,15 +163,15 @@ value [null]'
 }
 
 @test "escapes become bytes" {
-	run bash -c 'printf %s "$1" | "$PROBE/probe" json-text | od -An -c | tr -s " "' - '"a\"\\\/\b\f\n\r\t\u0000\u00e9\u20ac\ud83d\ude00"'
+	run bash -c 'printf %s "$1" | "$PROBE/probe" json-unquote | od -An -c | tr -s " "' - '"a\"\\\/\b\f\n\r\t\u0000\u00e9\u20ac\ud83d\ude00"'
 	assert_output ' a " \ / \b \f \n \r \t \0 303 251 342 202 254 360
  237 230 200'
 	for s in '"\ud800"' '"\udc00"' '"\ud800x"' '"\ud800\u0041"' '"\ud800\ud800"'; do
-		run bash -c 'printf %s "$1" | "$PROBE/probe" json-text' - "$s"
+		run bash -c 'printf %s "$1" | "$PROBE/probe" json-unquote' - "$s"
 		assert_output --partial $'\xef\xbf\xbd'
 	done
 	for s in 1 null '[]' '"' '"\"' '"\u12"' '"\x"'; do
-		run bash -c 'printf %s "$1" | "$PROBE/probe" json-text' - "$s"
+		run bash -c 'printf %s "$1" | "$PROBE/probe" json-unquote' - "$s"
 		assert_failure
 	done
 }
@@ -179,7 +179,7 @@ value [null]'
 @test "quoted bytes come back, all 256 of them" {
 	for ((i = 0; i < 256; i++)); do printf "\\$(printf %03o $i)"; done >"$EB_TMP/all"
 	"$PROBE/probe" json-quote <"$EB_TMP/all" >"$EB_TMP/quoted"
-	"$PROBE/probe" json-text <"$EB_TMP/quoted" | cmp - "$EB_TMP/all"
+	"$PROBE/probe" json-unquote <"$EB_TMP/quoted" | cmp - "$EB_TMP/all"
 	head -c 128 "$EB_TMP/all" | "$PROBE/probe" json-quote | "$PROBE/probe" json-check
 	run "$PROBE/probe" json-quote < <(printf '"\\/\n\r\t\b\f\001\037\177')
 	assert_output '"\"\\/\n\r\t\b\f\u0001\u001f'$'\x7f"'
@@ -190,20 +190,20 @@ value [null]'
 }
 
 @test "a value on one line keeps every other byte" {
-	run "$PROBE/probe" json-line < <(printf '{\r\n\t"a": 1.10,\n "b":"\\n"}')
+	run "$PROBE/probe" json-oneline < <(printf '{\r\n\t"a": 1.10,\n "b":"\\n"}')
 	assert_output $'{  \t"a": 1.10,  "b":"\\n"}'
 }
 
 @test "base64 both ways" {
 	for pair in : f:Zg== fo:Zm8= foo:Zm9v foob:Zm9vYg== fooba:Zm9vYmE= foobar:Zm9vYmFy; do
-		run bash -c 'printf %s "$1" | "$PROBE/probe" base64' - "${pair%%:*}"
+		run bash -c 'printf %s "$1" | "$PROBE/probe" base64-encode' - "${pair%%:*}"
 		assert_output "${pair#*:}"
-		run bash -c 'printf %s "$1" | "$PROBE/probe" base64-read' - "${pair#*:}"
+		run bash -c 'printf %s "$1" | "$PROBE/probe" base64-decode' - "${pair#*:}"
 		assert_output "${pair%%:*}"
 		assert_success
 	done
 	for s in Z Zg Zg= Zg=== Zh== Zm9= Zg==Zg== '====' 'Zm 9' 'Zm9v\n' 'Z=9v' '_m9v'; do
-		run bash -c 'printf "$1" | "$PROBE/probe" base64-read' - "$s"
+		run bash -c 'printf "$1" | "$PROBE/probe" base64-decode' - "$s"
 		assert_failure
 	done
 }

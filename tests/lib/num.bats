@@ -40,19 +40,19 @@ load ../support/helper
 
 @test "small files are read whole, and nothing is waited for for ever" {
 	printf abc >"$EB_TMP/f"
-	run "$PROBE/probe" slurp "$EB_TMP/f"
+	run "$PROBE/probe" read-file "$EB_TMP/f"
 	assert_output abc
 	head -c 101 /dev/zero >"$EB_TMP/f"
-	run "$PROBE/probe" slurp "$EB_TMP/f"
+	run "$PROBE/probe" read-file "$EB_TMP/f"
 	assert_failure 1
-	run "$PROBE/probe" slurp "$EB_TMP/none"
+	run "$PROBE/probe" read-file "$EB_TMP/none"
 	assert_failure 1
-	run "$PROBE/probe" slurp "$EB_TMP"
+	run "$PROBE/probe" read-file "$EB_TMP"
 	assert_failure 1
 	mkfifo "$EB_TMP/fifo"
-	run timeout 10 "$PROBE/probe" slurp "$EB_TMP/fifo"
+	run timeout 10 "$PROBE/probe" read-file "$EB_TMP/fifo"
 	assert_success
-	run "$PROBE/probe" slurp <(sleep 0.2; echo late)
+	run "$PROBE/probe" read-file <(sleep 0.2; echo late)
 	assert_output late
 }
 

@@ -1,5 +1,5 @@
-/* probe: the functions of lib/, one a word, for the .bats files. Status 1 is a refusal, its reason
- * on stderr. */
+/* probe: runs functions of lib/ for the tests, one for each command. Status 1: the function refused
+ * its input; the reason is on stderr. */
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -26,21 +26,21 @@
 static struct err why;
 
 static int
-refused(const char *text)
+fail_with(const char *text)
 {
 	fprintf(stderr, "%s\n", text);
 	return 1;
 }
 
 static int
-failed(void)
+fail_with_err(void)
 {
 	fprintf(stderr, "%d %s\n", why.status, why.text);
 	return 1;
 }
 
 static void
-show(const char *name, struct slice s)
+print_slice(const char *name, struct slice s)
 {
 	if (s.p == NULL) {
 		printf("%s none\n", name);
@@ -52,7 +52,7 @@ show(const char *name, struct slice s)
 }
 
 static struct bytes
-input(void)
+read_stdin(void)
 {
 	struct bytes b = {0};
 	ssize_t got;
@@ -62,14 +62,14 @@ input(void)
 		got = read(STDIN_FILENO, b.p + b.len, b.cap - b.len);
 		b.len += got > 0 ? (size_t)got : 0;
 	} while (got > 0);
-	/* exactly: a step outside shows under a sanitizer */
+	/* no spare room, so that a sanitizer sees a read behind the end */
 	b.p = mem_realloc(b.p, b.len);
 	b.cap = b.len;
 	return b;
 }
 
 static int
-output(struct bytes *b)
+write_stdout(struct bytes *b)
 {
 	int result = io_write_all(STDOUT_FILENO, b->p, b->len);
 
@@ -78,7 +78,7 @@ output(struct bytes *b)
 }
 
 static int
-check(const char *s, size_t n)
+check_json(const char *s, size_t n)
 {
 	struct json_fault fault = {0, ""};
 	char *exact = mem_alloc(n);
@@ -94,28 +94,29 @@ check(const char *s, size_t n)
 }
 
 static int
-json_check_(char **argv)
+run_json_check(char **argv)
 {
-	struct bytes b = input();
-	int result = check(b.p, b.len);
+	struct bytes b = read_stdin();
+	int result = check_json(b.p, b.len);
 
 	(void)argv;
 	bytes_free(&b);
 	return result;
 }
 
-/* Documents behind their length in decimal and a newline; prints 1 or 0 for each. */
+/* Checks documents that each follow their length in decimal and a newline. Prints 1 or 0 for each.
+ */
 static int
-json_check_many(char **argv)
+run_json_check_many(char **argv)
 {
-	struct bytes b = input();
+	struct bytes b = read_stdin();
 	char *p = b.p, *end = b.p + b.len;
 
 	(void)argv;
 	while (p < end) {
 		size_t n = strtoul(p, &p, 10);
 
-		putchar(check(++p, n) == 0 ? '1' : '0');
+		putchar(check_json(++p, n) == 0 ? '1' : '0');
 		p += n;
 	}
 	bytes_free(&b);
@@ -123,23 +124,23 @@ json_check_many(char **argv)
 }
 
 static int
-json_walk_(char **argv)
+run_json_walk(char **argv)
 {
-	struct bytes b = input(), text = {0};
+	struct bytes b = read_stdin(), text = {0};
 	struct slice key, value;
 	struct json_walk w;
 
 	(void)argv;
 	if (json_walk(&w, (struct slice){b.p, b.len}) == -1) {
 		bytes_free(&b);
-		return refused("not an object");
+		return fail_with("not an object");
 	}
 	while (json_next(&w, &key, &value)) {
-		show("key", key);
-		show("value", value);
+		print_slice("key", key);
+		print_slice("value", value);
 		text.len = 0;
 		if (json_unquote(&text, value) == 0)
-			show("text", (struct slice){text.p, text.len});
+			print_slice("text", (struct slice){text.p, text.len});
 	}
 	bytes_free(&text);
 	bytes_free(&b);
@@ -147,90 +148,90 @@ json_walk_(char **argv)
 }
 
 static int
-json_text_(char **argv)
+run_json_unquote(char **argv)
 {
-	struct bytes b = input(), out = {0};
+	struct bytes b = read_stdin(), out = {0};
 	int result = json_unquote(&out, json_trim(b.p, b.len));
 
 	(void)argv;
 	bytes_free(&b);
-	return output(&out) || result == -1;
+	return write_stdout(&out) || result == -1;
 }
 
 static int
-filter(void (*fn)(struct bytes *, const char *, size_t))
+run_filter(void (*fn)(struct bytes *, const char *, size_t))
 {
-	struct bytes b = input(), out = {0};
+	struct bytes b = read_stdin(), out = {0};
 
 	fn(&out, b.p, b.len);
 	bytes_free(&b);
-	return output(&out);
+	return write_stdout(&out);
 }
 
 static int
-json_quote_(char **argv)
+run_json_quote(char **argv)
 {
 	(void)argv;
-	return filter(json_quote);
+	return run_filter(json_quote);
 }
 
 static int
-json_quote_text_(char **argv)
+run_json_quote_text(char **argv)
 {
 	(void)argv;
-	return filter(json_quote_text);
+	return run_filter(json_quote_text);
 }
 
 static int
-json_line_(char **argv)
+run_json_oneline(char **argv)
 {
 	(void)argv;
-	return filter(json_add_oneline);
+	return run_filter(json_add_oneline);
 }
 
 static int
-base64_(char **argv)
+run_base64_encode(char **argv)
 {
 	(void)argv;
-	return filter(base64_encode);
+	return run_filter(base64_encode);
 }
 
 static int
-base64_read_(char **argv)
+run_base64_decode(char **argv)
 {
-	struct bytes b = input(), out = {0};
+	struct bytes b = read_stdin(), out = {0};
 	int result = base64_decode(&out, b.p, b.len);
 
 	(void)argv;
 	bytes_free(&b);
-	return output(&out) || result == -1;
+	return write_stdout(&out) || result == -1;
 }
 
 static int
-when_parse_(char **argv)
+run_clock_parse(char **argv)
 {
 	char *s = argv[0];
 	int64_t us;
 
 	if (clock_parse(s, strlen(s), &us) == -1)
-		return refused("no time");
+		return fail_with("no time");
 	printf("%lld\n", (long long)us);
 	return 0;
 }
 
 static int
-when_rfc3339_(char **argv)
+run_clock_rfc3339(char **argv)
 {
 	int64_t us;
 
 	if (clock_parse_rfc3339(argv[0], strlen(argv[0]), &us) == -1)
-		return refused("no time");
+		return fail_with("no time");
 	printf("%lld\n", (long long)us);
 	return 0;
 }
 
 static int
-when_format_(char **argv)
+run_clock_format(char **argv)
 {
 	char s[CLOCK_SIZE];
 
@@ -240,7 +241,7 @@ when_format_(char **argv)
 }
 
 static int
-when_span_(char **argv)
+run_clock_span(char **argv)
 {
 	char s[32];
 
@@ -250,54 +251,54 @@ when_span_(char **argv)
 }
 
 static int
-size(char **argv)
+run_num_parse_size(char **argv)
 {
 	uint64_t n;
 
 	if (num_parse_size(argv[0], &n) == -1)
-		return refused("no size");
+		return fail_with("no size");
 	printf("%llu\n", (unsigned long long)n);
 	return 0;
 }
 
 static int
-ms(char **argv)
+run_num_parse_ms(char **argv)
 {
 	int64_t n;
 
 	if (num_parse_ms(argv[0], &n) == -1)
-		return refused("no span");
+		return fail_with("no span");
 	printf("%lld\n", (long long)n);
 	return 0;
 }
 
 static int
-u64(char **argv)
+run_num_parse_u64(char **argv)
 {
 	uint64_t n;
 
 	if (num_parse_u64(argv[0], &n) == -1)
-		return refused("no number");
+		return fail_with("no number");
 	printf("%llu\n", (unsigned long long)n);
 	return 0;
 }
 
 static int
-slurp(char **argv)
+run_read_file(char **argv)
 {
 	char *s = io_read_file(-100, argv[0], 100, NULL);
 
 	if (s == NULL)
-		return refused("cannot");
+		return fail_with("cannot");
 	fputs(s, stdout);
 	free(s);
 	return 0;
 }
 
-/* What descriptor a file gets after process_init, the mode it has, and whether writing to 1 is
- * noticed. */
+/* Prints the descriptor that a file gets after process_init, and the results of a read from 0 and a
+ * write to 1. */
 static int
-start(char **argv)
+run_process_init(char **argv)
 {
 	char c = 'x';
 	FILE *f;
@@ -311,7 +312,7 @@ start(char **argv)
 }
 
 static int
-uuid(char **argv)
+run_uuid(char **argv)
 {
 	char s[UUID_SIZE];
 
@@ -326,7 +327,7 @@ uuid(char **argv)
 }
 
 static int
-uuid_derived_(char **argv)
+run_uuid_derived(char **argv)
 {
 	char s[UUID_SIZE];
 
@@ -336,7 +337,7 @@ uuid_derived_(char **argv)
 }
 
 static int
-names(char **argv)
+run_names(char **argv)
 {
 	char *keys[] = {
 	    names_stream(argv[0], argv[2]),
@@ -352,33 +353,33 @@ names(char **argv)
 }
 
 static int
-legal(char **argv)
+run_names_legal(char **argv)
 {
-	return names_legal(argv[0], strlen(argv[0])) ? 0 : refused("not legal");
+	return names_legal(argv[0], strlen(argv[0])) ? 0 : fail_with("not legal");
 }
 
 static int
-legal_prefix(char **argv)
+run_names_legal_prefix(char **argv)
 {
-	return names_legal_prefix(argv[0]) ? 0 : refused("not legal");
+	return names_legal_prefix(argv[0]) ? 0 : fail_with("not legal");
 }
 
 static int
-pattern(char **argv)
+run_names_is_pattern(char **argv)
 {
-	return names_is_pattern(argv[0]) ? 0 : refused("no pattern");
+	return names_is_pattern(argv[0]) ? 0 : fail_with("no pattern");
 }
 
 static int
-type(char **argv)
+run_names_stream_type(char **argv)
 {
 	const char *s = names_stream_type(argv[0], argv[1], strlen(argv[1]));
 
-	return s == NULL ? refused("no stream") : puts(s) == EOF;
+	return s == NULL ? fail_with("no stream") : puts(s) == EOF;
 }
 
 static int
-lines(char **argv)
+run_lines(char **argv)
 {
 	struct lines *l =
 	    lines_new(STDIN_FILENO, *argv[0] == '0' ? '\0' : '\n', strtoul(argv[1], NULL, 10));
@@ -399,13 +400,13 @@ lines(char **argv)
 }
 
 static int
-url(char **argv)
+run_url(char **argv)
 {
 	struct url u;
 	char *place;
 
 	if (url_parse(&u, argv[0], &why) == -1)
-		return failed();
+		return fail_with_err();
 	place = url_target(&u);
 	printf("%s\nuser %s\npassword %s\n", place, u.user == NULL ? "none" : u.user,
 	    u.password == NULL ? "none" : u.password);
@@ -415,19 +416,19 @@ url(char **argv)
 }
 
 static void
-show_event(const struct event *e)
+print_event(const struct event *e)
 {
 	struct slice kv[2 * EVENT_FIELDS];
 
 	event_to_fields(e, kv);
 	for (size_t i = 0; i < EVENT_FIELDS; i++)
-		show(kv[2 * i].p, kv[2 * i + 1]);
+		print_slice(kv[2 * i].p, kv[2 * i + 1]);
 }
 
 static int
-event_line(char **argv)
+run_line_parse(char **argv)
 {
-	struct bytes b = input(), text = {0};
+	struct bytes b = read_stdin(), text = {0};
 	struct line l;
 	int result;
 
@@ -435,7 +436,7 @@ event_line(char **argv)
 	if (b.len > 0 && b.p[b.len - 1] == '\n')
 		b.len--;
 	if ((result = line_parse(b.p, b.len, &l, &text, &why)) == 0) {
-		show_event(&l.e);
+		print_event(&l.e);
 		printf("buffered_at %lld\nmaxlen %lld\n%s\n", (long long)l.buffered_at,
 		    (long long)l.maxlen, l.has_crc ? "ours" : "theirs");
 		if (l.in_doubt)
@@ -444,15 +445,16 @@ event_line(char **argv)
 	}
 	bytes_free(&b);
 	bytes_free(&text);
-	return result == -1 ? failed() : 0;
+	return result == -1 ? fail_with_err() : 0;
 }
 
-/* TYPE TRACE MAXLEN DOUBT?: a whole line for the payload on stdin, without crc. */
+/* Arguments TYPE TRACE MAXLEN [DOUBT]: prints a buffer line with the payload of stdin, without crc.
+ */
 static int
-event_line_write(char **argv)
+run_line_write(char **argv)
 {
 	struct doubt d = {"run", INT64_C(9007199254740991), "127.0.0.1:5", "5-1"};
-	struct bytes b = input(), out = {0};
+	struct bytes b = read_stdin(), out = {0};
 	struct event e = {
 	    .type = slice_of(argv[0]),
 	    .payload = {b.p, b.len},
@@ -468,16 +470,16 @@ event_line_write(char **argv)
 	line_tail(&out, strtoll(argv[2], NULL, 10), argv[3] == NULL ? NULL : &d);
 	bytes_adds(&out, "}\n");
 	bytes_free(&b);
-	return output(&out);
+	return write_stdout(&out);
 }
 
-/* NAME VALUE ...: `-` as a value is all of stdin. */
+/* Takes arguments NAME VALUE ...; the value - stands for all of stdin. */
 static size_t
-fields(char **argv, struct slice kv[20], struct bytes *b)
+read_fields(char **argv, struct slice kv[20], struct bytes *b)
 {
 	size_t n;
 
-	*b = input();
+	*b = read_stdin();
 	for (n = 0; n < 20 && argv[n] != NULL; n++)
 		kv[n] =
 		    strcmp(argv[n], "-") == 0 ? (struct slice){b->p, b->len} : slice_of(argv[n]);
@@ -485,61 +487,61 @@ fields(char **argv, struct slice kv[20], struct bytes *b)
 }
 
 static int
-event_json_(char **argv)
+run_event_json(char **argv)
 {
 	struct bytes b, out = {0};
 	struct slice kv[20];
-	size_t n = fields(argv + 1, kv, &b);
+	size_t n = read_fields(argv + 1, kv, &b);
 
 	event_add_json(&out, slice_of("5-1"), slice_of("q:stream:t"), slice_of("t"), kv, n,
 	    strtoll(argv[0], NULL, 10));
 	bytes_free(&b);
 	bytes_addc(&out, '\n');
-	return output(&out);
+	return write_stdout(&out);
 }
 
 static int
-event_payload_(char **argv)
+run_event_payload(char **argv)
 {
 	struct bytes b, out = {0};
 	struct slice kv[20];
-	size_t n = fields(argv, kv, &b);
+	size_t n = read_fields(argv, kv, &b);
 
 	event_add_payload(&out, kv, n);
 	bytes_free(&b);
-	return output(&out);
+	return write_stdout(&out);
 }
 
 static int
-event_json_read_(char **argv)
+run_event_parse_json(char **argv)
 {
-	struct bytes b = input(), text = {0};
+	struct bytes b = read_stdin(), text = {0};
 	struct event e;
 	bool is_json;
 	int result;
 
 	(void)argv;
 	if ((result = event_parse_json(b.p, b.len, &e, &is_json, &text, &why)) == 0) {
-		show_event(&e);
+		print_event(&e);
 		puts(is_json ? "json" : "other");
 	}
 	bytes_free(&b);
 	bytes_free(&text);
-	return result == -1 ? failed() : 0;
+	return result == -1 ? fail_with_err() : 0;
 }
 
 static int
-recovered(char **argv)
+run_event_recovered(char **argv)
 {
 	struct bytes out = {0};
 
 	event_add_recovered(&out, argv[0], slice_of(argv[1]));
 	bytes_addc(&out, '\n');
-	return output(&out);
+	return write_stdout(&out);
 }
 
 static void
-show_conf(const struct conf *c, char **words)
+print_conf(const struct conf *c, char **words)
 {
 	printf("place %s\nuser %s\npassword %s\n", c->address,
 	    c->url.user == NULL ? "none" : c->url.user,
@@ -560,7 +562,7 @@ show_conf(const struct conf *c, char **words)
 }
 
 static int
-conf(char **argv)
+run_conf(char **argv)
 {
 	static const struct option options[] = {CONF_LONG, {0}};
 	struct conf c;
@@ -573,61 +575,61 @@ conf(char **argv)
 		result = ch == '?' ? -1 : conf_option(&c, ch, optarg, &why);
 	if (result != -1 && (result = conf_finish(&c, argc, argv, &why)) == 0 && !c.help &&
 	    !c.version) {
-		show_conf(&c, argv);
+		print_conf(&c, argv);
 		if (conf_buffer(&c, &why) == NULL)
 			result = -1;
 	}
 	conf_free(&c);
-	return result == -1 ? failed() : 0;
+	return result == -1 ? fail_with_err() : 0;
 }
 
-static const struct word {
+static const struct command {
 	const char *name;
 	int (*fn)(char **argv);
 	int args;
-} words[] = {
-    {"json-check", json_check_, 0},
-    {"json-check-many", json_check_many, 0},
-    {"json-walk", json_walk_, 0},
-    {"json-text", json_text_, 0},
-    {"json-quote", json_quote_, 0},
-    {"json-quote-text", json_quote_text_, 0},
-    {"json-line", json_line_, 0},
-    {"base64", base64_, 0},
-    {"base64-read", base64_read_, 0},
-    {"when-parse", when_parse_, 1},
-    {"when-rfc3339", when_rfc3339_, 1},
-    {"when-format", when_format_, 1},
-    {"when-span", when_span_, 1},
-    {"size", size, 1},
-    {"ms", ms, 1},
-    {"u64", u64, 1},
-    {"slurp", slurp, 1},
-    {"start", start, 1},
-    {"uuid", uuid, 2},
-    {"uuid-derived", uuid_derived_, 2},
-    {"names", names, 3},
-    {"legal", legal, 1},
-    {"legal-prefix", legal_prefix, 1},
-    {"pattern", pattern, 1},
-    {"type", type, 2},
-    {"lines", lines, 2},
-    {"url", url, 1},
-    {"event-line", event_line, 0},
-    {"event-line-write", event_line_write, 3},
-    {"event-json", event_json_, 1},
-    {"event-payload", event_payload_, 0},
-    {"event-json-read", event_json_read_, 0},
-    {"recovered", recovered, 2},
-    {"conf", conf, 0},
+} commands[] = {
+    {"json-check", run_json_check, 0},
+    {"json-check-many", run_json_check_many, 0},
+    {"json-walk", run_json_walk, 0},
+    {"json-unquote", run_json_unquote, 0},
+    {"json-quote", run_json_quote, 0},
+    {"json-quote-text", run_json_quote_text, 0},
+    {"json-oneline", run_json_oneline, 0},
+    {"base64-encode", run_base64_encode, 0},
+    {"base64-decode", run_base64_decode, 0},
+    {"clock-parse", run_clock_parse, 1},
+    {"clock-rfc3339", run_clock_rfc3339, 1},
+    {"clock-format", run_clock_format, 1},
+    {"clock-span", run_clock_span, 1},
+    {"size", run_num_parse_size, 1},
+    {"ms", run_num_parse_ms, 1},
+    {"u64", run_num_parse_u64, 1},
+    {"read-file", run_read_file, 1},
+    {"start", run_process_init, 1},
+    {"uuid", run_uuid, 2},
+    {"uuid-derived", run_uuid_derived, 2},
+    {"names", run_names, 3},
+    {"legal", run_names_legal, 1},
+    {"legal-prefix", run_names_legal_prefix, 1},
+    {"pattern", run_names_is_pattern, 1},
+    {"type", run_names_stream_type, 2},
+    {"lines", run_lines, 2},
+    {"url", run_url, 1},
+    {"line-parse", run_line_parse, 0},
+    {"line-write", run_line_write, 3},
+    {"event-json", run_event_json, 1},
+    {"event-payload", run_event_payload, 0},
+    {"event-parse-json", run_event_parse_json, 0},
+    {"recovered", run_event_recovered, 2},
+    {"conf", run_conf, 0},
 };
 
 int
 main(int argc, char **argv)
 {
-	for (size_t i = 0; argc > 1 && i < sizeof(words) / sizeof(*words); i++)
-		if (strcmp(argv[1], words[i].name) == 0 && argc - 2 >= words[i].args)
-			return words[i].fn(strcmp(argv[1], "conf") == 0 ? argv + 1 : argv + 2);
-	fprintf(stderr, "usage: probe WORD [ARG ...]\n");
+	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(*commands); i++)
+		if (strcmp(argv[1], commands[i].name) == 0 && argc - 2 >= commands[i].args)
+			return commands[i].fn(strcmp(argv[1], "conf") == 0 ? argv + 1 : argv + 2);
+	fprintf(stderr, "usage: probe COMMAND [ARG ...]\n");
 	return 64;
 }
