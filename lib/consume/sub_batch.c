@@ -56,9 +56,11 @@ struct record_walk {
 	size_t at; /* index in counts */
 };
 
-/* counts is XPENDING's [[id, consumer, idle, deliveries], ...] in order of ID. It lacks entries
+/*
+ * counts is XPENDING's [[id, consumer, idle, deliveries], ...] in order of ID. It lacks entries
  * that another consumer claimed meanwhile, and is an error where XPENDING is not permitted; -1
- * then. */
+ * then.
+ */
 static int64_t
 find_deliveries(struct record_walk *walk, struct slice id)
 {

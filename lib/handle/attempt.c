@@ -1,3 +1,5 @@
+/* attempt: begins attempts by claiming entries, schedules retries, acknowledges. Declared in
+ * handle_int.h. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +32,7 @@ format_entry(const struct job *j, char out[NAMES_MAX + ID_SIZE + 8])
 	snprintf(out, NAMES_MAX + ID_SIZE + 8, "'%s' %s", sub_type(handle_stream_of(j)->sub), id);
 }
 
-/* --- beginnings ------------------------------------------------------------ */
+/* --- beginning ----------------------------------------------------------------------- */
 
 static int64_t
 wait_for_retry(struct handle_loop *loop, struct job *j)
@@ -85,12 +87,13 @@ run_attempt(struct handle_loop *loop, struct job *j)
 	bytes_free(&kv);
 }
 
-/* Handles a job that the claim did not return. Without a reply it is READY again. When the group is
+/*
+ * Handles a job that the claim did not return. Without a reply it is READY again. When the group is
  * missing or was just created again, it waits until lease_restore has made it pending there.
  * Otherwise it was acknowledged by hand, claimed by another consumer, or is gone from the stream.
  */
 static void
-drop_unclaimed(struct handle_loop *loop, struct job *j, const struct reply *r)
+resolve_unclaimed(struct handle_loop *loop, struct job *j, const struct reply *r)
 {
 	struct handle_stream *stream = handle_stream_of(j);
 
@@ -125,14 +128,14 @@ on_claimed(struct control_request *req, struct reply *r)
 
 		if (id_parse(reply_text(shared != NULL ? reply_at(e, 0) : e), &id) == -1 ||
 		    id_cmp(id, j->id) != 0) {
-			drop_unclaimed(loop, j, r);
+			resolve_unclaimed(loop, j, r);
 			continue;
 		}
 		at++;
 		if (shared != NULL)
 			job_set_entry(j, shared, e);
 		if (j->stale)
-			drop_unclaimed(loop, j, r);
+			resolve_unclaimed(loop, j, r);
 		else
 			run_attempt(loop, j);
 	}
@@ -195,7 +198,7 @@ attempt_begin_ready(struct handle_loop *loop)
 			;
 }
 
-/* --- ends -------------------------------------------------------------------- */
+/* --- ending -------------------------------------------------------------------------- */
 
 static void
 ignore_reply(struct control_request *req, struct reply *r)
@@ -239,12 +242,12 @@ schedule_retry(struct handle_loop *loop, struct job *j, const char *what, const 
 }
 
 static void
-fail_attempt(struct handle_loop *loop, struct job *j, const char *status, struct slice words)
+fail_attempt(struct handle_loop *loop, struct job *j, const char *status, struct slice stderr_tail)
 {
 	char what[64];
 
 	loop->count->failed++;
-	job_set_failure(j, status, words);
+	job_set_failure(j, status, stderr_tail);
 	if (j->attempts >= loop->plan->max_deliveries) {
 		job_set_state(&loop->jobs, j, JOB_DEAD);
 		return;
@@ -255,12 +258,13 @@ fail_attempt(struct handle_loop *loop, struct job *j, const char *status, struct
 }
 
 static void
-postpone_attempt(struct handle_loop *loop, struct job *j, const char *status, struct slice words)
+postpone_attempt(
+    struct handle_loop *loop, struct job *j, const char *status, struct slice stderr_tail)
 {
 	if (j->postponed_at == 0)
 		j->postponed_at = clock_mono();
 	if (clock_mono() - j->postponed_at >= loop->plan->retry_for) {
-		fail_attempt(loop, j, status, words);
+		fail_attempt(loop, j, status, stderr_tail);
 		return;
 	}
 	loop->count->postponed++;
@@ -270,7 +274,7 @@ postpone_attempt(struct handle_loop *loop, struct job *j, const char *status, st
 
 void
 attempt_finish(struct handle_loop *loop, struct job *j, enum outcome what, const char *status,
-    struct slice words)
+    struct slice stderr_tail)
 {
 	runner_release(&loop->runners[j->runner]);
 	loop->last_event = clock_mono();
@@ -282,20 +286,20 @@ attempt_finish(struct handle_loop *loop, struct job *j, enum outcome what, const
 		/* its new owner handles it */
 		handle_release(loop, j);
 	} else if (what == OUTCOME_POSTPONED) {
-		postpone_attempt(loop, j, status, words);
+		postpone_attempt(loop, j, status, stderr_tail);
 	} else if (what == OUTCOME_DEAD) {
 		loop->count->failed++;
-		job_set_failure(j, status, words);
+		job_set_failure(j, status, stderr_tail);
 		job_set_state(&loop->jobs, j, JOB_DEAD);
 	} else if (what == OUTCOME_FAILED) {
-		fail_attempt(loop, j, status, words);
+		fail_attempt(loop, j, status, stderr_tail);
 	} else {
 		undo_attempt(loop, j);
 		wait_for_retry(loop, j);
 	}
 }
 
-/* --- acknowledging ----------------------------------------------------------------- */
+/* --- acknowledging ------------------------------------------------------------------- */
 
 static void
 on_acknowledged(struct control_request *req,

@@ -52,7 +52,7 @@ child_watch_drain(void)
 		;
 }
 
-/* --- starting ---------------------------------------------------------------- */
+/* --- starting ------------------------------------------------------------------------ */
 
 static void
 close_fd(int *fd)
@@ -190,7 +190,7 @@ child_find(const char *name, struct err *err)
 	return err_sys(err, STATUS_CONFIG, "run '%s'", name);
 }
 
-/* --- listening and ending ---------------------------------------------------------- */
+/* --- reading stderr and ending ------------------------------------------------------- */
 
 static void
 keep_stderr_tail(struct child *c, const char *p, size_t n)

@@ -1,12 +1,13 @@
 /*
- * childenv: what a command learns of its event from its environment.
+ * childenv: the environment of a command, which describes its event.
  *
- *     EB_EVENT_TYPE EB_EVENT_ID EB_ID EB_STREAM EB_TRACE_ID EB_CORRELATION_ID EB_TIMESTAMP
- * EB_SOURCE EB_DELIVERIES
+ *     EB_EVENT_TYPE      EB_STREAM          EB_TIMESTAMP
+ *     EB_EVENT_ID        EB_TRACE_ID        EB_SOURCE
+ *     EB_ID              EB_CORRELATION_ID  EB_DELIVERIES
  *
- * The rest of it is ours without passwords: EB_REDIS_PASSWORD and REDISCLI_AUTH are left out, and
- * the one in EB_REDIS_URL. What an entry does not have is not set; nor is what no environment can
- * hold (a NUL in it, more than 32 KiB).
+ * The rest is inherited without passwords: EB_REDIS_PASSWORD and REDISCLI_AUTH are removed, and the
+ * password in EB_REDIS_URL. A variable is not set when the entry lacks the field, or when the value
+ * has a NUL or more than 32 KiB.
  */
 #ifndef HANDLE_CHILDENV_H
 #define HANDLE_CHILDENV_H
@@ -15,10 +16,12 @@
 
 struct childenv;
 
-struct childenv *childenv_new(void); /* takes the environment as it is now */
-/* For execve(2); holds until the next call. */
+/* Takes the environment as it is now; its strings stay borrowed. */
+struct childenv *childenv_new(void);
+/* Returns an environment for execve(2), valid until the next call. */
 char **childenv_for_event(struct childenv *env, const struct record *r);
-char **childenv_without_event(struct childenv *env); /* without an event: for a worker */
+/* Returns the environment of a worker. */
+char **childenv_without_event(struct childenv *env);
 void childenv_free(struct childenv *env);
 
 #endif

@@ -1,10 +1,10 @@
 /*
- * control: one connection on which a reader of groups asks for what is not reading, and each answer
- * finds who asked.
+ * control: the connection on which handle claims, lists and acknowledges entries. Reads have
+ * connections of their own, since they block.
  *
- * Answers come in the order of the questions. When the connection goes, everything unanswered is
- * told so (reply NULL): nobody knows whether it was executed, so only what may be executed twice is
- * asked here.
+ * Each reply goes to the function of its request, in the order of the requests. When the connection
+ * is lost every unanswered request gets the reply NULL: the server may have executed it or not.
+ * Therefore only commands that may be executed twice are sent here.
  */
 #ifndef HANDLE_CONTROL_H
 #define HANDLE_CONTROL_H
@@ -15,22 +15,21 @@
 #include "redis/reply.h"
 
 struct control_request;
-/* r NULL: not answered. The ask and what it points to are freed behind the call; r too, unless
- * shared_reply_new took it (then *r is none of theirs). */
+/* r NULL: unanswered. After the call the request and its arrays are freed, and r too unless the
+ * function set req->keep_reply. */
 typedef void control_reply_fn(struct control_request *req, struct reply *r);
 
 struct control_request {
 	control_reply_fn *on_reply;
 	void *arg;
-	struct jobqueue *queue;
-	/* n of them, each in a state in which nobody lets it go; or NULL */
+	/* n jobs, each in a state in which no other function removes it; or NULL; owned */
 	struct job **jobs;
-	struct stream_id *ids; /* n of them, or NULL */
+	struct stream_id *ids; /* n of them, or NULL; owned */
 	size_t n;
-	int64_t number; /* what the asker wants to remember */
-	/* error replies are for `answer`; else they end the connection, except NOGROUP */
+	int64_t number; /* for on_reply */
+	/* on_reply takes error replies; else they close the connection, except NOGROUP */
 	bool wants_errors;
-	bool keep_reply; /* set by `answer`: the reply has another owner now */
+	bool keep_reply; /* set by on_reply: it keeps the reply */
 	struct control_request *next;
 };
 
@@ -45,10 +44,10 @@ struct control {
 void control_init(struct control *control, const struct url *url, int64_t timeout_ms);
 int control_open(struct control *control, enum conn_why *why, struct err *err);
 void control_close(struct control *control);
-/* For the command that was put last on d->bus. The ask takes what it points to. */
+/* Registers the request whose command was appended last to control->conn. Takes its arrays. */
 void control_expect(struct control *control, struct control_request req);
-/* Moves what can be moved without waiting. 1: answers came; 0; -1: the connection is gone, *why and
- * f. */
+/* Writes, reads and handles replies without blocking. Returns 1 when replies came, 0 when none, -1
+ * with *why and err when the connection was closed. */
 int control_process(struct control *control, enum conn_why *why, struct err *err);
 
 #endif

@@ -1,3 +1,5 @@
+/* deadletter: moves an entry and its provenance to the dead letters of its type. Declared in
+ * handle_int.h. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,10 +15,12 @@
 #include "redis/scan.h"
 #include "redis/stream.h"
 
-/* Copies and acknowledges in one step, and only an entry that is pending with this consumer, so
+/*
+ * Copies and acknowledges in one step, and only an entry that is pending with this consumer, so
  * that two consumers cannot both copy it. When XADD fails nothing is acknowledged. Returns the dead
  * letter's ID; 0: not pending with us; 1: gone from the stream; 2: more fields than unpack() can
- * pass. */
+ * pass.
+ */
 static const char script[] =
     "local p = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1)\n"
     "if #p == 0 or p[1][2] ~= ARGV[3] then return 0 end\n"
@@ -57,7 +61,7 @@ fill_fields(const struct job *j, struct deadletter_fields *fields)
 	provenance_to_fields(&d, fields->kv);
 }
 
-/* --- what came of it -------------------------------------------------------------- */
+/* --- results ------------------------------------------------------------------------- */
 
 static void
 finish_dead_letter(struct handle_loop *loop, struct job *j)
@@ -98,7 +102,7 @@ retry_or_leave_pending(
 	handle_release(loop, j);
 }
 
-/* --- without EVAL, over a connection of its own ---------------------------------------- */
+/* --- without EVAL, over a connection of its own -------------------------------------- */
 
 struct deadletter_search {
 	/* the provenance; id, stream and group must match */
@@ -207,9 +211,11 @@ copy_to_dead_letters(struct conn *conn, const struct handle_stream *stream,
 	return 1;
 }
 
-/* Copies and acknowledges without EVAL. Another consumer may copy the same entry meanwhile, so it
+/*
+ * Copies and acknowledges without EVAL. Another consumer may copy the same entry meanwhile, so it
  * looks again after the copy and deletes the second of two. Returns 1; 0 when the entry is not
- * pending with this consumer or is gone; -1 with *why and err. */
+ * pending with this consumer or is gone; -1 with *why and err.
+ */
 static int
 run_without_eval(struct conn *conn, const struct handle_stream *stream,
     const struct deadletter_fields *fields, enum conn_why *why, struct err *err)
@@ -262,7 +268,7 @@ send_without_eval(struct handle_loop *loop, struct job *j)
 		    &err);
 }
 
-/* --- by the script ---------------------------------------------------------------------- */
+/* --- with EVAL ----------------------------------------------------------------------- */
 
 static bool
 is_eval_refused(const struct reply *r)

@@ -1,3 +1,4 @@
+/* exec: runs one command for each event, with the payload on stdin. Declared in handle_int.h. */
 #include <sys/mman.h>
 #include <sys/wait.h>
 

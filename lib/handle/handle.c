@@ -67,8 +67,8 @@ handle_note(struct handle_loop *loop, enum sub_note kind, const char *fmt, ...)
 	loop->plan->note(loop->plan->arg, kind, text);
 }
 
-void
-handle_end(struct handle_loop *loop, enum consume_end end)
+static void
+end_run(struct handle_loop *loop, enum consume_end end)
 {
 	if (loop->ending)
 		return;
@@ -82,7 +82,7 @@ handle_fail(struct handle_loop *loop, const struct err *err)
 {
 	if (loop->ending && loop->end == CONSUME_FAILED)
 		return;
-	handle_end(loop, CONSUME_FAILED);
+	end_run(loop, CONSUME_FAILED);
 	loop->end = CONSUME_FAILED;
 	loop->err = *err;
 }
@@ -126,7 +126,7 @@ handle_room(const struct handle_loop *loop)
 	return most > busy + asked ? most - busy - asked : 0;
 }
 
-/* --- connections --------------------------------------------------------------- */
+/* --- connections --------------------------------------------------------------------- */
 
 static void
 lose_connection(struct handle_loop *loop, size_t i, enum conn_why why, const struct err *err)
@@ -191,7 +191,7 @@ open_connections(struct handle_loop *loop)
 			handle_fail(loop, &err);
 }
 
-/* --- reading --------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------- */
 
 static int64_t
 handle_idle_left(const struct handle_loop *loop)
@@ -368,7 +368,7 @@ poll_descriptors(struct handle_loop *loop, struct pollfd *p, int ms)
 	}
 	pool_read_pollfds(loop, p + hands);
 	if (p[0].revents != 0)
-		handle_end(loop, CONSUME_STOPPED);
+		end_run(loop, CONSUME_STOPPED);
 	if ((p[1].revents & (POLLERR | POLLHUP)) != 0) {
 		struct err err;
 
@@ -409,7 +409,7 @@ is_everything_read(const struct handle_loop *loop)
 }
 
 static void
-check_handle_end(struct handle_loop *loop)
+check_end_run(struct handle_loop *loop)
 {
 	const struct handle_plan *plan = loop->plan;
 
@@ -421,12 +421,12 @@ check_handle_end(struct handle_loop *loop)
 		handle_fail(loop, &loop->reconnect.last_err);
 	else if (plan->limit >= 0 &&
 	    loop->count->handled + loop->count->dead >= (uint64_t)plan->limit)
-		handle_end(loop, CONSUME_LIMIT);
+		end_run(loop, CONSUME_LIMIT);
 	else if (plan->to_end && is_everything_read(loop))
-		handle_end(loop, CONSUME_END);
+		end_run(loop, CONSUME_END);
 	else if (plan->idle_ms >= 0 && handle_idle_left(loop) == 0 &&
 	    loop->jobs.n == loop->jobs.in[JOB_WAITING])
-		handle_end(loop, CONSUME_IDLE);
+		end_run(loop, CONSUME_IDLE);
 }
 
 /* Returns whether the run may return: nothing runs, and every result is confirmed or cannot be. */
@@ -453,7 +453,7 @@ run_loop(struct handle_loop *loop)
 	    mem_alloc((4 + loop->plan->n + 3 * loop->plan->runners) * sizeof(*fds));
 	unsigned busy = 0;
 
-	for (check_handle_end(loop); !is_handling_over(loop); check_handle_end(loop)) {
+	for (check_end_run(loop); !is_handling_over(loop); check_end_run(loop)) {
 		reopen_connections(loop);
 		wake_due_jobs(loop);
 		lease_restore(loop);

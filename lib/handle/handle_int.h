@@ -1,10 +1,11 @@
 /*
- * handle_int: what the parts of handle share.
+ * handle_int: the state of a run, shared by the files of handle, and the functions that they offer
+ * each other.
  *
- *     handle   the loop                        hands    the commands or workers that run
- *     attempt  beginnings and ends             crew     a command for each event
- *     bury     dead letters                    worker   one command for many
- *     rescue   what is pending already         desk     questions and answers
+ *     handle.c      the loop, reading             pool.c     the runners, commands and workers
+ * alike attempt.c     claims, results, XACK         exec.c     a command for each event lease.c
+ * pending entries, renewal      worker.c   a command that handles many events deadletter.c  dead
+ * letters
  */
 #ifndef HANDLE_HANDLE_INT_H
 #define HANDLE_HANDLE_INT_H
@@ -22,37 +23,38 @@
 #include "redis/pending.h"
 
 #define HANDLE_PAGE 500      /* entries in one command */
-#define HANDLE_WAITING 10000 /* entries that wait at most; then reading pauses */
+#define HANDLE_WAITING 10000 /* jobs that wait for another attempt; with more, reading pauses */
 
-enum stage {
-	STAGE_OWN,     /* listing what is pending with us */
-	STAGE_IDLE,    /* nothing to list until next_sweep */
-	STAGE_TAKEOVER /* listing what others left */
+/* What lease.c lists of a stream. */
+enum list_stage {
+	STAGE_OWN,     /* this consumer's pending entries */
+	STAGE_IDLE,    /* nothing until next_takeover */
+	STAGE_TAKEOVER /* pending entries of other consumers */
 };
 
-/* One type. */
+/* One stream. */
 struct handle_stream {
-	struct jobqueue queue; /* first: a job's queue is its post's */
+	struct jobqueue queue; /* first, so that handle_stream_of works */
 	struct handle_loop *loop;
 	struct subscription *sub;
 	char *dead_key;
-	enum stage stage;
-	bool listing; /* a page is asked for */
-	/* of listing: an answer of an earlier one means nothing */
+	enum list_stage stage;
+	bool listing; /* a page is requested */
+	/* number of the listing; the reply to an earlier one is ignored */
 	unsigned round;
-	unsigned group_recreations; /* of its group, as far as we have seen to it */
-	/* entries that are being made pending with us again in a group that was made again */
+	unsigned group_recreations; /* of sub, those that lease_restore has handled */
+	/* jobs that XCLAIM FORCE is making pending in a group that was created again */
 	size_t forcing;
-	/* entries that unanswered questions of rescue may bring */
+	/* entries that the lists and claims in flight may bring */
 	size_t expected;
-	bool takeover_listed; /* once at least, to the end */
-	/* between what others left and what is new, when there is room for only one */
+	bool takeover_listed; /* to the end, at least once */
+	/* with room for one: the next page is of the takeover, else a read of new entries */
 	bool takeover_turn;
 	struct stream_id cursor; /* listed up to here */
-	int64_t next_takeover;
-	/* to_end: not asked again before, while something runs */
+	int64_t next_takeover;   /* CLOCK_MONOTONIC ms */
+	/* to_end: no request before it while jobs are held; CLOCK_MONOTONIC ms */
 	int64_t next_request;
-	uint64_t released_at_request; /* w->released when its tap was asked last */
+	uint64_t released_at_request; /* loop->released at the last request */
 };
 
 /* How an attempt ended. */
@@ -61,64 +63,64 @@ enum outcome {
 	OUTCOME_POSTPONED,
 	OUTCOME_DEAD,
 	OUTCOME_FAILED,
-	OUTCOME_UNDONE /* nobody's fault: as if it had not begun */
+	OUTCOME_UNDONE /* not the event's doing: the attempt does not count */
 };
 
-/* What runs, or may: one command, or one worker. */
+/* A slot for one command, or one worker. */
 struct runner {
 	struct handle_loop *loop;
 	struct child child;
-	bool stderr_ready; /* there is something on its stderr */
-	size_t load;       /* attempts begun for it that are not over */
-	/* it has one that failed before: nothing else meanwhile */
+	bool stderr_ready;
+	size_t load; /* jobs claimed for it or running */
+	/* its job failed before, so it takes no other */
 	bool alone;
-	/* told to end: cmd_timeout, or what it said is no answer */
+	/* got SIGTERM for exceeding cmd_timeout or for a bad answer */
 	bool at_fault;
-	const char *fault; /* of a worker: why it is overdue */
-	bool stopped;      /* told to end: we stop */
-	int64_t deadline;  /* of what runs; -1 none */
+	const char *fault; /* of a worker, with at_fault: the reason */
+	bool stopped;      /* got SIGTERM because the run ends */
+	int64_t deadline;  /* of what runs, CLOCK_MONOTONIC ms; -1: none */
 
 	struct job *job; /* of a command */
 
-	/* Of a worker. */
-	struct job **unanswered; /* ring: what it has not answered, oldest first */
+	/* of a worker */
+	struct job **unanswered; /* ring, the oldest at `first` */
 	size_t first, count, room;
-	struct bytes out; /* not written yet */
+	struct bytes out; /* event lines; `written` bytes of them are written */
 	size_t written;
-	struct bytes in; /* not read as a line yet */
+	struct bytes in; /* an incomplete answer line */
 	bool answered;   /* since it was started */
-	/* how much it is given at once; how much it answered since inflight_at */
+	/* how many events may be unanswered; how many were answered since window_since */
 	size_t window, answers;
 	int64_t window_since;
-	int64_t next_start;
+	int64_t next_start; /* CLOCK_MONOTONIC ms */
 	struct backoff backoff;
 };
 
 struct handle_loop {
 	const struct handle_plan *plan;
 	struct handle_count *count;
-	struct handle_stream *streams;
+	struct handle_stream *streams; /* plan->n */
 	struct jobset jobs;
 	struct control control;
-	struct reconnect reconnect; /* the taps, then the desk */
-	struct runner *runners;
+	struct reconnect reconnect; /* of the subscriptions, then the control connection */
+	struct runner *runners;     /* plan->runners */
 	struct childenv *env;
-	int child_fd;        /* readable when a child may have ended */
-	bool check_children; /* it was */
+	int child_fd;        /* readable after SIGCHLD */
+	bool check_children; /* SIGCHLD came */
 	bool no_eval;        /* EVAL is not permitted */
-	bool stdout_gone;    /* the reader of our stdout is gone */
+	bool stdout_gone;    /* the reader of stdout is gone */
 
 	bool ending;
 	enum consume_end end;
 	struct err err;  /* for CONSUME_FAILED */
-	int64_t stop_at; /* ending: when running commands are told to end */
+	int64_t stop_at; /* ending: when running commands get SIGTERM */
 	int64_t last_event;
-	/* whose tap is asked next, where there is not room for all */
+	/* the stream that requests first, since there may be no room for all */
 	size_t next_stream;
-	uint64_t released;  /* entries that were let go, ever */
-	int64_t renewed_at; /* what is held was renewed then, or later */
+	uint64_t released;  /* jobs ever released */
+	int64_t renewed_at; /* all held jobs were renewed at that time or later */
 	int64_t renew_sent_at;
-	size_t renewals_in_flight; /* unanswered */
+	size_t renewals_in_flight;
 	int64_t next_renewal;
 };
 
@@ -128,59 +130,80 @@ handle_stream_of(const struct job *j)
 	return (void *)j->queue;
 }
 
-/* --- work ----------------------------------------------------------------------- */
+/* --- handle.c ------------------------------------------------------------------------ */
 
 void handle_note(struct handle_loop *loop, enum sub_note kind, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-void handle_end(struct handle_loop *loop, enum consume_end end);
+/* Ends the run with CONSUME_FAILED. */
 void handle_fail(struct handle_loop *loop, const struct err *err);
-void handle_release(struct handle_loop *loop, struct job *j); /* jobset_remove, counted */
-/* How many more entries may be held for running soon. */
+/* Removes a job and counts it in loop->released. */
+void handle_release(struct handle_loop *loop, struct job *j);
+/* Returns how many more entries may be held so that all can run soon. */
 size_t handle_room(const struct handle_loop *loop);
 
-/* --- attempt ----------------------------------------------------------------------- */
+/* --- attempt.c ----------------------------------------------------------------------- */
 
-void attempt_begin_ready(struct handle_loop *loop); /* for whatever is ready and free */
+/* Claims ready jobs for runners that are free. */
+void attempt_begin_ready(struct handle_loop *loop);
+/* Ends the attempt of a JOB_RUNNING. status and stderr_tail go into a dead letter. */
 void attempt_finish(struct handle_loop *loop, struct job *j, enum outcome what, const char *status,
-    struct slice words);
-void attempt_ack_done(struct handle_loop *loop); /* what is done */
+    struct slice stderr_tail);
+/* Acknowledges the jobs in JOB_DONE. */
+void attempt_ack_done(struct handle_loop *loop);
 
-/* --- bury --------------------------------------------------------------------------- */
+/* --- deadletter.c -------------------------------------------------------------------- */
 
-void deadletter_send(struct handle_loop *loop); /* what is to be set aside */
+/* Moves the jobs in JOB_DEAD to the dead letters. */
+void deadletter_send(struct handle_loop *loop);
 
-/* --- rescue ---------------------------------------------------------------------------- */
+/* --- lease.c ------------------------------------------------------------------------- */
 
-void lease_list_pending(struct handle_loop *loop); /* own entries, and what others left */
+/* Requests the next page of pending entries where one is due and there is room. */
+void lease_list_pending(struct handle_loop *loop);
+/* Renews held jobs every third of claim_idle, and gives up those not renewed for longer than it. */
 void lease_renew(struct handle_loop *loop);
-/* list what is pending with us (again) */
+/* Lists the consumer's own pending entries from the start. */
 void lease_relist_own(struct handle_stream *stream);
-void lease_restore(struct handle_loop *loop); /* what is held of groups that had vanished */
-/* Entries that are not pending with us any more: lost when they are gone from the stream. */
+/* Makes held jobs pending again in groups that were created again. */
+void lease_restore(struct handle_loop *loop);
+/* Asks about entries that are no longer pending with this consumer. Those gone from the stream
+ * count as lost. */
 void lease_check_lost(
     struct handle_loop *loop, struct handle_stream *stream, const struct stream_id *ids, size_t n);
-int64_t lease_next_due(const struct handle_loop *loop); /* when it wants to be called; -1 */
+/* Returns when the next renewal or takeover is due, in CLOCK_MONOTONIC ms; -1: never. */
+int64_t lease_next_due(const struct handle_loop *loop);
 
-/* --- hands ------------------------------------------------------------------------------ */
+/* --- pool.c -------------------------------------------------------------------------- */
 
 int pool_init(struct handle_loop *loop, struct err *err);
 void pool_free(struct handle_loop *loop);
-/* Which one could take this entry now, or NULL. */
+/* Returns the runner with the least load that can take this job now, or NULL. */
 struct runner *pool_pick(struct handle_loop *loop, const struct job *j);
-void runner_reserve(struct runner *runner, const struct job *j); /* an attempt is begun for it */
-void runner_release(struct runner *runner);                      /* ... and is over */
-size_t pool_capacity(const struct handle_loop *loop); /* entries that run soon, all together */
+/* Adds a job to the runner's load until runner_release. */
+void runner_reserve(struct runner *runner, const struct job *j);
+void runner_release(struct runner *runner);
+/* Returns how many entries all runners together handle soon. */
+size_t pool_capacity(const struct handle_loop *loop);
 void runner_start(struct runner *runner, struct job *j, const struct record *r);
-/* what they wrote, answered, how they ended; true when there was something */
+/* Reads stderr and answers, reaps children, kills what is overdue. Returns true when there was
+ * something to do. */
 bool pool_process(struct handle_loop *loop);
-void pool_stop(struct handle_loop *loop); /* it is time to stop */
+/* Sends SIGTERM to everything that runs; SIGKILL follows. */
+void pool_stop(struct handle_loop *loop);
 bool pool_idle(const struct handle_loop *loop);
-size_t pool_fill_pollfds(const struct handle_loop *loop, struct pollfd *p); /* at most 3 each */
-void pool_read_pollfds(struct handle_loop *loop, const struct pollfd *p);   /* what came of it */
+/* Appends at most 3 descriptors per runner; returns how many. */
+size_t pool_fill_pollfds(const struct handle_loop *loop, struct pollfd *p);
+/* Takes the results of poll(2) for the same descriptors. */
+void pool_read_pollfds(struct handle_loop *loop, const struct pollfd *p);
+/* Returns when the next deadline is, in CLOCK_MONOTONIC ms; -1: none. */
 int64_t pool_next_due(const struct handle_loop *loop);
+
+/* --- exec.c -------------------------------------------------------------------------- */
 
 void exec_start(struct runner *runner, struct job *j, const struct record *r);
 bool exec_process(struct runner *runner);
+
+/* --- worker.c ------------------------------------------------------------------------ */
 
 int worker_spawn(struct runner *runner, struct err *err);
 bool worker_has_room(struct runner *runner, const struct job *j);

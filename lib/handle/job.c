@@ -7,7 +7,7 @@
 #include "event/id.h"
 #include "redis/reply.h"
 
-/* --- lists ---------------------------------------------------------------- */
+/* --- lists --------------------------------------------------------------------------- */
 
 static struct jobs *
 list_of_state(struct job *j)
@@ -58,7 +58,7 @@ insert_by_id(struct job *j)
 	l->n++;
 }
 
-/* --- the heap --------------------------------------------------------------- */
+/* --- the heap ------------------------------------------------------------------------ */
 
 static void
 heap_put(struct jobset *set, struct job *j, size_t at)
@@ -128,7 +128,7 @@ jobset_next_due(const struct jobset *set)
 	return set->heap_n > 0 ? set->heap[0]->due : -1;
 }
 
-/* --- all of them -------------------------------------------------------------- */
+/* --- the set ------------------------------------------------------------------------- */
 
 static struct job **
 find_bucket(const struct jobset *set, const struct jobqueue *queue, struct stream_id id)
@@ -273,7 +273,7 @@ jobset_free(struct jobset *set)
 	*set = (struct jobset){0};
 }
 
-/* --- what they point to ----------------------------------------------------------- */
+/* --- entries and failures ------------------------------------------------------------ */
 
 struct shared_reply {
 	struct reply *reply;
@@ -323,10 +323,10 @@ job_clear_entry(struct job *j)
 }
 
 void
-job_set_failure(struct job *j, const char *status, struct slice words)
+job_set_failure(struct job *j, const char *status, struct slice stderr_tail)
 {
 	free(j->status);
 	free(j->stderr_tail);
 	j->status = mem_strdup(status);
-	j->stderr_tail = mem_strndup(words.p != NULL ? words.p : "", words.n);
+	j->stderr_tail = mem_strndup(stderr_tail.p != NULL ? stderr_tail.p : "", stderr_tail.n);
 }

@@ -1,9 +1,10 @@
 /*
- * job: one entry that this process holds, until it is handled, set aside, or no longer ours. Pure:
- * no Redis, no processes.
+ * job: one entry that this process holds, until it is handled, becomes a dead letter, or is no
+ * longer this consumer's. Uses neither Redis nor processes.
  *
- * Entries stand in one list of their queue, in the order of their IDs, or in the heap of those that
- * wait. The jobs own what they point to.
+ * Each job of a stream's queue is in one of the queue's lists, in order of ID, or in the heap of
+ * those that wait, or in neither while it runs
+ * or a request about it is in flight.
  */
 #ifndef HANDLE_JOB_H
 #define HANDLE_JOB_H
@@ -14,41 +15,38 @@
 #include "redis/stream.h"
 
 enum job_state {
-	JOB_READY, /* to be begun; in the list `ready` */
-	/* the server is being told of the attempt, or asked what became of the entry */
-	JOB_CLAIMING,
-	JOB_RUNNING, /* a command has it */
-	JOB_WAITING, /* for `when`; in the heap */
-	/* to be set aside; in the list `dead`, or being asked for */
-	JOB_DEAD,
-	/* handled; in the list `done`, or its acknowledgement is unanswered */
-	JOB_DONE,
+	JOB_READY,    /* for an attempt; in the list `ready` */
+	JOB_CLAIMING, /* XCLAIM, which records the attempt, is in flight */
+	JOB_RUNNING,  /* a runner has it */
+	JOB_WAITING,  /* until `due`; in the heap */
+	JOB_DEAD,     /* to become a dead letter; in the list `dead`, or that is in flight */
+	JOB_DONE,     /* handled; in the list `done`, or its XACK is in flight */
 	JOB_STATES
 };
 
-/* A reply and how many jobs still need something of it. */
+/* A reply with a reference count, whose entries belong to several jobs. */
 struct shared_reply;
 
 struct job {
 	struct jobqueue *queue;
 	struct stream_id id;
 	enum job_state state;
-	/* held too long without renewal: it may be another's by now */
+	/* not renewed in time: another consumer may have claimed it */
 	bool stale;
-	bool dead_when_due; /* JOB_WAITING: for being set aside */
-	uint64_t attempts;  /* begun, this one included */
-	size_t runner;      /* BEGINNING, RUNNING: which hand it is for */
+	bool dead_when_due; /* JOB_WAITING: becomes JOB_DEAD then, not JOB_READY */
+	uint64_t attempts;  /* begun, the current one included */
+	size_t runner;      /* JOB_CLAIMING, JOB_RUNNING: index of its runner */
 	int64_t due;        /* JOB_WAITING: CLOCK_MONOTONIC ms */
-	/* when it was first put off (status 75), CLOCK_MONOTONIC ms; 0: never */
+	/* when it ended with status 75 first, CLOCK_MONOTONIC ms; 0: never */
 	int64_t postponed_at;
 	struct backoff backoff;
 	struct shared_reply *shared;
-	const struct reply *entry; /* of body; NULL: the next attempt's claim brings it */
-	/* how the last attempt ended, the end of its stderr; or NULL */
+	const struct reply *entry; /* in shared; NULL: the next claim fetches it */
+	/* of the last failed attempt, or NULL; owned */
 	char *status, *stderr_tail;
 	struct job *prev, *next; /* in a list */
 	struct job *hash_next;
-	size_t heap_at; /* in the heap */
+	size_t heap_at; /* index in the heap */
 };
 
 struct jobs {
@@ -56,54 +54,55 @@ struct jobs {
 	size_t n;
 };
 
-/* All that are held. */
+/* All held jobs. */
 struct jobset {
 	struct job **bucket;
 	size_t buckets, n;
-	size_t in[JOB_STATES]; /* how many are in each state */
-	struct job **heap;     /* the soonest first */
+	size_t in[JOB_STATES]; /* jobs in each state */
+	struct job **heap;     /* JOB_WAITING, the one due first at 0 */
 	size_t heap_n, heap_room;
-	struct job *spare;
+	struct job *spare; /* free list */
 };
 
-/* What is held of one stream. `salt` tells the queues apart in the buckets. */
+/* The held jobs of one stream. `salt` spreads the queues over the buckets. */
 struct jobqueue {
 	struct jobs ready, done, dead;
-	/* begun and not over: BEGINNING, RUNNING, WAITING, DEAD */
-	size_t busy;
+	size_t busy; /* jobs in JOB_CLAIMING, JOB_RUNNING, JOB_WAITING or JOB_DEAD */
 	size_t salt;
 };
 
-/* A new one, READY, in its place in the queue; NULL when it is held already. */
+/* Adds a job in JOB_READY. Returns NULL when the entry is held already. */
 struct job *jobset_add(
     struct jobset *set, struct jobqueue *queue, struct stream_id id, uint64_t attempts);
 struct job *jobset_find(
     const struct jobset *set, const struct jobqueue *queue, struct stream_id id);
-/* whatever its state: out of everything, freed */
+/* Removes a job in any state, and frees it. */
 void jobset_remove(struct jobset *set, struct job *j);
 
-/* From one state to another, with what lists and heap that means. For JOB_WAITING set `when`
- * before. */
+/* Changes the state, and with it list and heap. Set `due` before JOB_WAITING. */
 void job_set_state(struct jobset *set, struct job *j, enum job_state state);
-/* Out of its list without leaving its state: it is being asked for. job_set_state the same state
+/* Takes a job off its list while a request about it is in flight. job_set_state to the same state
  * puts it back. */
 void job_unlist(struct job *j);
-/* one that has waited long enough, or NULL */
+/* Returns a waiting job that is due at `now`, or NULL. */
 struct job *jobset_due(const struct jobset *set, int64_t now);
-int64_t jobset_next_due(const struct jobset *set); /* -1: none waits */
+/* Returns when the next one is due; -1: none waits. */
+int64_t jobset_next_due(const struct jobset *set);
 
-/* body takes the reply. Each job that keeps an entry of it has a part; the reply goes with the
- * last. */
+/* Takes the reply; the caller has the first reference. */
 struct shared_reply *shared_reply_new(struct reply *r);
 const struct reply *shared_reply_get(const struct shared_reply *shared);
-/* the part of whoever made it */
+/* Drops a reference; the last frees the reply. shared may be NULL. */
 void shared_reply_unref(struct shared_reply *shared);
+/* Gives a job its entry, and a reference to the reply that has it. */
 void job_set_entry(struct job *j, struct shared_reply *shared, const struct reply *entry);
-void job_clear_entry(struct job *j); /* its entry, once it is handed on */
+/* Drops the entry, once a runner has a copy. */
+void job_clear_entry(struct job *j);
 
-void job_set_failure(struct job *j, const char *status, struct slice words);
+/* Records how the last attempt failed; copies both. */
+void job_set_failure(struct job *j, const char *status, struct slice stderr_tail);
 
-/* fn may let it go */
+/* Calls fn for each job; fn may remove it. */
 void jobset_each(struct jobset *set, void (*fn)(void *arg, struct job *j), void *arg);
 void jobset_free(struct jobset *set);
 

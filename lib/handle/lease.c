@@ -1,3 +1,5 @@
+/* lease: holds pending entries: lists and claims them, renews them, detects lost ones. Declared in
+ * handle_int.h. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,7 +19,7 @@ lease_ms(const struct handle_loop *loop)
 	return loop->plan->claim_idle > 0 ? loop->plan->claim_idle : RENEW_WITHOUT;
 }
 
-/* --- what is gone ------------------------------------------------------------ */
+/* --- lost entries -------------------------------------------------------------------- */
 
 static void
 on_lost_checked(struct control_request *req, struct reply *r)
@@ -54,7 +56,7 @@ lease_check_lost(
 	}
 }
 
-/* --- taking over --------------------------------------------------------------- */
+/* --- claiming ------------------------------------------------------------------------ */
 
 struct claim_list {
 	struct stream_id id[HANDLE_PAGE];
@@ -162,7 +164,7 @@ attempts_of_pending(const struct pending *e)
 	    : 0;
 }
 
-/* --- listing ---------------------------------------------------------------------- */
+/* --- listing ------------------------------------------------------------------------- */
 
 void
 lease_relist_own(struct handle_stream *stream)
@@ -270,7 +272,7 @@ lease_list_pending(struct handle_loop *loop)
 		list_pending_of(&loop->streams[i]);
 }
 
-/* --- a group that was made again ------------------------------------------------------- */
+/* --- a group that was created again -------------------------------------------------- */
 
 static void
 on_forced(struct control_request *req, struct reply *r)
@@ -322,7 +324,7 @@ lease_restore(struct handle_loop *loop)
 	}
 }
 
-/* --- keeping what we hold ------------------------------------------------------------ */
+/* --- renewal ------------------------------------------------------------------------- */
 
 static void
 release_not_ours(struct handle_loop *loop, struct handle_stream *stream, struct stream_id id)

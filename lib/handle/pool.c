@@ -1,3 +1,4 @@
+/* pool: the runners, each a command or a worker. Declared in handle_int.h. */
 #include <stdlib.h>
 
 #include "base/clock.h"

@@ -1,3 +1,5 @@
+/* worker: a command that stays, reads JSON lines and answers "ok", "retry" or "dead" to each.
+ * Declared in handle_int.h. */
 #include <sys/wait.h>
 
 #include <errno.h>
@@ -22,7 +24,7 @@
 
 static const struct slice none;
 
-/* --- starting -------------------------------------------------------------------- */
+/* --- starting ------------------------------------------------------------------------ */
 
 int
 worker_spawn(struct runner *runner, struct err *err)
@@ -55,7 +57,7 @@ restart_worker(struct runner *runner)
 	runner->next_start = clock_mono() + backoff_next(&runner->backoff);
 }
 
-/* --- giving ------------------------------------------------------------------------ */
+/* --- sending ------------------------------------------------------------------------- */
 
 /* Returns whether the worker can take a job. A job that failed before is sent alone, so that an
  * event that kills the worker fails no others. */
@@ -143,7 +145,7 @@ write_to_worker(struct runner *runner)
 	return n > 0;
 }
 
-/* --- its answers -------------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------------------- */
 
 /* Returns whether the line is "WORD" or "WORD reason". */
 static bool
@@ -264,7 +266,7 @@ adapt_window(struct runner *runner)
 	runner->window_since = clock_mono();
 }
 
-/* --- its end --------------------------------------------------------------------------- */
+/* --- ending -------------------------------------------------------------------------- */
 
 static void
 finish_worker(struct runner *runner, int status)
