@@ -1,8 +1,8 @@
-# eventbus: build, test, install. Read it from top to bottom.
+# eventbus: build, test, install.
 #
-# Every bin/NAME.c becomes build/bin/NAME, every lib/ROOM/*.c goes into build/libeb.a,
-# every tests/support/NAME.c and tests/perf/NAME.c becomes build/tests/NAME, every tests/fault/NAME.c
-# a build/tests/NAME.so to preload: a new file needs no edit here.
+# bin/NAME.c becomes build/bin/NAME. All lib/ROOM/*.c go into build/libeb.a. tests/support/NAME.c and
+# tests/perf/NAME.c become build/tests/NAME. tests/fault/NAME.c becomes build/tests/NAME.so, a library to
+# preload. A new file needs no edit here.
 
 VERSION = 0.1.0
 PREFIX ?= /usr/local
@@ -16,14 +16,15 @@ WARN = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
 	-Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wformat=2 -Wvla \
 	-Wcast-qual -Wundef $(WERROR)
 
-# Warnings are errors where scripts/check says so (make WERROR=-Werror), not for those who build a package.
+# scripts/check turns warnings into errors (make WERROR=-Werror); a package build does not.
 WERROR =
 
-# Other people's headers come in with -isystem, so that only our warnings count.
+# -isystem suppresses warnings in the headers of other projects.
 PART_CFLAGS := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(PARTS)))
 PART_LIBS := $(shell $(PKG_CONFIG) --libs $(PARTS))
 
-# _FORTIFY_SOURCE: not without optimising, where it is only a warning; not with sanitizers; not where the user gives one.
+# _FORTIFY_SOURCE is left out without optimisation, where it only gives a warning, with sanitizers, and where the user
+# sets it.
 HARDEN = -fstack-protector-strong -fPIE
 ifneq ($(filter -O1 -O2 -O3 -Os,$(CFLAGS)),)
 ifeq ($(findstring -fsanitize,$(CFLAGS))$(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CFLAGS)),)
@@ -31,7 +32,7 @@ HARDEN += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 endif
 endif
 
-# Two builds in two directories are equal, debug information included.
+# Makes builds in two directories equal, debug information included.
 MAP = -ffile-prefix-map=$(CURDIR)=.
 
 BASE_CFLAGS = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -pthread -Ilib \
@@ -53,11 +54,11 @@ all: $(BUILD)/libeb.a $(BINS)
 
 probes: all $(PROBES) $(SHIMS)
 
-# make V=1 shows the commands whole.
+# make V=1 prints the full commands.
 Q = $(if $(V),,@)
 SAY = @$(if $(V),:,printf '  %-4s %s\n' '$(1)' '$@')
 
-# The rooms are prerequisites too: a source that is gone must leave the archive.
+# The rooms are prerequisites so that a deleted source file leaves the archive.
 $(BUILD)/libeb.a: $(LIB_OBJ) $(wildcard lib/*/)
 	$(call SAY,AR)
 	$(Q)rm -f $@
@@ -83,14 +84,14 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/support/%.o $(BUILD)/libeb.a
 $(BUILD)/tests/%: $(BUILD)/obj/tests/perf/%.o $(BUILD)/libeb.a
 	$(link_probe)
 
-# Preloaded into any of the commands: no sanitizer may be in it.
+# These are preloaded into any of the commands, so they are built without sanitizers.
 $(BUILD)/tests/%.so: tests/fault/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call SAY,LD)
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -O2 -fPIC -shared -o $@ $< -ldl
 
-# Objects of another compiler or other flags must not mix with these: the file
-# changes when they do, and every object depends on it.
+# Every object depends on $(BUILD)/flags, which changes with the compiler and the flags: objects of two
+# configurations never mix.
 FLAGS_NOW = $(strip $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS))
 ifneq ($(FLAGS_NOW),$(strip $(file <$(BUILD)/flags)))
 $(BUILD)/flags: FORCE
@@ -103,30 +104,30 @@ $(BUILD)/flags:
 
 # --- tests --------------------------------------------------------------------
 
-# T names some files: make check T=tests/cmd/ebpub.bats. COVERS names rooms of lib: make check COVERS=buffer
+# T names test files: make check T=tests/cmd/ebpub.bats. COVERS names rooms of lib/: make check COVERS=buffer
 check: probes
 	EB_BUILD=$(abspath $(BUILD)) tests/run $(COVERS:%=--covers %) $(T)
 
-# The tests that take their time (tag long): a million events, a kill before every system call.
+# The tests tagged long: a million events, a kill before every system call.
 check-long: probes
 	EB_BUILD=$(abspath $(BUILD)) tests/run --long $(COVERS:%=--covers %) $(T)
 
-# libFuzzer on the readers: a fixed run, or make fuzz SECONDS=60 for so long each.
+# Runs libFuzzer on each parser: a fixed number of inputs, or SECONDS seconds each (make fuzz SECONDS=60).
 fuzz:
 	EB_BUILD=$(abspath $(BUILD)) tests/fuzz/run $(SECONDS)
 
 SAN = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
-# Tests tagged nosanitize stay out (strace, prlimit and the like do not go with ASan).
+# Skips the tests tagged nosanitize: strace, prlimit and the like do not work with ASan.
 sanitize:
 	$(MAKE) BUILD=$(BUILD)/sanitize CFLAGS='$(SAN)' WERROR=-Werror probes
 	EB_BUILD=$(abspath $(BUILD))/sanitize tests/run --sanitize $(COVERS:%=--covers %) $(T)
 
-# Each sabotage of tests/mutants/list alone: a test has to fail.
+# Applies each mutant of tests/mutants/list alone; one of its tests must fail.
 mutants: probes
 	tests/mutants/run
 
-# Branch coverage of these rooms (clang, llvm, lcov) by make check; LONG=yes: by the long fault loops too.
+# Branch coverage of the rooms COVERED by make check, and with LONG=yes by the long fault loops too. Needs clang, llvm, lcov.
 COVERED = buffer drain publish
 COVER_AT = $(abspath $(BUILD))/coverage
 COVER = -O0 -g -fprofile-instr-generate -fcoverage-mapping
@@ -140,16 +141,16 @@ coverage:
 	$(if $(LONG),-EB_BUILD=$(COVER_AT) tests/run --long $(or $(T),tests/fault/every.bats))
 	tests/coverage/run show $(COVER_AT) $(COVERED)
 
-# The commands under valgrind's memcheck, in the tests of these files that are not tagged nosanitize or novalgrind.
+# Runs the commands under valgrind's memcheck in these files' tests that are not tagged nosanitize or novalgrind.
 MEMCHECKED = $(addprefix cmd/,ebpub ebsub ebreplay ebstat ebhealth ebgroup ebsub_command ebsub_worker ebreplay_dead ebreplay_quarantine) lib/drain
 valgrind: probes
 	$(call NEED,valgrind)
 	EB_BUILD=$(abspath $(BUILD)) tests/run --valgrind $(or $(T),$(MEMCHECKED:%=tests/%.bats))
 
-# What static analysis finds in the C files: each part fails when it found something. What a part is not asked has its reason
-# in .cppcheck or .clang-tidy, a place where it is wrong has it in the source. Not in lint: they take minutes.
+# Static analysis of the C files; each analyzer fails when it finds something. .cppcheck and .clang-tidy give the reason
+# for each check that is off; a false positive is suppressed, with its reason, in the source. Not part of lint: it takes minutes.
 ANALYZED := $(sort $(wildcard bin/*.c lib/*/*.c) $(PROBE_FILES))
-NEED = @command -v $(1) >/dev/null || { echo '$@: no $(1) here: install it (Debian: $(or $(2),$(1)))' >&2; exit 1; }
+NEED = @command -v $(1) >/dev/null || { echo '$@: $(1) not found; install it (Debian: $(or $(2),$(1)))' >&2; exit 1; }
 
 analyze:
 	$(MAKE) -k analyze-gcc analyze-cppcheck analyze-tidy
@@ -169,7 +170,7 @@ $(BUILD)/tidy/%.ok: %.c $(wildcard lib/*/*.h) .clang-tidy
 	$(call NEED,clang-tidy)
 	@mkdir -p $(@D)
 	$(call SAY,TIDY)
-	$(Q)clang-tidy --quiet $< -- $(BASE_CFLAGS) >$@.said 2>&1 || { cat $@.said >&2; exit 1; }
+	$(Q)clang-tidy --quiet $< -- $(BASE_CFLAGS) >$@.out 2>&1 || { cat $@.out >&2; exit 1; }
 	@touch $@
 
 lint: lint-shell lint-man lint-format lint-gcc lint-clang lint-layout
@@ -180,13 +181,13 @@ lint-shell:
 lint-man:
 	$(if $(PAGES),mandoc -T lint -W warning $(PAGES))
 
-# The form of .clang-format. Versions of clang-format differ in small things, so one version judges.
+# Checks the files against .clang-format. Versions of clang-format differ in details, so only version 14 checks.
 C_FILES := $(sort $(wildcard bin/*.c lib/*/*.[ch] tests/*/*.[ch]))
 CLANG_FORMAT = clang-format
 lint-format:
 	@case "$$($(CLANG_FORMAT) --version 2>/dev/null)" in \
 	*' 14.'*) $(CLANG_FORMAT) -n -Werror $(C_FILES) ;; \
-	*) echo 'lint-format: skipped: it takes clang-format 14 (Debian 12)' ;; \
+	*) echo 'lint-format: skipped: needs clang-format 14 (Debian 12)' ;; \
 	esac
 
 format:
@@ -222,7 +223,7 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
-# What is committed, and only that.
+# Packs the committed files only.
 dist:
 	mkdir -p $(BUILD)
 	git archive --format=tar.gz --prefix=eventbus-$(VERSION)/ \
