@@ -19,29 +19,27 @@
 #include "redis/reply.h"
 #include "redis/stream.h"
 
-/* Of one run; the second half of one type. */
+/* The state of a run; the members after the empty line belong to the current type. */
 struct redrive {
 	const struct redrive_options *o;
 	struct redrive_result *r;
 	struct conn *conn;
 	struct dests dests;
-	/* moved or, of a dry run, shown; of how many there are */
-	uint64_t done, of;
+	/* dead letters moved or, in a dry run, shown; and how many there are */
+	uint64_t done, total;
 	int64_t started;
-	bool over; /* for a reason that is no failure */
+	bool ended; /* without an error: limit, signal, or the dry run's callback */
 
 	const char *type;
-	char *dead;
+	char *dead_key;
 	struct dest *dest;
 	struct redrive_route route;
-	struct stream_id from, to;
+	struct stream_id from, to; /* of the dead letters that are left to read */
 	struct pagesize page_size;
-	bool stopped; /* the type */
+	bool stopped; /* the type cannot go on */
 	struct redrive_entry page[PAGESIZE_MOST];
 	size_t n;
 };
-
-/* --- choosing ----------------------------------------------------------------------- */
 
 static void __attribute__((format(printf, 2, 3)))
 redrive_say(const struct redrive *d, const char *fmt, ...)
@@ -65,8 +63,8 @@ stop_redrive_type(struct redrive *d, int status, const char *reason)
 	redrive_say(d, "dead letters of '%s' stay: %s", d->type, reason);
 }
 
-/* Refusals of one key stop the type; those of the whole server, and of the connection, end the run:
- * -1. */
+/* A refusal for one key stops the type (0). A refusal of all commands or a dead connection ends the
+ * run (-1). */
 static int
 stop_type_or_fail(struct redrive *d, enum conn_why why, const struct err *err)
 {
@@ -77,27 +75,29 @@ stop_type_or_fail(struct redrive *d, enum conn_why why, const struct err *err)
 	return 0;
 }
 
-/* a signal came */
+/* A signal has arrived. */
 static bool
 is_redrive_stopped(const struct redrive *d)
 {
 	return d->o->stop != NULL && *d->o->stop;
 }
 
-/* the limit is reached */
+/* The limit is reached. */
 static bool
 is_limit_reached(const struct redrive *d)
 {
 	return d->o->limit > 0 && d->done >= d->o->limit;
 }
 
-/* There is one more to do, and it is not done. */
+/* Ends the run although a matching dead letter is left. */
 static void
 end_unfinished(struct redrive *d)
 {
-	d->over = d->r->left = true;
+	d->ended = d->r->left = true;
 	d->r->status = status_worse(d->r->status, STATUS_AGAIN);
 }
+
+/* --- choosing entries --- */
 
 static bool
 has_match(const struct slice *kv, size_t nkv, const struct redrive_match *m)
@@ -139,7 +139,7 @@ preview_entry(struct redrive *d, const struct redrive_entry *l, const struct sli
 	event_from_fields(&e, kv, l->own_fields);
 	line.event_id = e.event_id;
 	d->done++;
-	d->over = d->o->dry(d->o->arg, &line) != 0 || is_limit_reached(d);
+	d->ended = d->o->dry(d->o->arg, &line) != 0 || is_limit_reached(d);
 }
 
 static void
@@ -158,15 +158,15 @@ choose_entry(struct redrive *d, const struct reply *entry, struct slice id, cons
 		d->r->left = true;
 		d->r->status = status_worse(d->r->status, STATUS_SOME);
 		redrive_say(d, "'%s' %.*s: a provenance without an entry: left where it is",
-		    d->dead, (int)id.n, id.p);
+		    d->dead_key, (int)id.n, id.p);
 	} else if (d->o->dry != NULL)
 		preview_entry(d, &l, kv, &dead);
 	else
 		d->page[d->n++] = l;
 }
 
-/* Chooses from a page, an answer to XRANGE, which has to live until redrive_move; shows those of a
- * dry run. 0 or -1. */
+/* Chooses entries from a page, the reply to XRANGE, which must live until move_chosen has returned.
+ * Shows them in a dry run. Returns 0, or -1 with err. */
 static int
 choose_from_page(struct redrive *d, const struct reply *r, struct err *err)
 {
@@ -180,7 +180,7 @@ choose_from_page(struct redrive *d, const struct reply *r, struct err *err)
 	if (!reply_is_array(r) || n > PAGESIZE_MOST)
 		return err_set(err, STATUS_UNREACHABLE,
 		    "XRANGE: the answer has not the shape that Redis gives it");
-	for (size_t i = 0; i < n && !d->over; i++) {
+	for (size_t i = 0; i < n && !d->ended; i++) {
 		if (stream_parse_entry(reply_at(r, i), &id, &kv, &gone) == -1 || gone) {
 			bytes_free(&kv);
 			return err_set(err, STATUS_UNREACHABLE,
@@ -196,7 +196,7 @@ choose_from_page(struct redrive *d, const struct reply *r, struct err *err)
 	return 0;
 }
 
-/* --- moving ------------------------------------------------------------------------ */
+/* --- moving entries --- */
 
 static void
 sleep_for_redrive_rate(const struct redrive *d)
@@ -216,7 +216,7 @@ smaller_size(size_t a, uint64_t b)
 	return a < b ? a : (size_t)b;
 }
 
-/* How many of n may go at once. */
+/* Returns how many of n entries may be moved now. */
 static size_t
 max_entries_now(const struct redrive *d, size_t n)
 {
@@ -237,7 +237,7 @@ add_moved(struct redrive *d, const struct redrive_moved *done)
 	if (d->dest->room != INT64_MAX)
 		d->dest->room -= (int64_t)done->moved;
 	if (d->o->progress != NULL)
-		d->o->progress(d->o->arg, d->done, d->of);
+		d->o->progress(d->o->arg, d->done, d->total);
 }
 
 static int
@@ -255,7 +255,7 @@ measure_redrive_room(struct redrive *d, int64_t maxlen, struct err *err)
 	return r;
 }
 
-/* Moves what was chosen. -1: the run is over. */
+/* Moves the chosen entries. Returns -1 with err when the run has to end. */
 static int
 move_chosen(struct redrive *d, struct err *err)
 {
@@ -291,7 +291,7 @@ move_chosen(struct redrive *d, struct err *err)
 	return 0;
 }
 
-/* --- a type -------------------------------------------------------------------------- */
+/* --- one type --- */
 
 static int
 open_redrive_conn(struct redrive *d, struct err *err)
@@ -303,8 +303,8 @@ open_redrive_conn(struct redrive *d, struct err *err)
 	return d->conn != NULL ? 0 : -1;
 }
 
-/* Entries that grow suddenly may be too many for one answer: then one by one, on a new connection.
- */
+/* A reply that became too large for its limit cut the connection: reads entries one by one, on a
+ * new connection. */
 static int
 retry_one_by_one(struct redrive *d, struct err *err)
 {
@@ -323,7 +323,7 @@ redrive_page(struct redrive *d, struct err *err)
 
 	id_format(d->from, from);
 	id_format(d->to, to);
-	stream_put_range(d->conn, d->dead, from, to, d->page_size.count);
+	stream_put_range(d->conn, d->dead_key, from, to, d->page_size.count);
 	if (d->page_size.count > 1)
 		conn_limit_reply(d->conn, PAGESIZE_REPLY_MAX);
 	if ((r = conn_wait(d->conn, 0, err)) == NULL)
@@ -337,7 +337,7 @@ redrive_page(struct redrive *d, struct err *err)
 	return ok;
 }
 
-/* 1 when there is something to go through. */
+/* Returns 1 when there are dead letters, 0 when not, -1 with err when the run has to end. */
 static int
 open_redrive_type(struct redrive *d, const char *type, struct err *err)
 {
@@ -347,15 +347,15 @@ open_redrive_type(struct redrive *d, const char *type, struct err *err)
 
 	d->type = type;
 	d->stopped = false;
-	free(d->dead);
-	d->dead = names_dlq(d->o->conf->prefix, type);
-	if (stream_info(d->conn, d->dead, &info, &why, err) == -1) {
+	free(d->dead_key);
+	d->dead_key = names_dlq(d->o->conf->prefix, type);
+	if (stream_info(d->conn, d->dead_key, &info, &why, err) == -1) {
 		cause = *err;
-		err_set(err, cause.status, "'%s': %s", d->dead, cause.text);
+		err_set(err, cause.status, "'%s': %s", d->dead_key, cause.text);
 		return stop_type_or_fail(d, why, err);
 	}
 	d->dest = dests_get(&d->dests, d->o->conf->prefix, slice_of(type));
-	d->route = (struct redrive_route){.dead = d->dead, .key = d->dest->key};
+	d->route = (struct redrive_route){.dead = d->dead_key, .key = d->dest->key};
 	d->page_size = pagesize_start(PAGESIZE_FIRST, 0);
 	d->from = d->o->since;
 	d->to = info.last_generated;
@@ -367,16 +367,16 @@ redrive_type(struct redrive *d, const char *type, struct err *err)
 {
 	int r = open_redrive_type(d, type, err);
 
-	while (r > 0 && !d->stopped && !d->over && id_cmp(d->from, d->to) <= 0) {
+	while (r > 0 && !d->stopped && !d->ended && id_cmp(d->from, d->to) <= 0) {
 		if (redrive_page(d, err) == -1)
 			return -1;
-		if (is_redrive_stopped(d) && !d->over && id_cmp(d->from, d->to) <= 0)
+		if (is_redrive_stopped(d) && !d->ended && id_cmp(d->from, d->to) <= 0)
 			end_unfinished(d);
 	}
 	return r < 0 ? -1 : 0;
 }
 
-/* --- the run -------------------------------------------------------------------------- */
+/* --- the run --- */
 
 static void
 count_dead_letters(struct redrive *d)
@@ -389,14 +389,14 @@ count_dead_letters(struct redrive *d)
 		uint64_t n;
 
 		if (stream_length(d->conn, dead, &n, &why, &err) == 0)
-			d->of += n;
+			d->total += n;
 		free(dead);
 	}
-	if (d->o->limit > 0 && d->of > d->o->limit)
-		d->of = d->o->limit;
+	if (d->o->limit > 0 && d->total > d->o->limit)
+		d->total = d->o->limit;
 }
 
-/* What streams without groups lost to their limit. */
+/* Counts the entries that MAXLEN trimmed from streams without groups. */
 static void
 count_redrive_trimmed(struct redrive *d)
 {
@@ -429,7 +429,7 @@ redrive_run(const struct redrive_options *o, struct redrive_result *r)
 		o->dry(o->arg, NULL);
 	if (ok == 0 && o->progress != NULL)
 		count_dead_letters(d);
-	for (size_t i = 0; i < o->ntypes && ok == 0 && !d->over; i++)
+	for (size_t i = 0; i < o->ntypes && ok == 0 && !d->ended; i++)
 		ok = redrive_type(d, o->types[i], &err);
 	if (ok == -1) {
 		r->left = true;
@@ -439,7 +439,7 @@ redrive_run(const struct redrive_options *o, struct redrive_result *r)
 	count_redrive_trimmed(d);
 	conn_close(d->conn);
 	dests_free(&d->dests);
-	free(d->dead);
+	free(d->dead_key);
 	free(d);
 }
 

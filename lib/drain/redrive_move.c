@@ -11,7 +11,7 @@
 #include "redis/stream.h"
 
 #define MIB (1 << 20)
-#define WATCH_TRIES 50 /* of one WATCH */
+#define WATCH_TRIES 50 /* per entry */
 
 static int
 fail_reply_shape(const char *what, enum conn_why *why, struct err *err)
@@ -39,14 +39,13 @@ fail_refused_move(
 	return -1;
 }
 
-/* --- by a script ------------------------------------------------------------------ */
+/* --- by script --- */
 
 /*
- * KEYS: from, to. ARGV: the limit, then an ID and how many of its words are its own, again and
- * again. Answers the new ID for each, false for one that is gone, and an error for the first that
- * is refused, behind which it does not go on. It is not begun when memory is full or on a replica
- * (that is what #! without flags says), and XDEL of nothing comes first: who may not delete may not
- * add either.
+ * KEYS: from, to. ARGV: MAXLEN, then for each entry its ID and how many of its names and values to
+ * copy. Returns for each entry the new ID, false if it is gone, or an error. It stops at the first
+ * error. Redis does not start it when memory is full or on a replica (#! without flags). The XDEL
+ * of no entry comes first, so that a user without permission to delete adds nothing.
  */
 static const char script[] =
     "#!lua\n"
@@ -93,8 +92,8 @@ put_script(const struct redrive_route *w, const struct redrive_entry *l, size_t 
 	conn_extend_deadline(w->conn, 1000 * (int64_t)(bytes / MIB));
 }
 
-/* What is not permitted to a script may be to us, and else the other way says better what is
- * missing. */
+/* Commands that are not permitted in a script may be permitted outside. If not, the error of WATCH
+ * names the missing permission better. */
 static int
 fall_back_to_watch(
     struct redrive_route *w, const struct reply *r, enum conn_why *why, struct err *err)
@@ -148,11 +147,11 @@ move_by_script(struct redrive_route *w, const struct redrive_entry *l, size_t n,
 	return ok;
 }
 
-/* --- by WATCH ---------------------------------------------------------------------- */
+/* --- by WATCH, MULTI and EXEC --- */
 
 enum move_outcome { MOVE_FAILED = -1, MOVE_RACED, MOVE_DONE, MOVE_GONE };
 
-/* All n answers, or none and -1: the connection is dead. */
+/* Takes n replies. Returns -1, and none, when the connection is dead. */
 static int
 take_replies(
     const struct redrive_route *w, struct reply **r, size_t n, enum conn_why *why, struct err *err)
@@ -175,7 +174,7 @@ free_replies(struct reply **r, size_t n)
 		reply_free(r[i]);
 }
 
-/* Of WATCH, XRANGE, TYPE, MULTI. MOVED here means that it may be. */
+/* Checks the replies to WATCH, XRANGE, TYPE, MULTI. MOVE_DONE means that the entry may be moved. */
 static enum move_outcome
 check_watched_keys(
     const struct redrive_route *w, struct reply *const r[4], enum conn_why *why, struct err *err)
@@ -196,7 +195,7 @@ check_watched_keys(
 	    err, STATUS_SOME, "'%s' is no stream but a %.*s", w->key, (int)type.n, type.p);
 }
 
-/* Ends what was begun; what the answer is does not matter. */
+/* Sends DISCARD or UNWATCH and ignores the reply. */
 static void
 end_transaction(const struct redrive_route *w, const char *how)
 {
@@ -206,8 +205,8 @@ end_transaction(const struct redrive_route *w, const char *how)
 	reply_free(conn_wait(w->conn, 0, &err));
 }
 
-/* MULTI is answered before anything is put behind it: where it is not permitted, that would be
- * executed at once. */
+/* Waits for the reply to MULTI before it queues more: if MULTI is not permitted, the server would
+ * execute the next commands at once. */
 static enum move_outcome
 begin_watched_move(const struct redrive_route *w, const struct redrive_entry *l, enum conn_why *why,
     struct err *err)
@@ -232,9 +231,9 @@ begin_watched_move(const struct redrive_route *w, const struct redrive_entry *l,
 }
 
 /*
- * Redis does not take back what a transaction did before it came to an error. What could fail was
- * looked at under WATCH, but for rights that were taken from us just now and for a stream whose IDs
- * are used up: then the dead letter goes behind the others.
+ * Redis does not roll back a transaction in which a command fails. The checks under WATCH leave two
+ * causes: a permission that was revoked just now, and a stream whose IDs are exhausted. The dead
+ * letter is then added again, behind the others.
  */
 static void
 put_entry_back(const struct redrive_route *w, const struct slice *kv, size_t nkv)
@@ -245,7 +244,7 @@ put_entry_back(const struct redrive_route *w, const struct slice *kv, size_t nkv
 	reply_free(conn_wait(w->conn, 0, &err));
 }
 
-/* Of XADD, XDEL, EXEC. */
+/* Checks the replies to XADD, XDEL, EXEC. */
 static enum move_outcome
 check_exec_replies(const struct redrive_route *w, struct reply *const r[3], const struct slice *kv,
     size_t nkv, enum conn_why *why, struct err *err)
