@@ -57,9 +57,9 @@ fail_loop(struct consume_loop *loop, const struct err *err)
 /* --- outages ------------------------------------------------------------------- */
 
 static void
-lose_sub(struct consume_loop *loop, size_t tap, enum conn_why why, const struct err *err)
+lose_sub(struct consume_loop *loop, size_t i, enum conn_why why, const struct err *err)
 {
-	if (!reconnect_lost(&loop->reconnect, tap, why, err))
+	if (!reconnect_lost(&loop->reconnect, i, why, err))
 		fail_loop(loop, err);
 }
 
@@ -333,7 +333,7 @@ fail_long_outage(struct consume_loop *loop)
 }
 
 static void
-check_consume_end(struct consume_loop *loop)
+end_loop_if_done(struct consume_loop *loop)
 {
 	const struct consume *c = loop->c;
 	bool open = false, dry = true;
@@ -386,10 +386,11 @@ consume_run(struct consume *c, struct err *err)
 	reconnect_init(&loop.reconnect, c->n, c->note, c->arg);
 	open_subs(&loop);
 	loop.last_event = clock_mono();
-	for (check_consume_end(&loop); !are_subs_settled(&loop); check_consume_end(&loop)) {
+	for (end_loop_if_done(&loop); !are_subs_settled(&loop); end_loop_if_done(&loop)) {
 		reopen_subs(&loop);
 		if (request_batches(&loop) || process_subs(&loop) || are_subs_settled(&loop)) {
-			if (++busy % BUSY == 0) /* notices a stop while entries keep coming */
+			/* notices a stop while entries keep coming */
+			if (++busy % BUSY == 0)
 				poll_subs(&loop, 0);
 		} else
 			poll_subs(&loop, -1);

@@ -114,27 +114,27 @@ struct ack_ids {
 static int
 append_ack_id(void *arg, size_t key, const struct group_entry *e)
 {
-	struct ack_ids *h = arg;
+	struct ack_ids *acks = arg;
 
 	(void)key;
-	if (!e->gone && h->left == 0)
+	if (!e->gone && acks->left == 0)
 		return 0;
 	if (e->gone)
-		h->gone++;
+		acks->gone++;
 	else
-		h->left--;
-	bytes_add(h->ids, e->id.p, e->id.n);
-	bytes_addc(h->ids, '\0');
+		acks->left--;
+	bytes_add(acks->ids, e->id.p, e->id.n);
+	bytes_addc(acks->ids, '\0');
 	return 0;
 }
 
 size_t
 sub_batch_ack_ids(const struct sub_batch *batch, size_t n, struct bytes *ids)
 {
-	struct ack_ids handled = {ids, n, 0};
+	struct ack_ids acks = {ids, n, 0};
 	enum conn_why why;
 	struct err err;
 
-	for_each_entry(batch, append_ack_id, &handled, &why, &err);
-	return handled.gone;
+	for_each_entry(batch, append_ack_id, &acks, &why, &err);
+	return acks.gone;
 }

@@ -306,11 +306,11 @@ fail_connection(struct subscription *sub, enum conn_why why, enum conn_why *out)
 /* Creates the group again after it vanished, or its stream did under a blocked read; other errors
  * end the connection. */
 static int
-take_read_error(struct subscription *sub, enum conn_why w, enum conn_why *why, struct err *err)
+take_read_error(struct subscription *sub, enum conn_why cause, enum conn_why *why, struct err *err)
 {
-	if (w != CONN_NOGROUP && w != CONN_UNBLOCKED)
-		return fail_connection(sub, w, why);
-	if (w == CONN_NOGROUP && sub->create_why != CONN_OK) {
+	if (cause != CONN_NOGROUP && cause != CONN_UNBLOCKED)
+		return fail_connection(sub, cause, why);
+	if (cause == CONN_NOGROUP && sub->create_why != CONN_OK) {
 		*err = sub->create_err;
 		return fail_connection(sub, sub->create_why, why);
 	}
@@ -339,16 +339,16 @@ static int
 take_read_reply(struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err)
 {
 	struct sub_batch_summary summary;
-	enum conn_why w;
-	int sweep;
+	enum conn_why cause;
+	int taken;
 
-	if (sub->phase == PHASE_TAKEOVER && (sweep = takeover_take_reply(sub, r, why, err)) != 1)
-		return sweep == 0 ? 0 : take_read_error(sub, *why, why, err);
+	if (sub->phase == PHASE_TAKEOVER && (taken = takeover_take_reply(sub, r, why, err)) != 1)
+		return taken == 0 ? 0 : take_read_error(sub, *why, why, err);
 	if (sub->phase != PHASE_TAKEOVER)
 		sub->batch.entries = r;
-	if (sub_batch_summarize(&sub->batch, &summary, &w, err) == -1) {
+	if (sub_batch_summarize(&sub->batch, &summary, &cause, err) == -1) {
 		sub_batch_clear(&sub->batch);
-		return take_read_error(sub, w, why, err);
+		return take_read_error(sub, cause, why, err);
 	}
 	pagesize_learn(&sub->pagesize, summary.entries, summary.bytes);
 	sub->full = summary.entries >= sub->requested;
@@ -377,18 +377,18 @@ take_read_reply(struct subscription *sub, struct reply *r, enum conn_why *why, s
 static int
 take_ack_reply(struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err)
 {
-	enum conn_why w = reply_why(r);
+	enum conn_why cause = reply_why(r);
 	char what[600];
 
 	sub->acks_in_flight--;
 	sub->unacked_ids.len = 0;
-	if (w != CONN_OK && w != CONN_NOGROUP) {
+	if (cause != CONN_OK && cause != CONN_NOGROUP) {
 		snprintf(what, sizeof(what), "acknowledge in '%s'", sub->key);
 		reply_fail(err, r, what);
 	}
 	reply_free(r);
-	if (w != CONN_OK && w != CONN_NOGROUP)
-		return fail_connection(sub, w, why);
+	if (cause != CONN_OK && cause != CONN_NOGROUP)
+		return fail_connection(sub, cause, why);
 	if (sub->acks_in_flight > 0 || (r = sub->prefetched) == NULL)
 		return 0;
 	sub->prefetched = NULL;

@@ -273,25 +273,25 @@ postpone_attempt(
 }
 
 void
-attempt_finish(struct handle_loop *loop, struct job *j, enum outcome what, const char *status,
+attempt_finish(struct handle_loop *loop, struct job *j, enum outcome outcome, const char *status,
     struct slice stderr_tail)
 {
 	runner_release(&loop->runners[j->runner]);
 	loop->last_event = clock_mono();
-	if (what == OUTCOME_DONE) {
+	if (outcome == OUTCOME_DONE) {
 		loop->count->handled++;
 		job_set_state(&loop->jobs, j, JOB_DONE);
 	} else if (j->stale) {
 		lease_check_lost(loop, handle_stream_of(j), &j->id, 1);
 		/* its new owner handles it */
 		handle_release(loop, j);
-	} else if (what == OUTCOME_POSTPONED) {
+	} else if (outcome == OUTCOME_POSTPONED) {
 		postpone_attempt(loop, j, status, stderr_tail);
-	} else if (what == OUTCOME_DEAD) {
+	} else if (outcome == OUTCOME_DEAD) {
 		loop->count->failed++;
 		job_set_failure(j, status, stderr_tail);
 		job_set_state(&loop->jobs, j, JOB_DEAD);
-	} else if (what == OUTCOME_FAILED) {
+	} else if (outcome == OUTCOME_FAILED) {
 		fail_attempt(loop, j, status, stderr_tail);
 	} else {
 		undo_attempt(loop, j);

@@ -98,7 +98,7 @@ retry_or_leave_pending(
 		return;
 	}
 	loop->count->stuck++;
-	handle_note(loop, SUB_WARNING, "%s; it stays pending", err->text);
+	handle_note(loop, SUB_WARNING, "%s; the entry stays pending", err->text);
 	handle_release(loop, j);
 }
 
@@ -204,7 +204,7 @@ copy_to_dead_letters(struct conn *conn, const struct handle_stream *stream,
 	    conn, stream->dead_key, 0, (const void *)kv.p, kv.len / sizeof(struct slice));
 	bytes_free(&kv);
 	reply_free(r);
-	snprintf(what, sizeof(what), "copy to '%s'", stream->dead_key);
+	snprintf(what, sizeof(what), "add a dead letter in '%s'", stream->dead_key);
 	if ((added = await_reply(conn, what, why, err)) == NULL)
 		return -1;
 	reply_free(added);
@@ -296,7 +296,7 @@ on_eval_reply(struct control_request *req, struct reply *r)
 		loop->no_eval = true;
 		job_set_state(&loop->jobs, j, JOB_DEAD);
 	} else if (reply_is_error(r)) {
-		snprintf(what, sizeof(what), "copy to '%s'", stream->dead_key);
+		snprintf(what, sizeof(what), "add a dead letter in '%s'", stream->dead_key);
 		reply_fail(&err, r, what);
 		retry_or_leave_pending(loop, j, reply_why(r), &err);
 	} else if (reply_is_text(r))

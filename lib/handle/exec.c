@@ -110,21 +110,21 @@ finish_command(struct runner *runner, struct job *j, int status)
 {
 	bool exited = WIFEXITED(status);
 	int code = exited ? WEXITSTATUS(status) : -1;
-	enum outcome what = OUTCOME_FAILED;
+	enum outcome outcome = OUTCOME_FAILED;
 	struct bytes tail = {0};
 	char word[32];
 
 	child_status_text(status, word);
 	if (code == 0)
-		what = OUTCOME_DONE;
+		outcome = OUTCOME_DONE;
 	else if (runner->stopped || code == 126 || code == 127 || is_stdout_gone(runner->loop))
-		what = OUTCOME_UNDONE;
+		outcome = OUTCOME_UNDONE;
 	else if (code == STATUS_AGAIN && !runner->at_fault)
-		what = OUTCOME_POSTPONED;
+		outcome = OUTCOME_POSTPONED;
 	else if (code == STATUS_DATA && !runner->at_fault)
-		what = OUTCOME_DEAD;
+		outcome = OUTCOME_DEAD;
 	child_tail(&runner->child, &tail);
-	attempt_finish(runner->loop, j, what, runner->at_fault ? "timeout" : word,
+	attempt_finish(runner->loop, j, outcome, runner->at_fault ? "timeout" : word,
 	    (struct slice){tail.p, tail.len});
 	bytes_free(&tail);
 	if (code == 126 || code == 127)

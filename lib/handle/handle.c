@@ -347,7 +347,7 @@ handle_poll_ms(const struct handle_loop *loop)
 static void
 poll_descriptors(struct handle_loop *loop, struct pollfd *p, int ms)
 {
-	nfds_t n = 0, hands;
+	nfds_t n = 0, runner_fds;
 
 	p[n++] = (struct pollfd){.fd = loop->ending ? -1 : loop->plan->stop, .events = POLLIN};
 	p[n++] = (struct pollfd){.fd = loop->plan->worker || loop->ending ? -1 : STDOUT_FILENO};
@@ -359,14 +359,14 @@ poll_descriptors(struct handle_loop *loop, struct pollfd *p, int ms)
 		if (sub_conn(loop->streams[i].sub) != NULL)
 			p[n++] = (struct pollfd){.fd = conn_fd(sub_conn(loop->streams[i].sub)),
 			    .events = conn_events(sub_conn(loop->streams[i].sub))};
-	hands = n;
+	runner_fds = n;
 	n += pool_fill_pollfds(loop, p + n);
 	if (poll(p, n, ms == -1 ? handle_poll_ms(loop) : ms) <= 0) {
 		/* in case the signal handler's write failed */
 		loop->check_children = loop->check_children || ms == -1;
 		return;
 	}
-	pool_read_pollfds(loop, p + hands);
+	pool_read_pollfds(loop, p + runner_fds);
 	if (p[0].revents != 0)
 		end_run(loop, CONSUME_STOPPED);
 	if ((p[1].revents & (POLLERR | POLLHUP)) != 0) {
@@ -409,7 +409,7 @@ is_everything_read(const struct handle_loop *loop)
 }
 
 static void
-check_end_run(struct handle_loop *loop)
+end_run_if_done(struct handle_loop *loop)
 {
 	const struct handle_plan *plan = loop->plan;
 
@@ -453,7 +453,7 @@ run_loop(struct handle_loop *loop)
 	    mem_alloc((4 + loop->plan->n + 3 * loop->plan->runners) * sizeof(*fds));
 	unsigned busy = 0;
 
-	for (check_end_run(loop); !is_handling_over(loop); check_end_run(loop)) {
+	for (end_run_if_done(loop); !is_handling_over(loop); end_run_if_done(loop)) {
 		reopen_connections(loop);
 		wake_due_jobs(loop);
 		lease_restore(loop);
@@ -464,8 +464,8 @@ run_loop(struct handle_loop *loop)
 		deadletter_send(loop);
 		request_entries(loop);
 		if (process_connections(loop) || is_handling_over(loop)) {
-			if (++busy % BUSY ==
-			    0) /* notices signals and children while replies keep coming */
+			/* notices signals and children while replies keep coming */
+			if (++busy % BUSY == 0)
 				poll_descriptors(loop, fds, 0);
 		} else
 			poll_descriptors(loop, fds, -1);

@@ -146,8 +146,8 @@ size_t handle_room(const struct handle_loop *loop);
 /* Claims ready jobs for runners that are free. */
 void attempt_begin_ready(struct handle_loop *loop);
 /* Ends the attempt of a JOB_RUNNING. status and stderr_tail go into a dead letter. */
-void attempt_finish(struct handle_loop *loop, struct job *j, enum outcome what, const char *status,
-    struct slice stderr_tail);
+void attempt_finish(struct handle_loop *loop, struct job *j, enum outcome outcome,
+    const char *status, struct slice stderr_tail);
 /* Acknowledges the jobs in JOB_DONE. */
 void attempt_ack_done(struct handle_loop *loop);
 

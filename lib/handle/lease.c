@@ -11,12 +11,12 @@
 #include "redis/stream.h"
 
 /* ms; the default --claim-idle of other consumers */
-#define RENEW_WITHOUT 60000
+#define DEFAULT_CLAIM_IDLE 60000
 
 static int64_t
 lease_ms(const struct handle_loop *loop)
 {
-	return loop->plan->claim_idle > 0 ? loop->plan->claim_idle : RENEW_WITHOUT;
+	return loop->plan->claim_idle > 0 ? loop->plan->claim_idle : DEFAULT_CLAIM_IDLE;
 }
 
 /* --- lost entries -------------------------------------------------------------------- */
@@ -196,7 +196,7 @@ static void
 on_listed(struct control_request *req, struct reply *r)
 {
 	struct handle_stream *stream = req->arg;
-	struct claim_list mine = {.n = 0}, theirs = {.n = 0};
+	struct claim_list ours = {.n = 0}, foreign = {.n = 0};
 	struct pending e;
 
 	stream->expected -= req->n;
@@ -206,7 +206,7 @@ on_listed(struct control_request *req, struct reply *r)
 	if (r == NULL)
 		return;
 	for (size_t i = 0; i < reply_count(r) && pending_parse(r, i, &e) == 0; i++) {
-		struct claim_list *list = pending_is_ebsub_consumer(e.consumer) ? &mine : &theirs;
+		struct claim_list *list = pending_is_ebsub_consumer(e.consumer) ? &ours : &foreign;
 
 		stream->cursor = e.id;
 		if (jobset_find(&stream->loop->jobs, &stream->queue, e.id) != NULL)
@@ -219,8 +219,8 @@ on_listed(struct control_request *req, struct reply *r)
 			list->attempts[list->n++] = attempts_of_pending(&e);
 		}
 	}
-	claim_listed_entries(stream, &mine, true);
-	claim_listed_entries(stream, &theirs, false);
+	claim_listed_entries(stream, &ours, true);
+	claim_listed_entries(stream, &foreign, false);
 	if (reply_count(r) < req->n)
 		end_listing(stream);
 }

@@ -181,21 +181,21 @@ reject_answer(struct runner *runner, struct slice line)
 static void
 take_worker_answer(struct runner *runner, struct slice line)
 {
-	enum outcome what = is_answer(line, "ok") ? OUTCOME_DONE
-	    : is_answer(line, "retry")            ? OUTCOME_POSTPONED
-	                                          : OUTCOME_DEAD;
+	enum outcome outcome = is_answer(line, "ok") ? OUTCOME_DONE
+	    : is_answer(line, "retry")               ? OUTCOME_POSTPONED
+	                                             : OUTCOME_DEAD;
 	char text[1024];
 
 	if (runner->at_fault)
 		return;
-	if (runner->count == 0 || (what == OUTCOME_DEAD && !is_answer(line, "dead"))) {
+	if (runner->count == 0 || (outcome == OUTCOME_DEAD && !is_answer(line, "dead"))) {
 		reject_answer(runner, line);
 		return;
 	}
 	text[0] = '\0';
-	if (what != OUTCOME_DONE)
+	if (outcome != OUTCOME_DONE)
 		snprintf(text, sizeof(text), "%.*s", (int)line.n, line.p);
-	attempt_finish(runner->loop, pop_unanswered(runner), what, text, none);
+	attempt_finish(runner->loop, pop_unanswered(runner), outcome, text, none);
 	runner->answers++;
 	if (!runner->answered)
 		backoff_reset(&runner->backoff);

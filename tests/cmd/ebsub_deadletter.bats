@@ -71,7 +71,7 @@ two_bury() {
 		run ebsub -e --max-deliveries 1 t -- sh -c '[ $EB_ID = 2-0 ]'
 		assert_equal "$status" 1
 		assert_output --regexp "in '$D:t': .*WRONGTYPE"
-		assert_output --partial "it stays pending"
+		assert_output --partial "the entry stays pending"
 		assert_equal "$(counts t)" "1-0 2"
 		rcli del $D:t >/dev/null
 		run ebsub -e --max-deliveries 1 t -- true
@@ -96,7 +96,7 @@ two_bury() {
 	run ebsub -u "redis://bob:b@127.0.0.1:$REDIS_PORT" -e --max-deliveries 1 t -- false
 	assert_equal "$status" 1
 	assert_output --partial "$D:t"
-	assert_output --partial "it stays pending"
+	assert_output --partial "the entry stays pending"
 	assert_equal "$(counts t)" "2-0 2"
 	rcli acl deluser bob >/dev/null
 }
