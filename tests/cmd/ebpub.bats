@@ -606,7 +606,7 @@ odd_payloads() {
 	run -0 ebpub --unordered a 5
 	assert_output --regexp '^[0-9]+-'
 	assert_equal "$(payloads a)" 5
-	let_replay
+	release_replay
 	run -0 ebpub a 6
 	assert_output --regexp '^[0-9]+-'
 	assert_equal "$(payloads a | xargs)" '5 1 2 3 4 6'

@@ -182,7 +182,7 @@ state() {
 	run -75 ebreplay -v
 	assert_output --partial 'another replay'
 	assert_equal "$(length a)" 0
-	let_replay
+	release_replay
 	run -0 ebreplay
 	assert_equal "$(length a)" 3
 }

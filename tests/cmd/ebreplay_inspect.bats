@@ -217,7 +217,7 @@ own_disk() {
 	hold_replay
 	run -0 ebpub a 301
 	assert_output buffered
-	let_replay
+	release_replay
 	run -0 ebreplay
 	assert_equal "$(payloads a | xargs)" "$(seq 301 | xargs)"
 	for i in 1 2 3; do
@@ -227,7 +227,7 @@ own_disk() {
 	hold_replay
 	run -0 ebpub p 4
 	assert_output buffered
-	let_replay
+	release_replay
 	run -0 ebreplay
 	assert_equal "$(payloads p | xargs)" '1 2 3 4'
 }

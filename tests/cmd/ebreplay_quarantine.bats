@@ -184,7 +184,7 @@ four_aside() {
 	run -75 ebreplay --quarantine retry
 	run -75 ebreplay --quarantine drop --yes
 	run -0 ebreplay --quarantine list
-	let_replay
+	release_replay
 }
 
 # bats test_tags=novalgrind

@@ -31,7 +31,7 @@ through() {
 
 # A replay, without the event that tells of the outage.
 replay_found() {
-	let_replay
+	release_replay
 	rm -f "$B/.outage"
 	run -0 ebreplay -j
 	assert_equal "$(jq -c '[.found, .replayed, .possible_duplicates]' <<<"$output")" "$1"

@@ -179,7 +179,7 @@ END
 {"event_type":"b","payload":2}
 END
 	assert_equal "$(payloads b | xargs)" '1 2'
-	let_replay
+	release_replay
 	run -0 ebreplay
 	assert_equal "$(payloads a | xargs)" '1 2 3'
 }

@@ -1,7 +1,7 @@
-# buffer.bash: what the tests of the buffer and of its two commands share. Loaded after helper.bash.
+# buffer.bash: helpers for the tests of the buffer, ebpub and ebreplay. Loaded after helper.bash.
 #
-# The commands reach the file's server through a symlink of the test's own: `down` and `up` take Redis
-# away and bring it back in no time, and the target stays the same.
+# The commands reach the file's server through a symlink of the test. `down` removes it, which makes Redis unreachable
+# at once; `up` restores it. The buffer's target stays the same.
 #
 # shellcheck shell=bash disable=SC2016
 
@@ -21,7 +21,7 @@ buffer_setup() {
 up() { ln -sfn "$REDIS_SOCK" "$EB_TMP/r"; }
 down() { rm -f "$EB_TMP/r"; }
 
-# values TYPE N: of each entry in the stream, the Nth item: 0 event_type's name, 1 its value, 3 the payload, ...
+# values TYPE N: prints the Nth item of each entry in the stream: 0 is the word event_type, 1 its value, 3 the payload, ...
 values() {
 	rcli --json xrange "$S:$1" - + | jq -r ".[][1][$2]"
 }
@@ -30,35 +30,36 @@ payloads() { values "$1" 3; }
 event_ids() { values "$1" 13; }
 length() { rcli xlen "$S:$1"; }
 
-# The buffer's lines, oldest first.
+# Prints the buffer's lines, oldest first.
 lines() { cat "$B"/*.jsonl; }
 
-# buffered TYPE FROM TO: so many events in the buffer, payloads FROM to TO.
+# buffered TYPE FROM TO: puts events with the payloads FROM to TO into the buffer.
 buffered() {
 	down
 	seq "$2" "$3" | ebpub -q "$1"
 	up
 }
 
-# plain TYPE PAYLOAD BUFFERED_AT: a line as a plain writer has it.
+# plain TYPE PAYLOAD BUFFERED_AT: prints a line as a plain writer writes it.
 plain() {
 	jq -nc --arg t "$1" --arg p "$2" --arg at "$3" \
 		'{event_type: $t, message: {event_type: $t, payload: $p, trace_id: null, timestamp: $at, source: "s"}, buffered_at: $at}'
 }
 
-# A line of ebpub -J, all of its event of TYPE a given: equal ID PAYLOAD
+# equal ID PAYLOAD: prints an event of type a for ebpub -J with all fields given, so that two with the same arguments
+# are equal in every field.
 equal() {
 	printf '{"event_type":"a","event_id":"%s","payload":%s,"correlation_id":"c","timestamp":"2026-01-02T03:04:05.000000Z","source":"s"}\n' "$1" "$2"
 }
 
-# executed TYPE N: the Nth line in doubt is executed now, as from a connection that hung.
+# executed TYPE N: adds the entry of the Nth in-doubt line, as a late execution of its XADD would.
 executed() {
 	local kv
 	mapfile -t kv < <(grep -h '"doubt":' "$B"/*.jsonl | sed -n "$2p" | jq -r '.message | to_entries[] | .key, .value')
 	rcli xadd "$S:$1" '*' "${kv[@]}" >/dev/null
 }
 
-# Holds the replay lock until the end of the test, so that nobody drains.
+# Holds the replay lock until the end of the test, so that no command drains.
 hold_replay() {
 	mkdir -p "$B"
 	chmod 700 "$B"
@@ -67,13 +68,13 @@ hold_replay() {
 	wait_for "! flock -n '$B/.replay' true"
 }
 
-# The holder is flock's child: it has the lock for as long as it lives.
-let_replay() {
+# Releases it. flock's child inherited the lock and holds it until it exits.
+release_replay() {
 	pkill -KILL -P "${BG[holder]}" || :
 	wait_for "flock -n '$B/.replay' true"
 }
 
-# feed NAME COMMAND...: like bg, reading a fifo that is descriptor 8 here; `exec 8>&-` ends it.
+# feed NAME COMMAND...: like bg, with stdin from a fifo that is open here as descriptor 8; `exec 8>&-` ends the input.
 feed() {
 	local name=$1
 	shift

@@ -1,15 +1,15 @@
-# chaos.bash: what the tests of the heavy promises share (load after helper).
+# chaos.bash: helpers for the tests that compare accepted events with the streams. Loaded after helper.bash.
 #
-#   numbered P FROM TO   payloads {"p":P,"n":N}, one a line
-#   ledger P FROM TO     the same for the ledger (faults/ledger.py), as accepted
-#   judge KEY...         $LEDGER against these streams; prints the counts
-#   redis_hide, redis_show    the server cannot be reached; it runs on untouched
+#   numbered P FROM TO   prints the payloads {"p":P,"n":N}, one a line
+#   ledger P FROM TO     adds these events to the ledger (fault/ledger.py) as accepted
+#   judge TYPE...        compares $LEDGER with these types' streams; prints the counts
+#   redis_hide, redis_show    make the running server unreachable and reachable again
 #
 # shellcheck shell=bash disable=SC2034
 
 LEDGER=$EB_TMP/ledger
 
-# The seed of all that is random here; give EB_SEED to have a run again.
+# The seed of all random choices; EB_SEED=N repeats a run.
 SEED=${EB_SEED:-$((${EPOCHREALTIME/./} % 30000))}
 RANDOM=$SEED
 
@@ -31,13 +31,12 @@ judge() {
 redis_hide() { mv "$REDIS_SOCK" "$REDIS_SOCK.away"; }
 redis_show() { [ ! -e "$REDIS_SOCK.away" ] || mv "$REDIS_SOCK.away" "$REDIS_SOCK"; }
 
-# One-shot: publishes {"p":P,"n":N} as TYPE; in the ledger when accepted.
-# shot TYPE P N [OPTION...]
+# shot TYPE P N [OPTION...]: publishes {"p":P,"n":N} with an ebpub of its own; adds the event to the ledger when accepted.
 shot() {
 	local type=$1 p=$2 n=$3 rc=0
 	shift 3
 	timeout 60 ebpub -q --maxlen 0 "$@" "$type" "{\"p\":$p,\"n\":$n}" 2>>"$EB_TMP/shots.err" || rc=$?
-	# 0, and whatever says with another status that it is in the buffer
+	# 75 and 77 also mean that the event is in the buffer.
 	case $rc in
 	0 | 75 | 77) echo "$p $n" >>"$LEDGER" ;;
 	74) ;;
@@ -46,7 +45,7 @@ shot() {
 	return $rc
 }
 
-# No segment is left at the top of the buffer.
+# Fails when a segment, or a file in quarantine, is left in the buffer.
 no_segments() {
 	local left
 	left=$(find "$EB_BUFFER_DIR" -maxdepth 1 -name '*.jsonl*')

@@ -1,12 +1,12 @@
-# handle.bash: what the tests of ebsub -- COMMAND share (load after helper).
+# handle.bash: helpers for the tests of ebsub -- COMMAND. Loaded after helper.bash.
 #
-#   handle_setup            a server with nothing in it, $LOG an empty file that commands write to
-#   add TYPE FROM TO        entries FROM-0 to TO-0, their number as payload
-#   pending TYPE            how many are pending
-#   counts TYPE             "ID COUNT" of each that is pending, a line each
-#   dead FIELD              dead_FIELD of all dead letters of t, in one line
-#   proxy MODE ARGUMENT     $PROXY leads to the server through it (proxy.py)
-#   ticks NAME              the processor time, in hundredths of a second, of a process of bg
+#   handle_setup            empties the server; $LOG is an empty file for the commands to write to
+#   add TYPE FROM TO        adds entries FROM-0 to TO-0 with their number as payload
+#   pending TYPE            prints the number of pending entries
+#   counts TYPE             prints "ID COUNT" for each pending entry, one a line
+#   dead FIELD              prints dead_FIELD of all dead letters of type t, in one line
+#   proxy MODE ARGUMENT     starts proxy.py; $PROXY is its URL
+#   ticks NAME              prints the CPU time of a process of bg, in hundredths of a second
 #
 # shellcheck shell=bash disable=SC2034,SC2154
 

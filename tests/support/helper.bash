@@ -1,17 +1,17 @@
-# helper.bash: what every .bats file stands on.  `load ../support/helper` at its top gives
+# helper.bash: loaded by every .bats file (`load ../support/helper`). It sets
 #
 #   TOP BIN PROBE      the tree, the commands (in PATH too), the C test programs
-#   EB_REDIS_URL       the file's server, once redis_start has run; before that
-#                      a socket that does not exist: no test meets a real server
-#   EB_BUFFER_DIR      one directory per test, not yet there
-#   EB_SANITIZE        set when the sanitizers look on: smaller numbers will do
+#   EB_REDIS_URL       the file's private server, once redis_start has run; before that
+#                      a socket that does not exist, so that no test uses a real server
+#   EB_BUFFER_DIR      a directory for each test, which does not exist yet
+#   EB_SANITIZE        set under sanitizers and valgrind: use smaller numbers
 #
 # and a clean environment: no EB_*, no XDG_*, own HOME, LC_ALL=C, TZ=UTC.
 # Servers and processes started with the functions below are killed at the end of
-# the file or the test. A file with a teardown or teardown_file of its own calls
+# the file or the test. A file that defines teardown or teardown_file calls
 # eb_teardown or eb_teardown_file in it.
 #
-# shellcheck shell=bash disable=SC2034  # the variables are for those who load us
+# shellcheck shell=bash disable=SC2034  # the .bats files use the variables
 
 bats_require_minimum_version 1.7.0
 BATS_LIB_PATH=${BATS_LIB_PATH:+$BATS_LIB_PATH:}/usr/lib/bats:/usr/local/lib/bats
@@ -49,7 +49,7 @@ eb_environment() {
 	declare -gA BG=()
 }
 
-# Skips the test unless all these commands are here.
+# Skips the test unless all these commands exist.
 need() {
 	local c
 	for c; do
@@ -61,9 +61,9 @@ need_root() {
 	[ "$(id -u)" = 0 ] || skip "needs root"
 }
 
-# clock_at OFFSET COMMAND...: for 20 s at most, its clock off by so much, the monotonic one as it
-# is. faketime(1) itself fails when one that was killed had its process number and left
-# its semaphore in /dev/shm; its library takes that over.
+# clock_at OFFSET COMMAND...: runs COMMAND, for 20 s at most, with its wall clock shifted by OFFSET; the
+# monotonic clock is unchanged. Preloads the library, because faketime(1) fails on a semaphore in /dev/shm
+# that a killed process with the same pid left.
 clock_at() {
 	# shellcheck disable=SC2016  # the loader expands $LIB
 	timeout 20 env LD_PRELOAD='/usr/$LIB/faketime/libfaketime.so.1' FAKETIME="$1" \
@@ -76,7 +76,7 @@ need_clock() {
 
 # --- one private server for each file -------------------------------------------
 
-# The server's program: $EB_SERVER, else redis-server, else valkey-server.
+# Prints the server's program: $EB_SERVER, else redis-server, else valkey-server.
 redis_program() {
 	local s
 	for s in "$EB_SERVER" redis-server valkey-server; do
@@ -90,9 +90,9 @@ redis_cli_program() {
 	command -v redis-cli || command -v valkey-cli
 }
 
-# redis_start [--option value ...]: on a unix socket only, nothing persistent
-# unless the options say so. A server that runs already is stopped first; its
-# directory (appendonly file, dump) stays, so that this is also how to come back.
+# redis_start [--option value ...]: starts the server on a unix socket only, without
+# persistence unless the options ask for it. A running server is stopped first. Its
+# directory (append-only file, dump) stays, so this also restarts with other options.
 redis_start() {
 	redis_stop
 	mkdir -p "$REDIS_DIR"
@@ -103,13 +103,13 @@ redis_start() {
 	redis_run
 }
 
-# The same, and on a free port of 127.0.0.1 too: REDIS_PORT, "redis://127.0.0.1:$REDIS_PORT".
+# The same, listening on a free port of 127.0.0.1 too: "redis://127.0.0.1:$REDIS_PORT".
 redis_start_tcp() {
 	local try
 	redis_stop
 	mkdir -p "$REDIS_DIR"
 	for try in 1 2 3 4 5 6 7 8 9 10; do
-		# Below the ephemeral range, so that no client's port is hit.
+		# Below the ephemeral range, where no client's port can be.
 		REDIS_PORT=$((10000 + (RANDOM * 32768 + RANDOM) % 20000))
 		printf '%s\0' --port $REDIS_PORT --bind 127.0.0.1 "$@" >"$REDIS_DIR/args"
 		if redis_run 2>/dev/null; then
@@ -122,7 +122,7 @@ redis_start_tcp() {
 	return 1
 }
 
-# Starts the server again as it was started last (after redis_kill or redis_stop).
+# Starts the server with the options of the last start (after redis_kill or redis_stop).
 redis_restart() {
 	redis_stop
 	redis_run
@@ -132,8 +132,8 @@ redis_run() {
 	local args
 	mapfile -d '' args <"$REDIS_DIR/args"
 	rm -f "$REDIS_SOCK"
-	# bats waits for all who hold 3 and 4: a server must not. Unless appendfsync is always, a
-	# server on a busy disk answers before it writes, and forgets that when it is killed.
+	# Descriptors 3 and 4 are closed because bats waits for every process that holds them. Without
+	# appendfsync always a server on a busy disk replies before it writes, and loses that when killed.
 	"$(redis_program)" --unixsocket "$REDIS_SOCK" --unixsocketperm 777 --dir "$REDIS_DIR" \
 		--daemonize no --save '' --appendonly no --appendfsync always --logfile "$REDIS_DIR/log" \
 		"${args[@]}" </dev/null >/dev/null 2>"$REDIS_DIR/stderr" 3>&- 4>&- &
@@ -142,7 +142,7 @@ redis_run() {
 	redis_wait
 }
 
-# Until it answers, AOF loaded; fails when it died.
+# Waits until the server replies, with its append-only file loaded; fails when it exited.
 redis_wait() {
 	local i
 	for ((i = 0; i < 1500; i++)); do
@@ -178,13 +178,13 @@ redis_gone() {
 	rm -f "$REDIS_DIR/pid"
 }
 
-redis_stop() {		# in good order
+redis_stop() {		# SIGTERM
 	redis_signal CONT || :
 	redis_signal TERM || return 0
 	redis_gone
 }
 
-redis_kill() {		# as a crash would
+redis_kill() {		# SIGKILL, as a crash
 	redis_signal KILL || return 0
 	redis_gone
 }
@@ -202,7 +202,7 @@ redis_flush() {
 
 # --- processes and waiting --------------------------------------------------------
 
-# wait_for CONDITION [SECONDS]: runs the words as shell until they succeed.
+# wait_for CONDITION [SECONDS]: evaluates CONDITION as shell until it succeeds; fails after SECONDS (20).
 wait_for() {
 	local end=$((${EPOCHREALTIME/./} + ${2:-20} * 1000000))
 	until eval "$1" >/dev/null 2>&1; do
@@ -214,8 +214,8 @@ wait_for() {
 	done
 }
 
-# bg NAME COMMAND...: in the background, stdout and stderr in $BATS_TEST_TMPDIR/NAME.out
-# and NAME.err, its pid in BG_PID and ${BG[NAME]}. Killed at the end of the test.
+# bg NAME COMMAND...: runs COMMAND in the background, with stdout and stderr in $BATS_TEST_TMPDIR/NAME.out
+# and NAME.err, and its pid in BG_PID and ${BG[NAME]}. It is killed at the end of the test.
 bg() {
 	local name=$1
 	shift
@@ -224,7 +224,7 @@ bg() {
 	BG[$name]=$BG_PID
 }
 
-# bg_wait NAME [SECONDS]: its exit status is in $status, as with run.
+# bg_wait NAME [SECONDS]: waits for its end; its exit status is in $status, as with run.
 bg_wait() {
 	local pid=${BG[$1]}
 	wait_for "! kill -0 $pid" "${2:-30}" || return 1
@@ -233,16 +233,16 @@ bg_wait() {
 	unset "BG[$1]"
 }
 
-# peak_rss FILE COMMAND...: its peak resident size in KiB goes to FILE.
+# peak_rss FILE COMMAND...: writes COMMAND's peak resident size in KiB to FILE.
 peak_rss() {
 	local file=$1
 	shift
 	command time -q -f %M -o "$file" "$@"
 }
 
-# --- the end ------------------------------------------------------------------
+# --- teardown -----------------------------------------------------------------
 
-# Of a test that failed: what its background processes were at.
+# Prints the state and last messages of the background processes of a failed test.
 bg_report() {
 	local n
 	for n in "${!BG[@]}"; do
@@ -251,8 +251,8 @@ bg_report() {
 	done
 }
 
-# Every child still there, except bats' own clock (killer_pid is bats' variable): one
-# that kept descriptor 3 would make bats wait for it for ever.
+# Kills all remaining children, because bats waits for any that holds descriptor 3. Leaves
+# bats' own timer alone (killer_pid is bats' variable).
 eb_teardown() {
 	local p
 	[ -n "${BATS_TEST_COMPLETED:-}" ] || bg_report

@@ -1,16 +1,18 @@
-# matrix.bash: one state of the server, or of what stands in its place, met by all six commands at once.
-# Loaded after helper and chaos.
+# matrix.bash: runs all six commands at once against one state of the server, or against a peer in its place.
+# Loaded after helper.bash and chaos.bash.
 #
 #   row NAME ENTER HEAL PUB REPLAY SUB STAT HEALTH FOLLOW [GROUP]
 #
-# ENTER and HEAL are shell. PUB to HEALTH are what each command must end with, in time: "STATUS REGEXP", the regexp
-# looked for in all that it printed. So is GROUP, for an ebgroup that looks at the follower's group; without it, it must
-# end as ebsub does. FOLLOW is for an ebsub that follows since before: "on" when it goes on and gets
-# everything, "none" when it is of no interest, else "STATUS REGEXP". After HEAL every event is in its stream once and in order, given to each group, and neither
-# buffer nor quarantine holds anything. rows_done fails when a row did. A regexp "-" stands for whatever was printed.
+# ENTER and HEAL are shell code that enters and leaves the state. PUB to HEALTH give the expected end of each command:
+# "STATUS REGEXP", with REGEXP matched against all of its output ("-" accepts any output). GROUP is the same for an
+# ebgroup on the follower's group; its default is SUB. FOLLOW is for an ebsub that follows from before ENTER: "on" when
+# it must go on and get every event, "none" when it is not checked, else "STATUS REGEXP". The six commands must end in time.
 #
-# ebpub has an empty buffer, so that it meets the server itself, ebreplay one with three events. All reach the server
-# by $TARGET, else through the symlink $EB_TMP/r (aim, miss), and wait for 0.3 s, or $WAIT.
+# After HEAL every event must be in its stream once and in order and be delivered to each group, and buffer and
+# quarantine must be empty. rows_done fails when a row failed.
+#
+# ebpub has an empty buffer, so that it connects to the server; ebreplay has one with three events. All use $TARGET,
+# by default the symlink $EB_TMP/r (aim, miss), and a time-out of $WAIT seconds, by default 0.3.
 #
 # shellcheck shell=bash disable=SC2034,SC2119,SC2120
 
@@ -26,7 +28,7 @@ complain() {
 	BAD_ROWS+="$NAME: $*"$'\n'
 }
 
-# Three events for this target; made once, copied for each row.
+# Gives ebreplay a buffer with three events for this target; built once, copied for each row.
 fill_buffer() {
 	local full=$EB_TMP/full.${EB_REDIS_URL//[^a-z0-9]/_}
 	if [ ! -d "$full" ]; then
@@ -47,22 +49,22 @@ prepare() {
 	wait_for "rcli client list | grep -q 'cmd=xreadgroup.*'" || complain "no follower: $(<"$EB_TMP/follower.err")"
 }
 
-# meet WHICH COMMAND...
-meet() {
+# run_one WHICH COMMAND...: keeps the command's output and status as WHICH.
+run_one() {
 	local which=$1 rc=0
 	shift
 	timeout 20 "$@" >"$AT/$which.out" 2>&1 || rc=$?
 	echo $rc >"$AT/$which.status"
 }
 
-meet_all() {
+run_all() {
 	local pids=() p began=${EPOCHREALTIME/./}
-	meet pub ebpub -t "${WAIT:-0.3}" --maxlen 0 -b "$AT/pub" m "${PAYLOAD:-{\"p\":2,\"n\":1\}}" 3>&- 4>&- & pids+=($!)
-	meet replay ebreplay -t "${WAIT:-0.3}" -b "$AT/replay" 3>&- 4>&- & pids+=($!)
-	meet sub ebsub -t "${WAIT:-0.3}" -e -g once --payload m 3>&- 4>&- & pids+=($!)
-	meet group ebgroup -t "${WAIT:-0.3}" -g follow consumers m 3>&- 4>&- & pids+=($!)
-	meet stat ebstat -t "${WAIT:-0.3}" -b "$AT/none" 3>&- 4>&- & pids+=($!)
-	meet health ebhealth -t "${WAIT:-0.3}" -b "$AT/none" 3>&- 4>&- & pids+=($!)
+	run_one pub ebpub -t "${WAIT:-0.3}" --maxlen 0 -b "$AT/pub" m "${PAYLOAD:-{\"p\":2,\"n\":1\}}" 3>&- 4>&- & pids+=($!)
+	run_one replay ebreplay -t "${WAIT:-0.3}" -b "$AT/replay" 3>&- 4>&- & pids+=($!)
+	run_one sub ebsub -t "${WAIT:-0.3}" -e -g once --payload m 3>&- 4>&- & pids+=($!)
+	run_one group ebgroup -t "${WAIT:-0.3}" -g follow consumers m 3>&- 4>&- & pids+=($!)
+	run_one stat ebstat -t "${WAIT:-0.3}" -b "$AT/none" 3>&- 4>&- & pids+=($!)
+	run_one health ebhealth -t "${WAIT:-0.3}" -b "$AT/none" 3>&- 4>&- & pids+=($!)
 	for p in "${pids[@]}"; do
 		wait "$p"
 	done
@@ -70,15 +72,15 @@ meet_all() {
 	[ $began -lt 6000 ] || complain "took $began ms"
 }
 
-# said WHICH "STATUS REGEXP"
-said() {
+# check_one WHICH "STATUS REGEXP": checks the status and output of one command.
+check_one() {
 	local status=${2%% *} regexp=${2#* } got
 	got=$(<"$AT/$1.status")
 	[ "$got" = "$status" ] || complain "$1: status $got, not $status: $(tail -3 "$AT/$1.out")"
 	[ "$regexp" = - ] || grep -qE -e "$regexp" "$AT/$1.out" || complain "$1: no '$regexp' in: $(tail -3 "$AT/$1.out")"
 }
 
-follower_said() {
+check_follower() {
 	if [ "$1" = on ]; then
 		wait_for "[ \$(grep -c '\"p\"' '$EB_TMP/follower.out') -ge 4 ]" 15 ||
 			complain "follower: got $(grep -c '"p"' "$EB_TMP/follower.out"): $(tail -3 "$EB_TMP/follower.err")"
@@ -90,11 +92,11 @@ follower_said() {
 	bg_wait follower 15 || { complain "follower goes on"; return; }
 	echo "$status" >"$AT/follower.status"
 	cat "$EB_TMP/follower.out" "$EB_TMP/follower.err" >"$AT/follower.out"
-	said follower "$1"
+	check_one follower "$1"
 }
 
-# All is well again.
-all_there() {
+# Checks, with the server healed, that all events arrive and nothing is left over.
+check_all_delivered() {
 	local b rc left
 	ledger 1 1 3
 	! grep -qE '^(buffered|[0-9]+-[0-9]+)$' "$AT/pub.out" || ledger 2 1 1
@@ -118,21 +120,21 @@ row() {
 	ROWS=$((ROWS + 1))
 	prepare
 	eval "$2" >/dev/null
-	meet_all
-	said pub "$4"
-	said replay "$5"
-	said sub "$6"
-	said group "${10-$6}"
-	said stat "$7"
-	said health "$8"
+	run_all
+	check_one pub "$4"
+	check_one replay "$5"
+	check_one sub "$6"
+	check_one group "${10-$6}"
+	check_one stat "$7"
+	check_one health "$8"
 	case $9 in
 	on) ;;
 	none) kill -KILL "${BG[follower]}" ;;
-	*) follower_said "$9" ;;
+	*) check_follower "$9" ;;
 	esac
 	eval "$3" >/dev/null
-	all_there
-	[ "$9" != on ] || follower_said on
+	check_all_delivered
+	[ "$9" != on ] || check_follower on
 }
 
 rows_done() {

@@ -1,21 +1,26 @@
 #!/usr/bin/env python3
-"""peer.py LISTEN SERVER MODE [WORD]: what may stand where Redis should, on the unix socket LISTEN.
+"""peer.py LISTEN SERVER MODE [WORD]: a misbehaving server on the unix socket LISTEN.
 
-  silent    takes everything, says nothing
-  dribble   a byte each half second of a reply without end
-  garbage   bytes that are no protocol
-  http      what a web server says to a bad request
+These modes do not speak the Redis protocol:
+
+  silent    reads everything, sends nothing
+  dribble   sends one byte each half second of a reply without end
+  garbage   sends bytes that are not RESP
+  http      sends an HTTP error response
   bulk      announces a string of 999999999 bytes
-  multi     announces 999999999 replies
-  close     closes at once
-  extra     Redis at SERVER, and one reply more behind each of its answers
-  extra-to  the same only behind the answer to the request with WORD in it
-  cut       Redis at SERVER, but the connection ends at the first request with WORD in it
-  unanswered  the same, when it has been executed
-  other     Redis at SERVER, but requests with WORD in them are answered with +OK, each time
-  refuse    Redis at SERVER, but each command with WORD in it is not executed: the answer is -TEXT (peer.py ... refuse WORD TEXT)
-  refuse-once   the same for the first such command only
-  refuse-first  the same for all such commands of the first connection
+  multi     announces an array of 999999999 replies
+  close     closes the connection at once
+
+These relay to the Redis at SERVER:
+
+  extra       sends an extra reply after each of its replies
+  extra-to    sends an extra reply after the reply to a request that contains WORD
+  cut         closes the connection at the first request that contains WORD, before it is executed
+  unanswered  closes the connection after such a request has been executed, before its reply
+  other       replaces the reply to each request that contains WORD by +OK
+  refuse      does not execute commands that contain WORD, replies -TEXT (peer.py ... refuse WORD TEXT)
+  refuse-once   does that for the first such command only
+  refuse-first  does that for all such commands of the first connection
 """
 import os
 import select
@@ -26,7 +31,7 @@ import time
 
 listen, server, mode = sys.argv[1:4]
 word = (sys.argv[4] if len(sys.argv) > 4 else "").encode()
-WORDS = {
+REPLIES = {
     "garbage": b"\x00\xff\xfe?\r\n%%%\r\n" * 50,
     "http": b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
     "bulk": b"$999999999\r\n" + b"x" * 5000,
@@ -34,11 +39,11 @@ WORDS = {
 }
 
 
-def say(client):
-    """One of those that are no Redis."""
+def send_nonsense(client):
+    """Serves a mode that does not speak the Redis protocol."""
     client.recv(65536)
-    if mode in WORDS:
-        client.sendall(WORDS[mode])
+    if mode in REPLIES:
+        client.sendall(REPLIES[mode])
     for i in range(40):
         if mode == "dribble":
             client.sendall(b"$9999\r\n"[i:i + 1] or b"x")
@@ -67,8 +72,8 @@ def relay(client):
                 client.sendall(data + (b"+EXTRA\r\n" if marked and mode.startswith("extra") else b""))
 
 
-def command(stream):
-    """The bytes of one command, as clients send it: an array of strings."""
+def read_command(stream):
+    """Returns the bytes of one command, which clients send as an array of strings."""
     head = stream.readline()
     words = int(head[1:]) if head else 0
     for _ in range(words):
@@ -77,33 +82,33 @@ def command(stream):
     return head
 
 
-def answer(stream):
+def read_reply(stream):
     line = stream.readline()
     if line[:1] == b"$" and int(line[1:]) >= 0:
         return line + stream.read(int(line[1:]) + 2)
     if line[:1] == b"*":
-        return line + b"".join(answer(stream) for _ in range(int(line[1:])))
+        return line + b"".join(read_reply(stream) for _ in range(int(line[1:])))
     return line
 
 
-once = threading.Lock()		# taken for good by the first
+once = threading.Lock()		# acquired once, never released
 
 
 def refuse(client, text):
-    """Command by command, so that it is known which answer belongs to which."""
+    """Relays command by command, so that each reply is matched to its command."""
     upstream = socket.socket(socket.AF_UNIX)
     upstream.connect(server)
-    asked, told = client.makefile("rb"), upstream.makefile("rb")
+    requests, replies = client.makefile("rb"), upstream.makefile("rb")
     first = mode == "refuse-first" and once.acquire(blocking=False)
     while True:
-        request = command(asked)
+        request = read_command(requests)
         if not request:
             return
         if word in request and (mode == "refuse" or first or mode == "refuse-once" and once.acquire(blocking=False)):
             client.sendall(b"-" + text.encode() + b"\r\n")
             continue
         upstream.sendall(request)
-        client.sendall(answer(told))
+        client.sendall(read_reply(replies))
 
 
 def serve(client):
@@ -113,7 +118,7 @@ def serve(client):
         elif mode.startswith("refuse"):
             refuse(client, sys.argv[5])
         elif mode != "close":
-            say(client)
+            send_nonsense(client)
     except OSError:
         pass
     client.close()

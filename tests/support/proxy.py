@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""proxy.py LISTEN SERVER MODE ARGUMENT: between the unix sockets LISTEN and SERVER.
+"""proxy.py LISTEN SERVER MODE ARGUMENT: relays between the unix sockets LISTEN and SERVER.
 
-  late SECONDS   each piece of an answer that much later
-  cut WORD       the connection ends at the first request with WORD in it
-  once WORD=SHELL  before the first request with WORD in it goes on, SHELL is run
-  hold WORD      a request with WORD in it, and what is behind it, waits until there is a file LISTEN.go; says "held" then
+  late SECONDS     delays each piece of a reply
+  cut WORD         closes the connection at the first request that contains WORD
+  once WORD=SHELL  runs SHELL before it forwards the first request that contains WORD
+  hold WORD        prints "held" and holds a request that contains WORD, and all that follow, until the file LISTEN.go exists
 """
 import os
 import socket
@@ -16,7 +16,7 @@ import time
 listen, server, mode, argument = sys.argv[1:]
 
 
-def pump(source, sink, keep):
+def relay(source, sink, keep):
     try:
         while True:
             data = source.recv(65536)
@@ -62,7 +62,7 @@ def main():
         upstream = socket.socket(socket.AF_UNIX)
         upstream.connect(server)
         for words in ((client, upstream, request), (upstream, client, answer)):
-            threading.Thread(target=pump, args=words, daemon=True).start()
+            threading.Thread(target=relay, args=words, daemon=True).start()
 
 
 if __name__ == "__main__":
