@@ -26,9 +26,9 @@ struct consume_loop {
 	struct pollfd *fds;
 	/* poll(2) reports when the sink's reader is gone */
 	bool is_pipe;
-	size_t current;     /* in_turn: the subscription that is read now */
-	size_t next_to_ask; /* the subscription that may request first */
-	bool ending;        /* no more requests are sent */
+	size_t current;  /* in_turn: the subscription that is read now */
+	size_t next_sub; /* the subscription that may request first */
+	bool ending;     /* no more requests are sent */
 	enum consume_end end;
 	struct err err; /* for CONSUME_FAILED */
 	int64_t last_event;
@@ -54,7 +54,7 @@ fail_loop(struct consume_loop *loop, const struct err *err)
 	loop->err = *err;
 }
 
-/* --- outages ------------------------------------------------------------------- */
+/* --- outages ------------------------------------------------------------------------- */
 
 static void
 lose_sub(struct consume_loop *loop, size_t i, enum conn_why why, const struct err *err)
@@ -105,7 +105,7 @@ open_subs(struct consume_loop *loop)
 			fail_loop(loop, &err);
 }
 
-/* --- asking ------------------------------------------------------------------------ */
+/* --- requests ------------------------------------------------------------------------ */
 
 static int64_t
 consume_idle_left(const struct consume_loop *loop)
@@ -170,7 +170,7 @@ close_at_end(struct consume_loop *loop, size_t i)
 static bool
 request_batches(struct consume_loop *loop)
 {
-	size_t idle = 0, many, first = loop->next_to_ask;
+	size_t idle = 0, many, first = loop->next_sub;
 	bool closed = false;
 
 	for (size_t i = 0; i < loop->c->n; i++)
@@ -188,12 +188,12 @@ request_batches(struct consume_loop *loop)
 			continue;
 		sub_request(loop->c->subs[i], many, choose_block_ms(loop, loop->c->subs[i]));
 		idle--;
-		loop->next_to_ask = (i + 1) % loop->c->n;
+		loop->next_sub = (i + 1) % loop->c->n;
 	}
 	return closed;
 }
 
-/* --- batches --------------------------------------------------------------------------- */
+/* --- batches ------------------------------------------------------------------------- */
 
 struct consume_batch {
 	struct sink *sink;
@@ -263,7 +263,7 @@ process_subs(struct consume_loop *loop)
 	return some;
 }
 
-/* --- the loop ---------------------------------------------------------------------------- */
+/* --- the loop ------------------------------------------------------------------------ */
 
 static int
 consume_poll_ms(const struct consume_loop *loop)

@@ -132,22 +132,23 @@ static int
 ensure_group(struct subscription *sub, enum conn_why *why, struct err *err)
 {
 	char start[ID_SIZE];
-	bool made, fresh;
+	bool created, new_stream;
 
 	format_group_start(sub, start);
-	if (group_ensure(sub->conn, sub->key, sub->group, start, &made, &fresh, why, err) == -1)
+	if (group_ensure(sub->conn, sub->key, sub->group, start, &created, &new_stream, why, err) ==
+	    -1)
 		return -1;
 	sub->create_why = *why;
 	if (*why != CONN_OK)
 		sub->create_err = *err;
-	sub->group_recreations += made && sub->opened;
-	if (made && sub->opened)
+	sub->group_recreations += created && sub->opened;
+	if (created && sub->opened)
 		sub_notef(sub, SUB_WARNING, "group '%s' had vanished; created again at %s",
 		    sub->group, start);
-	if (!made && !sub->opened && sub->plan->from_given)
+	if (!created && !sub->opened && sub->plan->from_given)
 		sub_notef(sub, SUB_WARNING, "--from has no effect: group '%s' already exists",
 		    sub->group);
-	if (fresh && !sub->opened)
+	if (new_stream && !sub->opened)
 		sub_notef(sub, SUB_INFO, "stream '%s' is new: nothing has been published to it yet",
 		    sub->key);
 	if (!sub->opened) {
@@ -216,7 +217,7 @@ sub_open(struct subscription *sub, enum conn_why *why, struct err *err)
 	return 0;
 }
 
-/* --- requests --------------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------------------ */
 
 static void
 put_xread(struct subscription *sub, const char *id, int64_t block_ms)
@@ -293,7 +294,7 @@ sub_requested(const struct subscription *sub)
 	return sub->requested + sub->prefetch_requested;
 }
 
-/* --- replies ------------------------------------------------------------------------ */
+/* --- replies ------------------------------------------------------------------------- */
 
 static int
 fail_connection(struct subscription *sub, enum conn_why why, enum conn_why *out)
@@ -375,7 +376,7 @@ take_read_reply(struct subscription *sub, struct reply *r, enum conn_why *why, s
 }
 
 static int
-take_ack_reply(struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err)
+take_xack_reply(struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err)
 {
 	enum conn_why cause = reply_why(r);
 	char what[600];
@@ -409,7 +410,7 @@ dispatch_reply(struct subscription *sub, struct reply *r, enum conn_why *why, st
 	}
 	sub->prefetching = false;
 	if (sub->acks_in_flight > 0)
-		return take_ack_reply(sub, r, why, err);
+		return take_xack_reply(sub, r, why, err);
 	if (sub->batch.entries == NULL)
 		return take_read_reply(sub, r, why, err);
 	sub->batch.counts = r;
@@ -433,7 +434,7 @@ sub_process(struct subscription *sub, enum conn_why *why, struct err *err)
 	return fail_connection(sub, conn_why(sub->conn), why);
 }
 
-/* --- the batch -------------------------------------------------------------------- */
+/* --- the batch ----------------------------------------------------------------------- */
 
 const struct sub_batch *
 sub_batch(const struct subscription *sub)
@@ -469,7 +470,7 @@ sub_take_reply(struct subscription *sub)
 	return r;
 }
 
-/* --- state ---------------------------------------------------------------------- */
+/* --- state --------------------------------------------------------------------------- */
 
 enum sub_state
 sub_state(const struct subscription *sub)

@@ -15,11 +15,11 @@
 #include "handle/handle_int.h"
 
 #define GRACE 5000  /* ms between SIGTERM and SIGKILL */
-#define ADAPT_MS 20 /* ms; the window is twice what the worker answers in that time */
-#define INFLIGHT_FIRST 16
-#define INFLIGHT_LEAST 2
-#define UNWRITTEN_MAX \
-	(1 << 20)       /* bytes not yet written; a worker with more gets no further event */
+#define ADAPT_MS 20 /* the window is twice what the worker answers in that time */
+#define WINDOW_FIRST 16
+#define WINDOW_LEAST 2
+/* bytes not yet written; a worker with more gets no further event */
+#define UNWRITTEN_MAX (1 << 20)
 #define ANSWER_MAX 4096 /* bytes of an answer line */
 
 static const struct slice none;
@@ -37,7 +37,7 @@ worker_spawn(struct runner *runner, struct err *err)
 
 	runner->out.len = runner->written = runner->in.len = 0;
 	runner->answered = runner->at_fault = runner->stopped = false;
-	runner->window = INFLIGHT_FIRST;
+	runner->window = WINDOW_FIRST;
 	runner->answers = 0;
 	runner->window_since = clock_mono();
 	if (runner->backoff.first == 0)
@@ -258,8 +258,8 @@ adapt_window(struct runner *runner)
 	    (runner->answers == 0 && runner->count == 0))
 		return;
 	runner->window = 2 * runner->answers;
-	if (runner->window < INFLIGHT_LEAST)
-		runner->window = INFLIGHT_LEAST;
+	if (runner->window < WINDOW_LEAST)
+		runner->window = WINDOW_LEAST;
 	if (runner->window > HANDLE_PAGE)
 		runner->window = HANDLE_PAGE;
 	runner->answers = 0;
