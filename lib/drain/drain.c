@@ -45,12 +45,12 @@ drain_quarantine(
 	uint64_t add[COUNTERS] = {[COUNT_QUARANTINED] = 1};
 	struct err err;
 
-	err_set(
-	    &err, STATUS_SOME, "'%s' at %" PRIu64 ": a bad line of %zu bytes", stem, pos, line.n);
+	err_set(&err, STATUS_SOME, "'%s' at %" PRIu64 ": a line of %zu bytes is too long", stem,
+	    pos, line.n);
 	if (line.n > QUARANTINE_LINE_MAX ||
 	    quarantine_add(d->quarantine, stem, pos, reason, line, &err) == -1) {
 		checkpoint_add_bad(&d->checkpoint, stem);
-		drain_say(d, "quarantine: %s; the segment goes there whole", err.text);
+		drain_say(d, "quarantine: %s; the whole segment will be quarantined", err.text);
 	}
 	d->r->quarantined++;
 	counters_add(d->buf, add);
@@ -155,8 +155,8 @@ note_damaged_segments(struct drain *d)
 		d->damaged_pieces++;
 		counters_add(d->buf, (uint64_t[COUNTERS]){[COUNT_QUARANTINED] = 1});
 		drain_say(d,
-		    "'%s' is damaged: what could be decoded is replayed, the file goes into "
-		    "quarantine",
+		    "'%s' is damaged: the lines that can be decoded are replayed, the file is put "
+		    "into quarantine",
 		    s->stem);
 	}
 }
@@ -177,7 +177,7 @@ reclaim_segments(struct drain *d, bool end, struct err *err)
 		d->damaged_pieces += torn;
 		counters_add(d->buf, (uint64_t[COUNTERS]){[COUNT_QUARANTINED] = torn});
 		drain_say(d,
-		    "a piece of a line at the end of the buffer, its writer dead: put into "
+		    "an incomplete line at the end of the buffer, left by a dead writer: put into "
 		    "quarantine");
 	}
 	return r;
@@ -311,7 +311,8 @@ drain_walk(struct drain *d, struct err *err)
 			return -1;
 	if ((name = walk_disordered_file(d->ahead.walk)) != NULL)
 		drain_say(d,
-		    "'%s': lines further out of order than %d: given in the order of their window",
+		    "'%s': lines are out of order by more than %d lines: sorted only within that "
+		    "window",
 		    name, WALK_WINDOW);
 	if (r == 1 &&
 	    (send_checkpoint(d, false, err) == -1 ||
@@ -362,7 +363,7 @@ report_leftovers(struct drain *d, struct err *err)
 	d->r->left = false;
 	for (i = 0; i < n; i++)
 		if (list[i].ignored)
-			drain_say(d, "'%s' is no regular file of ours with one link: left alone",
+			drain_say(d, "'%s': ignored, not a regular file of this user with one link",
 			    list[i].name);
 		else
 			d->r->left = true;
@@ -456,7 +457,8 @@ end_drain_outage(struct drain *d, struct err *err)
 	    d->o->limits, d->o->conf->service, &append_err);
 
 	if (r == 1)
-		drain_say(d, "%s: " OUTAGE_TYPE " has to wait", append_err.text);
+		drain_say(
+		    d, "%s: " OUTAGE_TYPE " will be appended by a later run", append_err.text);
 	if (r == -1)
 		*err = append_err;
 	return r == -1 ? -1 : 0;
@@ -492,7 +494,7 @@ load_drain_state(struct drain *d, struct err *err)
 		return -1;
 	if (d->checkpoint.lost)
 		drain_say(d,
-		    "'%s/.progress' was lost: what stands in the streams already is looked up",
+		    "'%s/.progress' was lost: looking up which events the streams already hold",
 		    buffer_dir(d->buf));
 	if (in->active) {
 		if (fence_conn(d->conn, in->run_id, in->client, in->addr, err) == -1)

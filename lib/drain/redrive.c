@@ -157,8 +157,8 @@ choose_entry(struct redrive *d, const struct reply *entry, struct slice id, cons
 		d->r->refused++;
 		d->r->left = true;
 		d->r->status = status_worse(d->r->status, STATUS_SOME);
-		redrive_say(d, "'%s' %.*s: a provenance without an entry: left where it is",
-		    d->dead_key, (int)id.n, id.p);
+		redrive_say(d, "'%s' %.*s: nothing but a provenance: not moved", d->dead_key,
+		    (int)id.n, id.p);
 	} else if (d->o->dry != NULL)
 		preview_entry(d, &l, kv, &dead);
 	else
@@ -174,17 +174,16 @@ choose_from_page(struct redrive *d, const struct reply *r, struct err *err)
 	struct slice id;
 	struct stream_id last = d->to;
 	size_t bytes = 0, n = reply_count(r);
+	enum conn_why why;
 	bool gone;
 
 	d->n = 0;
 	if (!reply_is_array(r) || n > PAGESIZE_MOST)
-		return err_set(err, STATUS_UNREACHABLE,
-		    "XRANGE: the answer has not the shape that Redis gives it");
+		return reply_unexpected(err, NULL, "XRANGE", &why);
 	for (size_t i = 0; i < n && !d->ended; i++) {
 		if (stream_parse_entry(reply_at(r, i), &id, &kv, &gone) == -1 || gone) {
 			bytes_free(&kv);
-			return err_set(err, STATUS_UNREACHABLE,
-			    "XRANGE: the answer has not the shape that Redis gives it");
+			return reply_unexpected(err, NULL, "XRANGE", &why);
 		}
 		id_parse(id, &last);
 		bytes += sum_field_bytes((const void *)kv.p, kv.len / sizeof(id));
@@ -449,8 +448,7 @@ redrive_add_match(struct redrive_options *o, const char *s, struct err *err)
 	const char *eq = strchr(s, '=');
 
 	if (eq == NULL || eq == s)
-		return err_set(err, STATUS_USAGE,
-		    "--match %s: a field's name, '=' and its value are expected", s);
+		return err_set(err, STATUS_USAGE, "--match %s: expected NAME=VALUE", s);
 	o->match = mem_realloc(o->match, (o->matches + 1) * sizeof(*o->match));
 	o->match[o->matches++] = (struct redrive_match){{s, (size_t)(eq - s)}, slice_of(eq + 1)};
 	return 0;
@@ -475,7 +473,7 @@ redrive_set_types(struct redrive_options *o, char *const *types, size_t n, struc
 	for (size_t i = 0; i < n; i++)
 		if (!names_legal(types[i], strlen(types[i])))
 			return err_set(err, STATUS_USAGE,
-			    "'%s': --dead wants event types by name, each " NAMES_LEGAL, types[i]);
+			    "'%s': --dead takes event types by name, each " NAMES_LEGAL, types[i]);
 	o->types = types;
 	o->ntypes = n;
 	return 0;

@@ -14,14 +14,6 @@
 #define WATCH_TRIES 50 /* per entry */
 
 static int
-fail_reply_shape(const char *what, enum conn_why *why, struct err *err)
-{
-	*why = CONN_GARBAGE;
-	return err_set(
-	    err, STATUS_UNREACHABLE, "%s: the answer has not the shape that Redis gives it", what);
-}
-
-static int
 fail_refused_move(
     const struct redrive_route *w, const struct reply *r, enum conn_why *why, struct err *err)
 {
@@ -114,7 +106,7 @@ take_script_reply(struct redrive_route *w, const struct reply *r, size_t n,
 	if (reply_is_error(r))
 		return fall_back_to_watch(w, r, why, err);
 	if (!reply_is_array(r) || reply_count(r) > n || reply_count(r) == 0)
-		return fail_reply_shape("EVAL", why, err);
+		return reply_unexpected(err, NULL, "EVAL", why);
 	for (size_t i = 0; i < reply_count(r); i++) {
 		const struct reply *one = reply_at(r, i);
 
@@ -125,7 +117,7 @@ take_script_reply(struct redrive_route *w, const struct reply *r, size_t n,
 		else if (reply_is_text(one) && id_parse(reply_text(one), &id) == 0)
 			done->moved++;
 		else
-			return fail_reply_shape("EVAL", why, err);
+			return reply_unexpected(err, NULL, "EVAL", why);
 	}
 	return 0;
 }
@@ -185,14 +177,14 @@ check_watched_keys(
 		if (reply_is_error(r[i]))
 			return fail_refused_move(w, r[i], why, err);
 	if (!reply_is_array(r[1]) || !reply_is_text(r[2]))
-		return fail_reply_shape("XRANGE", why, err);
+		return reply_unexpected(err, NULL, "XRANGE", why);
 	if (reply_count(r[1]) == 0)
 		return MOVE_GONE;
 	if (slice_is(type, "stream") || slice_is(type, "none"))
 		return MOVE_DONE;
 	*why = CONN_WRONGTYPE;
 	return err_set(
-	    err, STATUS_SOME, "'%s' is no stream but a %.*s", w->key, (int)type.n, type.p);
+	    err, STATUS_SOME, "'%s' is a %.*s, not a stream", w->key, (int)type.n, type.p);
 }
 
 /* Sends DISCARD or UNWATCH and ignores the reply. */
@@ -264,7 +256,7 @@ check_exec_replies(const struct redrive_route *w, struct reply *const r[3], cons
 		return fail_refused_move(w, added, why, err);
 	}
 	if (!reply_is_text(added) || id_parse(reply_text(added), &id) == -1)
-		return fail_reply_shape("EXEC", why, err);
+		return reply_unexpected(err, NULL, "EXEC", why);
 	return MOVE_DONE;
 }
 
@@ -279,7 +271,7 @@ exec_watched_move(const struct redrive_route *w, const struct redrive_entry *l, 
 	bool gone;
 
 	if (stream_parse_entry(l->entry, &id, &kv, &gone) == -1)
-		return fail_reply_shape("XRANGE", why, err);
+		return reply_unexpected(err, NULL, "XRANGE", why);
 	stream_put_add(w->conn, w->key, w->maxlen, (const void *)kv.p, l->own_fields);
 	conn_put(w->conn, 3, del);
 	conn_putl(w->conn, "EXEC", NULL);
@@ -309,7 +301,7 @@ move_by_watch(const struct redrive_route *w, const struct redrive_entry *l,
 		return out == MOVE_FAILED ? -1 : 0;
 	*why = CONN_OK;
 	return err_set(err, STATUS_AGAIN,
-	    "'%s' or '%s' changed %d times while one dead letter was to be moved: %s", w->dead,
+	    "'%s' or '%s' changed %d times while one dead letter was being moved: %s", w->dead,
 	    w->key, WATCH_TRIES,
 	    w->watch ? "permit EVAL, or try again when less is published"
 	             : "try again when less is published");

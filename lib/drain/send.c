@@ -343,8 +343,8 @@ take_add_reply(struct drain *d, struct batch_item *it, enum conn_why *worst, str
 			checkpoint_add_delivered(&d->checkpoint, it->stem, it->pos);
 			d->r->disordered++;
 			drain_say(d,
-			    "'%s': an event was taken after an earlier one of its type was "
-			    "refused: they are out of order",
+			    "'%s': Redis accepted an event after it refused an earlier one: they "
+			    "are out of order",
 			    it->dest->type);
 		}
 		reply_free(rep);

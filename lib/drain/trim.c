@@ -270,7 +270,7 @@ warn_untrimmed(struct dest *dest, const struct stream_view *v, bool known, struc
 		return;
 	dest->warned = true;
 	bytes_addf(words, "%s'%s': trim = acked: nothing is trimmed%s: %s", words->len ? "; " : "",
-	    dest->key, known || !dest->maxlen_hard ? "" : ", and maxlen-hard is not kept",
+	    dest->key, known || !dest->maxlen_hard ? "" : ", and maxlen-hard is not enforced",
 	    v->refusal);
 }
 

@@ -57,7 +57,7 @@ trimwatch_check(
 		    w, &now, g, n, w->before.length + w->added - now.length, &worst);
 		if (most && !w->warned) {
 			bytes_addf(words,
-			    "'%s': trimming to %" PRId64 " pushed out %" PRIu64
+			    "'%s': trimming to %" PRId64 " removed %" PRIu64
 			    " entries that group '%s' has "
 			    "not read: raise --maxlen, or read faster",
 			    key, maxlen, most, g[worst].name);
@@ -82,9 +82,8 @@ trimwatch_check_others(struct trimwatch *w, const char *key, const struct stream
 		most = find_worst_group(w, now, g, n, expected - now->length, &worst);
 	if (most && !w->warned) {
 		bytes_addf(words,
-		    "'%s': %" PRIu64
-		    " entries that group '%s' has not read are gone: somebody trims this stream "
-		    "otherwise (XADD MAXLEN, XTRIM, XDEL)",
+		    "'%s': %" PRIu64 " entries that group '%s' has not read are gone: another "
+		                     "client trims this stream (XADD MAXLEN, XTRIM, XDEL)",
 		    key, most, g[worst].name);
 		w->warned = true;
 	}

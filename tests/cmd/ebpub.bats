@@ -777,7 +777,7 @@ odd_payloads() {
 @test "trimming that pushes out unread entries is said once, and counted" {
 	rcli xgroup create "$S:a" g 0 mkstream >/dev/null
 	run -0 --separate-stderr bash -c 'seq 1000 | ebpub -q --maxlen 200 a'
-	assert_equal "$(grep -c 'pushed out' <<<"$stderr")" 1
+	assert_equal "$(grep -c 'trimming to 200 removed' <<<"$stderr")" 1
 	assert_regex "$stderr" "group 'g'"
 	run -0 bash -c 'ebstat -j | jq .counters.trimmed_unread'
 	[ "$output" -ge 600 ]

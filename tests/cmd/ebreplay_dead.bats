@@ -179,7 +179,7 @@ as() {
 		letter('t', 2, {})
 		letter('t', 3, {'dead_time', 'x', 'symbol', 'ETH'})" "$D:t"
 	run -1 ebreplay --dead t
-	assert_output --regexp "^ebreplay: 'quantum:dlq:t' [0-9]+-[0-9]+: a provenance without an entry: left where it is$"
+	assert_output --regexp "^ebreplay: 'quantum:dlq:t' [0-9]+-[0-9]+: nothing but a provenance: not moved$"
 	assert_equal "$(ebsub --peek --payload t)" '{"symbol":"BTC","dead_id":"mine"}
 {"dead_time":"x","symbol":"ETH"}'
 	assert_equal "$(rcli xlen "$D:t")" 1

@@ -230,7 +230,7 @@ moved_whole() {
 	buffered a 3 3
 	mkfifo "$B/$Q/$STEM.jsonl"
 	run -1 ebreplay
-	assert_output --partial 'the segment goes there whole'
+	assert_output --partial 'the whole segment will be quarantined'
 	assert_equal "$(payloads a | xargs)" '1 2 3'
 	rm "$B/$Q/$STEM.jsonl"
 	assert_equal "$(files)" "$STEM.bad-2.jsonl"

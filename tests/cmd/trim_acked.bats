@@ -147,7 +147,7 @@ two_publishers() {
 	exec 8>&-
 	bg_wait pub
 	assert_equal "$status" 0
-	assert_equal "$(grep -c "entries that group 'g' has not read are gone: somebody trims this stream otherwise" "$EB_TMP/pub.err")" 1
+	assert_equal "$(grep -c "entries that group 'g' has not read are gone: another client trims this stream" "$EB_TMP/pub.err")" 1
 	assert_equal "$(wc -l <"$EB_TMP/pub.err")" 1
 }
 
@@ -432,7 +432,7 @@ full() {
 	rcli acl setuser default -xinfo -xlen >/dev/null
 	numbered 1 1 1000 | timeout 60 ebpub -q t 2>"$EB_TMP/err"
 	assert_equal "$(wc -l <"$EB_TMP/err")" 1
-	grep -q "trim = acked: nothing is trimmed, and maxlen-hard is not kept: XINFO STREAM: NOPERM" "$EB_TMP/err"
+	grep -q "trim = acked: nothing is trimmed, and maxlen-hard is not enforced: XINFO STREAM: NOPERM" "$EB_TMP/err"
 	rcli acl setuser default +@all >/dev/null
 	assert_equal "$(length) $(waiting)" '1000 0'
 }

@@ -149,7 +149,7 @@ ERR is something else'
 	through refuse-once XADD 'OOM no room'
 	run timeout 20 ebreplay
 	[ "$status" = 75 ] || [ "$status" = 1 ] || fail "$status $output"
-	assert_output --partial "'a': an event was taken after an earlier one of its type was refused: they are out of order"
+	assert_output --partial "'a': Redis accepted an event after it refused an earlier one: they are out of order"
 	straight
 	assert_equal "$(payloads a | xargs)" '2 3 4 5'
 	held=$(ebreplay --list -j | jq -r .event_type | xargs)

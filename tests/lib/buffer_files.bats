@@ -218,7 +218,7 @@ OURS=buffer_2026-01-02_03-04-05_000001
 	buffered a 2 2
 	assert_equal "$(segments | wc -l)" 2
 	run -0 ebreplay
-	assert_output --partial "'${segment##*/}' is no regular file of ours with one link: left alone"
+	assert_output --partial "'${segment##*/}': ignored, not a regular file of this user with one link"
 	assert_equal "$(payloads a)" 2
 	chown 0 "$segment"
 	run -0 ebreplay
@@ -500,7 +500,7 @@ END
 	run timeout 60 ebreplay --maxlen 0 --limit 30000
 	assert_equal "$status" 75
 	run -0 timeout 60 ebreplay --maxlen 0
-	assert_output --partial "lines further out of order than 65536"
+	assert_output --partial "lines are out of order by more than 65536 lines"
 	assert_equal "$(length a)" 70000
 	assert_equal "$(payloads a | sort -n | cksum)" "$(seq 70000 | cksum)"
 }
