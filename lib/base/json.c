@@ -460,7 +460,7 @@ json_next(struct json_walk *w, struct slice *key, struct slice *value)
 {
 	const char *p = skip_space(w->p, w->end), *from;
 
-	w->p = w->end; /* malformed bytes end the walk */
+	w->p = w->end; /* ends the walk unless a member is found */
 	if (p < w->end && *p == ',')
 		p = skip_space(p + 1, w->end);
 	if (p == w->end || *p != '"')

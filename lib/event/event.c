@@ -366,8 +366,8 @@ event_parse_json(
 
 	*e = (struct event){0};
 	text->len = 0;
-	bytes_reserve(
-	    text, 2 * n + 1); /* once for each member, twice for base64: text must not move */
+	/* Room for all members, and for base64 twice: e points into text, which must not move. */
+	bytes_reserve(text, 2 * n + 1);
 	if (json_check(s, n, &fault) == -1)
 		return err_set(
 		    err, STATUS_DATA, "not JSON: %s at byte %zu", fault.why, fault.at + 1);
