@@ -20,7 +20,7 @@
 #define NAME_KEPT 190 /* bytes of a plain writer's file name */
 
 static int
-claim_one(struct buffer *buf, const struct segment *seg, uint64_t number, struct err *err)
+adopt_file(struct buffer *buf, const struct segment *seg, uint64_t number, struct err *err)
 {
 	char name[SEGMENT_NAME + 32];
 
@@ -44,7 +44,7 @@ claim_one(struct buffer *buf, const struct segment *seg, uint64_t number, struct
 /* How long, in ms, until a claimed file has rested for a second; its ctime moves with the rename
  * and with each write. */
 static int64_t
-restless(struct buffer *buf, const struct segment *seg)
+remaining_settle_ms(struct buffer *buf, const struct segment *seg)
 {
 	struct stat st;
 	int64_t age;
@@ -59,7 +59,7 @@ restless(struct buffer *buf, const struct segment *seg)
 
 int
 adopt_files(
-    struct buffer *buf, struct checkpoint *p, int64_t *rest_ms, size_t *claimed, struct err *err)
+    struct buffer *buf, struct checkpoint *cp, int64_t *rest_ms, size_t *claimed, struct err *err)
 {
 	struct segment *list;
 	size_t i, n;
@@ -67,19 +67,19 @@ adopt_files(
 
 	*claimed = 0;
 	*rest_ms = 0;
-	if (!p->adopted) /* the first, or the number of the last was lost: what is in quarantine may
-	                   bear one */
-		p->adopted = (uint64_t)(clock_now() / 1000000);
+	if (!cp->adopted) /* the first, or the number of the last was lost: what is in quarantine
+	                   may bear one */
+		cp->adopted = (uint64_t)(clock_now() / 1000000);
 	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
 		return -1;
 	for (i = 0; r == 0 && i < n; i++) {
-		int64_t rest = restless(buf, &list[i]);
+		int64_t rest = remaining_settle_ms(buf, &list[i]);
 
 		if (rest > *rest_ms)
 			*rest_ms = rest;
 		if (list[i].kind != SEGMENT_FOREIGN || list[i].ignored)
 			continue;
-		r = claim_one(buf, &list[i], ++p->adopted, err);
+		r = adopt_file(buf, &list[i], ++cp->adopted, err);
 		if (r == 1) {
 			++*claimed;
 			*rest_ms = ADOPT_SETTLE;

@@ -19,6 +19,6 @@
 /* *claimed counts the files, p->claims moves. *rest_ms says how long resting takes, 0 when all have
  * rested. */
 int adopt_files(
-    struct buffer *buf, struct checkpoint *p, int64_t *rest_ms, size_t *claimed, struct err *err);
+    struct buffer *buf, struct checkpoint *cp, int64_t *rest_ms, size_t *claimed, struct err *err);
 
 #endif

@@ -23,14 +23,14 @@
 #include "buffer/segment.h"
 
 /* The segment being written to, from opening to fdatasync. */
-struct target_file {
+struct open_segment {
 	struct segment seg;
 	int fd;
 	uint64_t size;
 	bool fresh;
 };
 
-#define TRAILER 80 /* what append_format adds to head and tail */
+#define TRAILER_MAX 80 /* what append_format adds to head and tail */
 
 void
 append_format(struct bytes *out, const struct append_line *l, int64_t stamp)
@@ -51,13 +51,13 @@ append_format(struct bytes *out, const struct append_line *l, int64_t stamp)
 }
 
 static int64_t
-format_all(struct bytes *out, const struct append_line *lines, size_t n, int64_t last)
+format_lines(struct bytes *out, const struct append_line *lines, size_t n, int64_t last)
 {
 	int64_t now = clock_now();
 	size_t i, all = 0;
 
 	for (i = 0; i < n; i++)
-		all += lines[i].head.n + lines[i].tail.n + TRAILER;
+		all += lines[i].head.n + lines[i].tail.n + TRAILER_MAX;
 	bytes_reserve(out, all);
 	for (i = 0; i < n; i++) {
 		last = now > last ? now : last + 1;
@@ -75,7 +75,7 @@ check_lengths(struct buffer *buf, const struct append_line *lines, size_t n, str
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		if (lines[i].head.n + lines[i].tail.n + TRAILER > READER_LINE_MAX)
+		if (lines[i].head.n + lines[i].tail.n + TRAILER_MAX > READER_LINE_MAX)
 			return err_set(err, STATUS_UNSAFE,
 			    "buffer '%s': a line of more than %" PRIu64 " bytes", buffer_dir(buf),
 			    READER_LINE_MAX);
@@ -94,7 +94,7 @@ check_limits(struct buffer *buf, const struct append_limits *lim, const struct a
 	if (!lim->min_free && !lim->buffer_max)
 		return 0;
 	for (i = 0; i < count; i++)
-		more += lines[i].head.n + lines[i].tail.n + TRAILER;
+		more += lines[i].head.n + lines[i].tail.n + TRAILER_MAX;
 	total = more;
 
 	if (lim->min_free && fstatvfs(buffer_fd(buf), &vfs) == 0 &&
@@ -120,11 +120,11 @@ check_limits(struct buffer *buf, const struct append_limits *lim, const struct a
 /* --- stamps given without the lock ----------------------------------------------------- */
 
 #define OWN_STAMP \
-	".own-stamp" /* the highest one, us; what is stamped later must lie above it, whatever the \
-	                clock does */
+	".own-stamp" /* the highest one, us; what is stamped later_stamp must lie above it, \
+	                whatever the clock does */
 
 static int64_t
-own_stamp(struct buffer *buf)
+read_own_stamp(struct buffer *buf)
 {
 	char *s = io_read_file(buffer_fd(buf), OWN_STAMP, 32, NULL);
 	int64_t stamp = s != NULL ? strtoll(s, NULL, 10) : 0;
@@ -134,7 +134,7 @@ own_stamp(struct buffer *buf)
 }
 
 static void
-note_own_stamp(struct buffer *buf, int64_t stamp)
+write_own_stamp(struct buffer *buf, int64_t stamp)
 {
 	char text[32];
 	int fd = buffer_open_state(buf, OWN_STAMP, O_WRONLY | O_CREAT), n;
@@ -150,7 +150,7 @@ note_own_stamp(struct buffer *buf, int64_t stamp)
 
 /* What no clock gave is damage, and counts for nothing. */
 static int64_t
-later(int64_t a, int64_t b)
+later_stamp(int64_t a, int64_t b)
 {
 	a = a > CLOCK_LAST ? 0 : a;
 	b = b > CLOCK_LAST ? 0 : b;
@@ -160,7 +160,7 @@ later(int64_t a, int64_t b)
 /* --- choosing and making the segment ------------------------------------------------ */
 
 static void
-boot_id(char out[40])
+read_boot_id(char out[40])
 {
 	char *s = io_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, NULL);
 
@@ -171,30 +171,31 @@ boot_id(char out[40])
 /* Opens the segment that the notebook names, when it is just as the notebook says or has grown by a
  * writer that died before it noted so. 1 open, 0 start another. */
 static int
-open_current(struct buffer *buf, const struct append_limits *lim, const struct buffer_hints *nb,
-    const char *boot, struct target_file *t)
+open_hinted_segment(struct buffer *buf, const struct append_limits *lim,
+    const struct buffer_hints *hints, const char *boot, struct open_segment *seg_file)
 {
 	struct stat st;
 	char name[SEGMENT_NAME];
 
-	if (!nb->inode || strcmp(nb->boot, boot) != 0 || !segment_is_today(nb->stem, clock_now()))
+	if (!hints->inode || strcmp(hints->boot, boot) != 0 ||
+	    !segment_is_today(hints->stem, clock_now()))
 		return 0;
-	snprintf(name, sizeof(name), "%s.jsonl", nb->stem);
-	if (segment_parse(name, &t->seg) == -1)
+	snprintf(name, sizeof(name), "%s.jsonl", hints->stem);
+	if (segment_parse(name, &seg_file->seg) == -1)
 		return 0;
-	t->fd =
+	seg_file->fd =
 	    openat(buffer_fd(buf), name, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (t->fd == -1)
+	if (seg_file->fd == -1)
 		return 0;
-	if (fstat(t->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
-	    st.st_uid == geteuid() && st.st_ino == nb->inode && (uint64_t)st.st_size >= nb->size &&
-	    (uint64_t)st.st_size < lim->segment_max) {
-		t->size = (uint64_t)st.st_size;
-		t->fresh = false;
+	if (fstat(seg_file->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+	    st.st_uid == geteuid() && st.st_ino == hints->inode &&
+	    (uint64_t)st.st_size >= hints->size && (uint64_t)st.st_size < lim->segment_max) {
+		seg_file->size = (uint64_t)st.st_size;
+		seg_file->fresh = false;
 		return 1;
 	}
-	close(t->fd);
-	t->fd = -1;
+	close(seg_file->fd);
+	seg_file->fd = -1;
 	return 0;
 }
 
@@ -204,21 +205,21 @@ open_current(struct buffer *buf, const struct append_limits *lim, const struct b
  * while the clock went back.
  */
 static int
-next_stem(
-    struct buffer *buf, const struct buffer_hints *nb, char out[64], bool *holds, struct err *err)
+choose_stem(struct buffer *buf, const struct buffer_hints *hints, char out[64], bool *holds,
+    struct err *err)
 {
 	struct segment *list;
-	struct checkpoint p;
-	const char *last = nb->stem, *mark;
+	struct checkpoint cp;
+	const char *last = hints->stem, *mark;
 	size_t i, n;
 
 	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
 		return -1;
-	if (checkpoint_load(buf, &p, err) == -1) {
+	if (checkpoint_load(buf, &cp, err) == -1) {
 		free(list);
 		return -1;
 	}
-	mark = p.positions.chain.stem;
+	mark = cp.positions.chain.stem;
 	if (mark != NULL && strncmp(mark, last, 33) > 0)
 		last = mark;
 	*holds = false;
@@ -229,14 +230,14 @@ next_stem(
 			last = list[i].stem;
 	}
 	segment_next_stem(last, clock_now(), out);
-	checkpoint_free(&p);
+	checkpoint_free(&cp);
 	free(list);
 	return 0;
 }
 
-/* What a drain needs is made now: it must not need room later. */
+/* What a drain needs is made now: it must not need room later_stamp. */
 static int
-prepare(struct buffer *buf, struct err *err)
+create_drain_files(struct buffer *buf, struct err *err)
 {
 	int fd = buffer_open_state(buf, ".replay", O_RDWR | O_CREAT);
 
@@ -249,137 +250,141 @@ prepare(struct buffer *buf, struct err *err)
 }
 
 static int
-create_segment(struct buffer *buf, const char *target, struct buffer_hints *nb,
-    struct target_file *t, struct err *err)
+create_segment(struct buffer *buf, const char *target, struct buffer_hints *hints,
+    struct open_segment *seg_file, struct err *err)
 {
 	char stem[64], name[SEGMENT_NAME];
 	struct stat st;
 	bool holds;
 
-	if (next_stem(buf, nb, stem, &holds, err) == -1 ||
-	    buffer_bind_target(buf, target, holds, err) == -1 || prepare(buf, err) == -1)
+	if (choose_stem(buf, hints, stem, &holds, err) == -1 ||
+	    buffer_bind_target(buf, target, holds, err) == -1 || create_drain_files(buf, err) == -1)
 		return -1;
 	if (!holds) { /* a clock that was ahead once is forgotten with the last event */
-		nb->stamp = 0;
+		hints->stamp = 0;
 		unlinkat(buffer_fd(buf), OWN_STAMP, 0);
 	}
 	snprintf(name, sizeof(name), "%s.jsonl", stem);
-	segment_parse(name, &t->seg);
-	t->fd = openat(buffer_fd(buf), name,
+	segment_parse(name, &seg_file->seg);
+	seg_file->fd = openat(buffer_fd(buf), name,
 	    O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (t->fd == -1 || fstat(t->fd, &st) == -1) {
+	if (seg_file->fd == -1 || fstat(seg_file->fd, &st) == -1) {
 		err_sys(err, STATUS_UNSAFE, "create '%s/%s'", buffer_dir(buf), name);
-		if (t->fd != -1)
-			close(t->fd);
+		if (seg_file->fd != -1)
+			close(seg_file->fd);
 		return -1;
 	}
 	if (buffer_sync(buf, err) == -1) {
-		close(t->fd);
+		close(seg_file->fd);
 		unlinkat(buffer_fd(buf), name, 0);
 		return -1;
 	}
-	memcpy(nb->stem, stem, sizeof(stem));
-	nb->inode = st.st_ino;
-	nb->size = 0;
-	t->size = 0;
-	t->fresh = true;
+	memcpy(hints->stem, stem, sizeof(stem));
+	hints->inode = st.st_ino;
+	hints->size = 0;
+	seg_file->size = 0;
+	seg_file->fresh = true;
 	return 0;
 }
 
 /* A writer that died left a piece of a line: end it, so that it is a bad line of its own. */
 static int
-needs_newline(const struct target_file *t)
+has_torn_end(const struct open_segment *seg_file)
 {
 	char c;
 
-	return t->size > 0 && pread(t->fd, &c, 1, (off_t)t->size - 1) == 1 && c != '\n';
+	return seg_file->size > 0 && pread(seg_file->fd, &c, 1, (off_t)seg_file->size - 1) == 1 &&
+	    c != '\n';
 }
 
 /* --- writing -------------------------------------------------------------------- */
 
 /* All or nothing, under the lock. */
 static int
-write_whole(struct buffer *buf, struct target_file *t, const struct bytes *b, struct err *err)
+write_or_truncate(
+    struct buffer *buf, struct open_segment *seg_file, const struct bytes *b, struct err *err)
 {
-	if (io_write_all(t->fd, b->p, b->len) == 0) {
-		t->size += b->len;
+	if (io_write_all(seg_file->fd, b->p, b->len) == 0) {
+		seg_file->size += b->len;
 		return 0;
 	}
-	err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buffer_dir(buf), t->seg.name);
-	if (ftruncate(t->fd, (off_t)t->size) == -1)
+	err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buffer_dir(buf), seg_file->seg.name);
+	if (ftruncate(seg_file->fd, (off_t)seg_file->size) == -1)
 		err_sys(err, STATUS_UNSAFE, "write '%s/%s', and cut it back", buffer_dir(buf),
-		    t->seg.name);
+		    seg_file->seg.name);
 	return -1;
 }
 
 static void
-drop_fresh(struct buffer *buf, struct buffer_hints *nb, struct target_file *t)
+remove_fresh_segment(struct buffer *buf, struct buffer_hints *hints, struct open_segment *seg_file)
 {
-	if (t->fresh)
-		unlinkat(buffer_fd(buf), t->seg.name, 0);
-	nb->inode = 0;
+	if (seg_file->fresh)
+		unlinkat(buffer_fd(buf), seg_file->seg.name, 0);
+	hints->inode = 0;
 }
 
 static int
-write_locked(struct buffer *buf, const char *target, const struct append_limits *lim,
-    const struct append_line *lines, size_t n, bool fresh, struct buffer_hints *nb,
-    struct target_file *t, struct err *err)
+write_lines(struct buffer *buf, const char *target, const struct append_limits *lim,
+    const struct append_line *lines, size_t n, bool fresh, struct buffer_hints *hints,
+    struct open_segment *seg_file, struct err *err)
 {
 	char boot[40];
 	struct bytes b = {0};
 	struct err hint;
 	int r = -1;
 
-	boot_id(boot);
-	if (!fresh && open_current(buf, lim, nb, boot, t)) {
+	read_boot_id(boot);
+	if (!fresh && open_hinted_segment(buf, lim, hints, boot, seg_file)) {
 		if (buffer_bind_target(buf, target, true, err) == -1)
 			goto out;
-	} else if (create_segment(buf, target, nb, t, err) == -1)
+	} else if (create_segment(buf, target, hints, seg_file, err) == -1)
 		return -1;
-	memcpy(nb->boot, boot, sizeof(boot));
-	if (needs_newline(t))
+	memcpy(hints->boot, boot, sizeof(boot));
+	if (has_torn_end(seg_file))
 		bytes_addc(&b, '\n');
-	nb->stamp = format_all(&b, lines, n, later(nb->stamp, own_stamp(buf)));
+	hints->stamp = format_lines(&b, lines, n, later_stamp(hints->stamp, read_own_stamp(buf)));
 	/* The generation moves first: a reader may look once too often, never once too little. */
-	nb->generation++;
-	if (buffer_write_hints(buf, nb, err) == -1 ||
-	    (t->fresh && buffer_sync_hints(buf, err) == -1) || write_whole(buf, t, &b, err) == -1) {
-		drop_fresh(buf, nb, t);
+	hints->generation++;
+	if (buffer_write_hints(buf, hints, err) == -1 ||
+	    (seg_file->fresh && buffer_sync_hints(buf, err) == -1) ||
+	    write_or_truncate(buf, seg_file, &b, err) == -1) {
+		remove_fresh_segment(buf, hints, seg_file);
 		goto out;
 	}
-	if (t->fresh)
-		manifest_add(buf, t->seg.stem);
-	nb->size = t->size;
+	if (seg_file->fresh)
+		manifest_add(buf, seg_file->seg.stem);
+	hints->size = seg_file->size;
 	r = 0;
 out:
 	bytes_free(&b);
 	/* Only a hint: where it cannot be written, the next writer starts another segment. */
-	buffer_write_hints(buf, nb, &hint);
+	buffer_write_hints(buf, hints, &hint);
 	if (r == -1)
-		close(t->fd);
+		close(seg_file->fd);
 	return r;
 }
 
 /* --- a segment of one's own: the lock could not be had --------------------------------- */
 
 static int
-write_own(struct buffer *buf, const char *target, const struct append_line *lines, size_t n,
+write_own_segment(struct buffer *buf, const char *target, const struct append_line *lines, size_t n,
     struct err *err)
 {
 	char stem[64], tmp[64], name[SEGMENT_NAME];
-	struct buffer_hints nb;
+	struct buffer_hints hints;
 	struct bytes b = {0};
 	int64_t stamp;
 	bool holds;
 	int fd = -1, r = -1;
 
-	buffer_read_hints(buf, &nb);
+	buffer_read_hints(buf, &hints);
 	snprintf(tmp, sizeof(tmp), ".own-%ld", (long)getpid());
-	if (next_stem(buf, &nb, stem, &holds, err) == -1 ||
-	    buffer_bind_target(buf, target, holds, err) == -1 || prepare(buf, err) == -1)
+	if (choose_stem(buf, &hints, stem, &holds, err) == -1 ||
+	    buffer_bind_target(buf, target, holds, err) == -1 || create_drain_files(buf, err) == -1)
 		return -1;
-	stamp = format_all(&b, lines, n, holds ? later(nb.stamp, own_stamp(buf)) : 0);
-	note_own_stamp(buf, stamp);
+	stamp =
+	    format_lines(&b, lines, n, holds ? later_stamp(hints.stamp, read_own_stamp(buf)) : 0);
+	write_own_stamp(buf, stamp);
 	/* Nobody notes the stem: one that was delivered and is gone may be chosen again within its
 	 * second. The name must not come again. */
 	snprintf(name, sizeof(name), "%s.own-%" PRId64 "%07ld.jsonl", stem, stamp, (long)getpid());
@@ -412,30 +417,34 @@ out:
  * elsewhere.
  */
 static int
-mark_suspect(
-    struct buffer *buf, struct buffer_hints *nb, const struct target_file *t, struct err *err)
+mark_suspect(struct buffer *buf, struct buffer_hints *hints, const struct open_segment *seg_file,
+    struct err *err)
 {
 	char name[SEGMENT_NAME];
 
-	snprintf(name, sizeof(name), "%.200s.suspect.jsonl", t->seg.stem);
-	if (renameat(buffer_fd(buf), t->seg.name, buffer_fd(buf), name) == -1 && errno != ENOENT)
-		return err_sys(err, STATUS_UNSAFE, "rename '%s/%s'", buffer_dir(buf), t->seg.name);
-	if (strcmp(nb->stem, t->seg.stem) == 0) {
-		nb->inode = 0;
-		buffer_write_hints(buf, nb, err);
+	snprintf(name, sizeof(name), "%.200s.suspect.jsonl", seg_file->seg.stem);
+	if (renameat(buffer_fd(buf), seg_file->seg.name, buffer_fd(buf), name) == -1 &&
+	    errno != ENOENT)
+		return err_sys(
+		    err, STATUS_UNSAFE, "rename '%s/%s'", buffer_dir(buf), seg_file->seg.name);
+	if (strcmp(hints->stem, seg_file->seg.stem) == 0) {
+		hints->inode = 0;
+		buffer_write_hints(buf, hints, err);
 	}
 	return buffer_sync(buf, err);
 }
 
 static int
-sync_segment(struct buffer *buf, struct target_file *t, struct err *err)
+sync_segment(struct buffer *buf, struct open_segment *seg_file, struct err *err)
 {
-	int r = fdatasync(t->fd);
+	int r = fdatasync(seg_file->fd);
 
 	if (r == -1)
-		err_sys(err, STATUS_UNSAFE, "fdatasync '%s/%s'", buffer_dir(buf), t->seg.name);
-	if (close(t->fd) == -1 && r == 0)
-		r = err_sys(err, STATUS_UNSAFE, "close '%s/%s'", buffer_dir(buf), t->seg.name);
+		err_sys(
+		    err, STATUS_UNSAFE, "fdatasync '%s/%s'", buffer_dir(buf), seg_file->seg.name);
+	if (close(seg_file->fd) == -1 && r == 0)
+		r = err_sys(
+		    err, STATUS_UNSAFE, "close '%s/%s'", buffer_dir(buf), seg_file->seg.name);
 	return r;
 }
 
@@ -445,20 +454,21 @@ sync_segment(struct buffer *buf, struct target_file *t, struct err *err)
  * its second place.
  */
 static int
-append_again(struct buffer *buf, const char *target, const struct append_limits *lim,
-    const struct append_line *lines, size_t n, struct target_file *t, struct err *err)
+append_to_another(struct buffer *buf, const char *target, const struct append_limits *lim,
+    const struct append_line *lines, size_t n, struct open_segment *seg_file, struct err *err)
 {
-	struct buffer_hints nb;
+	struct buffer_hints hints;
 	int tries, r;
 
-	if (buffer_lock(buf, lim->lock_ms, &nb, err) == -1)
+	if (buffer_lock(buf, lim->lock_ms, &hints, err) == -1)
 		return -1;
-	r = mark_suspect(buf, &nb, t, err);
+	r = mark_suspect(buf, &hints, seg_file, err);
 	for (tries = 0; r == 0; tries++) {
-		if ((r = write_locked(buf, target, lim, lines, n, true, &nb, t, err)) == -1 ||
-		    (r = sync_segment(buf, t, err)) == 0)
+		if ((r = write_lines(buf, target, lim, lines, n, true, &hints, seg_file, err)) ==
+		        -1 ||
+		    (r = sync_segment(buf, seg_file, err)) == 0)
 			break;
-		r = mark_suspect(buf, &nb, t, err);
+		r = mark_suspect(buf, &hints, seg_file, err);
 		if (r == 0 && tries == 1)
 			r = err_set(err, STATUS_UNSAFE, "fdatasync in '%s' fails again and again",
 			    buffer_dir(buf));
@@ -471,23 +481,25 @@ int
 append_lines(struct buffer *buf, const char *target, const struct append_limits *lim,
     const struct append_line *lines, size_t n, struct err *err)
 {
-	struct buffer_hints nb;
-	struct target_file t = {.fd = -1};
+	struct buffer_hints hints;
+	struct open_segment seg_file = {.fd = -1};
 	int tries, r = -1;
 
 	if (check_lengths(buf, lines, n, err) == -1 || check_limits(buf, lim, lines, n, err) == -1)
 		return -1;
 	/* A new segment may take what this one did not. */
 	for (tries = 0; r == -1 && tries < 2; tries++) {
-		if (buffer_lock(buf, lim->lock_ms, &nb, err) == -1)
-			return err->sys == EWOULDBLOCK ? write_own(buf, target, lines, n, err) : -1;
-		r = write_locked(buf, target, lim, lines, n, tries > 0, &nb, &t, err);
+		if (buffer_lock(buf, lim->lock_ms, &hints, err) == -1)
+			return err->sys == EWOULDBLOCK
+			    ? write_own_segment(buf, target, lines, n, err)
+			    : -1;
+		r = write_lines(buf, target, lim, lines, n, tries > 0, &hints, &seg_file, err);
 		buffer_unlock(buf);
-		if (r == -1 && (t.fresh || err->status == STATUS_CONFIG))
+		if (r == -1 && (seg_file.fresh || err->status == STATUS_CONFIG))
 			return -1;
 	}
 	/* Synced without the lock: the append has fixed the order. */
-	if (r == -1 || sync_segment(buf, &t, err) == 0)
+	if (r == -1 || sync_segment(buf, &seg_file, err) == 0)
 		return r;
-	return append_again(buf, target, lim, lines, n, &t, err);
+	return append_to_another(buf, target, lim, lines, n, &seg_file, err);
 }

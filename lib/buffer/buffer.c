@@ -21,13 +21,13 @@
 #include "base/mem.h"
 #include "base/status.h"
 
-#define NOTE_SIZE 512 /* one page of disk at most: written over in place */
+#define HINTS_SIZE 512 /* one page of disk at most: written over in place */
 
 struct buffer {
 	char *dir;
 	int fd;
-	int lock;   /* .lock, open from the first use; locked or not */
-	int replay; /* .replay, open only while locked */
+	int lock_fd;   /* .lock, open from the first use; locked or not */
+	int replay_fd; /* .replay, open only while locked */
 };
 
 /* --- opening ------------------------------------------------------------------ */
@@ -50,7 +50,7 @@ sync_parent(const char *path)
 }
 
 static int
-make_one(const char *path)
+create_directory(const char *path)
 {
 	if (mkdir(path, 0700) == 0)
 		return sync_parent(path);
@@ -59,7 +59,7 @@ make_one(const char *path)
 
 /* mkdir -p, each new directory durable in its parent. */
 static int
-make_path(const char *dir)
+create_directories(const char *dir)
 {
 	char *copy = mem_strdup(dir), *p;
 	int r = 0;
@@ -67,18 +67,18 @@ make_path(const char *dir)
 	for (p = copy + 1; r == 0 && *p; p++)
 		if (*p == '/' && p[-1] != '/') {
 			*p = '\0';
-			r = make_one(copy);
+			r = create_directory(copy);
 			*p = '/';
 		}
 	if (r == 0)
-		r = make_one(copy);
+		r = create_directory(copy);
 	free(copy);
 	return r;
 }
 
 /* Root does not write into other people's directories: it becomes them, for good. */
 static int
-become(const struct stat *st, const char *dir, struct err *err)
+become_owner(const struct stat *st, const char *dir, struct err *err)
 {
 	gid_t gid = st->st_gid;
 
@@ -90,7 +90,7 @@ become(const struct stat *st, const char *dir, struct err *err)
 }
 
 static int
-check_safe(int fd, const char *dir, struct err *err)
+check_directory(int fd, const char *dir, struct err *err)
 {
 	struct stat st;
 
@@ -104,19 +104,19 @@ check_safe(int fd, const char *dir, struct err *err)
 	if (st.st_uid == geteuid())
 		return 0;
 	if (geteuid() == 0)
-		return become(&st, dir, err);
+		return become_owner(&st, dir, err);
 	return err_set(err, STATUS_CONFIG,
 	    "buffer '%s' belongs to uid %ld, not to uid %ld: give another with -b", dir,
 	    (long)st.st_uid, (long)geteuid());
 }
 
 static int
-open_dir(const char *dir, bool create, struct err *err)
+open_buffer_dir(const char *dir, bool create, struct err *err)
 {
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd == -1 && errno == ENOENT && create) {
-		if (make_path(dir) == -1) {
+		if (create_directories(dir) == -1) {
 			err_sys(err, STATUS_UNSAFE, "create buffer '%s'", dir);
 			return -1;
 		}
@@ -127,7 +127,7 @@ open_dir(const char *dir, bool create, struct err *err)
 		    err, errno == ENOTDIR ? STATUS_CONFIG : STATUS_UNSAFE, "open buffer '%s'", dir);
 		return -1;
 	}
-	if (check_safe(fd, dir, err) == -1) {
+	if (check_directory(fd, dir, err) == -1) {
 		close(fd);
 		return -1;
 	}
@@ -138,14 +138,14 @@ struct buffer *
 buffer_open(const char *dir, bool create, struct err *err)
 {
 	struct buffer *buf;
-	int fd = open_dir(dir, create, err);
+	int fd = open_buffer_dir(dir, create, err);
 
 	if (fd == -1)
 		return NULL;
 	buf = mem_alloc(sizeof(*buf));
 	buf->dir = mem_strdup(dir);
 	buf->fd = fd;
-	buf->lock = buf->replay = -1;
+	buf->lock_fd = buf->replay_fd = -1;
 	return buf;
 }
 
@@ -154,10 +154,10 @@ buffer_close(struct buffer *buf)
 {
 	if (buf == NULL)
 		return;
-	if (buf->lock != -1)
-		close(buf->lock);
-	if (buf->replay != -1)
-		close(buf->replay);
+	if (buf->lock_fd != -1)
+		close(buf->lock_fd);
+	if (buf->replay_fd != -1)
+		close(buf->replay_fd);
 	close(buf->fd);
 	free(buf->dir);
 	free(buf);
@@ -205,17 +205,17 @@ buffer_warning(const struct buffer *buf)
 
 /* The directory was removed or replaced while we had it open: take the new one. */
 static int
-reopen(struct buffer *buf, struct err *err)
+reopen_replaced_dir(struct buffer *buf, struct err *err)
 {
-	int fd = open_dir(buf->dir, true, err);
+	int fd = open_buffer_dir(buf->dir, true, err);
 
 	if (fd == -1)
 		return -1;
 	close(buf->fd);
 	buf->fd = fd;
-	if (buf->lock != -1)
-		close(buf->lock);
-	buf->lock = -1;
+	if (buf->lock_fd != -1)
+		close(buf->lock_fd);
+	buf->lock_fd = -1;
 	return 0;
 }
 
@@ -276,7 +276,7 @@ buffer_write_state(struct buffer *buf, const char *name, const void *p, size_t n
 
 /* 1 while name still leads to the file that fd is. */
 static int
-leads_to(struct buffer *buf, const char *name, int fd)
+is_open_file(struct buffer *buf, const char *name, int fd)
 {
 	struct stat a, b;
 
@@ -285,12 +285,12 @@ leads_to(struct buffer *buf, const char *name, int fd)
 }
 
 static void
-read_note(int fd, struct buffer_hints *nb)
+parse_hints(int fd, struct buffer_hints *hints)
 {
-	char text[NOTE_SIZE + 1];
-	ssize_t n = fd == -1 ? -1 : pread(fd, text, NOTE_SIZE, 0);
+	char text[HINTS_SIZE + 1];
+	ssize_t n = fd == -1 ? -1 : pread(fd, text, HINTS_SIZE, 0);
 
-	memset(nb, 0, sizeof(*nb));
+	memset(hints, 0, sizeof(*hints));
 	if (n <= 0)
 		return;
 	text[n] = '\0';
@@ -298,59 +298,61 @@ read_note(int fd, struct buffer_hints *nb)
 	if (sscanf(text,
 	        "generation %" SCNu64 " stamp %" SCNd64 " inode %" SCNu64 " size %" SCNu64
 	        " boot %39s segment %63s",
-	        &nb->generation, &nb->stamp, &nb->inode, &nb->size, nb->boot, nb->stem) < 5)
-		memset(nb, 0, sizeof(*nb));
+	        &hints->generation, &hints->stamp, &hints->inode, &hints->size, hints->boot,
+	        hints->stem) < 5)
+		memset(hints, 0, sizeof(*hints));
 }
 
 static int
-try_lock(struct buffer *buf, int64_t ms, struct err *err)
+try_writers_lock(struct buffer *buf, int64_t ms, struct err *err)
 {
-	if (buf->lock != -1 && !leads_to(buf, ".lock", buf->lock)) {
-		close(buf->lock);
-		buf->lock = -1;
+	if (buf->lock_fd != -1 && !is_open_file(buf, ".lock", buf->lock_fd)) {
+		close(buf->lock_fd);
+		buf->lock_fd = -1;
 	}
-	if (buf->lock == -1 &&
-	    (buf->lock = buffer_open_state(buf, ".lock", O_RDWR | O_CREAT)) == -1)
+	if (buf->lock_fd == -1 &&
+	    (buf->lock_fd = buffer_open_state(buf, ".lock", O_RDWR | O_CREAT)) == -1)
 		return err_sys(err, STATUS_UNSAFE, "open '%s/.lock'", buf->dir);
-	if (io_lock(buf->lock, ms) == -1)
+	if (io_lock(buf->lock_fd, ms) == -1)
 		return err_sys(err, STATUS_UNSAFE, "lock '%s/.lock'", buf->dir);
-	if (leads_to(buf, ".lock", buf->lock))
+	if (is_open_file(buf, ".lock", buf->lock_fd))
 		return 0;
-	flock(buf->lock, LOCK_UN);
+	flock(buf->lock_fd, LOCK_UN);
 	return 1; /* replaced while we waited: once more */
 }
 
 int
-buffer_lock(struct buffer *buf, int64_t ms, struct buffer_hints *nb, struct err *err)
+buffer_lock(struct buffer *buf, int64_t ms, struct buffer_hints *hints, struct err *err)
 {
 	int tries, r = 1;
 
-	if (!buffer_is_current(buf) && reopen(buf, err) == -1)
+	if (!buffer_is_current(buf) && reopen_replaced_dir(buf, err) == -1)
 		return -1;
 	for (tries = 0; r == 1 && tries < 8; tries++)
-		r = try_lock(buf, ms, err);
+		r = try_writers_lock(buf, ms, err);
 	if (r == 1)
 		return err_set(err, STATUS_UNSAFE,
 		    "lock '%s/.lock': the file is being replaced again and again", buf->dir);
 	if (r == -1)
 		return -1;
-	read_note(buf->lock, nb);
+	parse_hints(buf->lock_fd, hints);
 	return 0;
 }
 
 int
-buffer_write_hints(struct buffer *buf, const struct buffer_hints *nb, struct err *err)
+buffer_write_hints(struct buffer *buf, const struct buffer_hints *hints, struct err *err)
 {
-	char text[NOTE_SIZE];
+	char text[HINTS_SIZE];
 	int n;
 
 	memset(text, '\n', sizeof(text));
 	n = snprintf(text, sizeof(text),
 	    "generation %020" PRIu64 "\nstamp %020" PRId64 "\ninode %020" PRIu64
 	    "\nsize %020" PRIu64 "\nboot %s\nsegment %s\n",
-	    nb->generation, nb->stamp, nb->inode, nb->size, nb->boot[0] ? nb->boot : "-", nb->stem);
+	    hints->generation, hints->stamp, hints->inode, hints->size,
+	    hints->boot[0] ? hints->boot : "-", hints->stem);
 	text[n] = '\n';
-	if (pwrite(buf->lock, text, sizeof(text), 0) != (ssize_t)sizeof(text))
+	if (pwrite(buf->lock_fd, text, sizeof(text), 0) != (ssize_t)sizeof(text))
 		return err_sys(err, STATUS_UNSAFE, "write '%s/.lock'", buf->dir);
 	return 0;
 }
@@ -358,7 +360,7 @@ buffer_write_hints(struct buffer *buf, const struct buffer_hints *nb, struct err
 int
 buffer_sync_hints(struct buffer *buf, struct err *err)
 {
-	return fdatasync(buf->lock) == 0
+	return fdatasync(buf->lock_fd) == 0
 	    ? 0
 	    : err_sys(err, STATUS_UNSAFE, "fdatasync '%s/.lock'", buf->dir);
 }
@@ -366,16 +368,16 @@ buffer_sync_hints(struct buffer *buf, struct err *err)
 void
 buffer_unlock(struct buffer *buf)
 {
-	flock(buf->lock, LOCK_UN);
+	flock(buf->lock_fd, LOCK_UN);
 }
 
 void
-buffer_read_hints(struct buffer *buf, struct buffer_hints *nb)
+buffer_read_hints(struct buffer *buf, struct buffer_hints *hints)
 {
-	int fd = buf->lock != -1 ? buf->lock : buffer_open_state(buf, ".lock", O_RDONLY);
+	int fd = buf->lock_fd != -1 ? buf->lock_fd : buffer_open_state(buf, ".lock", O_RDONLY);
 
-	read_note(fd, nb);
-	if (fd != -1 && fd != buf->lock)
+	parse_hints(fd, hints);
+	if (fd != -1 && fd != buf->lock_fd)
 		close(fd);
 }
 
@@ -386,9 +388,9 @@ buffer_version(struct buffer *buf)
 	uint64_t generation = 0;
 	struct stat st;
 
-	if (buf->lock == -1)
-		buf->lock = buffer_open_state(buf, ".lock", O_RDWR);
-	if (buf->lock != -1 && pread(buf->lock, text, 31, 0) == 31)
+	if (buf->lock_fd == -1)
+		buf->lock_fd = buffer_open_state(buf, ".lock", O_RDWR);
+	if (buf->lock_fd != -1 && pread(buf->lock_fd, text, 31, 0) == 31)
 		generation = strtoull(text + 11, NULL, 10);
 	if (fstat(buf->fd, &st) == -1)
 		return generation;
@@ -403,8 +405,8 @@ buffer_replay_lock(struct buffer *buf, struct err *err)
 
 	if (fd == -1)
 		return err_sys(err, STATUS_UNSAFE, "open '%s/.replay'", buf->dir);
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && leads_to(buf, ".replay", fd)) {
-		buf->replay = fd;
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_open_file(buf, ".replay", fd)) {
+		buf->replay_fd = fd;
 		return 0;
 	}
 	close(fd);
@@ -416,8 +418,8 @@ buffer_replay_lock(struct buffer *buf, struct err *err)
 void
 buffer_replay_unlock(struct buffer *buf)
 {
-	close(buf->replay);
-	buf->replay = -1;
+	close(buf->replay_fd);
+	buf->replay_fd = -1;
 }
 
 /* --- target --------------------------------------------------------------------- */
@@ -474,7 +476,7 @@ buffer_bind_target(struct buffer *buf, const char *target, bool holds, struct er
 
 /* What append, compress and buffer_write_state call theirs. */
 static int
-is_temporary(const char *name)
+is_state_temporary(const char *name)
 {
 	const char *digits = strpbrk(name, "0123456789");
 	size_t n = digits != NULL ? (size_t)(digits - name) : 0;
@@ -501,7 +503,7 @@ buffer_remove_stale(struct buffer *buf)
 		return;
 	}
 	while ((e = readdir(d)) != NULL)
-		if (is_temporary(e->d_name) &&
+		if (is_state_temporary(e->d_name) &&
 		    fstatat(buffer_fd(buf), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    clock_now() / 1000000 - st.st_mtim.tv_sec > TIDY_AGE)
 			unlinkat(buffer_fd(buf), e->d_name, 0);

@@ -58,16 +58,16 @@ struct buffer_hints {
 };
 
 /* 0; -1 with f->sys EWOULDBLOCK when the holder did not let go within ms. Fills *nb. */
-int buffer_lock(struct buffer *buf, int64_t ms, struct buffer_hints *nb, struct err *err);
+int buffer_lock(struct buffer *buf, int64_t ms, struct buffer_hints *hints, struct err *err);
 /* under the lock */
-int buffer_write_hints(struct buffer *buf, const struct buffer_hints *nb, struct err *err);
+int buffer_write_hints(struct buffer *buf, const struct buffer_hints *hints, struct err *err);
 /* What was noted is durable: with each new segment, so that no stale note leads a writer back into
  * one that was passed already. */
 int buffer_sync_hints(struct buffer *buf, struct err *err);
 void buffer_unlock(struct buffer *buf);
 /* Reads the notebook without the lock. What it says may be a moment old; empty when there is none.
  */
-void buffer_read_hints(struct buffer *buf, struct buffer_hints *nb);
+void buffer_read_hints(struct buffer *buf, struct buffer_hints *hints);
 /* A number that changes whenever somebody appended or a file came or went, for the price of two
  * system calls. */
 uint64_t buffer_version(struct buffer *buf);

@@ -7,33 +7,34 @@
 #include "base/mem.h"
 
 static int
-same(const char *s, const char *p, size_t n)
+is_type(const char *s, const char *cp, size_t n)
 {
-	return strlen(s) == n && memcmp(s, p, n) == 0; /* p may hold NULs */
+	return strlen(s) == n && memcmp(s, cp, n) == 0; /* cp may hold NULs */
 }
 
 struct lagging_type *
-checkpoint_find_lagging(struct checkpoint *p, const char *type, size_t n)
+checkpoint_find_lagging(struct checkpoint *cp, const char *type, size_t n)
 {
 	size_t i;
 
-	for (i = 0; i < p->nlagging; i++)
-		if (same(p->lagging[i].type, type, n))
-			return &p->lagging[i];
+	for (i = 0; i < cp->nlagging; i++)
+		if (is_type(cp->lagging[i].type, type, n))
+			return &cp->lagging[i];
 	return NULL;
 }
 
 struct lagging_type *
-checkpoint_add_lagging(struct checkpoint *p, const char *type, size_t n)
+checkpoint_add_lagging(struct checkpoint *cp, const char *type, size_t n)
 {
 	struct lagging_type *l = NULL;
 
-	if (p->nlagging && same(p->lagging[p->nlagging - 1].type, type, n))
-		return &p->lagging[p->nlagging - 1]; /* the lines of a state file stand together */
-	if ((l = checkpoint_find_lagging(p, type, n)) != NULL)
+	if (cp->nlagging && is_type(cp->lagging[cp->nlagging - 1].type, type, n))
+		return &cp->lagging[cp->nlagging -
+		    1]; /* the lines of a state file stand together */
+	if ((l = checkpoint_find_lagging(cp, type, n)) != NULL)
 		return l;
-	p->lagging = mem_realloc(p->lagging, (p->nlagging + 1) * sizeof(*p->lagging));
-	l = &p->lagging[p->nlagging++];
+	cp->lagging = mem_realloc(cp->lagging, (cp->nlagging + 1) * sizeof(*cp->lagging));
+	l = &cp->lagging[cp->nlagging++];
 	memset(l, 0, sizeof(*l));
 	l->type = mem_strndup(type, n);
 	l->reason = mem_strdup("");
@@ -41,12 +42,12 @@ checkpoint_add_lagging(struct checkpoint *p, const char *type, size_t n)
 }
 
 void
-checkpoint_drop_lagging(struct checkpoint *p, struct lagging_type *l)
+checkpoint_drop_lagging(struct checkpoint *cp, struct lagging_type *l)
 {
 	free(l->type);
 	free(l->reason);
 	positions_clear(&l->positions);
-	*l = p->lagging[--p->nlagging];
+	*l = cp->lagging[--cp->nlagging];
 }
 
 struct intent_type *
@@ -55,7 +56,7 @@ intent_find_type(const struct intent *in, const char *type, size_t n)
 	size_t i;
 
 	for (i = 0; i < in->nsent; i++)
-		if (same(in->sent[i].type, type, n))
+		if (is_type(in->sent[i].type, type, n))
 			return &in->sent[i];
 	return NULL;
 }
@@ -88,79 +89,79 @@ intent_clear(struct intent *in)
 }
 
 void
-checkpoint_add_matched(struct checkpoint *p, const char *type, const char *entry)
+checkpoint_add_matched(struct checkpoint *cp, const char *type, const char *entry)
 {
 	struct matched_entry *t;
 
-	if (p->nmatched == CHECKPOINT_MATCHED) {
-		free(p->matched[0].type);
-		memmove(p->matched, p->matched + 1, --p->nmatched * sizeof(*p->matched));
+	if (cp->nmatched == CHECKPOINT_MATCHED) {
+		free(cp->matched[0].type);
+		memmove(cp->matched, cp->matched + 1, --cp->nmatched * sizeof(*cp->matched));
 	}
-	p->matched = mem_realloc(p->matched, (p->nmatched + 1) * sizeof(*p->matched));
-	t = &p->matched[p->nmatched++];
+	cp->matched = mem_realloc(cp->matched, (cp->nmatched + 1) * sizeof(*cp->matched));
+	t = &cp->matched[cp->nmatched++];
 	t->type = mem_strdup(type);
 	snprintf(t->entry, sizeof(t->entry), "%s", entry);
 }
 
 int
-checkpoint_is_matched(const struct checkpoint *p, const char *type, const char *entry)
+checkpoint_is_matched(const struct checkpoint *cp, const char *type, const char *entry)
 {
 	size_t i;
 
-	for (i = 0; i < p->nmatched; i++)
-		if (strcmp(p->matched[i].entry, entry) == 0 &&
-		    strcmp(p->matched[i].type, type) == 0)
+	for (i = 0; i < cp->nmatched; i++)
+		if (strcmp(cp->matched[i].entry, entry) == 0 &&
+		    strcmp(cp->matched[i].type, type) == 0)
 			return 1;
 	return 0;
 }
 
 void
-checkpoint_drop_matched(struct checkpoint *p)
+checkpoint_drop_matched(struct checkpoint *cp)
 {
-	while (p->nmatched)
-		free(p->matched[--p->nmatched].type);
-	free(p->matched);
-	p->matched = NULL;
+	while (cp->nmatched)
+		free(cp->matched[--cp->nmatched].type);
+	free(cp->matched);
+	cp->matched = NULL;
 }
 
 int
-checkpoint_is_done(const struct checkpoint *p, const char *stem, uint64_t pos)
+checkpoint_is_done(const struct checkpoint *cp, const char *stem, uint64_t pos)
 {
 	size_t i;
 
-	for (i = 0; i < p->ndelivered; i++)
-		if (p->delivered[i].pos == pos && strcmp(p->delivered[i].stem, stem) == 0)
+	for (i = 0; i < cp->ndelivered; i++)
+		if (cp->delivered[i].pos == pos && strcmp(cp->delivered[i].stem, stem) == 0)
 			return 1;
 	return 0;
 }
 
 void
-checkpoint_add_delivered(struct checkpoint *p, const char *stem, uint64_t pos)
+checkpoint_add_delivered(struct checkpoint *cp, const char *stem, uint64_t pos)
 {
-	p->delivered = mem_realloc(p->delivered, (p->ndelivered + 1) * sizeof(*p->delivered));
-	p->delivered[p->ndelivered].stem = mem_strdup(stem);
-	p->delivered[p->ndelivered++].pos = pos;
+	cp->delivered = mem_realloc(cp->delivered, (cp->ndelivered + 1) * sizeof(*cp->delivered));
+	cp->delivered[cp->ndelivered].stem = mem_strdup(stem);
+	cp->delivered[cp->ndelivered++].pos = pos;
 }
 
 struct bad_segment *
-checkpoint_find_bad(struct checkpoint *p, const char *stem)
+checkpoint_find_bad(struct checkpoint *cp, const char *stem)
 {
 	size_t i;
 
-	for (i = 0; i < p->nbad; i++)
-		if (strcmp(p->bad[i].stem, stem) == 0)
-			return &p->bad[i];
+	for (i = 0; i < cp->nbad; i++)
+		if (strcmp(cp->bad[i].stem, stem) == 0)
+			return &cp->bad[i];
 	return NULL;
 }
 
 struct bad_segment *
-checkpoint_add_bad(struct checkpoint *p, const char *stem)
+checkpoint_add_bad(struct checkpoint *cp, const char *stem)
 {
-	struct bad_segment *b = checkpoint_find_bad(p, stem);
+	struct bad_segment *b = checkpoint_find_bad(cp, stem);
 
 	if (b == NULL) {
-		p->bad = mem_realloc(p->bad, (p->nbad + 1) * sizeof(*p->bad));
-		b = &p->bad[p->nbad++];
+		cp->bad = mem_realloc(cp->bad, (cp->nbad + 1) * sizeof(*cp->bad));
+		b = &cp->bad[cp->nbad++];
 		b->stem = mem_strdup(stem);
 		b->lines = 0;
 	}
@@ -170,52 +171,52 @@ checkpoint_add_bad(struct checkpoint *p, const char *stem)
 
 int
 checkpoint_is_delivered(
-    struct checkpoint *p, const char *type, size_t n, bool chain, const char *stem, uint64_t pos)
+    struct checkpoint *cp, const char *type, size_t n, bool chain, const char *stem, uint64_t pos)
 {
-	struct lagging_type *l = p->nlagging ? checkpoint_find_lagging(p, type, n) : NULL;
+	struct lagging_type *l = cp->nlagging ? checkpoint_find_lagging(cp, type, n) : NULL;
 	int has = 0, over = 0;
 
 	if (l != NULL)
 		over = positions_passed(&l->positions, chain, stem, pos, &has);
 	if (!has)
-		over = positions_passed(&p->positions, chain, stem, pos, &has);
-	return over || (p->ndelivered && checkpoint_is_done(p, stem, pos));
+		over = positions_passed(&cp->positions, chain, stem, pos, &has);
+	return over || (cp->ndelivered && checkpoint_is_done(cp, stem, pos));
 }
 
 void
-checkpoint_drop_source(struct checkpoint *p, const char *stem)
+checkpoint_drop_source(struct checkpoint *cp, const char *stem)
 {
-	struct bad_segment *b = checkpoint_find_bad(p, stem);
+	struct bad_segment *b = checkpoint_find_bad(cp, stem);
 	size_t i;
 
-	positions_drop(&p->positions, stem);
-	for (i = 0; i < p->nlagging; i++)
-		positions_drop(&p->lagging[i].positions, stem);
-	for (i = p->ndelivered; i-- > 0;)
-		if (strcmp(p->delivered[i].stem, stem) == 0) {
-			free(p->delivered[i].stem);
-			p->delivered[i] = p->delivered[--p->ndelivered];
+	positions_drop(&cp->positions, stem);
+	for (i = 0; i < cp->nlagging; i++)
+		positions_drop(&cp->lagging[i].positions, stem);
+	for (i = cp->ndelivered; i-- > 0;)
+		if (strcmp(cp->delivered[i].stem, stem) == 0) {
+			free(cp->delivered[i].stem);
+			cp->delivered[i] = cp->delivered[--cp->ndelivered];
 		}
 	if (b != NULL) {
 		free(b->stem);
-		*b = p->bad[--p->nbad];
+		*b = cp->bad[--cp->nbad];
 	}
 }
 
 void
-checkpoint_free(struct checkpoint *p)
+checkpoint_free(struct checkpoint *cp)
 {
-	while (p->nlagging)
-		checkpoint_drop_lagging(p, &p->lagging[p->nlagging - 1]);
-	while (p->ndelivered)
-		free(p->delivered[--p->ndelivered].stem);
-	while (p->nbad)
-		free(p->bad[--p->nbad].stem);
-	checkpoint_drop_matched(p);
-	free(p->lagging);
-	free(p->delivered);
-	free(p->bad);
-	positions_clear(&p->positions);
-	intent_clear(&p->intent);
-	memset(p, 0, sizeof(*p));
+	while (cp->nlagging)
+		checkpoint_drop_lagging(cp, &cp->lagging[cp->nlagging - 1]);
+	while (cp->ndelivered)
+		free(cp->delivered[--cp->ndelivered].stem);
+	while (cp->nbad)
+		free(cp->bad[--cp->nbad].stem);
+	checkpoint_drop_matched(cp);
+	free(cp->lagging);
+	free(cp->delivered);
+	free(cp->bad);
+	positions_clear(&cp->positions);
+	intent_clear(&cp->intent);
+	memset(cp, 0, sizeof(*cp));
 }

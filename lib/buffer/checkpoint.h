@@ -90,35 +90,35 @@ int checkpoint_preallocate(struct buffer *buf, struct err *err);
 /* Reads the newest whole slot; a missing or ruined file is an empty progress (zeros). Needs no
  * lock. Always fills *p. -1: what is there cannot be read now, and nobody may take it for less than
  * it is. */
-int checkpoint_load(struct buffer *buf, struct checkpoint *p, struct err *err);
+int checkpoint_load(struct buffer *buf, struct checkpoint *cp, struct err *err);
 /* Writes the other slot and syncs it. Under the replay lock. */
-int checkpoint_store(struct buffer *buf, struct checkpoint *p, struct err *err);
-void checkpoint_free(struct checkpoint *p);
+int checkpoint_store(struct buffer *buf, struct checkpoint *cp, struct err *err);
+void checkpoint_free(struct checkpoint *cp);
 
 /* NULL when it is not */
-struct lagging_type *checkpoint_find_lagging(struct checkpoint *p, const char *type, size_t n);
-struct lagging_type *checkpoint_add_lagging(struct checkpoint *p, const char *type, size_t n);
-void checkpoint_drop_lagging(struct checkpoint *p, struct lagging_type *l);
+struct lagging_type *checkpoint_find_lagging(struct checkpoint *cp, const char *type, size_t n);
+struct lagging_type *checkpoint_add_lagging(struct checkpoint *cp, const char *type, size_t n);
+void checkpoint_drop_lagging(struct checkpoint *cp, struct lagging_type *l);
 struct intent_type *intent_find_type(const struct intent *in, const char *type, size_t n);
 /* Whether a line at pos of this source lies before where the intent reaches. */
 bool intent_covers(const struct intent *in, bool chain, const char *stem, uint64_t pos);
 void intent_drop_type(struct intent *in, struct intent_type *s);
 void intent_clear(struct intent *in);
 
-void checkpoint_add_matched(struct checkpoint *p, const char *type, const char *entry);
-int checkpoint_is_matched(const struct checkpoint *p, const char *type, const char *entry);
-void checkpoint_drop_matched(struct checkpoint *p);
+void checkpoint_add_matched(struct checkpoint *cp, const char *type, const char *entry);
+int checkpoint_is_matched(const struct checkpoint *cp, const char *type, const char *entry);
+void checkpoint_drop_matched(struct checkpoint *cp);
 
-int checkpoint_is_done(const struct checkpoint *p, const char *stem, uint64_t pos);
-void checkpoint_add_delivered(struct checkpoint *p, const char *stem, uint64_t pos);
-struct bad_segment *checkpoint_find_bad(struct checkpoint *p, const char *stem);
+int checkpoint_is_done(const struct checkpoint *cp, const char *stem, uint64_t pos);
+void checkpoint_add_delivered(struct checkpoint *cp, const char *stem, uint64_t pos);
+struct bad_segment *checkpoint_find_bad(struct checkpoint *cp, const char *stem);
 /* one more line of it */
-struct bad_segment *checkpoint_add_bad(struct checkpoint *p, const char *stem);
+struct bad_segment *checkpoint_add_bad(struct checkpoint *cp, const char *stem);
 /* Whether the line at pos of this source (stem: of the chain's segment, or of the file) was
  * delivered. */
 int checkpoint_is_delivered(
-    struct checkpoint *p, const char *type, size_t n, bool chain, const char *stem, uint64_t pos);
+    struct checkpoint *cp, const char *type, size_t n, bool chain, const char *stem, uint64_t pos);
 /* Forgets all that is recorded of a source that is gone. */
-void checkpoint_drop_source(struct checkpoint *p, const char *stem);
+void checkpoint_drop_source(struct checkpoint *cp, const char *stem);
 
 #endif

@@ -7,7 +7,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-#define LARGE (1 << 20) /* bytes; below, a thread costs more than it hides */
+#define LATECLOSE_MIN (1 << 20) /* bytes; below, a thread costs more than it hides */
 
 /* On NFS a file that somebody holds gets another name instead of being removed. */
 int
@@ -15,42 +15,42 @@ lateclose_hold(int dirfd, const char *name, uint64_t bytes)
 {
 	struct statfs fs;
 
-	if (bytes < LARGE || fstatfs(dirfd, &fs) == -1 || fs.f_type == NFS_SUPER_MAGIC)
+	if (bytes < LATECLOSE_MIN || fstatfs(dirfd, &fs) == -1 || fs.f_type == NFS_SUPER_MAGIC)
 		return -1;
 	return openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 }
 
 static void *
-let_go(void *arg)
+close_file(void *arg)
 {
-	const struct lateclose *r = arg;
+	const struct lateclose *lc = arg;
 
-	close(r->fd);
+	close(lc->fd);
 	return NULL;
 }
 
 void
-lateclose_start(struct lateclose *r, int fd)
+lateclose_start(struct lateclose *lc, int fd)
 {
 	sigset_t all, before;
 
 	if (fd == -1)
 		return;
-	lateclose_wait(r);
-	r->fd = fd;
+	lateclose_wait(lc);
+	lc->fd = fd;
 	sigfillset(&all);
 	/* signals are for those who wait in a call */
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r->busy = pthread_create(&r->thread, NULL, let_go, r) == 0;
+	lc->busy = pthread_create(&lc->thread, NULL, close_file, lc) == 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!r->busy)
+	if (!lc->busy)
 		close(fd);
 }
 
 void
-lateclose_wait(struct lateclose *r)
+lateclose_wait(struct lateclose *lc)
 {
-	if (r->busy)
-		pthread_join(r->thread, NULL);
-	r->busy = false;
+	if (lc->busy)
+		pthread_join(lc->thread, NULL);
+	lc->busy = false;
 }

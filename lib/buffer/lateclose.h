@@ -25,9 +25,9 @@ struct lateclose { /* all zero at first */
 int lateclose_hold(int dirfd, const char *name, uint64_t bytes);
 
 /* Afterwards. Takes fd, which may be -1. Waits for the one before. */
-void lateclose_start(struct lateclose *r, int fd);
+void lateclose_start(struct lateclose *lc, int fd);
 
 /* Waits until everything is given back. */
-void lateclose_wait(struct lateclose *r);
+void lateclose_wait(struct lateclose *lc);
 
 #endif

@@ -22,7 +22,7 @@
 	}
 
 static void
-add_member(struct bytes *out, struct slice name, struct slice value)
+quote_member(struct bytes *out, struct slice name, struct slice value)
 {
 	bytes_addc(out, '"');
 	bytes_add(out, name.p, name.n);
@@ -38,12 +38,12 @@ line_head(struct bytes *out, const struct event *e)
 
 	event_field_ptrs(&copy, at);
 	bytes_addc(out, '{');
-	add_member(out, event_field_names[0], e->type);
+	quote_member(out, event_field_names[0], e->type);
 	bytes_adds(out, ",\"message\":{");
 	for (size_t i = 0; i < EVENT_FIELDS; i++) {
 		if (i > 0)
 			bytes_addc(out, ',');
-		add_member(out, event_field_names[i], *at[i]);
+		quote_member(out, event_field_names[i], *at[i]);
 	}
 	if (!json_is_utf8(e->payload.p, e->payload.n)) {
 		bytes_adds(out, ",\"payload_base64\":\"");
@@ -103,7 +103,7 @@ check_crc(const char *line, size_t n)
 
 /* The values of the named members, the first of equal ones; p stays NULL where there is none. */
 static void
-find_in(struct json_walk *w, const struct slice *name, size_t n, struct slice *values)
+collect_members(struct json_walk *w, const struct slice *name, size_t n, struct slice *values)
 {
 	struct slice key, value;
 	size_t i;
@@ -118,19 +118,19 @@ find_in(struct json_walk *w, const struct slice *name, size_t n, struct slice *v
 }
 
 static int
-find(struct slice object, const struct slice *name, size_t n, struct slice *values)
+find_members(struct slice object, const struct slice *name, size_t n, struct slice *values)
 {
 	struct json_walk w;
 
 	if (json_walk(&w, object) == -1)
 		return -1;
-	find_in(&w, name, n, values);
+	collect_members(&w, name, n, values);
 	return 0;
 }
 
 /* A member as bytes in text: a string's text, of others what stands there; null is none. */
 static struct slice
-bytes_of(struct slice value, struct bytes *text)
+unquote_member(struct slice value, struct bytes *text)
 {
 	size_t from = text->len;
 
@@ -142,7 +142,7 @@ bytes_of(struct slice value, struct bytes *text)
 }
 
 static void
-copy_string(const cJSON *o, const char *name, char *out, size_t size)
+copy_json_string(const cJSON *o, const char *name, char *out, size_t size)
 {
 	const char *s = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
 
@@ -151,15 +151,15 @@ copy_string(const cJSON *o, const char *name, char *out, size_t size)
 }
 
 static void
-read_doubt(struct slice value, struct doubt *d)
+parse_doubt(struct slice value, struct doubt *d)
 {
 	cJSON *o = cJSON_ParseWithLength(value.p, value.n);
 	const cJSON *client = cJSON_GetObjectItemCaseSensitive(o, "client");
 
 	*d = (struct doubt){.after = "0-0"};
-	copy_string(o, "run_id", d->run_id, sizeof(d->run_id));
-	copy_string(o, "addr", d->addr, sizeof(d->addr));
-	copy_string(o, "after", d->after, sizeof(d->after));
+	copy_json_string(o, "run_id", d->run_id, sizeof(d->run_id));
+	copy_json_string(o, "addr", d->addr, sizeof(d->addr));
+	copy_json_string(o, "after", d->after, sizeof(d->after));
 	if (cJSON_IsNumber(client) && client->valuedouble > 0 &&
 	    client->valuedouble < 9007199254740992.0)
 		d->client = (int64_t)client->valuedouble;
@@ -167,7 +167,7 @@ read_doubt(struct slice value, struct doubt *d)
 }
 
 static int64_t
-read_maxlen(struct slice value)
+parse_maxlen(struct slice value)
 {
 	char digits[20];
 	uint64_t n;
@@ -180,10 +180,10 @@ read_maxlen(struct slice value)
 }
 
 static int
-read_payload(
+parse_payload(
     struct slice plain, struct slice base64, struct event *e, struct bytes *text, struct err *err)
 {
-	struct slice coded = bytes_of(base64, text);
+	struct slice coded = unquote_member(base64, text);
 	size_t from = text->len;
 
 	if (plain.p == NULL)
@@ -206,27 +206,27 @@ check_message(const struct event *e, struct err *err)
 }
 
 static int
-read_message(struct slice message, struct event *e, struct bytes *text, struct err *err)
+parse_message(struct slice message, struct event *e, struct bytes *text, struct err *err)
 {
 	struct slice wanted[EVENT_FIELDS + 1];
 	struct slice *at[EVENT_FIELDS], values[EVENT_FIELDS + 1];
 
 	memcpy(wanted, event_field_names, sizeof(event_field_names));
 	wanted[EVENT_FIELDS] = slice_of("payload_base64");
-	if (message.p == NULL || find(message, wanted, EVENT_FIELDS + 1, values) == -1)
+	if (message.p == NULL || find_members(message, wanted, EVENT_FIELDS + 1, values) == -1)
 		return err_set(err, STATUS_DATA, "no message");
 	event_field_ptrs(e, at);
 	for (size_t i = 0; i < EVENT_FIELDS; i++)
 		if (at[i] != &e->payload && at[i]->p == NULL)
-			*at[i] = bytes_of(values[i], text);
+			*at[i] = unquote_member(values[i], text);
 	if (check_message(e, err) == -1)
 		return -1;
-	return read_payload(values[1], values[EVENT_FIELDS], e, text, err);
+	return parse_payload(values[1], values[EVENT_FIELDS], e, text, err);
 }
 
 /* Is it a line of ours, or else JSON? */
 static int
-check_line(const char *line, size_t n, int *ours, struct err *err)
+check_line_form(const char *line, size_t n, int *ours, struct err *err)
 {
 	struct json_fault fault;
 
@@ -246,7 +246,7 @@ static const struct slice members[COUNT] = {NAME("event_type"), NAME("message"),
 
 /* Past a member of which all is known but its text; NULL when something else stands there. */
 static const char *
-take_member(const char *p, const char *end, char before, struct slice name, struct slice *out,
+parse_member(const char *p, const char *end, char before, struct slice name, struct slice *out,
     struct bytes *text)
 {
 	size_t from = text->len;
@@ -265,19 +265,19 @@ take_member(const char *p, const char *end, char before, struct slice name, stru
  * is then read by its names.
  */
 static struct slice
-read_own(const char *line, size_t n, struct event *e, struct bytes *text)
+parse_own_front(const char *line, size_t n, struct event *e, struct bytes *text)
 {
 	static const char open[] = ",\"message\":";
 	const char *end = line + n - 1,
-	           *p = take_member(line, end, '{', event_field_names[0], &e->type, text);
+	           *p = parse_member(line, end, '{', event_field_names[0], &e->type, text);
 	struct slice *at[EVENT_FIELDS], again;
 
 	event_field_ptrs(e, at);
 	if (p == NULL || (size_t)(end - p) < sizeof(open) || memcmp(p, open, sizeof(open) - 1) != 0)
 		return (struct slice){0};
-	p = take_member(p + sizeof(open) - 1, end, '{', event_field_names[0], &again, text);
+	p = parse_member(p + sizeof(open) - 1, end, '{', event_field_names[0], &again, text);
 	for (size_t i = 1; i < EVENT_FIELDS && p != NULL; i++)
-		p = take_member(p, end, ',', event_field_names[i], at[i], text);
+		p = parse_member(p, end, ',', event_field_names[i], at[i], text);
 	if (p == NULL || *p != '}')
 		return (struct slice){0};
 	return (struct slice){p + 1, (size_t)(end - p) - 1};
@@ -285,24 +285,25 @@ read_own(const char *line, size_t n, struct event *e, struct bytes *text)
 
 /* The front of a line in any form, and its other members. */
 static int
-read_front(const char *line, size_t n, int ours, struct event *e, struct slice *values,
+parse_front(const char *line, size_t n, int ours, struct event *e, struct slice *values,
     struct bytes *text, struct err *err)
 {
-	struct slice rest = ours ? read_own(line, n, e, text) : (struct slice){0};
+	struct slice rest = ours ? parse_own_front(line, n, e, text) : (struct slice){0};
 
 	if (rest.p != NULL) {
-		find_in(&(struct json_walk){rest.p, rest.p + rest.n}, members, COUNT, values);
+		collect_members(
+		    &(struct json_walk){rest.p, rest.p + rest.n}, members, COUNT, values);
 		return check_message(e, err);
 	}
 	*e = (struct event){0};
 	text->len = 0;
 	bytes_reserve(text, 2 * n + 1); /* base64 twice */
-	if (find((struct slice){line, n}, members, COUNT, values) == -1)
+	if (find_members((struct slice){line, n}, members, COUNT, values) == -1)
 		return err_set(err, STATUS_DATA, "not an object");
 	if (!ours && values[CRC].p != NULL)
 		return err_set(err, STATUS_DATA, "crc differs");
-	e->type = bytes_of(values[TYPE], text);
-	return read_message(values[MESSAGE], e, text, err);
+	e->type = unquote_member(values[TYPE], text);
+	return parse_message(values[MESSAGE], e, text, err);
 }
 
 int
@@ -314,17 +315,17 @@ line_parse(const char *line, size_t n, struct line *out, struct bytes *text, str
 	*out = (struct line){.maxlen = -1};
 	text->len = 0;
 	bytes_reserve(text, n + 1); /* for all: what points into it stays */
-	if (check_line(line, n, &ours, err) == -1)
+	if (check_line_form(line, n, &ours, err) == -1)
 		return -1;
 	out->has_crc = ours;
-	if (read_front(line, n, ours, &out->e, values, text, err) == -1)
+	if (parse_front(line, n, ours, &out->e, values, text, err) == -1)
 		return -1;
-	at = bytes_of(values[BUFFERED_AT], text);
+	at = unquote_member(values[BUFFERED_AT], text);
 	if (clock_parse(at.p, at.n, &out->buffered_at) == -1)
 		return err_set(err, STATUS_DATA, "buffered_at is no time");
-	out->maxlen = read_maxlen(values[MAXLEN]);
+	out->maxlen = parse_maxlen(values[MAXLEN]);
 	if ((out->in_doubt = ours && values[DOUBT].p != NULL))
-		read_doubt(values[DOUBT], &out->doubt);
+		parse_doubt(values[DOUBT], &out->doubt);
 	return 0;
 }
 

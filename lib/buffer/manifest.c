@@ -43,7 +43,7 @@ manifest_add(struct buffer *buf, const char *stem)
  * over; one that lacks no more than its newline, which the next to add gives it, is whole.
  */
 static int
-next_line(char **p, char **mark, char **stem)
+next_manifest_line(char **p, char **mark, char **stem)
 {
 	char *end, *next;
 
@@ -64,13 +64,13 @@ next_line(char **p, char **mark, char **stem)
 }
 
 static int
-stem_cmp(const void *key, const void *item)
+compare_stem_key(const void *key, const void *item)
 {
 	return strcmp(key, *(char *const *)item);
 }
 
 static int
-stems_cmp(const void *a, const void *b)
+compare_stems(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
@@ -80,7 +80,7 @@ stems_cmp(const void *a, const void *b)
  * cut, its mark must not say that it ought to be there.
  */
 static int
-set_marks(struct buffer *buf, const char *const *stems, size_t n, const char *to)
+write_states(struct buffer *buf, const char *const *stems, size_t n, const char *to)
 {
 	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark,
 	     *name;
@@ -88,8 +88,9 @@ set_marks(struct buffer *buf, const char *const *stems, size_t n, const char *to
 
 	if (text == NULL)
 		return errno == ENOENT ? 0 : -1;
-	while (r == 0 && next_line(&p, &mark, &name)) {
-		if (*mark == 'x' || bsearch(name, stems, n, sizeof(*stems), stem_cmp) == NULL)
+	while (r == 0 && next_manifest_line(&p, &mark, &name)) {
+		if (*mark == 'x' ||
+		    bsearch(name, stems, n, sizeof(*stems), compare_stem_key) == NULL)
 			continue;
 		if ((fd == -1 && (fd = buffer_open_state(buf, ".roster", O_WRONLY)) == -1) ||
 		    pwrite(fd, to, 1, mark - text) != 1)
@@ -108,20 +109,20 @@ manifest_remove(struct buffer *buf, const char **stems, size_t n, struct err *er
 {
 	if (n == 0)
 		return 0;
-	qsort(stems, n, sizeof(*stems), stems_cmp);
-	return set_marks(buf, stems, n, "x") == 0
+	qsort(stems, n, sizeof(*stems), compare_stems);
+	return write_states(buf, stems, n, "x") == 0
 	    ? 0
 	    : err_sys(err, STATUS_UNSAFE, "write '%s/.roster'", buffer_dir(buf));
 }
 
 static bool
-all_struck(struct buffer *buf)
+has_only_removed(struct buffer *buf)
 {
 	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark,
 	     *stem;
 	bool struck = true;
 
-	while (text != NULL && struck && next_line(&p, &mark, &stem))
+	while (text != NULL && struck && next_manifest_line(&p, &mark, &stem))
 		struck = *mark == 'x';
 	free(text);
 	return struck;
@@ -132,7 +133,8 @@ manifest_clear(struct buffer *buf, bool all)
 {
 	int fd;
 
-	if ((!all && !all_struck(buf)) || (fd = buffer_open_state(buf, ".roster", O_WRONLY)) == -1)
+	if ((!all && !has_only_removed(buf)) ||
+	    (fd = buffer_open_state(buf, ".roster", O_WRONLY)) == -1)
 		return;
 	if (ftruncate(fd, 0) == -1) {
 		/* All its lines are struck: nothing is missed. */
@@ -141,12 +143,12 @@ manifest_clear(struct buffer *buf, bool all)
 }
 
 static char
-mark_of(struct buffer *buf, const char *stem)
+state_of_stem(struct buffer *buf, const char *stem)
 {
 	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark,
 	     *name, found = 0;
 
-	while (text != NULL && next_line(&p, &mark, &name))
+	while (text != NULL && next_manifest_line(&p, &mark, &name))
 		if (strcmp(name, stem) == 0)
 			found = *mark;
 	free(text);
@@ -155,7 +157,7 @@ mark_of(struct buffer *buf, const char *stem)
 
 /* The list may be older than the roster: made since then, or drained and struck, is not missing. */
 static bool
-is_missing(struct buffer *buf, const char *stem)
+is_stem_missing(struct buffer *buf, const char *stem)
 {
 	static const char *const ends[] = {".jsonl", ".suspect.jsonl", ".jsonl.gz"};
 	char name[SEGMENT_NAME + 32];
@@ -166,7 +168,7 @@ is_missing(struct buffer *buf, const char *stem)
 		if (faccessat(buffer_fd(buf), name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 			return false;
 	}
-	return mark_of(buf, stem) != 'x';
+	return state_of_stem(buf, stem) != 'x';
 }
 
 void
@@ -185,11 +187,11 @@ manifest_list_missing(
 	have = mem_realloc(NULL, (n + 1) * sizeof(*have));
 	for (i = 0; i < n; i++)
 		have[i] = list[i].stem;
-	qsort(have, n, sizeof(*have), stems_cmp);
-	while (next_line(&p, &mark, &stem)) {
+	qsort(have, n, sizeof(*have), compare_stems);
+	while (next_manifest_line(&p, &mark, &stem)) {
 		if (*mark == 'x' ||
-		    (n && bsearch(stem, have, n, sizeof(*have), stem_cmp) != NULL) ||
-		    !is_missing(buf, stem))
+		    (n && bsearch(stem, have, n, sizeof(*have), compare_stem_key) != NULL) ||
+		    !is_stem_missing(buf, stem))
 			continue;
 		if (*count == cap)
 			*stems = mem_realloc(*stems, (cap = cap ? cap * 2 : 8) * sizeof(**stems));
@@ -212,20 +214,20 @@ manifest_is_returned(const char *stem)
 }
 
 static bool
-any_vanished(struct buffer *buf)
+has_vanished(struct buffer *buf)
 {
 	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark,
 	     *stem;
 	bool any = false;
 
-	while (text != NULL && !any && next_line(&p, &mark, &stem))
+	while (text != NULL && !any && next_manifest_line(&p, &mark, &stem))
 		any = *mark == '!';
 	free(text);
 	return any;
 }
 
 static int
-take_out(struct buffer *buf, const struct segment *s, struct err *err)
+separate_returned(struct buffer *buf, const struct segment *s, struct err *err)
 {
 	char name[SEGMENT_NAME + 32];
 
@@ -241,16 +243,16 @@ take_out(struct buffer *buf, const struct segment *s, struct err *err)
 
 /* One that was renamed by a run that was cut off before it could strike its old name. */
 static int
-finish_taking(struct buffer *buf, const struct segment *s, struct err *err)
+finish_separation(struct buffer *buf, const struct segment *s, struct err *err)
 {
 	char stem[SEGMENT_NAME];
 
 	if (!manifest_is_returned(s->stem))
 		return 0;
 	snprintf(stem, sizeof(stem), "%.*s", (int)(strlen(s->stem) - strlen(RETURNED)), s->stem);
-	if (mark_of(buf, stem) != '!')
+	if (state_of_stem(buf, stem) != '!')
 		return 0;
-	if (!mark_of(buf, s->stem))
+	if (!state_of_stem(buf, s->stem))
 		manifest_add(buf, s->stem);
 	return manifest_remove(buf, &(const char *){stem}, 1, err);
 }
@@ -267,7 +269,7 @@ manifest_reconcile(struct buffer *buf, struct err *err)
 		return -1;
 	manifest_list_missing(buf, list, n, &gone, &i);
 	while (i) {
-		set_marks(buf, &(const char *){gone[--i]}, 1, "!");
+		write_states(buf, &(const char *){gone[--i]}, 1, "!");
 		free(gone[i]);
 	}
 	free(gone);
@@ -275,14 +277,14 @@ manifest_reconcile(struct buffer *buf, struct err *err)
 	 * returned when it is a segment again. */
 	for (i = 0; i < n; i++)
 		if (list[i].ignored && list[i].kind == SEGMENT_CHAIN)
-			set_marks(buf, &(const char *){list[i].stem}, 1, "!");
-	n = any_vanished(buf) ? n : 0;
+			write_states(buf, &(const char *){list[i].stem}, 1, "!");
+	n = has_vanished(buf) ? n : 0;
 	for (i = 0; r == 0 && i < n; i++)
-		r = finish_taking(buf, &list[i], err);
+		r = finish_separation(buf, &list[i], err);
 	for (i = 0; r == 0 && i < n; i++)
 		if (list[i].kind == SEGMENT_CHAIN && !list[i].ignored &&
-		    mark_of(buf, list[i].stem) == '!')
-			r = take_out(buf, &list[i], err);
+		    state_of_stem(buf, list[i].stem) == '!')
+			r = separate_returned(buf, &list[i], err);
 	free(list);
 	return r;
 }

@@ -6,21 +6,21 @@
 #include "base/mem.h"
 
 void
-position_set(struct position *m, const char *stem, uint64_t pos, uint64_t limit)
+position_set(struct position *p, const char *stem, uint64_t pos, uint64_t limit)
 {
-	if (m->stem == NULL || strcmp(m->stem, stem) != 0) {
-		free(m->stem);
-		m->stem = mem_strdup(stem);
+	if (p->stem == NULL || strcmp(p->stem, stem) != 0) {
+		free(p->stem);
+		p->stem = mem_strdup(stem);
 	}
-	m->pos = pos;
-	m->limit = limit;
+	p->pos = pos;
+	p->limit = limit;
 }
 
 void
-position_clear(struct position *m)
+position_clear(struct position *p)
 {
-	free(m->stem);
-	memset(m, 0, sizeof(*m));
+	free(p->stem);
+	memset(p, 0, sizeof(*p));
 }
 
 int
@@ -32,51 +32,51 @@ position_cmp(const struct position *a, const char *stem, uint64_t pos)
 }
 
 struct position *
-positions_find(const struct positions *m, const char *stem)
+positions_find(const struct positions *ps, const char *stem)
 {
 	size_t i;
 
-	for (i = 0; i < m->nfiles; i++)
-		if (strcmp(m->files[i].stem, stem) == 0)
-			return &m->files[i];
+	for (i = 0; i < ps->nfiles; i++)
+		if (strcmp(ps->files[i].stem, stem) == 0)
+			return &ps->files[i];
 	return NULL;
 }
 
 struct position *
-positions_find_or_add(struct positions *m, const char *stem)
+positions_find_or_add(struct positions *ps, const char *stem)
 {
-	struct position *k = positions_find(m, stem);
+	struct position *p = positions_find(ps, stem);
 
-	if (k != NULL)
-		return k;
-	m->files = mem_realloc(m->files, (m->nfiles + 1) * sizeof(*m->files));
-	k = &m->files[m->nfiles++];
-	memset(k, 0, sizeof(*k));
-	k->stem = mem_strdup(stem);
-	return k;
+	if (p != NULL)
+		return p;
+	ps->files = mem_realloc(ps->files, (ps->nfiles + 1) * sizeof(*ps->files));
+	p = &ps->files[ps->nfiles++];
+	memset(p, 0, sizeof(*p));
+	p->stem = mem_strdup(stem);
+	return p;
 }
 
 void
-positions_drop(struct positions *m, const char *stem)
+positions_drop(struct positions *ps, const char *stem)
 {
-	struct position *k = positions_find(m, stem);
+	struct position *p = positions_find(ps, stem);
 
-	if (k == NULL)
+	if (p == NULL)
 		return;
-	free(k->stem);
-	*k = m->files[--m->nfiles];
+	free(p->stem);
+	*p = ps->files[--ps->nfiles];
 }
 
 void
-positions_clear(struct positions *m)
+positions_clear(struct positions *ps)
 {
 	size_t i;
 
-	position_clear(&m->chain);
-	for (i = 0; i < m->nfiles; i++)
-		free(m->files[i].stem);
-	free(m->files);
-	memset(m, 0, sizeof(*m));
+	position_clear(&ps->chain);
+	for (i = 0; i < ps->nfiles; i++)
+		free(ps->files[i].stem);
+	free(ps->files);
+	memset(ps, 0, sizeof(*ps));
 }
 
 void
@@ -93,16 +93,16 @@ positions_copy(struct positions *to, const struct positions *from)
 }
 
 int
-positions_empty(const struct positions *m)
+positions_empty(const struct positions *ps)
 {
-	return m->chain.stem == NULL && m->nfiles == 0;
+	return ps->chain.stem == NULL && ps->nfiles == 0;
 }
 
 int
-positions_passed(const struct positions *m, bool chain, const char *stem, uint64_t pos, int *has)
+positions_passed(const struct positions *ps, bool chain, const char *stem, uint64_t pos, int *has)
 {
-	const struct position *k = chain ? &m->chain : positions_find(m, stem);
+	const struct position *p = chain ? &ps->chain : positions_find(ps, stem);
 
-	*has = k != NULL && k->stem != NULL;
-	return *has && (chain ? position_cmp(k, stem, pos) > 0 : k->pos > pos);
+	*has = p != NULL && p->stem != NULL;
+	return *has && (chain ? position_cmp(p, stem, pos) > 0 : p->pos > pos);
 }

@@ -25,22 +25,22 @@ struct positions {
 	size_t nfiles;
 };
 
-void position_set(struct position *m, const char *stem, uint64_t pos, uint64_t limit);
-void position_clear(struct position *m);
+void position_set(struct position *ps, const char *stem, uint64_t pos, uint64_t limit);
+void position_clear(struct position *ps);
 /* among the files; NULL */
-struct position *positions_find(const struct positions *m, const char *stem);
+struct position *positions_find(const struct positions *ps, const char *stem);
 /* made when missing */
-struct position *positions_find_or_add(struct positions *m, const char *stem);
-void positions_drop(struct positions *m, const char *stem);
-void positions_clear(struct positions *m);
+struct position *positions_find_or_add(struct positions *ps, const char *stem);
+void positions_drop(struct positions *ps, const char *stem);
+void positions_clear(struct positions *ps);
 /* *to is overwritten, not freed */
 void positions_copy(struct positions *to, const struct positions *from);
-int positions_empty(const struct positions *m);
+int positions_empty(const struct positions *ps);
 /* Chain positions: <0 0 >0; a mark without a stem is before everything. */
 int position_cmp(const struct position *a, const char *stem, uint64_t pos);
 /* Whether a line at pos of this source (stem: of the chain's segment, or of the file) lies before
  * its mark; *has: there is one. */
 int positions_passed(
-    const struct positions *m, bool chain, const char *stem, uint64_t pos, int *has);
+    const struct positions *ps, bool chain, const char *stem, uint64_t pos, int *has);
 
 #endif

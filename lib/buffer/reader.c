@@ -19,9 +19,9 @@ struct reader {
 	int dirfd;
 	int fd;    /* -1 while it is closed */
 	gzFile gz; /* owns fd when set */
-	struct bytes b;
-	size_t used, seen; /* given out; searched for a newline */
-	uint64_t at;       /* offset in the file of b.p[0] */
+	struct bytes data;
+	size_t consumed, searched; /* given out; searched for a newline */
+	uint64_t at;               /* offset in the file of b.p[0] */
 	uint64_t limit;
 	size_t chunk;
 	bool live, eof;
@@ -29,7 +29,7 @@ struct reader {
 
 /* Gives the descriptor back until the next read. */
 static void
-rest(struct reader *r)
+close_idle_file(struct reader *r)
 {
 	if (r->gz != NULL || r->seg.kind == SEGMENT_CHAIN)
 		return;
@@ -38,7 +38,7 @@ rest(struct reader *r)
 }
 
 static int
-wake(struct reader *r)
+reopen_idle_file(struct reader *r)
 {
 	if (r->fd == -1)
 		r->fd = segment_open(r->dirfd, &r->seg);
@@ -71,7 +71,7 @@ reader_open(
 		reader_close(r);
 		return NULL;
 	}
-	rest(r);
+	close_idle_file(r);
 	return r;
 }
 
@@ -84,13 +84,13 @@ reader_close(struct reader *r)
 		gzclose(r->gz);
 	else if (r->fd != -1)
 		close(r->fd);
-	bytes_free(&r->b);
+	bytes_free(&r->data);
 	free(r);
 }
 
 /* zlib takes what is no gzip file for plain text, and a cut one for a short one. */
 static ssize_t
-read_gz(struct reader *r, char *to, size_t n, uint64_t pos)
+read_gzip_chunk(struct reader *r, char *to, size_t n, uint64_t pos)
 {
 	int got = -1, err = Z_OK;
 
@@ -109,9 +109,9 @@ read_gz(struct reader *r, char *to, size_t n, uint64_t pos)
 }
 
 static ssize_t
-read_some(struct reader *r, char *to, size_t n)
+read_file_chunk(struct reader *r, char *to, size_t n)
 {
-	uint64_t pos = r->at + r->b.len, left = r->limit > pos ? r->limit - pos : 0;
+	uint64_t pos = r->at + r->data.len, left = r->limit > pos ? r->limit - pos : 0;
 	ssize_t got;
 
 	if (n > left)
@@ -119,39 +119,39 @@ read_some(struct reader *r, char *to, size_t n)
 	if (n == 0)
 		return 0;
 	if (r->gz != NULL)
-		return read_gz(r, to, n, pos);
-	if (wake(r) == -1)
+		return read_gzip_chunk(r, to, n, pos);
+	if (reopen_idle_file(r) == -1)
 		return -1;
 	do
 		got = pread(r->fd, to, n, (off_t)pos);
 	while (got == -1 && errno == EINTR);
-	rest(r);
+	close_idle_file(r);
 	return got;
 }
 
 static int
-refill(struct reader *r, struct err *err)
+fill_reader(struct reader *r, struct err *err)
 {
 	ssize_t got;
 
-	if (r->b.len - r->used > READER_LINE_MAX) {
+	if (r->data.len - r->consumed > READER_LINE_MAX) {
 		errno = EBADMSG;
 		return err_sys(err, STATUS_UNSAFE, "a line of more than %" PRIu64 " bytes in '%s'",
 		    READER_LINE_MAX, r->seg.name);
 	}
 
-	if (r->used) {
-		bytes_drop(&r->b, r->used);
-		r->at += r->used;
-		r->seen -= r->used;
-		r->used = 0;
+	if (r->consumed) {
+		bytes_drop(&r->data, r->consumed);
+		r->at += r->consumed;
+		r->searched -= r->consumed;
+		r->consumed = 0;
 	}
-	bytes_reserve(&r->b, r->b.len < r->chunk ? r->chunk - r->b.len : r->b.len);
-	got = read_some(r, r->b.p + r->b.len, r->b.cap - r->b.len);
+	bytes_reserve(&r->data, r->data.len < r->chunk ? r->chunk - r->data.len : r->data.len);
+	got = read_file_chunk(r, r->data.p + r->data.len, r->data.cap - r->data.len);
 	if (got == -1)
 		return err_sys(err, STATUS_UNSAFE, "read '%s'", r->seg.name);
 	r->eof = got == 0;
-	r->b.len += (size_t)got;
+	r->data.len += (size_t)got;
 	return 0;
 }
 
@@ -161,31 +161,32 @@ reader_next(struct reader *r, struct reader_line *l, struct err *err)
 	char *nl;
 	size_t n;
 
-	while ((nl = r->b.len > r->seen ? memchr(r->b.p + r->seen, '\n', r->b.len - r->seen)
-	                                : NULL) == NULL) {
-		r->seen = r->b.len;
+	while ((nl = r->data.len > r->searched
+	               ? memchr(r->data.p + r->searched, '\n', r->data.len - r->searched)
+	               : NULL) == NULL) {
+		r->searched = r->data.len;
 		if (r->eof)
 			break;
-		if (refill(r, err) == -1)
+		if (fill_reader(r, err) == -1)
 			return -1;
 	}
-	if (nl == NULL && (r->live || r->b.len == r->used))
+	if (nl == NULL && (r->live || r->data.len == r->consumed))
 		return 0;
-	n = nl != NULL ? (size_t)(nl - r->b.p) - r->used : r->b.len - r->used;
-	l->text = (struct slice){r->b.p + r->used, n};
-	l->pos = r->at + r->used;
+	n = nl != NULL ? (size_t)(nl - r->data.p) - r->consumed : r->data.len - r->consumed;
+	l->text = (struct slice){r->data.p + r->consumed, n};
+	l->pos = r->at + r->consumed;
 	l->end = l->pos + n + (nl != NULL);
 	l->torn = nl == NULL;
-	r->used += n + (nl != NULL);
-	r->seen = r->used;
+	r->consumed += n + (nl != NULL);
+	r->searched = r->consumed;
 	return 1;
 }
 
 int
 reader_read_at(struct reader *r, uint64_t pos, char *to, size_t n, struct err *err)
 {
-	if (wake(r) == 0 && pread(r->fd, to, n, (off_t)pos) == (ssize_t)n) {
-		rest(r);
+	if (reopen_idle_file(r) == 0 && pread(r->fd, to, n, (off_t)pos) == (ssize_t)n) {
+		close_idle_file(r);
 		return 0;
 	}
 	return err_sys(err, STATUS_UNSAFE, "read '%s'", r->seg.name);
@@ -194,5 +195,5 @@ reader_read_at(struct reader *r, uint64_t pos, char *to, size_t n, struct err *e
 uint64_t
 reader_bytes_read(const struct reader *r)
 {
-	return r->at + r->b.len;
+	return r->at + r->data.len;
 }

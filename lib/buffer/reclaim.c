@@ -14,70 +14,71 @@
 #include "buffer/reader.h"
 
 void
-reclaim_add_clean(struct reclaim *s, const char *stem)
+reclaim_add_clean(struct reclaim *rc, const char *stem)
 {
-	s->clean = mem_realloc(s->clean, (s->n + 1) * sizeof(*s->clean));
-	s->clean[s->n++] = mem_strdup(stem);
+	rc->clean = mem_realloc(rc->clean, (rc->nclean + 1) * sizeof(*rc->clean));
+	rc->clean[rc->nclean++] = mem_strdup(stem);
 }
 
 void
-reclaim_drop_clean(struct reclaim *s, const char *stem)
+reclaim_drop_clean(struct reclaim *rc, const char *stem)
 {
 	size_t i;
 
-	for (i = 0; i < s->n; i++)
-		if (strcmp(s->clean[i], stem) == 0) {
-			free(s->clean[i]);
-			s->clean[i] = s->clean[--s->n];
+	for (i = 0; i < rc->nclean; i++)
+		if (strcmp(rc->clean[i], stem) == 0) {
+			free(rc->clean[i]);
+			rc->clean[i] = rc->clean[--rc->nclean];
 			return;
 		}
 }
 
 void
-reclaim_begin_walk(struct reclaim *s)
+reclaim_begin_walk(struct reclaim *rc)
 {
-	free(s->gone);
-	s->gone = NULL;
-	s->first = 0;
+	free(rc->gone);
+	rc->gone = NULL;
+	rc->first_left = 0;
 }
 
 void
-reclaim_free(struct reclaim *s)
+reclaim_free(struct reclaim *rc)
 {
-	reclaim_begin_walk(s);
-	while (s->n)
-		free(s->clean[--s->n]);
-	free(s->clean);
-	s->clean = NULL;
-	lateclose_wait(&s->release);
+	reclaim_begin_walk(rc);
+	while (rc->nclean)
+		free(rc->clean[--rc->nclean]);
+	free(rc->clean);
+	rc->clean = NULL;
+	lateclose_wait(&rc->closer);
 }
 
 static bool
-is_clean(const struct reclaim *s, const char *stem)
+is_clean_segment(const struct reclaim *rc, const char *stem)
 {
 	size_t i;
 
-	for (i = 0; i < s->n; i++)
-		if (strcmp(s->clean[i], stem) == 0)
+	for (i = 0; i < rc->nclean; i++)
+		if (strcmp(rc->clean[i], stem) == 0)
 			return true;
 	return false;
 }
 
 /* Whether a late type may still have lines in this source. */
 static bool
-is_needed(const struct reclaim *s, struct checkpoint *p, const struct segment *seg)
+has_lagging_lines(const struct reclaim *rc, struct checkpoint *cp, const struct segment *seg)
 {
 	size_t i;
 	const struct position *k;
 
-	for (i = 0; i < p->nlagging; i++) {
+	for (i = 0; i < cp->nlagging; i++) {
 		if (seg->kind != SEGMENT_CHAIN) {
-			if (positions_find(&p->lagging[i].positions, seg->stem) != NULL)
+			if (positions_find(&cp->lagging[i].positions, seg->stem) != NULL)
 				return true;
 			continue;
 		}
-		k = &p->lagging[i].positions.chain;
-		if (k->stem != NULL && strcmp(k->stem, seg->stem) <= 0 && !is_clean(s, seg->stem))
+		k = &cp->lagging[i].positions.chain;
+		if (k->stem != NULL && strcmp(k->stem, seg->stem) <= 0 &&
+		    !is_clean_segment(rc, seg->stem))
 			return true;
 	}
 	return false;
@@ -85,10 +86,10 @@ is_needed(const struct reclaim *s, struct checkpoint *p, const struct segment *s
 
 /* A segment that is struck from the roster. */
 static int
-take_away(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p,
+remove_segment(struct reclaim *rc, struct buffer *buf, struct quarantine *q, struct checkpoint *cp,
     const struct segment *seg, struct err *err)
 {
-	struct bad_segment *b = checkpoint_find_bad(p, seg->stem);
+	struct bad_segment *b = checkpoint_find_bad(cp, seg->stem);
 	int fd, r = 0;
 
 	if (b != NULL)
@@ -96,7 +97,7 @@ take_away(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct ch
 	fd = lateclose_hold(buffer_fd(buf), seg->name, seg->size);
 	if (segment_unlink(buffer_fd(buf), seg) == -1)
 		r = err_sys(err, STATUS_UNSAFE, "remove '%s/%s'", buffer_dir(buf), seg->name);
-	lateclose_start(&s->release, fd);
+	lateclose_start(&rc->closer, fd);
 	return r;
 }
 
@@ -104,8 +105,8 @@ take_away(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct ch
 
 /* A piece without newline, seen under the lock: its writer is dead. */
 static int
-keep_torn(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p,
-    const struct segment *seg, uint64_t from, struct err *err)
+quarantine_torn_end(struct reclaim *rc, struct buffer *buf, struct quarantine *q,
+    struct checkpoint *cp, const struct segment *seg, uint64_t from, struct err *err)
 {
 	struct reader *r = reader_open(buffer_fd(buf), seg, from, UINT64_MAX, 0, err);
 	struct reader_line l;
@@ -120,14 +121,14 @@ keep_torn(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct ch
 		    quarantine_add(q, seg->stem, l.pos,
 		        "torn: the writer died in the middle of the line", l.text, &why) == -1 ||
 		    quarantine_sync(q, &why) == -1)
-			checkpoint_add_bad(p, seg->stem);
-		s->torn++;
-		position_set(&p->positions.chain, seg->stem, l.end, 0);
+			checkpoint_add_bad(cp, seg->stem);
+		rc->torn++;
+		position_set(&cp->positions.chain, seg->stem, l.end, 0);
 	}
 	if (got == -1 && err->sys == EBADMSG) { /* no end of it in sight: the file goes whole */
-		if (checkpoint_find_bad(p, seg->stem) == NULL)
-			checkpoint_add_bad(p, seg->stem);
-		position_set(&p->positions.chain, seg->stem, UINT64_MAX, 0);
+		if (checkpoint_find_bad(cp, seg->stem) == NULL)
+			checkpoint_add_bad(cp, seg->stem);
+		position_set(&cp->positions.chain, seg->stem, UINT64_MAX, 0);
 		got = 0;
 	}
 	reader_close(r);
@@ -135,29 +136,30 @@ keep_torn(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct ch
 }
 
 static int
-take_last_locked(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p,
-    const struct segment *seg, struct buffer_hints *nb, bool *gone, struct err *err)
+remove_last_locked(struct reclaim *rc, struct buffer *buf, struct quarantine *q,
+    struct checkpoint *cp, const struct segment *seg, struct buffer_hints *hints, bool *gone,
+    struct err *err)
 {
 	struct stat st;
-	const struct position *m = &p->positions.chain;
+	const struct position *m = &cp->positions.chain;
 	bool in = m->stem != NULL && strcmp(m->stem, seg->stem) == 0;
 
 	if (fstatat(buffer_fd(buf), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return 0;
 	if (!seg->gz && (uint64_t)st.st_size > (in ? m->pos : 0) &&
-	    keep_torn(s, buf, q, p, seg, in ? m->pos : 0, err) == -1)
+	    quarantine_torn_end(rc, buf, q, cp, seg, in ? m->pos : 0, err) == -1)
 		return -1;
 	in = m->stem != NULL && strcmp(m->stem, seg->stem) == 0;
 	if (!seg->gz && (uint64_t)st.st_size > (in ? m->pos : 0))
 		return 0; /* somebody appended: for the next round */
-	if (strcmp(nb->stem, seg->stem) == 0) {
-		nb->inode = 0;
-		if (buffer_write_hints(buf, nb, err) == -1)
+	if (strcmp(hints->stem, seg->stem) == 0) {
+		hints->inode = 0;
+		if (buffer_write_hints(buf, hints, err) == -1)
 			return -1;
 	}
 	*gone = true;
 	if (manifest_remove(buf, &(const char *){seg->stem}, 1, err) == -1 ||
-	    take_away(s, buf, q, p, seg, err) == -1)
+	    remove_segment(rc, buf, q, cp, seg, err) == -1)
 		return -1;
 	if (segment_any(buffer_fd(buf)) == 0)
 		manifest_clear(buf, false);
@@ -165,15 +167,15 @@ take_last_locked(struct reclaim *s, struct buffer *buf, struct quarantine *q, st
 }
 
 static int
-take_last(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p,
-    const struct segment *seg, int64_t lock_ms, bool *gone, struct err *err)
+remove_last_segment(struct reclaim *rc, struct buffer *buf, struct quarantine *q,
+    struct checkpoint *cp, const struct segment *seg, int64_t lock_ms, bool *gone, struct err *err)
 {
-	struct buffer_hints nb;
+	struct buffer_hints hints;
 	int r;
 
-	if (buffer_lock(buf, lock_ms, &nb, err) == -1)
+	if (buffer_lock(buf, lock_ms, &hints, err) == -1)
 		return err->sys == EWOULDBLOCK ? 0 : -1;
-	r = take_last_locked(s, buf, q, p, seg, &nb, gone, err);
+	r = remove_last_locked(rc, buf, q, cp, seg, &hints, gone, err);
 	buffer_unlock(buf);
 	return r;
 }
@@ -182,10 +184,10 @@ take_last(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct ch
 
 /* Whether a file that is not of the chain was given out whole, and has not grown since. */
 static bool
-is_through(
-    struct buffer *buf, struct checkpoint *p, const struct walk *w, const struct segment *seg)
+is_file_delivered(
+    struct buffer *buf, struct checkpoint *cp, const struct walk *w, const struct segment *seg)
 {
-	struct position *m = positions_find(&p->positions, seg->stem);
+	struct position *m = positions_find(&cp->positions, seg->stem);
 	struct stat st;
 
 	if (!walk_is_finished(w, seg->stem) ||
@@ -205,14 +207,14 @@ is_through(
 
 /* Which are through now, from `first` on; the last of the chain is another matter. */
 static size_t
-choose(struct reclaim *s, struct buffer *buf, struct checkpoint *p, const struct walk *w, bool end,
-    size_t *out)
+choose_removable(struct reclaim *rc, struct buffer *buf, struct checkpoint *cp,
+    const struct walk *w, bool end, size_t *out)
 {
-	const char *mark = p->positions.chain.stem;
+	const char *mark = cp->positions.chain.stem;
 	size_t i, n, chosen = 0;
 	const struct segment *seg = walk_segments(w, &n);
 
-	for (i = s->first; i < n; i++) {
+	for (i = rc->first_left; i < n; i++) {
 		bool chain = seg[i].kind == SEGMENT_CHAIN,
 		     last = i + 1 == n || seg[i + 1].kind != SEGMENT_CHAIN;
 		bool through = chain && mark != NULL && strcmp(seg[i].stem, mark) < 0;
@@ -220,17 +222,18 @@ choose(struct reclaim *s, struct buffer *buf, struct checkpoint *p, const struct
 		if (!end && !through)
 			/* the rest of the chain, and files, which wait for the end */
 			break;
-		if (s->gone[i] || seg[i].kind == SEGMENT_FOREIGN || seg[i].ignored ||
-		    is_needed(s, p, &seg[i]))
+		if (rc->gone[i] || seg[i].kind == SEGMENT_FOREIGN || seg[i].ignored ||
+		    has_lagging_lines(rc, cp, &seg[i]))
 			continue;
-		if (through || (chain && !last) || (!chain && is_through(buf, p, w, &seg[i])))
+		if (through || (chain && !last) ||
+		    (!chain && is_file_delivered(buf, cp, w, &seg[i])))
 			out[chosen++] = i;
 	}
 	return chosen;
 }
 
 static int
-take_chosen(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p,
+remove_chosen(struct reclaim *rc, struct buffer *buf, struct quarantine *q, struct checkpoint *cp,
     const struct segment *seg, const size_t *chosen, size_t n, struct err *err)
 {
 	const char **stems = mem_alloc((n + 1) * sizeof(*stems));
@@ -242,16 +245,16 @@ take_chosen(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct 
 	r = manifest_remove(buf, stems, n, err);
 	free(stems);
 	for (i = 0; r == 0 && i < n; i++) {
-		if ((r = take_away(s, buf, q, p, &seg[chosen[i]], err)) == -1)
+		if ((r = remove_segment(rc, buf, q, cp, &seg[chosen[i]], err)) == -1)
 			break;
-		checkpoint_drop_source(p, seg[chosen[i]].stem);
-		s->gone[chosen[i]] = true;
+		checkpoint_drop_source(cp, seg[chosen[i]].stem);
+		rc->gone[chosen[i]] = true;
 	}
 	return r;
 }
 
 int
-reclaim_run(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p,
+reclaim_run(struct reclaim *rc, struct buffer *buf, struct quarantine *q, struct checkpoint *cp,
     const struct walk *w, bool end, int64_t lock_ms, struct err *err)
 {
 	size_t n, last = 0, chosen, *which;
@@ -259,21 +262,21 @@ reclaim_run(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct 
 	bool out = false;
 	int r;
 
-	if (s->gone == NULL)
-		s->gone = mem_alloc((n + 1) * sizeof(*s->gone));
+	if (rc->gone == NULL)
+		rc->gone = mem_alloc((n + 1) * sizeof(*rc->gone));
 	which = mem_alloc((n + 1) * sizeof(*which));
-	chosen = choose(s, buf, p, w, end, which);
-	r = take_chosen(s, buf, q, p, seg, which, chosen, err);
+	chosen = choose_removable(rc, buf, cp, w, end, which);
+	r = remove_chosen(rc, buf, q, cp, seg, which, chosen, err);
 	free(which);
-	while (s->first < n && s->gone[s->first])
-		s->first++;
+	while (rc->first_left < n && rc->gone[rc->first_left])
+		rc->first_left++;
 	while (last < n && seg[last].kind == SEGMENT_CHAIN)
 		last++;
-	if (r == 0 && end && last-- > 0 && !s->gone[last] && !seg[last].ignored &&
-	    !is_needed(s, p, &seg[last]) &&
-	    (r = take_last(s, buf, q, p, &seg[last], lock_ms, &out, err)) == 0 && out) {
-		checkpoint_drop_source(p, seg[last].stem);
-		s->gone[last] = true;
+	if (r == 0 && end && last-- > 0 && !rc->gone[last] && !seg[last].ignored &&
+	    !has_lagging_lines(rc, cp, &seg[last]) &&
+	    (r = remove_last_segment(rc, buf, q, cp, &seg[last], lock_ms, &out, err)) == 0 && out) {
+		checkpoint_drop_source(cp, seg[last].stem);
+		rc->gone[last] = true;
 		chosen++;
 	}
 	return chosen && r == 0 ? buffer_sync(buf, err) : r;

@@ -17,18 +17,18 @@
 struct reclaim {
 	/* chain segments walked through without leaving a line behind */
 	char **clean;
-	size_t n;
-	uint64_t torn; /* pieces quarantined so far */
-	bool *gone;    /* of the segments of this walk */
-	size_t first;  /* none before it is left to go */
-	struct lateclose release;
+	size_t nclean;
+	uint64_t torn;     /* pieces quarantined so far */
+	bool *gone;        /* of the segments of this walk */
+	size_t first_left; /* none before it is left to go */
+	struct lateclose closer;
 };
 
-void reclaim_begin_walk(struct reclaim *s);                  /* another walk */
-void reclaim_add_clean(struct reclaim *s, const char *stem); /* remembers one */
+void reclaim_begin_walk(struct reclaim *rc);                  /* another walk */
+void reclaim_add_clean(struct reclaim *rc, const char *stem); /* remembers one */
 /* forgets it again: a line was left behind after all */
-void reclaim_drop_clean(struct reclaim *s, const char *stem);
-void reclaim_free(struct reclaim *s);
+void reclaim_drop_clean(struct reclaim *rc, const char *stem);
+void reclaim_free(struct reclaim *rc);
 
 /*
  * Removes what can go. `end`: the walk w has come to its end, and all that it read was given out,
@@ -36,7 +36,7 @@ void reclaim_free(struct reclaim *s);
  * writers' lock, when nobody appended to it meanwhile; a torn piece at its end is quarantined
  * first. *p loses what is gone.
  */
-int reclaim_run(struct reclaim *s, struct buffer *buf, struct quarantine *q, struct checkpoint *p,
+int reclaim_run(struct reclaim *rc, struct buffer *buf, struct quarantine *q, struct checkpoint *cp,
     const struct walk *w, bool end, int64_t lock_ms, struct err *err);
 
 #endif

@@ -14,23 +14,24 @@
 #include "base/mem.h"
 #include "base/status.h"
 
-#define SHAPE "buffer_dddd-dd-dd_dd-dd-dd_dddddd" /* of a chain stem */
-#define SHAPE_LEN (sizeof(SHAPE) - 1)
+#define STEM_SHAPE "buffer_dddd-dd-dd_dd-dd-dd_dddddd" /* of a chain stem */
+#define STEM_LENGTH (sizeof(STEM_SHAPE) - 1)
 
-/* How many characters of s have the shape of a chain stem, 0 when they do not. */
+/* How many characters of s have the chain_stem_length of a chain stem, 0 when they do not. */
 static size_t
-shape(const char *s)
+chain_stem_length(const char *s)
 {
 	size_t i;
 
-	for (i = 0; i < SHAPE_LEN; i++)
-		if (SHAPE[i] == 'd' && i >= 7 ? s[i] < '0' || s[i] > '9' : s[i] != SHAPE[i])
+	for (i = 0; i < STEM_LENGTH; i++)
+		if (STEM_SHAPE[i] == 'd' && i >= 7 ? s[i] < '0' || s[i] > '9'
+		                                   : s[i] != STEM_SHAPE[i])
 			return 0;
-	return SHAPE_LEN;
+	return STEM_LENGTH;
 }
 
 static int
-ends(const char *s, const char *tail)
+has_suffix(const char *s, const char *tail)
 {
 	size_t n = strlen(s), t = strlen(tail);
 
@@ -38,7 +39,7 @@ ends(const char *s, const char *tail)
 }
 
 static int
-all_digits(const char *s, const char *end)
+is_digits(const char *s, const char *end)
 {
 	if (s == end)
 		return 0;
@@ -49,16 +50,16 @@ all_digits(const char *s, const char *end)
 }
 
 static enum segment_kind
-kind_of(const char *stem)
+kind_of_stem(const char *stem)
 {
-	size_t n = shape(stem);
+	size_t n = chain_stem_length(stem);
 	const char *end = stem + strlen(stem), *dot = strrchr(stem, '.');
 
 	if (n && stem[n] == '\0')
 		return SEGMENT_CHAIN;
-	if (n && strncmp(stem + n, ".own-", 5) == 0 && all_digits(stem + n + 5, end))
+	if (n && strncmp(stem + n, ".own-", 5) == 0 && is_digits(stem + n + 5, end))
 		return SEGMENT_OWN;
-	if (dot != NULL && strncmp(dot, ".claimed-", 9) == 0 && all_digits(dot + 9, end))
+	if (dot != NULL && strncmp(dot, ".claimed-", 9) == 0 && is_digits(dot + 9, end))
 		return SEGMENT_ADOPTED;
 	return SEGMENT_FOREIGN;
 }
@@ -72,26 +73,27 @@ segment_parse(const char *name, struct segment *s)
 	if (name[0] == '.' || n >= sizeof(s->name))
 		return -1;
 	memcpy(s->name, name, n + 1);
-	if (ends(name, ".jsonl"))
+	if (has_suffix(name, ".jsonl"))
 		n -= 6;
-	else if (ends(name, ".jsonl.gz")) {
+	else if (has_suffix(name, ".jsonl.gz")) {
 		n -= 9;
 		s->gz = true;
 	} else
 		return -1;
 	memcpy(s->stem, name, n);
-	if (ends(s->stem, ".suspect") && shape(s->stem) && s->stem[SHAPE_LEN] == '.') {
+	if (has_suffix(s->stem, ".suspect") && chain_stem_length(s->stem) &&
+	    s->stem[STEM_LENGTH] == '.') {
 		s->stem[n - 8] = '\0';
 		s->suspect = true;
 	}
-	s->kind = kind_of(s->stem);
+	s->kind = kind_of_stem(s->stem);
 	if (s->kind == SEGMENT_FOREIGN && (s->gz || s->suspect))
 		return -1; /* not ours to judge */
 	return 0;
 }
 
 static int
-by_age(const void *pa, const void *pb)
+compare_segments(const void *pa, const void *pb)
 {
 	const struct segment *a = pa, *b = pb;
 	int r;
@@ -104,7 +106,7 @@ by_age(const void *pa, const void *pb)
 
 /* A compression cut off between its two steps leaves both files: the plain one counts. */
 static size_t
-drop_twins(struct segment *s, size_t n)
+drop_gzip_twins(struct segment *s, size_t n)
 {
 	size_t i, k = 0;
 
@@ -115,20 +117,20 @@ drop_twins(struct segment *s, size_t n)
 }
 
 static bool
-is_ours(const struct stat *st)
+is_own_file(const struct stat *st)
 {
 	return S_ISREG(st->st_mode) && st->st_nlink == 1 && st->st_uid == geteuid();
 }
 
 /* 1, 0 when it has gone meanwhile, -1: then nobody may go on as if it held nothing. */
 static int
-measure(int dirfd, struct segment *s)
+stat_segment(int dirfd, struct segment *s)
 {
 	struct stat st;
 
 	if (fstatat(dirfd, s->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return errno == ENOENT ? 0 : -1;
-	s->ignored = !is_ours(&st);
+	s->ignored = !is_own_file(&st);
 	s->size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
 	s->inode = st.st_ino;
 	s->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
@@ -163,7 +165,8 @@ segment_list(int dirfd, struct segment **list, size_t *n, struct err *err)
 	for (errno = 0; there != -1 && (e = readdir(d)) != NULL; errno = there == -1 ? errno : 0) {
 		if (k == cap)
 			s = mem_realloc(s, (cap *= 2) * sizeof(*s));
-		if (segment_parse(e->d_name, &s[k]) == 0 && (there = measure(dirfd, &s[k])) == 1)
+		if (segment_parse(e->d_name, &s[k]) == 0 &&
+		    (there = stat_segment(dirfd, &s[k])) == 1)
 			k++;
 	}
 	if (errno) {
@@ -174,9 +177,9 @@ segment_list(int dirfd, struct segment **list, size_t *n, struct err *err)
 	}
 	closedir(d);
 	if (k)
-		qsort(s, k, sizeof(*s), by_age);
+		qsort(s, k, sizeof(*s), compare_segments);
 	*list = s;
-	*n = drop_twins(s, k);
+	*n = drop_gzip_twins(s, k);
 	return 0;
 }
 
@@ -192,7 +195,7 @@ segment_any(int dirfd)
 		return -1;
 	for (errno = 0; !found && (e = readdir(d)) != NULL; errno = 0)
 		if (segment_parse(e->d_name, &s) == 0)
-			found = measure(dirfd, &s) == 0 ? 0 : !s.ignored;
+			found = stat_segment(dirfd, &s) == 0 ? 0 : !s.ignored;
 	if (!found && errno)
 		found = -1;
 	closedir(d);
@@ -215,7 +218,7 @@ segment_last(int dirfd, struct segment *last, struct err *err)
 		cmp = found ? strcmp(s.stem, last->stem) : 1;
 		if (cmp < 0 || (cmp == 0 && s.gz)) /* of twins the plain one counts */
 			continue;
-		if ((there = measure(dirfd, &s)) == 1 && !s.ignored) {
+		if ((there = stat_segment(dirfd, &s)) == 1 && !s.ignored) {
 			*last = s;
 			found = 1;
 		}
@@ -228,7 +231,7 @@ segment_last(int dirfd, struct segment *last, struct err *err)
 
 /* "buffer_2025-12-04_10-30-00". Not by gmtime_r and strftime, which read /etc/localtime first. */
 static void
-stem_of(int64_t us, char out[32])
+format_stem_second(int64_t us, char out[32])
 {
 	char when[CLOCK_SIZE];
 
@@ -246,17 +249,17 @@ segment_next_stem(const char *last, int64_t now_us, char out[64])
 	int64_t us;
 	int counter = 0;
 
-	stem_of(now_us, second);
-	if (shape(last) && strncmp(last, second, SHAPE_LEN - 7) >= 0) {
-		memcpy(second, last, SHAPE_LEN - 7);
-		second[SHAPE_LEN - 7] = '\0';
-		counter = (int)strtol(last + SHAPE_LEN - 6, NULL, 10);
+	format_stem_second(now_us, second);
+	if (chain_stem_length(last) && strncmp(last, second, STEM_LENGTH - 7) >= 0) {
+		memcpy(second, last, STEM_LENGTH - 7);
+		second[STEM_LENGTH - 7] = '\0';
+		counter = (int)strtol(last + STEM_LENGTH - 6, NULL, 10);
 	}
 	if (counter == 999999) { /* a million segments in one second: borrow the next */
 		snprintf(when, sizeof(when), "%.10sT%.2s:%.2s:%.2sZ", second + 7, second + 18,
 		    second + 21, second + 24);
 		if (clock_parse(when, strlen(when), &us) == 0)
-			stem_of(us + 1000000, second);
+			format_stem_second(us + 1000000, second);
 		counter = 0;
 	}
 	snprintf(out, 64, "%s_%06d", second, counter + 1);
@@ -267,7 +270,7 @@ segment_is_today(const char *stem, int64_t now_us)
 {
 	char day[32];
 
-	stem_of(now_us, day);
+	format_stem_second(now_us, day);
 	/* that of a clock that was ahead is filled up too */
 	return strncmp(stem, day, strlen("buffer_YYYY-mm-dd")) >= 0;
 }
@@ -283,7 +286,7 @@ segment_open(int dirfd, const struct segment *s)
 		return -1;
 	if (fstat(fd, &st) == -1)
 		why = errno;
-	else if (is_ours(&st))
+	else if (is_own_file(&st))
 		return fd;
 	close(fd);
 	errno = why;

@@ -13,13 +13,13 @@ struct source {
 	size_t next, end; /* chain: indices into the segments still to be opened */
 	const struct segment *seg;
 	struct reader *r; /* NULL between segments */
-	bool has, over;
+	bool has_line, at_end;
 	struct walk_line line;
 	int64_t stamp;
 	/* an unsorted file */
-	uint64_t limit, given;    /* its size when it was sorted; lines given out */
+	uint64_t limit, ngiven;   /* its size when it was sorted; lines given out */
 	struct sorted_line *heap; /* walksort.c */
-	size_t heaped, room;
+	size_t heap_len, heap_cap;
 	int64_t newest; /* last stamp read into the window */
 	int64_t given_stamp;
 	struct bytes text;
@@ -27,15 +27,15 @@ struct source {
 
 struct walk {
 	struct buffer *buf;
-	bool late, sync, closed;
-	walk_stamp_fn *stamp;
-	struct segment *segs;
-	size_t nsegs;
-	uint64_t last_size; /* of the last chain segment, measured before the listing */
-	struct source *src;
-	size_t nsrc;
-	struct source *given; /* whose line the caller holds */
-	const char *disorder;
+	bool lagging, sync, locked;
+	walk_stamp_fn *find_stamp;
+	struct segment *segments;
+	size_t nsegments;
+	uint64_t last_size; /* of the last chain segment, measured is_earlier_line the listing */
+	struct source *sources;
+	size_t nsources;
+	struct source *current; /* whose line the caller holds */
+	const char *disordered;
 	const struct segment **damaged;
 	size_t ndamaged;
 };
@@ -48,74 +48,74 @@ struct sorted_line { /* of the window of an unsorted file */
 };
 
 static int
-before(const struct sorted_line *a, const struct sorted_line *b)
+is_earlier_line(const struct sorted_line *a, const struct sorted_line *b)
 {
 	return a->stamp != b->stamp ? a->stamp < b->stamp : a->at < b->at;
 }
 
 static void
-heap_push(struct source *s, struct sorted_line e)
+window_push(struct source *s, struct sorted_line e)
 {
-	size_t i = s->heaped++, up;
+	size_t i = s->heap_len++, up;
 
-	if (s->heaped > s->room) {
-		s->room = s->room ? 2 * s->room : 64;
-		s->heap = mem_realloc(s->heap, s->room * sizeof(*s->heap));
+	if (s->heap_len > s->heap_cap) {
+		s->heap_cap = s->heap_cap ? 2 * s->heap_cap : 64;
+		s->heap = mem_realloc(s->heap, s->heap_cap * sizeof(*s->heap));
 	}
-	for (; i > 0 && before(&e, &s->heap[up = (i - 1) / 2]); i = up)
+	for (; i > 0 && is_earlier_line(&e, &s->heap[up = (i - 1) / 2]); i = up)
 		s->heap[i] = s->heap[up];
 	s->heap[i] = e;
 }
 
 static struct sorted_line
-heap_pop(struct source *s)
+window_pop(struct source *s)
 {
-	struct sorted_line top = s->heap[0], last = s->heap[--s->heaped];
+	struct sorted_line top = s->heap[0], last = s->heap[--s->heap_len];
 	size_t i = 0, kid;
 
-	while ((kid = 2 * i + 1) < s->heaped) {
-		if (kid + 1 < s->heaped && before(&s->heap[kid + 1], &s->heap[kid]))
+	while ((kid = 2 * i + 1) < s->heap_len) {
+		if (kid + 1 < s->heap_len && is_earlier_line(&s->heap[kid + 1], &s->heap[kid]))
 			kid++;
-		if (!before(&s->heap[kid], &last))
+		if (!is_earlier_line(&s->heap[kid], &last))
 			break;
 		s->heap[i] = s->heap[kid];
 		i = kid;
 	}
-	if (s->heaped)
+	if (s->heap_len)
 		s->heap[i] = last;
 	return top;
 }
 
 static int
-fill_window(struct walk *w, struct source *s, struct err *err)
+read_into_window(struct walk *w, struct source *s, struct err *err)
 {
 	struct reader_line l;
 	int r = 1;
 
-	while (s->heaped < WALK_WINDOW && (r = reader_next(s->r, &l, err)) == 1) {
+	while (s->heap_len < WALK_WINDOW && (r = reader_next(s->r, &l, err)) == 1) {
 		struct sorted_line e = {.at = l.pos, .len = (uint32_t)l.text.n, .torn = l.torn};
 
-		if (w->stamp(l.text, &e.stamp) == -1)
+		if (w->find_stamp(l.text, &e.stamp) == -1)
 			e.stamp = s->newest;
 		s->newest = e.stamp;
-		heap_push(s, e);
+		window_push(s, e);
 	}
 	return r == -1 ? -1 : 0;
 }
 
 /* The next line of an unsorted file into s->line, as walk_next: 1, 0, -1. */
 static int
-walk_sorted(struct walk *w, struct source *s, struct err *err)
+next_sorted_line(struct walk *w, struct source *s, struct err *err)
 {
 	struct sorted_line e;
 
-	if (fill_window(w, s, err) == -1)
+	if (read_into_window(w, s, err) == -1)
 		return -1;
-	if (!s->heaped)
+	if (!s->heap_len)
 		return 0;
-	e = heap_pop(s);
+	e = window_pop(s);
 	if (e.stamp < s->given_stamp)
-		w->disorder = s->seg->name;
+		w->disordered = s->seg->name;
 	else
 		s->given_stamp = e.stamp;
 	s->text.len = 0;
@@ -124,31 +124,31 @@ walk_sorted(struct walk *w, struct source *s, struct err *err)
 		return -1;
 	s->line = (struct walk_line){.text = {s->text.p, e.len},
 	    .stem = s->seg->stem,
-	    .pos = s->given,
-	    .end = s->given + 1,
+	    .pos = s->ngiven,
+	    .end = s->ngiven + 1,
 	    .limit = s->limit,
 	    .at = e.at,
 	    .torn = e.torn};
-	s->given++;
+	s->ngiven++;
 	s->stamp = e.stamp;
 	return 1;
 }
 
 /* Passes over its first n lines. */
 static int
-walk_skip(struct walk *w, struct source *s, uint64_t n, struct err *err)
+skip_sorted_lines(struct walk *w, struct source *s, uint64_t n, struct err *err)
 {
 	int r = 1;
 
-	while (r == 1 && s->given < n)
-		r = walk_sorted(w, s, err);
+	while (r == 1 && s->ngiven < n)
+		r = next_sorted_line(w, s, err);
 	return r == -1 ? -1 : 0;
 }
 
 /* --- the next line of a source --------------------------------------------------------- */
 
 static int
-next_plain(struct walk *w, struct source *s, struct err *err)
+next_file_line(struct walk *w, struct source *s, struct err *err)
 {
 	struct reader_line l;
 	int r = reader_next(s->r, &l, err);
@@ -164,19 +164,19 @@ next_plain(struct walk *w, struct source *s, struct err *err)
 	    .torn = l.torn,
 	    .suspect = s->seg->suspect};
 	/* The stamp serves the merge only: not looked for while there is nothing to merge with. */
-	if (w->nsrc > 1 && w->stamp(l.text, &l.stamp) == 0)
+	if (w->nsources > 1 && w->find_stamp(l.text, &l.stamp) == 0)
 		s->stamp = l.stamp;
 	return 1;
 }
 
 /* Of the chain: a file of another kind is a source of its own. */
 static int
-open_next(struct walk *w, struct source *s, uint64_t from, struct err *err)
+open_next_segment(struct walk *w, struct source *s, uint64_t from, struct err *err)
 {
-	struct segment *seg = &w->segs[s->next++];
+	struct segment *seg = &w->segments[s->next++];
 	uint64_t limit = UINT64_MAX;
 	bool last = s->next == s->end;
-	int flags = (last && !w->closed ? READER_LIVE : 0) | (w->sync ? READER_SYNC : 0);
+	int flags = (last && !w->locked ? READER_LIVE : 0) | (w->sync ? READER_SYNC : 0);
 
 	s->seg = seg;
 	if (last && !s->seg->gz)
@@ -198,15 +198,17 @@ open_next(struct walk *w, struct source *s, uint64_t from, struct err *err)
 }
 
 static int
-advance(struct walk *w, struct source *s, struct err *err)
+advance_source(struct walk *w, struct source *s, struct err *err)
 {
 	int r;
 
-	s->has = false;
-	while (!s->over) {
-		r = s->r == NULL ? 0 : s->limit ? walk_sorted(w, s, err) : next_plain(w, s, err);
+	s->has_line = false;
+	while (!s->at_end) {
+		r = s->r == NULL ? 0
+		    : s->limit   ? next_sorted_line(w, s, err)
+		                 : next_file_line(w, s, err);
 		if (r == 1)
-			s->has = true;
+			s->has_line = true;
 		if (r == -1 && err->sys == EBADMSG) {
 			w->damaged =
 			    mem_realloc(w->damaged, (w->ndamaged + 1) * sizeof(*w->damaged));
@@ -218,8 +220,8 @@ advance(struct walk *w, struct source *s, struct err *err)
 		reader_close(s->r);
 		s->r = NULL;
 		if (s->next == s->end)
-			s->over = true;
-		else if (open_next(w, s, 0, err) == -1)
+			s->at_end = true;
+		else if (open_next_segment(w, s, 0, err) == -1)
 			return -1;
 	}
 	return 0;
@@ -231,15 +233,15 @@ walk_next(struct walk *w, struct walk_line *l, struct err *err)
 	struct source *best = NULL;
 	size_t i;
 
-	if (w->given != NULL && advance(w, w->given, err) == -1)
+	if (w->current != NULL && advance_source(w, w->current, err) == -1)
 		return -1;
-	w->given = NULL;
-	for (i = 0; i < w->nsrc; i++)
-		if (w->src[i].has && (best == NULL || w->src[i].stamp < best->stamp))
-			best = &w->src[i];
+	w->current = NULL;
+	for (i = 0; i < w->nsources; i++)
+		if (w->sources[i].has_line && (best == NULL || w->sources[i].stamp < best->stamp))
+			best = &w->sources[i];
 	if (best == NULL)
 		return 0;
-	w->given = best;
+	w->current = best;
 	*l = best->line;
 	return 1;
 }
@@ -248,19 +250,19 @@ walk_next(struct walk *w, struct walk_line *l, struct err *err)
 
 /* The lowest of a source's marks: the main one, or that of a late type when those count. */
 static struct position
-start_of(const struct checkpoint *p, bool from_late, const char *stem)
+start_position(const struct checkpoint *cp, bool from_late, const char *stem)
 {
-	struct position *m = stem != NULL ? positions_find(&p->positions, stem) : NULL;
+	struct position *m = stem != NULL ? positions_find(&cp->positions, stem) : NULL;
 	struct position low = {0}, *k;
 	size_t i;
 
 	if (stem == NULL)
-		low = p->positions.chain;
+		low = cp->positions.chain;
 	else if (m != NULL)
 		low = *m;
-	for (i = 0; from_late && i < p->nlagging; i++) {
-		k = stem != NULL ? positions_find(&p->lagging[i].positions, stem)
-		                 : &p->lagging[i].positions.chain;
+	for (i = 0; from_late && i < cp->nlagging; i++) {
+		k = stem != NULL ? positions_find(&cp->lagging[i].positions, stem)
+		                 : &cp->lagging[i].positions.chain;
 		if (k == NULL || k->stem == NULL)
 			continue;
 		if (stem != NULL ? k->pos < low.pos
@@ -271,28 +273,28 @@ start_of(const struct checkpoint *p, bool from_late, const char *stem)
 }
 
 static int
-open_chain(struct walk *w, const struct checkpoint *p, size_t n, struct err *err)
+open_chain_source(struct walk *w, const struct checkpoint *cp, size_t n, struct err *err)
 {
-	struct source *s = &w->src[0];
-	struct position from = start_of(p, w->late, NULL);
+	struct source *s = &w->sources[0];
+	struct position from = start_position(cp, w->lagging, NULL);
 	uint64_t at = 0;
 
 	s->chain = true;
 	s->end = n;
-	while (s->next < n && from.stem != NULL && strcmp(w->segs[s->next].stem, from.stem) < 0)
+	while (s->next < n && from.stem != NULL && strcmp(w->segments[s->next].stem, from.stem) < 0)
 		s->next++;
-	if (s->next < n && from.stem != NULL && strcmp(w->segs[s->next].stem, from.stem) == 0)
+	if (s->next < n && from.stem != NULL && strcmp(w->segments[s->next].stem, from.stem) == 0)
 		at = from.pos;
 	if (s->next == n)
-		s->over = true;
-	else if (open_next(w, s, at, err) == -1)
+		s->at_end = true;
+	else if (open_next_segment(w, s, at, err) == -1)
 		return -1;
-	return advance(w, s, err);
+	return advance_source(w, s, err);
 }
 
 /* Whether a claimed file is in order of its stamps; reads all of it, once in its life. */
 static int
-is_sorted(struct walk *w, const struct segment *seg, uint64_t *size, struct err *err)
+check_sorted(struct walk *w, const struct segment *seg, uint64_t *size, struct err *err)
 {
 	struct reader *r = reader_open(buffer_fd(w->buf), seg, 0, UINT64_MAX, 0, err);
 	struct reader_line l;
@@ -302,7 +304,7 @@ is_sorted(struct walk *w, const struct segment *seg, uint64_t *size, struct err 
 	if (r == NULL)
 		return -1;
 	while ((got = reader_next(r, &l, err)) == 1)
-		if (w->stamp(l.text, &stamp) == 0) {
+		if (w->find_stamp(l.text, &stamp) == 0) {
 			sorted &= stamp >= last;
 			last = stamp;
 		}
@@ -313,20 +315,21 @@ is_sorted(struct walk *w, const struct segment *seg, uint64_t *size, struct err 
 }
 
 static int
-open_file(struct walk *w, const struct checkpoint *p, const struct segment *seg, struct err *err)
+open_file_source(
+    struct walk *w, const struct checkpoint *cp, const struct segment *seg, struct err *err)
 {
-	struct source *s = &w->src[w->nsrc];
-	struct position from = start_of(p, w->late, seg->stem);
-	const struct position *main = positions_find(&p->positions, seg->stem);
+	struct source *s = &w->sources[w->nsources];
+	struct position from = start_position(cp, w->lagging, seg->stem);
+	const struct position *main = positions_find(&cp->positions, seg->stem);
 	uint64_t limit = main != NULL ? main->limit : 0;
 	int sorted = 1;
 
 	if (seg->kind == SEGMENT_ADOPTED && main == NULL &&
-	    (sorted = is_sorted(w, seg, &limit, err)) == -1)
+	    (sorted = check_sorted(w, seg, &limit, err)) == -1)
 		return err->sys == ENOENT ? 0 : -1;
 	if (sorted && !(main != NULL && main->limit))
 		limit = 0;
-	w->nsrc++;
+	w->nsources++;
 	s->seg = seg;
 	s->limit = limit;
 	s->r = reader_open(buffer_fd(w->buf), seg, limit ? 0 : from.pos, limit ? limit : UINT64_MAX,
@@ -335,60 +338,62 @@ open_file(struct walk *w, const struct checkpoint *p, const struct segment *seg,
 		return err->sys == ENOENT ? 0 : -1;
 	if (limit) {
 		s->given_stamp = INT64_MIN;
-		if (walk_skip(w, s, from.pos, err) == -1)
+		if (skip_sorted_lines(w, s, from.pos, err) == -1)
 			return -1;
 	}
 	return 0;
 }
 
-/* Sizes are measured before the list is made: a line below its size was written before any file
- * that is not in the list. */
+/* Sizes are measured is_earlier_line the list is made: a line below its size was written
+ * is_earlier_line any file that is not in the list. */
 static int
-take_list(struct walk *w, struct err *err)
+list_walk_segments(struct walk *w, struct err *err)
 {
 	struct segment last;
 	int any = segment_last(buffer_fd(w->buf), &last, err);
 	size_t n, i;
 
-	if (any == -1 || segment_list(buffer_fd(w->buf), &w->segs, &w->nsegs, err) == -1)
+	if (any == -1 || segment_list(buffer_fd(w->buf), &w->segments, &w->nsegments, err) == -1)
 		return -1;
 	if (any)
 		w->last_size = last.size;
-	for (i = 0, n = 0; i < w->nsegs;
+	for (i = 0, n = 0; i < w->nsegments;
 	     i++) /* chain segments begun since then are for the next walk */
-		if (!w->segs[i].ignored &&
-		    (w->segs[i].kind != SEGMENT_CHAIN ||
-		        (any && strcmp(w->segs[i].stem, last.stem) <= 0)))
-			w->segs[n++] = w->segs[i];
-	w->nsegs = n;
+		if (!w->segments[i].ignored &&
+		    (w->segments[i].kind != SEGMENT_CHAIN ||
+		        (any && strcmp(w->segments[i].stem, last.stem) <= 0)))
+			w->segments[n++] = w->segments[i];
+	w->nsegments = n;
 	return 0;
 }
 
 struct walk *
-walk_open(struct buffer *buf, const struct checkpoint *p, int flags, walk_stamp_fn *stamp,
+walk_open(struct buffer *buf, const struct checkpoint *cp, int flags, walk_stamp_fn *stamp,
     struct err *err)
 {
 	struct walk *w = mem_alloc(sizeof(*w));
 	size_t i, chain = 0;
 
 	w->buf = buf;
-	w->stamp = stamp;
-	w->late = flags & WALK_LAGGING;
+	w->find_stamp = stamp;
+	w->lagging = flags & WALK_LAGGING;
 	w->sync = flags & WALK_SYNC;
-	w->closed = flags & WALK_LOCKED;
-	if (take_list(w, err) == -1)
+	w->locked = flags & WALK_LOCKED;
+	if (list_walk_segments(w, err) == -1)
 		goto fail;
-	w->src = mem_alloc((w->nsegs + 1) * sizeof(*w->src)); /* the first is the chain */
-	while (chain < w->nsegs && w->segs[chain].kind == SEGMENT_CHAIN)
+	w->sources =
+	    mem_alloc((w->nsegments + 1) * sizeof(*w->sources)); /* the first is the chain */
+	while (chain < w->nsegments && w->segments[chain].kind == SEGMENT_CHAIN)
 		chain++;
 	/* Files first: then it is known whether the chain has anything to be merged with. */
-	for (w->nsrc = 1, i = chain; i < w->nsegs; i++)
-		if (w->segs[i].kind != SEGMENT_FOREIGN && open_file(w, p, &w->segs[i], err) == -1)
+	for (w->nsources = 1, i = chain; i < w->nsegments; i++)
+		if (w->segments[i].kind != SEGMENT_FOREIGN &&
+		    open_file_source(w, cp, &w->segments[i], err) == -1)
 			goto fail;
-	for (i = 1; i < w->nsrc; i++)
-		if (advance(w, &w->src[i], err) == -1)
+	for (i = 1; i < w->nsources; i++)
+		if (advance_source(w, &w->sources[i], err) == -1)
 			goto fail;
-	if (open_chain(w, p, chain, err) == -1)
+	if (open_chain_source(w, cp, chain, err) == -1)
 		goto fail;
 	return w;
 fail:
@@ -403,22 +408,22 @@ walk_close(struct walk *w)
 
 	if (w == NULL)
 		return;
-	for (i = 0; w->src != NULL && i < w->nsegs + 1; i++) {
-		reader_close(w->src[i].r);
-		free(w->src[i].heap);
-		bytes_free(&w->src[i].text);
+	for (i = 0; w->sources != NULL && i < w->nsegments + 1; i++) {
+		reader_close(w->sources[i].r);
+		free(w->sources[i].heap);
+		bytes_free(&w->sources[i].text);
 	}
-	free(w->src);
+	free(w->sources);
 	free(w->damaged);
-	free(w->segs);
+	free(w->segments);
 	free(w);
 }
 
 const struct segment *
 walk_segments(const struct walk *w, size_t *n)
 {
-	*n = w->nsegs;
-	return w->segs;
+	*n = w->nsegments;
+	return w->segments;
 }
 
 int
@@ -426,9 +431,9 @@ walk_is_finished(const struct walk *w, const char *stem)
 {
 	size_t i;
 
-	for (i = 1; i < w->nsrc; i++)
-		if (strcmp(w->src[i].seg->stem, stem) == 0)
-			return w->src[i].over;
+	for (i = 1; i < w->nsources; i++)
+		if (strcmp(w->sources[i].seg->stem, stem) == 0)
+			return w->sources[i].at_end;
 	return 0;
 }
 
@@ -441,5 +446,5 @@ walk_damaged(const struct walk *w, size_t i)
 const char *
 walk_disordered_file(const struct walk *w)
 {
-	return w->disorder;
+	return w->disordered;
 }

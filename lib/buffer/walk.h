@@ -49,7 +49,7 @@ enum walk_flags {
 };
 
 /* NULL on failure. */
-struct walk *walk_open(struct buffer *buf, const struct checkpoint *p, int flags,
+struct walk *walk_open(struct buffer *buf, const struct checkpoint *cp, int flags,
     walk_stamp_fn *stamp, struct err *err);
 /* 1 a line, 0 the end, -1 a segment that cannot be read. */
 int walk_next(struct walk *w, struct walk_line *l, struct err *err);
