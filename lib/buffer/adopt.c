@@ -17,15 +17,15 @@
 #include "buffer/manifest.h"
 #include "buffer/segment.h"
 
-#define NAME_KEPT 190 /* bytes of a plain writer's file name */
+#define NAME_KEPT 190 /* bytes of the old stem that stay in the new name */
 
 static int
 adopt_file(struct buffer *buf, const struct segment *seg, uint64_t number, struct err *err)
 {
 	char name[SEGMENT_NAME + 32];
 
-	if (strlen(seg->stem) >
-	    NAME_KEPT) /* the rest of it as a number, so that the name fits and stays its own */
+	/* A checksum replaces what does not fit of a long name, and keeps it unique. */
+	if (strlen(seg->stem) > NAME_KEPT)
 		snprintf(name, sizeof(name), "%.*s~%08lx.claimed-%06" PRIu64 ".jsonl", NAME_KEPT,
 		    seg->stem,
 		    crc32(0, (const unsigned char *)seg->stem, (unsigned)strlen(seg->stem)),
@@ -35,14 +35,13 @@ adopt_file(struct buffer *buf, const struct segment *seg, uint64_t number, struc
 	if (io_rename_new(buffer_fd(buf), seg->name, name) == -1)
 		return errno == ENOENT || errno == EEXIST
 		    ? 0
-		    : err_sys(err, STATUS_UNSAFE, "claim '%s/%s'", buffer_dir(buf), seg->name);
+		    : err_sys(err, STATUS_UNSAFE, "adopt '%s/%s'", buffer_dir(buf), seg->name);
 	name[strlen(name) - strlen(".jsonl")] = '\0';
 	manifest_add(buf, name);
 	return 1;
 }
 
-/* How long, in ms, until a claimed file has rested for a second; its ctime moves with the rename
- * and with each write. */
+/* The time in ms until an adopted file has settled. The rename and each write set its ctime. */
 static int64_t
 remaining_settle_ms(struct buffer *buf, const struct segment *seg)
 {
@@ -59,35 +58,35 @@ remaining_settle_ms(struct buffer *buf, const struct segment *seg)
 
 int
 adopt_files(
-    struct buffer *buf, struct checkpoint *cp, int64_t *rest_ms, size_t *claimed, struct err *err)
+    struct buffer *buf, struct checkpoint *cp, int64_t *settle_ms, size_t *adopted, struct err *err)
 {
 	struct segment *list;
 	size_t i, n;
 	int r = 0;
 
-	*claimed = 0;
-	*rest_ms = 0;
-	if (!cp->adopted) /* the first, or the number of the last was lost: what is in quarantine
-	                   may bear one */
+	*adopted = 0;
+	*settle_ms = 0;
+	/* None yet, or the number was lost: older ones may stand in quarantine/. */
+	if (!cp->adopted)
 		cp->adopted = (uint64_t)(clock_now() / 1000000);
 	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
 		return -1;
 	for (i = 0; r == 0 && i < n; i++) {
-		int64_t rest = remaining_settle_ms(buf, &list[i]);
+		int64_t ms = remaining_settle_ms(buf, &list[i]);
 
-		if (rest > *rest_ms)
-			*rest_ms = rest;
+		if (ms > *settle_ms)
+			*settle_ms = ms;
 		if (list[i].kind != SEGMENT_FOREIGN || list[i].ignored)
 			continue;
 		r = adopt_file(buf, &list[i], ++cp->adopted, err);
 		if (r == 1) {
-			++*claimed;
-			*rest_ms = ADOPT_SETTLE;
+			++*adopted;
+			*settle_ms = ADOPT_SETTLE;
 			r = 0;
 		}
 	}
 	free(list);
-	if (r == 0 && *claimed)
+	if (r == 0 && *adopted)
 		r = buffer_sync(buf, err);
 	return r;
 }

@@ -1,8 +1,9 @@
 /*
- * adopt: plain writers' files taken over for delivery, by rename.
+ * adopt: takes over the files of plain writers for delivery, by rename.
  *
- * A claimed file is to rest before it is read, for its writer may have opened it just before. Files
- * that are no regular files of one link are left alone. Under the replay lock.
+ * NAME.jsonl becomes NAME.claimed-N.jsonl (the suffix on disk is older than the word "adopt"). Its
+ * writer may still have it open: a drain reads it only after it was unchanged for ADOPT_SETTLE.
+ * Files that are not regular files with one link, owned by the caller, are ignored.
  */
 #ifndef BUFFER_ADOPT_H
 #define BUFFER_ADOPT_H
@@ -16,9 +17,10 @@
 
 #define ADOPT_SETTLE 1000 /* ms */
 
-/* *claimed counts the files, p->claims moves. *rest_ms says how long resting takes, 0 when all have
- * rested. */
-int adopt_files(
-    struct buffer *buf, struct checkpoint *cp, int64_t *rest_ms, size_t *claimed, struct err *err);
+/* Adopts all foreign files. *adopted: their count; cp->adopted grows by it. *settle_ms: how long
+ * the caller has to wait before reading, 0 when all adopted files have settled. Under the replay
+ * lock. */
+int adopt_files(struct buffer *buf, struct checkpoint *cp, int64_t *settle_ms, size_t *adopted,
+    struct err *err);
 
 #endif

@@ -22,7 +22,7 @@
 #include "buffer/reader.h"
 #include "buffer/segment.h"
 
-/* The segment being written to, from opening to fdatasync. */
+/* The segment being written. */
 struct open_segment {
 	struct segment seg;
 	int fd;
@@ -30,7 +30,7 @@ struct open_segment {
 	bool fresh;
 };
 
-#define TRAILER_MAX 80 /* what append_format adds to head and tail */
+#define TRAILER_MAX 80 /* bytes that append_format adds to head and tail, at most */
 
 void
 append_format(struct bytes *out, const struct append_line *l, int64_t stamp)
@@ -68,7 +68,7 @@ format_lines(struct bytes *out, const struct append_line *lines, size_t n, int64
 
 /* --- limits --------------------------------------------------------------------- */
 
-/* What no reader would take must not be accepted. */
+/* Refuses lines that a reader would refuse. */
 static int
 check_lengths(struct buffer *buf, const struct append_line *lines, size_t n, struct err *err)
 {
@@ -77,7 +77,7 @@ check_lengths(struct buffer *buf, const struct append_line *lines, size_t n, str
 	for (i = 0; i < n; i++)
 		if (lines[i].head.n + lines[i].tail.n + TRAILER_MAX > READER_LINE_MAX)
 			return err_set(err, STATUS_UNSAFE,
-			    "buffer '%s': a line of more than %" PRIu64 " bytes", buffer_dir(buf),
+			    "buffer '%s': a line exceeds %" PRIu64 " bytes", buffer_dir(buf),
 			    READER_LINE_MAX);
 	return 0;
 }
@@ -100,7 +100,7 @@ check_limits(struct buffer *buf, const struct append_limits *lim, const struct a
 	if (lim->min_free && fstatvfs(buffer_fd(buf), &vfs) == 0 &&
 	    (uint64_t)vfs.f_bavail * vfs.f_frsize < lim->min_free + more)
 		return err_set(err, STATUS_UNSAFE,
-		    "buffer '%s': less than --min-free %" PRIu64 " bytes would stay free",
+		    "buffer '%s': fewer than %" PRIu64 " bytes would stay free (--min-free)",
 		    buffer_dir(buf), lim->min_free);
 	if (!lim->buffer_max)
 		return 0;
@@ -111,17 +111,16 @@ check_limits(struct buffer *buf, const struct append_limits *lim, const struct a
 	free(list);
 	if (total > lim->buffer_max)
 		return err_set(err, STATUS_UNSAFE,
-		    "buffer '%s' is full: --buffer-max %" PRIu64
-		    " bytes: bring Redis back and run ebreplay",
+		    "buffer '%s' is full (--buffer-max %" PRIu64
+		    " bytes): run ebreplay when Redis is back",
 		    buffer_dir(buf), lim->buffer_max);
 	return 0;
 }
 
-/* --- stamps given without the lock ----------------------------------------------------- */
+/* --- the last buffered_at of segments written without the lock --------------------------- */
 
-#define OWN_STAMP \
-	".own-stamp" /* the highest one, us; what is stamped later_stamp must lie above it, \
-	                whatever the clock does */
+/* Holds the highest such stamp, us. Later stamps must exceed it, whatever the clock. */
+#define OWN_STAMP ".own-stamp"
 
 static int64_t
 read_own_stamp(struct buffer *buf)
@@ -143,12 +142,12 @@ write_own_stamp(struct buffer *buf, int64_t stamp)
 		return;
 	n = snprintf(text, sizeof(text), "%020" PRId64 "\n", stamp);
 	if (pwrite(fd, text, (size_t)n, 0) == -1) {
-		/* It matters only when the clock steps back. */
+		/* Needed only when the clock is set back. */
 	}
 	close(fd);
 }
 
-/* What no clock gave is damage, and counts for nothing. */
+/* A stamp beyond CLOCK_LAST is damage and is ignored. */
 static int64_t
 later_stamp(int64_t a, int64_t b)
 {
@@ -157,7 +156,7 @@ later_stamp(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
-/* --- choosing and making the segment ------------------------------------------------ */
+/* --- choosing and creating the segment ---------------------------------------------- */
 
 static void
 read_boot_id(char out[40])
@@ -168,8 +167,8 @@ read_boot_id(char out[40])
 	free(s);
 }
 
-/* Opens the segment that the notebook names, when it is just as the notebook says or has grown by a
- * writer that died before it noted so. 1 open, 0 start another. */
+/* Opens the segment that the hints name, when it is as they describe it, or longer: its writer died
+ * before it updated them. 1, or 0 when another has to be started. */
 static int
 open_hinted_segment(struct buffer *buf, const struct append_limits *lim,
     const struct buffer_hints *hints, const char *boot, struct open_segment *seg_file)
@@ -200,17 +199,17 @@ open_hinted_segment(struct buffer *buf, const struct append_limits *lim,
 }
 
 /*
- * A stem above all that the notebook, the directory and the progress know of: below the mark
- * everything is delivered, and the notebook, which is not synced, may have gone with the power
- * while the clock went back.
+ * Chooses a stem above those in the hints, the directory and the checkpoint. A line before the
+ * checkpoint's position counts as delivered; and after a power cut the hints, which are not synced,
+ * may be lost and the clock may be behind.
  */
 static int
-choose_stem(struct buffer *buf, const struct buffer_hints *hints, char out[64], bool *holds,
+choose_stem(struct buffer *buf, const struct buffer_hints *hints, char out[64], bool *has_segments,
     struct err *err)
 {
 	struct segment *list;
 	struct checkpoint cp;
-	const char *last = hints->stem, *mark;
+	const char *last = hints->stem, *passed;
 	size_t i, n;
 
 	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
@@ -219,12 +218,12 @@ choose_stem(struct buffer *buf, const struct buffer_hints *hints, char out[64], 
 		free(list);
 		return -1;
 	}
-	mark = cp.positions.chain.stem;
-	if (mark != NULL && strncmp(mark, last, 33) > 0)
-		last = mark;
-	*holds = false;
+	passed = cp.positions.chain.stem;
+	if (passed != NULL && strncmp(passed, last, 33) > 0)
+		last = passed;
+	*has_segments = false;
 	for (i = 0; i < n; i++) {
-		*holds |= !list[i].ignored;
+		*has_segments |= !list[i].ignored;
 		if ((list[i].kind == SEGMENT_CHAIN || list[i].kind == SEGMENT_OWN) &&
 		    strncmp(list[i].stem, last, 33) > 0)
 			last = list[i].stem;
@@ -235,7 +234,7 @@ choose_stem(struct buffer *buf, const struct buffer_hints *hints, char out[64], 
 	return 0;
 }
 
-/* What a drain needs is made now: it must not need room later_stamp. */
+/* Creates the files of a drain, which must not need free space. */
 static int
 create_drain_files(struct buffer *buf, struct err *err)
 {
@@ -255,12 +254,13 @@ create_segment(struct buffer *buf, const char *target, struct buffer_hints *hint
 {
 	char stem[64], name[SEGMENT_NAME];
 	struct stat st;
-	bool holds;
+	bool has_segments;
 
-	if (choose_stem(buf, hints, stem, &holds, err) == -1 ||
-	    buffer_bind_target(buf, target, holds, err) == -1 || create_drain_files(buf, err) == -1)
+	if (choose_stem(buf, hints, stem, &has_segments, err) == -1 ||
+	    buffer_bind_target(buf, target, has_segments, err) == -1 ||
+	    create_drain_files(buf, err) == -1)
 		return -1;
-	if (!holds) { /* a clock that was ahead once is forgotten with the last event */
+	if (!has_segments) { /* an empty buffer forgets a clock that was ahead */
 		hints->stamp = 0;
 		unlinkat(buffer_fd(buf), OWN_STAMP, 0);
 	}
@@ -287,8 +287,8 @@ create_segment(struct buffer *buf, const char *target, struct buffer_hints *hint
 	return 0;
 }
 
-/* A writer that died left a piece of a line: end it, so that it is a bad line of its own. */
-static int
+/* True when a writer died in the middle of a line, which then has to be ended as a bad line. */
+static bool
 has_torn_end(const struct open_segment *seg_file)
 {
 	char c;
@@ -299,7 +299,7 @@ has_torn_end(const struct open_segment *seg_file)
 
 /* --- writing -------------------------------------------------------------------- */
 
-/* All or nothing, under the lock. */
+/* Writes all of b, or truncates the segment to its former size. Under the writers' lock. */
 static int
 write_or_truncate(
     struct buffer *buf, struct open_segment *seg_file, const struct bytes *b, struct err *err)
@@ -310,7 +310,7 @@ write_or_truncate(
 	}
 	err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buffer_dir(buf), seg_file->seg.name);
 	if (ftruncate(seg_file->fd, (off_t)seg_file->size) == -1)
-		err_sys(err, STATUS_UNSAFE, "write '%s/%s', and cut it back", buffer_dir(buf),
+		err_sys(err, STATUS_UNSAFE, "write and truncate '%s/%s'", buffer_dir(buf),
 		    seg_file->seg.name);
 	return -1;
 }
@@ -330,7 +330,7 @@ write_lines(struct buffer *buf, const char *target, const struct append_limits *
 {
 	char boot[40];
 	struct bytes b = {0};
-	struct err hint;
+	struct err ignored;
 	int r = -1;
 
 	read_boot_id(boot);
@@ -343,7 +343,8 @@ write_lines(struct buffer *buf, const char *target, const struct append_limits *
 	if (has_torn_end(seg_file))
 		bytes_addc(&b, '\n');
 	hints->stamp = format_lines(&b, lines, n, later_stamp(hints->stamp, read_own_stamp(buf)));
-	/* The generation moves first: a reader may look once too often, never once too little. */
+	/* The generation grows before the write: buffer_version may change too early, never too
+	 * late. */
 	hints->generation++;
 	if (buffer_write_hints(buf, hints, err) == -1 ||
 	    (seg_file->fresh && buffer_sync_hints(buf, err) == -1) ||
@@ -357,14 +358,14 @@ write_lines(struct buffer *buf, const char *target, const struct append_limits *
 	r = 0;
 out:
 	bytes_free(&b);
-	/* Only a hint: where it cannot be written, the next writer starts another segment. */
-	buffer_write_hints(buf, hints, &hint);
+	/* On failure the next writer starts another segment. */
+	buffer_write_hints(buf, hints, &ignored);
 	if (r == -1)
 		close(seg_file->fd);
 	return r;
 }
 
-/* --- a segment of one's own: the lock could not be had --------------------------------- */
+/* --- a segment of its own, without the writers' lock ------------------------------------ */
 
 static int
 write_own_segment(struct buffer *buf, const char *target, const struct append_line *lines, size_t n,
@@ -374,19 +375,20 @@ write_own_segment(struct buffer *buf, const char *target, const struct append_li
 	struct buffer_hints hints;
 	struct bytes b = {0};
 	int64_t stamp;
-	bool holds;
+	bool has_segments;
 	int fd = -1, r = -1;
 
 	buffer_read_hints(buf, &hints);
 	snprintf(tmp, sizeof(tmp), ".own-%ld", (long)getpid());
-	if (choose_stem(buf, &hints, stem, &holds, err) == -1 ||
-	    buffer_bind_target(buf, target, holds, err) == -1 || create_drain_files(buf, err) == -1)
+	if (choose_stem(buf, &hints, stem, &has_segments, err) == -1 ||
+	    buffer_bind_target(buf, target, has_segments, err) == -1 ||
+	    create_drain_files(buf, err) == -1)
 		return -1;
-	stamp =
-	    format_lines(&b, lines, n, holds ? later_stamp(hints.stamp, read_own_stamp(buf)) : 0);
+	stamp = format_lines(
+	    &b, lines, n, has_segments ? later_stamp(hints.stamp, read_own_stamp(buf)) : 0);
 	write_own_stamp(buf, stamp);
-	/* Nobody notes the stem: one that was delivered and is gone may be chosen again within its
-	 * second. The name must not come again. */
+	/* The hints do not get this stem: after its delivery it may be chosen again within the same
+	 * second. Stamp and process ID make the name unique. */
 	snprintf(name, sizeof(name), "%s.own-%" PRId64 "%07ld.jsonl", stem, stamp, (long)getpid());
 	unlinkat(buffer_fd(buf), tmp, 0);
 	fd = buffer_open_state(buf, tmp, O_WRONLY | O_CREAT | O_EXCL);
@@ -412,9 +414,8 @@ out:
 /* --- durability ---------------------------------------------------------------------- */
 
 /*
- * After a failed fdatasync the kernel may have dropped the data and will report success next time.
- * What the segment holds is doubtful: say so in its name, durably, before the lines are accepted
- * elsewhere.
+ * After a failed fdatasync(2) the kernel may have dropped the data and reports success next time.
+ * The name of the segment records that, durably, before the lines are written to another.
  */
 static int
 mark_suspect(struct buffer *buf, struct buffer_hints *hints, const struct open_segment *seg_file,
@@ -449,9 +450,8 @@ sync_segment(struct buffer *buf, struct open_segment *seg_file, struct err *err)
 }
 
 /*
- * What did not get through stays out: the segment is suspect, and the lines go into another. The
- * lock is held from the one to the other, so that no replay sees a suspect line before it stands in
- * its second place.
+ * Marks the segment suspect and writes the lines to another. The writers' lock is held until those
+ * are durable, so that a drain that finds a suspect line finds its copy too.
  */
 static int
 append_to_another(struct buffer *buf, const char *target, const struct append_limits *lim,
@@ -470,8 +470,8 @@ append_to_another(struct buffer *buf, const char *target, const struct append_li
 			break;
 		r = mark_suspect(buf, &hints, seg_file, err);
 		if (r == 0 && tries == 1)
-			r = err_set(err, STATUS_UNSAFE, "fdatasync in '%s' fails again and again",
-			    buffer_dir(buf));
+			r = err_set(
+			    err, STATUS_UNSAFE, "fdatasync in '%s' keeps failing", buffer_dir(buf));
 	}
 	buffer_unlock(buf);
 	return r;
@@ -487,7 +487,7 @@ append_lines(struct buffer *buf, const char *target, const struct append_limits 
 
 	if (check_lengths(buf, lines, n, err) == -1 || check_limits(buf, lim, lines, n, err) == -1)
 		return -1;
-	/* A new segment may take what this one did not. */
+	/* A write that fails in one segment may succeed in a new one. */
 	for (tries = 0; r == -1 && tries < 2; tries++) {
 		if (buffer_lock(buf, lim->lock_ms, &hints, err) == -1)
 			return err->sys == EWOULDBLOCK
@@ -498,7 +498,7 @@ append_lines(struct buffer *buf, const char *target, const struct append_limits 
 		if (r == -1 && (seg_file.fresh || err->status == STATUS_CONFIG))
 			return -1;
 	}
-	/* Synced without the lock: the append has fixed the order. */
+	/* The order is fixed: sync without the lock. */
 	if (r == -1 || sync_segment(buf, &seg_file, err) == 0)
 		return r;
 	return append_to_another(buf, target, lim, lines, n, &seg_file, err);

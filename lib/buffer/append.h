@@ -1,12 +1,20 @@
 /*
- * append: events into the buffer, durably.
+ * append: adds events to the disk buffer, durably.
  *
- * append_lines returns 0 only when every line stands whole in a segment, fdatasync(2) said so, and
- * so did fsync of the directory for a new segment (contract, G1). All lines of one call stand
- * together, in order, each with a buffered_at above the one before. On failure nothing of them
- * remains, except in a segment marked suspect.
+ * append_lines returns 0 only after
  *
- * Rules and where they come from: reliability, section 2; ebbuffer(5).
+ *     1. fsync(2) of the directory succeeded, when the segment is new,
+ *     2. all lines stand whole in the segment,
+ *     3. fdatasync(2) of the segment succeeded.
+ *
+ * That is G1 (eventbus(7)). The lines of one call are contiguous and in order, each with a
+ * buffered_at later than the line before it. The writers' lock is held for steps 1 and 2, which fix
+ * the order, and released before step 3.
+ *
+ * On failure none of the lines remains, except in a suspect segment: after a failed fdatasync the
+ * segment is renamed to *.suspect.jsonl, durably, and the lines go to another segment before the
+ * writers' lock is released. A writer that does not get the lock in time writes a segment of its
+ * own (*.own-N.jsonl): temporary file, fdatasync, rename, fsync of the directory.
  */
 #ifndef BUFFER_APPEND_H
 #define BUFFER_APPEND_H
@@ -22,22 +30,21 @@ struct append_limits {
 	uint64_t segment_max; /* bytes after which a new segment is started */
 	uint64_t buffer_max;  /* bytes in all segments; 0 for no limit */
 	uint64_t min_free;    /* bytes that stay free on the file system; 0 for no limit */
-	/* how long to wait for the writers' lock before a segment of one's own is written */
-	int64_t lock_ms;
+	int64_t lock_ms;      /* deadline of the wait for the writers' lock */
 };
 #define APPEND_SEGMENT_MAX (8u << 20)
 
-/* A line in two parts, see line_head and line_tail; append puts buffered_at between, crc and
- * newline behind. */
+/* A line in two parts (line_head, line_tail). append_format puts buffered_at between them, and crc
+ * and newline behind them. */
 struct append_line {
 	struct slice head, tail;
 };
 
-/* target: see buffer_bind_target. f->status 74, or 78 for another target. */
+/* target: see buffer_bind_target. On failure err->status is 74, or 78 for another target. */
 int append_lines(struct buffer *buf, const char *target, const struct append_limits *lim,
     const struct append_line *lines, size_t n, struct err *err);
 
-/* What append writes for one line, newline included; for tests and for lines of one's own. */
+/* Appends to out the line as append_lines writes it, newline included. stamp: us. */
 void append_format(struct bytes *out, const struct append_line *l, int64_t stamp);
 
 #endif

@@ -73,7 +73,7 @@ count_backlog_line(struct backlog_count *c, const struct walk_line *l)
 	struct line el;
 	struct backlog_held *h;
 	struct err why;
-	int has;
+	bool known;
 
 	if (!l->text.n)
 		return;
@@ -84,7 +84,7 @@ count_backlog_line(struct backlog_count *c, const struct walk_line *l)
 		if ((h = find_held(c->backlog, el.e.type)) != NULL)
 			h->events++;
 	} else if (c->checkpoint.nlagging &&
-	    positions_passed(&c->checkpoint.positions, l->chain, l->stem, l->pos, &has)) {
+	    positions_passed(&c->checkpoint.positions, l->chain, l->stem, l->pos, &known)) {
 		return;
 	}
 	if (c->backlog->events++ == 0)

@@ -21,13 +21,14 @@
 #include "base/mem.h"
 #include "base/status.h"
 
-#define HINTS_SIZE 512 /* one page of disk at most: written over in place */
+#define STALE_AGE 3600 /* seconds */
+#define HINTS_SIZE 512 /* overwritten in place: at most one disk block */
 
 struct buffer {
 	char *dir;
 	int fd;
-	int lock_fd;   /* .lock, open from the first use; locked or not */
-	int replay_fd; /* .replay, open only while locked */
+	int lock_fd;   /* .lock, open from the first use on, locked or not; -1 */
+	int replay_fd; /* .replay, open while locked; -1 */
 };
 
 /* --- opening ------------------------------------------------------------------ */
@@ -57,7 +58,7 @@ create_directory(const char *path)
 	return errno == EEXIST ? 0 : -1;
 }
 
-/* mkdir -p, each new directory durable in its parent. */
+/* As mkdir -p. Each new directory is durable in its parent. */
 static int
 create_directories(const char *dir)
 {
@@ -76,7 +77,7 @@ create_directories(const char *dir)
 	return r;
 }
 
-/* Root does not write into other people's directories: it becomes them, for good. */
+/* Root does not write to another user's buffer: the process becomes that user, for good. */
 static int
 become_owner(const struct stat *st, const char *dir, struct err *err)
 {
@@ -84,7 +85,7 @@ become_owner(const struct stat *st, const char *dir, struct err *err)
 
 	if (setgroups(1, &gid) == -1 || setresgid(gid, gid, gid) == -1 ||
 	    setresuid(st->st_uid, st->st_uid, st->st_uid) == -1)
-		return err_sys(err, STATUS_UNSAFE, "become uid %ld, to whom buffer '%s' belongs",
+		return err_sys(err, STATUS_UNSAFE, "change to uid %ld, the owner of buffer '%s'",
 		    (long)st->st_uid, dir);
 	return 0;
 }
@@ -98,15 +99,16 @@ check_directory(int fd, const char *dir, struct err *err)
 		return err_sys(err, STATUS_UNSAFE, "stat buffer '%s'", dir);
 	if (st.st_mode & 022)
 		return err_set(err, STATUS_CONFIG,
-		    "buffer '%s': others can write to it (mode %04o): chmod go-w it, or give "
-		    "another with -b",
+		    "buffer '%s' is writable by others (mode %04o): run chmod go-w, or choose "
+		    "another "
+		    "with -b",
 		    dir, (unsigned)st.st_mode & 07777);
 	if (st.st_uid == geteuid())
 		return 0;
 	if (geteuid() == 0)
 		return become_owner(&st, dir, err);
 	return err_set(err, STATUS_CONFIG,
-	    "buffer '%s' belongs to uid %ld, not to uid %ld: give another with -b", dir,
+	    "buffer '%s' belongs to uid %ld, not to uid %ld: choose another with -b", dir,
 	    (long)st.st_uid, (long)geteuid());
 }
 
@@ -175,7 +177,7 @@ buffer_dir(const struct buffer *buf)
 	return buf->dir;
 }
 
-int
+bool
 buffer_is_current(const struct buffer *buf)
 {
 	struct stat a, b;
@@ -198,12 +200,12 @@ buffer_warning(const struct buffer *buf)
 	case SMB2_SUPER_MAGIC:
 		return "is on a network file system, where appending is not atomic: use a local "
 		       "disk";
-	case TMPFS_MAGIC: return "is on tmpfs: what it holds is gone after a reboot";
+	case TMPFS_MAGIC: return "is on tmpfs: its events are lost at a reboot";
 	}
 	return NULL;
 }
 
-/* The directory was removed or replaced while we had it open: take the new one. */
+/* Opens the directory again that was removed or replaced since. */
 static int
 reopen_replaced_dir(struct buffer *buf, struct err *err)
 {
@@ -274,8 +276,8 @@ buffer_write_state(struct buffer *buf, const char *name, const void *p, size_t n
 
 /* --- locks --------------------------------------------------------------------- */
 
-/* 1 while name still leads to the file that fd is. */
-static int
+/* True while name is still the file that fd has open. */
+static bool
 is_open_file(struct buffer *buf, const char *name, int fd)
 {
 	struct stat a, b;
@@ -294,7 +296,7 @@ parse_hints(int fd, struct buffer_hints *hints)
 	if (n <= 0)
 		return;
 	text[n] = '\0';
-	/* NOLINTNEXTLINE(cert-err34-c): what does not fit becomes another wrong number; a wrong note costs a look */
+	/* NOLINTNEXTLINE(cert-err34-c): an overflow gives another number; wrong hints cost one look at the files */
 	if (sscanf(text,
 	        "generation %" SCNu64 " stamp %" SCNd64 " inode %" SCNu64 " size %" SCNu64
 	        " boot %39s segment %63s",
@@ -318,7 +320,7 @@ try_writers_lock(struct buffer *buf, int64_t ms, struct err *err)
 	if (is_open_file(buf, ".lock", buf->lock_fd))
 		return 0;
 	flock(buf->lock_fd, LOCK_UN);
-	return 1; /* replaced while we waited: once more */
+	return 1; /* replaced during the wait: try again */
 }
 
 int
@@ -331,8 +333,8 @@ buffer_lock(struct buffer *buf, int64_t ms, struct buffer_hints *hints, struct e
 	for (tries = 0; r == 1 && tries < 8; tries++)
 		r = try_writers_lock(buf, ms, err);
 	if (r == 1)
-		return err_set(err, STATUS_UNSAFE,
-		    "lock '%s/.lock': the file is being replaced again and again", buf->dir);
+		return err_set(
+		    err, STATUS_UNSAFE, "lock '%s/.lock': the file keeps being replaced", buf->dir);
 	if (r == -1)
 		return -1;
 	parse_hints(buf->lock_fd, hints);
@@ -454,7 +456,7 @@ buffer_retarget(struct buffer *buf, const char *target, struct err *err)
 }
 
 int
-buffer_bind_target(struct buffer *buf, const char *target, bool holds, struct err *err)
+buffer_bind_target(struct buffer *buf, const char *target, bool has_segments, struct err *err)
 {
 	char *now = buffer_target(buf);
 	int r;
@@ -463,7 +465,7 @@ buffer_bind_target(struct buffer *buf, const char *target, bool holds, struct er
 		r = err_sys(err, STATUS_UNSAFE, "read '%s/.target'", buf->dir);
 	else if (now != NULL && strcmp(now, target) == 0)
 		r = 0;
-	else if (now != NULL && holds)
+	else if (now != NULL && has_segments)
 		r = err_set(err, STATUS_CONFIG,
 		    "buffer '%s' holds events for %s, not for %s: "
 		    "give another with -b, or see ebreplay --retarget",
@@ -474,17 +476,17 @@ buffer_bind_target(struct buffer *buf, const char *target, bool holds, struct er
 	return r;
 }
 
-/* What append, compress and buffer_write_state call theirs. */
-static int
+/* The names of append, gzip and buffer_write_state. */
+static bool
 is_state_temporary(const char *name)
 {
 	const char *digits = strpbrk(name, "0123456789");
 	size_t n = digits != NULL ? (size_t)(digits - name) : 0;
 
 	if (strcmp(name, ".compressing") == 0)
-		return 1;
+		return true;
 	if (n < 2 || digits[strspn(digits, "0123456789")])
-		return 0;
+		return false;
 	return strncmp(name, ".own-", n) == 0 || strncmp(name, ".target.", n) == 0 ||
 	    strncmp(name, ".progress.", n) == 0;
 }
@@ -505,7 +507,7 @@ buffer_remove_stale(struct buffer *buf)
 	while ((e = readdir(d)) != NULL)
 		if (is_state_temporary(e->d_name) &&
 		    fstatat(buffer_fd(buf), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    clock_now() / 1000000 - st.st_mtim.tv_sec > TIDY_AGE)
+		    clock_now() / 1000000 - st.st_mtim.tv_sec > STALE_AGE)
 			unlinkat(buffer_fd(buf), e->d_name, 0);
 	closedir(d);
 }

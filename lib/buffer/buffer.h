@@ -1,23 +1,36 @@
 /*
- * buffer: the directory of the disk buffer. Opening it safely, its lock, its
- * notebook, and to whom it belongs. Files and locks only; knows nothing of Redis.
+ * buffer: the directory of the disk buffer: opening it safely, its locks, its state files and the
+ * target that its events belong to. Knows nothing of Redis.
  *
- * The directory is 0700 and ours (or, for root, another user's: then the process becomes that
- * user). In it:
+ * The directory has mode 0700 and belongs to the caller. For root it may belong to another user:
+ * the process then becomes that user. It holds (ebbuffer(5)):
  *
  *     buffer_*.jsonl, *.jsonl.gz   segments (segment.h)
- *     .lock       held by who appends; its content is the writers' notebook. Never unlinked
- *     .replay     held by who drains
- *     .target     "PLACE PREFIX", to whom the events belong
- *     .roster     which segments there ought to be (manifest.h)
- *     .progress   what was delivered (checkpoint.h)
- *     .counters   convenience (counters.h)
- *     .probe      one process asks a silent server for all (breaker.h)
- *     .outage     Redis was away and events were buffered; until a drain begins
- *     quarantine/ what cannot be replayed (quarantine.h)
+ *     .lock       the writers' lock, held while a process appends; its content is struct
+ *                 buffer_hints. Never unlinked
+ *     .replay     the replay lock, held while a process drains
+ *     .target     "PLACE PREFIX": the target
+ *     .roster     the manifest: which segments must exist (manifest.h)
+ *     .progress   the checkpoint: which lines are delivered (checkpoint.h)
+ *     .counters   statistics (counters.h)
+ *     .probe      the circuit breaker (breaker.h)
+ *     .outage     Redis was unavailable and events were buffered; removed by the next drain
+ *     quarantine/ lines that cannot be replayed (quarantine.h)
  *
- * Locks are flock(2): they vanish with the process. Nobody waits for one without a deadline.
- * Format for people: ebbuffer(5).
+ * Order of durability, which all of lib/buffer and lib/drain keep:
+ *
+ *     1. .replay, quarantine/, .target and .progress exist before the first segment, so that a
+ *        drain needs no free space.
+ *     2. A segment's directory entry and the hints that name it are durable before its first line.
+ *     3. Lines are durable before append_lines returns 0, i.e. before ebpub reports success.
+ *     4. Lines are durable before a drain sends them, and so is the intent that covers them
+ *        (checkpoint.h).
+ *     5. Entries are acknowledged by Redis before the checkpoint passes their lines.
+ *     6. The checkpoint is durable before a segment that it has passed is struck from the manifest,
+ *        and that is durable before the segment is unlinked.
+ *
+ * Locks are flock(2): the kernel releases them when the process dies. Every wait for one has a
+ * deadline.
  */
 #ifndef BUFFER_BUFFER_H
 #define BUFFER_BUFFER_H
@@ -31,85 +44,83 @@
 struct buffer;
 
 /*
- * Opens dir, and creates it (with parents, each synced) when create is true. NULL: f->sys is ENOENT
- * when it is not there and create is false; f->status 78 when it is unsafe (others can write to it,
- * wrong owner, not a directory), else 74.
+ * Opens dir. With create, makes the missing directories, each durable in its parent. NULL on
+ * failure: err->sys is ENOENT when dir does not exist and create is false; err->status is 78 when
+ * it is unsafe (writable by others, wrong owner, not a directory), else 74.
  */
 struct buffer *buffer_open(const char *dir, bool create, struct err *err);
-void buffer_close(struct buffer *buf);   /* NULL is fine; drops the locks */
-int buffer_fd(const struct buffer *buf); /* of the directory, for *at(2) */
+/* Releases the locks too. NULL is fine. */
+void buffer_close(struct buffer *buf);
+/* The descriptor of the directory, for *at(2). */
+int buffer_fd(const struct buffer *buf);
 const char *buffer_dir(const struct buffer *buf);
-/* 1 while the path still leads to this directory; checked before anything is accepted. */
-int buffer_is_current(const struct buffer *buf);
-/* A word of warning about the file system (network: O_APPEND is not atomic; tmpfs: gone after a
- * reboot), or NULL. */
+/* True while the path still leads to the open directory. */
+bool buffer_is_current(const struct buffer *buf);
+/* A warning about the file system, to be printed after the path (network: O_APPEND is not atomic;
+ * tmpfs: lost at a reboot), or NULL. */
 const char *buffer_warning(const struct buffer *buf);
 
 /* --- the writers' lock ----------------------------------------------------- */
 
-/* What the last writer left: hints that are checked against the files, never truth. */
+/* The content of .lock: what the last writer recorded. Always checked against the files. */
 struct buffer_hints {
 	uint64_t generation; /* grows with each append */
-	int64_t stamp;       /* the last buffered_at given, us */
-	char stem[64];       /* the newest segment ever made, "" for none */
-	/* of it after the last append; inode 0: closed, start another */
+	int64_t stamp;       /* the last buffered_at, us */
+	char stem[64];       /* of the newest segment ever made; "" for none */
+	/* of that segment after the last append; inode 0: closed, start another */
 	uint64_t inode, size;
-	char boot[40]; /* boot id at that time */
+	char boot[40]; /* boot ID at that time */
 };
 
-/* 0; -1 with f->sys EWOULDBLOCK when the holder did not let go within ms. Fills *nb. */
+/* Takes the writers' lock and fills *hints. -1 with err->sys EWOULDBLOCK when the holder kept it
+ * for ms. Opens the directory again when it was removed or replaced. */
 int buffer_lock(struct buffer *buf, int64_t ms, struct buffer_hints *hints, struct err *err);
-/* under the lock */
-int buffer_write_hints(struct buffer *buf, const struct buffer_hints *hints, struct err *err);
-/* What was noted is durable: with each new segment, so that no stale note leads a writer back into
- * one that was passed already. */
-int buffer_sync_hints(struct buffer *buf, struct err *err);
 void buffer_unlock(struct buffer *buf);
-/* Reads the notebook without the lock. What it says may be a moment old; empty when there is none.
- */
+/* Under the writers' lock. Not durable before buffer_sync_hints. */
+int buffer_write_hints(struct buffer *buf, const struct buffer_hints *hints, struct err *err);
+/* Called with each new segment: after a power cut, older hints would lead a writer back into a
+ * segment that the checkpoint has passed. */
+int buffer_sync_hints(struct buffer *buf, struct err *err);
+/* Reads the hints without the lock: they may be out of date. Zeros when there are none. */
 void buffer_read_hints(struct buffer *buf, struct buffer_hints *hints);
-/* A number that changes whenever somebody appended or a file came or went, for the price of two
- * system calls. */
+/* A number that differs after each append and after each file created or removed. Costs two system
+ * calls. */
 uint64_t buffer_version(struct buffer *buf);
 
 /* --- the replay lock ------------------------------------------------------- */
 
-/* 0; -1 with f->sys EWOULDBLOCK when another replay is running. */
+/* -1 with err->sys EWOULDBLOCK when another process holds it. */
 int buffer_replay_lock(struct buffer *buf, struct err *err);
 void buffer_replay_unlock(struct buffer *buf);
 
 /* --- target ----------------------------------------------------------------- */
 
 /*
- * Makes `target` the owner of the buffer, or says that somebody else is: -1 with status 78, naming
- * both. `holds` tells whether there are segments: then an existing .target decides. Under the
- * writers' lock.
+ * Makes target the target of the buffer. With has_segments a different one in .target is kept: -1
+ * with status 78 and a message that names both. Under the writers' lock.
  */
-int buffer_bind_target(struct buffer *buf, const char *target, bool holds, struct err *err);
-/* fresh string, or NULL: errno is ENOENT when none is written, else it cannot be read */
+int buffer_bind_target(struct buffer *buf, const char *target, bool has_segments, struct err *err);
+/* A fresh string. NULL with errno: ENOENT when there is no target, else .target is unreadable. */
 char *buffer_target(struct buffer *buf);
+/* Replaces the target, whatever the buffer holds. Durable on return. */
 int buffer_retarget(struct buffer *buf, const char *target, struct err *err);
 
-/* --- small state files -------------------------------------------------------- */
+/* --- state files -------------------------------------------------------------- */
 
-/* Writes name whole and durably (temporary file, fsync, rename, directory). */
+/* Replaces the whole file `name`: temporary file, fsync, rename, fsync of the directory. */
 int buffer_write_state(
     struct buffer *buf, const char *name, const void *p, size_t n, struct err *err);
-/* Opens a state file of ours safely: O_NOFOLLOW, O_CLOEXEC, O_NONBLOCK, regular, one link, mode
- * 0600. -1 with errno. */
+/* Opens a state file: O_NOFOLLOW, O_CLOEXEC, O_NONBLOCK; a regular file with one link that the
+ * caller owns; created with mode 0600. -1 with errno, EINVAL for any other file. */
 int buffer_open_state(struct buffer *buf, const char *name, int flags);
-int buffer_sync(struct buffer *buf, struct err *err); /* fsync of the directory */
+/* fsync(2) of the directory. */
+int buffer_sync(struct buffer *buf, struct err *err);
 
 /*
- * Takes away what processes that were killed left half made in the buffer.
- *
- * That are temporary files only (.NAME.PID, .own-PID, .compressing): what was not renamed was never
- * part of the buffer. The owner of one may be alive in another PID namespace, so they go by age.
+ * Removes temporary files (.NAME.PID, .own-PID, .compressing) that killed processes left. A file
+ * that was not renamed was never part of the buffer. Its owner may be alive in another PID
+ * namespace, so only files older than an hour go. Best effort; needs no lock.
  */
-
-#define TIDY_AGE 3600 /* seconds */
-
-/* Best effort; needs no lock. */
 void buffer_remove_stale(struct buffer *buf);
 
 #endif

@@ -6,10 +6,10 @@
 
 #include "base/mem.h"
 
-static int
-is_type(const char *s, const char *cp, size_t n)
+static bool
+is_type(const char *s, const char *type, size_t n)
 {
-	return strlen(s) == n && memcmp(s, cp, n) == 0; /* cp may hold NULs */
+	return strlen(s) == n && memcmp(s, type, n) == 0; /* type may contain NULs */
 }
 
 struct lagging_type *
@@ -30,7 +30,7 @@ checkpoint_add_lagging(struct checkpoint *cp, const char *type, size_t n)
 
 	if (cp->nlagging && is_type(cp->lagging[cp->nlagging - 1].type, type, n))
 		return &cp->lagging[cp->nlagging -
-		    1]; /* the lines of a state file stand together */
+		    1]; /* records of one type are contiguous in .progress */
 	if ((l = checkpoint_find_lagging(cp, type, n)) != NULL)
 		return l;
 	cp->lagging = mem_realloc(cp->lagging, (cp->nlagging + 1) * sizeof(*cp->lagging));
@@ -64,9 +64,9 @@ intent_find_type(const struct intent *in, const char *type, size_t n)
 bool
 intent_covers(const struct intent *in, bool chain, const char *stem, uint64_t pos)
 {
-	int has;
+	bool known;
 
-	return positions_passed(&in->upto, chain, stem, pos, &has);
+	return positions_passed(&in->upto, chain, stem, pos, &known);
 }
 
 void
@@ -103,7 +103,7 @@ checkpoint_add_matched(struct checkpoint *cp, const char *type, const char *entr
 	snprintf(t->entry, sizeof(t->entry), "%s", entry);
 }
 
-int
+bool
 checkpoint_is_matched(const struct checkpoint *cp, const char *type, const char *entry)
 {
 	size_t i;
@@ -111,8 +111,8 @@ checkpoint_is_matched(const struct checkpoint *cp, const char *type, const char 
 	for (i = 0; i < cp->nmatched; i++)
 		if (strcmp(cp->matched[i].entry, entry) == 0 &&
 		    strcmp(cp->matched[i].type, type) == 0)
-			return 1;
-	return 0;
+			return true;
+	return false;
 }
 
 void
@@ -124,15 +124,15 @@ checkpoint_drop_matched(struct checkpoint *cp)
 	cp->matched = NULL;
 }
 
-int
-checkpoint_is_done(const struct checkpoint *cp, const char *stem, uint64_t pos)
+static bool
+is_listed_delivered(const struct checkpoint *cp, const char *stem, uint64_t pos)
 {
 	size_t i;
 
 	for (i = 0; i < cp->ndelivered; i++)
 		if (cp->delivered[i].pos == pos && strcmp(cp->delivered[i].stem, stem) == 0)
-			return 1;
-	return 0;
+			return true;
+	return false;
 }
 
 void
@@ -169,18 +169,18 @@ checkpoint_add_bad(struct checkpoint *cp, const char *stem)
 	return b;
 }
 
-int
+bool
 checkpoint_is_delivered(
     struct checkpoint *cp, const char *type, size_t n, bool chain, const char *stem, uint64_t pos)
 {
 	struct lagging_type *l = cp->nlagging ? checkpoint_find_lagging(cp, type, n) : NULL;
-	int has = 0, over = 0;
+	bool known = false, passed = false;
 
 	if (l != NULL)
-		over = positions_passed(&l->positions, chain, stem, pos, &has);
-	if (!has)
-		over = positions_passed(&cp->positions, chain, stem, pos, &has);
-	return over || (cp->ndelivered && checkpoint_is_done(cp, stem, pos));
+		passed = positions_passed(&l->positions, chain, stem, pos, &known);
+	if (!known)
+		passed = positions_passed(&cp->positions, chain, stem, pos, &known);
+	return passed || (cp->ndelivered && is_listed_delivered(cp, stem, pos));
 }
 
 void

@@ -1,4 +1,11 @@
-/* The part of checkpoint.h that is the file: two slots, written in turn. */
+/*
+ * checkpoint_file: the file .progress, two slots written in turn. Declared in checkpoint.h.
+ *
+ * A slot is a header and lines of words (word.h). The first word of a line tells its kind; older
+ * than the names in checkpoint.h are: "claims" the number of the last file adopted, "late" a
+ * lagging type, "done" a delivered line, "broken" a bad segment, "spent" a matched entry, "going"
+ * the intent.
+ */
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -73,8 +80,9 @@ append_intent(struct bytes *b, const struct intent *in)
 	append_sent_types(b, "sent", in->sent, in->nsent);
 }
 
-/* Appends all lines; not whole: without what can be had again, or matters only to events that are
- * equal, where there is no room. */
+/* Appends all lines. Without `whole`, when space is short, it leaves out the reasons, which the
+ * next attempt gives again, and the matched entries, which matter only to events equal in every
+ * byte. */
 static void
 append_checkpoint(struct bytes *b, const struct checkpoint *cp, bool whole)
 {
@@ -164,7 +172,7 @@ parse_matched(struct checkpoint *cp, char *line)
 		checkpoint_add_matched(cp, type, entry);
 }
 
-/* Takes one line, without its newline, which is cut up. What is not known is passed over. */
+/* Parses one line, without its newline, in place. Ignores unknown kinds. */
 static void
 parse_checkpoint_line(struct checkpoint *cp, char *line)
 {
@@ -204,14 +212,14 @@ parse_checkpoint_line(struct checkpoint *cp, char *line)
 	}
 }
 
-#define SLOT_HEADER 80  /* of a slot: one line of fixed length */
+#define SLOT_HEADER 80  /* bytes: one line of fixed length */
 #define SLOT_MIN 65536u /* the smallest slot */
 #define SLOT_MAX (64u << 20)
 
 static int
 parse_slot_header(const char *head, uint64_t *seq, uint64_t *len, unsigned *crc)
 {
-	/* NOLINTNEXTLINE(cert-err34-c): what does not fit becomes what fails its crc */
+	/* NOLINTNEXTLINE(cert-err34-c): an overflow gives a number that fails the crc */
 	return sscanf(head, "eventbus-progress 1 seq %20" SCNu64 " len %10" SCNu64 " crc %8x", seq,
 	           len, crc) == 3
 	    ? 0
@@ -227,8 +235,8 @@ fail_checkpoint_read(struct buffer *buf, int fd, struct err *err)
 	return -1;
 }
 
-/* *fd is -1 when there is none, or something else by that name; *size is that of a slot, 0 when
- * there are none. -1: there may be one that cannot be looked at just now. */
+/* *fd is -1 when there is no file, or not a regular one. *size is that of a slot, 0 without slots.
+ * -1: the file cannot be opened now. */
 static int
 open_checkpoint_file(struct buffer *buf, int flags, int *fd, off_t *size, struct err *err)
 {
@@ -246,8 +254,8 @@ open_checkpoint_file(struct buffer *buf, int flags, int *fd, off_t *size, struct
 	return 0;
 }
 
-/* The text of one slot when it is whole, a fresh string, else NULL; *seq is its parse_number. -1:
- * it cannot be read. */
+/* Reads one slot. *text: a fresh string, NULL when the slot is not valid. *seq: its sequence
+ * number. -1: the file cannot be read. */
 static int
 read_checkpoint_slot(int fd, off_t at, off_t size, char **text, uint64_t *seq)
 {
@@ -270,8 +278,8 @@ read_checkpoint_slot(int fd, off_t at, off_t size, char **text, uint64_t *seq)
 	return got == -1 ? -1 : 0;
 }
 
-/* No slot is whole: right in a file that was only prepared, else somebody took or tore it. Without
- * .lock we never appended here. */
+/* Called when no slot is valid. That is right in a preallocated file; else the checkpoint was lost,
+ * unless nothing was ever appended (no .lock). */
 static bool
 is_checkpoint_lost(struct buffer *buf, int fd, off_t size)
 {
@@ -317,7 +325,7 @@ checkpoint_load(struct buffer *buf, struct checkpoint *cp, struct err *err)
 	return 0;
 }
 
-/* head and text in one buffer, head first. */
+/* Appends the header and the text of a slot. */
 static void
 build_checkpoint_slot(struct bytes *b, struct checkpoint *cp, bool whole)
 {
@@ -337,8 +345,8 @@ build_checkpoint_slot(struct bytes *b, struct checkpoint *cp, bool whole)
 	memcpy(b->p, head, SLOT_HEADER);
 }
 
-/* Room for two slots of `size`, written and not only promised, with b in the slot of its
- * parse_number. */
+/* Creates the file with two slots of `size` bytes, written and not only allocated, and b in the
+ * slot of seq. */
 static int
 create_checkpoint_file(
     struct buffer *buf, const struct bytes *b, uint64_t seq, size_t size, struct err *err)
@@ -392,14 +400,14 @@ checkpoint_store(struct buffer *buf, struct checkpoint *cp, struct err *err)
 	if (size && b.len <= (size_t)size)
 		r = write_checkpoint_slot(buf, fd, &b, cp->seq % 2 ? size : 0, err);
 	else if (b.len > SLOT_MAX)
-		r = err_set(err, STATUS_UNSAFE, "progress of buffer '%s' is larger than %u bytes",
+		r = err_set(err, STATUS_UNSAFE, "checkpoint of buffer '%s' exceeds %u bytes",
 		    buffer_dir(buf), SLOT_MAX);
 	else {
 		while (want < b.len)
 			want *= 2;
 		r = create_checkpoint_file(buf, &b, cp->seq, want, err);
 	}
-	/* no room to grow: the marks come first */
+	/* no space to grow: the positions matter most */
 	if (r == -1 && err->sys == ENOSPC && size) {
 		b.len = 0;
 		build_checkpoint_slot(&b, cp, false);

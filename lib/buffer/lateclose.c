@@ -7,9 +7,9 @@
 #include <signal.h>
 #include <unistd.h>
 
-#define LATECLOSE_MIN (1 << 20) /* bytes; below, a thread costs more than it hides */
+#define LATECLOSE_MIN (1 << 20) /* bytes; below that a thread costs more than it saves */
 
-/* On NFS a file that somebody holds gets another name instead of being removed. */
+/* NFS renames an open file instead of removing it. */
 int
 lateclose_hold(int dirfd, const char *name, uint64_t bytes)
 {
@@ -39,7 +39,7 @@ lateclose_start(struct lateclose *lc, int fd)
 	lateclose_wait(lc);
 	lc->fd = fd;
 	sigfillset(&all);
-	/* signals are for those who wait in a call */
+	/* the main thread must get the signals, which interrupt its system calls */
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	lc->busy = pthread_create(&lc->thread, NULL, close_file, lc) == 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -59,7 +59,7 @@ add_doubt(struct bytes *out, const struct doubt *d)
 	cJSON *o = cJSON_CreateObject();
 	char *text = NULL, client[24];
 
-	/* cJSON itself prints large numbers cut to 15 digits */
+	/* cJSON prints numbers with 15 digits at most */
 	snprintf(client, sizeof(client), "%lld", (long long)d->client);
 	if (o != NULL && cJSON_AddStringToObject(o, "run_id", d->run_id) != NULL &&
 	    cJSON_AddRawToObject(o, "client", client) != NULL &&
@@ -86,8 +86,8 @@ line_tail(struct bytes *out, int64_t maxlen, const struct doubt *d)
 	}
 }
 
-/* Our lines end in ,"crc":"12345678"}: 1 when this one does and it is right, 0 when it
- * does not, -1 when it is wrong. */
+/* The lines of ebpub end in ,"crc":"12345678"}: 1 when that is right, 0 when it is missing, -1 when
+ * it is wrong. */
 static int
 check_crc(const char *line, size_t n)
 {
@@ -101,7 +101,7 @@ check_crc(const char *line, size_t n)
 	return memcmp(line + at + f, right, 8) == 0 ? 1 : -1;
 }
 
-/* The values of the named members, the first of equal ones; p stays NULL where there is none. */
+/* Finds the values of n members, the first of equal names. p is NULL where there is none. */
 static void
 collect_members(struct json_walk *w, const struct slice *name, size_t n, struct slice *values)
 {
@@ -128,7 +128,8 @@ find_members(struct slice object, const struct slice *name, size_t n, struct sli
 	return 0;
 }
 
-/* A member as bytes in text: a string's text, of others what stands there; null is none. */
+/* Appends a value to text: of a string its content, of others their bytes. null counts as missing.
+ */
 static struct slice
 unquote_member(struct slice value, struct bytes *text)
 {
@@ -190,7 +191,7 @@ parse_payload(
 		return err_set(err, STATUS_DATA, "no payload");
 	if (coded.p == NULL || base64_decode(text, coded.p, coded.n) == -1)
 		if (json_unquote(text, plain) == -1)
-			bytes_add(text, plain.p, plain.n); /* null too */
+			bytes_add(text, plain.p, plain.n); /* even null */
 	e->payload = (struct slice){text->p + from, text->len - from};
 	return 0;
 }
@@ -224,7 +225,7 @@ parse_message(struct slice message, struct event *e, struct bytes *text, struct 
 	return parse_payload(values[1], values[EVENT_FIELDS], e, text, err);
 }
 
-/* Is it a line of ours, or else JSON? */
+/* Checks the crc, or without one that the line is JSON. */
 static int
 check_line_form(const char *line, size_t n, int *ours, struct err *err)
 {
@@ -244,7 +245,7 @@ enum { TYPE, MESSAGE, BUFFERED_AT, MAXLEN, DOUBT, CRC, COUNT };
 static const struct slice members[COUNT] = {NAME("event_type"), NAME("message"),
     NAME("buffered_at"), NAME("maxlen"), NAME("doubt"), NAME("crc")};
 
-/* Past a member of which all is known but its text; NULL when something else stands there. */
+/* Parses one member of that name and returns what follows it; NULL when it is another. */
 static const char *
 parse_member(const char *p, const char *end, char before, struct slice name, struct slice *out,
     struct bytes *text)
@@ -260,9 +261,8 @@ parse_member(const char *p, const char *end, char before, struct slice name, str
 }
 
 /*
- * The front of a line just as line_head writes it, in one pass: a replay reads nothing else.
- * Returns what stands behind the message, as members; p is NULL when the line has another form, and
- * is then read by its names.
+ * Parses the front of a line as line_head writes it, in one pass: the hot path of a drain. Returns
+ * the members behind the message; p is NULL when the line has another form.
  */
 static struct slice
 parse_own_front(const char *line, size_t n, struct event *e, struct bytes *text)
@@ -283,7 +283,7 @@ parse_own_front(const char *line, size_t n, struct event *e, struct bytes *text)
 	return (struct slice){p + 1, (size_t)(end - p) - 1};
 }
 
-/* The front of a line in any form, and its other members. */
+/* Parses the front of a line in any form, and finds its other members. */
 static int
 parse_front(const char *line, size_t n, int ours, struct event *e, struct slice *values,
     struct bytes *text, struct err *err)
@@ -297,7 +297,7 @@ parse_front(const char *line, size_t n, int ours, struct event *e, struct slice 
 	}
 	*e = (struct event){0};
 	text->len = 0;
-	bytes_reserve(text, 2 * n + 1); /* base64 twice */
+	bytes_reserve(text, 2 * n + 1); /* the payload twice: text and base64 */
 	if (find_members((struct slice){line, n}, members, COUNT, values) == -1)
 		return err_set(err, STATUS_DATA, "not an object");
 	if (!ours && values[CRC].p != NULL)
@@ -314,7 +314,7 @@ line_parse(const char *line, size_t n, struct line *out, struct bytes *text, str
 
 	*out = (struct line){.maxlen = -1};
 	text->len = 0;
-	bytes_reserve(text, n + 1); /* for all: what points into it stays */
+	bytes_reserve(text, n + 1); /* no reallocation: slices point into it */
 	if (check_line_form(line, n, &ours, err) == -1)
 		return -1;
 	out->has_crc = ours;
@@ -322,7 +322,7 @@ line_parse(const char *line, size_t n, struct line *out, struct bytes *text, str
 		return -1;
 	at = unquote_member(values[BUFFERED_AT], text);
 	if (clock_parse(at.p, at.n, &out->buffered_at) == -1)
-		return err_set(err, STATUS_DATA, "buffered_at is no time");
+		return err_set(err, STATUS_DATA, "buffered_at is not a time");
 	out->maxlen = parse_maxlen(values[MAXLEN]);
 	if ((out->in_doubt = ours && values[DOUBT].p != NULL))
 		parse_doubt(values[DOUBT], &out->doubt);
@@ -364,8 +364,8 @@ line_format(
 	bytes_free(&tail);
 }
 
-/* stem: of the file that the line stands in; at: its offset there. The name that the file had
- * before it was adopted counts. */
+/* Derives from the name that the file had before it was adopted, so that a run gets the same UUID
+ * before and after. */
 static void
 derive_uuid(const char *stem, uint64_t at, struct slice raw, const char *what, char out[UUID_SIZE])
 {

@@ -14,7 +14,7 @@
 #include "base/token.h"
 
 #define MANIFEST_MAX (64u << 20)
-#define WHOLE " ." /* ends a line that is whole */
+#define WHOLE " ." /* ends a whole line */
 
 void
 manifest_add(struct buffer *buf, const char *stem)
@@ -27,23 +27,23 @@ manifest_add(struct buffer *buf, const char *stem)
 	if (fd == -1)
 		return;
 	if (size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n')
-		bytes_addc(&b, '\n'); /* a line that was torn stays one of its own */
+		bytes_addc(&b, '\n'); /* ends a torn line */
 	bytes_addc(&b, '+');
 	token_add(&b, stem);
 	bytes_adds(&b, WHOLE "\n");
 	if (write(fd, b.p, b.len) == -1) {
-		/* The alarm is lost, no event. */
+		/* Loses the alarm, not an event. */
 	}
 	bytes_free(&b);
 	close(fd);
 }
 
 /*
- * The lines of the roster, one after the other: 1, or 0 at the end. Torn and empty lines are passed
- * over; one that lacks no more than its newline, which the next to add gives it, is whole.
+ * Parses the next whole line at *p: 1, or 0 at the end. Skips torn and empty lines. A line that
+ * lacks only its newline, which the next manifest_add appends, is whole.
  */
 static int
-next_manifest_line(char **p, char **mark, char **stem)
+next_manifest_line(char **p, char **state, char **stem)
 {
 	char *end, *next;
 
@@ -52,7 +52,7 @@ next_manifest_line(char **p, char **mark, char **stem)
 		next = *end ? end + 1 : end;
 		if (end - *p > 3 && memcmp(end - 2, WHOLE, 2) == 0 && strchr("+x!", **p) != NULL) {
 			*end = '\0';
-			*mark = *p;
+			*state = *p;
 			*stem = *p + 1;
 			*p = next;
 			end = *stem;
@@ -76,24 +76,24 @@ compare_stems(const void *a, const void *b)
 }
 
 /*
- * Writes a mark over those of some stems, sorted, durably: when a segment is gone after a power
- * cut, its mark must not say that it ought to be there.
+ * Overwrites the states of n sorted stems, durably: after a power cut, a segment that is unlinked
+ * must not be recorded as present.
  */
 static int
 write_states(struct buffer *buf, const char *const *stems, size_t n, const char *to)
 {
-	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark,
+	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *state,
 	     *name;
 	int fd = -1, r = 0;
 
 	if (text == NULL)
 		return errno == ENOENT ? 0 : -1;
-	while (r == 0 && next_manifest_line(&p, &mark, &name)) {
-		if (*mark == 'x' ||
+	while (r == 0 && next_manifest_line(&p, &state, &name)) {
+		if (*state == 'x' ||
 		    bsearch(name, stems, n, sizeof(*stems), compare_stem_key) == NULL)
 			continue;
 		if ((fd == -1 && (fd = buffer_open_state(buf, ".roster", O_WRONLY)) == -1) ||
-		    pwrite(fd, to, 1, mark - text) != 1)
+		    pwrite(fd, to, 1, state - text) != 1)
 			r = -1;
 	}
 	if (fd != -1 && r == 0)
@@ -118,12 +118,12 @@ manifest_remove(struct buffer *buf, const char **stems, size_t n, struct err *er
 static bool
 has_only_removed(struct buffer *buf)
 {
-	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark,
+	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *state,
 	     *stem;
 	bool struck = true;
 
-	while (text != NULL && struck && next_manifest_line(&p, &mark, &stem))
-		struck = *mark == 'x';
+	while (text != NULL && struck && next_manifest_line(&p, &state, &stem))
+		struck = *state == 'x';
 	free(text);
 	return struck;
 }
@@ -137,7 +137,7 @@ manifest_clear(struct buffer *buf, bool all)
 	    (fd = buffer_open_state(buf, ".roster", O_WRONLY)) == -1)
 		return;
 	if (ftruncate(fd, 0) == -1) {
-		/* All its lines are struck: nothing is missed. */
+		/* All its stems are removed: nothing counts as missing. */
 	}
 	close(fd);
 }
@@ -145,17 +145,18 @@ manifest_clear(struct buffer *buf, bool all)
 static char
 state_of_stem(struct buffer *buf, const char *stem)
 {
-	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark,
+	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *state,
 	     *name, found = 0;
 
-	while (text != NULL && next_manifest_line(&p, &mark, &name))
+	while (text != NULL && next_manifest_line(&p, &state, &name))
 		if (strcmp(name, stem) == 0)
-			found = *mark;
+			found = *state;
 	free(text);
 	return found;
 }
 
-/* The list may be older than the roster: made since then, or drained and struck, is not missing. */
+/* The list may be older than the manifest: a stem is not missing when its file was created since,
+ * or delivered and removed. */
 static bool
 is_stem_missing(struct buffer *buf, const char *stem)
 {
@@ -175,7 +176,7 @@ void
 manifest_list_missing(
     struct buffer *buf, const struct segment *list, size_t n, char ***stems, size_t *count)
 {
-	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark,
+	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *state,
 	     *stem;
 	const char **have;
 	size_t i, cap = 0;
@@ -188,8 +189,8 @@ manifest_list_missing(
 	for (i = 0; i < n; i++)
 		have[i] = list[i].stem;
 	qsort(have, n, sizeof(*have), compare_stems);
-	while (next_manifest_line(&p, &mark, &stem)) {
-		if (*mark == 'x' ||
+	while (next_manifest_line(&p, &state, &stem)) {
+		if (*state == 'x' ||
 		    (n && bsearch(stem, have, n, sizeof(*have), compare_stem_key) != NULL) ||
 		    !is_stem_missing(buf, stem))
 			continue;
@@ -201,11 +202,11 @@ manifest_list_missing(
 	free(text);
 }
 
-/* --- what came back ------------------------------------------------------------------ */
+/* --- segments that came back --------------------------------------------------------- */
 
 #define RETURNED ".own-0"
 
-int
+bool
 manifest_is_returned(const char *stem)
 {
 	size_t n = strlen(stem);
@@ -216,12 +217,12 @@ manifest_is_returned(const char *stem)
 static bool
 has_vanished(struct buffer *buf)
 {
-	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *mark,
+	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *state,
 	     *stem;
 	bool any = false;
 
-	while (text != NULL && !any && next_manifest_line(&p, &mark, &stem))
-		any = *mark == '!';
+	while (text != NULL && !any && next_manifest_line(&p, &state, &stem))
+		any = *state == '!';
 	free(text);
 	return any;
 }
@@ -241,7 +242,7 @@ separate_returned(struct buffer *buf, const struct segment *s, struct err *err)
 	return buffer_sync(buf, err);
 }
 
-/* One that was renamed by a run that was cut off before it could strike its old name. */
+/* Removes the old stem after a run that was interrupted between the rename and that. */
 static int
 finish_separation(struct buffer *buf, const struct segment *s, struct err *err)
 {
@@ -273,8 +274,8 @@ manifest_reconcile(struct buffer *buf, struct err *err)
 		free(gone[i]);
 	}
 	free(gone);
-	/* One that is left alone for now, a hard link say: the drain passes it, and it counts as
-	 * returned when it is a segment again. */
+	/* A drain passes a segment that is ignored for now (a hard link): it came back when it is a
+	 * segment again. */
 	for (i = 0; i < n; i++)
 		if (list[i].ignored && list[i].kind == SEGMENT_CHAIN)
 			write_states(buf, &(const char *){list[i].stem}, 1, "!");

@@ -1,10 +1,11 @@
 /*
- * manifest: which segments there ought to be, so that one that vanishes is noticed.
+ * manifest: which segments must exist, so that a vanished segment is noticed.
  *
- * A text file, one stem a line after a mark: '+' there, 'x' removed by us, '!' vanished; " ." ends
- * it. It is written in place and needs no free space to strike a stem. A stem is added after its
- * file exists and struck before it is unlinked, so that no crash raises a false alarm. When it is
- * lost, nothing is missed but the alarm.
+ * The file on disk is .roster (its name is older than the word "manifest"): one stem a line behind
+ * its state, '+' present, 'x' removed after delivery, '!' vanished; " ." ends a whole line. A state
+ * is overwritten in place, which needs no free space. A stem is added after its file exists, and
+ * removed before its file is unlinked, so that a crash in between raises no false alarm. Losing the
+ * manifest loses the alarm, not an event.
  */
 #ifndef BUFFER_MANIFEST_H
 #define BUFFER_MANIFEST_H
@@ -12,27 +13,28 @@
 #include "buffer/buffer.h"
 #include "buffer/segment.h"
 
-/* Best effort, errors are ignored. Under the writers' or the replay lock. */
+/* Best effort: errors are ignored. Under the writers' or the replay lock. */
 void manifest_add(struct buffer *buf, const char *stem);
 /*
- * Before their files go, in one pass and one sync; sorts the stems. On failure the files must stay:
- * unlinked, they would be missed for ever. A stem that is not there is none.
+ * Sets the state of n stems to removed, durably, with one sync. Sorts the array. Stems that are
+ * not in the manifest are skipped. On failure the files must stay: they would count as vanished for
+ * ever.
  */
 int manifest_remove(struct buffer *buf, const char **stems, size_t n, struct err *err);
-/* Empties it when all its stems are struck (under both locks); with `all`, whatever it says:
- * vanished segments are forgotten. */
+/* Empties the manifest when all its stems are removed; with `all` in any case, which forgets
+ * vanished segments. Under both locks. */
 void manifest_clear(struct buffer *buf, bool all);
 
 /*
- * Under the replay lock, before the buffer is walked: remembers what has vanished, and takes what
- * came back after the marks may have passed it out of the chain, as a segment of its own
- * (STEM.own-0): whether its lines were delivered has to be looked up.
+ * Records which segments have vanished, and renames a chain segment that came back to STEM.own-0: a
+ * source of its own, whose lines have to be looked up, since the positions may have passed it.
+ * Under the replay lock, before a walk is opened.
  */
 int manifest_reconcile(struct buffer *buf, struct err *err);
-/* 1 for the stem of such a segment. */
-int manifest_is_returned(const char *stem);
+/* True for the stem of a segment that came back. */
+bool manifest_is_returned(const char *stem);
 
-/* Stems that ought to be and are not in the list: fresh array of fresh strings. */
+/* Finds the stems that must exist and are not in the list: a fresh array of fresh strings. */
 void manifest_list_missing(
     struct buffer *buf, const struct segment *list, size_t n, char ***stems, size_t *count);
 

@@ -92,17 +92,18 @@ positions_copy(struct positions *to, const struct positions *from)
 		    from->files[i].pos, from->files[i].limit);
 }
 
-int
+bool
 positions_empty(const struct positions *ps)
 {
 	return ps->chain.stem == NULL && ps->nfiles == 0;
 }
 
-int
-positions_passed(const struct positions *ps, bool chain, const char *stem, uint64_t pos, int *has)
+bool
+positions_passed(
+    const struct positions *ps, bool chain, const char *stem, uint64_t pos, bool *known)
 {
 	const struct position *p = chain ? &ps->chain : positions_find(ps, stem);
 
-	*has = p != NULL && p->stem != NULL;
-	return *has && (chain ? position_cmp(p, stem, pos) > 0 : p->pos > pos);
+	*known = p != NULL && p->stem != NULL;
+	return *known && (chain ? position_cmp(p, stem, pos) > 0 : p->pos > pos);
 }

@@ -1,10 +1,9 @@
 /*
- * position: a place in a source of lines, and a set of them, one for each source (checkpoint.h,
- * walk.h).
+ * position: a place in a source of lines, and a set of places, one for each source (walk.h).
  *
- * The chain, which is one source over all of its segments, has one mark; each file that is a source
- * of its own has another, by its stem. Strings belong to the mark. A zeroed struct is a mark at the
- * beginning, or a set of none, and valid.
+ * The chain is one source over all its segments and has one position. Each other file is a source
+ * and has a position by its stem. A position owns its stem. A zeroed struct is valid: the beginning
+ * of a source, or an empty set.
  */
 #ifndef BUFFER_POSITION_H
 #define BUFFER_POSITION_H
@@ -14,8 +13,8 @@
 #include <stdint.h>
 
 struct position {
-	char *stem;     /* NULL: no mark, i.e. the beginning */
-	uint64_t pos;   /* bytes; of an unsorted file: lines given out */
+	char *stem;     /* NULL: the beginning */
+	uint64_t pos;   /* bytes; in an unsorted file: lines passed, in sorted order */
 	uint64_t limit; /* of an unsorted file: its size when it was sorted; else 0 */
 };
 
@@ -25,22 +24,22 @@ struct positions {
 	size_t nfiles;
 };
 
-void position_set(struct position *ps, const char *stem, uint64_t pos, uint64_t limit);
-void position_clear(struct position *ps);
-/* among the files; NULL */
+void position_set(struct position *p, const char *stem, uint64_t pos, uint64_t limit);
+void position_clear(struct position *p);
+/* Compares positions in the chain: <0, 0, >0. A position without a stem is before all others. */
+int position_cmp(const struct position *a, const char *stem, uint64_t pos);
+
+/* Finds the position of a file, or NULL. */
 struct position *positions_find(const struct positions *ps, const char *stem);
-/* made when missing */
 struct position *positions_find_or_add(struct positions *ps, const char *stem);
 void positions_drop(struct positions *ps, const char *stem);
 void positions_clear(struct positions *ps);
-/* *to is overwritten, not freed */
+/* Overwrites *to without freeing it. */
 void positions_copy(struct positions *to, const struct positions *from);
-int positions_empty(const struct positions *ps);
-/* Chain positions: <0 0 >0; a mark without a stem is before everything. */
-int position_cmp(const struct position *a, const char *stem, uint64_t pos);
-/* Whether a line at pos of this source (stem: of the chain's segment, or of the file) lies before
- * its mark; *has: there is one. */
-int positions_passed(
-    const struct positions *ps, bool chain, const char *stem, uint64_t pos, int *has);
+bool positions_empty(const struct positions *ps);
+/* True when a line at pos of this source (stem: of the chain's segment, or of the file) lies
+ * before the source's position. *known: the set has a position for it. */
+bool positions_passed(
+    const struct positions *ps, bool chain, const char *stem, uint64_t pos, bool *known);
 
 #endif

@@ -12,7 +12,7 @@
 #include "base/status.h"
 
 #define CHAIN_CHUNK (256u << 10)
-#define FILE_CHUNK (4u << 10) /* there may be many of them at once */
+#define FILE_CHUNK (4u << 10) /* thousands may be open at once */
 
 struct reader {
 	struct segment seg;
@@ -20,14 +20,14 @@ struct reader {
 	int fd;    /* -1 while it is closed */
 	gzFile gz; /* owns fd when set */
 	struct bytes data;
-	size_t consumed, searched; /* given out; searched for a newline */
+	size_t consumed, searched; /* returned; searched for a newline */
 	uint64_t at;               /* offset in the file of b.p[0] */
 	uint64_t limit;
 	size_t chunk;
 	bool live, eof;
 };
 
-/* Gives the descriptor back until the next read. */
+/* Closes the descriptor until the next read. */
 static void
 close_idle_file(struct reader *r)
 {
@@ -88,7 +88,7 @@ reader_close(struct reader *r)
 	free(r);
 }
 
-/* zlib takes what is no gzip file for plain text, and a cut one for a short one. */
+/* zlib reads a file that is not gzip as plain text, and a truncated one as a short one. */
 static ssize_t
 read_gzip_chunk(struct reader *r, char *to, size_t n, uint64_t pos)
 {
@@ -136,8 +136,8 @@ fill_reader(struct reader *r, struct err *err)
 
 	if (r->data.len - r->consumed > READER_LINE_MAX) {
 		errno = EBADMSG;
-		return err_sys(err, STATUS_UNSAFE, "a line of more than %" PRIu64 " bytes in '%s'",
-		    READER_LINE_MAX, r->seg.name);
+		return err_sys(err, STATUS_UNSAFE, "a line in '%s' exceeds %" PRIu64 " bytes",
+		    r->seg.name, READER_LINE_MAX);
 	}
 
 	if (r->consumed) {

@@ -63,7 +63,7 @@ is_clean_segment(const struct reclaim *rc, const char *stem)
 	return false;
 }
 
-/* Whether a late type may still have lines in this source. */
+/* True when a lagging type may have undelivered lines in this source. */
 static bool
 has_lagging_lines(const struct reclaim *rc, struct checkpoint *cp, const struct segment *seg)
 {
@@ -84,7 +84,7 @@ has_lagging_lines(const struct reclaim *rc, struct checkpoint *cp, const struct 
 	return false;
 }
 
-/* A segment that is struck from the roster. */
+/* Removes a segment that is already removed from the manifest. */
 static int
 remove_segment(struct reclaim *rc, struct buffer *buf, struct quarantine *q, struct checkpoint *cp,
     const struct segment *seg, struct err *err)
@@ -101,9 +101,9 @@ remove_segment(struct reclaim *rc, struct buffer *buf, struct quarantine *q, str
 	return r;
 }
 
-/* --- the last segment of the chain: others may be appending ------------------------------ */
+/* --- the last segment of the chain, to which publishers append ---------------------------- */
 
-/* A piece without newline, seen under the lock: its writer is dead. */
+/* Quarantines a line without newline. Under the writers' lock: its writer is dead. */
 static int
 quarantine_torn_end(struct reclaim *rc, struct buffer *buf, struct quarantine *q,
     struct checkpoint *cp, const struct segment *seg, uint64_t from, struct err *err)
@@ -125,7 +125,7 @@ quarantine_torn_end(struct reclaim *rc, struct buffer *buf, struct quarantine *q
 		rc->torn++;
 		position_set(&cp->positions.chain, seg->stem, l.end, 0);
 	}
-	if (got == -1 && err->sys == EBADMSG) { /* no end of it in sight: the file goes whole */
+	if (got == -1 && err->sys == EBADMSG) { /* too long for a line: quarantine the whole file */
 		if (checkpoint_find_bad(cp, seg->stem) == NULL)
 			checkpoint_add_bad(cp, seg->stem);
 		position_set(&cp->positions.chain, seg->stem, UINT64_MAX, 0);
@@ -151,7 +151,7 @@ remove_last_locked(struct reclaim *rc, struct buffer *buf, struct quarantine *q,
 		return -1;
 	in = m->stem != NULL && strcmp(m->stem, seg->stem) == 0;
 	if (!seg->gz && (uint64_t)st.st_size > (in ? m->pos : 0))
-		return 0; /* somebody appended: for the next round */
+		return 0; /* a publisher appended since */
 	if (strcmp(hints->stem, seg->stem) == 0) {
 		hints->inode = 0;
 		if (buffer_write_hints(buf, hints, err) == -1)
@@ -180,9 +180,7 @@ remove_last_segment(struct reclaim *rc, struct buffer *buf, struct quarantine *q
 	return r;
 }
 
-/* --- all of them ---------------------------------------------------------------------------- */
-
-/* Whether a file that is not of the chain was given out whole, and has not grown since. */
+/* True when a file outside the chain was walked to its end and has not grown since. */
 static bool
 is_file_delivered(
     struct buffer *buf, struct checkpoint *cp, const struct walk *w, const struct segment *seg)
@@ -197,7 +195,7 @@ is_file_delivered(
 		return st.st_size == 0;
 	if (!m->limit)
 		return m->pos >= (uint64_t)st.st_size;
-	/* grown behind what was sorted: read on from there */
+	/* grown since it was sorted: the next walk begins there */
 	if ((uint64_t)st.st_size > m->limit) {
 		position_set(m, seg->stem, m->limit, 0);
 		return false;
@@ -205,27 +203,27 @@ is_file_delivered(
 	return true;
 }
 
-/* Which are through now, from `first` on; the last of the chain is another matter. */
+/* Collects the indices of segments that can be removed now, but the last of the chain. */
 static size_t
 choose_removable(struct reclaim *rc, struct buffer *buf, struct checkpoint *cp,
-    const struct walk *w, bool end, size_t *out)
+    const struct walk *w, bool at_end, size_t *out)
 {
-	const char *mark = cp->positions.chain.stem;
+	const char *reached = cp->positions.chain.stem;
 	size_t i, n, chosen = 0;
 	const struct segment *seg = walk_segments(w, &n);
 
 	for (i = rc->first_left; i < n; i++) {
 		bool chain = seg[i].kind == SEGMENT_CHAIN,
 		     last = i + 1 == n || seg[i + 1].kind != SEGMENT_CHAIN;
-		bool through = chain && mark != NULL && strcmp(seg[i].stem, mark) < 0;
+		bool passed = chain && reached != NULL && strcmp(seg[i].stem, reached) < 0;
 
-		if (!end && !through)
-			/* the rest of the chain, and files, which wait for the end */
+		if (!at_end && !passed)
+			/* the chain ahead of the position; files wait for the end of the walk */
 			break;
 		if (rc->gone[i] || seg[i].kind == SEGMENT_FOREIGN || seg[i].ignored ||
 		    has_lagging_lines(rc, cp, &seg[i]))
 			continue;
-		if (through || (chain && !last) ||
+		if (passed || (chain && !last) ||
 		    (!chain && is_file_delivered(buf, cp, w, &seg[i])))
 			out[chosen++] = i;
 	}
@@ -255,7 +253,7 @@ remove_chosen(struct reclaim *rc, struct buffer *buf, struct quarantine *q, stru
 
 int
 reclaim_run(struct reclaim *rc, struct buffer *buf, struct quarantine *q, struct checkpoint *cp,
-    const struct walk *w, bool end, int64_t lock_ms, struct err *err)
+    const struct walk *w, bool at_end, int64_t lock_ms, struct err *err)
 {
 	size_t n, last = 0, chosen, *which;
 	const struct segment *seg = walk_segments(w, &n);
@@ -265,14 +263,14 @@ reclaim_run(struct reclaim *rc, struct buffer *buf, struct quarantine *q, struct
 	if (rc->gone == NULL)
 		rc->gone = mem_alloc((n + 1) * sizeof(*rc->gone));
 	which = mem_alloc((n + 1) * sizeof(*which));
-	chosen = choose_removable(rc, buf, cp, w, end, which);
+	chosen = choose_removable(rc, buf, cp, w, at_end, which);
 	r = remove_chosen(rc, buf, q, cp, seg, which, chosen, err);
 	free(which);
 	while (rc->first_left < n && rc->gone[rc->first_left])
 		rc->first_left++;
 	while (last < n && seg[last].kind == SEGMENT_CHAIN)
 		last++;
-	if (r == 0 && end && last-- > 0 && !rc->gone[last] && !seg[last].ignored &&
+	if (r == 0 && at_end && last-- > 0 && !rc->gone[last] && !seg[last].ignored &&
 	    !has_lagging_lines(rc, cp, &seg[last]) &&
 	    (r = remove_last_segment(rc, buf, q, cp, &seg[last], lock_ms, &out, err)) == 0 && out) {
 		checkpoint_drop_source(cp, seg[last].stem);

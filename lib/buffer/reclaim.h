@@ -1,8 +1,9 @@
 /*
- * reclaim: takes away the segments whose lines are all delivered.
+ * reclaim: removes the segments whose lines are all delivered.
  *
- * Called after the marks that pass them are durable. A segment with bad lines that found no room in
- * quarantine/ goes there whole.
+ * Called after a checkpoint that has passed them is durable. Their removal is durable in the
+ * manifest before they are unlinked. A segment with bad lines for which quarantine/ had no space is
+ * moved there whole.
  */
 #ifndef BUFFER_RECLAIM_H
 #define BUFFER_RECLAIM_H
@@ -15,28 +16,28 @@
 #include "buffer/walk.h"
 
 struct reclaim {
-	/* chain segments walked through without leaving a line behind */
+	/* stems of chain segments in which no line of a lagging type was left */
 	char **clean;
 	size_t nclean;
-	uint64_t torn;     /* pieces quarantined so far */
-	bool *gone;        /* of the segments of this walk */
-	size_t first_left; /* none before it is left to go */
+	uint64_t torn;     /* torn ends quarantined so far */
+	bool *gone;        /* per segment of this walk: removed */
+	size_t first_left; /* index of the first that is not removed */
 	struct lateclose closer;
 };
 
-void reclaim_begin_walk(struct reclaim *rc);                  /* another walk */
-void reclaim_add_clean(struct reclaim *rc, const char *stem); /* remembers one */
-/* forgets it again: a line was left behind after all */
+/* Called for each new walk. */
+void reclaim_begin_walk(struct reclaim *rc);
+void reclaim_add_clean(struct reclaim *rc, const char *stem);
 void reclaim_drop_clean(struct reclaim *rc, const char *stem);
 void reclaim_free(struct reclaim *rc);
 
 /*
- * Removes what can go. `end`: the walk w has come to its end, and all that it read was given out,
- * so that the last chain segment and whole files may go too; the last chain segment under the
- * writers' lock, when nobody appended to it meanwhile; a torn piece at its end is quarantined
- * first. *p loses what is gone.
+ * Removes what can be removed, and its records in cp. at_end: the walk has ended and all its lines
+ * are delivered or recorded, so that adopted files and the last chain segment may go too. The last
+ * chain segment goes under the writers' lock (waits lock_ms; if not taken, it stays), unless a
+ * publisher appended to it since; a torn end is quarantined first.
  */
 int reclaim_run(struct reclaim *rc, struct buffer *buf, struct quarantine *q, struct checkpoint *cp,
-    const struct walk *w, bool end, int64_t lock_ms, struct err *err);
+    const struct walk *w, bool at_end, int64_t lock_ms, struct err *err);
 
 #endif

@@ -14,10 +14,10 @@
 #include "base/mem.h"
 #include "base/status.h"
 
-#define STEM_SHAPE "buffer_dddd-dd-dd_dd-dd-dd_dddddd" /* of a chain stem */
+#define STEM_SHAPE "buffer_dddd-dd-dd_dd-dd-dd_dddddd" /* a chain stem; d: a digit */
 #define STEM_LENGTH (sizeof(STEM_SHAPE) - 1)
 
-/* How many characters of s have the chain_stem_length of a chain stem, 0 when they do not. */
+/* The length of the chain stem at the front of s, 0 when there is none. */
 static size_t
 chain_stem_length(const char *s)
 {
@@ -30,7 +30,7 @@ chain_stem_length(const char *s)
 	return STEM_LENGTH;
 }
 
-static int
+static bool
 has_suffix(const char *s, const char *tail)
 {
 	size_t n = strlen(s), t = strlen(tail);
@@ -38,15 +38,15 @@ has_suffix(const char *s, const char *tail)
 	return n > t && strcmp(s + n - t, tail) == 0;
 }
 
-static int
+static bool
 is_digits(const char *s, const char *end)
 {
 	if (s == end)
-		return 0;
+		return false;
 	for (; s < end; s++)
 		if (*s < '0' || *s > '9')
-			return 0;
-	return 1;
+			return false;
+	return true;
 }
 
 static enum segment_kind
@@ -88,7 +88,7 @@ segment_parse(const char *name, struct segment *s)
 	}
 	s->kind = kind_of_stem(s->stem);
 	if (s->kind == SEGMENT_FOREIGN && (s->gz || s->suspect))
-		return -1; /* not ours to judge */
+		return -1; /* plain writers have no such names */
 	return 0;
 }
 
@@ -104,7 +104,7 @@ compare_segments(const void *pa, const void *pb)
 	return r ? r : (int)a->gz - (int)b->gz;
 }
 
-/* A compression cut off between its two steps leaves both files: the plain one counts. */
+/* An interrupted compression leaves both files: keeps the plain one, which sorts first. */
 static size_t
 drop_gzip_twins(struct segment *s, size_t n)
 {
@@ -122,7 +122,7 @@ is_own_file(const struct stat *st)
 	return S_ISREG(st->st_mode) && st->st_nlink == 1 && st->st_uid == geteuid();
 }
 
-/* 1, 0 when it has gone meanwhile, -1: then nobody may go on as if it held nothing. */
+/* 1, or 0 when the file is gone. On -1 the caller must fail: it must not treat it as empty. */
 static int
 stat_segment(int dirfd, struct segment *s)
 {
@@ -216,7 +216,7 @@ segment_last(int dirfd, struct segment *last, struct err *err)
 		if (segment_parse(e->d_name, &s) == -1 || s.kind != SEGMENT_CHAIN)
 			continue;
 		cmp = found ? strcmp(s.stem, last->stem) : 1;
-		if (cmp < 0 || (cmp == 0 && s.gz)) /* of twins the plain one counts */
+		if (cmp < 0 || (cmp == 0 && s.gz)) /* prefer the plain file */
 			continue;
 		if ((there = stat_segment(dirfd, &s)) == 1 && !s.ignored) {
 			*last = s;
@@ -229,7 +229,7 @@ segment_last(int dirfd, struct segment *last, struct err *err)
 	return found;
 }
 
-/* "buffer_2025-12-04_10-30-00". Not by gmtime_r and strftime, which read /etc/localtime first. */
+/* Formats "buffer_2025-12-04_10-30-00". gmtime_r and strftime would read /etc/localtime first. */
 static void
 format_stem_second(int64_t us, char out[32])
 {
@@ -255,7 +255,7 @@ segment_next_stem(const char *last, int64_t now_us, char out[64])
 		second[STEM_LENGTH - 7] = '\0';
 		counter = (int)strtol(last + STEM_LENGTH - 6, NULL, 10);
 	}
-	if (counter == 999999) { /* a million segments in one second: borrow the next */
+	if (counter == 999999) { /* a million segments in one second: use the next second */
 		snprintf(when, sizeof(when), "%.10sT%.2s:%.2s:%.2sZ", second + 7, second + 18,
 		    second + 21, second + 24);
 		if (clock_parse(when, strlen(when), &us) == 0)
@@ -265,13 +265,13 @@ segment_next_stem(const char *last, int64_t now_us, char out[64])
 	snprintf(out, 64, "%s_%06d", second, counter + 1);
 }
 
-int
+bool
 segment_is_today(const char *stem, int64_t now_us)
 {
 	char day[32];
 
 	format_stem_second(now_us, day);
-	/* that of a clock that was ahead is filled up too */
+	/* a clock that was set back: go on with the later day */
 	return strncmp(stem, day, strlen("buffer_YYYY-mm-dd")) >= 0;
 }
 

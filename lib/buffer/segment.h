@@ -1,16 +1,18 @@
 /*
- * segment: the files of the buffer, by name and kind.
+ * segment: the files that hold the lines of the buffer, by name and kind.
  *
- *     buffer_2025-12-04_10-30-00_000001.jsonl           chain: ours, appended to by all publishers
- * in turn buffer_2025-12-04_10-30-00_000001.jsonl.gz        the same, closed and compressed
- *     buffer_2025-12-04_10-30-00_000001.suspect.jsonl   the same, its fdatasync failed once
- *     buffer_2025-12-04_10-30-00_000001.own-N.jsonl     ours, written whole by one publisher that
- * could not get the lock; N: last stamp and process NAME.claimed-000007.jsonl somebody else's
- * NAME.jsonl, taken by us by rename any other *.jsonl                                 somebody
- * else's, not yet taken
+ *     STEM.jsonl              chain: all publishers append to it in turn
+ *     STEM.jsonl.gz           the same, closed and compressed
+ *     STEM.suspect.jsonl      the same, its fdatasync(2) failed once
+ *     STEM.own-N.jsonl        written whole by one publisher that did not get the writers' lock;
+ *                             N: its last buffered_at and its process ID
+ *     NAME.claimed-N.jsonl    adopted: the NAME.jsonl of a plain writer, renamed by a drain. The
+ *                             suffix on disk is older than the word "adopt"
+ *     any other *.jsonl       foreign: the file of a plain writer, not yet adopted
  *
- * The stem is the name up to ".jsonl" (without ".suspect"): it never changes and is never used
- * twice. Chain stems sort in order of age.
+ * STEM is buffer_2025-12-04_10-30-00_000001. The stem of a segment (struct segment) is its name up
+ * to ".jsonl", without ".suspect". It never changes and is never used twice. Chain stems sort by
+ * age.
  */
 #ifndef BUFFER_SEGMENT_H
 #define BUFFER_SEGMENT_H
@@ -30,35 +32,36 @@ struct segment {
 	char stem[SEGMENT_NAME];
 	enum segment_kind kind;
 	bool gz, suspect;
-	/* not a regular file of one link that is ours: reported, never opened for writing */
+	/* not a regular file with one link that the caller owns: reported, never opened */
 	bool ignored;
 	uint64_t size; /* bytes on disk when listed */
 	uint64_t inode;
-	int64_t mtime_ns; /* its mtime, ns */
+	int64_t mtime_ns;
 };
 
-/* All of them, chain first in order of age, then the others by name. A compressed file beside its
- * plain one is left out. The array is fresh (free it); -1 on failure. */
+/* Lists all segments: the chain by age, then the others by name. Leaves out a compressed file
+ * beside its plain one. The caller frees *list. */
 int segment_list(int dirfd, struct segment **list, size_t *n, struct err *err);
-/* 1 when there is at least one that is not odd; 0 none; -1 errno. Cheaper than a list. */
+/* 1 when there is a segment that is not ignored, else 0; -1 with errno. Cheaper than a list. */
 int segment_any(int dirfd);
-/* The youngest of the chain that is not odd: 1, 0 there is none, -1. Cheaper than a list. */
+/* Finds the newest chain segment that is not ignored: 1, or 0 when there is none. Cheaper than a
+ * list. */
 int segment_last(int dirfd, struct segment *last, struct err *err);
-/* Reads a name; 0, or -1 when it is not a segment. Fills name, stem, kind, gz, suspect. */
+/* Fills name, stem, kind, gz and suspect from a file name. -1 when it is not a segment's. */
 int segment_parse(const char *name, struct segment *s);
 
-/* The stem of the next chain segment: the second of now, or `last` counted up when that is not
- * later. */
+/* Makes the stem of the next chain segment: the second of now_us, or `last` counted up when that
+ * is not later. */
 void segment_next_stem(const char *last, int64_t now_us, char out[64]);
-/* 1 when a chain stem was made on the UTC day of now_us, or a later one. */
-int segment_is_today(const char *stem, int64_t now_us);
+/* True when a chain stem is of the UTC day of now_us or later. */
+bool segment_is_today(const char *stem, int64_t now_us);
 
-/* Removes it, and what a compression that was cut off left beside it. 0, or -1 with errno; ENOENT
- * is no failure. */
+/* Unlinks the segment, and the .gz that an interrupted compression left beside it. -1 with errno;
+ * ENOENT is not a failure. */
 int segment_unlink(int dirfd, const struct segment *s);
 
-/* Opens for reading: O_NOFOLLOW, O_NONBLOCK, regular, one link. -1 with errno (EINVAL when it is
- * something else). */
+/* Opens for reading with O_NOFOLLOW and O_NONBLOCK. -1 with errno, EINVAL when it would be
+ * ignored. */
 int segment_open(int dirfd, const struct segment *s);
 
 #endif

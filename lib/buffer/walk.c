@@ -10,15 +10,15 @@
 
 struct source {
 	bool chain;
-	size_t next, end; /* chain: indices into the segments still to be opened */
+	size_t next, end; /* chain: indices of the segments not yet opened */
 	const struct segment *seg;
 	struct reader *r; /* NULL between segments */
 	bool has_line, at_end;
 	struct walk_line line;
 	int64_t stamp;
 	/* an unsorted file */
-	uint64_t limit, ngiven;   /* its size when it was sorted; lines given out */
-	struct sorted_line *heap; /* walksort.c */
+	uint64_t limit, ngiven;   /* its size when it was sorted; lines returned */
+	struct sorted_line *heap; /* the window, a binary heap */
 	size_t heap_len, heap_cap;
 	int64_t newest; /* last stamp read into the window */
 	int64_t given_stamp;
@@ -31,23 +31,23 @@ struct walk {
 	walk_stamp_fn *find_stamp;
 	struct segment *segments;
 	size_t nsegments;
-	uint64_t last_size; /* of the last chain segment, measured is_earlier_line the listing */
+	uint64_t last_size; /* of the last chain segment, measured before the listing */
 	struct source *sources;
 	size_t nsources;
-	struct source *current; /* whose line the caller holds */
+	struct source *current; /* whose line was returned last */
 	const char *disordered;
 	const struct segment **damaged;
 	size_t ndamaged;
 };
 
-struct sorted_line { /* of the window of an unsorted file */
+struct sorted_line { /* in the window of an unsorted file */
 	int64_t stamp;
 	uint64_t at;
 	uint32_t len;
 	bool torn;
 };
 
-static int
+static bool
 is_earlier_line(const struct sorted_line *a, const struct sorted_line *b)
 {
 	return a->stamp != b->stamp ? a->stamp < b->stamp : a->at < b->at;
@@ -103,7 +103,7 @@ read_into_window(struct walk *w, struct source *s, struct err *err)
 	return r == -1 ? -1 : 0;
 }
 
-/* The next line of an unsorted file into s->line, as walk_next: 1, 0, -1. */
+/* Puts the next line of an unsorted file into s->line: 1, 0, -1 as walk_next. */
 static int
 next_sorted_line(struct walk *w, struct source *s, struct err *err)
 {
@@ -134,7 +134,7 @@ next_sorted_line(struct walk *w, struct source *s, struct err *err)
 	return 1;
 }
 
-/* Passes over its first n lines. */
+/* Skips lines up to the n-th of the file. */
 static int
 skip_sorted_lines(struct walk *w, struct source *s, uint64_t n, struct err *err)
 {
@@ -163,13 +163,13 @@ next_file_line(struct walk *w, struct source *s, struct err *err)
 	    .at = l.pos,
 	    .torn = l.torn,
 	    .suspect = s->seg->suspect};
-	/* The stamp serves the merge only: not looked for while there is nothing to merge with. */
+	/* Only a merge needs the stamp: not searched for in the usual case of one source. */
 	if (w->nsources > 1 && w->find_stamp(l.text, &l.stamp) == 0)
 		s->stamp = l.stamp;
 	return 1;
 }
 
-/* Of the chain: a file of another kind is a source of its own. */
+/* Opens the next segment of the chain. */
 static int
 open_next_segment(struct walk *w, struct source *s, uint64_t from, struct err *err)
 {
@@ -182,7 +182,7 @@ open_next_segment(struct walk *w, struct source *s, uint64_t from, struct err *e
 	if (last && !s->seg->gz)
 		limit = w->last_size;
 	s->r = reader_open(buffer_fd(w->buf), s->seg, from, limit, flags, err);
-	/* its fdatasync failed since the list was made */
+	/* renamed after the listing: its fdatasync failed */
 	if (s->r == NULL && err->sys == ENOENT && !s->seg->suspect) {
 		snprintf(seg->name, sizeof(seg->name), "%.200s.suspect.jsonl", seg->stem);
 		seg->suspect = true;
@@ -192,7 +192,7 @@ open_next_segment(struct walk *w, struct source *s, uint64_t from, struct err *e
 		return 0;
 	if (err->sys != ENOENT)
 		return -1;
-	/* gone meanwhile, and not by us: it stays in the roster, which tells of it */
+	/* removed by another program: the manifest still has it and reports it */
 	seg->ignored = true;
 	return 0;
 }
@@ -248,9 +248,10 @@ walk_next(struct walk *w, struct walk_line *l, struct err *err)
 
 /* --- opening ----------------------------------------------------------------------------- */
 
-/* The lowest of a source's marks: the main one, or that of a late type when those count. */
+/* The lowest position of a source (stem; NULL: the chain): the checkpoint's own or, with
+ * from_lagging, a lagging type's. */
 static struct position
-start_position(const struct checkpoint *cp, bool from_late, const char *stem)
+start_position(const struct checkpoint *cp, bool from_lagging, const char *stem)
 {
 	struct position *m = stem != NULL ? positions_find(&cp->positions, stem) : NULL;
 	struct position low = {0}, *k;
@@ -260,7 +261,7 @@ start_position(const struct checkpoint *cp, bool from_late, const char *stem)
 		low = cp->positions.chain;
 	else if (m != NULL)
 		low = *m;
-	for (i = 0; from_late && i < cp->nlagging; i++) {
+	for (i = 0; from_lagging && i < cp->nlagging; i++) {
 		k = stem != NULL ? positions_find(&cp->lagging[i].positions, stem)
 		                 : &cp->lagging[i].positions.chain;
 		if (k == NULL || k->stem == NULL)
@@ -292,7 +293,8 @@ open_chain_source(struct walk *w, const struct checkpoint *cp, size_t n, struct 
 	return advance_source(w, s, err);
 }
 
-/* Whether a claimed file is in order of its stamps; reads all of it, once in its life. */
+/* 1 when an adopted file is sorted by its stamps, else 0; -1. Reads it whole, before its first
+ * position is recorded. */
 static int
 check_sorted(struct walk *w, const struct segment *seg, uint64_t *size, struct err *err)
 {
@@ -310,7 +312,7 @@ check_sorted(struct walk *w, const struct segment *seg, uint64_t *size, struct e
 		}
 	*size = reader_bytes_read(r);
 	reader_close(r);
-	/* what is damaged shows again when it is read */
+	/* damage shows again when the lines are read */
 	return got == -1 && err->sys != EBADMSG ? -1 : sorted;
 }
 
@@ -344,8 +346,8 @@ open_file_source(
 	return 0;
 }
 
-/* Sizes are measured is_earlier_line the list is made: a line below its size was written
- * is_earlier_line any file that is not in the list. */
+/* Measures the last chain segment before it lists: a line within that size is older than any file
+ * that is not in the list. */
 static int
 list_walk_segments(struct walk *w, struct err *err)
 {
@@ -357,8 +359,7 @@ list_walk_segments(struct walk *w, struct err *err)
 		return -1;
 	if (any)
 		w->last_size = last.size;
-	for (i = 0, n = 0; i < w->nsegments;
-	     i++) /* chain segments begun since then are for the next walk */
+	for (i = 0, n = 0; i < w->nsegments; i++) /* newer chain segments are for the next walk */
 		if (!w->segments[i].ignored &&
 		    (w->segments[i].kind != SEGMENT_CHAIN ||
 		        (any && strcmp(w->segments[i].stem, last.stem) <= 0)))
@@ -382,10 +383,10 @@ walk_open(struct buffer *buf, const struct checkpoint *cp, int flags, walk_stamp
 	if (list_walk_segments(w, err) == -1)
 		goto fail;
 	w->sources =
-	    mem_alloc((w->nsegments + 1) * sizeof(*w->sources)); /* the first is the chain */
+	    mem_alloc((w->nsegments + 1) * sizeof(*w->sources)); /* the chain is the first */
 	while (chain < w->nsegments && w->segments[chain].kind == SEGMENT_CHAIN)
 		chain++;
-	/* Files first: then it is known whether the chain has anything to be merged with. */
+	/* Files first: next_file_line needs to know whether there is anything to merge. */
 	for (w->nsources = 1, i = chain; i < w->nsegments; i++)
 		if (w->segments[i].kind != SEGMENT_FOREIGN &&
 		    open_file_source(w, cp, &w->segments[i], err) == -1)
@@ -426,7 +427,7 @@ walk_segments(const struct walk *w, size_t *n)
 	return w->segments;
 }
 
-int
+bool
 walk_is_finished(const struct walk *w, const char *stem)
 {
 	size_t i;
@@ -434,7 +435,7 @@ walk_is_finished(const struct walk *w, const char *stem)
 	for (i = 1; i < w->nsources; i++)
 		if (strcmp(w->sources[i].seg->stem, stem) == 0)
 			return w->sources[i].at_end;
-	return 0;
+	return false;
 }
 
 const struct segment *

@@ -241,8 +241,8 @@ add_current_line(struct drain *d, struct err *err)
 	struct line *line = &d->current->parsed;
 	bool in_old_intent = d->old_intent.active &&
 	    intent_covers(&d->old_intent, d->line.chain, d->line.stem, d->line.pos),
-	     recorded;
-	int rewritten, has;
+	     recorded, known;
+	int rewritten;
 	size_t i;
 
 	/* Lines that the old intent covers keep its bounds; later lines get new ones. */
@@ -252,7 +252,7 @@ add_current_line(struct drain *d, struct err *err)
 		return LINE_PASSED; /* the newline that ended a torn piece */
 	if (d->current->bad) {
 		if (positions_passed(
-		        &d->checkpoint.positions, d->line.chain, d->line.stem, d->line.pos, &has))
+		        &d->checkpoint.positions, d->line.chain, d->line.stem, d->line.pos, &known))
 			return LINE_PASSED; /* quarantined already */
 		drain_quarantine(d, d->line.stem, d->line.pos, d->line.text, d->current->why->text);
 		return LINE_PASSED;

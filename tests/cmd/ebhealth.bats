@@ -356,7 +356,7 @@ END
 @test "a buffer that cannot be used is critical" {
 	plain_buffer 0
 	chmod 777 "$EB_BUFFER_DIR"
-	health CRITICAL 'others can write to it'
+	health CRITICAL 'is writable by others'
 	assert_equal "$(json '[.buffer, .problems[0].what, (.buffer_error | length > 0)]')" '[null,"buffer",true]'
 	rm -r "$EB_BUFFER_DIR"
 	: >"$EB_BUFFER_DIR"

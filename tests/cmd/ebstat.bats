@@ -226,7 +226,7 @@ state() {
 	chmod 777 "$EB_BUFFER_DIR"
 	fill t 1 3
 	run -78 ebstat
-	assert_line --partial 'others can write to it'
+	assert_line --partial 'is writable by others'
 	assert_line --regexp '^t +3 '
 	run -78 bash -c 'ebstat -j 2>/dev/null'
 	assert_equal "$(jq -c '[.buffer, (.buffer_error | length > 0), .streams[0].length]' <<<"$output")" '[null,true,3]'

@@ -527,7 +527,7 @@ END
 	plain a 1 2026-01-02T03:04:05Z >"$B/plain.jsonl"
 	for error in EACCES EIO; do
 		run -74 strace -qq -f -o /dev/null -e inject=renameat2:error=$error ebreplay
-		assert_output --partial "claim '$B/plain.jsonl'"
+		assert_output --partial "adopt '$B/plain.jsonl'"
 	done
 	for error in ENOENT EEXIST; do
 		run -75 strace -qq -f -o /dev/null -e inject=renameat2:error=$error ebreplay

@@ -129,8 +129,8 @@ theirs'
 	refused '{"event_type":"t","message":{}}' 'no payload'
 	refused '{"message":{"payload":"1"},"buffered_at":"2025-12-04T10:30:01"}' 'no event_type'
 	refused '{"event_type":"","message":{"payload":"1"},"buffered_at":"2025-12-04T10:30:01"}' 'no event_type'
-	refused '{"event_type":"t","message":{"payload":"1"}}' 'buffered_at is no time'
-	refused '{"event_type":"t","message":{"payload":"1"},"buffered_at":5}' 'buffered_at is no time'
+	refused '{"event_type":"t","message":{"payload":"1"}}' 'buffered_at is not a time'
+	refused '{"event_type":"t","message":{"payload":"1"},"buffered_at":5}' 'buffered_at is not a time'
 	for id in '""' '"a\nb"' '"ä"' "\"$(printf '%0201d' 0)\""; do
 		refused "${theirs/'"source"'/"\"event_id\":$id,\"source\""}" event_id
 	done
