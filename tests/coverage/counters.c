@@ -1,12 +1,12 @@
 /*
- * counters: linked into the programs that `make coverage` builds. They count as clang has it, in
- * memory of their own; one that ends in good order adds that to a mapped file, opened before main.
- * At the end nothing is opened, written or otherwise asked of the system, so no fault that is
- * injected can be in the way. One that is killed adds nothing: clang has the number of times that a
- * condition was false as a difference, and would count one false that was never answered.
+ * counters: linked into the programs that `make coverage` builds. Each process counts in memory of
+ * its own, as clang's instrumentation does. A process that exits normally adds its counts to a
+ * mapped file that it opened before main, without any system call, so that an injected fault cannot
+ * prevent it. A killed process adds nothing: clang derives how often a condition was false from a
+ * difference of two counters, which would be wrong in the middle of one.
  *
- * COUNTERS_AT is the folder of these files, each with its program's name. With $COUNTERS_DUMP set a
- * program does nothing but write what was counted there, as llvm-profdata reads it.
+ * COUNTERS_AT is the folder of these files, which have the names of the programs. With
+ * $COUNTERS_DUMP set, a program only writes the counts to that file, for llvm-profdata.
  */
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -18,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* clang's runtime. With a variable of this name it leaves the writing to us. */
+/* clang's runtime. Defining this variable turns off its own writing of counters. */
 extern int __llvm_profile_runtime;
 int __llvm_profile_runtime;
 void *__llvm_profile_begin_counters(void);

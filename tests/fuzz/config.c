@@ -1,4 +1,4 @@
-/* The config file, through all that a command does with it. */
+/* config: fuzzes the config file, through every use that a command makes of it. */
 #include <sys/stat.h>
 
 #include "conf/conf.h"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: lib/base lib/event lib/buffer lib/redis lib/conf
-# Readers of what others wrote, fed with anything.
+# Fuzzing of the parsers of foreign data: JSON, lines, segments, state files, configuration, replies.
 
 load ../support/helper
 
@@ -10,31 +10,31 @@ need_fuzzer() {
 		clang -fsanitize=fuzzer,address -x c -o "$EB_TMP/try" - 2>/dev/null || skip "needs clang's libFuzzer (libclang-rt-dev)"
 }
 
-# Those who change nothing need not build again: the targets are kept in the build folder.
+# Keeps the targets in the build folder, so that an unchanged tree is not built again.
 run_fuzz() {
 	run -0 "$TOP/tests/fuzz/run" "$@"
 	printf '# %s\n' "${lines[@]: -12}" >&3
 }
 
 # bats test_tags=nosanitize
-@test "each reader, a fixed number of inputs from a fixed seed" {
+@test "each fuzz target, a fixed number of inputs from a fixed seed" {
 	need_fuzzer
 	run_fuzz
 	assert_line --regexp '^11 targets, [0-9]+ inputs, 0 findings$'
 }
 
 # bats test_tags=long,nosanitize
-@test "each reader for a minute, from a seed of today" {
+@test "each fuzz target for a minute, from a new seed" {
 	need_fuzzer
 	run_fuzz 60
 	assert_line --regexp '^11 targets, [0-9]+ inputs, 0 findings$'
 }
 
-@test "the JSON check and Python's judge agree on 40,000 documents" {
+@test "the JSON check and Python's json agree on 40,000 documents" {
 	need python3
 	run -0 python3 "$TOP/tests/fuzz/second.py" "$PROBE/probe" "$TOP/tests/fuzz/corpus/json" 900
 	echo "# ${lines[-1]}" >&3
-	assert_line --regexp '^[0-9]+ documents: both took [0-9]{4,}, both refused [0-9]{5,}, 0 differences$'
+	assert_line --regexp '^[0-9]+ documents: both accepted [0-9]{4,}, both refused [0-9]{5,}, 0 differences$'
 }
 
 @test "the corpus is small" {

@@ -1,5 +1,5 @@
 /*
- * fuzz: what the libFuzzer targets share. Each is one file with LLVMFuzzerTestOneInput;
+ * fuzz: helpers of the libFuzzer targets. A target is one file with LLVMFuzzerTestOneInput;
  * tests/fuzz/run builds and runs them.
  */
 #ifndef FUZZ_H
@@ -16,7 +16,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-/* A promise that does not hold is a finding. */
+/* Aborts when the condition is false, which is a finding. */
 #define PROMISE(holds) \
 	((holds) ? (void)0 \
 	         : (fprintf(stderr, "%s:%d: broken promise: %s\n", __FILE__, __LINE__, #holds), \
@@ -28,7 +28,7 @@ same(struct slice a, struct slice b)
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
-/* The bytes as a C string in exactly their size; the caller frees it. */
+/* Returns the bytes as a C string in exactly their size; the caller frees it. */
 static inline char *
 text_of(const uint8_t *data, size_t n)
 {
@@ -40,8 +40,8 @@ text_of(const uint8_t *data, size_t n)
 	return s;
 }
 
-/* A directory of this process's own (tests/fuzz/run gives its parent in FUZZ_DIR). */
+/* Returns a directory of this process, in $FUZZ_DIR, which tests/fuzz/run sets. */
 const char *scratch(void);
-void scratch_put(const char *name, const void *p, size_t n); /* a file in it, 0600 */
+void scratch_put(const char *name, const void *p, size_t n); /* writes a file in it, mode 0600 */
 
 #endif

@@ -1,9 +1,9 @@
-/* The JSON check, and what walks through checked bytes. */
+/* json: fuzzes the JSON check, and the functions that walk through checked bytes. */
 #include "base/json.h"
 
 #include "fuzz.h"
 
-/* Through all of it, a few levels deep. */
+/* Walks through all members, a few levels deep. */
 static void
 walk(struct slice value, int depth)
 {
@@ -26,7 +26,7 @@ walk(struct slice value, int depth)
 	}
 }
 
-/* Any bytes as a JSON string and back. */
+/* Converts any bytes to a JSON string and back. */
 static void
 quote(const char *s, size_t n)
 {
@@ -47,7 +47,7 @@ quote(const char *s, size_t n)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	char *s = malloc(n); /* no byte more */
+	char *s = malloc(n); /* exactly n bytes, so that ASan sees a read beyond them */
 	struct json_fault fault = {SIZE_MAX, NULL};
 	struct bytes line = {0};
 

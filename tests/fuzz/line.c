@@ -1,7 +1,7 @@
 /*
- * A line of the buffer. What is accepted, written again as a publisher writes it, reads back the
- * same. With an odd first byte the rest gets the right crc, so that the reader behind the check is
- * reached with anything.
+ * line: fuzzes the reader of buffer lines. An accepted line, written again as a publisher writes
+ * it, must read back the same. With an odd first byte the rest gets a correct crc, so that any
+ * bytes reach the code behind that check.
  */
 #include "buffer/line.h"
 

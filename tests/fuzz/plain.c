@@ -1,4 +1,4 @@
-/* Times, numbers, and the other small readers. */
+/* plain: fuzzes the parsers of times, numbers, IDs, names and base64. */
 #include "base/base64.h"
 #include "base/clock.h"
 #include "base/mem.h"

@@ -1,6 +1,7 @@
 /*
- * The progress file. With an odd first byte the rest is the text of a slot, and gets the right
- * head; else it is the file. What was read, stored and read again is the same.
+ * progress: fuzzes the checkpoint's file, .progress. With an odd first byte the rest is the text of
+ * a slot and gets a correct head; else it is the whole file. A checkpoint that was read, stored and
+ * read again must be the same.
  */
 #include <zlib.h>
 

@@ -1,5 +1,5 @@
-/* A JSON line of ebsub, as ebpub -J takes it. What is accepted, printed as ebsub would, is taken
- * again the same. */
+/* record: fuzzes the reader of ebpub -J. An accepted event, printed as ebsub prints it, must be
+ * accepted again with the same fields. */
 #include "base/json.h"
 #include "event/event.h"
 #include "fuzz.h"
@@ -20,7 +20,7 @@ again(const struct event *e, bool is_json)
 	PROMISE(
 	    json_check(line.p, line.len, &fault) == 0 && memchr(line.p, '\n', line.len) == NULL);
 	if (e->event_id.p == NULL || e->type.n == 0)
-		goto out; /* printed as "", which is none */
+		goto out; /* printed as "", which reads back as no type */
 	PROMISE(event_parse_json(line.p, line.len, &back, &back_json, &text, &err) == 0);
 	PROMISE(same(e->type, back.type) && same(e->trace_id, back.trace_id) &&
 	    same(e->event_id, back.event_id));

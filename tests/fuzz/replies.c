@@ -1,7 +1,7 @@
 /*
- * What a server answers. The first byte says what it is asked, and whether it greets properly
- * first; the rest are its answers (server.h). Whoever asks gets a result or a reason, and no answer
- * is taken for another's.
+ * replies: fuzzes the readers of a server's replies. The first byte selects the request, and
+ * whether the server answers the handshake correctly first; the rest are its replies (server.h).
+ * Each caller must get a result or an error, and no reply may be matched to another request.
  */
 #include "drain/indoubt.h"
 #include "drain/trim.h"
@@ -19,7 +19,7 @@
 static enum conn_why why;
 static struct err f;
 
-/* Down to the last leaf. */
+/* Visits all elements of a reply. */
 static size_t
 look(const struct reply *r)
 {

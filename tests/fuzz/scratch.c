@@ -1,4 +1,4 @@
-/* The part of fuzz.h that has to do with files. */
+/* scratch: the scratch directory and its files. Declared in fuzz.h. */
 #include <sys/stat.h>
 
 #include <fcntl.h>

@@ -1,22 +1,21 @@
 #!/usr/bin/env python3
-"""second.py CHECKER FOLDER [MUTATIONS]: the JSON check beside a second judge.
+"""second.py CHECKER FOLDER [MUTATIONS]: compares the project's JSON check with Python's json.
 
-CHECKER (build/tests/probe) reads the files of FOLDER, and for each so many mutations of it
-from a fixed seed, through `json-check-many`; Python's json reads the same bytes, decoded
-strictly as UTF-8, refusing NaN and Infinity. Prints how many documents both took and both refused, and each that they
-differ about. Status 1 when there are any.
+CHECKER (build/tests/probe, `json-check-many`) reads the files of FOLDER, and MUTATIONS mutations of each from a fixed seed.
+Python's json reads the same bytes, decoded strictly as UTF-8, with NaN and Infinity refused. Prints how many documents both
+accepted and both refused, and each document on which they differ. Status 1 when there is one.
 
-Where the two may differ, by rights, and what is done about it here:
+The two parsers treat these cases as follows:
 
-  depth             the check takes 1,000,000 open brackets (json.h), Python's parser recurses:
-                    its limit is raised, and documents with more than 900 brackets are not asked about
-  NaN, Infinity     Python takes them unless parse_constant refuses them
-  byte order mark   Python's json.loads refuses a str that begins with U+FEFF, as the check does
-  lone surrogates   "\\ud800" in escapes is grammatical (RFC 8259, section 8.2): both take it. As bytes it is no
-                    UTF-8: both refuse it
-  control characters in strings      both refuse them (strict=True is Python's default)
-  white space       Python's json.loads strips none but the four of RFC 8259 around a value
-  long numbers      Python refuses to convert integers of more than 4,300 digits: parse_int keeps the text
+  depth             The check accepts 1,000,000 open brackets (json.h). Python's parser recurses, so its limit is raised,
+                    and documents with more than 900 brackets are left out.
+  NaN, Infinity     Python accepts them; parse_constant refuses them here.
+  byte order mark   Python's json.loads refuses a str that begins with U+FEFF, as the check does.
+  lone surrogates   Both accept the escape "\\ud800", which is grammatical (RFC 8259, section 8.2). Both refuse its bytes,
+                    which are not UTF-8.
+  control characters in strings      Both refuse them (strict=True is Python's default).
+  white space       Python's json.loads strips only the four characters of RFC 8259 around a value.
+  long numbers      Python refuses to convert integers of more than 4,300 digits; parse_int keeps the text here.
 """
 import json
 import os
@@ -35,7 +34,7 @@ def refuse(word):
     raise ValueError(word)
 
 
-def second(document):
+def check_with_python(document):
     try:
         json.loads(document.decode("utf-8"), parse_constant=refuse, parse_int=str, parse_float=str)
     except ValueError:
@@ -48,12 +47,12 @@ def mutate(document, rng):
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
         at = rng.randint(0, len(d))
         to = min(len(d), at + rng.choice([0, 1, 1, 2, 8]))
-        way = rng.randrange(4)
-        if way == 0:
+        kind = rng.randrange(4)
+        if kind == 0:
             d[at:to] = b""
-        elif way == 1:
+        elif kind == 1:
             d[at:to] = rng.choice(PIECES)
-        elif way == 2:
+        elif kind == 2:
             d[at:at] = rng.choice(PIECES)
         else:
             other = rng.randint(0, len(d))
@@ -61,7 +60,7 @@ def mutate(document, rng):
     return bytes(d)
 
 
-def first(checker, documents):
+def check_with_probe(checker, documents):
     text = b"".join(b"%d\n%s" % (len(d), d) for d in documents)
     answer = subprocess.run([checker, "json-check-many"], input=text, stdout=subprocess.PIPE,
                             stderr=subprocess.DEVNULL, check=True).stdout
@@ -78,21 +77,21 @@ def main():
     for name in sorted(os.listdir(folder)):
         with open(os.path.join(folder, name), "rb") as f:
             seeds.append(f.read())
-    good = [s for s in seeds if second(s)]
+    good = [s for s in seeds if check_with_python(s)]
     seeds += [b"[" + a + b',{"a" : ' + b + b"}]" for a, b in zip(good, good[1:])]
     documents = []
     for seed in seeds:
         documents += [seed] + [mutate(seed, rng) for _ in range(mutations)]
     documents = [d for d in documents if d.count(b"[") + d.count(b"{") <= DEEPEST]
-    taken = refused = differ = 0
-    for document, ours in zip(documents, first(checker, documents)):
-        theirs = second(document)
-        taken += ours and theirs
+    accepted = refused = differ = 0
+    for document, ours in zip(documents, check_with_probe(checker, documents)):
+        theirs = check_with_python(document)
+        accepted += ours and theirs
         refused += not ours and not theirs
         if ours != theirs:
             differ += 1
-            print("%s: we %s, Python %s" % (document[:200], *("take it" if t else "refuse it" for t in (ours, theirs))))
-    print("%d documents: both took %d, both refused %d, %d differences" % (len(documents), taken, refused, differ))
+            print("%s: we %s, Python %s" % (document[:200], *("accept it" if t else "refuse it" for t in (ours, theirs))))
+    print("%d documents: both accepted %d, both refused %d, %d differences" % (len(documents), accepted, refused, differ))
     return differ > 0
 
 

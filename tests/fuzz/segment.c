@@ -1,6 +1,6 @@
 /*
- * A segment, plain, compressed, of a plain writer, or unsorted, as the commands count and walk it:
- * the first byte says which, and whether the rest is compressed for it.
+ * segment: fuzzes counting and walking a segment: plain, compressed, a plain writer's, or unsorted.
+ * The first byte selects the kind, and whether the rest is compressed first.
  */
 #include <sys/stat.h>
 
@@ -44,13 +44,13 @@ put(uint8_t how, const uint8_t *data, size_t n)
 	z.next_out = out;
 	z.avail_out = (uInt)bound;
 	deflate(&z, Z_FINISH);
-	/* Cut off, when it says so. */
+	/* cut off, when the first byte selects that */
 	scratch_put(name, out, how & 16 && z.total_out > 4 ? z.total_out - 4 : z.total_out);
 	deflateEnd(&z);
 	free(out);
 }
 
-/* No byte is given twice, and each line once. */
+/* Checks that the walk returns no byte twice and each line once. */
 static void
 all_lines(struct buffer *buf)
 {

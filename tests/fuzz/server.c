@@ -1,3 +1,4 @@
+/* server: a peer on a unix socket. Declared in server.h. */
 #include "server.h"
 
 #include <sys/eventfd.h>
@@ -22,7 +23,7 @@ static const uint8_t *bytes;
 static size_t left, greeted;
 static int greets, over; /* over: an eventfd(2) */
 
-/* How many bytes the first whole command has, 0 when it is not yet whole. */
+/* Returns the length of the first command, 0 while it is incomplete. */
 static size_t
 command(const char *p, size_t n)
 {
@@ -40,7 +41,7 @@ command(const char *p, size_t n)
 	return args == 0 ? n - (size_t)(end - p) : 0;
 }
 
-/* A length; -2 when it is none. */
+/* Parses a length; -2 when it is not a length. */
 static long
 number(const char *p, const char *end)
 {
@@ -58,7 +59,8 @@ number(const char *p, const char *end)
 	return n;
 }
 
-/* Whether the piece begins with a whole reply: behind any other the client would wait for ever. */
+/* Returns whether the piece begins with a complete reply: after any other the client would wait for
+ * ever. */
 static int
 is_whole(const char *p, size_t n)
 {
@@ -83,7 +85,7 @@ is_whole(const char *p, size_t n)
 	return 1;
 }
 
-/* The next piece. 0, or -1 when it was the last. */
+/* Sends the next piece. Returns -1 when it was the last, else 0. */
 static int
 answer(int fd)
 {
@@ -109,7 +111,7 @@ answer(int fd)
 	return whole ? 0 : -1;
 }
 
-/* Until either side hangs up, or the client tries another. */
+/* Serves a connection until either side closes it, or the client opens another. */
 static void
 serve(int fd)
 {
@@ -135,7 +137,7 @@ serve(int fd)
 	close(fd);
 }
 
-/* One connection after the other, until nobody waits and it is over. */
+/* Serves one connection after the other, until server_join is called and no client waits. */
 static void *
 serve_all(void *arg)
 {

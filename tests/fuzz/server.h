@@ -1,7 +1,7 @@
 /*
- * server: a peer on a unix socket that answers each command with the next piece of the bytes given,
- * whatever they are; pieces are separated by a byte 0xff. Behind the last piece, and behind one
- * that is no whole reply, it hangs up.
+ * server: a peer on a unix socket that replies to each command with the next piece of the given
+ * bytes, unchecked; the byte 0xff separates pieces. It closes the connection after the last piece,
+ * and after a piece that is not a complete reply.
  */
 #ifndef SERVER_H
 #define SERVER_H
@@ -11,9 +11,10 @@
 
 #include "redis/url.h"
 
-/* With greet each connection first has CLIENT INFO and INFO answered as Redis does. *u is borrowed.
+/* With greet, each connection's CLIENT INFO and INFO are first answered as by Redis. *u is
+ * borrowed.
  */
 void server_start(struct url *u, int greet, const uint8_t *data, size_t n);
-void server_join(void); /* when the connections are closed */
+void server_join(void); /* call it when the connections are closed */
 
 #endif

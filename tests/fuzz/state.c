@@ -1,4 +1,4 @@
-/* The small files of the buffer: the first byte says which one the rest is. Nothing of them may
+/* state: fuzzes the buffer's small state files; the first byte selects the file. No content may
  * stop a command. */
 #include <sys/stat.h>
 
@@ -55,7 +55,7 @@ roster(struct buffer *buf)
 	char stem[64];
 	struct err err;
 
-	/* a stem is never used twice */
+	/* a stem is used only once */
 	snprintf(stem, sizeof(stem), "buffer_of_ours_%u", count++);
 	manifest_add(buf, stem);
 	PROMISE(manifest_remove(buf, &(const char *){stem}, 1, &err) == 0);

@@ -1,5 +1,5 @@
-/* What ebstat and ebhealth make of a server's answers: the bytes (server.h), after a proper
- * greeting when the first is odd. */
+/* survey: fuzzes the survey of ebstat and ebhealth with a server's replies (server.h), after a
+ * correct handshake when the first byte is odd. */
 #include "report/survey.h"
 
 #include "fuzz.h"

@@ -1,4 +1,5 @@
-/* The URL of the server. A place has no secrets in it, and leads to itself. */
+/* url: fuzzes the parser of the server's URL. The target of a URL contains no secret, and parses to
+ * itself. */
 #include "redis/url.h"
 
 #include "fuzz.h"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bats
 # covers: lib/buffer lib/drain lib/publish
-# The model of the buffer's protocol, and what becomes of it without each of its rules.
+# The Promela model of the buffer's protocol holds, and fails without each of its rules.
 
 load ../support/helper
 
 # bats test_tags=nosanitize
-@test "spin finds no way to lose, double or reorder, and one without each of the rules" {
+@test "spin finds no loss, duplicate or reordering in the model, and finds one without each of its rules" {
 	need spin gcc
 	run -0 "$TOP/tests/model/run"
 	echo "# ${lines[-1]}" >&3
