@@ -61,7 +61,7 @@ adopt_files(
     struct buffer *buf, struct checkpoint *cp, int64_t *settle_ms, size_t *adopted, struct err *err)
 {
 	struct segment *list;
-	size_t i, n;
+	size_t n;
 	int r = 0;
 
 	*adopted = 0;
@@ -71,7 +71,7 @@ adopt_files(
 		cp->adopted = (uint64_t)(clock_now() / 1000000);
 	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
 		return -1;
-	for (i = 0; r == 0 && i < n; i++) {
+	for (size_t i = 0; r == 0 && i < n; i++) {
 		int64_t ms = remaining_settle_ms(buf, &list[i]);
 
 		if (ms > *settle_ms)

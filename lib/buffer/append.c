@@ -54,12 +54,12 @@ static int64_t
 format_lines(struct bytes *out, const struct append_line *lines, size_t n, int64_t last)
 {
 	int64_t now = clock_now();
-	size_t i, all = 0;
+	size_t all = 0;
 
-	for (i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++)
 		all += lines[i].head.n + lines[i].tail.n + TRAILER_MAX;
 	bytes_reserve(out, all);
-	for (i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		last = now > last ? now : last + 1;
 		append_format(out, &lines[i], last);
 	}
@@ -72,9 +72,7 @@ format_lines(struct bytes *out, const struct append_line *lines, size_t n, int64
 static int
 check_lengths(struct buffer *buf, const struct append_line *lines, size_t n, struct err *err)
 {
-	size_t i;
-
-	for (i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++)
 		if (lines[i].head.n + lines[i].tail.n + TRAILER_MAX > READER_LINE_MAX)
 			return err_set(err, STATUS_UNSAFE,
 			    "buffer '%s': a line exceeds %" PRIu64 " bytes", buffer_dir(buf),
@@ -89,11 +87,11 @@ check_limits(struct buffer *buf, const struct append_limits *lim, const struct a
 	struct segment *list;
 	struct statvfs vfs;
 	uint64_t more = 0, total;
-	size_t i, n;
+	size_t n;
 
 	if (!lim->min_free && !lim->buffer_max)
 		return 0;
-	for (i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++)
 		more += lines[i].head.n + lines[i].tail.n + TRAILER_MAX;
 	total = more;
 
@@ -106,7 +104,7 @@ check_limits(struct buffer *buf, const struct append_limits *lim, const struct a
 		return 0;
 	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
 		return -1;
-	for (i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++)
 		total += list[i].size;
 	free(list);
 	if (total > lim->buffer_max)
@@ -210,7 +208,7 @@ choose_stem(struct buffer *buf, const struct buffer_hints *hints, char out[64], 
 	struct segment *list;
 	struct checkpoint cp;
 	const char *last = hints->stem, *passed;
-	size_t i, n;
+	size_t n;
 
 	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
 		return -1;
@@ -222,7 +220,7 @@ choose_stem(struct buffer *buf, const struct buffer_hints *hints, char out[64], 
 	if (passed != NULL && strncmp(passed, last, 33) > 0)
 		last = passed;
 	*has_segments = false;
-	for (i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		*has_segments |= !list[i].ignored;
 		if ((list[i].kind == SEGMENT_CHAIN || list[i].kind == SEGMENT_OWN) &&
 		    strncmp(list[i].stem, last, 33) > 0)

@@ -15,9 +15,7 @@ is_type(const char *s, const char *type, size_t n)
 struct lagging_type *
 checkpoint_find_lagging(struct checkpoint *cp, const char *type, size_t n)
 {
-	size_t i;
-
-	for (i = 0; i < cp->nlagging; i++)
+	for (size_t i = 0; i < cp->nlagging; i++)
 		if (is_type(cp->lagging[i].type, type, n))
 			return &cp->lagging[i];
 	return NULL;
@@ -53,9 +51,7 @@ checkpoint_drop_lagging(struct checkpoint *cp, struct lagging_type *l)
 struct intent_type *
 intent_find_type(const struct intent *in, const char *type, size_t n)
 {
-	size_t i;
-
-	for (i = 0; i < in->nsent; i++)
+	for (size_t i = 0; i < in->nsent; i++)
 		if (is_type(in->sent[i].type, type, n))
 			return &in->sent[i];
 	return NULL;
@@ -79,10 +75,8 @@ intent_drop_type(struct intent *in, struct intent_type *s)
 void
 intent_clear(struct intent *in)
 {
-	size_t i;
-
 	positions_clear(&in->upto);
-	for (i = 0; i < in->nsent; i++)
+	for (size_t i = 0; i < in->nsent; i++)
 		free(in->sent[i].type);
 	free(in->sent);
 	memset(in, 0, sizeof(*in));
@@ -106,9 +100,7 @@ checkpoint_add_matched(struct checkpoint *cp, const char *type, const char *entr
 bool
 checkpoint_is_matched(const struct checkpoint *cp, const char *type, const char *entry)
 {
-	size_t i;
-
-	for (i = 0; i < cp->nmatched; i++)
+	for (size_t i = 0; i < cp->nmatched; i++)
 		if (strcmp(cp->matched[i].entry, entry) == 0 &&
 		    strcmp(cp->matched[i].type, type) == 0)
 			return true;
@@ -127,9 +119,7 @@ checkpoint_drop_matched(struct checkpoint *cp)
 static bool
 is_listed_delivered(const struct checkpoint *cp, const char *stem, uint64_t pos)
 {
-	size_t i;
-
-	for (i = 0; i < cp->ndelivered; i++)
+	for (size_t i = 0; i < cp->ndelivered; i++)
 		if (cp->delivered[i].pos == pos && strcmp(cp->delivered[i].stem, stem) == 0)
 			return true;
 	return false;
@@ -146,9 +136,7 @@ checkpoint_add_delivered(struct checkpoint *cp, const char *stem, uint64_t pos)
 struct bad_segment *
 checkpoint_find_bad(struct checkpoint *cp, const char *stem)
 {
-	size_t i;
-
-	for (i = 0; i < cp->nbad; i++)
+	for (size_t i = 0; i < cp->nbad; i++)
 		if (strcmp(cp->bad[i].stem, stem) == 0)
 			return &cp->bad[i];
 	return NULL;
@@ -187,12 +175,11 @@ void
 checkpoint_drop_source(struct checkpoint *cp, const char *stem)
 {
 	struct bad_segment *b = checkpoint_find_bad(cp, stem);
-	size_t i;
 
 	positions_drop(&cp->positions, stem);
-	for (i = 0; i < cp->nlagging; i++)
+	for (size_t i = 0; i < cp->nlagging; i++)
 		positions_drop(&cp->lagging[i].positions, stem);
-	for (i = cp->ndelivered; i-- > 0;)
+	for (size_t i = cp->ndelivered; i-- > 0;)
 		if (strcmp(cp->delivered[i].stem, stem) == 0) {
 			free(cp->delivered[i].stem);
 			cp->delivered[i] = cp->delivered[--cp->ndelivered];

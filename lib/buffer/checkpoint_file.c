@@ -48,10 +48,8 @@ static void
 append_positions(struct bytes *b, const char *chain, const char *file, const char *type,
     const struct positions *m)
 {
-	size_t i;
-
 	append_position(b, chain, type, &m->chain);
-	for (i = 0; i < m->nfiles; i++)
+	for (size_t i = 0; i < m->nfiles; i++)
 		append_position(b, file, type, &m->files[i]);
 }
 
@@ -86,13 +84,11 @@ append_intent(struct bytes *b, const struct intent *in)
 static void
 append_checkpoint(struct bytes *b, const struct checkpoint *cp, bool whole)
 {
-	size_t i;
-
 	if (cp->lost)
 		bytes_adds(b, "lost\n");
 	bytes_addf(b, "claims %" PRIu64 "\n", cp->adopted);
 	append_positions(b, "chain", "file", NULL, &cp->positions);
-	for (i = 0; i < cp->nlagging; i++) {
+	for (size_t i = 0; i < cp->nlagging; i++) {
 		bytes_adds(b, "late");
 		append_word(b, cp->lagging[i].type);
 		bytes_addf(b, " %" PRId64, cp->lagging[i].tried);
@@ -101,17 +97,17 @@ append_checkpoint(struct bytes *b, const struct checkpoint *cp, bool whole)
 		append_positions(
 		    b, "late-chain", "late-file", cp->lagging[i].type, &cp->lagging[i].positions);
 	}
-	for (i = 0; i < cp->ndelivered; i++) {
+	for (size_t i = 0; i < cp->ndelivered; i++) {
 		bytes_adds(b, "done");
 		append_word(b, cp->delivered[i].stem);
 		bytes_addf(b, " %" PRIu64 "\n", cp->delivered[i].pos);
 	}
-	for (i = 0; i < cp->nbad; i++) {
+	for (size_t i = 0; i < cp->nbad; i++) {
 		bytes_adds(b, "broken");
 		append_word(b, cp->bad[i].stem);
 		bytes_addf(b, " %" PRIu64 "\n", cp->bad[i].lines);
 	}
-	for (i = 0; whole && i < cp->nmatched; i++) {
+	for (size_t i = 0; whole && i < cp->nmatched; i++) {
 		bytes_adds(b, "spent");
 		append_word(b, cp->matched[i].type);
 		append_word(b, cp->matched[i].entry);

@@ -227,13 +227,13 @@ parse_message(struct slice message, struct event *e, struct bytes *text, struct 
 
 /* Checks the crc, or without one that the line is JSON. */
 static int
-check_line_form(const char *line, size_t n, int *ours, struct err *err)
+check_line_form(const char *line, size_t n, int *has_crc, struct err *err)
 {
 	struct json_fault fault;
 
-	if ((*ours = check_crc(line, n)) == -1)
+	if ((*has_crc = check_crc(line, n)) == -1)
 		return err_set(err, STATUS_DATA, "crc differs");
-	if (*ours || json_check(line, n, &fault) == 0)
+	if (*has_crc || json_check(line, n, &fault) == 0)
 		return 0;
 	if (fault.at == n)
 		return err_set(err, STATUS_DATA, "torn: %s", fault.why);
@@ -285,10 +285,10 @@ parse_own_front(const char *line, size_t n, struct event *e, struct bytes *text)
 
 /* Parses the front of a line in any form, and finds its other members. */
 static int
-parse_front(const char *line, size_t n, int ours, struct event *e, struct slice *values,
+parse_front(const char *line, size_t n, int has_crc, struct event *e, struct slice *values,
     struct bytes *text, struct err *err)
 {
-	struct slice rest = ours ? parse_own_front(line, n, e, text) : (struct slice){0};
+	struct slice rest = has_crc ? parse_own_front(line, n, e, text) : (struct slice){0};
 
 	if (rest.p != NULL) {
 		collect_members(
@@ -300,7 +300,7 @@ parse_front(const char *line, size_t n, int ours, struct event *e, struct slice 
 	bytes_reserve(text, 2 * n + 1); /* the payload twice: text and base64 */
 	if (find_members((struct slice){line, n}, members, COUNT, values) == -1)
 		return err_set(err, STATUS_DATA, "not an object");
-	if (!ours && values[CRC].p != NULL)
+	if (!has_crc && values[CRC].p != NULL)
 		return err_set(err, STATUS_DATA, "crc differs");
 	e->type = unquote_member(values[TYPE], text);
 	return parse_message(values[MESSAGE], e, text, err);
@@ -310,21 +310,21 @@ int
 line_parse(const char *line, size_t n, struct line *out, struct bytes *text, struct err *err)
 {
 	struct slice values[COUNT] = {{0}}, at;
-	int ours;
+	int has_crc;
 
 	*out = (struct line){.maxlen = -1};
 	text->len = 0;
 	bytes_reserve(text, n + 1); /* no reallocation: slices point into it */
-	if (check_line_form(line, n, &ours, err) == -1)
+	if (check_line_form(line, n, &has_crc, err) == -1)
 		return -1;
-	out->has_crc = ours;
-	if (parse_front(line, n, ours, &out->e, values, text, err) == -1)
+	out->has_crc = has_crc;
+	if (parse_front(line, n, has_crc, &out->e, values, text, err) == -1)
 		return -1;
 	at = unquote_member(values[BUFFERED_AT], text);
 	if (clock_parse(at.p, at.n, &out->buffered_at) == -1)
 		return err_set(err, STATUS_DATA, "buffered_at is not a time");
 	out->maxlen = parse_maxlen(values[MAXLEN]);
-	if ((out->in_doubt = ours && values[DOUBT].p != NULL))
+	if ((out->in_doubt = has_crc && values[DOUBT].p != NULL))
 		parse_doubt(values[DOUBT], &out->doubt);
 	return 0;
 }

@@ -162,9 +162,8 @@ is_stem_missing(struct buffer *buf, const char *stem)
 {
 	static const char *const ends[] = {".jsonl", ".suspect.jsonl", ".jsonl.gz"};
 	char name[SEGMENT_NAME + 32];
-	size_t i;
 
-	for (i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
 		snprintf(name, sizeof(name), "%s%s", stem, ends[i]);
 		if (faccessat(buffer_fd(buf), name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 			return false;
@@ -179,14 +178,14 @@ manifest_list_missing(
 	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *state,
 	     *stem;
 	const char **have;
-	size_t i, cap = 0;
+	size_t cap = 0;
 
 	*stems = NULL;
 	*count = 0;
 	if (text == NULL)
 		return;
 	have = mem_realloc(NULL, (n + 1) * sizeof(*have));
-	for (i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++)
 		have[i] = list[i].stem;
 	qsort(have, n, sizeof(*have), compare_stems);
 	while (next_manifest_line(&p, &state, &stem)) {

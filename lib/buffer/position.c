@@ -34,9 +34,7 @@ position_cmp(const struct position *a, const char *stem, uint64_t pos)
 struct position *
 positions_find(const struct positions *ps, const char *stem)
 {
-	size_t i;
-
-	for (i = 0; i < ps->nfiles; i++)
+	for (size_t i = 0; i < ps->nfiles; i++)
 		if (strcmp(ps->files[i].stem, stem) == 0)
 			return &ps->files[i];
 	return NULL;
@@ -70,10 +68,8 @@ positions_drop(struct positions *ps, const char *stem)
 void
 positions_clear(struct positions *ps)
 {
-	size_t i;
-
 	position_clear(&ps->chain);
-	for (i = 0; i < ps->nfiles; i++)
+	for (size_t i = 0; i < ps->nfiles; i++)
 		free(ps->files[i].stem);
 	free(ps->files);
 	memset(ps, 0, sizeof(*ps));
@@ -82,12 +78,10 @@ positions_clear(struct positions *ps)
 void
 positions_copy(struct positions *to, const struct positions *from)
 {
-	size_t i;
-
 	memset(to, 0, sizeof(*to));
 	if (from->chain.stem != NULL)
 		position_set(&to->chain, from->chain.stem, from->chain.pos, 0);
-	for (i = 0; i < from->nfiles; i++)
+	for (size_t i = 0; i < from->nfiles; i++)
 		position_set(positions_find_or_add(to, from->files[i].stem), from->files[i].stem,
 		    from->files[i].pos, from->files[i].limit);
 }

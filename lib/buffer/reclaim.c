@@ -23,9 +23,7 @@ reclaim_add_clean(struct reclaim *rc, const char *stem)
 void
 reclaim_drop_clean(struct reclaim *rc, const char *stem)
 {
-	size_t i;
-
-	for (i = 0; i < rc->nclean; i++)
+	for (size_t i = 0; i < rc->nclean; i++)
 		if (strcmp(rc->clean[i], stem) == 0) {
 			free(rc->clean[i]);
 			rc->clean[i] = rc->clean[--rc->nclean];
@@ -55,9 +53,7 @@ reclaim_free(struct reclaim *rc)
 static bool
 is_clean_segment(const struct reclaim *rc, const char *stem)
 {
-	size_t i;
-
-	for (i = 0; i < rc->nclean; i++)
+	for (size_t i = 0; i < rc->nclean; i++)
 		if (strcmp(rc->clean[i], stem) == 0)
 			return true;
 	return false;
@@ -67,10 +63,9 @@ is_clean_segment(const struct reclaim *rc, const char *stem)
 static bool
 has_lagging_lines(const struct reclaim *rc, struct checkpoint *cp, const struct segment *seg)
 {
-	size_t i;
 	const struct position *k;
 
-	for (i = 0; i < cp->nlagging; i++) {
+	for (size_t i = 0; i < cp->nlagging; i++) {
 		if (seg->kind != SEGMENT_CHAIN) {
 			if (positions_find(&cp->lagging[i].positions, seg->stem) != NULL)
 				return true;
@@ -209,10 +204,10 @@ choose_removable(struct reclaim *rc, struct buffer *buf, struct checkpoint *cp,
     const struct walk *w, bool at_end, size_t *out)
 {
 	const char *reached = cp->positions.chain.stem;
-	size_t i, n, chosen = 0;
+	size_t n, chosen = 0;
 	const struct segment *seg = walk_segments(w, &n);
 
-	for (i = rc->first_left; i < n; i++) {
+	for (size_t i = rc->first_left; i < n; i++) {
 		bool chain = seg[i].kind == SEGMENT_CHAIN,
 		     last = i + 1 == n || seg[i + 1].kind != SEGMENT_CHAIN;
 		bool passed = chain && reached != NULL && strcmp(seg[i].stem, reached) < 0;
@@ -235,14 +230,13 @@ remove_chosen(struct reclaim *rc, struct buffer *buf, struct quarantine *q, stru
     const struct segment *seg, const size_t *chosen, size_t n, struct err *err)
 {
 	const char **stems = mem_alloc((n + 1) * sizeof(*stems));
-	size_t i;
 	int r;
 
-	for (i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++)
 		stems[i] = seg[chosen[i]].stem;
 	r = manifest_remove(buf, stems, n, err);
 	free(stems);
-	for (i = 0; r == 0 && i < n; i++) {
+	for (size_t i = 0; r == 0 && i < n; i++) {
 		if ((r = remove_segment(rc, buf, q, cp, &seg[chosen[i]], err)) == -1)
 			break;
 		checkpoint_drop_source(cp, seg[chosen[i]].stem);

@@ -21,9 +21,7 @@
 static size_t
 chain_stem_length(const char *s)
 {
-	size_t i;
-
-	for (i = 0; i < STEM_LENGTH; i++)
+	for (size_t i = 0; i < STEM_LENGTH; i++)
 		if (STEM_SHAPE[i] == 'd' && i >= 7 ? s[i] < '0' || s[i] > '9'
 		                                   : s[i] != STEM_SHAPE[i])
 			return 0;
@@ -108,9 +106,9 @@ compare_segments(const void *pa, const void *pb)
 static size_t
 drop_gzip_twins(struct segment *s, size_t n)
 {
-	size_t i, k = 0;
+	size_t k = 0;
 
-	for (i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++)
 		if (k == 0 || strcmp(s[k - 1].stem, s[i].stem) != 0)
 			s[k++] = s[i];
 	return k;

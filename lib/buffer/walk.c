@@ -231,12 +231,11 @@ int
 walk_next(struct walk *w, struct walk_line *l, struct err *err)
 {
 	struct source *best = NULL;
-	size_t i;
 
 	if (w->current != NULL && advance_source(w, w->current, err) == -1)
 		return -1;
 	w->current = NULL;
-	for (i = 0; i < w->nsources; i++)
+	for (size_t i = 0; i < w->nsources; i++)
 		if (w->sources[i].has_line && (best == NULL || w->sources[i].stamp < best->stamp))
 			best = &w->sources[i];
 	if (best == NULL)
@@ -255,13 +254,12 @@ start_position(const struct checkpoint *cp, bool from_lagging, const char *stem)
 {
 	struct position *m = stem != NULL ? positions_find(&cp->positions, stem) : NULL;
 	struct position low = {0}, *k;
-	size_t i;
 
 	if (stem == NULL)
 		low = cp->positions.chain;
 	else if (m != NULL)
 		low = *m;
-	for (i = 0; from_lagging && i < cp->nlagging; i++) {
+	for (size_t i = 0; from_lagging && i < cp->nlagging; i++) {
 		k = stem != NULL ? positions_find(&cp->lagging[i].positions, stem)
 		                 : &cp->lagging[i].positions.chain;
 		if (k == NULL || k->stem == NULL)
@@ -405,11 +403,9 @@ fail:
 void
 walk_close(struct walk *w)
 {
-	size_t i;
-
 	if (w == NULL)
 		return;
-	for (i = 0; w->sources != NULL && i < w->nsegments + 1; i++) {
+	for (size_t i = 0; w->sources != NULL && i < w->nsegments + 1; i++) {
 		reader_close(w->sources[i].r);
 		free(w->sources[i].heap);
 		bytes_free(&w->sources[i].text);
@@ -430,9 +426,7 @@ walk_segments(const struct walk *w, size_t *n)
 bool
 walk_is_finished(const struct walk *w, const char *stem)
 {
-	size_t i;
-
-	for (i = 1; i < w->nsources; i++)
+	for (size_t i = 1; i < w->nsources; i++)
 		if (strcmp(w->sources[i].seg->stem, stem) == 0)
 			return w->sources[i].at_end;
 	return false;

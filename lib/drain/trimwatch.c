@@ -83,7 +83,7 @@ trimwatch_check_others(struct trimwatch *w, const char *key, const struct stream
 	if (most && !w->warned) {
 		bytes_addf(words,
 		    "'%s': %" PRIu64 " entries that group '%s' has not read are gone: another "
-		                     "client trims this stream (XADD MAXLEN, XTRIM, XDEL)",
+		    "client trims this stream (XADD MAXLEN, XTRIM, XDEL)",
 		    key, most, g[worst].name);
 		w->warned = true;
 	}
