@@ -399,7 +399,7 @@ meanwhile() (
 	seed
 	run -65 --separate-stderr ebgroup ack --yes t - <<<$'1-0\n\n  3-0\r\nnonsense\n4-0'
 	assert_output '3 acknowledged'
-	assert_equal "$stderr" "ebgroup: line 4: 'nonsense' is no ID"
+	assert_equal "$stderr" "ebgroup: line 4: 'nonsense' is not an entry ID"
 	assert_equal "$(pending_ids)" 2-0
 	run -0 bash -c 'ebgroup pending -j t | jq -r .id | ebgroup ack --yes t -'
 	assert_output '1 acknowledged'
