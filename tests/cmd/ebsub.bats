@@ -528,7 +528,7 @@ PY
 	assert_regex "$stderr" 'not taken up by the next'
 	run --separate-stderr env -u HOME -u XDG_STATE_HOME -u EB_BUFFER_DIR ebsub -e t
 	assert_success
-	assert_regex "$stderr" 'neither STATE_DIRECTORY, XDG_STATE_HOME nor HOME is set'
+	assert_regex "$stderr" 'set STATE_DIRECTORY, XDG_STATE_HOME or HOME'
 	assert_regex "$(rcli xinfo consumers $S:t $G:t | sed -n 2p)" "^eb-$HOST-[0-9]{2,}$"
 }
 
