@@ -2,6 +2,7 @@
 # covers: lib bin
 # The rooms of lib/, held against the includes.
 # bats file_tags=nosanitize
+# shellcheck disable=SC2016  # backticks of Markdown
 
 load ../support/helper
 
@@ -158,4 +159,74 @@ tests/perf/bare.c"
 
 @test "each sabotage still has its place in the code, and the tests that are to see it" {
 	"$TOP/tests/mutants/run" -n
+}
+
+# --- lib/README.md --------------------------------------------------------------------
+
+# Files that include each other in a circle, room by room: strongly connected parts of the include graph.
+cycles() {
+	python3 - <<-'EOF'
+	import glob, re
+	graph = {}
+	for f in sorted(glob.glob("lib/*/*.[ch]")):
+	    with open(f, encoding="utf-8") as text:
+	        found = re.findall(r'^#include "(.*)\.h"', text.read(), re.M)
+	    graph.setdefault(f[4:-2], set()).update(i for i in found if i != f[4:-2])
+
+	def reach(start):
+	    seen, todo = set(), [start]
+	    while todo:
+	        for n in graph.get(todo.pop(), ()):
+	            if n not in seen:
+	                seen.add(n)
+	                todo.append(n)
+	    return seen
+
+	far = {m: reach(m) for m in graph}
+	groups = {tuple(sorted(n for n in far[m] if m in far.get(n, ()))) for m in graph if m in far[m]}
+	for g in sorted(groups):
+	    rooms = {m.split("/")[0] for m in g}
+	    print(f"{' '.join(sorted(rooms))}: {' '.join(m.split('/')[1] for m in g)}")
+	EOF
+}
+
+@test "files include each other in a circle only where lib/README.md says so" {
+	cd "$TOP"
+	diff <(awk '/^<!-- cycles -->/ { f = 1; next } /^```/ { f = f == 1 ? 2 : 0; next } f == 2' lib/README.md) <(cycles)
+}
+
+@test "lib/README.md has every room, with what it may include as here" {
+	cd "$TOP"
+	diff <(sed -nE 's/^\| `([a-z]+)` \|.*/\1/p' lib/README.md | sort) <(rooms | cut -d: -f1 | sort)
+	while IFS=: read -r room may; do
+		line=$(grep "^| \`$room\` |" lib/README.md)
+		for r in $may; do
+			grep -qw "${r##*/}" <<<"${line#*|*|*|}" || echo "lib/README.md: $room may include $r"
+		done
+	done < <(rooms) | none
+}
+
+# `room/file.c` function, other_function: each stands in that file.
+@test "lib/README.md names files and functions that there are" {
+	cd "$TOP"
+	tr '\n' ' ' <lib/README.md | grep -oE '`[a-z]+/[a-z_0-9]+\.[ch]`( +[a-z_0-9]+_[a-z_0-9]+)?' | tr -d '`' | tr -s ' ' >named
+	[ "$(grep -c ' ' named)" -ge 30 ]
+	while read -r file function; do
+		[ "${file%%/*}" = bin ] || file=lib/$file
+		[ -e "$file" ] || { echo "no $file"; continue; }
+		[ -z "$function" ] || grep -q "^$function(" "$file" || echo "$file has no $function"
+	done <named | none
+}
+
+functions() {	# FILE...
+	ctags --languages=C --kinds-C=f -f - "$@" | cut -f1 | sort
+}
+
+@test "no two functions of a program have one name" {
+	need ctags
+	ctags --version | grep -q Universal || skip "needs universal-ctags"
+	cd "$TOP"
+	for c in bin/*.c; do
+		functions lib/*/*.c "$c" | uniq -d
+	done | none
 }
