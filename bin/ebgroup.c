@@ -53,15 +53,15 @@ static struct ebgroup {
 	char **ids;
 	size_t nids; /* 0: they come on standard input */
 	struct id_place where;
-	struct groupadmin_choice leavers;
-	struct conn *b;
-	struct groupfmt show;
-	struct groupadmin hand;
+	struct groupadmin_choice choice;
+	struct conn *conn;
+	struct groupfmt fmt;
+	struct groupadmin admin;
 	int status;
 } eb;
 
 static void
-usage(FILE *to)
+ebgroup_usage(FILE *to)
 {
 	fputs("usage: ebgroup [-hjqvV] [-b dir] [-g group] [-p prefix] [-s service] [-t seconds] "
 	      "[-u url] command ...\n"
@@ -77,31 +77,31 @@ usage(FILE *to)
 }
 
 static void
-worse(int status)
+ebgroup_worse(int status)
 {
 	eb.status = status_worse(eb.status, status);
 }
 
-static void __attribute__((noreturn)) see_usage(void)
+static void __attribute__((noreturn)) ebgroup_see_usage(void)
 {
 	fputs("ebgroup: see ebgroup -h\n", stderr);
 	exit(STATUS_USAGE);
 }
 
-static void __attribute__((noreturn, format(printf, 1, 2))) bad_usage(const char *fmt, ...)
+static void __attribute__((noreturn, format(printf, 1, 2))) ebgroup_bad_usage(const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
 	vwarnx(fmt, ap);
 	va_end(ap);
-	see_usage();
+	ebgroup_see_usage();
 }
 
 /* --- output ------------------------------------------------------------------- */
 
 static int
-on_line(void *arg, const char *text)
+print_group_line(void *arg, const char *text)
 {
 	(void)arg;
 	puts(text);
@@ -109,16 +109,16 @@ on_line(void *arg, const char *text)
 }
 
 static void
-on_say(void *arg, int status, const char *text)
+on_group_warning(void *arg, int status, const char *text)
 {
 	(void)arg;
 	warnx("%s", text);
-	worse(status);
+	ebgroup_worse(status);
 }
 
 /* Whether somebody says yes to it. A line is one answer, however long. */
 static bool
-on_agree(void *arg, const char *question)
+confirm_on_terminal(void *arg, const char *question)
 {
 	int answer, c;
 
@@ -128,20 +128,20 @@ on_agree(void *arg, const char *question)
 		;
 	if (answer == 'y' || answer == 'Y')
 		return true;
-	on_say(NULL, STATUS_SOME, "nothing was done");
+	on_group_warning(NULL, STATUS_SOME, "nothing was done");
 	return false;
 }
 
 /* What was found or done until then is shown, however it ends. */
 static int
-finish(void)
+ebgroup_finish(void)
 {
-	groupfmt_end(&eb.show);
+	groupfmt_end(&eb.fmt);
 	if (fflush(stdout) == EOF || ferror(stdout)) {
 		warn("standard output");
-		worse(STATUS_UNSAFE);
+		ebgroup_worse(STATUS_UNSAFE);
 	}
-	conn_close(eb.b);
+	conn_close(eb.conn);
 	conf_free(&eb.conf);
 	return eb.status;
 }
@@ -154,27 +154,27 @@ connect_to_redis(void)
 	enum conn_why why;
 	struct err err;
 
-	if ((eb.b = conn_open(&eb.conf.url, eb.conf.timeout_ms, &why, &err)) == NULL)
+	if ((eb.conn = conn_open(&eb.conf.url, eb.conf.timeout_ms, &why, &err)) == NULL)
 		errx(err.status, "%s", err.text);
-	eb.hand.conn = eb.b;
+	eb.admin.conn = eb.conn;
 }
 
 /* One that fails does not stop the others, unless the connection is gone. */
 static void
-each_group(char **types, size_t n, int (*fn)(struct group_ref *g, struct err *err))
+for_each_group(char **types, size_t n, int (*fn)(struct group_ref *g, struct err *err))
 {
 	struct group_ref g;
 	struct err err;
 	bool gone = false;
 
-	groupfmt_fit_types(&eb.show, types, n);
+	groupfmt_fit_types(&eb.fmt, types, n);
 	connect_to_redis();
 	for (size_t i = 0; i < n && !gone; i++) {
 		group_ref_init(&g, eb.conf.prefix, eb.conf.service, eb.group, types[i]);
-		if (group_find(&g, eb.b, &err) == -1 || fn(&g, &err) == -1) {
+		if (group_find(&g, eb.conn, &err) == -1 || fn(&g, &err) == -1) {
 			warnx("'%s': %s", types[i], err.text);
-			worse(err.status);
-			gone = conn_why(eb.b) != CONN_OK;
+			ebgroup_worse(err.status);
+			gone = conn_why(eb.conn) != CONN_OK;
 		}
 		group_ref_free(&g);
 	}
@@ -185,7 +185,7 @@ each_group(char **types, size_t n, int (*fn)(struct group_ref *g, struct err *er
 static void
 list_stream(const struct survey *s, const struct survey_stream *st, bool named)
 {
-	size_t shown = groupfmt_groups(&eb.show, s, st, eb.group);
+	size_t shown = groupfmt_groups(&eb.fmt, s, st, eb.group);
 
 	if (st->error != NULL)
 		warnx("'%s': %s", st->type, st->error);
@@ -193,7 +193,7 @@ list_stream(const struct survey *s, const struct survey_stream *st, bool named)
 		warnx("there is no stream '%s': 'ebgroup list' shows the groups of all that there "
 		      "are",
 		    st->key);
-		worse(STATUS_SOME);
+		ebgroup_worse(STATUS_SOME);
 	} else if (named && shown == 0 && !eb.conf.quiet)
 		warnx("'%s' has no %s", st->key, st->ngroups > 0 ? "group of that name" : "groups");
 }
@@ -227,7 +227,7 @@ run_list(char **types, size_t n)
 		warnx("no stream matches '%s'", s.unmatched[i]);
 	if (s.incomplete != NULL)
 		warnx("incomplete: %s", s.incomplete);
-	worse(s.status);
+	ebgroup_worse(s.status);
 	survey_free(&s);
 }
 
@@ -236,20 +236,20 @@ run_list(char **types, size_t n)
 static int
 show_consumers(struct group_ref *g, struct err *err)
 {
-	return groupfmt_consumers(&eb.show, eb.b, g, eb.idle, err);
+	return groupfmt_consumers(&eb.fmt, eb.conn, g, eb.idle, err);
 }
 
 static void
 run_consumers(char **types, size_t n)
 {
-	each_group(types, n, show_consumers);
+	for_each_group(types, n, show_consumers);
 }
 
 static int
 on_pending(void *arg, const struct pending *p)
 {
 	eb.limit--;
-	return groupfmt_pending(&eb.show, arg, p);
+	return groupfmt_pending(&eb.fmt, arg, p);
 }
 
 static int
@@ -260,23 +260,23 @@ show_pending(struct group_ref *g, struct err *err)
 
 	if (eb.limit == 0)
 		return 0;
-	if (groupfmt_read_clock(&eb.show, eb.b, err) == -1)
+	if (groupfmt_read_clock(&eb.fmt, eb.conn, err) == -1)
 		return -1;
-	return pending_scan(eb.b, &ask, on_pending, g, &why, err) == -1 ? -1 : 0;
+	return pending_scan(eb.conn, &ask, on_pending, g, &why, err) == -1 ? -1 : 0;
 }
 
 static void
 run_pending(char **types, size_t n)
 {
-	each_group(types, n, show_pending);
+	for_each_group(types, n, show_pending);
 }
 
 /* --- ack, set-id, destroy, retire, reap ---------------------------------------------------- */
 
 static int
-acknowledge(struct group_ref *g, struct err *err)
+ack_group(struct group_ref *g, struct err *err)
 {
-	return groupadmin_ack(&eb.hand, g, eb.ids, eb.nids, err);
+	return groupadmin_ack(&eb.admin, g, eb.ids, eb.nids, err);
 }
 
 static void
@@ -288,16 +288,17 @@ run_ack(char **args, size_t n)
 	eb.nids = n == 2 && strcmp(args[1], "-") == 0 ? 0 : n - 1;
 	for (size_t i = 0; i < eb.nids; i++)
 		if (id_parse(slice_of(eb.ids[i]), &id) == -1)
-			bad_usage("ack '%s': the ID of an entry expected, as 1764844200123-0; - "
-			          "reads them from standard input",
+			ebgroup_bad_usage(
+			    "ack '%s': the ID of an entry expected, as 1764844200123-0; - "
+			    "reads them from standard input",
 			    eb.ids[i]);
-	each_group(args, 1, acknowledge);
+	for_each_group(args, 1, ack_group);
 }
 
 static int
-set_id(struct group_ref *g, struct err *err)
+set_group_id(struct group_ref *g, struct err *err)
 {
-	return groupadmin_set_id(&eb.hand, g, &eb.where, err);
+	return groupadmin_set_id(&eb.admin, g, &eb.where, err);
 }
 
 static void
@@ -307,49 +308,49 @@ run_set_id(char **args, size_t n)
 
 	(void)n;
 	if (id_parse_place(args[1], clock_now(), "set-id", &eb.where, &err) == -1)
-		bad_usage("%s", err.text);
-	each_group(args, 1, set_id);
+		ebgroup_bad_usage("%s", err.text);
+	for_each_group(args, 1, set_group_id);
 }
 
 static int
-destroy(struct group_ref *g, struct err *err)
+destroy_one_group(struct group_ref *g, struct err *err)
 {
-	return groupadmin_destroy(&eb.hand, g, err);
+	return groupadmin_destroy(&eb.admin, g, err);
 }
 
 static void
 run_destroy(char **types, size_t n)
 {
-	each_group(types, n, destroy);
+	for_each_group(types, n, destroy_one_group);
 }
 
 static int
-retire(struct group_ref *g, struct err *err)
+retire_from_group(struct group_ref *g, struct err *err)
 {
-	return groupadmin_retire(&eb.hand, g, &eb.leavers, err);
+	return groupadmin_retire(&eb.admin, g, &eb.choice, err);
 }
 
 static void
 run_reap(char **types, size_t n)
 {
-	eb.leavers.idle = (eb.given & TAKES_IDLE) != 0 ? eb.idle : REAP_IDLE_MS;
-	each_group(types, n, retire);
+	eb.choice.idle = (eb.given & TAKES_IDLE) != 0 ? eb.idle : REAP_IDLE_MS;
+	for_each_group(types, n, retire_from_group);
 }
 
 static void
 run_retire(char **args, size_t n)
 {
-	eb.leavers.name = args[n - 1];
-	if (strcmp(eb.leavers.name, eb.leavers.to) == 0)
-		bad_usage("retire %s: who gets what it holds? --to names another consumer",
-		    eb.leavers.name);
-	each_group(args, n - 1, retire);
+	eb.choice.name = args[n - 1];
+	if (strcmp(eb.choice.name, eb.choice.to) == 0)
+		ebgroup_bad_usage("retire %s: who gets what it holds? --to names another consumer",
+		    eb.choice.name);
+	for_each_group(args, n - 1, retire_from_group);
 }
 
 /* --- the command line
  * ------------------------------------------------------------------------------ */
 
-static const struct subcommand commands[] = {
+static const struct subcommand subcommand_table[] = {
     {"list", run_list, 0, SIZE_MAX, 0, 0, "event types"},
     {"consumers", run_consumers, 1, SIZE_MAX, 0, TAKES_IDLE, "event types"},
     {"pending", run_pending, 1, SIZE_MAX, 0, TAKES_CONSUMER | TAKES_IDLE | TAKES_LIMIT,
@@ -362,7 +363,7 @@ static const struct subcommand commands[] = {
     {"destroy", run_destroy, 1, SIZE_MAX, 0, TAKES_YES, "event types"},
 };
 
-static const struct subcommand_option own[] = {
+static const struct subcommand_option subcommand_options[] = {
     {TAKES_CONSUMER, "-C"},
     {TAKES_IDLE, "--idle"},
     {TAKES_LIMIT, "--limit"},
@@ -370,12 +371,13 @@ static const struct subcommand_option own[] = {
     {TAKES_YES, "--yes and --dry-run"},
 };
 
-static const struct subcommands verbs = {
-    commands, sizeof(commands) / sizeof(*commands), own, sizeof(own) / sizeof(*own)};
+static const struct subcommands subcommands = {subcommand_table,
+    sizeof(subcommand_table) / sizeof(*subcommand_table), subcommand_options,
+    sizeof(subcommand_options) / sizeof(*subcommand_options)};
 
 /* As conf_option. */
 static int
-take_option(int ch, const char *arg, struct err *err)
+take_ebgroup_option(int ch, const char *arg, struct err *err)
 {
 	int ok = 0;
 
@@ -401,12 +403,12 @@ take_option(int ch, const char *arg, struct err *err)
 		break;
 	case OPT_TO:
 		ok = consumer_check("--to", arg, err);
-		eb.leavers.to = arg;
+		eb.choice.to = arg;
 		eb.given |= TAKES_TO;
 		break;
 	case OPT_DRY_RUN:
 	case OPT_YES:
-		*(ch == OPT_YES ? &eb.yes : &eb.show.dry_run) = true;
+		*(ch == OPT_YES ? &eb.yes : &eb.fmt.dry_run) = true;
 		eb.given |= TAKES_YES;
 		break;
 	default: return 0;
@@ -415,23 +417,23 @@ take_option(int ch, const char *arg, struct err *err)
 }
 
 static void
-read_options(int argc, char **argv)
+read_ebgroup_options(int argc, char **argv)
 {
 	struct err err;
 	int ch, r;
 
 	conf_init(&eb.conf);
-	eb.leavers.to = RETIRED;
+	eb.choice.to = RETIRED;
 	eb.limit = UINT64_MAX;
 	while ((ch = getopt_long(argc, argv, CONF_SHORT "C:g:", options, NULL)) != -1) {
 		if ((r = conf_option(&eb.conf, ch, optarg, &err)) == 0)
-			r = take_option(ch, optarg, &err);
+			r = take_ebgroup_option(ch, optarg, &err);
 		if (r == 0)
-			see_usage();
+			ebgroup_see_usage();
 		if (r == -1 && err.status != STATUS_USAGE)
 			errx(err.status, "%s", err.text);
 		if (r == -1)
-			bad_usage("%s", err.text);
+			ebgroup_bad_usage("%s", err.text);
 	}
 	if (conf_finish(&eb.conf, argc, argv, &err) == -1)
 		errx(err.status, "%s", err.text);
@@ -439,28 +441,29 @@ read_options(int argc, char **argv)
 
 /* Changes are agreed to beforehand, or by somebody who can be asked. */
 static void
-check_consent(const struct subcommand *c)
+check_confirmation(const struct subcommand *c)
 {
-	if ((c->options & TAKES_YES) == 0 || eb.yes || eb.show.dry_run)
+	if ((c->options & TAKES_YES) == 0 || eb.yes || eb.fmt.dry_run)
 		return;
 	if (isatty(STDERR_FILENO))
 		eb.terminal = fopen("/dev/tty", "re");
 	if (eb.terminal == NULL)
-		bad_usage("%s: there is no terminal to ask on: say --yes too, or --dry-run to see "
-		          "what it would do",
+		ebgroup_bad_usage(
+		    "%s: there is no terminal to ask on: say --yes too, or --dry-run to see "
+		    "what it would do",
 		    c->name);
-	eb.hand.confirm = on_agree;
+	eb.admin.confirm = confirm_on_terminal;
 }
 
 static void
-prepare(void)
+prepare_groupadmin(void)
 {
-	eb.show.json = eb.conf.json;
-	eb.show.quiet = eb.conf.quiet;
-	eb.show.emit = on_line;
-	eb.hand.fmt = &eb.show;
-	eb.hand.verbose = !eb.conf.quiet && (eb.conf.verbose || isatty(STDERR_FILENO));
-	eb.hand.warn = on_say;
+	eb.fmt.json = eb.conf.json;
+	eb.fmt.quiet = eb.conf.quiet;
+	eb.fmt.emit = print_group_line;
+	eb.admin.fmt = &eb.fmt;
+	eb.admin.verbose = !eb.conf.quiet && (eb.conf.verbose || isatty(STDERR_FILENO));
+	eb.admin.warn = on_group_warning;
 }
 
 int
@@ -472,24 +475,24 @@ main(int argc, char **argv)
 	size_t n;
 
 	process_init();
-	read_options(argc, argv);
+	read_ebgroup_options(argc, argv);
 	if (eb.conf.help || eb.conf.version) {
 		if (eb.conf.help)
-			usage(stdout);
+			ebgroup_usage(stdout);
 		else
 			puts("ebgroup " EB_VERSION);
-		return finish();
+		return ebgroup_finish();
 	}
 	args = argv + optind + 1;
 	n = (size_t)(argc - optind - 1);
-	if ((c = subcommand_find(&verbs, argv[optind], &err)) == NULL ||
-	    subcommand_check(&verbs, c, eb.given, n, &err) == -1)
-		bad_usage("%s", err.text);
+	if ((c = subcommand_find(&subcommands, argv[optind], &err)) == NULL ||
+	    subcommand_check(&subcommands, c, eb.given, n, &err) == -1)
+		ebgroup_bad_usage("%s", err.text);
 	for (size_t i = 0; i < subcommand_leading_args(c, n); i++)
 		if (optvalue_type(args[i], c->run == run_list ? NULL : "list", &err) == -1)
-			bad_usage("%s", err.text);
-	prepare();
-	check_consent(c);
+			ebgroup_bad_usage("%s", err.text);
+	prepare_groupadmin();
+	check_confirmation(c);
 	c->run(args, n);
-	return finish();
+	return ebgroup_finish();
 }

@@ -44,7 +44,7 @@ static struct ebhealth {
 } eb;
 
 static void
-usage(FILE *to)
+ebhealth_usage(FILE *to)
 {
 	fputs("usage: ebhealth [-hjqvV] [-b dir] [-c name=value,...] [-p prefix] [-s service] [-t "
 	      "seconds] [-u url]\n"
@@ -56,7 +56,7 @@ usage(FILE *to)
 
 /* Nobody reads it: then nobody can know. */
 static int
-write_out(const struct bytes *out, enum severity g)
+write_ebhealth_output(const struct bytes *out, enum severity g)
 {
 	if (io_write_all(STDOUT_FILENO, out->p, out->len) == 0)
 		return (int)g;
@@ -65,7 +65,7 @@ write_out(const struct bytes *out, enum severity g)
 }
 
 static void
-put_json(struct bytes *out, const struct problems *v, const struct snapshot *p)
+add_health_json(struct bytes *out, const struct problems *v, const struct snapshot *p)
 {
 	char now[CLOCK_SIZE];
 
@@ -82,7 +82,7 @@ put_json(struct bytes *out, const struct problems *v, const struct snapshot *p)
 
 /* p: NULL when there was nothing to look at. */
 static int
-say(const struct problems *v, const struct snapshot *p)
+report_problems(const struct problems *v, const struct snapshot *p)
 {
 	struct bytes out = {0}, fine = {0};
 	int status;
@@ -90,12 +90,12 @@ say(const struct problems *v, const struct snapshot *p)
 	if (p != NULL)
 		check_ok_text(&fine, p);
 	if (eb.conf.json)
-		put_json(&out, v, p);
+		add_health_json(&out, v, p);
 	else if (!eb.conf.quiet) {
 		problems_line(&out, v, bytes_str(&fine));
 		bytes_addc(&out, '\n');
 	}
-	status = write_out(&out, problems_worst(v));
+	status = write_ebhealth_output(&out, problems_worst(v));
 	bytes_free(&fine);
 	bytes_free(&out);
 	return status;
@@ -103,7 +103,7 @@ say(const struct problems *v, const struct snapshot *p)
 
 /* Also for usage: monitoring shows what is on stdout. */
 static void __attribute__((noreturn, format(printf, 2, 3)))
-unknown(bool show_usage, const char *fmt, ...)
+exit_unknown(bool with_usage, const char *fmt, ...)
 {
 	struct problems v = {0};
 	char text[1024];
@@ -113,16 +113,16 @@ unknown(bool show_usage, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	warnx("%s", text);
-	if (show_usage)
-		usage(stderr);
+	if (with_usage)
+		ebhealth_usage(stderr);
 	problems_add(&v, SEVERITY_UNKNOWN, "configuration", "%s", text);
-	say(&v, NULL);
+	report_problems(&v, NULL);
 	problems_free(&v);
 	exit(SEVERITY_UNKNOWN);
 }
 
 static void
-tell_limits(void)
+print_limits(void)
 {
 	struct bytes b = {0};
 
@@ -151,7 +151,7 @@ tell_limits(void)
 /* --- looking ------------------------------------------------------------------------- */
 
 static enum severity
-look(struct snapshot *p, struct problems *v, int64_t timeout_ms)
+take_and_check(struct snapshot *p, struct problems *v, int64_t timeout_ms)
 {
 	const struct survey_options ask = {.types = eb.types,
 	    .n = eb.ntypes,
@@ -164,14 +164,14 @@ look(struct snapshot *p, struct problems *v, int64_t timeout_ms)
 }
 
 static void
-forget(struct snapshot *p, struct problems *v)
+free_check(struct snapshot *p, struct problems *v)
 {
 	problems_free(v);
 	snapshot_free(p);
 }
 
 static void
-tell_look(const struct problems *v)
+print_check(const struct problems *v)
 {
 	struct bytes b = {0};
 
@@ -184,20 +184,20 @@ tell_look(const struct problems *v)
 
 /* Until it is OK or the time is up: then it is CRITICAL, whatever the last look gave. */
 static void
-look_until(struct snapshot *p, struct problems *v)
+check_until_ok(struct snapshot *p, struct problems *v)
 {
 	int64_t end = clock_mono() + eb.wait_ms, left = eb.wait_ms, pause = PAUSE_MIN;
 
 	for (;;) {
 		int64_t most = left > LEAST_MS ? left : LEAST_MS;
 
-		if (look(p, v, most < eb.conf.timeout_ms ? most : eb.conf.timeout_ms) ==
+		if (take_and_check(p, v, most < eb.conf.timeout_ms ? most : eb.conf.timeout_ms) ==
 		    SEVERITY_OK)
 			return;
 		if ((left = end - clock_mono()) <= 0)
 			break;
-		tell_look(v);
-		forget(p, v);
+		print_check(v);
+		free_check(p, v);
 		if (pause > left)
 			pause = left;
 		usleep((useconds_t)pause * 1000);
@@ -216,7 +216,7 @@ take_min_free(const char *arg)
 	struct threshold *l = &eb.limits[THRESHOLD_FREE];
 
 	if (num_parse_size(arg, &l->crit) == -1)
-		unknown(true, "--min-free %s: a size expected: 4096, 64K, 8M, 1G", arg);
+		exit_unknown(true, "--min-free %s: a size expected: 4096, 64K, 8M, 1G", arg);
 	l->has_crit = l->given = true;
 }
 
@@ -224,39 +224,39 @@ static void
 take_wait(const char *arg)
 {
 	if (num_parse_ms(arg, &eb.wait_ms) == -1 || eb.wait_ms > INT32_MAX)
-		unknown(true, "--wait %s: seconds expected", arg);
+		exit_unknown(true, "--wait %s: seconds expected", arg);
 }
 
 static void
-take_limits(int ch, const char *arg)
+take_threshold(int ch, const char *arg)
 {
 	struct err err;
 
 	if (threshold_parse(eb.limits, ch == 'c', arg, &err) == -1)
-		unknown(true, "%s", err.text);
+		exit_unknown(true, "%s", err.text);
 }
 
 static void
-take_option(int ch, const char *arg)
+take_ebhealth_option(int ch, const char *arg)
 {
 	struct err err;
 	int r = conf_option(&eb.conf, ch, arg, &err);
 
 	if (r == -1)
-		unknown(true, "%s", err.text);
+		exit_unknown(true, "%s", err.text);
 	if (r == 1)
 		return;
 	switch (ch) {
 	case 'c':
-	case 'w': take_limits(ch, arg); break;
+	case 'w': take_threshold(ch, arg); break;
 	case OPT_MIN_FREE: take_min_free(arg); break;
 	case OPT_WAIT: take_wait(arg); break;
-	default: unknown(true, "usage");
+	default: exit_unknown(true, "usage");
 	}
 }
 
 static void
-read_options(int argc, char **argv)
+read_ebhealth_options(int argc, char **argv)
 {
 	struct err err;
 	int ch;
@@ -265,26 +265,26 @@ read_options(int argc, char **argv)
 	threshold_defaults(eb.limits);
 	eb.wait_ms = -1;
 	while ((ch = getopt_long(argc, argv, CONF_SHORT "c:w:", options, NULL)) != -1)
-		take_option(ch, optarg);
+		take_ebhealth_option(ch, optarg);
 	if (conf_finish(&eb.conf, argc, argv, &err) == -1)
-		unknown(false, "%s", err.text);
+		exit_unknown(false, "%s", err.text);
 	eb.types = argv + optind;
 	eb.ntypes = (size_t)(argc - optind);
 }
 
 static void
-check_arguments(void)
+check_ebhealth_arguments(void)
 {
 	struct err err;
 
 	for (char **t = eb.types; *t != NULL; t++)
 		if (!names_is_pattern(*t) && !names_legal(*t, strlen(*t)))
-			unknown(true,
+			exit_unknown(true,
 			    "'%s': an event type is " NAMES_LEGAL "; "
 			    "a pattern has * ? or [",
 			    *t);
 	if (conf_buffer(&eb.conf, &err) == NULL)
-		unknown(false, "%s", err.text);
+		exit_unknown(false, "%s", err.text);
 }
 
 int
@@ -295,23 +295,23 @@ main(int argc, char **argv)
 	int status;
 
 	process_init();
-	read_options(argc, argv);
+	read_ebhealth_options(argc, argv);
 	if (eb.conf.help || eb.conf.version) {
 		if (eb.conf.help)
-			usage(stdout);
+			ebhealth_usage(stdout);
 		else
 			puts("ebhealth " EB_VERSION);
 		return fflush(stdout) == EOF ? SEVERITY_UNKNOWN : SEVERITY_OK;
 	}
-	check_arguments();
+	check_ebhealth_arguments();
 	if (eb.conf.verbose)
-		tell_limits();
+		print_limits();
 	if (eb.wait_ms >= 0)
-		look_until(&p, &v);
+		check_until_ok(&p, &v);
 	else
-		look(&p, &v, eb.conf.timeout_ms);
-	status = say(&v, &p);
-	forget(&p, &v);
+		take_and_check(&p, &v, eb.conf.timeout_ms);
+	status = report_problems(&v, &p);
+	free_check(&p, &v);
 	conf_free(&eb.conf);
 	return status;
 }

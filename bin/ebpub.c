@@ -79,7 +79,7 @@ static struct ebpub {
 static volatile sig_atomic_t stopped;
 
 static void
-usage(FILE *to)
+ebpub_usage(FILE *to)
 {
 	fputs("usage: ebpub [-hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] "
 	      "[--option ...] type payload\n"
@@ -91,13 +91,13 @@ usage(FILE *to)
 }
 
 static void
-worse(int status)
+ebpub_worse(int status)
 {
 	eb.status = status_worse(eb.status, status);
 }
 
 static void
-on_signal(int sig)
+on_ebpub_signal(int sig)
 {
 	stopped = sig;
 }
@@ -132,7 +132,7 @@ on_answer(void *arg, unsigned long long n, enum publish_answer what, const char 
 }
 
 static void
-on_say(void *arg, bool important, const char *text)
+on_publish_message(void *arg, bool important, const char *text)
 {
 	(void)arg;
 	if (important || eb.conf.verbose)
@@ -145,7 +145,7 @@ flush_answers(void)
 	if (!eb.stdout_failed && (fflush(stdout) == EOF || ferror(stdout))) {
 		warn("standard output; events are published all the same");
 		eb.stdout_failed = true;
-		worse(STATUS_SOME);
+		ebpub_worse(STATUS_SOME);
 	}
 }
 
@@ -153,20 +153,20 @@ flush_answers(void)
 
 /* what: where it came from; n: which of them, 0 when there is only one. */
 static void
-refuse(struct publish *p, const char *what, unsigned long long n, const char *why)
+refuse_input(struct publish *p, const char *what, unsigned long long n, const char *why)
 {
 	char number[24] = "";
 
 	if (n)
 		snprintf(number, sizeof(number), " %llu", n);
 	warnx("%s%s: %s: refused", what, number, why);
-	worse(STATUS_DATA);
+	ebpub_worse(STATUS_DATA);
 	publish_refused_line(p);
 }
 
 /* Fills in what the input did not say. */
 static void
-complete(struct event *e, char event_id[UUID_SIZE], char correlation_id[UUID_SIZE],
+fill_in_defaults(struct event *e, char event_id[UUID_SIZE], char correlation_id[UUID_SIZE],
     char timestamp[CLOCK_SIZE])
 {
 	if (!e->trace_id.n && eb.trace_id != NULL)
@@ -201,15 +201,15 @@ publish_payload(struct publish *p, const char *what, unsigned long long at, cons
 	if (n > eb.max_payload) {
 		snprintf(why, sizeof(why), "longer than --max-payload %llu bytes",
 		    (unsigned long long)eb.max_payload);
-		refuse(p, what, at, why);
+		refuse_input(p, what, at, why);
 		return;
 	}
 	if (json_check(s, n, &fault) == -1) {
 		snprintf(why, sizeof(why), "not JSON at byte %zu: %s", fault.at + 1, fault.why);
-		refuse(p, what, at, why);
+		refuse_input(p, what, at, why);
 		return;
 	}
-	complete(&e, event_id, correlation_id, timestamp);
+	fill_in_defaults(&e, event_id, correlation_id, timestamp);
 	publish_event(p, &e);
 }
 
@@ -223,18 +223,18 @@ publish_object(struct publish *p, const char *what, unsigned long long at, const
 	bool is_json;
 
 	if (event_parse_json(s, n, &e, &is_json, &text, &err) == -1) {
-		refuse(p, what, at, err.text);
+		refuse_input(p, what, at, err.text);
 		return;
 	}
 	if (!names_legal(e.type.p, e.type.n)) {
-		refuse(p, what, at, "event_type is not " NAMES_LEGAL);
+		refuse_input(p, what, at, "event_type is not " NAMES_LEGAL);
 		return;
 	}
 	if (e.payload.n > eb.max_payload) {
-		refuse(p, what, at, "payload longer than --max-payload");
+		refuse_input(p, what, at, "payload longer than --max-payload");
 		return;
 	}
-	complete(&e, event_id, correlation_id, timestamp);
+	fill_in_defaults(&e, event_id, correlation_id, timestamp);
 	publish_event(p, &e);
 }
 
@@ -247,7 +247,7 @@ is_blank(struct slice s)
 }
 
 static void
-take_lines(struct publish *p, struct lines *l)
+publish_lines(struct publish *p, struct lines *l)
 {
 	struct slice s;
 	enum lines_got got;
@@ -256,7 +256,7 @@ take_lines(struct publish *p, struct lines *l)
 	publish_begin_batch(p);
 	while (!stopped && (got = lines_next(l, &s)) != LINES_NONE) {
 		if (got == LINES_LONG)
-			refuse(p, what, lines_number(l), "longer than --max-payload");
+			refuse_input(p, what, lines_number(l), "longer than --max-payload");
 		else if (is_blank(s))
 			continue;
 		else if (eb.from_json)
@@ -292,10 +292,10 @@ publish_stream(struct publish *p)
 		if (wait_for_work(p)) {
 			if (lines_fill(l) == -1 && errno != EAGAIN && errno != EINTR) {
 				warn("standard input");
-				worse(STATUS_UNSAFE);
+				ebpub_worse(STATUS_UNSAFE);
 				break;
 			}
-			take_lines(p, l);
+			publish_lines(p, l);
 		} else
 			publish_work(p);
 	}
@@ -322,7 +322,7 @@ publish_all_of_stdin(struct publish *p)
 	}
 	if (n == -1) {
 		warn("standard input");
-		worse(STATUS_UNSAFE);
+		ebpub_worse(STATUS_UNSAFE);
 	} else if (!stopped)
 		publish_payload(p, "standard input", 0, b.p, b.len);
 	bytes_free(&b);
@@ -330,22 +330,22 @@ publish_all_of_stdin(struct publish *p)
 
 /* --- the command line ---------------------------------------------------------------------- */
 
-static void __attribute__((noreturn, format(printf, 1, 2))) bad_usage(const char *fmt, ...)
+static void __attribute__((noreturn, format(printf, 1, 2))) ebpub_bad_usage(const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
 	vwarnx(fmt, ap);
 	va_end(ap);
-	usage(stderr);
+	ebpub_usage(stderr);
 	exit(STATUS_USAGE);
 }
 
 /* A shared option's value: wrong as such (64), or right and not possible (78). */
-static void __attribute__((noreturn)) bad_option(const struct err *err)
+static void __attribute__((noreturn)) ebpub_bad_option(const struct err *err)
 {
 	if (err->status == STATUS_USAGE)
-		bad_usage("%s", err->text);
+		ebpub_bad_usage("%s", err->text);
 	errx(err->status, "%s", err->text);
 }
 
@@ -353,7 +353,7 @@ static void
 take_size(const char *name, const char *arg, uint64_t *to)
 {
 	if (num_parse_size(arg, to) == -1)
-		bad_usage("--%s %s: a size expected: 4096, 64K, 8M, 1G", name, arg);
+		ebpub_bad_usage("--%s %s: a size expected: 4096, 64K, 8M, 1G", name, arg);
 }
 
 static void
@@ -361,7 +361,7 @@ take_size_above_0(const char *name, const char *arg, uint64_t most, uint64_t *to
 {
 	take_size(name, arg, to);
 	if (*to == 0 || *to > most)
-		bad_usage(
+		ebpub_bad_usage(
 		    "--%s %s: from 1 to %lluM expected", name, arg, (unsigned long long)most >> 20);
 }
 
@@ -369,7 +369,7 @@ static void
 take_text(const char *name, const char *arg, const char **to)
 {
 	if (!json_is_utf8(arg, strlen(arg)))
-		bad_usage("--%s: not UTF-8", name);
+		ebpub_bad_usage("--%s: not UTF-8", name);
 	*to = arg;
 }
 
@@ -379,7 +379,7 @@ take_timestamp(const char *arg)
 	int64_t us;
 
 	if (clock_parse_rfc3339(arg, strlen(arg), &us) == -1)
-		bad_usage(
+		ebpub_bad_usage(
 		    "--timestamp %s: a time as in RFC 3339 expected: 2025-12-04T10:30:00Z", arg);
 	clock_format(us, eb.timestamp);
 }
@@ -388,7 +388,7 @@ static void
 take_event_id(const char *arg)
 {
 	if (!event_id_legal(slice_of(arg)))
-		bad_usage("--event-id '%s': 1 to 200 printable characters expected", arg);
+		ebpub_bad_usage("--event-id '%s': 1 to 200 printable characters expected", arg);
 	eb.event_id = arg;
 }
 
@@ -398,12 +398,12 @@ take_maxlen(const char *arg)
 	uint64_t n;
 
 	if (num_parse_u64(arg, &n) == -1 || n > INT64_MAX)
-		bad_usage("--maxlen %s: a number of entries expected, 0 for no limit", arg);
+		ebpub_bad_usage("--maxlen %s: a number of entries expected, 0 for no limit", arg);
 	eb.publish.maxlen = (int64_t)n;
 }
 
 static int
-take_option(int ch, const char *arg)
+take_ebpub_option(int ch, const char *arg)
 {
 	switch (ch) {
 	case '0': eb.null = true; return 0;
@@ -430,7 +430,7 @@ take_option(int ch, const char *arg)
 }
 
 static void
-read_options(int argc, char **argv)
+read_ebpub_options(int argc, char **argv)
 {
 	struct err err;
 	int ch, r;
@@ -442,13 +442,13 @@ read_options(int argc, char **argv)
 	while ((ch = getopt_long(argc, argv, CONF_SHORT "0J", options, NULL)) != -1) {
 		r = conf_option(&eb.conf, ch, optarg, &err);
 		if (r == -1)
-			bad_option(&err);
-		if (r == 0 && take_option(ch, optarg) == -1) {
+			ebpub_bad_option(&err);
+		if (r == 0 && take_ebpub_option(ch, optarg) == -1) {
 			if (optopt >= '1' && optopt <= '9')
 				warnx("a payload that begins with '-' stands behind --: ebpub TYPE "
 				      "-- -%c",
 				    optopt);
-			usage(stderr);
+			ebpub_usage(stderr);
 			exit(STATUS_USAGE);
 		}
 	}
@@ -457,34 +457,36 @@ read_options(int argc, char **argv)
 	eb.publish.conf = &eb.conf;
 	eb.publish.limits.lock_ms = eb.conf.timeout_ms;
 	eb.publish.answer = on_answer;
-	eb.publish.say = on_say;
+	eb.publish.say = on_publish_message;
 }
 
 static void
-check_arguments(int argc, char **argv)
+check_ebpub_arguments(int argc, char **argv)
 {
 	if (eb.from_json) {
 		if (argc > 0)
-			bad_usage("'%s': -J takes the type from each object, not as an argument",
+			ebpub_bad_usage(
+			    "'%s': -J takes the type from each object, not as an argument",
 			    argv[0]);
 		return;
 	}
 	if (argc == 0)
-		bad_usage("which event type? (or -J)");
+		ebpub_bad_usage("which event type? (or -J)");
 	if (argc > 2)
-		bad_usage("'%s': one payload expected; quote it for the shell", argv[2]);
+		ebpub_bad_usage("'%s': one payload expected; quote it for the shell", argv[2]);
 	if (names_is_pattern(argv[0]))
-		bad_usage("'%s': a pattern names no stream to publish to; patterns work with ebsub "
-		          "--peek, ebstat and "
-		          "ebhealth",
+		ebpub_bad_usage(
+		    "'%s': a pattern names no stream to publish to; patterns work with ebsub "
+		    "--peek, ebstat and "
+		    "ebhealth",
 		    argv[0]);
 	if (!names_legal(argv[0], strlen(argv[0])))
-		bad_usage("'%s': an event type is " NAMES_LEGAL, argv[0]);
+		ebpub_bad_usage("'%s': an event type is " NAMES_LEGAL, argv[0]);
 	eb.type = argv[0];
 }
 
 static void
-run(struct publish *p, int argc, char **argv)
+publish_input(struct publish *p, int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], "-") != 0) {
 		publish_begin_batch(p);
@@ -503,29 +505,29 @@ main(int argc, char **argv)
 	struct err err;
 
 	process_init();
-	read_options(argc, argv);
+	read_ebpub_options(argc, argv);
 	if (eb.conf.help) {
-		usage(stdout);
+		ebpub_usage(stdout);
 		return fflush(stdout) == EOF ? STATUS_UNSAFE : STATUS_OK;
 	}
 	if (eb.conf.version) {
 		puts("ebpub " EB_VERSION);
 		return fflush(stdout) == EOF ? STATUS_UNSAFE : STATUS_OK;
 	}
-	check_arguments(argc - optind, argv + optind);
-	process_on_signal(SIGTERM, on_signal);
-	process_on_signal(SIGINT, on_signal);
-	process_on_signal(SIGHUP, on_signal);
+	check_ebpub_arguments(argc - optind, argv + optind);
+	process_on_signal(SIGTERM, on_ebpub_signal);
+	process_on_signal(SIGINT, on_ebpub_signal);
+	process_on_signal(SIGHUP, on_ebpub_signal);
 	if ((p = publish_open(&eb.publish, &err)) == NULL)
 		errx(err.status, "%s", err.text);
-	run(p, argc - optind, argv + optind);
-	worse(publish_finish(p));
+	publish_input(p, argc - optind, argv + optind);
+	ebpub_worse(publish_finish(p));
 	publish_close(p);
 	flush_answers();
 	if (eb.exit_buffered && eb.buffered)
-		worse(STATUS_AGAIN);
+		ebpub_worse(STATUS_AGAIN);
 	if (stopped)
-		worse(128 + stopped);
+		ebpub_worse(128 + stopped);
 	conf_free(&eb.conf);
 	return eb.status;
 }

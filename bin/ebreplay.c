@@ -89,14 +89,14 @@ static struct ebreplay {
 	struct drain_options drain;
 	struct append_limits limits;
 	struct requeue_names names;
-	struct redrive_options dead;
+	struct redrive_options redrive;
 	/* NULL: the buffer is drained, or dead letters are re-driven */
 	const struct action *action;
-	bool redrives, since; /* --dead, --since */
-	bool yes, loud;       /* loud: somebody looks, -v or a terminal, and no -q */
+	bool dead, since;  /* --dead, --since */
+	bool yes, verbose; /* loud: somebody looks, -v or a terminal, and no -q */
 	int64_t wait_ms;
 	char target[1024];
-	struct drain_result sum;
+	struct drain_result result;
 	uint64_t total; /* at the start, for the progress line */
 	int64_t started, shown;
 	int status;
@@ -107,7 +107,7 @@ static struct ebreplay {
 static volatile sig_atomic_t stopped;
 
 static void
-usage(FILE *to)
+ebreplay_usage(FILE *to)
 {
 	fputs("usage: ebreplay [-hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] "
 	      "[--force] [--limit n]\n"
@@ -126,58 +126,58 @@ usage(FILE *to)
 }
 
 static void
-worse(int status)
+ebreplay_worse(int status)
 {
 	eb.status = status_worse(eb.status, status);
 }
 
 static void
-on_signal(int sig)
+on_ebreplay_signal(int sig)
 {
 	stopped = sig;
 }
 
-static void __attribute__((noreturn, format(printf, 1, 2))) bad_usage(const char *fmt, ...)
+static void __attribute__((noreturn, format(printf, 1, 2))) ebreplay_bad_usage(const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
 	vwarnx(fmt, ap);
 	va_end(ap);
-	usage(stderr);
+	ebreplay_usage(stderr);
 	exit(STATUS_USAGE);
 }
 
 /* A shared option's value: wrong as such (64), or right and not possible (78). */
-static void __attribute__((noreturn)) bad_option(const struct err *err)
+static void __attribute__((noreturn)) ebreplay_bad_option(const struct err *err)
 {
 	if (err->status == STATUS_USAGE)
-		bad_usage("%s", err->text);
+		ebreplay_bad_usage("%s", err->text);
 	errx(err->status, "%s", err->text);
 }
 
 /* --- words while it runs -------------------------------------------------------------- */
 
 static void
-clear_line(void)
+clear_progress(void)
 {
 	if (eb.shown)
 		fputs("\r\033[K", stderr);
 }
 
 static void
-on_say(void *arg, const char *text)
+on_replay_message(void *arg, const char *text)
 {
 	(void)arg;
 	if (eb.conf.quiet)
 		return;
-	clear_line();
+	clear_progress();
 	warnx("%s", text);
 }
 
 /* One line on a terminal, at most ten times a second. */
 static void
-on_tick(void *arg, uint64_t delivered)
+show_progress(void *arg, uint64_t delivered)
 {
 	int64_t now = clock_mono(), ms = now - eb.started;
 	struct bytes out = {0};
@@ -185,9 +185,9 @@ on_tick(void *arg, uint64_t delivered)
 	(void)arg;
 	if (now - eb.shown < 100 || ms <= 0)
 		return;
-	clear_line();
+	clear_progress();
 	eb.shown = now;
-	drainfmt_progress(&out, eb.sum.replayed + eb.sum.found + delivered, eb.total, ms);
+	drainfmt_progress(&out, eb.result.replayed + eb.result.found + delivered, eb.total, ms);
 	fputs(bytes_str(&out), stderr);
 	bytes_free(&out);
 }
@@ -196,31 +196,31 @@ on_tick(void *arg, uint64_t delivered)
 
 /* How it went: for programs, or where somebody looks. The report is used up. */
 static void
-report(struct bytes *out)
+print_report(struct bytes *out)
 {
-	clear_line();
+	clear_progress();
 	if (eb.conf.json)
 		puts(bytes_str(out));
-	else if (eb.loud)
+	else if (eb.verbose)
 		warnx("%s", bytes_str(out));
 	bytes_free(out);
 }
 
 static void
-report_drain(void)
+print_drain_report(void)
 {
 	struct bytes out = {0};
 
 	if (eb.conf.json)
-		drainfmt_json(&out, &eb.sum, eb.status);
+		drainfmt_json(&out, &eb.result, eb.status);
 	else
-		drainfmt_text(&out, &eb.sum, clock_mono() - eb.started);
-	report(&out);
+		drainfmt_text(&out, &eb.result, clock_mono() - eb.started);
+	print_report(&out);
 }
 
 /* buf: NULL when there is no directory. */
 static void
-drain(struct buffer *buf)
+drain_buffer(struct buffer *buf)
 {
 	struct backlog b;
 	struct err err;
@@ -234,19 +234,19 @@ drain(struct buffer *buf)
 		if (isatty(STDERR_FILENO) && !eb.conf.quiet && backlog_read(buf, &b, &err) == 0) {
 			eb.total = b.events;
 			backlog_free(&b);
-			eb.drain.progress = on_tick;
+			eb.drain.progress = show_progress;
 		}
-		worse(retry_drain(buf, &eb.drain, &eb.sum, eb.wait_ms, eb.loud));
-		if (stopped && eb.sum.left)
-			worse(128 + stopped);
+		ebreplay_worse(retry_drain(buf, &eb.drain, &eb.result, eb.wait_ms, eb.verbose));
+		if (stopped && eb.result.left)
+			ebreplay_worse(128 + stopped);
 	}
-	report_drain();
+	print_drain_report();
 }
 
 /* --- looking -------------------------------------------------------------------------------- */
 
 static int
-print_line(void *arg, const char *text)
+print_record(void *arg, const char *text)
 {
 	(void)arg;
 	puts(text);
@@ -255,7 +255,7 @@ print_line(void *arg, const char *text)
 
 /* buf: NULL when there is no directory. */
 static void
-look(struct buffer *buf)
+inspect_buffer(struct buffer *buf)
 {
 	enum bufferfmt_view what = (enum bufferfmt_view)eb.action->what;
 	struct bufferfmt l = {.json = eb.conf.json,
@@ -263,14 +263,14 @@ look(struct buffer *buf)
 	    .limit = what == BUFFERFMT_UNDELIVERED ? eb.drain.limit : 0,
 	    .target = eb.target,
 	    .names = eb.names,
-	    .emit = print_line};
+	    .emit = print_record};
 	struct err err;
 
 	if (buf == NULL)
 		bufferfmt_show_empty(&l, what, eb.conf.buffer);
 	else if (bufferfmt_show(&l, what, buf, &err) == -1)
 		errx(err.status, "%s", err.text);
-	worse(l.status);
+	ebreplay_worse(l.status);
 	bufferfmt_free(&l);
 }
 
@@ -278,7 +278,7 @@ look(struct buffer *buf)
  */
 
 static void
-change(struct buffer *buf)
+change_buffer(struct buffer *buf)
 {
 	const struct maintain u = {.target = eb.target, .limits = &eb.limits, .names = eb.names};
 	struct bytes told = {0};
@@ -286,13 +286,13 @@ change(struct buffer *buf)
 	struct err err;
 	int ok = maintain_run(&u, (enum maintain_op)eb.action->what, buf, &told, &kept, &err);
 
-	if (told.len > 0 && eb.loud)
+	if (told.len > 0 && eb.verbose)
 		warnx("%s", bytes_str(&told));
 	bytes_free(&told);
 	if (kept > 0) {
 		warnx("%llu lines are no events and stay in '%s/quarantine'",
 		    (unsigned long long)kept, buffer_dir(buf));
-		worse(STATUS_SOME);
+		ebreplay_worse(STATUS_SOME);
 	}
 	if (ok == -1)
 		errx(err.status, "%s", err.text);
@@ -303,7 +303,7 @@ change(struct buffer *buf)
 
 /* l NULL: the names of the columns. */
 static int
-print_letter(void *arg, const struct redrive_preview *l)
+print_dead_letter(void *arg, const struct redrive_preview *l)
 {
 	struct bytes text = {0};
 	int r;
@@ -316,20 +316,20 @@ print_letter(void *arg, const struct redrive_preview *l)
 		drainfmt_redrive_line_json(&text, l);
 	else
 		drainfmt_redrive_line_text(&text, l);
-	r = print_line(arg, bytes_str(&text));
+	r = print_record(arg, bytes_str(&text));
 	bytes_free(&text);
 	return r;
 }
 
 static void
-on_redriven(void *arg, uint64_t moved, uint64_t of)
+show_redrive_progress(void *arg, uint64_t moved, uint64_t of)
 {
 	eb.total = of;
-	on_tick(arg, moved);
+	show_progress(arg, moved);
 }
 
 static void
-report_dead(const struct redrive_result *r)
+print_redrive_report(const struct redrive_result *r)
 {
 	struct bytes out = {0};
 
@@ -337,13 +337,13 @@ report_dead(const struct redrive_result *r)
 		drainfmt_redrive_json(&out, r, eb.status);
 	else
 		drainfmt_redrive_text(&out, r, clock_mono() - eb.started);
-	report(&out);
+	print_report(&out);
 }
 
 static void
-redrive(void)
+redrive_dead_letters(void)
 {
-	struct redrive_options *o = &eb.dead;
+	struct redrive_options *o = &eb.redrive;
 	struct redrive_result r;
 
 	o->conf = &eb.conf;
@@ -352,17 +352,17 @@ redrive(void)
 	o->limit = eb.drain.limit;
 	o->rate = eb.drain.rate;
 	o->stop = &stopped;
-	o->say = on_say;
+	o->say = on_replay_message;
 	if (eb.action != NULL)
-		o->dry = print_letter;
+		o->dry = print_dead_letter;
 	else if (isatty(STDERR_FILENO) && !eb.conf.quiet)
-		o->progress = on_redriven;
+		o->progress = show_redrive_progress;
 	redrive_run(o, &r);
-	worse(r.status);
+	ebreplay_worse(r.status);
 	if (stopped && r.left)
-		worse(128 + stopped);
+		ebreplay_worse(128 + stopped);
 	if (o->dry == NULL)
-		report_dead(&r);
+		print_redrive_report(&r);
 	redrive_free(o);
 }
 
@@ -389,7 +389,7 @@ set_action(int option, const char *word, struct err *err)
 
 /* As conf_option. */
 static int
-take_option(int ch, const char *arg, struct err *err)
+take_ebreplay_option(int ch, const char *arg, struct err *err)
 {
 	int ok = 0;
 
@@ -401,11 +401,11 @@ take_option(int ch, const char *arg, struct err *err)
 	case OPT_RETARGET:
 	case OPT_DISCARD:
 	case OPT_QUARANTINE: ok = set_action(ch, arg, err); break;
-	case OPT_DEAD: eb.redrives = true; break;
-	case OPT_MATCH: ok = redrive_add_match(&eb.dead, arg, err); break;
+	case OPT_DEAD: eb.dead = true; break;
+	case OPT_MATCH: ok = redrive_add_match(&eb.redrive, arg, err); break;
 	case OPT_SINCE:
 		eb.since = true;
-		ok = redrive_set_since(&eb.dead, arg, err);
+		ok = redrive_set_since(&eb.redrive, arg, err);
 		break;
 	case OPT_YES: eb.yes = true; break;
 	case OPT_FORCE: eb.drain.force = true; break;
@@ -427,7 +427,7 @@ take_option(int ch, const char *arg, struct err *err)
 }
 
 static void
-read_options(int argc, char **argv)
+read_ebreplay_options(int argc, char **argv)
 {
 	struct err err;
 	int ch, r;
@@ -436,11 +436,11 @@ read_options(int argc, char **argv)
 	eb.drain.maxlen = -1;
 	while ((ch = getopt_long(argc, argv, CONF_SHORT, options, NULL)) != -1) {
 		if ((r = conf_option(&eb.conf, ch, optarg, &err)) == 0)
-			r = take_option(ch, optarg, &err);
+			r = take_ebreplay_option(ch, optarg, &err);
 		if (r == -1)
-			bad_option(&err);
+			ebreplay_bad_option(&err);
 		if (r == 0) {
-			usage(stderr);
+			ebreplay_usage(stderr);
 			exit(STATUS_USAGE);
 		}
 	}
@@ -449,29 +449,30 @@ read_options(int argc, char **argv)
 }
 
 static void
-check_arguments(char **args, size_t n)
+check_ebreplay_arguments(char **args, size_t n)
 {
 	struct err err;
 
-	if (!eb.redrives && (eb.since || eb.dead.matches))
-		bad_usage("--match and --since go with --dead");
-	if (!eb.redrives && n > 0 && (eb.action == NULL || eb.action->option != OPT_QUARANTINE))
-		bad_usage("'%s': no arguments expected; the whole buffer is replayed", *args);
-	if (!eb.redrives)
+	if (!eb.dead && (eb.since || eb.redrive.matches))
+		ebreplay_bad_usage("--match and --since go with --dead");
+	if (!eb.dead && n > 0 && (eb.action == NULL || eb.action->option != OPT_QUARANTINE))
+		ebreplay_bad_usage(
+		    "'%s': no arguments expected; the whole buffer is replayed", *args);
+	if (!eb.dead)
 		return;
 	if (eb.action != NULL && eb.action->option != OPT_DRY_RUN)
-		bad_usage(
+		ebreplay_bad_usage(
 		    "--dead re-drives dead letters: of the others only --dry-run goes with it");
 	if (eb.wait_ms || eb.yes)
-		bad_usage("--wait and --yes do not go with --dead");
-	if (redrive_set_types(&eb.dead, args, n, &err) == -1)
-		bad_usage("%s", err.text);
+		ebreplay_bad_usage("--wait and --yes do not go with --dead");
+	if (redrive_set_types(&eb.redrive, args, n, &err) == -1)
+		ebreplay_bad_usage("%s", err.text);
 }
 
 static void
-prepare(void)
+prepare_replay(void)
 {
-	eb.loud = !eb.conf.quiet && (eb.conf.verbose || isatty(STDERR_FILENO));
+	eb.verbose = !eb.conf.quiet && (eb.conf.verbose || isatty(STDERR_FILENO));
 	snprintf(eb.target, sizeof(eb.target), "%s %s", eb.conf.address, eb.conf.prefix);
 	eb.limits = (struct append_limits){
 	    .segment_max = APPEND_SEGMENT_MAX, .lock_ms = eb.conf.timeout_ms};
@@ -480,24 +481,24 @@ prepare(void)
 	eb.drain.limits = &eb.limits;
 	eb.drain.all = true;
 	eb.drain.stop = &stopped;
-	eb.drain.say = on_say;
+	eb.drain.say = on_replay_message;
 	eb.started = clock_mono();
 	if (eb.action != NULL && eb.action->needs_yes != NULL && !eb.yes)
-		bad_usage("%s", eb.action->needs_yes);
+		ebreplay_bad_usage("%s", eb.action->needs_yes);
 }
 
 static int
-finish(void)
+ebreplay_finish(void)
 {
 	if (fflush(stdout) == EOF || ferror(stdout)) {
 		warn("standard output");
-		worse(STATUS_UNSAFE);
+		ebreplay_worse(STATUS_UNSAFE);
 	}
 	return eb.status;
 }
 
 static void
-work_on_buffer(void)
+run_on_buffer(void)
 {
 	struct err err;
 	const char *dir = conf_buffer(&eb.conf, &err);
@@ -506,11 +507,11 @@ work_on_buffer(void)
 	if (buf == NULL && (dir == NULL || err.sys != ENOENT))
 		errx(err.status, "%s", err.text);
 	if (eb.action == NULL)
-		drain(buf);
+		drain_buffer(buf);
 	else if (!eb.action->changes)
-		look(buf);
+		inspect_buffer(buf);
 	else if (buf != NULL)
-		change(buf);
+		change_buffer(buf);
 	buffer_close(buf);
 }
 
@@ -518,23 +519,23 @@ int
 main(int argc, char **argv)
 {
 	process_init();
-	read_options(argc, argv);
+	read_ebreplay_options(argc, argv);
 	if (eb.conf.help || eb.conf.version) {
 		if (eb.conf.help)
-			usage(stdout);
+			ebreplay_usage(stdout);
 		else
 			puts("ebreplay " EB_VERSION);
-		return finish();
+		return ebreplay_finish();
 	}
 	eb.names = (struct requeue_names){argv + optind, (size_t)(argc - optind)};
-	check_arguments(argv + optind, (size_t)(argc - optind));
-	prepare();
-	process_on_signal(SIGTERM, on_signal);
-	process_on_signal(SIGINT, on_signal);
-	if (eb.redrives)
-		redrive();
+	check_ebreplay_arguments(argv + optind, (size_t)(argc - optind));
+	prepare_replay();
+	process_on_signal(SIGTERM, on_ebreplay_signal);
+	process_on_signal(SIGINT, on_ebreplay_signal);
+	if (eb.dead)
+		redrive_dead_letters();
 	else
-		work_on_buffer();
+		run_on_buffer();
 	conf_free(&eb.conf);
-	return finish();
+	return ebreplay_finish();
 }

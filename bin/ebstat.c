@@ -36,7 +36,7 @@ static struct ebstat {
 } eb;
 
 static void
-usage(FILE *to)
+ebstat_usage(FILE *to)
 {
 	fputs("usage: ebstat [-hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] "
 	      "[type ...]\n",
@@ -45,7 +45,7 @@ usage(FILE *to)
 
 /* --- the buffer ------------------------------------------------------------------- */
 
-static void __attribute__((format(printf, 2, 3))) fact(const char *name, const char *fmt, ...)
+static void __attribute__((format(printf, 2, 3))) add_fact(const char *name, const char *fmt, ...)
 {
 	char *text = NULL;
 	va_list ap;
@@ -60,51 +60,53 @@ static void __attribute__((format(printf, 2, 3))) fact(const char *name, const c
 }
 
 static const char *
-plural(uint64_t n)
+plural_ending(uint64_t n)
 {
 	return n == 1 ? "" : "s";
 }
 
 static void
-show_events(const struct backlog *b)
+show_buffered_events(const struct backlog *b)
 {
 	char when[CLOCK_SIZE], span[SPAN];
 
 	if (b->events > 0 || !eb.conf.quiet)
-		fact("events", "%" PRIu64 " undelivered%s", b->events,
+		add_fact("events", "%" PRIu64 " undelivered%s", b->events,
 		    b->replaying ? ", a replay is running" : "");
 	if (b->oldest != 0) {
 		clock_format(b->oldest, when);
 		clock_format_span((clock_now() - b->oldest) / 1000, span, sizeof(span));
-		fact("oldest", "%s, %s old", when, span);
+		add_fact("oldest", "%s, %s old", when, span);
 	}
 }
 
 /* What is there only when something is not as it should be. */
 static void
-show_oddities(const struct backlog *b)
+show_buffer_problems(const struct backlog *b)
 {
 	bool all = eb.conf.verbose && !eb.conf.quiet;
 
 	for (size_t i = 0; i < b->nheld; i++)
-		fact("held", "%s, %" PRIu64 " event%s: %s", b->held[i].type, b->held[i].events,
-		    plural(b->held[i].events), b->held[i].reason);
+		add_fact("held", "%s, %" PRIu64 " event%s: %s", b->held[i].type, b->held[i].events,
+		    plural_ending(b->held[i].events), b->held[i].reason);
 	for (size_t i = 0; i < b->nvanished; i++)
-		fact("vanished", "%s went away with undelivered events in it", b->vanished[i]);
+		add_fact("vanished", "%s went away with undelivered events in it", b->vanished[i]);
 	if (b->lock_holder != NULL)
-		fact("locked", "by process %s, which does not let go: nothing can be drained",
+		add_fact("locked", "by process %s, which does not let go: nothing can be drained",
 		    b->lock_holder);
 	if (b->quarantined > 0 || all)
-		fact("quarantine", "%" PRIu64 " line%s", b->quarantined, plural(b->quarantined));
+		add_fact("quarantine", "%" PRIu64 " line%s", b->quarantined,
+		    plural_ending(b->quarantined));
 	if (b->possible_duplicates > 0 || all)
-		fact("doubles", "%" PRIu64 " possible duplicate%s so far", b->possible_duplicates,
-		    plural(b->possible_duplicates));
+		add_fact("doubles", "%" PRIu64 " possible duplicate%s so far",
+		    b->possible_duplicates, plural_ending(b->possible_duplicates));
 	if (b->suspect > 0 || all)
-		fact("suspect", "%" PRIu64 " segment%s that could not be synced", b->suspect,
-		    plural(b->suspect));
+		add_fact("suspect", "%" PRIu64 " segment%s that could not be synced", b->suspect,
+		    plural_ending(b->suspect));
 	if (b->ignored > 0 || all)
-		fact("odd", "%" PRIu64 " file%s left alone: no regular file of ours with one link",
-		    b->ignored, plural(b->ignored));
+		add_fact("odd",
+		    "%" PRIu64 " file%s left alone: no regular file of ours with one link",
+		    b->ignored, plural_ending(b->ignored));
 }
 
 static void
@@ -115,45 +117,45 @@ show_counters(const struct snapshot *p)
 	for (int i = 0; i < COUNTERS; i++)
 		bytes_addf(
 		    &b, "%s%s %" PRIu64, i > 0 ? ", " : "", counter_names[i], p->counters[i]);
-	fact("counters", "%s", bytes_str(&b));
+	add_fact("counters", "%s", bytes_str(&b));
 	bytes_free(&b);
 }
 
 static void
-show_place(const struct snapshot *p)
+show_target_and_files(const struct snapshot *p)
 {
 	char size[NUM_SIZE_TEXT];
 	const struct backlog *b = &p->buffer;
 
 	if (p->other_target) {
-		fact("target", "%s: the buffer's", b->target);
-		fact("", "%s: ANOTHER, of this command", p->target);
+		add_fact("target", "%s: the buffer's", b->target);
+		add_fact("", "%s: ANOTHER, of this command", p->target);
 	} else if (!eb.conf.quiet)
-		fact("target", "%s", p->target);
+		add_fact("target", "%s", p->target);
 	if (eb.conf.quiet)
 		return;
 	num_format_size(b->bytes, size);
-	fact("files", "%" PRIu64 ", %s", b->files, size);
+	add_fact("files", "%" PRIu64 ", %s", b->files, size);
 	num_format_size(p->free, size);
 	if (p->free_known)
-		fact("free", "%s", size);
+		add_fact("free", "%s", size);
 	if (p->warning != NULL)
-		fact("note", "%s", p->warning);
+		add_fact("note", "%s", p->warning);
 }
 
 static void
 show_buffer(const struct snapshot *p)
 {
 	if (!eb.conf.quiet)
-		fact("buffer", "%s%s", p->buffer.dir != NULL ? p->buffer.dir : eb.conf.buffer,
+		add_fact("buffer", "%s%s", p->buffer.dir != NULL ? p->buffer.dir : eb.conf.buffer,
 		    p->readable && !p->dir_exists ? " (not there yet)" : "");
 	if (!p->readable) {
-		fact("unreadable", "%s", p->read_error.text);
+		add_fact("unreadable", "%s", p->read_error.text);
 		return;
 	}
-	show_place(p);
-	show_events(&p->buffer);
-	show_oddities(&p->buffer);
+	show_target_and_files(p);
+	show_buffered_events(&p->buffer);
+	show_buffer_problems(&p->buffer);
 	if (eb.conf.verbose && !eb.conf.quiet)
 		show_counters(p);
 }
@@ -164,21 +166,21 @@ static void
 show_redis(const struct survey *s)
 {
 	if (!s->up)
-		fact("redis", "DOWN: %s", s->error);
+		add_fact("redis", "DOWN: %s", s->error);
 	else if (!eb.conf.quiet)
-		fact("redis", "up, %s%s%s, %.1f ms",
+		add_fact("redis", "up, %s%s%s, %.1f ms",
 		    *s->server != '\0' ? s->server : "version not told",
 		    *s->version != '\0' ? " " : "", s->version, (double)s->rtt_us / 1000);
 	if (s->refusal != NULL)
-		fact("", "takes no events: %s", s->refusal);
+		add_fact("", "takes no events: %s", s->refusal);
 	if (s->incomplete != NULL)
-		fact("INCOMPLETE", "%s", s->incomplete);
+		add_fact("INCOMPLETE", "%s", s->incomplete);
 	for (size_t i = 0; i < s->nunmatched; i++)
-		fact("no stream", "matches '%s'", s->unmatched[i]);
+		add_fact("no stream", "matches '%s'", s->unmatched[i]);
 }
 
 static void
-number_cell(int64_t n)
+add_number_cell(int64_t n)
 {
 	if (n < 0)
 		table_cell(eb.streams, "?");
@@ -187,7 +189,7 @@ number_cell(int64_t n)
 }
 
 static void
-id_cell(struct stream_id id, bool known)
+add_id_cell(struct stream_id id, bool known)
 {
 	char text[ID_SIZE];
 
@@ -196,7 +198,7 @@ id_cell(struct stream_id id, bool known)
 }
 
 static void
-group_cells(const struct survey_stream *st, const struct stream_group *g)
+add_group_cells(const struct survey_stream *st, const struct stream_group *g)
 {
 	int64_t age = survey_pending_age(&eb.now.redis, g);
 	char span[SPAN] = "-";
@@ -206,17 +208,17 @@ group_cells(const struct survey_stream *st, const struct stream_group *g)
 	if (age >= 0)
 		clock_format_span(age, span, sizeof(span));
 	table_cell(eb.streams, "%s", g->name);
-	number_cell((int64_t)g->consumers);
-	number_cell((int64_t)g->pending);
+	add_number_cell((int64_t)g->consumers);
+	add_number_cell((int64_t)g->pending);
 	table_cell(eb.streams, "%s", span);
-	number_cell(survey_lag(&st->info, g));
-	number_cell(known ? (int64_t)lost : -1);
+	add_number_cell(survey_lag(&st->info, g));
+	add_number_cell(known ? (int64_t)lost : -1);
 	if (eb.conf.verbose)
-		id_cell(g->last_delivered, true);
+		add_id_cell(g->last_delivered, true);
 }
 
 static void
-no_group_cells(const struct survey_stream *st)
+add_no_group_cells(const struct survey_stream *st)
 {
 	table_cell(eb.streams, "%s", st->error != NULL || st->info.exists ? "-" : "no stream");
 	for (int i = eb.conf.verbose ? 0 : 1; i < 6; i++)
@@ -224,26 +226,26 @@ no_group_cells(const struct survey_stream *st)
 }
 
 static void
-stream_row(const struct survey_stream *st, const struct stream_group *g)
+add_stream_row(const struct survey_stream *st, const struct stream_group *g)
 {
 	table_cell(eb.streams, "%s", st->type);
-	number_cell(st->info.exists || st->error == NULL ? (int64_t)st->info.length : -1);
+	add_number_cell(st->info.exists || st->error == NULL ? (int64_t)st->info.length : -1);
 	if (eb.conf.verbose) {
-		id_cell(st->info.first, st->info.length > 0);
-		id_cell(st->info.last, st->info.length > 0);
+		add_id_cell(st->info.first, st->info.length > 0);
+		add_id_cell(st->info.last, st->info.length > 0);
 	}
-	number_cell(st->dead_letters);
+	add_number_cell(st->dead_letters);
 	if (g != NULL)
-		group_cells(st, g);
+		add_group_cells(st, g);
 	else
-		no_group_cells(st);
+		add_no_group_cells(st);
 	/* On the first row of a stream only; rows are sorted and compared by people. */
 	table_cell(
 	    eb.streams, "%s", st->error != NULL && (g == NULL || g == st->groups) ? st->error : "");
 }
 
 static bool
-group_is_well(const struct survey_stream *st, const struct stream_group *g)
+group_lost_nothing(const struct survey_stream *st, const struct stream_group *g)
 {
 	bool known;
 
@@ -256,10 +258,10 @@ show_stream(const struct survey_stream *st)
 	bool wanted = !eb.conf.quiet || st->error != NULL || st->dead_letters > 0;
 
 	if (st->ngroups == 0 && wanted)
-		stream_row(st, NULL);
+		add_stream_row(st, NULL);
 	for (size_t i = 0; i < st->ngroups; i++)
-		if (wanted || !group_is_well(st, &st->groups[i]))
-			stream_row(st, &st->groups[i]);
+		if (wanted || !group_lost_nothing(st, &st->groups[i]))
+			add_stream_row(st, &st->groups[i]);
 }
 
 static void
@@ -279,7 +281,7 @@ show_streams(const struct survey *s)
 /* --- all of it ----------------------------------------------------------------------- */
 
 static void
-print_table(struct bytes *out)
+print_tables(struct bytes *out)
 {
 	eb.facts = table_new("ll");
 	show_buffer(&eb.now);
@@ -309,7 +311,7 @@ print_json(struct bytes *out)
 
 /* What could not be shown; not what is wrong with it, except that events vanished. */
 static int
-judge(const struct snapshot *p)
+ebstat_status(const struct snapshot *p)
 {
 	int status = p->redis.status;
 
@@ -324,7 +326,7 @@ judge(const struct snapshot *p)
 }
 
 static int
-write_out(const struct bytes *out, int status)
+write_ebstat_output(const struct bytes *out, int status)
 {
 	if (io_write_all(STDOUT_FILENO, out->p, out->len) == 0)
 		return status;
@@ -332,27 +334,27 @@ write_out(const struct bytes *out, int status)
 	return STATUS_UNSAFE;
 }
 
-static void __attribute__((noreturn, format(printf, 1, 2))) bad_usage(const char *fmt, ...)
+static void __attribute__((noreturn, format(printf, 1, 2))) ebstat_bad_usage(const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
 	vwarnx(fmt, ap);
 	va_end(ap);
-	usage(stderr);
+	ebstat_usage(stderr);
 	exit(STATUS_USAGE);
 }
 
 /* A shared option's value: wrong as such (64), or right and not possible (78). */
-static void __attribute__((noreturn)) bad_option(const struct err *err)
+static void __attribute__((noreturn)) ebstat_bad_option(const struct err *err)
 {
 	if (err->status == STATUS_USAGE)
-		bad_usage("%s", err->text);
+		ebstat_bad_usage("%s", err->text);
 	errx(err->status, "%s", err->text);
 }
 
 static void
-read_options(int argc, char **argv)
+read_ebstat_options(int argc, char **argv)
 {
 	struct err err;
 	int ch, r;
@@ -361,9 +363,9 @@ read_options(int argc, char **argv)
 	while ((ch = getopt_long(argc, argv, CONF_SHORT, options, NULL)) != -1) {
 		r = conf_option(&eb.conf, ch, optarg, &err);
 		if (r == -1)
-			bad_option(&err);
+			ebstat_bad_option(&err);
 		if (r == 0) {
-			usage(stderr);
+			ebstat_usage(stderr);
 			exit(STATUS_USAGE);
 		}
 	}
@@ -376,8 +378,8 @@ check_types(char **types)
 {
 	for (; *types != NULL; types++)
 		if (!names_is_pattern(*types) && !names_legal(*types, strlen(*types)))
-			bad_usage("'%s': an event type is " NAMES_LEGAL "; "
-			          "a pattern has * ? or [",
+			ebstat_bad_usage("'%s': an event type is " NAMES_LEGAL "; "
+			                 "a pattern has * ? or [",
 			    *types);
 }
 
@@ -391,9 +393,9 @@ main(int argc, char **argv)
 	int status;
 
 	process_init();
-	read_options(argc, argv);
+	read_ebstat_options(argc, argv);
 	if (eb.conf.help) {
-		usage(stdout);
+		ebstat_usage(stdout);
 		return fflush(stdout) == EOF ? STATUS_UNSAFE : STATUS_OK;
 	}
 	if (eb.conf.version) {
@@ -410,8 +412,8 @@ main(int argc, char **argv)
 	if (eb.conf.json)
 		print_json(&out);
 	else
-		print_table(&out);
-	status = write_out(&out, judge(&eb.now));
+		print_tables(&out);
+	status = write_ebstat_output(&out, ebstat_status(&eb.now));
 	bytes_free(&out);
 	snapshot_free(&eb.now);
 	conf_free(&eb.conf);

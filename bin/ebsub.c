@@ -77,25 +77,25 @@ static const struct option options[] = {
 static struct ebsub {
 	struct conf conf;
 	struct sub_plan plan;
-	struct sublist taps;
+	struct sublist subs;
 	struct sink sink;
-	struct consume follow;
+	struct consume consume;
 	struct consumer consumer;
 	struct handle_plan handle;
-	const char *of_commands; /* an option that goes only with -- CMD */
+	const char *command_option; /* an option that goes only with -- CMD */
 	bool peek, to_given, end, payload, no_sync;
 } eb;
 
-#define HANDS_MAX 1000
+#define JOBS_MAX 1000
 
-#define COUNT "a number of events expected"
-#define SPAN "a time is expected: 30, 0.5, 500ms, 5m"
+#define COUNT_EXPECTED "a number of events expected"
+#define SPAN_EXPECTED "a time is expected: 30, 0.5, 500ms, 5m"
 
 static int stop_pipe[2];
 static volatile sig_atomic_t stop_signal;
 
 static void
-usage(FILE *to)
+ebsub_usage(FILE *to)
 {
 	fputs("usage: ebsub [-0ehjqvV] [-b dir] [-C consumer] [-f format] [-g group] [-n count] "
 	      "[-p prefix] [-s service] [-t seconds]"
@@ -114,24 +114,24 @@ usage(FILE *to)
 	    to);
 }
 
-static void __attribute__((noreturn)) see_usage(void)
+static void __attribute__((noreturn)) ebsub_see_usage(void)
 {
 	fputs("ebsub: see ebsub -h\n", stderr);
 	exit(STATUS_USAGE);
 }
 
-static void __attribute__((noreturn, format(printf, 1, 2))) bad_usage(const char *fmt, ...)
+static void __attribute__((noreturn, format(printf, 1, 2))) ebsub_bad_usage(const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
 	vwarnx(fmt, ap);
 	va_end(ap);
-	see_usage();
+	ebsub_see_usage();
 }
 
 static void
-on_note(void *arg, enum sub_note kind, const char *text)
+print_note(void *arg, enum sub_note kind, const char *text)
 {
 	(void)arg;
 	if (eb.conf.quiet)
@@ -142,7 +142,7 @@ on_note(void *arg, enum sub_note kind, const char *text)
 
 /* The second one does not wait. */
 static void
-on_signal(int sig)
+on_ebsub_signal(int sig)
 {
 	int saved = errno;
 
@@ -157,31 +157,31 @@ catch_signals(void)
 {
 	if (pipe2(stop_pipe, O_CLOEXEC | O_NONBLOCK) == -1)
 		err(STATUS_SOME, "pipe");
-	process_on_signal(SIGTERM, on_signal);
-	process_on_signal(SIGINT, on_signal);
-	eb.follow.stop = eb.sink.stop = eb.handle.stop = stop_pipe[0];
+	process_on_signal(SIGTERM, on_ebsub_signal);
+	process_on_signal(SIGINT, on_ebsub_signal);
+	eb.consume.stop = eb.sink.stop = eb.handle.stop = stop_pipe[0];
 }
 
 /* --- the command line ---------------------------------------------------------- */
 
 static int
-take_handle_span(const char *option, const char *arg, int64_t least, int64_t *to, struct err *err)
+take_command_span(const char *option, const char *arg, int64_t least, int64_t *to, struct err *err)
 {
-	eb.of_commands = option;
-	return optvalue_span(option, arg, least, SPAN, to, err);
+	eb.command_option = option;
+	return optvalue_span(option, arg, least, SPAN_EXPECTED, to, err);
 }
 
 static int
-take_hands(const char *arg, struct err *err)
+take_jobs(const char *arg, struct err *err)
 {
 	int64_t n;
 
-	eb.of_commands = "-P";
-	if (optvalue_count("-P", arg, 1, COUNT, &n, err) == -1)
+	eb.command_option = "-P";
+	if (optvalue_count("-P", arg, 1, COUNT_EXPECTED, &n, err) == -1)
 		return -1;
-	if (n > HANDS_MAX)
+	if (n > JOBS_MAX)
 		return err_set(
-		    err, STATUS_USAGE, "-P %s: at most %d commands at once", arg, HANDS_MAX);
+		    err, STATUS_USAGE, "-P %s: at most %d commands at once", arg, JOBS_MAX);
 	eb.handle.runners = (size_t)n;
 	return 0;
 }
@@ -191,8 +191,8 @@ take_deliveries(const char *arg, struct err *err)
 {
 	int64_t n;
 
-	eb.of_commands = "--max-deliveries";
-	if (optvalue_count("--max-deliveries", arg, 1, COUNT, &n, err) == -1)
+	eb.command_option = "--max-deliveries";
+	if (optvalue_count("--max-deliveries", arg, 1, COUNT_EXPECTED, &n, err) == -1)
 		return -1;
 	eb.handle.max_deliveries = (uint64_t)n;
 	return 0;
@@ -200,32 +200,36 @@ take_deliveries(const char *arg, struct err *err)
 
 /* Options of the form with a command; as conf_option. */
 static int
-take_handle_option(int ch, const char *arg, struct err *err)
+take_command_option(int ch, const char *arg, struct err *err)
 {
 	struct handle_plan *w = &eb.handle;
 	int ok = 0;
 
 	switch (ch) {
-	case 'P': ok = take_hands(arg, err); break;
+	case 'P': ok = take_jobs(arg, err); break;
 	case OPT_CMD_TIMEOUT:
-		ok = take_handle_span("--cmd-timeout", arg, 1, &w->cmd_timeout, err);
+		ok = take_command_span("--cmd-timeout", arg, 1, &w->cmd_timeout, err);
 		break;
 	case OPT_MAX_DELIVERIES: ok = take_deliveries(arg, err); break;
 	case OPT_ORDERED:
 		w->ordered = true;
-		eb.of_commands = "--ordered";
+		eb.command_option = "--ordered";
 		break;
 	case OPT_RETRY_BASE:
-		ok = take_handle_span("--retry-base", arg, 1, &w->retry_base, err);
+		ok = take_command_span("--retry-base", arg, 1, &w->retry_base, err);
 		break;
-	case OPT_RETRY_FOR: ok = take_handle_span("--retry-for", arg, 0, &w->retry_for, err); break;
-	case OPT_RETRY_MAX: ok = take_handle_span("--retry-max", arg, 1, &w->retry_max, err); break;
+	case OPT_RETRY_FOR:
+		ok = take_command_span("--retry-for", arg, 0, &w->retry_for, err);
+		break;
+	case OPT_RETRY_MAX:
+		ok = take_command_span("--retry-max", arg, 1, &w->retry_max, err);
+		break;
 	case OPT_STOP_TIMEOUT:
-		ok = take_handle_span("--stop-timeout", arg, 0, &w->stop_timeout, err);
+		ok = take_command_span("--stop-timeout", arg, 0, &w->stop_timeout, err);
 		break;
 	case OPT_WORKER:
 		w->worker = true;
-		eb.of_commands = "--worker";
+		eb.command_option = "--worker";
 		break;
 	default: return 0;
 	}
@@ -234,7 +238,7 @@ take_handle_option(int ch, const char *arg, struct err *err)
 
 /* As conf_option. */
 static int
-take_option(int ch, const char *arg, struct err *err)
+take_ebsub_option(int ch, const char *arg, struct err *err)
 {
 	struct range *l = &eb.plan.range;
 	int ok = 0;
@@ -250,22 +254,23 @@ take_option(int ch, const char *arg, struct err *err)
 		eb.sink.format = arg;
 		ok = format_check(arg, err);
 		break;
-	case 'g': eb.taps.group = arg; break;
-	case 'n': ok = optvalue_count("-n", arg, 1, COUNT, &eb.follow.limit, err); break;
+	case 'g': eb.subs.group = arg; break;
+	case 'n': ok = optvalue_count("-n", arg, 1, COUNT_EXPECTED, &eb.consume.limit, err); break;
 	case 'W':
 		ok = optvalue_span("-W", arg, 0,
-		    "how long to wait for an event is expected: 30, 0.5, 5m", &eb.follow.idle_ms,
+		    "how long to wait for an event is expected: 30, 0.5, 5m", &eb.consume.idle_ms,
 		    err);
 		break;
-	case OPT_DEAD: eb.taps.dead_letters = true; break;
+	case OPT_DEAD: eb.subs.dead_letters = true; break;
 	case OPT_FOLLOW: l->follow = true; break;
 	case OPT_FROM:
 		eb.plan.from_given = true;
 		ok = id_parse_place(arg, clock_now(), "--from", &l->from, err);
 		break;
-	case OPT_LAST: ok = optvalue_count("--last", arg, 0, COUNT, &l->last, err); break;
+	case OPT_LAST: ok = optvalue_count("--last", arg, 0, COUNT_EXPECTED, &l->last, err); break;
 	case OPT_CLAIM_IDLE:
-		ok = optvalue_span("--claim-idle", arg, 0, SPAN, &eb.handle.claim_idle, err);
+		ok = optvalue_span(
+		    "--claim-idle", arg, 0, SPAN_EXPECTED, &eb.handle.claim_idle, err);
 		break;
 	case OPT_NO_SYNC:
 		eb.sink.sync = false;
@@ -277,14 +282,14 @@ take_option(int ch, const char *arg, struct err *err)
 		eb.to_given = true;
 		ok = range_set_to(l, "--to", arg, err);
 		break;
-	default: return take_handle_option(ch, arg, err);
+	default: return take_command_option(ch, arg, err);
 	}
 	return ok == -1 ? -1 : 1;
 }
 
 /* What goes with a command, and what does not. */
 static void
-check_handle(void)
+check_command_options(void)
 {
 	const char *other = eb.peek  ? "--peek"
 	    : eb.payload             ? "--payload"
@@ -294,55 +299,57 @@ check_handle(void)
 	    : eb.no_sync             ? "--no-sync"
 	                             : NULL;
 
-	if (eb.handle.argv == NULL && eb.of_commands != NULL)
-		bad_usage("%s goes with a command: ebsub %s ... TYPE -- COMMAND", eb.of_commands,
-		    eb.of_commands);
+	if (eb.handle.argv == NULL && eb.command_option != NULL)
+		ebsub_bad_usage("%s goes with a command: ebsub %s ... TYPE -- COMMAND",
+		    eb.command_option, eb.command_option);
 	if (eb.handle.argv != NULL && other != NULL)
-		bad_usage("%s does not go with a command: its stdin is the payload, and what it "
-		          "prints is its own",
+		ebsub_bad_usage(
+		    "%s does not go with a command: its stdin is the payload, and what it "
+		    "prints is its own",
 		    other);
 	if (eb.handle.retry_max < eb.handle.retry_base)
-		bad_usage("--retry-max is less than --retry-base");
+		ebsub_bad_usage("--retry-max is less than --retry-base");
 }
 
 static void
 check_options(void)
 {
-	check_handle();
+	check_command_options();
 	if (eb.payload + (eb.sink.format != NULL) + eb.conf.json > 1)
-		bad_usage("-j, --payload and -f exclude each other");
+		ebsub_bad_usage("-j, --payload and -f exclude each other");
 	if (!eb.peek && (eb.plan.range.follow || eb.plan.range.last >= 0 || eb.to_given))
-		bad_usage("--follow, --last and --to go with --peek");
-	if (!eb.peek && eb.taps.dead_letters)
-		bad_usage("--dead goes with --peek: dead letters are looked at here, and re-driven "
-		          "by ebreplay --dead");
-	if (eb.peek && (eb.taps.group != NULL || eb.plan.consumer != NULL))
-		bad_usage("--peek uses no group: -g and -C do not go with it");
+		ebsub_bad_usage("--follow, --last and --to go with --peek");
+	if (!eb.peek && eb.subs.dead_letters)
+		ebsub_bad_usage(
+		    "--dead goes with --peek: dead letters are looked at here, and re-driven "
+		    "by ebreplay --dead");
+	if (eb.peek && (eb.subs.group != NULL || eb.plan.consumer != NULL))
+		ebsub_bad_usage("--peek uses no group: -g and -C do not go with it");
 	if (eb.plan.range.follow && (eb.to_given || eb.end))
-		bad_usage("--follow has no end, so --to and -e do not go with it");
-	if (eb.taps.group != NULL && *eb.taps.group == '\0')
-		bad_usage("-g: a group's name is not empty");
+		ebsub_bad_usage("--follow has no end, so --to and -e do not go with it");
+	if (eb.subs.group != NULL && *eb.subs.group == '\0')
+		ebsub_bad_usage("-g: a group's name is not empty");
 }
 
 static void
-read_options(int argc, char **argv)
+read_ebsub_options(int argc, char **argv)
 {
 	struct err err;
 	int ch, r;
 
 	conf_init(&eb.conf);
-	eb.follow.limit = eb.follow.idle_ms = eb.plan.range.last = -1;
+	eb.consume.limit = eb.consume.idle_ms = eb.plan.range.last = -1;
 	eb.sink = (struct sink){.fd = STDOUT_FILENO, .end = '\n', .sync = true};
 	handle_plan_init(&eb.handle);
 	while ((ch = getopt_long(argc, argv, CONF_SHORT "0C:ef:g:n:P:W:", options, NULL)) != -1) {
 		if ((r = conf_option(&eb.conf, ch, optarg, &err)) == 0)
-			r = take_option(ch, optarg, &err);
+			r = take_ebsub_option(ch, optarg, &err);
 		if (r == 0)
-			see_usage();
+			ebsub_see_usage();
 		if (r == -1 && err.status != STATUS_USAGE)
 			errx(err.status, "%s", err.text);
 		if (r == -1)
-			bad_usage("%s", err.text);
+			ebsub_bad_usage("%s", err.text);
 	}
 	if (conf_finish(&eb.conf, argc, argv, &err) == -1)
 		errx(err.status, "%s", err.text);
@@ -350,7 +357,7 @@ read_options(int argc, char **argv)
 
 /* Where "--" stands, or argc. */
 static int
-before_dashes(int argc, char **argv)
+find_dashes(int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++)
 		if (strcmp(argv[i], "--") == 0)
@@ -378,16 +385,16 @@ name_consumer(void)
 static void
 make_plan(void)
 {
-	struct consume *w = &eb.follow;
+	struct consume *w = &eb.consume;
 
 	eb.plan.url = &eb.conf.url;
 	eb.plan.timeout_ms = w->timeout_ms = eb.conf.timeout_ms;
 	eb.plan.manual_ack = eb.handle.argv != NULL;
 	eb.plan.claim_idle = eb.handle.claim_idle;
-	eb.taps.plan = &eb.plan;
-	eb.taps.prefix = eb.conf.prefix;
-	eb.taps.service = eb.conf.service;
-	eb.taps.note = w->note = on_note;
+	eb.subs.plan = &eb.plan;
+	eb.subs.prefix = eb.conf.prefix;
+	eb.subs.service = eb.conf.service;
+	eb.subs.note = w->note = print_note;
 	eb.sink.style = eb.payload   ? SINK_PAYLOAD
 	    : eb.sink.format != NULL ? SINK_FORMAT
 	                             : SINK_JSON;
@@ -404,10 +411,10 @@ add_type(const char *type)
 	struct err err;
 
 	if (!names_is_pattern(type)) {
-		sublist_add(&eb.taps, type);
+		sublist_add(&eb.subs, type);
 		return;
 	}
-	if (sublist_add_pattern(&eb.taps, type, &found, &complete, &err) == -1)
+	if (sublist_add_pattern(&eb.subs, type, &found, &complete, &err) == -1)
 		errx(err.status, "%s", err.text);
 	if (!complete)
 		warnx("'%s': not all keys could be looked at in time", type);
@@ -417,15 +424,15 @@ add_type(const char *type)
 
 /* Reading through a group changes something there: said to those who may not know it. */
 static void
-tell_groups(void)
+print_groups(void)
 {
-	bool chosen = eb.conf.service_given || eb.taps.group != NULL;
+	bool chosen = eb.conf.service_given || eb.subs.group != NULL;
 
 	if (eb.peek || eb.conf.quiet || (!eb.conf.verbose && (chosen || !isatty(STDERR_FILENO))))
 		return;
-	for (size_t i = 0; i < eb.taps.n; i++)
+	for (size_t i = 0; i < eb.subs.n; i++)
 		warnx("reading as group '%s', consumer '%s', and acknowledging; --peek only looks",
-		    sub_group(eb.taps.subs[i]), eb.plan.consumer);
+		    sub_group(eb.subs.subs[i]), eb.plan.consumer);
 }
 
 static void
@@ -433,13 +440,13 @@ add_types(char **types, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		add_type(types[i]);
-	tell_groups();
-	eb.follow.subs = eb.handle.subs = eb.taps.subs;
-	eb.follow.n = eb.handle.n = eb.taps.n;
+	print_groups();
+	eb.consume.subs = eb.handle.subs = eb.subs.subs;
+	eb.consume.n = eb.handle.n = eb.subs.n;
 }
 
 static void
-make_handle(void)
+prepare_handle(void)
 {
 	struct handle_plan *w = &eb.handle;
 	struct err err;
@@ -450,10 +457,10 @@ make_handle(void)
 	w->timeout_ms = eb.conf.timeout_ms;
 	w->consumer = eb.plan.consumer;
 	w->prefix = eb.conf.prefix;
-	w->limit = eb.follow.limit;
+	w->limit = eb.consume.limit;
 	w->to_end = eb.end;
-	w->idle_ms = eb.follow.idle_ms;
-	w->note = on_note;
+	w->idle_ms = eb.consume.idle_ms;
+	w->note = print_note;
 }
 
 /* With a command: what was set aside or could not be shows in the status. */
@@ -466,11 +473,11 @@ run_handle(void)
 	struct err err;
 	int status;
 
-	make_handle();
+	prepare_handle();
 	end = handle_run(&eb.handle, &c, &err);
 	status = end == CONSUME_FAILED
 	    ? err.status
-	    : consume_status(end, c.handled + c.dead, eb.follow.limit, eb.end);
+	    : consume_status(end, c.handled + c.dead, eb.consume.limit, eb.end);
 	if (end == CONSUME_FAILED)
 		warnx("%s", err.text);
 	if (c.unacked > 0)
@@ -486,14 +493,14 @@ run_handle(void)
 }
 
 static int
-run_follow(void)
+run_consume(void)
 {
 	enum consume_end end;
 	struct err err;
 
-	end = consume_run(&eb.follow, &err);
+	end = consume_run(&eb.consume, &err);
 	if (end != CONSUME_FAILED)
-		return consume_status(end, eb.follow.count, eb.follow.limit, eb.end);
+		return consume_status(end, eb.consume.count, eb.consume.limit, eb.end);
 	warnx("%s", err.text);
 	return eb.sink.broken == EINTR ? 128 + stop_signal : err.status;
 }
@@ -501,14 +508,14 @@ run_follow(void)
 int
 main(int argc, char **argv)
 {
-	int dashes = before_dashes(argc, argv), status;
+	int dashes = find_dashes(argc, argv), status;
 	struct err err;
 
 	process_init();
-	read_options(dashes, argv);
+	read_ebsub_options(dashes, argv);
 	if (eb.conf.help || eb.conf.version) {
 		if (eb.conf.help)
-			usage(stdout);
+			ebsub_usage(stdout);
 		else
 			puts("ebsub " EB_VERSION);
 		return fflush(stdout) == EOF ? STATUS_UNSAFE : STATUS_OK;
@@ -518,22 +525,22 @@ main(int argc, char **argv)
 	else if (dashes + 1 < argc)
 		eb.handle.argv = argv + dashes + 1;
 	else if (dashes < argc)
-		bad_usage("which command? None stands behind --");
+		ebsub_bad_usage("which command? None stands behind --");
 	check_options();
 	if (optind >= dashes)
-		bad_usage("which event type?");
+		ebsub_bad_usage("which event type?");
 	for (int i = optind; i < dashes; i++)
 		if (optvalue_type(argv[i], eb.peek ? NULL : "--peek", &err) == -1)
-			bad_usage("%s", err.text);
+			ebsub_bad_usage("%s", err.text);
 	make_plan();
 	catch_signals();
 	name_consumer();
 	add_types(argv + optind, (size_t)(dashes - optind));
-	if (eb.taps.n == 0)
-		status = consume_status(CONSUME_END, 0, eb.follow.limit, eb.end);
+	if (eb.subs.n == 0)
+		status = consume_status(CONSUME_END, 0, eb.consume.limit, eb.end);
 	else
-		status = eb.handle.argv != NULL ? run_handle() : run_follow();
-	sublist_free(&eb.taps);
+		status = eb.handle.argv != NULL ? run_handle() : run_consume();
+	sublist_free(&eb.subs);
 	sink_free(&eb.sink);
 	consumer_release(&eb.consumer);
 	conf_free(&eb.conf);

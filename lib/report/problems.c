@@ -1,12 +1,11 @@
 #include "report/problems.h"
 
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json.h"
+#include "base/jsonwrite.h"
 #include "base/mem.h"
 
 const char *
@@ -18,11 +17,11 @@ severity_name(enum severity g)
 }
 
 static int
-weight(enum severity g)
+severity_rank(enum severity g)
 {
-	static const int weights[] = {0, 2, 3, 1};
+	static const int ranks[] = {0, 2, 3, 1};
 
-	return weights[g];
+	return ranks[g];
 }
 
 struct problem *
@@ -66,7 +65,7 @@ problems_worst(const struct problems *v)
 	enum severity worst = SEVERITY_OK;
 
 	for (size_t i = 0; i < v->n; i++)
-		if (weight(v->problems[i].severity) > weight(worst))
+		if (severity_rank(v->problems[i].severity) > severity_rank(worst))
 			worst = v->problems[i].severity;
 	return worst;
 }
@@ -77,9 +76,9 @@ problems_sort(struct problems *v)
 	struct problem *sorted = mem_alloc(v->n * sizeof(*sorted));
 	size_t n = 0;
 
-	for (int w = 3; w >= 0; w--)
+	for (int rank = 3; rank >= 0; rank--)
 		for (size_t i = 0; i < v->n; i++)
-			if (weight(v->problems[i].severity) == w)
+			if (severity_rank(v->problems[i].severity) == rank)
 				sorted[n++] = v->problems[i];
 	free(v->problems);
 	v->problems = sorted;
@@ -87,7 +86,7 @@ problems_sort(struct problems *v)
 }
 
 static void
-add_line(struct bytes *out, const char *s)
+add_plugin_text(struct bytes *out, const char *s)
 {
 	for (; *s != '\0'; s++)
 		bytes_addc(out,
@@ -97,55 +96,46 @@ add_line(struct bytes *out, const char *s)
 }
 
 void
-problems_line(struct bytes *out, const struct problems *v, const char *fine)
+problems_line(struct bytes *out, const struct problems *v, const char *ok_text)
 {
 	bytes_addf(out, "%s - ", severity_name(problems_worst(v)));
 	if (v->n == 0)
-		add_line(out, fine);
+		add_plugin_text(out, ok_text);
 	for (size_t i = 0; i < v->n; i++) {
 		bytes_adds(out, i > 0 ? "; " : "");
-		add_line(out, v->problems[i].text);
+		add_plugin_text(out, v->problems[i].text);
 	}
 }
 
 static void
-put_text(struct bytes *out, const char *name, const char *s)
+problem_json(struct bytes *out, const struct problem *p)
 {
-	bytes_addf(out, "\"%s\":", name);
-	if (s != NULL)
-		json_quote_text(out, s, strlen(s));
-	else
-		bytes_adds(out, "null");
-	bytes_addc(out, ',');
-}
-
-static void
-put_problem(struct bytes *out, const struct problem *p)
-{
-	bytes_addc(out, '{');
-	put_text(out, "what", p->what);
-	if (p->measured)
-		bytes_addf(out, "\"value\":%" PRIu64 ",\"limit\":%" PRIu64 ",", p->value, p->limit);
-	else {
-		put_text(out, "value", p->value_text);
-		put_text(out, "limit", NULL);
+	jsonwrite_begin(out);
+	jsonwrite_text(out, "what", p->what);
+	if (p->measured) {
+		jsonwrite_count(out, "value", p->value);
+		jsonwrite_count(out, "limit", p->limit);
+	} else {
+		jsonwrite_text(out, "value", p->value_text);
+		jsonwrite_text(out, "limit", NULL);
 	}
-	put_text(out, "unit", *p->unit != '\0' ? p->unit : NULL);
-	put_text(out, "status", severity_name(p->severity));
-	put_text(out, "event_type", p->type);
-	put_text(out, "group", p->group);
-	put_text(out, "text", p->text);
-	out->p[out->len - 1] = '}';
+	jsonwrite_text(out, "unit", *p->unit != '\0' ? p->unit : NULL);
+	jsonwrite_text(out, "status", severity_name(p->severity));
+	jsonwrite_text(out, "event_type", p->type);
+	jsonwrite_text(out, "group", p->group);
+	jsonwrite_text(out, "text", p->text);
+	jsonwrite_end(out);
 }
 
 void
 problems_json(struct bytes *out, const struct problems *v)
 {
-	put_text(out, "status", severity_name(problems_worst(v)));
-	bytes_adds(out, "\"problems\":[");
+	jsonwrite_text(out, "status", severity_name(problems_worst(v)));
+	jsonwrite_name(out, "problems");
+	bytes_addc(out, '[');
 	for (size_t i = 0; i < v->n; i++) {
 		bytes_adds(out, i > 0 ? "," : "");
-		put_problem(out, &v->problems[i]);
+		problem_json(out, &v->problems[i]);
 	}
 	bytes_adds(out, "],");
 }

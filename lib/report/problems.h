@@ -30,19 +30,19 @@ struct problems {
 	size_t n, cap;
 };
 
-/* The new problem holds until the next call; its other members may be set, strings as fresh ones.
- */
+/* Returns the new problem, valid until the next call. The caller may set its other members; type,
+ * group and value_text must be allocated, and are freed with the list. */
 struct problem *problems_add(struct problems *v, enum severity g, const char *what, const char *fmt,
     ...) __attribute__((format(printf, 4, 5)));
 void problems_free(struct problems *v);
 
-enum severity problems_worst(const struct problems *v); /* the worst */
-/* Worst first; else as they were added. */
+enum severity problems_worst(const struct problems *v); /* SEVERITY_OK when empty */
+/* Sorts, the worst first; keeps the order within a severity. */
 void problems_sort(struct problems *v);
-/* Appends "STATUS - problem; problem", or "OK - fine"; one line without its end, safe for readers
- * of plugins ('|' starts figures there). */
-void problems_line(struct bytes *out, const struct problems *v, const char *fine);
-/* Appends the members status and problems, with a comma behind. */
+/* Appends "STATUS - problem; problem", or "OK - " and ok_text, on one line without newline. '|'
+ * becomes '/', since it begins performance data in the output of a plugin. */
+void problems_line(struct bytes *out, const struct problems *v, const char *ok_text);
+/* Appends the members status and problems, each followed by a comma. */
 void problems_json(struct bytes *out, const struct problems *v);
 
 #endif

@@ -3,21 +3,21 @@
 #include <sys/statvfs.h>
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/json.h"
+#include "base/jsonwrite.h"
 #include "base/mem.h"
 #include "buffer/buffer.h"
 
-#define TRIES 3
-#define PAUSE_US 20000
+#define READ_TRIES 3
+#define READ_PAUSE_US 20000
 
 /*
- * A drain at work unlinks segments between two looks, and a publisher makes one between a look at
- * the directory and one at the roster: what is really gone is still so a moment later.
+ * A drain may unlink a segment between two reads, and a publisher may create one between the read
+ * of the directory and that of the manifest: only what is missing again a moment later has
+ * vanished.
  */
 static int
 read_backlog(struct buffer *buf, struct backlog *b, struct err *err)
@@ -25,10 +25,10 @@ read_backlog(struct buffer *buf, struct backlog *b, struct err *err)
 	int r;
 
 	for (int i = 0; (r = backlog_read(buf, b, err)) == -1 || b->nvanished > 0; i++) {
-		if (i + 1 == TRIES || (r == -1 && err->sys != ENOENT))
+		if (i + 1 == READ_TRIES || (r == -1 && err->sys != ENOENT))
 			break;
 		backlog_free(b);
-		usleep(PAUSE_US);
+		usleep(READ_PAUSE_US);
 	}
 	if (r == -1)
 		backlog_free(b);
@@ -36,29 +36,29 @@ read_backlog(struct buffer *buf, struct backlog *b, struct err *err)
 }
 
 static void
-read_buffer(struct snapshot *p, const char *dir)
+snapshot_buffer(struct snapshot *s, const char *dir)
 {
-	struct buffer *buf = buffer_open(dir, false, &p->read_error);
+	struct buffer *buf = buffer_open(dir, false, &s->read_error);
 	const char *warning;
 
 	if (buf == NULL) {
-		p->readable = p->read_error.sys == ENOENT;
-		p->buffer.dir = mem_strdup(dir);
+		s->readable = s->read_error.sys == ENOENT;
+		s->buffer.dir = mem_strdup(dir);
 		return;
 	}
-	p->dir_exists = true;
-	p->readable = read_backlog(buf, &p->buffer, &p->read_error) == 0;
-	counters_read(buf, p->counters);
+	s->dir_exists = true;
+	s->readable = read_backlog(buf, &s->buffer, &s->read_error) == 0;
+	counters_read(buf, s->counters);
 	if ((warning = buffer_warning(buf)) != NULL)
-		p->warning = mem_strdup(warning);
+		s->warning = mem_strdup(warning);
 	buffer_close(buf);
-	p->other_target = p->buffer.files > 0 && p->buffer.target != NULL &&
-	    strcmp(p->buffer.target, p->target) != 0;
+	s->other_target = s->buffer.files > 0 && s->buffer.target != NULL &&
+	    strcmp(s->buffer.target, s->target) != 0;
 }
 
-/* Of the directory, or of the nearest one above it that is there. */
+/* Asks about the directory, or about its nearest ancestor that exists. */
 static void
-read_space(struct snapshot *p, const char *dir)
+snapshot_free_space(struct snapshot *s, const char *dir)
 {
 	char *path = mem_strdup(dir), *slash;
 	struct statvfs v;
@@ -68,7 +68,7 @@ read_space(struct snapshot *p, const char *dir)
 	    strcmp(path, "/") != 0) {
 		slash = strrchr(path, '/');
 		if (slash == NULL)
-			memcpy(path, ".", 2); /* "" is no directory, so there is room */
+			memcpy(path, ".", 2); /* dir is not empty, so there is room */
 		else if (slash == path)
 			slash[1] = '\0';
 		else
@@ -77,78 +77,68 @@ read_space(struct snapshot *p, const char *dir)
 	free(path);
 	if (r == -1)
 		return;
-	p->free_known = true;
-	p->free = (uint64_t)v.f_bavail * v.f_frsize;
-	p->free_files = v.f_files > 0 ? (uint64_t)v.f_favail : UINT64_MAX;
+	s->free_known = true;
+	s->free = (uint64_t)v.f_bavail * v.f_frsize;
+	s->free_files = v.f_files > 0 ? (uint64_t)v.f_favail : UINT64_MAX;
 }
 
 void
 snapshot_take(
-    struct snapshot *p, const struct conf *c, const char *dir, const struct survey_options *ask)
+    struct snapshot *s, const struct conf *c, const char *dir, const struct survey_options *options)
 {
-	struct survey_options own = *ask;
+	struct survey_options survey_options = *options;
 	struct bytes target = {0};
 
-	memset(p, 0, sizeof(*p));
+	memset(s, 0, sizeof(*s));
 	bytes_addf(&target, "%s %s", c->address, c->prefix);
-	p->target = mem_strdup(bytes_str(&target));
+	s->target = mem_strdup(bytes_str(&target));
 	bytes_free(&target);
-	read_buffer(p, dir);
-	read_space(p, dir);
-	own.url = &c->url;
-	own.prefix = c->prefix;
-	survey_take(&p->redis, &own);
+	snapshot_buffer(s, dir);
+	snapshot_free_space(s, dir);
+	survey_options.url = &c->url;
+	survey_options.prefix = c->prefix;
+	survey_take(&s->redis, &survey_options);
 }
 
 void
-snapshot_free(struct snapshot *p)
+snapshot_free(struct snapshot *s)
 {
-	survey_free(&p->redis);
-	backlog_free(&p->buffer);
-	free(p->warning);
-	free(p->target);
-	memset(p, 0, sizeof(*p));
+	survey_free(&s->redis);
+	backlog_free(&s->buffer);
+	free(s->warning);
+	free(s->target);
+	memset(s, 0, sizeof(*s));
 }
 
 static void
-put_text(struct bytes *out, const char *name, const char *s)
+counters_json(struct bytes *out, const struct snapshot *s)
 {
-	bytes_addf(out, "\"%s\":", name);
-	if (s != NULL)
-		json_quote_text(out, s, strlen(s));
-	else
-		bytes_adds(out, "null");
-	bytes_addc(out, ',');
-}
-
-static void
-put_counters(struct bytes *out, const struct snapshot *p)
-{
-	bytes_adds(out, "\"counters\":{");
+	jsonwrite_name(out, "counters");
+	jsonwrite_begin(out);
 	for (int i = 0; i < COUNTERS; i++)
-		bytes_addf(
-		    out, "%s\"%s\":%" PRIu64, i > 0 ? "," : "", counter_names[i], p->counters[i]);
-	bytes_adds(out, "},");
+		jsonwrite_count(out, counter_names[i], s->counters[i]);
+	jsonwrite_end(out);
+	bytes_addc(out, ',');
 }
 
 void
-snapshot_json(struct bytes *out, const struct snapshot *p)
+snapshot_json(struct bytes *out, const struct snapshot *s)
 {
-	put_text(out, "target", p->target);
-	bytes_addf(out, "\"other_target\":%s,\"buffer\":", p->other_target ? "true" : "false");
-	if (p->readable)
-		backlog_json(out, &p->buffer);
+	jsonwrite_text(out, "target", s->target);
+	jsonwrite_bool(out, "other_target", s->other_target);
+	jsonwrite_name(out, "buffer");
+	if (s->readable)
+		backlog_json(out, &s->buffer);
 	else
 		bytes_adds(out, "null");
 	bytes_addc(out, ',');
-	put_text(out, "buffer_error", p->readable ? NULL : p->read_error.text);
-	bytes_adds(out, "\"free_bytes\":");
-	if (p->free_known)
-		bytes_addf(out, "%" PRIu64 ",", p->free);
+	jsonwrite_text(out, "buffer_error", s->readable ? NULL : s->read_error.text);
+	if (s->free_known)
+		jsonwrite_count(out, "free_bytes", s->free);
 	else
-		bytes_adds(out, "null,");
-	put_counters(out, p);
-	bytes_adds(out, "\"redis\":");
-	survey_redis_json(out, &p->redis);
+		jsonwrite_text(out, "free_bytes", NULL);
+	counters_json(out, s);
+	jsonwrite_name(out, "redis");
+	survey_redis_json(out, &s->redis);
 	bytes_addc(out, ',');
 }

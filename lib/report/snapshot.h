@@ -1,6 +1,6 @@
 /*
- * snapshot: the buffer and Redis as they are now; for those who show them and those who judge them.
- * Changes nothing, takes no lock, creates nothing.
+ * snapshot: the state of the disk buffer and of Redis, for ebstat, which shows it, and for
+ * ebhealth, which checks it. Changes nothing, takes no lock, creates nothing.
  */
 #ifndef REPORT_SNAPSHOT_H
 #define REPORT_SNAPSHOT_H
@@ -16,30 +16,30 @@
 #include "report/survey.h"
 
 struct snapshot {
-	char *target; /* "PLACE PREFIX", as in the buffer's .target */
-	/* the buffer could be read; one that does not exist is empty */
+	char *target; /* "PLACE PREFIX", as in the buffer's file .target */
+	/* the buffer could be read; a directory that does not exist is an empty buffer */
 	bool readable;
-	struct err read_error; /* why not */
+	struct err read_error; /* why it is not readable */
 	struct backlog buffer;
-	bool dir_exists; /* its directory */
-	/* it holds segments, and they belong to another target */
+	bool dir_exists;
+	/* the buffer has segments, and belongs to another target */
 	bool other_target;
-	char *warning; /* see buffer_warning; NULL when none */
+	char *warning; /* buffer_warning, or NULL */
 	uint64_t counters[COUNTERS];
 	bool free_known;
-	/* bytes that may still be written where the buffer is, or would be made */
+	/* free space, in bytes, of the file system where the directory is or would be created */
 	uint64_t free;
-	uint64_t free_files; /* and files; UINT64_MAX where there is no such limit */
+	uint64_t free_files; /* free inodes; UINT64_MAX where the file system has no limit */
 	struct survey redis;
 };
 
-/* dir: see conf_buffer. Always fills *p, also on a failure of everything. ask->url and prefix are
- * taken from c. */
-void snapshot_take(
-    struct snapshot *p, const struct conf *c, const char *dir, const struct survey_options *ask);
-void snapshot_free(struct snapshot *p);
+/* Fills *s whatever fails. dir: conf_buffer. Takes url and prefix from c, not from `options`. */
+void snapshot_take(struct snapshot *s, const struct conf *c, const char *dir,
+    const struct survey_options *options);
+void snapshot_free(struct snapshot *s);
 
-/* Appends members, with a comma behind the last: target, buffer, free_bytes, counters, redis. */
-void snapshot_json(struct bytes *out, const struct snapshot *p);
+/* Appends the members target, other_target, buffer, buffer_error, free_bytes, counters and redis,
+ * each followed by a comma. */
+void snapshot_json(struct bytes *out, const struct snapshot *s);
 
 #endif

@@ -1,11 +1,10 @@
 #include "report/survey.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/json.h"
+#include "base/jsonwrite.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "event/id.h"
@@ -15,33 +14,51 @@
 #include "redis/scan.h"
 #include "redis/stream.h"
 
-struct survey_walk {
-	struct survey *s;
-	const struct survey_options *ask;
+/* Limits for counting the lag of one group. */
+#define LAG_MAX_ENTRIES 10000
+#define LAG_MAX_BYTES (4 << 20)
+#define LAG_PAGE 100
+/* Streams per round trip, while the replies are small: each contains two entries. */
+#define STREAMS_PER_TRIP 64
+/* Not a legal type, so never the stream of an event. */
+#define PROBE_TYPE "-"
+
+struct survey_state {
+	struct survey *survey;
+	const struct survey_options *options;
 	struct conn *conn;
 	int64_t deadline; /* CLOCK_MONOTONIC ms */
-	size_t cap;
+	size_t cap;       /* of survey->streams */
 };
 
-#define LAG_MOST 10000      /* entries counted, */
-#define LAG_BYTES (4 << 20) /* and bytes of them, for one group */
-#define LAG_PAGE 100
-#define AT_ONCE \
-	64 /* streams asked about in one round trip, while the answers are small: each has two \
-	      entries in it */
+/* --- failures as results ---------------------------------------------------------- */
 
-/* The first reason counts. */
 static void
-survey_not_all(struct survey *s, int status, const char *why)
+set_down(struct survey *s, enum conn_why why, const struct err *err)
+{
+	s->up = false;
+	s->why = why;
+	free(s->error);
+	s->error = mem_strdup(err->text);
+	s->complete = false;
+	if (why == CONN_DENIED || why == CONN_NOPERM || why == CONN_MOVED)
+		s->status = status_worse(s->status, conn_exit_status(why));
+}
+
+/* Keeps the first reason. */
+static void
+set_incomplete(struct survey *s, int status, const char *reason)
 {
 	s->complete = false;
 	s->status = status_worse(s->status, status);
 	if (s->incomplete == NULL)
-		s->incomplete = mem_strdup(why);
+		s->incomplete = mem_strdup(reason);
 }
 
+/* Keeps the first error of the stream. */
 static void
-trouble(struct survey *s, struct survey_stream *st, enum conn_why why, const struct err *err)
+set_stream_error(
+    struct survey *s, struct survey_stream *st, enum conn_why why, const struct err *err)
 {
 	s->status = status_worse(s->status, STATUS_SOME);
 	if (st->error != NULL)
@@ -50,8 +67,151 @@ trouble(struct survey *s, struct survey_stream *st, enum conn_why why, const str
 	st->error = mem_strdup(err->text);
 }
 
+/* --- the server -------------------------------------------------------------------- */
+
 static void
-take_length(struct survey *s, struct survey_stream *st, const struct reply *r)
+take_write_refusal(struct survey *s, const struct reply *r)
+{
+	enum conn_why why = reply_why(r);
+
+	if (why != CONN_LATER && why != CONN_READONLY)
+		return;
+	s->refuses = why;
+	s->refusal = mem_strndup(reply_text(r).p, reply_text(r).n);
+}
+
+/*
+ * Asks whether the server would execute an XADD, without adding anything: Redis checks memory, disk
+ * and role before it executes a command, and never executes an XADD with the ID 0-0.
+ */
+static int
+probe_server(struct survey_state *w, struct err *err)
+{
+	char *key = names_stream(w->options->prefix, PROBE_TYPE);
+	struct reply *time, *add = NULL;
+
+	conn_putl(w->conn, "TIME", NULL);
+	conn_putl(w->conn, "XADD", key, "0-0", "probe", "", NULL);
+	free(key);
+	if ((time = conn_wait(w->conn, 0, err)) != NULL &&
+	    (add = conn_wait(w->conn, 0, err)) != NULL) {
+		w->survey->now = stream_take_server_time(time);
+		take_write_refusal(w->survey, add);
+	}
+	reply_free(time);
+	reply_free(add);
+	return add != NULL ? 0 : -1;
+}
+
+/* --- the list of streams ------------------------------------------------------------- */
+
+static void
+add_stream(struct survey_state *w, const char *type)
+{
+	struct survey *s = w->survey;
+
+	if (s->n == w->cap) {
+		w->cap = w->cap == 0 ? 64 : w->cap * 2;
+		s->streams = mem_realloc(s->streams, w->cap * sizeof(*s->streams));
+	}
+	s->streams[s->n++] = (struct survey_stream){.type = mem_strdup(type),
+	    .key = names_stream(w->options->prefix, type),
+	    .dead_letters = -1};
+}
+
+/* *any: false when no stream matches for certain. Returns -1 only when the connection is dead; a
+ * refused SCAN makes the survey incomplete. */
+static int
+add_matching_streams(struct survey_state *w, const char *pattern, bool *any, struct err *err)
+{
+	char *glob = names_stream(w->options->prefix, pattern), **keys;
+	size_t n, skip = strlen(glob) - strlen(pattern);
+	bool complete;
+	int ok = scan_keys(w->conn, glob, w->deadline, &keys, &n, &complete, err);
+
+	if (ok == -1 && conn_why(w->conn) != CONN_OK) {
+		free(glob);
+		return -1;
+	}
+	if (ok == -1)
+		set_incomplete(w->survey, err->status, err->text);
+	else if (!complete)
+		set_incomplete(w->survey, STATUS_AGAIN, "timed out listing streams; raise -t");
+	*any = n > 0 || ok == -1 || !complete;
+	for (size_t i = 0; i < n; i++) {
+		/* The server may return a key that does not match. */
+		if (strncmp(keys[i], glob, skip) == 0)
+			add_stream(w, keys[i] + skip);
+		free(keys[i]);
+	}
+	free(glob);
+	free(keys);
+	return 0;
+}
+
+static int
+compare_stream_keys(const void *a, const void *b)
+{
+	const struct survey_stream *x = a, *y = b;
+
+	return strcmp(x->key, y->key);
+}
+
+/* Patterns may overlap. */
+static void
+sort_unique_streams(struct survey *s)
+{
+	size_t kept = 0;
+
+	if (s->n > 0)
+		qsort(s->streams, s->n, sizeof(*s->streams), compare_stream_keys);
+	for (size_t i = 0; i < s->n; i++)
+		if (kept > 0 && strcmp(s->streams[kept - 1].key, s->streams[i].key) == 0) {
+			free(s->streams[i].type);
+			free(s->streams[i].key);
+		} else
+			s->streams[kept++] = s->streams[i];
+	s->n = kept;
+}
+
+static int
+list_streams(struct survey_state *w, struct err *err)
+{
+	const struct survey_options *options = w->options;
+	struct survey *s = w->survey;
+	bool any;
+
+	w->deadline = clock_mono() + options->timeout_ms;
+	s->unmatched = mem_alloc((options->n + 1) * sizeof(*s->unmatched));
+	if (options->n == 0 && options->all && add_matching_streams(w, "*", &any, err) == -1)
+		return -1;
+	for (size_t i = 0; i < options->n; i++) {
+		if (!names_is_pattern(options->types[i]))
+			add_stream(w, options->types[i]);
+		else if (add_matching_streams(w, options->types[i], &any, err) == -1)
+			return -1;
+		else if (!any)
+			s->unmatched[s->nunmatched++] = options->types[i];
+	}
+	sort_unique_streams(s);
+	return 0;
+}
+
+/* --- information about a stream ---------------------------------------------------------- */
+
+static void
+put_stream_requests(struct survey_state *w, const struct survey_stream *st)
+{
+	char *dlq = names_dlq(w->options->prefix, st->type);
+
+	stream_put_info(w->conn, st->key);
+	conn_putl(w->conn, "XLEN", dlq, NULL);
+	stream_put_groups(w->conn, st->key);
+	free(dlq);
+}
+
+static void
+take_dlq_length(struct survey *s, struct survey_stream *st, const struct reply *r)
 {
 	struct err err;
 
@@ -60,124 +220,113 @@ take_length(struct survey *s, struct survey_stream *st, const struct reply *r)
 		return;
 	}
 	reply_fail(&err, r, "XLEN of the dead letters");
-	trouble(s, st, reply_why(r), &err);
+	set_stream_error(s, st, reply_why(r), &err);
 }
 
 static void
-take_groups(struct survey *s, struct survey_stream *st, const struct reply *r)
+take_stream_groups(struct survey *s, struct survey_stream *st, const struct reply *r)
 {
 	enum conn_why why;
 	struct err err;
 
 	if (st->info.groups > 0 &&
 	    stream_take_groups(r, &st->groups, &st->ngroups, &why, &err) == -1)
-		trouble(s, st, why, &err);
-}
-
-static void
-put_question(struct survey_walk *w, const struct survey_stream *st)
-{
-	char *dead = names_dlq(w->ask->prefix, st->type);
-
-	stream_put_info(w->conn, st->key);
-	conn_putl(w->conn, "XLEN", dead, NULL);
-	stream_put_groups(w->conn, st->key);
-	free(dead);
+		set_stream_error(s, st, why, &err);
 }
 
 static int
-take_answer(struct survey_walk *w, struct survey_stream *st, struct err *err)
+take_stream_replies(struct survey_state *w, struct survey_stream *st, struct err *err)
 {
-	struct reply *info = NULL, *dead = NULL, *groups = NULL;
+	struct reply *info = NULL, *dlq = NULL, *groups = NULL;
 	enum conn_why why;
-	struct err no;
+	struct err info_err;
 	int ok = -1;
 
 	if ((info = conn_wait(w->conn, 0, err)) == NULL ||
-	    (dead = conn_wait(w->conn, 0, err)) == NULL ||
+	    (dlq = conn_wait(w->conn, 0, err)) == NULL ||
 	    (groups = conn_wait(w->conn, 0, err)) == NULL)
 		goto out;
-	if (stream_take_info(info, &st->info, &why, &no) == -1)
-		trouble(w->s, st, why, &no);
-	take_length(w->s, st, dead);
-	take_groups(w->s, st, groups);
+	if (stream_take_info(info, &st->info, &why, &info_err) == -1)
+		set_stream_error(w->survey, st, why, &info_err);
+	take_dlq_length(w->survey, st, dlq);
+	take_stream_groups(w->survey, st, groups);
 	ok = 0;
 out:
 	reply_free(info);
-	reply_free(dead);
+	reply_free(dlq);
 	reply_free(groups);
 	return ok;
 }
 
-/* --- lag -------------------------------------------------------------------- */
+/* --- lag --- */
 
-struct lag {
+struct lag_count {
 	struct stream_id last; /* of the stream */
-	int64_t by, n;
+	int64_t deadline, n;
 	size_t bytes;
 };
 
-/* 1: too much. 2: that was the last. */
+enum { LAG_TOO_MUCH = 1, LAG_AT_LAST = 2 };
+
 static int
-count_entry(void *arg, struct slice id, const struct slice *kv, size_t nkv)
+count_lag_entry(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 {
-	struct lag *l = arg;
+	struct lag_count *l = arg;
 	struct stream_id at;
 
 	for (size_t i = 0; i < nkv; i++)
 		l->bytes += kv[i].n;
-	if (++l->n > LAG_MOST || l->bytes > LAG_BYTES || clock_mono() >= l->by)
-		return 1;
-	return id_parse(id, &at) == 0 && id_cmp(at, l->last) >= 0 ? 2 : 0;
+	if (++l->n > LAG_MAX_ENTRIES || l->bytes > LAG_MAX_BYTES || clock_mono() >= l->deadline)
+		return LAG_TOO_MUCH;
+	return id_parse(id, &at) == 0 && id_cmp(at, l->last) >= 0 ? LAG_AT_LAST : 0;
 }
 
 /*
- * Redis keeps how many entries a group has read, and not how many of those that were trimmed it
- * skipped: of a group in the midst of a stream that has lost entries its lag is only an upper
- * bound, and what is true must be counted.
+ * Redis counts the entries that a group has read, not the trimmed ones that it skipped. Its lag of
+ * a group inside a stream that has lost entries is therefore only an upper bound.
  */
 static bool
-is_doubtful(const struct stream_info *i, const struct stream_group *g)
+lag_is_upper_bound(const struct stream_info *i, const struct stream_group *g)
 {
 	return g->lag > 0 && i->added != i->length && id_cmp(g->last_delivered, i->first) >= 0 &&
 	    id_cmp(g->last_delivered, i->last) < 0;
 }
 
 static int
-check_lag(struct survey_walk *w, struct survey_stream *st, struct stream_group *g, struct err *err)
+count_lag(struct survey_state *w, struct survey_stream *st, struct stream_group *g, struct err *err)
 {
-	struct lag l = {.last = st->info.last, .by = w->deadline};
+	struct lag_count l = {.last = st->info.last, .deadline = w->deadline};
 	enum conn_why why;
 	int end;
 
-	if (!is_doubtful(&st->info, g))
+	if (!lag_is_upper_bound(&st->info, g))
 		return 0;
-	end =
-	    scan_entries(w->conn, st->key, g->last_delivered, LAG_PAGE, count_entry, &l, &why, err);
-	g->lag = end == 0 || end == 2 ? l.n : -1;
+	end = scan_entries(
+	    w->conn, st->key, g->last_delivered, LAG_PAGE, count_lag_entry, &l, &why, err);
+	g->lag = end == 0 || end == LAG_AT_LAST ? l.n : -1;
 	return end == -1 && conn_why(w->conn) != CONN_OK ? -1 : 0;
 }
 
 static int
-check_lags(struct survey_walk *w, struct survey_stream *st, struct err *err)
+count_lags(struct survey_state *w, struct survey_stream *st, struct err *err)
 {
 	for (size_t i = 0; i < st->ngroups; i++)
-		if (check_lag(w, st, &st->groups[i], err) == -1)
+		if (count_lag(w, st, &st->groups[i], err) == -1)
 			return -1;
 	return 0;
 }
 
-/* --- all that there is to know ------------------------------------------------ */
+/* --- all streams --- */
 
 static int
-look_at_some(struct survey_walk *w, struct survey_stream *st, size_t n, struct err *err)
+read_some_streams(struct survey_state *w, struct survey_stream *st, size_t n, struct err *err)
 {
 	enum conn_why why;
 
 	for (size_t i = 0; i < n; i++)
-		put_question(w, &st[i]);
+		put_stream_requests(w, &st[i]);
 	for (size_t i = 0; i < n; i++)
-		if (take_answer(w, &st[i], err) == -1)
+		if (take_stream_replies(w, &st[i], err) == -1)
 			return -1;
 	for (size_t i = 0; i < n; i++)
 		stream_put_lowest_pending(w->conn, st[i].key, st[i].groups, st[i].ngroups);
@@ -186,15 +335,15 @@ look_at_some(struct survey_walk *w, struct survey_stream *st, size_t n, struct e
 		    -1)
 			return -1;
 	for (size_t i = 0; i < n; i++)
-		if (check_lags(w, &st[i], err) == -1)
+		if (count_lags(w, &st[i], err) == -1)
 			return -1;
 	return 0;
 }
 
-/* Half a line about a stream would pass for all there is. */
-/* Frees the streams from `first` on. */
+/* Frees the streams from `first` on. A stream that was read only in part must not be shown: its
+ * line would look complete. */
 static void
-survey_drop(struct survey *s, size_t first)
+drop_streams(struct survey *s, size_t first)
 {
 	while (s->n > first) {
 		struct survey_stream *st = &s->streams[--s->n];
@@ -206,207 +355,60 @@ survey_drop(struct survey *s, size_t first)
 	}
 }
 
-/* Looks at all that are listed; those that were not reached are dropped. -1: the connection is
- * dead. */
+/* Drops the streams that were not reached. Returns -1 when the connection is dead. */
 static int
-survey_look(struct survey_walk *w, struct err *err)
+read_streams(struct survey_state *w, struct err *err)
 {
-	struct pagesize pace = pagesize_start(1, AT_ONCE);
-	struct survey *s = w->s;
+	struct pagesize page = pagesize_start(1, STREAMS_PER_TRIP);
+	struct survey *s = w->survey;
 	size_t i, n;
 
-	w->deadline = clock_mono() + w->ask->timeout_ms;
+	w->deadline = clock_mono() + w->options->timeout_ms;
 	for (i = 0; i < s->n && (i == 0 || clock_mono() < w->deadline); i += n) {
 		uint64_t before = conn_received(w->conn);
 
-		n = s->n - i < pace.count ? s->n - i : pace.count;
-		if (look_at_some(w, s->streams + i, n, err) == -1) {
-			survey_drop(s, i);
+		n = s->n - i < page.count ? s->n - i : page.count;
+		if (read_some_streams(w, s->streams + i, n, err) == -1) {
+			drop_streams(s, i);
 			return -1;
 		}
-		pagesize_learn(&pace, n, (size_t)(conn_received(w->conn) - before));
+		pagesize_learn(&page, n, (size_t)(conn_received(w->conn) - before));
 	}
 	if (i < s->n) {
-		survey_drop(s, i);
-		survey_not_all(s, STATUS_AGAIN,
-		    "time ran out while streams were looked at: give more with -t");
+		drop_streams(s, i);
+		set_incomplete(s, STATUS_AGAIN, "timed out reading stream information; raise -t");
 	}
 	return 0;
 }
 
-#define NO_TYPE "-" /* no legal type, so never the stream of an event */
-
+/* The connection died while streams were read: connects again, to find out whether the server is
+ * down. */
 static void
-down(struct survey *s, enum conn_why why, const struct err *err)
+check_still_up(struct survey_state *w, const struct err *err)
 {
-	s->up = false;
-	s->why = why;
-	free(s->error);
-	s->error = mem_strdup(err->text);
-	s->complete = false;
-	if (why == CONN_DENIED || why == CONN_NOPERM || why == CONN_MOVED)
-		s->status = status_worse(s->status, conn_exit_status(why));
-}
-
-/* --- the server ---------------------------------------------------------------- */
-
-static void
-take_refusal(struct survey *s, const struct reply *r)
-{
-	enum conn_why why = reply_why(r);
-
-	if (why != CONN_LATER && why != CONN_READONLY)
-		return;
-	s->refuses = why;
-	s->refusal = mem_strndup(reply_text(r).p, reply_text(r).n);
-}
-
-/*
- * Whether the server would take an event: memory, disk and role are looked at before a command is
- * executed, and XADD with the ID 0-0 is never executed ("must be greater than 0-0").
- */
-static int
-ask_server(struct survey_walk *w, struct err *err)
-{
-	char *key = names_stream(w->ask->prefix, NO_TYPE);
-	struct reply *clock, *add = NULL;
-
-	conn_putl(w->conn, "TIME", NULL);
-	conn_putl(w->conn, "XADD", key, "0-0", "probe", "", NULL);
-	free(key);
-	if ((clock = conn_wait(w->conn, 0, err)) != NULL &&
-	    (add = conn_wait(w->conn, 0, err)) != NULL) {
-		w->s->now = stream_take_server_time(clock);
-		take_refusal(w->s, add);
-	}
-	reply_free(clock);
-	reply_free(add);
-	return add != NULL ? 0 : -1;
-}
-
-/* --- which streams --------------------------------------------------------------- */
-
-static void
-add_stream(struct survey_walk *w, const char *type)
-{
-	struct survey *s = w->s;
-
-	if (s->n == w->cap) {
-		w->cap = w->cap == 0 ? 64 : w->cap * 2;
-		s->streams = mem_realloc(s->streams, w->cap * sizeof(*s->streams));
-	}
-	s->streams[s->n++] = (struct survey_stream){.type = mem_strdup(type),
-	    .key = names_stream(w->ask->prefix, type),
-	    .dead_letters = -1};
-}
-
-/* -1 only when the connection is dead; that SCAN is refused is a finding. */
-static int
-add_matching(struct survey_walk *w, const char *pattern, bool *any, struct err *err)
-{
-	char *glob = names_stream(w->ask->prefix, pattern), **keys;
-	size_t n, skip = strlen(glob) - strlen(pattern);
-	bool complete;
-	int ok = scan_keys(w->conn, glob, w->deadline, &keys, &n, &complete, err);
-
-	if (ok == -1 && conn_why(w->conn) != CONN_OK) {
-		free(glob);
-		return -1;
-	}
-	if (ok == -1)
-		survey_not_all(w->s, err->status, err->text);
-	else if (!complete)
-		survey_not_all(w->s, STATUS_AGAIN,
-		    "time ran out while streams were listed: give more with -t");
-	*any = n > 0 || ok == -1 || !complete;
-	for (size_t i = 0; i < n; i++) {
-		if (strncmp(keys[i], glob, skip) ==
-		    0) /* else the server gave what was not asked for */
-			add_stream(w, keys[i] + skip);
-		free(keys[i]);
-	}
-	free(glob);
-	free(keys);
-	return 0;
-}
-
-static int
-by_key(const void *a, const void *b)
-{
-	const struct survey_stream *x = a, *y = b;
-
-	return strcmp(x->key, y->key);
-}
-
-/* Patterns overlap. */
-static void
-sort_unique(struct survey *s)
-{
-	size_t kept = 0;
-
-	if (s->n > 0)
-		qsort(s->streams, s->n, sizeof(*s->streams), by_key);
-	for (size_t i = 0; i < s->n; i++)
-		if (kept > 0 && strcmp(s->streams[kept - 1].key, s->streams[i].key) == 0) {
-			free(s->streams[i].type);
-			free(s->streams[i].key);
-		} else
-			s->streams[kept++] = s->streams[i];
-	s->n = kept;
-}
-
-static int
-list_streams(struct survey_walk *w, struct err *err)
-{
-	const struct survey_options *ask = w->ask;
-	struct survey *s = w->s;
-	bool any;
-
-	w->deadline = clock_mono() + ask->timeout_ms;
-	s->unmatched = mem_alloc((ask->n + 1) * sizeof(*s->unmatched));
-	if (ask->n == 0 && ask->all && add_matching(w, "*", &any, err) == -1)
-		return -1;
-	for (size_t i = 0; i < ask->n; i++) {
-		if (!names_is_pattern(ask->types[i]))
-			add_stream(w, ask->types[i]);
-		else if (add_matching(w, ask->types[i], &any, err) == -1)
-			return -1;
-		else if (!any)
-			s->unmatched[s->nunmatched++] = ask->types[i];
-	}
-	sort_unique(s);
-	return 0;
-}
-
-/* --- all of it --------------------------------------------------------------------- */
-
-/* Lost while streams were looked at: whether the server is away too is asked once more. */
-static void
-lost(struct survey_walk *w, const struct err *err)
-{
-	struct err away;
+	struct err down_err;
 	enum conn_why why;
-	struct conn *conn = conn_open(w->ask->url, w->ask->timeout_ms, &why, &away);
+	struct conn *conn = conn_open(w->options->url, w->options->timeout_ms, &why, &down_err);
 
 	if (conn == NULL) {
-		survey_not_all(w->s, STATUS_OK, "the connection was lost");
-		down(w->s, why, &away);
+		set_incomplete(w->survey, STATUS_OK, "connection lost");
+		set_down(w->survey, why, &down_err);
 	} else
-		survey_not_all(w->s, STATUS_AGAIN, err->text);
+		set_incomplete(w->survey, STATUS_AGAIN, err->text);
 	conn_close(conn);
 }
 
 void
-survey_take(struct survey *s, const struct survey_options *ask)
+survey_take(struct survey *s, const struct survey_options *options)
 {
-	struct survey_walk w = {.s = s, .ask = ask};
+	struct survey_state w = {.survey = s, .options = options};
 	struct err err;
 
 	memset(s, 0, sizeof(*s));
-	w.conn = conn_open(ask->url, ask->timeout_ms, &s->why, &err);
+	w.conn = conn_open(options->url, options->timeout_ms, &s->why, &err);
 	s->now = clock_now() / 1000;
 	if (w.conn == NULL) {
-		down(s, s->why, &err);
+		set_down(s, s->why, &err);
 		return;
 	}
 	s->up = s->complete = true;
@@ -414,17 +416,17 @@ survey_take(struct survey *s, const struct survey_options *ask)
 	s->version = mem_strdup(conn_server_version(w.conn));
 	s->run_id = mem_strdup(conn_run_id(w.conn));
 	s->rtt_us = conn_rtt_us(w.conn);
-	if (ask_server(&w, &err) == -1 || list_streams(&w, &err) == -1)
-		down(s, conn_why(w.conn), &err);
-	else if (survey_look(&w, &err) == -1)
-		lost(&w, &err);
+	if (probe_server(&w, &err) == -1 || list_streams(&w, &err) == -1)
+		set_down(s, conn_why(w.conn), &err);
+	else if (read_streams(&w, &err) == -1)
+		check_still_up(&w, &err);
 	conn_close(w.conn);
 }
 
 void
 survey_free(struct survey *s)
 {
-	survey_drop(s, 0);
+	drop_streams(s, 0);
 	free(s->streams);
 	free(s->unmatched);
 	free(s->incomplete);
@@ -473,44 +475,19 @@ survey_pending_age(const struct survey *s, const struct stream_group *g)
 	return g->lowest_pending.ms < now ? (int64_t)(now - g->lowest_pending.ms) : 0;
 }
 
-static void
-put_text(struct bytes *out, const char *name, const char *s)
-{
-	bytes_addf(out, "\"%s\":", name);
-	if (s != NULL)
-		json_quote_text(out, s, strlen(s));
-	else
-		bytes_adds(out, "null");
-	bytes_addc(out, ',');
-}
-
-/* Negative is unknown. */
-static void
-put_number(struct bytes *out, const char *name, int64_t n)
-{
-	if (n < 0)
-		bytes_addf(out, "\"%s\":null,", name);
-	else
-		bytes_addf(out, "\"%s\":%" PRId64 ",", name, n);
-}
+/* --- JSON ------------------------------------------------------------------------------ */
 
 static void
-put_id(struct bytes *out, const char *name, struct stream_id id, bool known)
+id_or_null(struct bytes *out, const char *name, struct stream_id id, bool known)
 {
 	char text[ID_SIZE];
 
 	id_format(id, text);
-	put_text(out, name, known ? text : NULL);
-}
-
-static void
-close_object(struct bytes *out)
-{
-	out->p[out->len - 1] = '}'; /* for the last comma */
+	jsonwrite_text(out, name, known ? text : NULL);
 }
 
 static const char *
-or_null(const char *s)
+null_if_empty(const char *s)
 {
 	return s != NULL && *s != '\0' ? s : NULL;
 }
@@ -518,71 +495,78 @@ or_null(const char *s)
 void
 survey_redis_json(struct bytes *out, const struct survey *s)
 {
-	bytes_addf(out, "{\"up\":%s,", s->up ? "true" : "false");
-	put_text(out, "how", s->up ? NULL : survey_why_name(s->why));
-	put_text(out, "error", s->error);
-	put_text(out, "server", or_null(s->server));
-	put_text(out, "version", or_null(s->version));
-	put_text(out, "run_id", or_null(s->run_id));
+	jsonwrite_begin(out);
+	jsonwrite_bool(out, "up", s->up);
+	jsonwrite_text(out, "how", s->up ? NULL : survey_why_name(s->why));
+	jsonwrite_text(out, "error", s->error);
+	jsonwrite_text(out, "server", null_if_empty(s->server));
+	jsonwrite_text(out, "version", null_if_empty(s->version));
+	jsonwrite_text(out, "run_id", null_if_empty(s->run_id));
 	if (s->up)
 		bytes_addf(out, "\"rtt_ms\":%.3f,", (double)s->rtt_us / 1000);
 	else
-		put_text(out, "rtt_ms", NULL);
-	put_text(out, "refuses_writes", s->refusal);
-	close_object(out);
+		jsonwrite_text(out, "rtt_ms", NULL);
+	jsonwrite_text(out, "refuses_writes", s->refusal);
+	jsonwrite_end(out);
 }
 
 static void
-put_group(struct bytes *out, const struct survey *s, const struct survey_stream *st,
+group_json(struct bytes *out, const struct survey *s, const struct survey_stream *st,
     const struct stream_group *g)
 {
 	bool known;
 	uint64_t lost = stream_lost(&st->info, g, &known);
 
-	bytes_addc(out, '{');
-	put_text(out, "name", g->name);
-	put_number(out, "consumers", (int64_t)g->consumers);
-	put_number(out, "pending", (int64_t)g->pending);
-	put_number(out, "lag", survey_lag(&st->info, g));
-	put_number(out, "lost", known ? (int64_t)lost : -1);
-	put_number(out, "oldest_pending_ms", survey_pending_age(s, g));
-	put_id(out, "last_delivered_id", g->last_delivered, true);
-	close_object(out);
+	jsonwrite_begin(out);
+	jsonwrite_text(out, "name", g->name);
+	jsonwrite_count(out, "consumers", g->consumers);
+	jsonwrite_count(out, "pending", g->pending);
+	jsonwrite_count_or_null(out, "lag", survey_lag(&st->info, g));
+	jsonwrite_count_or_null(out, "lost", known ? (int64_t)lost : -1);
+	jsonwrite_count_or_null(out, "oldest_pending_ms", survey_pending_age(s, g));
+	id_or_null(out, "last_delivered_id", g->last_delivered, true);
+	jsonwrite_end(out);
 }
 
 static void
-put_stream(struct bytes *out, const struct survey *s, const struct survey_stream *st)
+stream_json(struct bytes *out, const struct survey *s, const struct survey_stream *st)
 {
 	const struct stream_info *i = &st->info;
-	/* What the server refused to tell is null, not 0. */
+	/* A value that the server refused is null, not 0. */
 	bool known = i->exists || st->error == NULL;
 
-	bytes_addc(out, '{');
-	put_text(out, "event_type", st->type);
-	put_text(out, "stream", st->key);
-	bytes_addf(out, "\"exists\":%s,", !known ? "null" : i->exists ? "true" : "false");
-	put_number(out, "length", known ? (int64_t)i->length : -1);
-	put_id(out, "first_id", i->first, i->length > 0);
-	put_id(out, "last_id", i->last, i->length > 0);
-	put_number(out, "dead_letters", st->dead_letters);
-	put_text(out, "error", st->error);
-	bytes_adds(out, "\"groups\":[");
+	jsonwrite_begin(out);
+	jsonwrite_text(out, "event_type", st->type);
+	jsonwrite_text(out, "stream", st->key);
+	if (known)
+		jsonwrite_bool(out, "exists", i->exists);
+	else
+		jsonwrite_text(out, "exists", NULL);
+	jsonwrite_count_or_null(out, "length", known ? (int64_t)i->length : -1);
+	id_or_null(out, "first_id", i->first, i->length > 0);
+	id_or_null(out, "last_id", i->last, i->length > 0);
+	jsonwrite_count_or_null(out, "dead_letters", st->dead_letters);
+	jsonwrite_text(out, "error", st->error);
+	jsonwrite_name(out, "groups");
+	bytes_addc(out, '[');
 	for (size_t k = 0; k < st->ngroups; k++) {
 		bytes_adds(out, k > 0 ? "," : "");
-		put_group(out, s, st, &st->groups[k]);
+		group_json(out, s, st, &st->groups[k]);
 	}
-	bytes_adds(out, "]}");
+	bytes_addc(out, ']');
+	jsonwrite_end(out);
 }
 
 void
 survey_streams_json(struct bytes *out, const struct survey *s)
 {
-	bytes_addf(out, "\"complete\":%s,", s->complete ? "true" : "false");
-	put_text(out, "incomplete", s->incomplete);
-	bytes_adds(out, "\"streams\":[");
+	jsonwrite_bool(out, "complete", s->complete);
+	jsonwrite_text(out, "incomplete", s->incomplete);
+	jsonwrite_name(out, "streams");
+	bytes_addc(out, '[');
 	for (size_t i = 0; i < s->n; i++) {
 		bytes_adds(out, i > 0 ? "," : "");
-		put_stream(out, s, &s->streams[i]);
+		stream_json(out, s, &s->streams[i]);
 	}
 	bytes_addc(out, ']');
 }

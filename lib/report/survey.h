@@ -1,9 +1,9 @@
 /*
- * survey: what Redis says about itself, and about streams and their groups. Changes nothing there.
+ * survey: reads the state of Redis, of streams and of their groups. Changes nothing in Redis.
  *
- * A server that is away, or that refuses something, is no failure here but a finding: survey_take
- * always fills the struct. One connection, whose exchanges have the deadline of conn.h each;
- * listing and looking have it once more each, as a whole.
+ * A server that is down or refuses a command is a result, not a failure: survey_take always fills
+ * the struct. It uses one connection. Each exchange has the deadline of conn.h; listing the streams
+ * and reading them have one timeout_ms each, as a whole.
  */
 #ifndef REPORT_SURVEY_H
 #define REPORT_SURVEY_H
@@ -23,15 +23,15 @@ struct survey_options {
 	int64_t timeout_ms;
 	char *const *types; /* event types and patterns (names_is_pattern) */
 	size_t n;
-	/* with no types: every stream of the prefix, else none */
+	/* when n is 0: all streams of the prefix; else no stream */
 	bool all;
 };
 
 struct survey_stream {
-	/* as it stands in the key; of foreign keys perhaps not a legal one */
+	/* as in the key; that of a key made by other programs may not be legal */
 	char *type;
 	char *key;
-	/* the first thing that could not be found out; NULL when none */
+	/* why a part could not be read: the first reason, or NULL */
 	char *error;
 	enum conn_why why;       /* of error */
 	struct stream_info info; /* exists false: no such stream */
@@ -42,46 +42,47 @@ struct survey_stream {
 
 struct survey {
 	bool up;
-	enum conn_why why;      /* it is not up */
-	char *error;            /* in words; NULL when up */
-	char *server, *version; /* "" when not told */
+	enum conn_why why;      /* when it is not up */
+	char *error;            /* the same in words; NULL when up */
+	char *server, *version; /* "" when the server did not send it */
 	char *run_id;
 	int64_t rtt_us;
-	/* CONN_LATER, CONN_READONLY: it is up and takes no events; else CONN_OK */
+	/* CONN_LATER, CONN_READONLY: it is up and refuses writes; else CONN_OK */
 	enum conn_why refuses;
-	char *refusal; /* in words; NULL */
-	/* the server's clock, ms since 1970; ours when it will not say */
+	char *refusal; /* the error reply; NULL */
+	/* the server's clock, ms since 1970; this host's when the server refuses */
 	int64_t now;
-	bool complete;    /* all streams that were asked for are here */
-	char *incomplete; /* why not */
-	/* patterns (of `types`, borrowed) without a stream, when complete */
+	bool complete;    /* all requested streams are here */
+	char *incomplete; /* the reason; NULL when complete */
+	/* patterns (borrowed from `types`) that certainly match no stream */
 	char **unmatched;
 	size_t nunmatched;
 	struct survey_stream *streams; /* by key, each once */
 	size_t n;
-	/* the worst exit status of what could not be found out; that Redis is away is none */
+	/* exit status: the worst of what could not be read; 0 when Redis is unreachable */
 	int status;
 };
 
-void survey_take(struct survey *s, const struct survey_options *ask);
+void survey_take(struct survey *s, const struct survey_options *options);
 void survey_free(struct survey *s);
 
-/* One word for programs: "refused", "no-answer", "cut", "not-redis", "not-ready", "read-only",
- * "denied", "cluster", "error". */
+/* Returns a word for programs: "refused", "no-answer", "cut", "not-redis", "not-ready",
+ * "read-only", "denied", "cluster", "error". */
 const char *survey_why_name(enum conn_why why);
 
 /*
- * How many entries of the stream the group has still to be given; -1 when that cannot be known.
- * Unlike XINFO's lag it counts only what is there, and is known whenever the group stands before
- * the first or behind the last entry; where entries are gone it was counted by survey_take, up to
- * some thousands.
+ * Returns how many entries of the stream the group has not been given; -1: unknown. Unlike XINFO's
+ * lag it counts only entries that exist, and is known whenever the group stands before the first or
+ * after the last entry. For a group inside a stream that has lost entries, survey_take counts them,
+ * up to 10 000 entries or 4 MiB.
  */
 int64_t survey_lag(const struct stream_info *s, const struct stream_group *g);
-/* The age of the lowest pending entry by its ID, ms, never negative; -1 when nothing is pending. */
+/* Returns the age of the lowest pending entry by its ID, in ms, never negative; -1: no pending
+ * entry. */
 int64_t survey_pending_age(const struct survey *s, const struct stream_group *g);
 
-/* Append the object that is `redis` in ebstat -j, and the members complete, incomplete and streams,
- * without a comma behind. */
+/* Append the object `redis` of ebstat -j, and the members complete, incomplete and streams, without
+ * a comma after them. */
 void survey_redis_json(struct bytes *out, const struct survey *s);
 void survey_streams_json(struct bytes *out, const struct survey *s);
 

@@ -483,7 +483,7 @@ state() {
 		[ "$status" != 75 ] || break
 	done
 	assert_equal "$status" 75
-	assert_equal "$(jq -c '[.complete, (.incomplete | contains("time ran out")), (.streams | length < 30000)]' <<<"$output")" \
+	assert_equal "$(jq -c '[.complete, (.incomplete | contains("timed out")), (.streams | length < 30000)]' <<<"$output")" \
 		'[false,true,true]'
 }
 
@@ -496,7 +496,7 @@ state() {
 	sed -i "1i rm -f $FAKE" "$FAKE.sh"
 	run -0 ebstat -t 0.5 -u "unix://$FAKE" t
 	assert_line --regexp '^redis +DOWN: connect to '
-	assert_line --regexp '^INCOMPLETE +the connection was lost'
+	assert_line --regexp '^INCOMPLETE +connection lost'
 	fake "$greeting" "$script"
 	sed -i "1i rm -f $FAKE" "$FAKE.sh"
 	assert_equal "$(json '[.redis.up, .redis.how, .complete, .streams]' -t 0.5 -u "unix://$FAKE" t)" '[false,"refused",false,[]]'
