@@ -69,7 +69,7 @@ breaker_enter(struct buffer *buf, const char *address, int64_t ms)
 	while (flock(fd, LOCK_EX | LOCK_NB) == -1) {
 		r = read_breaker_state(fd, address);
 		if (r != -1 || clock_mono() >= until) {
-			/* open; or the other process has had no answer for ms */
+			/* open or half-open; or the other process takes longer than ms */
 			close(fd);
 			return false;
 		}
