@@ -555,13 +555,15 @@ END
 	fill ai.x 1 3
 	rcli xgroup create "$S:ai.x" g 0
 	local -a examples
-	mapfile -t examples < <(sed -n 's/^\.Dl \$ //p' "$TOP/man/ebhealth.1")
-	assert_equal "${#examples[@]}" 5
+	mapfile -t examples < <(sed -nE 's/^(\.Dl )?\$ //p' "$TOP/man/ebhealth.1" | sed 's/\\e/\\/g')
+	assert_equal "${#examples[@]}" 8
 	for e in "${examples[@]}"; do
 		case $e in *problems*) plain_buffer 0 ;; esac
 		run -0 bash -c "$e"
 		case $e in
 		*ready) assert_output ready ;;
+		ebsub*) assert_output --regexp '^\{"run":[0-9]+\}$' ;;
+		*' -q '*) assert_output "" ;;
 		*problems*) assert_output '1 event in the buffer' ;;
 		*) assert_output --regexp '^OK - ' ;;
 		esac
