@@ -293,7 +293,7 @@ static const char *const member_names[COUNT] = {
 };
 
 static int
-collect_members(const char *s, size_t n, struct slice values[COUNT], struct err *err)
+collect_event_members(const char *s, size_t n, struct slice values[COUNT], struct err *err)
 {
 	struct slice key, value;
 	struct json_walk w;
@@ -371,7 +371,7 @@ event_parse_json(
 	if (json_check(s, n, &fault) == -1)
 		return err_set(
 		    err, STATUS_DATA, "not JSON: %s at byte %zu", fault.why, fault.at + 1);
-	if (collect_members(s, n, values, err) == -1)
+	if (collect_event_members(s, n, values, err) == -1)
 		return -1;
 	if (values[TYPE].p == NULL)
 		return err_set(err, STATUS_DATA, "no event_type");
