@@ -139,7 +139,8 @@ find_dead_letters(struct conn *conn, const struct handle_stream *stream,
 	if (scan_entries(conn, stream->dead_key, (struct stream_id){0}, HANDLE_PAGE,
 	        match_dead_letter, s, why, &what) != -1)
 		return 0;
-	return err_set(err, what.status, "search '%s': %s", stream->dead_key, what.text);
+	return err_set(
+	    err, what.status, "look for a dead letter in '%s': %s", stream->dead_key, what.text);
 }
 
 /* Waits for a reply. Returns NULL with *why and err when it is an error or does not come. */
