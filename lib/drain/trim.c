@@ -64,17 +64,17 @@ room_until_look(const struct dest *dest, uint64_t length)
 	return (int64_t)(left < step ? left : step);
 }
 
-int
+bool
 trim_set_limit(struct dest *dest, int64_t maxlen)
 {
 	if (dest->maxlen == maxlen)
-		return 1;
+		return true;
 	if (dest->mode == DEST_GUARDED && (dest->maxlen == 0 || maxlen == 0))
-		return 0;
+		return false;
 	if (dest->mode == DEST_GUARDED && !dest->trim_acked)
 		dest->room += maxlen - dest->maxlen;
 	dest->maxlen = maxlen;
-	return 1;
+	return true;
 }
 
 /* A refusal for this key stops the dest (0); a dead connection or a refusal of all commands is -1.

@@ -29,9 +29,9 @@
 /* Sets the policy of the dest's type. Called before the dest is measured. */
 void trim_set_policy(struct dest *dest, const struct conf *c);
 
-/* Counts room against `maxlen` from now on. Returns 0 if trim_ensure_room has to ask the server for
- * that, else 1. */
-int trim_set_limit(struct dest *dest, int64_t maxlen);
+/* Counts room against `maxlen` from now on. Returns false if trim_ensure_room has to ask the server
+ * for that. */
+bool trim_set_limit(struct dest *dest, int64_t maxlen);
 /*
  * Ensures that one more entry may be added under this limit (0: none); asks the server if that is
  * not known. Stops the dest when the stream is full of needed entries (why is CONN_OK), or when the
