@@ -38,20 +38,20 @@ static const struct option options[] = {
 };
 /* clang-format on */
 
-/* Options that not every command has a use for. */
+/* Options that only some subcommands take. */
 enum { TAKES_CONSUMER = 1, TAKES_IDLE = 2, TAKES_LIMIT = 4, TAKES_TO = 8, TAKES_YES = 16 };
 
 static struct ebgroup {
 	struct conf conf;
 	const char *group, *consumer;
-	uint64_t limit; /* entries still to be shown */
+	uint64_t limit; /* entries still to show */
 	int64_t idle;   /* ms */
 	bool yes;
 	unsigned given; /* TAKES_... */
-	FILE *terminal; /* where somebody has to agree; NULL: not wanted */
-	/* What stands behind the type. */
+	FILE *terminal; /* where to ask for confirmation; NULL: do not ask */
+	/* Arguments after the type. */
 	char **ids;
-	size_t nids; /* 0: they come on standard input */
+	size_t nids; /* 0: read the IDs from standard input */
 	struct id_place where;
 	struct groupadmin_choice choice;
 	struct conn *conn;
@@ -116,29 +116,29 @@ on_group_warning(void *arg, int status, const char *text)
 	ebgroup_worse(status);
 }
 
-/* Whether somebody says yes to it. A line is one answer, however long. */
+/* A line is one answer, however long. */
 static bool
 confirm_on_terminal(void *arg, const char *question)
 {
 	int answer, c;
 
 	(void)arg;
-	fprintf(stderr, "ebgroup: %s\nGo on? [y/N] ", question);
+	fprintf(stderr, "ebgroup: %s\nContinue? [y/N] ", question);
 	for (answer = c = getc(eb.terminal); c != '\n' && c != EOF; c = getc(eb.terminal))
 		;
 	if (answer == 'y' || answer == 'Y')
 		return true;
-	on_group_warning(NULL, STATUS_SOME, "nothing was done");
+	on_group_warning(NULL, STATUS_SOME, "not confirmed: nothing was changed");
 	return false;
 }
 
-/* What was found or done until then is shown, however it ends. */
+/* Prints what was read or done so far, also after a failure. */
 static int
 ebgroup_finish(void)
 {
 	groupfmt_end(&eb.fmt);
 	if (fflush(stdout) == EOF || ferror(stdout)) {
-		warn("standard output");
+		warn("write standard output");
 		ebgroup_worse(STATUS_UNSAFE);
 	}
 	conn_close(eb.conn);
@@ -146,7 +146,7 @@ ebgroup_finish(void)
 	return eb.status;
 }
 
-/* --- one group after the other ---------------------------------------------------- */
+/* --- each group ------------------------------------------------------------------- */
 
 static void
 connect_to_redis(void)
@@ -159,7 +159,7 @@ connect_to_redis(void)
 	eb.admin.conn = eb.conn;
 }
 
-/* One that fails does not stop the others, unless the connection is gone. */
+/* A group that fails does not stop the others, unless the connection is dead. */
 static void
 for_each_group(char **types, size_t n, int (*fn)(struct group_ref *g, struct err *err))
 {
@@ -190,9 +190,7 @@ list_stream(const struct survey *s, const struct survey_stream *st, bool named)
 	if (st->error != NULL)
 		warnx("'%s': %s", st->type, st->error);
 	else if (named && !st->info.exists) {
-		warnx("there is no stream '%s': 'ebgroup list' shows the groups of all that there "
-		      "are",
-		    st->key);
+		warnx("no such stream '%s'; 'ebgroup list' shows all groups", st->key);
 		ebgroup_worse(STATUS_SOME);
 	} else if (named && shown == 0 && !eb.conf.quiet)
 		warnx("'%s' has no %s", st->key, st->ngroups > 0 ? "group of that name" : "groups");
@@ -226,7 +224,7 @@ run_list(char **types, size_t n)
 	for (size_t i = 0; i < s.nunmatched && !eb.conf.quiet; i++)
 		warnx("no stream matches '%s'", s.unmatched[i]);
 	if (s.incomplete != NULL)
-		warnx("incomplete: %s", s.incomplete);
+		warnx("list incomplete: %s", s.incomplete);
 	ebgroup_worse(s.status);
 	survey_free(&s);
 }
@@ -289,7 +287,7 @@ run_ack(char **args, size_t n)
 	for (size_t i = 0; i < eb.nids; i++)
 		if (id_parse(slice_of(eb.ids[i]), &id) == -1)
 			ebgroup_bad_usage(
-			    "ack '%s': the ID of an entry expected, as 1764844200123-0; - "
+			    "ack '%s': expected the ID of an entry, such as 1764844200123-0; - "
 			    "reads them from standard input",
 			    eb.ids[i]);
 	for_each_group(args, 1, ack_group);
@@ -342,13 +340,13 @@ run_retire(char **args, size_t n)
 {
 	eb.choice.name = args[n - 1];
 	if (strcmp(eb.choice.name, eb.choice.to) == 0)
-		ebgroup_bad_usage("retire %s: who gets what it holds? --to names another consumer",
+		ebgroup_bad_usage(
+		    "retire %s: its pending entries cannot move to itself; name another with --to",
 		    eb.choice.name);
 	for_each_group(args, n - 1, retire_from_group);
 }
 
-/* --- the command line
- * ------------------------------------------------------------------------------ */
+/* --- the command line ------------------------------------------------------------- */
 
 static const struct subcommand subcommand_table[] = {
     {"list", run_list, 0, SIZE_MAX, 0, 0, "event types"},
@@ -375,7 +373,7 @@ static const struct subcommands subcommands = {subcommand_table,
     sizeof(subcommand_table) / sizeof(*subcommand_table), subcommand_options,
     sizeof(subcommand_options) / sizeof(*subcommand_options)};
 
-/* As conf_option. */
+/* Returns as conf_option. */
 static int
 take_ebgroup_option(int ch, const char *arg, struct err *err)
 {
@@ -389,7 +387,8 @@ take_ebgroup_option(int ch, const char *arg, struct err *err)
 	case 'g':
 		eb.group = arg;
 		if (*arg == '\0')
-			ok = err_set(err, STATUS_USAGE, "-g: a group's name is not empty");
+			ok =
+			    err_set(err, STATUS_USAGE, "-g: the name of a group must not be empty");
 		break;
 	case OPT_IDLE:
 		ok = optvalue_span(
@@ -439,7 +438,7 @@ read_ebgroup_options(int argc, char **argv)
 		errx(err.status, "%s", err.text);
 }
 
-/* Changes are agreed to beforehand, or by somebody who can be asked. */
+/* A change needs --yes, or a terminal to ask on. */
 static void
 check_confirmation(const struct subcommand *c)
 {
@@ -449,8 +448,8 @@ check_confirmation(const struct subcommand *c)
 		eb.terminal = fopen("/dev/tty", "re");
 	if (eb.terminal == NULL)
 		ebgroup_bad_usage(
-		    "%s: there is no terminal to ask on: say --yes too, or --dry-run to see "
-		    "what it would do",
+		    "%s: no terminal to ask for confirmation; use --yes, or --dry-run to see "
+		    "what would be done",
 		    c->name);
 	eb.admin.confirm = confirm_on_terminal;
 }

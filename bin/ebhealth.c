@@ -18,9 +18,10 @@
 #include "report/snapshot.h"
 #include "report/threshold.h"
 
-#define LEAST_MS 100 /* what the last look before the end of --wait may take */
-#define PAUSE_MIN 50
-#define PAUSE_MAX 1000
+/* --wait */
+#define CHECK_MIN_MS 100 /* time limit of the last check */
+#define PAUSE_MIN_MS 50
+#define PAUSE_MAX_MS 1000
 
 enum { OPT_MIN_FREE = 256, OPT_WAIT };
 
@@ -38,7 +39,7 @@ static const struct option options[] = {
 static struct ebhealth {
 	struct conf conf;
 	struct threshold limits[THRESHOLDS];
-	int64_t wait_ms; /* -1: look once */
+	int64_t wait_ms; /* -1: check once */
 	char **types;
 	size_t ntypes;
 } eb;
@@ -52,15 +53,15 @@ ebhealth_usage(FILE *to)
 	    to);
 }
 
-/* --- saying it ----------------------------------------------------------------------- */
+/* --- output -------------------------------------------------------------------------- */
 
-/* Nobody reads it: then nobody can know. */
+/* Returns the exit status; UNKNOWN when the result could not be written. */
 static int
 write_ebhealth_output(const struct bytes *out, enum severity g)
 {
 	if (io_write_all(STDOUT_FILENO, out->p, out->len) == 0)
 		return (int)g;
-	warn("standard output");
+	warn("write standard output");
 	return SEVERITY_UNKNOWN;
 }
 
@@ -80,28 +81,28 @@ add_health_json(struct bytes *out, const struct problems *v, const struct snapsh
 	bytes_adds(out, "}\n");
 }
 
-/* p: NULL when there was nothing to look at. */
+/* p: NULL when no snapshot was taken. Returns the exit status. */
 static int
 report_problems(const struct problems *v, const struct snapshot *p)
 {
-	struct bytes out = {0}, fine = {0};
+	struct bytes out = {0}, ok_text = {0};
 	int status;
 
 	if (p != NULL)
-		check_ok_text(&fine, p);
+		check_ok_text(&ok_text, p);
 	if (eb.conf.json)
 		add_health_json(&out, v, p);
 	else if (!eb.conf.quiet) {
-		problems_line(&out, v, bytes_str(&fine));
+		problems_line(&out, v, bytes_str(&ok_text));
 		bytes_addc(&out, '\n');
 	}
 	status = write_ebhealth_output(&out, problems_worst(v));
-	bytes_free(&fine);
+	bytes_free(&ok_text);
 	bytes_free(&out);
 	return status;
 }
 
-/* Also for usage: monitoring shows what is on stdout. */
+/* Prints errors on stdout too, usage errors included: monitoring shows only stdout. */
 static void __attribute__((noreturn, format(printf, 2, 3)))
 exit_unknown(bool with_usage, const char *fmt, ...)
 {
@@ -148,7 +149,7 @@ print_limits(void)
 	bytes_free(&b);
 }
 
-/* --- looking ------------------------------------------------------------------------- */
+/* --- checking ------------------------------------------------------------------------ */
 
 static enum severity
 take_and_check(struct snapshot *p, struct problems *v, int64_t timeout_ms)
@@ -182,17 +183,18 @@ print_check(const struct problems *v)
 	bytes_free(&b);
 }
 
-/* Until it is OK or the time is up: then it is CRITICAL, whatever the last look gave. */
+/* Checks until the status is OK or the time is up. Then the status is CRITICAL, whatever the last
+ * check gave. */
 static void
 check_until_ok(struct snapshot *p, struct problems *v)
 {
-	int64_t end = clock_mono() + eb.wait_ms, left = eb.wait_ms, pause = PAUSE_MIN;
+	int64_t end = clock_mono() + eb.wait_ms, left = eb.wait_ms, pause = PAUSE_MIN_MS;
 
 	for (;;) {
-		int64_t most = left > LEAST_MS ? left : LEAST_MS;
+		int64_t timeout = left > CHECK_MIN_MS ? left : CHECK_MIN_MS;
 
-		if (take_and_check(p, v, most < eb.conf.timeout_ms ? most : eb.conf.timeout_ms) ==
-		    SEVERITY_OK)
+		if (take_and_check(p, v,
+		        timeout < eb.conf.timeout_ms ? timeout : eb.conf.timeout_ms) == SEVERITY_OK)
 			return;
 		if ((left = end - clock_mono()) <= 0)
 			break;
@@ -201,7 +203,7 @@ check_until_ok(struct snapshot *p, struct problems *v)
 		if (pause > left)
 			pause = left;
 		usleep((useconds_t)pause * 1000);
-		pause = pause * 2 < PAUSE_MAX ? pause * 2 : PAUSE_MAX;
+		pause = pause * 2 < PAUSE_MAX_MS ? pause * 2 : PAUSE_MAX_MS;
 		left = end - clock_mono();
 	}
 	problems_add(v, SEVERITY_CRITICAL, "wait", "not OK within %g s", (double)eb.wait_ms / 1000);

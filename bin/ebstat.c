@@ -80,7 +80,7 @@ show_buffered_events(const struct backlog *b)
 	}
 }
 
-/* What is there only when something is not as it should be. */
+/* Shown only when something needs attention, or with -v. */
 static void
 show_buffer_problems(const struct backlog *b)
 {
@@ -90,9 +90,10 @@ show_buffer_problems(const struct backlog *b)
 		add_fact("held", "%s, %" PRIu64 " event%s: %s", b->held[i].type, b->held[i].events,
 		    plural_ending(b->held[i].events), b->held[i].reason);
 	for (size_t i = 0; i < b->nvanished; i++)
-		add_fact("vanished", "%s went away with undelivered events in it", b->vanished[i]);
+		add_fact("vanished", "%s disappeared with undelivered events", b->vanished[i]);
 	if (b->lock_holder != NULL)
-		add_fact("locked", "by process %s, which does not let go: nothing can be drained",
+		add_fact("locked",
+		    "by process %s, which does not release the lock: nothing can be drained",
 		    b->lock_holder);
 	if (b->quarantined > 0 || all)
 		add_fact("quarantine", "%" PRIu64 " line%s", b->quarantined,
@@ -101,11 +102,12 @@ show_buffer_problems(const struct backlog *b)
 		add_fact("doubles", "%" PRIu64 " possible duplicate%s so far",
 		    b->possible_duplicates, plural_ending(b->possible_duplicates));
 	if (b->suspect > 0 || all)
-		add_fact("suspect", "%" PRIu64 " segment%s that could not be synced", b->suspect,
+		add_fact("suspect", "%" PRIu64 " segment%s could not be synced to disk", b->suspect,
 		    plural_ending(b->suspect));
 	if (b->ignored > 0 || all)
 		add_fact("odd",
-		    "%" PRIu64 " file%s left alone: no regular file of ours with one link",
+		    "%" PRIu64
+		    " file%s ignored: not a regular file owned by this user with one link",
 		    b->ignored, plural_ending(b->ignored));
 }
 
@@ -128,8 +130,8 @@ show_target_and_files(const struct snapshot *p)
 	const struct backlog *b = &p->buffer;
 
 	if (p->other_target) {
-		add_fact("target", "%s: the buffer's", b->target);
-		add_fact("", "%s: ANOTHER, of this command", p->target);
+		add_fact("target", "%s (of the buffer)", b->target);
+		add_fact("", "%s (of this command): DIFFERENT", p->target);
 	} else if (!eb.conf.quiet)
 		add_fact("target", "%s", p->target);
 	if (eb.conf.quiet)
@@ -148,7 +150,7 @@ show_buffer(const struct snapshot *p)
 {
 	if (!eb.conf.quiet)
 		add_fact("buffer", "%s%s", p->buffer.dir != NULL ? p->buffer.dir : eb.conf.buffer,
-		    p->readable && !p->dir_exists ? " (not there yet)" : "");
+		    p->readable && !p->dir_exists ? " (does not exist yet)" : "");
 	if (!p->readable) {
 		add_fact("unreadable", "%s", p->read_error.text);
 		return;
@@ -169,10 +171,10 @@ show_redis(const struct survey *s)
 		add_fact("redis", "DOWN: %s", s->error);
 	else if (!eb.conf.quiet)
 		add_fact("redis", "up, %s%s%s, %.1f ms",
-		    *s->server != '\0' ? s->server : "version not told",
+		    *s->server != '\0' ? s->server : "unknown version",
 		    *s->version != '\0' ? " " : "", s->version, (double)s->rtt_us / 1000);
 	if (s->refusal != NULL)
-		add_fact("", "takes no events: %s", s->refusal);
+		add_fact("", "refuses writes: %s", s->refusal);
 	if (s->incomplete != NULL)
 		add_fact("INCOMPLETE", "%s", s->incomplete);
 	for (size_t i = 0; i < s->nunmatched; i++)
@@ -239,7 +241,7 @@ add_stream_row(const struct survey_stream *st, const struct stream_group *g)
 		add_group_cells(st, g);
 	else
 		add_no_group_cells(st);
-	/* On the first row of a stream only; rows are sorted and compared by people. */
+	/* The error stands once, on the first row of the stream. */
 	table_cell(
 	    eb.streams, "%s", st->error != NULL && (g == NULL || g == st->groups) ? st->error : "");
 }
@@ -278,7 +280,7 @@ show_streams(const struct survey *s)
 		show_stream(&s->streams[i]);
 }
 
-/* --- all of it ----------------------------------------------------------------------- */
+/* --- output --------------------------------------------------------------------------- */
 
 static void
 print_tables(struct bytes *out)
@@ -309,7 +311,7 @@ print_json(struct bytes *out)
 	bytes_adds(out, "}\n");
 }
 
-/* What could not be shown; not what is wrong with it, except that events vanished. */
+/* Reports what could not be read, and vanished events; no other problem. */
 static int
 ebstat_status(const struct snapshot *p)
 {
@@ -330,7 +332,7 @@ write_ebstat_output(const struct bytes *out, int status)
 {
 	if (io_write_all(STDOUT_FILENO, out->p, out->len) == 0)
 		return status;
-	warn("standard output");
+	warn("write standard output");
 	return STATUS_UNSAFE;
 }
 
@@ -345,7 +347,7 @@ static void __attribute__((noreturn, format(printf, 1, 2))) ebstat_bad_usage(con
 	exit(STATUS_USAGE);
 }
 
-/* A shared option's value: wrong as such (64), or right and not possible (78). */
+/* Status 64 for a malformed value, 78 for one that cannot be used. */
 static void __attribute__((noreturn)) ebstat_bad_option(const struct err *err)
 {
 	if (err->status == STATUS_USAGE)

@@ -7,124 +7,132 @@
 #include "base/status.h"
 #include "event/id.h"
 
-#define ASKED_SLACK \
-	1000 /* ms by which a consumer that was asked about may have been less idle since */
+/* Tolerance when checking that a consumer stayed idle while the question was open. */
+#define CONFIRM_SLACK_MS 1000
 
-/* The question is used up. */
+/* Frees the question. */
 static bool
-agreed(const struct groupadmin *h, struct bytes *question)
+confirm_change(const struct groupadmin *admin, struct bytes *question)
 {
 	bool yes = true;
 
-	if (h->confirm != NULL) {
+	if (admin->confirm != NULL) {
 		bytes_str(question);
 		err_clean(question->p);
-		yes = h->confirm(h->arg, question->p);
+		yes = admin->confirm(admin->arg, question->p);
 	}
 	bytes_free(question);
 	return yes;
 }
 
-/* The text is used up. */
+/* Frees the text. */
 static void
-say(const struct groupadmin *h, int status, struct bytes *text)
+warn_bytes(const struct groupadmin *admin, int status, struct bytes *text)
 {
-	h->warn(h->arg, status, bytes_str(text));
+	admin->warn(admin->arg, status, bytes_str(text));
 	bytes_free(text);
 }
 
 static const char *
-plural(uint64_t n)
+plural_s(uint64_t n)
 {
 	return n == 1 ? "" : "s";
 }
 
-/* --- acknowledging ------------------------------------------------------------- */
+static const char *
+plural_y(uint64_t n)
+{
+	return n == 1 ? "y" : "ies";
+}
 
-struct acking {
-	const struct groupadmin *h;
+/* --- acknowledge --------------------------------------------------------------- */
+
+struct ack_context {
+	const struct groupadmin *admin;
 	const struct group_ref *g;
 };
 
 static void
 on_ack(void *arg, struct stream_id id, bool was_pending, const struct pending *p)
 {
-	const struct acking *a = arg;
+	const struct ack_context *a = arg;
 	char text[ID_SIZE];
 	struct bytes words = {0};
 
 	if (p != NULL)
-		groupfmt_pending(a->h->fmt, a->g, p);
+		groupfmt_pending(a->admin->fmt, a->g, p);
 	if (was_pending)
 		return;
 	id_format(id, text);
 	bytes_addf(&words, "'%s' is not pending for group '%s'", text, a->g->name);
-	say(a->h, STATUS_SOME, &words);
+	warn_bytes(a->admin, STATUS_SOME, &words);
 }
 
 static void
 on_bad_id(void *arg, const char *text)
 {
-	const struct acking *a = arg;
+	const struct ack_context *a = arg;
 
-	a->h->warn(a->h->arg, STATUS_DATA, text);
+	a->admin->warn(a->admin->arg, STATUS_DATA, text);
 }
 
-/* 1 yes, 0 no. How many of those on standard input are pending cannot be known before they are
- * read. */
+/* Returns 1 for yes, 0 for no. How many of the IDs on standard input are pending is unknown until
+ * they are read. */
 static int
-ack_agreed(const struct groupadmin *h, const struct group_ref *g, char *const *ids, size_t n,
+confirm_ack(const struct groupadmin *admin, const struct group_ref *g, char *const *ids, size_t n,
     struct err *err)
 {
-	struct acklist count = {.conn = h->conn, .key = g->key, .group = g->name, .lookup = true};
+	struct acklist count = {
+	    .conn = admin->conn, .key = g->key, .group = g->name, .lookup = true};
 	struct bytes q = {0};
 
-	if (h->confirm == NULL)
+	if (admin->confirm == NULL)
 		return 1;
 	if (n == 0)
 		bytes_addf(&q,
-		    "'%s': every entry that standard input names is acknowledged for group '%s', "
+		    "'%s': acknowledge every entry listed on standard input for group '%s', "
 		    "handled or not",
 		    g->type, g->name);
 	else {
 		if (acklist_add_args(&count, ids, n, err) == -1)
 			return -1;
 		if (count.pending == 0)
-			return err_set(
-			    err, STATUS_SOME, "none of these is pending for group '%s'", g->name);
+			return err_set(err, STATUS_SOME,
+			    "none of these entries is pending for group '%s'", g->name);
 		bytes_addf(&q,
-		    "'%s': %" PRIu64 " pending entr%s acknowledged for group '%s', handled or not",
-		    g->type, count.pending, count.pending == 1 ? "y is" : "ies are", g->name);
+		    "'%s': acknowledge %" PRIu64 " pending entr%s for group '%s', handled or not",
+		    g->type, count.pending, plural_y(count.pending), g->name);
 	}
-	return agreed(h, &q);
+	return confirm_change(admin, &q);
 }
 
 int
-groupadmin_ack(const struct groupadmin *h, const struct group_ref *g, char *const *ids, size_t n,
-    struct err *err)
+groupadmin_ack(const struct groupadmin *admin, const struct group_ref *g, char *const *ids,
+    size_t n, struct err *err)
 {
-	struct acking acking = {h, g};
-	struct acklist a = {.conn = h->conn,
+	struct ack_context ack_context = {admin, g};
+	struct acklist a = {.conn = admin->conn,
 	    .key = g->key,
 	    .group = g->name,
-	    .lookup = h->fmt->dry_run,
+	    .lookup = admin->fmt->dry_run,
 	    .fn = on_ack,
-	    .arg = &acking};
-	int ok =
-	    groupfmt_read_clock(h->fmt, h->conn, err) == -1 ? -1 : ack_agreed(h, g, ids, n, err);
+	    .arg = &ack_context};
+	int ok = groupfmt_read_clock(admin->fmt, admin->conn, err) == -1
+	    ? -1
+	    : confirm_ack(admin, g, ids, n, err);
 
 	if (ok != 1)
 		return ok;
 	ok = n > 0 ? acklist_add_args(&a, ids, n, err)
 	           : acklist_add_lines(&a, STDIN_FILENO, on_bad_id, err);
-	groupfmt_acked(h->fmt, g, &a);
+	groupfmt_acked(admin->fmt, g, &a);
 	return ok;
 }
 
-/* --- moving, destroying ---------------------------------------------------------- */
+/* --- set-id, destroy ------------------------------------------------------------- */
 
 int
-groupadmin_set_id(const struct groupadmin *h, const struct group_ref *g,
+groupadmin_set_id(const struct groupadmin *admin, const struct group_ref *g,
     const struct id_place *where, struct err *err)
 {
 	char from[ID_SIZE], to[ID_SIZE], next[ID_SIZE], words[GROUP_SETID_TEXT];
@@ -133,140 +141,142 @@ groupadmin_set_id(const struct groupadmin *h, const struct group_ref *g,
 	id_format(g->info.last_delivered, from);
 	group_setid_arg(where, to);
 	group_setid_text(where, words);
-	if (group_next_entry(g, h->conn, to, next, err) == -1)
+	if (group_next_entry(g, admin->conn, to, next, err) == -1)
 		return -1;
-	bytes_addf(&q, "'%s': group '%s' is moved from %s to %s%s%s; what is pending stays pending",
+	bytes_addf(&q, "'%s': move group '%s' from %s to %s%s%s; pending entries stay pending",
 	    g->type, g->name, g->has_info ? from : "?", words,
-	    *next != '\0' ? ", the next it is given is " : "", next);
-	if (!agreed(h, &q))
+	    *next != '\0' ? ", next entry to deliver " : "", next);
+	if (!confirm_change(admin, &q))
 		return 0;
-	if (h->confirm != NULL && group_check_unchanged(g, h->conn, err) == -1)
+	if (admin->confirm != NULL && group_check_unchanged(g, admin->conn, err) == -1)
 		return -1;
-	if (!h->fmt->dry_run && group_set_id(g, h->conn, to, err) == -1)
+	if (!admin->fmt->dry_run && group_set_id(g, admin->conn, to, err) == -1)
 		return -1;
-	groupfmt_moved(h->fmt, g, to, words, next);
+	groupfmt_moved(admin->fmt, g, to, words, next);
 	return 0;
 }
 
 int
-groupadmin_destroy(const struct groupadmin *h, const struct group_ref *g, struct err *err)
+groupadmin_destroy(const struct groupadmin *admin, const struct group_ref *g, struct err *err)
 {
 	struct bytes q = {0};
 
 	bytes_addf(&q,
-	    "'%s': group '%s' is destroyed, with %" PRIu64 " pending of %" PRIu64
-	    " consumer%s that nobody is given again",
-	    g->type, g->name, g->info.pending, g->info.consumers, plural(g->info.consumers));
-	if (!agreed(h, &q))
+	    "'%s': destroy group '%s'; its %" PRIu64 " pending entr%s of %" PRIu64
+	    " consumer%s will not be delivered again",
+	    g->type, g->name, g->info.pending, plural_y(g->info.pending), g->info.consumers,
+	    plural_s(g->info.consumers));
+	if (!confirm_change(admin, &q))
 		return 0;
-	if (h->confirm != NULL && group_check_unchanged(g, h->conn, err) == -1)
+	if (admin->confirm != NULL && group_check_unchanged(g, admin->conn, err) == -1)
 		return -1;
-	if (!h->fmt->dry_run && group_destroy(g, h->conn, err) == -1)
+	if (!admin->fmt->dry_run && group_destroy(g, admin->conn, err) == -1)
 		return -1;
-	groupfmt_destroyed(h->fmt, g);
+	groupfmt_destroyed(admin->fmt, g);
 	return 0;
 }
 
-/* --- consumers taken out ------------------------------------------------------------ */
+/* --- retire -------------------------------------------------------------------------- */
 
 static bool
-leavers_agreed(const struct groupadmin *h, const struct group_ref *g,
-    const struct groupadmin_choice *who, const struct retire_selection *l)
+confirm_retire(const struct groupadmin *admin, const struct group_ref *g,
+    const struct groupadmin_choice *choice, const struct retire_selection *selected)
 {
 	struct bytes q = {0};
 	char span[32];
 
-	clock_format_span(who->name != NULL ? l->listed[0]->idle : who->idle, span, sizeof(span));
-	if (who->name != NULL)
+	clock_format_span(
+	    choice->name != NULL ? selected->listed[0]->idle : choice->idle, span, sizeof(span));
+	if (choice->name != NULL)
 		bytes_addf(&q,
-		    "'%s': consumer '%s' of group '%s', idle for %s, is deleted; its %" PRIu64
-		    " pending go to '%s'",
-		    g->type, who->name, g->name, span, l->pending, who->to);
+		    "'%s': delete consumer '%s' of group '%s', idle for %s; its %" PRIu64
+		    " pending entr%s will be moved to '%s'",
+		    g->type, choice->name, g->name, span, selected->pending,
+		    plural_y(selected->pending), choice->to);
 	else
 		bytes_addf(&q,
-		    "'%s': %zu consumer%s of group '%s', idle for %s or longer, %s deleted; "
-		    "%" PRIu64 " pending go to '%s'",
-		    g->type, l->n, plural(l->n), g->name, span, l->n == 1 ? "is" : "are",
-		    l->pending, who->to);
-	return agreed(h, &q);
+		    "'%s': delete %zu consumer%s of group '%s', idle for %s or longer; "
+		    "%" PRIu64 " pending entr%s will be moved to '%s'",
+		    g->type, selected->n, plural_s(selected->n), g->name, span, selected->pending,
+		    plural_y(selected->pending), choice->to);
+	return confirm_change(admin, &q);
 }
 
 static void
-say_held(const struct groupadmin *h, const struct group_ref *g, struct slice consumer,
+warn_not_retired(const struct groupadmin *admin, const struct group_ref *g, struct slice consumer,
     const struct err *no_eval)
 {
 	struct err err;
 
-	err_set(&err, no_eval->status, "'%s': consumer '%.*s' holds entries and is left: %s",
-	    g->type, (int)consumer.n, consumer.p, no_eval->text);
-	h->warn(h->arg, err.status, err.text);
+	err_set(&err, no_eval->status,
+	    "'%s': consumer '%.*s' kept, its pending entries cannot be moved: %s", g->type,
+	    (int)consumer.n, consumer.p, no_eval->text);
+	admin->warn(admin->arg, err.status, err.text);
 }
 
-/* What became of them. */
 static void
-tell(const struct groupadmin *h, const struct group_ref *g, const char *to,
-    const struct retire_selection *l, const struct err *no_eval)
+show_retired(const struct groupadmin *admin, const struct group_ref *g, const char *to,
+    const struct retire_selection *selected, const struct err *no_eval)
 {
 	struct bytes words = {0};
 	uint64_t lost = 0;
 
-	for (size_t i = 0; i < l->n; i++) {
-		groupfmt_retired(h->fmt, g, l, i, to);
-		lost += l->consumer[i].lost;
+	for (size_t i = 0; i < selected->n; i++) {
+		groupfmt_retired(admin->fmt, g, selected, i, to);
+		lost += selected->consumer[i].lost;
 	}
-	for (size_t i = 0; i < l->n; i++)
-		if (l->consumer[i].result == RETIRE_HAS_PENDING)
-			say_held(h, g, l->consumer[i].name, no_eval);
-	if (lost == 0 || h->fmt->quiet)
+	for (size_t i = 0; i < selected->n; i++)
+		if (selected->consumer[i].result == RETIRE_HAS_PENDING)
+			warn_not_retired(admin, g, selected->consumer[i].name, no_eval);
+	if (lost == 0 || admin->fmt->quiet)
 		return;
 	bytes_addf(&words,
-	    "'%s': %" PRIu64 " pending entr%s been trimmed or deleted from the stream: lost",
-	    g->type, lost, lost == 1 ? "y had" : "ies had");
-	say(h, STATUS_OK, &words);
+	    "'%s': %" PRIu64 " pending entr%s lost: trimmed or deleted from the stream", g->type,
+	    lost, plural_y(lost));
+	warn_bytes(admin, STATUS_OK, &words);
 }
 
 static int
-nobody(const struct groupadmin *h, const struct group_ref *g, const struct groupadmin_choice *who,
-    struct err *err)
+report_none_to_retire(const struct groupadmin *admin, const struct group_ref *g,
+    const struct groupadmin_choice *choice, struct err *err)
 {
 	struct bytes words = {0};
 
-	if (who->name != NULL)
+	if (choice->name != NULL)
 		return err_set(err, STATUS_SOME,
-		    "no consumer '%s' in group '%s': 'ebgroup consumers %s' shows those that there "
-		    "are",
-		    who->name, g->name, g->type);
-	if (h->verbose) {
-		bytes_addf(&words, "'%s': no consumer of group '%s' is idle for so long", g->type,
-		    g->name);
-		say(h, STATUS_OK, &words);
+		    "no consumer '%s' in group '%s'; 'ebgroup consumers %s' lists them",
+		    choice->name, g->name, g->type);
+	if (admin->verbose) {
+		bytes_addf(&words, "'%s': no consumer of group '%s' has been idle that long",
+		    g->type, g->name);
+		warn_bytes(admin, STATUS_OK, &words);
 	}
 	return 0;
 }
 
 int
-groupadmin_retire(const struct groupadmin *h, const struct group_ref *g,
-    const struct groupadmin_choice *who, struct err *err)
+groupadmin_retire(const struct groupadmin *admin, const struct group_ref *g,
+    const struct groupadmin_choice *choice, struct err *err)
 {
 	struct retire r = {.key = g->key,
 	    .group = g->name,
-	    .to = who->to,
-	    .idle = who->name != NULL ? 0 : who->idle};
-	struct retire_selection l;
+	    .to = choice->to,
+	    .idle = choice->name != NULL ? 0 : choice->idle};
+	struct retire_selection selected;
 	enum conn_why why;
-	int64_t found = clock_mono(), stood;
-	int ok = retire_select(&l, h->conn, &r, who->name, &why, err);
+	int64_t listed = clock_mono(), waited;
+	int ok = retire_select(&selected, admin->conn, &r, choice->name, &why, err);
 
-	if (ok == 0 && l.n == 0)
-		ok = nobody(h, g, who, err);
-	else if (ok == 0 && leavers_agreed(h, g, who, &l)) {
-		if (h->confirm != NULL && who->name != NULL &&
-		    (stood = clock_mono() - found) > ASKED_SLACK)
-			r.idle = l.listed[0]->idle + stood - ASKED_SLACK;
-		if (!h->fmt->dry_run)
-			ok = retire_run(h->conn, &r, l.consumer, l.n, &why, err);
-		tell(h, g, who->to, &l, &r.no_eval);
+	if (ok == 0 && selected.n == 0)
+		ok = report_none_to_retire(admin, g, choice, err);
+	else if (ok == 0 && confirm_retire(admin, g, choice, &selected)) {
+		if (admin->confirm != NULL && choice->name != NULL &&
+		    (waited = clock_mono() - listed) > CONFIRM_SLACK_MS)
+			r.idle = selected.listed[0]->idle + waited - CONFIRM_SLACK_MS;
+		if (!admin->fmt->dry_run)
+			ok = retire_run(admin->conn, &r, selected.consumer, selected.n, &why, err);
+		show_retired(admin, g, choice->to, &selected, &r.no_eval);
 	}
-	retire_selection_free(&l);
+	retire_selection_free(&selected);
 	return ok;
 }

@@ -1,12 +1,13 @@
 /*
- * groupadmin: one group changed because somebody wants it so: asked about, done, shown.
+ * groupadmin: changes one consumer group by hand: confirms, changes, shows the result.
  *
- * A change first finds out how much it is about, so that it can be said. When somebody was asked it
- * looks again, and does nothing where the group has gone on while the question stood. With
- * show->dry it does nothing, and shows what it would do. The group was found (group_find);
- * nothing may be unanswered on the bus.
+ * A change first reads what it concerns, for the question. After a confirmation by a person it
+ * reads again, and does nothing when the group has been read through meanwhile. With fmt->dry_run
+ * it changes nothing, and shows what it would change. The caller has found the group (group_find),
+ * and the connection has no unanswered command.
  *
- * Each returns 0, also when it was not agreed to, or -1: f. What was done by then was shown.
+ * Each function returns 0, also when the confirmation was refused, or -1 with err; it has shown
+ * what was done until then.
  */
 #ifndef REPORT_GROUPADMIN_H
 #define REPORT_GROUPADMIN_H
@@ -17,35 +18,35 @@
 struct groupadmin {
 	struct conn *conn;
 	struct groupfmt *fmt;
-	bool verbose; /* that there was nothing to do is worth a word */
-	/* Whether it is to be done. NULL: agreed to beforehand. */
+	bool verbose; /* report when there was nothing to do */
+	/* Returns whether to do it. NULL: do it without asking. */
 	bool (*confirm)(void *arg, const char *question);
-	/* What is not as it was asked for, one line; status: what becomes of the exit status, or 0.
-	 */
+	/* Reports a problem in one line; status: the exit status for it, or 0. */
 	void (*warn)(void *arg, int status, const char *text);
 	void *arg;
 };
 
 /*
- * Entries are acknowledged, handled or not. n 0: the IDs come in lines on standard input. Those
- * that are not pending are said, with status 1, and lines that are none, with 65.
+ * Acknowledges entries, handled or not. n 0: reads the IDs from standard input, one per line. Warns
+ * of an entry that is not pending with status 1, of a line that is not an ID with 65.
  */
-int groupadmin_ack(const struct groupadmin *h, const struct group_ref *g, char *const *ids,
+int groupadmin_ack(const struct groupadmin *admin, const struct group_ref *g, char *const *ids,
     size_t n, struct err *err);
 
-/* Where the group goes on; see group_setid_arg. */
-int groupadmin_set_id(const struct groupadmin *h, const struct group_ref *g,
+/* Sets the position of the group; see group_setid_arg. */
+int groupadmin_set_id(const struct groupadmin *admin, const struct group_ref *g,
     const struct id_place *where, struct err *err);
 
-int groupadmin_destroy(const struct groupadmin *h, const struct group_ref *g, struct err *err);
+int groupadmin_destroy(const struct groupadmin *admin, const struct group_ref *g, struct err *err);
 
+/* Which consumers to retire. */
 struct groupadmin_choice {
-	const char *name; /* that consumer; NULL: those that are */
-	int64_t idle;     /* for so long, ms */
-	const char *to;   /* who gets what they hold */
+	const char *name; /* this consumer; NULL: all that are idle */
+	int64_t idle;     /* for this long, ms */
+	const char *to;   /* the consumer that gets their pending entries */
 };
-/* See retire. Status 1: no consumer of that name. */
-int groupadmin_retire(const struct groupadmin *h, const struct group_ref *g,
-    const struct groupadmin_choice *who, struct err *err);
+/* See retire.h. Status 1: there is no consumer of that name. */
+int groupadmin_retire(const struct groupadmin *admin, const struct group_ref *g,
+    const struct groupadmin_choice *choice, struct err *err);
 
 #endif

@@ -10,7 +10,7 @@
 #include "event/id.h"
 #include "redis/stream.h"
 
-#define SPAN 32
+#define SPAN_SIZE 32
 
 static void
 slice_cell(struct table *t, struct slice s)
@@ -27,11 +27,11 @@ number_cell(struct table *t, int64_t n)
 		table_cell(t, "%" PRId64, n);
 }
 
-/* Negative: there is none. */
+/* Negative: no value. */
 static void
 span_cell(struct table *t, int64_t ms)
 {
-	char span[SPAN] = "-";
+	char span[SPAN_SIZE] = "-";
 
 	if (ms >= 0)
 		clock_format_span(ms, span, sizeof(span));
@@ -39,7 +39,7 @@ span_cell(struct table *t, int64_t ms)
 }
 
 static void
-member_id(struct bytes *out, const char *name, struct stream_id id)
+add_id_member(struct bytes *out, const char *name, struct stream_id id)
 {
 	char text[ID_SIZE];
 
@@ -48,7 +48,7 @@ member_id(struct bytes *out, const char *name, struct stream_id id)
 }
 
 static void
-begin(struct bytes *out, const struct group_ref *g)
+begin_group_object(struct bytes *out, const struct group_ref *g)
 {
 	jsonwrite_begin(out);
 	jsonwrite_text(out, "event_type", g->type);
@@ -56,61 +56,61 @@ begin(struct bytes *out, const struct group_ref *g)
 	jsonwrite_text(out, "group", g->name);
 }
 
-/* The text so far as a line of its own. */
+/* Emits the text so far as one line. */
 static int
-put(struct groupfmt *l)
+emit_text(struct groupfmt *fmt)
 {
-	int stop = l->emit(l->arg, bytes_str(&l->text));
+	int stop = fmt->emit(fmt->arg, bytes_str(&fmt->text));
 
-	l->text.len = 0;
+	fmt->text.len = 0;
 	return stop;
 }
 
 static void
-put_json(struct groupfmt *l)
+emit_object(struct groupfmt *fmt)
 {
-	jsonwrite_end(&l->text);
-	put(l);
+	jsonwrite_end(&fmt->text);
+	emit_text(fmt);
 }
 
 static void
-put_words(struct groupfmt *l)
+emit_message(struct groupfmt *fmt)
 {
-	if (!l->quiet)
-		put(l);
-	l->text.len = 0;
+	if (!fmt->quiet)
+		emit_text(fmt);
+	fmt->text.len = 0;
 }
 
-/* With a name for each column, made when its first row comes. */
+/* Creates the table, with column names, for its first row. */
 static struct table *
-table_of(struct groupfmt *l, const char *columns, const char *const *names)
+table_with_header(struct groupfmt *fmt, const char *columns, const char *const *names)
 {
-	if (l->table != NULL)
-		return l->table;
-	l->table = table_new(columns);
-	for (size_t i = 0; !l->quiet && columns[i] != '\0'; i++)
-		table_cell(l->table, "%s", names[i]);
-	return l->table;
+	if (fmt->table != NULL)
+		return fmt->table;
+	fmt->table = table_new(columns);
+	for (size_t i = 0; !fmt->quiet && columns[i] != '\0'; i++)
+		table_cell(fmt->table, "%s", names[i]);
+	return fmt->table;
 }
 
 void
-groupfmt_end(struct groupfmt *l)
+groupfmt_end(struct groupfmt *fmt)
 {
-	if (l->table != NULL) {
-		table_print(&l->text, l->table);
-		l->text.len--; /* the last newline */
-		put(l);
+	if (fmt->table != NULL) {
+		table_print(&fmt->text, fmt->table);
+		fmt->text.len--; /* the last newline */
+		emit_text(fmt);
 	}
-	table_free(l->table);
-	l->table = NULL;
-	bytes_free(&l->text);
-	l->header_shown = false;
+	table_free(fmt->table);
+	fmt->table = NULL;
+	bytes_free(&fmt->text);
+	fmt->header_shown = false;
 }
 
-/* --- a group ---------------------------------------------------------------- */
+/* --- groups --------------------------------------------------------------- */
 
 static int64_t
-lost(const struct survey_stream *st, const struct stream_group *g)
+group_lost(const struct survey_stream *st, const struct stream_group *g)
 {
 	bool known;
 	uint64_t n = stream_lost(&st->info, g, &known);
@@ -130,48 +130,49 @@ group_cells(struct table *t, const struct survey *s, const struct survey_stream 
 	number_cell(t, (int64_t)g->pending);
 	span_cell(t, survey_pending_age(s, g));
 	number_cell(t, survey_lag(&st->info, g));
-	number_cell(t, lost(st, g));
+	number_cell(t, group_lost(st, g));
 	table_cell(t, "%s", last);
 	table_cell(t, "%s", g->name);
 }
 
 static void
-put_group(struct groupfmt *l, const struct survey *s, const struct survey_stream *st,
+show_group(struct groupfmt *fmt, const struct survey *s, const struct survey_stream *st,
     const struct stream_group *g)
 {
 	static const char *const names[] = {
 	    "TYPE", "CONSUMERS", "PENDING", "OLDEST", "LAG", "LOST", "DELIVERED", "GROUP"};
-	struct bytes *out = &l->text;
+	struct bytes *out = &fmt->text;
 
-	if (!l->json) {
-		group_cells(table_of(l, "lrrrrrll", names), s, st, g);
+	if (!fmt->json) {
+		group_cells(table_with_header(fmt, "lrrrrrll", names), s, st, g);
 		return;
 	}
-	begin(out, &(struct group_ref){.type = st->type, .key = st->key, .name = g->name});
+	begin_group_object(
+	    out, &(struct group_ref){.type = st->type, .key = st->key, .name = g->name});
 	jsonwrite_count(out, "consumers", g->consumers);
 	jsonwrite_count(out, "pending", g->pending);
 	jsonwrite_count_or_null(out, "lag", survey_lag(&st->info, g));
-	jsonwrite_count_or_null(out, "lost", lost(st, g));
+	jsonwrite_count_or_null(out, "lost", group_lost(st, g));
 	jsonwrite_count_or_null(out, "oldest_pending_ms", survey_pending_age(s, g));
-	member_id(out, "last_delivered_id", g->last_delivered);
-	put_json(l);
+	add_id_member(out, "last_delivered_id", g->last_delivered);
+	emit_object(fmt);
 }
 
 size_t
 groupfmt_groups(
-    struct groupfmt *l, const struct survey *s, const struct survey_stream *st, const char *only)
+    struct groupfmt *fmt, const struct survey *s, const struct survey_stream *st, const char *only)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < st->ngroups; i++)
 		if (only == NULL || strcmp(st->groups[i].name, only) == 0) {
-			put_group(l, s, st, &st->groups[i]);
+			show_group(fmt, s, st, &st->groups[i]);
 			n++;
 		}
 	return n;
 }
 
-/* --- a consumer ------------------------------------------------------------- */
+/* --- consumers ------------------------------------------------------------ */
 
 static void
 consumer_cells(struct table *t, const struct group_ref *g, const struct group_consumer *c)
@@ -184,25 +185,25 @@ consumer_cells(struct table *t, const struct group_ref *g, const struct group_co
 }
 
 static void
-put_consumer(struct groupfmt *l, const struct group_ref *g, const struct group_consumer *c)
+show_consumer(struct groupfmt *fmt, const struct group_ref *g, const struct group_consumer *c)
 {
 	static const char *const names[] = {"TYPE", "CONSUMER", "PENDING", "IDLE", "INACTIVE"};
 
-	if (!l->json) {
-		consumer_cells(table_of(l, "llrrr", names), g, c);
+	if (!fmt->json) {
+		consumer_cells(table_with_header(fmt, "llrrr", names), g, c);
 		return;
 	}
-	begin(&l->text, g);
-	jsonwrite_slice(&l->text, "consumer", c->name);
-	jsonwrite_count(&l->text, "pending", c->pending);
-	jsonwrite_count_or_null(&l->text, "idle_ms", c->idle);
-	jsonwrite_count_or_null(&l->text, "inactive_ms", c->inactive);
-	put_json(l);
+	begin_group_object(&fmt->text, g);
+	jsonwrite_slice(&fmt->text, "consumer", c->name);
+	jsonwrite_count(&fmt->text, "pending", c->pending);
+	jsonwrite_count_or_null(&fmt->text, "idle_ms", c->idle);
+	jsonwrite_count_or_null(&fmt->text, "inactive_ms", c->inactive);
+	emit_object(fmt);
 }
 
 int
-groupfmt_consumers(
-    struct groupfmt *l, struct conn *conn, const struct group_ref *g, int64_t idle, struct err *err)
+groupfmt_consumers(struct groupfmt *fmt, struct conn *conn, const struct group_ref *g, int64_t idle,
+    struct err *err)
 {
 	struct group_consumers list;
 	enum conn_why why;
@@ -211,112 +212,112 @@ groupfmt_consumers(
 		return -1;
 	for (size_t i = 0; i < list.n; i++)
 		if (list.consumer[i].idle >= idle)
-			put_consumer(l, g, &list.consumer[i]);
+			show_consumer(fmt, g, &list.consumer[i]);
 	group_consumers_free(&list);
 	return 0;
 }
 
-/* --- a pending entry ---------------------------------------------------------- */
+/* --- pending entries ------------------------------------------------------ */
 
-/* -1: deliveries by others say nothing about attempts. */
+/* Returns -1, unknown, for consumers of other programs: they do not count attempts. */
 static int64_t
-attempts(const struct pending *p)
+count_attempts(const struct pending *p)
 {
 	return pending_is_ebsub_consumer(p->consumer) && p->deliveries > 0 ? p->deliveries - 1 : -1;
 }
 
 void
-groupfmt_fit_types(struct groupfmt *l, char *const *types, size_t n)
+groupfmt_fit_types(struct groupfmt *fmt, char *const *types, size_t n)
 {
-	l->type_width = (int)strlen("TYPE");
+	fmt->type_width = (int)strlen("TYPE");
 	for (size_t i = 0; i < n; i++)
-		if ((int)strlen(types[i]) > l->type_width)
-			l->type_width = (int)strlen(types[i]);
+		if ((int)strlen(types[i]) > fmt->type_width)
+			fmt->type_width = (int)strlen(types[i]);
 }
 
 int
-groupfmt_read_clock(struct groupfmt *l, struct conn *conn, struct err *err)
+groupfmt_read_clock(struct groupfmt *fmt, struct conn *conn, struct err *err)
 {
 	int64_t now;
 
 	if (stream_server_time(conn, &now, err) == -1)
 		return -1;
-	l->clock_offset = now - clock_mono();
+	fmt->clock_offset = now - clock_mono();
 	return 0;
 }
 
 static void
-pending_head(struct groupfmt *l)
+emit_pending_header(struct groupfmt *fmt)
 {
-	bytes_addf(&l->text, "%-17s  %6s  %9s  %8s  %-*s  %s", "ID", "IDLE", "DELIVERED",
-	    "ATTEMPTS", l->type_width, "TYPE", "CONSUMER");
-	put_words(l);
-	l->header_shown = true;
+	bytes_addf(&fmt->text, "%-17s  %6s  %9s  %8s  %-*s  %s", "ID", "IDLE", "DELIVERED",
+	    "ATTEMPTS", fmt->type_width, "TYPE", "CONSUMER");
+	emit_message(fmt);
+	fmt->header_shown = true;
 }
 
 static void
-pending_text(struct groupfmt *l, const struct group_ref *g, const struct pending *p)
+pending_text(struct groupfmt *fmt, const struct group_ref *g, const struct pending *p)
 {
-	char id[ID_SIZE], span[SPAN], tries[24] = "-";
+	char id[ID_SIZE], span[SPAN_SIZE], tries[24] = "-";
 
 	id_format(p->id, id);
 	clock_format_span(p->idle, span, sizeof(span));
-	if (attempts(p) >= 0)
-		snprintf(tries, sizeof(tries), "%" PRId64, attempts(p));
-	bytes_addf(&l->text, "%-17s  %6s  %9" PRId64 "  %8s  %-*s  %.*s", id, span, p->deliveries,
-	    tries, l->type_width, g->type, (int)p->consumer.n,
+	if (count_attempts(p) >= 0)
+		snprintf(tries, sizeof(tries), "%" PRId64, count_attempts(p));
+	bytes_addf(&fmt->text, "%-17s  %6s  %9" PRId64 "  %8s  %-*s  %.*s", id, span, p->deliveries,
+	    tries, fmt->type_width, g->type, (int)p->consumer.n,
 	    p->consumer.n > 0 ? p->consumer.p : "");
-	bytes_str(&l->text);
-	err_clean(l->text.p);
+	bytes_str(&fmt->text);
+	err_clean(fmt->text.p);
 }
 
 static void
-pending_json(struct groupfmt *l, const struct group_ref *g, const struct pending *p)
+pending_json(struct groupfmt *fmt, const struct group_ref *g, const struct pending *p)
 {
-	int64_t now = l->clock_offset + clock_mono();
-	struct bytes *out = &l->text;
+	int64_t now = fmt->clock_offset + clock_mono();
+	struct bytes *out = &fmt->text;
 
-	begin(out, g);
-	member_id(out, "id", p->id);
+	begin_group_object(out, g);
+	add_id_member(out, "id", p->id);
 	jsonwrite_slice(out, "consumer", p->consumer);
 	jsonwrite_time(out, "delivered_at", (now - p->idle) * 1000);
 	jsonwrite_count_or_null(out, "idle_ms", p->idle);
 	jsonwrite_count_or_null(out, "deliveries", p->deliveries);
-	jsonwrite_count_or_null(out, "attempts", attempts(p));
+	jsonwrite_count_or_null(out, "attempts", count_attempts(p));
 	jsonwrite_end(out);
 }
 
 int
-groupfmt_pending(struct groupfmt *l, const struct group_ref *g, const struct pending *p)
+groupfmt_pending(struct groupfmt *fmt, const struct group_ref *g, const struct pending *p)
 {
-	if (l->json)
-		pending_json(l, g, p);
+	if (fmt->json)
+		pending_json(fmt, g, p);
 	else {
-		if (!l->header_shown)
-			pending_head(l);
-		pending_text(l, g, p);
+		if (!fmt->header_shown)
+			emit_pending_header(fmt);
+		pending_text(fmt, g, p);
 	}
-	return put(l);
+	return emit_text(fmt);
 }
 
-/* --- what became of a consumer ---------------------------------------------------- */
+/* --- retired consumers ---------------------------------------------------- */
 
 static const char *
-became(const struct retire_consumer *c, bool dry)
+retire_result_text(const struct retire_consumer *c, bool dry)
 {
 	switch (c->result) {
 	case RETIRE_DELETED: return "deleted";
-	case RETIRE_ACTIVE: return "left: it is back";
-	case RETIRE_MISSING: return "gone already";
-	case RETIRE_IS_TARGET: return "left: others' entries go to it";
-	case RETIRE_HAS_PENDING: return "left: no scripts";
+	case RETIRE_ACTIVE: return "kept: in use again";
+	case RETIRE_MISSING: return "already gone";
+	case RETIRE_IS_TARGET: return "kept: gets the entries of others";
+	case RETIRE_HAS_PENDING: return "kept: EVAL not available";
 	case RETIRE_UNFINISHED: break;
 	}
 	return dry ? "would be deleted" : "NOT DONE";
 }
 
 static void
-leaver_cells(struct table *t, const struct group_ref *g, const struct group_consumer *was,
+retired_cells(struct table *t, const struct group_ref *g, const struct group_consumer *was,
     const struct retire_consumer *c, bool dry)
 {
 	table_cell(t, "%s", g->type);
@@ -325,124 +326,125 @@ leaver_cells(struct table *t, const struct group_ref *g, const struct group_cons
 	span_cell(t, was->idle);
 	number_cell(t, dry ? -1 : (int64_t)c->moved);
 	number_cell(t, dry ? -1 : (int64_t)c->lost);
-	table_cell(t, "%s", became(c, dry));
+	table_cell(t, "%s", retire_result_text(c, dry));
 }
 
 void
-groupfmt_retired(struct groupfmt *l, const struct group_ref *g, const struct retire_selection *who,
-    size_t i, const char *to)
+groupfmt_retired(struct groupfmt *fmt, const struct group_ref *g,
+    const struct retire_selection *selected, size_t i, const char *to)
 {
 	static const char *const names[] = {
 	    "TYPE", "CONSUMER", "PENDING", "IDLE", "MOVED", "LOST", ""};
-	const struct retire_consumer *c = &who->consumer[i];
-	struct bytes *out = &l->text;
+	const struct retire_consumer *c = &selected->consumer[i];
+	struct bytes *out = &fmt->text;
 
-	if (!l->json) {
-		if (!l->quiet)
-			leaver_cells(
-			    table_of(l, "llrrrrl", names), g, who->listed[i], c, l->dry_run);
+	if (!fmt->json) {
+		if (!fmt->quiet)
+			retired_cells(table_with_header(fmt, "llrrrrl", names), g,
+			    selected->listed[i], c, fmt->dry_run);
 		return;
 	}
-	begin(out, g);
+	begin_group_object(out, g);
 	jsonwrite_slice(out, "consumer", c->name);
-	jsonwrite_count(out, "pending", who->listed[i]->pending);
-	jsonwrite_count_or_null(out, "idle_ms", who->listed[i]->idle);
+	jsonwrite_count(out, "pending", selected->listed[i]->pending);
+	jsonwrite_count_or_null(out, "idle_ms", selected->listed[i]->idle);
 	jsonwrite_text(out, "to", to);
-	jsonwrite_count_or_null(out, "moved", l->dry_run ? -1 : (int64_t)c->moved);
-	jsonwrite_count_or_null(out, "lost", l->dry_run ? -1 : (int64_t)c->lost);
+	jsonwrite_count_or_null(out, "moved", fmt->dry_run ? -1 : (int64_t)c->moved);
+	jsonwrite_count_or_null(out, "lost", fmt->dry_run ? -1 : (int64_t)c->lost);
 	jsonwrite_bool(out, "deleted", c->result == RETIRE_DELETED);
-	jsonwrite_text(out, "result", became(c, l->dry_run));
-	put_json(l);
+	jsonwrite_text(out, "result", retire_result_text(c, fmt->dry_run));
+	emit_object(fmt);
 }
 
-/* --- what was done by hand ----------------------------------------------------------- */
+/* --- other changes -------------------------------------------------------- */
 
 void
-groupfmt_acked(struct groupfmt *l, const struct group_ref *g, const struct acklist *a)
+groupfmt_acked(struct groupfmt *fmt, const struct group_ref *g, const struct acklist *a)
 {
-	if (l->dry_run)
+	if (fmt->dry_run)
 		return;
-	if (l->json) {
-		begin(&l->text, g);
-		jsonwrite_count(&l->text, "acknowledged", a->pending);
-		jsonwrite_count(&l->text, "not_pending", a->not_pending);
+	if (fmt->json) {
+		begin_group_object(&fmt->text, g);
+		jsonwrite_count(&fmt->text, "acknowledged", a->pending);
+		jsonwrite_count(&fmt->text, "not_pending", a->not_pending);
 		if (a->in_doubt > 0)
-			jsonwrite_count(&l->text, "possibly_acknowledged", a->in_doubt);
-		put_json(l);
+			jsonwrite_count(&fmt->text, "possibly_acknowledged", a->in_doubt);
+		emit_object(fmt);
 		return;
 	}
-	bytes_addf(&l->text, "%" PRIu64 " acknowledged", a->pending);
+	bytes_addf(&fmt->text, "%" PRIu64 " acknowledged", a->pending);
 	if (a->not_pending > 0)
-		bytes_addf(&l->text, ", %" PRIu64 " not pending", a->not_pending);
+		bytes_addf(&fmt->text, ", %" PRIu64 " not pending", a->not_pending);
 	if (a->in_doubt > 0)
-		bytes_addf(&l->text, ", %" PRIu64 " perhaps", a->in_doubt);
-	put_words(l);
+		bytes_addf(&fmt->text, ", %" PRIu64 " possibly acknowledged", a->in_doubt);
+	emit_message(fmt);
 }
 
 static void
-set_json(struct groupfmt *l, const struct group_ref *g, const char *to, const char *next)
+set_json(struct groupfmt *fmt, const struct group_ref *g, const char *to, const char *next)
 {
-	struct bytes *out = &l->text;
+	struct bytes *out = &fmt->text;
 
-	begin(out, g);
+	begin_group_object(out, g);
 	if (g->has_info)
-		member_id(out, "from", g->info.last_delivered);
+		add_id_member(out, "from", g->info.last_delivered);
 	else
 		jsonwrite_text(out, "from", NULL);
 	jsonwrite_text(out, "to", to);
 	jsonwrite_text(out, "next_id", *next != '\0' ? next : NULL);
-	jsonwrite_bool(out, "done", !l->dry_run);
-	put_json(l);
+	jsonwrite_bool(out, "done", !fmt->dry_run);
+	emit_object(fmt);
 }
 
 void
-groupfmt_moved(struct groupfmt *l, const struct group_ref *g, const char *to, const char *words,
+groupfmt_moved(struct groupfmt *fmt, const struct group_ref *g, const char *to, const char *to_text,
     const char *next)
 {
 	char from[ID_SIZE];
 
-	if (l->json) {
-		set_json(l, g, to, next);
+	if (fmt->json) {
+		set_json(fmt, g, to, next);
 		return;
 	}
 	id_format(g->info.last_delivered, from);
-	bytes_addf(&l->text, "%s: %s -> %s", g->name, g->has_info ? from : "?", words);
+	bytes_addf(&fmt->text, "%s: %s -> %s", g->name, g->has_info ? from : "?", to_text);
 	if (*next != '\0')
-		bytes_addf(&l->text, ", next %s", next);
-	if (l->dry_run)
-		bytes_adds(&l->text, " (not done)");
-	put_words(l);
+		bytes_addf(&fmt->text, ", next %s", next);
+	if (fmt->dry_run)
+		bytes_adds(&fmt->text, " (dry run, not done)");
+	emit_message(fmt);
 }
 
 static void
-destroyed_json(struct groupfmt *l, const struct group_ref *g)
+destroyed_json(struct groupfmt *fmt, const struct group_ref *g)
 {
-	struct bytes *out = &l->text;
+	struct bytes *out = &fmt->text;
 
-	begin(out, g);
+	begin_group_object(out, g);
 	jsonwrite_count_or_null(out, "consumers", g->has_info ? (int64_t)g->info.consumers : -1);
 	jsonwrite_count_or_null(out, "pending", g->has_info ? (int64_t)g->info.pending : -1);
 	if (g->has_info)
-		member_id(out, "last_delivered_id", g->info.last_delivered);
+		add_id_member(out, "last_delivered_id", g->info.last_delivered);
 	else
 		jsonwrite_text(out, "last_delivered_id", NULL);
-	jsonwrite_bool(out, "destroyed", !l->dry_run);
-	put_json(l);
+	jsonwrite_bool(out, "destroyed", !fmt->dry_run);
+	emit_object(fmt);
 }
 
 void
-groupfmt_destroyed(struct groupfmt *l, const struct group_ref *g)
+groupfmt_destroyed(struct groupfmt *fmt, const struct group_ref *g)
 {
 	char last[ID_SIZE];
 
-	if (l->json) {
-		destroyed_json(l, g);
+	if (fmt->json) {
+		destroyed_json(fmt, g);
 		return;
 	}
 	id_format(g->info.last_delivered, last);
-	bytes_addf(&l->text, "%s: %s", g->name, l->dry_run ? "would be destroyed" : "destroyed");
+	bytes_addf(
+	    &fmt->text, "%s: %s", g->name, fmt->dry_run ? "would be destroyed" : "destroyed");
 	if (g->has_info)
-		bytes_addf(&l->text, " at %s with %" PRIu64 " pending of %" PRIu64 " consumer%s",
+		bytes_addf(&fmt->text, " at %s with %" PRIu64 " pending of %" PRIu64 " consumer%s",
 		    last, g->info.pending, g->info.consumers, g->info.consumers == 1 ? "" : "s");
-	put_words(l);
+	emit_message(fmt);
 }

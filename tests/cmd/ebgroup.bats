@@ -111,9 +111,9 @@ user_without() {
 		assert_output "ebgroup: 't': no group 'nobody'; 'ebgroup list t' shows the groups, -s or -g selects one"
 	done
 	run -1 ebgroup retire --yes t ghost
-	assert_output "ebgroup: 't': no consumer 'ghost' in group '$G': 'ebgroup consumers t' shows those that there are"
+	assert_output "ebgroup: 't': no consumer 'ghost' in group '$G'; 'ebgroup consumers t' lists them"
 	run -1 ebgroup list none
-	assert_output --partial "there is no stream '$S:none'"
+	assert_output --partial "no such stream '$S:none'"
 }
 
 @test "Redis away is 69, refusing us 77, and standard output that cannot be written 74" {
@@ -152,7 +152,7 @@ CHANGES=("ack t 1-0" "ack t -" "set-id t 0" "retire t one" "reap --idle 0 t" "de
 	for words in "${CHANGES[@]}"; do
 		# shellcheck disable=SC2086  # words
 		run -64 setsid -w ebgroup $words
-		assert_output --partial 'say --yes too'
+		assert_output --partial 'use --yes'
 	done
 	assert_equal "$(state)" "$before"
 }
@@ -184,18 +184,18 @@ asked() (
 	local before
 	before=$(state)
 	run -1 asked n ack t 1-0 9-0
-	assert_line --partial "'t': 1 pending entry is acknowledged for group '$G', handled or not"
-	assert_line --partial 'nothing was done'
+	assert_line --partial "'t': acknowledge 1 pending entry for group '$G', handled or not"
+	assert_line --partial 'not confirmed: nothing was changed'
 	run -1 asked y ack t 8-0 9-0
 	assert_output --partial "none of these is pending for group '$G'"
 	run -1 asked '' set-id t 7-0
-	assert_line --partial "'t': group '$G' is moved from 4-0 to 7-0, the next it is given is 8-0; what is pending stays pending"
+	assert_line --partial "'t': move group '$G' from 4-0 to 7-0, next entry to deliver 8-0; pending entries stay pending"
 	run -1 asked no retire t one
-	assert_line --regexp "'t': consumer 'one' of group '$G', idle for [0-9]+ s, is deleted; its 2 pending go to 'eb-retired'"
+	assert_line --regexp "'t': delete consumer 'one' of group '$G', idle for [0-9]+ s; its 2 pending entries will be moved to 'eb-retired'"
 	run -1 asked no reap --idle 0 t
-	assert_line --partial "'t': 2 consumers of group '$G', idle for 0 s or longer, are deleted; 4 pending go to 'eb-retired'"
+	assert_line --partial "'t': delete 2 consumers of group '$G', idle for 0 s or longer; 4 pending entries will be moved to 'eb-retired'"
 	run -1 asked no destroy t
-	assert_line --partial "'t': group '$G' is destroyed, with 4 pending of 2 consumers that nobody is given again"
+	assert_line --partial "'t': destroy group '$G'; its 4 pending entries of 2 consumers will not be delivered again"
 	assert_equal "$(state)" "$before"
 	run -0 asked y ack t 1-0
 	assert_line --partial '1 acknowledged'
@@ -209,7 +209,7 @@ asked() (
 	fill u 1 3
 	rcli xgroup create "$S:u" quantum:group:eventbus:u 0
 	run -1 asked "n$(printf '%062d' 0)yes" destroy t u
-	assert_equal "$(grep -c 'nothing was done' <<<"$output")" 2
+	assert_equal "$(grep -c 'not confirmed: nothing was changed' <<<"$output")" 2
 	assert_equal "$(rcli xinfo groups "$S:u" | grep -cx name)" 1
 }
 
@@ -218,7 +218,7 @@ meanwhile() (
 	set -o pipefail
 	: >"$EB_TMP/said"
 	{
-		wait_for "grep -q 'Go on' '$EB_TMP/said'"
+		wait_for "grep -q 'Continue' '$EB_TMP/said'"
 		eval "$1" >/dev/null
 		echo y
 	} | script -qefc "ebgroup ${*:2}" "$EB_TMP/said" | tr -d '\r'
@@ -232,7 +232,7 @@ meanwhile() (
 	run -1 meanwhile "read_as t '$G' new 1" set-id t 1-0
 	assert_output --partial 'nothing was changed'
 	run meanwhile "sleep 2; read_as t '$G' one 1" retire t one
-	assert_output --regexp 't +one +2 +[0-9]+ s +0 +0  left: it is back'
+	assert_output --regexp 't +one +2 +[0-9]+ s +0 +0  kept: in use again'
 	assert_equal "$(ebgroup consumers -j t | jq -r .consumer | sort | xargs)" 'eb-h-1 new one'
 	run -0 meanwhile 'sleep 1' destroy t
 	assert_output --partial 'destroyed'
@@ -243,7 +243,7 @@ meanwhile() (
 	seed
 	echo 1-0 >"$EB_TMP/ids"
 	run -0 asked y "ack t - <$EB_TMP/ids"
-	assert_line --partial 'every entry that standard input names is acknowledged'
+	assert_line --partial 'acknowledge every entry listed on standard input'
 	assert_equal "$(pending_ids)" '2-0 3-0 4-0'
 }
 
@@ -482,7 +482,7 @@ at() {
 	assert_equal "$(ebgroup consumers -j t u | jq -r .consumer | xargs)" 'eb-h-1 eb-retired eb-retired'
 	# u has none of that name; t has its turn all the same.
 	run -1 --separate-stderr ebgroup retire --yes --to one -q u t eb-h-1
-	assert_equal "$stderr" "ebgroup: 'u': no consumer 'eb-h-1' in group 'quantum:group:eventbus:u': 'ebgroup consumers u' shows those that there are"
+	assert_equal "$stderr" "ebgroup: 'u': no consumer 'eb-h-1' in group 'quantum:group:eventbus:u'; 'ebgroup consumers u' lists them"
 	assert_equal "$(pending_ids -C one)" '3-0 4-0'
 }
 
@@ -491,7 +491,7 @@ at() {
 	run -0 ebgroup reap --yes t
 	assert_output ""
 	run -0 ebgroup reap --yes -v t
-	assert_output "ebgroup: 't': no consumer of group '$G' is idle for so long"
+	assert_output "ebgroup: 't': no consumer of group '$G' has been idle that long"
 	run -0 ebgroup reap --yes -j --idle 0 t
 	assert_equal "$(jq -s -c 'map([.event_type, .stream, .group, .consumer, .pending, .to, .moved, .lost, .deleted, .result])' <<<"$output")" \
 		"[[\"t\",\"$S:t\",\"$G\",\"eb-h-1\",2,\"eb-retired\",2,0,true,\"deleted\"],[\"t\",\"$S:t\",\"$G\",\"one\",2,\"eb-retired\",2,0,true,\"deleted\"]]"
@@ -547,7 +547,7 @@ at() {
 	bg proxy python3 "$TOP/tests/support/proxy.py" "$EB_TMP/p" "$REDIS_SOCK" cut XACK
 	wait_for "test -S '$EB_TMP/p'"
 	run -69 --separate-stderr ebgroup ack --yes -u "unix://$EB_TMP/p" t 1-0 2-0
-	assert_output '0 acknowledged, 2 perhaps'
+	assert_output '0 acknowledged, 2 possibly acknowledged'
 	run -69 --separate-stderr ebgroup -j ack --yes -u "unix://$EB_TMP/p" t 1-0 2-0
 	assert_equal "$(jq -c '[.acknowledged, .possibly_acknowledged]' <<<"$output")" '[0,2]'
 }

@@ -141,7 +141,7 @@ times() {
 	run -0 --separate-stderr ebgroup reap --yes -j --idle 0 t
 	assert_equal "$(jq -s -c 'map([.consumer, .pending, .moved, .lost, .deleted])' <<<"$output")" \
 		'[["worker 1",5,0,5,true],["worker 2",5,2,3,true],["worker 3",5,5,0,true]]'
-	assert_equal "$stderr" "ebgroup: 't': 8 pending entries had been trimmed or deleted from the stream: lost"
+	assert_equal "$stderr" "ebgroup: 't': 8 pending entries lost: trimmed or deleted from the stream"
 	assert_equal "$(consumers)" eb-retired
 	diff <(held) <(stream_ids)
 }
@@ -213,7 +213,7 @@ judge_crowd() {
 	rcli xreadgroup group "$G" 'worker 1' count 1 streams "$K" 0 >/dev/null
 	bg_wait reap
 	assert_equal "$status: $(jq -s -c 'map([.consumer, .moved, .deleted, .result])' <"$EB_TMP/reap.out")" \
-		'0: [["worker 1",0,false,"left: it is back"],["worker 2",3,true,"deleted"]]'
+		'0: [["worker 1",0,false,"kept: in use again"],["worker 2",3,true,"deleted"]]'
 	assert_equal "$(consumers)" 'eb-retired worker 1'
 }
 
@@ -313,7 +313,7 @@ killed_before() {
 	assert_equal "$(jq -s -c 'map([.consumer, .moved, .deleted])' <<<"$output")" \
 		'[["empty",0,true],["worker 1",0,false],["worker 2",0,false]]'
 	assert_equal "${#stderr_lines[@]}" 2
-	assert_regex "${stderr_lines[1]}" "^ebgroup: 't': consumer 'worker 2' holds entries and is left: EVAL: NOPERM "
+	assert_regex "${stderr_lines[1]}" "^ebgroup: 't': consumer 'worker 2' kept, its pending entries cannot be moved: EVAL: NOPERM "
 	assert_equal "$(consumers)" 'worker 1 worker 2'
 	assert_equal "$(pending_count)" 6
 	run -77 ebgroup retire --yes t 'worker 1'
@@ -326,7 +326,7 @@ killed_before() {
 	rcli xreadgroup group "$G" full streams "$K" '>'
 	rcli xgroup createconsumer "$K" "$G" empty
 	run -1 ebgroup reap --yes --idle 0 t
-	assert_line --partial "consumer 'full' holds entries and is left: EVAL: ERR unknown command"
+	assert_line --partial "consumer 'full' kept, its pending entries cannot be moved: EVAL: ERR unknown command"
 	assert_equal "$(consumers)" full
 	redis_start_tcp
 }

@@ -350,7 +350,7 @@ END
 	health WARNING '1 file in the buffer ignored: not a regular file owned by this user with one link' -w events=none
 	rm "$EB_BUFFER_DIR/pipe.jsonl"
 	mv "$EB_BUFFER_DIR"/buffer_*.jsonl "$EB_BUFFER_DIR/buffer_2025-12-04_10-30-00_000001.suspect.jsonl"
-	health CRITICAL '1 segments could not be synced' -w events=none
+	health CRITICAL '1 segment could not be synced' -w events=none
 }
 
 @test "a buffer that cannot be used is critical" {

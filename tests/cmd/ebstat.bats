@@ -124,7 +124,7 @@ state() {
 	assert_equal "$(json '[.buffer.buffer_dir, .buffer.total_events, .buffer.file_count, .buffer.total_bytes, .buffer.oldest_event]')" \
 		"[\"$EB_BUFFER_DIR\",0,0,0,null]"
 	run -0 ebstat
-	assert_line --regexp "^buffer +$EB_BUFFER_DIR \(not there yet\)$"
+	assert_line --regexp "^buffer +$EB_BUFFER_DIR \(does not exist yet\)$"
 	assert_line --regexp '^events +0 undelivered$'
 	[ ! -e "$EB_BUFFER_DIR" ] || fail "it was made"
 }
@@ -210,7 +210,7 @@ state() {
 	ln -s /dev/zero "$EB_BUFFER_DIR/link.jsonl"
 	assert_equal "$(timeout 20 ebstat -j | jq -c '[.buffer.odd_files, .buffer.total_events]')" '[2,2]'
 	run -0 ebstat
-	assert_line --regexp '^odd +2 files left alone'
+	assert_line --regexp '^odd +2 files ignored: not a regular file owned by this user with one link'
 }
 
 @test "a suspect segment is counted" {
@@ -237,12 +237,12 @@ state() {
 	ebpub t 1
 	redis_restart
 	run -0 ebstat -p other
-	assert_line --regexp "^target +unix://.* quantum: the buffer's$"
-	assert_line --regexp "^ +unix://.* other: ANOTHER"
+	assert_line --regexp "^target +unix://.* quantum \\(of the buffer\\)$"
+	assert_line --regexp "^ +unix://.* other \\(of this command\\): DIFFERENT"
 	assert_equal "$(json '[.other_target, .buffer.total_events]' -p other)" '[true,1]'
 	assert_equal "$(json '[.other_target]')" '[false]'
 	run -0 ebstat
-	refute_output --partial ANOTHER
+	refute_output --partial DIFFERENT
 	# Drained, it is anybody's.
 	ebreplay
 	[ -e "$EB_BUFFER_DIR/.target" ]
