@@ -169,7 +169,7 @@ read_boot_id(char out[40])
  * before it updated them. 1, or 0 when another has to be started. */
 static int
 open_hinted_segment(struct buffer *buf, const struct append_limits *lim,
-    const struct buffer_hints *hints, const char *boot, struct open_segment *seg_file)
+    const struct buffer_hints *hints, const char *boot, struct open_segment *file)
 {
 	struct stat st;
 	char name[SEGMENT_NAME];
@@ -178,21 +178,21 @@ open_hinted_segment(struct buffer *buf, const struct append_limits *lim,
 	    !segment_is_today(hints->stem, clock_now()))
 		return 0;
 	snprintf(name, sizeof(name), "%s.jsonl", hints->stem);
-	if (segment_parse(name, &seg_file->seg) == -1)
+	if (segment_parse(name, &file->seg) == -1)
 		return 0;
-	seg_file->fd =
+	file->fd =
 	    openat(buffer_fd(buf), name, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (seg_file->fd == -1)
+	if (file->fd == -1)
 		return 0;
-	if (fstat(seg_file->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+	if (fstat(file->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
 	    st.st_uid == geteuid() && st.st_ino == hints->inode &&
 	    (uint64_t)st.st_size >= hints->size && (uint64_t)st.st_size < lim->segment_max) {
-		seg_file->size = (uint64_t)st.st_size;
-		seg_file->fresh = false;
+		file->size = (uint64_t)st.st_size;
+		file->fresh = false;
 		return 1;
 	}
-	close(seg_file->fd);
-	seg_file->fd = -1;
+	close(file->fd);
+	file->fd = -1;
 	return 0;
 }
 
@@ -248,7 +248,7 @@ create_drain_files(struct buffer *buf, struct err *err)
 
 static int
 create_segment(struct buffer *buf, const char *target, struct buffer_hints *hints,
-    struct open_segment *seg_file, struct err *err)
+    struct open_segment *file, struct err *err)
 {
 	char stem[64], name[SEGMENT_NAME];
 	struct stat st;
@@ -263,36 +263,35 @@ create_segment(struct buffer *buf, const char *target, struct buffer_hints *hint
 		unlinkat(buffer_fd(buf), OWN_STAMP, 0);
 	}
 	snprintf(name, sizeof(name), "%s.jsonl", stem);
-	segment_parse(name, &seg_file->seg);
-	seg_file->fd = openat(buffer_fd(buf), name,
+	segment_parse(name, &file->seg);
+	file->fd = openat(buffer_fd(buf), name,
 	    O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (seg_file->fd == -1 || fstat(seg_file->fd, &st) == -1) {
+	if (file->fd == -1 || fstat(file->fd, &st) == -1) {
 		err_sys(err, STATUS_UNSAFE, "create '%s/%s'", buffer_dir(buf), name);
-		if (seg_file->fd != -1)
-			close(seg_file->fd);
+		if (file->fd != -1)
+			close(file->fd);
 		return -1;
 	}
 	if (buffer_sync(buf, err) == -1) {
-		close(seg_file->fd);
+		close(file->fd);
 		unlinkat(buffer_fd(buf), name, 0);
 		return -1;
 	}
 	memcpy(hints->stem, stem, sizeof(stem));
 	hints->inode = st.st_ino;
 	hints->size = 0;
-	seg_file->size = 0;
-	seg_file->fresh = true;
+	file->size = 0;
+	file->fresh = true;
 	return 0;
 }
 
 /* True when a writer died in the middle of a line, which then has to be ended as a bad line. */
 static bool
-has_torn_end(const struct open_segment *seg_file)
+has_torn_end(const struct open_segment *file)
 {
 	char c;
 
-	return seg_file->size > 0 && pread(seg_file->fd, &c, 1, (off_t)seg_file->size - 1) == 1 &&
-	    c != '\n';
+	return file->size > 0 && pread(file->fd, &c, 1, (off_t)file->size - 1) == 1 && c != '\n';
 }
 
 /* --- writing -------------------------------------------------------------------- */
@@ -300,31 +299,31 @@ has_torn_end(const struct open_segment *seg_file)
 /* Writes all of b, or truncates the segment to its former size. Under the writers' lock. */
 static int
 write_or_truncate(
-    struct buffer *buf, struct open_segment *seg_file, const struct bytes *b, struct err *err)
+    struct buffer *buf, struct open_segment *file, const struct bytes *b, struct err *err)
 {
-	if (io_write_all(seg_file->fd, b->p, b->len) == 0) {
-		seg_file->size += b->len;
+	if (io_write_all(file->fd, b->p, b->len) == 0) {
+		file->size += b->len;
 		return 0;
 	}
-	err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buffer_dir(buf), seg_file->seg.name);
-	if (ftruncate(seg_file->fd, (off_t)seg_file->size) == -1)
+	err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buffer_dir(buf), file->seg.name);
+	if (ftruncate(file->fd, (off_t)file->size) == -1)
 		err_sys(err, STATUS_UNSAFE, "write and truncate '%s/%s'", buffer_dir(buf),
-		    seg_file->seg.name);
+		    file->seg.name);
 	return -1;
 }
 
 static void
-remove_fresh_segment(struct buffer *buf, struct buffer_hints *hints, struct open_segment *seg_file)
+remove_fresh_segment(struct buffer *buf, struct buffer_hints *hints, struct open_segment *file)
 {
-	if (seg_file->fresh)
-		unlinkat(buffer_fd(buf), seg_file->seg.name, 0);
+	if (file->fresh)
+		unlinkat(buffer_fd(buf), file->seg.name, 0);
 	hints->inode = 0;
 }
 
 static int
 write_lines(struct buffer *buf, const char *target, const struct append_limits *lim,
     const struct append_line *lines, size_t n, bool fresh, struct buffer_hints *hints,
-    struct open_segment *seg_file, struct err *err)
+    struct open_segment *file, struct err *err)
 {
 	char boot[40];
 	struct bytes b = {0};
@@ -332,34 +331,34 @@ write_lines(struct buffer *buf, const char *target, const struct append_limits *
 	int r = -1;
 
 	read_boot_id(boot);
-	if (!fresh && open_hinted_segment(buf, lim, hints, boot, seg_file)) {
+	if (!fresh && open_hinted_segment(buf, lim, hints, boot, file)) {
 		if (buffer_bind_target(buf, target, true, err) == -1)
 			goto out;
-	} else if (create_segment(buf, target, hints, seg_file, err) == -1)
+	} else if (create_segment(buf, target, hints, file, err) == -1)
 		return -1;
 	memcpy(hints->boot, boot, sizeof(boot));
-	if (has_torn_end(seg_file))
+	if (has_torn_end(file))
 		bytes_addc(&b, '\n');
 	hints->stamp = format_lines(&b, lines, n, later_stamp(hints->stamp, read_own_stamp(buf)));
 	/* The generation grows before the write: buffer_version may change too early, never too
 	 * late. */
 	hints->generation++;
 	if (buffer_write_hints(buf, hints, err) == -1 ||
-	    (seg_file->fresh && buffer_sync_hints(buf, err) == -1) ||
-	    write_or_truncate(buf, seg_file, &b, err) == -1) {
-		remove_fresh_segment(buf, hints, seg_file);
+	    (file->fresh && buffer_sync_hints(buf, err) == -1) ||
+	    write_or_truncate(buf, file, &b, err) == -1) {
+		remove_fresh_segment(buf, hints, file);
 		goto out;
 	}
-	if (seg_file->fresh)
-		manifest_add(buf, seg_file->seg.stem);
-	hints->size = seg_file->size;
+	if (file->fresh)
+		manifest_add(buf, file->seg.stem);
+	hints->size = file->size;
 	r = 0;
 out:
 	bytes_free(&b);
 	/* On failure the next writer starts another segment. */
 	buffer_write_hints(buf, hints, &ignored);
 	if (r == -1)
-		close(seg_file->fd);
+		close(file->fd);
 	return r;
 }
 
@@ -416,17 +415,16 @@ out:
  * The name of the segment records that, durably, before the lines are written to another.
  */
 static int
-mark_suspect(struct buffer *buf, struct buffer_hints *hints, const struct open_segment *seg_file,
+mark_suspect(struct buffer *buf, struct buffer_hints *hints, const struct open_segment *file,
     struct err *err)
 {
 	char name[SEGMENT_NAME];
 
-	snprintf(name, sizeof(name), "%.200s.suspect.jsonl", seg_file->seg.stem);
-	if (renameat(buffer_fd(buf), seg_file->seg.name, buffer_fd(buf), name) == -1 &&
-	    errno != ENOENT)
+	snprintf(name, sizeof(name), "%.200s.suspect.jsonl", file->seg.stem);
+	if (renameat(buffer_fd(buf), file->seg.name, buffer_fd(buf), name) == -1 && errno != ENOENT)
 		return err_sys(
-		    err, STATUS_UNSAFE, "rename '%s/%s'", buffer_dir(buf), seg_file->seg.name);
-	if (strcmp(hints->stem, seg_file->seg.stem) == 0) {
+		    err, STATUS_UNSAFE, "rename '%s/%s'", buffer_dir(buf), file->seg.name);
+	if (strcmp(hints->stem, file->seg.stem) == 0) {
 		hints->inode = 0;
 		buffer_write_hints(buf, hints, err);
 	}
@@ -434,16 +432,14 @@ mark_suspect(struct buffer *buf, struct buffer_hints *hints, const struct open_s
 }
 
 static int
-sync_segment(struct buffer *buf, struct open_segment *seg_file, struct err *err)
+sync_segment(struct buffer *buf, struct open_segment *file, struct err *err)
 {
-	int r = fdatasync(seg_file->fd);
+	int r = fdatasync(file->fd);
 
 	if (r == -1)
-		err_sys(
-		    err, STATUS_UNSAFE, "fdatasync '%s/%s'", buffer_dir(buf), seg_file->seg.name);
-	if (close(seg_file->fd) == -1 && r == 0)
-		r = err_sys(
-		    err, STATUS_UNSAFE, "close '%s/%s'", buffer_dir(buf), seg_file->seg.name);
+		err_sys(err, STATUS_UNSAFE, "fdatasync '%s/%s'", buffer_dir(buf), file->seg.name);
+	if (close(file->fd) == -1 && r == 0)
+		r = err_sys(err, STATUS_UNSAFE, "close '%s/%s'", buffer_dir(buf), file->seg.name);
 	return r;
 }
 
@@ -453,20 +449,19 @@ sync_segment(struct buffer *buf, struct open_segment *seg_file, struct err *err)
  */
 static int
 append_to_another(struct buffer *buf, const char *target, const struct append_limits *lim,
-    const struct append_line *lines, size_t n, struct open_segment *seg_file, struct err *err)
+    const struct append_line *lines, size_t n, struct open_segment *file, struct err *err)
 {
 	struct buffer_hints hints;
 	int tries, r;
 
 	if (buffer_lock(buf, lim->lock_ms, &hints, err) == -1)
 		return -1;
-	r = mark_suspect(buf, &hints, seg_file, err);
+	r = mark_suspect(buf, &hints, file, err);
 	for (tries = 0; r == 0; tries++) {
-		if ((r = write_lines(buf, target, lim, lines, n, true, &hints, seg_file, err)) ==
-		        -1 ||
-		    (r = sync_segment(buf, seg_file, err)) == 0)
+		if ((r = write_lines(buf, target, lim, lines, n, true, &hints, file, err)) == -1 ||
+		    (r = sync_segment(buf, file, err)) == 0)
 			break;
-		r = mark_suspect(buf, &hints, seg_file, err);
+		r = mark_suspect(buf, &hints, file, err);
 		if (r == 0 && tries == 1)
 			r = err_set(
 			    err, STATUS_UNSAFE, "fdatasync in '%s' keeps failing", buffer_dir(buf));
@@ -480,7 +475,7 @@ append_lines(struct buffer *buf, const char *target, const struct append_limits 
     const struct append_line *lines, size_t n, struct err *err)
 {
 	struct buffer_hints hints;
-	struct open_segment seg_file = {.fd = -1};
+	struct open_segment file = {.fd = -1};
 	int tries, r = -1;
 
 	if (check_lengths(buf, lines, n, err) == -1 || check_limits(buf, lim, lines, n, err) == -1)
@@ -491,13 +486,13 @@ append_lines(struct buffer *buf, const char *target, const struct append_limits 
 			return err->sys == EWOULDBLOCK
 			    ? write_own_segment(buf, target, lines, n, err)
 			    : -1;
-		r = write_lines(buf, target, lim, lines, n, tries > 0, &hints, &seg_file, err);
+		r = write_lines(buf, target, lim, lines, n, tries > 0, &hints, &file, err);
 		buffer_unlock(buf);
-		if (r == -1 && (seg_file.fresh || err->status == STATUS_CONFIG))
+		if (r == -1 && (file.fresh || err->status == STATUS_CONFIG))
 			return -1;
 	}
 	/* The order is fixed: sync without the lock. */
-	if (r == -1 || sync_segment(buf, &seg_file, err) == 0)
+	if (r == -1 || sync_segment(buf, &file, err) == 0)
 		return r;
-	return append_to_another(buf, target, lim, lines, n, &seg_file, err);
+	return append_to_another(buf, target, lim, lines, n, &file, err);
 }

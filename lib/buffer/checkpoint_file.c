@@ -33,24 +33,24 @@ append_word(struct bytes *b, const char *s)
 }
 
 static void
-append_position(struct bytes *b, const char *what, const char *type, const struct position *m)
+append_position(struct bytes *b, const char *what, const char *type, const struct position *at)
 {
-	if (m->stem == NULL)
+	if (at->stem == NULL)
 		return;
 	bytes_adds(b, what);
 	if (type != NULL)
 		append_word(b, type);
-	append_word(b, m->stem);
-	bytes_addf(b, " %" PRIu64 " %" PRIu64 "\n", m->pos, m->limit);
+	append_word(b, at->stem);
+	bytes_addf(b, " %" PRIu64 " %" PRIu64 "\n", at->pos, at->limit);
 }
 
 static void
 append_positions(struct bytes *b, const char *chain, const char *file, const char *type,
-    const struct positions *m)
+    const struct positions *at)
 {
-	append_position(b, chain, type, &m->chain);
-	for (size_t i = 0; i < m->nfiles; i++)
-		append_position(b, file, type, &m->files[i]);
+	append_position(b, chain, type, &at->chain);
+	for (size_t i = 0; i < at->nfiles; i++)
+		append_position(b, file, type, &at->files[i]);
 }
 
 static void
@@ -123,11 +123,11 @@ parse_number(char **line)
 }
 
 static void
-parse_position(struct position *m, const char *stem, char **line)
+parse_position(struct position *at, const char *stem, char **line)
 {
 	uint64_t pos = parse_number(line), limit = parse_number(line);
 
-	position_set(m, stem, pos, limit);
+	position_set(at, stem, pos, limit);
 }
 
 static void

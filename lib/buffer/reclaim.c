@@ -63,7 +63,7 @@ is_clean_segment(const struct reclaim *rc, const char *stem)
 static bool
 has_lagging_lines(const struct reclaim *rc, struct checkpoint *cp, const struct segment *seg)
 {
-	const struct position *k;
+	const struct position *at;
 
 	for (size_t i = 0; i < cp->nlagging; i++) {
 		if (seg->kind != SEGMENT_CHAIN) {
@@ -71,8 +71,8 @@ has_lagging_lines(const struct reclaim *rc, struct checkpoint *cp, const struct 
 				return true;
 			continue;
 		}
-		k = &cp->lagging[i].positions.chain;
-		if (k->stem != NULL && strcmp(k->stem, seg->stem) <= 0 &&
+		at = &cp->lagging[i].positions.chain;
+		if (at->stem != NULL && strcmp(at->stem, seg->stem) <= 0 &&
 		    !is_clean_segment(rc, seg->stem))
 			return true;
 	}
@@ -136,16 +136,16 @@ remove_last_locked(struct reclaim *rc, struct buffer *buf, struct quarantine *q,
     struct err *err)
 {
 	struct stat st;
-	const struct position *m = &cp->positions.chain;
-	bool in = m->stem != NULL && strcmp(m->stem, seg->stem) == 0;
+	const struct position *at = &cp->positions.chain;
+	bool inside = at->stem != NULL && strcmp(at->stem, seg->stem) == 0;
 
 	if (fstatat(buffer_fd(buf), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return 0;
-	if (!seg->gz && (uint64_t)st.st_size > (in ? m->pos : 0) &&
-	    quarantine_torn_end(rc, buf, q, cp, seg, in ? m->pos : 0, err) == -1)
+	if (!seg->gz && (uint64_t)st.st_size > (inside ? at->pos : 0) &&
+	    quarantine_torn_end(rc, buf, q, cp, seg, inside ? at->pos : 0, err) == -1)
 		return -1;
-	in = m->stem != NULL && strcmp(m->stem, seg->stem) == 0;
-	if (!seg->gz && (uint64_t)st.st_size > (in ? m->pos : 0))
+	inside = at->stem != NULL && strcmp(at->stem, seg->stem) == 0;
+	if (!seg->gz && (uint64_t)st.st_size > (inside ? at->pos : 0))
 		return 0; /* a publisher appended since */
 	if (strcmp(hints->stem, seg->stem) == 0) {
 		hints->inode = 0;
@@ -180,19 +180,19 @@ static bool
 is_file_delivered(
     struct buffer *buf, struct checkpoint *cp, const struct walk *w, const struct segment *seg)
 {
-	struct position *m = positions_find(&cp->positions, seg->stem);
+	struct position *at = positions_find(&cp->positions, seg->stem);
 	struct stat st;
 
 	if (!walk_is_finished(w, seg->stem) ||
 	    fstatat(buffer_fd(buf), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return false;
-	if (m == NULL)
+	if (at == NULL)
 		return st.st_size == 0;
-	if (!m->limit)
-		return m->pos >= (uint64_t)st.st_size;
+	if (!at->limit)
+		return at->pos >= (uint64_t)st.st_size;
 	/* grown since it was sorted: the next walk begins there */
-	if ((uint64_t)st.st_size > m->limit) {
-		position_set(m, seg->stem, m->limit, 0);
+	if ((uint64_t)st.st_size > at->limit) {
+		position_set(at, seg->stem, at->limit, 0);
 		return false;
 	}
 	return true;

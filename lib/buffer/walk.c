@@ -17,11 +17,11 @@ struct source {
 	struct walk_line line;
 	int64_t stamp;
 	/* an unsorted file */
-	uint64_t limit, ngiven;   /* its size when it was sorted; lines returned */
-	struct sorted_line *heap; /* the window, a binary heap */
+	uint64_t limit, nreturned; /* its size when it was sorted; lines returned */
+	struct sorted_line *heap;  /* the window, a binary heap */
 	size_t heap_len, heap_cap;
 	int64_t newest; /* last stamp read into the window */
-	int64_t given_stamp;
+	int64_t last_stamp;
 	struct bytes text;
 };
 
@@ -114,22 +114,22 @@ next_sorted_line(struct walk *w, struct source *s, struct err *err)
 	if (!s->heap_len)
 		return 0;
 	e = window_pop(s);
-	if (e.stamp < s->given_stamp)
+	if (e.stamp < s->last_stamp)
 		w->disordered = s->seg->name;
 	else
-		s->given_stamp = e.stamp;
+		s->last_stamp = e.stamp;
 	s->text.len = 0;
 	bytes_reserve(&s->text, e.len + 1u);
 	if (reader_read_at(s->r, e.at, s->text.p, e.len, err) == -1)
 		return -1;
 	s->line = (struct walk_line){.text = {s->text.p, e.len},
 	    .stem = s->seg->stem,
-	    .pos = s->ngiven,
-	    .end = s->ngiven + 1,
+	    .pos = s->nreturned,
+	    .end = s->nreturned + 1,
 	    .limit = s->limit,
 	    .at = e.at,
 	    .torn = e.torn};
-	s->ngiven++;
+	s->nreturned++;
 	s->stamp = e.stamp;
 	return 1;
 }
@@ -140,7 +140,7 @@ skip_sorted_lines(struct walk *w, struct source *s, uint64_t n, struct err *err)
 {
 	int r = 1;
 
-	while (r == 1 && s->ngiven < n)
+	while (r == 1 && s->nreturned < n)
 		r = next_sorted_line(w, s, err);
 	return r == -1 ? -1 : 0;
 }
@@ -252,21 +252,22 @@ walk_next(struct walk *w, struct walk_line *l, struct err *err)
 static struct position
 start_position(const struct checkpoint *cp, bool from_lagging, const char *stem)
 {
-	struct position *m = stem != NULL ? positions_find(&cp->positions, stem) : NULL;
-	struct position low = {0}, *k;
+	struct position *own = stem != NULL ? positions_find(&cp->positions, stem) : NULL;
+	struct position low = {0}, *other;
 
 	if (stem == NULL)
 		low = cp->positions.chain;
-	else if (m != NULL)
-		low = *m;
+	else if (own != NULL)
+		low = *own;
 	for (size_t i = 0; from_lagging && i < cp->nlagging; i++) {
-		k = stem != NULL ? positions_find(&cp->lagging[i].positions, stem)
-		                 : &cp->lagging[i].positions.chain;
-		if (k == NULL || k->stem == NULL)
+		other = stem != NULL ? positions_find(&cp->lagging[i].positions, stem)
+		                     : &cp->lagging[i].positions.chain;
+		if (other == NULL || other->stem == NULL)
 			continue;
-		if (stem != NULL ? k->pos < low.pos
-		                 : position_cmp(k, low.stem != NULL ? low.stem : "", low.pos) < 0)
-			low = *k;
+		if (stem != NULL
+		        ? other->pos < low.pos
+		        : position_cmp(other, low.stem != NULL ? low.stem : "", low.pos) < 0)
+			low = *other;
 	}
 	return low;
 }
@@ -320,14 +321,14 @@ open_file_source(
 {
 	struct source *s = &w->sources[w->nsources];
 	struct position from = start_position(cp, w->lagging, seg->stem);
-	const struct position *main = positions_find(&cp->positions, seg->stem);
-	uint64_t limit = main != NULL ? main->limit : 0;
+	const struct position *own = positions_find(&cp->positions, seg->stem);
+	uint64_t limit = own != NULL ? own->limit : 0;
 	int sorted = 1;
 
-	if (seg->kind == SEGMENT_ADOPTED && main == NULL &&
+	if (seg->kind == SEGMENT_ADOPTED && own == NULL &&
 	    (sorted = check_sorted(w, seg, &limit, err)) == -1)
 		return err->sys == ENOENT ? 0 : -1;
-	if (sorted && !(main != NULL && main->limit))
+	if (sorted && !(own != NULL && own->limit))
 		limit = 0;
 	w->nsources++;
 	s->seg = seg;
@@ -337,7 +338,7 @@ open_file_source(
 	if (s->r == NULL)
 		return err->sys == ENOENT ? 0 : -1;
 	if (limit) {
-		s->given_stamp = INT64_MIN;
+		s->last_stamp = INT64_MIN;
 		if (skip_sorted_lines(w, s, from.pos, err) == -1)
 			return -1;
 	}

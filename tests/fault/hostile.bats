@@ -328,9 +328,9 @@ held() {
 	done
 }
 
-# The notebook is not synced, and may be lost with the power; a machine without a clock of its own wakes in the past.
+# The hints are not synced, and may be lost with the power; a machine without a clock of its own wakes in the past.
 # bats test_tags=nosanitize
-@test "the notebook is lost and the clock steps back: what is accepted then is delivered too" {
+@test "the hints are lost and the clock steps back: what is accepted then is delivered too" {
 	need_clock
 	buffered a 1 2
 	run -0 ebreplay

@@ -8,7 +8,7 @@ shutdown`. The file system is mounted again (its journal recovers), and then eve
 must be in the buffer or in its stream, and after a replay in its stream: once, and each publisher's in order.
 
 Half of the cuts kill the processes first, as power does; the others leave them to a disk that is gone. In
-half of the rounds the machine boots: the boot id in the writers' notebook is another. In a third of them the
+half of the rounds the machine boots: the boot id in the writers' hints is another. In a third of them the
 clock is wrong then (with faketime). Sometimes the lock's holder hangs, so that publishers write segments of
 their own. Prints the counts; fails at the first event that is missing, doubled or out of order.
 """
@@ -260,7 +260,7 @@ class Checker:
 
 
 def boot():
-    """The notebook is one that an earlier boot left, when the cut left one."""
+    """The hints are those that an earlier boot left, when the cut left one."""
     path = os.path.join(BUFFER, ".lock")
     if os.path.exists(path):
         with open(path, "r+b") as f:

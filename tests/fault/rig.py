@@ -279,7 +279,7 @@ class Rig:
         time.sleep(state.rest)
 
     def copy(self, old, new):
-        """The writers' notebook names its segment's inode: it becomes that of the copy."""
+        """The writers' hints name their segment's inode: it becomes that of the copy."""
         shutil.copytree(old, new, symlinks=True)
         path = os.path.join(new, ".lock")
         if not os.path.exists(path):

@@ -74,7 +74,7 @@ show(void *arg, const char *text)
 }
 
 static void
-notebook(struct buffer *buf)
+append_one(struct buffer *buf)
 {
 	struct append_limits lim = {.segment_max = APPEND_SEGMENT_MAX, .lock_ms = 100};
 	struct append_line line;
@@ -120,7 +120,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	roster(buf);
 	bufferfmt_show(&text, BUFFERFMT_QUARANTINE, buf, &err);
 	bufferfmt_show(&json, BUFFERFMT_QUARANTINE, buf, &err);
-	notebook(buf);
+	append_one(buf);
 	bufferfmt_free(&text);
 	bufferfmt_free(&json);
 	buffer_close(buf);

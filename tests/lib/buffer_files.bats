@@ -70,10 +70,10 @@ OURS=buffer_2026-01-02_03-04-05_000001
 	assert_equal "$(payloads a | xargs)" '1 2'
 }
 
-# --- the writers' notebook ---------------------------------------------------------------------------
+# --- the writers' hints ------------------------------------------------------------------------------
 
 # In each case another segment is begun, and all arrive in order.
-@test "a notebook that names what is no segment, not the same file, or less than it says" {
+@test "hints that name no segment, another file, or a smaller size" {
 	local case segment
 	for case in 'sed -i "s/^segment .*/segment buffer_9999-01-01_00-00-00_000001.x.suspect/" "$B/.lock"' \
 		'cp -p "$segment" "$B/.copy" && mv "$B/.copy" "$segment"' \
@@ -395,7 +395,7 @@ END
 	for call in setgroups setresgid setresuid; do
 		down
 		run -74 strace -qq -f -o /dev/null -e "inject=$call:error=EPERM" ebpub a 1
-		assert_output --partial "become uid 65534"
+		assert_output --partial "change to uid 65534"
 		up
 		run strace -qq -f -o /dev/null -e "inject=$call:error=EPERM" ebreplay
 		assert_equal "$status" 74

@@ -305,7 +305,7 @@ class Faults:
         writer.start()
 
     def torn(self, _, rng):
-        """A writer that died in the middle of its line: under the lock, into the segment that the notebook names."""
+        """A writer that died in the middle of its line: under the lock, into the segment that the hints name."""
         try:
             fd = self.locked(".lock", rng)
         except OSError:
