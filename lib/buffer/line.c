@@ -103,7 +103,7 @@ check_crc(const char *line, size_t n)
 
 /* Finds the values of n members, the first of equal names. p is NULL where there is none. */
 static void
-collect_members(struct json_walk *w, const struct slice *name, size_t n, struct slice *values)
+collect_values(struct json_walk *w, const struct slice *name, size_t n, struct slice *values)
 {
 	struct slice key, value;
 	size_t i;
@@ -124,7 +124,7 @@ find_members(struct slice object, const struct slice *name, size_t n, struct sli
 
 	if (json_walk(&w, object) == -1)
 		return -1;
-	collect_members(&w, name, n, values);
+	collect_values(&w, name, n, values);
 	return 0;
 }
 
@@ -291,7 +291,7 @@ parse_front(const char *line, size_t n, int has_crc, struct event *e, struct sli
 	struct slice rest = has_crc ? parse_own_front(line, n, e, text) : (struct slice){0};
 
 	if (rest.p != NULL) {
-		collect_members(
+		collect_values(
 		    &(struct json_walk){rest.p, rest.p + rest.n}, members, COUNT, values);
 		return check_message(e, err);
 	}
