@@ -392,7 +392,7 @@ take_ebgroup_option(int ch, const char *arg, struct err *err)
 		break;
 	case OPT_IDLE:
 		ok = optvalue_span(
-		    "--idle", arg, 0, "how long is expected: 30, 10m, 1h", &eb.idle, err);
+		    "--idle", arg, 0, "a time expected, such as 30, 10m or 1h", &eb.idle, err);
 		eb.given |= TAKES_IDLE;
 		break;
 	case OPT_LIMIT:

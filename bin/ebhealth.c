@@ -218,7 +218,8 @@ take_min_free(const char *arg)
 	struct threshold *l = &eb.limits[THRESHOLD_FREE];
 
 	if (num_parse_size(arg, &l->crit) == -1)
-		exit_unknown(true, "--min-free %s: a size expected: 4096, 64K, 8M, 1G", arg);
+		exit_unknown(
+		    true, "--min-free %s: a size expected, such as 4096, 64K, 8M or 1G", arg);
 	l->has_crit = l->given = true;
 }
 

@@ -21,9 +21,9 @@
 #include "event/names.h"
 #include "publish/publish.h"
 
-#define MAX_PAYLOAD (64u << 20)
-/* escaped, it still is a line that readers take (READER_LINE_MAX)  */
-#define MOST_PAYLOAD (240u << 20)
+#define MAX_PAYLOAD_DEFAULT (64u << 20)
+/* Escaped, such a payload still fits a line of the buffer (READER_LINE_MAX). */
+#define MAX_PAYLOAD_LIMIT (240u << 20)
 
 enum {
 	OPT_TRACE_ID = 256,
@@ -68,7 +68,7 @@ static struct ebpub {
 	struct publish_options publish;
 	const char *type;
 	const char *trace_id, *correlation_id, *source, *event_id;
-	char timestamp[CLOCK_SIZE]; /* "" for now */
+	char timestamp[CLOCK_SIZE]; /* "": the current time */
 	uint64_t max_payload;
 	bool null, from_json, exit_buffered;
 	bool stdout_failed;
@@ -102,7 +102,7 @@ on_ebpub_signal(int sig)
 	stopped = sig;
 }
 
-/* --- what comes back -------------------------------------------------------------- */
+/* --- results ---------------------------------------------------------------------- */
 
 static void
 print_answer(unsigned long long n, enum publish_answer what, const char *text)
@@ -143,7 +143,7 @@ static void
 flush_answers(void)
 {
 	if (!eb.stdout_failed && (fflush(stdout) == EOF || ferror(stdout))) {
-		warn("standard output; events are published all the same");
+		warn("write standard output; publishing continues");
 		eb.stdout_failed = true;
 		ebpub_worse(STATUS_SOME);
 	}
@@ -151,7 +151,7 @@ flush_answers(void)
 
 /* --- one event ----------------------------------------------------------------------- */
 
-/* what: where it came from; n: which of them, 0 when there is only one. */
+/* what: the source of the payload, as "line"; n: its number, 0 when there is only one. */
 static void
 refuse_input(struct publish *p, const char *what, unsigned long long n, const char *why)
 {
@@ -164,7 +164,7 @@ refuse_input(struct publish *p, const char *what, unsigned long long n, const ch
 	publish_refused_line(p);
 }
 
-/* Fills in what the input did not say. */
+/* Fills in the fields that the input does not have. */
 static void
 fill_in_defaults(struct event *e, char event_id[UUID_SIZE], char correlation_id[UUID_SIZE],
     char timestamp[CLOCK_SIZE])
@@ -240,7 +240,7 @@ publish_object(struct publish *p, const char *what, unsigned long long at, const
 
 /* --- standard input ---------------------------------------------------------------------- */
 
-static int
+static bool
 is_blank(struct slice s)
 {
 	return json_trim(s.p, s.n).n == 0;
@@ -267,16 +267,17 @@ publish_lines(struct publish *p, struct lines *l)
 	publish_end_batch(p);
 }
 
-/* Waits for input, the server or the clock. 1 when there is input. */
-static int
-wait_for_work(struct publish *p)
+/* Waits for input, for the server, or until a timer of `publish` expires. Returns true when there
+ * is input. */
+static bool
+wait_for_input(struct publish *p)
 {
 	struct pollfd fds[2] = {
 	    {STDIN_FILENO, POLLIN, 0}, {publish_fd(p), publish_poll_events(p), 0}};
 	int ms = publish_timeout_ms(p);
 
 	flush_answers();
-	/* A signal may come just before the poll: look again in a second. */
+	/* A signal just before poll does not interrupt it: wait for a second at most. */
 	if (poll(fds, 2, ms == -1 || ms > 1000 ? 1000 : ms) == -1 && errno != EINTR)
 		err(STATUS_UNSAFE, "poll");
 	return fds[0].revents != 0;
@@ -289,9 +290,9 @@ publish_stream(struct publish *p)
 	    (size_t)eb.max_payload * (eb.from_json ? 2 : 1) + (eb.from_json ? 65536 : 0));
 
 	while (!stopped && !lines_ended(l)) {
-		if (wait_for_work(p)) {
+		if (wait_for_input(p)) {
 			if (lines_fill(l) == -1 && errno != EAGAIN && errno != EINTR) {
-				warn("standard input");
+				warn("read standard input");
 				ebpub_worse(STATUS_UNSAFE);
 				break;
 			}
@@ -302,8 +303,7 @@ publish_stream(struct publish *p)
 	lines_free(l);
 }
 
-/* ebpub TYPE -: all of standard input is one payload, and no more of it is held than may be taken.
- */
+/* ebpub TYPE -: all of standard input is one payload. Stops reading above --max-payload. */
 static void
 publish_all_of_stdin(struct publish *p)
 {
@@ -321,7 +321,7 @@ publish_all_of_stdin(struct publish *p)
 			n = 1;
 	}
 	if (n == -1) {
-		warn("standard input");
+		warn("read standard input");
 		ebpub_worse(STATUS_UNSAFE);
 	} else if (!stopped)
 		publish_payload(p, "standard input", 0, b.p, b.len);
@@ -341,7 +341,7 @@ static void __attribute__((noreturn, format(printf, 1, 2))) ebpub_bad_usage(cons
 	exit(STATUS_USAGE);
 }
 
-/* A shared option's value: wrong as such (64), or right and not possible (78). */
+/* Status 64 for a malformed value, 78 for one that cannot be used. */
 static void __attribute__((noreturn)) ebpub_bad_option(const struct err *err)
 {
 	if (err->status == STATUS_USAGE)
@@ -353,7 +353,7 @@ static void
 take_size(const char *name, const char *arg, uint64_t *to)
 {
 	if (num_parse_size(arg, to) == -1)
-		ebpub_bad_usage("--%s %s: a size expected: 4096, 64K, 8M, 1G", name, arg);
+		ebpub_bad_usage("--%s %s: a size expected, such as 4096, 64K, 8M or 1G", name, arg);
 }
 
 static void
@@ -380,7 +380,7 @@ take_timestamp(const char *arg)
 
 	if (clock_parse_rfc3339(arg, strlen(arg), &us) == -1)
 		ebpub_bad_usage(
-		    "--timestamp %s: a time as in RFC 3339 expected: 2025-12-04T10:30:00Z", arg);
+		    "--timestamp %s: an RFC 3339 time expected, such as 2025-12-04T10:30:00Z", arg);
 	clock_format(us, eb.timestamp);
 }
 
@@ -415,7 +415,7 @@ take_ebpub_option(int ch, const char *arg)
 	case OPT_EVENT_ID: take_event_id(arg); return 0;
 	case OPT_MAXLEN: take_maxlen(arg); return 0;
 	case OPT_MAX_PAYLOAD:
-		take_size_above_0("max-payload", arg, MOST_PAYLOAD, &eb.max_payload);
+		take_size_above_0("max-payload", arg, MAX_PAYLOAD_LIMIT, &eb.max_payload);
 		return 0;
 	case OPT_UNORDERED: eb.publish.unordered = true; return 0;
 	case OPT_NO_BUFFER: eb.publish.no_buffer = true; return 0;
@@ -436,7 +436,7 @@ read_ebpub_options(int argc, char **argv)
 	int ch, r;
 
 	conf_init(&eb.conf);
-	eb.max_payload = MAX_PAYLOAD;
+	eb.max_payload = MAX_PAYLOAD_DEFAULT;
 	eb.publish.maxlen = -1;
 	eb.publish.limits.segment_max = APPEND_SEGMENT_MAX;
 	while ((ch = getopt_long(argc, argv, CONF_SHORT "0J", options, NULL)) != -1) {
@@ -445,8 +445,9 @@ read_ebpub_options(int argc, char **argv)
 			ebpub_bad_option(&err);
 		if (r == 0 && take_ebpub_option(ch, optarg) == -1) {
 			if (optopt >= '1' && optopt <= '9')
-				warnx("a payload that begins with '-' stands behind --: ebpub TYPE "
-				      "-- -%c",
+				warnx(
+				    "to publish a payload that begins with '-', use --: ebpub TYPE "
+				    "-- -%c",
 				    optopt);
 			ebpub_usage(stderr);
 			exit(STATUS_USAGE);
@@ -466,19 +467,19 @@ check_ebpub_arguments(int argc, char **argv)
 	if (eb.from_json) {
 		if (argc > 0)
 			ebpub_bad_usage(
-			    "'%s': -J takes the type from each object, not as an argument",
+			    "'%s': unexpected argument; with -J each object has its own type",
 			    argv[0]);
 		return;
 	}
 	if (argc == 0)
-		ebpub_bad_usage("which event type? (or -J)");
+		ebpub_bad_usage("missing event type (or -J)");
 	if (argc > 2)
-		ebpub_bad_usage("'%s': one payload expected; quote it for the shell", argv[2]);
-	if (names_is_pattern(argv[0]))
 		ebpub_bad_usage(
-		    "'%s': a pattern names no stream to publish to; patterns work with ebsub "
-		    "--peek, ebstat and "
-		    "ebhealth",
+		    "'%s': unexpected argument; quote the payload for the shell", argv[2]);
+	if (names_is_pattern(argv[0]))
+		ebpub_bad_usage("'%s': cannot publish to a pattern; patterns work with ebsub "
+		                "--peek, ebstat and "
+		                "ebhealth",
 		    argv[0]);
 	if (!names_legal(argv[0], strlen(argv[0])))
 		ebpub_bad_usage("'%s': an event type is " NAMES_LEGAL, argv[0]);

@@ -63,13 +63,13 @@ static const struct option options[] = {
 };
 /* clang-format on */
 
-/* What is done instead of draining: one of these. */
+/* What to do instead of draining. */
 static const struct action {
 	int option;
-	const char *word; /* behind --quarantine */
+	const char *word; /* argument of --quarantine */
 	bool changes;
-	int what;              /* an enum maintain_op; else an enum bufferfmt_view */
-	const char *needs_yes; /* for which reason */
+	int what; /* enum maintain_op when it changes the buffer, else enum bufferfmt_view */
+	const char *needs_yes; /* the message without --yes; NULL: not needed */
 } actions[] = {
     {OPT_DRY_RUN, NULL, false, BUFFERFMT_DRAIN, NULL},
     {OPT_LIST, NULL, false, BUFFERFMT_UNDELIVERED, NULL},
@@ -77,11 +77,11 @@ static const struct action {
     {OPT_COMPRESS, NULL, true, MAINTAIN_COMPRESS, NULL},
     {OPT_RETARGET, NULL, true, MAINTAIN_RETARGET, NULL},
     {OPT_DISCARD, NULL, true, MAINTAIN_DISCARD,
-        "--discard moves every undelivered event into quarantine: say --yes too"},
+        "--discard moves every undelivered event into quarantine; confirm with --yes"},
     {OPT_QUARANTINE, "list", false, BUFFERFMT_QUARANTINE, NULL},
     {OPT_QUARANTINE, "retry", true, MAINTAIN_RETRY, NULL},
     {OPT_QUARANTINE, "drop", true, MAINTAIN_DROP,
-        "--quarantine drop deletes what could not be replayed: say --yes too"},
+        "--quarantine drop deletes the lines that could not be replayed; confirm with --yes"},
 };
 
 static struct ebreplay {
@@ -90,10 +90,10 @@ static struct ebreplay {
 	struct append_limits limits;
 	struct requeue_names names;
 	struct redrive_options redrive;
-	/* NULL: the buffer is drained, or dead letters are re-driven */
+	/* NULL: drain the buffer, or re-drive dead letters */
 	const struct action *action;
 	bool dead, since;  /* --dead, --since */
-	bool yes, verbose; /* loud: somebody looks, -v or a terminal, and no -q */
+	bool yes, verbose; /* verbose: -v or a terminal, and no -q */
 	int64_t wait_ms;
 	char target[1024];
 	struct drain_result result;
@@ -148,7 +148,7 @@ static void __attribute__((noreturn, format(printf, 1, 2))) ebreplay_bad_usage(c
 	exit(STATUS_USAGE);
 }
 
-/* A shared option's value: wrong as such (64), or right and not possible (78). */
+/* Status 64 for a malformed value, 78 for one that cannot be used. */
 static void __attribute__((noreturn)) ebreplay_bad_option(const struct err *err)
 {
 	if (err->status == STATUS_USAGE)
@@ -156,7 +156,7 @@ static void __attribute__((noreturn)) ebreplay_bad_option(const struct err *err)
 	errx(err->status, "%s", err->text);
 }
 
-/* --- words while it runs -------------------------------------------------------------- */
+/* --- progress ------------------------------------------------------------------------- */
 
 static void
 clear_progress(void)
@@ -194,7 +194,7 @@ show_progress(void *arg, uint64_t delivered)
 
 /* --- draining ---------------------------------------------------------------------------- */
 
-/* How it went: for programs, or where somebody looks. The report is used up. */
+/* Prints JSON, or on a terminal or with -v text. Frees the report. */
 static void
 print_report(struct bytes *out)
 {
@@ -243,7 +243,7 @@ drain_buffer(struct buffer *buf)
 	print_drain_report();
 }
 
-/* --- looking -------------------------------------------------------------------------------- */
+/* --- showing the buffer --------------------------------------------------------------- */
 
 static int
 print_record(void *arg, const char *text)
@@ -274,34 +274,32 @@ inspect_buffer(struct buffer *buf)
 	bufferfmt_free(&l);
 }
 
-/* --- changing ----------------------------------------------------------------------------------
- */
+/* --- changing the buffer -------------------------------------------------------------- */
 
 static void
 change_buffer(struct buffer *buf)
 {
 	const struct maintain u = {.target = eb.target, .limits = &eb.limits, .names = eb.names};
-	struct bytes told = {0};
+	struct bytes report = {0};
 	uint64_t kept;
 	struct err err;
-	int ok = maintain_run(&u, (enum maintain_op)eb.action->what, buf, &told, &kept, &err);
+	int ok = maintain_run(&u, (enum maintain_op)eb.action->what, buf, &report, &kept, &err);
 
-	if (told.len > 0 && eb.verbose)
-		warnx("%s", bytes_str(&told));
-	bytes_free(&told);
+	if (report.len > 0 && eb.verbose)
+		warnx("%s", bytes_str(&report));
+	bytes_free(&report);
 	if (kept > 0) {
-		warnx("%llu lines are no events and stay in '%s/quarantine'",
-		    (unsigned long long)kept, buffer_dir(buf));
+		warnx("%llu line%s kept in '%s/quarantine': not an event", (unsigned long long)kept,
+		    kept == 1 ? "" : "s", buffer_dir(buf));
 		ebreplay_worse(STATUS_SOME);
 	}
 	if (ok == -1)
 		errx(err.status, "%s", err.text);
 }
 
-/* --- dead letters -------------------------------------------------------------------------------
- */
+/* --- dead letters --------------------------------------------------------------------- */
 
-/* l NULL: the names of the columns. */
+/* l NULL: print the column names. */
 static int
 print_dead_letter(void *arg, const struct redrive_preview *l)
 {
@@ -366,8 +364,7 @@ redrive_dead_letters(void)
 	redrive_free(o);
 }
 
-/* --- the command line
- * ------------------------------------------------------------------------------ */
+/* --- the command line ----------------------------------------------------------------- */
 
 static int
 set_action(int option, const char *word, struct err *err)
@@ -378,16 +375,16 @@ set_action(int option, const char *word, struct err *err)
 		a++;
 	if (a == end)
 		return err_set(
-		    err, STATUS_USAGE, "--quarantine %s: list, retry or drop expected", word);
+		    err, STATUS_USAGE, "--quarantine %s: expected list, retry or drop", word);
 	if (eb.action != NULL && eb.action != a)
 		return err_set(err, STATUS_USAGE,
-		    "one of --dry-run, --list, --check, --compress, --retarget, --discard, "
-		    "--quarantine at a time");
+		    "--dry-run, --list, --check, --compress, --retarget, --discard and "
+		    "--quarantine exclude each other");
 	eb.action = a;
 	return 0;
 }
 
-/* As conf_option. */
+/* Returns as conf_option. */
 static int
 take_ebreplay_option(int ch, const char *arg, struct err *err)
 {
@@ -454,17 +451,16 @@ check_ebreplay_arguments(char **args, size_t n)
 	struct err err;
 
 	if (!eb.dead && (eb.since || eb.redrive.matches))
-		ebreplay_bad_usage("--match and --since go with --dead");
+		ebreplay_bad_usage("--match and --since need --dead");
 	if (!eb.dead && n > 0 && (eb.action == NULL || eb.action->option != OPT_QUARANTINE))
 		ebreplay_bad_usage(
-		    "'%s': no arguments expected; the whole buffer is replayed", *args);
+		    "'%s': unexpected argument; ebreplay drains the whole buffer", *args);
 	if (!eb.dead)
 		return;
 	if (eb.action != NULL && eb.action->option != OPT_DRY_RUN)
-		ebreplay_bad_usage(
-		    "--dead re-drives dead letters: of the others only --dry-run goes with it");
+		ebreplay_bad_usage("--dead cannot be combined with another action than --dry-run");
 	if (eb.wait_ms || eb.yes)
-		ebreplay_bad_usage("--wait and --yes do not go with --dead");
+		ebreplay_bad_usage("--wait and --yes cannot be combined with --dead");
 	if (redrive_set_types(&eb.redrive, args, n, &err) == -1)
 		ebreplay_bad_usage("%s", err.text);
 }
@@ -491,7 +487,7 @@ static int
 ebreplay_finish(void)
 {
 	if (fflush(stdout) == EOF || ferror(stdout)) {
-		warn("standard output");
+		warn("write standard output");
 		ebreplay_worse(STATUS_UNSAFE);
 	}
 	return eb.status;

@@ -82,14 +82,14 @@ static struct ebsub {
 	struct consume consume;
 	struct consumer consumer;
 	struct handle_plan handle;
-	const char *command_option; /* an option that goes only with -- CMD */
+	const char *command_option; /* an option that needs -- CMD */
 	bool peek, to_given, end, payload, no_sync;
 } eb;
 
 #define JOBS_MAX 1000
 
 #define COUNT_EXPECTED "a number of events expected"
-#define SPAN_EXPECTED "a time is expected: 30, 0.5, 500ms, 5m"
+#define SPAN_EXPECTED "a time expected, such as 30, 0.5, 500ms or 5m"
 
 static int stop_pipe[2];
 static volatile sig_atomic_t stop_signal;
@@ -140,7 +140,7 @@ print_note(void *arg, enum sub_note kind, const char *text)
 		warnx("%s", text);
 }
 
-/* The second one does not wait. */
+/* The second signal exits at once. */
 static void
 on_ebsub_signal(int sig)
 {
@@ -181,7 +181,7 @@ take_jobs(const char *arg, struct err *err)
 		return -1;
 	if (n > JOBS_MAX)
 		return err_set(
-		    err, STATUS_USAGE, "-P %s: at most %d commands at once", arg, JOBS_MAX);
+		    err, STATUS_USAGE, "-P %s: at most %d commands can run at once", arg, JOBS_MAX);
 	eb.handle.runners = (size_t)n;
 	return 0;
 }
@@ -198,7 +198,7 @@ take_deliveries(const char *arg, struct err *err)
 	return 0;
 }
 
-/* Options of the form with a command; as conf_option. */
+/* Options that need a command. Returns as conf_option. */
 static int
 take_command_option(int ch, const char *arg, struct err *err)
 {
@@ -236,7 +236,7 @@ take_command_option(int ch, const char *arg, struct err *err)
 	return ok == -1 ? -1 : 1;
 }
 
-/* As conf_option. */
+/* Returns as conf_option. */
 static int
 take_ebsub_option(int ch, const char *arg, struct err *err)
 {
@@ -258,8 +258,8 @@ take_ebsub_option(int ch, const char *arg, struct err *err)
 	case 'n': ok = optvalue_count("-n", arg, 1, COUNT_EXPECTED, &eb.consume.limit, err); break;
 	case 'W':
 		ok = optvalue_span("-W", arg, 0,
-		    "how long to wait for an event is expected: 30, 0.5, 5m", &eb.consume.idle_ms,
-		    err);
+		    "a time to wait for an event expected, such as 30, 0.5 or 5m",
+		    &eb.consume.idle_ms, err);
 		break;
 	case OPT_DEAD: eb.subs.dead_letters = true; break;
 	case OPT_FOLLOW: l->follow = true; break;
@@ -287,7 +287,6 @@ take_ebsub_option(int ch, const char *arg, struct err *err)
 	return ok == -1 ? -1 : 1;
 }
 
-/* What goes with a command, and what does not. */
 static void
 check_command_options(void)
 {
@@ -300,12 +299,11 @@ check_command_options(void)
 	                             : NULL;
 
 	if (eb.handle.argv == NULL && eb.command_option != NULL)
-		ebsub_bad_usage("%s goes with a command: ebsub %s ... TYPE -- COMMAND",
+		ebsub_bad_usage("%s needs a command: ebsub %s ... TYPE -- COMMAND",
 		    eb.command_option, eb.command_option);
 	if (eb.handle.argv != NULL && other != NULL)
-		ebsub_bad_usage(
-		    "%s does not go with a command: its stdin is the payload, and what it "
-		    "prints is its own",
+		ebsub_bad_usage("%s cannot be combined with a command, which reads stdin and "
+		                "prints its own output",
 		    other);
 	if (eb.handle.retry_max < eb.handle.retry_base)
 		ebsub_bad_usage("--retry-max is less than --retry-base");
@@ -318,17 +316,15 @@ check_options(void)
 	if (eb.payload + (eb.sink.format != NULL) + eb.conf.json > 1)
 		ebsub_bad_usage("-j, --payload and -f exclude each other");
 	if (!eb.peek && (eb.plan.range.follow || eb.plan.range.last >= 0 || eb.to_given))
-		ebsub_bad_usage("--follow, --last and --to go with --peek");
+		ebsub_bad_usage("--follow, --last and --to need --peek");
 	if (!eb.peek && eb.subs.dead_letters)
-		ebsub_bad_usage(
-		    "--dead goes with --peek: dead letters are looked at here, and re-driven "
-		    "by ebreplay --dead");
+		ebsub_bad_usage("--dead needs --peek; ebreplay --dead re-drives dead letters");
 	if (eb.peek && (eb.subs.group != NULL || eb.plan.consumer != NULL))
-		ebsub_bad_usage("--peek uses no group: -g and -C do not go with it");
+		ebsub_bad_usage("-g and -C cannot be combined with --peek, which uses no group");
 	if (eb.plan.range.follow && (eb.to_given || eb.end))
-		ebsub_bad_usage("--follow has no end, so --to and -e do not go with it");
+		ebsub_bad_usage("--to and -e cannot be combined with --follow, which has no end");
 	if (eb.subs.group != NULL && *eb.subs.group == '\0')
-		ebsub_bad_usage("-g: a group's name is not empty");
+		ebsub_bad_usage("-g: the name of a group must not be empty");
 }
 
 static void
@@ -355,7 +351,7 @@ read_ebsub_options(int argc, char **argv)
 		errx(err.status, "%s", err.text);
 }
 
-/* Where "--" stands, or argc. */
+/* Returns the index of "--", or argc. */
 static int
 find_dashes(int argc, char **argv)
 {
@@ -365,7 +361,7 @@ find_dashes(int argc, char **argv)
 	return argc;
 }
 
-/* --- taps ------------------------------------------------------------------------- */
+/* --- subscriptions ---------------------------------------------------------------- */
 
 static void
 name_consumer(void)
@@ -376,7 +372,8 @@ name_consumer(void)
 	if (eb.peek || eb.plan.consumer != NULL)
 		return;
 	if (consumer_take(&eb.consumer, eb.conf.state, &err) == -1 && !eb.conf.quiet)
-		warnx("%s; what is pending at the end of this run is not taken up by the next",
+		warnx("%s; entries that are pending when this run ends will not be resumed by the "
+		      "next",
 		    err.text);
 	eb.plan.consumer = eb.consumer.name;
 	eb.plan.host_prefix = eb.consumer.host_prefix;
@@ -417,12 +414,12 @@ add_type(const char *type)
 	if (sublist_add_pattern(&eb.subs, type, &found, &complete, &err) == -1)
 		errx(err.status, "%s", err.text);
 	if (!complete)
-		warnx("'%s': not all keys could be looked at in time", type);
+		warnx("'%s': timed out listing streams, some may be missing; raise -t", type);
 	if (found == 0 && !eb.conf.quiet)
 		warnx("'%s': no such stream", type);
 }
 
-/* Reading through a group changes something there: said to those who may not know it. */
+/* Warns on a terminal that reading through a group changes it, unless the user chose the group. */
 static void
 print_groups(void)
 {
@@ -431,7 +428,8 @@ print_groups(void)
 	if (eb.peek || eb.conf.quiet || (!eb.conf.verbose && (chosen || !isatty(STDERR_FILENO))))
 		return;
 	for (size_t i = 0; i < eb.subs.n; i++)
-		warnx("reading as group '%s', consumer '%s', and acknowledging; --peek only looks",
+		warnx("reading as group '%s', consumer '%s', and acknowledging; --peek reads "
+		      "without a group",
 		    sub_group(eb.subs.subs[i]), eb.plan.consumer);
 }
 
@@ -463,7 +461,7 @@ prepare_handle(void)
 	w->note = print_note;
 }
 
-/* With a command: what was set aside or could not be shows in the status. */
+/* Returns the exit status, to which dead letters and failures to store one add. */
 static int
 run_handle(void)
 {
@@ -481,8 +479,7 @@ run_handle(void)
 	if (end == CONSUME_FAILED)
 		warnx("%s", err.text);
 	if (c.unacked > 0)
-		warnx(
-		    "%llu events were handled and could not be acknowledged: they will come again",
+		warnx("unacked: %llu events handled but not acknowledged; will be redelivered",
 		    (unsigned long long)c.unacked);
 	if (eb.conf.verbose) {
 		handle_summary(&words, &c);
@@ -520,15 +517,15 @@ main(int argc, char **argv)
 			puts("ebsub " EB_VERSION);
 		return fflush(stdout) == EOF ? STATUS_UNSAFE : STATUS_OK;
 	}
-	if (optind == dashes) /* no type before "--": they stand behind it */
+	if (optind == dashes) /* no type before "--": the types follow it */
 		optind = dashes + 1, dashes = argc;
 	else if (dashes + 1 < argc)
 		eb.handle.argv = argv + dashes + 1;
 	else if (dashes < argc)
-		ebsub_bad_usage("which command? None stands behind --");
+		ebsub_bad_usage("missing command after --");
 	check_options();
 	if (optind >= dashes)
-		ebsub_bad_usage("which event type?");
+		ebsub_bad_usage("missing event type");
 	for (int i = optind; i < dashes; i++)
 		if (optvalue_type(argv[i], eb.peek ? NULL : "--peek", &err) == -1)
 			ebsub_bad_usage("%s", err.text);

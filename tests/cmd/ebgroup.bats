@@ -187,7 +187,7 @@ asked() (
 	assert_line --partial "'t': acknowledge 1 pending entry for group '$G', handled or not"
 	assert_line --partial 'not confirmed: nothing was changed'
 	run -1 asked y ack t 8-0 9-0
-	assert_output --partial "none of these is pending for group '$G'"
+	assert_output --partial "none of these entries is pending for group '$G'"
 	run -1 asked '' set-id t 7-0
 	assert_line --partial "'t': move group '$G' from 4-0 to 7-0, next entry to deliver 8-0; pending entries stay pending"
 	run -1 asked no retire t one

@@ -329,7 +329,7 @@ END
 	run -1 unshare -m sh "$EB_TMP/full" size=32M :
 	assert_output --regexp '^WARNING - only 3[12]\.[0-9] MiB free'
 	run -2 unshare -m sh "$EB_TMP/full" size=1G,nr_inodes=20 'cd $EB_TMP/disk; for i in $(seq 30); do touch $i; done 2>/dev/null; cd /'
-	assert_output --partial 'CRITICAL - no inodes free'
+	assert_output --partial 'CRITICAL - no free inodes'
 }
 
 @test "a vanished segment is critical" {

@@ -609,7 +609,7 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 @test "--discard --yes: what is undelivered goes into quarantine, nothing is sent" {
 	buffered a 1 3
 	run -0 ebreplay -v --discard --yes
-	assert_output --partial '3 events put into'
+	assert_output --partial '3 events moved to'
 	assert_equal "$(jq -r '.line | fromjson.message.payload' "$B"/quarantine/*.jsonl | xargs)" '1 2 3'
 	assert_equal "$(find "$B" -maxdepth 1 -name '*.jsonl' | wc -l)" 0
 	run -0 ebreplay

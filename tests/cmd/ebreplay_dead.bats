@@ -111,7 +111,7 @@ as() {
 @test "-v says what was done, -j too, -q neither" {
 	letters t 1 3
 	run -75 ebreplay --dead -v --limit 1 t
-	assert_output --regexp '^ebreplay: 1 re-driven, 0 gone meanwhile, 0 refused, 0 types stopped, in .*; something is left$'
+	assert_output --regexp '^ebreplay: 1 re-driven, 0 already gone, 0 refused, 0 types stopped, in .*; dead letters remain$'
 	run -0 ebreplay --dead -j t
 	assert_output '{"redriven":2,"gone":0,"refused":0,"trimmed":0,"stopped":0,"left":false,"status":0}'
 	rcli set "$D:u" 1

@@ -109,8 +109,8 @@ freed() {
 	assert_equal "$(ebstat -j | jq -c '[.buffer.held[] | [.event_type, .events]]')" '[["a",2],["b",3]]'
 	run -0 ebreplay --dry-run
 	assert_line --index 0 --partial '5 events in 1 segments'
-	assert_line --index 1 --partial "2 of them, 'a', are held: "
-	assert_line --index 2 --partial "3 of them, 'b', are held: "
+	assert_line --index 1 --partial "2 of them, 'a', held: "
+	assert_line --index 2 --partial "3 of them, 'b', held: "
 	run -0 ebreplay --list
 	assert_equal "$(grep -c '  held: ' <<<"$output")" 5
 	run -0 ebreplay --list -j

@@ -59,8 +59,8 @@ four_aside() {
 	run -0 ebreplay --discard --yes
 	buffered a 4 4
 	run -1 ebreplay -v --quarantine retry
-	assert_line "ebreplay: 3 events put back into the buffer"
-	assert_line "ebreplay: 1 lines are no events and stay in '$B/$Q'"
+	assert_line "ebreplay: 3 events returned to the buffer"
+	assert_line "ebreplay: 1 line kept in '$B/$Q': not an event"
 	assert_equal "$(ebstat -j | jq -c '[.buffer.total_events, .buffer.quarantined]')" '[4,1]'
 	run -0 ebreplay
 	assert_equal "$(payloads a | xargs)" '4 1 2 3'
@@ -161,10 +161,10 @@ four_aside() {
 @test "drop: wants --yes; deletes, and says how much" {
 	four_aside
 	run -64 ebreplay --quarantine drop
-	assert_output --partial 'say --yes too'
+	assert_output --partial 'confirm with --yes'
 	assert_equal "$(cat "$B/$Q"/* | wc -l)" 4
 	run -0 ebreplay -v --quarantine drop --yes
-	assert_output "ebreplay: 4 lines dropped from '$B/$Q'"
+	assert_output "ebreplay: 4 lines deleted from '$B/$Q'"
 	assert_equal "$(files)" ""
 	run -0 ebhealth
 }
@@ -216,7 +216,7 @@ four_aside() {
 [null,null,18]'
 	cp -a "$B/$Q" "$EB_TMP/was"
 	run -1 ebreplay -v --quarantine retry
-	assert_output --partial '3 lines are no events'
+	assert_output --partial '3 lines kept in '
 	diff -r "$B/$Q" "$EB_TMP/was"
 	run -0 ebreplay -v --quarantine drop --yes
 	assert_output --partial '3 lines dropped'
@@ -321,7 +321,7 @@ END
 	run -0 ebreplay -j --quarantine list
 	assert_equal "$(jq -c '[.event_type, .event_id, .reason]' <<<"$output" | sort -u)" '[null,null,"r"]'
 	run -1 ebreplay -v --quarantine retry
-	assert_output --partial '2 lines are no events'
+	assert_output --partial '2 lines kept in '
 	assert_equal "$(files)" s.jsonl
 }
 

@@ -525,7 +525,7 @@ PY
 	run --separate-stderr ebsub -e --payload t
 	assert_success
 	assert_output "$(numbers 1 1)"
-	assert_regex "$stderr" 'not taken up by the next'
+	assert_regex "$stderr" 'not be resumed by the next'
 	run --separate-stderr env -u HOME -u XDG_STATE_HOME -u EB_BUFFER_DIR ebsub -e t
 	assert_success
 	assert_regex "$stderr" 'set STATE_DIRECTORY, XDG_STATE_HOME or HOME'
@@ -1162,7 +1162,7 @@ large() {
 	need script
 	run script -qec "ebsub -e fresh" /dev/null
 	assert_output --partial "reading as group '$G:fresh'"
-	assert_output --partial "--peek only looks"
+	assert_output --partial "--peek reads without a group"
 	assert_output --partial "stream '$S:fresh' is new"
 	run script -qec "ebsub -e -s svc fresh2" /dev/null
 	refute_output --partial "reading as group"
