@@ -76,7 +76,7 @@ check_damage(const struct checker *c, const struct backlog *b)
 		    ->value_text = mem_strdup(b->vanished[i]);
 	if (b->lock_holder != NULL)
 		problems_add(c->problems, SEVERITY_WARNING, "lock",
-		    "process %s does not release the writers' lock: nothing can be drained",
+		    "process %s holds the writers' lock and does not release it; resume or end it",
 		    b->lock_holder)
 		    ->value_text = mem_strdup(b->lock_holder);
 	if (b->suspect > 0)
