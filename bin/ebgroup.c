@@ -1,3 +1,4 @@
+/* ebgroup: shows and changes consumer groups by hand (ebgroup(1)). */
 #include <err.h>
 #include <getopt.h>
 #include <stdarg.h>
@@ -208,7 +209,7 @@ is_named(const char *type, char **types, size_t n)
 static void
 run_list(char **types, size_t n)
 {
-	struct survey_options ask = {.url = &eb.conf.url,
+	struct survey_options survey_options = {.url = &eb.conf.url,
 	    .prefix = eb.conf.prefix,
 	    .timeout_ms = eb.conf.timeout_ms,
 	    .types = types,
@@ -216,7 +217,7 @@ run_list(char **types, size_t n)
 	    .all = true};
 	struct survey s;
 
-	survey_take(&s, &ask);
+	survey_take(&s, &survey_options);
 	if (!s.up)
 		errx(conn_exit_status(s.why), "%s", s.error);
 	for (size_t i = 0; i < s.n; i++)

@@ -1,3 +1,4 @@
+/* ebhealth: checks the disk buffer and Redis, as a monitoring plugin (ebhealth(1)). */
 #include <err.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -154,12 +155,12 @@ print_limits(void)
 static enum severity
 take_and_check(struct snapshot *p, struct problems *v, int64_t timeout_ms)
 {
-	const struct survey_options ask = {.types = eb.types,
+	const struct survey_options survey_options = {.types = eb.types,
 	    .n = eb.ntypes,
 	    .all = threshold_any_of_streams(eb.limits),
 	    .timeout_ms = timeout_ms};
 
-	snapshot_take(p, &eb.conf, eb.conf.buffer, &ask);
+	snapshot_take(p, &eb.conf, eb.conf.buffer, &survey_options);
 	check_snapshot(v, p, eb.limits);
 	return problems_worst(v);
 }

@@ -1,3 +1,4 @@
+/* ebpub: publishes events to Redis, else to the disk buffer (ebpub(1)). */
 #include <err.h>
 #include <errno.h>
 #include <getopt.h>

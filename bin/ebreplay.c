@@ -1,3 +1,7 @@
+/*
+ * ebreplay: drains the disk buffer into Redis, maintains it, and re-drives dead letters
+ * (ebreplay(1)).
+ */
 #include <err.h>
 #include <errno.h>
 #include <getopt.h>

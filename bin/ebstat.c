@@ -1,3 +1,4 @@
+/* ebstat: shows the disk buffer, the streams and their groups (ebstat(1)). */
 #include <err.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -31,7 +32,7 @@ static const struct option options[] = {
 
 static struct ebstat {
 	struct conf conf;
-	struct snapshot now;
+	struct snapshot snapshot;
 	struct table *facts, *streams;
 } eb;
 
@@ -112,54 +113,54 @@ show_buffer_problems(const struct backlog *b)
 }
 
 static void
-show_counters(const struct snapshot *p)
+show_counters(const struct snapshot *s)
 {
 	struct bytes b = {0};
 
 	for (int i = 0; i < COUNTERS; i++)
 		bytes_addf(
-		    &b, "%s%s %" PRIu64, i > 0 ? ", " : "", counter_names[i], p->counters[i]);
+		    &b, "%s%s %" PRIu64, i > 0 ? ", " : "", counter_names[i], s->counters[i]);
 	add_fact("counters", "%s", bytes_str(&b));
 	bytes_free(&b);
 }
 
 static void
-show_target_and_files(const struct snapshot *p)
+show_target_and_files(const struct snapshot *s)
 {
 	char size[NUM_SIZE_TEXT];
-	const struct backlog *b = &p->buffer;
+	const struct backlog *b = &s->buffer;
 
-	if (p->other_target) {
+	if (s->other_target) {
 		add_fact("target", "%s (of the buffer)", b->target);
-		add_fact("", "%s (of this command): DIFFERENT", p->target);
+		add_fact("", "%s (of this command): DIFFERENT", s->target);
 	} else if (!eb.conf.quiet)
-		add_fact("target", "%s", p->target);
+		add_fact("target", "%s", s->target);
 	if (eb.conf.quiet)
 		return;
 	num_format_size(b->bytes, size);
 	add_fact("files", "%" PRIu64 ", %s", b->files, size);
-	num_format_size(p->free, size);
-	if (p->free_known)
+	num_format_size(s->free, size);
+	if (s->free_known)
 		add_fact("free", "%s", size);
-	if (p->warning != NULL)
-		add_fact("note", "%s", p->warning);
+	if (s->warning != NULL)
+		add_fact("note", "%s", s->warning);
 }
 
 static void
-show_buffer(const struct snapshot *p)
+show_buffer(const struct snapshot *s)
 {
 	if (!eb.conf.quiet)
-		add_fact("buffer", "%s%s", p->buffer.dir != NULL ? p->buffer.dir : eb.conf.buffer,
-		    p->readable && !p->dir_exists ? " (does not exist yet)" : "");
-	if (!p->readable) {
-		add_fact("unreadable", "%s", p->read_error.text);
+		add_fact("buffer", "%s%s", s->buffer.dir != NULL ? s->buffer.dir : eb.conf.buffer,
+		    s->readable && !s->dir_exists ? " (does not exist yet)" : "");
+	if (!s->readable) {
+		add_fact("unreadable", "%s", s->read_error.text);
 		return;
 	}
-	show_target_and_files(p);
-	show_buffered_events(&p->buffer);
-	show_buffer_problems(&p->buffer);
+	show_target_and_files(s);
+	show_buffered_events(&s->buffer);
+	show_buffer_problems(&s->buffer);
 	if (eb.conf.verbose && !eb.conf.quiet)
-		show_counters(p);
+		show_counters(s);
 }
 
 /* --- Redis ------------------------------------------------------------------------- */
@@ -202,7 +203,7 @@ add_id_cell(struct stream_id id, bool known)
 static void
 add_group_cells(const struct survey_stream *st, const struct stream_group *g)
 {
-	int64_t age = survey_pending_age(&eb.now.redis, g);
+	int64_t age = survey_pending_age(&eb.snapshot.redis, g);
 	char span[SPAN] = "-";
 	bool known;
 	uint64_t lost = stream_lost(&st->info, g, &known);
@@ -286,10 +287,10 @@ static void
 print_tables(struct bytes *out)
 {
 	eb.facts = table_new("ll");
-	show_buffer(&eb.now);
-	show_redis(&eb.now.redis);
+	show_buffer(&eb.snapshot);
+	show_redis(&eb.snapshot.redis);
 	table_print(out, eb.facts);
-	show_streams(&eb.now.redis);
+	show_streams(&eb.snapshot.redis);
 	if (table_rows(eb.streams) > 1) {
 		if (out->len > 0)
 			bytes_addc(out, '\n');
@@ -306,23 +307,23 @@ print_json(struct bytes *out)
 
 	clock_format(clock_now(), now);
 	bytes_addf(out, "{\"time\":\"%s\",", now);
-	snapshot_json(out, &eb.now);
-	survey_streams_json(out, &eb.now.redis);
+	snapshot_json(out, &eb.snapshot);
+	survey_streams_json(out, &eb.snapshot.redis);
 	bytes_adds(out, "}\n");
 }
 
 /* Reports what could not be read, and vanished events; no other problem. */
 static int
-ebstat_status(const struct snapshot *p)
+ebstat_status(const struct snapshot *s)
 {
-	int status = p->redis.status;
+	int status = s->redis.status;
 
-	if (!p->readable) {
-		warnx("%s", p->read_error.text);
+	if (!s->readable) {
+		warnx("%s", s->read_error.text);
 		status = status_worse(status,
-		    p->read_error.status == STATUS_UNSAFE ? STATUS_SOME : p->read_error.status);
+		    s->read_error.status == STATUS_UNSAFE ? STATUS_SOME : s->read_error.status);
 	}
-	if (p->buffer.nvanished > 0)
+	if (s->buffer.nvanished > 0)
 		status = status_worse(status, STATUS_UNSAFE);
 	return status;
 }
@@ -388,7 +389,7 @@ check_types(char **types)
 int
 main(int argc, char **argv)
 {
-	struct survey_options ask = {.all = true};
+	struct survey_options survey_options = {.all = true};
 	struct bytes out = {0};
 	struct err err;
 	const char *dir;
@@ -407,17 +408,17 @@ main(int argc, char **argv)
 	check_types(argv + optind);
 	if ((dir = conf_buffer(&eb.conf, &err)) == NULL)
 		errx(err.status, "%s", err.text);
-	ask.types = argv + optind;
-	ask.n = (size_t)(argc - optind);
-	ask.timeout_ms = eb.conf.timeout_ms;
-	snapshot_take(&eb.now, &eb.conf, dir, &ask);
+	survey_options.types = argv + optind;
+	survey_options.n = (size_t)(argc - optind);
+	survey_options.timeout_ms = eb.conf.timeout_ms;
+	snapshot_take(&eb.snapshot, &eb.conf, dir, &survey_options);
 	if (eb.conf.json)
 		print_json(&out);
 	else
 		print_tables(&out);
-	status = write_ebstat_output(&out, ebstat_status(&eb.now));
+	status = write_ebstat_output(&out, ebstat_status(&eb.snapshot));
 	bytes_free(&out);
-	snapshot_free(&eb.now);
+	snapshot_free(&eb.snapshot);
 	conf_free(&eb.conf);
 	return status;
 }

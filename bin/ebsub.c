@@ -1,3 +1,7 @@
+/*
+ * ebsub: reads events through a consumer group and prints them or runs a command for each
+ * (ebsub(1)).
+ */
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -202,33 +206,33 @@ take_deliveries(const char *arg, struct err *err)
 static int
 take_command_option(int ch, const char *arg, struct err *err)
 {
-	struct handle_plan *w = &eb.handle;
+	struct handle_plan *plan = &eb.handle;
 	int ok = 0;
 
 	switch (ch) {
 	case 'P': ok = take_jobs(arg, err); break;
 	case OPT_CMD_TIMEOUT:
-		ok = take_command_span("--cmd-timeout", arg, 1, &w->cmd_timeout, err);
+		ok = take_command_span("--cmd-timeout", arg, 1, &plan->cmd_timeout, err);
 		break;
 	case OPT_MAX_DELIVERIES: ok = take_deliveries(arg, err); break;
 	case OPT_ORDERED:
-		w->ordered = true;
+		plan->ordered = true;
 		eb.command_option = "--ordered";
 		break;
 	case OPT_RETRY_BASE:
-		ok = take_command_span("--retry-base", arg, 1, &w->retry_base, err);
+		ok = take_command_span("--retry-base", arg, 1, &plan->retry_base, err);
 		break;
 	case OPT_RETRY_FOR:
-		ok = take_command_span("--retry-for", arg, 0, &w->retry_for, err);
+		ok = take_command_span("--retry-for", arg, 0, &plan->retry_for, err);
 		break;
 	case OPT_RETRY_MAX:
-		ok = take_command_span("--retry-max", arg, 1, &w->retry_max, err);
+		ok = take_command_span("--retry-max", arg, 1, &plan->retry_max, err);
 		break;
 	case OPT_STOP_TIMEOUT:
-		ok = take_command_span("--stop-timeout", arg, 0, &w->stop_timeout, err);
+		ok = take_command_span("--stop-timeout", arg, 0, &plan->stop_timeout, err);
 		break;
 	case OPT_WORKER:
-		w->worker = true;
+		plan->worker = true;
 		eb.command_option = "--worker";
 		break;
 	default: return 0;
@@ -240,7 +244,7 @@ take_command_option(int ch, const char *arg, struct err *err)
 static int
 take_ebsub_option(int ch, const char *arg, struct err *err)
 {
-	struct range *l = &eb.plan.range;
+	struct range *range = &eb.plan.range;
 	int ok = 0;
 
 	switch (ch) {
@@ -262,12 +266,14 @@ take_ebsub_option(int ch, const char *arg, struct err *err)
 		    &eb.consume.idle_ms, err);
 		break;
 	case OPT_DEAD: eb.subs.dead_letters = true; break;
-	case OPT_FOLLOW: l->follow = true; break;
+	case OPT_FOLLOW: range->follow = true; break;
 	case OPT_FROM:
 		eb.plan.from_given = true;
-		ok = id_parse_place(arg, clock_now(), "--from", &l->from, err);
+		ok = id_parse_place(arg, clock_now(), "--from", &range->from, err);
 		break;
-	case OPT_LAST: ok = optvalue_count("--last", arg, 0, COUNT_EXPECTED, &l->last, err); break;
+	case OPT_LAST:
+		ok = optvalue_count("--last", arg, 0, COUNT_EXPECTED, &range->last, err);
+		break;
 	case OPT_CLAIM_IDLE:
 		ok = optvalue_span(
 		    "--claim-idle", arg, 0, SPAN_EXPECTED, &eb.handle.claim_idle, err);
@@ -280,7 +286,7 @@ take_ebsub_option(int ch, const char *arg, struct err *err)
 	case OPT_PEEK: eb.peek = true; break;
 	case OPT_TO:
 		eb.to_given = true;
-		ok = range_set_to(l, "--to", arg, err);
+		ok = range_set_to(range, "--to", arg, err);
 		break;
 	default: return take_command_option(ch, arg, err);
 	}
@@ -382,22 +388,22 @@ name_consumer(void)
 static void
 make_plan(void)
 {
-	struct consume *w = &eb.consume;
+	struct consume *consume = &eb.consume;
 
 	eb.plan.url = &eb.conf.url;
-	eb.plan.timeout_ms = w->timeout_ms = eb.conf.timeout_ms;
+	eb.plan.timeout_ms = consume->timeout_ms = eb.conf.timeout_ms;
 	eb.plan.manual_ack = eb.handle.argv != NULL;
 	eb.plan.claim_idle = eb.handle.claim_idle;
 	eb.subs.plan = &eb.plan;
 	eb.subs.prefix = eb.conf.prefix;
 	eb.subs.service = eb.conf.service;
-	eb.subs.note = w->note = print_note;
+	eb.subs.note = consume->note = print_note;
 	eb.sink.style = eb.payload   ? SINK_PAYLOAD
 	    : eb.sink.format != NULL ? SINK_FORMAT
 	                             : SINK_JSON;
-	w->sink = &eb.sink;
-	w->in_turn = eb.peek && !eb.plan.range.follow;
-	w->to_end = w->in_turn || eb.end;
+	consume->sink = &eb.sink;
+	consume->in_turn = eb.peek && !eb.plan.range.follow;
+	consume->to_end = consume->in_turn || eb.end;
 }
 
 static void
@@ -446,47 +452,47 @@ add_types(char **types, size_t n)
 static void
 prepare_handle(void)
 {
-	struct handle_plan *w = &eb.handle;
+	struct handle_plan *plan = &eb.handle;
 	struct err err;
 
-	if (child_find(w->argv[0], &err) == -1)
+	if (child_find(plan->argv[0], &err) == -1)
 		errx(err.status, "%s", err.text);
-	w->url = &eb.conf.url;
-	w->timeout_ms = eb.conf.timeout_ms;
-	w->consumer = eb.plan.consumer;
-	w->prefix = eb.conf.prefix;
-	w->limit = eb.consume.limit;
-	w->to_end = eb.end;
-	w->idle_ms = eb.consume.idle_ms;
-	w->note = print_note;
+	plan->url = &eb.conf.url;
+	plan->timeout_ms = eb.conf.timeout_ms;
+	plan->consumer = eb.plan.consumer;
+	plan->prefix = eb.conf.prefix;
+	plan->limit = eb.consume.limit;
+	plan->to_end = eb.end;
+	plan->idle_ms = eb.consume.idle_ms;
+	plan->note = print_note;
 }
 
-/* Returns the exit status, to which dead letters and failures to store one add. */
+/* Runs the command for each event, and returns the exit status. */
 static int
 run_handle(void)
 {
-	struct bytes words = {0};
-	struct handle_count c;
+	struct bytes summary = {0};
+	struct handle_count count;
 	enum consume_end end;
 	struct err err;
 	int status;
 
 	prepare_handle();
-	end = handle_run(&eb.handle, &c, &err);
+	end = handle_run(&eb.handle, &count, &err);
 	status = end == CONSUME_FAILED
 	    ? err.status
-	    : consume_status(end, c.handled + c.dead, eb.consume.limit, eb.end);
+	    : consume_status(end, count.handled + count.dead, eb.consume.limit, eb.end);
 	if (end == CONSUME_FAILED)
 		warnx("%s", err.text);
-	if (c.unacked > 0)
+	if (count.unacked > 0)
 		warnx("unacked: %llu events handled but not acknowledged; will be redelivered",
-		    (unsigned long long)c.unacked);
+		    (unsigned long long)count.unacked);
 	if (eb.conf.verbose) {
-		handle_summary(&words, &c);
-		warnx("%s", bytes_str(&words));
-		bytes_free(&words);
+		handle_summary(&summary, &count);
+		warnx("%s", bytes_str(&summary));
+		bytes_free(&summary);
 	}
-	return handle_status(&c, status);
+	return handle_status(&count, status);
 }
 
 static int

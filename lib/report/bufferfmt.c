@@ -184,7 +184,7 @@ inspect_report_text(struct bytes *out, const struct inspect_report *r)
 {
 	bytes_addf(out,
 	    "%" PRIu64 " segments, %" PRIu64 " lines, %" PRIu64 " delivered, %" PRIu64
-	    " bad (%" PRIu64 " torn), %" PRIu64 " out of order, %" PRIu64 " odd files, %" PRIu64
+	    " bad (%" PRIu64 " torn), %" PRIu64 " out of order, %" PRIu64 " ignored files, %" PRIu64
 	    " suspect, %" PRIu64 " vanished, %" PRIu64 " unreadable",
 	    r->segments, r->lines, r->delivered, r->bad, r->torn, r->disorder, r->ignored,
 	    r->suspect, r->vanished, r->unreadable);

@@ -85,18 +85,18 @@ take_write_refusal(struct survey *s, const struct reply *r)
  * and role before it executes a command, and never executes an XADD with the ID 0-0.
  */
 static int
-probe_server(struct survey_state *w, struct err *err)
+probe_server(struct survey_state *state, struct err *err)
 {
-	char *key = names_stream(w->options->prefix, PROBE_TYPE);
+	char *key = names_stream(state->options->prefix, PROBE_TYPE);
 	struct reply *time, *add = NULL;
 
-	conn_putl(w->conn, "TIME", NULL);
-	conn_putl(w->conn, "XADD", key, "0-0", "probe", "", NULL);
+	conn_putl(state->conn, "TIME", NULL);
+	conn_putl(state->conn, "XADD", key, "0-0", "probe", "", NULL);
 	free(key);
-	if ((time = conn_wait(w->conn, 0, err)) != NULL &&
-	    (add = conn_wait(w->conn, 0, err)) != NULL) {
-		w->survey->now = stream_take_server_time(time);
-		take_write_refusal(w->survey, add);
+	if ((time = conn_wait(state->conn, 0, err)) != NULL &&
+	    (add = conn_wait(state->conn, 0, err)) != NULL) {
+		state->survey->now = stream_take_server_time(time);
+		take_write_refusal(state->survey, add);
 	}
 	reply_free(time);
 	reply_free(add);
@@ -106,42 +106,42 @@ probe_server(struct survey_state *w, struct err *err)
 /* --- the list of streams ------------------------------------------------------------- */
 
 static void
-add_stream(struct survey_state *w, const char *type)
+add_stream(struct survey_state *state, const char *type)
 {
-	struct survey *s = w->survey;
+	struct survey *s = state->survey;
 
-	if (s->n == w->cap) {
-		w->cap = w->cap == 0 ? 64 : w->cap * 2;
-		s->streams = mem_realloc(s->streams, w->cap * sizeof(*s->streams));
+	if (s->n == state->cap) {
+		state->cap = state->cap == 0 ? 64 : state->cap * 2;
+		s->streams = mem_realloc(s->streams, state->cap * sizeof(*s->streams));
 	}
 	s->streams[s->n++] = (struct survey_stream){.type = mem_strdup(type),
-	    .key = names_stream(w->options->prefix, type),
+	    .key = names_stream(state->options->prefix, type),
 	    .dead_letters = -1};
 }
 
 /* *any: false when no stream matches for certain. Returns -1 only when the connection is dead; a
  * refused SCAN makes the survey incomplete. */
 static int
-add_matching_streams(struct survey_state *w, const char *pattern, bool *any, struct err *err)
+add_matching_streams(struct survey_state *state, const char *pattern, bool *any, struct err *err)
 {
-	char *glob = names_stream(w->options->prefix, pattern), **keys;
+	char *glob = names_stream(state->options->prefix, pattern), **keys;
 	size_t n, skip = strlen(glob) - strlen(pattern);
 	bool complete;
-	int ok = scan_keys(w->conn, glob, w->deadline, &keys, &n, &complete, err);
+	int ok = scan_keys(state->conn, glob, state->deadline, &keys, &n, &complete, err);
 
-	if (ok == -1 && conn_why(w->conn) != CONN_OK) {
+	if (ok == -1 && conn_why(state->conn) != CONN_OK) {
 		free(glob);
 		return -1;
 	}
 	if (ok == -1)
-		set_incomplete(w->survey, err->status, err->text);
+		set_incomplete(state->survey, err->status, err->text);
 	else if (!complete)
-		set_incomplete(w->survey, STATUS_AGAIN, "timed out listing streams; raise -t");
+		set_incomplete(state->survey, STATUS_AGAIN, "timed out listing streams; raise -t");
 	*any = n > 0 || ok == -1 || !complete;
 	for (size_t i = 0; i < n; i++) {
 		/* The server may return a key that does not match. */
 		if (strncmp(keys[i], glob, skip) == 0)
-			add_stream(w, keys[i] + skip);
+			add_stream(state, keys[i] + skip);
 		free(keys[i]);
 	}
 	free(glob);
@@ -175,20 +175,20 @@ sort_unique_streams(struct survey *s)
 }
 
 static int
-list_streams(struct survey_state *w, struct err *err)
+list_streams(struct survey_state *state, struct err *err)
 {
-	const struct survey_options *options = w->options;
-	struct survey *s = w->survey;
+	const struct survey_options *options = state->options;
+	struct survey *s = state->survey;
 	bool any;
 
-	w->deadline = clock_mono() + options->timeout_ms;
+	state->deadline = clock_mono() + options->timeout_ms;
 	s->unmatched = mem_alloc((options->n + 1) * sizeof(*s->unmatched));
-	if (options->n == 0 && options->all && add_matching_streams(w, "*", &any, err) == -1)
+	if (options->n == 0 && options->all && add_matching_streams(state, "*", &any, err) == -1)
 		return -1;
 	for (size_t i = 0; i < options->n; i++) {
 		if (!names_is_pattern(options->types[i]))
-			add_stream(w, options->types[i]);
-		else if (add_matching_streams(w, options->types[i], &any, err) == -1)
+			add_stream(state, options->types[i]);
+		else if (add_matching_streams(state, options->types[i], &any, err) == -1)
 			return -1;
 		else if (!any)
 			s->unmatched[s->nunmatched++] = options->types[i];
@@ -200,13 +200,13 @@ list_streams(struct survey_state *w, struct err *err)
 /* --- information about a stream ---------------------------------------------------------- */
 
 static void
-put_stream_requests(struct survey_state *w, const struct survey_stream *st)
+put_stream_requests(struct survey_state *state, const struct survey_stream *st)
 {
-	char *dlq = names_dlq(w->options->prefix, st->type);
+	char *dlq = names_dlq(state->options->prefix, st->type);
 
-	stream_put_info(w->conn, st->key);
-	conn_putl(w->conn, "XLEN", dlq, NULL);
-	stream_put_groups(w->conn, st->key);
+	stream_put_info(state->conn, st->key);
+	conn_putl(state->conn, "XLEN", dlq, NULL);
+	stream_put_groups(state->conn, st->key);
 	free(dlq);
 }
 
@@ -235,21 +235,21 @@ take_stream_groups(struct survey *s, struct survey_stream *st, const struct repl
 }
 
 static int
-take_stream_replies(struct survey_state *w, struct survey_stream *st, struct err *err)
+take_stream_replies(struct survey_state *state, struct survey_stream *st, struct err *err)
 {
 	struct reply *info = NULL, *dlq = NULL, *groups = NULL;
 	enum conn_why why;
 	struct err info_err;
 	int ok = -1;
 
-	if ((info = conn_wait(w->conn, 0, err)) == NULL ||
-	    (dlq = conn_wait(w->conn, 0, err)) == NULL ||
-	    (groups = conn_wait(w->conn, 0, err)) == NULL)
+	if ((info = conn_wait(state->conn, 0, err)) == NULL ||
+	    (dlq = conn_wait(state->conn, 0, err)) == NULL ||
+	    (groups = conn_wait(state->conn, 0, err)) == NULL)
 		goto out;
 	if (stream_take_info(info, &st->info, &why, &info_err) == -1)
-		set_stream_error(w->survey, st, why, &info_err);
-	take_dlq_length(w->survey, st, dlq);
-	take_stream_groups(w->survey, st, groups);
+		set_stream_error(state->survey, st, why, &info_err);
+	take_dlq_length(state->survey, st, dlq);
+	take_stream_groups(state->survey, st, groups);
 	ok = 0;
 out:
 	reply_free(info);
@@ -293,25 +293,26 @@ lag_is_upper_bound(const struct stream_info *i, const struct stream_group *g)
 }
 
 static int
-count_lag(struct survey_state *w, struct survey_stream *st, struct stream_group *g, struct err *err)
+count_lag(
+    struct survey_state *state, struct survey_stream *st, struct stream_group *g, struct err *err)
 {
-	struct lag_count l = {.last = st->info.last, .deadline = w->deadline};
+	struct lag_count l = {.last = st->info.last, .deadline = state->deadline};
 	enum conn_why why;
 	int end;
 
 	if (!lag_is_upper_bound(&st->info, g))
 		return 0;
 	end = scan_entries(
-	    w->conn, st->key, g->last_delivered, LAG_PAGE, count_lag_entry, &l, &why, err);
+	    state->conn, st->key, g->last_delivered, LAG_PAGE, count_lag_entry, &l, &why, err);
 	g->lag = end == 0 || end == LAG_AT_LAST ? l.n : -1;
-	return end == -1 && conn_why(w->conn) != CONN_OK ? -1 : 0;
+	return end == -1 && conn_why(state->conn) != CONN_OK ? -1 : 0;
 }
 
 static int
-count_lags(struct survey_state *w, struct survey_stream *st, struct err *err)
+count_lags(struct survey_state *state, struct survey_stream *st, struct err *err)
 {
 	for (size_t i = 0; i < st->ngroups; i++)
-		if (count_lag(w, st, &st->groups[i], err) == -1)
+		if (count_lag(state, st, &st->groups[i], err) == -1)
 			return -1;
 	return 0;
 }
@@ -319,23 +320,23 @@ count_lags(struct survey_state *w, struct survey_stream *st, struct err *err)
 /* --- all streams --- */
 
 static int
-read_some_streams(struct survey_state *w, struct survey_stream *st, size_t n, struct err *err)
+read_some_streams(struct survey_state *state, struct survey_stream *st, size_t n, struct err *err)
 {
 	enum conn_why why;
 
 	for (size_t i = 0; i < n; i++)
-		put_stream_requests(w, &st[i]);
+		put_stream_requests(state, &st[i]);
 	for (size_t i = 0; i < n; i++)
-		if (take_stream_replies(w, &st[i], err) == -1)
+		if (take_stream_replies(state, &st[i], err) == -1)
 			return -1;
 	for (size_t i = 0; i < n; i++)
-		stream_put_lowest_pending(w->conn, st[i].key, st[i].groups, st[i].ngroups);
+		stream_put_lowest_pending(state->conn, st[i].key, st[i].groups, st[i].ngroups);
 	for (size_t i = 0; i < n; i++)
-		if (stream_take_lowest_pending(w->conn, st[i].groups, st[i].ngroups, &why, err) ==
-		    -1)
+		if (stream_take_lowest_pending(
+		        state->conn, st[i].groups, st[i].ngroups, &why, err) == -1)
 			return -1;
 	for (size_t i = 0; i < n; i++)
-		if (count_lags(w, &st[i], err) == -1)
+		if (count_lags(state, &st[i], err) == -1)
 			return -1;
 	return 0;
 }
@@ -357,22 +358,22 @@ drop_streams(struct survey *s, size_t first)
 
 /* Drops the streams that were not reached. Returns -1 when the connection is dead. */
 static int
-read_streams(struct survey_state *w, struct err *err)
+read_streams(struct survey_state *state, struct err *err)
 {
 	struct pagesize page = pagesize_start(1, STREAMS_PER_TRIP);
-	struct survey *s = w->survey;
+	struct survey *s = state->survey;
 	size_t i, n;
 
-	w->deadline = clock_mono() + w->options->timeout_ms;
-	for (i = 0; i < s->n && (i == 0 || clock_mono() < w->deadline); i += n) {
-		uint64_t before = conn_received(w->conn);
+	state->deadline = clock_mono() + state->options->timeout_ms;
+	for (i = 0; i < s->n && (i == 0 || clock_mono() < state->deadline); i += n) {
+		uint64_t before = conn_received(state->conn);
 
 		n = s->n - i < page.count ? s->n - i : page.count;
-		if (read_some_streams(w, s->streams + i, n, err) == -1) {
+		if (read_some_streams(state, s->streams + i, n, err) == -1) {
 			drop_streams(s, i);
 			return -1;
 		}
-		pagesize_learn(&page, n, (size_t)(conn_received(w->conn) - before));
+		pagesize_learn(&page, n, (size_t)(conn_received(state->conn) - before));
 	}
 	if (i < s->n) {
 		drop_streams(s, i);
@@ -384,43 +385,44 @@ read_streams(struct survey_state *w, struct err *err)
 /* The connection died while streams were read: connects again, to find out whether the server is
  * down. */
 static void
-check_still_up(struct survey_state *w, const struct err *err)
+check_still_up(struct survey_state *state, const struct err *err)
 {
 	struct err down_err;
 	enum conn_why why;
-	struct conn *conn = conn_open(w->options->url, w->options->timeout_ms, &why, &down_err);
+	struct conn *conn =
+	    conn_open(state->options->url, state->options->timeout_ms, &why, &down_err);
 
 	if (conn == NULL) {
-		set_incomplete(w->survey, STATUS_OK, "connection lost");
-		set_down(w->survey, why, &down_err);
+		set_incomplete(state->survey, STATUS_OK, "connection lost");
+		set_down(state->survey, why, &down_err);
 	} else
-		set_incomplete(w->survey, STATUS_AGAIN, err->text);
+		set_incomplete(state->survey, STATUS_AGAIN, err->text);
 	conn_close(conn);
 }
 
 void
 survey_take(struct survey *s, const struct survey_options *options)
 {
-	struct survey_state w = {.survey = s, .options = options};
+	struct survey_state state = {.survey = s, .options = options};
 	struct err err;
 
 	memset(s, 0, sizeof(*s));
-	w.conn = conn_open(options->url, options->timeout_ms, &s->why, &err);
+	state.conn = conn_open(options->url, options->timeout_ms, &s->why, &err);
 	s->now = clock_now() / 1000;
-	if (w.conn == NULL) {
+	if (state.conn == NULL) {
 		set_down(s, s->why, &err);
 		return;
 	}
 	s->up = s->complete = true;
-	s->server = mem_strdup(conn_server_name(w.conn));
-	s->version = mem_strdup(conn_server_version(w.conn));
-	s->run_id = mem_strdup(conn_run_id(w.conn));
-	s->rtt_us = conn_rtt_us(w.conn);
-	if (probe_server(&w, &err) == -1 || list_streams(&w, &err) == -1)
-		set_down(s, conn_why(w.conn), &err);
-	else if (read_streams(&w, &err) == -1)
-		check_still_up(&w, &err);
-	conn_close(w.conn);
+	s->server = mem_strdup(conn_server_name(state.conn));
+	s->version = mem_strdup(conn_server_version(state.conn));
+	s->run_id = mem_strdup(conn_run_id(state.conn));
+	s->rtt_us = conn_rtt_us(state.conn);
+	if (probe_server(&state, &err) == -1 || list_streams(&state, &err) == -1)
+		set_down(s, conn_why(state.conn), &err);
+	else if (read_streams(&state, &err) == -1)
+		check_still_up(&state, &err);
+	conn_close(state.conn);
 }
 
 void

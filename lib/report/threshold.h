@@ -1,5 +1,5 @@
 /*
- * threshold: from which value on something is a warning, and from which it is critical.
+ * threshold: the values of ebhealth from which on a measurement is a warning or critical.
  */
 #ifndef REPORT_THRESHOLD_H
 #define REPORT_THRESHOLD_H
@@ -12,17 +12,17 @@
 #include "report/problems.h"
 
 enum threshold_name {
-	/* of the buffer */
+	/* the buffer */
 	THRESHOLD_EVENTS,
 	THRESHOLD_AGE,
 	THRESHOLD_BYTES,
 	THRESHOLD_QUARANTINE,
 	THRESHOLD_HELD,
 	THRESHOLD_DUPLICATES,
-	THRESHOLD_FREE, /* the only one where less is worse */
-	/* of Redis */
+	THRESHOLD_FREE, /* the only one where a lower value is worse */
+	/* Redis */
 	THRESHOLD_RTT,
-	/* of streams and groups */
+	/* streams and groups */
 	THRESHOLD_DEAD,
 	THRESHOLD_LAG,
 	THRESHOLD_LOST,
@@ -32,30 +32,31 @@ enum threshold_name {
 };
 #define THRESHOLD_FIRST_OF_STREAM THRESHOLD_DEAD
 
-/* Counts, bytes or milliseconds; the value itself is over the limit already (of THRESHOLD_FREE: it
- * is not). */
+/* Limits in counts, bytes or milliseconds. A value that equals its limit has reached it, except for
+ * THRESHOLD_FREE. */
 struct threshold {
-	bool has_warn, has_crit; /* whether there is such a limit */
+	bool has_warn, has_crit;
 	uint64_t warn, crit;
-	bool given; /* by the user */
+	bool given; /* set by the user, perhaps to "none" */
 };
 
-void threshold_defaults(struct threshold l[THRESHOLDS]);
-/* "NAME=VALUE[,NAME=VALUE...]", VALUE "none" for no limit. -1 with status 64. */
+void threshold_defaults(struct threshold all[THRESHOLDS]);
+/* Parses "NAME=VALUE[,NAME=VALUE...]", the argument of -c (critical) or -w; VALUE "none" removes
+ * the limit. Returns 0, or -1 with status 64. */
 int threshold_parse(
-    struct threshold l[THRESHOLDS], bool critical, const char *text, struct err *err);
-/* Whether the user gave one, and not "none". */
-bool threshold_is_set(const struct threshold *l);
-/* The same for any of streams or groups. */
-bool threshold_any_of_streams(const struct threshold l[THRESHOLDS]);
+    struct threshold all[THRESHOLDS], bool critical, const char *text, struct err *err);
+/* Returns true when the user set a limit other than "none". */
+bool threshold_is_set(const struct threshold *t);
+/* Returns true when threshold_is_set holds for one of the streams or groups. */
+bool threshold_any_of_streams(const struct threshold all[THRESHOLDS]);
 
-/* How bad a value is; *limit is the one that it passed. */
-enum severity threshold_severity(const struct threshold l[THRESHOLDS], enum threshold_name name,
+/* Returns the severity of a value; *limit: the limit that it reached, unless it is OK. */
+enum severity threshold_severity(const struct threshold all[THRESHOLDS], enum threshold_name name,
     uint64_t value, uint64_t *limit);
 
 const char *threshold_word(enum threshold_name name); /* "pending-age" */
 const char *threshold_unit(enum threshold_name name); /* "ms", "bytes", "" */
-/* Appends a value for people: 12, 1.5 MiB, 3 min. */
+/* Appends the value for people: 12, 1.5 MiB, 3 min. */
 void threshold_text(struct bytes *out, enum threshold_name name, uint64_t value);
 
 #endif
