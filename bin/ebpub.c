@@ -196,7 +196,7 @@ static void
 publish_payload(struct publish *p, const char *what, unsigned long long at, const char *s, size_t n)
 {
 	char event_id[UUID_SIZE], correlation_id[UUID_SIZE], timestamp[CLOCK_SIZE], why[160];
-	struct event e = {.type = slice_of(eb.type), .payload = json_trim(s, n)};
+	struct event e = {.type = slice_of(eb.type), .payload = json_trim_space(s, n)};
 	struct json_fault fault;
 
 	if (n > eb.max_payload) {
@@ -244,7 +244,7 @@ publish_object(struct publish *p, const char *what, unsigned long long at, const
 static bool
 is_blank(struct slice s)
 {
-	return json_trim(s.p, s.n).n == 0;
+	return json_trim_space(s.p, s.n).n == 0;
 }
 
 static void
@@ -285,7 +285,7 @@ wait_for_input(struct publish *p)
 }
 
 static void
-publish_stream(struct publish *p)
+publish_stdin_lines(struct publish *p)
 {
 	struct lines *l = lines_new(STDIN_FILENO, eb.null ? '\0' : '\n',
 	    (size_t)eb.max_payload * (eb.from_json ? 2 : 1) + (eb.from_json ? 65536 : 0));
@@ -306,7 +306,7 @@ publish_stream(struct publish *p)
 
 /* ebpub TYPE -: all of standard input is one payload. Stops reading above --max-payload. */
 static void
-publish_all_of_stdin(struct publish *p)
+publish_stdin_payload(struct publish *p)
 {
 	struct bytes b = {0};
 	ssize_t n = 1;
@@ -495,9 +495,9 @@ publish_input(struct publish *p, int argc, char **argv)
 		publish_payload(p, "payload", 0, argv[1], strlen(argv[1]));
 	} else if (argc == 2) {
 		publish_begin_batch(p);
-		publish_all_of_stdin(p);
+		publish_stdin_payload(p);
 	} else
-		publish_stream(p);
+		publish_stdin_lines(p);
 }
 
 int

@@ -93,8 +93,7 @@ show_buffer_problems(const struct backlog *b)
 	for (size_t i = 0; i < b->nvanished; i++)
 		add_fact("vanished", "%s disappeared with undelivered events", b->vanished[i]);
 	if (b->lock_holder != NULL)
-		add_fact("locked",
-		    "by process %s, which does not release the lock: nothing can be drained",
+		add_fact("locked", "by process %s, which does not release it; resume or end it",
 		    b->lock_holder);
 	if (b->quarantined > 0 || all)
 		add_fact("quarantine", "%" PRIu64 " line%s", b->quarantined,

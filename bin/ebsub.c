@@ -256,7 +256,7 @@ take_ebsub_option(int ch, const char *arg, struct err *err)
 	case 'e': eb.end = true; break;
 	case 'f':
 		eb.sink.format = arg;
-		ok = format_check(arg, err);
+		ok = format_validate(arg, err);
 		break;
 	case 'g': eb.subs.group = arg; break;
 	case 'n': ok = optvalue_count("-n", arg, 1, COUNT_EXPECTED, &eb.consume.limit, err); break;

@@ -381,7 +381,7 @@ json_check(const char *text, size_t n, struct json_fault *f)
 /* --- walking through an object --------------------------------------------- */
 
 struct slice
-json_trim(const char *s, size_t n)
+json_trim_space(const char *s, size_t n)
 {
 	const char *p;
 
@@ -446,7 +446,7 @@ skip_value(const char *p, const char *end)
 int
 json_walk(struct json_walk *w, struct slice obj)
 {
-	struct slice o = json_trim(obj.p, obj.n);
+	struct slice o = json_trim_space(obj.p, obj.n);
 
 	*w = (struct json_walk){o.p, o.p};
 	if (o.n < 2 || o.p[0] != '{' || o.p[o.n - 1] != '}')

@@ -25,7 +25,7 @@ int json_check(const char *text, size_t n, struct json_fault *f);
 bool json_is_utf8(const char *text, size_t n);
 
 /* Returns the text without JSON white space at its ends. */
-struct slice json_trim(const char *s, size_t n);
+struct slice json_trim_space(const char *s, size_t n);
 
 /*
  * Iterates over the members of an object, in order of appearance. The bytes must have passed

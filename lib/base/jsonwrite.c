@@ -6,13 +6,13 @@
 #include "base/json.h"
 
 void
-jsonwrite_begin(struct bytes *out)
+jsonwrite_begin_object(struct bytes *out)
 {
 	bytes_addc(out, '{');
 }
 
 void
-jsonwrite_end(struct bytes *out)
+jsonwrite_end_object(struct bytes *out)
 {
 	if (out->p[out->len - 1] == ',')
 		out->len--;

@@ -1,10 +1,10 @@
 /*
  * jsonwrite: writes a JSON object member by member.
  *
- *     jsonwrite_begin(b); jsonwrite_text(b, "name", s); ...; jsonwrite_end(b);
+ *     jsonwrite_begin_object(b); jsonwrite_text(b, "name", s); ...; jsonwrite_end_object(b);
  *
- * Each member ends with a comma; jsonwrite_end replaces the last one with the closing brace. Names
- * are not escaped.
+ * Each member ends with a comma; jsonwrite_end_object replaces the last one with the closing brace.
+ * Names are not escaped.
  */
 #ifndef BASE_JSONWRITE_H
 #define BASE_JSONWRITE_H
@@ -14,8 +14,8 @@
 
 #include "base/bytes.h"
 
-void jsonwrite_begin(struct bytes *out); /* { */
-void jsonwrite_end(struct bytes *out);   /* } */
+void jsonwrite_begin_object(struct bytes *out); /* { */
+void jsonwrite_end_object(struct bytes *out);   /* } */
 /* Writes "name": only. The caller appends the value and a comma. */
 void jsonwrite_name(struct bytes *out, const char *name);
 /* Writes null when s is NULL. */

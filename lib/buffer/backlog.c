@@ -230,12 +230,12 @@ backlog_free(struct backlog *b)
 static void
 put_held_json(struct bytes *out, const struct backlog_held *h)
 {
-	jsonwrite_begin(out);
+	jsonwrite_begin_object(out);
 	jsonwrite_text(out, "event_type", h->type);
 	jsonwrite_text(out, "reason", h->reason);
 	jsonwrite_time(out, "tried", h->tried);
 	jsonwrite_count(out, "events", h->events);
-	jsonwrite_end(out);
+	jsonwrite_end_object(out);
 }
 
 void
@@ -243,7 +243,7 @@ backlog_json(struct bytes *out, const struct backlog *b)
 {
 	size_t i;
 
-	jsonwrite_begin(out);
+	jsonwrite_begin_object(out);
 	jsonwrite_text(out, "buffer_dir", b->dir);
 	jsonwrite_text(out, "target", b->target);
 	jsonwrite_count(out, "file_count", b->files);
@@ -270,7 +270,7 @@ backlog_json(struct bytes *out, const struct backlog *b)
 	jsonwrite_bool(out, "replaying", b->replaying);
 	jsonwrite_text(out, "lock_holder", b->lock_holder);
 	jsonwrite_count(out, "possible_duplicates", b->possible_duplicates);
-	jsonwrite_end(out);
+	jsonwrite_end_object(out);
 }
 
 /* --- does the buffer lack a type? ---------------------------------------------------- */

@@ -298,7 +298,7 @@ discard_undelivered(struct inspect_state *k, struct discard *d)
 
 /* Adopts plain writers' files, then waits so that a writer that has one open finishes its line. */
 static int
-adopt_all_files(struct inspect_state *k, struct err *err)
+adopt_and_settle_files(struct inspect_state *k, struct err *err)
 {
 	size_t adopted;
 	int64_t rest;
@@ -338,7 +338,7 @@ inspect_discard(struct buffer *buf, int64_t lock_ms, uint64_t *count, struct err
 	if (checkpoint_load(buf, &k.checkpoint, err) == -1)
 		return -1;
 	d.q = quarantine_open(buf);
-	r = adopt_all_files(&k, err);
+	r = adopt_and_settle_files(&k, err);
 	if (r == 0 && (r = buffer_lock(buf, lock_ms, &nb, err)) == 0) {
 		r = discard_locked(&k, &d, &nb);
 		buffer_unlock(buf);

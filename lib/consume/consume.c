@@ -59,7 +59,7 @@ fail_loop(struct consume_loop *loop, const struct err *err)
 static void
 lose_sub(struct consume_loop *loop, size_t i, enum conn_why why, const struct err *err)
 {
-	if (!reconnect_lost(&loop->reconnect, i, why, err))
+	if (!reconnect_note_loss(&loop->reconnect, i, why, err))
 		fail_loop(loop, err);
 }
 
@@ -80,16 +80,16 @@ reopen_subs(struct consume_loop *loop)
 	for (size_t i = 0; i < loop->c->n && all && !loop->ending; i++) {
 		if (!wants_open(loop, i))
 			continue;
-		if (!reconnect_due(&loop->reconnect))
+		if (!reconnect_is_due(&loop->reconnect))
 			return;
 		if (sub_open(loop->c->subs[i], &why, &err) == 0)
 			continue;
 		all = false;
-		if (!reconnect_failed(&loop->reconnect, i, why, &err))
+		if (!reconnect_note_failure(&loop->reconnect, i, why, &err))
 			fail_loop(loop, &err);
 	}
 	if (all)
-		reconnect_opened(&loop->reconnect);
+		reconnect_note_open(&loop->reconnect);
 }
 
 /* Opens the connections at the start, where any failure is final. With in_turn it opens only the
@@ -258,7 +258,7 @@ process_subs(struct consume_loop *loop)
 			continue;
 		some = true;
 		if (sub_state(sub) != SUB_DOWN && !loop->ending)
-			reconnect_answered(&loop->reconnect);
+			reconnect_note_reply(&loop->reconnect);
 	}
 	return some;
 }

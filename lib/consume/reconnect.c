@@ -39,7 +39,7 @@ is_transient(enum conn_why why)
 }
 
 bool
-reconnect_lost(struct reconnect *rc, size_t i, enum conn_why why, const struct err *err)
+reconnect_note_loss(struct reconnect *rc, size_t i, enum conn_why why, const struct err *err)
 {
 	char text[sizeof(err->text) + 32];
 
@@ -60,15 +60,15 @@ reconnect_lost(struct reconnect *rc, size_t i, enum conn_why why, const struct e
 }
 
 bool
-reconnect_due(const struct reconnect *rc)
+reconnect_is_due(const struct reconnect *rc)
 {
 	return rc->down_since == 0 || clock_mono() >= rc->next_try;
 }
 
 bool
-reconnect_failed(struct reconnect *rc, size_t i, enum conn_why why, const struct err *err)
+reconnect_note_failure(struct reconnect *rc, size_t i, enum conn_why why, const struct err *err)
 {
-	bool goes_on = reconnect_lost(rc, i, why, err);
+	bool goes_on = reconnect_note_loss(rc, i, why, err);
 
 	rc->last_err = *err;
 	rc->next_try = clock_mono() + backoff_next(&rc->backoff[i]);
@@ -76,14 +76,14 @@ reconnect_failed(struct reconnect *rc, size_t i, enum conn_why why, const struct
 }
 
 void
-reconnect_opened(struct reconnect *rc)
+reconnect_note_open(struct reconnect *rc)
 {
 	if (rc->down_since != 0)
 		rc->unconfirmed = true;
 }
 
 void
-reconnect_answered(struct reconnect *rc)
+reconnect_note_reply(struct reconnect *rc)
 {
 	char span[32], text[64];
 

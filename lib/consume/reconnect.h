@@ -27,15 +27,16 @@ void reconnect_free(struct reconnect *rc);
 
 /* Records that connection i was lost. Returns false when the reason is permanent and trying again
  * cannot help. */
-bool reconnect_lost(struct reconnect *rc, size_t i, enum conn_why why, const struct err *err);
+bool reconnect_note_loss(struct reconnect *rc, size_t i, enum conn_why why, const struct err *err);
 /* Returns whether a lost connection may be opened now. */
-bool reconnect_due(const struct reconnect *rc);
-/* Records that connection i could not be opened. Returns false as reconnect_lost does. */
-bool reconnect_failed(struct reconnect *rc, size_t i, enum conn_why why, const struct err *err);
+bool reconnect_is_due(const struct reconnect *rc);
+/* Records that connection i could not be opened. Returns false as reconnect_note_loss does. */
+bool reconnect_note_failure(
+    struct reconnect *rc, size_t i, enum conn_why why, const struct err *err);
 /* Records that all connections are open. */
-void reconnect_opened(struct reconnect *rc);
+void reconnect_note_open(struct reconnect *rc);
 /* Records that a reply came on one of the connections. */
-void reconnect_answered(struct reconnect *rc);
+void reconnect_note_reply(struct reconnect *rc);
 /* Records that a request on connection i succeeded. */
 void reconnect_reset_backoff(struct reconnect *rc, size_t i);
 /* Returns when the next attempt is due, in CLOCK_MONOTONIC ms; -1: no attempt is waiting. */

@@ -20,7 +20,7 @@ enum sink_style { SINK_JSON, SINK_PAYLOAD, SINK_FORMAT };
 struct sink {
 	int fd;
 	enum sink_style style;
-	const char *format; /* for SINK_FORMAT; passed format_check */
+	const char *format; /* for SINK_FORMAT; passed format_validate */
 	char end;           /* after each record */
 	bool sync;          /* fdatasync regular files */
 	int stop;           /* descriptor: readable when it is time to stop */

@@ -32,7 +32,7 @@ commit_skip(
 }
 
 static int
-compare_in_source(const struct position *a, const struct position *b, bool chain)
+compare_positions_in_source(const struct position *a, const struct position *b, bool chain)
 {
 	return chain ? position_cmp(a, b->stem, b->pos) : a->pos < b->pos ? -1 : a->pos > b->pos;
 }
@@ -54,8 +54,9 @@ move_lagging_type(struct drain *d, struct lagging_type *l, bool chain,
 		position_set(
 		    chain ? &l->positions.chain : positions_find_or_add(&l->positions, to.stem),
 		    to.stem, to.pos, to.limit);
-	} else if (at != NULL && d->covers_lagging && compare_in_source(walked, at, chain) > 0) {
-		if (compare_in_source(walked, main, chain) >= 0) {
+	} else if (at != NULL && d->covers_lagging &&
+	    compare_positions_in_source(walked, at, chain) > 0) {
+		if (compare_positions_in_source(walked, main, chain) >= 0) {
 			if (chain)
 				position_clear(at);
 			else
@@ -73,7 +74,7 @@ move_source_position(struct drain *d, bool chain, const struct position *walked)
 	    : positions_find_or_add(&d->checkpoint.positions, walked->stem);
 	size_t i;
 
-	if (main->stem == NULL || compare_in_source(main, walked, chain) < 0 ||
+	if (main->stem == NULL || compare_positions_in_source(main, walked, chain) < 0 ||
 	    (!chain && walked->limit != main->limit))
 		position_set(main, walked->stem, walked->pos, walked->limit);
 	for (i = 0; i < d->checkpoint.nlagging; i++)

@@ -333,7 +333,7 @@ drain_buffer_once(struct drain *d, struct err *err)
 }
 
 static int
-adopt_plain_files(struct drain *d, size_t *adopted, bool *unsettled, struct err *err)
+adopt_foreign_files(struct drain *d, size_t *adopted, bool *unsettled, struct err *err)
 {
 	int64_t settle_ms;
 
@@ -412,7 +412,7 @@ drain_repeatedly(struct drain *d, struct err *err)
 	for (i = 0;; i++) {
 		before = d->r->replayed + d->r->found + d->r->quarantined;
 		adopted = 0;
-		if (i < ADOPT_ROUNDS && adopt_plain_files(d, &adopted, &unsettled, err) == -1)
+		if (i < ADOPT_ROUNDS && adopt_foreign_files(d, &adopted, &unsettled, err) == -1)
 			return -1;
 		if (unsettled)
 			/* A plain writer's file has not settled, and our lines may be younger than

@@ -18,7 +18,7 @@
 #define FILTER_MESSAGES 64 /* messages that are remembered */
 
 static void
-add_result(struct drain_result *sum, const struct drain_result *r)
+add_to_drain_sum(struct drain_result *sum, const struct drain_result *r)
 {
 	sum->replayed += r->replayed;
 	sum->found += r->found;
@@ -70,7 +70,7 @@ drain_with_new_conn(struct buffer *buf, const struct drain_options *o, struct dr
 		r.left = true;
 		conn_abort(conn);
 	}
-	add_result(sum, &r);
+	add_to_drain_sum(sum, &r);
 	return status;
 }
 

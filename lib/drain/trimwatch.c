@@ -38,7 +38,7 @@ find_worst_group(const struct trimwatch *w, const struct stream_info *now,
 }
 
 uint64_t
-trimwatch_check(
+trimwatch_count_unread(
     struct trimwatch *w, struct conn *conn, const char *key, int64_t maxlen, struct bytes *words)
 {
 	struct stream_info now;

@@ -23,7 +23,7 @@ struct trimwatch {
  * message to `words` (once in the life of the watch). Returns 0 also on errors: the number is then
  * unknown. No request may be without a reply.
  */
-uint64_t trimwatch_check(
+uint64_t trimwatch_count_unread(
     struct trimwatch *w, struct conn *conn, const char *key, int64_t maxlen, struct bytes *words);
 /*
  * Does the same with a measurement that the caller made, to find entries that other clients

@@ -9,7 +9,7 @@
 #define ESCAPES "ntr0\\"
 
 int
-format_check(const char *format, struct err *err)
+format_validate(const char *format, struct err *err)
 {
 	for (const char *p = format; *p != '\0'; p++) {
 		const char *legal = *p == '%' ? LETTERS : *p == '\\' ? ESCAPES : NULL;

@@ -29,8 +29,8 @@ struct record {
 };
 
 /* Returns 0, or -1 with status 64 and a text that names the bad letter. */
-int format_check(const char *format, struct err *err);
-/* Appends the record. The format must have passed format_check. */
+int format_validate(const char *format, struct err *err);
+/* Appends the record. The format must have passed format_validate. */
 void format_add(struct bytes *out, const char *format, const struct record *r);
 
 #endif

@@ -35,7 +35,7 @@ format_entry(const struct job *j, char out[NAMES_MAX + ID_SIZE + 8])
 /* --- beginning ----------------------------------------------------------------------- */
 
 static int64_t
-wait_for_retry(struct handle_loop *loop, struct job *j)
+retry_pause_ms(struct handle_loop *loop, struct job *j)
 {
 	int64_t ms;
 
@@ -101,7 +101,7 @@ resolve_unclaimed(struct handle_loop *loop, struct job *j, const struct reply *r
 	if (r == NULL)
 		job_set_state(&loop->jobs, j, JOB_READY);
 	else if (!j->stale && (reply_is_error(r) || stream->forcing > 0))
-		wait_for_retry(loop, j);
+		retry_pause_ms(loop, j);
 	else {
 		lease_check_lost(loop, stream, &j->id, 1);
 		handle_release(loop, j);
@@ -237,7 +237,7 @@ schedule_retry(struct handle_loop *loop, struct job *j, const char *what, const 
 	char word[NAMES_MAX + ID_SIZE + 8], span[32];
 
 	format_entry(j, word);
-	format_pause(wait_for_retry(loop, j), span);
+	format_pause(retry_pause_ms(loop, j), span);
 	handle_note(loop, SUB_INFO, "%s: %s: %s; retrying in %s", word, what, status, span);
 }
 
@@ -295,7 +295,7 @@ attempt_finish(struct handle_loop *loop, struct job *j, enum outcome outcome, co
 		fail_attempt(loop, j, status, stderr_tail);
 	} else {
 		undo_attempt(loop, j);
-		wait_for_retry(loop, j);
+		retry_pause_ms(loop, j);
 	}
 }
 

@@ -145,7 +145,7 @@ find_dead_letters(struct conn *conn, const struct handle_stream *stream,
 
 /* Waits for a reply. Returns NULL with *why and err when it is an error or does not come. */
 static struct reply *
-await_reply(struct conn *conn, const char *what, enum conn_why *why, struct err *err)
+await_pending_reply(struct conn *conn, const char *what, enum conn_why *why, struct err *err)
 {
 	struct reply *r = conn_wait(conn, 0, err);
 
@@ -172,7 +172,7 @@ check_pending_with_us(struct conn *conn, const struct handle_stream *stream, con
 
 	conn_putl(
 	    conn, "XPENDING", sub_key(stream->sub), sub_group(stream->sub), id, id, "1", NULL);
-	if ((r = await_reply(conn, "XPENDING", why, err)) == NULL)
+	if ((r = await_pending_reply(conn, "XPENDING", why, err)) == NULL)
 		return -1;
 	ours = pending_parse(r, 0, &e) == 0 && slice_is(e.consumer, stream->loop->plan->consumer);
 	reply_free(r);
@@ -192,7 +192,7 @@ copy_to_dead_letters(struct conn *conn, const struct handle_stream *stream,
 	char what[300];
 
 	stream_put_range(conn, sub_key(stream->sub), fields->id, fields->id, 1);
-	if ((r = await_reply(conn, "XRANGE", why, err)) == NULL)
+	if ((r = await_pending_reply(conn, "XRANGE", why, err)) == NULL)
 		return -1;
 	if (reply_count(r) == 0 || stream_parse_entry(reply_at(r, 0), &id, &kv, &missing) == -1 ||
 	    missing) {
@@ -206,7 +206,7 @@ copy_to_dead_letters(struct conn *conn, const struct handle_stream *stream,
 	bytes_free(&kv);
 	reply_free(r);
 	snprintf(what, sizeof(what), "add a dead letter in '%s'", stream->dead_key);
-	if ((added = await_reply(conn, what, why, err)) == NULL)
+	if ((added = await_pending_reply(conn, what, why, err)) == NULL)
 		return -1;
 	reply_free(added);
 	return 1;
@@ -234,12 +234,12 @@ run_without_eval(struct conn *conn, const struct handle_stream *stream,
 		return -1;
 	if (s.n > 1) {
 		conn_putl(conn, "XDEL", stream->dead_key, s.found[1], NULL);
-		if ((r = await_reply(conn, "XDEL", why, err)) == NULL)
+		if ((r = await_pending_reply(conn, "XDEL", why, err)) == NULL)
 			return -1;
 		reply_free(r);
 	}
 	group_put_ack(conn, sub_key(stream->sub), sub_group(stream->sub), &id, 1);
-	if ((r = await_reply(conn, "XACK", why, err)) == NULL)
+	if ((r = await_pending_reply(conn, "XACK", why, err)) == NULL)
 		return -1;
 	reply_free(r);
 	return 1;

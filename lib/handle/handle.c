@@ -131,7 +131,7 @@ handle_room(const struct handle_loop *loop)
 static void
 lose_connection(struct handle_loop *loop, size_t i, enum conn_why why, const struct err *err)
 {
-	if (!reconnect_lost(&loop->reconnect, i, why, err))
+	if (!reconnect_note_loss(&loop->reconnect, i, why, err))
 		handle_fail(loop, err);
 }
 
@@ -167,16 +167,16 @@ reopen_connections(struct handle_loop *loop)
 	for (size_t i = 0; i <= loop->plan->n && all; i++) {
 		if (!is_connection_down(loop, i) || (loop->ending && i < loop->plan->n))
 			continue;
-		if (!reconnect_due(&loop->reconnect))
+		if (!reconnect_is_due(&loop->reconnect))
 			return;
 		if (open_connection(loop, i, &why, &err) == 0)
 			continue;
 		all = false;
-		if (!reconnect_failed(&loop->reconnect, i, why, &err))
+		if (!reconnect_note_failure(&loop->reconnect, i, why, &err))
 			handle_fail(loop, &err);
 	}
 	if (all)
-		reconnect_opened(&loop->reconnect);
+		reconnect_note_open(&loop->reconnect);
 }
 
 /* Opens the connections at the start, where any failure is final. */
@@ -285,7 +285,7 @@ process_sub(struct handle_loop *loop, size_t i)
 		lose_connection(loop, i, why, &err);
 	else if (before == SUB_REQUESTED && sub_state(stream->sub) != SUB_REQUESTED) {
 		reconnect_reset_backoff(&loop->reconnect, i);
-		reconnect_answered(&loop->reconnect);
+		reconnect_note_reply(&loop->reconnect);
 		stream->takeover_turn = true;
 		stream->next_request = clock_mono() + ASK_AGAIN;
 	}
@@ -307,7 +307,7 @@ process_connections(struct handle_loop *loop)
 			lose_connection(loop, loop->plan->n, why, &err);
 		else if (r == 1) {
 			reconnect_reset_backoff(&loop->reconnect, loop->plan->n);
-			reconnect_answered(&loop->reconnect);
+			reconnect_note_reply(&loop->reconnect);
 		}
 		some = r != 0;
 	}

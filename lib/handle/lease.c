@@ -367,7 +367,7 @@ struct renewal_page {
 };
 
 static void
-renew_page(struct renewal_page *page)
+renew_leases_of_page(struct renewal_page *page)
 {
 	struct handle_loop *loop = page->p->loop;
 	struct pending_claim claim = {.key = sub_key(page->p->sub),
@@ -400,7 +400,7 @@ collect_for_renewal(void *arg, struct job *j)
 		page->ids = mem_alloc(HANDLE_PAGE * sizeof(*page->ids));
 	page->ids[page->n++] = j->id;
 	if (page->n == HANDLE_PAGE)
-		renew_page(page);
+		renew_leases_of_page(page);
 }
 
 static void
@@ -412,7 +412,7 @@ renew_held(struct handle_loop *loop)
 		struct renewal_page page = {.p = &loop->streams[i]};
 
 		jobset_each(&loop->jobs, collect_for_renewal, &page);
-		renew_page(&page);
+		renew_leases_of_page(&page);
 	}
 	if (loop->renewals_in_flight == 0)
 		loop->renewed_at = loop->renew_sent_at;

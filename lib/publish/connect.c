@@ -21,7 +21,7 @@ connect_close(struct publish *p)
 }
 
 void
-connect_pause(struct publish *p, enum conn_why why, const char *text)
+connect_suspend_sending(struct publish *p, enum conn_why why, const char *text)
 {
 	int status = conn_exit_status(why);
 
@@ -51,7 +51,7 @@ handle_refusal(struct publish *p, struct inflight_event *ev, enum conn_why why, 
 	if (why == CONN_READONLY)
 		p->replica = true;
 	if (why == CONN_LATER || why == CONN_READONLY || why == CONN_DENIED || why == CONN_MOVED) {
-		connect_pause(p, why, text);
+		connect_suspend_sending(p, why, text);
 		return;
 	}
 	publish_worse(p, conn_exit_status(why));
@@ -139,7 +139,7 @@ connect_drop(struct publish *p, const struct err *err)
 	conn_abort(p->conn);
 	p->conn = NULL;
 	if (!idle || why != CONN_CUT)
-		connect_pause(p, why, err->text);
+		connect_suspend_sending(p, why, err->text);
 	/* Else the server closed an idle connection (its timeout, a restart): the next event
 	 * connects again. */
 	dests_free(&p->dests);
@@ -199,14 +199,14 @@ connect_ensure(struct publish *p, struct slice type)
 		err_set(&err, STATUS_UNREACHABLE,
 		    "%s did not answer a moment ago; not tried again for %d s", c->address,
 		    BREAKER_OPEN_MS / 1000);
-		connect_pause(p, CONN_TIMEOUT, err.text);
+		connect_suspend_sending(p, CONN_TIMEOUT, err.text);
 		return false;
 	}
 	r = connect_and_handshake(p, type, &why, &err);
 	if (p->buf != NULL)
 		breaker_leave(p->buf, c->address, r == -1 && why == CONN_TIMEOUT);
 	if (r == -1) {
-		connect_pause(p, why, err.text);
+		connect_suspend_sending(p, why, err.text);
 		return false;
 	}
 	if (p->down_reported)

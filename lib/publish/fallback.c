@@ -208,7 +208,7 @@ fallback_drain(struct publish *p, const char *type, bool whole)
 	if (done == -1 && (p->out_of_step || conn_why(p->conn) != CONN_OK))
 		connect_drop(p, &err);
 	else if (done == -1)
-		connect_pause(p, CONN_LATER, err.text);
+		connect_suspend_sending(p, CONN_LATER, err.text);
 	if (r.refused == CONN_NOPERM || r.refused == CONN_WRONGTYPE || r.refused == CONN_FULL ||
 	    r.refused == CONN_OTHER)
 		publish_worse(p, conn_exit_status(r.refused));

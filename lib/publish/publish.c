@@ -237,7 +237,7 @@ watch_trimming(struct publish *p)
 		}
 		words.len = 0;
 		p->counts[COUNT_TRIMMED] +=
-		    trimwatch_check(&dest->watch, p->conn, dest->key, dest->maxlen, &words);
+		    trimwatch_count_unread(&dest->watch, p->conn, dest->key, dest->maxlen, &words);
 		if (words.len)
 			publish_say(p, true, "%s", bytes_str(&words));
 	}

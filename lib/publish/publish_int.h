@@ -88,7 +88,7 @@ void connect_send_event(struct publish *p, struct inflight_event *ev);
 void connect_drop(struct publish *p, const struct err *err);
 /* Stops sending for a while, because the server does not take events: reports it once, and sets
  * the exit status. */
-void connect_pause(struct publish *p, enum conn_why why, const char *text);
+void connect_suspend_sending(struct publish *p, enum conn_why why, const char *text);
 void connect_take_replies(struct publish *p);  /* those that have arrived */
 void connect_await_replies(struct publish *p); /* all of them */
 /* After a replica's refusal: resolves the server's name again, connects, and sends the refused

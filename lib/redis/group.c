@@ -336,7 +336,7 @@ group_check_unchanged(const struct group_ref *g, struct conn *conn, struct err *
 
 /* Returns whether the place is one ID, rather than all from p->low to p->high. */
 static bool
-is_exact(const struct id_place *p)
+is_single_id(const struct id_place *p)
 {
 	return p->end || id_cmp(p->low, p->high) == 0;
 }
@@ -347,7 +347,7 @@ group_setid_arg(const struct id_place *p, char out[ID_SIZE])
 	if (p->end)
 		snprintf(out, ID_SIZE, "$");
 	else
-		id_format(is_exact(p) ? p->low : id_before(p->low), out);
+		id_format(is_single_id(p) ? p->low : id_before(p->low), out);
 }
 
 void
@@ -355,11 +355,11 @@ group_setid_text(const struct id_place *p, char out[GROUP_SETID_TEXT])
 {
 	char id[ID_SIZE];
 
-	if (is_exact(p))
+	if (is_single_id(p))
 		group_setid_arg(p, id);
 	else
 		id_format(p->low, id);
-	snprintf(out, GROUP_SETID_TEXT, "%s%s", is_exact(p) ? "" : "before ", id);
+	snprintf(out, GROUP_SETID_TEXT, "%s%s", is_single_id(p) ? "" : "before ", id);
 }
 
 int

@@ -27,7 +27,7 @@ put_pending_query(struct conn *conn, const struct retire *r, struct slice name, 
 
 /* Waits for a reply that is an array. Returns NULL with *why and err for any other. */
 static struct reply *
-wait_array(struct conn *conn, const char *what, enum conn_why *why, struct err *err)
+await_array_reply(struct conn *conn, const char *what, enum conn_why *why, struct err *err)
 {
 	struct reply *reply = conn_wait(conn, 0, err);
 
@@ -41,7 +41,7 @@ wait_array(struct conn *conn, const char *what, enum conn_why *why, struct err *
 
 /* Waits for a reply that is a status: OK, QUEUED. */
 static int
-wait_status(struct conn *conn, const char *what, enum conn_why *why, struct err *err)
+await_status_reply(struct conn *conn, const char *what, enum conn_why *why, struct err *err)
 {
 	struct reply *reply = conn_wait(conn, 0, err);
 	int ok = reply != NULL && reply_is_text(reply) ? 0 : -1;
@@ -82,7 +82,7 @@ claim_back(struct conn *conn, const struct retire *r, struct retire_consumer *c,
 			n++;
 		}
 	for (; n > 0; n--) {
-		struct reply *reply = wait_array(conn, "XCLAIM", why, err);
+		struct reply *reply = await_array_reply(conn, "XCLAIM", why, err);
 
 		if (reply == NULL && conn_why(conn) != CONN_OK)
 			return -1;
@@ -100,7 +100,7 @@ claim_back(struct conn *conn, const struct retire *r, struct retire_consumer *c,
 /* Waits for the replies to the two queued commands and for EXEC's, which is an error when one of
  * theirs was; err then has theirs. */
 static struct reply *
-wait_exec(struct conn *conn, enum conn_why *why, struct err *err)
+await_exec_reply(struct conn *conn, enum conn_why *why, struct err *err)
 {
 	enum conn_why first_why = CONN_OK;
 	struct reply *r;
@@ -117,7 +117,7 @@ wait_exec(struct conn *conn, enum conn_why *why, struct err *err)
 		}
 		reply_free(r);
 	}
-	if ((r = wait_array(conn, "EXEC", why, err)) == NULL && first_why != CONN_OK) {
+	if ((r = await_array_reply(conn, "EXEC", why, err)) == NULL && first_why != CONN_OK) {
 		*why = first_why;
 		*err = first_err;
 	}
@@ -136,13 +136,13 @@ delete_unless_pending(struct conn *conn, const struct retire *r, struct retire_c
 	int ok;
 
 	conn_putl(conn, "MULTI", NULL);
-	if (wait_status(conn, "MULTI", why, err) == -1)
+	if (await_status_reply(conn, "MULTI", why, err) == -1)
 		return -1;
 	snprintf(most, sizeof(most), "%d", RACE);
 	put_pending_query(conn, r, c->name, most);
 	conn_put(conn, sizeof(argv) / sizeof(argv[0]), argv);
 	conn_putl(conn, "EXEC", NULL);
-	if ((done = wait_exec(conn, why, err)) == NULL)
+	if ((done = await_exec_reply(conn, why, err)) == NULL)
 		return -1;
 	ok = claim_back(conn, r, c, reply_at(done, 0), why, err);
 	deleted = reply_why(reply_at(done, 1));
@@ -168,7 +168,7 @@ retire_plain_one(struct conn *conn, const struct retire *r, struct retire_consum
 		return 0;
 	}
 	put_pending_query(conn, r, c->name, "1");
-	if ((held = wait_array(conn, "XPENDING", why, err)) == NULL)
+	if ((held = await_array_reply(conn, "XPENDING", why, err)) == NULL)
 		return -1;
 	holds = reply_count(held) > 0;
 	reply_free(held);

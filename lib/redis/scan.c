@@ -55,8 +55,8 @@ take_page_entries(const struct reply *r, stream_entry_fn *fn, void *arg, struct 
 }
 
 static int
-wait_page(struct conn *conn, stream_entry_fn *fn, void *arg, struct page *page, enum conn_why *why,
-    struct err *err)
+await_entry_page(struct conn *conn, stream_entry_fn *fn, void *arg, struct page *page,
+    enum conn_why *why, struct err *err)
 {
 	struct reply *r = conn_wait(conn, 0, err);
 	int result;
@@ -81,7 +81,7 @@ scan_entries(struct conn *conn, const char *key, struct stream_id after, size_t 
 	do {
 		id_format(after, from + 1);
 		stream_put_range(conn, key, from, "+", size.count);
-		if ((result = wait_page(conn, fn, arg, &got, why, err)) != 0)
+		if ((result = await_entry_page(conn, fn, arg, &got, why, err)) != 0)
 			return result;
 		after = got.last;
 		pagesize_learn(&size, got.entries, got.bytes);
@@ -98,7 +98,7 @@ scan_newest(struct conn *conn, const char *key, const char *end, size_t count, s
 
 	snprintf(n, sizeof(n), "%zu", count);
 	conn_putl(conn, "XREVRANGE", key, end, "-", "COUNT", n, NULL);
-	return wait_page(conn, fn, arg, &got, why, err);
+	return await_entry_page(conn, fn, arg, &got, why, err);
 }
 
 /* --- keys --- */

@@ -13,7 +13,7 @@
 #define ADD_FRONT 6UL /* arguments of XADD before the fields */
 
 static struct reply *
-wait_reply(struct conn *conn, enum conn_why *why, struct err *err)
+await_stream_reply(struct conn *conn, enum conn_why *why, struct err *err)
 {
 	struct reply *r = conn_wait(conn, 0, err);
 
@@ -155,7 +155,7 @@ stream_info(struct conn *conn, const char *key, struct stream_info *out, enum co
 	int ok;
 
 	stream_put_info(conn, key);
-	if ((r = wait_reply(conn, why, err)) == NULL)
+	if ((r = await_stream_reply(conn, why, err)) == NULL)
 		return -1;
 	ok = stream_take_info(r, out, why, err);
 	reply_free(r);
@@ -190,7 +190,7 @@ stream_length(struct conn *conn, const char *key, uint64_t *n, enum conn_why *wh
 	int ok = 0;
 
 	conn_putl(conn, "XLEN", key, NULL);
-	if ((r = wait_reply(conn, why, err)) == NULL)
+	if ((r = await_stream_reply(conn, why, err)) == NULL)
 		return -1;
 	if (reply_is_error(r))
 		ok = reply_unexpected(err, r, "XLEN", why);
@@ -201,12 +201,12 @@ stream_length(struct conn *conn, const char *key, uint64_t *n, enum conn_why *wh
 }
 
 static int
-wait_removed(struct conn *conn, uint64_t *removed, enum conn_why *why, struct err *err)
+await_removed_count(struct conn *conn, uint64_t *removed, enum conn_why *why, struct err *err)
 {
 	struct reply *r;
 	int ok = 0;
 
-	if ((r = wait_reply(conn, why, err)) == NULL)
+	if ((r = await_stream_reply(conn, why, err)) == NULL)
 		return -1;
 	if (reply_is_error(r))
 		ok = reply_unexpected(err, r, "XTRIM", why);
@@ -225,7 +225,7 @@ stream_trim_minid(struct conn *conn, const char *key, struct stream_id min, uint
 	id_format(min, id);
 	snprintf(most, sizeof(most), "%" PRIu64, limit);
 	conn_putl(conn, "XTRIM", key, "MINID", "~", id, "LIMIT", most, NULL);
-	return wait_removed(conn, removed, why, err);
+	return await_removed_count(conn, removed, why, err);
 }
 
 int
@@ -237,7 +237,7 @@ stream_trim_maxlen(struct conn *conn, const char *key, uint64_t maxlen, uint64_t
 	snprintf(length, sizeof(length), "%" PRIu64, maxlen);
 	snprintf(most, sizeof(most), "%" PRIu64, limit);
 	conn_putl(conn, "XTRIM", key, "MAXLEN", "~", length, "LIMIT", most, NULL);
-	return wait_removed(conn, removed, why, err);
+	return await_removed_count(conn, removed, why, err);
 }
 
 /* --- the groups of a stream --- */
@@ -264,9 +264,9 @@ fill_group(const struct reply *r, struct stream_group *g)
 /* XPENDING's summary: [count, lowest, highest, consumers]. A group that was destroyed meanwhile has
  * nothing pending. */
 static int
-wait_lowest_pending(struct conn *conn, struct stream_group *g, enum conn_why *why, struct err *err)
+await_lowest_pending(struct conn *conn, struct stream_group *g, enum conn_why *why, struct err *err)
 {
-	struct reply *r = wait_reply(conn, why, err);
+	struct reply *r = await_stream_reply(conn, why, err);
 
 	if (r == NULL)
 		return -1;
@@ -292,7 +292,7 @@ stream_take_lowest_pending(
     struct conn *conn, struct stream_group *g, size_t n, enum conn_why *why, struct err *err)
 {
 	for (size_t i = 0; i < n; i++)
-		if (g[i].pending > 0 && wait_lowest_pending(conn, &g[i], why, err) == -1)
+		if (g[i].pending > 0 && await_lowest_pending(conn, &g[i], why, err) == -1)
 			return -1;
 	return 0;
 }
@@ -329,7 +329,7 @@ stream_groups(struct conn *conn, const char *key, struct stream_group **out, siz
 	*out = NULL;
 	*n = 0;
 	stream_put_groups(conn, key);
-	if ((r = wait_reply(conn, why, err)) == NULL)
+	if ((r = await_stream_reply(conn, why, err)) == NULL)
 		return -1;
 	ok = stream_take_groups(r, out, n, why, err);
 	reply_free(r);

@@ -91,7 +91,7 @@ add_id_line(struct acklist *a, const struct lines *in, struct slice line, acklis
 	struct stream_id id;
 	struct err bad_id;
 
-	line = json_trim(line.p, line.n);
+	line = json_trim_space(line.p, line.n);
 	if (line.n == 0)
 		return 0;
 	if (id_parse(line, &id) == 0)

@@ -43,7 +43,7 @@ emit_record(struct bufferfmt *fmt)
 static void
 undelivered_json(struct bytes *out, const struct inspect_line *line)
 {
-	jsonwrite_begin(out);
+	jsonwrite_begin_object(out);
 	jsonwrite_text(out, "segment", line->segment);
 	jsonwrite_count(out, "offset", line->offset);
 	jsonwrite_count(out, "bytes", line->bytes);
@@ -60,7 +60,7 @@ undelivered_json(struct bytes *out, const struct inspect_line *line)
 		if (line->held != NULL)
 			jsonwrite_text(out, "held", line->held);
 	}
-	jsonwrite_end(out);
+	jsonwrite_end_object(out);
 }
 
 static void
@@ -109,7 +109,7 @@ show_undelivered(struct bufferfmt *fmt, struct buffer *buf, struct err *err)
 static void
 quarantined_json(struct bytes *out, const struct requeue_line *l)
 {
-	jsonwrite_begin(out);
+	jsonwrite_begin_object(out);
 	jsonwrite_text(out, "file", l->file);
 	jsonwrite_slice(out, "segment", l->segment);
 	jsonwrite_count(out, "offset", l->offset);
@@ -123,7 +123,7 @@ quarantined_json(struct bytes *out, const struct requeue_line *l)
 		jsonwrite_text(out, "event_id", NULL);
 	}
 	jsonwrite_count(out, "bytes", l->line.n);
-	jsonwrite_end(out);
+	jsonwrite_end_object(out);
 }
 
 static void
@@ -165,7 +165,7 @@ show_quarantine(struct bufferfmt *fmt, struct buffer *buf, struct err *err)
 static void
 inspect_report_json(struct bytes *out, const struct inspect_report *r)
 {
-	jsonwrite_begin(out);
+	jsonwrite_begin_object(out);
 	jsonwrite_count(out, "segments", r->segments);
 	jsonwrite_count(out, "lines", r->lines);
 	jsonwrite_count(out, "delivered", r->delivered);
@@ -176,7 +176,7 @@ inspect_report_json(struct bytes *out, const struct inspect_report *r)
 	jsonwrite_count(out, "suspect", r->suspect);
 	jsonwrite_count(out, "vanished", r->vanished);
 	jsonwrite_count(out, "unreadable", r->unreadable);
-	jsonwrite_end(out);
+	jsonwrite_end_object(out);
 }
 
 static void

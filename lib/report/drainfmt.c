@@ -34,7 +34,7 @@ drainfmt_text(struct bytes *out, const struct drain_result *r, int64_t ms)
 void
 drainfmt_json(struct bytes *out, const struct drain_result *r, int status)
 {
-	jsonwrite_begin(out);
+	jsonwrite_begin_object(out);
 	jsonwrite_count(out, "replayed", r->replayed);
 	jsonwrite_count(out, "found", r->found);
 	jsonwrite_count(out, "quarantined", r->quarantined);
@@ -44,7 +44,7 @@ drainfmt_json(struct bytes *out, const struct drain_result *r, int status)
 	jsonwrite_count(out, "held", r->held);
 	jsonwrite_bool(out, "left", r->left);
 	jsonwrite_count(out, "status", (uint64_t)status);
-	jsonwrite_end(out);
+	jsonwrite_end_object(out);
 }
 
 void
@@ -63,7 +63,7 @@ drainfmt_redrive_text(struct bytes *out, const struct redrive_result *r, int64_t
 void
 drainfmt_redrive_json(struct bytes *out, const struct redrive_result *r, int status)
 {
-	jsonwrite_begin(out);
+	jsonwrite_begin_object(out);
 	jsonwrite_count(out, "redriven", r->moved);
 	jsonwrite_count(out, "gone", r->gone);
 	jsonwrite_count(out, "refused", r->refused);
@@ -71,7 +71,7 @@ drainfmt_redrive_json(struct bytes *out, const struct redrive_result *r, int sta
 	jsonwrite_count(out, "stopped", r->stopped);
 	jsonwrite_bool(out, "left", r->left);
 	jsonwrite_count(out, "status", (uint64_t)status);
-	jsonwrite_end(out);
+	jsonwrite_end_object(out);
 }
 
 static struct slice
@@ -126,7 +126,7 @@ drainfmt_redrive_line_json(struct bytes *out, const struct redrive_preview *l)
 	    {"dead_time", d->time},
 	};
 
-	jsonwrite_begin(out);
+	jsonwrite_begin_object(out);
 	jsonwrite_slice(out, "id", l->id);
 	jsonwrite_text(out, "event_type", l->type);
 	if (l->event_id.n > 0)
@@ -136,5 +136,5 @@ drainfmt_redrive_line_json(struct bytes *out, const struct redrive_preview *l)
 	jsonwrite_count(out, "bytes", l->bytes);
 	for (size_t i = 0; d->id.p != NULL && i < sizeof(provenance) / sizeof(*provenance); i++)
 		jsonwrite_slice(out, provenance[i].name, provenance[i].value);
-	jsonwrite_end(out);
+	jsonwrite_end_object(out);
 }

@@ -50,7 +50,7 @@ add_id_member(struct bytes *out, const char *name, struct stream_id id)
 static void
 begin_group_object(struct bytes *out, const struct group_ref *g)
 {
-	jsonwrite_begin(out);
+	jsonwrite_begin_object(out);
 	jsonwrite_text(out, "event_type", g->type);
 	jsonwrite_text(out, "stream", g->key);
 	jsonwrite_text(out, "group", g->name);
@@ -69,7 +69,7 @@ emit_text(struct groupfmt *fmt)
 static void
 emit_object(struct groupfmt *fmt)
 {
-	jsonwrite_end(&fmt->text);
+	jsonwrite_end_object(&fmt->text);
 	emit_text(fmt);
 }
 
@@ -284,7 +284,7 @@ pending_json(struct groupfmt *fmt, const struct group_ref *g, const struct pendi
 	jsonwrite_count_or_null(out, "idle_ms", p->idle);
 	jsonwrite_count_or_null(out, "deliveries", p->deliveries);
 	jsonwrite_count_or_null(out, "attempts", count_attempts(p));
-	jsonwrite_end(out);
+	jsonwrite_end_object(out);
 }
 
 int

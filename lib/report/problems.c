@@ -86,7 +86,7 @@ problems_sort(struct problems *v)
 }
 
 static void
-add_plugin_text(struct bytes *out, const char *s)
+add_monitoring_text(struct bytes *out, const char *s)
 {
 	for (; *s != '\0'; s++)
 		bytes_addc(out,
@@ -100,17 +100,17 @@ problems_line(struct bytes *out, const struct problems *v, const char *ok_text)
 {
 	bytes_addf(out, "%s - ", severity_name(problems_worst(v)));
 	if (v->n == 0)
-		add_plugin_text(out, ok_text);
+		add_monitoring_text(out, ok_text);
 	for (size_t i = 0; i < v->n; i++) {
 		bytes_adds(out, i > 0 ? "; " : "");
-		add_plugin_text(out, v->problems[i].text);
+		add_monitoring_text(out, v->problems[i].text);
 	}
 }
 
 static void
 problem_json(struct bytes *out, const struct problem *p)
 {
-	jsonwrite_begin(out);
+	jsonwrite_begin_object(out);
 	jsonwrite_text(out, "what", p->what);
 	if (p->measured) {
 		jsonwrite_count(out, "value", p->value);
@@ -124,7 +124,7 @@ problem_json(struct bytes *out, const struct problem *p)
 	jsonwrite_text(out, "event_type", p->type);
 	jsonwrite_text(out, "group", p->group);
 	jsonwrite_text(out, "text", p->text);
-	jsonwrite_end(out);
+	jsonwrite_end_object(out);
 }
 
 void

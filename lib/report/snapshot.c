@@ -114,10 +114,10 @@ static void
 counters_json(struct bytes *out, const struct snapshot *s)
 {
 	jsonwrite_name(out, "counters");
-	jsonwrite_begin(out);
+	jsonwrite_begin_object(out);
 	for (int i = 0; i < COUNTERS; i++)
 		jsonwrite_count(out, counter_names[i], s->counters[i]);
-	jsonwrite_end(out);
+	jsonwrite_end_object(out);
 	bytes_addc(out, ',');
 }
 

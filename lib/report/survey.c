@@ -497,7 +497,7 @@ null_if_empty(const char *s)
 void
 survey_redis_json(struct bytes *out, const struct survey *s)
 {
-	jsonwrite_begin(out);
+	jsonwrite_begin_object(out);
 	jsonwrite_bool(out, "up", s->up);
 	jsonwrite_text(out, "how", s->up ? NULL : survey_why_name(s->why));
 	jsonwrite_text(out, "error", s->error);
@@ -509,7 +509,7 @@ survey_redis_json(struct bytes *out, const struct survey *s)
 	else
 		jsonwrite_text(out, "rtt_ms", NULL);
 	jsonwrite_text(out, "refuses_writes", s->refusal);
-	jsonwrite_end(out);
+	jsonwrite_end_object(out);
 }
 
 static void
@@ -519,7 +519,7 @@ group_json(struct bytes *out, const struct survey *s, const struct survey_stream
 	bool known;
 	uint64_t lost = stream_lost(&st->info, g, &known);
 
-	jsonwrite_begin(out);
+	jsonwrite_begin_object(out);
 	jsonwrite_text(out, "name", g->name);
 	jsonwrite_count(out, "consumers", g->consumers);
 	jsonwrite_count(out, "pending", g->pending);
@@ -527,7 +527,7 @@ group_json(struct bytes *out, const struct survey *s, const struct survey_stream
 	jsonwrite_count_or_null(out, "lost", known ? (int64_t)lost : -1);
 	jsonwrite_count_or_null(out, "oldest_pending_ms", survey_pending_age(s, g));
 	id_or_null(out, "last_delivered_id", g->last_delivered, true);
-	jsonwrite_end(out);
+	jsonwrite_end_object(out);
 }
 
 static void
@@ -537,7 +537,7 @@ stream_json(struct bytes *out, const struct survey *s, const struct survey_strea
 	/* A value that the server refused is null, not 0. */
 	bool known = i->exists || st->error == NULL;
 
-	jsonwrite_begin(out);
+	jsonwrite_begin_object(out);
 	jsonwrite_text(out, "event_type", st->type);
 	jsonwrite_text(out, "stream", st->key);
 	if (known)
@@ -556,7 +556,7 @@ stream_json(struct bytes *out, const struct survey *s, const struct survey_strea
 		group_json(out, s, st, &st->groups[k]);
 	}
 	bytes_addc(out, ']');
-	jsonwrite_end(out);
+	jsonwrite_end_object(out);
 }
 
 void

@@ -54,7 +54,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (n > 0)
 		memcpy(s, data, n);
 	if (json_check(s, n, &fault) == 0) {
-		walk(json_trim(s, n), 0);
+		walk(json_trim_space(s, n), 0);
 		json_add_oneline(&line, s, n);
 		PROMISE(memchr(line.p, '\n', line.len) == NULL &&
 		    memchr(line.p, '\r', line.len) == NULL);

@@ -133,7 +133,7 @@ lane(struct conn *conn)
 
 	if (trim_ensure_room(dest, conn, 100, false, &words, &f) == 0) {
 		PROMISE(dest->stopped || dest->room > 0 || dest->mode == DEST_GUARDED);
-		trimwatch_check(&dest->watch, conn, dest->key, 100, &words);
+		trimwatch_count_unread(&dest->watch, conn, dest->key, 100, &words);
 	}
 	if (conn_why(conn) == CONN_OK) {
 		dest->trim_acked = true;

@@ -151,7 +151,7 @@ static int
 run_json_unquote(char **argv)
 {
 	struct bytes b = read_stdin(), out = {0};
-	int result = json_unquote(&out, json_trim(b.p, b.len));
+	int result = json_unquote(&out, json_trim_space(b.p, b.len));
 
 	(void)argv;
 	bytes_free(&b);
