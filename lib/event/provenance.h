@@ -7,8 +7,8 @@
  *     dead_consumer  the consumer that added the dead letter
  *     dead_attempts  the number of attempts
  *     dead_status    the result of the last: "exit 1", "signal 9", "timeout", "dead REASON"
- * (worker) dead_stderr    the end of what the last attempt wrote to stderr dead_time      when it
- * was added, RFC 3339
+ *     dead_stderr    the end of what the last attempt wrote to stderr
+ *     dead_time      when it was added, RFC 3339
  *
  * They are recognized by their position, the last eight fields in this order, because an entry may
  * have fields of these names itself.

@@ -2,10 +2,13 @@
  * handle_int: the state of a run, shared by the files of handle, and the functions that they offer
  * each other.
  *
- *     handle.c      the loop, reading             pool.c     the runners, commands and workers
- * alike attempt.c     claims, results, XACK         exec.c     a command for each event lease.c
- * pending entries, renewal      worker.c   a command that handles many events deadletter.c  dead
- * letters
+ *     handle.c      the loop, reading
+ *     attempt.c     claims, results, XACK
+ *     lease.c       pending entries, renewal
+ *     deadletter.c  dead letters
+ *     pool.c        the runners, commands and workers alike
+ *     exec.c        a command for each event
+ *     worker.c      a command that handles many events
  */
 #ifndef HANDLE_HANDLE_INT_H
 #define HANDLE_HANDLE_INT_H

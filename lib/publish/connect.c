@@ -76,7 +76,8 @@ take_publish_reply(struct publish *p, const struct reply *r)
 	if (ev->dest->stopped) {
 		publish_worse(p, STATUS_SOME);
 		publish_say(p, true,
-		    "'%s': event %llu was taken after an earlier one was refused: they are out of "
+		    "'%s': Redis accepted event %llu after it refused an earlier one: they are out "
+		    "of "
 		    "order",
 		    ev->dest->type, ev->number);
 	}

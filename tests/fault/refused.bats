@@ -196,7 +196,7 @@ ERR is something else'
 	through refuse-once XADD 'OOM no room'
 	seq 5 >"$EB_TMP/events"
 	run -1 timeout 20 ebpub a <"$EB_TMP/events"
-	assert_output --partial "'a': event 2 was taken after an earlier one was refused: they are out of order"
+	assert_output --partial "'a': Redis accepted event 2 after it refused an earlier one: they are out of order"
 	straight
 	rm -f "$B/.outage"
 	run -0 timeout 20 ebreplay
