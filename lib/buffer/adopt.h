@@ -17,9 +17,9 @@
 
 #define ADOPT_SETTLE 1000 /* ms */
 
-/* Adopts all foreign files. *adopted: their count; cp->adopted grows by it. *settle_ms: how long
- * the caller has to wait before reading, 0 when all adopted files have settled. Under the replay
- * lock. */
+/* Adopts all foreign files. *adopted: their count; cp->adopted grows by at least that. *settle_ms:
+ * how long the caller has to wait before reading, 0 when all adopted files have settled. Under the
+ * replay lock. */
 int adopt_files(struct buffer *buf, struct checkpoint *cp, int64_t *settle_ms, size_t *adopted,
     struct err *err);
 

@@ -108,7 +108,7 @@ check_directory(int fd, const char *dir, struct err *err)
 	if (geteuid() == 0)
 		return become_owner(&st, dir, err);
 	return err_set(err, STATUS_CONFIG,
-	    "buffer '%s' belongs to uid %ld, not to uid %ld: choose another with -b", dir,
+	    "buffer '%s' belongs to uid %ld, not to uid %ld: give another with -b", dir,
 	    (long)st.st_uid, (long)geteuid());
 }
 
