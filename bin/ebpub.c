@@ -446,9 +446,8 @@ read_ebpub_options(int argc, char **argv)
 			ebpub_bad_option(&err);
 		if (r == 0 && take_ebpub_option(ch, optarg) == -1) {
 			if (optopt >= '1' && optopt <= '9')
-				warnx(
-				    "to publish a payload that begins with '-', use --: ebpub TYPE "
-				    "-- -%c",
+				warnx("to publish a payload that begins with '-', use --: "
+				      "ebpub TYPE -- -%c",
 				    optopt);
 			ebpub_usage(stderr);
 			exit(STATUS_USAGE);
@@ -479,8 +478,7 @@ check_ebpub_arguments(int argc, char **argv)
 		    "'%s': unexpected argument; quote the payload for the shell", argv[2]);
 	if (names_is_pattern(argv[0]))
 		ebpub_bad_usage("'%s': cannot publish to a pattern; patterns work with ebsub "
-		                "--peek, ebstat and "
-		                "ebhealth",
+		                "--peek, ebstat and ebhealth",
 		    argv[0]);
 	if (!names_legal(argv[0], strlen(argv[0])))
 		ebpub_bad_usage("'%s': an event type is " NAMES_LEGAL, argv[0]);

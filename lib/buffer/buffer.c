@@ -99,9 +99,8 @@ check_directory(int fd, const char *dir, struct err *err)
 		return err_sys(err, STATUS_UNSAFE, "stat buffer '%s'", dir);
 	if (st.st_mode & 022)
 		return err_set(err, STATUS_CONFIG,
-		    "buffer '%s' is writable by others (mode %04o): run chmod go-w, or choose "
-		    "another "
-		    "with -b",
+		    "buffer '%s' is writable by others (mode %04o): "
+		    "run chmod go-w, or choose another with -b",
 		    dir, (unsigned)st.st_mode & 07777);
 	if (st.st_uid == geteuid())
 		return 0;

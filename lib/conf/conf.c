@@ -475,9 +475,8 @@ conf_buffer(const struct conf *c, struct err *err)
 {
 	if (c->buffer == NULL)
 		err_set(err, STATUS_CONFIG,
-		    "no directory for the disk buffer: neither HOME nor STATE_DIRECTORY is set; "
-		    "give "
-		    "one with -b DIR");
+		    "no directory for the disk buffer: "
+		    "neither HOME nor STATE_DIRECTORY is set; give one with -b DIR");
 	return c->buffer;
 }
 

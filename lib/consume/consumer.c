@@ -114,8 +114,8 @@ consumer_take(struct consumer *c, const char *state, struct err *err)
 				break;
 	if (state == NULL)
 		err_set(err, STATUS_SOME,
-		    "no directory for the consumer's lock: set STATE_DIRECTORY, XDG_STATE_HOME or "
-		    "HOME");
+		    "no directory for the consumer's lock: "
+		    "set STATE_DIRECTORY, XDG_STATE_HOME or HOME");
 	else if (got != 1)
 		err_sys(err, STATUS_SOME, "lock a consumer name below '%s'", state);
 	if (dir != -1)

@@ -311,8 +311,8 @@ drain_walk(struct drain *d, struct err *err)
 			return -1;
 	if ((name = walk_disordered_file(d->ahead.walk)) != NULL)
 		drain_say(d,
-		    "'%s': lines are out of order by more than %d lines: sorted only within that "
-		    "window",
+		    "'%s': lines are out of order by more than %d lines: "
+		    "sorted only within that window",
 		    name, WALK_WINDOW);
 	if (r == 1 &&
 	    (send_checkpoint(d, false, err) == -1 ||

@@ -76,9 +76,8 @@ take_publish_reply(struct publish *p, const struct reply *r)
 	if (ev->dest->stopped) {
 		publish_worse(p, STATUS_SOME);
 		publish_say(p, true,
-		    "'%s': Redis accepted event %llu after it refused an earlier one: they are out "
-		    "of "
-		    "order",
+		    "'%s': Redis accepted event %llu after it refused an earlier one: "
+		    "they are out of order",
 		    ev->dest->type, ev->number);
 	}
 	ev->dest->after = ev->id;

@@ -85,9 +85,8 @@ check_damage(const struct checker *c, const struct backlog *b)
 		    b->suspect == 1 ? "" : "s");
 	if (b->ignored > 0)
 		problems_add(c->problems, SEVERITY_WARNING, "odd",
-		    "%" PRIu64
-		    " file%s in the buffer ignored: not a regular file owned by this user with "
-		    "one link",
+		    "%" PRIu64 " file%s in the buffer ignored: "
+		    "not a regular file owned by this user with one link",
 		    b->ignored, b->ignored == 1 ? "" : "s");
 	if (c->snapshot->other_target)
 		problems_add(c->problems, SEVERITY_WARNING, "target",

@@ -195,8 +195,8 @@ confirm_retire(const struct groupadmin *admin, const struct group_ref *g,
 		    plural_y(selected->pending), choice->to);
 	else
 		bytes_addf(&q,
-		    "'%s': delete %zu consumer%s of group '%s', idle for %s or longer; "
-		    "%" PRIu64 " pending entr%s will be moved to '%s'",
+		    "'%s': delete %zu consumer%s of group '%s', idle for %s or longer; %" PRIu64
+		    " pending entr%s will be moved to '%s'",
 		    g->type, selected->n, plural_s(selected->n), g->name, span, selected->pending,
 		    plural_y(selected->pending), choice->to);
 	return confirm_change(admin, &q);

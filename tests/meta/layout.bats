@@ -124,6 +124,11 @@ tests/perf/bare.c"
 		awk '$4 - $3 + 1 > 70 { print $1 ": " $2 " has " $4 - $3 + 1 " lines" }' | none
 }
 
+@test "no line of C is longer than 100 columns" {
+	cd "$TOP"
+	expand lib/*/*.[ch] bin/*.c | awk 'length($0) > 100' | none
+}
+
 @test "no typedef of a struct, no tool's leftovers" {
 	cd "$TOP"
 	grep -nE '^typedef (struct|enum|union)' lib/*/*.[ch] bin/*.c | none
