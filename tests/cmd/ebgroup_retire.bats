@@ -164,7 +164,7 @@ reap_beside_crowd() {
 }
 
 judge_crowd() {
-	run timeout 60 python3 "$TOP/tests/fault/crowd.py" judge "$REDIS_SOCK" "$K" "$G" "$EB_TMP/acked"
+	run timeout 60 python3 "$TOP/tests/fault/crowd.py" check "$REDIS_SOCK" "$K" "$G" "$EB_TMP/acked"
 	echo "# $REAPS runs beside it: ${lines[0]}" >&3
 	assert_success
 }

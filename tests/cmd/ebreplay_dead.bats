@@ -293,7 +293,7 @@ as() {
 		assert_equal "$(($(rcli xlen aside) + $(rcli xlen "$D:t")))" 500
 		rcli rename aside "$S:t" >/dev/null
 		run -0 ebreplay -u "$url" --dead t
-		judge t
+		check_streams t
 		assert_equal "$(rcli xlen "$S:t")" 500
 		rm "$LEDGER"
 	done
@@ -400,7 +400,7 @@ as() {
 	[[ $output == *'"redriven":3'* ]]
 	bg_wait slow
 	assert_equal "$status" 0
-	judge t
+	check_streams t
 }
 
 @test "by WATCH beside a publisher and beside another: each once and in order" {
@@ -414,7 +414,7 @@ as() {
 		((++n < 300)) || fail "given up 300 times"
 	done
 	bg_wait other 60
-	judge t
+	check_streams t
 	assert_equal "$(rcli xlen "$D:t")" 0
 }
 
@@ -433,7 +433,7 @@ as() {
 	# Too busy a key is given up; it is tried again.
 	[ "$status" = 0 ] || [ "$status" = 75 ]
 	run -0 ebreplay --dead --maxlen 0 t
-	judge t
+	check_streams t
 	assert_equal "$(cat "$EB_TMP"/{one,two,three}.out | jq -s 'map(.redriven) | add')" 5000
 }
 
@@ -449,7 +449,7 @@ as() {
 	done
 	[ "$(rcli xlen "$D:t")" -gt 0 ]
 	run -0 ebreplay --dead --maxlen 0 t
-	judge t
+	check_streams t
 }
 
 @test "killed at 30 random moments, the server too: each once and in order" {
@@ -459,7 +459,7 @@ as() {
 		timeout -s KILL 0.0$((RANDOM % 5 + 1)) ebreplay --dead --maxlen 0 --limit $((RANDOM % 900 + 1)) t || :
 	done
 	run -0 ebreplay --dead --maxlen 0 t
-	judge t
+	check_streams t
 	assert_equal "$(rcli xlen "$D:t")" 0
 }
 

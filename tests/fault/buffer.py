@@ -1,4 +1,4 @@
-"""buffer: what stands in a buffer's directory, read without the commands' help."""
+"""buffer: reads a buffer's directory independently of the commands."""
 import base64
 import fcntl
 import gzip
@@ -7,7 +7,7 @@ import os
 import re
 import zlib
 
-# What a run may leave; ebbuffer(5).
+# State files that a run may leave; see ebbuffer(5).
 STATE = {".lock", ".replay", ".target", ".progress", ".roster", ".counters", ".probe", ".outage",
          ".outage-over", ".own-stamp", "quarantine"}
 SEGMENT = re.compile(r"(?P<stem>.+?)(?P<suspect>\.suspect)?\.jsonl(?P<gz>\.gz)?$")
@@ -15,7 +15,7 @@ OURS = re.compile(r"buffer_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_\d{6}")
 
 
 def event_of(text):
-    """(P, N) of a payload {"p":P,"n":N}; None when it is another."""
+    """Returns (P, N) of a payload {"p":P,"n":N}; None for any other payload."""
     try:
         body = json.loads(text)
         return str(body["p"]), body["n"]
@@ -41,15 +41,15 @@ class Line:
             self.bad = True
             return
         if "crc" in body and OURS.match(name):
-            told = raw[:raw.rindex(b',"crc"')]
-            self.bad |= "%08x" % zlib.crc32(told) != body["crc"]
+            covered = raw[:raw.rindex(b',"crc"')]
+            self.bad |= "%08x" % zlib.crc32(covered) != body["crc"]
 
 
 class Buffer:
     def __init__(self, folder):
         self.folder = folder
         self.lines, self.quarantined, self.segments, self.leaks = [], [], [], []
-        self.whole = 0		# bad lines in segments that went into quarantine whole
+        self.whole = 0		# bad lines in segments that were quarantined whole
         self.names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
         for name in self.names:
             match = SEGMENT.match(name)
@@ -73,14 +73,14 @@ class Buffer:
     def read_quarantine(self):
         folder = os.path.join(self.folder, "quarantine")
         for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
-            if os.path.islink(os.path.join(folder, name)):	# of the state
+            if os.path.islink(os.path.join(folder, name)):	# part of a scene's state
                 continue
             if not SEGMENT.match(name.removesuffix(".retrying")):
                 self.leaks.append("quarantine/" + name)
                 continue
             lines = self.read(os.path.join("quarantine", name), name.endswith(".gz"))
             whole = re.search(r"\.bad-(\d+)\.", name)
-            if whole:	# a segment as it was, so many lines of which were bad; the others were delivered
+            if whole:	# a whole segment; its name gives the number of bad lines, the others were delivered
                 self.whole += int(whole[1])
                 continue
             for line in lines:
@@ -89,7 +89,7 @@ class Buffer:
                 self.quarantined.append(Line(kept["segment"], raw.rstrip(b"\n")))
 
     def locked(self):
-        """The locks that somebody still holds."""
+        """Returns the names of the locks that are held."""
         held = []
         for name in (".lock", ".replay"):
             if name not in self.names:
@@ -97,7 +97,7 @@ class Buffer:
             with open(os.path.join(self.folder, name), "rb") as f:
                 try:
                     fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    fcntl.flock(f, fcntl.LOCK_UN)	# a child that another thread is making has it too
+                    fcntl.flock(f, fcntl.LOCK_UN)	# a child that another thread is forking inherits it
                 except BlockingIOError:
                     held.append(name)
         return held

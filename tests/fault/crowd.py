@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""crowd.py read SOCKET KEY GROUP LEDGER [SECONDS]: six consumers that come and go, until everything was given out.
-crowd.py judge SOCKET KEY GROUP LEDGER: every entry that was given out is pending or was acknowledged, and none is both.
+"""crowd.py read SOCKET KEY GROUP LEDGER [SECONDS]: runs six consumers that come and go until every entry was delivered.
+crowd.py check SOCKET KEY GROUP LEDGER: checks that every delivered entry is either pending or acknowledged, not both.
 
-Each consumer reads a few entries, acknowledges most of them, leaves some behind, dies and is born again under another name; one in
-ten of its reads takes over what others left. The ledger has the IDs whose acknowledgement Redis answered with 1.
+Each consumer reads a few entries, acknowledges most of them, leaves the others pending, stops, and starts again under another
+name. One in ten of its reads claims entries of other consumers. The ledger lists the IDs whose XACK Redis answered with 1.
 """
 import os
 import random
@@ -24,8 +24,8 @@ def ids_of(entries):
     return [e[0] for e in entries or [] if e and e[0]]
 
 
-def take(redis, name, rnd):
-    """IDs this consumer has to handle, and whether all were given out."""
+def take_entries(redis, name, rnd):
+    """Reads or claims entries; returns their IDs, and whether no undelivered entry was left."""
     if rnd.random() < 0.1:
         return ids_of(redis.call("XAUTOCLAIM", key, group, name, 0, "-", "COUNT", 5)[1]), False
     got = redis.call("XREADGROUP", "GROUP", group, name, "COUNT", rnd.randint(1, 8), "STREAMS", key, ">")
@@ -40,7 +40,7 @@ def consumer(rank):
             name = f"{'eb-' if rank % 3 == 0 else ''}w{rank}-{life % 7}"
             life += 1
             for _ in range(rnd.randint(1, 12)):
-                ids, over = take(redis, name, rnd)
+                ids, over = take_entries(redis, name, rnd)
                 if over:
                     break
                 for ident in ids:
@@ -77,7 +77,7 @@ def number(ident):
     return tuple(int(n) for n in ident.split("-"))
 
 
-def judge():
+def check():
     redis = Redis(sock)
     groups = [dict(zip(g[::2], g[1::2])) for g in redis.call("XINFO", "GROUPS", key)]
     last = number(next(g[b"last-delivered-id"].decode() for g in groups if g[b"name"].decode() == group))
@@ -88,9 +88,9 @@ def judge():
     wrong += [f"{i} acknowledged twice" for i in set(done) if len(done) != len(set(done)) and done.count(i) > 1]
     wrong += [f"{i} vanished" for i in given - held - set(done)]
     wrong += [f"{i} acknowledged and pending" for i in held & set(done)]
-    print(f"{len(given)} given out, {len(done)} acknowledged, {len(held)} pending, {len(wrong)} wrong")
+    print(f"{len(given)} delivered, {len(done)} acknowledged, {len(held)} pending, {len(wrong)} wrong")
     print("\n".join(wrong[:10]))
     return 1 if wrong or not given else 0
 
 
-sys.exit({"read": read, "judge": judge}[what]())
+sys.exit({"read": read, "check": check}[what]())

@@ -1,18 +1,20 @@
 #!/usr/bin/env python3
-"""cuts.py: cuts the connection of a command at every byte, in both directions and all manners, and checks what came of it.
+"""cuts.py: cuts the connection of a command at every byte, in both directions and in each mode of proxy.py, and checks the result.
 
-  one     one event to Redis: every byte of its connection, from the greeting on
-  batch   three events are replayed
-  doubt   three events are replayed that are in the stream already, and nobody knows
-  read    three events are read by ebsub
-  feed    60 events from standard input
-  dead    three dead letters are re-driven
-  watch   the same without scripts
+The exchanges:
 
-A command that was cut runs within its deadline; what it says is true; a second run, uncut, brings the rest home: each event once and
-in order. A buffered event is marked as in doubt exactly when the whole of its request had left.
+  one     ebpub publishes one event
+  batch   ebreplay replays three events
+  doubt   ebreplay replays three events in doubt that are in the stream
+  read    ebsub reads three events
+  feed    ebpub publishes 60 events from standard input
+  dead    ebreplay re-drives three dead letters by a script
+  watch   ebreplay re-drives three dead letters by WATCH
 
-Whatever the share of --sample, a cut is in or out by itself.
+The command whose connection is cut must end within its deadline and report the truth. After a second run, uncut, each event must
+be in its stream once and in order. A buffered event must be in doubt exactly when its whole request was sent.
+
+Whether --sample selects a cut depends only on the seed and the cut.
 """
 import argparse
 import collections
@@ -28,22 +30,22 @@ import time
 import traceback
 import zlib
 
-sys.dont_write_bytecode = True	# the tree stays as it was
+sys.dont_write_bytecode = True	# keeps the tree clean
 
 from buffer import Buffer
-from ledger import Ledger, judge
+from ledger import Ledger, compare_ledger
 from proxy import Cut, Proxy
 from resp import Redis
 from rig import Hang, Rig
 from scenes import dead_letter, entries, one, records
 
-WAYS = [("request", m) for m in ("fin", "rst", "hang", "late")] + [("reply", m) for m in ("fin", "rst", "hang")]
+KINDS = [("request", m) for m in ("fin", "rst", "hang", "late")] + [("reply", m) for m in ("fin", "rst", "hang")]
 
 
 class Exchange:
-    """One command, alone with a proxy, a prefix and a folder."""
+    """One command with a proxy, a prefix and a folder of its own."""
     argv, events = [], [one(1, "cut"), one(2, "cut"), one(3, "cut")]
-    home = ["ebreplay", "-t", "10"]
+    recovery = ["ebreplay", "-t", "10"]
     statuses = {0, 75}
 
     def __init__(self, rig, number, wait):
@@ -61,7 +63,7 @@ class Exchange:
         self.stream = [(k, self.redis.call("DUMP", k)) for k in (self.key, self.dead) if self.redis.call("EXISTS", k)]
 
     def prepare(self):
-        """Brings the buffer and the stream about."""
+        """Prepares the buffer and the stream."""
 
     def run(self, argv, cut=None, late=(), stdin=b""):
         return self.proxy.run(argv, self.env, stdin, cut, late)
@@ -74,11 +76,11 @@ class Exchange:
         for key, blob in self.stream:
             self.redis.call("RESTORE", key, 0, blob)
 
-    def length(self, way):
-        """How many bytes there are to be cut."""
+    def length(self, direction):
+        """Returns how many bytes an uncut connection carries in this direction."""
         self.clear()
         connections = self.run(self.argv, stdin=self.stdin)[3]
-        return len(getattr(connections[0], way))
+        return len(getattr(connections[0], direction))
 
     def ledger(self):
         ledger = Ledger()
@@ -87,21 +89,21 @@ class Exchange:
         return ledger
 
     def check(self, when, ledger, final):
-        verdict = judge(ledger, {self.key: list(self.redis.stream(self.key))}, Buffer(self.buffer), final)
+        verdict = compare_ledger(ledger, {self.key: list(self.redis.stream(self.key))}, Buffer(self.buffer), final)
         return [] if verdict else [f"{when}: {verdict}"]
 
-    def told(self, run, wrong):
-        """What the command said, against what is there."""
+    def check_answers(self, run, wrong):
+        """Checks the command's output against the buffer and the stream; adds errors to `wrong`."""
 
     def trial(self, cut):
-        """(was it cut, what is wrong)"""
+        """Returns whether the connection was cut, and a list of errors."""
         self.clear()
         run = self.run(self.argv, cut, stdin=self.stdin)
         wrong = [] if run[0] in self.statuses else [f"status {run[0]}"]
-        self.told(run, wrong)
+        self.check_answers(run, wrong)
         ledger = self.ledger()
         wrong += self.check("before the replay", ledger, False)
-        again = self.run(self.home, late=run[3])
+        again = self.run(self.recovery, late=run[3])
         if again[0]:
             wrong.append(f"the replay: status {again[0]}: {again[2]}")
         wrong += self.check("after it", ledger, True)
@@ -115,25 +117,25 @@ class One(Exchange):
     events = [one(1, "cut")]
     statuses = {0}
 
-    def told(self, run, wrong):
+    def check_answers(self, run, wrong):
         lines = Buffer(self.buffer).lines
         if (run[1] == "buffered\n") != (len(lines) == 1):
-            wrong.append(f"it said {run[1]!r}, and the buffer has {len(lines)} lines")
+            wrong.append(f"printed {run[1]!r}, but the buffer has {len(lines)} lines")
         if not lines or not run[3]:
             return
         c = run[3][0]
-        left = re.search(rb"\*17\r\n\$4\r\nXADD\r\n.*\r\ncut-1-1\r\n$", c.request, re.DOTALL) is not None
-        # After a reset nobody sees what was sent on the connection all the same.
-        unseen = not left and c.done and c.cut.mode == "rst" and b"executable:" in c.reply
-        if lines[0].doubt != left and not unseen:
-            wrong.append(f"in doubt: {lines[0].doubt}, but the whole request had left: {left}")
+        sent = re.search(rb"\*17\r\n\$4\r\nXADD\r\n.*\r\ncut-1-1\r\n$", c.request, re.DOTALL) is not None
+        # After a reset the proxy cannot see what the client still sent.
+        unseen = not sent and c.done and c.cut.mode == "rst" and b"executable:" in c.reply
+        if lines[0].doubt != sent and not unseen:
+            wrong.append(f"in doubt: {lines[0].doubt}, but the whole request was sent: {sent}")
 
 
 class Batch(Exchange):
     argv = ["ebreplay"]
 
     def prepare(self):
-        """Nobody answers: the connection ends before the greeting."""
+        """Buffers the events: the connection ends before the handshake."""
         run = self.run(["ebpub", "-q", "-J"], Cut("request", "fin", 1), stdin=records(self.events))
         assert run[0] == 0 and len(Buffer(self.buffer).lines) == 3, run
 
@@ -142,7 +144,7 @@ class Doubt(Exchange):
     argv = ["ebreplay"]
 
     def prepare(self):
-        """The answers end within the first ID."""
+        """Buffers the events in doubt: the replies stop within the first ID."""
         at = self.run(["ebpub", "--no-buffer", "other", "1"])[3][0].reply.rindex(b"$") + 10
         run = self.run(["ebpub", "-q", "-t", "0.5", "-J"], Cut("reply", "hang", at), stdin=records(self.events))
         assert run[0] == 0 and [line.doubt for line in Buffer(self.buffer).lines] == [True] * 3, run
@@ -152,7 +154,7 @@ class Doubt(Exchange):
 
 class Read(Exchange):
     argv = ["ebsub", "-s", "svc", "-C", "c1", "-e", "-f", "%e", "cut"]
-    home = argv
+    recovery = argv
     statuses = {0, 1, 69, 75, 124}
 
     def prepare(self):
@@ -166,14 +168,14 @@ class Read(Exchange):
         given = self.redis.call("XRANGE", self.key, "-", groups[0][b"last-delivered-id"]) if groups else []
         pending = {e[0] for e in self.redis.call("XPENDING", self.key, groups[0][b"name"], "-", "+", 9)} if groups else set()
         done = [kv[-1].decode() for i, kv in given if i not in pending]
-        again = self.run(self.home)
+        again = self.run(self.recovery)
         printed = run[1].split() + again[1].split()
         if set(done) - set(run[1].split()):
             wrong.append(f"acknowledged and not printed: {done} {run[1]!r}")
         if set(printed) != {e["event_id"] for e in self.events} or again[0] not in (0, 124):
             wrong.append(f"printed: {printed}; status {again[0]} {again[2]}")
         if set(again[1].split()) & set(done):
-            wrong.append(f"acknowledged and given out again: {again[1]!r}")
+            wrong.append(f"acknowledged and delivered again: {again[1]!r}")
         return any(c.done for c in run[3]), wrong
 
 
@@ -185,7 +187,7 @@ class Feed(Exchange):
     def prepare(self):
         self.stdin = records(self.events)
 
-    def told(self, run, wrong):
+    def check_answers(self, run, wrong):
         answers = run[1].splitlines()
         if len(answers) != 60 or any(not re.fullmatch(r"\d+-\d+|buffered", a) for a in answers):
             wrong.append(f"answers: {answers}")
@@ -193,7 +195,7 @@ class Feed(Exchange):
 
 class Dead(Exchange):
     argv = ["ebreplay", "--dead", "cut"]
-    home = ["ebreplay", "-t", "10", "--dead", "cut"]
+    recovery = ["ebreplay", "-t", "10", "--dead", "cut"]
     statuses = {0, 69, 75}
 
     def prepare(self):
@@ -201,8 +203,8 @@ class Dead(Exchange):
             dead_letter(self.redis, self.dead, event)
 
     def check(self, when, ledger, final):
-        """What is not moved stands behind what was, as if it were one stream."""
-        verdict = judge(ledger, {self.key: self.redis.both(self.key, self.dead)}, Buffer(self.buffer), final)
+        """Checks the stream followed by the remaining dead letters, as one sequence."""
+        verdict = compare_ledger(ledger, {self.key: self.redis.both(self.key, self.dead)}, Buffer(self.buffer), final)
         left = self.redis.call("XLEN", self.dead)
         return [f"{when}: {verdict}, {left} left"] if not verdict or final and left else []
 
@@ -217,7 +219,7 @@ class Watch(Dead):
 EXCHANGES = {"one": One, "batch": Batch, "doubt": Doubt, "read": Read, "feed": Feed, "dead": Dead, "watch": Watch}
 
 
-def chosen(o, name, cut):
+def is_chosen(o, name, cut):
     return zlib.crc32(f"{o.seed} {name} {cut}".encode()) / 2**32 < o.share[name]
 
 
@@ -225,9 +227,9 @@ class Tally:
     def __init__(self):
         self.lock, self.cuts, self.whole, self.wrong = threading.Lock(), collections.Counter(), 0, []
 
-    def take(self, name, cut, done, wrong):
+    def add_result(self, name, cut, done, wrong):
         with self.lock:
-            self.cuts[cut.way, cut.mode] += done
+            self.cuts[cut.direction, cut.mode] += done
             self.whole += not done
             if wrong:
                 self.wrong.append(f"{name}: {cut}: " + " | ".join(wrong))
@@ -240,31 +242,31 @@ def worker(o, exchange, name, cuts, tally):
         except queue.Empty:
             return
         try:
-            tally.take(name, cut, *exchange.trial(cut))
+            tally.add_result(name, cut, *exchange.trial(cut))
         except (Hang, AssertionError):
-            tally.take(name, cut, True, [traceback.format_exc()])
+            tally.add_result(name, cut, True, [traceback.format_exc()])
 
 
 def loop(o, rig, name):
-    """All cuts of one exchange, by o.jobs at a time: most of them wait for a deadline."""
+    """Tries all cuts of one exchange, o.jobs at a time: most of them wait for a time-out."""
     begin, tally, cuts = time.monotonic(), Tally(), queue.Queue()
-    team = [EXCHANGES[name](rig, f"{name}{i}", o.wait) for i in range(o.jobs)]
-    # A little more than there was: addresses and numbers differ in length.
-    length = {way: team[0].length(way) + 8 for way in ("request", "reply")}
-    every = [Cut(way, mode, at) for way, mode in WAYS for at in range(length[way])]
+    exchanges = [EXCHANGES[name](rig, f"{name}{i}", o.wait) for i in range(o.jobs)]
+    # 8 bytes more, because addresses and numbers differ in length between runs.
+    length = {direction: exchanges[0].length(direction) + 8 for direction in ("request", "reply")}
+    every = [Cut(direction, mode, at) for direction, mode in KINDS for at in range(length[direction])]
     for cut in every:
-        if str(cut) == o.only or not o.only and chosen(o, name, cut):
+        if str(cut) == o.only or not o.only and is_chosen(o, name, cut):
             cuts.put(cut)
-    threads = [threading.Thread(target=worker, args=(o, e, name, cuts, tally)) for e in team]
+    threads = [threading.Thread(target=worker, args=(o, e, name, cuts, tally)) for e in exchanges]
     for t in threads:
         t.start()
     for t in threads:
         t.join()
-    each = ", ".join(f"{way} {mode} {n}" for (way, mode), n in sorted(tally.cuts.items()))
+    each = ", ".join(f"{direction} {mode} {n}" for (direction, mode), n in sorted(tally.cuts.items()))
     print(f"{name}: {sum(tally.cuts.values())} cuts ({each}) of {len(every)} in {time.monotonic() - begin:.1f} s, "
           f"{len(tally.wrong)} wrong", flush=True)
     if tally.whole > sum(tally.cuts.values()) // 5 + 8:
-        tally.wrong.append(f"{name}: {tally.whole} were not cut")
+        tally.wrong.append(f"{name}: {tally.whole} connections were not cut")
     for line in tally.wrong[:o.show]:
         print("WRONG", " ".join(line.split())[:1000])
     return len(tally.wrong)
@@ -274,12 +276,12 @@ def options():
     top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--bin", default=os.environ.get("EB_BIN", os.path.join(os.environ.get("EB_BUILD", os.path.join(top, "build")), "bin")))
-    p.add_argument("--base", default="/dev/shm" if os.access("/dev/shm", os.W_OK) else None, help="where the folders are made")
-    p.add_argument("--sample", default="1", help="a share, as 1/2; other shares of some exchanges behind it, as 1/2,batch=1/40")
+    p.add_argument("--base", default="/dev/shm" if os.access("/dev/shm", os.W_OK) else None, help="parent of the work folders")
+    p.add_argument("--sample", default="1", help="the share to try, such as 1/2; with other shares for exchanges, such as 1/2,batch=1/40")
     p.add_argument("--seed", default=str(int(time.time())))
     p.add_argument("--exchanges", default=",".join(EXCHANGES))
     p.add_argument("--only", help="one cut, as it is printed")
-    p.add_argument("--wait", default="0.2", help="the deadline of the command that is cut")
+    p.add_argument("--wait", default="0.2", help="-t of the command that is cut")
     p.add_argument("--jobs", type=int, default=8)
     p.add_argument("--show", type=int, default=20)
     return p.parse_args()

@@ -91,7 +91,7 @@ late_rounds() {
 		late_round $n "$([ $((n % 2)) = 0 ] && echo before || echo after)"
 	done
 	echo "# 10 rounds, $FOUND found executed" >&3
-	judge late
+	check_streams late
 	no_segments
 }
 
@@ -141,7 +141,7 @@ unanswered() {
 	run -0 timeout 20 ebreplay -j
 	assert_equal "$(jq -c '[.found > 2, .possible_duplicates]' <<<"$output")" '[true,0]'
 	ledger 1 1 3
-	judge cut
+	check_streams cut
 	assert_equal "$(ebstat -j | jq .buffer.possible_duplicates)" 0
 	no_segments
 }
@@ -160,7 +160,7 @@ unanswered() {
 	assert_equal "$(jq -c '[.found > 2, .possible_duplicates]' <<<"$output")" '[true,0]'
 	ledger 1 1 3
 	ledger 2 1 1
-	judge cut
+	check_streams cut
 	no_segments
 }
 
@@ -180,5 +180,5 @@ unanswered() {
 	assert_equal "$(rcli xlen quantum:stream:cut)" 1
 	assert_equal "$(rcli xlen quantum:stream:system.redis_recovered)" 1
 	ledger 1 1 1
-	judge cut
+	check_streams cut
 }

@@ -1,19 +1,18 @@
 #!/usr/bin/env python3
-"""every.py: harms the commands at every call they make, one call a run, and checks what came of it.
+"""every.py: injects a fault at every system call and allocation of the commands, one fault a run, and checks the result.
 
-Each scene (scenes.py) runs once to count its system calls and allocations from the start of main on.
-Then, for the Nth of each:
+Each scene (scenes.py) first runs once to count its system calls and allocations from the start of main. The faults at the Nth call:
 
-  kill    SIGKILL before it
-  term    SIGTERM before it
-  fail    it fails with each errno that may come of such a call
-  stuck   it and all of its name behind it fail
+  kill    SIGKILL before the call
+  term    SIGTERM before the call
+  fail    the call fails, with each errno that such a call can return
+  stuck   the call and all later calls of its name fail
   nomem   the Nth allocation fails
 
-After each harm: the status is one that eventbus(7) allows and does not lie, nothing hangs, nothing is lost,
-doubled, out of order, torn or left behind; checked before and after an unharmed replay.
+After each fault the status must be one that eventbus(7) allows and must be true, and no process may hang. Before and after a replay
+without faults, no event may be lost, doubled, out of order or torn, and no file or lock may be left behind.
 
-Whatever the share of --sample, a case is in or out by itself, so that any number of workers agree.
+Whether --sample selects a case depends only on the seed and the case, so any number of workers select the same cases.
 """
 import argparse
 import collections
@@ -27,14 +26,14 @@ import time
 import traceback
 import zlib
 
-sys.dont_write_bytecode = True	# the tree stays as it was
+sys.dont_write_bytecode = True	# keeps the tree clean
 
-from rig import Hang, Harm, Rig
+from rig import Fault, Hang, Rig
 from scenes import SCENES
 
 FILES = ("EIO", "EACCES")
 ROOM = ("ENOSPC", "EDQUOT", "EROFS")
-# What may come of a call on a machine in trouble. Names that are not here cannot fail, or nobody looks.
+# The errors that each call can return. Calls that are not listed cannot fail, or their result is not checked.
 ERRNOS = {
     "openat": FILES + ROOM + ("EMFILE", "ENFILE", "ENOMEM", "EINTR"),
     "mkdir": FILES + ROOM, "rename": FILES + ROOM, "renameat": FILES + ROOM, "renameat2": FILES + ROOM + ("ENOENT", "EEXIST"),
@@ -60,66 +59,66 @@ ERRNOS = {
 KINDS = ("kill", "term", "fail", "stuck", "nomem")
 
 
-def harms(scene, rig, kinds):
-    kinds = set(kinds) - set(scene.unharmed)
+def list_faults(scene, rig, kinds):
+    kinds = set(kinds) - set(scene.skipped_kinds)
     calls = scene.calls(rig) if kinds - {"nomem"} else []
     for name, nth in calls:
         for kind in ("kill", "term"):
             if kind in kinds and name != "exit_group":
-                yield Harm(kind, name, nth)
+                yield Fault(kind, name, nth)
         errors = ERRNOS.get(name, ())
         if "fail" in kinds:
             for error in errors:
-                yield Harm("fail", name, nth, error)
-        if "stuck" in kinds and errors and errors[0] != "EINTR" and name not in scene.patient:
-            yield Harm("stuck", name, nth, errors[0])
+                yield Fault("fail", name, nth, error)
+        if "stuck" in kinds and errors and errors[0] != "EINTR" and name not in scene.retried_calls:
+            yield Fault("stuck", name, nth, errors[0])
     if "nomem" in kinds:
         for nth in range(1, scene.allocations(rig) + 1):
-            yield Harm("nomem", "malloc", nth)
+            yield Fault("nomem", "malloc", nth)
 
 
 class Tally:
     def __init__(self):
-        self.cases = self.looks = 0
-        self.tried, self.harmed, self.found = collections.Counter(), collections.Counter(), collections.Counter()
+        self.cases = self.checks = 0
+        self.tried, self.injected, self.found = collections.Counter(), collections.Counter(), collections.Counter()
         self.wrong = []
 
-    def take(self, scene, harm, trial):
-        self.looks += len(trial.verdicts)
-        if trial.run.harmed:
-            self.harmed[harm.kind] += 1
+    def add_result(self, scene, fault, trial):
+        self.checks += len(trial.verdicts)
+        if trial.run.injected:
+            self.injected[fault.kind] += 1
         for verdict in trial.verdicts:
             self.found.update({k: len(v) for k, v in verdict.found.items()})
         if trial.wrong:
-            self.wrong.append(f"{scene}: {harm}: " + " | ".join(trial.wrong))
+            self.wrong.append(f"{scene}: {fault}: " + " | ".join(trial.wrong))
 
     def add(self, other):
         self.cases += other.cases
-        self.looks += other.looks
+        self.checks += other.checks
         self.tried.update(other.tried)
-        self.harmed.update(other.harmed)
+        self.injected.update(other.injected)
         self.found.update(other.found)
         self.wrong += other.wrong
 
 
-def chosen(o, rank, scene, harm):
-    word = f"{o.seed} {scene} {harm}".encode()
+def is_chosen(o, rank, scene, fault):
+    word = f"{o.seed} {scene} {fault}".encode()
     part = zlib.crc32(word) / 2**32
     return part < o.share[scene] and zlib.crc32(b"rank " + word) % o.jobs == rank
 
 
-def trials(scene, rig, harm):
-    """How many calls a run makes hangs on the clock too: where the one to be harmed did not come, again, and then one that comes earlier."""
+def try_fault(scene, rig, fault):
+    """Runs a fault. The number of calls of a run depends on timing: where the Nth call did not happen, tries again, then earlier calls."""
     for part in (1, 1, 0.8, 0.5, 0.2):
-        now = Harm(harm.kind, harm.name, max(1, int(harm.nth * part)), harm.error)
+        now = Fault(fault.kind, fault.name, max(1, int(fault.nth * part)), fault.error)
         trial = scene.trial(rig, now)
         yield now, trial
-        if trial.run.harmed:
+        if trial.run.injected:
             return
 
 
-def work(o, rank, base, results):
-    """One worker, with a server of its own: its part of each scene."""
+def run_worker(o, rank, base, results):
+    """Runs one worker, with a server of its own, on its share of each scene."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     rig = Rig(base, rank, o.bin, o.nomem)
     rig.whole_trace = o.trace
@@ -128,18 +127,18 @@ def work(o, rank, base, results):
             begin = time.monotonic()
             scene, tally = SCENES[name](), Tally()
             scene.setup(rig)
-            for harm in harms(scene, rig, o.kinds):
+            for fault in list_faults(scene, rig, o.kinds):
                 tally.cases += 1
-                if not chosen(o, rank, name, harm) or o.only and str(harm) != o.only:
+                if not is_chosen(o, rank, name, fault) or o.only and str(fault) != o.only:
                     continue
-                tally.tried[harm.kind] += 1
+                tally.tried[fault.kind] += 1
                 try:
-                    for now, trial in trials(scene, rig, harm):
-                        tally.take(name, now, trial)
+                    for now, trial in try_fault(scene, rig, fault):
+                        tally.add_result(name, now, trial)
                         if o.trace:
                             print(rig.traced)
                 except Hang as e:
-                    tally.wrong.append(f"{name}: {harm}: {e}")
+                    tally.wrong.append(f"{name}: {fault}: {e}")
             results.put((name, tally, time.monotonic() - begin))
     except Exception:
         results.put((None, traceback.format_exc(), 0))
@@ -148,7 +147,7 @@ def work(o, rank, base, results):
 
 
 def report(o, results):
-    """Prints a line for each scene and all; returns how many were wrong."""
+    """Prints a line for each scene and a total; returns the number of errors."""
     parts, total = collections.defaultdict(list), Tally()
     for _ in range(len(o.scenes) * o.jobs):
         name, tally, took = results.get()
@@ -161,28 +160,28 @@ def report(o, results):
         for tally, _ in parts[name]:
             both.add(tally)
         both.cases = max(t.cases for t, _ in parts[name])
-        print(f"{name}: {count(both)} of {both.cases} cases, {max(t for _, t in parts[name]):.1f} s", flush=True)
+        print(f"{name}: {format_counts(both)} of {both.cases} cases, {max(t for _, t in parts[name]):.1f} s", flush=True)
         for line in both.wrong[:o.show]:
             print("WRONG", " ".join(line.split())[:1000], flush=True)
         total.add(both)
-    print(f"seed {o.seed}: {count(total)} of {total.cases} cases, {total.looks} checks: "
-          f"{' '.join(f'{total.found[k]} {k}' for k in ('lost', 'doubled', 'disorder', 'strange', 'torn', 'leaked'))}, "
+    print(f"seed {o.seed}: {format_counts(total)} of {total.cases} cases, {total.checks} checks: "
+          f"{' '.join(f'{total.found[k]} {k}' for k in ('lost', 'doubled', 'disorder', 'unknown', 'torn', 'leaked'))}, "
           f"{len(total.wrong)} wrong")
-    # A loop that harms nobody proves nothing.
-    idle = [f"{kind}: only {total.harmed[kind]} of {n} calls came" for kind, n in total.tried.items()
-            if total.harmed[kind] * 10 < n * 7]
-    for line in idle:
+    # A loop that injects too few faults proves nothing.
+    missed = [f"{kind}: only {total.injected[kind]} of {n} faults were injected" for kind, n in total.tried.items()
+              if total.injected[kind] * 10 < n * 7]
+    for line in missed:
         print("WRONG", line)
-    return len(total.wrong) + len(idle)
+    return len(total.wrong) + len(missed)
 
 
-def count(tally):
-    words = {"kill": "killed", "term": "terminated", "fail": "calls failed", "stuck": "failed for good", "nomem": "allocations failed"}
-    return ", ".join(f"{tally.harmed[k]} {words[k]}" for k in KINDS if tally.harmed[k]) or "nothing harmed"
+def format_counts(tally):
+    words = {"kill": "killed", "term": "terminated", "fail": "calls failed", "stuck": "failed from then on", "nomem": "allocations failed"}
+    return ", ".join(f"{tally.injected[k]} {words[k]}" for k in KINDS if tally.injected[k]) or "no fault injected"
 
 
 def share_of(o):
-    """How much of each scene: --sample 1/2 or 1/2,claim=1/40."""
+    """Parses --sample, such as 1/2 or 1/2,adopt=1/40, to the share of each scene."""
     first, *more = o.sample.split(",")
     part = {name: first for name in SCENES} | dict(m.split("=") for m in more)
     return {name: float(t.split("/")[0]) / float((t + "/1").split("/")[1]) for name, t in part.items()}
@@ -194,13 +193,13 @@ def options():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--bin", default=os.environ.get("EB_BIN", os.path.join(build, "bin")))
     p.add_argument("--nomem", default=os.path.join(build, "tests", "nomem.so"))
-    p.add_argument("--base", default="/dev/shm" if os.access("/dev/shm", os.W_OK) else None, help="where the folders are made")
-    p.add_argument("--sample", default="1", help="a share, as 1/2; other shares of some scenes behind it, as 1/2,claim=1/40")
+    p.add_argument("--base", default="/dev/shm" if os.access("/dev/shm", os.W_OK) else None, help="parent of the work folders")
+    p.add_argument("--sample", default="1", help="the share to try, such as 1/2; with other shares for scenes, such as 1/2,adopt=1/40")
     p.add_argument("--seed", default=str(int(time.time())))
     p.add_argument("--scenes", default=",".join(SCENES))
     p.add_argument("--kinds", default=",".join(KINDS))
-    p.add_argument("--only", help="one harm, as it is printed")
-    p.add_argument("--trace", action="store_true", help="print the system calls around the harm")
+    p.add_argument("--only", help="one fault, as it is printed")
+    p.add_argument("--trace", action="store_true", help="print the system calls around the fault")
     p.add_argument("--jobs", type=int, default=2)
     p.add_argument("--show", type=int, default=20)
     o = p.parse_args()
@@ -213,7 +212,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     base = tempfile.mkdtemp(dir=o.base, prefix="faults")
     results = multiprocessing.Queue()
-    workers = [multiprocessing.Process(target=work, args=(o, rank, base, results), daemon=True) for rank in range(o.jobs)]
+    workers = [multiprocessing.Process(target=run_worker, args=(o, rank, base, results), daemon=True) for rank in range(o.jobs)]
     try:
         for w in workers:
             w.start()

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """handling.py [--events N] [--kills N] [--restarts N] [--readers N] [--jobs N] [--worker] [--seed N] [--keep DIR]
 
-Events through ebsub -- COMMAND, where the command (handling/command, handling/worker) fails, dies, hangs and puts off at random,
-the readers are killed with SIGKILL, and Redis is killed and started again. At each kill and at the end the ledger that the commands keep is
-compared with what the group and the dead letters say:
+Runs events through ebsub -- COMMAND. The command (handling/command, handling/worker) fails, dies, hangs and asks for retries at
+random; ebsub processes are killed with SIGKILL; Redis is killed and restarted. At each kill and at the end the ledger that the
+commands write is compared with the group and the dead letters:
 
-    every event was handled or is a dead letter, not both; none is acknowledged without; none is pending in the end
-    an attempt that was begun has a number of its own, unless it was put off; its number is what the dead letter says
-    numbers that no command was seen to have are not more than the kills can account for
+    Every event was handled or is a dead letter, not both. None is acknowledged without that. None is pending at the end.
+    Each attempt that was started has a number of its own, unless it ended with a retry (75). A dead letter has the last number.
+    There are no more attempt numbers without a started command than the kills explain.
 
-Prints the seed and the verdict; 0 when nothing was found. Else the folder is kept (--keep: where).
+Prints the seed and the result; status 0 when nothing was found. Else the folder is kept (--keep names its place).
 """
 import argparse
 import collections
@@ -25,13 +25,13 @@ import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(1, HERE)
-sys.dont_write_bytecode = True	# the tree stays as it was
+sys.dont_write_bytecode = True	# keeps the tree clean
 
 from resp import Redis
 
 STREAM, GROUP, DEAD = "quantum:stream:t", "quantum:group:eventbus:t", "quantum:dlq:t"
 MAX = 5		# --max-deliveries
-HANG = 120	# seconds without any news after which it hangs, on a busy machine too
+HANG = 120	# seconds without progress after which a run counts as hanging
 CUT_OFF = b"ebsub ended during the attempt"
 
 
@@ -53,7 +53,7 @@ def arguments():
 
 
 class Server:
-    """It keeps what it has answered."""
+    """A server that is durable: appendfsync always."""
 
     def __init__(self, folder):
         self.folder, self.socket = folder, os.path.join(folder, "s")
@@ -85,10 +85,10 @@ class Server:
 
 
 class Ledger:
-    """What the commands wrote: for each event and attempt, how each that was started for it ended (None: no end is known)."""
+    """The commands' ledger: for each event and attempt number, how each started command ended (None: unknown)."""
 
     def __init__(self, path):
-        # Handled by an orphan: by a command whose reader was killed, when another had begun already.
+        # An orphan is a command whose ebsub was killed and that handled the event after a later attempt had started.
         self.attempts = collections.defaultdict(lambda: collections.defaultdict(dict))
         self.handled, self.orphans, self.twice = set(), set(), 0
         if not os.path.exists(path):
@@ -103,7 +103,7 @@ class Ledger:
                 self.attempts[event][int(number)][pid] = end
 
     def begun(self, event):
-        """Numbers that count: not put off."""
+        """Returns the started attempts that count, which are those that did not ask for a retry."""
         return {n: [e for e in ends.values() if e != 75] for n, ends in self.attempts[event].items()}
 
 
@@ -153,18 +153,19 @@ class Run:
         self.readers[i].wait()
         self.kills += 1
         if len(self.readers) == 1:
-            self.judge_acknowledged()
+            self.check_acknowledged()
         self.readers[i] = self.start_reader()
 
     def all_read(self):
-        """Waits until each reader has read since the last was started: at its first words one ends with 69, as without a server."""
+        """Waits until each reader has read since the last one was started: a reader that loses the server before its first read
+        ends with 69."""
         until = time.monotonic() + HANG
         while time.monotonic() < until:
             idle = [dict(zip(c[::2], c[1::2]))[b"idle"] for c in self.call("XINFO", "CONSUMERS", STREAM, GROUP)]
             if sum(i < (time.monotonic() - self.began) * 1000 for i in idle) >= len(self.readers):
                 return
             time.sleep(0.01)
-        self.found("not every ebsub reads")
+        self.found("an ebsub does not read")
 
     def restart_server(self):
         self.all_read()
@@ -173,41 +174,42 @@ class Run:
         self.server.start()
         self.restarts += 1
 
-    # --- what is known
+    # --- checks
 
     def pending(self):
         return {e[0].decode() for e in self.call("XPENDING", STREAM, GROUP, "-", "+", self.o.events)}
 
-    def given(self):
+    def delivered(self):
         info = self.call("XINFO", "GROUPS", STREAM)[0]
         last = dict(zip(info[::2], info[1::2]))[b"last-delivered-id"]
         return {i.decode() for i, _ in self.call("XRANGE", STREAM, "-", last)}
 
     def dead(self):
-        """{event: its dead letters}"""
+        """Returns {event: its dead letters}."""
         dead = collections.defaultdict(list)
         for _, fields in self.server.redis.stream(DEAD):
             dead[fields[b"event_id"].decode()].append(fields)
         return dead
 
-    def judge_acknowledged(self):
-        """Looked at in this order, for what is acknowledged has been handled before."""
-        acknowledged = self.given() - self.pending()
+    def check_acknowledged(self):
+        """Checks that each acknowledged event was handled. Reads the acknowledgements before the ledger, so that a later one cannot
+        be reported."""
+        acknowledged = self.delivered() - self.pending()
         dead, ledger = self.dead(), Ledger(os.path.join(self.folder, "ledger"))
         wrong = [e for e, i in self.ids.items() if i in acknowledged and e not in ledger.handled | ledger.orphans and e not in dead]
         if wrong:
             self.found(f"acknowledged unhandled: {wrong[:10]}")
 
-    def judge_dead(self, event, letters, ledger):
+    def check_dead_letter(self, event, letters, ledger):
         begun = ledger.begun(event)
         letter = letters[0]
         attempts, status = int(letter[b"dead_attempts"]), letter[b"dead_status"]
         if len(letters) > 1:
             self.found(f"{event}: {len(letters)} dead letters")
         if letter[b"dead_id"].decode() != self.ids[event] or letter[b"payload"].decode() != event[2:]:
-            self.found(f"{event}: its dead letter is another's: {letter}")
+            self.found(f"{event}: its dead letter belongs to another entry: {letter}")
         if event in ledger.handled and event not in ledger.orphans:
-            # Handled by the last attempt of all, whose reader was killed before it heard of it.
+            # Handled by its last attempt, whose ebsub was killed before it got the result.
             if status == CUT_OFF and 0 in begun.get(MAX, []):
                 self.excused += 1
             else:
@@ -215,48 +217,48 @@ class Run:
         if attempts < max(begun, default=0) or (attempts < MAX and 65 not in begun.get(attempts, [])):
             self.found(f"{event}: dead after {attempts} attempts ({status.decode()}), the ledger has {dict(ledger.attempts[event])}")
 
-    def judge_numbers(self, ledger, dead):
-        """An attempt that was begun has a number of its own."""
+    def check_numbers(self, ledger, dead):
+        """Checks that each started attempt has a number of its own; returns how many numbers have no started command."""
         unseen = 0
         for event in self.ids:
             begun = ledger.begun(event)
             twice = [n for n, ends in begun.items() if len(ends) > 1]
             if twice:
-                self.found(f"{event}: attempts counted once, begun twice: {twice}: {dict(ledger.attempts[event])}")
+                self.found(f"{event}: two attempts started with one number: {twice}: {dict(ledger.attempts[event])}")
             if max(begun, default=0) > MAX:
                 self.found(f"{event}: more than {MAX} attempts: {dict(ledger.attempts[event])}")
             last = int(dead[event][0][b"dead_attempts"]) if event in dead else max(begun, default=0)
             unseen += sum(not begun.get(n) for n in range(1, last + (event in dead)))
-        # Of a worker's, those that stood in its pipe when it died.
+        # A worker's events in its pipe when it died have numbers without a start.
         if not self.o.worker and unseen > (self.kills + self.restarts) * self.o.jobs:
-            self.found(f"{unseen} attempts were counted that no command began")
+            self.found(f"{unseen} attempts were counted for which no command was started")
         return unseen
 
-    def judge(self):
+    def check_all(self):
         dead, ledger = self.dead(), Ledger(os.path.join(self.folder, "ledger"))
         missing = [e for e in self.ids if e not in ledger.handled | ledger.orphans and e not in dead]
         if missing:
             self.found(f"neither handled nor dead: {missing[:10]}")
         for event, letters in dead.items():
-            self.judge_dead(event, letters, ledger)
-        unseen = self.judge_numbers(ledger, dead)
+            self.check_dead_letter(event, letters, ledger)
+        unseen = self.check_numbers(ledger, dead)
         pending = self.pending()
         if pending:
-            self.found(f"pending in the end: {pending}")
+            self.found(f"pending at the end: {pending}")
         starts = sum(len(ends) for numbers in ledger.attempts.values() for ends in numbers.values())
         print(f"events={self.o.events} handled={len(ledger.handled)} dead={len(dead)} again={ledger.twice} starts={starts} "
               f"kills={self.kills} restarts={self.restarts} unseen={unseen} cut_off={self.excused} found={len(self.findings)}")
 
     # --- the run
 
-    def left(self):
-        """How many are not acknowledged."""
+    def count_unacknowledged(self):
+        """Returns how many events are not acknowledged."""
         info = self.call("XINFO", "GROUPS", STREAM)[0]
         info = dict(zip(info[::2], info[1::2]))
         return info[b"pending"] + self.o.events - int(info[b"last-delivered-id"].split(b"-")[0])
 
     def disturb(self):
-        """The kills are spread over the work, however fast it goes."""
+        """Kills and restarts, evenly spread over the events whatever the speed."""
         todo = ["kill"] * self.o.kills + ["restart"] * self.o.restarts
         self.rng.shuffle(todo)
         for i, what in enumerate(todo):
@@ -267,14 +269,14 @@ class Run:
 
     def wait_until(self, left):
         last, end = None, 0
-        while (now := self.left()) > left:
+        while (now := self.count_unacknowledged()) > left:
             if now != last:
                 last, end = now, time.monotonic() + HANG
             if time.monotonic() > end:
-                raise RuntimeError(f"nothing goes on, {now} left")
+                raise RuntimeError(f"no progress for {HANG} s, {now} events left")
             time.sleep(0.02)
 
-    def go(self):
+    def run_all(self):
         self.readers = [self.start_reader() for _ in range(self.o.readers)]
         self.disturb()
         self.wait_until(0)
@@ -282,10 +284,10 @@ class Run:
             r.send_signal(signal.SIGTERM)
         for r in self.readers:
             status = r.wait(HANG)
-            if status not in (0, 1, -signal.SIGTERM):	# the last: one that was only just started again
+            if status not in (0, 1, -signal.SIGTERM):	# -SIGTERM: it had just been started
                 self.found(f"ebsub ended with {status}")
-        self.judge_acknowledged()
-        self.judge()
+        self.check_acknowledged()
+        self.check_all()
 
     def close(self):
         for r in self.readers:
@@ -295,7 +297,7 @@ class Run:
 
 
 def remove(folder):
-    """A worker whose ebsub was killed may still write its last file."""
+    """Removes the folder, repeatedly, because a worker whose ebsub was killed may still write a file."""
     for _ in range(50):
         try:
             return shutil.rmtree(folder)
@@ -311,7 +313,7 @@ def main():
     print(f"seed {o.seed}", flush=True)
     run = Run(o, folder)
     try:
-        run.go()
+        run.run_all()
     except Exception:
         run.found(traceback.format_exc())
     finally:
@@ -321,7 +323,7 @@ def main():
             if kept != folder:
                 shutil.copytree(folder, kept, dirs_exist_ok=True, ignore=shutil.ignore_patterns("s"))
                 remove(folder)
-            print(f"kept in {kept}; again: --seed {o.seed}")
+            print(f"kept in {kept}; repeat with --seed {o.seed}")
         else:
             remove(folder)
     sys.exit(bool(run.findings))

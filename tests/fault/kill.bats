@@ -57,7 +57,7 @@ replay_hit() {
 	run timeout 60 ebreplay -v
 	assert_success
 	[ $KILLS -ge 20 ] || fail "only $KILLS kills"
-	judge k0 k1 k2
+	check_streams k0 k1 k2
 	no_segments
 }
 
@@ -87,7 +87,7 @@ replay_hit() {
 	assert_success
 	echo "# seed $SEED: $KILLS kills in $tries runs" >&3
 	[ $KILLS -ge 5 ] || fail "only $KILLS kills"
-	judge k
+	check_streams k
 	no_segments
 }
 
@@ -110,5 +110,5 @@ replay_hit() {
 	rc=0
 	timeout 60 ebreplay 2>/dev/null || rc=$?
 	[ $rc = 0 ] || [ $rc = 1 ] || fail "ebreplay: $rc"
-	judge one
+	check_streams one
 }

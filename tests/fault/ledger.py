@@ -1,20 +1,22 @@
 #!/usr/bin/env python3
-"""ledger.py SOCKET LEDGER KEY...: what was accepted against what is in the streams.
+"""ledger.py SOCKET LEDGER KEY...: compares the accepted events with the streams.
 
-The ledger stands outside of the buffer. It has a line "P N" for each event that was
-accepted, "P N ?" for one whose publisher died before it could say so, "P N !" for one
-that was refused, "P N ~" for one of which it was said that it is not safe, which may
-stand anywhere, once: publisher P's event number N, whose payload is {"p":P,"n":N}. An
-event's identity may follow: "P N = ID" (or ? ID). Prints the counts; fails when an event is lost,
-doubled, in a stream though nobody gave it, or when the events of a publisher are out
-of order (ascending N) within one stream.
+The file LEDGER has a line for each event N of publisher P, whose payload is {"p":P,"n":N}:
 
-As a module it also looks into the buffer; see judge().
+  P N      accepted
+  P N ?    perhaps: the publisher died before it answered
+  P N !    refused
+  P N ~    reported as not safe: it may be anywhere, at most once
+
+An event_id may follow: "P N = ID" (accepted) or "P N ? ID". Prints the counts. Fails when an event is lost, is doubled, is in a
+stream without being in the ledger, or when the events of a publisher are out of order (N must ascend) within one stream.
+
+As a module it also checks the buffer; see compare_ledger().
 """
 import collections
 import sys
 
-sys.dont_write_bytecode = True	# the tree stays as it was
+sys.dont_write_bytecode = True	# keeps the tree clean
 
 from buffer import event_of
 from resp import Redis
@@ -28,7 +30,7 @@ class Ledger:
 
     def add(self, p, n, state=SURE, ident=None):
         event = (str(p), n)
-        # Sure once is sure: an event may stand in the ledger a second time.
+        # An event may be in the ledger twice; once accepted it stays accepted.
         if self.state.get(event) != SURE:
             self.state[event] = state
         if ident:
@@ -41,13 +43,13 @@ class Ledger:
                 self.add(p, int(n), *more)
         return self
 
-    def those(self, state):
+    def events_in(self, state):
         return {e for e, s in self.state.items() if s == state}
 
 
 class Verdict:
-    """What was found, a list under each of NAMES; true when that is nothing."""
-    NAMES = ("lost", "doubled", "disorder", "strange", "same_id", "torn", "leaked")
+    """The errors found: a list for each of NAMES. True when all lists are empty."""
+    NAMES = ("lost", "doubled", "disorder", "unknown", "same_id", "torn", "leaked")
 
     def __init__(self):
         self.found = {name: [] for name in self.NAMES}
@@ -63,8 +65,8 @@ class Verdict:
         return " ".join(f"{k}={len(v)}" for k, v in self.found.items())
 
 
-def look_at_order(ledger, verdict, where, events):
-    """Those of each publisher ascend, and all were given by somebody."""
+def check_order(ledger, verdict, where, events):
+    """Checks that each publisher's events ascend and that the ledger has all of them."""
     last = {}
     for event, place in events:
         if ledger.state.get(event) == UNSAFE:
@@ -73,20 +75,20 @@ def look_at_order(ledger, verdict, where, events):
             verdict.found["disorder"].append((where, event, last[event[0]], place))
         last[event[0]] = event[1]
         if ledger.state.get(event, NEVER) == NEVER:
-            verdict.found["strange"].append((where, event, place))
+            verdict.found["unknown"].append((where, event, place))
 
 
-def look_at_streams(ledger, verdict, streams):
-    """streams: {key: [(ID, fields)]}. How often each event stands in them."""
+def check_streams(ledger, verdict, streams):
+    """Checks the streams, {key: [(ID, fields)]}. Returns how often each event is in them."""
     times, ids = collections.Counter(), collections.Counter()
     for key, entries in streams.items():
         seen = [(event_of(f.get(b"payload")), i, f.get(b"event_id", b"").decode()) for i, f in entries]
         seen = [s for s in seen if s[0]]
-        look_at_order(ledger, verdict, key, [s[:2] for s in seen])
+        check_order(ledger, verdict, key, [s[:2] for s in seen])
         times.update(event for event, _, _ in seen)
         ids.update(ident for _, _, ident in seen)
         verdict.entries += len(seen)
-        verdict.found["strange"] += [(key, event, ident) for event, _, ident in seen
+        verdict.found["unknown"] += [(key, event, ident) for event, _, ident in seen
                                      if ledger.ident.get(event, ident) != ident]
     verdict.found["doubled"] += sorted(e for e, k in times.items() if k > 1)
     if not verdict.found["doubled"]:
@@ -94,15 +96,15 @@ def look_at_streams(ledger, verdict, streams):
     return times
 
 
-def look_at_buffer(ledger, verdict, buffer, bad):
-    """bad: so many lines that are no events may stand there."""
+def check_buffer(ledger, verdict, buffer, bad):
+    """Checks the buffer, which may have up to `bad` lines that are not events."""
     chains = collections.defaultdict(list)
     for line in buffer.lines:
         if line.event and not line.bad and ".suspect." not in line.name:
             own = ".own-" in line.name or ".claimed-" in line.name
             chains[(line.type, line.name if own else "chain")].append((line.event, line.name))
     for (kind, _), events in chains.items():
-        look_at_order(ledger, verdict, kind, events)
+        check_order(ledger, verdict, kind, events)
         again = collections.Counter(event for event, _ in events)
         verdict.found["doubled"] += [("buffer", e) for e, k in again.items() if k > 1]
     torn = buffer.torn()
@@ -111,35 +113,37 @@ def look_at_buffer(ledger, verdict, buffer, bad):
     verdict.found["leaked"] += [("lock", name) for name in buffer.locked()]
 
 
-def judge(ledger, streams, buffer=None, final=True, bad=0, kept=0):
-    """Before the last replay (final false) an event may stand in the buffer or in quarantine too, and
-    up to `bad` lines there are no events. After it every event is in its stream once, or in
-    quarantine when that is where `kept` events belong, and nothing is left of the files."""
+def compare_ledger(ledger, streams, buffer=None, final=True, bad=0, kept=0):
+    """Compares the ledger with the streams and the buffer; returns a Verdict.
+
+    Before the last replay (final is false) an event may also be in the buffer or in quarantine, and up to `bad` lines there may not
+    be events. After it every event must be in its stream once, or be one of `kept` events in quarantine, and no segment may be left.
+    """
     verdict = Verdict()
-    times = look_at_streams(ledger, verdict, streams)
+    times = check_streams(ledger, verdict, streams)
     have = set(times)
     if buffer:
         aside = collections.Counter(line.event for line in buffer.quarantined if line.event and not line.bad)
         verdict.found["doubled"] += [("quarantine", e) for e, k in aside.items() if k > 1 or e in have]
-        verdict.found["strange"] += [("quarantine", e) for e in aside if e not in ledger.state]
+        verdict.found["unknown"] += [("quarantine", e) for e in aside if e not in ledger.state]
         if not final or kept:
             have |= set(aside)
         if not final:
-            look_at_buffer(ledger, verdict, buffer, bad)
+            check_buffer(ledger, verdict, buffer, bad)
             have |= {line.event for line in buffer.lines if not line.bad}
         else:
             verdict.found["leaked"] += buffer.segments + buffer.leaks
             if len(buffer.quarantined) + buffer.whole > bad + kept:
-                verdict.found["strange"] += [("quarantine", line.raw[:80]) for line in buffer.quarantined]
-    verdict.found["lost"] += sorted(ledger.those(SURE) - have)
+                verdict.found["unknown"] += [("quarantine", line.raw[:80]) for line in buffer.quarantined]
+    verdict.found["lost"] += sorted(ledger.events_in(SURE) - have)
     return verdict
 
 
 def main():
     redis = Redis(sys.argv[1])
     ledger = Ledger().read(sys.argv[2])
-    verdict = judge(ledger, {key: list(redis.stream(key)) for key in sys.argv[3:]})
-    print(f"accepted={len(ledger.those(SURE))} perhaps={len(ledger.those(PERHAPS))} "
+    verdict = compare_ledger(ledger, {key: list(redis.stream(key)) for key in sys.argv[3:]})
+    print(f"accepted={len(ledger.events_in(SURE))} perhaps={len(ledger.events_in(PERHAPS))} "
           f"entries={verdict.entries} {verdict.counts()}")
     if not verdict:
         print(verdict)

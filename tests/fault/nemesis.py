@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """nemesis.py [--seconds S] [--seed N] [--commands DIR] [--keep DIR]
 
-Many publishers, an ebreplay as from cron, subscribers of two groups; and, on a schedule drawn from the seed,
-everything that may befall them (chaos/faults.py). At the end all is healed and drained, and judged: what was accepted is
-in its stream once and in order (unless a command said that it is not: a refusal of the server that ended in the middle
-of a batch), and every group was given every entry.
+Runs publishers, ebreplay as from cron, and subscribers of two groups, and injects faults (chaos/faults.py) on a schedule drawn from
+the seed. At the end it removes all faults, drains the buffer and checks: every accepted event must be in its stream once and in
+order (unless a command reported disorder, after the server stopped refusing in the middle of a batch), and every group must have
+got every entry.
 
-Prints the seed, what was injected how often, and the verdict. 0 when nothing was found; else the folder of the run is
-kept (--keep: where), and the line that runs the same schedule again is printed.
+Prints the seed, the number of each fault, and the result; status 0 when nothing was found. Else the folder of the run is kept
+(--keep names its parent), and a command that repeats the schedule is printed.
 """
 import argparse
 import collections
@@ -24,7 +24,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(1, HERE)
-sys.dont_write_bytecode = True	# the tree stays as it was
+sys.dont_write_bytecode = True	# keeps the tree clean
 
 from chaos.actors import Cron, Onlooker, Shooter, Streamer, Subscriber
 from chaos.faults import Faults, schedule
@@ -45,8 +45,8 @@ def arguments():
     return a
 
 
-def cast(world):
-    """Several share a type, some have many."""
+def make_actors(world):
+    """Makes the actors: some publishers share a type, some have several types."""
     publishers = [Shooter(world, n, [TYPES[n % 2]]) for n in range(3)]
     publishers += [Shooter(world, 3, TYPES)]
     publishers += [Streamer(world, 4, [TYPES[0]]), Streamer(world, 5, [TYPES[2]]), Streamer(world, 6, TYPES)]
@@ -67,7 +67,7 @@ def run_last(world, argv, allowed):
 
 
 def drain(world, subscribers):
-    """Everything is well again: it must be possible to bring it all to an end."""
+    """Drains the buffer and all groups, with all faults removed; this must succeed."""
     if world.faketime:
         world.set_clock(0)
     status, out = run_last(world, ["ebreplay", "-j", "--wait", "60", "-t", "5"], {0, 1})
@@ -80,8 +80,8 @@ def drain(world, subscribers):
         s.read_file()
 
 
-def judge_streams(world, publishers):
-    """The checker's verdict (faults/ledger.py)."""
+def check_streams(world, publishers):
+    """Compares the publishers' ledgers with the streams (ledger.py)."""
     path = os.path.join(world.folder, "ledger")
     with open(path, "w", encoding="ascii") as f:
         for p in publishers:
@@ -89,16 +89,16 @@ def judge_streams(world, publishers):
                 f.write(f"{p.number} {n}{'' if sure else ' ?'}\n")
     r = subprocess.run([sys.executable, os.path.join(HERE, "ledger.py"), world.socket, path, *(PREFIX + t for t in TYPES)],
                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    told, perhaps = world.told_of_disorder(), world.possible_duplicates
-    print(r.stdout + (f"told of disorder: {told}\n" if told else ""), end="")
+    reported, perhaps = world.count_disorder_reports(), world.possible_duplicates
+    print(r.stdout + (f"disorder reported: {reported}\n" if reported else ""), end="")
     counts = {k: int(v) for k, v in re.findall(r"(\w+)=(\d+)", r.stdout)}
-    bad = [k for k in ("lost", "strange", "same_id") if counts.get(k, 1)]
-    if bad or counts["doubled"] > perhaps or (r.returncode != 0 and not told + perhaps):
+    bad = [k for k in ("lost", "unknown", "same_id") if counts.get(k, 1)]
+    if bad or counts["doubled"] > perhaps or (r.returncode != 0 and not reported + perhaps):
         world.found("the streams: " + r.stdout.replace("\n", "; "))
 
 
-def judge_group(world, group, members):
-    """Every entry was given to the group, with its event_id, and is acknowledged."""
+def check_group(world, group, members):
+    """Checks that the group got every entry, with its event_id, and acknowledged it."""
     seen = collections.defaultdict(dict)
     for s in members:
         for kind, ident, event_id in s.seen:
@@ -116,15 +116,15 @@ def judge_group(world, group, members):
         if not isinstance(pending, list) or pending[0] != 0:
             world.found(f"group {group}, {t}: pending {pending}")
     total = sum(len(s.seen) for s in members)
-    print(f"group {group}: given={printed} again={total - printed} missing={len(missing)} wrong={len(wrong)} disorder={len(order)}")
+    print(f"group {group}: delivered={printed} again={total - printed} missing={len(missing)} wrong={len(wrong)} disorder={len(order)}")
     for name, bad in (("missing", missing), ("wrong", wrong), ("disorder", order)):
         if bad:
             world.found(f"group {group}: {name}: {bad[:10]}")
 
 
-def judge_buffer(world):
-    """Nothing is left, nothing is held. When a permission comes back just after a line in doubt could not be looked for, and
-    before it is sent, it counts as perhaps doubled; without such faults nothing does."""
+def check_buffer(world):
+    """Checks that the buffer is empty and no type is held. A line in doubt counts as a possible duplicate when a permission is
+    restored between its failed search and its XADD; without such faults there must be none."""
     out = run_last(world, ["ebstat", "-j"], {0, 1})[1]
     b = json.loads(out)["buffer"]
     print(f"buffer: left={b['total_events']} held={len(b['held'])} quarantined={b['quarantined']} "
@@ -133,7 +133,7 @@ def judge_buffer(world):
     for name in ("total_events", "held", "possible_duplicates", "suspect_segments", "vanished", "odd_files"):
         if b[name] and not (name == "possible_duplicates" and world.holds):
             world.found(f"the buffer: {name}: {b[name]}")
-    # What a killed process left half made goes after an hour.
+    # Temporary files of killed processes are removed after an hour.
     left = [n for n in os.listdir(world.buffer) if ".jsonl" in n or n.startswith("filler")]
     if left:
         world.found(f"left in the buffer: {left}")
@@ -157,9 +157,9 @@ def stop(world, publishers, subscribers, others):
         a.join()
 
 
-def play(world, seconds):
+def run(world, seconds):
     world.server_start()
-    publishers, subscribers, others = cast(world)
+    publishers, subscribers, others = make_actors(world)
     for a in publishers + subscribers + others:
         a.start()
     faults = Faults(world, TYPES, publishers)
@@ -169,23 +169,23 @@ def play(world, seconds):
     drain(world, subscribers)
     print("injected: " + ", ".join(f"{k} {v}" for k, v in sorted(world.injected.items())))
     print("statuses: " + ", ".join(f"{k}: {v}" for k, v in sorted(world.statuses.items())))
-    judge_buffer(world)
-    judge_streams(world, publishers)
-    judge_group(world, "shared", subscribers[:2])
-    judge_group(world, "alone", subscribers[2:])
+    check_buffer(world)
+    check_streams(world, publishers)
+    check_group(world, "shared", subscribers[:2])
+    check_group(world, "alone", subscribers[2:])
 
 
 def main():
     a = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = tempfile.mkdtemp(prefix="nemesis-", dir=a.keep)
-    if len(folder) > 80:	# a socket's path is short
+    if len(folder) > 80:	# the path of a unix socket must be short
         os.rmdir(folder)
         folder = tempfile.mkdtemp(prefix="nemesis-", dir="/tmp")
     world = World(folder, a.commands, a.seed)
     print(f"seed {a.seed}, {a.seconds:g} s, {world.settings()}", flush=True)
     try:
-        play(world, a.seconds)
+        run(world, a.seconds)
     except (RuntimeError, OSError, KeyError, ValueError) as e:
         world.found(f"{type(e).__name__}: {e}")
     finally:
@@ -196,7 +196,7 @@ def main():
         return 0
     for text in world.findings[:30]:
         print("FOUND " + text[:2000])
-    print(f"seed {a.seed}: {len(world.findings)} findings; kept {folder}; again: tests/fault/nemesis.py --seconds {a.seconds:g} --seed {a.seed}")
+    print(f"seed {a.seed}: {len(world.findings)} findings; kept {folder}; repeat with tests/fault/nemesis.py --seconds {a.seconds:g} --seed {a.seed}")
     return 1
 
 

@@ -37,7 +37,7 @@ mixture() {
 others_go_on() {
 	ledger 2 1 10000
 	assert_equal "$(rcli xlen quantum:stream:fast)" 10000
-	judge fast
+	check_streams fast
 	run -0 held
 	assert_output --regexp "^slow 1000 .*$1"
 	# Straight to Redis; and one of the held type goes behind the others.
@@ -53,7 +53,7 @@ others_go_on() {
 	run ebhealth
 	assert_output --partial slow
 	[ "$status" -ge 1 ] || fail "ebhealth: $status $output"
-	judge fast
+	check_streams fast
 }
 
 @test "a full stream whose group reads nothing is held; 10 000 events behind it drain; freed, it drains in order" {
@@ -77,7 +77,7 @@ others_go_on() {
 	ledger 1 1 1001
 	run timeout 60 ebsub -g g -e -q --payload slow
 	assert_output "$(numbered 1 1 1001)"
-	judge slow fast
+	check_streams slow fast
 	no_segments
 }
 
@@ -95,7 +95,7 @@ others_go_on() {
 	rcli acl setuser less '~*' >/dev/null
 	run -0 timeout 60 ebreplay
 	ledger 1 1 1001
-	judge slow fast
+	check_streams slow fast
 	no_segments
 }
 
@@ -106,12 +106,12 @@ others_go_on() {
 	redis_show
 	run -75 timeout 60 ebreplay
 	ledger 2 1 10000
-	judge fast
+	check_streams fast
 	assert_equal "$(ebstat -j | jq -c '[.buffer.quarantined, .buffer.held[].event_type]')" '[0,"slow"]'
 	rcli del quantum:stream:slow >/dev/null
 	run -0 timeout 60 ebreplay
 	ledger 1 1 1000
-	judge slow fast
+	check_streams slow fast
 	no_segments
 }
 
@@ -137,7 +137,7 @@ others_go_on() {
 	for i in 0 1 2; do
 		seq -f "$i %.0f" $((i == 0 ? 3 : i)) 3 3000 >>"$LEDGER"
 	done
-	judge h0 h1 h2
+	check_streams h0 h1 h2
 	no_segments
 }
 
@@ -172,7 +172,7 @@ others_go_on() {
 	done
 	run -0 clock_at -1h ebreplay --limit 7 || assert_equal "$status" 75
 	run -0 timeout 20 ebreplay
-	judge clock
+	check_streams clock
 	no_segments
 }
 
@@ -191,7 +191,7 @@ others_go_on() {
 	redis_show
 	ledger 1 1 40
 	run -0 timeout 20 ebreplay
-	judge clock
+	check_streams clock
 	no_segments
 }
 
@@ -238,7 +238,7 @@ free_lock() {
 	redis_show
 	ledger 1 1 6
 	run -0 timeout 20 ebreplay
-	judge lock
+	check_streams lock
 	no_segments
 }
 
@@ -269,7 +269,7 @@ free_lock() {
 	assert_equal "$(sort -u "$EB_TMP/pub.out")" buffered
 	ledger 1 1 4
 	run -0 timeout 20 ebreplay
-	judge lock
+	check_streams lock
 	no_segments
 }
 
@@ -289,7 +289,7 @@ free_lock() {
 	redis_show
 	ledger 1 1 200
 	run -0 timeout 20 ebreplay
-	judge lock
+	check_streams lock
 	no_segments
 }
 
@@ -308,7 +308,7 @@ free_lock() {
 	redis_show
 	ledger 1 1 4
 	run -0 timeout 20 ebreplay
-	judge lock
+	check_streams lock
 	no_segments
 }
 
@@ -325,6 +325,6 @@ free_lock() {
 	exec 8>&-
 	ledger 1 1 2
 	run -0 timeout 20 ebreplay
-	judge lock
+	check_streams lock
 	no_segments
 }

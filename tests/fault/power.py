@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""power.py FOLDER SOCKET FS CUTS SEED: the power fails while events are buffered and drained.
+"""power.py FOLDER SOCKET FS CUTS SEED: simulates power cuts while events are buffered and drained.
 
-FOLDER gets a tmpfs with an image of the file system FS (ext4, xfs), mounted; the buffer is on it. SOCKET is
-a server's that lives elsewhere and goes on. In each round one-shots, a stream of events and a replay are at
-work, Redis comes and goes, and at a random moment everything that was not synced is gone: `xfs_io -x -c
-shutdown`. The file system is mounted again (its journal recovers), and then every event that was accepted
-must be in the buffer or in its stream, and after a replay in its stream: once, and each publisher's in order.
+Mounts an image of the file system FS (ext4, xfs), held in a tmpfs, below FOLDER; the buffer is on it. SOCKET belongs to a server
+that is not affected. In each round one-event publishers, streaming publishers and a replay run, Redis becomes reachable and
+unreachable, and at a random moment everything that was not synced is dropped: `xfs_io -x -c shutdown`. The file system is mounted
+again (its journal recovers). Then every accepted event must be in the buffer or in its stream, and after a replay in its stream,
+once and in order for each publisher.
 
-Half of the cuts kill the processes first, as power does; the others leave them to a disk that is gone. In
-half of the rounds the machine boots: the boot id in the writers' hints is another. In a third of them the
-clock is wrong then (with faketime). Sometimes the lock's holder hangs, so that publishers write segments of
-their own. Prints the counts; fails at the first event that is missing, doubled or out of order.
+Half of the cuts kill the processes first; the others leave them running on a dead disk. In half of the rounds the boot id in the
+writers' hints becomes another one, as after a boot. In a third of the rounds the clock is wrong (faketime). Sometimes a process holds
+the writers' lock, so that publishers write segments of their own. Prints the counts; fails at the first event that is missing,
+doubled or out of order.
 """
 import contextlib
 import fcntl
@@ -40,7 +40,7 @@ def tool(*argv):
 
 
 def unmount():
-    """What was killed may be on its way out, what is shut down be looked at."""
+    """Unmounts the disk; retries while exiting processes still use it."""
     for _ in range(100):
         if subprocess.run(["umount", DISK], stderr=subprocess.DEVNULL, check=False).returncode == 0:
             return
@@ -59,7 +59,7 @@ def down():
 
 
 class Round:
-    """What runs until the cut, and the ledger: what was accepted, and what perhaps."""
+    """The processes that run until the cut, and the events that they accepted."""
 
     def __init__(self, number):
         self.number, self.lock, self.over, self.dying = number, threading.Lock(), False, False
@@ -71,7 +71,7 @@ class Round:
         self.options = ["-t", "0.15", "--maxlen", "0", "--segment-size", rng.choice(["1K", "4K", "8M"])]
 
     def start(self, *argv):
-        """A command, or None when the power is gone."""
+        """Starts a command; returns None after the cut."""
         with self.lock:
             if self.over:
                 return None
@@ -80,7 +80,7 @@ class Round:
             return p
 
     def end(self, p, who=0, n=0):
-        """Reads the answers, those to events n, n + 1, ... of a publisher; what comes from a dying disk is no promise."""
+        """Reads a publisher's answers to the events n, n + 1, ... Answers on a dying disk do not count as accepted."""
         for line in p.stdout:
             if re.fullmatch(rb"(buffered|\d+-\d+)\n", line) and not self.dying:
                 self.sure.add((who, n))
@@ -129,7 +129,7 @@ class Round:
             time.sleep(0.005)
 
     def hold(self):
-        """A writer that hangs with the lock."""
+        """Holds the writers' lock, as a hanging writer does."""
         time.sleep(0.05)
         with contextlib.suppress(OSError), open(os.path.join(BUFFER, ".lock"), "rb") as f:
             fcntl.flock(f, fcntl.LOCK_EX)
@@ -137,7 +137,7 @@ class Round:
                 time.sleep(0.01)
 
     def flush(self):
-        """What the kernel writes back by itself, half a minute late on a real machine: anything at any time."""
+        """Syncs the disk at random times, in place of the kernel's own write-back, which takes half a minute."""
         dice = random.Random(self.number)
         while not self.over:
             time.sleep(dice.uniform(0.02, 0.2))
@@ -164,7 +164,7 @@ class Round:
         if dead_first:
             self.kill()
         down()
-        # An fdatasync that meets the shutdown may report success on ext4, though nothing was written.
+        # On ext4 an fdatasync during the shutdown may report success although nothing was written.
         self.dying = not dead_first
         tool("xfs_io", "-x", "-c", "shutdown", DISK)
         if not dead_first:
@@ -182,7 +182,7 @@ class Round:
 
 
 class Checker:
-    """All rounds: what was accepted against what is there."""
+    """Compares the accepted events of all rounds with the buffer and the streams."""
 
     def __init__(self):
         self.redis = Redis(SOCKET)
@@ -236,7 +236,7 @@ class Checker:
         health = json.loads(self.command("ebhealth", "-j", "-t", "0.5", ok=(0, 1, 2)))
         if any(x["what"] in ("vanished", "suspect", "buffer", "odd") for x in health["problems"]):
             self.words.append("ebhealth: %s" % health["problems"])
-        # The next event is whole, whatever stands at the end of the last segment.
+        # The next event must be complete, even after a torn end of the last segment.
         who = 10 * r.number + 9
         for n in (1, 2):
             if self.command("ebpub", TYPES[who % 2], '{"p":%d,"n":%d}' % (who, n), env=r.env) == "buffered\n":
@@ -260,7 +260,7 @@ class Checker:
 
 
 def boot():
-    """The hints are those that an earlier boot left, when the cut left one."""
+    """Changes the boot id in the writers' hints, if there are any."""
     path = os.path.join(BUFFER, ".lock")
     if os.path.exists(path):
         with open(path, "r+b") as f:
@@ -291,7 +291,7 @@ def main():
         replays += r.replays
         if checker.bad():
             break
-    print("%s, seed %s: %d cuts in %d s, %d replays under way or done, accepted=%d missing=%d doubled=%d "
+    print("%s, seed %s: %d cuts in %d s, %d replays, accepted=%d missing=%d doubled=%d "
           "disorder=%d torn=%d" % (FS, SEED, number + 1, time.monotonic() - begin, replays, len(checker.sure),
                                    len(checker.missing), len(checker.doubled), len(checker.disorder), checker.quarantined))
     for word in ("missing", "doubled", "disorder", "words"):

@@ -1,12 +1,12 @@
-"""proxy: a port of 127.0.0.1 before a server on a unix socket, that cuts a connection at a byte.
+"""proxy: relays from a port of 127.0.0.1 to a server on a unix socket, and cuts a connection after N bytes.
 
-  way   request   so many bytes of what the client sends on the connection reach the server
-        reply     so many bytes of what the server sends reach the client
-  mode  fin       then the client sees the end of the connection
-        rst       then a reset
-        hang      then nothing more
-        late      (request) nothing more; the rest arrives at the server after the next connection was made, as
-                  from a slow network
+  direction  request   the server gets the first N bytes that the client sends
+             reply     the client gets the first N bytes that the server sends
+  mode       fin       then the client gets an end of file
+             rst       then the client gets a reset
+             hang      then the client gets nothing more
+             late      (request) then the client gets nothing more; the server gets the remaining bytes after the next connection
+                       was opened, as from a slow network
 """
 import os
 import select
@@ -19,15 +19,15 @@ from rig import LIMIT, Hang
 
 
 class Cut:
-    def __init__(self, way, mode, at):
-        self.way, self.mode, self.at = way, mode, at
+    def __init__(self, direction, mode, at):
+        self.direction, self.mode, self.at = direction, mode, at
 
     def __str__(self):
-        return f"{self.way} {self.mode} {self.at}"
+        return f"{self.direction} {self.mode} {self.at}"
 
 
 class Connection:
-    """A client's, and one of our own to the server; request and reply are what came from either."""
+    """A client's connection and its counterpart to the server; request and reply are the bytes received from each side."""
 
     def __init__(self, client, upstream, cut):
         self.client, self.cut = client, cut
@@ -38,7 +38,7 @@ class Connection:
         self.open = True
 
     def sockets(self):
-        """Those to read from; after the cut, what the client still sends is only noted."""
+        """Returns the sockets to read from. After the cut the client's bytes are recorded but not forwarded."""
         return [self.client] if self.done else [self.client, self.server]
 
     def readable(self, sock):
@@ -49,21 +49,21 @@ class Connection:
         if not data:
             self.close()
             return
-        way = "request" if sock is self.client else "reply"
-        before = len(getattr(self, way))
-        setattr(self, way, getattr(self, way) + data)
+        direction = "request" if sock is self.client else "reply"
+        before = len(getattr(self, direction))
+        setattr(self, direction, getattr(self, direction) + data)
         if self.done:
             self.rest += data
             return
         other = self.server if sock is self.client else self.client
-        if not self.cut or self.cut.way != way or before + len(data) < self.cut.at:
+        if not self.cut or self.cut.direction != direction or before + len(data) < self.cut.at:
             self.send(other, data)
             return
         keep = self.cut.at - before
         self.send(other, data[:keep])
         self.rest = data[keep:]
         self.done = True
-        self.act()
+        self.end_connection()
 
     @staticmethod
     def send(sock, data):
@@ -72,7 +72,7 @@ class Connection:
         except OSError:
             pass
 
-    def act(self):
+    def end_connection(self):
         if self.cut.mode == "fin":
             self.server.close()
             try:
@@ -91,7 +91,7 @@ class Connection:
             self.server.close()
 
     def deliver(self):
-        """What was late arrives."""
+        """Sends the late bytes to the server."""
         self.send(self.server, self.rest)
         self.server.close()
 
@@ -105,8 +105,8 @@ class Proxy:
         self.port = self.listener.getsockname()[1]
 
     def run(self, argv, env, stdin=b"", cut=None, late=()):
-        """Runs a command through the proxy: its first connection is cut. What an earlier one left late arrives behind the
-        connection of this one. (status, stdout, stderr, connections)"""
+        """Runs a command through the proxy and cuts its first connection. The late bytes of an earlier run are delivered after this
+        run has connected. Returns (status, stdout, stderr, connections)."""
         p = subprocess.Popen(argv, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         p.stdin.write(stdin)
         p.stdin.close()
@@ -144,7 +144,7 @@ class Proxy:
             p.stderr.close()
             os.close(gone)
             for c in connections:
-                while c.open:	# what it had sent before it went
+                while c.open:	# reads what the command sent before it ended
                     c.readable(c.client)
             for c in due:
                 c.deliver()

@@ -83,12 +83,12 @@ replayer() {
 	echo "$output" >>"$EB_TMP/replays"
 	found=$(jq -s 'map(.found) | add' "$EB_TMP/replays")
 	doubts=$(sort -u "$EB_TMP/doubts" | grep -c . || :)
-	echo "# seed $SEED: $kills kills, $found found in doubt, $doubts lines in doubt, $(judge t0 t1)" >&3
+	echo "# seed $SEED: $kills kills, $found found in doubt, $doubts lines in doubt, $(check_streams t0 t1)" >&3
 	[ ! -s "$EB_TMP/bad" ] || fail "seed $SEED: $(cat "$EB_TMP/bad" "$EB_TMP"/*.err)"
 	[ "$(wc -l <"$LEDGER")" = 8000 ] || fail "accepted: $(wc -l <"$LEDGER")"
 	[ $kills -ge 3 ] || fail "$kills kills"
 	[ $((found + doubts)) -gt 0 ] || fail "no batch was in doubt: this proves nothing"
-	judge t0 t1
+	check_streams t0 t1
 	no_segments
 	# No status but: drained; something left; what was refused or cut.
 	run grep -vxE '0|75' "$EB_TMP/replay.rc"
@@ -112,7 +112,7 @@ replayer() {
 	[ $((after - before - 1)) -le $most ] || fail "$((after - before - 1)) connections in $took s"
 	run -0 timeout 60 ebreplay
 	[ "$(wc -l <"$LEDGER")" = 1000 ]
-	judge one
+	check_streams one
 	[ "$(rcli xlen quantum:stream:one)" = 1000 ]
 	no_segments
 }
@@ -127,7 +127,7 @@ replayer() {
 	assert_output buffered
 	ledger 1 1 2
 	run -0 timeout 20 ebreplay
-	judge one
+	check_streams one
 	no_segments
 }
 
@@ -159,7 +159,7 @@ replayer() {
 	run -0 timeout 60 ebreplay --wait 10
 	[ ! -e "$EB_TMP/bad" ] || fail "$(cat "$EB_TMP/bad" "$EB_TMP/shots.err")"
 	[ "$(wc -l <"$LEDGER")" = 400 ]
-	judge mixed
+	check_streams mixed
 	no_segments
 	run grep -vxE '0|75' "$EB_TMP/replay.rc"
 	assert_output ""
@@ -185,7 +185,7 @@ before_forgetting() {
 	before_forgetting
 	redis_flush
 	run -0 timeout 20 ebreplay
-	judge gone
+	check_streams gone
 	no_segments
 }
 
@@ -193,7 +193,7 @@ before_forgetting() {
 	before_forgetting
 	rcli del quantum:stream:gone
 	run -0 timeout 20 ebreplay
-	judge gone
+	check_streams gone
 	no_segments
 }
 
@@ -204,7 +204,7 @@ before_forgetting() {
 	redis_restart
 	[ "$(rcli dbsize)" = 0 ]
 	run -0 timeout 20 ebreplay
-	judge gone
+	check_streams gone
 	no_segments
 }
 
@@ -216,6 +216,6 @@ before_forgetting() {
 	: >"$LEDGER"
 	ledger 1 641 700
 	run -0 timeout 20 ebreplay
-	judge gone
+	check_streams gone
 	no_segments
 }

@@ -115,7 +115,7 @@ ERR is something else'
 			[ $command = XADD ] || assert_equal "$status" 0
 			[ $command = XINFO ] || assert_equal "$(length a)" 0
 			run -0 timeout 20 ebreplay
-			judge a
+			check_streams a
 		done
 	done <<<"$REFUSALS"
 }
@@ -222,7 +222,7 @@ ERR is something else'
 	refute_output --partial buffered
 	assert_equal "${#lines[@]}" 80
 	straight
-	judge a b
+	check_streams a b
 }
 
 @test "a replica behind the name, again and again: buffered, then each once" {
@@ -236,7 +236,7 @@ ERR is something else'
 	bg_wait pub
 	straight
 	run -0 timeout 20 ebreplay
-	judge a
+	check_streams a
 }
 
 # --- what was in doubt --------------------------------------------------------------------------------
@@ -685,7 +685,7 @@ unneeded() {
 	bg_wait pub
 	straight
 	run -0 timeout 20 ebreplay
-	judge a
+	check_streams a
 }
 
 @test "a buffer drained by a publisher, answered with what is no ID: its own event goes behind, each once" {
@@ -698,5 +698,5 @@ unneeded() {
 	ledger 1 4 4
 	straight
 	run -0 timeout 20 ebreplay
-	judge a
+	check_streams a
 }

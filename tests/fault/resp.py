@@ -1,4 +1,4 @@
-"""resp: as much of the Redis protocol as the tests need, over a unix socket."""
+"""resp: a minimal Redis client for the tests, over a unix socket."""
 import socket
 
 
@@ -41,7 +41,7 @@ class Redis:
         raise ConnectionError(f"no reply: {line!r}")
 
     def stream(self, key):
-        """(ID, {field: value}) of each entry, oldest first."""
+        """Yields (ID, {field: value}) for each entry, oldest first."""
         after = "-"
         while True:
             page = self.call("XRANGE", key, after, "+", "COUNT", 2000)
@@ -52,7 +52,7 @@ class Redis:
             after = "(" + page[-1][0].decode()
 
     def both(self, first, second):
-        """The entries of two streams at one moment, as one sequence."""
+        """Returns the entries of two streams, read atomically, as one sequence."""
         self.call("MULTI")
         for key in (first, second):
             self.call("XRANGE", key, "-", "+")
@@ -62,7 +62,7 @@ class Redis:
         return sorted(k.decode() for k in self.call("KEYS", pattern))
 
     def save(self):
-        """Everything in the database, for load()."""
+        """Returns a dump of the database, for load()."""
         return [(k, self.call("DUMP", k)) for k in self.call("KEYS", "*")]
 
     def load(self, saved):

@@ -1,4 +1,4 @@
-"""rig: a folder with a server of its own, the commands under it, harm done to them, states to come back to."""
+"""rig: runs the commands in a folder with a private server, injects faults, saves and restores states."""
 import contextlib
 import fcntl
 import json
@@ -11,16 +11,16 @@ import time
 
 from resp import Redis
 
-LIMIT = 60		# seconds after which a command hangs, on any machine
+LIMIT = 60		# seconds after which a command counts as hanging
 
 
 class Hang(Exception):
     pass
 
 
-class Harm:
-    """What is done to a run, at the Nth call of a name: kill, term, fail (with an errno), stuck (fails for good from then on); or
-    nomem: the Nth allocation fails."""
+class Fault:
+    """A fault at the Nth call of a name: kill, term, fail (with an errno), stuck (it and all later ones fail); or nomem: the Nth
+    allocation fails."""
 
     def __init__(self, kind, name, nth, error=None):
         self.kind, self.name, self.nth, self.error = kind, name, nth, error
@@ -35,13 +35,13 @@ class Harm:
 
 
 class Run:
-    def __init__(self, status, out, err, harmed):
+    def __init__(self, status, out, err, injected):
         self.status, self.out, self.err = status, out, err
-        self.harmed = harmed	# what was done, as strace has it; "" when the call did not come
+        self.injected = injected	# strace's line of the injection; "" when the call did not happen
 
 
 class Feed:
-    """A command that is given a line at a time."""
+    """A command that gets its input line by line."""
 
     def __init__(self, argv, env):
         self.p = subprocess.Popen(argv, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -57,11 +57,11 @@ class Feed:
 
 
 class State:
-    """A buffer and a database, as prepared."""
+    """A saved buffer and database."""
 
-    def __init__(self, folder, redis, rest=0):
-        self.folder, self.redis, self.rest = folder, redis, rest
-        self.rested = []	# copies made in advance, whose files have rested for so many seconds
+    def __init__(self, folder, redis, settle=0):
+        self.folder, self.redis, self.settle = folder, redis, settle
+        self.settled_copies = []	# copies made `settle` seconds in advance, so that adopted files have settled
 
 
 class Rig:
@@ -71,12 +71,12 @@ class Rig:
         self.buffer = os.path.join(self.base, "buffer")
         self.sock, self.link = os.path.join(self.base, "sock"), os.path.join(self.base, "r")
         self.log, self.counts = os.path.join(self.base, "trace"), os.path.join(self.base, "counts")
-        self.watch = False	# count the descriptors of what runs
-        self.follow = ["-f"]	# whom strace traces: the children too
+        self.watch = False	# count the descriptors of the command
+        self.follow = ["-f"]	# strace traces the children too
         self.env = {"PATH": programs + ":" + os.environ["PATH"], "HOME": os.path.join(self.base, "home"), "LC_ALL": "C", "TZ": "UTC",
                     "EB_REDIS_URL": "unix://" + self.link, "EB_BUFFER_DIR": self.buffer, "EB_MAXLEN": "0"}
         self.whole_trace, self.traced = False, ""
-        # Only the calls in question stop then: half the time of a long run. It sends no signals.
+        # --seccomp-bpf stops the command only at the traced calls, which halves the time, but cannot inject signals.
         self.fast = ["--seccomp-bpf"] if self.strace("--seccomp-bpf", "-f", "-e", "trace=read") else []
         self.server = None
         self.start()
@@ -110,7 +110,7 @@ class Rig:
         self.server = None
 
     def hide(self):
-        """The server is away, and runs on untouched."""
+        """Makes the server unreachable; it keeps running."""
         if os.path.lexists(self.link):
             os.unlink(self.link)
 
@@ -126,36 +126,37 @@ class Rig:
 
     @staticmethod
     def strace(*options):
-        """Whether it works here like that."""
+        """Returns whether strace works here with these options."""
         return subprocess.run(["strace", *options, "-o", "/dev/null", "true"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL, check=False).returncode == 0 if shutil.which("strace") else False
 
     # --- the commands ---------------------------------------------------------------
 
-    def around(self, argv, harm):
-        if harm is None or harm.kind == "nomem":
+    def with_strace(self, argv, fault):
+        if fault is None or fault.kind == "nomem":
             return argv
-        trace = "all" if self.whole_trace else harm.name
-        fast = self.fast if harm.error and self.follow else []
-        return ["strace", *self.follow, *fast, "-y", "-o", self.log, "-e", "trace=" + trace, "-e", harm.inject(), *argv]
+        trace = "all" if self.whole_trace else fault.name
+        fast = self.fast if fault.error and self.follow else []
+        return ["strace", *self.follow, *fast, "-y", "-o", self.log, "-e", "trace=" + trace, "-e", fault.inject(), *argv]
 
-    def environment(self, harm):
+    def environment(self, fault):
         env = dict(self.env)
-        if harm and harm.kind == "nomem":
-            env.update(LD_PRELOAD=self.shim, EB_NOMEM_AT=str(harm.nth), EB_NOMEM_LOG=self.log)
+        if fault and fault.kind == "nomem":
+            env.update(LD_PRELOAD=self.shim, EB_NOMEM_AT=str(fault.nth), EB_NOMEM_LOG=self.log)
         elif self.watch:
             env.update(LD_PRELOAD=self.shim, EB_NOMEM_AT="0", EB_NOMEM_LOG=self.counts)
         return env
 
     def descriptors(self):
-        """How many were open at the end of the last run, if it came to that and was watched."""
+        """Returns how many descriptors were open at the end of the last run; 0 when it was killed or not watched."""
         if not os.path.exists(self.counts):
             return 0
         with open(self.counts, encoding="ascii") as f:
             return int((f.read().split() or [0])[-1])
 
-    def run(self, argv, stdin=b"", harm=None, out=None):
-        """stdout goes to the file out, when there is one. The status of one that a signal ended is minus its number."""
+    def run(self, argv, stdin=b"", fault=None, out=None):
+        """Runs a command, with stdout appended to the file `out` if given. The status of a command that a signal ended is minus its
+        number."""
         for path in (self.log, self.counts):
             if os.path.exists(path):
                 os.unlink(path)
@@ -164,7 +165,7 @@ class Rig:
         with open(os.path.join(self.base, "in"), "rb") as stdin, \
                 open(out or os.path.join(self.base, "out"), "ab" if out else "w+b") as stdout, \
                 open(os.path.join(self.base, "err"), "w+b") as stderr:
-            p = subprocess.Popen(self.around(argv, harm), env=self.environment(harm), stdin=stdin, stdout=stdout, stderr=stderr,
+            p = subprocess.Popen(self.with_strace(argv, fault), env=self.environment(fault), stdin=stdin, stdout=stdout, stderr=stderr,
                                  start_new_session=True)
             try:
                 p.wait(LIMIT)
@@ -177,10 +178,10 @@ class Rig:
                 stdout.seek(0)
                 text = stdout.read()
             stderr.seek(0)
-            return Run(p.returncode, text.decode(), stderr.read().decode(errors="replace"), self.was_harmed(harm, p.returncode))
+            return Run(p.returncode, text.decode(), stderr.read().decode(errors="replace"), self.find_injected(fault, p.returncode))
 
-    def was_harmed(self, harm, status):
-        if harm is None or not os.path.exists(self.log):
+    def find_injected(self, fault, status):
+        if fault is None or not os.path.exists(self.log):
             return ""
         with open(self.log, encoding="utf-8", errors="replace") as f:
             text = f.read()
@@ -188,13 +189,14 @@ class Rig:
             lines = text.splitlines()
             at = next((i for i, line in enumerate(lines) if "INJECTED" in line or "--- SIGTERM" in line), len(lines))
             self.traced = "\n".join(line[:160] for line in lines[max(0, at - 12):at + 12])
-        if harm.kind == "kill":
+        if fault.kind == "kill":
             return "killed" if status == -signal.SIGKILL else ""
-        mark = {"term": "--- SIGTERM", "nomem": "failed"}.get(harm.kind, "(INJECTED)")
+        mark = {"term": "--- SIGTERM", "nomem": "failed"}.get(fault.kind, "(INJECTED)")
         return next((line for line in text.splitlines() if mark in line), "")
 
     def calls(self, argv, stdin=b"", out=None):
-        """The system calls of an unharmed run from the start of main on: [(name, Nth of that name in the process)], and it."""
+        """Returns the system calls of a run without faults, from the start of main: [(name, Nth of that name in the process)]; and
+        the run."""
         run = self.run(["strace", *self.follow, "-o", self.log, *argv], stdin, out=out)
         calls, times, begun = [], {}, False
         with open(self.log, encoding="utf-8", errors="replace") as f:
@@ -210,7 +212,7 @@ class Rig:
         return calls, run
 
     def allocations(self, argv, stdin=b"", out=None):
-        run = self.run(argv, stdin, Harm("nomem", "malloc", 0), out)
+        run = self.run(argv, stdin, Fault("nomem", "malloc", 0), out)
         with open(self.log, encoding="ascii") as f:
             return int(f.read().split()[-2]), run
 
@@ -221,7 +223,7 @@ class Rig:
     def wait(condition):
         end = time.monotonic() + LIMIT
         while not condition():
-            assert time.monotonic() < end, "waited in vain"
+            assert time.monotonic() < end, f"condition still false after {LIMIT} s"
             time.sleep(0.01)
 
     # --- files ---------------------------------------------------------------------
@@ -243,8 +245,8 @@ class Rig:
             fcntl.flock(f, fcntl.LOCK_EX)
             yield
 
-    def forget_silence(self):
-        """The server did not answer once: publishers ask it again at once."""
+    def close_breaker(self):
+        """Removes the circuit breaker's state, so that publishers try the server at once."""
         os.unlink(os.path.join(self.buffer, ".probe"))
 
     # --- states ----------------------------------------------------------------------
@@ -254,32 +256,32 @@ class Rig:
         self.redis.call("FLUSHALL")
         self.show()
 
-    def save(self, name, rest=0):
+    def save(self, name, settle=0):
         folder = os.path.join(self.base, "saved", name)
         if os.path.isdir(self.buffer):
             shutil.copytree(self.buffer, folder, symlinks=True)
-        return State(folder, self.redis.save(), rest)
+        return State(folder, self.redis.save(), settle)
 
     def load(self, state):
         shutil.rmtree(self.buffer, ignore_errors=True)
         if os.path.isdir(state.folder):
-            if state.rest:
-                self.rest(state)
-                os.rename(state.rested.pop(), self.buffer)
+            if state.settle:
+                self.settle_copies(state)
+                os.rename(state.settled_copies.pop(), self.buffer)
             else:
                 self.copy(state.folder, self.buffer)
         self.redis.load(state.redis)
 
-    def rest(self, state):
-        if state.rested:
+    def settle_copies(self, state):
+        if state.settled_copies:
             return
         for i in range(100):
             self.copy(state.folder, f"{state.folder}.{i}")
-            state.rested.append(f"{state.folder}.{i}")
-        time.sleep(state.rest)
+            state.settled_copies.append(f"{state.folder}.{i}")
+        time.sleep(state.settle)
 
     def copy(self, old, new):
-        """The writers' hints name their segment's inode: it becomes that of the copy."""
+        """Copies a buffer. The writers' hints in .lock name their segment's inode, which becomes that of the copy."""
         shutil.copytree(old, new, symlinks=True)
         path = os.path.join(new, ".lock")
         if not os.path.exists(path):

@@ -1,6 +1,6 @@
-"""scenes: what is harmed. Each is a command line, the state in which it runs, and what may come of it.
+"""scenes: the runs in which every.py injects faults. A scene is a command line, the state in which it runs, and its allowed results.
 
-A trial harms one run, asks the checker, runs unharmed what brings the rest home, and asks again.
+A trial injects one fault, checks the events, runs the recovery commands without faults, and checks again.
 """
 import contextlib
 import json
@@ -9,34 +9,34 @@ import re
 import signal
 
 from buffer import Buffer
-from rig import Harm
-from ledger import NEVER, PERHAPS, SURE, UNSAFE, Ledger, judge
+from rig import Fault
+from ledger import NEVER, PERHAPS, SURE, UNSAFE, Ledger, compare_ledger
 
 KILLED, TERMED = -signal.SIGKILL, -signal.SIGTERM
 BY_TERM = 128 + signal.SIGTERM
 
 
 class Trial:
-    """What a run did and what is wrong about it."""
+    """One run with a fault, its verdicts and its errors."""
 
     def __init__(self, run):
         self.run, self.wrong, self.verdicts = run, [], []
 
 
 class Scene:
-    argv, stdin, up, rest = [], b"", True, 0
-    bad = 0			# lines of the state that are no events
-    kept = 0			# events that belong into quarantine at the end
-    home = (["ebreplay"],)	# brings the rest home
-    allowed = {0}		# beside what harm allows
-    harmed = {74, 78}		# of a call that failed
-    watch = False		# look for descriptors that stay open
-    descriptors = 0		# that an unharmed run had open at its end
-    unharmed = ()		# kinds of harm that are not for it
-    patient = ()		# calls that it makes again and again until they do not fail
+    argv, stdin, redis_up, settle = [], b"", True, 0
+    bad = 0			# lines of the state that are not events
+    kept = 0			# events that must be in quarantine at the end
+    recovery = (["ebreplay"],)	# commands that deliver the remaining events
+    allowed = {0}		# allowed statuses, besides those that the fault allows
+    fault_statuses = {74, 78}		# allowed when a call failed
+    watch = False		# check that no descriptor stays open
+    descriptors = 0		# open at the end of a run without faults
+    skipped_kinds = ()		# kinds of fault that are not injected
+    retried_calls = ()		# calls that the command repeats until they succeed
 
     def prepare(self, rig):
-        """Brings the state about; returns the ledger's entries."""
+        """Prepares the state; returns the ledger's entries."""
         return []
 
     def setup(self, rig):
@@ -44,38 +44,38 @@ class Scene:
         rig.clear()
         self.given = self.prepare(rig)
         rig.show()
-        self.state = rig.save(type(self).__name__, self.rest)
+        self.state = rig.save(type(self).__name__, self.settle)
 
-    def ready(self, rig):
+    def load_state(self, rig):
         rig.load(self.state)
-        (rig.show if self.up else rig.hide)()
+        (rig.show if self.redis_up else rig.hide)()
 
-    def beside(self, rig):
-        """What goes on while the command runs."""
+    def background(self, rig):
+        """Returns a context manager for what happens while the command runs."""
         return contextlib.nullcontext()
 
-    def command(self, rig, harm=None):
+    def command(self, rig, fault=None):
         rig.watch = self.watch
-        with self.beside(rig):
-            run = rig.run(self.argv, self.stdin, harm)
+        with self.background(rig):
+            run = rig.run(self.argv, self.stdin, fault)
         rig.watch = False
         return run
 
     def calls(self, rig):
-        self.ready(rig)
+        self.load_state(rig)
         rig.watch = self.watch
-        with self.beside(rig):
+        with self.background(rig):
             calls = rig.calls(self.argv, self.stdin)[0]
         rig.watch, self.descriptors = False, rig.descriptors()
         return calls
 
     def allocations(self, rig):
-        self.ready(rig)
-        with self.beside(rig):
+        self.load_state(rig)
+        with self.background(rig):
             return rig.allocations(self.argv, self.stdin)[0]
 
     def heal(self, rig):
-        """Nothing is in the way of the rest any more."""
+        """Removes the cause that held events back."""
         rig.show()
 
     def ledger(self):
@@ -84,60 +84,60 @@ class Scene:
             ledger.add(*event)
         return ledger
 
-    def statuses(self, harm):
-        if harm.kind == "kill":
+    def statuses(self, fault):
+        if fault.kind == "kill":
             return self.allowed | {KILLED}
-        if harm.kind == "term":
+        if fault.kind == "term":
             return self.allowed | {TERMED, BY_TERM}
-        return self.allowed | self.harmed
+        return self.allowed | self.fault_statuses
 
-    def answers(self, trial, ledger, rig):
-        """Takes into the ledger what the run said."""
+    def add_answers(self, trial, ledger, rig):
+        """Adds the run's answers to the ledger."""
 
     def streams(self, rig):
         return {key: list(rig.redis.stream(key)) for key in rig.redis.streams() if rig.redis.call("TYPE", key) == b"stream"}
 
-    def excuse(self, run, rig, verdict):
-        """What has to be borne."""
+    def drop_expected(self, run, rig, verdict):
+        """Removes the errors from the verdict that this scene allows."""
 
-    def judged(self, trial, when, rig, ledger, final, torn):
-        verdict = judge(ledger, self.streams(rig), Buffer(rig.buffer), final, self.bad + torn, self.kept)
-        self.excuse(trial.run, rig, verdict)
+    def check_events(self, trial, when, rig, ledger, final, torn):
+        verdict = compare_ledger(ledger, self.streams(rig), Buffer(rig.buffer), final, self.bad + torn, self.kept)
+        self.drop_expected(trial.run, rig, verdict)
         trial.verdicts.append(verdict)
         if not verdict:
             trial.wrong.append(f"{when}: {verdict}")
 
-    def trial(self, rig, harm):
-        self.ready(rig)
-        trial = Trial(self.command(rig, harm))
+    def trial(self, rig, fault):
+        self.load_state(rig)
+        trial = Trial(self.command(rig, fault))
         run = trial.run
-        if run.status not in self.statuses(harm):
+        if run.status not in self.statuses(fault):
             trial.wrong.append(f"status {run.status}: {run.out} {run.err}")
-        if rig.descriptors() > self.descriptors and harm.name != "close" and run.status in (0, 1, 75):
-            trial.wrong.append(f"{rig.descriptors()} descriptors open at the end, {self.descriptors} without harm")
+        if rig.descriptors() > self.descriptors and fault.name != "close" and run.status in (0, 1, 75):
+            trial.wrong.append(f"{rig.descriptors()} descriptors open at the end, {self.descriptors} without the fault")
         self.heal(rig)
         ledger = self.ledger()
-        self.answers(trial, ledger, rig)
+        self.add_answers(trial, ledger, rig)
         torn = 1 if run.status == KILLED else 0
-        self.judged(trial, "before the replay", rig, ledger, False, torn)
-        rig.age(Buffer(rig.buffer).leaks)	# temporary files: the replay takes away old ones
-        for argv in self.home:
+        self.check_events(trial, "before the replay", rig, ledger, False, torn)
+        rig.age(Buffer(rig.buffer).leaks)	# the replay removes only old temporary files
+        for argv in self.recovery:
             again = rig.run(argv)
             if again.status not in (0, 1):
-                trial.wrong.append(f"{' '.join(argv)} after it: status {again.status}: {again.err}")
-        self.judged(trial, "after it", rig, ledger, True, torn)
+                trial.wrong.append(f"{' '.join(argv)} afterwards: status {again.status}: {again.err}")
+        self.check_events(trial, "after the replay", rig, ledger, True, torn)
         if trial.wrong:
-            trial.wrong.append(f"it had ended with {run.status}: {run.out}{run.err}")
+            trial.wrong.append(f"the run with the fault: status {run.status}: {run.out}{run.err}")
         return trial
 
 
 # --- ebpub -------------------------------------------------------------------------
 
 
-def not_opened(run, rig, verdict):
-    """ebpub publishes beside a buffer that it cannot open, and then does not know what the buffer holds."""
+def drop_disorder_unopened(run, rig, verdict):
+    """Allows disorder when ebpub could not open the buffer: it publishes all the same, without knowing what the buffer holds."""
     # newfstatat(4<DIR>, "", ...), or since glibc 2.41 fstat(4<DIR>, ...)
-    if f'"{rig.buffer}"' in run.harmed or f'{rig.buffer}>, ""' in run.harmed or re.search(rf"\bfstat\(\d+<{rig.buffer}>", run.harmed):
+    if f'"{rig.buffer}"' in run.injected or f'{rig.buffer}>, ""' in run.injected or re.search(rf"\bfstat\(\d+<{rig.buffer}>", run.injected):
         verdict.found["disorder"].clear()
 
 
@@ -154,7 +154,7 @@ def entries(events, state=SURE):
 
 
 def buffered(rig, events, *options):
-    """These stand in the buffer; Redis stays away."""
+    """Puts events into the buffer; Redis stays unreachable. Returns the ledger's entries."""
     rig.hide()
     run = rig.run(["ebpub", "-q", "-J", *options], records(events))
     assert run.status == 0, run.err
@@ -162,7 +162,7 @@ def buffered(rig, events, *options):
 
 
 class Publish(Scene):
-    """Of the events it is to publish, the answers say which are safe."""
+    """A publisher; its answers tell which events are safe."""
     events = [one(9)]
     allowed = {0, 1}		# 1: the answers could not be written
 
@@ -173,23 +173,23 @@ class Publish(Scene):
 
     options = []
 
-    def answers(self, trial, ledger, rig):
+    def add_answers(self, trial, ledger, rig):
         run = trial.run
-        told = [json.loads(line) for line in run.out.splitlines() if line.endswith("}")]
-        results = [t["result"] for t in told] + [None] * (len(self.events) - len(told))
+        replies = [json.loads(line) for line in run.out.splitlines() if line.endswith("}")]
+        results = [t["result"] for t in replies] + [None] * (len(self.events) - len(replies))
         if run.status == 0 and set(results) - {"added", "buffered"}:
-            trial.wrong.append(f"status 0, and the answers are {results}")
+            trial.wrong.append(f"status 0, and the results are {results}")
         if "unsafe" in results and run.status != 74:
-            trial.wrong.append(f"status {run.status}, and the answers are {results}")
+            trial.wrong.append(f"status {run.status}, and the results are {results}")
         for (p, n, _, ident), result in zip(entries(self.events), results):
             sure = result in ("added", "buffered") or run.status in (0, 1, 75, 77)
             state = {"refused": NEVER, "unsafe": UNSAFE}.get(result, SURE if sure else NEVER if run.status == 78 else PERHAPS)
             ledger.add(p, n, state, ident)
-        self.places(trial, told, rig)
+        self.check_ids(trial, replies, rig)
 
-    def places(self, trial, told, rig):
-        """What was added is in its stream under the ID that was told."""
-        for event, t in zip(self.events, told):
+    def check_ids(self, trial, replies, rig):
+        """Checks that each added event is in its stream under the ID of its answer."""
+        for event, t in zip(self.events, replies):
             if t["result"] != "added":
                 continue
             key = "quantum:stream:" + event["event_type"]
@@ -199,50 +199,50 @@ class Publish(Scene):
 
 
 class Direct(Publish):
-    """A one-shot to Redis."""
+    """ebpub of one event, to Redis."""
 
 
 class Fresh(Publish):
-    """A one-shot that makes the buffer."""
-    up = False
+    """ebpub of one event that creates the buffer."""
+    redis_up = False
 
 
 class Filled(Publish):
-    """A one-shot behind others in the buffer."""
-    up = False
+    """ebpub of one event into a buffer that holds others."""
+    redis_up = False
 
     def prepare(self, rig):
         return buffered(rig, [one(1), one(2)])
 
 
 class Segment(Filled):
-    """A one-shot that begins a segment."""
+    """ebpub of one event that begins a segment."""
     options = ["--segment-size", "1"]
 
 
 class Drain(Filled):
-    """A one-shot that drains the buffer and goes on directly."""
-    up = True
+    """ebpub of one event that drains the buffer and then publishes directly."""
+    redis_up = True
 
-    def excuse(self, run, rig, verdict):
-        not_opened(run, rig, verdict)
+    def drop_expected(self, run, rig, verdict):
+        drop_disorder_unopened(run, rig, verdict)
 
 
 class Own(Filled):
-    """A one-shot that cannot have the lock: a segment of its own."""
+    """ebpub of one event that cannot get the writers' lock and writes a segment of its own."""
     options = ["-t", "0.1"]
 
-    def beside(self, rig):
+    def background(self, rig):
         return rig.holding(".lock")
 
 
 class Limits(Filled):
-    """A one-shot behind others, the buffer's size and the disk's room being limited."""
+    """ebpub of one event into a buffer that holds others, with --buffer-max and --min-free."""
     options = ["--buffer-max", "1M", "--min-free", "1"]
 
 
 class Stream(Publish):
-    """20 events of two types from standard input, to Redis."""
+    """ebpub of 20 events of two types from standard input, to Redis."""
     events = [one(i, f"s{i % 2}", i % 2) for i in range(1, 21)]
     argv = ["ebpub", "-j", "-J"]
     stdin = records(events)
@@ -250,8 +250,8 @@ class Stream(Publish):
 
 
 class Away(Stream):
-    """The same into the buffer."""
-    up = False
+    """Stream, into the buffer."""
+    redis_up = False
 
 
 # --- ebreplay -----------------------------------------------------------------------
@@ -261,14 +261,14 @@ PLAIN = ('{"event_type":"one","message":{"event_type":"one","payload":"{\\"p\\":
 
 
 def plain_file(rig, name="buffer_2025-12-04_10-30-00.jsonl"):
-    """A plain writer's."""
+    """Writes a plain writer's file; returns the ledger's entries."""
     with open(f"{rig.buffer}/{name}", "w", encoding="ascii") as f:
         f.writelines(PLAIN % (n, n) for n in range(1, 4))
     return [(7, n) for n in range(1, 4)]
 
 
 class Three(Scene):
-    """Three segments with two types, in three batches: a large event goes alone."""
+    """A replay of three segments with two types in three batches: a large event is a batch of its own."""
     argv = ["ebreplay"]
     allowed = {0, 1, 75}
     watch = True
@@ -280,7 +280,7 @@ class Three(Scene):
 
 
 class Flow(Scene):
-    """Three batches of two types, as many bytes as fit into each, recorded while the one before is under way; in two segments."""
+    """A replay of two segments in three full batches of two types, each recorded while the previous one is in flight."""
     argv = ["ebreplay"]
     allowed = {0, 1, 75}
 
@@ -290,7 +290,7 @@ class Flow(Scene):
 
 
 class Large(Scene):
-    """Two segments of more than a MiB: a thread gives their blocks back."""
+    """A replay of two segments of more than a MiB, whose blocks a thread frees."""
     argv = ["ebreplay"]
     allowed = {0, 1, 75}
 
@@ -299,7 +299,7 @@ class Large(Scene):
 
 
 class Sure(Scene):
-    """Large events go alone; behind them waits one that is in doubt itself, and was executed."""
+    """A replay of large events in batches of their own, followed by an event in doubt that was executed."""
     argv = ["ebreplay"]
     allowed = {0, 1, 75}
 
@@ -315,7 +315,7 @@ class Sure(Scene):
 
 
 class Resume(Three):
-    """The same after a replay that was killed before it noted the answers to its last batch."""
+    """Three, after a replay that was killed before it stored the replies to its last batch."""
 
     def prepare(self, rig):
         given = super().prepare(rig)
@@ -325,13 +325,13 @@ class Resume(Three):
         last = max(i for i, (name, _) in enumerate(calls) if name == "sendto")
         nth = next(nth for name, nth in calls[last:] if name == "pwrite64")
         rig.load(whole)
-        rig.run(self.argv, harm=Harm("kill", "pwrite64", nth))
+        rig.run(self.argv, fault=Fault("kill", "pwrite64", nth))
         assert Buffer(rig.buffer).segments and rig.redis.call("XLEN", "quantum:stream:one") == 6
         return given
 
 
 class Behind(Segment):
-    """A one-shot that begins a segment behind others, of which a part was delivered."""
+    """ebpub of one event that begins a segment after others that were delivered in part."""
 
     def prepare(self, rig):
         given = Three.prepare(self, rig)
@@ -341,11 +341,11 @@ class Behind(Segment):
 
 
 class Mixed(Scene):
-    """A compressed segment, a suspect one, one of a publisher of its own, a claimed file, a bad line, an event
-    in doubt that was executed."""
+    """A replay of a compressed segment, a suspect one, a publisher's own segment, an adopted file, a bad line, and an event in
+    doubt that was executed."""
     argv = ["ebreplay"]
     allowed = {0, 1, 75}
-    bad, rest = 1, 1.2
+    bad, settle = 1, 1.2
 
     def prepare(self, rig):
         given = self.in_doubt(rig)
@@ -363,7 +363,7 @@ class Mixed(Scene):
         return given
 
     def in_doubt(self, rig):
-        """Event 1 is in the stream; event 2 too, and in the buffer: its answer did not come in time."""
+        """Adds events 1 and 2 to the stream, and event 2, whose reply did not come in time, to the buffer too."""
         feed = rig.feed(["ebpub", "-J", "-j", "-t", "0.2"])
         assert feed.ask(records([one(1)]))["result"] == "added"
         rig.pause()
@@ -372,7 +372,7 @@ class Mixed(Scene):
         rig.resume()
         rig.wait(lambda: rig.redis.call("XLEN", "quantum:stream:one") == 2)
         assert [line.doubt for line in Buffer(rig.buffer).lines] == [True]
-        rig.forget_silence()
+        rig.close_breaker()
         return entries([one(1), one(2)])
 
     def suspect(self, rig):
@@ -389,8 +389,8 @@ class Mixed(Scene):
         return given
 
 
-class Claim(Scene):
-    """A plain writer's file beside a segment, which has to be claimed, and rests for a second."""
+class Adopt(Scene):
+    """A replay of a segment and a plain writer's file, which is adopted and settles for a second."""
     argv = ["ebreplay"]
     allowed = {0, 1, 75}
 
@@ -399,10 +399,10 @@ class Claim(Scene):
 
 
 class Unsorted(Scene):
-    """A plain writer's file out of order, of which a part was delivered, and two segments."""
+    """A replay of a plain writer's unsorted file that was delivered in part, and of two segments."""
     argv = ["ebreplay"]
     allowed = {0, 1, 75}
-    rest = 1.2
+    settle = 1.2
 
     def prepare(self, rig):
         given = buffered(rig, [one(1), one(2)]) + buffered(rig, [one(3)], "--segment-size", "1")
@@ -413,13 +413,13 @@ class Unsorted(Scene):
         assert run.status == 75 and rig.redis.call("XLEN", "quantum:stream:one") == 2, run.err
         return given + [(7, n) for n in range(1, 6)]
 
-    def excuse(self, run, rig, verdict):
-        # The file itself is out of order, as it was written.
+    def drop_expected(self, run, rig, verdict):
+        # The file's lines were written out of order.
         verdict.found["disorder"] = [d for d in verdict.found["disorder"] if "plain.claimed" not in d[3]]
 
 
 class Held(Three):
-    """Three segments with a type whose key is no stream: the others go on."""
+    """Three, with one type held because its key is not a stream."""
 
     def prepare(self, rig):
         given = super().prepare(rig)
@@ -435,15 +435,15 @@ class Held(Three):
 
 
 class Freed(Held):
-    """The same, and the key has gone."""
+    """Held, after the key was deleted."""
 
-    def ready(self, rig):
-        super().ready(rig)
+    def load_state(self, rig):
+        super().load_state(rig)
         rig.redis.call("DEL", "quantum:stream:two")
 
 
 class Pass(Publish):
-    """A one-shot beside a held type."""
+    """ebpub of one event while another type is held."""
 
     def prepare(self, rig):
         return Held().prepare(rig)
@@ -451,12 +451,12 @@ class Pass(Publish):
     def heal(self, rig):
         Held().heal(rig)
 
-    def excuse(self, run, rig, verdict):
-        not_opened(run, rig, verdict)
+    def drop_expected(self, run, rig, verdict):
+        drop_disorder_unopened(run, rig, verdict)
 
 
 class Full(Scene):
-    """A stream that is full of what its group has read: room is made, nothing else is pushed out."""
+    """A replay into a stream that is full of entries that its group has read: only those may be trimmed."""
     argv = ["ebreplay"]
     allowed = {0, 1, 75}
 
@@ -469,7 +469,7 @@ class Full(Scene):
 
 
 class Kept(Full):
-    """The same where the policy keeps what a group needs, and a second group needs a part."""
+    """Full, with trim = acked, and a second group that still needs a part of the entries."""
     policy = "[one]\ntrim = acked\nmaxlen = 10\nmaxlen-hard = 400\n"
 
     def prepare(self, rig):
@@ -480,7 +480,7 @@ class Kept(Full):
         return given
 
     @contextlib.contextmanager
-    def beside(self, rig):
+    def background(self, rig):
         folder = os.path.join(rig.base, "home", ".config", "eventbus")
         os.makedirs(folder, exist_ok=True)
         with open(os.path.join(folder, "config"), "w", encoding="ascii") as f:
@@ -494,27 +494,27 @@ class Kept(Full):
 
 
 class Keep(Publish):
-    """A one-shot into that stream."""
+    """ebpub of one event into the stream of Kept."""
     events = [one(9, "one", 3)]
 
     def prepare(self, rig):
         Kept.prepare(Kept(), rig)
         given = entries([one(n) for n in range(1, 5)])
         rig.show()
-        with self.beside(rig):
+        with self.background(rig):
             run = rig.run(["ebreplay"])
         assert run.status == 0, run.err
         return given
 
-    def beside(self, rig):
-        return Kept().beside(rig)
+    def background(self, rig):
+        return Kept().background(rig)
 
     def heal(self, rig):
         Kept().heal(rig)
 
 
 class Bad(Three):
-    """Bad lines among the others, and a piece of one at the end."""
+    """Three, with bad lines and a torn line at the end."""
     bad = 4
 
     def prepare(self, rig):
@@ -527,28 +527,28 @@ class Bad(Three):
 
 
 class Whole(Bad):
-    """The same, and quarantine/ cannot have a file of the first segment's name."""
+    """Bad, where quarantine/ cannot have a file named like the first segment."""
 
     def prepare(self, rig):
         given = super().prepare(rig)
         os.symlink("/nowhere/at/all", f"{rig.buffer}/quarantine/{Buffer(rig.buffer).segments[0]}")
         return given
 
-    def excuse(self, run, rig, verdict):
-        # The number in the file's name counts a line again for each run that was cut off.
-        verdict.found["strange"] = [s for s in verdict.found["strange"] if s[0] != "quarantine"]
+    def drop_expected(self, run, rig, verdict):
+        # The number in the file's name counts a line again for each interrupted run.
+        verdict.found["unknown"] = [s for s in verdict.found["unknown"] if s[0] != "quarantine"]
 
 
 class Retry(Scene):
-    """Events in quarantine/ on their way back; an earlier run was cut off when one of two was back."""
+    """--quarantine retry of four events, and of two more of which an interrupted run has put one back."""
     argv = ["ebreplay", "--quarantine", "retry"]
-    home = (argv, ["ebreplay"])
+    recovery = (argv, ["ebreplay"])
     allowed = {0, 75}
 
     def prepare(self, rig):
         given = buffered(rig, [one(1), one(2), one(3), one(4)])
         self.put_aside(rig)
-        # The same event is one of which every field is the same.
+        # Events are the same only when all their fields are.
         fixed = [{**one(n, "two", 2), "correlation_id": "c", "timestamp": "2025-12-04T10:30:00.000000Z"} for n in (1, 2)]
         given += buffered(rig, fixed)
         last = self.put_aside(rig)[-1]
@@ -566,7 +566,7 @@ class Retry(Scene):
 
 class Aside(Retry):
     argv = ["ebreplay", "--quarantine", "list"]
-    home = Retry.home
+    recovery = Retry.recovery
 
 
 class List(Mixed):
@@ -589,14 +589,14 @@ class Compress(Three):
 
 class Discard(Three):
     argv = ["ebreplay", "--discard", "--yes"]
-    home = (argv, ["ebreplay"])
+    recovery = (argv, ["ebreplay"])
     kept = 8
 
 
 class Retarget(Three):
-    """The buffer is handed over to this Redis from another."""
+    """--retarget of a buffer that belongs to another Redis."""
     argv = ["ebreplay", "--retarget"]
-    home = (argv, ["ebreplay"])
+    recovery = (argv, ["ebreplay"])
 
     def prepare(self, rig):
         given = super().prepare(rig)
@@ -606,16 +606,16 @@ class Retarget(Three):
 
 
 def dead_letter(redis, key, event):
-    """As one that was set aside."""
+    """Adds a dead letter with provenance."""
     own = ["event_type", event["event_type"], "payload", json.dumps(event["payload"]), "event_id", event["event_id"]]
     names = ("dead_id", "dead_stream", "dead_group", "dead_consumer", "dead_attempts", "dead_status", "dead_stderr", "dead_time")
     redis.call("XADD", key, "*", *own, *(w for name in names for w in (name, "1")))
 
 
 class Redrive(Scene):
-    """Dead letters of two types."""
+    """A re-drive of dead letters of two types."""
     argv = ["ebreplay", "--dead", "one", "two"]
-    home = (argv,)
+    recovery = (argv,)
     allowed = {0, 69, 75}
     events = [one(1), one(1, "two", 2), one(2), one(2, "two", 2), one(3), one(4)]
     right = "+eval"
@@ -627,20 +627,20 @@ class Redrive(Scene):
         return entries(self.events)
 
     def streams(self, rig):
-        """What is not moved stands behind what was, as if it were one stream."""
+        """Returns each stream followed by its remaining dead letters, as one sequence."""
         return {kind: rig.redis.both(f"quantum:stream:{kind}", f"quantum:dlq:{kind}") for kind in ("one", "two")}
 
-    def judged(self, trial, when, rig, ledger, final, torn):
-        super().judged(trial, when, rig, ledger, final, torn)
+    def check_events(self, trial, when, rig, ledger, final, torn):
+        super().check_events(trial, when, rig, ledger, final, torn)
         for kind in ("one", "two"):
             if final and rig.redis.call("XLEN", f"quantum:dlq:{kind}"):
-                trial.wrong.append(f"{when}: not all were moved")
+                trial.wrong.append(f"{when}: not all dead letters were moved")
             if any(b"dead_id" in fields for _, fields in rig.redis.stream(f"quantum:stream:{kind}")):
-                trial.wrong.append(f"{when}: a provenance in the stream")
+                trial.wrong.append(f"{when}: an entry with provenance is in the stream")
 
 
 class Watched(Redrive):
-    """The same where scripts are not permitted, by WATCH."""
+    """Redrive by WATCH, without the right to EVAL."""
     right = "-eval"
 
 
@@ -648,10 +648,10 @@ class Watched(Redrive):
 
 
 class Subscribe(Scene):
-    """Six events of two types go into a file; what is acknowledged stands in it."""
+    """ebsub of six events of two types into a file; every acknowledged event must be in the file."""
     argv = ["ebsub", "-s", "svc", "-C", "c1", "-e", "one", "two"]
     allowed = {0, 69, 75}
-    harmed = {1, 74, 78}		# 1: no pipe
+    fault_statuses = {1, 74, 78}		# 1: a pipe could not be created
     events = [one(1), one(2), one(1, "two", 2), one(3), one(2, "two", 2), one(4)]
 
     def prepare(self, rig):
@@ -659,19 +659,19 @@ class Subscribe(Scene):
         assert run.status == 0, run.err
         return entries(self.events)
 
-    def ready(self, rig):
-        super().ready(rig)
+    def load_state(self, rig):
+        super().load_state(rig)
         rig.empty("got")
 
-    def command(self, rig, harm=None):
-        return rig.run(self.argv, harm=harm, out=rig.file("got"))
+    def command(self, rig, fault=None):
+        return rig.run(self.argv, fault=fault, out=rig.file("got"))
 
     def calls(self, rig):
-        self.ready(rig)
+        self.load_state(rig)
         return rig.calls(self.argv, out=rig.file("got"))[0]
 
     def allocations(self, rig):
-        self.ready(rig)
+        self.load_state(rig)
         return rig.allocations(self.argv, out=rig.file("got"))[0]
 
     def acknowledged(self, rig):
@@ -688,14 +688,14 @@ class Subscribe(Scene):
 
     @staticmethod
     def whole(rig):
-        """The records in the file; what is behind the last newline is none."""
+        """Returns the event_ids of the complete records in the file."""
         with open(rig.file("got"), "rb") as f:
             return [json.loads(line)["event_id"] for line in f.read().split(b"\n")[:-1]]
 
-    def trial(self, rig, harm):
-        self.ready(rig)
-        trial = Trial(self.command(rig, harm))
-        if trial.run.status not in self.statuses(harm):
+    def trial(self, rig, fault):
+        self.load_state(rig)
+        trial = Trial(self.command(rig, fault))
+        if trial.run.status not in self.statuses(fault):
             trial.wrong.append(f"status {trial.run.status}: {trial.run.err}")
         first, done = self.whole(rig), self.acknowledged(rig)
         if set(done) - set(first):
@@ -703,25 +703,26 @@ class Subscribe(Scene):
         rig.empty("got")
         again = self.command(rig)
         if again.status not in (0, 124):
-            trial.wrong.append(f"the run after it: status {again.status}: {again.err}")
+            trial.wrong.append(f"the next run: status {again.status}: {again.err}")
         second = self.whole(rig)
         if set(second) & set(done):
-            trial.wrong.append(f"acknowledged and given out again: {set(second) & set(done)}")
+            trial.wrong.append(f"acknowledged and delivered again: {set(second) & set(done)}")
         missing = {e["event_id"] for e in self.events} - set(first) - set(second)
         if missing:
-            trial.wrong.append(f"never given out: {missing}")
+            trial.wrong.append(f"never delivered: {missing}")
         if len(self.acknowledged(rig)) != len(self.events):
-            trial.wrong.append("not all is acknowledged in the end")
+            trial.wrong.append("an event is not acknowledged at the end")
         return trial
 
 
 class Handle(Subscribe):
-    """A command for each of three events, which writes what it handled into the file. It is not harmed itself."""
+    """ebsub that runs a command for each of three events; the command appends the event_id to the file. Faults are injected into
+    ebsub only."""
     argv = ["ebsub", "-s", "svc", "-C", "eb-c1", "-e", "--claim-idle", "3s", "--retry-base", "20ms", "one", "two", "--",
             "sh", "-c", """printf '{"event_id":"%s"}\\n' "$EB_EVENT_ID" """]
     events = [one(1), one(1, "two", 2), one(2)]
-    unharmed = {"nomem"}	# what is preloaded would be in the command too
-    patient = {"clone3", "clone", "vfork", "memfd_create", "pipe2", "mmap"}
+    skipped_kinds = {"nomem"}	# the preloaded library would be in the command too
+    retried_calls = {"clone3", "clone", "vfork", "memfd_create", "pipe2", "mmap"}
 
     def setup(self, rig):
         super().setup(rig)
@@ -729,6 +730,6 @@ class Handle(Subscribe):
 
 
 SCENES = {c.__name__.lower(): c for c in (
-    Direct, Fresh, Filled, Segment, Behind, Drain, Own, Limits, Pass, Stream, Away, Three, Flow, Large, Sure, Resume, Mixed, Claim,
+    Direct, Fresh, Filled, Segment, Behind, Drain, Own, Limits, Pass, Stream, Away, Three, Flow, Large, Sure, Resume, Mixed, Adopt,
     Unsorted, Held, Freed, Full, Kept, Keep, Bad, Whole, Compress, Discard, Retarget, Redrive, Watched, Retry, Aside, List, Check, Stat,
     Subscribe, Handle)}

@@ -53,7 +53,7 @@ setup() {
 	assert_equal "$(ebstat -j | jq -c '[.buffer.quarantined, .buffer.total_events, .buffer.held]')" '[2,0,[]]'
 	ledger 1 1 2
 	ledger 2 1 2
-	judge m
+	check_streams m
 }
 
 # --- connections that the server ends ----------------------------------------------------------
@@ -75,7 +75,7 @@ stays() {
 	assert_equal "$status" 0
 	run -0 timeout 20 ebreplay
 	ledger 1 1 3
-	judge m
+	check_streams m
 	wait_for "[ \$(wc -l <'$EB_TMP/follower.out') = 3 ]"
 	assert_equal "$(cat "$EB_TMP/follower.out")" "$(numbered 1 1 3)"
 	kill -TERM "${BG[follower]}"
@@ -107,6 +107,6 @@ stays() {
 	assert_equal "$status" 0
 	run -0 timeout 20 ebreplay
 	ledger 1 1 40
-	judge m
+	check_streams m
 	no_segments
 }

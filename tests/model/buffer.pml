@@ -1,15 +1,17 @@
 /*
- * The buffer's protocol, to be held beside lib/: each step names the function it stands for.
+ * buffer: a Promela model of the buffer's protocol in lib/publish, lib/buffer and lib/drain. Each step names the
+ * functions that it models.
  *
- * One event type. Two publishers (the first gives P1 events at once, the second P2 of them, once), REPLAYS replays that may die or
- * stop anywhere, one behind the other, and one that must get through. What was sent is executed at any time later, also when the sender is
- * gone, until it is fenced or the server restarts. A death between two steps that touch nothing shared is the same as one before both,
- * so such steps are one. What is not here: power cuts, refusals, several types and files (the other tests have them).
+ * The model has one event type, two publishers (the first passes P1 events at once, the second P2), REPLAYS replays that run
+ * one after the other and may die or stop anywhere, and a last replay that must finish. The server may execute a sent request
+ * at any later time, even after the sender's death, until the connection is fenced or the server restarts. A death between two
+ * steps that touch nothing shared equals a death before both, so such steps are one atomic step. Power cuts, refusals, and
+ * several types and files are not modelled; other tests cover them.
  *
- * Checked, where the server adds an entry and at the end: no accepted event is lost, none stands twice, and none stands
- * before one that had been accepted when it was given.
+ * Checked when the server adds an entry and at the end: no accepted event is lost, none is added twice, and none is added
+ * before an event that was accepted earlier.
  *
- * tests/model/run checks this as it is, and with each of its sabotages defined.
+ * tests/model/run checks the model unchanged, and with each of its sabotages defined.
  */
 #ifndef P1
 #define P1	2
@@ -19,38 +21,38 @@
 #define REPLAYS	2
 #endif
 #define CONNS	5	/* 0 and 1: publishers; 2 to 4: replays */
-#define NOBODY	7
+#define NONE	7
 #define PING	9
 
 /* --- the server -------------------------------------------------------------------------- */
 
-byte stream[4];			/* by ID - 1: which event */
+byte stream[4];			/* the event of the entry with this ID - 1 */
 byte last;			/* last-generated-id */
 bit run_id;
 bool may_kill;			/* CLIENT KILL is permitted */
 chan net[CONNS] = [2] of { byte };	/* requests under way: events to XADD, or PING */
 chan rep[CONNS] = [2] of { byte };	/* replies: IDs, or PING */
-bool up[CONNS], here[CONNS];	/* open at the server's end; at the client's */
+bool up[CONNS], here[CONNS];	/* open at the server's side; at the client's side */
 bit conn_run[CONNS];
-byte todo;			/* connections whose input this turn of the event loop still has to read */
+byte todo;			/* bit set: connections whose input this turn of the event loop has yet to read */
 bool calm;			/* no more restarts */
 
-/* --- what the checker knows ----------------------------------------------------------------- */
+/* --- state of the checker ------------------------------------------------------------------- */
 
-byte id[4];			/* of events 1 to 3: two with the same are equal in every field */
-byte given[4], there[4];	/* by id: events given, entries in the stream */
-byte accepted;			/* bit n: event n is */
-byte before[4];			/* what was accepted when the event was given */
-byte added_at[4];		/* the ID that an event was answered with to its publisher */
+byte id[4];			/* of events 1 to 3: events with the same id are equal in every field */
+byte given[4], in_stream[4];	/* by id: events passed to publishers, entries in the stream */
+byte accepted;			/* bit n: event n is accepted */
+byte before[4];			/* the value of accepted when the event was passed to its publisher */
+byte added_at[4];		/* the entry ID that the publisher got for the event */
 
 #define AMONG(set, n, i)	(((set) >> (n)) & (id[n] == (i)))
-#define COUNT(set, i)		(AMONG(set, 1, i) + AMONG(set, 2, i) + AMONG(set, 3, i))
-#define ALL_THERE(set)		(there[1] >= COUNT(set, 1) && there[2] >= COUNT(set, 2) && there[3] >= COUNT(set, 3))
+#define COUNT_OF(set, i)		(AMONG(set, 1, i) + AMONG(set, 2, i) + AMONG(set, 3, i))
+#define ALL_IN_STREAM(set)		(in_stream[1] >= COUNT_OF(set, 1) && in_stream[2] >= COUNT_OF(set, 2) && in_stream[3] >= COUNT_OF(set, 3))
 
 #define READY(c) (len(net[c]) > 0)
 
-/* Reads one request: an XADD, or a PING. */
-inline serve(c) {
+/* Executes one request: an XADD, or a PING. */
+inline execute_one(c) {
 	net[c]?e;
 	if
 	:: READY(c) -> skip
@@ -59,9 +61,9 @@ inline serve(c) {
 	if
 	:: e == PING -> rep[c]!PING
 	:: else ->
-		assert(ALL_THERE(before[e]));		/* in order */
-		assert(there[id[e]] < given[id[e]]);	/* once */
-		there[id[e]]++;
+		assert(ALL_IN_STREAM(before[e]));		/* in order */
+		assert(in_stream[id[e]] < given[id[e]]);	/* once */
+		in_stream[id[e]]++;
 		stream[last] = e;
 		last++;
 		if
@@ -72,7 +74,7 @@ inline serve(c) {
 	e = 0
 }
 
-inline forget(w) {
+inline drop_conn(w) {
 	do
 	:: READY(w) -> net[w]?_
 	:: else -> break
@@ -82,11 +84,11 @@ inline forget(w) {
 }
 
 /*
- * Where CLIENT KILL is permitted, what was sent may arrive at any time later. Where it is not, all hangs on this: one turn of the event
- * loop serves, in any order, those whose requests were there at its beginning. That makes two PINGs, one behind the other's answer, a
- * fence, and one PING none.
+ * With CLIENT KILL permitted, a sent request may arrive at any later time. Without it the fence relies on the server's event
+ * loop: one turn executes, in any order, the requests that had arrived when it began. So two PINGs, the second sent after the
+ * first one's reply, are a fence, and one PING is not.
  */
-#define SERVES(c) (READY(c) && (may_kill || (todo >> (c)) & 1))
+#define CAN_EXECUTE(c) (READY(c) && (may_kill || (todo >> (c)) & 1))
 
 active proctype server()
 {
@@ -95,25 +97,25 @@ active proctype server()
 end:	do
 	:: d_step { !may_kill && todo == 0 && (READY(0) || READY(1) || READY(2) || READY(3) || READY(4)) ->
 		todo = READY(0) | (READY(1) << 1) | (READY(2) << 2) | (READY(3) << 3) | (READY(4) << 4) }
-	:: d_step { SERVES(0) -> serve(0) }
-	:: d_step { SERVES(1) -> serve(1) }
-	:: d_step { SERVES(2) -> serve(2) }
-	:: d_step { SERVES(3) -> serve(3) }
-	:: d_step { SERVES(4) -> serve(4) }
+	:: d_step { CAN_EXECUTE(0) -> execute_one(0) }
+	:: d_step { CAN_EXECUTE(1) -> execute_one(1) }
+	:: d_step { CAN_EXECUTE(2) -> execute_one(2) }
+	:: d_step { CAN_EXECUTE(3) -> execute_one(3) }
+	:: d_step { CAN_EXECUTE(4) -> execute_one(4) }
 	:: d_step { run_id == 0 && !calm ->	/* killed and started again; its append-only file is whole */
 		run_id = 1;
-		forget(0); forget(1); forget(2); forget(3); forget(4) }
+		drop_conn(0); drop_conn(1); drop_conn(2); drop_conn(3); drop_conn(4) }
 	od
 }
 
-/* bus_dial, bus_greet: nothing is sent before the greeting is answered, so it may be one step. */
+/* conn_connect, conn_handshake: no event is sent before the handshake is answered, so this is one step. */
 inline connect(c) {
 	up[c] = true;
 	here[c] = true;
 	conn_run[c] = run_id
 }
 
-/* bus_put, bus_io: handed to the kernel whole; from here on it is in doubt. */
+/* conn_put, conn_io: the kernel has the whole request; from here on it is in doubt. */
 inline send(c, what) {
 	if
 	:: up[c] -> net[c]!what
@@ -122,10 +124,10 @@ inline send(c, what) {
 }
 
 /*
- * bus_abort, or the end of the process. What was under way is executed later, or never: where nobody can kill
- * the connection it is decided now what still arrives.
+ * conn_abort, or the end of the process. Requests under way are executed later, or never. Where the connection cannot be
+ * killed, this step decides which of them still arrive.
  */
-inline leave(c) {
+inline close_conn(c) {
 	here[c] = false;
 	do
 	:: len(rep[c]) > 0 -> rep[c]?_
@@ -140,35 +142,35 @@ inline leave(c) {
 
 /* --- the buffer ------------------------------------------------------------------------------ */
 
-byte lines;			/* appended so far; line n is line[n], from 0 */
-byte line[4];			/* which event */
-byte doubt_conn[4] = NOBODY;	/* struct doubt of a line: its connection */
-byte doubt_after[4];		/* and from where to look */
-byte unlinked;			/* lines below are gone with their segment */
+byte lines;			/* number of appended lines; line n is line[n], from 0 */
+byte line[4];			/* the event of the line */
+byte doubt_conn[4] = NONE;	/* doubt of a line: its connection */
+byte doubt_after[4];		/* and the bound: the search begins after this ID */
+byte unlinked;			/* lines below this number were removed with their segment */
 bool replay_lock;
-bool ran;			/* the first replay, for better or worse */
+bool ran;			/* the first replay has ended or died */
 
-/* struct progress, as it stands on the disk. */
-byte mark;			/* lines below are delivered */
-bool intent;			/* lines from the mark to upto may have been sent on conn, and then stand above after */
-byte intent_upto, intent_after, intent_conn = NOBODY;
-byte spent;			/* bit n: ID n + 1 accounts for a line that had been in doubt */
+/* struct checkpoint, as stored on disk. */
+byte position;			/* lines below this number are delivered */
+bool intent;			/* lines from position to upto may have been sent on conn; their entries have IDs above after */
+byte intent_upto, intent_after, intent_conn = NONE;
+byte matched;			/* bit n: the entry with ID n + 1 matches a line that was in doubt */
 
 /* --- a publisher --------------------------------------------------------------------------- */
 
 /*
- * An event that is equal to one of another publisher in every field: nobody can tell their entries apart, so the one must be over
- * before the other's connection, or be given without one. Those that share an event_id alone are told apart: they are as good as
- * distinct here.
+ * Whether an event may be equal in every field to event n of the other publisher. Their entries cannot be told apart, so event n
+ * must be answered before this publisher connects, or be accepted when this one has no connection. Events that share only their
+ * event_id can be told apart and count as distinct here.
  */
 #ifdef BY_ID
-#define TWIN(n) true
+#define MAY_BE_EQUAL(n) true
 #else
-#define TWIN(n) (here[c] -> added_at[n] && greeted >= added_at[n] : (accepted >> (n)) & 1)
+#define MAY_BE_EQUAL(n) (here[c] -> added_at[n] && greeted >= added_at[n] : (accepted >> (n)) & 1)
 #endif
 
-/* publish_begin_batch: the caller hands the events over. */
-inline give() {
+/* publish_begin_batch: the caller passes the events. */
+inline begin_batch() {
 	if
 	:: from == 1 ->
 		id[1] = 1;
@@ -176,7 +178,7 @@ inline give() {
 		before[1] = accepted;
 		if
 		:: end_of == 3 -> id[2] = 2
-		:: end_of == 3 -> id[2] = 1	/* all the same twice, on purpose */
+		:: end_of == 3 -> id[2] = 1	/* the same event twice, on purpose */
 		:: end_of == 2
 		fi;
 		given[id[2]]++;
@@ -184,21 +186,21 @@ inline give() {
 	:: else ->
 		if
 		:: id[from] = 3
-		:: TWIN(1) && (id[2] != 1 || TWIN(2)) -> id[from] = 1
+		:: MAY_BE_EQUAL(1) && (id[2] != 1 || MAY_BE_EQUAL(2)) -> id[from] = 1
 		fi;
 		given[id[from]]++;
 		before[from] = accepted
 	fi
 }
 
-/* spill_append, append_lines: under the writers' lock, in one write; those in doubt with what is needed to settle them. */
-inline append() {
+/* fallback_append, append_lines: one write under the writers' lock; a line in doubt records its connection and bound. */
+inline append_lines() {
 	i = answered;
 	do
 	:: i < end_of ->
 		line[lines] = i;
 		if
-		:: i < next ->		/* link.c: doubt */
+		:: i < next ->		/* connect.c: mark_in_doubt */
 #ifndef NO_DOUBT
 			doubt_conn[lines] = c;
 #endif
@@ -218,7 +220,7 @@ proctype publisher(byte from, end_of, c)
 	byte next = from, answered = from;	/* the first not yet sent, the first not yet answered */
 	bool direct;
 
-	/* link_up: connected, with the stream's last-generated-id as the bound (greet); or the server is not reached. */
+	/* connect_ensure: connected, with the stream's last-generated-id as the bound; or the server is unreachable. */
 	if
 	:: atomic { connect(c);
 		direct = true;
@@ -229,20 +231,20 @@ proctype publisher(byte from, end_of, c)
 	}
 	:: true
 	fi;
-	/* goes_directly, spill_clear, backlog_lacks_type: is anything of the type undelivered? */
-	atomic { give();
+	/* may_send_directly, fallback_lacks_type, backlog_lacks_type: does the buffer hold an undelivered line of the type? */
+	atomic { begin_batch();
 #ifndef OVERTAKE
-		direct = direct && mark >= lines
+		direct = direct && position >= lines
 #endif
 	};
-	/* link_send: all, or as many as the connection bears; or we are killed. */
+	/* connect_send_event: sends all events, or as many as the connection takes; or the publisher is killed. */
 	atomic {
 		do
 		:: direct && next < end_of -> send(c, next); next++
 		:: direct && next > from -> break
 		:: !direct -> break
 		od };
-	/* link_await, take_reply: each answer is the bound of what comes behind it. */
+	/* connect_await_replies, take_add_reply: each reply is the bound of the events after it. */
 	do
 	:: answered < next ->
 		if
@@ -250,7 +252,7 @@ proctype publisher(byte from, end_of, c)
 			accepted = accepted | (1 << answered);
 			added_at[answered] = after;
 			answered++ }
-		:: break	/* a deadline, or the connection dies: link_lost */
+		:: break	/* a time-out, or the connection is lost: connect_drop */
 		fi
 	:: else -> break
 	od;
@@ -259,41 +261,41 @@ proctype publisher(byte from, end_of, c)
 #ifdef LATE_BOUND
 		after = last;
 #endif
-		leave(c);
-		append()
+		close_conn(c);
+		append_lines()
 	   };
 	   if
-	   :: d_step { true ->	/* settle, emit: "buffered" */
+	   :: d_step { true ->	/* settle_inflight, answer_event: "buffered" */
 		do
 		:: answered < end_of -> accepted = accepted | (1 << answered); answered++
 		:: else -> break
 		od }
-	   :: true		/* killed before anybody was told */
+	   :: true		/* killed before it answered */
 	   fi
-	:: atomic { true -> leave(c) }	/* done, or killed */
+	:: atomic { true -> close_conn(c) }	/* done, or killed */
 	fi
 }
 
 /* --- a replay --------------------------------------------------------------------------------- */
 
-#define MAY_DIE	if :: true :: !final -> goto dead fi	/* the last one must get through */
+#define MAY_DIE	if :: true :: !final -> goto dead fi	/* the last replay must finish */
 
-/* Without a greeting there is no client id to kill. */
+/* Without a handshake no client id is known, so the connection cannot be killed. */
 #ifdef EARLY_XADD
-#define NAMED(w) (w >= 2)
+#define HAS_CLIENT_ID(w) (w >= 2)
 #else
-#define NAMED(w) true
+#define HAS_CLIENT_ID(w) true
 #endif
 
-/* stream_fence: nothing that was sent on connection w will be executed any more. */
+/* fence_conn: no request that was sent on connection w is executed after it. */
 inline fence(w) {
 #ifdef NO_FENCE
 	skip
 #else
 	if
 	:: conn_run[w] != run_id
-	:: conn_run[w] == run_id && may_kill && NAMED(w) -> atomic { MAY_DIE; forget(w) }
-	:: conn_run[w] == run_id && !(may_kill && NAMED(w)) ->
+	:: conn_run[w] == run_id && may_kill && HAS_CLIENT_ID(w) -> atomic { MAY_DIE; drop_conn(w) }
+	:: conn_run[w] == run_id && !(may_kill && HAS_CLIENT_ID(w)) ->
 		atomic { MAY_DIE; send(c, PING) };
 		if
 		:: rep[c]?PING
@@ -313,16 +315,16 @@ inline fence(w) {
 #define LOWER(a, b)	((a) < (b) -> (a) : (b))
 #define HIGHER(a, b)	((a) > (b) -> (a) : (b))
 
-/* load.c: look_for_doubt, for the line at n, the kth of the batch. */
-inline look_for_doubt(n, k) {
+/* batch.c: determine_doubt, for line n, the kth of the batch. */
+inline determine_doubt(n, k) {
 	bound[k] = 255;
-	doubtful[k] = (old && n < old_upto) || doubt_conn[n] != NOBODY;
+	in_doubt[k] = (old && n < old_upto) || doubt_conn[n] != NONE;
 	if
 	:: old && n < old_upto -> bound[k] = old_after
 	:: else
 	fi;
 	if
-	:: doubt_conn[n] != NOBODY -> bound[k] = LOWER(bound[k], doubt_after[n])
+	:: doubt_conn[n] != NONE -> bound[k] = LOWER(bound[k], doubt_after[n])
 	:: else
 	fi;
 #ifdef NO_BOUND
@@ -330,36 +332,36 @@ inline look_for_doubt(n, k) {
 #endif
 }
 
-/* is_spent: what this run added itself, or what accounts for a line before, settles nothing. */
+/* is_entry_matched: an entry that this run added, or that matched an earlier line, cannot match another. */
 #ifdef FIRST_ADDED
-#define MINE(i) (mine && (mine & ((1 << (i + 1)) - 1)))
+#define IS_OWN(i) (own_ids && (own_ids & ((1 << (i + 1)) - 1)))
 #else
-#define MINE(i) ((mine >> (i)) & 1)
+#define IS_OWN(i) ((own_ids >> (i)) & 1)
 #endif
-#ifdef NO_SPENT
-#define SPENT(i) MINE(i)
+#ifdef NO_MATCHED
+#define IS_MATCHED(i) IS_OWN(i)
 #else
-#define SPENT(i) (MINE(i) || (spent_now >> (i)) & 1)
+#define IS_MATCHED(i) (IS_OWN(i) || (matched_now >> (i)) & 1)
 #endif
-#define SETTLES(k)	(k < n && doubtful[k] && !place[k] && i + 1 > bound[k] && id[stream[i]] == id[line[at + k]])
+#define MATCHES(k)	(k < n && in_doubt[k] && !match[k] && i + 1 > bound[k] && id[stream[i]] == id[line[at + k]])
 
-/* settle, search, see: every entry above the bound accounts for one line, the first that bears its id. */
-inline scan() {
+/* indoubt_resolve, search_stream, match_entry: an entry above the bound matches one line, the first with its id. */
+inline search() {
 	i = 0;
 	do
 	:: i < last ->
 		if
-		:: SPENT(i)
-		:: !SPENT(i) && SETTLES(0) ->
-			place[0] = i + 1
+		:: IS_MATCHED(i)
+		:: !IS_MATCHED(i) && MATCHES(0) ->
+			match[0] = i + 1
 #ifdef NO_COUNT
 			;
 			if
-			:: SETTLES(1) -> place[1] = i + 1
+			:: MATCHES(1) -> match[1] = i + 1
 			:: else
 			fi
 #endif
-		:: !SPENT(i) && !SETTLES(0) && SETTLES(1) -> place[1] = i + 1
+		:: !IS_MATCHED(i) && !MATCHES(0) && MATCHES(1) -> match[1] = i + 1
 		:: else
 		fi;
 		i++
@@ -368,19 +370,19 @@ inline scan() {
 	i = 0
 }
 
-/* ship_record, intend_batch, progress_store: the marks of all before and the intent of what comes, in one fdatasync. */
-inline record(sending, more) {
-	mark = at;
-	spent = spent_now;
+/* send_checkpoint, build_intent, checkpoint_store: the position so far and the intent of the next lines, in one fdatasync. */
+inline store_checkpoint(sending, more) {
+	position = at;
+	matched = matched_now;
 	intent = sending || old;
-	intent_conn = (intent -> c : NOBODY);
+	intent_conn = (intent -> c : NONE);
 	intent_upto = (intent -> at + n + more : 0);
-	intent_after = (intent -> lane_after : 0);
+	intent_after = (intent -> dest_after : 0);
 #ifdef FORGET_OLD
 	intent = sending;
 #else
 	if
-	:: old ->	/* keep_old */
+	:: old ->	/* merge_old_intent */
 		intent_upto = HIGHER(intent_upto, old_upto);
 #ifndef NEW_BOUND
 		intent_after = old_after
@@ -388,39 +390,39 @@ inline record(sending, more) {
 	:: else
 	fi;
 #endif
-#ifdef EARLY_MARKS
-	mark = at + n
+#ifdef EARLY_POSITION
+	position = at + n
 #endif
-#ifdef MARKS_AHEAD
-	mark = (more -> at + n : mark)
+#ifdef POSITION_AHEAD
+	position = (more -> at + n : position)
 #endif
 }
 
-/* ship_recorded: what was recorded while the last batch was under way names all of this one. */
-#ifdef NO_REACH
+/* is_item_recorded: the intent that was stored while the last batch was in flight covers this one. */
+#ifdef NO_COVER
 #define RECORDED (intent && intent_conn == c && !old)
 #else
 #define RECORDED (intent && intent_conn == c && !old && at + n <= intent_upto)
 #endif
-/* record_more, intend_more: the line behind the batch, and the one behind that. */
-#define WAITS(m) (!old && at + n + m < end_at && doubt_conn[at + n + m] == NOBODY)
+/* send_checkpoint_ahead, extend_intent: the line after the batch, and the one after that. */
+#define HAS_NEXT(m) (!old && at + n + m < end_at && doubt_conn[at + n + m] == NONE)
 
-/* step, behind the answers: move_marks, ship_spend, move_forget_old, intent_clear. */
-inline move() {
+/* drain_batch, after the replies: commit_positions, send_note_matched, commit_drop_resolved, intent_clear. */
+inline commit() {
 	i = 0;
 	do
 	:: i < n ->
 		if
-		:: doubtful[i] ->
-#ifdef ALL_SPENT
-			spent_now = spent_now | ((1 << place[i]) - 1)
+		:: in_doubt[i] ->
+#ifdef ALL_MATCHED
+			matched_now = matched_now | ((1 << match[i]) - 1)
 #else
-			spent_now = spent_now | (1 << (place[i] - 1))
+			matched_now = matched_now | (1 << (match[i] - 1))
 #endif
 		:: else
 		fi;
-		place[i] = 0;
-		doubtful[i] = false;
+		match[i] = 0;
+		in_doubt[i] = false;
 		bound[i] = 0;
 		at++;
 		i++
@@ -434,7 +436,7 @@ inline move() {
 	fi
 }
 
-/* take_line: a batch does not reach over the end of the old intent; what comes behind gets a bound of its own. */
+/* add_current_line: a batch does not reach over the end of the old intent; later lines get a bound of their own. */
 #ifdef MERGED
 #define MAY_JOIN true
 #else
@@ -444,125 +446,125 @@ inline move() {
 proctype replay(byte c; bool final)
 {
 	byte i, n, k, left;
-	byte at, end_at;	/* of the walk: here, and what there was when it was opened */
-	bool old;		/* struct run: the intent of a run that was cut off */
+	byte at, end_at;	/* the walk's current line, and the number of lines when it was opened */
+	bool old;		/* old_intent of struct drain: the intent of a run that was cut off */
 	byte old_upto, old_after;
-	byte spent_now;
-	byte lane_after = NOBODY;
-	bool doubtful[2], settled[2];
-	byte bound[2], place[2];	/* place: the ID that accounts for the line */
-	byte mine;		/* the IDs this run was given */
+	byte matched_now;
+	byte dest_after = NONE;
+	bool in_doubt[2], resolved[2];
+	byte bound[2], match[2];	/* match: the ID of the entry that matches the line */
+	byte own_ids;		/* bit set: the IDs of the entries that this run added */
 
-	/* spool_replay_lock (the kernel gives it back when we die); drain.c: begin, progress_load */
+	/* buffer_replay_lock (the kernel releases it when the process dies); load_drain_state, checkpoint_load */
 	atomic {
 #ifndef NO_REPLAY_LOCK
 		!replay_lock -> replay_lock = true;
 #endif
 		connect(c);
-again:		at = mark;
+again:		at = position;
 		old = intent;
 		old_upto = intent_upto;
 		old_after = intent_after;
 		k = intent_conn;
-		spent_now = spent;
-		assert(unlinked <= mark)	/* else roster_missing: undelivered events have vanished */
+		matched_now = matched;
+		assert(unlinked <= position)	/* else manifest_list_missing: undelivered events have vanished */
 	};
 	if
 	:: old -> fence(k)
 	:: !old
 	fi;
-	atomic { MAY_DIE; end_at = lines; k = 0;	/* walk_open, lanes_stale */
-#ifndef OLD_LANE
-		lane_after = NOBODY
+	atomic { MAY_DIE; end_at = lines; k = 0;	/* walk_open, dests_mark_stale */
+#ifndef STALE_BOUND
+		dest_after = NONE
 #endif
 	};
 	do
 	:: at < end_at ->
-		/* load_batch: as many lines as the limits allow; lane_ready, measure: the bound of what will be sent. */
+		/* batch_load: as many lines as the limits allow; measure_dest_room: the bound of the lines to send. */
 		atomic {
 			if
 			:: n = 1
 			:: at + 1 < end_at && MAY_JOIN -> n = 2
 			fi;
-			look_for_doubt(at, 0);
+			determine_doubt(at, 0);
 			if
-			:: n == 2 -> look_for_doubt(at + 1, 1)
+			:: n == 2 -> determine_doubt(at + 1, 1)
 			:: else
 			fi;
 			if
-			:: lane_after == NOBODY -> lane_after = last
+			:: dest_after == NONE -> dest_after = last
 			:: else
 			fi
 		};
-		/* ship_settle, and the record before the first byte is sent. */
+		/* send_resolve, and the checkpoint before the first byte is sent. */
 #ifdef SCAN_FIRST
-		d_step { scan() };
+		d_step { search() };
 #endif
 		if
-		:: doubt_conn[at] != NOBODY -> fence(doubt_conn[at])
+		:: doubt_conn[at] != NONE -> fence(doubt_conn[at])
 		:: else
 		fi;
 		if
-		:: n == 2 && doubt_conn[at + 1] != NOBODY && doubt_conn[at + 1] != doubt_conn[at] -> fence(doubt_conn[at + 1])
+		:: n == 2 && doubt_conn[at + 1] != NONE && doubt_conn[at + 1] != doubt_conn[at] -> fence(doubt_conn[at + 1])
 		:: else
 		fi;
 		d_step {
 #if !defined(SCAN_FIRST) && !defined(NO_SCAN)
-			scan();
+			search();
 #endif
-			settled[0] = place[0] > 0;
-			settled[1] = n == 1 || place[1] > 0;
+			resolved[0] = match[0] > 0;
+			resolved[1] = n == 1 || match[1] > 0;
 #ifndef NO_INTENT
 			if
-			:: (!settled[0] || !settled[1]) && !RECORDED -> record(true, 0)
+			:: (!resolved[0] || !resolved[1]) && !RECORDED -> store_checkpoint(true, 0)
 			:: else
 			fi
 #endif
 		};
-		/* ship_send, send_one: all, or as many as the connection bears. */
+		/* send_queue, queue_item: sends all lines, or as many as the connection takes. */
 		atomic {
 			do
 			:: k < n ->
 				MAY_DIE;
 				if
-				:: !settled[k] -> send(c, line[at + k])
+				:: !resolved[k] -> send(c, line[at + k])
 				:: else
 				fi;
 				k++
 			:: else -> break
 			od;
 			k = 0 };
-		/* go_ahead, while the server is busy */
+		/* prepare_next_batch, while the server is busy */
 #ifndef NO_INTENT
 		atomic {
 			if
-			:: WAITS(0) -> MAY_DIE; record(true, 1)
-			:: WAITS(0) && WAITS(1) -> MAY_DIE; record(true, 2)
+			:: HAS_NEXT(0) -> MAY_DIE; store_checkpoint(true, 1)
+			:: HAS_NEXT(0) && HAS_NEXT(1) -> MAY_DIE; store_checkpoint(true, 2)
 			:: true
 			fi };
 #endif
-		/* take_answer */
+		/* send_await_replies, take_add_reply */
 		do
-		:: k < n && !settled[k] ->
+		:: k < n && !resolved[k] ->
 			if
-			:: atomic { rep[c]?place[k] ->
-				lane_after = place[k];
-				mine = mine | (1 << (place[k] - 1));
+			:: atomic { rep[c]?match[k] ->
+				dest_after = match[k];
+				own_ids = own_ids | (1 << (match[k] - 1));
 				k++ }
 			:: !up[c] -> goto dead
 			:: !final -> goto dead
 			fi
-		:: k < n && settled[k] -> k++
+		:: k < n && resolved[k] -> k++
 		:: else -> break
 		od;
 		atomic {
 			k = 0;
-			settled[0] = false;
-			settled[1] = false;
-			move();
+			resolved[0] = false;
+			resolved[1] = false;
+			commit();
 			if
 			:: true
-			:: !final -> break	/* run_over: the limit, the budget, a signal */
+			:: !final -> break	/* drain_must_end: the limit, the time budget, a signal */
 			fi }
 	:: else -> break
 	od;
@@ -573,8 +575,8 @@ again:		at = mark;
 		:: else
 		fi };
 #endif
-	atomic { MAY_DIE; record(false, 0) };
-	/* sweep, take_last: a segment that was delivered whole, under the writers' lock. */
+	atomic { MAY_DIE; store_checkpoint(false, 0) };
+	/* reclaim_run, take_last: removes a segment that was delivered whole, under the writers' lock. */
 #ifdef UNLOCKED_UNLINK
 	k = at >= lines;
 	atomic {
@@ -590,15 +592,15 @@ again:		at = mark;
 		fi };
 #endif
 	if
-	:: atomic { at < lines -> goto again }	/* rounds */
+	:: atomic { at < lines -> goto again }	/* drain_repeatedly */
 	:: !final || at >= lines
 	fi;
 	atomic {
 		if
-		:: unlinked == lines && !intent -> spent = 0	/* judge */
+		:: unlinked == lines && !intent -> matched = 0	/* report_leftovers */
 		:: else
 		fi };
-dead:	atomic { leave(c); replay_lock = false; ran = true }
+dead:	atomic { close_conn(c); replay_lock = false; ran = true }
 }
 
 init {
@@ -625,5 +627,5 @@ init {
 	atomic { ran -> run replay(3, false) };
 #endif
 	atomic { _nr_pr == 2 -> calm = true; run replay(4, true) };
-	atomic { _nr_pr == 2 -> assert(ALL_THERE(accepted)) }	/* none is lost */
+	atomic { _nr_pr == 2 -> assert(ALL_IN_STREAM(accepted)) }	/* none is lost */
 }

@@ -2,7 +2,7 @@
 #
 #   numbered P FROM TO   prints the payloads {"p":P,"n":N}, one a line
 #   ledger P FROM TO     adds these events to the ledger (fault/ledger.py) as accepted
-#   judge TYPE...        compares $LEDGER with these types' streams; prints the counts
+#   check_streams TYPE...        compares $LEDGER with these types' streams; prints the counts
 #   redis_hide, redis_show    make the running server unreachable and reachable again
 #
 # shellcheck shell=bash disable=SC2034
@@ -21,7 +21,7 @@ ledger() {
 	seq -f "$1 %.0f" "$2" "$3" >>"$LEDGER"
 }
 
-judge() {
+check_streams() {
 	local words=("${@/#/quantum:stream:}")
 	touch "$LEDGER"
 	timeout 120 python3 "$TOP/tests/fault/ledger.py" "$REDIS_SOCK" "$LEDGER" "${words[@]}" ||

@@ -107,7 +107,7 @@ check_all_delivered() {
 		left=$(find "$AT/$b" -name '*.jsonl*' -o -path '*/quarantine/*' 2>/dev/null)
 		[ -z "$left" ] || complain "left: $left"
 	done
-	judge m >"$AT/last" 2>&1 || complain "$(<"$AT/last")"
+	check_streams m >"$AT/last" 2>&1 || complain "$(<"$AT/last")"
 	rc=0
 	timeout 20 ebsub -t 5 -e -g once --payload m >>"$AT/sub.out" 2>&1 || rc=$?
 	[ $rc = 0 ] || complain "ebsub afterwards: $rc $(<"$AT/sub.out")"

@@ -1,7 +1,7 @@
-"""actors: who uses the bus in a run of nemesis: publishers, those who drain, subscribers, onlookers.
+"""actors: the users of the event bus in a run of nemesis: publishers, replays, subscribers, monitors.
 
-What a publisher was answered is its ledger: event N of publisher P is True (accepted) or False (perhaps: it was
-killed, or refused what may have arrived). Each draws from a random sequence of its own.
+A publisher's ledger maps event number N to True (accepted) or False (perhaps: its ebpub was killed, or Redis refused an event that
+may have been added). Each actor has a random sequence of its own.
 """
 import json
 import os
@@ -10,10 +10,10 @@ import subprocess
 import threading
 import time
 
-PUB = {0, 1, 74, 77}		# 1: a type cannot go on, 74: not safe and answered so
+PUB = {0, 1, 74, 77}		# 1: a type is held, 74: an event is reported as not safe
 REPLAY = {0, 1, 75, 77}
 SUB = {0, 1, 69, 75, 77, 124}
-PACE = 0.03			# seconds between two events of one publisher, about
+PACE = 0.03			# average seconds between two events of one publisher
 
 
 class Actor(threading.Thread):
@@ -36,7 +36,7 @@ class Publisher(Actor):
         self.ledger, self.n = {}, 0
 
     def payload(self):
-        """Now and then a large one, so that a write is no single page."""
+        """Returns the next payload; some are large, so that a write spans several pages."""
         self.n += 1
         self.ledger[self.n] = False
         pad = "x" * self.rng.choice([0, 0, 0, 10, 100, 9000])
@@ -73,7 +73,7 @@ class Shooter(Publisher):
 
 
 class Streamer(Publisher):
-    """Many events for one process, of several types when it has several."""
+    """One process for many events, of one type or of several."""
 
     def line(self):
         payload = self.payload()
@@ -120,7 +120,7 @@ class Streamer(Publisher):
 
 
 class Cron(Actor):
-    """Drains again and again; twice at once now and then, and compresses."""
+    """Drains repeatedly, and sometimes compresses. Two of them run, so two replays may run at once."""
 
     def work(self):
         while not self.world.ended.is_set():
@@ -132,13 +132,13 @@ class Cron(Actor):
             p = self.world.spawn("replay", argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
             p.popen.stdout.read()
             p.popen.stdout.close()
-            # Compressing needs room.
+            # 74: --compress needs free space.
             self.world.finish(p, REPLAY | ({74} if "--compress" in argv else set()))
             self.world.ended.wait(self.rng.random() * 0.8)
 
 
 class Onlooker(Actor):
-    """What ebstat and ebhealth say is JSON, with no age below 0, whatever happens."""
+    """Checks that ebstat -j and ebhealth -j always print JSON without negative numbers."""
 
     def work(self):
         while not self.world.ended.is_set():
@@ -158,7 +158,7 @@ class Onlooker(Actor):
 
 
 class Subscriber(Actor):
-    """One consumer of a group. Into a file that each of its processes appends to, or into a pipe."""
+    """One consumer of a group. Its processes append to a file or write to a pipe."""
 
     def __init__(self, world, group, consumer, types, to_file):
         super().__init__(world, f"{group}.{consumer}")
@@ -184,7 +184,7 @@ class Subscriber(Actor):
             return self.world.finish(p, SUB)
 
     def take(self, data, torn_end):
-        """Lines that are no event were torn by a kill: they were not acknowledged, or the verdict tells."""
+        """Collects the printed events. A torn line was not acknowledged, else check_group reports a missing entry."""
         for line in data.split(b"\n")[:-1 if torn_end else None]:
             try:
                 e = json.loads(line)
@@ -198,16 +198,16 @@ class Subscriber(Actor):
                 self.take(f.read(), False)
 
     def drain(self):
-        """All that is left for this consumer."""
+        """Reads all remaining entries of this consumer."""
         for _ in range(20):
             if self.once("-e", kind="last.sub") == 0:
                 return
             time.sleep(0.1)
-        self.world.found(f"{self.name}: what is left cannot be read")
+        self.world.found(f"{self.name}: the remaining entries cannot be read")
 
 
 class PlainWriter(Actor):
-    """A plain writer's file: opened for each event, named without a counter. Dies of a full disk."""
+    """A plain writer: opens its file, whose name has no counter, for each event. Ends when the disk is full."""
 
     def __init__(self, world, number, kind):
         super().__init__(world, f"plain{number}")
@@ -233,6 +233,6 @@ class PlainWriter(Actor):
                 return
             if not whole:
                 return
-            # A writer that keeps its file open for longer than a claimed file rests may lose a line.
+            # A writer that keeps its file open for longer than the settle time of an adopted file may lose a line.
             self.ledger[n] = time.monotonic() - began < 0.5
             self.world.over.wait(self.rng.random() * 0.1)

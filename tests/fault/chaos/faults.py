@@ -1,5 +1,5 @@
-"""faults: what nemesis does to the others. A schedule is drawn from the seed; each fault begins at its
-time, in a thread of its own, and heals itself.
+"""faults: the faults that nemesis injects. A schedule is drawn from the seed. Each fault starts at its time, in a thread of its own,
+and ends by itself.
 """
 import fcntl
 import os
@@ -12,7 +12,7 @@ import time
 from chaos.actors import PlainWriter
 from chaos.world import PREFIX
 
-# How often each is drawn, and how long it lasts, s.
+# The weight of each fault, and its longest duration in seconds.
 KINDS = {
     "kill pub": (8, 0), "kill replay": (6, 0), "kill sub": (6, 0),
     "term pub": (2, 0), "term replay": (2, 0), "term sub": (2, 0),
@@ -25,12 +25,12 @@ KINDS = {
     "hold lock": (3, 0.8), "hold replay lock": (2, 1.0),
     "plain file": (3, 0), "torn": (4, 0),
 }
-EVERY = 0.3	# seconds between two faults, about
+EVERY = 0.3	# average seconds between two faults
 SERVER = ("stop server", "kill server", "stop and kill server", "hide server", "client pause", "busy")
 
 
 def schedule(seed, seconds):
-    """(when, kind, how long) until the end, with a calm of a second or two in every ten."""
+    """Returns a list of (time, kind, duration), with a second or two without new faults in every ten."""
     rng = random.Random(f"{seed}/schedule")
     kinds, weights = list(KINDS), [w for w, _ in KINDS.values()]
     out, at = [], 0.5
@@ -62,7 +62,7 @@ class Faults:
             t.join()
 
     def one(self, kind, long, rng):
-        """What cannot be done now (nobody to kill, the server gone already) is not done and not counted."""
+        """Injects one fault. A fault that is impossible now (no process to kill, the server already down) is skipped."""
         verb, _, whom = kind.partition(" ")
         try:
             if kind in ("revoke", "wrong type") and not self.world.holds:
@@ -89,7 +89,7 @@ class Faults:
             if time.monotonic() > end:
                 return False
             time.sleep(0.003)
-        if verb != "stop":		# at some moment of a short life
+        if verb != "stop":		# at a random moment of a short process
             time.sleep(rng.random() * 0.01)
         self.world.log(f"{verb} {p.kind} {p.popen.pid}")
         p.send({"kill": signal.SIGKILL, "term": signal.SIGTERM, "stop": signal.SIGSTOP}[verb])
@@ -111,7 +111,7 @@ class Faults:
         self.world.server_start()
 
     def stop_and_kill_server(self, long, rng):
-        """Requests stand in its sockets; now and then it executes some of them before it dies."""
+        """Kills the server with requests in its sockets; half of the time it may execute some of them first."""
         with self.world.server_lock:
             self.world.server.send_signal(signal.SIGSTOP)
             time.sleep(long)
@@ -134,7 +134,7 @@ class Faults:
 
     def client_kill(self, _, rng):
         for _ in range(rng.randrange(1, 4)):
-            self.world.ask("CLIENT", "KILL", "USER", "default")	# not us
+            self.world.ask("CLIENT", "KILL", "USER", "default")	# the user of the commands, not of nemesis
             time.sleep(rng.random() * 0.02)
 
     def setting(self, name, value, back, long):
@@ -162,7 +162,7 @@ class Faults:
         time.sleep(0.1 + long)
         self.until_done("SCRIPT", "KILL")
 
-    # --- types that cannot go on
+    # --- held types
 
     def allow(self, but=None):
         keys = ["~*"] if not but else [f"~{PREFIX}system.*", *(f"~{PREFIX}{t}" for t in self.types if t != but)]
@@ -176,8 +176,8 @@ class Faults:
                 time.sleep(0.05)
 
     def wrong_type(self, long, rng):
-        """The stream is set aside. No transaction and no script: of these Redis 7.0 loses more than a torn end when it is
-        killed. So nobody may use the key meanwhile."""
+        """Renames the stream away and puts a string in its place. Removes the commands' right to the key meanwhile, in place of a
+        transaction or a script: a killed Redis 7.0 can lose more of those than a torn end of its file."""
         kind = rng.choice(self.types)
         key = PREFIX + kind
         with self.key_busy:
@@ -208,7 +208,7 @@ class Faults:
         return done
 
     def back(self, kind, key):
-        """False when the server is away, or refuses for some other reason: once more then."""
+        """Renames the stream back. Returns False when the server is down or refuses; then try again."""
         ask = self.world.ask
         with self.world.server_lock:
             if not self.allow(but=kind):
@@ -269,7 +269,7 @@ class Faults:
         return True
 
     def locked(self, name, rng):
-        """A descriptor that holds the lock, as a process does that is stopped with it; or -1."""
+        """Returns a descriptor that holds the lock, as a stopped process would; or -1."""
         fd = os.open(os.path.join(self.world.buffer, name), os.O_RDWR | os.O_CREAT, 0o600)
         for _ in range(200):
             try:
@@ -297,7 +297,7 @@ class Faults:
     def hold_replay_lock(self, long, rng):
         return self.hold(".replay", long, rng)
 
-    # --- what others leave in the buffer
+    # --- foreign data in the buffer
 
     def plain_file(self, _, rng):
         writer = PlainWriter(self.world, 1000 + len(self.publishers), rng.choice(self.types))
@@ -305,7 +305,7 @@ class Faults:
         writer.start()
 
     def torn(self, _, rng):
-        """A writer that died in the middle of its line: under the lock, into the segment that the hints name."""
+        """Appends a torn line, as a writer that died would: under the lock, to the segment that the writers' hints name."""
         try:
             fd = self.locked(".lock", rng)
         except OSError:

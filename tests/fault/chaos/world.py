@@ -1,9 +1,8 @@
-"""world: the folder of one run of nemesis, its server, its processes, and what they were seen to do.
+"""world: the folder of one run of nemesis, its server, its processes, and the findings.
 
-Everything lies below one folder: redis/ (its data, kept), buffer/ (a small tmpfs where that can be
-mounted), home/, sub/ (what subscribers printed), events (what was done when). Processes are started
-by World.spawn and watched: their exit statuses are counted, and one that neither ends nor is stopped by us
-is found to hang.
+One folder holds everything: redis/ (its data, durable), buffer/ (a small tmpfs where that can be mounted), home/, sub/ (the output
+of subscribers), events (a log of the faults). World.spawn starts processes and World.finish waits for them: exit statuses are
+counted, and a process that neither ends nor was stopped counts as hanging.
 """
 import collections
 import os
@@ -18,17 +17,17 @@ import time
 from resp import Redis
 
 PREFIX = "quantum:stream:"
-HANG = 60	# seconds after which a process that ought to end does hang, on a busy machine too
+HANG = 60	# seconds after which a process that should end counts as hanging
 
 
 class Proc:
-    """A process of ours, and what was done to it."""
+    """A started process, and the signals sent to it."""
 
     def __init__(self, popen, kind):
         self.popen, self.kind = popen, kind
-        self.hit = None			# the signal we ended it with
+        self.hit = None			# the signal that ended it
         self.stopped = False
-        self.moved = time.monotonic()	# when it was started or let go on
+        self.moved = time.monotonic()	# when it was started or continued
 
     def send(self, sig):
         if sig in (signal.SIGKILL, signal.SIGTERM):
@@ -42,8 +41,8 @@ class World:
     def __init__(self, folder, commands, seed):
         self.folder, self.commands, self.seed = folder, commands, seed
         self.rng = random.Random(f"{seed}/world")
-        self.over = threading.Event()		# publishers begin nothing more
-        self.ended = threading.Event()		# nobody does
+        self.over = threading.Event()		# publishers start no more processes
+        self.ended = threading.Event()		# no actor starts another process
         self.procs, self.procs_lock = [], threading.Lock()
         self.statuses = collections.Counter()
         self.injected = collections.Counter()
@@ -52,11 +51,11 @@ class World:
         self.server, self.server_lock = None, threading.RLock()
         self.redis = os.path.join(folder, "redis")
         self.socket = os.path.join(self.redis, "s")
-        self.link = os.path.join(folder, "r")	# what clients are given; hidden by removing it
+        self.link = os.path.join(folder, "r")	# the clients' path to it; removed to hide the server
         self.buffer = os.path.join(folder, "buffer")
         self.port = free_port() if self.rng.random() < 0.4 else 0
         self.url = f"redis://127.0.0.1:{self.port}" if self.port else f"unix://{self.link}"
-        self.holds = self.rng.random() < 0.6	# types are held now and then
+        self.holds = self.rng.random() < 0.6	# faults hold types
         self.rights = self.rng.choice(["", "", "-client|kill", "-client -info"])
         for name in ("redis", "home", "sub"):
             os.mkdir(os.path.join(folder, name))
@@ -87,7 +86,7 @@ class World:
     # --- the environment of the commands
 
     def find_faketime(self):
-        """What faketime(1) preloads; every other seed only, for it changes more than the clock."""
+        """Returns the library of faketime(1), for half of the seeds only, because it changes more than the clock."""
         if self.rng.random() < 0.5 or os.environ.get("EB_SANITIZE") or not shutil.which("faketime"):
             return None
         env = subprocess.run(["faketime", "--exclude-monotonic", "-f", "+0", "env"], stdout=subprocess.PIPE,
@@ -123,13 +122,13 @@ class World:
         return p
 
     def pick(self, rng, kind, stopped=False):
-        """One of those that run, or None."""
+        """Returns a random running process of this kind, or None."""
         with self.procs_lock:
             some = [p for p in self.procs if p.kind.startswith(kind) and p.stopped == stopped and not p.hit]
         return rng.choice(some) if some else None
 
     def finish(self, p, allowed):
-        """Waits for its end; an end that nobody caused is a finding."""
+        """Waits for its end; a status that neither `allowed` nor a signal explains is a finding."""
         while True:
             try:
                 status = p.popen.wait(timeout=1)
@@ -146,14 +145,14 @@ class World:
             self.found(f"{p.kind} ended with {status}: {' '.join(p.popen.args)[:200]}")
         return status
 
-    def told_of_disorder(self):
-        """How often a command said that events are out of order: a refusal that ends in the middle of a batch."""
-        told = 0
+    def count_disorder_reports(self):
+        """Returns how often a command reported events out of order, after a refusal that ended in the middle of a batch."""
+        reported = 0
         for name in os.listdir(self.folder):
             if name.endswith(".err"):
                 with open(os.path.join(self.folder, name), "rb") as f:
-                    told += f.read().count(b"out of order")
-        return told
+                    reported += f.read().count(b"out of order")
+        return reported
 
     # --- the server
 
@@ -186,7 +185,7 @@ class World:
             os.symlink(self.socket, self.link)
 
     def ask(self, *words):
-        """One command, as a user who may do all; None when there is no answer, the text when it is refused."""
+        """Sends one command as a user with all rights. Returns None without a reply, the text of an error reply."""
         try:
             redis = Redis(self.socket)
         except OSError:
@@ -205,7 +204,7 @@ class World:
         return Redis(self.socket).stream(key)
 
     def close(self):
-        """Also in the midst of it."""
+        """Ends everything, also in the middle of a run."""
         self.over.set()
         self.ended.set()
         for p in list(self.procs):
@@ -220,7 +219,7 @@ class World:
 
 
 def free_port():
-    """Below the ephemeral range, so that no client gets it."""
+    """Returns a free port below the ephemeral range, where no client's port can be."""
     while True:
         port = random.randrange(10000, 30000)
         with socket.socket() as s:

@@ -1,4 +1,4 @@
-"""The buffer: filled, drained and counted."""
+"""buffering: measures appending to the buffer, draining it and counting it."""
 import os
 import shutil
 
@@ -8,7 +8,7 @@ from table import Bar, Row, beside, wall
 
 
 def a_line(b):
-    """What one event is in the buffer."""
+    """Returns the buffer line of one event."""
     folder = jobs.filled(b, 1)
     with open(jobs.segments(folder)[0]) as f:
         line = f.read()
@@ -17,7 +17,7 @@ def a_line(b):
 
 
 def joined(b, folder):
-    """A file of all that is in a buffer, which is taken away."""
+    """Joins the segments of a buffer in one file and removes the buffer; returns the file's path."""
     whole = b.path("whole")
     with open(whole, "wb") as f:
         for p in jobs.segments(folder):
@@ -28,10 +28,10 @@ def joined(b, folder):
 
 
 def buffer(b):
-    """ebpub into the buffer, Redis away: streamed, and one event a process"""
+    """ebpub into the buffer, Redis down: streamed, and one event a process"""
     n, line = b.events, a_line(b)
     whole = joined(b, jobs.filled(b, n))
-    run = {"ebpub": lambda: jobs.spill(b, n), "dd": lambda: jobs.dd(b, n, whole)}
+    run = {"ebpub": lambda: jobs.fill_buffer(b, n), "dd": lambda: jobs.dd(b, n, whole)}
     if b.has(jobs.redis_py):
         run["redis-py"] = lambda: jobs.py_buffer(b, b.few)
     s = b.rounds(run)
@@ -43,8 +43,8 @@ def buffer(b):
 
 
 def buffer_one(b, line):
-    """Beside the bare process, and beside what it could be at best: the bare work, started as ebpub is."""
-    s = b.rounds({"ebpub": lambda: jobs.spill_each(b, 1), "bare": lambda: jobs.append_each(b, line, 1),
+    """Compares one event a process with a bare process, and with the best possible: the bare work plus the start of ebpub."""
+    s = b.rounds({"ebpub": lambda: jobs.fill_buffer_each(b, 1), "bare": lambda: jobs.append_each(b, line, 1),
                   "start": lambda: jobs.starts(b, jobs.EBPUB, "-V"), "nothing": lambda: jobs.starts(b, jobs.BARE, "nothing")})
     best = [wall(x) + wall(y) - wall(z) for x, y, z in zip(s["start"], s["bare"], s["nothing"])]
     return [beside("buffer", "ebpub, one event", "bare open, write, fdatasync, exit", s["ebpub"], [s["bare"]], wall, Bar(most=1.3)),
@@ -52,10 +52,10 @@ def buffer_one(b, line):
 
 
 def crowd(b):
-    """16 ebpub at once, each with one event for the buffer: the gain over one at a time"""
+    """16 ebpub at once, each buffering one event: the gain over one at a time"""
     line = a_line(b)
     s = b.rounds({(name, jobs_): lambda run=run, jobs_=jobs_: run(jobs_) for jobs_ in (1, 16) for name, run in (
-        ("ebpub", lambda k: jobs.spill_each(b, k)), ("bare", lambda k: jobs.append_each(b, line, k)))})
+        ("ebpub", lambda k: jobs.fill_buffer_each(b, k)), ("bare", lambda k: jobs.append_each(b, line, k)))})
     ours, theirs = ([one.wall / many.wall for one, many in zip(s[name, 1], s[name, 16])] for name in ("ebpub", "bare"))
     return [Row("crowd", "ebpub, 16 at once: gain", "bare open, write, fdatasync, exit: gain", "gain",
                 [a / c for a, c in zip(ours, theirs)], s["ebpub", 16], Bar(least=0.85), s["bare", 16])]
@@ -80,7 +80,7 @@ def replay_over(b, way):
 
 
 def dot_files(folder):
-    """What a command may have noted for the next one."""
+    """Returns {path: content} of the buffer's state files."""
     out = {}
     for name in os.listdir(folder):
         path = os.path.join(folder, name)
@@ -90,8 +90,8 @@ def dot_files(folder):
     return out
 
 
-def forget(b, folder, files):
-    """The notes of a buffer as they were, so that the next command finds what it was given at first."""
+def restore_state(b, folder, files):
+    """Restores a buffer's state files and removes caches, so that the next command counts anew."""
     for path in dot_files(folder).keys() - files.keys():
         os.remove(path)
     for path, data in files.items():
@@ -102,14 +102,14 @@ def forget(b, folder, files):
 
 
 def stat(b):
-    """ebstat on five times the events, buffered: the first time, and again"""
+    """ebstat on a buffer with five times the events: first run and second run"""
     n = 5 * b.events
     folder = jobs.filled(b, n)
     files = dot_files(folder)
     s = {"first": [], "again": [], "wc": []}
 
     def counted():
-        forget(b, folder, files)
+        restore_state(b, folder, files)
         for k in ("first", "again"):
             s[k].append(b.take(jobs.stat(b, n, folder)))
 

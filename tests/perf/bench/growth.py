@@ -1,4 +1,4 @@
-"""What is counted and not timed: system calls, fdatasyncs and instructions of one event; and how it grows with the number of events."""
+"""growth: counts system calls, fdatasyncs and instructions per event, and how they grow with the number of events."""
 import functools
 import itertools
 import os
@@ -12,7 +12,7 @@ from table import Bar, Cost, Row, beside, wall
 
 
 def paths(b):
-    """The hot paths: name, function that prepares one over n events."""
+    """Returns the hot paths: {name: function that returns a job for n events}."""
     unix = b.server.ways()[0]
 
     def reading(job):
@@ -22,7 +22,7 @@ def paths(b):
         return prepare
 
     return {"ebpub, stream": lambda n: jobs.publish(b, n, unix),
-            "ebpub, Redis away": lambda n: jobs.spill(b, n),
+            "ebpub, Redis away": lambda n: jobs.fill_buffer(b, n),
             "ebreplay": lambda n: jobs.drain(b, n, unix),
             "ebsub, JSON": reading(lambda n: jobs.subscribe(b, n, unix)),
             "ebsub, --payload": reading(lambda n: jobs.subscribe(b, n, unix, "--payload")),
@@ -30,7 +30,7 @@ def paths(b):
 
 
 def floors(b):
-    """Bare loops, to hold the paths against."""
+    """Returns bare loops to compare the paths with, in the same form."""
     unix = b.server.ways()[0]
 
     def read(n):
@@ -43,7 +43,7 @@ def floors(b):
 # --- counters -----------------------------------------------------------------------
 
 def output(b, job, tool, name):
-    """What a tool wrote that a job ran under; its words have %s where the name of the file stands."""
+    """Runs a job under a tool and returns the tool's output; %s in its arguments stands for the output file."""
     to = b.path(name)
     b.take(job, [w.replace("%s", to) for w in tool])
     with open(to) as f:
@@ -53,7 +53,7 @@ def output(b, job, tool, name):
 
 
 def system_calls(b, job):
-    """All, and the syncs among them."""
+    """Returns the number of system calls, and of fdatasyncs among them."""
     calls = {}
     for line in output(b, job, [program("strace"), "-f", "-c", "-o", "%s"], "strace").splitlines():
         w = line.split()
@@ -65,7 +65,7 @@ def system_calls(b, job):
 
 @functools.cache
 def counts_itself():
-    """Does the processor count instructions, and may we read it?"""
+    """Returns whether perf can count instructions here."""
     if not shutil.which("perf"):
         return False
     p = subprocess.run(["perf", "stat", "-x,", "-e", "instructions:u", "true"], capture_output=True, text=True)
@@ -91,12 +91,12 @@ def instructions(b, job):
 # --- parts --------------------------------------------------------------------------
 
 def fewest(b, job):
-    """System calls and fdatasyncs, the least of three runs: who has to wait for the other core calls more often."""
+    """Returns the smallest counts of three runs: a process that waits for the other core makes more calls."""
     return min(system_calls(b, job()) for _ in range(3))
 
 
 def counted(b):
-    """So many, and twice as many: more than a batch of a replay."""
+    """Returns the number of events to count with; it and twice as many are counted. More than a batch of a replay."""
     return max(min(10000, b.events // 10), 2000)
 
 
@@ -115,11 +115,11 @@ def cost(b):
 
 
 def whole(b):
-    """Processes that handle one event, counted from start to end."""
+    """Returns jobs of a single event, to be counted from start to exit."""
     unix, text = b.server.ways()[0], jobs.payload(0)
 
     def away():
-        job = jobs.spill(b, 1)
+        job = jobs.fill_buffer(b, 1)
         job.command, job.stdin = [jobs.EBPUB, "t", text], None
         return job
 
@@ -148,7 +148,7 @@ LINES = 25
 
 
 def cut(b, whole, count):
-    """A buffer of so many segments, each full with 25 events, as if a small --segment-size had made them."""
+    """Makes a buffer of `count` full segments of 25 events each, as a small --segment-size would."""
     folder, names = b.path("buffer"), [f"buffer_2025-12-04_10-30-00_{i + 1:06}" for i in range(count)]
     os.mkdir(folder, 0o700)
     for name in (".target", ".progress"):
@@ -166,7 +166,7 @@ def write(path, data):
 
 
 def segments(b):
-    """Per event, in many full segments beside a hundredth of these."""
+    """Compares the time per event in many full segments with that in a hundredth of them."""
     many = 10000 if b.events >= 200000 else max(b.events // 2000, 1) * 100
     source, rows = jobs.filled(b, many * LINES, "--segment-size", "16G"), []
     whole, = jobs.segments(source)

@@ -1,4 +1,4 @@
-"""Where and with what a run was made: what has to stand beside its figures."""
+"""head: prints the machine and the versions that a run was made with."""
 import datetime
 import json
 import os
@@ -10,7 +10,7 @@ import jobs
 from server import CORES, PINNED, Missing
 
 
-def said(*command):
+def output_of(*command):
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
@@ -26,7 +26,7 @@ def processor():
 
 
 def file_system(path):
-    """The type and the device of the file system that a path is on."""
+    """Returns the type and the device of the file system that a path is on."""
     path, found = os.path.realpath(path), ("", "unknown")
     with open("/proc/self/mounts") as f:
         for device, at, kind, *_ in map(str.split, f):
@@ -37,7 +37,7 @@ def file_system(path):
 
 def redis_py():
     try:
-        return said(jobs.redis_py(), "-c", "import redis\ntry:\n import hiredis; h=' with its hiredis'\nexcept ImportError: h=''\n"
+        return output_of(jobs.redis_py(), "-c", "import redis\ntry:\n import hiredis; h=' with its hiredis'\nexcept ImportError: h=''\n"
                     "print(redis.__version__ + h)")
     except Missing:
         return "none"
@@ -54,11 +54,11 @@ def facts(b):
     server = b.server.info("server")
     disk = file_system(b.dir)
     return {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-            "ebpub": said(jobs.EBPUB, "-V").removeprefix("ebpub "),
+            "ebpub": output_of(jobs.EBPUB, "-V").removeprefix("ebpub "),
             "redis": server.get("valkey_version") or server.get("redis_version", "unknown"),
-            "hiredis": said("pkg-config", "--modversion", "hiredis"), "redis_py": redis_py(),
+            "hiredis": output_of("pkg-config", "--modversion", "hiredis"), "redis_py": redis_py(),
             "kernel": platform.release(), "cpu": f"{len(CORES)} x {processor()}",
-            "pinned": "server and clients on a core each" if PINNED else "no: one core for all",
+            "pinned": "server and clients on a core each" if PINNED else "no: a single core",
             "buffer": disk + (": nothing is durable there" if disk.startswith(("tmpfs", "ramfs")) else ""),
             "instructions": f"counted by {counter()}", "events": b.events, "rounds": b.o.rounds}
 

@@ -1,4 +1,4 @@
-"""The contenders: the commands, each on one path, and their peers on the same. All prepare what they need and give a Job."""
+"""jobs: the contenders, which are the commands and their peers. Each function prepares the data for one path and returns a Job."""
 import functools
 import glob
 import itertools
@@ -16,19 +16,19 @@ PREDECESSOR = os.path.join(TOP, "tests", "perf", "bench", "predecessor.py")
 KEY = STREAM + "t"
 groups = itertools.count(1)
 
-# The fields of an entry besides type and payload, as long as ebpub's.
+# The fields of an entry besides type and payload, with the lengths of ebpub's fields.
 REST = ["trace_id", "", "correlation_id", "6f1c2b0e-9a51-4d0c-8a53-0f3f9d1f7a11", "timestamp", "2025-12-04T10:30:00.000000Z",
         "source", "eventbus", "event_id", "019ae8b1-2c00-7cc3-98c4-dc0c0c07398f"]
 
 
 def payload(n):
-    """A payload of 200 bytes."""
+    """Returns a payload of 200 bytes."""
     head = '{"n":%d,"symbol":"BTCUSDT","price":97123.50,"side":"buy","pad":"' % (10000000 + n)
     return head + "x" * (198 - len(head)) + '"}'
 
 
 def payloads(b, n):
-    """A file of n payloads, a line each."""
+    """Returns the path of a file of n payloads, one a line."""
     return b.keep(f"payloads.{n}", lambda f: f.writelines(payload(i).encode() + b"\n" for i in range(n)))
 
 
@@ -37,7 +37,7 @@ def xadd(text):
 
 
 def commands(b, n):
-    """A file of n XADDs, as redis-cli --pipe takes them."""
+    """Returns the path of a file of n XADDs for redis-cli --pipe."""
     return b.keep(f"commands.{n}", lambda f: f.writelines(resp([w.encode() for w in xadd(payload(i))]) for i in range(n)))
 
 
@@ -47,7 +47,7 @@ def cli():
 
 @functools.cache
 def redis_py():
-    """A Python that has redis-py."""
+    """Returns a Python interpreter that has redis-py."""
     for python in ("/usr/bin/python3", sys.executable):
         if os.path.exists(python) and subprocess.run([python, "-c", "import redis"], capture_output=True).returncode == 0:
             return python
@@ -57,7 +57,7 @@ def redis_py():
 # --- into a stream ------------------------------------------------------------------
 
 def adds(b, n, command, **more):
-    """A job whose command adds n events to an empty server."""
+    """Returns a job whose command adds n events to an empty server."""
     b.server.clear()
     return Job(command, n, check=lambda: expect(b.server.added("t"), n, f"added by {command[0]}"), **more)
 
@@ -71,7 +71,7 @@ def bare_add(b, n, way, window):
 
 
 def benchmark(b, n, way):
-    n -= n % 500	# it sends whole pipelines
+    n -= n % 500	# redis-benchmark sends whole pipelines only
     return adds(b, n, [program("redis-benchmark", "valkey-benchmark"), *way.at, "-c", "1", "-P", "500", "-n", n, *xadd(payload(0))])
 
 
@@ -102,8 +102,8 @@ def lines_in(paths):
     return n
 
 
-def spill(b, n, *options, folder=None):
-    """ebpub streaming into a buffer, which is taken away again unless it has a name."""
+def fill_buffer(b, n, *options, folder=None):
+    """Returns a job of ebpub streaming into a buffer, which is removed afterwards unless `folder` names it."""
     at = folder or b.path("buffer")
 
     def check():
@@ -115,21 +115,21 @@ def spill(b, n, *options, folder=None):
 
 
 def filled(b, n, *options):
-    """A buffer of n events."""
+    """Makes a buffer of n events; returns its path."""
     folder = b.path("buffer")
-    b.take(spill(b, n, *options, folder=folder))
+    b.take(fill_buffer(b, n, *options, folder=folder))
     return folder
 
 
-def spill_each(b, jobs):
-    """One event a process, so many of them at once."""
-    job = spill(b, b.processes)
+def fill_buffer_each(b, jobs):
+    """Returns a job of one ebpub process for each event, `jobs` of them at once."""
+    job = fill_buffer(b, b.processes)
     job.command, job.stdin, job.times, job.jobs, job.free = [EBPUB, "t", payload(0)], None, b.processes, jobs, True
     return job
 
 
 def writes(n, command, to, **more):
-    """A job that writes n lines into a file."""
+    """Returns a job that writes n lines to a file."""
     def check():
         expect(lines_in([to]), n, f"lines written by {command[0]}")
         os.remove(to)
@@ -137,7 +137,7 @@ def writes(n, command, to, **more):
 
 
 def starts(b, *command):
-    """Processes that do nothing else."""
+    """Returns a job that only starts processes."""
     return Job(list(command), b.processes, times=b.processes, free=True)
 
 
@@ -195,14 +195,14 @@ def stat(b, n, folder):
 # --- out of a stream ----------------------------------------------------------------
 
 def fill_stream(b, n):
-    """n events to read, and no more; those that are there already will do."""
+    """Fills the stream with exactly n events to read."""
     b.server.clear()
     b.take(Job([EBPUB, "-q", "--maxlen", "0", "t"], n, stdin=payloads(b, n), lines=0,
                check=lambda: expect(b.server.added("t"), n, "events to read")))
 
 
 def reads(b, n, group, command, lines, url=None):
-    """A job that reads and acknowledges n events through a group, which is taken away again."""
+    """Returns a job that reads and acknowledges n events through a group, which is removed afterwards."""
     def check():
         for g in b.server.ask("XINFO", "GROUPS", KEY):
             g = dict(zip(g[::2], g[1::2]))
@@ -228,5 +228,5 @@ def bare_read(b, n, way, count):
 
 
 def py_consume(b, n, acknowledge):
-    """How: each, an XACK for each event; batch, one for what an XREADGROUP brought."""
+    """Returns a job of redis-py. acknowledge: "each" sends an XACK for each event, "batch" one for each XREADGROUP."""
     return reads(b, n, new_group(b, "py"), [redis_py(), PREDECESSOR, "consume", b.server.sock, KEY, n, acknowledge], n)

@@ -1,4 +1,4 @@
-"""The rows that have a bar, drawn by gnuplot: how far above or below it they are."""
+"""plot: draws the rows that have a bar with gnuplot, relative to it."""
 import subprocess
 
 from server import program
@@ -12,7 +12,7 @@ set yrange [{rows} - 0.5:-0.5]
 set ytics ({tics})
 set format x '%g'
 set grid x
-set xlabel 'times the bar: 1 is reached, above is better'
+set xlabel 'multiple of the bar: 1 reaches it, more is better'
 set arrow from 1,-0.5 to 1,{rows} - 0.5 nohead lw 2 lc rgb 'black'
 unset key
 plot '-' using 1:4:2:3:5 with xerrorbars pt 7 ps 0.8 lw 1.5 lc rgb variable
@@ -26,7 +26,7 @@ def quoted(text):
 
 
 def draw(out, rows):
-    """Raises Missing where there is no gnuplot."""
+    """Writes the plot to the file `out`. Raises Missing without gnuplot."""
     gnuplot = program("gnuplot")
     rows = [r for r in rows if getattr(r, "bar", None)]
     if not rows:

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""What the Python service before these commands does, with redis-py, one event at a time where it does so.
+"""predecessor: works like the Python service that these commands replace, with redis-py.
 
-    predecessor.py publish SOCKET STREAM        each line of stdin, XADD; prints the IDs
-    predecessor.py buffer FILE                  each line of stdin, appended to a file
-    predecessor.py replay SOCKET DIR            each *.jsonl of it, XADD, removed when done
-    predecessor.py consume SOCKET STREAM N HOW  through a group: XREADGROUP, json.loads, XACK of each event or of each batch
+    predecessor.py publish SOCKET STREAM        sends an XADD for each line of stdin; prints the IDs
+    predecessor.py buffer FILE                  appends each line of stdin to a file
+    predecessor.py replay SOCKET DIR            sends an XADD for each line of DIR/*.jsonl; removes each file
+    predecessor.py consume SOCKET STREAM N HOW  reads through a group: XREADGROUP, json.loads, XACK of each event or each batch
 """
 import datetime
 import glob

@@ -1,4 +1,4 @@
-"""Publishing to Redis, streamed and one by one; and what a process costs at all."""
+"""publishing: measures publishing to Redis, streamed and one event a process, and the start of a process."""
 import jobs
 from server import STREAM, program
 from table import Bar, beside, cpu, wall

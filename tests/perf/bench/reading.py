@@ -1,4 +1,4 @@
-"""Reading through a group: printed, handed to commands, and how long one event takes from end to end."""
+"""reading: measures ebsub that prints, ebsub that runs commands, and the latency from ebpub to ebsub."""
 import os
 
 import jobs
@@ -60,7 +60,7 @@ def latency_over(b, way):
             jobs.new_group(b, "lat")
             publisher, reader = pairs[name]
             s = b.timed(Job([], n, free=True), ["latency", str(n), jobs.payload(0), *publisher, "--", *reader], b.env(way.url))
-            s.wall *= n	# it is the median of one event
+            s.wall *= n	# s.wall is the median of one event
             out[name].append(s)
     ours, bare = out.values()
     contender, peer = f"ebpub to ebsub, {way.name}: ", "bare XADD, blocked XREADGROUP"

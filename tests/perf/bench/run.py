@@ -1,4 +1,4 @@
-"""What a contender took: each is run, timed and checked in here, whoever's program it is."""
+"""run: runs, times and checks the contenders."""
 import contextlib
 import dataclasses
 import os
@@ -13,7 +13,7 @@ REPEAT = os.path.join(TESTS, "repeat")
 
 @dataclasses.dataclass
 class Sample:
-    """One run: events that were done, seconds from spawn to exit, processor seconds of the tool and of the server, peak KiB."""
+    """The result of one run: events, seconds from start to exit, CPU seconds of the tool and of the server, peak KiB."""
     events: int
     wall: float
     cpu: float
@@ -24,33 +24,33 @@ class Sample:
 
 @dataclasses.dataclass
 class Job:
-    """A contender's command, and how to see that it did its work."""
+    """A contender's command, and how to check that it did its work."""
     command: list
     events: int
     stdin: str = None
-    lines: int = None	# that it has to print
+    lines: int = None	# that it must print
     url: str = None
     buffer: str = None
-    times: int = 1	# processes, each for one event when there are more
-    jobs: int = 1	# of these at once, on all cores when there are more
+    times: int = 1	# processes; if more than 1, each handles one event
+    jobs: int = 1	# processes at once; if more than 1, on all cores
     free: bool = False	# on all cores
-    away: bool = False	# the server cannot be reached
-    check: object = None	# called after it, with what it printed when see is set
+    away: bool = False	# the server is unreachable
+    check: object = None	# called after it, with its output when see is set
     see: bool = False
 
 
 class Bench:
-    """What all parts share: options, one server, a folder on the disk of the build."""
+    """The state that all parts share: options, a server, a folder on the disk of the build."""
 
     def __init__(self, options):
         self.o = options
         self.events = options.events
-        self.few = max(options.events // 20, 100)	# for what takes its time
+        self.few = max(options.events // 20, 100)	# for slow contenders
         self.processes = max(min(200, options.events // 100), 10)
         self.missing = {}
         self.made = 0
         if not os.access(REPEAT, os.X_OK):
-            raise Failed(f"no '{REPEAT}': make probes")
+            raise Failed(f"'{REPEAT}' not found; run make probes")
         self.server = Server()
         self.dir = tempfile.mkdtemp(prefix="bench.", dir=BUILD)
 
@@ -59,7 +59,7 @@ class Bench:
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def has(self, means, *names):
-        """Whether a means is here; what is not is said at the end."""
+        """Returns whether means(*names) finds its tool; a missing one is reported at the end."""
         try:
             means(*names)
         except Missing as e:
@@ -68,12 +68,12 @@ class Bench:
         return True
 
     def path(self, name):
-        """A new name in the folder."""
+        """Returns a new path in the folder."""
         self.made += 1
         return os.path.join(self.dir, f"{name}{self.made}")
 
     def keep(self, name, write):
-        """A file of that name, written once."""
+        """Returns the path of a file of this name, written on first use."""
         path = os.path.join(self.dir, name)
         if not os.path.exists(path):
             with open(path, "wb") as f:
@@ -87,7 +87,7 @@ class Bench:
                        "HOME": self.dir, "LC_ALL": "C"}
 
     def take(self, job, under=()):
-        """A Sample of a job, run under a tool such as strace when that is given."""
+        """Runs a job, under a tool such as strace if given; returns its Sample."""
         env = self.env(job.url, job.buffer) | ({"EB_TIMEOUT": "120"} if under else {})
         words = ["run", str(job.jobs), str(job.times), *under, *map(str, job.command)]
         with self.server.away() if job.away else contextlib.nullcontext():
@@ -103,15 +103,15 @@ class Bench:
             tool = subprocess.Popen([REPEAT, took, *words], stdin=source, stdout=drain.stdin, stderr=subprocess.PIPE, env=env,
                                     preexec_fn=lambda: os.sched_setaffinity(0, cores))
         drain.stdin.close()
-        said = tool.stderr.read().decode(errors="replace")[-300:]
+        errors = tool.stderr.read().decode(errors="replace")[-300:]
         status = tool.wait()
         server = self.server.cpu() - before
         printed = drain.stdout.read().decode()
         drain.wait()
         if status != 0:
-            raise Failed(f"status {status}: {' '.join(words)[:200]}: {said}")
+            raise Failed(f"status {status}: {' '.join(words)[:200]}: {errors}")
         if job.lines is not None:
-            expect(int(printed), job.lines, f"lines printed: {' '.join(words)[:200]}: {said}")
+            expect(int(printed), job.lines, f"lines printed: {' '.join(words)[:200]}: {errors}")
         if job.check:
             job.check(printed) if job.see else job.check()
         with open(took) as f:
@@ -119,7 +119,8 @@ class Bench:
         return Sample(job.events, ns / 1e9, (user + system) / 1e6, server, rss, high / 1e9)
 
     def rounds(self, contenders, rounds=None):
-        """Samples by name, one a round, each round in the other order than the last. A contender is a function that gives a Job."""
+        """Returns {name: samples}, one sample a round; the order of the contenders alternates. A contender is a function that
+        returns a Job."""
         out = {name: [] for name in contenders}
         for r in range(rounds or self.o.rounds):
             for name in list(contenders)[::-1 if r % 2 else 1]:
@@ -127,7 +128,7 @@ class Bench:
         return out
 
     def best_window(self, job):
-        """The window that a bare loop is fastest with, of three tries each."""
+        """Returns the window with which a bare loop is fastest, by the median of three runs."""
         def wall(w):
             tries = sorted(self.take(job(w)).wall for _ in range(min(3, self.o.rounds)))
             return tries[len(tries) // 2]

@@ -1,4 +1,4 @@
-"""A private server, on one core when there are two, and what is asked of it."""
+"""server: a private server, pinned to a core of its own when there are two."""
 import collections
 import contextlib
 import os
@@ -23,11 +23,11 @@ Way = collections.namedtuple("Way", "name url where at")
 
 
 class Missing(Exception):
-    """A means that is not here; the row is left out, and this is said."""
+    """A tool is missing; its row is left out, and the tool is reported."""
 
 
 class Failed(Exception):
-    """A contender that failed, or did not do its work."""
+    """A contender failed, or did not do all of its work."""
 
 
 def program(*names):
@@ -38,7 +38,7 @@ def program(*names):
 
 
 class Server:
-    """On a socket and on a free port of 127.0.0.1; keeps nothing on disk."""
+    """A server on a unix socket and on a free port of 127.0.0.1, without persistence."""
 
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="bench-")
@@ -86,7 +86,7 @@ class Server:
         return dict(l.split(":", 1) for l in self.ask("INFO", section).splitlines() if ":" in l)
 
     def cpu(self):
-        """Seconds of its processors since it began."""
+        """Returns the CPU seconds that the server has used."""
         i = self.info("cpu")
         return float(i["used_cpu_user"]) + float(i["used_cpu_sys"])
 
@@ -94,18 +94,18 @@ class Server:
         self.ask("FLUSHALL", "SYNC")
 
     def added(self, kind):
-        """How many entries were ever added to a type's stream."""
+        """Returns how many entries were ever added to a type's stream."""
         i = self.ask("XINFO", "STREAM", STREAM + kind)
         return i[i.index("entries-added") + 1]
 
     def ways(self):
-        """How it is reached: name, URL for the commands, place for bare, options for redis-cli."""
+        """Returns the ways to reach it: name, URL for the commands, address for bare, options for redis-cli."""
         return (Way("unix", self.url, self.sock, ["-s", self.sock]),
                 Way("TCP", self.tcp, f"127.0.0.1:{self.port}", ["-h", "127.0.0.1", "-p", str(self.port)]))
 
     @contextlib.contextmanager
     def away(self):
-        """For as long as this its socket is not there, as if the server were down."""
+        """Renames the socket away meanwhile, as if the server were down."""
         os.rename(self.sock, self.sock + ".away")
         try:
             yield

@@ -1,10 +1,10 @@
-"""Rows: what a contender took beside its peer, against the bar; as a table for people and as JSON for programs."""
+"""table: rows that compare a contender with its peer and with a bar, printed as a table or as JSON."""
 import json
 import statistics
 
 
 class Bar:
-    """A ratio of at least, or at most, so much; or so many events a second, which will do too; and, when given, below so many MiB."""
+    """A bound for a ratio, at least or at most; with `rate` that many events a second suffice too; with `mib` a bound for memory too."""
 
     def __init__(self, least=None, most=None, rate=None, mib=None):
         self.least, self.most, self.rate, self.mib = least, most, rate, mib
@@ -20,7 +20,7 @@ class Bar:
         return "ok" if good and (self.mib is None or row.mib < self.mib) else "below"
 
     def reached(self, ratio):
-        """1 where the bar is, above where it is better."""
+        """Returns the multiple of the bar that the ratio reaches; more than 1 is better than the bar."""
         return ratio / self.least if self.most is None else self.most / ratio
 
 
@@ -37,12 +37,12 @@ def cpu(s):
 
 
 def micro(samples, what):
-    """Microseconds of one event, at the median."""
+    """Returns the median microseconds per event."""
     return statistics.median(getattr(s, what) / s.events for s in samples) * 1e6
 
 
 class Row:
-    """A ratio for each round, the samples of the contender, and those of its peer when they are samples too."""
+    """The ratios of all rounds, the samples of the contender, and those of its peer if it has samples."""
 
     def __init__(self, part, contender, peer, of, ratios, samples, bar=None, peers=None):
         self.part, self.contender, self.peer, self.of, self.ratios, self.bar = part, contender, peer, of, ratios, bar
@@ -72,7 +72,7 @@ RIGHT = {3, 7, 8, 9, 10, 11, 12}
 
 
 class Cost:
-    """What a path asks for one event, counted."""
+    """The counts of one path per event."""
     HEAD = ["path", "system calls", "fdatasyncs", "instructions"]
     RIGHT = {1, 2, 3}
 
@@ -88,7 +88,7 @@ class Cost:
 
 
 def beside(part, contender, peer, ours, peers, what=rate, bar=None):
-    """The ratio of what ours took to what the best of the peers took, in each round."""
+    """Returns a Row of the ratios, in each round, between the contender and the best of its peers."""
     best = [(max if what is rate else min)(each, key=what) for each in zip(*peers)]
     return Row(part, contender, peer, what.__name__, [what(s) / what(p) for s, p in zip(ours, best)], ours, bar, best)
 
@@ -100,7 +100,7 @@ def aligned(lines, right):
 
 
 def tables(rows):
-    """The ratios, and behind them what was counted."""
+    """Yields the table of ratios, then the table of counts."""
     ratios, costs = ([r for r in rows if isinstance(r, k)] for k in (Row, Cost))
     if ratios:
         yield "\n".join(aligned([HEAD] + [r.cells() for r in ratios], RIGHT))
