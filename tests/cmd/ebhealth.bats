@@ -102,7 +102,7 @@ took() {
 	grep -q '^\.It Fl Fl min-free ' "$TOP/man/ebhealth.1"
 	local name
 	run --separate-stderr ebhealth -w x=1
-	for name in ${stderr#*names are }; do
+	for name in ${stderr#*with NAME one of }; do
 		case $name in [a-z]*) ;; *) continue ;; esac
 		[ "$name" != usage: ] || break
 		grep -q "^\.It Cm $name Ta " "$TOP/man/ebhealth.1" || fail "$name is not in the page"

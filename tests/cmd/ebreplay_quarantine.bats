@@ -219,7 +219,7 @@ four_aside() {
 	assert_output --partial '3 lines kept in '
 	diff -r "$B/$Q" "$EB_TMP/was"
 	run -0 ebreplay -v --quarantine drop --yes
-	assert_output --partial '3 lines dropped'
+	assert_output --partial '3 lines deleted'
 }
 
 # Quarantine/ cannot take the lines of a segment: something else has the name.
@@ -250,7 +250,7 @@ moved_whole() {
 	assert_equal "$(files)" "$STEM.bad-2.jsonl"
 	assert_equal "$(ebstat -j | jq .buffer.total_events)" 0
 	run -0 ebreplay -v --quarantine drop --yes
-	assert_output --partial '2 lines dropped'
+	assert_output --partial '2 lines deleted'
 }
 
 @test "a compressed segment that was cut: listed as damaged, retry leaves it, drop takes it" {
@@ -380,7 +380,7 @@ END
 	up
 	run -0 ebreplay --discard --yes
 	run -0 ebreplay -v --quarantine retry
-	assert_output --partial '1200 events put back'
+	assert_output --partial '1200 events returned'
 	run -0 ebreplay
 	assert_equal "$(payloads a | cksum)" "$(seq 1200 | cksum)"
 }

@@ -519,7 +519,7 @@ proxy() {
 	run -75 bash -c 'ebstat -j t 2>/dev/null'
 	assert_equal "$(jq -c '[.redis.up, .complete, .streams]' <<<"$output")" '[true,false,[]]'
 	run -3 ebhealth t
-	assert_output --partial 'not all streams were seen'
+	assert_output --partial 'not all streams were checked'
 }
 
 @test "streams with large entries are asked about one by one" {
