@@ -295,7 +295,7 @@ parse_hints(int fd, struct buffer_hints *hints)
 	if (n <= 0)
 		return;
 	text[n] = '\0';
-	/* NOLINTNEXTLINE(cert-err34-c): an overflow gives another number; wrong hints cost one look at the files */
+	/* NOLINTNEXTLINE(cert-err34-c): wrong hints cost one look at the files */
 	if (sscanf(text,
 	        "generation %" SCNu64 " stamp %" SCNd64 " inode %" SCNu64 " size %" SCNu64
 	        " boot %39s segment %63s",
