@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: bin/ebgroup.c lib/redis lib/report lib/cli
-# ebgroup(1) on a real server. Large groups, concurrency and kills are in cmd/ebgroup_retire.bats.
+# ebgroup(1) against a private server. Large groups, concurrency and kills are in cmd/ebgroup_retire.bats.
 
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154  # bats: a test is a subshell, and sets $stderr; a $ that is a place
 
@@ -20,19 +20,19 @@ setup() {
 S=quantum:stream
 G=quantum:group:eventbus:t
 
-# fill TYPE FROM TO: entries FROM-0 to TO-0.
+# fill TYPE FROM TO: adds entries FROM-0 to TO-0.
 fill() {
 	for ((i = $2; i <= $3; i++)); do
 		echo "XADD $S:$1 $i-0 n $i"
 	done | rcli >/dev/null
 }
 
-# read_as TYPE GROUP CONSUMER N: is given so many.
+# read_as TYPE GROUP CONSUMER N: reads N entries as CONSUMER.
 read_as() {
 	rcli xreadgroup group "$2" "$3" count "$4" streams "$S:$1" '>' >/dev/null
 }
 
-# Nine entries; one takes 1 and 2, eb-h-1 takes 3 and 4.
+# Adds nine entries; consumer one reads 1 and 2, eb-h-1 reads 3 and 4.
 seed() {
 	fill t 1 9
 	rcli xgroup create "$S:t" "$G" 0
@@ -44,7 +44,7 @@ pending_ids() {
 	ebgroup pending -j t "$@" | jq -r .id | xargs
 }
 
-# Everything in the database; times of consumers move by themselves.
+# Prints everything in the database except the consumers' idle times, which change by themselves.
 state() {
 	rcli --scan | sort | while read -r k; do
 		rcli xrange "$k" - +
@@ -141,7 +141,7 @@ user_without() {
 	assert_line --regexp '^t '
 }
 
-# --- agreeing ---------------------------------------------------------------------------
+# --- confirmation -----------------------------------------------------------------------
 
 CHANGES=("ack t 1-0" "ack t -" "set-id t 0" "retire t one" "reap --idle 0 t" "destroy t")
 
@@ -172,7 +172,7 @@ CHANGES=("ack t 1-0" "ack t -" "set-id t 0" "retire t one" "reap --idle 0 t" "de
 	assert_equal "$(state)" "$before"
 }
 
-# asked ANSWER WORD...: on a terminal of its own.
+# asked ANSWER WORD...: runs the command on a terminal and types ANSWER.
 asked() (
 	set -o pipefail
 	printf '%s\n' "$1" | script -qec "ebgroup ${*:2}" /dev/null | tr -d '\r'
@@ -213,7 +213,7 @@ asked() (
 	assert_equal "$(rcli xinfo groups "$S:u" | grep -cx name)" 1
 }
 
-# meanwhile COMMAND WORD...: somebody agrees, but only after COMMAND was run while the question stood.
+# meanwhile COMMAND WORD...: runs COMMAND while the command waits for confirmation, then confirms.
 meanwhile() (
 	set -o pipefail
 	: >"$EB_TMP/said"
@@ -316,7 +316,7 @@ meanwhile() (
 	assert_equal "$(sed -n 3p <<<"$output" | jq -c '[.event_type, .stream, .group, .id, .consumer, .deliveries, .attempts]')" \
 		"[\"t\",\"$S:t\",\"$G\",\"3-0\",\"eb-h-1\",4,3]"
 	assert_equal "$(sed -n 1p <<<"$output" | jq -c .attempts)" null
-	# An hour ago by the server's clock.
+	# One hour ago by the server's clock.
 	local at
 	at=$(sed -n 3p <<<"$output" | jq -r .delivered_at)
 	at=$(($(rcli time | head -1) - $(date -d "$at" +%s)))
@@ -431,7 +431,7 @@ meanwhile() (
 
 # --- set-id --------------------------------------------------------------------------------
 
-# at PLACE WANTED NEXT: where the group stands then, and what it is given.
+# at PLACE WANTED NEXT: set-id PLACE; checks the last-delivered ID and the entry that is delivered next.
 at() {
 	rcli xgroup setid "$S:t" "$G" 5000-0 >/dev/null
 	run -0 ebgroup set-id --yes -j t "$1"
@@ -480,7 +480,7 @@ at() {
 	assert_line --regexp '^t +one +2 +[0-9]+ s +2 +0  deleted$'
 	assert_line --regexp '^u +one +3 +[0-9]+ s +3 +0  deleted$'
 	assert_equal "$(ebgroup consumers -j t u | jq -r .consumer | xargs)" 'eb-h-1 eb-retired eb-retired'
-	# u has none of that name; t has its turn all the same.
+	# u has no consumer of that name; t is processed all the same.
 	run -1 --separate-stderr ebgroup retire --yes --to one -q u t eb-h-1
 	assert_equal "$stderr" "ebgroup: 'u': no consumer 'eb-h-1' in group 'quantum:group:eventbus:u'; 'ebgroup consumers u' lists them"
 	assert_equal "$(pending_ids -C one)" '3-0 4-0'
@@ -511,7 +511,7 @@ at() {
 	assert_output "{\"event_type\":\"t\",\"stream\":\"$S:t\",\"group\":\"$G\",\"consumers\":0,\"pending\":0,\"last_delivered_id\":\"0-0\",\"destroyed\":true}"
 }
 
-# --- a server that takes no changes ---------------------------------------------------------------
+# --- a server that refuses writes -----------------------------------------------------------------
 
 @test "out of memory: all of it works; a replica: only looking does, 75" {
 	seed

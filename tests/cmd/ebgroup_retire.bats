@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: lib/redis lib/report
-# ebgroup retire and reap where it counts: large groups, consumers at work beside it, killed at any point, without scripts.
+# ebgroup retire and reap under load: large groups, active consumers, kills at any point, and servers without scripts.
 
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154  # bats: a test is a subshell; conditions are shell
 
@@ -22,7 +22,7 @@ setup() {
 K=quantum:stream:t
 G=quantum:group:eventbus:t
 
-# dead CONSUMERS EACH DELIVERIES [PREFIX]: consumers PREFIX1 ..., EACH pending entries each, which were delivered so often.
+# dead CONSUMERS EACH DELIVERIES [PREFIX]: makes consumers PREFIX1 ... with EACH pending entries, delivered DELIVERIES times.
 dead() {
 	rcli eval "
 		for c = 1, $1 do
@@ -35,7 +35,7 @@ dead() {
 		end" 1 "$K" "$G" >/dev/null
 }
 
-# All that is pending, as XPENDING's summary has it: COUNT LOWEST HIGHEST CONSUMER N ...
+# Prints XPENDING's summary: COUNT LOWEST HIGHEST CONSUMER N ...
 summary() {
 	rcli xpending "$K" "$G" | xargs
 }
@@ -48,7 +48,7 @@ consumers() {
 	rcli xinfo consumers "$K" "$G" | sed -n '/^name$/{n;p}' | sort | xargs
 }
 
-# What they hold of the stream, each once.
+# Prints the pending IDs that are in the stream, each once.
 held() {
 	ebgroup pending t -j | jq -r .id
 }
@@ -57,7 +57,7 @@ stream_ids() {
 	rcli xrange "$K" - + | grep -xE '[0-9]+-[0-9]+'
 }
 
-# A user who has all rights but these; EB_REDIS_URL is theirs.
+# Makes a user with all rights but these and sets EB_REDIS_URL to it.
 as_user_without() {
 	rcli acl setuser less reset on '>x' '~*' '+@all' "$@" >/dev/null
 	EB_REDIS_URL=redis://less:x@127.0.0.1:$REDIS_PORT
@@ -68,7 +68,7 @@ as_user_without() {
 	assert_equal "$(pending_count)" 36000
 	rcli config resetstat
 	run -0 --separate-stderr ebgroup reap --yes --idle 0 t
-	# A thousand at most in each.
+	# At most a thousand in each call.
 	(($(rcli info commandstats | sed -nE 's/^cmdstat_eval:calls=([0-9]+).*/\1/p') >= 36))
 	assert_equal "$stderr" ""
 	assert_equal "$(grep -cE '^t +worker [0-9]+ +900 .* 900 +0  deleted$' <<<"$output")" 40
@@ -77,10 +77,10 @@ as_user_without() {
 	diff <(held) <(stream_ids)
 	run -0 --separate-stderr bash -c 'ebgroup pending -j t | jq -s -c "[([.[].deliveries] | unique), ([.[].idle_ms] | min > 7200000 - 1)]"'
 	assert_equal "$output" '[[1],true]'
-	# The one who took them is no dead one yet, and is left alone while it holds them.
+	# The consumer that claimed them is not idle for long enough, and is left alone while it holds them.
 	run -0 ebgroup reap --yes --idle 0 t
 	assert_output ""
-	# What an ebsub does: it takes them, and then the last one may go.
+	# Claims them as an ebsub would; then the last consumer may be deleted.
 	rcli eval "for _, e in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 36000)) do redis.call('XACK', KEYS[1], ARGV[1], e[1]) end" \
 		1 "$K" "$G" >/dev/null
 	run -0 ebgroup reap --yes --idle 0 t
@@ -112,7 +112,7 @@ counts() {
 	assert_equal "$(counts)" '[other,4,null]'
 }
 
-# ID, count and the second of delivery of each that is pending.
+# Prints ID, count and second of delivery of each pending entry.
 times() {
 	ebgroup pending -j t | jq -r '[.id, .deliveries, (.delivered_at[0:19] + "Z" | fromdate)] | @tsv'
 }
@@ -128,7 +128,7 @@ times() {
 	[ "$(cut -f3 "$EB_TMP/before" | sort -u | wc -l)" -gt 8 ]
 	run -0 ebgroup retire --yes -q t one
 	assert_equal "$(consumers)" eb-retired
-	# What lies between asking for the server's clock and for the entries is not theirs.
+	# Allows for the time between reading the server's clock and reading the entries.
 	run -0 awk 'NR == FNR { was[$1] = $3; next } !($1 in was) || $2 != 1 || was[$1] - $3 > 30 || $3 - was[$1] > 30' \
 		"$EB_TMP/before" <(times)
 	assert_output ""
@@ -146,9 +146,9 @@ times() {
 	diff <(held) <(stream_ids)
 }
 
-# --- others at work -----------------------------------------------------------------------
+# --- active consumers ---------------------------------------------------------------------
 
-# Until the crowd is through; counts in REAPS. All consumers are idle for 0 ms at any time.
+# Reaps until the crowd has ended; counts in REAPS. Every consumer is idle for at least 0 ms.
 reap_beside_crowd() {
 	local rc
 	REAPS=0
@@ -201,13 +201,13 @@ judge_crowd() {
 	assert_equal "$(consumers)" 'eb-retired worker 1'
 }
 
-# Listed as idle; by the time the script runs it is not.
+# The consumer is idle when it is listed, and not when the script runs.
 @test "the script itself asks again whether they are idle" {
 	dead 2 3 1
 	wait_for "ebgroup consumers -j --idle 1 t | grep -q 'worker 2'"
 	bg late python3 "$TOP/tests/support/proxy.py" "$EB_TMP/p" "$REDIS_SOCK" late 0.4
 	wait_for "test -S '$EB_TMP/p'"
-	# It is asked for answers one after the other, and each takes so long.
+	# Each request waits for the reply of the one before, and each reply is this late.
 	bg reap ebgroup -u "unix://$EB_TMP/p" reap --yes -j --idle 1 t
 	wait_for "rcli client list | grep -q 'cmd=xinfo|consumers'"
 	rcli xreadgroup group "$G" 'worker 1' count 1 streams "$K" 0 >/dev/null
@@ -242,7 +242,7 @@ judge_crowd() {
 		137) kills=$((kills + 1)); [ $most -gt 90 ] || most=$((most + 2)) ;;
 		0)
 			[ $most -lt 5 ] || most=$((most - 3))
-			# Through: all of it once more.
+			# It completed: start again with the full group.
 			rcli xgroup delconsumer "$K" "$G" eb-retired >/dev/null
 			redis_flush
 			dead 40 900 7
@@ -258,12 +258,12 @@ judge_crowd() {
 	diff <(held) <(stream_ids)
 }
 
-# killed_before CALL N: a reap; the status is in RC.
+# killed_before CALL N: runs a reap that is killed before its Nth CALL; the status is in RC.
 killed_before() {
 	redis_flush
 	dead 3 40 7
 	RC=0
-	# A shell of its own says "Killed".
+	# A subshell keeps the message "Killed" out of the output.
 	(strace -f -o "$EB_TMP/trace" -e "trace=$1" -e "inject=$1:signal=KILL:when=$2" ebgroup reap --yes --idle 0 t >/dev/null 2>&1) \
 		2>/dev/null || RC=$?
 	diff <(held) <(stream_ids) || fail "killed before $1 $2: $(summary)"
@@ -350,7 +350,7 @@ killed_before() {
 	done
 }
 
-# back_at WORD RIGHTS: 'empty' is given three entries just before the request with WORD.
+# back_at WORD RIGHTS: the consumer 'empty' reads three entries just before the request that contains WORD.
 back_at() {
 	redis_flush
 	rcli acl setuser default +@all

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: bin/ebhealth.c lib/report lib/buffer
-# ebhealth(1) on a real server.
+# ebhealth(1) against a private server.
 
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154  # bats: a test is a subshell, and sets $stderr; a $ of the protocol
 
@@ -18,14 +18,14 @@ setup() {
 
 S=quantum:stream
 
-# fill TYPE FROM TO: entries FROM-0 to TO-0.
+# fill TYPE FROM TO: adds entries FROM-0 to TO-0.
 fill() {
 	for ((i = $2; i <= $3; i++)); do
 		echo "XADD $S:$1 $i-0 n $i"
 	done | rcli >/dev/null
 }
 
-# plain_buffer AGE...: one plain writer's line for each, so many seconds old.
+# plain_buffer AGE...: writes a plain writer's line for each AGE, in seconds.
 plain_buffer() {
 	[ -e "$EB_BUFFER_DIR" ] || mkdir -m 700 "$EB_BUFFER_DIR"
 	for age; do
@@ -34,7 +34,7 @@ plain_buffer() {
 	done >>"$EB_BUFFER_DIR/buffer_2025-12-04_10-30-00.jsonl"
 }
 
-# health STATUS LINE-REGEXP [ARGUMENTS...]: one line, and the exit status that it begins with.
+# health STATUS LINE-REGEXP [ARGUMENTS...]: expects one line, and the exit status that its first word stands for.
 health() {
 	local word=$1 regexp=$2 n
 	shift 2
@@ -46,20 +46,20 @@ health() {
 	assert_regex "$output" "$regexp"
 }
 
-# json FILTER [ARGUMENTS...]: what ebhealth -j says, whatever its exit status.
+# json FILTER [ARGUMENTS...]: prints FILTER of ebhealth -j; any exit status is accepted.
 json() {
 	local filter=$1
 	shift
 	ebhealth -j "$@" | jq -c "$filter"
 }
 
-# A user who has all rights but these; prints the URL.
+# Makes a user with all rights but these; prints its URL.
 user_without() {
 	rcli acl setuser less reset on '>x' '~*' '+@all' "$@" >/dev/null
 	echo "redis://less:x@127.0.0.1:$REDIS_PORT"
 }
 
-# fake BYTES SHELL: a server on the unix socket $FAKE that answers with BYTES and then runs SHELL.
+# fake BYTES SHELL: starts a server on the unix socket $FAKE that sends BYTES and then runs SHELL.
 fake() {
 	FAKE=$(mktemp -u "$EB_TMP/fakeXXXX")
 	printf %b "$1" >"$FAKE.bytes"
@@ -68,7 +68,7 @@ fake() {
 	wait_for "test -S $FAKE"
 }
 
-# took COMMAND...: milliseconds in $ms.
+# took COMMAND...: runs COMMAND; its milliseconds are in $ms.
 took() {
 	local start=${EPOCHREALTIME/./}
 	"$@"
@@ -216,7 +216,7 @@ took() {
 @test "-w and -c rtt: how long Redis took" {
 	health OK . -w rtt=1h -c rtt=2h
 	need socat
-	# CLIENT INFO and INFO server are 10 lines.
+	# The requests CLIENT INFO and INFO server are 10 lines.
 	fake '' 'for i in 1 2 3 4 5 6 7 8 9 10; do read -r x; done; sleep 0.3
 		printf "\$9\r\nid=1 a=b\n\r\n\$25\r\n# Server\r\nredis_version:7\r\n"
 		for i in 1 2 3; do read -r x; done; printf -- "-ERR x\r\n-ERR y\r\n"; sleep 5'

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: bin/ebpub.c lib/publish lib/buffer lib/event lib/conf
-# ebpub(1) on a real server.
+# ebpub(1) against a private server.
 
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154  # bats: a test is a subshell, and sets $stderr; a $ of the inner shell
 
@@ -15,7 +15,7 @@ setup() {
 	buffer_setup
 }
 
-# Values whose bytes a careless program changes.
+# JSON values whose bytes change when they are parsed and printed again.
 odd_payloads() {
 	cat <<-'END'
 		1.10
@@ -391,7 +391,7 @@ odd_payloads() {
 	assert_equal "$status" 0
 	assert_equal "$(wc -l <"$EB_TMP/pub.out")" 6000
 	run ! grep -vxE '[0-9]+-[0-9]+|buffered' "$EB_TMP/pub.out"
-	# Once buffered, never again ahead of it.
+	# After one event was buffered, none is published directly before it is drained.
 	assert_equal "$(cut -c1 "$EB_TMP/pub.out" | uniq | wc -l)" 2
 	redis_restart
 	run -0 ebreplay
@@ -406,7 +406,7 @@ odd_payloads() {
 	echo 1 >&8
 	wait_for "[ \$(wc -l <'$EB_TMP/pub.out') = 1 ]"
 	up
-	# Without a further line, too.
+	# The same without another input line.
 	wait_for '[ "$(length a)" = 1 ]' 10
 	wait_for "! ls '$B'/*.jsonl"
 	echo 2 >&8
@@ -801,7 +801,7 @@ odd_payloads() {
 
 # --- a full disk ---------------------------------------------------------------------------------------------
 
-# A small file system of our own at $B.
+# Mounts a small file system at $B.
 small_disk() {
 	need_root
 	mkdir -m 700 "$B"
@@ -840,7 +840,7 @@ teardown() {
 @test "a note about a segment that lacks but its newline is whole: none is missed afterwards" {
 	down
 	run -0 ebpub a 1
-	# A disk that was full for one byte.
+	# The disk lacked one byte of space.
 	truncate -s -1 "$B/.roster"
 	run -0 ebpub --segment-size 1 a 3
 	up

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: bin/ebreplay.c lib/drain lib/buffer
-# ebreplay(1) on a real server.
+# ebreplay(1) against a private server.
 
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154  # bats: a test is a subshell, and sets $stderr; a $ of the inner shell
 
@@ -15,7 +15,7 @@ setup() {
 	buffer_setup
 }
 
-# What must not change when nothing is to be moved.
+# Prints the state that must not change when nothing may be moved.
 state() {
 	cat "$B"/*.jsonl "$B/.target" "$B/.roster" "$B/.lock" | cksum
 	rcli info keyspace
@@ -221,7 +221,7 @@ state() {
 		if [ "$status" = 137 ]; then
 			kills=$((kills + 1))
 		else
-			# It was done before: nothing of it was tested.
+			# The run ended before the signal: nothing was tested.
 			assert_equal "$status" 0
 			buffered a $((n + 1)) $((n + 3000))
 			n=$((n + 3000))
@@ -253,7 +253,7 @@ state() {
 	done
 }
 
-# --- once an outage ---------------------------------------------------------------------
+# --- system.redis_recovered --------------------------------------------------------------
 
 @test "system.redis_recovered: once an outage, with the buffer as it was before" {
 	down
@@ -272,7 +272,7 @@ state() {
 	assert_equal "$(length system.redis_recovered)" 2
 }
 
-# recovered PATHS: what it says of the buffer.
+# recovered PATHS: prints these members of the event's payload.
 recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 
 @test "system.redis_recovered: a drain that stops at its limit tells of all that there was" {
@@ -309,7 +309,7 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 	[ -e "$B/.outage" ]
 	up
 	need strace
-	# All is drained, and then it is killed before it can tell.
+	# Killed after the drain, before the event is appended.
 	run strace -qq -o /dev/null -e inject=renameat:signal=KILL ebreplay
 	assert_equal "$(length a) $(length system.redis_recovered)" '3 0'
 	[ -e "$B/.outage" ]
@@ -349,7 +349,7 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 	buffered a 8 10
 	run -0 ebreplay
 	assert_equal "$(length a)" 10
-	# Of the three, and of the event that waited.
+	# It counts the three, and the earlier system.redis_recovered event that waited.
 	assert_equal "$(recovered .total_events | xargs)" '[10] [4]'
 	run -0 ebreplay
 	assert_equal "$(length system.redis_recovered)" 2
@@ -359,7 +359,7 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 @test "system.redis_recovered: once, whatever becomes of the mark" {
 	need strace
 	local at
-	# It cannot be taken away.
+	# The file cannot be removed.
 	buffered a 1 3
 	at=$(strace -qq -e trace=unlinkat ebreplay 2>&1 | grep -n 'outage-over' | head -n 1 | cut -d: -f1)
 	buffered a 4 6
@@ -369,14 +369,14 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 	run -0 ebreplay
 	[ ! -e "$B/.outage-over" ]
 	assert_equal "$(length a) $(length system.redis_recovered)" '6 2'
-	# It was never written, and the run is killed when the event is in the buffer.
+	# The file was never written, and the run is killed after it appended the event.
 	buffered a 7 9
 	: >"$B/.outage"
 	run strace -qq -o /dev/null -e trace=unlinkat -e inject=unlinkat:signal=KILL:when="$at" ebreplay
 	[ -e "$B/.outage-over" ]
 	run -0 ebreplay
 	assert_equal "$(length a) $(length system.redis_recovered)" '9 3'
-	# It is no file.
+	# It is not a regular file.
 	buffered a 10 10
 	rm "$B/.outage"
 	mkdir "$B/.outage"
@@ -479,7 +479,7 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 	assert_equal "$(payloads a | head -1)" 1
 }
 
-# --- looking --------------------------------------------------------------------------------
+# --- --dry-run, --list, --check -------------------------------------------------------------
 
 @test "--dry-run says how many and where to, changes nothing, asks nobody" {
 	buffered a 1 3
@@ -504,7 +504,7 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 	assert_equal "$(jq -c 'keys_unsorted' <<<"$output" | sort -u)" \
 		'["segment","offset","bytes","event_type","event_id","buffered_at","timestamp","source","derived","in_doubt"]'
 	assert_equal "$(jq -r .event_id <<<"$output")" "$(lines | jq -r .message.event_id)"
-	# The offset leads to the line.
+	# The offset is that of the line.
 	local seg off
 	seg=$(sed -n 2p <<<"$output" | jq -r .segment)
 	off=$(sed -n 2p <<<"$output" | jq -r .offset)
@@ -556,7 +556,7 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 	run ! test -e "$B"
 }
 
-# --- changing -----------------------------------------------------------------------------------
+# --- --retarget, --compress, --discard ----------------------------------------------------------
 
 @test "another -u or -p: 78 and nothing moved; --retarget hands the buffer over" {
 	buffered a 1 3
@@ -636,7 +636,7 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 	assert_equal "$(lines | wc -l)" 1
 }
 
-# --- segments that go ---------------------------------------------------------------------------------
+# --- segments that vanish -----------------------------------------------------------------------------
 
 @test "a segment that vanishes with undelivered events: 74 and named; put back, it is replayed" {
 	down

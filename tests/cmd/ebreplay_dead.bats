@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: lib/drain lib/event
-# Dead letters: ebreplay --dead moves them back, each once and in order; ebsub --peek --dead shows them.
+# Dead letters: ebreplay --dead re-drives them, each once and in order; ebsub --peek --dead prints them.
 
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154  # bats: a test is a subshell, and sets $stderr; a $ of the inner shell
 
@@ -28,7 +28,7 @@ teardown() {
 	eb_teardown
 }
 
-# Lua: the provenance of the i-th, and a dead letter of fields f (a table) with it.
+# Lua functions: the provenance of the i-th dead letter, and adding a dead letter with the fields f (a table).
 LUA='local function provenance(t, i) return {"dead_id", i .. "-0", "dead_stream", "quantum:stream:" .. t, "dead_group",
 	"quantum:group:svc:" .. t, "dead_consumer", "eb-host-1", "dead_attempts", tostring(i % 3 + 1), "dead_status", "exit " .. i % 2,
 	"dead_stderr", "no\255\n", "dead_time", "2025-12-04T10:30:00.000000Z"} end
@@ -39,14 +39,14 @@ local function event(t, i, payload) return {"event_type", t, "payload", payload 
 	"correlation_id", "c" .. i, "timestamp", "2025-12-04T10:30:00.000000Z", "source", "svc", "event_id", t .. "-1-" .. i} end
 '
 
-# lua TEXT [KEY...]: TEXT behind that.
+# lua TEXT [KEY...]: runs TEXT after those functions.
 lua() {
 	local text=$1
 	shift
 	rcli eval "$LUA $text" $# "$@"
 }
 
-# letters TYPE FROM TO: as events, payload {"p":1,"n":N}.
+# letters TYPE FROM TO: adds dead letters of events with the payload {"p":1,"n":N}.
 letters() {
 	lua "for i = $2, $3 do letter('$1', i, event('$1', i)) end" >/dev/null
 	ledger 1 "$2" "$3"
@@ -54,7 +54,7 @@ letters() {
 
 keep() { rcli copy "$D:$1" "kept:$1" replace >/dev/null; }
 
-# moved TYPE [KEPT-FROM]: the stream has the entries of kept:TYPE, field by field, without the provenance, and no others.
+# moved TYPE [KEPT-FROM]: checks that the stream has exactly the entries of kept:TYPE, without the provenance fields.
 moved() {
 	run -0 rcli eval 'local was, now = redis.call("XRANGE", KEYS[1], "-", "+"), redis.call("XRANGE", KEYS[2], "-", "+")
 		if #was ~= #now then return #now .. " of " .. #was end
@@ -71,7 +71,7 @@ moved() {
 
 numbers() { ebsub --peek -q --payload "$@" | jq -r .n | tr '\n' ' '; }
 
-# as WORDS...: the URL of a user with these rights.
+# as WORDS...: prints the URL of a user with these rights.
 as() {
 	rcli acl setuser less reset on '>x' '~*' '+@all' "$@" >/dev/null
 	echo "redis://less:x@127.0.0.1:$REDIS_PORT"
@@ -141,7 +141,7 @@ as() {
 	assert_equal "$(numbers t)" "1 2 3 5 11 17 7 "
 	run -75 ebreplay --dead --match trace_id= --limit 1 t
 	assert_equal "$(numbers t)" "1 2 3 5 11 17 7 4 "
-	# The dead letter of 18: the third from the end.
+	# The dead letter of 18 is the third from the end.
 	id=$(ebsub --peek --dead --last 3 -f %i t | head -1)
 	run -0 ebreplay --dead --since "$id" t
 	assert_equal "$(numbers t)" "1 2 3 5 11 17 7 4 18 19 20 "
@@ -149,7 +149,7 @@ as() {
 	run -0 ebreplay --dead --since 2100-01-01T00:00:00Z t
 	run -0 ebreplay --dead --since 1h --limit 9 t
 	assert_equal "$(numbers t)" "1 2 3 5 11 17 7 4 18 19 20 6 8 9 10 12 13 14 15 16 "
-	# The limit is that of all types together.
+	# The limit counts the entries of all types together.
 	letters a 1 3
 	letters b 1 3
 	run -75 ebreplay --dead --limit 4 a b
@@ -203,7 +203,7 @@ as() {
 	run -0 ebreplay --dead -t 20 t
 	assert_output ""
 	moved t
-	# The same without scripts.
+	# The same by WATCH.
 	rcli del "$S:t" >/dev/null
 	rcli copy kept:t "$D:t" replace >/dev/null
 	run -0 ebreplay --dead -t 20 -u "$(as -@scripting)" t
@@ -260,7 +260,7 @@ as() {
 	assert_equal "$(rcli xlen "$D:t") $(rcli xpending "$S:t" quantum:group:svc:t | head -1)" "0 0"
 }
 
-# --- what must not happen ---------------------------------------------------------------------------------
+# --- errors -----------------------------------------------------------------------------------------------
 
 @test "a wrong-typed stream or dead-letter key: named, 1, nothing lost, other types go on" {
 	local url
@@ -278,7 +278,7 @@ as() {
 	done
 }
 
-# A stream whose type changes when lane has looked at it: found out by the script, and under WATCH.
+# A stream whose type changes after open_redrive_type has checked it: the script and WATCH detect it.
 @test "a stream that becomes something else while it is being filled: nothing is lost" {
 	local url
 	for url in "$EB_REDIS_URL" "$(as -@scripting)"; do
@@ -299,7 +299,7 @@ as() {
 	done
 }
 
-# XADD fails where its type does not tell, in the middle of a transaction.
+# XADD fails in the middle of a transaction although the key has the right type.
 @test "a stream whose IDs are used up: named, 1, nothing lost, by a script and by WATCH" {
 	local url
 	letters t 1 3
@@ -384,7 +384,7 @@ as() {
 	done
 	run -77 ebreplay --dead -u "$(as -@scripting -exec)" u
 	assert_output --partial '(needed: EVAL, or WATCH, TYPE, MULTI and EXEC; and XRANGE, XADD, XDEL)'
-	# Not permitted to look at the stream: nothing is pushed out.
+	# Without permission for XINFO nothing is trimmed.
 	run -0 ebreplay --dead --maxlen 1 -u "$(as -xinfo '+xinfo|stream')" u
 	assert_equal "$(rcli xlen "$S:u")" 3
 }
@@ -430,7 +430,7 @@ as() {
 		assert_equal "$status" 0
 	done
 	bg_wait three
-	# Too busy a key is given up; it is tried again.
+	# A key that changes too often is given up, and tried again.
 	[ "$status" = 0 ] || [ "$status" = 75 ]
 	run -0 ebreplay --dead --maxlen 0 t
 	check_streams t
@@ -463,7 +463,7 @@ as() {
 	assert_equal "$(rcli xlen "$D:t")" 0
 }
 
-# --- looking --------------------------------------------------------------------------------------------------
+# --- ebsub --peek --dead --------------------------------------------------------------------------------------
 
 @test "ebsub --peek --dead shows them, the provenance under fields, and the key as stream" {
 	letters t 1 5

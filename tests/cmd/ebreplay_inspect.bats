@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # covers: lib/buffer lib/report
-# What a buffer holds, seen without draining it (--list, --check, --dry-run, ebstat), put aside (--discard), and asked whether an
-# event may pass it: with all that may stand in one.
+# The commands that read a buffer without draining it (--list, --check, --dry-run, ebstat), --discard, and the decision whether an
+# event may be published past the buffer; with every kind of file that a buffer may hold.
 
 # shellcheck disable=SC2030,SC2031,SC2154  # bats: a test is a subshell
 
@@ -16,7 +16,7 @@ setup() {
 	buffer_setup
 }
 
-# 8 is a feed's standard input.
+# Descriptor 8 is the standard input of a feed (buffer.bash).
 teardown() {
 	exec 8>&-
 	eb_teardown
@@ -30,7 +30,7 @@ need_strace() {
 	strace -o /dev/null -e inject=getpid:signal=KILL:when=1 true 2>/dev/null || skip "strace cannot trace here"
 }
 
-# A plain writer's file with all that its lines may lack.
+# Writes a plain writer's file whose lines lack every optional member.
 plain_file() {
 	mkdir -p "$B"
 	chmod 700 "$B"
@@ -43,7 +43,7 @@ plain_file() {
 	} >"$B/${1:-plain.jsonl}"
 }
 
-# Types that cannot go on: their keys are no streams.
+# Makes held types: their keys are not streams.
 held() {
 	local type
 	for type; do
@@ -115,7 +115,7 @@ freed() {
 	assert_equal "$(grep -c '  held: ' <<<"$output")" 5
 	run -0 ebreplay --list -j
 	assert_equal "$(jq -c '[.event_type, (.held | type)]' <<<"$output" | sort | uniq -c | xargs)" '2 [a,string] 3 [b,string]'
-	# One of them may go on, and has nothing of its own any more.
+	# One of them is no longer held, and has no event left.
 	freed a
 	run -75 ebreplay
 	buffered a 3 3
@@ -139,7 +139,7 @@ freed() {
 	assert_equal "$(ebreplay --list -j | jq .in_doubt)" true
 }
 
-# --- may an event pass? -----------------------------------------------------------------------------
+# --- publishing past the buffer ---------------------------------------------------------------------
 
 @test "beside a held type others are published directly, from whatever files it waits in" {
 	held a
@@ -174,7 +174,7 @@ freed() {
 	assert_equal "$(payloads a | xargs) / $(payloads p | xargs)" '3 / 2 1 3 4'
 }
 
-# The buffer on a file system of its own, which can be made read only; teardown unmounts it.
+# Mounts a file system for the buffer that can be made read only; teardown unmounts it.
 own_disk() {
 	need_root
 	DISK=$EB_TMP/disk
@@ -232,7 +232,7 @@ own_disk() {
 	assert_equal "$(payloads p | xargs)" '1 2 3 4'
 }
 
-# --- put aside ----------------------------------------------------------------------------------------
+# --- --discard ----------------------------------------------------------------------------------------
 
 @test "--discard beside held types: what was delivered stays out, nothing is held any more" {
 	held a
@@ -259,7 +259,7 @@ own_disk() {
 	assert_equal "$(payloads p | xargs)" '2 1'
 }
 
-# cut_off TYPE N COMMAND...: killed when TYPE has N entries, and nothing is written down of the answers.
+# cut_off TYPE N COMMAND...: kills COMMAND when TYPE has N entries, before it stores the replies.
 cut_off() {
 	local type=$1 n=$2 nth
 	shift 2
@@ -288,7 +288,7 @@ cut_off() {
 	exec 8>&-
 	redis_resume
 	wait_for "[ \"\$(length a)\" = 2 ]"
-	# It is lost again: the replay sends it, together with one that never was in doubt.
+	# The entry is lost again: the replay sends it, with an event that never was in doubt.
 	rcli xdel "$S:a" "$(rcli --json xrange "$S:a" - + | jq -r '.[1][0]')" >/dev/null
 	rm -f "$B/.probe" "$B/.outage"
 	buffered a 3 3
@@ -309,13 +309,13 @@ cut_off() {
 	up
 	mv "$(find "$B" -name '*.jsonl' | sort | sed -n 2p)" "$EB_TMP/"
 	run -74 ebreplay
-	# It had been sent.
+	# The killed replay had sent it.
 	mapfile -t fields < <(jq -r '.message | to_entries[] | .key, .value' "$EB_TMP"/buffer_*.jsonl)
 	rcli xadd "$S:a" '*' "${fields[@]}" >/dev/null
 	held z
 	buffered z 1 1
 	mv "$EB_TMP"/buffer_*.jsonl "$B/"
-	# The replay that takes it back cannot go on for another reason.
+	# The replay after the retry stops for another reason.
 	rcli acl setuser default -xadd -xrange >/dev/null
 	run ebreplay
 	rcli acl setuser default +xadd +xrange >/dev/null
@@ -337,14 +337,14 @@ cut_off() {
 	for i in 1 2 3; do
 		plain p $i "2025-12-04T10:30:0${i}Z"
 	done >"$B/plain.jsonl"
-	# Claimed, and rested.
+	# Adopted, and settled for a second.
 	run -75 ebreplay --limit 1
 	cut_off p 3 ebreplay
 	cp -a "$B" "$EB_TMP/cut"
 	run -75 --separate-stderr ebreplay -j --rate 5
 	assert_equal "$(jq -c '[.found, .replayed]' <<<"$output")" '[2,0]'
 	assert_equal "$(payloads p | xargs)" '1 2 3'
-	# Put aside instead, and put back.
+	# The same with --discard and retry.
 	rm -rf "$B"
 	cp -a "$EB_TMP/cut" "$B"
 	sed -i "s/^inode .*/inode $(printf %020d 0)/" "$B/.lock"
@@ -429,9 +429,9 @@ cut_off() {
 	refute_output --partial "was lost"
 }
 
-# --- what is seen while something is wrong -------------------------------------------------------------------
+# --- reading a buffer with errors ----------------------------------------------------------------------------
 
-# failing NAME CALL ERROR COMMAND...: that system call fails when it is about this file of the buffer.
+# failing NAME CALL ERROR COMMAND...: runs COMMAND with system call CALL failing with ERROR on this file of the buffer.
 failing() {
 	timeout 60 strace -qq -f -o /dev/null -P "$1" -P "$B/$1" -e "inject=$2:error=$3" "${@:4}"
 }
@@ -463,7 +463,7 @@ failing() {
 	feed pub timeout 60 ebpub b
 	echo 2 >&8
 	wait_for "[ \"\$(length c)\" = 1 ] && [ \"\$(length b)\" = 2 ]"
-	# And again, though nothing can be done.
+	# Draining is tried again although the type stays held.
 	wait_for "[ \"\$(rcli info commandstats | sed -n 's/^cmdstat_xinfo|stream:calls=\([0-9]*\),.*/\1/p')\" -ge 4 ]"
 	exec 8>&-
 	bg_wait pub
@@ -541,7 +541,7 @@ failing() {
 		assert_equal "$(cat "$B"/quarantine/* | wc -l)" 5 || fail "$fault"
 		assert_equal "$(ebstat -j | jq .buffer.total_events)" 0
 	done
-	# There is none yet, and none can be made: what is put aside does not hang on it.
+	# The file does not exist and cannot be created: --discard does not depend on it.
 	rm -rf "$B"
 	cp -a "$EB_TMP/full" "$B"
 	sed -i "s/^inode .*/inode $(printf %020d 0)/" "$B/.lock"
@@ -582,7 +582,7 @@ failing() {
 	printf '0' >"$B/.lock"
 	cut_off p 3 ebreplay
 	cp -a "$B" "$EB_TMP/cut"
-	# The next one is killed before it knows more.
+	# The next replay is killed before it has read any reply.
 	timeout 60 strace -f -o /dev/null -e inject=pwrite64:signal=KILL:when=2 ebreplay 2>/dev/null || :
 	run ebreplay
 	run -0 ebreplay

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: lib/buffer lib/report
-# What is in quarantine: shown, put back, dropped.
+# ebreplay --quarantine list, retry and drop, and how lines get into quarantine.
 
 # shellcheck disable=SC2030,SC2031,SC2154  # bats: a test is a subshell
 
@@ -19,7 +19,7 @@ Q=quarantine
 
 files() { find "$B/$Q" -type f -printf '%f\n' | sort; }
 
-# Three events put aside by hand, one torn line.
+# Puts three discarded events and one torn line into quarantine.
 four_aside() {
 	buffered a 1 3
 	printf '{"event_type":"a","mess' >>"$(echo "$B"/*.jsonl)"
@@ -66,7 +66,7 @@ four_aside() {
 	assert_equal "$(payloads a | xargs)" '4 1 2 3'
 	assert_equal "$(event_ids a | tail -3)" "$ids"
 	assert_equal "$(find "$B/$Q" -name '*retrying' | wc -l)" 0
-	# The piece is as it was.
+	# The torn line is unchanged.
 	assert_equal "$(jq -r .line "$B/$Q"/*)" '{"event_type":"a","mess'
 	run -1 ebreplay --quarantine retry
 	run -0 ebreplay
@@ -115,7 +115,7 @@ four_aside() {
 
 @test "retry: what a cut-off drain had sent is looked up first" {
 	buffered a 1 3
-	# A run that is killed when its batch has been executed, before it could record that.
+	# A run is killed after its batch was executed, before it stored the replies.
 	need strace
 	strace -f -o /dev/null -e inject=unlinkat:signal=KILL:when=2 ebreplay 2>/dev/null || :
 	[ "$(length a)" = 3 ] || skip "strace cannot trace here"
@@ -145,7 +145,7 @@ four_aside() {
 		status=0
 		strace -f -o /dev/null -e "inject=$name:signal=KILL:when=$n" ebreplay --quarantine retry 2>/dev/null || status=$?
 		[ $status = 1 ] || kills=$((kills + 1))
-		# Some of them are delivered in between.
+		# Some of them are delivered between the runs.
 		[ $((n % 2)) = 0 ] || ebreplay 2>/dev/null || fail "$c: ebreplay: $?"
 		status=0
 		ebreplay --quarantine retry 2>/dev/null || status=$?
@@ -201,9 +201,9 @@ four_aside() {
 	assert_equal "$(ebreplay -j --quarantine list | jq -r .event_id | sort -u | wc -l)" 8
 }
 
-# --- all that may stand there ----------------------------------------------------------------------
+# --- every kind of quarantined line ----------------------------------------------------------------
 
-# What a plain writer left: bytes that are no text, no object, an object that is no event.
+# A plain writer's bad lines: bytes that are not text, JSON that is not an object, an object that is not an event.
 @test "list: a line that is no text comes as it is; retry leaves all of them" {
 	mkdir -m 700 "$B"
 	printf 'a\377b\n\n[1]\n{"event_type":"a"}\n' >"$B/other.jsonl"
@@ -222,7 +222,7 @@ four_aside() {
 	assert_output --partial '3 lines deleted'
 }
 
-# Quarantine/ cannot take the lines of a segment: something else has the name.
+# quarantine/ cannot take the lines of a segment: its file name is taken.
 moved_whole() {
 	buffered a 1 2
 	STEM=$(basename "$B"/*.jsonl .jsonl)
@@ -269,7 +269,7 @@ moved_whole() {
 	assert_equal "$(files)" ''
 }
 
-# Nobody but us writes there, and yet.
+# Files of other programs in quarantine/.
 @test "records that are none of ours: each is shown as such, and its file is left alone" {
 	local n=0 event good
 	buffered a 1 1
@@ -300,7 +300,7 @@ END
 	assert_equal "$(jq -r .reason <<<"$output" | sort | uniq -c | xargs)" '13 not a quarantine record'
 	run -1 ebreplay --quarantine retry
 	assert_equal "$(files | wc -l)" 13
-	# A time that is none is no reason not to believe the rest.
+	# An invalid time does not make the whole record invalid.
 	printf '{%s,"line":%s}\n' "${good/2026-01-02/yesterday }" "$event" >"$B/$Q/good.jsonl"
 	run -0 ebreplay -j --quarantine list good.jsonl
 	assert_equal "$(jq -c '[.event_type, .quarantined_at, .segment, .offset]' <<<"$output")" '["a",null,"s",7]'
@@ -385,7 +385,7 @@ END
 	assert_equal "$(payloads a | cksum)" "$(seq 1200 | cksum)"
 }
 
-# A retry was cut off when it had put back the first; then came lines and files of all kinds.
+# A retry was interrupted after the first event; then lines and files of all kinds are added.
 @test "retry goes on after one that was cut off, beside a plain writer's file and a line that is none" {
 	four_aside
 	cp "$B/$Q/$(files)" "$EB_TMP/whole"
@@ -431,9 +431,9 @@ END
 	assert_equal "$(payloads a | xargs)" '1 2'
 }
 
-# --- how lines get there ------------------------------------------------------------------------------
+# --- how lines get into quarantine --------------------------------------------------------------------
 
-# bad N: a buffer with an event and N bad lines of half a KiB.
+# bad N: makes a buffer with an event and N bad lines of half a KiB.
 bad() {
 	buffered a 1 1
 	SEGMENT=$(echo "$B"/*.jsonl)
@@ -445,7 +445,7 @@ bad() {
 	cp -a "$B" "$EB_TMP/full"
 	run -1 ebreplay
 	assert_equal "$(cat "$B/$Q"/* | wc -l)" 1000
-	# As after a kill before the progress was written.
+	# As after a kill before the checkpoint was stored.
 	tac "$B/$Q/$(files)" >"$EB_TMP/reversed"
 	rm -rf "$B"
 	cp -a "$EB_TMP/full" "$B"
@@ -475,9 +475,9 @@ bad() {
 	assert_equal "$(length a)" 40
 }
 
-# --- what cannot be kept there ------------------------------------------------------------------------------
+# --- quarantine that cannot be written -----------------------------------------------------------------------
 
-# failing FILE CALL[:WHEN] ERROR COMMAND...: that system call fails when it is about this file of the buffer.
+# failing FILE CALL[:WHEN] ERROR COMMAND...: runs COMMAND with system call CALL failing with ERROR on this file of the buffer.
 failing() {
 	local when=
 	case $2 in *:*) when=:when=${2#*:} ;; esac
@@ -513,7 +513,7 @@ need_strace() {
 		[ "$status" = 74 ] || [ "$status" = 1 ] || fail "$fault: $status $output"
 		[ "$status" = 1 ] || ebreplay || [ $? = 1 ]
 		assert_equal "$(length a)" 1
-		# Each of them is there: in a file of their own, or in their segment.
+		# Each bad line is in quarantine: in a record, or in its whole segment.
 		assert_equal "$(ebstat -j | jq .buffer.quarantined)" 3 || fail "$fault"
 	done
 }
@@ -536,7 +536,7 @@ need_strace() {
 	assert_output --partial "write '$B/$Q/$first'"
 	run -1 ebreplay
 	assert_equal "$(length a)" 20
-	# Each bad line is there, on its own or with its segment.
+	# Each bad line is in quarantine: in a record, or in its whole segment.
 	assert_equal "$(grep -rho 'bad /[^"]*' "$B/$Q" | sort -u | wc -l)" 20
 }
 
@@ -559,7 +559,7 @@ need_strace() {
 	assert_equal "$(cat "$B/$Q"/* | wc -l)" 8001
 }
 
-# larger BYTES: events larger than this are refused by the server. big N SIZE: such a payload.
+# larger BYTES: makes the server refuse events larger than BYTES. big N SIZE: prints such a payload.
 larger() { rcli config set proto-max-bulk-len "$1" >/dev/null; }
 big() { printf '"%s%0*d"' "$1" "$2" 0; }
 
@@ -576,7 +576,7 @@ big() { printf '"%s%0*d"' "$1" "$2" 0; }
 	assert_equal "$(ebreplay -j --quarantine list | jq .offset | sort -n | uniq | wc -l)" 3
 	assert_equal "$(jq -r .line "$B/$Q"/* | jq -r '.message.payload[1:2]' | sort | xargs)" '1 2 3'
 	assert_equal "$(length p)" 0
-	# Put back, and in order.
+	# They are put back in order.
 	run -0 timeout 60 ebreplay --quarantine retry
 	run -0 timeout 60 ebreplay
 	assert_equal "$(payloads p | cut -c2 | xargs)" '1 2 3'
@@ -665,7 +665,7 @@ big() { printf '"%s%0*d"' "$1" "$2" 0; }
 	pkill -KILL -P "${BG[holder]}"
 	bg_wait replay
 	assert_equal "$status" 1
-	# On a busy machine it may have waited too long: then it is there with its segment.
+	# On a busy machine the wait may have timed out: then its whole segment is in quarantine.
 	grep -rq 0001 "$B/$Q"
 	[ ! -s "$EB_TMP/taken" ]
 }

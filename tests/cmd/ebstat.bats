@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: bin/ebstat.c lib/report lib/buffer lib/redis
-# ebstat(1) on a real server.
+# ebstat(1) against a private server.
 
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154  # bats: a test is a subshell, and sets $stderr; a $ of the protocol
 
@@ -18,39 +18,39 @@ setup() {
 
 S=quantum:stream
 
-# fill TYPE FROM TO: entries FROM-0 to TO-0.
+# fill TYPE FROM TO: adds entries FROM-0 to TO-0.
 fill() {
 	for ((i = $2; i <= $3; i++)); do
 		echo "XADD $S:$1 $i-0 n $i"
 	done | rcli >/dev/null
 }
 
-# buffered_line SECONDS-AGO TYPE: a plain writer's line.
+# buffered_line SECONDS-AGO TYPE: prints a plain writer's line.
 buffered_line() {
 	jq -nc --arg at "$(date -u -d "@$(($(date +%s) - $1))" +%Y-%m-%dT%H:%M:%S.%6NZ)" --arg type "$2" \
 		'{event_type: $type, message: {event_type: $type, payload: "{}", trace_id: null, timestamp: $at, source: "s"}, buffered_at: $at}'
 }
 
-# Two lines in a plain writer's file.
+# Writes a plain writer's file with two lines.
 plain_buffer() {
 	mkdir -m 700 "$EB_BUFFER_DIR"
 	{ buffered_line 7200 a; buffered_line 60 b; } >"$EB_BUFFER_DIR/buffer_2025-12-04_10-30-00.jsonl"
 }
 
-# json FILTER [ARGUMENTS...]: what ebstat -j says, whatever its exit status.
+# json FILTER [ARGUMENTS...]: prints FILTER of ebstat -j; any exit status is accepted.
 json() {
 	local filter=$1
 	shift
 	ebstat -j "$@" | jq -c "$filter"
 }
 
-# A user who has all rights but these; prints the URL.
+# Makes a user with all rights but these; prints its URL.
 user_without() {
 	rcli acl setuser less reset on '>x' '~*' '+@all' "$@" >/dev/null
 	echo "redis://less:x@127.0.0.1:$REDIS_PORT"
 }
 
-# fake BYTES SHELL: a server on the unix socket $FAKE that answers with BYTES and then runs SHELL.
+# fake BYTES SHELL: starts a server on the unix socket $FAKE that sends BYTES and then runs SHELL.
 fake() {
 	FAKE=$(mktemp -u "$EB_TMP/fakeXXXX")
 	printf %b "$1" >"$FAKE.bytes"
@@ -59,7 +59,7 @@ fake() {
 	wait_for "test -S $FAKE"
 }
 
-# What must be the same before and after: every key, and every file with its bytes.
+# Prints the state that must not change: every key, and every file with its bytes.
 state() {
 	rcli --scan | sort | while read -r k; do rcli dump "$k"; done | cksum
 	rcli info keyspace
@@ -171,7 +171,7 @@ state() {
 	seq 5 | ebpub held.type
 	seq 2 | ebpub other
 	redis_restart
-	# The target is the place without the user.
+	# The target does not contain the user.
 	run ebreplay -u "$(user_without "resetkeys" "~$S:other" "~$S:system*")"
 	assert_equal "$status" 75
 	assert_equal "$(json '[.buffer.held[] | [.event_type, .events]]')" '[["held.type",5]]'
@@ -243,7 +243,7 @@ state() {
 	assert_equal "$(json '[.other_target]')" '[false]'
 	run -0 ebstat
 	refute_output --partial DIFFERENT
-	# Drained, it is anybody's.
+	# A drained buffer has no target.
 	ebreplay
 	[ -e "$EB_BUFFER_DIR/.target" ]
 	assert_equal "$(json '[.other_target]' -p other)" '[false]'
@@ -357,7 +357,7 @@ state() {
 	assert_equal "$(json '.streams[0].groups[0].oldest_pending_ms')" 0
 }
 
-# Redis 7.0 says 90 here, later ones 50.
+# Redis 7.0 reports 90 here, later versions 50.
 @test "lag does not count what is gone, lost does" {
 	fill t 1 100
 	rcli xgroup create "$S:t" g 0
@@ -477,7 +477,7 @@ state() {
 
 @test "a list that takes too long is incomplete: said, 75" {
 	for ((i = 0; i < 30000; i++)); do echo "XADD $S:t$i 1-0 a b"; done | rcli >/dev/null
-	# Long enough for one answer, too short for all: how long that is depends on the machine.
+	# A time-out long enough for one reply and too short for all depends on the machine.
 	for t in 0.02 0.04 0.08 0.16 0.02 0.04 0.08; do
 		run ebstat -t $t -j
 		[ "$status" != 75 ] || break
@@ -489,7 +489,7 @@ state() {
 
 @test "Redis that dies on the way is down, and what was seen is shown" {
 	need socat
-	# The greeting is answered, TIME and XADD (3 + 11 lines) are, what comes then is not; nor is another connection.
+	# Answers the handshake, TIME and XADD (3 + 11 lines), then nothing more, and no other connection.
 	local script='i=0; while [ $i -lt 13 ]; do read -r x; i=$((i + 1)); done; printf -- "-ERR x\r\n-ERR y\r\n"; sleep 10'
 	local greeting='$9\r\nid=1 a=b\n\r\n$25\r\n# Server\r\nredis_version:7\r\n'
 	fake "$greeting" "$script"
@@ -502,7 +502,7 @@ state() {
 	assert_equal "$(json '[.redis.up, .redis.how, .complete, .streams]' -t 0.5 -u "unix://$FAKE" t)" '[false,"refused",false,[]]'
 }
 
-# proxy MODE ARGUMENT: EB_REDIS_URL leads through it from now on (tests/support/proxy.py).
+# proxy MODE ARGUMENT: starts tests/support/proxy.py and sets EB_REDIS_URL to it.
 proxy() {
 	need python3
 	bg proxy python3 "$TOP/tests/support/proxy.py" "$EB_TMP/p" "$REDIS_SOCK" "$@"
@@ -651,12 +651,12 @@ proxy() {
 	assert_equal "$(json .buffer.total_events)" 0
 }
 
-# --- what is remembered of a look --------------------------------------------------------
+# --- the cache of counts -----------------------------------------------------------------
 
 total() { json .buffer.total_events; }
 oldest() { json .buffer.oldest_event; }
 
-# So many events in three segments, the last of them open.
+# Makes N events in three segments, the last of them open.
 three_segments() {
 	export EB_REDIS_URL=unix://$EB_TMP/none
 	for _ in 1 2 3; do

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: bin/ebsub.c lib/consume lib/redis lib/event
-# ebsub(1) on a real server.
+# ebsub(1) against a private server.
 
 # shellcheck disable=SC2030,SC2031,SC2154  # bats: a test is a subshell, and sets \$stderr
 
@@ -19,7 +19,7 @@ setup() {
 S=quantum:stream
 G=quantum:group:eventbus
 
-# add TYPE FROM TO: our kind of entries, with the IDs FROM-0 to TO-0 and the payload {"n":N}.
+# add TYPE FROM TO: adds entries as ebpub makes them, with the IDs FROM-0 to TO-0 and the payload {"n":N}.
 add() {
 	local i
 	for ((i = $2; i <= $3; i++)); do
@@ -28,12 +28,12 @@ add() {
 	done | sed 's/{\\"n\\":\([0-9]*\)}/"{\\"n\\":\1}"/' | rcli >/dev/null
 }
 
-# numbers FROM TO: what --payload prints of them.
+# numbers FROM TO: prints what --payload prints for them.
 numbers() {
 	seq -f '{"n":%.0f}' "$1" "$2"
 }
 
-# group TYPE FIELD [GROUP]: a field of XINFO GROUPS.
+# group TYPE FIELD [GROUP]: prints a field of XINFO GROUPS.
 group() {
 	rcli xinfo groups "$S:$1" | grep -A 11 -Fx "${3:-$G:$1}" | grep -A 1 -Fx "$2" | tail -1
 }
@@ -46,7 +46,7 @@ unread() {
 	group "$1" lag "${2:-}"
 }
 
-# blocked TYPE...: as many readers are waiting.
+# blocked TYPE...: waits until as many readers as types are blocked.
 blocked() {
 	wait_for "[ \$(rcli client list | grep -c cmd=xread) = $1 ]"
 }
@@ -359,7 +359,7 @@ END
 2-0:1"
 }
 
-# left TYPE CONSUMER COUNT: read by another consumer, and not acknowledged.
+# left TYPE CONSUMER COUNT: reads entries as another consumer, without acknowledging them.
 left() {
 	rcli xreadgroup group "$G:$1" "$2" count "$3" streams "$S:$1" '>' >/dev/null
 }
@@ -379,7 +379,7 @@ left() {
 	assert_equal "$(pending t)" 0
 }
 
-# older FILE NAME...: two days off the time at which these consumers were seen, in a dump without a checksum.
+# older FILE NAME...: moves these consumers' seen-time back by two days, in a dump without a checksum.
 older() {
 	python3 - "$@" <<'PY'
 import sys
@@ -445,7 +445,7 @@ PY
 	wait_for "[ \$(wc -l <'$EB_TMP/sub.out') = 3 ]"
 	add t 4 5
 	wait_for "[ \$(wc -l <'$EB_TMP/sub.out') = 5 ]"
-	# Another has it before the one that waits for it.
+	# Another consumer gets the entry before the one that waits for it.
 	printf '%s\n' multi "xadd $S:t 6-0 payload 6" "xreadgroup group $G:t worker-7 streams $S:t >" exec | rcli >/dev/null
 	assert_equal "$(rcli xpending $S:t $G:t - + 1 worker-7 | head -1)" 6-0
 	wait_for "[ \$(wc -l <'$EB_TMP/sub.out') = 6 ]"
@@ -532,7 +532,7 @@ PY
 	assert_regex "$(rcli xinfo consumers $S:t $G:t | sed -n 2p)" "^eb-$HOST-[0-9]{2,}$"
 }
 
-# --- looking only ---------------------------------------------------------------------------
+# --- --peek ---------------------------------------------------------------------------------
 
 @test "--peek leaves no trace" {
 	add t 1 3
@@ -585,7 +585,7 @@ PY
 		# shellcheck disable=SC2086
 		bg sub bash -c "exec ebsub --peek $words -f '%t %i %e%k%k%k%k%k%k%k%k%k%k%k%k%k%k%k%k' t u >'$EB_TMP/fifo'"
 		exec 7<"$EB_TMP/fifo"
-		# It stands in the middle: the pipe is full.
+		# It blocks in the middle because the pipe is full.
 		wait_for "[ \$(rcli info commandstats | grep -c 'cmdstat_xread:') = 1 ]"
 		rcli xadd $S:t '*' late 1
 		bg out cat <&7
@@ -596,7 +596,7 @@ PY
 		assert_equal "$(cut -d' ' -f1,2 "$EB_TMP/out.out")" "$(seq -f 't %.0f-0' 900; seq -f 'u %.0f-0' 3)"
 		rcli xdel $S:t "$(rcli xrevrange $S:t + - count 1 | head -1)"
 	done
-	# And while somebody publishes faster than it reads.
+	# The same while a publisher is faster than the reader.
 	bg pub timeout 60 bash -c "yes 'xadd $S:t * a b' | $(redis_cli_program) -s '$REDIS_SOCK'"
 	wait_for "[ \$(rcli xlen $S:t) -gt 2000 ]"
 	run -0 timeout 20 bash -c 'ebsub --peek -f %i t | tail -1'
@@ -648,7 +648,7 @@ bi.c"
 
 @test "a closed pipe: 74, and nothing acknowledged that could not be written" {
 	add t 1 2000
-	# Starts once the reader is gone.
+	# Starts after the reader has exited.
 	run bash -c "(trap '' PIPE; while echo; do :; done 2>/dev/null; exec ebsub --payload t) 2>'$EB_TMP/err' | true
 		exit \${PIPESTATUS[0]}"
 	assert_equal "$status" 74
@@ -698,7 +698,7 @@ bi.c"
 	run -0 bash -c "ebsub -e t >>'$EB_TMP/out'"
 	assert_equal "$(wc -l <"$EB_TMP/out")" 3
 	assert_equal "$(tail -n +2 "$EB_TMP/out" | jq -c .payload | xargs)" '1 2'
-	# What is put before a payload on purpose stays before it.
+	# A format's text before the payload stays before it.
 	printf 'first: ' >"$EB_TMP/out"
 	run -0 bash -c "ebsub -g other -n 1 --payload t >>'$EB_TMP/out'"
 	assert_equal "$(cat "$EB_TMP/out")" 'first: 1'
@@ -723,7 +723,7 @@ sendto XACK"
 	assert_equal "$(($(pending t other) + $(unread t other)))" 6
 }
 
-# The next batch is asked for before this one is written, and its answer waits while nobody reads.
+# The next batch is requested before this one is written; its reply waits while the pipe is full.
 @test "a reader slower than the time-out is no silent server: each event once, no word" {
 	seq 3000 | sed "s/.*/[&,\"$(printf 'x%.0s' {1..3000})\"]/" | ebpub -q --maxlen 0 t
 	ebsub -e -t 1 --payload t 2>"$EB_TMP/err" | { sleep 2.5; cat; } >"$EB_TMP/out"
@@ -732,13 +732,13 @@ sendto XACK"
 	assert_equal "$(rcli xinfo groups $S:t | grep -A 1 -x pending | tail -1)" 0
 }
 
-# given: how many batches were asked for that are not acknowledged.
+# given: prints how many requested batches are not acknowledged.
 given() {
 	rcli info commandstats | sed -n 's/^cmdstat_\(xreadgroup\|xack\):calls=\([0-9]*\).*/\1 \2/p' |
 		awk '{ n += $1 == "xack" ? -$2 : $2 } END { print n + 0 }'
 }
 
-# The first question, for what was left by its namesake, has no acknowledgement.
+# The first request, for own pending entries, has no acknowledgement.
 @test "for a reader who takes seconds for a batch the next one is not asked for ahead" {
 	seq 3000 | sed "s/.*/[&,\"$(printf 'x%.0s' {1..3000})\"]/" | ebpub -q --maxlen 0 t
 	mkfifo "$EB_TMP/fifo"
@@ -747,7 +747,7 @@ given() {
 	exec 7<"$EB_TMP/fifo"
 	wait_for "[ \$(given) = 3 ]"
 	sleep 1.2
-	# What it is writing, half a million bytes, and some of the next.
+	# The batch that is being written, half a million bytes, and a part of the next.
 	for _ in {1..27}; do
 		head -c 20000 <&7 >/dev/null
 		sleep 0.02
@@ -781,7 +781,7 @@ given() {
 @test "SIGTERM and SIGINT: what was under way is printed and acknowledged, 0" {
 	local sig
 	for sig in TERM INT; do
-		# Where SIGINT is ignored, as for a background job, it stays so.
+		# An ignored SIGINT, as in a background job, stays ignored.
 		bg sub env --default-signal ebsub --payload t$sig u$sig
 		blocked 2
 		add "t$sig" 1 3
@@ -920,7 +920,7 @@ given() {
 	mkfifo "$EB_TMP/fifo"
 	bg sub bash -c "exec ebsub --payload -n 2000 t >'$EB_TMP/fifo'"
 	exec 7<"$EB_TMP/fifo"
-	# Nobody reads: it stands in the middle of writing this batch.
+	# The pipe is full: it blocks in the middle of writing this batch.
 	wait_for "[ \$(pending t) -ge 200 ]"
 	redis_kill
 	bg out cat <&7
@@ -964,7 +964,7 @@ given() {
 	assert_equal "$status" 69
 }
 
-# proxy MODE ARGUMENT: EB_REDIS_URL leads through it from now on (tests/support/proxy.py).
+# proxy MODE ARGUMENT: starts tests/support/proxy.py and sets EB_REDIS_URL to it.
 proxy() {
 	need python3
 	bg proxy python3 "$TOP/tests/support/proxy.py" "$EB_TMP/p" "$REDIS_SOCK" "$@"
@@ -1001,10 +1001,10 @@ proxy() {
 @test "the last event of -n comes with the answer under way when -W runs out: 0" {
 	proxy late 2
 	local try calls=2
-	# Since 7.2 a call that waits is counted when it is answered.
+	# Since 7.2 a blocked call is counted when it is answered.
 	[[ $(rcli info server) != *redis_version:7.0* ]] || calls=3
-	# Its third read (own entries, a wait in vain, this one) waits at the server for a second, and is answered
-	# when -W has run out. An event that a busy machine adds too late for it is none of that answer.
+	# The third read (after own entries, and one without result) blocks at the server for a second and is answered
+	# after -W has run out. On a busy machine the event may be added too late to be in that reply.
 	for try in 1 2 3 4 5; do
 		rcli config resetstat
 		bg sub ebsub -t 20 -W 6 -n 1 --claim-idle 0 --payload t
@@ -1104,7 +1104,7 @@ proxy() {
 
 # --- large entries ---------------------------------------------------------------------------
 
-# large TYPE FROM TO BYTES: entries FROM-0 to TO-0 with a payload of so many bytes.
+# large TYPE FROM TO BYTES: adds entries FROM-0 to TO-0 with a payload of BYTES bytes.
 large() {
 	rcli eval "for i = $2, $3 do redis.call('XADD', '$S:$1', i .. '-0', 'payload', string.rep('x', $4)) end" 0
 }
@@ -1156,7 +1156,7 @@ large() {
 	assert_equal "$(ebstat -j t | jq -c '[.redis.up, .streams[0].length]')" '[true,4]'
 }
 
-# --- words -------------------------------------------------------------------------------------------
+# --- messages ----------------------------------------------------------------------------------------
 
 @test "on a terminal it says what it does; with -s or -q it does not" {
 	need script

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: lib/handle lib/consume
-# ebsub -- COMMAND: what a command is given, and what its end means.
+# ebsub -- COMMAND: the command's input and environment, and the meaning of its exit status.
 
 # shellcheck disable=SC2016,SC2030,SC2031,SC2086,SC2154  # bats: a test is a subshell; commands expand their own words; no key has spaces
 
@@ -15,7 +15,7 @@ setup() {
 	handle_setup
 }
 
-# --- what it is given --------------------------------------------------------------------------------
+# --- input and environment ---------------------------------------------------------------------------
 
 @test "the payload on stdin byte for byte: NUL, no newline added, 10 MB, nothing" {
 	local f
@@ -39,7 +39,7 @@ setup() {
 	assert_equal "$(pending t)" 0
 }
 
-# facts: the event's members, as a command is given them.
+# facts: prints the event's members from the command's environment.
 facts() {
 	ebsub -e "$1" -- sh -c 'env | grep -E "^EB_(EVENT_TYPE|EVENT_ID|ID|STREAM|TRACE_ID|CORRELATION_ID|TIMESTAMP|SOURCE|DELIVERIES)=" | sort'
 }
@@ -76,14 +76,14 @@ EB_STREAM=$S:flat"
 	EB_REDIS_URL="redis://bob:sesame@127.0.0.1:$REDIS_PORT" run -0 ebsub -n 1 t -- env
 	refute_output --partial sesame
 	assert_line "EB_REDIS_URL=redis://bob@127.0.0.1:$REDIS_PORT"
-	# Of a worker neither.
+	# The same for a worker.
 	EB_REDIS_URL="redis://bob:sesame@127.0.0.1:$REDIS_PORT" run -0 ebsub -n 1 --worker t -- sh -c 'env >"$LOG"; exec sed -u s/.*/ok/'
 	run ! grep sesame "$LOG"
 	grep -qx "EB_REDIS_URL=redis://bob@127.0.0.1:$REDIS_PORT" "$LOG"
 	rcli acl deluser bob >/dev/null
 }
 
-# clean COMMAND...: with no descriptor but 0, 1 and 2; bats has more.
+# clean COMMAND...: runs COMMAND without bats' descriptors beyond 0, 1 and 2.
 clean() {
 	need python3
 	python3 -c 'import subprocess, sys; sys.exit(subprocess.run(sys.argv[1:]).returncode)' "$@"
@@ -97,11 +97,11 @@ clean() {
 		read -r _ _ _ _ group _ </proc/$$/stat; [ $group = $$ ] && echo own'
 	umask 022
 	assert_line -n 0 0027
-	# The C library's own two, 32 and 33, come and go.
+	# Signals 32 and 33 belong to the C library.
 	assert_equal $((0x$(sed -n 's/^SigIgn:\t//p' <<<"$output") & 0x7fffffff)) \
 		$((0x$(clean sed -n 's/^SigIgn:\t//p' /proc/self/status) & 0x7fffffff))
 	assert_line own
-	# 3 is ls reading the directory.
+	# Descriptor 3 is the directory that ls reads.
 	add t 2 2
 	run -0 clean ebsub -e t -- ls /proc/self/fd
 	assert_equal "$(xargs <<<"$output")" "0 1 2 3"
@@ -119,7 +119,7 @@ out 2-0"
 err 2-0"
 }
 
-# --- what its end means ----------------------------------------------------------------------------------
+# --- exit status -----------------------------------------------------------------------------------------
 
 @test "65 and --max-deliveries: set aside with provenance, its fields untouched, 1" {
 	rcli xadd $S:t 1-0 event_type t payload x odd '' dead_id mine >/dev/null
@@ -185,7 +185,7 @@ err 2-0"
 	add t 1 5
 	run -0 ebsub -e --retry-base 400ms --retry-max 800ms t -- sh -c 'echo "$EB_ID $(date +%s%3N)" >>"$LOG"; [ $EB_ID != 1-0 ] || [ $EB_DELIVERIES = 4 ]'
 	assert_equal "$(cut -d' ' -f1 "$LOG" | xargs)" "1-0 2-0 3-0 4-0 5-0 1-0 1-0 1-0"
-	# With jitter: half of it at least.
+	# With jitter a pause is at least half as long.
 	awk '$1 == "1-0" { if (n++ && $2 - last < least[n]) exit 1; last = $2 } BEGIN { least[2] = 200; least[3] = least[4] = 400 }' "$LOG"
 }
 
@@ -206,7 +206,7 @@ err 2-0"
 	run ebsub -n 3 --max-deliveries 1 t -- sh -c '[ $EB_ID != 2-0 ]'
 	assert_equal "$status" 1
 	assert_equal "$(pending t) $(rcli xlen $D:t) $(rcli xinfo groups $S:t | grep -A 1 last-delivered | tail -1)" "0 1 3-0"
-	# Under valgrind the start alone takes longer than that.
+	# Under valgrind the start alone takes longer.
 	run -0 ebsub -W "${EB_SANITIZE:+3}0.3" t -- sh -c 'echo "$EB_ID"'
 	assert_equal "$(xargs <<<"$output")" "4-0 5-0 6-0 7-0 8-0 9-0"
 	run -124 ebsub -W 0.3 t -- true
@@ -221,7 +221,7 @@ err 2-0"
 	wait_for "[ \$(wc -l <'$LOG') = 60 ]"
 	grep -qx b <(head -10 "$LOG")
 	grep -qx a <(head -10 "$LOG")
-	# Also when one has nothing.
+	# The same when one type has no entry.
 	rcli xadd $S:b '*' payload 1
 	wait_for "[ \$(wc -l <'$LOG') = 61 ]"
 	rcli xadd $S:a '*' payload 1
@@ -238,7 +238,7 @@ err 2-0"
 	assert_equal "$(grep -c 'is lost' "$EB_TMP/sub.err")" 3
 	grep -q '0 handled, 3 failed attempts, 0 postponed, 0 dead letters, 3 lost' "$EB_TMP/sub.err"
 	assert_equal "$(pending t) $(rcli exists $D:t)" "0 0"
-	# Long enough to be found out by a renewal.
+	# Runs long enough for a lease renewal to detect it.
 	add t 11 11
 	: >"$LOG"
 	bg sub ebsub -ev --claim-idle 300ms t -- sh -c 'echo >>"$LOG"; until [ -e "$LOG.go" ]; do sleep 0.05; done; false'

@@ -17,8 +17,8 @@ setup() {
 
 # --- dead letters -----------------------------------------------------------------------------------------------
 
-# two_bury WORD: one ebsub stands before a request with WORD in it for an entry that it is to set aside, until another
-# has taken the entry over and set it aside.
+# two_bury WORD: holds one ebsub before its request with WORD for an entry to be dead-lettered, until another ebsub has claimed
+# the entry and dead-lettered it.
 two_bury() {
 	add t 1 1
 	proxy hold "$1"
@@ -49,7 +49,7 @@ two_bury() {
 	run ebsub -e --max-deliveries 1 t -- false
 	assert_equal "$status" 1
 	assert_equal "$(pending t): $(dead id): $(dead attempts)" "0: 1-0 2-0 3-0: 1 1 1"
-	# Killed between the copy and the acknowledgement: the copy is found.
+	# Killed between adding the dead letter and XACK: the next run finds the dead letter.
 	add t 4 4
 	proxy hold $'XACK\r'
 	bg sub ebsub -u "$PROXY" -t 60 --max-deliveries 1 t -- false

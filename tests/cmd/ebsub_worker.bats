@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: lib/handle
-# ebsub --worker: a line in, a line out. And how ebsub stops, with workers and with commands.
+# ebsub --worker, and how ebsub stops with workers and with commands.
 
 # shellcheck disable=SC2016,SC2030,SC2031,SC2086,SC2154  # bats: a test is a subshell; commands expand their own words; no key has spaces
 
@@ -45,7 +45,7 @@ setup() {
 	assert_output --partial "the worker ended (signal 9)"
 	assert_equal "$(pending t): $(dead id): $(dead attempts): $(dead status)" "0: 15-0: 3: worker: signal 9"
 	assert_equal "$(jq .payload "$LOG" | sort -n | uniq -d | wc -l) $(jq .payload "$LOG" | wc -l)" "0 99"
-	# Its first death took at most 15 others with it, the next ones nobody.
+	# Its first death failed at most 15 other entries, later ones none.
 	jq 'select(.deliveries > 1).payload' "$LOG" >"$LOG.again"
 	[ "$(sort -n "$LOG.again" | tail -1)" -le 31 ]
 	[ "$(wc -l <"$LOG.again")" -le 15 ]
@@ -142,7 +142,7 @@ setup() {
 @test "the reader of its stdout goes: 74, and what fails of it is not set aside" {
 	local cmd
 	add t 1 2000
-	# Killed by SIGPIPE, or not, as many a program that ignores it.
+	# The command may be killed by SIGPIPE or ignore it.
 	for cmd in 'seq 100000' 'trap "" PIPE; seq 100000 2>/dev/null'; do
 		run --separate-stderr bash -c "ebsub --max-deliveries 1 t -- sh -c '$cmd' | head -1; exit \${PIPESTATUS[0]}"
 		assert_equal "$status" 74

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: lib/publish lib/buffer lib/drain
-# What the service before this one could do, by its own names.
+# The functions of the Python service that these commands replace, under its names.
 
 # shellcheck disable=SC2030,SC2031,SC2154  # bats: a test is a subshell
 
@@ -68,7 +68,7 @@ setup() {
 	ebstat -j | jq -e '.buffer | .file_count == 0 and .total_events == 0 and .oldest_event == null'
 }
 
-# --- the bus -----------------------------------------------------------------------------
+# --- streams and groups ------------------------------------------------------------------
 
 @test "event published with an ID" {
 	run -0 ebpub ai.signal.generated '{"symbol":"BTCUSDT"}'
@@ -104,7 +104,7 @@ setup() {
 	[ "$status" != 0 ]
 }
 
-# --- both -------------------------------------------------------------------------------------
+# --- buffer and streams together --------------------------------------------------------------
 
 @test "published to Redis while it is up: nothing is buffered" {
 	run -0 ebpub a 1

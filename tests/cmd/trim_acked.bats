@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: lib/drain lib/publish lib/conf
-# trim = acked, as the policy of a type: nothing that a group needs is trimmed, a stream that is full of it holds the type on disk.
+# trim = acked: entries that a group needs are never trimmed, and a type whose stream is full of them is held on disk.
 
 # shellcheck disable=SC2030,SC2031,SC2154  # bats: a test is a subshell
 
@@ -22,7 +22,7 @@ setup() {
 	rcli config resetstat >/dev/null
 }
 
-# policy LINE...: of the type t.
+# policy LINE...: writes the section [t] of the config file.
 policy() {
 	mkdir -p "$XDG_CONFIG_HOME/eventbus"
 	printf '%s\n' '[t]' 'trim = acked' "$@" >"$XDG_CONFIG_HOME/eventbus/config"
@@ -33,10 +33,10 @@ length() { rcli xlen $KEY; }
 held() { ebstat -j | jq -r '.buffer.held[] | "\(.event_type) \(.events) \(.reason)"'; }
 waiting() { ebstat -j | jq .buffer.total_events; }
 lost() { ebstat -j t | jq "[.streams[].groups[] | select(.name == \"$1\").lost] | add"; }
-# What the group reads and acknowledges, as payloads.
+# Reads and acknowledges as the group; prints the payloads.
 consume() { timeout 60 ebsub -q -g "$1" -e --payload t; }
 
-# entries N: by another hand.
+# entries N: adds N entries without ebpub.
 entries() {
 	local i
 	for ((i = 0; i < $1; i++)); do
@@ -44,12 +44,12 @@ entries() {
 	done | rcli >/dev/null
 }
 
-# calls COMMAND: how often the server executed it.
+# calls COMMAND: prints how often the server executed it.
 calls() {
 	rcli info commandstats | sed -n "s/^cmdstat_$1:calls=\([0-9]*\),.*/\1/p" | grep . || echo 0
 }
 
-# Samples the stream's length until the test ends; highest says the greatest.
+# Samples the stream's length until the test ends; `highest` prints the maximum.
 watch_length() {
 	bg length "$(redis_cli_program)" -s "$REDIS_SOCK" -r -1 -i 0.005 xlen $KEY
 	wait_for "[ -s '$EB_TMP/length.out' ]"
@@ -62,7 +62,7 @@ between() {	# FROM N TO
 
 # --- the policy as a whole -----------------------------------------------------------------------------
 
-# A slow reader: some hundred at a time, until it has N.
+# A slow reader: reads some hundred entries at a time, until it has N.
 slow_reader() {
 	local n=0
 	: >"$EB_TMP/read"
@@ -83,7 +83,7 @@ replays() {
 	return $rc
 }
 
-# Each of the two sent 1 to N; the reader has each once and in order.
+# Checks that the reader got the events 1 to N of both publishers, once and in order.
 judge_read() {
 	local p
 	for p in 1 2; do
@@ -92,8 +92,8 @@ judge_read() {
 	assert_equal "$(wc -l <"$EB_TMP/read")" $((2 * $1))
 }
 
-# two_publishers N MAXLEN HARD CHUNK: N events of each, and a reader who begins when the stream is full. The overshoot that
-# eventbus(7) allows: a tenth of maxlen for each further process that adds, of which there are three in all.
+# two_publishers N MAXLEN HARD CHUNK: two publishers of N events each, and a reader that starts when the stream is full. Allows
+# the overshoot of eventbus(7): a tenth of maxlen for each further process that adds; there are three.
 two_publishers() {
 	policy "maxlen = $2" "maxlen-hard = $3"
 	group g
@@ -151,7 +151,7 @@ two_publishers() {
 	assert_equal "$(wc -l <"$EB_TMP/pub.err")" 1
 }
 
-# --- what is needed, and what is not --------------------------------------------------------------------------
+# --- needed entries -------------------------------------------------------------------------------------------
 
 @test "what nobody needs any more goes: a stream that is read stays about maxlen" {
 	policy 'maxlen = 1000'
@@ -200,15 +200,15 @@ two_publishers() {
 	numbered 1 1501 1600 | timeout 60 ebpub -q t
 	assert_equal "$(length)" 1600
 	assert_equal "$(rcli xrange $KEY - + count 1 | grep -c '"n":1}')" 1
-	# Acknowledged, it no longer is.
+	# After its acknowledgement it is not needed.
 	rcli xack $KEY g "$(rcli xpending $KEY g - + 1 | head -1)" >/dev/null
 	numbered 1 1601 2000 | timeout 60 ebpub -q t
 	between 200 "$(length)" 800
 }
 
-# --- full ---------------------------------------------------------------------------------------------------
+# --- a full stream ------------------------------------------------------------------------------------------
 
-# A group that reads nothing, and a stream that is full of what it needs.
+# Makes a group that reads nothing, and a stream that is full of the entries it needs.
 full() {
 	policy 'maxlen = 100' 'maxlen-hard = 300'
 	group g
@@ -233,10 +233,10 @@ full() {
 	assert_output --regexp '^t 100 stream full'
 	run -75 ebreplay
 	assert_output --partial "'t' is held: stream full"
-	# The others go on.
+	# Other types are published.
 	run -0 ebpub other 1
 	assert_output --regexp '^[0-9]+-[0-9]+$'
-	# A reader comes: by the next ebpub they arrive before its own.
+	# After a reader has made room, the next ebpub drains them before its own event.
 	consume g >"$EB_TMP/read"
 	run -0 ebpub t '{"p":1,"n":401}'
 	assert_output --regexp '^[0-9]+-[0-9]+$'
@@ -253,7 +253,7 @@ full() {
 	assert_line "ebpub: 't' is held: stream full: 300 entries, limit 300, and group 'g' still needs those from 0-1 (0 pending): consume, remove the group, or ebreplay --force"
 	assert_line --partial 'event 1 is NOT safe'
 	assert_equal "$(length)" 300
-	# One that runs looks again after a while.
+	# A running ebpub measures the stream again after a while.
 	mkfifo "$EB_TMP/in"
 	bg pub bash -c "timeout 60 ebpub --no-buffer t <'$EB_TMP/in'"
 	exec 8>"$EB_TMP/in"
@@ -400,7 +400,7 @@ full() {
 	no_segments
 }
 
-# --- not permitted to look --------------------------------------------------------------------------------------
+# --- missing permissions ----------------------------------------------------------------------------------------
 
 @test "XINFO is not permitted: nothing is trimmed, and the type is held at maxlen-hard, saying why" {
 	policy 'maxlen = 100' 'maxlen-hard = 300'
@@ -414,7 +414,7 @@ full() {
 	assert_output --regexp '^t 100 stream full: 300 entries, limit 300, and nothing is trimmed: XINFO STREAM: NOPERM'
 	run -75 timeout 60 ebreplay
 	assert_output --regexp "'t' is held: stream full: .*NOPERM"
-	# Half of it, and trimming, are no better.
+	# Permission for only one of the commands, or for XTRIM too, changes nothing.
 	rcli acl setuser default +xinfo '-xinfo|groups' >/dev/null
 	run -75 timeout 60 ebreplay
 	assert_output --regexp "'t' is held: stream full: .*nothing is trimmed: XINFO GROUPS: NOPERM"
@@ -457,7 +457,7 @@ full() {
 	assert_equal "$(length)" 600
 }
 
-# --- harm ----------------------------------------------------------------------------------------------------
+# --- kills and outages ---------------------------------------------------------------------------------------
 
 @test "Redis lost in mid-stream, again and again: each event once and in order, none trimmed unread" {
 	policy 'maxlen = 300' 'maxlen-hard = 3000'
@@ -492,12 +492,12 @@ full() {
 		entries 399
 		consume g >/dev/null
 		rc=0
-		# The 400th entry: it is this one's turn to look.
+		# With the 400th entry it is this process's turn to measure the stream.
 		strace -f -qq -o "$EB_TMP/trace" -e trace=sendto,sendmsg,write,writev \
 			-e "inject=sendto,sendmsg,write,writev:signal=KILL:when=$n" ebpub t '{"p":1,"n":1}' >"$EB_TMP/out" 2>/dev/null || rc=$?
 		[ $rc != 137 ] || killed=$((killed + 1))
 		timeout 60 ebreplay -q
-		# Whatever happened: unread is what was added, once at most, and once when it was answered.
+		# In each case every unread event was added at most once, and exactly once when it was answered.
 		[ "$(rcli xrange $KEY - + | grep -c '"p":1,')" -le 1 ] || fail "killed at $n: doubled"
 		! grep -qE '^[0-9]' "$EB_TMP/out" || [ "$(consume g)" = '{"p":1,"n":1}' ] || fail "killed at $n: lost"
 		rm -rf "$EB_BUFFER_DIR"
@@ -505,7 +505,7 @@ full() {
 	assert_equal "$rc" 0
 	[ $killed -ge 4 ] || fail "only $killed kills"
 	between 100 "$(length)" 199
-	# One that was killed before it trimmed leaves it to another.
+	# After a kill before XTRIM the next process trims.
 	redis_flush
 	group g
 	entries 400
@@ -514,7 +514,7 @@ full() {
 	between 100 "$(length)" 300
 }
 
-# --- what it costs ----------------------------------------------------------------------------------------------
+# --- cost -------------------------------------------------------------------------------------------------------
 
 @test "a one-shot asks nothing more while its stream is not over maxlen, and of those over it one in a hundred" {
 	policy 'maxlen = 200' 'maxlen-hard = 5000'
