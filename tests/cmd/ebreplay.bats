@@ -264,7 +264,7 @@ state() {
 	assert_equal "$(length system.redis_recovered)" 1
 	payloads system.redis_recovered | jq -e '(.timestamp | test("Z$")) and .buffer_stats.total_events == 7'
 	buffered a 8 8
-	run -0 ebpub a 9	# drains for 0.2 s at most: on a busy machine that may be nothing
+	run -0 ebpub a 9	# drains for at most 0.2 s, which may drain nothing on a busy machine
 	run -0 ebreplay
 	assert_equal "$(length system.redis_recovered)" 2
 	run -0 ebpub a 10

@@ -189,7 +189,7 @@ as() {
 	local i
 	lua 'for i = 1, 3 do letter("t", 3 * i - 2, event("t", i, string.rep("x", 10485760)))
 		letter("t", 3 * i - 1, event("t", i, "\0\255\r\n\128" .. i)) end' >/dev/null
-	for i in 3740 3742 3743 3744 9000; do	# pairs: what a script may hand over ends at 3750
+	for i in 3740 3742 3743 3744 9000; do	# pairs of fields; a script can pass up to 3750
 		# shellcheck disable=SC2046  # many words
 		rcli xadd "$D:t" '*' $(seq $i | sed 's/.*/f& v&/') dead_id 1-0 dead_stream s dead_group g dead_consumer c dead_attempts 1 \
 			dead_status x dead_stderr y dead_time z >/dev/null

@@ -502,10 +502,10 @@ need_strace() {
 		cp -a "$EB_TMP/full" "$B"
 		read -r where call error <<<"$fault"
 		case $where:$call in
-		-:fsync)	# its folder is new
+		-:fsync)	# its directory is new
 			rm -r "${B:?}/$Q"
 			run failing '' "$call" "$error" ebreplay ;;
-		*:ftruncate)	# a piece is left from one that died
+		*:ftruncate)	# a torn line of a killed process is left
 			printf '{"quarantined_at":"2026' >"$B/$name"
 			run failing "$where" "$call" "$error" ebreplay ;;
 		*) run failing "$where" "$call" "$error" ebreplay ;;

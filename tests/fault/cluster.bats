@@ -1,13 +1,13 @@
 #!/usr/bin/env bats
 # covers: lib/redis
-# Clusters are not supported yet, and that is said plainly.
+# Redis Cluster is not supported: each command refuses it with a clear message.
 
 # shellcheck disable=SC2030,SC2031,SC2154  # bats: a test is a subshell
 
 load ../support/helper
 
 setup_file() {
-	# The bus port would be 10000 for all such servers of the machine.
+	# The cluster bus port would be 10000 for every such server of the machine.
 	redis_start --cluster-enabled yes --cluster-port $((20000 + RANDOM % 10000)) --cluster-require-full-coverage no
 }
 
@@ -36,7 +36,7 @@ buffered() {
 	assert_output --partial cluster
 }
 
-# --- where INFO does not tell that it is one --------------------------------------------------
+# --- clusters that INFO does not show ---------------------------------------------------------
 
 @test "no slots: CLUSTERDOWN passes; buffered with 0, kept with 75" {
 	rcli acl setuser default -info >/dev/null
@@ -53,7 +53,7 @@ buffered() {
 	buffered 1
 }
 
-# other_node: a second one of the same cluster; OTHER is its id.
+# other_node: starts a second node of the cluster; OTHER is its id.
 other_node() {
 	local dir=$EB_TMP/other port=$((20000 + RANDOM % 10000))
 	mkdir "$dir"

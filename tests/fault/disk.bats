@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # covers: lib/buffer lib/drain lib/publish
-# Disks that are full, fail or cannot be written, limits of the process, and damage: what was accepted comes
-# out once and in order, what was not is said so, and no line is torn.
+# Full, failing and read-only disks, process limits, unreadable files: accepted events are delivered once and in order, others are
+# reported, and no line is torn.
 #
 # bats file_tags=nosanitize
 
@@ -18,7 +18,7 @@ setup() {
 	buffer_setup
 }
 
-# disk OPTIONS: a file system of our own at $DISK, empty each time, and the buffer in it.
+# disk OPTIONS: mounts a new file system at $DISK and puts the buffer on it.
 disk() {
 	need_root
 	undisk
@@ -43,12 +43,12 @@ teardown() {
 	undisk
 }
 
-# Payloads as long as that need two pages for some lines: a write may be short.
+# With payloads of this length some lines span two pages, so that a write may be short.
 long() {
 	seq -f "{\"n\":%.0f,\"x\":\"$(printf '%01500d' 0)\"}" "$1" "$2"
 }
 
-# publish TYPE FROM TO: through one ebpub; what was accepted is added to $EB_TMP/accepted, what was not is counted in REFUSED.
+# publish TYPE FROM TO: publishes with one ebpub; adds accepted events to $EB_TMP/accepted and counts the others in REFUSED.
 publish() {
 	local n=$2 answer
 	status=0
@@ -70,7 +70,7 @@ publish() {
 	fi
 }
 
-# Lines of our segments are whole, each an event.
+# Checks that each line of ebpub's segments is a complete event.
 whole() {
 	local f
 	for f in "$B"/*.jsonl; do
@@ -82,7 +82,7 @@ whole() {
 
 numbers() { payloads "$1" | grep -o '"n":[0-9]*' | tr -dc '0-9\n'; }
 
-# once TYPE: what was accepted is in the stream, once and in order. What was said not to be safe may be there too.
+# once TYPE: checks that accepted events are in the stream, once and in order. Events reported as not safe may be there too.
 once() {
 	numbers "$1" >"$EB_TMP/got"
 	assert_equal "$(sort "$EB_TMP/got" | uniq -d)" ""
@@ -90,7 +90,7 @@ once() {
 		fail "stream: $(xargs <"$EB_TMP/got"), accepted: $(xargs <"$EB_TMP/accepted")"
 }
 
-# One size of disk: what Redis does not take is buffered or refused, and draining needs no room.
+# Tries one size of disk: events are buffered or refused, and draining needs no free space.
 step() {
 	local n
 	: >"$EB_TMP/accepted"
@@ -117,7 +117,7 @@ step() {
 	[ -z "$(find "$B" -name '*.jsonl' 2>/dev/null)" ] || fail "left: $(ls -la "$B")"
 }
 
-# steps WHAT SIZE...: a disk of each size; in some nothing fits, in some a part, in some all.
+# steps WHAT SIZE...: tries a disk of each size; no event fits on some, a part on some, all on others.
 steps() {
 	local n what=$1
 	NONE=0 SOME=0 ALL=0
@@ -139,7 +139,7 @@ steps() {
 	steps size=4M,nr_inodes=N {2..15}
 }
 
-# fill: not a byte and not an inode is left.
+# fill: uses up all bytes and inodes of the disk.
 fill() {
 	local i
 	dd if=/dev/zero of="$DISK/filler" bs=4k 2>/dev/null || :
@@ -198,10 +198,10 @@ fill() {
 	assert_equal "$(rcli dbsize)" 300
 }
 
-# --- a disk that loses what it was given --------------------------------------------------------
+# --- a disk that loses written data -------------------------------------------------------------
 
-# An XFS image in a tmpfs: its log and tables stand there, its free blocks find room, or not. (On ext4 it
-# was seen that fdatasync reports success for such a block, and the next one the failure: Linux 6.18.)
+# Makes a sparse XFS image in a tmpfs, whose free blocks may find no room there. (On ext4, Linux 6.18, fdatasync may report
+# success for such a block, and the next fdatasync the failure.)
 image() {
 	need_root
 	need mkfs.xfs fstrim
@@ -236,11 +236,11 @@ image() {
 	done
 	echo "# $BAD of 12 events not safe, $(find "$B" -name '*.suspect.jsonl' | wc -l) segments suspect" >&3
 	((BAD > 0))
-	# The first that failed too, before anything is accepted elsewhere.
+	# The first event that failed, too, before an event is accepted elsewhere.
 	[[ $(find "$B" -name '*.jsonl' | sort | head -1) = *.suspect.jsonl ]] || fail "$(ls "$B")"
 	run -2 ebhealth -t 0.5
 	assert_output --partial 'could not be synced'
-	# What is read back comes from the disk.
+	# Drops the page cache, so that reads come from the disk.
 	umount "$EB_TMP/image"
 	mount -o loop "$DISK/image" "$EB_TMP/image"
 	up
@@ -251,7 +251,7 @@ image() {
 
 # --- limits and permissions -----------------------------------------------------------------------
 
-# told STATUS EVENT: 0 puts EVENT among the accepted, 74 must name the path; 127: the loader itself had no descriptor.
+# told STATUS EVENT: 0 adds EVENT to the accepted, 74 must name the path, 127 is the dynamic loader without a descriptor.
 told() {
 	case $1 in
 	0 | 1) echo "$2" >>"$EB_TMP/accepted" ;;
@@ -261,14 +261,14 @@ told() {
 	esac
 }
 
-# through COMMAND...: its status in rc, stderr in $EB_TMP/err by way of a pipe: a file may be too large for it.
+# through COMMAND...: runs COMMAND; status in rc, stderr in $EB_TMP/err through a pipe, because a file limit may apply to it.
 through() {
 	rc=0
 	{ timeout 20 "$@" 2>&1 >/dev/null || echo "rc $?"; } | cat >"$EB_TMP/err"
 	! grep -q '^rc ' "$EB_TMP/err" || rc=$(sed -n 's/^rc //p' "$EB_TMP/err")
 }
 
-# under N COMMAND...: ebpub under a limit, Redis away, then there.
+# under N COMMAND...: runs ebpub under a limit, with Redis unreachable, then reachable.
 under() {
 	local n=$1 rc torn=
 	shift
@@ -285,7 +285,7 @@ under() {
 	for c in ebstat 'ebhealth -t 1' 'ebsub -e -W 0.1 nothing'; do
 		# shellcheck disable=SC2086  # some words
 		through "$@" $c
-		# ebsub says 124 too.
+		# ebsub may end with 124 too.
 		((rc < 128 && (rc != 124 || ${#c} > 20))) || fail "$c: $rc $(cat "$EB_TMP/err")"
 	done
 	through "$@" ebpub -q a "{\"n\":$((n + 2))}"
@@ -334,10 +334,10 @@ after_limits() {
 	assert_output --partial "$B"
 	assert_output --partial 'Read-only'
 	up
-	# What is in the buffer cannot be drained, and nothing of its type may pass it.
+	# The buffered events cannot be drained, so no event of their type may be published directly.
 	run -74 ebpub a 9
 	run -0 ebpub --unordered b 1
-	# Other types are not in the way of anything.
+	# Other types are published directly.
 	run -0 ebpub b 2
 	assert_output --regexp '^[0-9]+-[0-9]+$'
 	run -74 bash -c 'printf "%s\n" "{\"event_type\":\"b\",\"payload\":3}" "{\"event_type\":\"a\",\"payload\":9}" "{\"event_type\":\"b\",\"payload\":4}" | ebpub -J'
@@ -352,7 +352,7 @@ after_limits() {
 	assert_equal "$(payloads a | xargs)" '1 2 3'
 }
 
-# Root acts as the owner, who may not do everything here.
+# Commands run by root act as the owner, who lacks permissions here.
 @test "no permission (EACCES): 74 with the path, nothing moves, and it goes on when permitted" {
 	need_root
 	DISK=$(mktemp -d)
@@ -389,7 +389,7 @@ after_limits() {
 	: >"$EB_TMP/accepted"
 	for call in openat write pwrite64 mkdir fsync fdatasync; do
 		for at in 1+ 2+ 3+ 1; do
-			# What stands in a file already can always be written over.
+			# Existing bytes of a file can always be overwritten.
 			[ $call != pwrite64 ] || at=${at%+}
 			down
 			rc=0
@@ -405,7 +405,7 @@ after_limits() {
 	after_limits
 }
 
-# --- what cannot be read ----------------------------------------------------------------------------------------
+# --- files that cannot be read ----------------------------------------------------------------------------------
 
 need_strace() {
 	need strace

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: lib/drain lib/publish lib/redis
-# What nobody can know without looking: an XADD that was sent and not answered. Cuts at each byte: fault/every.bats.
+# Events in doubt: XADDs that were sent and not answered. Cuts at each byte are in fault/every.bats.
 
 # shellcheck disable=SC2030,SC2031,SC2154  # bats: a test is a subshell
 
@@ -23,7 +23,7 @@ teardown() {
 	eb_teardown
 }
 
-# What ebreplay -j found in its streams already.
+# Prints how many events ebreplay -j found in their streams.
 count_found() {
 	[[ $1 =~ \"found\":([0-9]+) ]] || fail "no count: $1"
 	FOUND=$((FOUND + BASH_REMATCH[1]))
@@ -47,15 +47,15 @@ count_found() {
 	assert_equal "$(rcli xlen quantum:stream:cut)" 2
 }
 
-# --- executed late ------------------------------------------------------------------------
+# --- late execution -----------------------------------------------------------------------
 
-# late_round N WHEN: event N is sent to a server that is stopped, and buffered; the server goes on
+# late_round N WHEN: sends event N to a stopped server, so that it is buffered in doubt; the server continues
 # WHEN (before, after) the replay starts.
 late_round() {
 	local n=$1
 	rm -rf "$EB_BUFFER_DIR" "$EB_TMP/feed" "$EB_TMP/feed.out"
 	mkfifo "$EB_TMP/feed"
-	exec 7<>"$EB_TMP/feed"	# opening one end alone would wait for the other
+	exec 7<>"$EB_TMP/feed"	# opens both ends, because opening one would block
 	# shellcheck disable=SC2217  # its stdin is the command's
 	bg feed timeout 60 ebpub -t 0.5 --maxlen 0 late <"$EB_TMP/feed" 7>&-
 	echo "{\"p\":1,\"n\":$((2 * n - 1))}" >&7
@@ -116,9 +116,9 @@ late_rounds() {
 	late_rounds
 }
 
-# --- what else may happen meanwhile ---------------------------------------------------------
+# --- events in doubt and other faults --------------------------------------------------------
 
-# A replay of three events was executed, and its answer lost.
+# A replay of three events was executed, and its replies were lost.
 unanswered() {
 	export EB_REDIS_URL=unix://$EB_TMP/r
 	numbered 1 1 3 | timeout 20 ebpub -q --maxlen 0 cut
@@ -136,7 +136,7 @@ unanswered() {
 	run -75 --separate-stderr timeout 20 ebreplay -j
 	rcli acl setuser default '~*' >/dev/null
 	assert_regex "$stderr" "'cut' is held: .*NOPERM"
-	# It could not be looked for, and was not added either.
+	# The search failed, and the event was not added.
 	assert_equal "$(jq .possible_duplicates <<<"$output")" 0
 	run -0 timeout 20 ebreplay -j
 	assert_equal "$(jq -c '[.found > 2, .possible_duplicates]' <<<"$output")" '[true,0]'
@@ -150,7 +150,7 @@ unanswered() {
 	unanswered
 	jq -nc '{event_type: "cut", buffered_at: "2025-12-04T10:30:00", message: {event_type: "cut", payload: "{\"p\":2,\"n\":1}"}}' \
 		>"$EB_BUFFER_DIR/buffer_2025-12-04_10-30-00.jsonl"
-	# It rests for a second before it is read.
+	# The adopted file settles for a second before it is read.
 	bg replay timeout 20 ebreplay
 	wait_for "ls '$EB_BUFFER_DIR' | grep -q claimed && ! flock -n '$EB_BUFFER_DIR/.replay' true"
 	wait_for "grep -aq '^claims 1' '$EB_BUFFER_DIR/.progress'"
@@ -172,7 +172,7 @@ unanswered() {
 	run -0 timeout 20 ebpub --maxlen 0 cut '{"p":1,"n":1}'
 	assert_output buffered
 	grep -q '"doubt":' "$EB_BUFFER_DIR"/*.jsonl
-	# A replay finds it; the event that tells of the outage is answered in the same manner.
+	# A replay finds it; system.redis_recovered is answered in the same way.
 	run timeout 20 ebreplay
 	[ "$status" = 0 ] || [ "$status" = 75 ] || fail "$status $output"
 	ln -sfn "$REDIS_SOCK" "$EB_TMP/r"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: lib/buffer lib/drain lib/publish
-# What has to be on disk before what else may happen: read off the system calls.
+# Durability: the order of writes, syncs, sends and answers, checked in the system calls.
 # bats file_tags=nosanitize
 
 # shellcheck disable=SC2030,SC2031,SC2154  # bats: a test is a subshell
@@ -18,12 +18,12 @@ setup() {
 	buffer_setup
 }
 
-# traced COMMAND...: what it did to files and sockets, with paths, in $EB_TMP/trace.
+# traced COMMAND...: runs COMMAND; its system calls on files and sockets, with paths, are in $EB_TMP/trace.
 traced() {
 	timeout 60 strace -f -y -s 300 -o "$EB_TMP/trace" "$@"
 }
 
-# in_order PATTERN...: each stands in the trace behind the one before.
+# in_order PATTERN...: checks that the patterns occur in the trace in this order.
 in_order() {
 	local at=0 p next
 	for p; do
@@ -33,7 +33,7 @@ in_order() {
 	done
 }
 
-# never_before A B: no A stands before the first B.
+# never_before A B: checks that no A occurs before the first B.
 never_before() {
 	awk -v a="$1" -v b="$2" '$0 ~ b { exit } $0 ~ a { exit bad = 1 } END { exit bad }' "$EB_TMP/trace" || fail "$1 before $2"
 }
@@ -66,7 +66,7 @@ SEG='buffer_[-0-9_]*[.]jsonl'
 
 @test "ebreplay: a line is durable before it is sent" {
 	buffered a 1 1
-	rm "$B/.outage"	# or an event is appended, and synced, about that
+	rm "$B/.outage"	# prevents system.redis_recovered, which would be appended and synced too
 	traced ebreplay
 	in_order " fdatasync[(][0-9]+<[^>]*$SEG>[)] += 0" 'sendto.*XADD'
 	never_before 'sendto.*XADD' " fdatasync[(][0-9]+<[^>]*$SEG>[)] += 0"
@@ -81,10 +81,10 @@ SEG='buffer_[-0-9_]*[.]jsonl'
 
 @test "ebreplay: progress is durable before a segment goes" {
 	buffered a 1 1
-	rm -f "$B/.outage"	# its event would be a second round
+	rm -f "$B/.outage"	# prevents system.redis_recovered, which would need a second walk
 	traced ebreplay
 	in_order 'sendto.*XADD' 'recvfrom.*[0-9]-[0-9]' ' fdatasync[(][0-9]+<[^>]*[.]progress>[)] += 0' "unlinkat.*$SEG\""
-	# What goes is gone for good.
+	# The directory is synced after the unlink.
 	in_order "unlinkat.*$SEG\"" ' fsync[(][0-9]+<[^>]*buffer>[)] += 0'
 }
 
@@ -117,7 +117,7 @@ SEG='buffer_[-0-9_]*[.]jsonl'
 	wait_for "grep -q 'flock.*EAGAIN' '$EB_TMP/trace'"
 	cp -a "$B/.lock" "$B/.lock2"
 	mv "$B/.lock2" "$B/.lock"
-	# The new file's holder writes; the old one's waiter gets the old lock, and must not believe it.
+	# The holder of the new file's lock writes; the waiter gets the old file's lock and must not rely on it.
 	bg second flock "$B/.lock" sleep 30
 	wait_for "! flock -n '$B/.lock' true"
 	pkill -KILL -P "${BG[holder]}"

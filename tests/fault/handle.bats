@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
 # covers: lib/handle lib/consume
-# ebsub -- COMMAND: what befalls its commands, itself, the server; what others left.
+# ebsub -- COMMAND under faults: commands that fail, kills of ebsub, server outages, entries of other consumers.
 #
-# A run of handling.py that fails prints its seed and keeps its folder.
+# A failed run of handling.py prints its seed and keeps its folder.
 
 # shellcheck disable=SC2016,SC2030,SC2031,SC2086,SC2154  # bats: a test is a subshell; commands expand their own words; no key has spaces
 
@@ -59,7 +59,7 @@ handling() {
 	handling --events 10000 --worker --jobs 4 --readers 2 --restarts 5
 }
 
-# --- attempts are what is counted -----------------------------------------------------------------
+# --- counting attempts ----------------------------------------------------------------------------
 
 @test "ten kills before a command begins leave every count as it is" {
 	local i
@@ -95,7 +95,7 @@ handling() {
 		"dead_attempts 3 dead_status ebsub ended during the attempt"
 }
 
-# foreign N: N entries, pending for an hour with 40 consumers of others, given out seven times.
+# foreign N: makes N entries, pending for an hour with 40 foreign consumers, delivered seven times.
 foreign() {
 	rcli eval "
 		local n = tonumber(ARGV[1])
@@ -110,7 +110,7 @@ foreign() {
 	assert_equal "$(pending t) $(counts t | cut -d' ' -f2 | sort -u)" "$1 7"
 }
 
-# all_handled N: the payloads 1 to N stand in $LOG once each, and nothing is left.
+# all_handled N: checks that $LOG has the payloads 1 to N once each, and that no entry is pending or dead.
 all_handled() {
 	diff <(sort -n "$LOG") <(seq "$1")
 	assert_equal "$(pending t) $(rcli exists $D:t)" "0 0"
@@ -158,7 +158,7 @@ all_handled() {
 	all_handled 16
 }
 
-# One of its own entries that has lain for long is anybody's until it is claimed.
+# An own entry that was idle for long may be claimed by any consumer until ebsub renews it.
 @test "own entries of long ago, begun while another sweeps: handled once" {
 	foreign 40
 	rcli eval "for i = 1, 40 do redis.call('XCLAIM', KEYS[1], KEYS[2], 'eb-one', 0, i .. '-0', 'IDLE', 7200000, 'RETRYCOUNT', 1, 'JUSTID') end" \
@@ -188,7 +188,7 @@ all_handled() {
 	all_handled 20
 }
 
-# --- the server goes -----------------------------------------------------------------------------------
+# --- server outages ------------------------------------------------------------------------------------
 
 @test "Redis killed while commands run: acknowledged when it is back, none is handled twice" {
 	add t 1 4

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # covers: lib/buffer lib/drain
-# Damaged lines, a buffer that is replaced, missing descriptors, a hostile environment, locks that nobody lets
-# go, clocks that are wrong: never a wrong event, never a hang, and a status that says it.
+# Damaged lines, a replaced buffer, missing descriptors, a hostile environment, locks that are never released, wrong clocks:
+# no wrong event is delivered, no command hangs, and the status reports the error.
 
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154  # bats: a test is a subshell, and sets $stderr; a $ of the inner shell
 
@@ -23,7 +23,7 @@ teardown() {
 
 # --- damage -----------------------------------------------------------------------------------
 
-# A segment of whole lines, and between each two of them one with another bit flipped; $EB_TMP/lines: how many.
+# Makes a segment of good lines with a line with one flipped bit between each two; $EB_TMP/lines is their number.
 flipped() {
 	python3 - "$1" "$2" "$EB_TMP/lines" <<'END_OF_PYTHON'
 import sys
@@ -54,7 +54,7 @@ flips() {
 	rm -f "$B/.outage"
 	run -1 timeout 120 ebreplay -q
 	assert_equal "$(event_ids a | grep -cx GOOD)" "$n"
-	# What came of the flipped lines is as it was before; all else is in quarantine.
+	# A flipped line was delivered unchanged or is in quarantine.
 	rcli --json xrange "$S:a" - + | jq -cS '.[][1] | [.[13], .[3], .[5], .[9], .[11]]' | sort -u >"$EB_TMP/got"
 	assert_equal "$(grep -vc '"GOOD"' "$EB_TMP/got")" "$(grep -c '"EVIL","{\\"the\\":\\"evil\\",\\"one\\":\[1,2,3\]}","t"' "$EB_TMP/got")"
 	echo "# $n flips: $(($(length a) - n)) harmless, $(ebstat -j | jq .buffer.quarantined) in quarantine" >&3
@@ -157,7 +157,7 @@ flips() {
 
 # --- descriptors ---------------------------------------------------------------------------------
 
-# Without some of 0, 1, 2; what is opened then must not become one of them.
+# Runs commands with some of descriptors 0, 1, 2 closed; files that they open must not get these numbers.
 without() {
 	local how=$1
 	shift
@@ -235,9 +235,9 @@ without() {
 	assert_equal "$(payloads b | sort -u)" 1.5
 }
 
-# --- locks that nobody lets go -----------------------------------------------------------------------
+# --- locks that are never released -------------------------------------------------------------------
 
-# held FILE COMMAND...: while a stopped process holds FILE's lock; at most 5 s, status in rc.
+# held FILE COMMAND...: runs COMMAND, for at most 5 s, while a stopped process holds FILE's lock; status in rc.
 held() {
 	local file=$1 took=${EPOCHREALTIME/./}
 	shift
@@ -328,7 +328,7 @@ held() {
 	done
 }
 
-# The hints are not synced, and may be lost with the power; a machine without a clock of its own wakes in the past.
+# The writers' hints are not synced and may be lost in a power cut; a machine without a hardware clock boots in the past.
 # bats test_tags=nosanitize
 @test "the hints are lost and the clock steps back: what is accepted then is delivered too" {
 	need_clock

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: lib/buffer lib/drain
-# kill -9 at random moments; at each system call: fault/every.bats.
+# kill -9 at random moments. Kills at each system call are in fault/every.bats.
 
 # shellcheck disable=SC2030,SC2031,SC2154  # bats: a test is a subshell
 
@@ -18,15 +18,15 @@ setup() {
 	redis_flush
 }
 
-# A process that was killed holds its locks until it is gone.
+# A killed process holds its locks until it has exited.
 replay_free() {
 	wait_for "flock -n '$EB_BUFFER_DIR/.replay' true"
 }
 
 # --- ebreplay --------------------------------------------------------------------------
 
-# An ebreplay killed after a random time. Whatever the machine's speed, about half of them are
-# hit: the time adapts. Counts in KILLS.
+# Kills an ebreplay after a random time. The range of times adapts to the machine's speed, so that about
+# half of the runs are hit. Counts them in KILLS.
 replay_hit() {
 	local rc=0
 	timeout -s KILL 0.0"$(printf %02d $((RANDOM % MOST + 2)))" ebreplay --maxlen 0 "$@" 2>/dev/null || rc=$?
@@ -69,14 +69,14 @@ replay_hit() {
 		>"$EB_BUFFER_DIR/buffer_2025-12-04_10-30-00.jsonl"
 	ledger 2 1 3000
 	redis_show
-	# A claimed file rests for a second first; killed before, about then, and after.
+	# An adopted file settles for a second; the kills come before, about then, and after.
 	for tries in 0.2 1.0$((RANDOM % 10)) 20; do
 		timeout -s KILL $tries ebreplay --maxlen 0 --limit 100 2>/dev/null || :
 	done
 	for ((tries = 0; tries < 200 && KILLS < 20; tries++)); do
 		[ $((tries % 5)) != 1 ] || timeout 20 ebreplay --compress || :
 		replay_hit --limit $((RANDOM % 250 + 20))
-		# Each drains a part itself.
+		# Each publisher drains a part itself.
 		[ $((tries % 16)) = 15 ] || continue
 		n=$((n + 1))
 		shot k 1 $n

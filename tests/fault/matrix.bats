@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # covers: lib/redis lib/publish lib/drain lib/consume lib/report
-# What may stand where Redis should (peer.py): what each command says and does (see matrix.bash). States of a
-# real server are in fault/states.bats.
+# Misbehaving servers (peer.py): how each command ends, and that no event is lost (matrix.bash). States of a real server are in
+# fault/states.bats.
 
 # shellcheck disable=SC2030,SC2031,SC2154  # bats: a test is a subshell
 
@@ -18,13 +18,13 @@ setup() {
 	redis_alive || redis_restart
 }
 
-# peer MODE [WORD]: stands where all look for Redis.
+# peer MODE [WORD]: starts peer.py in Redis' place.
 peer() {
 	rm -f "$EB_TMP/peer"
 	bg peer python3 "$TOP/tests/support/peer.py" "$EB_TMP/peer" "$REDIS_SOCK" "$@"
 	wait_for "test -S '$EB_TMP/peer'"
 	aim "$EB_TMP/peer"
-	# Those who are connected come to it too.
+	# Closes open connections, so that their clients connect to it too.
 	rcli client kill type normal
 }
 
@@ -81,7 +81,7 @@ ID='^[0-9]+-[0-9]+$'
 	rows_done
 }
 
-# The connection is well until the first question, each time.
+# Each connection works until the first request after the handshake.
 @test "a server that answers the greeting and nothing else: tried ever more slowly, -e ends" {
 	local mode
 	for mode in 'cut XREADGROUP' 'extra-to XREADGROUP'; do

@@ -2,7 +2,7 @@
 # covers: lib/buffer lib/drain lib/publish lib/consume
 # nemesis.py: publishers, replays and subscribers under a random schedule of faults.
 #
-# A run that fails prints its seed and the line that runs the same schedule again.
+# A failed run prints its seed and a command that repeats its schedule.
 
 # shellcheck disable=SC2030,SC2031,SC2154  # bats: a test is a subshell
 
@@ -12,12 +12,12 @@ setup() {
 	need python3
 }
 
-# Whatever it says; fails when it found something.
+# Runs nemesis.py; fails when it found something.
 nemesis() {
 	python3 "$TOP/tests/fault/nemesis.py" "$@" 3>&- 4>&-
 }
 
-# What came out, for those who look on.
+# Prints its summary.
 show() {
 	sed 's/^/# /' "$@" >&3
 }
@@ -34,7 +34,7 @@ show() {
 	[ "${BASH_REMATCH[1]}" -gt 100 ]
 }
 
-# lane NUMBER: ten seeds, one after the other.
+# lane NUMBER: runs ten seeds, one after the other.
 lane() {
 	local i bad=0
 	for ((i = 0; i < 10; i++)); do

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # covers: lib/drain lib/publish lib/buffer
-# Order: what is held stops nothing else; clocks that jump and locks that are not let go
-# move no event of a type.
+# Order: a held type does not stop other types; jumping clocks and locks that are not released do not change the
+# order within a type.
 
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154  # bats: a test is a subshell
 
@@ -20,12 +20,12 @@ setup() {
 	redis_flush
 }
 
-# What ebstat says of the held types: "TYPE EVENTS REASON" each.
+# Prints ebstat's held types, "TYPE EVENTS REASON" for each.
 held() {
 	ebstat -j | jq -r '.buffer.held[] | "\(.event_type) \(.events) \(.reason)"'
 }
 
-# 10 000 events of fast, each tenth preceded by one of slow (p 1, n 1 to 1 000).
+# Buffers 10 000 events of type fast, with one of type slow (p 1, n 1 to 1 000) before each tenth.
 mixture() {
 	awk 'BEGIN { for (i = 1; i <= 10000; i++) {
 		if (i % 10 == 1) printf "{\"event_type\":\"slow\",\"payload\":{\"p\":1,\"n\":%d}}\n", ++k
@@ -33,14 +33,14 @@ mixture() {
 	} }'
 }
 
-# What holds however slow is held: REASON is a pattern.
+# Checks the behaviour that does not depend on why type slow is held; REASON is a pattern.
 others_go_on() {
 	ledger 2 1 10000
 	assert_equal "$(rcli xlen quantum:stream:fast)" 10000
 	check_streams fast
 	run -0 held
 	assert_output --regexp "^slow 1000 .*$1"
-	# Straight to Redis; and one of the held type goes behind the others.
+	# Published directly; an event of the held type is appended after the others.
 	run -0 timeout 20 ebpub --maxlen 0 fast '{"p":2,"n":10001}'
 	assert_output --regexp '^[0-9]+-[0-9]+$'
 	ledger 2 10001 10001
@@ -58,7 +58,7 @@ others_go_on() {
 
 @test "a full stream whose group reads nothing is held; 10 000 events behind it drain; freed, it drains in order" {
 	local i
-	# Another hand filled it, beyond the default limit of 10 000.
+	# Another client filled the stream beyond the default limit of 10 000.
 	rcli xgroup create quantum:stream:slow g 0 mkstream >/dev/null
 	for ((i = 1; i <= 10300; i++)); do
 		echo "XADD quantum:stream:slow * n $i"
@@ -70,7 +70,7 @@ others_go_on() {
 	assert_output --regexp "'slow' is held: .*full"
 	others_go_on full
 	assert_equal "$(rcli xlen quantum:stream:slow)" 10300
-	# Consumed, nothing needs the old entries any more.
+	# After they were acknowledged, no group needs the old entries.
 	run -0 bash -c 'timeout 60 ebsub -g g -e -q slow | wc -l'
 	assert_output 10300
 	run -0 timeout 60 ebreplay
@@ -131,7 +131,7 @@ others_go_on() {
 		timeout 20 ebreplay --limit $((RANDOM % 400 + 1)) 2>/dev/null || :
 	done
 	rcli acl setuser less '~*' >/dev/null
-	# A process that was killed holds its locks until it is gone.
+	# A killed process holds its locks until it has exited.
 	wait_for "flock -n '$EB_BUFFER_DIR/.replay' true"
 	run -0 timeout 60 ebreplay
 	for i in 0 1 2; do
@@ -157,7 +157,7 @@ others_go_on() {
 	done
 	redis_show
 	ledger 1 1 $n
-	# By name, then by line, then by buffered_at: always the order of acceptance.
+	# Sorting by name and line, and sorting by buffered_at, both give the order of acceptance.
 	cat "$EB_BUFFER_DIR"/*.jsonl >"$EB_TMP/all"
 	assert_equal "$(jq -r '.message.payload | fromjson.n' "$EB_TMP/all" | paste -sd ' ')" "$(seq -s ' ' $n)"
 	assert_equal "$(jq -r .buffered_at "$EB_TMP/all")" "$(jq -r .buffered_at "$EB_TMP/all" | sort)"
@@ -195,16 +195,16 @@ others_go_on() {
 	no_segments
 }
 
-# --- a lock that is not let go ----------------------------------------------------------------
+# --- a lock that is not released --------------------------------------------------------------
 
-# Somebody locks .lock and is stopped.
+# Holds .lock in a stopped process.
 hold_lock() {
 	bg holder flock "$EB_BUFFER_DIR/.lock" sh -c 'echo held; exec sleep 300'
 	wait_for "grep -q held '$EB_TMP/holder.out'"
 	HOLDER=$BG_PID
 }
 
-# The lock goes with its last descriptor, which sleep has.
+# sleep has the last descriptor of the lock.
 free_lock() {
 	pkill -KILL -P "$HOLDER" || :
 	kill -KILL "$HOLDER" 2>/dev/null || :
@@ -249,16 +249,16 @@ free_lock() {
 	run -0 timeout 20 ebpub lock '{"p":1,"n":1}'
 	hold_lock
 	mkfifo "$EB_TMP/in"
-	# A clock that stands: the second, the process and all but the stamp are the same.
+	# With a stopped clock two segments differ only in their stamp: second and process are the same.
 	bg pub clock_at '2035-01-01 00:00:00' bash -c 'echo $$ >"$1"; exec ebpub -t 0.2 lock' - "$EB_TMP/pid" <>"$EB_TMP/in"
 	exec 8>"$EB_TMP/in"
 	for n in 2 3 4; do
 		echo "{\"p\":1,\"n\":$n}" >&8
 		wait_for "[ \$(wc -l <'$EB_TMP/pub.out') = $((n - 1)) ]"
-		# It does not see that Redis is there meanwhile.
+		# It does not notice that Redis is reachable meanwhile.
 		kill -STOP "$(<"$EB_TMP/pid")"
 		redis_show
-		rm -f "$EB_BUFFER_DIR/.outage"	# its event would be a second round, and progress written anew
+		rm -f "$EB_BUFFER_DIR/.outage"	# prevents system.redis_recovered, which would need a second walk and another checkpoint
 		run timeout 20 ebreplay -t 0.3
 		redis_hide
 		kill -CONT "$(<"$EB_TMP/pid")"

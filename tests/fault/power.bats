@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # covers: lib/buffer lib/drain
-# The power fails: all that was accepted is in the buffer or in its stream, on ext4 and on XFS. What one
-# round is, tests/fault/power.py says.
+# Power cuts on ext4 and on XFS: every accepted event is in the buffer or in its stream. tests/fault/power.py
+# describes a round.
 #
 # bats file_tags=nosanitize
 
@@ -16,7 +16,7 @@ setup() {
 	redis_flush
 }
 
-# cuts FS N: so many rounds, in a mount namespace of their own, so that nothing stays mounted.
+# cuts FS N: runs N rounds in a mount namespace of their own, so that no mount is left behind.
 cuts() {
 	need_root
 	need python3 xfs_io "mkfs.$1" unshare

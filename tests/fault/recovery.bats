@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # covers: lib/publish lib/drain
-# What the bus exists for: Redis goes away in every manner, many publish meanwhile,
-# it comes back, and every accepted event is in its stream once and in order.
+# Recovery from outages: Redis is killed, stopped, hidden or emptied while many publish; after its return every
+# accepted event is in its stream once and in order.
 
 # shellcheck disable=SC2030,SC2031,SC2154  # bats: a test is a subshell
 
@@ -20,7 +20,7 @@ setup() {
 	redis_flush
 }
 
-# Four rounds of 200 streamed and 50 one-shots, with pauses in the stream.
+# Publishes four rounds of 200 streamed and 50 single events, with pauses in the stream.
 publisher() {
 	local p=$1 type=$2 round n from rc
 	for round in 0 1 2 3; do
@@ -40,7 +40,7 @@ publisher() {
 	done
 }
 
-# Every half second, until $EB_TMP/over is there.
+# Replays every half second until the file $EB_TMP/over exists.
 replayer() {
 	local rc
 	while [ ! -e "$EB_TMP/over" ]; do
@@ -60,8 +60,8 @@ replayer() {
 		publisher $p t$((p % 2)) 3>&- 4>&- &
 		pids+=($!)
 	done
-	# Killed while it is stopped and requests stand in its socket, or just after it went on;
-	# then killed in full run. The first time all publish directly, so doubt is certain.
+	# Kills the server while it is stopped with requests in its socket, or just after it continued;
+	# then kills it while it runs. The first time all publish directly, so events are in doubt.
 	while kill -0 "${pids[@]}" 2>/dev/null; do
 		sleep 0.$((RANDOM % 5 + 4))
 		if ((kills % 3 == 0)); then
@@ -75,7 +75,7 @@ replayer() {
 		redis_restart
 		[ $kills -lt 12 ] || break
 	done
-	# However long that takes here: each command of theirs has a limit of its own.
+	# Waits without a limit: each of their commands has a limit of its own.
 	wait "${pids[@]}"
 	touch "$EB_TMP/over"
 	wait $replayer
@@ -90,7 +90,7 @@ replayer() {
 	[ $((found + doubts)) -gt 0 ] || fail "no batch was in doubt: this proves nothing"
 	check_streams t0 t1
 	no_segments
-	# No status but: drained; something left; what was refused or cut.
+	# Allowed statuses: all drained; events left; refused or cut off.
 	run grep -vxE '0|75' "$EB_TMP/replay.rc"
 	assert_output ""
 }
@@ -106,7 +106,7 @@ replayer() {
 	took=$((SECONDS - took + 1))
 	redis_resume
 	after=$(rcli info stats | tr -d '\r' | sed -n 's/^total_connections_received://p')
-	# One is the question itself.
+	# One connection is that of the query itself.
 	most=$((took / 5 + 1))
 	echo "# $((after - before - 1)) connections in $took s" >&3
 	[ $((after - before - 1)) -le $most ] || fail "$((after - before - 1)) connections in $took s"
@@ -122,7 +122,7 @@ replayer() {
 	run -0 timeout 20 ebpub -t 0.3 one '{"p":1,"n":1}'
 	assert_output buffered
 	redis_resume
-	# A publisher does: for 5 s.
+	# A publisher does not try again for 5 s.
 	run -0 timeout 20 ebpub -t 0.3 one '{"p":1,"n":2}'
 	assert_output buffered
 	ledger 1 1 2
@@ -165,9 +165,9 @@ replayer() {
 	assert_output ""
 }
 
-# --- Redis forgot ------------------------------------------------------------------------
+# --- Redis loses its data ----------------------------------------------------------------
 
-# 300 events directly, 300 that were replayed, 100 in the buffer.
+# Makes 300 directly published events, 300 replayed ones, and 100 in the buffer.
 before_forgetting() {
 	numbered 1 1 300 | ebpub -q --maxlen 0 gone
 	redis_hide

@@ -1,7 +1,6 @@
 #!/usr/bin/env bats
 # covers: lib/redis lib/drain lib/publish
-# What a server may answer to single commands, in the midst of others (peer.py refuses them), and what may have become
-# of what was in doubt.
+# Error replies to single commands (from peer.py), and the fate of events in doubt.
 
 # shellcheck disable=SC2030,SC2031,SC2154  # bats: a test is a subshell
 
@@ -19,13 +18,13 @@ setup() {
 	export EB_MAXLEN=0
 }
 
-# 8 is a feed's standard input.
+# Descriptor 8 is the standard input of a feed (buffer.bash).
 teardown() {
 	exec 8>&-
 	eb_teardown
 }
 
-# through MODE ARGUMENT...: a peer of that mode stands where Redis did (see peer.py); `up` takes it away.
+# through MODE ARGUMENT...: puts a peer.py of that mode in Redis' place; `up` ends that.
 through() {
 	bg peer python3 "$TOP/tests/support/peer.py" "$EB_TMP/peer" "$REDIS_SOCK" "$@"
 	wait_for "test -S '$EB_TMP/peer'"
@@ -38,13 +37,13 @@ straight() {
 	up
 }
 
-# given TYPE FROM TO: {"p":1,"n":N}, one a line.
+# given TYPE FROM TO: prints the payloads {"p":1,"n":N}, one a line.
 given() {
 	numbered 1 "$2" "$3"
 	ledger 1 "$2" "$3"
 }
 
-# in_doubt ID...: an event that was answered, and one for each ID that the server executed after its publisher had gone.
+# in_doubt ID...: publishes an event that is answered, and for each ID one that the server executes after its publisher has exited.
 in_doubt() {
 	local id had n=$#
 	feed pub ebpub -q -t 0.3 -J
@@ -63,7 +62,7 @@ in_doubt() {
 	rm -rf "$B/.probe" "$B/.outage" "$EB_TMP/pub.in"
 }
 
-# --- a command refused: everything stays, nothing is doubled -------------------------------------------
+# --- a refused command: no event is lost or doubled ----------------------------------------------------
 
 REFUSALS='LOADING is loading
 READONLY is a replica
@@ -85,7 +84,7 @@ ERR is something else'
 			rm -f "$B/.outage"
 			through refuse $command "$text"
 			run timeout 20 ebreplay
-			# What cannot be looked for is added, a possible duplicate; a stream that may not be looked at is filled blindly.
+			# An event that cannot be searched for is added as a possible duplicate; a stream without XINFO is filled without measuring.
 			case $command:$text:$status in
 			*:75 | *:77 | *:78) ;;
 			XRANGE:*:0 | XINFO:NOPERM*:0) ;;
@@ -140,7 +139,7 @@ ERR is something else'
 	assert_equal "$(ebreplay -j --quarantine list | jq -r .event_type)" a
 }
 
-# --- the first refused, the next taken: order is lost, and said -----------------------------------------
+# --- one refused and the next accepted: the order is lost, and reported ---------------------------------
 
 @test "ebreplay, the first of a type refused and the next taken: said, 1, each once" {
 	buffered a 1 5
@@ -211,7 +210,7 @@ ERR is something else'
 	assert_equal "$(payloads c | xargs) / $(payloads d | xargs)" '2 3 1 / 1'
 }
 
-# --- a name that led to a replica -----------------------------------------------------------------------
+# --- an address that led to a replica -------------------------------------------------------------------
 
 @test "a replica's refusal: asked once more under its name, which leads elsewhere: published, in order" {
 	numbered 1 1 40 | sed 's/.*/{"event_type":"a","payload":&}/; p; s/"a"/"b"/; s/"p":1/"p":2/' >"$EB_TMP/events"
@@ -239,9 +238,9 @@ ERR is something else'
 	check_streams a
 }
 
-# --- what was in doubt --------------------------------------------------------------------------------
+# --- events in doubt ----------------------------------------------------------------------------------
 
-# settled FOUND REPLAYED DOUBLES
+# settled FOUND REPLAYED DOUBLES: replays, and checks these counts of ebreplay -j.
 settled() {
 	run -0 --separate-stderr timeout 20 ebreplay -j
 	assert_equal "$(jq -c '[.found, .replayed, .possible_duplicates]' <<<"$output")" "[$1,$2,$3]"
@@ -276,8 +275,8 @@ settled() {
 	done
 }
 
-# without_last KEY: the stream as if its last entry had never been added. Made anew, because Redis 8 does not let XSETID
-# lower what it knows as deleted.
+# without_last KEY: makes the stream as if its last entry had never been added. Builds it anew, because in Redis 8 XSETID cannot
+# lower the maximal deleted ID.
 without_last() {
 	rcli eval "local all = redis.call('XRANGE', KEYS[1], '-', '+')
 		redis.call('DEL', KEYS[1])
@@ -316,7 +315,7 @@ without_last() {
 	in_doubt X
 	rcli xdel "$S:a" "$(rcli --json xrange "$S:a" - + | jq -r '.[1][0]')" >/dev/null
 	plain a '"older"' 2025-12-04T10:30:00Z | sed 's/"trace_id"/"event_id":"X","trace_id"/' >"$B/plain.jsonl"
-	# One a batch: the second is looked for when the first has been added.
+	# One event a batch: the second is searched for after the first was added.
 	run -0 --separate-stderr timeout 20 ebreplay -j --rate 5
 	assert_equal "$(jq -c '[.found, .replayed]' <<<"$output")" '[0,2]'
 	assert_equal "$(event_ids a | xargs)" 'first X X'
@@ -379,7 +378,7 @@ without_last() {
 
 @test "in doubt and gone again, and it was published before: what was there before is not it" {
 	in_doubt X
-	# What is in doubt next was published before, by another who had the same.
+	# Another client published the same event before the next one in doubt.
 	equal Y 1 | ebpub -q --unordered -J
 	feed pub ebpub -q -t 0.3 --unordered -J
 	echo '{"event_type":"a","event_id":"second","payload":0}' >&8
@@ -426,7 +425,7 @@ without_last() {
 	run timeout 20 ebreplay
 	straight
 	assert_equal "$(event_ids a | xargs)" 'first X'
-	# It was read, and is gone.
+	# The entry was read and deleted.
 	rcli xtrim "$S:a" maxlen 0 >/dev/null
 	run -0 timeout 20 ebreplay
 	assert_equal "$(payloads a)" '"older"'
@@ -445,9 +444,9 @@ open(sys.argv[1], "wb").write(line + b",\"crc\":\"%08x\"}\n" % zlib.crc32(line))
 	assert_equal "$(event_ids a | xargs)" 'first X'
 }
 
-# --- room ---------------------------------------------------------------------------------------------
+# --- full streams -------------------------------------------------------------------------------------
 
-# full: a stream beyond its limit of 10, its 300 entries read by one group, needed by another.
+# full: makes a stream of 300 entries, beyond its limit of 10, that one group has read and another needs.
 full() {
 	local i
 	for i in $(seq 300); do
@@ -519,9 +518,9 @@ full() {
 	assert_equal "$(payloads a | cksum)" "$(seq 2500 | cksum)"
 }
 
-# --- room, and a server that does not let it be made ----------------------------------------------------------
+# --- full streams that cannot be trimmed ----------------------------------------------------------------------
 
-# unneeded: trim = acked for type a, and 300 entries, its limit, all of them read, one of them not acknowledged.
+# unneeded: sets trim = acked for type a and adds 300 entries, its limit, all read and all but one acknowledged.
 unneeded() {
 	unset EB_MAXLEN
 	mkdir -p "$XDG_CONFIG_HOME/eventbus"
@@ -597,7 +596,7 @@ unneeded() {
 	[ "$(length a 2>/dev/null || :)" != 300 ]
 }
 
-# --- refused, and the buffer takes nothing ----------------------------------------------------------------------
+# --- refused by the server and by the buffer --------------------------------------------------------------------
 
 @test "types of the wrong kind, refused in one stream of events, and no room in the buffer: each not safe, 74; the others go on" {
 	local type

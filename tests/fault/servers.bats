@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # covers: lib/redis lib/publish lib/drain lib/consume
-# Servers that are otherwise: commands taken away, smaller limits, connections that they end, clusters.
-# States that any server may be in are in fault/states.bats.
+# Unusual servers: renamed commands, smaller limits, idle connections that are closed. States of any server are in
+# fault/states.bats.
 
 # shellcheck disable=SC2016,SC2030,SC2119,SC2031,SC2154  # bats: a test is a subshell; a row is shell
 
@@ -9,7 +9,7 @@ load ../support/helper
 load ../support/chaos
 load ../support/matrix
 
-# What a server keeps over a restart must not be a list of commands here.
+# Keeps the data in a snapshot: an append-only file would contain commands that these tests rename.
 # shellcheck disable=SC2119,SC2120  # rows give it arguments
 plain_start() {
 	redis_start --save '900 1' "$@"
@@ -42,13 +42,13 @@ setup() {
 	rcli config set proto-max-bulk-len 1mb >/dev/null
 	printf '{"p":1,"n":1}\n"%s"\n{"p":1,"n":2}\n' "$(head -c 2000000 /dev/zero | tr '\0' x)" >"$EB_TMP/events"
 	run -1 --separate-stderr timeout 20 ebpub --maxlen 0 m <"$EB_TMP/events"
-	# The server ends the connection; the next event finds another, or waits in the buffer.
+	# The server closes the connection; the next event uses a new one, or is buffered.
 	assert_equal "$(sed -E 's/^([0-9]+-[0-9]+|buffered)$/taken/' <<<"$output" | xargs)" 'taken refused taken'
 	assert_equal "$(ebstat -j | jq .buffer.quarantined)" 1
 	miss
 	sed 's/"p":1/"p":2/' "$EB_TMP/events" | timeout 20 ebpub -q --maxlen 0 m
 	aim
-	# The server's last words may be lost with the connection: then it is asked again by the next run.
+	# The server's error reply may be lost with the connection; the next run gets it again.
 	wait_for 'timeout 20 ebreplay'
 	assert_equal "$(ebstat -j | jq -c '[.buffer.quarantined, .buffer.total_events, .buffer.held]')" '[2,0,[]]'
 	ledger 1 1 2
@@ -56,9 +56,9 @@ setup() {
 	check_streams m
 }
 
-# --- connections that the server ends ----------------------------------------------------------
+# --- connections that the server closes --------------------------------------------------------
 
-# stays END: a streaming ebpub and a following ebsub, both idle, whose connections END.
+# stays END: runs END, which closes the connections of an idle streaming ebpub and an idle following ebsub.
 stays() {
 	bg follower ebsub --payload m
 	mkfifo "$EB_TMP/in"
@@ -87,7 +87,7 @@ stays() {
 	stays 'rcli client kill type normal; rcli client kill type normal'
 }
 
-# Those who are blocked are not idle for the server.
+# Blocked clients are not idle for the server.
 @test "a publisher's connection that was idle for too long: it goes on, each event once" {
 	rcli config set timeout 1 >/dev/null
 	stays "wait_for '! rcli client list | grep -q cmd=xadd'"

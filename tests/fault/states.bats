@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: lib/redis lib/publish lib/drain lib/consume lib/report
-# Every state in which a real server takes no events, or not all: what each command says and does (see matrix.bash).
+# Every state in which a real server refuses some or all events: how each command ends (matrix.bash).
 
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154  # bats: a test is a subshell; a row is shell
 
@@ -19,9 +19,9 @@ setup() {
 	TARGET=
 }
 
-# --- away -------------------------------------------------------------------------------
+# --- unreachable ------------------------------------------------------------------------
 
-# Connections stand in the queue until it takes no more: to connect is then not answered.
+# Fills the listen queue, so that connecting is not answered.
 crowd() {
 	redis_pause
 	bg crowd python3 -c '
@@ -57,7 +57,7 @@ disperse() {
 	rows_done
 }
 
-# --- there, and takes no events -------------------------------------------------------------
+# --- reachable, without accepting events ----------------------------------------------------
 
 misconf() {
 	rcli config set save '900 1'
@@ -76,7 +76,7 @@ busy() {
 	wait_for "rcli ping | grep BUSY"
 }
 
-# The last descriptor that it has goes to us, so that we can give it more.
+# Takes the server's last descriptor, with which the test can raise the limit again.
 crowded() {
 	exec 7<>"/dev/tcp/127.0.0.1/$REDIS_PORT"
 	echo 'CONFIG SET maxclients 1' >&7
@@ -99,7 +99,7 @@ masterdown_over() {
 	rcli config set replica-serve-stale-data yes
 }
 
-# It has a long file to read; between 1 024 commands of it, it answers.
+# The server loads a long append-only file; it answers once every 1 024 commands.
 loading() {
 	rcli eval "for i = 1, 60000 do redis.call('SET', 'x' .. i, i) end" 0
 	redis_kill
@@ -143,7 +143,7 @@ loading_over() {
 	rows_done
 }
 
-# --- it refuses us, or the key is wrong --------------------------------------------------------------
+# --- missing permission, or a key of another type ------------------------------------------------------
 
 @test "passwords: buffered, and 77" {
 	TARGET=redis://127.0.0.1:$REDIS_PORT
@@ -174,7 +174,7 @@ loading_over() {
 	rows_done
 }
 
-# The follower has seen the last ID there is, and waits for one behind it.
+# The follower has read the largest possible ID and waits for a later one.
 @test "keys that take no event: their type is held, with 1 where it was to be published" {
 	row WRONGTYPE "rcli del $K; rcli set $K x" "rcli del $K" \
 		'1 ^buffered$' "75 'm' is held: .*WRONGTYPE" '1 WRONGTYPE' '0 up' '0 -' '1 WRONGTYPE'

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # covers: lib/drain lib/buffer
-# An event_id that is given twice on purpose is published twice, also where one of the two is in doubt: what is
-# looked for in the stream is the event, not its identity. Equal lines, all of them in doubt: lib/drain.bats.
+# An event_id that is used twice on purpose is published twice, also when one of the two is in doubt: the search compares whole
+# events, not only event_ids. Equal lines that are all in doubt are in lib/drain.bats.
 
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154  # bats: a test is a subshell
 
@@ -22,14 +22,14 @@ teardown() {
 	eb_teardown
 }
 
-# through NAME MODE WORD: from here on connections lead through peer.py; `up` ends that, for new ones.
+# through NAME MODE WORD: makes new connections go through peer.py; `up` ends that.
 through() {
 	bg "$1" python3 "$TOP/tests/support/peer.py" "$EB_TMP/$1.sock" "$REDIS_SOCK" "$2" "$3"
 	wait_for "test -S '$EB_TMP/$1.sock'"
 	ln -sfn "$EB_TMP/$1.sock" "$EB_TMP/r"
 }
 
-# A replay, without the event that tells of the outage.
+# Replays, without the system.redis_recovered event.
 replay_found() {
 	release_replay
 	rm -f "$B/.outage"
@@ -37,7 +37,7 @@ replay_found() {
 	assert_equal "$(jq -c '[.found, .replayed, .possible_duplicates]' <<<"$output")" "$1"
 }
 
-# given PAYLOAD: the event X of type a, for ebpub -J.
+# given PAYLOAD: prints the event with event_id X of type a, for ebpub -J.
 given() {
 	echo "{\"event_type\":\"a\",\"event_id\":\"X\",\"payload\":\"$1\"}"
 }

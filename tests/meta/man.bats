@@ -284,7 +284,7 @@ run_examples() {
 		run timeout -k 5 4 bash -o pipefail -c "$line" </dev/null 3>&- 4>&-
 		case $status in
 		0) ;;
-		1) [[ $line == *'--quarantine retry' ]] || { echo "status 1: $line"; return 1; } ;;	# the torn line stays
+		1) [[ $line == *'--quarantine retry' ]] || { echo "status 1: $line"; return 1; } ;;	# the torn line stays in quarantine
 		124) [[ $line =~ ebsub|tail\ -F|tail\ -f ]] || { echo "does not end: $line"; return 1; } ;;
 		*) echo "status $status: $line"; echo "$output"; return 1 ;;
 		esac
