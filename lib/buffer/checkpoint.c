@@ -51,9 +51,9 @@ checkpoint_drop_lagging(struct checkpoint *cp, struct lagging_type *l)
 struct intent_type *
 intent_find_type(const struct intent *in, const char *type, size_t n)
 {
-	for (size_t i = 0; i < in->nsent; i++)
-		if (is_type(in->sent[i].type, type, n))
-			return &in->sent[i];
+	for (size_t i = 0; i < in->ntypes; i++)
+		if (is_type(in->types[i].type, type, n))
+			return &in->types[i];
 	return NULL;
 }
 
@@ -69,16 +69,16 @@ void
 intent_drop_type(struct intent *in, struct intent_type *s)
 {
 	free(s->type);
-	*s = in->sent[--in->nsent];
+	*s = in->types[--in->ntypes];
 }
 
 void
 intent_clear(struct intent *in)
 {
 	positions_clear(&in->upto);
-	for (size_t i = 0; i < in->nsent; i++)
-		free(in->sent[i].type);
-	free(in->sent);
+	for (size_t i = 0; i < in->ntypes; i++)
+		free(in->types[i].type);
+	free(in->types);
 	memset(in, 0, sizeof(*in));
 }
 

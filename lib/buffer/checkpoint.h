@@ -45,10 +45,11 @@ struct intent {
 	char run_id[64];
 	int64_t client;
 	char addr[128];
-	/* lines of the types in `sent` between the checkpoint's positions and these are in doubt */
+	/* lines of the types in `types` between the checkpoint's positions and these are in doubt
+	 */
 	struct positions upto;
-	struct intent_type *sent;
-	size_t nsent;
+	struct intent_type *types;
+	size_t ntypes;
 };
 
 /* A line at or behind a position that is delivered all the same. */

@@ -75,7 +75,7 @@ append_intent(struct bytes *b, const struct intent *in)
 	append_word(b, in->addr);
 	bytes_addc(b, '\n');
 	append_positions(b, "upto-chain", "upto", NULL, &in->upto);
-	append_sent_types(b, "sent", in->sent, in->nsent);
+	append_sent_types(b, "sent", in->types, in->ntypes);
 }
 
 /* Appends all lines. Without `whole`, when space is short, it leaves out the reasons, which the
@@ -182,7 +182,7 @@ parse_checkpoint_line(struct checkpoint *cp, char *line)
 	else if (strncmp(what, "late", 4) == 0)
 		parse_lagging(cp, what, line);
 	else if (strcmp(what, "sent") == 0)
-		parse_sent_type(&in->sent, &in->nsent, line);
+		parse_sent_type(&in->types, &in->ntypes, line);
 	else if (strcmp(what, "spent") == 0)
 		parse_matched(cp, line);
 	else if (strcmp(what, "going") == 0) {

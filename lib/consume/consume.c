@@ -108,7 +108,7 @@ open_subs(struct consume_loop *loop)
 /* --- requests ------------------------------------------------------------------------ */
 
 static int64_t
-consume_idle_left(const struct consume_loop *loop)
+find_loop_idle_left(const struct consume_loop *loop)
 {
 	int64_t left = loop->last_event + loop->c->idle_ms - clock_mono();
 
@@ -127,8 +127,8 @@ choose_block_ms(const struct consume_loop *loop, const struct subscription *sub)
 		return -1;
 	if (shared && loop->c->n > BLOCK / BLOCK_SHARED)
 		ms = BLOCK / (int64_t)loop->c->n > 0 ? BLOCK / (int64_t)loop->c->n : 1;
-	if (loop->c->idle_ms >= 0 && consume_idle_left(loop) < ms)
-		ms = consume_idle_left(loop) > 0 ? consume_idle_left(loop) : 1;
+	if (loop->c->idle_ms >= 0 && find_loop_idle_left(loop) < ms)
+		ms = find_loop_idle_left(loop) > 0 ? find_loop_idle_left(loop) : 1;
 	return ms;
 }
 
@@ -236,7 +236,7 @@ deliver_batch(struct consume_loop *loop, struct subscription *sub)
 static bool
 process_subs(struct consume_loop *loop)
 {
-	bool some = false;
+	bool worked = false;
 	enum conn_why why;
 	struct err err;
 
@@ -256,24 +256,24 @@ process_subs(struct consume_loop *loop)
 			deliver_batch(loop, sub);
 		if (sub_settled(sub) == settled && sub_state(sub) == before)
 			continue;
-		some = true;
+		worked = true;
 		if (sub_state(sub) != SUB_DOWN && !loop->ending)
 			reconnect_note_reply(&loop->reconnect);
 	}
-	return some;
+	return worked;
 }
 
 /* --- the loop ------------------------------------------------------------------------ */
 
 static int
-consume_poll_ms(const struct consume_loop *loop)
+find_loop_poll_ms(const struct consume_loop *loop)
 {
 	int64_t by = -1, left;
 
 	for (size_t i = 0; i < loop->c->n; i++)
 		if (sub_conn(loop->c->subs[i]) != NULL)
 			clock_earliest(&by, conn_deadline(sub_conn(loop->c->subs[i])));
-	if (loop->c->idle_ms >= 0 && !loop->ending && consume_idle_left(loop) > 0)
+	if (loop->c->idle_ms >= 0 && !loop->ending && find_loop_idle_left(loop) > 0)
 		clock_earliest(&by, loop->last_event + loop->c->idle_ms);
 	if (!loop->ending)
 		clock_earliest(&by, reconnect_next_try(&loop->reconnect));
@@ -313,7 +313,7 @@ poll_subs(struct consume_loop *loop, int ms)
 		if (conn != NULL)
 			p[n++] = (struct pollfd){.fd = conn_fd(conn), .events = conn_events(conn)};
 	}
-	if (poll(p, n, ms == -1 ? consume_poll_ms(loop) : ms) <= 0)
+	if (poll(p, n, ms == -1 ? find_loop_poll_ms(loop) : ms) <= 0)
 		return;
 	if (p[0].revents != 0)
 		end_loop(loop, CONSUME_STOPPED);
@@ -327,7 +327,7 @@ fail_long_outage(struct consume_loop *loop)
 	int64_t since = loop->reconnect.down_since;
 
 	if (since != 0 && !loop->ending)
-		if ((loop->c->idle_ms >= 0 && consume_idle_left(loop) == 0) ||
+		if ((loop->c->idle_ms >= 0 && find_loop_idle_left(loop) == 0) ||
 		    (loop->c->to_end && clock_mono() - since >= loop->c->timeout_ms))
 			fail_loop(loop, &loop->reconnect.last_err);
 }
@@ -349,14 +349,14 @@ end_loop_if_done(struct consume_loop *loop)
 		end_loop(loop, CONSUME_LIMIT);
 	else if (!open)
 		end_loop(loop, CONSUME_END);
-	else if (dry && c->idle_ms >= 0 && consume_idle_left(loop) == 0)
+	else if (dry && c->idle_ms >= 0 && find_loop_idle_left(loop) == 0)
 		end_loop(loop, CONSUME_IDLE);
 }
 
 /* Returns whether the run may return: no subscription reads or acknowledges. With a broken sink it
  * closes those that only read. */
 static bool
-are_subs_settled(struct consume_loop *loop)
+finish_subs(struct consume_loop *loop)
 {
 	bool all = true;
 
@@ -386,9 +386,9 @@ consume_run(struct consume *c, struct err *err)
 	reconnect_init(&loop.reconnect, c->n, c->note, c->arg);
 	open_subs(&loop);
 	loop.last_event = clock_mono();
-	for (end_loop_if_done(&loop); !are_subs_settled(&loop); end_loop_if_done(&loop)) {
+	for (end_loop_if_done(&loop); !finish_subs(&loop); end_loop_if_done(&loop)) {
 		reopen_subs(&loop);
-		if (request_batches(&loop) || process_subs(&loop) || are_subs_settled(&loop)) {
+		if (request_batches(&loop) || process_subs(&loop) || finish_subs(&loop)) {
 			/* notices a stop while entries keep coming */
 			if (++busy % BUSY == 0)
 				poll_subs(&loop, 0);

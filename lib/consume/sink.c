@@ -13,7 +13,7 @@
 #include "event/event.h"
 
 #define WRITE_SIZE (256UL * 1024)
-#define STOP_GRACE 1000 /* ms that the reader of a pipe has after a stop */
+#define READER_GRACE 1000 /* ms that the reader of a pipe has after a stop */
 
 void
 sink_begin(struct sink *sink)
@@ -29,7 +29,7 @@ is_stopping(const struct sink *sink)
 	return poll(&p, 1, 0) == 1;
 }
 
-/* Waits until fd is writable or a stop is requested; after a stop for at most STOP_GRACE. Returns
+/* Waits until fd is writable or a stop is requested; after a stop for at most READER_GRACE. Returns
  * false when that time ran out. */
 static bool
 wait_for_reader(const struct sink *sink, bool stopping)
@@ -37,7 +37,7 @@ wait_for_reader(const struct sink *sink, bool stopping)
 	struct pollfd p[2] = {{.fd = sink->fd, .events = POLLOUT},
 	    {.fd = stopping ? -1 : sink->stop, .events = POLLIN}};
 
-	return poll(p, 2, stopping ? STOP_GRACE : -1) != 0;
+	return poll(p, 2, stopping ? READER_GRACE : -1) != 0;
 }
 
 /* Writes n bytes and returns how many were written. After a stop it writes at most PIPE_BUF at

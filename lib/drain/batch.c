@@ -42,8 +42,8 @@ batch_reset(struct batch *b)
 	for (i = 0; i < b->n; i++)
 		if (b->item[i].text.cap > 2 * BATCH_LARGE)
 			bytes_free(&b->item[i].text);
-	b->n = b->bytes = b->types = b->sent = 0;
-	b->recorded = true;
+	b->n = b->bytes = b->types = b->next_to_queue = 0;
+	b->covered = true;
 	b->short_stream = false;
 }
 
@@ -82,7 +82,7 @@ determine_doubt(struct drain *d, struct batch_item *it)
 	    : NULL;
 	struct stream_id id;
 
-	it->in_doubt = it->was_in_doubt = it->unsure = false;
+	it->in_doubt = it->was_in_doubt = it->possible_duplicate = false;
 	it->after = (struct stream_id){UINT64_MAX, UINT64_MAX};
 	if (sent != NULL &&
 	    intent_covers(&d->old_intent, d->line.chain, d->line.stem, d->line.pos)) {
@@ -203,7 +203,7 @@ swap_bytes(struct bytes *a, struct bytes *b)
 
 /* The server has to be asked for the room of its stream before the line is added. */
 static bool
-needs_room_query(struct drain *d, const struct batch_item *it)
+apply_line_limit(struct drain *d, const struct batch_item *it)
 {
 	struct dest *dest = it->dest;
 
@@ -215,12 +215,12 @@ needs_room_query(struct drain *d, const struct batch_item *it)
 
 /* The line can be sent at once: the stored intent covers it, and nothing has to be looked up. */
 static bool
-is_item_recorded(const struct drain *d, const struct batch_item *it)
+is_item_covered(const struct drain *d, const struct batch_item *it)
 {
 	const struct batch *b = &d->batch;
 	const struct intent *in = &d->checkpoint.intent;
 
-	if (!b->recorded || !in->active || d->old_intent.active || d->checkpoint.lost ||
+	if (!b->covered || !in->active || d->old_intent.active || d->checkpoint.lost ||
 	    it->line.in_doubt || manifest_is_returned(d->line.stem) ||
 	    !intent_covers(in, d->line.chain, d->line.stem, d->line.pos))
 		return false;
@@ -241,7 +241,7 @@ add_current_line(struct drain *d, struct err *err)
 	struct line *line = &d->current->parsed;
 	bool in_old_intent = d->old_intent.active &&
 	    intent_covers(&d->old_intent, d->line.chain, d->line.stem, d->line.pos),
-	     recorded, known;
+	     covered, known;
 	int rewritten;
 	size_t i;
 
@@ -266,11 +266,11 @@ add_current_line(struct drain *d, struct err *err)
 	it->dest = batch_dest(d, line->e.type);
 	for (i = 0; i < d->batch.n && d->batch.item[i].dest != it->dest; i++)
 		;
-	recorded = is_item_recorded(d, it);
+	covered = is_item_covered(d, it);
 	if (!it->dest->stopped &&
-	    (is_batch_full(&d->batch, line->e.payload.n) || (d->batch.sent && !recorded)))
+	    (is_batch_full(&d->batch, line->e.payload.n) || (d->batch.next_to_queue && !covered)))
 		return LINE_KEPT;
-	if (needs_room_query(d, it) && (i < d->batch.n || d->batch.sent))
+	if (apply_line_limit(d, it) && (i < d->batch.n || d->batch.next_to_queue))
 		/* The lines of the batch have to be added before room can be measured. */
 		return LINE_KEPT;
 	if (measure_dest_room(d, it, err) == -1)
@@ -293,7 +293,7 @@ add_current_line(struct drain *d, struct err *err)
 	if (it->dest->room != INT64_MAX)
 		it->dest->room--;
 	d->batch.in_old_intent = in_old_intent;
-	d->batch.recorded = recorded;
+	d->batch.covered = covered;
 	d->batch.short_stream |= it->dest->maxlen > 0 && it->dest->maxlen < BATCH_IN_DOUBT;
 	add_to_batch(&d->batch);
 	return LINE_ADDED;
@@ -306,8 +306,8 @@ batch_max_lines(const struct drain *d)
 
 	if (d->o->rate && n > d->o->rate / 10 + 1)
 		n = (size_t)(d->o->rate / 10 + 1);
-	if (d->o->limit && n > d->o->limit - d->sent)
-		n = (size_t)(d->o->limit - d->sent);
+	if (d->o->limit && n > d->o->limit - d->queued)
+		n = (size_t)(d->o->limit - d->queued);
 	return n;
 }
 
@@ -339,7 +339,7 @@ batch_load(struct drain *d, size_t most, bool *end, struct err *err)
 		d->line = d->current->line;
 		enter_chain_segment(d);
 		if ((r = add_current_line(d, err)) == -1)
-			return defer_failure(d, d->batch.sent, err);
+			return defer_failure(d, d->batch.next_to_queue, err);
 		if (r == LINE_KEPT) {
 			readahead_push_back(&d->ahead);
 			return 0;

@@ -37,7 +37,7 @@ struct batch_item {
 	bool was_in_doubt;   /* it was in doubt and has been looked up */
 	struct stream_id id; /* of the entry that was found or added */
 	/* it was in doubt and could not be looked up: adding it may duplicate it */
-	bool unsure;
+	bool possible_duplicate;
 	uint64_t pos, limit;    /* see struct position */
 	uint64_t offset;        /* byte offset in the segment */
 	struct stream_id after; /* if in doubt: its entry has a higher ID */
@@ -48,13 +48,13 @@ struct batch_item {
 struct batch {
 	struct batch_item *item;
 	size_t n, bytes, types;
-	size_t sent;        /* how many items are queued or need not be sent */
-	bool in_old_intent; /* its lines lie within the intent of a run that was cut off */
+	size_t next_to_queue; /* index of the first item that send_queue has not seen */
+	bool in_old_intent;   /* its lines lie within the intent of a run that was cut off */
 	/* one of its streams is limited to fewer than BATCH_IN_DOUBT entries: those of two batches
 	 * would trim each other */
 	bool short_stream;
 	/* the stored intent covers all its lines, and none has to be looked up first */
-	bool recorded;
+	bool covered;
 };
 
 void batch_init(struct batch *b);

@@ -137,10 +137,10 @@ commit_drop_resolved(struct drain *d)
 		if ((m = positions_find(&d->walked, u->files[i].stem)) == NULL ||
 		    m->pos < u->files[i].pos)
 			return;
-	for (i = d->old_intent.nsent; i-- > 0;)
-		if (checkpoint_find_lagging(&d->skipped, d->old_intent.sent[i].type,
-		        strlen(d->old_intent.sent[i].type)) == NULL)
-			intent_drop_type(&d->old_intent, &d->old_intent.sent[i]);
-	if (d->old_intent.nsent == 0)
+	for (i = d->old_intent.ntypes; i-- > 0;)
+		if (checkpoint_find_lagging(&d->skipped, d->old_intent.types[i].type,
+		        strlen(d->old_intent.types[i].type)) == NULL)
+			intent_drop_type(&d->old_intent, &d->old_intent.types[i]);
+	if (d->old_intent.ntypes == 0)
 		intent_clear(&d->old_intent);
 }

@@ -43,7 +43,7 @@ struct dest {
 	struct trimwatch watch; /* of a direct publisher */
 	/* for a publisher: the buffer holds events of this type, or the stream is full; not checked
 	 * again before this time (CLOCK_MONOTONIC ms) */
-	int64_t held_until;
+	int64_t recheck_at;
 	struct conn_template add; /* its XADD */
 	int64_t add_maxlen;       /* the MAXLEN in it */
 	/* last-generated-id when measured, then the last ID that an XADD returned: entries in doubt

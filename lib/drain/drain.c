@@ -67,7 +67,7 @@ drain_is_stopped(const struct drain *d)
 bool
 drain_must_end(const struct drain *d)
 {
-	return drain_is_stopped(d) || (d->o->limit && d->sent >= d->o->limit) ||
+	return drain_is_stopped(d) || (d->o->limit && d->queued >= d->o->limit) ||
 	    (d->o->budget_ms && clock_mono() - d->started >= d->o->budget_ms);
 }
 
@@ -113,7 +113,7 @@ sleep_for_rate(struct drain *d)
 
 	if (!d->o->rate)
 		return;
-	due = d->started + (int64_t)(d->sent * 1000 / d->o->rate);
+	due = d->started + (int64_t)(d->queued * 1000 / d->o->rate);
 	while (!drain_is_stopped(d) && (ms = due - clock_mono()) > 0)
 		nanosleep(&(struct timespec){0, (ms > 100 ? 100 : ms) * 1000000}, NULL);
 }
@@ -135,7 +135,7 @@ store_answered_and_fail(struct drain *d, struct err *err)
 {
 	struct err keep = *err;
 
-	if (send_checkpoint(d, false, err) == 0)
+	if (send_store_checkpoint(d, false, err) == 0)
 		*err = keep;
 	return -1;
 }
@@ -194,12 +194,12 @@ load_and_queue_batch(struct drain *d, bool *end, struct err *err)
 	batch_reset(&d->batch);
 	more = batch_load(
 	    d, d->checkpoint.intent.active && room > SEND_CHUNK ? SEND_CHUNK : room, end, err);
-	if (more == 1 && !d->batch.recorded)
+	if (more == 1 && !d->batch.covered)
 		more = batch_load(d, room, end, err);
 	if (more == -1 || send_resolve(d, err) == -1)
 		return -1;
-	if (!d->batch.recorded && has_items_to_send(&d->batch) &&
-	    send_checkpoint(d, true, err) == -1)
+	if (!d->batch.covered && has_items_to_send(&d->batch) &&
+	    send_store_checkpoint(d, true, err) == -1)
 		return -1;
 	for (send_queue(d); more == 1 && d->batch.n < room; send_queue(d))
 		more = batch_load(
@@ -224,7 +224,7 @@ prepare_next_batch(struct drain *d, struct err *err)
 		;
 	if (conn_why(d->conn) != CONN_OK || drain_must_end(d))
 		return 0;
-	r = send_checkpoint_ahead(d, err);
+	r = send_store_checkpoint_ahead(d, err);
 	if (r == 1)
 		r = d->reclaim_due && !d->covers_lagging && reclaim_segments(d, false, err) == -1;
 	conn_restart_deadline(d->conn);
@@ -271,7 +271,7 @@ drain_batch(struct drain *d, struct err *err)
 	if (worst != CONN_OK || ahead == 1)
 		return store_answered_and_fail(d, err);
 	if ((end || reclaim_was_due || (d->reclaim_due && d->covers_lagging)) &&
-	    (send_checkpoint(d, false, err) == -1 || reclaim_segments(d, end, err) == -1))
+	    (send_store_checkpoint(d, false, err) == -1 || reclaim_segments(d, end, err) == -1))
 		return -1;
 	return !end;
 }
@@ -300,7 +300,7 @@ open_drain_walk(struct drain *d, struct err *err)
 }
 
 static int
-drain_walk(struct drain *d, struct err *err)
+drain_batches(struct drain *d, struct err *err)
 {
 	const char *name;
 	int r = 1;
@@ -315,7 +315,7 @@ drain_walk(struct drain *d, struct err *err)
 		    "sorted only within that window",
 		    name, WALK_WINDOW);
 	if (r == 1 &&
-	    (send_checkpoint(d, false, err) == -1 ||
+	    (send_store_checkpoint(d, false, err) == -1 ||
 	        (d->reclaim_due && reclaim_segments(d, false, err) == -1)))
 		return -1;
 	return r;
@@ -323,9 +323,9 @@ drain_walk(struct drain *d, struct err *err)
 
 /* Drains all segments that exist now. Closes the walk, which holds the list of segments. */
 static int
-drain_buffer_once(struct drain *d, struct err *err)
+drain_one_walk(struct drain *d, struct err *err)
 {
-	int r = open_drain_walk(d, err) == -1 ? -1 : drain_walk(d, err);
+	int r = open_drain_walk(d, err) == -1 ? -1 : drain_batches(d, err);
 
 	walk_close(d->ahead.walk);
 	d->ahead.walk = NULL;
@@ -342,7 +342,7 @@ adopt_foreign_files(struct drain *d, size_t *adopted, bool *unsettled, struct er
 	/* Makes the number of the last adopted file durable, so that it is not used again. An
 	 * unresolved intent stays stored. */
 	if (*adopted && checkpoint_preallocate(d->buf, err) == 0 &&
-	    send_checkpoint(d, false, err) == -1)
+	    send_store_checkpoint(d, false, err) == -1)
 		return -1;
 	*unsettled = settle_ms > 0 && !d->o->all;
 	for (; settle_ms > 0 && d->o->all && !drain_is_stopped(d); settle_ms -= 50)
@@ -402,7 +402,7 @@ report_leftovers(struct drain *d, struct err *err)
 }
 
 static int
-drain_repeatedly(struct drain *d, struct err *err)
+drain_until_empty(struct drain *d, struct err *err)
 {
 	size_t adopted;
 	bool unsettled = false, holds;
@@ -418,7 +418,7 @@ drain_repeatedly(struct drain *d, struct err *err)
 			/* A plain writer's file has not settled, and our lines may be younger than
 			 * its. */
 			return 0;
-		if ((r = drain_buffer_once(d, err)) != 0)
+		if ((r = drain_one_walk(d, err)) != 0)
 			return r == -1 ? -1 : 0;
 		if (drain_must_end(d) || backlog_lacks_type(d->buf, "", &holds, err) == 1)
 			return 0;
@@ -522,10 +522,10 @@ drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o,
 	d.quarantine = quarantine_open(buf);
 	r = load_drain_state(&d, err);
 	if (r == 0)
-		r = drain_repeatedly(&d, err);
+		r = drain_until_empty(&d, err);
 	if (r == 0 && d.outage.due && (r = end_drain_outage(&d, err)) == 0 && !d.outage.due &&
 	    !drain_must_end(&d))
-		r = drain_repeatedly(&d, err);
+		r = drain_until_empty(&d, err);
 	outage_save_count(&d.outage, buf, drain_events_removed(&d));
 	if (r == 0)
 		r = report_leftovers(&d, err);
@@ -535,7 +535,7 @@ drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o,
 		res->refused = dest->why;
 	counters_add(buf,
 	    (uint64_t[COUNTERS]){[COUNT_REPLAYED] = res->replayed,
-	        [COUNT_POSSIBLE_DUPLICATES] = res->duplicates,
+	        [COUNT_POSSIBLE_DUPLICATES] = res->possible_duplicates,
 	        [COUNT_TRIMMED] = res->trimmed});
 	readahead_close(&d.ahead);
 	suspect_close(d.suspect);

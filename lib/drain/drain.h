@@ -66,7 +66,7 @@ struct drain_result {
 	uint64_t replayed; /* added to streams */
 	uint64_t found;    /* were in doubt, found in their streams, not added again */
 	uint64_t quarantined;
-	uint64_t duplicates; /* possible: were in doubt, could not be looked up, added */
+	uint64_t possible_duplicates; /* possible: were in doubt, could not be looked up, added */
 	/* out of order: accepted by the server after it refused an earlier one of their type */
 	uint64_t disordered;
 	/* entries that MAXLEN trimmed from streams without groups */

@@ -56,7 +56,7 @@ struct drain {
 	    damaged_pieces; /* counted as quarantined though not events: torn ends, whole files */
 	struct drain_entry *added; /* a ring */
 	size_t added_total;        /* how many entries were added in all */
-	uint64_t sent;             /* events of which the XADD was queued in this run */
+	uint64_t queued;           /* events of which the XADD was queued in this run */
 };
 
 #define DRAIN_NAMED 10 /* quarantined lines that get a message of their own */

@@ -129,7 +129,7 @@ search_stream(struct conn *conn, const char *key, struct stream_id after, struct
 
 int
 indoubt_resolve(struct conn *conn, const char *key, indoubt_matched_fn *is_matched, void *arg,
-    struct indoubt_line *lines, size_t n, uint64_t *unsure, struct err *err)
+    struct indoubt_line *lines, size_t n, uint64_t *possible_duplicates, struct err *err)
 {
 	struct indoubt_search s = {.n = n, .left = n, .is_matched = is_matched, .arg = arg};
 	struct stream_id after = {UINT64_MAX, UINT64_MAX};
@@ -137,7 +137,7 @@ indoubt_resolve(struct conn *conn, const char *key, indoubt_matched_fn *is_match
 	size_t i;
 	int r;
 
-	*unsure = 0;
+	*possible_duplicates = 0;
 	s.by_id = mem_alloc((n + 1) * sizeof(*s.by_id));
 	for (i = 0; i < n; i++) {
 		s.by_id[i] = &lines[i];
@@ -147,7 +147,7 @@ indoubt_resolve(struct conn *conn, const char *key, indoubt_matched_fn *is_match
 	qsort(s.by_id, n, sizeof(*s.by_id), compare_by_event_id);
 	r = search_stream(conn, key, after, &s, &sure, err);
 	if (r == 0 && !sure)
-		*unsure = s.left;
+		*possible_duplicates = s.left;
 	free(s.by_id);
 	return r;
 }

@@ -23,7 +23,7 @@ add_to_drain_sum(struct drain_result *sum, const struct drain_result *r)
 	sum->replayed += r->replayed;
 	sum->found += r->found;
 	sum->quarantined += r->quarantined;
-	sum->duplicates += r->duplicates;
+	sum->possible_duplicates += r->possible_duplicates;
 	sum->trimmed += r->trimmed;
 	sum->disordered += r->disordered;
 	sum->held = r->held;
@@ -45,7 +45,7 @@ status_of_failed_run(const struct drain_result *r, const struct conn *conn, cons
 /* Drains over one new connection. *retry_now: the server is a replica, and the name may resolve to
  * another server now. */
 static int
-drain_with_new_conn(struct buffer *buf, const struct drain_options *o, struct drain_result *sum,
+connect_and_drain(struct buffer *buf, const struct drain_options *o, struct drain_result *sum,
     bool *retry_now, struct err *err)
 {
 	struct drain_result r;
@@ -75,13 +75,13 @@ drain_with_new_conn(struct buffer *buf, const struct drain_options *o, struct dr
 }
 
 static int
-drain_locked(
+drain_with_failover(
     struct buffer *buf, const struct drain_options *o, struct drain_result *sum, struct err *err)
 {
 	bool retry_now;
-	int status = drain_with_new_conn(buf, o, sum, &retry_now, err);
+	int status = connect_and_drain(buf, o, sum, &retry_now, err);
 
-	return retry_now ? drain_with_new_conn(buf, o, sum, &retry_now, err) : status;
+	return retry_now ? connect_and_drain(buf, o, sum, &retry_now, err) : status;
 }
 
 /*
@@ -89,7 +89,7 @@ drain_locked(
  * disk or the lock prevented the drain (err->sys EWOULDBLOCK: another replay is running), else "".
  */
 static int
-drain_once(
+lock_and_drain(
     struct buffer *buf, const struct drain_options *o, struct drain_result *sum, struct err *err)
 {
 	char *target = buffer_target(buf);
@@ -111,7 +111,7 @@ drain_once(
 		sum->left = true;
 		return err->status;
 	}
-	status = drain_locked(buf, o, sum, err);
+	status = drain_with_failover(buf, o, sum, err);
 	buffer_replay_unlock(buf);
 	return status;
 }
@@ -173,7 +173,7 @@ attempt_drain(
 	int status;
 
 	sum->left = false;
-	status = drain_once(buf, o, sum, &err);
+	status = lock_and_drain(buf, o, sum, &err);
 	if (*err.text != '\0' && (watched || err.sys != EWOULDBLOCK))
 		o->say(o->arg, err.text);
 	return status;

@@ -75,7 +75,7 @@ static int
 resolve_dest(struct drain *d, struct dest *dest, struct err *err)
 {
 	struct indoubt_line *lines = mem_alloc((d->batch.n + 1) * sizeof(*lines));
-	uint64_t unsure = 0;
+	uint64_t possible_duplicate = 0;
 	size_t i, n = 0;
 	int r;
 
@@ -90,7 +90,7 @@ resolve_dest(struct drain *d, struct dest *dest, struct err *err)
 		lines[n++].e = &it->line.e;
 	}
 	r = indoubt_resolve(d->conn, dest->key, is_entry_matched, &(struct match_query){d, dest},
-	    lines, n, &unsure, err);
+	    lines, n, &possible_duplicate, err);
 	for (i = 0, n = 0; r == 0 && i < d->batch.n; i++) {
 		struct batch_item *it = &d->batch.item[i];
 
@@ -102,7 +102,7 @@ resolve_dest(struct drain *d, struct dest *dest, struct err *err)
 			d->r->found++;
 		}
 		n++;
-		it->unsure = unsure && it->state != BATCH_FOUND;
+		it->possible_duplicate = possible_duplicate && it->state != BATCH_FOUND;
 		it->in_doubt = false;
 		it->was_in_doubt = true;
 	}
@@ -147,8 +147,8 @@ add_intent_type(struct intent *in, const char *type, struct stream_id after)
 	if (intent_find_type(in, type, strlen(type)) != NULL)
 		return; /* the type has an older bound, which is still needed, or was added before
 		         */
-	in->sent = mem_realloc(in->sent, (in->nsent + 1) * sizeof(*in->sent));
-	s = &in->sent[in->nsent++];
+	in->types = mem_realloc(in->types, (in->ntypes + 1) * sizeof(*in->types));
+	s = &in->types[in->ntypes++];
 	s->type = mem_strdup(type);
 	id_format(after, s->after);
 }
@@ -161,10 +161,10 @@ merge_old_intent(struct intent *in, const struct intent *old)
 	struct position *m;
 	size_t i;
 
-	for (i = 0; i < old->nsent; i++) {
-		if (id_parse(slice_of(old->sent[i].after), &after) == -1)
+	for (i = 0; i < old->ntypes; i++) {
+		if (id_parse(slice_of(old->types[i].after), &after) == -1)
 			after = (struct stream_id){0, 0};
-		add_intent_type(in, old->sent[i].type, after);
+		add_intent_type(in, old->types[i].type, after);
 	}
 	if (old->upto.chain.stem != NULL &&
 	    position_cmp(&in->upto.chain, old->upto.chain.stem, old->upto.chain.pos) < 0)
@@ -250,7 +250,7 @@ extend_intent(struct drain *d)
 		if (!k->bad && !may_send_ahead(d, k, dest))
 			return false;
 		if (!k->bad && dest != last && !dest->stopped) {
-			if (in->nsent >= INTENT_TYPES &&
+			if (in->ntypes >= INTENT_TYPES &&
 			    intent_find_type(in, type.p, type.n) == NULL)
 				break;
 			add_intent_type(in, dest->type, dest->after);
@@ -265,7 +265,7 @@ extend_intent(struct drain *d)
 }
 
 static int
-store_checkpoint(struct drain *d, struct err *err)
+sync_and_store_checkpoint(struct drain *d, struct err *err)
 {
 	return quarantine_sync(d->quarantine, err) == -1
 	    ? -1
@@ -273,17 +273,17 @@ store_checkpoint(struct drain *d, struct err *err)
 }
 
 int
-send_checkpoint(struct drain *d, bool sending, struct err *err)
+send_store_checkpoint(struct drain *d, bool sending, struct err *err)
 {
 	if (sending || d->old_intent.active)
 		build_intent(d);
 	else
 		intent_clear(&d->checkpoint.intent);
-	return store_checkpoint(d, err);
+	return sync_and_store_checkpoint(d, err);
 }
 
 int
-send_checkpoint_ahead(struct drain *d, struct err *err)
+send_store_checkpoint_ahead(struct drain *d, struct err *err)
 {
 	if (d->old_intent.active || d->checkpoint.lost || d->batch.short_stream)
 		/* all lines have to be looked up first, or the batch's entries may trim each other
@@ -295,7 +295,7 @@ send_checkpoint_ahead(struct drain *d, struct err *err)
 		intent_clear(&d->checkpoint.intent);
 		return 0;
 	}
-	return store_checkpoint(d, err) == -1 ? -1 : 1;
+	return sync_and_store_checkpoint(d, err) == -1 ? -1 : 1;
 }
 
 static void
@@ -338,7 +338,7 @@ take_add_reply(struct drain *d, struct batch_item *it, enum conn_why *worst, str
 		it->dest->watch.added++;
 		note_added_entry(d, it->dest, id);
 		d->r->replayed++;
-		d->r->duplicates += it->unsure;
+		d->r->possible_duplicates += it->possible_duplicate;
 		if (it->dest->stopped) {
 			checkpoint_add_delivered(&d->checkpoint, it->stem, it->pos);
 			d->r->disordered++;
@@ -375,13 +375,13 @@ send_queue(struct drain *d)
 {
 	struct batch_item *it;
 
-	while (d->batch.sent < d->batch.n) {
-		it = &d->batch.item[d->batch.sent++];
+	while (d->batch.next_to_queue < d->batch.n) {
+		it = &d->batch.item[d->batch.next_to_queue++];
 		if (it->state != BATCH_SEND)
 			continue;
 		queue_item(d, it);
-		d->sent++;
-		if (d->batch.sent % SEND_CHUNK == 0)
+		d->queued++;
+		if (d->batch.next_to_queue % SEND_CHUNK == 0)
 			conn_flush(d->conn); /* the server can start */
 	}
 	conn_flush(d->conn);

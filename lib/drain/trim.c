@@ -127,7 +127,7 @@ stop_untrimmed_dest(struct dest *dest, uint64_t length, const char *refusal)
 
 /* Trims entries that no group needs, and counts the room. */
 static int
-make_room(struct dest *dest, struct conn *conn, uint64_t length, struct err *err)
+make_room_or_stop(struct dest *dest, struct conn *conn, uint64_t length, struct err *err)
 {
 	struct stream_group *g;
 	size_t n;
@@ -177,7 +177,7 @@ measure_for_replay(struct dest *dest, struct conn *conn, bool force, struct err 
 	dest->mode = info.groups && !force ? DEST_GUARDED : DEST_PLAIN;
 	dest->room = INT64_MAX;
 	if (dest->mode == DEST_GUARDED && dest->maxlen > 0)
-		return make_room(dest, conn, info.length, err);
+		return make_room_or_stop(dest, conn, info.length, err);
 	return 0;
 }
 
@@ -224,7 +224,7 @@ read_stream_view(struct dest *dest, struct conn *conn, struct stream_view *v, en
 
 /* Sets v->length, by XLEN if XINFO STREAM is not permitted. *known: either was permitted. */
 static int
-read_length_alone(struct dest *dest, struct conn *conn, struct stream_view *v, bool *known,
+determine_stream_length(struct dest *dest, struct conn *conn, struct stream_view *v, bool *known,
     enum conn_why *why, struct err *err)
 {
 	*known = true;
@@ -289,7 +289,7 @@ measure_stream_view(struct dest *dest, struct conn *conn, struct stream_view *v,
 {
 	bool known, over;
 
-	if (read_length_alone(dest, conn, v, &known, why, err) == -1)
+	if (determine_stream_length(dest, conn, v, &known, why, err) == -1)
 		return -1;
 	if (!*v->refusal)
 		note_stream_view(dest, v, words);
@@ -349,7 +349,7 @@ trim_ensure_room(struct dest *dest, struct conn *conn, int64_t maxlen, bool forc
 }
 
 void
-trim_set_length(struct dest *dest, const struct stream_info *info)
+trim_begin_acked(struct dest *dest, const struct stream_info *info)
 {
 	dest->mode = DEST_GUARDED;
 	dest->room = info != NULL ? room_until_look(dest, info->length) : 0;

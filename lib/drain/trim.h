@@ -44,7 +44,7 @@ int trim_ensure_room(struct dest *dest, struct conn *conn, int64_t maxlen, bool 
 
 /* For a publisher with trim = acked: counts room from the first XINFO STREAM; info is NULL if that
  * was refused. dest->maxlen is set. */
-void trim_set_length(struct dest *dest, const struct stream_info *info);
+void trim_begin_acked(struct dest *dest, const struct stream_info *info);
 /* Returns whether this publisher should measure although there is room: the stream is well over
  * maxlen, and this publisher added one in a hundred entries. */
 bool trim_is_due(const struct dest *dest);

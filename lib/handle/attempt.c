@@ -35,7 +35,7 @@ format_entry(const struct job *j, char out[NAMES_MAX + ID_SIZE + 8])
 /* --- beginning ----------------------------------------------------------------------- */
 
 static int64_t
-retry_pause_ms(struct handle_loop *loop, struct job *j)
+make_job_wait(struct handle_loop *loop, struct job *j)
 {
 	int64_t ms;
 
@@ -93,7 +93,7 @@ run_attempt(struct handle_loop *loop, struct job *j)
  * Otherwise it was acknowledged by hand, claimed by another consumer, or is gone from the stream.
  */
 static void
-resolve_unclaimed(struct handle_loop *loop, struct job *j, const struct reply *r)
+resolve_unrunnable(struct handle_loop *loop, struct job *j, const struct reply *r)
 {
 	struct handle_stream *stream = handle_stream_of(j);
 
@@ -101,7 +101,7 @@ resolve_unclaimed(struct handle_loop *loop, struct job *j, const struct reply *r
 	if (r == NULL)
 		job_set_state(&loop->jobs, j, JOB_READY);
 	else if (!j->stale && (reply_is_error(r) || stream->forcing > 0))
-		retry_pause_ms(loop, j);
+		make_job_wait(loop, j);
 	else {
 		lease_check_lost(loop, stream, &j->id, 1);
 		handle_release(loop, j);
@@ -117,7 +117,7 @@ on_claimed(struct control_request *req, struct reply *r)
 	struct shared_reply *shared = NULL;
 	size_t at = 0;
 
-	if (r != NULL && req->number != 0) {
+	if (r != NULL && req->tag != 0) {
 		shared = shared_reply_new(r);
 		req->keep_reply = true;
 	}
@@ -128,14 +128,14 @@ on_claimed(struct control_request *req, struct reply *r)
 
 		if (id_parse(reply_text(shared != NULL ? reply_at(e, 0) : e), &id) == -1 ||
 		    id_cmp(id, j->id) != 0) {
-			resolve_unclaimed(loop, j, r);
+			resolve_unrunnable(loop, j, r);
 			continue;
 		}
 		at++;
 		if (shared != NULL)
 			job_set_entry(j, shared, e);
 		if (j->stale)
-			resolve_unclaimed(loop, j, r);
+			resolve_unrunnable(loop, j, r);
 		else
 			run_attempt(loop, j);
 	}
@@ -183,7 +183,7 @@ claim_ready_jobs(struct handle_stream *stream)
 	        .jobs = jobs,
 	        .ids = ids,
 	        .n = n,
-	        .number = bodies});
+	        .tag = bodies});
 	return true;
 }
 
@@ -237,7 +237,7 @@ schedule_retry(struct handle_loop *loop, struct job *j, const char *what, const 
 	char word[NAMES_MAX + ID_SIZE + 8], span[32];
 
 	format_entry(j, word);
-	format_pause(retry_pause_ms(loop, j), span);
+	format_pause(make_job_wait(loop, j), span);
 	handle_note(loop, SUB_INFO, "%s: %s: %s; retrying in %s", word, what, status, span);
 }
 
@@ -295,7 +295,7 @@ attempt_finish(struct handle_loop *loop, struct job *j, enum outcome outcome, co
 		fail_attempt(loop, j, status, stderr_tail);
 	} else {
 		undo_attempt(loop, j);
-		retry_pause_ms(loop, j);
+		make_job_wait(loop, j);
 	}
 }
 

@@ -46,9 +46,9 @@ child_watch(void)
 void
 child_watch_drain(void)
 {
-	char some[64];
+	char chunk[64];
 
-	while (read(ended_pipe[0], some, sizeof(some)) > 0)
+	while (read(ended_pipe[0], chunk, sizeof(chunk)) > 0)
 		;
 }
 
@@ -203,11 +203,11 @@ keep_stderr_tail(struct child *c, const char *p, size_t n)
 void
 child_read_stderr(struct child *c)
 {
-	char some[4096];
+	char chunk[4096];
 	ssize_t n;
 
 	for (int i = 0; i < BURST && c->stderr_fd != -1; i++) {
-		n = read(c->stderr_fd, some, sizeof(some));
+		n = read(c->stderr_fd, chunk, sizeof(chunk));
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1 && errno == EAGAIN)
@@ -216,9 +216,9 @@ child_read_stderr(struct child *c)
 			close_fd(&c->stderr_fd);
 			return;
 		}
-		keep_stderr_tail(c, some, (size_t)n);
+		keep_stderr_tail(c, chunk, (size_t)n);
 		/* our stderr may be closed; the tail is kept */
-		(void)io_write_all(STDERR_FILENO, some, (size_t)n);
+		(void)io_write_all(STDERR_FILENO, chunk, (size_t)n);
 	}
 }
 

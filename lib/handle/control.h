@@ -26,7 +26,7 @@ struct control_request {
 	struct job **jobs;
 	struct stream_id *ids; /* n of them, or NULL; owned */
 	size_t n;
-	int64_t number; /* for on_reply */
+	int64_t tag; /* for on_reply */
 	/* on_reply takes error replies; else they close the connection, except NOGROUP */
 	bool wants_errors;
 	bool keep_reply; /* set by on_reply: it keeps the reply */

@@ -13,8 +13,6 @@
 #include "event/event.h"
 #include "handle/handle_int.h"
 
-#define GRACE 5000 /* ms between SIGTERM and SIGKILL */
-
 static const struct slice none;
 
 /* Creates a memory file with the payload. Returns its descriptor, or -1 with errno. */
@@ -142,7 +140,7 @@ exec_process(struct runner *runner)
 	if (runner->deadline != -1 && clock_mono() >= runner->deadline && !runner->at_fault &&
 	    !runner->stopped) {
 		runner->at_fault = true;
-		child_terminate(&runner->child, GRACE);
+		child_terminate(&runner->child, HANDLE_KILL_GRACE);
 	}
 	if (!runner->loop->check_children || !child_reap(&runner->child, &status))
 		return false;

@@ -194,7 +194,7 @@ open_connections(struct handle_loop *loop)
 /* --- reading ------------------------------------------------------------------------- */
 
 static int64_t
-handle_idle_left(const struct handle_loop *loop)
+find_run_idle_left(const struct handle_loop *loop)
 {
 	int64_t left = loop->last_event + loop->plan->idle_ms - clock_mono();
 
@@ -210,8 +210,8 @@ choose_read_block_ms(const struct handle_loop *loop, const struct handle_stream 
 
 	if (loop->plan->to_end || stream->stage == STAGE_TAKEOVER)
 		return -1;
-	if (loop->plan->idle_ms >= 0 && handle_idle_left(loop) < ms)
-		ms = handle_idle_left(loop) > 0 ? handle_idle_left(loop) : 1;
+	if (loop->plan->idle_ms >= 0 && find_run_idle_left(loop) < ms)
+		ms = find_run_idle_left(loop) > 0 ? find_run_idle_left(loop) : 1;
 	return ms;
 }
 
@@ -295,9 +295,9 @@ process_sub(struct handle_loop *loop, size_t i)
 }
 
 static bool
-process_connections(struct handle_loop *loop)
+process_connections_and_runners(struct handle_loop *loop)
 {
-	bool some = false;
+	bool worked = false;
 	enum conn_why why;
 	struct err err;
 	int r;
@@ -309,17 +309,17 @@ process_connections(struct handle_loop *loop)
 			reconnect_reset_backoff(&loop->reconnect, loop->plan->n);
 			reconnect_note_reply(&loop->reconnect);
 		}
-		some = r != 0;
+		worked = r != 0;
 	}
 	for (size_t i = 0; i < loop->plan->n; i++)
-		some = process_sub(loop, i) || some;
-	return pool_process(loop) || some;
+		worked = process_sub(loop, i) || worked;
+	return pool_process(loop) || worked;
 }
 
 /* --- the loop ------------------------------------------------------------------------ */
 
 static int
-handle_poll_ms(const struct handle_loop *loop)
+find_run_poll_ms(const struct handle_loop *loop)
 {
 	int64_t by = lease_next_due(loop), left;
 
@@ -361,7 +361,7 @@ poll_descriptors(struct handle_loop *loop, struct pollfd *p, int ms)
 			    .events = conn_events(sub_conn(loop->streams[i].sub))};
 	runner_fds = n;
 	n += pool_fill_pollfds(loop, p + n);
-	if (poll(p, n, ms == -1 ? handle_poll_ms(loop) : ms) <= 0) {
+	if (poll(p, n, ms == -1 ? find_run_poll_ms(loop) : ms) <= 0) {
 		/* in case the signal handler's write failed */
 		loop->check_children = loop->check_children || ms == -1;
 		return;
@@ -416,7 +416,7 @@ end_run_if_done(struct handle_loop *loop)
 	if (loop->ending)
 		return;
 	if (loop->reconnect.down_since != 0 &&
-	    ((plan->idle_ms >= 0 && handle_idle_left(loop) == 0) ||
+	    ((plan->idle_ms >= 0 && find_run_idle_left(loop) == 0) ||
 	        (plan->to_end && clock_mono() - loop->reconnect.down_since >= plan->timeout_ms)))
 		handle_fail(loop, &loop->reconnect.last_err);
 	else if (plan->limit >= 0 &&
@@ -424,14 +424,14 @@ end_run_if_done(struct handle_loop *loop)
 		end_run(loop, CONSUME_LIMIT);
 	else if (plan->to_end && is_everything_read(loop))
 		end_run(loop, CONSUME_END);
-	else if (plan->idle_ms >= 0 && handle_idle_left(loop) == 0 &&
+	else if (plan->idle_ms >= 0 && find_run_idle_left(loop) == 0 &&
 	    loop->jobs.n == loop->jobs.in[JOB_WAITING])
 		end_run(loop, CONSUME_IDLE);
 }
 
 /* Returns whether the run may return: nothing runs, and every result is confirmed or cannot be. */
 static bool
-is_handling_over(struct handle_loop *loop)
+finish_run(struct handle_loop *loop)
 {
 	bool settled = loop->control.unanswered == 0 && loop->jobs.in[JOB_DONE] == 0 &&
 	    loop->jobs.in[JOB_DEAD] == 0 && loop->jobs.in[JOB_CLAIMING] == 0;
@@ -453,7 +453,7 @@ run_loop(struct handle_loop *loop)
 	    mem_alloc((4 + loop->plan->n + 3 * loop->plan->runners) * sizeof(*fds));
 	unsigned busy = 0;
 
-	for (end_run_if_done(loop); !is_handling_over(loop); end_run_if_done(loop)) {
+	for (end_run_if_done(loop); !finish_run(loop); end_run_if_done(loop)) {
 		reopen_connections(loop);
 		wake_due_jobs(loop);
 		lease_restore(loop);
@@ -463,7 +463,7 @@ run_loop(struct handle_loop *loop)
 		attempt_ack_done(loop);
 		deadletter_send(loop);
 		request_entries(loop);
-		if (process_connections(loop) || is_handling_over(loop)) {
+		if (process_connections_and_runners(loop) || finish_run(loop)) {
 			/* notices signals and children while replies keep coming */
 			if (++busy % BUSY == 0)
 				poll_descriptors(loop, fds, 0);

@@ -25,8 +25,9 @@
 #include "handle/job.h"
 #include "redis/pending.h"
 
-#define HANDLE_PAGE 500      /* entries in one command */
-#define HANDLE_WAITING 10000 /* jobs that wait for another attempt; with more, reading pauses */
+#define HANDLE_PAGE 500        /* entries in one command */
+#define HANDLE_KILL_GRACE 5000 /* ms between SIGTERM and SIGKILL, while the run goes on */
+#define HANDLE_WAITING 10000   /* jobs that wait for another attempt; with more, reading pauses */
 
 /* What lease.c lists of a stream. */
 enum list_stage {

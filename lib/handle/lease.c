@@ -76,7 +76,7 @@ hold_entry(struct handle_stream *stream, struct stream_id id, uint64_t attempts)
 	job_set_state(&stream->loop->jobs, j, JOB_DEAD);
 }
 
-/* Holds the entries that a claim returned; req->number is the attempt count of them all. Returns
+/* Holds the entries that a claim returned; req->tag is the attempt count of them all. Returns
  * how many were claimed. */
 static uint64_t
 hold_claimed(const struct control_request *req, struct reply *r)
@@ -91,7 +91,7 @@ hold_claimed(const struct control_request *req, struct reply *r)
 		if (id_parse(reply_text(reply_at(r, (size_t)n)), &id) == 0 &&
 		    id_cmp(id, req->ids[i]) == 0) {
 			n++;
-			hold_entry(stream, id, (uint64_t)req->number);
+			hold_entry(stream, id, (uint64_t)req->tag);
 		} else
 			lease_check_lost(stream->loop, stream, &req->ids[i], 1);
 	}
@@ -142,7 +142,7 @@ claim_same_count(
 	        .arg = stream,
 	        .ids = ids,
 	        .n = n,
-	        .number = (int64_t)list->attempts[from]});
+	        .tag = (int64_t)list->attempts[from]});
 }
 
 static void
@@ -200,7 +200,7 @@ on_listed(struct control_request *req, struct reply *r)
 	struct pending e;
 
 	stream->expected -= req->n;
-	if (req->number != stream->round)
+	if (req->tag != stream->round)
 		return;
 	stream->listing = false;
 	if (r == NULL)
@@ -239,7 +239,7 @@ request_list(struct handle_stream *stream, size_t n)
 	stream->expected += n;
 	control_expect(&loop->control,
 	    (struct control_request){
-	        .on_reply = on_listed, .arg = stream, .n = n, .number = stream->round});
+	        .on_reply = on_listed, .arg = stream, .n = n, .tag = stream->round});
 }
 
 /* Requests the next page of the list. Not while a read is in flight: its entries are pending with
@@ -361,7 +361,7 @@ on_renewed(struct control_request *req, struct reply *r)
 }
 
 struct renewal_page {
-	struct handle_stream *p;
+	struct handle_stream *stream;
 	struct stream_id *ids;
 	size_t n;
 };
@@ -369,9 +369,9 @@ struct renewal_page {
 static void
 renew_leases_of_page(struct renewal_page *page)
 {
-	struct handle_loop *loop = page->p->loop;
-	struct pending_claim claim = {.key = sub_key(page->p->sub),
-	    .group = sub_group(page->p->sub),
+	struct handle_loop *loop = page->stream->loop;
+	struct pending_claim claim = {.key = sub_key(page->stream->sub),
+	    .group = sub_group(page->stream->sub),
 	    .consumer = loop->plan->consumer,
 	    .deliveries = -1};
 
@@ -384,7 +384,7 @@ renew_leases_of_page(struct renewal_page *page)
 	loop->renewals_in_flight++;
 	control_expect(&loop->control,
 	    (struct control_request){
-	        .on_reply = on_renewed, .arg = page->p, .ids = page->ids, .n = page->n});
+	        .on_reply = on_renewed, .arg = page->stream, .ids = page->ids, .n = page->n});
 	page->ids = NULL;
 	page->n = 0;
 }
@@ -394,7 +394,7 @@ collect_for_renewal(void *arg, struct job *j)
 {
 	struct renewal_page *page = arg;
 
-	if (handle_stream_of(j) != page->p || j->state == JOB_DONE || j->stale)
+	if (handle_stream_of(j) != page->stream || j->state == JOB_DONE || j->stale)
 		return;
 	if (page->ids == NULL)
 		page->ids = mem_alloc(HANDLE_PAGE * sizeof(*page->ids));
@@ -409,7 +409,7 @@ renew_held(struct handle_loop *loop)
 	loop->renew_sent_at = clock_mono();
 	loop->next_renewal = loop->renew_sent_at + lease_ms(loop) / 3;
 	for (size_t i = 0; i < loop->plan->n; i++) {
-		struct renewal_page page = {.p = &loop->streams[i]};
+		struct renewal_page page = {.stream = &loop->streams[i]};
 
 		jobset_each(&loop->jobs, collect_for_renewal, &page);
 		renew_leases_of_page(&page);

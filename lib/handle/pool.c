@@ -92,7 +92,7 @@ runner_start(struct runner *runner, struct job *j, const struct record *r)
 bool
 pool_process(struct handle_loop *loop)
 {
-	bool some = false;
+	bool worked = false;
 
 	for (size_t i = 0; i < loop->plan->runners; i++) {
 		struct runner *runner = &loop->runners[i];
@@ -101,10 +101,10 @@ pool_process(struct handle_loop *loop)
 			child_read_stderr(&runner->child);
 		runner->stderr_ready = false;
 		child_kill_overdue(&runner->child);
-		some = (loop->plan->worker ? worker_process : exec_process)(runner) || some;
+		worked = (loop->plan->worker ? worker_process : exec_process)(runner) || worked;
 	}
 	loop->check_children = false;
-	return some;
+	return worked;
 }
 
 void

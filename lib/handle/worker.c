@@ -14,7 +14,6 @@
 #include "event/event.h"
 #include "handle/handle_int.h"
 
-#define GRACE 5000  /* ms between SIGTERM and SIGKILL */
 #define ADAPT_MS 20 /* the window is twice what the worker answers in that time */
 #define WINDOW_FIRST 16
 #define WINDOW_LEAST 2
@@ -137,7 +136,7 @@ write_to_worker(struct runner *runner)
 	else if (n == -1 && errno != EAGAIN && errno != EINTR) {
 		close(runner->child.stdin_fd);
 		runner->child.stdin_fd = -1;
-		child_terminate(&runner->child, GRACE);
+		child_terminate(&runner->child, HANDLE_KILL_GRACE);
 		return true;
 	}
 	if (runner->written == runner->out.len)
@@ -161,7 +160,7 @@ fail_worker(struct runner *runner, const char *why)
 {
 	runner->at_fault = true;
 	runner->fault = why;
-	child_terminate(&runner->child, GRACE);
+	child_terminate(&runner->child, HANDLE_KILL_GRACE);
 }
 
 static void
@@ -226,7 +225,7 @@ take_answer_lines(struct runner *runner)
 static bool
 read_answers(struct runner *runner)
 {
-	bool some = false;
+	bool worked = false;
 	ssize_t n;
 
 	while (runner->child.stdout_fd != -1) {
@@ -236,11 +235,11 @@ read_answers(struct runner *runner)
 			continue;
 		if (n == -1 && errno == EAGAIN)
 			break;
-		some = true;
+		worked = true;
 		if (n <= 0) { /* it has closed its stdout */
 			close(runner->child.stdout_fd);
 			runner->child.stdout_fd = -1;
-			child_terminate(&runner->child, GRACE);
+			child_terminate(&runner->child, HANDLE_KILL_GRACE);
 			break;
 		}
 		runner->in.len += (size_t)n;
@@ -248,7 +247,7 @@ read_answers(struct runner *runner)
 		if (n < 65536)
 			break;
 	}
-	return some;
+	return worked;
 }
 
 static void
@@ -303,7 +302,7 @@ finish_worker(struct runner *runner, int status)
 bool
 worker_process(struct runner *runner)
 {
-	bool some;
+	bool worked;
 	int status;
 
 	if (runner->child.pid == 0) {
@@ -317,13 +316,13 @@ worker_process(struct runner *runner)
 		close(runner->child.stdin_fd);
 		runner->child.stdin_fd = -1;
 	}
-	some = write_to_worker(runner);
+	worked = write_to_worker(runner);
 	if (runner->deadline != -1 && clock_mono() >= runner->deadline && !runner->at_fault)
 		fail_worker(runner, "timeout");
-	some = read_answers(runner) || some;
+	worked = read_answers(runner) || worked;
 	adapt_window(runner);
 	if (!runner->loop->check_children || !child_reap(&runner->child, &status))
-		return some;
+		return worked;
 	read_answers(runner);
 	finish_worker(runner, status);
 	return true;

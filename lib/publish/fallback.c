@@ -147,13 +147,13 @@ fallback_lacks_type(struct publish *p, struct slice type)
 			return true;
 	dest = dests_get(&p->dests, p->o->conf->prefix, type);
 	began = clock_mono();
-	if (dest->held_until > began || p->next_check > began)
+	if (dest->recheck_at > began || p->next_check > began)
 		return false;
 	snprintf(name, sizeof(name), "%.*s", (int)type.n, type.p);
 	change = buffer_version(p->buf);
 	r = backlog_lacks_type(p->buf, name, &holds, &err);
 	if (r != 1) {
-		dest->held_until = p->next_drain;
+		dest->recheck_at = p->next_drain;
 		/* With thousands of held types a check is expensive: spend a tenth of the time on
 		 * checks at most. Returning false is always safe. */
 		p->next_check = clock_mono() + 10 * (clock_mono() - began);
@@ -228,7 +228,7 @@ fallback_drain(struct publish *p, const char *type, bool whole)
 /* Returns whether the buffer may hold events of this type after a drain too. On a disk that has
  * become read-only a drain fails: then reads all lines for the answer. */
 static bool
-buffer_is_in_the_way(struct publish *p, struct slice type)
+drain_for_type(struct publish *p, struct slice type)
 {
 	char name[NAMES_MAX + 1];
 	struct err err;
@@ -247,7 +247,7 @@ buffer_is_in_the_way(struct publish *p, struct slice type)
 static int
 send_past_buffer(struct publish *p, struct inflight_event *ev)
 {
-	if (ev->in_doubt || buffer_is_in_the_way(p, ev->event.type) || p->conn == NULL ||
+	if (ev->in_doubt || drain_for_type(p, ev->event.type) || p->conn == NULL ||
 	    publish_prepare_dest(p, ev->event.type) == -1 || p->conn == NULL)
 		return -1;
 	connect_send_event(p, ev);

@@ -126,7 +126,7 @@ publish_open_dest(struct publish *p, struct slice type, const struct stream_info
 	}
 	trim_set_policy(dest, p->o->conf);
 	if (dest->trim_acked)
-		trim_set_length(dest, info);
+		trim_begin_acked(dest, info);
 	else
 		dest->room = INT64_MAX;
 	return dest;
@@ -187,7 +187,7 @@ report_stopped(struct publish *p, struct dest *dest)
 {
 	bool full = dest->why == CONN_OK;
 
-	dest->held_until = clock_mono() + PUBLISH_RETRY_MS;
+	dest->recheck_at = clock_mono() + PUBLISH_RETRY_MS;
 	if (full)
 		p->held_unrecorded = true;
 	else
@@ -204,7 +204,7 @@ publish_prepare_dest(struct publish *p, struct slice type)
 	if (dest->measured && !dest->stopped && dest->room > 0)
 		return 0;
 	if (dest->measured && dest->stopped &&
-	    !(dest->trim_acked && dest->why == CONN_OK && clock_mono() >= dest->held_until))
+	    !(dest->trim_acked && dest->why == CONN_OK && clock_mono() >= dest->recheck_at))
 		return -1;
 	connect_await_replies(p);
 	if (p->conn == NULL)
@@ -323,7 +323,7 @@ settle_inflight(struct publish *p)
  * has room. When the buffer holds such events, first drains a part of it.
  */
 static bool
-may_send_directly(struct publish *p, struct slice type)
+prepare_direct_send(struct publish *p, struct slice type)
 {
 	char name[NAMES_MAX + 1];
 
@@ -398,12 +398,12 @@ publish_event(struct publish *p, const struct event *e)
 	bool directly;
 
 	make_inflight_room(p, e->payload.n);
-	directly = may_send_directly(p, e->type);
+	directly = prepare_direct_send(p, e->type);
 	if (directly && p->inflight.to_buffer) { /* earlier events go to the buffer first */
 		settle_inflight(p);
-		directly = may_send_directly(p, e->type);
+		directly = prepare_direct_send(p, e->type);
 	}
-	ev = inflight_push(&p->inflight, e, ++p->taken);
+	ev = inflight_push(&p->inflight, e, ++p->accepted);
 	if (!directly) {
 		inflight_set_state(&p->inflight, ev, INFLIGHT_TO_BUFFER);
 		return;
@@ -419,7 +419,7 @@ publish_refused_line(struct publish *p)
 	if (!inflight_has_room(&p->inflight, 0))
 		settle_inflight(p);
 	inflight_set_state(
-	    &p->inflight, inflight_push(&p->inflight, NULL, ++p->taken), INFLIGHT_REFUSED);
+	    &p->inflight, inflight_push(&p->inflight, NULL, ++p->accepted), INFLIGHT_REFUSED);
 }
 
 void

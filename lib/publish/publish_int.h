@@ -2,7 +2,7 @@
  * publish_int: the state of a publisher (publish.h), and the functions that publish.c, connect.c
  * and fallback.c share.
  *
- * publish.c decides where each event goes (may_send_directly) and answers for it. connect.c sends
+ * publish.c decides where each event goes (prepare_direct_send) and answers for it. connect.c sends
  * events to Redis and takes the replies. fallback.c appends events to the disk buffer and drains
  * it. inflight.h holds the events between the three.
  */
@@ -29,8 +29,8 @@ struct publish {
 	struct conn *conn;  /* NULL: not connected */
 	struct dests dests; /* of this connection */
 	struct inflight inflight;
-	struct bytes line_bytes; /* of the lines that fallback_append makes */
-	unsigned long long taken;
+	struct bytes line_bytes;     /* of the lines that fallback_append makes */
+	unsigned long long accepted; /* events and refused lines of the input so far */
 	/* CLOCK_MONOTONIC ms; before next_try neither connects nor sends */
 	int64_t next_try, next_drain, next_check;
 	bool must_drain; /* the buffer holds events that this process waits to see drained */

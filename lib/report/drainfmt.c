@@ -27,7 +27,7 @@ drainfmt_text(struct bytes *out, const struct drain_result *r, int64_t ms)
 	bytes_addf(out,
 	    "%" PRIu64 " replayed, %" PRIu64 " already in their stream, %" PRIu64
 	    " quarantined, %" PRIu64 " possible duplicates, %" PRIu64 " types held, in %s%s",
-	    r->replayed, r->found, r->quarantined, r->duplicates, r->held, span,
+	    r->replayed, r->found, r->quarantined, r->possible_duplicates, r->held, span,
 	    r->left ? "; events remain in the buffer" : "");
 }
 
@@ -38,7 +38,7 @@ drainfmt_json(struct bytes *out, const struct drain_result *r, int status)
 	jsonwrite_count(out, "replayed", r->replayed);
 	jsonwrite_count(out, "found", r->found);
 	jsonwrite_count(out, "quarantined", r->quarantined);
-	jsonwrite_count(out, "possible_duplicates", r->duplicates);
+	jsonwrite_count(out, "possible_duplicates", r->possible_duplicates);
 	jsonwrite_count(out, "trimmed", r->trimmed);
 	jsonwrite_count(out, "out_of_order", r->disordered);
 	jsonwrite_count(out, "held", r->held);
