@@ -735,14 +735,16 @@ three_segments() {
 	rcli xgroup create "$S:b" ready '$'
 	plain_buffer
 	local -a examples
-	mapfile -t examples < <(sed -n 's/^\.Dl \$ //p' "$TOP/man/ebstat.1")
-	assert_equal "${#examples[@]}" 5
+	mapfile -t examples < <(sed -nE ':a; /\\e$/ { N; s/\\e\n *//; ba }; s/^(\.Dl )?\$ //p' "$TOP/man/ebstat.1" | sed 's/\\e/\\/g')
+	assert_equal "${#examples[@]}" 7
 	for e in "${examples[@]}"; do
 		run -0 bash -o pipefail -c "$e"
 		case $e in
 		ebstat) assert_line --regexp '^b +1 ' ;;
 		*-v*) assert_line --regexp '^ai\.x +3 +1-0 +3-0 '; refute_line --regexp '^b ' ;;
 		*total_events) assert_output 2 ;;
+		*total_events,*) assert_output $'2\n0' ;;
+		*lag*add*) assert_output --regexp '^[0-9]+$' ;;
 		*lag*) assert_output g ;;
 		*-q) assert_line --regexp '^events +2 ' ;;
 		*) fail "no test for: $e" ;;
