@@ -17,77 +17,72 @@
 #define PASSED_CHECK 256 /* passed lines between two checks of the limits */
 
 void
-batch_init(struct batch *b)
+batch_init(struct batch *batch)
 {
-	memset(b, 0, sizeof(*b));
-	b->item = mem_alloc((BATCH_LINES + 1) * sizeof(*b->item));
+	memset(batch, 0, sizeof(*batch));
+	batch->item = mem_alloc((BATCH_LINES + 1) * sizeof(*batch->item));
 }
 
 void
-batch_free(struct batch *b)
+batch_free(struct batch *batch)
 {
 	size_t i;
 
 	for (i = 0; i <= BATCH_LINES; i++)
-		bytes_free(&b->item[i].text);
-	free(b->item);
-	memset(b, 0, sizeof(*b));
+		bytes_free(&batch->item[i].text);
+	free(batch->item);
+	memset(batch, 0, sizeof(*batch));
 }
 
 void
-batch_reset(struct batch *b)
+batch_reset(struct batch *batch)
 {
 	size_t i;
 
-	for (i = 0; i < b->n; i++)
-		if (b->item[i].text.cap > 2 * BATCH_LARGE)
-			bytes_free(&b->item[i].text);
-	b->n = b->bytes = b->types = b->next_to_queue = 0;
-	b->covered = true;
-	b->short_stream = false;
-}
-
-static struct batch_item *
-next_slot(struct batch *b)
-{
-	return &b->item[b->n];
+	for (i = 0; i < batch->n; i++)
+		if (batch->item[i].text.cap > 2 * BATCH_LARGE)
+			bytes_free(&batch->item[i].text);
+	batch->n = batch->bytes = batch->types = batch->next_to_queue = 0;
+	batch->covered = true;
+	batch->short_stream = false;
 }
 
 static bool
-is_batch_full(const struct batch *b, size_t bytes)
+is_batch_full(const struct batch *batch, size_t bytes)
 {
-	return b->types == BATCH_TYPES || b->bytes >= BATCH_BYTES ||
-	    (b->n && (bytes > BATCH_LARGE || b->item[b->n - 1].line.e.payload.n > BATCH_LARGE));
+	return batch->types == BATCH_TYPES || batch->bytes >= BATCH_BYTES ||
+	    (batch->n &&
+	        (bytes > BATCH_LARGE || batch->item[batch->n - 1].line.e.payload.n > BATCH_LARGE));
 }
 
 static void
-add_to_batch(struct batch *b)
+add_to_batch(struct batch *batch)
 {
-	struct batch_item *it = &b->item[b->n];
+	struct batch_item *it = &batch->item[batch->n];
 	size_t i;
 
-	for (i = 0; i < b->n && b->item[i].dest != it->dest; i++)
+	for (i = 0; i < batch->n && batch->item[i].dest != it->dest; i++)
 		;
-	b->types += i == b->n;
-	b->bytes += it->text.len;
-	b->n++;
+	batch->types += i == batch->n;
+	batch->bytes += it->text.len;
+	batch->n++;
 }
 
 /* Sets whether the line is in doubt (sent before without a reply), and the ID to look above. */
 static void
 determine_doubt(struct drain *d, struct batch_item *it)
 {
-	struct intent_type *sent = d->old_intent.active
+	struct intent_type *covered = d->old_intent.active
 	    ? intent_find_type(&d->old_intent, it->line.e.type.p, it->line.e.type.n)
 	    : NULL;
-	struct stream_id id;
+	struct stream_id noted;
 
 	it->in_doubt = it->was_in_doubt = it->possible_duplicate = false;
 	it->after = (struct stream_id){UINT64_MAX, UINT64_MAX};
-	if (sent != NULL &&
+	if (covered != NULL &&
 	    intent_covers(&d->old_intent, d->line.chain, d->line.stem, d->line.pos)) {
 		it->in_doubt = true;
-		if (id_parse(slice_of(sent->after), &it->after) == -1)
+		if (id_parse(slice_of(covered->after), &it->after) == -1)
 			it->after = (struct stream_id){0, 0};
 	}
 	if (d->checkpoint.lost || manifest_is_returned(d->line.stem)) {
@@ -96,10 +91,10 @@ determine_doubt(struct drain *d, struct batch_item *it)
 	}
 	if (it->line.in_doubt) {
 		it->in_doubt = true;
-		if (id_parse(slice_of(it->line.doubt.after), &id) == -1)
-			id = (struct stream_id){0, 0};
-		if (id_cmp(id, it->after) < 0)
-			it->after = id;
+		if (id_parse(slice_of(it->line.doubt.after), &noted) == -1)
+			noted = (struct stream_id){0, 0};
+		if (id_cmp(noted, it->after) < 0)
+			it->after = noted;
 	}
 }
 
@@ -125,9 +120,9 @@ batch_dest(struct drain *d, struct slice type)
 static void
 move_walked_position(struct drain *d)
 {
-	struct positions *m = &d->walked;
+	struct positions *walked = &d->walked;
 
-	position_set(d->line.chain ? &m->chain : positions_find_or_add(m, d->line.stem),
+	position_set(d->line.chain ? &walked->chain : positions_find_or_add(walked, d->line.stem),
 	    d->line.stem, d->line.end, d->line.limit);
 }
 
@@ -150,26 +145,25 @@ enter_chain_segment(struct drain *d)
 static int
 check_rewritten(struct drain *d, const struct event *e, struct err *err)
 {
-	struct segment *list;
-	struct buffer_hints nb;
-	size_t n;
-	int r;
+	struct segment *segments;
+	struct buffer_hints hints;
+	size_t nsegments;
+	int result;
 
 	if (!d->line.suspect)
 		return 0;
 	if (d->suspect == NULL || strcmp(suspect_stem(d->suspect), d->line.stem) != 0) {
 		suspect_close(d->suspect);
 		d->suspect = NULL;
-		/* Under the lock no publisher is between writing to this segment and to the next.
-		 */
-		if (buffer_lock(d->buf, d->o->limits->lock_ms, &nb, err) == -1)
+		/* Under the lock no publisher is between writing this segment and the next. */
+		if (buffer_lock(d->buf, d->o->limits->lock_ms, &hints, err) == -1)
 			return -1;
-		r = segment_list(buffer_fd(d->buf), &list, &n, err);
+		result = segment_list(buffer_fd(d->buf), &segments, &nsegments, err);
 		buffer_unlock(d->buf);
-		if (r == -1)
+		if (result == -1)
 			return -1;
-		d->suspect = suspect_open(d->buf, d->line.stem, list, n, err);
-		free(list);
+		d->suspect = suspect_open(d->buf, d->line.stem, segments, nsegments, err);
+		free(segments);
 		if (d->suspect == NULL)
 			return -1;
 	}
@@ -201,7 +195,8 @@ swap_bytes(struct bytes *a, struct bytes *b)
 	*b = keep;
 }
 
-/* The server has to be asked for the room of its stream before the line is added. */
+/* Has dest->room refer to the limit of the line. Returns whether the server has to be asked for the
+ * room of the stream before the line is added. */
 static bool
 apply_line_limit(struct drain *d, const struct batch_item *it)
 {
@@ -213,7 +208,8 @@ apply_line_limit(struct drain *d, const struct batch_item *it)
 	        dest->room <= 0);
 }
 
-/* The line can be sent at once: the stored intent covers it, and nothing has to be looked up. */
+/* Returns whether the line can be sent at once: the stored intent covers it, and nothing has to be
+ * looked up. */
 static bool
 is_item_covered(const struct drain *d, const struct batch_item *it)
 {
@@ -237,7 +233,8 @@ enum line_outcome { LINE_ADDED, LINE_PASSED, LINE_KEPT };
 static int
 add_current_line(struct drain *d, struct err *err)
 {
-	struct batch_item *it = next_slot(&d->batch);
+	struct batch_item *it =
+	    &d->batch.item[d->batch.n]; /* part of the batch after add_to_batch */
 	struct line *line = &d->current->parsed;
 	bool in_old_intent = d->old_intent.active &&
 	    intent_covers(&d->old_intent, d->line.chain, d->line.stem, d->line.pos),
@@ -302,13 +299,13 @@ add_current_line(struct drain *d, struct err *err)
 size_t
 batch_max_lines(const struct drain *d)
 {
-	size_t n = BATCH_LINES;
+	size_t most = BATCH_LINES;
 
-	if (d->o->rate && n > d->o->rate / 10 + 1)
-		n = (size_t)(d->o->rate / 10 + 1);
-	if (d->o->limit && n > d->o->limit - d->queued)
-		n = (size_t)(d->o->limit - d->queued);
-	return n;
+	if (d->o->rate && most > d->o->rate / 10 + 1)
+		most = (size_t)(d->o->rate / 10 + 1);
+	if (d->o->limit && most > d->o->limit - d->queued)
+		most = (size_t)(d->o->limit - d->queued);
+	return most;
 }
 
 /* Postpones a failure until the lines read before it are sent and their replies taken. */

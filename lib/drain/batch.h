@@ -25,7 +25,12 @@
 #define BATCH_LARGE 32768UL
 #define BATCH_TYPES 64
 
-enum batch_state { BATCH_SEND, BATCH_FOUND, BATCH_ADDED, BATCH_REFUSED };
+enum batch_state {
+	BATCH_SEND,
+	BATCH_FOUND, /* its entry is in the stream already */
+	BATCH_ADDED,
+	BATCH_REFUSED /* skipped, or in quarantine */
+};
 
 struct batch_item {
 	struct line line;
@@ -34,9 +39,9 @@ struct batch_item {
 	struct dest *dest;
 	const char *stem; /* borrowed from the walk */
 	bool chain, in_doubt;
-	bool was_in_doubt;   /* it was in doubt and has been looked up */
+	bool was_in_doubt;   /* until it was looked up */
 	struct stream_id id; /* of the entry that was found or added */
-	/* it was in doubt and could not be looked up: adding it may duplicate it */
+	/* it was in doubt and could not be looked up: adding the event may duplicate it */
 	bool possible_duplicate;
 	uint64_t pos, limit;    /* see struct position */
 	uint64_t offset;        /* byte offset in the segment */
@@ -49,11 +54,11 @@ struct batch {
 	struct batch_item *item;
 	size_t n, bytes, types;
 	size_t next_to_queue; /* index of the first item that send_queue has not seen */
-	bool in_old_intent;   /* its lines lie within the intent of a run that was cut off */
-	/* one of its streams is limited to fewer than BATCH_IN_DOUBT entries: those of two batches
-	 * would trim each other */
+	bool in_old_intent;   /* its lines are covered by the intent of a run that was cut off */
+	/* one of its streams is limited to fewer than BATCH_IN_DOUBT entries, so the entries of two
+	 * batches would trim each other */
 	bool short_stream;
-	/* the stored intent covers all its lines, and none has to be looked up first */
+	/* all its lines are covered by the stored intent, and none has to be looked up first */
 	bool covered;
 };
 
@@ -63,9 +68,9 @@ void batch_reset(struct batch *b);
 struct drain; /* drain_int.h */
 
 /* Reads lines into d->batch until it has `most`. Returns 1 when more would fit, 0 when not, -1 with
- * err when the connection is dead, the server refuses all commands, or the disk failed. *end: the
- * walk is at its end. Once items of the batch are queued, adds only lines that the stored intent
- * covers and that need no request to the server. */
+ * err when the connection is dead, the server refuses all commands, or the disk failed. Sets *end
+ * when the walk is at its end. Once items of the batch are queued, adds only lines that the stored
+ * intent covers and that need no request to the server. */
 int batch_load(struct drain *d, size_t most, bool *end, struct err *err);
 /* Returns how many lines a batch may have now (limit, rate). */
 size_t batch_max_lines(const struct drain *d);

@@ -8,21 +8,23 @@
 
 /* Returns the position of a source, or NULL if it has none. */
 static struct position *
-find_source_position(struct positions *m, bool chain, const char *stem)
+find_source_position(struct positions *positions, bool chain, const char *stem)
 {
-	struct position *k = chain ? &m->chain : positions_find(m, stem);
+	struct position *at = chain ? &positions->chain : positions_find(positions, stem);
 
-	return k != NULL && k->stem != NULL ? k : NULL;
+	return at != NULL && at->stem != NULL ? at : NULL;
 }
 
 void
 commit_skip(
     struct drain *d, struct slice type, bool chain, const char *stem, uint64_t pos, uint64_t limit)
 {
-	struct positions *m = &checkpoint_add_lagging(&d->skipped, type.p, type.n)->positions;
+	struct positions *positions =
+	    &checkpoint_add_lagging(&d->skipped, type.p, type.n)->positions;
 
-	if (find_source_position(m, chain, stem) == NULL)
-		position_set(chain ? &m->chain : positions_find_or_add(m, stem), stem, pos, limit);
+	if (find_source_position(positions, chain, stem) == NULL)
+		position_set(chain ? &positions->chain : positions_find_or_add(positions, stem),
+		    stem, pos, limit);
 	if (!chain)
 		return;
 	if (strcmp(d->chain_stem, stem) == 0)
@@ -40,27 +42,29 @@ compare_positions_in_source(const struct position *a, const struct position *b, 
 /* Updates the position of a lagging type in one source, now that the walk has reached `walked`
  * there; see checkpoint.h. */
 static void
-move_lagging_type(struct drain *d, struct lagging_type *l, bool chain,
-    const struct position *walked, const struct position *main)
+move_lagging_type(struct drain *d, struct lagging_type *lagging, bool chain,
+    const struct position *walked, const struct position *common)
 {
 	const char *stem = walked->stem;
-	struct position *at = find_source_position(&l->positions, chain, stem), *left = NULL, to;
-	struct lagging_type *s = checkpoint_find_lagging(&d->skipped, l->type, strlen(l->type));
+	struct position *at = find_source_position(&lagging->positions, chain, stem), *left = NULL,
+	                to;
+	struct lagging_type *skipped =
+	    checkpoint_find_lagging(&d->skipped, lagging->type, strlen(lagging->type));
 
-	if (s != NULL)
-		left = find_source_position(&s->positions, chain, stem);
+	if (skipped != NULL)
+		left = find_source_position(&skipped->positions, chain, stem);
 	if (left != NULL && (d->covers_lagging || at == NULL)) {
 		to = *left;
-		position_set(
-		    chain ? &l->positions.chain : positions_find_or_add(&l->positions, to.stem),
+		position_set(chain ? &lagging->positions.chain
+		                   : positions_find_or_add(&lagging->positions, to.stem),
 		    to.stem, to.pos, to.limit);
 	} else if (at != NULL && d->covers_lagging &&
 	    compare_positions_in_source(walked, at, chain) > 0) {
-		if (compare_positions_in_source(walked, main, chain) >= 0) {
+		if (compare_positions_in_source(walked, common, chain) >= 0) {
 			if (chain)
 				position_clear(at);
 			else
-				positions_drop(&l->positions, stem);
+				positions_drop(&lagging->positions, stem);
 		} else
 			position_set(at, stem, walked->pos, walked->limit);
 	}
@@ -69,16 +73,16 @@ move_lagging_type(struct drain *d, struct lagging_type *l, bool chain,
 static void
 move_source_position(struct drain *d, bool chain, const struct position *walked)
 {
-	struct position *main = chain
+	struct position *common = chain
 	    ? &d->checkpoint.positions.chain
 	    : positions_find_or_add(&d->checkpoint.positions, walked->stem);
 	size_t i;
 
-	if (main->stem == NULL || compare_positions_in_source(main, walked, chain) < 0 ||
-	    (!chain && walked->limit != main->limit))
-		position_set(main, walked->stem, walked->pos, walked->limit);
+	if (common->stem == NULL || compare_positions_in_source(common, walked, chain) < 0 ||
+	    (!chain && walked->limit != common->limit))
+		position_set(common, walked->stem, walked->pos, walked->limit);
 	for (i = 0; i < d->checkpoint.nlagging; i++)
-		move_lagging_type(d, &d->checkpoint.lagging[i], chain, walked, main);
+		move_lagging_type(d, &d->checkpoint.lagging[i], chain, walked, common);
 }
 
 static void
@@ -123,19 +127,19 @@ commit_positions(struct drain *d)
 void
 commit_drop_resolved(struct drain *d)
 {
-	struct positions *u = &d->old_intent.upto;
-	struct position *m;
+	struct positions *upto = &d->old_intent.upto;
+	struct position *reached;
 	size_t i;
 
 	if (!d->old_intent.active)
 		return;
-	if (u->chain.stem != NULL &&
+	if (upto->chain.stem != NULL &&
 	    (d->walked.chain.stem == NULL ||
-	        position_cmp(&d->walked.chain, u->chain.stem, u->chain.pos) < 0))
+	        position_cmp(&d->walked.chain, upto->chain.stem, upto->chain.pos) < 0))
 		return;
-	for (i = 0; i < u->nfiles; i++)
-		if ((m = positions_find(&d->walked, u->files[i].stem)) == NULL ||
-		    m->pos < u->files[i].pos)
+	for (i = 0; i < upto->nfiles; i++)
+		if ((reached = positions_find(&d->walked, upto->files[i].stem)) == NULL ||
+		    reached->pos < upto->files[i].pos)
 			return;
 	for (i = d->old_intent.ntypes; i-- > 0;)
 		if (checkpoint_find_lagging(&d->skipped, d->old_intent.types[i].type,

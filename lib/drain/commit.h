@@ -1,9 +1,12 @@
 /*
  * commit: advances the positions of the checkpoint (checkpoint.h) after a batch, in memory.
  *
+ * The common positions are checkpoint.positions, one per source: all lines before them are
+ * delivered, except those of lagging types.
+ *
  * During a walk, d->skipped remembers the first line that each type skipped, per source. After a
- * batch the main positions advance to the end of the walk. A type that skipped lines becomes, or
- * stays, a lagging type.
+ * batch the common positions advance to the end of the last line that was read. A type that skipped
+ * lines becomes, or stays, a lagging type.
  */
 #ifndef DRAIN_COMMIT_H
 #define DRAIN_COMMIT_H

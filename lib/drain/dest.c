@@ -17,14 +17,14 @@ compare_type(struct slice type, const char *have)
 }
 
 static size_t
-find_dest_index(const struct dests *ls, struct slice type, bool *found)
+find_dest_index(const struct dests *dests, struct slice type, bool *found)
 {
-	size_t lo = 0, hi = ls->n, mid;
+	size_t lo = 0, hi = dests->n, mid;
 	int r;
 
 	for (*found = false; lo < hi;) {
 		mid = (lo + hi) / 2;
-		if ((r = compare_type(type, ls->dest[mid]->type)) == 0) {
+		if ((r = compare_type(type, dests->dest[mid]->type)) == 0) {
 			*found = true;
 			return mid;
 		}
@@ -37,46 +37,46 @@ find_dest_index(const struct dests *ls, struct slice type, bool *found)
 }
 
 struct dest *
-dests_get(struct dests *ls, const char *prefix, struct slice type)
+dests_get(struct dests *dests, const char *prefix, struct slice type)
 {
 	bool found;
-	size_t at = find_dest_index(ls, type, &found);
+	size_t at = find_dest_index(dests, type, &found);
 	struct dest *dest;
 
 	if (found)
-		return ls->dest[at];
-	ls->dest = mem_realloc(ls->dest, (ls->n + 1) * sizeof(*ls->dest));
-	memmove(ls->dest + at + 1, ls->dest + at, (ls->n - at) * sizeof(*ls->dest));
-	ls->n++;
-	dest = ls->dest[at] = mem_alloc(sizeof(*dest));
+		return dests->dest[at];
+	dests->dest = mem_realloc(dests->dest, (dests->n + 1) * sizeof(*dests->dest));
+	memmove(dests->dest + at + 1, dests->dest + at, (dests->n - at) * sizeof(*dests->dest));
+	dests->n++;
+	dest = dests->dest[at] = mem_alloc(sizeof(*dest));
 	dest->type = mem_strndup(type.p, type.n);
 	dest->key = names_stream(prefix, dest->type);
 	return dest;
 }
 
 struct dest *
-dests_find(const struct dests *ls, const char *type)
+dests_find(const struct dests *dests, const char *type)
 {
 	bool found;
-	size_t at = find_dest_index(ls, slice_of(type), &found);
+	size_t at = find_dest_index(dests, slice_of(type), &found);
 
-	return found ? ls->dest[at] : NULL;
+	return found ? dests->dest[at] : NULL;
 }
 
 void
-dests_mark_stale(struct dests *ls)
+dests_mark_stale(struct dests *dests)
 {
 	size_t i;
 
-	for (i = 0; i < ls->n; i++)
-		ls->dest[i]->stale = true;
+	for (i = 0; i < dests->n; i++)
+		dests->dest[i]->stale = true;
 }
 
 void
-dests_free(struct dests *ls)
+dests_free(struct dests *dests)
 {
-	while (ls->n) {
-		struct dest *dest = ls->dest[--ls->n];
+	while (dests->n) {
+		struct dest *dest = dests->dest[--dests->n];
 
 		free(dest->type);
 		free(dest->key);
@@ -84,8 +84,8 @@ dests_free(struct dests *ls)
 		conn_template_free(&dest->add);
 		free(dest);
 	}
-	free(ls->dest);
-	ls->dest = NULL;
+	free(dests->dest);
+	dests->dest = NULL;
 }
 
 uint64_t

@@ -41,8 +41,8 @@ struct dest {
 	uint64_t trimmed;
 	bool warned;            /* with trim = acked: a message said that nothing can be trimmed */
 	struct trimwatch watch; /* of a direct publisher */
-	/* for a publisher: the buffer holds events of this type, or the stream is full; not checked
-	 * again before this time (CLOCK_MONOTONIC ms) */
+	/* for a publisher: whether the buffer holds events of this type, and whether the stream is
+	 * full, is not checked again before this time (CLOCK_MONOTONIC ms) */
 	int64_t recheck_at;
 	struct conn_template add; /* its XADD */
 	int64_t add_maxlen;       /* the MAXLEN in it */
@@ -57,15 +57,16 @@ struct dests {
 };
 
 /* Creates the dest if it is missing. */
-struct dest *dests_get(struct dests *ls, const char *prefix, struct slice type);
-struct dest *dests_find(const struct dests *ls, const char *type);
-void dests_free(struct dests *ls);
-/* Has `after` of each dest measured again before use. */ void dests_mark_stale(struct dests *ls);
+struct dest *dests_get(struct dests *dests, const char *prefix, struct slice type);
+struct dest *dests_find(const struct dests *dests, const char *type);
+void dests_free(struct dests *dests);
+/* Has `after` of each dest measured again before use. */
+void dests_mark_stale(struct dests *dests);
 
 /* Queues an XADD of the event, without MAXLEN if maxlen is 0. Returns the request number of
  * conn_put. */
 uint64_t dest_put_add(struct dest *dest, struct conn *conn, int64_t maxlen, const struct event *e);
-/* Does nothing if dest is stopped already. */ void dest_stop(
-    struct dest *dest, enum conn_why why, const char *reason);
+/* Stops the type for this run. Does nothing if it is stopped already. */
+void dest_stop(struct dest *dest, enum conn_why why, const char *reason);
 
 #endif

@@ -85,11 +85,11 @@ drain_may_deliver_lagging(struct drain *d)
 bool
 drain_walk_is_useful(struct drain *d)
 {
-	const struct position *main = &d->checkpoint.positions.chain, *at = &d->walked.chain;
+	const struct position *common = &d->checkpoint.positions.chain, *reached = &d->walked.chain;
 
 	return !d->covers_lagging || !d->checkpoint.nlagging || d->old_intent.active ||
-	    at->stem == NULL || main->stem == NULL ||
-	    position_cmp(at, main->stem, main->pos) >= 0 || drain_may_deliver_lagging(d);
+	    reached->stem == NULL || common->stem == NULL ||
+	    position_cmp(reached, common->stem, common->pos) >= 0 || drain_may_deliver_lagging(d);
 }
 
 int64_t
@@ -299,6 +299,8 @@ open_drain_walk(struct drain *d, struct err *err)
 	return walk != NULL ? 0 : -1;
 }
 
+/* Sends batches until the walk is at its end. A walk that can deliver nothing more for lagging
+ * types is opened again at the common positions. */
 static int
 drain_batches(struct drain *d, struct err *err)
 {
@@ -321,7 +323,7 @@ drain_batches(struct drain *d, struct err *err)
 	return r;
 }
 
-/* Drains all segments that exist now. Closes the walk, which holds the list of segments. */
+/* Drains all segments that exist now, with one walk. */
 static int
 drain_one_walk(struct drain *d, struct err *err)
 {
@@ -401,6 +403,7 @@ report_leftovers(struct drain *d, struct err *err)
 	return 0;
 }
 
+/* Makes walks until nothing that remains can be delivered now. */
 static int
 drain_until_empty(struct drain *d, struct err *err)
 {
@@ -509,6 +512,7 @@ load_drain_state(struct drain *d, struct err *err)
 	return r == -1 ? -1 : 0;
 }
 
+/* The levels below: drain_until_empty, drain_one_walk, drain_batches, drain_batch. */
 int
 drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o,
     struct drain_result *res, struct err *err)

@@ -8,9 +8,9 @@
  *     held or bad (drain_quarantine), and measures the room in each stream (trim.c).
  *  2. send.c fences the connections of lines in doubt and looks these up in their streams
  *     (indoubt.c).
- *  3. send.c stores the checkpoint with the intent: the lines that are about to be sent, and the
- *     stream ID to look above. Quarantined lines are synced before that. The step is left out when
- *     the stored intent covers the batch already (step 5).
+ *  3. send.c stores the checkpoint with the intent: up to where lines are about to be sent, of
+ *     which types, and the stream ID to look above. Quarantined lines are synced before that. The
+ *     step is left out when the stored intent covers the batch already (step 5).
  *  4. send.c queues one XADD a line.
  *  5. While the server works, readahead.c reads the next lines, send.c stores an intent that covers
  *     them too, and reclaim.c unlinks the segments that the stored positions have passed.
@@ -20,9 +20,9 @@
  * So a batch costs one fdatasync, and the server need not wait for the disk between two batches.
  *
  * What is durable before what: a quarantined line before the position that passes it, the intent
- * before the XADD of any line that it names, the positions that pass a segment before the unlink of
- * that segment. A run that is killed at any point leaves an intent, and the next run looks up the
- * lines that it names.
+ * before the XADD of any line that it covers, the positions that pass a segment before the unlink
+ * of that segment. A run that is killed at any point leaves an intent, and the next run looks up
+ * the lines that it covers.
  *
  * The caller holds the replay lock and an open connection. A dead connection ends the run. The next
  * run, on a new connection, continues.
@@ -66,7 +66,7 @@ struct drain_result {
 	uint64_t replayed; /* added to streams */
 	uint64_t found;    /* were in doubt, found in their streams, not added again */
 	uint64_t quarantined;
-	uint64_t possible_duplicates; /* possible: were in doubt, could not be looked up, added */
+	uint64_t possible_duplicates; /* were in doubt, could not be looked up, added */
 	/* out of order: accepted by the server after it refused an earlier one of their type */
 	uint64_t disordered;
 	/* entries that MAXLEN trimmed from streams without groups */

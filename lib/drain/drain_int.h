@@ -21,7 +21,7 @@ struct drain_entry { /* an entry that this run added */
 	const struct dest *dest;
 	struct stream_id id;
 };
-#define DRAIN_ENTRIES 65536 /* the last so many are remembered */
+#define DRAIN_ENTRIES 65536 /* of these the run remembers the last ones */
 
 struct drain {
 	struct buffer *buf;
@@ -43,17 +43,17 @@ struct drain {
 	struct err walk_err;
 	bool covers_lagging;           /* this walk began at the positions of the lagging types */
 	struct quarantine *quarantine; /* synced before each checkpoint */
-	struct suspect
-	    *suspect; /* of the segment that the walk is in, if that is suspect; else NULL */
+	/* of the segment that the walk is in, if that is suspect; else NULL */
+	struct suspect *suspect;
 	struct reclaim reclaim;
 	bool reclaim_due;     /* the positions have entered another segment */
 	char *chain_stem;     /* the chain segment that the walk is in */
-	bool has_skipped;     /* a line of it was skipped */
-	bool from_start;      /* the walk read it from its first line */
+	bool has_skipped;     /* a line of that segment was skipped */
+	bool from_start;      /* the walk read that segment from its first line */
 	int64_t started;      /* CLOCK_MONOTONIC ms */
 	struct outage outage; /* ends with this drain */
-	uint64_t
-	    damaged_pieces; /* counted as quarantined though not events: torn ends, whole files */
+	/* torn ends and whole files, which count as quarantined but not as events */
+	uint64_t damaged_pieces;
 	struct drain_entry *added; /* a ring */
 	size_t added_total;        /* how many entries were added in all */
 	uint64_t queued;           /* events of which the XADD was queued in this run */
@@ -62,17 +62,18 @@ struct drain {
 #define DRAIN_NAMED 10 /* quarantined lines that get a message of their own */
 
 void drain_say(struct drain *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Quarantines one line and reports it. When that fails, marks its segment to be quarantined whole.
- */
+/* Quarantines one line and reports it. If that fails, marks the segment of the line to be
+ * quarantined whole. */
 void drain_quarantine(
     struct drain *d, const char *stem, uint64_t pos, struct slice line, const char *reason);
-/* A signal has arrived. */ bool drain_is_stopped(const struct drain *d);
-/* A signal has arrived, or the limit or the time budget is used up. */
+/* Returns whether a signal has arrived. */
+bool drain_is_stopped(const struct drain *d);
+/* Returns whether a signal has arrived, or the limit or the time budget is used up. */
 bool drain_must_end(const struct drain *d);
-/* A lagging type can be delivered in this run. */
+/* Returns whether a lagging type can be delivered in this run. */
 bool drain_may_deliver_lagging(struct drain *d);
-/* False when the walk has not reached the main positions and can deliver nothing before them: every
- * lagging type was refused. */
+/* Returns false when the walk is still before the common position of the chain (commit.h) and can
+ * deliver nothing there: every lagging type was refused. */
 bool drain_walk_is_useful(struct drain *d);
 /* Returns the MAXLEN for a line of this type; `own` is the one that the line carries, or -1. */
 int64_t drain_maxlen(const struct drain *d, int64_t own, const char *type);

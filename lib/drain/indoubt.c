@@ -38,35 +38,39 @@ compare_by_event_id(const void *pa, const void *pb)
 
 /* Returns the index of the first line with this event_id, or n. */
 static size_t
-find_first_with_id(const struct indoubt_search *s, struct slice id)
+find_first_with_id(const struct indoubt_search *search, struct slice id)
 {
-	size_t lo = 0, hi = s->n, mid;
+	size_t lo = 0, hi = search->n, mid;
 
 	while (lo < hi) {
 		mid = (lo + hi) / 2;
-		if (compare_slices(s->by_id[mid]->e->event_id, id) < 0)
+		if (compare_slices(search->by_id[mid]->e->event_id, id) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return lo < s->n && compare_slices(s->by_id[lo]->e->event_id, id) == 0 ? lo : s->n;
+	return lo < search->n && compare_slices(search->by_id[lo]->e->event_id, id) == 0
+	    ? lo
+	    : search->n;
 }
 
 /* Returns the first line from i on that is equal to e, unresolved, and may have this entry ID. */
 static struct indoubt_line *
-find_unresolved_line(struct indoubt_search *s, size_t i, const struct event *e, struct stream_id at)
+find_unresolved_line(
+    struct indoubt_search *search, size_t i, const struct event *e, struct stream_id at)
 {
-	for (; i < s->n && compare_slices(s->by_id[i]->e->event_id, e->event_id) == 0; i++)
-		if (!s->by_id[i]->found && id_cmp(at, s->by_id[i]->after) > 0 &&
-		    event_equal(s->by_id[i]->e, e))
-			return s->by_id[i];
+	for (; i < search->n && compare_slices(search->by_id[i]->e->event_id, e->event_id) == 0;
+	     i++)
+		if (!search->by_id[i]->found && id_cmp(at, search->by_id[i]->after) > 0 &&
+		    event_equal(search->by_id[i]->e, e))
+			return search->by_id[i];
 	return NULL;
 }
 
 static int
 match_entry(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 {
-	struct indoubt_search *s = arg;
+	struct indoubt_search *search = arg;
 	struct indoubt_line *l;
 	struct event e;
 	struct stream_id at;
@@ -76,29 +80,30 @@ match_entry(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 		return 1;
 	for (i = 0; i + 1 < nkv && !slice_is(kv[i], "event_id"); i += 2)
 		;
-	if (i + 1 >= nkv || (i = find_first_with_id(s, kv[i + 1])) == s->n)
+	if (i + 1 >= nkv || (i = find_first_with_id(search, kv[i + 1])) == search->n)
 		return 0;
 	event_from_fields(&e, kv, nkv);
-	if ((l = find_unresolved_line(s, i, &e, at)) != NULL && !s->is_matched(s->arg, at)) {
+	if ((l = find_unresolved_line(search, i, &e, at)) != NULL &&
+	    !search->is_matched(search->arg, at)) {
 		l->found = true;
 		l->entry = at;
-		s->left--;
+		search->left--;
 	}
-	return s->left == 0;
+	return search->left == 0;
 }
 
-/* No entry above the bound was trimmed or deleted. */
+/* Returns whether no entry above the bound was trimmed or deleted. */
 static bool
-is_history_complete(const struct stream_info *s, struct stream_id after)
+is_history_complete(const struct stream_info *search, struct stream_id after)
 {
 	const struct stream_id zero = {0, 0};
 
-	if (!s->exists)
+	if (!search->exists)
 		return id_cmp(after, zero) == 0;
-	if (id_cmp(s->max_deleted, after) > 0)
+	if (id_cmp(search->max_deleted, after) > 0)
 		return false;
-	return s->added == s->length || id_cmp(s->last_generated, after) == 0 ||
-	    (s->length && id_cmp(s->first, after) <= 0);
+	return search->added == search->length || id_cmp(search->last_generated, after) == 0 ||
+	    (search->length && id_cmp(search->first, after) <= 0);
 }
 
 static bool
@@ -109,17 +114,18 @@ is_server_refusal(struct conn *conn, enum conn_why why)
 }
 
 static int
-search_stream(struct conn *conn, const char *key, struct stream_id after, struct indoubt_search *s,
-    bool *sure, struct err *err)
+search_stream(struct conn *conn, const char *key, struct stream_id after,
+    struct indoubt_search *search, bool *sure, struct err *err)
 {
 	struct stream_info info;
 	enum conn_why why = CONN_OK;
 
 	*sure = false;
-	if (scan_entries(conn, key, after, ENTRIES_PER_PAGE, match_entry, s, &why, err) == -1 &&
+	if (scan_entries(conn, key, after, ENTRIES_PER_PAGE, match_entry, search, &why, err) ==
+	        -1 &&
 	    is_server_refusal(conn, why))
 		return -1;
-	if (s->left == 0 || why != CONN_OK)
+	if (search->left == 0 || why != CONN_OK)
 		return 0;
 	if (stream_info(conn, key, &info, &why, err) == -1)
 		return is_server_refusal(conn, why) ? -1 : 0;
@@ -131,23 +137,23 @@ int
 indoubt_resolve(struct conn *conn, const char *key, indoubt_matched_fn *is_matched, void *arg,
     struct indoubt_line *lines, size_t n, uint64_t *possible_duplicates, struct err *err)
 {
-	struct indoubt_search s = {.n = n, .left = n, .is_matched = is_matched, .arg = arg};
+	struct indoubt_search search = {.n = n, .left = n, .is_matched = is_matched, .arg = arg};
 	struct stream_id after = {UINT64_MAX, UINT64_MAX};
 	bool sure;
 	size_t i;
 	int r;
 
 	*possible_duplicates = 0;
-	s.by_id = mem_alloc((n + 1) * sizeof(*s.by_id));
+	search.by_id = mem_alloc((n + 1) * sizeof(*search.by_id));
 	for (i = 0; i < n; i++) {
-		s.by_id[i] = &lines[i];
+		search.by_id[i] = &lines[i];
 		if (id_cmp(lines[i].after, after) < 0)
 			after = lines[i].after;
 	}
-	qsort(s.by_id, n, sizeof(*s.by_id), compare_by_event_id);
-	r = search_stream(conn, key, after, &s, &sure, err);
+	qsort(search.by_id, n, sizeof(*search.by_id), compare_by_event_id);
+	r = search_stream(conn, key, after, &search, &sure, err);
 	if (r == 0 && !sure)
-		*possible_duplicates = s.left;
-	free(s.by_id);
+		*possible_duplicates = search.left;
+	free(search.by_id);
 	return r;
 }

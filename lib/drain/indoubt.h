@@ -26,10 +26,10 @@ struct indoubt_line {
 /* Returns whether the entry already resolved another line. */
 typedef bool indoubt_matched_fn(void *arg, struct stream_id entry);
 /* Fills in `found` of each line. Entries for which is_matched returns true resolve nothing.
- * *possible_duplicates: how many lines were not found although they may have been added (the stream
- * was trimmed, entries were deleted, or reading is not permitted); the caller adds them, perhaps a
- * second time. Returns 0, or -1 with err: the connection is dead (conn_why), or the server refuses
- * all commands.
+ * Sets *possible_duplicates to how many lines were not found although they may have been added (the
+ * stream was trimmed, entries were deleted, or reading is not permitted); the caller adds them,
+ * perhaps a second time. Returns 0, or -1 with err: the connection is dead (conn_why), or the
+ * server refuses all commands.
  */
 int indoubt_resolve(struct conn *conn, const char *key, indoubt_matched_fn *is_matched, void *arg,
     struct indoubt_line *lines, size_t n, uint64_t *possible_duplicates, struct err *err);

@@ -160,29 +160,30 @@ assign_event_id(struct buffer *buf, char *id, struct err *err)
 }
 
 int
-outage_load(struct outage *o, struct buffer *buf, struct err *err)
+outage_load(struct outage *outage, struct buffer *buf, struct err *err)
 {
 	char id[UUID_SIZE];
 	int was_appended;
 
-	outage_free(o);
-	o->maybe_appended = has_state_file(buf, ENDING_FILE);
-	was_appended =
-	    o->maybe_appended ? read_outage_file(buf, ENDING_FILE, id, &o->drained_before, err) : 0;
+	outage_free(outage);
+	outage->maybe_appended = has_state_file(buf, ENDING_FILE);
+	was_appended = outage->maybe_appended
+	    ? read_outage_file(buf, ENDING_FILE, id, &outage->drained_before, err)
+	    : 0;
 	if (was_appended == -1)
 		return -1;
 	if (was_appended) {
 		unlinkat(buffer_fd(buf), ENDING_FILE, 0);
-		o->maybe_appended = false;
+		outage->maybe_appended = false;
 	}
-	o->due = o->maybe_appended || has_state_file(buf, OUTAGE_FILE);
-	if (!o->due)
+	outage->due = outage->maybe_appended || has_state_file(buf, OUTAGE_FILE);
+	if (!outage->due)
 		return 0;
-	if ((!o->maybe_appended &&
-	        read_outage_file(buf, OUTAGE_FILE, id, &o->drained_before, err) == -1) ||
-	    backlog_read_brief(buf, &o->backlog, err) == -1)
+	if ((!outage->maybe_appended &&
+	        read_outage_file(buf, OUTAGE_FILE, id, &outage->drained_before, err) == -1) ||
+	    backlog_read_brief(buf, &outage->backlog, err) == -1)
 		return -1;
-	return o->maybe_appended;
+	return outage->maybe_appended;
 }
 
 /* Counts the events of the outage: drained by this and earlier runs, and still in the buffer. */
@@ -198,34 +199,34 @@ count_outage_events(struct outage *o, struct buffer *buf, uint64_t drained, stru
 }
 
 int
-outage_append_event(struct outage *o, struct buffer *buf, uint64_t drained, const char *target,
+outage_append_event(struct outage *outage, struct buffer *buf, uint64_t drained, const char *target,
     const struct append_limits *lim, const char *source, struct err *err)
 {
 	struct bytes stats = {0};
 	char id[UUID_SIZE];
 	uint64_t before;
-	int is = 0, r;
+	int appended = 0, r;
 
-	if (!o->due)
+	if (!outage->due)
 		return 0;
-	if (count_outage_events(o, buf, drained, err) == -1)
+	if (count_outage_events(outage, buf, drained, err) == -1)
 		return -1;
-	if (!o->maybe_appended &&
+	if (!outage->maybe_appended &&
 	    renameat(buffer_fd(buf), OUTAGE_FILE, buffer_fd(buf), ENDING_FILE) == -1) {
 		err_sys(err, STATUS_UNSAFE, "rename '%s/" OUTAGE_FILE "'", buffer_dir(buf));
 		return 1;
 	}
 	if (read_outage_file(buf, ENDING_FILE, id, &before, err) == -1 ||
-	    (o->maybe_appended && *id && (is = find_appended_event(buf, id, err)) == -1))
+	    (outage->maybe_appended && *id && (appended = find_appended_event(buf, id, err)) == -1))
 		return -1;
 	if (!*id && assign_event_id(buf, id, err) == -1)
 		return 1;
-	backlog_json(&stats, &o->backlog);
-	r = is ? 0 : append_recovered_event(buf, target, lim, source, id, &stats, err);
+	backlog_json(&stats, &outage->backlog);
+	r = appended ? 0 : append_recovered_event(buf, target, lim, source, id, &stats, err);
 	bytes_free(&stats);
 	if (r == -1)
 		return 1;
-	o->due = false;
+	outage->due = false;
 	write_outage_note(buf, ENDING_FILE, APPENDED_NOTE);
 	unlinkat(buffer_fd(buf), ENDING_FILE, 0);
 	return 0;

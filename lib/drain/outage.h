@@ -27,9 +27,9 @@ struct outage {
 	struct backlog backlog; /* the buffer before the drain */
 };
 
-/* Creates .outage, best effort. Does nothing if it exists. */ void outage_start(
-    struct buffer *buf);
-/* The event of an outage has to be appended, even if the buffer is empty. */
+/* Creates .outage, best effort. Does nothing if it exists. */
+void outage_start(struct buffer *buf);
+/* Returns whether the event of an outage has to be appended, even if the buffer is empty. */
 bool outage_is_due(const struct buffer *buf);
 /*
  * Reads the outage's file and the state of the buffer. Called under the replay lock, once Redis is

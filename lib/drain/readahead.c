@@ -6,137 +6,138 @@
 #include "base/mem.h"
 #include "buffer/line.h"
 
-#define READAHEAD_LINES \
-	((size_t)BATCH_LINES + 1) /* a batch, and the line that was returned last \
-	                           */
+/* a batch, and the line that was returned last */
+#define READAHEAD_LINES ((size_t)BATCH_LINES + 1)
 
 void
-readahead_open(struct readahead *a, struct walk *w)
+readahead_open(struct readahead *ahead, struct walk *walk)
 {
-	if (a->slot == NULL)
-		a->slot = mem_alloc(READAHEAD_LINES * sizeof(*a->slot));
-	a->walk = w;
-	a->head = a->n = a->bytes = a->damaged = 0;
-	a->taken = a->at_end = false;
+	if (ahead->slot == NULL)
+		ahead->slot = mem_alloc(READAHEAD_LINES * sizeof(*ahead->slot));
+	ahead->walk = walk;
+	ahead->head = ahead->n = ahead->bytes = ahead->damaged = 0;
+	ahead->taken = ahead->at_end = false;
 }
 
 void
-readahead_close(struct readahead *a)
+readahead_close(struct readahead *ahead)
 {
 	size_t i;
 
-	walk_close(a->walk);
-	for (i = 0; a->slot != NULL && i < READAHEAD_LINES; i++) {
-		bytes_free(&a->slot[i].raw);
-		bytes_free(&a->slot[i].text);
-		free(a->slot[i].why);
+	walk_close(ahead->walk);
+	for (i = 0; ahead->slot != NULL && i < READAHEAD_LINES; i++) {
+		bytes_free(&ahead->slot[i].raw);
+		bytes_free(&ahead->slot[i].text);
+		free(ahead->slot[i].why);
 	}
-	free(a->slot);
-	memset(a, 0, sizeof(*a));
+	free(ahead->slot);
+	memset(ahead, 0, sizeof(*ahead));
 }
 
 static struct readahead_line *
-slot_at(const struct readahead *a, size_t i)
+slot_at(const struct readahead *ahead, size_t i)
 {
-	return &a->slot[(a->head + i) % READAHEAD_LINES];
+	return &ahead->slot[(ahead->head + i) % READAHEAD_LINES];
 }
 
 static void
-keep_error(struct readahead_line *k, const struct err *err)
+keep_error(struct readahead_line *slot, const struct err *err)
 {
-	k->why = mem_alloc(sizeof(*k->why));
-	*k->why = *err;
+	slot->why = mem_alloc(sizeof(*slot->why));
+	*slot->why = *err;
 }
 
 /* A failure of the walk is kept until readahead_next reaches it. */
 static void
-read_next_line(struct readahead *a)
+read_next_line(struct readahead *ahead)
 {
-	struct readahead_line *k = slot_at(a, a->n++);
+	struct readahead_line *slot = slot_at(ahead, ahead->n++);
 	struct err err;
 
-	free(k->why);
-	k->why = NULL;
-	k->result = walk_next(a->walk, &k->line, &err);
-	for (k->damaged = a->damaged; walk_damaged(a->walk, k->damaged) != NULL;)
-		k->damaged++;
-	if (k->result != 1) {
-		a->at_end = true;
-		if (k->result == -1)
-			keep_error(k, &err);
+	free(slot->why);
+	slot->why = NULL;
+	slot->result = walk_next(ahead->walk, &slot->line, &err);
+	for (slot->damaged = ahead->damaged; walk_damaged(ahead->walk, slot->damaged) != NULL;)
+		slot->damaged++;
+	if (slot->result != 1) {
+		ahead->at_end = true;
+		if (slot->result == -1)
+			keep_error(slot, &err);
 		return;
 	}
-	bytes_fit(&k->raw, k->line.text.n);
-	bytes_add(&k->raw, k->line.text.p, k->line.text.n);
-	k->line.text.p = k->raw.p;
-	a->bytes += k->raw.len;
-	bytes_fit(&k->text, k->raw.len + 1); /* as much as line_parse_checked needs */
-	k->bad = line_parse_checked(k->raw.p, k->raw.len, &k->parsed, &k->text, &err) == -1;
-	if (k->bad)
-		keep_error(k, &err);
+	bytes_fit(&slot->raw, slot->line.text.n);
+	bytes_add(&slot->raw, slot->line.text.p, slot->line.text.n);
+	slot->line.text.p = slot->raw.p;
+	ahead->bytes += slot->raw.len;
+	bytes_fit(&slot->text, slot->raw.len + 1); /* as much as line_parse_checked needs */
+	slot->bad =
+	    line_parse_checked(slot->raw.p, slot->raw.len, &slot->parsed, &slot->text, &err) == -1;
+	if (slot->bad)
+		keep_error(slot, &err);
 }
 
 static void
-drop_head(struct readahead *a)
+drop_head(struct readahead *ahead)
 {
-	struct readahead_line *k = slot_at(a, 0);
+	struct readahead_line *slot = slot_at(ahead, 0);
 
-	a->bytes -= k->raw.len;
-	if (k->raw.cap > 2 * BATCH_LARGE)
-		bytes_free(&k->raw);
-	if (k->text.cap > 4 * BATCH_LARGE)
-		bytes_free(&k->text);
-	a->head = (a->head + 1) % READAHEAD_LINES;
-	a->n--;
-	a->taken = false;
+	ahead->bytes -= slot->raw.len;
+	if (slot->raw.cap > 2 * BATCH_LARGE)
+		bytes_free(&slot->raw);
+	if (slot->text.cap > 4 * BATCH_LARGE)
+		bytes_free(&slot->text);
+	ahead->head = (ahead->head + 1) % READAHEAD_LINES;
+	ahead->n--;
+	ahead->taken = false;
 }
 
 int
-readahead_next(struct readahead *a, struct readahead_line **line, struct err *err)
+readahead_next(struct readahead *ahead, struct readahead_line **line, struct err *err)
 {
-	struct readahead_line *k;
+	struct readahead_line *slot;
 
-	if (a->taken)
-		drop_head(a);
-	if (a->n == 0 && !a->at_end)
-		read_next_line(a);
-	k = *line = slot_at(a, 0);
-	a->damaged = k->damaged;
-	if (k->result == 1)
-		a->taken = true;
-	else if (k->result == -1)
-		*err = *k->why;
-	return k->result;
+	if (ahead->taken)
+		drop_head(ahead);
+	if (ahead->n == 0 && !ahead->at_end)
+		read_next_line(ahead);
+	slot = *line = slot_at(ahead, 0);
+	ahead->damaged = slot->damaged;
+	if (slot->result == 1)
+		ahead->taken = true;
+	else if (slot->result == -1)
+		*err = *slot->why;
+	return slot->result;
 }
 
 void
-readahead_push_back(struct readahead *a)
+readahead_push_back(struct readahead *ahead)
 {
-	a->taken = false;
+	ahead->taken = false;
 }
 
 const struct readahead_line *
-readahead_peek(const struct readahead *a, size_t i)
+readahead_peek(const struct readahead *ahead, size_t i)
 {
-	const struct readahead_line *k = i + a->taken < a->n ? slot_at(a, i + a->taken) : NULL;
+	const struct readahead_line *slot =
+	    i + ahead->taken < ahead->n ? slot_at(ahead, i + ahead->taken) : NULL;
 
-	return k != NULL && k->result == 1 ? k : NULL;
+	return slot != NULL && slot->result == 1 ? slot : NULL;
 }
 
 bool
-readahead_fill(struct readahead *a, size_t n, size_t most)
+readahead_fill(struct readahead *ahead, size_t n, size_t most)
 {
 	for (; n > 0; n--) {
-		if (a->at_end || a->n == READAHEAD_LINES || a->n >= most + a->taken ||
-		    a->bytes >= BATCH_BYTES)
+		if (ahead->at_end || ahead->n == READAHEAD_LINES ||
+		    ahead->n >= most + ahead->taken || ahead->bytes >= BATCH_BYTES)
 			return false;
-		read_next_line(a);
+		read_next_line(ahead);
 	}
 	return true;
 }
 
 const struct segment *
-readahead_damaged(const struct readahead *a, size_t i)
+readahead_damaged(const struct readahead *ahead, size_t i)
 {
-	return i < a->damaged ? walk_damaged(a->walk, i) : NULL;
+	return i < ahead->damaged ? walk_damaged(ahead->walk, i) : NULL;
 }

@@ -32,17 +32,18 @@ struct readahead {
 	size_t damaged;
 };
 
-/* Takes ownership of w. */ void readahead_open(struct readahead *a, struct walk *w);
-void readahead_close(struct readahead *a);
+/* Takes ownership of walk. */
+void readahead_open(struct readahead *ahead, struct walk *walk);
+void readahead_close(struct readahead *ahead);
 /* Returns what walk_next does. *line is valid until the next call. */
-int readahead_next(struct readahead *a, struct readahead_line **line, struct err *err);
+int readahead_next(struct readahead *ahead, struct readahead_line **line, struct err *err);
 /* Has the next call of readahead_next return the same line again. */
-void readahead_push_back(struct readahead *a);
+void readahead_push_back(struct readahead *ahead);
 /* Returns the i-th line that was read ahead, or NULL past the last. */
-const struct readahead_line *readahead_peek(const struct readahead *a, size_t i);
+const struct readahead_line *readahead_peek(const struct readahead *ahead, size_t i);
 /* Reads up to n more lines, until `most` are read ahead. Returns whether more can be read now. */
-bool readahead_fill(struct readahead *a, size_t n, size_t most);
+bool readahead_fill(struct readahead *ahead, size_t n, size_t most);
 /* Returns the i-th damaged segment as walk_damaged does, or NULL. */
-const struct segment *readahead_damaged(const struct readahead *a, size_t i);
+const struct segment *readahead_damaged(const struct readahead *ahead, size_t i);
 
 #endif

@@ -25,7 +25,7 @@ struct redrive {
 	struct redrive_result *r;
 	struct conn *conn;
 	struct dests dests;
-	/* dead letters moved or, in a dry run, shown; and how many there are */
+	/* dead letters that were moved or, in a dry run, shown; and how many there are */
 	uint64_t done, total;
 	int64_t started;
 	bool ended; /* without an error: limit, signal, or the dry run's callback */
@@ -75,14 +75,13 @@ stop_type_or_fail(struct redrive *d, enum conn_why why, const struct err *err)
 	return 0;
 }
 
-/* A signal has arrived. */
+/* Returns whether a signal has arrived. */
 static bool
 is_redrive_stopped(const struct redrive *d)
 {
 	return d->o->stop != NULL && *d->o->stop;
 }
 
-/* The limit is reached. */
 static bool
 is_limit_reached(const struct redrive *d)
 {
@@ -130,14 +129,14 @@ sum_field_bytes(const struct slice *kv, size_t nkv)
 }
 
 static void
-preview_entry(struct redrive *d, const struct redrive_entry *l, const struct slice *kv,
+preview_entry(struct redrive *d, const struct redrive_entry *chosen, const struct slice *kv,
     const struct provenance *dead)
 {
-	struct redrive_preview line = {d->type, l->id, {0}, l->bytes, *dead};
-	struct event e;
+	struct redrive_preview line = {d->type, chosen->id, {0}, chosen->bytes, *dead};
+	struct event event;
 
-	event_from_fields(&e, kv, l->own_fields);
-	line.event_id = e.event_id;
+	event_from_fields(&event, kv, chosen->own_fields);
+	line.event_id = event.event_id;
 	d->done++;
 	d->ended = d->o->dry(d->o->arg, &line) != 0 || is_limit_reached(d);
 }
@@ -147,47 +146,47 @@ choose_entry(struct redrive *d, const struct reply *entry, struct slice id, cons
     size_t nkv)
 {
 	struct provenance dead;
-	struct redrive_entry l = {
+	struct redrive_entry chosen = {
 	    .id = id, .entry = entry, .own_fields = provenance_from_fields(kv, nkv, &dead)};
 
 	if (!is_wanted(d, kv, nkv))
 		return;
-	l.bytes = sum_field_bytes(kv, l.own_fields);
-	if (l.own_fields == 0) {
+	chosen.bytes = sum_field_bytes(kv, chosen.own_fields);
+	if (chosen.own_fields == 0) {
 		d->r->refused++;
 		d->r->left = true;
 		d->r->status = status_worse(d->r->status, STATUS_SOME);
 		redrive_say(d, "'%s' %.*s: nothing but a provenance: not moved", d->dead_key,
 		    (int)id.n, id.p);
 	} else if (d->o->dry != NULL)
-		preview_entry(d, &l, kv, &dead);
+		preview_entry(d, &chosen, kv, &dead);
 	else
-		d->page[d->n++] = l;
+		d->page[d->n++] = chosen;
 }
 
 /* Chooses entries from a page, the reply to XRANGE, which must live until move_chosen has returned.
  * Shows them in a dry run. Returns 0, or -1 with err. */
 static int
-choose_from_page(struct redrive *d, const struct reply *r, struct err *err)
+choose_from_page(struct redrive *d, const struct reply *reply, struct err *err)
 {
 	struct bytes kv = {0};
 	struct slice id;
 	struct stream_id last = d->to;
-	size_t bytes = 0, n = reply_count(r);
+	size_t bytes = 0, n = reply_count(reply);
 	enum conn_why why;
 	bool gone;
 
 	d->n = 0;
-	if (!reply_is_array(r) || n > PAGESIZE_MOST)
+	if (!reply_is_array(reply) || n > PAGESIZE_MOST)
 		return reply_unexpected(err, NULL, "XRANGE", &why);
 	for (size_t i = 0; i < n && !d->ended; i++) {
-		if (stream_parse_entry(reply_at(r, i), &id, &kv, &gone) == -1 || gone) {
+		if (stream_parse_entry(reply_at(reply, i), &id, &kv, &gone) == -1 || gone) {
 			bytes_free(&kv);
 			return reply_unexpected(err, NULL, "XRANGE", &why);
 		}
 		id_parse(id, &last);
 		bytes += sum_field_bytes((const void *)kv.p, kv.len / sizeof(id));
-		choose_entry(d, reply_at(r, i), id, (const void *)kv.p, kv.len / sizeof(id));
+		choose_entry(d, reply_at(reply, i), id, (const void *)kv.p, kv.len / sizeof(id));
 	}
 	bytes_free(&kv);
 	pagesize_learn(&d->page_size, n, bytes);
@@ -317,7 +316,7 @@ static int
 redrive_page(struct redrive *d, struct err *err)
 {
 	char from[ID_SIZE], to[ID_SIZE];
-	struct reply *r;
+	struct reply *reply;
 	int ok;
 
 	id_format(d->from, from);
@@ -325,14 +324,14 @@ redrive_page(struct redrive *d, struct err *err)
 	stream_put_range(d->conn, d->dead_key, from, to, d->page_size.count);
 	if (d->page_size.count > 1)
 		conn_limit_reply(d->conn, PAGESIZE_REPLY_MAX);
-	if ((r = conn_wait(d->conn, 0, err)) == NULL)
+	if ((reply = conn_wait(d->conn, 0, err)) == NULL)
 		return retry_one_by_one(d, err);
-	if (reply_is_error(r)) {
-		reply_fail(err, r, "XRANGE of the dead letters");
-		ok = stop_type_or_fail(d, reply_why(r), err);
-	} else if ((ok = choose_from_page(d, r, err)) == 0)
+	if (reply_is_error(reply)) {
+		reply_fail(err, reply, "XRANGE of the dead letters");
+		ok = stop_type_or_fail(d, reply_why(reply), err);
+	} else if ((ok = choose_from_page(d, reply, err)) == 0)
 		ok = move_chosen(d, err);
-	reply_free(r);
+	reply_free(reply);
 	return ok;
 }
 

@@ -1,11 +1,11 @@
 /*
- * redrive: moves dead letters (provenance.h) back into their streams: with the same fields, without
+ * redrive: moves dead letters (provenance.h) back into their streams, with the same fields, without
  * the provenance, in order, each once.
  *
- * For each type it reads pages of dead letters and moves the matching ones (redrive_move.h), up to
- * the one that was last at the start: events that become dead letters meanwhile are not moved in a
- * circle. As in a replay, nothing that a group still needs is trimmed (trim.h), and a type whose
- * stream is full stops. After a kill or a cut connection it is simply run again.
+ * A run reads pages of dead letters for each type and moves the matching ones (redrive_move.h), up
+ * to the one that was last at the start: events that become dead letters meanwhile are not moved
+ * again in the same run. As in a replay, nothing that a group still needs is trimmed (trim.h), and
+ * a type whose stream is full stops. After a kill or a cut connection another run continues.
  */
 #ifndef DRAIN_REDRIVE_H
 #define DRAIN_REDRIVE_H
@@ -69,15 +69,20 @@ struct redrive_result {
 	int status;       /* exit status, eventbus(7) */
 };
 
+/* Runs until nothing matching is left, or until the options, a signal or a failure end it. Reports
+ * failures through o->say and in r->status. */
 void redrive_run(const struct redrive_options *o, struct redrive_result *r);
 
-/* The next three take the words of the command line, and return -1 with status 64 when these are
- * not valid. */ /* Adds a match "NAME=VALUE"; s is borrowed. */
+/* --- words of the command line; the functions return -1 with status 64 if one is not valid --- */
+
+/* Adds a match "NAME=VALUE"; s is borrowed. */
 int redrive_add_match(struct redrive_options *o, const char *s, struct err *err);
-/* `where` as in id_parse_place. */
+/* Sets `since`; `where` as in id_parse_place. */
 int redrive_set_since(struct redrive_options *o, const char *where, struct err *err);
-/* One type or more, by name; borrowed. */
+/* Sets the types: one or more, by name; borrowed. */
 int redrive_set_types(struct redrive_options *o, char *const *types, size_t n, struct err *err);
+
+/* Frees the matches. */
 void redrive_free(struct redrive_options *o);
 
 #endif

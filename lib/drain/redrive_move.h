@@ -26,8 +26,7 @@
 struct redrive_entry {
 	struct slice id;           /* of the dead letter */
 	const struct reply *entry; /* for stream_parse_entry */
-	/* how many names and values precede the provenance (provenance_from_fields); 1 pair or more
-	 */
+	/* names and values before the provenance (provenance_from_fields); 2 or more */
 	size_t own_fields;
 	size_t bytes;
 };
@@ -46,10 +45,11 @@ struct redrive_moved {
 /*
  * Moves the first entries, in order, at most REDRIVE_MOVE_MAX, and counts them in *done. The caller
  * calls it again with the rest, also when *done is 0, because the route had to change. n is 1 or
- * more. No request may be without a reply. Returns 0, or -1 with *why and err: the connection is
- * dead, or the first entry of the rest was refused. With *why CONN_OK the keys changed too often.
+ * more. All earlier commands on the connection must have been answered. Returns 0, or -1 with *why
+ * and err: the connection is dead, or the first entry of the rest was refused. With *why CONN_OK
+ * the keys changed too often.
  */
-int redrive_move_entries(struct redrive_route *w, const struct redrive_entry *l, size_t n,
+int redrive_move_entries(struct redrive_route *route, const struct redrive_entry *entries, size_t n,
     struct redrive_moved *done, enum conn_why *why, struct err *err);
 
 #endif

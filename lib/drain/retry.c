@@ -42,8 +42,8 @@ status_of_failed_run(const struct drain_result *r, const struct conn *conn, cons
 	    status_worse(r->status, status), r->quarantined || r->disordered ? STATUS_SOME : 0);
 }
 
-/* Drains over one new connection. *retry_now: the server is a replica, and the name may resolve to
- * another server now. */
+/* Drains over one new connection. Sets *retry_now when the server is a replica: its name may
+ * resolve to another server now. */
 static int
 connect_and_drain(struct buffer *buf, const struct drain_options *o, struct drain_result *sum,
     bool *retry_now, struct err *err)
@@ -85,8 +85,9 @@ drain_with_failover(
 }
 
 /*
- * Makes one attempt and returns its exit status. err->text gives the reason when the server, the
- * disk or the lock prevented the drain (err->sys EWOULDBLOCK: another replay is running), else "".
+ * Makes one attempt under the replay lock and returns its exit status. err->text gives the reason
+ * when the server, the disk or the lock prevented the drain (err->sys EWOULDBLOCK: another replay
+ * is running), else "".
  */
 static int
 lock_and_drain(
@@ -132,37 +133,38 @@ sleep_unless_stopped(const struct drain_options *o, int64_t ms)
 /* Drops messages that earlier attempts reported. */
 struct message_filter {
 	const struct drain_options *o;
-	bool drop_repeated; /* there may be several attempts */
+	bool drop_repeated; /* because there may be several attempts */
 	char *text[FILTER_MESSAGES];
 	size_t n;
 };
 
+/* Remembers a message. Returns whether it was remembered before. */
 static bool
-is_repeated_message(struct message_filter *t, const char *text)
+remember_message(struct message_filter *filter, const char *text)
 {
-	for (size_t i = 0; i < t->n; i++)
-		if (strcmp(t->text[i], text) == 0)
+	for (size_t i = 0; i < filter->n; i++)
+		if (strcmp(filter->text[i], text) == 0)
 			return true;
-	if (t->n < FILTER_MESSAGES)
-		t->text[t->n++] = mem_strdup(text);
+	if (filter->n < FILTER_MESSAGES)
+		filter->text[filter->n++] = mem_strdup(text);
 	return false;
 }
 
 static void
 forward_message(void *arg, const char *text)
 {
-	struct message_filter *t = arg;
+	struct message_filter *filter = arg;
 
-	if (!t->drop_repeated || !is_repeated_message(t, text))
-		t->o->say(t->o->arg, text);
+	if (!filter->drop_repeated || !remember_message(filter, text))
+		filter->o->say(filter->o->arg, text);
 }
 
 static void
 forward_progress(void *arg, uint64_t delivered)
 {
-	const struct message_filter *t = arg;
+	const struct message_filter *filter = arg;
 
-	t->o->progress(t->o->arg, delivered);
+	filter->o->progress(filter->o->arg, delivered);
 }
 
 static int

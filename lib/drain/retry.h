@@ -1,6 +1,6 @@
 /*
- * retry: drains the buffer in one or more attempts: checks the buffer's target, takes the replay
- * lock, connects, and runs the drain.
+ * retry: drains the buffer in one or more attempts. Each checks the buffer's target, takes the
+ * replay lock, connects, and runs the drain.
  */
 #ifndef DRAIN_RETRY_H
 #define DRAIN_RETRY_H

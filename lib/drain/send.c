@@ -15,8 +15,8 @@
 #include "redis/reply.h"
 #include "redis/stream.h"
 
-#define INTENT_TYPES \
-	((size_t)2 * BATCH_TYPES) /* as many as fit into a slot of the checkpoint file */
+/* as many as fit into a slot of the checkpoint file */
+#define INTENT_TYPES ((size_t)2 * BATCH_TYPES)
 
 /* A connection that sent a line in doubt may still have its XADD executed: fences it off before the
  * look-up. */
@@ -55,20 +55,21 @@ struct match_query {
 	const struct dest *dest;
 };
 
-/* The entry was added by this run, or resolved another line. */
+/* Returns whether the entry was added by this run, or resolved another line. */
 static bool
 is_entry_matched(void *arg, struct stream_id entry)
 {
-	const struct match_query *w = arg;
-	size_t i, n = w->d->added_total < DRAIN_ENTRIES ? w->d->added_total : DRAIN_ENTRIES;
+	const struct match_query *query = arg;
+	size_t i, n = query->d->added_total < DRAIN_ENTRIES ? query->d->added_total : DRAIN_ENTRIES;
 	char id[ID_SIZE];
 
 	/* cppcheck-suppress knownConditionTrueFalse ; it sees only n = 0 */
 	for (i = 0; i < n; i++)
-		if (w->d->added[i].dest == w->dest && id_cmp(w->d->added[i].id, entry) == 0)
+		if (query->d->added[i].dest == query->dest &&
+		    id_cmp(query->d->added[i].id, entry) == 0)
 			return true;
 	id_format(entry, id);
-	return checkpoint_is_matched(&w->d->checkpoint, w->dest->type, id);
+	return checkpoint_is_matched(&query->d->checkpoint, query->dest->type, id);
 }
 
 static int
@@ -77,7 +78,7 @@ resolve_dest(struct drain *d, struct dest *dest, struct err *err)
 	struct indoubt_line *lines = mem_alloc((d->batch.n + 1) * sizeof(*lines));
 	uint64_t possible_duplicate = 0;
 	size_t i, n = 0;
-	int r;
+	int result;
 
 	for (i = 0; i < d->batch.n; i++) {
 		struct batch_item *it = &d->batch.item[i];
@@ -89,9 +90,9 @@ resolve_dest(struct drain *d, struct dest *dest, struct err *err)
 		lines[n].after = it->after;
 		lines[n++].e = &it->line.e;
 	}
-	r = indoubt_resolve(d->conn, dest->key, is_entry_matched, &(struct match_query){d, dest},
-	    lines, n, &possible_duplicate, err);
-	for (i = 0, n = 0; r == 0 && i < d->batch.n; i++) {
+	result = indoubt_resolve(d->conn, dest->key, is_entry_matched,
+	    &(struct match_query){d, dest}, lines, n, &possible_duplicate, err);
+	for (i = 0, n = 0; result == 0 && i < d->batch.n; i++) {
 		struct batch_item *it = &d->batch.item[i];
 
 		if (it->dest != dest || !it->in_doubt)
@@ -107,7 +108,7 @@ resolve_dest(struct drain *d, struct dest *dest, struct err *err)
 		it->was_in_doubt = true;
 	}
 	free(lines);
-	return r;
+	return result;
 }
 
 void
@@ -145,7 +146,7 @@ add_intent_type(struct intent *in, const char *type, struct stream_id after)
 	struct intent_type *s;
 
 	if (intent_find_type(in, type, strlen(type)) != NULL)
-		return; /* the type has an older bound, which is still needed, or was added before
+		return; /* the type was added before, perhaps with an older bound, which is needed
 		         */
 	in->types = mem_realloc(in->types, (in->ntypes + 1) * sizeof(*in->types));
 	s = &in->types[in->ntypes++];
@@ -158,7 +159,7 @@ static void
 merge_old_intent(struct intent *in, const struct intent *old)
 {
 	struct stream_id after;
-	struct position *m;
+	struct position *at;
 	size_t i;
 
 	for (i = 0; i < old->ntypes; i++) {
@@ -170,9 +171,9 @@ merge_old_intent(struct intent *in, const struct intent *old)
 	    position_cmp(&in->upto.chain, old->upto.chain.stem, old->upto.chain.pos) < 0)
 		position_set(&in->upto.chain, old->upto.chain.stem, old->upto.chain.pos, 0);
 	for (i = 0; i < old->upto.nfiles; i++) {
-		m = positions_find_or_add(&in->upto, old->upto.files[i].stem);
-		if (m->pos < old->upto.files[i].pos)
-			position_set(m, old->upto.files[i].stem, old->upto.files[i].pos,
+		at = positions_find_or_add(&in->upto, old->upto.files[i].stem);
+		if (at->pos < old->upto.files[i].pos)
+			position_set(at, old->upto.files[i].stem, old->upto.files[i].pos,
 			    old->upto.files[i].limit);
 	}
 }
@@ -215,23 +216,24 @@ build_intent(struct drain *d)
 }
 
 /*
- * The intent can cover a line that was read ahead. Not a line in doubt: the connection that sent it
- * must not be replaced by this one. Not a line for a short stream: its entries would trim each
- * other and could not be looked up.
+ * Returns whether the intent can cover a line that was read ahead. It cannot cover a line in doubt:
+ * the connection that sent it must not be replaced by this one. It cannot cover a line for a short
+ * stream: the entries would trim each other and could not be looked up.
  */
 static bool
-may_send_ahead(const struct drain *d, const struct readahead_line *k, const struct dest *dest)
+may_send_ahead(const struct drain *d, const struct readahead_line *ahead, const struct dest *dest)
 {
-	int64_t limit = drain_maxlen(d, k->parsed.maxlen, dest->type);
+	int64_t limit = drain_maxlen(d, ahead->parsed.maxlen, dest->type);
 
-	if (k->parsed.in_doubt || manifest_is_returned(k->line.stem))
+	if (ahead->parsed.in_doubt || manifest_is_returned(ahead->line.stem))
 		return false;
 	return dest->stopped ||
 	    (dest->measured && !dest->stale && (limit == 0 || limit >= BATCH_IN_DOUBT));
 }
 
-/* Extends the intent to the lines that were read ahead. They may be sent or not; the look-up of one
- * that was not sent finds nothing. Returns false if the intent may not cover them all. */
+/* Extends the intent to the lines that were read ahead. Each may be sent or not; the
+ * look-up of a line that was not sent finds nothing. Returns false if the intent may not cover them
+ * all. */
 static bool
 extend_intent(struct drain *d)
 {
@@ -239,26 +241,26 @@ extend_intent(struct drain *d)
 	    "what is found for lines in doubt must be known until the last of them is settled");
 	struct intent *in = &d->checkpoint.intent;
 	const struct dest *dest = NULL, *last = NULL;
-	const struct readahead_line *k;
+	const struct readahead_line *ahead;
 	size_t i;
 
-	for (i = 0; (k = readahead_peek(&d->ahead, i)) != NULL; i++) {
-		struct slice type = k->parsed.e.type;
+	for (i = 0; (ahead = readahead_peek(&d->ahead, i)) != NULL; i++) {
+		struct slice type = ahead->parsed.e.type;
 
-		if (!k->bad && (dest == NULL || !slice_is(type, dest->type)))
+		if (!ahead->bad && (dest == NULL || !slice_is(type, dest->type)))
 			dest = batch_dest(d, type);
-		if (!k->bad && !may_send_ahead(d, k, dest))
+		if (!ahead->bad && !may_send_ahead(d, ahead, dest))
 			return false;
-		if (!k->bad && dest != last && !dest->stopped) {
+		if (!ahead->bad && dest != last && !dest->stopped) {
 			if (in->ntypes >= INTENT_TYPES &&
 			    intent_find_type(in, type.p, type.n) == NULL)
 				break;
 			add_intent_type(in, dest->type, dest->after);
 			last = dest;
 		}
-		position_set(k->line.chain ? &in->upto.chain
-		                           : positions_find_or_add(&in->upto, k->line.stem),
-		    k->line.stem, k->line.end, k->line.limit);
+		position_set(ahead->line.chain ? &in->upto.chain
+		                               : positions_find_or_add(&in->upto, ahead->line.stem),
+		    ahead->line.stem, ahead->line.end, ahead->line.limit);
 	}
 	fix_file_limits(d);
 	return i > 0;
@@ -313,8 +315,6 @@ quarantine_refused(struct drain *d, struct batch_item *it, const char *why)
 	struct bytes line = {0};
 
 	line_format(&line, &it->line.e, it->line.maxlen, NULL, it->line.buffered_at);
-	it->state = BATCH_FOUND;
-	it->was_in_doubt = false;
 	drain_quarantine(d, it->stem, it->pos, (struct slice){line.p, line.len - 1}, why);
 	bytes_free(&line);
 	return 0;
@@ -325,14 +325,14 @@ quarantine_refused(struct drain *d, struct batch_item *it, const char *why)
 static int
 take_add_reply(struct drain *d, struct batch_item *it, enum conn_why *worst, struct err *err)
 {
-	struct reply *rep = conn_wait(d->conn, 0, err);
+	struct reply *reply = conn_wait(d->conn, 0, err);
 	struct stream_id id;
 	struct err why;
 
-	if (rep == NULL)
+	if (reply == NULL)
 		return -1;
 	it->why = CONN_OK;
-	if (stream_take_add(rep, &id, &it->why, &why) == 0) {
+	if (stream_take_add(reply, &id, &it->why, &why) == 0) {
 		it->state = BATCH_ADDED;
 		it->dest->after = it->id = id;
 		it->dest->watch.added++;
@@ -347,10 +347,10 @@ take_add_reply(struct drain *d, struct batch_item *it, enum conn_why *worst, str
 			    "are out of order",
 			    it->dest->type);
 		}
-		reply_free(rep);
+		reply_free(reply);
 		return 0;
 	}
-	reply_free(rep);
+	reply_free(reply);
 	if (it->why == CONN_GARBAGE) { /* this line and all later ones are in doubt */
 		*err = why;
 		d->r->garbage = true;

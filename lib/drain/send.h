@@ -21,8 +21,9 @@ int send_store_checkpoint(struct drain *d, bool sending, struct err *err);
 /* Queues the XADDs of the batch's new lines and sends what the socket accepts. A dead connection
  * shows in send_await_replies. */
 void send_queue(struct drain *d);
-/* Stores an intent that also covers the lines that were read ahead. Called while the batch is in
- * flight; the positions stay. Returns 1, 0 when these lines cannot be covered, or -1 with err. */
+/* Stores the checkpoint with an intent that also covers the lines that were read ahead. Called
+ * while the batch is in flight; the positions stay. Returns 1, 0 when these lines cannot be
+ * covered, or -1 with err. */
 int send_store_checkpoint_ahead(struct drain *d, struct err *err);
 /* Waits for all replies. Returns -1 with err when the connection is dead. Sets *worst and err when
  * the server refuses all commands, else leaves them. */

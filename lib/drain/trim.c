@@ -11,7 +11,7 @@
 
 /* Entries in a node of a stream (stream-node-max-entries): trimming removes whole nodes. */
 #define STREAM_NODE 100
-#define LOOK_EVERY 100 /* of so many entries, one makes its publisher measure */
+#define MEASURE_EVERY 100 /* of this many entries, one makes its publisher measure */
 
 void
 trim_set_policy(struct dest *dest, const struct conf *c)
@@ -52,7 +52,7 @@ trim_slack(const struct dest *dest)
 
 /* Returns how many entries may be added to a stream of this length before it is measured again. */
 static int64_t
-room_until_look(const struct dest *dest, uint64_t length)
+room_until_measured(const struct dest *dest, uint64_t length)
 {
 	uint64_t step = trim_slack(dest),
 	         left = length < full_length(dest) ? full_length(dest) - length : 0;
@@ -77,8 +77,8 @@ trim_set_limit(struct dest *dest, int64_t maxlen)
 	return true;
 }
 
-/* A refusal for this key stops the dest (0); a dead connection or a refusal of all commands is -1.
- */
+/* Stops the dest after a refusal for this key, and returns 0. Returns -1 when the connection is
+ * dead or the server refuses all commands. */
 static int
 stop_or_fail(struct dest *dest, struct conn *conn, enum conn_why why, struct err *err)
 {
@@ -90,18 +90,19 @@ stop_or_fail(struct dest *dest, struct conn *conn, enum conn_why why, struct err
 }
 
 static void
-stop_full_dest(struct dest *dest, uint64_t length, const struct stream_group *g, size_t n)
+stop_full_dest(
+    struct dest *dest, uint64_t length, const struct stream_group *groups, size_t ngroups)
 {
-	struct stream_id need = stream_lowest_needed(g, n);
+	struct stream_id need = stream_lowest_needed(groups, ngroups);
 	char id[ID_SIZE], text[512];
 	const char *name = "?";
 	uint64_t pending = 0;
 	size_t i;
 
-	for (i = 0; i < n; i++)
-		if (id_cmp(stream_lowest_needed(&g[i], 1), need) == 0) {
-			name = g[i].name;
-			pending = g[i].pending;
+	for (i = 0; i < ngroups; i++)
+		if (id_cmp(stream_lowest_needed(&groups[i], 1), need) == 0) {
+			name = groups[i].name;
+			pending = groups[i].pending;
 			break;
 		}
 	id_format(need, id);
@@ -125,37 +126,38 @@ stop_untrimmed_dest(struct dest *dest, uint64_t length, const char *refusal)
 
 /* --- replay: keeps what groups need (G7) --- */
 
-/* Trims entries that no group needs, and counts the room. */
+/* Trims entries that no group needs, and counts the room. Stops the dest if the stream stays full.
+ * A stream without groups becomes DEST_PLAIN: the last group was deleted since it was measured. */
 static int
 make_room_or_stop(struct dest *dest, struct conn *conn, uint64_t length, struct err *err)
 {
-	struct stream_group *g;
-	size_t n;
+	struct stream_group *groups;
+	size_t ngroups;
 	uint64_t limit = trim_threshold(dest), want = limit / 10 + 1, removed = 0;
 	enum conn_why why = CONN_OK;
-	int r = 0;
+	int result = 0;
 
 	if (want > TRIM_STEP)
 		want = TRIM_STEP;
 	if (length + want > limit) {
-		if (stream_groups(conn, dest->key, &g, &n, &why, err) == -1)
+		if (stream_groups(conn, dest->key, &groups, &ngroups, &why, err) == -1)
 			return stop_or_fail(dest, conn, why, err);
-		if (n == 0) { /* the last group was deleted since the stream was measured */
-			stream_groups_free(g, n);
+		if (ngroups == 0) {
+			stream_groups_free(groups, ngroups);
 			dest->mode = DEST_PLAIN;
 			dest->room = INT64_MAX;
 			return 0;
 		}
-		if (stream_trim_minid(conn, dest->key, stream_lowest_needed(g, n),
+		if (stream_trim_minid(conn, dest->key, stream_lowest_needed(groups, ngroups),
 		        length + want - limit + STREAM_NODE - 1, &removed, &why, err) == -1)
-			r = stop_or_fail(dest, conn, why, err);
+			result = stop_or_fail(dest, conn, why, err);
 		length -= removed < length ? removed : length;
-		if (r == 0 && !dest->stopped && length >= full_length(dest))
-			stop_full_dest(dest, length, g, n);
-		stream_groups_free(g, n);
+		if (result == 0 && !dest->stopped && length >= full_length(dest))
+			stop_full_dest(dest, length, groups, ngroups);
+		stream_groups_free(groups, ngroups);
 	}
 	dest->room = (int64_t)full_length(dest) - (int64_t)length;
-	return r;
+	return result;
 }
 
 static int
@@ -185,23 +187,23 @@ measure_for_replay(struct dest *dest, struct conn *conn, bool force, struct err 
 
 struct stream_view {
 	struct stream_info info;
-	struct stream_group *g;
-	size_t n;
+	struct stream_group *groups;
+	size_t ngroups;
 	uint64_t length;
 	/* "", or why nothing can be trimmed: all entries count as needed */
 	char refusal[256];
 };
 
 static void
-note_refusal(struct stream_view *v, const struct err *err)
+note_refusal(struct stream_view *view, const struct err *err)
 {
-	snprintf(v->refusal, sizeof(v->refusal), "%.255s", err->text);
+	snprintf(view->refusal, sizeof(view->refusal), "%.255s", err->text);
 }
 
 /* Sends XINFO STREAM and XINFO GROUPS in one round trip. Fails as stream_info does, except that a
- * missing permission is noted in v->refusal. */
+ * missing permission is noted in view->refusal. */
 static int
-read_stream_view(struct dest *dest, struct conn *conn, struct stream_view *v, enum conn_why *why,
+read_stream_view(struct dest *dest, struct conn *conn, struct stream_view *view, enum conn_why *why,
     struct err *err)
 {
 	struct reply *info, *groups = NULL;
@@ -211,10 +213,10 @@ read_stream_view(struct dest *dest, struct conn *conn, struct stream_view *v, en
 	stream_put_groups(conn, dest->key);
 	if ((info = conn_wait(conn, 0, err)) == NULL || (groups = conn_wait(conn, 0, err)) == NULL)
 		*why = conn_why(conn);
-	else if (stream_take_info(info, &v->info, why, err) == 0)
-		r = stream_take_groups(groups, &v->g, &v->n, why, err);
+	else if (stream_take_info(info, &view->info, why, err) == 0)
+		r = stream_take_groups(groups, &view->groups, &view->ngroups, why, err);
 	if (r == -1 && conn_why(conn) == CONN_OK && *why == CONN_NOPERM) {
-		note_refusal(v, err);
+		note_refusal(view, err);
 		r = 0;
 	}
 	reply_free(info);
@@ -222,90 +224,92 @@ read_stream_view(struct dest *dest, struct conn *conn, struct stream_view *v, en
 	return r;
 }
 
-/* Sets v->length, by XLEN if XINFO STREAM is not permitted. *known: either was permitted. */
+/* Sets view->length, by XLEN if XINFO STREAM is not permitted. Sets *known to whether either is. */
 static int
-determine_stream_length(struct dest *dest, struct conn *conn, struct stream_view *v, bool *known,
+determine_stream_length(struct dest *dest, struct conn *conn, struct stream_view *view, bool *known,
     enum conn_why *why, struct err *err)
 {
 	*known = true;
-	v->length = v->info.length;
-	if (v->info.exists || !*v->refusal)
+	view->length = view->info.length;
+	if (view->info.exists || !*view->refusal)
 		return 0;
-	if (stream_length(conn, dest->key, &v->length, why, err) == 0)
+	if (stream_length(conn, dest->key, &view->length, why, err) == 0)
 		return 0;
 	*known = false;
 	return *why == CONN_NOPERM ? 0 : -1;
 }
 
 static int
-trim_stream(struct dest *dest, struct conn *conn, struct stream_view *v, enum conn_why *why,
+trim_stream(struct dest *dest, struct conn *conn, struct stream_view *view, enum conn_why *why,
     struct err *err)
 {
-	uint64_t over = v->length - trim_threshold(dest), removed = 0;
-	int r;
+	uint64_t excess = view->length - trim_threshold(dest), removed = 0;
+	int result;
 
-	if (v->n == 0) {
-		r = stream_trim_maxlen(
-		    conn, dest->key, trim_threshold(dest), over, &removed, why, err);
+	if (view->ngroups == 0) {
+		result = stream_trim_maxlen(
+		    conn, dest->key, trim_threshold(dest), excess, &removed, why, err);
 		dest->trimmed += removed;
 	} else {
-		stream_put_lowest_pending(conn, dest->key, v->g, v->n);
-		if (stream_take_lowest_pending(conn, v->g, v->n, why, err) == -1)
+		stream_put_lowest_pending(conn, dest->key, view->groups, view->ngroups);
+		if (stream_take_lowest_pending(conn, view->groups, view->ngroups, why, err) == -1)
 			return -1;
-		r = stream_trim_minid(
-		    conn, dest->key, stream_lowest_needed(v->g, v->n), over, &removed, why, err);
+		result = stream_trim_minid(conn, dest->key,
+		    stream_lowest_needed(view->groups, view->ngroups), excess, &removed, why, err);
 	}
-	v->length -= removed < v->length ? removed : v->length;
-	if (r == -1 && *why == CONN_NOPERM) {
-		note_refusal(v, err);
-		r = 0;
+	view->length -= removed < view->length ? removed : view->length;
+	if (result == -1 && *why == CONN_NOPERM) {
+		note_refusal(view, err);
+		result = 0;
 	}
-	return r;
+	return result;
 }
 
 static void
-warn_untrimmed(struct dest *dest, const struct stream_view *v, bool known, struct bytes *words)
+warn_untrimmed(struct dest *dest, const struct stream_view *view, bool known, struct bytes *words)
 {
 	if (dest->warned)
 		return;
 	dest->warned = true;
 	bytes_addf(words, "%s'%s': trim = acked: nothing is trimmed%s: %s", words->len ? "; " : "",
 	    dest->key, known || !dest->maxlen_hard ? "" : ", and maxlen-hard is not enforced",
-	    v->refusal);
+	    view->refusal);
 }
 
 static void
-note_stream_view(struct dest *dest, struct stream_view *v, struct bytes *words)
+note_stream_view(struct dest *dest, struct stream_view *view, struct bytes *words)
 {
-	dest->after = v->info.last_generated;
+	dest->after = view->info.last_generated;
 	if (!dest->measured)
-		dest->watch.before = v->info;
-	trimwatch_check_others(&dest->watch, dest->key, &v->info, v->g, v->n, words);
+		dest->watch.before = view->info;
+	trimwatch_check_others(
+	    &dest->watch, dest->key, &view->info, view->groups, view->ngroups, words);
 }
 
 static int
-measure_stream_view(struct dest *dest, struct conn *conn, struct stream_view *v,
+measure_stream_view(struct dest *dest, struct conn *conn, struct stream_view *view,
     struct bytes *words, enum conn_why *why, struct err *err)
 {
-	bool known, over;
+	bool known, over_limit;
 
-	if (determine_stream_length(dest, conn, v, &known, why, err) == -1)
+	if (determine_stream_length(dest, conn, view, &known, why, err) == -1)
 		return -1;
-	if (!*v->refusal)
-		note_stream_view(dest, v, words);
-	over = trim_threshold(dest) > 0 &&
-	    (v->length > trim_threshold(dest) + trim_slack(dest) || v->length >= full_length(dest));
-	if (!*v->refusal && over && trim_stream(dest, conn, v, why, err) == -1)
+	if (!*view->refusal)
+		note_stream_view(dest, view, words);
+	over_limit = trim_threshold(dest) > 0 &&
+	    (view->length > trim_threshold(dest) + trim_slack(dest) ||
+	        view->length >= full_length(dest));
+	if (!*view->refusal && over_limit && trim_stream(dest, conn, view, why, err) == -1)
 		return -1;
-	dest->watch.before.length = v->length;
-	if (*v->refusal && (over || !known))
-		warn_untrimmed(dest, v, known, words);
-	dest->mode = *v->refusal ? DEST_BLIND : DEST_GUARDED;
-	dest->room = known ? room_until_look(dest, v->length) : INT64_MAX;
-	if (dest->room == 0 && *v->refusal)
-		stop_untrimmed_dest(dest, v->length, v->refusal);
-	else if (dest->room == 0 && v->n)
-		stop_full_dest(dest, v->length, v->g, v->n);
+	dest->watch.before.length = view->length;
+	if (*view->refusal && (over_limit || !known))
+		warn_untrimmed(dest, view, known, words);
+	dest->mode = *view->refusal ? DEST_BLIND : DEST_GUARDED;
+	dest->room = known ? room_until_measured(dest, view->length) : INT64_MAX;
+	if (dest->room == 0 && *view->refusal)
+		stop_untrimmed_dest(dest, view->length, view->refusal);
+	else if (dest->room == 0 && view->ngroups)
+		stop_full_dest(dest, view->length, view->groups, view->ngroups);
 	else if (dest->room == 0) /* no groups: the next measurement trims it */
 		dest->room = 1;
 	return 0;
@@ -315,17 +319,17 @@ static int
 measure_acked(struct dest *dest, struct conn *conn, struct bytes *words, struct err *err)
 {
 	enum conn_why why = CONN_OK;
-	struct stream_view v = {.n = 0};
+	struct stream_view view = {.ngroups = 0};
 	int r;
 
 	if (trim_threshold(dest) == 0 && dest->measured && !dest->stale) {
 		dest->room = INT64_MAX;
 		return 0;
 	}
-	r = read_stream_view(dest, conn, &v, &why, err);
+	r = read_stream_view(dest, conn, &view, &why, err);
 	if (r == 0)
-		r = measure_stream_view(dest, conn, &v, words, &why, err);
-	stream_groups_free(v.g, v.n);
+		r = measure_stream_view(dest, conn, &view, words, &why, err);
+	stream_groups_free(view.groups, view.ngroups);
 	return r == -1 ? stop_or_fail(dest, conn, why, err) : 0;
 }
 
@@ -352,7 +356,7 @@ void
 trim_begin_acked(struct dest *dest, const struct stream_info *info)
 {
 	dest->mode = DEST_GUARDED;
-	dest->room = info != NULL ? room_until_look(dest, info->length) : 0;
+	dest->room = info != NULL ? room_until_measured(dest, info->length) : 0;
 }
 
 bool
@@ -362,7 +366,7 @@ trim_is_due(const struct dest *dest)
 	uint64_t now = was->added + dest->watch.added;
 
 	return dest->trim_acked && !dest->stopped && trim_threshold(dest) > 0 &&
-	    was->added / LOOK_EVERY != now / LOOK_EVERY &&
+	    was->added / MEASURE_EVERY != now / MEASURE_EVERY &&
 	    was->length + dest->watch.added > trim_threshold(dest) + trim_slack(dest);
 }
 

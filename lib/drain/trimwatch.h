@@ -2,8 +2,8 @@
  * trimwatch: finds out whether trimming removed entries that a group had not read.
  *
  * A publisher measures the stream before its first event, every so many events, and at its end (G1,
- * eventbus(7)). Where it trims nothing that is needed (trim.h), the question is whether other
- * clients did.
+ * eventbus(7)). Where the publisher itself trims only what no group needs (trim.h), it finds out
+ * whether other clients trimmed more.
  */
 #ifndef DRAIN_TRIMWATCH_H
 #define DRAIN_TRIMWATCH_H
@@ -21,7 +21,7 @@ struct trimwatch {
 /*
  * Measures again. Returns how many entries are gone that a group had not read, and appends a
  * message to `words` (once in the life of the watch). Returns 0 also on errors: the number is then
- * unknown. No request may be without a reply.
+ * unknown. All earlier commands on conn must have been answered.
  */
 uint64_t trimwatch_count_unread(
     struct trimwatch *w, struct conn *conn, const char *key, int64_t maxlen, struct bytes *words);
