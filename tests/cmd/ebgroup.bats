@@ -88,7 +88,7 @@ user_without() {
 	assert_equal "$(state)" "$before"
 }
 
-@test "a pattern goes only with list, and that is said" {
+@test "a pattern is accepted only by list; elsewhere 64 with a hint" {
 	seed
 	for words in "consumers 't*'" "pending 't*'" "ack --yes 't*' 1-0" "set-id --yes 't*' 0" "retire --yes 't*' one" "reap --yes 't*'" \
 	    "destroy --yes t '[t]'"; do
@@ -97,7 +97,7 @@ user_without() {
 	done
 }
 
-@test "no stream, no group, no consumer: 1, with what shows those that there are" {
+@test "no such stream, group or consumer: 1, with the command that lists them" {
 	seed
 	local command
 	for command in consumers pending 'ack --yes' 'set-id --yes' 'retire --yes' 'reap --yes' 'destroy --yes'; do
@@ -116,7 +116,7 @@ user_without() {
 	assert_output --partial "no such stream '$S:none'"
 }
 
-@test "Redis away is 69, refusing us 77, and standard output that cannot be written 74" {
+@test "Redis down is 69, access denied 77, and standard output that cannot be written 74" {
 	seed
 	for words in list 'consumers t' 'pending t' 'ack --yes t 1-0' 'set-id --yes t 0' 'reap --yes t'; do
 		eval "run -69 ebgroup -u unix://$EB_TMP/none $words"
@@ -130,7 +130,7 @@ user_without() {
 	done
 }
 
-@test "a key of another type: named, 1; the other types have their turn" {
+@test "a key of another type: named, 1; the other types are processed" {
 	seed
 	rcli set "$S:w" x
 	run -1 --separate-stderr ebgroup consumers -q w t
@@ -145,7 +145,7 @@ user_without() {
 
 CHANGES=("ack t 1-0" "ack t -" "set-id t 0" "retire t one" "reap --idle 0 t" "destroy t")
 
-@test "without a terminal --yes is wanted: 64, named, nothing done" {
+@test "without a terminal --yes is required: 64, named, nothing is changed" {
 	seed
 	local words before
 	before=$(state)
@@ -157,7 +157,7 @@ CHANGES=("ack t 1-0" "ack t -" "set-id t 0" "retire t one" "reap --idle 0 t" "de
 	assert_equal "$(state)" "$before"
 }
 
-@test "--dry-run wants none, and changes nothing" {
+@test "--dry-run needs no --yes, and changes nothing" {
 	seed
 	local words before
 	before=$(state)
@@ -178,7 +178,7 @@ asked() (
 	printf '%s\n' "$1" | script -qec "ebgroup ${*:2}" /dev/null | tr -d '\r'
 )
 
-@test "on a terminal one is asked, with what will happen" {
+@test "on a terminal it asks for confirmation and says what will be changed" {
 	need script
 	seed
 	local before
@@ -203,7 +203,7 @@ asked() (
 	assert_equal "$(pending_ids -C eb-retired)" 2-0
 }
 
-@test "a line is one answer, however long it is" {
+@test "a line is one answer to the confirmation, however long it is" {
 	need script
 	seed
 	fill u 1 3
@@ -224,7 +224,7 @@ meanwhile() (
 	} | script -qefc "ebgroup ${*:2}" "$EB_TMP/said" | tr -d '\r'
 )
 
-@test "what went on while the question stood is not changed" {
+@test "entries that changed while it waited for confirmation are left alone" {
 	need script
 	seed
 	run -1 meanwhile "read_as t '$G' new 2" destroy t
@@ -249,7 +249,7 @@ meanwhile() (
 
 # --- list ---------------------------------------------------------------------------------
 
-@test "list: every group of every stream; -g one of them; -j as ebstat names things" {
+@test "list: every group of every stream; -g one of them; -j with ebstat's names" {
 	seed
 	fill u 1 3
 	rcli xgroup create "$S:u" other 2-0
@@ -290,7 +290,7 @@ meanwhile() (
 
 # --- consumers ----------------------------------------------------------------------------
 
-@test "consumers: what they hold, since when they are silent" {
+@test "consumers: pending entries and idle time" {
 	seed
 	run -0 ebgroup consumers t
 	assert_line --regexp '^TYPE +CONSUMER +PENDING +IDLE +INACTIVE$'
@@ -305,7 +305,7 @@ meanwhile() (
 
 # --- pending ------------------------------------------------------------------------------
 
-@test "pending: who holds what, since when, deliveries and attempts" {
+@test "pending: consumer, idle time, deliveries and attempts of each entry" {
 	seed
 	rcli xclaim "$S:t" "$G" eb-h-1 0 3-0 idle 3600000 retrycount 4 justid
 	run -0 ebgroup pending t
@@ -336,7 +336,7 @@ meanwhile() (
 	assert_equal "$(ebgroup pending -j --limit 6 u t | jq -r .event_type | xargs)" 'u u u t t t'
 }
 
-@test "pending: 60 000 of them, each once and in order, in bounded memory" {
+@test "pending: 60 000 entries, each once and in order, in bounded memory" {
 	local few many
 	rcli eval "for i = 1, 60000 do redis.call('XADD', KEYS[1], '5-' .. i, 'n', i) end
 		redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], 0)
@@ -366,7 +366,7 @@ meanwhile() (
 	assert_equal "$(pending_ids -C eb-retired)" 1-0
 }
 
-@test "who may not ask for the time, or for the groups, is served all the same" {
+@test "works without permission for TIME or XINFO GROUPS" {
 	seed
 	local url
 	url=$(user_without -time '-xinfo|groups')
@@ -379,7 +379,7 @@ meanwhile() (
 
 # --- ack ----------------------------------------------------------------------------------
 
-@test "ack: how many were pending; what was not is named, 1" {
+@test "ack: prints how many were pending; IDs that were not are named, 1" {
 	seed
 	run -0 ebgroup ack --yes t 1-0 3-0
 	assert_output '2 acknowledged'
@@ -395,7 +395,7 @@ meanwhile() (
 	assert_output ""
 }
 
-@test "ack -: IDs from standard input, one a line; a line that is none is named, 65, the others are done" {
+@test "ack -: IDs from standard input, one a line; a line that is not an ID is named, 65, the others are done" {
 	seed
 	run -65 --separate-stderr ebgroup ack --yes t - <<<$'1-0\n\n  3-0\r\nnonsense\n4-0'
 	assert_output '3 acknowledged'
@@ -416,7 +416,7 @@ meanwhile() (
 	assert_equal "$(pending_ids)" ""
 }
 
-@test "ack: what has come is acknowledged before more is waited for" {
+@test "ack -: IDs are acknowledged before it waits for more input" {
 	seed
 	mkfifo "$EB_TMP/in"
 	bg ack bash -c 'exec ebgroup ack --yes t - <"$1"' - "$EB_TMP/in"
@@ -442,7 +442,7 @@ at() {
 	ebgroup ack --yes -q t - <<<"$(ebgroup pending -C probe -j t | jq -r .id)"
 }
 
-@test "set-id: an ID is what the group was given last, any other place is where it goes on" {
+@test "set-id: an ID becomes the last-delivered ID; a time, 0 or $ is where delivery continues" {
 	local i
 	for ((i = 1000; i <= 9000; i += 1000)); do echo "XADD $S:t $i-0 n 1"; done | rcli >/dev/null
 	rcli xadd "$S:t" 3000-1 n 1 2>/dev/null || :
@@ -460,7 +460,7 @@ at() {
 	assert_output --regexp "^$G: 0-0 -> before [0-9]+-0$"
 }
 
-@test "set-id: what is pending stays pending" {
+@test "set-id: pending entries stay pending" {
 	seed
 	run -0 ebgroup set-id --yes t '$'
 	assert_output "$G: 4-0 -> \$"
@@ -486,7 +486,7 @@ at() {
 	assert_equal "$(pending_ids -C one)" '3-0 4-0'
 }
 
-@test "reap: an hour unless --idle says otherwise; -j; -v says when there is none" {
+@test "reap: consumers idle for an hour or --idle; -j; -v reports that there is none" {
 	seed
 	run -0 ebgroup reap --yes t
 	assert_output ""
@@ -499,7 +499,7 @@ at() {
 
 # --- destroy ----------------------------------------------------------------------------------
 
-@test "destroy: the group is gone, with what it held; the stream is not" {
+@test "destroy: removes the group and its pending entries, not the stream" {
 	seed
 	run -0 ebgroup destroy --yes t
 	assert_output "$G: destroyed at 4-0 with 4 pending of 2 consumers"
@@ -513,7 +513,7 @@ at() {
 
 # --- a server that refuses writes -----------------------------------------------------------------
 
-@test "out of memory: all of it works; a replica: only looking does, 75" {
+@test "a server out of memory: every subcommand works; a replica: only those that read, 75" {
 	seed
 	rcli config set maxmemory 1
 	run -0 ebgroup reap --yes -q --idle 0 t
@@ -530,7 +530,7 @@ at() {
 	assert_equal "$(pending_ids)" '2-0 3-0 4-0'
 }
 
-@test "a connection that is lost on the way: 69, the next types are not tried" {
+@test "a connection that is lost: 69, the remaining types are not tried" {
 	need python3
 	seed
 	bg proxy python3 "$TOP/tests/support/proxy.py" "$EB_TMP/p" "$REDIS_SOCK" cut EVAL
@@ -541,7 +541,7 @@ at() {
 	assert_equal "$(pending_ids)" '1-0 2-0 3-0 4-0'
 }
 
-@test "a connection that is lost behind an acknowledgement: it is said how many are not known" {
+@test "a connection that is lost after XACK was sent: reports how many acknowledgements are unknown" {
 	need python3
 	seed
 	bg proxy python3 "$TOP/tests/support/proxy.py" "$EB_TMP/p" "$REDIS_SOCK" cut XACK
@@ -552,7 +552,7 @@ at() {
 	assert_equal "$(jq -c '[.acknowledged, .possibly_acknowledged]' <<<"$output")" '[0,2]'
 }
 
-@test "what is wrong with a word is said however long the word is" {
+@test "an invalid argument is reported however long it is" {
 	local long
 	long=$(printf '%0900d' 0)
 	run -64 ebgroup list "$long"

@@ -63,7 +63,7 @@ as_user_without() {
 	EB_REDIS_URL=redis://less:x@127.0.0.1:$REDIS_PORT
 }
 
-@test "36 000 pending entries of 40 dead consumers: handed over with count 1 and their idle time, no consumer left" {
+@test "36 000 pending entries of 40 dead consumers: moved with count 1 and their idle time, no consumer left" {
 	dead 40 900 7
 	assert_equal "$(pending_count)" 36000
 	rcli config resetstat
@@ -98,7 +98,7 @@ counts() {
 	ebgroup pending -j t | jq -c '[.consumer, .deliveries, .attempts]' | sort -u | xargs
 }
 
-@test "the count becomes 1 from one that is not ours to one that is, else it stays" {
+@test "the delivery count becomes 1 from a foreign consumer to an ebsub consumer, else it stays" {
 	dead 1 3 7 foreign
 	ebgroup retire --yes -q t foreign1
 	assert_equal "$(counts)" '[eb-retired,1,0]'
@@ -135,7 +135,7 @@ times() {
 	assert_equal "$(times | wc -l)" 40
 }
 
-@test "what is gone from the stream is counted as lost, and holds nobody up" {
+@test "entries that were deleted from the stream are counted as lost and do not stop a retire" {
 	dead 3 5 2
 	rcli xtrim "$K" maxlen 7 >/dev/null
 	run -0 --separate-stderr ebgroup reap --yes -j --idle 0 t
@@ -169,7 +169,7 @@ judge_crowd() {
 	assert_success
 }
 
-@test "six consumers come, read, acknowledge, claim and die while all are reaped: every entry is pending or acknowledged" {
+@test "six consumers start, read, acknowledge, claim and die during reaps: every entry is pending or acknowledged" {
 	fill 8000
 	reap_beside_crowd
 	[ "$REAPS" -ge 3 ] || fail "only $REAPS runs"
@@ -179,7 +179,7 @@ judge_crowd() {
 	judge_crowd
 }
 
-@test "two that reap at once, each to another: every entry is pending or acknowledged" {
+@test "two reaps at once, each to another consumer: every entry is pending or acknowledged" {
 	fill 6000
 	bg other bash -c 'while [ ! -e "$1" ]; do ebgroup reap --yes -q --idle 0 --to third t || exit; done' - "$EB_TMP/over"
 	reap_beside_crowd
@@ -189,7 +189,7 @@ judge_crowd() {
 	judge_crowd
 }
 
-@test "a consumer that is not idle for so long is not touched, and one that came back is left" {
+@test "a consumer that is not idle for long enough, or became active again, is left alone" {
 	dead 2 3 1
 	run -0 ebgroup reap --yes --idle 1h t
 	assert_output ""
@@ -202,7 +202,7 @@ judge_crowd() {
 }
 
 # The consumer is idle when it is listed, and not when the script runs.
-@test "the script itself asks again whether they are idle" {
+@test "the script checks again whether the consumers are idle" {
 	dead 2 3 1
 	wait_for "ebgroup consumers -j --idle 1 t | grep -q 'worker 2'"
 	bg late python3 "$TOP/tests/support/proxy.py" "$EB_TMP/p" "$REDIS_SOCK" late 0.4
@@ -217,7 +217,7 @@ judge_crowd() {
 	assert_equal "$(consumers)" 'eb-retired worker 1'
 }
 
-@test "one who waits in a read while it is deleted gets what comes, under its name" {
+@test "a consumer that is deleted while it blocks in a read gets later entries under its name" {
 	rcli xgroup create "$K" "$G" 0 mkstream
 	rcli xgroup createconsumer "$K" "$G" patient
 	bg reader "$(redis_cli_program)" -s "$REDIS_SOCK" xreadgroup group "$G" patient block 0 streams "$K" '>'
@@ -368,12 +368,12 @@ back_at() {
 	diff <(held) <(stream_ids | head -3)
 }
 
-@test "one that comes back just before it is deleted: what it was given is handed over, with scripts and without" {
+@test "a consumer that reads again just before it is deleted: its entries are moved, with scripts and without" {
 	back_at EVAL +eval
 	back_at MULTI -eval
 }
 
-@test "without scripts, beside consumers at work: every entry is pending or acknowledged" {
+@test "without scripts, during the work of active consumers: every entry is pending or acknowledged" {
 	fill 8000
 	as_user_without -eval
 	ALLOWED=77 reap_beside_crowd

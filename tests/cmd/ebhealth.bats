@@ -146,7 +146,7 @@ took() {
 
 # --- Redis ---------------------------------------------------------------------------
 
-@test "all well: OK, and what was looked at" {
+@test "all well: OK, and what was checked" {
 	health OK '^OK - redis up [0-9]+\.[0-9] ms, buffer 0 events$'
 	[ ! -e "$EB_BUFFER_DIR" ]
 	assert_equal "$stderr" ""
@@ -156,14 +156,14 @@ took() {
 	health OK '0 events, 1 stream, 1 group$' t
 }
 
-@test "down, and how: refused" {
+@test "Redis down: connection refused" {
 	health CRITICAL 'redis down \(refused\): connect to .*No such file' -u "unix://$EB_TMP/none"
 	health CRITICAL 'redis down \(refused\).*Connection refused' -u redis://127.0.0.1:9
 	assert_equal "$(json '[.status, .redis.up, .problems[0].what, .problems[0].value, .problems[0].limit]' -u redis://127.0.0.1:9)" \
 		'["CRITICAL",false,"redis","refused",null]'
 }
 
-@test "down, and how: silent, within 2 s or what -t says" {
+@test "Redis down: no reply, within 2 s or -t" {
 	redis_pause
 	took health CRITICAL 'redis down \(no-answer\).*no answer within 2 s'
 	((ms >= 1900 && ms < 4000)) || fail "took $ms ms"
@@ -173,7 +173,7 @@ took() {
 	redis_resume
 }
 
-@test "down, and how: garbage, cut, loading, wrong password" {
+@test "Redis down: garbage, cut connection, loading, wrong password" {
 	need socat
 	fake 'HTTP/1.1 400 Bad Request\r\n\r\n' 'sleep 1'
 	health CRITICAL 'redis down \(not-redis\)' -u "unix://$FAKE"
@@ -194,7 +194,7 @@ took() {
 	health OK .
 }
 
-@test "up, but it would take no event: out of memory, replica, disk" {
+@test "Redis up, but refusing events: out of memory, replica, failing disk" {
 	rcli config set maxmemory 1
 	health CRITICAL 'redis refuses writes \(not-ready\): OOM'
 	assert_equal "$(json '[.redis.up, .problems[0].what]')" '[true,"redis"]'
@@ -287,7 +287,7 @@ took() {
 	assert_equal "$(json '[.buffer.held[].event_type]')" '["held.type","other.held"]'
 }
 
-@test "doubles: none by default, both sides" {
+@test "doubles: no limit by default, both sides" {
 	mkdir -m 700 "$EB_BUFFER_DIR"
 	redis_kill
 	ebpub t 1
@@ -394,7 +394,7 @@ END
 	assert_equal "$(json '.problems[0] | [.what, .value, .limit, .event_type, .group]' t)" '["dead",1,1,"t",null]'
 }
 
-@test "lag: none by default, both sides" {
+@test "lag: no limit by default, both sides" {
 	fill t 1 10
 	rcli xgroup create "$S:t" g 0
 	health OK . t
@@ -473,7 +473,7 @@ END
 	health WARNING '^WARNING - 1 event in the buffer; t, group h: lag unknown$' -w lag=100,lost=none t
 }
 
-@test "names cannot end the line or begin a plugin's figures" {
+@test "names cannot end the line or begin the plugin's performance data" {
 	fill t 1 10
 	rcli xgroup create "$S:t" $'g|x\n' 0
 	health WARNING 't, group g/x\?: 10 unread' -w lag=1

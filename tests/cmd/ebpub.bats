@@ -347,7 +347,7 @@ odd_payloads() {
 
 # --- standard input as a stream --------------------------------------------------------------------
 
-@test "a slow writer's line leaves at once, and its ID is printed before the next is written" {
+@test "a slow writer's line is published at once, and its ID is printed before the next line arrives" {
 	feed pub ebpub a
 	for n in 1 2 3; do
 		echo $n >&8
@@ -378,7 +378,7 @@ odd_payloads() {
 	assert_equal "$(payloads a | cksum)" "$(seq 5000 | cksum)"
 }
 
-@test "losing Redis in mid-stream: kill -9, and everything accepted is there, in order, without a gap" {
+@test "Redis killed in mid-stream: every accepted event is there, in order, without a gap" {
 	redis_start_tcp --appendonly yes --appendfsync no
 	feed pub ebpub a
 	(for ((n = 1; n <= 6000; n++)); do echo $n; done >&8) 3>&- 4>&- &
@@ -530,7 +530,7 @@ odd_payloads() {
 	assert_equal "$(length a)" 0
 }
 
-@test "somebody else's directory is 78; root acts as its owner" {
+@test "another user's directory is 78; root acts as its owner" {
 	need_root
 	need setpriv
 	local home
@@ -598,7 +598,7 @@ odd_payloads() {
 }
 
 # bats test_tags=novalgrind
-@test "while the buffer holds events and nobody may drain, ebpub appends; --unordered passes" {
+@test "while the buffer holds events that cannot be drained, ebpub appends; --unordered publishes directly" {
 	buffered a 1 3
 	hold_replay
 	run -0 ebpub a 4
@@ -792,7 +792,7 @@ odd_payloads() {
 	assert_equal "$stderr" ""
 }
 
-@test "the counters tell of all that happened" {
+@test "the counters count every result" {
 	run -65 bash -c 'printf "1\nx\n2\n" | ebpub -q a'
 	buffered a 3 5
 	run -0 ebreplay
@@ -837,7 +837,7 @@ teardown() {
 	assert_equal "$(find "$B" -name '*.jsonl' | wc -l)" 0
 }
 
-@test "a note about a segment that lacks but its newline is whole: none is missed afterwards" {
+@test "a full disk during the manifest's append: afterwards no segment is reported as vanished" {
 	down
 	run -0 ebpub a 1
 	# The disk lacked one byte of space.

@@ -275,7 +275,7 @@ state() {
 # recovered PATHS: prints these members of the event's payload.
 recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 
-@test "system.redis_recovered: a drain that stops at its limit tells of all that there was" {
+@test "system.redis_recovered: a drain that stops at its limit counts the whole buffer" {
 	buffered a 1 7
 	run -75 ebreplay --limit 3
 	assert_equal "$(lines | grep -c '"event_type":"a"')" 7
@@ -285,7 +285,7 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 	assert_equal "$(recovered .total_events,.file_count,.quarantined)" '[7,1,0]'
 }
 
-@test "system.redis_recovered: what is held, bad, in a plain writer's file or came meanwhile was there too" {
+@test "system.redis_recovered: counts held events, bad lines, plain writers' lines and events that arrive meanwhile" {
 	rcli set "$S:h" x >/dev/null
 	run -1 ebpub -q h 1
 	run -75 ebreplay
@@ -299,7 +299,7 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 }
 
 # bats test_tags=nosanitize
-@test "system.redis_recovered: Redis goes away again: it was no end; killed: once all the same" {
+@test "system.redis_recovered: none when Redis goes down again during the drain; once after a kill" {
 	buffered a 1 3
 	bg proxy python3 "$TOP/tests/support/proxy.py" "$EB_TMP/p" "$REDIS_SOCK" cut "$S:a"
 	wait_for "test -S '$EB_TMP/p'"
@@ -319,7 +319,7 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 }
 
 # bats test_tags=nosanitize
-@test "system.redis_recovered: what went before the connection was cut, or it was terminated, counts too" {
+@test "system.redis_recovered: counts what was drained before a cut connection or a SIGTERM" {
 	buffered a 1 5
 	buffered b 1 4
 	bg proxy python3 "$TOP/tests/support/proxy.py" "$EB_TMP/p" "$REDIS_SOCK" cut "$S:b"
@@ -340,7 +340,7 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 }
 
 # bats test_tags=nosanitize
-@test "system.redis_recovered: no room for it: it has to wait, and then tells of all; another outage meanwhile is one of its own" {
+@test "system.redis_recovered: waits for disk space and then counts all; a second outage meanwhile gets its own event" {
 	need strace
 	buffered a 1 7
 	run -0 strace -qq -o /dev/null -e trace=write -e inject=write:error=ENOSPC:when=1 ebreplay
@@ -356,7 +356,7 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 }
 
 # bats test_tags=nosanitize
-@test "system.redis_recovered: once, whatever becomes of the mark" {
+@test "system.redis_recovered: once, whatever happens to its state file" {
 	need strace
 	local at
 	# The file cannot be removed.
@@ -386,7 +386,7 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 	rmdir "$B/.outage"
 }
 
-@test "what was buffered without an outage brings no system.redis_recovered" {
+@test "events that were buffered without an outage cause no system.redis_recovered" {
 	rcli set "$S:a" x >/dev/null
 	run -1 ebpub -q a 1
 	rcli del "$S:a" >/dev/null
@@ -595,7 +595,7 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 }
 
 # bats test_tags=nosanitize
-@test "--compress that cannot go on says what it did until then" {
+@test "an interrupted --compress reports what it has done" {
 	need strace
 	down
 	for n in 1 2 3; do
@@ -618,7 +618,7 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 	assert_equal "$(ebstat -j | jq .buffer.quarantined)" 3
 }
 
-@test "--discard keeps what was delivered out, and tells of the rest only" {
+@test "--discard leaves delivered lines out of quarantine and counts only the others" {
 	buffered a 1 4
 	rm -f "$B/.outage"
 	run -75 ebreplay --limit 2
@@ -626,7 +626,7 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 	assert_equal "$(jq -r '.line | fromjson.message.payload' "$B"/quarantine/*.jsonl | xargs)" '3 4'
 }
 
-@test "while another replay runs, --compress --retarget --discard are 75" {
+@test "--compress, --retarget and --discard are 75 while another replay runs" {
 	buffered a 1 1
 	hold_replay
 	for o in --compress --retarget '--discard --yes'; do

@@ -127,7 +127,7 @@ as() {
 	assert_output --partial '60 re-driven'
 }
 
-@test "--limit, --since and --match choose; all --match have to fit, of entry and provenance alike, byte for byte" {
+@test "--limit, --since and --match select; all --match must match, on fields and provenance, byte for byte" {
 	letters t 1 20
 	run -75 ebreplay --dead --limit 3 t
 	assert_equal "$(numbers t)" "1 2 3 "
@@ -174,7 +174,7 @@ as() {
 	assert_equal "$(rcli xlen "$D:t") $(rcli exists "$S:t")" "6 0"
 }
 
-@test "one without provenance goes as it is; a provenance without an entry stays, is named, and is 1" {
+@test "a dead letter without provenance is moved unchanged; one with nothing else stays, is named, and is 1" {
 	lua "redis.call('XADD', KEYS[1], '*', 'symbol', 'BTC', 'dead_id', 'mine')
 		letter('t', 2, {})
 		letter('t', 3, {'dead_time', 'x', 'symbol', 'ETH'})" "$D:t"
@@ -211,7 +211,7 @@ as() {
 	moved t
 }
 
-@test "10 000 go back in bounded memory; 60 of 2 MB behind small ones too" {
+@test "10 000 dead letters in bounded memory; also 60 of 2 MB after small ones" {
 	local began took plain
 	letters t 1 10000
 	keep t
@@ -236,7 +236,7 @@ as() {
 	[ -n "${EB_SANITIZE:-}" ] || [ "$(cat "$EB_TMP/rss")" -lt 102400 ] || fail "$(cat "$EB_TMP/rss") KiB"
 }
 
-@test "what is set aside again meanwhile is not gone round in circles" {
+@test "a dead letter that is added again during the run is not moved again" {
 	letters t 1 40
 	bg again bash -c "while :; do redis-cli -s '$REDIS_SOCK' xadd $D:t '*' payload again >/dev/null; done"
 	wait_for "[ \$(rcli xlen $D:t) -gt 45 ]"
@@ -279,7 +279,7 @@ as() {
 }
 
 # A stream whose type changes after open_redrive_type has checked it: the script and WATCH detect it.
-@test "a stream that becomes something else while it is being filled: nothing is lost" {
+@test "a stream that is replaced by another key type during the run: nothing is lost" {
 	local url
 	for url in "$EB_REDIS_URL" "$(as -@scripting)"; do
 		redis_flush
@@ -390,7 +390,7 @@ as() {
 }
 
 # bats test_tags=nosanitize
-@test "without scripts, moved by another between the look and EXEC: once" {
+@test "by WATCH, moved by another process between the read and EXEC: once" {
 	need strace
 	letters t 1 3
 	bg slow strace -f -qq -o "$EB_TMP/trace" -e trace=sendto -e inject=sendto:delay_enter=500000 \
@@ -403,7 +403,7 @@ as() {
 	check_streams t
 }
 
-@test "by WATCH beside a publisher and beside another: each once and in order" {
+@test "by WATCH during a publisher and during a second re-drive: each once and in order" {
 	local url n=0
 	url=$(as -@scripting)
 	letters t 1 400
@@ -418,7 +418,7 @@ as() {
 	assert_equal "$(rcli xlen "$D:t")" 0
 }
 
-@test "two, and one of them without scripts, at once: each once and in order" {
+@test "two re-drives at once, one of them by WATCH: each once and in order" {
 	local url
 	url=$(as -@scripting)
 	letters t 1 5000

@@ -58,7 +58,7 @@ freed() {
 	done
 }
 
-@test "a plain writer's file is seen line for line, and changed by nobody who looks" {
+@test "a plain writer's file is listed line by line, and no command that reads changes it" {
 	plain_file
 	cksum "$B/plain.jsonl" >"$EB_TMP/was"
 	assert_equal "$(ebstat -j | jq -c '.buffer | [.file_count, .total_events, .oldest_event]')" '[1,4,"2025-12-04T10:30:01.000000Z"]'
@@ -77,7 +77,7 @@ freed() {
 	assert_equal "$(length p)" 0
 }
 
-@test "a claimed file: its blank lines are none, and what cannot be read of one is said" {
+@test "an adopted file: blank lines are ignored, and an unreadable file is reported" {
 	plain_file plain.claimed-000001.jsonl
 	assert_equal "$(ebreplay --list -j | wc -l)" 4
 	assert_equal "$(ebstat -j | jq .buffer.total_events)" 4
@@ -126,7 +126,7 @@ freed() {
 	assert_equal "$(payloads a | xargs) $(payloads b | xargs)" '1 2 3 1 2 3'
 }
 
-@test "what is in doubt is marked in the list" {
+@test "events in doubt are marked in the list" {
 	feed pub ebpub -q -t 0.3 --maxlen 0 a
 	echo 1 >&8
 	wait_for "[ \"\$(length a)\" = 1 ]"
@@ -141,7 +141,7 @@ freed() {
 
 # --- publishing past the buffer ---------------------------------------------------------------------
 
-@test "beside a held type others are published directly, from whatever files it waits in" {
+@test "while a type is held others are published directly, whatever kind of file it waits in" {
 	held a
 	buffered a 1 2
 	buffered b 1 1
@@ -162,7 +162,7 @@ freed() {
 	assert_equal "$(payloads a | xargs) / $(payloads b | xargs) / $(payloads p | xargs)" '3 1 2 4 / 1 2 / 1 2'
 }
 
-@test "beside a held type in a file that was out of order others arrive too, in order" {
+@test "while a type in an unsorted file is held, others are delivered, in order" {
 	held a
 	plain_file
 	plain a 3 2025-12-04T10:30:04Z >>"$B/plain.jsonl"
@@ -207,7 +207,7 @@ own_disk() {
 	assert_equal "$(payloads a) $(payloads b) $(payloads c) $(payloads p | xargs)" '1 1 1 2 1'
 }
 
-@test "a part of a compressed segment was delivered, or of a claimed file: the next event goes behind" {
+@test "a compressed segment or an adopted file that was delivered in part: the next event is appended after it" {
 	down
 	seq 300 | ebpub -q --segment-size 64K a
 	run -0 ebreplay --compress
@@ -250,7 +250,7 @@ own_disk() {
 	assert_equal "$(payloads a | xargs) / $(payloads b | xargs) / $(payloads p | xargs)" '1 2 / 1 2 / 2 1'
 }
 
-@test "--discard of a claimed file: its blank lines are none, what no publisher gave has its identity" {
+@test "--discard of an adopted file: blank lines are ignored, lines without event_id keep their derived one" {
 	plain_file plain.claimed-000001.jsonl
 	run -0 ebreplay --discard --yes
 	assert_equal "$(ebreplay -j --quarantine list | jq -r .event_type | sort | uniq -c | xargs)" '2 null 2 p'
@@ -276,7 +276,7 @@ cut_off() {
 }
 
 # bats test_tags=nosanitize
-@test "--discard and retry of what a cut-off replay had sent, and what was in doubt already: found, once" {
+@test "--discard and retry of events that an interrupted replay had sent or that were in doubt: found, once" {
 	need_strace
 	feed pub ebpub -q -t 0.3 --maxlen 0 a
 	echo 1 >&8
@@ -329,7 +329,7 @@ cut_off() {
 }
 
 # bats test_tags=nosanitize
-@test "a plain writer's file, its replay cut off before the answers were noted: found, once; also in parts" {
+@test "a plain writer's file whose replay was interrupted before it stored the replies: found, once; also in parts" {
 	need_strace
 	held z
 	buffered z 1 1
@@ -356,7 +356,7 @@ cut_off() {
 }
 
 # bats test_tags=nosanitize
-@test "what was in doubt and was sent by a replay that was cut off: found, once" {
+@test "events in doubt that an interrupted replay had sent: found, once" {
 	need_strace
 	feed pub ebpub -q -t 0.3 --maxlen 0 a
 	echo 1 >&8
@@ -400,7 +400,7 @@ cut_off() {
 	assert_equal "$(payloads z | xargs) $(payloads a) $(payloads b)" '0 1 1 1'
 }
 
-@test "lost progress, and drained in parts: each part looks in the streams" {
+@test "lost checkpoint, drained in parts: each part searches the streams" {
 	buffered a 1 60
 	rm -f "$B/.outage"
 	run -75 ebreplay --limit 30
@@ -413,7 +413,7 @@ cut_off() {
 }
 
 # bats test_tags=nosanitize
-@test "lost progress and nothing but a bad line: it is not lost for ever" {
+@test "lost checkpoint and only a bad line left: the checkpoint is valid again afterwards" {
 	buffered a 1 1
 	run -0 ebreplay
 	down
@@ -436,7 +436,7 @@ failing() {
 	timeout 60 strace -qq -f -o /dev/null -P "$1" -P "$B/$1" -e "inject=$2:error=$3" "${@:4}"
 }
 
-@test "a type that goes again, and the replay was stopped in the midst of it: no longer held, what is left is counted" {
+@test "a replay that is stopped while it drains a freed type: the type is not held, the rest is counted" {
 	held z
 	buffered z 1 5
 	buffered a 1 2
@@ -552,7 +552,7 @@ failing() {
 }
 
 # bats test_tags=nosanitize
-@test "--discard and retry of what a cut-off replay had sent, and of what came after it: those are found, these added" {
+@test "--discard and retry of events that an interrupted replay had sent, and of later ones: the former are found, the latter added" {
 	need_strace
 	buffered a 1 2
 	rm -f "$B/.outage"
@@ -572,7 +572,7 @@ failing() {
 }
 
 # bats test_tags=nosanitize
-@test "a plain writer's file, its replay cut off twice: found, once" {
+@test "a plain writer's file whose replay was interrupted twice: found, once" {
 	need_strace
 	mkdir -m 700 "$B"
 	for i in 1 2 3; do

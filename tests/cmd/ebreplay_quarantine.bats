@@ -73,7 +73,7 @@ four_aside() {
 	assert_equal "$(length a)" 4
 }
 
-@test "retry: what Redis refused for good goes when it is larger-minded" {
+@test "retry: events that were too large for Redis are delivered after its limit is raised" {
 	rcli config set proto-max-bulk-len 1mb >/dev/null
 	head -c 2000000 /dev/zero | tr '\0' 1 | sed 's/^/"/; s/$/"/' >"$EB_TMP/big"
 	run -1 --separate-stderr ebpub -v big - <"$EB_TMP/big"
@@ -113,7 +113,7 @@ four_aside() {
 	assert_equal "$(event_ids p | wc -l)" 1
 }
 
-@test "retry: what a cut-off drain had sent is looked up first" {
+@test "retry: events that an interrupted drain had sent are searched for first" {
 	buffered a 1 3
 	# A run is killed after its batch was executed, before it stored the replies.
 	need strace
@@ -204,7 +204,7 @@ four_aside() {
 # --- every kind of quarantined line ----------------------------------------------------------------
 
 # A plain writer's bad lines: bytes that are not text, JSON that is not an object, an object that is not an event.
-@test "list: a line that is no text comes as it is; retry leaves all of them" {
+@test "list: a line that is not text is printed unchanged; retry leaves all such lines" {
 	mkdir -m 700 "$B"
 	printf 'a\377b\n\n[1]\n{"event_type":"a"}\n' >"$B/other.jsonl"
 	plain a 1 2025-12-04T10:30:00Z >>"$B/other.jsonl"
@@ -312,7 +312,7 @@ END
 	assert_equal "$(payloads a)" 1
 }
 
-@test "what is no event for one of its members is listed as none, and stays" {
+@test "a line with one invalid member is listed without an event, and stays" {
 	mkdir -m 700 "$B" "$B/$Q"
 	jq -nc '
 		def record: {quarantined_at: "2026-01-02T03:04:05.000000Z", reason: "r", segment: "s", offset: 7, line: tojson};
@@ -344,7 +344,7 @@ END
 	assert_equal "$(ebstat -j | jq -c '[.buffer.total_events, .buffer.quarantined]')" '[3,1]'
 }
 
-@test "what cannot be looked at is said, 74, and nothing is done" {
+@test "an unreadable quarantine is reported, 74, and nothing is done" {
 	four_aside
 	mkdir "$B/$Q/zz.jsonl"
 	run -74 ebreplay --quarantine list
@@ -362,7 +362,7 @@ END
 	run -74 ebreplay --quarantine retry
 }
 
-@test "a file that somebody is adding to is neither taken back nor dropped: 74" {
+@test "a file that another process is appending to is neither retried nor dropped: 74" {
 	four_aside
 	bg holder flock "$B/$Q/$(files)" sleep 60
 	wait_for "! flock -n '$B/$Q/$(files)' true"
@@ -386,7 +386,7 @@ END
 }
 
 # A retry was interrupted after the first event; then lines and files of all kinds are added.
-@test "retry goes on after one that was cut off, beside a plain writer's file and a line that is none" {
+@test "retry completes an interrupted one, with a plain writer's file and a bad line present" {
 	four_aside
 	cp "$B/$Q/$(files)" "$EB_TMP/whole"
 	run -1 ebreplay --quarantine retry
@@ -401,7 +401,7 @@ END
 	assert_equal "$(payloads a | xargs)" '9 1 2 3'
 }
 
-@test "retry goes on with a file that held no event: its lines are where they came from, once" {
+@test "retry completes an interrupted one of a file without events: its lines are in their old file, once" {
 	buffered a 1 1
 	echo garbage >>"$(echo "$B"/*.jsonl)"
 	run -1 ebreplay
@@ -411,7 +411,7 @@ END
 	assert_equal "$(jq -r .line "$B/$Q"/*)" garbage
 }
 
-@test "retry of what was in doubt: it is looked for, once" {
+@test "retry of events in doubt: searched for, once" {
 	feed pub ebpub -q -t 0.3 --maxlen 0 a
 	echo 1 >&8
 	wait_for "[ \"\$(length a)\" = 1 ]"
@@ -456,7 +456,7 @@ bad() {
 	assert_equal "$(jq -r .line "$B/$Q"/* | sort -u | wc -l)" 1000
 }
 
-@test "a piece at the end of a quarantine file, its writer dead: the next line is whole" {
+@test "a torn line at the end of a quarantine file of a dead writer: the next line is complete" {
 	bad 1
 	cp -a "$B" "$EB_TMP/full"
 	printf '{"quarantined_at":"2026' >"$B/$Q/$(basename "$SEGMENT")"
@@ -540,7 +540,7 @@ need_strace() {
 	assert_equal "$(grep -rho 'bad /[^"]*' "$B/$Q" | sort -u | wc -l)" 20
 }
 
-@test "a bad line comes to 8 000 of its segment that are there already: it alone is added" {
+@test "a bad line of a segment with 8 000 lines already in quarantine: only it is added" {
 	rcli set "$S:z" x >/dev/null
 	down
 	ebpub -q z 1
@@ -653,7 +653,7 @@ big() { printf '"%s%0*d"' "$1" "$2" 0; }
 	done
 }
 
-@test "a quarantine file that is exchanged while it is waited for: the line is in the one that is there" {
+@test "a quarantine file that is replaced during the wait for its lock: the line is in the new file" {
 	bad 1
 	: >"$B/$Q/$(basename "$SEGMENT")"
 	bg holder flock "$B/$Q/$(basename "$SEGMENT")" sleep 60

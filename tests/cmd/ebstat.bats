@@ -204,7 +204,7 @@ state() {
 	assert_equal "$(json .buffer.vanished)" "[\"$segment\"]"
 }
 
-@test "files that are left alone are counted, and hang nobody" {
+@test "ignored files are counted, and no command hangs on them" {
 	plain_buffer
 	mkfifo "$EB_BUFFER_DIR/pipe.jsonl"
 	ln -s /dev/zero "$EB_BUFFER_DIR/link.jsonl"
@@ -292,7 +292,7 @@ state() {
 	assert_equal "$(jq -c '[.redis.up, .redis.how]' <<<"$output")" '[false,"denied"]'
 }
 
-@test "a server that is up and would take no event says so: out of memory, replica" {
+@test "a server that is up but refuses events is shown as such: out of memory, replica" {
 	rcli config set maxmemory 1
 	run -0 ebstat
 	assert_line --partial 'refuses writes: OOM'
@@ -388,7 +388,7 @@ state() {
 	assert_equal "$(json '.streams[0].groups[0].lag' u)" 2
 }
 
-@test "lag is known where XINFO's is not: before the first, behind the last; null in the midst" {
+@test "lag is known where XINFO's is null: before the first entry and at the last; null in between" {
 	fill t 1 10
 	rcli xgroup create "$S:t" before 0
 	rcli xgroup create "$S:t" mid 5-0
@@ -464,7 +464,7 @@ state() {
 	assert_line --regexp '^t +2 '
 }
 
-@test "a user who may not see facts, clock or writes is served all the same" {
+@test "works without permission for INFO, TIME or write commands" {
 	fill t 1 2
 	rcli xgroup create "$S:t" g 0
 	rcli xreadgroup group g c streams "$S:t" '>'
@@ -632,7 +632,7 @@ proxy() {
 }
 
 # bats test_tags=novalgrind
-@test "while publishers and ebreplay are at work it neither fails nor cries wolf" {
+@test "during the work of publishers and ebreplay it neither fails nor reports a false problem" {
 	redis_kill
 	bg pub bash -c 'for i in $(seq 60); do seq 200 | ebpub t$((i % 3)) --segment-size 4K >/dev/null; done'
 	for i in 1 2 3 4 5 6 7 8 9 10; do
@@ -665,7 +665,7 @@ three_segments() {
 }
 
 # bats test_tags=nosanitize
-@test "a look remembers what it counted: the next reads what came since, and counts the same" {
+@test "the cache: the next ebstat reads only new lines, and counts the same" {
 	three_segments
 	assert_equal "$(total)" 300
 	run -0 cat "$HOME"/.cache/eventbus/counted-*
@@ -679,7 +679,7 @@ three_segments() {
 	assert_equal "$(oldest)" "$(head -1 -q "$EB_BUFFER_DIR"/buffer_*.jsonl | head -1 | jq .buffered_at)"
 }
 
-@test "what is remembered counts only for the segments it was counted in" {
+@test "the cache is valid only for the segments that it was made from" {
 	local first line
 	three_segments
 	assert_equal "$(total)" 300
@@ -696,7 +696,7 @@ three_segments() {
 	assert_equal "$(jq .buffer.total_events <<<"$output")" 200
 }
 
-@test "without a cache, with one that is rubbish or belongs to another buffer, the count is right" {
+@test "without a cache, with a damaged one or another buffer's, the count is right" {
 	local cache
 	three_segments
 	assert_equal "$(HOME='' total)" 300
@@ -713,7 +713,7 @@ three_segments() {
 	[ ! -L "$cache" ]
 }
 
-@test "what a look remembers is left only in a home of one's own, and nothing is made of one that is missing" {
+@test "the cache is written only to the user's own home, and a missing home is not created" {
 	need_root
 	three_segments
 	mkdir "$EB_TMP/theirs"

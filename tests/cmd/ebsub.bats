@@ -116,7 +116,7 @@ END
 	assert_output --partial "'%y'"
 }
 
-@test "types may stand behind --, where none stands before it" {
+@test "types may follow --, when none precedes it" {
 	add t 1 1
 	run ebsub -e --payload -- t
 	assert_success
@@ -238,7 +238,7 @@ END
 	assert_equal "$(wc -l <"$EB_TMP/out")" 10000
 }
 
-@test "an event leaves as it comes, while the next is waited for" {
+@test "an event is printed at once, while it waits for the next" {
 	bg sub ebsub --payload a b
 	blocked 2
 	for i in 1 2 3; do
@@ -364,7 +364,7 @@ left() {
 	rcli xreadgroup group "$G:$1" "$2" count "$3" streams "$S:$1" '>' >/dev/null
 }
 
-@test "what another consumer left is taken over when it was idle for so long, and given out with its number" {
+@test "entries of another consumer are claimed after --claim-idle, and delivered with their count" {
 	add t 1 10
 	rcli xgroup create $S:t $G:t 0
 	left t worker-7 4
@@ -416,7 +416,7 @@ PY
 		"eb-$HOST-1 eb-$HOST-8 eb-$HOST-9 eb-$HOST-x other-3"
 }
 
-@test "--claim-idle 0: what others left is left to them" {
+@test "--claim-idle 0: entries of other consumers are not claimed" {
 	add t 1 3
 	rcli xgroup create $S:t $G:t 0
 	left t worker-7 2
@@ -425,7 +425,7 @@ PY
 	assert_equal "$(pending t)" 2
 }
 
-@test "thousands that others left are taken over page by page; those that are gone are told and not looped on" {
+@test "thousands of entries of other consumers are claimed page by page; deleted ones are reported once" {
 	add t 1 3000
 	rcli xgroup create $S:t $G:t 0
 	left t worker-7 3000
@@ -438,7 +438,7 @@ PY
 	assert_equal "$(pending t)" 0
 }
 
-@test "while it follows, it looks at what others left every --claim-idle" {
+@test "while it follows, it claims entries of other consumers every --claim-idle" {
 	add t 1 3
 	rcli xgroup create $S:t $G:t 0
 	bg sub ebsub -f %i --claim-idle 1s t
@@ -454,7 +454,7 @@ PY
 	assert_equal "$(pending t)" 0
 }
 
-@test "where XPENDING and XCLAIM are not permitted, what others left stays, said once" {
+@test "without permission for XPENDING and XCLAIM, entries of other consumers stay, reported once" {
 	add t 1 4
 	rcli xgroup create $S:t $G:t 0
 	left t worker-7 2
@@ -488,7 +488,7 @@ PY
 	assert_equal "$(pending t)" 0
 }
 
-@test "how many are gone is said once, and one is one" {
+@test "the number of deleted entries is reported once, with singular and plural" {
 	rcli eval "for i = 1, 2000 do redis.call('XADD', '$S:t', i .. '-0', 'payload', i) end" 0
 	rcli xgroup create $S:t $G:t 0
 	rcli xreadgroup group $G:t me count 2000 streams $S:t '>' >/dev/null
@@ -576,7 +576,7 @@ PY
 	assert_equal "$status" 124
 }
 
-@test "--peek stops at what was the end when it began, whatever comes meanwhile" {
+@test "--peek stops at the end of the stream as it was at the start, whatever is added meanwhile" {
 	add t 1 900
 	add u 1 3
 	mkfifo "$EB_TMP/fifo"
@@ -724,7 +724,7 @@ sendto XACK"
 }
 
 # The next batch is requested before this one is written; its reply waits while the pipe is full.
-@test "a reader slower than the time-out is no silent server: each event once, no word" {
+@test "a reader slower than the time-out is not taken for a silent server: each event once, no message" {
 	seq 3000 | sed "s/.*/[&,\"$(printf 'x%.0s' {1..3000})\"]/" | ebpub -q --maxlen 0 t
 	ebsub -e -t 1 --payload t 2>"$EB_TMP/err" | { sleep 2.5; cat; } >"$EB_TMP/out"
 	assert_equal "$(cat "$EB_TMP/err")" ""
@@ -739,7 +739,7 @@ given() {
 }
 
 # The first request, for own pending entries, has no acknowledgement.
-@test "for a reader who takes seconds for a batch the next one is not asked for ahead" {
+@test "with a reader that takes seconds for a batch the next one is not requested ahead" {
 	seq 3000 | sed "s/.*/[&,\"$(printf 'x%.0s' {1..3000})\"]/" | ebpub -q --maxlen 0 t
 	mkfifo "$EB_TMP/fifo"
 	rcli config resetstat >/dev/null
@@ -759,7 +759,7 @@ given() {
 	bg_wait sub
 }
 
-@test "-n takes no more than so many, asked for ahead or not" {
+@test "-n reads no more than its number, with requests ahead too" {
 	seq 3000 | ebpub -q --maxlen 0 t
 	run -0 ebsub -n 1234 --payload t
 	assert_equal "${#lines[@]}" 1234
@@ -769,7 +769,7 @@ given() {
 }
 
 # bats test_tags=nosanitize
-@test "the server works while events are written: the next question goes before the acknowledgement" {
+@test "the next batch is requested before the acknowledgement, so that the server works during the writes" {
 	need strace
 	seq 3000 | ebpub -q --maxlen 0 t
 	strace -qq -s 200 -e trace=sendto,write -o "$EB_TMP/calls" ebsub -e --payload t >/dev/null
@@ -913,7 +913,7 @@ given() {
 	assert_equal "$status" 0
 }
 
-@test "handled, but the acknowledgement cut off: acknowledged after the outage, not given out again" {
+@test "handled, but XACK cut off: acknowledged after the outage, not delivered again" {
 	local pad
 	pad=$(printf 'x%.0s' {1..200})
 	rcli eval "for i = 1, 2000 do redis.call('XADD', 'quantum:stream:t', i .. '-0', 'payload', i .. '$pad') end" 0
@@ -934,7 +934,7 @@ given() {
 	assert_equal "$(pending t)" 0
 }
 
-@test "a server that hangs is left after the time-out, and read again when it goes on" {
+@test "a server that hangs is disconnected after the time-out, and read again when it continues" {
 	bg sub ebsub -t 0.3 --payload t
 	blocked 1
 	redis_pause
@@ -972,7 +972,7 @@ proxy() {
 	EB_REDIS_URL=unix://$EB_TMP/p
 }
 
-@test "a connection that is lost while it looks where the group stands: 69, and why" {
+@test "a connection that is lost during XINFO GROUPS: 69, and why" {
 	add t 1 1
 	proxy cut GROUPS
 	run -69 ebsub -n 1 t
@@ -1036,7 +1036,7 @@ proxy() {
 }
 
 # bats test_tags=novalgrind
-@test "-n 1 of sixty types: the last is seen in little time" {
+@test "-n 1 of sixty types: an event of the last type is read soon" {
 	local types i start
 	mapfile -t types < <(seq -f m.%.0f 60)
 	for i in "${types[@]}"; do rcli xgroup create "$S:$i" "$G:$i" 0 mkstream; done >/dev/null
@@ -1068,7 +1068,7 @@ proxy() {
 	assert_equal "$(cat "$EB_TMP/sub.out")" four
 }
 
-@test "made at the end, then destroyed: nothing is skipped" {
+@test "group created at $, then destroyed: nothing is skipped" {
 	add t 1 3
 	bg sub ebsub --from '$' --payload t
 	blocked 1
@@ -1077,7 +1077,7 @@ proxy() {
 	assert_equal "$(cat "$EB_TMP/sub.out")" four
 }
 
-@test "made at the end of an empty stream, then destroyed: nothing is skipped" {
+@test "group created at $ of an empty stream, then destroyed: nothing is skipped" {
 	bg sub ebsub --from '$' --payload t
 	blocked 1
 	printf '%s\n' multi "xgroup destroy $S:t $G:t" "xadd $S:t 4-0 payload four" exec | rcli

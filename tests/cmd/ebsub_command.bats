@@ -44,7 +44,7 @@ facts() {
 	ebsub -e "$1" -- sh -c 'env | grep -E "^EB_(EVENT_TYPE|EVENT_ID|ID|STREAM|TRACE_ID|CORRELATION_ID|TIMESTAMP|SOURCE|DELIVERIES)=" | sort'
 }
 
-@test "the event's members in the environment; what it has not is not set, whatever was there before" {
+@test "the event's members in the environment; missing ones are unset, even if inherited" {
 	export EB_TRACE_ID=before EB_SOURCE=before EB_EVENT_TYPE=before EB_DELIVERIES=before
 	rcli xadd $S:t 1-0 event_type t payload '"x"' trace_id tr correlation_id co timestamp 2025-12-04T10:30:00Z source "a b=c" event_id ev
 	run -0 facts t
@@ -65,7 +65,7 @@ EB_ID=2-0
 EB_STREAM=$S:flat"
 }
 
-@test "no password is in its environment; the rest of ours is" {
+@test "its environment has no password, and everything else of ebsub's" {
 	rcli acl setuser bob on '>sesame' '~*' '&*' '+@all' >/dev/null
 	add t 1 3
 	export EB_REDIS_PASSWORD=sesame REDISCLI_AUTH=sesame OTHER=other
@@ -90,7 +90,7 @@ clean() {
 }
 
 # bats test_tags=nosanitize
-@test "our umask, plain signals, descriptors 0, 1 and 2, a process group of its own" {
+@test "ebsub's umask, default signals, descriptors 0, 1 and 2, a process group of its own" {
 	add t 1 1
 	umask 027
 	run -0 clean ebsub -e t -- sh -c 'umask; grep SigIgn /proc/self/status
@@ -110,7 +110,7 @@ clean() {
 	assert_equal "$(xargs <"$LOG")" "0 1 2 3"
 }
 
-@test "its stdout and stderr are ours" {
+@test "its stdout and stderr are ebsub's" {
 	add t 1 2
 	run --separate-stderr -0 ebsub -e t -- sh -c 'echo out $EB_ID; echo err $EB_ID >&2'
 	assert_output "out 1-0
@@ -133,7 +133,7 @@ err 2-0"
 	assert_equal "$(rcli xrange $D:t - + | grep '^because' | xargs)" "because 1-0 because 2-0"
 }
 
-@test "a command that hangs is told to end, then killed: a failed attempt; nothing spins meanwhile" {
+@test "a command that hangs gets SIGTERM, then SIGKILL: a failed attempt, without busy waiting" {
 	local busy
 	add t 1 1
 	bg sub ebsub -e --cmd-timeout 200ms --max-deliveries 1 t -- sh -c 'trap "" TERM; echo >>"$LOG"; while :; do sleep 0.1; done'
@@ -147,7 +147,7 @@ err 2-0"
 	[ "$busy" -lt 30 ] || fail "it was busy for $busy ticks of 200"
 }
 
-@test "126 and 127 end it with 78, and nothing is spent" {
+@test "126 and 127 end ebsub with 78, and no attempt is counted" {
 	local cmd
 	touch "$EB_TMP/plain"
 	add t 1 5
@@ -214,7 +214,7 @@ err 2-0"
 	run -0 ebsub -e t -- true
 }
 
-@test "one command at a time for two types: neither waits for the other to dry up" {
+@test "one command at a time for two types: neither starves the other" {
 	add a 1 30
 	add b 1 30
 	bg sub ebsub a b -- sh -c 'echo "$EB_EVENT_TYPE" >>"$LOG"; sleep 0.02'
@@ -228,7 +228,7 @@ err 2-0"
 	wait_for "[ \$(wc -l <'$LOG') = 62 ]"
 }
 
-@test "trimmed while it waits, while it runs, while it was another's: lost, said once, counted" {
+@test "an entry trimmed while it waits, runs, or is another consumer's: lost, reported once, counted" {
 	add t 1 3
 	bg sub ebsub -ev --retry-base 1s t -- sh -c 'echo >>"$LOG"; false'
 	wait_for "[ \$(wc -l <'$LOG') = 3 ]"

@@ -34,7 +34,7 @@ two_bury() {
 	assert_equal "$(rcli xlen $D:t) $(dead attempts)" "1 1"
 }
 
-@test "two that set the same entry aside: one dead letter" {
+@test "two ebsub that dead-letter the same entry: one dead letter" {
 	two_bury dead_time
 }
 
@@ -43,7 +43,7 @@ two_bury() {
 	two_bury $'XADD\r'
 }
 
-@test "without EVAL: set aside by hand, once, with all its fields" {
+@test "without EVAL: dead-lettered by single commands, once, with all its fields" {
 	rcli acl setuser default -eval -evalsha >/dev/null
 	add t 1 3
 	run ebsub -e --max-deliveries 1 t -- false
@@ -80,7 +80,7 @@ two_bury() {
 	done
 }
 
-@test "no room for a dead letter, no permission: it stays pending, and is set aside when it can be" {
+@test "no memory or no permission for a dead letter: the entry stays pending, and is dead-lettered later" {
 	add t 1 1
 	rcli xgroup create $S:t $G:t 0 >/dev/null
 	rcli config set maxmemory 1 >/dev/null
@@ -101,7 +101,7 @@ two_bury() {
 	rcli acl deluser bob >/dev/null
 }
 
-@test "an entry with very many fields is set aside" {
+@test "an entry with very many fields is dead-lettered" {
 	{ printf 'XADD %s:t 1-0' $S; seq 10000 | sed 's/.*/ f& x/' | tr -d '\n'; echo; } | rcli >/dev/null
 	run ebsub -e t -- sh -c 'exit 65'
 	assert_equal "$status" 1

@@ -33,7 +33,7 @@ setup() {
 	assert_equal "$(dead status)" "dead no good"
 }
 
-@test "a worker that dies takes those it had not answered through a failed attempt; what kills it goes alone then" {
+@test "a worker that dies: its unanswered entries count a failed attempt; the entry that kills it is then tried alone" {
 	add t 1 100
 	run timeout 60 ebsub -e --claim-idle 10m --retry-base 500ms --retry-max 500ms --max-deliveries 3 --worker t -- sh -c 'while read -r l; do
 		case $l in
@@ -51,7 +51,7 @@ setup() {
 	[ "$(wc -l <"$LOG.again")" -le 15 ]
 }
 
-@test "a worker that hangs, talks nonsense, or answers too much is started again" {
+@test "a worker that hangs, or gives invalid or extra answers, is restarted" {
 	add t 1 3
 	run -0 ebsub -e --cmd-timeout 1s --retry-base 20ms --worker t -- sh -c '
 		[ -e "$LOG.1" ] || { : >"$LOG.1"; read -r l; exec sleep 60; }
@@ -106,7 +106,7 @@ setup() {
 	assert_equal "$(wc -l <<<"$output") $(sort -u <<<"$output")" "$((200 - n)) 1"
 }
 
-@test "--stop-timeout is over: told to end, killed, and the attempt does not count" {
+@test "after --stop-timeout a command gets SIGTERM, then SIGKILL, and the attempt does not count" {
 	local what
 	add t 1 1
 	for what in 'trap "echo told >>\"\$LOG\"; exit 1" TERM' 'trap "" TERM'; do
@@ -139,7 +139,7 @@ setup() {
 	kill "$(cat "$LOG")" || :
 }
 
-@test "the reader of its stdout goes: 74, and what fails of it is not set aside" {
+@test "the reader of its stdout exits: 74, and events that fail because of it are not dead-lettered" {
 	local cmd
 	add t 1 2000
 	# The command may be killed by SIGPIPE or ignore it.

@@ -127,7 +127,7 @@ two_publishers() {
 	two_publishers 100000 5000 20000 1500
 }
 
-@test "a third publisher that trims by length is shown as what it is, and a publisher that notices says so once" {
+@test "another client that trims by length: ebhealth reports the loss, and a publisher warns once" {
 	policy 'maxlen = 1000'
 	group g
 	mkfifo "$EB_TMP/in"
@@ -153,7 +153,7 @@ two_publishers() {
 
 # --- needed entries -------------------------------------------------------------------------------------------
 
-@test "what nobody needs any more goes: a stream that is read stays about maxlen" {
+@test "entries that no group needs are trimmed: a stream that is read stays about maxlen" {
 	policy 'maxlen = 1000'
 	group g
 	local i
@@ -189,7 +189,7 @@ two_publishers() {
 	assert_equal "$(lost quick) $(lost slow)" '0 0'
 }
 
-@test "what a dead consumer holds is needed" {
+@test "pending entries of a dead consumer are needed" {
 	policy 'maxlen = 200'
 	group g
 	numbered 1 1 300 | timeout 60 ebpub -q t
@@ -312,7 +312,7 @@ full() {
 	assert_equal "$(length) $(waiting)" '1000 2000'
 }
 
-@test "maxlen-hard as small as maxlen: it goes on as it is read, all of it arrives" {
+@test "maxlen-hard equal to maxlen: publishing continues as entries are acknowledged, all events arrive" {
 	policy 'maxlen = 50' 'maxlen-hard = 50'
 	group g
 	: >"$EB_TMP/read"
@@ -332,7 +332,7 @@ full() {
 	cmp "$EB_TMP/read" <(numbered 1 1 480)
 }
 
-@test "--maxlen 0, or one beyond maxlen-hard: that is the limit, of what is needed and of what is not" {
+@test "--maxlen 0, or above maxlen-hard: maxlen-hard is the limit, for needed and unneeded entries" {
 	local maxlen
 	for maxlen in 0 5000; do
 		rm -rf "$EB_BUFFER_DIR"
@@ -427,7 +427,7 @@ full() {
 	no_segments
 }
 
-@test "neither XINFO nor XLEN: nothing is trimmed nor held, and it is said" {
+@test "neither XINFO nor XLEN permitted: nothing is trimmed or held, with a warning" {
 	policy 'maxlen = 100' 'maxlen-hard = 300'
 	rcli acl setuser default -xinfo -xlen >/dev/null
 	numbered 1 1 1000 | timeout 60 ebpub -q t 2>"$EB_TMP/err"
@@ -437,7 +437,7 @@ full() {
 	assert_equal "$(length) $(waiting)" '1000 0'
 }
 
-@test "neither XINFO nor XLEN, and no maxlen-hard: it is not said to be not kept" {
+@test "neither XINFO nor XLEN permitted, no maxlen-hard: no warning about a limit" {
 	policy 'maxlen = 100' 'maxlen-hard = 0'
 	rcli acl setuser default -xinfo -xlen >/dev/null
 	run -0 timeout 60 ebpub -q t '{}'
@@ -516,7 +516,7 @@ full() {
 
 # --- cost -------------------------------------------------------------------------------------------------------
 
-@test "a one-shot asks nothing more while its stream is not over maxlen, and of those over it one in a hundred" {
+@test "ebpub of one event sends no further query while its stream is below maxlen, above it one in a hundred does" {
 	policy 'maxlen = 200' 'maxlen-hard = 5000'
 	group g
 	ebpub -q t '{}'
@@ -532,7 +532,7 @@ full() {
 	assert_equal "$(length)" 650
 }
 
-@test "a type without the policy: no question more than before" {
+@test "a type without the policy: no further query" {
 	policy
 	group g
 	numbered 1 1 20000 | timeout 60 ebpub -q --maxlen 0 other

@@ -171,7 +171,7 @@ fill() {
 	run -0 ebpub a 10
 }
 
-@test "the record of progress cannot grow: nothing is lost or doubled, and it goes on with space" {
+@test "the checkpoint's file cannot grow: nothing is lost or doubled, and draining goes on with space" {
 	local i name
 	disk size=2M,nr_inodes=40
 	name=$(printf 'x%.0s' {1..180})
@@ -467,7 +467,7 @@ need_strace() {
 	run -0 ebreplay
 }
 
-@test "no progress yet, and no room for one: 74, nothing is sent; then each once" {
+@test "no checkpoint yet, and no space for one: 74, nothing is sent; then each once" {
 	need_strace
 	buffered a 1 3
 	rm -f "$B/.outage" "$B/.progress"
@@ -478,7 +478,7 @@ need_strace() {
 	assert_equal "$(payloads a | xargs)" '1 2 3'
 }
 
-@test "Redis out of memory, and the disk fails when that is recorded: not 0, all is kept; then each once" {
+@test "Redis out of memory, and the disk fails when the hold is stored: not 0, all is kept; then each once" {
 	need_strace
 	buffered a 1 3
 	rm -f "$B/.outage"

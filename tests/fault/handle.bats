@@ -116,7 +116,7 @@ all_handled() {
 	assert_equal "$(pending t) $(rcli exists $D:t)" "0 0"
 }
 
-@test "what consumers of others left behind with high counts is handled, by commands and by a worker" {
+@test "pending entries of foreign consumers with high counts are handled, by commands and by a worker" {
 	foreign 200
 	run -0 ebsub -e -P 4 t -- sh -c 'read -r n; echo "$n" >>"$LOG"; [ $EB_DELIVERIES = 1 ]'
 	all_handled 200
@@ -131,13 +131,13 @@ all_handled() {
 }
 
 # bats test_tags=long,nosanitize
-@test "36 000 that 40 consumers of others left behind are handled by one ebsub" {
+@test "36 000 pending entries of 40 foreign consumers are handled by one ebsub" {
 	foreign 36000
 	run -0 ebsub -e -P 2 t -- sh -c 'read -r n; echo "$n" >>"$LOG"'
 	all_handled 36000
 }
 
-@test "what is held is kept: slow events beside another ebsub that sweeps, each handled once" {
+@test "leases: slow events are not claimed by another ebsub, each handled once" {
 	local idle=2 n=8
 	add t 1 $n
 	bg one ebsub --claim-idle ${idle}s -W 4 t -- sh -c 'read -r n; echo "$n" >>"$LOG"; sleep 1'
@@ -147,7 +147,7 @@ all_handled() {
 	all_handled $n
 }
 
-@test "what a worker has not come to is kept too" {
+@test "leases: entries that wait in a worker's input are not claimed either" {
 	add t 1 16
 	bg one ebsub --claim-idle 1s -W 4 --worker t -- sh -c 'while read -r l; do sleep 0.8; echo "$l" >>"$LOG.json"; echo ok; done'
 	wait_for "[ \$(pending t) -ge 2 ]"
@@ -159,7 +159,7 @@ all_handled() {
 }
 
 # An own entry that was idle for long may be claimed by any consumer until ebsub renews it.
-@test "own entries of long ago, begun while another sweeps: handled once" {
+@test "old pending entries of its own that another ebsub wants to claim: handled once" {
 	foreign 40
 	rcli eval "for i = 1, 40 do redis.call('XCLAIM', KEYS[1], KEYS[2], 'eb-one', 0, i .. '-0', 'IDLE', 7200000, 'RETRYCOUNT', 1, 'JUSTID') end" \
 		2 $S:t $G:t >/dev/null
@@ -177,7 +177,7 @@ all_handled() {
 }
 
 # bats test_tags=long
-@test "twenty events of half the time after which others take over, one at a time, beside others that sweep" {
+@test "leases: twenty events of half of --claim-idle each, one at a time, with other ebsub that claim" {
 	add t 1 20
 	for i in 1 2 3; do
 		bg "$i" ebsub --claim-idle 2s -W 6 t -- sh -c 'read -r n; echo "$n" >>"$LOG"; sleep 1'
@@ -204,7 +204,7 @@ all_handled() {
 	assert_equal "$(pending t)" 0
 }
 
-@test "Redis stands still while a command runs: the same" {
+@test "Redis stopped while a command runs: the same" {
 	add t 1 3
 	bg sub ebsub -e -t 0.5 t -- sh -c 'echo "$EB_ID $EB_DELIVERIES" >>"$LOG"; until [ -e "$LOG.go" ]; do sleep 0.05; done'
 	wait_for "[ -s '$LOG' ]"
@@ -217,7 +217,7 @@ all_handled() {
 	assert_equal "$(pending t)" 0
 }
 
-@test "Redis killed with acknowledgements unanswered: they are said again" {
+@test "Redis killed with XACKs unanswered: they are sent again" {
 	add t 1 4
 	bg sub ebsub -e -t 20 -P 4 t -- sh -c 'echo "$EB_ID $EB_DELIVERIES" >>"$LOG"; until [ -e "$LOG.go" ]; do sleep 0.05; done; echo >>"$LOG.gone"'
 	wait_for "[ \$(wc -l <'$LOG') = 4 ]"
@@ -245,7 +245,7 @@ all_handled() {
 	assert_equal "$(xargs <"$LOG") $(pending t)" "1-0 2-0 0"
 }
 
-@test "an outage longer than --claim-idle: what runs stays ours when nobody took it" {
+@test "an outage longer than --claim-idle: a running event is acknowledged when no other ebsub claimed it" {
 	local busy
 	add t 1 1
 	bg one ebsub -t 20 --claim-idle 1s t -- sh -c 'echo "one $EB_DELIVERIES" >>"$LOG"; until [ -e "$LOG.go" ]; do sleep 0.05; done'
@@ -265,7 +265,7 @@ all_handled() {
 	[ "$busy" -lt 40 ] || fail "it was busy for $busy ticks of 150 while it waited"
 }
 
-@test "an outage longer than --claim-idle, and then it fails: tried again, not forgotten" {
+@test "an outage longer than --claim-idle, after which the command fails: retried, not lost" {
 	add t 1 1
 	bg sub ebsub -t 20 -e -P 2 --claim-idle 1s --retry-base 100ms t -- \
 		sh -c 'echo $EB_DELIVERIES >>"$LOG"; [ $EB_DELIVERIES = 2 ] || { until [ -e "$LOG.go" ]; do sleep 0.05; done; false; }'
@@ -279,7 +279,7 @@ all_handled() {
 	assert_equal "$status $(xargs <"$LOG") $(pending t)" "0 1 2 0"
 }
 
-@test "the group destroyed, the stream deleted, all flushed: it goes on" {
+@test "the group destroyed, the stream deleted, FLUSHALL: ebsub goes on" {
 	add t 1 2
 	bg sub ebsub t -- sh -c 'read -r n; echo "$n" >>"$LOG"'
 	wait_for "[ \$(wc -l <'$LOG') = 2 ]"
@@ -299,7 +299,7 @@ all_handled() {
 	assert_equal "$(xargs <"$LOG")" "1 2 3 4 5 6"
 }
 
-@test "the group destroyed while entries wait for another attempt: none is forgotten without a word" {
+@test "the group destroyed while entries wait for a retry: each lost entry is reported" {
 	add t 1 3
 	bg sub ebsub --retry-base 500ms t -- sh -c 'echo "$EB_ID" >>"$LOG"; [ -e "$LOG.go" ]'
 	wait_for "[ \$(wc -l <'$LOG') -ge 3 ]"

@@ -330,7 +330,7 @@ held() {
 
 # The writers' hints are not synced and may be lost in a power cut; a machine without a hardware clock boots in the past.
 # bats test_tags=nosanitize
-@test "the hints are lost and the clock steps back: what is accepted then is delivered too" {
+@test "the hints are lost and the clock steps back: later events are delivered too" {
 	need_clock
 	buffered a 1 2
 	run -0 ebreplay

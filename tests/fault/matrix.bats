@@ -39,7 +39,7 @@ GONE='closed the connection|connection lost'
 EXTRA='protocol out of step'
 ID='^[0-9]+-[0-9]+$'
 
-@test "what is no Redis: nothing was executed; buffered, kept, reconnected" {
+@test "servers that are not Redis: nothing is executed; buffered, kept, reconnected" {
 	row silent 'peer silent' away \
 		'0 ^buffered$' "75 $SLOW" "69 $SLOW" "0 DOWN: .*$SLOW" '2 redis down .no-answer.' on
 	row dribble 'peer dribble' away \
@@ -57,7 +57,7 @@ ID='^[0-9]+-[0-9]+$'
 	rows_done
 }
 
-@test "Redis, and a reply more than was asked for: in doubt, looked up, once" {
+@test "Redis with an extra reply: in doubt, searched for, once" {
 	row 'extra behind all' 'peer extra' away \
 		'0 ^buffered$' "75 $EXTRA|$NOT" "69 $EXTRA|$NOT" "0 DOWN: .*($EXTRA|$NOT)" '2 redis down .not-redis.' on
 	row 'extra behind XINFO' 'peer extra-to XINFO' away \
@@ -69,7 +69,7 @@ ID='^[0-9]+-[0-9]+$'
 	rows_done
 }
 
-@test "Redis, and the connection ends at some request: in doubt or not, once" {
+@test "Redis with a connection cut at some request: in doubt or not, once" {
 	row 'cut at CLIENT' 'peer cut CLIENT' away \
 		'0 ^buffered$' "75 $GONE" "69 $GONE" "0 DOWN: .*($GONE)" '2 redis down .cut.' on
 	row 'cut at XINFO' 'peer cut XINFO' away \
@@ -82,7 +82,7 @@ ID='^[0-9]+-[0-9]+$'
 }
 
 # Each connection works until the first request after the handshake.
-@test "a server that answers the greeting and nothing else: tried ever more slowly, -e ends" {
+@test "a server that answers only the handshake: retried at growing intervals, -e ends" {
 	local mode
 	for mode in 'cut XREADGROUP' 'extra-to XREADGROUP'; do
 		row "$mode" "peer $mode" away \

@@ -44,7 +44,7 @@ lane() {
 }
 
 # bats test_tags=long,nosanitize
-@test "30 minutes of it: 20 seeds in two lanes" {
+@test "30 minutes of random faults: 20 seeds, two at a time" {
 	local lane
 	BASE=${EB_SEED:-$((RANDOM * 10))}
 	for lane in 0 1; do

@@ -115,7 +115,7 @@ others_go_on() {
 	no_segments
 }
 
-@test "three types held by turns, killed between: each in order" {
+@test "three types held in turns, with kills in between: each in order" {
 	local i round t
 	redis_hide
 	awk 'BEGIN { for (i = 1; i <= 3000; i++)
@@ -243,7 +243,7 @@ free_lock() {
 }
 
 # bats test_tags=nosanitize
-@test "segments of one's own, one delivered and gone before the next, in one second of one process: both arrive" {
+@test "a publisher's own segments, each removed before the next, within one second: all events arrive" {
 	need_clock
 	redis_hide
 	run -0 timeout 20 ebpub lock '{"p":1,"n":1}'

@@ -117,7 +117,7 @@ replayer() {
 	no_segments
 }
 
-@test "ebreplay right after a restart does not believe an old down" {
+@test "ebreplay right after a restart connects although the circuit breaker is open" {
 	redis_pause
 	run -0 timeout 20 ebpub -t 0.3 one '{"p":1,"n":1}'
 	assert_output buffered
@@ -181,7 +181,7 @@ before_forgetting() {
 	ledger 1 601 700
 }
 
-@test "FLUSHALL under a buffer: what was confirmed stays away, what was not arrives" {
+@test "FLUSHALL with a filled buffer: confirmed events are not added again, the others arrive" {
 	before_forgetting
 	redis_flush
 	run -0 timeout 20 ebreplay
@@ -189,7 +189,7 @@ before_forgetting() {
 	no_segments
 }
 
-@test "DEL of the stream under a buffer: what was confirmed stays away, what was not arrives" {
+@test "DEL of the stream with a filled buffer: confirmed events are not added again, the others arrive" {
 	before_forgetting
 	rcli del quantum:stream:gone
 	run -0 timeout 20 ebreplay
@@ -197,7 +197,7 @@ before_forgetting() {
 	no_segments
 }
 
-@test "Redis restarted without its data: what was confirmed stays away, what was not arrives" {
+@test "Redis restarted without its data: confirmed events are not added again, the others arrive" {
 	before_forgetting
 	redis_kill
 	rm -rf "$REDIS_DIR"/appendonlydir

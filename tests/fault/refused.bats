@@ -141,7 +141,7 @@ ERR is something else'
 
 # --- one refused and the next accepted: the order is lost, and reported ---------------------------------
 
-@test "ebreplay, the first of a type refused and the next taken: said, 1, each once" {
+@test "ebreplay, one event of a type refused and the next added: reported, 1, each once" {
 	buffered a 1 5
 	buffered b 1 2
 	rm -f "$B/.outage"
@@ -157,7 +157,7 @@ ERR is something else'
 	assert_equal "$(payloads a | xargs) / $(payloads b | xargs)" '2 3 4 5 1 / 1 2'
 }
 
-@test "what was taken after the first was refused is passed by until its segment goes, also beside a held type" {
+@test "events added after a refused one are skipped until their segment is removed, also with a held type" {
 	buffered a 1 3
 	down
 	ebpub -q --segment-size 1 z 1
@@ -177,7 +177,7 @@ ERR is something else'
 	assert_equal "$(payloads a | xargs) / $(payloads z) $(payloads b)" '2 3 1 / 1 1'
 }
 
-@test "the same over segments of their own: those that were taken are passed by, the first follows" {
+@test "the same in separate segments: added events are skipped, the refused one follows" {
 	down
 	seq 4 | xargs -n 1 ebpub -q --segment-size 1 a
 	rm -f "$B/.outage"
@@ -191,7 +191,7 @@ ERR is something else'
 	no_segments
 }
 
-@test "ebpub, the same in a stream of events, and in what it drains: said, 1, each once" {
+@test "ebpub, one refused and the next added, streaming and draining: reported, 1, each once" {
 	through refuse-once XADD 'OOM no room'
 	seq 5 >"$EB_TMP/events"
 	run -1 timeout 20 ebpub a <"$EB_TMP/events"
@@ -212,7 +212,7 @@ ERR is something else'
 
 # --- an address that led to a replica -------------------------------------------------------------------
 
-@test "a replica's refusal: asked once more under its name, which leads elsewhere: published, in order" {
+@test "READONLY from a replica: reconnects once by the name, which now leads elsewhere: published, in order" {
 	numbered 1 1 40 | sed 's/.*/{"event_type":"a","payload":&}/; p; s/"a"/"b"/; s/"p":1/"p":2/' >"$EB_TMP/events"
 	ledger 1 1 40
 	ledger 2 1 40
@@ -246,14 +246,14 @@ settled() {
 	assert_equal "$(jq -c '[.found, .replayed, .possible_duplicates]' <<<"$output")" "[$1,$2,$3]"
 }
 
-@test "in doubt, and others have entries of their own kind behind it: found" {
+@test "in doubt, and other clients' entries after it: found" {
 	in_doubt X Y
 	rcli xadd "$S:a" '*' some thing >/dev/null
 	rcli xadd "$S:a" '*' event_type a event_id Z >/dev/null
 	settled 2 0 0
 }
 
-@test "in doubt, and the progress is lost too: found" {
+@test "in doubt, and the checkpoint is lost too: found" {
 	in_doubt X Y
 	: >"$B/.progress"
 	settled 2 0 0
@@ -311,7 +311,7 @@ without_last() {
 	done
 }
 
-@test "an identity given twice, the second in doubt and not executed: what this run adds for the first is not it" {
+@test "an event_id used twice, the second in doubt and not executed: the entry added for the first does not match it" {
 	in_doubt X
 	rcli xdel "$S:a" "$(rcli --json xrange "$S:a" - + | jq -r '.[1][0]')" >/dev/null
 	plain a '"older"' 2025-12-04T10:30:00Z | sed 's/"trace_id"/"event_id":"X","trace_id"/' >"$B/plain.jsonl"
@@ -322,7 +322,7 @@ without_last() {
 	assert_equal "$(payloads a | tail -2 | xargs)" 'older X'
 }
 
-@test "the same identity in doubt in two types: each is found in its own" {
+@test "the same event_id in doubt in two types: each is found in its own stream" {
 	feed pub ebpub -q -t 0.3 -J
 	printf '{"event_type":"%s","event_id":"first","payload":0}\n' a b >&8
 	wait_for "[ \"\$(length b)\" = 1 ]"
@@ -376,7 +376,7 @@ without_last() {
 	no_segments
 }
 
-@test "in doubt and gone again, and it was published before: what was there before is not it" {
+@test "in doubt and deleted again, with an equal earlier entry: the earlier entry does not match" {
 	in_doubt X
 	# Another client published the same event before the next one in doubt.
 	equal Y 1 | ebpub -q --unordered -J
@@ -397,7 +397,7 @@ without_last() {
 	assert_equal "$(event_ids a | xargs)" 'first X Y second null Y'
 }
 
-@test "one in doubt was deleted, and another entry has its identity: that is not it; the other one is found" {
+@test "in doubt and deleted, with a different entry of the same event_id: no match; the other one in doubt is found" {
 	in_doubt X Y
 	rcli xdel "$S:a" "$(rcli --json xrange "$S:a" - + | jq -r '.[1][0]')" >/dev/null
 	rcli xadd "$S:a" '*' event_type a payload other trace_id '' correlation_id c timestamp t source s event_id X >/dev/null
@@ -431,7 +431,7 @@ without_last() {
 	assert_equal "$(payloads a)" '"older"'
 }
 
-@test "in doubt, and from where to look is no ID: looked for from the beginning, found" {
+@test "in doubt with an invalid bound: searched from the beginning of the stream, found" {
 	local f
 	in_doubt X
 	f=$(echo "$B"/*.jsonl)
@@ -498,7 +498,7 @@ full() {
 	assert_equal "$(payloads a | xargs)" '1 2 3 4 5 6'
 }
 
-@test "a limit below a node of the stream, nobody reading: nothing is trimmed, and none is said to be" {
+@test "a limit smaller than a node of the stream, no group: nothing is trimmed or reported as trimmed" {
 	down
 	seq 30 | ebpub -q --maxlen 10 a
 	rm -f "$B/.outage"
@@ -508,7 +508,7 @@ full() {
 	assert_equal "$(length a)" 30
 }
 
-@test "a wide limit, and a group: room is measured by and by, all arrive" {
+@test "a large limit, and a group: room is measured repeatedly, all events arrive" {
 	rcli xgroup create "$S:a" g 0 mkstream >/dev/null
 	down
 	seq 2500 | ebpub -q --maxlen 20000 a
@@ -533,7 +533,7 @@ unneeded() {
 	rcli xreadgroup group g c streams "$S:a" '>' >/dev/null
 }
 
-@test "a full stream of what nobody needs, and the server is not ready to be asked or to trim: published all the same" {
+@test "a full stream of unneeded entries, XTRIM or XLEN refused as LOADING: published all the same" {
 	local command
 	for command in XTRIM XLEN; do
 		unneeded
@@ -547,7 +547,7 @@ unneeded() {
 	done
 }
 
-@test "a full stream of what nobody needs, and XTRIM is refused: held and said, 1; then trimmed, and the event arrives" {
+@test "a full stream of unneeded entries, XTRIM refused: held and reported, 1; then trimmed, and the event arrives" {
 	unneeded
 	through refuse XTRIM 'ERR no such thing'
 	run timeout 20 ebpub a 1
@@ -560,7 +560,7 @@ unneeded() {
 	[ "$(length a)" -lt 300 ]
 }
 
-@test "a full stream of what nobody needs, and the connection is cut while it is looked at: buffered, then once" {
+@test "a full stream of unneeded entries, connection cut while it is measured: buffered, then once" {
 	local command
 	for command in GROUPS XPENDING XTRIM; do
 		unneeded
@@ -585,7 +585,7 @@ unneeded() {
 	assert_equal "$(payloads a | tail -3 | xargs)" '1 2 3'
 }
 
-@test "XLEN is not permitted: what a limit pushed out is not counted, all is drained" {
+@test "XLEN not permitted: trimmed entries are not counted, all events are drained" {
 	down
 	seq 300 | ebpub -q --maxlen 10 a
 	rm -f "$B/.outage"

@@ -44,7 +44,7 @@ disperse() {
 	redis_resume
 }
 
-@test "not there, not answering: buffered within the deadline, kept, drained when it is back" {
+@test "unreachable or not answering: buffered within the deadline, kept, drained when Redis is back" {
 	row 'no socket' miss aim \
 		'0 ^buffered$' '75 No such file' '69 No such file' '0 DOWN: connect.*No such file' '2 redis down .refused.' on
 	TARGET=redis://127.0.0.1:$REDIS_PORT
@@ -122,7 +122,7 @@ loading_over() {
 	redis_wait
 }
 
-@test "states that pass: buffered, kept, and then drained" {
+@test "temporary refusals: buffered, kept, then drained" {
 	row OOM 'rcli config set maxmemory 1' 'rcli config set maxmemory 0' \
 		'0 ^buffered$' '75 OOM' '75 OOM' '0 refuses writes: OOM' '2 refuses writes.*OOM' on '0 -'
 	row READONLY 'rcli replicaof 127.0.0.1 9' 'rcli replicaof no one' \
@@ -175,7 +175,7 @@ loading_over() {
 }
 
 # The follower has read the largest possible ID and waits for a later one.
-@test "keys that take no event: their type is held, with 1 where it was to be published" {
+@test "keys that refuse entries: the event type is held, ebpub ends with 1" {
 	row WRONGTYPE "rcli del $K; rcli set $K x" "rcli del $K" \
 		'1 ^buffered$' "75 'm' is held: .*WRONGTYPE" '1 WRONGTYPE' '0 up' '0 -' '1 WRONGTYPE'
 	row 'IDs exhausted' "rcli xadd $K 18446744073709551615-18446744073709551615 a b" "rcli del $K" \

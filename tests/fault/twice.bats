@@ -42,7 +42,7 @@ given() {
 	echo "{\"event_type\":\"a\",\"event_id\":\"X\",\"payload\":\"$1\"}"
 }
 
-@test "one accepted while another publisher was connected, whose own is cut off: both" {
+@test "one accepted while another publisher was connected, whose equal event is cut off: both" {
 	through peer cut never
 	feed pub ebpub -q --maxlen 0 -J
 	echo '{"event_type":"a","event_id":"Y","payload":"first"}' >&8
@@ -69,7 +69,7 @@ given() {
 	assert_equal "$(payloads a | xargs)" 'two one'
 }
 
-@test "two equal events, one accepted, one behind what a replay was cut off at, and again: both" {
+@test "two equal events, one accepted, one after the point where a replay was interrupted, twice: both" {
 	down
 	ebpub -q a '"first"'
 	through cut cut XADD
@@ -86,7 +86,7 @@ given() {
 	assert_equal "$(payloads a | xargs)" '1 first 1'
 }
 
-@test "two equal events, one accepted during a replay, one buffered then, and the replay cut off at it: both" {
+@test "two equal events, one accepted and one buffered during a replay that is interrupted at it: both" {
 	buffered a 1 1
 	buffered b 1 40
 	through cut cut XX
@@ -104,7 +104,7 @@ given() {
 	assert_equal "$(payloads a | xargs)" '1 2 2'
 }
 
-@test "two equal events behind a held type that a replay was cut off at, one accepted, and again: both" {
+@test "two equal events after a held type at which a replay was interrupted, one accepted, twice: both" {
 	buffered h 1 1
 	buffered a 1 1
 	through cut cut XADD
@@ -140,7 +140,7 @@ given() {
 	assert_equal "$(payloads a | xargs)" 'one another two'
 }
 
-@test "one that a retry was putting back when it was cut off, one in the buffer: both" {
+@test "one that an interrupted quarantine retry was putting back, one in the buffer: both" {
 	local aside
 	down
 	given one | ebpub -q -J

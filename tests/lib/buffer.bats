@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: lib/buffer
-# The disk buffer: its files, what others put there, and what goes wrong with them.
+# The disk buffer: its segments, plain writers' files, damaged and odd files, failing disks.
 
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154  # bats: a test is a subshell, and sets $stderr; a $ of the inner shell
 
@@ -15,19 +15,19 @@ setup() {
 	buffer_setup
 }
 
-# A plain writer's directory, and its file.
+# Makes a plain writer's directory and file.
 plain_dir() {
 	mkdir "$B"
 	chmod 700 "$B"
 	PLAIN=$B/buffer_2025-12-04_10-30-00.jsonl
 }
 
-# The only segment.
+# Prints the path of the only segment.
 segment() {
 	find "$B" -maxdepth 1 -name '*.jsonl'
 }
 
-# Payloads whose lines must come: PAYLOADS of TYPE, and N lines in quarantine.
+# replayed TYPE PAYLOADS N: checks the stream's payloads, that N lines are in quarantine, and that no segment is left.
 replayed() {
 	assert_equal "$(payloads "$1" | xargs)" "$2"
 	assert_equal "$(ebstat -j | jq .buffer.quarantined)" "$3"
@@ -94,7 +94,7 @@ assert l[at:] == b",\"crc\":\"%08x\"}" % zlib.crc32(l[:at]), l'
 	done
 }
 
-@test "a stamp in a state file that no clock gave is damage: the next line's time is the clock's" {
+@test "an impossible stamp in a state file is ignored: the next line's time is the clock's" {
 	down
 	ebpub -q a 1
 	echo 9223372036854775807 >"$B/.own-stamp"
@@ -107,7 +107,7 @@ assert l[at:] == b",\"crc\":\"%08x\"}" % zlib.crc32(l[:at]), l'
 	assert_equal "$(lines | jq '.buffered_at[:19] + "Z" | fromdate | . > now - 600' | xargs)" 'true true true'
 }
 
-@test "losing .progress in mid-drain adds again rather than loses" {
+@test "losing .progress in mid-drain duplicates events rather than losing them" {
 	buffered a 1 6
 	rm -f "$B/.outage"
 	run -75 ebreplay --limit 3
@@ -140,7 +140,7 @@ assert l[at:] == b",\"crc\":\"%08x\"}" % zlib.crc32(l[:at]), l'
 	run -0 ebreplay
 }
 
-@test "a torn tail that nobody wrote behind: quarantined too, 1" {
+@test "a torn tail without later lines: quarantined too, 1" {
 	buffered a 1 2
 	truncate -s -5 "$(segment)"
 	rm -f "$B/.outage"
@@ -148,12 +148,12 @@ assert l[at:] == b",\"crc\":\"%08x\"}" % zlib.crc32(l[:at]), l'
 	replayed a 1 1
 }
 
-@test "half a line of a writer at work is not yet written: no damage, and whole it is replayed" {
+@test "half a line of a running writer is not damage; the complete line is replayed" {
 	local line
 	buffered a 1 2
 	rm -f "$B/.outage"
 	line=$(tail -1 "$(segment)")
-	# The writer holds the lock and has written a half.
+	# The writer holds the lock and has written half of a line.
 	bg writer flock "$B/.lock" sleep 60
 	wait_for "! flock -n '$B/.lock' true"
 	printf %s "${line:0:100}" >>"$(segment)"
@@ -178,7 +178,7 @@ assert l[at:] == b",\"crc\":\"%08x\"}" % zlib.crc32(l[:at]), l'
 	assert_equal "$(jq -r '.line | fromjson.message.payload' "$B"/quarantine/*.jsonl)" 7
 }
 
-@test "a newline that became something else: both lines go to quarantine, none is believed" {
+@test "a damaged newline: both lines go to quarantine, neither is delivered" {
 	buffered a 1 4
 	local at
 	at=$(head -2 "$(segment)" | wc -c)
@@ -249,7 +249,7 @@ assert l[at:] == b",\"crc\":\"%08x\"}" % zlib.crc32(l[:at]), l'
 
 # --- odd files ------------------------------------------------------------------------------
 
-@test "a symlink, a FIFO, a directory and a hard link named *.jsonl are reported and left alone; nobody hangs" {
+@test "a symlink, a FIFO, a directory and a hard link named *.jsonl are reported and ignored; no command hangs" {
 	buffered a 1 1
 	mkfifo "$B/buffer_2020-01-01_00-00-00_000001.jsonl"
 	ln -s /etc/hostname "$B/link.jsonl"
@@ -271,7 +271,7 @@ assert l[at:] == b",\"crc\":\"%08x\"}" % zlib.crc32(l[:at]), l'
 	assert_equal "$(ebstat -j | jq .buffer.odd_files)" 4
 }
 
-@test "state files that are symlinks or FIFOs are not followed and hang nobody" {
+@test "state files that are symlinks or FIFOs are not followed; no command hangs" {
 	need_root
 	: >"$EB_TMP/victim"
 	for f in .lock .target .roster .progress .counters .probe .outage .replay; do
@@ -390,7 +390,7 @@ assert l[at:] == b",\"crc\":\"%08x\"}" % zlib.crc32(l[:at]), l'
 	assert_equal "$(payloads a | cksum)" "$(seq 400 | cksum)"
 }
 
-@test "a plain writer's file rests for a second before it is read" {
+@test "a plain writer's file settles for a second before it is read" {
 	local took=${EPOCHREALTIME/./}
 	mkdir -m 700 "$B"
 	plain p 1 2025-12-04T10:30:00Z >"$B/other.jsonl"
@@ -432,7 +432,7 @@ assert l[at:] == b",\"crc\":\"%08x\"}" % zlib.crc32(l[:at]), l'
 
 # --- the writers' lock ---------------------------------------------------------------------------
 
-@test "a writer stopped with the lock in its hands stops nobody: a segment of one's own" {
+@test "a stopped writer holds the lock: other publishers write segments of their own" {
 	buffered a 1 1
 	down
 	bg holder flock "$B/.lock" sleep 60
@@ -469,7 +469,7 @@ assert l[at:] == b",\"crc\":\"%08x\"}" % zlib.crc32(l[:at]), l'
 }
 
 # bats test_tags=nosanitize
-@test "fdatasync fails again and again: the event is not safe, and is said so" {
+@test "fdatasync fails again and again: the event is reported as not safe" {
 	need strace
 	strace -o /dev/null true || skip "strace may not trace"
 	down
@@ -504,7 +504,7 @@ compressed() {
 	run -0 ebreplay
 }
 
-@test "a compressed segment that is empty or has flipped bytes stops nobody" {
+@test "a compressed segment that is empty or has flipped bytes stops no replay" {
 	compressed
 	truncate -s 0 "$GZ"
 	run -1 ebreplay
@@ -520,7 +520,7 @@ compressed() {
 
 # --- plain writers' names, and many of them ------------------------------------------------
 
-@test "plain files with long names, blanks and newlines in them are taken, and leave no alarm" {
+@test "plain files with long names, blanks and newlines in them are adopted without a problem" {
 	local n
 	plain_dir
 	for n in "$(printf 'x%.0s' {1..235})" "$(printf 'x%.0s' {1..249})" $'a b\nc'; do
@@ -543,10 +543,10 @@ compressed() {
 	assert_equal "$(payloads ai.x | xargs)" "$(seq 150 | xargs)"
 }
 
-# --- one identity given twice ------------------------------------------------------------------
+# --- one event_id used twice -------------------------------------------------------------------
 
 # bats test_tags=nosanitize
-@test "an event_id given twice is published twice, also by runs that were cut off and went on in smaller parts" {
+@test "an event_id used twice is published twice, also by interrupted runs that continue with smaller batches" {
 	need strace
 	strace -o /dev/null true || skip "strace may not trace"
 	down
@@ -559,9 +559,9 @@ compressed() {
 	assert_equal "$(payloads ai.x | xargs)" "L1 $(seq 2 50 | xargs) L2"
 }
 
-# --- state that is lost ---------------------------------------------------------------------------
+# --- lost state files -----------------------------------------------------------------------------
 
-@test "lost progress: what stands in the stream already is looked up, not added again" {
+@test "lost checkpoint: events in the stream are found, not added again" {
 	buffered ai.x 1 100
 	rm -f "$B/.outage"
 	run -75 ebreplay --limit 50
@@ -574,7 +574,7 @@ compressed() {
 	refute_output --partial lost
 }
 
-@test "a line of the roster that was torn raises no alarm" {
+@test "a torn line of the manifest is not reported as a problem" {
 	buffered ai.x 1 3
 	truncate -s -5 "$B/.roster"
 	down
@@ -598,7 +598,7 @@ compressed() {
 	assert_equal "$(payloads ai.x | sort -n | xargs)" "8 $(seq 10 20 | xargs)"
 }
 
-@test "what is discarded stays so, also beside what a cut-off compression left" {
+@test "discarded events stay discarded, also with the remains of an interrupted compression" {
 	down
 	seq 800 | ebpub -q --segment-size 64K ai.x
 	rm "$B/.outage"
@@ -611,12 +611,12 @@ compressed() {
 }
 
 # bats test_tags=nosanitize
-@test "a segment that becomes suspect is not replayed before its lines stand elsewhere" {
+@test "a segment that becomes suspect is not replayed before its lines are in another segment" {
 	need strace
 	strace -o /dev/null true || skip "strace may not trace"
 	down
 	ebpub -q ai.x 1
-	# The second lock is held from the renaming to the second append.
+	# The second lock is held from the rename to the second append.
 	bg slow strace -qq -o /dev/null -e inject=fdatasync:error=EIO:when=1 \
 		-e inject=renameat,rename:delay_exit=700000:when=1 ebpub ai.x 2
 	wait_for "ls '$B' | grep -q suspect"
@@ -627,7 +627,7 @@ compressed() {
 	assert_equal "$(payloads ai.x | xargs)" "1 2"
 }
 
-# --- where it lies --------------------------------------------------------------------------------------------------
+# --- network file systems -------------------------------------------------------------------------------------------
 
 # bats test_tags=nosanitize
 @test "a buffer on a network file system, or on tmpfs, is said to be so with -v, and works" {
@@ -635,7 +635,7 @@ compressed() {
 	need strace
 	strace -o /dev/null -e inject=fstatfs:poke_exit=@arg2=00 true 2>/dev/null || skip "strace cannot change memory here"
 	down
-	# The first member of what statfs gives, little-endian: NFS, SMB, CIFS, SMB2; tmpfs.
+	# The first member of struct statfs, little-endian: NFS, SMB, CIFS, SMB2; tmpfs.
 	for magic in 69690000 7b510000 424d53ff 424d53fe 94190201; do
 		run -0 strace -qq -f -o /dev/null -e "inject=fstatfs:poke_exit=@arg2=${magic}00000000" ebpub -v a 1
 		assert_line --regexp "^ebpub: buffer '$B' is on $([ $magic = 94190201 ] && echo 'tmpfs: .* reboot' || echo 'a network file system, .*')"
@@ -643,7 +643,7 @@ compressed() {
 	done
 }
 
-@test "a buffer that is a link, and is moved to another disk under a stream of events: both hold what was accepted" {
+@test "a buffer that is a link, moved to another disk during a stream of events: both hold the accepted events" {
 	local other
 	other=$(mktemp -d /dev/shm/buffer.XXXXXX 2>/dev/null) || skip "no /dev/shm"
 	mkdir -m 700 "$EB_TMP/here"

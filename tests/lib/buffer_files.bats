@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: lib/buffer lib/drain
-# Names and state files as they ought not to be: nothing accepted is lost, and nobody is led astray.
+# Odd names and damaged state files in the buffer: no accepted event is lost, and no event is delivered wrongly.
 
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154  # bats: a test is a subshell; a $ of the inner shell
 
@@ -28,7 +28,7 @@ segments() {
 	find "$B" -maxdepth 1 -name '*.jsonl*' -printf '%f\n' | sort
 }
 
-# failing NAME CALL[:WHEN] ERROR COMMAND...: that system call fails when it is about this file of the buffer.
+# failing NAME CALL[:WHEN] ERROR COMMAND...: runs COMMAND with system call CALL failing with ERROR on this file of the buffer.
 failing() {
 	local when=
 	case $2 in *:*) when=:when=${2#*:} ;; esac
@@ -39,7 +39,7 @@ OURS=buffer_2026-01-02_03-04-05_000001
 
 # --- names -----------------------------------------------------------------------------------------
 
-@test "names that are nearly ours are a plain writer's; compressed or suspect ones of that kind are left alone" {
+@test "names that only resemble ebpub's are a plain writer's; compressed or suspect ones of that kind are ignored" {
 	local name n=0
 	made
 	for name in $OURS.own- $OURS.own-1a $OURS.own-! ${OURS}1 ${OURS}x.suspect x.claimed- x.claimed-1a x.claimed-/ x.suspect \
@@ -72,7 +72,7 @@ OURS=buffer_2026-01-02_03-04-05_000001
 
 # --- the writers' hints ------------------------------------------------------------------------------
 
-# In each case another segment is begun, and all arrive in order.
+# In each case a new segment is begun, and all events arrive in order.
 @test "hints that name no segment, another file, or a smaller size" {
 	local case segment
 	for case in 'sed -i "s/^segment .*/segment buffer_9999-01-01_00-00-00_000001.x.suspect/" "$B/.lock"' \
@@ -102,7 +102,7 @@ OURS=buffer_2026-01-02_03-04-05_000001
 
 # --- other state files ---------------------------------------------------------------------------------
 
-@test "a directory by the name of a state file: 74 and named where it is needed, nothing moves" {
+@test "a directory in place of a state file: 74 and named where the file is needed, nothing is moved" {
 	local name
 	buffered a 1 2
 	for name in .progress .replay .lock .target .roster; do
@@ -123,7 +123,7 @@ OURS=buffer_2026-01-02_03-04-05_000001
 	assert_equal "$(event_ids a | sort | uniq -d)" ''
 }
 
-@test "a state file with a second name is not written to: 74" {
+@test "a state file with two links is not written to: 74" {
 	buffered a 1 2
 	ln "$B/.lock" "$EB_TMP/link"
 	down
@@ -136,13 +136,13 @@ OURS=buffer_2026-01-02_03-04-05_000001
 	assert_equal "$(payloads a | xargs)" '1 2 3'
 }
 
-@test "who owns the buffer: without its newline, empty, and another's when nothing is held" {
+@test "the target file: without its newline, empty, and another target while the buffer is empty" {
 	buffered a 1 1
 	truncate -s -1 "$B/.target"
 	assert_equal "$(ebstat -j | jq -r .buffer.target)" "$(cat "$B/.target")"
 	run -78 ebpub -p other a 2
 	run -0 ebreplay
-	# Nothing is held: it may be taken.
+	# The buffer is empty, so it may get another target.
 	printf 'elsewhere:1/0 quantum\n' >"$B/.target"
 	buffered a 2 2
 	run -0 ebreplay
@@ -153,7 +153,7 @@ OURS=buffer_2026-01-02_03-04-05_000001
 }
 
 # bats test_tags=nosanitize
-@test "a record of silence: of another place, of long ago, of none; no place for one" {
+@test "the circuit breaker's file: another target, expired, invalid, not writable" {
 	printf '1 %s\n' "unix:$EB_TMP/r" >"$EB_TMP/old"
 	made
 	printf '99999999999999 elsewhere\n' >"$B/.probe"
@@ -164,7 +164,7 @@ OURS=buffer_2026-01-02_03-04-05_000001
 		run -0 ebpub a 1
 		assert_output --regexp '^[0-9]+-'
 	done
-	# One of this place that has expired is taken away by who is answered.
+	# An expired entry of this target is removed by the process that gets a reply.
 	down
 	redis_pause
 	up
@@ -175,11 +175,11 @@ OURS=buffer_2026-01-02_03-04-05_000001
 	run -0 timeout 20 ebpub a 1
 	[ ! -s "$B/.probe" ] || fail "$(cat "$B/.probe")"
 	run -0 ebreplay
-	# One of before the last boot.
+	# An entry from before the last boot.
 	printf '99999999999999 %s\n' "$(cut -d' ' -f1 <"$B/.target")" >"$B/.probe"
 	run -0 timeout 20 ebpub a 1
 	assert_output --regexp '^[0-9]+-'
-	# Where it cannot be written down, each asks for itself.
+	# Where the file cannot be written, each process tries the server itself.
 	rm -f "$B/.probe"
 	mkdir "$B/.probe"
 	redis_pause
@@ -192,7 +192,7 @@ OURS=buffer_2026-01-02_03-04-05_000001
 }
 
 # bats test_tags=nosanitize
-@test "a record of silence that cannot be cut: buffered, or published, all the same" {
+@test "the circuit breaker's file cannot be truncated: buffered, or published, all the same" {
 	need_strace
 	made
 	redis_pause
@@ -209,7 +209,7 @@ OURS=buffer_2026-01-02_03-04-05_000001
 	assert_equal "$(payloads a | sort -un | xargs)" '1 2 3'
 }
 
-@test "a segment that was given to another user is not appended to, a state file of another is not believed" {
+@test "a segment of another user is not appended to, a state file of another user is ignored" {
 	local segment
 	need_root
 	buffered a 1 1
@@ -229,10 +229,10 @@ OURS=buffer_2026-01-02_03-04-05_000001
 	assert_output --partial "open '$B/.lock': Invalid argument"
 }
 
-# --- the record of progress ------------------------------------------------------------------------------
+# --- the checkpoint's file -------------------------------------------------------------------------------
 
-# Each slot is 64 KiB; the first line of the newer one tells what it is.
-@test "a slot of the progress that is damaged, in each part: the other counts, nothing is lost or doubled" {
+# Each slot is 64 KiB; the first line of a slot has its sequence number.
+@test "a damaged checkpoint slot, in each part: the other slot is used, nothing is lost or doubled" {
 	local how slot n=0
 	for how in 'X' 'eventbus-progress 1 seq 00000000000000000099 len 9999999999 crc 00000000' \
 		'eventbus-progress 1 seq 00000000000000000099 len 0000000010 crc 00000000' 'eventbus-progress 2'; do
@@ -250,7 +250,7 @@ OURS=buffer_2026-01-02_03-04-05_000001
 		done
 	done
 	assert_equal $n 8
-	# Both of them.
+	# Both slots.
 	buffered a 61 80
 	rm -f "$B/.outage"
 	run -75 ebreplay --limit 10
@@ -262,7 +262,7 @@ OURS=buffer_2026-01-02_03-04-05_000001
 	assert_equal "$(payloads a | xargs)" "$(seq 80 | xargs)"
 }
 
-@test "a FIFO by the name of the progress: what stands in the streams is looked up, and it makes way" {
+@test "a FIFO in place of the checkpoint's file: events are searched for in the streams, and the FIFO is replaced" {
 	buffered a 1 60
 	rm -f "$B/.outage"
 	run -75 ebreplay --limit 20
@@ -274,11 +274,11 @@ OURS=buffer_2026-01-02_03-04-05_000001
 	assert_equal "$(payloads a | xargs)" "$(seq 60 | xargs)"
 }
 
-@test "the progress was written once, and that is damaged: what stands in the streams is looked up" {
+@test "the only checkpoint is damaged: events are searched for in the streams" {
 	buffered a 1 60
 	rm -f "$B/.outage"
 	run -75 ebreplay --limit 20
-	# As it was prepared; the first record goes into the second half.
+	# As preallocated; the first checkpoint goes to the second slot.
 	head -c 131072 /dev/zero | tr '\0' '\n' >"$B/.progress"
 	printf X | dd of="$B/.progress" bs=1 seek=65536 conv=notrunc status=none
 	run -0 --separate-stderr ebreplay -j
@@ -286,7 +286,7 @@ OURS=buffer_2026-01-02_03-04-05_000001
 	assert_equal "$(payloads a | xargs)" "$(seq 60 | xargs)"
 }
 
-@test "a record of a later version: what is known of it counts, the rest is passed over" {
+@test "a checkpoint of a later version: known lines are used, unknown ones ignored" {
 	need python3
 	buffered a 1 60
 	rm -f "$B/.outage"
@@ -311,9 +311,9 @@ END
 	assert_equal "$(payloads a | xargs)" "$(seq 60 | xargs)"
 }
 
-# --- the roster ------------------------------------------------------------------------------------------
+# --- the manifest ----------------------------------------------------------------------------------------
 
-@test "a roster with lines of all sorts: two segments that vanished are named, and put back they are replayed" {
+@test "a manifest with odd lines: two vanished segments are named, and replayed when they return" {
 	local gone
 	down
 	seq 4 | xargs -n 1 ebpub -q --segment-size 1 a
@@ -339,7 +339,7 @@ END
 	run -0 ebreplay
 }
 
-@test "the roster is lost: what is there is replayed, and nothing is missed" {
+@test "the manifest is lost: existing segments are replayed, and none is reported as vanished" {
 	buffered a 1 3
 	rm "$B/.outage" "$B/.roster"
 	run -0 ebreplay
@@ -348,7 +348,7 @@ END
 }
 
 # bats test_tags=nosanitize
-@test "segments that came back and cannot be renamed, or struck from the roster: 74, they wait; then each once" {
+@test "returned segments that cannot be renamed or removed from the manifest: 74, they wait; then each once" {
 	local call gone
 	need_strace
 	for call in renameat pwrite64; do
@@ -406,22 +406,22 @@ END
 # --- suspect, odd and torn ---------------------------------------------------------------------------------
 
 # bats test_tags=nosanitize
-@test "a suspect segment of bad lines, behind and before files of all kinds" {
+@test "a suspect segment of bad lines, among files of all kinds" {
 	need_strace
 	down
 	ebpub -q --segment-size 1 a 1
 	FIRST=$(echo "$B"/*.jsonl)
-	# The first is that of the notebook.
+	# The first is the segment that the writers' hints name.
 	run -0 strace -qq -o /dev/null -e inject=fdatasync:error=EIO:when=2 ebpub --segment-size 1 a 2
 	SUSPECT=$(find "$B" -name '*.suspect.jsonl')
 	echo 'no event' >>"$SUSPECT"
-	# Another holds nothing that could stand elsewhere.
+	# A second suspect segment, which holds no event.
 	echo 'no event either' >"$B/buffer_2026-01-02_03-04-05_000001.suspect.jsonl"
 	plain a 3 2026-01-02T03:04:05Z >"$B/zz.jsonl"
 	mkdir "$B/yy.jsonl"
 	ln "$B/zz.jsonl" "$EB_TMP/zz"
 	ln "$FIRST" "$EB_TMP/first"
-	# None of them is compressed.
+	# Suspect, odd and torn files are not compressed.
 	run -0 ebreplay --compress
 	assert_equal "$(segments | grep -c gz)" 0
 	up
@@ -452,11 +452,11 @@ END
 	assert_equal "$status" 0
 	run ebreplay
 	run -0 ebreplay
-	# It was delivered while its publisher could not know: twice at worst.
+	# It was delivered before its publisher knew: at worst it is published twice.
 	payloads a | grep -qx 3
 }
 
-@test "a piece of 20 MB at the end of the buffer, and one that quarantine cannot take: the segment goes whole" {
+@test "a torn line of 20 MB, and one that quarantine cannot take: the segment is quarantined whole" {
 	local stem
 	buffered a 1 2
 	rm -f "$B/.outage"
@@ -479,7 +479,7 @@ END
 }
 
 # bats test_tags=nosanitize
-@test "an end of the buffer without an end of line: bounded memory, whole into quarantine, the rest arrives" {
+@test "a very long last line without a newline: bounded memory, quarantined whole, the other events arrive" {
 	buffered a 1 2
 	rm -f "$B/.outage"
 	truncate -s +600M "$(echo "$B"/*.jsonl)"
@@ -491,7 +491,7 @@ END
 
 # --- plain files out of order ----------------------------------------------------------------------------
 
-@test "a plain file out of order by more than its window: said, each line once; in parts too" {
+@test "a plain file out of order by more than the window: reported, each line once; in parts too" {
 	made
 	awk 'BEGIN {
 		for (i = 1; i <= 70000; i++)
@@ -505,7 +505,7 @@ END
 	assert_equal "$(payloads a | sort -n | cksum)" "$(seq 70000 | cksum)"
 }
 
-@test "a plain file out of order that grows when it was read: what came is read too" {
+@test "an unsorted plain file that grows after it was read: the new lines are read too" {
 	made
 	for i in 3 1 2; do
 		plain a $i "2026-01-02T03:04:0${i}Z"
@@ -517,10 +517,10 @@ END
 	assert_equal "$(segments)" ''
 }
 
-# --- claiming ----------------------------------------------------------------------------------------------
+# --- adopting plain files ----------------------------------------------------------------------------------
 
 # bats test_tags=nosanitize
-@test "a plain file that cannot be claimed: 74 and named; one that has gone, or whose new name is taken: for the next run" {
+@test "a plain file that cannot be adopted: 74 and named; one that vanished, or whose new name is taken: the next run's" {
 	local error
 	need_strace
 	made
@@ -538,7 +538,7 @@ END
 }
 
 # bats test_tags=nosanitize
-@test "a plain file that was claimed by one whose clock was ahead does not rest until then" {
+@test "a plain file adopted by a process with a fast clock does not settle until that time" {
 	need_clock
 	made
 	plain a 1 2026-01-02T03:04:05Z >"$B/plain.claimed-000001.jsonl"
@@ -547,7 +547,7 @@ END
 }
 
 # bats test_tags=nosanitize
-@test "a plain file written by a clock that was ahead rests for no longer than others" {
+@test "a plain file written with a fast clock settles for no longer than others" {
 	need_clock
 	made
 	plain a 1 2026-01-02T03:04:05Z >"$B/plain.jsonl"
@@ -568,7 +568,7 @@ END
 	assert_equal "$(payloads a)" 11
 }
 
-@test "the lock is held by one that is stopped, and nothing is buffered yet: a segment of one's own" {
+@test "a stopped process holds the lock of an empty buffer: the publisher writes a segment of its own" {
 	made
 	(umask 077 && : >"$B/.lock")
 	bg holder flock "$B/.lock" sleep 60
@@ -585,7 +585,7 @@ END
 }
 
 # bats test_tags=nosanitize
-@test "the lock is held by one that is stopped, and the disk takes no segment of one's own: not safe, 74, nothing of it left" {
+@test "a stopped process holds the lock, and the publisher cannot write its own segment: not safe, 74, nothing left behind" {
 	local fault said=0
 	need_strace
 	buffered a 1 1
@@ -610,7 +610,7 @@ END
 	assert_equal "$(payloads a | sort -u | xargs)" "1$([ $said = 4 ] || echo ' 2')"
 }
 
-# --- gone meanwhile -------------------------------------------------------------------------------------------
+# --- files that vanish in between -----------------------------------------------------------------------------
 
 @test "a segment that vanishes while the one before it is replayed: said, 74, the others arrive" {
 	local second names
@@ -630,7 +630,7 @@ END
 	assert_equal "$status" 74
 	grep -q "segment '${second%.jsonl}' has vanished" "$EB_TMP/replay.err"
 	assert_equal "$(payloads a | xargs)" "$({ seq 30; seq 34 36; } | xargs)"
-	# It comes back.
+	# The segment returns.
 	mv "$EB_TMP/$second" "$B/"
 	run -0 ebreplay
 	assert_equal "$(payloads a | tail -3 | xargs)" '31 32 33'

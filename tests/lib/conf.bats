@@ -166,7 +166,7 @@ argv conf"
 	refused 78 'Is a directory'
 }
 
-@test "people come with habits" {
+@test "error texts for options that other tools use differently" {
 	refused 64 '-t mytopic: seconds expected; -t is the timeout, and the event type needs no option' -t mytopic
 	refused 64 '-p 6379: -p is the key prefix, not the port; give the port with -u redis://host:6379/0' -p 6379
 	refused 64 'redis://localhost:6379/0' -u localhost
@@ -227,7 +227,7 @@ argv conf"
 	assert_line 'password two'
 }
 
-@test "a password that is asked for and cannot be had is status 78" {
+@test "a configured password file that cannot be read is status 78" {
 	export EB_REDIS_PASSWORD_FILE=$EB_TMP/none
 	refused 78 "'$EB_TMP/none': No such file"
 	conf -u redis://:one@h

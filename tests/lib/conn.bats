@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: lib/redis
-# lib/redis/conn.h: connecting, greeting, deadlines, what was sent.
+# lib/redis/conn.h: connecting, the handshake, deadlines, and the count of sent requests.
 
 # shellcheck disable=SC2016  # a $ in single quotes is one of the protocol
 load ../support/helper
@@ -17,7 +17,7 @@ probe() {
 	"$PROBE/connprobe" "$@"
 }
 
-# probe_in LOW HIGH ARGS...: run, and the time it took in ms is within.
+# probe_in LOW HIGH ARGS...: runs connprobe and checks that it took LOW to HIGH ms.
 probe_in() {
 	local low=$1 high=$2 start=${EPOCHREALTIME/./} took
 	shift 2
@@ -26,12 +26,12 @@ probe_in() {
 	((took >= low && took <= high)) || fail "took $took ms: $output"
 }
 
-# Bound is not yet listening: that is the flag 00010000.
+# Waits until the socket listens (flag 00010000), which comes after bind.
 listening() {
 	wait_for "grep -q ' 00010000 .* $1\$' /proc/net/unix"
 }
 
-# fake BYTES SHELL: a server on the unix socket $FAKE that answers each connection with BYTES (as printf %b) and then runs SHELL.
+# fake BYTES SHELL: starts a server on the unix socket $FAKE that sends BYTES (as printf %b) on each connection and then runs SHELL.
 fake() {
 	FAKE=$(mktemp -u "$EB_TMP/fakeXXXX")
 	printf %b "$1" >"$FAKE.bytes"
@@ -42,11 +42,11 @@ fake() {
 
 GREETING='$9\r\nid=1 a=b\n\r\n$25\r\n# Server\r\nredis_version:7\r\n'
 
-@test "the greeting tells who the server is, over a unix socket and over TCP" {
+@test "the handshake identifies the server, over a unix socket and over TCP" {
 	local id
 	id=$(rcli info server | sed -n 's/^run_id:\([0-9a-f]*\).*/\1/p')
 	for url in "$EB_REDIS_URL" "$TCP" "redis://localhost:$REDIS_PORT/5"; do
-		# A bare root may know no names, not even this one.
+		# A minimal chroot may not resolve any name, not even this one.
 		[[ $url != *localhost* ]] || getent hosts localhost >/dev/null || continue
 		run probe "$url" 2000 open
 		assert_success
@@ -65,7 +65,7 @@ GREETING='$9\r\nid=1 a=b\n\r\n$25\r\n# Server\r\nredis_version:7\r\n'
 	assert_output --partial "select the database of '$TCP/4711'"
 }
 
-@test "nobody listens: refused, at once, 69, and the place is named" {
+@test "no listener: refused at once, 69, and the target is named" {
 	probe_in 0 1000 redis://127.0.0.1:9 5000 open
 	assert_equal "$status" 69
 	assert_output "REFUSED 69 connect to 'redis://127.0.0.1:9/0': Connection refused"
@@ -77,7 +77,7 @@ GREETING='$9\r\nid=1 a=b\n\r\n$25\r\n# Server\r\nredis_version:7\r\n'
 }
 
 # bats test_tags=nosanitize
-@test "a name server that says nothing costs no more than the deadline" {
+@test "a name server that does not answer costs no more than the deadline" {
 	need_root
 	need unshare ip socat
 	cat >"$EB_TMP/silent" <<'END'
@@ -113,7 +113,7 @@ END
 	assert_output --partial "TIMEOUT 69"
 }
 
-@test "what does not speak the protocol is not Redis" {
+@test "a server that does not speak the protocol is not Redis" {
 	fake 'HTTP/1.1 400 Bad Request\r\n\r\n' 'sleep 1'
 	run probe "unix://$FAKE" 2000 open
 	assert_equal "$status" 69
@@ -180,7 +180,7 @@ END
 	assert_output --partial "DENIED 77"
 }
 
-@test "a user who may not ask for facts is no failure" {
+@test "a user without permission for INFO and CLIENT can connect" {
 	rcli acl setuser carl on '>c' '~*' '+ping' '+select' >/dev/null
 	run probe "redis://carl:c@127.0.0.1:$REDIS_PORT" 2000 call PING - GET x
 	assert_success
@@ -189,7 +189,7 @@ END
 }
 
 @test "too many clients passes: LATER, 75" {
-	# The holder first: who comes when there is one place left is luck.
+	# The holder connects first: with one place left, either of two could get it.
 	bg holder "$PROBE/connprobe" "$TCP" 2000 idle 20000
 	wait_for "rcli client list | grep -q 'cmd=info'"
 	rcli config set maxclients 1
@@ -262,7 +262,7 @@ END
 	assert_output "100000 in order"
 }
 
-@test "what counts as sent is exactly what the other side gets" {
+@test "the count of sent requests is exactly what the server gets" {
 	local sent
 	fake "$GREETING" "head -c 1000000 >$EB_TMP/got; sleep 1.5; cat >>$EB_TMP/got; : >$EB_TMP/end"
 	run probe "unix://$FAKE" 700 add key 3000 10000
@@ -270,11 +270,11 @@ END
 	sent=$(echo "$output" | cut -d' ' -f2)
 	((sent > 90 && sent < 3000)) || fail "$output"
 	wait_for "test -e $EB_TMP/end"
-	# Of the last one there may be a part.
+	# A part of the last one may have been sent.
 	assert_equal "$(grep -ac "^x\{10000\}.$" "$EB_TMP/got")" "$sent"
 }
 
-@test "what was answered was executed, and nothing that was not sent" {
+@test "answered requests were executed, unsent ones were not" {
 	local sent answered
 	rcli del exact
 	bg add "$PROBE/connprobe" "$EB_REDIS_URL" 700 add exact 20000 10000
@@ -290,7 +290,7 @@ END
 	rcli del exact
 }
 
-@test "what is put in one go arrives" {
+@test "requests queued at once all arrive" {
 	rcli del exact
 	run probe "$EB_REDIS_URL" 2000 add exact 100 100000
 	assert_output "sent 100 answered 100 OK"
@@ -306,7 +306,7 @@ END
 	assert_output --partial "TIMEOUT 69"
 }
 
-@test "a connection that the server ends is noticed without asking" {
+@test "a connection that the server closes is noticed without a request" {
 	bg idle "$PROBE/connprobe" "$TCP" 2000 idle 20000
 	wait_for "rcli client list | grep -q 'cmd=info'"
 	rcli client kill type normal skipme yes

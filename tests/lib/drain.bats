@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: lib/drain lib/buffer
-# From the buffer to Redis: what happens between the lines.
+# Draining the buffer: events in doubt, changing segments, checkpoints, and memory and disk blocks.
 
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154  # bats: a test is a subshell
 
@@ -20,16 +20,16 @@ need_strace() {
 	strace -f -o /dev/null true 2>/dev/null || skip "strace cannot trace here"
 }
 
-# killed_before CALL N COMMAND...: by SIGKILL.
+# killed_before CALL N COMMAND...: runs COMMAND and kills it with SIGKILL before its Nth CALL.
 killed_before() {
 	local what=$1 n=$2
 	shift 2
 	timeout 60 strace -f -o /dev/null -e "inject=$what:signal=KILL:when=$n" "$@" 2>/dev/null || return 0
 }
 
-# --- events given twice, in doubt --------------------------------------------------------------
+# --- equal events in doubt ---------------------------------------------------------------------
 
-# An event that was answered, then three in doubt that are equal in every field; the server has executed ONE of them.
+# Publishes an event that is answered, then three in doubt that are equal in every field; the server has executed ONE of them.
 three_of_one() {
 	local _
 	feed pub ebpub -q -t 0.3 --maxlen 0 -J
@@ -43,7 +43,7 @@ three_of_one() {
 	kill -KILL "${BG[pub]}"
 	exec 8>&-
 	redis_resume
-	# Most servers execute them now; one with threads may have seen first that the client is gone.
+	# Most servers execute them now; one with I/O threads may notice first that the client has closed.
 	wait_for "[ \"\$(length a)\" = 4 ]" 3 || :
 	rcli del "$S:a" >/dev/null
 	executed a 1
@@ -91,7 +91,7 @@ three_of_one() {
 	wait_for "[ \"\$(length a)\" = 2 ]" 3 || :
 	rcli del "$S:a" >/dev/null
 	rm -f "$B/.probe" "$B/.outage"
-	# The replay is at work; then the event comes, as from a connection that hung.
+	# While the replay runs the event is added, as by a late execution.
 	bg replay timeout 60 ebreplay --rate 5
 	wait_for "[ \"\$(length a)\" -ge 2 ]"
 	executed a 1
@@ -100,9 +100,9 @@ three_of_one() {
 	assert_equal "$(payloads a | sort | xargs)" '1 2 3 4 5 6 7 8 9'
 }
 
-# --- whose buffer it is --------------------------------------------------------------------------
+# --- the buffer's target -------------------------------------------------------------------------
 
-@test "a feed does not drain a buffer that has gone to another target meanwhile" {
+@test "a streaming ebpub does not drain a buffer that got another target meanwhile" {
 	feed pub ebpub -v a
 	echo 1 >&8
 	wait_for "[ \"\$(length a)\" = 1 ]"
@@ -117,7 +117,7 @@ three_of_one() {
 	assert_equal "$(lines | jq -r .message.payload)" '"for other"'
 }
 
-# --- --discard, cut off -----------------------------------------------------------------------------
+# --- --discard, interrupted -------------------------------------------------------------------------
 
 # bats test_tags=nosanitize
 @test "--discard killed before each of its changes: what is accepted afterwards arrives" {
@@ -138,7 +138,7 @@ three_of_one() {
 
 @test "--discard lets a plain writer finish its line" {
 	mkdir -m 700 "$B"
-	# Opened before, written after the file was claimed.
+	# The plain writer opened the file before it was adopted and writes afterwards.
 	bg plain bash -c 'exec 5>>"$1/py.jsonl"; until ls "$1" | grep -q claimed; do sleep 0.02; done; printf "%s\n" "$2" >&5' \
 		- "$B" "$(plain p 1 2025-12-04T10:30:00Z)"
 	wait_for "[ -e '$B/py.jsonl' ]"
@@ -150,7 +150,7 @@ three_of_one() {
 	assert_equal "$(payloads p)" 1
 }
 
-# --- segments that change under it --------------------------------------------------------------------
+# --- segments that change during a replay -------------------------------------------------------------
 
 # bats test_tags=nosanitize
 @test "a segment that becomes suspect while the walk is before it is read under its new name" {
@@ -159,7 +159,7 @@ three_of_one() {
 	seq 30 | ebpub -q a
 	close_segment
 	ebpub -q a 31
-	# A slow fdatasync that fails: the segment is renamed in the midst of the replay.
+	# A slow fdatasync fails: the segment is renamed to suspect in the middle of the replay.
 	bg slow strace -qq -f -o /dev/null -e inject=fdatasync:error=EIO:delay_enter=3000000:when=1 ebpub a 32
 	wait_for "[ \$(cat '$B'/*.jsonl | wc -l) = 32 ]"
 	close_segment
@@ -173,12 +173,12 @@ three_of_one() {
 	assert_equal "$(payloads a | sort -n | xargs)" "$(seq 33 | xargs)"
 }
 
-# The next append starts another one.
+# The next append starts another segment.
 close_segment() {
 	sed -i 's/^inode .*/inode 00000000000000000000/' "$B/.lock"
 }
 
-@test "a plain file's name that comes again, its number forgotten: both bad lines are kept" {
+@test "a plain file's name used again after the adoption number was lost: both bad lines are kept" {
 	mkdir -m 700 "$B"
 	echo 'first bad line' >"$B/events.jsonl"
 	run -1 ebreplay
@@ -191,7 +191,7 @@ second bad line'
 }
 
 # bats test_tags=nosanitize
-@test "after a clock that was ahead no segment is made for each event" {
+@test "after a fast clock ebpub does not begin a segment for each event" {
 	need_clock
 	down
 	run -0 clock_at +2d ebpub -q a 0
@@ -199,7 +199,7 @@ second bad line'
 	assert_equal "$(find "$B" -name '*.jsonl' | wc -l)" 1
 }
 
-# --- what must not stop it ---------------------------------------------------------------------------------
+# --- conditions that must not stop a replay -----------------------------------------------------------------
 
 # bats test_tags=nosanitize
 @test "a file without an end of line: bounded memory, whole into quarantine, the rest goes on" {
@@ -224,7 +224,7 @@ second bad line'
 	run -0 ebreplay
 }
 
-@test "no inodes left: what is buffered drains, a bad line with it" {
+@test "no inodes left: buffered events drain, a bad line too" {
 	local i
 	need_root
 	mkdir "$EB_TMP/t"
@@ -269,7 +269,7 @@ second bad line'
 	assert_equal "$(ebstat -j | jq -r '.buffer.held[].event_type')" a
 }
 
-@test "somebody else's file and a directory named like one are left alone, and hold nothing up" {
+@test "another user's file and a directory named like a segment are ignored, and stop nothing" {
 	need_root
 	chmod 711 "$EB_TMP" "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR" "${BATS_FILE_TMPDIR%/*}" "${EB_TMP%/*}" 2>/dev/null || :
 	install -d -o 65534 -g 65534 -m 700 "$B"
@@ -285,7 +285,7 @@ second bad line'
 	assert_output buffered
 }
 
-@test "words about file names keep to their line" {
+@test "messages with odd file names stay on one line" {
 	mkdir -m 700 "$B"
 	echo bad >"$B/$(printf 'a\033[31m\nebreplay: all is well').jsonl"
 	run -1 ebreplay
@@ -313,14 +313,14 @@ second bad line'
 	assert_equal "$(grep -c 'is NOT safe' "$EB_TMP/err")" $((3000 - n))
 }
 
-# --- what is recorded before it is known whether it is sent, and taken away while the server is busy ------------
+# --- intents stored ahead, and segments removed while the server is busy ---------------------------------------
 
-# events FROM TO: of the type t, for ebpub -J.
+# events FROM TO: prints events of type t for ebpub -J.
 events() {
 	seq "$1" "$2" | sed 's/.*/{"event_type":"t","event_id":"e&","payload":&}/'
 }
 
-# keep OPTION...: stdin into the buffer.
+# keep OPTION...: buffers the events from stdin.
 keep() {
 	down
 	ebpub -q -J "$@"
@@ -331,7 +331,7 @@ added() {
 	rcli xinfo stream "$S:t" | grep -A 1 -x entries-added | tail -1
 }
 
-# Killed as the second batch begins, while Redis has all of the first: two batches may have been sent.
+# Kills the replay at the start of the second batch, when Redis has executed the first: both batches are in doubt.
 # bats test_tags=nosanitize
 @test "an event given twice, in two of three batches that are looked up: both are there, though room is scarce" {
 	local i
@@ -342,14 +342,14 @@ added() {
 	done | keep
 	killed_before sendto 38 ebreplay
 	[ "$(length t)" -ge 1000 ] && [ "$(length t)" -lt 2000 ] || fail "$(length t) entries"
-	# The next run adds 200 at a time.
+	# The next run sends batches of 200.
 	run -0 ebreplay --rate 2000
 	assert_equal "$(event_ids t | grep -cx e0)" 2
 	assert_equal "$(length t)" 2400
 }
 
 # bats test_tags=nosanitize
-@test "nor do lines with a short limit of their own among others" {
+@test "lines with a short limit among others do not trim what a kill would leave in doubt" {
 	need_strace
 	local n
 	for n in 38 44 50; do
@@ -364,7 +364,7 @@ added() {
 	done
 }
 
-@test "a short stream does not push out what would be looked for after a kill" {
+@test "a replay to a short stream does not trim what a kill would leave in doubt" {
 	need_strace
 	events 1 3000 | keep --maxlen 1000
 	killed_before sendto 64 ebreplay
@@ -386,7 +386,7 @@ added() {
 	assert_equal "$(added)" 4000
 }
 
-@test "a held type that was only read ahead of is still held, and says why" {
+@test "a held type whose lines were only read ahead is still held, with its reason" {
 	{ events 1 5 && events 6 8 | sed 's/"t"/"u"/'; } | keep
 	rcli mset "$S:t" x "$S:u" x
 	run -75 ebreplay
@@ -397,8 +397,8 @@ added() {
 	assert_equal "$(jq -r '.buffer.held[] | select(.event_type == "u") | .reason' <<<"$output" | cut -c 1-23)" "XINFO STREAM: WRONGTYPE"
 }
 
-# The record of 1000 types with long names would need a larger file.
-@test "many types that wait need no room on a full disk" {
+# A checkpoint of 1000 types with long names would not fit in the file.
+@test "many held types need no space on a full disk" {
 	local i
 	need_root
 	mkdir "$EB_TMP/t"
@@ -428,7 +428,7 @@ added() {
 }
 
 # bats test_tags=nosanitize
-@test "what is recorded goes out 32 lines at a time, and not in pieces of them" {
+@test "a recorded batch is sent 32 lines at a time, never a part of a line" {
 	need strace
 	events 1 10000 | keep
 	strace -f -qq -e trace=sendto -o "$EB_TMP/trace" ebreplay -q
@@ -438,15 +438,15 @@ added() {
 	[ "$output" -le 400 ]
 }
 
-# --- the blocks of what is removed -------------------------------------------------------------------------
+# --- freeing the blocks of removed segments ----------------------------------------------------------------
 
-# Three segments of more than a MiB, and a small one.
+# Makes three segments of more than a MiB, and a small one.
 large_segments() {
 	seq 1 12 | awk '{ printf "{\"event_type\":\"t\",\"payload\":\"%0400000d\"}\n", $1 }' | keep --segment-size 1200000
 	assert [ "$(find "$B" -name '*.jsonl' -size +1024k | wc -l)" -ge 3 ]
 }
 
-# Descriptors of removed files: how many are held, and "same" or "other" for the thread that closes each.
+# Prints how many descriptors of removed files are held, and "same" or "other" for the thread that closes each.
 releases() {
 	awk '/openat\(.*jsonl".*O_PATH/ { held[$NF] = main = $1; n++ }
 		/ close\(/ { fd = $2; gsub(/[^0-9]/, "", fd); if (fd in held) { who[$1 == main ? "same" : "other"]++; delete held[fd] } }
@@ -454,7 +454,7 @@ releases() {
 }
 
 # bats test_tags=nosanitize
-@test "large segments are given back by a thread, each of them, and small ones without" {
+@test "a thread frees the blocks of each large segment; small ones are freed without it" {
 	need strace
 	large_segments
 	strace -f -qq -e trace=openat,close,clone3 -o "$EB_TMP/trace" ebreplay -q
@@ -468,7 +468,7 @@ releases() {
 }
 
 # bats test_tags=nosanitize
-@test "where no thread can be had they are given back all the same" {
+@test "when no thread can be created the blocks are freed all the same" {
 	need strace
 	large_segments
 	strace -f -qq -e trace=openat,close,clone3 -e inject=clone3:error=EAGAIN -o "$EB_TMP/trace" ebreplay -q

@@ -20,7 +20,7 @@ refused() {	# a line, part of the text
 	assert_output --partial "$2"
 }
 
-@test "our line has the documented members" {
+@test "ebpub's line has the documented members" {
 	run probe line-write ai.s tr 5 < <(printf '{"a": 1.10, "b":"\\u0000\\""}')
 	assert_success
 	assert_output '{"event_type":"ai.s","message":{"event_type":"ai.s","payload":"{\"a\": 1.10, \"b\":\"\\u0000\\\"\"}","trace_id":"tr","correlation_id":"c","timestamp":"2025-12-04T10:30:00.000000Z","source":"s","event_id":"e"},"buffered_at":"2025-12-04T10:30:01.123456Z","maxlen":5}'
@@ -29,7 +29,7 @@ refused() {	# a line, part of the text
 	refute_output --partial maxlen
 }
 
-@test "our line comes back whole" {
+@test "ebpub's line reads back the same" {
 	need python3
 	run bash -c 'printf "[1.10,\"\\\\\\\\n\303\244\"]" | "$PROBE/probe" line-write t tr 0 d' -
 	line=$(seal <<<"$output")
@@ -49,7 +49,7 @@ doubt run 9007199254740991 127.0.0.1:5 5-1'
 	[ "$(jq -r .message.payload <<<"$line")" = '[1.10,"\\nä"]' ]
 }
 
-@test "every byte of our line is under its checksum" {
+@test "the checksum covers every byte of ebpub's line" {
 	need python3
 	line=$(probe line-write t tr 5 <<<'{"a":1}' | seal)
 	n=${#line}
@@ -104,7 +104,7 @@ theirs'
 		run probe line-parse <<<"${theirs/2025-12-04T10:30:01/$at}"
 		assert_line 'buffered_at 1764844201000000'
 	done
-	# a doubt is believed from us only
+	# "doubt" is accepted only in ebpub's own segments
 	run probe line-parse <<<"${theirs/%\}/,\"doubt\":{\"run_id\":\"x\"\}\}}"
 	assert_success
 	refute_output --partial doubt
@@ -117,7 +117,7 @@ theirs'
 	assert_line 'event_type [t]'
 }
 
-@test "lines that are none are refused with their reason" {
+@test "invalid lines are refused with a reason" {
 	refused '' torn
 	for ((i = 1; i < ${#theirs}; i += 5)); do
 		refused "${theirs:0:i}" torn
@@ -136,7 +136,7 @@ theirs'
 	done
 }
 
-@test "a doubt that cannot be read is one from the beginning" {
+@test "an invalid doubt means a search from the beginning of the stream" {
 	need python3
 	for d in 1 '{}' '{"run_id":5,"client":"x","addr":null,"after":7}' '[[[['; do
 		run probe line-parse < <(seal <<<"${theirs/%\}/,\"doubt\":$d\}}")
@@ -144,7 +144,7 @@ theirs'
 	done
 }
 
-@test "the reader stays inside of anything with a right checksum" {
+@test "the reader stays within its bounds for any line with a correct checksum" {
 	need python3
 	python3 - "$PROBE/probe" "$theirs" <<-'EOF'
 	import random, subprocess, sys, zlib
@@ -180,7 +180,7 @@ full=(event_type t payload '{"a": 1.10}' trace_id '' correlation_id c timestamp 
 	assert_output --partial '"payload_base64":"/wA="'
 }
 
-@test "entries by anybody" {
+@test "entries of other clients" {
 	run probe event-json -1 a 1 'b"' x a 2 </dev/null
 	assert_output '{"id":"5-1","stream":"q:stream:t","event_type":"t","fields":{"a":"1","b\"":"x","a":"2"}}'
 	run probe event-json 1 event_type other source s source again </dev/null

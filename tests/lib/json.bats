@@ -81,12 +81,12 @@ no() {	# printf format, part of the reason
 		run "$PROBE/probe" json-check <"$EB_TMP/cut"
 		assert_failure 1
 	done
-	# levels keep their kind across the growth of the stack
+	# levels keep their kind when the stack grows
 	{ for ((i = 0; i < 3000; i++)); do printf '[{"a":'; done; printf 0; for ((i = 0; i < 3000; i++)); do printf '}]'; done; } |
 		"$PROBE/probe" json-check
 }
 
-@test "another judge agrees on mutated documents" {
+@test "Python's json agrees on mutated documents" {
 	need python3
 	python3 - "$PROBE/probe" <<-'EOF'
 	import json, random, subprocess, sys
@@ -154,7 +154,7 @@ value [null]'
 	assert_failure 1
 }
 
-@test "the walker ends on anything" {
+@test "the walker ends on any input" {
 	local s
 	for s in '{' '}' '{"' '{"}' '{"a}' '{"a"}' '{"a":}' '{"a":"}' '{"a":"\}' '{"a":[}' '{"a":"\"}' '{"a":1,}' '{,}' '{]]}' '{"\u":"\u"}' '{"a":"\ud8"}' '{"a":]}' '{"a" 1}'; do
 		run timeout 5 "$PROBE/probe" json-walk <<<"$s"
@@ -183,7 +183,7 @@ value [null]'
 	head -c 128 "$EB_TMP/all" | "$PROBE/probe" json-quote | "$PROBE/probe" json-check
 	run "$PROBE/probe" json-quote < <(printf '"\\/\n\r\t\b\f\001\037\177')
 	assert_output '"\"\\/\n\r\t\b\f\u0001\u001f'$'\x7f"'
-	# as text it is always JSON
+	# as text the output is always JSON
 	"$PROBE/probe" json-quote-text <"$EB_TMP/all" | "$PROBE/probe" json-check
 	run "$PROBE/probe" json-quote-text < <(printf '\303\244\377\342\202x\360\237\230\200')
 	assert_output $'"\xc3\xa4\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdx\xf0\x9f\x98\x80"'

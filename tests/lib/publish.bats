@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: lib/publish lib/drain lib/buffer
-# A publisher between Redis and its buffer: what goes which way, when both are in trouble by turns.
+# A publisher when Redis and the buffer fail in turns: which events are sent, buffered, or reported as not safe.
 
 # shellcheck disable=SC2030,SC2031,SC2154  # bats: a test is a subshell
 
@@ -15,7 +15,7 @@ setup() {
 	buffer_setup
 }
 
-# 8 is a feed's standard input.
+# Descriptor 8 is the standard input of a feed (buffer.bash).
 teardown() {
 	exec 8>&-
 	eb_teardown
@@ -34,7 +34,7 @@ straight() {
 	up
 }
 
-# answered N: the feed has so many answers.
+# answered N: waits until the feed has N answers.
 answered() {
 	wait_for "[ \$(wc -l <'$EB_TMP/pub.out') = $1 ]"
 }
@@ -78,7 +78,7 @@ END
 	echo 1 >&8
 	answered 1
 	assert_equal "$(cat "$EB_TMP/pub.out")" buffered
-	# It is not asked again at once.
+	# The server is not tried again at once.
 	sleep 0.6
 	echo 2 >&8
 	answered 2
@@ -127,7 +127,7 @@ END
 	assert_equal "$(payloads b | cksum)" "$(cksum <"$EB_TMP/events")"
 }
 
-# --- a buffer that takes no more ---------------------------------------------------------------------
+# --- a full buffer -----------------------------------------------------------------------------------
 
 @test "a buffer at its limit, Redis there: it is drained whole, then published directly, in order" {
 	down
@@ -155,7 +155,7 @@ END
 	assert_equal "$(payloads a | xargs)" '1 2 3 4'
 }
 
-@test "a buffer that was handed over under a stream of events: 78, and none of them is said to be safe" {
+@test "a buffer that got another target during a stream of events: 78, and none of them is reported as safe" {
 	down
 	feed pub timeout 30 ebpub a
 	echo 1 >&8
@@ -184,7 +184,7 @@ END
 	assert_equal "$(payloads a | xargs)" '1 2 3'
 }
 
-@test "a segment that vanished is said by the publisher who drains too: 74, its event is published" {
+@test "a publisher that drains reports a vanished segment too: 74, its event is published" {
 	down
 	seq 3 | xargs -n 1 ebpub -q --segment-size 1 a
 	rm -f "$B/.outage"
@@ -234,7 +234,7 @@ END
 	payloads a | cmp - "$EB_TMP/events"
 }
 
-@test "a server that falls silent, and no buffer: not safe, 74, in time" {
+@test "a server that stops answering, and no buffer: not safe, 74, in time" {
 	feed pub timeout 30 ebpub -t 0.3 --no-buffer a
 	echo 1 >&8
 	wait_for "[ -s '$EB_TMP/pub.out' ]"

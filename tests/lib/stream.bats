@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: lib/redis
-# lib/redis/stream.h, lib/redis/group.h: streams and groups on a real server.
+# lib/redis/stream.h, lib/redis/group.h: streams and groups of a private server.
 
 load ../support/helper
 
@@ -16,7 +16,7 @@ probe() {
 	"$PROBE/streamprobe" "$EB_REDIS_URL" "$@"
 }
 
-# fill KEY FROM TO: entries FROM-0 to TO-0 with the field n.
+# fill KEY FROM TO: adds entries FROM-0 to TO-0 with the field n.
 fill() {
 	for ((i = $2; i <= $3; i++)); do
 		echo "XADD $1 $i-0 n $i"
@@ -39,7 +39,7 @@ lost() {
 	assert_equal "${#lines[@]}" 15
 }
 
-@test "an entry is added, the limit kept about" {
+@test "an entry is added, and the stream is trimmed to about its limit" {
 	run probe add s 0 a 1 b ''
 	assert_output --regexp '^[0-9]{13}-[0-9]+$'
 	run rcli xrange s - +
@@ -54,7 +54,7 @@ lost() {
 	assert_output --partial WRONGTYPE
 }
 
-@test "what XINFO STREAM says" {
+@test "XINFO STREAM is parsed" {
 	run probe info none
 	assert_output --partial 'exists=0 length=0'
 	fill s 1 5
@@ -138,7 +138,7 @@ lost() {
 	assert_equal "$(lost g)" 0
 	rcli xreadgroup group g c count 3 streams s '>'
 	rcli xtrim s maxlen 5
-	# 7.0 does not know what such a group has read.
+	# Redis 7.0 does not know how many entries such a group has read.
 	assert_regex "$(lost g)" '^(2|0\?)$'
 }
 
@@ -206,7 +206,7 @@ lost() {
 	assert_output ''
 }
 
-@test "a fence ends the other connection, and not one of another server run" {
+@test "a fence closes the other connection, but not one to another run of the server" {
 	local id run_id
 	bg other rcli blpop nothing 0
 	wait_for "rcli client list | grep cmd=blpop"
@@ -221,7 +221,7 @@ lost() {
 	run probe fence "$run_id" "$id" ""
 	assert_success
 	run ! grep cmd=blpop <(rcli client list)
-	# Without the right to kill, and without an id: two PINGs.
+	# Without permission for CLIENT KILL, or without a client id, the fence is two PINGs.
 	rcli acl setuser nokill on '>n' '~*' '+@all' '-client|kill' >/dev/null
 	rcli config resetstat
 	run "$PROBE/streamprobe" "unix://nokill:n@$REDIS_SOCK" fence "$run_id" 5 "" || :
@@ -243,7 +243,7 @@ lost() {
 	assert_output --partial "create group 'g': WRONGTYPE"
 }
 
-@test "read through a group, acknowledge; gone entries are told" {
+@test "read through a group, acknowledge; deleted entries are reported" {
 	fill s 1 5
 	probe ensure s g 0
 	run probe read s g c 2 '>'

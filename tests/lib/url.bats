@@ -45,7 +45,7 @@ refused() {	# url, part of the text, status
 	same 'unix:///a%20b%3Fc%25' 'unix:///a%20b%3Fc%25?db=0'
 }
 
-@test "what is no URL is refused without its secrets" {
+@test "an invalid URL is refused without printing its secrets" {
 	refused '' 'redis://localhost:6379/0'
 	refused localhost 'redis://localhost:6379/0'
 	refused localhost:6379 'redis://localhost:6379/0'

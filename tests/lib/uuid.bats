@@ -11,7 +11,7 @@ hex='[0-9a-f]'
 	assert_equal "$(sort -u "$EB_TMP/u" | wc -l)" 5000
 }
 
-@test "version 7 sorts in the order of making and carries the time" {
+@test "version 7 sorts in the order of creation and contains the time" {
 	"$PROBE/probe" uuid v7 200000 >"$EB_TMP/u"
 	run grep -cvE "^$hex{8}-$hex{4}-7$hex{3}-[89ab]$hex{3}-$hex{12}\$" "$EB_TMP/u"
 	assert_output 0
@@ -23,12 +23,12 @@ hex='[0-9a-f]'
 	((last < now + 1000))
 }
 
-@test "processes do not make the same ones" {
+@test "two processes make different UUIDs" {
 	for ((i = 0; i < 50; i++)); do "$PROBE/probe" uuid v7 20; done | sort | uniq -d >"$EB_TMP/twice"
 	[ ! -s "$EB_TMP/twice" ]
 }
 
-@test "derived ones stay what they are" {
+@test "derived UUIDs never change" {
 	run "$PROBE/probe" uuid-derived a b
 	assert_output 'a68d6315-038b-8822-836d-bc79783ec15a'
 	run "$PROBE/probe" uuid-derived a c

@@ -1,7 +1,6 @@
 #!/usr/bin/env bats
 # covers: Makefile tests/run
-# The Makefile's promises to those who build and package, and the runner's to those who
-# believe its last line. All in a copy of the tree.
+# The Makefile's targets, and the counts of tests/run and helper.bash, in a copy of the tree.
 #
 # bats file_tags=nosanitize
 
@@ -37,12 +36,12 @@ pages() {
 	make -q all
 }
 
-@test "everything made is in build/" {
+@test "all built files are in build/" {
 	run -0 diff <(cd "$TOP" && find . -path ./build -prune -o -path ./.git -prune -o -type f -print | sort) \
 		<(find . -path ./build -prune -o -type f -print | sort)
 }
 
-@test "other flags or another compiler: everything is made anew" {
+@test "other flags or another compiler rebuild everything" {
 	run make -q all CFLAGS=-O1
 	assert_equal "$status" 1
 	run make -q all CC=another
@@ -51,7 +50,7 @@ pages() {
 	assert_equal "$status" 1
 }
 
-@test "a touched header makes what includes it anew, and nothing else" {
+@test "a touched header rebuilds the files that include it, and no others" {
 	sleep 0.01
 	touch lib/base/json.h
 	run -0 sh -c "make -n V=1 all | sed -n 's/.*-c -o \\([^ ]*\\).*/\\1/p'"
@@ -60,7 +59,7 @@ pages() {
 	make -s -j2 all
 }
 
-@test "the flags of the user arrive" {
+@test "the user's flags are used" {
 	make -n V=1 BUILD=other CC=mycc CFLAGS=-DFROM_CFLAGS CPPFLAGS=-DFROM_CPPFLAGS LDFLAGS=-Wl,from-ld \
 		all >"$BATS_TEST_TMPDIR/said"
 	grep -q '^mycc .*-DFROM_CPPFLAGS.* -DFROM_CFLAGS .*-c -o other/obj/lib/base/mem.o' "$BATS_TEST_TMPDIR/said"
@@ -97,7 +96,7 @@ pages() {
 	rm -f build/bin/ebfresh build/obj/*/*fresh* build/obj/lib/*/*fresh*
 }
 
-@test "a warning is an error where WERROR says so, as in scripts/check, and else is none" {
+@test "a warning is an error with WERROR=-Werror, as in scripts/check, and otherwise not" {
 	printf 'int\nmain(void)\n{\n\tint unused;\n\n\treturn 0;\n}\n' >bin/ebwarn.c
 	run make WERROR=-Werror build/obj/bin/ebwarn.o
 	assert_failure
@@ -109,7 +108,7 @@ pages() {
 	assert_output 2
 }
 
-@test "the version stands in one place" {
+@test "the version is defined in one place" {
 	version=$(sed -n 's/^VERSION = //p' Makefile)
 	for c in $(commands); do
 		run -0 "build/bin/$c" -V
@@ -136,14 +135,14 @@ pages() {
 	run -0 "$to/opt/eb/bin/ebpub" -h
 }
 
-@test "what is installed under a tight umask can be read by all" {
+@test "files installed under a tight umask can be read by all" {
 	to=$BATS_TEST_TMPDIR/dest
 	(umask 077 && make -s install DESTDIR="$to" PREFIX=/usr)
 	run -0 find "$to/usr" ! -perm -444 -o -type d ! -perm -555
 	refute_output
 }
 
-@test "uninstall takes back what install put there, and nothing else" {
+@test "uninstall removes what install installed, and nothing else" {
 	to=$BATS_TEST_TMPDIR/dest
 	make -s install DESTDIR="$to" PREFIX=/usr
 	touch "$to/usr/bin/other"
@@ -179,7 +178,7 @@ pages() {
 
 # --- tests/run -------------------------------------------------------------------------
 
-# NAME, its text on stdin: "TEST" there, because bats takes every @test for its own.
+# Writes a .bats file NAME from stdin, with TEST for @test, because bats would parse the latter here.
 suite() {
 	sed 's/^TEST/@test/' >"$BATS_TEST_TMPDIR/$1.bats"
 }
@@ -209,7 +208,7 @@ END
 	assert_equal "${lines[-1]}" "2 passed, 1 failed"
 }
 
-@test "run ends a file that takes too long, and counts what did not come as failed" {
+@test "run ends a file that takes too long, and counts its missing results as failed" {
 	suite slow <<'END'
 TEST "one" { :; }
 TEST "two" { sleep 1234; }
@@ -220,7 +219,7 @@ END
 	assert_equal "${lines[-1]}" "1 passed, 2 failed"
 }
 
-# What only memcheck sees: memory that nobody can free any more, descriptors left open by one place.
+# Errors that only memcheck finds: leaked memory, and descriptors left open from one place.
 @test "run --valgrind fails for what memcheck found, though the test passes" {
 	need valgrind
 	mkdir -p "$BATS_TEST_TMPDIR/b/bin"
@@ -236,7 +235,7 @@ END
 	assert_equal "$(cat "$BATS_TEST_TMPDIR/said")" "$(printf '%s\n' '0 1 passed, 0 failed' '1 1 passed, 1 failed' '1 1 passed, 1 failed')"
 }
 
-@test "run fails when nothing ran" {
+@test "run fails when no test ran" {
 	run -1 "$TOP/tests/run" "$BATS_TEST_TMPDIR/nothing.bats"
 }
 
@@ -249,7 +248,7 @@ END
 	assert_equal "${lines[-1]}" "1 passed, 0 failed"
 }
 
-@test "run is not held up by what a test leaves behind" {
+@test "run does not wait for processes that a test leaves behind" {
 	suite left <<'END'
 TEST "one" { (sleep 1234 &) ; }
 END
@@ -259,7 +258,7 @@ END
 
 # --- helper.bash ----------------------------------------------------------------------
 
-@test "a server of one's own: start, crash, restart with its data, pause, stop" {
+@test "the private server: start, crash, restart with its data, pause, stop" {
 	redis_start --appendonly yes
 	rcli set k v
 	redis_kill
@@ -277,7 +276,7 @@ END
 	run ! rcli ping
 }
 
-@test "the environment of a test is its own" {
+@test "the environment of a test is clean" {
 	run -0 env
 	refute_line --regexp '^EB_(PREFIX|SERVICE|TIMEOUT|MAXLEN)='
 	refute_line --regexp '^(REDISCLI_AUTH|STATE_DIRECTORY)='

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: lib bin
-# The rooms of lib/, held against the includes.
+# The layering of lib/, checked in the includes: each room includes only the rooms below it.
 # bats file_tags=nosanitize
 # shellcheck disable=SC2016  # backticks of Markdown
 
@@ -27,7 +27,7 @@ includes() {	# FILE: what it includes with quotes
 	sed -nE 's/^#[[:space:]]*include[[:space:]]*"([^"]*)".*/\1/p' "$1"
 }
 
-# Prints what stdin brings and fails when that is anything.
+# Prints stdin and fails when it is not empty.
 none() {
 	! grep . || return 1
 }
@@ -51,7 +51,7 @@ none() {
 	done < <(rooms) | none
 }
 
-@test "only the connection, replies and the program that is nothing else include hiredis" {
+@test "only the connection, replies and the bare benchmark include hiredis" {
 	cd "$TOP"
 	run -0 grep -lE '^#.*include.*hiredis' lib/*/*.[ch] bin/*.c tests/*/*.c
 	assert_output "lib/redis/conn.c
@@ -104,7 +104,7 @@ tests/perf/bare.c"
 	done | none
 }
 
-@test "a source without a header of its own says what it is, or the header of the whole does" {
+@test "a source without a header of its own begins with a comment, or is declared in an _int.h" {
 	cd "$TOP/lib"
 	for c in */*.c; do
 		part=$(basename "$c" .c)
@@ -135,7 +135,7 @@ tests/perf/bare.c"
 	grep -nE '\b(XXX|FIXME|TODO)\b' lib/*/*.[ch] bin/*.c | none
 }
 
-@test "nothing tracked names a place that only one machine has" {
+@test "no tracked file names a path of one machine" {
 	cd "$TOP"
 	git rev-parse --is-inside-work-tree >/dev/null 2>&1 || skip "needs a git checkout"
 	git grep -nIE '(^|[^[:alnum:]_}.])/(hom[e]|roo[t]|User[s]|wor[k]|mn[t])/[A-Za-z0-9]' | none
@@ -150,7 +150,7 @@ tests/perf/bare.c"
 	done | none
 }
 
-@test "every test file stands on the helper, and says which rooms it covers" {
+@test "every test file loads the helper, and names the rooms it covers" {
 	cd "$TOP"
 	grep -L '^load ../support/helper' tests/*/*.bats | none
 	grep -LE '^# covers: ' tests/*/*.bats | none
@@ -162,7 +162,7 @@ tests/perf/bare.c"
 	done | none
 }
 
-@test "each sabotage still has its place in the code, and the tests that are to see it" {
+@test "each mutant's text and tests exist" {
 	"$TOP/tests/mutants/run" -n
 }
 

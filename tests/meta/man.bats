@@ -41,7 +41,7 @@ items() {	# PAGE: the lines that begin the description of an option
 	grep '^\.It Fl' "$TOP/$1"
 }
 
-# The table of a command as LETTER-OR-NOTHING NAME.
+# Prints the option table of a command's source as LETTER-OR-NOTHING NAME.
 table() {
 	{
 		sed -n '/define CONF_LONG/,/^$/p' "$TOP/lib/conf/conf.h"
@@ -50,7 +50,7 @@ table() {
 		sed -E "s/.*\"(.*)\".*, *('(.)'|[A-Z_0-9]+) *\}/\3 \1/" | sort
 }
 
-# The same from the page.
+# Prints the same from the page.
 described() {
 	items "man/$1.1" | awk '{
 		for (i = 2; i < NF - 1 && !($i == "Fl" && $(i + 1) == "Fl"); i++) ;
@@ -58,7 +58,7 @@ described() {
 	}' | sort
 }
 
-@test "mandoc has nothing to say about any page" {
+@test "mandoc -T lint reports nothing for any page" {
 	need mandoc
 	cd "$TOP"
 	# shellcheck disable=SC2086  # many words
@@ -94,7 +94,7 @@ described() {
 	done
 }
 
-@test "every page names only pages that there are" {
+@test "every page names only pages that exist" {
 	for p in $PAGES; do
 		sed -nE 's/^(\.It )?\.?Xr (eb[a-z]+|eventbus) ([1-8]).*/\2.\3/p' "$TOP/$p" | sort -u | while read -r x; do
 			[ -e "$TOP/man/$x" ] || echo "$p names $x"
@@ -119,7 +119,7 @@ statuses() {
 	diff <(statuses) readme
 }
 
-@test "a page lists only statuses that there are" {
+@test "a page lists only statuses that exist" {
 	need mandoc col
 	for c in $(commands); do
 		[ "$c" != ebhealth ] || continue
@@ -141,7 +141,7 @@ statuses() {
 
 # --- diagnostics --------------------------------------------------------------------
 
-# The runs of fixed words, two or more, of the messages that a page lists.
+# Prints the runs of two or more fixed words in the messages that a page lists.
 fixed_words() {	# PAGE
 	sed -n '/^\.Sh DIAGNOSTICS/,/^\.Sh SEE/s/^\.It //p' "$TOP/$1" |
 		sed -E "s/(Ar|Pq Ar) [^N]*( (No|Ns)|$)/\n/g; s/\b(No|Ns)\b|[:;,'()]|\.\.\./\n/g" |
@@ -170,7 +170,7 @@ blocks() {	# KIND: the code blocks behind the marker <!-- KIND -->, NUL behind e
 		f == 2' "$TOP/README.md"
 }
 
-@test "README names every command and every page, and no place that is not there" {
+@test "README names every command and page, and only files that exist" {
 	for c in "$TOP"/bin/*.c; do
 		grep -q "^| \`$(basename "$c" .c)\`" "$TOP/README.md"
 	done
@@ -185,7 +185,7 @@ blocks() {	# KIND: the code blocks behind the marker <!-- KIND -->, NUL behind e
 	[ "$(wc -w <"$TOP/README.md")" -le 2000 ]
 }
 
-# paste KIND...: README's blocks of these kinds, in one shell, in a temporary directory that has to be empty at the end.
+# paste KIND...: runs README's blocks of these kinds in one shell, in a temporary directory that must be empty at the end.
 paste() {
 	local kind
 	for kind; do
@@ -248,7 +248,7 @@ paste() {
 	done <lines
 }
 
-# What examples speak of.
+# Makes the streams and groups that the examples use.
 seed() {
 	local i
 	for i in 1 2 3; do
@@ -259,7 +259,7 @@ seed() {
 	export OTHER_REDIS="$EB_REDIS_URL?db=1"
 }
 
-# Groups with something pending, for a service and for another program.
+# Makes groups with pending entries, for a service and for another program.
 groups_of_others() {
 	local g
 	for g in order.created/quantum:group:mailer:order.created order.paid/readers; do
@@ -275,7 +275,7 @@ examples() {
 	section "$1" EXAMPLES | sed -nE ':a; /\\$/ { N; s/\\\n *//; ba }; s/^ +\$ (.*)/\1/p'
 }
 
-# Those that go on for ever end by their time.
+# Examples that run for ever are ended by timeout.
 run_examples() {
 	local line
 	examples "$1" >"$BATS_TEST_TMPDIR/lines"
@@ -324,7 +324,7 @@ run_examples() {
 	assert_equal "$(ebgroup -g readers -j consumers order.paid | jq -c '[.consumer, .pending]')" '["worker-7",2]'
 }
 
-# Something in quarantine, and two events in the buffer.
+# Puts lines into quarantine and two events into the buffer.
 fill_buffer() {
 	[ -d "$EB_BUFFER_DIR" ] || mkdir -m 700 "$EB_BUFFER_DIR"
 	echo '{"torn' >"$EB_BUFFER_DIR/buffer_2025-12-04_10-30-00.jsonl"

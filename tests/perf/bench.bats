@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: scripts/bench
-# scripts/bench: every row is there, and what was not done is no result. Not how fast anything is.
+# scripts/bench: all rows are printed, and a contender that did not do its work gives no result. Speed is not checked.
 
 # bats file_tags=nosanitize
 
@@ -12,10 +12,10 @@ bench() {
 	PATH=${BENCH_PATH:-$PATH} "$TOP/scripts/bench" -n 2000 -r 1 "$@" 3>&- 4>&-
 }
 
-# Not of a build that counts branches or the like.
-plain() { [ "${EB_BUILD:-$TOP/build}" -ef "$TOP/build" ] || skip "only of a plain build"; }
+# Skips the test unless the build is the one in build/: others count branches or run under sanitizers.
+plain() { [ "${EB_BUILD:-$TOP/build}" -ef "$TOP/build" ] || skip "needs the build in build/"; }
 
-# rows PART: runs it; each line of stdin is a row that has to be there: contender, peer, bar. In a peer * stands for anything.
+# rows PART: runs a part; each line of stdin is an expected row: contender, peer, bar. In a peer * matches anything.
 rows() {
 	local contender peer bar
 	run -0 --separate-stderr bench -j "$1"
@@ -126,7 +126,7 @@ EOR
 		[ "$(jq -s '[.[] | select(.of == "instructions" and .bar == "<= 10.5")] | length' <<<"$output")" = 6 ]
 }
 
-@test "cost: what is counted, and that it is the counted path" {
+@test "cost: all paths are counted" {
 	plain
 	need strace
 	run -0 --separate-stderr bench -j cost
@@ -145,7 +145,7 @@ EOR
 	assert_line --regexp '^startup +ebpub -V +true +[0-9.]+ +\([0-9.]+ to [0-9.]+\) +<= 1\.5 +(ok|below) '
 }
 
-@test "what was not done, or said, is no result" {
+@test "a contender that did not do or print all of its work gives no result" {
 	mkdir -p "$EB_TMP/build"
 	cp -r "$EB_BUILD/bin" "$EB_BUILD/tests" "$EB_TMP/build"
 	ln -sf "$(type -P true)" "$EB_TMP/build/bin/ebpub"
@@ -159,7 +159,7 @@ EOR
 	run ! ls -d "$EB_TMP"/build/bench.*
 }
 
-@test "a means that is missing is said, and the other rows are there" {
+@test "a missing tool is reported, and the other rows are printed" {
 	local c
 	mkdir "$EB_TMP/few"
 	for c in sh env cat wc true redis-server valkey-server redis-cli; do
@@ -172,7 +172,7 @@ EOR
 	jq -se 'any(.contender == "ebpub, unix") and all(.[]; .system_calls == null)' <<<"$output"
 }
 
-@test "a plot, or why there is none" {
+@test "a plot, or the reason why there is none" {
 	run -0 --separate-stderr bench --plot "$EB_TMP/plot.svg" startup
 	if command -v gnuplot; then
 		run -0 head -c 400 "$EB_TMP/plot.svg"

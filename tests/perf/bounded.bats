@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: lib/buffer lib/drain lib/consume
-# Memory that does not grow with the number of events, and streams that do not lose what is needed.
+# Memory that does not grow with the number of events, and streams that keep needed entries.
 
 # shellcheck disable=SC2030,SC2031,SC2154  # bats: a test is a subshell
 
@@ -17,7 +17,7 @@ setup() {
 	redis_flush
 }
 
-# small FILE: the peak written by peak_rss is below 16 MB.
+# small FILE: checks that the peak in FILE (peak_rss) is below 16 MB.
 small() {
 	local kib
 	kib=$(tail -1 "$EB_TMP/$1")
@@ -25,7 +25,7 @@ small() {
 	[ "$kib" -lt 16384 ] || fail "$1: $kib KiB resident"
 }
 
-# events N: streamed to Redis; streamed into the buffer; replayed; read, each below 16 MB.
+# events N: publishes, buffers, replays and reads N events, each below 16 MB.
 events() {
 	[ -x /usr/bin/time ] || skip "needs GNU time"
 	run -0 bash -c "$(declare -f peak_rss numbered)
@@ -63,7 +63,7 @@ events() {
 	events 1000000
 }
 
-# 50 000 events in the buffer for a stream whose limit is the default of 10 000; a group that has read nothing.
+# Makes a buffer of 50 000 events for a stream with the default limit of 10 000, and a group that has read nothing.
 fifty_thousand() {
 	redis_hide
 	numbered 1 1 50000 | timeout 60 ebpub -q much
@@ -78,7 +78,7 @@ fifty_thousand() {
 	local n
 	n=$(rcli xlen quantum:stream:much)
 	[ "$n" -ge 10000 ] && [ "$n" -le 10100 ] || fail "$n entries"
-	# Again, and by a publisher that drains: no more.
+	# Another replay, and a publisher that drains, add no more.
 	run -75 timeout 60 ebreplay
 	run timeout 60 ebpub much '{"p":1,"n":50001}'
 	assert_line buffered
@@ -90,7 +90,7 @@ fifty_thousand() {
 	assert_output "$(numbered 1 1 "$n" | cksum)"
 }
 
-@test "consumed alongside, all 50 000 are delivered once and in order" {
+@test "with a consumer running, all 50 000 are delivered once and in order" {
 	fifty_thousand
 	local runs=1 rc=75
 	run -75 timeout 60 ebreplay
@@ -109,7 +109,7 @@ fifty_thousand() {
 	no_segments
 }
 
-@test "--wait and a consumer alongside: one run drains all" {
+@test "--wait with a consumer running: one run drains all" {
 	fifty_thousand
 	bg sub timeout 120 ebsub -q -g g -n 50000 --payload much
 	run -0 timeout 100 ebreplay -q --wait 90
@@ -121,7 +121,7 @@ fifty_thousand() {
 
 @test "pending entries are needed too: what was read and not acknowledged stays" {
 	fifty_thousand
-	# 300 read, none acknowledged; then all but those.
+	# 300 entries are read, none acknowledged; then all others are read and acknowledged.
 	run -75 timeout 60 ebreplay
 	rcli xreadgroup group g c count 300 streams quantum:stream:much '>' >/dev/null
 	timeout 60 ebsub -q -g g -e -C other much >/dev/null
@@ -129,7 +129,7 @@ fifty_thousand() {
 	assert_equal "$(rcli xrange quantum:stream:much - + count 1 | grep -c '"n":1}')" 1
 	[ "$(rcli xlen quantum:stream:much)" -le 10100 ]
 	assert_equal "$(rcli xpending quantum:stream:much g | head -1)" 300
-	# --force opts out.
+	# --force trims needed entries.
 	run timeout 60 ebreplay --force
 	assert_equal "$status" 0
 	no_segments

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # covers: lib/publish lib/drain lib/consume lib/buffer
-# What each path costs, counted and not timed: system calls, fdatasyncs and instructions per event. The bounds lie a
-# quarter above what it is, so that what makes a path slower is seen; on another compiler or C library raise them with care.
+# The cost of each path in system calls, fdatasyncs and instructions per event. The bounds are a quarter above the measured
+# values, so that a slower path fails; with another compiler or C library raise them with care.
 
 # bats file_tags=nosanitize
 
@@ -9,7 +9,7 @@
 
 load ../support/helper
 
-# Why nothing can be counted here. bats takes a skip in setup_file for a failure.
+# Prints why nothing can be counted here. In setup_file bats counts a skip as a failure.
 why_not() {
 	local c
 	for c in strace valgrind python3; do
@@ -29,7 +29,7 @@ setup() {
 	[ -z "$why" ] || skip "$why"
 }
 
-# cost PATH MEMBER: per event, or of the whole process.
+# cost PATH MEMBER: prints a count per event, or of the whole process.
 cost() {
 	jq -r --arg path "$1" "select(.path == \$path).$2" "$BATS_FILE_TMPDIR/cost"
 }
@@ -56,12 +56,12 @@ least() {
 	most ebstat instructions 300
 }
 
-@test "less of them than hiredis takes with nothing around it" {
+@test "fewer instructions than a bare hiredis loop" {
 	most 'ebpub, stream' instructions "$(cost 'bare XADD, 500' instructions)"
 	most 'ebsub, --payload' instructions "$(cost 'bare XREADGROUP, XACK, 500' instructions)"
 }
 
-# How often a process waits for the other side is not its own doing: these bounds are wide.
+# How often a process waits for the server varies, so these bounds are wide.
 @test "system calls per event" {
 	most 'ebpub, stream' system_calls 0.05
 	most 'ebpub, Redis away' system_calls 0.02
@@ -72,7 +72,7 @@ least() {
 	most 'ebpub, one event, Redis away, whole' system_calls 230
 }
 
-@test "what is durable is synced, and no more often than it has to be" {
+@test "fdatasyncs per event" {
 	least 'ebpub, one event, Redis away, whole' fdatasyncs 1
 	most 'ebpub, one event, Redis away, whole' fdatasyncs 3
 	least ebreplay fdatasyncs 0.001
@@ -89,7 +89,7 @@ least() {
 	assert_equal "$(cat "$EB_BUFFER_DIR"/*.jsonl | wc -l)" 20000
 }
 
-@test "a process with one event: what it does beside being loaded" {
+@test "a process with one event: its instructions besides loading" {
 	local loaded
 	loaded=$(cost 'ebpub -V' instructions)
 	most 'ebpub, one event, whole' instructions $((loaded + 90000))
