@@ -491,13 +491,13 @@ state() {
 	need socat
 	# Answers the handshake, TIME and XADD (3 + 11 lines), then nothing more, and no other connection.
 	local script='i=0; while [ $i -lt 13 ]; do read -r x; i=$((i + 1)); done; printf -- "-ERR x\r\n-ERR y\r\n"; sleep 10'
-	local greeting='$9\r\nid=1 a=b\n\r\n$25\r\n# Server\r\nredis_version:7\r\n'
-	fake "$greeting" "$script"
+	local handshake='$9\r\nid=1 a=b\n\r\n$25\r\n# Server\r\nredis_version:7\r\n'
+	fake "$handshake" "$script"
 	sed -i "1i rm -f $FAKE" "$FAKE.sh"
 	run -0 ebstat -t 0.5 -u "unix://$FAKE" t
 	assert_line --regexp '^redis +DOWN: connect to '
 	assert_line --regexp '^INCOMPLETE +connection lost'
-	fake "$greeting" "$script"
+	fake "$handshake" "$script"
 	sed -i "1i rm -f $FAKE" "$FAKE.sh"
 	assert_equal "$(json '[.redis.up, .redis.how, .complete, .streams]' -t 0.5 -u "unix://$FAKE" t)" '[false,"refused",false,[]]'
 }

@@ -17,9 +17,9 @@ setup() {
 
 # --- dead letters -----------------------------------------------------------------------------------------------
 
-# two_bury WORD: holds one ebsub before its request with WORD for an entry to be dead-lettered, until another ebsub has claimed
+# two_deadletters WORD: holds one ebsub before its request with WORD for an entry to be dead-lettered, until another ebsub has claimed
 # the entry and dead-lettered it.
-two_bury() {
+two_deadletters() {
 	add t 1 1
 	proxy hold "$1"
 	bg one ebsub -u "$PROXY" -t 60 --claim-idle 500ms --max-deliveries 1 t -- false
@@ -35,12 +35,12 @@ two_bury() {
 }
 
 @test "two ebsub that dead-letter the same entry: one dead letter" {
-	two_bury dead_time
+	two_deadletters dead_time
 }
 
 @test "the same without EVAL" {
 	rcli acl setuser default -eval >/dev/null
-	two_bury $'XADD\r'
+	two_deadletters $'XADD\r'
 }
 
 @test "without EVAL: dead-lettered by single commands, once, with all its fields" {

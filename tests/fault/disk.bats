@@ -251,8 +251,8 @@ image() {
 
 # --- limits and permissions -----------------------------------------------------------------------
 
-# told STATUS EVENT: 0 adds EVENT to the accepted, 74 must name the path, 127 is the dynamic loader without a descriptor.
-told() {
+# check_status STATUS EVENT: 0 adds EVENT to the accepted, 74 must name the path, 127 is the dynamic loader without a descriptor.
+check_status() {
 	case $1 in
 	0 | 1) echo "$2" >>"$EB_TMP/accepted" ;;
 	74) grep -q "$3" "$EB_TMP/err" || fail "$2: 74, and: $(cat "$EB_TMP/err")" ;;
@@ -274,9 +274,9 @@ under() {
 	shift
 	down
 	through "$@" ebpub -q a "{\"n\":$n}"
-	told "$rc" "$n" "$NAMED"
+	check_status "$rc" "$n" "$NAMED"
 	through "$@" ebpub -q a "{\"n\":$((n + 1))}"
-	told "$rc" $((n + 1)) "$NAMED"
+	check_status "$rc" $((n + 1)) "$NAMED"
 	[ ! -d "$B" ] || torn=$(find "$B" -name '*.jsonl' -size +0 -exec sh -c 'tail -c 1 "$1" | grep -q .' - {} \; -print)
 	[ -z "$torn" ] || fail "torn: $torn"
 	up
@@ -289,7 +289,7 @@ under() {
 		((rc < 128 && (rc != 124 || ${#c} > 20))) || fail "$c: $rc $(cat "$EB_TMP/err")"
 	done
 	through "$@" ebpub -q a "{\"n\":$((n + 2))}"
-	told "$rc" $((n + 2)) "$NAMED"
+	check_status "$rc" $((n + 2)) "$NAMED"
 }
 
 after_limits() {

@@ -34,8 +34,8 @@ show() {
 	[ "${BASH_REMATCH[1]}" -gt 100 ]
 }
 
-# lane NUMBER: runs ten seeds, one after the other.
-lane() {
+# run_seeds NUMBER: runs ten seeds, one after the other.
+run_seeds() {
 	local i bad=0
 	for ((i = 0; i < 10; i++)); do
 		nemesis --seconds 90 --seed $((BASE + 10 * $1 + i)) || bad=1
@@ -45,16 +45,16 @@ lane() {
 
 # bats test_tags=long,nosanitize
 @test "30 minutes of random faults: 20 seeds, two at a time" {
-	local lane
+	local n
 	BASE=${EB_SEED:-$((RANDOM * 10))}
-	for lane in 0 1; do
-		bg lane$lane lane $lane
+	for n in 0 1; do
+		bg seeds$n run_seeds $n
 	done
-	for lane in 0 1; do
-		bg_wait lane$lane 1700
-		show "$EB_TMP/lane$lane.out"
+	for n in 0 1; do
+		bg_wait seeds$n 1700
+		show "$EB_TMP/seeds$n.out"
 		[ "$status" = 0 ] || touch "$EB_TMP/bad"
 	done
 	[ ! -e "$EB_TMP/bad" ]
-	assert_equal "$(cat "$EB_TMP"/lane?.out | grep -c 'nothing found$')" 20
+	assert_equal "$(cat "$EB_TMP"/seeds?.out | grep -c 'nothing found$')" 20
 }

@@ -21,13 +21,13 @@ static struct err f;
 
 /* Visits all elements of a reply. */
 static size_t
-look(const struct reply *r)
+visit_reply(const struct reply *r)
 {
 	size_t n = reply_text(r).n + (size_t)reply_is_null(r) + (size_t)reply_is_error(r), i;
 
 	PROMISE(reply_is_array(r) || reply_count(r) == 0);
 	for (i = 0; i < reply_count(r); i++)
-		n += look(reply_at(r, i));
+		n += visit_reply(reply_at(r, i));
 	PROMISE(reply_at(r, i) == NULL);
 	reply_member(r, "name");
 	reply_int(r);
@@ -97,7 +97,7 @@ none_own(void *arg, struct stream_id entry)
 }
 
 static void
-settle_two(struct conn *conn)
+resolve_two(struct conn *conn)
 {
 	struct event e = {.event_id = slice_of("x")};
 	struct indoubt_line lines[2] = {{.e = &e}, {.e = &e, .after = {1, 1}}};
@@ -108,7 +108,7 @@ settle_two(struct conn *conn)
 }
 
 static void
-known(struct conn *conn)
+resolve_known(struct conn *conn)
 {
 	struct stream_group *g = NULL;
 	struct stream_info info;
@@ -125,7 +125,7 @@ known(struct conn *conn)
 }
 
 static void
-lane(struct conn *conn)
+measure_dest(struct conn *conn)
 {
 	struct dests ls = {0};
 	struct dest *dest = dests_get(&ls, "q", slice_of("t"));
@@ -161,7 +161,7 @@ keys(struct conn *conn)
 }
 
 static void
-ask(struct conn *conn, unsigned what)
+send_request(struct conn *conn, unsigned what)
 {
 	struct reply *r;
 	uint64_t count;
@@ -169,15 +169,15 @@ ask(struct conn *conn, unsigned what)
 
 	switch (what % 12) {
 	case 0: add(conn); break;
-	case 1: known(conn); break;
+	case 1: resolve_known(conn); break;
 	case 2: scan_entries(conn, "k", (struct stream_id){0, 0}, 3, entry, &sum, &why, &f); break;
 	case 3: scan_newest(conn, "k", "+", 3, entry, &sum, &why, &f); break;
 	case 4: keys(conn); break;
 	case 5: fence_conn(conn, conn_run_id(conn), 3, "1.2.3.4:5", &f); break;
 	case 6: read_group(conn, true); break;
 	case 7: read_group(conn, false); break;
-	case 8: settle_two(conn); break;
-	case 9: lane(conn); break;
+	case 8: resolve_two(conn); break;
+	case 9: measure_dest(conn); break;
 	case 10:
 		stream_trim_minid(conn, "k", (struct stream_id){1, 0}, 10, &count, &why, &f);
 		stream_length(conn, "k", &count, &why, &f);
@@ -185,7 +185,7 @@ ask(struct conn *conn, unsigned what)
 	default:
 		for (conn_putl(conn, "PING", NULL); (r = conn_wait(conn, 0, &f)) != NULL;
 		     conn_putl(conn, "PING", NULL)) {
-			look(r);
+			visit_reply(r);
 			reply_free(r);
 		}
 	}
@@ -203,7 +203,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if ((conn = conn_connect(&u, 2000, &why, &f)) == NULL)
 		abort();
 	if (conn_handshake(conn, &f) == 0)
-		ask(conn, data[0] >> 1);
+		send_request(conn, data[0] >> 1);
 	else
 		PROMISE(!(data[0] & 1) && f.text[0] != '\0');
 	PROMISE(conn_answered(conn) <= conn_sent(conn));

@@ -33,7 +33,7 @@ fresh(void)
 }
 
 static bool
-misses(struct buffer *buf, const char *stem)
+is_missing_stem(struct buffer *buf, const char *stem)
 {
 	char **stems;
 	bool found = false;
@@ -49,7 +49,7 @@ misses(struct buffer *buf, const char *stem)
 }
 
 static void
-roster(struct buffer *buf)
+check_manifest(struct buffer *buf)
 {
 	static unsigned count;
 	char stem[64];
@@ -59,13 +59,13 @@ roster(struct buffer *buf)
 	snprintf(stem, sizeof(stem), "buffer_of_ours_%u", count++);
 	manifest_add(buf, stem);
 	PROMISE(manifest_remove(buf, &(const char *){stem}, 1, &err) == 0);
-	PROMISE(!misses(buf, stem));
+	PROMISE(!is_missing_stem(buf, stem));
 	manifest_clear(buf, true);
-	PROMISE(!misses(buf, STEM));
+	PROMISE(!is_missing_stem(buf, STEM));
 }
 
 static int
-show(void *arg, const char *text)
+check_text(void *arg, const char *text)
 {
 	const struct bufferfmt *l = arg;
 
@@ -100,8 +100,8 @@ append_one(struct buffer *buf)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	struct bufferfmt text = {.emit = show, .arg = &text},
-	                 json = {.json = true, .emit = show, .arg = &json};
+	struct bufferfmt text = {.emit = check_text, .arg = &text},
+	                 json = {.json = true, .emit = check_text, .arg = &json};
 	struct buffer *buf;
 	uint64_t counts[COUNTERS], add[COUNTERS] = {1};
 	struct err err;
@@ -117,7 +117,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	counters_add(buf, add);
 	if (breaker_enter(buf, "place", 1))
 		breaker_leave(buf, "place", true);
-	roster(buf);
+	check_manifest(buf);
 	bufferfmt_show(&text, BUFFERFMT_QUARANTINE, buf, &err);
 	bufferfmt_show(&json, BUFFERFMT_QUARANTINE, buf, &err);
 	append_one(buf);

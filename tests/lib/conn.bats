@@ -40,7 +40,7 @@ fake() {
 	listening "$FAKE"
 }
 
-GREETING='$9\r\nid=1 a=b\n\r\n$25\r\n# Server\r\nredis_version:7\r\n'
+HANDSHAKE='$9\r\nid=1 a=b\n\r\n$25\r\n# Server\r\nredis_version:7\r\n'
 
 @test "the handshake identifies the server, over a unix socket and over TCP" {
 	local id
@@ -122,13 +122,13 @@ END
 
 @test "well-formed answers to other questions, extra ones and absurd lengths are garbage" {
 	local s
-	for s in '+OK\r\n+OK\r\n' ':1\r\n' '*2147483647\r\n' '*1000000000000\r\n' '$-7\r\n' '\r\n\r\n' "$GREETING+EXTRA\\r\\n"; do
+	for s in '+OK\r\n+OK\r\n' ':1\r\n' '*2147483647\r\n' '*1000000000000\r\n' '$-7\r\n' '\r\n\r\n' "$HANDSHAKE+EXTRA\\r\\n"; do
 		fake "$s" 'sleep 10'
 		probe_in 0 3000 "unix://$FAKE" 5000 open
 		assert_equal "$status" 69
 		assert_output --partial "GARBAGE 69"
 	done
-	fake "$GREETING" 'sleep 10'
+	fake "$HANDSHAKE" 'sleep 10'
 	run probe "unix://$FAKE" 2000 open
 	assert_output --regexp '^redis 7  *1 '
 }
@@ -264,7 +264,7 @@ END
 
 @test "the count of sent requests is exactly what the server gets" {
 	local sent
-	fake "$GREETING" "head -c 1000000 >$EB_TMP/got; sleep 1.5; cat >>$EB_TMP/got; : >$EB_TMP/end"
+	fake "$HANDSHAKE" "head -c 1000000 >$EB_TMP/got; sleep 1.5; cat >>$EB_TMP/got; : >$EB_TMP/end"
 	run probe "unix://$FAKE" 700 add key 3000 10000
 	assert_output --regexp '^sent [0-9]+ answered 0 TIMEOUT$'
 	sent=$(echo "$output" | cut -d' ' -f2)

@@ -111,7 +111,7 @@ tests/perf/bare.c"
 		[ ! -e "${c%.c}.h" ] && [ "$(head -c 2 "$c")" != '/*' ] || continue
 		for i in $(includes "$c"); do
 			[ -e "$i" ] && sed '/\*\//q' "$i"
-		done | grep -qw "$part" || echo "$c: nobody says what it is"
+		done | grep -qw "$part" || echo "$c: no comment says what it is"
 	done | none
 }
 

@@ -166,7 +166,7 @@ byte matched;			/* bit n: the entry with ID n + 1 matches a line that was in dou
 #ifdef BY_ID
 #define MAY_BE_EQUAL(n) true
 #else
-#define MAY_BE_EQUAL(n) (here[c] -> added_at[n] && greeted >= added_at[n] : (accepted >> (n)) & 1)
+#define MAY_BE_EQUAL(n) (here[c] -> added_at[n] && connected_at >= added_at[n] : (accepted >> (n)) & 1)
 #endif
 
 /* publish_begin_batch: the caller passes the events. */
@@ -216,7 +216,7 @@ inline append_lines() {
 
 proctype publisher(byte from, end_of, c)
 {
-	byte i, left, after, greeted;
+	byte i, left, after, connected_at;
 	byte next = from, answered = from;	/* the first not yet sent, the first not yet answered */
 	bool direct;
 
@@ -224,7 +224,7 @@ proctype publisher(byte from, end_of, c)
 	if
 	:: atomic { connect(c);
 		direct = true;
-		greeted = last;
+		connected_at = last;
 #ifndef EARLY_XADD
 		after = last
 #endif

@@ -15,7 +15,7 @@ why_not() {
 	for c in strace valgrind python3; do
 		command -v "$c" >/dev/null || { echo "needs $c" && return; }
 	done
-	[ "${EB_BUILD:-$TOP/build}" -ef "$TOP/build" ] || { echo "only of a plain build" && return; }
+	[ "${EB_BUILD:-$TOP/build}" -ef "$TOP/build" ] || { echo "needs the build in build/" && return; }
 	strace -o /dev/null true 2>/dev/null || echo "strace cannot trace here"
 }
 
