@@ -52,7 +52,7 @@ same_mark(const struct position *a, const struct position *b)
 }
 
 static void
-same_marks(const struct positions *a, const struct positions *b)
+compare_positions(const struct positions *a, const struct positions *b)
 {
 	same_mark(&a->chain, &b->chain);
 	PROMISE(a->nfiles == b->nfiles);
@@ -65,19 +65,19 @@ compare(const struct checkpoint *a, const struct checkpoint *b)
 {
 	PROMISE(a->lost == b->lost && a->adopted == b->adopted && a->nlagging == b->nlagging &&
 	    a->ndelivered == b->ndelivered);
-	same_marks(&a->positions, &b->positions);
+	compare_positions(&a->positions, &b->positions);
 	for (size_t i = 0; i < a->nlagging; i++) {
 		PROMISE(strcmp(a->lagging[i].type, b->lagging[i].type) == 0 &&
 		    a->lagging[i].tried == b->lagging[i].tried);
-		same_marks(&a->lagging[i].positions, &b->lagging[i].positions);
+		compare_positions(&a->lagging[i].positions, &b->lagging[i].positions);
 	}
 	PROMISE(a->nbad == b->nbad && a->intent.active == b->intent.active);
 	if (a->intent.active) {
 		PROMISE(strcmp(a->intent.run_id, b->intent.run_id) == 0 &&
 		    a->intent.client == b->intent.client);
 		PROMISE(strcmp(a->intent.addr, b->intent.addr) == 0 &&
-		    a->intent.nsent == b->intent.nsent);
-		same_marks(&a->intent.upto, &b->intent.upto);
+		    a->intent.ntypes == b->intent.ntypes);
+		compare_positions(&a->intent.upto, &b->intent.upto);
 	}
 }
 
