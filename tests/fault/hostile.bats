@@ -266,7 +266,7 @@ held() {
 		[ $file != .lock ] || grep -qE "^locked +by process ${BG[holder]} \\(flock\\)" "$EB_TMP/held" || fail "$(cat "$EB_TMP/held")"
 		held $file ebhealth -t 0.3
 		((rc < 3)) || fail "$file: ebhealth: $rc $(cat "$EB_TMP/held")"
-		[ $file != .lock ] || grep -q "process ${BG[holder]} (flock) holds the buffer's lock" "$EB_TMP/held" || fail "$(cat "$EB_TMP/held")"
+		[ $file != .lock ] || grep -q "process ${BG[holder]} (flock) holds the writers' lock" "$EB_TMP/held" || fail "$(cat "$EB_TMP/held")"
 		held $file ebsub -t 0.3 -e -W 0.2 b
 		held $file ebpub -t 0.3 b 1
 		assert_equal "$file $rc" "$file 0"
