@@ -165,8 +165,8 @@ close_at_end(struct consume_loop *loop, size_t i)
 	return true;
 }
 
-/* Starts behind the subscription that requested last, so that a small limit goes round. Returns
- * whether one was closed. */
+/* Requests for the idle subscriptions. Starts behind the one that requested last, so that a small
+ * limit goes round. Returns whether one was closed. */
 static bool
 request_batches(struct consume_loop *loop)
 {
@@ -232,7 +232,7 @@ deliver_batch(struct consume_loop *loop, struct subscription *sub)
 		loop->last_event = clock_mono();
 }
 
-/* Returns true when there was something to do, so there may be more. */
+/* Returns whether something happened, so there may be more to do. */
 static bool
 process_subs(struct consume_loop *loop)
 {
@@ -298,7 +298,7 @@ check_pipe_reader(struct consume_loop *loop, const struct pollfd *p)
 	fail_loop(loop, &err);
 }
 
-/* ms -1: until the next timer is due. */
+/* Waits for a descriptor or a signal, for ms; -1: until the next timer is due. */
 static void
 poll_subs(struct consume_loop *loop, int ms)
 {
@@ -353,8 +353,8 @@ end_loop_if_done(struct consume_loop *loop)
 		end_loop(loop, CONSUME_IDLE);
 }
 
-/* Returns whether the run may return: no subscription reads or acknowledges. With a broken sink it
- * closes those that only read. */
+/* With a broken sink, closes the subscriptions that only read. Returns whether the run may return:
+ * no subscription reads or acknowledges. */
 static bool
 finish_subs(struct consume_loop *loop)
 {

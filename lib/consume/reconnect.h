@@ -18,15 +18,15 @@ struct reconnect {
 	int64_t down_since;  /* CLOCK_MONOTONIC ms; 0: no outage */
 	bool unconfirmed;    /* all are open again, and no reply has come */
 	int64_t next_try;    /* CLOCK_MONOTONIC ms */
-	/* one per connection; reset by a reply, not by a new connection */
+	/* one per connection; a reply resets it, a new connection does not */
 	struct backoff *backoff;
 };
 
 void reconnect_init(struct reconnect *rc, size_t connections, sub_note_fn *note, void *arg);
 void reconnect_free(struct reconnect *rc);
 
-/* Records that connection i was lost. Returns false when the reason is permanent and trying again
- * cannot help. */
+/* Records that connection i was lost, and begins an outage if there is none. Returns false when the
+ * reason is permanent and trying again cannot help. */
 bool reconnect_note_loss(struct reconnect *rc, size_t i, enum conn_why why, const struct err *err);
 /* Returns whether a lost connection may be opened now. */
 bool reconnect_is_due(const struct reconnect *rc);
@@ -37,7 +37,7 @@ bool reconnect_note_failure(
 void reconnect_note_open(struct reconnect *rc);
 /* Records that a reply came on one of the connections. */
 void reconnect_note_reply(struct reconnect *rc);
-/* Records that a request on connection i succeeded. */
+/* Starts the pauses of connection i from the shortest again, since a request on it succeeded. */
 void reconnect_reset_backoff(struct reconnect *rc, size_t i);
 /* Returns when the next attempt is due, in CLOCK_MONOTONIC ms; -1: no attempt is waiting. */
 int64_t reconnect_next_try(const struct reconnect *rc);

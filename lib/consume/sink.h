@@ -36,9 +36,10 @@ struct sink {
 
 /* Begins a new batch: sets written to 0. */
 void sink_begin(struct sink *sink);
+/* Renders one record; writes when many bytes wait. */
 void sink_add(struct sink *sink, const struct record *r);
-/* Returns 0; or -1 with status 74, and then the first sink->written records of the batch count as
- * written. */
+/* Writes the rest. Returns 0; or -1 with status 74, and then the first sink->written records of the
+ * batch count as written. */
 int sink_flush(struct sink *sink, struct err *err);
 void sink_free(struct sink *sink);
 

@@ -58,8 +58,8 @@ struct record_walk {
 
 /*
  * counts is XPENDING's [[id, consumer, idle, deliveries], ...] in order of ID. It lacks entries
- * that another consumer claimed meanwhile, and is an error where XPENDING is not permitted; -1
- * then.
+ * that another consumer claimed meanwhile, and is an error where XPENDING is not permitted; the
+ * function returns -1 then.
  */
 static int64_t
 find_deliveries(struct record_walk *walk, struct slice id)

@@ -37,8 +37,8 @@ void sub_batch_clear(struct sub_batch *batch);
 int sub_batch_summarize(const struct sub_batch *batch, struct sub_batch_summary *sum,
     enum conn_why *why, struct err *err);
 
-/* Calls fn for each record in order of ID, without entries that are gone. fn returns non-zero to
- * stop; that is returned then. */
+/* Calls fn for each record in order of ID, without entries that are gone. A value other than 0
+ * ends the walk, and is returned. */
 typedef int sub_batch_record_fn(void *arg, const struct record *r);
 int sub_batch_each(const struct sub_batch *batch, sub_batch_record_fn *fn, void *arg);
 

@@ -20,7 +20,7 @@ struct sublist {
 	size_t n;
 };
 
-/* Adds one type, unless it is there already. Talks to no server. */
+/* Adds one type, unless the list has it already. Talks to no server. */
 void sublist_add(struct sublist *list, const char *type);
 /*
  * Adds the types of the streams that exist now and match, over a connection of its own. *found is

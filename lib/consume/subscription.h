@@ -3,15 +3,15 @@
  *
  * The caller runs the loop: sub_open, sub_request, poll(2) on sub_conn, sub_process, then handles
  * the batch and calls sub_finish_batch with the number of records handled. Their acknowledgement
- * goes out in one packet with the next request.
+ * is sent together with the next request.
  *
  * After each sub_open the consumer's own pending entries come first, so that entries delivered to
  * an earlier process or connection are handled. Entries that were handled but whose acknowledgement
  * was cut off are acknowledged again and not delivered again. Then, and every claim_idle ms,
- * entries that other consumers left pending for so long are taken over (XPENDING, XCLAIM) and
- * delivered.
+ * entries that other consumers left pending for at least claim_idle ms are taken over (XPENDING,
+ * XCLAIM) and delivered.
  *
- * A missing group is created at the plan's start. A group that vanished is created again at the
+ * A missing group is created at plan->range.from. A group that vanished is created again at the
  * last ID seen, never at "$".
  */
 #ifndef CONSUME_SUBSCRIPTION_H
@@ -29,8 +29,8 @@ struct sub_plan {
 	const struct url *url;
 	int64_t timeout_ms;
 	const char *consumer; /* NULL: read without a group */
-	/* "eb-HOST-": delete the group's consumers of such names that were idle for a day and have
-	 * no pending entries; NULL: delete none */
+	/* "eb-HOST-": delete the group's consumers whose names begin with this, that were idle for
+	 * a day and have no pending entries; NULL: delete none */
 	const char *host_prefix;
 	/* what is read without a group; a new group starts at range.from */
 	struct range range;
@@ -76,8 +76,9 @@ int sub_process(struct subscription *sub, enum conn_why *why, struct err *err);
 const struct sub_batch *sub_batch(const struct subscription *sub);
 /*
  * Requests the batch after the one that is SUB_READY, so that the server works while the caller
- * does. Does nothing where more entries are unlikely. The request does not block on the server, and
- * its batch becomes SUB_READY after this one is finished and acknowledged.
+ * does. Does nothing if this batch has fewer entries than were requested, if it holds pending
+ * entries, if a takeover is due, without a group, or if count is 0. The request does not block on
+ * the server, and its batch becomes SUB_READY after this one is finished and acknowledged.
  */
 void sub_prefetch(struct subscription *sub, size_t count);
 /* Acknowledges the first n records of the batch and its entries that are gone. The state becomes
@@ -88,7 +89,8 @@ void sub_finish_batch(struct subscription *sub, size_t n);
 struct reply *sub_take_reply(struct subscription *sub);
 /* Returns the count of the requests in flight and of the unfinished batch. */
 size_t sub_requested(const struct subscription *sub);
-bool sub_acknowledged(const struct subscription *sub); /* no XACK is in flight */
+/* Returns whether no XACK is in flight. */
+bool sub_acknowledged(const struct subscription *sub);
 
 enum sub_state sub_state(const struct subscription *sub);
 /* Returns whether the last read found no more entries. */
@@ -101,7 +103,9 @@ const char *sub_type(const struct subscription *sub);
 const char *sub_key(const struct subscription *sub);
 /* Returns how often the group had vanished and was created again. */
 unsigned sub_group_recreations(const struct subscription *sub);
-const char *sub_group(const struct subscription *sub); /* NULL: read without a group */
-void sub_close(struct subscription *sub);              /* SUB_CLOSED */
+/* Returns the group; NULL: read without one. */
+const char *sub_group(const struct subscription *sub);
+/* Closes the connection; the state becomes SUB_CLOSED. */
+void sub_close(struct subscription *sub);
 
 #endif

@@ -36,7 +36,7 @@ struct subscription {
 	struct stream_id cursor; /* PHASE_OWN, PHASE_TAKEOVER: listed up to here */
 	struct pagesize pagesize;
 	size_t requested;
-	/* the batch has as many entries as were requested, so there may be more */
+	/* the last read returned as many entries as were requested, so there may be more */
 	bool full;
 	/* the next batch was requested before this one is acknowledged */
 	bool prefetching;
@@ -63,7 +63,9 @@ void sub_notef(struct subscription *sub, enum sub_note kind, const char *fmt, ..
 
 /* Returns whether it is time to look for others' pending entries. */
 bool takeover_due(const struct subscription *sub);
+/* Begins PHASE_TAKEOVER. */
 void takeover_begin(struct subscription *sub);
+/* Queues the XPENDING for the next page. */
 void takeover_put_list(struct subscription *sub);
 /*
  * Takes a reply of the list or of the claim. Returns 1: sub->batch is complete; 0: a reply is still
@@ -71,6 +73,7 @@ void takeover_put_list(struct subscription *sub);
  */
 int takeover_take_reply(
     struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err);
+/* Takes the reply to one of checks_in_flight. */
 void takeover_take_check(struct subscription *sub, struct reply *r);
 
 #endif

@@ -34,6 +34,7 @@ format_entry(const struct job *j, char out[NAMES_MAX + ID_SIZE + 8])
 
 /* --- beginning ----------------------------------------------------------------------- */
 
+/* Makes the job wait for its next attempt, longer each time. Returns how many ms. */
 static int64_t
 make_job_wait(struct handle_loop *loop, struct job *j)
 {
@@ -88,9 +89,10 @@ run_attempt(struct handle_loop *loop, struct job *j)
 }
 
 /*
- * Handles a job that the claim did not return. Without a reply it is READY again. When the group is
- * missing or was just created again, it waits until lease_restore has made it pending there.
- * Otherwise it was acknowledged by hand, claimed by another consumer, or is gone from the stream.
+ * Handles a job that may not be attempted: the claim did not return it, or it became stale before
+ * the reply came. Without a reply it is READY again. When the group is missing or was just created
+ * again, it waits until lease_restore has made it pending there. Otherwise it was acknowledged by
+ * hand, claimed by another consumer, or is gone from the stream.
  */
 static void
 resolve_unrunnable(struct handle_loop *loop, struct job *j, const struct reply *r)
@@ -108,7 +110,8 @@ resolve_unrunnable(struct handle_loop *loop, struct job *j, const struct reply *
 	}
 }
 
-/* The reply of XCLAIM has the claimed entries in order, or with JUSTID their IDs. */
+/* Runs the jobs that the claim returned: XCLAIM's reply has whole entries in order, or with JUSTID
+ * their IDs. */
 static void
 on_claimed(struct control_request *req, struct reply *r)
 {
@@ -175,6 +178,7 @@ claim_ready_jobs(struct handle_stream *stream)
 		free(ids);
 		return false;
 	}
+	/* the delivery count in the group: 1 + attempts, with this one */
 	c = make_claim(stream, (int64_t)attempts + 2, bodies);
 	pending_put_claim(loop->control.conn, &c, ids, n);
 	control_expect(&loop->control,
@@ -207,8 +211,8 @@ ignore_reply(struct control_request *req, struct reply *r)
 	(void)r;
 }
 
-/* Sets the group's delivery count back to what it was before the attempt. If that command is lost,
- * the entry has one attempt less. */
+/* Sets the group's delivery count back to 1 + the attempts before this one. If that command is
+ * lost, the entry has one attempt less. */
 static void
 undo_attempt(struct handle_loop *loop, struct job *j)
 {

@@ -1,5 +1,5 @@
 /*
- * child: starts a program, passes on its stderr, ends it.
+ * child: starts a program, passes its stderr on, and ends it.
  *
  * The program has a process group of its own, the umask that ebsub was started with, SIGPIPE and
  * SIGXFSZ at their defaults, and of ebsub's descriptors only stdout. Its stderr is a pipe; what it
@@ -20,6 +20,7 @@
 /* Catches SIGCHLD. Returns a descriptor that is readable after it, until child_watch_drain; or -1
  * with errno. */
 int child_watch(void);
+/* Makes the descriptor unreadable until the next SIGCHLD. */
 void child_watch_drain(void);
 
 struct child {
@@ -35,7 +36,7 @@ struct child {
 struct child_plan {
 	char **argv; /* argv[0] is looked up in PATH */
 	char **env;
-	/* becomes its stdin; -1: a pipe from child.stdin_fd does */
+	/* becomes the child's stdin; -1: a pipe from child.stdin_fd does */
 	int stdin_fd;
 	bool pipe_stdout; /* its stdout is a pipe to child.stdout_fd */
 };
@@ -48,15 +49,15 @@ int child_start(struct child *c, const struct child_plan *plan, struct err *err)
 /* Looks a program up as child_start does. Returns 0, or -1 with err (78). */
 int child_find(const char *name, struct err *err);
 
-/* Copies what came on its stderr. */
+/* Copies to our stderr what has come on the child's. */
 void child_read_stderr(struct child *c);
 /* Sends SIGTERM; child_kill_overdue sends SIGKILL `grace` ms later. */
 void child_terminate(struct child *c, int64_t grace);
 void child_kill_overdue(struct child *c);
-/* Returns true when it has ended: *status is that of wait(2), and all of its stderr was copied. Its
- * pipes stay open until child_destroy. */
+/* Returns whether the child has ended; then *status is that of wait(2), and its whole stderr was
+ * copied. The pipes stay open until child_destroy. */
 bool child_reap(struct child *c, int *status);
-/* Kills it and waits if it still runs, and closes its pipes. */
+/* Kills the child and waits for it if it still runs, and closes its pipes. */
 void child_destroy(struct child *c);
 
 /* Writes "exit 1" or "signal 9". */

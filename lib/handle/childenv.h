@@ -16,7 +16,7 @@
 
 struct childenv;
 
-/* Takes the environment as it is now; its strings stay borrowed. */
+/* Copies the pointers of the environment as it is now; the strings stay borrowed. */
 struct childenv *childenv_new(void);
 /* Returns an environment for execve(2), valid until the next call. */
 char **childenv_for_event(struct childenv *env, const struct record *r);

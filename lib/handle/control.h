@@ -15,8 +15,8 @@
 #include "redis/reply.h"
 
 struct control_request;
-/* r NULL: unanswered. After the call the request and its arrays are freed, and r too unless the
- * function set req->keep_reply. */
+/* Receives the reply to a request; r NULL: unanswered. After the call the request and its arrays
+ * are freed, and r too unless the function set req->keep_reply. */
 typedef void control_reply_fn(struct control_request *req, struct reply *r);
 
 struct control_request {
@@ -26,7 +26,9 @@ struct control_request {
 	struct job **jobs;
 	struct stream_id *ids; /* n of them, or NULL; owned */
 	size_t n;
-	int64_t tag; /* for on_reply */
+	/* for on_reply: the attempt count of all entries of a claim, the round of a listing, or
+	 * whether whole entries were requested (attempt.c) */
+	int64_t tag;
 	/* on_reply takes error replies; else they close the connection, except NOGROUP */
 	bool wants_errors;
 	bool keep_reply; /* set by on_reply: it keeps the reply */

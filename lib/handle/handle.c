@@ -270,7 +270,7 @@ hold_batch(struct handle_loop *loop, struct handle_stream *stream)
 	shared_reply_unref(shared);
 }
 
-/* Returns true when there was something to do, so there may be more. */
+/* Returns whether the state changed, so there may be more to do. */
 static bool
 process_sub(struct handle_loop *loop, size_t i)
 {
@@ -294,6 +294,7 @@ process_sub(struct handle_loop *loop, size_t i)
 	return sub_state(stream->sub) != before;
 }
 
+/* Returns whether something happened, so there may be more to do. */
 static bool
 process_connections_and_runners(struct handle_loop *loop)
 {
@@ -343,7 +344,7 @@ find_run_poll_ms(const struct handle_loop *loop)
 	return left < 0 ? 0 : (int)(left > 60000 ? 60000 : left);
 }
 
-/* ms -1: until the next timer is due. */
+/* Waits for a descriptor or a signal, for ms; -1: until the next timer is due. */
 static void
 poll_descriptors(struct handle_loop *loop, struct pollfd *p, int ms)
 {
@@ -429,7 +430,8 @@ end_run_if_done(struct handle_loop *loop)
 		end_run(loop, CONSUME_IDLE);
 }
 
-/* Returns whether the run may return: nothing runs, and every result is confirmed or cannot be. */
+/* Stops what still runs at stop_at. Returns whether the run may return: nothing runs, and every
+ * result is confirmed or cannot be. */
 static bool
 finish_run(struct handle_loop *loop)
 {

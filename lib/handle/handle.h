@@ -11,8 +11,8 @@
  *
  *     delivery count in the group = 1 + attempts begun
  *
- * So an attempt counts that ends with the death of this process; reads and takeovers do not count.
- * Entries taken over from other consumers begin with 0 attempts.
+ * So an attempt that ends with the death of this process counts; reads and takeovers do not.
+ * Entries taken over from consumers of other programs (names without eb-) begin with 0 attempts.
  *
  * No more is read than can run soon: for commands one entry per free runner, for workers four times
  * what they answered in the last 20 ms.
@@ -37,10 +37,11 @@ struct handle_plan {
 	int64_t claim_idle;            /* ms; 0: never take over others' entries */
 	int64_t retry_base, retry_max; /* ms: the first and the longest pause between attempts */
 	int64_t retry_for;             /* ms during which exit status 75 is no failure */
-	uint64_t max_deliveries;       /* attempts */
-	int64_t stop_timeout;          /* ms that running commands have when the run ends */
-	int stop;                      /* descriptor: readable when it is time to stop */
-	int64_t limit;                 /* events handled or dead letters; -1: no limit */
+	/* attempts until the dead letter: one less than the group's delivery count then */
+	uint64_t max_deliveries;
+	int64_t stop_timeout; /* ms that running commands have when the run ends */
+	int stop;             /* descriptor: readable when it is time to stop */
+	int64_t limit;        /* events handled or dead letters; -1: no limit */
 	/* stop when nothing is unread, held, or pending with other consumers for claim_idle */
 	bool to_end;
 	int64_t idle_ms; /* stop when nothing ran for so long; -1: never */
@@ -59,9 +60,11 @@ struct handle_count {
 	uint64_t unacked;    /* handled but not acknowledged: will be redelivered */
 };
 
-/* Sets the defaults of ebsub(1), and 0 elsewhere. */
+/* Sets the defaults of ebsub(1), and 0 for the rest. */
 void handle_plan_init(struct handle_plan *plan);
 
+/* Runs until the plan ends it. Closes the subscriptions. With CONSUME_FAILED, err has the reason.
+ */
 enum consume_end handle_run(
     const struct handle_plan *plan, struct handle_count *count, struct err *err);
 

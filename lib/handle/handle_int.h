@@ -44,7 +44,7 @@ struct handle_stream {
 	char *dead_key;
 	enum list_stage stage;
 	bool listing; /* a page is requested */
-	/* number of the listing; the reply to an earlier one is ignored */
+	/* counts the listings: the reply to an earlier one is ignored */
 	unsigned round;
 	unsigned group_recreations; /* of sub, those that lease_restore has handled */
 	/* jobs that XCLAIM FORCE is making pending in a group that was created again */
@@ -185,15 +185,18 @@ void pool_free(struct handle_loop *loop);
 struct runner *pool_pick(struct handle_loop *loop, const struct job *j);
 /* Adds a job to the runner's load until runner_release. */
 void runner_reserve(struct runner *runner, const struct job *j);
+/* Takes a job off the runner's load. */
 void runner_release(struct runner *runner);
 /* Returns how many entries all runners together handle soon. */
 size_t pool_capacity(const struct handle_loop *loop);
+/* Starts an attempt of a job in JOB_RUNNING. */
 void runner_start(struct runner *runner, struct job *j, const struct record *r);
 /* Reads stderr and answers, reaps children, kills what is overdue. Returns true when there was
  * something to do. */
 bool pool_process(struct handle_loop *loop);
 /* Sends SIGTERM to everything that runs; SIGKILL follows. */
 void pool_stop(struct handle_loop *loop);
+/* Returns whether no command or worker runs and no job is reserved. */
 bool pool_idle(const struct handle_loop *loop);
 /* Appends at most 3 descriptors per runner; returns how many. */
 size_t pool_fill_pollfds(const struct handle_loop *loop, struct pollfd *p);
@@ -205,6 +208,7 @@ int64_t pool_next_due(const struct handle_loop *loop);
 /* --- exec.c -------------------------------------------------------------------------- */
 
 void exec_start(struct runner *runner, struct job *j, const struct record *r);
+/* Ends what is overdue or has exited. Returns whether an attempt ended. */
 bool exec_process(struct runner *runner);
 
 /* --- worker.c ------------------------------------------------------------------------ */
@@ -212,6 +216,8 @@ bool exec_process(struct runner *runner);
 int worker_spawn(struct runner *runner, struct err *err);
 bool worker_has_room(struct runner *runner, const struct job *j);
 void worker_send(struct runner *runner, struct job *j, const struct record *r);
+/* Writes events, reads answers, restarts a worker that ended. Returns whether something happened.
+ */
 bool worker_process(struct runner *runner);
 
 #endif

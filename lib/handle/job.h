@@ -3,8 +3,7 @@
  * longer this consumer's. Uses neither Redis nor processes.
  *
  * Each job of a stream's queue is in one of the queue's lists, in order of ID, or in the heap of
- * those that wait, or in neither while it runs
- * or a request about it is in flight.
+ * those that wait, or in neither while it runs or a request about it is in flight.
  */
 #ifndef HANDLE_JOB_H
 #define HANDLE_JOB_H
@@ -19,7 +18,7 @@ enum job_state {
 	JOB_CLAIMING, /* XCLAIM, which records the attempt, is in flight */
 	JOB_RUNNING,  /* a runner has it */
 	JOB_WAITING,  /* until `due`; in the heap */
-	JOB_DEAD,     /* to become a dead letter; in the list `dead`, or that is in flight */
+	JOB_DEAD,     /* becomes a dead letter; in the list `dead`, or its move is in flight */
 	JOB_DONE,     /* handled; in the list `done`, or its XACK is in flight */
 	JOB_STATES
 };

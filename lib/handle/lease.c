@@ -76,7 +76,7 @@ hold_entry(struct handle_stream *stream, struct stream_id id, uint64_t attempts)
 	job_set_state(&stream->loop->jobs, j, JOB_DEAD);
 }
 
-/* Holds the entries that a claim returned; req->tag is the attempt count of them all. Returns
+/* Holds the entries that a claim returned; req->tag is the attempt count of all of them. Returns
  * how many were claimed. */
 static uint64_t
 hold_claimed(const struct control_request *req, struct reply *r)
@@ -118,8 +118,8 @@ min_claim_idle(const struct handle_stream *stream)
 	return stream->loop->plan->claim_idle / (stream->stage == STAGE_OWN ? 2 : 1);
 }
 
-/* Claims n entries with the same attempt count by one XCLAIM. It sets the delivery count of entries
- * from consumers of other programs, whose counts are not attempts. */
+/* Claims n entries with the same attempt count by one XCLAIM. The claim sets the delivery count of
+ * entries from consumers of other programs to 1: no attempt was begun. */
 static void
 claim_same_count(
     struct handle_stream *stream, const struct claim_list *list, size_t from, size_t n, bool ours)
@@ -156,6 +156,8 @@ claim_listed_entries(struct handle_stream *stream, const struct claim_list *list
 	}
 }
 
+/* Returns the attempts begun: the delivery count of ebsub's consumers is one more, and that of
+ * other programs' consumers counts no attempts. */
 static uint64_t
 attempts_of_pending(const struct pending *e)
 {
@@ -242,8 +244,8 @@ request_list(struct handle_stream *stream, size_t n)
 	        .on_reply = on_listed, .arg = stream, .n = n, .tag = stream->round});
 }
 
-/* Requests the next page of the list. Not while a read is in flight: its entries are pending with
- * this consumer before its reply comes. */
+/* Requests the next page of the list, except while a read is in flight: the entries of the read are
+ * pending with this consumer before the reply comes. */
 static void
 list_pending_of(struct handle_stream *stream)
 {
@@ -297,7 +299,7 @@ force_pending(void *arg, struct job *j)
 	struct pending_claim c = {.key = sub_key(stream->sub),
 	    .group = sub_group(stream->sub),
 	    .consumer = loop->plan->consumer,
-	    .deliveries = (int64_t)j->attempts + 1,
+	    .deliveries = (int64_t)j->attempts + 1, /* as handle.h has it */
 	    .force = true};
 	struct stream_id *id;
 

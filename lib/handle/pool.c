@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "handle/handle_int.h"
 
-#define STOP_GRACE 2000 /* ms between SIGTERM and SIGKILL when ebsub stops */
+#define STOP_GRACE 2000 /* ms between SIGTERM and SIGKILL when the run ends */
 
 int
 pool_init(struct handle_loop *loop, struct err *err)

@@ -140,8 +140,8 @@ connect_drop(struct publish *p, const struct err *err)
 	p->conn = NULL;
 	if (!idle || why != CONN_CUT)
 		connect_suspend_sending(p, why, err->text);
-	/* Else the server closed an idle connection (its timeout, a restart): the next event
-	 * connects again. */
+	/* In the other case the server closed an idle connection (its timeout, a restart), and the
+	 * next event connects again. */
 	dests_free(&p->dests);
 	for (size_t i = 0; i < p->inflight.count; i++)
 		inflight_at(&p->inflight, i)->dest = NULL;

@@ -225,9 +225,10 @@ fallback_drain(struct publish *p, const char *type, bool whole)
 
 /* --- past a buffer that takes no more ----------------------------------------------- */
 
-/* Returns whether the buffer may hold events of this type after a drain too. On a disk that has
- * become read-only a drain fails: then reads all lines for the answer. */
-static bool
+/* Drains the whole buffer if it may hold events of this type. On a disk that has become read-only
+ * that fails; then reads all lines. Returns 0 when the buffer holds no event of the type now, else
+ * -1. */
+static int
 drain_for_type(struct publish *p, struct slice type)
 {
 	char name[NAMES_MAX + 1];
@@ -235,19 +236,19 @@ drain_for_type(struct publish *p, struct slice type)
 
 	if (fallback_lacks_type(p, type) ||
 	    (fallback_drain(p, NULL, true) == 0 && p->conn != NULL && fallback_lacks_type(p, type)))
-		return false;
+		return 0;
 	snprintf(name, sizeof(name), "%.*s", (int)type.n, type.p);
 	if (p->conn == NULL || backlog_scan_lacks_type(p->buf, name, &err) != 1)
-		return true;
+		return -1;
 	remember_absent(p, name, buffer_version(p->buf));
-	return false;
+	return 0;
 }
 
 /* Sends one TO_BUFFER event to Redis. Awaits its reply, so that no later event overtakes it. */
 static int
 send_past_buffer(struct publish *p, struct inflight_event *ev)
 {
-	if (ev->in_doubt || drain_for_type(p, ev->event.type) || p->conn == NULL ||
+	if (ev->in_doubt || drain_for_type(p, ev->event.type) == -1 || p->conn == NULL ||
 	    publish_prepare_dest(p, ev->event.type) == -1 || p->conn == NULL)
 		return -1;
 	connect_send_event(p, ev);

@@ -53,14 +53,16 @@ void inflight_init(struct inflight *in);
 void inflight_free(struct inflight *in);
 /* Returns whether an event of that size may be pushed. */
 bool inflight_has_room(const struct inflight *in, size_t bytes);
-/* Appends a NEW event with a copy of e; NULL: an event without fields. inflight_has_room must have
+/* Appends a NEW event with a copy of e; e NULL: without fields. inflight_has_room must have
  * returned true. */
 struct inflight_event *inflight_push(
     struct inflight *in, const struct event *e, unsigned long long number);
-struct inflight_event *inflight_at(struct inflight *in, size_t i); /* 0 is the oldest */
+/* Returns the i-th event; 0 is the oldest. */
+struct inflight_event *inflight_at(struct inflight *in, size_t i);
 /* Returns the oldest SENT event; there must be one. */
 struct inflight_event *inflight_oldest_sent(struct inflight *in);
 void inflight_set_state(struct inflight *in, struct inflight_event *ev, enum inflight_state state);
-void inflight_pop(struct inflight *in); /* removes the oldest */
+/* Removes the oldest event. */
+void inflight_pop(struct inflight *in);
 
 #endif

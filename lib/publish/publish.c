@@ -158,8 +158,8 @@ fetch_stream_info(struct publish *p, struct slice type)
 	return 0;
 }
 
-/* Measures how many entries the stream takes (trim.h); no event may be SENT. 0: some; 1: none, the
- * type is stopped now; -1: the connection was lost. */
+/* Measures how many entries the stream takes (trim.h); no event may be SENT. Returns 0 when there
+ * is room, 1 when not and the type is stopped now, -1 when the connection was lost. */
 static int
 measure_stream_room(struct publish *p, struct dest *dest)
 {
@@ -272,8 +272,8 @@ answer_event(struct publish *p, struct inflight_event *ev, const char *text)
 	}
 }
 
-/* Answers for the oldest events up to the first that is not finished. unsafe: the text for UNSAFE
- * ones. */
+/* Answers for the oldest events up to the first that is not finished; `unsafe` is the text for
+ * UNSAFE ones. */
 static void
 answer_finished(struct publish *p, const char *unsafe)
 {
@@ -283,7 +283,7 @@ answer_finished(struct publish *p, const char *unsafe)
 	}
 }
 
-/* Neither Redis nor the buffer took the TO_BUFFER events. */
+/* Marks the TO_BUFFER events as UNSAFE: neither Redis nor the buffer took them. */
 static void
 mark_unsafe(struct publish *p)
 {
@@ -293,8 +293,8 @@ mark_unsafe(struct publish *p)
 			    &p->inflight, inflight_at(&p->inflight, i), INFLIGHT_UNSAFE);
 }
 
-/* Gives every event in flight its answer: awaits the replies, and appends the rest to the buffer.
- */
+/* Awaits the replies, appends the remaining events to the buffer, and gives every event in flight
+ * its answer. */
 static void
 settle_inflight(struct publish *p)
 {
@@ -316,11 +316,12 @@ settle_inflight(struct publish *p)
 /* --- accepting events -------------------------------------------------------------- */
 
 /*
- * Decides whether an event of this type may be sent to Redis directly; else it goes to the buffer.
+ * Connects, drains and makes room as needed. Returns whether an event of this type may now be sent
+ * to Redis directly; else it goes to the buffer.
  *
- * It may when the connection is up, the buffer lacks undelivered events of the type (so that none
- * is overtaken, G3 in eventbus(7); with `unordered` this does not matter), and the type's stream
- * has room. When the buffer holds such events, first drains a part of it.
+ * It may be sent when the connection is up, the buffer lacks undelivered events of the type (so
+ * that none is overtaken, G3 in eventbus(7); with `unordered` this does not matter), and the type's
+ * stream has room. When the buffer holds such events, a part of it is drained first.
  */
 static bool
 prepare_direct_send(struct publish *p, struct slice type)
@@ -369,7 +370,7 @@ make_inflight_room(struct publish *p, size_t bytes)
 
 	if (inflight_has_room(&p->inflight, bytes))
 		return;
-	/* Down to a half, so that the server is busy while the caller reads on. */
+	/* Waits for half of it only, so that the server is busy while the caller reads on. */
 	while (p->conn != NULL && !p->inflight.to_buffer && p->inflight.sent &&
 	    bytes <= INFLIGHT_BIG &&
 	    (p->inflight.count > INFLIGHT_EVENTS / 2 || p->inflight.bytes > INFLIGHT_BYTES / 2)) {

@@ -8,7 +8,10 @@
  *
  * An event is sent directly only while the buffer holds no undelivered event of its type. Otherwise
  * a bounded part of the buffer is drained first, and where that is not enough the event is appended
- * to the buffer.
+ * to the buffer. Events that were to be appended are sent all the same in two cases: after a
+ * failover, to the new primary, when only the old one refused them (connect_follow_failover); and
+ * when nothing can be appended although Redis is up, once the buffer is drained of their type
+ * (fallback_bypass).
  *
  * With a poll loop: call publish_begin_batch when input has arrived, publish_event for each event,
  * and publish_end_batch after the last. Then poll publish_fd for publish_poll_events, at most
@@ -29,8 +32,8 @@
 enum publish_answer {
 	PUBLISH_ADDED,    /* text is the stream ID */
 	PUBLISH_BUFFERED, /* durably on disk */
-	/* by the caller (publish_refused_line); or by the server for good, and it is in quarantine
-	 */
+	/* refused by the caller (publish_refused_line), or permanently by the server; then it is in
+	 * quarantine */
 	PUBLISH_REFUSED,
 	PUBLISH_UNSAFE /* neither Redis nor the buffer took it; text is the reason */
 };
@@ -42,32 +45,35 @@ struct publish_options {
 	bool no_buffer, unordered;
 	/* Called in the order of the events; n counts them from 1. */
 	void (*answer)(void *arg, unsigned long long n, enum publish_answer what, const char *text);
-	/* Gets messages for the user; important ones are shown without -v too. */
+	/* Receives messages for the user; important ones are shown without -v too. */
 	void (*say)(void *arg, bool important, const char *text);
 	void *arg;
 };
 
 struct publish;
 
-/* Opens the buffer, not the connection. Borrows o. NULL: err, status 78 when the directory is
- * unsafe or belongs to another target. */
+/* Opens the buffer, not the connection. Borrows o. Returns NULL with err, status 78, when
+ * the directory is unsafe or belongs to another target. */
 struct publish *publish_open(const struct publish_options *o, struct err *err);
 /* Waits until every event is answered, checks whether trimming removed unread entries, and returns
  * the worst exit status of all events (ebpub(1)). */
 int publish_finish(struct publish *p);
 void publish_close(struct publish *p);
 
+/* Forgets what the buffer lacked if it has changed since. */
 void publish_begin_batch(struct publish *p);
 /* Accepts one event and copies its bytes. Waits while too many are in flight. */
 void publish_event(struct publish *p, const struct event *e);
 /* Counts a line that the caller refused; its answer comes in its place. */
 void publish_refused_line(struct publish *p);
+/* Sends, takes the replies that have arrived, appends to the buffer, and gives the answers. */
 void publish_end_batch(struct publish *p);
 
 int publish_fd(const struct publish *p); /* -1 when not connected */
 short publish_poll_events(const struct publish *p);
-/* ms until publish_work wants to be called; -1: never */
+/* Returns the ms until publish_work is due; -1: never. */
 int publish_timeout_ms(const struct publish *p);
+/* publish_end_batch; then, with nothing in flight, drains a part of the buffer. */
 void publish_work(struct publish *p);
 
 #endif

@@ -4,7 +4,8 @@
  *
  * publish.c decides where each event goes (prepare_direct_send) and answers for it. connect.c sends
  * events to Redis and takes the replies. fallback.c appends events to the disk buffer and drains
- * it. inflight.h holds the events between the three.
+ * it. inflight.h holds the events between the three. Two functions send events without
+ * prepare_direct_send: connect_follow_failover and fallback_bypass.
  */
 #ifndef PUBLISH_PUBLISH_INT_H
 #define PUBLISH_PUBLISH_INT_H
@@ -37,13 +38,13 @@ struct publish {
 	bool replica;    /* the server refused a write as a replica */
 	bool failover_tried;
 	bool paused;      /* connected, but the server refused everything a moment ago */
-	bool out_of_step; /* a reply had no expected shape: ignore the rest of the connection's */
+	bool out_of_step; /* a reply had an unexpected form: later ones are ignored */
 	bool down_reported;
 	bool trim_reported;   /* warnings about trim = acked */
 	bool held_unrecorded; /* a stream is full, and the checkpoint does not record it yet */
 	bool outage;          /* the server cannot be reached: an append marks an outage */
-	/* The buffer when buffer_version was seen_change: empty, or without these types. Valid
-	 * while seen is true. */
+	/* Cached answer, valid while seen is true: at version seen_change the buffer was empty, or
+	 * lacked these types. */
 	bool seen, seen_empty;
 	uint64_t seen_change;
 	char *absent[PUBLISH_ABSENT_TYPES];
@@ -64,11 +65,11 @@ int64_t publish_maxlen(const struct publish *p, const char *type);
 
 /*
  * Makes the type's stream ready for one more event on this connection: the first time asks where
- * the stream ends, and with trim = acked measures and makes room. -1: the type is stopped, or the
- * connection was lost.
+ * the stream ends, and with trim = acked measures and makes room. Returns -1 when the type is
+ * stopped or the connection was lost.
  */
 int publish_prepare_dest(struct publish *p, struct slice type);
-/* Opens a destination with the facts of its stream; NULL: unknown. */
+/* Opens a destination with the facts of its stream; info NULL: unknown. */
 struct dest *publish_open_dest(
     struct publish *p, struct slice type, const struct stream_info *info);
 /* Opens one from the reply to XINFO STREAM. An error reply (no permission, wrong type) leaves the
@@ -77,11 +78,11 @@ void publish_open_dest_reply(struct publish *p, struct slice type, const struct 
 
 /* --- connect.c -------------------------------------------------------------------- */
 
-/* Returns whether events may be sent now; connects first where needed, with `type` the first to
- * be sent. */
+/* Connects if needed, and opens the destination of `type` in the same round trip. Returns whether
+ * events may be sent now. */
 bool connect_ensure(struct publish *p, struct slice type);
 void connect_close(struct publish *p);
-/* Queues the event's XADD; the event is SENT. */
+/* Queues the event's XADD; the event becomes SENT. */
 void connect_send_event(struct publish *p, struct inflight_event *ev);
 /* Closes a dead connection. Replies that had arrived count; the other SENT events become TO_BUFFER,
  * in doubt if the server may have executed them. */
@@ -89,28 +90,35 @@ void connect_drop(struct publish *p, const struct err *err);
 /* Stops sending for a while, because the server does not take events: reports it once, and sets
  * the exit status. */
 void connect_suspend_sending(struct publish *p, enum conn_why why, const char *text);
-void connect_take_replies(struct publish *p);  /* those that have arrived */
-void connect_await_replies(struct publish *p); /* all of them */
+/* Takes the replies that have arrived. */
+void connect_take_replies(struct publish *p);
+/* Waits until no event is SENT. */
+void connect_await_replies(struct publish *p);
 /* After a replica's refusal: resolves the server's name again, connects, and sends the refused
- * events again. Once in the life of a publisher. */
+ * events again, without a look into the buffer: these events were about to be sent directly. Does
+ * so once in the life of a publisher. */
 void connect_follow_failover(struct publish *p);
 
 /* --- fallback.c ------------------------------------------------------------------- */
 
-/* Appends the TO_BUFFER events, durably and in order; they become BUFFERED. -1: the last of them
- * are still TO_BUFFER. */
+/* Appends the TO_BUFFER events, durably and in order; they become BUFFERED. Returns -1
+ * with err when the last of them are still TO_BUFFER. */
 int fallback_append(struct publish *p, struct err *err);
 /* When the buffer is full or not writable but Redis is up: drains it, which needs no space, then
- * sends the TO_BUFFER events to Redis. -1: some are still TO_BUFFER. */
+ * sends the TO_BUFFER events to Redis, except those in doubt and those of a type that the buffer
+ * still holds. Returns -1 when some are still TO_BUFFER. */
 int fallback_bypass(struct publish *p);
 /* Returns whether the buffer certainly holds no undelivered event of this type; remembers the
  * answer until the buffer changes. */
 bool fallback_lacks_type(struct publish *p, struct slice type);
+/* Drops the remembered answers. */
 void fallback_forget_absent(struct publish *p);
-/* Drains 1000 events or 0.2 s of the buffer (G3), all of it with `whole`, unless another process
- * holds the replay lock. 0: something was delivered. type: see drain_options. */
+/* Drains 1000 events or 0.2 s of the buffer (G3), or with `whole` all of it, unless another process
+ * holds the replay lock. `type` as in drain_options. Returns 0 when events were delivered, else -1.
+ */
 int fallback_drain(struct publish *p, const char *type, bool whole);
-/* Puts an event that the server will never take into quarantine; it becomes REFUSED. 0 or -1. */
+/* Puts an event that the server will never take into quarantine; it becomes REFUSED. Returns 0,
+ * or -1 when it could not be stored there. */
 int fallback_quarantine(struct publish *p, struct inflight_event *ev, const char *why);
 
 #endif
