@@ -175,8 +175,8 @@ request_batches(struct consume_loop *loop)
 
 	for (size_t i = 0; i < loop->c->n; i++)
 		idle += sub_state(loop->c->subs[i]) == SUB_IDLE;
-	for (size_t k = 0; k < loop->c->n && !loop->ending; k++) {
-		size_t i = (first + k) % loop->c->n;
+	for (size_t turn = 0; turn < loop->c->n && !loop->ending; turn++) {
+		size_t i = (first + turn) % loop->c->n;
 
 		if (sub_state(loop->c->subs[i]) != SUB_IDLE)
 			continue;

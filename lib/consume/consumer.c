@@ -80,37 +80,38 @@ open_consumers_dir(const char *state)
 
 /* Returns 1 when the name is locked now, 0 when another process holds it, -1 with errno. */
 static int
-lock_number(struct consumer *c, int dir, const char *host, int number)
+lock_number(struct consumer *consumer, int dir, const char *host, int number)
 {
 	char file[300];
 	int sys;
 
-	snprintf(c->name, sizeof(c->name), "eb-%s-%d", host, number);
-	snprintf(file, sizeof(file), "%s.lock", c->name);
-	c->fd = openat(dir, file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-	if (c->fd == -1)
+	snprintf(consumer->name, sizeof(consumer->name), "eb-%s-%d", host, number);
+	snprintf(file, sizeof(file), "%s.lock", consumer->name);
+	consumer->fd =
+	    openat(dir, file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	if (consumer->fd == -1)
 		return -1;
-	if (flock(c->fd, LOCK_EX | LOCK_NB) == 0)
+	if (flock(consumer->fd, LOCK_EX | LOCK_NB) == 0)
 		return 1;
 	sys = errno;
-	close(c->fd);
-	c->fd = -1;
+	close(consumer->fd);
+	consumer->fd = -1;
 	errno = sys;
 	return sys == EWOULDBLOCK ? 0 : -1;
 }
 
 int
-consumer_take(struct consumer *c, const char *state, struct err *err)
+consumer_take(struct consumer *consumer, const char *state, struct err *err)
 {
 	char host[65];
 	int dir = -1, got = -1;
 
-	c->fd = -1;
+	consumer->fd = -1;
 	get_host_name(host);
-	snprintf(c->host_prefix, sizeof(c->host_prefix), "eb-%s-", host);
+	snprintf(consumer->host_prefix, sizeof(consumer->host_prefix), "eb-%s-", host);
 	if (state != NULL && (dir = open_consumers_dir(state)) != -1)
 		for (int n = 1; n <= NUMBER_MAX; n++)
-			if ((got = lock_number(c, dir, host, n)) != 0)
+			if ((got = lock_number(consumer, dir, host, n)) != 0)
 				break;
 	if (state == NULL)
 		err_set(err, STATUS_SOME,
@@ -122,14 +123,14 @@ consumer_take(struct consumer *c, const char *state, struct err *err)
 		close(dir);
 	if (got == 1)
 		return 0;
-	snprintf(c->name, sizeof(c->name), "eb-%s-%ld", host, (long)getpid());
+	snprintf(consumer->name, sizeof(consumer->name), "eb-%s-%ld", host, (long)getpid());
 	return -1;
 }
 
 void
-consumer_release(struct consumer *c)
+consumer_release(struct consumer *consumer)
 {
-	if (c->fd != -1)
-		close(c->fd);
-	c->fd = -1;
+	if (consumer->fd != -1)
+		close(consumer->fd);
+	consumer->fd = -1;
 }

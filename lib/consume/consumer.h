@@ -21,8 +21,8 @@ struct consumer {
  * Locks a name, and creates the directories with mode 0700. state may be NULL. Returns 0; or -1
  * with err, and then the name is eb-HOST-PID, which no later run takes.
  */
-int consumer_take(struct consumer *c, const char *state, struct err *err);
-void consumer_release(struct consumer *c);
+int consumer_take(struct consumer *consumer, const char *state, struct err *err);
+void consumer_release(struct consumer *consumer);
 /* Checks a name given with `option`: 1 to 200 printable ASCII characters without space. Returns 0,
  * or -1 with status 64. */
 int consumer_check(const char *option, const char *name, struct err *err);

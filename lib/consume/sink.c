@@ -43,10 +43,10 @@ wait_for_reader(const struct sink *sink, bool stopping)
 /* Writes n bytes and returns how many were written. After a stop it writes at most PIPE_BUF at
  * once, which does not block when poll(2) reports room. */
 static size_t
-write_to_sink(struct sink *sink, const char *p, size_t n)
+write_to_sink(struct sink *sink, const char *bytes, size_t n)
 {
 	size_t at = 0;
-	ssize_t w;
+	ssize_t went;
 
 	while (at < n) {
 		bool stopping = !sink->regular && is_stopping(sink);
@@ -56,13 +56,13 @@ write_to_sink(struct sink *sink, const char *p, size_t n)
 			sink->broken = EINTR;
 			break;
 		}
-		w = write(sink->fd, p + at, many);
-		if (w > 0)
-			at += (size_t)w;
-		else if (w == -1 && errno == EAGAIN)
+		went = write(sink->fd, bytes + at, many);
+		if (went > 0)
+			at += (size_t)went;
+		else if (went == -1 && errno == EAGAIN)
 			wait_for_reader(sink, stopping);
-		else if (w == 0 || errno != EINTR) {
-			sink->broken = w == 0 ? EIO : errno;
+		else if (went == 0 || errno != EINTR) {
+			sink->broken = went == 0 ? EIO : errno;
 			break;
 		}
 	}

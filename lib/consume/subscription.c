@@ -337,16 +337,17 @@ put_deliveries(struct subscription *sub, const struct sub_batch_summary *summary
 }
 
 static int
-take_read_reply(struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err)
+take_read_reply(struct subscription *sub, struct reply *reply, enum conn_why *why, struct err *err)
 {
 	struct sub_batch_summary summary;
 	enum conn_why cause;
 	int taken;
 
-	if (sub->phase == PHASE_TAKEOVER && (taken = takeover_take_reply(sub, r, why, err)) != 1)
+	if (sub->phase == PHASE_TAKEOVER &&
+	    (taken = takeover_take_reply(sub, reply, why, err)) != 1)
 		return taken == 0 ? 0 : take_read_error(sub, *why, why, err);
 	if (sub->phase != PHASE_TAKEOVER)
-		sub->batch.entries = r;
+		sub->batch.entries = reply;
 	if (sub_batch_summarize(&sub->batch, &summary, &cause, err) == -1) {
 		sub_batch_clear(&sub->batch);
 		return take_read_error(sub, cause, why, err);
@@ -376,44 +377,44 @@ take_read_reply(struct subscription *sub, struct reply *r, enum conn_why *why, s
 }
 
 static int
-take_xack_reply(struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err)
+take_xack_reply(struct subscription *sub, struct reply *reply, enum conn_why *why, struct err *err)
 {
-	enum conn_why cause = reply_why(r);
+	enum conn_why cause = reply_why(reply);
 	char what[600];
 
 	sub->acks_in_flight--;
 	sub->unacked_ids.len = 0;
 	if (cause != CONN_OK && cause != CONN_NOGROUP) {
 		snprintf(what, sizeof(what), "acknowledge in '%s'", sub->key);
-		reply_fail(err, r, what);
+		reply_fail(err, reply, what);
 	}
-	reply_free(r);
+	reply_free(reply);
 	if (cause != CONN_OK && cause != CONN_NOGROUP)
 		return fail_connection(sub, cause, why);
-	if (sub->acks_in_flight > 0 || (r = sub->prefetched) == NULL)
+	if (sub->acks_in_flight > 0 || (reply = sub->prefetched) == NULL)
 		return 0;
 	sub->prefetched = NULL;
-	return take_read_reply(sub, r, why, err);
+	return take_read_reply(sub, reply, why, err);
 }
 
 static int
-dispatch_reply(struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err)
+dispatch_reply(struct subscription *sub, struct reply *reply, enum conn_why *why, struct err *err)
 {
 	if (sub->checks_in_flight > 0) {
-		takeover_take_check(sub, r);
+		takeover_take_check(sub, reply);
 		return 0;
 	}
 	if (sub->prefetching && sub->acks_in_flight > 0) {
 		sub->prefetching = false;
-		sub->prefetched = r;
+		sub->prefetched = reply;
 		return 0;
 	}
 	sub->prefetching = false;
 	if (sub->acks_in_flight > 0)
-		return take_xack_reply(sub, r, why, err);
+		return take_xack_reply(sub, reply, why, err);
 	if (sub->batch.entries == NULL)
-		return take_read_reply(sub, r, why, err);
-	sub->batch.counts = r;
+		return take_read_reply(sub, reply, why, err);
+	sub->batch.counts = reply;
 	sub->state = SUB_READY;
 	return 0;
 }

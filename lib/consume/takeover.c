@@ -56,7 +56,7 @@ end_takeover(struct subscription *sub, struct reply *r)
 static int
 claim_listed(struct subscription *sub, struct reply *list)
 {
-	struct pending_claim c = {.key = sub->key,
+	struct pending_claim claim = {.key = sub->key,
 	    .group = sub->group,
 	    .consumer = sub->plan->consumer,
 	    .min_idle = sub->plan->claim_idle,
@@ -64,13 +64,13 @@ claim_listed(struct subscription *sub, struct reply *list)
 	    .bodies = true};
 	size_t n = 0, listed = reply_count(list);
 	struct stream_id *ids = mem_alloc(listed * sizeof(*ids));
-	struct pending p;
+	struct pending listed_entry;
 
-	while (n < listed && pending_parse(list, n, &p) == 0)
-		ids[n++] = p.id;
+	while (n < listed && pending_parse(list, n, &listed_entry) == 0)
+		ids[n++] = listed_entry.id;
 	if (n > 0) {
 		sub->cursor = ids[n - 1];
-		pending_put_claim(sub->conn, &c, ids, n);
+		pending_put_claim(sub->conn, &claim, ids, n);
 		if (n > 1)
 			conn_limit_reply(sub->conn, PAGESIZE_REPLY_MAX);
 	}
@@ -86,13 +86,13 @@ static void
 check_unclaimed(struct subscription *sub, const struct reply *claimed)
 {
 	char id[ID_SIZE];
-	struct pending p;
+	struct pending listed;
 	size_t at = 0;
 
-	for (size_t i = 0;
-	     i < reply_count(sub->batch.counts) && pending_parse(sub->batch.counts, i, &p) == 0;
+	for (size_t i = 0; i < reply_count(sub->batch.counts) &&
+	     pending_parse(sub->batch.counts, i, &listed) == 0;
 	     i++) {
-		id_format(p.id, id);
+		id_format(listed.id, id);
 		if (slice_is(reply_text(reply_at(reply_at(claimed, at), 0)), id)) {
 			at++;
 			continue;

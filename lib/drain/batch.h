@@ -62,9 +62,9 @@ struct batch {
 	bool covered;
 };
 
-void batch_init(struct batch *b);
-void batch_free(struct batch *b);
-void batch_reset(struct batch *b);
+void batch_init(struct batch *batch);
+void batch_free(struct batch *batch);
+void batch_reset(struct batch *batch);
 struct drain; /* drain_int.h */
 
 /* Reads lines into d->batch until it has `most`. Returns 1 when more would fit, 0 when not, -1 with

@@ -83,8 +83,8 @@ struct drain_result {
 };
 
 /* Returns 0, or -1 with err: the connection is dead (conn_why), the server refuses all commands, or
- * the disk failed. Fills in *r in both cases. */
+ * the disk failed. Fills in *res in both cases. */
 int drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o,
-    struct drain_result *r, struct err *err);
+    struct drain_result *res, struct err *err);
 
 #endif

@@ -71,8 +71,8 @@ static int
 match_entry(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 {
 	struct indoubt_search *search = arg;
-	struct indoubt_line *l;
-	struct event e;
+	struct indoubt_line *line;
+	struct event event;
 	struct stream_id at;
 	size_t i;
 
@@ -82,11 +82,11 @@ match_entry(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 		;
 	if (i + 1 >= nkv || (i = find_first_with_id(search, kv[i + 1])) == search->n)
 		return 0;
-	event_from_fields(&e, kv, nkv);
-	if ((l = find_unresolved_line(search, i, &e, at)) != NULL &&
+	event_from_fields(&event, kv, nkv);
+	if ((line = find_unresolved_line(search, i, &event, at)) != NULL &&
 	    !search->is_matched(search->arg, at)) {
-		l->found = true;
-		l->entry = at;
+		line->found = true;
+		line->entry = at;
 		search->left--;
 	}
 	return search->left == 0;

@@ -79,7 +79,7 @@ append_recovered_event(struct buffer *buf, const char *target, const struct appe
 {
 	struct bytes payload = {0}, head = {0};
 	char now[CLOCK_SIZE], correlation[UUID_SIZE];
-	struct event e = {
+	struct event event = {
 	    .type = slice_of(OUTAGE_TYPE), .source = slice_of(source), .event_id = slice_of(id)};
 	struct append_line line;
 	int r;
@@ -87,10 +87,10 @@ append_recovered_event(struct buffer *buf, const char *target, const struct appe
 	clock_format(clock_now(), now);
 	uuid_v4(correlation);
 	event_add_recovered(&payload, now, (struct slice){stats->p, stats->len});
-	e.payload = (struct slice){payload.p, payload.len};
-	e.timestamp = slice_of(now);
-	e.correlation_id = slice_of(correlation);
-	line_head(&head, &e);
+	event.payload = (struct slice){payload.p, payload.len};
+	event.timestamp = slice_of(now);
+	event.correlation_id = slice_of(correlation);
+	line_head(&head, &event);
 	line.head = (struct slice){head.p, head.len};
 	line.tail = slice_of("");
 	r = append_lines(buf, target, lim, &line, 1, err);
@@ -188,12 +188,12 @@ outage_load(struct outage *outage, struct buffer *buf, struct err *err)
 
 /* Counts the events of the outage: drained by this and earlier runs, and still in the buffer. */
 static int
-count_outage_events(struct outage *o, struct buffer *buf, uint64_t drained, struct err *err)
+count_outage_events(struct outage *outage, struct buffer *buf, uint64_t drained, struct err *err)
 {
 	struct backlog now;
 	int r = backlog_read(buf, &now, err);
 
-	o->backlog.events = now.events + drained + o->drained_before;
+	outage->backlog.events = now.events + drained + outage->drained_before;
 	backlog_free(&now);
 	return r;
 }
@@ -233,20 +233,20 @@ outage_append_event(struct outage *outage, struct buffer *buf, uint64_t drained,
 }
 
 void
-outage_save_count(const struct outage *o, struct buffer *buf, uint64_t drained)
+outage_save_count(const struct outage *outage, struct buffer *buf, uint64_t drained)
 {
 	char text[32];
 
-	snprintf(text, sizeof(text), " %020" PRIu64 "\n", o->drained_before + drained);
-	if (o->due && drained)
+	snprintf(text, sizeof(text), " %020" PRIu64 "\n", outage->drained_before + drained);
+	if (outage->due && drained)
 		write_outage_note(buf,
-		    !o->maybe_appended && has_state_file(buf, OUTAGE_FILE) ? OUTAGE_FILE
-		                                                           : ENDING_FILE,
+		    !outage->maybe_appended && has_state_file(buf, OUTAGE_FILE) ? OUTAGE_FILE
+		                                                                : ENDING_FILE,
 		    text);
 }
 
 void
-outage_free(struct outage *o)
+outage_free(struct outage *outage)
 {
-	backlog_free(&o->backlog);
+	backlog_free(&outage->backlog);
 }

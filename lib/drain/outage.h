@@ -36,16 +36,16 @@ bool outage_is_due(const struct buffer *buf);
  * connected and before anything is drained. Returns 1 when a run that was killed may have appended
  * the event: call outage_append_event before draining, then this again. Returns 0, or -1 with err.
  */
-int outage_load(struct outage *o, struct buffer *buf, struct err *err);
+int outage_load(struct outage *outage, struct buffer *buf, struct err *err);
 /*
  * Appends the event if one is due. `drained`: how many events this run removed from the buffer.
  * Returns 0; 1 when the event cannot be appended (no room) and stays due; -1 when it cannot be
  * known whether an earlier run appended it: nothing may be drained then.
  */
-int outage_append_event(struct outage *o, struct buffer *buf, uint64_t drained, const char *target,
-    const struct append_limits *lim, const char *source, struct err *err);
+int outage_append_event(struct outage *outage, struct buffer *buf, uint64_t drained,
+    const char *target, const struct append_limits *lim, const char *source, struct err *err);
 /* Stores `drained` for the next run if the event is still due. Best effort. */
-void outage_save_count(const struct outage *o, struct buffer *buf, uint64_t drained);
-void outage_free(struct outage *o);
+void outage_save_count(const struct outage *outage, struct buffer *buf, uint64_t drained);
+void outage_free(struct outage *outage);
 
 #endif

@@ -14,14 +14,14 @@
 #define WATCH_TRIES 50 /* per entry */
 
 static int
-fail_refused_move(
-    const struct redrive_route *route, const struct reply *r, enum conn_why *why, struct err *err)
+fail_refused_move(const struct redrive_route *route, const struct reply *reply, enum conn_why *why,
+    struct err *err)
 {
 	char what[700];
 
 	snprintf(what, sizeof(what), "from '%s' to '%s'", route->dead, route->key);
-	*why = reply_why(r);
-	reply_fail(err, r, what);
+	*why = reply_why(reply);
+	reply_fail(err, reply, what);
 	if (*why == CONN_NOPERM && route->watch) {
 		size_t n = strlen(err->text);
 
@@ -88,9 +88,9 @@ put_script(const struct redrive_route *route, const struct redrive_entry *entrie
  * names the missing permission better. */
 static int
 fall_back_to_watch(
-    struct redrive_route *route, const struct reply *r, enum conn_why *why, struct err *err)
+    struct redrive_route *route, const struct reply *reply, enum conn_why *why, struct err *err)
 {
-	fail_refused_move(route, r, why, err);
+	fail_refused_move(route, reply, why, err);
 	if (*why != CONN_NOPERM && *why != CONN_OTHER)
 		return -1;
 	route->watch = true;
@@ -98,17 +98,17 @@ fall_back_to_watch(
 }
 
 static int
-take_script_reply(struct redrive_route *route, const struct reply *r, size_t n,
+take_script_reply(struct redrive_route *route, const struct reply *reply, size_t n,
     struct redrive_moved *done, enum conn_why *why, struct err *err)
 {
 	struct stream_id id;
 
-	if (reply_is_error(r))
-		return fall_back_to_watch(route, r, why, err);
-	if (!reply_is_array(r) || reply_count(r) > n || reply_count(r) == 0)
+	if (reply_is_error(reply))
+		return fall_back_to_watch(route, reply, why, err);
+	if (!reply_is_array(reply) || reply_count(reply) > n || reply_count(reply) == 0)
 		return reply_unexpected(err, NULL, "EVAL", why);
-	for (size_t i = 0; i < reply_count(r); i++) {
-		const struct reply *one = reply_at(r, i);
+	for (size_t i = 0; i < reply_count(reply); i++) {
+		const struct reply *one = reply_at(reply, i);
 
 		if (reply_is_error(one))
 			return fall_back_to_watch(route, one, why, err);

@@ -48,7 +48,7 @@ static int
 connect_and_drain(struct buffer *buf, const struct drain_options *o, struct drain_result *sum,
     bool *retry_now, struct err *err)
 {
-	struct drain_result r;
+	struct drain_result result;
 	enum conn_why why = CONN_OK;
 	struct conn *conn = conn_open(&o->conf->url, o->conf->timeout_ms, &why, err);
 	int status;
@@ -60,17 +60,17 @@ connect_and_drain(struct buffer *buf, const struct drain_options *o, struct drai
 		return status == STATUS_DENIED || status == STATUS_CONFIG ? status : STATUS_AGAIN;
 	}
 	breaker_reset(buf, o->conf->address);
-	if (drain_run(buf, conn, o, &r, err) == 0) {
-		status = r.status;
+	if (drain_run(buf, conn, o, &result, err) == 0) {
+		status = result.status;
 		err->text[0] = '\0';
 		conn_close(conn);
 	} else {
-		status = status_of_failed_run(&r, conn, err);
-		*retry_now = r.server == CONN_READONLY;
-		r.left = true;
+		status = status_of_failed_run(&result, conn, err);
+		*retry_now = result.server == CONN_READONLY;
+		result.left = true;
 		conn_abort(conn);
 	}
-	add_to_drain_sum(sum, &r);
+	add_to_drain_sum(sum, &result);
 	return status;
 }
 

@@ -23,14 +23,15 @@ struct trimwatch {
  * message to `words` (once in the life of the watch). Returns 0 also on errors: the number is then
  * unknown. All earlier commands on conn must have been answered.
  */
-uint64_t trimwatch_count_unread(
-    struct trimwatch *w, struct conn *conn, const char *key, int64_t maxlen, struct bytes *words);
+uint64_t trimwatch_count_unread(struct trimwatch *watch, struct conn *conn, const char *key,
+    int64_t maxlen, struct bytes *words);
 /*
  * Does the same with a measurement that the caller made, to find entries that other clients
- * trimmed. w->before must leave out the entries that the caller trimmed. The measurement becomes
- * w->before.
+ * trimmed. watch->before must leave out the entries that the caller trimmed. The measurement
+ * becomes watch->before.
  */
-uint64_t trimwatch_check_others(struct trimwatch *w, const char *key, const struct stream_info *now,
-    const struct stream_group *g, size_t n, struct bytes *words);
+uint64_t trimwatch_check_others(struct trimwatch *watch, const char *key,
+    const struct stream_info *now, const struct stream_group *groups, size_t n,
+    struct bytes *words);
 
 #endif

@@ -87,7 +87,7 @@ spawn_child(pid_t *pid, const struct child_plan *plan, const int fds[3])
 	posix_spawn_file_actions_t acts;
 	posix_spawnattr_t attr;
 	mode_t ours = umask(process_initial_umask());
-	int e;
+	int error;
 
 	posix_spawn_file_actions_init(&acts);
 	posix_spawnattr_init(&attr);
@@ -95,68 +95,68 @@ spawn_child(pid_t *pid, const struct child_plan *plan, const int fds[3])
 	for (int i = 0; i < 3; i++)
 		if (fds[i] != -1)
 			posix_spawn_file_actions_adddup2(&acts, fds[i], i);
-	e = posix_spawnp(pid, plan->argv[0], &acts, &attr, plan->argv, plan->env);
+	error = posix_spawnp(pid, plan->argv[0], &acts, &attr, plan->argv, plan->env);
 	posix_spawnattr_destroy(&attr);
 	posix_spawn_file_actions_destroy(&acts);
 	umask(ours);
-	return e;
+	return error;
 }
 
 /* Creates the pipes that the plan needs; theirs[] gets the child's ends. Returns 0, or -1 with
  * errno, and then the caller closes those that were created. */
 static int
-make_pipes(struct child *c, const struct child_plan *plan, int theirs[3])
+make_pipes(struct child *child, const struct child_plan *plan, int theirs[3])
 {
-	int p[2];
+	int ends[2];
 
 	if (plan->stdin_fd == -1) {
-		if (pipe2(p, O_CLOEXEC) == -1)
+		if (pipe2(ends, O_CLOEXEC) == -1)
 			return -1;
-		theirs[0] = p[0], c->stdin_fd = p[1];
-		fcntl(c->stdin_fd, F_SETFL, O_NONBLOCK);
+		theirs[0] = ends[0], child->stdin_fd = ends[1];
+		fcntl(child->stdin_fd, F_SETFL, O_NONBLOCK);
 	}
 	if (plan->pipe_stdout) {
-		if (pipe2(p, O_CLOEXEC) == -1)
+		if (pipe2(ends, O_CLOEXEC) == -1)
 			return -1;
-		theirs[1] = p[1], c->stdout_fd = p[0];
-		fcntl(c->stdout_fd, F_SETFL, O_NONBLOCK);
+		theirs[1] = ends[1], child->stdout_fd = ends[0];
+		fcntl(child->stdout_fd, F_SETFL, O_NONBLOCK);
 	}
-	if (pipe2(p, O_CLOEXEC) == -1)
+	if (pipe2(ends, O_CLOEXEC) == -1)
 		return -1;
-	theirs[2] = p[1], c->stderr_fd = p[0];
-	fcntl(c->stderr_fd, F_SETFL, O_NONBLOCK);
+	theirs[2] = ends[1], child->stderr_fd = ends[0];
+	fcntl(child->stderr_fd, F_SETFL, O_NONBLOCK);
 	return 0;
 }
 
 static void
-close_pipes(struct child *c)
+close_pipes(struct child *child)
 {
-	close_fd(&c->stdin_fd);
-	close_fd(&c->stdout_fd);
-	close_fd(&c->stderr_fd);
+	close_fd(&child->stdin_fd);
+	close_fd(&child->stdout_fd);
+	close_fd(&child->stderr_fd);
 }
 
 int
-child_start(struct child *c, const struct child_plan *plan, struct err *err)
+child_start(struct child *child, const struct child_plan *plan, struct err *err)
 {
-	int theirs[3] = {-1, -1, -1}, given[3], e;
+	int theirs[3] = {-1, -1, -1}, given[3], error;
 
-	*c = (struct child){.stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1};
-	if (make_pipes(c, plan, theirs) == -1)
-		e = errno;
+	*child = (struct child){.stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1};
+	if (make_pipes(child, plan, theirs) == -1)
+		error = errno;
 	else {
 		memcpy(given, theirs, sizeof(given));
 		if (plan->stdin_fd != -1)
 			given[0] = plan->stdin_fd;
-		e = spawn_child(&c->pid, plan, given);
+		error = spawn_child(&child->pid, plan, given);
 	}
 	for (int i = 0; i < 3; i++)
 		close_fd(&theirs[i]);
-	if (e == 0)
+	if (error == 0)
 		return 0;
-	c->pid = 0;
-	close_pipes(c);
-	errno = e;
+	child->pid = 0;
+	close_pipes(child);
+	errno = error;
 	return err_sys(err, STATUS_CONFIG, "run '%s'", plan->argv[0]);
 }
 
@@ -193,73 +193,73 @@ child_find(const char *name, struct err *err)
 /* --- reading stderr and ending ------------------------------------------------------- */
 
 static void
-keep_stderr_tail(struct child *c, const char *p, size_t n)
+keep_stderr_tail(struct child *child, const char *p, size_t n)
 {
-	for (size_t i = n > sizeof(c->tail) ? n - sizeof(c->tail) : 0; i < n; i++)
-		c->tail[(c->stderr_bytes + i) % sizeof(c->tail)] = p[i];
-	c->stderr_bytes += n;
+	for (size_t i = n > sizeof(child->tail) ? n - sizeof(child->tail) : 0; i < n; i++)
+		child->tail[(child->stderr_bytes + i) % sizeof(child->tail)] = p[i];
+	child->stderr_bytes += n;
 }
 
 void
-child_read_stderr(struct child *c)
+child_read_stderr(struct child *child)
 {
 	char chunk[4096];
 	ssize_t n;
 
-	for (int i = 0; i < BURST && c->stderr_fd != -1; i++) {
-		n = read(c->stderr_fd, chunk, sizeof(chunk));
+	for (int i = 0; i < BURST && child->stderr_fd != -1; i++) {
+		n = read(child->stderr_fd, chunk, sizeof(chunk));
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1 && errno == EAGAIN)
 			return;
 		if (n <= 0) {
-			close_fd(&c->stderr_fd);
+			close_fd(&child->stderr_fd);
 			return;
 		}
-		keep_stderr_tail(c, chunk, (size_t)n);
+		keep_stderr_tail(child, chunk, (size_t)n);
 		/* our stderr may be closed; the tail is kept */
 		(void)io_write_all(STDERR_FILENO, chunk, (size_t)n);
 	}
 }
 
 void
-child_terminate(struct child *c, int64_t grace)
+child_terminate(struct child *child, int64_t grace)
 {
-	if (c->pid == 0 || c->kill_at != 0)
+	if (child->pid == 0 || child->kill_at != 0)
 		return;
-	kill(-c->pid, SIGTERM);
-	c->kill_at = clock_mono() + grace;
+	kill(-child->pid, SIGTERM);
+	child->kill_at = clock_mono() + grace;
 }
 
 void
-child_kill_overdue(struct child *c)
+child_kill_overdue(struct child *child)
 {
-	if (c->pid != 0 && c->kill_at != 0 && clock_mono() >= c->kill_at)
-		kill(-c->pid, SIGKILL);
+	if (child->pid != 0 && child->kill_at != 0 && clock_mono() >= child->kill_at)
+		kill(-child->pid, SIGKILL);
 }
 
 bool
-child_reap(struct child *c, int *status)
+child_reap(struct child *child, int *status)
 {
-	if (c->pid == 0 || waitpid(c->pid, status, WNOHANG) != c->pid)
+	if (child->pid == 0 || waitpid(child->pid, status, WNOHANG) != child->pid)
 		return false;
-	c->pid = 0;
-	child_read_stderr(c);
+	child->pid = 0;
+	child_read_stderr(child);
 	return true;
 }
 
 void
-child_destroy(struct child *c)
+child_destroy(struct child *child)
 {
 	int status;
 
-	if (c->pid != 0) {
-		kill(-c->pid, SIGKILL);
-		while (waitpid(c->pid, &status, 0) == -1 && errno == EINTR)
+	if (child->pid != 0) {
+		kill(-child->pid, SIGKILL);
+		while (waitpid(child->pid, &status, 0) == -1 && errno == EINTR)
 			;
-		c->pid = 0;
+		child->pid = 0;
 	}
-	close_pipes(c);
+	close_pipes(child);
 }
 
 void
@@ -272,10 +272,12 @@ child_status_text(int status, char out[32])
 }
 
 void
-child_tail(const struct child *c, struct bytes *out)
+child_tail(const struct child *child, struct bytes *out)
 {
-	uint64_t from = c->stderr_bytes > sizeof(c->tail) ? c->stderr_bytes - sizeof(c->tail) : 0;
+	uint64_t from = child->stderr_bytes > sizeof(child->tail)
+	    ? child->stderr_bytes - sizeof(child->tail)
+	    : 0;
 
-	for (; from < c->stderr_bytes; from++)
-		bytes_addc(out, c->tail[from % sizeof(c->tail)]);
+	for (; from < child->stderr_bytes; from++)
+		bytes_addc(out, child->tail[from % sizeof(child->tail)]);
 }

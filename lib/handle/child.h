@@ -45,24 +45,24 @@ struct child_plan {
  * Starts the program. Returns 0; or -1 with err, whose sys is errno: ENOENT, EACCES, ENOEXEC and
  * ENOTDIR mean that there is no such program, EAGAIN and ENOMEM that none can be started now.
  */
-int child_start(struct child *c, const struct child_plan *plan, struct err *err);
+int child_start(struct child *child, const struct child_plan *plan, struct err *err);
 /* Looks a program up as child_start does. Returns 0, or -1 with err (78). */
 int child_find(const char *name, struct err *err);
 
 /* Copies to our stderr what has come on the child's. */
-void child_read_stderr(struct child *c);
+void child_read_stderr(struct child *child);
 /* Sends SIGTERM; child_kill_overdue sends SIGKILL `grace` ms later. */
-void child_terminate(struct child *c, int64_t grace);
-void child_kill_overdue(struct child *c);
+void child_terminate(struct child *child, int64_t grace);
+void child_kill_overdue(struct child *child);
 /* Returns whether the child has ended; then *status is that of wait(2), and its whole stderr was
  * copied. The pipes stay open until child_destroy. */
-bool child_reap(struct child *c, int *status);
+bool child_reap(struct child *child, int *status);
 /* Kills the child and waits for it if it still runs, and closes its pipes. */
-void child_destroy(struct child *c);
+void child_destroy(struct child *child);
 
 /* Writes "exit 1" or "signal 9". */
 void child_status_text(int status, char out[32]);
 /* Appends the end of its stderr, at most PROVENANCE_STDERR bytes. */
-void child_tail(const struct child *c, struct bytes *out);
+void child_tail(const struct child *child, struct bytes *out);
 
 #endif

@@ -96,23 +96,23 @@ childenv_without_event(struct childenv *env)
 }
 
 char **
-childenv_for_event(struct childenv *env, const struct record *r)
+childenv_for_event(struct childenv *env, const struct record *record)
 {
 	char deliveries[24];
-	struct event e;
+	struct event event;
 	size_t n = 0;
 
-	event_from_fields(&e, r->kv, r->nkv);
-	snprintf(deliveries, sizeof(deliveries), "%lld", (long long)r->deliveries);
+	event_from_fields(&event, record->kv, record->nkv);
+	snprintf(deliveries, sizeof(deliveries), "%lld", (long long)record->deliveries);
 	const struct slice values[NAMES] = {
-	    e.type.p != NULL ? e.type : r->type,
-	    e.event_id,
-	    r->id,
-	    r->stream,
-	    e.trace_id,
-	    e.correlation_id,
-	    e.timestamp,
-	    e.source,
+	    event.type.p != NULL ? event.type : record->type,
+	    event.event_id,
+	    record->id,
+	    record->stream,
+	    event.trace_id,
+	    event.correlation_id,
+	    event.timestamp,
+	    event.source,
 	    slice_of(deliveries),
 	};
 

@@ -42,21 +42,21 @@ struct deadletter_fields {
 };
 
 static void
-fill_fields(const struct job *j, struct deadletter_fields *fields)
+fill_fields(const struct job *job, struct deadletter_fields *fields)
 {
-	const struct handle_stream *stream = handle_stream_of(j);
+	const struct handle_stream *stream = handle_stream_of(job);
 	struct provenance d;
 
-	id_format(j->id, fields->id);
-	snprintf(fields->attempts, sizeof(fields->attempts), "%" PRIu64, j->attempts);
+	id_format(job->id, fields->id);
+	snprintf(fields->attempts, sizeof(fields->attempts), "%" PRIu64, job->attempts);
 	clock_format(clock_now(), fields->time);
 	d = (struct provenance){.id = slice_of(fields->id),
 	    .stream = slice_of(sub_key(stream->sub)),
 	    .group = slice_of(sub_group(stream->sub)),
 	    .consumer = slice_of(stream->loop->plan->consumer),
 	    .attempts = slice_of(fields->attempts),
-	    .status = slice_of(j->status),
-	    .stderr_tail = slice_of(j->stderr_tail),
+	    .status = slice_of(job->status),
+	    .stderr_tail = slice_of(job->stderr_tail),
 	    .time = slice_of(fields->time)};
 	provenance_to_fields(&d, fields->kv);
 }
@@ -64,42 +64,42 @@ fill_fields(const struct job *j, struct deadletter_fields *fields)
 /* --- results ------------------------------------------------------------------------- */
 
 static void
-finish_dead_letter(struct handle_loop *loop, struct job *j)
+finish_dead_letter(struct handle_loop *loop, struct job *job)
 {
-	struct handle_stream *stream = handle_stream_of(j);
+	struct handle_stream *stream = handle_stream_of(job);
 	char id[ID_SIZE];
 
 	loop->count->dead++;
-	id_format(j->id, id);
+	id_format(job->id, id);
 	handle_note(loop, SUB_WARNING,
 	    "'%s' %s is a dead letter in '%s' after %" PRIu64 " attempt%s: %s",
-	    sub_type(stream->sub), id, stream->dead_key, j->attempts, j->attempts == 1 ? "" : "s",
-	    j->status);
-	handle_release(loop, j);
+	    sub_type(stream->sub), id, stream->dead_key, job->attempts,
+	    job->attempts == 1 ? "" : "s", job->status);
+	handle_release(loop, job);
 }
 
 static void
-drop_not_pending(struct handle_loop *loop, struct job *j)
+drop_not_pending(struct handle_loop *loop, struct job *job)
 {
-	lease_check_lost(loop, handle_stream_of(j), &j->id, 1);
-	handle_release(loop, j);
+	lease_check_lost(loop, handle_stream_of(job), &job->id, 1);
+	handle_release(loop, job);
 }
 
 /* Handles a copy that failed. After a temporary error it is tried again; otherwise the entry stays
  * pending, and the next takeover scan finds it. */
 static void
 retry_or_leave_pending(
-    struct handle_loop *loop, struct job *j, enum conn_why why, const struct err *err)
+    struct handle_loop *loop, struct job *job, enum conn_why why, const struct err *err)
 {
 	if (why == CONN_LATER || why == CONN_READONLY || why == CONN_NOGROUP) {
-		j->dead_when_due = true;
-		j->due = clock_mono() + STUCK_PAUSE;
-		job_set_state(&loop->jobs, j, JOB_WAITING);
+		job->dead_when_due = true;
+		job->due = clock_mono() + STUCK_PAUSE;
+		job_set_state(&loop->jobs, job, JOB_WAITING);
 		return;
 	}
 	loop->count->stuck++;
 	handle_note(loop, SUB_WARNING, "%s; the entry stays pending", err->text);
-	handle_release(loop, j);
+	handle_release(loop, job);
 }
 
 /* --- without EVAL, over a connection of its own -------------------------------------- */
@@ -114,30 +114,30 @@ struct deadletter_search {
 static int
 match_dead_letter(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 {
-	struct deadletter_search *s = arg;
+	struct deadletter_search *search = arg;
 	size_t own = provenance_from_fields(kv, nkv, &(struct provenance){0});
 
 	if (own == nkv)
 		return 0;
 	for (size_t i = 1; i < 6; i += 2)
-		if (kv[own + i].n != s->kv[i].n ||
-		    memcmp(kv[own + i].p, s->kv[i].p, s->kv[i].n) != 0)
+		if (kv[own + i].n != search->kv[i].n ||
+		    memcmp(kv[own + i].p, search->kv[i].p, search->kv[i].n) != 0)
 			return 0;
-	snprintf(s->found[s->n++], ID_SIZE, "%.*s", (int)id.n, id.p);
-	return s->n == 2;
+	snprintf(search->found[search->n++], ID_SIZE, "%.*s", (int)id.n, id.p);
+	return search->n == 2;
 }
 
 /* Finds the dead letters of this entry. Returns 0, or -1 with *why and err. */
 static int
 find_dead_letters(struct conn *conn, const struct handle_stream *stream,
-    const struct deadletter_fields *fields, struct deadletter_search *s, enum conn_why *why,
+    const struct deadletter_fields *fields, struct deadletter_search *search, enum conn_why *why,
     struct err *err)
 {
 	struct err what;
 
-	*s = (struct deadletter_search){.kv = fields->kv};
+	*search = (struct deadletter_search){.kv = fields->kv};
 	if (scan_entries(conn, stream->dead_key, (struct stream_id){0}, HANDLE_PAGE,
-	        match_dead_letter, s, why, &what) != -1)
+	        match_dead_letter, search, why, &what) != -1)
 		return 0;
 	return err_set(
 	    err, what.status, "look for a dead letter in '%s': %s", stream->dead_key, what.text);
@@ -185,26 +185,26 @@ static int
 copy_to_dead_letters(struct conn *conn, const struct handle_stream *stream,
     const struct deadletter_fields *fields, enum conn_why *why, struct err *err)
 {
-	struct reply *r, *added;
+	struct reply *reply, *added;
 	struct slice id;
 	struct bytes kv = {0};
 	bool missing = true;
 	char what[300];
 
 	stream_put_range(conn, sub_key(stream->sub), fields->id, fields->id, 1);
-	if ((r = await_pending_reply(conn, "XRANGE", why, err)) == NULL)
+	if ((reply = await_pending_reply(conn, "XRANGE", why, err)) == NULL)
 		return -1;
-	if (reply_count(r) == 0 || stream_parse_entry(reply_at(r, 0), &id, &kv, &missing) == -1 ||
-	    missing) {
+	if (reply_count(reply) == 0 ||
+	    stream_parse_entry(reply_at(reply, 0), &id, &kv, &missing) == -1 || missing) {
 		bytes_free(&kv);
-		reply_free(r);
+		reply_free(reply);
 		return 0;
 	}
 	bytes_add(&kv, fields->kv, sizeof(fields->kv));
 	stream_put_add(
 	    conn, stream->dead_key, 0, (const void *)kv.p, kv.len / sizeof(struct slice));
 	bytes_free(&kv);
-	reply_free(r);
+	reply_free(reply);
 	snprintf(what, sizeof(what), "add a dead letter in '%s'", stream->dead_key);
 	if ((added = await_pending_reply(conn, what, why, err)) == NULL)
 		return -1;
@@ -221,32 +221,32 @@ static int
 run_without_eval(struct conn *conn, const struct handle_stream *stream,
     const struct deadletter_fields *fields, enum conn_why *why, struct err *err)
 {
-	struct deadletter_search s;
+	struct deadletter_search search;
 	struct slice id = slice_of(fields->id);
-	struct reply *r;
+	struct reply *reply;
 	int ok = check_pending_with_us(conn, stream, fields->id, why, err);
 
-	if (ok != 1 || find_dead_letters(conn, stream, fields, &s, why, err) == -1)
+	if (ok != 1 || find_dead_letters(conn, stream, fields, &search, why, err) == -1)
 		return ok == 1 ? -1 : ok;
-	if (s.n == 0 && (ok = copy_to_dead_letters(conn, stream, fields, why, err)) != 1)
+	if (search.n == 0 && (ok = copy_to_dead_letters(conn, stream, fields, why, err)) != 1)
 		return ok;
-	if (find_dead_letters(conn, stream, fields, &s, why, err) == -1)
+	if (find_dead_letters(conn, stream, fields, &search, why, err) == -1)
 		return -1;
-	if (s.n > 1) {
-		conn_putl(conn, "XDEL", stream->dead_key, s.found[1], NULL);
-		if ((r = await_pending_reply(conn, "XDEL", why, err)) == NULL)
+	if (search.n > 1) {
+		conn_putl(conn, "XDEL", stream->dead_key, search.found[1], NULL);
+		if ((reply = await_pending_reply(conn, "XDEL", why, err)) == NULL)
 			return -1;
-		reply_free(r);
+		reply_free(reply);
 	}
 	group_put_ack(conn, sub_key(stream->sub), sub_group(stream->sub), &id, 1);
-	if ((r = await_pending_reply(conn, "XACK", why, err)) == NULL)
+	if ((reply = await_pending_reply(conn, "XACK", why, err)) == NULL)
 		return -1;
-	reply_free(r);
+	reply_free(reply);
 	return 1;
 }
 
 static void
-send_without_eval(struct handle_loop *loop, struct job *j)
+send_without_eval(struct handle_loop *loop, struct job *job)
 {
 	struct deadletter_fields fields;
 	enum conn_why why;
@@ -254,16 +254,16 @@ send_without_eval(struct handle_loop *loop, struct job *j)
 	struct conn *conn = conn_open(loop->plan->url, loop->plan->timeout_ms, &why, &err);
 	int ok = -1;
 
-	fill_fields(j, &fields);
+	fill_fields(job, &fields);
 	if (conn != NULL)
-		ok = run_without_eval(conn, handle_stream_of(j), &fields, &why, &err);
+		ok = run_without_eval(conn, handle_stream_of(job), &fields, &why, &err);
 	conn_close(conn);
 	if (ok == 1)
-		finish_dead_letter(loop, j);
+		finish_dead_letter(loop, job);
 	else if (ok == 0)
-		drop_not_pending(loop, j);
+		drop_not_pending(loop, job);
 	else
-		retry_or_leave_pending(loop, j,
+		retry_or_leave_pending(loop, job,
 		    why == CONN_NOPERM || why == CONN_WRONGTYPE || why == CONN_OTHER ? why
 		                                                                     : CONN_LATER,
 		    &err);
@@ -282,45 +282,45 @@ is_eval_refused(const struct reply *r)
 }
 
 static void
-on_eval_reply(struct control_request *req, struct reply *r)
+on_eval_reply(struct control_request *req, struct reply *reply)
 {
 	struct handle_stream *stream = req->arg;
 	struct handle_loop *loop = stream->loop;
-	struct job *j = req->jobs[0];
+	struct job *job = req->jobs[0];
 	struct err err;
 	char what[300];
 
-	if (r == NULL)
+	if (reply == NULL)
 		/* NOLINTNEXTLINE(bugprone-branch-clone): each branch has its own reason */
-		job_set_state(&loop->jobs, j, JOB_DEAD);
-	else if (is_eval_refused(r)) {
+		job_set_state(&loop->jobs, job, JOB_DEAD);
+	else if (is_eval_refused(reply)) {
 		loop->no_eval = true;
-		job_set_state(&loop->jobs, j, JOB_DEAD);
-	} else if (reply_is_error(r)) {
+		job_set_state(&loop->jobs, job, JOB_DEAD);
+	} else if (reply_is_error(reply)) {
 		snprintf(what, sizeof(what), "add a dead letter in '%s'", stream->dead_key);
-		reply_fail(&err, r, what);
-		retry_or_leave_pending(loop, j, reply_why(r), &err);
-	} else if (reply_is_text(r))
-		finish_dead_letter(loop, j);
-	else if (reply_int(r) == 2)
-		send_without_eval(loop, j);
+		reply_fail(&err, reply, what);
+		retry_or_leave_pending(loop, job, reply_why(reply), &err);
+	} else if (reply_is_text(reply))
+		finish_dead_letter(loop, job);
+	else if (reply_int(reply) == 2)
+		send_without_eval(loop, job);
 	else if (stream->forcing > 0)
 		/* not pending yet in a group that was created again */
-		job_set_state(&loop->jobs, j, JOB_DEAD);
+		job_set_state(&loop->jobs, job, JOB_DEAD);
 	else
-		drop_not_pending(loop, j);
+		drop_not_pending(loop, job);
 }
 
 static void
-send_by_eval(struct handle_loop *loop, struct job *j)
+send_by_eval(struct handle_loop *loop, struct job *job)
 {
-	struct handle_stream *stream = handle_stream_of(j);
+	struct handle_stream *stream = handle_stream_of(job);
 	struct job **mine = mem_alloc(sizeof(*mine));
 	struct slice argv[8 + 2 * PROVENANCE_FIELDS];
 	struct deadletter_fields fields;
 	size_t n = 0;
 
-	fill_fields(j, &fields);
+	fill_fields(job, &fields);
 	argv[n++] = slice_of("EVAL");
 	argv[n++] = slice_of(script);
 	argv[n++] = slice_of("2");
@@ -331,8 +331,8 @@ send_by_eval(struct handle_loop *loop, struct job *j)
 	argv[n++] = slice_of(loop->plan->consumer);
 	memcpy(argv + n, fields.kv, sizeof(fields.kv));
 	conn_put(loop->control.conn, n + 2 * PROVENANCE_FIELDS, argv);
-	mine[0] = j;
-	job_unlist(j);
+	mine[0] = job;
+	job_unlist(job);
 	control_expect(&loop->control,
 	    (struct control_request){.on_reply = on_eval_reply,
 	        .arg = stream,
@@ -345,9 +345,9 @@ void
 deadletter_send(struct handle_loop *loop)
 {
 	for (size_t i = 0; i < loop->plan->n && loop->control.conn != NULL; i++)
-		for (struct job *j; (j = loop->streams[i].queue.dead.first) != NULL;)
+		for (struct job *job; (job = loop->streams[i].queue.dead.first) != NULL;)
 			if (loop->no_eval)
-				send_without_eval(loop, j);
+				send_without_eval(loop, job);
 			else
-				send_by_eval(loop, j);
+				send_by_eval(loop, job);
 }

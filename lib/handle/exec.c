@@ -39,28 +39,28 @@ is_shortage(int sys)
 }
 
 static void
-finish_unstarted(struct runner *runner, struct job *j, const struct err *err)
+finish_unstarted(struct runner *runner, struct job *job, const struct err *err)
 {
 	struct handle_loop *loop = runner->loop;
 
 	if (err->sys == E2BIG)
-		attempt_finish(loop, j, OUTCOME_FAILED, err->text, none);
+		attempt_finish(loop, job, OUTCOME_FAILED, err->text, none);
 	else if (is_shortage(err->sys)) {
 		handle_note(loop, SUB_WARNING, "%s; trying again", err->text);
-		attempt_finish(loop, j, OUTCOME_UNDONE, "", none);
+		attempt_finish(loop, job, OUTCOME_UNDONE, "", none);
 	} else {
-		attempt_finish(loop, j, OUTCOME_UNDONE, "", none);
+		attempt_finish(loop, job, OUTCOME_UNDONE, "", none);
 		handle_fail(loop, err);
 	}
 }
 
 void
-exec_start(struct runner *runner, struct job *j, const struct record *r)
+exec_start(struct runner *runner, struct job *job, const struct record *record)
 {
 	struct handle_loop *loop = runner->loop;
 	struct child_plan plan = {.argv = loop->plan->argv,
-	    .env = childenv_for_event(loop->env, r),
-	    .stdin_fd = make_payload_file(r)};
+	    .env = childenv_for_event(loop->env, record),
+	    .stdin_fd = make_payload_file(record)};
 	struct err err;
 	int ok;
 
@@ -70,12 +70,12 @@ exec_start(struct runner *runner, struct job *j, const struct record *r)
 		ok = child_start(&runner->child, &plan, &err);
 		close(plan.stdin_fd);
 	}
-	job_clear_entry(j);
+	job_clear_entry(job);
 	if (ok == -1) {
-		finish_unstarted(runner, j, &err);
+		finish_unstarted(runner, job, &err);
 		return;
 	}
-	runner->job = j;
+	runner->job = job;
 	runner->at_fault = runner->stopped = false;
 	runner->deadline =
 	    loop->plan->cmd_timeout > 0 ? clock_mono() + loop->plan->cmd_timeout : -1;
@@ -104,7 +104,7 @@ is_stdout_gone(const struct handle_loop *loop)
 }
 
 static void
-finish_command(struct runner *runner, struct job *j, int status)
+finish_command(struct runner *runner, struct job *job, int status)
 {
 	bool exited = WIFEXITED(status);
 	int code = exited ? WEXITSTATUS(status) : -1;
@@ -122,7 +122,7 @@ finish_command(struct runner *runner, struct job *j, int status)
 	else if (code == STATUS_DATA && !runner->at_fault)
 		outcome = OUTCOME_DEAD;
 	child_tail(&runner->child, &tail);
-	attempt_finish(runner->loop, j, outcome, runner->at_fault ? "timeout" : word,
+	attempt_finish(runner->loop, job, outcome, runner->at_fault ? "timeout" : word,
 	    (struct slice){tail.p, tail.len});
 	bytes_free(&tail);
 	if (code == 126 || code == 127)
@@ -132,7 +132,7 @@ finish_command(struct runner *runner, struct job *j, int status)
 bool
 exec_process(struct runner *runner)
 {
-	struct job *j = runner->job;
+	struct job *job = runner->job;
 	int status;
 
 	if (runner->child.pid == 0)
@@ -146,7 +146,7 @@ exec_process(struct runner *runner)
 		return false;
 	runner->job = NULL;
 	runner->deadline = -1;
-	finish_command(runner, j, status);
+	finish_command(runner, job, status);
 	child_destroy(&runner->child);
 	return true;
 }

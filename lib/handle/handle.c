@@ -88,9 +88,9 @@ handle_fail(struct handle_loop *loop, const struct err *err)
 }
 
 void
-handle_release(struct handle_loop *loop, struct job *j)
+handle_release(struct handle_loop *loop, struct job *job)
 {
-	jobset_remove(&loop->jobs, j);
+	jobset_remove(&loop->jobs, job);
 	loop->released++;
 }
 
@@ -233,8 +233,9 @@ request_entries(struct handle_loop *loop)
 
 	for (size_t i = 0; i < loop->plan->n; i++)
 		idle += sub_state(loop->streams[i].sub) == SUB_IDLE;
-	for (size_t k = 0, first = loop->next_stream; k < loop->plan->n && !loop->ending; k++) {
-		size_t i = (first + k) % loop->plan->n, room = handle_room(loop);
+	for (size_t turn = 0, first = loop->next_stream; turn < loop->plan->n && !loop->ending;
+	     turn++) {
+		size_t i = (first + turn) % loop->plan->n, room = handle_room(loop);
 		struct handle_stream *stream = &loop->streams[i];
 
 		if (sub_state(stream->sub) != SUB_IDLE || stream->stage == STAGE_OWN ||
@@ -261,11 +262,11 @@ hold_batch(struct handle_loop *loop, struct handle_stream *stream)
 	for (size_t i = 0; i < reply_count(entries); i++) {
 		const struct reply *e = reply_at(entries, i);
 		struct stream_id id;
-		struct job *j;
+		struct job *job;
 
 		if (id_parse(reply_text(reply_at(e, 0)), &id) == 0 &&
-		    (j = jobset_add(&loop->jobs, &stream->queue, id, 0)) != NULL)
-			job_set_entry(j, shared, e);
+		    (job = jobset_add(&loop->jobs, &stream->queue, id, 0)) != NULL)
+			job_set_entry(job, shared, e);
 	}
 	shared_reply_unref(shared);
 }
@@ -346,31 +347,31 @@ find_run_poll_ms(const struct handle_loop *loop)
 
 /* Waits for a descriptor or a signal, for ms; -1: until the next timer is due. */
 static void
-poll_descriptors(struct handle_loop *loop, struct pollfd *p, int ms)
+poll_descriptors(struct handle_loop *loop, struct pollfd *fds, int ms)
 {
 	nfds_t n = 0, runner_fds;
 
-	p[n++] = (struct pollfd){.fd = loop->ending ? -1 : loop->plan->stop, .events = POLLIN};
-	p[n++] = (struct pollfd){.fd = loop->plan->worker || loop->ending ? -1 : STDOUT_FILENO};
-	p[n++] = (struct pollfd){.fd = loop->child_fd, .events = POLLIN};
+	fds[n++] = (struct pollfd){.fd = loop->ending ? -1 : loop->plan->stop, .events = POLLIN};
+	fds[n++] = (struct pollfd){.fd = loop->plan->worker || loop->ending ? -1 : STDOUT_FILENO};
+	fds[n++] = (struct pollfd){.fd = loop->child_fd, .events = POLLIN};
 	if (loop->control.conn != NULL)
-		p[n++] = (struct pollfd){
+		fds[n++] = (struct pollfd){
 		    .fd = conn_fd(loop->control.conn), .events = conn_events(loop->control.conn)};
 	for (size_t i = 0; i < loop->plan->n; i++)
 		if (sub_conn(loop->streams[i].sub) != NULL)
-			p[n++] = (struct pollfd){.fd = conn_fd(sub_conn(loop->streams[i].sub)),
+			fds[n++] = (struct pollfd){.fd = conn_fd(sub_conn(loop->streams[i].sub)),
 			    .events = conn_events(sub_conn(loop->streams[i].sub))};
 	runner_fds = n;
-	n += pool_fill_pollfds(loop, p + n);
-	if (poll(p, n, ms == -1 ? find_run_poll_ms(loop) : ms) <= 0) {
+	n += pool_fill_pollfds(loop, fds + n);
+	if (poll(fds, n, ms == -1 ? find_run_poll_ms(loop) : ms) <= 0) {
 		/* in case the signal handler's write failed */
 		loop->check_children = loop->check_children || ms == -1;
 		return;
 	}
-	pool_read_pollfds(loop, p + runner_fds);
-	if (p[0].revents != 0)
+	pool_read_pollfds(loop, fds + runner_fds);
+	if (fds[0].revents != 0)
 		end_run(loop, CONSUME_STOPPED);
-	if ((p[1].revents & (POLLERR | POLLHUP)) != 0) {
+	if ((fds[1].revents & (POLLERR | POLLHUP)) != 0) {
 		struct err err;
 
 		loop->stdout_gone = true;
@@ -378,7 +379,7 @@ poll_descriptors(struct handle_loop *loop, struct pollfd *p, int ms)
 		err_sys(&err, STATUS_UNSAFE, "write to stdout");
 		handle_fail(loop, &err);
 	}
-	if (p[2].revents != 0) {
+	if (fds[2].revents != 0) {
 		child_watch_drain();
 		loop->check_children = true;
 	}
@@ -387,11 +388,11 @@ poll_descriptors(struct handle_loop *loop, struct pollfd *p, int ms)
 static void
 wake_due_jobs(struct handle_loop *loop)
 {
-	struct job *j;
+	struct job *job;
 
-	while (!loop->ending && (j = jobset_due(&loop->jobs, clock_mono())) != NULL) {
-		job_set_state(&loop->jobs, j, j->dead_when_due ? JOB_DEAD : JOB_READY);
-		j->dead_when_due = false;
+	while (!loop->ending && (job = jobset_due(&loop->jobs, clock_mono())) != NULL) {
+		job_set_state(&loop->jobs, job, job->dead_when_due ? JOB_DEAD : JOB_READY);
+		job->dead_when_due = false;
 	}
 }
 

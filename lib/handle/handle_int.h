@@ -129,9 +129,9 @@ struct handle_loop {
 };
 
 static inline struct handle_stream *
-handle_stream_of(const struct job *j)
+handle_stream_of(const struct job *job)
 {
-	return (void *)j->queue;
+	return (void *)job->queue;
 }
 
 /* --- handle.c ------------------------------------------------------------------------ */
@@ -141,7 +141,7 @@ void handle_note(struct handle_loop *loop, enum sub_note kind, const char *fmt, 
 /* Ends the run with CONSUME_FAILED. */
 void handle_fail(struct handle_loop *loop, const struct err *err);
 /* Removes a job and counts it in loop->released. */
-void handle_release(struct handle_loop *loop, struct job *j);
+void handle_release(struct handle_loop *loop, struct job *job);
 /* Returns how many more entries may be held so that all can run soon. */
 size_t handle_room(const struct handle_loop *loop);
 
@@ -150,7 +150,7 @@ size_t handle_room(const struct handle_loop *loop);
 /* Claims ready jobs for runners that are free. */
 void attempt_begin_ready(struct handle_loop *loop);
 /* Ends the attempt of a JOB_RUNNING. status and stderr_tail go into a dead letter. */
-void attempt_finish(struct handle_loop *loop, struct job *j, enum outcome outcome,
+void attempt_finish(struct handle_loop *loop, struct job *job, enum outcome outcome,
     const char *status, struct slice stderr_tail);
 /* Acknowledges the jobs in JOB_DONE. */
 void attempt_ack_done(struct handle_loop *loop);
@@ -182,15 +182,15 @@ int64_t lease_next_due(const struct handle_loop *loop);
 int pool_init(struct handle_loop *loop, struct err *err);
 void pool_free(struct handle_loop *loop);
 /* Returns the runner with the least load that can take this job now, or NULL. */
-struct runner *pool_pick(struct handle_loop *loop, const struct job *j);
+struct runner *pool_pick(struct handle_loop *loop, const struct job *job);
 /* Adds a job to the runner's load until runner_release. */
-void runner_reserve(struct runner *runner, const struct job *j);
+void runner_reserve(struct runner *runner, const struct job *job);
 /* Takes a job off the runner's load. */
 void runner_release(struct runner *runner);
 /* Returns how many entries all runners together handle soon. */
 size_t pool_capacity(const struct handle_loop *loop);
 /* Starts an attempt of a job in JOB_RUNNING. */
-void runner_start(struct runner *runner, struct job *j, const struct record *r);
+void runner_start(struct runner *runner, struct job *job, const struct record *record);
 /* Reads stderr and answers, reaps children, kills what is overdue. Returns true when there was
  * something to do. */
 bool pool_process(struct handle_loop *loop);
@@ -207,15 +207,15 @@ int64_t pool_next_due(const struct handle_loop *loop);
 
 /* --- exec.c -------------------------------------------------------------------------- */
 
-void exec_start(struct runner *runner, struct job *j, const struct record *r);
+void exec_start(struct runner *runner, struct job *job, const struct record *record);
 /* Ends what is overdue or has exited. Returns whether an attempt ended. */
 bool exec_process(struct runner *runner);
 
 /* --- worker.c ------------------------------------------------------------------------ */
 
 int worker_spawn(struct runner *runner, struct err *err);
-bool worker_has_room(struct runner *runner, const struct job *j);
-void worker_send(struct runner *runner, struct job *j, const struct record *r);
+bool worker_has_room(struct runner *runner, const struct job *job);
+void worker_send(struct runner *runner, struct job *job, const struct record *record);
 /* Writes events, reads answers, restarts a worker that ended. Returns whether something happened.
  */
 bool worker_process(struct runner *runner);

@@ -10,107 +10,107 @@
 /* --- lists --------------------------------------------------------------------------- */
 
 static struct jobs *
-list_of_state(struct job *j)
+list_of_state(struct job *job)
 {
-	switch (j->state) {
-	case JOB_READY: return &j->queue->ready;
-	case JOB_DONE: return &j->queue->done;
-	case JOB_DEAD: return &j->queue->dead;
+	switch (job->state) {
+	case JOB_READY: return &job->queue->ready;
+	case JOB_DONE: return &job->queue->done;
+	case JOB_DEAD: return &job->queue->dead;
 	default: return NULL;
 	}
 }
 
 static bool
-is_listed(const struct job *j, const struct jobs *l)
+is_listed(const struct job *job, const struct jobs *l)
 {
-	return j->prev != NULL || j->next != NULL || l->first == j;
+	return job->prev != NULL || job->next != NULL || l->first == job;
 }
 
 static void
-remove_from_list(struct job *j)
+remove_from_list(struct job *job)
 {
-	struct jobs *l = list_of_state(j);
+	struct jobs *l = list_of_state(job);
 
-	if (l == NULL || !is_listed(j, l))
+	if (l == NULL || !is_listed(job, l))
 		return;
-	*(j->prev != NULL ? &j->prev->next : &l->first) = j->next;
-	*(j->next != NULL ? &j->next->prev : &l->last) = j->prev;
-	j->prev = j->next = NULL;
+	*(job->prev != NULL ? &job->prev->next : &l->first) = job->next;
+	*(job->next != NULL ? &job->next->prev : &l->last) = job->prev;
+	job->prev = job->next = NULL;
 	l->n--;
 }
 
 /* Inserts in order of ID. Searches from the end, where nearly all belong. */
 static void
-insert_by_id(struct job *j)
+insert_by_id(struct job *job)
 {
-	struct jobs *l = list_of_state(j);
+	struct jobs *l = list_of_state(job);
 	struct job *before;
 
-	if (l == NULL || is_listed(j, l))
+	if (l == NULL || is_listed(job, l))
 		return;
-	for (before = l->last; before != NULL && id_cmp(before->id, j->id) > 0;
+	for (before = l->last; before != NULL && id_cmp(before->id, job->id) > 0;
 	     before = before->prev)
 		;
-	j->prev = before;
-	j->next = before != NULL ? before->next : l->first;
-	*(j->prev != NULL ? &j->prev->next : &l->first) = j;
-	*(j->next != NULL ? &j->next->prev : &l->last) = j;
+	job->prev = before;
+	job->next = before != NULL ? before->next : l->first;
+	*(job->prev != NULL ? &job->prev->next : &l->first) = job;
+	*(job->next != NULL ? &job->next->prev : &l->last) = job;
 	l->n++;
 }
 
 /* --- the heap ------------------------------------------------------------------------ */
 
 static void
-heap_put(struct jobset *set, struct job *j, size_t at)
+heap_put(struct jobset *set, struct job *job, size_t at)
 {
-	set->heap[at] = j;
-	j->heap_at = at;
+	set->heap[at] = job;
+	job->heap_at = at;
 }
 
 static void
-heap_sift_up(struct jobset *set, struct job *j, size_t at)
+heap_sift_up(struct jobset *set, struct job *job, size_t at)
 {
-	while (at > 0 && set->heap[(at - 1) / 2]->due > j->due) {
+	while (at > 0 && set->heap[(at - 1) / 2]->due > job->due) {
 		heap_put(set, set->heap[(at - 1) / 2], at);
 		at = (at - 1) / 2;
 	}
-	heap_put(set, j, at);
+	heap_put(set, job, at);
 }
 
 static void
-heap_sift_down(struct jobset *set, struct job *j, size_t at)
+heap_sift_down(struct jobset *set, struct job *job, size_t at)
 {
 	size_t child;
 
 	while ((child = 2 * at + 1) < set->heap_n) {
 		if (child + 1 < set->heap_n && set->heap[child + 1]->due < set->heap[child]->due)
 			child++;
-		if (set->heap[child]->due >= j->due)
+		if (set->heap[child]->due >= job->due)
 			break;
 		heap_put(set, set->heap[child], at);
 		at = child;
 	}
-	heap_put(set, j, at);
+	heap_put(set, job, at);
 }
 
 static void
-heap_add(struct jobset *set, struct job *j)
+heap_add(struct jobset *set, struct job *job)
 {
 	if (set->heap_n == set->heap_room) {
 		set->heap_room = set->heap_room > 0 ? 2 * set->heap_room : 64;
 		set->heap = mem_realloc(set->heap, set->heap_room * sizeof(*set->heap));
 	}
 	set->heap_n++;
-	heap_sift_up(set, j, set->heap_n - 1);
+	heap_sift_up(set, job, set->heap_n - 1);
 }
 
 static void
-heap_remove(struct jobset *set, struct job *j)
+heap_remove(struct jobset *set, struct job *job)
 {
 	struct job *last = set->heap[--set->heap_n];
-	size_t at = j->heap_at;
+	size_t at = job->heap_at;
 
-	if (last == j)
+	if (last == job)
 		return;
 	heap_sift_down(set, last, at);
 	heap_sift_up(set, last, last->heap_at);
@@ -147,12 +147,12 @@ grow_buckets(struct jobset *set)
 		return;
 	more.bucket = mem_alloc(more.buckets * sizeof(*more.bucket));
 	for (size_t i = 0; i < set->buckets; i++)
-		for (struct job *j = set->bucket[i], *next; j != NULL; j = next) {
-			struct job **b = find_bucket(&more, j->queue, j->id);
+		for (struct job *job = set->bucket[i], *next; job != NULL; job = next) {
+			struct job **b = find_bucket(&more, job->queue, job->id);
 
-			next = j->hash_next;
-			j->hash_next = *b;
-			*b = j;
+			next = job->hash_next;
+			job->hash_next = *b;
+			*b = job;
 		}
 	free(set->bucket);
 	set->bucket = more.bucket;
@@ -162,33 +162,33 @@ grow_buckets(struct jobset *set)
 struct job *
 jobset_find(const struct jobset *set, const struct jobqueue *queue, struct stream_id id)
 {
-	struct job *j = set->buckets > 0 ? *find_bucket(set, queue, id) : NULL;
+	struct job *job = set->buckets > 0 ? *find_bucket(set, queue, id) : NULL;
 
-	while (j != NULL && (j->queue != queue || id_cmp(j->id, id) != 0))
-		j = j->hash_next;
-	return j;
+	while (job != NULL && (job->queue != queue || id_cmp(job->id, id) != 0))
+		job = job->hash_next;
+	return job;
 }
 
 struct job *
 jobset_add(struct jobset *set, struct jobqueue *queue, struct stream_id id, uint64_t attempts)
 {
-	struct job *j = set->spare, **b;
+	struct job *job = set->spare, **b;
 
 	if (jobset_find(set, queue, id) != NULL)
 		return NULL;
-	if (j != NULL)
-		set->spare = j->hash_next;
+	if (job != NULL)
+		set->spare = job->hash_next;
 	else
-		j = mem_alloc(sizeof(*j));
-	*j = (struct job){.queue = queue, .id = id, .state = JOB_READY, .attempts = attempts};
+		job = mem_alloc(sizeof(*job));
+	*job = (struct job){.queue = queue, .id = id, .state = JOB_READY, .attempts = attempts};
 	grow_buckets(set);
 	b = find_bucket(set, queue, id);
-	j->hash_next = *b;
-	*b = j;
+	job->hash_next = *b;
+	*b = job;
 	set->n++;
 	set->in[JOB_READY]++;
-	insert_by_id(j);
-	return j;
+	insert_by_id(job);
+	return job;
 }
 
 static bool
@@ -198,75 +198,75 @@ is_busy_state(enum job_state s)
 }
 
 static void
-leave_state(struct jobset *set, struct job *j)
+leave_state(struct jobset *set, struct job *job)
 {
-	if (j->state == JOB_WAITING)
-		heap_remove(set, j);
+	if (job->state == JOB_WAITING)
+		heap_remove(set, job);
 	else
-		remove_from_list(j);
-	j->queue->busy -= is_busy_state(j->state);
-	set->in[j->state]--;
+		remove_from_list(job);
+	job->queue->busy -= is_busy_state(job->state);
+	set->in[job->state]--;
 }
 
 void
-job_set_state(struct jobset *set, struct job *j, enum job_state state)
+job_set_state(struct jobset *set, struct job *job, enum job_state state)
 {
-	leave_state(set, j);
-	j->state = state;
-	j->queue->busy += is_busy_state(state);
+	leave_state(set, job);
+	job->state = state;
+	job->queue->busy += is_busy_state(state);
 	set->in[state]++;
 	if (state == JOB_WAITING)
-		heap_add(set, j);
+		heap_add(set, job);
 	else
-		insert_by_id(j);
+		insert_by_id(job);
 }
 
 void
-job_unlist(struct job *j)
+job_unlist(struct job *job)
 {
-	remove_from_list(j);
+	remove_from_list(job);
 }
 
 void
-jobset_remove(struct jobset *set, struct job *j)
+jobset_remove(struct jobset *set, struct job *job)
 {
-	struct job **b = find_bucket(set, j->queue, j->id);
+	struct job **b = find_bucket(set, job->queue, job->id);
 
-	leave_state(set, j);
-	while (*b != j)
+	leave_state(set, job);
+	while (*b != job)
 		b = &(*b)->hash_next;
-	*b = j->hash_next;
+	*b = job->hash_next;
 	set->n--;
-	job_clear_entry(j);
-	free(j->status);
-	free(j->stderr_tail);
-	j->hash_next = set->spare;
-	set->spare = j;
+	job_clear_entry(job);
+	free(job->status);
+	free(job->stderr_tail);
+	job->hash_next = set->spare;
+	set->spare = job;
 }
 
 void
-jobset_each(struct jobset *set, void (*fn)(void *arg, struct job *j), void *arg)
+jobset_each(struct jobset *set, void (*fn)(void *arg, struct job *job), void *arg)
 {
 	for (size_t i = 0; i < set->buckets; i++)
-		for (struct job *j = set->bucket[i], *next; j != NULL; j = next) {
-			next = j->hash_next;
-			fn(arg, j);
+		for (struct job *job = set->bucket[i], *next; job != NULL; job = next) {
+			next = job->hash_next;
+			fn(arg, job);
 		}
 }
 
 static void
-remove_job(void *arg, struct job *j)
+remove_job(void *arg, struct job *job)
 {
-	jobset_remove(arg, j);
+	jobset_remove(arg, job);
 }
 
 void
 jobset_free(struct jobset *set)
 {
 	jobset_each(set, remove_job, set);
-	for (struct job *j = set->spare, *next; j != NULL; j = next) {
-		next = j->hash_next;
-		free(j);
+	for (struct job *job = set->spare, *next; job != NULL; job = next) {
+		next = job->hash_next;
+		free(job);
 	}
 	free(set->bucket);
 	free(set->heap);
@@ -306,27 +306,27 @@ shared_reply_unref(struct shared_reply *shared)
 }
 
 void
-job_set_entry(struct job *j, struct shared_reply *shared, const struct reply *entry)
+job_set_entry(struct job *job, struct shared_reply *shared, const struct reply *entry)
 {
-	job_clear_entry(j);
+	job_clear_entry(job);
 	shared->parts++;
-	j->shared = shared;
-	j->entry = entry;
+	job->shared = shared;
+	job->entry = entry;
 }
 
 void
-job_clear_entry(struct job *j)
+job_clear_entry(struct job *job)
 {
-	shared_reply_unref(j->shared);
-	j->shared = NULL;
-	j->entry = NULL;
+	shared_reply_unref(job->shared);
+	job->shared = NULL;
+	job->entry = NULL;
 }
 
 void
-job_set_failure(struct job *j, const char *status, struct slice stderr_tail)
+job_set_failure(struct job *job, const char *status, struct slice stderr_tail)
 {
-	free(j->status);
-	free(j->stderr_tail);
-	j->status = mem_strdup(status);
-	j->stderr_tail = mem_strndup(stderr_tail.p != NULL ? stderr_tail.p : "", stderr_tail.n);
+	free(job->status);
+	free(job->stderr_tail);
+	job->status = mem_strdup(status);
+	job->stderr_tail = mem_strndup(stderr_tail.p != NULL ? stderr_tail.p : "", stderr_tail.n);
 }

@@ -76,13 +76,13 @@ struct job *jobset_add(
 struct job *jobset_find(
     const struct jobset *set, const struct jobqueue *queue, struct stream_id id);
 /* Removes a job in any state, and frees it. */
-void jobset_remove(struct jobset *set, struct job *j);
+void jobset_remove(struct jobset *set, struct job *job);
 
 /* Changes the state, and with it list and heap. Set `due` before JOB_WAITING. */
-void job_set_state(struct jobset *set, struct job *j, enum job_state state);
+void job_set_state(struct jobset *set, struct job *job, enum job_state state);
 /* Takes a job off its list while a request about it is in flight. job_set_state to the same state
  * puts it back. */
-void job_unlist(struct job *j);
+void job_unlist(struct job *job);
 /* Returns a waiting job that is due at `now`, or NULL. */
 struct job *jobset_due(const struct jobset *set, int64_t now);
 /* Returns when the next one is due; -1: none waits. */
@@ -94,15 +94,15 @@ const struct reply *shared_reply_get(const struct shared_reply *shared);
 /* Drops a reference; the last frees the reply. shared may be NULL. */
 void shared_reply_unref(struct shared_reply *shared);
 /* Gives a job its entry, and a reference to the reply that has it. */
-void job_set_entry(struct job *j, struct shared_reply *shared, const struct reply *entry);
+void job_set_entry(struct job *job, struct shared_reply *shared, const struct reply *entry);
 /* Drops the entry, once a runner has a copy. */
-void job_clear_entry(struct job *j);
+void job_clear_entry(struct job *job);
 
 /* Records how the last attempt failed; copies both. */
-void job_set_failure(struct job *j, const char *status, struct slice stderr_tail);
+void job_set_failure(struct job *job, const char *status, struct slice stderr_tail);
 
 /* Calls fn for each job; fn may remove it. */
-void jobset_each(struct jobset *set, void (*fn)(void *arg, struct job *j), void *arg);
+void jobset_each(struct jobset *set, void (*fn)(void *arg, struct job *job), void *arg);
 void jobset_free(struct jobset *set);
 
 #endif

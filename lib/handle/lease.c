@@ -67,13 +67,13 @@ struct claim_list {
 static void
 hold_entry(struct handle_stream *stream, struct stream_id id, uint64_t attempts)
 {
-	struct job *j = jobset_add(&stream->loop->jobs, &stream->queue, id, attempts);
+	struct job *job = jobset_add(&stream->loop->jobs, &stream->queue, id, attempts);
 
-	if (j == NULL || attempts < stream->loop->plan->max_deliveries)
+	if (job == NULL || attempts < stream->loop->plan->max_deliveries)
 		return;
 	/* That was the last permitted attempt, and its ebsub died before reporting a result. */
-	job_set_failure(j, "ebsub ended during the attempt", (struct slice){0});
-	job_set_state(&stream->loop->jobs, j, JOB_DEAD);
+	job_set_failure(job, "ebsub ended during the attempt", (struct slice){0});
+	job_set_state(&stream->loop->jobs, job, JOB_DEAD);
 }
 
 /* Holds the entries that a claim returned; req->tag is the attempt count of all of them. Returns
@@ -126,7 +126,7 @@ claim_same_count(
 {
 	struct handle_loop *loop = stream->loop;
 	struct stream_id *ids = mem_alloc(n * sizeof(*ids));
-	struct pending_claim c = {.key = sub_key(stream->sub),
+	struct pending_claim claim = {.key = sub_key(stream->sub),
 	    .group = sub_group(stream->sub),
 	    .consumer = loop->plan->consumer,
 	    .min_idle = min_claim_idle(stream),
@@ -134,7 +134,7 @@ claim_same_count(
 
 	for (size_t i = 0; i < n; i++)
 		ids[i] = list->id[from + i];
-	pending_put_claim(loop->control.conn, &c, ids, n);
+	pending_put_claim(loop->control.conn, &claim, ids, n);
 	stream->expected += n;
 	control_expect(&loop->control,
 	    (struct control_request){
@@ -195,35 +195,36 @@ end_listing(struct handle_stream *stream)
 }
 
 static void
-on_listed(struct control_request *req, struct reply *r)
+on_listed(struct control_request *req, struct reply *reply)
 {
 	struct handle_stream *stream = req->arg;
 	struct claim_list ours = {.n = 0}, foreign = {.n = 0};
-	struct pending e;
+	struct pending listed;
 
 	stream->expected -= req->n;
 	if (req->tag != stream->round)
 		return;
 	stream->listing = false;
-	if (r == NULL)
+	if (reply == NULL)
 		return;
-	for (size_t i = 0; i < reply_count(r) && pending_parse(r, i, &e) == 0; i++) {
-		struct claim_list *list = pending_is_ebsub_consumer(e.consumer) ? &ours : &foreign;
+	for (size_t i = 0; i < reply_count(reply) && pending_parse(reply, i, &listed) == 0; i++) {
+		struct claim_list *list =
+		    pending_is_ebsub_consumer(listed.consumer) ? &ours : &foreign;
 
-		stream->cursor = e.id;
-		if (jobset_find(&stream->loop->jobs, &stream->queue, e.id) != NULL)
+		stream->cursor = listed.id;
+		if (jobset_find(&stream->loop->jobs, &stream->queue, listed.id) != NULL)
 			continue;
 		if (stream->stage == STAGE_OWN &&
-		    (e.idle < min_claim_idle(stream) || stream->loop->plan->claim_idle == 0))
-			hold_entry(stream, e.id, attempts_of_pending(&e));
+		    (listed.idle < min_claim_idle(stream) || stream->loop->plan->claim_idle == 0))
+			hold_entry(stream, listed.id, attempts_of_pending(&listed));
 		else {
-			list->id[list->n] = e.id;
-			list->attempts[list->n++] = attempts_of_pending(&e);
+			list->id[list->n] = listed.id;
+			list->attempts[list->n++] = attempts_of_pending(&listed);
 		}
 	}
 	claim_listed_entries(stream, &ours, true);
 	claim_listed_entries(stream, &foreign, false);
-	if (reply_count(r) < req->n)
+	if (reply_count(reply) < req->n)
 		end_listing(stream);
 }
 
@@ -280,34 +281,34 @@ static void
 on_forced(struct control_request *req, struct reply *r)
 {
 	struct handle_stream *stream = req->arg;
-	struct job *j = jobset_find(&stream->loop->jobs, &stream->queue, req->ids[0]);
+	struct job *job = jobset_find(&stream->loop->jobs, &stream->queue, req->ids[0]);
 
 	stream->forcing--;
-	if (reply_count(r) > 0 || !reply_is_array(r) || j == NULL ||
-	    (j->state != JOB_READY && j->state != JOB_WAITING))
+	if (reply_count(r) > 0 || !reply_is_array(r) || job == NULL ||
+	    (job->state != JOB_READY && job->state != JOB_WAITING))
 		return;
 	lease_check_lost(stream->loop, stream, req->ids, 1);
-	handle_release(stream->loop, j);
+	handle_release(stream->loop, job);
 }
 
 /* Makes a held job pending in a group that was created again: the new group starts behind it. */
 static void
-force_pending(void *arg, struct job *j)
+force_pending(void *arg, struct job *job)
 {
 	struct handle_stream *stream = arg;
 	struct handle_loop *loop = stream->loop;
-	struct pending_claim c = {.key = sub_key(stream->sub),
+	struct pending_claim claim = {.key = sub_key(stream->sub),
 	    .group = sub_group(stream->sub),
 	    .consumer = loop->plan->consumer,
-	    .deliveries = (int64_t)j->attempts + 1, /* as handle.h has it */
+	    .deliveries = (int64_t)job->attempts + 1, /* as handle.h has it */
 	    .force = true};
 	struct stream_id *id;
 
-	if (handle_stream_of(j) != stream || j->state == JOB_DONE || j->stale)
+	if (handle_stream_of(job) != stream || job->state == JOB_DONE || job->stale)
 		return;
 	id = mem_alloc(sizeof(*id));
-	*id = j->id;
-	pending_put_claim(loop->control.conn, &c, id, 1);
+	*id = job->id;
+	pending_put_claim(loop->control.conn, &claim, id, 1);
 	stream->forcing++;
 	control_expect(&loop->control,
 	    (struct control_request){.on_reply = on_forced, .arg = stream, .ids = id, .n = 1});
@@ -331,15 +332,15 @@ lease_restore(struct handle_loop *loop)
 static void
 release_not_ours(struct handle_loop *loop, struct handle_stream *stream, struct stream_id id)
 {
-	struct job *j = jobset_find(&loop->jobs, &stream->queue, id);
+	struct job *job = jobset_find(&loop->jobs, &stream->queue, id);
 
-	if (j == NULL)
+	if (job == NULL)
 		return;
-	if (j->state == JOB_RUNNING)
-		j->stale = true;
-	else if ((j->state == JOB_READY || j->state == JOB_WAITING) && stream->forcing == 0) {
+	if (job->state == JOB_RUNNING)
+		job->stale = true;
+	else if ((job->state == JOB_READY || job->state == JOB_WAITING) && stream->forcing == 0) {
 		lease_check_lost(loop, stream, &id, 1);
-		handle_release(loop, j);
+		handle_release(loop, job);
 	}
 }
 
@@ -392,15 +393,15 @@ renew_leases_of_page(struct renewal_page *page)
 }
 
 static void
-collect_for_renewal(void *arg, struct job *j)
+collect_for_renewal(void *arg, struct job *job)
 {
 	struct renewal_page *page = arg;
 
-	if (handle_stream_of(j) != page->stream || j->state == JOB_DONE || j->stale)
+	if (handle_stream_of(job) != page->stream || job->state == JOB_DONE || job->stale)
 		return;
 	if (page->ids == NULL)
 		page->ids = mem_alloc(HANDLE_PAGE * sizeof(*page->ids));
-	page->ids[page->n++] = j->id;
+	page->ids[page->n++] = job->id;
 	if (page->n == HANDLE_PAGE)
 		renew_leases_of_page(page);
 }
@@ -425,34 +426,34 @@ static void
 on_owner_checked(struct control_request *req, struct reply *r)
 {
 	struct handle_stream *stream = req->arg;
-	struct job *j = jobset_find(&stream->loop->jobs, &stream->queue, req->ids[0]);
+	struct job *job = jobset_find(&stream->loop->jobs, &stream->queue, req->ids[0]);
 	struct pending e;
 
-	if (j == NULL || pending_parse(r, 0, &e) == -1 || id_cmp(e.id, j->id) != 0)
+	if (job == NULL || pending_parse(r, 0, &e) == -1 || id_cmp(e.id, job->id) != 0)
 		return;
-	j->stale = false;
+	job->stale = false;
 	stream->loop->next_renewal = 0;
 }
 
 /* Gives up a job that was not renewed in time, since another consumer may have claimed it. Own
  * pending entries are listed again afterwards. */
 static void
-doubt_lease(void *arg, struct job *j)
+doubt_lease(void *arg, struct job *job)
 {
 	struct handle_loop *loop = arg;
-	struct handle_stream *stream = handle_stream_of(j);
+	struct handle_stream *stream = handle_stream_of(job);
 	struct stream_id *id;
 	char text[ID_SIZE];
 
-	if (j->state == JOB_READY || j->state == JOB_WAITING)
-		handle_release(loop, j);
-	else if (j->state == JOB_CLAIMING)
-		j->stale = true;
-	else if (j->state == JOB_RUNNING) {
-		j->stale = true;
+	if (job->state == JOB_READY || job->state == JOB_WAITING)
+		handle_release(loop, job);
+	else if (job->state == JOB_CLAIMING)
+		job->stale = true;
+	else if (job->state == JOB_RUNNING) {
+		job->stale = true;
 		id = mem_alloc(sizeof(*id));
-		*id = j->id;
-		id_format(j->id, text);
+		*id = job->id;
+		id_format(job->id, text);
 		pending_put_list(loop->control.conn, sub_key(stream->sub), sub_group(stream->sub),
 		    0, text, 1, loop->plan->consumer);
 		control_expect(&loop->control,

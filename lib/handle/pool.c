@@ -40,30 +40,30 @@ pool_free(struct handle_loop *loop)
 }
 
 static bool
-can_take_job(struct runner *runner, const struct job *j)
+can_take_job(struct runner *runner, const struct job *job)
 {
-	return runner->loop->plan->worker ? worker_has_room(runner, j) : runner->load == 0;
+	return runner->loop->plan->worker ? worker_has_room(runner, job) : runner->load == 0;
 }
 
 struct runner *
-pool_pick(struct handle_loop *loop, const struct job *j)
+pool_pick(struct handle_loop *loop, const struct job *job)
 {
 	struct runner *best = NULL;
 
 	for (size_t i = 0; i < loop->plan->runners; i++) {
 		struct runner *runner = &loop->runners[i];
 
-		if ((best == NULL || runner->load < best->load) && can_take_job(runner, j))
+		if ((best == NULL || runner->load < best->load) && can_take_job(runner, job))
 			best = runner;
 	}
 	return best;
 }
 
 void
-runner_reserve(struct runner *runner, const struct job *j)
+runner_reserve(struct runner *runner, const struct job *job)
 {
 	runner->load++;
-	runner->alone = runner->loop->plan->worker && j->attempts > 0;
+	runner->alone = runner->loop->plan->worker && job->attempts > 0;
 }
 
 void
@@ -84,9 +84,9 @@ pool_capacity(const struct handle_loop *loop)
 }
 
 void
-runner_start(struct runner *runner, struct job *j, const struct record *r)
+runner_start(struct runner *runner, struct job *job, const struct record *record)
 {
-	(runner->loop->plan->worker ? worker_send : exec_start)(runner, j, r);
+	(runner->loop->plan->worker ? worker_send : exec_start)(runner, job, record);
 }
 
 bool

@@ -61,16 +61,16 @@ restart_worker(struct runner *runner)
 /* Returns whether the worker can take a job. A job that failed before is sent alone, so that an
  * event that kills the worker fails no others. */
 bool
-worker_has_room(struct runner *runner, const struct job *j)
+worker_has_room(struct runner *runner, const struct job *job)
 {
 	if (runner->child.stdin_fd == -1 || runner->at_fault || runner->alone ||
 	    runner->out.len - runner->written > UNWRITTEN_MAX)
 		return false;
-	return j->attempts > 0 ? runner->load == 0 : runner->load < runner->window;
+	return job->attempts > 0 ? runner->load == 0 : runner->load < runner->window;
 }
 
 static void
-push_unanswered(struct runner *runner, struct job *j)
+push_unanswered(struct runner *runner, struct job *job)
 {
 	if (runner->count == runner->room) {
 		size_t room = runner->room > 0 ? 2 * runner->room : 64;
@@ -83,17 +83,17 @@ push_unanswered(struct runner *runner, struct job *j)
 		runner->room = room;
 		runner->first = 0;
 	}
-	runner->unanswered[(runner->first + runner->count++) % runner->room] = j;
+	runner->unanswered[(runner->first + runner->count++) % runner->room] = job;
 }
 
 static struct job *
 pop_unanswered(struct runner *runner)
 {
-	struct job *j = runner->unanswered[runner->first];
+	struct job *job = runner->unanswered[runner->first];
 
 	runner->first = (runner->first + 1) % runner->room;
 	runner->count--;
-	return j;
+	return job;
 }
 
 static void
@@ -105,18 +105,19 @@ set_answer_deadline(struct runner *runner)
 }
 
 void
-worker_send(struct runner *runner, struct job *j, const struct record *r)
+worker_send(struct runner *runner, struct job *job, const struct record *record)
 {
 	if (runner->child.stdin_fd == -1 || runner->at_fault) {
-		attempt_finish(runner->loop, j, OUTCOME_UNDONE, "", none);
+		attempt_finish(runner->loop, job, OUTCOME_UNDONE, "", none);
 		return;
 	}
 	if (runner->count == 0 && runner->load == 1)
 		runner->window_since = clock_mono();
-	push_unanswered(runner, j);
-	event_add_json(&runner->out, r->id, r->stream, r->type, r->kv, r->nkv, r->deliveries);
+	push_unanswered(runner, job);
+	event_add_json(&runner->out, record->id, record->stream, record->type, record->kv,
+	    record->nkv, record->deliveries);
 	bytes_addc(&runner->out, '\n');
-	job_clear_entry(j);
+	job_clear_entry(job);
 	if (runner->count == 1)
 		set_answer_deadline(runner);
 }

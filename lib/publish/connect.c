@@ -60,13 +60,13 @@ handle_refusal(struct publish *p, struct inflight_event *ev, enum conn_why why, 
 
 /* Takes the reply to the oldest SENT event; there must be one. */
 static void
-take_publish_reply(struct publish *p, const struct reply *r)
+take_publish_reply(struct publish *p, const struct reply *reply)
 {
 	struct inflight_event *ev = inflight_oldest_sent(&p->inflight);
 	enum conn_why why = CONN_OK;
 	struct err err;
 
-	if (stream_take_add(r, &ev->id, &why, &err) == -1) {
+	if (stream_take_add(reply, &ev->id, &why, &err) == -1) {
 		if (why == CONN_GARBAGE)
 			p->out_of_step = true;
 		else
@@ -154,22 +154,22 @@ static int
 handshake_and_open_dest(struct publish *p, struct slice type, struct err *err)
 {
 	struct dest *dest = dests_get(&p->dests, p->o->conf->prefix, type);
-	struct reply *r;
+	struct reply *reply;
 
 	stream_put_info(p->conn, dest->key);
-	if (conn_handshake(p->conn, err) == -1 || (r = conn_wait(p->conn, 0, err)) == NULL)
+	if (conn_handshake(p->conn, err) == -1 || (reply = conn_wait(p->conn, 0, err)) == NULL)
 		return -1;
-	publish_open_dest_reply(p, type, r);
-	reply_free(r);
+	publish_open_dest_reply(p, type, reply);
+	reply_free(reply);
 	return 0;
 }
 
 static int
 connect_and_handshake(struct publish *p, struct slice type, enum conn_why *why, struct err *err)
 {
-	const struct conf *c = p->o->conf;
+	const struct conf *conf = p->o->conf;
 
-	p->conn = conn_connect(&c->url, c->timeout_ms, why, err);
+	p->conn = conn_connect(&conf->url, conf->timeout_ms, why, err);
 	if (p->conn == NULL)
 		return -1;
 	if (handshake_and_open_dest(p, type, err) == 0)
@@ -182,7 +182,7 @@ connect_and_handshake(struct publish *p, struct slice type, enum conn_why *why, 
 bool
 connect_ensure(struct publish *p, struct slice type)
 {
-	const struct conf *c = p->o->conf;
+	const struct conf *conf = p->o->conf;
 	enum conn_why why = CONN_OK;
 	struct err err;
 	int r;
@@ -195,22 +195,22 @@ connect_ensure(struct publish *p, struct slice type)
 	p->paused = p->paused && p->inflight.sent;
 	if (p->conn != NULL)
 		return true;
-	if (p->buf != NULL && !breaker_enter(p->buf, c->address, c->timeout_ms)) {
+	if (p->buf != NULL && !breaker_enter(p->buf, conf->address, conf->timeout_ms)) {
 		err_set(&err, STATUS_UNREACHABLE,
-		    "%s did not answer a moment ago; not tried again for %d s", c->address,
+		    "%s did not answer a moment ago; not tried again for %d s", conf->address,
 		    BREAKER_OPEN_MS / 1000);
 		connect_suspend_sending(p, CONN_TIMEOUT, err.text);
 		return false;
 	}
 	r = connect_and_handshake(p, type, &why, &err);
 	if (p->buf != NULL)
-		breaker_leave(p->buf, c->address, r == -1 && why == CONN_TIMEOUT);
+		breaker_leave(p->buf, conf->address, r == -1 && why == CONN_TIMEOUT);
 	if (r == -1) {
 		connect_suspend_sending(p, why, err.text);
 		return false;
 	}
 	if (p->down_reported)
-		publish_say(p, false, "%s is back", c->address);
+		publish_say(p, false, "%s is back", conf->address);
 	p->down_reported = p->outage = false;
 	return true;
 }

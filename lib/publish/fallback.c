@@ -175,7 +175,7 @@ say_quietly(void *arg, const char *text)
 int
 fallback_drain(struct publish *p, const char *type, bool whole)
 {
-	struct drain_options o = {.conf = p->o->conf,
+	struct drain_options options = {.conf = p->o->conf,
 	    .target = p->target,
 	    .limits = &p->o->limits,
 	    .maxlen = -1,
@@ -185,7 +185,7 @@ fallback_drain(struct publish *p, const char *type, bool whole)
 	    .say = say_quietly,
 	    .arg = p};
 	int64_t began = clock_mono(), cost;
-	struct drain_result r;
+	struct drain_result drained;
 	struct err err;
 	int done;
 
@@ -193,26 +193,26 @@ fallback_drain(struct publish *p, const char *type, bool whole)
 	p->held_unrecorded = false;
 	if (buffer_replay_lock(p->buf, &err) == -1)
 		return -1;
-	done = drain_run(p->buf, p->conn, &o, &r, &err);
+	done = drain_run(p->buf, p->conn, &options, &drained, &err);
 	buffer_replay_unlock(p->buf);
 	fallback_forget_absent(p);
 	dests_free(&p->dests); /* their streams grew, and stopped types may go on */
-	if (r.disordered)
+	if (drained.disordered)
 		publish_say(p, true,
 		    "%llu events of the buffer were taken after earlier ones of their types were "
 		    "refused: they are out of order",
-		    (unsigned long long)r.disordered);
-	if (r.quarantined || r.disordered || r.status == STATUS_UNSAFE)
-		publish_worse(p, r.status == STATUS_UNSAFE ? STATUS_UNSAFE : STATUS_SOME);
-	p->out_of_step |= r.garbage;
+		    (unsigned long long)drained.disordered);
+	if (drained.quarantined || drained.disordered || drained.status == STATUS_UNSAFE)
+		publish_worse(p, drained.status == STATUS_UNSAFE ? STATUS_UNSAFE : STATUS_SOME);
+	p->out_of_step |= drained.garbage;
 	if (done == -1 && (p->out_of_step || conn_why(p->conn) != CONN_OK))
 		connect_drop(p, &err);
 	else if (done == -1)
 		connect_suspend_sending(p, CONN_LATER, err.text);
-	if (r.refused == CONN_NOPERM || r.refused == CONN_WRONGTYPE || r.refused == CONN_FULL ||
-	    r.refused == CONN_OTHER)
-		publish_worse(p, conn_exit_status(r.refused));
-	if (done == 0 && (r.replayed || r.found)) {
+	if (drained.refused == CONN_NOPERM || drained.refused == CONN_WRONGTYPE ||
+	    drained.refused == CONN_FULL || drained.refused == CONN_OTHER)
+		publish_worse(p, conn_exit_status(drained.refused));
+	if (done == 0 && (drained.replayed || drained.found)) {
 		p->next_drain = 0;
 		return 0;
 	}
@@ -293,23 +293,24 @@ int
 fallback_quarantine(struct publish *p, struct inflight_event *ev, const char *why)
 {
 	struct bytes line = {0};
-	struct quarantine *q;
+	struct quarantine *quarantine;
 	struct err err;
 	int r = -1;
 
 	if (p->buf == NULL)
 		return -1;
 	line_format(&line, &ev->event, line_maxlen(p, ev), NULL, clock_now());
-	q = quarantine_open(p->buf);
-	if (quarantine_add_refused(q, why, (struct slice){line.p, line.len - 1}, &err) == 0 &&
-	    quarantine_sync(q, &err) == 0) {
+	quarantine = quarantine_open(p->buf);
+	if (quarantine_add_refused(quarantine, why, (struct slice){line.p, line.len - 1}, &err) ==
+	        0 &&
+	    quarantine_sync(quarantine, &err) == 0) {
 		inflight_set_state(&p->inflight, ev, INFLIGHT_REFUSED);
 		p->counts[COUNT_QUARANTINED]++;
 		publish_worse(p, STATUS_SOME);
 		publish_say(p, true, "event %llu: %s: put into quarantine", ev->number, why);
 		r = 0;
 	}
-	quarantine_close(q);
+	quarantine_close(quarantine);
 	bytes_free(&line);
 	return r;
 }

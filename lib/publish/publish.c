@@ -54,15 +54,15 @@ struct publish *
 publish_open(const struct publish_options *o, struct err *err)
 {
 	struct publish *p = mem_alloc(sizeof(*p));
-	struct bytes b = {0};
+	struct bytes target = {0};
 	const char *dir, *word;
 	char *owner;
 
 	p->o = o;
 	inflight_init(&p->inflight);
-	bytes_addf(&b, "%s %s", o->conf->address, o->conf->prefix);
-	p->target = mem_strdup(bytes_str(&b));
-	bytes_free(&b);
+	bytes_addf(&target, "%s %s", o->conf->address, o->conf->prefix);
+	p->target = mem_strdup(bytes_str(&target));
+	bytes_free(&target);
 	if (o->no_buffer) {
 		p->no_buffer_why =
 		    mem_strdup("Redis did not take it, and --no-buffer forbids the buffer");

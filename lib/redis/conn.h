@@ -33,10 +33,20 @@
  *     fence        makes sure that a dead connection executes nothing more
  *     stream, group, pending, retire, scan, range, pagesize    the commands on streams
  *
- * TLS would be added where bytes meet the socket. url_parse would accept rediss://. conn_connect
- * would wrap the socket of net_connect within its deadline. recv_replies (conn.c) and resp_send
- * (resp.c), the only callers of recv(2) and send(2), would go through the wrapper; a short read
- * then no longer means a drained socket. conn_events would add what the TLS library waits for.
+ * There is no TLS. To add it:
+ *
+ *  - url.c: parse_scheme accepts rediss:// and sets a flag in struct url. url_target prints
+ *    rediss://, since the target is also the identity of a disk buffer.
+ *  - conn_connect wraps the socket of net_connect within its deadline; conn_close and conn_abort
+ *    free the TLS state.
+ *  - recv_replies (conn.c) and resp_send (resp.c), the only callers of recv(2) and send(2), go
+ *    through the wrapper. resp.written, and with it conn_sent, must stay a number of bytes that the
+ *    kernel took: whole records only (SSL_MODE_ENABLE_PARTIAL_WRITE), or a command that was sent
+ *    would not count as in doubt.
+ *  - Decrypted bytes inside the TLS library do not wake poll(2), and a short read no longer means a
+ *    drained socket: conn_io must read on after BURST chunks and short reads, and conn_poll must
+ *    not wait while the library holds bytes. conn_events adds what the library waits for.
+ *  - The library writes without MSG_NOSIGNAL: SIGPIPE must stay ignored.
  */
 #ifndef REDIS_CONN_H
 #define REDIS_CONN_H
@@ -119,7 +129,7 @@ int64_t conn_rtt_us(const struct conn *conn); /* the handshake's round trip */
 
 /* Queues a command without touching the socket. Returns its number: 1, 2, ... per connection. */
 uint64_t conn_put(struct conn *conn, size_t argc, const struct slice *argv);
-/* The same from C strings up to NULL. */
+/* Queues a command from C strings up to NULL. */
 uint64_t conn_putl(struct conn *conn, ...) __attribute__((sentinel));
 
 /* A command of which only some arguments change: the rest is encoded once. Empty when zeroed. */
@@ -128,7 +138,8 @@ struct conn_template {
 	struct bytes text; /* the encoded arguments */
 	size_t gap[CONN_GAPS], gaps;
 };
-/* An argument whose p is NULL is a gap, CONN_GAPS at most. Replaces what the template held. */
+/* Encodes the arguments; one whose p is NULL is a gap, CONN_GAPS at most. Replaces what the template
+ * held. */
 void conn_template_init(struct conn_template *template, size_t argc, const struct slice *argv);
 void conn_template_free(struct conn_template *template);
 /* Queues the template with one argument for each gap. */
@@ -140,20 +151,23 @@ void conn_extend_deadline(struct conn *conn, int64_t ms);
 /* Limits the reply to the command put last: the connection dies (CONN_CUT) above so many bytes. */
 void conn_limit_reply(struct conn *conn, uint64_t bytes);
 
-/* The last command of which the kernel took every byte. Later ones have not been executed. */
+/* Returns the number of the last command of which the kernel took every byte. Later ones have not
+ * been executed. */
 uint64_t conn_sent(const struct conn *conn);
-/* The last command whose reply was returned by conn_take, conn_wait or conn_call. */
+/* Returns the number of the last command whose reply was returned by conn_take, conn_wait or
+ * conn_call. */
 uint64_t conn_answered(const struct conn *conn);
-/* Bytes that are queued and not sent. */
+/* Returns how many bytes are queued and not sent. */
 size_t conn_unsent(const struct conn *conn);
-/* Bytes received over the life of the connection. */
+/* Returns how many bytes were received over the life of the connection. */
 uint64_t conn_received(const struct conn *conn);
 
 /* --- replies; the caller owns each and calls reply_free --- */
 
-/* Sends, and waits for the next reply; its command gets extra_ms more. NULL: dead. */
+/* Sends, and waits for the next reply; its command gets extra_ms more. Returns NULL with err when the
+ * connection is dead. */
 struct reply *conn_wait(struct conn *conn, int64_t extra_ms, struct err *err);
-/* conn_putl and conn_wait; no command may be unanswered before. */
+/* conn_putl and conn_wait. All earlier commands must have been answered. */
 struct reply *conn_call(struct conn *conn, struct err *err, ...) __attribute__((sentinel));
 /* Returns a reply that has arrived, or NULL. Never touches the socket. */
 struct reply *conn_take(struct conn *conn);
@@ -169,7 +183,8 @@ short conn_events(const struct conn *conn);
  * later.
  */
 int64_t conn_deadline(const struct conn *conn);
-/* Sends and receives what is possible without waiting, and checks the deadline. -1: dead. */
+/* Sends and receives what is possible without waiting, and checks the deadline. Returns -1
+ * with err when the connection is dead. */
 int conn_io(struct conn *conn, struct err *err);
 /*
  * Waits for the socket or the descriptor `other` (-1 for none) for at most ms (-1: no limit) and at
@@ -179,7 +194,7 @@ int conn_io(struct conn *conn, struct err *err);
 int conn_poll(struct conn *conn, int other, int64_t ms, struct err *err);
 /* Sends what the socket takes and reads nothing: for a caller that is busy before its conn_io. */
 void conn_flush(struct conn *conn);
-/* Restarts the deadline, for such a caller when it is done. */
+/* Restarts the deadline: for a caller that was busy since conn_flush and calls conn_io next. */
 void conn_restart_deadline(struct conn *conn);
 
 #endif

@@ -42,13 +42,13 @@ static int
 find_existing(
     struct conn *conn, const char *key, const char *name, enum conn_why *why, struct err *err)
 {
-	struct stream_group *g;
+	struct stream_group *groups;
 	enum conn_why find_why;
 	struct err find_err;
 	size_t n;
 	int ok = -1;
 
-	if (stream_groups(conn, key, &g, &n, &find_why, &find_err) == -1) {
+	if (stream_groups(conn, key, &groups, &n, &find_why, &find_err) == -1) {
 		if (conn_why(conn) == CONN_OK)
 			return find_why == CONN_NOPERM ? 0 : -1;
 		*why = conn_why(conn);
@@ -56,9 +56,9 @@ find_existing(
 		return -1;
 	}
 	for (size_t i = 0; i < n; i++)
-		if (strcmp(g[i].name, name) == 0)
+		if (strcmp(groups[i].name, name) == 0)
 			ok = 0;
-	stream_groups_free(g, n);
+	stream_groups_free(groups, n);
 	if (ok == 0)
 		*why = CONN_OK;
 	return ok;
@@ -95,27 +95,27 @@ group_put_read(struct conn *conn, const char *name, const char *consumer, size_t
 {
 	struct slice *argv = mem_alloc((10 + 2 * n) * sizeof(*argv));
 	char most[24], block[24];
-	size_t c = 0;
+	size_t argc = 0;
 	uint64_t number;
 
 	snprintf(most, sizeof(most), "%zu", count);
 	snprintf(block, sizeof(block), "%" PRId64, block_ms);
-	argv[c++] = slice_of("XREADGROUP");
-	argv[c++] = slice_of("GROUP");
-	argv[c++] = slice_of(name);
-	argv[c++] = slice_of(consumer);
-	argv[c++] = slice_of("COUNT");
-	argv[c++] = slice_of(most);
+	argv[argc++] = slice_of("XREADGROUP");
+	argv[argc++] = slice_of("GROUP");
+	argv[argc++] = slice_of(name);
+	argv[argc++] = slice_of(consumer);
+	argv[argc++] = slice_of("COUNT");
+	argv[argc++] = slice_of(most);
 	if (block_ms >= 0) {
-		argv[c++] = slice_of("BLOCK");
-		argv[c++] = slice_of(block);
+		argv[argc++] = slice_of("BLOCK");
+		argv[argc++] = slice_of(block);
 	}
-	argv[c++] = slice_of("STREAMS");
+	argv[argc++] = slice_of("STREAMS");
 	for (size_t i = 0; i < n; i++)
-		argv[c++] = slice_of(keys[i]);
+		argv[argc++] = slice_of(keys[i]);
 	for (size_t i = 0; i < n; i++)
-		argv[c++] = slice_of(ids[i]);
-	number = conn_put(conn, c, argv);
+		argv[argc++] = slice_of(ids[i]);
+	number = conn_put(conn, argc, argv);
 	free(argv);
 	conn_extend_deadline(conn, block_ms);
 	return number;

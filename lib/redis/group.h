@@ -1,6 +1,6 @@
 /*
- * group: consumer groups: creating them, reading through them, their consumers, moving and
- * destroying them.
+ * group: creates consumer groups, reads through them, lists their consumers, moves and destroys
+ * them.
  *
  * As in stream.h, a function named _put_ queues a command, the _take_ function parses its reply,
  * and the others send and wait. Pending entries are in pending.h, deleting consumers is in
@@ -81,25 +81,26 @@ struct group_ref {
 	struct stream_group info;
 };
 
-/* name NULL: the group of the service. */
+/* Names a group; name NULL: the group of the service. */
 void group_ref_init(struct group_ref *g, const char *prefix, const char *service, const char *name,
     const char *type);
 void group_ref_free(struct group_ref *g);
 
 /* Fills info. Returns -1 when there is no such group; err names the command that lists the groups.
- * Without permission returns 0 and has_info stays false: the next command will tell. */
+ * Without permission returns 0 and has_info stays false: the next command will show whether
+ * there is a group. */
 int group_find(struct group_ref *g, struct conn *conn, struct err *err);
-/* Returns -1 with err when the group has been read from since group_find, or is gone. 0 when there
- * was no info to compare with. */
+/* Returns -1 with err when the group has been read from since group_find, or is gone; else 0, also
+ * without info to compare with. */
 int group_check_unchanged(const struct group_ref *g, struct conn *conn, struct err *err);
 
 /*
- * The argument of XGROUP SETID for a place that a user gave. An exact ID becomes the last delivered
+ * Writes the argument of XGROUP SETID for a place that a user gave. An exact ID becomes the last delivered
  * ID, as in Redis. A place that covers several IDs (a millisecond, a time, an age) becomes the ID
  * before its first one, so that the group continues there.
  */
 void group_setid_arg(const struct id_place *p, char out[ID_SIZE]);
-/* The same for people: the exact ID, or "before ID" with the first ID of the place. */
+/* Writes the same for people: the exact ID, or "before ID" with the first ID of the place. */
 #define GROUP_SETID_TEXT (ID_SIZE + 8)
 void group_setid_text(const struct id_place *p, char out[GROUP_SETID_TEXT]);
 /* Finds the ID of the first entry after target; "" when there is none or reading is not permitted.

@@ -22,7 +22,8 @@ struct pagesize {
 	size_t most;  /* its upper limit */
 };
 
-struct pagesize pagesize_start(size_t first, size_t most); /* most 0: PAGESIZE_MOST */
+/* Returns a size with count = first; most 0: PAGESIZE_MOST. */
+struct pagesize pagesize_start(size_t first, size_t most);
 /* Adapts count to a reply of `got` entries: four times as many after a full page, but never more
  * than would fit PAGESIZE_BYTES if all were as large. */
 void pagesize_learn(struct pagesize *p, size_t got, size_t bytes);

@@ -15,23 +15,23 @@ pending_put_list(struct conn *conn, const char *key, const char *group, int64_t 
 {
 	struct slice argv[9];
 	char idle[24], most[24];
-	size_t c = 0;
+	size_t argc = 0;
 
 	snprintf(idle, sizeof(idle), "%" PRId64, idle_ms);
 	snprintf(most, sizeof(most), "%zu", count);
-	argv[c++] = slice_of("XPENDING");
-	argv[c++] = slice_of(key);
-	argv[c++] = slice_of(group);
+	argv[argc++] = slice_of("XPENDING");
+	argv[argc++] = slice_of(key);
+	argv[argc++] = slice_of(group);
 	if (idle_ms > 0) {
-		argv[c++] = slice_of("IDLE");
-		argv[c++] = slice_of(idle);
+		argv[argc++] = slice_of("IDLE");
+		argv[argc++] = slice_of(idle);
 	}
-	argv[c++] = slice_of(from);
-	argv[c++] = slice_of("+");
-	argv[c++] = slice_of(most);
+	argv[argc++] = slice_of(from);
+	argv[argc++] = slice_of("+");
+	argv[argc++] = slice_of(most);
 	if (consumer != NULL)
-		argv[c++] = slice_of(consumer);
-	return conn_put(conn, c, argv);
+		argv[argc++] = slice_of(consumer);
+	return conn_put(conn, argc, argv);
 }
 
 int
@@ -50,33 +50,33 @@ pending_parse(const struct reply *r, size_t i, struct pending *out)
 
 uint64_t
 pending_put_claim(
-    struct conn *conn, const struct pending_claim *c, const struct stream_id *ids, size_t n)
+    struct conn *conn, const struct pending_claim *claim, const struct stream_id *ids, size_t n)
 {
 	struct slice *argv = mem_alloc((9 + n) * sizeof(*argv));
 	char(*text)[ID_SIZE] = mem_alloc(n * sizeof(*text)), idle[24], count[24];
-	size_t a = 0;
+	size_t argc = 0;
 	uint64_t number;
 
-	snprintf(idle, sizeof(idle), "%" PRId64, c->min_idle);
-	snprintf(count, sizeof(count), "%" PRId64, c->deliveries);
-	argv[a++] = slice_of("XCLAIM");
-	argv[a++] = slice_of(c->key);
-	argv[a++] = slice_of(c->group);
-	argv[a++] = slice_of(c->consumer);
-	argv[a++] = slice_of(idle);
+	snprintf(idle, sizeof(idle), "%" PRId64, claim->min_idle);
+	snprintf(count, sizeof(count), "%" PRId64, claim->deliveries);
+	argv[argc++] = slice_of("XCLAIM");
+	argv[argc++] = slice_of(claim->key);
+	argv[argc++] = slice_of(claim->group);
+	argv[argc++] = slice_of(claim->consumer);
+	argv[argc++] = slice_of(idle);
 	for (size_t i = 0; i < n; i++) {
 		id_format(ids[i], text[i]);
-		argv[a++] = slice_of(text[i]);
+		argv[argc++] = slice_of(text[i]);
 	}
-	if (c->deliveries >= 0) {
-		argv[a++] = slice_of("RETRYCOUNT");
-		argv[a++] = slice_of(count);
+	if (claim->deliveries >= 0) {
+		argv[argc++] = slice_of("RETRYCOUNT");
+		argv[argc++] = slice_of(count);
 	}
-	if (c->force)
-		argv[a++] = slice_of("FORCE");
-	if (!c->bodies)
-		argv[a++] = slice_of("JUSTID");
-	number = conn_put(conn, a, argv);
+	if (claim->force)
+		argv[argc++] = slice_of("FORCE");
+	if (!claim->bodies)
+		argv[argc++] = slice_of("JUSTID");
+	number = conn_put(conn, argc, argv);
 	free(text);
 	free(argv);
 	return number;
@@ -121,19 +121,19 @@ pending_scan(struct conn *conn, const struct pending_query *query, pending_fn *f
 	int result = 0;
 
 	for (size_t want = PAGE, got = PAGE; result == 0 && got == want && left > 0; left -= got) {
-		struct reply *r;
+		struct reply *reply;
 
 		want = left < PAGE ? (size_t)left : PAGE;
 		pending_put_list(
 		    conn, query->key, query->group, query->idle, from, want, query->consumer);
-		if ((r = conn_wait(conn, 0, err)) == NULL) {
+		if ((reply = conn_wait(conn, 0, err)) == NULL) {
 			*why = conn_why(conn);
 			return -1;
 		}
-		got = reply_count(r);
-		result = got > want ? reply_unexpected(err, r, "XPENDING", why)
-		                    : take_pending_page(r, fn, arg, &last, why, err);
-		reply_free(r);
+		got = reply_count(reply);
+		result = got > want ? reply_unexpected(err, reply, "XPENDING", why)
+		                    : take_pending_page(reply, fn, arg, &last, why, err);
+		reply_free(reply);
 		if (got > 0) {
 			from[0] = '(';
 			id_format(last, from + 1);

@@ -52,7 +52,7 @@ struct pending_claim {
 };
 /* XCLAIM of n entries, 1 or more. Their idle time restarts. */
 uint64_t pending_put_claim(
-    struct conn *conn, const struct pending_claim *c, const struct stream_id *ids, size_t n);
+    struct conn *conn, const struct pending_claim *claim, const struct stream_id *ids, size_t n);
 
 /* Returns whether a consumer has a name that ebsub makes, "eb-...". For those the delivery count is
  * one more than the number of attempts begun (ebsub(1)); other programs count differently. */

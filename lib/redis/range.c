@@ -49,17 +49,17 @@ find_newest(struct conn *conn, const char *key, uint64_t last, const struct rang
 	if (bounds->has_to)
 		id_format(bounds->to, end);
 	while (last > 0) {
-		struct range_count c = {0};
+		struct range_count count = {0};
 
 		if (scan_newest(conn, key, end, last < size.count ? last : size.count,
-		        measure_entry, &c, why, err) == -1)
+		        measure_entry, &count, why, err) == -1)
 			return -1;
-		if (c.got == 0)
+		if (count.got == 0)
 			break;
-		found = c.id;
-		last -= c.got;
-		id_format(id_before(c.id), end);
-		pagesize_learn(&size, c.got, c.bytes);
+		found = count.id;
+		last -= count.got;
+		id_format(id_before(count.id), end);
+		pagesize_learn(&size, count.got, count.bytes);
 	}
 	if (id_cmp(found, *low) > 0)
 		*low = found;

@@ -11,7 +11,7 @@
 /* As the user gave it, for any stream. */
 struct range {
 	struct id_place from;
-	int64_t last; /* only so many of the newest entries; -1: all */
+	int64_t last; /* how many of the newest entries; -1: all */
 	bool has_to;  /* up to `to`, inclusive */
 	struct stream_id to;
 	bool follow; /* no end: new entries belong to it */

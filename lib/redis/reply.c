@@ -228,24 +228,24 @@ new_block(struct block *next, size_t size)
 static void *
 carve_bytes(struct root *root, size_t n)
 {
-	struct block *b = root->blocks;
+	struct block *block = root->blocks;
 	void *p;
 
 	n = (n + alignof(redisReply) - 1) & ~(alignof(redisReply) - 1);
-	if (n > b->size - b->used) {
-		size_t size = b->size < BLOCK_MAX ? 2 * b->size : b->size;
+	if (n > block->size - block->used) {
+		size_t size = block->size < BLOCK_MAX ? 2 * block->size : block->size;
 
-		if ((b = new_block(b, n > size ? n : size)) == NULL)
+		if ((block = new_block(block, n > size ? n : size)) == NULL)
 			return NULL;
 		if (n > BLOCK_MAX) { /* the block being filled stays in front */
-			b->next = root->blocks->next;
-			root->blocks->next = b;
+			block->next = root->blocks->next;
+			root->blocks->next = block;
 		} else {
-			root->blocks = b;
+			root->blocks = block;
 		}
 	}
-	p = b->bytes + b->used;
-	b->used += n;
+	p = block->bytes + block->used;
+	block->used += n;
 	return p;
 }
 
@@ -260,15 +260,16 @@ new_value(const redisReadTask *task, int type, size_t more, size_t first)
 {
 	void **unfinished = task->privdata;
 	struct root *root;
-	struct block *b;
+	struct block *block;
 	redisReply *r;
 
 	if (task->parent == NULL) {
-		if ((b = new_block(NULL, sizeof(*root) + (first > more ? first : more))) == NULL)
+		if ((block = new_block(NULL, sizeof(*root) + (first > more ? first : more))) ==
+		    NULL)
 			return NULL;
-		b->used = sizeof(*root) + more;
-		*unfinished = root = (void *)b->bytes;
-		root->blocks = b;
+		block->used = sizeof(*root) + more;
+		*unfinished = root = (void *)block->bytes;
+		root->blocks = block;
 		r = &root->reply;
 	} else {
 		redisReply *parent = task->parent->obj;

@@ -36,7 +36,8 @@ struct slice reply_text(const struct reply *r);
 int64_t reply_int(const struct reply *r);
 /* Returns the number of elements of an array. */
 size_t reply_count(const struct reply *r);
-const struct reply *reply_at(const struct reply *r, size_t i); /* NULL past the end */
+/* Returns element i of an array, or NULL past the end. */
+const struct reply *reply_at(const struct reply *r, size_t i);
 /* Appends the texts of an array's elements to an array of struct slice; an element that is no text
  * gives an empty slice. */
 void reply_add_texts(const struct reply *r, struct bytes *slices);

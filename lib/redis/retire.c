@@ -69,16 +69,16 @@ put_claim_back(
 }
 
 static int
-claim_back(struct conn *conn, const struct retire *r, struct retire_consumer *c,
+claim_back(struct conn *conn, const struct retire *retire, struct retire_consumer *consumer,
     const struct reply *held, enum conn_why *why, struct err *err)
 {
-	struct pending p;
+	struct pending listed;
 	size_t n = 0;
 	int ok = 0;
 
 	for (size_t i = 0; i < reply_count(held); i++)
-		if (pending_parse(held, i, &p) == 0) {
-			put_claim_back(conn, r, c->name, &p);
+		if (pending_parse(held, i, &listed) == 0) {
+			put_claim_back(conn, retire, consumer->name, &listed);
 			n++;
 		}
 	for (; n > 0; n--) {
@@ -89,9 +89,9 @@ claim_back(struct conn *conn, const struct retire *r, struct retire_consumer *c,
 		if (reply == NULL)
 			ok = -1;
 		else if (reply_count(reply) > 0)
-			c->moved++;
+			consumer->moved++;
 		else
-			c->lost++;
+			consumer->lost++;
 		reply_free(reply);
 	}
 	return ok;
@@ -103,33 +103,33 @@ static struct reply *
 await_exec_reply(struct conn *conn, enum conn_why *why, struct err *err)
 {
 	enum conn_why first_why = CONN_OK;
-	struct reply *r;
+	struct reply *reply;
 	struct err first_err;
 
 	for (int i = 0; i < 2; i++) {
-		if ((r = conn_wait(conn, 0, err)) == NULL) {
+		if ((reply = conn_wait(conn, 0, err)) == NULL) {
 			*why = conn_why(conn);
 			return NULL;
 		}
-		if (reply_is_error(r) && first_why == CONN_OK) {
-			first_why = reply_why(r);
-			reply_fail(&first_err, r, i == 0 ? "XPENDING" : "XGROUP DELCONSUMER");
+		if (reply_is_error(reply) && first_why == CONN_OK) {
+			first_why = reply_why(reply);
+			reply_fail(&first_err, reply, i == 0 ? "XPENDING" : "XGROUP DELCONSUMER");
 		}
-		reply_free(r);
+		reply_free(reply);
 	}
-	if ((r = await_array_reply(conn, "EXEC", why, err)) == NULL && first_why != CONN_OK) {
+	if ((reply = await_array_reply(conn, "EXEC", why, err)) == NULL && first_why != CONN_OK) {
 		*why = first_why;
 		*err = first_err;
 	}
-	return r;
+	return reply;
 }
 
 static int
-delete_unless_pending(struct conn *conn, const struct retire *r, struct retire_consumer *c,
-    enum conn_why *why, struct err *err)
+delete_unless_pending(struct conn *conn, const struct retire *retire,
+    struct retire_consumer *consumer, enum conn_why *why, struct err *err)
 {
-	const struct slice argv[] = {slice_of("XGROUP"), slice_of("DELCONSUMER"), slice_of(r->key),
-	    slice_of(r->group), c->name};
+	const struct slice argv[] = {slice_of("XGROUP"), slice_of("DELCONSUMER"),
+	    slice_of(retire->key), slice_of(retire->group), consumer->name};
 	enum conn_why deleted;
 	struct reply *done;
 	char most[24];
@@ -139,12 +139,12 @@ delete_unless_pending(struct conn *conn, const struct retire *r, struct retire_c
 	if (await_status_reply(conn, "MULTI", why, err) == -1)
 		return -1;
 	snprintf(most, sizeof(most), "%d", RACE);
-	put_pending_query(conn, r, c->name, most);
+	put_pending_query(conn, retire, consumer->name, most);
 	conn_put(conn, sizeof(argv) / sizeof(argv[0]), argv);
 	conn_putl(conn, "EXEC", NULL);
 	if ((done = await_exec_reply(conn, why, err)) == NULL)
 		return -1;
-	ok = claim_back(conn, r, c, reply_at(done, 0), why, err);
+	ok = claim_back(conn, retire, consumer, reply_at(done, 0), why, err);
 	deleted = reply_why(reply_at(done, 1));
 	if (ok == 0 && deleted != CONN_OK) {
 		*why = deleted;
@@ -152,7 +152,7 @@ delete_unless_pending(struct conn *conn, const struct retire *r, struct retire_c
 	}
 	reply_free(done);
 	if (ok == 0)
-		c->result = RETIRE_DELETED;
+		consumer->result = RETIRE_DELETED;
 	return ok;
 }
 
@@ -289,7 +289,8 @@ put_move_script(
 /* Stores the script's results in c; *done: the consumers that need no further call. Returns -1 for
  * an unexpected form. */
 static int
-take_script_results(const struct reply *reply, struct retire_consumer *c, size_t n, size_t *done)
+take_script_results(
+    const struct reply *reply, struct retire_consumer *consumer, size_t n, size_t *done)
 {
 	size_t got = reply_count(reply);
 
@@ -305,11 +306,11 @@ take_script_results(const struct reply *reply, struct retire_consumer *c, size_t
 			return -1;
 		if (end == RETIRE_UNFINISHED && (i + 1 < got || moved + lost == 0))
 			return -1;
-		c[i].result = (enum retire_result)end;
-		c[i].moved += (uint64_t)moved;
-		c[i].lost += (uint64_t)lost;
+		consumer[i].result = (enum retire_result)end;
+		consumer[i].moved += (uint64_t)moved;
+		consumer[i].lost += (uint64_t)lost;
 	}
-	*done = c[got - 1].result == RETIRE_UNFINISHED ? got - 1 : got;
+	*done = consumer[got - 1].result == RETIRE_UNFINISHED ? got - 1 : got;
 	return 0;
 }
 
@@ -327,27 +328,27 @@ is_eval_unavailable(const struct reply *reply)
 }
 
 int
-retire_run(struct conn *conn, struct retire *r, struct retire_consumer *c, size_t n,
+retire_run(struct conn *conn, struct retire *retire, struct retire_consumer *consumer, size_t n,
     enum conn_why *why, struct err *err)
 {
 	size_t done = 0, some;
 	int ok = 0;
 
-	r->no_eval = (struct err){0};
+	retire->no_eval = (struct err){0};
 	for (; ok == 0 && done < n; done += some) {
 		struct reply *reply;
 
-		put_move_script(conn, r, c + done, n - done);
+		put_move_script(conn, retire, consumer + done, n - done);
 		if ((reply = conn_wait(conn, 0, err)) == NULL) {
 			*why = conn_why(conn);
 			return -1;
 		}
 		some = 0;
 		if (is_eval_unavailable(reply)) {
-			reply_fail(&r->no_eval, reply, "EVAL");
+			reply_fail(&retire->no_eval, reply, "EVAL");
 			some = n - done;
-			ok = retire_plain(conn, r, c + done, some, why, err);
-		} else if (take_script_results(reply, c + done, n - done, &some) == -1)
+			ok = retire_plain(conn, retire, consumer + done, some, why, err);
+		} else if (take_script_results(reply, consumer + done, n - done, &some) == -1)
 			ok = reply_unexpected(err, reply, "EVAL", why);
 		reply_free(reply);
 	}

@@ -30,7 +30,7 @@
 enum retire_result {
 	RETIRE_UNFINISHED,
 	RETIRE_DELETED,
-	RETIRE_ACTIVE,     /* left: no longer idle for so long */
+	RETIRE_ACTIVE,     /* left: not idle long enough any more */
 	RETIRE_MISSING,    /* no such consumer */
 	RETIRE_IS_TARGET,  /* left: it is the consumer that gets the entries, and has some */
 	RETIRE_HAS_PENDING /* left: it has pending entries, and there is no EVAL */
@@ -45,21 +45,21 @@ struct retire_consumer {
 struct retire {
 	const char *key, *group;
 	const char *to; /* gets the pending entries; created when it does not exist */
-	int64_t idle;   /* ms: only consumers that are idle for so long at that moment; 0: any */
+	int64_t idle;   /* ms: only consumers that are idle for at least this long; 0: any */
 	/* After a run: why scripts could not be used. Status 0 when they could. */
 	struct err no_eval;
 };
 
-/* Retires the n consumers of c in order. After -1, c has the results so far, and another call with
- * the same c continues. */
-int retire_run(struct conn *conn, struct retire *r, struct retire_consumer *c, size_t n,
+/* Retires n consumers in order. After -1 they have the results so far, and another call with the
+ * same ones continues. */
+int retire_run(struct conn *conn, struct retire *retire, struct retire_consumer *consumer, size_t n,
     enum conn_why *why, struct err *err);
 
 /* The consumers of a group that are to be retired. */
 struct retire_selection {
 	struct group_consumers list;          /* all of the group */
-	const struct group_consumer **listed; /* the selected ones, as the server listed them, */
-	struct retire_consumer *consumer;     /* and for retire_run */
+	const struct group_consumer **listed; /* the selected ones, as the server listed them */
+	struct retire_consumer *consumer;     /* the selected ones, for retire_run */
 	size_t n;
 	uint64_t pending; /* of all selected ones */
 };

@@ -29,7 +29,7 @@ kv_bytes(const struct slice *kv, size_t n)
 }
 
 static int
-take_page_entries(const struct reply *r, stream_entry_fn *fn, void *arg, struct page *page,
+take_page_entries(const struct reply *reply, stream_entry_fn *fn, void *arg, struct page *page,
     enum conn_why *why, struct err *err)
 {
 	struct bytes kv = {0};
@@ -38,11 +38,11 @@ take_page_entries(const struct reply *r, stream_entry_fn *fn, void *arg, struct 
 	int result = 0;
 
 	*page = (struct page){0};
-	if (!reply_is_array(r))
-		return reply_unexpected(err, r, "XRANGE", why);
-	for (size_t i = 0; i < reply_count(r) && result == 0; i++) {
-		if (stream_parse_entry(reply_at(r, i), &id, &kv, &gone) == -1) {
-			result = reply_unexpected(err, r, "XRANGE", why);
+	if (!reply_is_array(reply))
+		return reply_unexpected(err, reply, "XRANGE", why);
+	for (size_t i = 0; i < reply_count(reply) && result == 0; i++) {
+		if (stream_parse_entry(reply_at(reply, i), &id, &kv, &gone) == -1) {
+			result = reply_unexpected(err, reply, "XRANGE", why);
 			break;
 		}
 		page->entries++;
@@ -109,13 +109,13 @@ struct key_list {
 };
 
 static void
-add_key(struct key_list *k, struct slice s)
+add_key(struct key_list *list, struct slice s)
 {
-	if (k->n == k->cap) {
-		k->cap = k->cap == 0 ? 64 : k->cap * 2;
-		k->p = mem_realloc(k->p, k->cap * sizeof(*k->p));
+	if (list->n == list->cap) {
+		list->cap = list->cap == 0 ? 64 : list->cap * 2;
+		list->p = mem_realloc(list->p, list->cap * sizeof(*list->p));
 	}
-	k->p[k->n++] = mem_strndup(s.p, s.n);
+	list->p[list->n++] = mem_strndup(s.p, s.n);
 }
 
 static int
@@ -126,45 +126,45 @@ compare_keys(const void *a, const void *b)
 
 /* SCAN may return a key more than once. */
 static void
-sort_unique_keys(struct key_list *k)
+sort_unique_keys(struct key_list *list)
 {
 	size_t kept = 0;
 
-	if (k->n > 0)
-		qsort(k->p, k->n, sizeof(*k->p), compare_keys);
-	for (size_t i = 0; i < k->n; i++) {
-		if (kept > 0 && strcmp(k->p[kept - 1], k->p[i]) == 0)
-			free(k->p[i]);
+	if (list->n > 0)
+		qsort(list->p, list->n, sizeof(*list->p), compare_keys);
+	for (size_t i = 0; i < list->n; i++) {
+		if (kept > 0 && strcmp(list->p[kept - 1], list->p[i]) == 0)
+			free(list->p[i]);
 		else
-			k->p[kept++] = k->p[i];
+			list->p[kept++] = list->p[i];
 	}
-	k->n = kept;
+	list->n = kept;
 }
 
 /* SCAN's reply: [cursor, [key, ...]]. The cursor is an unsigned 64-bit number in text, "0" at the
  * end. */
 static int
 scan_next_keys(
-    struct conn *conn, const char *pattern, char cursor[24], struct key_list *k, struct err *err)
+    struct conn *conn, const char *pattern, char cursor[24], struct key_list *list, struct err *err)
 {
-	struct reply *r = conn_call(
+	struct reply *reply = conn_call(
 	    conn, err, "SCAN", cursor, "MATCH", pattern, "TYPE", "stream", "COUNT", "1000", NULL);
-	struct slice next = reply_text(reply_at(r, 0));
-	const struct reply *names = reply_at(r, 1);
+	struct slice next = reply_text(reply_at(reply, 0));
+	const struct reply *names = reply_at(reply, 1);
 	enum conn_why why;
 	int ok = -1;
 
-	if (r == NULL)
+	if (reply == NULL)
 		return -1;
 	if (next.n == 0 || next.n >= 24 || !reply_is_array(names))
-		reply_unexpected(err, r, "SCAN", &why);
+		reply_unexpected(err, reply, "SCAN", &why);
 	else
 		ok = 0;
 	for (size_t i = 0; ok == 0 && i < reply_count(names); i++)
-		add_key(k, reply_text(reply_at(names, i)));
+		add_key(list, reply_text(reply_at(names, i)));
 	if (ok == 0)
 		snprintf(cursor, 24, "%.*s", (int)next.n, next.p);
-	reply_free(r);
+	reply_free(reply);
 	return ok;
 }
 
@@ -172,23 +172,23 @@ int
 scan_keys(struct conn *conn, const char *pattern, int64_t deadline, char ***keys, size_t *n,
     bool *complete, struct err *err)
 {
-	struct key_list k = {0};
+	struct key_list list = {0};
 	char cursor[24] = "0";
 	int ok;
 
 	*complete = false;
-	while ((ok = scan_next_keys(conn, pattern, cursor, &k, err)) == 0) {
+	while ((ok = scan_next_keys(conn, pattern, cursor, &list, err)) == 0) {
 		*complete = strcmp(cursor, "0") == 0;
 		if (*complete || clock_mono() >= deadline)
 			break;
 	}
-	sort_unique_keys(&k);
-	*keys = k.p;
-	*n = k.n;
-	for (size_t i = 0; ok == -1 && i < k.n; i++)
-		free(k.p[i]);
+	sort_unique_keys(&list);
+	*keys = list.p;
+	*n = list.n;
+	for (size_t i = 0; ok == -1 && i < list.n; i++)
+		free(list.p[i]);
 	if (ok == -1) {
-		free(k.p);
+		free(list.p);
 		*keys = NULL;
 		*n = 0;
 	}

@@ -323,16 +323,16 @@ int
 stream_groups(struct conn *conn, const char *key, struct stream_group **out, size_t *n,
     enum conn_why *why, struct err *err)
 {
-	struct reply *r;
+	struct reply *reply;
 	int ok;
 
 	*out = NULL;
 	*n = 0;
 	stream_put_groups(conn, key);
-	if ((r = await_stream_reply(conn, why, err)) == NULL)
+	if ((reply = await_stream_reply(conn, why, err)) == NULL)
 		return -1;
-	ok = stream_take_groups(r, out, n, why, err);
-	reply_free(r);
+	ok = stream_take_groups(reply, out, n, why, err);
+	reply_free(reply);
 	if (ok == -1)
 		return -1;
 	stream_put_lowest_pending(conn, key, *out, *n);

@@ -106,37 +106,38 @@ parse_port(const struct url_parser *p, const char *s)
 
 /* host[:port], where the host may be an address in brackets. Modifies s. */
 static int
-parse_host(const struct url_parser *p, char *s)
+parse_host(const struct url_parser *parser, char *text)
 {
-	char *host = s, *end;
+	char *host = text, *end;
 
-	if (*s == '[') {
+	if (*text == '[') {
 		host++;
-		if ((end = strchr(s, ']')) == NULL)
-			return refuse_url(p, "']' is missing");
+		if ((end = strchr(text, ']')) == NULL)
+			return refuse_url(parser, "']' is missing");
 		*end++ = '\0';
 		if (host[strspn(host, "0123456789abcdefABCDEF:.")] != '\0')
-			return refuse_url(p, "the brackets must hold an IPv6 address");
+			return refuse_url(parser, "the brackets must hold an IPv6 address");
 	} else {
-		end = s + strcspn(s, ":");
+		end = text + strcspn(text, ":");
 		if (strchr(end + (*end != '\0'), ':') != NULL)
-			return refuse_url(p, "an IPv6 address must be in brackets");
+			return refuse_url(parser, "an IPv6 address must be in brackets");
 	}
 	if (*end != '\0' && *end != ':')
 		return refuse_url(
-		    p, "expected ':' and a port, or '/' and a database, after the host");
+		    parser, "expected ':' and a port, or '/' and a database, after the host");
 	if (*end == ':') {
 		*end++ = '\0';
-		if (parse_port(p, end) == -1)
+		if (parse_port(parser, end) == -1)
 			return -1;
 	}
 	if (*host == '\0')
-		return refuse_url(p, "no host");
-	p->u->host = mem_strdup(host);
-	for (char *c = p->u->host; *c != '\0'; c++) {
-		if ((unsigned char)*c <= ' ' || *c == 0x7f || strchr("?#\\", *c) != NULL)
-			return refuse_url(p, "the host has an invalid character");
-		*c = (char)tolower((unsigned char)*c);
+		return refuse_url(parser, "no host");
+	parser->u->host = mem_strdup(host);
+	for (char *colon = parser->u->host; *colon != '\0'; colon++) {
+		if ((unsigned char)*colon <= ' ' || *colon == 0x7f ||
+		    strchr("?#\\", *colon) != NULL)
+			return refuse_url(parser, "the host has an invalid character");
+		*colon = (char)tolower((unsigned char)*colon);
 	}
 	return 0;
 }
