@@ -107,8 +107,8 @@ retry_or_leave_pending(
 struct deadletter_search {
 	/* the provenance; id, stream and group must match */
 	const struct slice *kv;
-	char found[2][ID_SIZE]; /* the first two matches */
-	size_t n;
+	char found[2][ID_SIZE]; /* the IDs of the first two matches */
+	size_t nfound;
 };
 
 static int
@@ -123,8 +123,8 @@ match_dead_letter(void *arg, struct slice id, const struct slice *kv, size_t nkv
 		if (kv[own + i].n != search->kv[i].n ||
 		    memcmp(kv[own + i].p, search->kv[i].p, search->kv[i].n) != 0)
 			return 0;
-	snprintf(search->found[search->n++], ID_SIZE, "%.*s", (int)id.n, id.p);
-	return search->n == 2;
+	snprintf(search->found[search->nfound++], ID_SIZE, "%.*s", (int)id.n, id.p);
+	return search->nfound == 2;
 }
 
 /* Finds the dead letters of this entry. Returns 0, or -1 with *why and err. */
@@ -228,11 +228,11 @@ run_without_eval(struct conn *conn, const struct handle_stream *stream,
 
 	if (ok != 1 || find_dead_letters(conn, stream, fields, &search, why, err) == -1)
 		return ok == 1 ? -1 : ok;
-	if (search.n == 0 && (ok = copy_to_dead_letters(conn, stream, fields, why, err)) != 1)
+	if (search.nfound == 0 && (ok = copy_to_dead_letters(conn, stream, fields, why, err)) != 1)
 		return ok;
 	if (find_dead_letters(conn, stream, fields, &search, why, err) == -1)
 		return -1;
-	if (search.n > 1) {
+	if (search.nfound > 1) {
 		conn_putl(conn, "XDEL", stream->dead_key, search.found[1], NULL);
 		if ((reply = await_pending_reply(conn, "XDEL", why, err)) == NULL)
 			return -1;

@@ -40,9 +40,9 @@
  *  - conn_connect wraps the socket of net_connect within its deadline; conn_close and conn_abort
  *    free the TLS state.
  *  - recv_replies (conn.c) and resp_send (resp.c), the only callers of recv(2) and send(2), go
- *    through the wrapper. resp.written, and with it conn_sent, must stay a number of bytes that the
- *    kernel took: whole records only (SSL_MODE_ENABLE_PARTIAL_WRITE), or a command that was sent
- *    would not count as in doubt.
+ *    through the wrapper. resp.written, and with it conn_sent, must count exactly the bytes of
+ *    records that the kernel took whole (SSL_MODE_ENABLE_PARTIAL_WRITE): if a sent record does not
+ *    count, a command that the server executed is not in doubt.
  *  - Decrypted bytes inside the TLS library do not wake poll(2), and a short read no longer means a
  *    drained socket: conn_io must read on after BURST chunks and short reads, and conn_poll must
  *    not wait while the library holds bytes. conn_events adds what the library waits for.
@@ -138,8 +138,8 @@ struct conn_template {
 	struct bytes text; /* the encoded arguments */
 	size_t gap[CONN_GAPS], gaps;
 };
-/* Encodes the arguments; one whose p is NULL is a gap, CONN_GAPS at most. Replaces what the template
- * held. */
+/* Encodes the arguments; one whose p is NULL is a gap, CONN_GAPS at most. Replaces what the
+ * template held. */
 void conn_template_init(struct conn_template *template, size_t argc, const struct slice *argv);
 void conn_template_free(struct conn_template *template);
 /* Queues the template with one argument for each gap. */
@@ -164,8 +164,8 @@ uint64_t conn_received(const struct conn *conn);
 
 /* --- replies; the caller owns each and calls reply_free --- */
 
-/* Sends, and waits for the next reply; its command gets extra_ms more. Returns NULL with err when the
- * connection is dead. */
+/* Sends, and waits for the next reply; its command gets extra_ms more. Returns NULL with err when
+ * the connection is dead. */
 struct reply *conn_wait(struct conn *conn, int64_t extra_ms, struct err *err);
 /* conn_putl and conn_wait. All earlier commands must have been answered. */
 struct reply *conn_call(struct conn *conn, struct err *err, ...) __attribute__((sentinel));

@@ -95,9 +95,9 @@ int group_find(struct group_ref *g, struct conn *conn, struct err *err);
 int group_check_unchanged(const struct group_ref *g, struct conn *conn, struct err *err);
 
 /*
- * Writes the argument of XGROUP SETID for a place that a user gave. An exact ID becomes the last delivered
- * ID, as in Redis. A place that covers several IDs (a millisecond, a time, an age) becomes the ID
- * before its first one, so that the group continues there.
+ * Writes the argument of XGROUP SETID for a place that a user gave. An exact ID becomes the last
+ * delivered ID, as in Redis. A place that covers several IDs (a millisecond, a time, an age)
+ * becomes the ID before its first one, so that the group continues there.
  */
 void group_setid_arg(const struct id_place *p, char out[ID_SIZE]);
 /* Writes the same for people: the exact ID, or "before ID" with the first ID of the place. */

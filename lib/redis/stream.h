@@ -72,8 +72,8 @@ void stream_groups_free(struct stream_group *g, size_t n);
 uint64_t stream_put_groups(struct conn *conn, const char *key);
 int stream_take_groups(const struct reply *r, struct stream_group **out, size_t *n,
     enum conn_why *why, struct err *err);
-/* The last two are XPENDING; stream_take_lowest_pending waits for the replies. A group that has lost
- * its pending entries meanwhile gets pending = 0. */
+/* The last two are XPENDING; stream_take_lowest_pending waits for the replies. A group that has
+ * lost its pending entries meanwhile gets pending = 0. */
 void stream_put_lowest_pending(
     struct conn *conn, const char *key, const struct stream_group *g, size_t n);
 int stream_take_lowest_pending(
