@@ -512,7 +512,7 @@ load_drain_state(struct drain *d, struct err *err)
 	return r == -1 ? -1 : 0;
 }
 
-/* The levels below: drain_until_empty, drain_one_walk, drain_batches, drain_batch. */
+/* Calls, from level to level: drain_until_empty, drain_one_walk, drain_batches, drain_batch. */
 int
 drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o,
     struct drain_result *res, struct err *err)

@@ -47,7 +47,7 @@ keep_error(struct readahead_line *slot, const struct err *err)
 	*slot->why = *err;
 }
 
-/* A failure of the walk is kept until readahead_next reaches it. */
+/* Reads the next line of the walk. Keeps a failure until readahead_next reaches it. */
 static void
 read_next_line(struct readahead *ahead)
 {

@@ -63,8 +63,8 @@ stop_redrive_type(struct redrive *d, int status, const char *reason)
 	redrive_say(d, "dead letters of '%s' stay: %s", d->type, reason);
 }
 
-/* A refusal for one key stops the type (0). A refusal of all commands or a dead connection ends the
- * run (-1). */
+/* Stops the type after a refusal for one key, and returns 0. Returns -1 when the run has to end:
+ * the server refuses all commands, or the connection is dead. */
 static int
 stop_type_or_fail(struct redrive *d, enum conn_why why, const struct err *err)
 {
@@ -301,8 +301,8 @@ open_redrive_conn(struct redrive *d, struct err *err)
 	return d->conn != NULL ? 0 : -1;
 }
 
-/* A reply that became too large for its limit cut the connection: reads entries one by one, on a
- * new connection. */
+/* Reads entries one by one on a new connection, if a reply that was too large for its limit cut the
+ * old one. Returns 0, or -1 with err. */
 static int
 retry_one_by_one(struct redrive *d, struct err *err)
 {

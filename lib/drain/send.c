@@ -18,8 +18,7 @@
 /* as many as fit into a slot of the checkpoint file */
 #define INTENT_TYPES ((size_t)2 * BATCH_TYPES)
 
-/* A connection that sent a line in doubt may still have its XADD executed: fences it off before the
- * look-up. */
+/* Fences off the connections that sent the lines in doubt: their XADDs may still be executed. */
 static int
 fence_doubt_connections(struct drain *d, struct err *err)
 {

@@ -146,7 +146,7 @@ on_claimed(struct control_request *req, struct reply *reply)
 }
 
 /* Claims ready jobs with one XCLAIM: those at the head of the queue that have the same attempt
- * count and can run now. */
+ * count and can run now. Returns false when none can. */
 static bool
 claim_ready_jobs(struct handle_stream *stream)
 {

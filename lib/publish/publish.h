@@ -69,7 +69,9 @@ void publish_refused_line(struct publish *p);
 /* Sends, takes the replies that have arrived, appends to the buffer, and gives the answers. */
 void publish_end_batch(struct publish *p);
 
-int publish_fd(const struct publish *p); /* -1 when not connected */
+/* Returns the descriptor to poll; -1 when not connected. */
+int publish_fd(const struct publish *p);
+/* Returns the events to poll for. */
 short publish_poll_events(const struct publish *p);
 /* Returns the ms until publish_work is due; -1: never. */
 int publish_timeout_ms(const struct publish *p);

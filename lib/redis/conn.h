@@ -84,8 +84,8 @@ enum conn_why {
 };
 
 /*
- * The exit status for a reason: 77 for DENIED and NOPERM, 78 for MOVED, 69 for REFUSED, TIMEOUT,
- * CUT and GARBAGE, 75 for LATER and READONLY, 0 for OK, else 1.
+ * Returns the exit status for a reason: 77 for DENIED and NOPERM, 78 for MOVED, 69 for REFUSED,
+ * TIMEOUT, CUT and GARBAGE, 75 for LATER and READONLY, 0 for OK, else 1.
  */
 int conn_exit_status(enum conn_why why);
 

@@ -131,7 +131,7 @@ key_index(struct slice key, const char *const *keys, size_t n)
 	return i;
 }
 
-/* [entry, ...] */
+/* Reads [entry, ...]. */
 static int
 take_entries(const struct reply *entries, size_t key, group_entry_fn *fn, void *arg,
     enum conn_why *why, struct err *err)
@@ -153,7 +153,7 @@ take_entries(const struct reply *entries, size_t key, group_entry_fn *fn, void *
 	return stop;
 }
 
-/* [key, [entry, ...]] */
+/* Reads [key, [entry, ...]]. */
 static int
 take_stream_entries(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn,
     void *arg, enum conn_why *why, struct err *err)

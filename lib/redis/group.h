@@ -42,7 +42,7 @@ typedef int group_entry_fn(void *arg, size_t key, const struct group_entry *e);
  * CONN_UNBLOCKED, ...) and err. */
 int group_take_read(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn,
     void *arg, enum conn_why *why, struct err *err);
-/* The same for XCLAIM's reply, whose entries have the key index 0. */
+/* Calls fn for each entry of XCLAIM's reply; their key index is 0. */
 int group_take_claim(
     const struct reply *r, group_entry_fn *fn, void *arg, enum conn_why *why, struct err *err);
 

@@ -49,8 +49,8 @@ enum conn_why reply_why(const struct reply *r);
 /* Fills err from an error reply, with the status of reply_why: "what: text". `what` names the
  * command or the attempt. Returns -1. */
 int reply_fail(struct err *err, const struct reply *r, const char *what);
-/* The same for any reply that is not of the expected form, error or not, and sets *why. r NULL: the
- * reply is known to be no error. */
+/* Fills err and *why from a reply of an unexpected form, error or not; r NULL: known to be no
+ * error. Returns -1. */
 int reply_unexpected(struct err *err, const struct reply *r, const char *what, enum conn_why *why);
 
 /*

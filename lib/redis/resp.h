@@ -23,8 +23,9 @@ size_t resp_put(struct resp *resp, size_t argc, const struct slice *argv);
  * Returns the command's size. */
 size_t resp_put_template(
     struct resp *resp, struct slice text, const size_t *gap, size_t argc, const struct slice *argv);
-/* Append the header of a command of argc arguments, and one argument. */
+/* Appends the header of a command of argc arguments. */
 void resp_encode_header(struct bytes *text, size_t argc);
+/* Appends one argument. */
 void resp_encode_argument(struct bytes *text, struct slice arg);
 /* Returns the bytes that are queued and not sent. */
 size_t resp_unsent(const struct resp *resp);
