@@ -226,6 +226,28 @@ is_item_covered(const struct drain *d, const struct batch_item *it)
 
 enum line_outcome { LINE_ADDED, LINE_PASSED, LINE_KEPT };
 
+/* Fills the slot with what the current line says, and adds it to the batch. */
+static void
+fill_item(struct drain *d, struct batch_item *it, bool in_old_intent, bool recorded)
+{
+	it->stem = d->line.stem;
+	it->chain = d->line.chain;
+	it->pos = d->line.pos;
+	it->limit = d->line.limit;
+	it->offset = d->line.at;
+	/* The event borrows from these bytes. */
+	swap_bytes(&it->text, &d->current->text);
+	line_complete(&it->line, &it->derived, it->stem, it->offset, d->line.text);
+	determine_doubt(d, it);
+	it->state = BATCH_SEND;
+	if (it->dest->room != INT64_MAX)
+		it->dest->room--;
+	d->batch.in_old_intent = in_old_intent;
+	d->batch.covered = covered;
+	d->batch.short_stream |= it->dest->maxlen > 0 && it->dest->maxlen < BATCH_IN_DOUBT;
+	add_to_batch(&d->batch);
+}
+
 /*
  * Adds the current line to the batch, or passes it (delivered, skipped, bad), or keeps it for the
  * next batch. Returns a line_outcome, or -1 with err.
@@ -277,22 +299,7 @@ add_current_line(struct drain *d, struct err *err)
 		    d, line->e.type, d->line.chain, d->line.stem, d->line.pos, d->line.limit);
 		return LINE_PASSED;
 	}
-	it->stem = d->line.stem;
-	it->chain = d->line.chain;
-	it->pos = d->line.pos;
-	it->limit = d->line.limit;
-	it->offset = d->line.at;
-	/* The event borrows from these bytes. */
-	swap_bytes(&it->text, &d->current->text);
-	line_complete(&it->line, &it->derived, it->stem, it->offset, d->line.text);
-	determine_doubt(d, it);
-	it->state = BATCH_SEND;
-	if (it->dest->room != INT64_MAX)
-		it->dest->room--;
-	d->batch.in_old_intent = in_old_intent;
-	d->batch.covered = covered;
-	d->batch.short_stream |= it->dest->maxlen > 0 && it->dest->maxlen < BATCH_IN_DOUBT;
-	add_to_batch(&d->batch);
+	fill_item(d, it, in_old_intent, recorded);
 	return LINE_ADDED;
 }
 
