@@ -228,7 +228,7 @@ enum line_outcome { LINE_ADDED, LINE_PASSED, LINE_KEPT };
 
 /* Fills the slot with what the current line says, and adds it to the batch. */
 static void
-fill_item(struct drain *d, struct batch_item *it, bool in_old_intent, bool recorded)
+fill_item(struct drain *d, struct batch_item *it, bool in_old_intent, bool covered)
 {
 	it->stem = d->line.stem;
 	it->chain = d->line.chain;
@@ -299,7 +299,7 @@ add_current_line(struct drain *d, struct err *err)
 		    d, line->e.type, d->line.chain, d->line.stem, d->line.pos, d->line.limit);
 		return LINE_PASSED;
 	}
-	fill_item(d, it, in_old_intent, recorded);
+	fill_item(d, it, in_old_intent, covered);
 	return LINE_ADDED;
 }
 
