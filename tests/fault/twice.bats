@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # covers: lib/drain lib/buffer
 # An event_id that is used twice on purpose is published twice, also when one of the two is in doubt: the search compares whole
-# events, not only event_ids. Equal lines that are all in doubt are in lib/drain.bats.
+# events, not only event_ids. Equal lines that are all in doubt are in tests/lib/drain.bats.
 
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154  # bats: a test is a subshell
 

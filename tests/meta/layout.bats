@@ -168,7 +168,7 @@ tests/perf/bare.c"
 
 # --- lib/README.md --------------------------------------------------------------------
 
-# Files that include each other in a circle, room by room: strongly connected parts of the include graph.
+# Files that include each other in a cycle, room by room: strongly connected parts of the include graph.
 cycles() {
 	python3 - <<-'EOF'
 	import glob, re
@@ -195,12 +195,12 @@ cycles() {
 	EOF
 }
 
-@test "files include each other in a circle only where lib/README.md says so" {
+@test "files include each other in a cycle only where lib/README.md allows it" {
 	cd "$TOP"
 	diff <(awk '/^<!-- cycles -->/ { f = 1; next } /^```/ { f = f == 1 ? 2 : 0; next } f == 2' lib/README.md) <(cycles)
 }
 
-@test "lib/README.md has every room, with what it may include as here" {
+@test "lib/README.md lists every room, with the same allowed includes as this file" {
 	cd "$TOP"
 	diff <(sed -nE 's/^\| `([a-z]+)` \|.*/\1/p' lib/README.md | sort) <(rooms | cut -d: -f1 | sort)
 	while IFS=: read -r room may; do
@@ -211,16 +211,16 @@ cycles() {
 	done < <(rooms) | none
 }
 
-# `room/file.c` function, other_function: each stands in that file.
-@test "lib/README.md names files and functions that there are" {
+# Checks `room/file.c` function: the function is defined in that file.
+@test "lib/README.md names only files and functions that exist" {
 	cd "$TOP"
-	tr '\n' ' ' <lib/README.md | grep -oE '`[a-z]+/[a-z_0-9]+\.[ch]`( +[a-z_0-9]+_[a-z_0-9]+)?' | tr -d '`' | tr -s ' ' >named
-	[ "$(grep -c ' ' named)" -ge 30 ]
+	tr '\n' ' ' <lib/README.md | grep -oE '`[a-z]+/[a-z_0-9]+\.[ch]`( +[a-z_0-9]+_[a-z_0-9]+)?' | tr -d '`' | tr -s ' ' >"$EB_TMP/named"
+	[ "$(grep -c ' ' "$EB_TMP/named")" -ge 30 ]
 	while read -r file function; do
 		[ "${file%%/*}" = bin ] || file=lib/$file
 		[ -e "$file" ] || { echo "no $file"; continue; }
 		[ -z "$function" ] || grep -q "^$function(" "$file" || echo "$file has no $function"
-	done <named | none
+	done <"$EB_TMP/named" | none
 }
 
 functions() {	# FILE...
