@@ -323,7 +323,7 @@ process_connections_and_runners(struct handle_loop *loop)
 static int
 find_run_poll_ms(const struct handle_loop *loop)
 {
-	int64_t by = lease_next_due(loop), left;
+	int64_t by = lease_next_due(loop), now = clock_mono(), left;
 
 	for (size_t i = 0; i < loop->plan->n; i++) {
 		if (sub_conn(loop->streams[i].sub) != NULL)
@@ -339,9 +339,10 @@ find_run_poll_ms(const struct handle_loop *loop)
 	clock_earliest(&by, jobset_next_due(&loop->jobs));
 	if (loop->plan->idle_ms >= 0 && !loop->ending)
 		clock_earliest(&by, loop->last_event + loop->plan->idle_ms);
-	if (loop->ending)
-		clock_earliest(&by, loop->stop_at);
-	left = by != -1 ? by - clock_mono() : 60000;
+	if (loop->ending) /* after stop_at: look whether the children have ended, without spinning
+	                   */
+		clock_earliest(&by, loop->stop_at > now ? loop->stop_at : now + 10);
+	left = by != -1 ? by - now : 60000;
 	return left < 0 ? 0 : (int)(left > 60000 ? 60000 : left);
 }
 
