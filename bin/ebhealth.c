@@ -58,7 +58,7 @@ ebhealth_usage(FILE *to)
 
 /* Returns the exit status; UNKNOWN when the result could not be written. */
 static int
-write_ebhealth_output(const struct bytes *out, enum severity g)
+print_health(const struct bytes *out, enum severity g)
 {
 	if (io_write_all(STDOUT_FILENO, out->p, out->len) == 0)
 		return (int)g;
@@ -97,7 +97,7 @@ report_problems(const struct problems *v, const struct snapshot *p)
 		problems_line(&out, v, bytes_str(&ok_text));
 		bytes_addc(&out, '\n');
 	}
-	status = write_ebhealth_output(&out, problems_worst(v));
+	status = print_health(&out, problems_worst(v));
 	bytes_free(&ok_text);
 	bytes_free(&out);
 	return status;

@@ -359,7 +359,7 @@ read_ebsub_options(int argc, char **argv)
 
 /* Returns the index of "--", or argc. */
 static int
-find_dashes(int argc, char **argv)
+find_command_separator(int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++)
 		if (strcmp(argv[i], "--") == 0)
@@ -511,7 +511,7 @@ run_consume(void)
 int
 main(int argc, char **argv)
 {
-	int dashes = find_dashes(argc, argv), status;
+	int dashes = find_command_separator(argc, argv), status;
 	struct err err;
 
 	process_init();

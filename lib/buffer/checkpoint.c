@@ -49,7 +49,7 @@ checkpoint_drop_lagging(struct checkpoint *cp, struct lagging_type *l)
 }
 
 struct intent_type *
-intent_find_type(const struct intent *in, const char *type, size_t n)
+intent_find_event_type(const struct intent *in, const char *type, size_t n)
 {
 	for (size_t i = 0; i < in->ntypes; i++)
 		if (is_type(in->types[i].type, type, n))

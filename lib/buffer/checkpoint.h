@@ -105,7 +105,7 @@ struct lagging_type *checkpoint_add_lagging(struct checkpoint *cp, const char *t
 void checkpoint_drop_lagging(struct checkpoint *cp, struct lagging_type *l);
 
 /* NULL when no line of the type may have been sent. */
-struct intent_type *intent_find_type(const struct intent *in, const char *type, size_t n);
+struct intent_type *intent_find_event_type(const struct intent *in, const char *type, size_t n);
 /* True when a line at pos of this source is before the intent's positions. */
 bool intent_covers(const struct intent *in, bool chain, const char *stem, uint64_t pos);
 void intent_drop_type(struct intent *in, struct intent_type *s);

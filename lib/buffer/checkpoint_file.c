@@ -131,7 +131,7 @@ parse_position(struct position *at, const char *stem, char **line)
 }
 
 static void
-parse_lagging(struct checkpoint *cp, const char *what, char *line)
+parse_lagging_type(struct checkpoint *cp, const char *what, char *line)
 {
 	const char *type = token_next(&line), *stem;
 	struct lagging_type *l = checkpoint_add_lagging(cp, type, strlen(type));
@@ -180,7 +180,7 @@ parse_checkpoint_line(struct checkpoint *cp, char *line)
 	else if (strcmp(what, "claims") == 0)
 		cp->adopted = parse_number(&line);
 	else if (strncmp(what, "late", 4) == 0)
-		parse_lagging(cp, what, line);
+		parse_lagging_type(cp, what, line);
 	else if (strcmp(what, "sent") == 0)
 		parse_sent_type(&in->types, &in->ntypes, line);
 	else if (strcmp(what, "spent") == 0)

@@ -203,7 +203,7 @@ find_line_doubt(struct inspect_state *k, const struct walk_line *wl, struct doub
 	struct line *el = &k->line;
 	struct intent *in = &k->checkpoint.intent;
 	struct intent_type *s =
-	    in->active ? intent_find_type(in, el->e.type.p, el->e.type.n) : NULL;
+	    in->active ? intent_find_event_type(in, el->e.type.p, el->e.type.n) : NULL;
 	struct stream_id a = {0, 0}, b;
 
 	*d = (struct doubt){.after = "0-0"};

@@ -36,7 +36,7 @@ line_head(struct bytes *out, const struct event *e)
 	struct event copy = *e;
 	struct slice *at[EVENT_FIELDS];
 
-	event_field_ptrs(&copy, at);
+	event_field_slots(&copy, at);
 	bytes_addc(out, '{');
 	quote_member(out, event_field_names[0], e->type);
 	bytes_adds(out, ",\"message\":{");
@@ -216,7 +216,7 @@ parse_message(struct slice message, struct event *e, struct bytes *text, struct 
 	wanted[EVENT_FIELDS] = slice_of("payload_base64");
 	if (message.p == NULL || find_members(message, wanted, EVENT_FIELDS + 1, values) == -1)
 		return err_set(err, STATUS_DATA, "no message");
-	event_field_ptrs(e, at);
+	event_field_slots(e, at);
 	for (size_t i = 0; i < EVENT_FIELDS; i++)
 		if (at[i] != &e->payload && at[i]->p == NULL)
 			*at[i] = unquote_member(values[i], text);
@@ -272,7 +272,7 @@ parse_own_front(const char *line, size_t n, struct event *e, struct bytes *text)
 	           *p = parse_member(line, end, '{', event_field_names[0], &e->type, text);
 	struct slice *at[EVENT_FIELDS], again;
 
-	event_field_ptrs(e, at);
+	event_field_slots(e, at);
 	if (p == NULL || (size_t)(end - p) < sizeof(open) || memcmp(p, open, sizeof(open) - 1) != 0)
 		return (struct slice){0};
 	p = parse_member(p + sizeof(open) - 1, end, '{', event_field_names[0], &again, text);

@@ -14,14 +14,14 @@
 #include "buffer/reader.h"
 
 void
-reclaim_add_clean(struct reclaim *rc, const char *stem)
+reclaim_add_drained_segment(struct reclaim *rc, const char *stem)
 {
 	rc->clean = mem_realloc(rc->clean, (rc->nclean + 1) * sizeof(*rc->clean));
 	rc->clean[rc->nclean++] = mem_strdup(stem);
 }
 
 void
-reclaim_drop_clean(struct reclaim *rc, const char *stem)
+reclaim_drop_drained_segment(struct reclaim *rc, const char *stem)
 {
 	for (size_t i = 0; i < rc->nclean; i++)
 		if (strcmp(rc->clean[i], stem) == 0) {

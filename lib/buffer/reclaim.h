@@ -27,8 +27,8 @@ struct reclaim {
 
 /* Called for each new walk. */
 void reclaim_begin_walk(struct reclaim *rc);
-void reclaim_add_clean(struct reclaim *rc, const char *stem);
-void reclaim_drop_clean(struct reclaim *rc, const char *stem);
+void reclaim_add_drained_segment(struct reclaim *rc, const char *stem);
+void reclaim_drop_drained_segment(struct reclaim *rc, const char *stem);
 void reclaim_free(struct reclaim *rc);
 
 /*

@@ -91,7 +91,7 @@ ends_torn(int fd, off_t size, char end)
 /* Learns whether fd is a regular file. Ends a torn JSON line there, so that the next record is a
  * line of its own. */
 static void
-inspect_sink(struct sink *sink)
+prepare_regular_file(struct sink *sink)
 {
 	struct stat st;
 
@@ -140,7 +140,7 @@ write_rendered(struct sink *sink)
 
 	if (sink->out.len == 0 || sink->broken != 0)
 		return;
-	inspect_sink(sink);
+	prepare_regular_file(sink);
 	if (sink->broken != 0)
 		return;
 	went = write_to_sink(sink, sink->out.p, sink->out.len);

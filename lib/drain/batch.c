@@ -73,7 +73,7 @@ static void
 determine_doubt(struct drain *d, struct batch_item *it)
 {
 	struct intent_type *covered = d->old_intent.active
-	    ? intent_find_type(&d->old_intent, it->line.e.type.p, it->line.e.type.n)
+	    ? intent_find_event_type(&d->old_intent, it->line.e.type.p, it->line.e.type.n)
 	    : NULL;
 	struct stream_id noted;
 
@@ -134,7 +134,7 @@ enter_chain_segment(struct drain *d)
 	if (!d->line.chain || (d->chain_stem != NULL && strcmp(d->chain_stem, d->line.stem) == 0))
 		return;
 	if (d->chain_stem != NULL && d->from_start && !d->has_skipped)
-		reclaim_add_clean(&d->reclaim, d->chain_stem);
+		reclaim_add_drained_segment(&d->reclaim, d->chain_stem);
 	free(d->chain_stem);
 	d->chain_stem = mem_strdup(d->line.stem);
 	d->has_skipped = false;
@@ -221,7 +221,7 @@ is_item_covered(const struct drain *d, const struct batch_item *it)
 	    !intent_covers(in, d->line.chain, d->line.stem, d->line.pos))
 		return false;
 	return (b->n > 0 && b->item[b->n - 1].dest == it->dest) ||
-	    intent_find_type(in, it->dest->type, strlen(it->dest->type)) != NULL;
+	    intent_find_event_type(in, it->dest->type, strlen(it->dest->type)) != NULL;
 }
 
 enum line_outcome { LINE_ADDED, LINE_PASSED, LINE_KEPT };

@@ -30,7 +30,7 @@ commit_skip(
 	if (strcmp(d->chain_stem, stem) == 0)
 		d->has_skipped = true;
 	else
-		reclaim_drop_clean(&d->reclaim, stem);
+		reclaim_drop_drained_segment(&d->reclaim, stem);
 }
 
 static int

@@ -186,7 +186,7 @@ reclaim_segments(struct drain *d, bool end, struct err *err)
 /* Reads a batch and queues it: in chunks where the stored intent covers it, else when it is
  * complete and its intent is stored. Returns 0, or -1 with err. */
 static int
-load_and_queue_batch(struct drain *d, bool *end, struct err *err)
+load_and_send_batch(struct drain *d, bool *end, struct err *err)
 {
 	size_t room = batch_max_lines(d);
 	int more;
@@ -241,7 +241,7 @@ drain_batch(struct drain *d, struct err *err)
 	struct err ahead_err;
 	int ahead;
 
-	if (load_and_queue_batch(d, &end, err) == -1) {
+	if (load_and_send_batch(d, &end, err) == -1) {
 		free(old_stem);
 		/* Nothing of this batch was sent. The connection may be dead because the server
 		 * closed it after it refused a request. */

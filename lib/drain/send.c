@@ -144,7 +144,7 @@ add_intent_type(struct intent *in, const char *type, struct stream_id after)
 {
 	struct intent_type *s;
 
-	if (intent_find_type(in, type, strlen(type)) != NULL)
+	if (intent_find_event_type(in, type, strlen(type)) != NULL)
 		return; /* the type was added before, perhaps with an older bound, which is needed
 		         */
 	in->types = mem_realloc(in->types, (in->ntypes + 1) * sizeof(*in->types));
@@ -252,7 +252,7 @@ extend_intent(struct drain *d)
 			return false;
 		if (!ahead->bad && dest != last && !dest->stopped) {
 			if (in->ntypes >= INTENT_TYPES &&
-			    intent_find_type(in, type.p, type.n) == NULL)
+			    intent_find_event_type(in, type.p, type.n) == NULL)
 				break;
 			add_intent_type(in, dest->type, dest->after);
 			last = dest;

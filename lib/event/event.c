@@ -23,7 +23,7 @@ const struct slice event_field_names[EVENT_FIELDS] = {
 };
 
 void
-event_field_ptrs(struct event *e, struct slice *at[EVENT_FIELDS])
+event_field_slots(struct event *e, struct slice *at[EVENT_FIELDS])
 {
 	struct slice *const all[EVENT_FIELDS] = {
 	    &e->type,
@@ -83,7 +83,7 @@ event_from_fields(struct event *e, const struct slice *kv, size_t nkv)
 	size_t i;
 
 	*e = (struct event){0};
-	event_field_ptrs(e, at);
+	event_field_slots(e, at);
 	for (size_t k = 0; k + 1 < nkv; k += 2) {
 		if ((i = event_field_index(kv[k], k / 2)) == EVENT_FIELDS || at[i]->p != NULL)
 			continue;

@@ -31,7 +31,7 @@ struct event {
 
 extern const struct slice event_field_names[EVENT_FIELDS];
 /* Stores pointers to the members of e, in the order of event_field_names. */
-void event_field_ptrs(struct event *e, struct slice *at[EVENT_FIELDS]);
+void event_field_slots(struct event *e, struct slice *at[EVENT_FIELDS]);
 /* Returns the index of a field name, or EVENT_FIELDS when it is unknown. Searches from index
  * `first` and wraps around, because fields mostly come in order. */
 size_t event_field_index(struct slice name, size_t first);

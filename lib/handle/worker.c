@@ -157,7 +157,7 @@ is_answer(struct slice line, const char *word)
 }
 
 static void
-fail_worker(struct runner *runner, const char *why)
+end_faulty_worker(struct runner *runner, const char *why)
 {
 	runner->at_fault = true;
 	runner->fault = why;
@@ -175,7 +175,7 @@ reject_answer(struct runner *runner, struct slice line)
 	        ? "the worker answered '%s' without an unanswered event; restarting it"
 	        : "the worker answered '%s', not ok, retry or dead; restarting it",
 	    text);
-	fail_worker(runner, "bad answer");
+	end_faulty_worker(runner, "bad answer");
 }
 
 static void
@@ -319,7 +319,7 @@ worker_process(struct runner *runner)
 	}
 	worked = write_to_worker(runner);
 	if (runner->deadline != -1 && clock_mono() >= runner->deadline && !runner->at_fault)
-		fail_worker(runner, "timeout");
+		end_faulty_worker(runner, "timeout");
 	worked = read_answers(runner) || worked;
 	adapt_window(runner);
 	if (!runner->loop->check_children || !child_reap(&runner->child, &status))

@@ -103,7 +103,7 @@ add_id_line(struct acklist *a, const struct lines *in, struct slice line, acklis
 }
 
 int
-acklist_add_lines(struct acklist *a, int fd, acklist_bad_fn *bad, struct err *err)
+acklist_add_from_lines(struct acklist *a, int fd, acklist_bad_fn *bad, struct err *err)
 {
 	struct lines *in = lines_new(fd, '\n', LINE_MAX_BYTES);
 	struct slice line;

@@ -42,6 +42,6 @@ int acklist_add_args(struct acklist *a, char *const *ids, size_t n, struct err *
  * with a->arg for a line that is not an ID, and goes on. Sends what has been read before it waits
  * for more.
  */
-int acklist_add_lines(struct acklist *a, int fd, acklist_bad_fn *bad, struct err *err);
+int acklist_add_from_lines(struct acklist *a, int fd, acklist_bad_fn *bad, struct err *err);
 
 #endif

@@ -41,7 +41,7 @@ emit_record(struct bufferfmt *fmt)
 /* --- the buffer ---------------------------------------------------------------------- */
 
 static void
-undelivered_json(struct bytes *out, const struct inspect_line *line)
+add_undelivered_json(struct bytes *out, const struct inspect_line *line)
 {
 	jsonwrite_begin_object(out);
 	jsonwrite_text(out, "segment", line->segment);
@@ -64,7 +64,7 @@ undelivered_json(struct bytes *out, const struct inspect_line *line)
 }
 
 static void
-undelivered_text(struct bytes *out, const struct inspect_line *line)
+add_undelivered_text(struct bytes *out, const struct inspect_line *line)
 {
 	char when[CLOCK_SIZE] = "-";
 
@@ -89,9 +89,9 @@ on_undelivered(void *arg, const struct inspect_line *line)
 
 	fmt->text.len = 0;
 	if (fmt->json)
-		undelivered_json(&fmt->text, line);
+		add_undelivered_json(&fmt->text, line);
 	else
-		undelivered_text(&fmt->text, line);
+		add_undelivered_text(&fmt->text, line);
 	if (line->bad != NULL)
 		fmt->status = status_worse(fmt->status, STATUS_SOME);
 	return emit_record(fmt);
@@ -107,7 +107,7 @@ show_undelivered(struct bufferfmt *fmt, struct buffer *buf, struct err *err)
 /* --- quarantine ------------------------------------------------------------------------ */
 
 static void
-quarantined_json(struct bytes *out, const struct requeue_line *l)
+add_quarantined_json(struct bytes *out, const struct requeue_line *l)
 {
 	jsonwrite_begin_object(out);
 	jsonwrite_text(out, "file", l->file);
@@ -127,7 +127,7 @@ quarantined_json(struct bytes *out, const struct requeue_line *l)
 }
 
 static void
-quarantined_text(struct bytes *out, const struct requeue_line *l)
+add_quarantined_text(struct bytes *out, const struct requeue_line *l)
 {
 	char when[CLOCK_SIZE] = "-";
 
@@ -147,9 +147,9 @@ on_quarantined(void *arg, const struct requeue_line *line)
 
 	fmt->text.len = 0;
 	if (fmt->json)
-		quarantined_json(&fmt->text, line);
+		add_quarantined_json(&fmt->text, line);
 	else
-		quarantined_text(&fmt->text, line);
+		add_quarantined_text(&fmt->text, line);
 	return emit_record(fmt);
 }
 
@@ -163,7 +163,7 @@ show_quarantine(struct bufferfmt *fmt, struct buffer *buf, struct err *err)
 /* --- check ------------------------------------------------------------------------------- */
 
 static void
-inspect_report_json(struct bytes *out, const struct inspect_report *r)
+add_inspect_report_json(struct bytes *out, const struct inspect_report *r)
 {
 	jsonwrite_begin_object(out);
 	jsonwrite_count(out, "segments", r->segments);
@@ -180,7 +180,7 @@ inspect_report_json(struct bytes *out, const struct inspect_report *r)
 }
 
 static void
-inspect_report_text(struct bytes *out, const struct inspect_report *r)
+add_inspect_report_text(struct bytes *out, const struct inspect_report *r)
 {
 	bytes_addf(out,
 	    "%" PRIu64 " segments, %" PRIu64 " lines, %" PRIu64 " delivered, %" PRIu64
@@ -195,9 +195,9 @@ emit_check(struct bufferfmt *fmt, const struct inspect_report *r)
 {
 	fmt->text.len = 0;
 	if (fmt->json)
-		inspect_report_json(&fmt->text, r);
+		add_inspect_report_json(&fmt->text, r);
 	else
-		inspect_report_text(&fmt->text, r);
+		add_inspect_report_text(&fmt->text, r);
 	if (fmt->json || !fmt->quiet)
 		emit_record(fmt);
 	if (r->bad || r->disorder || r->ignored || r->suspect)
@@ -220,7 +220,7 @@ show_check(struct bufferfmt *fmt, struct buffer *buf, struct err *err)
 /* --- dry run ----------------------------------------------------------------------------- */
 
 static void
-drain_preview_text(struct bytes *out, const struct backlog *b, const char *target)
+add_drain_preview_text(struct bytes *out, const struct backlog *b, const char *target)
 {
 	bytes_addf(out, "%" PRIu64 " events in %" PRIu64 " segments would be replayed to %s",
 	    b->events, b->files, target);
@@ -236,7 +236,7 @@ emit_backlog(struct bufferfmt *fmt, const struct backlog *b)
 	if (fmt->json)
 		backlog_json(&fmt->text, b);
 	else
-		drain_preview_text(&fmt->text, b, fmt->target);
+		add_drain_preview_text(&fmt->text, b, fmt->target);
 	emit_record(fmt);
 }
 

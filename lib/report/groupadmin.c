@@ -124,7 +124,7 @@ groupadmin_ack(const struct groupadmin *admin, const struct group_ref *g, char *
 	if (ok != 1)
 		return ok;
 	ok = n > 0 ? acklist_add_args(&a, ids, n, err)
-	           : acklist_add_lines(&a, STDIN_FILENO, on_bad_id, err);
+	           : acklist_add_from_lines(&a, STDIN_FILENO, on_bad_id, err);
 	groupfmt_acked(admin->fmt, g, &a);
 	return ok;
 }

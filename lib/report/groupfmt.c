@@ -256,7 +256,7 @@ emit_pending_header(struct groupfmt *fmt)
 }
 
 static void
-pending_text(struct groupfmt *fmt, const struct group_ref *g, const struct pending *p)
+format_pending_text(struct groupfmt *fmt, const struct group_ref *g, const struct pending *p)
 {
 	char id[ID_SIZE], span[SPAN_SIZE], tries[24] = "-";
 
@@ -272,7 +272,7 @@ pending_text(struct groupfmt *fmt, const struct group_ref *g, const struct pendi
 }
 
 static void
-pending_json(struct groupfmt *fmt, const struct group_ref *g, const struct pending *p)
+format_pending_json(struct groupfmt *fmt, const struct group_ref *g, const struct pending *p)
 {
 	int64_t now = fmt->clock_offset + clock_mono();
 	struct bytes *out = &fmt->text;
@@ -291,11 +291,11 @@ int
 groupfmt_pending(struct groupfmt *fmt, const struct group_ref *g, const struct pending *p)
 {
 	if (fmt->json)
-		pending_json(fmt, g, p);
+		format_pending_json(fmt, g, p);
 	else {
 		if (!fmt->header_shown)
 			emit_pending_header(fmt);
-		pending_text(fmt, g, p);
+		format_pending_text(fmt, g, p);
 	}
 	return emit_text(fmt);
 }
@@ -381,7 +381,7 @@ groupfmt_acked(struct groupfmt *fmt, const struct group_ref *g, const struct ack
 }
 
 static void
-set_json(struct groupfmt *fmt, const struct group_ref *g, const char *to, const char *next)
+format_moved_json(struct groupfmt *fmt, const struct group_ref *g, const char *to, const char *next)
 {
 	struct bytes *out = &fmt->text;
 
@@ -403,7 +403,7 @@ groupfmt_moved(struct groupfmt *fmt, const struct group_ref *g, const char *to, 
 	char from[ID_SIZE];
 
 	if (fmt->json) {
-		set_json(fmt, g, to, next);
+		format_moved_json(fmt, g, to, next);
 		return;
 	}
 	id_format(g->info.last_delivered, from);
@@ -416,7 +416,7 @@ groupfmt_moved(struct groupfmt *fmt, const struct group_ref *g, const char *to, 
 }
 
 static void
-destroyed_json(struct groupfmt *fmt, const struct group_ref *g)
+format_destroyed_json(struct groupfmt *fmt, const struct group_ref *g)
 {
 	struct bytes *out = &fmt->text;
 
@@ -437,7 +437,7 @@ groupfmt_destroyed(struct groupfmt *fmt, const struct group_ref *g)
 	char last[ID_SIZE];
 
 	if (fmt->json) {
-		destroyed_json(fmt, g);
+		format_destroyed_json(fmt, g);
 		return;
 	}
 	id_format(g->info.last_delivered, last);

@@ -108,7 +108,7 @@ problems_line(struct bytes *out, const struct problems *v, const char *ok_text)
 }
 
 static void
-problem_json(struct bytes *out, const struct problem *p)
+add_problem_json(struct bytes *out, const struct problem *p)
 {
 	jsonwrite_begin_object(out);
 	jsonwrite_text(out, "what", p->what);
@@ -135,7 +135,7 @@ problems_json(struct bytes *out, const struct problems *v)
 	bytes_addc(out, '[');
 	for (size_t i = 0; i < v->n; i++) {
 		bytes_adds(out, i > 0 ? "," : "");
-		problem_json(out, &v->problems[i]);
+		add_problem_json(out, &v->problems[i]);
 	}
 	bytes_adds(out, "],");
 }

@@ -111,7 +111,7 @@ snapshot_free(struct snapshot *s)
 }
 
 static void
-counters_json(struct bytes *out, const struct snapshot *s)
+add_counters_json(struct bytes *out, const struct snapshot *s)
 {
 	jsonwrite_name(out, "counters");
 	jsonwrite_begin_object(out);
@@ -137,7 +137,7 @@ snapshot_json(struct bytes *out, const struct snapshot *s)
 		jsonwrite_count(out, "free_bytes", s->free);
 	else
 		jsonwrite_text(out, "free_bytes", NULL);
-	counters_json(out, s);
+	add_counters_json(out, s);
 	jsonwrite_name(out, "redis");
 	survey_redis_json(out, &s->redis);
 	bytes_addc(out, ',');
