@@ -113,7 +113,7 @@ statuses() {
 @test "the exit statuses in eventbus(7) and README are those of status.h" {
 	need mandoc col
 	section man/eventbus.7 "EXIT STATUS" | sed -nE 's/^ {5}([0-9]+) .*/\1/p' | sort -n >page
-	sed -n '/^## What is promised/,/^## How fast/p' "$TOP/README.md" |
+	sed -n '/^## Guarantees and limits/,/^## How fast/p' "$TOP/README.md" |
 		sed -nE 's/^\| ([0-9]+) \|.*/\1/p' | sort -n >readme
 	diff <(statuses) page
 	diff <(statuses) readme
