@@ -134,15 +134,15 @@ print_limits(void)
 		if (!l->has_warn && !l->has_crit)
 			continue;
 		b.len = 0;
-		bytes_addf(&b, "limit %s%s: warning ", threshold_word((enum threshold_name)i),
+		bytes_addf(&b, "limit %s%s: warning ", threshold_name((enum threshold_index)i),
 		    i == THRESHOLD_FREE ? ", below" : "");
 		if (l->has_warn)
-			threshold_text(&b, (enum threshold_name)i, l->warn);
+			threshold_text(&b, (enum threshold_index)i, l->warn);
 		else
 			bytes_adds(&b, "none");
 		bytes_adds(&b, ", critical ");
 		if (l->has_crit)
-			threshold_text(&b, (enum threshold_name)i, l->crit);
+			threshold_text(&b, (enum threshold_index)i, l->crit);
 		else
 			bytes_adds(&b, "none");
 		warnx("%s", bytes_str(&b));

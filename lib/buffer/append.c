@@ -175,7 +175,7 @@ open_hinted_segment(struct buffer *buf, const struct append_limits *lim,
 	char name[SEGMENT_NAME];
 
 	if (!hints->inode || strcmp(hints->boot, boot) != 0 ||
-	    !segment_is_today(hints->stem, clock_now()))
+	    !segment_day_is_current(hints->stem, clock_now()))
 		return 0;
 	snprintf(name, sizeof(name), "%s.jsonl", hints->stem);
 	if (segment_parse(name, &file->seg) == -1)
@@ -340,7 +340,7 @@ write_lines(struct buffer *buf, const char *target, const struct append_limits *
 	if (has_torn_end(file))
 		bytes_addc(&b, '\n');
 	hints->stamp = format_lines(&b, lines, n, later_stamp(hints->stamp, read_own_stamp(buf)));
-	/* The generation grows before the write: buffer_version may change too early, never too
+	/* The generation grows before the write: buffer_fingerprint may change too early, never too
 	 * late. */
 	hints->generation++;
 	if (buffer_write_hints(buf, hints, err) == -1 ||

@@ -31,26 +31,12 @@ struct backlog_count {
 	bool first_only; /* stop at the first undelivered line */
 };
 
-int
-backlog_stamp(struct slice line, int64_t *stamp)
-{
-	struct json_walk w;
-	struct slice key, value;
-
-	if (json_walk(&w, line) == -1)
-		return -1;
-	while (json_next(&w, &key, &value))
-		if (slice_is(key, "buffered_at"))
-			return value.n < 2 ? -1 : clock_parse(value.p + 1, value.n - 2, stamp);
-	return -1;
-}
-
 static void
 update_oldest(struct backlog *b, struct slice line)
 {
 	int64_t at;
 
-	if (backlog_stamp(line, &at) == 0 && (!b->oldest || at < b->oldest))
+	if (line_stamp(line, &at) == 0 && (!b->oldest || at < b->oldest))
 		b->oldest = at;
 }
 
@@ -94,7 +80,7 @@ count_backlog_line(struct backlog_count *c, const struct walk_line *l)
 static int
 count_walked_lines(struct buffer *buf, struct backlog_count *c, struct err *err)
 {
-	struct walk *w = walk_open(buf, &c->checkpoint, WALK_LAGGING, backlog_stamp, err);
+	struct walk *w = walk_open(buf, &c->checkpoint, WALK_LAGGING, line_stamp, err);
 	struct walk_line l;
 	int r = -1;
 
@@ -173,9 +159,9 @@ fill_backlog(struct buffer *buf, struct backlog *b, bool brief, struct err *err)
 	if (r == 0)
 		r = segment_list(buffer_fd(buf), &list, &n, err);
 	if (r == 0) {
-		manifest_list_missing(buf, list, n, &b->vanished, &b->nvanished);
+		manifest_list_vanished(buf, list, n, &b->vanished, &b->nvanished);
 		if (!c.first_only &&
-		    linecount_chain(buf, &c.checkpoint, list, n, backlog_stamp, &chain)) {
+		    linecount_chain(buf, &c.checkpoint, list, n, line_stamp, &chain)) {
 			b->events = chain.lines;
 			b->oldest = chain.first;
 		} else {
@@ -375,7 +361,7 @@ backlog_scan_lacks_type(struct buffer *buf, const char *type, struct err *err)
 
 	if (checkpoint_load(buf, &c.checkpoint, err) == -1)
 		return -1;
-	w = walk_open(buf, &c.checkpoint, WALK_LAGGING, backlog_stamp, err);
+	w = walk_open(buf, &c.checkpoint, WALK_LAGGING, line_stamp, err);
 	r = w != NULL ? walk_lacks_type(w, &c, type, err) : -1;
 	if (r == 1)
 		r = foreign_lacks_type(buf, &c, type, err);
@@ -394,7 +380,7 @@ backlog_has_work(struct buffer *buf, bool *has_work, struct err *err)
 
 	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
 		return -1;
-	manifest_list_missing(buf, list, n, &gone, &missing);
+	manifest_list_vanished(buf, list, n, &gone, &missing);
 	*has_work = missing > 0;
 	for (i = 0; i < n; i++)
 		*has_work |= !list[i].ignored;

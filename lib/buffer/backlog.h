@@ -47,9 +47,6 @@ void backlog_free(struct backlog *b);
 /* Appends the object `buffer` of ebstat -j. */
 void backlog_json(struct bytes *out, const struct backlog *b);
 
-/* Finds a line's buffered_at; the walk_stamp_fn for walk_open. */
-int backlog_stamp(struct slice line, int64_t *stamp);
-
 /*
  * Returns 1 when the buffer certainly holds no undelivered line of this type, 0 when it may hold
  * one, -1 on failure. Reads the checkpoint and the directory, no lines; with an empty buffer, the

@@ -177,7 +177,7 @@ buffer_dir(const struct buffer *buf)
 }
 
 bool
-buffer_is_current(const struct buffer *buf)
+buffer_dir_is_unchanged(const struct buffer *buf)
 {
 	struct stat a, b;
 
@@ -327,7 +327,7 @@ buffer_lock(struct buffer *buf, int64_t ms, struct buffer_hints *hints, struct e
 {
 	int tries, r = 1;
 
-	if (!buffer_is_current(buf) && reopen_replaced_dir(buf, err) == -1)
+	if (!buffer_dir_is_unchanged(buf) && reopen_replaced_dir(buf, err) == -1)
 		return -1;
 	for (tries = 0; r == 1 && tries < 8; tries++)
 		r = try_writers_lock(buf, ms, err);
@@ -383,7 +383,7 @@ buffer_read_hints(struct buffer *buf, struct buffer_hints *hints)
 }
 
 uint64_t
-buffer_version(struct buffer *buf)
+buffer_fingerprint(struct buffer *buf)
 {
 	char text[32] = "";
 	uint64_t generation = 0;

@@ -55,7 +55,7 @@ void buffer_close(struct buffer *buf);
 int buffer_fd(const struct buffer *buf);
 const char *buffer_dir(const struct buffer *buf);
 /* True while the path still leads to the open directory. */
-bool buffer_is_current(const struct buffer *buf);
+bool buffer_dir_is_unchanged(const struct buffer *buf);
 /* A warning about the file system, to be printed after the path (network: O_APPEND is not atomic;
  * tmpfs: lost at a reboot), or NULL. */
 const char *buffer_warning(const struct buffer *buf);
@@ -85,7 +85,7 @@ int buffer_sync_hints(struct buffer *buf, struct err *err);
 void buffer_read_hints(struct buffer *buf, struct buffer_hints *hints);
 /* A number that differs after each append and after each file created or removed. Costs two system
  * calls. */
-uint64_t buffer_version(struct buffer *buf);
+uint64_t buffer_fingerprint(struct buffer *buf);
 
 /* --- the replay lock ------------------------------------------------------- */
 

@@ -143,7 +143,7 @@ checkpoint_find_bad(struct checkpoint *cp, const char *stem)
 }
 
 struct bad_segment *
-checkpoint_add_bad(struct checkpoint *cp, const char *stem)
+checkpoint_count_bad_line(struct checkpoint *cp, const char *stem)
 {
 	struct bad_segment *b = checkpoint_find_bad(cp, stem);
 

@@ -125,7 +125,7 @@ bool checkpoint_is_delivered(
 /* NULL when the segment has no bad lines. */
 struct bad_segment *checkpoint_find_bad(struct checkpoint *cp, const char *stem);
 /* Counts one more bad line of the segment. */
-struct bad_segment *checkpoint_add_bad(struct checkpoint *cp, const char *stem);
+struct bad_segment *checkpoint_count_bad_line(struct checkpoint *cp, const char *stem);
 
 /* Removes all records of a segment that was removed. */
 void checkpoint_drop_source(struct checkpoint *cp, const char *stem);

@@ -203,7 +203,7 @@ parse_checkpoint_line(struct checkpoint *cp, char *line)
 		else if (strcmp(what, "done") == 0)
 			checkpoint_add_delivered(cp, stem, parse_number(&line));
 		else if (strcmp(what, "broken") == 0) {
-			checkpoint_add_bad(cp, stem)->lines = parse_number(&line);
+			checkpoint_count_bad_line(cp, stem)->lines = parse_number(&line);
 		}
 	}
 }

@@ -9,7 +9,6 @@
 
 #include "base/status.h"
 #include "buffer/adopt.h"
-#include "buffer/backlog.h"
 #include "buffer/checkpoint.h"
 #include "buffer/line.h"
 #include "buffer/manifest.h"
@@ -64,7 +63,7 @@ is_line_delivered(struct inspect_state *k, const struct inspect_line *l, bool ch
 static int
 list_walked_lines(struct inspect_state *k, struct err *err)
 {
-	struct walk *w = walk_open(k->buf, &k->checkpoint, WALK_LAGGING, backlog_stamp, err);
+	struct walk *w = walk_open(k->buf, &k->checkpoint, WALK_LAGGING, line_stamp, err);
 	struct walk_line wl;
 	struct inspect_line l;
 	int r = -1, stop = 0;
@@ -175,7 +174,7 @@ inspect_check(
 		if (!list[i].ignored)
 			check_segment(&k, &list[i], rep, &last);
 	}
-	manifest_list_missing(buf, list, n, &gone, &i);
+	manifest_list_vanished(buf, list, n, &gone, &i);
 	rep->vanished = i;
 	while (i)
 		free(gone[--i]);
@@ -262,7 +261,7 @@ static int
 discard_undelivered(struct inspect_state *k, struct discard *d)
 {
 	struct walk *w =
-	    walk_open(k->buf, &k->checkpoint, WALK_LAGGING | WALK_LOCKED, backlog_stamp, d->err);
+	    walk_open(k->buf, &k->checkpoint, WALK_LAGGING | WALK_LOCKED, line_stamp, d->err);
 	struct walk_line wl;
 	const struct segment *s;
 	size_t i, n;

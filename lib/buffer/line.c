@@ -398,3 +398,17 @@ line_complete(
 		e->timestamp = slice_of(d->timestamp);
 	}
 }
+
+int
+line_stamp(struct slice line, int64_t *stamp)
+{
+	struct json_walk w;
+	struct slice key, value;
+
+	if (json_walk(&w, line) == -1)
+		return -1;
+	while (json_next(&w, &key, &value))
+		if (slice_is(key, "buffered_at"))
+			return value.n < 2 ? -1 : clock_parse(value.p + 1, value.n - 2, stamp);
+	return -1;
+}

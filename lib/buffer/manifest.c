@@ -105,7 +105,7 @@ write_states(struct buffer *buf, const char *const *stems, size_t n, const char 
 }
 
 int
-manifest_remove(struct buffer *buf, const char **stems, size_t n, struct err *err)
+manifest_mark_removed(struct buffer *buf, const char **stems, size_t n, struct err *err)
 {
 	if (n == 0)
 		return 0;
@@ -172,7 +172,7 @@ is_stem_missing(struct buffer *buf, const char *stem)
 }
 
 void
-manifest_list_missing(
+manifest_list_vanished(
     struct buffer *buf, const struct segment *list, size_t n, char ***stems, size_t *count)
 {
 	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *state,
@@ -234,7 +234,7 @@ separate_returned(struct buffer *buf, const struct segment *s, struct err *err)
 	snprintf(name, sizeof(name), "%s" RETURNED ".jsonl%s", s->stem, s->gz ? ".gz" : "");
 	if (renameat(buffer_fd(buf), s->name, buffer_fd(buf), name) == -1)
 		return err_sys(err, STATUS_UNSAFE, "rename '%s/%s'", buffer_dir(buf), s->name);
-	if (manifest_remove(buf, &(const char *){s->stem}, 1, err) == -1)
+	if (manifest_mark_removed(buf, &(const char *){s->stem}, 1, err) == -1)
 		return -1;
 	*strstr(name, ".jsonl") = '\0';
 	manifest_add(buf, name);
@@ -254,7 +254,7 @@ finish_separation(struct buffer *buf, const struct segment *s, struct err *err)
 		return 0;
 	if (!state_of_stem(buf, s->stem))
 		manifest_add(buf, s->stem);
-	return manifest_remove(buf, &(const char *){stem}, 1, err);
+	return manifest_mark_removed(buf, &(const char *){stem}, 1, err);
 }
 
 int
@@ -267,7 +267,7 @@ manifest_reconcile(struct buffer *buf, struct err *err)
 
 	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
 		return -1;
-	manifest_list_missing(buf, list, n, &gone, &i);
+	manifest_list_vanished(buf, list, n, &gone, &i);
 	while (i) {
 		write_states(buf, &(const char *){gone[--i]}, 1, "!");
 		free(gone[i]);

@@ -20,7 +20,7 @@ void manifest_add(struct buffer *buf, const char *stem);
  * not in the manifest are skipped. On failure the files must stay: they would count as vanished for
  * ever.
  */
-int manifest_remove(struct buffer *buf, const char **stems, size_t n, struct err *err);
+int manifest_mark_removed(struct buffer *buf, const char **stems, size_t n, struct err *err);
 /* Empties the manifest when all its stems are removed; with `all` in any case, which forgets
  * vanished segments. Under both locks. */
 void manifest_clear(struct buffer *buf, bool all);
@@ -35,7 +35,7 @@ int manifest_reconcile(struct buffer *buf, struct err *err);
 bool manifest_is_returned(const char *stem);
 
 /* Finds the stems that must exist and are not in the list: a fresh array of fresh strings. */
-void manifest_list_missing(
+void manifest_list_vanished(
     struct buffer *buf, const struct segment *list, size_t n, char ***stems, size_t *count);
 
 #endif

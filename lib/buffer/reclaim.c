@@ -116,13 +116,13 @@ quarantine_torn_end(struct reclaim *rc, struct buffer *buf, struct quarantine *q
 		    quarantine_add(q, seg->stem, l.pos,
 		        "torn: the writer died in the middle of the line", l.text, &why) == -1 ||
 		    quarantine_sync(q, &why) == -1)
-			checkpoint_add_bad(cp, seg->stem);
+			checkpoint_count_bad_line(cp, seg->stem);
 		rc->torn++;
 		position_set(&cp->positions.chain, seg->stem, l.end, 0);
 	}
 	if (got == -1 && err->sys == EBADMSG) { /* too long for a line: quarantine the whole file */
 		if (checkpoint_find_bad(cp, seg->stem) == NULL)
-			checkpoint_add_bad(cp, seg->stem);
+			checkpoint_count_bad_line(cp, seg->stem);
 		position_set(&cp->positions.chain, seg->stem, UINT64_MAX, 0);
 		got = 0;
 	}
@@ -153,7 +153,7 @@ remove_last_locked(struct reclaim *rc, struct buffer *buf, struct quarantine *q,
 			return -1;
 	}
 	*gone = true;
-	if (manifest_remove(buf, &(const char *){seg->stem}, 1, err) == -1 ||
+	if (manifest_mark_removed(buf, &(const char *){seg->stem}, 1, err) == -1 ||
 	    remove_segment(rc, buf, q, cp, seg, err) == -1)
 		return -1;
 	if (segment_any(buffer_fd(buf)) == 0)
@@ -234,7 +234,7 @@ remove_chosen(struct reclaim *rc, struct buffer *buf, struct quarantine *q, stru
 
 	for (size_t i = 0; i < n; i++)
 		stems[i] = seg[chosen[i]].stem;
-	r = manifest_remove(buf, stems, n, err);
+	r = manifest_mark_removed(buf, stems, n, err);
 	free(stems);
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		if ((r = remove_segment(rc, buf, q, cp, &seg[chosen[i]], err)) == -1)

@@ -251,8 +251,8 @@ list_quarantine_file(int dir, const char *name, requeue_fn *fn, void *arg, struc
 }
 
 int
-requeue_list(struct buffer *buf, const struct requeue_names *names, requeue_fn *fn, void *arg,
-    struct err *err)
+requeue_list_quarantine(struct buffer *buf, const struct requeue_names *names, requeue_fn *fn,
+    void *arg, struct err *err)
 {
 	char **list;
 	size_t i, n;
@@ -294,7 +294,7 @@ static int
 list_one_file(struct retry *t, char *name, requeue_fn *fn,
     void *arg) /* NOLINT(readability-non-const-parameter): a list of one */
 {
-	return requeue_list(t->buf, &(struct requeue_names){&name, 1}, fn, arg, t->err);
+	return requeue_list_quarantine(t->buf, &(struct requeue_names){&name, 1}, fn, arg, t->err);
 }
 
 /* --- what an earlier run may have put back ------------------------------------------- */

@@ -37,8 +37,8 @@ struct requeue_line {
 /* Calls fn for each line of each file; of a whole segment (NAME.bad-N.jsonl) for the bad lines
  * only. fn returns non-zero to stop. Takes no lock. */
 typedef int requeue_fn(void *arg, const struct requeue_line *l);
-int requeue_list(struct buffer *buf, const struct requeue_names *names, requeue_fn *fn, void *arg,
-    struct err *err);
+int requeue_list_quarantine(struct buffer *buf, const struct requeue_names *names, requeue_fn *fn,
+    void *arg, struct err *err);
 
 struct requeue_result {
 	uint64_t back; /* lines put back into the buffer */

@@ -264,7 +264,7 @@ segment_next_stem(const char *last, int64_t now_us, char out[64])
 }
 
 bool
-segment_is_today(const char *stem, int64_t now_us)
+segment_day_is_current(const char *stem, int64_t now_us)
 {
 	char day[32];
 

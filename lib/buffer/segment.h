@@ -54,7 +54,7 @@ int segment_parse(const char *name, struct segment *s);
  * is not later. */
 void segment_next_stem(const char *last, int64_t now_us, char out[64]);
 /* True when a chain stem is of the UTC day of now_us or later. */
-bool segment_is_today(const char *stem, int64_t now_us);
+bool segment_day_is_current(const char *stem, int64_t now_us);
 
 /* Unlinks the segment, and the .gz that an interrupted compression left beside it. -1 with errno;
  * ENOENT is not a failure. */

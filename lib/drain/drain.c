@@ -49,7 +49,7 @@ drain_quarantine(
 	    pos, line.n);
 	if (line.n > QUARANTINE_LINE_MAX ||
 	    quarantine_add(d->quarantine, stem, pos, reason, line, &err) == -1) {
-		checkpoint_add_bad(&d->checkpoint, stem);
+		checkpoint_count_bad_line(&d->checkpoint, stem);
 		drain_say(d, "quarantine: %s; the whole segment will be quarantined", err.text);
 	}
 	d->r->quarantined++;
@@ -147,7 +147,7 @@ note_damaged_segments(struct drain *d)
 	const struct segment *s;
 
 	for (; (s = readahead_damaged(&d->ahead, d->damaged)) != NULL; d->damaged++) {
-		checkpoint_add_bad(&d->checkpoint, s->stem);
+		checkpoint_count_bad_line(&d->checkpoint, s->stem);
 		if (s->kind != SEGMENT_CHAIN) /* nothing more can be read from it */
 			position_set(
 			    positions_find_or_add(&d->walked, s->stem), s->stem, UINT64_MAX, 0);
@@ -293,7 +293,7 @@ open_drain_walk(struct drain *d, struct err *err)
 	d->covers_lagging = drain_may_deliver_lagging(d) || d->old_intent.active;
 	dests_mark_stale(&d->dests);
 	walk = walk_open(d->buf, &d->checkpoint, WALK_SYNC | (d->covers_lagging ? WALK_LAGGING : 0),
-	    backlog_stamp, err);
+	    line_stamp, err);
 	readahead_open(&d->ahead, walk);
 	reclaim_begin_walk(&d->reclaim);
 	return walk != NULL ? 0 : -1;
@@ -369,7 +369,7 @@ report_leftovers(struct drain *d, struct err *err)
 			    list[i].name);
 		else
 			d->r->left = true;
-	manifest_list_missing(d->buf, list, n, &missing, &i);
+	manifest_list_vanished(d->buf, list, n, &missing, &i);
 	while (i) {
 		drain_say(d, "segment '%s' has vanished with undelivered events", missing[--i]);
 		free(missing[i]);

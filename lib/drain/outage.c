@@ -65,7 +65,7 @@ find_appended_event(struct buffer *buf, const char *id, struct err *err)
 
 	if (checkpoint_load(buf, &p, err) == -1)
 		return -1;
-	w = walk_open(buf, &p, WALK_LAGGING, backlog_stamp, err);
+	w = walk_open(buf, &p, WALK_LAGGING, line_stamp, err);
 	while (w != NULL && !found && (r = walk_next(w, &l, err)) == 1)
 		found = memmem(l.text.p, l.text.n, id, strlen(id)) != NULL;
 	walk_close(w);

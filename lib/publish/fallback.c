@@ -117,7 +117,7 @@ fallback_forget_absent(struct publish *p)
 	p->next_check = 0;
 }
 
-/* Remembers that the buffer lacks this type, valid until buffer_version differs from change. */
+/* Remembers that the buffer lacks this type, valid until buffer_fingerprint differs from change. */
 static void
 remember_absent(struct publish *p, const char *type, uint64_t change)
 {
@@ -150,7 +150,7 @@ fallback_lacks_type(struct publish *p, struct slice type)
 	if (dest->recheck_at > began || p->next_check > began)
 		return false;
 	snprintf(name, sizeof(name), "%.*s", (int)type.n, type.p);
-	change = buffer_version(p->buf);
+	change = buffer_fingerprint(p->buf);
 	r = backlog_lacks_type(p->buf, name, &holds, &err);
 	if (r != 1) {
 		dest->recheck_at = p->next_drain;
@@ -240,7 +240,7 @@ drain_for_type(struct publish *p, struct slice type)
 	snprintf(name, sizeof(name), "%.*s", (int)type.n, type.p);
 	if (p->conn == NULL || backlog_scan_lacks_type(p->buf, name, &err) != 1)
 		return -1;
-	remember_absent(p, name, buffer_version(p->buf));
+	remember_absent(p, name, buffer_fingerprint(p->buf));
 	return 0;
 }
 

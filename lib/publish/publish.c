@@ -388,7 +388,7 @@ make_inflight_room(struct publish *p, size_t bytes)
 void
 publish_begin_batch(struct publish *p)
 {
-	if (p->buf != NULL && p->seen && buffer_version(p->buf) != p->seen_change)
+	if (p->buf != NULL && p->seen && buffer_fingerprint(p->buf) != p->seen_change)
 		fallback_forget_absent(p);
 }
 

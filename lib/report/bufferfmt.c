@@ -157,7 +157,7 @@ static int
 show_quarantine(struct bufferfmt *fmt, struct buffer *buf, struct err *err)
 {
 	emit_header(fmt, "QUARANTINED AT", "  REASON");
-	return requeue_list(buf, &fmt->names, on_quarantined, fmt, err) == -1 ? -1 : 0;
+	return requeue_list_quarantine(buf, &fmt->names, on_quarantined, fmt, err) == -1 ? -1 : 0;
 }
 
 /* --- check ------------------------------------------------------------------------------- */

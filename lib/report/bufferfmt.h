@@ -26,7 +26,7 @@ enum bufferfmt_view {
 	BUFFERFMT_CHECK,
 	/* counts of what a drain to `target` would send, without asking Redis */
 	BUFFERFMT_DRAIN,
-	BUFFERFMT_QUARANTINE /* requeue_list */
+	BUFFERFMT_QUARANTINE /* requeue_list_quarantine */
 };
 
 struct bufferfmt {

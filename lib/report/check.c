@@ -25,11 +25,11 @@ static const struct subject no_subject;
 /* Adds a problem when the value is over its threshold. before, after: the words around the value.
  */
 static void
-check_value(const struct checker *c, enum threshold_name name, uint64_t value,
+check_value(const struct checker *c, enum threshold_index which, uint64_t value,
     const struct subject *subject, const char *before, const char *after)
 {
 	uint64_t limit = 0;
-	enum severity g = threshold_severity(c->thresholds, name, value, &limit);
+	enum severity g = threshold_severity(c->thresholds, which, value, &limit);
 	struct bytes text = {0};
 	struct problem *problem;
 
@@ -40,13 +40,13 @@ check_value(const struct checker *c, enum threshold_name name, uint64_t value,
 	if (subject->group != NULL)
 		bytes_addf(&text, ", group %s", subject->group);
 	bytes_addf(&text, "%s%s", subject->type != NULL ? ": " : "", before);
-	threshold_text(&text, name, value);
+	threshold_text(&text, which, value);
 	bytes_adds(&text, after);
-	problem = problems_add(c->problems, g, threshold_word(name), "%s", bytes_str(&text));
+	problem = problems_add(c->problems, g, threshold_name(which), "%s", bytes_str(&text));
 	problem->measured = true;
 	problem->value = value;
 	problem->limit = limit;
-	problem->unit = threshold_unit(name);
+	problem->unit = threshold_unit(which);
 	problem->type = subject->type != NULL ? mem_strdup(subject->type) : NULL;
 	problem->group = subject->group != NULL ? mem_strdup(subject->group) : NULL;
 	bytes_free(&text);
@@ -161,14 +161,14 @@ check_redis(const struct checker *c, const struct survey *s)
 }
 
 static void
-add_unknown(const struct checker *c, enum threshold_name name, const struct subject *subject)
+add_unknown(const struct checker *c, enum threshold_index which, const struct subject *subject)
 {
 	struct problem *problem;
 
-	if (!threshold_is_set(&c->thresholds[name]))
+	if (!threshold_is_set(&c->thresholds[which]))
 		return;
-	problem = problems_add(c->problems, SEVERITY_UNKNOWN, threshold_word(name),
-	    "%s, group %s: %s unknown", subject->type, subject->group, threshold_word(name));
+	problem = problems_add(c->problems, SEVERITY_UNKNOWN, threshold_name(which),
+	    "%s, group %s: %s unknown", subject->type, subject->group, threshold_name(which));
 	problem->type = mem_strdup(subject->type);
 	problem->group = mem_strdup(subject->group);
 }

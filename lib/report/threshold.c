@@ -16,7 +16,7 @@ enum unit { COUNT, BYTES, TIME };
 
 /* ebhealth(1) documents these values. */
 static const struct {
-	const char *word;
+	const char *name;
 	enum unit unit;
 	uint64_t warn, crit;
 } definitions[THRESHOLDS] = {
@@ -46,31 +46,31 @@ threshold_defaults(struct threshold all[THRESHOLDS])
 }
 
 const char *
-threshold_word(enum threshold_name name)
+threshold_name(enum threshold_index which)
 {
-	return definitions[name].word;
+	return definitions[which].name;
 }
 
 const char *
-threshold_unit(enum threshold_name name)
+threshold_unit(enum threshold_index which)
 {
 	static const char *const units[] = {"", "bytes", "ms"};
 
-	return units[definitions[name].unit];
+	return units[definitions[which].unit];
 }
 
 void
-threshold_text(struct bytes *out, enum threshold_name name, uint64_t value)
+threshold_text(struct bytes *out, enum threshold_index which, uint64_t value)
 {
 	char text[NUM_SIZE_TEXT];
 
-	if (definitions[name].unit == BYTES)
+	if (definitions[which].unit == BYTES)
 		num_format_size(value, text);
-	else if (definitions[name].unit == TIME && value < 1000) {
+	else if (definitions[which].unit == TIME && value < 1000) {
 		bytes_addu(out, value);
 		bytes_adds(out, " ms");
 		return;
-	} else if (definitions[name].unit == TIME)
+	} else if (definitions[which].unit == TIME)
 		clock_format_span(
 		    value > INT64_MAX ? INT64_MAX : (int64_t)value, text, sizeof(text));
 	else {
@@ -84,7 +84,7 @@ static int
 find_name(struct slice word)
 {
 	for (int i = 0; i < THRESHOLDS; i++)
-		if (slice_is(word, definitions[i].word))
+		if (slice_is(word, definitions[i].name))
 			return i;
 	return -1;
 }
@@ -96,7 +96,7 @@ fail_unknown_name(const char *option, struct slice word, struct err *err)
 
 	for (int i = 0; i < THRESHOLDS; i++) {
 		bytes_adds(&all, i > 0 ? " " : "");
-		bytes_adds(&all, definitions[i].word);
+		bytes_adds(&all, definitions[i].name);
 	}
 	err_set(err, STATUS_USAGE, "%s %.*s: NAME=VALUE expected, with NAME one of %s", option,
 	    (int)word.n, word.p, bytes_str(&all));
@@ -105,13 +105,13 @@ fail_unknown_name(const char *option, struct slice word, struct err *err)
 }
 
 static int
-parse_value(enum threshold_name name, const char *text, uint64_t *value)
+parse_value(enum threshold_index which, const char *text, uint64_t *value)
 {
 	int64_t ms;
 
-	if (definitions[name].unit == COUNT)
+	if (definitions[which].unit == COUNT)
 		return num_parse_u64(text, value);
-	if (definitions[name].unit == BYTES)
+	if (definitions[which].unit == BYTES)
 		return num_parse_size(text, value);
 	if (num_parse_ms(text, &ms) == -1)
 		return -1;
@@ -120,17 +120,18 @@ parse_value(enum threshold_name name, const char *text, uint64_t *value)
 }
 
 static int
-set_limit(
-    struct threshold *t, enum threshold_name name, bool critical, const char *text, struct err *err)
+set_limit(struct threshold *t, enum threshold_index which, bool critical, const char *text,
+    struct err *err)
 {
 	static const char *const hints[] = {"a number", "a size (64M)", "a time (90s, 5m, 1h)"};
 	bool on = strcmp(text, "none") != 0;
 	uint64_t value = 0;
 
-	if (on && (parse_value(name, text, &value) == -1 || (value == 0 && name != THRESHOLD_FREE)))
+	if (on &&
+	    (parse_value(which, text, &value) == -1 || (value == 0 && which != THRESHOLD_FREE)))
 		return err_set(err, STATUS_USAGE, "-%c %s=%s: %s above 0 expected, or none",
-		    critical ? 'c' : 'w', definitions[name].word, text,
-		    hints[definitions[name].unit]);
+		    critical ? 'c' : 'w', definitions[which].name, text,
+		    hints[definitions[which].unit]);
 	t->given = true;
 	if (critical) {
 		t->has_crit = on;
@@ -149,13 +150,13 @@ parse_one(struct threshold all[THRESHOLDS], bool critical, struct slice one, str
 	const char *option = critical ? "-c" : "-w",
 	           *eq = one.n > 0 ? memchr(one.p, '=', one.n) : NULL;
 	struct slice word = {one.p, eq != NULL ? (size_t)(eq - one.p) : one.n};
-	int name = find_name(word), ok;
+	int which = find_name(word), ok;
 	char *value;
 
-	if (eq == NULL || name == -1)
+	if (eq == NULL || which == -1)
 		return fail_unknown_name(option, word, err);
 	value = mem_strndup(eq + 1, one.n - word.n - 1);
-	ok = set_limit(&all[name], (enum threshold_name)name, critical, value, err);
+	ok = set_limit(&all[which], (enum threshold_index)which, critical, value, err);
 	free(value);
 	return ok;
 }
@@ -190,11 +191,11 @@ threshold_any_of_streams(const struct threshold all[THRESHOLDS])
 }
 
 enum severity
-threshold_severity(const struct threshold all[THRESHOLDS], enum threshold_name name, uint64_t value,
-    uint64_t *limit)
+threshold_severity(const struct threshold all[THRESHOLDS], enum threshold_index which,
+    uint64_t value, uint64_t *limit)
 {
-	const struct threshold *t = &all[name];
-	bool lower_is_worse = name == THRESHOLD_FREE;
+	const struct threshold *t = &all[which];
+	bool lower_is_worse = which == THRESHOLD_FREE;
 
 	if (t->has_crit && (lower_is_worse ? value < t->crit : value >= t->crit)) {
 		*limit = t->crit;

@@ -11,7 +11,7 @@
 #include "base/err.h"
 #include "report/problems.h"
 
-enum threshold_name {
+enum threshold_index {
 	/* the buffer */
 	THRESHOLD_EVENTS,
 	THRESHOLD_AGE,
@@ -51,12 +51,12 @@ bool threshold_is_set(const struct threshold *t);
 bool threshold_any_of_streams(const struct threshold all[THRESHOLDS]);
 
 /* Returns the severity of a value; *limit: the limit that it reached, unless it is OK. */
-enum severity threshold_severity(const struct threshold all[THRESHOLDS], enum threshold_name name,
+enum severity threshold_severity(const struct threshold all[THRESHOLDS], enum threshold_index which,
     uint64_t value, uint64_t *limit);
 
-const char *threshold_word(enum threshold_name name); /* "pending-age" */
-const char *threshold_unit(enum threshold_name name); /* "ms", "bytes", "" */
+const char *threshold_name(enum threshold_index which); /* "pending-age" */
+const char *threshold_unit(enum threshold_index which); /* "ms", "bytes", "" */
 /* Appends the value for people: 12, 1.5 MiB, 3 min. */
-void threshold_text(struct bytes *out, enum threshold_name name, uint64_t value);
+void threshold_text(struct bytes *out, enum threshold_index which, uint64_t value);
 
 #endif

@@ -39,7 +39,7 @@ is_missing_stem(struct buffer *buf, const char *stem)
 	bool found = false;
 	size_t n;
 
-	manifest_list_missing(buf, NULL, 0, &stems, &n);
+	manifest_list_vanished(buf, NULL, 0, &stems, &n);
 	while (n > 0) {
 		found |= strcmp(stems[--n], stem) == 0;
 		free(stems[n]);
@@ -58,7 +58,7 @@ check_manifest(struct buffer *buf)
 	/* a stem is used only once */
 	snprintf(stem, sizeof(stem), "buffer_of_ours_%u", count++);
 	manifest_add(buf, stem);
-	PROMISE(manifest_remove(buf, &(const char *){stem}, 1, &err) == 0);
+	PROMISE(manifest_mark_removed(buf, &(const char *){stem}, 1, &err) == 0);
 	PROMISE(!is_missing_stem(buf, stem));
 	manifest_clear(buf, true);
 	PROMISE(!is_missing_stem(buf, STEM));
