@@ -224,8 +224,8 @@ run_list(char **types, size_t n)
 		list_stream(&s, &s.streams[i], is_named(s.streams[i].type, types, n));
 	for (size_t i = 0; i < s.nunmatched && !eb.conf.quiet; i++)
 		warnx("no stream matches '%s'", s.unmatched[i]);
-	if (s.incomplete != NULL)
-		warnx("list incomplete: %s", s.incomplete);
+	if (s.why_incomplete != NULL)
+		warnx("list incomplete: %s", s.why_incomplete);
 	ebgroup_worse(s.status);
 	survey_free(&s);
 }

@@ -175,8 +175,8 @@ show_redis(const struct survey *s)
 		    *s->version != '\0' ? " " : "", s->version, (double)s->rtt_us / 1000);
 	if (s->refusal != NULL)
 		add_fact("", "refuses writes: %s", s->refusal);
-	if (s->incomplete != NULL)
-		add_fact("INCOMPLETE", "%s", s->incomplete);
+	if (s->why_incomplete != NULL)
+		add_fact("INCOMPLETE", "%s", s->why_incomplete);
 	for (size_t i = 0; i < s->nunmatched; i++)
 		add_fact("no stream", "matches '%s'", s->unmatched[i]);
 }

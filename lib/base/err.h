@@ -2,7 +2,7 @@
  * err: the error object: an exit status and one line of text.
  *
  * Functions that can fail return 0/-1 or a pointer/NULL. Those that take a `struct err *`, which
- * must not be NULL, fill it on failure; after success its contents mean nothing. The text has no
+ * must not be NULL, fill it on failure; after success its contents are undefined. The text has no
  * newline ("open 'x': Permission denied") and never contains a password. The library itself
  * never prints and never exits, except when memory runs out (mem.h).
  */
@@ -24,7 +24,7 @@ int err_sys(struct err *err, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Makes s safe for a terminal in place: control characters become '?', and so does each byte beyond
- * ASCII when s is not UTF-8. Error texts are clean already. */
+ * ASCII when s is not UTF-8. err_set and err_sys have done this already. */
 void err_clean(char *s);
 
 #endif

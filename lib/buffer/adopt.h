@@ -1,8 +1,8 @@
 /*
  * adopt: takes over the files of plain writers for delivery, by rename.
  *
- * NAME.jsonl becomes NAME.claimed-N.jsonl (the suffix on disk is older than the word "adopt"). Its
- * writer may still have it open: a drain reads it only after it was unchanged for ADOPT_SETTLE.
+ * NAME.jsonl becomes NAME.claimed-N.jsonl ("claimed" is an earlier name, kept for compatibility).
+ * Its writer may still have it open: a drain reads it only after it was unchanged for ADOPT_SETTLE.
  * Files that are not regular files with one link, owned by the caller, are ignored.
  */
 #ifndef BUFFER_ADOPT_H

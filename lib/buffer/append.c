@@ -312,8 +312,9 @@ write_or_truncate(
 	return -1;
 }
 
+/* After a failed write: unlinks a new segment; no later append uses this one. */
 static void
-remove_fresh_segment(struct buffer *buf, struct buffer_hints *hints, struct open_segment *file)
+abandon_segment(struct buffer *buf, struct buffer_hints *hints, struct open_segment *file)
 {
 	if (file->fresh)
 		unlinkat(buffer_fd(buf), file->seg.name, 0);
@@ -346,7 +347,7 @@ write_lines(struct buffer *buf, const char *target, const struct append_limits *
 	if (buffer_write_hints(buf, hints, err) == -1 ||
 	    (file->fresh && buffer_sync_hints(buf, err) == -1) ||
 	    write_or_truncate(buf, file, &b, err) == -1) {
-		remove_fresh_segment(buf, hints, file);
+		abandon_segment(buf, hints, file);
 		goto out;
 	}
 	if (file->fresh)

@@ -56,18 +56,19 @@ find_held(struct backlog *b, struct slice type)
 static void
 count_backlog_line(struct backlog_count *c, const struct walk_line *l)
 {
-	struct line el;
+	struct line parsed;
 	struct backlog_held *h;
 	struct err why;
 	bool known;
 
 	if (!l->text.n)
 		return;
-	if (c->checkpoint.nlagging && line_parse(l->text.p, l->text.n, &el, &c->text, &why) == 0) {
-		if (checkpoint_is_delivered(
-		        &c->checkpoint, el.e.type.p, el.e.type.n, l->chain, l->stem, l->pos))
+	if (c->checkpoint.nlagging &&
+	    line_parse(l->text.p, l->text.n, &parsed, &c->text, &why) == 0) {
+		if (checkpoint_is_delivered(&c->checkpoint, parsed.e.type.p, parsed.e.type.n,
+		        l->chain, l->stem, l->pos))
 			return;
-		if ((h = find_held(c->backlog, el.e.type)) != NULL)
+		if ((h = find_held(c->backlog, parsed.e.type)) != NULL)
 			h->events++;
 	} else if (c->checkpoint.nlagging &&
 	    positions_passed(&c->checkpoint.positions, l->chain, l->stem, l->pos, &known)) {
@@ -265,18 +266,18 @@ backlog_json(struct bytes *out, const struct backlog *b)
 static bool
 is_segment_delivered(const struct checkpoint *p, const struct segment *s)
 {
-	const struct positions *m = &p->positions;
-	const struct position *k;
+	const struct positions *positions = &p->positions;
+	const struct position *at;
 	int cmp;
 
 	if (s->ignored)
 		return true;
 	if (s->kind == SEGMENT_CHAIN) {
-		cmp = m->chain.stem != NULL ? strcmp(s->stem, m->chain.stem) : 1;
-		return cmp < 0 || (cmp == 0 && !s->gz && m->chain.pos >= s->size);
+		cmp = positions->chain.stem != NULL ? strcmp(s->stem, positions->chain.stem) : 1;
+		return cmp < 0 || (cmp == 0 && !s->gz && positions->chain.pos >= s->size);
 	}
-	k = positions_find(m, s->stem);
-	return k != NULL && !k->limit && k->pos >= s->size;
+	at = positions_find(positions, s->stem);
+	return at != NULL && !at->limit && at->pos >= s->size;
 }
 
 int
@@ -307,17 +308,17 @@ static int
 walk_lacks_type(struct walk *w, struct backlog_count *c, const char *type, struct err *err)
 {
 	struct walk_line l;
-	struct line el;
+	struct line parsed;
 	struct err why;
 	int r, lacks = 1;
 
 	while (lacks && (r = walk_next(w, &l, err)) == 1) {
 		if (!l.text.n)
 			continue;
-		if (line_parse(l.text.p, l.text.n, &el, &c->text, &why) == 0 &&
-		    slice_is(el.e.type, type))
-			lacks = checkpoint_is_delivered(
-			    &c->checkpoint, el.e.type.p, el.e.type.n, l.chain, l.stem, l.pos);
+		if (line_parse(l.text.p, l.text.n, &parsed, &c->text, &why) == 0 &&
+		    slice_is(parsed.e.type, type))
+			lacks = checkpoint_is_delivered(&c->checkpoint, parsed.e.type.p,
+			    parsed.e.type.n, l.chain, l.stem, l.pos);
 	}
 	return lacks && r == -1 ? -1 : lacks;
 }
@@ -327,7 +328,7 @@ foreign_lacks_type(struct buffer *buf, struct backlog_count *c, const char *type
 {
 	struct segment *list;
 	struct reader_line l;
-	struct line el;
+	struct line parsed;
 	struct reader *r;
 	struct err why;
 	size_t i, n;
@@ -342,8 +343,8 @@ foreign_lacks_type(struct buffer *buf, struct backlog_count *c, const char *type
 		got = -1;
 		/* cppcheck-suppress redundantAssignment ; r may be NULL */
 		while (lacks && r != NULL && (got = reader_next(r, &l, err)) == 1)
-			lacks = line_parse(l.text.p, l.text.n, &el, &c->text, &why) == -1 ||
-			    !slice_is(el.e.type, type);
+			lacks = line_parse(l.text.p, l.text.n, &parsed, &c->text, &why) == -1 ||
+			    !slice_is(parsed.e.type, type);
 		reader_close(r);
 		if (lacks && got == -1)
 			lacks = -1;

@@ -1,6 +1,7 @@
 /*
- * backlog: counts what the buffer holds. Only reads; holds a lock, shared, only for the moment it
- * takes to test that it is free.
+ * backlog: counts what the buffer holds. Changes nothing in the buffer. Holds its locks, shared,
+ * only for the moment it takes to test whether they are free. backlog_read caches line counts in
+ * the user's cache directory (linecount.h).
  */
 #ifndef BUFFER_BACKLOG_H
 #define BUFFER_BACKLOG_H

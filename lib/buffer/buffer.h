@@ -9,7 +9,7 @@
  *     .lock       the writers' lock, held while a process appends; its content is struct
  *                 buffer_hints. Never unlinked
  *     .replay     the replay lock, held while a process drains
- *     .target     "PLACE PREFIX": the target
+ *     .target     "URL PREFIX": the target
  *     .roster     the manifest: which segments must exist (manifest.h)
  *     .progress   the checkpoint: which lines are delivered (checkpoint.h)
  *     .counters   statistics (counters.h)
@@ -26,7 +26,8 @@
  *     4. Lines are durable before a drain sends them, and so is the intent that covers them
  *        (checkpoint.h).
  *     5. Entries are acknowledged by Redis before the checkpoint passes their lines.
- *     6. The checkpoint is durable before a segment that it has passed is struck from the manifest,
+ *     6. The checkpoint is durable before a segment that it has passed is marked as removed in the
+ *        manifest,
  *        and that is durable before the segment is unlinked.
  *
  * Locks are flock(2): the kernel releases them when the process dies. Every wait for one has a
@@ -54,7 +55,7 @@ void buffer_close(struct buffer *buf);
 /* The descriptor of the directory, for *at(2). */
 int buffer_fd(const struct buffer *buf);
 const char *buffer_dir(const struct buffer *buf);
-/* True while the path still leads to the open directory. */
+/* True while the path still names the open directory. */
 bool buffer_dir_is_unchanged(const struct buffer *buf);
 /* A warning about the file system, to be printed after the path (network: O_APPEND is not atomic;
  * tmpfs: lost at a reboot), or NULL. */
@@ -83,8 +84,8 @@ int buffer_write_hints(struct buffer *buf, const struct buffer_hints *hints, str
 int buffer_sync_hints(struct buffer *buf, struct err *err);
 /* Reads the hints without the lock: they may be out of date. Zeros when there are none. */
 void buffer_read_hints(struct buffer *buf, struct buffer_hints *hints);
-/* A number that differs after each append and after each file created or removed. Costs two system
- * calls. */
+/* A hash that differs after each append and after each file created or removed. Has no order. Costs
+ * two system calls. */
 uint64_t buffer_fingerprint(struct buffer *buf);
 
 /* --- the replay lock ------------------------------------------------------- */

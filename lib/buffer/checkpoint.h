@@ -10,7 +10,7 @@
  * covers the batch that follows and is written while Redis executes the current one, so that one
  * fdatasync(2) per batch suffices and its wait is hidden.
  *
- * The file .progress (its name is older than the word "checkpoint") has two slots of fixed size,
+ * The file .progress (an earlier name, kept for compatibility) has two slots of fixed size,
  * written in turn, each with a sequence number and a CRC. It is made with the first segment, so
  * that a store needs no free space. After its loss the lines of partly delivered segments are
  * looked up in their streams before they are sent: no event is lost. It is text, readable in an
@@ -52,7 +52,8 @@ struct intent {
 	size_t ntypes;
 };
 
-/* A line at or behind a position that is delivered all the same. */
+/* A delivered line that begins at or after the position of its source, or of its lagging type: the
+ * position alone would count it as undelivered. */
 struct delivered_line {
 	char *stem;
 	uint64_t pos;

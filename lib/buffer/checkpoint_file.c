@@ -1,9 +1,9 @@
 /*
  * checkpoint_file: the file .progress, two slots written in turn. Declared in checkpoint.h.
  *
- * A slot is a header and lines of words (word.h). The first word of a line tells its kind; older
- * than the names in checkpoint.h are: "claims" the number of the last file adopted, "late" a
- * lagging type, "done" a delivered line, "broken" a bad segment, "spent" a matched entry, "going"
+ * A slot is a header and lines of tokens (base/token.h). The first one of a line tells its kind.
+ * Earlier names, kept for compatibility, are: "claims" the number of the last file adopted, "late"
+ * a lagging type, "done" a delivered line, "broken" a bad segment, "spent" a matched entry, "going"
  * the intent.
  */
 #include <sys/stat.h>

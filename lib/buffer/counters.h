@@ -1,6 +1,6 @@
 /*
  * counters: how many events were published, buffered, and so on, over all processes of a buffer.
- * A convenience, never a truth: updated without sync, and errors are ignored.
+ * The counts are approximate: they are updated without sync, and errors are ignored.
  */
 #ifndef BUFFER_COUNTERS_H
 #define BUFFER_COUNTERS_H

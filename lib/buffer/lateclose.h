@@ -1,8 +1,8 @@
 /*
  * lateclose: closes removed files in a thread.
  *
- * The last close of a removed file frees its blocks. On a file system that passes that on to the
- * device (ext4 with -o discard), or for a file of many extents, this takes as long as Redis takes
+ * The last close of a removed file frees its blocks. On a file system that sends discards for freed
+ * blocks (ext4 with -o discard), or for a file of many extents, this takes as long as Redis takes
  * for a batch, or longer: 2.3 ms for each 10 MB were measured. The caller opens a large file before
  * it unlinks it and closes it here afterwards. The thread does nothing but the close: durability
  * does not depend on it.

@@ -244,15 +244,15 @@ static int
 count_last(struct buffer *buf, walk_stamp_fn *stamp, struct count_cache *cache,
     const struct segment *s, struct linecount *part, struct err *err)
 {
-	struct buffer_hints nb;
+	struct buffer_hints hints;
 
 	if (s->gz)
 		return count_up_to(buf, stamp, s, UINT64_MAX, true, part, err);
-	buffer_read_hints(buf, &nb);
+	buffer_read_hints(buf, &hints);
 	*part = find_cached_count(cache, s, false);
-	if (strcmp(nb.stem, s->stem) == 0 && nb.inode == s->inode && nb.size <= s->size &&
-	    nb.size > part->end) {
-		if (count_up_to(buf, stamp, s, nb.size, true, part, err) == -1)
+	if (strcmp(hints.stem, s->stem) == 0 && hints.inode == s->inode && hints.size <= s->size &&
+	    hints.size > part->end) {
+		if (count_up_to(buf, stamp, s, hints.size, true, part, err) == -1)
 			return -1;
 		cache_count(cache, s, false, part);
 	}
@@ -263,7 +263,7 @@ bool
 linecount_chain(struct buffer *buf, const struct checkpoint *p, const struct segment *list,
     size_t n, walk_stamp_fn *stamp, struct linecount *sum)
 {
-	const struct position *m = &p->positions.chain;
+	const struct position *at = &p->positions.chain;
 	struct count_cache *cache;
 	struct err err;
 	size_t i;
@@ -279,12 +279,12 @@ linecount_chain(struct buffer *buf, const struct checkpoint *p, const struct seg
 	cache = load_cache(buf);
 	for (i = 0; r == 0 && i < n && list[i].kind == SEGMENT_CHAIN; i++) {
 		bool last = i + 1 == n || list[i + 1].kind != SEGMENT_CHAIN;
-		int cmp = m->stem != NULL ? strcmp(list[i].stem, m->stem) : 1;
-		struct linecount part = {.end = m->pos};
+		int cmp = at->stem != NULL ? strcmp(list[i].stem, at->stem) : 1;
+		struct linecount part = {.end = at->pos};
 
 		if (cmp < 0)
 			continue;
-		if (cmp == 0 && m->pos > 0)
+		if (cmp == 0 && at->pos > 0)
 			r = count_up_to(buf, stamp, &list[i],
 			    list[i].gz ? UINT64_MAX : list[i].size, last, &part, &err);
 		else

@@ -3,9 +3,9 @@
  *
  * A closed segment never changes: no process appends to a segment that has a successor, and its
  * name is not used again. In the last one nothing changes before the size that its writers have
- * noted (buffer_read_hints). So a count of a full buffer reads only what was appended since the one
- * before. The cache is a file for each buffer in $XDG_CACHE_HOME/eventbus or ~/.cache/eventbus; a
- * failure to read or write it is ignored, and it needs no durability.
+ * noted (buffer_read_hints). So a count of a full buffer reads only what was appended since the
+ * last count. The cache is a file for each buffer in $XDG_CACHE_HOME/eventbus or ~/.cache/eventbus;
+ * a failure to read or write it is ignored, and it needs no durability.
  */
 #ifndef BUFFER_LINECOUNT_H
 #define BUFFER_LINECOUNT_H

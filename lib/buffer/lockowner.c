@@ -44,11 +44,11 @@ static bool
 is_lock_free(struct buffer *buf)
 {
 	int fd = buffer_open_state(buf, ".lock", O_RDONLY);
-	bool locked = fd != -1 && flock(fd, LOCK_SH | LOCK_NB) == 0;
+	bool is_free = fd != -1 && flock(fd, LOCK_SH | LOCK_NB) == 0;
 
 	if (fd != -1)
 		close(fd);
-	return locked;
+	return is_free;
 }
 
 char *

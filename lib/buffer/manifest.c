@@ -120,12 +120,12 @@ has_only_removed(struct buffer *buf)
 {
 	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *state,
 	     *stem;
-	bool struck = true;
+	bool removed = true;
 
-	while (text != NULL && struck && next_manifest_line(&p, &state, &stem))
-		struck = *state == 'x';
+	while (text != NULL && removed && next_manifest_line(&p, &state, &stem))
+		removed = *state == 'x';
 	free(text);
-	return struck;
+	return removed;
 }
 
 void

@@ -1,11 +1,11 @@
 /*
  * manifest: which segments must exist, so that a vanished segment is noticed.
  *
- * The file on disk is .roster (its name is older than the word "manifest"): one stem a line behind
+ * The file on disk is .roster (an earlier name, kept for compatibility): one stem a line behind
  * its state, '+' present, 'x' removed after delivery, '!' vanished; " ." ends a whole line. A state
  * is overwritten in place, which needs no free space. A stem is added after its file exists, and
- * removed before its file is unlinked, so that a crash in between raises no false alarm. Losing the
- * manifest loses the alarm, not an event.
+ * removed before its file is unlinked, so that a crash in between raises no false alarm. After the
+ * loss of the manifest no event is lost, but vanished segments are not reported.
  */
 #ifndef BUFFER_MANIFEST_H
 #define BUFFER_MANIFEST_H
@@ -34,7 +34,8 @@ int manifest_reconcile(struct buffer *buf, struct err *err);
 /* True for the stem of a segment that came back. */
 bool manifest_is_returned(const char *stem);
 
-/* Finds the stems that must exist and are not in the list: a fresh array of fresh strings. */
+/* Lists the stems of vanished segments, which must exist and are not in `list`: a fresh array of
+ * fresh strings. */
 void manifest_list_vanished(
     struct buffer *buf, const struct segment *list, size_t n, char ***stems, size_t *count);
 

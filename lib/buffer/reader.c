@@ -21,7 +21,7 @@ struct reader {
 	gzFile gz; /* owns fd when set */
 	struct bytes data;
 	size_t consumed, searched; /* returned; searched for a newline */
-	uint64_t at;               /* offset in the file of b.p[0] */
+	uint64_t at;               /* offset in the file of data.p[0] */
 	uint64_t limit;
 	size_t chunk;
 	bool live, eof;

@@ -175,9 +175,10 @@ remove_last_segment(struct reclaim *rc, struct buffer *buf, struct quarantine *q
 	return r;
 }
 
-/* True when a file outside the chain was walked to its end and has not grown since. */
+/* Returns whether a file outside the chain was walked to its end and has not grown since. Ends the
+ * sorted part of one that has grown. */
 static bool
-is_file_delivered(
+check_file_delivered(
     struct buffer *buf, struct checkpoint *cp, const struct walk *w, const struct segment *seg)
 {
 	struct position *at = positions_find(&cp->positions, seg->stem);
@@ -219,7 +220,7 @@ choose_removable(struct reclaim *rc, struct buffer *buf, struct checkpoint *cp,
 		    has_lagging_lines(rc, cp, &seg[i]))
 			continue;
 		if (passed || (chain && !last) ||
-		    (!chain && is_file_delivered(buf, cp, w, &seg[i])))
+		    (!chain && check_file_delivered(buf, cp, w, &seg[i])))
 			out[chosen++] = i;
 	}
 	return chosen;

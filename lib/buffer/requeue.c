@@ -115,7 +115,7 @@ choose_files(struct buffer *buf, int dir, const struct requeue_names *names, cha
 /* The unescaped strings of one record: words holds the short ones, line the line. */
 struct quarantine_record {
 	struct bytes words, line, text;
-	struct line el;
+	struct line parsed;
 };
 
 static struct slice
@@ -155,10 +155,10 @@ parse_record_event(struct quarantine_record *r, struct slice line)
 {
 	struct err why;
 
-	if (line_parse(line.p, line.n, &r->el, &r->text, &why) == -1 ||
-	    !names_legal(r->el.e.type.p, r->el.e.type.n) || !r->el.e.event_id.n)
+	if (line_parse(line.p, line.n, &r->parsed, &r->text, &why) == -1 ||
+	    !names_legal(r->parsed.e.type.p, r->parsed.e.type.n) || !r->parsed.e.event_id.n)
 		return NULL;
-	return &r->el;
+	return &r->parsed;
 }
 
 /* -1: not a record. */
@@ -208,7 +208,7 @@ read_quarantined(struct quarantine_record *r, const struct segment *seg, bool wh
 		l->offset = rl->pos;
 		return 1;
 	}
-	if (!rl->text.n || line_parse(rl->text.p, rl->text.n, &r->el, &r->text, &why) == 0)
+	if (!rl->text.n || line_parse(rl->text.p, rl->text.n, &r->parsed, &r->text, &why) == 0)
 		return 0;
 	r->words.len = 0;
 	bytes_adds(&r->words, why.text);
@@ -274,7 +274,7 @@ requeue_list_quarantine(struct buffer *buf, const struct requeue_names *names, r
 #define GATHER_BYTES (1u << 20)
 
 /* The state of requeue_retry or requeue_drop. */
-struct retry {
+struct requeue {
 	struct buffer *buf;
 	int dir;
 	const char *target;
@@ -291,7 +291,7 @@ struct retry {
 };
 
 static int
-list_one_file(struct retry *t, char *name, requeue_fn *fn,
+list_one_file(struct requeue *t, char *name, requeue_fn *fn,
     void *arg) /* NOLINT(readability-non-const-parameter): a list of one */
 {
 	return requeue_list_quarantine(t->buf, &(struct requeue_names){&name, 1}, fn, arg, t->err);
@@ -302,7 +302,7 @@ list_one_file(struct retry *t, char *name, requeue_fn *fn,
 static int
 remember_event(void *arg, const struct requeue_line *l)
 {
-	struct retry *t = arg;
+	struct requeue *t = arg;
 	char digest[UUID_SIZE];
 
 	if (l->event != NULL) {
@@ -313,11 +313,11 @@ remember_event(void *arg, const struct requeue_line *l)
 }
 
 static int
-count_copies_in_segment(struct retry *t, const struct segment *seg)
+count_copies_in_segment(struct requeue *t, const struct segment *seg)
 {
 	struct reader *r = reader_open(buffer_fd(t->buf), seg, 0, UINT64_MAX, 0, t->err);
 	struct bytes text = {0};
-	struct line el;
+	struct line parsed;
 	struct reader_line l;
 	struct err bad;
 	char digest[UUID_SIZE];
@@ -325,9 +325,9 @@ count_copies_in_segment(struct retry *t, const struct segment *seg)
 	int got = -1;
 
 	while (r != NULL && (got = reader_next(r, &l, t->err)) == 1) {
-		if (line_parse(l.text.p, l.text.n, &el, &text, &bad) == -1)
+		if (line_parse(l.text.p, l.text.n, &parsed, &text, &bad) == -1)
 			continue;
-		line_digest(&el.e, digest);
+		line_digest(&parsed.e, digest);
 		if ((count = idset_find(&t->events, slice_of(digest))) != NULL)
 			++*count;
 	}
@@ -337,7 +337,7 @@ count_copies_in_segment(struct retry *t, const struct segment *seg)
 }
 
 static int
-count_copies_in_buffer(struct retry *t, char *name)
+count_copies_in_buffer(struct requeue *t, char *name)
 {
 	struct segment *list;
 	size_t i, n;
@@ -358,7 +358,7 @@ count_copies_in_buffer(struct retry *t, char *name)
 /* --- back into the buffer --------------------------------------------------------------- */
 
 static int
-append_gathered(struct retry *t)
+append_gathered(struct requeue *t)
 {
 	struct append_line lines[GATHER_LINES];
 	const char *p = t->gathered.p;
@@ -380,14 +380,14 @@ append_gathered(struct retry *t)
 }
 
 static int
-requeue_event(struct retry *t, const struct line *el)
+requeue_event(struct requeue *t, const struct line *parsed)
 {
 	struct doubt unknown = {.after = "0-0"};
 	size_t *count = NULL, at = t->gathered.len;
 	char digest[UUID_SIZE];
 
 	if (t->rerun) {
-		line_digest(&el->e, digest);
+		line_digest(&parsed->e, digest);
 		count = idset_find(&t->events, slice_of(digest));
 	}
 	if (count != NULL && *count) {
@@ -395,10 +395,13 @@ requeue_event(struct retry *t, const struct line *el)
 		t->res->back++;
 		return 0;
 	}
-	line_head(&t->gathered, &el->e);
+	line_head(&t->gathered, &parsed->e);
 	t->length[2 * t->n] = t->gathered.len - at;
 	at = t->gathered.len;
-	line_tail(&t->gathered, el->maxlen, t->rerun ? &unknown : el->in_doubt ? &el->doubt : NULL);
+	line_tail(&t->gathered, parsed->maxlen,
+	    t->rerun               ? &unknown
+	        : parsed->in_doubt ? &parsed->doubt
+	                           : NULL);
 	t->length[2 * t->n++ + 1] = t->gathered.len - at;
 	return t->n == GATHER_LINES || t->gathered.len >= GATHER_BYTES ? append_gathered(t) : 0;
 }
@@ -406,7 +409,7 @@ requeue_event(struct retry *t, const struct line *el)
 static int
 requeue_one_line(void *arg, const struct requeue_line *l)
 {
-	struct retry *t = arg;
+	struct requeue *t = arg;
 	char *segment, *reason;
 	int r;
 
@@ -440,7 +443,7 @@ tally_line(void *arg, const struct requeue_line *l)
 
 /* Renames the file under its lock, so that no process adds to it any more. */
 static int
-rename_aside(struct retry *t, const char *name, const char *aside)
+rename_aside(struct requeue *t, const char *name, const char *aside)
 {
 	int fd = openat(t->dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), r = -1;
 
@@ -459,7 +462,7 @@ rename_aside(struct retry *t, const char *name, const char *aside)
 /* Puts the events of a renamed file back, returns its other lines to quarantine under their own
  * segment, once each, and removes the file. */
 static int
-requeue_file(struct retry *t, char *aside, bool rerun)
+requeue_file(struct requeue *t, char *aside, bool rerun)
 {
 	int r = 0;
 
@@ -482,7 +485,7 @@ requeue_file(struct retry *t, char *aside, bool rerun)
 /* Counts the file's lines that stay. Returns whether it has events that can be put back: not when a
  * line is not a record. */
 static int
-has_requeueable(struct retry *t, char *name)
+has_requeueable(struct requeue *t, char *name)
 {
 	struct tally all = {0};
 
@@ -493,7 +496,7 @@ has_requeueable(struct retry *t, char *name)
 }
 
 static int
-retry_file(struct retry *t,
+retry_file(struct requeue *t,
     char *name) /* NOLINT(misc-no-recursion): once, with a name that ends in RETRYING */
 {
 	size_t n = strlen(name), tail = strlen(RETRYING);
@@ -517,7 +520,7 @@ retry_file(struct retry *t,
  */
 
 static int
-drop_quarantine_file(struct retry *t, char *name)
+drop_quarantine_file(struct requeue *t, char *name)
 {
 	struct tally all = {0};
 	int fd = openat(t->dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), r = -1;
@@ -538,7 +541,7 @@ drop_quarantine_file(struct retry *t, char *name)
 
 static int
 for_each_file(
-    struct retry *t, const struct requeue_names *names, int (*fn)(struct retry *t, char *name))
+    struct requeue *t, const struct requeue_names *names, int (*fn)(struct requeue *t, char *name))
 {
 	char **list;
 	size_t i, n;
@@ -565,7 +568,7 @@ requeue_retry(struct buffer *buf, const char *target, const struct append_limits
     const struct requeue_names *names, struct requeue_result *res, struct err *err)
 {
 	return for_each_file(
-	    &(struct retry){.buf = buf, .target = target, .limits = lim, .res = res, .err = err},
+	    &(struct requeue){.buf = buf, .target = target, .limits = lim, .res = res, .err = err},
 	    names, retry_file);
 }
 
@@ -574,5 +577,5 @@ requeue_drop(struct buffer *buf, const struct requeue_names *names, struct reque
     struct err *err)
 {
 	return for_each_file(
-	    &(struct retry){.buf = buf, .res = res, .err = err}, names, drop_quarantine_file);
+	    &(struct requeue){.buf = buf, .res = res, .err = err}, names, drop_quarantine_file);
 }

@@ -1,12 +1,12 @@
 /*
- * requeue: lists the quarantine (quarantine.h), puts its events back into the buffer, or drops it;
- * on the user's command only.
+ * requeue: lists the quarantine (quarantine.h), puts its events back into the buffer, or deletes
+ * quarantine files; on the user's command only.
  *
- * Files are named as in quarantine/; no name means all files. An event is put back by appending it
- * behind everything in the buffer, with its old event_id. An interrupted run that is repeated puts
- * each event back once: a file is renamed first (NAME.retrying); the repeated run looks for its
- * events in the buffer, and marks those it appends as in doubt, so that the next drain looks for
- * them in the stream.
+ * Files are named as in quarantine/; an empty list of names selects all files. An event is put back
+ * by appending it at the end of the buffer, with its old event_id. An interrupted run that is
+ * repeated puts each event back once. A file is renamed first (NAME.retrying). The repeated run
+ * skips the events of the file that are in the buffer already. It marks the others as in doubt, so
+ * that the next drain looks for them in the stream.
  */
 #ifndef BUFFER_REQUEUE_H
 #define BUFFER_REQUEUE_H
@@ -34,8 +34,8 @@ struct requeue_line {
 	const struct line *event; /* NULL: not an event, cannot be put back */
 };
 
-/* Calls fn for each line of each file; of a whole segment (NAME.bad-N.jsonl) for the bad lines
- * only. fn returns non-zero to stop. Takes no lock. */
+/* Calls fn for each line of each file. In a file NAME.bad-N.jsonl, a whole segment, it calls fn
+ * for the bad lines only. fn returns non-zero to stop. Takes no lock. */
 typedef int requeue_fn(void *arg, const struct requeue_line *l);
 int requeue_list_quarantine(struct buffer *buf, const struct requeue_names *names, requeue_fn *fn,
     void *arg, struct err *err);

@@ -6,8 +6,8 @@
  *     STEM.suspect.jsonl      the same, its fdatasync(2) failed once
  *     STEM.own-N.jsonl        written whole by one publisher that did not get the writers' lock;
  *                             N: its last buffered_at and its process ID
- *     NAME.claimed-N.jsonl    adopted: the NAME.jsonl of a plain writer, renamed by a drain. The
- *                             suffix on disk is older than the word "adopt"
+ *     NAME.claimed-N.jsonl    adopted: the NAME.jsonl of a plain writer, renamed by a drain
+ *                             ("claimed" is an earlier name, kept for compatibility)
  *     any other *.jsonl       foreign: the file of a plain writer, not yet adopted
  *
  * STEM is buffer_2025-12-04_10-30-00_000001. The stem of a segment (struct segment) is its name up

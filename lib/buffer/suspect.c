@@ -14,15 +14,14 @@ struct suspect {
 	struct idset events; /* digests, and how often each is in later segments */
 };
 
-/* Reads the events of a segment: adds those of the suspect one (own), counts those of a later one.
- */
+/* Reads the events of a segment: adds those of the suspect one, counts those of a later one. */
 static int
-read_segment_events(
-    struct suspect *s, struct buffer *buf, const struct segment *seg, bool own, struct err *err)
+read_segment_events(struct suspect *s, struct buffer *buf, const struct segment *seg,
+    bool is_suspect, struct err *err)
 {
 	struct reader *r = reader_open(buffer_fd(buf), seg, 0, UINT64_MAX, 0, err);
 	struct reader_line l;
-	struct line el;
+	struct line parsed;
 	struct bytes text = {0};
 	char digest[UUID_SIZE];
 	size_t *later;
@@ -30,10 +29,10 @@ read_segment_events(
 	int got = -1;
 
 	while (r != NULL && (got = reader_next(r, &l, err)) == 1) {
-		if (line_parse(l.text.p, l.text.n, &el, &text, &bad) == -1)
+		if (line_parse(l.text.p, l.text.n, &parsed, &text, &bad) == -1)
 			continue;
-		line_digest(&el.e, digest);
-		if (own)
+		line_digest(&parsed.e, digest);
+		if (is_suspect)
 			idset_add(&s->events, slice_of(digest));
 		else if ((later = idset_find(&s->events, slice_of(digest))) != NULL)
 			++*later;
@@ -53,17 +52,17 @@ suspect_open(
 
 	s->stem = mem_strdup(stem);
 	for (i = 0; i < n; i++) {
-		bool own = strcmp(list[i].stem, stem) == 0;
+		bool is_suspect = strcmp(list[i].stem, stem) == 0;
 
-		if (list[i].ignored || list[i].kind == SEGMENT_FOREIGN || (!own && !later))
+		if (list[i].ignored || list[i].kind == SEGMENT_FOREIGN || (!is_suspect && !later))
 			continue;
-		if (read_segment_events(s, buf, &list[i], own, err) == -1) {
+		if (read_segment_events(s, buf, &list[i], is_suspect, err) == -1) {
 			suspect_close(s);
 			return NULL;
 		}
-		if (own)
+		if (is_suspect)
 			idset_sort(&s->events);
-		later |= own;
+		later |= is_suspect;
 	}
 	return s;
 }

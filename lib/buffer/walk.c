@@ -252,13 +252,13 @@ walk_next(struct walk *w, struct walk_line *l, struct err *err)
 static struct position
 start_position(const struct checkpoint *cp, bool from_lagging, const char *stem)
 {
-	struct position *own = stem != NULL ? positions_find(&cp->positions, stem) : NULL;
+	struct position *recorded = stem != NULL ? positions_find(&cp->positions, stem) : NULL;
 	struct position low = {0}, *other;
 
 	if (stem == NULL)
 		low = cp->positions.chain;
-	else if (own != NULL)
-		low = *own;
+	else if (recorded != NULL)
+		low = *recorded;
 	for (size_t i = 0; from_lagging && i < cp->nlagging; i++) {
 		other = stem != NULL ? positions_find(&cp->lagging[i].positions, stem)
 		                     : &cp->lagging[i].positions.chain;
@@ -292,10 +292,10 @@ open_chain_source(struct walk *w, const struct checkpoint *cp, size_t n, struct 
 	return advance_source(w, s, err);
 }
 
-/* 1 when an adopted file is sorted by its stamps, else 0; -1. Reads it whole, before its first
- * position is recorded. */
+/* Reads an adopted file whole, before its first position is recorded. Returns 1 when it is sorted
+ * by its stamps, 0 when not, -1 on failure. *size: the bytes read. */
 static int
-check_sorted(struct walk *w, const struct segment *seg, uint64_t *size, struct err *err)
+find_if_sorted(struct walk *w, const struct segment *seg, uint64_t *size, struct err *err)
 {
 	struct reader *r = reader_open(buffer_fd(w->buf), seg, 0, UINT64_MAX, 0, err);
 	struct reader_line l;
@@ -321,14 +321,14 @@ open_file_source(
 {
 	struct source *s = &w->sources[w->nsources];
 	struct position from = start_position(cp, w->lagging, seg->stem);
-	const struct position *own = positions_find(&cp->positions, seg->stem);
-	uint64_t limit = own != NULL ? own->limit : 0;
+	const struct position *recorded = positions_find(&cp->positions, seg->stem);
+	uint64_t limit = recorded != NULL ? recorded->limit : 0;
 	int sorted = 1;
 
-	if (seg->kind == SEGMENT_ADOPTED && own == NULL &&
-	    (sorted = check_sorted(w, seg, &limit, err)) == -1)
+	if (seg->kind == SEGMENT_ADOPTED && recorded == NULL &&
+	    (sorted = find_if_sorted(w, seg, &limit, err)) == -1)
 		return err->sys == ENOENT ? 0 : -1;
-	if (sorted && !(own != NULL && own->limit))
+	if (sorted && !(recorded != NULL && recorded->limit))
 		limit = 0;
 	w->nsources++;
 	s->seg = seg;

@@ -38,7 +38,8 @@ struct walk_line {
 	bool suspect; /* from a segment whose fdatasync failed */
 };
 
-/* Finds a line's buffered_at, us. -1 when it has none: the line stays behind the one before it. */
+/* Finds a line's buffered_at, us. -1 when it has none: the line then counts as old as
+ * the line before it in its source. */
 typedef int walk_stamp_fn(struct slice line, int64_t *stamp);
 
 enum walk_flags {

@@ -17,7 +17,8 @@
 /* Both limits grow by this factor when every event goes to the buffer: the more lines share an
  * fdatasync, the less each costs. */
 #define INFLIGHT_BUFFER_FACTOR 4
-#define INFLIGHT_BIG 32768UL /* an event larger than this is in flight alone, see BATCH_LARGE */
+/* A larger event is in flight alone, for the reason of BATCH_LARGE (drain/batch.h). */
+#define INFLIGHT_BIG 32768UL
 
 enum inflight_state {
 	INFLIGHT_NEW,       /* not yet sent anywhere */

@@ -320,8 +320,9 @@ settle_inflight(struct publish *p)
  * to Redis directly; else it goes to the buffer.
  *
  * It may be sent when the connection is up, the buffer lacks undelivered events of the type (so
- * that none is overtaken, G3 in eventbus(7); with `unordered` this does not matter), and the type's
- * stream has room. When the buffer holds such events, a part of it is drained first.
+ * that none is overtaken, G3 in eventbus(7); with `unordered` or without a buffer this does not
+ * matter), and the type's stream has room. When the buffer holds such events, a part of it is
+ * drained first.
  */
 static bool
 prepare_direct_send(struct publish *p, struct slice type)

@@ -8,10 +8,10 @@
  *
  * An event is sent directly only while the buffer holds no undelivered event of its type. Otherwise
  * a bounded part of the buffer is drained first, and where that is not enough the event is appended
- * to the buffer. Events that were to be appended are sent all the same in two cases: after a
- * failover, to the new primary, when only the old one refused them (connect_follow_failover); and
- * when nothing can be appended although Redis is up, once the buffer is drained of their type
- * (fallback_bypass).
+ * to the buffer. With `unordered`, and where there is no buffer, this condition does not apply.
+ * Events that were to be appended are sent all the same in two cases: after a failover, to the new
+ * primary, when only the old one refused them (connect_follow_failover); and when nothing can be
+ * appended although Redis is up, once the buffer is drained of their type (fallback_bypass).
  *
  * With a poll loop: call publish_begin_batch when input has arrived, publish_event for each event,
  * and publish_end_batch after the last. Then poll publish_fd for publish_poll_events, at most

@@ -32,7 +32,8 @@ struct publish {
 	struct inflight inflight;
 	struct bytes line_bytes;     /* of the lines that fallback_append makes */
 	unsigned long long accepted; /* events and refused lines of the input so far */
-	/* CLOCK_MONOTONIC ms; before next_try neither connects nor sends */
+	/* CLOCK_MONOTONIC ms; before next_try nothing connects or sends, except
+	 * connect_follow_failover */
 	int64_t next_try, next_drain, next_check;
 	bool must_drain; /* the buffer holds events that this process waits to see drained */
 	bool replica;    /* the server refused a write as a replica */

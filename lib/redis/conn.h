@@ -36,16 +36,22 @@
  * There is no TLS. To add it:
  *
  *  - url.c: parse_scheme accepts rediss:// and sets a flag in struct url. url_target prints
- *    rediss://, since the target is also the identity of a disk buffer.
+ *    rediss://, since the target is also the identity of a disk buffer. conf gets the CA, the
+ *    server name (SNI) and whether to verify.
  *  - conn_connect wraps the socket of net_connect within its deadline; conn_close and conn_abort
- *    free the TLS state.
+ *    free the TLS state. A refused certificate needs a conn_why of its own: trying again is
+ *    useless.
  *  - recv_replies (conn.c) and resp_send (resp.c), the only callers of recv(2) and send(2), go
- *    through the wrapper. resp.written, and with it conn_sent, must count exactly the bytes of
- *    records that the kernel took whole (SSL_MODE_ENABLE_PARTIAL_WRITE): if a sent record does not
- *    count, a command that the server executed is not in doubt.
+ *    through the wrapper. resp.written, and with it conn_sent, must count the bytes of each record
+ *    as soon as the kernel took the record whole (SSL_MODE_ENABLE_PARTIAL_WRITE). A command whose
+ *    bytes were sent and not counted would be sent again, although the server may have executed it.
+ *  - resp_send takes n < left for a full socket; in that mode it is one record of 16 KiB, and the
+ *    loop must go on. resp.out moves between two tries (bytes_grow, bytes_drop):
+ *    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER.
  *  - Decrypted bytes inside the TLS library do not wake poll(2), and a short read no longer means a
- *    drained socket: conn_io must read on after BURST chunks and short reads, and conn_poll must
- *    not wait while the library holds bytes. conn_events adds what the library waits for.
+ *    drained socket: conn_io must read on after BURST chunks and short reads. conn_poll, and the
+ *    three loops that poll conn_fd themselves (consume.c, handle.c, ebpub.c), must not wait while
+ *    the library holds bytes. conn_events adds what the library waits for.
  *  - The library writes without MSG_NOSIGNAL: SIGPIPE must stay ignored.
  */
 #ifndef REDIS_CONN_H

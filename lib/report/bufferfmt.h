@@ -2,7 +2,8 @@
  * bufferfmt: formats the lines of the disk buffer and of the quarantine, as columns for people and
  * as JSON for programs. ebreplay(1) documents both forms.
  *
- * Passes each record, without newline, to the caller's emit function. Reads only; takes no lock.
+ * Passes each record, without newline, to the caller's emit function. Changes nothing in the buffer
+ * and waits for no lock.
  */
 #ifndef REPORT_BUFFERFMT_H
 #define REPORT_BUFFERFMT_H

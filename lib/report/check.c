@@ -29,11 +29,11 @@ check_value(const struct checker *c, enum threshold_index which, uint64_t value,
     const struct subject *subject, const char *before, const char *after)
 {
 	uint64_t limit = 0;
-	enum severity g = threshold_severity(c->thresholds, which, value, &limit);
+	enum severity severity = threshold_severity(c->thresholds, which, value, &limit);
 	struct bytes text = {0};
 	struct problem *problem;
 
-	if (g == SEVERITY_OK)
+	if (severity == SEVERITY_OK)
 		return;
 	if (subject->type != NULL)
 		bytes_adds(&text, subject->type);
@@ -42,7 +42,8 @@ check_value(const struct checker *c, enum threshold_index which, uint64_t value,
 	bytes_addf(&text, "%s%s", subject->type != NULL ? ": " : "", before);
 	threshold_text(&text, which, value);
 	bytes_adds(&text, after);
-	problem = problems_add(c->problems, g, threshold_name(which), "%s", bytes_str(&text));
+	problem =
+	    problems_add(c->problems, severity, threshold_name(which), "%s", bytes_str(&text));
 	problem->measured = true;
 	problem->value = value;
 	problem->limit = limit;
@@ -152,9 +153,9 @@ check_redis(const struct checker *c, const struct survey *s)
 	}
 	check_value(
 	    c, THRESHOLD_RTT, (uint64_t)s->rtt_us / 1000, &no_subject, "redis took ", " to answer");
-	if (s->incomplete != NULL)
+	if (s->why_incomplete != NULL)
 		problems_add(c->problems, SEVERITY_UNKNOWN, "complete",
-		    "not all streams were checked: %s", s->incomplete);
+		    "not all streams were checked: %s", s->why_incomplete);
 	for (size_t i = 0; i < s->nunmatched; i++)
 		problems_add(c->problems, SEVERITY_WARNING, "stream", "no stream matches '%s'",
 		    s->unmatched[i]);
@@ -174,12 +175,14 @@ add_unknown(const struct checker *c, enum threshold_index which, const struct su
 }
 
 static void
-check_group(const struct checker *c, const struct survey_stream *st, const struct stream_group *g)
+check_group(
+    const struct checker *c, const struct survey_stream *st, const struct stream_group *group)
 {
-	const struct subject subject = {st->type, g->name};
-	int64_t lag = survey_lag(&st->info, g), age = survey_pending_age(&c->snapshot->redis, g);
+	const struct subject subject = {st->type, group->name};
+	int64_t lag = survey_lag(&st->info, group),
+	        age = survey_pending_age(&c->snapshot->redis, group);
 	bool known;
-	uint64_t lost = stream_lost(&st->info, g, &known);
+	uint64_t lost = stream_lost(&st->info, group, &known);
 
 	if (lag >= 0)
 		check_value(c, THRESHOLD_LAG, (uint64_t)lag, &subject, "", " unread");
@@ -189,7 +192,7 @@ check_group(const struct checker *c, const struct survey_stream *st, const struc
 		check_value(c, THRESHOLD_LOST, lost, &subject, "", " trimmed unread");
 	else
 		add_unknown(c, THRESHOLD_LOST, &subject);
-	check_value(c, THRESHOLD_PENDING, g->pending, &subject, "", " pending");
+	check_value(c, THRESHOLD_PENDING, group->pending, &subject, "", " pending");
 	if (age >= 0)
 		check_value(c, THRESHOLD_PENDING_AGE, (uint64_t)age, &subject,
 		    "the oldest pending entry is ", " old");
@@ -220,16 +223,16 @@ check_stream(const struct checker *c, const struct survey_stream *st)
 }
 
 void
-check_snapshot(struct problems *v, const struct snapshot *snapshot,
+check_snapshot(struct problems *problems, const struct snapshot *snapshot,
     const struct threshold thresholds[THRESHOLDS])
 {
-	struct checker c = {v, snapshot, thresholds};
+	struct checker c = {problems, snapshot, thresholds};
 
 	check_redis(&c, &snapshot->redis);
 	check_buffer(&c);
 	for (size_t i = 0; i < snapshot->redis.n; i++)
 		check_stream(&c, &snapshot->redis.streams[i]);
-	problems_sort(v);
+	problems_sort(problems);
 }
 
 void

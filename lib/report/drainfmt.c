@@ -10,12 +10,12 @@ void
 drainfmt_progress(struct bytes *out, uint64_t done, uint64_t total, int64_t ms)
 {
 	uint64_t rate = done * 1000 / (uint64_t)ms;
-	char left[32];
+	char time_left[32];
 
-	clock_format_span(
-	    rate && total > done ? (int64_t)((total - done) * 1000 / rate) : 0, left, sizeof(left));
+	clock_format_span(rate && total > done ? (int64_t)((total - done) * 1000 / rate) : 0,
+	    time_left, sizeof(time_left));
 	bytes_addf(out, "%" PRIu64 " of %" PRIu64 " events, %" PRIu64 "/s, %s left", done, total,
-	    rate, left);
+	    rate, time_left);
 }
 
 void

@@ -1,10 +1,13 @@
 /*
- * groupadmin: changes one consumer group by hand: confirms, changes, shows the result.
+ * groupadmin: changes one consumer group for ebgroup(1): asks for confirmation, changes, shows the
+ * result.
  *
- * A change first reads what it concerns, for the question. After a confirmation by a person it
- * reads again, and does nothing when the group has been read through meanwhile. With fmt->dry_run
- * it changes nothing, and shows what it would change. The caller has found the group (group_find),
- * and the connection has no unanswered command.
+ * The question shows the state before it. After the confirmation groupadmin_set_id and
+ * groupadmin_destroy read the group again, and return -1 without a change when it has been read
+ * from meanwhile (group_check_unchanged). groupadmin_ack and groupadmin_retire do not:
+ * acknowledging affects only entries that are still pending, and retiring leaves out consumers that
+ * have become active. With fmt->dry_run nothing changes, and what would change is shown. The caller
+ * has found the group (group_find), and the connection has no unanswered command.
  *
  * Each function returns 0, also when the confirmation was refused, or -1 with err; it has shown
  * what was done until then.
@@ -42,7 +45,7 @@ int groupadmin_destroy(const struct groupadmin *admin, const struct group_ref *g
 /* Which consumers to retire. */
 struct groupadmin_choice {
 	const char *name; /* this consumer; NULL: all that are idle */
-	int64_t idle;     /* for this long, ms */
+	int64_t idle;     /* for at least this long, ms */
 	const char *to;   /* the consumer that gets their pending entries */
 };
 /* See retire.h. Status 1: there is no consumer of that name. */

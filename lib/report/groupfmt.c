@@ -74,7 +74,7 @@ emit_object(struct groupfmt *fmt)
 }
 
 static void
-emit_message(struct groupfmt *fmt)
+emit_unless_quiet(struct groupfmt *fmt)
 {
 	if (!fmt->quiet)
 		emit_text(fmt);
@@ -221,7 +221,7 @@ groupfmt_consumers(struct groupfmt *fmt, struct conn *conn, const struct group_r
 
 /* Returns -1, unknown, for consumers of other programs: they do not count attempts. */
 static int64_t
-count_attempts(const struct pending *p)
+derive_attempts(const struct pending *p)
 {
 	return pending_is_ebsub_consumer(p->consumer) && p->deliveries > 0 ? p->deliveries - 1 : -1;
 }
@@ -251,7 +251,7 @@ emit_pending_header(struct groupfmt *fmt)
 {
 	bytes_addf(&fmt->text, "%-17s  %6s  %9s  %8s  %-*s  %s", "ID", "IDLE", "DELIVERED",
 	    "ATTEMPTS", fmt->type_width, "TYPE", "CONSUMER");
-	emit_message(fmt);
+	emit_unless_quiet(fmt);
 	fmt->header_shown = true;
 }
 
@@ -262,8 +262,8 @@ format_pending_text(struct groupfmt *fmt, const struct group_ref *g, const struc
 
 	id_format(p->id, id);
 	clock_format_span(p->idle, span, sizeof(span));
-	if (count_attempts(p) >= 0)
-		snprintf(tries, sizeof(tries), "%" PRId64, count_attempts(p));
+	if (derive_attempts(p) >= 0)
+		snprintf(tries, sizeof(tries), "%" PRId64, derive_attempts(p));
 	bytes_addf(&fmt->text, "%-17s  %6s  %9" PRId64 "  %8s  %-*s  %.*s", id, span, p->deliveries,
 	    tries, fmt->type_width, g->type, (int)p->consumer.n,
 	    p->consumer.n > 0 ? p->consumer.p : "");
@@ -283,7 +283,7 @@ format_pending_json(struct groupfmt *fmt, const struct group_ref *g, const struc
 	jsonwrite_time(out, "delivered_at", (now - p->idle) * 1000);
 	jsonwrite_count_or_null(out, "idle_ms", p->idle);
 	jsonwrite_count_or_null(out, "deliveries", p->deliveries);
-	jsonwrite_count_or_null(out, "attempts", count_attempts(p));
+	jsonwrite_count_or_null(out, "attempts", derive_attempts(p));
 	jsonwrite_end_object(out);
 }
 
@@ -377,7 +377,7 @@ groupfmt_acked(struct groupfmt *fmt, const struct group_ref *g, const struct ack
 		bytes_addf(&fmt->text, ", %" PRIu64 " not pending", a->not_pending);
 	if (a->in_doubt > 0)
 		bytes_addf(&fmt->text, ", %" PRIu64 " possibly acknowledged", a->in_doubt);
-	emit_message(fmt);
+	emit_unless_quiet(fmt);
 }
 
 static void
@@ -412,7 +412,7 @@ groupfmt_moved(struct groupfmt *fmt, const struct group_ref *g, const char *to, 
 		bytes_addf(&fmt->text, ", next %s", next);
 	if (fmt->dry_run)
 		bytes_adds(&fmt->text, " (dry run, not done)");
-	emit_message(fmt);
+	emit_unless_quiet(fmt);
 }
 
 static void
@@ -446,5 +446,5 @@ groupfmt_destroyed(struct groupfmt *fmt, const struct group_ref *g)
 	if (g->has_info)
 		bytes_addf(&fmt->text, " at %s with %" PRIu64 " pending of %" PRIu64 " consumer%s",
 		    last, g->info.pending, g->info.consumers, g->info.consumers == 1 ? "" : "s");
-	emit_message(fmt);
+	emit_unless_quiet(fmt);
 }

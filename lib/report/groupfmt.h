@@ -47,10 +47,10 @@ size_t groupfmt_groups(
 int groupfmt_consumers(struct groupfmt *fmt, struct conn *conn, const struct group_ref *g,
     int64_t idle, struct err *err);
 
-/* Pending entries are shown as they come, since there may be more than fit in memory. The caller
- * first sets the width of the column TYPE, */
+/* Sets the width of the column TYPE. Call it before groupfmt_pending, which shows each entry at
+ * once, since there may be more than fit in memory. */
 void groupfmt_fit_types(struct groupfmt *fmt, char *const *types, size_t n);
-/* and reads the server's clock. -1: the connection is dead. */
+/* Reads the server's clock; also before groupfmt_pending. -1: the connection is dead. */
 int groupfmt_read_clock(struct groupfmt *fmt, struct conn *conn, struct err *err);
 /* ID IDLE DELIVERED ATTEMPTS TYPE CONSUMER. Returns what emit returned. */
 int groupfmt_pending(struct groupfmt *fmt, const struct group_ref *g, const struct pending *p);

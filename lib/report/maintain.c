@@ -20,9 +20,9 @@ compress_segments(struct buffer *buf, struct bytes *report, struct err *err)
 static int
 retarget_buffer(const struct maintain *m, struct buffer *buf, struct bytes *report, struct err *err)
 {
-	struct buffer_hints nb;
+	struct buffer_hints hints;
 
-	if (buffer_lock(buf, m->limits->lock_ms, &nb, err) == -1 ||
+	if (buffer_lock(buf, m->limits->lock_ms, &hints, err) == -1 ||
 	    buffer_retarget(buf, m->target, err) == -1)
 		return -1;
 	bytes_addf(report, "buffer '%s' now belongs to %s", buffer_dir(buf), m->target);

@@ -1,6 +1,7 @@
 /*
  * snapshot: the state of the disk buffer and of Redis, for ebstat, which shows it, and for
- * ebhealth, which checks it. Changes nothing, takes no lock, creates nothing.
+ * ebhealth, which checks it. Changes nothing in either, and creates no buffer. See backlog.h for
+ * the locks that it tests and the cache that it writes.
  */
 #ifndef REPORT_SNAPSHOT_H
 #define REPORT_SNAPSHOT_H
@@ -16,7 +17,7 @@
 #include "report/survey.h"
 
 struct snapshot {
-	char *target; /* "PLACE PREFIX", as in the buffer's file .target */
+	char *target; /* "URL PREFIX", as in the buffer's file .target */
 	/* the buffer could be read; a directory that does not exist is an empty buffer */
 	bool readable;
 	struct err read_error; /* why it is not readable */
@@ -33,7 +34,8 @@ struct snapshot {
 	struct survey redis;
 };
 
-/* Fills *s whatever fails. dir: conf_buffer. Takes url and prefix from c, not from `options`. */
+/* Always fills *s; its members say which parts could not be read. dir: conf_buffer. Takes url and
+ * prefix from c, not from `options`. */
 void snapshot_take(struct snapshot *s, const struct conf *c, const char *dir,
     const struct survey_options *options);
 void snapshot_free(struct snapshot *s);

@@ -51,8 +51,8 @@ set_incomplete(struct survey *s, int status, const char *reason)
 {
 	s->complete = false;
 	s->status = status_worse(s->status, status);
-	if (s->incomplete == NULL)
-		s->incomplete = mem_strdup(reason);
+	if (s->why_incomplete == NULL)
+		s->why_incomplete = mem_strdup(reason);
 }
 
 /* Keeps the first error of the stream. */
@@ -431,7 +431,7 @@ survey_free(struct survey *s)
 	drop_streams(s, 0);
 	free(s->streams);
 	free(s->unmatched);
-	free(s->incomplete);
+	free(s->why_incomplete);
 	free(s->refusal);
 	free(s->run_id);
 	free(s->version);
@@ -563,7 +563,7 @@ void
 survey_streams_json(struct bytes *out, const struct survey *s)
 {
 	jsonwrite_bool(out, "complete", s->complete);
-	jsonwrite_text(out, "incomplete", s->incomplete);
+	jsonwrite_text(out, "incomplete", s->why_incomplete);
 	jsonwrite_name(out, "streams");
 	bytes_addc(out, '[');
 	for (size_t i = 0; i < s->n; i++) {

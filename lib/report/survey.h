@@ -52,8 +52,8 @@ struct survey {
 	char *refusal; /* the error reply; NULL */
 	/* the server's clock, ms since 1970; this host's when the server refuses */
 	int64_t now;
-	bool complete;    /* all requested streams are here */
-	char *incomplete; /* the reason; NULL when complete */
+	bool complete;        /* all requested streams are here */
+	char *why_incomplete; /* the reason; NULL when complete */
 	/* patterns (borrowed from `types`) that certainly match no stream */
 	char **unmatched;
 	size_t nunmatched;

@@ -1,5 +1,5 @@
 /*
- * threshold: the values of ebhealth from which on a measurement is a warning or critical.
+ * threshold: the limits of ebhealth: a measurement that reaches one is a warning or critical.
  */
 #ifndef REPORT_THRESHOLD_H
 #define REPORT_THRESHOLD_H
