@@ -29,8 +29,7 @@ struct drain {
 	const struct drain_options *o;
 	struct drain_result *r;
 	struct checkpoint checkpoint; /* its intent is the stored one */
-	/* only its lagging types: for each, the position of the first line that this walk skipped
-	 */
+	/* only its lagging types: for each, where the first line begins that this walk skipped */
 	struct checkpoint skipped;
 	struct intent old_intent; /* of a run that was cut off; its lines are in doubt */
 	struct positions walked;  /* the end of the last line that was read */

@@ -38,8 +38,9 @@ take_ack_reply(struct acklist *a, struct stream_id id, const struct reply *r)
 		a->fn(a->arg, id, was_pending, found ? &p : NULL);
 }
 
-int
-acklist_flush(struct acklist *a, struct err *err)
+/* Sends what was added, and reads the replies. */
+static int
+send_added_ids(struct acklist *a, struct err *err)
 {
 	size_t n = a->n;
 	int ok = 0;
@@ -63,11 +64,12 @@ acklist_flush(struct acklist *a, struct err *err)
 	return ok;
 }
 
-int
-acklist_add(struct acklist *a, struct stream_id id, struct err *err)
+/* Sends when ACKLIST_BATCH IDs have been added. */
+static int
+add_or_send_id(struct acklist *a, struct stream_id id, struct err *err)
 {
 	a->ids[a->n++] = id;
-	return a->n == ACKLIST_BATCH ? acklist_flush(a, err) : 0;
+	return a->n == ACKLIST_BATCH ? send_added_ids(a, err) : 0;
 }
 
 int
@@ -79,9 +81,9 @@ acklist_add_args(struct acklist *a, char *const *ids, size_t n, struct err *err)
 		if (id_parse(slice_of(ids[i]), &id) == -1)
 			return err_set(err, STATUS_USAGE, "'%s' is not an entry ID", ids[i]);
 	for (size_t i = 0; i < n; i++)
-		if (id_parse(slice_of(ids[i]), &id) == 0 && acklist_add(a, id, err) == -1)
+		if (id_parse(slice_of(ids[i]), &id) == 0 && add_or_send_id(a, id, err) == -1)
 			return -1;
-	return acklist_flush(a, err);
+	return send_added_ids(a, err);
 }
 
 static int
@@ -95,7 +97,7 @@ add_id_line(struct acklist *a, const struct lines *in, struct slice line, acklis
 	if (line.n == 0)
 		return 0;
 	if (id_parse(line, &id) == 0)
-		return acklist_add(a, id, err);
+		return add_or_send_id(a, id, err);
 	err_set(&bad_id, STATUS_DATA, "line %llu: '%.*s' is not an entry ID", lines_number(in),
 	    (int)line.n, line.p);
 	bad(a->arg, bad_id.text);
@@ -115,7 +117,7 @@ acklist_add_from_lines(struct acklist *a, int fd, acklist_bad_fn *bad, struct er
 			ok = add_id_line(a, in,
 			    got == LINES_LONG ? slice_of("(line too long)") : line, bad, err);
 		if (ok == 0)
-			ok = acklist_flush(a, err);
+			ok = send_added_ids(a, err);
 		if (ok == 0 && lines_fill(in) == -1 && errno != EINTR)
 			ok = err_sys(err, STATUS_SOME, "read standard input");
 	}

@@ -30,12 +30,8 @@ struct acklist {
 	size_t n; /* IDs not sent yet */
 };
 
-/* Sends when ACKLIST_BATCH IDs have been added. Returns 0, or -1. */
-int acklist_add(struct acklist *a, struct stream_id id, struct err *err);
-/* Sends what was added, and reads the replies. */
-int acklist_flush(struct acklist *a, struct err *err);
-/* Adds command-line arguments and flushes. Returns -1 with status 64 when one is not an ID; nothing
- * was sent then. */
+/* Sends the command-line arguments, ACKLIST_BATCH at a time, and reads the replies. Returns -1 with
+ * status 64 when one is not an ID; nothing was sent then. */
 int acklist_add_args(struct acklist *a, char *const *ids, size_t n, struct err *err);
 /*
  * Reads a descriptor to its end, one ID per line; ignores white space and empty lines. Calls bad

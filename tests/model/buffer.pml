@@ -467,7 +467,7 @@ again:		at = position;
 		old_after = intent_after;
 		k = intent_conn;
 		matched_now = matched;
-		assert(unlinked <= position)	/* else manifest_list_missing: undelivered events have vanished */
+		assert(unlinked <= position)	/* else manifest_list_vanished: undelivered events have vanished */
 	};
 	if
 	:: old -> fence(k)
