@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <cjson/cJSON.h>
 #include <zlib.h>
 
 #include "base/base64.h"
@@ -56,21 +55,15 @@ line_head(struct bytes *out, const struct event *e)
 static void
 add_doubt(struct bytes *out, const struct doubt *d)
 {
-	cJSON *o = cJSON_CreateObject();
-	char *text = NULL, client[24];
-
-	/* cJSON prints numbers with 15 digits at most */
-	snprintf(client, sizeof(client), "%lld", (long long)d->client);
-	if (o != NULL && cJSON_AddStringToObject(o, "run_id", d->run_id) != NULL &&
-	    cJSON_AddRawToObject(o, "client", client) != NULL &&
-	    cJSON_AddStringToObject(o, "addr", d->addr) != NULL &&
-	    cJSON_AddStringToObject(o, "after", d->after) != NULL)
-		text = cJSON_PrintUnformatted(o);
-	if (text == NULL)
-		mem_alloc(SIZE_MAX); /* ends the process */
-	bytes_adds(out, text);
-	cJSON_free(text);
-	cJSON_Delete(o);
+	bytes_addc(out, '{');
+	quote_member(out, slice_of("run_id"), slice_of(d->run_id));
+	bytes_adds(out, ",\"client\":");
+	bytes_addu(out, (uint64_t)d->client);
+	bytes_addc(out, ',');
+	quote_member(out, slice_of("addr"), slice_of(d->addr));
+	bytes_addc(out, ',');
+	quote_member(out, slice_of("after"), slice_of(d->after));
+	bytes_addc(out, '}');
 }
 
 void
@@ -142,33 +135,9 @@ unquote_member(struct slice value, struct bytes *text)
 	return (struct slice){text->p + from, text->len - from};
 }
 
-static void
-copy_json_string(const cJSON *o, const char *name, char *out, size_t size)
-{
-	const char *s = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
-
-	if (s != NULL)
-		snprintf(out, size, "%s", s);
-}
-
-static void
-parse_doubt(struct slice value, struct doubt *d)
-{
-	cJSON *o = cJSON_ParseWithLength(value.p, value.n);
-	const cJSON *client = cJSON_GetObjectItemCaseSensitive(o, "client");
-
-	*d = (struct doubt){.after = "0-0"};
-	copy_json_string(o, "run_id", d->run_id, sizeof(d->run_id));
-	copy_json_string(o, "addr", d->addr, sizeof(d->addr));
-	copy_json_string(o, "after", d->after, sizeof(d->after));
-	if (cJSON_IsNumber(client) && client->valuedouble > 0 &&
-	    client->valuedouble < 9007199254740992.0)
-		d->client = (int64_t)client->valuedouble;
-	cJSON_Delete(o);
-}
-
+/* Returns -1 where the value is no number from 0 to INT64_MAX. */
 static int64_t
-parse_maxlen(struct slice value)
+parse_count(struct slice value)
 {
 	char digits[20];
 	uint64_t n;
@@ -178,6 +147,37 @@ parse_maxlen(struct slice value)
 	memcpy(digits, value.p, value.n);
 	digits[value.n] = '\0';
 	return num_parse_u64(digits, &n) == -1 || n > INT64_MAX ? -1 : (int64_t)n;
+}
+
+/* Copies a string into out[size], cut to fit. out stays as it is when the value is no string. */
+static void
+copy_string(struct slice value, char *out, size_t size, struct bytes *text)
+{
+	size_t from = text->len, n;
+
+	if (value.p == NULL || json_unquote(text, value) == -1)
+		return;
+	n = text->len - from < size - 1 ? text->len - from : size - 1;
+	memcpy(out, text->p + from, n);
+	out[n] = '\0';
+}
+
+static void
+parse_doubt(struct slice value, struct doubt *d, struct bytes *text)
+{
+	static const struct slice name[] = {
+	    NAME("run_id"), NAME("client"), NAME("addr"), NAME("after")};
+	struct slice v[4];
+	int64_t client;
+
+	*d = (struct doubt){.after = "0-0"};
+	if (find_members(value, name, 4, v) == -1)
+		return;
+	copy_string(v[0], d->run_id, sizeof(d->run_id), text);
+	copy_string(v[2], d->addr, sizeof(d->addr), text);
+	copy_string(v[3], d->after, sizeof(d->after), text);
+	client = parse_count(v[1]);
+	d->client = client == -1 ? 0 : client;
 }
 
 static int
@@ -323,9 +323,9 @@ line_parse(const char *line, size_t n, struct line *out, struct bytes *text, str
 	at = unquote_member(values[BUFFERED_AT], text);
 	if (clock_parse(at.p, at.n, &out->buffered_at) == -1)
 		return err_set(err, STATUS_DATA, "buffered_at is not a time");
-	out->maxlen = parse_maxlen(values[MAXLEN]);
+	out->maxlen = parse_count(values[MAXLEN]);
 	if ((out->in_doubt = has_crc && values[DOUBT].p != NULL))
-		parse_doubt(values[DOUBT], &out->doubt);
+		parse_doubt(values[DOUBT], &out->doubt, text);
 	return 0;
 }
 

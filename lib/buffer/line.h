@@ -3,7 +3,7 @@
  * plain writers.
  *
  * The format is in ebbuffer(5). Payload bytes are copied as they are: never parsed into a tree and
- * never printed again. cJSON is used for the member "doubt" only.
+ * never printed again.
  */
 #ifndef BUFFER_LINE_H
 #define BUFFER_LINE_H
