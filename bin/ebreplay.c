@@ -294,7 +294,7 @@ change_buffer(struct buffer *buf)
 	bytes_free(&report);
 	if (kept > 0) {
 		warnx("%llu line%s kept in '%s/quarantine': not an event", (unsigned long long)kept,
-		    kept == 1 ? "" : "s", buffer_dir(buf));
+		    kept == 1 ? "" : "s", buf->dir);
 		ebreplay_worse(STATUS_SOME);
 	}
 	if (ok == -1)

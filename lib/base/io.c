@@ -1,17 +1,21 @@
 #include "base/io.h"
 
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <poll.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/mem.h"
 
 #define READ_WAIT_MS 2000 /* for the writer of a pipe, such as bash's <(command) */
 
@@ -123,4 +127,58 @@ io_read_file(int dirfd, const char *path, size_t max, size_t *n)
 	if (n != NULL)
 		*n = b.len;
 	return b.p;
+}
+
+static int
+sync_parent(const char *path)
+{
+	char *copy = mem_strdup(path), *slash = strrchr(copy, '/');
+	const char *parent = slash == NULL ? "." : slash == copy ? "/" : copy;
+	int fd, r;
+
+	if (slash != NULL)
+		*slash = '\0';
+	fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r = fd == -1 ? -1 : fsync(fd);
+	if (fd != -1)
+		close(fd);
+	free(copy);
+	return r;
+}
+
+static int
+make_dir(const char *path)
+{
+	if (mkdir(path, 0700) == 0)
+		return sync_parent(path);
+	return errno == EEXIST ? 0 : -1;
+}
+
+int
+io_make_dirs(const char *path)
+{
+	char *copy = mem_strdup(path);
+	int r = 0;
+
+	for (char *p = copy + 1; r == 0 && p[-1] != '\0' && *p != '\0'; p++)
+		if (*p == '/' && p[-1] != '/') {
+			*p = '\0';
+			r = make_dir(copy);
+			*p = '/';
+		}
+	if (r == 0)
+		r = make_dir(copy);
+	free(copy);
+	return r;
+}
+
+DIR *
+io_open_dir(int dirfd, const char *name)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *d = fd == -1 ? NULL : fdopendir(fd);
+
+	if (d == NULL && fd != -1)
+		close(fd);
+	return d;
 }

@@ -1,9 +1,10 @@
 /*
- * io: write(2) and read(2) of whole buffers and small files, and flock(2) with a deadline.
+ * io: write(2) and read(2) of whole buffers and small files, flock(2) with a deadline, directories.
  */
 #ifndef BASE_IO_H
 #define BASE_IO_H
 
+#include <dirent.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,5 +23,11 @@ int io_rename_new(int dirfd, const char *from, const char *to);
  * Returns NULL with errno on failure; EFBIG when the file is larger.
  */
 char *io_read_file(int dirfd, const char *path, size_t max, size_t *n);
+/* Creates a directory and its parents, mode 0700, as mkdir -p; each new one is durable in its
+ * parent. Returns 0, or -1 with errno. */
+int io_make_dirs(const char *path);
+/* Opens a directory within dirfd for readdir(3); a symbolic link is not followed. Returns NULL with
+ * errno on failure. */
+DIR *io_open_dir(int dirfd, const char *name);
 
 #endif

@@ -32,10 +32,10 @@ adopt_file(struct buffer *buf, const struct segment *seg, uint64_t number, struc
 		    number);
 	else
 		snprintf(name, sizeof(name), "%s.claimed-%06" PRIu64 ".jsonl", seg->stem, number);
-	if (io_rename_new(buffer_fd(buf), seg->name, name) == -1)
+	if (io_rename_new(buf->fd, seg->name, name) == -1)
 		return errno == ENOENT || errno == EEXIST
 		    ? 0
-		    : err_sys(err, STATUS_UNSAFE, "adopt '%s/%s'", buffer_dir(buf), seg->name);
+		    : err_sys(err, STATUS_UNSAFE, "adopt '%s/%s'", buf->dir, seg->name);
 	name[strlen(name) - strlen(".jsonl")] = '\0';
 	manifest_add(buf, name);
 	return 1;
@@ -49,7 +49,7 @@ remaining_settle_ms(struct buffer *buf, const struct segment *seg)
 	int64_t age;
 
 	if (seg->kind != SEGMENT_ADOPTED ||
-	    fstatat(buffer_fd(buf), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+	    fstatat(buf->fd, seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return 0;
 	age =
 	    clock_now() / 1000 - ((int64_t)st.st_ctim.tv_sec * 1000 + st.st_ctim.tv_nsec / 1000000);
@@ -69,7 +69,7 @@ adopt_files(
 	/* None yet, or the number was lost: older ones may stand in quarantine/. */
 	if (!cp->adopted)
 		cp->adopted = (uint64_t)(clock_now() / 1000000);
-	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
+	if (segment_list(buf->fd, &list, &n, err) == -1)
 		return -1;
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		int64_t ms = remaining_settle_ms(buf, &list[i]);

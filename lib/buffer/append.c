@@ -75,7 +75,7 @@ check_lengths(struct buffer *buf, const struct append_line *lines, size_t n, str
 	for (size_t i = 0; i < n; i++)
 		if (lines[i].head.n + lines[i].tail.n + TRAILER_MAX > READER_LINE_MAX)
 			return err_set(err, STATUS_UNSAFE,
-			    "buffer '%s': a line exceeds %" PRIu64 " bytes", buffer_dir(buf),
+			    "buffer '%s': a line exceeds %" PRIu64 " bytes", buf->dir,
 			    READER_LINE_MAX);
 	return 0;
 }
@@ -95,14 +95,14 @@ check_limits(struct buffer *buf, const struct append_limits *lim, const struct a
 		more += lines[i].head.n + lines[i].tail.n + TRAILER_MAX;
 	total = more;
 
-	if (lim->min_free && fstatvfs(buffer_fd(buf), &vfs) == 0 &&
+	if (lim->min_free && fstatvfs(buf->fd, &vfs) == 0 &&
 	    (uint64_t)vfs.f_bavail * vfs.f_frsize < lim->min_free + more)
 		return err_set(err, STATUS_UNSAFE,
 		    "buffer '%s': fewer than %" PRIu64 " bytes would stay free (--min-free)",
-		    buffer_dir(buf), lim->min_free);
+		    buf->dir, lim->min_free);
 	if (!lim->buffer_max)
 		return 0;
-	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
+	if (segment_list(buf->fd, &list, &n, err) == -1)
 		return -1;
 	for (size_t i = 0; i < n; i++)
 		total += list[i].size;
@@ -111,7 +111,7 @@ check_limits(struct buffer *buf, const struct append_limits *lim, const struct a
 		return err_set(err, STATUS_UNSAFE,
 		    "buffer '%s' is full (--buffer-max %" PRIu64
 		    " bytes): run ebreplay when Redis is back",
-		    buffer_dir(buf), lim->buffer_max);
+		    buf->dir, lim->buffer_max);
 	return 0;
 }
 
@@ -123,7 +123,7 @@ check_limits(struct buffer *buf, const struct append_limits *lim, const struct a
 static int64_t
 read_own_stamp(struct buffer *buf)
 {
-	char *s = io_read_file(buffer_fd(buf), OWN_STAMP, 32, NULL);
+	char *s = io_read_file(buf->fd, OWN_STAMP, 32, NULL);
 	int64_t stamp = s != NULL ? strtoll(s, NULL, 10) : 0;
 
 	free(s);
@@ -180,8 +180,7 @@ open_hinted_segment(struct buffer *buf, const struct append_limits *lim,
 	snprintf(name, sizeof(name), "%s.jsonl", hints->stem);
 	if (segment_parse(name, &file->seg) == -1)
 		return 0;
-	file->fd =
-	    openat(buffer_fd(buf), name, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	file->fd = openat(buf->fd, name, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (file->fd == -1)
 		return 0;
 	if (fstat(file->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
@@ -210,7 +209,7 @@ choose_stem(struct buffer *buf, const struct buffer_hints *hints, char out[64], 
 	const char *last = hints->stem, *passed;
 	size_t n;
 
-	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
+	if (segment_list(buf->fd, &list, &n, err) == -1)
 		return -1;
 	if (checkpoint_load(buf, &cp, err) == -1) {
 		free(list);
@@ -239,10 +238,10 @@ create_drain_files(struct buffer *buf, struct err *err)
 	int fd = buffer_open_state(buf, ".replay", O_RDWR | O_CREAT);
 
 	if (fd == -1)
-		return err_sys(err, STATUS_UNSAFE, "create '%s/.replay'", buffer_dir(buf));
+		return err_sys(err, STATUS_UNSAFE, "create '%s/.replay'", buf->dir);
 	close(fd);
-	if (mkdirat(buffer_fd(buf), "quarantine", 0700) == -1 && errno != EEXIST)
-		return err_sys(err, STATUS_UNSAFE, "create '%s/quarantine'", buffer_dir(buf));
+	if (mkdirat(buf->fd, "quarantine", 0700) == -1 && errno != EEXIST)
+		return err_sys(err, STATUS_UNSAFE, "create '%s/quarantine'", buf->dir);
 	return checkpoint_preallocate(buf, err);
 }
 
@@ -260,21 +259,21 @@ create_segment(struct buffer *buf, const char *target, struct buffer_hints *hint
 		return -1;
 	if (!has_segments) { /* an empty buffer forgets a clock that was ahead */
 		hints->stamp = 0;
-		unlinkat(buffer_fd(buf), OWN_STAMP, 0);
+		unlinkat(buf->fd, OWN_STAMP, 0);
 	}
 	snprintf(name, sizeof(name), "%s.jsonl", stem);
 	segment_parse(name, &file->seg);
-	file->fd = openat(buffer_fd(buf), name,
-	    O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	file->fd = openat(
+	    buf->fd, name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (file->fd == -1 || fstat(file->fd, &st) == -1) {
-		err_sys(err, STATUS_UNSAFE, "create '%s/%s'", buffer_dir(buf), name);
+		err_sys(err, STATUS_UNSAFE, "create '%s/%s'", buf->dir, name);
 		if (file->fd != -1)
 			close(file->fd);
 		return -1;
 	}
 	if (buffer_sync(buf, err) == -1) {
 		close(file->fd);
-		unlinkat(buffer_fd(buf), name, 0);
+		unlinkat(buf->fd, name, 0);
 		return -1;
 	}
 	memcpy(hints->stem, stem, sizeof(stem));
@@ -305,10 +304,9 @@ write_or_truncate(
 		file->size += b->len;
 		return 0;
 	}
-	err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buffer_dir(buf), file->seg.name);
+	err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buf->dir, file->seg.name);
 	if (ftruncate(file->fd, (off_t)file->size) == -1)
-		err_sys(err, STATUS_UNSAFE, "write and truncate '%s/%s'", buffer_dir(buf),
-		    file->seg.name);
+		err_sys(err, STATUS_UNSAFE, "write and truncate '%s/%s'", buf->dir, file->seg.name);
 	return -1;
 }
 
@@ -317,7 +315,7 @@ static void
 abandon_segment(struct buffer *buf, struct buffer_hints *hints, struct open_segment *file)
 {
 	if (file->fresh)
-		unlinkat(buffer_fd(buf), file->seg.name, 0);
+		unlinkat(buf->fd, file->seg.name, 0);
 	hints->inode = 0;
 }
 
@@ -388,15 +386,15 @@ write_own_segment(struct buffer *buf, const char *target, const struct append_li
 	/* The hints do not get this stem: after its delivery it may be chosen again within the same
 	 * second. Stamp and process ID make the name unique. */
 	snprintf(name, sizeof(name), "%s.own-%" PRId64 "%07ld.jsonl", stem, stamp, (long)getpid());
-	unlinkat(buffer_fd(buf), tmp, 0);
+	unlinkat(buf->fd, tmp, 0);
 	fd = buffer_open_state(buf, tmp, O_WRONLY | O_CREAT | O_EXCL);
 	if (fd == -1 || io_write_all(fd, b.p, b.len) == -1 || fdatasync(fd) == -1 ||
 	    close(fd) == -1) {
-		err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buffer_dir(buf), tmp);
+		err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buf->dir, tmp);
 		goto out;
 	}
-	if (renameat(buffer_fd(buf), tmp, buffer_fd(buf), name) == -1) {
-		err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buffer_dir(buf), name);
+	if (renameat(buf->fd, tmp, buf->fd, name) == -1) {
+		err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buf->dir, name);
 		goto out;
 	}
 	name[strlen(name) - strlen(".jsonl")] = '\0';
@@ -404,7 +402,7 @@ write_own_segment(struct buffer *buf, const char *target, const struct append_li
 	r = buffer_sync(buf, err);
 out:
 	if (r == -1)
-		unlinkat(buffer_fd(buf), tmp, 0);
+		unlinkat(buf->fd, tmp, 0);
 	bytes_free(&b);
 	return r;
 }
@@ -422,9 +420,8 @@ mark_suspect(struct buffer *buf, struct buffer_hints *hints, const struct open_s
 	char name[SEGMENT_NAME];
 
 	snprintf(name, sizeof(name), "%.200s.suspect.jsonl", file->seg.stem);
-	if (renameat(buffer_fd(buf), file->seg.name, buffer_fd(buf), name) == -1 && errno != ENOENT)
-		return err_sys(
-		    err, STATUS_UNSAFE, "rename '%s/%s'", buffer_dir(buf), file->seg.name);
+	if (renameat(buf->fd, file->seg.name, buf->fd, name) == -1 && errno != ENOENT)
+		return err_sys(err, STATUS_UNSAFE, "rename '%s/%s'", buf->dir, file->seg.name);
 	if (strcmp(hints->stem, file->seg.stem) == 0) {
 		hints->inode = 0;
 		buffer_write_hints(buf, hints, err);
@@ -438,9 +435,9 @@ sync_segment(struct buffer *buf, struct open_segment *file, struct err *err)
 	int r = fdatasync(file->fd);
 
 	if (r == -1)
-		err_sys(err, STATUS_UNSAFE, "fdatasync '%s/%s'", buffer_dir(buf), file->seg.name);
+		err_sys(err, STATUS_UNSAFE, "fdatasync '%s/%s'", buf->dir, file->seg.name);
 	if (close(file->fd) == -1 && r == 0)
-		r = err_sys(err, STATUS_UNSAFE, "close '%s/%s'", buffer_dir(buf), file->seg.name);
+		r = err_sys(err, STATUS_UNSAFE, "close '%s/%s'", buf->dir, file->seg.name);
 	return r;
 }
 
@@ -465,7 +462,7 @@ append_to_another(struct buffer *buf, const char *target, const struct append_li
 		r = mark_suspect(buf, &hints, file, err);
 		if (r == 0 && tries == 1)
 			r = err_set(
-			    err, STATUS_UNSAFE, "fdatasync in '%s' keeps failing", buffer_dir(buf));
+			    err, STATUS_UNSAFE, "fdatasync in '%s' keeps failing", buf->dir);
 	}
 	buffer_unlock(buf);
 	return r;

@@ -98,7 +98,7 @@ static void
 count_foreign_lines(struct buffer *buf, struct backlog_count *c, const struct segment *s)
 {
 	struct err err;
-	struct reader *r = reader_open(buffer_fd(buf), s, 0, UINT64_MAX, 0, &err);
+	struct reader *r = reader_open(buf->fd, s, 0, UINT64_MAX, 0, &err);
 	struct reader_line l;
 
 	while (r != NULL && reader_next(r, &l, &err) == 1)
@@ -147,7 +147,7 @@ fill_backlog(struct buffer *buf, struct backlog *b, bool brief, struct err *err)
 	int r;
 
 	memset(b, 0, sizeof(*b));
-	b->dir = mem_strdup(buffer_dir(buf));
+	b->dir = mem_strdup(buf->dir);
 	b->target = buffer_target(buf);
 	counters_read(buf, counts);
 	b->possible_duplicates = counts[COUNT_POSSIBLE_DUPLICATES];
@@ -158,7 +158,7 @@ fill_backlog(struct buffer *buf, struct backlog *b, bool brief, struct err *err)
 	copy_held_types(b, &c.checkpoint);
 	c.first_only = brief && b->nheld == 0;
 	if (r == 0)
-		r = segment_list(buffer_fd(buf), &list, &n, err);
+		r = segment_list(buf->fd, &list, &n, err);
 	if (r == 0) {
 		manifest_list_vanished(buf, list, n, &b->vanished, &b->nvanished);
 		if (!c.first_only &&
@@ -288,11 +288,11 @@ backlog_lacks_type(struct buffer *buf, const char *type, bool *holds, struct err
 	size_t i, n;
 	int lacks;
 
-	lacks = segment_any(buffer_fd(buf));
+	lacks = segment_any(buf->fd);
 	*holds = lacks != 0;
 	if (lacks == 0)
 		return 1;
-	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
+	if (segment_list(buf->fd, &list, &n, err) == -1)
 		return -1;
 	lacks = checkpoint_load(buf, &p, err) == -1
 	    ? -1
@@ -334,12 +334,12 @@ foreign_lacks_type(struct buffer *buf, struct backlog_count *c, const char *type
 	size_t i, n;
 	int lacks = 1, got;
 
-	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
+	if (segment_list(buf->fd, &list, &n, err) == -1)
 		return -1;
 	for (i = 0; lacks == 1 && i < n; i++) {
 		if (list[i].kind != SEGMENT_FOREIGN || list[i].ignored)
 			continue;
-		r = reader_open(buffer_fd(buf), &list[i], 0, UINT64_MAX, 0, err);
+		r = reader_open(buf->fd, &list[i], 0, UINT64_MAX, 0, err);
 		got = -1;
 		/* cppcheck-suppress redundantAssignment ; r may be NULL */
 		while (lacks && r != NULL && (got = reader_next(r, &l, err)) == 1)
@@ -379,7 +379,7 @@ backlog_has_work(struct buffer *buf, bool *has_work, struct err *err)
 	char **gone;
 	size_t i, n, missing;
 
-	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
+	if (segment_list(buf->fd, &list, &n, err) == -1)
 		return -1;
 	manifest_list_vanished(buf, list, n, &gone, &missing);
 	*has_work = missing > 0;

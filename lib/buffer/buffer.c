@@ -24,58 +24,7 @@
 #define STALE_AGE 3600 /* seconds */
 #define HINTS_SIZE 512 /* overwritten in place: at most one disk block */
 
-struct buffer {
-	char *dir;
-	int fd;
-	int lock_fd;   /* .lock, open from the first use on, locked or not; -1 */
-	int replay_fd; /* .replay, open while locked; -1 */
-};
-
 /* --- opening ------------------------------------------------------------------ */
-
-static int
-sync_parent(const char *path)
-{
-	char *copy = mem_strdup(path), *slash = strrchr(copy, '/');
-	const char *parent = slash == NULL ? "." : slash == copy ? "/" : copy;
-	int fd, r;
-
-	if (slash != NULL && slash != copy)
-		*slash = '\0';
-	fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	r = fd == -1 ? -1 : fsync(fd);
-	if (fd != -1)
-		close(fd);
-	free(copy);
-	return r;
-}
-
-static int
-create_directory(const char *path)
-{
-	if (mkdir(path, 0700) == 0)
-		return sync_parent(path);
-	return errno == EEXIST ? 0 : -1;
-}
-
-/* As mkdir -p. Each new directory is durable in its parent. */
-static int
-create_directories(const char *dir)
-{
-	char *copy = mem_strdup(dir), *p;
-	int r = 0;
-
-	for (p = copy + 1; r == 0 && *p; p++)
-		if (*p == '/' && p[-1] != '/') {
-			*p = '\0';
-			r = create_directory(copy);
-			*p = '/';
-		}
-	if (r == 0)
-		r = create_directory(copy);
-	free(copy);
-	return r;
-}
 
 /* Root does not write to another user's buffer: the process becomes that user, for good. */
 static int
@@ -117,7 +66,7 @@ open_buffer_dir(const char *dir, bool create, struct err *err)
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd == -1 && errno == ENOENT && create) {
-		if (create_directories(dir) == -1) {
+		if (io_make_dirs(dir) == -1) {
 			err_sys(err, STATUS_UNSAFE, "create buffer '%s'", dir);
 			return -1;
 		}
@@ -162,18 +111,6 @@ buffer_close(struct buffer *buf)
 	close(buf->fd);
 	free(buf->dir);
 	free(buf);
-}
-
-int
-buffer_fd(const struct buffer *buf)
-{
-	return buf->fd;
-}
-
-const char *
-buffer_dir(const struct buffer *buf)
-{
-	return buf->dir;
 }
 
 bool
@@ -406,14 +343,20 @@ buffer_replay_lock(struct buffer *buf, struct err *err)
 
 	if (fd == -1)
 		return err_sys(err, STATUS_UNSAFE, "open '%s/.replay'", buf->dir);
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_open_file(buf, ".replay", fd)) {
-		buf->replay_fd = fd;
-		return 0;
+	if (io_lock(fd, 0) == 0) {
+		if (is_open_file(buf, ".replay", fd)) {
+			buf->replay_fd = fd;
+			return 0;
+		}
+		errno = EWOULDBLOCK; /* replaced by another process meanwhile */
 	}
+	if (errno == EWOULDBLOCK) {
+		err_set(err, STATUS_AGAIN, "another replay of buffer '%s' is running", buf->dir);
+		err->sys = EWOULDBLOCK;
+	} else
+		err_sys(err, STATUS_UNSAFE, "lock '%s/.replay'", buf->dir);
 	close(fd);
-	errno = EWOULDBLOCK;
-	return err_set(err, STATUS_AGAIN, "another replay of buffer '%s' is running", buf->dir),
-	       err->sys = EWOULDBLOCK, -1;
+	return -1;
 }
 
 void
@@ -454,25 +397,38 @@ buffer_retarget(struct buffer *buf, const char *target, struct err *err)
 	return r;
 }
 
-int
-buffer_bind_target(struct buffer *buf, const char *target, bool has_segments, struct err *err)
+/* 1: the buffer belongs to this target; 0: to none; -1 with err. */
+static int
+compare_target(struct buffer *buf, const char *target, struct err *err)
 {
 	char *now = buffer_target(buf);
-	int r;
+	int r = now != NULL;
 
 	if (now == NULL && errno != ENOENT)
 		r = err_sys(err, STATUS_UNSAFE, "read '%s/.target'", buf->dir);
-	else if (now != NULL && strcmp(now, target) == 0)
-		r = 0;
-	else if (now != NULL && has_segments)
+	else if (now != NULL && strcmp(now, target) != 0)
 		r = err_set(err, STATUS_CONFIG,
 		    "buffer '%s' holds events for %s, not for %s: "
 		    "give another with -b, or see ebreplay --retarget",
 		    buf->dir, now, target);
-	else
-		r = buffer_retarget(buf, target, err);
 	free(now);
 	return r;
+}
+
+int
+buffer_check_target(struct buffer *buf, const char *target, struct err *err)
+{
+	return compare_target(buf, target, err) == -1 ? -1 : 0;
+}
+
+int
+buffer_bind_target(struct buffer *buf, const char *target, bool has_segments, struct err *err)
+{
+	int r = compare_target(buf, target, err);
+
+	if (r == 1 || (r == -1 && (has_segments || err->status != STATUS_CONFIG)))
+		return r == 1 ? 0 : -1;
+	return buffer_retarget(buf, target, err);
 }
 
 /* The names of append, gzip and buffer_write_state. */
@@ -493,20 +449,15 @@ is_state_temporary(const char *name)
 void
 buffer_remove_stale(struct buffer *buf)
 {
-	int fd = openat(buffer_fd(buf), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd == -1 ? NULL : fdopendir(fd);
+	DIR *d = io_open_dir(buf->fd, ".");
 	struct dirent *e;
 	struct stat st;
 
-	if (d == NULL) {
-		if (fd != -1)
-			close(fd);
-		return;
-	}
-	while ((e = readdir(d)) != NULL)
+	while (d != NULL && (e = readdir(d)) != NULL)
 		if (is_state_temporary(e->d_name) &&
-		    fstatat(buffer_fd(buf), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    fstatat(buf->fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    clock_now() / 1000000 - st.st_mtim.tv_sec > STALE_AGE)
-			unlinkat(buffer_fd(buf), e->d_name, 0);
-	closedir(d);
+			unlinkat(buf->fd, e->d_name, 0);
+	if (d != NULL)
+		closedir(d);
 }

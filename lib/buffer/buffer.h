@@ -42,7 +42,12 @@
 
 #include "base/err.h"
 
-struct buffer;
+struct buffer {
+	char *dir;
+	int fd;        /* of the directory, for *at(2) */
+	int lock_fd;   /* .lock, open from the first use on, locked or not; -1 */
+	int replay_fd; /* .replay, open while locked; -1 */
+};
 
 /*
  * Opens dir. With create, makes the missing directories, each durable in its parent. NULL on
@@ -52,9 +57,6 @@ struct buffer;
 struct buffer *buffer_open(const char *dir, bool create, struct err *err);
 /* Releases the locks too. NULL is fine. */
 void buffer_close(struct buffer *buf);
-/* The descriptor of the directory, for *at(2). */
-int buffer_fd(const struct buffer *buf);
-const char *buffer_dir(const struct buffer *buf);
 /* True while the path still names the open directory. */
 bool buffer_dir_is_unchanged(const struct buffer *buf);
 /* A warning about the file system, to be printed after the path (network: O_APPEND is not atomic;
@@ -90,16 +92,17 @@ uint64_t buffer_fingerprint(struct buffer *buf);
 
 /* --- the replay lock ------------------------------------------------------- */
 
-/* -1 with err->sys EWOULDBLOCK when another process holds it. */
+/* -1 with status 75 and err->sys EWOULDBLOCK when another process holds it. */
 int buffer_replay_lock(struct buffer *buf, struct err *err);
 void buffer_replay_unlock(struct buffer *buf);
 
 /* --- target ----------------------------------------------------------------- */
 
-/*
- * Makes target the target of the buffer. With has_segments a different one in .target is kept: -1
- * with status 78 and a message that names both. Under the writers' lock.
- */
+/* Checks that the buffer belongs to this target, or to none. -1 with status 78 and a message that
+ * names both when it belongs to another; -1 with status 74 when .target is unreadable. */
+int buffer_check_target(struct buffer *buf, const char *target, struct err *err);
+/* Makes target the target of the buffer. With has_segments a different one is kept: -1 as
+ * buffer_check_target. Under the writers' lock. */
 int buffer_bind_target(struct buffer *buf, const char *target, bool has_segments, struct err *err);
 /* A fresh string. NULL with errno: ENOENT when there is no target, else .target is unreadable. */
 char *buffer_target(struct buffer *buf);

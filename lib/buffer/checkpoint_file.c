@@ -225,7 +225,7 @@ parse_slot_header(const char *head, uint64_t *seq, uint64_t *len, unsigned *crc)
 static int
 fail_checkpoint_read(struct buffer *buf, int fd, struct err *err)
 {
-	err_sys(err, STATUS_UNSAFE, "read '%s/.progress'", buffer_dir(buf));
+	err_sys(err, STATUS_UNSAFE, "read '%s/.progress'", buf->dir);
 	if (fd != -1)
 		close(fd);
 	return -1;
@@ -284,7 +284,7 @@ is_checkpoint_lost(struct buffer *buf, int fd, off_t size)
 	if (size && pread(fd, head, SLOT_HEADER, 0) == SLOT_HEADER && head[0] == '\n' &&
 	    pread(fd, head, SLOT_HEADER, size) == SLOT_HEADER && head[0] == '\n')
 		return false;
-	return faccessat(buffer_fd(buf), ".lock", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	return faccessat(buf->fd, ".lock", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 int
@@ -378,7 +378,7 @@ write_checkpoint_slot(struct buffer *buf, int fd, const struct bytes *b, off_t a
 {
 	if (pwrite(fd, b->p, b->len, at) == (ssize_t)b->len && fdatasync(fd) == 0)
 		return 0;
-	return err_sys(err, STATUS_UNSAFE, "write '%s/.progress'", buffer_dir(buf));
+	return err_sys(err, STATUS_UNSAFE, "write '%s/.progress'", buf->dir);
 }
 
 int
@@ -397,7 +397,7 @@ checkpoint_store(struct buffer *buf, struct checkpoint *cp, struct err *err)
 		r = write_checkpoint_slot(buf, fd, &b, cp->seq % 2 ? size : 0, err);
 	else if (b.len > SLOT_MAX)
 		r = err_set(err, STATUS_UNSAFE, "checkpoint of buffer '%s' exceeds %u bytes",
-		    buffer_dir(buf), SLOT_MAX);
+		    buf->dir, SLOT_MAX);
 	else {
 		while (want < b.len)
 			want *= 2;

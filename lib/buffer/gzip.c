@@ -35,13 +35,13 @@ write_gz(struct buffer *buf, int from, struct err *err)
 	int fd, spare, r;
 	gzFile gz;
 
-	unlinkat(buffer_fd(buf), TEMPORARY, 0);
+	unlinkat(buf->fd, TEMPORARY, 0);
 	fd = buffer_open_state(buf, TEMPORARY, O_WRONLY | O_CREAT | O_EXCL);
 	/* gzclose closes its descriptor, and the fsync comes after it */
 	spare = fd == -1 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	gz = spare == -1 ? NULL : gzdopen(spare, "wb");
 	if (gz == NULL) {
-		err_sys(err, STATUS_UNSAFE, "create '%s/" TEMPORARY "'", buffer_dir(buf));
+		err_sys(err, STATUS_UNSAFE, "create '%s/" TEMPORARY "'", buf->dir);
 		if (spare != -1)
 			close(spare);
 		if (fd != -1)
@@ -52,7 +52,7 @@ write_gz(struct buffer *buf, int from, struct err *err)
 	if (gzclose(gz) != Z_OK || fsync(fd) == -1)
 		r = -1;
 	if (r == -1)
-		err_sys(err, STATUS_UNSAFE, "write '%s/" TEMPORARY "'", buffer_dir(buf));
+		err_sys(err, STATUS_UNSAFE, "write '%s/" TEMPORARY "'", buf->dir);
 	close(fd);
 	return r;
 }
@@ -61,20 +61,19 @@ static int
 compress_segment(struct buffer *buf, const struct segment *s, struct err *err)
 {
 	char name[SEGMENT_NAME + 16];
-	int from = segment_open(buffer_fd(buf), s), r;
+	int from = segment_open(buf->fd, s), r;
 
 	if (from == -1)
-		return err_sys(err, STATUS_UNSAFE, "open '%s/%s'", buffer_dir(buf), s->name);
+		return err_sys(err, STATUS_UNSAFE, "open '%s/%s'", buf->dir, s->name);
 	r = write_gz(buf, from, err);
 	close(from);
 	snprintf(name, sizeof(name), "%s.jsonl.gz", s->stem);
-	if (r == 0 && renameat(buffer_fd(buf), TEMPORARY, buffer_fd(buf), name) == -1)
-		r = err_sys(err, STATUS_UNSAFE, "rename to '%s/%s'", buffer_dir(buf), name);
-	if (r == 0 && (r = buffer_sync(buf, err)) == 0 &&
-	    unlinkat(buffer_fd(buf), s->name, 0) == -1)
-		r = err_sys(err, STATUS_UNSAFE, "remove '%s/%s'", buffer_dir(buf), s->name);
+	if (r == 0 && renameat(buf->fd, TEMPORARY, buf->fd, name) == -1)
+		r = err_sys(err, STATUS_UNSAFE, "rename to '%s/%s'", buf->dir, name);
+	if (r == 0 && (r = buffer_sync(buf, err)) == 0 && unlinkat(buf->fd, s->name, 0) == -1)
+		r = err_sys(err, STATUS_UNSAFE, "remove '%s/%s'", buf->dir, s->name);
 	if (r == -1)
-		unlinkat(buffer_fd(buf), TEMPORARY, 0);
+		unlinkat(buf->fd, TEMPORARY, 0);
 	return r;
 }
 
@@ -86,7 +85,7 @@ gzip_segments(struct buffer *buf, size_t *done, struct err *err)
 	int r = 0;
 
 	*done = 0;
-	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
+	if (segment_list(buf->fd, &list, &n, err) == -1)
 		return -1;
 	for (i = 0; r == 0 && i + 1 < n && list[i + 1].kind == SEGMENT_CHAIN; i++)
 		if (!list[i].gz && !list[i].ignored && !list[i].suspect) {

@@ -82,7 +82,7 @@ list_walked_lines(struct inspect_state *state, struct err *err)
 static int
 list_foreign_lines(struct inspect_state *state, const struct segment *s, struct err *err)
 {
-	struct reader *r = reader_open(buffer_fd(state->buf), s, 0, UINT64_MAX, 0, err);
+	struct reader *r = reader_open(state->buf->fd, s, 0, UINT64_MAX, 0, err);
 	struct reader_line rl;
 	struct inspect_line l;
 	int got = -1, stop = 0;
@@ -104,7 +104,7 @@ inspect_lines(struct buffer *buf, inspect_fn *fn, void *arg, struct err *err)
 	struct inspect_state state = {.buf = buf, .fn = fn, .arg = arg};
 	struct segment *list;
 	size_t i, n;
-	int r = segment_list(buffer_fd(buf), &list, &n, err);
+	int r = segment_list(buf->fd, &list, &n, err);
 
 	if (r == 0)
 		r = checkpoint_load(buf, &state.checkpoint, err);
@@ -126,7 +126,7 @@ check_segment(
     struct inspect_state *state, const struct segment *s, struct inspect_report *rep, int64_t *last)
 {
 	struct err err;
-	struct reader *r = reader_open(buffer_fd(state->buf), s, 0, UINT64_MAX, 0, &err);
+	struct reader *r = reader_open(state->buf->fd, s, 0, UINT64_MAX, 0, &err);
 	struct reader_line rl;
 	struct inspect_line l;
 	int got = -1;
@@ -163,7 +163,7 @@ inspect_check(
 	memset(rep, 0, sizeof(*rep));
 	if (checkpoint_load(buf, &state.checkpoint, err) == -1)
 		return -1;
-	if (segment_list(buffer_fd(buf), &list, &n, err) == -1) {
+	if (segment_list(buf->fd, &list, &n, err) == -1) {
 		checkpoint_free(&state.checkpoint);
 		return -1;
 	}
@@ -290,7 +290,7 @@ discard_undelivered(struct inspect_state *state, struct discard *d)
 		r = checkpoint_store(state->buf, &state->checkpoint, d->err);
 	for (i = 0; r == 0 && i < n; i++)
 		if (s[i].kind != SEGMENT_FOREIGN)
-			segment_unlink(buffer_fd(state->buf), &s[i]);
+			segment_unlink(state->buf->fd, &s[i]);
 	walk_close(w);
 	return r;
 }

@@ -61,8 +61,7 @@ make_cache_path(const struct buffer *buf)
 	struct bytes b = {0};
 	struct stat st;
 
-	if (fstat(buffer_fd(buf), &st) == -1 ||
-	    (cache == NULL && (home == NULL || !is_own_dir(home))))
+	if (fstat(buf->fd, &st) == -1 || (cache == NULL && (home == NULL || !is_own_dir(home))))
 		return NULL;
 	bytes_adds(&b, cache != NULL ? cache : home);
 	if (cache == NULL)
@@ -212,8 +211,7 @@ static int
 count_up_to(struct buffer *buf, walk_stamp_fn *stamp, const struct segment *s, uint64_t end,
     bool live, struct linecount *part, struct err *err)
 {
-	struct reader *r =
-	    reader_open(buffer_fd(buf), s, part->end, end, live ? READER_LIVE : 0, err);
+	struct reader *r = reader_open(buf->fd, s, part->end, end, live ? READER_LIVE : 0, err);
 	struct reader_line l;
 	int got = -1;
 

@@ -60,7 +60,7 @@ lockowner_stuck(struct buffer *buf, int64_t ms)
 	struct stat st;
 	long pid;
 
-	if (fstatat(buffer_fd(buf), ".lock", &st, AT_SYMLINK_NOFOLLOW) == -1 || is_lock_free(buf) ||
+	if (fstatat(buf->fd, ".lock", &st, AT_SYMLINK_NOFOLLOW) == -1 || is_lock_free(buf) ||
 	    (pid = find_flock_owner(&st)) <= 0)
 		return NULL;
 	while (clock_mono() < until) {

@@ -82,8 +82,7 @@ compare_stems(const void *a, const void *b)
 static int
 write_states(struct buffer *buf, const char *const *stems, size_t n, const char *to)
 {
-	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *state,
-	     *name;
+	char *text = io_read_file(buf->fd, ".roster", MANIFEST_MAX, NULL), *p = text, *state, *name;
 	int fd = -1, r = 0;
 
 	if (text == NULL)
@@ -112,14 +111,13 @@ manifest_mark_removed(struct buffer *buf, const char **stems, size_t n, struct e
 	qsort(stems, n, sizeof(*stems), compare_stems);
 	return write_states(buf, stems, n, "x") == 0
 	    ? 0
-	    : err_sys(err, STATUS_UNSAFE, "write '%s/.roster'", buffer_dir(buf));
+	    : err_sys(err, STATUS_UNSAFE, "write '%s/.roster'", buf->dir);
 }
 
 static bool
 has_only_removed(struct buffer *buf)
 {
-	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *state,
-	     *stem;
+	char *text = io_read_file(buf->fd, ".roster", MANIFEST_MAX, NULL), *p = text, *state, *stem;
 	bool removed = true;
 
 	while (text != NULL && removed && next_manifest_line(&p, &state, &stem))
@@ -145,8 +143,8 @@ manifest_clear(struct buffer *buf, bool all)
 static char
 state_of_stem(struct buffer *buf, const char *stem)
 {
-	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *state,
-	     *name, found = 0;
+	char *text = io_read_file(buf->fd, ".roster", MANIFEST_MAX, NULL), *p = text, *state, *name,
+	     found = 0;
 
 	while (text != NULL && next_manifest_line(&p, &state, &name))
 		if (strcmp(name, stem) == 0)
@@ -165,7 +163,7 @@ is_stem_missing(struct buffer *buf, const char *stem)
 
 	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
 		snprintf(name, sizeof(name), "%s%s", stem, ends[i]);
-		if (faccessat(buffer_fd(buf), name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		if (faccessat(buf->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 			return false;
 	}
 	return state_of_stem(buf, stem) != 'x';
@@ -175,8 +173,7 @@ void
 manifest_list_vanished(
     struct buffer *buf, const struct segment *list, size_t n, char ***stems, size_t *count)
 {
-	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *state,
-	     *stem;
+	char *text = io_read_file(buf->fd, ".roster", MANIFEST_MAX, NULL), *p = text, *state, *stem;
 	const char **have;
 	size_t cap = 0;
 
@@ -216,8 +213,7 @@ manifest_is_returned(const char *stem)
 static bool
 has_vanished(struct buffer *buf)
 {
-	char *text = io_read_file(buffer_fd(buf), ".roster", MANIFEST_MAX, NULL), *p = text, *state,
-	     *stem;
+	char *text = io_read_file(buf->fd, ".roster", MANIFEST_MAX, NULL), *p = text, *state, *stem;
 	bool any = false;
 
 	while (text != NULL && !any && next_manifest_line(&p, &state, &stem))
@@ -232,8 +228,8 @@ separate_returned(struct buffer *buf, const struct segment *s, struct err *err)
 	char name[SEGMENT_NAME + 32];
 
 	snprintf(name, sizeof(name), "%s" RETURNED ".jsonl%s", s->stem, s->gz ? ".gz" : "");
-	if (renameat(buffer_fd(buf), s->name, buffer_fd(buf), name) == -1)
-		return err_sys(err, STATUS_UNSAFE, "rename '%s/%s'", buffer_dir(buf), s->name);
+	if (renameat(buf->fd, s->name, buf->fd, name) == -1)
+		return err_sys(err, STATUS_UNSAFE, "rename '%s/%s'", buf->dir, s->name);
 	if (manifest_mark_removed(buf, &(const char *){s->stem}, 1, err) == -1)
 		return -1;
 	*strstr(name, ".jsonl") = '\0';
@@ -265,7 +261,7 @@ manifest_reconcile(struct buffer *buf, struct err *err)
 	size_t i, n;
 	int r = 0;
 
-	if (segment_list(buffer_fd(buf), &list, &n, err) == -1)
+	if (segment_list(buf->fd, &list, &n, err) == -1)
 		return -1;
 	manifest_list_vanished(buf, list, n, &gone, &i);
 	while (i) {

@@ -76,12 +76,11 @@ ensure_quarantine_dir(struct quarantine *q, struct err *err)
 {
 	if (q->dir != -1)
 		return 0;
-	if (mkdirat(buffer_fd(q->buf), "quarantine", 0700) == 0 && buffer_sync(q->buf, err) == -1)
+	if (mkdirat(q->buf->fd, "quarantine", 0700) == 0 && buffer_sync(q->buf, err) == -1)
 		return -1;
-	q->dir = openat(
-	    buffer_fd(q->buf), "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	q->dir = openat(q->buf->fd, "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (q->dir == -1)
-		return err_sys(err, STATUS_UNSAFE, "open '%s/quarantine'", buffer_dir(q->buf));
+		return err_sys(err, STATUS_UNSAFE, "open '%s/quarantine'", q->buf->dir);
 	return 0;
 }
 
@@ -190,8 +189,8 @@ static int
 sync_quarantine_file(struct quarantine *q, struct quarantine_file *file, struct err *err)
 {
 	if (file->dirty && fdatasync(file->fd) == -1)
-		return err_sys(err, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'",
-		    buffer_dir(q->buf), file->stem);
+		return err_sys(
+		    err, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'", q->buf->dir, file->stem);
 	file->dirty = false;
 	return 0;
 }
@@ -254,7 +253,7 @@ open_quarantine_file(struct quarantine *q, const char *stem, struct err *err)
 		return file;
 	snprintf(name, sizeof(name), "%s.jsonl", stem);
 	if ((file->fd = open_file_locked(q->dir, name)) == -1) {
-		err_sys(err, STATUS_UNSAFE, "open '%s/quarantine/%s'", buffer_dir(q->buf), name);
+		err_sys(err, STATUS_UNSAFE, "open '%s/quarantine/%s'", q->buf->dir, name);
 		return NULL;
 	}
 	file->stem = mem_strdup(stem);
@@ -284,8 +283,8 @@ append_record(struct quarantine *q, struct quarantine_file *file, struct bytes *
 	r = write_record(file->fd, &b);
 	bytes_free(&b);
 	if (r == -1)
-		return err_sys(err, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'",
-		    buffer_dir(q->buf), file->stem);
+		return err_sys(
+		    err, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'", q->buf->dir, file->stem);
 	file->dirty = true;
 	if (pos > file->highest || !file->any) {
 		file->highest = pos;
@@ -340,7 +339,7 @@ quarantine_sync(struct quarantine *q, struct err *err)
 		if (sync_quarantine_file(q, &q->file[i], err) == -1)
 			return -1;
 	if (q->dir != -1 && fsync(q->dir) == -1)
-		return err_sys(err, STATUS_UNSAFE, "fsync '%s/quarantine'", buffer_dir(q->buf));
+		return err_sys(err, STATUS_UNSAFE, "fsync '%s/quarantine'", q->buf->dir);
 	return 0;
 }
 
@@ -354,9 +353,9 @@ quarantine_move_segment(
 		return -1;
 	snprintf(
 	    name, sizeof(name), "%s.bad-%" PRIu64 ".jsonl%s", s->stem, bad, s->gz ? ".gz" : "");
-	if (renameat(buffer_fd(q->buf), s->name, q->dir, name) == -1 || fsync(q->dir) == -1)
-		return err_sys(err, STATUS_UNSAFE, "move '%s/%s' into quarantine",
-		    buffer_dir(q->buf), s->name);
+	if (renameat(q->buf->fd, s->name, q->dir, name) == -1 || fsync(q->dir) == -1)
+		return err_sys(
+		    err, STATUS_UNSAFE, "move '%s/%s' into quarantine", q->buf->dir, s->name);
 	return 0;
 }
 
@@ -399,8 +398,7 @@ count_quarantined_lines(int dir, const char *name)
 uint64_t
 quarantine_count(struct buffer *buf)
 {
-	int fd =
-	    openat(buffer_fd(buf), "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = openat(buf->fd, "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *d = fd == -1 ? NULL : fdopendir(fd);
 	struct dirent *e;
 	uint64_t n = 0;

@@ -89,9 +89,9 @@ remove_segment(struct reclaim *rc, struct buffer *buf, struct quarantine *q, str
 
 	if (b != NULL)
 		return quarantine_move_segment(q, seg, b->lines, err);
-	fd = lateclose_hold(buffer_fd(buf), seg->name, seg->size);
-	if (segment_unlink(buffer_fd(buf), seg) == -1)
-		r = err_sys(err, STATUS_UNSAFE, "remove '%s/%s'", buffer_dir(buf), seg->name);
+	fd = lateclose_hold(buf->fd, seg->name, seg->size);
+	if (segment_unlink(buf->fd, seg) == -1)
+		r = err_sys(err, STATUS_UNSAFE, "remove '%s/%s'", buf->dir, seg->name);
 	lateclose_start(&rc->closer, fd);
 	return r;
 }
@@ -103,7 +103,7 @@ static int
 quarantine_torn_end(struct reclaim *rc, struct buffer *buf, struct quarantine *q,
     struct checkpoint *cp, const struct segment *seg, uint64_t from, struct err *err)
 {
-	struct reader *r = reader_open(buffer_fd(buf), seg, from, UINT64_MAX, 0, err);
+	struct reader *r = reader_open(buf->fd, seg, from, UINT64_MAX, 0, err);
 	struct reader_line l;
 	struct err why;
 	int got;
@@ -139,7 +139,7 @@ remove_last_locked(struct reclaim *rc, struct buffer *buf, struct quarantine *q,
 	const struct position *at = &cp->positions.chain;
 	bool inside = at->stem != NULL && strcmp(at->stem, seg->stem) == 0;
 
-	if (fstatat(buffer_fd(buf), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+	if (fstatat(buf->fd, seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return 0;
 	if (!seg->gz && (uint64_t)st.st_size > (inside ? at->pos : 0) &&
 	    quarantine_torn_end(rc, buf, q, cp, seg, inside ? at->pos : 0, err) == -1)
@@ -156,7 +156,7 @@ remove_last_locked(struct reclaim *rc, struct buffer *buf, struct quarantine *q,
 	if (manifest_mark_removed(buf, &(const char *){seg->stem}, 1, err) == -1 ||
 	    remove_segment(rc, buf, q, cp, seg, err) == -1)
 		return -1;
-	if (segment_any(buffer_fd(buf)) == 0)
+	if (segment_any(buf->fd) == 0)
 		manifest_clear(buf, false);
 	return 0;
 }
@@ -185,7 +185,7 @@ check_file_delivered(
 	struct stat st;
 
 	if (!walk_is_finished(w, seg->stem) ||
-	    fstatat(buffer_fd(buf), seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+	    fstatat(buf->fd, seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return false;
 	if (at == NULL)
 		return st.st_size == 0;

@@ -31,11 +31,10 @@
 static int
 open_quarantine_dir(struct buffer *buf, struct err *err)
 {
-	int fd =
-	    openat(buffer_fd(buf), "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = openat(buf->fd, "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd == -1)
-		err_sys(err, STATUS_UNSAFE, "open '%s/quarantine'", buffer_dir(buf));
+		err_sys(err, STATUS_UNSAFE, "open '%s/quarantine'", buf->dir);
 	return fd;
 }
 
@@ -92,7 +91,7 @@ choose_files(struct buffer *buf, int dir, const struct requeue_names *names, cha
 	*list = NULL;
 	*n = 0;
 	if (!names->n && list_quarantine_files(dir, list, n) == -1)
-		return err_sys(err, STATUS_UNSAFE, "list '%s/quarantine'", buffer_dir(buf));
+		return err_sys(err, STATUS_UNSAFE, "list '%s/quarantine'", buf->dir);
 	for (i = 0; i < names->n; i++) {
 		const char *name = names->name[i];
 
@@ -103,7 +102,7 @@ choose_files(struct buffer *buf, int dir, const struct requeue_names *names, cha
 			*n = 0;
 			return err_set(err, STATUS_USAGE,
 			    "'%s': no such file in '%s/quarantine'; see ebreplay --quarantine list",
-			    name, buffer_dir(buf));
+			    name, buf->dir);
 		}
 		append_name(list, n, name);
 	}
@@ -315,7 +314,7 @@ remember_event(void *arg, const struct requeue_line *l)
 static int
 count_copies_in_segment(struct requeue *t, const struct segment *seg)
 {
-	struct reader *r = reader_open(buffer_fd(t->buf), seg, 0, UINT64_MAX, 0, t->err);
+	struct reader *r = reader_open(t->buf->fd, seg, 0, UINT64_MAX, 0, t->err);
 	struct bytes text = {0};
 	struct line parsed;
 	struct reader_line l;
@@ -346,7 +345,7 @@ count_copies_in_buffer(struct requeue *t, char *name)
 	if (list_one_file(t, name, remember_event, t) == -1)
 		return -1;
 	idset_sort(&t->events);
-	if (segment_list(buffer_fd(t->buf), &list, &n, t->err) == -1)
+	if (segment_list(t->buf->fd, &list, &n, t->err) == -1)
 		return -1;
 	for (i = 0; r == 0 && i < n; i++)
 		if (list[i].kind != SEGMENT_FOREIGN && !list[i].ignored)
@@ -452,8 +451,7 @@ rename_aside(struct requeue *t, const char *name, const char *aside)
 	if (r == 0)
 		r = fsync(t->dir);
 	if (r == -1)
-		err_sys(
-		    t->err, STATUS_UNSAFE, "rename '%s/quarantine/%s'", buffer_dir(t->buf), name);
+		err_sys(t->err, STATUS_UNSAFE, "rename '%s/quarantine/%s'", t->buf->dir, name);
 	if (fd != -1)
 		close(fd);
 	return r;
@@ -475,8 +473,7 @@ requeue_file(struct requeue *t, char *aside, bool rerun)
 		r = list_one_file(t, aside, requeue_one_line, t);
 	if (r != -1 && (r = append_gathered(t)) == 0 && (r = quarantine_sync(t->q, t->err)) == 0 &&
 	    (unlinkat(t->dir, aside, 0) == -1 || fsync(t->dir) == -1))
-		r = err_sys(
-		    t->err, STATUS_UNSAFE, "remove '%s/quarantine/%s'", buffer_dir(t->buf), aside);
+		r = err_sys(t->err, STATUS_UNSAFE, "remove '%s/quarantine/%s'", t->buf->dir, aside);
 	quarantine_close(t->q);
 	idset_free(&t->events);
 	return r;
@@ -528,8 +525,7 @@ drop_quarantine_file(struct requeue *t, char *name)
 	if (fd != -1 && io_lock(fd, LOCK_MS) == 0 && list_one_file(t, name, tally_line, &all) != -1)
 		r = unlinkat(t->dir, name, 0);
 	if (r == -1)
-		err_sys(
-		    t->err, STATUS_UNSAFE, "remove '%s/quarantine/%s'", buffer_dir(t->buf), name);
+		err_sys(t->err, STATUS_UNSAFE, "remove '%s/quarantine/%s'", t->buf->dir, name);
 	if (fd != -1)
 		close(fd);
 	if (r == 0)
@@ -556,7 +552,7 @@ for_each_file(
 		    errno != ENOENT) /* else NAME.retrying went with NAME */
 			r = fn(t, list[i]);
 	if (r == 0 && n && fsync(t->dir) == -1)
-		r = err_sys(t->err, STATUS_UNSAFE, "fsync '%s/quarantine'", buffer_dir(t->buf));
+		r = err_sys(t->err, STATUS_UNSAFE, "fsync '%s/quarantine'", t->buf->dir);
 	free_names(list, n);
 	bytes_free(&t->gathered);
 	close(t->dir);

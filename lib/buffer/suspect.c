@@ -19,7 +19,7 @@ static int
 read_segment_events(struct suspect *s, struct buffer *buf, const struct segment *seg,
     bool is_suspect, struct err *err)
 {
-	struct reader *r = reader_open(buffer_fd(buf), seg, 0, UINT64_MAX, 0, err);
+	struct reader *r = reader_open(buf->fd, seg, 0, UINT64_MAX, 0, err);
 	struct reader_line l;
 	struct line parsed;
 	struct bytes text = {0};

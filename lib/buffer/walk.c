@@ -181,12 +181,12 @@ open_next_segment(struct walk *w, struct source *s, uint64_t from, struct err *e
 	s->seg = seg;
 	if (last && !s->seg->gz)
 		limit = w->last_size;
-	s->r = reader_open(buffer_fd(w->buf), s->seg, from, limit, flags, err);
+	s->r = reader_open(w->buf->fd, s->seg, from, limit, flags, err);
 	/* renamed after the listing: its fdatasync failed */
 	if (s->r == NULL && err->sys == ENOENT && !s->seg->suspect) {
 		snprintf(seg->name, sizeof(seg->name), "%.200s.suspect.jsonl", seg->stem);
 		seg->suspect = true;
-		s->r = reader_open(buffer_fd(w->buf), seg, from, limit, flags, err);
+		s->r = reader_open(w->buf->fd, seg, from, limit, flags, err);
 	}
 	if (s->r != NULL)
 		return 0;
@@ -297,7 +297,7 @@ open_chain_source(struct walk *w, const struct checkpoint *cp, size_t n, struct 
 static int
 find_if_sorted(struct walk *w, const struct segment *seg, uint64_t *size, struct err *err)
 {
-	struct reader *r = reader_open(buffer_fd(w->buf), seg, 0, UINT64_MAX, 0, err);
+	struct reader *r = reader_open(w->buf->fd, seg, 0, UINT64_MAX, 0, err);
 	struct reader_line l;
 	int64_t last = INT64_MIN, stamp;
 	int got, sorted = 1;
@@ -333,7 +333,7 @@ open_file_source(
 	w->nsources++;
 	s->seg = seg;
 	s->limit = limit;
-	s->r = reader_open(buffer_fd(w->buf), seg, limit ? 0 : from.pos, limit ? limit : UINT64_MAX,
+	s->r = reader_open(w->buf->fd, seg, limit ? 0 : from.pos, limit ? limit : UINT64_MAX,
 	    w->sync ? READER_SYNC : 0, err);
 	if (s->r == NULL)
 		return err->sys == ENOENT ? 0 : -1;
@@ -351,10 +351,10 @@ static int
 list_walk_segments(struct walk *w, struct err *err)
 {
 	struct segment last;
-	int any = segment_last(buffer_fd(w->buf), &last, err);
+	int any = segment_last(w->buf->fd, &last, err);
 	size_t n, i;
 
-	if (any == -1 || segment_list(buffer_fd(w->buf), &w->segments, &w->nsegments, err) == -1)
+	if (any == -1 || segment_list(w->buf->fd, &w->segments, &w->nsegments, err) == -1)
 		return -1;
 	if (any)
 		w->last_size = last.size;

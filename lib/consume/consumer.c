@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/mem.h"
+#include "base/io.h"
 #include "base/status.h"
 #include "event/names.h"
 
@@ -43,31 +43,12 @@ get_host_name(char out[65])
 			*p = '_';
 }
 
-/* Creates a directory and its parents. Returns 0, or -1 with errno. */
-static int
-make_state_dir(const char *path)
-{
-	char *copy = mem_strdup(path), *p = copy;
-	int ok = 0;
-
-	do {
-		p = strchr(p + 1, '/');
-		if (p != NULL)
-			*p = '\0';
-		ok = mkdir(copy, 0700) == 0 || errno == EEXIST ? 0 : -1;
-		if (p != NULL)
-			*p = '/';
-	} while (p != NULL && ok == 0);
-	free(copy);
-	return ok;
-}
-
 static int
 open_consumers_dir(const char *state)
 {
 	int dir, sub;
 
-	if (make_state_dir(state) == -1 ||
+	if (io_make_dirs(state) == -1 ||
 	    (dir = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
 		return -1;
 	if (mkdirat(dir, "consumers", 0700) == -1 && errno != EEXIST)

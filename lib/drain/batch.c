@@ -158,7 +158,7 @@ check_rewritten(struct drain *d, const struct event *e, struct err *err)
 		/* Under the lock no publisher is between writing this segment and the next. */
 		if (buffer_lock(d->buf, d->o->limits->lock_ms, &hints, err) == -1)
 			return -1;
-		result = segment_list(buffer_fd(d->buf), &segments, &nsegments, err);
+		result = segment_list(d->buf->fd, &segments, &nsegments, err);
 		buffer_unlock(d->buf);
 		if (result == -1)
 			return -1;

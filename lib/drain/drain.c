@@ -360,7 +360,7 @@ report_leftovers(struct drain *d, struct err *err)
 	size_t i, n;
 	char **missing;
 
-	if (segment_list(buffer_fd(d->buf), &list, &n, err) == -1)
+	if (segment_list(d->buf->fd, &list, &n, err) == -1)
 		return -1;
 	d->r->left = false;
 	for (i = 0; i < n; i++)
@@ -467,38 +467,22 @@ end_drain_outage(struct drain *d, struct err *err)
 	return r == -1 ? -1 : 0;
 }
 
-/* Checks the target again under the replay lock: meanwhile the buffer may have been retargeted, or
- * emptied and used for another target. */
-static int
-check_drain_target(struct drain *d, struct err *err)
-{
-	char *target = buffer_target(d->buf);
-	int r = 0;
-
-	if (target == NULL && errno != ENOENT)
-		r = err_sys(err, STATUS_UNSAFE, "read '%s/.target'", buffer_dir(d->buf));
-	else if (target != NULL && strcmp(target, d->o->target) != 0)
-		r = err_set(err, STATUS_CONFIG,
-		    "buffer '%s' holds events for %s, not for %s: give another with -b, or see "
-		    "ebreplay --retarget",
-		    buffer_dir(d->buf), target, d->o->target);
-	free(target);
-	return r;
-}
-
 static int
 load_drain_state(struct drain *d, struct err *err)
 {
 	struct intent *in = &d->checkpoint.intent;
 	int r;
 
-	if (check_drain_target(d, err) == -1 || manifest_reconcile(d->buf, err) == -1 ||
+	/* Checked again under the replay lock: meanwhile the buffer may have been retargeted, or
+	 * emptied and used for another target. */
+	if (buffer_check_target(d->buf, d->o->target, err) == -1 ||
+	    manifest_reconcile(d->buf, err) == -1 ||
 	    checkpoint_load(d->buf, &d->checkpoint, err) == -1)
 		return -1;
 	if (d->checkpoint.lost)
 		drain_say(d,
 		    "'%s/.progress' was lost: looking up which events the streams already hold",
-		    buffer_dir(d->buf));
+		    d->buf->dir);
 	if (in->active) {
 		if (fence_conn(d->conn, in->run_id, in->client, in->addr, err) == -1)
 			return -1;

@@ -33,7 +33,7 @@ has_state_file(const struct buffer *buf, const char *name)
 {
 	struct stat st;
 
-	return fstatat(buffer_fd(buf), name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
+	return fstatat(buf->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
 }
 
 void
@@ -110,11 +110,11 @@ outage_is_due(const struct buffer *buf)
 static int
 read_outage_file(struct buffer *buf, const char *name, char *id, uint64_t *before, struct err *err)
 {
-	char *text = io_read_file(buffer_fd(buf), name, 4096, NULL), *rest;
+	char *text = io_read_file(buf->fd, name, 4096, NULL), *rest;
 	int was_appended = 0;
 
 	if (text == NULL)
-		return err_sys(err, STATUS_UNSAFE, "read '%s/%s'", buffer_dir(buf), name);
+		return err_sys(err, STATUS_UNSAFE, "read '%s/%s'", buf->dir, name);
 	*id = '\0';
 	*before = 0;
 	if (strlen(text) >= ID_LEN) {
@@ -153,7 +153,7 @@ assign_event_id(struct buffer *buf, char *id, struct err *err)
 	uuid_v7(id);
 	r = fd == -1 || pwrite(fd, id, ID_LEN, 0) != ID_LEN || fdatasync(fd) == -1 ? -1 : 0;
 	if (r == -1)
-		err_sys(err, STATUS_UNSAFE, "write '%s/" ENDING_FILE "'", buffer_dir(buf));
+		err_sys(err, STATUS_UNSAFE, "write '%s/" ENDING_FILE "'", buf->dir);
 	if (fd != -1)
 		close(fd);
 	return r;
@@ -173,7 +173,7 @@ outage_load(struct outage *outage, struct buffer *buf, struct err *err)
 	if (was_appended == -1)
 		return -1;
 	if (was_appended) {
-		unlinkat(buffer_fd(buf), ENDING_FILE, 0);
+		unlinkat(buf->fd, ENDING_FILE, 0);
 		outage->maybe_appended = false;
 	}
 	outage->due = outage->maybe_appended || has_state_file(buf, OUTAGE_FILE);
@@ -211,9 +211,8 @@ outage_append_event(struct outage *outage, struct buffer *buf, uint64_t drained,
 		return 0;
 	if (count_outage_events(outage, buf, drained, err) == -1)
 		return -1;
-	if (!outage->maybe_appended &&
-	    renameat(buffer_fd(buf), OUTAGE_FILE, buffer_fd(buf), ENDING_FILE) == -1) {
-		err_sys(err, STATUS_UNSAFE, "rename '%s/" OUTAGE_FILE "'", buffer_dir(buf));
+	if (!outage->maybe_appended && renameat(buf->fd, OUTAGE_FILE, buf->fd, ENDING_FILE) == -1) {
+		err_sys(err, STATUS_UNSAFE, "rename '%s/" OUTAGE_FILE "'", buf->dir);
 		return 1;
 	}
 	if (read_outage_file(buf, ENDING_FILE, id, &before, err) == -1 ||
@@ -228,7 +227,7 @@ outage_append_event(struct outage *outage, struct buffer *buf, uint64_t drained,
 		return 1;
 	outage->due = false;
 	write_outage_note(buf, ENDING_FILE, APPENDED_NOTE);
-	unlinkat(buffer_fd(buf), ENDING_FILE, 0);
+	unlinkat(buf->fd, ENDING_FILE, 0);
 	return 0;
 }
 

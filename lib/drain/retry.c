@@ -93,21 +93,14 @@ static int
 lock_and_drain(
     struct buffer *buf, const struct drain_options *o, struct drain_result *sum, struct err *err)
 {
-	char *target = buffer_target(buf);
 	int status;
 
-	err->text[0] = '\0';
-	err->sys = 0;
-	if (target != NULL && strcmp(target, o->target) != 0) {
-		err_set(err, STATUS_CONFIG,
-		    "buffer '%s' holds events for %s, not for %s: give another with -b, or see "
-		    "--retarget",
-		    buffer_dir(buf), target, o->target);
-		free(target);
+	if (buffer_check_target(buf, o->target, err) == -1 && err->status == STATUS_CONFIG) {
 		sum->left = true;
 		return STATUS_CONFIG;
 	}
-	free(target);
+	err->text[0] = '\0';
+	err->sys = 0;
 	if (buffer_replay_lock(buf, err) == -1) {
 		sum->left = true;
 		return err->status;

@@ -56,7 +56,6 @@ publish_open(const struct publish_options *o, struct err *err)
 	struct publish *p = mem_alloc(sizeof(*p));
 	struct bytes target = {0};
 	const char *dir, *word;
-	char *owner;
 
 	p->o = o;
 	inflight_init(&p->inflight);
@@ -81,17 +80,9 @@ publish_open(const struct publish_options *o, struct err *err)
 	}
 	if ((word = buffer_warning(p->buf)) != NULL)
 		publish_say(p, false, "buffer '%s' %s", dir, word);
-	if (segment_any(buffer_fd(p->buf)) == 1 && (owner = buffer_target(p->buf)) != NULL) {
-		if (strcmp(owner, p->target) != 0) {
-			err_set(err, STATUS_CONFIG,
-			    "buffer '%s' holds events for %s, not for %s: give another with -b, "
-			    "or see ebreplay --retarget",
-			    dir, owner, p->target);
-			free(owner);
-			goto fail;
-		}
-		free(owner);
-	}
+	if (segment_any(p->buf->fd) == 1 && buffer_check_target(p->buf, p->target, err) == -1 &&
+	    err->status == STATUS_CONFIG)
+		goto fail;
 	return p;
 fail:
 	publish_close(p);

@@ -1,9 +1,7 @@
 #include "report/maintain.h"
 
-#include <errno.h>
 #include <inttypes.h>
 
-#include "base/status.h"
 #include "buffer/gzip.h"
 #include "buffer/inspect.h"
 
@@ -25,7 +23,7 @@ retarget_buffer(const struct maintain *m, struct buffer *buf, struct bytes *repo
 	if (buffer_lock(buf, m->limits->lock_ms, &hints, err) == -1 ||
 	    buffer_retarget(buf, m->target, err) == -1)
 		return -1;
-	bytes_addf(report, "buffer '%s' now belongs to %s", buffer_dir(buf), m->target);
+	bytes_addf(report, "buffer '%s' now belongs to %s", buf->dir, m->target);
 	return 0;
 }
 
@@ -35,7 +33,7 @@ discard_events(const struct maintain *m, struct buffer *buf, struct bytes *repor
 	uint64_t lines = 0;
 	int ok = inspect_discard(buf, m->limits->lock_ms, &lines, err);
 
-	bytes_addf(report, "%" PRIu64 " events moved to '%s/quarantine'", lines, buffer_dir(buf));
+	bytes_addf(report, "%" PRIu64 " events moved to '%s/quarantine'", lines, buf->dir);
 	return ok;
 }
 
@@ -58,8 +56,7 @@ drop_quarantine(const struct maintain *m, struct buffer *buf, struct bytes *repo
 	struct requeue_result r;
 	int ok = requeue_drop(buf, &m->names, &r, err);
 
-	bytes_addf(
-	    report, "%" PRIu64 " lines deleted from '%s/quarantine'", r.dropped, buffer_dir(buf));
+	bytes_addf(report, "%" PRIu64 " lines deleted from '%s/quarantine'", r.dropped, buf->dir);
 	*kept = r.kept;
 	return ok;
 }
@@ -69,11 +66,8 @@ maintain_run(const struct maintain *m, enum maintain_op op, struct buffer *buf,
     struct bytes *report, uint64_t *kept, struct err *err)
 {
 	*kept = 0;
-	if (buffer_replay_lock(buf, err) == -1) {
-		if (err->sys == EWOULDBLOCK)
-			err->status = STATUS_AGAIN;
+	if (buffer_replay_lock(buf, err) == -1)
 		return -1;
-	}
 	switch (op) {
 	case MAINTAIN_COMPRESS: return compress_segments(buf, report, err);
 	case MAINTAIN_RETARGET: return retarget_buffer(m, buf, report, err);

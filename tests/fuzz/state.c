@@ -90,9 +90,9 @@ append_one(struct buffer *buf)
 	PROMISE(
 	    append_lines(buf, "place prefix", &lim, &line, 1, &err) == 0 || err.text[0] != '\0');
 	bytes_free(&head);
-	if (segment_list(buffer_fd(buf), &list, &n, &err) == 0) {
+	if (segment_list(buf->fd, &list, &n, &err) == 0) {
 		while (n > 0)
-			unlinkat(buffer_fd(buf), list[--n].name, 0);
+			unlinkat(buf->fd, list[--n].name, 0);
 		free(list);
 	}
 }
