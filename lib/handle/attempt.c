@@ -163,7 +163,7 @@ claim_ready_jobs(struct handle_stream *stream)
 		struct runner *runner = job->attempts == attempts &&
 		        (job->entry == NULL) == bodies &&
 		        !(loop->plan->ordered && stream->queue.busy > 0)
-		    ? pool_pick(loop, job)
+		    ? runners_pick(loop, job)
 		    : NULL;
 
 		if (runner == NULL)

@@ -105,7 +105,7 @@ size_t
 handle_room(const struct handle_loop *loop)
 {
 	const size_t *in = loop->jobs.in;
-	size_t most = pool_capacity(loop),
+	size_t most = runners_capacity(loop),
 	       busy = in[JOB_READY] + in[JOB_CLAIMING] + in[JOB_RUNNING], asked = 0;
 
 	for (size_t i = 0; i < loop->plan->n; i++)
@@ -118,8 +118,8 @@ handle_room(const struct handle_loop *loop)
 			return 0;
 		if ((uint64_t)loop->plan->limit - past < most)
 			most = busy + asked + (size_t)((uint64_t)loop->plan->limit - past);
-		if (most > pool_capacity(loop))
-			most = pool_capacity(loop);
+		if (most > runners_capacity(loop))
+			most = runners_capacity(loop);
 	}
 	if (in[JOB_WAITING] >= HANDLE_WAITING)
 		return 0;
@@ -205,7 +205,7 @@ static int64_t
 choose_read_block_ms(const struct handle_loop *loop, const struct handle_stream *stream)
 {
 	bool shared =
-	    loop->plan->n > 1 && (loop->plan->limit >= 0 || pool_capacity(loop) < loop->plan->n);
+	    loop->plan->n > 1 && (loop->plan->limit >= 0 || runners_capacity(loop) < loop->plan->n);
 	int64_t ms = shared ? BLOCK_SHARED : BLOCK;
 
 	if (loop->plan->to_end || stream->stage == STAGE_TAKEOVER)
@@ -315,7 +315,7 @@ process_connections_and_runners(struct handle_loop *loop)
 	}
 	for (size_t i = 0; i < loop->plan->n; i++)
 		worked = process_sub(loop, i) || worked;
-	return pool_process(loop) || worked;
+	return runners_process(loop) || worked;
 }
 
 /* --- the loop ------------------------------------------------------------------------ */
@@ -335,7 +335,7 @@ find_run_poll_ms(const struct handle_loop *loop)
 	if (loop->control.conn != NULL)
 		clock_earliest(&by, conn_deadline(loop->control.conn));
 	clock_earliest(&by, reconnect_next_try(&loop->reconnect));
-	clock_earliest(&by, pool_next_due(loop));
+	clock_earliest(&by, runners_next_due(loop));
 	clock_earliest(&by, jobset_next_due(&loop->jobs));
 	if (loop->plan->idle_ms >= 0 && !loop->ending)
 		clock_earliest(&by, loop->last_event + loop->plan->idle_ms);
@@ -363,13 +363,13 @@ poll_descriptors(struct handle_loop *loop, struct pollfd *fds, int ms)
 			fds[n++] = (struct pollfd){.fd = conn_fd(sub_conn(loop->streams[i].sub)),
 			    .events = conn_events(sub_conn(loop->streams[i].sub))};
 	runner_fds = n;
-	n += pool_fill_pollfds(loop, fds + n);
+	n += runners_fill_pollfds(loop, fds + n);
 	if (poll(fds, n, ms == -1 ? find_run_poll_ms(loop) : ms) <= 0) {
 		/* in case the signal handler's write failed */
 		loop->check_children = loop->check_children || ms == -1;
 		return;
 	}
-	pool_read_pollfds(loop, fds + runner_fds);
+	runners_read_pollfds(loop, fds + runner_fds);
 	if (fds[0].revents != 0)
 		end_run(loop, CONSUME_STOPPED);
 	if ((fds[1].revents & (POLLERR | POLLHUP)) != 0) {
@@ -443,8 +443,8 @@ finish_run(struct handle_loop *loop)
 	if (!loop->ending)
 		return false;
 	if (clock_mono() >= loop->stop_at)
-		pool_stop(loop);
-	if (!pool_idle(loop))
+		runners_stop(loop);
+	if (!runners_idle(loop))
 		return false;
 	return settled || (loop->control.conn == NULL && clock_mono() >= loop->stop_at) ||
 	    (loop->end == CONSUME_FAILED && loop->control.conn == NULL);
@@ -495,7 +495,7 @@ start_loop(struct handle_loop *loop, struct err *err)
 	reconnect_init(&loop->reconnect, loop->plan->n + 1, loop->plan->note, loop->plan->arg);
 	loop->last_event = loop->renewed_at = loop->next_renewal = clock_mono();
 	open_connections(loop);
-	if (!loop->ending && pool_init(loop, err) == -1) {
+	if (!loop->ending && runners_init(loop, err) == -1) {
 		handle_fail(loop, err);
 		return -1;
 	}
@@ -518,7 +518,7 @@ handle_run(const struct handle_plan *plan, struct handle_count *count, struct er
 		free(loop.streams[i].dead_key);
 	}
 	control_close(&loop.control);
-	pool_free(&loop);
+	runners_free(&loop);
 	jobset_free(&loop.jobs);
 	reconnect_free(&loop.reconnect);
 	free(loop.streams);

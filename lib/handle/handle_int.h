@@ -6,7 +6,7 @@
  *     attempt.c     claims, results, XACK
  *     lease.c       pending entries, renewal
  *     deadletter.c  dead letters
- *     pool.c        the runners, commands and workers alike
+ *     runner.c        the runners, commands and workers alike
  *     exec.c        a command for each event
  *     worker.c      a command that handles many events
  */
@@ -177,33 +177,33 @@ void lease_check_lost(
 /* Returns when the next renewal or takeover is due, in CLOCK_MONOTONIC ms; -1: never. */
 int64_t lease_next_due(const struct handle_loop *loop);
 
-/* --- pool.c -------------------------------------------------------------------------- */
+/* --- runner.c -------------------------------------------------------------------------- */
 
-int pool_init(struct handle_loop *loop, struct err *err);
-void pool_free(struct handle_loop *loop);
+int runners_init(struct handle_loop *loop, struct err *err);
+void runners_free(struct handle_loop *loop);
 /* Returns the runner with the least load that can take this job now, or NULL. */
-struct runner *pool_pick(struct handle_loop *loop, const struct job *job);
+struct runner *runners_pick(struct handle_loop *loop, const struct job *job);
 /* Adds a job to the runner's load until runner_release. */
 void runner_reserve(struct runner *runner, const struct job *job);
 /* Takes a job off the runner's load. */
 void runner_release(struct runner *runner);
 /* Returns how many entries all runners together handle soon. */
-size_t pool_capacity(const struct handle_loop *loop);
+size_t runners_capacity(const struct handle_loop *loop);
 /* Starts an attempt of a job in JOB_RUNNING. */
 void runner_start(struct runner *runner, struct job *job, const struct record *record);
 /* Reads stderr and answers, reaps children, kills what is overdue. Returns true when there was
  * something to do. */
-bool pool_process(struct handle_loop *loop);
+bool runners_process(struct handle_loop *loop);
 /* Sends SIGTERM to everything that runs; SIGKILL follows. */
-void pool_stop(struct handle_loop *loop);
+void runners_stop(struct handle_loop *loop);
 /* Returns whether no command or worker runs and no job is reserved. */
-bool pool_idle(const struct handle_loop *loop);
+bool runners_idle(const struct handle_loop *loop);
 /* Appends at most 3 descriptors per runner; returns how many. */
-size_t pool_fill_pollfds(const struct handle_loop *loop, struct pollfd *p);
+size_t runners_fill_pollfds(const struct handle_loop *loop, struct pollfd *p);
 /* Takes the results of poll(2) for the same descriptors. */
-void pool_read_pollfds(struct handle_loop *loop, const struct pollfd *p);
+void runners_read_pollfds(struct handle_loop *loop, const struct pollfd *p);
 /* Returns when the next deadline is, in CLOCK_MONOTONIC ms; -1: none. */
-int64_t pool_next_due(const struct handle_loop *loop);
+int64_t runners_next_due(const struct handle_loop *loop);
 
 /* --- exec.c -------------------------------------------------------------------------- */
 

@@ -1,4 +1,4 @@
-/* pool: the runners, each a command or a worker. Declared in handle_int.h. */
+/* runner: the runners, each a command or a worker. Declared in handle_int.h. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -8,7 +8,7 @@
 #define STOP_GRACE 2000 /* ms between SIGTERM and SIGKILL when the run ends */
 
 int
-pool_init(struct handle_loop *loop, struct err *err)
+runners_init(struct handle_loop *loop, struct err *err)
 {
 	loop->env = childenv_new();
 	loop->runners = mem_alloc(loop->plan->runners * sizeof(*loop->runners));
@@ -25,7 +25,7 @@ pool_init(struct handle_loop *loop, struct err *err)
 }
 
 void
-pool_free(struct handle_loop *loop)
+runners_free(struct handle_loop *loop)
 {
 	for (size_t i = 0; loop->runners != NULL && i < loop->plan->runners; i++) {
 		struct runner *runner = &loop->runners[i];
@@ -46,7 +46,7 @@ can_take_job(struct runner *runner, const struct job *job)
 }
 
 struct runner *
-pool_pick(struct handle_loop *loop, const struct job *job)
+runners_pick(struct handle_loop *loop, const struct job *job)
 {
 	struct runner *best = NULL;
 
@@ -74,7 +74,7 @@ runner_release(struct runner *runner)
 }
 
 size_t
-pool_capacity(const struct handle_loop *loop)
+runners_capacity(const struct handle_loop *loop)
 {
 	size_t n = 0;
 
@@ -90,7 +90,7 @@ runner_start(struct runner *runner, struct job *job, const struct record *record
 }
 
 bool
-pool_process(struct handle_loop *loop)
+runners_process(struct handle_loop *loop)
 {
 	bool worked = false;
 
@@ -108,7 +108,7 @@ pool_process(struct handle_loop *loop)
 }
 
 void
-pool_stop(struct handle_loop *loop)
+runners_stop(struct handle_loop *loop)
 {
 	for (size_t i = 0; i < loop->plan->runners; i++)
 		if (loop->runners[i].child.pid != 0) {
@@ -118,7 +118,7 @@ pool_stop(struct handle_loop *loop)
 }
 
 bool
-pool_idle(const struct handle_loop *loop)
+runners_idle(const struct handle_loop *loop)
 {
 	for (size_t i = 0; i < loop->plan->runners; i++)
 		if (loop->runners[i].load > 0 || loop->runners[i].child.pid != 0)
@@ -127,7 +127,7 @@ pool_idle(const struct handle_loop *loop)
 }
 
 size_t
-pool_fill_pollfds(const struct handle_loop *loop, struct pollfd *p)
+runners_fill_pollfds(const struct handle_loop *loop, struct pollfd *p)
 {
 	size_t n = 0;
 
@@ -145,7 +145,7 @@ pool_fill_pollfds(const struct handle_loop *loop, struct pollfd *p)
 }
 
 void
-pool_read_pollfds(struct handle_loop *loop, const struct pollfd *p)
+runners_read_pollfds(struct handle_loop *loop, const struct pollfd *p)
 {
 	for (size_t i = 0; i < loop->plan->runners; i++) {
 		struct runner *runner = &loop->runners[i];
@@ -157,7 +157,7 @@ pool_read_pollfds(struct handle_loop *loop, const struct pollfd *p)
 }
 
 int64_t
-pool_next_due(const struct handle_loop *loop)
+runners_next_due(const struct handle_loop *loop)
 {
 	int64_t by = -1;
 
