@@ -152,10 +152,9 @@ ebgroup_finish(void)
 static void
 connect_to_redis(void)
 {
-	enum conn_why why;
 	struct err err;
 
-	if ((eb.conn = conn_open(&eb.conf.url, eb.conf.timeout_ms, &why, &err)) == NULL)
+	if ((eb.conn = conn_open(&eb.conf.url, eb.conf.timeout_ms, &err)) == NULL)
 		errx(err.status, "%s", err.text);
 	eb.admin.conn = eb.conn;
 }
@@ -255,13 +254,12 @@ static int
 show_pending(struct group_ref *g, struct err *err)
 {
 	struct pending_query ask = {g->key, g->name, eb.consumer, eb.idle, eb.limit};
-	enum conn_why why;
 
 	if (eb.limit == 0)
 		return 0;
 	if (groupfmt_read_clock(&eb.fmt, eb.conn, err) == -1)
 		return -1;
-	return pending_scan(eb.conn, &ask, on_pending, g, &why, err) == -1 ? -1 : 0;
+	return pending_scan(eb.conn, &ask, on_pending, g, err) == -1 ? -1 : 0;
 }
 
 static void

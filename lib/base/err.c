@@ -1,7 +1,6 @@
 #include "base/err.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,6 +72,7 @@ fill_err(struct err *err, int status, int sys, const char *fmt, va_list ap)
 
 	err->status = status;
 	err->sys = sys;
+	err->why = 0;
 	va_copy(again, ap);
 	n = format_text(err->text, sizeof(err->text), sys, fmt, ap);
 	/* when malloc fails the text stays cut at its end */
@@ -93,6 +93,13 @@ err_set(struct err *err, int status, const char *fmt, ...)
 	va_start(ap, fmt);
 	fill_err(err, status, 0, fmt, ap);
 	va_end(ap);
+	return -1;
+}
+
+int
+err_setv(struct err *err, int status, const char *fmt, va_list ap)
+{
+	fill_err(err, status, 0, fmt, ap);
 	return -1;
 }
 

@@ -9,16 +9,21 @@
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
 
+#include <stdarg.h>
+
 struct err {
 	int status; /* an enum status */
 	int sys;    /* errno of the cause, or 0 */
+	int why;    /* an enum conn_why (redis/conn.h) when a connection or a reply failed, or 0 */
 	/* A longer text has its middle replaced by "...". Unprintable bytes are '?'. */
 	char text[768];
 };
 
-/* Both return -1, so that a caller can `return err_set(...)`. */
+/* All return -1, so that a caller can `return err_set(...)`. */
 int err_set(struct err *err, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+int err_setv(struct err *err, int status, const char *fmt, va_list ap)
+    __attribute__((format(printf, 3, 0)));
 /* Appends ": " and strerror(errno) to the text. Preserves errno. */
 int err_sys(struct err *err, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

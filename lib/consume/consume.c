@@ -57,9 +57,9 @@ fail_loop(struct consume_loop *loop, const struct err *err)
 /* --- outages ------------------------------------------------------------------------- */
 
 static void
-lose_sub(struct consume_loop *loop, size_t i, enum conn_why why, const struct err *err)
+lose_sub(struct consume_loop *loop, size_t i, const struct err *err)
 {
-	if (!reconnect_note_loss(&loop->reconnect, i, why, err))
+	if (!reconnect_note_loss(&loop->reconnect, i, err))
 		fail_loop(loop, err);
 }
 
@@ -73,7 +73,6 @@ wants_open(const struct consume_loop *loop, size_t i)
 static void
 reopen_subs(struct consume_loop *loop)
 {
-	enum conn_why why;
 	struct err err;
 	bool all = true;
 
@@ -82,10 +81,10 @@ reopen_subs(struct consume_loop *loop)
 			continue;
 		if (!reconnect_is_due(&loop->reconnect))
 			return;
-		if (sub_open(loop->c->subs[i], &why, &err) == 0)
+		if (sub_open(loop->c->subs[i], &err) == 0)
 			continue;
 		all = false;
-		if (!reconnect_note_failure(&loop->reconnect, i, why, &err))
+		if (!reconnect_note_failure(&loop->reconnect, i, &err))
 			fail_loop(loop, &err);
 	}
 	if (all)
@@ -97,11 +96,10 @@ reopen_subs(struct consume_loop *loop)
 static void
 open_subs(struct consume_loop *loop)
 {
-	enum conn_why why;
 	struct err err;
 
 	for (size_t i = 0; i < loop->c->n && !loop->ending && wants_open(loop, i); i++)
-		if (sub_open(loop->c->subs[i], &why, &err) == -1)
+		if (sub_open(loop->c->subs[i], &err) == -1)
 			fail_loop(loop, &err);
 }
 
@@ -237,7 +235,6 @@ static bool
 process_subs(struct consume_loop *loop)
 {
 	bool worked = false;
-	enum conn_why why;
 	struct err err;
 
 	for (size_t i = 0; i < loop->c->n; i++) {
@@ -247,8 +244,8 @@ process_subs(struct consume_loop *loop)
 
 		if (sub_conn(sub) == NULL)
 			continue;
-		if (sub_process(sub, &why, &err) == -1)
-			lose_sub(loop, i, why, &err);
+		if (sub_process(sub, &err) == -1)
+			lose_sub(loop, i, &err);
 		else if (before == SUB_REQUESTED &&
 		    (sub_state(sub) == SUB_READY || sub_at_end(sub)))
 			reconnect_reset_backoff(&loop->reconnect, i);

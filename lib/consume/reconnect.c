@@ -23,9 +23,9 @@ reconnect_free(struct reconnect *rc)
 }
 
 static bool
-is_transient(enum conn_why why)
+is_transient(const struct err *err)
 {
-	switch (why) {
+	switch (err->why) {
 	case CONN_REFUSED:
 	case CONN_TIMEOUT:
 	case CONN_CUT:
@@ -39,11 +39,11 @@ is_transient(enum conn_why why)
 }
 
 bool
-reconnect_note_loss(struct reconnect *rc, size_t i, enum conn_why why, const struct err *err)
+reconnect_note_loss(struct reconnect *rc, size_t i, const struct err *err)
 {
 	char text[sizeof(err->text) + 32];
 
-	if (!is_transient(why))
+	if (!is_transient(err))
 		return false;
 	if (rc->down_since != 0) {
 		if (rc->unconfirmed)
@@ -66,9 +66,9 @@ reconnect_is_due(const struct reconnect *rc)
 }
 
 bool
-reconnect_note_failure(struct reconnect *rc, size_t i, enum conn_why why, const struct err *err)
+reconnect_note_failure(struct reconnect *rc, size_t i, const struct err *err)
 {
-	bool goes_on = reconnect_note_loss(rc, i, why, err);
+	bool goes_on = reconnect_note_loss(rc, i, err);
 
 	rc->last_err = *err;
 	rc->next_try = clock_mono() + backoff_next(&rc->backoff[i]);

@@ -27,12 +27,11 @@ void reconnect_free(struct reconnect *rc);
 
 /* Records that connection i was lost, and begins an outage if there is none. Returns false when the
  * reason is permanent and trying again cannot help. */
-bool reconnect_note_loss(struct reconnect *rc, size_t i, enum conn_why why, const struct err *err);
+bool reconnect_note_loss(struct reconnect *rc, size_t i, const struct err *err);
 /* Returns whether a lost connection may be opened now. */
 bool reconnect_is_due(const struct reconnect *rc);
 /* Records that connection i could not be opened. Returns false as reconnect_note_loss does. */
-bool reconnect_note_failure(
-    struct reconnect *rc, size_t i, enum conn_why why, const struct err *err);
+bool reconnect_note_failure(struct reconnect *rc, size_t i, const struct err *err);
 /* Records that all connections are open. */
 void reconnect_note_open(struct reconnect *rc);
 /* Records that a reply came on one of the connections. */

@@ -16,11 +16,10 @@ sub_batch_clear(struct sub_batch *batch)
 }
 
 static int
-for_each_entry(const struct sub_batch *batch, group_entry_fn *fn, void *arg, enum conn_why *why,
-    struct err *err)
+for_each_entry(const struct sub_batch *batch, group_entry_fn *fn, void *arg, struct err *err)
 {
-	return batch->claimed ? group_take_claim(batch->entries, fn, arg, why, err)
-	                      : group_take_read(batch->entries, &batch->key, 1, fn, arg, why, err);
+	return batch->claimed ? group_take_claim(batch->entries, fn, arg, err)
+	                      : group_take_read(batch->entries, &batch->key, 1, fn, arg, err);
 }
 
 static int
@@ -38,11 +37,10 @@ summarize_entry(void *arg, size_t key, const struct group_entry *e)
 }
 
 int
-sub_batch_summarize(const struct sub_batch *batch, struct sub_batch_summary *sum,
-    enum conn_why *why, struct err *err)
+sub_batch_summarize(const struct sub_batch *batch, struct sub_batch_summary *sum, struct err *err)
 {
 	*sum = (struct sub_batch_summary){0};
-	if (for_each_entry(batch, summarize_entry, sum, why, err) == -1)
+	if (for_each_entry(batch, summarize_entry, sum, err) == -1)
 		return -1;
 	if (sum->entries > 0)
 		id_parse(sum->last, &sum->last_id);
@@ -100,10 +98,9 @@ int
 sub_batch_each(const struct sub_batch *batch, sub_batch_record_fn *fn, void *arg)
 {
 	struct record_walk walk = {batch, fn, arg, 0};
-	enum conn_why why;
 	struct err err;
 
-	return for_each_entry(batch, pass_record, &walk, &why, &err);
+	return for_each_entry(batch, pass_record, &walk, &err);
 }
 
 struct ack_ids {
@@ -132,9 +129,8 @@ size_t
 sub_batch_ack_ids(const struct sub_batch *batch, size_t n, struct bytes *ids)
 {
 	struct ack_ids acks = {ids, n, 0};
-	enum conn_why why;
 	struct err err;
 
-	for_each_entry(batch, append_ack_id, &acks, &why, &err);
+	for_each_entry(batch, append_ack_id, &acks, &err);
 	return acks.gone;
 }

@@ -32,10 +32,10 @@ struct sub_batch_summary {
 
 /* Frees the replies. */
 void sub_batch_clear(struct sub_batch *batch);
-/* Returns 0; or -1 with *why and err when entries is an error reply or malformed. A nil reply has 0
+/* Returns 0; or -1 with err when entries is an error reply or malformed. A nil reply has 0
  * entries. */
-int sub_batch_summarize(const struct sub_batch *batch, struct sub_batch_summary *sum,
-    enum conn_why *why, struct err *err);
+int sub_batch_summarize(
+    const struct sub_batch *batch, struct sub_batch_summary *sum, struct err *err);
 
 /* Calls fn for each record in order of ID, without entries that are gone. A value other than 0
  * ends the walk, and is returned. */

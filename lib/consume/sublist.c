@@ -45,8 +45,7 @@ scan_matching_keys(const struct sublist *list, const char *pattern, char ***keys
     bool *complete, struct err *err)
 {
 	char *match = make_key(list, pattern);
-	enum conn_why why;
-	struct conn *conn = conn_open(list->plan->url, list->plan->timeout_ms, &why, err);
+	struct conn *conn = conn_open(list->plan->url, list->plan->timeout_ms, err);
 	int ok = conn == NULL
 	    ? -1
 	    : scan_keys(conn, match, clock_mono() + list->plan->timeout_ms, keys, n, complete, err);

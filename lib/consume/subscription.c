@@ -117,10 +117,9 @@ static void
 learn_group_position(struct subscription *sub, struct err *err)
 {
 	struct stream_group *g;
-	enum conn_why why;
 	size_t n;
 
-	if (stream_groups(sub->conn, sub->key, &g, &n, &why, err) == -1)
+	if (stream_groups(sub->conn, sub->key, &g, &n, err) == -1)
 		return;
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(g[i].name, sub->group) == 0)
@@ -129,17 +128,16 @@ learn_group_position(struct subscription *sub, struct err *err)
 }
 
 static int
-ensure_group(struct subscription *sub, enum conn_why *why, struct err *err)
+ensure_group(struct subscription *sub, struct err *err)
 {
 	char start[ID_SIZE];
 	bool created, new_stream;
 
 	format_group_start(sub, start);
-	if (group_ensure(sub->conn, sub->key, sub->group, start, &created, &new_stream, why, err) ==
-	    -1)
+	if (group_ensure(sub->conn, sub->key, sub->group, start, &created, &new_stream, err) == -1)
 		return -1;
-	sub->create_why = *why;
-	if (*why != CONN_OK)
+	sub->create_err.why = CONN_OK;
+	if (err->why != CONN_OK)
 		sub->create_err = *err;
 	sub->group_recreations += created && sub->opened;
 	if (created && sub->opened)
@@ -163,12 +161,12 @@ ensure_group(struct subscription *sub, enum conn_why *why, struct err *err)
 }
 
 static int
-find_read_start(struct subscription *sub, enum conn_why *why, struct err *err)
+find_read_start(struct subscription *sub, struct err *err)
 {
 	sub->phase = PHASE_NEW;
 	if (sub->has_last_seen)
 		return 0;
-	if (range_resolve(sub->conn, sub->key, &sub->plan->range, &sub->bounds, why, err) == -1)
+	if (range_resolve(sub->conn, sub->key, &sub->plan->range, &sub->bounds, err) == -1)
 		return -1;
 	if (!sub->bounds.exists)
 		sub_notef(sub, SUB_WARNING, "stream '%s' does not exist", sub->key);
@@ -197,15 +195,14 @@ put_acks(struct subscription *sub)
 }
 
 int
-sub_open(struct subscription *sub, enum conn_why *why, struct err *err)
+sub_open(struct subscription *sub, struct err *err)
 {
-	sub->conn = conn_open(sub->plan->url, sub->plan->timeout_ms, why, err);
+	sub->conn = conn_open(sub->plan->url, sub->plan->timeout_ms, err);
 	if (sub->conn == NULL)
 		return -1;
-	if ((sub->group != NULL ? ensure_group(sub, why, err) : find_read_start(sub, why, err)) ==
-	    -1) {
+	if ((sub->group != NULL ? ensure_group(sub, err) : find_read_start(sub, err)) == -1) {
 		if (conn_why(sub->conn) != CONN_OK)
-			*why = conn_why(sub->conn);
+			err->why = conn_why(sub->conn);
 		disconnect_sub(sub, SUB_DOWN);
 		return -1;
 	}
@@ -297,9 +294,8 @@ sub_requested(const struct subscription *sub)
 /* --- replies ------------------------------------------------------------------------- */
 
 static int
-fail_connection(struct subscription *sub, enum conn_why why, enum conn_why *out)
+fail_connection(struct subscription *sub)
 {
-	*out = why;
 	disconnect_sub(sub, SUB_DOWN);
 	return -1;
 }
@@ -307,20 +303,21 @@ fail_connection(struct subscription *sub, enum conn_why why, enum conn_why *out)
 /* Creates the group again after it vanished, or its stream did under a blocked read; other errors
  * end the connection. */
 static int
-take_read_error(struct subscription *sub, enum conn_why cause, enum conn_why *why, struct err *err)
+take_read_error(struct subscription *sub, struct err *err)
 {
-	if (cause != CONN_NOGROUP && cause != CONN_UNBLOCKED)
-		return fail_connection(sub, cause, why);
-	if (cause == CONN_NOGROUP && sub->create_why != CONN_OK) {
+	if (err->why != CONN_NOGROUP && err->why != CONN_UNBLOCKED)
+		return fail_connection(sub);
+	if (err->why == CONN_NOGROUP && sub->create_err.why != CONN_OK) {
 		*err = sub->create_err;
-		return fail_connection(sub, sub->create_why, why);
+		return fail_connection(sub);
 	}
 	sub->requested = 0;
 	sub->state = SUB_IDLE;
-	if (sub->group == NULL || ensure_group(sub, why, err) == 0)
+	if (sub->group == NULL || ensure_group(sub, err) == 0)
 		return 0;
-	return fail_connection(
-	    sub, conn_why(sub->conn) != CONN_OK ? conn_why(sub->conn) : *why, why);
+	if (conn_why(sub->conn) != CONN_OK)
+		err->why = conn_why(sub->conn);
+	return fail_connection(sub);
 }
 
 /* Asks for the delivery counts of own pending entries: XREADGROUP does not send them. */
@@ -337,20 +334,18 @@ put_deliveries(struct subscription *sub, const struct sub_batch_summary *summary
 }
 
 static int
-take_read_reply(struct subscription *sub, struct reply *reply, enum conn_why *why, struct err *err)
+take_read_reply(struct subscription *sub, struct reply *reply, struct err *err)
 {
 	struct sub_batch_summary summary;
-	enum conn_why cause;
 	int taken;
 
-	if (sub->phase == PHASE_TAKEOVER &&
-	    (taken = takeover_take_reply(sub, reply, why, err)) != 1)
-		return taken == 0 ? 0 : take_read_error(sub, *why, why, err);
+	if (sub->phase == PHASE_TAKEOVER && (taken = takeover_take_reply(sub, reply, err)) != 1)
+		return taken == 0 ? 0 : take_read_error(sub, err);
 	if (sub->phase != PHASE_TAKEOVER)
 		sub->batch.entries = reply;
-	if (sub_batch_summarize(&sub->batch, &summary, &cause, err) == -1) {
+	if (sub_batch_summarize(&sub->batch, &summary, err) == -1) {
 		sub_batch_clear(&sub->batch);
-		return take_read_error(sub, cause, why, err);
+		return take_read_error(sub, err);
 	}
 	pagesize_learn(&sub->pagesize, summary.entries, summary.bytes);
 	sub->full = summary.entries >= sub->requested;
@@ -377,7 +372,7 @@ take_read_reply(struct subscription *sub, struct reply *reply, enum conn_why *wh
 }
 
 static int
-take_xack_reply(struct subscription *sub, struct reply *reply, enum conn_why *why, struct err *err)
+take_xack_reply(struct subscription *sub, struct reply *reply, struct err *err)
 {
 	enum conn_why cause = reply_why(reply);
 	char what[600];
@@ -390,15 +385,15 @@ take_xack_reply(struct subscription *sub, struct reply *reply, enum conn_why *wh
 	}
 	reply_free(reply);
 	if (cause != CONN_OK && cause != CONN_NOGROUP)
-		return fail_connection(sub, cause, why);
+		return fail_connection(sub);
 	if (sub->acks_in_flight > 0 || (reply = sub->prefetched) == NULL)
 		return 0;
 	sub->prefetched = NULL;
-	return take_read_reply(sub, reply, why, err);
+	return take_read_reply(sub, reply, err);
 }
 
 static int
-dispatch_reply(struct subscription *sub, struct reply *reply, enum conn_why *why, struct err *err)
+dispatch_reply(struct subscription *sub, struct reply *reply, struct err *err)
 {
 	if (sub->checks_in_flight > 0) {
 		takeover_take_check(sub, reply);
@@ -411,28 +406,28 @@ dispatch_reply(struct subscription *sub, struct reply *reply, enum conn_why *why
 	}
 	sub->prefetching = false;
 	if (sub->acks_in_flight > 0)
-		return take_xack_reply(sub, reply, why, err);
+		return take_xack_reply(sub, reply, err);
 	if (sub->batch.entries == NULL)
-		return take_read_reply(sub, reply, why, err);
+		return take_read_reply(sub, reply, err);
 	sub->batch.counts = reply;
 	sub->state = SUB_READY;
 	return 0;
 }
 
 int
-sub_process(struct subscription *sub, enum conn_why *why, struct err *err)
+sub_process(struct subscription *sub, struct err *err)
 {
 	struct reply *r;
 	struct err dead;
 	int alive = conn_io(sub->conn, &dead);
 
 	while (sub->state != SUB_READY && (r = conn_take(sub->conn)) != NULL)
-		if (dispatch_reply(sub, r, why, err) == -1)
+		if (dispatch_reply(sub, r, err) == -1)
 			return -1;
 	if (alive == 0 || sub->state == SUB_READY)
 		return 0;
 	*err = dead;
-	return fail_connection(sub, conn_why(sub->conn), why);
+	return fail_connection(sub);
 }
 
 /* --- the batch ----------------------------------------------------------------------- */

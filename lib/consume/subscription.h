@@ -64,13 +64,13 @@ struct subscription *sub_new(const struct sub_plan *plan, const char *type, cons
 void sub_free(struct subscription *sub);
 
 /* Connects, and ensures the group or resolves the range; each reply has the plan's time-out.
- * Returns 0, or -1 with *why and err. */
-int sub_open(struct subscription *sub, enum conn_why *why, struct err *err);
+ * Returns 0, or -1 with err. */
+int sub_open(struct subscription *sub, struct err *err);
 /* Requests at most count entries. The server waits up to block_ms for new ones; -1: not at all. */
 void sub_request(struct subscription *sub, size_t count, int64_t block_ms);
-/* Writes, reads and takes replies without blocking. Returns 0; or -1 with *why and err when the
+/* Writes, reads and takes replies without blocking. Returns 0; or -1 with err when the
  * connection or the request failed, and then the state is SUB_DOWN. */
-int sub_process(struct subscription *sub, enum conn_why *why, struct err *err);
+int sub_process(struct subscription *sub, struct err *err);
 
 /* Returns the batch of a SUB_READY subscription. */
 const struct sub_batch *sub_batch(const struct subscription *sub);

@@ -28,8 +28,7 @@ struct subscription {
 	bool opened; /* at least once */
 	unsigned group_recreations;
 	bool has_last_seen, at_end;
-	/* why creating the group was refused, in case it does not exist; else CONN_OK */
-	enum conn_why create_why;
+	/* why creating the group was refused, in case it does not exist; else its why is CONN_OK */
 	struct err create_err;
 	/* the highest ID delivered here, or to the group before */
 	struct stream_id last_seen;
@@ -69,10 +68,9 @@ void takeover_begin(struct subscription *sub);
 void takeover_put_list(struct subscription *sub);
 /*
  * Takes a reply of the list or of the claim. Returns 1: sub->batch is complete; 0: a reply is still
- * to come, or there was nothing to take over and the phase is PHASE_NEW; -1 with *why and err.
+ * to come, or there was nothing to take over and the phase is PHASE_NEW; -1 with err.
  */
-int takeover_take_reply(
-    struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err);
+int takeover_take_reply(struct subscription *sub, struct reply *r, struct err *err);
 /* Takes the reply to one of checks_in_flight. */
 void takeover_take_check(struct subscription *sub, struct reply *r);
 

@@ -103,12 +103,11 @@ check_unclaimed(struct subscription *sub, const struct reply *claimed)
 }
 
 int
-takeover_take_reply(struct subscription *sub, struct reply *r, enum conn_why *why, struct err *err)
+takeover_take_reply(struct subscription *sub, struct reply *r, struct err *err)
 {
-	*why = reply_why(r);
-	if (*why == CONN_NOPERM)
+	if (reply_why(r) == CONN_NOPERM)
 		return end_takeover(sub, r);
-	if (*why != CONN_OK) {
+	if (reply_is_error(r)) {
 		reply_fail(err, r, "take over pending entries");
 		reply_free(r);
 		sub_batch_clear(&sub->batch);

@@ -47,7 +47,6 @@ struct batch_item {
 	uint64_t offset;        /* byte offset in the segment */
 	struct stream_id after; /* if in doubt: its entry has a higher ID */
 	enum batch_state state;
-	enum conn_why why;
 };
 
 struct batch {

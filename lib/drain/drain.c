@@ -434,7 +434,6 @@ drain_until_empty(struct drain *d, struct err *err)
 static void
 count_drain_trimmed(struct drain *d)
 {
-	enum conn_why why;
 	struct err err;
 	uint64_t now;
 	size_t i;
@@ -446,7 +445,7 @@ count_drain_trimmed(struct drain *d)
 		d->r->trimmed += dest->trimmed;
 		if (dest->mode == DEST_PLAIN && dest->watch.added && dest->maxlen > 0 &&
 		    had > (uint64_t)dest->maxlen &&
-		    stream_length(d->conn, dest->key, &now, &why, &err) == 0 && now < had)
+		    stream_length(d->conn, dest->key, &now, &err) == 0 && now < had)
 			d->r->trimmed += had - now;
 	}
 }

@@ -107,10 +107,9 @@ is_history_complete(const struct stream_info *search, struct stream_id after)
 }
 
 static bool
-is_server_refusal(struct conn *conn, enum conn_why why)
+ends_lookup(struct conn *conn, const struct err *err)
 {
-	return conn_why(conn) != CONN_OK || why == CONN_LATER || why == CONN_READONLY ||
-	    why == CONN_DENIED || why == CONN_MOVED;
+	return conn_why(conn) != CONN_OK || conn_is_server_wide(err->why);
 }
 
 static int
@@ -118,17 +117,16 @@ search_stream(struct conn *conn, const char *key, struct stream_id after,
     struct indoubt_search *search, bool *sure, struct err *err)
 {
 	struct stream_info info;
-	enum conn_why why = CONN_OK;
+	int r;
 
 	*sure = false;
-	if (scan_entries(conn, key, after, ENTRIES_PER_PAGE, match_entry, search, &why, err) ==
-	        -1 &&
-	    is_server_refusal(conn, why))
+	r = scan_entries(conn, key, after, ENTRIES_PER_PAGE, match_entry, search, err);
+	if (r == -1 && ends_lookup(conn, err))
 		return -1;
-	if (search->left == 0 || why != CONN_OK)
+	if (search->left == 0 || r == -1)
 		return 0;
-	if (stream_info(conn, key, &info, &why, err) == -1)
-		return is_server_refusal(conn, why) ? -1 : 0;
+	if (stream_info(conn, key, &info, err) == -1)
+		return ends_lookup(conn, err) ? -1 : 0;
 	*sure = is_history_complete(&info, after);
 	return 0;
 }

@@ -66,10 +66,10 @@ stop_redrive_type(struct redrive *d, int status, const char *reason)
 /* Stops the type after a refusal for one key, and returns 0. Returns -1 when the run has to end:
  * the server refuses all commands, or the connection is dead. */
 static int
-stop_type_or_fail(struct redrive *d, enum conn_why why, const struct err *err)
+stop_type_or_fail(struct redrive *d, const struct err *err)
 {
-	if (d->conn == NULL || conn_why(d->conn) != CONN_OK || why == CONN_LATER ||
-	    why == CONN_READONLY || why == CONN_DENIED || why == CONN_MOVED || why == CONN_GARBAGE)
+	if (d->conn == NULL || conn_why(d->conn) != CONN_OK || conn_is_server_wide(err->why) ||
+	    err->why == CONN_GARBAGE)
 		return -1;
 	stop_redrive_type(d, err->status, err->text);
 	return 0;
@@ -173,16 +173,15 @@ choose_from_page(struct redrive *d, const struct reply *reply, struct err *err)
 	struct slice id;
 	struct stream_id last = d->to;
 	size_t bytes = 0, n = reply_count(reply);
-	enum conn_why why;
 	bool gone;
 
 	d->n = 0;
 	if (!reply_is_array(reply) || n > PAGESIZE_MOST)
-		return reply_unexpected(err, NULL, "XRANGE", &why);
+		return reply_unexpected(err, NULL, "XRANGE");
 	for (size_t i = 0; i < n && !d->ended; i++) {
 		if (stream_parse_entry(reply_at(reply, i), &id, &kv, &gone) == -1 || gone) {
 			bytes_free(&kv);
-			return reply_unexpected(err, NULL, "XRANGE", &why);
+			return reply_unexpected(err, NULL, "XRANGE");
 		}
 		id_parse(id, &last);
 		bytes += sum_field_bytes((const void *)kv.p, kv.len / sizeof(id));
@@ -259,7 +258,6 @@ move_chosen(struct redrive *d, struct err *err)
 {
 	int64_t maxlen = d->o->maxlen >= 0 ? d->o->maxlen : conf_maxlen(d->o->conf, d->type);
 	struct redrive_moved done;
-	enum conn_why why = CONN_OK;
 	size_t at = 0;
 
 	while (at < d->n) {
@@ -277,10 +275,10 @@ move_chosen(struct redrive *d, struct err *err)
 		}
 		d->route.conn = d->conn;
 		d->route.maxlen = d->dest->mode == DEST_PLAIN ? maxlen : 0;
-		if (redrive_move_entries(&d->route, d->page + at, max_entries_now(d, d->n - at),
-		        &done, &why, err) == -1) {
+		if (redrive_move_entries(
+		        &d->route, d->page + at, max_entries_now(d, d->n - at), &done, err) == -1) {
 			add_moved(d, &done);
-			return stop_type_or_fail(d, why, err);
+			return stop_type_or_fail(d, err);
 		}
 		add_moved(d, &done);
 		at += done.moved + done.gone;
@@ -294,10 +292,9 @@ move_chosen(struct redrive *d, struct err *err)
 static int
 open_redrive_conn(struct redrive *d, struct err *err)
 {
-	enum conn_why why;
 
 	conn_close(d->conn);
-	d->conn = conn_open(&d->o->conf->url, d->o->conf->timeout_ms, &why, err);
+	d->conn = conn_open(&d->o->conf->url, d->o->conf->timeout_ms, err);
 	return d->conn != NULL ? 0 : -1;
 }
 
@@ -328,7 +325,7 @@ redrive_page(struct redrive *d, struct err *err)
 		return retry_one_by_one(d, err);
 	if (reply_is_error(reply)) {
 		reply_fail(err, reply, "XRANGE of the dead letters");
-		ok = stop_type_or_fail(d, reply_why(reply), err);
+		ok = stop_type_or_fail(d, err);
 	} else if ((ok = choose_from_page(d, reply, err)) == 0)
 		ok = move_chosen(d, err);
 	reply_free(reply);
@@ -341,16 +338,16 @@ open_redrive_type(struct redrive *d, const char *type, struct err *err)
 {
 	struct stream_info info;
 	struct err cause;
-	enum conn_why why;
 
 	d->type = type;
 	d->stopped = false;
 	free(d->dead_key);
 	d->dead_key = names_dlq(d->o->conf->prefix, type);
-	if (stream_info(d->conn, d->dead_key, &info, &why, err) == -1) {
+	if (stream_info(d->conn, d->dead_key, &info, err) == -1) {
 		cause = *err;
 		err_set(err, cause.status, "'%s': %s", d->dead_key, cause.text);
-		return stop_type_or_fail(d, why, err);
+		err->why = cause.why;
+		return stop_type_or_fail(d, err);
 	}
 	d->dest = dests_get(&d->dests, d->o->conf->prefix, slice_of(type));
 	d->route = (struct redrive_route){.dead = d->dead_key, .key = d->dest->key};
@@ -379,14 +376,13 @@ redrive_type(struct redrive *d, const char *type, struct err *err)
 static void
 count_dead_letters(struct redrive *d)
 {
-	enum conn_why why;
 	struct err err;
 
 	for (size_t i = 0; i < d->o->ntypes && conn_why(d->conn) == CONN_OK; i++) {
 		char *dead = names_dlq(d->o->conf->prefix, d->o->types[i]);
 		uint64_t n;
 
-		if (stream_length(d->conn, dead, &n, &why, &err) == 0)
+		if (stream_length(d->conn, dead, &n, &err) == 0)
 			d->total += n;
 		free(dead);
 	}
@@ -398,7 +394,6 @@ count_dead_letters(struct redrive *d)
 static void
 count_redrive_trimmed(struct redrive *d)
 {
-	enum conn_why why;
 	struct err err;
 	uint64_t now;
 
@@ -408,7 +403,7 @@ count_redrive_trimmed(struct redrive *d)
 
 		if (dest->mode == DEST_PLAIN && dest->watch.added > 0 && dest->maxlen > 0 &&
 		    had > (uint64_t)dest->maxlen &&
-		    stream_length(d->conn, dest->key, &now, &why, &err) == 0 && now < had)
+		    stream_length(d->conn, dest->key, &now, &err) == 0 && now < had)
 			d->r->trimmed += had - now;
 	}
 }

@@ -14,15 +14,13 @@
 #define WATCH_TRIES 50 /* per entry */
 
 static int
-fail_refused_move(const struct redrive_route *route, const struct reply *reply, enum conn_why *why,
-    struct err *err)
+fail_refused_move(const struct redrive_route *route, const struct reply *reply, struct err *err)
 {
 	char what[700];
 
 	snprintf(what, sizeof(what), "from '%s' to '%s'", route->dead, route->key);
-	*why = reply_why(reply);
 	reply_fail(err, reply, what);
-	if (*why == CONN_NOPERM && route->watch) {
+	if (err->why == CONN_NOPERM && route->watch) {
 		size_t n = strlen(err->text);
 
 		snprintf(err->text + n, sizeof(err->text) - n,
@@ -87,11 +85,10 @@ put_script(const struct redrive_route *route, const struct redrive_entry *entrie
 /* Commands that are not permitted in a script may be permitted outside. If not, the error of WATCH
  * names the missing permission better. */
 static int
-fall_back_to_watch(
-    struct redrive_route *route, const struct reply *reply, enum conn_why *why, struct err *err)
+fall_back_to_watch(struct redrive_route *route, const struct reply *reply, struct err *err)
 {
-	fail_refused_move(route, reply, why, err);
-	if (*why != CONN_NOPERM && *why != CONN_OTHER)
+	fail_refused_move(route, reply, err);
+	if (err->why != CONN_NOPERM && err->why != CONN_OTHER)
 		return -1;
 	route->watch = true;
 	return 0;
@@ -99,42 +96,40 @@ fall_back_to_watch(
 
 static int
 take_script_reply(struct redrive_route *route, const struct reply *reply, size_t n,
-    struct redrive_moved *done, enum conn_why *why, struct err *err)
+    struct redrive_moved *done, struct err *err)
 {
 	struct stream_id id;
 
 	if (reply_is_error(reply))
-		return fall_back_to_watch(route, reply, why, err);
+		return fall_back_to_watch(route, reply, err);
 	if (!reply_is_array(reply) || reply_count(reply) > n || reply_count(reply) == 0)
-		return reply_unexpected(err, NULL, "EVAL", why);
+		return reply_unexpected(err, NULL, "EVAL");
 	for (size_t i = 0; i < reply_count(reply); i++) {
 		const struct reply *one = reply_at(reply, i);
 
 		if (reply_is_error(one))
-			return fall_back_to_watch(route, one, why, err);
+			return fall_back_to_watch(route, one, err);
 		if (reply_is_null(one))
 			done->gone++;
 		else if (reply_is_text(one) && id_parse(reply_text(one), &id) == 0)
 			done->moved++;
 		else
-			return reply_unexpected(err, NULL, "EVAL", why);
+			return reply_unexpected(err, NULL, "EVAL");
 	}
 	return 0;
 }
 
 static int
 move_by_script(struct redrive_route *route, const struct redrive_entry *entries, size_t n,
-    struct redrive_moved *done, enum conn_why *why, struct err *err)
+    struct redrive_moved *done, struct err *err)
 {
 	struct reply *r;
 	int ok;
 
 	put_script(route, entries, n);
-	if ((r = conn_wait(route->conn, 0, err)) == NULL) {
-		*why = conn_why(route->conn);
+	if ((r = conn_wait(route->conn, 0, err)) == NULL)
 		return -1;
-	}
-	ok = take_script_reply(route, r, n, done, why, err);
+	ok = take_script_reply(route, r, n, done, err);
 	reply_free(r);
 	return ok;
 }
@@ -145,15 +140,13 @@ enum move_outcome { MOVE_FAILED = -1, MOVE_RACED, MOVE_DONE, MOVE_GONE };
 
 /* Takes n replies. Returns -1, and none, when the connection is dead. */
 static int
-take_replies(const struct redrive_route *route, struct reply **replies, size_t n,
-    enum conn_why *why, struct err *err)
+take_replies(const struct redrive_route *route, struct reply **replies, size_t n, struct err *err)
 {
 	for (size_t i = 0; i < n; i++) {
 		if ((replies[i] = conn_wait(route->conn, 0, err)) != NULL)
 			continue;
 		while (i > 0)
 			reply_free(replies[--i]);
-		*why = conn_why(route->conn);
 		return -1;
 	}
 	return 0;
@@ -168,23 +161,22 @@ free_replies(struct reply **replies, size_t n)
 
 /* Checks the replies to WATCH, XRANGE, TYPE, MULTI. MOVE_DONE means that the entry may be moved. */
 static enum move_outcome
-check_watched_keys(const struct redrive_route *route, struct reply *const replies[4],
-    enum conn_why *why, struct err *err)
+check_watched_keys(
+    const struct redrive_route *route, struct reply *const replies[4], struct err *err)
 {
 	struct slice type = reply_text(replies[2]);
 
 	for (int i = 0; i < 4; i++)
 		if (reply_is_error(replies[i]))
-			return fail_refused_move(route, replies[i], why, err);
+			return fail_refused_move(route, replies[i], err);
 	if (!reply_is_array(replies[1]) || !reply_is_text(replies[2]))
-		return reply_unexpected(err, NULL, "XRANGE", why);
+		return reply_unexpected(err, NULL, "XRANGE");
 	if (reply_count(replies[1]) == 0)
 		return MOVE_GONE;
 	if (slice_is(type, "stream") || slice_is(type, "none"))
 		return MOVE_DONE;
-	*why = CONN_WRONGTYPE;
-	return err_set(
-	    err, STATUS_SOME, "'%s' is a %.*s, not a stream", route->key, (int)type.n, type.p);
+	return conn_fail(
+	    err, CONN_WRONGTYPE, "'%s' is a %.*s, not a stream", route->key, (int)type.n, type.p);
 }
 
 /* Sends DISCARD or UNWATCH and ignores the reply. */
@@ -200,8 +192,8 @@ end_transaction(const struct redrive_route *route, const char *how)
 /* Waits for the reply to MULTI before it queues more: if MULTI is not permitted, the server would
  * execute the next commands at once. */
 static enum move_outcome
-begin_watched_move(const struct redrive_route *route, const struct redrive_entry *entry,
-    enum conn_why *why, struct err *err)
+begin_watched_move(
+    const struct redrive_route *route, const struct redrive_entry *entry, struct err *err)
 {
 	struct slice range[] = {slice_of("XRANGE"), slice_of(route->dead), entry->id, entry->id};
 	struct reply *replies[4];
@@ -212,9 +204,9 @@ begin_watched_move(const struct redrive_route *route, const struct redrive_entry
 	conn_put(route->conn, 4, range);
 	conn_putl(route->conn, "TYPE", route->key, NULL);
 	conn_putl(route->conn, "MULTI", NULL);
-	if (take_replies(route, replies, 4, why, err) == -1)
+	if (take_replies(route, replies, 4, err) == -1)
 		return MOVE_FAILED;
-	out = check_watched_keys(route, replies, why, err);
+	out = check_watched_keys(route, replies, err);
 	begun = !reply_is_error(replies[3]);
 	free_replies(replies, 4);
 	if (out != MOVE_DONE)
@@ -239,7 +231,7 @@ put_entry_back(const struct redrive_route *route, const struct slice *kv, size_t
 /* Checks the replies to XADD, XDEL, EXEC. */
 static enum move_outcome
 check_exec_replies(const struct redrive_route *route, struct reply *const replies[3],
-    const struct slice *kv, size_t nkv, enum conn_why *why, struct err *err)
+    const struct slice *kv, size_t nkv, struct err *err)
 {
 	const struct reply *added = reply_at(replies[2], 0);
 	struct stream_id id;
@@ -248,21 +240,21 @@ check_exec_replies(const struct redrive_route *route, struct reply *const replie
 		end_transaction(route, "DISCARD"); /* EXEC itself may not be permitted */
 	for (int i = 0; i < 3; i++)
 		if (reply_is_error(replies[i]))
-			return fail_refused_move(route, replies[i], why, err);
+			return fail_refused_move(route, replies[i], err);
 	if (reply_is_null(replies[2]))
 		return MOVE_RACED;
 	if (reply_is_error(added)) {
 		put_entry_back(route, kv, nkv);
-		return fail_refused_move(route, added, why, err);
+		return fail_refused_move(route, added, err);
 	}
 	if (!reply_is_text(added) || id_parse(reply_text(added), &id) == -1)
-		return reply_unexpected(err, NULL, "EXEC", why);
+		return reply_unexpected(err, NULL, "EXEC");
 	return MOVE_DONE;
 }
 
 static enum move_outcome
-exec_watched_move(const struct redrive_route *route, const struct redrive_entry *entry,
-    enum conn_why *why, struct err *err)
+exec_watched_move(
+    const struct redrive_route *route, const struct redrive_entry *entry, struct err *err)
 {
 	struct slice del[] = {slice_of("XDEL"), slice_of(route->dead), entry->id}, id;
 	struct bytes kv = {0};
@@ -271,14 +263,14 @@ exec_watched_move(const struct redrive_route *route, const struct redrive_entry 
 	bool gone;
 
 	if (stream_parse_entry(entry->entry, &id, &kv, &gone) == -1)
-		return reply_unexpected(err, NULL, "XRANGE", why);
+		return reply_unexpected(err, NULL, "XRANGE");
 	stream_put_add(
 	    route->conn, route->key, route->maxlen, (const void *)kv.p, entry->own_fields);
 	conn_put(route->conn, 3, del);
 	conn_putl(route->conn, "EXEC", NULL);
-	if (take_replies(route, replies, 3, why, err) == 0) {
+	if (take_replies(route, replies, 3, err) == 0) {
 		out = check_exec_replies(
-		    route, replies, (const void *)kv.p, kv.len / sizeof(id), why, err);
+		    route, replies, (const void *)kv.p, kv.len / sizeof(id), err);
 		free_replies(replies, 3);
 	}
 	bytes_free(&kv);
@@ -287,21 +279,20 @@ exec_watched_move(const struct redrive_route *route, const struct redrive_entry 
 
 static int
 move_by_watch(const struct redrive_route *route, const struct redrive_entry *entry,
-    struct redrive_moved *done, enum conn_why *why, struct err *err)
+    struct redrive_moved *done, struct err *err)
 {
 	enum move_outcome out = MOVE_RACED;
 
 	for (int i = 0; i < WATCH_TRIES && out == MOVE_RACED; i++) {
 		if (i > 0)
 			nanosleep(&(struct timespec){0, (i % 7 + 1) * 300000L}, NULL);
-		if ((out = begin_watched_move(route, entry, why, err)) == MOVE_DONE)
-			out = exec_watched_move(route, entry, why, err);
+		if ((out = begin_watched_move(route, entry, err)) == MOVE_DONE)
+			out = exec_watched_move(route, entry, err);
 	}
 	done->moved += out == MOVE_DONE;
 	done->gone += out == MOVE_GONE;
 	if (out != MOVE_RACED)
 		return out == MOVE_FAILED ? -1 : 0;
-	*why = CONN_OK;
 	return err_set(err, STATUS_AGAIN,
 	    "'%s' or '%s' changed %d times while one dead letter was being moved: %s", route->dead,
 	    route->key, WATCH_TRIES,
@@ -311,7 +302,7 @@ move_by_watch(const struct redrive_route *route, const struct redrive_entry *ent
 
 int
 redrive_move_entries(struct redrive_route *route, const struct redrive_entry *entries, size_t n,
-    struct redrive_moved *done, enum conn_why *why, struct err *err)
+    struct redrive_moved *done, struct err *err)
 {
 	size_t few = 0, bytes = 0;
 
@@ -320,6 +311,6 @@ redrive_move_entries(struct redrive_route *route, const struct redrive_entry *en
 	    entries[few].own_fields <= REDRIVE_MOVE_FIELDS &&
 	    (few == 0 || bytes + entries[few].bytes <= REDRIVE_MOVE_BYTES))
 		bytes += entries[few++].bytes;
-	return route->watch || few == 0 ? move_by_watch(route, entries, done, why, err)
-	                                : move_by_script(route, entries, few, done, why, err);
+	return route->watch || few == 0 ? move_by_watch(route, entries, done, err)
+	                                : move_by_script(route, entries, few, done, err);
 }

@@ -45,11 +45,11 @@ struct redrive_moved {
 /*
  * Moves the first entries, in order, at most REDRIVE_MOVE_MAX, and counts them in *done. The caller
  * calls it again with the rest, also when *done is 0, because the route had to change. n is 1 or
- * more. All earlier commands on the connection must have been answered. Returns 0, or -1 with *why
- * and err: the connection is dead, or the first entry of the rest was refused. With *why CONN_OK
- * the keys changed too often.
+ * more. All earlier commands on the connection must have been answered. Returns 0, or -1 with err:
+ * the connection is dead, or the first entry of the rest was refused. err->why is CONN_OK when the
+ * keys changed too often.
  */
 int redrive_move_entries(struct redrive_route *route, const struct redrive_entry *entries, size_t n,
-    struct redrive_moved *done, enum conn_why *why, struct err *err);
+    struct redrive_moved *done, struct err *err);
 
 #endif

@@ -49,14 +49,13 @@ connect_and_drain(struct buffer *buf, const struct drain_options *o, struct drai
     bool *retry_now, struct err *err)
 {
 	struct drain_result result;
-	enum conn_why why = CONN_OK;
-	struct conn *conn = conn_open(&o->conf->url, o->conf->timeout_ms, &why, err);
+	struct conn *conn = conn_open(&o->conf->url, o->conf->timeout_ms, err);
 	int status;
 
 	*retry_now = false;
 	if (conn == NULL) {
 		sum->left = true;
-		status = conn_exit_status(why);
+		status = conn_exit_status(err->why);
 		return status == STATUS_DENIED || status == STATUS_CONFIG ? status : STATUS_AGAIN;
 	}
 	breaker_reset(buf, o->conf->address);

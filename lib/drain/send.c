@@ -326,12 +326,11 @@ take_add_reply(struct drain *d, struct batch_item *it, enum conn_why *worst, str
 {
 	struct reply *reply = conn_wait(d->conn, 0, err);
 	struct stream_id id;
-	struct err why;
+	struct err refusal;
 
 	if (reply == NULL)
 		return -1;
-	it->why = CONN_OK;
-	if (stream_take_add(reply, &id, &it->why, &why) == 0) {
+	if (stream_take_add(reply, &id, &refusal) == 0) {
 		it->state = BATCH_ADDED;
 		it->dest->after = it->id = id;
 		it->dest->watch.added++;
@@ -350,22 +349,21 @@ take_add_reply(struct drain *d, struct batch_item *it, enum conn_why *worst, str
 		return 0;
 	}
 	reply_free(reply);
-	if (it->why == CONN_GARBAGE) { /* this line and all later ones are in doubt */
-		*err = why;
+	if (refusal.why == CONN_GARBAGE) { /* this line and all later ones are in doubt */
+		*err = refusal;
 		d->r->garbage = true;
 		return -1;
 	}
 	it->state = BATCH_REFUSED;
-	if (it->why == CONN_TOOBIG)
-		return quarantine_refused(d, it, why.text);
+	if (refusal.why == CONN_TOOBIG)
+		return quarantine_refused(d, it, refusal.text);
 	commit_skip(d, it->line.e.type, it->chain, it->stem, it->pos, it->limit);
-	if (it->why == CONN_LATER || it->why == CONN_READONLY || it->why == CONN_MOVED ||
-	    it->why == CONN_DENIED) {
-		dest_stop(it->dest, it->why, "");
-		*worst = it->why;
-		*err = why;
+	if (conn_is_server_wide(refusal.why)) {
+		dest_stop(it->dest, refusal.why, "");
+		*worst = refusal.why;
+		*err = refusal;
 	} else
-		dest_stop(it->dest, it->why, why.text);
+		dest_stop(it->dest, refusal.why, refusal.text);
 	return 0;
 }
 

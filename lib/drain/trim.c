@@ -80,12 +80,11 @@ trim_set_limit(struct dest *dest, int64_t maxlen)
 /* Stops the dest after a refusal for this key, and returns 0. Returns -1 when the connection is
  * dead or the server refuses all commands. */
 static int
-stop_or_fail(struct dest *dest, struct conn *conn, enum conn_why why, struct err *err)
+stop_or_fail(struct dest *dest, struct conn *conn, struct err *err)
 {
-	if (conn_why(conn) != CONN_OK || why == CONN_LATER || why == CONN_READONLY ||
-	    why == CONN_DENIED || why == CONN_MOVED)
+	if (conn_why(conn) != CONN_OK || conn_is_server_wide(err->why))
 		return -1;
-	dest_stop(dest, why, err->text);
+	dest_stop(dest, err->why, err->text);
 	return 0;
 }
 
@@ -134,14 +133,13 @@ make_room_or_stop(struct dest *dest, struct conn *conn, uint64_t length, struct 
 	struct stream_group *groups;
 	size_t ngroups;
 	uint64_t limit = trim_threshold(dest), want = limit / 10 + 1, removed = 0;
-	enum conn_why why = CONN_OK;
 	int result = 0;
 
 	if (want > TRIM_STEP)
 		want = TRIM_STEP;
 	if (length + want > limit) {
-		if (stream_groups(conn, dest->key, &groups, &ngroups, &why, err) == -1)
-			return stop_or_fail(dest, conn, why, err);
+		if (stream_groups(conn, dest->key, &groups, &ngroups, err) == -1)
+			return stop_or_fail(dest, conn, err);
 		if (ngroups == 0) {
 			stream_groups_free(groups, ngroups);
 			dest->mode = DEST_PLAIN;
@@ -149,8 +147,8 @@ make_room_or_stop(struct dest *dest, struct conn *conn, uint64_t length, struct 
 			return 0;
 		}
 		if (stream_trim_minid(conn, dest->key, stream_lowest_needed(groups, ngroups),
-		        length + want - limit + STREAM_NODE - 1, &removed, &why, err) == -1)
-			result = stop_or_fail(dest, conn, why, err);
+		        length + want - limit + STREAM_NODE - 1, &removed, err) == -1)
+			result = stop_or_fail(dest, conn, err);
 		length -= removed < length ? removed : length;
 		if (result == 0 && !dest->stopped && length >= full_length(dest))
 			stop_full_dest(dest, length, groups, ngroups);
@@ -164,11 +162,10 @@ static int
 measure_for_replay(struct dest *dest, struct conn *conn, bool force, struct err *err)
 {
 	struct stream_info info;
-	enum conn_why why = CONN_OK;
 
-	if (stream_info(conn, dest->key, &info, &why, err) == -1) {
-		if (why != CONN_NOPERM)
-			return stop_or_fail(dest, conn, why, err);
+	if (stream_info(conn, dest->key, &info, err) == -1) {
+		if (err->why != CONN_NOPERM)
+			return stop_or_fail(dest, conn, err);
 		dest->mode = DEST_BLIND;
 		dest->room = INT64_MAX;
 		return 0;
@@ -203,19 +200,18 @@ note_refusal(struct stream_view *view, const struct err *err)
 /* Sends XINFO STREAM and XINFO GROUPS in one round trip. Fails as stream_info does, except that a
  * missing permission is noted in view->refusal. */
 static int
-read_stream_view(struct dest *dest, struct conn *conn, struct stream_view *view, enum conn_why *why,
-    struct err *err)
+read_stream_view(struct dest *dest, struct conn *conn, struct stream_view *view, struct err *err)
 {
 	struct reply *info, *groups = NULL;
 	int r = -1;
 
 	stream_put_info(conn, dest->key);
 	stream_put_groups(conn, dest->key);
-	if ((info = conn_wait(conn, 0, err)) == NULL || (groups = conn_wait(conn, 0, err)) == NULL)
-		*why = conn_why(conn);
-	else if (stream_take_info(info, &view->info, why, err) == 0)
-		r = stream_take_groups(groups, &view->groups, &view->ngroups, why, err);
-	if (r == -1 && conn_why(conn) == CONN_OK && *why == CONN_NOPERM) {
+	if ((info = conn_wait(conn, 0, err)) != NULL &&
+	    (groups = conn_wait(conn, 0, err)) != NULL &&
+	    stream_take_info(info, &view->info, err) == 0)
+		r = stream_take_groups(groups, &view->groups, &view->ngroups, err);
+	if (r == -1 && conn_why(conn) == CONN_OK && err->why == CONN_NOPERM) {
 		note_refusal(view, err);
 		r = 0;
 	}
@@ -226,39 +222,38 @@ read_stream_view(struct dest *dest, struct conn *conn, struct stream_view *view,
 
 /* Sets view->length, by XLEN if XINFO STREAM is not permitted. Sets *known to whether either is. */
 static int
-determine_stream_length(struct dest *dest, struct conn *conn, struct stream_view *view, bool *known,
-    enum conn_why *why, struct err *err)
+determine_stream_length(
+    struct dest *dest, struct conn *conn, struct stream_view *view, bool *known, struct err *err)
 {
 	*known = true;
 	view->length = view->info.length;
 	if (view->info.exists || !*view->refusal)
 		return 0;
-	if (stream_length(conn, dest->key, &view->length, why, err) == 0)
+	if (stream_length(conn, dest->key, &view->length, err) == 0)
 		return 0;
 	*known = false;
-	return *why == CONN_NOPERM ? 0 : -1;
+	return err->why == CONN_NOPERM ? 0 : -1;
 }
 
 static int
-trim_stream(struct dest *dest, struct conn *conn, struct stream_view *view, enum conn_why *why,
-    struct err *err)
+trim_stream(struct dest *dest, struct conn *conn, struct stream_view *view, struct err *err)
 {
 	uint64_t excess = view->length - trim_threshold(dest), removed = 0;
 	int result;
 
 	if (view->ngroups == 0) {
 		result = stream_trim_maxlen(
-		    conn, dest->key, trim_threshold(dest), excess, &removed, why, err);
+		    conn, dest->key, trim_threshold(dest), excess, &removed, err);
 		dest->trimmed += removed;
 	} else {
 		stream_put_lowest_pending(conn, dest->key, view->groups, view->ngroups);
-		if (stream_take_lowest_pending(conn, view->groups, view->ngroups, why, err) == -1)
+		if (stream_take_lowest_pending(conn, view->groups, view->ngroups, err) == -1)
 			return -1;
 		result = stream_trim_minid(conn, dest->key,
-		    stream_lowest_needed(view->groups, view->ngroups), excess, &removed, why, err);
+		    stream_lowest_needed(view->groups, view->ngroups), excess, &removed, err);
 	}
 	view->length -= removed < view->length ? removed : view->length;
-	if (result == -1 && *why == CONN_NOPERM) {
+	if (result == -1 && err->why == CONN_NOPERM) {
 		note_refusal(view, err);
 		result = 0;
 	}
@@ -288,18 +283,18 @@ note_stream_view(struct dest *dest, struct stream_view *view, struct bytes *word
 
 static int
 measure_stream_view(struct dest *dest, struct conn *conn, struct stream_view *view,
-    struct bytes *words, enum conn_why *why, struct err *err)
+    struct bytes *words, struct err *err)
 {
 	bool known, over_limit;
 
-	if (determine_stream_length(dest, conn, view, &known, why, err) == -1)
+	if (determine_stream_length(dest, conn, view, &known, err) == -1)
 		return -1;
 	if (!*view->refusal)
 		note_stream_view(dest, view, words);
 	over_limit = trim_threshold(dest) > 0 &&
 	    (view->length > trim_threshold(dest) + trim_slack(dest) ||
 	        view->length >= full_length(dest));
-	if (!*view->refusal && over_limit && trim_stream(dest, conn, view, why, err) == -1)
+	if (!*view->refusal && over_limit && trim_stream(dest, conn, view, err) == -1)
 		return -1;
 	dest->watch.before.length = view->length;
 	if (*view->refusal && (over_limit || !known))
@@ -318,7 +313,6 @@ measure_stream_view(struct dest *dest, struct conn *conn, struct stream_view *vi
 static int
 measure_acked(struct dest *dest, struct conn *conn, struct bytes *words, struct err *err)
 {
-	enum conn_why why = CONN_OK;
 	struct stream_view view = {.ngroups = 0};
 	int r;
 
@@ -326,11 +320,11 @@ measure_acked(struct dest *dest, struct conn *conn, struct bytes *words, struct 
 		dest->room = INT64_MAX;
 		return 0;
 	}
-	r = read_stream_view(dest, conn, &view, &why, err);
+	r = read_stream_view(dest, conn, &view, err);
 	if (r == 0)
-		r = measure_stream_view(dest, conn, &view, words, &why, err);
+		r = measure_stream_view(dest, conn, &view, words, err);
 	stream_groups_free(view.groups, view.ngroups);
-	return r == -1 ? stop_or_fail(dest, conn, why, err) : 0;
+	return r == -1 ? stop_or_fail(dest, conn, err) : 0;
 }
 
 int

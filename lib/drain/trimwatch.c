@@ -43,17 +43,16 @@ trimwatch_count_unread(struct trimwatch *watch, struct conn *conn, const char *k
 {
 	struct stream_info now;
 	struct stream_group *groups;
-	enum conn_why why;
 	struct err err;
 	uint64_t most = 0;
 	size_t n, worst = 0;
 
 	if (!watch->before.groups || maxlen == 0 ||
 	    watch->before.length + watch->added <= (uint64_t)maxlen ||
-	    stream_info(conn, key, &now, &why, &err) == -1)
+	    stream_info(conn, key, &now, &err) == -1)
 		return 0;
 	if (now.length < watch->before.length + watch->added &&
-	    stream_groups(conn, key, &groups, &n, &why, &err) == 0) {
+	    stream_groups(conn, key, &groups, &n, &err) == 0) {
 		most = find_worst_group(watch, &now, groups, n,
 		    watch->before.length + watch->added - now.length, &worst);
 		if (most && !watch->warned) {

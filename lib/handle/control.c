@@ -13,9 +13,9 @@ control_init(struct control *control, const struct url *url, int64_t timeout_ms)
 }
 
 int
-control_open(struct control *control, enum conn_why *why, struct err *err)
+control_open(struct control *control, struct err *err)
 {
-	control->conn = conn_open(control->url, control->timeout_ms, why, err);
+	control->conn = conn_open(control->url, control->timeout_ms, err);
 	return control->conn == NULL ? -1 : 0;
 }
 
@@ -66,9 +66,8 @@ control_close(struct control *control)
 /* Closes the connection after an error reply that no request expects, such as a missing permission.
  */
 static int
-fail_on_error_reply(struct control *control, struct reply *r, enum conn_why *why, struct err *err)
+fail_on_error_reply(struct control *control, struct reply *r, struct err *err)
 {
-	*why = reply_why(r);
 	reply_fail(err, r, "claim or acknowledge entries");
 	reply_free(r);
 	control_close(control);
@@ -76,7 +75,7 @@ fail_on_error_reply(struct control *control, struct reply *r, enum conn_why *why
 }
 
 int
-control_process(struct control *control, enum conn_why *why, struct err *err)
+control_process(struct control *control, struct err *err)
 {
 	struct reply *r;
 	struct err dead;
@@ -85,14 +84,13 @@ control_process(struct control *control, enum conn_why *why, struct err *err)
 	while ((r = conn_take(control->conn)) != NULL) {
 		if (reply_is_error(r) && !control->first->wants_errors &&
 		    reply_why(r) != CONN_NOGROUP)
-			return fail_on_error_reply(control, r, why, err);
+			return fail_on_error_reply(control, r, err);
 		came = 1;
 		answer_request(pop_request(control), r);
 	}
 	if (alive == 0)
 		return came;
 	*err = dead;
-	*why = conn_why(control->conn);
 	control_close(control);
 	return -1;
 }

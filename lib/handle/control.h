@@ -44,12 +44,12 @@ struct control {
 };
 
 void control_init(struct control *control, const struct url *url, int64_t timeout_ms);
-int control_open(struct control *control, enum conn_why *why, struct err *err);
+int control_open(struct control *control, struct err *err);
 void control_close(struct control *control);
 /* Registers the request whose command was appended last to control->conn. Takes its arrays. */
 void control_expect(struct control *control, struct control_request req);
 /* Writes, reads and handles replies without blocking. Returns 1 when replies came, 0 when none, -1
- * with *why and err when the connection was closed. */
-int control_process(struct control *control, enum conn_why *why, struct err *err);
+ * with err when the connection was closed. */
+int control_process(struct control *control, struct err *err);
 
 #endif

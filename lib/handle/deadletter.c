@@ -88,10 +88,9 @@ drop_not_pending(struct handle_loop *loop, struct job *job)
 /* Handles a copy that failed. After a temporary error it is tried again; otherwise the entry stays
  * pending, and the next takeover scan finds it. */
 static void
-retry_or_leave_pending(
-    struct handle_loop *loop, struct job *job, enum conn_why why, const struct err *err)
+retry_or_leave_pending(struct handle_loop *loop, struct job *job, const struct err *err)
 {
-	if (why == CONN_LATER || why == CONN_READONLY || why == CONN_NOGROUP) {
+	if (err->why == CONN_LATER || err->why == CONN_READONLY || err->why == CONN_NOGROUP) {
 		job->dead_when_due = true;
 		job->due = clock_mono() + STUCK_PAUSE;
 		job_set_state(&loop->jobs, job, JOB_WAITING);
@@ -127,44 +126,38 @@ match_dead_letter(void *arg, struct slice id, const struct slice *kv, size_t nkv
 	return search->nfound == 2;
 }
 
-/* Finds the dead letters of this entry. Returns 0, or -1 with *why and err. */
+/* Finds the dead letters of this entry. Returns 0, or -1 with err. */
 static int
 find_dead_letters(struct conn *conn, const struct handle_stream *stream,
-    const struct deadletter_fields *fields, struct deadletter_search *search, enum conn_why *why,
-    struct err *err)
+    const struct deadletter_fields *fields, struct deadletter_search *search, struct err *err)
 {
 	struct err what;
 
 	*search = (struct deadletter_search){.kv = fields->kv};
 	if (scan_entries(conn, stream->dead_key, (struct stream_id){0}, HANDLE_PAGE,
-	        match_dead_letter, search, why, &what) != -1)
+	        match_dead_letter, search, &what) != -1)
 		return 0;
-	return err_set(
-	    err, what.status, "look for a dead letter in '%s': %s", stream->dead_key, what.text);
+	return conn_fail(
+	    err, what.why, "look for a dead letter in '%s': %s", stream->dead_key, what.text);
 }
 
-/* Waits for a reply. Returns NULL with *why and err when it is an error or does not come. */
+/* Waits for a reply. Returns NULL with err when it is an error or does not come. */
 static struct reply *
-await_pending_reply(struct conn *conn, const char *what, enum conn_why *why, struct err *err)
+await_pending_reply(struct conn *conn, const char *what, struct err *err)
 {
 	struct reply *r = conn_wait(conn, 0, err);
 
-	if (r == NULL) {
-		*why = conn_why(conn);
-		return NULL;
-	}
-	*why = reply_why(r);
-	if (*why == CONN_OK)
+	if (r == NULL || !reply_is_error(r))
 		return r;
 	reply_fail(err, r, what);
 	reply_free(r);
 	return NULL;
 }
 
-/* Returns 1 when the entry is pending with this consumer, 0 when not, -1 with *why and err. */
+/* Returns 1 when the entry is pending with this consumer, 0 when not, -1 with err. */
 static int
-check_pending_with_us(struct conn *conn, const struct handle_stream *stream, const char *id,
-    enum conn_why *why, struct err *err)
+check_pending_with_us(
+    struct conn *conn, const struct handle_stream *stream, const char *id, struct err *err)
 {
 	struct reply *r;
 	struct pending e;
@@ -172,7 +165,7 @@ check_pending_with_us(struct conn *conn, const struct handle_stream *stream, con
 
 	conn_putl(
 	    conn, "XPENDING", sub_key(stream->sub), sub_group(stream->sub), id, id, "1", NULL);
-	if ((r = await_pending_reply(conn, "XPENDING", why, err)) == NULL)
+	if ((r = await_pending_reply(conn, "XPENDING", err)) == NULL)
 		return -1;
 	ours = pending_parse(r, 0, &e) == 0 && slice_is(e.consumer, stream->loop->plan->consumer);
 	reply_free(r);
@@ -180,10 +173,10 @@ check_pending_with_us(struct conn *conn, const struct handle_stream *stream, con
 }
 
 /* Adds the entry and its provenance to the dead letters. Returns 1; 0 when the entry is gone from
- * the stream; -1 with *why and err. */
+ * the stream; -1 with err. */
 static int
 copy_to_dead_letters(struct conn *conn, const struct handle_stream *stream,
-    const struct deadletter_fields *fields, enum conn_why *why, struct err *err)
+    const struct deadletter_fields *fields, struct err *err)
 {
 	struct reply *reply, *added;
 	struct slice id;
@@ -192,7 +185,7 @@ copy_to_dead_letters(struct conn *conn, const struct handle_stream *stream,
 	char what[300];
 
 	stream_put_range(conn, sub_key(stream->sub), fields->id, fields->id, 1);
-	if ((reply = await_pending_reply(conn, "XRANGE", why, err)) == NULL)
+	if ((reply = await_pending_reply(conn, "XRANGE", err)) == NULL)
 		return -1;
 	if (reply_count(reply) == 0 ||
 	    stream_parse_entry(reply_at(reply, 0), &id, &kv, &missing) == -1 || missing) {
@@ -206,7 +199,7 @@ copy_to_dead_letters(struct conn *conn, const struct handle_stream *stream,
 	bytes_free(&kv);
 	reply_free(reply);
 	snprintf(what, sizeof(what), "add a dead letter in '%s'", stream->dead_key);
-	if ((added = await_pending_reply(conn, what, why, err)) == NULL)
+	if ((added = await_pending_reply(conn, what, err)) == NULL)
 		return -1;
 	reply_free(added);
 	return 1;
@@ -215,31 +208,31 @@ copy_to_dead_letters(struct conn *conn, const struct handle_stream *stream,
 /*
  * Copies and acknowledges without EVAL. Another consumer may copy the same entry meanwhile, so it
  * looks again after the copy and deletes the second of two. Returns 1; 0 when the entry is not
- * pending with this consumer or is gone; -1 with *why and err.
+ * pending with this consumer or is gone; -1 with err.
  */
 static int
 run_without_eval(struct conn *conn, const struct handle_stream *stream,
-    const struct deadletter_fields *fields, enum conn_why *why, struct err *err)
+    const struct deadletter_fields *fields, struct err *err)
 {
 	struct deadletter_search search;
 	struct slice id = slice_of(fields->id);
 	struct reply *reply;
-	int ok = check_pending_with_us(conn, stream, fields->id, why, err);
+	int ok = check_pending_with_us(conn, stream, fields->id, err);
 
-	if (ok != 1 || find_dead_letters(conn, stream, fields, &search, why, err) == -1)
+	if (ok != 1 || find_dead_letters(conn, stream, fields, &search, err) == -1)
 		return ok == 1 ? -1 : ok;
-	if (search.nfound == 0 && (ok = copy_to_dead_letters(conn, stream, fields, why, err)) != 1)
+	if (search.nfound == 0 && (ok = copy_to_dead_letters(conn, stream, fields, err)) != 1)
 		return ok;
-	if (find_dead_letters(conn, stream, fields, &search, why, err) == -1)
+	if (find_dead_letters(conn, stream, fields, &search, err) == -1)
 		return -1;
 	if (search.nfound > 1) {
 		conn_putl(conn, "XDEL", stream->dead_key, search.found[1], NULL);
-		if ((reply = await_pending_reply(conn, "XDEL", why, err)) == NULL)
+		if ((reply = await_pending_reply(conn, "XDEL", err)) == NULL)
 			return -1;
 		reply_free(reply);
 	}
 	group_put_ack(conn, sub_key(stream->sub), sub_group(stream->sub), &id, 1);
-	if ((reply = await_pending_reply(conn, "XACK", why, err)) == NULL)
+	if ((reply = await_pending_reply(conn, "XACK", err)) == NULL)
 		return -1;
 	reply_free(reply);
 	return 1;
@@ -249,24 +242,23 @@ static void
 send_without_eval(struct handle_loop *loop, struct job *job)
 {
 	struct deadletter_fields fields;
-	enum conn_why why;
 	struct err err;
-	struct conn *conn = conn_open(loop->plan->url, loop->plan->timeout_ms, &why, &err);
+	struct conn *conn = conn_open(loop->plan->url, loop->plan->timeout_ms, &err);
 	int ok = -1;
 
 	fill_fields(job, &fields);
 	if (conn != NULL)
-		ok = run_without_eval(conn, handle_stream_of(job), &fields, &why, &err);
+		ok = run_without_eval(conn, handle_stream_of(job), &fields, &err);
 	conn_close(conn);
 	if (ok == 1)
 		finish_dead_letter(loop, job);
 	else if (ok == 0)
 		drop_not_pending(loop, job);
-	else
-		retry_or_leave_pending(loop, job,
-		    why == CONN_NOPERM || why == CONN_WRONGTYPE || why == CONN_OTHER ? why
-		                                                                     : CONN_LATER,
-		    &err);
+	else {
+		if (err.why != CONN_NOPERM && err.why != CONN_WRONGTYPE && err.why != CONN_OTHER)
+			err.why = CONN_LATER;
+		retry_or_leave_pending(loop, job, &err);
+	}
 }
 
 /* --- with EVAL ----------------------------------------------------------------------- */
@@ -299,7 +291,7 @@ on_eval_reply(struct control_request *req, struct reply *reply)
 	} else if (reply_is_error(reply)) {
 		snprintf(what, sizeof(what), "add a dead letter in '%s'", stream->dead_key);
 		reply_fail(&err, reply, what);
-		retry_or_leave_pending(loop, job, reply_why(reply), &err);
+		retry_or_leave_pending(loop, job, &err);
 	} else if (reply_is_text(reply))
 		finish_dead_letter(loop, job);
 	else if (reply_int(reply) == 2)

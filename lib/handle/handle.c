@@ -129,22 +129,22 @@ handle_room(const struct handle_loop *loop)
 /* --- connections --------------------------------------------------------------------- */
 
 static void
-lose_connection(struct handle_loop *loop, size_t i, enum conn_why why, const struct err *err)
+lose_connection(struct handle_loop *loop, size_t i, const struct err *err)
 {
-	if (!reconnect_note_loss(&loop->reconnect, i, why, err))
+	if (!reconnect_note_loss(&loop->reconnect, i, err))
 		handle_fail(loop, err);
 }
 
 static int
-open_connection(struct handle_loop *loop, size_t i, enum conn_why *why, struct err *err)
+open_connection(struct handle_loop *loop, size_t i, struct err *err)
 {
 	if (i == loop->plan->n) {
-		if (control_open(&loop->control, why, err) == -1)
+		if (control_open(&loop->control, err) == -1)
 			return -1;
 		loop->next_renewal = clock_mono();
 		return 0;
 	}
-	if (sub_open(loop->streams[i].sub, why, err) == -1)
+	if (sub_open(loop->streams[i].sub, err) == -1)
 		return -1;
 	lease_relist_own(&loop->streams[i]); /* entries whose delivery the old connection lost */
 	return 0;
@@ -160,7 +160,6 @@ is_connection_down(const struct handle_loop *loop, size_t i)
 static void
 reopen_connections(struct handle_loop *loop)
 {
-	enum conn_why why;
 	struct err err;
 	bool all = true;
 
@@ -169,10 +168,10 @@ reopen_connections(struct handle_loop *loop)
 			continue;
 		if (!reconnect_is_due(&loop->reconnect))
 			return;
-		if (open_connection(loop, i, &why, &err) == 0)
+		if (open_connection(loop, i, &err) == 0)
 			continue;
 		all = false;
-		if (!reconnect_note_failure(&loop->reconnect, i, why, &err))
+		if (!reconnect_note_failure(&loop->reconnect, i, &err))
 			handle_fail(loop, &err);
 	}
 	if (all)
@@ -183,11 +182,10 @@ reopen_connections(struct handle_loop *loop)
 static void
 open_connections(struct handle_loop *loop)
 {
-	enum conn_why why;
 	struct err err;
 
 	for (size_t i = 0; i <= loop->plan->n && !loop->ending; i++)
-		if (open_connection(loop, i, &why, &err) == -1)
+		if (open_connection(loop, i, &err) == -1)
 			handle_fail(loop, &err);
 }
 
@@ -277,13 +275,12 @@ process_sub(struct handle_loop *loop, size_t i)
 {
 	struct handle_stream *stream = &loop->streams[i];
 	enum sub_state before = sub_state(stream->sub);
-	enum conn_why why;
 	struct err err;
 
 	if (sub_conn(stream->sub) == NULL)
 		return false;
-	if (sub_process(stream->sub, &why, &err) == -1)
-		lose_connection(loop, i, why, &err);
+	if (sub_process(stream->sub, &err) == -1)
+		lose_connection(loop, i, &err);
 	else if (before == SUB_REQUESTED && sub_state(stream->sub) != SUB_REQUESTED) {
 		reconnect_reset_backoff(&loop->reconnect, i);
 		reconnect_note_reply(&loop->reconnect);
@@ -300,13 +297,12 @@ static bool
 process_connections_and_runners(struct handle_loop *loop)
 {
 	bool worked = false;
-	enum conn_why why;
 	struct err err;
 	int r;
 
 	if (loop->control.conn != NULL) {
-		if ((r = control_process(&loop->control, &why, &err)) == -1)
-			lose_connection(loop, loop->plan->n, why, &err);
+		if ((r = control_process(&loop->control, &err)) == -1)
+			lose_connection(loop, loop->plan->n, &err);
 		else if (r == 1) {
 			reconnect_reset_backoff(&loop->reconnect, loop->plan->n);
 			reconnect_note_reply(&loop->reconnect);

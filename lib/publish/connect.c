@@ -50,7 +50,7 @@ handle_refusal(struct publish *p, struct inflight_event *ev, enum conn_why why, 
 	dest_stop(ev->dest, why, text);
 	if (why == CONN_READONLY)
 		p->replica = true;
-	if (why == CONN_LATER || why == CONN_READONLY || why == CONN_DENIED || why == CONN_MOVED) {
+	if (conn_is_server_wide(why)) {
 		connect_suspend_sending(p, why, text);
 		return;
 	}
@@ -63,14 +63,13 @@ static void
 take_publish_reply(struct publish *p, const struct reply *reply)
 {
 	struct inflight_event *ev = inflight_oldest_sent(&p->inflight);
-	enum conn_why why = CONN_OK;
 	struct err err;
 
-	if (stream_take_add(reply, &ev->id, &why, &err) == -1) {
-		if (why == CONN_GARBAGE)
+	if (stream_take_add(reply, &ev->id, &err) == -1) {
+		if (err.why == CONN_GARBAGE)
 			p->out_of_step = true;
 		else
-			handle_refusal(p, ev, why, err.text);
+			handle_refusal(p, ev, err.why, err.text);
 		return;
 	}
 	if (ev->dest->stopped) {
@@ -165,16 +164,15 @@ handshake_and_open_dest(struct publish *p, struct slice type, struct err *err)
 }
 
 static int
-connect_and_handshake(struct publish *p, struct slice type, enum conn_why *why, struct err *err)
+connect_and_handshake(struct publish *p, struct slice type, struct err *err)
 {
 	const struct conf *conf = p->o->conf;
 
-	p->conn = conn_connect(&conf->url, conf->timeout_ms, why, err);
+	p->conn = conn_connect(&conf->url, conf->timeout_ms, err);
 	if (p->conn == NULL)
 		return -1;
 	if (handshake_and_open_dest(p, type, err) == 0)
 		return 0;
-	*why = conn_why(p->conn);
 	connect_close(p);
 	return -1;
 }
@@ -183,7 +181,6 @@ bool
 connect_ensure(struct publish *p, struct slice type)
 {
 	const struct conf *conf = p->o->conf;
-	enum conn_why why = CONN_OK;
 	struct err err;
 	int r;
 
@@ -202,11 +199,11 @@ connect_ensure(struct publish *p, struct slice type)
 		connect_suspend_sending(p, CONN_TIMEOUT, err.text);
 		return false;
 	}
-	r = connect_and_handshake(p, type, &why, &err);
+	r = connect_and_handshake(p, type, &err);
 	if (p->buf != NULL)
-		breaker_leave(p->buf, conf->address, r == -1 && why == CONN_TIMEOUT);
+		breaker_leave(p->buf, conf->address, r == -1 && err.why == CONN_TIMEOUT);
 	if (r == -1) {
-		connect_suspend_sending(p, why, err.text);
+		connect_suspend_sending(p, err.why, err.text);
 		return false;
 	}
 	if (p->down_reported)
@@ -269,7 +266,6 @@ connect_send_event(struct publish *p, struct inflight_event *ev)
 void
 connect_follow_failover(struct publish *p)
 {
-	enum conn_why why;
 	struct dest *dest;
 	struct err err;
 	size_t i;
@@ -284,7 +280,7 @@ connect_follow_failover(struct publish *p)
 	     i++)
 		;
 	if (i == p->inflight.count ||
-	    connect_and_handshake(p, inflight_at(&p->inflight, i)->event.type, &why, &err) == -1)
+	    connect_and_handshake(p, inflight_at(&p->inflight, i)->event.type, &err) == -1)
 		return;
 	p->next_try = 0;
 	for (i = 0; i < p->inflight.count; i++) {

@@ -127,10 +127,9 @@ void
 publish_open_dest_reply(struct publish *p, struct slice type, const struct reply *r)
 {
 	struct stream_info info;
-	enum conn_why why;
 	struct err err;
 
-	publish_open_dest(p, type, stream_take_info(r, &info, &why, &err) == 0 ? &info : NULL);
+	publish_open_dest(p, type, stream_take_info(r, &info, &err) == 0 ? &info : NULL);
 }
 
 static int

@@ -74,10 +74,9 @@ mark_dead(struct conn *conn, enum conn_why why, int sys, const char *what)
 		return -1;
 	conn->why = why;
 	if (sys != 0)
-		err_set(&conn->failure, conn_exit_status(why), "'%s': %s: %s", conn->target, what,
-		    strerror(sys));
+		conn_fail(&conn->failure, why, "'%s': %s: %s", conn->target, what, strerror(sys));
 	else
-		err_set(&conn->failure, conn_exit_status(why), "'%s' %s", conn->target, what);
+		conn_fail(&conn->failure, why, "'%s' %s", conn->target, what);
 	conn->failure.sys = sys;
 	return -1;
 }
@@ -483,14 +482,14 @@ conn_call(struct conn *conn, struct err *err, ...)
 /* --- opening and closing --- */
 
 struct conn *
-conn_connect(const struct url *u, int64_t timeout_ms, enum conn_why *why, struct err *err)
+conn_connect(const struct url *u, int64_t timeout_ms, struct err *err)
 {
 	int64_t by = clock_mono() + timeout_ms;
 	int fd = net_connect(u, by, err);
 	struct conn *conn;
 
 	if (fd == -1) {
-		*why = err->sys == ETIMEDOUT ? CONN_TIMEOUT : CONN_REFUSED;
+		err->why = err->sys == ETIMEDOUT ? CONN_TIMEOUT : CONN_REFUSED;
 		return NULL;
 	}
 	conn = mem_alloc(sizeof(*conn));
@@ -500,18 +499,15 @@ conn_connect(const struct url *u, int64_t timeout_ms, enum conn_why *why, struct
 	conn->handshake_by = by;
 	start_reader(conn);
 	handshake_put(conn, u, &conn->facts);
-	*why = CONN_OK;
 	return conn;
 }
 
 int
 conn_handshake(struct conn *conn, struct err *err)
 {
-	enum conn_why why;
-
-	if (handshake_finish(conn, conn->target, &conn->facts, &why, err) == -1) {
+	if (handshake_finish(conn, conn->target, &conn->facts, err) == -1) {
 		/* the error reply says more than that the server then closed the connection */
-		conn->why = why;
+		conn->why = err->why;
 		conn->failure = *err;
 		return -1;
 	}
@@ -521,13 +517,12 @@ conn_handshake(struct conn *conn, struct err *err)
 }
 
 struct conn *
-conn_open(const struct url *u, int64_t timeout_ms, enum conn_why *why, struct err *err)
+conn_open(const struct url *u, int64_t timeout_ms, struct err *err)
 {
-	struct conn *conn = conn_connect(u, timeout_ms, why, err);
+	struct conn *conn = conn_connect(u, timeout_ms, err);
 
 	if (conn == NULL || conn_handshake(conn, err) == 0)
 		return conn;
-	*why = conn->why;
 	conn_close(conn);
 	return NULL;
 }
@@ -600,6 +595,24 @@ enum conn_why
 conn_why(const struct conn *conn)
 {
 	return conn->why;
+}
+
+int
+conn_fail(struct err *err, enum conn_why why, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	err_setv(err, conn_exit_status(why), fmt, ap);
+	va_end(ap);
+	err->why = why;
+	return -1;
+}
+
+bool
+conn_is_server_wide(enum conn_why why)
+{
+	return why == CONN_LATER || why == CONN_READONLY || why == CONN_DENIED || why == CONN_MOVED;
 }
 
 int

@@ -15,8 +15,9 @@
  * byte the command is in doubt until its reply arrives.
  *
  * A connection dies at its first failure and never reconnects. Every later call fails with the same
- * reason. A dead connection still answers conn_sent and the like, and conn_take still returns the
- * replies that were complete before the failure (none after CONN_GARBAGE).
+ * err, whose member `why` is an enum conn_why. A dead connection still answers conn_sent and the
+ * like, and conn_take still returns the replies that were complete before the failure (none after
+ * CONN_GARBAGE).
  *
  * Every command has a deadline: the timeout of conn_connect, counted from when the command was
  * queued or the reply before it arrived, whichever is later, plus 1 s for each full MiB of the
@@ -94,6 +95,12 @@ enum conn_why {
  * TIMEOUT, CUT and GARBAGE, 75 for LATER and READONLY, 0 for OK, else 1.
  */
 int conn_exit_status(enum conn_why why);
+/* Fills err with the reason, its exit status, and the text. Returns -1. */
+int conn_fail(struct err *err, enum conn_why why, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Returns whether the server would answer every command like this, whatever its key: LATER,
+ * READONLY, DENIED or MOVED. */
+bool conn_is_server_wide(enum conn_why why);
 
 /* --- opening and closing --- */
 
@@ -101,19 +108,17 @@ int conn_exit_status(enum conn_why why);
  * Connects and queues the handshake: AUTH, SELECT, CLIENT INFO, INFO server. Commands that are
  * queued before conn_handshake travel in the same round trip. They must be harmless when executed
  * twice: no XADD before the handshake is complete. timeout_ms is one deadline for name look-up,
- * connecting and handshake together. Returns NULL with err and *why (REFUSED, TIMEOUT).
+ * connecting and handshake together. Returns NULL with err (why: REFUSED, TIMEOUT).
  */
-struct conn *conn_connect(
-    const struct url *u, int64_t timeout_ms, enum conn_why *why, struct err *err);
+struct conn *conn_connect(const struct url *u, int64_t timeout_ms, struct err *err);
 /*
- * Waits for the handshake's replies. Returns -1 with err and conn_why(conn). NOPERM to CLIENT INFO
- * or INFO is no failure: the facts below stay empty. LOADING and the like to any of the commands is
- * the failure CONN_LATER; a server with redis_mode:cluster is CONN_MOVED.
+ * Waits for the handshake's replies. Returns -1 with err: the connection is dead. NOPERM to CLIENT
+ * INFO or INFO is no failure: the facts below stay empty. LOADING and the like to any of the
+ * commands is the failure CONN_LATER; a server with redis_mode:cluster is CONN_MOVED.
  */
 int conn_handshake(struct conn *conn, struct err *err);
-/* conn_connect and conn_handshake. Returns NULL with err and *why. */
-struct conn *conn_open(
-    const struct url *u, int64_t timeout_ms, enum conn_why *why, struct err *err);
+/* conn_connect and conn_handshake. Returns NULL with err. */
+struct conn *conn_open(const struct url *u, int64_t timeout_ms, struct err *err);
 /* Closes and frees. NULL is ignored. */
 void conn_close(struct conn *conn);
 /* Closes with a reset (SO_LINGER 0), so that the kernel sends nothing afterwards. */

@@ -23,35 +23,29 @@ is_busygroup(const struct reply *r)
 }
 
 static int
-take_created(
-    const struct reply *r, const char *name, bool *created, enum conn_why *why, struct err *err)
+take_created(const struct reply *r, const char *name, bool *created, struct err *err)
 {
 	char what[700];
 
 	*created = !reply_is_error(r);
-	*why = CONN_OK;
 	if (*created || is_busygroup(r))
 		return 0;
-	*why = reply_why(r);
 	snprintf(what, sizeof(what), "create group '%s'", name);
 	return reply_fail(err, r, what);
 }
 
 /* Returns 0 when the group exists, and when that may not be asked. */
 static int
-find_existing(
-    struct conn *conn, const char *key, const char *name, enum conn_why *why, struct err *err)
+find_existing(struct conn *conn, const char *key, const char *name, struct err *err)
 {
 	struct stream_group *groups;
-	enum conn_why find_why;
 	struct err find_err;
 	size_t n;
 	int ok = -1;
 
-	if (stream_groups(conn, key, &groups, &n, &find_why, &find_err) == -1) {
+	if (stream_groups(conn, key, &groups, &n, &find_err) == -1) {
 		if (conn_why(conn) == CONN_OK)
-			return find_why == CONN_NOPERM ? 0 : -1;
-		*why = conn_why(conn);
+			return find_err.why == CONN_NOPERM ? 0 : -1;
 		*err = find_err;
 		return -1;
 	}
@@ -60,14 +54,14 @@ find_existing(
 			ok = 0;
 	stream_groups_free(groups, n);
 	if (ok == 0)
-		*why = CONN_OK;
+		err->why = CONN_OK;
 	return ok;
 }
 
 /* EXISTS travels in the same packet. Where it is not permitted, *stream_new stays false. */
 int
 group_ensure(struct conn *conn, const char *key, const char *name, const char *start, bool *created,
-    bool *stream_new, enum conn_why *why, struct err *err)
+    bool *stream_new, struct err *err)
 {
 	struct reply *there, *made;
 	int ok = -1;
@@ -77,15 +71,17 @@ group_ensure(struct conn *conn, const char *key, const char *name, const char *s
 	there = conn_wait(conn, 0, err);
 	made = there != NULL ? conn_wait(conn, 0, err) : NULL;
 	if (made != NULL) {
-		ok = take_created(made, name, created, why, err);
+		ok = take_created(made, name, created, err);
 		*stream_new =
 		    ok == 0 && *created && !reply_is_error(there) && reply_int(there) == 0;
-	} else
-		*why = conn_why(conn);
+	}
 	reply_free(there);
 	reply_free(made);
-	if (ok == -1 && (*why == CONN_LATER || *why == CONN_READONLY || *why == CONN_NOPERM))
-		ok = find_existing(conn, key, name, why, err);
+	if (ok == 0)
+		err->why = CONN_OK;
+	if (ok == -1 &&
+	    (err->why == CONN_LATER || err->why == CONN_READONLY || err->why == CONN_NOPERM))
+		ok = find_existing(conn, key, name, err);
 	return ok;
 }
 
@@ -133,8 +129,8 @@ key_index(struct slice key, const char *const *keys, size_t n)
 
 /* Reads [entry, ...]. */
 static int
-take_entries(const struct reply *entries, size_t key, group_entry_fn *fn, void *arg,
-    enum conn_why *why, struct err *err)
+take_entries(
+    const struct reply *entries, size_t key, group_entry_fn *fn, void *arg, struct err *err)
 {
 	struct group_entry e;
 	struct bytes kv = {0};
@@ -142,7 +138,7 @@ take_entries(const struct reply *entries, size_t key, group_entry_fn *fn, void *
 
 	for (size_t i = 0; i < reply_count(entries) && stop == 0; i++) {
 		if (stream_parse_entry(reply_at(entries, i), &e.id, &kv, &e.gone) == -1) {
-			stop = reply_unexpected(err, entries, "read group", why);
+			stop = reply_unexpected(err, entries, "read group");
 			break;
 		}
 		e.kv = (const void *)kv.p;
@@ -156,46 +152,41 @@ take_entries(const struct reply *entries, size_t key, group_entry_fn *fn, void *
 /* Reads [key, [entry, ...]]. */
 static int
 take_stream_entries(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn,
-    void *arg, enum conn_why *why, struct err *err)
+    void *arg, struct err *err)
 {
 	const struct reply *entries = reply_at(r, 1);
 	size_t key = key_index(reply_text(reply_at(r, 0)), keys, n);
 
 	if (key == n || !reply_is_array(entries))
-		return reply_unexpected(err, NULL, "read group", why);
-	return take_entries(entries, key, fn, arg, why, err);
+		return reply_unexpected(err, NULL, "read group");
+	return take_entries(entries, key, fn, arg, err);
 }
 
 static int
-check_entries_reply(const struct reply *r, const char *what, enum conn_why *why, struct err *err)
+check_entries_reply(const struct reply *r, const char *what, struct err *err)
 {
-	*why = CONN_OK;
-	return reply_is_array(r) ? 0 : reply_unexpected(err, r, what, why);
+	return reply_is_array(r) ? 0 : reply_unexpected(err, r, what);
 }
 
 int
 group_take_read(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn,
-    void *arg, enum conn_why *why, struct err *err)
+    void *arg, struct err *err)
 {
 	int stop = 0;
 
-	*why = CONN_OK;
 	if (reply_is_null(r))
 		return 0;
-	if (check_entries_reply(r, "XREADGROUP", why, err) == -1)
+	if (check_entries_reply(r, "XREADGROUP", err) == -1)
 		return -1;
 	for (size_t i = 0; i < reply_count(r) && stop == 0; i++)
-		stop = take_stream_entries(reply_at(r, i), keys, n, fn, arg, why, err);
+		stop = take_stream_entries(reply_at(r, i), keys, n, fn, arg, err);
 	return stop;
 }
 
 int
-group_take_claim(
-    const struct reply *r, group_entry_fn *fn, void *arg, enum conn_why *why, struct err *err)
+group_take_claim(const struct reply *r, group_entry_fn *fn, void *arg, struct err *err)
 {
-	return check_entries_reply(r, "XCLAIM", why, err) == -1
-	    ? -1
-	    : take_entries(r, 0, fn, arg, why, err);
+	return check_entries_reply(r, "XCLAIM", err) == -1 ? -1 : take_entries(r, 0, fn, arg, err);
 }
 
 uint64_t
@@ -229,16 +220,15 @@ fill_consumer(const struct reply *r, struct group_consumer *out)
 
 int
 group_list_consumers(struct conn *conn, const char *key, const char *group,
-    struct group_consumers *out, enum conn_why *why, struct err *err)
+    struct group_consumers *out, struct err *err)
 {
 	struct reply *r = conn_call(conn, err, "XINFO", "CONSUMERS", key, group, NULL);
 
 	*out = (struct group_consumers){0};
-	*why = r == NULL ? conn_why(conn) : reply_why(r);
 	if (r == NULL)
 		return -1;
 	if (!reply_is_array(r)) {
-		reply_unexpected(err, r, "XINFO CONSUMERS", why);
+		reply_unexpected(err, r, "XINFO CONSUMERS");
 		reply_free(r);
 		return -1;
 	}
@@ -297,7 +287,6 @@ int
 group_find(struct group_ref *g, struct conn *conn, struct err *err)
 {
 	struct stream_group *groups;
-	enum conn_why why;
 	struct reply *r;
 	size_t n;
 	int ok;
@@ -305,10 +294,10 @@ group_find(struct group_ref *g, struct conn *conn, struct err *err)
 	stream_put_groups(conn, g->key);
 	if ((r = conn_wait(conn, 0, err)) == NULL)
 		return -1;
-	ok = stream_take_groups(r, &groups, &n, &why, err);
+	ok = stream_take_groups(r, &groups, &n, err);
 	reply_free(r);
 	if (ok == -1)
-		return why == CONN_NOPERM || why == CONN_OTHER ? 0 : -1;
+		return err->why == CONN_NOPERM || err->why == CONN_OTHER ? 0 : -1;
 	ok = choose_group(g, groups, n, err);
 	stream_groups_free(groups, n);
 	return ok;

@@ -19,10 +19,11 @@
  * XGROUP CREATE key name start MKSTREAM. *created is false when the group existed (BUSYGROUP),
  * *stream_new is true when the stream did not exist. When the server refuses to create a group
  * (memory, a replica, permission), one that exists will do. When that is unknown too (permission),
- * returns 0 with the refusal in *why and err: the reason to report if a read finds no group.
+ * returns 0 with the refusal in err, the reason to report if a read finds no group. Otherwise
+ * err->why is CONN_OK.
  */
 int group_ensure(struct conn *conn, const char *key, const char *name, const char *start,
-    bool *created, bool *stream_new, enum conn_why *why, struct err *err);
+    bool *created, bool *stream_new, struct err *err);
 
 /* XREADGROUP GROUP name consumer COUNT count [BLOCK ms] STREAMS keys... ids...; block_ms < 0: no
  * BLOCK. ids: ">" or an ID for each key. */
@@ -38,13 +39,12 @@ struct group_entry {
 /* Receives an entry that borrows from the reply, and the index of its key in the command. A value
  * other than 0 ends the reading, and is returned. */
 typedef int group_entry_fn(void *arg, size_t key, const struct group_entry *e);
-/* Calls fn for each entry of XREADGROUP's reply, in order; nil has none. -1: *why (CONN_NOGROUP,
- * CONN_UNBLOCKED, ...) and err. */
+/* Calls fn for each entry of XREADGROUP's reply, in order; nil has none. -1: err, whose why may be
+ * CONN_NOGROUP or CONN_UNBLOCKED. */
 int group_take_read(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn,
-    void *arg, enum conn_why *why, struct err *err);
+    void *arg, struct err *err);
 /* Calls fn for each entry of XCLAIM's reply; their key index is 0. */
-int group_take_claim(
-    const struct reply *r, group_entry_fn *fn, void *arg, enum conn_why *why, struct err *err);
+int group_take_claim(const struct reply *r, group_entry_fn *fn, void *arg, struct err *err);
 
 /* XACK key name ids... */
 uint64_t group_put_ack(
@@ -69,7 +69,7 @@ struct group_consumers {
 
 /* XINFO CONSUMERS. Free with group_consumers_free, also after a failure. */
 int group_list_consumers(struct conn *conn, const char *key, const char *group,
-    struct group_consumers *out, enum conn_why *why, struct err *err);
+    struct group_consumers *out, struct err *err);
 void group_consumers_free(struct group_consumers *c);
 
 /* --- one group, as an operator names it --- */

@@ -50,46 +50,32 @@ copy_word(struct slice text, const char *name, char *out, size_t size)
 	return true;
 }
 
-/* Completes err, whose text is set already. */
 static int
-fail_handshake(enum conn_why why, struct err *err, enum conn_why *out)
+fail_not_redis(const char *target, struct err *err)
 {
-	*out = why;
-	err->status = conn_exit_status(why);
-	err->sys = 0;
-	return -1;
-}
-
-static int
-fail_not_redis(const char *target, enum conn_why *why, struct err *err)
-{
-	err_set(err, 0, "'%s' is not Redis", target);
-	return fail_handshake(CONN_GARBAGE, err, why);
+	return conn_fail(err, CONN_GARBAGE, "'%s' is not Redis", target);
 }
 
 /* An error reply to AUTH may quote the password, so err shows only its first word. */
 static int
-check_auth(const struct reply *r, const char *target, enum conn_why *why, struct err *err)
+check_auth(const struct reply *r, const char *target, struct err *err)
 {
 	enum conn_why w = reply_why(r);
 	struct slice t = reply_text(r);
 
 	if (w == CONN_OK)
-		return reply_is_text(r) && slice_is(t, "OK") ? 0 : fail_not_redis(target, why, err);
-	if (w == CONN_LATER || w == CONN_MOVED) {
-		err_set(err, 0, "'%s': %.*s", target, (int)t.n, t.p);
-		return fail_handshake(w, err, why);
-	}
+		return reply_is_text(r) && slice_is(t, "OK") ? 0 : fail_not_redis(target, err);
+	if (w == CONN_LATER || w == CONN_MOVED)
+		return conn_fail(err, w, "'%s': %.*s", target, (int)t.n, t.p);
 	if (memmem(t.p, t.n, "without any password", 20) != NULL)
-		err_set(err, 0, "'%s' has no password, but one was given", target);
-	else
-		err_set(err, 0, "'%s' refused the password (%.*s)", target, (int)strcspn(t.p, " "),
-		    t.p);
-	return fail_handshake(CONN_DENIED, err, why);
+		return conn_fail(
+		    err, CONN_DENIED, "'%s' has no password, but one was given", target);
+	return conn_fail(err, CONN_DENIED, "'%s' refused the password (%.*s)", target,
+	    (int)strcspn(t.p, " "), t.p);
 }
 
 static int
-check_select(const struct reply *r, const char *target, enum conn_why *why, struct err *err)
+check_select(const struct reply *r, const char *target, struct err *err)
 {
 	enum conn_why w = reply_why(r);
 	char what[600];
@@ -97,10 +83,11 @@ check_select(const struct reply *r, const char *target, enum conn_why *why, stru
 	if (w == CONN_OK)
 		return reply_is_text(r) && slice_is(reply_text(r), "OK")
 		    ? 0
-		    : fail_not_redis(target, why, err);
+		    : fail_not_redis(target, err);
 	snprintf(what, sizeof(what), "select the database of '%s'", target);
 	reply_fail(err, r, what);
-	fail_handshake(w == CONN_NOPERM ? CONN_DENIED : w, err, why);
+	if (w == CONN_NOPERM)
+		err->why = CONN_DENIED;
 	if (w == CONN_OTHER)
 		err->status = STATUS_CONFIG;
 	return -1;
@@ -109,29 +96,25 @@ check_select(const struct reply *r, const char *target, enum conn_why *why, stru
 /* CLIENT INFO and INFO may be forbidden or unknown: only an error that would meet every command is
  * a failure. `marker` stands in each valid reply. */
 static int
-check_info(const struct reply *r, const char *target, const char *marker, enum conn_why *why,
-    struct err *err)
+check_info(const struct reply *r, const char *target, const char *marker, struct err *err)
 {
 	enum conn_why w = reply_why(r);
 	struct slice t = reply_text(r);
 
-	if (w == CONN_LATER || w == CONN_DENIED || w == CONN_MOVED) {
-		err_set(err, 0, "'%s': %.*s", target, (int)t.n, t.p);
-		return fail_handshake(w, err, why);
-	}
+	if (w == CONN_LATER || w == CONN_DENIED || w == CONN_MOVED)
+		return conn_fail(err, w, "'%s': %.*s", target, (int)t.n, t.p);
 	if (w == CONN_OK && (t.n == 0 || memmem(t.p, t.n, marker, strlen(marker)) == NULL))
-		return fail_not_redis(target, why, err);
+		return fail_not_redis(target, err);
 	return 0;
 }
 
 static int
-take_client_info(const struct reply *r, const char *target, struct handshake *hs,
-    enum conn_why *why, struct err *err)
+take_client_info(const struct reply *r, const char *target, struct handshake *hs, struct err *err)
 {
 	char id[24];
 	uint64_t n;
 
-	if (check_info(r, target, "id=", why, err) == -1)
+	if (check_info(r, target, "id=", err) == -1)
 		return -1;
 	if (reply_is_text(r) && copy_word(reply_text(r), "id=", id, sizeof(id)) &&
 	    num_parse_u64(id, &n) == 0 && n <= INT64_MAX)
@@ -142,13 +125,12 @@ take_client_info(const struct reply *r, const char *target, struct handshake *hs
 }
 
 static int
-take_server_info(const struct reply *r, const char *target, struct handshake *hs,
-    enum conn_why *why, struct err *err)
+take_server_info(const struct reply *r, const char *target, struct handshake *hs, struct err *err)
 {
 	struct slice t = reply_is_text(r) ? reply_text(r) : (struct slice){0};
 	char mode[16];
 
-	if (check_info(r, target, "redis_version:", why, err) == -1)
+	if (check_info(r, target, "redis_version:", err) == -1)
 		return -1;
 	copy_word(t, "run_id:", hs->run_id, sizeof(hs->run_id));
 	snprintf(hs->server, sizeof(hs->server), "%s", t.n == 0 ? "" : "redis");
@@ -160,8 +142,8 @@ take_server_info(const struct reply *r, const char *target, struct handshake *hs
 		copy_word(t, "server_mode:", mode, sizeof(mode));
 	if (strcmp(mode, "cluster") != 0)
 		return 0;
-	err_set(err, 0, "'%s' is a Redis cluster, which is not supported yet", target);
-	return fail_handshake(CONN_MOVED, err, why);
+	return conn_fail(
+	    err, CONN_MOVED, "'%s' is a Redis cluster, which is not supported yet", target);
 }
 
 static int64_t
@@ -177,19 +159,18 @@ enum part { AUTH, SELECT, CLIENT, SERVER };
 
 static int
 check_handshake_reply(enum part part, const struct reply *r, const char *target,
-    struct handshake *hs, enum conn_why *why, struct err *err)
+    struct handshake *hs, struct err *err)
 {
 	switch (part) {
-	case AUTH: return check_auth(r, target, why, err);
-	case SELECT: return check_select(r, target, why, err);
-	case CLIENT: return take_client_info(r, target, hs, why, err);
-	default: return take_server_info(r, target, hs, why, err);
+	case AUTH: return check_auth(r, target, err);
+	case SELECT: return check_select(r, target, err);
+	case CLIENT: return take_client_info(r, target, hs, err);
+	default: return take_server_info(r, target, hs, err);
 	}
 }
 
 int
-handshake_finish(struct conn *conn, const char *target, struct handshake *hs, enum conn_why *why,
-    struct err *err)
+handshake_finish(struct conn *conn, const char *target, struct handshake *hs, struct err *err)
 {
 	int64_t start = mono_us();
 	struct reply *r;
@@ -198,11 +179,9 @@ handshake_finish(struct conn *conn, const char *target, struct handshake *hs, en
 	for (enum part part = AUTH; part <= SERVER && ok == 0; part++) {
 		if ((part == AUTH && !hs->auth) || (part == SELECT && !hs->select))
 			continue;
-		if ((r = conn_wait(conn, 0, err)) == NULL) {
-			*why = conn_why(conn);
+		if ((r = conn_wait(conn, 0, err)) == NULL)
 			return -1;
-		}
-		ok = check_handshake_reply(part, r, target, hs, why, err);
+		ok = check_handshake_reply(part, r, target, hs, err);
 		reply_free(r);
 	}
 	hs->rtt_us = mono_us() - start;

@@ -18,9 +18,7 @@ struct handshake {
 
 /* Queues AUTH (with a password), SELECT (other than db 0), CLIENT INFO, INFO server. */
 void handshake_put(struct conn *conn, const struct url *u, struct handshake *hs);
-/* Waits for the replies and fills hs. Returns -1 with err and *why, which is conn_why(conn) when
- * the connection died. `target` names the server in err. */
-int handshake_finish(struct conn *conn, const char *target, struct handshake *hs,
-    enum conn_why *why, struct err *err);
+/* Waits for the replies and fills hs. Returns -1 with err. `target` names the server in err. */
+int handshake_finish(struct conn *conn, const char *target, struct handshake *hs, struct err *err);
 
 #endif

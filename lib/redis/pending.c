@@ -93,18 +93,17 @@ pending_is_ebsub_consumer(struct slice consumer)
 /* *last is the last ID of the page before, and then of this one. IDs must rise, else the scan might
  * never end. */
 static int
-take_pending_page(const struct reply *r, pending_fn *fn, void *arg, struct stream_id *last,
-    enum conn_why *why, struct err *err)
+take_pending_page(
+    const struct reply *r, pending_fn *fn, void *arg, struct stream_id *last, struct err *err)
 {
 	struct pending p;
 	int result = 0;
 
-	*why = CONN_OK;
 	if (!reply_is_array(r))
-		return reply_unexpected(err, r, "XPENDING", why);
+		return reply_unexpected(err, r, "XPENDING");
 	for (size_t i = 0; i < reply_count(r) && result == 0; i++) {
 		if (pending_parse(r, i, &p) == -1 || id_cmp(p.id, *last) <= 0)
-			return reply_unexpected(err, r, "XPENDING", why);
+			return reply_unexpected(err, r, "XPENDING");
 		*last = p.id;
 		result = fn(arg, &p);
 	}
@@ -113,7 +112,7 @@ take_pending_page(const struct reply *r, pending_fn *fn, void *arg, struct strea
 
 int
 pending_scan(struct conn *conn, const struct pending_query *query, pending_fn *fn, void *arg,
-    enum conn_why *why, struct err *err)
+    struct err *err)
 {
 	char from[ID_SIZE + 1] = "-";
 	uint64_t left = query->limit;
@@ -126,13 +125,11 @@ pending_scan(struct conn *conn, const struct pending_query *query, pending_fn *f
 		want = left < PAGE ? (size_t)left : PAGE;
 		pending_put_list(
 		    conn, query->key, query->group, query->idle, from, want, query->consumer);
-		if ((reply = conn_wait(conn, 0, err)) == NULL) {
-			*why = conn_why(conn);
+		if ((reply = conn_wait(conn, 0, err)) == NULL)
 			return -1;
-		}
 		got = reply_count(reply);
-		result = got > want ? reply_unexpected(err, reply, "XPENDING", why)
-		                    : take_pending_page(reply, fn, arg, &last, why, err);
+		result = got > want ? reply_unexpected(err, reply, "XPENDING")
+		                    : take_pending_page(reply, fn, arg, &last, err);
 		reply_free(reply);
 		if (got > 0) {
 			from[0] = '(';

@@ -36,10 +36,10 @@ typedef int pending_fn(void *arg, const struct pending *p);
 /*
  * Calls fn for each pending entry in the order of IDs, in pages, so that memory is bounded; needs a
  * connection without unanswered commands. Entries that are delivered or acknowledged meanwhile may
- * be missing. Returns 0 at the end, or -1 with err and *why.
+ * be missing. Returns 0 at the end, or -1 with err.
  */
 int pending_scan(struct conn *conn, const struct pending_query *query, pending_fn *fn, void *arg,
-    enum conn_why *why, struct err *err);
+    struct err *err);
 
 struct pending_claim {
 	const char *key, *group;

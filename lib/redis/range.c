@@ -40,7 +40,7 @@ measure_entry(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 /* Raises *low to the ID of the last-th entry from the end, or of the first when there are fewer. */
 static int
 find_newest(struct conn *conn, const char *key, uint64_t last, const struct range_bounds *bounds,
-    struct stream_id *low, enum conn_why *why, struct err *err)
+    struct stream_id *low, struct err *err)
 {
 	struct pagesize size = pagesize_start(PAGESIZE_FIRST, 0);
 	struct stream_id found = *low;
@@ -52,7 +52,7 @@ find_newest(struct conn *conn, const char *key, uint64_t last, const struct rang
 		struct range_count count = {0};
 
 		if (scan_newest(conn, key, end, last < size.count ? last : size.count,
-		        measure_entry, &count, why, err) == -1)
+		        measure_entry, &count, err) == -1)
 			return -1;
 		if (count.got == 0)
 			break;
@@ -68,12 +68,12 @@ find_newest(struct conn *conn, const char *key, uint64_t last, const struct rang
 
 int
 range_resolve(struct conn *conn, const char *key, const struct range *range,
-    struct range_bounds *bounds, enum conn_why *why, struct err *err)
+    struct range_bounds *bounds, struct err *err)
 {
 	struct stream_id low = range->from.low;
 	struct stream_info info;
 
-	if (stream_info(conn, key, &info, why, err) == -1)
+	if (stream_info(conn, key, &info, err) == -1)
 		return -1;
 	*bounds = (struct range_bounds){.exists = info.exists, .after = info.last_generated};
 	bounds->has_to = range->has_to || !range->follow;
@@ -83,7 +83,7 @@ range_resolve(struct conn *conn, const char *key, const struct range *range,
 	if (range->from.end || range->last == 0)
 		return 0;
 	if (range->last > 0 && info.length > 0 &&
-	    find_newest(conn, key, (uint64_t)range->last, bounds, &low, why, err) == -1)
+	    find_newest(conn, key, (uint64_t)range->last, bounds, &low, err) == -1)
 		return -1;
 	bounds->after = id_before(low);
 	return 0;

@@ -31,8 +31,8 @@ struct range_bounds {
 int range_set_to(struct range *range, const char *option, const char *arg, struct err *err);
 
 /* Finds the range in one stream; for `last` it reads entries backwards in small pages. Returns -1
- * with err and *why. */
+ * with err. */
 int range_resolve(struct conn *conn, const char *key, const struct range *range,
-    struct range_bounds *bounds, enum conn_why *why, struct err *err);
+    struct range_bounds *bounds, struct err *err);
 
 #endif

@@ -173,17 +173,15 @@ reply_fail(struct err *err, const struct reply *r, const char *what)
 {
 	struct slice t = reply_text(r);
 
-	return err_set(
-	    err, conn_exit_status(reply_why(r)), "%s: %.*s", what, (int)t.n, t.n > 0 ? t.p : "");
+	return conn_fail(err, reply_why(r), "%s: %.*s", what, (int)t.n, t.n > 0 ? t.p : "");
 }
 
 int
-reply_unexpected(struct err *err, const struct reply *r, const char *what, enum conn_why *why)
+reply_unexpected(struct err *err, const struct reply *r, const char *what)
 {
-	*why = reply_is_error(r) ? reply_why(r) : CONN_GARBAGE;
 	if (reply_is_error(r))
 		return reply_fail(err, r, what);
-	return err_set(err, STATUS_UNREACHABLE, "%s: the reply has an unexpected form", what);
+	return conn_fail(err, CONN_GARBAGE, "%s: the reply has an unexpected form", what);
 }
 
 /* --- memory ---

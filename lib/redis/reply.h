@@ -46,12 +46,12 @@ const struct reply *reply_member(const struct reply *r, const char *name);
 
 /* Returns what an error reply means, or CONN_OK when r is no error. */
 enum conn_why reply_why(const struct reply *r);
-/* Fills err from an error reply, with the status of reply_why: "what: text". `what` names the
- * command or the attempt. Returns -1. */
+/* Fills err from an error reply, with the reason and status of reply_why: "what: text". `what`
+ * names the command or the attempt. Returns -1. */
 int reply_fail(struct err *err, const struct reply *r, const char *what);
-/* Fills err and *why from a reply of an unexpected form, error or not; r NULL: known to be no
+/* Fills err from a reply of an unexpected form, error or not; r NULL: known to be no
  * error. Returns -1. */
-int reply_unexpected(struct err *err, const struct reply *r, const char *what, enum conn_why *why);
+int reply_unexpected(struct err *err, const struct reply *r, const char *what);
 
 /*
  * Returns hiredis' reader, which builds struct reply; NULL: no memory. For conn.c, which frees it

@@ -25,28 +25,26 @@ put_pending_query(struct conn *conn, const struct retire *r, struct slice name, 
 	return conn_put(conn, sizeof(argv) / sizeof(argv[0]), argv);
 }
 
-/* Waits for a reply that is an array. Returns NULL with *why and err for any other. */
+/* Waits for a reply that is an array. Returns NULL with err for any other. */
 static struct reply *
-await_array_reply(struct conn *conn, const char *what, enum conn_why *why, struct err *err)
+await_array_reply(struct conn *conn, const char *what, struct err *err)
 {
 	struct reply *reply = conn_wait(conn, 0, err);
 
-	*why = reply == NULL ? conn_why(conn) : CONN_OK;
 	if (reply == NULL || reply_is_array(reply))
 		return reply;
-	reply_unexpected(err, reply, what, why);
+	reply_unexpected(err, reply, what);
 	reply_free(reply);
 	return NULL;
 }
 
 /* Waits for a reply that is a status: OK, QUEUED. */
 static int
-await_status_reply(struct conn *conn, const char *what, enum conn_why *why, struct err *err)
+await_status_reply(struct conn *conn, const char *what, struct err *err)
 {
 	struct reply *reply = conn_wait(conn, 0, err);
 	int ok = reply != NULL && reply_is_text(reply) ? 0 : -1;
 
-	*why = reply == NULL ? conn_why(conn) : reply_why(reply);
 	if (reply != NULL && ok == -1)
 		reply_fail(err, reply, what);
 	reply_free(reply);
@@ -70,7 +68,7 @@ put_claim_back(
 
 static int
 claim_back(struct conn *conn, const struct retire *retire, struct retire_consumer *consumer,
-    const struct reply *held, enum conn_why *why, struct err *err)
+    const struct reply *held, struct err *err)
 {
 	struct pending listed;
 	size_t n = 0;
@@ -82,7 +80,7 @@ claim_back(struct conn *conn, const struct retire *retire, struct retire_consume
 			n++;
 		}
 	for (; n > 0; n--) {
-		struct reply *reply = await_array_reply(conn, "XCLAIM", why, err);
+		struct reply *reply = await_array_reply(conn, "XCLAIM", err);
 
 		if (reply == NULL && conn_why(conn) != CONN_OK)
 			return -1;
@@ -100,56 +98,45 @@ claim_back(struct conn *conn, const struct retire *retire, struct retire_consume
 /* Waits for the replies to the two queued commands and for EXEC's, which is an error when one of
  * theirs was; err then has theirs. */
 static struct reply *
-await_exec_reply(struct conn *conn, enum conn_why *why, struct err *err)
+await_exec_reply(struct conn *conn, struct err *err)
 {
-	enum conn_why first_why = CONN_OK;
 	struct reply *reply;
-	struct err first_err;
+	struct err first = {0};
 
 	for (int i = 0; i < 2; i++) {
-		if ((reply = conn_wait(conn, 0, err)) == NULL) {
-			*why = conn_why(conn);
+		if ((reply = conn_wait(conn, 0, err)) == NULL)
 			return NULL;
-		}
-		if (reply_is_error(reply) && first_why == CONN_OK) {
-			first_why = reply_why(reply);
-			reply_fail(&first_err, reply, i == 0 ? "XPENDING" : "XGROUP DELCONSUMER");
-		}
+		if (reply_is_error(reply) && first.why == CONN_OK)
+			reply_fail(&first, reply, i == 0 ? "XPENDING" : "XGROUP DELCONSUMER");
 		reply_free(reply);
 	}
-	if ((reply = await_array_reply(conn, "EXEC", why, err)) == NULL && first_why != CONN_OK) {
-		*why = first_why;
-		*err = first_err;
-	}
+	if ((reply = await_array_reply(conn, "EXEC", err)) == NULL && first.why != CONN_OK)
+		*err = first;
 	return reply;
 }
 
 static int
 delete_unless_pending(struct conn *conn, const struct retire *retire,
-    struct retire_consumer *consumer, enum conn_why *why, struct err *err)
+    struct retire_consumer *consumer, struct err *err)
 {
 	const struct slice argv[] = {slice_of("XGROUP"), slice_of("DELCONSUMER"),
 	    slice_of(retire->key), slice_of(retire->group), consumer->name};
-	enum conn_why deleted;
 	struct reply *done;
 	char most[24];
 	int ok;
 
 	conn_putl(conn, "MULTI", NULL);
-	if (await_status_reply(conn, "MULTI", why, err) == -1)
+	if (await_status_reply(conn, "MULTI", err) == -1)
 		return -1;
 	snprintf(most, sizeof(most), "%d", RACE);
 	put_pending_query(conn, retire, consumer->name, most);
 	conn_put(conn, sizeof(argv) / sizeof(argv[0]), argv);
 	conn_putl(conn, "EXEC", NULL);
-	if ((done = await_exec_reply(conn, why, err)) == NULL)
+	if ((done = await_exec_reply(conn, err)) == NULL)
 		return -1;
-	ok = claim_back(conn, retire, consumer, reply_at(done, 0), why, err);
-	deleted = reply_why(reply_at(done, 1));
-	if (ok == 0 && deleted != CONN_OK) {
-		*why = deleted;
+	ok = claim_back(conn, retire, consumer, reply_at(done, 0), err);
+	if (ok == 0 && reply_is_error(reply_at(done, 1)))
 		ok = reply_fail(err, reply_at(done, 1), "XGROUP DELCONSUMER");
-	}
 	reply_free(done);
 	if (ok == 0)
 		consumer->result = RETIRE_DELETED;
@@ -158,7 +145,7 @@ delete_unless_pending(struct conn *conn, const struct retire *retire,
 
 static int
 retire_plain_one(struct conn *conn, const struct retire *r, struct retire_consumer *c,
-    const struct group_consumer *now, enum conn_why *why, struct err *err)
+    const struct group_consumer *now, struct err *err)
 {
 	struct reply *held;
 	bool holds;
@@ -168,22 +155,22 @@ retire_plain_one(struct conn *conn, const struct retire *r, struct retire_consum
 		return 0;
 	}
 	put_pending_query(conn, r, c->name, "1");
-	if ((held = await_array_reply(conn, "XPENDING", why, err)) == NULL)
+	if ((held = await_array_reply(conn, "XPENDING", err)) == NULL)
 		return -1;
 	holds = reply_count(held) > 0;
 	reply_free(held);
 	if (!holds)
-		return delete_unless_pending(conn, r, c, why, err);
+		return delete_unless_pending(conn, r, c, err);
 	c->result = slice_equal(c->name, slice_of(r->to)) ? RETIRE_IS_TARGET : RETIRE_HAS_PENDING;
 	return 0;
 }
 
 static int
-retire_plain(struct conn *conn, const struct retire *r, struct retire_consumer *c, size_t n,
-    enum conn_why *why, struct err *err)
+retire_plain(
+    struct conn *conn, const struct retire *r, struct retire_consumer *c, size_t n, struct err *err)
 {
 	struct group_consumers list;
-	int ok = group_list_consumers(conn, r->key, r->group, &list, why, err);
+	int ok = group_list_consumers(conn, r->key, r->group, &list, err);
 
 	for (size_t i = 0; ok == 0 && i < n; i++) {
 		const struct group_consumer *now = NULL;
@@ -191,7 +178,7 @@ retire_plain(struct conn *conn, const struct retire *r, struct retire_consumer *
 		for (size_t k = 0; k < list.n && now == NULL; k++)
 			if (slice_equal(list.consumer[k].name, c[i].name))
 				now = &list.consumer[k];
-		ok = retire_plain_one(conn, r, &c[i], now, why, err);
+		ok = retire_plain_one(conn, r, &c[i], now, err);
 	}
 	group_consumers_free(&list);
 	return ok;
@@ -329,7 +316,7 @@ is_eval_unavailable(const struct reply *reply)
 
 int
 retire_run(struct conn *conn, struct retire *retire, struct retire_consumer *consumer, size_t n,
-    enum conn_why *why, struct err *err)
+    struct err *err)
 {
 	size_t done = 0, some;
 	int ok = 0;
@@ -339,17 +326,15 @@ retire_run(struct conn *conn, struct retire *retire, struct retire_consumer *con
 		struct reply *reply;
 
 		put_move_script(conn, retire, consumer + done, n - done);
-		if ((reply = conn_wait(conn, 0, err)) == NULL) {
-			*why = conn_why(conn);
+		if ((reply = conn_wait(conn, 0, err)) == NULL)
 			return -1;
-		}
 		some = 0;
 		if (is_eval_unavailable(reply)) {
 			reply_fail(&retire->no_eval, reply, "EVAL");
 			some = n - done;
-			ok = retire_plain(conn, retire, consumer + done, some, why, err);
+			ok = retire_plain(conn, retire, consumer + done, some, err);
 		} else if (take_script_results(reply, consumer + done, n - done, &some) == -1)
-			ok = reply_unexpected(err, reply, "EVAL", why);
+			ok = reply_unexpected(err, reply, "EVAL");
 		reply_free(reply);
 	}
 	return ok;
@@ -367,10 +352,10 @@ is_selected(const struct group_consumer *c, const struct retire *r, const char *
 
 int
 retire_select(struct retire_selection *l, struct conn *conn, const struct retire *r,
-    const char *name, enum conn_why *why, struct err *err)
+    const char *name, struct err *err)
 {
 	*l = (struct retire_selection){0};
-	if (group_list_consumers(conn, r->key, r->group, &l->list, why, err) == -1)
+	if (group_list_consumers(conn, r->key, r->group, &l->list, err) == -1)
 		return -1;
 	l->listed = mem_alloc((l->list.n + 1) * sizeof(*l->listed));
 	l->consumer = mem_alloc((l->list.n + 1) * sizeof(*l->consumer));

@@ -53,7 +53,7 @@ struct retire {
 /* Retires n consumers in order. After -1 they have the results so far, and another call with the
  * same ones continues. */
 int retire_run(struct conn *conn, struct retire *retire, struct retire_consumer *consumer, size_t n,
-    enum conn_why *why, struct err *err);
+    struct err *err);
 
 /* The consumers of a group that are to be retired. */
 struct retire_selection {
@@ -70,7 +70,7 @@ struct retire_selection {
  * is 0. Free with retire_selection_free, also after a failure.
  */
 int retire_select(struct retire_selection *l, struct conn *conn, const struct retire *r,
-    const char *name, enum conn_why *why, struct err *err);
+    const char *name, struct err *err);
 void retire_selection_free(struct retire_selection *l);
 
 /*

@@ -29,8 +29,8 @@ kv_bytes(const struct slice *kv, size_t n)
 }
 
 static int
-take_page_entries(const struct reply *reply, stream_entry_fn *fn, void *arg, struct page *page,
-    enum conn_why *why, struct err *err)
+take_page_entries(
+    const struct reply *reply, stream_entry_fn *fn, void *arg, struct page *page, struct err *err)
 {
 	struct bytes kv = {0};
 	struct slice id;
@@ -39,10 +39,10 @@ take_page_entries(const struct reply *reply, stream_entry_fn *fn, void *arg, str
 
 	*page = (struct page){0};
 	if (!reply_is_array(reply))
-		return reply_unexpected(err, reply, "XRANGE", why);
+		return reply_unexpected(err, reply, "XRANGE");
 	for (size_t i = 0; i < reply_count(reply) && result == 0; i++) {
 		if (stream_parse_entry(reply_at(reply, i), &id, &kv, &gone) == -1) {
-			result = reply_unexpected(err, reply, "XRANGE", why);
+			result = reply_unexpected(err, reply, "XRANGE");
 			break;
 		}
 		page->entries++;
@@ -55,23 +55,22 @@ take_page_entries(const struct reply *reply, stream_entry_fn *fn, void *arg, str
 }
 
 static int
-await_entry_page(struct conn *conn, stream_entry_fn *fn, void *arg, struct page *page,
-    enum conn_why *why, struct err *err)
+await_entry_page(
+    struct conn *conn, stream_entry_fn *fn, void *arg, struct page *page, struct err *err)
 {
 	struct reply *r = conn_wait(conn, 0, err);
 	int result;
 
-	*why = r == NULL ? conn_why(conn) : CONN_OK;
 	if (r == NULL)
 		return -1;
-	result = take_page_entries(r, fn, arg, page, why, err);
+	result = take_page_entries(r, fn, arg, page, err);
 	reply_free(r);
 	return result;
 }
 
 int
 scan_entries(struct conn *conn, const char *key, struct stream_id after, size_t page,
-    stream_entry_fn *fn, void *arg, enum conn_why *why, struct err *err)
+    stream_entry_fn *fn, void *arg, struct err *err)
 {
 	struct pagesize size = pagesize_start(PAGESIZE_FIRST, page);
 	struct page got = {.last = after};
@@ -81,7 +80,7 @@ scan_entries(struct conn *conn, const char *key, struct stream_id after, size_t 
 	do {
 		id_format(after, from + 1);
 		stream_put_range(conn, key, from, "+", size.count);
-		if ((result = await_entry_page(conn, fn, arg, &got, why, err)) != 0)
+		if ((result = await_entry_page(conn, fn, arg, &got, err)) != 0)
 			return result;
 		after = got.last;
 		pagesize_learn(&size, got.entries, got.bytes);
@@ -91,14 +90,14 @@ scan_entries(struct conn *conn, const char *key, struct stream_id after, size_t 
 
 int
 scan_newest(struct conn *conn, const char *key, const char *end, size_t count, stream_entry_fn *fn,
-    void *arg, enum conn_why *why, struct err *err)
+    void *arg, struct err *err)
 {
 	struct page got;
 	char n[24];
 
 	snprintf(n, sizeof(n), "%zu", count);
 	conn_putl(conn, "XREVRANGE", key, end, "-", "COUNT", n, NULL);
-	return await_entry_page(conn, fn, arg, &got, why, err);
+	return await_entry_page(conn, fn, arg, &got, err);
 }
 
 /* --- keys --- */
@@ -151,13 +150,12 @@ scan_next_keys(
 	    conn, err, "SCAN", cursor, "MATCH", pattern, "TYPE", "stream", "COUNT", "1000", NULL);
 	struct slice next = reply_text(reply_at(reply, 0));
 	const struct reply *names = reply_at(reply, 1);
-	enum conn_why why;
 	int ok = -1;
 
 	if (reply == NULL)
 		return -1;
 	if (next.n == 0 || next.n >= 24 || !reply_is_array(names))
-		reply_unexpected(err, reply, "SCAN", &why);
+		reply_unexpected(err, reply, "SCAN");
 	else
 		ok = 0;
 	for (size_t i = 0; ok == 0 && i < reply_count(names); i++)

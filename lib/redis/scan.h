@@ -1,7 +1,7 @@
 /*
  * scan: reads many entries of a stream, or many keys, page by page.
  *
- * The functions need a connection without unanswered commands, and return -1 with err and *why on
+ * The functions need a connection without unanswered commands, and return -1 with err on
  * failure.
  */
 #ifndef REDIS_SCAN_H
@@ -16,12 +16,12 @@ typedef int stream_entry_fn(void *arg, struct slice id, const struct slice *kv, 
 /* XRANGE: calls fn for each entry above `after`, oldest first, in pages of at most `page` entries
  * (fewer when they are large: pagesize.h). Returns 0 at the stream's end. */
 int scan_entries(struct conn *conn, const char *key, struct stream_id after, size_t page,
-    stream_entry_fn *fn, void *arg, enum conn_why *why, struct err *err);
+    stream_entry_fn *fn, void *arg, struct err *err);
 
 /* XREVRANGE key end - COUNT count: newest first, from `end` ("+" for the last entry). The reply
  * holds all of them in memory. */
 int scan_newest(struct conn *conn, const char *key, const char *end, size_t count,
-    stream_entry_fn *fn, void *arg, enum conn_why *why, struct err *err);
+    stream_entry_fn *fn, void *arg, struct err *err);
 
 /*
  * SCAN ... MATCH pattern TYPE stream, until all keys are known or the deadline (CLOCK_MONOTONIC,

@@ -12,15 +12,6 @@
 
 #define ADD_FRONT 6UL /* arguments of XADD before the fields */
 
-static struct reply *
-await_stream_reply(struct conn *conn, enum conn_why *why, struct err *err)
-{
-	struct reply *r = conn_wait(conn, 0, err);
-
-	*why = r == NULL ? conn_why(conn) : CONN_OK;
-	return r;
-}
-
 /* --- adding --- */
 
 /* Writes the arguments before the fields to argv, which borrows from limit. Returns their number.
@@ -75,11 +66,10 @@ stream_add_template(struct conn_template *template, const char *key, int64_t max
 }
 
 int
-stream_take_add(const struct reply *r, struct stream_id *id, enum conn_why *why, struct err *err)
+stream_take_add(const struct reply *r, struct stream_id *id, struct err *err)
 {
 	if (!reply_is_text(r) || id_parse(reply_text(r), id) == -1)
-		return reply_unexpected(err, r, "XADD", why);
-	*why = CONN_OK;
+		return reply_unexpected(err, r, "XADD");
 	return 0;
 }
 
@@ -127,15 +117,13 @@ is_no_such_key(const struct reply *r)
 }
 
 int
-stream_take_info(
-    const struct reply *r, struct stream_info *out, enum conn_why *why, struct err *err)
+stream_take_info(const struct reply *r, struct stream_info *out, struct err *err)
 {
 	memset(out, 0, sizeof(*out));
-	*why = CONN_OK;
 	if (is_no_such_key(r))
 		return 0;
 	if (!reply_is_array(r) || reply_member(r, "last-generated-id") == NULL)
-		return reply_unexpected(err, r, "XINFO STREAM", why);
+		return reply_unexpected(err, r, "XINFO STREAM");
 	out->exists = true;
 	out->length = info_u64(r, "length");
 	out->added = info_u64(r, "entries-added");
@@ -148,16 +136,15 @@ stream_take_info(
 }
 
 int
-stream_info(struct conn *conn, const char *key, struct stream_info *out, enum conn_why *why,
-    struct err *err)
+stream_info(struct conn *conn, const char *key, struct stream_info *out, struct err *err)
 {
 	struct reply *r;
 	int ok;
 
 	stream_put_info(conn, key);
-	if ((r = await_stream_reply(conn, why, err)) == NULL)
+	if ((r = conn_wait(conn, 0, err)) == NULL)
 		return -1;
-	ok = stream_take_info(r, out, why, err);
+	ok = stream_take_info(r, out, err);
 	reply_free(r);
 	return ok;
 }
@@ -184,16 +171,16 @@ stream_server_time(struct conn *conn, int64_t *now, struct err *err)
 }
 
 int
-stream_length(struct conn *conn, const char *key, uint64_t *n, enum conn_why *why, struct err *err)
+stream_length(struct conn *conn, const char *key, uint64_t *n, struct err *err)
 {
 	struct reply *r;
 	int ok = 0;
 
 	conn_putl(conn, "XLEN", key, NULL);
-	if ((r = await_stream_reply(conn, why, err)) == NULL)
+	if ((r = conn_wait(conn, 0, err)) == NULL)
 		return -1;
 	if (reply_is_error(r))
-		ok = reply_unexpected(err, r, "XLEN", why);
+		ok = reply_unexpected(err, r, "XLEN");
 	else
 		*n = (uint64_t)reply_int(r);
 	reply_free(r);
@@ -201,15 +188,15 @@ stream_length(struct conn *conn, const char *key, uint64_t *n, enum conn_why *wh
 }
 
 static int
-await_removed_count(struct conn *conn, uint64_t *removed, enum conn_why *why, struct err *err)
+await_removed_count(struct conn *conn, uint64_t *removed, struct err *err)
 {
 	struct reply *r;
 	int ok = 0;
 
-	if ((r = await_stream_reply(conn, why, err)) == NULL)
+	if ((r = conn_wait(conn, 0, err)) == NULL)
 		return -1;
 	if (reply_is_error(r))
-		ok = reply_unexpected(err, r, "XTRIM", why);
+		ok = reply_unexpected(err, r, "XTRIM");
 	else
 		*removed = (uint64_t)reply_int(r);
 	reply_free(r);
@@ -218,26 +205,26 @@ await_removed_count(struct conn *conn, uint64_t *removed, enum conn_why *why, st
 
 int
 stream_trim_minid(struct conn *conn, const char *key, struct stream_id min, uint64_t limit,
-    uint64_t *removed, enum conn_why *why, struct err *err)
+    uint64_t *removed, struct err *err)
 {
 	char id[ID_SIZE], most[24];
 
 	id_format(min, id);
 	snprintf(most, sizeof(most), "%" PRIu64, limit);
 	conn_putl(conn, "XTRIM", key, "MINID", "~", id, "LIMIT", most, NULL);
-	return await_removed_count(conn, removed, why, err);
+	return await_removed_count(conn, removed, err);
 }
 
 int
 stream_trim_maxlen(struct conn *conn, const char *key, uint64_t maxlen, uint64_t limit,
-    uint64_t *removed, enum conn_why *why, struct err *err)
+    uint64_t *removed, struct err *err)
 {
 	char length[24], most[24];
 
 	snprintf(length, sizeof(length), "%" PRIu64, maxlen);
 	snprintf(most, sizeof(most), "%" PRIu64, limit);
 	conn_putl(conn, "XTRIM", key, "MAXLEN", "~", length, "LIMIT", most, NULL);
-	return await_removed_count(conn, removed, why, err);
+	return await_removed_count(conn, removed, err);
 }
 
 /* --- the groups of a stream --- */
@@ -264,9 +251,9 @@ fill_group(const struct reply *r, struct stream_group *g)
 /* XPENDING's summary: [count, lowest, highest, consumers]. A group that was destroyed meanwhile has
  * nothing pending. */
 static int
-await_lowest_pending(struct conn *conn, struct stream_group *g, enum conn_why *why, struct err *err)
+await_lowest_pending(struct conn *conn, struct stream_group *g, struct err *err)
 {
-	struct reply *r = await_stream_reply(conn, why, err);
+	struct reply *r = conn_wait(conn, 0, err);
 
 	if (r == NULL)
 		return -1;
@@ -288,11 +275,10 @@ stream_put_lowest_pending(
 }
 
 int
-stream_take_lowest_pending(
-    struct conn *conn, struct stream_group *g, size_t n, enum conn_why *why, struct err *err)
+stream_take_lowest_pending(struct conn *conn, struct stream_group *g, size_t n, struct err *err)
 {
 	for (size_t i = 0; i < n; i++)
-		if (g[i].pending > 0 && await_lowest_pending(conn, &g[i], why, err) == -1)
+		if (g[i].pending > 0 && await_lowest_pending(conn, &g[i], err) == -1)
 			return -1;
 	return 0;
 }
@@ -304,14 +290,12 @@ stream_put_groups(struct conn *conn, const char *key)
 }
 
 int
-stream_take_groups(const struct reply *r, struct stream_group **out, size_t *n, enum conn_why *why,
-    struct err *err)
+stream_take_groups(const struct reply *r, struct stream_group **out, size_t *n, struct err *err)
 {
 	*out = NULL;
 	*n = 0;
-	*why = CONN_OK;
 	if (!reply_is_array(r) && !is_no_such_key(r))
-		return reply_unexpected(err, r, "XINFO GROUPS", why);
+		return reply_unexpected(err, r, "XINFO GROUPS");
 	if ((*n = reply_count(r)) > 0)
 		*out = mem_alloc(*n * sizeof(**out));
 	for (size_t i = 0; i < *n; i++)
@@ -320,8 +304,8 @@ stream_take_groups(const struct reply *r, struct stream_group **out, size_t *n, 
 }
 
 int
-stream_groups(struct conn *conn, const char *key, struct stream_group **out, size_t *n,
-    enum conn_why *why, struct err *err)
+stream_groups(
+    struct conn *conn, const char *key, struct stream_group **out, size_t *n, struct err *err)
 {
 	struct reply *reply;
 	int ok;
@@ -329,14 +313,14 @@ stream_groups(struct conn *conn, const char *key, struct stream_group **out, siz
 	*out = NULL;
 	*n = 0;
 	stream_put_groups(conn, key);
-	if ((reply = await_stream_reply(conn, why, err)) == NULL)
+	if ((reply = conn_wait(conn, 0, err)) == NULL)
 		return -1;
-	ok = stream_take_groups(reply, out, n, why, err);
+	ok = stream_take_groups(reply, out, n, err);
 	reply_free(reply);
 	if (ok == -1)
 		return -1;
 	stream_put_lowest_pending(conn, key, *out, *n);
-	if (stream_take_lowest_pending(conn, *out, *n, why, err) == 0)
+	if (stream_take_lowest_pending(conn, *out, *n, err) == 0)
 		return 0;
 	stream_groups_free(*out, *n);
 	*out = NULL;

@@ -3,9 +3,8 @@
  *
  * Keys are whole: this module knows no event types. A function named _put_ queues a command, and
  * the _take_ function beside it parses the reply. The other functions send and wait, and need a
- * connection without unanswered commands. On failure they return -1 with err and *why:
- * conn_why(conn) when the connection died, else what the error reply means, or CONN_GARBAGE for a
- * reply of an unexpected form.
+ * connection without unanswered commands. On failure they return -1 with err; err->why is
+ * CONN_GARBAGE for a reply of an unexpected form.
  */
 #ifndef REDIS_STREAM_H
 #define REDIS_STREAM_H
@@ -22,8 +21,7 @@ uint64_t stream_put_add(
 void stream_add_template(struct conn_template *template, const char *key, int64_t maxlen,
     const struct slice *names, size_t n);
 /* Parses XADD's reply. */
-int stream_take_add(
-    const struct reply *r, struct stream_id *id, enum conn_why *why, struct err *err);
+int stream_take_add(const struct reply *r, struct stream_id *id, struct err *err);
 
 struct stream_info {
 	bool exists;
@@ -33,20 +31,17 @@ struct stream_info {
 };
 /* XINFO STREAM. A missing key gives exists = false and is no failure. */
 uint64_t stream_put_info(struct conn *conn, const char *key);
-int stream_take_info(
-    const struct reply *r, struct stream_info *out, enum conn_why *why, struct err *err);
-int stream_info(struct conn *conn, const char *key, struct stream_info *out, enum conn_why *why,
-    struct err *err);
+int stream_take_info(const struct reply *r, struct stream_info *out, struct err *err);
+int stream_info(struct conn *conn, const char *key, struct stream_info *out, struct err *err);
 
 /* XLEN; 0 for a missing key. */
-int stream_length(
-    struct conn *conn, const char *key, uint64_t *n, enum conn_why *why, struct err *err);
+int stream_length(struct conn *conn, const char *key, uint64_t *n, struct err *err);
 /* XTRIM key MINID ~ min LIMIT limit. Stores how many entries were removed. */
 int stream_trim_minid(struct conn *conn, const char *key, struct stream_id min, uint64_t limit,
-    uint64_t *removed, enum conn_why *why, struct err *err);
+    uint64_t *removed, struct err *err);
 /* XTRIM key MAXLEN ~ maxlen LIMIT limit. */
 int stream_trim_maxlen(struct conn *conn, const char *key, uint64_t maxlen, uint64_t limit,
-    uint64_t *removed, enum conn_why *why, struct err *err);
+    uint64_t *removed, struct err *err);
 
 /* TIME: the server's clock in ms since 1970, or this host's clock when the server refuses. -1: the
  * connection is dead. */
@@ -64,20 +59,20 @@ struct stream_group {
 };
 /* XINFO GROUPS (a missing key has none), then XPENDING for the groups with pending entries. Free
  * with stream_groups_free. */
-int stream_groups(struct conn *conn, const char *key, struct stream_group **out, size_t *n,
-    enum conn_why *why, struct err *err);
+int stream_groups(
+    struct conn *conn, const char *key, struct stream_group **out, size_t *n, struct err *err);
 void stream_groups_free(struct stream_group *g, size_t n);
 /* The parts of stream_groups, to ask about many streams in one round trip. The first two are XINFO
  * GROUPS, which leaves lowest_pending 0-0. */
 uint64_t stream_put_groups(struct conn *conn, const char *key);
-int stream_take_groups(const struct reply *r, struct stream_group **out, size_t *n,
-    enum conn_why *why, struct err *err);
+int stream_take_groups(
+    const struct reply *r, struct stream_group **out, size_t *n, struct err *err);
 /* The last two are XPENDING; stream_take_lowest_pending waits for the replies. A group that has
  * lost its pending entries meanwhile gets pending = 0. */
 void stream_put_lowest_pending(
     struct conn *conn, const char *key, const struct stream_group *g, size_t n);
 int stream_take_lowest_pending(
-    struct conn *conn, struct stream_group *g, size_t n, enum conn_why *why, struct err *err);
+    struct conn *conn, struct stream_group *g, size_t n, struct err *err);
 
 /*
  * Returns how many entries were trimmed or deleted that this group had not read: 0 when none, or

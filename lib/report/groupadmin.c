@@ -263,9 +263,8 @@ groupadmin_retire(const struct groupadmin *admin, const struct group_ref *g,
 	    .to = choice->to,
 	    .idle = choice->name != NULL ? 0 : choice->idle};
 	struct retire_selection selected;
-	enum conn_why why;
 	int64_t listed = clock_mono(), waited;
-	int ok = retire_select(&selected, admin->conn, &r, choice->name, &why, err);
+	int ok = retire_select(&selected, admin->conn, &r, choice->name, err);
 
 	if (ok == 0 && selected.n == 0)
 		ok = report_none_to_retire(admin, g, choice, err);
@@ -274,7 +273,7 @@ groupadmin_retire(const struct groupadmin *admin, const struct group_ref *g,
 		    (waited = clock_mono() - listed) > CONFIRM_SLACK_MS)
 			r.idle = selected.listed[0]->idle + waited - CONFIRM_SLACK_MS;
 		if (!admin->fmt->dry_run)
-			ok = retire_run(admin->conn, &r, selected.consumer, selected.n, &why, err);
+			ok = retire_run(admin->conn, &r, selected.consumer, selected.n, err);
 		show_retired(admin, g, choice->to, &selected, &r.no_eval);
 	}
 	retire_selection_free(&selected);

@@ -206,9 +206,8 @@ groupfmt_consumers(struct groupfmt *fmt, struct conn *conn, const struct group_r
     struct err *err)
 {
 	struct group_consumers list;
-	enum conn_why why;
 
-	if (group_list_consumers(conn, g->key, g->name, &list, &why, err) == -1)
+	if (group_list_consumers(conn, g->key, g->name, &list, err) == -1)
 		return -1;
 	for (size_t i = 0; i < list.n; i++)
 		if (list.consumer[i].idle >= idle)

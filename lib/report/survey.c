@@ -34,15 +34,15 @@ struct survey_state {
 /* --- failures as results ---------------------------------------------------------- */
 
 static void
-set_down(struct survey *s, enum conn_why why, const struct err *err)
+set_down(struct survey *s, const struct err *err)
 {
 	s->up = false;
-	s->why = why;
+	s->why = err->why;
 	free(s->error);
 	s->error = mem_strdup(err->text);
 	s->complete = false;
-	if (why == CONN_DENIED || why == CONN_NOPERM || why == CONN_MOVED)
-		s->status = status_worse(s->status, conn_exit_status(why));
+	if (err->why == CONN_DENIED || err->why == CONN_NOPERM || err->why == CONN_MOVED)
+		s->status = status_worse(s->status, conn_exit_status(err->why));
 }
 
 /* Keeps the first reason. */
@@ -57,13 +57,12 @@ set_incomplete(struct survey *s, int status, const char *reason)
 
 /* Keeps the first error of the stream. */
 static void
-set_stream_error(
-    struct survey *s, struct survey_stream *st, enum conn_why why, const struct err *err)
+set_stream_error(struct survey *s, struct survey_stream *st, const struct err *err)
 {
 	s->status = status_worse(s->status, STATUS_SOME);
 	if (st->error != NULL)
 		return;
-	st->why = why;
+	st->why = err->why;
 	st->error = mem_strdup(err->text);
 }
 
@@ -220,25 +219,22 @@ take_dlq_length(struct survey *s, struct survey_stream *st, const struct reply *
 		return;
 	}
 	reply_fail(&err, r, "XLEN of the dead letters");
-	set_stream_error(s, st, reply_why(r), &err);
+	set_stream_error(s, st, &err);
 }
 
 static void
 take_stream_groups(struct survey *s, struct survey_stream *st, const struct reply *r)
 {
-	enum conn_why why;
 	struct err err;
 
-	if (st->info.groups > 0 &&
-	    stream_take_groups(r, &st->groups, &st->ngroups, &why, &err) == -1)
-		set_stream_error(s, st, why, &err);
+	if (st->info.groups > 0 && stream_take_groups(r, &st->groups, &st->ngroups, &err) == -1)
+		set_stream_error(s, st, &err);
 }
 
 static int
 take_stream_replies(struct survey_state *state, struct survey_stream *st, struct err *err)
 {
 	struct reply *info = NULL, *dlq = NULL, *groups = NULL;
-	enum conn_why why;
 	struct err info_err;
 	int ok = -1;
 
@@ -246,8 +242,8 @@ take_stream_replies(struct survey_state *state, struct survey_stream *st, struct
 	    (dlq = conn_wait(state->conn, 0, err)) == NULL ||
 	    (groups = conn_wait(state->conn, 0, err)) == NULL)
 		goto out;
-	if (stream_take_info(info, &st->info, &why, &info_err) == -1)
-		set_stream_error(state->survey, st, why, &info_err);
+	if (stream_take_info(info, &st->info, &info_err) == -1)
+		set_stream_error(state->survey, st, &info_err);
 	take_dlq_length(state->survey, st, dlq);
 	take_stream_groups(state->survey, st, groups);
 	ok = 0;
@@ -297,13 +293,12 @@ count_lag(
     struct survey_state *state, struct survey_stream *st, struct stream_group *g, struct err *err)
 {
 	struct lag_count l = {.last = st->info.last, .deadline = state->deadline};
-	enum conn_why why;
 	int end;
 
 	if (!lag_is_upper_bound(&st->info, g))
 		return 0;
 	end = scan_entries(
-	    state->conn, st->key, g->last_delivered, LAG_PAGE, count_lag_entry, &l, &why, err);
+	    state->conn, st->key, g->last_delivered, LAG_PAGE, count_lag_entry, &l, err);
 	g->lag = end == 0 || end == LAG_AT_LAST ? l.n : -1;
 	return end == -1 && conn_why(state->conn) != CONN_OK ? -1 : 0;
 }
@@ -322,7 +317,6 @@ count_lags(struct survey_state *state, struct survey_stream *st, struct err *err
 static int
 read_some_streams(struct survey_state *state, struct survey_stream *st, size_t n, struct err *err)
 {
-	enum conn_why why;
 
 	for (size_t i = 0; i < n; i++)
 		put_stream_requests(state, &st[i]);
@@ -332,8 +326,7 @@ read_some_streams(struct survey_state *state, struct survey_stream *st, size_t n
 	for (size_t i = 0; i < n; i++)
 		stream_put_lowest_pending(state->conn, st[i].key, st[i].groups, st[i].ngroups);
 	for (size_t i = 0; i < n; i++)
-		if (stream_take_lowest_pending(
-		        state->conn, st[i].groups, st[i].ngroups, &why, err) == -1)
+		if (stream_take_lowest_pending(state->conn, st[i].groups, st[i].ngroups, err) == -1)
 			return -1;
 	for (size_t i = 0; i < n; i++)
 		if (count_lags(state, &st[i], err) == -1)
@@ -388,13 +381,11 @@ static void
 check_still_up(struct survey_state *state, const struct err *err)
 {
 	struct err down_err;
-	enum conn_why why;
-	struct conn *conn =
-	    conn_open(state->options->url, state->options->timeout_ms, &why, &down_err);
+	struct conn *conn = conn_open(state->options->url, state->options->timeout_ms, &down_err);
 
 	if (conn == NULL) {
 		set_incomplete(state->survey, STATUS_OK, "connection lost");
-		set_down(state->survey, why, &down_err);
+		set_down(state->survey, &down_err);
 	} else
 		set_incomplete(state->survey, STATUS_AGAIN, err->text);
 	conn_close(conn);
@@ -407,10 +398,10 @@ survey_take(struct survey *s, const struct survey_options *options)
 	struct err err;
 
 	memset(s, 0, sizeof(*s));
-	state.conn = conn_open(options->url, options->timeout_ms, &s->why, &err);
+	state.conn = conn_open(options->url, options->timeout_ms, &err);
 	s->now = clock_now() / 1000;
 	if (state.conn == NULL) {
-		set_down(s, s->why, &err);
+		set_down(s, &err);
 		return;
 	}
 	s->up = s->complete = true;
@@ -418,9 +409,10 @@ survey_take(struct survey *s, const struct survey_options *options)
 	s->version = mem_strdup(conn_server_version(state.conn));
 	s->run_id = mem_strdup(conn_run_id(state.conn));
 	s->rtt_us = conn_rtt_us(state.conn);
-	if (probe_server(&state, &err) == -1 || list_streams(&state, &err) == -1)
-		set_down(s, conn_why(state.conn), &err);
-	else if (read_streams(&state, &err) == -1)
+	if (probe_server(&state, &err) == -1 || list_streams(&state, &err) == -1) {
+		err.why = conn_why(state.conn);
+		set_down(s, &err);
+	} else if (read_streams(&state, &err) == -1)
 		check_still_up(&state, &err);
 	conn_close(state.conn);
 }

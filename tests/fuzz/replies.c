@@ -16,7 +16,6 @@
 #include "redis/stream.h"
 #include "server.h"
 
-static enum conn_why why;
 static struct err f;
 
 /* Visits all elements of a reply. */
@@ -65,8 +64,8 @@ add(struct conn *conn)
 	for (uint64_t i = conn_answered(conn), end = i + 3;
 	     i < end && (r = conn_wait(conn, 0, &f)) != NULL; reply_free(r)) {
 		PROMISE(conn_answered(conn) == ++i && i <= conn_sent(conn));
-		if (stream_take_add(r, &id, &why, &f) == -1)
-			PROMISE(why != CONN_OK);
+		if (stream_take_add(r, &id, &f) == -1)
+			PROMISE(f.why != CONN_OK);
 	}
 }
 
@@ -79,12 +78,12 @@ read_group(struct conn *conn, bool ensure)
 	size_t sum = 0;
 
 	if (ensure) {
-		group_ensure(conn, "k", "g", "0", &created, &fresh, &why, &f);
+		group_ensure(conn, "k", "g", "0", &created, &fresh, &f);
 		return;
 	}
 	group_put_read(conn, "g", "c", 10, -1, keys, ids, 2);
 	if ((r = conn_wait(conn, 0, &f)) != NULL)
-		group_take_read(r, keys, 2, group_entry, &sum, &why, &f);
+		group_take_read(r, keys, 2, group_entry, &sum, &f);
 	reply_free(r);
 }
 
@@ -115,8 +114,7 @@ resolve_known(struct conn *conn)
 	size_t n = 0;
 	bool sure;
 
-	if (stream_info(conn, "k", &info, &why, &f) == -1 ||
-	    stream_groups(conn, "k", &g, &n, &why, &f) == -1)
+	if (stream_info(conn, "k", &info, &f) == -1 || stream_groups(conn, "k", &g, &n, &f) == -1)
 		return;
 	for (size_t i = 0; i < n; i++)
 		stream_lost(&info, &g[i], &sure);
@@ -170,8 +168,8 @@ send_request(struct conn *conn, unsigned what)
 	switch (what % 12) {
 	case 0: add(conn); break;
 	case 1: resolve_known(conn); break;
-	case 2: scan_entries(conn, "k", (struct stream_id){0, 0}, 3, entry, &sum, &why, &f); break;
-	case 3: scan_newest(conn, "k", "+", 3, entry, &sum, &why, &f); break;
+	case 2: scan_entries(conn, "k", (struct stream_id){0, 0}, 3, entry, &sum, &f); break;
+	case 3: scan_newest(conn, "k", "+", 3, entry, &sum, &f); break;
 	case 4: keys(conn); break;
 	case 5: fence_conn(conn, conn_run_id(conn), 3, "1.2.3.4:5", &f); break;
 	case 6: read_group(conn, true); break;
@@ -179,8 +177,8 @@ send_request(struct conn *conn, unsigned what)
 	case 8: resolve_two(conn); break;
 	case 9: measure_dest(conn); break;
 	case 10:
-		stream_trim_minid(conn, "k", (struct stream_id){1, 0}, 10, &count, &why, &f);
-		stream_length(conn, "k", &count, &why, &f);
+		stream_trim_minid(conn, "k", (struct stream_id){1, 0}, 10, &count, &f);
+		stream_length(conn, "k", &count, &f);
 		break;
 	default:
 		for (conn_putl(conn, "PING", NULL); (r = conn_wait(conn, 0, &f)) != NULL;
@@ -200,7 +198,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (n == 0)
 		return 0;
 	server_start(&u, data[0] & 1, data + 1, n - 1);
-	if ((conn = conn_connect(&u, 2000, &why, &f)) == NULL)
+	if ((conn = conn_connect(&u, 2000, &f)) == NULL)
 		abort();
 	if (conn_handshake(conn, &f) == 0)
 		send_request(conn, data[0] >> 1);

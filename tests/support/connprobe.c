@@ -32,15 +32,15 @@ parse_int(const char *s)
 }
 
 static void
-print_failure(enum conn_why why, const struct err *err)
+print_failure(const struct err *err)
 {
-	printf("%s %d %s\n", why_names[why], err->status, err->text);
+	printf("%s %d %s\n", why_names[err->why], err->status, err->text);
 }
 
 static int
-print_dead(struct conn *conn, const struct err *err)
+print_dead(const struct err *err)
 {
-	print_failure(conn_why(conn), err);
+	print_failure(err);
 	return err->status;
 }
 
@@ -52,7 +52,7 @@ print_reply(const struct reply *r)
 
 	if (reply_is_error(r)) {
 		reply_fail(&err, r, "call");
-		print_failure(reply_why(r), &err);
+		print_failure(&err);
 	} else if (reply_is_null(r))
 		puts("nil");
 	else if (reply_is_array(r))
@@ -70,7 +70,7 @@ print_next(struct conn *conn, int64_t extra)
 	struct reply *r = conn_wait(conn, extra, &err);
 
 	if (r == NULL)
-		return print_dead(conn, &err);
+		return print_dead(&err);
 	print_reply(r);
 	reply_free(r);
 	return 0;
@@ -108,7 +108,7 @@ send_pings(struct conn *conn, int n)
 		struct reply *r = conn_wait(conn, 0, &err);
 
 		if (r == NULL)
-			return print_dead(conn, &err);
+			return print_dead(&err);
 		if (reply_int(r) != i)
 			return 1;
 		reply_free(r);
@@ -152,7 +152,7 @@ stay_idle(struct conn *conn, int64_t ms)
 
 	while (clock_mono() < end)
 		if (conn_poll(conn, -1, end - clock_mono(), &err) == -1)
-			return print_dead(conn, &err);
+			return print_dead(&err);
 	puts("quiet");
 	return 0;
 }
@@ -183,14 +183,13 @@ main(int argc, char **argv)
 	struct url u;
 	struct err err;
 	struct conn *conn;
-	enum conn_why why;
 	int status;
 
 	process_init();
 	if (argc < 4 || url_parse(&u, argv[1], &err) == -1)
 		return 64;
-	if ((conn = conn_open(&u, parse_int(argv[2]), &why, &err)) == NULL) {
-		print_failure(why, &err);
+	if ((conn = conn_open(&u, parse_int(argv[2]), &err)) == NULL) {
+		print_failure(&err);
 		status = err.status;
 	} else
 		status = run_command(conn, argc - 3, argv + 3);

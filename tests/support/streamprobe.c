@@ -23,7 +23,6 @@
 #include "redis/scan.h"
 #include "redis/stream.h"
 
-static enum conn_why why;
 static struct err err;
 
 static int
@@ -45,7 +44,7 @@ id_text(struct stream_id id)
 static int
 print_failure(void)
 {
-	printf("%d %d %s\n", (int)why, err.status, err.text);
+	printf("%d %d %s\n", err.why, err.status, err.text);
 	return 1;
 }
 
@@ -83,7 +82,7 @@ add_entry(struct conn *conn, int argc, char **argv)
 		kv[i - 2] = slice_of(argv[i]);
 	stream_put_add(conn, argv[0], parse_int(argv[1]), kv, (size_t)argc - 2);
 	r = conn_wait(conn, 0, &err);
-	ok = stream_take_add(r, &id, &why, &err);
+	ok = stream_take_add(r, &id, &err);
 	reply_free(r);
 	if (ok == -1)
 		return print_failure();
@@ -96,7 +95,7 @@ print_info(struct conn *conn, const char *key)
 {
 	struct stream_info i;
 
-	if (stream_info(conn, key, &i, &why, &err) == -1)
+	if (stream_info(conn, key, &i, &err) == -1)
 		return print_failure();
 	printf("exists=%d length=%d added=%d groups=%d generated=%s deleted=%s first=%s", i.exists,
 	    (int)i.length, (int)i.added, (int)i.groups, id_text(i.last_generated),
@@ -112,8 +111,7 @@ print_groups(struct conn *conn, const char *key, int needed)
 	struct stream_group *g;
 	size_t n;
 
-	if (stream_info(conn, key, &i, &why, &err) == -1 ||
-	    stream_groups(conn, key, &g, &n, &why, &err) == -1)
+	if (stream_info(conn, key, &i, &err) == -1 || stream_groups(conn, key, &g, &n, &err) == -1)
 		return print_failure();
 	if (needed)
 		puts(id_text(stream_lowest_needed(g, n)));
@@ -179,7 +177,7 @@ ensure_group(struct conn *conn, char **argv)
 {
 	bool created, stream_new;
 
-	if (group_ensure(conn, argv[0], argv[1], argv[2], &created, &stream_new, &why, &err) == -1)
+	if (group_ensure(conn, argv[0], argv[1], argv[2], &created, &stream_new, &err) == -1)
 		return print_failure();
 	printf("created=%d stream_new=%d\n", created, stream_new);
 	return 0;
@@ -198,7 +196,7 @@ read_group(struct conn *conn, int argc, char **argv)
 
 	group_put_read(conn, argv[1], argv[2], (size_t)parse_int(argv[3]), -1, &key, &id, 1);
 	r = conn_wait(conn, 0, &err);
-	ok = group_take_read(r, &key, 1, print_group_entry, &seen, &why, &err);
+	ok = group_take_read(r, &key, 1, print_group_entry, &seen, &err);
 	reply_free(r);
 	if (ok == -1)
 		return print_failure();
@@ -231,24 +229,23 @@ run_command(struct conn *conn, int argc, char **argv)
 	else if (strcmp(c, "groups") == 0 || strcmp(c, "needed") == 0)
 		return print_groups(conn, key, c[0] == 'n');
 	else if (strcmp(c, "length") == 0)
-		r = stream_length(conn, key, &n, &why, &err);
+		r = stream_length(conn, key, &n, &err);
 	else if (strcmp(c, "trim") == 0)
-		r = stream_trim_minid(conn, key, parse_stream_id(argv[2]),
-		    (uint64_t)parse_int(argv[3]), &n, &why, &err);
+		r = stream_trim_minid(
+		    conn, key, parse_stream_id(argv[2]), (uint64_t)parse_int(argv[3]), &n, &err);
 	else if (strcmp(c, "scan") == 0)
 		return scan_entries(conn, key, parse_stream_id(argv[2]), (size_t)parse_int(argv[3]),
-		           print_entry, &many, &why, &err) == 0
+		           print_entry, &many, &err) == 0
 		    ? 0
 		    : print_failure();
 	else if (strcmp(c, "first") == 0) {
 		many = 2;
 		printf("stopped with %d\n",
-		    scan_entries(
-		        conn, key, parse_stream_id("0-0"), 10, print_entry, &many, &why, &err));
+		    scan_entries(conn, key, parse_stream_id("0-0"), 10, print_entry, &many, &err));
 		return 0;
 	} else if (strcmp(c, "newest") == 0)
 		return scan_newest(conn, key, "+", (size_t)parse_int(argv[2]), print_entry, &many,
-		           &why, &err) == 0
+		           &err) == 0
 		    ? 0
 		    : print_failure();
 	else if (strcmp(c, "keys") == 0)
@@ -275,7 +272,7 @@ main(int argc, char **argv)
 
 	process_init();
 	if (argc < 3 || url_parse(&u, argv[1], &err) == -1 ||
-	    (conn = conn_open(&u, 2000, &why, &err)) == NULL) {
+	    (conn = conn_open(&u, 2000, &err)) == NULL) {
 		puts(err.text);
 		return 64;
 	}
