@@ -1,18 +1,11 @@
 /* ebgroup: shows and changes consumer groups by hand (ebgroup(1)). */
-#include <err.h>
-#include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/process.h"
 #include "base/status.h"
-#include "cli/optvalue.h"
-#include "cli/subcommand.h"
-#include "conf/conf.h"
+#include "cli/cli.h"
 #include "consume/consumer.h"
 #include "event/id.h"
 #include "redis/group.h"
@@ -20,27 +13,7 @@
 #include "report/groupfmt.h"
 #include "report/survey.h"
 
-#define RETIRED "eb-retired"
 #define REAP_IDLE_MS (3600L * 1000)
-
-enum { OPT_DRY_RUN = 256, OPT_IDLE, OPT_LIMIT, OPT_TO, OPT_YES };
-
-/* clang-format off */
-static const struct option options[] = {
-	CONF_LONG,
-	{"consumer", required_argument, NULL, 'C'},
-	{"group", required_argument, NULL, 'g'},
-	{"dry-run", no_argument, NULL, OPT_DRY_RUN},
-	{"idle", required_argument, NULL, OPT_IDLE},
-	{"limit", required_argument, NULL, OPT_LIMIT},
-	{"to", required_argument, NULL, OPT_TO},
-	{"yes", no_argument, NULL, OPT_YES},
-	{NULL, 0, NULL, 0},
-};
-/* clang-format on */
-
-/* Options that only some subcommands take. */
-enum { TAKES_CONSUMER = 1, TAKES_IDLE = 2, TAKES_LIMIT = 4, TAKES_TO = 8, TAKES_YES = 16 };
 
 static struct ebgroup {
 	struct conf conf;
@@ -48,8 +21,6 @@ static struct ebgroup {
 	uint64_t limit; /* entries still to show */
 	int64_t idle;   /* ms */
 	bool yes;
-	unsigned given; /* TAKES_... */
-	FILE *terminal; /* where to ask for confirmation; NULL: do not ask */
 	/* Arguments after the type. */
 	char **ids;
 	size_t nids; /* 0: read the IDs from standard input */
@@ -58,94 +29,7 @@ static struct ebgroup {
 	struct conn *conn;
 	struct groupfmt fmt;
 	struct groupadmin admin;
-	int status;
-} eb;
-
-static void
-ebgroup_usage(FILE *to)
-{
-	fputs("usage: ebgroup [-hjqvV] [-b dir] [-g group] [-p prefix] [-s service] [-t seconds] "
-	      "[-u url] command ...\n"
-	      "       ebgroup list [type ...]\n"
-	      "       ebgroup consumers [--idle span] type ...\n"
-	      "       ebgroup pending [-C consumer] [--idle span] [--limit n] type ...\n"
-	      "       ebgroup ack [--dry-run] [--yes] type id ... | -\n"
-	      "       ebgroup set-id [--dry-run] [--yes] type where\n"
-	      "       ebgroup retire [--dry-run] [--to consumer] [--yes] type ... consumer\n"
-	      "       ebgroup reap [--dry-run] [--idle span] [--to consumer] [--yes] type ...\n"
-	      "       ebgroup destroy [--dry-run] [--yes] type ...\n",
-	    to);
-}
-
-static void
-ebgroup_worse(int status)
-{
-	eb.status = status_worse(eb.status, status);
-}
-
-static void __attribute__((noreturn)) ebgroup_see_usage(void)
-{
-	fputs("ebgroup: see ebgroup -h\n", stderr);
-	exit(STATUS_USAGE);
-}
-
-static void __attribute__((noreturn, format(printf, 1, 2))) ebgroup_bad_usage(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vwarnx(fmt, ap);
-	va_end(ap);
-	ebgroup_see_usage();
-}
-
-/* --- output ------------------------------------------------------------------- */
-
-static int
-print_group_line(void *arg, const char *text)
-{
-	(void)arg;
-	puts(text);
-	return ferror(stdout);
-}
-
-static void
-on_group_warning(void *arg, int status, const char *text)
-{
-	(void)arg;
-	warnx("%s", text);
-	ebgroup_worse(status);
-}
-
-/* A line is one answer, however long. */
-static bool
-confirm_on_terminal(void *arg, const char *question)
-{
-	int answer, c;
-
-	(void)arg;
-	fprintf(stderr, "ebgroup: %s\nContinue? [y/N] ", question);
-	for (answer = c = getc(eb.terminal); c != '\n' && c != EOF; c = getc(eb.terminal))
-		;
-	if (answer == 'y' || answer == 'Y')
-		return true;
-	on_group_warning(NULL, STATUS_SOME, "not confirmed: nothing was changed");
-	return false;
-}
-
-/* Prints what was read or done so far, also after a failure. */
-static int
-ebgroup_finish(void)
-{
-	groupfmt_end(&eb.fmt);
-	if (fflush(stdout) == EOF || ferror(stdout)) {
-		warn("write standard output");
-		ebgroup_worse(STATUS_UNSAFE);
-	}
-	conn_close(eb.conn);
-	conf_free(&eb.conf);
-	return eb.status;
-}
+} eb = {.limit = UINT64_MAX, .choice.to = "eb-retired"};
 
 /* --- each group ------------------------------------------------------------------- */
 
@@ -155,7 +39,7 @@ connect_to_redis(void)
 	struct err err;
 
 	if ((eb.conn = conn_open(&eb.conf.url, eb.conf.timeout_ms, &err)) == NULL)
-		errx(err.status, "%s", err.text);
+		cli_fail(&err);
 	eb.admin.conn = eb.conn;
 }
 
@@ -167,13 +51,14 @@ for_each_group(char **types, size_t n, int (*fn)(struct group_ref *g, struct err
 	struct err err;
 	bool gone = false;
 
+	cli_check_types(types, n, "list");
 	groupfmt_fit_types(&eb.fmt, types, n);
 	connect_to_redis();
 	for (size_t i = 0; i < n && !gone; i++) {
 		group_ref_init(&g, eb.conf.prefix, eb.conf.service, eb.group, types[i]);
 		if (group_find(&g, eb.conn, &err) == -1 || fn(&g, &err) == -1) {
-			warnx("'%s': %s", types[i], err.text);
-			ebgroup_worse(err.status);
+			cli_warn("'%s': %s", types[i], err.text);
+			cli_worse(err.status);
 			gone = conn_why(eb.conn) != CONN_OK;
 		}
 		group_ref_free(&g);
@@ -188,12 +73,13 @@ list_stream(const struct survey *s, const struct survey_stream *st, bool named)
 	size_t shown = groupfmt_groups(&eb.fmt, s, st, eb.group);
 
 	if (st->error != NULL)
-		warnx("'%s': %s", st->type, st->error);
+		cli_warn("'%s': %s", st->type, st->error);
 	else if (named && !st->info.exists) {
-		warnx("no such stream '%s'; 'ebgroup list' shows all groups", st->key);
-		ebgroup_worse(STATUS_SOME);
+		cli_warn("no such stream '%s'; 'ebgroup list' shows all groups", st->key);
+		cli_worse(STATUS_SOME);
 	} else if (named && shown == 0 && !eb.conf.quiet)
-		warnx("'%s' has no %s", st->key, st->ngroups > 0 ? "group of that name" : "groups");
+		cli_warn(
+		    "'%s' has no %s", st->key, st->ngroups > 0 ? "group of that name" : "groups");
 }
 
 static bool
@@ -216,16 +102,17 @@ run_list(char **types, size_t n)
 	    .all = true};
 	struct survey s;
 
+	cli_check_types(types, n, NULL);
 	survey_take(&s, &survey_options);
 	if (!s.up)
-		errx(conn_exit_status(s.why), "%s", s.error);
+		cli_report(NULL, conn_exit_status(s.why), s.error);
 	for (size_t i = 0; i < s.n; i++)
 		list_stream(&s, &s.streams[i], is_named(s.streams[i].type, types, n));
 	for (size_t i = 0; i < s.nunmatched && !eb.conf.quiet; i++)
-		warnx("no stream matches '%s'", s.unmatched[i]);
+		cli_warn("no stream matches '%s'", s.unmatched[i]);
 	if (s.why_incomplete != NULL)
-		warnx("list incomplete: %s", s.why_incomplete);
-	ebgroup_worse(s.status);
+		cli_warn("list incomplete: %s", s.why_incomplete);
+	cli_worse(s.status);
 	survey_free(&s);
 }
 
@@ -285,7 +172,7 @@ run_ack(char **args, size_t n)
 	eb.nids = n == 2 && strcmp(args[1], "-") == 0 ? 0 : n - 1;
 	for (size_t i = 0; i < eb.nids; i++)
 		if (id_parse(slice_of(eb.ids[i]), &id) == -1)
-			ebgroup_bad_usage(
+			cli_bad_usage(
 			    "ack '%s': expected the ID of an entry, such as 1764844200123-0; - "
 			    "reads them from standard input",
 			    eb.ids[i]);
@@ -305,7 +192,7 @@ run_set_id(char **args, size_t n)
 
 	(void)n;
 	if (id_parse_place(args[1], clock_now(), "set-id", &eb.where, &err) == -1)
-		ebgroup_bad_usage("%s", err.text);
+		cli_bad_usage("%s", err.text);
 	for_each_group(args, 1, set_group_id);
 }
 
@@ -330,7 +217,7 @@ retire_from_group(struct group_ref *g, struct err *err)
 static void
 run_reap(char **types, size_t n)
 {
-	eb.choice.idle = (eb.given & TAKES_IDLE) != 0 ? eb.idle : REAP_IDLE_MS;
+	eb.choice.idle = cli_given("idle") ? eb.idle : REAP_IDLE_MS;
 	for_each_group(types, n, retire_from_group);
 }
 
@@ -339,7 +226,7 @@ run_retire(char **args, size_t n)
 {
 	eb.choice.name = args[n - 1];
 	if (strcmp(eb.choice.name, eb.choice.to) == 0)
-		ebgroup_bad_usage(
+		cli_bad_usage(
 		    "retire %s: its pending entries cannot move to itself; name another with --to",
 		    eb.choice.name);
 	for_each_group(args, n - 1, retire_from_group);
@@ -347,150 +234,86 @@ run_retire(char **args, size_t n)
 
 /* --- the command line ------------------------------------------------------------- */
 
-static const struct subcommand subcommand_table[] = {
-    {"list", run_list, 0, SIZE_MAX, 0, 0, "event types"},
-    {"consumers", run_consumers, 1, SIZE_MAX, 0, TAKES_IDLE, "event types"},
-    {"pending", run_pending, 1, SIZE_MAX, 0, TAKES_CONSUMER | TAKES_IDLE | TAKES_LIMIT,
-        "event types"},
-    {"ack", run_ack, 2, SIZE_MAX, SIZE_MAX, TAKES_YES,
-        "an event type and IDs, or - for those on standard input,"},
-    {"set-id", run_set_id, 2, 2, 1, TAKES_YES, "an event type and a place"},
-    {"retire", run_retire, 2, SIZE_MAX, 1, TAKES_TO | TAKES_YES, "event types and a consumer"},
-    {"reap", run_reap, 1, SIZE_MAX, 0, TAKES_IDLE | TAKES_TO | TAKES_YES, "event types"},
-    {"destroy", run_destroy, 1, SIZE_MAX, 0, TAKES_YES, "event types"},
-};
-
-static const struct subcommand_option subcommand_options[] = {
-    {TAKES_CONSUMER, "-C"},
-    {TAKES_IDLE, "--idle"},
-    {TAKES_LIMIT, "--limit"},
-    {TAKES_TO, "--to"},
-    {TAKES_YES, "--yes and --dry-run"},
-};
-
-static const struct subcommands subcommands = {subcommand_table,
-    sizeof(subcommand_table) / sizeof(*subcommand_table), subcommand_options,
-    sizeof(subcommand_options) / sizeof(*subcommand_options)};
-
-/* Returns as conf_option. */
 static int
-take_ebgroup_option(int ch, const char *arg, struct err *err)
+take_group(const char *option, const char *arg, struct err *err)
 {
-	int ok = 0;
-
-	switch (ch) {
-	case 'C':
-		eb.consumer = arg;
-		eb.given |= TAKES_CONSUMER;
-		break;
-	case 'g':
-		eb.group = arg;
-		if (*arg == '\0')
-			ok =
-			    err_set(err, STATUS_USAGE, "-g: the name of a group must not be empty");
-		break;
-	case OPT_IDLE:
-		ok = optvalue_span(
-		    "--idle", arg, 0, "a time expected, such as 30, 10m or 1h", &eb.idle, err);
-		eb.given |= TAKES_IDLE;
-		break;
-	case OPT_LIMIT:
-		ok = optvalue_number(
-		    "--limit", arg, UINT64_MAX, "a number of entries expected", &eb.limit, err);
-		eb.given |= TAKES_LIMIT;
-		break;
-	case OPT_TO:
-		ok = consumer_check("--to", arg, err);
-		eb.choice.to = arg;
-		eb.given |= TAKES_TO;
-		break;
-	case OPT_DRY_RUN:
-	case OPT_YES:
-		*(ch == OPT_YES ? &eb.yes : &eb.fmt.dry_run) = true;
-		eb.given |= TAKES_YES;
-		break;
-	default: return 0;
-	}
-	return ok == -1 ? -1 : 1;
+	eb.group = arg;
+	if (*arg != '\0')
+		return 0;
+	return err_set(err, STATUS_USAGE, "%s '': expected the name of a group", option);
 }
 
-static void
-read_ebgroup_options(int argc, char **argv)
+static int
+take_destination(const char *option, const char *arg, struct err *err)
 {
-	struct err err;
-	int ch, r;
-
-	conf_init(&eb.conf);
-	eb.choice.to = RETIRED;
-	eb.limit = UINT64_MAX;
-	while ((ch = getopt_long(argc, argv, CONF_SHORT "C:g:", options, NULL)) != -1) {
-		if ((r = conf_option(&eb.conf, ch, optarg, &err)) == 0)
-			r = take_ebgroup_option(ch, optarg, &err);
-		if (r == 0)
-			ebgroup_see_usage();
-		if (r == -1 && err.status != STATUS_USAGE)
-			errx(err.status, "%s", err.text);
-		if (r == -1)
-			ebgroup_bad_usage("%s", err.text);
-	}
-	if (conf_finish(&eb.conf, argc, argv, &err) == -1)
-		errx(err.status, "%s", err.text);
+	eb.choice.to = arg;
+	return consumer_check(option, arg, err);
 }
 
-/* A change needs --yes, or a terminal to ask on. */
-static void
-check_confirmation(const struct subcommand *c)
-{
-	if ((c->options & TAKES_YES) == 0 || eb.yes || eb.fmt.dry_run)
-		return;
-	if (isatty(STDERR_FILENO))
-		eb.terminal = fopen("/dev/tty", "re");
-	if (eb.terminal == NULL)
-		ebgroup_bad_usage(
-		    "%s: no terminal to ask for confirmation; use --yes, or --dry-run to see "
-		    "what would be done",
-		    c->name);
-	eb.admin.confirm = confirm_on_terminal;
-}
+enum { LIST, CONSUMERS, PENDING, ACK, SET_ID, RETIRE, REAP, DESTROY };
 
-static void
-prepare_groupadmin(void)
-{
-	eb.fmt.json = eb.conf.json;
-	eb.fmt.quiet = eb.conf.quiet;
-	eb.fmt.emit = print_group_line;
-	eb.admin.fmt = &eb.fmt;
-	eb.admin.verbose = !eb.conf.quiet && (eb.conf.verbose || isatty(STDERR_FILENO));
-	eb.admin.warn = on_group_warning;
-}
+static const struct cli_mode modes[] = {
+    [LIST] = {"list", "[type ...]", 0, SIZE_MAX, "show the groups of these streams, or of all",
+        run_list, NULL},
+    [CONSUMERS] = {"consumers", "type ...", 1, SIZE_MAX, "show the consumers of a group",
+        run_consumers, NULL},
+    [PENDING] = {"pending", "type ...", 1, SIZE_MAX, "show the entries that are not acknowledged",
+        run_pending, NULL},
+    [ACK] = {"ack", "type id ... | -", 2, SIZE_MAX, "acknowledge entries, handled or not", run_ack,
+        "acknowledges entries"},
+    [SET_ID] = {"set-id", "type where", 2, 2, "move a group to another position in its stream",
+        run_set_id, "moves the group"},
+    [RETIRE] = {"retire", "type ... consumer", 2, SIZE_MAX,
+        "move a consumer's pending entries, then delete it", run_retire, "deletes a consumer"},
+    [REAP] = {"reap", "type ...", 1, SIZE_MAX, "retire every consumer that is idle for an hour",
+        run_reap, "deletes consumers"},
+    [DESTROY] = {"destroy", "type ...", 1, SIZE_MAX, "delete a group with its pending entries",
+        run_destroy, "deletes the group"},
+    {0},
+};
+
+#define IN(mode) (1u << (mode))
+
+static const struct cli_option options[] = {
+    CLI_HEAD(0, "Which group"),
+    CLI_CALL('g', "group", "group", take_group, "its exact name, instead of that of the service"),
+    CLI_HEAD(IN(PENDING), "Options of pending"),
+    CLI_TEXT('C', "consumer", "consumer", &eb.consumer, "show only the entries of this consumer"),
+    CLI_NUMBER(0, "limit", "n", 0, 0, &eb.limit, "show so many entries at most"),
+    CLI_HEAD(IN(CONSUMERS) | IN(PENDING) | IN(REAP), "Options of consumers, pending and reap"),
+    CLI_SPAN(0, "idle", "span", 0, 0, &eb.idle, "only those that are idle for so long"),
+    CLI_HEAD(IN(RETIRE) | IN(REAP), "Options of retire and reap"),
+    CLI_CALL(0, "to", "consumer", take_destination, "who gets the entries (eb-retired)"),
+    CLI_HEAD(IN(ACK) | IN(SET_ID) | IN(RETIRE) | IN(REAP) | IN(DESTROY),
+        "Options of ack, set-id, retire, reap and destroy"),
+    CLI_FLAG(0, "dry-run", &eb.fmt.dry_run, "print what would be done, change nothing"),
+    CLI_FLAG(0, "yes", &eb.yes, "do it"),
+    CLI_END,
+};
+
+static const struct cli_command command = {.name = "ebgroup",
+    .conf = &eb.conf,
+    .about = {"Shows and changes consumer groups by hand: acknowledges entries, moves groups,",
+        "retires consumers without losing what they hold."},
+    .examples = {"ebgroup list", "ebgroup pending --idle 10m order.created",
+        "ebgroup reap --dry-run order.created"},
+    .statuses = "0 done, 1 some failed, 64 usage, 69 no Redis, 77 denied",
+    .options = options,
+    .modes = modes};
 
 int
 main(int argc, char **argv)
 {
-	const struct subcommand *c;
-	struct err err;
-	char **args;
-	size_t n;
+	struct cli_args args = cli_start(&command, argc, argv);
 
-	process_init();
-	read_ebgroup_options(argc, argv);
-	if (eb.conf.help || eb.conf.version) {
-		if (eb.conf.help)
-			ebgroup_usage(stdout);
-		else
-			puts("ebgroup " EB_VERSION);
-		return ebgroup_finish();
-	}
-	args = argv + optind + 1;
-	n = (size_t)(argc - optind - 1);
-	if ((c = subcommand_find(&subcommands, argv[optind], &err)) == NULL ||
-	    subcommand_check(&subcommands, c, eb.given, n, &err) == -1)
-		ebgroup_bad_usage("%s", err.text);
-	for (size_t i = 0; i < subcommand_leading_args(c, n); i++)
-		if (optvalue_type(args[i], c->run == run_list ? NULL : "list", &err) == -1)
-			ebgroup_bad_usage("%s", err.text);
-	prepare_groupadmin();
-	check_confirmation(c);
-	c->run(args, n);
-	return ebgroup_finish();
+	eb.fmt.json = eb.conf.json;
+	eb.fmt.quiet = eb.conf.quiet;
+	eb.fmt.emit = cli_print;
+	eb.admin.fmt = &eb.fmt;
+	eb.admin.verbose = cli_verbose();
+	eb.admin.warn = cli_report;
+	args.mode->run(args.v, args.n);
+	groupfmt_end(&eb.fmt);
+	conn_close(eb.conn);
+	return cli_finish();
 }

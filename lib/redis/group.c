@@ -303,26 +303,6 @@ group_find(struct group_ref *g, struct conn *conn, struct err *err)
 	return ok;
 }
 
-int
-group_check_unchanged(const struct group_ref *g, struct conn *conn, struct err *err)
-{
-	struct group_ref now = {.type = g->type, .key = g->key, .name = g->name};
-	bool same;
-
-	if (!g->has_info)
-		return 0;
-	if (group_find(&now, conn, err) == -1)
-		return -1;
-	free(now.info.name);
-	same = !now.has_info ||
-	    (id_cmp(now.info.last_delivered, g->info.last_delivered) == 0 &&
-	        now.info.pending <= g->info.pending && now.info.consumers <= g->info.consumers);
-	if (same)
-		return 0;
-	return err_set(err, STATUS_SOME,
-	    "group '%s' has been read from since the question; nothing was changed", g->name);
-}
-
 /* Returns whether the place is one ID, rather than all from p->low to p->high. */
 static bool
 is_single_id(const struct id_place *p)

@@ -90,10 +90,6 @@ void group_ref_free(struct group_ref *g);
  * Without permission returns 0 and has_info stays false: the next command will show whether
  * there is a group. */
 int group_find(struct group_ref *g, struct conn *conn, struct err *err);
-/* Returns -1 with err when the group has been read from since group_find, or is gone; else 0, also
- * without info to compare with. */
-int group_check_unchanged(const struct group_ref *g, struct conn *conn, struct err *err);
-
 /*
  * Writes the argument of XGROUP SETID for a place that a user gave. An exact ID becomes the last
  * delivered ID, as in Redis. A place that covers several IDs (a millisecond, a time, an age)

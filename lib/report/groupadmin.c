@@ -3,27 +3,8 @@
 #include <inttypes.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/status.h"
 #include "event/id.h"
-
-/* Tolerance when checking that a consumer stayed idle while the question was open. */
-#define CONFIRM_SLACK_MS 1000
-
-/* Frees the question. */
-static bool
-confirm_change(const struct groupadmin *admin, struct bytes *question)
-{
-	bool yes = true;
-
-	if (admin->confirm != NULL) {
-		bytes_str(question);
-		err_clean(question->p);
-		yes = admin->confirm(admin->arg, question->p);
-	}
-	bytes_free(question);
-	return yes;
-}
 
 /* Frees the text. */
 static void
@@ -31,12 +12,6 @@ warn_bytes(const struct groupadmin *admin, int status, struct bytes *text)
 {
 	admin->warn(admin->arg, status, bytes_str(text));
 	bytes_free(text);
-}
-
-static const char *
-plural_s(uint64_t n)
-{
-	return n == 1 ? "" : "s";
 }
 
 static const char *
@@ -76,36 +51,6 @@ on_bad_id(void *arg, const char *text)
 	a->admin->warn(a->admin->arg, STATUS_DATA, text);
 }
 
-/* Returns 1 for yes, 0 for no. How many of the IDs on standard input are pending is unknown until
- * they are read. */
-static int
-confirm_ack(const struct groupadmin *admin, const struct group_ref *g, char *const *ids, size_t n,
-    struct err *err)
-{
-	struct acklist count = {
-	    .conn = admin->conn, .key = g->key, .group = g->name, .lookup = true};
-	struct bytes q = {0};
-
-	if (admin->confirm == NULL)
-		return 1;
-	if (n == 0)
-		bytes_addf(&q,
-		    "'%s': acknowledge every entry listed on standard input for group '%s', "
-		    "handled or not",
-		    g->type, g->name);
-	else {
-		if (acklist_add_args(&count, ids, n, err) == -1)
-			return -1;
-		if (count.pending == 0)
-			return err_set(err, STATUS_SOME,
-			    "none of these entries is pending for group '%s'", g->name);
-		bytes_addf(&q,
-		    "'%s': acknowledge %" PRIu64 " pending entr%s for group '%s', handled or not",
-		    g->type, count.pending, plural_y(count.pending), g->name);
-	}
-	return confirm_change(admin, &q);
-}
-
 int
 groupadmin_ack(const struct groupadmin *admin, const struct group_ref *g, char *const *ids,
     size_t n, struct err *err)
@@ -117,12 +62,10 @@ groupadmin_ack(const struct groupadmin *admin, const struct group_ref *g, char *
 	    .lookup = admin->fmt->dry_run,
 	    .fn = on_ack,
 	    .arg = &ack_context};
-	int ok = groupfmt_read_clock(admin->fmt, admin->conn, err) == -1
-	    ? -1
-	    : confirm_ack(admin, g, ids, n, err);
+	int ok;
 
-	if (ok != 1)
-		return ok;
+	if (groupfmt_read_clock(admin->fmt, admin->conn, err) == -1)
+		return -1;
 	ok = n > 0 ? acklist_add_args(&a, ids, n, err)
 	           : acklist_add_from_lines(&a, STDIN_FILENO, on_bad_id, err);
 	groupfmt_acked(admin->fmt, g, &a);
@@ -135,20 +78,11 @@ int
 groupadmin_set_id(const struct groupadmin *admin, const struct group_ref *g,
     const struct id_place *where, struct err *err)
 {
-	char from[ID_SIZE], to[ID_SIZE], next[ID_SIZE], words[GROUP_SETID_TEXT];
-	struct bytes q = {0};
+	char to[ID_SIZE], next[ID_SIZE], words[GROUP_SETID_TEXT];
 
-	id_format(g->info.last_delivered, from);
 	group_setid_arg(where, to);
 	group_setid_text(where, words);
 	if (group_next_entry(g, admin->conn, to, next, err) == -1)
-		return -1;
-	bytes_addf(&q, "'%s': move group '%s' from %s to %s%s%s; pending entries stay pending",
-	    g->type, g->name, g->has_info ? from : "?", words,
-	    *next != '\0' ? ", next entry to deliver " : "", next);
-	if (!confirm_change(admin, &q))
-		return 0;
-	if (admin->confirm != NULL && group_check_unchanged(g, admin->conn, err) == -1)
 		return -1;
 	if (!admin->fmt->dry_run && group_set_id(g, admin->conn, to, err) == -1)
 		return -1;
@@ -159,17 +93,6 @@ groupadmin_set_id(const struct groupadmin *admin, const struct group_ref *g,
 int
 groupadmin_destroy(const struct groupadmin *admin, const struct group_ref *g, struct err *err)
 {
-	struct bytes q = {0};
-
-	bytes_addf(&q,
-	    "'%s': destroy group '%s'; its %" PRIu64 " pending entr%s of %" PRIu64
-	    " consumer%s will not be delivered again",
-	    g->type, g->name, g->info.pending, plural_y(g->info.pending), g->info.consumers,
-	    plural_s(g->info.consumers));
-	if (!confirm_change(admin, &q))
-		return 0;
-	if (admin->confirm != NULL && group_check_unchanged(g, admin->conn, err) == -1)
-		return -1;
 	if (!admin->fmt->dry_run && group_destroy(g, admin->conn, err) == -1)
 		return -1;
 	groupfmt_destroyed(admin->fmt, g);
@@ -177,30 +100,6 @@ groupadmin_destroy(const struct groupadmin *admin, const struct group_ref *g, st
 }
 
 /* --- retire -------------------------------------------------------------------------- */
-
-static bool
-confirm_retire(const struct groupadmin *admin, const struct group_ref *g,
-    const struct groupadmin_choice *choice, const struct retire_selection *selected)
-{
-	struct bytes q = {0};
-	char span[32];
-
-	clock_format_span(
-	    choice->name != NULL ? selected->listed[0]->idle : choice->idle, span, sizeof(span));
-	if (choice->name != NULL)
-		bytes_addf(&q,
-		    "'%s': delete consumer '%s' of group '%s', idle for %s; its %" PRIu64
-		    " pending entr%s will be moved to '%s'",
-		    g->type, choice->name, g->name, span, selected->pending,
-		    plural_y(selected->pending), choice->to);
-	else
-		bytes_addf(&q,
-		    "'%s': delete %zu consumer%s of group '%s', idle for %s or longer; %" PRIu64
-		    " pending entr%s will be moved to '%s'",
-		    g->type, selected->n, plural_s(selected->n), g->name, span, selected->pending,
-		    plural_y(selected->pending), choice->to);
-	return confirm_change(admin, &q);
-}
 
 static void
 warn_not_retired(const struct groupadmin *admin, const struct group_ref *g, struct slice consumer,
@@ -263,15 +162,11 @@ groupadmin_retire(const struct groupadmin *admin, const struct group_ref *g,
 	    .to = choice->to,
 	    .idle = choice->name != NULL ? 0 : choice->idle};
 	struct retire_selection selected;
-	int64_t listed = clock_mono(), waited;
 	int ok = retire_select(&selected, admin->conn, &r, choice->name, err);
 
 	if (ok == 0 && selected.n == 0)
 		ok = report_none_to_retire(admin, g, choice, err);
-	else if (ok == 0 && confirm_retire(admin, g, choice, &selected)) {
-		if (admin->confirm != NULL && choice->name != NULL &&
-		    (waited = clock_mono() - listed) > CONFIRM_SLACK_MS)
-			r.idle = selected.listed[0]->idle + waited - CONFIRM_SLACK_MS;
+	else if (ok == 0) {
 		if (!admin->fmt->dry_run)
 			ok = retire_run(admin->conn, &r, selected.consumer, selected.n, err);
 		show_retired(admin, g, choice->to, &selected, &r.no_eval);

@@ -1,16 +1,10 @@
 /*
- * groupadmin: changes one consumer group for ebgroup(1): asks for confirmation, changes, shows the
- * result.
+ * groupadmin: changes one consumer group for ebgroup(1), and shows the result.
  *
- * The question shows the state before it. After the confirmation groupadmin_set_id and
- * groupadmin_destroy read the group again, and return -1 without a change when it has been read
- * from meanwhile (group_check_unchanged). groupadmin_ack and groupadmin_retire do not:
- * acknowledging affects only entries that are still pending, and retiring leaves out consumers that
- * have become active. With fmt->dry_run nothing changes, and what would change is shown. The caller
- * has found the group (group_find), and the connection has no unanswered command.
+ * With fmt->dry_run nothing changes, and what would change is shown. The caller has found the group
+ * (group_find), and the connection has no unanswered command.
  *
- * Each function returns 0, also when the confirmation was refused, or -1 with err; it has shown
- * what was done until then.
+ * Each function returns 0, or -1 with err; it has shown what was done until then.
  */
 #ifndef REPORT_GROUPADMIN_H
 #define REPORT_GROUPADMIN_H
@@ -22,8 +16,6 @@ struct groupadmin {
 	struct conn *conn;
 	struct groupfmt *fmt;
 	bool verbose; /* report when there was nothing to do */
-	/* Returns whether to do it. NULL: do it without asking. */
-	bool (*confirm)(void *arg, const char *question);
 	/* Reports a problem in one line; status: the exit status for it, or 0. */
 	void (*warn)(void *arg, int status, const char *text);
 	void *arg;

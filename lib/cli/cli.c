@@ -1,0 +1,213 @@
+#include "cli/cli.h"
+
+#include <err.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/process.h"
+#include "base/status.h"
+#include "cli/cli_int.h"
+#include "event/names.h"
+
+#define PROGRESS_MS 100
+
+static struct {
+	const struct cli_command *command;
+	int status;
+	int64_t progress_at; /* when the progress line was printed; 0: it does not stand there */
+} cli;
+
+volatile sig_atomic_t cli_stopped;
+
+/* --- messages ------------------------------------------------------------------------- */
+
+static void
+remove_progress(void)
+{
+	if (cli.progress_at != 0)
+		fputs("\r\033[K", stderr);
+}
+
+bool
+cli_progress_due(void)
+{
+	return clock_mono() - cli.progress_at >= PROGRESS_MS;
+}
+
+void
+cli_progress(const char *text)
+{
+	remove_progress();
+	cli.progress_at = clock_mono();
+	fputs(text, stderr);
+}
+
+void
+cli_warn(const char *fmt, ...)
+{
+	va_list ap;
+
+	remove_progress();
+	va_start(ap, fmt);
+	vwarnx(fmt, ap);
+	va_end(ap);
+}
+
+void
+cli_report(void *arg, int status, const char *text)
+{
+	(void)arg;
+	cli_warn("%s", text);
+	cli_worse(status);
+}
+
+void
+cli_say(void *arg, const char *text)
+{
+	(void)arg;
+	if (!cli.command->conf->quiet)
+		cli_warn("%s", text);
+}
+
+int
+cli_print(void *arg, const char *text)
+{
+	(void)arg;
+	puts(text);
+	return ferror(stdout);
+}
+
+bool
+cli_verbose(void)
+{
+	const struct conf *conf = cli.command->conf;
+
+	return !conf->quiet && (conf->verbose || isatty(STDERR_FILENO));
+}
+
+/* --- the end -------------------------------------------------------------------------- */
+
+void
+cli_worse(int status)
+{
+	cli.status = status_worse(cli.status, status);
+}
+
+void
+cli_fail(const struct err *err)
+{
+	int status = err->status;
+
+	cli_warn("%s", err->text);
+	if (status == STATUS_USAGE)
+		warnx("see %s --help", cli.command->name);
+	if (cli.command->on_failure != NULL)
+		status = cli.command->on_failure(err->text);
+	exit(status);
+}
+
+void
+cli_bad_usage(const char *fmt, ...)
+{
+	struct err err;
+	va_list ap;
+
+	va_start(ap, fmt);
+	err_setv(&err, STATUS_USAGE, fmt, ap);
+	va_end(ap);
+	cli_fail(&err);
+}
+
+int
+cli_finish(void)
+{
+	if (fflush(stdout) == EOF || ferror(stdout)) {
+		struct err err;
+
+		err_sys(&err, STATUS_UNSAFE, "write standard output");
+		if (cli.command->on_failure != NULL)
+			cli_fail(&err);
+		cli_report(NULL, err.status, err.text);
+	}
+	conf_free(cli.command->conf);
+	return cli.status;
+}
+
+static void
+on_stop_signal(int sig)
+{
+	cli_stopped = sig;
+}
+
+void
+cli_stop_on(int sig)
+{
+	process_on_signal(sig, on_stop_signal);
+}
+
+/* --- the command line ------------------------------------------------------------------ */
+
+struct cli_args
+cli_start(const struct cli_command *c, int argc, char **argv)
+{
+	struct cli_args args = {0};
+	size_t words = 0;
+	struct err err;
+
+	process_init();
+	cli.command = c;
+	conf_init(c->conf);
+	if (options_read(c, argc, argv, &err) == -1 || conf_finish(c->conf, argc, argv, &err) == -1)
+		cli_fail(&err);
+	if (c->conf->help)
+		help_print(c);
+	else if (c->conf->version)
+		printf("%s " EB_VERSION "\n", c->name);
+	if (c->conf->help || c->conf->version)
+		exit(cli_finish());
+	args.v = argv + optind;
+	args.n = (size_t)(argc - optind);
+	if (c->usage[0] != NULL)
+		return args;
+	if ((args.mode = mode_find(c, args.v, args.n, &words, &err)) == NULL ||
+	    mode_check(c, args.mode, args.n - words, &err) == -1)
+		cli_fail(&err);
+	args.v += words;
+	args.n -= words;
+	return args;
+}
+
+void
+cli_check_mode(const struct cli_mode *mode)
+{
+	struct err err;
+
+	if (options_check_mode(cli.command, mode, &err) == -1)
+		cli_fail(&err);
+}
+
+bool
+cli_given(const char *name)
+{
+	return options_given(name);
+}
+
+void
+cli_check_types(char **types, size_t n, const char *patterns)
+{
+	for (size_t i = 0; i < n; i++) {
+		bool pattern = names_is_pattern(types[i]);
+
+		if (pattern && patterns != NULL)
+			cli_bad_usage("'%s': patterns are allowed only with %s; name each type",
+			    types[i], patterns);
+		if (!pattern && !names_legal(types[i], strlen(types[i])))
+			cli_bad_usage("'%s': an event type is " NAMES_LEGAL "%s", types[i],
+			    patterns == NULL ? "; a pattern has * ? or [" : "");
+	}
+}

@@ -1,0 +1,298 @@
+/* Reads options by the command's table. The errors of getopt_long(3) are told in words of ours. */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/num.h"
+#include "base/status.h"
+#include "cli/cli_int.h"
+#include "cli/nearest.h"
+
+#define OPTIONS_MAX 64
+#define LONG_FORM 256 /* getopt_long returns LONG_FORM + index for a long form */
+
+#define SHARED(letter, name, arg, help) \
+	{ \
+		CLI_KIND_SHARED, letter, name, arg, 0, 0, 0, help, \
+		{ \
+			NULL \
+		} \
+	}
+
+const struct cli_option cli_shared_options[] = {
+    CLI_HEAD(0, "Options of all commands"),
+    SHARED('u', "url", "url", "the address of Redis: redis://host:6379/0"),
+    SHARED('b', "buffer", "dir", "the directory of the disk buffer"),
+    SHARED('p', "prefix", "prefix", "the prefix of all keys"),
+    SHARED('s', "service", "service", "the name of this service"),
+    SHARED('t', "timeout", "seconds", "the time limit of an exchange with Redis"),
+    SHARED('j', "json", NULL, "print JSON"),
+    SHARED('q', "quiet", NULL, "print less"),
+    SHARED('v', "verbose", NULL, "print more"),
+    SHARED('h', "help", NULL, "print this help and exit"),
+    SHARED('V', "version", NULL, "print the version and exit"),
+    CLI_END,
+};
+
+/* The options of the command and the shared ones, without headings. */
+static struct {
+	const struct cli_option *option;
+	unsigned modes; /* those that take it; 0: all */
+	bool given;
+} known[OPTIONS_MAX];
+static size_t nknown;
+
+static void
+add_known(const struct cli_option *o)
+{
+	unsigned modes = 0;
+
+	for (; o->kind != CLI_KIND_END; o++)
+		if (o->kind == CLI_KIND_HEAD)
+			modes = o->modes;
+		else if (nknown < OPTIONS_MAX) {
+			known[nknown].option = o;
+			known[nknown++].modes = modes;
+		}
+}
+
+void
+options_label(const struct cli_option *o, char label[OPTIONS_LABEL])
+{
+	if (o->letter != 0)
+		snprintf(label, OPTIONS_LABEL, "-%c", o->letter);
+	else
+		snprintf(label, OPTIONS_LABEL, "--%s", o->name);
+}
+
+/* --- values ------------------------------------------------------------------------- */
+
+static int
+refuse_option_value(const struct cli_option *o, const char *label, const char *arg, struct err *err)
+{
+	static const char *const wanted[] = {[CLI_KIND_COUNT] = "a number",
+	    [CLI_KIND_NUMBER] = "a number",
+	    [CLI_KIND_SIZE] = "a size such as 4096, 64K, 8M or 1G",
+	    [CLI_KIND_SPAN] = "a time such as 30, 0.5, 500ms or 5m"};
+	char range[80] = "", size[NUM_SIZE_TEXT];
+	bool number = o->kind == CLI_KIND_COUNT || o->kind == CLI_KIND_NUMBER;
+
+	num_format_size((uint64_t)o->max, size);
+	if (number && o->max != 0)
+		snprintf(range, sizeof(range), " from %lld to %lld", (long long)o->min,
+		    (long long)o->max);
+	else if (o->kind == CLI_KIND_SIZE && o->max != 0)
+		snprintf(range, sizeof(range), ", above 0, at most %s", size);
+	else if (o->min > 0)
+		snprintf(range, sizeof(range), "%s above 0", number ? "" : ",");
+	return err_set(
+	    err, STATUS_USAGE, "%s '%s': expected %s%s", label, arg, wanted[o->kind], range);
+}
+
+static int
+set_number(const struct cli_option *o, const char *label, const char *arg, struct err *err)
+{
+	int64_t max = o->max != 0 ? o->max : INT64_MAX;
+	uint64_t n = 0;
+	int64_t ms = 0;
+	int ok = o->kind == CLI_KIND_SPAN ? num_parse_ms(arg, &ms)
+	    : o->kind == CLI_KIND_SIZE    ? num_parse_size(arg, &n)
+	                                  : num_parse_u64(arg, &n);
+
+	if (o->kind == CLI_KIND_SPAN && ok == 0)
+		n = (uint64_t)ms;
+	if (ok == -1 || n > (uint64_t)max || n < (uint64_t)o->min)
+		return refuse_option_value(o, label, arg, err);
+	if (o->kind == CLI_KIND_COUNT || o->kind == CLI_KIND_SPAN)
+		*o->to.count = (int64_t)n;
+	else
+		*o->to.number = n;
+	return 0;
+}
+
+static int
+set_option_value(const struct cli_command *c, const struct cli_option *o, const char *label,
+    const char *arg, struct err *err)
+{
+	switch (o->kind) {
+	case CLI_KIND_SHARED: return conf_option(c->conf, o->letter, arg, err) == -1 ? -1 : 0;
+	case CLI_KIND_FLAG: *o->to.flag = true; return 0;
+	case CLI_KIND_TEXT: *o->to.text = arg; return 0;
+	case CLI_KIND_CALL: return o->to.call(label, arg, err);
+	default: return set_number(o, label, arg, err);
+	}
+}
+
+/* --- wrong options --------------------------------------------------------------------- */
+
+static const char *
+find_replacement(const struct cli_command *c, const char *label)
+{
+	for (const struct cli_old *old = c->old; old != NULL && old->option != NULL; old++)
+		if (strcmp(old->option, label) == 0)
+			return old->now;
+	return NULL;
+}
+
+/* Appends the long options that begin with a name, and returns how many there are. */
+static size_t
+list_long_options(struct bytes *out, const char *name, size_t n)
+{
+	size_t found = 0;
+
+	for (size_t i = 0; i < nknown; i++)
+		if (strncmp(known[i].option->name, name, n) == 0)
+			bytes_addf(out, "%s--%s", found++ > 0 ? ", " : "", known[i].option->name);
+	return found;
+}
+
+/* `option` may have a value, which is not printed: it may be a URL with a password. */
+static int
+refuse_long_option(const struct cli_command *c, const char *option, struct err *err)
+{
+	size_t n = strcspn(option, "=");
+	struct nearest s = {.word = option + 2, .n = n > 2 ? n - 2 : 0};
+	struct bytes label = {0}, names = {0};
+	const char *now;
+
+	bytes_add(&label, option, n);
+	now = find_replacement(c, bytes_str(&label));
+	for (size_t i = 0; i < nknown; i++)
+		nearest_try(&s, known[i].option->name);
+	if (now != NULL)
+		err_set(err, STATUS_USAGE, "'%s' is now '%s'", label.p, now);
+	else if (list_long_options(&names, s.word, s.n) > 1)
+		err_set(err, STATUS_USAGE, "'%s' is ambiguous: %s", label.p, bytes_str(&names));
+	else if (s.best != NULL)
+		err_set(err, STATUS_USAGE, "unknown option '%s'; did you mean '--%s'?", label.p,
+		    s.best);
+	else
+		err_set(err, STATUS_USAGE, "unknown option '%s'", label.p);
+	bytes_free(&label);
+	bytes_free(&names);
+	return -1;
+}
+
+static int
+refuse_letter(const struct cli_command *c, int letter, struct err *err)
+{
+	const char label[] = {'-', (char)letter, '\0'}, *now = find_replacement(c, label);
+
+	if (now != NULL)
+		return err_set(err, STATUS_USAGE, "'%s' is now '%s'", label, now);
+	return err_set(err, STATUS_USAGE,
+	    "unknown option '%s'; an argument that begins with '-' goes behind '--'", label);
+}
+
+/* Returns the index of the option that getopt_long returned, or nknown. */
+static size_t
+find_known(int ch)
+{
+	size_t i = 0;
+
+	if (ch >= LONG_FORM)
+		return (size_t)(ch - LONG_FORM);
+	while (i < nknown && known[i].option->letter != ch)
+		i++;
+	return i;
+}
+
+/* ch: ':' or '?', of getopt_long. */
+static int
+refuse_option(const struct cli_command *c, int ch, const char *last, struct err *err)
+{
+	size_t i = optopt == 0 ? nknown : find_known(optopt);
+	const struct cli_option *o = i < nknown ? known[i].option : NULL;
+
+	if (o != NULL && ch == ':' && optopt < LONG_FORM)
+		return err_set(
+		    err, STATUS_USAGE, "-%c needs a value: -%c %s", o->letter, o->letter, o->arg);
+	if (o != NULL && ch == ':')
+		return err_set(
+		    err, STATUS_USAGE, "--%s needs a value: --%s %s", o->name, o->name, o->arg);
+	if (o != NULL)
+		return err_set(err, STATUS_USAGE, "--%s takes no value", o->name);
+	if (optopt == 0)
+		return refuse_long_option(c, last, err);
+	return refuse_letter(c, optopt, err);
+}
+
+/* --- reading --------------------------------------------------------------------------- */
+
+static void
+make_getopt_tables(struct option longs[OPTIONS_MAX + 1], char shorts[2 * OPTIONS_MAX + 2])
+{
+	*shorts++ = ':'; /* missing values are told apart from unknown options */
+	for (size_t i = 0; i < nknown; i++) {
+		const struct cli_option *o = known[i].option;
+
+		longs[i] = (struct option){o->name,
+		    o->arg != NULL ? required_argument : no_argument, NULL, LONG_FORM + (int)i};
+		if (o->letter == 0)
+			continue;
+		*shorts++ = o->letter;
+		if (o->arg != NULL)
+			*shorts++ = ':';
+	}
+	longs[nknown] = (struct option){NULL, 0, NULL, 0};
+	*shorts = '\0';
+}
+
+static int
+take_option(const struct cli_command *c, int ch, const char *arg, struct err *err)
+{
+	size_t i = find_known(ch);
+	char label[OPTIONS_LABEL];
+
+	if (ch < LONG_FORM)
+		options_label(known[i].option, label);
+	else
+		snprintf(label, sizeof(label), "--%s", known[i].option->name);
+	known[i].given = true;
+	return set_option_value(c, known[i].option, label, arg, err);
+}
+
+int
+options_read(const struct cli_command *c, int argc, char **argv, struct err *err)
+{
+	struct option longs[OPTIONS_MAX + 1];
+	char shorts[2 * OPTIONS_MAX + 2];
+	int ch, ok = 0;
+
+	add_known(c->options);
+	add_known(cli_shared_options);
+	make_getopt_tables(longs, shorts);
+	opterr = 0;
+	while (ok == 0 && (ch = getopt_long(argc, argv, shorts, longs, NULL)) != -1)
+		ok = ch == ':' || ch == '?' ? refuse_option(c, ch, argv[optind - 1], err)
+		                            : take_option(c, ch, optarg, err);
+	return ok;
+}
+
+bool
+options_given(const char *name)
+{
+	for (size_t i = 0; i < nknown; i++)
+		if (strcmp(known[i].option->name, name) == 0)
+			return known[i].given;
+	return false;
+}
+
+int
+options_check_mode(const struct cli_command *c, const struct cli_mode *mode, struct err *err)
+{
+	for (size_t i = 0; i < nknown; i++) {
+		char label[OPTIONS_LABEL];
+		struct bytes names = {0};
+
+		if (!known[i].given || known[i].modes == 0 || mode_is_in(c, mode, known[i].modes))
+			continue;
+		options_label(known[i].option, label);
+		mode_list(&names, c, known[i].modes, " and ");
+		err_set(err, STATUS_USAGE, "%s does not take %s; valid with %s", mode->name, label,
+		    bytes_str(&names));
+		bytes_free(&names);
+		return -1;
+	}
+	return 0;
+}
