@@ -306,14 +306,14 @@ main(int argc, char **argv)
 {
 	struct cli_args args = cli_start(&command, argc, argv);
 
-	eb.fmt.json = eb.conf.json;
-	eb.fmt.quiet = eb.conf.quiet;
-	eb.fmt.emit = cli_print;
+	eb.fmt.table.json = eb.conf.json;
+	eb.fmt.table.quiet = eb.conf.quiet;
+	eb.fmt.table.emit = cli_print;
 	eb.admin.fmt = &eb.fmt;
 	eb.admin.verbose = cli_verbose();
 	eb.admin.warn = cli_report;
 	args.mode->run(args.v, args.n);
-	groupfmt_end(&eb.fmt);
+	table_end(&eb.fmt.table);
 	conn_close(eb.conn);
 	return cli_finish();
 }

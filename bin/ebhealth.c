@@ -16,7 +16,7 @@
 #include "event/names.h"
 #include "report/check.h"
 #include "report/problems.h"
-#include "report/snapshot.h"
+#include "report/snapshotfmt.h"
 #include "report/threshold.h"
 
 /* --wait */
@@ -69,17 +69,14 @@ print_health(const struct bytes *out, enum severity g)
 static void
 add_health_json(struct bytes *out, const struct problems *v, const struct snapshot *p)
 {
-	char now[CLOCK_SIZE];
+	struct record document = {.json = true};
 
-	clock_format(clock_now(), now);
-	bytes_addf(out, "{\"time\":\"%s\",", now);
-	problems_json(out, v);
-	if (p != NULL) {
-		snapshot_json(out, p);
-		survey_streams_json(out, &p->redis);
-	} else
-		out->len--; /* the comma */
-	bytes_adds(out, "}\n");
+	snapshotfmt_time(&document);
+	problems_json(&document, v);
+	if (p != NULL)
+		snapshotfmt_json(&document, p);
+	record_json(out, &document);
+	bytes_addc(out, '\n');
 }
 
 /* p: NULL when no snapshot was taken. Returns the exit status. */

@@ -14,12 +14,9 @@
 #include "base/num.h"
 #include "base/process.h"
 #include "base/status.h"
-#include "base/table.h"
 #include "conf/conf.h"
-#include "event/id.h"
 #include "event/names.h"
-#include "redis/stream.h"
-#include "report/snapshot.h"
+#include "report/snapshotfmt.h"
 
 #define SPAN 32
 
@@ -33,7 +30,8 @@ static const struct option options[] = {
 static struct ebstat {
 	struct conf conf;
 	struct snapshot snapshot;
-	struct table *facts, *streams;
+	struct table facts;
+	struct bytes out;
 } eb;
 
 static void
@@ -48,6 +46,7 @@ ebstat_usage(FILE *to)
 
 static void __attribute__((format(printf, 2, 3))) add_fact(const char *name, const char *fmt, ...)
 {
+	struct record fact = {.json = false};
 	char *text = NULL;
 	va_list ap;
 
@@ -55,8 +54,9 @@ static void __attribute__((format(printf, 2, 3))) add_fact(const char *name, con
 	if (vasprintf(&text, fmt, ap) == -1)
 		text = mem_strdup("?");
 	va_end(ap);
-	table_cell(eb.facts, "%s", name);
-	table_cell(eb.facts, "%s", text);
+	record_text(&fact, NULL, "name", name);
+	record_text(&fact, NULL, "text", text);
+	table_row(&eb.facts, &fact);
 	free(text);
 }
 
@@ -181,134 +181,40 @@ show_redis(const struct survey *s)
 		add_fact("no stream", "matches '%s'", s->unmatched[i]);
 }
 
-static void
-add_number_cell(int64_t n)
-{
-	if (n < 0)
-		table_cell(eb.streams, "?");
-	else
-		table_cell(eb.streams, "%" PRId64, n);
-}
-
-static void
-add_id_cell(struct stream_id id, bool known)
-{
-	char text[ID_SIZE];
-
-	id_format(id, text);
-	table_cell(eb.streams, "%s", known ? text : "-");
-}
-
-static void
-add_group_cells(const struct survey_stream *st, const struct stream_group *g)
-{
-	int64_t age = survey_pending_age(&eb.snapshot.redis, g);
-	char span[SPAN] = "-";
-	bool known;
-	uint64_t lost = stream_lost(&st->info, g, &known);
-
-	if (age >= 0)
-		clock_format_span(age, span, sizeof(span));
-	table_cell(eb.streams, "%s", g->name);
-	add_number_cell((int64_t)g->consumers);
-	add_number_cell((int64_t)g->pending);
-	table_cell(eb.streams, "%s", span);
-	add_number_cell(survey_lag(&st->info, g));
-	add_number_cell(known ? (int64_t)lost : -1);
-	if (eb.conf.verbose)
-		add_id_cell(g->last_delivered, true);
-}
-
-static void
-add_no_group_cells(const struct survey_stream *st)
-{
-	table_cell(eb.streams, "%s", st->error != NULL || st->info.exists ? "-" : "no stream");
-	for (int i = eb.conf.verbose ? 0 : 1; i < 6; i++)
-		table_cell(eb.streams, "-");
-}
-
-static void
-add_stream_row(const struct survey_stream *st, const struct stream_group *g)
-{
-	table_cell(eb.streams, "%s", st->type);
-	add_number_cell(st->info.exists || st->error == NULL ? (int64_t)st->info.length : -1);
-	if (eb.conf.verbose) {
-		add_id_cell(st->info.first, st->info.length > 0);
-		add_id_cell(st->info.last, st->info.length > 0);
-	}
-	add_number_cell(st->dead_letters);
-	if (g != NULL)
-		add_group_cells(st, g);
-	else
-		add_no_group_cells(st);
-	/* The error stands once, on the first row of the stream. */
-	table_cell(
-	    eb.streams, "%s", st->error != NULL && (g == NULL || g == st->groups) ? st->error : "");
-}
-
-static bool
-group_lost_nothing(const struct survey_stream *st, const struct stream_group *g)
-{
-	bool known;
-
-	return stream_lost(&st->info, g, &known) == 0;
-}
-
-static void
-show_stream(const struct survey_stream *st)
-{
-	bool wanted = !eb.conf.quiet || st->error != NULL || st->dead_letters > 0;
-
-	if (st->ngroups == 0 && wanted)
-		add_stream_row(st, NULL);
-	for (size_t i = 0; i < st->ngroups; i++)
-		if (wanted || !group_lost_nothing(st, &st->groups[i]))
-			add_stream_row(st, &st->groups[i]);
-}
-
-static void
-show_streams(const struct survey *s)
-{
-	static const char *const names[] = {"TYPE", "LENGTH", "FIRST", "LAST", "DEAD", "GROUP",
-	    "CONSUMERS", "PENDING", "OLDEST", "LAG", "LOST", "DELIVERED", ""};
-
-	eb.streams = table_new(eb.conf.verbose ? "lrllrlrrrrrll" : "lrrlrrrrrl");
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (eb.conf.verbose || (i != 2 && i != 3 && i != 11))
-			table_cell(eb.streams, "%s", names[i]);
-	for (size_t i = 0; i < s->n; i++)
-		show_stream(&s->streams[i]);
-}
-
 /* --- output --------------------------------------------------------------------------- */
 
-static void
-print_tables(struct bytes *out)
+/* Adds a table, below an empty line unless it is the first. */
+static int
+add_output(void *arg, const char *text)
 {
-	eb.facts = table_new("ll");
-	show_buffer(&eb.snapshot);
-	show_redis(&eb.snapshot.redis);
-	table_print(out, eb.facts);
-	show_streams(&eb.snapshot.redis);
-	if (table_rows(eb.streams) > 1) {
-		if (out->len > 0)
-			bytes_addc(out, '\n');
-		table_print(out, eb.streams);
-	}
-	table_free(eb.facts);
-	table_free(eb.streams);
+	(void)arg;
+	bytes_addf(&eb.out, "%s%s\n", eb.out.len > 0 ? "\n" : "", text);
+	return 0;
 }
 
 static void
-print_json(struct bytes *out)
+print_tables(void)
 {
-	char now[CLOCK_SIZE];
+	static const struct column columns[] = {{"name", -1}, {"text", -1}, {NULL, 0}};
+	struct table streams = {.emit = add_output};
 
-	clock_format(clock_now(), now);
-	bytes_addf(out, "{\"time\":\"%s\",", now);
-	snapshot_json(out, &eb.snapshot);
-	survey_streams_json(out, &eb.snapshot.redis);
-	bytes_adds(out, "}\n");
+	eb.facts = (struct table){.columns = columns, .quiet = true, .emit = add_output};
+	show_buffer(&eb.snapshot);
+	show_redis(&eb.snapshot.redis);
+	table_end(&eb.facts);
+	snapshotfmt_streams(&streams, &eb.snapshot.redis, eb.conf.quiet, eb.conf.verbose);
+	table_end(&streams);
+}
+
+static void
+print_json(void)
+{
+	struct record document = {.json = true};
+
+	snapshotfmt_time(&document);
+	snapshotfmt_json(&document, &eb.snapshot);
+	record_json(&eb.out, &document);
+	bytes_addc(&eb.out, '\n');
 }
 
 /* Reports what could not be read, and vanished events; no other problem. */
@@ -328,9 +234,9 @@ ebstat_status(const struct snapshot *s)
 }
 
 static int
-write_ebstat_output(const struct bytes *out, int status)
+write_ebstat_output(int status)
 {
-	if (io_write_all(STDOUT_FILENO, out->p, out->len) == 0)
+	if (io_write_all(STDOUT_FILENO, eb.out.p, eb.out.len) == 0)
 		return status;
 	warn("write standard output");
 	return STATUS_UNSAFE;
@@ -389,7 +295,6 @@ int
 main(int argc, char **argv)
 {
 	struct survey_options survey_options = {.all = true};
-	struct bytes out = {0};
 	struct err err;
 	const char *dir;
 	int status;
@@ -412,11 +317,11 @@ main(int argc, char **argv)
 	survey_options.timeout_ms = eb.conf.timeout_ms;
 	snapshot_take(&eb.snapshot, &eb.conf, dir, &survey_options);
 	if (eb.conf.json)
-		print_json(&out);
+		print_json();
 	else
-		print_tables(&out);
-	status = write_ebstat_output(&out, ebstat_status(&eb.snapshot));
-	bytes_free(&out);
+		print_tables();
+	status = write_ebstat_output(ebstat_status(&eb.snapshot));
+	bytes_free(&eb.out);
 	snapshot_free(&eb.snapshot);
 	conf_free(&eb.conf);
 	return status;

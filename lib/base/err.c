@@ -18,6 +18,8 @@ err_clean(char *s)
 
 		if (c < 0x20 || c == 0x7f || (c >= 0x80 && !utf8))
 			*s = '?';
+		else if (c == 0xc2 && (unsigned char)s[1] < 0xa0) /* U+0080 to U+009F */
+			s[0] = s[1] = '?';
 	}
 }
 

@@ -127,7 +127,7 @@ show_retired(const struct groupadmin *admin, const struct group_ref *g, const ch
 	for (size_t i = 0; i < selected->n; i++)
 		if (selected->consumer[i].result == RETIRE_HAS_PENDING)
 			warn_not_retired(admin, g, selected->consumer[i].name, no_eval);
-	if (lost == 0 || admin->fmt->quiet)
+	if (lost == 0 || admin->fmt->table.quiet)
 		return;
 	bytes_addf(&words,
 	    "'%s': %" PRIu64 " pending entr%s lost: trimmed or deleted from the stream", g->type,

@@ -3,36 +3,24 @@
  * shows them: one JSON object each for programs, columns and lines for people. Members that ebstat
  * -j also has have the same names.
  *
- * Passes each line, without newline, to the caller's emit function. A table is passed as one text
- * of many lines when all its rows are known (groupfmt_end). One struct groupfmt formats rows of one
- * kind only.
+ * One struct groupfmt formats rows of one kind only.
  */
 #ifndef REPORT_GROUPFMT_H
 #define REPORT_GROUPFMT_H
 
-#include "base/table.h"
 #include "redis/group.h"
 #include "redis/pending.h"
 #include "redis/retire.h"
 #include "report/acklist.h"
 #include "report/survey.h"
+#include "report/table.h"
 
 struct groupfmt {
-	bool json;
-	/* omit column names and messages about changes; no effect on JSON */
-	bool quiet;
+	/* set json, quiet, emit and arg; table_end shows the collected rows */
+	struct table table;
 	bool dry_run; /* changes are shown as not done */
-	/* text is valid only during the call. Returns non-zero to stop. */
-	int (*emit)(void *arg, const char *text);
-	void *arg;
-
 	/* private; zero before first use */
-	struct table *table;
-	struct bytes text;
-	int type_width; /* of the longest type, for pending entries */
-	bool header_shown;
-	/* the server's clock minus CLOCK_MONOTONIC, ms */
-	int64_t clock_offset;
+	int64_t clock_offset; /* the server's clock minus CLOCK_MONOTONIC, ms */
 };
 
 /*
@@ -66,8 +54,5 @@ void groupfmt_acked(struct groupfmt *fmt, const struct group_ref *g, const struc
 void groupfmt_moved(struct groupfmt *fmt, const struct group_ref *g, const char *to,
     const char *to_text, const char *next);
 void groupfmt_destroyed(struct groupfmt *fmt, const struct group_ref *g);
-
-/* Emits the table, if there is one, and frees what fmt holds. */
-void groupfmt_end(struct groupfmt *fmt);
 
 #endif

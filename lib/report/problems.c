@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/jsonwrite.h"
 #include "base/mem.h"
 
 const char *
@@ -107,35 +106,29 @@ problems_line(struct bytes *out, const struct problems *v, const char *ok_text)
 	}
 }
 
-static void
-add_problem_json(struct bytes *out, const struct problem *p)
-{
-	jsonwrite_begin_object(out);
-	jsonwrite_text(out, "what", p->what);
-	if (p->measured) {
-		jsonwrite_count(out, "value", p->value);
-		jsonwrite_count(out, "limit", p->limit);
-	} else {
-		jsonwrite_text(out, "value", p->value_text);
-		jsonwrite_text(out, "limit", NULL);
-	}
-	jsonwrite_text(out, "unit", *p->unit != '\0' ? p->unit : NULL);
-	jsonwrite_text(out, "status", severity_name(p->severity));
-	jsonwrite_text(out, "event_type", p->type);
-	jsonwrite_text(out, "group", p->group);
-	jsonwrite_text(out, "text", p->text);
-	jsonwrite_end_object(out);
-}
-
 void
-problems_json(struct bytes *out, const struct problems *v)
+problems_json(struct record *document, const struct problems *v)
 {
-	jsonwrite_text(out, "status", severity_name(problems_worst(v)));
-	jsonwrite_name(out, "problems");
-	bytes_addc(out, '[');
-	for (size_t i = 0; i < v->n; i++) {
-		bytes_adds(out, i > 0 ? "," : "");
-		add_problem_json(out, &v->problems[i]);
+	struct bytes list = {0};
+
+	record_text(document, "status", NULL, severity_name(problems_worst(v)));
+	for (const struct problem *p = v->problems; p < v->problems + v->n; p++) {
+		struct record r = {.json = true};
+
+		record_text(&r, "what", NULL, p->what);
+		if (p->measured) {
+			record_count(&r, "value", NULL, p->value);
+			record_count(&r, "limit", NULL, p->limit);
+		} else {
+			record_text(&r, "value", NULL, p->value_text);
+			record_text(&r, "limit", NULL, NULL);
+		}
+		record_text(&r, "unit", NULL, *p->unit != '\0' ? p->unit : NULL);
+		record_text(&r, "status", NULL, severity_name(p->severity));
+		record_text(&r, "event_type", NULL, p->type);
+		record_text(&r, "group", NULL, p->group);
+		record_text(&r, "text", NULL, p->text);
+		record_push(&list, &r);
 	}
-	bytes_adds(out, "],");
+	record_list(document, "problems", &list);
 }

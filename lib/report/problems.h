@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "report/record.h"
 
 /* The values are exit statuses. From the worst: CRITICAL, WARNING, UNKNOWN, OK. */
 enum severity { SEVERITY_OK, SEVERITY_WARNING, SEVERITY_CRITICAL, SEVERITY_UNKNOWN };
@@ -42,7 +43,7 @@ void problems_sort(struct problems *v);
 /* Appends "STATUS - problem; problem", or "OK - " and ok_text, on one line without newline. '|'
  * becomes '/', since it begins performance data in the output of a plugin. */
 void problems_line(struct bytes *out, const struct problems *v, const char *ok_text);
-/* Appends the members status and problems, each followed by a comma. */
-void problems_json(struct bytes *out, const struct problems *v);
+/* Adds the members status and problems. */
+void problems_json(struct record *document, const struct problems *v);
 
 #endif

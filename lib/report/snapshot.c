@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/jsonwrite.h"
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "buffer/buffer.h"
 
@@ -108,37 +108,4 @@ snapshot_free(struct snapshot *s)
 	free(s->warning);
 	free(s->target);
 	memset(s, 0, sizeof(*s));
-}
-
-static void
-add_counters_json(struct bytes *out, const struct snapshot *s)
-{
-	jsonwrite_name(out, "counters");
-	jsonwrite_begin_object(out);
-	for (int i = 0; i < COUNTERS; i++)
-		jsonwrite_count(out, counter_names[i], s->counters[i]);
-	jsonwrite_end_object(out);
-	bytes_addc(out, ',');
-}
-
-void
-snapshot_json(struct bytes *out, const struct snapshot *s)
-{
-	jsonwrite_text(out, "target", s->target);
-	jsonwrite_bool(out, "other_target", s->other_target);
-	jsonwrite_name(out, "buffer");
-	if (s->readable)
-		backlog_json(out, &s->buffer);
-	else
-		bytes_adds(out, "null");
-	bytes_addc(out, ',');
-	jsonwrite_text(out, "buffer_error", s->readable ? NULL : s->read_error.text);
-	if (s->free_known)
-		jsonwrite_count(out, "free_bytes", s->free);
-	else
-		jsonwrite_text(out, "free_bytes", NULL);
-	add_counters_json(out, s);
-	jsonwrite_name(out, "redis");
-	survey_redis_json(out, &s->redis);
-	bytes_addc(out, ',');
 }

@@ -9,7 +9,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/bytes.h"
 #include "base/err.h"
 #include "buffer/backlog.h"
 #include "buffer/counters.h"
@@ -39,9 +38,5 @@ struct snapshot {
 void snapshot_take(struct snapshot *s, const struct conf *c, const char *dir,
     const struct survey_options *options);
 void snapshot_free(struct snapshot *s);
-
-/* Appends the members target, other_target, buffer, buffer_error, free_bytes, counters and redis,
- * each followed by a comma. */
-void snapshot_json(struct bytes *out, const struct snapshot *s);
 
 #endif

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/jsonwrite.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "event/id.h"
@@ -467,100 +466,4 @@ survey_pending_age(const struct survey *s, const struct stream_group *g)
 	if (g->pending == 0 || (g->lowest_pending.ms == 0 && g->lowest_pending.seq == 0))
 		return -1;
 	return g->lowest_pending.ms < now ? (int64_t)(now - g->lowest_pending.ms) : 0;
-}
-
-/* --- JSON ------------------------------------------------------------------------------ */
-
-static void
-id_or_null(struct bytes *out, const char *name, struct stream_id id, bool known)
-{
-	char text[ID_SIZE];
-
-	id_format(id, text);
-	jsonwrite_text(out, name, known ? text : NULL);
-}
-
-static const char *
-null_if_empty(const char *s)
-{
-	return s != NULL && *s != '\0' ? s : NULL;
-}
-
-void
-survey_redis_json(struct bytes *out, const struct survey *s)
-{
-	jsonwrite_begin_object(out);
-	jsonwrite_bool(out, "up", s->up);
-	jsonwrite_text(out, "how", s->up ? NULL : survey_why_name(s->why));
-	jsonwrite_text(out, "error", s->error);
-	jsonwrite_text(out, "server", null_if_empty(s->server));
-	jsonwrite_text(out, "version", null_if_empty(s->version));
-	jsonwrite_text(out, "run_id", null_if_empty(s->run_id));
-	if (s->up)
-		bytes_addf(out, "\"rtt_ms\":%.3f,", (double)s->rtt_us / 1000);
-	else
-		jsonwrite_text(out, "rtt_ms", NULL);
-	jsonwrite_text(out, "refuses_writes", s->refusal);
-	jsonwrite_end_object(out);
-}
-
-static void
-group_json(struct bytes *out, const struct survey *s, const struct survey_stream *st,
-    const struct stream_group *g)
-{
-	bool known;
-	uint64_t lost = stream_lost(&st->info, g, &known);
-
-	jsonwrite_begin_object(out);
-	jsonwrite_text(out, "name", g->name);
-	jsonwrite_count(out, "consumers", g->consumers);
-	jsonwrite_count(out, "pending", g->pending);
-	jsonwrite_count_or_null(out, "lag", survey_lag(&st->info, g));
-	jsonwrite_count_or_null(out, "lost", known ? (int64_t)lost : -1);
-	jsonwrite_count_or_null(out, "oldest_pending_ms", survey_pending_age(s, g));
-	id_or_null(out, "last_delivered_id", g->last_delivered, true);
-	jsonwrite_end_object(out);
-}
-
-static void
-stream_json(struct bytes *out, const struct survey *s, const struct survey_stream *st)
-{
-	const struct stream_info *i = &st->info;
-	/* A value that the server refused is null, not 0. */
-	bool known = i->exists || st->error == NULL;
-
-	jsonwrite_begin_object(out);
-	jsonwrite_text(out, "event_type", st->type);
-	jsonwrite_text(out, "stream", st->key);
-	if (known)
-		jsonwrite_bool(out, "exists", i->exists);
-	else
-		jsonwrite_text(out, "exists", NULL);
-	jsonwrite_count_or_null(out, "length", known ? (int64_t)i->length : -1);
-	id_or_null(out, "first_id", i->first, i->length > 0);
-	id_or_null(out, "last_id", i->last, i->length > 0);
-	jsonwrite_count_or_null(out, "dead_letters", st->dead_letters);
-	jsonwrite_text(out, "error", st->error);
-	jsonwrite_name(out, "groups");
-	bytes_addc(out, '[');
-	for (size_t k = 0; k < st->ngroups; k++) {
-		bytes_adds(out, k > 0 ? "," : "");
-		group_json(out, s, st, &st->groups[k]);
-	}
-	bytes_addc(out, ']');
-	jsonwrite_end_object(out);
-}
-
-void
-survey_streams_json(struct bytes *out, const struct survey *s)
-{
-	jsonwrite_bool(out, "complete", s->complete);
-	jsonwrite_text(out, "incomplete", s->why_incomplete);
-	jsonwrite_name(out, "streams");
-	bytes_addc(out, '[');
-	for (size_t i = 0; i < s->n; i++) {
-		bytes_adds(out, i > 0 ? "," : "");
-		stream_json(out, s, &s->streams[i]);
-	}
-	bytes_addc(out, ']');
 }

@@ -11,7 +11,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/bytes.h"
 #include "base/err.h"
 #include "redis/conn.h"
 #include "redis/stream.h"
@@ -80,10 +79,5 @@ int64_t survey_lag(const struct stream_info *s, const struct stream_group *g);
 /* Returns the age of the lowest pending entry by its ID, in ms, never negative; -1: no pending
  * entry. */
 int64_t survey_pending_age(const struct survey *s, const struct stream_group *g);
-
-/* Append the object `redis` of ebstat -j, and the members complete, incomplete and streams, without
- * a comma after them. */
-void survey_redis_json(struct bytes *out, const struct survey *s);
-void survey_streams_json(struct bytes *out, const struct survey *s);
 
 #endif

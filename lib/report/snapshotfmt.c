@@ -1,0 +1,160 @@
+#include "report/snapshotfmt.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "redis/stream.h"
+
+static int64_t
+lost_entries(const struct survey_stream *st, const struct stream_group *g)
+{
+	bool known;
+	uint64_t n = stream_lost(&st->info, g, &known);
+
+	return known ? (int64_t)n : -1;
+}
+
+void
+snapshotfmt_group(struct record *r, const struct survey *s, const struct survey_stream *st,
+    const struct stream_group *g)
+{
+	record_count(r, "consumers", "CONSUMERS", g->consumers);
+	record_count(r, "pending", "PENDING", g->pending);
+	record_number(r, "lag", "LAG", survey_lag(&st->info, g));
+	record_number(r, "lost", "LOST", lost_entries(st, g));
+	record_span(r, "oldest_pending_ms", "OLDEST", survey_pending_age(s, g));
+	record_id(r, "last_delivered_id", "DELIVERED", g->last_delivered, true);
+}
+
+/* Starts the record of a stream. A value that the server refused is unknown, not 0. */
+static struct record
+begin_stream_record(const struct survey_stream *st, bool json)
+{
+	struct record r = {.json = json};
+	const struct stream_info *i = &st->info;
+	bool known = i->exists || st->error == NULL;
+
+	record_text(&r, "event_type", "TYPE", st->type);
+	record_text(&r, "stream", NULL, st->key);
+	record_raw(&r, "exists", !known ? "null" : i->exists ? "true" : "false");
+	record_number(&r, "length", "LENGTH", known ? (int64_t)i->length : -1);
+	record_id(&r, "first_id", "FIRST", i->first, i->length > 0);
+	record_id(&r, "last_id", "LAST", i->last, i->length > 0);
+	record_number(&r, "dead_letters", "DEAD", st->dead_letters);
+	return r;
+}
+
+/* --- table --- */
+
+/* g NULL: the stream has no group. The error stands once, on the first row of the stream. */
+static void
+add_stream_row(struct table *t, const struct survey *s, const struct survey_stream *st,
+    const struct stream_group *g)
+{
+	struct record r = begin_stream_record(st, false);
+
+	if (g != NULL) {
+		record_text(&r, NULL, "GROUP", g->name);
+		snapshotfmt_group(&r, s, st, g);
+	} else if (st->error == NULL && !st->info.exists)
+		record_text(&r, NULL, "GROUP", "no stream");
+	if (st->error != NULL && (g == NULL || g == st->groups))
+		record_text(&r, NULL, "", st->error);
+	table_row(t, &r);
+}
+
+void
+snapshotfmt_streams(struct table *t, const struct survey *s, bool problems, bool all)
+{
+	static const struct column few[] = {{"TYPE", -1}, {"LENGTH", 1}, {"DEAD", 1}, {"GROUP", -1},
+	    {"CONSUMERS", 1}, {"PENDING", 1}, {"OLDEST", 1}, {"LAG", 1}, {"LOST", 1}, {"", -1},
+	    {NULL, 0}};
+	static const struct column every[] = {{"TYPE", -1}, {"LENGTH", 1}, {"FIRST", -1},
+	    {"LAST", -1}, {"DEAD", 1}, {"GROUP", -1}, {"CONSUMERS", 1}, {"PENDING", 1},
+	    {"OLDEST", 1}, {"LAG", 1}, {"LOST", 1}, {"DELIVERED", -1}, {"", -1}, {NULL, 0}};
+
+	t->columns = all ? every : few;
+	for (const struct survey_stream *st = s->streams; st < s->streams + s->n; st++) {
+		bool wanted = !problems || st->error != NULL || st->dead_letters > 0;
+
+		if (st->ngroups == 0 && wanted)
+			add_stream_row(t, s, st, NULL);
+		for (const struct stream_group *g = st->groups; g < st->groups + st->ngroups; g++)
+			if (wanted || lost_entries(st, g) > 0)
+				add_stream_row(t, s, st, g);
+	}
+}
+
+/* --- JSON --- */
+
+static const char *
+null_if_empty(const char *s)
+{
+	return s != NULL && *s != '\0' ? s : NULL;
+}
+
+static void
+add_redis(struct record *document, const struct survey *s)
+{
+	struct record r = {.json = true};
+	char rtt[32];
+
+	record_bool(&r, "up", s->up);
+	record_text(&r, "how", NULL, s->up ? NULL : survey_why_name(s->why));
+	record_text(&r, "error", NULL, s->error);
+	record_text(&r, "server", NULL, null_if_empty(s->server));
+	record_text(&r, "version", NULL, null_if_empty(s->version));
+	record_text(&r, "run_id", NULL, null_if_empty(s->run_id));
+	snprintf(rtt, sizeof(rtt), "%.3f", (double)s->rtt_us / 1000);
+	record_raw(&r, "rtt_ms", s->up ? rtt : "null");
+	record_text(&r, "refuses_writes", NULL, s->refusal);
+	record_object(document, "redis", &r);
+}
+
+static void
+push_stream(struct bytes *list, const struct survey *s, const struct survey_stream *st)
+{
+	struct record r = begin_stream_record(st, true), group = {.json = true};
+	struct bytes groups = {0};
+
+	record_text(&r, "error", NULL, st->error);
+	for (size_t i = 0; i < st->ngroups; i++) {
+		record_text(&group, "name", NULL, st->groups[i].name);
+		snapshotfmt_group(&group, s, st, &st->groups[i]);
+		record_push(&groups, &group);
+	}
+	record_list(&r, "groups", &groups);
+	record_push(list, &r);
+}
+
+void
+snapshotfmt_time(struct record *document)
+{
+	record_time(document, "time", NULL, clock_now());
+}
+
+void
+snapshotfmt_json(struct record *document, const struct snapshot *s)
+{
+	struct record counters = {.json = true};
+	struct bytes buffer = {0}, streams = {0};
+
+	for (int i = 0; i < COUNTERS; i++)
+		record_count(&counters, counter_names[i], NULL, s->counters[i]);
+	if (s->readable)
+		backlog_json(&buffer, &s->buffer);
+	record_text(document, "target", NULL, s->target);
+	record_bool(document, "other_target", s->other_target);
+	record_raw(document, "buffer", s->readable ? bytes_str(&buffer) : "null");
+	record_text(document, "buffer_error", NULL, s->readable ? NULL : s->read_error.text);
+	record_number(document, "free_bytes", NULL, s->free_known ? (int64_t)s->free : -1);
+	record_object(document, "counters", &counters);
+	add_redis(document, &s->redis);
+	record_bool(document, "complete", s->redis.complete);
+	record_text(document, "incomplete", NULL, s->redis.why_incomplete);
+	for (size_t i = 0; i < s->redis.n; i++)
+		push_stream(&streams, &s->redis, &s->redis.streams[i]);
+	record_list(document, "streams", &streams);
+	bytes_free(&buffer);
+}

@@ -1,0 +1,189 @@
+#include "report/table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static size_t
+count_columns(const struct table *t)
+{
+	size_t n = 0;
+
+	while (t->columns[n].title != NULL)
+		n++;
+	return n;
+}
+
+static int
+count_chars(const char *s)
+{
+	int n = 0;
+
+	for (; *s != '\0'; s++)
+		n += ((unsigned char)*s & 0xc0) != 0x80;
+	return n;
+}
+
+/* Emits the text so far as one line. */
+static int
+emit_table_text(struct table *t)
+{
+	int stop = t->emit(t->arg, bytes_str(&t->text));
+
+	t->text.len = 0;
+	return stop;
+}
+
+static int
+emit_json(struct table *t, struct record *r)
+{
+	record_json(&t->text, r);
+	return emit_table_text(t);
+}
+
+static void
+add_padding(struct bytes *out, int n)
+{
+	while (n-- > 0)
+		bytes_addc(out, ' ');
+}
+
+/* Adds a cell of the width of its column (struct column), and what separates it from the next. */
+static void
+add_table_cell(struct bytes *out, const char *text, int width, bool last)
+{
+	int gap = abs(width) - count_chars(text);
+
+	if (width > 0)
+		add_padding(out, gap);
+	bytes_adds(out, text);
+	if (width < 0 && !last)
+		add_padding(out, gap);
+	if (!last)
+		bytes_adds(out, "  ");
+}
+
+/* Returns the record's cell in a column, or its title when r is NULL. */
+static const char *
+column_text(const struct record *r, const struct column *c)
+{
+	const char *text = r == NULL ? c->title : record_cell(r, c->title);
+
+	return text != NULL ? text : c[1].title == NULL ? "" : "-";
+}
+
+static void
+end_table_row(struct bytes *out)
+{
+	while (out->len > 0 && out->p[out->len - 1] == ' ')
+		out->len--;
+}
+
+/* --- rows at once --- */
+
+/* r NULL: emits the titles. */
+static int
+emit_row(struct table *t, const struct record *r)
+{
+	for (const struct column *c = t->columns; c->title != NULL; c++)
+		add_table_cell(&t->text, column_text(r, c), c->width == 0 ? t->fit : c->width,
+		    c[1].title == NULL);
+	end_table_row(&t->text);
+	return emit_table_text(t);
+}
+
+int
+table_line(struct table *t, struct record *r)
+{
+	int stop;
+
+	if (r->json)
+		return emit_json(t, r);
+	if (!t->titled && !t->quiet)
+		emit_row(t, NULL);
+	t->titled = true;
+	stop = emit_row(t, r);
+	record_free(r);
+	return stop;
+}
+
+/* --- collected rows --- */
+
+/* r NULL: collects the titles. */
+static void
+collect_row(struct table *t, const struct record *r)
+{
+	for (const struct column *c = t->columns; c->title != NULL; c++) {
+		if (t->used == t->cap) {
+			t->cap = t->cap == 0 ? 64 : t->cap * 2;
+			t->cells = mem_realloc(t->cells, t->cap * sizeof(*t->cells));
+		}
+		t->cells[t->used++] = mem_strdup(column_text(r, c));
+	}
+}
+
+void
+table_row(struct table *t, struct record *r)
+{
+	if (r->json) {
+		emit_json(t, r);
+		return;
+	}
+	if (t->used == 0 && !t->quiet)
+		collect_row(t, NULL);
+	collect_row(t, r);
+	record_free(r);
+}
+
+/* Frees the rows. */
+static void
+format_rows(struct table *t)
+{
+	size_t n = count_columns(t);
+	int *width = mem_alloc(n * sizeof(*width));
+
+	for (size_t i = 0; i < t->used; i++) {
+		int chars = count_chars(t->cells[i]);
+
+		if (chars > abs(width[i % n]))
+			width[i % n] = t->columns[i % n].width < 0 ? -chars : chars;
+	}
+	for (size_t i = 0; i < t->used; i++) {
+		bool last = i % n == n - 1;
+
+		add_table_cell(&t->text, t->cells[i], width[i % n], last);
+		free(t->cells[i]);
+		if (last) {
+			end_table_row(&t->text);
+			bytes_addc(&t->text, '\n');
+		}
+	}
+	t->text.len--; /* the last newline */
+	free(width);
+}
+
+void
+table_end(struct table *t)
+{
+	if (t->used > 0) {
+		format_rows(t);
+		emit_table_text(t);
+	}
+	free(t->cells);
+	bytes_free(&t->text);
+	t->cells = NULL;
+	t->used = t->cap = 0;
+	t->titled = false;
+}
+
+void
+table_text(struct table *t, struct record *r, struct bytes *text)
+{
+	if (r->json)
+		emit_json(t, r);
+	else if (!t->quiet)
+		t->emit(t->arg, bytes_str(text));
+	record_free(r);
+	bytes_free(text);
+}
