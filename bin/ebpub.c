@@ -273,8 +273,7 @@ publish_lines(struct publish *p, struct lines *l)
 static bool
 wait_for_input(struct publish *p)
 {
-	struct pollfd fds[2] = {
-	    {STDIN_FILENO, POLLIN, 0}, {publish_fd(p), publish_poll_events(p), 0}};
+	struct pollfd fds[2] = {{STDIN_FILENO, POLLIN, 0}, publish_pollfd(p)};
 	int ms = publish_timeout_ms(p);
 
 	flush_answers();

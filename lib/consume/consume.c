@@ -269,7 +269,7 @@ find_loop_poll_ms(const struct consume_loop *loop)
 
 	for (size_t i = 0; i < loop->c->n; i++)
 		if (sub_conn(loop->c->subs[i]) != NULL)
-			clock_earliest(&by, conn_deadline(sub_conn(loop->c->subs[i])));
+			clock_earliest(&by, conn_due(sub_conn(loop->c->subs[i])));
 	if (loop->c->idle_ms >= 0 && !loop->ending && find_loop_idle_left(loop) > 0)
 		clock_earliest(&by, loop->last_event + loop->c->idle_ms);
 	if (!loop->ending)
@@ -308,7 +308,7 @@ poll_subs(struct consume_loop *loop, int ms)
 		const struct conn *conn = sub_conn(loop->c->subs[i]);
 
 		if (conn != NULL)
-			p[n++] = (struct pollfd){.fd = conn_fd(conn), .events = conn_events(conn)};
+			p[n++] = conn_pollfd(conn);
 	}
 	if (poll(p, n, ms == -1 ? find_loop_poll_ms(loop) : ms) <= 0)
 		return;

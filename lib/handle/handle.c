@@ -323,13 +323,13 @@ find_run_poll_ms(const struct handle_loop *loop)
 
 	for (size_t i = 0; i < loop->plan->n; i++) {
 		if (sub_conn(loop->streams[i].sub) != NULL)
-			clock_earliest(&by, conn_deadline(sub_conn(loop->streams[i].sub)));
+			clock_earliest(&by, conn_due(sub_conn(loop->streams[i].sub)));
 		if (loop->plan->to_end && !loop->ending && sub_at_end(loop->streams[i].sub) &&
 		    loop->jobs.n > 0 && handle_room(loop) > 0)
 			clock_earliest(&by, loop->streams[i].next_request);
 	}
 	if (loop->control.conn != NULL)
-		clock_earliest(&by, conn_deadline(loop->control.conn));
+		clock_earliest(&by, conn_due(loop->control.conn));
 	clock_earliest(&by, reconnect_next_try(&loop->reconnect));
 	clock_earliest(&by, runners_next_due(loop));
 	clock_earliest(&by, jobset_next_due(&loop->jobs));
@@ -352,12 +352,10 @@ poll_descriptors(struct handle_loop *loop, struct pollfd *fds, int ms)
 	fds[n++] = (struct pollfd){.fd = loop->plan->worker || loop->ending ? -1 : STDOUT_FILENO};
 	fds[n++] = (struct pollfd){.fd = loop->child_fd, .events = POLLIN};
 	if (loop->control.conn != NULL)
-		fds[n++] = (struct pollfd){
-		    .fd = conn_fd(loop->control.conn), .events = conn_events(loop->control.conn)};
+		fds[n++] = conn_pollfd(loop->control.conn);
 	for (size_t i = 0; i < loop->plan->n; i++)
 		if (sub_conn(loop->streams[i].sub) != NULL)
-			fds[n++] = (struct pollfd){.fd = conn_fd(sub_conn(loop->streams[i].sub)),
-			    .events = conn_events(sub_conn(loop->streams[i].sub))};
+			fds[n++] = conn_pollfd(sub_conn(loop->streams[i].sub));
 	runner_fds = n;
 	n += runners_fill_pollfds(loop, fds + n);
 	if (poll(fds, n, ms == -1 ? find_run_poll_ms(loop) : ms) <= 0) {

@@ -434,16 +434,10 @@ publish_end_batch(struct publish *p)
 
 /* --- the poll loop ----------------------------------------------------------------- */
 
-int
-publish_fd(const struct publish *p)
+struct pollfd
+publish_pollfd(const struct publish *p)
 {
-	return p->conn != NULL ? conn_fd(p->conn) : -1;
-}
-
-short
-publish_poll_events(const struct publish *p)
-{
-	return (short)(p->conn != NULL ? conn_events(p->conn) : 0);
+	return p->conn != NULL ? conn_pollfd(p->conn) : (struct pollfd){.fd = -1};
 }
 
 int
@@ -451,9 +445,9 @@ publish_timeout_ms(const struct publish *p)
 {
 	int64_t now = clock_mono(), at = -1, next;
 
-	if (p->conn != NULL && p->inflight.sent)
-		at = conn_deadline(p->conn);
-	else if (p->must_drain)
+	if (p->conn != NULL)
+		at = conn_due(p->conn);
+	if (at == -1 && p->must_drain)
 		at = p->next_try > p->next_drain ? p->next_try : p->next_drain;
 	if (at == -1)
 		return -1;

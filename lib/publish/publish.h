@@ -14,13 +14,13 @@
  * appended although Redis is up, once the buffer is drained of their type (fallback_bypass).
  *
  * With a poll loop: call publish_begin_batch when input has arrived, publish_event for each event,
- * and publish_end_batch after the last. Then poll publish_fd for publish_poll_events, at most
- * publish_timeout_ms, and call publish_work. Without one: call publish_begin_batch, publish_event,
- * publish_finish.
+ * and publish_end_batch after the last. Then poll publish_pollfd for at most publish_timeout_ms,
+ * and call publish_work. Without one: call publish_begin_batch, publish_event, publish_finish.
  */
 #ifndef PUBLISH_PUBLISH_H
 #define PUBLISH_PUBLISH_H
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -69,10 +69,8 @@ void publish_refused_line(struct publish *p);
 /* Sends, takes the replies that have arrived, appends to the buffer, and gives the answers. */
 void publish_end_batch(struct publish *p);
 
-/* Returns the descriptor to poll; -1 when not connected. */
-int publish_fd(const struct publish *p);
-/* Returns the events to poll for. */
-short publish_poll_events(const struct publish *p);
+/* Returns what to poll(2) for; fd -1 when not connected. */
+struct pollfd publish_pollfd(const struct publish *p);
 /* Returns the ms until publish_work is due; -1: never. */
 int publish_timeout_ms(const struct publish *p);
 /* publish_end_batch; then, with nothing in flight, drains a part of the buffer. */

@@ -1,7 +1,5 @@
 #include "redis/conn.h"
 
-#include <sys/socket.h>
-
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -10,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <hiredis/read.h>
 
@@ -22,6 +19,7 @@
 #include "redis/net.h"
 #include "redis/reply.h"
 #include "redis/resp.h"
+#include "redis/transport.h"
 
 /* A command that is unsent, unanswered, or whose reply has not been taken. */
 struct request {
@@ -33,7 +31,7 @@ struct request {
 };
 
 struct conn {
-	int fd;
+	struct transport *transport;
 	char *target; /* for messages */
 	int64_t timeout;
 	int64_t handshake_by; /* the deadline of the handshake; 0 after it */
@@ -114,7 +112,7 @@ check_alive(const struct conn *conn, struct err *err)
 static int
 send_queued(struct conn *conn)
 {
-	int broken = resp_send(&conn->out, conn->fd);
+	int broken = resp_send(&conn->out, conn->transport);
 
 	while (conn->sent < conn->put && request_at(conn, conn->sent + 1)->end <= conn->out.written)
 		conn->sent++;
@@ -182,32 +180,32 @@ fail_closed(struct conn *conn, int sys)
 	    conn, CONN_CUT, sys, sys != 0 ? "connection lost" : "closed the connection");
 }
 
-/* Returns 1 when the socket is drained, 0 when it may hold more, -1 when the connection is dead. A
- * short read counts as drained, except with to_end, which reads up to end of file. */
+/* Returns 1 when the transport is drained, 0 when it may hold more, -1 when the connection is dead.
+ * A short read counts as drained, except with to_end, which reads up to the end. */
 static int
 recv_replies(struct conn *conn, bool to_end)
 {
+	struct transport *t = conn->transport;
 	char chunk[CHUNK];
 	ssize_t n;
 
 	for (int i = 0; i < BURST; i++) {
-		n = recv(conn->fd, chunk, sizeof(chunk), 0);
-		if (n == -1 && errno == EINTR)
-			continue;
+		n = t->ops->recv(t, chunk, sizeof(chunk));
 		if (n == -1 && errno == EAGAIN)
 			return 1;
 		if (n <= 0)
 			return fail_closed(conn, n == 0 ? 0 : errno);
 		if (parse_replies(conn, chunk, (size_t)n) == -1)
 			return -1;
-		if ((size_t)n < sizeof(chunk) && !to_end)
+		if ((size_t)n < sizeof(chunk) && !to_end && !t->pending)
 			return 1;
 	}
 	return 0;
 }
 
-int64_t
-conn_deadline(const struct conn *conn)
+/* Returns when the oldest unanswered command times out, or -1 when there is none. */
+static int64_t
+command_deadline(const struct conn *conn)
 {
 	const struct request *oldest;
 	int64_t start;
@@ -238,7 +236,7 @@ conn_io(struct conn *conn, struct err *err)
 	while (broken != 0 && drained == 0);
 	if (drained != -1 && broken != 0)
 		fail_closed(conn, broken);
-	if (drained == 1 && (by = conn_deadline(conn)) != -1 && clock_mono() >= by)
+	if (drained == 1 && (by = command_deadline(conn)) != -1 && clock_mono() >= by)
 		fail_timeout(conn);
 	return check_alive(conn, err);
 }
@@ -256,17 +254,27 @@ conn_restart_deadline(struct conn *conn)
 	conn->arrived_at = clock_mono();
 }
 
-short
-conn_events(const struct conn *conn)
+struct pollfd
+conn_pollfd(const struct conn *conn)
 {
-	return (short)(resp_unsent(&conn->out) > 0 ? POLLIN | POLLOUT : POLLIN);
+	const struct transport *t = conn->transport;
+	bool sends = resp_unsent(&conn->out) > 0;
+
+	return (struct pollfd){
+	    .fd = t->fd, .events = (short)(t->recv_events | (sends ? t->send_events : 0))};
 }
 
-/* Returns poll(2)'s timeout: until the deadline, but at most ms (-1: no limit). */
+int64_t
+conn_due(const struct conn *conn)
+{
+	return conn->transport->pending ? 0 : command_deadline(conn);
+}
+
+/* Returns poll(2)'s timeout: until conn_io is due, but at most ms (-1: no limit). */
 static int
 poll_timeout(const struct conn *conn, int64_t ms)
 {
-	int64_t by = conn_deadline(conn), left = by == -1 ? -1 : by - clock_mono();
+	int64_t by = conn_due(conn), left = by == -1 ? -1 : by - clock_mono();
 
 	if (by != -1 && left < 0)
 		left = 0;
@@ -278,8 +286,7 @@ poll_timeout(const struct conn *conn, int64_t ms)
 int
 conn_poll(struct conn *conn, int other, int64_t ms, struct err *err)
 {
-	struct pollfd p[2] = {
-	    {.fd = conn->fd, .events = conn_events(conn)}, {.fd = other, .events = POLLIN}};
+	struct pollfd p[2] = {conn_pollfd(conn), {.fd = other, .events = POLLIN}};
 
 	if (check_alive(conn, err) == -1)
 		return -1;
@@ -481,19 +488,26 @@ conn_call(struct conn *conn, struct err *err, ...)
 
 /* --- opening and closing --- */
 
+struct transport *(*transport_connect[URL_SCHEMES])(
+    const struct url *u, int64_t deadline, struct err *err) = {
+    [URL_TCP] = net_connect,
+    [URL_UNIX] = net_connect,
+};
+
 struct conn *
 conn_connect(const struct url *u, int64_t timeout_ms, struct err *err)
 {
 	int64_t by = clock_mono() + timeout_ms;
-	int fd = net_connect(u, by, err);
+	struct transport *t = transport_connect[u->scheme](u, by, err);
 	struct conn *conn;
 
-	if (fd == -1) {
-		err->why = err->sys == ETIMEDOUT ? CONN_TIMEOUT : CONN_REFUSED;
+	if (t == NULL) {
+		if (err->why == CONN_OK)
+			err->why = err->sys == ETIMEDOUT ? CONN_TIMEOUT : CONN_REFUSED;
 		return NULL;
 	}
 	conn = mem_alloc(sizeof(*conn));
-	conn->fd = fd;
+	conn->transport = t;
 	conn->target = url_target(u);
 	conn->timeout = timeout_ms;
 	conn->handshake_by = by;
@@ -527,26 +541,28 @@ conn_open(const struct url *u, int64_t timeout_ms, struct err *err)
 	return NULL;
 }
 
-void
-conn_close(struct conn *conn)
+static void
+close_conn(struct conn *conn, bool reset)
 {
 	if (conn == NULL)
 		return;
 	free_exchange(conn);
-	close(conn->fd);
+	conn->transport->ops->close(conn->transport, reset);
 	resp_free(&conn->out);
 	free(conn->target);
 	free(conn);
 }
 
 void
+conn_close(struct conn *conn)
+{
+	close_conn(conn, false);
+}
+
+void
 conn_abort(struct conn *conn)
 {
-	struct linger now = {.l_onoff = 1};
-
-	if (conn != NULL)
-		setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-	conn_close(conn);
+	close_conn(conn, true);
 }
 
 const char *
@@ -583,12 +599,6 @@ int64_t
 conn_rtt_us(const struct conn *conn)
 {
 	return conn->facts.rtt_us;
-}
-
-int
-conn_fd(const struct conn *conn)
-{
-	return conn->fd;
 }
 
 enum conn_why

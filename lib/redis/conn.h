@@ -26,38 +26,21 @@
  * The files of this room, from the socket upwards:
  *
  *     url          where the server is
- *     net          a connected socket, within a deadline
- *     resp         commands as bytes; writes to the socket
- *     conn         this file; reads from the socket
+ *     transport    carries the bytes
+ *     net          the transport over plain sockets
+ *     resp         commands as bytes; sends them
+ *     conn         this file; receives
  *     handshake    AUTH, SELECT, and what is learned about the server
  *     reply        replies and what error replies mean
  *     fence        makes sure that a dead connection executes nothing more
  *     stream, group, pending, retire, scan, range, pagesize    the commands on streams
  *
- * There is no TLS. To add it:
- *
- *  - url.c: parse_scheme accepts rediss:// and sets a flag in struct url. url_target prints
- *    rediss://, since the target is also the identity of a disk buffer. conf gets the CA, the
- *    server name (SNI) and whether to verify.
- *  - conn_connect wraps the socket of net_connect within its deadline; conn_close and conn_abort
- *    free the TLS state. A refused certificate needs a conn_why of its own: trying again is
- *    useless.
- *  - recv_replies (conn.c) and resp_send (resp.c), the only callers of recv(2) and send(2), go
- *    through the wrapper. resp.written, and with it conn_sent, must count the bytes of each record
- *    as soon as the kernel took the record whole (SSL_MODE_ENABLE_PARTIAL_WRITE). A command whose
- *    bytes were sent and not counted would be sent again, although the server may have executed it.
- *  - resp_send takes n < left for a full socket; in that mode it is one record of 16 KiB, and the
- *    loop must go on. resp.out moves between two tries (bytes_grow, bytes_drop):
- *    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER.
- *  - Decrypted bytes inside the TLS library do not wake poll(2), and a short read no longer means a
- *    drained socket: conn_io must read on after BURST chunks and short reads. conn_poll, and the
- *    three loops that poll conn_fd themselves (consume.c, handle.c, ebpub.c), must not wait while
- *    the library holds bytes. conn_events adds what the library waits for.
- *  - The library writes without MSG_NOSIGNAL: SIGPIPE must stay ignored.
+ * There is no TLS: transport.h says what it takes to add it.
  */
 #ifndef REDIS_CONN_H
 #define REDIS_CONN_H
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -185,15 +168,14 @@ struct reply *conn_take(struct conn *conn);
 
 /* --- poll loop --- */
 
-int conn_fd(const struct conn *conn);
-/* Returns the events to poll(2) for. */
-short conn_events(const struct conn *conn);
+/* Returns what to poll(2) for. */
+struct pollfd conn_pollfd(const struct conn *conn);
 /*
- * Returns when the oldest unanswered command times out (CLOCK_MONOTONIC, ms), or -1 when no command
- * is unanswered. Its time starts when it is queued, or when the reply before it arrives if that is
- * later.
+ * Returns when conn_io is due although poll(2) reports nothing (CLOCK_MONOTONIC, ms): at once while
+ * the transport holds bytes, else when the oldest unanswered command times out; -1: never. A
+ * command's time starts when it is queued, or when the reply before it arrives if that is later.
  */
-int64_t conn_deadline(const struct conn *conn);
+int64_t conn_due(const struct conn *conn);
 /* Sends and receives what is possible without waiting, and checks the deadline. Returns -1
  * with err when the connection is dead. */
 int conn_io(struct conn *conn, struct err *err);

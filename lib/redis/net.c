@@ -285,15 +285,58 @@ connect_any(const struct addrinfo *list, int64_t deadline)
 	return fd;
 }
 
-int
+/* --- the transport --- */
+
+/* A send that takes less than was offered has filled the socket. */
+static int
+send_to_socket(struct transport *t, const char *p, size_t n, size_t *taken)
+{
+	ssize_t sent;
+
+	*taken = 0;
+	do
+		sent = send(t->fd, p, n, MSG_NOSIGNAL);
+	while (sent == -1 && errno == EINTR);
+	if (sent == -1)
+		return errno == EAGAIN ? 0 : errno;
+	*taken = (size_t)sent;
+	return 0;
+}
+
+static ssize_t
+recv_from_socket(struct transport *t, char *p, size_t n)
+{
+	ssize_t got;
+
+	do
+		got = recv(t->fd, p, n, 0);
+	while (got == -1 && errno == EINTR);
+	return got;
+}
+
+static void
+close_socket(struct transport *t, bool reset)
+{
+	struct linger now = {.l_onoff = 1};
+
+	if (reset)
+		setsockopt(t->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	close(t->fd);
+	free(t);
+}
+
+struct transport *
 net_connect(const struct url *u, int64_t deadline, struct err *err)
 {
+	static const struct transport_ops sockets = {
+	    send_to_socket, recv_from_socket, close_socket};
+	struct transport *t;
 	struct addrinfo *list = NULL;
 	char *target;
 	int fd;
 
 	if (u->path == NULL && resolve_host(u->host, u->port, deadline, &list, err) == -1)
-		return -1;
+		return NULL;
 	fd = u->path != NULL ? connect_unix(u->path, deadline) : connect_any(list, deadline);
 	if (fd == -1) {
 		target = url_target(u);
@@ -302,5 +345,9 @@ net_connect(const struct url *u, int64_t deadline, struct err *err)
 	}
 	if (list != NULL)
 		freeaddrinfo(list);
-	return fd;
+	if (fd == -1)
+		return NULL;
+	t = mem_alloc(sizeof(*t));
+	*t = (struct transport){&sockets, fd, POLLIN, POLLOUT, false};
+	return t;
 }

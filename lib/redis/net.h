@@ -1,5 +1,5 @@
 /*
- * net: looks up a name and connects a socket, both within one deadline. conn.c alone uses it.
+ * net: the transport over plain sockets. Looks up a name and connects, both within one deadline.
  *
  * getaddrinfo(3) has no deadline, so a thread looks the name up. When that takes too long the
  * thread is abandoned; it owns its memory and frees it when getaddrinfo(3) returns. Numeric
@@ -8,17 +8,10 @@
 #ifndef REDIS_NET_H
 #define REDIS_NET_H
 
-#include <stdint.h>
+#include "redis/transport.h"
 
-#include "base/err.h"
-#include "redis/url.h"
-
-/*
- * Returns a connected stream socket, non-blocking and close-on-exec. Tries each address of the name
- * with an equal share of the time left. Retries a unix socket whose backlog is full until the
- * deadline (CLOCK_MONOTONIC, ms). Returns -1 with err: status 69, and sys ETIMEDOUT when the
- * deadline passed.
- */
-int net_connect(const struct url *u, int64_t deadline, struct err *err);
+/* Connects over TCP or a unix socket. Tries each address of the name with an equal share of the
+ * time left. Retries a unix socket whose backlog is full until the deadline. See transport.h. */
+struct transport *net_connect(const struct url *u, int64_t deadline, struct err *err);
 
 #endif

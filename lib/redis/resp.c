@@ -1,9 +1,5 @@
 #include "redis/resp.h"
 
-#include <sys/socket.h>
-
-#include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "base/num.h"
@@ -130,24 +126,16 @@ drop_sent(struct resp *resp)
 }
 
 int
-resp_send(struct resp *resp, int fd)
+resp_send(struct resp *resp, struct transport *t)
 {
-	int broken = 0;
-	bool full = false; /* the socket took less than was offered */
-	size_t left;
-	ssize_t n;
+	size_t left = resp_unsent(resp), taken;
+	int broken;
 
-	while ((left = resp_unsent(resp)) > 0 && !full && broken == 0) {
-		n = send(fd, resp->out.p + resp->at, left, MSG_NOSIGNAL);
-		if (n >= 0) {
-			resp->at += (size_t)n;
-			resp->written += (uint64_t)n;
-			full = (size_t)n < left;
-		} else if (errno == EAGAIN)
-			full = true;
-		else if (errno != EINTR)
-			broken = errno;
-	}
+	if (left == 0)
+		return 0;
+	broken = t->ops->send(t, resp->out.p + resp->at, left, &taken);
+	resp->at += taken;
+	resp->written += taken;
 	drop_sent(resp);
 	return broken;
 }

@@ -9,6 +9,7 @@
 #define REDIS_RESP_H
 
 #include "base/bytes.h"
+#include "redis/transport.h"
 
 struct resp {
 	struct bytes out;
@@ -29,7 +30,7 @@ void resp_encode_header(struct bytes *text, size_t argc);
 void resp_encode_argument(struct bytes *text, struct slice arg);
 /* Returns the bytes that are queued and not sent. */
 size_t resp_unsent(const struct resp *resp);
-/* Sends what the socket takes without waiting. Returns 0, or the errno of a failure. */
-int resp_send(struct resp *resp, int fd);
+/* Sends what is possible without waiting. Returns 0, or the errno of a failure. */
+int resp_send(struct resp *resp, struct transport *t);
 
 #endif

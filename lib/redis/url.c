@@ -171,6 +171,7 @@ parse_unix(const struct url_parser *p, const char *s)
 		    p, "the socket must be an absolute path, as in unix:///run/redis.sock");
 	if ((p->u->path = unescape_part(s, n)) == NULL)
 		return refuse_url(p, "bad %-escape in the path");
+	p->u->scheme = URL_UNIX;
 	if (s[n] == '\0')
 		return 0;
 	if (strncmp(s + n, "?db=", 4) != 0)

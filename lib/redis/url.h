@@ -13,7 +13,10 @@
 
 #include "base/err.h"
 
+enum url_scheme { URL_TCP, URL_UNIX, URL_SCHEMES };
+
 struct url {
+	enum url_scheme scheme;
 	char *host; /* NULL for a unix socket */
 	int port;
 	char *path; /* NULL for TCP */

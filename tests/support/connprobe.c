@@ -9,6 +9,8 @@
  *     block MS EXTRA               reads blocking for MS, with EXTRA ms more until the deadline
  *     idle MS                      sends nothing and listens
  *
+ * With RELAY in the environment the bytes go over a second transport (relay.h).
+ *
  * A failure prints the reason, the status and the message, and is the exit status.
  */
 #include <stdio.h>
@@ -20,6 +22,7 @@
 #include "base/process.h"
 #include "redis/conn.h"
 #include "redis/reply.h"
+#include "relay.h"
 
 static const char *const why_names[] = {"OK", "REFUSED", "TIMEOUT", "CUT", "GARBAGE", "LATER",
     "READONLY", "DENIED", "NOPERM", "WRONGTYPE", "FULL", "TOOBIG", "NOGROUP", "MOVED", "UNBLOCKED",
@@ -186,6 +189,7 @@ main(int argc, char **argv)
 	int status;
 
 	process_init();
+	relay_init();
 	if (argc < 4 || url_parse(&u, argv[1], &err) == -1)
 		return 64;
 	if ((conn = conn_open(&u, parse_int(argv[2]), &err)) == NULL) {
