@@ -9,6 +9,7 @@
 #include "consume/consumer.h"
 #include "event/id.h"
 #include "redis/group.h"
+#include "redis/pool.h"
 #include "report/groupadmin.h"
 #include "report/groupfmt.h"
 #include "report/survey.h"
@@ -26,7 +27,8 @@ static struct ebgroup {
 	size_t nids; /* 0: read the IDs from standard input */
 	struct id_place where;
 	struct groupadmin_choice choice;
-	struct conn *conn;
+	struct pool pool;
+	struct conn *conn; /* of the pool */
 	struct groupfmt fmt;
 	struct groupadmin admin;
 } eb = {.limit = UINT64_MAX, .choice.to = "eb-retired"};
@@ -38,7 +40,8 @@ connect_to_redis(void)
 {
 	struct err err;
 
-	if ((eb.conn = conn_open(&eb.conf.url, eb.conf.timeout_ms, &err)) == NULL)
+	eb.pool = (struct pool){.url = &eb.conf.url, .timeout_ms = eb.conf.timeout_ms};
+	if ((eb.conn = pool_get(&eb.pool, NULL, &err)) == NULL)
 		cli_fail(&err);
 	eb.admin.conn = eb.conn;
 }
@@ -314,6 +317,6 @@ main(int argc, char **argv)
 	eb.admin.warn = cli_report;
 	args.mode->run(args.v, args.n);
 	table_end(&eb.fmt.table);
-	conn_close(eb.conn);
+	pool_close(&eb.pool);
 	return cli_finish();
 }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "event/names.h"
+#include "redis/pool.h"
 #include "redis/scan.h"
 
 static void
@@ -45,12 +46,13 @@ scan_matching_keys(const struct sublist *list, const char *pattern, char ***keys
     bool *complete, struct err *err)
 {
 	char *match = make_key(list, pattern);
-	struct conn *conn = conn_open(list->plan->url, list->plan->timeout_ms, err);
+	struct pool pool = {.url = list->plan->url, .timeout_ms = list->plan->timeout_ms};
+	struct conn *conn = pool_get(&pool, NULL, err);
 	int ok = conn == NULL
 	    ? -1
 	    : scan_keys(conn, match, clock_mono() + list->plan->timeout_ms, keys, n, complete, err);
 
-	conn_close(conn);
+	pool_close(&pool);
 	free(match);
 	return ok;
 }

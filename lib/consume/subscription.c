@@ -24,6 +24,7 @@ sub_new(const struct sub_plan *plan, const char *type, const char *key, const ch
 	struct subscription *sub = mem_alloc(sizeof(*sub));
 
 	sub->plan = plan;
+	sub->pool = (struct pool){.url = plan->url, .timeout_ms = plan->timeout_ms};
 	sub->type = mem_strdup(type);
 	sub->key = mem_strdup(key);
 	sub->group = group != NULL ? mem_strdup(group) : NULL;
@@ -64,7 +65,7 @@ disconnect_sub(struct subscription *sub, enum sub_state state)
 	sub_batch_clear(&sub->batch);
 	reply_free(sub->prefetched);
 	sub->prefetched = NULL;
-	conn_close(sub->conn);
+	pool_close(&sub->pool);
 	sub->conn = NULL;
 	sub->requested = sub->prefetch_requested = sub->acks_in_flight = sub->checks_in_flight = 0;
 	sub->prefetching = false;
@@ -197,7 +198,7 @@ put_acks(struct subscription *sub)
 int
 sub_open(struct subscription *sub, struct err *err)
 {
-	sub->conn = conn_open(sub->plan->url, sub->plan->timeout_ms, err);
+	sub->conn = pool_get(&sub->pool, sub->key, err);
 	if (sub->conn == NULL)
 		return -1;
 	if ((sub->group != NULL ? ensure_group(sub, err) : find_read_start(sub, err)) == -1) {

@@ -7,6 +7,7 @@
 #include "consume/subscription.h"
 #include "event/id.h"
 #include "redis/pagesize.h"
+#include "redis/pool.h"
 #include "redis/reply.h"
 
 /* Which entries a request asks for. */
@@ -23,7 +24,8 @@ struct subscription {
 	void *arg;
 
 	enum sub_state state;
-	struct conn *conn;
+	struct pool pool;  /* its own, since reads block */
+	struct conn *conn; /* of the pool */
 	enum sub_phase phase;
 	bool opened; /* at least once */
 	unsigned group_recreations;

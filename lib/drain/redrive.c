@@ -16,6 +16,7 @@
 #include "event/id.h"
 #include "event/names.h"
 #include "redis/pagesize.h"
+#include "redis/pool.h"
 #include "redis/reply.h"
 #include "redis/stream.h"
 
@@ -23,7 +24,8 @@
 struct redrive {
 	const struct redrive_options *o;
 	struct redrive_result *r;
-	struct conn *conn;
+	struct pool pool;
+	struct conn *conn; /* of the pool */
 	struct dests dests;
 	/* dead letters that were moved or, in a dry run, shown; and how many there are */
 	uint64_t done, total;
@@ -292,9 +294,8 @@ move_chosen(struct redrive *d, struct err *err)
 static int
 open_redrive_conn(struct redrive *d, struct err *err)
 {
-
-	conn_close(d->conn);
-	d->conn = conn_open(&d->o->conf->url, d->o->conf->timeout_ms, err);
+	pool_close(&d->pool);
+	d->conn = pool_get(&d->pool, NULL, err);
 	return d->conn != NULL ? 0 : -1;
 }
 
@@ -417,6 +418,7 @@ redrive_run(const struct redrive_options *o, struct redrive_result *r)
 
 	*r = (struct redrive_result){0};
 	*d = (struct redrive){.o = o, .r = r, .started = clock_mono()};
+	d->pool = (struct pool){.url = &o->conf->url, .timeout_ms = o->conf->timeout_ms};
 	ok = open_redrive_conn(d, &err);
 	if (ok == 0 && o->dry != NULL)
 		o->dry(o->arg, NULL);
@@ -430,7 +432,7 @@ redrive_run(const struct redrive_options *o, struct redrive_result *r)
 		redrive_say(d, "%s", err.text);
 	}
 	count_redrive_trimmed(d);
-	conn_close(d->conn);
+	pool_close(&d->pool);
 	dests_free(&d->dests);
 	free(d->dead_key);
 	free(d);

@@ -14,6 +14,7 @@
 #include "buffer/backlog.h"
 #include "buffer/breaker.h"
 #include "drain/outage.h"
+#include "redis/pool.h"
 
 #define FILTER_MESSAGES 64 /* messages that are remembered */
 
@@ -49,7 +50,8 @@ connect_and_drain(struct buffer *buf, const struct drain_options *o, struct drai
     bool *retry_now, struct err *err)
 {
 	struct drain_result result;
-	struct conn *conn = conn_open(&o->conf->url, o->conf->timeout_ms, err);
+	struct pool pool = {.url = &o->conf->url, .timeout_ms = o->conf->timeout_ms};
+	struct conn *conn = pool_get(&pool, NULL, err);
 	int status;
 
 	*retry_now = false;
@@ -62,12 +64,12 @@ connect_and_drain(struct buffer *buf, const struct drain_options *o, struct drai
 	if (drain_run(buf, conn, o, &result, err) == 0) {
 		status = result.status;
 		err->text[0] = '\0';
-		conn_close(conn);
+		pool_close(&pool);
 	} else {
 		status = status_of_failed_run(&result, conn, err);
 		*retry_now = result.server == CONN_READONLY;
 		result.left = true;
-		conn_abort(conn);
+		pool_drop(&pool, conn);
 	}
 	add_to_drain_sum(sum, &result);
 	return status;

@@ -8,14 +8,14 @@
 void
 control_init(struct control *control, const struct url *url, int64_t timeout_ms)
 {
-	*control = (struct control){.url = url, .timeout_ms = timeout_ms};
+	*control = (struct control){.pool = {.url = url, .timeout_ms = timeout_ms}};
 	control->last = &control->first;
 }
 
 int
 control_open(struct control *control, struct err *err)
 {
-	control->conn = conn_open(control->url, control->timeout_ms, err);
+	control->conn = pool_get(&control->pool, NULL, err);
 	return control->conn == NULL ? -1 : 0;
 }
 
@@ -57,7 +57,7 @@ answer_request(struct control_request *req, struct reply *r)
 void
 control_close(struct control *control)
 {
-	conn_close(control->conn);
+	pool_close(&control->pool);
 	control->conn = NULL;
 	while (control->first != NULL)
 		answer_request(pop_request(control), NULL);

@@ -11,7 +11,7 @@
 
 #include "event/id.h"
 #include "handle/job.h"
-#include "redis/conn.h"
+#include "redis/pool.h"
 #include "redis/reply.h"
 
 struct control_request;
@@ -36,9 +36,8 @@ struct control_request {
 };
 
 struct control {
-	const struct url *url;
-	int64_t timeout_ms;
-	struct conn *conn; /* NULL when down */
+	struct pool pool;
+	struct conn *conn; /* of the pool; NULL when down */
 	struct control_request *first, **last;
 	size_t unanswered;
 };

@@ -12,6 +12,7 @@
 #include "event/provenance.h"
 #include "handle/handle_int.h"
 #include "redis/group.h"
+#include "redis/pool.h"
 #include "redis/scan.h"
 #include "redis/stream.h"
 
@@ -242,14 +243,15 @@ static void
 send_without_eval(struct handle_loop *loop, struct job *job)
 {
 	struct deadletter_fields fields;
+	struct pool pool = {.url = loop->plan->url, .timeout_ms = loop->plan->timeout_ms};
 	struct err err;
-	struct conn *conn = conn_open(loop->plan->url, loop->plan->timeout_ms, &err);
+	struct conn *conn = pool_get(&pool, handle_stream_of(job)->dead_key, &err);
 	int ok = -1;
 
 	fill_fields(job, &fields);
 	if (conn != NULL)
 		ok = run_without_eval(conn, handle_stream_of(job), &fields, &err);
-	conn_close(conn);
+	pool_close(&pool);
 	if (ok == 1)
 		finish_dead_letter(loop, job);
 	else if (ok == 0)

@@ -15,7 +15,7 @@
 void
 connect_close(struct publish *p)
 {
-	conn_close(p->conn);
+	pool_close(&p->pool);
 	p->conn = NULL;
 	dests_free(&p->dests);
 }
@@ -135,7 +135,7 @@ connect_drop(struct publish *p, const struct err *err)
 	}
 	if (why == CONN_TIMEOUT && p->buf != NULL)
 		breaker_trip(p->buf, p->o->conf->address);
-	conn_abort(p->conn);
+	pool_drop(&p->pool, p->conn);
 	p->conn = NULL;
 	if (!idle || why != CONN_CUT)
 		connect_suspend_sending(p, why, err->text);
@@ -150,9 +150,9 @@ connect_drop(struct publish *p, const struct err *err)
 
 /* Completes the handshake and opens the first type's destination in one round trip. */
 static int
-handshake_and_open_dest(struct publish *p, struct slice type, struct err *err)
+handshake_and_open_dest(
+    struct publish *p, const struct dest *dest, struct slice type, struct err *err)
 {
-	struct dest *dest = dests_get(&p->dests, p->o->conf->prefix, type);
 	struct reply *reply;
 
 	stream_put_info(p->conn, dest->key);
@@ -166,12 +166,10 @@ handshake_and_open_dest(struct publish *p, struct slice type, struct err *err)
 static int
 connect_and_handshake(struct publish *p, struct slice type, struct err *err)
 {
-	const struct conf *conf = p->o->conf;
+	const struct dest *dest = dests_get(&p->dests, p->o->conf->prefix, type);
 
-	p->conn = conn_connect(&conf->url, conf->timeout_ms, err);
-	if (p->conn == NULL)
-		return -1;
-	if (handshake_and_open_dest(p, type, err) == 0)
+	p->conn = pool_connect(&p->pool, dest->key, err);
+	if (p->conn != NULL && handshake_and_open_dest(p, dest, type, err) == 0)
 		return 0;
 	connect_close(p);
 	return -1;

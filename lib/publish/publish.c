@@ -58,6 +58,7 @@ publish_open(const struct publish_options *o, struct err *err)
 	const char *dir, *word;
 
 	p->o = o;
+	p->pool = (struct pool){.url = &o->conf->url, .timeout_ms = o->conf->timeout_ms};
 	inflight_init(&p->inflight);
 	bytes_addf(&target, "%s %s", o->conf->address, o->conf->prefix);
 	p->target = mem_strdup(bytes_str(&target));

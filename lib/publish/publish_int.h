@@ -17,6 +17,7 @@
 #include "publish/inflight.h"
 #include "publish/publish.h"
 #include "redis/conn.h"
+#include "redis/pool.h"
 #include "redis/stream.h"
 
 #define PUBLISH_RETRY_MS 500    /* after a refusal, which costs nothing */
@@ -27,7 +28,8 @@ struct publish {
 	struct buffer *buf;  /* NULL: no buffer, */
 	char *no_buffer_why; /* for this reason */
 	char *target;
-	struct conn *conn;  /* NULL: not connected */
+	struct pool pool;
+	struct conn *conn;  /* of the pool; NULL: not connected */
 	struct dests dests; /* of this connection */
 	struct inflight inflight;
 	struct bytes line_bytes;     /* of the lines that fallback_append makes */

@@ -3,7 +3,8 @@
  *
  * The life of a connection:
  *
- *     conn_open                  connects and authenticates (conn_connect, then conn_handshake)
+ *     conn_open                  connects and authenticates (conn_connect, then conn_handshake);
+ *                                commands ask a pool instead (pool.h)
  *     conn_put ...               queues commands; nothing is sent yet
  *     conn_wait, or in a poll loop conn_io and conn_take
  *                                sends what is queued, and returns the replies
@@ -32,6 +33,7 @@
  *     conn         this file; receives
  *     handshake    AUTH, SELECT, and what is learned about the server
  *     reply        replies and what error replies mean
+ *     pool         the connections of a command, by key
  *     fence        makes sure that a dead connection executes nothing more
  *     stream, group, pending, retire, scan, range, pagesize    the commands on streams
  *

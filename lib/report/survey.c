@@ -9,6 +9,7 @@
 #include "event/id.h"
 #include "event/names.h"
 #include "redis/pagesize.h"
+#include "redis/pool.h"
 #include "redis/reply.h"
 #include "redis/scan.h"
 #include "redis/stream.h"
@@ -25,9 +26,10 @@
 struct survey_state {
 	struct survey *survey;
 	const struct survey_options *options;
-	struct conn *conn;
-	int64_t deadline; /* CLOCK_MONOTONIC ms */
-	size_t cap;       /* of survey->streams */
+	struct pool pool;
+	struct conn *conn; /* of the pool */
+	int64_t deadline;  /* CLOCK_MONOTONIC ms */
+	size_t cap;        /* of survey->streams */
 };
 
 /* --- failures as results ---------------------------------------------------------- */
@@ -380,14 +382,13 @@ static void
 check_still_up(struct survey_state *state, const struct err *err)
 {
 	struct err down_err;
-	struct conn *conn = conn_open(state->options->url, state->options->timeout_ms, &down_err);
 
-	if (conn == NULL) {
+	pool_close(&state->pool);
+	if ((state->conn = pool_get(&state->pool, NULL, &down_err)) == NULL) {
 		set_incomplete(state->survey, STATUS_OK, "connection lost");
 		set_down(state->survey, &down_err);
 	} else
 		set_incomplete(state->survey, STATUS_AGAIN, err->text);
-	conn_close(conn);
 }
 
 void
@@ -397,7 +398,8 @@ survey_take(struct survey *s, const struct survey_options *options)
 	struct err err;
 
 	memset(s, 0, sizeof(*s));
-	state.conn = conn_open(options->url, options->timeout_ms, &err);
+	state.pool = (struct pool){.url = options->url, .timeout_ms = options->timeout_ms};
+	state.conn = pool_get(&state.pool, NULL, &err);
 	s->now = clock_now() / 1000;
 	if (state.conn == NULL) {
 		set_down(s, &err);
@@ -413,7 +415,7 @@ survey_take(struct survey *s, const struct survey_options *options)
 		set_down(s, &err);
 	} else if (read_streams(&state, &err) == -1)
 		check_still_up(&state, &err);
-	conn_close(state.conn);
+	pool_close(&state.pool);
 }
 
 void
