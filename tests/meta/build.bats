@@ -117,6 +117,40 @@ pages() {
 	run -1 grep -rnF "\"$version\"" lib bin
 }
 
+# needed FILE: prints the shared libraries that it loads, without their versions.
+needed() {
+	readelf -d "$1" | sed -nE 's/.*\(NEEDED\).*\[(lib[a-z0-9_]+).*/\1/p'
+}
+
+@test "ebpub loads neither cJSON nor, where there are archives, hiredis and zlib" {
+	need readelf
+	run -0 needed build/bin/ebpub
+	refute_line libcjson
+	for l in hiredis z; do
+		[ -e "$("${CC:-cc}" -print-file-name=lib$l.a)" ] || skip "needs lib$l.a"
+		refute_line "lib$l"
+	done
+	assert_line libc
+}
+
+@test "make STATIC_PARTS= links shared libraries" {
+	run -0 sh -c 'make -n V=1 STATIC_PARTS= all | grep -- "-o build/bin/ebpub "'
+	assert_line --regexp ' -lhiredis .*-lz( |$)'
+	refute_line --partial libz.a
+}
+
+@test "commands are position independent, and their relocations are read-only after the start" {
+	need readelf
+	for c in $(commands); do
+		run -0 readelf -dlhW "build/bin/$c"
+		assert_line --regexp 'Type: +DYN'
+		assert_line --partial GNU_RELRO
+		assert_line --regexp 'BIND_NOW'
+		assert_line --regexp 'GNU_STACK.* RW '
+		refute_line --partial TEXTREL
+	done
+}
+
 # --- install ------------------------------------------------------------------------
 
 @test "install puts commands, pages and examples below DESTDIR and PREFIX" {

@@ -68,8 +68,8 @@ least() {
 	most ebreplay system_calls 0.13
 	most 'ebsub, JSON' system_calls 0.06
 	most 'ebsub, --payload' system_calls 0.06
-	most 'ebpub, one event, whole' system_calls 150
-	most 'ebpub, one event, Redis away, whole' system_calls 230
+	most 'ebpub, one event, whole' system_calls 120
+	most 'ebpub, one event, Redis away, whole' system_calls 200
 }
 
 @test "fdatasyncs per event" {
