@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/mem.h"
 #include "base/num.h"
 #include "base/status.h"
 #include "buffer/checkpoint.h"
@@ -22,8 +23,15 @@
 #include "buffer/reader.h"
 #include "buffer/segment.h"
 
-/* The segment being written. */
-struct open_segment {
+/* One call of append_lines. */
+struct appender {
+	struct buffer *buf;
+	const char *target;
+	const struct append_limits *lim;
+	const struct append_line *lines;
+	size_t n;
+	struct buffer_hints hints; /* while the writers' lock is held */
+	/* the segment being written */
 	struct segment seg;
 	int fd;
 	uint64_t size;
@@ -50,6 +58,12 @@ append_format(struct bytes *out, const struct append_line *l, int64_t stamp)
 	bytes_adds(out, "\"}\n");
 }
 
+static size_t
+line_bytes(const struct append_line *l)
+{
+	return l->head.n + l->tail.n + TRAILER_MAX;
+}
+
 static int64_t
 format_lines(struct bytes *out, const struct append_line *lines, size_t n, int64_t last)
 {
@@ -57,7 +71,7 @@ format_lines(struct bytes *out, const struct append_line *lines, size_t n, int64
 	size_t all = 0;
 
 	for (size_t i = 0; i < n; i++)
-		all += lines[i].head.n + lines[i].tail.n + TRAILER_MAX;
+		all += line_bytes(&lines[i]);
 	bytes_reserve(out, all);
 	for (size_t i = 0; i < n; i++) {
 		last = now > last ? now : last + 1;
@@ -68,32 +82,23 @@ format_lines(struct bytes *out, const struct append_line *lines, size_t n, int64
 
 /* --- limits --------------------------------------------------------------------- */
 
-/* Refuses lines that a reader would refuse. */
+/* Refuses a line that a reader would refuse. */
 static int
-check_lengths(struct buffer *buf, const struct append_line *lines, size_t n, struct err *err)
+check_length(struct buffer *buf, const struct append_line *l, struct err *err)
 {
-	for (size_t i = 0; i < n; i++)
-		if (lines[i].head.n + lines[i].tail.n + TRAILER_MAX > READER_LINE_MAX)
-			return err_set(err, STATUS_UNSAFE,
-			    "buffer '%s': a line exceeds %" PRIu64 " bytes", buf->dir,
-			    READER_LINE_MAX);
-	return 0;
+	if (line_bytes(l) <= READER_LINE_MAX)
+		return 0;
+	return err_set(err, STATUS_UNSAFE, "buffer '%s': a line exceeds %" PRIu64 " bytes",
+	    buf->dir, READER_LINE_MAX);
 }
 
-static int
-check_limits(struct buffer *buf, const struct append_limits *lim, const struct append_line *lines,
-    size_t count, struct err *err)
+int
+append_check_room(
+    struct buffer *buf, const struct append_limits *lim, uint64_t more, struct err *err)
 {
 	struct segment *list;
 	struct statvfs vfs;
-	uint64_t more = 0, total;
 	size_t n;
-
-	if (!lim->min_free && !lim->buffer_max)
-		return 0;
-	for (size_t i = 0; i < count; i++)
-		more += lines[i].head.n + lines[i].tail.n + TRAILER_MAX;
-	total = more;
 
 	if (lim->min_free && fstatvfs(buf->fd, &vfs) == 0 &&
 	    (uint64_t)vfs.f_bavail * vfs.f_frsize < lim->min_free + more)
@@ -105,14 +110,27 @@ check_limits(struct buffer *buf, const struct append_limits *lim, const struct a
 	if (segment_list(buf->fd, &list, &n, err) == -1)
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		total += list[i].size;
+		more += list[i].size;
 	free(list);
-	if (total > lim->buffer_max)
+	if (more > lim->buffer_max)
 		return err_set(err, STATUS_UNSAFE,
 		    "buffer '%s' is full (--buffer-max %" PRIu64
 		    " bytes): run ebreplay when Redis is back",
 		    buf->dir, lim->buffer_max);
 	return 0;
+}
+
+static int
+check_lines(const struct appender *a, struct err *err)
+{
+	uint64_t more = 0;
+
+	for (size_t i = 0; i < a->n; i++) {
+		if (check_length(a->buf, &a->lines[i], err) == -1)
+			return -1;
+		more += line_bytes(&a->lines[i]);
+	}
+	return append_check_room(a->buf, a->lim, more, err);
 }
 
 /* --- the last buffered_at of segments written without the lock --------------------------- */
@@ -166,33 +184,31 @@ read_boot_id(char out[40])
 }
 
 /* Opens the segment that the hints name, when it is as they describe it, or longer: its writer died
- * before it updated them. 1, or 0 when another has to be started. */
-static int
-open_hinted_segment(struct buffer *buf, const struct append_limits *lim,
-    const struct buffer_hints *hints, const char *boot, struct open_segment *file)
+ * before it updated them. Returns whether it did; else another has to be started. */
+static bool
+open_hinted_segment(struct appender *a, const char *boot)
 {
+	const struct buffer_hints *hints = &a->hints;
 	struct stat st;
 	char name[SEGMENT_NAME];
 
-	if (!hints->inode || strcmp(hints->boot, boot) != 0 ||
-	    !segment_day_is_current(hints->stem, clock_now()))
-		return 0;
 	snprintf(name, sizeof(name), "%s.jsonl", hints->stem);
-	if (segment_parse(name, &file->seg) == -1)
-		return 0;
-	file->fd = openat(buf->fd, name, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (file->fd == -1)
-		return 0;
-	if (fstat(file->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+	if (!hints->inode || strcmp(hints->boot, boot) != 0 ||
+	    !segment_day_is_current(hints->stem, clock_now()) || segment_parse(name, &a->seg) == -1)
+		return false;
+	a->fd = openat(a->buf->fd, name, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (a->fd == -1)
+		return false;
+	if (fstat(a->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
 	    st.st_uid == geteuid() && st.st_ino == hints->inode &&
-	    (uint64_t)st.st_size >= hints->size && (uint64_t)st.st_size < lim->segment_max) {
-		file->size = (uint64_t)st.st_size;
-		file->fresh = false;
-		return 1;
+	    (uint64_t)st.st_size >= hints->size && (uint64_t)st.st_size < a->lim->segment_max) {
+		a->size = (uint64_t)st.st_size;
+		a->fresh = false;
+		return true;
 	}
-	close(file->fd);
-	file->fd = -1;
-	return 0;
+	close(a->fd);
+	a->fd = -1;
+	return false;
 }
 
 /*
@@ -245,165 +261,236 @@ create_drain_files(struct buffer *buf, struct err *err)
 	return checkpoint_preallocate(buf, err);
 }
 
+/* What precedes each new segment: its stem, the target, the files of a drain. */
 static int
-create_segment(struct buffer *buf, const char *target, struct buffer_hints *hints,
-    struct open_segment *file, struct err *err)
+prepare_segment(struct buffer *buf, const char *target, struct buffer_hints *hints, char stem[64],
+    struct err *err)
 {
-	char stem[64], name[SEGMENT_NAME];
-	struct stat st;
 	bool has_segments;
 
 	if (choose_stem(buf, hints, stem, &has_segments, err) == -1 ||
 	    buffer_bind_target(buf, target, has_segments, err) == -1 ||
 	    create_drain_files(buf, err) == -1)
 		return -1;
-	if (!has_segments) { /* an empty buffer forgets a clock that was ahead */
+	hints->stamp = later_stamp(hints->stamp, read_own_stamp(buf));
+	if (!has_segments) /* an empty buffer forgets a clock that was ahead */
 		hints->stamp = 0;
-		unlinkat(buf->fd, OWN_STAMP, 0);
-	}
+	return 0;
+}
+
+static int
+create_segment(struct appender *a, struct err *err)
+{
+	struct buffer_hints *hints = &a->hints;
+	char stem[64], name[SEGMENT_NAME];
+	struct stat st;
+
+	if (prepare_segment(a->buf, a->target, hints, stem, err) == -1)
+		return -1;
+	if (hints->stamp == 0)
+		unlinkat(a->buf->fd, OWN_STAMP, 0);
 	snprintf(name, sizeof(name), "%s.jsonl", stem);
-	segment_parse(name, &file->seg);
-	file->fd = openat(
-	    buf->fd, name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (file->fd == -1 || fstat(file->fd, &st) == -1) {
-		err_sys(err, STATUS_UNSAFE, "create '%s/%s'", buf->dir, name);
-		if (file->fd != -1)
-			close(file->fd);
+	segment_parse(name, &a->seg);
+	a->fd = buffer_open_state(a->buf, name, O_RDWR | O_APPEND | O_CREAT | O_EXCL);
+	if (a->fd == -1 || fstat(a->fd, &st) == -1) {
+		err_sys(err, STATUS_UNSAFE, "create '%s/%s'", a->buf->dir, name);
+		if (a->fd != -1)
+			close(a->fd);
 		return -1;
 	}
-	if (buffer_sync(buf, err) == -1) {
-		close(file->fd);
-		unlinkat(buf->fd, name, 0);
+	if (buffer_sync(a->buf, err) == -1) {
+		close(a->fd);
+		unlinkat(a->buf->fd, name, 0);
 		return -1;
 	}
 	memcpy(hints->stem, stem, sizeof(stem));
 	hints->inode = st.st_ino;
 	hints->size = 0;
-	file->size = 0;
-	file->fresh = true;
+	a->size = 0;
+	a->fresh = true;
 	return 0;
 }
 
 /* True when a writer died in the middle of a line, which then has to be ended as a bad line. */
 static bool
-has_torn_end(const struct open_segment *file)
+has_torn_end(const struct appender *a)
 {
 	char c;
 
-	return file->size > 0 && pread(file->fd, &c, 1, (off_t)file->size - 1) == 1 && c != '\n';
+	return a->size > 0 && pread(a->fd, &c, 1, (off_t)a->size - 1) == 1 && c != '\n';
 }
 
 /* --- writing -------------------------------------------------------------------- */
 
 /* Writes all of b, or truncates the segment to its former size. Under the writers' lock. */
 static int
-write_or_truncate(
-    struct buffer *buf, struct open_segment *file, const struct bytes *b, struct err *err)
+write_or_truncate(struct appender *a, const struct bytes *b, struct err *err)
 {
-	if (io_write_all(file->fd, b->p, b->len) == 0) {
-		file->size += b->len;
+	if (io_write_all(a->fd, b->p, b->len) == 0) {
+		a->size += b->len;
 		return 0;
 	}
-	err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buf->dir, file->seg.name);
-	if (ftruncate(file->fd, (off_t)file->size) == -1)
-		err_sys(err, STATUS_UNSAFE, "write and truncate '%s/%s'", buf->dir, file->seg.name);
+	err_sys(err, STATUS_UNSAFE, "write '%s/%s'", a->buf->dir, a->seg.name);
+	if (ftruncate(a->fd, (off_t)a->size) == -1)
+		err_sys(err, STATUS_UNSAFE, "write and truncate '%s/%s'", a->buf->dir, a->seg.name);
 	return -1;
 }
 
 /* After a failed write: unlinks a new segment; no later append uses this one. */
 static void
-abandon_segment(struct buffer *buf, struct buffer_hints *hints, struct open_segment *file)
+abandon_segment(struct appender *a)
 {
-	if (file->fresh)
-		unlinkat(buf->fd, file->seg.name, 0);
-	hints->inode = 0;
+	if (a->fresh)
+		unlinkat(a->buf->fd, a->seg.name, 0);
+	a->hints.inode = 0;
 }
 
+/* Writes the lines into the hinted segment, or with `fresh` into a new one. */
 static int
-write_lines(struct buffer *buf, const char *target, const struct append_limits *lim,
-    const struct append_line *lines, size_t n, bool fresh, struct buffer_hints *hints,
-    struct open_segment *file, struct err *err)
+write_lines(struct appender *a, bool fresh, struct err *err)
 {
+	struct buffer_hints *hints = &a->hints;
 	char boot[40];
 	struct bytes b = {0};
 	struct err ignored;
 	int r = -1;
 
 	read_boot_id(boot);
-	if (!fresh && open_hinted_segment(buf, lim, hints, boot, file)) {
-		if (buffer_bind_target(buf, target, true, err) == -1)
+	if (!fresh && open_hinted_segment(a, boot)) {
+		if (buffer_check_target(a->buf, a->target, err) == -1)
 			goto out;
-	} else if (create_segment(buf, target, hints, file, err) == -1)
+		hints->stamp = later_stamp(hints->stamp, read_own_stamp(a->buf));
+	} else if (create_segment(a, err) == -1)
 		return -1;
 	memcpy(hints->boot, boot, sizeof(boot));
-	if (has_torn_end(file))
+	if (has_torn_end(a))
 		bytes_addc(&b, '\n');
-	hints->stamp = format_lines(&b, lines, n, later_stamp(hints->stamp, read_own_stamp(buf)));
+	hints->stamp = format_lines(&b, a->lines, a->n, hints->stamp);
 	/* The generation grows before the write: buffer_fingerprint may change too early, never too
 	 * late. */
 	hints->generation++;
-	if (buffer_write_hints(buf, hints, err) == -1 ||
-	    (file->fresh && buffer_sync_hints(buf, err) == -1) ||
-	    write_or_truncate(buf, file, &b, err) == -1) {
-		abandon_segment(buf, hints, file);
+	if (buffer_write_hints(a->buf, hints, err) == -1 ||
+	    (a->fresh && buffer_sync_hints(a->buf, err) == -1) ||
+	    write_or_truncate(a, &b, err) == -1) {
+		abandon_segment(a);
 		goto out;
 	}
-	if (file->fresh)
-		manifest_add(buf, file->seg.stem);
-	hints->size = file->size;
+	if (a->fresh)
+		manifest_add(a->buf, a->seg.stem);
+	hints->size = a->size;
 	r = 0;
 out:
 	bytes_free(&b);
 	/* On failure the next writer starts another segment. */
-	buffer_write_hints(buf, hints, &ignored);
+	buffer_write_hints(a->buf, hints, &ignored);
 	if (r == -1)
-		close(file->fd);
+		close(a->fd);
 	return r;
 }
 
 /* --- a segment of its own, without the writers' lock ------------------------------------ */
 
-static int
-write_own_segment(struct buffer *buf, const char *target, const struct append_line *lines, size_t n,
-    struct err *err)
-{
-	char stem[64], tmp[64], name[SEGMENT_NAME];
-	struct buffer_hints hints;
-	struct bytes b = {0};
-	int64_t stamp;
-	bool has_segments;
-	int fd = -1, r = -1;
+#define OWN_CHUNK (1u << 20)
 
+struct append_own {
+	struct buffer *buf;
+	char stem[64], tmp[64];
+	int fd;
+	int64_t stamp;      /* of the last line */
+	uint64_t lines;     /* so far */
+	struct bytes chunk; /* not yet written */
+};
+
+struct append_own *
+append_own_open(struct buffer *buf, const char *target, struct err *err)
+{
+	struct append_own *own = mem_alloc(sizeof(*own));
+	struct buffer_hints hints;
+
+	own->buf = buf;
+	own->fd = -1;
 	buffer_read_hints(buf, &hints);
-	snprintf(tmp, sizeof(tmp), ".own-%ld", (long)getpid());
-	if (choose_stem(buf, &hints, stem, &has_segments, err) == -1 ||
-	    buffer_bind_target(buf, target, has_segments, err) == -1 ||
-	    create_drain_files(buf, err) == -1)
+	if (prepare_segment(buf, target, &hints, own->stem, err) == -1)
+		goto fail;
+	own->stamp = hints.stamp;
+	snprintf(own->tmp, sizeof(own->tmp), ".own-%ld", (long)getpid());
+	unlinkat(buf->fd, own->tmp, 0);
+	own->fd = buffer_open_state(buf, own->tmp, O_WRONLY | O_CREAT | O_EXCL);
+	if (own->fd != -1)
+		return own;
+	err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buf->dir, own->tmp);
+fail:
+	append_own_close(own);
+	return NULL;
+}
+
+static int
+write_own_chunk(struct append_own *own, struct err *err)
+{
+	if (io_write_all(own->fd, own->chunk.p, own->chunk.len) == -1)
+		return err_sys(err, STATUS_UNSAFE, "write '%s/%s'", own->buf->dir, own->tmp);
+	own->chunk.len = 0;
+	return 0;
+}
+
+int
+append_own_add(struct append_own *own, const struct append_line *line, struct err *err)
+{
+	if (check_length(own->buf, line, err) == -1)
 		return -1;
-	stamp = format_lines(
-	    &b, lines, n, has_segments ? later_stamp(hints.stamp, read_own_stamp(buf)) : 0);
-	write_own_stamp(buf, stamp);
-	/* The hints do not get this stem: after its delivery it may be chosen again within the same
-	 * second. Stamp and process ID make the name unique. */
-	snprintf(name, sizeof(name), "%s.own-%" PRId64 "%07ld.jsonl", stem, stamp, (long)getpid());
-	unlinkat(buf->fd, tmp, 0);
-	fd = buffer_open_state(buf, tmp, O_WRONLY | O_CREAT | O_EXCL);
-	if (fd == -1 || io_write_all(fd, b.p, b.len) == -1 || fdatasync(fd) == -1 ||
-	    close(fd) == -1) {
-		err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buf->dir, tmp);
-		goto out;
-	}
-	if (renameat(buf->fd, tmp, buf->fd, name) == -1) {
-		err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buf->dir, name);
-		goto out;
-	}
+	own->stamp = format_lines(&own->chunk, line, 1, own->stamp);
+	own->lines++;
+	return own->chunk.len < OWN_CHUNK ? 0 : write_own_chunk(own, err);
+}
+
+int
+append_own_link(struct append_own *own, const char *number, struct err *err)
+{
+	struct buffer *buf = own->buf;
+	char name[SEGMENT_NAME];
+
+	if (own->lines == 0)
+		return 0;
+	write_own_stamp(buf, own->stamp);
+	snprintf(name, sizeof(name), "%s.own-%s.jsonl", own->stem, number);
+	if (write_own_chunk(own, err) == -1)
+		return -1;
+	if (fdatasync(own->fd) == -1 || renameat(buf->fd, own->tmp, buf->fd, name) == -1)
+		return err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buf->dir, name);
 	name[strlen(name) - strlen(".jsonl")] = '\0';
 	manifest_add(buf, name);
-	r = buffer_sync(buf, err);
-out:
-	if (r == -1)
-		unlinkat(buf->fd, tmp, 0);
-	bytes_free(&b);
+	return buffer_sync(buf, err);
+}
+
+void
+append_own_close(struct append_own *own)
+{
+	if (own == NULL)
+		return;
+	if (own->fd != -1) {
+		close(own->fd);
+		unlinkat(own->buf->fd, own->tmp, 0);
+	}
+	bytes_free(&own->chunk);
+	free(own);
+}
+
+/* The hints do not get the stem: after its delivery it may be chosen again within the same second.
+ * Stamp and process ID make the name unique. */
+static int
+write_own_segment(const struct appender *a, struct err *err)
+{
+	struct append_own *own = append_own_open(a->buf, a->target, err);
+	char number[48];
+	int r = own != NULL ? 0 : -1;
+
+	for (size_t i = 0; r == 0 && i < a->n; i++)
+		r = append_own_add(own, &a->lines[i], err);
+	if (r == 0) {
+		snprintf(number, sizeof(number), "%" PRId64 "%07ld", own->stamp, (long)getpid());
+		r = append_own_link(own, number, err);
+	}
+	append_own_close(own);
 	return r;
 }
 
@@ -414,30 +501,29 @@ out:
  * The name of the segment records that, durably, before the lines are written to another.
  */
 static int
-mark_suspect(struct buffer *buf, struct buffer_hints *hints, const struct open_segment *file,
-    struct err *err)
+mark_suspect(struct appender *a, struct err *err)
 {
 	char name[SEGMENT_NAME];
 
-	snprintf(name, sizeof(name), "%.200s.suspect.jsonl", file->seg.stem);
-	if (renameat(buf->fd, file->seg.name, buf->fd, name) == -1 && errno != ENOENT)
-		return err_sys(err, STATUS_UNSAFE, "rename '%s/%s'", buf->dir, file->seg.name);
-	if (strcmp(hints->stem, file->seg.stem) == 0) {
-		hints->inode = 0;
-		buffer_write_hints(buf, hints, err);
+	snprintf(name, sizeof(name), "%.200s.suspect.jsonl", a->seg.stem);
+	if (renameat(a->buf->fd, a->seg.name, a->buf->fd, name) == -1 && errno != ENOENT)
+		return err_sys(err, STATUS_UNSAFE, "rename '%s/%s'", a->buf->dir, a->seg.name);
+	if (strcmp(a->hints.stem, a->seg.stem) == 0) {
+		a->hints.inode = 0;
+		buffer_write_hints(a->buf, &a->hints, err);
 	}
-	return buffer_sync(buf, err);
+	return buffer_sync(a->buf, err);
 }
 
 static int
-sync_segment(struct buffer *buf, struct open_segment *file, struct err *err)
+sync_segment(struct appender *a, struct err *err)
 {
-	int r = fdatasync(file->fd);
+	int r = fdatasync(a->fd);
 
 	if (r == -1)
-		err_sys(err, STATUS_UNSAFE, "fdatasync '%s/%s'", buf->dir, file->seg.name);
-	if (close(file->fd) == -1 && r == 0)
-		r = err_sys(err, STATUS_UNSAFE, "close '%s/%s'", buf->dir, file->seg.name);
+		err_sys(err, STATUS_UNSAFE, "fdatasync '%s/%s'", a->buf->dir, a->seg.name);
+	if (close(a->fd) == -1 && r == 0)
+		r = err_sys(err, STATUS_UNSAFE, "close '%s/%s'", a->buf->dir, a->seg.name);
 	return r;
 }
 
@@ -446,25 +532,22 @@ sync_segment(struct buffer *buf, struct open_segment *file, struct err *err)
  * are durable, so that a drain that finds a suspect line finds its copy too.
  */
 static int
-append_to_another(struct buffer *buf, const char *target, const struct append_limits *lim,
-    const struct append_line *lines, size_t n, struct open_segment *file, struct err *err)
+append_to_another(struct appender *a, struct err *err)
 {
-	struct buffer_hints hints;
-	int tries, r;
+	int r;
 
-	if (buffer_lock(buf, lim->lock_ms, &hints, err) == -1)
+	if (buffer_lock(a->buf, a->lim->lock_ms, &a->hints, err) == -1)
 		return -1;
-	r = mark_suspect(buf, &hints, file, err);
-	for (tries = 0; r == 0; tries++) {
-		if ((r = write_lines(buf, target, lim, lines, n, true, &hints, file, err)) == -1 ||
-		    (r = sync_segment(buf, file, err)) == 0)
+	r = mark_suspect(a, err);
+	for (int tries = 0; r == 0; tries++) {
+		if ((r = write_lines(a, true, err)) == -1 || (r = sync_segment(a, err)) == 0)
 			break;
-		r = mark_suspect(buf, &hints, file, err);
+		r = mark_suspect(a, err);
 		if (r == 0 && tries == 1)
 			r = err_set(
-			    err, STATUS_UNSAFE, "fdatasync in '%s' keeps failing", buf->dir);
+			    err, STATUS_UNSAFE, "fdatasync in '%s' keeps failing", a->buf->dir);
 	}
-	buffer_unlock(buf);
+	buffer_unlock(a->buf);
 	return r;
 }
 
@@ -472,25 +555,23 @@ int
 append_lines(struct buffer *buf, const char *target, const struct append_limits *lim,
     const struct append_line *lines, size_t n, struct err *err)
 {
-	struct buffer_hints hints;
-	struct open_segment file = {.fd = -1};
-	int tries, r = -1;
+	struct appender a = {
+	    .buf = buf, .target = target, .lim = lim, .lines = lines, .n = n, .fd = -1};
+	int r = -1;
 
-	if (check_lengths(buf, lines, n, err) == -1 || check_limits(buf, lim, lines, n, err) == -1)
+	if (check_lines(&a, err) == -1)
 		return -1;
 	/* A write that fails in one segment may succeed in a new one. */
-	for (tries = 0; r == -1 && tries < 2; tries++) {
-		if (buffer_lock(buf, lim->lock_ms, &hints, err) == -1)
-			return err->sys == EWOULDBLOCK
-			    ? write_own_segment(buf, target, lines, n, err)
-			    : -1;
-		r = write_lines(buf, target, lim, lines, n, tries > 0, &hints, &file, err);
+	for (int tries = 0; r == -1 && tries < 2; tries++) {
+		if (buffer_lock(buf, lim->lock_ms, &a.hints, err) == -1)
+			return err->sys == EWOULDBLOCK ? write_own_segment(&a, err) : -1;
+		r = write_lines(&a, tries > 0, err);
 		buffer_unlock(buf);
-		if (r == -1 && (file.fresh || err->status == STATUS_CONFIG))
+		if (r == -1 && (a.fresh || err->status == STATUS_CONFIG))
 			return -1;
 	}
 	/* The order is fixed: sync without the lock. */
-	if (r == -1 || sync_segment(buf, &file, err) == 0)
+	if (r == -1 || sync_segment(&a, err) == 0)
 		return r;
-	return append_to_another(buf, target, lim, lines, n, &file, err);
+	return append_to_another(&a, err);
 }

@@ -44,6 +44,22 @@ struct append_line {
 int append_lines(struct buffer *buf, const char *target, const struct append_limits *lim,
     const struct append_line *lines, size_t n, struct err *err);
 
+/*
+ * A segment written in pieces, without the writers' lock, that appears in the buffer as a whole.
+ * append_own_open returns NULL on failure. append_own_link makes it durable and gives it the name
+ * STEM.own-NUMBER, which must be new; nothing appears when it has no lines. append_own_close
+ * discards what was not linked; NULL is fine.
+ */
+struct append_own;
+struct append_own *append_own_open(struct buffer *buf, const char *target, struct err *err);
+int append_own_add(struct append_own *own, const struct append_line *line, struct err *err);
+int append_own_link(struct append_own *own, const char *number, struct err *err);
+void append_own_close(struct append_own *own);
+
+/* -1 with err when the limits forbid that many bytes more. */
+int append_check_room(
+    struct buffer *buf, const struct append_limits *lim, uint64_t more, struct err *err);
+
 /* Appends to out the line as append_lines writes it, newline included. stamp: us. */
 void append_format(struct bytes *out, const struct append_line *l, int64_t stamp);
 

@@ -1,128 +1,128 @@
 #include "buffer/backlog.h"
 
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include <fcntl.h>
-#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
+#include "base/io.h"
 #include "base/json.h"
 #include "base/jsonwrite.h"
 #include "base/mem.h"
 #include "buffer/counters.h"
 #include "buffer/line.h"
-#include "buffer/linecount.h"
-#include "buffer/lockowner.h"
 #include "buffer/manifest.h"
 #include "buffer/quarantine.h"
-#include "buffer/reader.h"
-#include "buffer/walk.h"
+#include "buffer/undelivered.h"
 #include "event/event.h"
 
 #define LOCK_STUCK_MS 300 /* a writer holds the lock for a few ms */
+#define LOCKS_MAX (16u << 20)
 
-struct backlog_count {
-	struct backlog *backlog;
-	struct checkpoint checkpoint;
-	struct bytes text;
-	bool first_only; /* stop at the first undelivered line */
-};
+/* --- a writer that is stuck with the lock ------------------------------------------------ */
 
-static void
-update_oldest(struct backlog *b, struct slice line)
+/* Returns the process with an exclusive flock(2) on this file, 0 when /proc/locks shows none. */
+static long
+find_flock_owner(int fd)
 {
-	int64_t at;
+	unsigned major, minor;
+	unsigned long inode;
+	long pid, found = 0;
+	char *text, *line, *end;
+	struct stat st;
 
-	if (line_stamp(line, &at) == 0 && (!b->oldest || at < b->oldest))
-		b->oldest = at;
+	if (fstat(fd, &st) == -1)
+		return 0;
+	text = line = io_read_file(AT_FDCWD, "/proc/locks", LOCKS_MAX, NULL);
+	for (; line != NULL && !found && (end = strchr(line, '\n')) != NULL; line = end + 1) {
+		*end = '\0';
+		/* NOLINTNEXTLINE(cert-err34-c): the kernel writes what fits */
+		if (sscanf(line, "%*d: FLOCK ADVISORY WRITE %ld %x:%x:%lu", &pid, &major, &minor,
+		        &inode) == 4 &&
+		    inode == st.st_ino && makedev(major, minor) == st.st_dev)
+			found = pid;
+	}
+	free(text);
+	return found;
 }
+
+/* Returns "PID (COMMAND)", to be freed, when one process keeps the writers' lock for LOCK_STUCK_MS;
+ * else NULL. Takes the lock for a moment when it is free. */
+static char *
+find_stuck_writer(struct buffer *buf)
+{
+	int fd = buffer_open_state(buf, ".lock", O_RDONLY);
+	long pid = 0;
+	char path[48], *name;
+	struct bytes b = {0};
+
+	if (fd != -1 && io_lock(fd, 0) == -1 && (pid = find_flock_owner(fd)) > 0 &&
+	    (io_lock(fd, LOCK_STUCK_MS) == 0 || find_flock_owner(fd) != pid))
+		pid = 0;
+	if (fd != -1)
+		close(fd);
+	if (pid <= 0)
+		return NULL;
+	snprintf(path, sizeof(path), "/proc/%ld/comm", pid);
+	name = io_read_file(AT_FDCWD, path, 64, NULL);
+	bytes_addf(&b, "%ld (%.*s)", pid, name != NULL ? (int)strcspn(name, "\n") : 1,
+	    name != NULL ? name : "?");
+	free(name);
+	bytes_str(&b);
+	return b.p;
+}
+
+/* --- counting ---------------------------------------------------------------------------- */
 
 static struct backlog_held *
 find_held(struct backlog *b, struct slice type)
 {
-	size_t i;
-
-	for (i = 0; i < b->nheld; i++)
+	for (size_t i = 0; i < b->nheld; i++)
 		if (slice_is(type, b->held[i].type))
 			return &b->held[i];
 	return NULL;
 }
 
-/* Types matter only while one of them is lagging. A bad line before the positions is in quarantine.
- */
-static void
-count_backlog_line(struct backlog_count *c, const struct walk_line *l)
-{
-	struct line parsed;
-	struct backlog_held *h;
-	struct err why;
-	bool known;
-
-	if (!l->text.n)
-		return;
-	if (c->checkpoint.nlagging &&
-	    line_parse(l->text.p, l->text.n, &parsed, &c->text, &why) == 0) {
-		if (checkpoint_is_delivered(&c->checkpoint, parsed.e.type.p, parsed.e.type.n,
-		        l->chain, l->stem, l->pos))
-			return;
-		if ((h = find_held(c->backlog, parsed.e.type)) != NULL)
-			h->events++;
-	} else if (c->checkpoint.nlagging &&
-	    positions_passed(&c->checkpoint.positions, l->chain, l->stem, l->pos, &known)) {
-		return;
-	}
-	if (c->backlog->events++ == 0)
-		update_oldest(c->backlog, l->text);
-}
-
-static int
-count_walked_lines(struct buffer *buf, struct backlog_count *c, struct err *err)
-{
-	struct walk *w = walk_open(buf, &c->checkpoint, WALK_LAGGING, line_stamp, err);
-	struct walk_line l;
-	int r = -1;
-
-	while (w != NULL && (r = walk_next(w, &l, err)) == 1) {
-		count_backlog_line(c, &l);
-		if (c->first_only && c->backlog->events)
-			break;
-	}
-	walk_close(w);
-	return r == -1 ? -1 : 0;
-}
-
-static void
-count_foreign_lines(struct buffer *buf, struct backlog_count *c, const struct segment *s)
-{
-	struct err err;
-	struct reader *r = reader_open(buf->fd, s, 0, UINT64_MAX, 0, &err);
-	struct reader_line l;
-
-	while (r != NULL && reader_next(r, &l, &err) == 1)
-		if (l.text.n) {
-			c->backlog->events++;
-			update_oldest(c->backlog, l.text);
-			if (c->first_only)
-				break;
-		}
-	reader_close(r);
-}
-
 static void
 copy_held_types(struct backlog *b, const struct checkpoint *p)
 {
-	size_t i;
-
 	b->held = mem_alloc((p->nlagging + 1) * sizeof(*b->held));
-	for (i = 0; i < p->nlagging; i++)
+	for (size_t i = 0; i < p->nlagging; i++)
 		if (*p->lagging[i].reason) {
 			b->held[b->nheld].type = mem_strdup(p->lagging[i].type);
 			b->held[b->nheld].tried = p->lagging[i].tried;
 			b->held[b->nheld++].reason = mem_strdup(p->lagging[i].reason);
 		}
+}
+
+/* With `brief` and no held type, only looks for the oldest event. */
+static int
+count_events(struct buffer *buf, struct backlog *b, bool brief, struct err *err)
+{
+	struct undelivered u;
+	struct backlog_held *h;
+	int64_t at;
+	int r = undelivered_open(&u, buf, WALK_FOREIGN, false, err);
+
+	copy_held_types(b, &u.checkpoint);
+	while (r != -1 && (r = undelivered_next(&u, err)) == 1) {
+		/* only plain writers' files may be out of order */
+		if ((b->events == 0 || !u.at.chain) && line_stamp(u.at.text, &at) == 0 &&
+		    (b->oldest == 0 || at < b->oldest))
+			b->oldest = at;
+		if (brief && b->nheld == 0)
+			break;
+		b->events++;
+		if (u.parse && u.bad == NULL && (h = find_held(b, u.line.e.type)) != NULL)
+			h->events++;
+	}
+	undelivered_close(&u);
+	return r == -1 ? -1 : 0;
 }
 
 static bool
@@ -139,12 +139,9 @@ is_replay_running(struct buffer *buf)
 static int
 fill_backlog(struct buffer *buf, struct backlog *b, bool brief, struct err *err)
 {
-	struct backlog_count c = {.backlog = b};
 	struct segment *list = NULL;
-	struct linecount chain;
 	uint64_t counts[COUNTERS];
-	size_t i, n = 0;
-	int r;
+	size_t n = 0;
 
 	memset(b, 0, sizeof(*b));
 	b->dir = mem_strdup(buf->dir);
@@ -153,36 +150,18 @@ fill_backlog(struct buffer *buf, struct backlog *b, bool brief, struct err *err)
 	b->possible_duplicates = counts[COUNT_POSSIBLE_DUPLICATES];
 	b->quarantined = quarantine_count(buf);
 	b->replaying = is_replay_running(buf);
-	b->lock_holder = lockowner_stuck(buf, LOCK_STUCK_MS);
-	r = checkpoint_load(buf, &c.checkpoint, err);
-	copy_held_types(b, &c.checkpoint);
-	c.first_only = brief && b->nheld == 0;
-	if (r == 0)
-		r = segment_list(buf->fd, &list, &n, err);
-	if (r == 0) {
-		manifest_list_vanished(buf, list, n, &b->vanished, &b->nvanished);
-		if (!c.first_only &&
-		    linecount_chain(buf, &c.checkpoint, list, n, line_stamp, &chain)) {
-			b->events = chain.lines;
-			b->oldest = chain.first;
-		} else {
-			r = count_walked_lines(buf, &c, err);
-		}
-	}
-	for (i = 0; r == 0 && i < n; i++) {
+	b->lock_holder = find_stuck_writer(buf);
+	if (count_events(buf, b, brief, err) == -1 || segment_list(buf->fd, &list, &n, err) == -1)
+		return -1;
+	b->nvanished = manifest_list_vanished(buf, list, n, &b->vanished);
+	for (size_t i = 0; i < n; i++) {
 		b->files++;
 		b->bytes += list[i].size;
 		b->ignored += list[i].ignored;
 		b->suspect += list[i].suspect;
-		if (list[i].kind == SEGMENT_FOREIGN && !list[i].ignored)
-			count_foreign_lines(buf, &c, &list[i]);
 	}
-	if (c.first_only)
-		b->events = 0;
 	free(list);
-	bytes_free(&c.text);
-	checkpoint_free(&c.checkpoint);
-	return r;
+	return 0;
 }
 
 int
@@ -304,90 +283,29 @@ backlog_lacks_type(struct buffer *buf, const char *type, bool *holds, struct err
 	return lacks;
 }
 
-static int
-walk_lacks_type(struct walk *w, struct backlog_count *c, const char *type, struct err *err)
-{
-	struct walk_line l;
-	struct line parsed;
-	struct err why;
-	int r, lacks = 1;
-
-	while (lacks && (r = walk_next(w, &l, err)) == 1) {
-		if (!l.text.n)
-			continue;
-		if (line_parse(l.text.p, l.text.n, &parsed, &c->text, &why) == 0 &&
-		    slice_is(parsed.e.type, type))
-			lacks = checkpoint_is_delivered(&c->checkpoint, parsed.e.type.p,
-			    parsed.e.type.n, l.chain, l.stem, l.pos);
-	}
-	return lacks && r == -1 ? -1 : lacks;
-}
-
-static int
-foreign_lacks_type(struct buffer *buf, struct backlog_count *c, const char *type, struct err *err)
-{
-	struct segment *list;
-	struct reader_line l;
-	struct line parsed;
-	struct reader *r;
-	struct err why;
-	size_t i, n;
-	int lacks = 1, got;
-
-	if (segment_list(buf->fd, &list, &n, err) == -1)
-		return -1;
-	for (i = 0; lacks == 1 && i < n; i++) {
-		if (list[i].kind != SEGMENT_FOREIGN || list[i].ignored)
-			continue;
-		r = reader_open(buf->fd, &list[i], 0, UINT64_MAX, 0, err);
-		got = -1;
-		/* cppcheck-suppress redundantAssignment ; r may be NULL */
-		while (lacks && r != NULL && (got = reader_next(r, &l, err)) == 1)
-			lacks = line_parse(l.text.p, l.text.n, &parsed, &c->text, &why) == -1 ||
-			    !slice_is(parsed.e.type, type);
-		reader_close(r);
-		if (lacks && got == -1)
-			lacks = -1;
-	}
-	free(list);
-	return lacks;
-}
-
 int
 backlog_scan_lacks_type(struct buffer *buf, const char *type, struct err *err)
 {
-	struct backlog_count c = {.backlog = NULL};
-	struct walk *w;
-	int r;
+	struct undelivered u;
+	int r = undelivered_open(&u, buf, WALK_FOREIGN, true, err), lacks = 1;
 
-	if (checkpoint_load(buf, &c.checkpoint, err) == -1)
-		return -1;
-	w = walk_open(buf, &c.checkpoint, WALK_LAGGING, line_stamp, err);
-	r = w != NULL ? walk_lacks_type(w, &c, type, err) : -1;
-	if (r == 1)
-		r = foreign_lacks_type(buf, &c, type, err);
-	walk_close(w);
-	bytes_free(&c.text);
-	checkpoint_free(&c.checkpoint);
-	return r;
+	while (r != -1 && lacks && (r = undelivered_next(&u, err)) == 1)
+		lacks = u.bad != NULL || !slice_is(u.line.e.type, type);
+	undelivered_close(&u);
+	return r == -1 ? -1 : lacks;
 }
 
 int
 backlog_has_work(struct buffer *buf, bool *has_work, struct err *err)
 {
 	struct segment *list;
-	char **gone;
-	size_t i, n, missing;
+	size_t n;
 
 	if (segment_list(buf->fd, &list, &n, err) == -1)
 		return -1;
-	manifest_list_vanished(buf, list, n, &gone, &missing);
-	*has_work = missing > 0;
-	for (i = 0; i < n; i++)
+	*has_work = manifest_list_vanished(buf, list, n, NULL) > 0;
+	for (size_t i = 0; i < n; i++)
 		*has_work |= !list[i].ignored;
-	while (missing)
-		free(gone[--missing]);
-	free(gone);
 	free(list);
 	return 0;
 }

@@ -1,7 +1,6 @@
 /*
- * backlog: counts what the buffer holds. Changes nothing in the buffer. Holds its locks, shared,
- * only for the moment it takes to test whether they are free. backlog_read caches line counts in
- * the user's cache directory (linecount.h).
+ * backlog: counts what the buffer holds. Changes nothing in the buffer. Holds its locks only for
+ * the moment it takes to test whether they are free.
  */
 #ifndef BUFFER_BACKLOG_H
 #define BUFFER_BACKLOG_H
@@ -37,7 +36,7 @@ struct backlog {
 	struct backlog_held *held;
 	size_t nheld;
 	bool replaying;    /* a process holds the replay lock */
-	char *lock_holder; /* the process stuck with the writers' lock (lockowner.h), or NULL */
+	char *lock_holder; /* "PID (COMMAND)" that keeps the writers' lock, or NULL */
 };
 
 int backlog_read(struct buffer *buf, struct backlog *b, struct err *err);

@@ -227,15 +227,17 @@ parse_message(struct slice message, struct event *e, struct bytes *text, struct 
 
 /* Checks the crc, or without one that the line is JSON. */
 static int
-check_line_form(const char *line, size_t n, int *has_crc, struct err *err)
+check_line_form(struct slice raw, bool *has_crc, struct err *err)
 {
 	struct json_fault fault;
+	int crc = check_crc(raw.p, raw.n);
 
-	if ((*has_crc = check_crc(line, n)) == -1)
+	if (crc == -1)
 		return err_set(err, STATUS_DATA, "crc differs");
-	if (*has_crc || json_check(line, n, &fault) == 0)
+	*has_crc = crc;
+	if (crc || json_check(raw.p, raw.n, &fault) == 0)
 		return 0;
-	if (fault.at == n)
+	if (fault.at == raw.n)
 		return err_set(err, STATUS_DATA, "torn: %s", fault.why);
 	return err_set(err, STATUS_DATA, "not JSON: %s at byte %zu", fault.why, fault.at + 1);
 }
@@ -265,11 +267,11 @@ parse_member(const char *p, const char *end, char before, struct slice name, str
  * the members behind the message; p is NULL when the line has another form.
  */
 static struct slice
-parse_own_front(const char *line, size_t n, struct event *e, struct bytes *text)
+parse_own_front(struct slice raw, struct event *e, struct bytes *text)
 {
 	static const char open[] = ",\"message\":";
-	const char *end = line + n - 1,
-	           *p = parse_member(line, end, '{', event_field_names[0], &e->type, text);
+	const char *end = raw.p + raw.n - 1,
+	           *p = parse_member(raw.p, end, '{', event_field_names[0], &e->type, text);
 	struct slice *at[EVENT_FIELDS], again;
 
 	event_field_slots(e, at);
@@ -285,10 +287,11 @@ parse_own_front(const char *line, size_t n, struct event *e, struct bytes *text)
 
 /* Parses the front of a line in any form, and finds its other members. */
 static int
-parse_front(const char *line, size_t n, int has_crc, struct event *e, struct slice *values,
-    struct bytes *text, struct err *err)
+parse_front(
+    struct slice raw, struct line *l, struct slice *values, struct bytes *text, struct err *err)
 {
-	struct slice rest = has_crc ? parse_own_front(line, n, e, text) : (struct slice){0};
+	struct event *e = &l->e;
+	struct slice rest = l->has_crc ? parse_own_front(raw, e, text) : (struct slice){0};
 
 	if (rest.p != NULL) {
 		collect_values(
@@ -297,10 +300,10 @@ parse_front(const char *line, size_t n, int has_crc, struct event *e, struct sli
 	}
 	*e = (struct event){0};
 	text->len = 0;
-	bytes_reserve(text, 2 * n + 1); /* the payload twice: text and base64 */
-	if (find_members((struct slice){line, n}, members, COUNT, values) == -1)
+	bytes_reserve(text, 2 * raw.n + 1); /* the payload twice: text and base64 */
+	if (find_members(raw, members, COUNT, values) == -1)
 		return err_set(err, STATUS_DATA, "not an object");
-	if (!has_crc && values[CRC].p != NULL)
+	if (!l->has_crc && values[CRC].p != NULL)
 		return err_set(err, STATUS_DATA, "crc differs");
 	e->type = unquote_member(values[TYPE], text);
 	return parse_message(values[MESSAGE], e, text, err);
@@ -309,22 +312,19 @@ parse_front(const char *line, size_t n, int has_crc, struct event *e, struct sli
 int
 line_parse(const char *line, size_t n, struct line *out, struct bytes *text, struct err *err)
 {
-	struct slice values[COUNT] = {{0}}, at;
-	int has_crc;
+	struct slice values[COUNT] = {{0}}, raw = {line, n}, at;
 
 	*out = (struct line){.maxlen = -1};
 	text->len = 0;
 	bytes_reserve(text, n + 1); /* no reallocation: slices point into it */
-	if (check_line_form(line, n, &has_crc, err) == -1)
-		return -1;
-	out->has_crc = has_crc;
-	if (parse_front(line, n, has_crc, &out->e, values, text, err) == -1)
+	if (check_line_form(raw, &out->has_crc, err) == -1 ||
+	    parse_front(raw, out, values, text, err) == -1)
 		return -1;
 	at = unquote_member(values[BUFFERED_AT], text);
 	if (clock_parse(at.p, at.n, &out->buffered_at) == -1)
 		return err_set(err, STATUS_DATA, "buffered_at is not a time");
 	out->maxlen = parse_count(values[MAXLEN]);
-	if ((out->in_doubt = has_crc && values[DOUBT].p != NULL))
+	if ((out->in_doubt = out->has_crc && values[DOUBT].p != NULL))
 		parse_doubt(values[DOUBT], &out->doubt, text);
 	return 0;
 }

@@ -38,29 +38,54 @@ manifest_add(struct buffer *buf, const char *stem)
 	close(fd);
 }
 
-/*
- * Parses the next whole line at *p: 1, or 0 at the end. Skips torn and empty lines. A line that
- * lacks only its newline, which the next manifest_add appends, is whole.
- */
-static int
-next_manifest_line(char **p, char **state, char **stem)
-{
-	char *end, *next;
+/* Walks through the lines of the manifest. */
+struct manifest {
+	char *text, *next;
+	char *state, *stem; /* of the current line, within text */
+};
 
-	for (; **p; *p = next) {
-		end = strchrnul(*p, '\n');
-		next = *end ? end + 1 : end;
-		if (end - *p > 3 && memcmp(end - 2, WHOLE, 2) == 0 && strchr("+x!", **p) != NULL) {
+/* -1 with errno when it cannot be read; it then counts as empty. */
+static int
+open_manifest(struct manifest *m, struct buffer *buf)
+{
+	*m = (struct manifest){.text = io_read_file(buf->fd, ".roster", MANIFEST_MAX, NULL)};
+	m->next = m->text;
+	return m->text != NULL ? 0 : -1;
+}
+
+/* Skips torn and empty lines. A line that lacks only its newline, which the next manifest_add
+ * appends, is whole. Frees the text at the end. */
+static bool
+next_manifest_line(struct manifest *m)
+{
+	while (m->next != NULL && *m->next != '\0') {
+		char *line = m->next, *end = strchrnul(line, '\n');
+
+		m->next = *end ? end + 1 : end;
+		if (end - line > 3 && memcmp(end - 2, WHOLE, 2) == 0 && strchr("+x!", *line)) {
 			*end = '\0';
-			*state = *p;
-			*stem = *p + 1;
-			*p = next;
-			end = *stem;
-			*stem = token_next(&end);
-			return 1;
+			m->state = line++;
+			m->stem = token_next(&line);
+			return true;
 		}
 	}
-	return 0;
+	free(m->text);
+	m->text = m->next = NULL;
+	return false;
+}
+
+/* Returns the last of these states that a stem has, or with NULL any; 0: it has none of them. */
+static char
+find_state(struct buffer *buf, const char *stem, const char *states)
+{
+	struct manifest m;
+	char found = 0;
+
+	open_manifest(&m, buf);
+	while (next_manifest_line(&m))
+		if (strchr(states, *m.state) != NULL && (stem == NULL || strcmp(m.stem, stem) == 0))
+			found = *m.state;
+	return found;
 }
 
 static int
@@ -76,54 +101,41 @@ compare_stems(const void *a, const void *b)
 }
 
 /*
- * Overwrites the states of n sorted stems, durably: after a power cut, a segment that is unlinked
- * must not be recorded as present.
+ * Overwrites the states of n stems, which it sorts, durably: after a power cut, a segment that is
+ * unlinked must not be recorded as present.
  */
 static int
-write_states(struct buffer *buf, const char *const *stems, size_t n, const char *to)
+write_states(struct buffer *buf, const char **stems, size_t n, const char *to)
 {
-	char *text = io_read_file(buf->fd, ".roster", MANIFEST_MAX, NULL), *p = text, *state, *name;
+	struct manifest m;
 	int fd = -1, r = 0;
 
-	if (text == NULL)
+	if (n == 0)
+		return 0;
+	if (open_manifest(&m, buf) == -1)
 		return errno == ENOENT ? 0 : -1;
-	while (r == 0 && next_manifest_line(&p, &state, &name)) {
-		if (*state == 'x' ||
-		    bsearch(name, stems, n, sizeof(*stems), compare_stem_key) == NULL)
+	qsort(stems, n, sizeof(*stems), compare_stems);
+	while (next_manifest_line(&m)) {
+		if (r == -1 || *m.state == 'x' ||
+		    bsearch(m.stem, stems, n, sizeof(*stems), compare_stem_key) == NULL)
 			continue;
 		if ((fd == -1 && (fd = buffer_open_state(buf, ".roster", O_WRONLY)) == -1) ||
-		    pwrite(fd, to, 1, state - text) != 1)
+		    pwrite(fd, to, 1, m.state - m.text) != 1)
 			r = -1;
 	}
 	if (fd != -1 && r == 0)
 		r = fdatasync(fd);
 	if (fd != -1)
 		close(fd);
-	free(text);
 	return r;
 }
 
 int
 manifest_mark_removed(struct buffer *buf, const char **stems, size_t n, struct err *err)
 {
-	if (n == 0)
-		return 0;
-	qsort(stems, n, sizeof(*stems), compare_stems);
 	return write_states(buf, stems, n, "x") == 0
 	    ? 0
 	    : err_sys(err, STATUS_UNSAFE, "write '%s/.roster'", buf->dir);
-}
-
-static bool
-has_only_removed(struct buffer *buf)
-{
-	char *text = io_read_file(buf->fd, ".roster", MANIFEST_MAX, NULL), *p = text, *state, *stem;
-	bool removed = true;
-
-	while (text != NULL && removed && next_manifest_line(&p, &state, &stem))
-		removed = *state == 'x';
-	free(text);
-	return removed;
 }
 
 void
@@ -131,26 +143,13 @@ manifest_clear(struct buffer *buf, bool all)
 {
 	int fd;
 
-	if ((!all && !has_only_removed(buf)) ||
+	if ((!all && find_state(buf, NULL, "+!")) ||
 	    (fd = buffer_open_state(buf, ".roster", O_WRONLY)) == -1)
 		return;
 	if (ftruncate(fd, 0) == -1) {
 		/* All its stems are removed: nothing counts as missing. */
 	}
 	close(fd);
-}
-
-static char
-state_of_stem(struct buffer *buf, const char *stem)
-{
-	char *text = io_read_file(buf->fd, ".roster", MANIFEST_MAX, NULL), *p = text, *state, *name,
-	     found = 0;
-
-	while (text != NULL && next_manifest_line(&p, &state, &name))
-		if (strcmp(name, stem) == 0)
-			found = *state;
-	free(text);
-	return found;
 }
 
 /* The list may be older than the manifest: a stem is not missing when its file was created since,
@@ -166,36 +165,35 @@ is_stem_missing(struct buffer *buf, const char *stem)
 		if (faccessat(buf->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 			return false;
 	}
-	return state_of_stem(buf, stem) != 'x';
+	return find_state(buf, stem, "+x!") != 'x';
 }
 
-void
-manifest_list_vanished(
-    struct buffer *buf, const struct segment *list, size_t n, char ***stems, size_t *count)
+size_t
+manifest_list_vanished(struct buffer *buf, const struct segment *list, size_t n, char ***stems)
 {
-	char *text = io_read_file(buf->fd, ".roster", MANIFEST_MAX, NULL), *p = text, *state, *stem;
-	const char **have;
-	size_t cap = 0;
+	struct manifest m;
+	const char **have = mem_alloc((n + 1) * sizeof(*have));
+	size_t count = 0;
 
-	*stems = NULL;
-	*count = 0;
-	if (text == NULL)
-		return;
-	have = mem_realloc(NULL, (n + 1) * sizeof(*have));
+	if (stems != NULL)
+		*stems = NULL;
 	for (size_t i = 0; i < n; i++)
 		have[i] = list[i].stem;
 	qsort(have, n, sizeof(*have), compare_stems);
-	while (next_manifest_line(&p, &state, &stem)) {
-		if (*state == 'x' ||
-		    (n && bsearch(stem, have, n, sizeof(*have), compare_stem_key) != NULL) ||
-		    !is_stem_missing(buf, stem))
+	open_manifest(&m, buf);
+	while (next_manifest_line(&m)) {
+		if (*m.state == 'x' ||
+		    bsearch(m.stem, have, n, sizeof(*have), compare_stem_key) != NULL ||
+		    !is_stem_missing(buf, m.stem))
 			continue;
-		if (*count == cap)
-			*stems = mem_realloc(*stems, (cap = cap ? cap * 2 : 8) * sizeof(**stems));
-		(*stems)[(*count)++] = mem_strdup(stem);
+		if (stems != NULL) {
+			*stems = mem_realloc(*stems, (count + 1) * sizeof(**stems));
+			(*stems)[count] = mem_strdup(m.stem);
+		}
+		count++;
 	}
 	free(have);
-	free(text);
+	return count;
 }
 
 /* --- segments that came back --------------------------------------------------------- */
@@ -208,18 +206,6 @@ manifest_is_returned(const char *stem)
 	size_t n = strlen(stem);
 
 	return n > strlen(RETURNED) && strcmp(stem + n - strlen(RETURNED), RETURNED) == 0;
-}
-
-static bool
-has_vanished(struct buffer *buf)
-{
-	char *text = io_read_file(buf->fd, ".roster", MANIFEST_MAX, NULL), *p = text, *state, *stem;
-	bool any = false;
-
-	while (text != NULL && !any && next_manifest_line(&p, &state, &stem))
-		any = *state == '!';
-	free(text);
-	return any;
 }
 
 static int
@@ -243,43 +229,49 @@ finish_separation(struct buffer *buf, const struct segment *s, struct err *err)
 {
 	char stem[SEGMENT_NAME];
 
-	if (!manifest_is_returned(s->stem))
-		return 0;
 	snprintf(stem, sizeof(stem), "%.*s", (int)(strlen(s->stem) - strlen(RETURNED)), s->stem);
-	if (state_of_stem(buf, stem) != '!')
+	if (find_state(buf, stem, "+x!") != '!')
 		return 0;
-	if (!state_of_stem(buf, s->stem))
+	if (!find_state(buf, s->stem, "+x!"))
 		manifest_add(buf, s->stem);
 	return manifest_mark_removed(buf, &(const char *){stem}, 1, err);
+}
+
+/* Records as vanished what is missing, and what is ignored for now (a hard link): a drain passes
+ * that, so it came back when it is a segment again. */
+static void
+record_vanished(struct buffer *buf, const struct segment *list, size_t n)
+{
+	char **gone;
+	size_t count = manifest_list_vanished(buf, list, n, &gone);
+
+	while (count) {
+		write_states(buf, &(const char *){gone[--count]}, 1, "!");
+		free(gone[count]);
+	}
+	free(gone);
+	for (size_t i = 0; i < n; i++)
+		if (list[i].ignored && list[i].kind == SEGMENT_CHAIN)
+			write_states(buf, &(const char *){list[i].stem}, 1, "!");
 }
 
 int
 manifest_reconcile(struct buffer *buf, struct err *err)
 {
 	struct segment *list;
-	char **gone;
-	size_t i, n;
+	size_t n;
 	int r = 0;
 
 	if (segment_list(buf->fd, &list, &n, err) == -1)
 		return -1;
-	manifest_list_vanished(buf, list, n, &gone, &i);
-	while (i) {
-		write_states(buf, &(const char *){gone[--i]}, 1, "!");
-		free(gone[i]);
-	}
-	free(gone);
-	/* A drain passes a segment that is ignored for now (a hard link): it came back when it is a
-	 * segment again. */
-	for (i = 0; i < n; i++)
-		if (list[i].ignored && list[i].kind == SEGMENT_CHAIN)
-			write_states(buf, &(const char *){list[i].stem}, 1, "!");
-	n = has_vanished(buf) ? n : 0;
-	for (i = 0; r == 0 && i < n; i++)
-		r = finish_separation(buf, &list[i], err);
-	for (i = 0; r == 0 && i < n; i++)
+	record_vanished(buf, list, n);
+	n = find_state(buf, NULL, "!") ? n : 0;
+	for (size_t i = 0; r == 0 && i < n; i++)
+		if (manifest_is_returned(list[i].stem))
+			r = finish_separation(buf, &list[i], err);
+	for (size_t i = 0; r == 0 && i < n; i++)
 		if (list[i].kind == SEGMENT_CHAIN && !list[i].ignored &&
-		    state_of_stem(buf, list[i].stem) == '!')
+		    find_state(buf, list[i].stem, "+x!") == '!')
 			r = separate_returned(buf, &list[i], err);
 	free(list);
 	return r;

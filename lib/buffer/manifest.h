@@ -34,9 +34,9 @@ int manifest_reconcile(struct buffer *buf, struct err *err);
 /* True for the stem of a segment that came back. */
 bool manifest_is_returned(const char *stem);
 
-/* Lists the stems of vanished segments, which must exist and are not in `list`: a fresh array of
- * fresh strings. */
-void manifest_list_vanished(
-    struct buffer *buf, const struct segment *list, size_t n, char ***stems, size_t *count);
+/* Returns how many segments have vanished: they must exist, and are not in `list`. *stems, unless
+ * stems is NULL: their stems, a fresh array of fresh strings. */
+size_t manifest_list_vanished(
+    struct buffer *buf, const struct segment *list, size_t n, char ***stems);
 
 #endif

@@ -1,5 +1,7 @@
 #include "buffer/requeue.h"
 
+#include <sys/stat.h>
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +18,6 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/status.h"
-#include "buffer/idset.h"
 #include "buffer/line.h"
 #include "buffer/quarantine.h"
 #include "buffer/reader.h"
@@ -26,17 +27,6 @@
 #define NOT_A_RECORD "not a quarantine record"
 
 /* --- the files ------------------------------------------------------------------ */
-
-/* Returns a descriptor of quarantine/; err->sys ENOENT: there is none. */
-static int
-open_quarantine_dir(struct buffer *buf, struct err *err)
-{
-	int fd = openat(buf->fd, "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-	if (fd == -1)
-		err_sys(err, STATUS_UNSAFE, "open '%s/quarantine'", buf->dir);
-	return fd;
-}
 
 static void
 free_names(char **list, size_t n)
@@ -62,15 +52,11 @@ compare_names(const void *a, const void *b)
 static int
 list_quarantine_files(int dir, char ***list, size_t *n)
 {
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd == -1 ? NULL : fdopendir(fd);
+	DIR *d = io_open_dir(dir, ".");
 	struct dirent *e;
 
-	if (d == NULL) {
-		if (fd != -1)
-			close(fd);
+	if (d == NULL)
 		return -1;
-	}
 	while ((e = readdir(d)) != NULL)
 		if (e->d_name[0] != '.')
 			append_name(list, n, e->d_name);
@@ -249,160 +235,102 @@ list_quarantine_file(int dir, const char *name, requeue_fn *fn, void *arg, struc
 	return stop ? stop : got;
 }
 
+/* --- each chosen file -------------------------------------------------------------------- */
+
+/* The state of one command. */
+struct requeue {
+	struct buffer *buf;
+	int dir; /* quarantine/ */
+	struct err *err;
+	/* listing */
+	requeue_fn *fn;
+	void *arg;
+	/* retry and drop */
+	const char *target;
+	const struct append_limits *limits;
+	struct requeue_result *result;
+	struct quarantine *q;   /* gets the lines that are not events */
+	struct append_own *own; /* gets the events; NULL before the first */
+	bool rerun;             /* an earlier run was interrupted in this file */
+	bool is_back;           /* that run put the file's events back */
+	uint64_t events;
+	struct bytes head, tail;
+};
+
+static int
+for_each_file(
+    struct requeue *t, const struct requeue_names *names, int (*fn)(struct requeue *t, char *name))
+{
+	char **list;
+	size_t n;
+	int r;
+
+	t->dir = openat(t->buf->fd, "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (t->dir == -1) {
+		err_sys(t->err, STATUS_UNSAFE, "open '%s/quarantine'", t->buf->dir);
+		return t->err->sys == ENOENT && !names->n ? 0 : -1;
+	}
+	r = choose_files(t->buf, t->dir, names, &list, &n, t->err);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = fn(t, list[i]);
+	free_names(list, n);
+	bytes_free(&t->head);
+	bytes_free(&t->tail);
+	close(t->dir);
+	return r;
+}
+
+static int
+list_file(struct requeue *t, char *name) /* NOLINT(readability-non-const-parameter) */
+{
+	return list_quarantine_file(t->dir, name, t->fn, t->arg, t->err);
+}
+
 int
 requeue_list_quarantine(struct buffer *buf, const struct requeue_names *names, requeue_fn *fn,
     void *arg, struct err *err)
 {
-	char **list;
-	size_t i, n;
-	int dir = open_quarantine_dir(buf, err), r;
-
-	if (dir == -1)
-		return err->sys == ENOENT && !names->n ? 0 : -1;
-	r = choose_files(buf, dir, names, &list, &n, err);
-	for (i = 0; r == 0 && i < n; i++)
-		r = list_quarantine_file(dir, list[i], fn, arg, err);
-	free_names(list, n);
-	close(dir);
-	return r;
-}
-
-#define RETRYING ".retrying"
-#define LOCK_MS 2000
-#define GATHER_LINES 500 /* lines appended at once */
-#define GATHER_BYTES (1u << 20)
-
-/* The state of requeue_retry or requeue_drop. */
-struct requeue {
-	struct buffer *buf;
-	int dir;
-	const char *target;
-	const struct append_limits *limits;
-	struct requeue_result *res;
-	struct quarantine *q; /* gets the lines that are not events */
-	bool rerun;           /* an earlier run was interrupted in this file: */
-	/* digests of the file's events, and how often each is in the buffer */
-	struct idset events;
-	struct bytes gathered; /* lines to be appended, head and tail in turn */
-	size_t length[2 * GATHER_LINES];
-	size_t n;
-	struct err *err;
-};
-
-static int
-list_one_file(struct requeue *t, char *name, requeue_fn *fn,
-    void *arg) /* NOLINT(readability-non-const-parameter): a list of one */
-{
-	return requeue_list_quarantine(t->buf, &(struct requeue_names){&name, 1}, fn, arg, t->err);
-}
-
-/* --- what an earlier run may have put back ------------------------------------------- */
-
-static int
-remember_event(void *arg, const struct requeue_line *l)
-{
-	struct requeue *t = arg;
-	char digest[UUID_SIZE];
-
-	if (l->event != NULL) {
-		line_digest(&l->event->e, digest);
-		idset_add(&t->events, slice_of(digest));
-	}
-	return 0;
-}
-
-static int
-count_copies_in_segment(struct requeue *t, const struct segment *seg)
-{
-	struct reader *r = reader_open(t->buf->fd, seg, 0, UINT64_MAX, 0, t->err);
-	struct bytes text = {0};
-	struct line parsed;
-	struct reader_line l;
-	struct err bad;
-	char digest[UUID_SIZE];
-	size_t *count;
-	int got = -1;
-
-	while (r != NULL && (got = reader_next(r, &l, t->err)) == 1) {
-		if (line_parse(l.text.p, l.text.n, &parsed, &text, &bad) == -1)
-			continue;
-		line_digest(&parsed.e, digest);
-		if ((count = idset_find(&t->events, slice_of(digest))) != NULL)
-			++*count;
-	}
-	reader_close(r);
-	bytes_free(&text);
-	return got;
-}
-
-static int
-count_copies_in_buffer(struct requeue *t, char *name)
-{
-	struct segment *list;
-	size_t i, n;
-	int r = 0;
-
-	if (list_one_file(t, name, remember_event, t) == -1)
-		return -1;
-	idset_sort(&t->events);
-	if (segment_list(t->buf->fd, &list, &n, t->err) == -1)
-		return -1;
-	for (i = 0; r == 0 && i < n; i++)
-		if (list[i].kind != SEGMENT_FOREIGN && !list[i].ignored)
-			r = count_copies_in_segment(t, &list[i]);
-	free(list);
-	return r;
+	return for_each_file(
+	    &(struct requeue){.buf = buf, .fn = fn, .arg = arg, .err = err}, names, list_file);
 }
 
 /* --- back into the buffer --------------------------------------------------------------- */
 
-static int
-append_gathered(struct requeue *t)
-{
-	struct append_line lines[GATHER_LINES];
-	const char *p = t->gathered.p;
-	size_t i;
+#define RETRYING ".retrying"
+#define LOCK_MS 2000
 
-	if (!t->n)
-		return 0;
-	for (i = 0; i < t->n; i++) {
-		lines[i].head = (struct slice){p, t->length[2 * i]};
-		p += t->length[2 * i];
-		lines[i].tail = (struct slice){p, t->length[2 * i + 1]};
-		p += t->length[2 * i + 1];
-	}
-	if (append_lines(t->buf, t->target, t->limits, lines, t->n, t->err) == -1)
-		return -1;
-	t->res->back += t->n;
-	t->n = t->gathered.len = 0;
+struct tally {
+	uint64_t events, others;
+	bool alien; /* has a line that is not a record */
+};
+
+static int
+tally_line(void *arg, const struct requeue_line *l)
+{
+	struct tally *t = arg;
+
+	t->events += l->event != NULL;
+	t->others += l->event == NULL;
+	t->alien |= slice_is(l->reason, NOT_A_RECORD);
 	return 0;
 }
 
 static int
 requeue_event(struct requeue *t, const struct line *parsed)
 {
-	struct doubt unknown = {.after = "0-0"};
-	size_t *count = NULL, at = t->gathered.len;
-	char digest[UUID_SIZE];
+	static const struct doubt unknown = {.after = "0-0"};
+	const struct doubt *doubt = parsed->in_doubt ? &parsed->doubt : NULL;
 
-	if (t->rerun) {
-		line_digest(&parsed->e, digest);
-		count = idset_find(&t->events, slice_of(digest));
-	}
-	if (count != NULL && *count) {
-		--*count;
-		t->res->back++;
+	t->events++;
+	if (t->is_back)
 		return 0;
-	}
-	line_head(&t->gathered, &parsed->e);
-	t->length[2 * t->n] = t->gathered.len - at;
-	at = t->gathered.len;
-	line_tail(&t->gathered, parsed->maxlen,
-	    t->rerun               ? &unknown
-	        : parsed->in_doubt ? &parsed->doubt
-	                           : NULL);
-	t->length[2 * t->n++ + 1] = t->gathered.len - at;
-	return t->n == GATHER_LINES || t->gathered.len >= GATHER_BYTES ? append_gathered(t) : 0;
+	if (t->own == NULL && (t->own = append_own_open(t->buf, t->target, t->err)) == NULL)
+		return -1;
+	t->head.len = t->tail.len = 0;
+	line_head(&t->head, &parsed->e);
+	line_tail(&t->tail, parsed->maxlen, t->rerun ? &unknown : doubt);
+	return append_own_add(t->own,
+	    &(struct append_line){{t->head.p, t->head.len}, {t->tail.p, t->tail.len}}, t->err);
 }
 
 static int
@@ -422,22 +350,52 @@ requeue_one_line(void *arg, const struct requeue_line *l)
 	return r;
 }
 
-/* --- one file ------------------------------------------------------------------------------- */
-
-struct tally {
-	uint64_t events, others;
-	bool alien; /* has a line that is not a record */
-};
-
+/* Returns 1 when the buffer holds the segment of this name, 0 when not, -1 with err. */
 static int
-tally_line(void *arg, const struct requeue_line *l)
+find_own_segment(struct requeue *t, const char *number)
 {
-	struct tally *t = arg;
+	struct segment *list;
+	size_t n;
+	int found = 0;
 
-	t->events += l->event != NULL;
-	t->others += l->event == NULL;
-	t->alien |= slice_is(l->reason, NOT_A_RECORD);
-	return 0;
+	if (segment_list(t->buf->fd, &list, &n, t->err) == -1)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		found |= list[i].kind == SEGMENT_OWN &&
+		    strcmp(strrchr(list[i].stem, '-') + 1, number) == 0;
+	free(list);
+	return found;
+}
+
+/*
+ * Puts the events of NAME.NUMBER.retrying back, all at once, into a segment with that number. Its
+ * other lines return to quarantine under their own segment. Then the file is removed. A repeated
+ * run that finds the segment only has to complete the rest. One that does not find it cannot know
+ * whether the segment was delivered, so it marks the events as in doubt.
+ */
+static int
+requeue_file(struct requeue *t, const char *aside, const char *number, bool rerun)
+{
+	int r = rerun ? find_own_segment(t, number) : 0;
+
+	if (r == -1)
+		return -1;
+	t->rerun = rerun;
+	t->is_back = r == 1;
+	t->events = 0;
+	t->q = quarantine_open(t->buf);
+	r = list_quarantine_file(t->dir, aside, requeue_one_line, t, t->err);
+	if (r == 0)
+		r = t->own != NULL ? append_own_link(t->own, number, t->err)
+		                   : buffer_sync(t->buf, t->err);
+	append_own_close(t->own);
+	t->own = NULL;
+	if (r == 0 && (r = quarantine_sync(t->q, t->err)) == 0 &&
+	    (unlinkat(t->dir, aside, 0) == -1 || fsync(t->dir) == -1))
+		r = err_sys(t->err, STATUS_UNSAFE, "remove '%s/quarantine/%s'", t->buf->dir, aside);
+	quarantine_close(t->q);
+	t->result->back += r == 0 ? t->events : 0;
+	return r;
 }
 
 /* Renames the file under its lock, so that no process adds to it any more. */
@@ -457,64 +415,62 @@ rename_aside(struct requeue *t, const char *name, const char *aside)
 	return r;
 }
 
-/* Puts the events of a renamed file back, returns its other lines to quarantine under their own
- * segment, once each, and removes the file. */
+/* base: the name without RETRYING. */
 static int
-requeue_file(struct requeue *t, char *aside, bool rerun)
+rename_and_requeue(struct requeue *t, const char *name, const char *base, bool rerun)
 {
-	int r = 0;
+	struct stat st = {0};
+	struct bytes aside = {0};
+	char number[48];
+	int r;
 
-	t->rerun = rerun;
-	t->q = quarantine_open(t->buf);
-	t->n = t->gathered.len = 0;
-	if (rerun)
-		r = count_copies_in_buffer(t, aside);
-	if (r != -1)
-		r = list_one_file(t, aside, requeue_one_line, t);
-	if (r != -1 && (r = append_gathered(t)) == 0 && (r = quarantine_sync(t->q, t->err)) == 0 &&
-	    (unlinkat(t->dir, aside, 0) == -1 || fsync(t->dir) == -1))
-		r = err_sys(t->err, STATUS_UNSAFE, "remove '%s/quarantine/%s'", t->buf->dir, aside);
-	quarantine_close(t->q);
-	idset_free(&t->events);
+	snprintf(number, sizeof(number), "%" PRId64 "%07ld", clock_now(), (long)getpid());
+	bytes_addf(&aside, "%s.%s" RETRYING, base, number);
+	fstatat(t->dir, name, &st, AT_SYMLINK_NOFOLLOW);
+	r = append_check_room(t->buf, t->limits, (uint64_t)st.st_size, t->err);
+	if (r == 0 && (r = rename_aside(t, name, bytes_str(&aside))) == 0)
+		r = requeue_file(t, aside.p, number, rerun);
+	bytes_free(&aside);
 	return r;
 }
 
-/* Counts the file's lines that stay. Returns whether it has events that can be put back: not when a
- * line is not a record. */
+/* A file with a line that is not a record stays. */
 static int
-has_requeueable(struct requeue *t, char *name)
-{
-	struct tally all = {0};
-
-	if (list_one_file(t, name, tally_line, &all) == -1)
-		return -1;
-	t->res->kept += all.alien ? all.others + all.events : all.others;
-	return all.events && !all.alien;
-}
-
-static int
-retry_file(struct requeue *t,
-    char *name) /* NOLINT(misc-no-recursion): once, with a name that ends in RETRYING */
+retry_file(struct requeue *t, char *name)
 {
 	size_t n = strlen(name), tail = strlen(RETRYING);
-	char *aside;
+	bool rerun = n > tail && strcmp(name + n - tail, RETRYING) == 0;
+	struct tally all = {0};
+	char *base, *number;
 	int r;
 
-	if (n > tail && strcmp(name + n - tail, RETRYING) == 0)
-		return has_requeueable(t, name) == -1 ? -1 : requeue_file(t, name, true);
-	aside = mem_alloc(n + tail + 1);
-	memcpy(aside, name, n);
-	memcpy(aside + n, RETRYING, tail);
-	r = faccessat(t->dir, aside, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? retry_file(t, aside) : 0;
-	if (r == 0 && (r = has_requeueable(t, name)) == 1 &&
-	    (r = rename_aside(t, name, aside)) == 0)
-		r = requeue_file(t, aside, false);
-	free(aside);
-	return r == -1 ? -1 : 0;
+	if (list_quarantine_file(t->dir, name, tally_line, &all, t->err) == -1)
+		return -1;
+	t->result->kept += all.others + (all.alien ? all.events : 0);
+	if (all.alien || (!all.events && !rerun))
+		return 0;
+	base = mem_strndup(name, rerun ? n - tail : n);
+	number = strrchr(base, '.') != NULL ? strrchr(base, '.') + 1 : base;
+	if (rerun && *number && !number[strspn(number, "0123456789")])
+		r = requeue_file(t, name, number, true);
+	else
+		r = rename_and_requeue(t, name, base, rerun);
+	free(base);
+	return r;
 }
 
-/* --- dropping ------------------------------------------------------------------------------------
- */
+int
+requeue_retry(struct buffer *buf, const char *target, const struct append_limits *lim,
+    const struct requeue_names *names, struct requeue_result *result, struct err *err)
+{
+	memset(result, 0, sizeof(*result));
+	return for_each_file(
+	    &(struct requeue){
+	        .buf = buf, .target = target, .limits = lim, .result = result, .err = err},
+	    names, retry_file);
+}
+
+/* --- dropping ---------------------------------------------------------------------------- */
 
 static int
 drop_quarantine_file(struct requeue *t, char *name)
@@ -522,56 +478,23 @@ drop_quarantine_file(struct requeue *t, char *name)
 	struct tally all = {0};
 	int fd = openat(t->dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), r = -1;
 
-	if (fd != -1 && io_lock(fd, LOCK_MS) == 0 && list_one_file(t, name, tally_line, &all) != -1)
-		r = unlinkat(t->dir, name, 0);
+	if (fd != -1 && io_lock(fd, LOCK_MS) == 0 &&
+	    list_quarantine_file(t->dir, name, tally_line, &all, t->err) == 0)
+		r = unlinkat(t->dir, name, 0) == 0 ? fsync(t->dir) : -1;
 	if (r == -1)
 		err_sys(t->err, STATUS_UNSAFE, "remove '%s/quarantine/%s'", t->buf->dir, name);
 	if (fd != -1)
 		close(fd);
 	if (r == 0)
-		t->res->dropped += all.events + all.others;
-	return r;
-}
-
-/* --- each chosen file ------------------------------------------------------------------------ */
-
-static int
-for_each_file(
-    struct requeue *t, const struct requeue_names *names, int (*fn)(struct requeue *t, char *name))
-{
-	char **list;
-	size_t i, n;
-	int r;
-
-	memset(t->res, 0, sizeof(*t->res));
-	if ((t->dir = open_quarantine_dir(t->buf, t->err)) == -1)
-		return t->err->sys == ENOENT && !names->n ? 0 : -1;
-	r = choose_files(t->buf, t->dir, names, &list, &n, t->err);
-	for (i = 0; r == 0 && i < n; i++)
-		if (faccessat(t->dir, list[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
-		    errno != ENOENT) /* else NAME.retrying went with NAME */
-			r = fn(t, list[i]);
-	if (r == 0 && n && fsync(t->dir) == -1)
-		r = err_sys(t->err, STATUS_UNSAFE, "fsync '%s/quarantine'", t->buf->dir);
-	free_names(list, n);
-	bytes_free(&t->gathered);
-	close(t->dir);
+		t->result->dropped += all.events + all.others;
 	return r;
 }
 
 int
-requeue_retry(struct buffer *buf, const char *target, const struct append_limits *lim,
-    const struct requeue_names *names, struct requeue_result *res, struct err *err)
-{
-	return for_each_file(
-	    &(struct requeue){.buf = buf, .target = target, .limits = lim, .res = res, .err = err},
-	    names, retry_file);
-}
-
-int
-requeue_drop(struct buffer *buf, const struct requeue_names *names, struct requeue_result *res,
+requeue_drop(struct buffer *buf, const struct requeue_names *names, struct requeue_result *result,
     struct err *err)
 {
-	return for_each_file(
-	    &(struct requeue){.buf = buf, .res = res, .err = err}, names, drop_quarantine_file);
+	memset(result, 0, sizeof(*result));
+	return for_each_file(&(struct requeue){.buf = buf, .result = result, .err = err}, names,
+	    drop_quarantine_file);
 }

@@ -4,9 +4,10 @@
  *
  * Files are named as in quarantine/; an empty list of names selects all files. An event is put back
  * by appending it at the end of the buffer, with its old event_id. An interrupted run that is
- * repeated puts each event back once. A file is renamed first (NAME.retrying). The repeated run
- * skips the events of the file that are in the buffer already. It marks the others as in doubt, so
- * that the next drain looks for them in the stream.
+ * repeated puts each event back once. A file is renamed first (NAME.N.retrying); then its events
+ * appear in the buffer all at once, as a segment STEM.own-N.jsonl. A repeated run that does not
+ * find the segment marks the events as in doubt, so that the next drain looks for them in the
+ * stream.
  */
 #ifndef BUFFER_REQUEUE_H
 #define BUFFER_REQUEUE_H

@@ -4,27 +4,55 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "buffer/idset.h"
 #include "buffer/line.h"
 #include "buffer/reader.h"
-#include "event/event.h"
+#include "buffer/segment.h"
+
+struct suspect_event {
+	char digest[UUID_SIZE];
+	bool is_repeated; /* a later segment has it too */
+};
 
 struct suspect {
 	char *stem;
-	struct idset events; /* digests, and how often each is in later segments */
+	struct suspect_event *event; /* sorted */
+	size_t n;
 };
 
-/* Reads the events of a segment: adds those of the suspect one, counts those of a later one. */
 static int
-read_segment_events(struct suspect *s, struct buffer *buf, const struct segment *seg,
-    bool is_suspect, struct err *err)
+compare_digests(const void *a, const void *b)
+{
+	return strcmp(a, b); /* the digest is the first member */
+}
+
+/* Of equal events any serves, because the search always ends at the same one. */
+static struct suspect_event *
+find_event(const struct suspect *s, const char *digest)
+{
+	return bsearch(digest, s->event, s->n, sizeof(*s->event), compare_digests);
+}
+
+static void
+add_event(struct suspect *s, const char *digest)
+{
+	if ((s->n & (s->n - 1)) == 0) /* 0 or a power of two: the array is full */
+		s->event = mem_realloc(s->event, (s->n ? 2 * s->n : 1) * sizeof(*s->event));
+	s->event[s->n] = (struct suspect_event){.is_repeated = false};
+	memcpy(s->event[s->n++].digest, digest, UUID_SIZE);
+}
+
+/* Reads the events of a segment: adds those of the suspect one, marks those that a later one has.
+ */
+static int
+read_segment_events(
+    struct suspect *s, struct buffer *buf, const struct segment *seg, bool later, struct err *err)
 {
 	struct reader *r = reader_open(buf->fd, seg, 0, UINT64_MAX, 0, err);
 	struct reader_line l;
 	struct line parsed;
 	struct bytes text = {0};
 	char digest[UUID_SIZE];
-	size_t *later;
+	struct suspect_event *event;
 	struct err bad;
 	int got = -1;
 
@@ -32,10 +60,10 @@ read_segment_events(struct suspect *s, struct buffer *buf, const struct segment 
 		if (line_parse(l.text.p, l.text.n, &parsed, &text, &bad) == -1)
 			continue;
 		line_digest(&parsed.e, digest);
-		if (is_suspect)
-			idset_add(&s->events, slice_of(digest));
-		else if ((later = idset_find(&s->events, slice_of(digest))) != NULL)
-			++*later;
+		if (!later)
+			add_event(s, digest);
+		else if ((event = find_event(s, digest)) != NULL)
+			event->is_repeated = true;
 	}
 	reader_close(r);
 	bytes_free(&text);
@@ -43,28 +71,40 @@ read_segment_events(struct suspect *s, struct buffer *buf, const struct segment 
 }
 
 struct suspect *
-suspect_open(
-    struct buffer *buf, const char *stem, const struct segment *list, size_t n, struct err *err)
+suspect_open(struct buffer *buf, const char *stem, int64_t lock_ms, struct err *err)
 {
-	struct suspect *s = mem_alloc(sizeof(*s));
-	size_t i;
+	struct suspect *s;
+	struct buffer_hints hints;
+	struct segment *list;
 	bool later = false;
+	size_t n;
+	int r;
 
+	/* Under the lock no publisher is between writing this segment and the next. */
+	if (buffer_lock(buf, lock_ms, &hints, err) == -1)
+		return NULL;
+	r = segment_list(buf->fd, &list, &n, err);
+	buffer_unlock(buf);
+	if (r == -1)
+		return NULL;
+	s = mem_alloc(sizeof(*s));
 	s->stem = mem_strdup(stem);
-	for (i = 0; i < n; i++) {
+	s->event = mem_alloc(sizeof(*s->event));
+	for (size_t i = 0; r == 0 && i < n; i++) {
 		bool is_suspect = strcmp(list[i].stem, stem) == 0;
 
 		if (list[i].ignored || list[i].kind == SEGMENT_FOREIGN || (!is_suspect && !later))
 			continue;
-		if (read_segment_events(s, buf, &list[i], is_suspect, err) == -1) {
-			suspect_close(s);
-			return NULL;
-		}
+		r = read_segment_events(s, buf, &list[i], later, err);
 		if (is_suspect)
-			idset_sort(&s->events);
-		later |= is_suspect;
+			qsort(s->event, s->n, sizeof(*s->event), compare_digests);
+		later = true;
 	}
-	return s;
+	free(list);
+	if (r == 0)
+		return s;
+	suspect_close(s);
+	return NULL;
 }
 
 void
@@ -72,7 +112,7 @@ suspect_close(struct suspect *s)
 {
 	if (s == NULL)
 		return;
-	idset_free(&s->events);
+	free(s->event);
 	free(s->stem);
 	free(s);
 }
@@ -86,10 +126,10 @@ suspect_stem(const struct suspect *s)
 bool
 suspect_is_repeated(const struct suspect *s, const struct event *e)
 {
+	const struct suspect_event *event;
 	char digest[UUID_SIZE];
-	const size_t *later;
 
 	line_digest(e, digest);
-	later = idset_find(&s->events, slice_of(digest));
-	return later != NULL && *later > 0;
+	event = find_event(s, digest);
+	return event != NULL && event->is_repeated;
 }

@@ -10,17 +10,17 @@
 #define BUFFER_SUSPECT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "buffer/buffer.h"
-#include "buffer/segment.h"
 #include "event/event.h"
 
 struct suspect;
 
-/* list: all segments, oldest first (segment_list). NULL on failure. */
+/* Takes the writers' lock for a moment (waits lock_ms). NULL on failure. */
 struct suspect *suspect_open(
-    struct buffer *buf, const char *stem, const struct segment *list, size_t n, struct err *err);
+    struct buffer *buf, const char *stem, int64_t lock_ms, struct err *err);
 void suspect_close(struct suspect *s); /* NULL is fine */
 const char *suspect_stem(const struct suspect *s);
 /* Returns whether this event is in a later segment. */

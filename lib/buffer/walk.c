@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "buffer/line.h"
 #include "buffer/reader.h"
 
 struct source {
@@ -27,8 +28,7 @@ struct source {
 
 struct walk {
 	struct buffer *buf;
-	bool lagging, sync, locked;
-	walk_stamp_fn *find_stamp;
+	int flags;
 	struct segment *segments;
 	size_t nsegments;
 	uint64_t last_size; /* of the last chain segment, measured before the listing */
@@ -87,7 +87,7 @@ window_pop(struct source *s)
 }
 
 static int
-read_into_window(struct walk *w, struct source *s, struct err *err)
+read_into_window(struct source *s, struct err *err)
 {
 	struct reader_line l;
 	int r = 1;
@@ -95,7 +95,7 @@ read_into_window(struct walk *w, struct source *s, struct err *err)
 	while (s->heap_len < WALK_WINDOW && (r = reader_next(s->r, &l, err)) == 1) {
 		struct sorted_line e = {.at = l.pos, .len = (uint32_t)l.text.n, .torn = l.torn};
 
-		if (w->find_stamp(l.text, &e.stamp) == -1)
+		if (line_stamp(l.text, &e.stamp) == -1)
 			e.stamp = s->newest;
 		s->newest = e.stamp;
 		window_push(s, e);
@@ -109,7 +109,7 @@ next_sorted_line(struct walk *w, struct source *s, struct err *err)
 {
 	struct sorted_line e;
 
-	if (read_into_window(w, s, err) == -1)
+	if (read_into_window(s, err) == -1)
 		return -1;
 	if (!s->heap_len)
 		return 0;
@@ -164,7 +164,7 @@ next_file_line(struct walk *w, struct source *s, struct err *err)
 	    .torn = l.torn,
 	    .suspect = s->seg->suspect};
 	/* Only a merge needs the stamp: not searched for in the usual case of one source. */
-	if (w->nsources > 1 && w->find_stamp(l.text, &l.stamp) == 0)
+	if (w->nsources > 1 && line_stamp(l.text, &l.stamp) == 0)
 		s->stamp = l.stamp;
 	return 1;
 }
@@ -176,7 +176,8 @@ open_next_segment(struct walk *w, struct source *s, uint64_t from, struct err *e
 	struct segment *seg = &w->segments[s->next++];
 	uint64_t limit = UINT64_MAX;
 	bool last = s->next == s->end;
-	int flags = (last && !w->locked ? READER_LIVE : 0) | (w->sync ? READER_SYNC : 0);
+	int flags = (last && !(w->flags & WALK_LOCKED) ? READER_LIVE : 0) |
+	    (w->flags & WALK_SYNC ? READER_SYNC : 0);
 
 	s->seg = seg;
 	if (last && !s->seg->gz)
@@ -276,7 +277,7 @@ static int
 open_chain_source(struct walk *w, const struct checkpoint *cp, size_t n, struct err *err)
 {
 	struct source *s = &w->sources[0];
-	struct position from = start_position(cp, w->lagging, NULL);
+	struct position from = start_position(cp, w->flags & WALK_LAGGING, NULL);
 	uint64_t at = 0;
 
 	s->chain = true;
@@ -305,7 +306,7 @@ find_if_sorted(struct walk *w, const struct segment *seg, uint64_t *size, struct
 	if (r == NULL)
 		return -1;
 	while ((got = reader_next(r, &l, err)) == 1)
-		if (w->find_stamp(l.text, &stamp) == 0) {
+		if (line_stamp(l.text, &stamp) == 0) {
 			sorted &= stamp >= last;
 			last = stamp;
 		}
@@ -320,7 +321,7 @@ open_file_source(
     struct walk *w, const struct checkpoint *cp, const struct segment *seg, struct err *err)
 {
 	struct source *s = &w->sources[w->nsources];
-	struct position from = start_position(cp, w->lagging, seg->stem);
+	struct position from = start_position(cp, w->flags & WALK_LAGGING, seg->stem);
 	const struct position *recorded = positions_find(&cp->positions, seg->stem);
 	uint64_t limit = recorded != NULL ? recorded->limit : 0;
 	int sorted = 1;
@@ -334,7 +335,7 @@ open_file_source(
 	s->seg = seg;
 	s->limit = limit;
 	s->r = reader_open(w->buf->fd, seg, limit ? 0 : from.pos, limit ? limit : UINT64_MAX,
-	    w->sync ? READER_SYNC : 0, err);
+	    w->flags & WALK_SYNC ? READER_SYNC : 0, err);
 	if (s->r == NULL)
 		return err->sys == ENOENT ? 0 : -1;
 	if (limit) {
@@ -368,17 +369,13 @@ list_walk_segments(struct walk *w, struct err *err)
 }
 
 struct walk *
-walk_open(struct buffer *buf, const struct checkpoint *cp, int flags, walk_stamp_fn *stamp,
-    struct err *err)
+walk_open(struct buffer *buf, const struct checkpoint *cp, int flags, struct err *err)
 {
 	struct walk *w = mem_alloc(sizeof(*w));
 	size_t i, chain = 0;
 
 	w->buf = buf;
-	w->find_stamp = stamp;
-	w->lagging = flags & WALK_LAGGING;
-	w->sync = flags & WALK_SYNC;
-	w->locked = flags & WALK_LOCKED;
+	w->flags = flags;
 	if (list_walk_segments(w, err) == -1)
 		goto fail;
 	w->sources =
@@ -387,7 +384,7 @@ walk_open(struct buffer *buf, const struct checkpoint *cp, int flags, walk_stamp
 		chain++;
 	/* Files first: next_file_line needs to know whether there is anything to merge. */
 	for (w->nsources = 1, i = chain; i < w->nsegments; i++)
-		if (w->segments[i].kind != SEGMENT_FOREIGN &&
+		if ((w->segments[i].kind != SEGMENT_FOREIGN || (flags & WALK_FOREIGN)) &&
 		    open_file_source(w, cp, &w->segments[i], err) == -1)
 			goto fail;
 	for (i = 1; i < w->nsources; i++)

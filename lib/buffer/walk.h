@@ -7,7 +7,8 @@
  * it was opened, and takes no lock. With WALK_SYNC each line is durable (fdatasync(2)) before it is
  * returned. Memory does not grow with the buffer.
  *
- * A walk does not parse lines: the caller passes a function that finds buffered_at.
+ * A walk does not parse lines, and it returns delivered lines of lagging types and blank lines too:
+ * undelivered.h leaves those out.
  */
 #ifndef BUFFER_WALK_H
 #define BUFFER_WALK_H
@@ -38,20 +39,16 @@ struct walk_line {
 	bool suspect; /* from a segment whose fdatasync failed */
 };
 
-/* Finds a line's buffered_at, us. -1 when it has none: the line then counts as old as
- * the line before it in its source. */
-typedef int walk_stamp_fn(struct slice line, int64_t *stamp);
-
 enum walk_flags {
 	/* begin at the lowest position of any lagging type, else at the checkpoint's own */
 	WALK_LAGGING = 1,
-	WALK_SYNC = 2,  /* only durable lines */
-	WALK_LOCKED = 4 /* the caller holds the writers' lock: a line without newline is torn */
+	WALK_SYNC = 2,   /* only durable lines */
+	WALK_LOCKED = 4, /* the caller holds the writers' lock: a line without newline is torn */
+	WALK_FOREIGN = 8 /* plain writers' files too, each in the order of its lines */
 };
 
 /* Begins at the positions of cp. NULL on failure. */
-struct walk *walk_open(struct buffer *buf, const struct checkpoint *cp, int flags,
-    walk_stamp_fn *stamp, struct err *err);
+struct walk *walk_open(struct buffer *buf, const struct checkpoint *cp, int flags, struct err *err);
 /* 1 for a line, 0 at the end, -1 when a segment cannot be read. */
 int walk_next(struct walk *w, struct walk_line *l, struct err *err);
 /* NULL is fine. */

@@ -145,25 +145,11 @@ enter_chain_segment(struct drain *d)
 static int
 check_rewritten(struct drain *d, const struct event *e, struct err *err)
 {
-	struct segment *segments;
-	struct buffer_hints hints;
-	size_t nsegments;
-	int result;
-
 	if (!d->line.suspect)
 		return 0;
 	if (d->suspect == NULL || strcmp(suspect_stem(d->suspect), d->line.stem) != 0) {
 		suspect_close(d->suspect);
-		d->suspect = NULL;
-		/* Under the lock no publisher is between writing this segment and the next. */
-		if (buffer_lock(d->buf, d->o->limits->lock_ms, &hints, err) == -1)
-			return -1;
-		result = segment_list(d->buf->fd, &segments, &nsegments, err);
-		buffer_unlock(d->buf);
-		if (result == -1)
-			return -1;
-		d->suspect = suspect_open(d->buf, d->line.stem, segments, nsegments, err);
-		free(segments);
+		d->suspect = suspect_open(d->buf, d->line.stem, d->o->limits->lock_ms, err);
 		if (d->suspect == NULL)
 			return -1;
 	}

@@ -292,8 +292,8 @@ open_drain_walk(struct drain *d, struct err *err)
 	d->damaged = 0;
 	d->covers_lagging = drain_may_deliver_lagging(d) || d->old_intent.active;
 	dests_mark_stale(&d->dests);
-	walk = walk_open(d->buf, &d->checkpoint, WALK_SYNC | (d->covers_lagging ? WALK_LAGGING : 0),
-	    line_stamp, err);
+	walk = walk_open(
+	    d->buf, &d->checkpoint, WALK_SYNC | (d->covers_lagging ? WALK_LAGGING : 0), err);
 	readahead_open(&d->ahead, walk);
 	reclaim_begin_walk(&d->reclaim);
 	return walk != NULL ? 0 : -1;
@@ -369,7 +369,7 @@ report_leftovers(struct drain *d, struct err *err)
 			    list[i].name);
 		else
 			d->r->left = true;
-	manifest_list_vanished(d->buf, list, n, &missing, &i);
+	i = manifest_list_vanished(d->buf, list, n, &missing);
 	while (i) {
 		drain_say(d, "segment '%s' has vanished with undelivered events", missing[--i]);
 		free(missing[i]);

@@ -17,7 +17,7 @@
 #include "base/uuid.h"
 #include "buffer/backlog.h"
 #include "buffer/line.h"
-#include "buffer/walk.h"
+#include "buffer/undelivered.h"
 #include "event/event.h"
 
 #define OUTAGE_FILE ".outage"
@@ -58,18 +58,12 @@ outage_start(struct buffer *buf)
 static int
 find_appended_event(struct buffer *buf, const char *id, struct err *err)
 {
-	struct checkpoint p;
-	struct walk *w;
-	struct walk_line l;
-	int found = 0, r = -1;
+	struct undelivered u;
+	int r = undelivered_open(&u, buf, 0, false, err), found = 0;
 
-	if (checkpoint_load(buf, &p, err) == -1)
-		return -1;
-	w = walk_open(buf, &p, WALK_LAGGING, line_stamp, err);
-	while (w != NULL && !found && (r = walk_next(w, &l, err)) == 1)
-		found = memmem(l.text.p, l.text.n, id, strlen(id)) != NULL;
-	walk_close(w);
-	checkpoint_free(&p);
+	while (r != -1 && !found && (r = undelivered_next(&u, err)) == 1)
+		found = memmem(u.at.text.p, u.at.text.n, id, strlen(id)) != NULL;
+	undelivered_close(&u);
 	return found ? 1 : r;
 }
 

@@ -385,13 +385,20 @@ END
 	assert_equal "$(payloads a | cksum)" "$(seq 1200 | cksum)"
 }
 
-# A retry was interrupted after the first event; then lines and files of all kinds are added.
+# The file of a retry that was killed before it removed the file: named for the segment that has its events.
+unfinished() {
+	local own
+	own=$(echo "$B"/*.own-*.jsonl)
+	own=${own##*-}
+	mv "$EB_TMP/whole" "$B/$Q/$(files).${own%.jsonl}.retrying"
+}
+
+# Then lines and files of all kinds are added.
 @test "retry completes an interrupted one, with a plain writer's file and a bad line present" {
 	four_aside
 	cp "$B/$Q/$(files)" "$EB_TMP/whole"
 	run -1 ebreplay --quarantine retry
-	sed -i 2,3d "$(echo "$B"/*.jsonl)"
-	mv "$EB_TMP/whole" "$B/$Q/$(files).retrying"
+	unfinished
 	echo garbage >>"$(echo "$B"/*.jsonl)"
 	plain a 9 2025-12-04T10:30:00Z >"$B/other.jsonl"
 	mkdir "$B/buffer_2026-01-02_03-04-05_000001.jsonl"
@@ -399,6 +406,18 @@ END
 	rmdir "$B/buffer_2026-01-02_03-04-05_000001.jsonl"
 	run -1 ebreplay
 	assert_equal "$(payloads a | xargs)" '9 1 2 3'
+}
+
+@test "retry completes an interrupted one whose events were delivered meanwhile: found in the stream, once" {
+	four_aside
+	cp "$B/$Q/$(files)" "$EB_TMP/whole"
+	run -1 ebreplay --quarantine retry
+	unfinished
+	run -0 ebreplay
+	run -1 ebreplay --quarantine retry
+	run -0 ebreplay -j
+	assert_equal "$(jq -c '[.found, .replayed, .possible_duplicates]' <<<"$output")" '[3,0,0]'
+	assert_equal "$(payloads a | xargs)" '1 2 3'
 }
 
 @test "retry completes an interrupted one of a file without events: its lines are in their old file, once" {

@@ -651,10 +651,9 @@ proxy() {
 	assert_equal "$(json .buffer.total_events)" 0
 }
 
-# --- the cache of counts -----------------------------------------------------------------
+# --- the count of events -----------------------------------------------------------------
 
 total() { json .buffer.total_events; }
-oldest() { json .buffer.oldest_event; }
 
 # Makes N events in three segments, the last of them open.
 three_segments() {
@@ -664,22 +663,7 @@ three_segments() {
 	done
 }
 
-# bats test_tags=nosanitize
-@test "the cache: the next ebstat reads only new lines, and counts the same" {
-	three_segments
-	assert_equal "$(total)" 300
-	run -0 cat "$HOME"/.cache/eventbus/counted-*
-	assert_equal "${#lines[@]}" 3
-	ebpub -q a 301
-	assert_equal "$(total)" 301
-	ebpub -q a 302
-	run -0 strace -qq -e trace=pread64 -o "$EB_TMP/reads" ebstat -j
-	[ "$(awk -F'= ' '/event_type/ { n += $NF } END { print n + 0 }' "$EB_TMP/reads")" = \
-		"$(tail -n 1 -q "$EB_BUFFER_DIR"/buffer_*.jsonl | tail -n 1 | wc -c)" ] || fail "$(cat "$EB_TMP/reads")"
-	assert_equal "$(oldest)" "$(head -1 -q "$EB_BUFFER_DIR"/buffer_*.jsonl | head -1 | jq .buffered_at)"
-}
-
-@test "the cache is valid only for the segments that it was made from" {
+@test "the number of events follows the files, and a count leaves nothing behind" {
 	local first line
 	three_segments
 	assert_equal "$(total)" 300
@@ -689,41 +673,14 @@ three_segments() {
 	line=$(tail -1 "$first")
 	echo "$line" >>"$first"
 	assert_equal "$(total)" 300
+	ebpub -q a 301
+	assert_equal "$(total)" 301
 	ebreplay -q --compress
-	assert_equal "$(total)" 300
+	assert_equal "$(total)" 301
 	rm "$first.gz"
 	run -74 ebstat -j
-	assert_equal "$(jq .buffer.total_events <<<"$output")" 200
-}
-
-@test "without a cache, with a damaged one or another buffer's, the count is right" {
-	local cache
-	three_segments
-	assert_equal "$(HOME='' total)" 300
-	assert_equal "$(XDG_CACHE_HOME=/dev/null total)" 300
-	assert_equal "$(total)" 300
-	cache=$(find "$HOME/.cache/eventbus" -name 'counted-*')
-	sed -i 's/ [0-9]* [0-9]* \.$/ 999/' "$cache"
-	assert_equal "$(total)" 300
-	head -c 3000 /dev/urandom >"$cache"
-	assert_equal "$(total)" 300
-	rm "$cache"
-	ln -s /etc/passwd "$cache"
-	assert_equal "$(total)" 300
-	[ ! -L "$cache" ]
-}
-
-@test "the cache is written only to the user's own home, and a missing home is not created" {
-	need_root
-	three_segments
-	mkdir "$EB_TMP/theirs"
-	chown nobody "$EB_TMP/theirs"
-	assert_equal "$(HOME=$EB_TMP/theirs total)" 300
-	assert_equal "$(HOME=$EB_TMP/missing total)" 300
-	assert_equal "$(ls -A "$EB_TMP/theirs")" ""
-	[ ! -e "$EB_TMP/missing" ]
-	assert_equal "$(total)" 300
-	assert_equal "$(find "$HOME/.cache/eventbus" -type f | wc -l)" 1
+	assert_equal "$(jq .buffer.total_events <<<"$output")" 201
+	[ ! -e "$HOME/.cache/eventbus" ]
 }
 
 # --- the page's examples -----------------------------------------------------------------

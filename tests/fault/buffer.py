@@ -75,7 +75,7 @@ class Buffer:
         for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
             if os.path.islink(os.path.join(folder, name)):	# part of a scene's state
                 continue
-            if not SEGMENT.match(name.removesuffix(".retrying")):
+            if not SEGMENT.match(re.sub(r"(\.\d+)?\.retrying$", "", name)):
                 self.leaks.append("quarantine/" + name)
                 continue
             lines = self.read(os.path.join("quarantine", name), name.endswith(".gz"))

@@ -540,7 +540,7 @@ class Whole(Bad):
 
 
 class Retry(Scene):
-    """--quarantine retry of four events, and of two more of which an interrupted run has put one back."""
+    """--quarantine retry of four events, and of two more that an interrupted run has put back, without removing their file."""
     argv = ["ebreplay", "--quarantine", "retry"]
     recovery = (argv, ["ebreplay"])
     allowed = {0, 75}
@@ -552,8 +552,14 @@ class Retry(Scene):
         fixed = [{**one(n, "two", 2), "correlation_id": "c", "timestamp": "2025-12-04T10:30:00.000000Z"} for n in (1, 2)]
         given += buffered(rig, fixed)
         last = self.put_aside(rig)[-1]
-        os.rename(last, last + ".retrying")
-        buffered(rig, fixed[:1])
+        with open(last, "rb") as f:
+            data = f.read()
+        run = rig.run([*self.argv, os.path.basename(last)])
+        assert run.status == 0, run.err
+        own = [name for name in os.listdir(rig.buffer) if ".own-" in name and name.endswith(".jsonl")]
+        number = re.search(r"own-(\d+)\.jsonl$", own[0])[1]
+        with open(f"{last}.{number}.retrying", "wb") as f:
+            f.write(data)
         return given
 
     @staticmethod

@@ -60,7 +60,7 @@ all_lines(struct buffer *buf)
 	struct bytes text = {0};
 	struct err err, why;
 	uint64_t end = 0;
-	struct walk *w = walk_open(buf, &p, WALK_LAGGING, line_stamp, &err);
+	struct walk *w = walk_open(buf, &p, WALK_LAGGING, &err);
 
 	while (w != NULL && walk_next(w, &l, &err) == 1) {
 		PROMISE(l.end > l.pos && l.pos >= end);

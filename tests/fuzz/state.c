@@ -39,7 +39,7 @@ is_missing_stem(struct buffer *buf, const char *stem)
 	bool found = false;
 	size_t n;
 
-	manifest_list_vanished(buf, NULL, 0, &stems, &n);
+	n = manifest_list_vanished(buf, NULL, 0, &stems);
 	while (n > 0) {
 		found |= strcmp(stems[--n], stem) == 0;
 		free(stems[n]);

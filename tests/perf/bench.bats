@@ -100,7 +100,6 @@ EOR
 @test "stat" {
 	rows stat <<'EOR'
 ebstat|wc -l|<= 2
-ebstat again|ebstat|<= 0.1
 EOR
 }
 
