@@ -94,6 +94,7 @@ static struct ebreplay {
 	struct append_limits limits;
 	struct requeue_names names;
 	struct redrive_options redrive;
+	struct table dead_letters; /* of a dry run */
 	/* NULL: drain the buffer, or re-drive dead letters */
 	const struct action *action;
 	bool dead, since;  /* --dead, --since */
@@ -215,10 +216,7 @@ print_drain_report(void)
 {
 	struct bytes out = {0};
 
-	if (eb.conf.json)
-		drainfmt_json(&out, &eb.result, eb.status);
-	else
-		drainfmt_text(&out, &eb.result, clock_mono() - eb.started);
+	drainfmt_result(&out, eb.conf.json, &eb.result, eb.status, clock_mono() - eb.started);
 	print_report(&out);
 }
 
@@ -262,12 +260,11 @@ static void
 inspect_buffer(struct buffer *buf)
 {
 	enum bufferfmt_view what = (enum bufferfmt_view)eb.action->what;
-	struct bufferfmt l = {.json = eb.conf.json,
-	    .quiet = eb.conf.quiet,
+	struct bufferfmt l = {
+	    .table = {.json = eb.conf.json, .quiet = eb.conf.quiet, .emit = print_record},
 	    .limit = what == BUFFERFMT_UNDELIVERED ? eb.drain.limit : 0,
 	    .target = eb.target,
-	    .names = eb.names,
-	    .emit = print_record};
+	    .names = eb.names};
 	struct err err;
 
 	if (buf == NULL)
@@ -275,7 +272,7 @@ inspect_buffer(struct buffer *buf)
 	else if (bufferfmt_show(&l, what, buf, &err) == -1)
 		errx(err.status, "%s", err.text);
 	ebreplay_worse(l.status);
-	bufferfmt_free(&l);
+	table_end(&l.table);
 }
 
 /* --- changing the buffer -------------------------------------------------------------- */
@@ -303,24 +300,11 @@ change_buffer(struct buffer *buf)
 
 /* --- dead letters --------------------------------------------------------------------- */
 
-/* l NULL: print the column names. */
 static int
 print_dead_letter(void *arg, const struct redrive_preview *l)
 {
-	struct bytes text = {0};
-	int r;
-
-	if (l == NULL && (eb.conf.json || eb.conf.quiet))
-		return 0;
-	if (l == NULL)
-		drainfmt_redrive_header(&text);
-	else if (eb.conf.json)
-		drainfmt_redrive_line_json(&text, l);
-	else
-		drainfmt_redrive_line_text(&text, l);
-	r = print_record(arg, bytes_str(&text));
-	bytes_free(&text);
-	return r;
+	(void)arg;
+	return drainfmt_dead_letter(&eb.dead_letters, l);
 }
 
 static void
@@ -335,10 +319,7 @@ print_redrive_report(const struct redrive_result *r)
 {
 	struct bytes out = {0};
 
-	if (eb.conf.json)
-		drainfmt_redrive_json(&out, r, eb.status);
-	else
-		drainfmt_redrive_text(&out, r, clock_mono() - eb.started);
+	drainfmt_redrive(&out, eb.conf.json, r, eb.status, clock_mono() - eb.started);
 	print_report(&out);
 }
 
@@ -359,7 +340,10 @@ redrive_dead_letters(void)
 		o->dry = print_dead_letter;
 	else if (isatty(STDERR_FILENO) && !eb.conf.quiet)
 		o->progress = show_redrive_progress;
+	eb.dead_letters =
+	    (struct table){.json = eb.conf.json, .quiet = eb.conf.quiet, .emit = print_record};
 	redrive_run(o, &r);
+	table_end(&eb.dead_letters);
 	ebreplay_worse(r.status);
 	if (stopped && r.left)
 		ebreplay_worse(128 + stopped);

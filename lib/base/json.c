@@ -689,6 +689,23 @@ json_quote_text(struct bytes *out, const char *s, size_t n)
 }
 
 void
+json_add_name(struct bytes *out, struct slice name)
+{
+	if (out->p[out->len - 1] != '{')
+		bytes_addc(out, ',');
+	bytes_addc(out, '"');
+	bytes_add(out, name.p, name.n);
+	bytes_add(out, "\":", 2);
+}
+
+void
+json_add_member(struct bytes *out, struct slice name, struct slice text)
+{
+	json_add_name(out, name);
+	json_quote_text(out, text.p, text.n);
+}
+
+void
 json_add_oneline(struct bytes *out, const char *s, size_t n)
 {
 	static const char ends[] = "\n\r";

@@ -54,6 +54,11 @@ void json_quote(struct bytes *out, const char *s, size_t n);
  * result is always valid JSON. */
 void json_quote_text(struct bytes *out, const char *s, size_t n);
 
+/* Appends `"name":`, with a comma before it unless it is the first of its object. The name is not
+ * escaped. */
+void json_add_name(struct bytes *out, struct slice name);
+/* Appends a member that is a text: its name, and the text as json_quote_text writes it. */
+void json_add_member(struct bytes *out, struct slice name, struct slice text);
 /* Appends a checked value on one line: CR and LF, which can only stand between tokens, become
  * spaces. */
 void json_add_oneline(struct bytes *out, const char *s, size_t n);

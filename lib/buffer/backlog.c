@@ -12,7 +12,6 @@
 
 #include "base/io.h"
 #include "base/json.h"
-#include "base/jsonwrite.h"
 #include "base/mem.h"
 #include "buffer/counters.h"
 #include "buffer/line.h"
@@ -193,50 +192,83 @@ backlog_free(struct backlog *b)
 	memset(b, 0, sizeof(*b));
 }
 
+/* s NULL: null. */
 static void
-put_held_json(struct bytes *out, const struct backlog_held *h)
+put_text_member(struct bytes *out, const char *name, const char *s)
 {
-	jsonwrite_begin_object(out);
-	jsonwrite_text(out, "event_type", h->type);
-	jsonwrite_text(out, "reason", h->reason);
-	jsonwrite_time(out, "tried", h->tried);
-	jsonwrite_count(out, "events", h->events);
-	jsonwrite_end_object(out);
+	json_add_name(out, slice_of(name));
+	if (s != NULL)
+		json_quote_text(out, s, strlen(s));
+	else
+		bytes_adds(out, "null");
 }
 
+/* us 0: null. */
+static void
+put_time_member(struct bytes *out, const char *name, int64_t us)
+{
+	char when[CLOCK_SIZE];
+
+	clock_format(us, when);
+	put_text_member(out, name, us != 0 ? when : NULL);
+}
+
+static void
+put_number_member(struct bytes *out, const char *name, uint64_t n)
+{
+	json_add_name(out, slice_of(name));
+	bytes_addu(out, n);
+}
+
+static void
+put_held_member(struct bytes *out, const struct backlog *b)
+{
+	json_add_name(out, slice_of("held"));
+	bytes_addc(out, '[');
+	for (const struct backlog_held *h = b->held; h < b->held + b->nheld; h++) {
+		bytes_adds(out, h > b->held ? ",{" : "{");
+		put_text_member(out, "event_type", h->type);
+		put_text_member(out, "reason", h->reason);
+		put_time_member(out, "tried", h->tried);
+		put_number_member(out, "events", h->events);
+		bytes_addc(out, '}');
+	}
+	bytes_addc(out, ']');
+}
+
+static void
+put_vanished_member(struct bytes *out, const struct backlog *b)
+{
+	json_add_name(out, slice_of("vanished"));
+	bytes_addc(out, '[');
+	for (size_t i = 0; i < b->nvanished; i++) {
+		bytes_adds(out, i > 0 ? "," : "");
+		json_quote_text(out, b->vanished[i], strlen(b->vanished[i]));
+	}
+	bytes_addc(out, ']');
+}
+
+/* Not a record of report/: a drain writes this too, into the event system.redis_recovered. */
 void
 backlog_json(struct bytes *out, const struct backlog *b)
 {
-	size_t i;
-
-	jsonwrite_begin_object(out);
-	jsonwrite_text(out, "buffer_dir", b->dir);
-	jsonwrite_text(out, "target", b->target);
-	jsonwrite_count(out, "file_count", b->files);
-	jsonwrite_count(out, "total_events", b->events);
-	jsonwrite_count(out, "total_bytes", b->bytes);
-	jsonwrite_time(out, "oldest_event", b->oldest);
-	jsonwrite_count(out, "quarantined", b->quarantined);
-	jsonwrite_name(out, "held");
-	bytes_addc(out, '[');
-	for (i = 0; i < b->nheld; i++) {
-		bytes_adds(out, i ? "," : "");
-		put_held_json(out, &b->held[i]);
-	}
-	bytes_adds(out, "],");
-	jsonwrite_name(out, "vanished");
-	bytes_addc(out, '[');
-	for (i = 0; i < b->nvanished; i++) {
-		bytes_adds(out, i ? "," : "");
-		json_quote_text(out, b->vanished[i], strlen(b->vanished[i]));
-	}
-	bytes_adds(out, "],");
-	jsonwrite_count(out, "odd_files", b->ignored);
-	jsonwrite_count(out, "suspect_segments", b->suspect);
-	jsonwrite_bool(out, "replaying", b->replaying);
-	jsonwrite_text(out, "lock_holder", b->lock_holder);
-	jsonwrite_count(out, "possible_duplicates", b->possible_duplicates);
-	jsonwrite_end_object(out);
+	bytes_addc(out, '{');
+	put_text_member(out, "buffer_dir", b->dir);
+	put_text_member(out, "target", b->target);
+	put_number_member(out, "file_count", b->files);
+	put_number_member(out, "total_events", b->events);
+	put_number_member(out, "total_bytes", b->bytes);
+	put_time_member(out, "oldest_event", b->oldest);
+	put_number_member(out, "quarantined", b->quarantined);
+	put_held_member(out, b);
+	put_vanished_member(out, b);
+	put_number_member(out, "odd_files", b->ignored);
+	put_number_member(out, "suspect_segments", b->suspect);
+	json_add_name(out, slice_of("replaying"));
+	bytes_adds(out, b->replaying ? "true" : "false");
+	put_text_member(out, "lock_holder", b->lock_holder);
+	put_number_member(out, "possible_duplicates", b->possible_duplicates);
+	bytes_addc(out, '}');
 }
 
 /* --- does the buffer lack a type? ---------------------------------------------------- */

@@ -20,15 +20,6 @@
 		(s), sizeof(s) - 1 \
 	}
 
-static void
-quote_member(struct bytes *out, struct slice name, struct slice value)
-{
-	bytes_addc(out, '"');
-	bytes_add(out, name.p, name.n);
-	bytes_add(out, "\":", 2);
-	json_quote_text(out, value.p, value.n);
-}
-
 void
 line_head(struct bytes *out, const struct event *e)
 {
@@ -37,13 +28,10 @@ line_head(struct bytes *out, const struct event *e)
 
 	event_field_slots(&copy, at);
 	bytes_addc(out, '{');
-	quote_member(out, event_field_names[0], e->type);
+	json_add_member(out, event_field_names[0], e->type);
 	bytes_adds(out, ",\"message\":{");
-	for (size_t i = 0; i < EVENT_FIELDS; i++) {
-		if (i > 0)
-			bytes_addc(out, ',');
-		quote_member(out, event_field_names[i], *at[i]);
-	}
+	for (size_t i = 0; i < EVENT_FIELDS; i++)
+		json_add_member(out, event_field_names[i], *at[i]);
 	if (!json_is_utf8(e->payload.p, e->payload.n)) {
 		bytes_adds(out, ",\"payload_base64\":\"");
 		base64_encode(out, e->payload.p, e->payload.n);
@@ -56,13 +44,11 @@ static void
 add_doubt(struct bytes *out, const struct doubt *d)
 {
 	bytes_addc(out, '{');
-	quote_member(out, slice_of("run_id"), slice_of(d->run_id));
-	bytes_adds(out, ",\"client\":");
+	json_add_member(out, slice_of("run_id"), slice_of(d->run_id));
+	json_add_name(out, slice_of("client"));
 	bytes_addu(out, (uint64_t)d->client);
-	bytes_addc(out, ',');
-	quote_member(out, slice_of("addr"), slice_of(d->addr));
-	bytes_addc(out, ',');
-	quote_member(out, slice_of("after"), slice_of(d->after));
+	json_add_member(out, slice_of("addr"), slice_of(d->addr));
+	json_add_member(out, slice_of("after"), slice_of(d->after));
 	bytes_addc(out, '}');
 }
 
@@ -124,7 +110,7 @@ find_members(struct slice object, const struct slice *name, size_t n, struct sli
 /* Appends a value to text: of a string its content, of others their bytes. null counts as missing.
  */
 static struct slice
-unquote_member(struct slice value, struct bytes *text)
+unjson_add_member(struct slice value, struct bytes *text)
 {
 	size_t from = text->len;
 
@@ -184,7 +170,7 @@ static int
 parse_payload(
     struct slice plain, struct slice base64, struct event *e, struct bytes *text, struct err *err)
 {
-	struct slice coded = unquote_member(base64, text);
+	struct slice coded = unjson_add_member(base64, text);
 	size_t from = text->len;
 
 	if (plain.p == NULL)
@@ -219,7 +205,7 @@ parse_message(struct slice message, struct event *e, struct bytes *text, struct 
 	event_field_slots(e, at);
 	for (size_t i = 0; i < EVENT_FIELDS; i++)
 		if (at[i] != &e->payload && at[i]->p == NULL)
-			*at[i] = unquote_member(values[i], text);
+			*at[i] = unjson_add_member(values[i], text);
 	if (check_message(e, err) == -1)
 		return -1;
 	return parse_payload(values[1], values[EVENT_FIELDS], e, text, err);
@@ -305,7 +291,7 @@ parse_front(
 		return err_set(err, STATUS_DATA, "not an object");
 	if (!l->has_crc && values[CRC].p != NULL)
 		return err_set(err, STATUS_DATA, "crc differs");
-	e->type = unquote_member(values[TYPE], text);
+	e->type = unjson_add_member(values[TYPE], text);
 	return parse_message(values[MESSAGE], e, text, err);
 }
 
@@ -320,7 +306,7 @@ line_parse(const char *line, size_t n, struct line *out, struct bytes *text, str
 	if (check_line_form(raw, &out->has_crc, err) == -1 ||
 	    parse_front(raw, out, values, text, err) == -1)
 		return -1;
-	at = unquote_member(values[BUFFERED_AT], text);
+	at = unjson_add_member(values[BUFFERED_AT], text);
 	if (clock_parse(at.p, at.n, &out->buffered_at) == -1)
 		return err_set(err, STATUS_DATA, "buffered_at is not a time");
 	out->maxlen = parse_count(values[MAXLEN]);

@@ -8,7 +8,6 @@
 
 #include "base/backoff.h"
 #include "base/clock.h"
-#include "base/jsonwrite.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "buffer/backlog.h"

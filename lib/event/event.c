@@ -130,8 +130,9 @@ find_known_fields(const struct slice *kv, size_t nkv, size_t at[EVENT_FIELDS])
 	}
 }
 
+/* Adds a name that may need escaping. */
 static void
-add_member_name(struct bytes *out, struct slice name)
+add_field_name(struct bytes *out, struct slice name)
 {
 	if (out->p[out->len - 1] != '{')
 		bytes_addc(out, ',');
@@ -139,22 +140,10 @@ add_member_name(struct bytes *out, struct slice name)
 	bytes_addc(out, ':');
 }
 
-/* Adds a member whose name needs no escaping. */
-static void
-add_text_member(struct bytes *out, struct slice name, struct slice value)
-{
-	if (out->p[out->len - 1] != '{')
-		bytes_addc(out, ',');
-	bytes_addc(out, '"');
-	bytes_add(out, name.p, name.n);
-	bytes_add(out, "\":", 2);
-	json_quote_text(out, value.p, value.n);
-}
-
 static void
 add_base64_member(struct bytes *out, const char *name, struct slice value)
 {
-	add_member_name(out, slice_of(name));
+	json_add_name(out, slice_of(name));
 	bytes_addc(out, '"');
 	base64_encode(out, value.p, value.n);
 	bytes_addc(out, '"');
@@ -166,10 +155,10 @@ add_payload_member(struct bytes *out, struct slice payload)
 	struct json_fault fault;
 
 	if (json_check(payload.p, payload.n, &fault) == 0) {
-		add_member_name(out, slice_of("payload"));
+		json_add_name(out, slice_of("payload"));
 		json_add_oneline(out, payload.p, payload.n);
 	} else if (json_is_utf8(payload.p, payload.n)) {
-		add_text_member(out, slice_of("payload_text"), payload);
+		json_add_member(out, slice_of("payload_text"), payload);
 	} else {
 		add_base64_member(out, "payload_base64", payload);
 	}
@@ -186,7 +175,7 @@ is_known_field(const struct slice *kv, const size_t at[EVENT_FIELDS], size_t k)
 static void
 add_other_field(struct bytes *out, struct slice name, struct slice value)
 {
-	add_member_name(out, name);
+	add_field_name(out, name);
 	if (json_is_utf8(value.p, value.n)) {
 		json_quote(out, value.p, value.n);
 	} else {
@@ -207,7 +196,7 @@ add_other_fields(
 			continue;
 		if (!any) {
 			any = true;
-			add_member_name(out, slice_of("fields"));
+			json_add_name(out, slice_of("fields"));
 			bytes_addc(out, '{');
 		}
 		add_other_field(out, kv[k], kv[k + 1]);
@@ -225,15 +214,15 @@ event_add_json(struct bytes *out, struct slice id, struct slice stream, struct s
 	find_known_fields(kv, nkv, at);
 	bytes_addc(out, '{');
 	if (id.n > 0)
-		add_text_member(out, slice_of("id"), id);
+		json_add_member(out, slice_of("id"), id);
 	if (stream.n > 0)
-		add_text_member(out, slice_of("stream"), stream);
-	add_text_member(out, event_field_names[0], at[0] < nkv ? kv[at[0] + 1] : type);
+		json_add_member(out, slice_of("stream"), stream);
+	json_add_member(out, event_field_names[0], at[0] < nkv ? kv[at[0] + 1] : type);
 	if (at[1] < nkv)
 		add_payload_member(out, kv[at[1] + 1]);
 	for (size_t i = 2; i < EVENT_FIELDS; i++)
 		if (at[i] < nkv)
-			add_text_member(out, event_field_names[i], kv[at[i] + 1]);
+			json_add_member(out, event_field_names[i], kv[at[i] + 1]);
 	add_other_fields(out, kv, nkv, at);
 	if (deliveries >= 0) {
 		bytes_adds(out, ",\"deliveries\":");
@@ -254,7 +243,7 @@ event_add_payload(struct bytes *out, const struct slice *kv, size_t nkv)
 	}
 	bytes_addc(out, '{');
 	for (size_t k = 0; k + 1 < nkv; k += 2) {
-		add_member_name(out, kv[k]);
+		add_field_name(out, kv[k]);
 		json_quote_text(out, kv[k + 1].p, kv[k + 1].n);
 	}
 	bytes_addc(out, '}');

@@ -11,15 +11,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/bytes.h"
 #include "base/err.h"
 #include "buffer/backlog.h"
 #include "buffer/buffer.h"
 #include "buffer/inspect.h"
 #include "buffer/requeue.h"
-
-/* text is valid only during the call. Returns non-zero to stop. */
-typedef int bufferfmt_fn(void *arg, const char *text);
+#include "report/table.h"
 
 enum bufferfmt_view {
 	BUFFERFMT_UNDELIVERED, /* inspect_lines */
@@ -31,18 +28,14 @@ enum bufferfmt_view {
 };
 
 struct bufferfmt {
-	bool json;
-	/* omit column names and the counts of a check; no effect on JSON */
-	bool quiet;
+	/* set json, quiet, emit and arg; table_end frees it */
+	struct table table;
 	uint64_t limit; /* records; 0: all */
 	const char *target;
 	struct requeue_names names;
-	bufferfmt_fn *emit;
-	void *arg;
 	/* out: exit status. 1: a line cannot be replayed or is out of place; 74: a segment
 	 * vanished or cannot be read */
 	int status;
-	struct bytes text; /* the current record; bufferfmt_free */
 };
 
 /* Returns 0, also when emit stopped it, or -1. */
@@ -50,6 +43,5 @@ int bufferfmt_show(
     struct bufferfmt *fmt, enum bufferfmt_view view, struct buffer *buf, struct err *err);
 /* Shows a directory that does not exist like an empty buffer. */
 void bufferfmt_show_empty(struct bufferfmt *fmt, enum bufferfmt_view view, char *dir);
-void bufferfmt_free(struct bufferfmt *fmt);
 
 #endif

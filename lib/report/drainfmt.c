@@ -3,8 +3,6 @@
 #include <inttypes.h>
 
 #include "base/clock.h"
-#include "base/jsonwrite.h"
-#include "drain/redrive.h"
 
 void
 drainfmt_progress(struct bytes *out, uint64_t done, uint64_t total, int64_t ms)
@@ -18,123 +16,89 @@ drainfmt_progress(struct bytes *out, uint64_t done, uint64_t total, int64_t ms)
 	    rate, time_left);
 }
 
-void
-drainfmt_text(struct bytes *out, const struct drain_result *r, int64_t ms)
+/* left: the words when something is left, else NULL. */
+static void
+add_result(struct bytes *out, struct record *r, const char *left, int status, int64_t ms)
 {
 	char span[32];
 
+	record_bool(r, "left", left != NULL);
+	record_count(r, "status", NULL, (uint64_t)status);
+	if (r->json) {
+		record_json(out, r);
+		return;
+	}
+	record_sentence(out, r);
+	record_free(r);
 	clock_format_span(ms, span, sizeof(span));
-	bytes_addf(out,
-	    "%" PRIu64 " replayed, %" PRIu64 " already in their stream, %" PRIu64
-	    " quarantined, %" PRIu64 " possible duplicates, %" PRIu64 " types held, in %s%s",
-	    r->replayed, r->found, r->quarantined, r->possible_duplicates, r->held, span,
-	    r->left ? "; events remain in the buffer" : "");
+	bytes_addf(out, ", in %s%s%s", span, left != NULL ? "; " : "", left != NULL ? left : "");
 }
 
 void
-drainfmt_json(struct bytes *out, const struct drain_result *r, int status)
+drainfmt_result(
+    struct bytes *out, bool json, const struct drain_result *result, int status, int64_t ms)
 {
-	jsonwrite_begin_object(out);
-	jsonwrite_count(out, "replayed", r->replayed);
-	jsonwrite_count(out, "found", r->found);
-	jsonwrite_count(out, "quarantined", r->quarantined);
-	jsonwrite_count(out, "possible_duplicates", r->possible_duplicates);
-	jsonwrite_count(out, "trimmed", r->trimmed);
-	jsonwrite_count(out, "out_of_order", r->disordered);
-	jsonwrite_count(out, "held", r->held);
-	jsonwrite_bool(out, "left", r->left);
-	jsonwrite_count(out, "status", (uint64_t)status);
-	jsonwrite_end_object(out);
+	struct record r = {.json = json};
+
+	record_count(&r, "replayed", "replayed", result->replayed);
+	record_count(&r, "found", "already in their stream", result->found);
+	record_count(&r, "quarantined", "quarantined", result->quarantined);
+	record_count(&r, "possible_duplicates", "possible duplicates", result->possible_duplicates);
+	record_count(&r, "trimmed", NULL, result->trimmed);
+	record_count(&r, "out_of_order", NULL, result->disordered);
+	record_count(&r, "held", "types held", result->held);
+	add_result(out, &r, result->left ? "events remain in the buffer" : NULL, status, ms);
 }
 
 void
-drainfmt_redrive_text(struct bytes *out, const struct redrive_result *r, int64_t ms)
+drainfmt_redrive(
+    struct bytes *out, bool json, const struct redrive_result *result, int status, int64_t ms)
 {
-	char span[32];
+	struct record r = {.json = json};
 
-	clock_format_span(ms, span, sizeof(span));
-	bytes_addf(out,
-	    "%" PRIu64 " re-driven, %" PRIu64 " already gone, %" PRIu64 " refused, %" PRIu64
-	    " types stopped, in %s%s",
-	    r->moved, r->gone, r->refused, r->stopped, span,
-	    r->left ? "; dead letters remain" : "");
-}
-
-void
-drainfmt_redrive_json(struct bytes *out, const struct redrive_result *r, int status)
-{
-	jsonwrite_begin_object(out);
-	jsonwrite_count(out, "redriven", r->moved);
-	jsonwrite_count(out, "gone", r->gone);
-	jsonwrite_count(out, "refused", r->refused);
-	jsonwrite_count(out, "trimmed", r->trimmed);
-	jsonwrite_count(out, "stopped", r->stopped);
-	jsonwrite_bool(out, "left", r->left);
-	jsonwrite_count(out, "status", (uint64_t)status);
-	jsonwrite_end_object(out);
-}
-
-static struct slice
-or_dash(struct slice s)
-{
-	return s.n > 0 ? s : (struct slice){"-", 1};
+	record_count(&r, "redriven", "re-driven", result->moved);
+	record_count(&r, "gone", "already gone", result->gone);
+	record_count(&r, "refused", "refused", result->refused);
+	record_count(&r, "trimmed", NULL, result->trimmed);
+	record_count(&r, "stopped", "types stopped", result->stopped);
+	add_result(out, &r, result->left ? "dead letters remain" : NULL, status, ms);
 }
 
 /* Cuts what would break the columns. */
-static int
-field_width(struct slice s)
+static struct slice
+cut_field(struct slice s)
 {
-	return s.n < 200 ? (int)s.n : 200;
+	return (struct slice){s.p, s.n < 200 ? s.n : 200};
 }
 
-void
-drainfmt_redrive_header(struct bytes *out)
+int
+drainfmt_dead_letter(struct table *t, const struct redrive_preview *l)
 {
-	bytes_addf(out, "%-27s  %-24s  %-36s  %8s  %8s  %s", "SET ASIDE AT", "TYPE", "EVENT ID",
-	    "BYTES", "ATTEMPTS", "STATUS");
-}
+	static const struct column columns[] = {{"SET ASIDE AT", -27}, {"TYPE", -24},
+	    {"EVENT ID", -36}, {"BYTES", 8}, {"ATTEMPTS", 8}, {"STATUS", -1}, {NULL, 0}};
+	static const char *const titles[PROVENANCE_FIELDS] = {
+	    [4] = "ATTEMPTS", [5] = "STATUS", [7] = "SET ASIDE AT"};
+	struct slice fields[2 * PROVENANCE_FIELDS];
+	struct record r = {.json = t->json};
 
-void
-drainfmt_redrive_line_text(struct bytes *out, const struct redrive_preview *l)
-{
-	struct slice time = or_dash(l->dead.time), event_id = or_dash(l->event_id),
-	             attempts = or_dash(l->dead.attempts), status = l->dead.status;
-	size_t from = out->len;
-
-	bytes_addf(out, "%-27.*s  %-24s  %-36.*s  %8zu  %8.*s  %.*s", field_width(time), time.p,
-	    l->type, field_width(event_id), event_id.p, l->bytes, field_width(attempts), attempts.p,
-	    field_width(status), status.n > 0 ? status.p : "");
-	bytes_str(out);
-	err_clean(out->p + from);
-}
-
-void
-drainfmt_redrive_line_json(struct bytes *out, const struct redrive_preview *l)
-{
-	const struct provenance *d = &l->dead;
-	const struct {
-		const char *name;
-		struct slice value;
-	} provenance[] = {
-	    {"dead_id", d->id},
-	    {"dead_stream", d->stream},
-	    {"dead_group", d->group},
-	    {"dead_consumer", d->consumer},
-	    {"dead_attempts", d->attempts},
-	    {"dead_status", d->status},
-	    {"dead_stderr", d->stderr_tail},
-	    {"dead_time", d->time},
-	};
-
-	jsonwrite_begin_object(out);
-	jsonwrite_slice(out, "id", l->id);
-	jsonwrite_text(out, "event_type", l->type);
+	t->columns = columns;
+	table_titles(t);
+	if (l == NULL)
+		return 0;
+	record_slice(&r, "id", NULL, l->id);
+	record_text(&r, "event_type", "TYPE", l->type);
 	if (l->event_id.n > 0)
-		jsonwrite_slice(out, "event_id", l->event_id);
+		record_slice(
+		    &r, "event_id", "EVENT ID", t->json ? l->event_id : cut_field(l->event_id));
 	else
-		jsonwrite_text(out, "event_id", NULL);
-	jsonwrite_count(out, "bytes", l->bytes);
-	for (size_t i = 0; d->id.p != NULL && i < sizeof(provenance) / sizeof(*provenance); i++)
-		jsonwrite_slice(out, provenance[i].name, provenance[i].value);
-	jsonwrite_end_object(out);
+		record_text(&r, "event_id", NULL, NULL);
+	record_count(&r, "bytes", "BYTES", l->bytes);
+	provenance_to_fields(&l->dead, fields);
+	for (size_t i = 0; l->dead.id.p != NULL && i < PROVENANCE_FIELDS; i++) {
+		struct slice value = fields[2 * i + 1];
+
+		record_slice(&r, fields[2 * i].p, value.n > 0 ? titles[i] : NULL,
+		    t->json ? value : cut_field(value));
+	}
+	return table_line(t, &r);
 }

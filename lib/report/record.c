@@ -1,6 +1,7 @@
 #include "report/record.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,6 +120,20 @@ void
 record_bool(struct record *r, const char *name, bool yes)
 {
 	record_raw(r, name, yes ? "true" : "false");
+}
+
+void
+record_words(struct record *r, const char *title, const char *fmt, ...)
+{
+	char *text = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) == -1)
+		text = mem_strdup("?");
+	va_end(ap);
+	add_cell(r, title, slice_of(text));
+	free(text);
 }
 
 void

@@ -48,6 +48,9 @@ void record_time(struct record *r, const char *name, const char *title, int64_t 
 void record_id(
     struct record *r, const char *name, const char *title, struct stream_id id, bool known);
 void record_bool(struct record *r, const char *name, bool yes);
+/* Adds a cell only. */
+void record_words(struct record *r, const char *title, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 /* Adds JSON text as it is. */
 void record_raw(struct record *r, const char *name, const char *json);
 

@@ -93,6 +93,14 @@ emit_row(struct table *t, const struct record *r)
 	return emit_table_text(t);
 }
 
+void
+table_titles(struct table *t)
+{
+	if (!t->titled && !t->quiet && !t->json)
+		emit_row(t, NULL);
+	t->titled = true;
+}
+
 int
 table_line(struct table *t, struct record *r)
 {
@@ -100,9 +108,7 @@ table_line(struct table *t, struct record *r)
 
 	if (r->json)
 		return emit_json(t, r);
-	if (!t->titled && !t->quiet)
-		emit_row(t, NULL);
-	t->titled = true;
+	table_titles(t);
 	stop = emit_row(t, r);
 	record_free(r);
 	return stop;

@@ -67,9 +67,9 @@ check_manifest(struct buffer *buf)
 static int
 check_text(void *arg, const char *text)
 {
-	const struct bufferfmt *l = arg;
+	const struct table *t = arg;
 
-	PROMISE(text == l->text.p && memchr(text, '\n', l->text.len) == NULL);
+	PROMISE(text == t->text.p && memchr(text, '\n', t->text.len) == NULL);
 	return 0;
 }
 
@@ -100,8 +100,8 @@ append_one(struct buffer *buf)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	struct bufferfmt text = {.emit = check_text, .arg = &text},
-	                 json = {.json = true, .emit = check_text, .arg = &json};
+	struct bufferfmt text = {.table = {.emit = check_text, .arg = &text.table}},
+	                 json = {.table = {.json = true, .emit = check_text, .arg = &json.table}};
 	struct buffer *buf;
 	uint64_t counts[COUNTERS], add[COUNTERS] = {1};
 	struct err err;
@@ -121,8 +121,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	bufferfmt_show(&text, BUFFERFMT_QUARANTINE, buf, &err);
 	bufferfmt_show(&json, BUFFERFMT_QUARANTINE, buf, &err);
 	append_one(buf);
-	bufferfmt_free(&text);
-	bufferfmt_free(&json);
+	table_end(&text.table);
+	table_end(&json.table);
 	buffer_close(buf);
 	return 0;
 }

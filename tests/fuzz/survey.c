@@ -1,8 +1,7 @@
 /* survey: fuzzes the survey of ebstat and ebhealth with a server's replies (server.h), after a
  * correct handshake when the first byte is odd. */
-#include "report/survey.h"
-
 #include "fuzz.h"
+#include "report/snapshotfmt.h"
 #include "server.h"
 
 int
@@ -13,17 +12,18 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	struct survey_options ask = {
 	    .url = &u, .prefix = "q", .timeout_ms = 2000, .types = types, .n = 2};
 	struct bytes out = {0};
-	struct survey s;
+	struct record document = {.json = true};
+	struct snapshot snapshot = {0};
 
 	if (n == 0)
 		return 0;
 	server_start(&u, data[0] & 1, data + 1, n - 1);
-	survey_take(&s, &ask);
-	PROMISE(s.up == (s.error == NULL));
-	survey_redis_json(&out, &s);
-	survey_streams_json(&out, &s);
+	survey_take(&snapshot.redis, &ask);
+	PROMISE(snapshot.redis.up == (snapshot.redis.error == NULL));
+	snapshotfmt_json(&document, &snapshot);
+	record_json(&out, &document);
 	PROMISE(memchr(out.p, '\n', out.len) == NULL);
-	survey_free(&s);
+	survey_free(&snapshot.redis);
 	bytes_free(&out);
 	server_join();
 	return 0;
