@@ -1,19 +1,11 @@
 /* ebhealth: checks the disk buffer and Redis, as a monitoring plugin (ebhealth(1)). */
-#include <err.h>
-#include <getopt.h>
-#include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/io.h"
 #include "base/num.h"
-#include "base/process.h"
-#include "conf/conf.h"
-#include "event/names.h"
+#include "base/status.h"
+#include "cli/cli.h"
 #include "report/check.h"
 #include "report/problems.h"
 #include "report/snapshotfmt.h"
@@ -24,47 +16,15 @@
 #define PAUSE_MIN_MS 50
 #define PAUSE_MAX_MS 1000
 
-enum { OPT_MIN_FREE = 256, OPT_WAIT };
-
-/* clang-format off */
-static const struct option options[] = {
-	CONF_LONG,
-	{"critical", required_argument, NULL, 'c'},
-	{"warning", required_argument, NULL, 'w'},
-	{"min-free", required_argument, NULL, OPT_MIN_FREE},
-	{"wait", required_argument, NULL, OPT_WAIT},
-	{NULL, 0, NULL, 0},
-};
-/* clang-format on */
-
 static struct ebhealth {
 	struct conf conf;
 	struct threshold limits[THRESHOLDS];
 	int64_t wait_ms; /* -1: check once */
 	char **types;
 	size_t ntypes;
-} eb;
-
-static void
-ebhealth_usage(FILE *to)
-{
-	fputs("usage: ebhealth [-hjqvV] [-b dir] [-c name=value,...] [-p prefix] [-s service] [-t "
-	      "seconds] [-u url]\n"
-	      "           [-w name=value,...] [--min-free size] [--wait seconds] [type ...]\n",
-	    to);
-}
+} eb = {.wait_ms = -1};
 
 /* --- output -------------------------------------------------------------------------- */
-
-/* Returns the exit status; UNKNOWN when the result could not be written. */
-static int
-print_health(const struct bytes *out, enum severity g)
-{
-	if (io_write_all(STDOUT_FILENO, out->p, out->len) == 0)
-		return (int)g;
-	warn("write standard output");
-	return SEVERITY_UNKNOWN;
-}
 
 static void
 add_health_json(struct bytes *out, const struct problems *v, const struct snapshot *p)
@@ -76,7 +36,6 @@ add_health_json(struct bytes *out, const struct problems *v, const struct snapsh
 	if (p != NULL)
 		snapshotfmt_json(&document, p);
 	record_json(out, &document);
-	bytes_addc(out, '\n');
 }
 
 /* p: NULL when no snapshot was taken. Returns the exit status. */
@@ -84,40 +43,30 @@ static int
 report_problems(const struct problems *v, const struct snapshot *p)
 {
 	struct bytes out = {0}, ok_text = {0};
-	int status;
 
 	if (p != NULL)
 		check_ok_text(&ok_text, p);
 	if (eb.conf.json)
 		add_health_json(&out, v, p);
-	else if (!eb.conf.quiet) {
+	else if (!eb.conf.quiet)
 		problems_line(&out, v, bytes_str(&ok_text));
-		bytes_addc(&out, '\n');
-	}
-	status = print_health(&out, problems_worst(v));
+	if (out.len > 0)
+		cli_print(NULL, bytes_str(&out));
 	bytes_free(&ok_text);
 	bytes_free(&out);
-	return status;
+	return (int)problems_worst(v);
 }
 
 /* Prints errors on stdout too, usage errors included: monitoring shows only stdout. */
-static void __attribute__((noreturn, format(printf, 2, 3)))
-exit_unknown(bool with_usage, const char *fmt, ...)
+static int
+report_failure(const char *text)
 {
 	struct problems v = {0};
-	char text[1024];
-	va_list ap;
 
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	warnx("%s", text);
-	if (with_usage)
-		ebhealth_usage(stderr);
 	problems_add(&v, SEVERITY_UNKNOWN, "configuration", "%s", text);
 	report_problems(&v, NULL);
 	problems_free(&v);
-	exit(SEVERITY_UNKNOWN);
+	return SEVERITY_UNKNOWN;
 }
 
 static void
@@ -142,7 +91,7 @@ print_limits(void)
 			threshold_text(&b, (enum threshold_index)i, l->crit);
 		else
 			bytes_adds(&b, "none");
-		warnx("%s", bytes_str(&b));
+		cli_warn("%s", bytes_str(&b));
 	}
 	bytes_free(&b);
 }
@@ -177,7 +126,7 @@ print_check(const struct problems *v)
 	if (!eb.conf.verbose)
 		return;
 	problems_line(&b, v, "");
-	warnx("%s", bytes_str(&b));
+	cli_warn("%s", bytes_str(&b));
 	bytes_free(&b);
 }
 
@@ -210,109 +159,79 @@ check_until_ok(struct snapshot *p, struct problems *v)
 
 /* --- the command line ------------------------------------------------------------------ */
 
-static void
-take_min_free(const char *arg)
+static int
+take_critical(const char *option, const char *arg, struct err *err)
+{
+	(void)option;
+	return threshold_parse(eb.limits, true, arg, err);
+}
+
+static int
+take_warning(const char *option, const char *arg, struct err *err)
+{
+	(void)option;
+	return threshold_parse(eb.limits, false, arg, err);
+}
+
+static int
+take_min_free(const char *option, const char *arg, struct err *err)
 {
 	struct threshold *l = &eb.limits[THRESHOLD_FREE];
 
 	if (num_parse_size(arg, &l->crit) == -1)
-		exit_unknown(
-		    true, "--min-free %s: a size expected, such as 4096, 64K, 8M or 1G", arg);
+		return err_set(err, STATUS_USAGE,
+		    "%s '%s': expected a size such as 4096, 64K, 8M or 1G", option, arg);
 	l->has_crit = l->given = true;
+	return 0;
 }
 
-static void
-take_wait(const char *arg)
-{
-	if (num_parse_ms(arg, &eb.wait_ms) == -1 || eb.wait_ms > INT32_MAX)
-		exit_unknown(true, "--wait %s: seconds expected", arg);
-}
+static const struct cli_option options[] = {
+    CLI_HEAD(0, "Limits"),
+    CLI_CALL(
+        'c', "critical", "name=value,...", take_critical, "set critical limits; see ebhealth(1)"),
+    CLI_CALL('w', "warning", "name=value,...", take_warning, "set warning limits"),
+    CLI_CALL(0, "min-free", "size", take_min_free, "the same as -c free=size"),
+    CLI_HEAD(0, "Waiting"),
+    CLI_SPAN(0, "wait", "seconds", 0, INT32_MAX, &eb.wait_ms,
+        "check again until the status is OK, for so long"),
+    CLI_END,
+};
 
-static void
-take_threshold(int ch, const char *arg)
-{
-	struct err err;
-
-	if (threshold_parse(eb.limits, ch == 'c', arg, &err) == -1)
-		exit_unknown(true, "%s", err.text);
-}
-
-static void
-take_ebhealth_option(int ch, const char *arg)
-{
-	struct err err;
-	int r = conf_option(&eb.conf, ch, arg, &err);
-
-	if (r == -1)
-		exit_unknown(true, "%s", err.text);
-	if (r == 1)
-		return;
-	switch (ch) {
-	case 'c':
-	case 'w': take_threshold(ch, arg); break;
-	case OPT_MIN_FREE: take_min_free(arg); break;
-	case OPT_WAIT: take_wait(arg); break;
-	default: exit_unknown(true, "usage");
-	}
-}
-
-static void
-read_ebhealth_options(int argc, char **argv)
-{
-	struct err err;
-	int ch;
-
-	conf_init(&eb.conf);
-	threshold_defaults(eb.limits);
-	eb.wait_ms = -1;
-	while ((ch = getopt_long(argc, argv, CONF_SHORT "c:w:", options, NULL)) != -1)
-		take_ebhealth_option(ch, optarg);
-	if (conf_finish(&eb.conf, argc, argv, &err) == -1)
-		exit_unknown(false, "%s", err.text);
-	eb.types = argv + optind;
-	eb.ntypes = (size_t)(argc - optind);
-}
-
-static void
-check_ebhealth_arguments(void)
-{
-	struct err err;
-
-	for (char **t = eb.types; *t != NULL; t++)
-		if (!names_is_pattern(*t) && !names_legal(*t, strlen(*t)))
-			exit_unknown(true,
-			    "'%s': an event type is " NAMES_LEGAL "; "
-			    "a pattern has * ? or [",
-			    *t);
-	if (conf_buffer(&eb.conf, &err) == NULL)
-		exit_unknown(false, "%s", err.text);
-}
+static const struct cli_command command = {
+    .name = "ebhealth",
+    .conf = &eb.conf,
+    .about = {"Checks the disk buffer and Redis, and with types their streams and groups;",
+        "prints one line for monitoring, cron and CI."},
+    .usage = {"[option ...] [type ...]"},
+    .examples = {"ebhealth", "ebhealth -c events=1000,age=10m -w lag=100 'order.*'",
+        "ebhealth --wait 5"},
+    .statuses = "0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN",
+    .options = options,
+    .on_failure = report_failure,
+};
 
 int
 main(int argc, char **argv)
 {
+	struct cli_args args;
 	struct snapshot p;
 	struct problems v = {0};
-	int status;
+	struct err err;
 
-	process_init();
-	read_ebhealth_options(argc, argv);
-	if (eb.conf.help || eb.conf.version) {
-		if (eb.conf.help)
-			ebhealth_usage(stdout);
-		else
-			puts("ebhealth " EB_VERSION);
-		return fflush(stdout) == EOF ? SEVERITY_UNKNOWN : SEVERITY_OK;
-	}
-	check_ebhealth_arguments();
+	threshold_defaults(eb.limits);
+	args = cli_start(&command, argc, argv);
+	cli_check_types(args.v, args.n, NULL);
+	if (conf_buffer(&eb.conf, &err) == NULL)
+		cli_fail(&err);
+	eb.types = args.v;
+	eb.ntypes = args.n;
 	if (eb.conf.verbose)
 		print_limits();
 	if (eb.wait_ms >= 0)
 		check_until_ok(&p, &v);
 	else
 		take_and_check(&p, &v, eb.conf.timeout_ms);
-	status = report_problems(&v, &p);
+	cli_worse(report_problems(&v, &p));
 	free_check(&p, &v);
-	conf_free(&eb.conf);
-	return status;
+	return cli_finish();
 }

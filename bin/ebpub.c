@@ -1,23 +1,18 @@
 /* ebpub: publishes events to Redis, else to the disk buffer (ebpub(1)). */
 #include <err.h>
 #include <errno.h>
-#include <getopt.h>
 #include <poll.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/lines.h"
-#include "base/num.h"
-#include "base/process.h"
 #include "base/status.h"
 #include "base/uuid.h"
-#include "conf/conf.h"
+#include "cli/cli.h"
 #include "event/event.h"
 #include "event/names.h"
 #include "publish/publish.h"
@@ -25,44 +20,6 @@
 #define MAX_PAYLOAD_DEFAULT (64u << 20)
 /* Escaped, such a payload still fits a line of the buffer (READER_LINE_MAX). */
 #define MAX_PAYLOAD_LIMIT (240u << 20)
-
-enum {
-	OPT_TRACE_ID = 256,
-	OPT_CORRELATION_ID,
-	OPT_SOURCE,
-	OPT_TIMESTAMP,
-	OPT_EVENT_ID,
-	OPT_MAXLEN,
-	OPT_MAX_PAYLOAD,
-	OPT_UNORDERED,
-	OPT_NO_BUFFER,
-	OPT_EXIT_BUFFERED,
-	OPT_BUFFER_MAX,
-	OPT_MIN_FREE,
-	OPT_SEGMENT_SIZE
-};
-
-/* clang-format off */
-static const struct option options[] = {
-	CONF_LONG,
-	{"null", no_argument, NULL, '0'},
-	{"from-json", no_argument, NULL, 'J'},
-	{"trace-id", required_argument, NULL, OPT_TRACE_ID},
-	{"correlation-id", required_argument, NULL, OPT_CORRELATION_ID},
-	{"source", required_argument, NULL, OPT_SOURCE},
-	{"timestamp", required_argument, NULL, OPT_TIMESTAMP},
-	{"event-id", required_argument, NULL, OPT_EVENT_ID},
-	{"maxlen", required_argument, NULL, OPT_MAXLEN},
-	{"max-payload", required_argument, NULL, OPT_MAX_PAYLOAD},
-	{"unordered", no_argument, NULL, OPT_UNORDERED},
-	{"no-buffer", no_argument, NULL, OPT_NO_BUFFER},
-	{"exit-buffered", no_argument, NULL, OPT_EXIT_BUFFERED},
-	{"buffer-max", required_argument, NULL, OPT_BUFFER_MAX},
-	{"min-free", required_argument, NULL, OPT_MIN_FREE},
-	{"segment-size", required_argument, NULL, OPT_SEGMENT_SIZE},
-	{NULL, 0, NULL, 0},
-};
-/* clang-format on */
 
 static struct ebpub {
 	struct conf conf;
@@ -73,35 +30,9 @@ static struct ebpub {
 	uint64_t max_payload;
 	bool null, from_json, exit_buffered;
 	bool stdout_failed;
-	int status;
 	unsigned long long buffered;
-} eb;
-
-static volatile sig_atomic_t stopped;
-
-static void
-ebpub_usage(FILE *to)
-{
-	fputs("usage: ebpub [-hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] "
-	      "[--option ...] type payload\n"
-	      "       ebpub [-0hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] "
-	      "[--option ...] type [-]\n"
-	      "       ebpub -J [-0hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] "
-	      "[--option ...]\n",
-	    to);
-}
-
-static void
-ebpub_worse(int status)
-{
-	eb.status = status_worse(eb.status, status);
-}
-
-static void
-on_ebpub_signal(int sig)
-{
-	stopped = sig;
-}
+} eb = {.max_payload = MAX_PAYLOAD_DEFAULT,
+    .publish = {.maxlen = -1, .limits.segment_max = APPEND_SEGMENT_MAX}};
 
 /* --- results ---------------------------------------------------------------------- */
 
@@ -125,7 +56,7 @@ on_answer(void *arg, unsigned long long n, enum publish_answer what, const char 
 {
 	(void)arg;
 	if (what == PUBLISH_UNSAFE)
-		warnx("event %llu is NOT safe: %s", n, text);
+		cli_warn("event %llu is NOT safe: %s", n, text);
 	if (what == PUBLISH_BUFFERED)
 		eb.buffered++;
 	if (!eb.conf.quiet && !eb.stdout_failed)
@@ -137,7 +68,7 @@ on_publish_message(void *arg, bool important, const char *text)
 {
 	(void)arg;
 	if (important || eb.conf.verbose)
-		warnx("%s", text);
+		cli_warn("%s", text);
 }
 
 static void
@@ -146,7 +77,9 @@ flush_answers(void)
 	if (!eb.stdout_failed && (fflush(stdout) == EOF || ferror(stdout))) {
 		warn("write standard output; publishing continues");
 		eb.stdout_failed = true;
-		ebpub_worse(STATUS_SOME);
+		__fpurge(stdout); /* reported here, not again by cli_finish */
+		clearerr(stdout);
+		cli_worse(STATUS_SOME);
 	}
 }
 
@@ -160,8 +93,8 @@ refuse_input(struct publish *p, const char *what, unsigned long long n, const ch
 
 	if (n)
 		snprintf(number, sizeof(number), " %llu", n);
-	warnx("%s%s: %s: refused", what, number, why);
-	ebpub_worse(STATUS_DATA);
+	cli_warn("%s%s: %s: refused", what, number, why);
+	cli_worse(STATUS_DATA);
 	publish_refused_line(p);
 }
 
@@ -255,7 +188,7 @@ publish_lines(struct publish *p, struct lines *l)
 	const char *what = eb.null ? "record" : "line";
 
 	publish_begin_batch(p);
-	while (!stopped && (got = lines_next(l, &s)) != LINES_NONE) {
+	while (!cli_stopped && (got = lines_next(l, &s)) != LINES_NONE) {
 		if (got == LINES_LONG)
 			refuse_input(p, what, lines_number(l), "longer than --max-payload");
 		else if (is_blank(s))
@@ -289,11 +222,11 @@ publish_stdin_lines(struct publish *p)
 	struct lines *l = lines_new(STDIN_FILENO, eb.null ? '\0' : '\n',
 	    (size_t)eb.max_payload * (eb.from_json ? 2 : 1) + (eb.from_json ? 65536 : 0));
 
-	while (!stopped && !lines_ended(l)) {
+	while (!cli_stopped && !lines_ended(l)) {
 		if (wait_for_input(p)) {
 			if (lines_fill(l) == -1 && errno != EAGAIN && errno != EINTR) {
 				warn("read standard input");
-				ebpub_worse(STATUS_UNSAFE);
+				cli_worse(STATUS_UNSAFE);
 				break;
 			}
 			publish_lines(p, l);
@@ -310,7 +243,7 @@ publish_stdin_payload(struct publish *p)
 	struct bytes b = {0};
 	ssize_t n = 1;
 
-	while (n > 0 && b.len <= eb.max_payload && !stopped) {
+	while (n > 0 && b.len <= eb.max_payload && !cli_stopped) {
 		bytes_reserve(&b, 65536);
 		if (poll(&(struct pollfd){STDIN_FILENO, POLLIN, 0}, 1, 1000) == 0)
 			continue;
@@ -322,175 +255,110 @@ publish_stdin_payload(struct publish *p)
 	}
 	if (n == -1) {
 		warn("read standard input");
-		ebpub_worse(STATUS_UNSAFE);
-	} else if (!stopped)
+		cli_worse(STATUS_UNSAFE);
+	} else if (!cli_stopped)
 		publish_payload(p, "standard input", 0, b.p, b.len);
 	bytes_free(&b);
 }
 
 /* --- the command line ---------------------------------------------------------------------- */
 
-static void __attribute__((noreturn, format(printf, 1, 2))) ebpub_bad_usage(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vwarnx(fmt, ap);
-	va_end(ap);
-	ebpub_usage(stderr);
-	exit(STATUS_USAGE);
-}
-
-/* Status 64 for a malformed value, 78 for one that cannot be used. */
-static void __attribute__((noreturn)) ebpub_bad_option(const struct err *err)
-{
-	if (err->status == STATUS_USAGE)
-		ebpub_bad_usage("%s", err->text);
-	errx(err->status, "%s", err->text);
-}
-
-static void
-take_size(const char *name, const char *arg, uint64_t *to)
-{
-	if (num_parse_size(arg, to) == -1)
-		ebpub_bad_usage("--%s %s: a size expected, such as 4096, 64K, 8M or 1G", name, arg);
-}
-
-static void
-take_size_above_0(const char *name, const char *arg, uint64_t most, uint64_t *to)
-{
-	take_size(name, arg, to);
-	if (*to == 0 || *to > most)
-		ebpub_bad_usage(
-		    "--%s %s: from 1 to %lluM expected", name, arg, (unsigned long long)most >> 20);
-}
-
-static void
-take_text(const char *name, const char *arg, const char **to)
-{
-	if (!json_is_utf8(arg, strlen(arg)))
-		ebpub_bad_usage("--%s: not UTF-8", name);
-	*to = arg;
-}
-
-static void
-take_timestamp(const char *arg)
+static int
+take_timestamp(const char *option, const char *arg, struct err *err)
 {
 	int64_t us;
 
 	if (clock_parse_rfc3339(arg, strlen(arg), &us) == -1)
-		ebpub_bad_usage(
-		    "--timestamp %s: an RFC 3339 time expected, such as 2025-12-04T10:30:00Z", arg);
+		return err_set(err, STATUS_USAGE,
+		    "%s '%s': expected an RFC 3339 time such as 2025-12-04T10:30:00Z", option, arg);
 	clock_format(us, eb.timestamp);
-}
-
-static void
-take_event_id(const char *arg)
-{
-	if (!event_id_legal(slice_of(arg)))
-		ebpub_bad_usage("--event-id '%s': 1 to 200 printable characters expected", arg);
-	eb.event_id = arg;
-}
-
-static void
-take_maxlen(const char *arg)
-{
-	uint64_t n;
-
-	if (num_parse_u64(arg, &n) == -1 || n > INT64_MAX)
-		ebpub_bad_usage("--maxlen %s: a number of entries expected, 0 for no limit", arg);
-	eb.publish.maxlen = (int64_t)n;
+	return 0;
 }
 
 static int
-take_ebpub_option(int ch, const char *arg)
+take_event_id(const char *option, const char *arg, struct err *err)
 {
-	switch (ch) {
-	case '0': eb.null = true; return 0;
-	case 'J': eb.from_json = true; return 0;
-	case OPT_TRACE_ID: take_text("trace-id", arg, &eb.trace_id); return 0;
-	case OPT_CORRELATION_ID: take_text("correlation-id", arg, &eb.correlation_id); return 0;
-	case OPT_SOURCE: take_text("source", arg, &eb.source); return 0;
-	case OPT_TIMESTAMP: take_timestamp(arg); return 0;
-	case OPT_EVENT_ID: take_event_id(arg); return 0;
-	case OPT_MAXLEN: take_maxlen(arg); return 0;
-	case OPT_MAX_PAYLOAD:
-		take_size_above_0("max-payload", arg, MAX_PAYLOAD_LIMIT, &eb.max_payload);
+	eb.event_id = arg;
+	if (event_id_legal(slice_of(arg)))
 		return 0;
-	case OPT_UNORDERED: eb.publish.unordered = true; return 0;
-	case OPT_NO_BUFFER: eb.publish.no_buffer = true; return 0;
-	case OPT_EXIT_BUFFERED: eb.exit_buffered = true; return 0;
-	case OPT_BUFFER_MAX: take_size("buffer-max", arg, &eb.publish.limits.buffer_max); return 0;
-	case OPT_MIN_FREE: take_size("min-free", arg, &eb.publish.limits.min_free); return 0;
-	case OPT_SEGMENT_SIZE:
-		take_size_above_0("segment-size", arg, UINT64_MAX, &eb.publish.limits.segment_max);
-		return 0;
-	}
-	return -1;
+	return err_set(
+	    err, STATUS_USAGE, "%s '%s': expected 1 to 200 printable characters", option, arg);
+}
+
+static const struct cli_option options[] = {
+    CLI_HEAD(0, "Input"),
+    CLI_FLAG('0', "null", &eb.null, "records end with a NUL byte instead of a newline"),
+    CLI_FLAG('J', "from-json", &eb.from_json, "records are JSON objects as ebsub prints them"),
+    CLI_SIZE(0, "max-payload", "size", 1, MAX_PAYLOAD_LIMIT, &eb.max_payload,
+        "refuse longer payloads; default: 64M"),
+    CLI_HEAD(0, "Fields of events that have none"),
+    CLI_TEXT(0, "correlation-id", "id", &eb.correlation_id, "default: a new UUID for each event"),
+    CLI_CALL(0, "event-id", "id", take_event_id, "default: a new UUID for each event"),
+    CLI_TEXT(0, "source", "text", &eb.source, "default: the service"),
+    CLI_CALL(0, "timestamp", "time", take_timestamp, "in RFC 3339; default: now"),
+    CLI_TEXT(0, "trace-id", "id", &eb.trace_id, "default: empty"),
+    CLI_HEAD(0, "Stream and buffer"),
+    CLI_COUNT(0, "maxlen", "n", 0, 0, &eb.publish.maxlen,
+        "trim the stream to about n entries; 0: no limit"),
+    CLI_SIZE(0, "buffer-max", "size", 0, 0, &eb.publish.limits.buffer_max,
+        "do not let the buffer grow beyond this"),
+    CLI_SIZE(0, "min-free", "size", 0, 0, &eb.publish.limits.min_free,
+        "buffer only while so much of the disk stays free"),
+    CLI_SIZE(0, "segment-size", "size", 1, 0, &eb.publish.limits.segment_max,
+        "of the files of the buffer; default: 8M"),
+    CLI_FLAG(
+        0, "no-buffer", &eb.publish.no_buffer, "publish to Redis or fail; do not touch the buffer"),
+    CLI_FLAG(0, "unordered", &eb.publish.unordered, "do not wait for buffered events of the type"),
+    CLI_FLAG(0, "exit-buffered", &eb.exit_buffered, "exit 75 when an event was buffered"),
+    CLI_END,
+};
+
+static const struct cli_command command = {
+    .name = "ebpub",
+    .conf = &eb.conf,
+    .about = {"Publishes events to Redis. While Redis is away they go to a disk buffer,",
+        "and a later ebpub or ebreplay adds them to their streams."},
+    .usage = {"[option ...] type payload", "[option ...] type [-]", "-J [option ...]"},
+    .examples = {"ebpub order.created '{\"id\":1}'", "seq 3 | ebpub -q count.made",
+        "ebpub --no-buffer ci.smoke '{\"run\":1}'"},
+    .statuses = "0 all safe, 64 usage, 65 refused, 74 not safe, 77 denied, 78 config",
+    .options = options,
+};
+
+static void
+check_utf8(const char *name, const char *text)
+{
+	if (text != NULL && !json_is_utf8(text, strlen(text)))
+		cli_bad_usage("%s: not UTF-8", name);
 }
 
 static void
-read_ebpub_options(int argc, char **argv)
+check_ebpub_arguments(const struct cli_args *args)
 {
-	struct err err;
-	int ch, r;
-
-	conf_init(&eb.conf);
-	eb.max_payload = MAX_PAYLOAD_DEFAULT;
-	eb.publish.maxlen = -1;
-	eb.publish.limits.segment_max = APPEND_SEGMENT_MAX;
-	while ((ch = getopt_long(argc, argv, CONF_SHORT "0J", options, NULL)) != -1) {
-		r = conf_option(&eb.conf, ch, optarg, &err);
-		if (r == -1)
-			ebpub_bad_option(&err);
-		if (r == 0 && take_ebpub_option(ch, optarg) == -1) {
-			if (optopt >= '1' && optopt <= '9')
-				warnx("to publish a payload that begins with '-', use --: "
-				      "ebpub TYPE -- -%c",
-				    optopt);
-			ebpub_usage(stderr);
-			exit(STATUS_USAGE);
-		}
-	}
-	if (conf_finish(&eb.conf, argc, argv, &err) == -1)
-		errx(err.status, "%s", err.text);
-	eb.publish.conf = &eb.conf;
-	eb.publish.limits.lock_ms = eb.conf.timeout_ms;
-	eb.publish.answer = on_answer;
-	eb.publish.say = on_publish_message;
-}
-
-static void
-check_ebpub_arguments(int argc, char **argv)
-{
-	if (eb.from_json) {
-		if (argc > 0)
-			ebpub_bad_usage(
-			    "'%s': unexpected argument; with -J each object has its own type",
-			    argv[0]);
+	check_utf8("--trace-id", eb.trace_id);
+	check_utf8("--correlation-id", eb.correlation_id);
+	check_utf8("--source", eb.source);
+	if (eb.from_json && args->n > 0)
+		cli_bad_usage(
+		    "'%s': unexpected argument; with -J each object has its own type", args->v[0]);
+	if (eb.from_json)
 		return;
-	}
-	if (argc == 0)
-		ebpub_bad_usage("missing event type (or -J)");
-	if (argc > 2)
-		ebpub_bad_usage(
-		    "'%s': unexpected argument; quote the payload for the shell", argv[2]);
-	if (names_is_pattern(argv[0]))
-		ebpub_bad_usage("'%s': cannot publish to a pattern; patterns work with ebsub "
-		                "--peek, ebstat and ebhealth",
-		    argv[0]);
-	if (!names_legal(argv[0], strlen(argv[0])))
-		ebpub_bad_usage("'%s': an event type is " NAMES_LEGAL, argv[0]);
-	eb.type = argv[0];
+	if (args->n == 0)
+		cli_bad_usage("missing event type (or -J)");
+	if (args->n > 2)
+		cli_bad_usage(
+		    "'%s': unexpected argument; quote the payload for the shell", args->v[2]);
+	cli_check_types(args->v, 1, "ebsub --peek, ebstat and ebhealth");
+	eb.type = args->v[0];
 }
 
 static void
-publish_input(struct publish *p, int argc, char **argv)
+publish_input(struct publish *p, const struct cli_args *args)
 {
-	if (argc == 2 && strcmp(argv[1], "-") != 0) {
+	if (args->n == 2 && strcmp(args->v[1], "-") != 0) {
 		publish_begin_batch(p);
-		publish_payload(p, "payload", 0, argv[1], strlen(argv[1]));
-	} else if (argc == 2) {
+		publish_payload(p, "payload", 0, args->v[1], strlen(args->v[1]));
+	} else if (args->n == 2) {
 		publish_begin_batch(p);
 		publish_stdin_payload(p);
 	} else
@@ -500,33 +368,27 @@ publish_input(struct publish *p, int argc, char **argv)
 int
 main(int argc, char **argv)
 {
+	struct cli_args args = cli_start(&command, argc, argv);
 	struct publish *p;
 	struct err err;
 
-	process_init();
-	read_ebpub_options(argc, argv);
-	if (eb.conf.help) {
-		ebpub_usage(stdout);
-		return fflush(stdout) == EOF ? STATUS_UNSAFE : STATUS_OK;
-	}
-	if (eb.conf.version) {
-		puts("ebpub " EB_VERSION);
-		return fflush(stdout) == EOF ? STATUS_UNSAFE : STATUS_OK;
-	}
-	check_ebpub_arguments(argc - optind, argv + optind);
-	process_on_signal(SIGTERM, on_ebpub_signal);
-	process_on_signal(SIGINT, on_ebpub_signal);
-	process_on_signal(SIGHUP, on_ebpub_signal);
+	check_ebpub_arguments(&args);
+	eb.publish.conf = &eb.conf;
+	eb.publish.limits.lock_ms = eb.conf.timeout_ms;
+	eb.publish.answer = on_answer;
+	eb.publish.say = on_publish_message;
+	cli_stop_on(SIGTERM);
+	cli_stop_on(SIGINT);
+	cli_stop_on(SIGHUP);
 	if ((p = publish_open(&eb.publish, &err)) == NULL)
-		errx(err.status, "%s", err.text);
-	publish_input(p, argc - optind, argv + optind);
-	ebpub_worse(publish_finish(p));
+		cli_fail(&err);
+	publish_input(p, &args);
+	cli_worse(publish_finish(p));
 	publish_close(p);
 	flush_answers();
 	if (eb.exit_buffered && eb.buffered)
-		ebpub_worse(STATUS_AGAIN);
-	if (stopped)
-		ebpub_worse(128 + stopped);
-	conf_free(&eb.conf);
-	return eb.status;
+		cli_worse(STATUS_AGAIN);
+	if (cli_stopped)
+		cli_worse(128 + cli_stopped);
+	return cli_finish();
 }

@@ -2,89 +2,39 @@
  * ebreplay: drains the disk buffer into Redis, maintains it, and re-drives dead letters
  * (ebreplay(1)).
  */
-#include <err.h>
 #include <errno.h>
-#include <getopt.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/process.h"
 #include "base/status.h"
 #include "buffer/backlog.h"
 #include "buffer/buffer.h"
-#include "cli/optvalue.h"
-#include "conf/conf.h"
+#include "cli/cli.h"
 #include "drain/redrive.h"
 #include "drain/retry.h"
 #include "report/bufferfmt.h"
 #include "report/drainfmt.h"
 #include "report/maintain.h"
 
-enum {
-	OPT_DRY_RUN = 256,
-	OPT_LIST,
-	OPT_CHECK,
-	OPT_LIMIT,
-	OPT_RATE,
-	OPT_WAIT,
-	OPT_FORCE,
-	OPT_MAXLEN,
-	OPT_COMPRESS,
-	OPT_RETARGET,
-	OPT_DISCARD,
-	OPT_YES,
-	OPT_QUARANTINE,
-	OPT_DEAD,
-	OPT_MATCH,
-	OPT_SINCE
-};
-
-/* clang-format off */
-static const struct option options[] = {
-	CONF_LONG,
-	{"dry-run", no_argument, NULL, OPT_DRY_RUN},
-	{"list", no_argument, NULL, OPT_LIST},
-	{"check", no_argument, NULL, OPT_CHECK},
-	{"limit", required_argument, NULL, OPT_LIMIT},
-	{"rate", required_argument, NULL, OPT_RATE},
-	{"wait", required_argument, NULL, OPT_WAIT},
-	{"force", no_argument, NULL, OPT_FORCE},
-	{"maxlen", required_argument, NULL, OPT_MAXLEN},
-	{"compress", no_argument, NULL, OPT_COMPRESS},
-	{"retarget", no_argument, NULL, OPT_RETARGET},
-	{"discard", no_argument, NULL, OPT_DISCARD},
-	{"yes", no_argument, NULL, OPT_YES},
-	{"quarantine", required_argument, NULL, OPT_QUARANTINE},
-	{"dead", no_argument, NULL, OPT_DEAD},
-	{"match", required_argument, NULL, OPT_MATCH},
-	{"since", required_argument, NULL, OPT_SINCE},
-	{NULL, 0, NULL, 0},
-};
-/* clang-format on */
-
 /* What to do instead of draining. */
 static const struct action {
-	int option;
-	const char *word; /* argument of --quarantine */
+	const char *option, *word; /* word: argument of --quarantine */
 	bool changes;
 	int what; /* enum maintain_op when it changes the buffer, else enum bufferfmt_view */
 	const char *needs_yes; /* the message without --yes; NULL: not needed */
 } actions[] = {
-    {OPT_DRY_RUN, NULL, false, BUFFERFMT_DRAIN, NULL},
-    {OPT_LIST, NULL, false, BUFFERFMT_UNDELIVERED, NULL},
-    {OPT_CHECK, NULL, false, BUFFERFMT_CHECK, NULL},
-    {OPT_COMPRESS, NULL, true, MAINTAIN_COMPRESS, NULL},
-    {OPT_RETARGET, NULL, true, MAINTAIN_RETARGET, NULL},
-    {OPT_DISCARD, NULL, true, MAINTAIN_DISCARD,
+    {"--dry-run", NULL, false, BUFFERFMT_DRAIN, NULL},
+    {"--list", NULL, false, BUFFERFMT_UNDELIVERED, NULL},
+    {"--check", NULL, false, BUFFERFMT_CHECK, NULL},
+    {"--compress", NULL, true, MAINTAIN_COMPRESS, NULL},
+    {"--retarget", NULL, true, MAINTAIN_RETARGET, NULL},
+    {"--discard", NULL, true, MAINTAIN_DISCARD,
         "--discard moves every undelivered event into quarantine; confirm with --yes"},
-    {OPT_QUARANTINE, "list", false, BUFFERFMT_QUARANTINE, NULL},
-    {OPT_QUARANTINE, "retry", true, MAINTAIN_RETRY, NULL},
-    {OPT_QUARANTINE, "drop", true, MAINTAIN_DROP,
+    {"--quarantine", "list", false, BUFFERFMT_QUARANTINE, NULL},
+    {"--quarantine", "retry", true, MAINTAIN_RETRY, NULL},
+    {"--quarantine", "drop", true, MAINTAIN_DROP,
         "--quarantine drop deletes the lines that could not be replayed; confirm with --yes"},
 };
 
@@ -103,97 +53,22 @@ static struct ebreplay {
 	char target[1024];
 	struct drain_result result;
 	uint64_t total; /* at the start, for the progress line */
-	int64_t started, shown;
-	int status;
-} eb;
-
-#define NUMBER "a number expected"
-
-static volatile sig_atomic_t stopped;
-
-static void
-ebreplay_usage(FILE *to)
-{
-	fputs("usage: ebreplay [-hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] "
-	      "[--force] [--limit n]\n"
-	      "                [--maxlen n] [--rate n] [--wait seconds]\n"
-	      "       ebreplay --check | --dry-run | --list [-jq] [-b dir] [-p prefix] [-u url] "
-	      "[--limit n]\n"
-	      "       ebreplay --compress | --retarget | --discard --yes [-qv] [-b dir] [-p "
-	      "prefix] [-u url]\n"
-	      "       ebreplay --quarantine list | retry | drop [-jqv] [-b dir] [-p prefix] [-u "
-	      "url] [--yes] [file ...]\n"
-	      "       ebreplay --dead [-jqv] [-p prefix] [-t seconds] [-u url] [--dry-run] "
-	      "[--force] [--limit n]\n"
-	      "                [--match field=value] [--maxlen n] [--rate n] [--since where] type "
-	      "...\n",
-	    to);
-}
-
-static void
-ebreplay_worse(int status)
-{
-	eb.status = status_worse(eb.status, status);
-}
-
-static void
-on_ebreplay_signal(int sig)
-{
-	stopped = sig;
-}
-
-static void __attribute__((noreturn, format(printf, 1, 2))) ebreplay_bad_usage(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vwarnx(fmt, ap);
-	va_end(ap);
-	ebreplay_usage(stderr);
-	exit(STATUS_USAGE);
-}
-
-/* Status 64 for a malformed value, 78 for one that cannot be used. */
-static void __attribute__((noreturn)) ebreplay_bad_option(const struct err *err)
-{
-	if (err->status == STATUS_USAGE)
-		ebreplay_bad_usage("%s", err->text);
-	errx(err->status, "%s", err->text);
-}
+	int64_t started;
+} eb = {.drain.maxlen = -1};
 
 /* --- progress ------------------------------------------------------------------------- */
 
 static void
-clear_progress(void)
-{
-	if (eb.shown)
-		fputs("\r\033[K", stderr);
-}
-
-static void
-on_replay_message(void *arg, const char *text)
-{
-	(void)arg;
-	if (eb.conf.quiet)
-		return;
-	clear_progress();
-	warnx("%s", text);
-}
-
-/* One line on a terminal, at most ten times a second. */
-static void
 show_progress(void *arg, uint64_t delivered)
 {
-	int64_t now = clock_mono(), ms = now - eb.started;
+	int64_t ms = clock_mono() - eb.started;
 	struct bytes out = {0};
 
 	(void)arg;
-	if (now - eb.shown < 100 || ms <= 0)
+	if (!cli_progress_due() || ms <= 0)
 		return;
-	clear_progress();
-	eb.shown = now;
 	drainfmt_progress(&out, eb.result.replayed + eb.result.found + delivered, eb.total, ms);
-	fputs(bytes_str(&out), stderr);
+	cli_progress(bytes_str(&out));
 	bytes_free(&out);
 }
 
@@ -203,11 +78,10 @@ show_progress(void *arg, uint64_t delivered)
 static void
 print_report(struct bytes *out)
 {
-	clear_progress();
 	if (eb.conf.json)
-		puts(bytes_str(out));
+		cli_print(NULL, bytes_str(out));
 	else if (eb.verbose)
-		warnx("%s", bytes_str(out));
+		cli_warn("%s", bytes_str(out));
 	bytes_free(out);
 }
 
@@ -216,7 +90,7 @@ print_drain_report(void)
 {
 	struct bytes out = {0};
 
-	drainfmt_result(&out, eb.conf.json, &eb.result, eb.status, clock_mono() - eb.started);
+	drainfmt_result(&out, eb.conf.json, &eb.result, cli_status(), clock_mono() - eb.started);
 	print_report(&out);
 }
 
@@ -231,29 +105,21 @@ drain_buffer(struct buffer *buf)
 	if (buf != NULL)
 		buffer_remove_stale(buf);
 	if (buf != NULL && retry_has_work(buf, &due, &err) == -1)
-		errx(err.status, "%s", err.text);
+		cli_fail(&err);
 	if (due) {
 		if (isatty(STDERR_FILENO) && !eb.conf.quiet && backlog_read(buf, &b, &err) == 0) {
 			eb.total = b.events;
 			backlog_free(&b);
 			eb.drain.progress = show_progress;
 		}
-		ebreplay_worse(retry_drain(buf, &eb.drain, &eb.result, eb.wait_ms, eb.verbose));
-		if (stopped && eb.result.left)
-			ebreplay_worse(128 + stopped);
+		cli_worse(retry_drain(buf, &eb.drain, &eb.result, eb.wait_ms, eb.verbose));
+		if (cli_stopped && eb.result.left)
+			cli_worse(128 + cli_stopped);
 	}
 	print_drain_report();
 }
 
 /* --- showing the buffer --------------------------------------------------------------- */
-
-static int
-print_record(void *arg, const char *text)
-{
-	(void)arg;
-	puts(text);
-	return ferror(stdout);
-}
 
 /* buf: NULL when there is no directory. */
 static void
@@ -261,7 +127,7 @@ inspect_buffer(struct buffer *buf)
 {
 	enum bufferfmt_view what = (enum bufferfmt_view)eb.action->what;
 	struct bufferfmt l = {
-	    .table = {.json = eb.conf.json, .quiet = eb.conf.quiet, .emit = print_record},
+	    .table = {.json = eb.conf.json, .quiet = eb.conf.quiet, .emit = cli_print},
 	    .limit = what == BUFFERFMT_UNDELIVERED ? eb.drain.limit : 0,
 	    .target = eb.target,
 	    .names = eb.names};
@@ -270,8 +136,8 @@ inspect_buffer(struct buffer *buf)
 	if (buf == NULL)
 		bufferfmt_show_empty(&l, what, eb.conf.buffer);
 	else if (bufferfmt_show(&l, what, buf, &err) == -1)
-		errx(err.status, "%s", err.text);
-	ebreplay_worse(l.status);
+		cli_fail(&err);
+	cli_worse(l.status);
 	table_end(&l.table);
 }
 
@@ -287,15 +153,15 @@ change_buffer(struct buffer *buf)
 	int ok = maintain_run(&u, (enum maintain_op)eb.action->what, buf, &report, &kept, &err);
 
 	if (report.len > 0 && eb.verbose)
-		warnx("%s", bytes_str(&report));
+		cli_warn("%s", bytes_str(&report));
 	bytes_free(&report);
 	if (kept > 0) {
-		warnx("%llu line%s kept in '%s/quarantine': not an event", (unsigned long long)kept,
-		    kept == 1 ? "" : "s", buf->dir);
-		ebreplay_worse(STATUS_SOME);
+		cli_warn("%llu line%s kept in '%s/quarantine': not an event",
+		    (unsigned long long)kept, kept == 1 ? "" : "s", buf->dir);
+		cli_worse(STATUS_SOME);
 	}
 	if (ok == -1)
-		errx(err.status, "%s", err.text);
+		cli_fail(&err);
 }
 
 /* --- dead letters --------------------------------------------------------------------- */
@@ -319,7 +185,7 @@ print_redrive_report(const struct redrive_result *r)
 {
 	struct bytes out = {0};
 
-	drainfmt_redrive(&out, eb.conf.json, r, eb.status, clock_mono() - eb.started);
+	drainfmt_redrive(&out, eb.conf.json, r, cli_status(), clock_mono() - eb.started);
 	print_report(&out);
 }
 
@@ -334,19 +200,19 @@ redrive_dead_letters(void)
 	o->force = eb.drain.force;
 	o->limit = eb.drain.limit;
 	o->rate = eb.drain.rate;
-	o->stop = &stopped;
-	o->say = on_replay_message;
+	o->stop = &cli_stopped;
+	o->say = cli_say;
 	if (eb.action != NULL)
 		o->dry = print_dead_letter;
 	else if (isatty(STDERR_FILENO) && !eb.conf.quiet)
 		o->progress = show_redrive_progress;
 	eb.dead_letters =
-	    (struct table){.json = eb.conf.json, .quiet = eb.conf.quiet, .emit = print_record};
+	    (struct table){.json = eb.conf.json, .quiet = eb.conf.quiet, .emit = cli_print};
 	redrive_run(o, &r);
 	table_end(&eb.dead_letters);
-	ebreplay_worse(r.status);
-	if (stopped && r.left)
-		ebreplay_worse(128 + stopped);
+	cli_worse(r.status);
+	if (cli_stopped && r.left)
+		cli_worse(128 + cli_stopped);
 	if (o->dry == NULL)
 		print_redrive_report(&r);
 	redrive_free(o);
@@ -355,11 +221,12 @@ redrive_dead_letters(void)
 /* --- the command line ----------------------------------------------------------------- */
 
 static int
-set_action(int option, const char *word, struct err *err)
+set_action(const char *option, const char *word, struct err *err)
 {
 	const struct action *a = actions, *end = actions + sizeof(actions) / sizeof(*actions);
 
-	while (a < end && (a->option != option || (a->word != NULL && strcmp(a->word, word) != 0)))
+	while (a < end &&
+	    (strcmp(a->option, option) != 0 || (a->word != NULL && strcmp(a->word, word) != 0)))
 		a++;
 	if (a == end)
 		return err_set(
@@ -372,66 +239,55 @@ set_action(int option, const char *word, struct err *err)
 	return 0;
 }
 
-/* Returns as conf_option. */
 static int
-take_ebreplay_option(int ch, const char *arg, struct err *err)
+add_match(const char *option, const char *arg, struct err *err)
 {
-	int ok = 0;
-
-	switch (ch) {
-	case OPT_DRY_RUN:
-	case OPT_LIST:
-	case OPT_CHECK:
-	case OPT_COMPRESS:
-	case OPT_RETARGET:
-	case OPT_DISCARD:
-	case OPT_QUARANTINE: ok = set_action(ch, arg, err); break;
-	case OPT_DEAD: eb.dead = true; break;
-	case OPT_MATCH: ok = redrive_add_match(&eb.redrive, arg, err); break;
-	case OPT_SINCE:
-		eb.since = true;
-		ok = redrive_set_since(&eb.redrive, arg, err);
-		break;
-	case OPT_YES: eb.yes = true; break;
-	case OPT_FORCE: eb.drain.force = true; break;
-	case OPT_LIMIT:
-		ok = optvalue_number("--limit", arg, INT64_MAX, NUMBER, &eb.drain.limit, err);
-		break;
-	case OPT_RATE:
-		ok = optvalue_number("--rate", arg, INT64_MAX, NUMBER, &eb.drain.rate, err);
-		break;
-	case OPT_MAXLEN:
-		ok = optvalue_count("--maxlen", arg, 0, NUMBER, &eb.drain.maxlen, err);
-		break;
-	case OPT_WAIT:
-		ok = optvalue_span("--wait", arg, 0, "seconds expected", &eb.wait_ms, err);
-		break;
-	default: return 0;
-	}
-	return ok == -1 ? -1 : 1;
+	(void)option;
+	return redrive_add_match(&eb.redrive, arg, err);
 }
 
-static void
-read_ebreplay_options(int argc, char **argv)
+static int
+set_since(const char *option, const char *arg, struct err *err)
 {
-	struct err err;
-	int ch, r;
-
-	conf_init(&eb.conf);
-	eb.drain.maxlen = -1;
-	while ((ch = getopt_long(argc, argv, CONF_SHORT, options, NULL)) != -1) {
-		if ((r = conf_option(&eb.conf, ch, optarg, &err)) == 0)
-			r = take_ebreplay_option(ch, optarg, &err);
-		if (r == -1)
-			ebreplay_bad_option(&err);
-		if (r == 0) {
-			ebreplay_usage(stderr);
-			exit(STATUS_USAGE);
-		}
-	}
-	if (conf_finish(&eb.conf, argc, argv, &err) == -1)
-		errx(err.status, "%s", err.text);
+	(void)option;
+	eb.since = true;
+	return redrive_set_since(&eb.redrive, arg, err);
 }
+
+static const struct cli_option options[] = {
+    CLI_HEAD(0, "Draining"),
+    CLI_CALL(0, "dry-run", NULL, set_action, "show what would be done, change nothing"),
+    CLI_FLAG(0, "force", &eb.drain.force, "drain into another target, or beyond limits"),
+    CLI_NUMBER(0, "limit", "n", 0, 0, &eb.drain.limit, "stop after n events"),
+    CLI_COUNT(0, "maxlen", "n", 0, 0, &eb.drain.maxlen, "trim the streams to about n entries"),
+    CLI_NUMBER(0, "rate", "n", 0, 0, &eb.drain.rate, "send at most n events per second"),
+    CLI_SPAN(0, "wait", "seconds", 0, 0, &eb.wait_ms, "keep trying for so long"),
+    CLI_HEAD(0, "The buffer by hand"),
+    CLI_CALL(0, "list", NULL, set_action, "print the undelivered events"),
+    CLI_CALL(0, "check", NULL, set_action, "check the buffer"),
+    CLI_CALL(0, "compress", NULL, set_action, "compress closed segments"),
+    CLI_CALL(0, "retarget", NULL, set_action, "give the buffer to this target"),
+    CLI_CALL(0, "discard", NULL, set_action, "move all undelivered events into quarantine"),
+    CLI_CALL(0, "quarantine", "list|retry|drop", set_action, "the lines that cannot be replayed"),
+    CLI_FLAG(0, "yes", &eb.yes, "confirm --discard or --quarantine drop"),
+    CLI_HEAD(0, "Dead letters"),
+    CLI_FLAG(0, "dead", &eb.dead, "move dead letters back to their streams"),
+    CLI_CALL(0, "match", "field=value", add_match, "only those with this field"),
+    CLI_CALL(0, "since", "where", set_since, "only those from then on"),
+    CLI_END,
+};
+
+static const struct cli_command command = {
+    .name = "ebreplay",
+    .conf = &eb.conf,
+    .about = {"Drains the disk buffer into Redis: in order, and each event once.",
+        "A later run continues where one was stopped or killed."},
+    .usage = {"[option ...]", "--quarantine list | retry | drop [option ...] [file ...]",
+        "--dead [option ...] type ..."},
+    .examples = {"ebreplay", "ebreplay --wait 30 --rate 1000", "ebreplay --dry-run"},
+    .statuses = "0 done, 1 some kept, 64 usage, 69 no Redis, 75 try again, 78 config",
+    .options = options,
+};
 
 static void
 check_ebreplay_arguments(char **args, size_t n)
@@ -439,24 +295,24 @@ check_ebreplay_arguments(char **args, size_t n)
 	struct err err;
 
 	if (!eb.dead && (eb.since || eb.redrive.matches))
-		ebreplay_bad_usage("--match and --since need --dead");
-	if (!eb.dead && n > 0 && (eb.action == NULL || eb.action->option != OPT_QUARANTINE))
-		ebreplay_bad_usage(
-		    "'%s': unexpected argument; ebreplay drains the whole buffer", *args);
+		cli_bad_usage("--match and --since need --dead");
+	if (!eb.dead && n > 0 &&
+	    (eb.action == NULL || strcmp(eb.action->option, "--quarantine") != 0))
+		cli_bad_usage("'%s': unexpected argument; ebreplay drains the whole buffer", *args);
 	if (!eb.dead)
 		return;
-	if (eb.action != NULL && eb.action->option != OPT_DRY_RUN)
-		ebreplay_bad_usage("--dead cannot be combined with another action than --dry-run");
+	if (eb.action != NULL && strcmp(eb.action->option, "--dry-run") != 0)
+		cli_bad_usage("--dead cannot be combined with another action than --dry-run");
 	if (eb.wait_ms || eb.yes)
-		ebreplay_bad_usage("--wait and --yes cannot be combined with --dead");
+		cli_bad_usage("--wait and --yes cannot be combined with --dead");
 	if (redrive_set_types(&eb.redrive, args, n, &err) == -1)
-		ebreplay_bad_usage("%s", err.text);
+		cli_bad_usage("%s", err.text);
 }
 
 static void
 prepare_replay(void)
 {
-	eb.verbose = !eb.conf.quiet && (eb.conf.verbose || isatty(STDERR_FILENO));
+	eb.verbose = cli_verbose();
 	snprintf(eb.target, sizeof(eb.target), "%s %s", eb.conf.address, eb.conf.prefix);
 	eb.limits = (struct append_limits){
 	    .segment_max = APPEND_SEGMENT_MAX, .lock_ms = eb.conf.timeout_ms};
@@ -464,21 +320,11 @@ prepare_replay(void)
 	eb.drain.target = eb.target;
 	eb.drain.limits = &eb.limits;
 	eb.drain.all = true;
-	eb.drain.stop = &stopped;
-	eb.drain.say = on_replay_message;
+	eb.drain.stop = &cli_stopped;
+	eb.drain.say = cli_say;
 	eb.started = clock_mono();
 	if (eb.action != NULL && eb.action->needs_yes != NULL && !eb.yes)
-		ebreplay_bad_usage("%s", eb.action->needs_yes);
-}
-
-static int
-ebreplay_finish(void)
-{
-	if (fflush(stdout) == EOF || ferror(stdout)) {
-		warn("write standard output");
-		ebreplay_worse(STATUS_UNSAFE);
-	}
-	return eb.status;
+		cli_bad_usage("%s", eb.action->needs_yes);
 }
 
 static void
@@ -489,7 +335,7 @@ run_on_buffer(void)
 	struct buffer *buf = dir != NULL ? buffer_open(dir, false, &err) : NULL;
 
 	if (buf == NULL && (dir == NULL || err.sys != ENOENT))
-		errx(err.status, "%s", err.text);
+		cli_fail(&err);
 	if (eb.action == NULL)
 		drain_buffer(buf);
 	else if (!eb.action->changes)
@@ -502,24 +348,16 @@ run_on_buffer(void)
 int
 main(int argc, char **argv)
 {
-	process_init();
-	read_ebreplay_options(argc, argv);
-	if (eb.conf.help || eb.conf.version) {
-		if (eb.conf.help)
-			ebreplay_usage(stdout);
-		else
-			puts("ebreplay " EB_VERSION);
-		return ebreplay_finish();
-	}
-	eb.names = (struct requeue_names){argv + optind, (size_t)(argc - optind)};
-	check_ebreplay_arguments(argv + optind, (size_t)(argc - optind));
+	struct cli_args args = cli_start(&command, argc, argv);
+
+	eb.names = (struct requeue_names){args.v, args.n};
+	check_ebreplay_arguments(args.v, args.n);
 	prepare_replay();
-	process_on_signal(SIGTERM, on_ebreplay_signal);
-	process_on_signal(SIGINT, on_ebreplay_signal);
+	cli_stop_on(SIGTERM);
+	cli_stop_on(SIGINT);
 	if (eb.dead)
 		redrive_dead_letters();
 	else
 		run_on_buffer();
-	conf_free(&eb.conf);
-	return ebreplay_finish();
+	return cli_finish();
 }

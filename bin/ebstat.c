@@ -1,46 +1,24 @@
 /* ebstat: shows the disk buffer, the streams and their groups (ebstat(1)). */
-#include <err.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
-#include "base/io.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "base/process.h"
 #include "base/status.h"
-#include "conf/conf.h"
-#include "event/names.h"
+#include "cli/cli.h"
 #include "report/snapshotfmt.h"
 
 #define SPAN 32
-
-/* clang-format off */
-static const struct option options[] = {
-	CONF_LONG,
-	{NULL, 0, NULL, 0},
-};
-/* clang-format on */
 
 static struct ebstat {
 	struct conf conf;
 	struct snapshot snapshot;
 	struct table facts;
-	struct bytes out;
+	bool printed; /* a table */
 } eb;
-
-static void
-ebstat_usage(FILE *to)
-{
-	fputs("usage: ebstat [-hjqvV] [-b dir] [-p prefix] [-s service] [-t seconds] [-u url] "
-	      "[type ...]\n",
-	    to);
-}
 
 /* --- the buffer ------------------------------------------------------------------- */
 
@@ -183,22 +161,23 @@ show_redis(const struct survey *s)
 
 /* --- output --------------------------------------------------------------------------- */
 
-/* Adds a table, below an empty line unless it is the first. */
+/* Prints a table, below an empty line unless it is the first. */
 static int
-add_output(void *arg, const char *text)
+print_table(void *arg, const char *text)
 {
-	(void)arg;
-	bytes_addf(&eb.out, "%s%s\n", eb.out.len > 0 ? "\n" : "", text);
-	return 0;
+	if (eb.printed)
+		cli_print(arg, "");
+	eb.printed = true;
+	return cli_print(arg, text);
 }
 
 static void
 print_tables(void)
 {
 	static const struct column columns[] = {{"name", -1}, {"text", -1}, {NULL, 0}};
-	struct table streams = {.emit = add_output};
+	struct table streams = {.emit = print_table};
 
-	eb.facts = (struct table){.columns = columns, .quiet = true, .emit = add_output};
+	eb.facts = (struct table){.columns = columns, .quiet = true, .emit = print_table};
 	show_buffer(&eb.snapshot);
 	show_redis(&eb.snapshot.redis);
 	table_end(&eb.facts);
@@ -210,119 +189,61 @@ static void
 print_json(void)
 {
 	struct record document = {.json = true};
+	struct bytes out = {0};
 
 	snapshotfmt_time(&document);
 	snapshotfmt_json(&document, &eb.snapshot);
-	record_json(&eb.out, &document);
-	bytes_addc(&eb.out, '\n');
+	record_json(&out, &document);
+	cli_print(NULL, bytes_str(&out));
+	bytes_free(&out);
 }
 
 /* Reports what could not be read, and vanished events; no other problem. */
-static int
-ebstat_status(const struct snapshot *s)
+static void
+report_unread(const struct snapshot *s)
 {
-	int status = s->redis.status;
-
-	if (!s->readable) {
-		warnx("%s", s->read_error.text);
-		status = status_worse(status,
-		    s->read_error.status == STATUS_UNSAFE ? STATUS_SOME : s->read_error.status);
-	}
+	cli_worse(s->redis.status);
+	if (!s->readable)
+		cli_report(NULL,
+		    s->read_error.status == STATUS_UNSAFE ? STATUS_SOME : s->read_error.status,
+		    s->read_error.text);
 	if (s->buffer.nvanished > 0)
-		status = status_worse(status, STATUS_UNSAFE);
-	return status;
+		cli_worse(STATUS_UNSAFE);
 }
 
-static int
-write_ebstat_output(int status)
-{
-	if (io_write_all(STDOUT_FILENO, eb.out.p, eb.out.len) == 0)
-		return status;
-	warn("write standard output");
-	return STATUS_UNSAFE;
-}
+/* --- the command line ------------------------------------------------------------------ */
 
-static void __attribute__((noreturn, format(printf, 1, 2))) ebstat_bad_usage(const char *fmt, ...)
-{
-	va_list ap;
+static const struct cli_option options[] = {CLI_END};
 
-	va_start(ap, fmt);
-	vwarnx(fmt, ap);
-	va_end(ap);
-	ebstat_usage(stderr);
-	exit(STATUS_USAGE);
-}
-
-/* Status 64 for a malformed value, 78 for one that cannot be used. */
-static void __attribute__((noreturn)) ebstat_bad_option(const struct err *err)
-{
-	if (err->status == STATUS_USAGE)
-		ebstat_bad_usage("%s", err->text);
-	errx(err->status, "%s", err->text);
-}
-
-static void
-read_ebstat_options(int argc, char **argv)
-{
-	struct err err;
-	int ch, r;
-
-	conf_init(&eb.conf);
-	while ((ch = getopt_long(argc, argv, CONF_SHORT, options, NULL)) != -1) {
-		r = conf_option(&eb.conf, ch, optarg, &err);
-		if (r == -1)
-			ebstat_bad_option(&err);
-		if (r == 0) {
-			ebstat_usage(stderr);
-			exit(STATUS_USAGE);
-		}
-	}
-	if (conf_finish(&eb.conf, argc, argv, &err) == -1)
-		errx(err.status, "%s", err.text);
-}
-
-static void
-check_types(char **types)
-{
-	for (; *types != NULL; types++)
-		if (!names_is_pattern(*types) && !names_legal(*types, strlen(*types)))
-			ebstat_bad_usage("'%s': an event type is " NAMES_LEGAL "; "
-			                 "a pattern has * ? or [",
-			    *types);
-}
+static const struct cli_command command = {
+    .name = "ebstat",
+    .conf = &eb.conf,
+    .about = {"Shows the disk buffer, Redis, the streams and their consumer groups.",
+        "Without a type it shows all streams; a type may be a pattern."},
+    .usage = {"[option ...] [type ...]"},
+    .examples = {"ebstat", "ebstat -v 'order.*'", "ebstat -j | jq .redis.up"},
+    .statuses = "0 shown, 1 not all read, 64 usage, 69 no Redis, 74 events vanished",
+    .options = options,
+};
 
 int
 main(int argc, char **argv)
 {
-	struct survey_options survey_options = {.all = true};
+	struct cli_args args = cli_start(&command, argc, argv);
+	struct survey_options survey_options = {
+	    .all = true, .types = args.v, .n = args.n, .timeout_ms = eb.conf.timeout_ms};
 	struct err err;
 	const char *dir;
-	int status;
 
-	process_init();
-	read_ebstat_options(argc, argv);
-	if (eb.conf.help) {
-		ebstat_usage(stdout);
-		return fflush(stdout) == EOF ? STATUS_UNSAFE : STATUS_OK;
-	}
-	if (eb.conf.version) {
-		puts("ebstat " EB_VERSION);
-		return fflush(stdout) == EOF ? STATUS_UNSAFE : STATUS_OK;
-	}
-	check_types(argv + optind);
+	cli_check_types(args.v, args.n, NULL);
 	if ((dir = conf_buffer(&eb.conf, &err)) == NULL)
-		errx(err.status, "%s", err.text);
-	survey_options.types = argv + optind;
-	survey_options.n = (size_t)(argc - optind);
-	survey_options.timeout_ms = eb.conf.timeout_ms;
+		cli_fail(&err);
 	snapshot_take(&eb.snapshot, &eb.conf, dir, &survey_options);
 	if (eb.conf.json)
 		print_json();
 	else
 		print_tables();
-	status = write_ebstat_output(ebstat_status(&eb.snapshot));
-	bytes_free(&eb.out);
+	report_unread(&eb.snapshot);
 	snapshot_free(&eb.snapshot);
-	conf_free(&eb.conf);
-	return status;
+	return cli_finish();
 }

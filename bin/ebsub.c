@@ -5,19 +5,14 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/process.h"
 #include "base/status.h"
-#include "cli/optvalue.h"
-#include "conf/conf.h"
+#include "cli/cli.h"
 #include "consume/consume.h"
 #include "consume/consumer.h"
 #include "consume/sublist.h"
@@ -25,58 +20,6 @@
 #include "event/names.h"
 #include "handle/child.h"
 #include "handle/handle.h"
-
-enum {
-	OPT_CLAIM_IDLE = 256,
-	OPT_CMD_TIMEOUT,
-	OPT_DEAD,
-	OPT_FOLLOW,
-	OPT_FROM,
-	OPT_LAST,
-	OPT_MAX_DELIVERIES,
-	OPT_NO_SYNC,
-	OPT_ORDERED,
-	OPT_PAYLOAD,
-	OPT_PEEK,
-	OPT_RETRY_BASE,
-	OPT_RETRY_FOR,
-	OPT_RETRY_MAX,
-	OPT_STOP_TIMEOUT,
-	OPT_TO,
-	OPT_WORKER
-};
-
-/* clang-format off */
-static const struct option options[] = {
-	CONF_LONG,
-	{"null", no_argument, NULL, '0'},
-	{"consumer", required_argument, NULL, 'C'},
-	{"end", no_argument, NULL, 'e'},
-	{"format", required_argument, NULL, 'f'},
-	{"group", required_argument, NULL, 'g'},
-	{"count", required_argument, NULL, 'n'},
-	{"jobs", required_argument, NULL, 'P'},
-	{"idle-timeout", required_argument, NULL, 'W'},
-	{"claim-idle", required_argument, NULL, OPT_CLAIM_IDLE},
-	{"cmd-timeout", required_argument, NULL, OPT_CMD_TIMEOUT},
-	{"dead", no_argument, NULL, OPT_DEAD},
-	{"follow", no_argument, NULL, OPT_FOLLOW},
-	{"from", required_argument, NULL, OPT_FROM},
-	{"last", required_argument, NULL, OPT_LAST},
-	{"max-deliveries", required_argument, NULL, OPT_MAX_DELIVERIES},
-	{"no-sync", no_argument, NULL, OPT_NO_SYNC},
-	{"ordered", no_argument, NULL, OPT_ORDERED},
-	{"payload", no_argument, NULL, OPT_PAYLOAD},
-	{"peek", no_argument, NULL, OPT_PEEK},
-	{"retry-base", required_argument, NULL, OPT_RETRY_BASE},
-	{"retry-for", required_argument, NULL, OPT_RETRY_FOR},
-	{"retry-max", required_argument, NULL, OPT_RETRY_MAX},
-	{"stop-timeout", required_argument, NULL, OPT_STOP_TIMEOUT},
-	{"to", required_argument, NULL, OPT_TO},
-	{"worker", no_argument, NULL, OPT_WORKER},
-	{NULL, 0, NULL, 0},
-};
-/* clang-format on */
 
 static struct ebsub {
 	struct conf conf;
@@ -86,62 +29,22 @@ static struct ebsub {
 	struct consume consume;
 	struct consumer consumer;
 	struct handle_plan handle;
-	const char *command_option; /* an option that needs -- CMD */
-	bool peek, to_given, end, payload, no_sync;
-} eb;
-
-#define JOBS_MAX 1000
-
-#define COUNT_EXPECTED "a number of events expected"
-#define SPAN_EXPECTED "a time expected, such as 30, 0.5, 500ms or 5m"
+	int64_t jobs;
+	bool null, peek, end, payload, no_sync;
+} eb = {.jobs = 1,
+    .consume = {.limit = -1, .idle_ms = -1},
+    .plan.range.last = -1,
+    .sink = {.fd = STDOUT_FILENO}};
 
 static int stop_pipe[2];
 static volatile sig_atomic_t stop_signal;
 
 static void
-ebsub_usage(FILE *to)
-{
-	fputs("usage: ebsub [-0ehjqvV] [-b dir] [-C consumer] [-f format] [-g group] [-n count] "
-	      "[-p prefix] [-s service] [-t seconds]"
-	      " [-u url] [-W seconds] [--claim-idle span] [--from where] [--no-sync] [--payload] "
-	      "type ...\n"
-	      "       ebsub [-ehqvV] [-b dir] [-C consumer] [-g group] [-n count] [-P jobs] [-p "
-	      "prefix] [-s service] [-t seconds] [-u url]"
-	      " [-W seconds] [--claim-idle span] [--cmd-timeout span] [--from where] "
-	      "[--max-deliveries count] [--ordered]"
-	      " [--retry-base span] [--retry-for span] [--retry-max span] [--stop-timeout span] "
-	      "[--worker] type ... -- command [argument ...]\n"
-	      "       ebsub --peek [-0ehjqvV] [-f format] [-n count] [-p prefix] [-t seconds] [-u "
-	      "url] [-W seconds]"
-	      " [--dead] [--follow] [--from where] [--last count] [--no-sync] [--payload] [--to "
-	      "where] type ...\n",
-	    to);
-}
-
-static void __attribute__((noreturn)) ebsub_see_usage(void)
-{
-	fputs("ebsub: see ebsub -h\n", stderr);
-	exit(STATUS_USAGE);
-}
-
-static void __attribute__((noreturn, format(printf, 1, 2))) ebsub_bad_usage(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vwarnx(fmt, ap);
-	va_end(ap);
-	ebsub_see_usage();
-}
-
-static void
 print_note(void *arg, enum sub_note kind, const char *text)
 {
 	(void)arg;
-	if (eb.conf.quiet)
-		return;
-	if (kind == SUB_WARNING || eb.conf.verbose || isatty(STDERR_FILENO))
-		warnx("%s", text);
+	if (cli_verbose() || (kind == SUB_WARNING && !eb.conf.quiet))
+		cli_warn("%s", text);
 }
 
 /* The second signal exits at once. */
@@ -169,192 +72,116 @@ catch_signals(void)
 /* --- the command line ---------------------------------------------------------- */
 
 static int
-take_command_span(const char *option, const char *arg, int64_t least, int64_t *to, struct err *err)
+take_consumer(const char *option, const char *arg, struct err *err)
 {
-	eb.command_option = option;
-	return optvalue_span(option, arg, least, SPAN_EXPECTED, to, err);
+	eb.plan.consumer = arg;
+	return consumer_check(option, arg, err);
 }
 
 static int
-take_jobs(const char *arg, struct err *err)
+take_format(const char *option, const char *arg, struct err *err)
 {
-	int64_t n;
-
-	eb.command_option = "-P";
-	if (optvalue_count("-P", arg, 1, COUNT_EXPECTED, &n, err) == -1)
-		return -1;
-	if (n > JOBS_MAX)
-		return err_set(
-		    err, STATUS_USAGE, "-P %s: at most %d commands can run at once", arg, JOBS_MAX);
-	eb.handle.runners = (size_t)n;
-	return 0;
+	(void)option;
+	eb.sink.format = arg;
+	return format_validate(arg, err);
 }
 
 static int
-take_deliveries(const char *arg, struct err *err)
+take_from(const char *option, const char *arg, struct err *err)
 {
-	int64_t n;
-
-	eb.command_option = "--max-deliveries";
-	if (optvalue_count("--max-deliveries", arg, 1, COUNT_EXPECTED, &n, err) == -1)
-		return -1;
-	eb.handle.max_deliveries = (uint64_t)n;
-	return 0;
+	eb.plan.from_given = true;
+	return id_parse_place(arg, clock_now(), option, &eb.plan.range.from, err);
 }
 
-/* Options that need a command. Returns as conf_option. */
 static int
-take_command_option(int ch, const char *arg, struct err *err)
+take_to(const char *option, const char *arg, struct err *err)
 {
-	struct handle_plan *plan = &eb.handle;
-	int ok = 0;
-
-	switch (ch) {
-	case 'P': ok = take_jobs(arg, err); break;
-	case OPT_CMD_TIMEOUT:
-		ok = take_command_span("--cmd-timeout", arg, 1, &plan->cmd_timeout, err);
-		break;
-	case OPT_MAX_DELIVERIES: ok = take_deliveries(arg, err); break;
-	case OPT_ORDERED:
-		plan->ordered = true;
-		eb.command_option = "--ordered";
-		break;
-	case OPT_RETRY_BASE:
-		ok = take_command_span("--retry-base", arg, 1, &plan->retry_base, err);
-		break;
-	case OPT_RETRY_FOR:
-		ok = take_command_span("--retry-for", arg, 0, &plan->retry_for, err);
-		break;
-	case OPT_RETRY_MAX:
-		ok = take_command_span("--retry-max", arg, 1, &plan->retry_max, err);
-		break;
-	case OPT_STOP_TIMEOUT:
-		ok = take_command_span("--stop-timeout", arg, 0, &plan->stop_timeout, err);
-		break;
-	case OPT_WORKER:
-		plan->worker = true;
-		eb.command_option = "--worker";
-		break;
-	default: return 0;
-	}
-	return ok == -1 ? -1 : 1;
+	return range_set_to(&eb.plan.range, option, arg, err);
 }
 
-/* Returns as conf_option. */
-static int
-take_ebsub_option(int ch, const char *arg, struct err *err)
-{
-	struct range *range = &eb.plan.range;
-	int ok = 0;
+enum { PRINT, COMMAND, PEEK };
 
-	switch (ch) {
-	case '0': eb.sink.end = '\0'; break;
-	case 'C':
-		eb.plan.consumer = arg;
-		ok = consumer_check("-C", arg, err);
-		break;
-	case 'e': eb.end = true; break;
-	case 'f':
-		eb.sink.format = arg;
-		ok = format_validate(arg, err);
-		break;
-	case 'g': eb.subs.group = arg; break;
-	case 'n': ok = optvalue_count("-n", arg, 1, COUNT_EXPECTED, &eb.consume.limit, err); break;
-	case 'W':
-		ok = optvalue_span("-W", arg, 0,
-		    "a time to wait for an event expected, such as 30, 0.5 or 5m",
-		    &eb.consume.idle_ms, err);
-		break;
-	case OPT_DEAD: eb.subs.dead_letters = true; break;
-	case OPT_FOLLOW: range->follow = true; break;
-	case OPT_FROM:
-		eb.plan.from_given = true;
-		ok = id_parse_place(arg, clock_now(), "--from", &range->from, err);
-		break;
-	case OPT_LAST:
-		ok = optvalue_count("--last", arg, 0, COUNT_EXPECTED, &range->last, err);
-		break;
-	case OPT_CLAIM_IDLE:
-		ok = optvalue_span(
-		    "--claim-idle", arg, 0, SPAN_EXPECTED, &eb.handle.claim_idle, err);
-		break;
-	case OPT_NO_SYNC:
-		eb.sink.sync = false;
-		eb.no_sync = true;
-		break;
-	case OPT_PAYLOAD: eb.payload = true; break;
-	case OPT_PEEK: eb.peek = true; break;
-	case OPT_TO:
-		eb.to_given = true;
-		ok = range_set_to(range, "--to", arg, err);
-		break;
-	default: return take_command_option(ch, arg, err);
-	}
-	return ok == -1 ? -1 : 1;
-}
+static const struct cli_mode modes[] = {
+    [PRINT] = {.name = "ebsub TYPE"},
+    [COMMAND] = {.name = "ebsub TYPE -- COMMAND"},
+    [PEEK] = {.name = "ebsub --peek TYPE"},
+    {0},
+};
 
-static void
-check_command_options(void)
-{
-	const char *other = eb.peek  ? "--peek"
-	    : eb.payload             ? "--payload"
-	    : eb.sink.format != NULL ? "-f"
-	    : eb.conf.json           ? "-j"
-	    : eb.sink.end == '\0'    ? "-0"
-	    : eb.no_sync             ? "--no-sync"
-	                             : NULL;
+#define IN(mode) (1u << (mode))
 
-	if (eb.handle.argv == NULL && eb.command_option != NULL)
-		ebsub_bad_usage("%s needs a command: ebsub %s ... TYPE -- COMMAND",
-		    eb.command_option, eb.command_option);
-	if (eb.handle.argv != NULL && other != NULL)
-		ebsub_bad_usage("%s cannot be combined with a command, which reads stdin and "
-		                "prints its own output",
-		    other);
-	if (eb.handle.retry_max < eb.handle.retry_base)
-		ebsub_bad_usage("--retry-max is less than --retry-base");
-}
+static const struct cli_option options[] = {
+    CLI_HEAD(IN(PRINT) | IN(COMMAND), "The group (not with --peek)"),
+    CLI_TEXT(
+        'g', "group", "group", &eb.subs.group, "its exact name, instead of that of the service"),
+    CLI_CALL('C', "consumer", "consumer", take_consumer, "the name of the consumer"),
+    CLI_SPAN(0, "claim-idle", "span", 0, 0, &eb.handle.claim_idle,
+        "claim what others left for so long (60s); 0: nothing"),
+    CLI_HEAD(0, "Where to begin and end"),
+    CLI_CALL(0, "from", "where", take_from, "where a new group or --peek begins (0)"),
+    CLI_FLAG('e', "end", &eb.end, "stop when all events are done"),
+    CLI_COUNT('n', "count", "count", 1, 0, &eb.consume.limit, "stop after so many events"),
+    CLI_SPAN('W', "idle-timeout", "seconds", 0, 0, &eb.consume.idle_ms,
+        "stop after so long without an event"),
+    CLI_HEAD(IN(PRINT) | IN(PEEK), "Output (not with a command)"),
+    CLI_FLAG('0', "null", &eb.null, "end records with a NUL byte instead of a newline"),
+    CLI_CALL('f', "format", "format", take_format, "print events in this format, as '%i %t %p\\n'"),
+    CLI_FLAG(0, "payload", &eb.payload, "print only the payload"),
+    CLI_FLAG(0, "no-sync", &eb.no_sync, "do not sync a file before acknowledging"),
+    CLI_HEAD(IN(PEEK), "Looking without a group"),
+    CLI_FLAG(0, "peek", &eb.peek, "print entries; acknowledge and change nothing"),
+    CLI_FLAG(0, "follow", &eb.plan.range.follow, "continue with new entries"),
+    CLI_COUNT(
+        0, "last", "count", 0, 0, &eb.plan.range.last, "begin with the newest so many entries"),
+    CLI_CALL(0, "to", "where", take_to, "the last entry to print"),
+    CLI_FLAG(0, "dead", &eb.subs.dead_letters, "print the dead letters of the type"),
+    CLI_HEAD(IN(COMMAND), "Running a command for each event"),
+    CLI_COUNT('P', "jobs", "jobs", 1, 1000, &eb.jobs, "run so many at once (1)"),
+    CLI_FLAG(0, "worker", &eb.handle.worker, "start the command once, pass it all events"),
+    CLI_FLAG(0, "ordered", &eb.handle.ordered, "one event of each type at a time, in order"),
+    CLI_SPAN(
+        0, "cmd-timeout", "span", 1, 0, &eb.handle.cmd_timeout, "end an attempt that takes longer"),
+    CLI_NUMBER(0, "max-deliveries", "count", 1, 0, &eb.handle.max_deliveries,
+        "dead letter after so many attempts (5)"),
+    CLI_SPAN(0, "retry-base", "span", 1, 0, &eb.handle.retry_base,
+        "pause before the second attempt (1s)"),
+    CLI_SPAN(
+        0, "retry-max", "span", 1, 0, &eb.handle.retry_max, "longest pause between attempts (5m)"),
+    CLI_SPAN(0, "retry-for", "span", 0, 0, &eb.handle.retry_for,
+        "status 75 is no failure for so long (1h)"),
+    CLI_SPAN(0, "stop-timeout", "span", 0, 0, &eb.handle.stop_timeout,
+        "time to finish when ebsub stops (30s)"),
+    CLI_END,
+};
+
+static const struct cli_command command = {
+    .name = "ebsub",
+    .conf = &eb.conf,
+    .about = {"Reads events through a consumer group, prints each or runs a command for it, and",
+        "acknowledges what was handled. With --peek it only looks."},
+    .usage = {"[option ...] type ...", "[option ...] type ... -- command [argument ...]",
+        "--peek [option ...] type ..."},
+    .examples = {"ebsub --peek --last 3 order.created", "ebsub -e --payload order.created",
+        "ebsub -e -P 4 order.created -- sh -c 'cat; echo'"},
+    .statuses = "0 done, 64 usage, 69 no Redis, 74 not written, 124 ended before -n",
+    .options = options,
+    .modes = modes,
+};
 
 static void
 check_options(void)
 {
-	check_command_options();
+	cli_check_mode(&modes[eb.handle.argv != NULL ? COMMAND : eb.peek ? PEEK : PRINT]);
+	if (eb.handle.argv != NULL && eb.conf.json)
+		cli_bad_usage("-j cannot be combined with a command, which prints its own output");
+	if (eb.handle.retry_max < eb.handle.retry_base)
+		cli_bad_usage("--retry-max is less than --retry-base");
 	if (eb.payload + (eb.sink.format != NULL) + eb.conf.json > 1)
-		ebsub_bad_usage("-j, --payload and -f exclude each other");
-	if (!eb.peek && (eb.plan.range.follow || eb.plan.range.last >= 0 || eb.to_given))
-		ebsub_bad_usage("--follow, --last and --to need --peek");
-	if (!eb.peek && eb.subs.dead_letters)
-		ebsub_bad_usage("--dead needs --peek; ebreplay --dead re-drives dead letters");
-	if (eb.peek && (eb.subs.group != NULL || eb.plan.consumer != NULL))
-		ebsub_bad_usage("-g and -C cannot be combined with --peek, which uses no group");
-	if (eb.plan.range.follow && (eb.to_given || eb.end))
-		ebsub_bad_usage("--to and -e cannot be combined with --follow, which has no end");
+		cli_bad_usage("-j, --payload and -f exclude each other");
+	if (eb.plan.range.follow && (cli_given("to") || eb.end))
+		cli_bad_usage("--to and -e cannot be combined with --follow, which has no end");
 	if (eb.subs.group != NULL && *eb.subs.group == '\0')
-		ebsub_bad_usage("-g: the name of a group must not be empty");
-}
-
-static void
-read_ebsub_options(int argc, char **argv)
-{
-	struct err err;
-	int ch, r;
-
-	conf_init(&eb.conf);
-	eb.consume.limit = eb.consume.idle_ms = eb.plan.range.last = -1;
-	eb.sink = (struct sink){.fd = STDOUT_FILENO, .end = '\n', .sync = true};
-	handle_plan_init(&eb.handle);
-	while ((ch = getopt_long(argc, argv, CONF_SHORT "0C:ef:g:n:P:W:", options, NULL)) != -1) {
-		if ((r = conf_option(&eb.conf, ch, optarg, &err)) == 0)
-			r = take_ebsub_option(ch, optarg, &err);
-		if (r == 0)
-			ebsub_see_usage();
-		if (r == -1 && err.status != STATUS_USAGE)
-			errx(err.status, "%s", err.text);
-		if (r == -1)
-			ebsub_bad_usage("%s", err.text);
-	}
-	if (conf_finish(&eb.conf, argc, argv, &err) == -1)
-		errx(err.status, "%s", err.text);
+		cli_bad_usage("-g '': expected the name of a group");
 }
 
 /* Returns the index of "--", or argc. */
@@ -378,8 +205,9 @@ name_consumer(void)
 	if (eb.peek || eb.plan.consumer != NULL)
 		return;
 	if (consumer_take(&eb.consumer, eb.conf.state, &err) == -1 && !eb.conf.quiet)
-		warnx("%s; entries that are pending when this run ends will not be resumed by the "
-		      "next",
+		cli_warn(
+		    "%s; entries that are pending when this run ends will not be resumed by the "
+		    "next",
 		    err.text);
 	eb.plan.consumer = eb.consumer.name;
 	eb.plan.host_prefix = eb.consumer.host_prefix;
@@ -398,6 +226,8 @@ make_plan(void)
 	eb.subs.prefix = eb.conf.prefix;
 	eb.subs.service = eb.conf.service;
 	eb.subs.note = consume->note = print_note;
+	eb.sink.end = eb.null ? '\0' : '\n';
+	eb.sink.sync = !eb.no_sync;
 	eb.sink.style = eb.payload   ? SINK_PAYLOAD
 	    : eb.sink.format != NULL ? SINK_FORMAT
 	                             : SINK_JSON;
@@ -418,11 +248,11 @@ add_type(const char *type)
 		return;
 	}
 	if (sublist_add_pattern(&eb.subs, type, &found, &complete, &err) == -1)
-		errx(err.status, "%s", err.text);
+		cli_fail(&err);
 	if (!complete)
-		warnx("'%s': timed out listing streams, some may be missing; raise -t", type);
+		cli_warn("'%s': timed out listing streams, some may be missing; raise -t", type);
 	if (found == 0 && !eb.conf.quiet)
-		warnx("'%s': no such stream", type);
+		cli_warn("'%s': no such stream", type);
 }
 
 /* Warns on a terminal that reading through a group changes it, unless the user chose the group. */
@@ -434,8 +264,8 @@ print_groups(void)
 	if (eb.peek || eb.conf.quiet || (!eb.conf.verbose && (chosen || !isatty(STDERR_FILENO))))
 		return;
 	for (size_t i = 0; i < eb.subs.n; i++)
-		warnx("reading as group '%s', consumer '%s', and acknowledging; --peek reads "
-		      "without a group",
+		cli_warn("reading as group '%s', consumer '%s', and acknowledging; --peek reads "
+		         "without a group",
 		    sub_group(eb.subs.subs[i]), eb.plan.consumer);
 }
 
@@ -456,12 +286,13 @@ prepare_handle(void)
 	struct err err;
 
 	if (child_find(plan->argv[0], &err) == -1)
-		errx(err.status, "%s", err.text);
+		cli_fail(&err);
 	plan->url = &eb.conf.url;
 	plan->timeout_ms = eb.conf.timeout_ms;
 	plan->consumer = eb.plan.consumer;
 	plan->prefix = eb.conf.prefix;
 	plan->limit = eb.consume.limit;
+	plan->runners = (size_t)eb.jobs;
 	plan->to_end = eb.end;
 	plan->idle_ms = eb.consume.idle_ms;
 	plan->note = print_note;
@@ -483,13 +314,13 @@ run_handle(void)
 	    ? err.status
 	    : consume_status(end, count.handled + count.dead, eb.consume.limit, eb.end);
 	if (end == CONSUME_FAILED)
-		warnx("%s", err.text);
+		cli_warn("%s", err.text);
 	if (count.unacked > 0)
-		warnx("unacked: %llu events handled but not acknowledged; will be redelivered",
+		cli_warn("unacked: %llu events handled but not acknowledged; will be redelivered",
 		    (unsigned long long)count.unacked);
 	if (eb.conf.verbose) {
 		handle_summary(&summary, &count);
-		warnx("%s", bytes_str(&summary));
+		cli_warn("%s", bytes_str(&summary));
 		bytes_free(&summary);
 	}
 	return handle_status(&count, status);
@@ -504,7 +335,7 @@ run_consume(void)
 	end = consume_run(&eb.consume, &err);
 	if (end != CONSUME_FAILED)
 		return consume_status(end, eb.consume.count, eb.consume.limit, eb.end);
-	warnx("%s", err.text);
+	cli_warn("%s", err.text);
 	return eb.sink.broken == EINTR ? 128 + stop_signal : err.status;
 }
 
@@ -512,40 +343,32 @@ int
 main(int argc, char **argv)
 {
 	int dashes = find_command_separator(argc, argv), status;
-	struct err err;
+	struct cli_args args;
 
-	process_init();
-	read_ebsub_options(dashes, argv);
-	if (eb.conf.help || eb.conf.version) {
-		if (eb.conf.help)
-			ebsub_usage(stdout);
-		else
-			puts("ebsub " EB_VERSION);
-		return fflush(stdout) == EOF ? STATUS_UNSAFE : STATUS_OK;
-	}
-	if (optind == dashes) /* no type before "--": the types follow it */
-		optind = dashes + 1, dashes = argc;
-	else if (dashes + 1 < argc)
+	handle_plan_init(&eb.handle);
+	args = cli_start(&command, dashes, argv);
+	if (args.n == 0 && dashes < argc) { /* no type before "--": the types follow it */
+		args.v = argv + dashes + 1;
+		args.n = (size_t)(argc - dashes - 1);
+	} else if (dashes + 1 < argc)
 		eb.handle.argv = argv + dashes + 1;
 	else if (dashes < argc)
-		ebsub_bad_usage("missing command after --");
+		cli_bad_usage("missing command after --");
 	check_options();
-	if (optind >= dashes)
-		ebsub_bad_usage("missing event type");
-	for (int i = optind; i < dashes; i++)
-		if (optvalue_type(argv[i], eb.peek ? NULL : "--peek", &err) == -1)
-			ebsub_bad_usage("%s", err.text);
+	if (args.n == 0)
+		cli_bad_usage("missing event type");
+	cli_check_types(args.v, args.n, eb.peek ? NULL : "--peek");
 	make_plan();
 	catch_signals();
 	name_consumer();
-	add_types(argv + optind, (size_t)(dashes - optind));
+	add_types(args.v, args.n);
 	if (eb.subs.n == 0)
 		status = consume_status(CONSUME_END, 0, eb.consume.limit, eb.end);
 	else
 		status = eb.handle.argv != NULL ? run_handle() : run_consume();
+	cli_worse(status);
 	sublist_free(&eb.subs);
 	sink_free(&eb.sink);
 	consumer_release(&eb.consumer);
-	conf_free(&eb.conf);
-	return status;
+	return cli_finish();
 }

@@ -31,6 +31,7 @@ remove_progress(void)
 {
 	if (cli.progress_at != 0)
 		fputs("\r\033[K", stderr);
+	cli.progress_at = 0;
 }
 
 bool
@@ -78,6 +79,7 @@ int
 cli_print(void *arg, const char *text)
 {
 	(void)arg;
+	remove_progress();
 	puts(text);
 	return ferror(stdout);
 }
@@ -96,6 +98,12 @@ void
 cli_worse(int status)
 {
 	cli.status = status_worse(cli.status, status);
+}
+
+int
+cli_status(void)
+{
+	return cli.status;
 }
 
 void
@@ -126,6 +134,7 @@ cli_bad_usage(const char *fmt, ...)
 int
 cli_finish(void)
 {
+	remove_progress();
 	if (fflush(stdout) == EOF || ferror(stdout)) {
 		struct err err;
 

@@ -134,6 +134,7 @@ void cli_fail(const struct err *err) __attribute__((noreturn));
 
 /* Sets the exit status to the worse of it and `status`. */
 void cli_worse(int status);
+int cli_status(void);
 /* Returns true with -v or on a terminal, and without -q. */
 bool cli_verbose(void);
 /* Print a line on standard error. */

@@ -42,7 +42,7 @@ parse_entries(const char *from, const char *s, int64_t *n, struct err *err)
 
 	if (num_parse_u64(s, &v) == -1 || v > INT64_MAX)
 		return err_set(err, STATUS_USAGE,
-		    "%s '%s': a number of entries expected, 0 for no limit", from, s);
+		    "%s '%s': expected a number of entries, 0 for no limit", from, s);
 	*n = (int64_t)v;
 	return 0;
 }
@@ -69,7 +69,7 @@ set_trim(struct policy *p, const char *value, struct err *err)
 	p->trim_acked = strcmp(value, "acked") == 0;
 	if (p->trim_acked || strcmp(value, "length") == 0)
 		return 0;
-	return err_set(err, STATUS_CONFIG, "trim '%s': acked or length expected", value);
+	return err_set(err, STATUS_CONFIG, "trim '%s': expected acked or length", value);
 }
 
 static int
@@ -178,7 +178,7 @@ set_buffer(struct conf *c, const char *from, const char *s, struct err *err)
 {
 	if (*s == '\0')
 		return err_set(
-		    err, STATUS_USAGE, "%s: the directory of the disk buffer expected", from);
+		    err, STATUS_USAGE, "%s '': expected the directory of the disk buffer", from);
 	replace_string(&c->buffer, s);
 	return 0;
 }
@@ -219,10 +219,10 @@ set_timeout(struct conf *c, const char *from, const char *s, struct err *err)
 	int64_t ms;
 
 	if (num_parse_ms(s, &ms) == -1)
-		return err_set(err, STATUS_USAGE, "%s %s: seconds expected%s", from, s, hint);
+		return err_set(err, STATUS_USAGE, "%s '%s': expected seconds%s", from, s, hint);
 	if (ms < 1 || ms > TIMEOUT_MAX_MS)
-		return err_set(
-		    err, STATUS_USAGE, "%s %s: a timeout from 0.001 s to 1 day expected", from, s);
+		return err_set(err, STATUS_USAGE,
+		    "%s '%s': expected a timeout from 0.001 s to 1 day", from, s);
 	c->timeout_ms = ms;
 	return 0;
 }

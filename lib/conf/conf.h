@@ -2,15 +2,7 @@
  * conf: the options, environment variables and config file that all commands share.
  *
  * An option wins over the environment, the environment over the config file, the file over the
- * default. A command keeps its own getopt_long(3) table, includes CONF_SHORT and CONF_LONG in it,
- * and handles the letters for which conf_option returns 0. The letters of conf: u b p s t j q v h
- * V.
- *
- *     struct conf c; conf_init(&c);
- *     while ((ch = getopt_long(...)) != -1)
- *             if ((r = conf_option(&c, ch, optarg, &err)) == 0) switch (ch) { own letters }
- *             else if (r < 0) fail
- *     if (conf_finish(&c, argc, argv, &err) == -1) fail
+ * default. The letters of the options are u b p s t j q v h V; their table is in cli/options.c.
  *
  * main fills the struct once; after that it is read-only.
  *
@@ -28,21 +20,6 @@
 
 #include "base/err.h"
 #include "redis/url.h"
-
-#define CONF_SHORT "b:hjp:qs:t:u:vV"
-/* clang-format off */
-#define CONF_LONG \
-	{"buffer", required_argument, NULL, 'b'}, \
-	{"help", no_argument, NULL, 'h'}, \
-	{"json", no_argument, NULL, 'j'}, \
-	{"prefix", required_argument, NULL, 'p'}, \
-	{"quiet", no_argument, NULL, 'q'}, \
-	{"service", required_argument, NULL, 's'}, \
-	{"timeout", required_argument, NULL, 't'}, \
-	{"url", required_argument, NULL, 'u'}, \
-	{"verbose", no_argument, NULL, 'v'}, \
-	{"version", no_argument, NULL, 'V'}
-/* clang-format on */
 
 #define CONF_MAXLEN 10000 /* the default limit of a stream, in entries */
 

@@ -98,7 +98,7 @@ fail_unknown_name(const char *option, struct slice word, struct err *err)
 		bytes_adds(&all, i > 0 ? " " : "");
 		bytes_adds(&all, definitions[i].name);
 	}
-	err_set(err, STATUS_USAGE, "%s %.*s: NAME=VALUE expected, with NAME one of %s", option,
+	err_set(err, STATUS_USAGE, "%s '%.*s': expected NAME=VALUE, with NAME one of %s", option,
 	    (int)word.n, word.p, bytes_str(&all));
 	bytes_free(&all);
 	return -1;
@@ -129,7 +129,7 @@ set_limit(struct threshold *t, enum threshold_index which, bool critical, const 
 
 	if (on &&
 	    (parse_value(which, text, &value) == -1 || (value == 0 && which != THRESHOLD_FREE)))
-		return err_set(err, STATUS_USAGE, "-%c %s=%s: %s above 0 expected, or none",
+		return err_set(err, STATUS_USAGE, "-%c '%s=%s': expected %s above 0, or none",
 		    critical ? 'c' : 'w', definitions[which].name, text,
 		    hints[definitions[which].unit]);
 	t->given = true;

@@ -46,7 +46,7 @@ odd_payloads() {
 		eval "run --separate-stderr ebpub $words </dev/null"
 		assert_equal "$words: $status" "$words: 64"
 		assert_equal "$output" ""
-		assert_regex "$stderr" 'usage: ebpub'
+		assert_regex "$stderr" 'see ebpub --help'
 	done
 	run ! test -e "$B"
 	assert_equal "$(rcli dbsize)" 0

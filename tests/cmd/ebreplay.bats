@@ -39,7 +39,7 @@ state() {
 		eval "run --separate-stderr ebreplay $words"
 		assert_equal "$words: $status" "$words: 64"
 		assert_equal "$output" ""
-		assert_regex "$stderr" 'usage: ebreplay'
+		assert_regex "$stderr" 'see ebreplay --help'
 	done
 	assert_equal "$(state)" "$before"
 }

@@ -88,7 +88,7 @@ as() {
 		eval "run --separate-stderr ebreplay $words"
 		assert_equal "$words: $status" "$words: 64"
 		assert_equal "$output" ""
-		assert_regex "$stderr" 'usage: ebreplay'
+		assert_regex "$stderr" 'see ebreplay --help'
 	done
 	assert_equal "$(rcli xlen "$D:t")" 3
 }
@@ -493,9 +493,9 @@ as() {
 	assert_equal "$(cat "$EB_TMP/sub.out")" $'t-1-1\nt-1-2\nt-1-3'
 }
 
-@test "ebsub --dead without --peek is 64 and names ebreplay --dead" {
+@test "ebsub --dead without --peek is 64 and names --peek" {
 	run -64 ebsub --dead t
-	assert_output --partial 'ebreplay --dead'
+	assert_output --partial 'valid with ebsub --peek'
 	run -0 rcli exists "$D:t" "$S:t"
 	assert_output 0
 }

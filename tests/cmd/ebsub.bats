@@ -56,8 +56,8 @@ blocked() {
 @test "-h: usage on stdout, 0; -V: the version" {
 	run --separate-stderr ebsub -h
 	assert_success
-	assert_line -n 0 --regexp '^usage: ebsub .* type \.\.\.$'
-	assert_line -n 2 --regexp '^       ebsub --peek .* type \.\.\.$'
+	assert_line --regexp '^usage: ebsub .* type \.\.\.$'
+	assert_line --regexp '^       ebsub --peek .* type \.\.\.$'
 	assert_equal "$stderr" ""
 	run ebsub --version
 	assert_success
@@ -73,7 +73,7 @@ blocked() {
 		assert_equal "$words: $status" "$words: 64"
 		assert_equal "$output" ""
 		assert_regex "$stderr" '^ebsub: .*'
-		assert_regex "$stderr" 'see ebsub -h$'
+		assert_regex "$stderr" 'see ebsub --help$'
 	done <<'END'
 -q
 --no-such-option t

@@ -144,14 +144,14 @@ argv conf"
 	wrong '[t' 1 "missing ']'"
 	wrong '[a b]\nmaxlen = 1' 2 '[a b]: an event type is 1 to 200 of'
 	wrong '[t]\nmaxlen = x' 2 'a number of entries'
-	wrong '[t]\ntrim = later' 2 "trim 'later': acked or length expected"
+	wrong '[t]\ntrim = later' 2 "trim 'later': expected acked or length"
 	wrong '[t]\ntrim = acked\nmaxlen-hard = -1' 3 'a number of entries'
 	wrong '[t]\nmaxlen-hard = 500\ntrim = acked\nmaxlen = 501' 2 '[t] maxlen-hard 500 is below maxlen 501'
 	wrong '[t]\ntrim = acked\nmaxlen-hard = 500' 3 '[t] maxlen-hard 500 is below maxlen 10000'
 	wrong '[t]\ntrim = acked\nmaxlen-hard = 500\nmaxlen = 0' 3 'is below maxlen 0 (no limit)'
 	wrong '[t]\n[u]\nmaxlen-hard = 50000' 3 '[u] maxlen-hard requires trim = acked'
 	wrong '[t]\ntrim = length\nmaxlen-hard = 50000' 3 'requires trim = acked'
-	wrong 'timeout = soon' 1 'seconds expected'
+	wrong 'timeout = soon' 1 'expected seconds'
 	wrong 'url = redis://:secret@h:x' 1 'port'
 	wrong 'url = rediss://:secret@h' 1 'TLS'
 	wrong 'prefix = a b' 1 'a key prefix is'
@@ -167,7 +167,7 @@ argv conf"
 }
 
 @test "error texts for options that other tools use differently" {
-	refused 64 '-t mytopic: seconds expected; -t is the timeout, and the event type needs no option' -t mytopic
+	refused 64 "-t 'mytopic': expected seconds; -t is the timeout, and the event type needs no option" -t mytopic
 	refused 64 '-p 6379: -p is the key prefix, not the port; give the port with -u redis://host:6379/0' -p 6379
 	refused 64 'redis://localhost:6379/0' -u localhost
 	refused 64 'give a socket with -u unix:///path' -s /run/redis.sock
@@ -176,10 +176,10 @@ argv conf"
 	refused 64 'directory' -b ''
 	refused 64 'from 0.001 s to 1 day' -t 0
 	refused 64 'from 0.001 s to 1 day' -t 25h
-	refused 64 'seconds expected' -t -1
+	refused 64 'expected seconds' -t -1
 	refused 78 'TLS is not supported yet' -u rediss://:secret@h
 	refused 64 'port' -u redis://:secret@h:0
-	EB_TIMEOUT=x refused 64 'EB_TIMEOUT x: seconds expected'
+	EB_TIMEOUT=x refused 64 "EB_TIMEOUT 'x': expected seconds"
 	EB_MAXLEN=x refused 64 "EB_MAXLEN 'x'"
 	EB_REDIS_URL=secret@x refused 64 EB_REDIS_URL
 }

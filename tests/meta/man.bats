@@ -45,22 +45,7 @@ items() {	# PAGE: the lines that begin the description of an option
 	grep '^\.It Fl' "$TOP/$1"
 }
 
-# Prints the option table of a command's source as LETTER-OR-NOTHING NAME.
-table() {
-	if grep -q 'cli/cli.h' "$TOP/bin/$1.c"; then
-		cat "$TOP/bin/$1.c" "$TOP/lib/cli/options.c" | tr -d '\n\t' |
-			grep -oE "(CLI_(FLAG|TEXT|COUNT|NUMBER|SIZE|SPAN|CALL)|SHARED)\((0|'.'), *\"[a-z-]+\"" |
-			sed -E "s/.*\((0|'(.)'), *\"(.*)\"/\2 \3/" | sort
-		return
-	fi
-	{
-		sed -n '/define CONF_LONG/,/^$/p' "$TOP/lib/conf/conf.h"
-		sed -n '/struct option options\[\]/,/^};/p' "$TOP/bin/$1.c"
-	} | tr -d '\\\n\t' | grep -oE "\{ *\"[a-z-]+\", *[a-z_]+, *NULL, *('.'|[A-Z_0-9]+) *\}" |
-		sed -E "s/.*\"(.*)\".*, *('(.)'|[A-Z_0-9]+) *\}/\3 \1/" | sort
-}
-
-# Prints the same from the page.
+# Prints the options of the page as option_table does.
 described() {
 	items "man/$1.1" | awk '{
 		for (i = 2; i < NF - 1 && !($i == "Fl" && $(i + 1) == "Fl"); i++) ;
@@ -89,15 +74,15 @@ described() {
 
 @test "every option of every command stands in its page, and no other" {
 	for c in $(commands); do
-		[ "$(table "$c" | wc -l)" -ge 10 ]
-		diff --label "$c's table" --label "$c's page" -U0 <(table "$c") <(described "$c") || bad=1
+		[ "$(option_table "$c" | wc -l)" -ge 10 ]
+		diff --label "$c's table" --label "$c's page" -U0 <(option_table "$c") <(described "$c") || bad=1
 	done
 	[ -z "${bad-}" ]
 }
 
 @test "every option that a page describes is one that getopt takes" {
 	for c in $(commands); do
-		for letter in $(table "$c" | sed -nE 's/^([^ ]) .*/\1/p'); do
+		for letter in $(option_table "$c" | sed -nE 's/^([^ ]) .*/\1/p'); do
 			run "$c" "-$letter" -h </dev/null
 			refute_output --regexp "(invalid|unknown) option"
 		done

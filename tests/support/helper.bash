@@ -269,6 +269,15 @@ eb_teardown_file() {
 	redis_signal KILL || :
 }
 
+# --- option tables --------------------------------------------------------------
+
+# option_table COMMAND: the rows of the table in its source and of the shared one, as LETTER-OR-NOTHING NAME.
+option_table() {
+	tr -d '\n\t' <"$TOP/bin/$1.c" | cat - <(tr -d '\n\t' <"$TOP/lib/cli/options.c") |
+		grep -oE "(CLI_(FLAG|TEXT|COUNT|NUMBER|SIZE|SPAN|CALL)|SHARED)\( *(0|'.'), *\"[a-z-]+\"" |
+		sed -E "s/.*\( *(0|'(.)'), *\"(.*)\"/\2 \3/" | sort
+}
+
 teardown() { eb_teardown; }
 teardown_file() { eb_teardown_file; }
 

@@ -1,6 +1,5 @@
 /* probe: runs functions of lib/ for the tests, one for each command. Status 1: the function refused
  * its input; the reason is on stderr. */
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +17,7 @@
 #include "base/process.h"
 #include "base/uuid.h"
 #include "buffer/line.h"
+#include "cli/cli_int.h"
 #include "conf/conf.h"
 #include "event/event.h"
 #include "event/names.h"
@@ -564,15 +564,15 @@ print_conf(const struct conf *c, char **words)
 static int
 run_conf(char **argv)
 {
-	static const struct option options[] = {CONF_LONG, {0}};
+	static const struct cli_option none[] = {CLI_END};
 	struct conf c;
-	int argc = 0, ch, result = 0;
+	const struct cli_command command = {.name = "probe", .conf = &c, .options = none};
+	int argc = 0, result;
 
 	while (argv[argc] != NULL)
 		argc++;
 	conf_init(&c);
-	while (result != -1 && (ch = getopt_long(argc, argv, CONF_SHORT, options, NULL)) != -1)
-		result = ch == '?' ? -1 : conf_option(&c, ch, optarg, &why);
+	result = options_read(&command, argc, argv, &why);
 	if (result != -1 && (result = conf_finish(&c, argc, argv, &why)) == 0 && !c.help &&
 	    !c.version) {
 		print_conf(&c, argv);
