@@ -3,7 +3,6 @@
 #include <sys/random.h>
 
 #include <endian.h>
-#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,65 +11,43 @@
 
 __extension__ typedef unsigned __int128 uint128;
 
-static uint64_t state[4];
+#define FNV_OFFSET ((uint128)0x6c62272e07bb0142 << 64 | 0x62b821756295c58d)
 
-/* Seeds by splitmix64 from the time and the process ID, for systems that forbid getrandom(2): a
- * repeated seed is unlikely, a guessed one is not. */
-static void
-seed_from_clock(void)
+static uint128
+hash_fnv1a(uint128 hash, const unsigned char *p, size_t n)
 {
-	uint64_t s = (uint64_t)clock_now() * 2654435761u ^ (uint64_t)getpid() << 40;
+	const uint128 prime = (uint128)1 << 88 | 0x13b;
 
-	for (size_t i = 0; i < 4; i++) {
-		uint64_t z = s += 0x9e3779b97f4a7c15;
-
-		z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-		z = (z ^ z >> 27) * 0x94d049bb133111eb;
-		state[i] = z ^ z >> 31;
-	}
+	for (size_t i = 0; i < n; i++)
+		hash = (hash ^ p[i]) * prime;
+	return hash;
 }
 
-static void
-seed_state(void)
+/* Where getrandom(2) is forbidden the time and the process ID make the seed: a repeated one is
+ * unlikely, a guessed one is not. */
+static uint128
+make_seed(void)
 {
-	unsigned char *p = (unsigned char *)state;
-	size_t have = 0;
+	int64_t own[2] = {clock_now(), getpid()};
+	uint128 seed;
 
-	while (have < sizeof(state)) {
-		ssize_t got = getrandom(p + have, sizeof(state) - have, 0);
-
-		if (got > 0) {
-			have += (size_t)got;
-		} else if (errno != EINTR) {
-			seed_from_clock();
-			break;
-		}
-	}
+	/* 16 bytes are never interrupted and never short */
+	if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		seed = hash_fnv1a(FNV_OFFSET, (const unsigned char *)own, sizeof(own));
+	return seed | 1;
 }
 
-static uint64_t
-rotate_left(uint64_t x, int k)
-{
-	return x << k | x >> (64 - k);
-}
-
-/* Returns the next 64 bits of xoshiro256++ (Blackman and Vigna). */
+/* Returns the upper half of a multiplicative congruential generator of 128 bits (L'Ecuyer; the
+ * multiplier is that of PCG). */
 static uint64_t
 next_random(void)
 {
-	uint64_t *s = state, out, t;
+	static uint128 state;
 
-	if ((s[0] | s[1] | s[2] | s[3]) == 0)
-		seed_state();
-	out = rotate_left(s[0] + s[3], 23) + s[0];
-	t = s[1] << 17;
-	s[2] ^= s[0];
-	s[3] ^= s[1];
-	s[1] ^= s[2];
-	s[0] ^= s[3];
-	s[2] ^= t;
-	s[3] = rotate_left(s[3], 45);
-	return out;
+	if (state == 0)
+		state = make_seed();
+	state *= (uint128)0x2360ed051fc65da4 << 64 | 0x4385df649fccf645;
+	return (uint64_t)(state >> 64);
 }
 
 static void
@@ -147,23 +124,13 @@ uuid_v7(char out[UUID_SIZE])
 	format_uuid(b, 7, out);
 }
 
-static uint128
-hash_fnv1a(uint128 hash, const unsigned char *p, size_t n)
-{
-	const uint128 prime = (uint128)1 << 88 | 0x13b;
-
-	for (size_t i = 0; i < n; i++)
-		hash = (hash ^ p[i]) * prime;
-	return hash;
-}
-
 void
 uuid_derived(const char *space, const void *p, size_t n, char out[UUID_SIZE])
 {
-	uint128 hash = (uint128)0x6c62272e07bb0142 << 64 | 0x62b821756295c58d;
 	unsigned char b[16];
+	uint128 hash;
 
-	hash = hash_fnv1a(hash, (const unsigned char *)space, strlen(space) + 1);
+	hash = hash_fnv1a(FNV_OFFSET, (const unsigned char *)space, strlen(space) + 1);
 	hash = hash_fnv1a(hash, p, n);
 	for (int i = 15; i >= 0; i--, hash >>= 8)
 		b[i] = (unsigned char)hash;
