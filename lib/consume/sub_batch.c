@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "event/id.h"
-#include "redis/group.h"
 #include "redis/reply.h"
 
 void
@@ -16,18 +15,17 @@ sub_batch_clear(struct sub_batch *batch)
 }
 
 static int
-for_each_entry(const struct sub_batch *batch, group_entry_fn *fn, void *arg, struct err *err)
+for_each_entry(const struct sub_batch *batch, stream_entry_fn *fn, void *arg, struct err *err)
 {
-	return batch->claimed ? group_take_claim(batch->entries, fn, arg, err)
-	                      : group_take_read(batch->entries, &batch->key, 1, fn, arg, err);
+	return batch->claimed ? stream_take_entries(batch->entries, "XCLAIM", fn, arg, err)
+	                      : stream_take_read(batch->entries, batch->key, fn, arg, err);
 }
 
 static int
-summarize_entry(void *arg, size_t key, const struct group_entry *e)
+summarize_entry(void *arg, const struct stream_entry *e)
 {
 	struct sub_batch_summary *summary = arg;
 
-	(void)key;
 	if (summary->entries++ == 0)
 		summary->first = e->id;
 	summary->last = e->id;
@@ -76,14 +74,13 @@ find_deliveries(struct record_walk *walk, struct slice id)
 }
 
 static int
-pass_record(void *arg, size_t key, const struct group_entry *entry)
+pass_record(void *arg, const struct stream_entry *entry)
 {
 	struct record_walk *walk = arg;
 	struct record r = {
 	    entry->id, slice_of(walk->h->key), slice_of(walk->h->type), entry->kv, entry->nkv, -1};
 	struct stream_id id;
 
-	(void)key;
 	if (entry->gone)
 		return 0;
 	id_parse(entry->id, &id);
@@ -109,11 +106,10 @@ struct ack_ids {
 };
 
 static int
-append_ack_id(void *arg, size_t key, const struct group_entry *e)
+append_ack_id(void *arg, const struct stream_entry *e)
 {
 	struct ack_ids *acks = arg;
 
-	(void)key;
 	if (!e->gone && acks->left == 0)
 		return 0;
 	if (e->gone)

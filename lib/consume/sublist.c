@@ -42,15 +42,15 @@ sublist_add(struct sublist *list, const char *type)
 }
 
 static int
-scan_matching_keys(const struct sublist *list, const char *pattern, char ***keys, size_t *n,
-    bool *complete, struct err *err)
+scan_matching_keys(
+    const struct sublist *list, const char *pattern, struct key_list *keys, struct err *err)
 {
 	char *match = make_key(list, pattern);
 	struct pool pool = {.url = list->plan->url, .timeout_ms = list->plan->timeout_ms};
 	struct conn *conn = pool_get(&pool, NULL, err);
 	int ok = conn == NULL
 	    ? -1
-	    : scan_keys(conn, match, clock_mono() + list->plan->timeout_ms, keys, n, complete, err);
+	    : scan_keys(conn, match, clock_mono() + list->plan->timeout_ms, keys, err);
 
 	pool_close(&pool);
 	free(match);
@@ -61,24 +61,22 @@ int
 sublist_add_pattern(
     struct sublist *list, const char *pattern, size_t *found, bool *complete, struct err *err)
 {
-	char **keys;
-
-	size_t n;
+	struct key_list keys;
 
 	*found = 0;
-	if (scan_matching_keys(list, pattern, &keys, &n, complete, err) == -1)
+	if (scan_matching_keys(list, pattern, &keys, err) == -1)
 		return -1;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < keys.n; i++) {
 		const char *type = (list->dead_letters ? names_dlq_type : names_stream_type)(
-		    list->prefix, keys[i], strlen(keys[i]));
+		    list->prefix, keys.p[i], strlen(keys.p[i]));
 
 		if (type != NULL) {
-			add_subscription(list, type, keys[i]);
+			add_subscription(list, type, keys.p[i]);
 			++*found;
 		}
-		free(keys[i]);
 	}
-	free(keys);
+	*complete = keys.complete;
+	key_list_free(&keys);
 	return 0;
 }
 

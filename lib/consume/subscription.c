@@ -132,22 +132,22 @@ static int
 ensure_group(struct subscription *sub, struct err *err)
 {
 	char start[ID_SIZE];
-	bool created, new_stream;
+	struct group_made made;
 
 	format_group_start(sub, start);
-	if (group_ensure(sub->conn, sub->key, sub->group, start, &created, &new_stream, err) == -1)
+	if (group_ensure(sub->conn, sub->key, sub->group, start, &made, err) == -1)
 		return -1;
 	sub->create_err.why = CONN_OK;
 	if (err->why != CONN_OK)
 		sub->create_err = *err;
-	sub->group_recreations += created && sub->opened;
-	if (created && sub->opened)
+	sub->group_recreations += made.created && sub->opened;
+	if (made.created && sub->opened)
 		sub_notef(sub, SUB_WARNING, "group '%s' had vanished; created again at %s",
 		    sub->group, start);
-	if (!created && !sub->opened && sub->plan->from_given)
+	if (!made.created && !sub->opened && sub->plan->from_given)
 		sub_notef(sub, SUB_WARNING, "--from has no effect: group '%s' already exists",
 		    sub->group);
-	if (new_stream && !sub->opened)
+	if (made.stream_new && !sub->opened)
 		sub_notef(sub, SUB_INFO, "stream '%s' is new: nothing has been published to it yet",
 		    sub->key);
 	if (!sub->opened) {
@@ -218,71 +218,49 @@ sub_open(struct subscription *sub, struct err *err)
 /* --- requests ------------------------------------------------------------------------ */
 
 static void
-put_xread(struct subscription *sub, const char *id, int64_t block_ms)
+put_read(struct subscription *sub, const char *from, size_t count, int64_t block_ms)
 {
-	char most[24], block[24];
-
-	snprintf(most, sizeof(most), "%zu", sub->requested);
-	snprintf(block, sizeof(block), "%" PRId64, block_ms);
-	if (block_ms < 0)
-		conn_putl(sub->conn, "XREAD", "COUNT", most, "STREAMS", sub->key, id, NULL);
-	else
-		conn_putl(sub->conn, "XREAD", "COUNT", most, "BLOCK", block, "STREAMS", sub->key,
-		    id, NULL);
-	conn_extend_deadline(sub->conn, block_ms);
-}
-
-static void
-put_group_read(struct subscription *sub, int64_t block_ms)
-{
-	char id[ID_SIZE] = ">";
-	const char *ids = id, *keys = sub->key;
-
-	if (sub->phase == PHASE_TAKEOVER) {
-		takeover_put_list(sub);
-		return;
-	}
-	if (sub->phase == PHASE_OWN) {
-		id_format(sub->cursor, id);
-		block_ms = -1;
-	}
-	group_put_read(
-	    sub->conn, sub->group, sub->plan->consumer, sub->requested, block_ms, &keys, &ids, 1);
+	stream_put_read(sub->conn,
+	    &(struct stream_read){.key = sub->key,
+	        .group = sub->group,
+	        .consumer = sub->plan->consumer,
+	        .from = from,
+	        .count = count,
+	        .block_ms = block_ms});
+	if (count > 1)
+		conn_limit_reply(sub->conn, PAGESIZE_REPLY_MAX);
 }
 
 void
 sub_request(struct subscription *sub, size_t count, int64_t block_ms)
 {
-	char id[ID_SIZE];
+	char from[ID_SIZE];
 
 	sub->requested = count < sub->pagesize.count ? count : sub->pagesize.count;
 	sub->state = SUB_REQUESTED;
 	if (sub->phase == PHASE_NEW && takeover_due(sub))
 		takeover_begin(sub);
-	if (sub->group != NULL)
-		put_group_read(sub, block_ms);
-	else {
-		id_format(sub->last_seen, id);
-		put_xread(sub, id, block_ms);
-	}
-	if (sub->requested > 1)
-		conn_limit_reply(sub->conn, PAGESIZE_REPLY_MAX);
+	if (sub->group == NULL) {
+		id_format(sub->last_seen, from);
+		put_read(sub, from, sub->requested, block_ms);
+	} else if (sub->phase == PHASE_TAKEOVER)
+		takeover_put_list(sub);
+	else if (sub->phase == PHASE_OWN) {
+		id_format(sub->cursor, from);
+		put_read(sub, from, sub->requested, -1);
+	} else
+		put_read(sub, ">", sub->requested, block_ms);
 }
 
 void
 sub_prefetch(struct subscription *sub, size_t count)
 {
-	const char *ids = ">", *keys = sub->key;
-
 	if (sub->group == NULL || sub->phase != PHASE_NEW || !sub->full || count == 0 ||
 	    takeover_due(sub))
 		return;
 	sub->prefetching = true;
 	sub->prefetch_requested = count < sub->pagesize.count ? count : sub->pagesize.count;
-	group_put_read(sub->conn, sub->group, sub->plan->consumer, sub->prefetch_requested, -1,
-	    &keys, &ids, 1);
-	if (sub->prefetch_requested > 1)
-		conn_limit_reply(sub->conn, PAGESIZE_REPLY_MAX);
+	put_read(sub, ">", sub->prefetch_requested, -1);
 	conn_flush(sub->conn);
 }
 

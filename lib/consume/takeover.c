@@ -31,8 +31,10 @@ takeover_put_list(struct subscription *sub)
 	char id[ID_SIZE + 1] = "(";
 
 	id_format(sub->cursor, id + 1);
-	pending_put_list(
-	    sub->conn, sub->key, sub->group, sub->plan->claim_idle, id, sub->requested, NULL);
+	pending_put_list(sub->conn,
+	    &(struct pending_query){
+	        sub->key, sub->group, NULL, sub->plan->claim_idle, sub->requested},
+	    id);
 }
 
 /* Ends the takeover: nothing is pending for long enough, or the server does not permit it. */

@@ -68,7 +68,7 @@ find_unresolved_line(
 }
 
 static int
-match_entry(void *arg, struct slice id, const struct slice *kv, size_t nkv)
+match_entry(void *arg, const struct stream_entry *entry)
 {
 	struct indoubt_search *search = arg;
 	struct indoubt_line *line;
@@ -76,13 +76,13 @@ match_entry(void *arg, struct slice id, const struct slice *kv, size_t nkv)
 	struct stream_id at;
 	size_t i;
 
-	if (id_parse(id, &at) == -1)
+	if (id_parse(entry->id, &at) == -1)
 		return 1;
-	for (i = 0; i + 1 < nkv && !slice_is(kv[i], "event_id"); i += 2)
+	for (i = 0; i + 1 < entry->nkv && !slice_is(entry->kv[i], "event_id"); i += 2)
 		;
-	if (i + 1 >= nkv || (i = find_first_with_id(search, kv[i + 1])) == search->n)
+	if (i + 1 >= entry->nkv || (i = find_first_with_id(search, entry->kv[i + 1])) == search->n)
 		return 0;
-	event_from_fields(&event, kv, nkv);
+	event_from_fields(&event, entry->kv, entry->nkv);
 	if ((line = find_unresolved_line(search, i, &event, at)) != NULL &&
 	    !search->is_matched(search->arg, at)) {
 		line->found = true;
@@ -116,11 +116,12 @@ static int
 search_stream(struct conn *conn, const char *key, struct stream_id after,
     struct indoubt_search *search, bool *sure, struct err *err)
 {
+	struct scan scan = {.key = key, .from = after, .page = ENTRIES_PER_PAGE};
 	struct stream_info info;
 	int r;
 
 	*sure = false;
-	r = scan_entries(conn, key, after, ENTRIES_PER_PAGE, match_entry, search, err);
+	r = scan_entries(conn, &scan, match_entry, search, err);
 	if (r == -1 && ends_lookup(conn, err))
 		return -1;
 	if (search->left == 0 || r == -1)

@@ -112,18 +112,18 @@ struct deadletter_search {
 };
 
 static int
-match_dead_letter(void *arg, struct slice id, const struct slice *kv, size_t nkv)
+match_dead_letter(void *arg, const struct stream_entry *e)
 {
 	struct deadletter_search *search = arg;
-	size_t own = provenance_from_fields(kv, nkv, &(struct provenance){0});
+	size_t own = provenance_from_fields(e->kv, e->nkv, &(struct provenance){0});
 
-	if (own == nkv)
+	if (own == e->nkv)
 		return 0;
 	for (size_t i = 1; i < 6; i += 2)
-		if (kv[own + i].n != search->kv[i].n ||
-		    memcmp(kv[own + i].p, search->kv[i].p, search->kv[i].n) != 0)
+		if (e->kv[own + i].n != search->kv[i].n ||
+		    memcmp(e->kv[own + i].p, search->kv[i].p, search->kv[i].n) != 0)
 			return 0;
-	snprintf(search->found[search->nfound++], ID_SIZE, "%.*s", (int)id.n, id.p);
+	snprintf(search->found[search->nfound++], ID_SIZE, "%.*s", (int)e->id.n, e->id.p);
 	return search->nfound == 2;
 }
 
@@ -135,24 +135,11 @@ find_dead_letters(struct conn *conn, const struct handle_stream *stream,
 	struct err what;
 
 	*search = (struct deadletter_search){.kv = fields->kv};
-	if (scan_entries(conn, stream->dead_key, (struct stream_id){0}, HANDLE_PAGE,
-	        match_dead_letter, search, &what) != -1)
+	if (scan_entries(conn, &(struct scan){.key = stream->dead_key}, match_dead_letter, search,
+	        &what) != -1)
 		return 0;
 	return conn_fail(
 	    err, what.why, "look for a dead letter in '%s': %s", stream->dead_key, what.text);
-}
-
-/* Waits for a reply. Returns NULL with err when it is an error or does not come. */
-static struct reply *
-await_pending_reply(struct conn *conn, const char *what, struct err *err)
-{
-	struct reply *r = conn_wait(conn, 0, err);
-
-	if (r == NULL || !reply_is_error(r))
-		return r;
-	reply_fail(err, r, what);
-	reply_free(r);
-	return NULL;
 }
 
 /* Returns 1 when the entry is pending with this consumer, 0 when not, -1 with err. */
@@ -166,7 +153,7 @@ check_pending_with_us(
 
 	conn_putl(
 	    conn, "XPENDING", sub_key(stream->sub), sub_group(stream->sub), id, id, "1", NULL);
-	if ((r = await_pending_reply(conn, "XPENDING", err)) == NULL)
+	if ((r = reply_await(conn, NULL, "XPENDING", err)) == NULL)
 		return -1;
 	ours = pending_parse(r, 0, &e) == 0 && slice_is(e.consumer, stream->loop->plan->consumer);
 	reply_free(r);
@@ -186,7 +173,7 @@ copy_to_dead_letters(struct conn *conn, const struct handle_stream *stream,
 	char what[300];
 
 	stream_put_range(conn, sub_key(stream->sub), fields->id, fields->id, 1);
-	if ((reply = await_pending_reply(conn, "XRANGE", err)) == NULL)
+	if ((reply = reply_await(conn, NULL, "XRANGE", err)) == NULL)
 		return -1;
 	if (reply_count(reply) == 0 ||
 	    stream_parse_entry(reply_at(reply, 0), &id, &kv, &missing) == -1 || missing) {
@@ -200,7 +187,7 @@ copy_to_dead_letters(struct conn *conn, const struct handle_stream *stream,
 	bytes_free(&kv);
 	reply_free(reply);
 	snprintf(what, sizeof(what), "add a dead letter in '%s'", stream->dead_key);
-	if ((added = await_pending_reply(conn, what, err)) == NULL)
+	if ((added = reply_await(conn, NULL, what, err)) == NULL)
 		return -1;
 	reply_free(added);
 	return 1;
@@ -228,12 +215,12 @@ run_without_eval(struct conn *conn, const struct handle_stream *stream,
 		return -1;
 	if (search.nfound > 1) {
 		conn_putl(conn, "XDEL", stream->dead_key, search.found[1], NULL);
-		if ((reply = await_pending_reply(conn, "XDEL", err)) == NULL)
+		if ((reply = reply_await(conn, NULL, "XDEL", err)) == NULL)
 			return -1;
 		reply_free(reply);
 	}
 	group_put_ack(conn, sub_key(stream->sub), sub_group(stream->sub), &id, 1);
-	if ((reply = await_pending_reply(conn, "XACK", err)) == NULL)
+	if ((reply = reply_await(conn, NULL, "XACK", err)) == NULL)
 		return -1;
 	reply_free(reply);
 	return 1;

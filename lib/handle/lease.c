@@ -232,12 +232,17 @@ static void
 request_list(struct handle_stream *stream, size_t n)
 {
 	struct handle_loop *loop = stream->loop;
+	struct pending_query query;
 	char id[ID_SIZE + 1] = "(";
 	bool own = stream->stage == STAGE_OWN;
 
 	id_format(stream->cursor, id + 1);
-	pending_put_list(loop->control.conn, sub_key(stream->sub), sub_group(stream->sub),
-	    own ? 0 : loop->plan->claim_idle, id, n, own ? loop->plan->consumer : NULL);
+	query = (struct pending_query){.key = sub_key(stream->sub),
+	    .group = sub_group(stream->sub),
+	    .consumer = own ? loop->plan->consumer : NULL,
+	    .idle = own ? 0 : loop->plan->claim_idle,
+	    .limit = n};
+	pending_put_list(loop->control.conn, &query, id);
 	stream->listing = true;
 	stream->expected += n;
 	control_expect(&loop->control,
@@ -454,8 +459,10 @@ doubt_lease(void *arg, struct job *job)
 		id = mem_alloc(sizeof(*id));
 		*id = job->id;
 		id_format(job->id, text);
-		pending_put_list(loop->control.conn, sub_key(stream->sub), sub_group(stream->sub),
-		    0, text, 1, loop->plan->consumer);
+		pending_put_list(loop->control.conn,
+		    &(struct pending_query){
+		        sub_key(stream->sub), sub_group(stream->sub), loop->plan->consumer, 0, 1},
+		    text);
 		control_expect(&loop->control,
 		    (struct control_request){
 		        .on_reply = on_owner_checked, .arg = stream, .ids = id, .n = 1});

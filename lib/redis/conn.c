@@ -413,6 +413,8 @@ conn_template_free(struct conn_template *template)
 	bytes_free(&template->text);
 }
 
+const char conn_skip[] = "";
+
 static uint64_t
 put_va_list(struct conn *conn, va_list ap)
 {
@@ -421,7 +423,8 @@ put_va_list(struct conn *conn, va_list ap)
 	const char *s;
 
 	while (argc < sizeof(argv) / sizeof(argv[0]) && (s = va_arg(ap, const char *)) != NULL)
-		argv[argc++] = slice_of(s);
+		if (s != CONN_SKIP)
+			argv[argc++] = slice_of(s);
 	return conn_put(conn, argc, argv);
 }
 

@@ -125,8 +125,10 @@ int64_t conn_rtt_us(const struct conn *conn); /* the handshake's round trip */
 
 /* Queues a command without touching the socket. Returns its number: 1, 2, ... per connection. */
 uint64_t conn_put(struct conn *conn, size_t argc, const struct slice *argv);
-/* Queues a command from C strings up to NULL. */
+/* Queues a command from C strings up to NULL. An argument that is CONN_SKIP is left out. */
 uint64_t conn_putl(struct conn *conn, ...) __attribute__((sentinel));
+extern const char conn_skip[];
+#define CONN_SKIP conn_skip
 
 /* A command of which only some arguments change: the rest is encoded once. Empty when zeroed. */
 #define CONN_GAPS 8
@@ -142,7 +144,7 @@ void conn_template_free(struct conn_template *template);
 uint64_t conn_put_template(
     struct conn *conn, const struct conn_template *template, const struct slice *argv);
 
-/* Gives the command put last ms more (the time of BLOCK). group_put_read does so itself. */
+/* Gives the command put last ms more (the time of BLOCK). stream_put_read does so itself. */
 void conn_extend_deadline(struct conn *conn, int64_t ms);
 /* Limits the reply to the command put last: the connection dies (CONN_CUT) above so many bytes. */
 void conn_limit_reply(struct conn *conn, uint64_t bytes);

@@ -22,18 +22,6 @@ is_busygroup(const struct reply *r)
 	return reply_is_error(r) && t.n >= 10 && memcmp(t.p, "BUSYGROUP ", 10) == 0;
 }
 
-static int
-take_created(const struct reply *r, const char *name, bool *created, struct err *err)
-{
-	char what[700];
-
-	*created = !reply_is_error(r);
-	if (*created || is_busygroup(r))
-		return 0;
-	snprintf(what, sizeof(what), "create group '%s'", name);
-	return reply_fail(err, r, what);
-}
-
 /* Returns 0 when the group exists, and when that may not be asked. */
 static int
 find_existing(struct conn *conn, const char *key, const char *name, struct err *err)
@@ -58,135 +46,35 @@ find_existing(struct conn *conn, const char *key, const char *name, struct err *
 	return ok;
 }
 
-/* EXISTS travels in the same packet. Where it is not permitted, *stream_new stays false. */
+/* EXISTS travels in the same packet. Where it is not permitted, stream_new stays false. */
 int
-group_ensure(struct conn *conn, const char *key, const char *name, const char *start, bool *created,
-    bool *stream_new, struct err *err)
+group_ensure(struct conn *conn, const char *key, const char *name, const char *start,
+    struct group_made *made, struct err *err)
 {
-	struct reply *there, *made;
+	struct reply *there, *r;
+	char what[700];
 	int ok = -1;
 
+	*made = (struct group_made){0};
 	conn_putl(conn, "EXISTS", key, NULL);
 	conn_putl(conn, "XGROUP", "CREATE", key, name, start, "MKSTREAM", NULL);
 	there = conn_wait(conn, 0, err);
-	made = there != NULL ? conn_wait(conn, 0, err) : NULL;
-	if (made != NULL) {
-		ok = take_created(made, name, created, err);
-		*stream_new =
-		    ok == 0 && *created && !reply_is_error(there) && reply_int(there) == 0;
+	r = there != NULL ? conn_wait(conn, 0, err) : NULL;
+	if (r != NULL && (!reply_is_error(r) || is_busygroup(r))) {
+		made->created = !reply_is_error(r);
+		made->stream_new = made->created && !reply_is_error(there) && reply_int(there) == 0;
+		err->why = CONN_OK;
+		ok = 0;
+	} else if (r != NULL) {
+		snprintf(what, sizeof(what), "create group '%s'", name);
+		reply_fail(err, r, what);
 	}
 	reply_free(there);
-	reply_free(made);
-	if (ok == 0)
-		err->why = CONN_OK;
+	reply_free(r);
 	if (ok == -1 &&
 	    (err->why == CONN_LATER || err->why == CONN_READONLY || err->why == CONN_NOPERM))
 		ok = find_existing(conn, key, name, err);
 	return ok;
-}
-
-uint64_t
-group_put_read(struct conn *conn, const char *name, const char *consumer, size_t count,
-    int64_t block_ms, const char *const *keys, const char *const *ids, size_t n)
-{
-	struct slice *argv = mem_alloc((10 + 2 * n) * sizeof(*argv));
-	char most[24], block[24];
-	size_t argc = 0;
-	uint64_t number;
-
-	snprintf(most, sizeof(most), "%zu", count);
-	snprintf(block, sizeof(block), "%" PRId64, block_ms);
-	argv[argc++] = slice_of("XREADGROUP");
-	argv[argc++] = slice_of("GROUP");
-	argv[argc++] = slice_of(name);
-	argv[argc++] = slice_of(consumer);
-	argv[argc++] = slice_of("COUNT");
-	argv[argc++] = slice_of(most);
-	if (block_ms >= 0) {
-		argv[argc++] = slice_of("BLOCK");
-		argv[argc++] = slice_of(block);
-	}
-	argv[argc++] = slice_of("STREAMS");
-	for (size_t i = 0; i < n; i++)
-		argv[argc++] = slice_of(keys[i]);
-	for (size_t i = 0; i < n; i++)
-		argv[argc++] = slice_of(ids[i]);
-	number = conn_put(conn, argc, argv);
-	free(argv);
-	conn_extend_deadline(conn, block_ms);
-	return number;
-}
-
-static size_t
-key_index(struct slice key, const char *const *keys, size_t n)
-{
-	size_t i = 0;
-
-	while (i < n && !slice_is(key, keys[i]))
-		i++;
-	return i;
-}
-
-/* Reads [entry, ...]. */
-static int
-take_entries(
-    const struct reply *entries, size_t key, group_entry_fn *fn, void *arg, struct err *err)
-{
-	struct group_entry e;
-	struct bytes kv = {0};
-	int stop = 0;
-
-	for (size_t i = 0; i < reply_count(entries) && stop == 0; i++) {
-		if (stream_parse_entry(reply_at(entries, i), &e.id, &kv, &e.gone) == -1) {
-			stop = reply_unexpected(err, entries, "read group");
-			break;
-		}
-		e.kv = (const void *)kv.p;
-		e.nkv = kv.len / sizeof(*e.kv);
-		stop = fn(arg, key, &e);
-	}
-	bytes_free(&kv);
-	return stop;
-}
-
-/* Reads [key, [entry, ...]]. */
-static int
-take_stream_entries(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn,
-    void *arg, struct err *err)
-{
-	const struct reply *entries = reply_at(r, 1);
-	size_t key = key_index(reply_text(reply_at(r, 0)), keys, n);
-
-	if (key == n || !reply_is_array(entries))
-		return reply_unexpected(err, NULL, "read group");
-	return take_entries(entries, key, fn, arg, err);
-}
-
-static int
-check_entries_reply(const struct reply *r, const char *what, struct err *err)
-{
-	return reply_is_array(r) ? 0 : reply_unexpected(err, r, what);
-}
-
-int
-group_take_read(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn,
-    void *arg, struct err *err)
-{
-	int stop = 0;
-
-	if (reply_is_null(r))
-		return 0;
-	if (check_entries_reply(r, "XREADGROUP", err) == -1)
-		return -1;
-	for (size_t i = 0; i < reply_count(r) && stop == 0; i++)
-		stop = take_stream_entries(reply_at(r, i), keys, n, fn, arg, err);
-	return stop;
-}
-
-int
-group_take_claim(const struct reply *r, group_entry_fn *fn, void *arg, struct err *err)
-{
-	return check_entries_reply(r, "XCLAIM", err) == -1 ? -1 : take_entries(r, 0, fn, arg, err);
 }
 
 uint64_t

@@ -15,36 +15,18 @@
 
 /* --- reading --- */
 
+struct group_made {
+	bool created;    /* false: the group existed (BUSYGROUP) */
+	bool stream_new; /* the stream did not exist */
+};
 /*
- * XGROUP CREATE key name start MKSTREAM. *created is false when the group existed (BUSYGROUP),
- * *stream_new is true when the stream did not exist. When the server refuses to create a group
+ * XGROUP CREATE key name start MKSTREAM. When the server refuses to create a group
  * (memory, a replica, permission), one that exists will do. When that is unknown too (permission),
  * returns 0 with the refusal in err, the reason to report if a read finds no group. Otherwise
  * err->why is CONN_OK.
  */
 int group_ensure(struct conn *conn, const char *key, const char *name, const char *start,
-    bool *created, bool *stream_new, struct err *err);
-
-/* XREADGROUP GROUP name consumer COUNT count [BLOCK ms] STREAMS keys... ids...; block_ms < 0: no
- * BLOCK. ids: ">" or an ID for each key. */
-uint64_t group_put_read(struct conn *conn, const char *name, const char *consumer, size_t count,
-    int64_t block_ms, const char *const *keys, const char *const *ids, size_t n);
-
-struct group_entry {
-	struct slice id;
-	bool gone; /* pending, but trimmed or deleted: no fields */
-	const struct slice *kv;
-	size_t nkv;
-};
-/* Receives an entry that borrows from the reply, and the index of its key in the command. A value
- * other than 0 ends the reading, and is returned. */
-typedef int group_entry_fn(void *arg, size_t key, const struct group_entry *e);
-/* Calls fn for each entry of XREADGROUP's reply, in order; nil has none. -1: err, whose why may be
- * CONN_NOGROUP or CONN_UNBLOCKED. */
-int group_take_read(const struct reply *r, const char *const *keys, size_t n, group_entry_fn *fn,
-    void *arg, struct err *err);
-/* Calls fn for each entry of XCLAIM's reply; their key index is 0. */
-int group_take_claim(const struct reply *r, group_entry_fn *fn, void *arg, struct err *err);
+    struct group_made *made, struct err *err);
 
 /* XACK key name ids... */
 uint64_t group_put_ack(

@@ -10,28 +10,15 @@
 #include "redis/reply.h"
 
 uint64_t
-pending_put_list(struct conn *conn, const char *key, const char *group, int64_t idle_ms,
-    const char *from, size_t count, const char *consumer)
+pending_put_list(struct conn *conn, const struct pending_query *query, const char *from)
 {
-	struct slice argv[9];
 	char idle[24], most[24];
-	size_t argc = 0;
 
-	snprintf(idle, sizeof(idle), "%" PRId64, idle_ms);
-	snprintf(most, sizeof(most), "%zu", count);
-	argv[argc++] = slice_of("XPENDING");
-	argv[argc++] = slice_of(key);
-	argv[argc++] = slice_of(group);
-	if (idle_ms > 0) {
-		argv[argc++] = slice_of("IDLE");
-		argv[argc++] = slice_of(idle);
-	}
-	argv[argc++] = slice_of(from);
-	argv[argc++] = slice_of("+");
-	argv[argc++] = slice_of(most);
-	if (consumer != NULL)
-		argv[argc++] = slice_of(consumer);
-	return conn_put(conn, argc, argv);
+	snprintf(idle, sizeof(idle), "%" PRId64, query->idle);
+	snprintf(most, sizeof(most), "%" PRIu64, query->limit);
+	return conn_putl(conn, "XPENDING", query->key, query->group,
+	    query->idle > 0 ? "IDLE" : CONN_SKIP, query->idle > 0 ? idle : CONN_SKIP, from, "+",
+	    most, query->consumer != NULL ? query->consumer : CONN_SKIP, NULL);
 }
 
 int
@@ -90,19 +77,17 @@ pending_is_ebsub_consumer(struct slice consumer)
 
 #define PAGE 500 /* entries */
 
-/* *last is the last ID of the page before, and then of this one. IDs must rise, else the scan might
- * never end. */
+/* Takes a page of at most `want` entries. *last is the last ID of the page before, and then of this
+ * one: IDs must rise, else the scan might never end. */
 static int
-take_pending_page(
-    const struct reply *r, pending_fn *fn, void *arg, struct stream_id *last, struct err *err)
+take_pending_page(const struct reply *r, uint64_t want, struct stream_id *last, pending_fn *fn,
+    void *arg, struct err *err)
 {
 	struct pending p;
 	int result = 0;
 
-	if (!reply_is_array(r))
-		return reply_unexpected(err, r, "XPENDING");
 	for (size_t i = 0; i < reply_count(r) && result == 0; i++) {
-		if (pending_parse(r, i, &p) == -1 || id_cmp(p.id, *last) <= 0)
+		if (i == want || pending_parse(r, i, &p) == -1 || id_cmp(p.id, *last) <= 0)
 			return reply_unexpected(err, r, "XPENDING");
 		*last = p.id;
 		result = fn(arg, &p);
@@ -114,27 +99,24 @@ int
 pending_scan(struct conn *conn, const struct pending_query *query, pending_fn *fn, void *arg,
     struct err *err)
 {
+	struct pending_query page = *query;
 	char from[ID_SIZE + 1] = "-";
-	uint64_t left = query->limit;
 	struct stream_id last = {0};
-	int result = 0;
+	uint64_t left = query->limit, got;
+	struct reply *reply;
+	int result;
 
-	for (size_t want = PAGE, got = PAGE; result == 0 && got == want && left > 0; left -= got) {
-		struct reply *reply;
-
-		want = left < PAGE ? (size_t)left : PAGE;
-		pending_put_list(
-		    conn, query->key, query->group, query->idle, from, want, query->consumer);
-		if ((reply = conn_wait(conn, 0, err)) == NULL)
+	do {
+		page.limit = left < PAGE ? left : PAGE;
+		pending_put_list(conn, &page, from);
+		if ((reply = reply_await(conn, reply_is_array, "XPENDING", err)) == NULL)
 			return -1;
 		got = reply_count(reply);
-		result = got > want ? reply_unexpected(err, reply, "XPENDING")
-		                    : take_pending_page(reply, fn, arg, &last, err);
+		left -= got;
+		result = take_pending_page(reply, page.limit, &last, fn, arg, err);
 		reply_free(reply);
-		if (got > 0) {
-			from[0] = '(';
-			id_format(last, from + 1);
-		}
-	}
+		from[0] = '(';
+		id_format(last, from + 1);
+	} while (result == 0 && got == page.limit && left > 0);
 	return result;
 }

@@ -18,19 +18,17 @@ struct pending {
 	int64_t deliveries;
 };
 
-/* XPENDING key group [IDLE idle_ms] from + count [consumer]; idle_ms 0: no IDLE, consumer NULL: of
- * all consumers. from: an ID, "-" or "(ID". */
-uint64_t pending_put_list(struct conn *conn, const char *key, const char *group, int64_t idle_ms,
-    const char *from, size_t count, const char *consumer);
-/* Parses element i of the reply. Returns -1 for an unexpected form. */
-int pending_parse(const struct reply *r, size_t i, struct pending *out);
-
 struct pending_query {
 	const char *key, *group;
 	const char *consumer; /* NULL: all */
 	int64_t idle;         /* at least, in ms */
-	uint64_t limit;       /* entries at most; UINT64_MAX: all */
+	uint64_t limit;       /* entries at most; pending_scan: UINT64_MAX: all */
 };
+/* XPENDING key group [IDLE idle] from + limit [consumer]; from: an ID, "-" or "(ID". */
+uint64_t pending_put_list(struct conn *conn, const struct pending_query *query, const char *from);
+/* Parses element i of the reply. Returns -1 for an unexpected form. */
+int pending_parse(const struct reply *r, size_t i, struct pending *out);
+
 /* Receives a pending entry. A value other than 0 ends the scan, which returns it. */
 typedef int pending_fn(void *arg, const struct pending *p);
 /*

@@ -41,6 +41,12 @@ reply_is_text(const struct reply *r)
 	return as_type(r, REDIS_REPLY_STRING) != NULL || as_type(r, REDIS_REPLY_STATUS) != NULL;
 }
 
+bool
+reply_is_int(const struct reply *r)
+{
+	return as_type(r, REDIS_REPLY_INTEGER) != NULL;
+}
+
 struct slice
 reply_text(const struct reply *r)
 {
@@ -182,6 +188,30 @@ reply_unexpected(struct err *err, const struct reply *r, const char *what)
 	if (reply_is_error(r))
 		return reply_fail(err, r, what);
 	return conn_fail(err, CONN_GARBAGE, "%s: the reply has an unexpected form", what);
+}
+
+struct reply *
+reply_await(struct conn *conn, reply_form_fn *form, const char *what, struct err *err)
+{
+	struct reply *r = conn_wait(conn, 0, err);
+
+	if (r == NULL || (form != NULL ? form(r) : !reply_is_error(r)))
+		return r;
+	reply_unexpected(err, r, what);
+	reply_free(r);
+	return NULL;
+}
+
+int
+reply_await_int(struct conn *conn, const char *what, uint64_t *n, struct err *err)
+{
+	struct reply *r = reply_await(conn, reply_is_int, what, err);
+
+	if (r == NULL)
+		return -1;
+	*n = (uint64_t)reply_int(r);
+	reply_free(r);
+	return 0;
 }
 
 /* --- memory ---

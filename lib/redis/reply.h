@@ -30,6 +30,7 @@ bool reply_is_error(const struct reply *r);
 bool reply_is_null(const struct reply *r);
 bool reply_is_array(const struct reply *r);
 bool reply_is_text(const struct reply *r); /* string or status */
+bool reply_is_int(const struct reply *r);
 /* Returns a string, status or error. A NUL follows its last byte. */
 struct slice reply_text(const struct reply *r);
 /* Returns an integer, or a text that is one. */
@@ -52,6 +53,14 @@ int reply_fail(struct err *err, const struct reply *r, const char *what);
 /* Fills err from a reply of an unexpected form, error or not; r NULL: known to be no
  * error. Returns -1. */
 int reply_unexpected(struct err *err, const struct reply *r, const char *what);
+
+typedef bool reply_form_fn(const struct reply *r);
+/* Waits (conn_wait) for a reply of this form, such as reply_is_array; NULL: any but an error.
+ * Returns NULL with err for another reply and when the connection is dead. */
+struct reply *reply_await(
+    struct conn *conn, reply_form_fn *form, const char *what, struct err *err);
+/* Waits for an integer. */
+int reply_await_int(struct conn *conn, const char *what, uint64_t *n, struct err *err);
 
 /*
  * Returns hiredis' reader, which builds struct reply; NULL: no memory. For conn.c, which frees it

@@ -12,100 +12,57 @@
 #include "redis/reply.h"
 #include "redis/stream.h"
 
-/* The entries of one page. */
+/* Passes the entries of one page on, and measures them. */
 struct page {
+	stream_entry_fn *fn;
+	void *arg;
 	size_t entries, bytes;
 	struct stream_id last;
 };
 
-static size_t
-kv_bytes(const struct slice *kv, size_t n)
-{
-	size_t bytes = 0;
-
-	for (size_t i = 0; i < n; i++)
-		bytes += kv[i].n;
-	return bytes;
-}
-
 static int
-take_page_entries(
-    const struct reply *reply, stream_entry_fn *fn, void *arg, struct page *page, struct err *err)
+pass_page_entry(void *arg, const struct stream_entry *e)
 {
-	struct bytes kv = {0};
-	struct slice id;
-	bool gone;
-	int result = 0;
+	struct page *page = arg;
 
-	*page = (struct page){0};
-	if (!reply_is_array(reply))
-		return reply_unexpected(err, reply, "XRANGE");
-	for (size_t i = 0; i < reply_count(reply) && result == 0; i++) {
-		if (stream_parse_entry(reply_at(reply, i), &id, &kv, &gone) == -1) {
-			result = reply_unexpected(err, reply, "XRANGE");
-			break;
-		}
-		page->entries++;
-		page->bytes += kv_bytes((const void *)kv.p, kv.len / sizeof(id));
-		id_parse(id, &page->last);
-		result = fn(arg, id, (const void *)kv.p, kv.len / sizeof(id));
-	}
-	bytes_free(&kv);
-	return result;
-}
-
-static int
-await_entry_page(
-    struct conn *conn, stream_entry_fn *fn, void *arg, struct page *page, struct err *err)
-{
-	struct reply *r = conn_wait(conn, 0, err);
-	int result;
-
-	if (r == NULL)
-		return -1;
-	result = take_page_entries(r, fn, arg, page, err);
-	reply_free(r);
-	return result;
+	page->entries++;
+	for (size_t i = 0; i < e->nkv; i++)
+		page->bytes += e->kv[i].n;
+	id_parse(e->id, &page->last);
+	return page->fn(page->arg, e);
 }
 
 int
-scan_entries(struct conn *conn, const char *key, struct stream_id after, size_t page,
-    stream_entry_fn *fn, void *arg, struct err *err)
+scan_entries(
+    struct conn *conn, const struct scan *scan, stream_entry_fn *fn, void *arg, struct err *err)
 {
-	struct pagesize size = pagesize_start(PAGESIZE_FIRST, page);
-	struct page got = {.last = after};
-	char from[ID_SIZE + 1] = "(";
+	struct pagesize size = pagesize_start(PAGESIZE_FIRST, scan->page);
+	uint64_t left = scan->limit > 0 ? scan->limit : UINT64_MAX;
+	char from[ID_SIZE + 1] = "(", count[24];
+	struct page page;
 	int result;
 
+	id_format(scan->from, from + !scan->newest_first);
 	do {
-		id_format(after, from + 1);
-		stream_put_range(conn, key, from, "+", size.count);
-		if ((result = await_entry_page(conn, fn, arg, &got, err)) != 0)
-			return result;
-		after = got.last;
-		pagesize_learn(&size, got.entries, got.bytes);
-	} while (got.entries > 0);
-	return 0;
-}
+		struct reply *r;
 
-int
-scan_newest(struct conn *conn, const char *key, const char *end, size_t count, stream_entry_fn *fn,
-    void *arg, struct err *err)
-{
-	struct page got;
-	char n[24];
-
-	snprintf(n, sizeof(n), "%zu", count);
-	conn_putl(conn, "XREVRANGE", key, end, "-", "COUNT", n, NULL);
-	return await_entry_page(conn, fn, arg, &got, err);
+		snprintf(count, sizeof(count), "%" PRIu64, left < size.count ? left : size.count);
+		conn_putl(conn, scan->newest_first ? "XREVRANGE" : "XRANGE", scan->key, from,
+		    scan->newest_first ? "-" : "+", "COUNT", count, NULL);
+		if ((r = conn_wait(conn, 0, err)) == NULL)
+			return -1;
+		page = (struct page){.fn = fn, .arg = arg};
+		result = stream_take_entries(r, "XRANGE", pass_page_entry, &page, err);
+		reply_free(r);
+		left -= page.entries < left ? page.entries : left;
+		pagesize_learn(&size, page.entries, page.bytes);
+		from[0] = '(';
+		id_format(page.last, from + 1);
+	} while (result == 0 && page.entries > 0 && left > 0);
+	return result;
 }
 
 /* --- keys --- */
-
-struct key_list {
-	char **p;
-	size_t n, cap;
-};
 
 static void
 add_key(struct key_list *list, struct slice s)
@@ -150,45 +107,43 @@ scan_next_keys(
 	    conn, err, "SCAN", cursor, "MATCH", pattern, "TYPE", "stream", "COUNT", "1000", NULL);
 	struct slice next = reply_text(reply_at(reply, 0));
 	const struct reply *names = reply_at(reply, 1);
-	int ok = -1;
+	int ok = 0;
 
 	if (reply == NULL)
 		return -1;
 	if (next.n == 0 || next.n >= 24 || !reply_is_array(names))
-		reply_unexpected(err, reply, "SCAN");
+		ok = reply_unexpected(err, reply, "SCAN");
 	else
-		ok = 0;
+		snprintf(cursor, 24, "%.*s", (int)next.n, next.p);
 	for (size_t i = 0; ok == 0 && i < reply_count(names); i++)
 		add_key(list, reply_text(reply_at(names, i)));
-	if (ok == 0)
-		snprintf(cursor, 24, "%.*s", (int)next.n, next.p);
 	reply_free(reply);
 	return ok;
 }
 
 int
-scan_keys(struct conn *conn, const char *pattern, int64_t deadline, char ***keys, size_t *n,
-    bool *complete, struct err *err)
+scan_keys(struct conn *conn, const char *pattern, int64_t deadline, struct key_list *list,
+    struct err *err)
 {
-	struct key_list list = {0};
 	char cursor[24] = "0";
-	int ok;
 
-	*complete = false;
-	while ((ok = scan_next_keys(conn, pattern, cursor, &list, err)) == 0) {
-		*complete = strcmp(cursor, "0") == 0;
-		if (*complete || clock_mono() >= deadline)
-			break;
-	}
-	sort_unique_keys(&list);
-	*keys = list.p;
-	*n = list.n;
-	for (size_t i = 0; ok == -1 && i < list.n; i++)
-		free(list.p[i]);
-	if (ok == -1) {
-		free(list.p);
-		*keys = NULL;
-		*n = 0;
-	}
-	return ok;
+	*list = (struct key_list){0};
+	do {
+		if (scan_next_keys(conn, pattern, cursor, list, err) == -1) {
+			key_list_free(list);
+			return -1;
+		}
+		list->complete = strcmp(cursor, "0") == 0;
+	} while (!list->complete && clock_mono() < deadline);
+	sort_unique_keys(list);
+	return 0;
+}
+
+void
+key_list_free(struct key_list *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		free(list->p[i]);
+	free(list->p);
+	*list = (struct key_list){0};
 }

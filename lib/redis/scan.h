@@ -10,25 +10,27 @@
 #include "event/id.h"
 #include "redis/stream.h"
 
-/* Receives an entry; kv is valid during the call only. A value other than 0 ends the scan, which
- * returns it. */
-typedef int stream_entry_fn(void *arg, struct slice id, const struct slice *kv, size_t nkv);
-/* XRANGE: calls fn for each entry above `after`, oldest first, in pages of at most `page` entries
- * (fewer when they are large: pagesize.h). Returns 0 at the stream's end. */
-int scan_entries(struct conn *conn, const char *key, struct stream_id after, size_t page,
-    stream_entry_fn *fn, void *arg, struct err *err);
+struct scan {
+	const char *key;
+	bool newest_first;     /* XREVRANGE, else XRANGE */
+	struct stream_id from; /* entries above it, or newest first: it and those below */
+	uint64_t limit;        /* entries at most; 0: all */
+	size_t page; /* of one reply, fewer when they are large (pagesize.h); 0: PAGESIZE_MOST */
+};
+/* Calls fn for each entry, in pages. Returns 0 at the stream's end. */
+int scan_entries(
+    struct conn *conn, const struct scan *scan, stream_entry_fn *fn, void *arg, struct err *err);
 
-/* XREVRANGE key end - COUNT count: newest first, from `end` ("+" for the last entry). The reply
- * holds all of them in memory. */
-int scan_newest(struct conn *conn, const char *key, const char *end, size_t count,
-    stream_entry_fn *fn, void *arg, struct err *err);
-
-/*
- * SCAN ... MATCH pattern TYPE stream, until all keys are known or the deadline (CLOCK_MONOTONIC,
- * ms) has passed; then *complete is false. The keys are sorted, each stands there once, and the
- * caller frees them and the array.
- */
-int scan_keys(struct conn *conn, const char *pattern, int64_t deadline, char ***keys, size_t *n,
-    bool *complete, struct err *err);
+/* Keys, sorted, each once. */
+struct key_list {
+	char **p;
+	size_t n, cap;
+	bool complete;
+};
+/* SCAN ... MATCH pattern TYPE stream, until all keys are known or the deadline (CLOCK_MONOTONIC,
+ * ms) has passed: then `complete` is false. Free with key_list_free; empty after a failure. */
+int scan_keys(struct conn *conn, const char *pattern, int64_t deadline, struct key_list *list,
+    struct err *err);
+void key_list_free(struct key_list *list);
 
 #endif

@@ -173,34 +173,8 @@ stream_server_time(struct conn *conn, int64_t *now, struct err *err)
 int
 stream_length(struct conn *conn, const char *key, uint64_t *n, struct err *err)
 {
-	struct reply *r;
-	int ok = 0;
-
 	conn_putl(conn, "XLEN", key, NULL);
-	if ((r = conn_wait(conn, 0, err)) == NULL)
-		return -1;
-	if (reply_is_error(r))
-		ok = reply_unexpected(err, r, "XLEN");
-	else
-		*n = (uint64_t)reply_int(r);
-	reply_free(r);
-	return ok;
-}
-
-static int
-await_removed_count(struct conn *conn, uint64_t *removed, struct err *err)
-{
-	struct reply *r;
-	int ok = 0;
-
-	if ((r = conn_wait(conn, 0, err)) == NULL)
-		return -1;
-	if (reply_is_error(r))
-		ok = reply_unexpected(err, r, "XTRIM");
-	else
-		*removed = (uint64_t)reply_int(r);
-	reply_free(r);
-	return ok;
+	return reply_await_int(conn, "XLEN", n, err);
 }
 
 int
@@ -212,7 +186,7 @@ stream_trim_minid(struct conn *conn, const char *key, struct stream_id min, uint
 	id_format(min, id);
 	snprintf(most, sizeof(most), "%" PRIu64, limit);
 	conn_putl(conn, "XTRIM", key, "MINID", "~", id, "LIMIT", most, NULL);
-	return await_removed_count(conn, removed, err);
+	return reply_await_int(conn, "XTRIM", removed, err);
 }
 
 int
@@ -224,7 +198,7 @@ stream_trim_maxlen(struct conn *conn, const char *key, uint64_t maxlen, uint64_t
 	snprintf(length, sizeof(length), "%" PRIu64, maxlen);
 	snprintf(most, sizeof(most), "%" PRIu64, limit);
 	conn_putl(conn, "XTRIM", key, "MAXLEN", "~", length, "LIMIT", most, NULL);
-	return await_removed_count(conn, removed, err);
+	return reply_await_int(conn, "XTRIM", removed, err);
 }
 
 /* --- the groups of a stream --- */
@@ -389,6 +363,60 @@ stream_parse_entry(const struct reply *r, struct slice *id, struct bytes *kv, bo
 		return -1;
 	reply_add_texts(fields, kv);
 	return 0;
+}
+
+int
+stream_take_entries(
+    const struct reply *r, const char *what, stream_entry_fn *fn, void *arg, struct err *err)
+{
+	struct stream_entry e;
+	struct bytes kv = {0};
+	int stop = 0;
+
+	if (!reply_is_array(r))
+		return reply_unexpected(err, r, what);
+	for (size_t i = 0; i < reply_count(r) && stop == 0; i++) {
+		if (stream_parse_entry(reply_at(r, i), &e.id, &kv, &e.gone) == -1) {
+			stop = reply_unexpected(err, r, what);
+			break;
+		}
+		e.kv = (const void *)kv.p;
+		e.nkv = kv.len / sizeof(*e.kv);
+		stop = fn(arg, &e);
+	}
+	bytes_free(&kv);
+	return stop;
+}
+
+uint64_t
+stream_put_read(struct conn *conn, const struct stream_read *read)
+{
+	bool group = read->group != NULL, block = read->block_ms >= 0;
+	char most[24], ms[24];
+	uint64_t number;
+
+	snprintf(most, sizeof(most), "%zu", read->count);
+	snprintf(ms, sizeof(ms), "%" PRId64, read->block_ms);
+	number = conn_putl(conn, group ? "XREADGROUP" : "XREAD", group ? "GROUP" : CONN_SKIP,
+	    group ? read->group : CONN_SKIP, group ? read->consumer : CONN_SKIP, "COUNT", most,
+	    block ? "BLOCK" : CONN_SKIP, block ? ms : CONN_SKIP, "STREAMS", read->key, read->from,
+	    NULL);
+	conn_extend_deadline(conn, read->block_ms);
+	return number;
+}
+
+/* The reply: [[key, [entry, ...]]] */
+int
+stream_take_read(
+    const struct reply *r, const char *key, stream_entry_fn *fn, void *arg, struct err *err)
+{
+	const struct reply *one = reply_at(r, 0);
+
+	if (reply_is_null(r))
+		return 0;
+	if (reply_count(r) != 1 || !slice_is(reply_text(reply_at(one, 0)), key))
+		return reply_unexpected(err, r, "read stream");
+	return stream_take_entries(reply_at(one, 1), "read stream", fn, arg, err);
 }
 
 uint64_t

@@ -97,4 +97,31 @@ uint64_t stream_put_range(
  */
 int stream_parse_entry(const struct reply *r, struct slice *id, struct bytes *kv, bool *gone);
 
+/* An entry that borrows from a reply. */
+struct stream_entry {
+	struct slice id;
+	bool gone; /* pending, but trimmed or deleted: no fields */
+	const struct slice *kv;
+	size_t nkv;
+};
+/* Receives an entry. A value other than 0 ends the reading, and is returned. */
+typedef int stream_entry_fn(void *arg, const struct stream_entry *e);
+/* Calls fn for each entry of a reply of XRANGE or XCLAIM (`what`), in order. -1: err. */
+int stream_take_entries(
+    const struct reply *r, const char *what, stream_entry_fn *fn, void *arg, struct err *err);
+
+struct stream_read {
+	const char *key;
+	const char *group, *consumer; /* NULL: XREAD */
+	const char *from;             /* XREADGROUP: ">", or an ID: own pending entries after it */
+	size_t count;
+	int64_t block_ms; /* -1: no BLOCK */
+};
+/* XREADGROUP GROUP group consumer, or XREAD, COUNT count [BLOCK ms] STREAMS key from. A BLOCK
+ * extends the command's deadline. */
+uint64_t stream_put_read(struct conn *conn, const struct stream_read *read);
+/* Calls fn as stream_take_entries does, for the reply of stream_put_read; nil has no entries. */
+int stream_take_read(
+    const struct reply *r, const char *key, stream_entry_fn *fn, void *arg, struct err *err);
+
 #endif

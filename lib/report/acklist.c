@@ -19,7 +19,8 @@ send_id(const struct acklist *a, struct stream_id id)
 
 	id_format(id, text);
 	if (a->lookup)
-		pending_put_list(a->conn, a->key, a->group, 0, text, 1, NULL);
+		pending_put_list(
+		    a->conn, &(struct pending_query){a->key, a->group, NULL, 0, 1}, text);
 	else
 		group_put_ack(a->conn, a->key, a->group, &(struct slice){text, strlen(text)}, 1);
 }

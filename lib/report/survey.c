@@ -124,29 +124,24 @@ add_stream(struct survey_state *state, const char *type)
 static int
 add_matching_streams(struct survey_state *state, const char *pattern, bool *any, struct err *err)
 {
-	char *glob = names_stream(state->options->prefix, pattern), **keys;
-	size_t n, skip = strlen(glob) - strlen(pattern);
-	bool complete;
-	int ok = scan_keys(state->conn, glob, state->deadline, &keys, &n, &complete, err);
+	char *glob = names_stream(state->options->prefix, pattern);
+	size_t skip = strlen(glob) - strlen(pattern);
+	struct key_list keys;
+	int ok = scan_keys(state->conn, glob, state->deadline, &keys, err);
 
-	if (ok == -1 && conn_why(state->conn) != CONN_OK) {
-		free(glob);
-		return -1;
-	}
-	if (ok == -1)
+	if (ok == -1 && conn_why(state->conn) == CONN_OK) {
 		set_incomplete(state->survey, err->status, err->text);
-	else if (!complete)
+		ok = 0;
+	} else if (ok == 0 && !keys.complete)
 		set_incomplete(state->survey, STATUS_AGAIN, "timed out listing streams; raise -t");
-	*any = n > 0 || ok == -1 || !complete;
-	for (size_t i = 0; i < n; i++) {
+	*any = keys.n > 0 || !keys.complete;
+	for (size_t i = 0; ok == 0 && i < keys.n; i++)
 		/* The server may return a key that does not match. */
-		if (strncmp(keys[i], glob, skip) == 0)
-			add_stream(state, keys[i] + skip);
-		free(keys[i]);
-	}
+		if (strncmp(keys.p[i], glob, skip) == 0)
+			add_stream(state, keys.p[i] + skip);
 	free(glob);
-	free(keys);
-	return 0;
+	key_list_free(&keys);
+	return ok;
 }
 
 static int
@@ -266,16 +261,16 @@ struct lag_count {
 enum { LAG_TOO_MUCH = 1, LAG_AT_LAST = 2 };
 
 static int
-count_lag_entry(void *arg, struct slice id, const struct slice *kv, size_t nkv)
+count_lag_entry(void *arg, const struct stream_entry *e)
 {
 	struct lag_count *l = arg;
 	struct stream_id at;
 
-	for (size_t i = 0; i < nkv; i++)
-		l->bytes += kv[i].n;
+	for (size_t i = 0; i < e->nkv; i++)
+		l->bytes += e->kv[i].n;
 	if (++l->n > LAG_MAX_ENTRIES || l->bytes > LAG_MAX_BYTES || clock_mono() >= l->deadline)
 		return LAG_TOO_MUCH;
-	return id_parse(id, &at) == 0 && id_cmp(at, l->last) >= 0 ? LAG_AT_LAST : 0;
+	return id_parse(e->id, &at) == 0 && id_cmp(at, l->last) >= 0 ? LAG_AT_LAST : 0;
 }
 
 /*
@@ -294,12 +289,12 @@ count_lag(
     struct survey_state *state, struct survey_stream *st, struct stream_group *g, struct err *err)
 {
 	struct lag_count l = {.last = st->info.last, .deadline = state->deadline};
+	struct scan scan = {.key = st->key, .from = g->last_delivered, .page = LAG_PAGE};
 	int end;
 
 	if (!lag_is_upper_bound(&st->info, g))
 		return 0;
-	end = scan_entries(
-	    state->conn, st->key, g->last_delivered, LAG_PAGE, count_lag_entry, &l, err);
+	end = scan_entries(state->conn, &scan, count_lag_entry, &l, err);
 	g->lag = end == 0 || end == LAG_AT_LAST ? l.n : -1;
 	return end == -1 && conn_why(state->conn) != CONN_OK ? -1 : 0;
 }

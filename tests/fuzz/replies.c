@@ -35,21 +35,14 @@ visit_reply(const struct reply *r)
 }
 
 static int
-entry(void *arg, struct slice id, const struct slice *kv, size_t nkv)
+entry(void *arg, const struct stream_entry *e)
 {
 	struct stream_id at;
 
-	PROMISE(id_parse(id, &at) == 0 && nkv % 2 == 0);
-	for (size_t i = 0; i < nkv; i++)
-		*(size_t *)arg += kv[i].n;
+	PROMISE(id_parse(e->id, &at) == 0 && e->nkv % 2 == 0 && (e->nkv == 0 || !e->gone));
+	for (size_t i = 0; i < e->nkv; i++)
+		*(size_t *)arg += e->kv[i].n;
 	return 0;
-}
-
-static int
-group_entry(void *arg, size_t key, const struct group_entry *e)
-{
-	PROMISE(key < 2);
-	return e->gone ? 0 : entry(arg, e->id, e->kv, e->nkv);
 }
 
 static void
@@ -72,18 +65,17 @@ add(struct conn *conn)
 static void
 read_group(struct conn *conn, bool ensure)
 {
-	const char *keys[] = {"k", "l"}, *ids[] = {">", ">"};
+	struct group_made made;
 	struct reply *r;
-	bool created, fresh;
 	size_t sum = 0;
 
 	if (ensure) {
-		group_ensure(conn, "k", "g", "0", &created, &fresh, &f);
+		group_ensure(conn, "k", "g", "0", &made, &f);
 		return;
 	}
-	group_put_read(conn, "g", "c", 10, -1, keys, ids, 2);
+	stream_put_read(conn, &(struct stream_read){"k", "g", "c", ">", 10, -1});
 	if ((r = conn_wait(conn, 0, &f)) != NULL)
-		group_take_read(r, keys, 2, group_entry, &sum, &f);
+		stream_take_read(r, "k", entry, &sum, &f);
 	reply_free(r);
 }
 
@@ -147,20 +139,16 @@ measure_dest(struct conn *conn)
 static void
 keys(struct conn *conn)
 {
-	char **list = NULL;
-	size_t n = 0;
-	bool complete;
+	struct key_list list;
 
-	if (scan_keys(conn, "*", INT64_MAX, &list, &n, &complete, &f) == -1)
-		return;
-	while (n > 0)
-		free(list[--n]);
-	free(list);
+	if (scan_keys(conn, "*", INT64_MAX, &list, &f) == 0)
+		key_list_free(&list);
 }
 
 static void
 send_request(struct conn *conn, unsigned what)
 {
+	struct scan scan = {.key = "k", .page = 3};
 	struct reply *r;
 	uint64_t count;
 	size_t sum = 0;
@@ -168,8 +156,8 @@ send_request(struct conn *conn, unsigned what)
 	switch (what % 12) {
 	case 0: add(conn); break;
 	case 1: resolve_known(conn); break;
-	case 2: scan_entries(conn, "k", (struct stream_id){0, 0}, 3, entry, &sum, &f); break;
-	case 3: scan_newest(conn, "k", "+", 3, entry, &sum, &f); break;
+	case 3: scan.newest_first = true; scan.limit = 3; /* fall through */
+	case 2: scan_entries(conn, &scan, entry, &sum, &f); break;
 	case 4: keys(conn); break;
 	case 5: fence_conn(conn, conn_run_id(conn), 3, "1.2.3.4:5", &f); break;
 	case 6: read_group(conn, true); break;

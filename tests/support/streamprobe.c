@@ -130,26 +130,25 @@ print_groups(struct conn *conn, const char *key, int needed)
 }
 
 static int
-print_entry(void *arg, struct slice id, const struct slice *kv, size_t nkv)
+print_entry(void *arg, const struct stream_entry *e)
 {
 	int *left = arg;
 
-	printf("%.*s", (int)id.n, id.p);
-	for (size_t i = 0; i < nkv; i++)
-		printf(" %.*s", (int)kv[i].n, kv[i].p);
+	printf("%.*s", (int)e->id.n, e->id.p);
+	for (size_t i = 0; i < e->nkv; i++)
+		printf(" %.*s", (int)e->kv[i].n, e->kv[i].p);
 	putchar('\n');
 	return --*left == 0 ? 7 : 0;
 }
 
 static int
-print_group_entry(void *arg, size_t key, const struct group_entry *e)
+print_group_entry(void *arg, const struct stream_entry *e)
 {
 	int many = -1;
 
-	(void)key;
 	if (e->gone)
 		printf("gone ");
-	print_entry(&many, e->id, e->kv, e->nkv);
+	print_entry(&many, e);
 	bytes_add(arg, e->id.p, e->id.n);
 	bytes_addc(arg, '\n');
 	return 0;
@@ -158,35 +157,33 @@ print_group_entry(void *arg, size_t key, const struct group_entry *e)
 static int
 print_keys(struct conn *conn, const char *pattern)
 {
-	char **k;
-	size_t n;
-	bool complete;
+	struct key_list keys;
+	int complete;
 
-	if (scan_keys(conn, pattern, clock_mono() + 2000, &k, &n, &complete, &err) == -1)
+	if (scan_keys(conn, pattern, clock_mono() + 2000, &keys, &err) == -1)
 		return print_failure();
-	for (size_t i = 0; i < n; i++) {
-		puts(k[i]);
-		free(k[i]);
-	}
-	free(k);
+	for (size_t i = 0; i < keys.n; i++)
+		puts(keys.p[i]);
+	complete = keys.complete;
+	key_list_free(&keys);
 	return complete ? 0 : 1;
 }
 
 static int
 ensure_group(struct conn *conn, char **argv)
 {
-	bool created, stream_new;
+	struct group_made made;
 
-	if (group_ensure(conn, argv[0], argv[1], argv[2], &created, &stream_new, &err) == -1)
+	if (group_ensure(conn, argv[0], argv[1], argv[2], &made, &err) == -1)
 		return print_failure();
-	printf("created=%d stream_new=%d\n", created, stream_new);
+	printf("created=%d stream_new=%d\n", made.created, made.stream_new);
 	return 0;
 }
 
 static int
 read_group(struct conn *conn, int argc, char **argv)
 {
-	const char *key = argv[0], *id = argv[4];
+	const char *key = argv[0];
 	struct bytes seen = {0};
 	char *rest;
 	struct slice one[1000];
@@ -194,9 +191,10 @@ read_group(struct conn *conn, int argc, char **argv)
 	size_t n = 0;
 	int ok;
 
-	group_put_read(conn, argv[1], argv[2], (size_t)parse_int(argv[3]), -1, &key, &id, 1);
+	stream_put_read(conn,
+	    &(struct stream_read){key, argv[1], argv[2], argv[4], (size_t)parse_int(argv[3]), -1});
 	r = conn_wait(conn, 0, &err);
-	ok = group_take_read(r, &key, 1, print_group_entry, &seen, &err);
+	ok = stream_take_read(r, key, print_group_entry, &seen, &err);
 	reply_free(r);
 	if (ok == -1)
 		return print_failure();
@@ -218,6 +216,7 @@ run_command(struct conn *conn, int argc, char **argv)
 {
 	const char *c = argv[0], *key = argc > 1 ? argv[1] : "";
 	uint64_t n = 0;
+	struct scan scan = {.key = key};
 	int many = -1, r = 0;
 
 	if (strcmp(c, "id") == 0)
@@ -233,22 +232,20 @@ run_command(struct conn *conn, int argc, char **argv)
 	else if (strcmp(c, "trim") == 0)
 		r = stream_trim_minid(
 		    conn, key, parse_stream_id(argv[2]), (uint64_t)parse_int(argv[3]), &n, &err);
-	else if (strcmp(c, "scan") == 0)
-		return scan_entries(conn, key, parse_stream_id(argv[2]), (size_t)parse_int(argv[3]),
-		           print_entry, &many, &err) == 0
-		    ? 0
-		    : print_failure();
-	else if (strcmp(c, "first") == 0) {
+	else if (strcmp(c, "scan") == 0) {
+		scan.from = parse_stream_id(argv[2]);
+		scan.page = (size_t)parse_int(argv[3]);
+		r = scan_entries(conn, &scan, print_entry, &many, &err);
+	} else if (strcmp(c, "first") == 0) {
 		many = 2;
-		printf("stopped with %d\n",
-		    scan_entries(conn, key, parse_stream_id("0-0"), 10, print_entry, &many, &err));
-		return 0;
-	} else if (strcmp(c, "newest") == 0)
-		return scan_newest(conn, key, "+", (size_t)parse_int(argv[2]), print_entry, &many,
-		           &err) == 0
-		    ? 0
-		    : print_failure();
-	else if (strcmp(c, "keys") == 0)
+		scan.page = 10;
+		printf("stopped with %d\n", scan_entries(conn, &scan, print_entry, &many, &err));
+	} else if (strcmp(c, "newest") == 0) {
+		scan.newest_first = true;
+		scan.from = (struct stream_id){UINT64_MAX, UINT64_MAX};
+		scan.limit = strtoul(argv[2], NULL, 10);
+		r = scan_entries(conn, &scan, print_entry, &many, &err);
+	} else if (strcmp(c, "keys") == 0)
 		return print_keys(conn, key);
 	else if (strcmp(c, "fence") == 0)
 		r = fence_conn(conn, key, parse_int(argv[2]), argv[3], &err);
