@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdio_ext.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -74,13 +73,7 @@ on_publish_message(void *arg, bool important, const char *text)
 static void
 flush_answers(void)
 {
-	if (!eb.stdout_failed && (fflush(stdout) == EOF || ferror(stdout))) {
-		warn("write standard output; publishing continues");
-		eb.stdout_failed = true;
-		__fpurge(stdout); /* reported here, not again by cli_finish */
-		clearerr(stdout);
-		cli_worse(STATUS_SOME);
-	}
+	eb.stdout_failed = !cli_flush(STATUS_SOME, "; publishing continues");
 }
 
 /* --- one event ----------------------------------------------------------------------- */

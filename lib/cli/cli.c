@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/process.h"
 #include "base/status.h"
 #include "cli/cli_int.h"
@@ -19,6 +20,7 @@
 static struct {
 	const struct cli_command *command;
 	int status;
+	bool stdout_failed;
 	int64_t progress_at; /* when the progress line was printed; 0: it does not stand there */
 } cli;
 
@@ -30,7 +32,7 @@ static void
 remove_progress(void)
 {
 	if (cli.progress_at != 0)
-		fputs("\r\033[K", stderr);
+		io_write_all(STDERR_FILENO, "\r\033[K", 4);
 	cli.progress_at = 0;
 }
 
@@ -45,7 +47,7 @@ cli_progress(const char *text)
 {
 	remove_progress();
 	cli.progress_at = clock_mono();
-	fputs(text, stderr);
+	io_write_all(STDERR_FILENO, text, strlen(text));
 }
 
 void
@@ -131,18 +133,26 @@ cli_bad_usage(const char *fmt, ...)
 	cli_fail(&err);
 }
 
+bool
+cli_flush(int status, const char *hint)
+{
+	struct err err;
+
+	if (cli.stdout_failed || (fflush(stdout) == 0 && !ferror(stdout)))
+		return !cli.stdout_failed;
+	cli.stdout_failed = true;
+	err_sys(&err, status, "write standard output%s", hint);
+	if (cli.command->on_failure != NULL)
+		cli_fail(&err);
+	cli_report(NULL, status, err.text);
+	return false;
+}
+
 int
 cli_finish(void)
 {
 	remove_progress();
-	if (fflush(stdout) == EOF || ferror(stdout)) {
-		struct err err;
-
-		err_sys(&err, STATUS_UNSAFE, "write standard output");
-		if (cli.command->on_failure != NULL)
-			cli_fail(&err);
-		cli_report(NULL, err.status, err.text);
-	}
+	cli_flush(STATUS_UNSAFE, "");
 	conf_free(cli.command->conf);
 	return cli.status;
 }
@@ -198,12 +208,6 @@ cli_check_mode(const struct cli_mode *mode)
 
 	if (options_check_mode(cli.command, mode, &err) == -1)
 		cli_fail(&err);
-}
-
-bool
-cli_given(const char *name)
-{
-	return options_given(name);
 }
 
 void

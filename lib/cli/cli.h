@@ -152,8 +152,10 @@ void cli_progress(const char *text);
 extern volatile sig_atomic_t cli_stopped;
 void cli_stop_on(int sig);
 
-/* Flushes standard output and frees the conf. Returns the exit status: 74 at least when output was
- * not written. */
+/* Flushes standard output. The first time that this fails it prints a line, with `hint` in it, and
+ * makes the exit status worse by `status`. Returns whether all output was written so far. */
+bool cli_flush(int status, const char *hint);
+/* Flushes standard output (status 74) and frees the conf. Returns the exit status. */
 int cli_finish(void);
 
 #endif

@@ -12,7 +12,8 @@ extern const struct cli_option cli_shared_options[];
 
 /* options.c: reads the options of argv. Returns 0, or -1 with status 64 or that of a value. */
 int options_read(const struct cli_command *c, int argc, char **argv, struct err *err);
-bool options_given(const char *name);
+/* Returns true when the mode takes the option. */
+bool options_take(const struct cli_command *c, const struct cli_mode *mode, const char *name);
 /* Returns 0, or -1 with status 64 when an option was given that the mode does not take. */
 int options_check_mode(const struct cli_command *c, const struct cli_mode *mode, struct err *err);
 /* Writes "-n", or "--name" of an option without a letter. */
@@ -30,6 +31,17 @@ bool mode_is_in(const struct cli_command *c, const struct cli_mode *mode, unsign
 /* Appends the names of the modes in `modes`, all when it is 0: "a, b and c", with `last` before the
  * last one. */
 void mode_list(struct bytes *out, const struct cli_command *c, unsigned modes, const char *last);
+
+/* nearest.c: finds the word that a mistyped word was meant to be. */
+struct nearest {
+	const char *word; /* as typed, n bytes */
+	size_t n;
+	const char *best; /* the nearest candidate so far; NULL: none is near */
+	size_t distance;  /* its distance */
+};
+/* Compares the word with a candidate. Insertions, deletions, replacements and exchanged neighbours
+ * count 1 each; a third of the word, rounded up, may differ. */
+void nearest_try(struct nearest *s, const char *candidate);
 
 /* help.c: prints the usage, the options, examples. */
 void help_print(const struct cli_command *c);

@@ -38,7 +38,7 @@ print_mode_usage(const struct cli_command *c, const struct cli_mode *mode)
 	}
 	if (*mode->args != '\0')
 		print_usage_word(mode->args, &column);
-	putchar('\n');
+	puts("");
 }
 
 static void

@@ -3,7 +3,6 @@
 
 #include "base/status.h"
 #include "cli/cli_int.h"
-#include "cli/nearest.h"
 
 bool
 mode_is_in(const struct cli_command *c, const struct cli_mode *mode, unsigned modes)
@@ -77,20 +76,6 @@ mode_find(const struct cli_command *c, char **args, size_t n, size_t *words, str
 	return found;
 }
 
-/* Returns true when the mode takes the option. */
-static bool
-mode_takes(const struct cli_command *c, const struct cli_mode *mode, const char *name)
-{
-	unsigned modes = 0;
-
-	for (const struct cli_option *o = c->options; o->kind != CLI_KIND_END; o++)
-		if (o->kind == CLI_KIND_HEAD)
-			modes = o->modes;
-		else if (strcmp(o->name, name) == 0)
-			return modes == 0 || mode_is_in(c, mode, modes);
-	return false;
-}
-
 int
 mode_check(const struct cli_command *c, const struct cli_mode *mode, size_t n, struct err *err)
 {
@@ -99,8 +84,8 @@ mode_check(const struct cli_command *c, const struct cli_mode *mode, size_t n, s
 	if (n < mode->min || n > mode->max)
 		return err_set(err, STATUS_USAGE, "%s: expected arguments: %s", mode->name,
 		    *mode->args != '\0' ? mode->args : "none");
-	if (mode->changes == NULL || options_given("yes") || options_given("dry-run"))
+	if (mode->changes == NULL || cli_given("yes") || cli_given("dry-run"))
 		return 0;
 	return err_set(err, STATUS_USAGE, "%s %s; confirm with --yes%s", mode->name, mode->changes,
-	    mode_takes(c, mode, "dry-run") ? ", or use --dry-run to see what it would do" : "");
+	    options_take(c, mode, "dry-run") ? ", or use --dry-run to see what it would do" : "");
 }

@@ -1,6 +1,7 @@
-#include "cli/nearest.h"
-
+/* The nearest of some words. */
 #include <string.h>
+
+#include "cli/cli_int.h"
 
 #define WORD_MAX 40
 

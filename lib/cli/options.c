@@ -6,7 +6,6 @@
 #include "base/num.h"
 #include "base/status.h"
 #include "cli/cli_int.h"
-#include "cli/nearest.h"
 
 #define OPTIONS_MAX 64
 #define LONG_FORM 256 /* getopt_long returns LONG_FORM + index for a long form */
@@ -39,7 +38,7 @@ static struct {
 	const struct cli_option *option;
 	unsigned modes; /* those that take it; 0: all */
 	bool given;
-} known[OPTIONS_MAX];
+} known[OPTIONS_MAX + 1];
 static size_t nknown;
 
 static void
@@ -115,7 +114,7 @@ set_option_value(const struct cli_command *c, const struct cli_option *o, const 
     const char *arg, struct err *err)
 {
 	switch (o->kind) {
-	case CLI_KIND_SHARED: return conf_option(c->conf, o->letter, arg, err) == -1 ? -1 : 0;
+	case CLI_KIND_SHARED: return conf_option(c->conf, o->letter, arg, err);
 	case CLI_KIND_FLAG: *o->to.flag = true; return 0;
 	case CLI_KIND_TEXT: *o->to.text = arg; return 0;
 	case CLI_KIND_CALL: return o->to.call(label, arg, err);
@@ -161,7 +160,7 @@ refuse_long_option(const struct cli_command *c, const char *option, struct err *
 		nearest_try(&s, known[i].option->name);
 	if (now != NULL)
 		err_set(err, STATUS_USAGE, "'%s' is now '%s'", label.p, now);
-	else if (list_long_options(&names, s.word, s.n) > 1)
+	else if (s.n > 0 && list_long_options(&names, s.word, s.n) > 1)
 		err_set(err, STATUS_USAGE, "'%s' is ambiguous: %s", label.p, bytes_str(&names));
 	else if (s.best != NULL)
 		err_set(err, STATUS_USAGE, "unknown option '%s'; did you mean '--%s'?", label.p,
@@ -269,13 +268,34 @@ options_read(const struct cli_command *c, int argc, char **argv, struct err *err
 	return ok;
 }
 
-bool
-options_given(const char *name)
+static size_t
+find_name(const char *name)
 {
-	for (size_t i = 0; i < nknown; i++)
-		if (strcmp(known[i].option->name, name) == 0)
-			return known[i].given;
-	return false;
+	size_t i = 0;
+
+	while (i < nknown && strcmp(known[i].option->name, name) != 0)
+		i++;
+	return i;
+}
+
+bool
+cli_given(const char *name)
+{
+	return known[find_name(name)].given;
+}
+
+static bool
+takes_known(const struct cli_command *c, const struct cli_mode *mode, size_t i)
+{
+	return known[i].modes == 0 || mode_is_in(c, mode, known[i].modes);
+}
+
+bool
+options_take(const struct cli_command *c, const struct cli_mode *mode, const char *name)
+{
+	size_t i = find_name(name);
+
+	return i < nknown && takes_known(c, mode, i);
 }
 
 int
@@ -285,7 +305,7 @@ options_check_mode(const struct cli_command *c, const struct cli_mode *mode, str
 		char label[OPTIONS_LABEL];
 		struct bytes names = {0};
 
-		if (!known[i].given || known[i].modes == 0 || mode_is_in(c, mode, known[i].modes))
+		if (!known[i].given || takes_known(c, mode, i))
 			continue;
 		options_label(known[i].option, label);
 		mode_list(&names, c, known[i].modes, " and ");

@@ -270,31 +270,30 @@ is_unset(const struct conf *c,
 static int
 set_option(struct conf *c, int ch, const char *arg, struct err *err)
 {
-	size_t i;
+	const struct setting *s = settings;
 
-	for (i = 0; i < SETTINGS && (ch == '\0' || settings[i].letter != ch); i++)
-		;
-	if (i == SETTINGS)
-		return 0;
+	while (s->letter != ch)
+		s++;
 	if (ch == 'u') {
+		size_t i;
+
 		for (i = 0; c->url_args[i] != NULL; i++)
 			if (i + 2 == sizeof(c->url_args) / sizeof(*c->url_args))
 				return err_set(err, STATUS_USAGE, "-u: given more than 7 times");
 		c->url_args[i] = arg;
-		i = 0;
 	}
-	return settings[i].set(c, settings[i].option, arg, err) == -1 ? -1 : 1;
+	return s->set(c, s->option, arg, err);
 }
 
 int
 conf_option(struct conf *c, int ch, const char *arg, struct err *err)
 {
 	switch (ch) {
-	case 'h': c->help = true; return 1;
-	case 'j': c->json = true; return 1;
-	case 'q': c->quiet = true; return 1;
-	case 'v': c->verbose = true; return 1;
-	case 'V': c->version = true; return 1;
+	case 'h': c->help = true; return 0;
+	case 'j': c->json = true; return 0;
+	case 'q': c->quiet = true; return 0;
+	case 'v': c->verbose = true; return 0;
+	case 'V': c->version = true; return 0;
 	default: return set_option(c, ch, arg, err);
 	}
 }

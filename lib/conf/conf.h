@@ -44,8 +44,8 @@ struct conf {
 
 /* Sets all to "not given". Does not read the environment. */
 void conf_init(struct conf *c);
-/* Returns 1 when the option was taken, 0 when it is not a shared one, -1 on a bad value with status
- * 64 and a text that explains what the letter means here. */
+/* Takes the option of one of these letters. Returns 0, or -1 on a bad value with status 64 and a
+ * text that explains what the letter means here. */
 int conf_option(struct conf *c, int ch, const char *arg, struct err *err);
 /*
  * Fills what the options left open from environment, file and defaults, looks up the password, and
