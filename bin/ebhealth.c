@@ -77,20 +77,14 @@ print_limits(void)
 	for (int i = 0; i < THRESHOLDS; i++) {
 		const struct threshold *l = &eb.limits[i];
 
-		if (!l->has_warn && !l->has_crit)
+		if (l->warn == THRESHOLD_NONE && l->crit == THRESHOLD_NONE)
 			continue;
 		b.len = 0;
 		bytes_addf(&b, "limit %s%s: warning ", threshold_name((enum threshold_index)i),
 		    i == THRESHOLD_FREE ? ", below" : "");
-		if (l->has_warn)
-			threshold_text(&b, (enum threshold_index)i, l->warn);
-		else
-			bytes_adds(&b, "none");
+		threshold_text(&b, (enum threshold_index)i, l->warn);
 		bytes_adds(&b, ", critical ");
-		if (l->has_crit)
-			threshold_text(&b, (enum threshold_index)i, l->crit);
-		else
-			bytes_adds(&b, "none");
+		threshold_text(&b, (enum threshold_index)i, l->crit);
 		cli_warn("%s", bytes_str(&b));
 	}
 	bytes_free(&b);
@@ -181,7 +175,7 @@ take_min_free(const char *option, const char *arg, struct err *err)
 	if (num_parse_size(arg, &l->crit) == -1)
 		return err_set(err, STATUS_USAGE,
 		    "%s '%s': expected a size such as 4096, 64K, 8M or 1G", option, arg);
-	l->has_crit = l->given = true;
+	l->given = true;
 	return 0;
 }
 

@@ -4,8 +4,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/mem.h"
-#include "redis/stream.h"
 
 #define MIN_INODES 8 /* for a segment and the state files beside it */
 
@@ -13,20 +11,33 @@ struct checker {
 	struct problems *problems;
 	const struct snapshot *snapshot;
 	const struct threshold *thresholds;
+	const char *type, *group; /* of the stream and the group that are checked; NULL */
 };
 
-/* The stream (type) or the group (both) that a value belongs to. */
-struct subject {
-	const char *type, *group;
-};
+/* Adds a problem with the stream and the group that are checked. */
+static struct problem *
+add_problem(const struct checker *c, enum severity severity, const char *what, const char *text)
+{
+	struct problem *problem;
+	struct bytes words = {0};
 
-static const struct subject no_subject;
+	if (c->type != NULL)
+		bytes_adds(&words, c->type);
+	if (c->group != NULL)
+		bytes_addf(&words, ", group %s", c->group);
+	problem = problems_add(c->problems, severity, what, "%s%s%s", bytes_str(&words),
+	    c->type != NULL ? ": " : "", text);
+	problem->type = c->type;
+	problem->group = c->group;
+	bytes_free(&words);
+	return problem;
+}
 
 /* Adds a problem when the value is over its threshold. before, after: the words around the value.
  */
 static void
-check_value(const struct checker *c, enum threshold_index which, uint64_t value,
-    const struct subject *subject, const char *before, const char *after)
+check_value(const struct checker *c, enum threshold_index which, uint64_t value, const char *before,
+    const char *after)
 {
 	uint64_t limit = 0;
 	enum severity severity = threshold_severity(c->thresholds, which, value, &limit);
@@ -35,21 +46,31 @@ check_value(const struct checker *c, enum threshold_index which, uint64_t value,
 
 	if (severity == SEVERITY_OK)
 		return;
-	if (subject->type != NULL)
-		bytes_adds(&text, subject->type);
-	if (subject->group != NULL)
-		bytes_addf(&text, ", group %s", subject->group);
-	bytes_addf(&text, "%s%s", subject->type != NULL ? ": " : "", before);
+	bytes_adds(&text, before);
 	threshold_text(&text, which, value);
 	bytes_adds(&text, after);
-	problem =
-	    problems_add(c->problems, severity, threshold_name(which), "%s", bytes_str(&text));
-	problem->measured = true;
+	problem = add_problem(c, severity, threshold_name(which), bytes_str(&text));
+	problem->unit = threshold_unit(which);
 	problem->value = value;
 	problem->limit = limit;
-	problem->unit = threshold_unit(which);
-	problem->type = subject->type != NULL ? mem_strdup(subject->type) : NULL;
-	problem->group = subject->group != NULL ? mem_strdup(subject->group) : NULL;
+	bytes_free(&text);
+}
+
+/* The same for a value that may be unknown (-1), which is a problem when the user set a limit. */
+static void
+check_known_value(
+    const struct checker *c, enum threshold_index which, int64_t value, const char *after)
+{
+	struct bytes text = {0};
+
+	if (value >= 0) {
+		check_value(c, which, (uint64_t)value, "", after);
+		return;
+	}
+	if (!threshold_is_set(&c->thresholds[which]))
+		return;
+	bytes_addf(&text, "%s unknown", threshold_name(which));
+	add_problem(c, SEVERITY_UNKNOWN, threshold_name(which), bytes_str(&text));
 	bytes_free(&text);
 }
 
@@ -64,7 +85,7 @@ check_held(const struct checker *c, const struct backlog *b)
 	for (size_t i = 0; i < b->nheld; i++)
 		bytes_addf(
 		    &text, "%s %s (%s)", i > 0 ? "," : "", b->held[i].type, b->held[i].reason);
-	check_value(c, THRESHOLD_HELD, b->nheld, &no_subject, "", bytes_str(&text));
+	check_value(c, THRESHOLD_HELD, b->nheld, "", bytes_str(&text));
 	bytes_free(&text);
 }
 
@@ -74,12 +95,12 @@ check_damage(const struct checker *c, const struct backlog *b)
 	for (size_t i = 0; i < b->nvanished; i++)
 		problems_add(c->problems, SEVERITY_CRITICAL, "vanished",
 		    "segment %s vanished with undelivered events", b->vanished[i])
-		    ->value_text = mem_strdup(b->vanished[i]);
+		    ->value_text = b->vanished[i];
 	if (b->lock_holder != NULL)
 		problems_add(c->problems, SEVERITY_WARNING, "lock",
 		    "process %s holds the writers' lock and does not release it; resume or end it",
 		    b->lock_holder)
-		    ->value_text = mem_strdup(b->lock_holder);
+		    ->value_text = b->lock_holder;
 	if (b->suspect > 0)
 		problems_add(c->problems, SEVERITY_CRITICAL, "suspect",
 		    "%" PRIu64 " segment%s could not be synced to disk", b->suspect,
@@ -92,7 +113,7 @@ check_damage(const struct checker *c, const struct backlog *b)
 	if (c->snapshot->other_target)
 		problems_add(c->problems, SEVERITY_WARNING, "target",
 		    "the buffer belongs to %s, not to %s", b->target, c->snapshot->target)
-		    ->value_text = mem_strdup(b->target);
+		    ->value_text = b->target;
 }
 
 static void
@@ -100,8 +121,8 @@ check_space(const struct checker *c)
 {
 	if (!c->snapshot->free_known)
 		return;
-	check_value(c, THRESHOLD_FREE, c->snapshot->free, &no_subject, "only ",
-	    " free on the buffer's file system");
+	check_value(
+	    c, THRESHOLD_FREE, c->snapshot->free, "only ", " free on the buffer's file system");
 	if (c->snapshot->free_files < MIN_INODES)
 		problems_add(c->problems, SEVERITY_CRITICAL, "free",
 		    "no free inodes on the buffer's file system");
@@ -120,17 +141,16 @@ check_buffer(const struct checker *c)
 		return;
 	}
 	check_damage(c, b);
-	check_value(c, THRESHOLD_EVENTS, b->events, &no_subject, "",
+	check_value(c, THRESHOLD_EVENTS, b->events, "",
 	    b->events == 1 ? " event in the buffer" : " events in the buffer");
 	if (b->oldest != 0)
-		check_value(c, THRESHOLD_AGE, age > 0 ? (uint64_t)age : 0, &no_subject,
+		check_value(c, THRESHOLD_AGE, age > 0 ? (uint64_t)age : 0,
 		    "the oldest buffered event is ", " old");
-	check_value(c, THRESHOLD_BYTES, b->bytes, &no_subject, "the buffer uses ", "");
-	check_value(c, THRESHOLD_QUARANTINE, b->quarantined, &no_subject, "", " quarantined");
+	check_value(c, THRESHOLD_BYTES, b->bytes, "the buffer uses ", "");
+	check_value(c, THRESHOLD_QUARANTINE, b->quarantined, "", " quarantined");
 	if (b->nheld > 0)
 		check_held(c, b);
-	check_value(c, THRESHOLD_DUPLICATES, b->possible_duplicates, &no_subject, "",
-	    " possible duplicates");
+	check_value(c, THRESHOLD_DUPLICATES, b->possible_duplicates, "", " possible duplicates");
 }
 
 /* --- Redis ------------------------------------------------------------------------- */
@@ -143,16 +163,15 @@ check_redis(const struct checker *c, const struct survey *s)
 	if (!s->up) {
 		problem = problems_add(c->problems, SEVERITY_CRITICAL, "redis",
 		    "redis down (%s): %s", survey_why_name(s->why), s->error);
-		problem->value_text = mem_strdup(survey_why_name(s->why));
+		problem->value_text = survey_why_name(s->why);
 		return;
 	}
 	if (s->refuses != CONN_OK) {
 		problem = problems_add(c->problems, SEVERITY_CRITICAL, "redis",
 		    "redis refuses writes (%s): %s", survey_why_name(s->refuses), s->refusal);
-		problem->value_text = mem_strdup(survey_why_name(s->refuses));
+		problem->value_text = survey_why_name(s->refuses);
 	}
-	check_value(
-	    c, THRESHOLD_RTT, (uint64_t)s->rtt_us / 1000, &no_subject, "redis took ", " to answer");
+	check_value(c, THRESHOLD_RTT, (uint64_t)s->rtt_us / 1000, "redis took ", " to answer");
 	if (s->why_incomplete != NULL)
 		problems_add(c->problems, SEVERITY_UNKNOWN, "complete",
 		    "not all streams were checked: %s", s->why_incomplete);
@@ -162,62 +181,34 @@ check_redis(const struct checker *c, const struct survey *s)
 }
 
 static void
-add_unknown(const struct checker *c, enum threshold_index which, const struct subject *subject)
+check_group(struct checker *c, const struct survey_stream *st, const struct stream_group *group)
 {
-	struct problem *problem;
+	int64_t age = survey_pending_age(&c->snapshot->redis, group);
 
-	if (!threshold_is_set(&c->thresholds[which]))
-		return;
-	problem = problems_add(c->problems, SEVERITY_UNKNOWN, threshold_name(which),
-	    "%s, group %s: %s unknown", subject->type, subject->group, threshold_name(which));
-	problem->type = mem_strdup(subject->type);
-	problem->group = mem_strdup(subject->group);
-}
-
-static void
-check_group(
-    const struct checker *c, const struct survey_stream *st, const struct stream_group *group)
-{
-	const struct subject subject = {st->type, group->name};
-	int64_t lag = survey_lag(&st->info, group),
-	        age = survey_pending_age(&c->snapshot->redis, group);
-	bool known;
-	uint64_t lost = stream_lost(&st->info, group, &known);
-
-	if (lag >= 0)
-		check_value(c, THRESHOLD_LAG, (uint64_t)lag, &subject, "", " unread");
-	else
-		add_unknown(c, THRESHOLD_LAG, &subject);
-	if (known)
-		check_value(c, THRESHOLD_LOST, lost, &subject, "", " trimmed unread");
-	else
-		add_unknown(c, THRESHOLD_LOST, &subject);
-	check_value(c, THRESHOLD_PENDING, group->pending, &subject, "", " pending");
+	c->group = group->name;
+	check_known_value(c, THRESHOLD_LAG, survey_lag(&st->info, group), " unread");
+	check_known_value(c, THRESHOLD_LOST, survey_lost(&st->info, group), " trimmed unread");
+	check_value(c, THRESHOLD_PENDING, group->pending, "", " pending");
 	if (age >= 0)
-		check_value(c, THRESHOLD_PENDING_AGE, (uint64_t)age, &subject,
-		    "the oldest pending entry is ", " old");
+		check_value(c, THRESHOLD_PENDING_AGE, (uint64_t)age, "the oldest pending entry is ",
+		    " old");
 }
 
 static void
-check_stream(const struct checker *c, const struct survey_stream *st)
+check_stream(struct checker *c, const struct survey_stream *st)
 {
-	const struct subject subject = {st->type, NULL};
-	struct problem *problem = NULL;
+	bool wrong_type = st->error != NULL && st->why == CONN_WRONGTYPE;
 
-	if (st->error != NULL) {
-		problem = problems_add(c->problems,
-		    st->why == CONN_WRONGTYPE ? SEVERITY_CRITICAL : SEVERITY_UNKNOWN, "stream",
-		    "%s: %s", st->type, st->error);
-		problem->value_text =
-		    mem_strdup(st->why == CONN_WRONGTYPE ? "wrong-type" : survey_why_name(st->why));
-	} else if (!st->info.exists)
-		problem = problems_add(
-		    c->problems, SEVERITY_WARNING, "stream", "%s: no such stream", st->type);
-	if (problem != NULL)
-		problem->type = mem_strdup(st->type);
+	c->type = st->type;
+	c->group = NULL;
+	if (st->error != NULL)
+		add_problem(
+		    c, wrong_type ? SEVERITY_CRITICAL : SEVERITY_UNKNOWN, "stream", st->error)
+		    ->value_text = wrong_type ? "wrong-type" : survey_why_name(st->why);
+	else if (!st->info.exists)
+		add_problem(c, SEVERITY_WARNING, "stream", "no such stream");
 	if (st->dead_letters > 0)
-		check_value(
-		    c, THRESHOLD_DEAD, (uint64_t)st->dead_letters, &subject, "", " dead letters");
+		check_value(c, THRESHOLD_DEAD, (uint64_t)st->dead_letters, "", " dead letters");
 	for (size_t i = 0; i < st->ngroups; i++)
 		check_group(c, st, &st->groups[i]);
 }
@@ -226,7 +217,7 @@ void
 check_snapshot(struct problems *problems, const struct snapshot *snapshot,
     const struct threshold thresholds[THRESHOLDS])
 {
-	struct checker c = {problems, snapshot, thresholds};
+	struct checker c = {problems, snapshot, thresholds, NULL, NULL};
 
 	check_redis(&c, &snapshot->redis);
 	check_buffer(&c);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "base/mem.h"
 
 const char *
@@ -39,21 +40,15 @@ problems_add(struct problems *v, enum severity g, const char *what, const char *
 		v->problems = mem_realloc(v->problems, v->cap * sizeof(*v->problems));
 	}
 	p = &v->problems[v->n++];
-	*p = (struct problem){.severity = g, .what = what, .text = text, .unit = ""};
+	*p = (struct problem){.severity = g, .what = what, .text = text};
 	return p;
 }
 
 void
 problems_free(struct problems *v)
 {
-	while (v->n > 0) {
-		struct problem *p = &v->problems[--v->n];
-
-		free(p->type);
-		free(p->group);
-		free(p->text);
-		free(p->value_text);
-	}
+	while (v->n > 0)
+		free(v->problems[--v->n].text);
 	free(v->problems);
 	memset(v, 0, sizeof(*v));
 }
@@ -84,26 +79,18 @@ problems_sort(struct problems *v)
 	v->cap = v->n;
 }
 
-static void
-add_monitoring_text(struct bytes *out, const char *s)
-{
-	for (; *s != '\0'; s++)
-		bytes_addc(out,
-		    (char)((unsigned char)*s < 0x20 || *s == 0x7f ? '?'
-		            : *s == '|'                           ? '/'
-		                                                  : *s));
-}
-
 void
 problems_line(struct bytes *out, const struct problems *v, const char *ok_text)
 {
-	bytes_addf(out, "%s - ", severity_name(problems_worst(v)));
-	if (v->n == 0)
-		add_monitoring_text(out, ok_text);
-	for (size_t i = 0; i < v->n; i++) {
-		bytes_adds(out, i > 0 ? "; " : "");
-		add_monitoring_text(out, v->problems[i].text);
-	}
+	char *p;
+
+	bytes_addf(out, "%s - %s", severity_name(problems_worst(v)), v->n == 0 ? ok_text : "");
+	for (size_t i = 0; i < v->n; i++)
+		bytes_addf(out, "%s%s", i > 0 ? "; " : "", v->problems[i].text);
+	bytes_str(out);
+	err_clean(out->p);
+	for (p = out->p; (p = strchr(p, '|')) != NULL;)
+		*p = '/';
 }
 
 void
@@ -116,14 +103,14 @@ problems_json(struct record *document, const struct problems *v)
 		struct record r = {.json = true};
 
 		record_text(&r, "what", NULL, p->what);
-		if (p->measured) {
+		if (p->unit != NULL) {
 			record_count(&r, "value", NULL, p->value);
 			record_count(&r, "limit", NULL, p->limit);
 		} else {
 			record_text(&r, "value", NULL, p->value_text);
 			record_text(&r, "limit", NULL, NULL);
 		}
-		record_text(&r, "unit", NULL, *p->unit != '\0' ? p->unit : NULL);
+		record_text(&r, "unit", NULL, p->unit != NULL && *p->unit != '\0' ? p->unit : NULL);
 		record_text(&r, "status", NULL, severity_name(p->severity));
 		record_text(&r, "event_type", NULL, p->type);
 		record_text(&r, "group", NULL, p->group);

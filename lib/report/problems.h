@@ -4,7 +4,6 @@
 #ifndef REPORT_PROBLEMS_H
 #define REPORT_PROBLEMS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,15 +14,15 @@
 enum severity { SEVERITY_OK, SEVERITY_WARNING, SEVERITY_CRITICAL, SEVERITY_UNKNOWN };
 const char *severity_name(enum severity g);
 
+/* Texts but `text` are borrowed: from the snapshot, or static. */
 struct problem {
 	enum severity severity;
-	const char *what;   /* a word for programs; static */
-	char *type, *group; /* the stream's; NULL when it is about none */
-	char *text;         /* for people */
-	char *value_text;   /* the value, when it is not a number; NULL */
-	bool measured;      /* value and limit are set */
+	const char *what;         /* a word for programs */
+	const char *type, *group; /* the stream's; NULL when it is about none */
+	const char *value_text;   /* the value, when it is not a number; NULL */
+	const char *unit; /* of value and limit: "ms", "bytes", ""; NULL: they are not set */
 	uint64_t value, limit;
-	const char *unit; /* of value and limit: "ms", "bytes", "" */
+	char *text; /* for people */
 };
 
 struct problems {
@@ -31,8 +30,7 @@ struct problems {
 	size_t n, cap;
 };
 
-/* Returns the new problem, valid until the next call. The caller may set its other members; type,
- * group and value_text must be allocated, and are freed with the list. */
+/* Returns the new problem, valid until the next call. The caller may set its other members. */
 struct problem *problems_add(struct problems *v, enum severity g, const char *what, const char *fmt,
     ...) __attribute__((format(printf, 4, 5)));
 void problems_free(struct problems *v);

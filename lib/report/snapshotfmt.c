@@ -4,16 +4,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "redis/stream.h"
-
-static int64_t
-lost_entries(const struct survey_stream *st, const struct stream_group *g)
-{
-	bool known;
-	uint64_t n = stream_lost(&st->info, g, &known);
-
-	return known ? (int64_t)n : -1;
-}
 
 void
 snapshotfmt_group(struct record *r, const struct survey *s, const struct survey_stream *st,
@@ -22,7 +12,7 @@ snapshotfmt_group(struct record *r, const struct survey *s, const struct survey_
 	record_count(r, "consumers", "CONSUMERS", g->consumers);
 	record_count(r, "pending", "PENDING", g->pending);
 	record_number(r, "lag", "LAG", survey_lag(&st->info, g));
-	record_number(r, "lost", "LOST", lost_entries(st, g));
+	record_number(r, "lost", "LOST", survey_lost(&st->info, g));
 	record_span(r, "oldest_pending_ms", "OLDEST", survey_pending_age(s, g));
 	record_id(r, "last_delivered_id", "DELIVERED", g->last_delivered, true);
 }
@@ -81,7 +71,7 @@ snapshotfmt_streams(struct table *t, const struct survey *s, bool problems, bool
 		if (st->ngroups == 0 && wanted)
 			add_stream_row(t, s, st, NULL);
 		for (const struct stream_group *g = st->groups; g < st->groups + st->ngroups; g++)
-			if (wanted || lost_entries(st, g) > 0)
+			if (wanted || survey_lost(&st->info, g) > 0)
 				add_stream_row(t, s, st, g);
 	}
 }

@@ -456,6 +456,15 @@ survey_lag(const struct stream_info *s, const struct stream_group *g)
 }
 
 int64_t
+survey_lost(const struct stream_info *s, const struct stream_group *g)
+{
+	bool known;
+	uint64_t n = stream_lost(s, g, &known);
+
+	return known ? (int64_t)n : -1;
+}
+
+int64_t
 survey_pending_age(const struct survey *s, const struct stream_group *g)
 {
 	uint64_t now = s->now > 0 ? (uint64_t)s->now : 0;

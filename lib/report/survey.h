@@ -76,6 +76,8 @@ const char *survey_why_name(enum conn_why why);
  * up to 10 000 entries or 4 MiB.
  */
 int64_t survey_lag(const struct stream_info *s, const struct stream_group *g);
+/* Returns how many entries were trimmed or deleted before the group was given them; -1: unknown. */
+int64_t survey_lost(const struct stream_info *s, const struct stream_group *g);
 /* Returns the age of the lowest pending entry by its ID, in ms, never negative; -1: no pending
  * entry. */
 int64_t survey_pending_age(const struct survey *s, const struct stream_group *g);

@@ -1,5 +1,7 @@
 #include "report/threshold.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +10,7 @@
 #include "base/num.h"
 #include "base/status.h"
 
-#define NO_LIMIT UINT64_MAX
+#define NONE THRESHOLD_NONE
 #define MIB (UINT64_C(1) << 20)
 #define MINUTE UINT64_C(60000)
 
@@ -23,26 +25,23 @@ static const struct {
     [THRESHOLD_EVENTS] = {"events", COUNT, 1, 100000},
     [THRESHOLD_AGE] = {"age", TIME, 1 * MINUTE, 60 * MINUTE},
     [THRESHOLD_BYTES] = {"bytes", BYTES, 256 * MIB, 1024 * MIB},
-    [THRESHOLD_QUARANTINE] = {"quarantine", COUNT, 1, NO_LIMIT},
-    [THRESHOLD_HELD] = {"held", COUNT, 1, NO_LIMIT},
-    [THRESHOLD_DUPLICATES] = {"doubles", COUNT, NO_LIMIT, NO_LIMIT},
+    [THRESHOLD_QUARANTINE] = {"quarantine", COUNT, 1, NONE},
+    [THRESHOLD_HELD] = {"held", COUNT, 1, NONE},
+    [THRESHOLD_DUPLICATES] = {"doubles", COUNT, NONE, NONE},
     [THRESHOLD_FREE] = {"free", BYTES, 64 * MIB, 16 * MIB},
-    [THRESHOLD_RTT] = {"rtt", TIME, NO_LIMIT, NO_LIMIT},
-    [THRESHOLD_DEAD] = {"dead", COUNT, 1, NO_LIMIT},
-    [THRESHOLD_LAG] = {"lag", COUNT, NO_LIMIT, NO_LIMIT},
-    [THRESHOLD_LOST] = {"lost", COUNT, 1, NO_LIMIT},
-    [THRESHOLD_PENDING] = {"pending", COUNT, NO_LIMIT, NO_LIMIT},
-    [THRESHOLD_PENDING_AGE] = {"pending-age", TIME, NO_LIMIT, NO_LIMIT},
+    [THRESHOLD_RTT] = {"rtt", TIME, NONE, NONE},
+    [THRESHOLD_DEAD] = {"dead", COUNT, 1, NONE},
+    [THRESHOLD_LAG] = {"lag", COUNT, NONE, NONE},
+    [THRESHOLD_LOST] = {"lost", COUNT, 1, NONE},
+    [THRESHOLD_PENDING] = {"pending", COUNT, NONE, NONE},
+    [THRESHOLD_PENDING_AGE] = {"pending-age", TIME, NONE, NONE},
 };
 
 void
 threshold_defaults(struct threshold all[THRESHOLDS])
 {
 	for (int i = 0; i < THRESHOLDS; i++)
-		all[i] = (struct threshold){.has_warn = definitions[i].warn != NO_LIMIT,
-		    .has_crit = definitions[i].crit != NO_LIMIT,
-		    .warn = definitions[i].warn,
-		    .crit = definitions[i].crit};
+		all[i] = (struct threshold){definitions[i].warn, definitions[i].crit, false};
 }
 
 const char *
@@ -62,44 +61,28 @@ threshold_unit(enum threshold_index which)
 void
 threshold_text(struct bytes *out, enum threshold_index which, uint64_t value)
 {
-	char text[NUM_SIZE_TEXT];
+	enum unit unit = definitions[which].unit;
+	char text[NUM_SIZE_TEXT] = "none";
 
-	if (definitions[which].unit == BYTES)
+	if (unit == BYTES && value != NONE)
 		num_format_size(value, text);
-	else if (definitions[which].unit == TIME && value < 1000) {
-		bytes_addu(out, value);
-		bytes_adds(out, " ms");
-		return;
-	} else if (definitions[which].unit == TIME)
+	else if (unit == TIME && value != NONE && value >= 1000)
 		clock_format_span(
 		    value > INT64_MAX ? INT64_MAX : (int64_t)value, text, sizeof(text));
-	else {
-		bytes_addu(out, value);
-		return;
-	}
+	else if (value != NONE)
+		snprintf(text, sizeof(text), "%" PRIu64 "%s", value, unit == TIME ? " ms" : "");
 	bytes_adds(out, text);
 }
 
 static int
-find_name(struct slice word)
-{
-	for (int i = 0; i < THRESHOLDS; i++)
-		if (slice_is(word, definitions[i].name))
-			return i;
-	return -1;
-}
-
-static int
-fail_unknown_name(const char *option, struct slice word, struct err *err)
+fail_unknown_name(char option, const char *name, struct err *err)
 {
 	struct bytes all = {0};
 
-	for (int i = 0; i < THRESHOLDS; i++) {
-		bytes_adds(&all, i > 0 ? " " : "");
-		bytes_adds(&all, definitions[i].name);
-	}
-	err_set(err, STATUS_USAGE, "%s '%.*s': expected NAME=VALUE, with NAME one of %s", option,
-	    (int)word.n, word.p, bytes_str(&all));
+	for (int i = 0; i < THRESHOLDS; i++)
+		bytes_addf(&all, "%s%s", i > 0 ? " " : "", definitions[i].name);
+	err_set(err, STATUS_USAGE, "-%c %s: NAME=VALUE expected, with NAME one of %s", option, name,
+	    bytes_str(&all));
 	bytes_free(&all);
 	return -1;
 }
@@ -119,66 +102,47 @@ parse_value(enum threshold_index which, const char *text, uint64_t *value)
 	return 0;
 }
 
+/* Parses one "NAME=VALUE", which is changed. */
 static int
-set_limit(struct threshold *t, enum threshold_index which, bool critical, const char *text,
-    struct err *err)
+parse_one(struct threshold all[THRESHOLDS], bool critical, char *one, struct err *err)
 {
 	static const char *const hints[] = {"a number", "a size (64M)", "a time (90s, 5m, 1h)"};
-	bool on = strcmp(text, "none") != 0;
-	uint64_t value = 0;
+	char *text = strchr(one, '='), option = critical ? 'c' : 'w';
+	uint64_t value = NONE;
+	int i = 0;
 
-	if (on &&
-	    (parse_value(which, text, &value) == -1 || (value == 0 && which != THRESHOLD_FREE)))
-		return err_set(err, STATUS_USAGE, "-%c '%s=%s': expected %s above 0, or none",
-		    critical ? 'c' : 'w', definitions[which].name, text,
-		    hints[definitions[which].unit]);
-	t->given = true;
-	if (critical) {
-		t->has_crit = on;
-		t->crit = value;
-	} else {
-		t->has_warn = on;
-		t->warn = value;
-	}
+	if (text != NULL)
+		*text++ = '\0';
+	while (i < THRESHOLDS && strcmp(one, definitions[i].name) != 0)
+		i++;
+	if (text == NULL || i == THRESHOLDS)
+		return fail_unknown_name(option, one, err);
+	if (strcmp(text, "none") != 0 &&
+	    (parse_value((enum threshold_index)i, text, &value) == -1 ||
+	        (value == 0 && i != THRESHOLD_FREE)))
+		return err_set(err, STATUS_USAGE, "-%c %s=%s: %s above 0 expected, or none", option,
+		    one, text, hints[definitions[i].unit]);
+	all[i].given = true;
+	*(critical ? &all[i].crit : &all[i].warn) = value;
 	return 0;
-}
-
-/* Parses one "NAME=VALUE". */
-static int
-parse_one(struct threshold all[THRESHOLDS], bool critical, struct slice one, struct err *err)
-{
-	const char *option = critical ? "-c" : "-w",
-	           *eq = one.n > 0 ? memchr(one.p, '=', one.n) : NULL;
-	struct slice word = {one.p, eq != NULL ? (size_t)(eq - one.p) : one.n};
-	int which = find_name(word), ok;
-	char *value;
-
-	if (eq == NULL || which == -1)
-		return fail_unknown_name(option, word, err);
-	value = mem_strndup(eq + 1, one.n - word.n - 1);
-	ok = set_limit(&all[which], (enum threshold_index)which, critical, value, err);
-	free(value);
-	return ok;
 }
 
 int
 threshold_parse(struct threshold all[THRESHOLDS], bool critical, const char *text, struct err *err)
 {
-	for (;;) {
-		size_t n = strcspn(text, ",");
+	char *copy = mem_strdup(text), *rest = copy, *one;
+	int ok = 0;
 
-		if (parse_one(all, critical, (struct slice){text, n}, err) == -1)
-			return -1;
-		if (text[n] == '\0')
-			return 0;
-		text += n + 1;
-	}
+	while (ok == 0 && (one = strsep(&rest, ",")) != NULL)
+		ok = parse_one(all, critical, one, err);
+	free(copy);
+	return ok;
 }
 
 bool
 threshold_is_set(const struct threshold *t)
 {
-	return t->given && (t->has_warn || t->has_crit);
+	return t->given && (t->warn != NONE || t->crit != NONE);
 }
 
 bool
@@ -195,15 +159,13 @@ threshold_severity(const struct threshold all[THRESHOLDS], enum threshold_index 
     uint64_t value, uint64_t *limit)
 {
 	const struct threshold *t = &all[which];
-	bool lower_is_worse = which == THRESHOLD_FREE;
+	const uint64_t limits[] = {t->crit, t->warn};
 
-	if (t->has_crit && (lower_is_worse ? value < t->crit : value >= t->crit)) {
-		*limit = t->crit;
-		return SEVERITY_CRITICAL;
-	}
-	if (t->has_warn && (lower_is_worse ? value < t->warn : value >= t->warn)) {
-		*limit = t->warn;
-		return SEVERITY_WARNING;
-	}
+	for (int i = 0; i < 2; i++)
+		if (limits[i] != NONE &&
+		    (which == THRESHOLD_FREE ? value < limits[i] : value >= limits[i])) {
+			*limit = limits[i];
+			return i == 0 ? SEVERITY_CRITICAL : SEVERITY_WARNING;
+		}
 	return SEVERITY_OK;
 }

@@ -32,12 +32,13 @@ enum threshold_index {
 };
 #define THRESHOLD_FIRST_OF_STREAM THRESHOLD_DEAD
 
-/* Limits in counts, bytes or milliseconds. A value that equals its limit has reached it, except for
- * THRESHOLD_FREE. */
+#define THRESHOLD_NONE UINT64_MAX
+
+/* Limits in counts, bytes or milliseconds, or THRESHOLD_NONE. A value that equals its limit has
+ * reached it, except for THRESHOLD_FREE. */
 struct threshold {
-	bool has_warn, has_crit;
 	uint64_t warn, crit;
-	bool given; /* set by the user, perhaps to "none" */
+	bool given; /* set by the user, perhaps to none */
 };
 
 void threshold_defaults(struct threshold all[THRESHOLDS]);
@@ -45,7 +46,7 @@ void threshold_defaults(struct threshold all[THRESHOLDS]);
  * the limit. Returns 0, or -1 with status 64. */
 int threshold_parse(
     struct threshold all[THRESHOLDS], bool critical, const char *text, struct err *err);
-/* Returns true when the user set a limit other than "none". */
+/* Returns true when the user set a limit other than none. */
 bool threshold_is_set(const struct threshold *t);
 /* Returns true when threshold_is_set holds for one of the streams or groups. */
 bool threshold_any_of_streams(const struct threshold all[THRESHOLDS]);
@@ -56,7 +57,7 @@ enum severity threshold_severity(const struct threshold all[THRESHOLDS], enum th
 
 const char *threshold_name(enum threshold_index which); /* "pending-age" */
 const char *threshold_unit(enum threshold_index which); /* "ms", "bytes", "" */
-/* Appends the value for people: 12, 1.5 MiB, 3 min. */
+/* Appends the value for people: 12, 1.5 MiB, 3 min, none. */
 void threshold_text(struct bytes *out, enum threshold_index which, uint64_t value);
 
 #endif
