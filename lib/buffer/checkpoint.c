@@ -82,40 +82,6 @@ intent_clear(struct intent *in)
 	memset(in, 0, sizeof(*in));
 }
 
-void
-checkpoint_add_matched(struct checkpoint *cp, const char *type, const char *entry)
-{
-	struct matched_entry *t;
-
-	if (cp->nmatched == CHECKPOINT_MATCHED) {
-		free(cp->matched[0].type);
-		memmove(cp->matched, cp->matched + 1, --cp->nmatched * sizeof(*cp->matched));
-	}
-	cp->matched = mem_realloc(cp->matched, (cp->nmatched + 1) * sizeof(*cp->matched));
-	t = &cp->matched[cp->nmatched++];
-	t->type = mem_strdup(type);
-	snprintf(t->entry, sizeof(t->entry), "%s", entry);
-}
-
-bool
-checkpoint_is_matched(const struct checkpoint *cp, const char *type, const char *entry)
-{
-	for (size_t i = 0; i < cp->nmatched; i++)
-		if (strcmp(cp->matched[i].entry, entry) == 0 &&
-		    strcmp(cp->matched[i].type, type) == 0)
-			return true;
-	return false;
-}
-
-void
-checkpoint_drop_matched(struct checkpoint *cp)
-{
-	while (cp->nmatched)
-		free(cp->matched[--cp->nmatched].type);
-	free(cp->matched);
-	cp->matched = NULL;
-}
-
 static bool
 is_listed_delivered(const struct checkpoint *cp, const char *stem, uint64_t pos)
 {
@@ -199,7 +165,6 @@ checkpoint_free(struct checkpoint *cp)
 		free(cp->delivered[--cp->ndelivered].stem);
 	while (cp->nbad)
 		free(cp->bad[--cp->nbad].stem);
-	checkpoint_drop_matched(cp);
 	free(cp->lagging);
 	free(cp->delivered);
 	free(cp->bad);

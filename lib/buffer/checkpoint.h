@@ -59,14 +59,6 @@ struct delivered_line {
 	uint64_t pos;
 };
 
-/* An entry that already accounts for a line that was in doubt, so for no other line. */
-struct matched_entry {
-	char *type;
-	char entry[48];
-};
-/* At least as many as lines can be in doubt: a batch and the one read ahead. */
-#define CHECKPOINT_MATCHED 2048
-
 /* A segment with bad lines for which quarantine/ had no space. */
 struct bad_segment {
 	char *stem;
@@ -85,8 +77,6 @@ struct checkpoint {
 	size_t ndelivered;
 	struct bad_segment *bad;
 	size_t nbad;
-	struct matched_entry *matched; /* the last CHECKPOINT_MATCHED, oldest first */
-	size_t nmatched;
 	struct intent intent;
 };
 
@@ -111,11 +101,6 @@ struct intent_type *intent_find_event_type(const struct intent *in, const char *
 bool intent_covers(const struct intent *in, bool chain, const char *stem, uint64_t pos);
 void intent_drop_type(struct intent *in, struct intent_type *s);
 void intent_clear(struct intent *in);
-
-/* Drops the oldest of CHECKPOINT_MATCHED. */
-void checkpoint_add_matched(struct checkpoint *cp, const char *type, const char *entry);
-bool checkpoint_is_matched(const struct checkpoint *cp, const char *type, const char *entry);
-void checkpoint_drop_matched(struct checkpoint *cp);
 
 void checkpoint_add_delivered(struct checkpoint *cp, const char *stem, uint64_t pos);
 /* True when the line at pos of this source (stem: of the chain's segment, or of the file) is

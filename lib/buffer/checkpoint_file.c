@@ -3,8 +3,7 @@
  *
  * A slot is a header and lines of tokens (base/token.h). The first one of a line tells its kind.
  * Earlier names, kept for compatibility, are: "claims" the number of the last file adopted, "late"
- * a lagging type, "done" a delivered line, "broken" a bad segment, "spent" a matched entry, "going"
- * the intent.
+ * a lagging type, "done" a delivered line, "broken" a bad segment, "going" the intent.
  */
 #include <sys/stat.h>
 
@@ -79,8 +78,7 @@ append_intent(struct bytes *b, const struct intent *in)
 }
 
 /* Appends all lines. Without `whole`, when space is short, it leaves out the reasons, which the
- * next attempt gives again, and the matched entries, which matter only to events equal in every
- * byte. */
+ * next attempt gives again. */
 static void
 append_checkpoint(struct bytes *b, const struct checkpoint *cp, bool whole)
 {
@@ -106,12 +104,6 @@ append_checkpoint(struct bytes *b, const struct checkpoint *cp, bool whole)
 		bytes_adds(b, "broken");
 		append_word(b, cp->bad[i].stem);
 		bytes_addf(b, " %" PRIu64 "\n", cp->bad[i].lines);
-	}
-	for (size_t i = 0; whole && i < cp->nmatched; i++) {
-		bytes_adds(b, "spent");
-		append_word(b, cp->matched[i].type);
-		append_word(b, cp->matched[i].entry);
-		bytes_addc(b, '\n');
 	}
 	append_intent(b, &cp->intent);
 }
@@ -159,15 +151,6 @@ parse_sent_type(struct intent_type **list, size_t *n, char *line)
 	snprintf(s->after, sizeof(s->after), "%s", token_next(&line));
 }
 
-static void
-parse_matched(struct checkpoint *cp, char *line)
-{
-	const char *type = token_next(&line), *entry = token_next(&line);
-
-	if (*entry)
-		checkpoint_add_matched(cp, type, entry);
-}
-
 /* Parses one line, without its newline, in place. Ignores unknown kinds. */
 static void
 parse_checkpoint_line(struct checkpoint *cp, char *line)
@@ -183,8 +166,6 @@ parse_checkpoint_line(struct checkpoint *cp, char *line)
 		parse_lagging_type(cp, what, line);
 	else if (strcmp(what, "sent") == 0)
 		parse_sent_type(&in->types, &in->ntypes, line);
-	else if (strcmp(what, "spent") == 0)
-		parse_matched(cp, line);
 	else if (strcmp(what, "going") == 0) {
 		in->active = true;
 		snprintf(in->run_id, sizeof(in->run_id), "%s", token_next(&line));

@@ -54,6 +54,20 @@ positions_find_or_add(struct positions *ps, const char *stem)
 	return p;
 }
 
+struct position *
+positions_get(struct positions *ps, bool chain, const char *stem)
+{
+	struct position *at = chain ? &ps->chain : positions_find(ps, stem);
+
+	return at != NULL && at->stem != NULL ? at : NULL;
+}
+
+void
+positions_set(struct positions *ps, bool chain, const char *stem, uint64_t pos, uint64_t limit)
+{
+	position_set(chain ? &ps->chain : positions_find_or_add(ps, stem), stem, pos, limit);
+}
+
 void
 positions_drop(struct positions *ps, const char *stem)
 {

@@ -32,6 +32,11 @@ int position_cmp(const struct position *a, const char *stem, uint64_t pos);
 /* Finds the position of a file, or NULL. */
 struct position *positions_find(const struct positions *ps, const char *stem);
 struct position *positions_find_or_add(struct positions *ps, const char *stem);
+/* Returns the position of a source, or NULL if it has none. */
+struct position *positions_get(struct positions *ps, bool chain, const char *stem);
+/* Sets the position of a source. */
+void positions_set(
+    struct positions *ps, bool chain, const char *stem, uint64_t pos, uint64_t limit);
 void positions_drop(struct positions *ps, const char *stem);
 void positions_clear(struct positions *ps);
 /* Overwrites *to without freeing it. */

@@ -13,15 +13,15 @@
 #include "buffer/manifest.h"
 #include "buffer/reader.h"
 
-void
-reclaim_add_drained_segment(struct reclaim *rc, const char *stem)
+static void
+add_clean_segment(struct reclaim *rc, const char *stem)
 {
 	rc->clean = mem_realloc(rc->clean, (rc->nclean + 1) * sizeof(*rc->clean));
 	rc->clean[rc->nclean++] = mem_strdup(stem);
 }
 
-void
-reclaim_drop_drained_segment(struct reclaim *rc, const char *stem)
+static void
+drop_clean_segment(struct reclaim *rc, const char *stem)
 {
 	for (size_t i = 0; i < rc->nclean; i++)
 		if (strcmp(rc->clean[i], stem) == 0) {
@@ -32,11 +32,46 @@ reclaim_drop_drained_segment(struct reclaim *rc, const char *stem)
 }
 
 void
+reclaim_note_line(struct reclaim *rc, const char *stem, bool first)
+{
+	if (rc->stem != NULL && strcmp(rc->stem, stem) == 0)
+		return;
+	if (rc->stem != NULL && rc->from_start && !rc->has_skipped)
+		add_clean_segment(rc, rc->stem);
+	rc->entered |= rc->stem != NULL;
+	free(rc->stem);
+	rc->stem = mem_strdup(stem);
+	rc->from_start = first;
+	rc->has_skipped = false;
+}
+
+void
+reclaim_note_skipped(struct reclaim *rc, const char *stem)
+{
+	if (strcmp(rc->stem, stem) == 0)
+		rc->has_skipped = true;
+	else
+		drop_clean_segment(rc, stem);
+}
+
+bool
+reclaim_has_entered(struct reclaim *rc)
+{
+	bool entered = rc->entered;
+
+	rc->entered = false;
+	return entered;
+}
+
+void
 reclaim_begin_walk(struct reclaim *rc)
 {
 	free(rc->gone);
 	rc->gone = NULL;
 	rc->first_left = 0;
+	free(rc->stem);
+	rc->stem = NULL;
+	rc->entered = false;
 }
 
 void

@@ -19,6 +19,10 @@ struct reclaim {
 	/* stems of chain segments in which no line of a lagging type was left */
 	char **clean;
 	size_t nclean;
+	char *stem;        /* the chain segment that the walk is in */
+	bool from_start;   /* the walk read it from its first line */
+	bool has_skipped;  /* a line in it was skipped */
+	bool entered;      /* the walk has entered another segment, see reclaim_has_entered */
 	uint64_t torn;     /* torn ends quarantined so far */
 	bool *gone;        /* per segment of this walk: removed */
 	size_t first_left; /* index of the first that is not removed */
@@ -27,8 +31,13 @@ struct reclaim {
 
 /* Called for each new walk. */
 void reclaim_begin_walk(struct reclaim *rc);
-void reclaim_add_drained_segment(struct reclaim *rc, const char *stem);
-void reclaim_drop_drained_segment(struct reclaim *rc, const char *stem);
+/* Called for each line of the chain, in order. `first`: no undelivered line of the segment is
+ * before it. A segment that was read whole without skipping a line can be removed at once. */
+void reclaim_note_line(struct reclaim *rc, const char *stem, bool first);
+/* Called when a line of this chain segment is not delivered by this walk. */
+void reclaim_note_skipped(struct reclaim *rc, const char *stem);
+/* Returns whether the walk has entered another chain segment since the last call. */
+bool reclaim_has_entered(struct reclaim *rc);
 void reclaim_free(struct reclaim *rc);
 
 /*

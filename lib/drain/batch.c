@@ -1,347 +1,260 @@
 #include "drain/batch.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "buffer/line.h"
 #include "buffer/manifest.h"
-#include "drain/commit.h"
-#include "drain/drain_int.h"
-#include "drain/indoubt.h"
 #include "drain/trim.h"
-#include "event/id.h"
 
 #define PASSED_CHECK 256 /* passed lines between two checks of the limits */
 
 void
-batch_init(struct batch *batch)
+batch_init(struct batch *b, struct run *run, struct delivery *delivery, struct readahead *ahead,
+    struct dests *dests)
 {
-	memset(batch, 0, sizeof(*batch));
-	batch->item = mem_alloc((BATCH_LINES + 1) * sizeof(*batch->item));
+	*b = (struct batch){.run = run, .delivery = delivery, .ahead = ahead, .dests = dests};
+	b->item = mem_alloc(BATCH_LINES * sizeof(*b->item));
 }
 
 void
-batch_free(struct batch *batch)
+batch_free(struct batch *b)
 {
-	size_t i;
-
-	for (i = 0; i <= BATCH_LINES; i++)
-		bytes_free(&batch->item[i].text);
-	free(batch->item);
-	memset(batch, 0, sizeof(*batch));
+	for (size_t i = 0; i < BATCH_LINES; i++)
+		drain_line_free(b->item[i].line);
+	free(b->item);
+	suspect_close(b->suspect);
 }
 
 void
-batch_reset(struct batch *batch)
+batch_reset(struct batch *b)
 {
-	size_t i;
-
-	for (i = 0; i < batch->n; i++)
-		if (batch->item[i].text.cap > 2 * BATCH_LARGE)
-			bytes_free(&batch->item[i].text);
-	batch->n = batch->bytes = batch->types = batch->next_to_queue = 0;
-	batch->covered = true;
-	batch->short_stream = false;
+	b->n = b->bytes = b->types = b->next_to_queue = 0;
+	b->covered = true;
+	b->short_stream = false;
 }
+
+bool
+batch_has_items_to_send(const struct batch *b)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (b->item[i].state == BATCH_SEND)
+			return true;
+	return false;
+}
+
+/* --- held types ----------------------------------------------------------------------- */
 
 static bool
-is_batch_full(const struct batch *batch, size_t bytes)
+may_retry_held(const struct drain_options *o, const char *type)
 {
-	return batch->types == BATCH_TYPES || batch->bytes >= BATCH_BYTES ||
-	    (batch->n &&
-	        (bytes > BATCH_LARGE || batch->item[batch->n - 1].line.e.payload.n > BATCH_LARGE));
-}
-
-static void
-add_to_batch(struct batch *batch)
-{
-	struct batch_item *it = &batch->item[batch->n];
-	size_t i;
-
-	for (i = 0; i < batch->n && batch->item[i].dest != it->dest; i++)
-		;
-	batch->types += i == batch->n;
-	batch->bytes += it->text.len;
-	batch->n++;
-}
-
-/* Sets whether the line is in doubt (sent before without a reply), and the ID to look above. */
-static void
-determine_doubt(struct drain *d, struct batch_item *it)
-{
-	struct intent_type *covered = d->old_intent.active
-	    ? intent_find_event_type(&d->old_intent, it->line.e.type.p, it->line.e.type.n)
-	    : NULL;
-	struct stream_id noted;
-
-	it->in_doubt = it->was_in_doubt = it->possible_duplicate = false;
-	it->after = (struct stream_id){UINT64_MAX, UINT64_MAX};
-	if (covered != NULL &&
-	    intent_covers(&d->old_intent, d->line.chain, d->line.stem, d->line.pos)) {
-		it->in_doubt = true;
-		if (id_parse(slice_of(covered->after), &it->after) == -1)
-			it->after = (struct stream_id){0, 0};
-	}
-	if (d->checkpoint.lost || manifest_is_returned(d->line.stem)) {
-		it->in_doubt = true;
-		it->after = (struct stream_id){0, 0};
-	}
-	if (it->line.in_doubt) {
-		it->in_doubt = true;
-		if (id_parse(slice_of(it->line.doubt.after), &noted) == -1)
-			noted = (struct stream_id){0, 0};
-		if (id_cmp(noted, it->after) < 0)
-			it->after = noted;
-	}
-}
-
-static bool
-may_retry_held(const struct drain *d, const char *type)
-{
-	return d->o->all || (d->o->type != NULL && strcmp(d->o->type, type) == 0);
+	return o->all || (o->type != NULL && strcmp(o->type, type) == 0);
 }
 
 struct dest *
-batch_dest(struct drain *d, struct slice type)
+batch_dest(struct batch *b, struct slice type)
 {
-	struct dest *dest = dests_get(&d->dests, d->o->conf->prefix, type);
+	const struct drain_options *o = b->run->o;
+	struct dest *dest = dests_get(b->dests, o->conf->prefix, type);
 	struct lagging_type *lagging;
 
 	if (!dest->measured && !dest->stopped &&
-	    (lagging = checkpoint_find_lagging(&d->checkpoint, type.p, type.n)) != NULL &&
-	    *lagging->reason && !may_retry_held(d, dest->type))
+	    (lagging = checkpoint_find_lagging(&b->delivery->checkpoint, type.p, type.n)) != NULL &&
+	    *lagging->reason && !may_retry_held(o, dest->type))
 		dest_stop(dest, CONN_OTHER, lagging->reason);
 	return dest;
 }
 
-static void
-move_walked_position(struct drain *d)
+bool
+batch_may_deliver_lagging(struct batch *b)
 {
-	struct positions *walked = &d->walked;
+	const struct checkpoint *cp = &b->delivery->checkpoint;
 
-	position_set(d->line.chain ? &walked->chain : positions_find_or_add(walked, d->line.stem),
-	    d->line.stem, d->line.end, d->line.limit);
+	for (size_t i = 0; i < cp->nlagging; i++)
+		if (!batch_dest(b, slice_of(cp->lagging[i].type))->stopped)
+			return true;
+	return false;
 }
 
-/* Notes a change of the chain segment. A segment that was read whole without skipping a line can be
- * removed at once. */
-static void
-enter_chain_segment(struct drain *d)
+bool
+batch_is_walk_useful(struct batch *b)
 {
-	if (!d->line.chain || (d->chain_stem != NULL && strcmp(d->chain_stem, d->line.stem) == 0))
-		return;
-	if (d->chain_stem != NULL && d->from_start && !d->has_skipped)
-		reclaim_add_drained_segment(&d->reclaim, d->chain_stem);
-	free(d->chain_stem);
-	d->chain_stem = mem_strdup(d->line.stem);
-	d->has_skipped = false;
-	d->from_start = d->covers_lagging || d->line.pos == 0;
+	const struct delivery *dl = b->delivery;
+
+	return !dl->covers_lagging || !dl->checkpoint.nlagging || dl->old_intent.active ||
+	    !delivery_is_behind(dl) || batch_may_deliver_lagging(b);
 }
 
-/* Returns 1 when a later segment repeats the line, 0 when not, -1 with err. */
-static int
-check_rewritten(struct drain *d, const struct event *e, struct err *err)
-{
-	if (!d->line.suspect)
-		return 0;
-	if (d->suspect == NULL || strcmp(suspect_stem(d->suspect), d->line.stem) != 0) {
-		suspect_close(d->suspect);
-		d->suspect = suspect_open(d->buf, d->line.stem, d->o->limits->lock_ms, err);
-		if (d->suspect == NULL)
-			return -1;
-	}
-	return suspect_is_repeated(d->suspect, e);
-}
+/* --- choosing lines ------------------------------------------------------------------- */
 
-static int
-measure_dest_room(struct drain *d, struct batch_item *it, struct err *err)
-{
-	struct bytes words = {0};
-	int r;
-
-	if (!it->dest->measured && !it->dest->stopped)
-		trim_set_policy(it->dest, d->o->conf);
-	r = trim_ensure_room(it->dest, d->conn, drain_maxlen(d, it->line.maxlen, it->dest->type),
-	    d->o->force, &words, err);
-	if (words.len)
-		drain_say(d, "%s", bytes_str(&words));
-	bytes_free(&words);
-	return r;
-}
-
-static void
-swap_bytes(struct bytes *a, struct bytes *b)
-{
-	struct bytes keep = *a;
-
-	*a = *b;
-	*b = keep;
-}
-
-/* Has dest->room refer to the limit of the line. Returns whether the server has to be asked for the
- * room of the stream before the line is added. */
 static bool
-apply_line_limit(struct drain *d, const struct batch_item *it)
+is_batch_full(const struct batch *b, size_t bytes)
 {
-	struct dest *dest = it->dest;
+	return b->types == BATCH_TYPES || b->bytes >= BATCH_BYTES ||
+	    (b->n > 0 &&
+	        (bytes > BATCH_LARGE || b->item[b->n - 1].line->parsed.e.payload.n > BATCH_LARGE));
+}
 
-	return !dest->stopped &&
-	    (!dest->measured || dest->stale ||
-	        !trim_set_limit(dest, drain_maxlen(d, it->line.maxlen, it->dest->type)) ||
-	        dest->room <= 0);
+static bool
+has_line_for(const struct batch *b, const struct dest *dest)
+{
+	for (size_t i = b->n; i-- > 0;)
+		if (b->item[i].dest == dest)
+			return true;
+	return false;
 }
 
 /* Returns whether the line can be sent at once: the stored intent covers it, and nothing has to be
  * looked up. */
 static bool
-is_item_covered(const struct drain *d, const struct batch_item *it)
+is_line_covered(const struct batch *b, const struct drain_line *line, const struct dest *dest)
 {
-	const struct batch *b = &d->batch;
-	const struct intent *in = &d->checkpoint.intent;
+	const struct delivery *dl = b->delivery;
+	const struct intent *in = &dl->checkpoint.intent;
 
-	if (!b->covered || !in->active || d->old_intent.active || d->checkpoint.lost ||
-	    it->line.in_doubt || manifest_is_returned(d->line.stem) ||
-	    !intent_covers(in, d->line.chain, d->line.stem, d->line.pos))
+	if (!b->covered || !in->active || dl->old_intent.active || dl->checkpoint.lost ||
+	    line->parsed.in_doubt || manifest_is_returned(line->at.stem) ||
+	    !intent_covers(in, line->at.chain, line->at.stem, line->at.pos))
 		return false;
-	return (b->n > 0 && b->item[b->n - 1].dest == it->dest) ||
-	    intent_find_event_type(in, it->dest->type, strlen(it->dest->type)) != NULL;
+	return (b->n > 0 && b->item[b->n - 1].dest == dest) ||
+	    intent_find_event_type(in, dest->type, strlen(dest->type)) != NULL;
+}
+
+/* Has dest->room refer to the limit of the line. Returns whether the server has to be asked for the
+ * room of the stream before the line is added. */
+static bool
+apply_line_limit(struct dest *dest, int64_t maxlen)
+{
+	return !dest->stopped &&
+	    (!dest->measured || dest->stale || !trim_set_limit(dest, maxlen) || dest->room <= 0);
+}
+
+static int
+measure_dest_room(struct batch *b, struct dest *dest, int64_t maxlen, struct err *err)
+{
+	struct bytes words = {0};
+	int r;
+
+	if (!dest->measured && !dest->stopped)
+		trim_set_policy(dest, b->run->o->conf);
+	r = trim_ensure_room(dest, b->run->conn, maxlen, b->run->o->force, &words, err);
+	if (words.len)
+		run_say(b->run, "%s", bytes_str(&words));
+	bytes_free(&words);
+	return r;
+}
+
+/* Moves the line of readahead_next into the batch. */
+static void
+take_line(struct batch *b, struct dest *dest)
+{
+	struct batch_item *it = &b->item[b->n];
+	struct drain_line *line;
+
+	b->types += !has_line_for(b, dest);
+	b->n++;
+	readahead_take(b->ahead, &it->line);
+	line = it->line;
+	line_complete(&line->parsed, &line->derived, line->at.stem, line->at.at, line->at.text);
+	it->dest = dest;
+	it->state = BATCH_SEND;
+	it->possible_duplicate = false;
+	it->lookup = (struct indoubt_line){.e = &line->parsed.e};
+	it->in_doubt = delivery_is_in_doubt(b->delivery, line, &it->lookup.after);
+	if (dest->room != INT64_MAX)
+		dest->room--;
+	b->bytes += line->text.len;
+	b->short_stream |= dest->maxlen > 0 && dest->maxlen < BATCH_IN_DOUBT;
+}
+
+/* Returns 1 when a later segment repeats the line of a suspect one, 0 when not, -1 with err. */
+static int
+is_line_repeated(struct batch *b, const struct drain_line *line, struct err *err)
+{
+	if (b->suspect == NULL || strcmp(suspect_stem(b->suspect), line->at.stem) != 0) {
+		suspect_close(b->suspect);
+		b->suspect =
+		    suspect_open(b->run->buf, line->at.stem, b->run->o->limits->lock_ms, err);
+		if (b->suspect == NULL)
+			return -1;
+	}
+	return suspect_is_repeated(b->suspect, &line->parsed.e);
 }
 
 enum line_outcome { LINE_ADDED, LINE_PASSED, LINE_KEPT };
 
-/* Fills the slot with what the current line says, and adds it to the batch. */
-static void
-fill_item(struct drain *d, struct batch_item *it, bool in_old_intent, bool covered)
-{
-	it->stem = d->line.stem;
-	it->chain = d->line.chain;
-	it->pos = d->line.pos;
-	it->limit = d->line.limit;
-	it->offset = d->line.at;
-	/* The event borrows from these bytes. */
-	swap_bytes(&it->text, &d->current->text);
-	line_complete(&it->line, &it->derived, it->stem, it->offset, d->line.text);
-	determine_doubt(d, it);
-	it->state = BATCH_SEND;
-	if (it->dest->room != INT64_MAX)
-		it->dest->room--;
-	d->batch.in_old_intent = in_old_intent;
-	d->batch.covered = covered;
-	d->batch.short_stream |= it->dest->maxlen > 0 && it->dest->maxlen < BATCH_IN_DOUBT;
-	add_to_batch(&d->batch);
-}
-
 /*
- * Adds the current line to the batch, or passes it (delivered, skipped, bad), or keeps it for the
+ * Moves the next line into the batch, or passes it (delivered, skipped, bad), or keeps it for the
  * next batch. Returns a line_outcome, or -1 with err.
  */
 static int
-add_current_line(struct drain *d, struct err *err)
+consider_line(struct batch *b, struct drain_line *line, struct err *err)
 {
-	struct batch_item *it =
-	    &d->batch.item[d->batch.n]; /* part of the batch after add_to_batch */
-	struct line *line = &d->current->parsed;
-	bool in_old_intent = d->old_intent.active &&
-	    intent_covers(&d->old_intent, d->line.chain, d->line.stem, d->line.pos),
-	     covered, known;
-	int rewritten;
-	size_t i;
+	const struct event *e = &line->parsed.e;
+	bool in_old_intent = delivery_in_old_intent(b->delivery, &line->at), covered;
+	int64_t maxlen;
+	struct dest *dest;
+	int repeated;
 
 	/* Lines that the old intent covers keep its bounds; later lines get new ones. */
-	if (d->batch.n && in_old_intent != d->batch.in_old_intent)
+	if (b->n && in_old_intent != b->in_old_intent)
 		return LINE_KEPT;
-	if (d->line.text.n == 0)
+	if (line->at.text.n == 0)
 		return LINE_PASSED; /* the newline that ended a torn piece */
-	if (d->current->bad) {
-		if (positions_passed(
-		        &d->checkpoint.positions, d->line.chain, d->line.stem, d->line.pos, &known))
-			return LINE_PASSED; /* quarantined already */
-		drain_quarantine(d, d->line.stem, d->line.pos, d->line.text, d->current->why->text);
+	if (line->bad) {
+		delivery_quarantine_bad(b->delivery, &line->at, line->why->text);
 		return LINE_PASSED;
 	}
-	if (checkpoint_is_delivered(&d->checkpoint, line->e.type.p, line->e.type.n, d->line.chain,
-	        d->line.stem, d->line.pos))
+	if (delivery_has(b->delivery, e->type, &line->at))
 		return LINE_PASSED;
-	if ((rewritten = check_rewritten(d, &line->e, err)) != 0)
-		return rewritten == -1 ? -1 : LINE_PASSED;
-	it->line = *line;
-	it->dest = batch_dest(d, line->e.type);
-	for (i = 0; i < d->batch.n && d->batch.item[i].dest != it->dest; i++)
-		;
-	covered = is_item_covered(d, it);
-	if (!it->dest->stopped &&
-	    (is_batch_full(&d->batch, line->e.payload.n) || (d->batch.next_to_queue && !covered)))
+	if (line->at.suspect && (repeated = is_line_repeated(b, line, err)) != 0)
+		return repeated == -1 ? -1 : LINE_PASSED;
+	dest = batch_dest(b, e->type);
+	maxlen = run_maxlen(b->run, line->parsed.maxlen, dest->type);
+	covered = is_line_covered(b, line, dest);
+	if (!dest->stopped && (is_batch_full(b, e->payload.n) || (b->next_to_queue && !covered)))
 		return LINE_KEPT;
-	if (apply_line_limit(d, it) && (i < d->batch.n || d->batch.next_to_queue))
-		/* The lines of the batch have to be added before room can be measured. */
-		return LINE_KEPT;
-	if (measure_dest_room(d, it, err) == -1)
+	if (apply_line_limit(dest, maxlen) && (b->next_to_queue || has_line_for(b, dest)))
+		return LINE_KEPT; /* the lines of the batch are added before room is measured */
+	if (measure_dest_room(b, dest, maxlen, err) == -1)
 		return -1;
-	if (it->dest->stopped) {
-		commit_skip(
-		    d, line->e.type, d->line.chain, d->line.stem, d->line.pos, d->line.limit);
+	if (dest->stopped) {
+		delivery_skip(b->delivery, e->type, &line->at);
 		return LINE_PASSED;
 	}
-	fill_item(d, it, in_old_intent, covered);
+	take_line(b, dest);
+	b->in_old_intent = in_old_intent;
+	b->covered = covered;
 	return LINE_ADDED;
 }
 
-size_t
-batch_max_lines(const struct drain *d)
-{
-	size_t most = BATCH_LINES;
-
-	if (d->o->rate && most > d->o->rate / 10 + 1)
-		most = (size_t)(d->o->rate / 10 + 1);
-	if (d->o->limit && most > d->o->limit - d->queued)
-		most = (size_t)(d->o->limit - d->queued);
-	return most;
-}
-
-/* Postpones a failure until the lines read before it are sent and their replies taken. */
-static int
-defer_failure(struct drain *d, size_t pending, const struct err *err)
-{
-	if (pending == 0)
-		return -1;
-	d->walk_failed = true;
-	d->walk_err = *err;
-	return 0;
-}
-
 int
-batch_load(struct drain *d, size_t most, bool *end, struct err *err)
+batch_load(struct batch *b, size_t most, bool *end, struct err *err)
 {
+	struct drain_line *line;
 	size_t passed = 0;
-	int got = 1, r;
+	int got = 1, outcome;
 
 	*end = false;
-	if (d->walk_failed) {
-		*err = d->walk_err;
-		return -1;
-	}
-	while (d->batch.n < most) {
-		if ((got = readahead_next(&d->ahead, &d->current, err)) != 1)
-			break;
-		d->line = d->current->line;
-		enter_chain_segment(d);
-		if ((r = add_current_line(d, err)) == -1)
-			return defer_failure(d, d->batch.next_to_queue, err);
-		if (r == LINE_KEPT) {
-			readahead_push_back(&d->ahead);
+	while (b->n < most && (got = readahead_next(b->ahead, &line, err)) == 1) {
+		delivery_enter(b->delivery, &line->at);
+		if ((outcome = consider_line(b, line, err)) == -1)
+			/* what is queued is answered first; then it fails again */
+			return b->next_to_queue ? 0 : -1;
+		if (outcome == LINE_KEPT)
 			return 0;
-		}
-		move_walked_position(d);
+		delivery_pass(b->delivery, &line->at);
+		if (outcome == LINE_ADDED)
+			continue;
+		readahead_drop(b->ahead);
 		/* Passed lines take time too. */
-		if (r == LINE_PASSED && ++passed % PASSED_CHECK == 0 &&
-		    (drain_must_end(d) || !drain_walk_is_useful(d)))
+		if (++passed % PASSED_CHECK == 0 &&
+		    (run_must_end(b->run) || !batch_is_walk_useful(b)))
 			return 0;
 	}
-	if (got == 1)
-		return 1;
 	*end = got == 0;
-	return got == -1 ? defer_failure(d, d->batch.n, err) : 0;
+	if (got == -1) /* what was read before the failure is sent first */
+		return b->n ? 0 : -1;
+	return got;
 }

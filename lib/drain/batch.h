@@ -1,29 +1,19 @@
 /*
  * batch: the lines that are sent to Redis in one exchange.
  *
- * A batch is bounded in lines, bytes and types. The memory of its lines is reused by the next
- * batch.
+ * A batch is bounded in lines, bytes and types (run.h).
  */
 #ifndef DRAIN_BATCH_H
 #define DRAIN_BATCH_H
 
 #include <stdbool.h>
 
-#include "base/clock.h"
-#include "base/uuid.h"
-#include "buffer/line.h"
-#include "buffer/walk.h"
+#include "buffer/suspect.h"
+#include "drain/delivery.h"
 #include "drain/dest.h"
-#include "event/id.h"
-
-#define BATCH_LINES 1000
-/* The most lines that can be in doubt at once: a batch, and the lines read ahead of it. */
-#define BATCH_IN_DOUBT (INT64_C(2) * BATCH_LINES)
-#define BATCH_BYTES (1u << 20)
-/* An event with a larger payload is sent alone: its own bytes in the server's buffers may cause its
- * refusal (OOM), and the server could then accept the events behind it. */
-#define BATCH_LARGE 32768UL
-#define BATCH_TYPES 64
+#include "drain/indoubt.h"
+#include "drain/readahead.h"
+#include "drain/run.h"
 
 enum batch_state {
 	BATCH_SEND,
@@ -33,23 +23,22 @@ enum batch_state {
 };
 
 struct batch_item {
-	struct line line;
-	struct bytes text;
-	struct line_derived derived;
+	struct drain_line *line; /* owned; used again by the next batch */
 	struct dest *dest;
-	const char *stem; /* borrowed from the walk */
-	bool chain, in_doubt;
-	bool was_in_doubt;   /* until it was looked up */
-	struct stream_id id; /* of the entry that was found or added */
+	bool in_doubt;              /* and not looked up yet */
+	struct indoubt_line lookup; /* if in doubt */
 	/* it was in doubt and could not be looked up: adding the event may duplicate it */
 	bool possible_duplicate;
-	uint64_t pos, limit;    /* see struct position */
-	uint64_t offset;        /* byte offset in the segment */
-	struct stream_id after; /* if in doubt: its entry has a higher ID */
 	enum batch_state state;
 };
 
 struct batch {
+	struct run *run;
+	struct delivery *delivery;
+	struct readahead *ahead; /* where the lines come from */
+	struct dests *dests;     /* where they go */
+	struct suspect
+	    *suspect; /* of the segment that the walk is in, if that is suspect; or NULL */
 	struct batch_item *item;
 	size_t n, bytes, types;
 	size_t next_to_queue; /* index of the first item that send_queue has not seen */
@@ -61,20 +50,26 @@ struct batch {
 	bool covered;
 };
 
-void batch_init(struct batch *batch);
-void batch_free(struct batch *batch);
-void batch_reset(struct batch *batch);
-struct drain; /* drain_int.h */
+/* The batch uses the other four. */
+void batch_init(struct batch *b, struct run *run, struct delivery *delivery,
+    struct readahead *ahead, struct dests *dests);
+void batch_free(struct batch *b);
+void batch_reset(struct batch *b);
 
-/* Reads lines into d->batch until it has `most`. Returns 1 when more would fit, 0 when not, -1 with
- * err when the connection is dead, the server refuses all commands, or the disk failed. Sets *end
- * when the walk is at its end. Once items of the batch are queued, adds only lines that the stored
+/* Takes lines until the batch has `most`. Returns 1 when more would fit, 0 when not, -1 with err
+ * when the connection is dead, the server refuses all commands, or the disk failed. Sets *end when
+ * the walk is at its end. Once items of the batch are queued, adds only lines that the stored
  * intent covers and that need no request to the server. */
-int batch_load(struct drain *d, size_t most, bool *end, struct err *err);
-/* Returns how many lines a batch may have now (limit, rate). */
-size_t batch_max_lines(const struct drain *d);
+int batch_load(struct batch *b, size_t most, bool *end, struct err *err);
+/* Returns whether a line of the batch has to be sent. */
+bool batch_has_items_to_send(const struct batch *b);
 /* Returns the dest of a type. It is stopped from the start when the type is held and not tried in
  * this run. */
-struct dest *batch_dest(struct drain *d, struct slice type);
+struct dest *batch_dest(struct batch *b, struct slice type);
+/* Returns whether a lagging type can be delivered in this run. */
+bool batch_may_deliver_lagging(struct batch *b);
+/* Returns false when the walk is still before the common position of the chain (delivery.h) and can
+ * deliver nothing there: every lagging type was refused. */
+bool batch_is_walk_useful(struct batch *b);
 
 #endif

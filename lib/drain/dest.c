@@ -101,6 +101,18 @@ dest_put_add(struct dest *dest, struct conn *conn, int64_t maxlen, const struct 
 	return conn_put_template(conn, &dest->add, value);
 }
 
+int
+dest_refuse(struct dest *dest, const struct err *err)
+{
+	enum conn_why why = (enum conn_why)err->why;
+	bool all = conn_is_server_wide(why);
+
+	if (why == CONN_REFUSED || why == CONN_TIMEOUT || why == CONN_CUT || why == CONN_GARBAGE)
+		return -1;
+	dest_stop(dest, why, all ? "" : err->text);
+	return all ? -1 : 0;
+}
+
 void
 dest_stop(struct dest *dest, enum conn_why why, const char *reason)
 {

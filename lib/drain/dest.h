@@ -66,6 +66,10 @@ void dests_mark_stale(struct dests *dests);
 /* Queues an XADD of the event, without MAXLEN if maxlen is 0. Returns the request number of
  * conn_put. */
 uint64_t dest_put_add(struct dest *dest, struct conn *conn, int64_t maxlen, const struct event *e);
+/* Handles a failure of a command on the type's stream. Stops the type and returns 0 when it
+ * concerns this key. Returns -1 when the connection failed, or when the server would refuse every
+ * type (the type is then stopped without a reason). */
+int dest_refuse(struct dest *dest, const struct err *err);
 /* Stops the type for this run. Does nothing if it is stopped already. */
 void dest_stop(struct dest *dest, enum conn_why why, const char *reason);
 

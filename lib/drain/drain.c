@@ -1,133 +1,35 @@
 #include "drain/drain.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
-#include "base/mem.h"
 #include "base/status.h"
 #include "buffer/adopt.h"
 #include "buffer/backlog.h"
 #include "buffer/counters.h"
 #include "buffer/manifest.h"
 #include "buffer/segment.h"
-#include "drain/commit.h"
-#include "drain/drain_int.h"
+#include "drain/intent.h"
 #include "drain/outage.h"
 #include "drain/send.h"
-#include "redis/fence.h"
-#include "redis/stream.h"
+#include "drain/trim.h"
 
 #define ADOPT_ROUNDS 3 /* how often a run looks for new files of plain writers */
 
-void
-drain_say(struct drain *d, const char *fmt, ...)
-{
-	char text[1024];
-	va_list ap;
+struct drain {
+	struct run run;
+	struct delivery delivery;
+	struct readahead ahead;
+	struct dests dests;
+	struct batch batch;
+	struct outage outage;
+	size_t damaged;   /* damaged segments of this walk that were noted so far */
+	bool reclaim_due; /* the positions have entered another segment */
+};
 
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	err_clean(text);
-	d->o->say(d->o->arg, text);
-}
-
-void
-drain_quarantine(
-    struct drain *d, const char *stem, uint64_t pos, struct slice line, const char *reason)
-{
-	uint64_t add[COUNTERS] = {[COUNT_QUARANTINED] = 1};
-	struct err err;
-
-	err_set(&err, STATUS_SOME, "'%s' at %" PRIu64 ": a line of %zu bytes is too long", stem,
-	    pos, line.n);
-	if (line.n > QUARANTINE_LINE_MAX ||
-	    quarantine_add(d->quarantine, stem, pos, reason, line, &err) == -1) {
-		checkpoint_count_bad_line(&d->checkpoint, stem);
-		drain_say(d, "quarantine: %s; the whole segment will be quarantined", err.text);
-	}
-	d->r->quarantined++;
-	counters_add(d->buf, add);
-	if (d->r->quarantined <= DRAIN_NAMED)
-		drain_say(d, "'%s' at %" PRIu64 ": %s: put into quarantine", stem, pos, reason);
-}
-
-bool
-drain_is_stopped(const struct drain *d)
-{
-	return d->o->stop != NULL && *d->o->stop;
-}
-
-bool
-drain_must_end(const struct drain *d)
-{
-	return drain_is_stopped(d) || (d->o->limit && d->queued >= d->o->limit) ||
-	    (d->o->budget_ms && clock_mono() - d->started >= d->o->budget_ms);
-}
-
-bool
-drain_may_deliver_lagging(struct drain *d)
-{
-	size_t i;
-
-	for (i = 0; i < d->checkpoint.nlagging; i++)
-		if (!batch_dest(d, slice_of(d->checkpoint.lagging[i].type))->stopped)
-			return true;
-	return false;
-}
-
-bool
-drain_walk_is_useful(struct drain *d)
-{
-	const struct position *common = &d->checkpoint.positions.chain, *reached = &d->walked.chain;
-
-	return !d->covers_lagging || !d->checkpoint.nlagging || d->old_intent.active ||
-	    reached->stem == NULL || common->stem == NULL ||
-	    position_cmp(reached, common->stem, common->pos) >= 0 || drain_may_deliver_lagging(d);
-}
-
-int64_t
-drain_maxlen(const struct drain *d, int64_t own, const char *type)
-{
-	if (own >= 0)
-		return own;
-	return d->o->maxlen >= 0 ? d->o->maxlen : conf_maxlen(d->o->conf, type);
-}
-
-uint64_t
-drain_events_removed(const struct drain *d)
-{
-	return d->r->replayed + d->r->found + d->r->quarantined - d->damaged_pieces;
-}
-
-static void
-sleep_for_rate(struct drain *d)
-{
-	int64_t due, ms;
-
-	if (!d->o->rate)
-		return;
-	due = d->started + (int64_t)(d->queued * 1000 / d->o->rate);
-	while (!drain_is_stopped(d) && (ms = due - clock_mono()) > 0)
-		nanosleep(&(struct timespec){0, (ms > 100 ? 100 : ms) * 1000000}, NULL);
-}
-
-static bool
-has_items_to_send(const struct batch *b)
-{
-	size_t i;
-
-	for (i = 0; i < b->n; i++)
-		if (b->item[i].state == BATCH_SEND)
-			return true;
-	return false;
-}
+/* --- a batch -------------------------------------------------------------------------- */
 
 /* Stores the positions of what Redis accepted before the run fails. Returns -1 and keeps err. */
 static int
@@ -135,75 +37,39 @@ store_answered_and_fail(struct drain *d, struct err *err)
 {
 	struct err keep = *err;
 
-	if (send_store_checkpoint(d, false, err) == 0)
+	if (intent_store(&d->batch, false, err) == 0)
 		*err = keep;
 	return -1;
-}
-
-/* Marks damaged segments to be quarantined whole, before the positions pass them. */
-static void
-note_damaged_segments(struct drain *d)
-{
-	const struct segment *s;
-
-	for (; (s = readahead_damaged(&d->ahead, d->damaged)) != NULL; d->damaged++) {
-		checkpoint_count_bad_line(&d->checkpoint, s->stem);
-		if (s->kind != SEGMENT_CHAIN) /* nothing more can be read from it */
-			position_set(
-			    positions_find_or_add(&d->walked, s->stem), s->stem, UINT64_MAX, 0);
-		d->r->quarantined++;
-		d->damaged_pieces++;
-		counters_add(d->buf, (uint64_t[COUNTERS]){[COUNT_QUARANTINED] = 1});
-		drain_say(d,
-		    "'%s' is damaged: the lines that can be decoded are replayed, the file is put "
-		    "into quarantine",
-		    s->stem);
-	}
 }
 
 static int
 reclaim_segments(struct drain *d, bool end, struct err *err)
 {
-	uint64_t torn = d->reclaim.torn;
-	int r;
-
 	d->reclaim_due = false;
-	r = reclaim_run(&d->reclaim, d->buf, d->quarantine, &d->checkpoint, d->ahead.walk, end,
-	    d->o->limits->lock_ms, err);
-
-	torn = d->reclaim.torn - torn;
-	if (torn) {
-		d->r->quarantined += torn;
-		d->damaged_pieces += torn;
-		counters_add(d->buf, (uint64_t[COUNTERS]){[COUNT_QUARANTINED] = torn});
-		drain_say(d,
-		    "an incomplete line at the end of the buffer, left by a dead writer: put into "
-		    "quarantine");
-	}
-	return r;
+	return delivery_reclaim(&d->delivery, d->ahead.walk, end, err);
 }
 
-/* Reads a batch and queues it: in chunks where the stored intent covers it, else when it is
+/* Fills the batch and queues it: in chunks where the stored intent covers it, else when it is
  * complete and its intent is stored. Returns 0, or -1 with err. */
 static int
-load_and_send_batch(struct drain *d, bool *end, struct err *err)
+send_batch(struct drain *d, bool *end, struct err *err)
 {
-	size_t room = batch_max_lines(d);
+	struct batch *b = &d->batch;
+	size_t room = pace_most(&d->run.pace, BATCH_LINES);
 	int more;
 
-	batch_reset(&d->batch);
-	more = batch_load(
-	    d, d->checkpoint.intent.active && room > SEND_CHUNK ? SEND_CHUNK : room, end, err);
-	if (more == 1 && !d->batch.covered)
-		more = batch_load(d, room, end, err);
-	if (more == -1 || send_resolve(d, err) == -1)
+	batch_reset(b);
+	more = batch_load(b,
+	    d->delivery.checkpoint.intent.active && room > SEND_CHUNK ? SEND_CHUNK : room, end,
+	    err);
+	if (more == 1 && !b->covered)
+		more = batch_load(b, room, end, err);
+	if (more == -1 || send_resolve(b, err) == -1)
 		return -1;
-	if (!d->batch.covered && has_items_to_send(&d->batch) &&
-	    send_store_checkpoint(d, true, err) == -1)
+	if (!b->covered && batch_has_items_to_send(b) && intent_store(b, true, err) == -1)
 		return -1;
-	for (send_queue(d); more == 1 && d->batch.n < room; send_queue(d))
-		more = batch_load(
-		    d, d->batch.n + SEND_CHUNK < room ? d->batch.n + SEND_CHUNK : room, end, err);
+	for (send_queue(b); more == 1 && b->n < room; send_queue(b))
+		more = batch_load(b, b->n + SEND_CHUNK < room ? b->n + SEND_CHUNK : room, end, err);
 	return 0;
 }
 
@@ -216,18 +82,20 @@ load_and_send_batch(struct drain *d, bool *end, struct err *err)
 static int
 prepare_next_batch(struct drain *d, struct err *err)
 {
+	struct conn *conn = d->run.conn;
 	struct err io_err;
 	int r;
 
-	while (conn_io(d->conn, &io_err) == 0 && !drain_must_end(d) &&
-	    readahead_fill(&d->ahead, SEND_CHUNK, batch_max_lines(d)))
+	while (conn_io(conn, &io_err) == 0 && !run_must_end(&d->run) &&
+	    readahead_fill(&d->ahead, SEND_CHUNK, pace_most(&d->run.pace, BATCH_LINES)))
 		;
-	if (conn_why(d->conn) != CONN_OK || drain_must_end(d))
+	if (conn_why(conn) != CONN_OK || run_must_end(&d->run))
 		return 0;
-	r = send_store_checkpoint_ahead(d, err);
+	r = intent_store_ahead(&d->batch, err);
 	if (r == 1)
-		r = d->reclaim_due && !d->covers_lagging && reclaim_segments(d, false, err) == -1;
-	conn_restart_deadline(d->conn);
+		r = d->reclaim_due && !d->delivery.covers_lagging &&
+		    reclaim_segments(d, false, err) == -1;
+	conn_restart_deadline(conn);
 	return r;
 }
 
@@ -235,172 +103,111 @@ prepare_next_batch(struct drain *d, struct err *err)
 static int
 drain_batch(struct drain *d, struct err *err)
 {
-	enum conn_why worst = CONN_OK;
-	char *old_stem = d->chain_stem != NULL ? mem_strdup(d->chain_stem) : NULL;
-	bool end, reclaim_was_due = d->reclaim_due;
+	struct drain_result *res = d->run.r;
+	const struct segment *damaged;
 	struct err ahead_err;
+	bool end, overdue = d->reclaim_due;
 	int ahead;
 
-	if (load_and_send_batch(d, &end, err) == -1) {
-		free(old_stem);
+	if (send_batch(d, &end, err) == -1)
 		/* Nothing of this batch was sent. The connection may be dead because the server
 		 * closed it after it refused a request. */
-		return conn_why(d->conn) != CONN_OK ? store_answered_and_fail(d, err) : -1;
-	}
+		return conn_why(d->run.conn) != CONN_OK ? store_answered_and_fail(d, err) : -1;
 	ahead = prepare_next_batch(d, &ahead_err);
-	reclaim_was_due = reclaim_was_due && d->reclaim_due;
-	d->reclaim_due |= old_stem != NULL && strcmp(old_stem, d->chain_stem) != 0;
-	free(old_stem);
-	if (send_await_replies(d, &worst, err) == -1)
+	overdue = overdue && d->reclaim_due;
+	d->reclaim_due |= reclaim_has_entered(&d->delivery.reclaim);
+	if (send_await_replies(&d->batch, err) == -1)
 		return -1;
-	if (ahead == -1) {
+	if (ahead != 0)
 		*err = ahead_err;
+	if (ahead == -1)
 		return -1;
+	if (conn_why(d->run.conn) != CONN_OK) /* all replies that arrived have been read */
+		res->server = conn_why(d->run.conn);
+	while ((damaged = readahead_damaged(&d->ahead, d->damaged)) != NULL) {
+		delivery_note_damaged(&d->delivery, damaged);
+		d->damaged++;
 	}
-	if (conn_why(d->conn) != CONN_OK) /* all replies that arrived have been read */
-		worst = conn_why(d->conn);
-	note_damaged_segments(d);
-	commit_positions(d);
-	send_note_matched(d);
-	commit_drop_resolved(d);
-	if (d->o->progress != NULL)
-		d->o->progress(d->o->arg, d->r->replayed + d->r->found);
-	d->r->server = worst;
-	if (ahead == 1)
-		*err = ahead_err;
-	if (worst != CONN_OK || ahead == 1)
+	delivery_commit(&d->delivery, &d->dests);
+	if (d->run.o->progress != NULL)
+		d->run.o->progress(d->run.o->arg, res->replayed + res->found);
+	if (res->server != CONN_OK || ahead == 1)
 		return store_answered_and_fail(d, err);
-	if ((end || reclaim_was_due || (d->reclaim_due && d->covers_lagging)) &&
-	    (send_store_checkpoint(d, false, err) == -1 || reclaim_segments(d, end, err) == -1))
+	if ((end || overdue || (d->reclaim_due && d->delivery.covers_lagging)) &&
+	    (intent_store(&d->batch, false, err) == -1 || reclaim_segments(d, end, err) == -1))
 		return -1;
 	return !end;
 }
 
+/* --- a walk --------------------------------------------------------------------------- */
+
 static int
 open_drain_walk(struct drain *d, struct err *err)
 {
+	bool lagging = batch_may_deliver_lagging(&d->batch) || d->delivery.old_intent.active;
 	struct walk *walk;
 
-	walk_close(d->ahead.walk);
-	d->ahead.walk = NULL;
-	checkpoint_free(&d->skipped);
-	positions_clear(&d->walked);
-	intent_clear(&d->checkpoint.intent);
-	free(d->chain_stem);
-	d->chain_stem = NULL;
-	d->walk_failed = d->reclaim_due = false;
-	d->damaged = 0;
-	d->covers_lagging = drain_may_deliver_lagging(d) || d->old_intent.active;
+	readahead_close_walk(&d->ahead);
+	delivery_begin_walk(&d->delivery, lagging);
 	dests_mark_stale(&d->dests);
+	d->damaged = 0;
+	d->reclaim_due = false;
 	walk = walk_open(
-	    d->buf, &d->checkpoint, WALK_SYNC | (d->covers_lagging ? WALK_LAGGING : 0), err);
+	    d->run.buf, &d->delivery.checkpoint, WALK_SYNC | (lagging ? WALK_LAGGING : 0), err);
 	readahead_open(&d->ahead, walk);
-	reclaim_begin_walk(&d->reclaim);
 	return walk != NULL ? 0 : -1;
 }
 
-/* Sends batches until the walk is at its end. A walk that can deliver nothing more for lagging
- * types is opened again at the common positions. */
+/* Drains all segments that exist now. A walk that can deliver nothing more for lagging types is
+ * opened again at the common positions. Returns 0 at the end of the walk, 1 when the run has to end
+ * before, -1 with err. */
 static int
-drain_batches(struct drain *d, struct err *err)
+drain_walk(struct drain *d, struct err *err)
 {
 	const char *name;
-	int r = 1;
+	int r = open_drain_walk(d, err) == -1 ? -1 : 1;
 
-	for (; r == 1 && !drain_must_end(d); sleep_for_rate(d))
-		if ((r = drain_batch(d, err)) == 1 && !drain_walk_is_useful(d) &&
+	for (; r == 1 && !run_must_end(&d->run); pace_keep_rate(&d->run.pace))
+		if ((r = drain_batch(d, err)) == 1 && !batch_is_walk_useful(&d->batch) &&
 		    open_drain_walk(d, err) == -1)
-			return -1;
-	if ((name = walk_disordered_file(d->ahead.walk)) != NULL)
-		drain_say(d,
+			r = -1;
+	if (d->ahead.walk != NULL && (name = walk_disordered_file(d->ahead.walk)) != NULL)
+		run_say(&d->run,
 		    "'%s': lines are out of order by more than %d lines: "
 		    "sorted only within that window",
 		    name, WALK_WINDOW);
 	if (r == 1 &&
-	    (send_store_checkpoint(d, false, err) == -1 ||
+	    (intent_store(&d->batch, false, err) == -1 ||
 	        (d->reclaim_due && reclaim_segments(d, false, err) == -1)))
-		return -1;
+		r = -1;
+	readahead_close_walk(&d->ahead);
 	return r;
 }
 
-/* Drains all segments that exist now, with one walk. */
-static int
-drain_one_walk(struct drain *d, struct err *err)
-{
-	int r = open_drain_walk(d, err) == -1 ? -1 : drain_batches(d, err);
-
-	walk_close(d->ahead.walk);
-	d->ahead.walk = NULL;
-	return r;
-}
+/* --- a run ---------------------------------------------------------------------------- */
 
 static int
 adopt_foreign_files(struct drain *d, size_t *adopted, bool *unsettled, struct err *err)
 {
 	int64_t settle_ms;
 
-	if (adopt_files(d->buf, &d->checkpoint, &settle_ms, adopted, err) == -1)
+	if (adopt_files(d->run.buf, &d->delivery.checkpoint, &settle_ms, adopted, err) == -1)
 		return -1;
 	/* Makes the number of the last adopted file durable, so that it is not used again. An
 	 * unresolved intent stays stored. */
-	if (*adopted && checkpoint_preallocate(d->buf, err) == 0 &&
-	    send_store_checkpoint(d, false, err) == -1)
+	if (*adopted && checkpoint_preallocate(d->run.buf, err) == 0 &&
+	    intent_store(&d->batch, false, err) == -1)
 		return -1;
-	*unsettled = settle_ms > 0 && !d->o->all;
-	for (; settle_ms > 0 && d->o->all && !drain_is_stopped(d); settle_ms -= 50)
-		nanosleep(&(struct timespec){0, (settle_ms > 50 ? 50 : settle_ms) * 1000000}, NULL);
+	*unsettled = settle_ms > 0 && !d->run.o->all;
+	if (d->run.o->all)
+		pace_sleep(&d->run.pace, settle_ms);
 	return 0;
 }
 
-/* Reports what remains after the run and sets the exit status. */
-static int
-report_leftovers(struct drain *d, struct err *err)
+static uint64_t
+count_handled(const struct drain_result *r)
 {
-	struct segment *list;
-	size_t i, n;
-	char **missing;
-
-	if (segment_list(d->buf->fd, &list, &n, err) == -1)
-		return -1;
-	d->r->left = false;
-	for (i = 0; i < n; i++)
-		if (list[i].ignored)
-			drain_say(d, "'%s': ignored, not a regular file of this user with one link",
-			    list[i].name);
-		else
-			d->r->left = true;
-	i = manifest_list_vanished(d->buf, list, n, &missing);
-	while (i) {
-		drain_say(d, "segment '%s' has vanished with undelivered events", missing[--i]);
-		free(missing[i]);
-		d->r->status = STATUS_UNSAFE;
-	}
-	free(missing);
-	free(list);
-	/* Records segments that vanished during this run, so that they are recognised when they
-	 * return. */
-	if (d->r->status == STATUS_UNSAFE && manifest_reconcile(d->buf, err) == -1)
-		return -1;
-	for (i = 0; i < d->checkpoint.nlagging; i++)
-		if (*d->checkpoint.lagging[i].reason) {
-			d->r->held++;
-			drain_say(d, "'%s' is held: %s", d->checkpoint.lagging[i].type,
-			    d->checkpoint.lagging[i].reason);
-		}
-	/* stream IDs may start again one day */
-	if (!d->r->left && (d->checkpoint.nmatched || d->checkpoint.lost)) {
-		checkpoint_drop_matched(&d->checkpoint);
-		d->checkpoint.lost = false;
-		if (checkpoint_store(d->buf, &d->checkpoint, err) == -1)
-			return -1;
-	}
-	if (d->r->quarantined > DRAIN_NAMED)
-		drain_say(d, "%" PRIu64 " lines in all put into quarantine", d->r->quarantined);
-	if (d->r->quarantined || d->r->disordered)
-		d->r->status = status_worse(d->r->status, STATUS_SOME);
-	if (d->r->left)
-		d->r->status = status_worse(d->r->status, STATUS_AGAIN);
-	return 0;
+	return r->replayed + r->found + r->quarantined;
 }
 
 /* Makes walks until nothing that remains can be delivered now. */
@@ -410,10 +217,9 @@ drain_until_empty(struct drain *d, struct err *err)
 	size_t adopted;
 	bool unsettled = false, holds;
 	uint64_t before;
-	int i, r;
 
-	for (i = 0;; i++) {
-		before = d->r->replayed + d->r->found + d->r->quarantined;
+	for (int i = 0;; i++) {
+		before = count_handled(d->run.r);
 		adopted = 0;
 		if (i < ADOPT_ROUNDS && adopt_foreign_files(d, &adopted, &unsettled, err) == -1)
 			return -1;
@@ -421,121 +227,136 @@ drain_until_empty(struct drain *d, struct err *err)
 			/* A plain writer's file has not settled, and our lines may be younger than
 			 * its. */
 			return 0;
-		if ((r = drain_one_walk(d, err)) != 0)
-			return r == -1 ? -1 : 0;
-		if (drain_must_end(d) || backlog_lacks_type(d->buf, "", &holds, err) == 1)
+		if (drain_walk(d, err) == -1)
+			return -1;
+		if (run_must_end(&d->run) || backlog_lacks_type(d->run.buf, "", &holds, err) == 1)
 			return 0;
-		if (i > 0 && !adopted && before == d->r->replayed + d->r->found + d->r->quarantined)
+		if (i > 0 && !adopted && before == count_handled(d->run.r))
 			return 0; /* nothing that remains can be delivered now */
 	}
 }
 
-/* Counts the entries that MAXLEN trimmed from streams without groups. */
-static void
-count_drain_trimmed(struct drain *d)
-{
-	struct err err;
-	uint64_t now;
-	size_t i;
-
-	for (i = 0; i < d->dests.n && conn_why(d->conn) == CONN_OK; i++) {
-		struct dest *dest = d->dests.dest[i];
-		uint64_t had = dest->watch.before.length + dest->watch.added;
-
-		d->r->trimmed += dest->trimmed;
-		if (dest->mode == DEST_PLAIN && dest->watch.added && dest->maxlen > 0 &&
-		    had > (uint64_t)dest->maxlen &&
-		    stream_length(d->conn, dest->key, &now, &err) == 0 && now < had)
-			d->r->trimmed += had - now;
-	}
-}
-
-/* Appends the outage's event. Unlike draining it needs room on the disk, so it may have to wait. */
+/* Drains, and if an outage has ended, drains its event too. Unlike draining, appending it needs
+ * room on the disk, so it may have to wait. */
 static int
-end_drain_outage(struct drain *d, struct err *err)
+drain_with_outage(struct drain *d, struct err *err)
 {
+	struct outage *outage = &d->outage;
 	struct err append_err;
-	int r = outage_append_event(&d->outage, d->buf, drain_events_removed(d), d->o->target,
-	    d->o->limits, d->o->conf->service, &append_err);
 
-	if (r == 1)
-		drain_say(
-		    d, "%s: " OUTAGE_TYPE " will be appended by a later run", append_err.text);
-	if (r == -1)
-		*err = append_err;
-	return r == -1 ? -1 : 0;
-}
-
-static int
-load_drain_state(struct drain *d, struct err *err)
-{
-	struct intent *in = &d->checkpoint.intent;
-	int r;
-
-	/* Checked again under the replay lock: meanwhile the buffer may have been retargeted, or
-	 * emptied and used for another target. */
-	if (buffer_check_target(d->buf, d->o->target, err) == -1 ||
-	    manifest_reconcile(d->buf, err) == -1 ||
-	    checkpoint_load(d->buf, &d->checkpoint, err) == -1)
+	if (drain_until_empty(d, err) == -1)
 		return -1;
-	if (d->checkpoint.lost)
-		drain_say(d,
-		    "'%s/.progress' was lost: looking up which events the streams already hold",
-		    d->buf->dir);
-	if (in->active) {
-		if (fence_conn(d->conn, in->run_id, in->client, in->addr, err) == -1)
-			return -1;
-		d->old_intent = *in;
-		memset(in, 0, sizeof(*in));
-	}
-	r = outage_load(&d->outage, d->buf, err);
-	if (r == 1 && (r = end_drain_outage(d, err)) == 0 && !d->outage.due)
-		/* another outage may have begun since */
-		r = outage_load(&d->outage, d->buf, err);
-	return r == -1 ? -1 : 0;
+	if (!outage->due)
+		return 0;
+	if (outage_append_event(
+	        outage, d->run.buf, d->run.o, delivery_removed(&d->delivery), &append_err) == 0)
+		return run_must_end(&d->run) ? 0 : drain_until_empty(d, err);
+	run_say(&d->run, "%s: " OUTAGE_TYPE " will be appended by a later run", append_err.text);
+	return 0;
 }
 
-/* Calls, from level to level: drain_until_empty, drain_one_walk, drain_batches, drain_batch. */
+/* Reports segments that vanished, and files that are ignored. Sets r->left. */
+static int
+report_segments(struct drain *d, struct err *err)
+{
+	struct drain_result *res = d->run.r;
+	struct segment *list;
+	size_t n, nmissing;
+	char **missing;
+
+	if (segment_list(d->run.buf->fd, &list, &n, err) == -1)
+		return -1;
+	res->left = false;
+	for (size_t i = 0; i < n; i++)
+		if (list[i].ignored)
+			run_say(&d->run,
+			    "'%s': ignored, not a regular file of this user with one link",
+			    list[i].name);
+		else
+			res->left = true;
+	nmissing = manifest_list_vanished(d->run.buf, list, n, &missing);
+	while (nmissing) {
+		run_say(&d->run, "segment '%s' has vanished with undelivered events",
+		    missing[--nmissing]);
+		free(missing[nmissing]);
+		res->status = STATUS_UNSAFE;
+	}
+	free(missing);
+	free(list);
+	/* Records segments that vanished during this run, so that they are recognised when they
+	 * return. */
+	return res->status == STATUS_UNSAFE ? manifest_reconcile(d->run.buf, err) : 0;
+}
+
+/* Reports what remains after the run and sets the exit status. */
+static int
+report_leftovers(struct drain *d, struct err *err)
+{
+	struct drain_result *res = d->run.r;
+	struct checkpoint *cp = &d->delivery.checkpoint;
+
+	if (report_segments(d, err) == -1)
+		return -1;
+	for (size_t i = 0; i < cp->nlagging; i++)
+		if (*cp->lagging[i].reason) {
+			res->held++;
+			run_say(&d->run, "'%s' is held: %s", cp->lagging[i].type,
+			    cp->lagging[i].reason);
+		}
+	if (!res->left && cp->lost) {
+		cp->lost = false;
+		if (checkpoint_store(d->run.buf, cp, err) == -1)
+			return -1;
+	}
+	if (res->quarantined > DELIVERY_NAMED)
+		run_say(&d->run, "%" PRIu64 " lines in all put into quarantine", res->quarantined);
+	if (res->quarantined || res->disordered)
+		res->status = status_worse(res->status, STATUS_SOME);
+	if (res->left)
+		res->status = status_worse(res->status, STATUS_AGAIN);
+	return 0;
+}
+
+static void
+close_drain(struct drain *d)
+{
+	const struct drain_result *res = d->run.r;
+
+	outage_save_count(&d->outage, d->run.buf, delivery_removed(&d->delivery));
+	counters_add(d->run.buf,
+	    (uint64_t[COUNTERS]){[COUNT_REPLAYED] = res->replayed,
+	        [COUNT_POSSIBLE_DUPLICATES] = res->possible_duplicates,
+	        [COUNT_TRIMMED] = res->trimmed});
+	readahead_close(&d->ahead);
+	batch_free(&d->batch);
+	dests_free(&d->dests);
+	delivery_close(&d->delivery);
+	outage_free(&d->outage);
+}
+
 int
 drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o,
     struct drain_result *res, struct err *err)
 {
-	struct drain d = {.buf = buf, .conn = conn, .o = o, .r = res, .started = clock_mono()};
-	struct dest *dest;
+	struct drain d = {
+	    .run = {buf, conn, o, res,
+	        {.stop = o->stop, .limit = o->limit, .rate = o->rate, .started = clock_mono()}}};
+	const struct dest *dest;
 	int r;
 
-	memset(res, 0, sizeof(*res));
-	batch_init(&d.batch);
-	d.quarantine = quarantine_open(buf);
-	r = load_drain_state(&d, err);
+	*res = (struct drain_result){0};
+	batch_init(&d.batch, &d.run, &d.delivery, &d.ahead, &d.dests);
+	r = delivery_open(&d.delivery, &d.run, err);
 	if (r == 0)
-		r = drain_until_empty(&d, err);
-	if (r == 0 && d.outage.due && (r = end_drain_outage(&d, err)) == 0 && !d.outage.due &&
-	    !drain_must_end(&d))
-		r = drain_until_empty(&d, err);
-	outage_save_count(&d.outage, buf, drain_events_removed(&d));
+		r = outage_load(&d.outage, buf, err);
+	if (r == 0)
+		r = drain_with_outage(&d, err);
 	if (r == 0)
 		r = report_leftovers(&d, err);
 	if (r == 0)
-		count_drain_trimmed(&d);
+		res->trimmed = dests_count_trimmed(&d.dests, conn);
 	if (o->type != NULL && (dest = dests_find(&d.dests, o->type)) != NULL && dest->stopped)
 		res->refused = dest->why;
-	counters_add(buf,
-	    (uint64_t[COUNTERS]){[COUNT_REPLAYED] = res->replayed,
-	        [COUNT_POSSIBLE_DUPLICATES] = res->possible_duplicates,
-	        [COUNT_TRIMMED] = res->trimmed});
-	readahead_close(&d.ahead);
-	suspect_close(d.suspect);
-	batch_free(&d.batch);
-	quarantine_close(d.quarantine);
-	dests_free(&d.dests);
-	reclaim_free(&d.reclaim);
-	positions_clear(&d.walked);
-	checkpoint_free(&d.checkpoint);
-	checkpoint_free(&d.skipped);
-	intent_clear(&d.old_intent);
-	outage_free(&d.outage);
-	free(d.added);
-	free(d.chain_stem);
+	close_drain(&d);
 	return r;
 }

@@ -13,8 +13,6 @@
 struct indoubt_search {
 	struct indoubt_line **by_id; /* sorted by event_id; lines of one event_id in their order */
 	size_t n, left;
-	indoubt_matched_fn *is_matched;
-	void *arg;
 };
 
 static int
@@ -83,10 +81,8 @@ match_entry(void *arg, const struct stream_entry *entry)
 	if (i + 1 >= entry->nkv || (i = find_first_with_id(search, entry->kv[i + 1])) == search->n)
 		return 0;
 	event_from_fields(&event, entry->kv, entry->nkv);
-	if ((line = find_unresolved_line(search, i, &event, at)) != NULL &&
-	    !search->is_matched(search->arg, at)) {
+	if ((line = find_unresolved_line(search, i, &event, at)) != NULL) {
 		line->found = true;
-		line->entry = at;
 		search->left--;
 	}
 	return search->left == 0;
@@ -133,26 +129,19 @@ search_stream(struct conn *conn, const char *key, struct stream_id after,
 }
 
 int
-indoubt_resolve(struct conn *conn, const char *key, indoubt_matched_fn *is_matched, void *arg,
-    struct indoubt_line *lines, size_t n, uint64_t *possible_duplicates, struct err *err)
+indoubt_resolve(struct conn *conn, const char *key, struct indoubt_line **lines, size_t n,
+    uint64_t *possible_duplicates, struct err *err)
 {
-	struct indoubt_search search = {.n = n, .left = n, .is_matched = is_matched, .arg = arg};
+	struct indoubt_search search = {.by_id = lines, .n = n, .left = n};
 	struct stream_id after = {UINT64_MAX, UINT64_MAX};
 	bool sure;
-	size_t i;
-	int r;
 
-	*possible_duplicates = 0;
-	search.by_id = mem_alloc((n + 1) * sizeof(*search.by_id));
-	for (i = 0; i < n; i++) {
-		search.by_id[i] = &lines[i];
-		if (id_cmp(lines[i].after, after) < 0)
-			after = lines[i].after;
-	}
-	qsort(search.by_id, n, sizeof(*search.by_id), compare_by_event_id);
-	r = search_stream(conn, key, after, &search, &sure, err);
-	if (r == 0 && !sure)
-		*possible_duplicates = search.left;
-	free(search.by_id);
-	return r;
+	for (size_t i = 0; i < n; i++)
+		if (id_cmp(lines[i]->after, after) < 0)
+			after = lines[i]->after;
+	qsort(lines, n, sizeof(*lines), compare_by_event_id);
+	if (search_stream(conn, key, after, &search, &sure, err) == -1)
+		return -1;
+	*possible_duplicates = sure ? 0 : search.left;
+	return 0;
 }

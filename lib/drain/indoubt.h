@@ -20,18 +20,18 @@ struct indoubt_line {
 	const struct event *e;
 	struct stream_id after; /* its entry, if there is one, has a higher ID */
 	bool found;
-	struct stream_id entry; /* the ID of that entry */
 };
 
-/* Returns whether the entry already resolved another line. */
-typedef bool indoubt_matched_fn(void *arg, struct stream_id entry);
-/* Fills in `found` of each line. Entries for which is_matched returns true resolve nothing.
- * Sets *possible_duplicates to how many lines were not found although they may have been added (the
- * stream was trimmed, entries were deleted, or reading is not permitted); the caller adds them,
- * perhaps a second time. Returns 0, or -1 with err: the connection is dead (conn_why), or the
- * server refuses all commands.
+/*
+ * Sets `found` of each line; sorts the array. Sets *possible_duplicates to how many lines were not
+ * found although they may have been added (the stream was trimmed, entries were deleted, or reading
+ * is not permitted); the caller adds them, perhaps a second time. Returns 0, or -1 with err: the
+ * connection is dead (conn_why), or the server refuses all commands.
+ *
+ * Of equal events that are looked up together each has its own entry. One that was looked up by an
+ * earlier call, with the same event_id and the same bytes, is taken for the same event.
  */
-int indoubt_resolve(struct conn *conn, const char *key, indoubt_matched_fn *is_matched, void *arg,
-    struct indoubt_line *lines, size_t n, uint64_t *possible_duplicates, struct err *err);
+int indoubt_resolve(struct conn *conn, const char *key, struct indoubt_line **lines, size_t n,
+    uint64_t *possible_duplicates, struct err *err);
 
 #endif

@@ -2,7 +2,6 @@
 
 #include <sys/stat.h>
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,173 +13,74 @@
 #include "base/io.h"
 #include "base/num.h"
 #include "base/status.h"
-#include "base/uuid.h"
-#include "buffer/backlog.h"
 #include "buffer/line.h"
-#include "buffer/undelivered.h"
 #include "event/event.h"
 
+/* "EVENT_ID", or "EVENT_ID COUNT" (outage_save_count), and a newline */
 #define OUTAGE_FILE ".outage"
-#define ENDING_FILE ".outage-over" /* renamed to this while the event is being appended */
-
-/* Each file holds the event_id, then possibly a count of events (outage_save_count), or
- * APPENDED_NOTE when the event is in the buffer. */
 #define ID_LEN (UUID_SIZE - 1)
-#define APPENDED_NOTE " told\n"
 
-static bool
-has_state_file(const struct buffer *buf, const char *name)
+bool
+outage_is_due(const struct buffer *buf)
 {
 	struct stat st;
 
-	return fstatat(buf->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
+	return fstatat(buf->fd, OUTAGE_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
+}
+
+/* Writes the file. Best effort: an empty one records the outage too. */
+static void
+write_outage_file(struct buffer *buf, int flags, const char *id, uint64_t drained)
+{
+	char text[UUID_SIZE + NUM_DIGITS + 2];
+	int n = snprintf(text, sizeof(text), "%s %020" PRIu64 "\n", id, drained);
+	int fd = buffer_open_state(buf, OUTAGE_FILE, O_WRONLY | flags);
+
+	if (fd == -1)
+		return;
+	if (pwrite(fd, text, (size_t)n, 0) != n) {
+		/* a part that is missing is made again by outage_load */
+	}
+	close(fd);
 }
 
 void
 outage_start(struct buffer *buf)
 {
 	char id[UUID_SIZE];
-	int fd;
 
-	if (has_state_file(buf, OUTAGE_FILE))
+	if (outage_is_due(buf))
 		return;
 	uuid_v7(id);
-	if ((fd = buffer_open_state(buf, OUTAGE_FILE, O_WRONLY | O_CREAT | O_EXCL)) == -1)
-		return;
-	if (io_write_all(fd, id, ID_LEN) == -1) {
-		/* An empty file records the outage too; the event_id is made later. */
-	}
-	close(fd);
-}
-
-/* Returns 1 when the buffer holds the event, because a drain was killed after appending it, 0 when
- * not, -1 with err. */
-static int
-find_appended_event(struct buffer *buf, const char *id, struct err *err)
-{
-	struct undelivered u;
-	int r = undelivered_open(&u, buf, 0, false, err), found = 0;
-
-	while (r != -1 && !found && (r = undelivered_next(&u, err)) == 1)
-		found = memmem(u.at.text.p, u.at.text.n, id, strlen(id)) != NULL;
-	undelivered_close(&u);
-	return found ? 1 : r;
-}
-
-static int
-append_recovered_event(struct buffer *buf, const char *target, const struct append_limits *lim,
-    const char *source, const char *id, const struct bytes *stats, struct err *err)
-{
-	struct bytes payload = {0}, head = {0};
-	char now[CLOCK_SIZE], correlation[UUID_SIZE];
-	struct event event = {
-	    .type = slice_of(OUTAGE_TYPE), .source = slice_of(source), .event_id = slice_of(id)};
-	struct append_line line;
-	int r;
-
-	clock_format(clock_now(), now);
-	uuid_v4(correlation);
-	event_add_recovered(&payload, now, (struct slice){stats->p, stats->len});
-	event.payload = (struct slice){payload.p, payload.len};
-	event.timestamp = slice_of(now);
-	event.correlation_id = slice_of(correlation);
-	line_head(&head, &event);
-	line.head = (struct slice){head.p, head.len};
-	line.tail = slice_of("");
-	r = append_lines(buf, target, lim, &line, 1, err);
-	bytes_free(&payload);
-	bytes_free(&head);
-	return r;
-}
-
-bool
-outage_is_due(const struct buffer *buf)
-{
-	return has_state_file(buf, OUTAGE_FILE) || has_state_file(buf, ENDING_FILE);
-}
-
-/* Reads the event_id (UUID_SIZE bytes; empty if the file is incomplete) and the count. Returns 1
- * when the event was appended, 0 when not, -1 with err. */
-static int
-read_outage_file(struct buffer *buf, const char *name, char *id, uint64_t *before, struct err *err)
-{
-	char *text = io_read_file(buf->fd, name, 4096, NULL), *rest;
-	int was_appended = 0;
-
-	if (text == NULL)
-		return err_sys(err, STATUS_UNSAFE, "read '%s/%s'", buf->dir, name);
-	*id = '\0';
-	*before = 0;
-	if (strlen(text) >= ID_LEN) {
-		rest = text + ID_LEN;
-		was_appended = strncmp(rest, APPENDED_NOTE, sizeof(APPENDED_NOTE) - 1) == 0;
-		rest[strcspn(rest, "\n")] = '\0';
-		if (*rest != ' ' || num_parse_u64(rest + 1, before) == -1)
-			*before = 0;
-		*rest = '\0';
-		memcpy(id, text, UUID_SIZE);
-	}
-	free(text);
-	return was_appended;
-}
-
-/* Writes the text behind the event_id. Best effort. */
-static void
-write_outage_note(struct buffer *buf, const char *name, const char *text)
-{
-	int fd = buffer_open_state(buf, name, O_WRONLY);
-
-	if (fd == -1)
-		return;
-	if (lseek(fd, 0, SEEK_END) >= ID_LEN && pwrite(fd, text, strlen(text), ID_LEN) == -1) {
-		/* the count or the note is missing then */
-	}
-	close(fd);
-}
-
-/* Makes the event_id of an incomplete file, and stores it. */
-static int
-assign_event_id(struct buffer *buf, char *id, struct err *err)
-{
-	int fd = buffer_open_state(buf, ENDING_FILE, O_WRONLY), r;
-
-	uuid_v7(id);
-	r = fd == -1 || pwrite(fd, id, ID_LEN, 0) != ID_LEN || fdatasync(fd) == -1 ? -1 : 0;
-	if (r == -1)
-		err_sys(err, STATUS_UNSAFE, "write '%s/" ENDING_FILE "'", buf->dir);
-	if (fd != -1)
-		close(fd);
-	return r;
+	write_outage_file(buf, O_CREAT | O_EXCL, id, 0);
 }
 
 int
 outage_load(struct outage *outage, struct buffer *buf, struct err *err)
 {
-	char id[UUID_SIZE];
-	int was_appended;
+	char *text;
 
-	outage_free(outage);
-	outage->maybe_appended = has_state_file(buf, ENDING_FILE);
-	was_appended = outage->maybe_appended
-	    ? read_outage_file(buf, ENDING_FILE, id, &outage->drained_before, err)
-	    : 0;
-	if (was_appended == -1)
-		return -1;
-	if (was_appended) {
-		unlinkat(buf->fd, ENDING_FILE, 0);
-		outage->maybe_appended = false;
-	}
-	outage->due = outage->maybe_appended || has_state_file(buf, OUTAGE_FILE);
+	outage->due = outage_is_due(buf);
 	if (!outage->due)
 		return 0;
-	if ((!outage->maybe_appended &&
-	        read_outage_file(buf, OUTAGE_FILE, id, &outage->drained_before, err) == -1) ||
-	    backlog_read_brief(buf, &outage->backlog, err) == -1)
-		return -1;
-	return outage->maybe_appended;
+	if ((text = io_read_file(buf->fd, OUTAGE_FILE, 4096, NULL)) == NULL)
+		return err_sys(err, STATUS_UNSAFE, "read '%s/" OUTAGE_FILE "'", buf->dir);
+	text[strcspn(text, "\n")] = '\0';
+	outage->drained_before = 0;
+	if (strlen(text) >= ID_LEN) {
+		memcpy(outage->event_id, text, ID_LEN);
+		if (text[ID_LEN] != ' ' ||
+		    num_parse_u64(text + UUID_SIZE, &outage->drained_before) == -1)
+			outage->drained_before = 0;
+	} else {
+		uuid_v7(outage->event_id);
+		write_outage_file(buf, 0, outage->event_id, 0);
+	}
+	free(text);
+	return backlog_read_brief(buf, &outage->backlog, err);
 }
 
-/* Counts the events of the outage: drained by this and earlier runs, and still in the buffer. */
+/* Counts the events of the outage: drained by this and earlier drains, and still in the buffer. */
 static int
 count_outage_events(struct outage *outage, struct buffer *buf, uint64_t drained, struct err *err)
 {
@@ -193,49 +93,44 @@ count_outage_events(struct outage *outage, struct buffer *buf, uint64_t drained,
 }
 
 int
-outage_append_event(struct outage *outage, struct buffer *buf, uint64_t drained, const char *target,
-    const struct append_limits *lim, const char *source, struct err *err)
+outage_append_event(struct outage *outage, struct buffer *buf, const struct drain_options *o,
+    uint64_t drained, struct err *err)
 {
-	struct bytes stats = {0};
-	char id[UUID_SIZE];
-	uint64_t before;
-	int appended = 0, r;
+	struct bytes stats = {0}, payload = {0}, head = {0};
+	char now[CLOCK_SIZE], correlation[UUID_SIZE];
+	struct append_line line = {.tail = slice_of("")};
+	int r;
 
-	if (!outage->due)
-		return 0;
 	if (count_outage_events(outage, buf, drained, err) == -1)
 		return -1;
-	if (!outage->maybe_appended && renameat(buf->fd, OUTAGE_FILE, buf->fd, ENDING_FILE) == -1) {
-		err_sys(err, STATUS_UNSAFE, "rename '%s/" OUTAGE_FILE "'", buf->dir);
-		return 1;
-	}
-	if (read_outage_file(buf, ENDING_FILE, id, &before, err) == -1 ||
-	    (outage->maybe_appended && *id && (appended = find_appended_event(buf, id, err)) == -1))
-		return -1;
-	if (!*id && assign_event_id(buf, id, err) == -1)
-		return 1;
+	clock_format(clock_now(), now);
+	uuid_v4(correlation);
 	backlog_json(&stats, &outage->backlog);
-	r = appended ? 0 : append_recovered_event(buf, target, lim, source, id, &stats, err);
+	event_add_recovered(&payload, now, (struct slice){stats.p, stats.len});
+	line_head(&head,
+	    &(struct event){.type = slice_of(OUTAGE_TYPE),
+	        .payload = {payload.p, payload.len},
+	        .timestamp = slice_of(now),
+	        .correlation_id = slice_of(correlation),
+	        .source = slice_of(o->conf->service),
+	        .event_id = slice_of(outage->event_id)});
+	line.head = (struct slice){head.p, head.len};
+	r = append_lines(buf, o->target, o->limits, &line, 1, err);
 	bytes_free(&stats);
+	bytes_free(&payload);
+	bytes_free(&head);
 	if (r == -1)
-		return 1;
+		return -1;
 	outage->due = false;
-	write_outage_note(buf, ENDING_FILE, APPENDED_NOTE);
-	unlinkat(buf->fd, ENDING_FILE, 0);
+	unlinkat(buf->fd, OUTAGE_FILE, 0);
 	return 0;
 }
 
 void
 outage_save_count(const struct outage *outage, struct buffer *buf, uint64_t drained)
 {
-	char text[32];
-
-	snprintf(text, sizeof(text), " %020" PRIu64 "\n", outage->drained_before + drained);
 	if (outage->due && drained)
-		write_outage_note(buf,
-		    !outage->maybe_appended && has_state_file(buf, OUTAGE_FILE) ? OUTAGE_FILE
-		                                                                : ENDING_FILE,
-		    text);
+		write_outage_file(buf, 0, outage->event_id, outage->drained_before + drained);
 }
 
 void

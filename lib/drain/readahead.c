@@ -4,132 +4,141 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "buffer/line.h"
+#include "drain/run.h"
 
-/* a batch, and the line that was returned last */
-#define READAHEAD_LINES ((size_t)BATCH_LINES + 1)
+#define READAHEAD_LINES ((size_t)BATCH_LINES + 1) /* a batch, and the end of the walk */
 
 void
 readahead_open(struct readahead *ahead, struct walk *walk)
 {
-	if (ahead->slot == NULL)
-		ahead->slot = mem_alloc(READAHEAD_LINES * sizeof(*ahead->slot));
+	if (ahead->line == NULL)
+		ahead->line = mem_alloc(READAHEAD_LINES * sizeof(*ahead->line));
 	ahead->walk = walk;
 	ahead->head = ahead->n = ahead->bytes = ahead->damaged = 0;
-	ahead->taken = ahead->at_end = false;
+	ahead->at_end = false;
+}
+
+void
+readahead_close_walk(struct readahead *ahead)
+{
+	walk_close(ahead->walk);
+	ahead->walk = NULL;
+}
+
+void
+drain_line_free(struct drain_line *line)
+{
+	if (line == NULL)
+		return;
+	bytes_free(&line->raw);
+	bytes_free(&line->text);
+	free(line->why);
+	free(line);
 }
 
 void
 readahead_close(struct readahead *ahead)
 {
-	size_t i;
-
-	walk_close(ahead->walk);
-	for (i = 0; ahead->slot != NULL && i < READAHEAD_LINES; i++) {
-		bytes_free(&ahead->slot[i].raw);
-		bytes_free(&ahead->slot[i].text);
-		free(ahead->slot[i].why);
-	}
-	free(ahead->slot);
-	memset(ahead, 0, sizeof(*ahead));
+	readahead_close_walk(ahead);
+	for (size_t i = 0; ahead->line != NULL && i < READAHEAD_LINES; i++)
+		drain_line_free(ahead->line[i]);
+	free(ahead->line);
 }
 
-static struct readahead_line *
-slot_at(const struct readahead *ahead, size_t i)
+static struct drain_line **
+line_at(const struct readahead *ahead, size_t i)
 {
-	return &ahead->slot[(ahead->head + i) % READAHEAD_LINES];
+	return &ahead->line[(ahead->head + i) % READAHEAD_LINES];
 }
 
 static void
-keep_error(struct readahead_line *slot, const struct err *err)
+keep_error(struct drain_line *line, const struct err *err)
 {
-	slot->why = mem_alloc(sizeof(*slot->why));
-	*slot->why = *err;
+	line->why = mem_alloc(sizeof(*line->why));
+	*line->why = *err;
 }
 
 /* Reads the next line of the walk. Keeps a failure until readahead_next reaches it. */
 static void
 read_next_line(struct readahead *ahead)
 {
-	struct readahead_line *slot = slot_at(ahead, ahead->n++);
+	struct drain_line **slot = line_at(ahead, ahead->n++), *line;
 	struct err err;
 
-	free(slot->why);
-	slot->why = NULL;
-	slot->result = walk_next(ahead->walk, &slot->line, &err);
-	for (slot->damaged = ahead->damaged; walk_damaged(ahead->walk, slot->damaged) != NULL;)
-		slot->damaged++;
-	if (slot->result != 1) {
+	if (*slot == NULL)
+		*slot = mem_alloc(sizeof(**slot));
+	line = *slot;
+	free(line->why);
+	line->why = NULL;
+	line->result = walk_next(ahead->walk, &line->at, &err);
+	for (line->damaged = ahead->damaged; walk_damaged(ahead->walk, line->damaged) != NULL;)
+		line->damaged++;
+	if (line->result != 1) {
 		ahead->at_end = true;
-		if (slot->result == -1)
-			keep_error(slot, &err);
+		if (line->result == -1)
+			keep_error(line, &err);
 		return;
 	}
-	bytes_fit(&slot->raw, slot->line.text.n);
-	bytes_add(&slot->raw, slot->line.text.p, slot->line.text.n);
-	slot->line.text.p = slot->raw.p;
-	ahead->bytes += slot->raw.len;
-	bytes_fit(&slot->text, slot->raw.len + 1); /* as much as line_parse_checked needs */
-	slot->bad =
-	    line_parse_checked(slot->raw.p, slot->raw.len, &slot->parsed, &slot->text, &err) == -1;
-	if (slot->bad)
-		keep_error(slot, &err);
-}
-
-static void
-drop_head(struct readahead *ahead)
-{
-	struct readahead_line *slot = slot_at(ahead, 0);
-
-	ahead->bytes -= slot->raw.len;
-	if (slot->raw.cap > 2 * BATCH_LARGE)
-		bytes_free(&slot->raw);
-	if (slot->text.cap > 4 * BATCH_LARGE)
-		bytes_free(&slot->text);
-	ahead->head = (ahead->head + 1) % READAHEAD_LINES;
-	ahead->n--;
-	ahead->taken = false;
+	bytes_fit(&line->raw, line->at.text.n);
+	bytes_add(&line->raw, line->at.text.p, line->at.text.n);
+	line->at.text.p = line->raw.p;
+	ahead->bytes += line->raw.len;
+	bytes_fit(&line->text, line->raw.len + 1); /* as much as line_parse_checked needs */
+	line->bad =
+	    line_parse_checked(line->raw.p, line->raw.len, &line->parsed, &line->text, &err) == -1;
+	if (line->bad)
+		keep_error(line, &err);
 }
 
 int
-readahead_next(struct readahead *ahead, struct readahead_line **line, struct err *err)
+readahead_next(struct readahead *ahead, struct drain_line **line, struct err *err)
 {
-	struct readahead_line *slot;
-
-	if (ahead->taken)
-		drop_head(ahead);
-	if (ahead->n == 0 && !ahead->at_end)
+	if (ahead->n == 0)
 		read_next_line(ahead);
-	slot = *line = slot_at(ahead, 0);
-	ahead->damaged = slot->damaged;
-	if (slot->result == 1)
-		ahead->taken = true;
-	else if (slot->result == -1)
-		*err = *slot->why;
-	return slot->result;
+	*line = *line_at(ahead, 0);
+	ahead->damaged = (*line)->damaged;
+	if ((*line)->result == -1)
+		*err = *(*line)->why;
+	return (*line)->result;
 }
 
 void
-readahead_push_back(struct readahead *ahead)
+readahead_take(struct readahead *ahead, struct drain_line **line)
 {
-	ahead->taken = false;
+	struct drain_line **slot = line_at(ahead, 0), *used = *line;
+
+	*line = *slot;
+	ahead->bytes -= (*slot)->raw.len;
+	if (used != NULL && used->raw.cap > 2 * BATCH_LARGE)
+		bytes_free(&used->raw);
+	if (used != NULL && used->text.cap > 2 * BATCH_LARGE)
+		bytes_free(&used->text);
+	*slot = used;
+	ahead->head = (ahead->head + 1) % READAHEAD_LINES;
+	ahead->n--;
 }
 
-const struct readahead_line *
+void
+readahead_drop(struct readahead *ahead)
+{
+	struct drain_line *line = *line_at(ahead, 0);
+
+	readahead_take(ahead, &line);
+}
+
+const struct drain_line *
 readahead_peek(const struct readahead *ahead, size_t i)
 {
-	const struct readahead_line *slot =
-	    i + ahead->taken < ahead->n ? slot_at(ahead, i + ahead->taken) : NULL;
+	const struct drain_line *line = i < ahead->n ? *line_at(ahead, i) : NULL;
 
-	return slot != NULL && slot->result == 1 ? slot : NULL;
+	return line != NULL && line->result == 1 ? line : NULL;
 }
 
 bool
 readahead_fill(struct readahead *ahead, size_t n, size_t most)
 {
 	for (; n > 0; n--) {
-		if (ahead->at_end || ahead->n == READAHEAD_LINES ||
-		    ahead->n >= most + ahead->taken || ahead->bytes >= BATCH_BYTES)
+		if (ahead->at_end || ahead->n >= most || ahead->bytes >= BATCH_BYTES)
 			return false;
 		read_next_line(ahead);
 	}

@@ -294,6 +294,7 @@ move_chosen(struct redrive *d, struct err *err)
 static int
 open_redrive_conn(struct redrive *d, struct err *err)
 {
+
 	pool_close(&d->pool);
 	d->conn = pool_get(&d->pool, NULL, err);
 	return d->conn != NULL ? 0 : -1;
@@ -391,24 +392,6 @@ count_dead_letters(struct redrive *d)
 		d->total = d->o->limit;
 }
 
-/* Counts the entries that MAXLEN trimmed from streams without groups. */
-static void
-count_redrive_trimmed(struct redrive *d)
-{
-	struct err err;
-	uint64_t now;
-
-	for (size_t i = 0; i < d->dests.n && d->conn != NULL && conn_why(d->conn) == CONN_OK; i++) {
-		const struct dest *dest = d->dests.dest[i];
-		uint64_t had = dest->watch.before.length + dest->watch.added;
-
-		if (dest->mode == DEST_PLAIN && dest->watch.added > 0 && dest->maxlen > 0 &&
-		    had > (uint64_t)dest->maxlen &&
-		    stream_length(d->conn, dest->key, &now, &err) == 0 && now < had)
-			d->r->trimmed += had - now;
-	}
-}
-
 void
 redrive_run(const struct redrive_options *o, struct redrive_result *r)
 {
@@ -431,7 +414,8 @@ redrive_run(const struct redrive_options *o, struct redrive_result *r)
 		r->status = status_worse(r->status, err.status);
 		redrive_say(d, "%s", err.text);
 	}
-	count_redrive_trimmed(d);
+	if (d->conn != NULL)
+		r->trimmed = dests_count_trimmed(&d->dests, d->conn);
 	pool_close(&d->pool);
 	dests_free(&d->dests);
 	free(d->dead_key);

@@ -1,21 +1,19 @@
 #include "drain/retry.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/backoff.h"
+#include "base/bytes.h"
 #include "base/clock.h"
-#include "base/mem.h"
 #include "base/status.h"
 #include "buffer/backlog.h"
 #include "buffer/breaker.h"
 #include "drain/outage.h"
+#include "drain/pace.h"
 #include "redis/pool.h"
 
-#define FILTER_MESSAGES 64 /* messages that are remembered */
+#define FILTER_BYTES 65536 /* of messages that are remembered */
 
 static void
 add_to_drain_sum(struct drain_result *sum, const struct drain_result *r)
@@ -34,9 +32,8 @@ add_to_drain_sum(struct drain_result *sum, const struct drain_result *r)
 static int
 status_of_failed_run(const struct drain_result *r, const struct conn *conn, const struct err *err)
 {
-	int status = conn_why(conn) != CONN_OK || r->garbage || err->status == STATUS_UNREACHABLE
-	    ? STATUS_AGAIN
-	    : err->status;
+	int status = conn_why(conn) != CONN_OK || err->status == STATUS_UNREACHABLE ? STATUS_AGAIN
+	                                                                            : err->status;
 
 	return status_worse(
 	    status_worse(r->status, status), r->quarantined || r->disordered ? STATUS_SOME : 0);
@@ -74,82 +71,52 @@ connect_and_drain(struct buffer *buf, const struct drain_options *o, struct drai
 	return status;
 }
 
-static int
-drain_with_failover(
-    struct buffer *buf, const struct drain_options *o, struct drain_result *sum, struct err *err)
-{
-	bool retry_now;
-	int status = connect_and_drain(buf, o, sum, &retry_now, err);
-
-	return retry_now ? connect_and_drain(buf, o, sum, &retry_now, err) : status;
-}
-
 /*
- * Makes one attempt under the replay lock and returns its exit status. err->text gives the reason
- * when the server, the disk or the lock prevented the drain (err->sys EWOULDBLOCK: another replay
- * is running), else "".
+ * Makes one attempt under the replay lock and returns its exit status. Reports the reason when the
+ * server, the disk or the lock prevented the drain; that another replay is running only if
+ * `watched`.
  */
 static int
-lock_and_drain(
-    struct buffer *buf, const struct drain_options *o, struct drain_result *sum, struct err *err)
+attempt_drain(
+    struct buffer *buf, const struct drain_options *o, struct drain_result *sum, bool watched)
 {
+	struct err err = {.text = ""};
+	bool retry_now;
 	int status;
 
-	if (buffer_check_target(buf, o->target, err) == -1 && err->status == STATUS_CONFIG) {
-		sum->left = true;
-		return STATUS_CONFIG;
+	sum->left = true;
+	if (buffer_replay_lock(buf, &err) == -1) {
+		status = err.status;
+	} else {
+		if (buffer_check_target(buf, o->target, &err) == -1)
+			status = err.status;
+		else if ((status = connect_and_drain(buf, o, sum, &retry_now, &err)), retry_now)
+			status = connect_and_drain(buf, o, sum, &retry_now, &err);
+		buffer_replay_unlock(buf);
 	}
-	err->text[0] = '\0';
-	err->sys = 0;
-	if (buffer_replay_lock(buf, err) == -1) {
-		sum->left = true;
-		return err->status;
-	}
-	status = drain_with_failover(buf, o, sum, err);
-	buffer_replay_unlock(buf);
+	if (*err.text != '\0' && (watched || err.sys != EWOULDBLOCK))
+		o->say(o->arg, err.text);
 	return status;
-}
-
-static bool
-is_retry_stopped(const struct drain_options *o)
-{
-	return o->stop != NULL && *o->stop;
-}
-
-static void
-sleep_unless_stopped(const struct drain_options *o, int64_t ms)
-{
-	for (; ms > 0 && !is_retry_stopped(o); ms -= 50)
-		nanosleep(&(struct timespec){0, (ms > 50 ? 50 : ms) * 1000000}, NULL);
 }
 
 /* Drops messages that earlier attempts reported. */
 struct message_filter {
 	const struct drain_options *o;
 	bool drop_repeated; /* because there may be several attempts */
-	char *text[FILTER_MESSAGES];
-	size_t n;
+	struct bytes seen;  /* the messages, each with its NUL */
 };
-
-/* Remembers a message. Returns whether it was remembered before. */
-static bool
-remember_message(struct message_filter *filter, const char *text)
-{
-	for (size_t i = 0; i < filter->n; i++)
-		if (strcmp(filter->text[i], text) == 0)
-			return true;
-	if (filter->n < FILTER_MESSAGES)
-		filter->text[filter->n++] = mem_strdup(text);
-	return false;
-}
 
 static void
 forward_message(void *arg, const char *text)
 {
 	struct message_filter *filter = arg;
+	size_t n = strlen(text) + 1;
 
-	if (!filter->drop_repeated || !remember_message(filter, text))
-		filter->o->say(filter->o->arg, text);
+	if (filter->drop_repeated && memmem(filter->seen.p, filter->seen.len, text, n) != NULL)
+		return;
+	if (filter->seen.len + n <= FILTER_BYTES)
+		bytes_add(&filter->seen, text, n);
+	filter->o->say(filter->o->arg, text);
 }
 
 static void
@@ -160,20 +127,6 @@ forward_progress(void *arg, uint64_t delivered)
 	filter->o->progress(filter->o->arg, delivered);
 }
 
-static int
-attempt_drain(
-    struct buffer *buf, const struct drain_options *o, struct drain_result *sum, bool watched)
-{
-	struct err err;
-	int status;
-
-	sum->left = false;
-	status = lock_and_drain(buf, o, sum, &err);
-	if (*err.text != '\0' && (watched || err.sys != EWOULDBLOCK))
-		o->say(o->arg, err.text);
-	return status;
-}
-
 int
 retry_drain(struct buffer *buf, const struct drain_options *o, struct drain_result *sum,
     int64_t wait_ms, bool watched)
@@ -181,6 +134,7 @@ retry_drain(struct buffer *buf, const struct drain_options *o, struct drain_resu
 	struct backoff pause = {.first = 100, .max = 10000};
 	struct message_filter filter = {.o = o, .drop_repeated = wait_ms > 0};
 	struct drain_options each = *o;
+	const struct pace pace = {.stop = o->stop};
 	int64_t until = clock_mono() + wait_ms, left, ms;
 	int status;
 
@@ -188,14 +142,13 @@ retry_drain(struct buffer *buf, const struct drain_options *o, struct drain_resu
 	each.progress = o->progress != NULL ? forward_progress : NULL;
 	each.arg = &filter;
 	status = attempt_drain(buf, &each, sum, watched);
-	while (
-	    status == STATUS_AGAIN && !is_retry_stopped(o) && (left = until - clock_mono()) > 0) {
+	while (status == STATUS_AGAIN && !pace_is_stopped(&pace) &&
+	    (left = until - clock_mono()) > 0) {
 		ms = backoff_next(&pause);
-		sleep_unless_stopped(o, ms < left ? ms : left);
+		pace_sleep(&pace, ms < left ? ms : left);
 		status = attempt_drain(buf, &each, sum, watched);
 	}
-	while (filter.n > 0)
-		free(filter.text[--filter.n]);
+	bytes_free(&filter.seen);
 	return status_worse(status, sum->quarantined || sum->disordered ? STATUS_SOME : 0);
 }
 

@@ -77,17 +77,6 @@ trim_set_limit(struct dest *dest, int64_t maxlen)
 	return true;
 }
 
-/* Stops the dest after a refusal for this key, and returns 0. Returns -1 when the connection is
- * dead or the server refuses all commands. */
-static int
-stop_or_fail(struct dest *dest, struct conn *conn, struct err *err)
-{
-	if (conn_why(conn) != CONN_OK || conn_is_server_wide(err->why))
-		return -1;
-	dest_stop(dest, err->why, err->text);
-	return 0;
-}
-
 static void
 stop_full_dest(
     struct dest *dest, uint64_t length, const struct stream_group *groups, size_t ngroups)
@@ -139,7 +128,7 @@ make_room_or_stop(struct dest *dest, struct conn *conn, uint64_t length, struct 
 		want = TRIM_STEP;
 	if (length + want > limit) {
 		if (stream_groups(conn, dest->key, &groups, &ngroups, err) == -1)
-			return stop_or_fail(dest, conn, err);
+			return dest_refuse(dest, err);
 		if (ngroups == 0) {
 			stream_groups_free(groups, ngroups);
 			dest->mode = DEST_PLAIN;
@@ -148,7 +137,7 @@ make_room_or_stop(struct dest *dest, struct conn *conn, uint64_t length, struct 
 		}
 		if (stream_trim_minid(conn, dest->key, stream_lowest_needed(groups, ngroups),
 		        length + want - limit + STREAM_NODE - 1, &removed, err) == -1)
-			result = stop_or_fail(dest, conn, err);
+			result = dest_refuse(dest, err);
 		length -= removed < length ? removed : length;
 		if (result == 0 && !dest->stopped && length >= full_length(dest))
 			stop_full_dest(dest, length, groups, ngroups);
@@ -165,7 +154,7 @@ measure_for_replay(struct dest *dest, struct conn *conn, bool force, struct err 
 
 	if (stream_info(conn, dest->key, &info, err) == -1) {
 		if (err->why != CONN_NOPERM)
-			return stop_or_fail(dest, conn, err);
+			return dest_refuse(dest, err);
 		dest->mode = DEST_BLIND;
 		dest->room = INT64_MAX;
 		return 0;
@@ -324,7 +313,7 @@ measure_acked(struct dest *dest, struct conn *conn, struct bytes *words, struct 
 	if (r == 0)
 		r = measure_stream_view(dest, conn, &view, words, err);
 	stream_groups_free(view.groups, view.ngroups);
-	return r == -1 ? stop_or_fail(dest, conn, err) : 0;
+	return r == -1 ? dest_refuse(dest, err) : 0;
 }
 
 int
@@ -344,6 +333,25 @@ trim_ensure_room(struct dest *dest, struct conn *conn, int64_t maxlen, bool forc
 	dest->measured = true;
 	dest->stale = false;
 	return 0;
+}
+
+uint64_t
+dests_count_trimmed(const struct dests *dests, struct conn *conn)
+{
+	uint64_t trimmed = 0, now;
+	struct err err;
+
+	for (size_t i = 0; i < dests->n && conn_why(conn) == CONN_OK; i++) {
+		const struct dest *dest = dests->dest[i];
+		uint64_t had = dest->watch.before.length + dest->watch.added;
+
+		trimmed += dest->trimmed;
+		if (dest->mode == DEST_PLAIN && dest->watch.added && dest->maxlen > 0 &&
+		    had > (uint64_t)dest->maxlen &&
+		    stream_length(conn, dest->key, &now, &err) == 0 && now < had)
+			trimmed += had - now;
+	}
+	return trimmed;
 }
 
 void

@@ -42,6 +42,10 @@ bool trim_set_limit(struct dest *dest, int64_t maxlen);
 int trim_ensure_room(struct dest *dest, struct conn *conn, int64_t maxlen, bool force,
     struct bytes *words, struct err *err);
 
+/* Returns how many entries were trimmed from streams without groups: by this process, and by the
+ * MAXLEN of its XADDs, for which it asks the server. */
+uint64_t dests_count_trimmed(const struct dests *dests, struct conn *conn);
+
 /* For a publisher with trim = acked: sets the mode, and the room from the first XINFO STREAM; info
  * is NULL if that was refused. dest->maxlen must be set before. */
 void trim_begin_acked(struct dest *dest, const struct stream_info *info);

@@ -185,7 +185,7 @@ fallback_drain(struct publish *p, const char *type, bool whole)
 	    .say = say_quietly,
 	    .arg = p};
 	int64_t began = clock_mono(), cost;
-	struct drain_result drained;
+	struct drain_result drained = {0};
 	struct err err;
 	int done;
 
@@ -193,7 +193,9 @@ fallback_drain(struct publish *p, const char *type, bool whole)
 	p->held_unrecorded = false;
 	if (buffer_replay_lock(p->buf, &err) == -1)
 		return -1;
-	done = drain_run(p->buf, p->conn, &options, &drained, &err);
+	done = buffer_check_target(p->buf, p->target, &err) == -1
+	    ? -1
+	    : drain_run(p->buf, p->conn, &options, &drained, &err);
 	buffer_replay_unlock(p->buf);
 	fallback_forget_absent(p);
 	dests_free(&p->dests); /* their streams grew, and stopped types may go on */
@@ -204,7 +206,7 @@ fallback_drain(struct publish *p, const char *type, bool whole)
 		    (unsigned long long)drained.disordered);
 	if (drained.quarantined || drained.disordered || drained.status == STATUS_UNSAFE)
 		publish_worse(p, drained.status == STATUS_UNSAFE ? STATUS_UNSAFE : STATUS_SOME);
-	p->out_of_step |= drained.garbage;
+	p->out_of_step |= done == -1 && err.why == CONN_GARBAGE;
 	if (done == -1 && (p->out_of_step || conn_why(p->conn) != CONN_OK))
 		connect_drop(p, &err);
 	else if (done == -1)

@@ -310,12 +310,12 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 	up
 	need strace
 	# Killed after the drain, before the event is appended.
-	run strace -qq -o /dev/null -e inject=renameat:signal=KILL ebreplay
+	run strace -qq -o /dev/null -e inject=write:signal=KILL:when=1 ebreplay
 	assert_equal "$(length a) $(length system.redis_recovered)" '3 0'
 	[ -e "$B/.outage" ]
 	run -0 ebreplay
 	assert_equal "$(length a) $(length system.redis_recovered)" '3 1'
-	[ ! -e "$B/.outage" ] && [ ! -e "$B/.outage-over" ]
+	[ ! -e "$B/.outage" ]
 }
 
 # bats test_tags=nosanitize
@@ -340,7 +340,7 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 }
 
 # bats test_tags=nosanitize
-@test "system.redis_recovered: waits for disk space and then counts all; a second outage meanwhile gets its own event" {
+@test "system.redis_recovered: waits for disk space and then counts all; a second outage meanwhile counts as the same" {
 	need strace
 	buffered a 1 7
 	run -0 strace -qq -o /dev/null -e trace=write -e inject=write:error=ENOSPC:when=1 ebreplay
@@ -349,40 +349,42 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 	buffered a 8 10
 	run -0 ebreplay
 	assert_equal "$(length a)" 10
-	# It counts the three, and the earlier system.redis_recovered event that waited.
-	assert_equal "$(recovered .total_events | xargs)" '[10] [4]'
+	assert_equal "$(recovered .total_events | xargs)" '[10]'
 	run -0 ebreplay
-	assert_equal "$(length system.redis_recovered)" 2
+	assert_equal "$(length system.redis_recovered)" 1
 }
 
 # bats test_tags=nosanitize
-@test "system.redis_recovered: once, whatever happens to its state file" {
+@test "system.redis_recovered: when its state file stays, again, with the same event_id" {
 	need strace
 	local at
-	# The file cannot be removed.
 	buffered a 1 3
-	at=$(strace -qq -e trace=unlinkat ebreplay 2>&1 | grep -n 'outage-over' | head -n 1 | cut -d: -f1)
+	at=$(strace -qq -e trace=unlinkat ebreplay 2>&1 | grep -n '"\.outage"' | head -n 1 | cut -d: -f1)
+	assert_equal "$(length system.redis_recovered)" 1
+	# The file cannot be removed.
 	buffered a 4 6
 	run strace -qq -o /dev/null -e trace=unlinkat -e inject=unlinkat:error=EIO:when="$at" ebreplay
-	[ -e "$B/.outage-over" ]
+	[ -e "$B/.outage" ]
 	run -0 ebreplay
 	run -0 ebreplay
-	[ ! -e "$B/.outage-over" ]
-	assert_equal "$(length a) $(length system.redis_recovered)" '6 2'
+	[ ! -e "$B/.outage" ]
+	assert_equal "$(length a) $(length system.redis_recovered)" '6 3'
+	assert_equal "$(event_ids system.redis_recovered | sort -u | wc -l)" 2
 	# The file was never written, and the run is killed after it appended the event.
 	buffered a 7 9
 	: >"$B/.outage"
 	run strace -qq -o /dev/null -e trace=unlinkat -e inject=unlinkat:signal=KILL:when="$at" ebreplay
-	[ -e "$B/.outage-over" ]
+	[ -e "$B/.outage" ]
 	run -0 ebreplay
-	assert_equal "$(length a) $(length system.redis_recovered)" '9 3'
+	assert_equal "$(length a) $(length system.redis_recovered)" '9 5'
+	assert_equal "$(event_ids system.redis_recovered | sort -u | wc -l)" 3
 	# It is not a regular file.
 	buffered a 10 10
 	rm "$B/.outage"
 	mkdir "$B/.outage"
 	run -0 ebreplay
 	run -0 ebreplay
-	assert_equal "$(length a) $(length system.redis_recovered)" '10 3'
+	assert_equal "$(length a) $(length system.redis_recovered)" '10 5'
 	rmdir "$B/.outage"
 }
 

@@ -44,10 +44,21 @@ byte given[4], in_stream[4];	/* by id: events passed to publishers, entries in t
 byte accepted;			/* bit n: event n is accepted */
 byte before[4];			/* the value of accepted when the event was passed to its publisher */
 byte added_at[4];		/* the entry ID that the publisher got for the event */
+/*
+ * Two events of one publisher that are equal in every field, the second looked up after a run found or added the first: both
+ * count as the first's entry (BUGS in ebfaults(7)). taken: the line + 1 that each entry was found or added for. Bit n of twins:
+ * line n was found at the entry of another line, so it has none of its own.
+ */
+byte taken[4];
+byte twins;
+byte line[4];			/* the event of the line */
 
 #define AMONG(set, n, i)	(((set) >> (n)) & (id[n] == (i)))
 #define COUNT_OF(set, i)		(AMONG(set, 1, i) + AMONG(set, 2, i) + AMONG(set, 3, i))
-#define ALL_IN_STREAM(set)		(in_stream[1] >= COUNT_OF(set, 1) && in_stream[2] >= COUNT_OF(set, 2) && in_stream[3] >= COUNT_OF(set, 3))
+#define IS_TWIN(n, i)		(((twins) >> (n)) & (id[line[n]] == (i)))
+#define TWINS_OF(i)		(IS_TWIN(0, i) + IS_TWIN(1, i) + IS_TWIN(2, i))
+#define IN_STREAM(set, i)	(in_stream[i] + TWINS_OF(i) >= COUNT_OF(set, i))
+#define ALL_IN_STREAM(set)	(IN_STREAM(set, 1) && IN_STREAM(set, 2) && IN_STREAM(set, 3))
 
 #define READY(c) (len(net[c]) > 0)
 
@@ -143,7 +154,6 @@ inline close_conn(c) {
 /* --- the buffer ------------------------------------------------------------------------------ */
 
 byte lines;			/* number of appended lines; line n is line[n], from 0 */
-byte line[4];			/* the event of the line */
 byte doubt_conn[4] = NONE;	/* doubt of a line: its connection */
 byte doubt_after[4];		/* and the bound: the search begins after this ID */
 byte unlinked;			/* lines below this number were removed with their segment */
@@ -154,7 +164,6 @@ bool ran;			/* the first replay has ended or died */
 byte position;			/* lines below this number are delivered */
 bool intent;			/* lines from position to upto may have been sent on conn; their entries have IDs above after */
 byte intent_upto, intent_after, intent_conn = NONE;
-byte matched;			/* bit n: the entry with ID n + 1 matches a line that was in doubt */
 
 /* --- a publisher --------------------------------------------------------------------------- */
 
@@ -315,7 +324,7 @@ inline fence(w) {
 #define LOWER(a, b)	((a) < (b) -> (a) : (b))
 #define HIGHER(a, b)	((a) > (b) -> (a) : (b))
 
-/* batch.c: determine_doubt, for line n, the kth of the batch. */
+/* delivery_is_in_doubt, for line n, the kth of the batch. */
 inline determine_doubt(n, k) {
 	bound[k] = 255;
 	in_doubt[k] = (old && n < old_upto) || doubt_conn[n] != NONE;
@@ -332,18 +341,21 @@ inline determine_doubt(n, k) {
 #endif
 }
 
-/* is_entry_matched: an entry that this run added, or that matched an earlier line, cannot match another. */
-#ifdef FIRST_ADDED
-#define IS_OWN(i) (own_ids && (own_ids & ((1 << (i + 1)) - 1)))
-#else
-#define IS_OWN(i) ((own_ids >> (i)) & 1)
-#endif
-#ifdef NO_MATCHED
-#define IS_MATCHED(i) IS_OWN(i)
-#else
-#define IS_MATCHED(i) (IS_OWN(i) || (matched_now >> (i)) & 1)
-#endif
 #define MATCHES(k)	(k < n && in_doubt[k] && !match[k] && i + 1 > bound[k] && id[stream[i]] == id[line[at + k]])
+
+inline note_twin(k) {
+	if
+	:: k < n && match[k] && taken[match[k] - 1] && taken[match[k] - 1] != at + k + 1 -> twins = twins | (1 << (at + k))
+	:: else
+	fi
+}
+
+inline take(k) {
+	if
+	:: k < n && match[k] && !taken[match[k] - 1] -> taken[match[k] - 1] = at + k + 1
+	:: else
+	fi
+}
 
 /* indoubt_resolve, search_stream, match_entry: an entry above the bound matches one line, the first with its id. */
 inline search() {
@@ -351,8 +363,7 @@ inline search() {
 	do
 	:: i < last ->
 		if
-		:: IS_MATCHED(i)
-		:: !IS_MATCHED(i) && MATCHES(0) ->
+		:: MATCHES(0) ->
 			match[0] = i + 1
 #ifdef NO_COUNT
 			;
@@ -361,19 +372,22 @@ inline search() {
 			:: else
 			fi
 #endif
-		:: !IS_MATCHED(i) && !MATCHES(0) && MATCHES(1) -> match[1] = i + 1
+		:: !MATCHES(0) && MATCHES(1) -> match[1] = i + 1
 		:: else
 		fi;
 		i++
 	:: else -> break
 	od;
+	note_twin(0);
+	note_twin(1);
+	take(0);
+	take(1);
 	i = 0
 }
 
-/* send_checkpoint, build_intent, checkpoint_store: the position so far and the intent of the next lines, in one fdatasync. */
+/* intent_store, build_intent, checkpoint_store: the position so far and the intent of the next lines, in one fdatasync. */
 inline store_checkpoint(sending, more) {
 	position = at;
-	matched = matched_now;
 	intent = sending || old;
 	intent_conn = (intent -> c : NONE);
 	intent_upto = (intent -> at + n + more : 0);
@@ -398,29 +412,20 @@ inline store_checkpoint(sending, more) {
 #endif
 }
 
-/* is_item_recorded: the intent that was stored while the last batch was in flight covers this one. */
+/* is_line_covered: the intent that was stored while the last batch was in flight covers this one. */
 #ifdef NO_COVER
 #define RECORDED (intent && intent_conn == c && !old)
 #else
 #define RECORDED (intent && intent_conn == c && !old && at + n <= intent_upto)
 #endif
-/* send_checkpoint_ahead, extend_intent: the line after the batch, and the one after that. */
+/* intent_store_ahead, extend_intent: the line after the batch, and the one after that. */
 #define HAS_NEXT(m) (!old && at + n + m < end_at && doubt_conn[at + n + m] == NONE)
 
-/* drain_batch, after the replies: commit_positions, send_note_matched, commit_drop_resolved, intent_clear. */
+/* drain_batch, after the replies: delivery_commit, drop_resolved_types, intent_clear. */
 inline commit() {
 	i = 0;
 	do
 	:: i < n ->
-		if
-		:: in_doubt[i] ->
-#ifdef ALL_MATCHED
-			matched_now = matched_now | ((1 << match[i]) - 1)
-#else
-			matched_now = matched_now | (1 << (match[i] - 1))
-#endif
-		:: else
-		fi;
 		match[i] = 0;
 		in_doubt[i] = false;
 		bound[i] = 0;
@@ -436,7 +441,7 @@ inline commit() {
 	fi
 }
 
-/* add_current_line: a batch does not reach over the end of the old intent; later lines get a bound of their own. */
+/* consider_line: a batch does not reach over the end of the old intent; later lines get a bound of their own. */
 #ifdef MERGED
 #define MAY_JOIN true
 #else
@@ -447,15 +452,13 @@ proctype replay(byte c; bool final)
 {
 	byte i, n, k, left;
 	byte at, end_at;	/* the walk's current line, and the number of lines when it was opened */
-	bool old;		/* old_intent of struct drain: the intent of a run that was cut off */
+	bool old;		/* old_intent of struct delivery: the intent of a run that was cut off */
 	byte old_upto, old_after;
-	byte matched_now;
 	byte dest_after = NONE;
 	bool in_doubt[2], resolved[2];
 	byte bound[2], match[2];	/* match: the ID of the entry that matches the line */
-	byte own_ids;		/* bit set: the IDs of the entries that this run added */
 
-	/* buffer_replay_lock (the kernel releases it when the process dies); load_drain_state, checkpoint_load */
+	/* buffer_replay_lock (the kernel releases it when the process dies); delivery_open, checkpoint_load */
 	atomic {
 #ifndef NO_REPLAY_LOCK
 		!replay_lock -> replay_lock = true;
@@ -466,7 +469,6 @@ again:		at = position;
 		old_upto = intent_upto;
 		old_after = intent_after;
 		k = intent_conn;
-		matched_now = matched;
 		assert(unlinked <= position)	/* else manifest_list_vanished: undelivered events have vanished */
 	};
 	if
@@ -521,7 +523,7 @@ again:		at = position;
 			fi
 #endif
 		};
-		/* send_queue, queue_item: sends all lines, or as many as the connection takes. */
+		/* send_queue: sends all lines, or as many as the connection takes. */
 		atomic {
 			do
 			:: k < n ->
@@ -549,7 +551,7 @@ again:		at = position;
 			if
 			:: atomic { rep[c]?match[k] ->
 				dest_after = match[k];
-				own_ids = own_ids | (1 << (match[k] - 1));
+				take(k);
 				k++ }
 			:: !up[c] -> goto dead
 			:: !final -> goto dead
@@ -564,7 +566,7 @@ again:		at = position;
 			commit();
 			if
 			:: true
-			:: !final -> break	/* drain_must_end: the limit, the time budget, a signal */
+			:: !final -> break	/* run_must_end: the limit, the time budget, a signal */
 			fi }
 	:: else -> break
 	od;
@@ -592,14 +594,9 @@ again:		at = position;
 		fi };
 #endif
 	if
-	:: atomic { at < lines -> goto again }	/* drain_repeatedly */
+	:: atomic { at < lines -> goto again }	/* drain_until_empty */
 	:: !final || at >= lines
 	fi;
-	atomic {
-		if
-		:: unlinked == lines && !intent -> matched = 0	/* report_leftovers */
-		:: else
-		fi };
 dead:	atomic { close_conn(c); replay_lock = false; ran = true }
 }
 
