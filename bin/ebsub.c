@@ -13,8 +13,8 @@
 #include "base/process.h"
 #include "base/status.h"
 #include "cli/cli.h"
-#include "consume/consume.h"
 #include "consume/consumer.h"
+#include "consume/print.h"
 #include "consume/sublist.h"
 #include "event/id.h"
 #include "event/names.h"
@@ -26,14 +26,14 @@ static struct ebsub {
 	struct sub_plan plan;
 	struct sublist subs;
 	struct sink sink;
-	struct consume consume;
+	struct loop_plan read;
 	struct consumer consumer;
 	struct handle_plan handle;
 	int64_t jobs;
 	bool null, peek, end, payload, no_sync;
 } eb = {.jobs = 1,
-    .consume = {.limit = -1, .idle_ms = -1},
-    .plan.range.last = -1,
+    .read = {.limit = -1, .idle_ms = -1},
+    .plan = {.claim_idle = 60000, .range.last = -1},
     .sink = {.fd = STDOUT_FILENO}};
 
 static int stop_pipe[2];
@@ -66,7 +66,7 @@ catch_signals(void)
 		err(STATUS_SOME, "pipe");
 	process_on_signal(SIGTERM, on_ebsub_signal);
 	process_on_signal(SIGINT, on_ebsub_signal);
-	eb.consume.stop = eb.sink.stop = eb.handle.stop = stop_pipe[0];
+	eb.read.stop = eb.sink.stop = stop_pipe[0];
 }
 
 /* --- the command line ---------------------------------------------------------- */
@@ -115,13 +115,13 @@ static const struct cli_option options[] = {
     CLI_TEXT(
         'g', "group", "group", &eb.subs.group, "its exact name, instead of that of the service"),
     CLI_CALL('C', "consumer", "consumer", take_consumer, "the name of the consumer"),
-    CLI_SPAN(0, "claim-idle", "span", 0, 0, &eb.handle.claim_idle,
+    CLI_SPAN(0, "claim-idle", "span", 0, 0, &eb.plan.claim_idle,
         "claim what others left for so long (60s); 0: nothing"),
     CLI_HEAD(0, "Where to begin and end"),
     CLI_CALL(0, "from", "where", take_from, "where a new group or --peek begins (0)"),
     CLI_FLAG('e', "end", &eb.end, "stop when all events are done"),
-    CLI_COUNT('n', "count", "count", 1, 0, &eb.consume.limit, "stop after so many events"),
-    CLI_SPAN('W', "idle-timeout", "seconds", 0, 0, &eb.consume.idle_ms,
+    CLI_COUNT('n', "count", "count", 1, 0, &eb.read.limit, "stop after so many events"),
+    CLI_SPAN('W', "idle-timeout", "seconds", 0, 0, &eb.read.idle_ms,
         "stop after so long without an event"),
     CLI_HEAD(IN(PRINT) | IN(PEEK), "Output (not with a command)"),
     CLI_FLAG('0', "null", &eb.null, "end records with a NUL byte instead of a newline"),
@@ -216,24 +216,24 @@ name_consumer(void)
 static void
 make_plan(void)
 {
-	struct consume *consume = &eb.consume;
+	struct loop_plan *read = &eb.read;
 
 	eb.plan.url = &eb.conf.url;
-	eb.plan.timeout_ms = consume->timeout_ms = eb.conf.timeout_ms;
+	eb.plan.timeout_ms = eb.conf.timeout_ms;
 	eb.plan.manual_ack = eb.handle.argv != NULL;
-	eb.plan.claim_idle = eb.handle.claim_idle;
+	eb.plan.note = print_note;
 	eb.subs.plan = &eb.plan;
 	eb.subs.prefix = eb.conf.prefix;
 	eb.subs.service = eb.conf.service;
-	eb.subs.note = consume->note = print_note;
 	eb.sink.end = eb.null ? '\0' : '\n';
 	eb.sink.sync = !eb.no_sync;
 	eb.sink.style = eb.payload   ? SINK_PAYLOAD
 	    : eb.sink.format != NULL ? SINK_FORMAT
 	                             : SINK_JSON;
-	consume->sink = &eb.sink;
-	consume->in_turn = eb.peek && !eb.plan.range.follow;
-	consume->to_end = consume->in_turn || eb.end;
+	read->sub = &eb.plan;
+	read->in_turn = eb.peek && !eb.plan.range.follow;
+	read->to_end = read->in_turn || eb.end;
+	read->out = eb.handle.worker ? -1 : STDOUT_FILENO;
 }
 
 static void
@@ -266,7 +266,7 @@ print_groups(void)
 	for (size_t i = 0; i < eb.subs.n; i++)
 		cli_warn("reading as group '%s', consumer '%s', and acknowledging; --peek reads "
 		         "without a group",
-		    sub_group(eb.subs.subs[i]), eb.plan.consumer);
+		    eb.subs.subs[i]->group, eb.plan.consumer);
 }
 
 static void
@@ -275,8 +275,8 @@ add_types(char **types, size_t n)
 	for (size_t i = 0; i < n; i++)
 		add_type(types[i]);
 	print_groups();
-	eb.consume.subs = eb.handle.subs = eb.subs.subs;
-	eb.consume.n = eb.handle.n = eb.subs.n;
+	eb.read.subs = eb.subs.subs;
+	eb.read.n = eb.subs.n;
 }
 
 static void
@@ -287,15 +287,8 @@ prepare_handle(void)
 
 	if (child_find(plan->argv[0], &err) == -1)
 		cli_fail(&err);
-	plan->url = &eb.conf.url;
-	plan->timeout_ms = eb.conf.timeout_ms;
-	plan->consumer = eb.plan.consumer;
 	plan->prefix = eb.conf.prefix;
-	plan->limit = eb.consume.limit;
 	plan->runners = (size_t)eb.jobs;
-	plan->to_end = eb.end;
-	plan->idle_ms = eb.consume.idle_ms;
-	plan->note = print_note;
 }
 
 /* Runs the command for each event, and returns the exit status. */
@@ -304,16 +297,16 @@ run_handle(void)
 {
 	struct bytes summary = {0};
 	struct handle_count count;
-	enum consume_end end;
+	enum loop_end end;
 	struct err err;
 	int status;
 
 	prepare_handle();
-	end = handle_run(&eb.handle, &count, &err);
-	status = end == CONSUME_FAILED
+	end = handle_run(&eb.read, &eb.handle, &count, &err);
+	status = end == LOOP_FAILED
 	    ? err.status
-	    : consume_status(end, count.handled + count.dead, eb.consume.limit, eb.end);
-	if (end == CONSUME_FAILED)
+	    : loop_status(end, count.handled + count.dead, eb.read.limit, eb.end);
+	if (end == LOOP_FAILED)
 		cli_warn("%s", err.text);
 	if (count.unacked > 0)
 		cli_warn("unacked: %llu events handled but not acknowledged; will be redelivered",
@@ -327,14 +320,15 @@ run_handle(void)
 }
 
 static int
-run_consume(void)
+run_print(void)
 {
-	enum consume_end end;
+	uint64_t count;
+	enum loop_end end;
 	struct err err;
 
-	end = consume_run(&eb.consume, &err);
-	if (end != CONSUME_FAILED)
-		return consume_status(end, eb.consume.count, eb.consume.limit, eb.end);
+	end = print_run(&eb.read, &eb.sink, &count, &err);
+	if (end != LOOP_FAILED)
+		return loop_status(end, count, eb.read.limit, eb.end);
 	cli_warn("%s", err.text);
 	return eb.sink.broken == EINTR ? 128 + stop_signal : err.status;
 }
@@ -363,9 +357,9 @@ main(int argc, char **argv)
 	name_consumer();
 	add_types(args.v, args.n);
 	if (eb.subs.n == 0)
-		status = consume_status(CONSUME_END, 0, eb.consume.limit, eb.end);
+		status = loop_status(LOOP_END, 0, eb.read.limit, eb.end);
 	else
-		status = eb.handle.argv != NULL ? run_handle() : run_consume();
+		status = eb.handle.argv != NULL ? run_handle() : run_print();
 	cli_worse(status);
 	sublist_free(&eb.subs);
 	sink_free(&eb.sink);

@@ -15,13 +15,13 @@ add_subscription(struct sublist *list, const char *type, const char *key)
 	char *group = NULL;
 
 	for (size_t i = 0; i < list->n; i++)
-		if (strcmp(sub_type(list->subs[i]), type) == 0)
+		if (strcmp(list->subs[i]->type, type) == 0)
 			return;
 	if (list->plan->consumer != NULL)
 		group = list->group != NULL ? mem_strdup(list->group)
 		                            : names_group(list->prefix, list->service, type);
 	list->subs = mem_realloc(list->subs, (list->n + 1) * sizeof(*list->subs));
-	list->subs[list->n++] = sub_new(list->plan, type, key, group, list->note, list->arg);
+	list->subs[list->n++] = sub_new(list->plan, type, key, group);
 	free(group);
 }
 

@@ -12,8 +12,6 @@ struct sublist {
 	const char *prefix, *service;
 	const char *group; /* NULL: names_group() of each type */
 	bool dead_letters; /* read the types' dead letters, not their events */
-	sub_note_fn *note;
-	void *arg;
 
 	/* result, zero before: in the order added, the matches of a pattern sorted; owned */
 	struct subscription **subs;

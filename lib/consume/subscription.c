@@ -8,7 +8,6 @@
 
 #include "base/mem.h"
 #include "base/status.h"
-#include "consume/subscription_int.h"
 #include "event/id.h"
 #include "redis/group.h"
 #include "redis/retire.h"
@@ -18,8 +17,7 @@
 #define FORGET_IDLE (24 * INT64_C(3600000))
 
 struct subscription *
-sub_new(const struct sub_plan *plan, const char *type, const char *key, const char *group,
-    sub_note_fn *note, void *arg)
+sub_new(const struct sub_plan *plan, const char *type, const char *key, const char *group)
 {
 	struct subscription *sub = mem_alloc(sizeof(*sub));
 
@@ -30,28 +28,32 @@ sub_new(const struct sub_plan *plan, const char *type, const char *key, const ch
 	sub->group = group != NULL ? mem_strdup(group) : NULL;
 	sub->batch =
 	    (struct sub_batch){.key = sub->key, .type = sub->type, .grouped = group != NULL};
-	sub->note = note;
-	sub->arg = arg;
+	sub->takeover = (struct takeover){.key = sub->key,
+	    .group = sub->group,
+	    .consumer = plan->consumer,
+	    .claim_idle = plan->claim_idle,
+	    .bodies = !plan->manual_ack};
 	return sub;
 }
 
 void
-sub_notef(struct subscription *sub, enum sub_note kind, const char *fmt, ...)
+sub_notef(const struct sub_plan *plan, enum sub_note kind, const char *fmt, ...)
 {
-	char text[768];
+	char text[1024];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	sub->note(sub->arg, kind, text);
+	err_clean(text);
+	plan->note(plan->arg, kind, text);
 }
 
 static void
 report_gone(struct subscription *sub)
 {
 	if (sub->gone > 0)
-		sub_notef(sub, SUB_WARNING,
+		sub_notef(sub->plan, SUB_WARNING,
 		    "%zu pending entr%s of '%s' %s lost: trimmed or deleted before %s handled",
 		    sub->gone, sub->gone == 1 ? "y" : "ies", sub->key,
 		    sub->gone == 1 ? "is" : "are", sub->gone == 1 ? "it was" : "they were");
@@ -63,6 +65,7 @@ disconnect_sub(struct subscription *sub, enum sub_state state)
 {
 	report_gone(sub);
 	sub_batch_clear(&sub->batch);
+	takeover_clear(&sub->takeover);
 	reply_free(sub->prefetched);
 	sub->prefetched = NULL;
 	pool_close(&sub->pool);
@@ -142,14 +145,14 @@ ensure_group(struct subscription *sub, struct err *err)
 		sub->create_err = *err;
 	sub->group_recreations += made.created && sub->opened;
 	if (made.created && sub->opened)
-		sub_notef(sub, SUB_WARNING, "group '%s' had vanished; created again at %s",
+		sub_notef(sub->plan, SUB_WARNING, "group '%s' had vanished; created again at %s",
 		    sub->group, start);
 	if (!made.created && !sub->opened && sub->plan->from_given)
-		sub_notef(sub, SUB_WARNING, "--from has no effect: group '%s' already exists",
+		sub_notef(sub->plan, SUB_WARNING, "--from has no effect: group '%s' already exists",
 		    sub->group);
 	if (made.stream_new && !sub->opened)
-		sub_notef(sub, SUB_INFO, "stream '%s' is new: nothing has been published to it yet",
-		    sub->key);
+		sub_notef(sub->plan, SUB_INFO,
+		    "stream '%s' is new: nothing has been published to it yet", sub->key);
 	if (!sub->opened) {
 		learn_group_position(sub, err);
 		if (sub->plan->host_prefix != NULL && conn_why(sub->conn) == CONN_OK)
@@ -170,7 +173,7 @@ find_read_start(struct subscription *sub, struct err *err)
 	if (range_resolve(sub->conn, sub->key, &sub->plan->range, &sub->bounds, err) == -1)
 		return -1;
 	if (!sub->bounds.exists)
-		sub_notef(sub, SUB_WARNING, "stream '%s' does not exist", sub->key);
+		sub_notef(sub->plan, SUB_WARNING, "stream '%s' does not exist", sub->key);
 	if (sub->bounds.has_to)
 		sub->batch.to = &sub->bounds.to;
 	advance_last_seen(sub, sub->bounds.after);
@@ -238,13 +241,15 @@ sub_request(struct subscription *sub, size_t count, int64_t block_ms)
 
 	sub->requested = count < sub->pagesize.count ? count : sub->pagesize.count;
 	sub->state = SUB_REQUESTED;
-	if (sub->phase == PHASE_NEW && takeover_due(sub))
-		takeover_begin(sub);
+	if (sub->phase == PHASE_NEW && !sub->plan->manual_ack && takeover_due(&sub->takeover)) {
+		sub->phase = PHASE_TAKEOVER;
+		takeover_begin(&sub->takeover, false);
+	}
 	if (sub->group == NULL) {
 		id_format(sub->last_seen, from);
 		put_read(sub, from, sub->requested, block_ms);
 	} else if (sub->phase == PHASE_TAKEOVER)
-		takeover_put_list(sub);
+		takeover_put_list(&sub->takeover, sub->conn, sub->requested);
 	else if (sub->phase == PHASE_OWN) {
 		id_format(sub->cursor, from);
 		put_read(sub, from, sub->requested, -1);
@@ -256,7 +261,7 @@ void
 sub_prefetch(struct subscription *sub, size_t count)
 {
 	if (sub->group == NULL || sub->phase != PHASE_NEW || !sub->full || count == 0 ||
-	    takeover_due(sub))
+	    takeover_due(&sub->takeover))
 		return;
 	sub->prefetching = true;
 	sub->prefetch_requested = count < sub->pagesize.count ? count : sub->pagesize.count;
@@ -299,18 +304,80 @@ take_read_error(struct subscription *sub, struct err *err)
 	return fail_connection(sub);
 }
 
-/* Asks for the delivery counts of own pending entries: XREADGROUP does not send them. */
-static void
-put_deliveries(struct subscription *sub, const struct sub_batch_summary *summary)
-{
-	char n[24];
-	struct slice argv[] = {slice_of("XPENDING"), slice_of(sub->key), slice_of(sub->group),
-	    summary->first, summary->last, {0}, slice_of(sub->plan->consumer)};
+/* --- pending entries of other consumers --- */
 
-	snprintf(n, sizeof(n), "%zu", summary->entries);
-	argv[5] = slice_of(n);
-	conn_put(sub->conn, sizeof(argv) / sizeof(argv[0]), argv);
+/* Ends the takeover: nothing is pending for long enough, or the server does not permit it. */
+static int
+end_takeover(struct subscription *sub, struct reply *error)
+{
+	if (error != NULL) {
+		sub->takeover.denied = true;
+		sub_notef(sub->plan, SUB_INFO,
+		    "'%s': pending entries of other consumers are not taken over: %.*s", sub->type,
+		    (int)reply_text(error).n, reply_text(error).p);
+		reply_free(error);
+	}
+	takeover_clear(&sub->takeover);
+	sub->phase = PHASE_NEW;
+	sub->requested = 0;
+	sub->state = SUB_IDLE;
+	return 0;
 }
+
+/* Asks whether a listed entry that was not claimed is gone from the stream; else it was claimed or
+ * acknowledged by another consumer. */
+static void
+check_unclaimed(void *arg, const struct pending *p, bool claimed)
+{
+	struct subscription *sub = arg;
+	char id[ID_SIZE];
+
+	if (claimed)
+		return;
+	id_format(p->id, id);
+	stream_put_range(sub->conn, sub->key, id, id, 1);
+	sub->checks_in_flight++;
+}
+
+static void
+take_check_reply(struct subscription *sub, struct reply *r)
+{
+	sub->checks_in_flight--;
+	if (reply_is_array(r) && reply_count(r) == 0)
+		sub->gone++;
+	reply_free(r);
+}
+
+/* Takes a reply of the list or of the claim. Returns 1: the batch is complete; 0: a reply is still
+ * to come, or there was nothing to take over; -1 with err. */
+static int
+take_takeover_reply(struct subscription *sub, struct reply *r, struct err *err)
+{
+	struct takeover *t = &sub->takeover;
+
+	if (reply_why(r) == CONN_NOPERM)
+		return end_takeover(sub, r);
+	if (reply_is_error(r)) {
+		reply_fail(err, r, "take over pending entries");
+		reply_free(r);
+		return -1;
+	}
+	if (t->list == NULL) {
+		if (!takeover_take_list(t, sub->conn, r, sub->requested))
+			return end_takeover(sub, NULL);
+		if (t->n > 1)
+			conn_limit_reply(sub->conn, PAGESIZE_REPLY_MAX);
+		return 0;
+	}
+	takeover_each(t, r, check_unclaimed, sub);
+	sub->batch.entries = r;
+	sub->batch.claimed = true;
+	sub->batch.counts = t->list;
+	t->list = NULL;
+	return 1;
+}
+
+/* --- entries --- */
 
 static int
 take_read_reply(struct subscription *sub, struct reply *reply, struct err *err)
@@ -318,10 +385,10 @@ take_read_reply(struct subscription *sub, struct reply *reply, struct err *err)
 	struct sub_batch_summary summary;
 	int taken;
 
-	if (sub->phase == PHASE_TAKEOVER && (taken = takeover_take_reply(sub, reply, err)) != 1)
-		return taken == 0 ? 0 : take_read_error(sub, err);
 	if (sub->phase != PHASE_TAKEOVER)
 		sub->batch.entries = reply;
+	else if ((taken = take_takeover_reply(sub, reply, err)) != 1)
+		return taken == 0 ? 0 : take_read_error(sub, err);
 	if (sub_batch_summarize(&sub->batch, &summary, err) == -1) {
 		sub_batch_clear(&sub->batch);
 		return take_read_error(sub, err);
@@ -329,24 +396,25 @@ take_read_reply(struct subscription *sub, struct reply *reply, struct err *err)
 	pagesize_learn(&sub->pagesize, summary.entries, summary.bytes);
 	sub->full = summary.entries >= sub->requested;
 	sub->at_end = sub->phase == PHASE_NEW && summary.entries == 0;
+	if (sub->phase == PHASE_TAKEOVER ? sub->takeover.last_page : summary.entries == 0)
+		sub->phase = PHASE_NEW;
 	if (summary.entries == 0) {
 		report_gone(sub);
 		sub_batch_clear(&sub->batch);
 		sub->requested = 0;
-		if (sub->phase != PHASE_TAKEOVER || sub->last_page)
-			sub->phase = PHASE_NEW;
 		sub->state = SUB_IDLE;
 		return 0;
 	}
 	advance_last_seen(sub, summary.last_id);
-	if (sub->phase == PHASE_TAKEOVER && sub->last_page)
-		sub->phase = PHASE_NEW;
 	if (sub->phase != PHASE_OWN) {
 		sub->state = SUB_READY;
 		return 0;
 	}
 	sub->cursor = summary.last_id;
-	put_deliveries(sub, &summary);
+	/* XREADGROUP does not send the delivery counts of pending entries */
+	pending_put_list(sub->conn,
+	    &(struct pending_query){sub->key, sub->group, sub->plan->consumer, 0, summary.entries},
+	    summary.first.p);
 	return 0;
 }
 
@@ -375,7 +443,7 @@ static int
 dispatch_reply(struct subscription *sub, struct reply *reply, struct err *err)
 {
 	if (sub->checks_in_flight > 0) {
-		takeover_take_check(sub, reply);
+		take_check_reply(sub, reply);
 		return 0;
 	}
 	if (sub->prefetching && sub->acks_in_flight > 0) {
@@ -411,12 +479,6 @@ sub_process(struct subscription *sub, struct err *err)
 
 /* --- the batch ----------------------------------------------------------------------- */
 
-const struct sub_batch *
-sub_batch(const struct subscription *sub)
-{
-	return &sub->batch;
-}
-
 void
 sub_finish_batch(struct subscription *sub, size_t n)
 {
@@ -445,59 +507,9 @@ sub_take_reply(struct subscription *sub)
 	return r;
 }
 
-/* --- state --------------------------------------------------------------------------- */
-
-enum sub_state
-sub_state(const struct subscription *sub)
-{
-	return sub->state;
-}
-
-bool
-sub_at_end(const struct subscription *sub)
-{
-	return sub->at_end;
-}
-
 bool
 sub_settled(const struct subscription *sub)
 {
 	return sub->acks_in_flight == 0 && sub->checks_in_flight == 0 &&
 	    sub->state != SUB_REQUESTED && sub->state != SUB_READY;
-}
-
-bool
-sub_acknowledged(const struct subscription *sub)
-{
-	return sub->acks_in_flight == 0;
-}
-
-const struct conn *
-sub_conn(const struct subscription *sub)
-{
-	return sub->conn;
-}
-
-const char *
-sub_type(const struct subscription *sub)
-{
-	return sub->type;
-}
-
-const char *
-sub_key(const struct subscription *sub)
-{
-	return sub->key;
-}
-
-const char *
-sub_group(const struct subscription *sub)
-{
-	return sub->group;
-}
-
-unsigned
-sub_group_recreations(const struct subscription *sub)
-{
-	return sub->group_recreations;
 }

@@ -1,15 +1,15 @@
 /*
  * subscription: reads one stream over a connection of its own, through a group or without one.
  *
- * The caller runs the loop: sub_open, sub_request, poll(2) on sub_conn, sub_process, then handles
+ * The caller runs the loop: sub_open, sub_request, poll(2) on sub->conn, sub_process, then handles
  * the batch and calls sub_finish_batch with the number of records handled. Their acknowledgement
  * is sent together with the next request.
  *
  * After each sub_open the consumer's own pending entries come first, so that entries delivered to
  * an earlier process or connection are handled. Entries that were handled but whose acknowledgement
  * was cut off are acknowledged again and not delivered again. Then, and every claim_idle ms,
- * entries that other consumers left pending for at least claim_idle ms are taken over (XPENDING,
- * XCLAIM) and delivered.
+ * entries that other consumers left pending for at least claim_idle ms are taken over
+ * (consume/takeover.h) and delivered.
  *
  * A missing group is created at plan->range.from. A group that vanished is created again at the
  * last ID seen, never at "$".
@@ -21,8 +21,19 @@
 #include <stdint.h>
 
 #include "consume/sub_batch.h"
+#include "consume/takeover.h"
+#include "event/id.h"
 #include "redis/conn.h"
+#include "redis/pagesize.h"
+#include "redis/pool.h"
 #include "redis/range.h"
+#include "redis/reply.h"
+
+enum sub_note {
+	SUB_WARNING,
+	SUB_INFO /* for -v or a terminal */
+};
+typedef void sub_note_fn(void *arg, enum sub_note kind, const char *text);
 
 /* The same for all subscriptions of a process; borrowed. */
 struct sub_plan {
@@ -40,13 +51,13 @@ struct sub_plan {
 	/* the caller takes replies with sub_take_reply, acknowledges, and reads pending entries
 	 * itself */
 	bool manual_ack;
+	sub_note_fn *note;
+	void *arg;
 };
 
-enum sub_note {
-	SUB_WARNING,
-	SUB_INFO /* for -v or a terminal */
-};
-typedef void sub_note_fn(void *arg, enum sub_note kind, const char *text);
+/* Passes a line of text to plan->note. */
+void sub_notef(const struct sub_plan *plan, enum sub_note kind, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 enum sub_state {
 	SUB_DOWN,      /* no connection */
@@ -56,11 +67,59 @@ enum sub_state {
 	SUB_CLOSED     /* for good */
 };
 
-struct subscription;
+/* Which entries a request asks for. */
+enum sub_phase {
+	PHASE_OWN, /* the consumer's pending entries from before this sub_open */
+	PHASE_NEW,
+	PHASE_TAKEOVER /* pending entries of other consumers */
+};
+
+/* Other files read it, and write only takeover. */
+struct subscription {
+	const struct sub_plan *plan;
+	char *type, *key;
+	char *group; /* NULL: read without one */
+	enum sub_state state;
+	struct pool pool;  /* its own, since reads block */
+	struct conn *conn; /* of the pool; NULL when down */
+	bool at_end;       /* the last read found no more entries */
+	/* how often the group had vanished and was created again */
+	unsigned group_recreations;
+	struct sub_batch batch; /* of SUB_READY */
+	struct takeover takeover;
+
+	/* of subscription.c */
+	enum sub_phase phase;
+	bool opened; /* at least once */
+	bool has_last_seen;
+	/* why creating the group was refused, in case it does not exist; else its why is CONN_OK */
+	struct err create_err;
+	/* the highest ID delivered here, or to the group before */
+	struct stream_id last_seen;
+	struct stream_id cursor; /* PHASE_OWN: listed up to here */
+	struct pagesize pagesize;
+	size_t requested;
+	/* the last read returned as many entries as were requested, so there may be more */
+	bool full;
+	/* the next batch was requested before this one is acknowledged */
+	bool prefetching;
+	size_t prefetch_requested;
+	/* its reply, until the reply of that XACK */
+	struct reply *prefetched;
+	/* own pending entries that were trimmed or deleted and are not reported yet */
+	size_t gone;
+	unsigned acks_in_flight; /* their replies come before that of the request */
+	/* without a group: what is read; with one has_to is false */
+	struct range_bounds bounds;
+	/* XRANGEs that ask whether an entry is gone; their replies come before those of XACK */
+	unsigned checks_in_flight;
+	/* IDs, each with a NUL, whose XACK has no reply yet */
+	struct bytes unacked_ids;
+};
 
 /* group NULL: read without a group. Copies the strings. Talks to no server. */
-struct subscription *sub_new(const struct sub_plan *plan, const char *type, const char *key,
-    const char *group, sub_note_fn *note, void *arg);
+struct subscription *sub_new(
+    const struct sub_plan *plan, const char *type, const char *key, const char *group);
 void sub_free(struct subscription *sub);
 
 /* Connects, and ensures the group or resolves the range; each reply has the plan's time-out.
@@ -72,8 +131,6 @@ void sub_request(struct subscription *sub, size_t count, int64_t block_ms);
  * connection or the request failed, and then the state is SUB_DOWN. */
 int sub_process(struct subscription *sub, struct err *err);
 
-/* Returns the batch of a SUB_READY subscription. */
-const struct sub_batch *sub_batch(const struct subscription *sub);
 /*
  * Requests the batch after the one that is SUB_READY, so that the server works while the caller
  * does. Does nothing if this batch has fewer entries than were requested, if it holds pending
@@ -84,27 +141,13 @@ void sub_prefetch(struct subscription *sub, size_t count);
 /* Acknowledges the first n records of the batch and its entries that are gone. The state becomes
  * SUB_IDLE, or SUB_REQUESTED after sub_prefetch. */
 void sub_finish_batch(struct subscription *sub, size_t n);
-/* With plan.manual_ack, instead of sub_batch and sub_finish_batch: returns the reply of XREADGROUP,
- * which the caller frees. The state becomes SUB_IDLE. */
+/* With plan.manual_ack, instead of sub_finish_batch: returns the reply of XREADGROUP, which the
+ * caller frees. The state becomes SUB_IDLE. */
 struct reply *sub_take_reply(struct subscription *sub);
 /* Returns the count of the requests in flight and of the unfinished batch. */
 size_t sub_requested(const struct subscription *sub);
-/* Returns whether no XACK is in flight. */
-bool sub_acknowledged(const struct subscription *sub);
-
-enum sub_state sub_state(const struct subscription *sub);
-/* Returns whether the last read found no more entries. */
-bool sub_at_end(const struct subscription *sub);
 /* Returns whether no read, check or XACK is in flight and no batch is unfinished. */
 bool sub_settled(const struct subscription *sub);
-/* Returns the connection to poll; NULL when down. */
-const struct conn *sub_conn(const struct subscription *sub);
-const char *sub_type(const struct subscription *sub);
-const char *sub_key(const struct subscription *sub);
-/* Returns how often the group had vanished and was created again. */
-unsigned sub_group_recreations(const struct subscription *sub);
-/* Returns the group; NULL: read without one. */
-const char *sub_group(const struct subscription *sub);
 /* Closes the connection; the state becomes SUB_CLOSED. */
 void sub_close(struct subscription *sub);
 

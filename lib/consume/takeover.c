@@ -1,133 +1,117 @@
-/* takeover: lists and claims pending entries of other consumers, which are then delivered like
- * entries that were read. Declared in subscription_int.h. */
-#include <stdio.h>
+#include "consume/takeover.h"
+
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "consume/subscription_int.h"
-#include "event/id.h"
-#include "redis/pending.h"
-#include "redis/stream.h"
+#include "redis/reply.h"
+
+/* The kinds of entries that one XCLAIM cannot claim together. */
+enum kind {
+	KIND_FRESH, /* own, and nobody may claim it soon: held without a claim */
+	KIND_FOREIGN,
+	KIND_OTHER
+};
+
+/* Returns the idle time in ms from which an entry is claimed. Own entries that idled for half of
+ * claim_idle could be claimed by another consumer at any moment. */
+static int64_t
+min_claim_idle(const struct takeover *t)
+{
+	return t->claim_idle / (t->own ? 2 : 1);
+}
+
+static enum kind
+find_kind(const struct takeover *t, const struct pending *p)
+{
+	if (t->own && (p->idle < min_claim_idle(t) || t->claim_idle == 0))
+		return KIND_FRESH;
+	return !t->bodies && !pending_is_ebsub_consumer(p->consumer) ? KIND_FOREIGN : KIND_OTHER;
+}
 
 bool
-takeover_due(const struct subscription *sub)
+takeover_due(const struct takeover *t)
 {
-	return sub->group != NULL && sub->plan->claim_idle > 0 && !sub->plan->manual_ack &&
-	    !sub->takeover_denied && clock_mono() >= sub->next_takeover;
+	return t->group != NULL && t->claim_idle > 0 && !t->denied && clock_mono() >= t->next;
 }
 
 void
-takeover_begin(struct subscription *sub)
+takeover_begin(struct takeover *t, bool own)
 {
-	sub->phase = PHASE_TAKEOVER;
-	sub->cursor = (struct stream_id){0};
-	sub->next_takeover = clock_mono() + sub->plan->claim_idle;
+	takeover_clear(t);
+	t->own = own;
+	t->cursor = (struct stream_id){0};
+	if (!own)
+		t->next = clock_mono() + t->claim_idle;
 }
 
 void
-takeover_put_list(struct subscription *sub)
+takeover_put_list(const struct takeover *t, struct conn *conn, size_t count)
 {
-	char id[ID_SIZE + 1] = "(";
+	struct pending_query query = {.key = t->key, .group = t->group, .limit = count};
+	char from[ID_SIZE + 1] = "(";
 
-	id_format(sub->cursor, id + 1);
-	pending_put_list(sub->conn,
-	    &(struct pending_query){
-	        sub->key, sub->group, NULL, sub->plan->claim_idle, sub->requested},
-	    id);
+	if (t->own)
+		query.consumer = t->consumer;
+	else
+		query.idle = t->claim_idle;
+	id_format(t->cursor, from + 1);
+	pending_put_list(conn, &query, from);
 }
 
-/* Ends the takeover: nothing is pending for long enough, or the server does not permit it. */
-static int
-end_takeover(struct subscription *sub, struct reply *r)
+bool
+takeover_take_list(struct takeover *t, struct conn *conn, struct reply *list, size_t count)
 {
-	if (reply_is_error(r)) {
-		sub->takeover_denied = true;
-		sub_notef(sub, SUB_INFO,
-		    "'%s': pending entries of other consumers are not taken over: %.*s", sub->type,
-		    (int)reply_text(r).n, reply_text(r).p);
-	}
-	reply_free(r);
-	sub_batch_clear(&sub->batch);
-	sub->phase = PHASE_NEW;
-	sub->requested = 0;
-	sub->state = SUB_IDLE;
-	return 0;
-}
-
-static int
-claim_listed(struct subscription *sub, struct reply *list)
-{
-	struct pending_claim claim = {.key = sub->key,
-	    .group = sub->group,
-	    .consumer = sub->plan->consumer,
-	    .min_idle = sub->plan->claim_idle,
+	struct pending_claim claim = {.key = t->key,
+	    .group = t->group,
+	    .consumer = t->consumer,
+	    .min_idle = min_claim_idle(t),
 	    .deliveries = -1,
-	    .bodies = true};
-	size_t n = 0, listed = reply_count(list);
-	struct stream_id *ids = mem_alloc(listed * sizeof(*ids));
-	struct pending listed_entry;
+	    .bodies = t->bodies};
+	size_t listed = reply_count(list);
+	struct stream_id *ids = mem_alloc((listed + 1) * sizeof(*ids));
+	enum kind first = KIND_FRESH;
+	struct pending p;
 
-	while (n < listed && pending_parse(list, n, &listed_entry) == 0)
-		ids[n++] = listed_entry.id;
-	if (n > 0) {
-		sub->cursor = ids[n - 1];
-		pending_put_claim(sub->conn, &claim, ids, n);
-		if (n > 1)
-			conn_limit_reply(sub->conn, PAGESIZE_REPLY_MAX);
+	takeover_clear(t);
+	t->list = list;
+	t->last_page = listed < count;
+	for (; t->n < listed; ids[t->n++] = p.id) {
+		if (pending_parse(list, t->n, &p) == -1) {
+			t->last_page = true;
+			break;
+		}
+		if (t->n == 0)
+			first = find_kind(t, &p);
+		else if (find_kind(t, &p) != first) {
+			t->last_page = false;
+			break;
+		}
 	}
+	if (t->n > 0)
+		t->cursor = ids[t->n - 1];
+	if (first == KIND_FOREIGN)
+		claim.deliveries = 1;
+	if (first != KIND_FRESH)
+		pending_put_claim(conn, &claim, ids, t->n);
 	free(ids);
-	sub->last_page = listed < sub->requested || n < listed;
-	sub->batch.counts = list;
-	return n > 0 ? 0 : end_takeover(sub, NULL);
+	return first != KIND_FRESH;
 }
 
-/* Asks which listed entries that were not claimed are gone from the stream; the others were claimed
- * or acknowledged by another consumer. */
-static void
-check_unclaimed(struct subscription *sub, const struct reply *claimed)
+void
+takeover_each(const struct takeover *t, const struct reply *claim, takeover_fn *fn, void *arg)
 {
-	char id[ID_SIZE];
-	struct pending listed;
+	struct pending p;
 	size_t at = 0;
 
-	for (size_t i = 0; i < reply_count(sub->batch.counts) &&
-	     pending_parse(sub->batch.counts, i, &listed) == 0;
-	     i++) {
-		id_format(listed.id, id);
-		if (slice_is(reply_text(reply_at(reply_at(claimed, at), 0)), id)) {
-			at++;
-			continue;
-		}
-		stream_put_range(sub->conn, sub->key, id, id, 1);
-		sub->checks_in_flight++;
-	}
-}
-
-int
-takeover_take_reply(struct subscription *sub, struct reply *r, struct err *err)
-{
-	if (reply_why(r) == CONN_NOPERM)
-		return end_takeover(sub, r);
-	if (reply_is_error(r)) {
-		reply_fail(err, r, "take over pending entries");
-		reply_free(r);
-		sub_batch_clear(&sub->batch);
-		return -1;
-	}
-	if (sub->batch.counts == NULL)
-		return reply_count(r) > 0 ? claim_listed(sub, r) : end_takeover(sub, r);
-	sub->batch.entries = r;
-	sub->batch.claimed = true;
-	check_unclaimed(sub, r);
-	return 1;
+	for (size_t i = 0; i < t->n && pending_parse(t->list, i, &p) == 0; i++)
+		fn(arg, &p, pending_next_claimed(claim, &at, p.id) != NULL);
 }
 
 void
-takeover_take_check(struct subscription *sub, struct reply *r)
+takeover_clear(struct takeover *t)
 {
-	sub->checks_in_flight--;
-	if (reply_is_array(r) && reply_count(r) == 0)
-		sub->gone++;
-	reply_free(r);
+	reply_free(t->list);
+	t->list = NULL;
+	t->n = 0;
 }

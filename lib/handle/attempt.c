@@ -8,44 +8,26 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "event/id.h"
-#include "event/names.h"
+#include "handle/handle.h"
 #include "handle/handle_int.h"
+#include "handle/runner.h"
 #include "redis/group.h"
 #include "redis/stream.h"
-
-static struct pending_claim
-make_claim(const struct handle_stream *stream, int64_t deliveries, bool bodies)
-{
-	return (struct pending_claim){.key = sub_key(stream->sub),
-	    .group = sub_group(stream->sub),
-	    .consumer = stream->loop->plan->consumer,
-	    .deliveries = deliveries,
-	    .bodies = bodies};
-}
-
-static void
-format_entry(const struct job *job, char out[NAMES_MAX + ID_SIZE + 8])
-{
-	char id[ID_SIZE];
-
-	id_format(job->id, id);
-	snprintf(out, NAMES_MAX + ID_SIZE + 8, "'%s' %s", sub_type(handle_stream_of(job)->sub), id);
-}
 
 /* --- beginning ----------------------------------------------------------------------- */
 
 /* Makes the job wait for its next attempt, longer each time. Returns how many ms. */
 static int64_t
-make_job_wait(struct handle_loop *loop, struct job *job)
+make_job_wait(struct handle *handle, struct job *job)
 {
 	int64_t ms;
 
 	if (job->backoff.first == 0)
-		job->backoff =
-		    (struct backoff){.first = loop->plan->retry_base, .max = loop->plan->retry_max};
+		job->backoff = (struct backoff){
+		    .first = handle->plan->retry_base, .max = handle->plan->retry_max};
 	ms = backoff_next(&job->backoff);
 	job->due = clock_mono() + ms;
-	job_set_state(&loop->jobs, job, JOB_WAITING);
+	job_set_state(&handle->jobs, job, JOB_WAITING);
 	return ms;
 }
 
@@ -53,11 +35,10 @@ make_job_wait(struct handle_loop *loop, struct job *job)
 static bool
 make_record(const struct job *job, struct record *r, struct bytes *kv)
 {
-	const struct handle_stream *stream = handle_stream_of(job);
+	const struct subscription *sub = handle_stream_of(job)->sub;
 	bool gone;
 
-	*r = (struct record){
-	    .stream = slice_of(sub_key(stream->sub)), .type = slice_of(sub_type(stream->sub))};
+	*r = (struct record){.stream = slice_of(sub->key), .type = slice_of(sub->type)};
 	if (job->entry == NULL || stream_parse_entry(job->entry, &r->id, kv, &gone) == -1 || gone)
 		return false;
 	r->kv = (const void *)kv->p;
@@ -67,23 +48,21 @@ make_record(const struct job *job, struct record *r, struct bytes *kv)
 }
 
 static void
-run_attempt(struct handle_loop *loop, struct job *job)
+run_attempt(struct handle *handle, struct job *job)
 {
-	struct runner *runner = &loop->runners[job->runner];
 	struct bytes kv = {0};
 	struct record r;
 
 	job->attempts++;
 	if (!make_record(job, &r, &kv)) {
-		runner_release(runner);
-		lease_check_lost(loop, handle_stream_of(job), &job->id, 1);
-		handle_release(loop, job);
+		runner_release(job);
+		lease_release_not_ours(job);
 	} else {
-		job_set_state(&loop->jobs, job, JOB_RUNNING);
-		if (loop->ending)
-			attempt_finish(loop, job, OUTCOME_UNDONE, "", (struct slice){0});
+		job_set_state(&handle->jobs, job, JOB_RUNNING);
+		if (handle->loop.ending)
+			attempt_finish(handle, job, OUTCOME_UNDONE, "", (struct slice){0});
 		else
-			runner_start(runner, job, &r);
+			runner_start(job, &r);
 	}
 	bytes_free(&kv);
 }
@@ -95,28 +74,23 @@ run_attempt(struct handle_loop *loop, struct job *job)
  * hand, claimed by another consumer, or is gone from the stream.
  */
 static void
-resolve_unrunnable(struct handle_loop *loop, struct job *job, const struct reply *reply)
+resolve_unrunnable(struct handle *handle, struct job *job, const struct reply *reply)
 {
-	struct handle_stream *stream = handle_stream_of(job);
-
-	runner_release(&loop->runners[job->runner]);
+	runner_release(job);
 	if (reply == NULL)
-		job_set_state(&loop->jobs, job, JOB_READY);
-	else if (!job->stale && (reply_is_error(reply) || stream->forcing > 0))
-		make_job_wait(loop, job);
-	else {
-		lease_check_lost(loop, stream, &job->id, 1);
-		handle_release(loop, job);
-	}
+		job_set_state(&handle->jobs, job, JOB_READY);
+	else if (!job->stale && (reply_is_error(reply) || handle_stream_of(job)->forcing > 0))
+		make_job_wait(handle, job);
+	else
+		lease_release_not_ours(job);
 }
 
-/* Runs the jobs that the claim returned: XCLAIM's reply has whole entries in order, or with JUSTID
- * their IDs. */
+/* Runs the jobs that the claim returned, with tag their whole entries. */
 static void
 on_claimed(struct control_request *req, struct reply *reply)
 {
 	struct handle_stream *stream = req->arg;
-	struct handle_loop *loop = stream->loop;
+	struct handle *handle = stream->handle;
 	struct shared_reply *shared = NULL;
 	size_t at = 0;
 
@@ -125,22 +99,15 @@ on_claimed(struct control_request *req, struct reply *reply)
 		req->keep_reply = true;
 	}
 	for (size_t i = 0; i < req->n; i++) {
-		struct job *job = req->jobs[i];
-		const struct reply *entry = reply_at(reply, at);
-		struct stream_id id;
+		const struct reply *entry = pending_next_claimed(reply, &at, req->ids[i]);
+		struct job *job = jobset_find(&handle->jobs, &stream->queue, req->ids[i]);
 
-		if (id_parse(reply_text(shared != NULL ? reply_at(entry, 0) : entry), &id) == -1 ||
-		    id_cmp(id, job->id) != 0) {
-			resolve_unrunnable(loop, job, reply);
-			continue;
-		}
-		at++;
-		if (shared != NULL)
+		if (entry != NULL && shared != NULL)
 			job_set_entry(job, shared, entry);
-		if (job->stale)
-			resolve_unrunnable(loop, job, reply);
+		if (entry == NULL || job->stale)
+			resolve_unrunnable(handle, job, reply);
 		else
-			run_attempt(loop, job);
+			run_attempt(handle, job);
 	}
 	shared_reply_unref(shared);
 }
@@ -150,56 +117,35 @@ on_claimed(struct control_request *req, struct reply *reply)
 static bool
 claim_ready_jobs(struct handle_stream *stream)
 {
-	struct handle_loop *loop = stream->loop;
-	struct job *first = stream->queue.ready.first,
-	           **jobs = mem_alloc(HANDLE_PAGE * sizeof(*jobs));
-	struct stream_id *ids = mem_alloc(HANDLE_PAGE * sizeof(*ids));
-	bool bodies = first->entry == NULL;
-	uint64_t attempts = first->attempts;
-	struct pending_claim claim;
+	struct handle *handle = stream->handle;
+	struct job *job = stream->queue.ready.first;
+	uint64_t attempts = job->attempts;
+	/* the delivery count in the group: 1 + attempts, with this one */
+	struct pending_claim how = {
+	    .deliveries = (int64_t)attempts + 2, .bodies = job->entry == NULL};
+	struct stream_id ids[HANDLE_PAGE];
+	struct runner *runner;
 	size_t n = 0;
 
-	for (struct job *job; n < HANDLE_PAGE && (job = stream->queue.ready.first) != NULL; n++) {
-		struct runner *runner = job->attempts == attempts &&
-		        (job->entry == NULL) == bodies &&
-		        !(loop->plan->ordered && stream->queue.busy > 0)
-		    ? runners_pick(loop, job)
-		    : NULL;
-
-		if (runner == NULL)
+	for (; n < HANDLE_PAGE && (job = stream->queue.ready.first) != NULL; ids[n++] = job->id) {
+		if (job->attempts != attempts || (job->entry == NULL) != how.bodies ||
+		    (handle->plan->ordered && stream->queue.busy > 0) ||
+		    (runner = runners_pick(handle->runners, job)) == NULL)
 			break;
 		runner_reserve(runner, job);
-		job->runner = (size_t)(runner - loop->runners);
-		job_set_state(&loop->jobs, job, JOB_CLAIMING);
-		jobs[n] = job;
-		ids[n] = job->id;
+		job_set_state(&handle->jobs, job, JOB_CLAIMING);
 	}
-	if (n == 0) {
-		free(jobs);
-		free(ids);
-		return false;
-	}
-	/* the delivery count in the group: 1 + attempts, with this one */
-	claim = make_claim(stream, (int64_t)attempts + 2, bodies);
-	pending_put_claim(loop->control.conn, &claim, ids, n);
-	control_expect(&loop->control,
-	    (struct control_request){.on_reply = on_claimed,
-	        .arg = stream,
-	        .jobs = jobs,
-	        .ids = ids,
-	        .n = n,
-	        .tag = bodies});
-	return true;
+	if (n > 0)
+		handle_claim(stream, how, ids, n, on_claimed);
+	return n > 0;
 }
 
 void
-attempt_begin_ready(struct handle_loop *loop)
+attempt_begin_ready(struct handle *handle)
 {
-	if (loop->control.conn == NULL || loop->ending)
-		return;
-	for (size_t i = 0; i < loop->plan->n; i++)
-		while (loop->streams[i].queue.ready.first != NULL &&
-		    claim_ready_jobs(&loop->streams[i]))
+	for (size_t i = 0; i < handle->n && !handle->loop.ending; i++)
+		while (handle->streams[i].queue.ready.first != NULL &&
+		    claim_ready_jobs(&handle->streams[i]))
 			;
 }
 
@@ -215,94 +161,88 @@ ignore_reply(struct control_request *req, struct reply *r)
 /* Sets the group's delivery count back to 1 + the attempts before this one. If that command is
  * lost, the entry has one attempt less. */
 static void
-undo_attempt(struct handle_loop *loop, struct job *job)
+undo_attempt(struct handle *handle, struct job *job)
 {
-	struct pending_claim claim =
-	    make_claim(handle_stream_of(job), (int64_t)job->attempts, false);
+	struct pending_claim how = {.deliveries = (int64_t)job->attempts};
 
 	job->attempts--;
-	if (loop->control.conn == NULL || job->stale)
+	if (handle_conn(handle) == NULL || job->stale)
 		return;
-	pending_put_claim(loop->control.conn, &claim, &job->id, 1);
-	control_expect(&loop->control, (struct control_request){.on_reply = ignore_reply});
-}
-
-static void
-format_pause(int64_t ms, char out[32])
-{
-	if (ms < 1000)
-		snprintf(out, 32, "%d ms", (int)ms);
-	else
-		clock_format_span(ms, out, 32);
+	handle_claim(handle_stream_of(job), how, &job->id, 1, ignore_reply);
 }
 
 /* Schedules the next attempt and reports it. */
 static void
-schedule_retry(struct handle_loop *loop, struct job *job, const char *what, const char *status)
+schedule_retry(struct handle *handle, struct job *job, const char *what, const char *status)
 {
-	char word[NAMES_MAX + ID_SIZE + 8], span[32];
+	const struct subscription *sub = handle_stream_of(job)->sub;
+	int64_t ms = make_job_wait(handle, job);
+	char id[ID_SIZE], span[32];
 
-	format_entry(job, word);
-	format_pause(make_job_wait(loop, job), span);
-	handle_note(loop, SUB_INFO, "%s: %s: %s; retrying in %s", word, what, status, span);
+	id_format(job->id, id);
+	if (ms < 1000)
+		snprintf(span, sizeof(span), "%d ms", (int)ms);
+	else
+		clock_format_span(ms, span, sizeof(span));
+	sub_notef(sub->plan, SUB_INFO, "'%s' %s: %s: %s; retrying in %s", sub->type, id, what,
+	    status, span);
 }
 
 static void
-fail_attempt(
-    struct handle_loop *loop, struct job *job, const char *status, struct slice stderr_tail)
+fail_attempt(struct handle *handle, struct job *job, const char *status, struct slice stderr_tail)
 {
 	char what[64];
 
-	loop->count->failed++;
+	handle->count->failed++;
 	job_set_failure(job, status, stderr_tail);
-	if (job->attempts >= loop->plan->max_deliveries) {
-		job_set_state(&loop->jobs, job, JOB_DEAD);
+	if (job->attempts >= handle->plan->max_deliveries) {
+		job_set_state(&handle->jobs, job, JOB_DEAD);
 		return;
 	}
 	snprintf(what, sizeof(what), "attempt %" PRIu64 " of %" PRIu64 " failed", job->attempts,
-	    loop->plan->max_deliveries);
-	schedule_retry(loop, job, what, status);
+	    handle->plan->max_deliveries);
+	schedule_retry(handle, job, what, status);
 }
 
 static void
 postpone_attempt(
-    struct handle_loop *loop, struct job *job, const char *status, struct slice stderr_tail)
+    struct handle *handle, struct job *job, const char *status, struct slice stderr_tail)
 {
 	if (job->postponed_at == 0)
 		job->postponed_at = clock_mono();
-	if (clock_mono() - job->postponed_at >= loop->plan->retry_for) {
-		fail_attempt(loop, job, status, stderr_tail);
+	if (clock_mono() - job->postponed_at >= handle->plan->retry_for) {
+		fail_attempt(handle, job, status, stderr_tail);
 		return;
 	}
-	loop->count->postponed++;
-	undo_attempt(loop, job);
-	schedule_retry(loop, job, "postponed", status);
+	handle->count->postponed++;
+	undo_attempt(handle, job);
+	schedule_retry(handle, job, "postponed", status);
 }
 
 void
-attempt_finish(struct handle_loop *loop, struct job *job, enum outcome outcome, const char *status,
+attempt_finish(struct handle *handle, struct job *job, enum outcome outcome, const char *status,
     struct slice stderr_tail)
 {
-	runner_release(&loop->runners[job->runner]);
-	loop->last_event = clock_mono();
+	runner_release(job);
+	handle->loop.last_event = clock_mono();
 	if (outcome == OUTCOME_DONE) {
-		loop->count->handled++;
-		job_set_state(&loop->jobs, job, JOB_DONE);
+		handle->count->handled++;
+		handle->loop.count++;
+		job_set_state(&handle->jobs, job, JOB_DONE);
 	} else if (job->stale) {
-		lease_check_lost(loop, handle_stream_of(job), &job->id, 1);
 		/* its new owner handles it */
-		handle_release(loop, job);
+		lease_release_not_ours(job);
 	} else if (outcome == OUTCOME_POSTPONED) {
-		postpone_attempt(loop, job, status, stderr_tail);
+		postpone_attempt(handle, job, status, stderr_tail);
 	} else if (outcome == OUTCOME_DEAD) {
-		loop->count->failed++;
+		handle->count->failed++;
 		job_set_failure(job, status, stderr_tail);
-		job_set_state(&loop->jobs, job, JOB_DEAD);
+		job_set_state(&handle->jobs, job, JOB_DEAD);
 	} else if (outcome == OUTCOME_FAILED) {
-		fail_attempt(loop, job, status, stderr_tail);
+		fail_attempt(handle, job, status, stderr_tail);
 	} else {
-		undo_attempt(loop, job);
-		make_job_wait(loop, job);
+		undo_attempt(handle, job);
+		make_job_wait(handle, job);
 	}
 }
 
@@ -312,45 +252,43 @@ static void
 on_acknowledged(struct control_request *req,
     struct reply *r) /* cppcheck-suppress constParameter ; a control_reply_fn */
 {
-	struct handle_loop *loop = ((struct handle_stream *)req->arg)->loop;
+	struct handle_stream *stream = req->arg;
+	struct handle *handle = stream->handle;
 
 	for (size_t i = 0; i < req->n; i++) {
+		struct job *job = jobset_find(&handle->jobs, &stream->queue, req->ids[i]);
+
 		if (r == NULL)
-			job_set_state(&loop->jobs, req->jobs[i], JOB_DONE); /* to be sent again */
+			job_set_state(&handle->jobs, job, JOB_DONE); /* to be sent again */
 		else
-			handle_release(loop, req->jobs[i]);
+			handle_release(handle, job);
 	}
 }
 
 static void
 ack_done_jobs(struct handle_stream *stream)
 {
-	struct job **jobs = mem_alloc(HANDLE_PAGE * sizeof(*jobs));
-	char(*text)[ID_SIZE] = mem_alloc(HANDLE_PAGE * sizeof(*text));
-	struct slice *ids = mem_alloc(HANDLE_PAGE * sizeof(*ids));
+	struct stream_id *done = mem_alloc(HANDLE_PAGE * sizeof(*done));
+	char text[HANDLE_PAGE][ID_SIZE];
+	struct slice ids[HANDLE_PAGE];
 	size_t n = 0;
 
 	for (struct job *job; n < HANDLE_PAGE && (job = stream->queue.done.first) != NULL; n++) {
 		job_unlist(job);
-		jobs[n] = job;
+		done[n] = job->id;
 		id_format(job->id, text[n]);
 		ids[n] = slice_of(text[n]);
 	}
-	group_put_ack(
-	    stream->loop->control.conn, sub_key(stream->sub), sub_group(stream->sub), ids, n);
-	control_expect(&stream->loop->control,
+	group_put_ack(handle_conn(stream->handle), stream->sub->key, stream->sub->group, ids, n);
+	control_expect(&stream->handle->loop.control,
 	    (struct control_request){
-	        .on_reply = on_acknowledged, .arg = stream, .jobs = jobs, .n = n});
-	free(text);
-	free(ids);
+	        .on_reply = on_acknowledged, .arg = stream, .ids = done, .n = n});
 }
 
 void
-attempt_ack_done(struct handle_loop *loop)
+attempt_ack_done(struct handle *handle)
 {
-	if (loop->control.conn == NULL)
-		return;
-	for (size_t i = 0; i < loop->plan->n; i++)
-		while (loop->streams[i].queue.done.first != NULL)
-			ack_done_jobs(&loop->streams[i]);
+	for (size_t i = 0; i < handle->n; i++)
+		while (handle->streams[i].queue.done.first != NULL)
+			ack_done_jobs(&handle->streams[i]);
 }

@@ -102,30 +102,29 @@ spawn_child(pid_t *pid, const struct child_plan *plan, const int fds[3])
 	return error;
 }
 
+/* Creates a pipe. *ours, which does not block, is its end 0 or 1. Returns 0, or -1 with errno. */
+static int
+make_pipe(int *theirs, int *ours, int our_end)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) == -1)
+		return -1;
+	*ours = ends[our_end];
+	*theirs = ends[1 - our_end];
+	return fcntl(*ours, F_SETFL, O_NONBLOCK);
+}
+
 /* Creates the pipes that the plan needs; theirs[] gets the child's ends. Returns 0, or -1 with
  * errno, and then the caller closes those that were created. */
 static int
 make_pipes(struct child *child, const struct child_plan *plan, int theirs[3])
 {
-	int ends[2];
-
-	if (plan->stdin_fd == -1) {
-		if (pipe2(ends, O_CLOEXEC) == -1)
-			return -1;
-		theirs[0] = ends[0], child->stdin_fd = ends[1];
-		fcntl(child->stdin_fd, F_SETFL, O_NONBLOCK);
-	}
-	if (plan->pipe_stdout) {
-		if (pipe2(ends, O_CLOEXEC) == -1)
-			return -1;
-		theirs[1] = ends[1], child->stdout_fd = ends[0];
-		fcntl(child->stdout_fd, F_SETFL, O_NONBLOCK);
-	}
-	if (pipe2(ends, O_CLOEXEC) == -1)
+	if (plan->stdin_fd == -1 && make_pipe(&theirs[0], &child->stdin_fd, 1) == -1)
 		return -1;
-	theirs[2] = ends[1], child->stderr_fd = ends[0];
-	fcntl(child->stderr_fd, F_SETFL, O_NONBLOCK);
-	return 0;
+	if (plan->pipe_stdout && make_pipe(&theirs[1], &child->stdout_fd, 0) == -1)
+		return -1;
+	return make_pipe(&theirs[2], &child->stderr_fd, 0);
 }
 
 static void
@@ -160,32 +159,41 @@ child_start(struct child *child, const struct child_plan *plan, struct err *err)
 	return err_sys(err, STATUS_CONFIG, "run '%s'", plan->argv[0]);
 }
 
+bool
+child_is_shortage(const struct err *err)
+{
+	return err->sys == EAGAIN || err->sys == ENOMEM || err->sys == EMFILE ||
+	    err->sys == ENFILE || err->sys == ENOSPC;
+}
+
+/* Returns whether PATH has an executable file of that name; else errno says why not. */
+static bool
+is_in_path(const char *name)
+{
+	const char *path = getenv("PATH");
+	struct bytes file = {0};
+	bool found = false;
+	size_t n;
+
+	errno = ENOENT;
+	for (path = path != NULL ? path : "/bin:/usr/bin"; !found; path += n + 1) {
+		n = strcspn(path, ":");
+		file.len = 0;
+		bytes_addf(&file, "%.*s%s%s", (int)n, path, n > 0 ? "/" : "", name);
+		found = access(bytes_str(&file), X_OK) == 0;
+		if (path[n] == '\0')
+			break;
+	}
+	bytes_free(&file);
+	return found;
+}
+
 int
 child_find(const char *name, struct err *err)
 {
-	const char *path = getenv("PATH");
-	size_t size, n;
-	char *file;
-	int found = -1;
-
-	if (strchr(name, '/') != NULL)
-		found = access(name, X_OK);
-	else if (*name != '\0') {
-		if (path == NULL)
-			path = "/bin:/usr/bin";
-		size = strlen(path) + strlen(name) + 2;
-		file = mem_alloc(size);
-		errno = ENOENT;
-		for (; found == -1; path += n + 1) {
-			n = strcspn(path, ":");
-			snprintf(file, size, "%.*s%s%s", (int)n, path, n > 0 ? "/" : "", name);
-			found = access(file, X_OK);
-			if (path[n] == '\0')
-				break;
-		}
-		free(file);
-	}
-	if (found == 0)
+	errno = ENOENT;
+	if (*name != '\0' &&
+	    (strchr(name, '/') != NULL ? access(name, X_OK) == 0 : is_in_path(name)))
 		return 0;
 	return err_sys(err, STATUS_CONFIG, "run '%s'", name);
 }

@@ -41,11 +41,10 @@ struct child_plan {
 	bool pipe_stdout; /* its stdout is a pipe to child.stdout_fd */
 };
 
-/*
- * Starts the program. Returns 0; or -1 with err, whose sys is errno: ENOENT, EACCES, ENOEXEC and
- * ENOTDIR mean that there is no such program, EAGAIN and ENOMEM that none can be started now.
- */
+/* Starts the program. Returns 0; or -1 with err, whose sys is errno. */
 int child_start(struct child *child, const struct child_plan *plan, struct err *err);
+/* Returns whether the errno means that the machine is short of a resource now. */
+bool child_is_shortage(const struct err *err);
 /* Looks a program up as child_start does. Returns 0, or -1 with err (78). */
 int child_find(const char *name, struct err *err);
 

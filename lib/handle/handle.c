@@ -1,21 +1,18 @@
 #include "handle/handle.h"
 
-#include <sys/stat.h>
-
-#include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/status.h"
-#include "event/id.h"
 #include "event/names.h"
 #include "handle/handle_int.h"
+#include "handle/runner.h"
+
+#define ASK_AGAIN 100 /* ms between requests with to_end while jobs are held */
+#define WAITING 10000 /* jobs that wait for another attempt; with more, reading pauses */
 
 int
 handle_status(const struct handle_count *count, int status)
@@ -36,17 +33,11 @@ handle_summary(struct bytes *out, const struct handle_count *count)
 	    count->taken_over);
 }
 
-#define BLOCK 1000       /* ms a read blocks on the server */
-#define BLOCK_SHARED 100 /* ms, when types share a limit */
-#define BUSY 8           /* busy turns in a row before the loop polls all descriptors */
-#define ASK_AGAIN 100    /* ms between requests with to_end while jobs are held */
-
 void
 handle_plan_init(struct handle_plan *plan)
 {
 	*plan = (struct handle_plan){.runners = 1,
 	    .cmd_timeout = -1,
-	    .claim_idle = 60000,
 	    .retry_base = 1000,
 	    .retry_max = 300000,
 	    .retry_for = 3600000,
@@ -55,468 +46,294 @@ handle_plan_init(struct handle_plan *plan)
 }
 
 void
-handle_note(struct handle_loop *loop, enum sub_note kind, const char *fmt, ...)
+handle_release(struct handle *handle, struct job *job)
 {
-	char text[1024];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	err_clean(text);
-	loop->plan->note(loop->plan->arg, kind, text);
-}
-
-static void
-end_run(struct handle_loop *loop, enum consume_end end)
-{
-	if (loop->ending)
-		return;
-	loop->ending = true;
-	loop->end = end;
-	loop->stop_at = clock_mono() + loop->plan->stop_timeout;
+	jobset_remove(&handle->jobs, job);
+	handle->released++;
 }
 
 void
-handle_fail(struct handle_loop *loop, const struct err *err)
+handle_claim(struct handle_stream *stream, struct pending_claim how, const struct stream_id *ids,
+    size_t n, control_reply_fn *on_reply)
 {
-	if (loop->ending && loop->end == CONSUME_FAILED)
-		return;
-	end_run(loop, CONSUME_FAILED);
-	loop->end = CONSUME_FAILED;
-	loop->err = *err;
-}
+	struct stream_id *copy = mem_alloc(n * sizeof(*copy));
 
-void
-handle_release(struct handle_loop *loop, struct job *job)
-{
-	jobset_remove(&loop->jobs, job);
-	loop->released++;
-}
-
-/* Returns how many held jobs may still count against the limit. */
-static size_t
-count_unfinished(const struct handle_loop *loop)
-{
-	return loop->jobs.n - loop->jobs.in[JOB_DONE];
-}
-
-size_t
-handle_room(const struct handle_loop *loop)
-{
-	const size_t *in = loop->jobs.in;
-	size_t most = runners_capacity(loop),
-	       busy = in[JOB_READY] + in[JOB_CLAIMING] + in[JOB_RUNNING], asked = 0;
-
-	for (size_t i = 0; i < loop->plan->n; i++)
-		asked += sub_requested(loop->streams[i].sub) + loop->streams[i].expected;
-	if (loop->plan->limit >= 0) {
-		uint64_t past =
-		    loop->count->handled + loop->count->dead + count_unfinished(loop) + asked;
-
-		if (past >= (uint64_t)loop->plan->limit)
-			return 0;
-		if ((uint64_t)loop->plan->limit - past < most)
-			most = busy + asked + (size_t)((uint64_t)loop->plan->limit - past);
-		if (most > runners_capacity(loop))
-			most = runners_capacity(loop);
-	}
-	if (in[JOB_WAITING] >= HANDLE_WAITING)
-		return 0;
-	return most > busy + asked ? most - busy - asked : 0;
-}
-
-/* --- connections --------------------------------------------------------------------- */
-
-static void
-lose_connection(struct handle_loop *loop, size_t i, const struct err *err)
-{
-	if (!reconnect_note_loss(&loop->reconnect, i, err))
-		handle_fail(loop, err);
-}
-
-static int
-open_connection(struct handle_loop *loop, size_t i, struct err *err)
-{
-	if (i == loop->plan->n) {
-		if (control_open(&loop->control, err) == -1)
-			return -1;
-		loop->next_renewal = clock_mono();
-		return 0;
-	}
-	if (sub_open(loop->streams[i].sub, err) == -1)
-		return -1;
-	lease_relist_own(&loop->streams[i]); /* entries whose delivery the old connection lost */
-	return 0;
-}
-
-static bool
-is_connection_down(const struct handle_loop *loop, size_t i)
-{
-	return i == loop->plan->n ? loop->control.conn == NULL
-	                          : sub_state(loop->streams[i].sub) == SUB_DOWN;
-}
-
-static void
-reopen_connections(struct handle_loop *loop)
-{
-	struct err err;
-	bool all = true;
-
-	for (size_t i = 0; i <= loop->plan->n && all; i++) {
-		if (!is_connection_down(loop, i) || (loop->ending && i < loop->plan->n))
-			continue;
-		if (!reconnect_is_due(&loop->reconnect))
-			return;
-		if (open_connection(loop, i, &err) == 0)
-			continue;
-		all = false;
-		if (!reconnect_note_failure(&loop->reconnect, i, &err))
-			handle_fail(loop, &err);
-	}
-	if (all)
-		reconnect_note_open(&loop->reconnect);
-}
-
-/* Opens the connections at the start, where any failure is final. */
-static void
-open_connections(struct handle_loop *loop)
-{
-	struct err err;
-
-	for (size_t i = 0; i <= loop->plan->n && !loop->ending; i++)
-		if (open_connection(loop, i, &err) == -1)
-			handle_fail(loop, &err);
+	memcpy(copy, ids, n * sizeof(*copy));
+	how.key = stream->sub->key;
+	how.group = stream->sub->group;
+	how.consumer = stream->sub->plan->consumer;
+	pending_put_claim(handle_conn(stream->handle), &how, ids, n);
+	control_expect(&stream->handle->loop.control,
+	    (struct control_request){
+	        .on_reply = on_reply, .arg = stream, .ids = copy, .n = n, .tag = how.bodies});
 }
 
 /* --- reading ------------------------------------------------------------------------- */
 
-static int64_t
-find_run_idle_left(const struct handle_loop *loop)
+size_t
+handle_room(const struct handle *handle)
 {
-	int64_t left = loop->last_event + loop->plan->idle_ms - clock_mono();
+	const size_t *in = handle->jobs.in;
+	int64_t limit = handle->loop.plan->limit;
+	size_t busy = in[JOB_READY] + in[JOB_CLAIMING] + in[JOB_RUNNING], asked = 0, room,
+	       capacity = runners_capacity(handle->runners);
 
-	return left > 0 ? left : 0;
+	for (size_t i = 0; i < handle->n; i++)
+		asked += sub_requested(handle->streams[i].sub) + handle->streams[i].expected;
+	room = capacity > busy + asked ? capacity - busy - asked : 0;
+	if (limit >= 0) {
+		/* what is counted, and what may still be counted */
+		uint64_t past = handle->loop.count + handle->jobs.n - in[JOB_DONE] + asked;
+		uint64_t left = past < (uint64_t)limit ? (uint64_t)limit - past : 0;
+
+		if (left < room)
+			room = (size_t)left;
+	}
+	return in[JOB_WAITING] >= WAITING ? 0 : room;
 }
 
-static int64_t
-choose_read_block_ms(const struct handle_loop *loop, const struct handle_stream *stream)
+static size_t
+count_handle_room(struct loop *loop)
 {
-	bool shared =
-	    loop->plan->n > 1 && (loop->plan->limit >= 0 || runners_capacity(loop) < loop->plan->n);
-	int64_t ms = shared ? BLOCK_SHARED : BLOCK;
-
-	if (loop->plan->to_end || stream->stage == STAGE_TAKEOVER)
-		return -1;
-	if (loop->plan->idle_ms >= 0 && find_run_idle_left(loop) < ms)
-		ms = find_run_idle_left(loop) > 0 ? find_run_idle_left(loop) : 1;
-	return ms;
+	return handle_room(handle_of(loop));
 }
 
 /* With to_end: returns whether a subscription that had nothing should be read again. */
 static bool
-is_worth_requesting(const struct handle_loop *loop, const struct handle_stream *stream)
+is_worth_requesting(const struct handle *handle, const struct handle_stream *stream)
 {
-	if (!loop->plan->to_end || !sub_at_end(stream->sub))
+	if (!handle->loop.plan->to_end || !stream->sub->at_end)
 		return true;
-	if (loop->jobs.n > 0)
+	if (handle->jobs.n > 0)
 		return clock_mono() >= stream->next_request;
-	return stream->released_at_request != loop->released;
+	return stream->released_at_request != handle->released;
 }
 
-static void
-request_entries(struct handle_loop *loop)
+static enum loop_read
+choose_handle_read(struct loop *loop, size_t i)
 {
-	size_t idle = 0;
+	struct handle *handle = handle_of(loop);
+	struct handle_stream *stream = &handle->streams[i];
 
-	for (size_t i = 0; i < loop->plan->n; i++)
-		idle += sub_state(loop->streams[i].sub) == SUB_IDLE;
-	for (size_t turn = 0, first = loop->next_stream; turn < loop->plan->n && !loop->ending;
-	     turn++) {
-		size_t i = (first + turn) % loop->plan->n, room = handle_room(loop);
-		struct handle_stream *stream = &loop->streams[i];
-
-		if (sub_state(stream->sub) != SUB_IDLE || stream->stage == STAGE_OWN ||
-		    (stream->stage == STAGE_TAKEOVER && stream->takeover_turn) || room == 0 ||
-		    !is_worth_requesting(loop, stream))
-			continue;
-		stream->released_at_request = loop->released;
-		loop->next_stream = i + 1;
-		/* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): this subscription is idle */
-		sub_request(stream->sub, room / idle > 0 ? room / idle : 1,
-		    choose_read_block_ms(loop, stream));
-		idle -= idle > 1;
-	}
+	if (stream->stage == STAGE_OWN ||
+	    (stream->stage == STAGE_TAKEOVER && stream->takeover_turn) ||
+	    !is_worth_requesting(handle, stream))
+		return LOOP_READ_NOT;
+	stream->takeover_turn = true;
+	stream->released_at_request = handle->released;
+	stream->next_request = clock_mono() + ASK_AGAIN;
+	return stream->stage == STAGE_TAKEOVER ? LOOP_READ_NOW : LOOP_READ_WAIT;
 }
 
 /* Holds the entries of XREADGROUP's [[key, [entry, ...]]]. The subscription has checked the form.
  */
 static void
-hold_batch(struct handle_loop *loop, struct handle_stream *stream)
+hold_batch(struct loop *loop, size_t i)
 {
+	struct handle *handle = handle_of(loop);
+	struct handle_stream *stream = &handle->streams[i];
 	struct shared_reply *shared = shared_reply_new(sub_take_reply(stream->sub));
-	const struct reply *entries = reply_at(reply_at(shared_reply_get(shared), 0), 1);
+	const struct reply *entries = reply_at(reply_at(shared->reply, 0), 1);
 
-	for (size_t i = 0; i < reply_count(entries); i++) {
-		const struct reply *e = reply_at(entries, i);
+	for (size_t k = 0; k < reply_count(entries); k++) {
+		const struct reply *e = reply_at(entries, k);
 		struct stream_id id;
 		struct job *job;
 
 		if (id_parse(reply_text(reply_at(e, 0)), &id) == 0 &&
-		    (job = jobset_add(&loop->jobs, &stream->queue, id, 0)) != NULL)
+		    (job = jobset_add(&handle->jobs, &stream->queue, id, 0)) != NULL)
 			job_set_entry(job, shared, e);
 	}
 	shared_reply_unref(shared);
 }
 
-/* Returns whether the state changed, so there may be more to do. */
-static bool
-process_sub(struct handle_loop *loop, size_t i)
-{
-	struct handle_stream *stream = &loop->streams[i];
-	enum sub_state before = sub_state(stream->sub);
-	struct err err;
-
-	if (sub_conn(stream->sub) == NULL)
-		return false;
-	if (sub_process(stream->sub, &err) == -1)
-		lose_connection(loop, i, &err);
-	else if (before == SUB_REQUESTED && sub_state(stream->sub) != SUB_REQUESTED) {
-		reconnect_reset_backoff(&loop->reconnect, i);
-		reconnect_note_reply(&loop->reconnect);
-		stream->takeover_turn = true;
-		stream->next_request = clock_mono() + ASK_AGAIN;
-	}
-	if (sub_state(stream->sub) == SUB_READY)
-		hold_batch(loop, stream);
-	return sub_state(stream->sub) != before;
-}
-
-/* Returns whether something happened, so there may be more to do. */
-static bool
-process_connections_and_runners(struct handle_loop *loop)
-{
-	bool worked = false;
-	struct err err;
-	int r;
-
-	if (loop->control.conn != NULL) {
-		if ((r = control_process(&loop->control, &err)) == -1)
-			lose_connection(loop, loop->plan->n, &err);
-		else if (r == 1) {
-			reconnect_reset_backoff(&loop->reconnect, loop->plan->n);
-			reconnect_note_reply(&loop->reconnect);
-		}
-		worked = r != 0;
-	}
-	for (size_t i = 0; i < loop->plan->n; i++)
-		worked = process_sub(loop, i) || worked;
-	return runners_process(loop) || worked;
-}
-
 /* --- the loop ------------------------------------------------------------------------ */
 
-static int
-find_run_poll_ms(const struct handle_loop *loop)
-{
-	int64_t by = lease_next_due(loop), now = clock_mono(), left;
-
-	for (size_t i = 0; i < loop->plan->n; i++) {
-		if (sub_conn(loop->streams[i].sub) != NULL)
-			clock_earliest(&by, conn_due(sub_conn(loop->streams[i].sub)));
-		if (loop->plan->to_end && !loop->ending && sub_at_end(loop->streams[i].sub) &&
-		    loop->jobs.n > 0 && handle_room(loop) > 0)
-			clock_earliest(&by, loop->streams[i].next_request);
-	}
-	if (loop->control.conn != NULL)
-		clock_earliest(&by, conn_due(loop->control.conn));
-	clock_earliest(&by, reconnect_next_try(&loop->reconnect));
-	clock_earliest(&by, runners_next_due(loop));
-	clock_earliest(&by, jobset_next_due(&loop->jobs));
-	if (loop->plan->idle_ms >= 0 && !loop->ending)
-		clock_earliest(&by, loop->last_event + loop->plan->idle_ms);
-	if (loop->ending) /* after stop_at: look whether the children have ended, without spinning
-	                   */
-		clock_earliest(&by, loop->stop_at > now ? loop->stop_at : now + 10);
-	left = by != -1 ? by - now : 60000;
-	return left < 0 ? 0 : (int)(left > 60000 ? 60000 : left);
-}
-
-/* Waits for a descriptor or a signal, for ms; -1: until the next timer is due. */
 static void
-poll_descriptors(struct handle_loop *loop, struct pollfd *fds, int ms)
-{
-	nfds_t n = 0, runner_fds;
-
-	fds[n++] = (struct pollfd){.fd = loop->ending ? -1 : loop->plan->stop, .events = POLLIN};
-	fds[n++] = (struct pollfd){.fd = loop->plan->worker || loop->ending ? -1 : STDOUT_FILENO};
-	fds[n++] = (struct pollfd){.fd = loop->child_fd, .events = POLLIN};
-	if (loop->control.conn != NULL)
-		fds[n++] = conn_pollfd(loop->control.conn);
-	for (size_t i = 0; i < loop->plan->n; i++)
-		if (sub_conn(loop->streams[i].sub) != NULL)
-			fds[n++] = conn_pollfd(sub_conn(loop->streams[i].sub));
-	runner_fds = n;
-	n += runners_fill_pollfds(loop, fds + n);
-	if (poll(fds, n, ms == -1 ? find_run_poll_ms(loop) : ms) <= 0) {
-		/* in case the signal handler's write failed */
-		loop->check_children = loop->check_children || ms == -1;
-		return;
-	}
-	runners_read_pollfds(loop, fds + runner_fds);
-	if (fds[0].revents != 0)
-		end_run(loop, CONSUME_STOPPED);
-	if ((fds[1].revents & (POLLERR | POLLHUP)) != 0) {
-		struct err err;
-
-		loop->stdout_gone = true;
-		errno = EPIPE;
-		err_sys(&err, STATUS_UNSAFE, "write to stdout");
-		handle_fail(loop, &err);
-	}
-	if (fds[2].revents != 0) {
-		child_watch_drain();
-		loop->check_children = true;
-	}
-}
-
-static void
-wake_due_jobs(struct handle_loop *loop)
+wake_due_jobs(struct handle *handle)
 {
 	struct job *job;
 
-	while (!loop->ending && (job = jobset_due(&loop->jobs, clock_mono())) != NULL) {
-		job_set_state(&loop->jobs, job, job->dead_when_due ? JOB_DEAD : JOB_READY);
+	while (!handle->loop.ending && (job = jobset_due(&handle->jobs, clock_mono())) != NULL) {
+		job_set_state(&handle->jobs, job, job->dead_when_due ? JOB_DEAD : JOB_READY);
 		job->dead_when_due = false;
 	}
 }
 
 static bool
-is_everything_read(const struct handle_loop *loop)
+work_on_jobs(struct loop *loop)
 {
-	for (size_t i = 0; i < loop->plan->n; i++) {
-		const struct handle_stream *stream = &loop->streams[i];
+	struct handle *handle = handle_of(loop);
+	bool worked = runners_process(handle->runners);
 
-		if (sub_state(stream->sub) != SUB_IDLE || !sub_at_end(stream->sub) ||
-		    stream->released_at_request != loop->released || !stream->takeover_listed ||
+	wake_due_jobs(handle);
+	if (handle_conn(handle) == NULL)
+		return worked;
+	lease_restore(handle);
+	lease_renew(handle);
+	lease_list_pending(handle);
+	attempt_begin_ready(handle);
+	attempt_ack_done(handle);
+	deadletter_send(handle);
+	return worked;
+}
+
+static void
+note_opened(struct loop *loop, size_t i)
+{
+	struct handle *handle = handle_of(loop);
+
+	if (i == handle->n)
+		handle->lease.next = 0;
+	else /* entries whose delivery the old connection lost */
+		lease_relist_own(&handle->streams[i]);
+}
+
+static bool
+is_everything_handled(struct loop *loop)
+{
+	const struct handle *handle = handle_of(loop);
+
+	for (size_t i = 0; i < handle->n; i++) {
+		const struct handle_stream *stream = &handle->streams[i];
+
+		if (stream->sub->state != SUB_IDLE || !stream->sub->at_end ||
+		    stream->released_at_request != handle->released || !stream->takeover_listed ||
 		    stream->expected > 0 || stream->stage != STAGE_IDLE)
 			return false;
 	}
-	return loop->jobs.n == 0;
+	return handle->jobs.n == 0;
 }
 
-static void
-end_run_if_done(struct handle_loop *loop)
-{
-	const struct handle_plan *plan = loop->plan;
-
-	if (loop->ending)
-		return;
-	if (loop->reconnect.down_since != 0 &&
-	    ((plan->idle_ms >= 0 && find_run_idle_left(loop) == 0) ||
-	        (plan->to_end && clock_mono() - loop->reconnect.down_since >= plan->timeout_ms)))
-		handle_fail(loop, &loop->reconnect.last_err);
-	else if (plan->limit >= 0 &&
-	    loop->count->handled + loop->count->dead >= (uint64_t)plan->limit)
-		end_run(loop, CONSUME_LIMIT);
-	else if (plan->to_end && is_everything_read(loop))
-		end_run(loop, CONSUME_END);
-	else if (plan->idle_ms >= 0 && find_run_idle_left(loop) == 0 &&
-	    loop->jobs.n == loop->jobs.in[JOB_WAITING])
-		end_run(loop, CONSUME_IDLE);
-}
-
-/* Stops what still runs at stop_at. Returns whether the run may return: nothing runs, and every
- * result is confirmed or cannot be. */
 static bool
-finish_run(struct handle_loop *loop)
+is_only_waiting(struct loop *loop)
 {
-	bool settled = loop->control.unanswered == 0 && loop->jobs.in[JOB_DONE] == 0 &&
-	    loop->jobs.in[JOB_DEAD] == 0 && loop->jobs.in[JOB_CLAIMING] == 0;
+	const struct jobset *jobs = &handle_of(loop)->jobs;
 
-	if (!loop->ending)
+	return jobs->n == jobs->in[JOB_WAITING];
+}
+
+static int64_t
+find_stop_time(const struct handle *handle)
+{
+	return handle->loop.ended_at + handle->plan->stop_timeout;
+}
+
+/* Stops what still runs after the stop time. Returns whether nothing runs, and every result is
+ * confirmed or cannot be. */
+static bool
+finish_handling(struct loop *loop)
+{
+	struct handle *handle = handle_of(loop);
+	const size_t *in = handle->jobs.in;
+	bool late = clock_mono() >= find_stop_time(handle);
+
+	if (late)
+		runners_stop(handle->runners);
+	if (!runners_idle(handle->runners))
 		return false;
-	if (clock_mono() >= loop->stop_at)
-		runners_stop(loop);
-	if (!runners_idle(loop))
-		return false;
-	return settled || (loop->control.conn == NULL && clock_mono() >= loop->stop_at) ||
-	    (loop->end == CONSUME_FAILED && loop->control.conn == NULL);
+	if (handle_conn(handle) == NULL && (late || loop->end == LOOP_FAILED))
+		return true;
+	return loop->control.unanswered == 0 && in[JOB_DONE] == 0 && in[JOB_DEAD] == 0 &&
+	    in[JOB_CLAIMING] == 0;
+}
+
+static int64_t
+find_next_due(struct loop *loop)
+{
+	const struct handle *handle = handle_of(loop);
+	int64_t by = lease_next_due(handle), now = clock_mono();
+
+	clock_earliest(&by, runners_next_due(handle->runners));
+	if (loop->ending) {
+		/* after the stop time: look whether the children have ended, without spinning */
+		int64_t stop_at = find_stop_time(handle);
+
+		clock_earliest(&by, stop_at > now ? stop_at : now + 10);
+		return by;
+	}
+	clock_earliest(&by, jobset_next_due(&handle->jobs));
+	if (loop->plan->to_end && handle->jobs.n > 0 && handle_room(handle) > 0)
+		for (size_t i = 0; i < handle->n; i++)
+			if (handle->streams[i].sub->at_end)
+				clock_earliest(&by, handle->streams[i].next_request);
+	return by;
 }
 
 static void
-run_loop(struct handle_loop *loop)
+fill_handle_pollfds(struct loop *loop, struct pollfd *p)
 {
-	struct pollfd *fds =
-	    mem_alloc((4 + loop->plan->n + 3 * loop->plan->runners) * sizeof(*fds));
-	unsigned busy = 0;
-
-	for (end_run_if_done(loop); !finish_run(loop); end_run_if_done(loop)) {
-		reopen_connections(loop);
-		wake_due_jobs(loop);
-		lease_restore(loop);
-		lease_renew(loop);
-		lease_list_pending(loop);
-		attempt_begin_ready(loop);
-		attempt_ack_done(loop);
-		deadletter_send(loop);
-		request_entries(loop);
-		if (process_connections_and_runners(loop) || finish_run(loop)) {
-			/* notices signals and children while replies keep coming */
-			if (++busy % BUSY == 0)
-				poll_descriptors(loop, fds, 0);
-		} else
-			poll_descriptors(loop, fds, -1);
-	}
-	free(fds);
+	runners_fill_pollfds(handle_of(loop)->runners, p);
 }
 
-static int
-start_loop(struct handle_loop *loop, struct err *err)
+static void
+read_handle_pollfds(struct loop *loop, const struct pollfd *p)
 {
-	if ((loop->child_fd = child_watch()) == -1)
-		return err_sys(err, STATUS_SOME, "pipe");
-	loop->streams = mem_alloc(loop->plan->n * sizeof(*loop->streams));
-	for (size_t i = 0; i < loop->plan->n; i++) {
-		struct handle_stream *stream = &loop->streams[i];
+	runners_read_pollfds(handle_of(loop)->runners, p);
+}
 
-		stream->loop = loop;
+static void
+init_streams(struct handle *handle, const struct loop_plan *read)
+{
+	handle->n = read->n;
+	handle->streams = mem_alloc(read->n * sizeof(*handle->streams));
+	for (size_t i = 0; i < read->n; i++) {
+		struct handle_stream *stream = &handle->streams[i];
+
+		stream->handle = handle;
 		stream->queue.salt = i * 7919;
-		stream->sub = loop->plan->subs[i];
-		stream->dead_key = names_dlq(loop->plan->prefix, sub_type(stream->sub));
+		stream->sub = read->subs[i];
+		stream->dead_key = names_dlq(handle->plan->prefix, stream->sub->type);
 	}
-	control_init(&loop->control, loop->plan->url, loop->plan->timeout_ms);
-	reconnect_init(&loop->reconnect, loop->plan->n + 1, loop->plan->note, loop->plan->arg);
-	loop->last_event = loop->renewed_at = loop->next_renewal = clock_mono();
-	open_connections(loop);
-	if (!loop->ending && runners_init(loop, err) == -1) {
-		handle_fail(loop, err);
-		return -1;
-	}
-	return 0;
 }
 
-enum consume_end
-handle_run(const struct handle_plan *plan, struct handle_count *count, struct err *err)
+static void
+free_handle(struct handle *handle)
 {
-	struct handle_loop loop = {.plan = plan, .count = count};
+	for (size_t i = 0; i < handle->n; i++) {
+		sub_close(handle->streams[i].sub);
+		free(handle->streams[i].dead_key);
+	}
+	jobset_free(&handle->jobs);
+	runners_free(handle->runners);
+	free(handle->streams);
+}
+
+enum loop_end
+handle_run(const struct loop_plan *read, const struct handle_plan *plan, struct handle_count *count,
+    struct err *err)
+{
+	static const struct loop_user user = {.controlled = true,
+	    .room = count_handle_room,
+	    .choose_read = choose_handle_read,
+	    .take = hold_batch,
+	    .work = work_on_jobs,
+	    .is_done = is_everything_handled,
+	    .is_quiet = is_only_waiting,
+	    .finish = finish_handling,
+	    .opened = note_opened,
+	    .next_due = find_next_due,
+	    .fill_pollfds = fill_handle_pollfds,
+	    .read_pollfds = read_handle_pollfds};
+	struct runners runners = {.argv = plan->argv,
+	    .worker = plan->worker,
+	    .cmd_timeout = plan->cmd_timeout,
+	    .n = plan->runners};
+	struct handle handle = {.plan = plan, .count = count, .runners = &runners};
+	enum loop_end end;
 
 	*count = (struct handle_count){0};
-	if (start_loop(&loop, err) == -1)
-		handle_fail(&loop, err);
-	else if (loop.runners != NULL)
-		run_loop(&loop);
-	count->unacked = loop.jobs.in[JOB_DONE];
-	for (size_t i = 0; loop.streams != NULL && i < plan->n; i++) {
-		sub_close(loop.streams[i].sub);
-		free(loop.streams[i].dead_key);
-	}
-	control_close(&loop.control);
-	runners_free(&loop);
-	jobset_free(&loop.jobs);
-	reconnect_free(&loop.reconnect);
-	free(loop.streams);
-	if (loop.end == CONSUME_FAILED)
-		*err = loop.err;
-	return loop.end;
+	runners.handle = &handle;
+	handle.loop.nfds = 1 + 3 * plan->runners;
+	handle.lease.renewed_at = clock_mono();
+	init_streams(&handle, read);
+	loop_open(&handle.loop, read, &user);
+	if (!handle.loop.ending && runners_start(&runners, err) == -1)
+		loop_fail(&handle.loop, err);
+	else if (!handle.loop.ending)
+		loop_run(&handle.loop);
+	count->unacked = handle.jobs.in[JOB_DONE];
+	end = loop_close(&handle.loop, err);
+	free_handle(&handle);
+	return end;
 }

@@ -1,8 +1,8 @@
 /*
  * handle: reads entries through groups and runs commands for them until there is a reason to stop.
  *
- * Runs one poll(2) loop over the subscriptions, which read new entries; the control connection, for
- * all other requests (handle/control.h); and the children. An entry is held by this process
+ * The subscriptions read new entries; the control connection (consume/control.h) has all other
+ * requests. An entry is held by this process
  * (handle/job.h) from the read or takeover until it is acknowledged or became a dead letter. Held
  * entries are renewed, so that no other consumer claims them.
  *
@@ -20,33 +20,21 @@
 #ifndef HANDLE_HANDLE_H
 #define HANDLE_HANDLE_H
 
-#include "consume/consume.h"
-#include "consume/subscription.h"
+#include "consume/loop.h"
 
+/* Besides what and how long to read: the subscriptions' plan has manual_ack. */
 struct handle_plan {
-	struct subscription **subs; /* with manual_ack in their plan */
-	size_t n;
-	const struct url *url;
-	int64_t timeout_ms;
-	const char *consumer, *prefix;
+	const char *prefix;
 	char **argv;                   /* the command; ends with NULL */
 	bool worker;                   /* the command is started once and reads JSON lines */
 	bool ordered;                  /* one event of a type at a time, retries included */
 	size_t runners;                /* commands or workers that run at once */
 	int64_t cmd_timeout;           /* ms an attempt may take; -1: no limit */
-	int64_t claim_idle;            /* ms; 0: never take over others' entries */
 	int64_t retry_base, retry_max; /* ms: the first and the longest pause between attempts */
 	int64_t retry_for;             /* ms during which exit status 75 is no failure */
 	/* attempts until the dead letter: one less than the group's delivery count then */
 	uint64_t max_deliveries;
 	int64_t stop_timeout; /* ms that running commands have when the run ends */
-	int stop;             /* descriptor: readable when it is time to stop */
-	int64_t limit;        /* events handled or dead letters; -1: no limit */
-	/* stop when nothing is unread, held, or pending with other consumers for claim_idle */
-	bool to_end;
-	int64_t idle_ms; /* stop when nothing ran for so long; -1: never */
-	sub_note_fn *note;
-	void *arg;
 };
 
 struct handle_count {
@@ -63,10 +51,10 @@ struct handle_count {
 /* Sets the defaults of ebsub(1), and 0 for the rest. */
 void handle_plan_init(struct handle_plan *plan);
 
-/* Runs until the plan ends it. Closes the subscriptions. With CONSUME_FAILED, err has the reason.
- */
-enum consume_end handle_run(
-    const struct handle_plan *plan, struct handle_count *count, struct err *err);
+/* Runs until the plan ends it; what counts against the limit is handled or a dead letter. Closes
+ * the subscriptions. With LOOP_FAILED, err has the reason. */
+enum loop_end handle_run(const struct loop_plan *read, const struct handle_plan *plan,
+    struct handle_count *count, struct err *err);
 
 /* Returns the exit status of a run that ended with `status`, raised by what the counts show. */
 int handle_status(const struct handle_count *count, int status);

@@ -20,23 +20,16 @@ list_of_state(struct job *job)
 	}
 }
 
-static bool
-is_listed(const struct job *job, const struct jobs *l)
-{
-	return job->prev != NULL || job->next != NULL || l->first == job;
-}
-
+/* Inserts a job behind `before`; NULL: at the front. */
 static void
-remove_from_list(struct job *job)
+insert_behind(struct jobs *l, struct job *before, struct job *job)
 {
-	struct jobs *l = list_of_state(job);
-
-	if (l == NULL || !is_listed(job, l))
-		return;
-	*(job->prev != NULL ? &job->prev->next : &l->first) = job->next;
-	*(job->next != NULL ? &job->next->prev : &l->last) = job->prev;
-	job->prev = job->next = NULL;
-	l->n--;
+	job->list = l;
+	job->prev = before;
+	job->next = before != NULL ? before->next : l->first;
+	*(job->prev != NULL ? &job->prev->next : &l->first) = job;
+	*(job->next != NULL ? &job->next->prev : &l->last) = job;
+	l->n++;
 }
 
 /* Inserts in order of ID. Searches from the end, where nearly all belong. */
@@ -46,16 +39,32 @@ insert_by_id(struct job *job)
 	struct jobs *l = list_of_state(job);
 	struct job *before;
 
-	if (l == NULL || is_listed(job, l))
+	if (l == NULL)
 		return;
 	for (before = l->last; before != NULL && id_cmp(before->id, job->id) > 0;
 	     before = before->prev)
 		;
-	job->prev = before;
-	job->next = before != NULL ? before->next : l->first;
-	*(job->prev != NULL ? &job->prev->next : &l->first) = job;
-	*(job->next != NULL ? &job->next->prev : &l->last) = job;
-	l->n++;
+	insert_behind(l, before, job);
+}
+
+void
+jobs_append(struct jobs *l, struct job *job)
+{
+	insert_behind(l, l->last, job);
+}
+
+void
+job_unlist(struct job *job)
+{
+	struct jobs *l = job->list;
+
+	if (l == NULL)
+		return;
+	*(job->prev != NULL ? &job->prev->next : &l->first) = job->next;
+	*(job->next != NULL ? &job->next->prev : &l->last) = job->prev;
+	job->prev = job->next = NULL;
+	job->list = NULL;
+	l->n--;
 }
 
 /* --- the heap ------------------------------------------------------------------------ */
@@ -172,14 +181,11 @@ jobset_find(const struct jobset *set, const struct jobqueue *queue, struct strea
 struct job *
 jobset_add(struct jobset *set, struct jobqueue *queue, struct stream_id id, uint64_t attempts)
 {
-	struct job *job = set->spare, **b;
+	struct job *job, **b;
 
 	if (jobset_find(set, queue, id) != NULL)
 		return NULL;
-	if (job != NULL)
-		set->spare = job->hash_next;
-	else
-		job = mem_alloc(sizeof(*job));
+	job = mem_alloc(sizeof(*job));
 	*job = (struct job){.queue = queue, .id = id, .state = JOB_READY, .attempts = attempts};
 	grow_buckets(set);
 	b = find_bucket(set, queue, id);
@@ -203,7 +209,7 @@ leave_state(struct jobset *set, struct job *job)
 	if (job->state == JOB_WAITING)
 		heap_remove(set, job);
 	else
-		remove_from_list(job);
+		job_unlist(job);
 	job->queue->busy -= is_busy_state(job->state);
 	set->in[job->state]--;
 }
@@ -222,12 +228,6 @@ job_set_state(struct jobset *set, struct job *job, enum job_state state)
 }
 
 void
-job_unlist(struct job *job)
-{
-	remove_from_list(job);
-}
-
-void
 jobset_remove(struct jobset *set, struct job *job)
 {
 	struct job **b = find_bucket(set, job->queue, job->id);
@@ -240,8 +240,7 @@ jobset_remove(struct jobset *set, struct job *job)
 	job_clear_entry(job);
 	free(job->status);
 	free(job->stderr_tail);
-	job->hash_next = set->spare;
-	set->spare = job;
+	free(job);
 }
 
 void
@@ -264,21 +263,12 @@ void
 jobset_free(struct jobset *set)
 {
 	jobset_each(set, remove_job, set);
-	for (struct job *job = set->spare, *next; job != NULL; job = next) {
-		next = job->hash_next;
-		free(job);
-	}
 	free(set->bucket);
 	free(set->heap);
 	*set = (struct jobset){0};
 }
 
 /* --- entries and failures ------------------------------------------------------------ */
-
-struct shared_reply {
-	struct reply *reply;
-	size_t parts;
-};
 
 struct shared_reply *
 shared_reply_new(struct reply *r)
@@ -288,12 +278,6 @@ shared_reply_new(struct reply *r)
 	shared->reply = r;
 	shared->parts = 1;
 	return shared;
-}
-
-const struct reply *
-shared_reply_get(const struct shared_reply *shared)
-{
-	return shared->reply;
 }
 
 void

@@ -23,8 +23,22 @@ enum job_state {
 	JOB_STATES
 };
 
-/* A reply with a reference count, whose entries belong to several jobs. */
-struct shared_reply;
+/* How an attempt ended. */
+enum outcome {
+	OUTCOME_DONE,
+	OUTCOME_POSTPONED,
+	OUTCOME_DEAD,
+	OUTCOME_FAILED,
+	OUTCOME_UNDONE /* not the event's doing: the attempt does not count */
+};
+
+/* A reply whose entries belong to several jobs, and how many references to it there are. */
+struct shared_reply {
+	struct reply *reply;
+	size_t parts;
+};
+
+struct runner;
 
 struct job {
 	struct jobqueue *queue;
@@ -32,10 +46,10 @@ struct job {
 	enum job_state state;
 	/* not renewed in time: another consumer may have claimed it */
 	bool stale;
-	bool dead_when_due; /* JOB_WAITING: becomes JOB_DEAD then, not JOB_READY */
-	uint64_t attempts;  /* begun, the current one included */
-	size_t runner;      /* JOB_CLAIMING, JOB_RUNNING: index of its runner */
-	int64_t due;        /* JOB_WAITING: CLOCK_MONOTONIC ms */
+	bool dead_when_due;    /* JOB_WAITING: becomes JOB_DEAD then, not JOB_READY */
+	uint64_t attempts;     /* begun, the current one included */
+	struct runner *runner; /* JOB_CLAIMING, JOB_RUNNING */
+	int64_t due;           /* JOB_WAITING: CLOCK_MONOTONIC ms */
 	/* when it ended with status 75 first, CLOCK_MONOTONIC ms; 0: never */
 	int64_t postponed_at;
 	struct backoff backoff;
@@ -43,7 +57,8 @@ struct job {
 	const struct reply *entry; /* in shared; NULL: the next claim fetches it */
 	/* of the last failed attempt, or NULL; owned */
 	char *status, *stderr_tail;
-	struct job *prev, *next; /* in a list */
+	struct jobs *list; /* the one it is in; NULL: none */
+	struct job *prev, *next;
 	struct job *hash_next;
 	size_t heap_at; /* index in the heap */
 };
@@ -60,7 +75,6 @@ struct jobset {
 	size_t in[JOB_STATES]; /* jobs in each state */
 	struct job **heap;     /* JOB_WAITING, the one due first at 0 */
 	size_t heap_n, heap_room;
-	struct job *spare; /* free list */
 };
 
 /* The held jobs of one stream. `salt` spreads the queues over the buckets. */
@@ -83,6 +97,8 @@ void job_set_state(struct jobset *set, struct job *job, enum job_state state);
 /* Takes a job off its list while a request about it is in flight. job_set_state to the same state
  * puts it back. */
 void job_unlist(struct job *job);
+/* Adds a job that is in no list at the end of one that is none of its queue's. */
+void jobs_append(struct jobs *l, struct job *job);
 /* Returns a waiting job that is due at `now`, or NULL. */
 struct job *jobset_due(const struct jobset *set, int64_t now);
 /* Returns when the next one is due; -1: none waits. */
@@ -90,7 +106,6 @@ int64_t jobset_next_due(const struct jobset *set);
 
 /* Takes the reply; the caller has the first reference. */
 struct shared_reply *shared_reply_new(struct reply *r);
-const struct reply *shared_reply_get(const struct shared_reply *shared);
 /* Drops a reference; the last frees the reply. shared may be NULL. */
 void shared_reply_unref(struct shared_reply *shared);
 /* Gives a job its entry, and a reference to the reply that has it. */

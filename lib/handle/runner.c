@@ -1,174 +1,304 @@
-/* runner: the runners, each a command or a worker. Declared in handle_int.h. */
+#include "handle/runner.h"
+
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/mem.h"
+#include "base/status.h"
+#include "event/event.h"
 #include "handle/handle_int.h"
 
 #define STOP_GRACE 2000 /* ms between SIGTERM and SIGKILL when the run ends */
 
-int
-runners_init(struct handle_loop *loop, struct err *err)
-{
-	loop->env = childenv_new();
-	loop->runners = mem_alloc(loop->plan->runners * sizeof(*loop->runners));
-	for (size_t i = 0; i < loop->plan->runners; i++) {
-		struct runner *runner = &loop->runners[i];
+static const struct slice none;
 
-		runner->loop = loop;
-		runner->child = (struct child){.stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1};
-		runner->deadline = -1;
-		if (loop->plan->worker && worker_spawn(runner, err) == -1)
-			return -1;
+/* --- a command ----------------------------------------------------------------------- */
+
+/* Creates a memory file with the payload. Returns its descriptor, or -1 with errno. */
+static int
+make_payload_file(const struct record *r)
+{
+	struct bytes b = {0};
+	int fd = memfd_create("payload", MFD_CLOEXEC);
+
+	event_add_payload(&b, r->kv, r->nkv);
+	if (fd != -1 && (io_write_all(fd, b.p, b.len) == -1 || lseek(fd, 0, SEEK_SET) == -1)) {
+		close(fd);
+		fd = -1;
 	}
+	bytes_free(&b);
+	return fd;
+}
+
+static void
+finish_unstarted(struct handle *handle, struct job *job, const struct err *err)
+{
+	if (err->sys == E2BIG) {
+		attempt_finish(handle, job, OUTCOME_FAILED, err->text, none);
+		return;
+	}
+	attempt_finish(handle, job, OUTCOME_UNDONE, "", none);
+	if (child_is_shortage(err))
+		sub_notef(handle->loop.plan->sub, SUB_WARNING, "%s; trying again", err->text);
+	else
+		loop_fail(&handle->loop, err);
+}
+
+static void
+start_command(struct runner *runner, struct job *job, const struct record *record)
+{
+	struct runners *set = runner->set;
+	struct child_plan plan = {.argv = set->argv,
+	    .env = childenv_for_event(set->env, record),
+	    .stdin_fd = make_payload_file(record)};
+	struct err err;
+	int ok;
+
+	if (plan.stdin_fd == -1)
+		ok = err_sys(&err, STATUS_CONFIG, "create a file for the payload");
+	else {
+		ok = child_start(&runner->child, &plan, &err);
+		close(plan.stdin_fd);
+	}
+	job_clear_entry(job);
+	if (ok == -1) {
+		finish_unstarted(set->handle, job, &err);
+		return;
+	}
+	runner->job = job;
+	runner->at_fault = runner->stopped = false;
+	if (set->cmd_timeout > 0)
+		runner->deadline = clock_mono() + set->cmd_timeout;
+}
+
+/* Ends the run: a shell exits with 126 or 127 when it cannot run a command. */
+static void
+fail_unrunnable(const struct runners *set, int status)
+{
+	struct err err;
+
+	err_set(&err, STATUS_CONFIG, "run '%s': exit %d: %s", set->argv[0], WEXITSTATUS(status),
+	    WEXITSTATUS(status) == 127 ? "command not found" : "cannot be executed");
+	loop_fail(&set->handle->loop, &err);
+}
+
+/* Returns whether the reader of stdout is gone. The command shares stdout, so its failure is then
+ * not the event's. */
+static bool
+is_stdout_gone(void)
+{
+	struct pollfd p = {.fd = STDOUT_FILENO};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP)) != 0;
+}
+
+static void
+finish_command(struct runner *runner, struct job *job, int status)
+{
+	int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	enum outcome outcome = OUTCOME_FAILED;
+	struct bytes tail = {0};
+	char word[32];
+
+	child_status_text(status, word);
+	if (code == 0)
+		outcome = OUTCOME_DONE;
+	else if (runner->stopped || code == 126 || code == 127 || is_stdout_gone())
+		outcome = OUTCOME_UNDONE;
+	else if (code == STATUS_AGAIN && !runner->at_fault)
+		outcome = OUTCOME_POSTPONED;
+	else if (code == STATUS_DATA && !runner->at_fault)
+		outcome = OUTCOME_DEAD;
+	child_tail(&runner->child, &tail);
+	attempt_finish(runner->set->handle, job, outcome, runner->at_fault ? "timeout" : word,
+	    (struct slice){tail.p, tail.len});
+	bytes_free(&tail);
+	if (code == 126 || code == 127)
+		fail_unrunnable(runner->set, status);
+}
+
+/* Ends what is overdue or has exited. Returns whether an attempt ended. */
+static bool
+process_command(struct runner *runner)
+{
+	struct job *job = runner->job;
+	int status;
+
+	if (runner->child.pid == 0)
+		return false;
+	if (runner->deadline != -1 && clock_mono() >= runner->deadline && !runner->at_fault &&
+	    !runner->stopped) {
+		runner->at_fault = true;
+		child_terminate(&runner->child, RUNNER_KILL_GRACE);
+	}
+	if (!runner->set->check_children || !child_reap(&runner->child, &status))
+		return false;
+	runner->job = NULL;
+	runner->deadline = -1;
+	finish_command(runner, job, status);
+	child_destroy(&runner->child);
+	return true;
+}
+
+/* --- all runners --------------------------------------------------------------------- */
+
+int
+runners_start(struct runners *set, struct err *err)
+{
+	if ((set->child_fd = child_watch()) == -1)
+		return err_sys(err, STATUS_SOME, "pipe");
+	set->env = childenv_new();
+	set->all = mem_alloc(set->n * sizeof(*set->all));
+	for (size_t i = 0; i < set->n; i++)
+		set->all[i] = (struct runner){.set = set,
+		    .child = {.stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1},
+		    .deadline = -1};
+	for (size_t i = 0; i < set->n && set->worker; i++)
+		if (worker_spawn(&set->all[i], err) == -1)
+			return -1;
 	return 0;
 }
 
 void
-runners_free(struct handle_loop *loop)
+runners_free(struct runners *set)
 {
-	for (size_t i = 0; loop->runners != NULL && i < loop->plan->runners; i++) {
-		struct runner *runner = &loop->runners[i];
-
-		child_destroy(&runner->child);
-		bytes_free(&runner->out);
-		bytes_free(&runner->in);
-		free(runner->unanswered);
+	for (size_t i = 0; set->all != NULL && i < set->n; i++) {
+		child_destroy(&set->all[i].child);
+		bytes_free(&set->all[i].out);
+		bytes_free(&set->all[i].in);
 	}
-	free(loop->runners);
-	childenv_free(loop->env);
-}
-
-static bool
-can_take_job(struct runner *runner, const struct job *job)
-{
-	return runner->loop->plan->worker ? worker_has_room(runner, job) : runner->load == 0;
+	free(set->all);
+	childenv_free(set->env);
 }
 
 struct runner *
-runners_pick(struct handle_loop *loop, const struct job *job)
+runners_pick(struct runners *set, const struct job *job)
 {
 	struct runner *best = NULL;
 
-	for (size_t i = 0; i < loop->plan->runners; i++) {
-		struct runner *runner = &loop->runners[i];
+	for (size_t i = 0; i < set->n; i++) {
+		struct runner *runner = &set->all[i];
 
-		if ((best == NULL || runner->load < best->load) && can_take_job(runner, job))
+		if ((best == NULL || runner->load < best->load) &&
+		    (set->worker ? worker_has_room(runner, job) : runner->load == 0))
 			best = runner;
 	}
 	return best;
 }
 
 void
-runner_reserve(struct runner *runner, const struct job *job)
+runner_reserve(struct runner *runner, struct job *job)
 {
+	job->runner = runner;
 	runner->load++;
-	runner->alone = runner->loop->plan->worker && job->attempts > 0;
+	runner->alone = runner->set->worker && job->attempts > 0;
 }
 
 void
-runner_release(struct runner *runner)
+runner_release(struct job *job)
 {
-	if (--runner->load == 0)
-		runner->alone = false;
+	if (--job->runner->load == 0)
+		job->runner->alone = false;
 }
 
 size_t
-runners_capacity(const struct handle_loop *loop)
+runners_capacity(const struct runners *set)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < loop->plan->runners; i++)
-		n += loop->plan->worker ? 2 * loop->runners[i].window : 1;
+	for (size_t i = 0; i < set->n; i++)
+		n += set->worker ? 2 * set->all[i].window : 1;
 	return n;
 }
 
 void
-runner_start(struct runner *runner, struct job *job, const struct record *record)
+runner_start(struct job *job, const struct record *record)
 {
-	(runner->loop->plan->worker ? worker_send : exec_start)(runner, job, record);
+	struct runner *runner = job->runner;
+
+	(runner->set->worker ? worker_send : start_command)(runner, job, record);
 }
 
 bool
-runners_process(struct handle_loop *loop)
+runners_process(struct runners *set)
 {
 	bool worked = false;
 
-	for (size_t i = 0; i < loop->plan->runners; i++) {
-		struct runner *runner = &loop->runners[i];
+	for (size_t i = 0; i < set->n; i++) {
+		struct runner *runner = &set->all[i];
 
-		if (runner->stderr_ready)
-			child_read_stderr(&runner->child);
-		runner->stderr_ready = false;
 		child_kill_overdue(&runner->child);
-		worked = (loop->plan->worker ? worker_process : exec_process)(runner) || worked;
+		worked = (set->worker ? worker_process : process_command)(runner) || worked;
 	}
-	loop->check_children = false;
+	set->check_children = false;
 	return worked;
 }
 
 void
-runners_stop(struct handle_loop *loop)
+runners_stop(struct runners *set)
 {
-	for (size_t i = 0; i < loop->plan->runners; i++)
-		if (loop->runners[i].child.pid != 0) {
-			loop->runners[i].stopped = true;
-			child_terminate(&loop->runners[i].child, STOP_GRACE);
+	for (size_t i = 0; i < set->n; i++)
+		if (set->all[i].child.pid != 0) {
+			set->all[i].stopped = true;
+			child_terminate(&set->all[i].child, STOP_GRACE);
 		}
 }
 
 bool
-runners_idle(const struct handle_loop *loop)
+runners_idle(const struct runners *set)
 {
-	for (size_t i = 0; i < loop->plan->runners; i++)
-		if (loop->runners[i].load > 0 || loop->runners[i].child.pid != 0)
+	for (size_t i = 0; i < set->n; i++)
+		if (set->all[i].load > 0 || set->all[i].child.pid != 0)
 			return false;
 	return true;
 }
 
-size_t
-runners_fill_pollfds(const struct handle_loop *loop, struct pollfd *p)
+void
+runners_fill_pollfds(const struct runners *set, struct pollfd *p)
 {
-	size_t n = 0;
+	*p++ = (struct pollfd){.fd = set->child_fd, .events = POLLIN};
+	for (size_t i = 0; i < set->n; i++) {
+		const struct runner *runner = &set->all[i];
+		bool writes = runner->out.len > runner->written;
 
-	for (size_t i = 0; i < loop->plan->runners; i++) {
-		const struct runner *runner = &loop->runners[i];
-
-		if (runner->child.stderr_fd != -1)
-			p[n++] = (struct pollfd){.fd = runner->child.stderr_fd, .events = POLLIN};
-		if (runner->child.stdout_fd != -1)
-			p[n++] = (struct pollfd){.fd = runner->child.stdout_fd, .events = POLLIN};
-		if (runner->child.stdin_fd != -1 && runner->out.len > runner->written)
-			p[n++] = (struct pollfd){.fd = runner->child.stdin_fd, .events = POLLOUT};
+		*p++ = (struct pollfd){.fd = runner->child.stderr_fd, .events = POLLIN};
+		*p++ = (struct pollfd){.fd = runner->child.stdout_fd, .events = POLLIN};
+		*p++ =
+		    (struct pollfd){.fd = writes ? runner->child.stdin_fd : -1, .events = POLLOUT};
 	}
-	return n;
 }
 
 void
-runners_read_pollfds(struct handle_loop *loop, const struct pollfd *p)
+runners_read_pollfds(struct runners *set, const struct pollfd *p)
 {
-	for (size_t i = 0; i < loop->plan->runners; i++) {
-		struct runner *runner = &loop->runners[i];
-
-		runner->stderr_ready = runner->child.stderr_fd != -1 && (p++)->revents != 0;
-		p += (runner->child.stdout_fd != -1) +
-		    (runner->child.stdin_fd != -1 && runner->out.len > runner->written);
+	if (p->revents != 0) {
+		child_watch_drain();
+		set->check_children = true;
 	}
+	for (size_t i = 0; i < set->n; i++)
+		if (p[1 + 3 * i].revents != 0)
+			child_read_stderr(&set->all[i].child);
 }
 
 int64_t
-runners_next_due(const struct handle_loop *loop)
+runners_next_due(const struct runners *set)
 {
 	int64_t by = -1;
 
-	for (size_t i = 0; i < loop->plan->runners; i++) {
-		const struct runner *runner = &loop->runners[i];
+	for (size_t i = 0; i < set->n; i++) {
+		const struct runner *runner = &set->all[i];
 
 		if (runner->load > 0 && !runner->at_fault)
 			clock_earliest(&by, runner->deadline);
 		if (runner->child.kill_at != 0)
 			clock_earliest(&by, runner->child.kill_at);
-		if (loop->plan->worker && runner->child.pid == 0 && !loop->ending)
+		if (set->worker && runner->child.pid == 0 && !set->handle->loop.ending)
 			clock_earliest(&by, runner->next_start);
 	}
 	return by;

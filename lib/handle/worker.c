@@ -1,5 +1,5 @@
 /* worker: a command that stays, reads JSON lines and answers "ok", "retry" or "dead" to each.
- * Declared in handle_int.h. */
+ * Declared in runner.h. */
 #include <sys/wait.h>
 
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "event/event.h"
 #include "handle/handle_int.h"
+#include "handle/runner.h"
 
 #define ADAPT_MS 20 /* the window is twice what the worker answers in that time */
 #define WINDOW_FIRST 16
@@ -28,9 +29,8 @@ static const struct slice none;
 int
 worker_spawn(struct runner *runner, struct err *err)
 {
-	struct handle_loop *loop = runner->loop;
-	struct child_plan plan = {.argv = loop->plan->argv,
-	    .env = childenv_without_event(loop->env),
+	struct child_plan plan = {.argv = runner->set->argv,
+	    .env = childenv_without_event(runner->set->env),
 	    .stdin_fd = -1,
 	    .pipe_stdout = true};
 
@@ -51,8 +51,8 @@ restart_worker(struct runner *runner)
 
 	if (worker_spawn(runner, &err) == 0)
 		return;
-	if (err.sys != EAGAIN && err.sys != ENOMEM && err.sys != EMFILE && err.sys != ENFILE)
-		handle_fail(runner->loop, &err);
+	if (!child_is_shortage(&err))
+		loop_fail(&runner->set->handle->loop, &err);
 	runner->next_start = clock_mono() + backoff_next(&runner->backoff);
 }
 
@@ -61,7 +61,7 @@ restart_worker(struct runner *runner)
 /* Returns whether the worker can take a job. A job that failed before is sent alone, so that an
  * event that kills the worker fails no others. */
 bool
-worker_has_room(struct runner *runner, const struct job *job)
+worker_has_room(const struct runner *runner, const struct job *job)
 {
 	if (runner->child.stdin_fd == -1 || runner->at_fault || runner->alone ||
 	    runner->out.len - runner->written > UNWRITTEN_MAX)
@@ -69,56 +69,38 @@ worker_has_room(struct runner *runner, const struct job *job)
 	return job->attempts > 0 ? runner->load == 0 : runner->load < runner->window;
 }
 
-static void
-push_unanswered(struct runner *runner, struct job *job)
-{
-	if (runner->count == runner->room) {
-		size_t room = runner->room > 0 ? 2 * runner->room : 64;
-		struct job **ring = mem_alloc(room * sizeof(*ring));
-
-		for (size_t i = 0; i < runner->count; i++)
-			ring[i] = runner->unanswered[(runner->first + i) % runner->room];
-		free(runner->unanswered);
-		runner->unanswered = ring;
-		runner->room = room;
-		runner->first = 0;
-	}
-	runner->unanswered[(runner->first + runner->count++) % runner->room] = job;
-}
-
 static struct job *
 pop_unanswered(struct runner *runner)
 {
-	struct job *job = runner->unanswered[runner->first];
+	struct job *job = runner->unanswered.first;
 
-	runner->first = (runner->first + 1) % runner->room;
-	runner->count--;
+	job_unlist(job);
 	return job;
 }
 
 static void
 set_answer_deadline(struct runner *runner)
 {
-	int64_t ms = runner->loop->plan->cmd_timeout;
+	int64_t ms = runner->set->cmd_timeout;
 
-	runner->deadline = ms > 0 && runner->count > 0 ? clock_mono() + ms : -1;
+	runner->deadline = ms > 0 && runner->unanswered.n > 0 ? clock_mono() + ms : -1;
 }
 
 void
 worker_send(struct runner *runner, struct job *job, const struct record *record)
 {
 	if (runner->child.stdin_fd == -1 || runner->at_fault) {
-		attempt_finish(runner->loop, job, OUTCOME_UNDONE, "", none);
+		attempt_finish(runner->set->handle, job, OUTCOME_UNDONE, "", none);
 		return;
 	}
-	if (runner->count == 0 && runner->load == 1)
+	if (runner->unanswered.n == 0 && runner->load == 1)
 		runner->window_since = clock_mono();
-	push_unanswered(runner, job);
+	jobs_append(&runner->unanswered, job);
 	event_add_json(&runner->out, record->id, record->stream, record->type, record->kv,
 	    record->nkv, record->deliveries);
 	bytes_addc(&runner->out, '\n');
 	job_clear_entry(job);
-	if (runner->count == 1)
+	if (runner->unanswered.n == 1)
 		set_answer_deadline(runner);
 }
 
@@ -137,7 +119,7 @@ write_to_worker(struct runner *runner)
 	else if (n == -1 && errno != EAGAIN && errno != EINTR) {
 		close(runner->child.stdin_fd);
 		runner->child.stdin_fd = -1;
-		child_terminate(&runner->child, HANDLE_KILL_GRACE);
+		child_terminate(&runner->child, RUNNER_KILL_GRACE);
 		return true;
 	}
 	if (runner->written == runner->out.len)
@@ -161,7 +143,7 @@ end_faulty_worker(struct runner *runner, const char *why)
 {
 	runner->at_fault = true;
 	runner->fault = why;
-	child_terminate(&runner->child, HANDLE_KILL_GRACE);
+	child_terminate(&runner->child, RUNNER_KILL_GRACE);
 }
 
 static void
@@ -170,8 +152,8 @@ reject_answer(struct runner *runner, struct slice line)
 	char text[64];
 
 	snprintf(text, sizeof(text), "%.*s", (int)(line.n < 60 ? line.n : 60), line.p);
-	handle_note(runner->loop, SUB_WARNING,
-	    runner->count == 0
+	sub_notef(runner->set->handle->loop.plan->sub, SUB_WARNING,
+	    runner->unanswered.n == 0
 	        ? "the worker answered '%s' without an unanswered event; restarting it"
 	        : "the worker answered '%s', not ok, retry or dead; restarting it",
 	    text);
@@ -188,14 +170,14 @@ take_worker_answer(struct runner *runner, struct slice line)
 
 	if (runner->at_fault)
 		return;
-	if (runner->count == 0 || (outcome == OUTCOME_DEAD && !is_answer(line, "dead"))) {
+	if (runner->unanswered.n == 0 || (outcome == OUTCOME_DEAD && !is_answer(line, "dead"))) {
 		reject_answer(runner, line);
 		return;
 	}
 	text[0] = '\0';
 	if (outcome != OUTCOME_DONE)
 		snprintf(text, sizeof(text), "%.*s", (int)line.n, line.p);
-	attempt_finish(runner->loop, pop_unanswered(runner), outcome, text, none);
+	attempt_finish(runner->set->handle, pop_unanswered(runner), outcome, text, none);
 	runner->answers++;
 	if (!runner->answered)
 		backoff_reset(&runner->backoff);
@@ -240,7 +222,7 @@ read_answers(struct runner *runner)
 		if (n <= 0) { /* it has closed its stdout */
 			close(runner->child.stdout_fd);
 			runner->child.stdout_fd = -1;
-			child_terminate(&runner->child, HANDLE_KILL_GRACE);
+			child_terminate(&runner->child, RUNNER_KILL_GRACE);
 			break;
 		}
 		runner->in.len += (size_t)n;
@@ -255,13 +237,13 @@ static void
 adapt_window(struct runner *runner)
 {
 	if (clock_mono() - runner->window_since < ADAPT_MS ||
-	    (runner->answers == 0 && runner->count == 0))
+	    (runner->answers == 0 && runner->unanswered.n == 0))
 		return;
 	runner->window = 2 * runner->answers;
 	if (runner->window < WINDOW_LEAST)
 		runner->window = WINDOW_LEAST;
-	if (runner->window > HANDLE_PAGE)
-		runner->window = HANDLE_PAGE;
+	if (runner->window > RUNNER_WINDOW_MAX)
+		runner->window = RUNNER_WINDOW_MAX;
 	runner->answers = 0;
 	runner->window_since = clock_mono();
 }
@@ -271,7 +253,7 @@ adapt_window(struct runner *runner)
 static void
 finish_worker(struct runner *runner, int status)
 {
-	struct handle_loop *loop = runner->loop;
+	struct handle *handle = runner->set->handle;
 	bool cannot = WIFEXITED(status) &&
 	    (WEXITSTATUS(status) == 126 || WEXITSTATUS(status) == 127) && !runner->answered;
 	bool blameless = runner->stopped || cannot;
@@ -283,20 +265,20 @@ finish_worker(struct runner *runner, int status)
 	snprintf(text, sizeof(text), "worker: %s", runner->at_fault ? runner->fault : word);
 	child_tail(&runner->child, &tail);
 	runner->next_start = clock_mono() + backoff_next(&runner->backoff);
-	if (!blameless && !loop->ending)
-		handle_note(loop, SUB_WARNING,
+	if (!blameless && !handle->loop.ending)
+		sub_notef(handle->loop.plan->sub, SUB_WARNING,
 		    "the worker ended (%s) with %zu unanswered events; restarting it", word,
-		    runner->count);
-	while (runner->count > 0)
-		attempt_finish(loop, pop_unanswered(runner),
+		    runner->unanswered.n);
+	while (runner->unanswered.n > 0)
+		attempt_finish(handle, pop_unanswered(runner),
 		    blameless ? OUTCOME_UNDONE : OUTCOME_FAILED, text,
 		    (struct slice){tail.p, tail.len});
 	bytes_free(&tail);
 	child_destroy(&runner->child);
 	runner->deadline = -1;
 	if (cannot) {
-		err_set(&err, STATUS_CONFIG, "run '%s': %s", loop->plan->argv[0], word);
-		handle_fail(loop, &err);
+		err_set(&err, STATUS_CONFIG, "run '%s': %s", runner->set->argv[0], word);
+		loop_fail(&handle->loop, &err);
 	}
 }
 
@@ -307,12 +289,12 @@ worker_process(struct runner *runner)
 	int status;
 
 	if (runner->child.pid == 0) {
-		if (runner->loop->ending || clock_mono() < runner->next_start)
+		if (runner->set->handle->loop.ending || clock_mono() < runner->next_start)
 			return false;
 		restart_worker(runner);
 		return true; /* ready jobs may be sent to it */
 	}
-	if (runner->loop->ending && runner->load == 0 && runner->child.stdin_fd != -1 &&
+	if (runner->set->handle->loop.ending && runner->load == 0 && runner->child.stdin_fd != -1 &&
 	    runner->out.len == runner->written) {
 		close(runner->child.stdin_fd);
 		runner->child.stdin_fd = -1;
@@ -322,7 +304,7 @@ worker_process(struct runner *runner)
 		end_faulty_worker(runner, "timeout");
 	worked = read_answers(runner) || worked;
 	adapt_window(runner);
-	if (!runner->loop->check_children || !child_reap(&runner->child, &status))
+	if (!runner->set->check_children || !child_reap(&runner->child, &status))
 		return worked;
 	read_answers(runner);
 	finish_worker(runner, status);

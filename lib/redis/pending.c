@@ -69,6 +69,19 @@ pending_put_claim(
 	return number;
 }
 
+const struct reply *
+pending_next_claimed(const struct reply *r, size_t *at, struct stream_id id)
+{
+	const struct reply *e = reply_at(r, *at);
+	struct stream_id got;
+
+	if (id_parse(reply_text(reply_is_array(e) ? reply_at(e, 0) : e), &got) == -1 ||
+	    id_cmp(got, id) != 0)
+		return NULL;
+	++*at;
+	return e;
+}
+
 bool
 pending_is_ebsub_consumer(struct slice consumer)
 {

@@ -52,6 +52,10 @@ struct pending_claim {
 uint64_t pending_put_claim(
     struct conn *conn, const struct pending_claim *claim, const struct stream_id *ids, size_t n);
 
+/* Returns the element for the next of the claimed IDs in XCLAIM's reply, which has them in order,
+ * and moves *at behind it; NULL when the reply lacks it. */
+const struct reply *pending_next_claimed(const struct reply *r, size_t *at, struct stream_id id);
+
 /* Returns whether a consumer has a name that ebsub makes, "eb-...". For those the delivery count is
  * one more than the number of attempts begun (ebsub(1)); other programs count differently. */
 bool pending_is_ebsub_consumer(struct slice consumer);

@@ -174,6 +174,17 @@ reply_why(const struct reply *r)
 	return CONN_OTHER;
 }
 
+bool
+reply_is_eval_refused(const struct reply *r)
+{
+	struct slice t = reply_text(r);
+
+	if (!reply_is_error(r) || memmem(t.p, t.n, "script: ", 8) != NULL)
+		return false;
+	return reply_why(r) == CONN_NOPERM || memmem(t.p, t.n, "unknown command", 15) != NULL ||
+	    memmem(t.p, t.n, "can't run this command", 22) != NULL;
+}
+
 int
 reply_fail(struct err *err, const struct reply *r, const char *what)
 {

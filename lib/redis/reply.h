@@ -47,6 +47,9 @@ const struct reply *reply_member(const struct reply *r, const char *name);
 
 /* Returns what an error reply means, or CONN_OK when r is no error. */
 enum conn_why reply_why(const struct reply *r);
+/* Returns whether the reply says that the server or this user has no EVAL. A command that the
+ * script may not run is another matter. */
+bool reply_is_eval_refused(const struct reply *r);
 /* Fills err from an error reply, with the reason and status of reply_why: "what: text". `what`
  * names the command or the attempt. Returns -1. */
 int reply_fail(struct err *err, const struct reply *r, const char *what);

@@ -301,19 +301,6 @@ take_script_results(
 	return 0;
 }
 
-/* Returns whether EVAL itself was refused, rather than a command in the script. */
-static bool
-is_eval_unavailable(const struct reply *reply)
-{
-	struct slice t = reply_text(reply);
-	const char unknown[] = "ERR unknown command";
-
-	if (!reply_is_error(reply) || memmem(t.p, t.n, "script: ", 8) != NULL)
-		return false;
-	return reply_why(reply) == CONN_NOPERM ||
-	    (t.n >= sizeof(unknown) - 1 && memcmp(t.p, unknown, sizeof(unknown) - 1) == 0);
-}
-
 int
 retire_run(struct conn *conn, struct retire *retire, struct retire_consumer *consumer, size_t n,
     struct err *err)
@@ -329,7 +316,7 @@ retire_run(struct conn *conn, struct retire *retire, struct retire_consumer *con
 		if ((reply = conn_wait(conn, 0, err)) == NULL)
 			return -1;
 		some = 0;
-		if (is_eval_unavailable(reply)) {
+		if (reply_is_eval_refused(reply)) {
 			reply_fail(&retire->no_eval, reply, "EVAL");
 			some = n - done;
 			ok = retire_plain(conn, retire, consumer + done, some, err);

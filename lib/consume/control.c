@@ -1,4 +1,4 @@
-#include "handle/control.h"
+#include "consume/control.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +31,21 @@ control_expect(struct control *control, struct control_request req)
 	control->unanswered++;
 }
 
+void
+control_expect_id(struct control *control, control_reply_fn *on_reply, void *arg,
+    struct stream_id id, bool wants_errors)
+{
+	struct stream_id *ids = mem_alloc(sizeof(*ids));
+
+	*ids = id;
+	control_expect(control,
+	    (struct control_request){.on_reply = on_reply,
+	        .arg = arg,
+	        .ids = ids,
+	        .n = 1,
+	        .wants_errors = wants_errors});
+}
+
 static struct control_request *
 pop_request(struct control *control)
 {
@@ -49,7 +64,6 @@ answer_request(struct control_request *req, struct reply *r)
 	req->on_reply(req, r);
 	if (!req->keep_reply)
 		reply_free(r);
-	free(req->jobs);
 	free(req->ids);
 	free(req);
 }

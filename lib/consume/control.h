@@ -1,34 +1,29 @@
 /*
- * control: the connection on which handle claims, lists and acknowledges entries. Reads have
- * connections of their own, since they block.
+ * control: the connection on which commands' entries are claimed, listed and acknowledged. Reads
+ * have connections of their own, since they block.
  *
  * Each reply goes to the function of its request, in the order of the requests. When the connection
  * is lost every unanswered request gets the reply NULL: the server may have executed it or not.
  * Therefore only commands that may be executed twice are sent here.
  */
-#ifndef HANDLE_CONTROL_H
-#define HANDLE_CONTROL_H
+#ifndef CONSUME_CONTROL_H
+#define CONSUME_CONTROL_H
 
 #include "event/id.h"
-#include "handle/job.h"
 #include "redis/pool.h"
 #include "redis/reply.h"
 
 struct control_request;
-/* Receives the reply to a request; r NULL: unanswered. After the call the request and its arrays
+/* Receives the reply to a request; r NULL: unanswered. After the call the request and its IDs
  * are freed, and r too unless the function set req->keep_reply. */
 typedef void control_reply_fn(struct control_request *req, struct reply *r);
 
 struct control_request {
 	control_reply_fn *on_reply;
 	void *arg;
-	/* n jobs, each in a state in which no other function removes it; or NULL; owned */
-	struct job **jobs;
 	struct stream_id *ids; /* n of them, or NULL; owned */
 	size_t n;
-	/* for on_reply: the attempt count of all entries of a claim, the round of a listing, or
-	 * whether whole entries were requested (attempt.c) */
-	int64_t tag;
+	int64_t tag; /* for on_reply */
 	/* on_reply takes error replies; else they close the connection, except NOGROUP */
 	bool wants_errors;
 	bool keep_reply; /* set by on_reply: it keeps the reply */
@@ -45,8 +40,12 @@ struct control {
 void control_init(struct control *control, const struct url *url, int64_t timeout_ms);
 int control_open(struct control *control, struct err *err);
 void control_close(struct control *control);
-/* Registers the request whose command was appended last to control->conn. Takes its arrays. */
+/* Registers the request whose command was appended last to control->conn. Takes its IDs. */
+
 void control_expect(struct control *control, struct control_request req);
+/* The same for a request about one entry. */
+void control_expect_id(struct control *control, control_reply_fn *on_reply, void *arg,
+    struct stream_id id, bool wants_errors);
 /* Writes, reads and handles replies without blocking. Returns 1 when replies came, 0 when none, -1
  * with err when the connection was closed. */
 int control_process(struct control *control, struct err *err);
