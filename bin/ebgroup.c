@@ -238,15 +238,6 @@ run_retire(char **args, size_t n)
 /* --- the command line ------------------------------------------------------------- */
 
 static int
-take_group(const char *option, const char *arg, struct err *err)
-{
-	eb.group = arg;
-	if (*arg != '\0')
-		return 0;
-	return err_set(err, STATUS_USAGE, "%s '': expected the name of a group", option);
-}
-
-static int
 take_destination(const char *option, const char *arg, struct err *err)
 {
 	eb.choice.to = arg;
@@ -279,7 +270,7 @@ static const struct cli_mode modes[] = {
 
 static const struct cli_option options[] = {
     CLI_HEAD(0, "Which group"),
-    CLI_CALL('g', "group", "group", take_group, "its exact name, instead of that of the service"),
+    CLI_NAME('g', "group", "group", &eb.group, "its exact name, instead of that of the service"),
     CLI_HEAD(IN(PENDING), "Options of pending"),
     CLI_TEXT('C', "consumer", "consumer", &eb.consumer, "show only the entries of this consumer"),
     CLI_NUMBER(0, "limit", "n", 0, 0, &eb.limit, "show so many entries at most"),

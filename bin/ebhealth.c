@@ -1,10 +1,8 @@
 /* ebhealth: checks the disk buffer and Redis, as a monitoring plugin (ebhealth(1)). */
-#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/num.h"
-#include "base/status.h"
 #include "cli/cli.h"
 #include "report/check.h"
 #include "report/problems.h"
@@ -154,37 +152,20 @@ check_until_ok(struct snapshot *p, struct problems *v)
 /* --- the command line ------------------------------------------------------------------ */
 
 static int
-take_critical(const char *option, const char *arg, struct err *err)
+take_limits(const char *option, const char *arg, struct err *err)
 {
-	(void)option;
-	return threshold_parse(eb.limits, true, arg, err);
-}
+	bool critical = strcmp(option, "-c") == 0 || strcmp(option, "--critical") == 0;
 
-static int
-take_warning(const char *option, const char *arg, struct err *err)
-{
-	(void)option;
-	return threshold_parse(eb.limits, false, arg, err);
-}
-
-static int
-take_min_free(const char *option, const char *arg, struct err *err)
-{
-	struct threshold *l = &eb.limits[THRESHOLD_FREE];
-
-	if (num_parse_size(arg, &l->crit) == -1)
-		return err_set(err, STATUS_USAGE,
-		    "%s '%s': expected a size such as 4096, 64K, 8M or 1G", option, arg);
-	l->given = true;
-	return 0;
+	return threshold_parse(eb.limits, critical, arg, err);
 }
 
 static const struct cli_option options[] = {
     CLI_HEAD(0, "Limits"),
     CLI_CALL(
-        'c', "critical", "name=value,...", take_critical, "set critical limits; see ebhealth(1)"),
-    CLI_CALL('w', "warning", "name=value,...", take_warning, "set warning limits"),
-    CLI_CALL(0, "min-free", "size", take_min_free, "the same as -c free=size"),
+        'c', "critical", "name=value,...", take_limits, "set critical limits; see ebhealth(1)"),
+    CLI_CALL('w', "warning", "name=value,...", take_limits, "set warning limits"),
+    CLI_SIZE(
+        0, "min-free", "size", 0, 0, &eb.limits[THRESHOLD_FREE].crit, "the same as -c free=size"),
     CLI_HEAD(0, "Waiting"),
     CLI_SPAN(0, "wait", "seconds", 0, INT32_MAX, &eb.wait_ms,
         "check again until the status is OK, for so long"),
@@ -214,6 +195,8 @@ main(int argc, char **argv)
 
 	threshold_defaults(eb.limits);
 	args = cli_start(&command, argc, argv);
+	if (cli_given("min-free"))
+		eb.limits[THRESHOLD_FREE].given = true;
 	cli_check_types(args.v, args.n, NULL);
 	if (conf_buffer(&eb.conf, &err) == NULL)
 		cli_fail(&err);

@@ -91,87 +91,80 @@ refuse_input(struct publish *p, const char *what, unsigned long long n, const ch
 	publish_refused_line(p);
 }
 
-/* Fills in the fields that the input does not have. */
+/* The text of fields that the input does not have. */
+struct generated {
+	char event_id[UUID_SIZE], correlation_id[UUID_SIZE], timestamp[CLOCK_SIZE];
+};
+
 static void
-fill_in_defaults(struct event *e, char event_id[UUID_SIZE], char correlation_id[UUID_SIZE],
-    char timestamp[CLOCK_SIZE])
+fill_in_defaults(struct event *e, struct generated *text)
 {
 	if (!e->trace_id.n && eb.trace_id != NULL)
 		e->trace_id = slice_of(eb.trace_id);
-	if (!e->correlation_id.n) {
-		if (eb.correlation_id == NULL)
-			uuid_v4(correlation_id);
+	if (!e->correlation_id.n && eb.correlation_id == NULL)
+		uuid_v4(text->correlation_id);
+	if (!e->correlation_id.n)
 		e->correlation_id =
-		    slice_of(eb.correlation_id != NULL ? eb.correlation_id : correlation_id);
-	}
+		    slice_of(eb.correlation_id != NULL ? eb.correlation_id : text->correlation_id);
 	if (!e->source.n)
 		e->source = slice_of(eb.source != NULL ? eb.source : eb.conf.service);
-	if (!e->timestamp.n) {
-		if (!*eb.timestamp)
-			clock_format(clock_now(), timestamp);
-		e->timestamp = slice_of(*eb.timestamp ? eb.timestamp : timestamp);
-	}
-	if (!e->event_id.n) {
-		if (eb.event_id == NULL)
-			uuid_v7(event_id);
-		e->event_id = slice_of(eb.event_id != NULL ? eb.event_id : event_id);
-	}
+	if (!e->timestamp.n && !*eb.timestamp)
+		clock_format(clock_now(), text->timestamp);
+	if (!e->timestamp.n)
+		e->timestamp = slice_of(*eb.timestamp ? eb.timestamp : text->timestamp);
+	if (!e->event_id.n && eb.event_id == NULL)
+		uuid_v7(text->event_id);
+	if (!e->event_id.n)
+		e->event_id = slice_of(eb.event_id != NULL ? eb.event_id : text->event_id);
 }
 
-static void
-publish_payload(struct publish *p, const char *what, unsigned long long at, const char *s, size_t n)
+static int
+read_payload(struct event *e, struct slice s, struct err *err)
 {
-	char event_id[UUID_SIZE], correlation_id[UUID_SIZE], timestamp[CLOCK_SIZE], why[160];
-	struct event e = {.type = slice_of(eb.type), .payload = json_trim_space(s, n)};
 	struct json_fault fault;
 
-	if (n > eb.max_payload) {
-		snprintf(why, sizeof(why), "longer than --max-payload %llu bytes",
+	*e = (struct event){.type = slice_of(eb.type), .payload = json_trim_space(s.p, s.n)};
+	if (s.n > eb.max_payload)
+		return err_set(err, STATUS_DATA, "longer than --max-payload %llu bytes",
 		    (unsigned long long)eb.max_payload);
-		refuse_input(p, what, at, why);
-		return;
-	}
-	if (json_check(s, n, &fault) == -1) {
-		snprintf(why, sizeof(why), "not JSON at byte %zu: %s", fault.at + 1, fault.why);
-		refuse_input(p, what, at, why);
-		return;
-	}
-	fill_in_defaults(&e, event_id, correlation_id, timestamp);
-	publish_event(p, &e);
+	if (json_check(s.p, s.n, &fault) == -1)
+		return err_set(
+		    err, STATUS_DATA, "not JSON at byte %zu: %s", fault.at + 1, fault.why);
+	return 0;
 }
 
-static void
-publish_object(struct publish *p, const char *what, unsigned long long at, const char *s, size_t n)
+static int
+read_object(struct event *e, struct slice s, struct err *err)
 {
 	static struct bytes text;
-	char event_id[UUID_SIZE], correlation_id[UUID_SIZE], timestamp[CLOCK_SIZE];
-	struct event e;
-	struct err err;
 	bool is_json;
 
-	if (event_parse_json(s, n, &e, &is_json, &text, &err) == -1) {
+	if (event_parse_json(s.p, s.n, e, &is_json, &text, err) == -1)
+		return -1;
+	if (!names_legal(e->type.p, e->type.n))
+		return err_set(err, STATUS_DATA, "event_type is not " NAMES_LEGAL);
+	if (e->payload.n > eb.max_payload)
+		return err_set(err, STATUS_DATA, "payload longer than --max-payload");
+	return 0;
+}
+
+/* what, at: as for refuse_input. */
+static void
+publish_record(struct publish *p, const char *what, unsigned long long at, struct slice s)
+{
+	struct generated text;
+	struct event e;
+	struct err err;
+
+	if ((eb.from_json ? read_object(&e, s, &err) : read_payload(&e, s, &err)) == -1) {
 		refuse_input(p, what, at, err.text);
 		return;
 	}
-	if (!names_legal(e.type.p, e.type.n)) {
-		refuse_input(p, what, at, "event_type is not " NAMES_LEGAL);
-		return;
-	}
-	if (e.payload.n > eb.max_payload) {
-		refuse_input(p, what, at, "payload longer than --max-payload");
-		return;
-	}
-	fill_in_defaults(&e, event_id, correlation_id, timestamp);
+	fill_in_defaults(&e, &text);
 	publish_event(p, &e);
 }
 
 /* --- standard input ---------------------------------------------------------------------- */
-
-static bool
-is_blank(struct slice s)
-{
-	return json_trim_space(s.p, s.n).n == 0;
-}
 
 static void
 publish_lines(struct publish *p, struct lines *l)
@@ -184,12 +177,8 @@ publish_lines(struct publish *p, struct lines *l)
 	while (!cli_stopped && (got = lines_next(l, &s)) != LINES_NONE) {
 		if (got == LINES_LONG)
 			refuse_input(p, what, lines_number(l), "longer than --max-payload");
-		else if (is_blank(s))
-			continue;
-		else if (eb.from_json)
-			publish_object(p, what, lines_number(l), s.p, s.n);
-		else
-			publish_payload(p, what, lines_number(l), s.p, s.n);
+		else if (json_trim_space(s.p, s.n).n > 0) /* not blank */
+			publish_record(p, what, lines_number(l), s);
 	}
 	publish_end_batch(p);
 }
@@ -250,7 +239,7 @@ publish_stdin_payload(struct publish *p)
 		warn("read standard input");
 		cli_worse(STATUS_UNSAFE);
 	} else if (!cli_stopped)
-		publish_payload(p, "standard input", 0, b.p, b.len);
+		publish_record(p, "standard input", 0, (struct slice){b.p, b.len});
 	bytes_free(&b);
 }
 
@@ -350,7 +339,7 @@ publish_input(struct publish *p, const struct cli_args *args)
 {
 	if (args->n == 2 && strcmp(args->v[1], "-") != 0) {
 		publish_begin_batch(p);
-		publish_payload(p, "payload", 0, args->v[1], strlen(args->v[1]));
+		publish_record(p, "payload", 0, slice_of(args->v[1]));
 	} else if (args->n == 2) {
 		publish_begin_batch(p);
 		publish_stdin_payload(p);

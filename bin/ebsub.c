@@ -112,7 +112,7 @@ static const struct cli_mode modes[] = {
 
 static const struct cli_option options[] = {
     CLI_HEAD(IN(PRINT) | IN(COMMAND), "The group (not with --peek)"),
-    CLI_TEXT(
+    CLI_NAME(
         'g', "group", "group", &eb.subs.group, "its exact name, instead of that of the service"),
     CLI_CALL('C', "consumer", "consumer", take_consumer, "the name of the consumer"),
     CLI_SPAN(0, "claim-idle", "span", 0, 0, &eb.plan.claim_idle,
@@ -180,8 +180,6 @@ check_options(void)
 		cli_bad_usage("-j, --payload and -f exclude each other");
 	if (eb.plan.range.follow && (cli_given("to") || eb.end))
 		cli_bad_usage("--to and -e cannot be combined with --follow, which has no end");
-	if (eb.subs.group != NULL && *eb.subs.group == '\0')
-		cli_bad_usage("-g '': expected the name of a group");
 }
 
 /* Returns the index of "--", or argc. */
@@ -291,8 +289,7 @@ prepare_handle(void)
 	plan->runners = (size_t)eb.jobs;
 }
 
-/* Runs the command for each event, and returns the exit status. */
-static int
+static void
 run_handle(void)
 {
 	struct bytes summary = {0};
@@ -316,27 +313,27 @@ run_handle(void)
 		cli_warn("%s", bytes_str(&summary));
 		bytes_free(&summary);
 	}
-	return handle_status(&count, status);
+	cli_worse(handle_status(&count, status));
 }
 
-static int
+static void
 run_print(void)
 {
 	uint64_t count;
-	enum loop_end end;
 	struct err err;
+	enum loop_end end = print_run(&eb.read, &eb.sink, &count, &err);
 
-	end = print_run(&eb.read, &eb.sink, &count, &err);
 	if (end != LOOP_FAILED)
-		return loop_status(end, count, eb.read.limit, eb.end);
-	cli_warn("%s", err.text);
-	return eb.sink.broken == EINTR ? 128 + stop_signal : err.status;
+		cli_worse(loop_status(end, count, eb.read.limit, eb.end));
+	else
+		cli_report(
+		    NULL, eb.sink.broken == EINTR ? 128 + stop_signal : err.status, err.text);
 }
 
 int
 main(int argc, char **argv)
 {
-	int dashes = find_command_separator(argc, argv), status;
+	int dashes = find_command_separator(argc, argv);
 	struct cli_args args;
 
 	handle_plan_init(&eb.handle);
@@ -357,10 +354,11 @@ main(int argc, char **argv)
 	name_consumer();
 	add_types(args.v, args.n);
 	if (eb.subs.n == 0)
-		status = loop_status(LOOP_END, 0, eb.read.limit, eb.end);
+		cli_worse(loop_status(LOOP_END, 0, eb.read.limit, eb.end));
+	else if (eb.handle.argv != NULL)
+		run_handle();
 	else
-		status = eb.handle.argv != NULL ? run_handle() : run_print();
-	cli_worse(status);
+		run_print();
 	sublist_free(&eb.subs);
 	sink_free(&eb.sink);
 	consumer_release(&eb.consumer);

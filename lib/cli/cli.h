@@ -28,6 +28,7 @@ enum cli_kind {
 	CLI_KIND_SHARED, /* conf_option takes it */
 	CLI_KIND_FLAG,
 	CLI_KIND_TEXT,
+	CLI_KIND_NAME,   /* text that is not empty */
 	CLI_KIND_COUNT,  /* a number, into an int64_t */
 	CLI_KIND_NUMBER, /* a number, into a uint64_t */
 	CLI_KIND_SIZE,   /* bytes, see num_parse_size */
@@ -63,6 +64,8 @@ struct cli_option {
 	{CLI_KIND_FLAG, letter, name, NULL, 0, 0, 0, help, {.flag = to}}
 #define CLI_TEXT(letter, name, arg, to, help) \
 	{CLI_KIND_TEXT, letter, name, arg, 0, 0, 0, help, {.text = to}}
+#define CLI_NAME(letter, name, arg, to, help) \
+	{CLI_KIND_NAME, letter, name, arg, 0, 0, 0, help, {.text = to}}
 #define CLI_COUNT(letter, name, arg, min, max, to, help) \
 	{CLI_KIND_COUNT, letter, name, arg, min, max, 0, help, {.count = to}}
 #define CLI_NUMBER(letter, name, arg, min, max, to, help) \

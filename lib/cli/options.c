@@ -69,23 +69,19 @@ options_label(const struct cli_option *o, char label[OPTIONS_LABEL])
 static int
 refuse_option_value(const struct cli_option *o, const char *label, const char *arg, struct err *err)
 {
-	static const char *const wanted[] = {[CLI_KIND_COUNT] = "a number",
+	static const char *const wanted[] = {[CLI_KIND_NAME] = "a name",
+	    [CLI_KIND_COUNT] = "a number",
 	    [CLI_KIND_NUMBER] = "a number",
 	    [CLI_KIND_SIZE] = "a size such as 4096, 64K, 8M or 1G",
 	    [CLI_KIND_SPAN] = "a time such as 30, 0.5, 500ms or 5m"};
-	char range[80] = "", size[NUM_SIZE_TEXT];
-	bool number = o->kind == CLI_KIND_COUNT || o->kind == CLI_KIND_NUMBER;
+	char most[40] = "";
 
-	num_format_size((uint64_t)o->max, size);
-	if (number && o->max != 0)
-		snprintf(range, sizeof(range), " from %lld to %lld", (long long)o->min,
-		    (long long)o->max);
-	else if (o->kind == CLI_KIND_SIZE && o->max != 0)
-		snprintf(range, sizeof(range), ", above 0, at most %s", size);
-	else if (o->min > 0)
-		snprintf(range, sizeof(range), "%s above 0", number ? "" : ",");
-	return err_set(
-	    err, STATUS_USAGE, "%s '%s': expected %s%s", label, arg, wanted[o->kind], range);
+	if (o->max != 0 && o->kind == CLI_KIND_SIZE)
+		snprintf(most, sizeof(most), ", at most %lldM", (long long)o->max >> 20);
+	else if (o->max != 0)
+		snprintf(most, sizeof(most), ", at most %lld", (long long)o->max);
+	return err_set(err, STATUS_USAGE, "%s '%s': expected %s%s%s", label, arg, wanted[o->kind],
+	    o->min > 0 ? ", above 0" : "", most);
 }
 
 static int
@@ -116,7 +112,12 @@ set_option_value(const struct cli_command *c, const struct cli_option *o, const 
 	switch (o->kind) {
 	case CLI_KIND_SHARED: return conf_option(c->conf, o->letter, arg, err);
 	case CLI_KIND_FLAG: *o->to.flag = true; return 0;
-	case CLI_KIND_TEXT: *o->to.text = arg; return 0;
+	case CLI_KIND_TEXT:
+	case CLI_KIND_NAME:
+		*o->to.text = arg;
+		return *arg == '\0' && o->kind == CLI_KIND_NAME
+		    ? refuse_option_value(o, label, arg, err)
+		    : 0;
 	case CLI_KIND_CALL: return o->to.call(label, arg, err);
 	default: return set_number(o, label, arg, err);
 	}

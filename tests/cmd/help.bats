@@ -128,11 +128,11 @@ wrong() {
 }
 
 @test "a malformed value: the option as it was written, the value, what is expected" {
-	wrong "--count 'x': expected a number above 0" ebsub --count x t
-	wrong "-n '0': expected a number above 0" ebsub -n 0 t
-	wrong "-P '1001': expected a number from 1 to 1000" ebsub -P 1001 t -- cat
+	wrong "--count 'x': expected a number, above 0" ebsub --count x t
+	wrong "-n '0': expected a number, above 0" ebsub -n 0 t
+	wrong "-P '1001': expected a number, above 0, at most 1000" ebsub -P 1001 t -- cat
 	wrong "--claim-idle '5x': expected a time such as 30, 0.5, 500ms or 5m" ebsub --claim-idle 5x t
 	wrong "--segment-size '0': expected a size such as 4096, 64K, 8M or 1G, above 0" ebpub --segment-size 0 a 1
-	wrong "--max-payload '1G': expected a size such as 4096, 64K, 8M or 1G, above 0, at most 240.0 MiB" ebpub --max-payload 1G a 1
+	wrong "--max-payload '1G': expected a size such as 4096, 64K, 8M or 1G, above 0, at most 240M" ebpub --max-payload 1G a 1
 	wrong "retire: expected arguments: type ... consumer" ebgroup retire --yes t
 }
