@@ -1,74 +1,173 @@
 #include "report/groupadmin.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "base/json.h"
+#include "base/lines.h"
 #include "base/status.h"
-#include "event/id.h"
+#include "redis/reply.h"
 
-/* Frees the text. */
-static void
-warn_bytes(const struct groupadmin *admin, int status, struct bytes *text)
-{
-	admin->warn(admin->arg, status, bytes_str(text));
-	bytes_free(text);
-}
+#define ACK_BATCH 256 /* IDs per round trip */
+#define LINE_MAX_BYTES 256
 
-static const char *
-plural_y(uint64_t n)
+static void __attribute__((format(printf, 3, 4)))
+warn_admin(const struct groupadmin *admin, int status, const char *fmt, ...)
 {
-	return n == 1 ? "y" : "ies";
+	struct err err;
+	va_list ap;
+
+	va_start(ap, fmt);
+	err_setv(&err, status, fmt, ap);
+	va_end(ap);
+	admin->warn(admin->arg, status, err.text);
 }
 
 /* --- acknowledge --------------------------------------------------------------- */
 
-struct ack_context {
+struct ack_run {
 	const struct groupadmin *admin;
 	const struct group_ref *g;
+	struct groupfmt_acks count;
+	struct stream_id ids[ACK_BATCH];
+	size_t n; /* IDs not sent yet */
 };
 
+/* One XACK per entry tells of each whether it was pending; in a dry run XPENDING does. */
 static void
-on_ack(void *arg, struct stream_id id, bool was_pending, const struct pending *p)
+send_id(const struct ack_run *a, struct stream_id id)
 {
-	const struct ack_context *a = arg;
 	char text[ID_SIZE];
-	struct bytes words = {0};
 
-	if (p != NULL)
-		groupfmt_pending(a->admin->fmt, a->g, p);
-	if (was_pending)
-		return;
 	id_format(id, text);
-	bytes_addf(&words, "'%s' is not pending for group '%s'", text, a->g->name);
-	warn_bytes(a->admin, STATUS_SOME, &words);
+	if (a->admin->fmt->dry_run)
+		pending_put_list(a->admin->conn,
+		    &(struct pending_query){a->g->key, a->g->name, NULL, 0, 1}, text);
+	else
+		group_put_ack(
+		    a->admin->conn, a->g->key, a->g->name, &(struct slice){text, strlen(text)}, 1);
 }
 
+/* XPENDING lists from the ID on: when the ID is not pending, the first entry is a later one. */
 static void
-on_bad_id(void *arg, const char *text)
+take_ack_reply(struct ack_run *a, struct stream_id id, const struct reply *r)
 {
-	const struct ack_context *a = arg;
+	bool dry = a->admin->fmt->dry_run, was_pending = !dry && reply_int(r) == 1;
+	char text[ID_SIZE];
+	struct pending p;
 
-	a->admin->warn(a->admin->arg, STATUS_DATA, text);
+	if (dry && pending_parse(r, 0, &p) == 0 && id_cmp(p.id, id) == 0) {
+		was_pending = true;
+		groupfmt_pending(a->admin->fmt, a->g, &p);
+	}
+	a->count.pending += was_pending;
+	a->count.not_pending += !was_pending;
+	id_format(id, text);
+	if (!was_pending)
+		warn_admin(
+		    a->admin, STATUS_SOME, "'%s' is not pending for group '%s'", text, a->g->name);
+}
+
+/* Sends what was added, and reads the replies. */
+static int
+send_added_ids(struct ack_run *a, struct err *err)
+{
+	bool dry = a->admin->fmt->dry_run;
+	size_t n = a->n;
+	int ok = 0;
+
+	a->n = 0;
+	for (size_t i = 0; i < n; i++)
+		send_id(a, a->ids[i]);
+	for (size_t i = 0; i < n; i++) {
+		struct reply *r = conn_wait(a->admin->conn, 0, err);
+
+		if (r == NULL) {
+			a->count.in_doubt += dry ? 0 : n - i;
+			return -1;
+		}
+		if (reply_is_error(r))
+			ok = reply_fail(err, r, dry ? "XPENDING" : "XACK");
+		else
+			take_ack_reply(a, a->ids[i], r);
+		reply_free(r);
+	}
+	return ok;
+}
+
+/* Sends when ACK_BATCH IDs have been added. */
+static int
+add_or_send_id(struct ack_run *a, struct stream_id id, struct err *err)
+{
+	a->ids[a->n++] = id;
+	return a->n == ACK_BATCH ? send_added_ids(a, err) : 0;
+}
+
+/* Sends nothing when one of the arguments is not an ID. */
+static int
+ack_args(struct ack_run *a, char *const *ids, size_t n, struct err *err)
+{
+	struct stream_id id;
+
+	for (size_t i = 0; i < n; i++)
+		if (id_parse(slice_of(ids[i]), &id) == -1)
+			return err_set(err, STATUS_USAGE, "'%s' is not an entry ID", ids[i]);
+	for (size_t i = 0; i < n; i++)
+		if (id_parse(slice_of(ids[i]), &id) == 0 && add_or_send_id(a, id, err) == -1)
+			return -1;
+	return send_added_ids(a, err);
+}
+
+static int
+add_id_line(struct ack_run *a, const struct lines *in, struct slice line, struct err *err)
+{
+	struct stream_id id;
+
+	line = json_trim_space(line.p, line.n);
+	if (line.n == 0)
+		return 0;
+	if (id_parse(line, &id) == 0)
+		return add_or_send_id(a, id, err);
+	warn_admin(a->admin, STATUS_DATA, "line %llu: '%.*s' is not an entry ID", lines_number(in),
+	    (int)line.n, line.p);
+	return 0;
+}
+
+/* Ignores white space and empty lines. Sends what has been read before it waits for more. */
+static int
+ack_lines(struct ack_run *a, struct err *err)
+{
+	struct lines *in = lines_new(STDIN_FILENO, '\n', LINE_MAX_BYTES);
+	struct slice line;
+	enum lines_got got;
+	int ok = 0;
+
+	while (ok == 0 && !lines_ended(in)) {
+		while (ok == 0 && (got = lines_next(in, &line)) != LINES_NONE)
+			ok = add_id_line(
+			    a, in, got == LINES_LONG ? slice_of("(line too long)") : line, err);
+		if (ok == 0)
+			ok = send_added_ids(a, err);
+		if (ok == 0 && lines_fill(in) == -1 && errno != EINTR)
+			ok = err_sys(err, STATUS_SOME, "read standard input");
+	}
+	lines_free(in);
+	return ok;
 }
 
 int
 groupadmin_ack(const struct groupadmin *admin, const struct group_ref *g, char *const *ids,
     size_t n, struct err *err)
 {
-	struct ack_context ack_context = {admin, g};
-	struct acklist a = {.conn = admin->conn,
-	    .key = g->key,
-	    .group = g->name,
-	    .lookup = admin->fmt->dry_run,
-	    .fn = on_ack,
-	    .arg = &ack_context};
+	struct ack_run a = {.admin = admin, .g = g};
 	int ok;
 
 	if (groupfmt_read_clock(admin->fmt, admin->conn, err) == -1)
 		return -1;
-	ok = n > 0 ? acklist_add_args(&a, ids, n, err)
-	           : acklist_add_from_lines(&a, STDIN_FILENO, on_bad_id, err);
-	groupfmt_acked(admin->fmt, g, &a);
+	ok = n > 0 ? ack_args(&a, ids, n, err) : ack_lines(&a, err);
+	groupfmt_acked(admin->fmt, g, &a.count);
 	return ok;
 }
 
@@ -102,54 +201,38 @@ groupadmin_destroy(const struct groupadmin *admin, const struct group_ref *g, st
 /* --- retire -------------------------------------------------------------------------- */
 
 static void
-warn_not_retired(const struct groupadmin *admin, const struct group_ref *g, struct slice consumer,
-    const struct err *no_eval)
-{
-	struct err err;
-
-	err_set(&err, no_eval->status,
-	    "'%s': consumer '%.*s' kept, its pending entries cannot be moved: %s", g->type,
-	    (int)consumer.n, consumer.p, no_eval->text);
-	admin->warn(admin->arg, err.status, err.text);
-}
-
-static void
 show_retired(const struct groupadmin *admin, const struct group_ref *g, const char *to,
     const struct retire_selection *selected, const struct err *no_eval)
 {
-	struct bytes words = {0};
 	uint64_t lost = 0;
 
 	for (size_t i = 0; i < selected->n; i++) {
 		groupfmt_retired(admin->fmt, g, selected, i, to);
 		lost += selected->consumer[i].lost;
 	}
-	for (size_t i = 0; i < selected->n; i++)
-		if (selected->consumer[i].result == RETIRE_HAS_PENDING)
-			warn_not_retired(admin, g, selected->consumer[i].name, no_eval);
-	if (lost == 0 || admin->fmt->table.quiet)
-		return;
-	bytes_addf(&words,
-	    "'%s': %" PRIu64 " pending entr%s lost: trimmed or deleted from the stream", g->type,
-	    lost, plural_y(lost));
-	warn_bytes(admin, STATUS_OK, &words);
+	for (const struct retire_consumer *c = selected->consumer;
+	     c < selected->consumer + selected->n; c++)
+		if (c->result == RETIRE_HAS_PENDING)
+			warn_admin(admin, no_eval->status,
+			    "'%s': consumer '%.*s' kept, its pending entries cannot be moved: %s",
+			    g->type, (int)c->name.n, c->name.p, no_eval->text);
+	if (lost > 0 && !admin->fmt->table.quiet)
+		warn_admin(admin, STATUS_OK,
+		    "'%s': %" PRIu64 " pending entr%s lost: trimmed or deleted from the stream",
+		    g->type, lost, lost == 1 ? "y" : "ies");
 }
 
 static int
 report_none_to_retire(const struct groupadmin *admin, const struct group_ref *g,
     const struct groupadmin_choice *choice, struct err *err)
 {
-	struct bytes words = {0};
-
 	if (choice->name != NULL)
 		return err_set(err, STATUS_SOME,
 		    "no consumer '%s' in group '%s'; 'ebgroup consumers %s' lists them",
 		    choice->name, g->name, g->type);
-	if (admin->verbose) {
-		bytes_addf(&words, "'%s': no consumer of group '%s' has been idle that long",
-		    g->type, g->name);
-		warn_bytes(admin, STATUS_OK, &words);
-	}
+	if (admin->verbose)
+		warn_admin(admin, STATUS_OK,
+		    "'%s': no consumer of group '%s' has been idle that long", g->type, g->name);
 	return 0;
 }
 

@@ -173,7 +173,7 @@ groupfmt_retired(struct groupfmt *fmt, const struct group_ref *g,
 /* --- other changes -------------------------------------------------------- */
 
 void
-groupfmt_acked(struct groupfmt *fmt, const struct group_ref *g, const struct acklist *a)
+groupfmt_acked(struct groupfmt *fmt, const struct group_ref *g, const struct groupfmt_acks *count)
 {
 	struct record r = {.json = fmt->table.json};
 	struct bytes text = {0};
@@ -182,10 +182,11 @@ groupfmt_acked(struct groupfmt *fmt, const struct group_ref *g, const struct ack
 		return;
 	if (r.json)
 		r = begin_group_record(fmt, g);
-	record_count(&r, "acknowledged", "acknowledged", a->pending);
-	record_count(&r, "not_pending", a->not_pending > 0 ? "not pending" : NULL, a->not_pending);
-	if (a->in_doubt > 0)
-		record_count(&r, "possibly_acknowledged", "possibly acknowledged", a->in_doubt);
+	record_count(&r, "acknowledged", "acknowledged", count->pending);
+	record_count(
+	    &r, "not_pending", count->not_pending > 0 ? "not pending" : NULL, count->not_pending);
+	if (count->in_doubt > 0)
+		record_count(&r, "possibly_acknowledged", "possibly acknowledged", count->in_doubt);
 	record_sentence(&text, &r);
 	table_text(&fmt->table, &r, &text);
 }

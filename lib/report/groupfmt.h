@@ -11,7 +11,6 @@
 #include "redis/group.h"
 #include "redis/pending.h"
 #include "redis/retire.h"
-#include "report/acklist.h"
 #include "report/survey.h"
 #include "report/table.h"
 
@@ -47,8 +46,14 @@ int groupfmt_pending(struct groupfmt *fmt, const struct group_ref *g, const stru
 void groupfmt_retired(struct groupfmt *fmt, const struct group_ref *g,
     const struct retire_selection *selected, size_t i, const char *to);
 
+struct groupfmt_acks {
+	uint64_t pending, not_pending;
+	/* sent, no reply before the connection died: may be acknowledged */
+	uint64_t in_doubt;
+};
 /* Shows the counts; nothing in a dry run. */
-void groupfmt_acked(struct groupfmt *fmt, const struct group_ref *g, const struct acklist *a);
+void groupfmt_acked(
+    struct groupfmt *fmt, const struct group_ref *g, const struct groupfmt_acks *count);
 /* The group was moved to `to` (to_text for people); next: the ID of the next entry, or "" when
  * there is none or it is unknown. */
 void groupfmt_moved(struct groupfmt *fmt, const struct group_ref *g, const char *to,
