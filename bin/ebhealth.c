@@ -27,13 +27,13 @@ static struct ebhealth {
 static void
 add_health_json(struct bytes *out, const struct problems *v, const struct snapshot *p)
 {
-	struct record document = {.json = true};
+	struct item document = {.json = true};
 
 	snapshotfmt_time(&document);
 	problems_json(&document, v);
 	if (p != NULL)
 		snapshotfmt_json(&document, p);
-	record_json(out, &document);
+	item_json(out, &document);
 }
 
 /* p: NULL when no snapshot was taken. Returns the exit status. */

@@ -24,7 +24,7 @@ static struct ebstat {
 
 static void __attribute__((format(printf, 2, 3))) add_fact(const char *name, const char *fmt, ...)
 {
-	struct record fact = {.json = false};
+	struct item fact = {.json = false};
 	char *text = NULL;
 	va_list ap;
 
@@ -32,8 +32,8 @@ static void __attribute__((format(printf, 2, 3))) add_fact(const char *name, con
 	if (vasprintf(&text, fmt, ap) == -1)
 		text = mem_strdup("?");
 	va_end(ap);
-	record_text(&fact, NULL, "name", name);
-	record_text(&fact, NULL, "text", text);
+	item_text(&fact, NULL, "name", name);
+	item_text(&fact, NULL, "text", text);
 	table_row(&eb.facts, &fact);
 	free(text);
 }
@@ -188,12 +188,12 @@ print_tables(void)
 static void
 print_json(void)
 {
-	struct record document = {.json = true};
+	struct item document = {.json = true};
 	struct bytes out = {0};
 
 	snapshotfmt_time(&document);
 	snapshotfmt_json(&document, &eb.snapshot);
-	record_json(&out, &document);
+	item_json(&out, &document);
 	cli_print(NULL, bytes_str(&out));
 	bytes_free(&out);
 }

@@ -8,7 +8,7 @@
 
 /* Shows one line. Returns non-zero to stop. */
 static int
-show_line(struct bufferfmt *fmt, struct record *r)
+show_line(struct bufferfmt *fmt, struct item *r)
 {
 	return table_line(&fmt->table, r) || (fmt->limit && --fmt->limit == 0);
 }
@@ -19,36 +19,36 @@ static const struct column undelivered_columns[] = {
     {"BUFFERED AT", -27}, {"TYPE", -24}, {"EVENT ID", -36}, {"BYTES", 8}, {"", -1}, {NULL, 0}};
 
 static void
-add_event_fields(struct record *r, const struct inspect_line *l)
+add_event_fields(struct item *r, const struct inspect_line *l)
 {
 	const struct event *e = &l->line->e;
 
-	record_slice(r, "event_type", "TYPE", e->type);
-	record_slice(r, "event_id", "EVENT ID", e->event_id);
-	record_time(r, "buffered_at", "BUFFERED AT", l->line->buffered_at);
-	record_slice(r, "timestamp", NULL, e->timestamp);
-	record_slice(r, "source", NULL, e->source);
-	record_bool(r, "derived", l->derived);
-	record_bool(r, "in_doubt", l->line->in_doubt);
+	item_slice(r, "event_type", "TYPE", e->type);
+	item_slice(r, "event_id", "EVENT ID", e->event_id);
+	item_time(r, "buffered_at", "BUFFERED AT", l->line->buffered_at);
+	item_slice(r, "timestamp", NULL, e->timestamp);
+	item_slice(r, "source", NULL, e->source);
+	item_bool(r, "derived", l->derived);
+	item_bool(r, "in_doubt", l->line->in_doubt);
 	if (l->held != NULL) {
-		record_text(r, "held", NULL, l->held);
-		record_words(r, "", "held: %s", l->held);
+		item_text(r, "held", NULL, l->held);
+		item_words(r, "", "held: %s", l->held);
 	} else if (l->line->in_doubt)
-		record_words(r, "", "in doubt");
+		item_words(r, "", "in doubt");
 }
 
 static int
 on_undelivered(void *arg, const struct inspect_line *line)
 {
 	struct bufferfmt *fmt = arg;
-	struct record r = {.json = fmt->table.json};
+	struct item r = {.json = fmt->table.json};
 
-	record_text(&r, "segment", NULL, line->segment);
-	record_count(&r, "offset", NULL, line->offset);
-	record_count(&r, "bytes", "BYTES", line->bytes);
+	item_text(&r, "segment", NULL, line->segment);
+	item_count(&r, "offset", NULL, line->offset);
+	item_count(&r, "bytes", "BYTES", line->bytes);
 	if (line->bad != NULL) {
-		record_text(&r, "bad", NULL, line->bad);
-		record_words(
+		item_text(&r, "bad", NULL, line->bad);
+		item_words(
 		    &r, "", "BAD: %s (%s at %" PRIu64 ")", line->bad, line->segment, line->offset);
 		fmt->status = status_worse(fmt->status, STATUS_SOME);
 	} else
@@ -70,23 +70,23 @@ static int
 on_quarantined(void *arg, const struct requeue_line *l)
 {
 	struct bufferfmt *fmt = arg;
-	struct record r = {.json = fmt->table.json};
+	struct item r = {.json = fmt->table.json};
 
-	record_text(&r, "file", NULL, l->file);
-	record_slice(&r, "segment", NULL, l->segment);
-	record_count(&r, "offset", NULL, l->offset);
-	record_slice(&r, "reason", NULL, l->reason);
-	record_time(&r, "quarantined_at", "QUARANTINED AT", l->at);
+	item_text(&r, "file", NULL, l->file);
+	item_slice(&r, "segment", NULL, l->segment);
+	item_count(&r, "offset", NULL, l->offset);
+	item_slice(&r, "reason", NULL, l->reason);
+	item_time(&r, "quarantined_at", "QUARANTINED AT", l->at);
 	if (l->event != NULL) {
-		record_slice(&r, "event_type", "TYPE", l->event->e.type);
-		record_slice(&r, "event_id", "EVENT ID", l->event->e.event_id);
+		item_slice(&r, "event_type", "TYPE", l->event->e.type);
+		item_slice(&r, "event_id", "EVENT ID", l->event->e.event_id);
 	} else {
-		record_text(&r, "event_type", NULL, NULL);
-		record_text(&r, "event_id", NULL, NULL);
+		item_text(&r, "event_type", NULL, NULL);
+		item_text(&r, "event_id", NULL, NULL);
 	}
-	record_count(&r, "bytes", "BYTES", l->line.n);
-	record_words(&r, "REASON", "%.*s (%s at %" PRIu64 ")", (int)l->reason.n, l->reason.p,
-	    l->file, l->offset);
+	item_count(&r, "bytes", "BYTES", l->line.n);
+	item_words(&r, "REASON", "%.*s (%s at %" PRIu64 ")", (int)l->reason.n, l->reason.p, l->file,
+	    l->offset);
 	return show_line(fmt, &r);
 }
 
@@ -106,22 +106,22 @@ show_quarantine(struct bufferfmt *fmt, struct buffer *buf, struct err *err)
 static void
 show_report(struct bufferfmt *fmt, const struct inspect_report *report)
 {
-	struct record r = {.json = fmt->table.json};
+	struct item r = {.json = fmt->table.json};
 	struct bytes text = {0};
 	char bad[48];
 
 	snprintf(bad, sizeof(bad), "bad (%" PRIu64 " torn)", report->torn);
-	record_count(&r, "segments", "segments", report->segments);
-	record_count(&r, "lines", "lines", report->lines);
-	record_count(&r, "delivered", "delivered", report->delivered);
-	record_count(&r, "bad", bad, report->bad);
-	record_count(&r, "torn", NULL, report->torn);
-	record_count(&r, "out_of_order", "out of order", report->disorder);
-	record_count(&r, "odd_files", "ignored files", report->ignored);
-	record_count(&r, "suspect", "suspect", report->suspect);
-	record_count(&r, "vanished", "vanished", report->vanished);
-	record_count(&r, "unreadable", "unreadable", report->unreadable);
-	record_sentence(&text, &r);
+	item_count(&r, "segments", "segments", report->segments);
+	item_count(&r, "lines", "lines", report->lines);
+	item_count(&r, "delivered", "delivered", report->delivered);
+	item_count(&r, "bad", bad, report->bad);
+	item_count(&r, "torn", NULL, report->torn);
+	item_count(&r, "out_of_order", "out of order", report->disorder);
+	item_count(&r, "odd_files", "ignored files", report->ignored);
+	item_count(&r, "suspect", "suspect", report->suspect);
+	item_count(&r, "vanished", "vanished", report->vanished);
+	item_count(&r, "unreadable", "unreadable", report->unreadable);
+	item_sentence(&text, &r);
 	table_text(&fmt->table, &r, &text);
 	if (report->bad || report->disorder || report->ignored || report->suspect)
 		fmt->status = status_worse(fmt->status, STATUS_SOME);

@@ -2,7 +2,7 @@
  * bufferfmt: formats the lines of the disk buffer and of the quarantine, as columns for people and
  * as JSON for programs. ebreplay(1) documents both forms.
  *
- * Passes each record, without newline, to the caller's emit function. Changes nothing in the buffer
+ * Passes each item, without newline, to the caller's emit function. Changes nothing in the buffer
  * and waits for no lock.
  */
 #ifndef REPORT_BUFFERFMT_H
@@ -30,7 +30,7 @@ enum bufferfmt_view {
 struct bufferfmt {
 	/* set json, quiet, emit and arg; table_end frees it */
 	struct table table;
-	uint64_t limit; /* records; 0: all */
+	uint64_t limit; /* items; 0: all */
 	const char *target;
 	struct requeue_names names;
 	/* out: exit status. 1: a line cannot be replayed or is out of place; 74: a segment

@@ -18,18 +18,18 @@ drainfmt_progress(struct bytes *out, uint64_t done, uint64_t total, int64_t ms)
 
 /* left: the words when something is left, else NULL. */
 static void
-add_result(struct bytes *out, struct record *r, const char *left, int status, int64_t ms)
+add_result(struct bytes *out, struct item *r, const char *left, int status, int64_t ms)
 {
 	char span[32];
 
-	record_bool(r, "left", left != NULL);
-	record_count(r, "status", NULL, (uint64_t)status);
+	item_bool(r, "left", left != NULL);
+	item_count(r, "status", NULL, (uint64_t)status);
 	if (r->json) {
-		record_json(out, r);
+		item_json(out, r);
 		return;
 	}
-	record_sentence(out, r);
-	record_free(r);
+	item_sentence(out, r);
+	item_free(r);
 	clock_format_span(ms, span, sizeof(span));
 	bytes_addf(out, ", in %s%s%s", span, left != NULL ? "; " : "", left != NULL ? left : "");
 }
@@ -38,15 +38,15 @@ void
 drainfmt_result(
     struct bytes *out, bool json, const struct drain_result *result, int status, int64_t ms)
 {
-	struct record r = {.json = json};
+	struct item r = {.json = json};
 
-	record_count(&r, "replayed", "replayed", result->replayed);
-	record_count(&r, "found", "already in their stream", result->found);
-	record_count(&r, "quarantined", "quarantined", result->quarantined);
-	record_count(&r, "possible_duplicates", "possible duplicates", result->possible_duplicates);
-	record_count(&r, "trimmed", NULL, result->trimmed);
-	record_count(&r, "out_of_order", NULL, result->disordered);
-	record_count(&r, "held", "types held", result->held);
+	item_count(&r, "replayed", "replayed", result->replayed);
+	item_count(&r, "found", "already in their stream", result->found);
+	item_count(&r, "quarantined", "quarantined", result->quarantined);
+	item_count(&r, "possible_duplicates", "possible duplicates", result->possible_duplicates);
+	item_count(&r, "trimmed", NULL, result->trimmed);
+	item_count(&r, "out_of_order", NULL, result->disordered);
+	item_count(&r, "held", "types held", result->held);
 	add_result(out, &r, result->left ? "events remain in the buffer" : NULL, status, ms);
 }
 
@@ -54,13 +54,13 @@ void
 drainfmt_redrive(
     struct bytes *out, bool json, const struct redrive_result *result, int status, int64_t ms)
 {
-	struct record r = {.json = json};
+	struct item r = {.json = json};
 
-	record_count(&r, "redriven", "re-driven", result->moved);
-	record_count(&r, "gone", "already gone", result->gone);
-	record_count(&r, "refused", "refused", result->refused);
-	record_count(&r, "trimmed", NULL, result->trimmed);
-	record_count(&r, "stopped", "types stopped", result->stopped);
+	item_count(&r, "redriven", "re-driven", result->moved);
+	item_count(&r, "gone", "already gone", result->gone);
+	item_count(&r, "refused", "refused", result->refused);
+	item_count(&r, "trimmed", NULL, result->trimmed);
+	item_count(&r, "stopped", "types stopped", result->stopped);
 	add_result(out, &r, result->left ? "dead letters remain" : NULL, status, ms);
 }
 
@@ -79,25 +79,25 @@ drainfmt_dead_letter(struct table *t, const struct redrive_preview *l)
 	static const char *const titles[PROVENANCE_FIELDS] = {
 	    [4] = "ATTEMPTS", [5] = "STATUS", [7] = "SET ASIDE AT"};
 	struct slice fields[2 * PROVENANCE_FIELDS];
-	struct record r = {.json = t->json};
+	struct item r = {.json = t->json};
 
 	t->columns = columns;
 	table_titles(t);
 	if (l == NULL)
 		return 0;
-	record_slice(&r, "id", NULL, l->id);
-	record_text(&r, "event_type", "TYPE", l->type);
+	item_slice(&r, "id", NULL, l->id);
+	item_text(&r, "event_type", "TYPE", l->type);
 	if (l->event_id.n > 0)
-		record_slice(
+		item_slice(
 		    &r, "event_id", "EVENT ID", t->json ? l->event_id : cut_field(l->event_id));
 	else
-		record_text(&r, "event_id", NULL, NULL);
-	record_count(&r, "bytes", "BYTES", l->bytes);
+		item_text(&r, "event_id", NULL, NULL);
+	item_count(&r, "bytes", "BYTES", l->bytes);
 	provenance_to_fields(&l->dead, fields);
 	for (size_t i = 0; l->dead.id.p != NULL && i < PROVENANCE_FIELDS; i++) {
 		struct slice value = fields[2 * i + 1];
 
-		record_slice(&r, fields[2 * i].p, value.n > 0 ? titles[i] : NULL,
+		item_slice(&r, fields[2 * i].p, value.n > 0 ? titles[i] : NULL,
 		    t->json ? value : cut_field(value));
 	}
 	return table_line(t, &r);

@@ -9,21 +9,21 @@
 #include "redis/stream.h"
 #include "report/snapshotfmt.h"
 
-static struct record
-begin_record(const struct groupfmt *fmt, const char *type, const char *key, const char *group)
+static struct item
+begin_item(const struct groupfmt *fmt, const char *type, const char *key, const char *group)
 {
-	struct record r = {.json = fmt->table.json};
+	struct item r = {.json = fmt->table.json};
 
-	record_text(&r, "event_type", "TYPE", type);
-	record_text(&r, "stream", NULL, key);
-	record_text(&r, "group", "GROUP", group);
+	item_text(&r, "event_type", "TYPE", type);
+	item_text(&r, "stream", NULL, key);
+	item_text(&r, "group", "GROUP", group);
 	return r;
 }
 
-static struct record
-begin_group_record(const struct groupfmt *fmt, const struct group_ref *g)
+static struct item
+begin_group_item(const struct groupfmt *fmt, const struct group_ref *g)
 {
-	return begin_record(fmt, g->type, g->key, g->name);
+	return begin_item(fmt, g->type, g->key, g->name);
 }
 
 /* --- groups --------------------------------------------------------------- */
@@ -38,11 +38,11 @@ groupfmt_groups(
 
 	fmt->table.columns = columns;
 	for (const struct stream_group *g = st->groups; g < st->groups + st->ngroups; g++) {
-		struct record r;
+		struct item r;
 
 		if (only != NULL && strcmp(g->name, only) != 0)
 			continue;
-		r = begin_record(fmt, st->type, st->key, g->name);
+		r = begin_item(fmt, st->type, st->key, g->name);
 		snapshotfmt_group(&r, s, st, g);
 		table_row(&fmt->table, &r);
 		n++;
@@ -57,12 +57,12 @@ show_consumer(struct groupfmt *fmt, const struct group_ref *g, const struct grou
 {
 	static const struct column columns[] = {{"TYPE", -1}, {"CONSUMER", -1}, {"PENDING", 1},
 	    {"IDLE", 1}, {"INACTIVE", 1}, {NULL, 0}};
-	struct record r = begin_group_record(fmt, g);
+	struct item r = begin_group_item(fmt, g);
 
-	record_slice(&r, "consumer", "CONSUMER", c->name);
-	record_count(&r, "pending", "PENDING", c->pending);
-	record_span(&r, "idle_ms", "IDLE", c->idle);
-	record_span(&r, "inactive_ms", "INACTIVE", c->inactive);
+	item_slice(&r, "consumer", "CONSUMER", c->name);
+	item_count(&r, "pending", "PENDING", c->pending);
+	item_span(&r, "idle_ms", "IDLE", c->idle);
+	item_span(&r, "inactive_ms", "INACTIVE", c->inactive);
 	fmt->table.columns = columns;
 	table_row(&fmt->table, &r);
 }
@@ -118,15 +118,15 @@ groupfmt_pending(struct groupfmt *fmt, const struct group_ref *g, const struct p
 {
 	static const struct column columns[] = {{"ID", -17}, {"IDLE", 6}, {"DELIVERED", 9},
 	    {"ATTEMPTS", 8}, {"TYPE", 0}, {"CONSUMER", -1}, {NULL, 0}};
-	struct record r = begin_group_record(fmt, g);
+	struct item r = begin_group_item(fmt, g);
 	int64_t now = fmt->clock_offset + clock_mono(), attempts = derive_attempts(p);
 
-	record_id(&r, "id", "ID", p->id, true);
-	record_slice(&r, "consumer", "CONSUMER", p->consumer);
-	record_time(&r, "delivered_at", NULL, (now - p->idle) * 1000);
-	record_span(&r, "idle_ms", "IDLE", p->idle);
-	record_number(&r, "deliveries", "DELIVERED", p->deliveries);
-	record_number(&r, "attempts", attempts >= 0 ? "ATTEMPTS" : NULL, attempts);
+	item_id(&r, "id", "ID", p->id, true);
+	item_slice(&r, "consumer", "CONSUMER", p->consumer);
+	item_time(&r, "delivered_at", NULL, (now - p->idle) * 1000);
+	item_span(&r, "idle_ms", "IDLE", p->idle);
+	item_number(&r, "deliveries", "DELIVERED", p->deliveries);
+	item_number(&r, "attempts", attempts >= 0 ? "ATTEMPTS" : NULL, attempts);
 	fmt->table.columns = columns;
 	return table_line(&fmt->table, &r);
 }
@@ -154,20 +154,20 @@ groupfmt_retired(struct groupfmt *fmt, const struct group_ref *g,
 	static const struct column columns[] = {{"TYPE", -1}, {"CONSUMER", -1}, {"PENDING", 1},
 	    {"IDLE", 1}, {"MOVED", 1}, {"LOST", 1}, {"", -1}, {NULL, 0}};
 	const struct retire_consumer *c = &selected->consumer[i];
-	struct record r = begin_group_record(fmt, g);
+	struct item r = begin_group_item(fmt, g);
 
-	record_slice(&r, "consumer", "CONSUMER", c->name);
-	record_count(&r, "pending", "PENDING", selected->listed[i]->pending);
-	record_span(&r, "idle_ms", "IDLE", selected->listed[i]->idle);
-	record_text(&r, "to", NULL, to);
-	record_number(&r, "moved", "MOVED", fmt->dry_run ? -1 : (int64_t)c->moved);
-	record_number(&r, "lost", "LOST", fmt->dry_run ? -1 : (int64_t)c->lost);
-	record_bool(&r, "deleted", c->result == RETIRE_DELETED);
-	record_text(&r, "result", "", retire_result_text(c, fmt->dry_run));
+	item_slice(&r, "consumer", "CONSUMER", c->name);
+	item_count(&r, "pending", "PENDING", selected->listed[i]->pending);
+	item_span(&r, "idle_ms", "IDLE", selected->listed[i]->idle);
+	item_text(&r, "to", NULL, to);
+	item_number(&r, "moved", "MOVED", fmt->dry_run ? -1 : (int64_t)c->moved);
+	item_number(&r, "lost", "LOST", fmt->dry_run ? -1 : (int64_t)c->lost);
+	item_bool(&r, "deleted", c->result == RETIRE_DELETED);
+	item_text(&r, "result", "", retire_result_text(c, fmt->dry_run));
 	fmt->table.columns = columns;
 	if (r.json || !fmt->table.quiet)
 		table_row(&fmt->table, &r);
-	record_free(&r);
+	item_free(&r);
 }
 
 /* --- other changes -------------------------------------------------------- */
@@ -175,19 +175,19 @@ groupfmt_retired(struct groupfmt *fmt, const struct group_ref *g,
 void
 groupfmt_acked(struct groupfmt *fmt, const struct group_ref *g, const struct groupfmt_acks *count)
 {
-	struct record r = {.json = fmt->table.json};
+	struct item r = {.json = fmt->table.json};
 	struct bytes text = {0};
 
 	if (fmt->dry_run)
 		return;
 	if (r.json)
-		r = begin_group_record(fmt, g);
-	record_count(&r, "acknowledged", "acknowledged", count->pending);
-	record_count(
+		r = begin_group_item(fmt, g);
+	item_count(&r, "acknowledged", "acknowledged", count->pending);
+	item_count(
 	    &r, "not_pending", count->not_pending > 0 ? "not pending" : NULL, count->not_pending);
 	if (count->in_doubt > 0)
-		record_count(&r, "possibly_acknowledged", "possibly acknowledged", count->in_doubt);
-	record_sentence(&text, &r);
+		item_count(&r, "possibly_acknowledged", "possibly acknowledged", count->in_doubt);
+	item_sentence(&text, &r);
 	table_text(&fmt->table, &r, &text);
 }
 
@@ -195,14 +195,14 @@ void
 groupfmt_moved(struct groupfmt *fmt, const struct group_ref *g, const char *to, const char *to_text,
     const char *next)
 {
-	struct record r = begin_group_record(fmt, g);
+	struct item r = begin_group_item(fmt, g);
 	struct bytes text = {0};
 	char from[ID_SIZE];
 
-	record_id(&r, "from", "from", g->info.last_delivered, g->has_info);
-	record_text(&r, "to", NULL, to);
-	record_text(&r, "next_id", NULL, *next != '\0' ? next : NULL);
-	record_bool(&r, "done", !fmt->dry_run);
+	item_id(&r, "from", "from", g->info.last_delivered, g->has_info);
+	item_text(&r, "to", NULL, to);
+	item_text(&r, "next_id", NULL, *next != '\0' ? next : NULL);
+	item_bool(&r, "done", !fmt->dry_run);
 	id_format(g->info.last_delivered, from);
 	bytes_addf(&text, "%s: %s -> %s%s%s%s", g->name, g->has_info ? from : "?", to_text,
 	    *next != '\0' ? ", next " : "", next, fmt->dry_run ? " (dry run, not done)" : "");
@@ -212,14 +212,14 @@ groupfmt_moved(struct groupfmt *fmt, const struct group_ref *g, const char *to, 
 void
 groupfmt_destroyed(struct groupfmt *fmt, const struct group_ref *g)
 {
-	struct record r = begin_group_record(fmt, g);
+	struct item r = begin_group_item(fmt, g);
 	struct bytes text = {0};
 	char last[ID_SIZE];
 
-	record_number(&r, "consumers", NULL, g->has_info ? (int64_t)g->info.consumers : -1);
-	record_number(&r, "pending", NULL, g->has_info ? (int64_t)g->info.pending : -1);
-	record_id(&r, "last_delivered_id", NULL, g->info.last_delivered, g->has_info);
-	record_bool(&r, "destroyed", !fmt->dry_run);
+	item_number(&r, "consumers", NULL, g->has_info ? (int64_t)g->info.consumers : -1);
+	item_number(&r, "pending", NULL, g->has_info ? (int64_t)g->info.pending : -1);
+	item_id(&r, "last_delivered_id", NULL, g->info.last_delivered, g->has_info);
+	item_bool(&r, "destroyed", !fmt->dry_run);
 	id_format(g->info.last_delivered, last);
 	bytes_addf(&text, "%s: %s", g->name, fmt->dry_run ? "would be destroyed" : "destroyed");
 	if (g->has_info)

@@ -94,28 +94,28 @@ problems_line(struct bytes *out, const struct problems *v, const char *ok_text)
 }
 
 void
-problems_json(struct record *document, const struct problems *v)
+problems_json(struct item *document, const struct problems *v)
 {
 	struct bytes list = {0};
 
-	record_text(document, "status", NULL, severity_name(problems_worst(v)));
+	item_text(document, "status", NULL, severity_name(problems_worst(v)));
 	for (const struct problem *p = v->problems; p < v->problems + v->n; p++) {
-		struct record r = {.json = true};
+		struct item r = {.json = true};
 
-		record_text(&r, "what", NULL, p->what);
+		item_text(&r, "what", NULL, p->what);
 		if (p->unit != NULL) {
-			record_count(&r, "value", NULL, p->value);
-			record_count(&r, "limit", NULL, p->limit);
+			item_count(&r, "value", NULL, p->value);
+			item_count(&r, "limit", NULL, p->limit);
 		} else {
-			record_text(&r, "value", NULL, p->value_text);
-			record_text(&r, "limit", NULL, NULL);
+			item_text(&r, "value", NULL, p->value_text);
+			item_text(&r, "limit", NULL, NULL);
 		}
-		record_text(&r, "unit", NULL, p->unit != NULL && *p->unit != '\0' ? p->unit : NULL);
-		record_text(&r, "status", NULL, severity_name(p->severity));
-		record_text(&r, "event_type", NULL, p->type);
-		record_text(&r, "group", NULL, p->group);
-		record_text(&r, "text", NULL, p->text);
-		record_push(&list, &r);
+		item_text(&r, "unit", NULL, p->unit != NULL && *p->unit != '\0' ? p->unit : NULL);
+		item_text(&r, "status", NULL, severity_name(p->severity));
+		item_text(&r, "event_type", NULL, p->type);
+		item_text(&r, "group", NULL, p->group);
+		item_text(&r, "text", NULL, p->text);
+		item_push(&list, &r);
 	}
-	record_list(document, "problems", &list);
+	item_list(document, "problems", &list);
 }

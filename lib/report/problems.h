@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
-#include "report/record.h"
+#include "report/item.h"
 
 /* The values are exit statuses. From the worst: CRITICAL, WARNING, UNKNOWN, OK. */
 enum severity { SEVERITY_OK, SEVERITY_WARNING, SEVERITY_CRITICAL, SEVERITY_UNKNOWN };
@@ -42,6 +42,6 @@ void problems_sort(struct problems *v);
  * becomes '/', since it begins performance data in the output of a plugin. */
 void problems_line(struct bytes *out, const struct problems *v, const char *ok_text);
 /* Adds the members status and problems. */
-void problems_json(struct record *document, const struct problems *v);
+void problems_json(struct item *document, const struct problems *v);
 
 #endif

@@ -6,32 +6,32 @@
 #include "base/clock.h"
 
 void
-snapshotfmt_group(struct record *r, const struct survey *s, const struct survey_stream *st,
+snapshotfmt_group(struct item *r, const struct survey *s, const struct survey_stream *st,
     const struct stream_group *g)
 {
-	record_count(r, "consumers", "CONSUMERS", g->consumers);
-	record_count(r, "pending", "PENDING", g->pending);
-	record_number(r, "lag", "LAG", survey_lag(&st->info, g));
-	record_number(r, "lost", "LOST", survey_lost(&st->info, g));
-	record_span(r, "oldest_pending_ms", "OLDEST", survey_pending_age(s, g));
-	record_id(r, "last_delivered_id", "DELIVERED", g->last_delivered, true);
+	item_count(r, "consumers", "CONSUMERS", g->consumers);
+	item_count(r, "pending", "PENDING", g->pending);
+	item_number(r, "lag", "LAG", survey_lag(&st->info, g));
+	item_number(r, "lost", "LOST", survey_lost(&st->info, g));
+	item_span(r, "oldest_pending_ms", "OLDEST", survey_pending_age(s, g));
+	item_id(r, "last_delivered_id", "DELIVERED", g->last_delivered, true);
 }
 
-/* Starts the record of a stream. A value that the server refused is unknown, not 0. */
-static struct record
-begin_stream_record(const struct survey_stream *st, bool json)
+/* Starts the item of a stream. A value that the server refused is unknown, not 0. */
+static struct item
+begin_stream_item(const struct survey_stream *st, bool json)
 {
-	struct record r = {.json = json};
+	struct item r = {.json = json};
 	const struct stream_info *i = &st->info;
 	bool known = i->exists || st->error == NULL;
 
-	record_text(&r, "event_type", "TYPE", st->type);
-	record_text(&r, "stream", NULL, st->key);
-	record_raw(&r, "exists", !known ? "null" : i->exists ? "true" : "false");
-	record_number(&r, "length", "LENGTH", known ? (int64_t)i->length : -1);
-	record_id(&r, "first_id", "FIRST", i->first, i->length > 0);
-	record_id(&r, "last_id", "LAST", i->last, i->length > 0);
-	record_number(&r, "dead_letters", "DEAD", st->dead_letters);
+	item_text(&r, "event_type", "TYPE", st->type);
+	item_text(&r, "stream", NULL, st->key);
+	item_raw(&r, "exists", !known ? "null" : i->exists ? "true" : "false");
+	item_number(&r, "length", "LENGTH", known ? (int64_t)i->length : -1);
+	item_id(&r, "first_id", "FIRST", i->first, i->length > 0);
+	item_id(&r, "last_id", "LAST", i->last, i->length > 0);
+	item_number(&r, "dead_letters", "DEAD", st->dead_letters);
 	return r;
 }
 
@@ -42,15 +42,15 @@ static void
 add_stream_row(struct table *t, const struct survey *s, const struct survey_stream *st,
     const struct stream_group *g)
 {
-	struct record r = begin_stream_record(st, false);
+	struct item r = begin_stream_item(st, false);
 
 	if (g != NULL) {
-		record_text(&r, NULL, "GROUP", g->name);
+		item_text(&r, NULL, "GROUP", g->name);
 		snapshotfmt_group(&r, s, st, g);
 	} else if (st->error == NULL && !st->info.exists)
-		record_text(&r, NULL, "GROUP", "no stream");
+		item_text(&r, NULL, "GROUP", "no stream");
 	if (st->error != NULL && (g == NULL || g == st->groups))
-		record_text(&r, NULL, "", st->error);
+		item_text(&r, NULL, "", st->error);
 	table_row(t, &r);
 }
 
@@ -85,66 +85,66 @@ null_if_empty(const char *s)
 }
 
 static void
-add_redis(struct record *document, const struct survey *s)
+add_redis(struct item *document, const struct survey *s)
 {
-	struct record r = {.json = true};
+	struct item r = {.json = true};
 	char rtt[32];
 
-	record_bool(&r, "up", s->up);
-	record_text(&r, "how", NULL, s->up ? NULL : survey_why_name(s->why));
-	record_text(&r, "error", NULL, s->error);
-	record_text(&r, "server", NULL, null_if_empty(s->server));
-	record_text(&r, "version", NULL, null_if_empty(s->version));
-	record_text(&r, "run_id", NULL, null_if_empty(s->run_id));
+	item_bool(&r, "up", s->up);
+	item_text(&r, "how", NULL, s->up ? NULL : survey_why_name(s->why));
+	item_text(&r, "error", NULL, s->error);
+	item_text(&r, "server", NULL, null_if_empty(s->server));
+	item_text(&r, "version", NULL, null_if_empty(s->version));
+	item_text(&r, "run_id", NULL, null_if_empty(s->run_id));
 	snprintf(rtt, sizeof(rtt), "%.3f", (double)s->rtt_us / 1000);
-	record_raw(&r, "rtt_ms", s->up ? rtt : "null");
-	record_text(&r, "refuses_writes", NULL, s->refusal);
-	record_object(document, "redis", &r);
+	item_raw(&r, "rtt_ms", s->up ? rtt : "null");
+	item_text(&r, "refuses_writes", NULL, s->refusal);
+	item_object(document, "redis", &r);
 }
 
 static void
 push_stream(struct bytes *list, const struct survey *s, const struct survey_stream *st)
 {
-	struct record r = begin_stream_record(st, true), group = {.json = true};
+	struct item r = begin_stream_item(st, true), group = {.json = true};
 	struct bytes groups = {0};
 
-	record_text(&r, "error", NULL, st->error);
+	item_text(&r, "error", NULL, st->error);
 	for (size_t i = 0; i < st->ngroups; i++) {
-		record_text(&group, "name", NULL, st->groups[i].name);
+		item_text(&group, "name", NULL, st->groups[i].name);
 		snapshotfmt_group(&group, s, st, &st->groups[i]);
-		record_push(&groups, &group);
+		item_push(&groups, &group);
 	}
-	record_list(&r, "groups", &groups);
-	record_push(list, &r);
+	item_list(&r, "groups", &groups);
+	item_push(list, &r);
 }
 
 void
-snapshotfmt_time(struct record *document)
+snapshotfmt_time(struct item *document)
 {
-	record_time(document, "time", NULL, clock_now());
+	item_time(document, "time", NULL, clock_now());
 }
 
 void
-snapshotfmt_json(struct record *document, const struct snapshot *s)
+snapshotfmt_json(struct item *document, const struct snapshot *s)
 {
-	struct record counters = {.json = true};
+	struct item counters = {.json = true};
 	struct bytes buffer = {0}, streams = {0};
 
 	for (int i = 0; i < COUNTERS; i++)
-		record_count(&counters, counter_names[i], NULL, s->counters[i]);
+		item_count(&counters, counter_names[i], NULL, s->counters[i]);
 	if (s->readable)
 		backlog_json(&buffer, &s->buffer);
-	record_text(document, "target", NULL, s->target);
-	record_bool(document, "other_target", s->other_target);
-	record_raw(document, "buffer", s->readable ? bytes_str(&buffer) : "null");
-	record_text(document, "buffer_error", NULL, s->readable ? NULL : s->read_error.text);
-	record_number(document, "free_bytes", NULL, s->free_known ? (int64_t)s->free : -1);
-	record_object(document, "counters", &counters);
+	item_text(document, "target", NULL, s->target);
+	item_bool(document, "other_target", s->other_target);
+	item_raw(document, "buffer", s->readable ? bytes_str(&buffer) : "null");
+	item_text(document, "buffer_error", NULL, s->readable ? NULL : s->read_error.text);
+	item_number(document, "free_bytes", NULL, s->free_known ? (int64_t)s->free : -1);
+	item_object(document, "counters", &counters);
 	add_redis(document, &s->redis);
-	record_bool(document, "complete", s->redis.complete);
-	record_text(document, "incomplete", NULL, s->redis.why_incomplete);
+	item_bool(document, "complete", s->redis.complete);
+	item_text(document, "incomplete", NULL, s->redis.why_incomplete);
 	for (size_t i = 0; i < s->redis.n; i++)
 		push_stream(&streams, &s->redis, &s->redis.streams[i]);
-	record_list(document, "streams", &streams);
+	item_list(document, "streams", &streams);
 	bytes_free(&buffer);
 }

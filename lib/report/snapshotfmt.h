@@ -9,12 +9,12 @@
 #include "report/table.h"
 
 /* Adds time, the time of now: the first member of both documents. */
-void snapshotfmt_time(struct record *document);
+void snapshotfmt_time(struct item *document);
 /* Adds all other members, from target to streams. */
-void snapshotfmt_json(struct record *document, const struct snapshot *s);
+void snapshotfmt_json(struct item *document, const struct snapshot *s);
 
 /* Adds what ebstat and ebgroup show of a group, without its name. */
-void snapshotfmt_group(struct record *r, const struct survey *s, const struct survey_stream *st,
+void snapshotfmt_group(struct item *r, const struct survey *s, const struct survey_stream *st,
     const struct stream_group *g);
 
 /* Adds a row for each group of each stream, and for each stream without groups; problems: only

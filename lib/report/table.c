@@ -36,9 +36,9 @@ emit_table_text(struct table *t)
 }
 
 static int
-emit_json(struct table *t, struct record *r)
+emit_json(struct table *t, struct item *r)
 {
-	record_json(&t->text, r);
+	item_json(&t->text, r);
 	return emit_table_text(t);
 }
 
@@ -64,11 +64,11 @@ add_table_cell(struct bytes *out, const char *text, int width, bool last)
 		bytes_adds(out, "  ");
 }
 
-/* Returns the record's cell in a column, or its title when r is NULL. */
+/* Returns the item's cell in a column, or its title when r is NULL. */
 static const char *
-column_text(const struct record *r, const struct column *c)
+column_text(const struct item *r, const struct column *c)
 {
-	const char *text = r == NULL ? c->title : record_cell(r, c->title);
+	const char *text = r == NULL ? c->title : item_cell(r, c->title);
 
 	return text != NULL ? text : c[1].title == NULL ? "" : "-";
 }
@@ -84,7 +84,7 @@ end_table_row(struct bytes *out)
 
 /* r NULL: emits the titles. */
 static int
-emit_row(struct table *t, const struct record *r)
+emit_row(struct table *t, const struct item *r)
 {
 	for (const struct column *c = t->columns; c->title != NULL; c++)
 		add_table_cell(&t->text, column_text(r, c), c->width == 0 ? t->fit : c->width,
@@ -102,7 +102,7 @@ table_titles(struct table *t)
 }
 
 int
-table_line(struct table *t, struct record *r)
+table_line(struct table *t, struct item *r)
 {
 	int stop;
 
@@ -110,7 +110,7 @@ table_line(struct table *t, struct record *r)
 		return emit_json(t, r);
 	table_titles(t);
 	stop = emit_row(t, r);
-	record_free(r);
+	item_free(r);
 	return stop;
 }
 
@@ -118,7 +118,7 @@ table_line(struct table *t, struct record *r)
 
 /* r NULL: collects the titles. */
 static void
-collect_row(struct table *t, const struct record *r)
+collect_row(struct table *t, const struct item *r)
 {
 	for (const struct column *c = t->columns; c->title != NULL; c++) {
 		if (t->used == t->cap) {
@@ -130,7 +130,7 @@ collect_row(struct table *t, const struct record *r)
 }
 
 void
-table_row(struct table *t, struct record *r)
+table_row(struct table *t, struct item *r)
 {
 	if (r->json) {
 		emit_json(t, r);
@@ -139,7 +139,7 @@ table_row(struct table *t, struct record *r)
 	if (t->used == 0 && !t->quiet)
 		collect_row(t, NULL);
 	collect_row(t, r);
-	record_free(r);
+	item_free(r);
 }
 
 /* Frees the rows. */
@@ -184,12 +184,12 @@ table_end(struct table *t)
 }
 
 void
-table_text(struct table *t, struct record *r, struct bytes *text)
+table_text(struct table *t, struct item *r, struct bytes *text)
 {
 	if (r->json)
 		emit_json(t, r);
 	else if (!t->quiet)
 		t->emit(t->arg, bytes_str(text));
-	record_free(r);
+	item_free(r);
 	bytes_free(text);
 }

@@ -1,13 +1,13 @@
 /*
- * table: shows records, as JSON objects for programs or as rows in aligned columns for people.
+ * table: shows items, as JSON objects for programs or as rows in aligned columns for people.
  *
  * Two spaces separate columns, a column's width counts UTF-8 characters, and lines have no trailing
- * spaces. A cell that the record lacks is shown as "-", in the last column as nothing.
+ * spaces. A cell that the item lacks is shown as "-", in the last column as nothing.
  */
 #ifndef REPORT_TABLE_H
 #define REPORT_TABLE_H
 
-#include "report/record.h"
+#include "report/item.h"
 
 /* The last column is followed by one without a title. */
 struct column {
@@ -34,14 +34,14 @@ struct table {
 
 /* Emits the titles, unless they were emitted, or quiet or json is set. table_line calls it. */
 void table_titles(struct table *t);
-/* Emits the record at once, in columns of their own width: for more rows than fit in memory.
+/* Emits the item at once, in columns of their own width: for more rows than fit in memory.
  * Returns what emit returned. */
-int table_line(struct table *t, struct record *r);
-/* JSON: emits the record. Else collects the row for table_end, which makes columns as wide as their
+int table_line(struct table *t, struct item *r);
+/* JSON: emits the item. Else collects the row for table_end, which makes columns as wide as their
  * cells. */
-void table_row(struct table *t, struct record *r);
-/* JSON: emits the record. Else emits the text, unless quiet. Frees both. */
-void table_text(struct table *t, struct record *r, struct bytes *text);
+void table_row(struct table *t, struct item *r);
+/* JSON: emits the item. Else emits the text, unless quiet. Frees both. */
+void table_text(struct table *t, struct item *r, struct bytes *text);
 /* Emits the collected rows as one text, and frees what the table holds. */
 void table_end(struct table *t);
 

@@ -12,7 +12,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	struct survey_options ask = {
 	    .url = &u, .prefix = "q", .timeout_ms = 2000, .types = types, .n = 2};
 	struct bytes out = {0};
-	struct record document = {.json = true};
+	struct item document = {.json = true};
 	struct snapshot snapshot = {0};
 
 	if (n == 0)
@@ -21,7 +21,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	survey_take(&snapshot.redis, &ask);
 	PROMISE(snapshot.redis.up == (snapshot.redis.error == NULL));
 	snapshotfmt_json(&document, &snapshot);
-	record_json(&out, &document);
+	item_json(&out, &document);
 	PROMISE(memchr(out.p, '\n', out.len) == NULL);
 	survey_free(&snapshot.redis);
 	bytes_free(&out);

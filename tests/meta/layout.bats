@@ -59,10 +59,10 @@ lib/redis/reply.c
 tests/perf/bare.c"
 }
 
-@test "only the records of reports include cJSON" {
+@test "only the items of reports include cJSON" {
 	cd "$TOP"
 	run -0 grep -lE '^#.*include.*cJSON' lib/*/*.[ch] bin/*.c tests/*/*.c
-	assert_output lib/report/record.c
+	assert_output lib/report/item.c
 }
 
 @test "commands include only headers of lib and libc" {
