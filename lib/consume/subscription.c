@@ -156,8 +156,10 @@ ensure_group(struct subscription *sub, struct err *err)
 	if (!sub->opened) {
 		learn_group_position(sub, err);
 		if (sub->plan->host_prefix != NULL && conn_why(sub->conn) == CONN_OK)
-			retire_delete_idle(sub->conn, sub->key, sub->group, sub->plan->host_prefix,
-			    sub->plan->consumer, FORGET_IDLE, err);
+			retire_delete_idle(sub->conn,
+			    &(struct retire){
+			        sub->key, sub->group, sub->plan->consumer, FORGET_IDLE},
+			    sub->plan->host_prefix, err);
 	}
 	sub->phase = sub->plan->manual_ack ? PHASE_NEW : PHASE_OWN;
 	sub->cursor = (struct stream_id){0};

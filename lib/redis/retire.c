@@ -6,185 +6,10 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/status.h"
-#include "event/id.h"
 #include "redis/group.h"
-#include "redis/pending.h"
 #include "redis/reply.h"
 
-#define RACE 100000 /* entries that a consumer may get between two commands, at most */
-
-/* --- without scripts --- */
-
-static uint64_t
-put_pending_query(struct conn *conn, const struct retire *r, struct slice name, const char *most)
-{
-	const struct slice argv[] = {slice_of("XPENDING"), slice_of(r->key), slice_of(r->group),
-	    slice_of("-"), slice_of("+"), slice_of(most), name};
-
-	return conn_put(conn, sizeof(argv) / sizeof(argv[0]), argv);
-}
-
-/* Waits for a reply that is an array. Returns NULL with err for any other. */
-static struct reply *
-await_array_reply(struct conn *conn, const char *what, struct err *err)
-{
-	struct reply *reply = conn_wait(conn, 0, err);
-
-	if (reply == NULL || reply_is_array(reply))
-		return reply;
-	reply_unexpected(err, reply, what);
-	reply_free(reply);
-	return NULL;
-}
-
-/* Waits for a reply that is a status: OK, QUEUED. */
-static int
-await_status_reply(struct conn *conn, const char *what, struct err *err)
-{
-	struct reply *reply = conn_wait(conn, 0, err);
-	int ok = reply != NULL && reply_is_text(reply) ? 0 : -1;
-
-	if (reply != NULL && ok == -1)
-		reply_fail(err, reply, what);
-	reply_free(reply);
-	return ok;
-}
-
-/* Makes an entry pending for r->to that was lost with its consumer (XCLAIM with FORCE). */
-static void
-put_claim_back(
-    struct conn *conn, const struct retire *r, struct slice name, const struct pending *p)
-{
-	bool reset = pending_is_ebsub_consumer(slice_of(r->to)) && !pending_is_ebsub_consumer(name);
-	char id[ID_SIZE], idle[24], count[24];
-
-	id_format(p->id, id);
-	snprintf(idle, sizeof(idle), "%" PRId64, p->idle);
-	snprintf(count, sizeof(count), "%" PRId64, reset ? 1 : p->deliveries);
-	conn_putl(conn, "XCLAIM", r->key, r->group, r->to, "0", id, "IDLE", idle, "RETRYCOUNT",
-	    count, "FORCE", "JUSTID", NULL);
-}
-
-static int
-claim_back(struct conn *conn, const struct retire *retire, struct retire_consumer *consumer,
-    const struct reply *held, struct err *err)
-{
-	struct pending listed;
-	size_t n = 0;
-	int ok = 0;
-
-	for (size_t i = 0; i < reply_count(held); i++)
-		if (pending_parse(held, i, &listed) == 0) {
-			put_claim_back(conn, retire, consumer->name, &listed);
-			n++;
-		}
-	for (; n > 0; n--) {
-		struct reply *reply = await_array_reply(conn, "XCLAIM", err);
-
-		if (reply == NULL && conn_why(conn) != CONN_OK)
-			return -1;
-		if (reply == NULL)
-			ok = -1;
-		else if (reply_count(reply) > 0)
-			consumer->moved++;
-		else
-			consumer->lost++;
-		reply_free(reply);
-	}
-	return ok;
-}
-
-/* Waits for the replies to the two queued commands and for EXEC's, which is an error when one of
- * theirs was; err then has theirs. */
-static struct reply *
-await_exec_reply(struct conn *conn, struct err *err)
-{
-	struct reply *reply;
-	struct err first = {0};
-
-	for (int i = 0; i < 2; i++) {
-		if ((reply = conn_wait(conn, 0, err)) == NULL)
-			return NULL;
-		if (reply_is_error(reply) && first.why == CONN_OK)
-			reply_fail(&first, reply, i == 0 ? "XPENDING" : "XGROUP DELCONSUMER");
-		reply_free(reply);
-	}
-	if ((reply = await_array_reply(conn, "EXEC", err)) == NULL && first.why != CONN_OK)
-		*err = first;
-	return reply;
-}
-
-static int
-delete_unless_pending(struct conn *conn, const struct retire *retire,
-    struct retire_consumer *consumer, struct err *err)
-{
-	const struct slice argv[] = {slice_of("XGROUP"), slice_of("DELCONSUMER"),
-	    slice_of(retire->key), slice_of(retire->group), consumer->name};
-	struct reply *done;
-	char most[24];
-	int ok;
-
-	conn_putl(conn, "MULTI", NULL);
-	if (await_status_reply(conn, "MULTI", err) == -1)
-		return -1;
-	snprintf(most, sizeof(most), "%d", RACE);
-	put_pending_query(conn, retire, consumer->name, most);
-	conn_put(conn, sizeof(argv) / sizeof(argv[0]), argv);
-	conn_putl(conn, "EXEC", NULL);
-	if ((done = await_exec_reply(conn, err)) == NULL)
-		return -1;
-	ok = claim_back(conn, retire, consumer, reply_at(done, 0), err);
-	if (ok == 0 && reply_is_error(reply_at(done, 1)))
-		ok = reply_fail(err, reply_at(done, 1), "XGROUP DELCONSUMER");
-	reply_free(done);
-	if (ok == 0)
-		consumer->result = RETIRE_DELETED;
-	return ok;
-}
-
-static int
-retire_plain_one(struct conn *conn, const struct retire *r, struct retire_consumer *c,
-    const struct group_consumer *now, struct err *err)
-{
-	struct reply *held;
-	bool holds;
-
-	if (now == NULL || now->idle < r->idle) {
-		c->result = now == NULL ? RETIRE_MISSING : RETIRE_ACTIVE;
-		return 0;
-	}
-	put_pending_query(conn, r, c->name, "1");
-	if ((held = await_array_reply(conn, "XPENDING", err)) == NULL)
-		return -1;
-	holds = reply_count(held) > 0;
-	reply_free(held);
-	if (!holds)
-		return delete_unless_pending(conn, r, c, err);
-	c->result = slice_equal(c->name, slice_of(r->to)) ? RETIRE_IS_TARGET : RETIRE_HAS_PENDING;
-	return 0;
-}
-
-static int
-retire_plain(
-    struct conn *conn, const struct retire *r, struct retire_consumer *c, size_t n, struct err *err)
-{
-	struct group_consumers list;
-	int ok = group_list_consumers(conn, r->key, r->group, &list, err);
-
-	for (size_t i = 0; ok == 0 && i < n; i++) {
-		const struct group_consumer *now = NULL;
-
-		for (size_t k = 0; k < list.n && now == NULL; k++)
-			if (slice_equal(list.consumer[k].name, c[i].name))
-				now = &list.consumer[k];
-		ok = retire_plain_one(conn, r, &c[i], now, err);
-	}
-	group_consumers_free(&list);
-	return ok;
-}
-
-/* --- with a script --- */
+/* --- moving and deleting --- */
 
 /*
  * ARGV: group, to, least idle time, budget, then names. Returns [enum retire_result, moved, lost]
@@ -302,26 +127,23 @@ take_script_results(
 }
 
 int
-retire_run(struct conn *conn, struct retire *retire, struct retire_consumer *consumer, size_t n,
-    struct err *err)
+retire_run(struct conn *conn, const struct retire *retire, struct retire_consumer *consumer,
+    size_t n, struct err *err)
 {
-	size_t done = 0, some;
+	size_t done = 0, some = 0;
 	int ok = 0;
 
-	retire->no_eval = (struct err){0};
 	for (; ok == 0 && done < n; done += some) {
 		struct reply *reply;
 
 		put_move_script(conn, retire, consumer + done, n - done);
 		if ((reply = conn_wait(conn, 0, err)) == NULL)
 			return -1;
-		some = 0;
-		if (reply_is_eval_refused(reply)) {
-			reply_fail(&retire->no_eval, reply, "EVAL");
-			some = n - done;
-			ok = retire_plain(conn, retire, consumer + done, some, err);
-		} else if (take_script_results(reply, consumer + done, n - done, &some) == -1)
-			ok = reply_unexpected(err, reply, "EVAL");
+		if (take_script_results(reply, consumer + done, n - done, &some) == -1)
+			ok = reply_unexpected(err, reply,
+			    reply_is_eval_refused(reply)
+			        ? "consumers are not deleted without the right to use EVAL"
+			        : "EVAL");
 		reply_free(reply);
 	}
 	return ok;
@@ -378,16 +200,15 @@ static const char delete_script[] =
     "end\n";
 
 int
-retire_delete_idle(struct conn *conn, const char *key, const char *group, const char *stem,
-    const char *own, int64_t idle, struct err *err)
+retire_delete_idle(
+    struct conn *conn, const struct retire *retire, const char *stem, struct err *err)
 {
 	char ms[24];
 	struct reply *r;
 
-	snprintf(ms, sizeof(ms), "%" PRId64, idle);
-	conn_putl(conn, "EVAL", delete_script, "1", key, group, stem, own, ms, NULL);
-	if ((r = conn_wait(conn, 0, err)) == NULL)
-		return -1;
+	snprintf(ms, sizeof(ms), "%" PRId64, retire->idle);
+	r = conn_call(conn, err, "EVAL", delete_script, "1", retire->key, retire->group, stem,
+	    retire->to, ms, NULL);
 	reply_free(r);
-	return 0;
+	return r == NULL ? -1 : 0;
 }

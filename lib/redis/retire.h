@@ -13,10 +13,8 @@
  * (pending_is_ebsub_consumer): there it becomes 1, since no attempt has been begun. An entry that
  * was trimmed or deleted cannot be claimed; it leaves the pending entries and counts as lost.
  *
- * Where EVAL is not permitted or does not exist, only consumers without pending entries are
- * deleted. A consumer may get entries between the check and the deletion. The transaction that
- * deletes it shows them, and they are then made pending for the other consumer; a kill between
- * these two commands loses them.
+ * Where EVAL is not permitted or does not exist nothing is deleted: without a script, a consumer
+ * that gets entries just before the deletion would lose them.
  */
 #ifndef REDIS_RETIRE_H
 #define REDIS_RETIRE_H
@@ -30,10 +28,9 @@
 enum retire_result {
 	RETIRE_UNFINISHED,
 	RETIRE_DELETED,
-	RETIRE_ACTIVE,     /* left: not idle long enough any more */
-	RETIRE_MISSING,    /* no such consumer */
-	RETIRE_IS_TARGET,  /* left: it is the consumer that gets the entries, and has some */
-	RETIRE_HAS_PENDING /* left: it has pending entries, and there is no EVAL */
+	RETIRE_ACTIVE,   /* left: not idle long enough any more */
+	RETIRE_MISSING,  /* no such consumer */
+	RETIRE_IS_TARGET /* left: it is the consumer that gets the entries, and has some */
 };
 
 struct retire_consumer {
@@ -46,14 +43,12 @@ struct retire {
 	const char *key, *group;
 	const char *to; /* gets the pending entries; created when it does not exist */
 	int64_t idle;   /* ms: only consumers that are idle for at least this long; 0: any */
-	/* After a run: why scripts could not be used. Status 0 when they could. */
-	struct err no_eval;
 };
 
 /* Retires n consumers in order. After -1 they have the results so far, and another call with the
  * same ones continues. */
-int retire_run(struct conn *conn, struct retire *retire, struct retire_consumer *consumer, size_t n,
-    struct err *err);
+int retire_run(struct conn *conn, const struct retire *retire, struct retire_consumer *consumer,
+    size_t n, struct err *err);
 
 /* The consumers of a group that are to be retired. */
 struct retire_selection {
@@ -74,12 +69,12 @@ int retire_select(struct retire_selection *l, struct conn *conn, const struct re
 void retire_selection_free(struct retire_selection *l);
 
 /*
- * Deletes the consumers of a group whose name is `stem` ("eb-HOST-") and a number, except `own`,
+ * Deletes the consumers of a group whose name is `stem` ("eb-HOST-") and a number, except `to`,
  * that have no pending entries and were idle for `idle` ms. One script checks and deletes, so that
  * no consumer is deleted with an entry that it just got. Does nothing where EVAL is not permitted.
  * -1: the connection is dead.
  */
-int retire_delete_idle(struct conn *conn, const char *key, const char *group, const char *stem,
-    const char *own, int64_t idle, struct err *err);
+int retire_delete_idle(
+    struct conn *conn, const struct retire *retire, const char *stem, struct err *err);
 
 #endif

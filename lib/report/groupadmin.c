@@ -202,7 +202,7 @@ groupadmin_destroy(const struct groupadmin *admin, const struct group_ref *g, st
 
 static void
 show_retired(const struct groupadmin *admin, const struct group_ref *g, const char *to,
-    const struct retire_selection *selected, const struct err *no_eval)
+    const struct retire_selection *selected)
 {
 	uint64_t lost = 0;
 
@@ -210,12 +210,6 @@ show_retired(const struct groupadmin *admin, const struct group_ref *g, const ch
 		groupfmt_retired(admin->fmt, g, selected, i, to);
 		lost += selected->consumer[i].lost;
 	}
-	for (const struct retire_consumer *c = selected->consumer;
-	     c < selected->consumer + selected->n; c++)
-		if (c->result == RETIRE_HAS_PENDING)
-			warn_admin(admin, no_eval->status,
-			    "'%s': consumer '%.*s' kept, its pending entries cannot be moved: %s",
-			    g->type, (int)c->name.n, c->name.p, no_eval->text);
 	if (lost > 0 && !admin->fmt->table.quiet)
 		warn_admin(admin, STATUS_OK,
 		    "'%s': %" PRIu64 " pending entr%s lost: trimmed or deleted from the stream",
@@ -252,7 +246,7 @@ groupadmin_retire(const struct groupadmin *admin, const struct group_ref *g,
 	else if (ok == 0) {
 		if (!admin->fmt->dry_run)
 			ok = retire_run(admin->conn, &r, selected.consumer, selected.n, err);
-		show_retired(admin, g, choice->to, &selected, &r.no_eval);
+		show_retired(admin, g, choice->to, &selected);
 	}
 	retire_selection_free(&selected);
 	return ok;

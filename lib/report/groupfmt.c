@@ -141,7 +141,6 @@ retire_result_text(const struct retire_consumer *c, bool dry)
 	case RETIRE_ACTIVE: return "kept: in use again";
 	case RETIRE_MISSING: return "already gone";
 	case RETIRE_IS_TARGET: return "kept: gets the entries of others";
-	case RETIRE_HAS_PENDING: return "kept: EVAL not available";
 	case RETIRE_UNFINISHED: break;
 	}
 	return dry ? "would be deleted" : "NOT DONE";
