@@ -19,6 +19,42 @@
 
 #define READ_WAIT_MS 2000 /* for the writer of a pipe, such as bash's <(command) */
 
+void
+io_close(int fd)
+{
+	int sys = errno;
+
+	if (fd != -1)
+		close(fd);
+	errno = sys;
+}
+
+int
+io_open_own(int dirfd, const char *name, int flags)
+{
+	struct stat st;
+	int fd = openat(dirfd, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+
+	if (fd == -1)
+		return -1;
+	if (fstat(fd, &st) == 0) {
+		if (S_ISREG(st.st_mode) && st.st_nlink <= 1 && st.st_uid == geteuid())
+			return fd;
+		errno = EINVAL;
+	}
+	io_close(fd);
+	return -1;
+}
+
+bool
+io_is_open_as(int dirfd, const char *name, int fd)
+{
+	struct stat a, b;
+
+	return fstat(fd, &a) == 0 && fstatat(dirfd, name, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 int
 io_write_all(int fd, const void *p, size_t n)
 {
@@ -140,8 +176,7 @@ sync_parent(const char *path)
 		*slash = '\0';
 	fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	r = fd == -1 ? -1 : fsync(fd);
-	if (fd != -1)
-		close(fd);
+	io_close(fd);
 	free(copy);
 	return r;
 }
@@ -178,7 +213,7 @@ io_open_dir(int dirfd, const char *name)
 	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *d = fd == -1 ? NULL : fdopendir(fd);
 
-	if (d == NULL && fd != -1)
-		close(fd);
+	if (d == NULL)
+		io_close(fd);
 	return d;
 }

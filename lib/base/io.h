@@ -5,9 +5,17 @@
 #define BASE_IO_H
 
 #include <dirent.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+/* As close(2); -1 is fine. Keeps errno. */
+void io_close(int fd);
+/* As openat(2) with O_NOFOLLOW, O_CLOEXEC, O_NONBLOCK and mode 0600; only a regular file with one
+ * link that the caller owns. Returns -1 with errno, EINVAL for any other file. */
+int io_open_own(int dirfd, const char *name, int flags);
+/* True while name is still the file that fd has open. */
+bool io_is_open_as(int dirfd, const char *name, int fd);
 /* Writes all n bytes. Retries short writes and EINTR, and polls on EAGAIN. Returns 0, or -1 with
  * errno. */
 int io_write_all(int fd, const void *p, size_t n);

@@ -211,42 +211,6 @@ open_hinted_segment(struct appender *a, const char *boot)
 	return false;
 }
 
-/*
- * Chooses a stem above those in the hints, the directory and the checkpoint. A line before the
- * checkpoint's position counts as delivered; and after a power cut the hints, which are not synced,
- * may be lost and the clock may be behind.
- */
-static int
-choose_stem(struct buffer *buf, const struct buffer_hints *hints, char out[64], bool *has_segments,
-    struct err *err)
-{
-	struct segment *list;
-	struct checkpoint cp;
-	const char *last = hints->stem, *passed;
-	size_t n;
-
-	if (segment_list(buf->fd, &list, &n, err) == -1)
-		return -1;
-	if (checkpoint_load(buf, &cp, err) == -1) {
-		free(list);
-		return -1;
-	}
-	passed = cp.positions.chain.stem;
-	if (passed != NULL && strncmp(passed, last, 33) > 0)
-		last = passed;
-	*has_segments = false;
-	for (size_t i = 0; i < n; i++) {
-		*has_segments |= !list[i].ignored;
-		if ((list[i].kind == SEGMENT_CHAIN || list[i].kind == SEGMENT_OWN) &&
-		    strncmp(list[i].stem, last, 33) > 0)
-			last = list[i].stem;
-	}
-	segment_next_stem(last, clock_now(), out);
-	checkpoint_free(&cp);
-	free(list);
-	return 0;
-}
-
 /* Creates the files of a drain, which must not need free space. */
 static int
 create_drain_files(struct buffer *buf, struct err *err)
@@ -261,20 +225,51 @@ create_drain_files(struct buffer *buf, struct err *err)
 	return checkpoint_preallocate(buf, err);
 }
 
+/*
+ * Chooses a stem above those in the hints, the directory and the checkpoint. A line before the
+ * checkpoint's position counts as delivered; and after a power cut the hints, which are not synced,
+ * may be lost and the clock may be behind. Returns whether there are segments, or -1 with err.
+ */
+static int
+choose_stem(struct buffer *buf, const struct buffer_hints *hints, char out[64], struct err *err)
+{
+	struct segment *list = NULL;
+	struct checkpoint cp;
+	const char *last = hints->stem, *passed;
+	size_t n;
+	int found = checkpoint_load(buf, &cp, err);
+
+	if (found == 0)
+		found = segment_list(buf->fd, &list, &n, err);
+	if (found == 0) {
+		passed = cp.positions.chain.stem;
+		if (passed != NULL && strncmp(passed, last, 33) > 0)
+			last = passed;
+		for (size_t i = 0; i < n; i++) {
+			found |= !list[i].ignored;
+			if ((list[i].kind == SEGMENT_CHAIN || list[i].kind == SEGMENT_OWN) &&
+			    strncmp(list[i].stem, last, 33) > 0)
+				last = list[i].stem;
+		}
+		segment_next_stem(last, clock_now(), out);
+	}
+	checkpoint_free(&cp);
+	free(list);
+	return found;
+}
+
 /* What precedes each new segment: its stem, the target, the files of a drain. */
 static int
 prepare_segment(struct buffer *buf, const char *target, struct buffer_hints *hints, char stem[64],
     struct err *err)
 {
-	bool has_segments;
+	int has_segments = choose_stem(buf, hints, stem, err);
 
-	if (choose_stem(buf, hints, stem, &has_segments, err) == -1 ||
-	    buffer_bind_target(buf, target, has_segments, err) == -1 ||
+	if (has_segments == -1 || buffer_bind_target(buf, target, has_segments, err) == -1 ||
 	    create_drain_files(buf, err) == -1)
 		return -1;
-	hints->stamp = later_stamp(hints->stamp, read_own_stamp(buf));
-	if (!has_segments) /* an empty buffer forgets a clock that was ahead */
-		hints->stamp = 0;
+	/* an empty buffer forgets a clock that was ahead */
+	hints->stamp = has_segments ? later_stamp(hints->stamp, read_own_stamp(buf)) : 0;
 	return 0;
 }
 
@@ -294,8 +289,7 @@ create_segment(struct appender *a, struct err *err)
 	a->fd = buffer_open_state(a->buf, name, O_RDWR | O_APPEND | O_CREAT | O_EXCL);
 	if (a->fd == -1 || fstat(a->fd, &st) == -1) {
 		err_sys(err, STATUS_UNSAFE, "create '%s/%s'", a->buf->dir, name);
-		if (a->fd != -1)
-			close(a->fd);
+		io_close(a->fd);
 		return -1;
 	}
 	if (buffer_sync(a->buf, err) == -1) {
@@ -448,6 +442,7 @@ append_own_link(struct append_own *own, const char *number, struct err *err)
 {
 	struct buffer *buf = own->buf;
 	char name[SEGMENT_NAME];
+	int r;
 
 	if (own->lines == 0)
 		return 0;
@@ -455,7 +450,11 @@ append_own_link(struct append_own *own, const char *number, struct err *err)
 	snprintf(name, sizeof(name), "%s.own-%s.jsonl", own->stem, number);
 	if (write_own_chunk(own, err) == -1)
 		return -1;
-	if (fdatasync(own->fd) == -1 || renameat(buf->fd, own->tmp, buf->fd, name) == -1)
+	r = fdatasync(own->fd);
+	if (close(own->fd) == -1)
+		r = -1;
+	own->fd = -1;
+	if (r == -1 || renameat(buf->fd, own->tmp, buf->fd, name) == -1)
 		return err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buf->dir, name);
 	name[strlen(name) - strlen(".jsonl")] = '\0';
 	manifest_add(buf, name);
@@ -467,10 +466,8 @@ append_own_close(struct append_own *own)
 {
 	if (own == NULL)
 		return;
-	if (own->fd != -1) {
-		close(own->fd);
-		unlinkat(own->buf->fd, own->tmp, 0);
-	}
+	io_close(own->fd);
+	unlinkat(own->buf->fd, own->tmp, 0);
 	bytes_free(&own->chunk);
 	free(own);
 }

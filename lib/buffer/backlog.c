@@ -63,8 +63,7 @@ find_stuck_writer(struct buffer *buf)
 	if (fd != -1 && io_lock(fd, 0) == -1 && (pid = find_flock_owner(fd)) > 0 &&
 	    (io_lock(fd, LOCK_STUCK_MS) == 0 || find_flock_owner(fd) != pid))
 		pid = 0;
-	if (fd != -1)
-		close(fd);
+	io_close(fd);
 	if (pid <= 0)
 		return NULL;
 	snprintf(path, sizeof(path), "/proc/%ld/comm", pid);
@@ -130,8 +129,7 @@ is_replay_running(struct buffer *buf)
 	int fd = buffer_open_state(buf, ".replay", O_RDONLY);
 	bool busy = fd != -1 && flock(fd, LOCK_SH | LOCK_NB) == -1;
 
-	if (fd != -1)
-		close(fd);
+	io_close(fd);
 	return busy;
 }
 

@@ -1,7 +1,6 @@
 #include "buffer/breaker.h"
 
 #include <sys/file.h>
-#include <sys/stat.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -88,42 +87,16 @@ breaker_enter(struct buffer *buf, const char *address, int64_t ms)
 void
 breaker_leave(struct buffer *buf, const char *address, bool timed_out)
 {
-	struct stat st;
+	int fd = entered_fd;
 
-	if (entered_fd == -1) {
-		if (timed_out)
-			breaker_trip(buf, address);
-		return;
-	}
-	if (timed_out)
-		record_timeout(entered_fd, address);
-	else if (fstat(entered_fd, &st) == 0 && st.st_size > 0 &&
-	    read_breaker_state(entered_fd, address) != -1 && ftruncate(entered_fd, 0) == -1) {
-		/* It expires by itself. */
-	}
-	close(entered_fd);
+	if (fd == -1)
+		fd = buffer_open_state(buf, ".probe", timed_out ? O_RDWR | O_CREAT : O_RDWR);
 	entered_fd = -1;
-}
-
-void
-breaker_trip(struct buffer *buf, const char *address)
-{
-	int fd = buffer_open_state(buf, ".probe", O_RDWR | O_CREAT);
-
 	if (fd == -1)
 		return;
-	record_timeout(fd, address);
-	close(fd);
-}
-
-void
-breaker_reset(struct buffer *buf, const char *address)
-{
-	int fd = buffer_open_state(buf, ".probe", O_RDWR);
-
-	if (fd == -1)
-		return;
-	if (read_breaker_state(fd, address) != -1 && ftruncate(fd, 0) == -1) {
+	if (timed_out)
+		record_timeout(fd, address);
+	else if (read_breaker_state(fd, address) != -1 && ftruncate(fd, 0) == -1) {
 		/* It expires by itself. */
 	}
 	close(fd);

@@ -20,12 +20,8 @@
 /* Returns whether this process may connect now. If true, the caller must call breaker_leave. Waits
  * at most ms for another process that is connecting. */
 bool breaker_enter(struct buffer *buf, const char *address, int64_t ms);
-/* Ends the attempt: opens the breaker if it timed out, else closes it. */
+/* Ends the attempt: opens the breaker if it timed out, else closes it. Also for a process that did
+ * not enter: the server answered it, or a command on an established connection timed out. */
 void breaker_leave(struct buffer *buf, const char *address, bool timed_out);
-/* Closes the breaker: the server answered a process that connected without
- * breaker_enter. */
-void breaker_reset(struct buffer *buf, const char *address);
-/* Opens the breaker: a command on an established connection timed out. */
-void breaker_trip(struct buffer *buf, const char *address);
 
 #endif

@@ -104,10 +104,8 @@ buffer_close(struct buffer *buf)
 {
 	if (buf == NULL)
 		return;
-	if (buf->lock_fd != -1)
-		close(buf->lock_fd);
-	if (buf->replay_fd != -1)
-		close(buf->replay_fd);
+	io_close(buf->lock_fd);
+	io_close(buf->replay_fd);
 	close(buf->fd);
 	free(buf->dir);
 	free(buf);
@@ -151,8 +149,7 @@ reopen_replaced_dir(struct buffer *buf, struct err *err)
 		return -1;
 	close(buf->fd);
 	buf->fd = fd;
-	if (buf->lock_fd != -1)
-		close(buf->lock_fd);
+	io_close(buf->lock_fd);
 	buf->lock_fd = -1;
 	return 0;
 }
@@ -162,19 +159,7 @@ reopen_replaced_dir(struct buffer *buf, struct err *err)
 int
 buffer_open_state(struct buffer *buf, const char *name, int flags)
 {
-	struct stat st;
-	int fd = openat(buf->fd, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600),
-	    why = EINVAL;
-
-	if (fd == -1)
-		return -1;
-	if (fstat(fd, &st) == -1)
-		why = errno;
-	else if (S_ISREG(st.st_mode) && st.st_nlink <= 1 && st.st_uid == geteuid())
-		return fd;
-	close(fd);
-	errno = why;
-	return -1;
+	return io_open_own(buf->fd, name, flags);
 }
 
 int
@@ -187,40 +172,23 @@ int
 buffer_write_state(struct buffer *buf, const char *name, const void *p, size_t n, struct err *err)
 {
 	char tmp[64];
+	bool done;
 	int fd;
 
 	snprintf(tmp, sizeof(tmp), "%s.%ld", name, (long)getpid());
 	unlinkat(buf->fd, tmp, 0);
-	if ((fd = buffer_open_state(buf, tmp, O_WRONLY | O_CREAT | O_EXCL)) == -1) {
-		err_sys(err, STATUS_UNSAFE, "create '%s/%s'", buf->dir, tmp);
-		unlinkat(buf->fd, tmp, 0);
-		return -1;
-	}
-	if (io_write_all(fd, p, n) == -1 || fsync(fd) == -1) {
-		err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buf->dir, tmp);
-		close(fd);
-		unlinkat(buf->fd, tmp, 0);
-		return -1;
-	}
-	if (close(fd) == -1 || renameat(buf->fd, tmp, buf->fd, name) == -1) {
-		err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buf->dir, name);
-		unlinkat(buf->fd, tmp, 0);
-		return -1;
-	}
-	return buffer_sync(buf, err);
+	fd = buffer_open_state(buf, tmp, O_WRONLY | O_CREAT | O_EXCL);
+	done = fd != -1 && io_write_all(fd, p, n) == 0 && fsync(fd) == 0;
+	if (fd != -1 && close(fd) == -1)
+		done = false;
+	if (done && renameat(buf->fd, tmp, buf->fd, name) == 0)
+		return buffer_sync(buf, err);
+	err_sys(err, STATUS_UNSAFE, "%s '%s/%s'", fd == -1 ? "create" : "write", buf->dir, tmp);
+	unlinkat(buf->fd, tmp, 0);
+	return -1;
 }
 
 /* --- locks --------------------------------------------------------------------- */
-
-/* True while name is still the file that fd has open. */
-static bool
-is_open_file(struct buffer *buf, const char *name, int fd)
-{
-	struct stat a, b;
-
-	return fstat(fd, &a) == 0 && fstatat(buf->fd, name, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
 
 static void
 parse_hints(int fd, struct buffer_hints *hints)
@@ -244,7 +212,7 @@ parse_hints(int fd, struct buffer_hints *hints)
 static int
 try_writers_lock(struct buffer *buf, int64_t ms, struct err *err)
 {
-	if (buf->lock_fd != -1 && !is_open_file(buf, ".lock", buf->lock_fd)) {
+	if (buf->lock_fd != -1 && !io_is_open_as(buf->fd, ".lock", buf->lock_fd)) {
 		close(buf->lock_fd);
 		buf->lock_fd = -1;
 	}
@@ -253,7 +221,7 @@ try_writers_lock(struct buffer *buf, int64_t ms, struct err *err)
 		return err_sys(err, STATUS_UNSAFE, "open '%s/.lock'", buf->dir);
 	if (io_lock(buf->lock_fd, ms) == -1)
 		return err_sys(err, STATUS_UNSAFE, "lock '%s/.lock'", buf->dir);
-	if (is_open_file(buf, ".lock", buf->lock_fd))
+	if (io_is_open_as(buf->fd, ".lock", buf->lock_fd))
 		return 0;
 	flock(buf->lock_fd, LOCK_UN);
 	return 1; /* replaced during the wait: try again */
@@ -344,7 +312,7 @@ buffer_replay_lock(struct buffer *buf, struct err *err)
 	if (fd == -1)
 		return err_sys(err, STATUS_UNSAFE, "open '%s/.replay'", buf->dir);
 	if (io_lock(fd, 0) == 0) {
-		if (is_open_file(buf, ".replay", fd)) {
+		if (io_is_open_as(buf->fd, ".replay", fd)) {
 			buf->replay_fd = fd;
 			return 0;
 		}

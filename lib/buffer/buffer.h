@@ -17,18 +17,7 @@
  *     .outage     Redis was unavailable and events were buffered; removed by the next drain
  *     quarantine/ lines that cannot be replayed (quarantine.h)
  *
- * Order of durability, which all of lib/buffer and lib/drain keep:
- *
- *     1. .replay, quarantine/, .target and .progress exist before the first segment, so that a
- *        drain needs no free space.
- *     2. A segment's directory entry and the hints that name it are durable before its first line.
- *     3. Lines are durable before append_lines returns 0, i.e. before ebpub reports success.
- *     4. Lines are durable before a drain sends them, and so is the intent that covers them
- *        (checkpoint.h).
- *     5. Entries are acknowledged by Redis before the checkpoint passes their lines.
- *     6. The checkpoint is durable before a segment that it has passed is marked as removed in the
- *        manifest,
- *        and that is durable before the segment is unlinked.
+ * lib/README.md says what must be durable before what (invariants 1 to 7).
  *
  * Locks are flock(2): the kernel releases them when the process dies. Every wait for one has a
  * deadline.

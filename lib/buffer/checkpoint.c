@@ -83,10 +83,10 @@ intent_clear(struct intent *in)
 }
 
 static bool
-is_listed_delivered(const struct checkpoint *cp, const char *stem, uint64_t pos)
+is_listed_delivered(const struct positions *ps, const char *stem, uint64_t pos)
 {
-	for (size_t i = 0; i < cp->ndelivered; i++)
-		if (cp->delivered[i].pos == pos && strcmp(cp->delivered[i].stem, stem) == 0)
+	for (size_t i = 0; i < ps->nfiles; i++)
+		if (ps->files[i].pos == pos && strcmp(ps->files[i].stem, stem) == 0)
 			return true;
 	return false;
 }
@@ -94,33 +94,13 @@ is_listed_delivered(const struct checkpoint *cp, const char *stem, uint64_t pos)
 void
 checkpoint_add_delivered(struct checkpoint *cp, const char *stem, uint64_t pos)
 {
-	cp->delivered = mem_realloc(cp->delivered, (cp->ndelivered + 1) * sizeof(*cp->delivered));
-	cp->delivered[cp->ndelivered].stem = mem_strdup(stem);
-	cp->delivered[cp->ndelivered++].pos = pos;
+	positions_add(&cp->delivered, stem)->pos = pos;
 }
 
-struct bad_segment *
-checkpoint_find_bad(struct checkpoint *cp, const char *stem)
-{
-	for (size_t i = 0; i < cp->nbad; i++)
-		if (strcmp(cp->bad[i].stem, stem) == 0)
-			return &cp->bad[i];
-	return NULL;
-}
-
-struct bad_segment *
+void
 checkpoint_count_bad_line(struct checkpoint *cp, const char *stem)
 {
-	struct bad_segment *b = checkpoint_find_bad(cp, stem);
-
-	if (b == NULL) {
-		cp->bad = mem_realloc(cp->bad, (cp->nbad + 1) * sizeof(*cp->bad));
-		b = &cp->bad[cp->nbad++];
-		b->stem = mem_strdup(stem);
-		b->lines = 0;
-	}
-	b->lines++;
-	return b;
+	positions_find_or_add(&cp->bad, stem)->pos++;
 }
 
 bool
@@ -134,26 +114,17 @@ checkpoint_is_delivered(
 		passed = positions_passed(&l->positions, chain, stem, pos, &known);
 	if (!known)
 		passed = positions_passed(&cp->positions, chain, stem, pos, &known);
-	return passed || (cp->ndelivered && is_listed_delivered(cp, stem, pos));
+	return passed || is_listed_delivered(&cp->delivered, stem, pos);
 }
 
 void
 checkpoint_drop_source(struct checkpoint *cp, const char *stem)
 {
-	struct bad_segment *b = checkpoint_find_bad(cp, stem);
-
 	positions_drop(&cp->positions, stem);
 	for (size_t i = 0; i < cp->nlagging; i++)
 		positions_drop(&cp->lagging[i].positions, stem);
-	for (size_t i = cp->ndelivered; i-- > 0;)
-		if (strcmp(cp->delivered[i].stem, stem) == 0) {
-			free(cp->delivered[i].stem);
-			cp->delivered[i] = cp->delivered[--cp->ndelivered];
-		}
-	if (b != NULL) {
-		free(b->stem);
-		*b = cp->bad[--cp->nbad];
-	}
+	positions_drop(&cp->delivered, stem);
+	positions_drop(&cp->bad, stem);
 }
 
 void
@@ -161,13 +132,9 @@ checkpoint_free(struct checkpoint *cp)
 {
 	while (cp->nlagging)
 		checkpoint_drop_lagging(cp, &cp->lagging[cp->nlagging - 1]);
-	while (cp->ndelivered)
-		free(cp->delivered[--cp->ndelivered].stem);
-	while (cp->nbad)
-		free(cp->bad[--cp->nbad].stem);
 	free(cp->lagging);
-	free(cp->delivered);
-	free(cp->bad);
+	positions_clear(&cp->delivered);
+	positions_clear(&cp->bad);
 	positions_clear(&cp->positions);
 	intent_clear(&cp->intent);
 	memset(cp, 0, sizeof(*cp));

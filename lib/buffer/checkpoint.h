@@ -52,19 +52,6 @@ struct intent {
 	size_t ntypes;
 };
 
-/* A delivered line that begins at or after the position of its source, or of its lagging type: the
- * position alone would count it as undelivered. */
-struct delivered_line {
-	char *stem;
-	uint64_t pos;
-};
-
-/* A segment with bad lines for which quarantine/ had no space. */
-struct bad_segment {
-	char *stem;
-	uint64_t lines;
-};
-
 struct checkpoint {
 	uint64_t seq;
 	/* an earlier checkpoint was lost: look up each line until the buffer is empty */
@@ -73,10 +60,11 @@ struct checkpoint {
 	struct positions positions;
 	struct lagging_type *lagging;
 	size_t nlagging;
-	struct delivered_line *delivered;
-	size_t ndelivered;
-	struct bad_segment *bad;
-	size_t nbad;
+	/* delivered lines that begin at or after the position of their source, or of their lagging
+	 * type: the position alone would count them as undelivered */
+	struct positions delivered;
+	/* segments with bad lines for which quarantine/ had no space; pos is the number of lines */
+	struct positions bad;
 	struct intent intent;
 };
 
@@ -108,10 +96,8 @@ void checkpoint_add_delivered(struct checkpoint *cp, const char *stem, uint64_t 
 bool checkpoint_is_delivered(
     struct checkpoint *cp, const char *type, size_t n, bool chain, const char *stem, uint64_t pos);
 
-/* NULL when the segment has no bad lines. */
-struct bad_segment *checkpoint_find_bad(struct checkpoint *cp, const char *stem);
 /* Counts one more bad line of the segment. */
-struct bad_segment *checkpoint_count_bad_line(struct checkpoint *cp, const char *stem);
+void checkpoint_count_bad_line(struct checkpoint *cp, const char *stem);
 
 /* Removes all records of a segment that was removed. */
 void checkpoint_drop_source(struct checkpoint *cp, const char *stem);

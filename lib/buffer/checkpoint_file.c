@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,28 +20,40 @@
 #include <zlib.h>
 
 #include "base/bytes.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "base/token.h"
 #include "buffer/checkpoint.h"
 
+/* Appends one line: its kind, then for each 'w' of `form` a token and for each 'n' a uint64_t. */
 static void
-append_word(struct bytes *b, const char *s)
+append_line(struct bytes *b, const char *kind, const char *form, ...)
 {
-	bytes_addc(b, ' ');
-	token_add(b, s);
+	va_list ap;
+
+	va_start(ap, form);
+	bytes_adds(b, kind);
+	for (; *form; form++) {
+		bytes_addc(b, ' ');
+		if (*form == 'w')
+			token_add(b, va_arg(ap, const char *));
+		else
+			bytes_addu(b, va_arg(ap, uint64_t));
+	}
+	va_end(ap);
+	bytes_addc(b, '\n');
 }
 
 static void
-append_position(struct bytes *b, const char *what, const char *type, const struct position *at)
+append_position(struct bytes *b, const char *kind, const char *type, const struct position *at)
 {
 	if (at->stem == NULL)
 		return;
-	bytes_adds(b, what);
 	if (type != NULL)
-		append_word(b, type);
-	append_word(b, at->stem);
-	bytes_addf(b, " %" PRIu64 " %" PRIu64 "\n", at->pos, at->limit);
+		append_line(b, kind, "wwnn", type, at->stem, at->pos, at->limit);
+	else
+		append_line(b, kind, "wnn", at->stem, at->pos, at->limit);
 }
 
 static void
@@ -52,60 +65,32 @@ append_positions(struct bytes *b, const char *chain, const char *file, const cha
 		append_position(b, file, type, &at->files[i]);
 }
 
-static void
-append_sent_types(struct bytes *b, const char *what, const struct intent_type *s, size_t n)
-{
-	for (; n--; s++) {
-		bytes_adds(b, what);
-		append_word(b, s->type);
-		append_word(b, s->after);
-		bytes_addc(b, '\n');
-	}
-}
-
-static void
-append_intent(struct bytes *b, const struct intent *in)
-{
-	if (!in->active)
-		return;
-	bytes_adds(b, "going");
-	append_word(b, in->run_id);
-	bytes_addf(b, " %" PRId64, in->client);
-	append_word(b, in->addr);
-	bytes_addc(b, '\n');
-	append_positions(b, "upto-chain", "upto", NULL, &in->upto);
-	append_sent_types(b, "sent", in->types, in->ntypes);
-}
-
 /* Appends all lines. Without `whole`, when space is short, it leaves out the reasons, which the
  * next attempt gives again. */
 static void
 append_checkpoint(struct bytes *b, const struct checkpoint *cp, bool whole)
 {
+	const struct intent *in = &cp->intent;
+
 	if (cp->lost)
-		bytes_adds(b, "lost\n");
-	bytes_addf(b, "claims %" PRIu64 "\n", cp->adopted);
+		append_line(b, "lost", "");
+	append_line(b, "claims", "n", cp->adopted);
 	append_positions(b, "chain", "file", NULL, &cp->positions);
 	for (size_t i = 0; i < cp->nlagging; i++) {
-		bytes_adds(b, "late");
-		append_word(b, cp->lagging[i].type);
-		bytes_addf(b, " %" PRId64, cp->lagging[i].tried);
-		append_word(b, whole || !*cp->lagging[i].reason ? cp->lagging[i].reason : "held");
-		bytes_addc(b, '\n');
-		append_positions(
-		    b, "late-chain", "late-file", cp->lagging[i].type, &cp->lagging[i].positions);
+		const struct lagging_type *l = &cp->lagging[i];
+
+		append_line(b, "late", "wnw", l->type, (uint64_t)l->tried,
+		    whole || !*l->reason ? l->reason : "held");
+		append_positions(b, "late-chain", "late-file", l->type, &l->positions);
 	}
-	for (size_t i = 0; i < cp->ndelivered; i++) {
-		bytes_adds(b, "done");
-		append_word(b, cp->delivered[i].stem);
-		bytes_addf(b, " %" PRIu64 "\n", cp->delivered[i].pos);
-	}
-	for (size_t i = 0; i < cp->nbad; i++) {
-		bytes_adds(b, "broken");
-		append_word(b, cp->bad[i].stem);
-		bytes_addf(b, " %" PRIu64 "\n", cp->bad[i].lines);
-	}
-	append_intent(b, &cp->intent);
+	append_positions(b, "", "done", NULL, &cp->delivered);
+	append_positions(b, "", "broken", NULL, &cp->bad);
+	if (!in->active)
+		return;
+	append_line(b, "going", "wnw", in->run_id, (uint64_t)in->client, in->addr);
+	append_positions(b, "upto-chain", "upto", NULL, &in->upto);
+	for (size_t i = 0; i < in->ntypes; i++)
+		append_line(b, "sent", "ww", in->types[i].type, in->types[i].after);
 }
 
 static uint64_t
@@ -114,39 +99,38 @@ parse_number(char **line)
 	return strtoull(token_next(line), NULL, 10);
 }
 
+/* Parses STEM POS LIMIT into the position of a file, or of the chain. */
 static void
-parse_position(struct position *at, const char *stem, char **line)
+parse_position(struct positions *ps, bool chain, char **line)
 {
+	const char *stem = token_next(line);
 	uint64_t pos = parse_number(line), limit = parse_number(line);
 
-	position_set(at, stem, pos, limit);
+	positions_set(ps, chain, stem, pos, limit);
 }
 
 static void
-parse_lagging_type(struct checkpoint *cp, const char *what, char *line)
+parse_lagging_type(struct checkpoint *cp, const char *kind, char *line)
 {
-	const char *type = token_next(&line), *stem;
+	const char *type = token_next(&line);
 	struct lagging_type *l = checkpoint_add_lagging(cp, type, strlen(type));
 
-	if (strcmp(what, "late") == 0) {
+	if (strcmp(kind, "late") == 0) {
 		l->tried = (int64_t)parse_number(&line);
 		free(l->reason);
 		l->reason = mem_strdup(token_next(&line));
-		return;
+	} else {
+		parse_position(&l->positions, strcmp(kind, "late-chain") == 0, &line);
 	}
-	stem = token_next(&line);
-	parse_position(strcmp(what, "late-chain") == 0 ? &l->positions.chain
-	                                               : positions_find_or_add(&l->positions, stem),
-	    stem, &line);
 }
 
 static void
-parse_sent_type(struct intent_type **list, size_t *n, char *line)
+parse_intent_type(struct intent *in, char *line)
 {
 	struct intent_type *s;
 
-	*list = mem_realloc(*list, (*n + 1) * sizeof(**list));
-	s = &(*list)[(*n)++];
+	in->types = mem_realloc(in->types, (in->ntypes + 1) * sizeof(*in->types));
+	s = &in->types[in->ntypes++];
 	s->type = mem_strdup(token_next(&line));
 	snprintf(s->after, sizeof(s->after), "%s", token_next(&line));
 }
@@ -155,36 +139,32 @@ parse_sent_type(struct intent_type **list, size_t *n, char *line)
 static void
 parse_checkpoint_line(struct checkpoint *cp, char *line)
 {
-	const char *what = token_next(&line), *stem;
+	const char *kind = token_next(&line), *word;
 	struct intent *in = &cp->intent;
 
-	if (strcmp(what, "lost") == 0)
+	if (strcmp(kind, "lost") == 0)
 		cp->lost = true;
-	else if (strcmp(what, "claims") == 0)
+	else if (strcmp(kind, "claims") == 0)
 		cp->adopted = parse_number(&line);
-	else if (strncmp(what, "late", 4) == 0)
-		parse_lagging_type(cp, what, line);
-	else if (strcmp(what, "sent") == 0)
-		parse_sent_type(&in->types, &in->ntypes, line);
-	else if (strcmp(what, "going") == 0) {
-		in->active = true;
-		snprintf(in->run_id, sizeof(in->run_id), "%s", token_next(&line));
-		in->client = (int64_t)parse_number(&line);
-		snprintf(in->addr, sizeof(in->addr), "%s", token_next(&line));
-	} else {
-		stem = token_next(&line);
-		if (strcmp(what, "chain") == 0)
-			parse_position(&cp->positions.chain, stem, &line);
-		else if (strcmp(what, "file") == 0)
-			parse_position(positions_find_or_add(&cp->positions, stem), stem, &line);
-		else if (strcmp(what, "upto-chain") == 0)
-			parse_position(&in->upto.chain, stem, &line);
-		else if (strcmp(what, "upto") == 0)
-			parse_position(positions_find_or_add(&in->upto, stem), stem, &line);
-		else if (strcmp(what, "done") == 0)
-			checkpoint_add_delivered(cp, stem, parse_number(&line));
-		else if (strcmp(what, "broken") == 0) {
-			checkpoint_count_bad_line(cp, stem)->lines = parse_number(&line);
+	else if (strcmp(kind, "chain") == 0 || strcmp(kind, "file") == 0)
+		parse_position(&cp->positions, *kind == 'c', &line);
+	else if (strcmp(kind, "broken") == 0)
+		parse_position(&cp->bad, false, &line);
+	else if (strncmp(kind, "late", 4) == 0)
+		parse_lagging_type(cp, kind, line);
+	else if (strcmp(kind, "upto-chain") == 0 || strcmp(kind, "upto") == 0)
+		parse_position(&in->upto, kind[4] == '-', &line);
+	else if (strcmp(kind, "sent") == 0)
+		parse_intent_type(in, line);
+	else {
+		word = token_next(&line);
+		if (strcmp(kind, "done") == 0)
+			checkpoint_add_delivered(cp, word, parse_number(&line));
+		else if (strcmp(kind, "going") == 0) {
+			in->active = true;
+			snprintf(in->run_id, sizeof(in->run_id), "%s", word);
+			in->client = (int64_t)parse_number(&line);
+			snprintf(in->addr, sizeof(in->addr), "%s", token_next(&line));
 		}
 	}
 }
@@ -207,8 +187,7 @@ static int
 fail_checkpoint_read(struct buffer *buf, int fd, struct err *err)
 {
 	err_sys(err, STATUS_UNSAFE, "read '%s/.progress'", buf->dir);
-	if (fd != -1)
-		close(fd);
+	io_close(fd);
 	return -1;
 }
 
@@ -287,8 +266,7 @@ checkpoint_load(struct buffer *buf, struct checkpoint *cp, struct err *err)
 	}
 	if (text[0] == NULL && text[1] == NULL)
 		cp->lost = is_checkpoint_lost(buf, fd, size);
-	if (fd != -1)
-		close(fd);
+	io_close(fd);
 	pick = text[0] == NULL || (text[1] != NULL && seq[1] > seq[0]);
 	if (text[pick] != NULL) {
 		cp->seq = seq[pick];
@@ -349,8 +327,7 @@ checkpoint_preallocate(struct buffer *buf, struct err *err)
 
 	if (open_checkpoint_file(buf, O_RDONLY, &fd, &size, err) == -1)
 		return -1;
-	if (fd != -1)
-		close(fd);
+	io_close(fd);
 	return size ? 0 : create_checkpoint_file(buf, NULL, 0, SLOT_MIN, err);
 }
 
@@ -391,8 +368,7 @@ checkpoint_store(struct buffer *buf, struct checkpoint *cp, struct err *err)
 		if (b.len <= (size_t)size)
 			r = write_checkpoint_slot(buf, fd, &b, cp->seq % 2 ? size : 0, err);
 	}
-	if (fd != -1)
-		close(fd);
+	io_close(fd);
 	bytes_free(&b);
 	return r;
 }

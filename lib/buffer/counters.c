@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/io.h"
+
 #define LINE_SIZE 37L /* a name of at most 19 characters, a blank and 16 digits */
 #define FILE_SIZE (LINE_SIZE * COUNTERS)
 
@@ -38,8 +40,7 @@ counters_read(struct buffer *buf, uint64_t out[COUNTERS])
 	int fd = buffer_open_state(buf, ".counters", O_RDONLY);
 
 	parse_counters(text, fd == -1 ? 0 : pread(fd, text, FILE_SIZE, 0), out);
-	if (fd != -1)
-		close(fd);
+	io_close(fd);
 }
 
 void

@@ -7,6 +7,7 @@
 
 #include <zlib.h>
 
+#include "base/io.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "buffer/segment.h"
@@ -42,10 +43,8 @@ write_gz(struct buffer *buf, int from, struct err *err)
 	gz = spare == -1 ? NULL : gzdopen(spare, "wb");
 	if (gz == NULL) {
 		err_sys(err, STATUS_UNSAFE, "create '%s/" TEMPORARY "'", buf->dir);
-		if (spare != -1)
-			close(spare);
-		if (fd != -1)
-			close(fd);
+		io_close(spare);
+		io_close(fd);
 		return -1;
 	}
 	r = copy_to_gz(from, gz);

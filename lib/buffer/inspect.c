@@ -183,11 +183,9 @@ pass_all_lines(struct buffer *buf, struct undelivered *u, struct err *err)
 	const struct segment *s = walk_segments(u->walk, &n);
 
 	for (size_t i = 0; i < n; i++)
-		if (s[i].kind == SEGMENT_CHAIN)
-			position_set(&cp->positions.chain, s[i].stem, UINT64_MAX, 0);
-		else if (s[i].kind != SEGMENT_FOREIGN)
-			position_set(positions_find_or_add(&cp->positions, s[i].stem), s[i].stem,
-			    UINT64_MAX, 0);
+		if (s[i].kind != SEGMENT_FOREIGN)
+			positions_set(
+			    &cp->positions, s[i].kind == SEGMENT_CHAIN, s[i].stem, UINT64_MAX, 0);
 	while (cp->nlagging)
 		checkpoint_drop_lagging(cp, &cp->lagging[0]);
 	intent_clear(&cp->intent);

@@ -110,7 +110,7 @@ find_members(struct slice object, const struct slice *name, size_t n, struct sli
 /* Appends a value to text: of a string its content, of others their bytes. null counts as missing.
  */
 static struct slice
-unjson_add_member(struct slice value, struct bytes *text)
+unquote_member(struct slice value, struct bytes *text)
 {
 	size_t from = text->len;
 
@@ -170,7 +170,7 @@ static int
 parse_payload(
     struct slice plain, struct slice base64, struct event *e, struct bytes *text, struct err *err)
 {
-	struct slice coded = unjson_add_member(base64, text);
+	struct slice coded = unquote_member(base64, text);
 	size_t from = text->len;
 
 	if (plain.p == NULL)
@@ -205,7 +205,7 @@ parse_message(struct slice message, struct event *e, struct bytes *text, struct 
 	event_field_slots(e, at);
 	for (size_t i = 0; i < EVENT_FIELDS; i++)
 		if (at[i] != &e->payload && at[i]->p == NULL)
-			*at[i] = unjson_add_member(values[i], text);
+			*at[i] = unquote_member(values[i], text);
 	if (check_message(e, err) == -1)
 		return -1;
 	return parse_payload(values[1], values[EVENT_FIELDS], e, text, err);
@@ -291,7 +291,7 @@ parse_front(
 		return err_set(err, STATUS_DATA, "not an object");
 	if (!l->has_crc && values[CRC].p != NULL)
 		return err_set(err, STATUS_DATA, "crc differs");
-	e->type = unjson_add_member(values[TYPE], text);
+	e->type = unquote_member(values[TYPE], text);
 	return parse_message(values[MESSAGE], e, text, err);
 }
 
@@ -306,7 +306,7 @@ line_parse(const char *line, size_t n, struct line *out, struct bytes *text, str
 	if (check_line_form(raw, &out->has_crc, err) == -1 ||
 	    parse_front(raw, out, values, text, err) == -1)
 		return -1;
-	at = unjson_add_member(values[BUFFERED_AT], text);
+	at = unquote_member(values[BUFFERED_AT], text);
 	if (clock_parse(at.p, at.n, &out->buffered_at) == -1)
 		return err_set(err, STATUS_DATA, "buffered_at is not a time");
 	out->maxlen = parse_count(values[MAXLEN]);

@@ -125,8 +125,7 @@ write_states(struct buffer *buf, const char **stems, size_t n, const char *to)
 	}
 	if (fd != -1 && r == 0)
 		r = fdatasync(fd);
-	if (fd != -1)
-		close(fd);
+	io_close(fd);
 	return r;
 }
 

@@ -41,17 +41,22 @@ positions_find(const struct positions *ps, const char *stem)
 }
 
 struct position *
+positions_add(struct positions *ps, const char *stem)
+{
+	struct position *p;
+
+	ps->files = mem_realloc(ps->files, (ps->nfiles + 1) * sizeof(*ps->files));
+	p = &ps->files[ps->nfiles++];
+	*p = (struct position){.stem = mem_strdup(stem)};
+	return p;
+}
+
+struct position *
 positions_find_or_add(struct positions *ps, const char *stem)
 {
 	struct position *p = positions_find(ps, stem);
 
-	if (p != NULL)
-		return p;
-	ps->files = mem_realloc(ps->files, (ps->nfiles + 1) * sizeof(*ps->files));
-	p = &ps->files[ps->nfiles++];
-	memset(p, 0, sizeof(*p));
-	p->stem = mem_strdup(stem);
-	return p;
+	return p != NULL ? p : positions_add(ps, stem);
 }
 
 struct position *
@@ -71,22 +76,22 @@ positions_set(struct positions *ps, bool chain, const char *stem, uint64_t pos, 
 void
 positions_drop(struct positions *ps, const char *stem)
 {
-	struct position *p = positions_find(ps, stem);
+	struct position *p;
 
-	if (p == NULL)
-		return;
-	free(p->stem);
-	*p = ps->files[--ps->nfiles];
+	while ((p = positions_find(ps, stem)) != NULL) {
+		free(p->stem);
+		*p = ps->files[--ps->nfiles];
+	}
 }
 
 void
 positions_clear(struct positions *ps)
 {
 	position_clear(&ps->chain);
-	for (size_t i = 0; i < ps->nfiles; i++)
-		free(ps->files[i].stem);
+	while (ps->nfiles)
+		free(ps->files[--ps->nfiles].stem);
 	free(ps->files);
-	memset(ps, 0, sizeof(*ps));
+	ps->files = NULL;
 }
 
 void
@@ -95,9 +100,8 @@ positions_copy(struct positions *to, const struct positions *from)
 	memset(to, 0, sizeof(*to));
 	if (from->chain.stem != NULL)
 		position_set(&to->chain, from->chain.stem, from->chain.pos, 0);
-	for (size_t i = 0; i < from->nfiles; i++)
-		position_set(positions_find_or_add(to, from->files[i].stem), from->files[i].stem,
-		    from->files[i].pos, from->files[i].limit);
+	for (const struct position *p = from->files; p < from->files + from->nfiles; p++)
+		positions_set(to, false, p->stem, p->pos, p->limit);
 }
 
 bool
@@ -113,5 +117,5 @@ positions_passed(
 	const struct position *p = chain ? &ps->chain : positions_find(ps, stem);
 
 	*known = p != NULL && p->stem != NULL;
-	return *known && (chain ? position_cmp(p, stem, pos) > 0 : p->pos > pos);
+	return *known && position_cmp(p, stem, pos) > 0;
 }

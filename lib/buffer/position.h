@@ -26,15 +26,16 @@ struct positions {
 
 void position_set(struct position *p, const char *stem, uint64_t pos, uint64_t limit);
 void position_clear(struct position *p);
-/* Compares positions in the chain: <0, 0, >0. A position without a stem is before all others. */
+/* Compares positions in one source: <0, 0, >0. A position without a stem is before all others. */
 int position_cmp(const struct position *a, const char *stem, uint64_t pos);
 
 /* Finds the position of a file, or NULL. */
 struct position *positions_find(const struct positions *ps, const char *stem);
+/* Adds one more position with this stem, at the beginning. */
+struct position *positions_add(struct positions *ps, const char *stem);
 struct position *positions_find_or_add(struct positions *ps, const char *stem);
-/* Returns the position of a source, or NULL if it has none. */
+/* The position of a source: of the chain, or of the file `stem`. NULL when it has none. */
 struct position *positions_get(struct positions *ps, bool chain, const char *stem);
-/* Sets the position of a source. */
 void positions_set(
     struct positions *ps, bool chain, const char *stem, uint64_t pos, uint64_t limit);
 void positions_drop(struct positions *ps, const char *stem);

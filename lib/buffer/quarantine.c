@@ -1,5 +1,6 @@
 #include "buffer/quarantine.h"
 
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <dirent.h>
@@ -66,9 +67,15 @@ quarantine_close(struct quarantine *q)
 
 	for (i = 0; i < OPEN_FILES; i++)
 		close_quarantine_file(&q->file[i]);
-	if (q->dir != -1)
-		close(q->dir);
+	io_close(q->dir);
 	free(q);
+}
+
+static int
+fail_quarantine(const struct quarantine *q, const char *what, const char *stem, struct err *err)
+{
+	return err_sys(err, STATUS_UNSAFE, "%s '%s/quarantine%s%s%s'", what, q->buf->dir,
+	    stem != NULL ? "/" : "", stem != NULL ? stem : "", stem != NULL ? ".jsonl" : "");
 }
 
 static int
@@ -79,55 +86,43 @@ ensure_quarantine_dir(struct quarantine *q, struct err *err)
 	if (mkdirat(q->buf->fd, "quarantine", 0700) == 0 && buffer_sync(q->buf, err) == -1)
 		return -1;
 	q->dir = openat(q->buf->fd, "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (q->dir == -1)
-		return err_sys(err, STATUS_UNSAFE, "open '%s/quarantine'", q->buf->dir);
-	return 0;
-}
-
-static void
-put_record_place(struct bytes *b, const char *stem)
-{
-	bytes_adds(b, "\"segment\":");
-	json_quote(b, stem, strlen(stem));
-	bytes_adds(b, ",\"offset\":");
+	return q->dir != -1 ? 0 : fail_quarantine(q, "open", NULL, err);
 }
 
 /*
- * Reads the whole file: stores the highest recorded offset, and returns whether `pos` is recorded.
- * The needle cannot match inside a quoted line, because quotes are escaped there.
+ * Looks through the whole file: stores the highest recorded offset, and returns whether `pos` is
+ * recorded, or -1 with errno. The needle cannot match inside a quoted line, because quotes are
+ * escaped there.
  */
 static int
-scan_for_record(struct quarantine_file *q, const char *needle, uint64_t pos)
+scan_for_record(struct quarantine_file *f, const char *needle, uint64_t pos)
 {
-	size_t keep = strlen(needle) + 24, have = 0;
-	char *b = mem_realloc(NULL, SCAN_BYTES + 1), *p;
-	off_t at = 0;
-	ssize_t n;
+	size_t n = strlen(needle);
+	const char *p, *end;
+	struct stat st;
 	uint64_t offset;
+	void *text;
 	int found = 0;
 
-	q->any = false;
-	while ((n = pread(q->fd, b + have, SCAN_BYTES - have, at)) > 0) {
-		at += n;
-		have += (size_t)n;
-		b[have] = '\0';
-		for (p = b; (p = memmem(p, have - (size_t)(p - b), needle, strlen(needle))) != NULL;
-		     p++) {
-			if (p + keep > b + have && have == SCAN_BYTES)
-				/* its digits may be cut: the next read has them whole */
-				break;
-			offset = strtoull(p + strlen(needle), NULL, 10);
-			found |= offset == pos;
-			if (offset > q->highest || !q->any)
-				q->highest = offset;
-			q->any = true;
-		}
-		if (have > keep) {
-			memmove(b, b + have - keep, keep);
-			have = keep;
-		}
+	f->any = false;
+	if (fstat(f->fd, &st) == -1)
+		return -1;
+	if (st.st_size == 0)
+		return 0;
+	text = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, f->fd, 0);
+	if (text == MAP_FAILED)
+		return -1;
+	end = (const char *)text + st.st_size;
+	for (p = text; (p = memmem(p, (size_t)(end - p), needle, n)) != NULL;) {
+		offset = 0;
+		for (p += n; p < end && *p >= '0' && *p <= '9'; p++)
+			offset = offset * 10 + (uint64_t)(*p - '0');
+		found |= offset == pos;
+		if (offset > f->highest || !f->any)
+			f->highest = offset;
+		f->any = true;
 	}
-	free(b);
+	munmap(text, (size_t)st.st_size);
 	return found;
 }
 
@@ -149,25 +144,13 @@ cut_torn_record(int fd)
 	return at;
 }
 
+/* Appends what precedes the offset in each record. */
 static void
-put_record(struct bytes *b, const char *place, const char *reason, struct slice line)
+format_place(struct bytes *b, const char *stem)
 {
-	char now[CLOCK_SIZE];
-
-	clock_format(clock_now(), now);
-	bytes_addf(b, "{\"quarantined_at\":\"%s\",\"reason\":", now);
-	json_quote(b, reason, strlen(reason));
-	bytes_addc(b, ',');
-	bytes_adds(b, place);
-	if (json_is_utf8(line.p, line.n)) {
-		bytes_adds(b, "\"line\":");
-		json_quote(b, line.p, line.n);
-	} else {
-		bytes_adds(b, "\"line_base64\":\"");
-		base64_encode(b, line.p, line.n);
-		bytes_addc(b, '"');
-	}
-	bytes_adds(b, "}\n");
+	bytes_adds(b, "\"segment\":");
+	json_quote(b, stem, strlen(stem));
+	bytes_adds(b, ",\"offset\":");
 }
 
 static int
@@ -189,8 +172,7 @@ static int
 sync_quarantine_file(struct quarantine *q, struct quarantine_file *file, struct err *err)
 {
 	if (file->dirty && fdatasync(file->fd) == -1)
-		return err_sys(
-		    err, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'", q->buf->dir, file->stem);
+		return fail_quarantine(q, "write", file->stem, err);
 	file->dirty = false;
 	return 0;
 }
@@ -218,25 +200,20 @@ choose_open_file(struct quarantine *q, const char *stem, struct err *err)
 static int
 open_file_locked(int dir, const char *name)
 {
-	struct stat a, b;
-	int fd, tries;
+	for (int tries = 0; tries < 8; tries++) {
+		int fd = io_open_own(dir, name, O_RDWR | O_CREAT);
 
-	for (tries = 0; tries < 8; tries++) {
-		fd =
-		    openat(dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 		if (fd == -1)
 			return -1;
-		if (io_lock(fd, LOCK_MS) == -1 || fstat(fd, &a) == -1 || !S_ISREG(a.st_mode))
-			break;
-		if (fstatat(dir, name, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_dev == b.st_dev &&
-		    a.st_ino == b.st_ino)
+		if (io_lock(fd, LOCK_MS) == -1) {
+			io_close(fd);
+			return -1;
+		}
+		if (io_is_open_as(dir, name, fd))
 			return fd;
 		close(fd);
-		fd = -1;
-		errno = EWOULDBLOCK;
 	}
-	if (fd != -1)
-		close(fd);
+	errno = EWOULDBLOCK;
 	return -1;
 }
 
@@ -253,7 +230,7 @@ open_quarantine_file(struct quarantine *q, const char *stem, struct err *err)
 		return file;
 	snprintf(name, sizeof(name), "%s.jsonl", stem);
 	if ((file->fd = open_file_locked(q->dir, name)) == -1) {
-		err_sys(err, STATUS_UNSAFE, "open '%s/quarantine/%s'", q->buf->dir, name);
+		fail_quarantine(q, "open", stem, err);
 		return NULL;
 	}
 	file->stem = mem_strdup(stem);
@@ -261,36 +238,46 @@ open_quarantine_file(struct quarantine *q, const char *stem, struct err *err)
 	return file;
 }
 
-static bool
-has_record(struct quarantine_file *file, const char *needle, uint64_t pos)
+/* Lines of a segment come in order: most are above all recorded ones, and need no scan. */
+static int
+has_record(struct quarantine_file *file, const char *place, uint64_t pos)
 {
-	bool known = (file->fresh || (file->any && pos <= file->highest)) &&
-	    scan_for_record(file, needle, pos);
+	bool scan = file->fresh || (file->any && pos <= file->highest);
 
 	file->fresh = false;
-	return known;
+	return scan ? scan_for_record(file, place, pos) : 0;
 }
 
 static int
-append_record(struct quarantine *q, struct quarantine_file *file, struct bytes *place, uint64_t pos,
-    const char *reason, struct slice line, struct err *err)
+append_record(struct quarantine_file *file, const char *place, uint64_t pos, const char *reason,
+    struct slice line)
 {
 	struct bytes b = {0};
+	char now[CLOCK_SIZE];
+	bool text = json_is_utf8(line.p, line.n);
 	int r;
 
-	bytes_addf(place, "%" PRIu64 ",", pos);
-	put_record(&b, bytes_str(place), reason, line);
+	clock_format(clock_now(), now);
+	bytes_addf(&b, "{\"quarantined_at\":\"%s\",\"reason\":", now);
+	json_quote(&b, reason, strlen(reason));
+	bytes_addf(&b, ",%s%" PRIu64 ",%s:", place, pos, text ? "\"line\"" : "\"line_base64\"");
+	if (text) {
+		json_quote(&b, line.p, line.n);
+	} else {
+		bytes_addc(&b, '"');
+		base64_encode(&b, line.p, line.n);
+		bytes_addc(&b, '"');
+	}
+	bytes_adds(&b, "}\n");
 	r = write_record(file->fd, &b);
 	bytes_free(&b);
-	if (r == -1)
-		return err_sys(
-		    err, STATUS_UNSAFE, "write '%s/quarantine/%s.jsonl'", q->buf->dir, file->stem);
-	file->dirty = true;
-	if (pos > file->highest || !file->any) {
-		file->highest = pos;
+	if (r == 0) {
+		file->dirty = true;
+		if (pos > file->highest || !file->any)
+			file->highest = pos;
 		file->any = true;
 	}
-	return 0;
+	return r;
 }
 
 int
@@ -299,48 +286,42 @@ quarantine_add(struct quarantine *q, const char *stem, uint64_t pos, const char 
 {
 	struct bytes place = {0};
 	struct quarantine_file *file;
-	int r = -1;
+	int r;
 
-	if (ensure_quarantine_dir(q, err) == -1)
+	if (ensure_quarantine_dir(q, err) == -1 ||
+	    (file = open_quarantine_file(q, stem, err)) == NULL)
 		return -1;
-	put_record_place(&place, stem);
-	if ((file = open_quarantine_file(q, stem, err)) != NULL)
-		r = has_record(file, bytes_str(&place), pos)
-		    ? 0
-		    : append_record(q, file, &place, pos, reason, line, err);
+	format_place(&place, stem);
+	r = has_record(file, bytes_str(&place), pos);
+	if (r == 0)
+		r = append_record(file, place.p, pos, reason, line);
 	bytes_free(&place);
-	return r;
+	return r == -1 ? fail_quarantine(q, "write", stem, err) : 0;
 }
 
 int
 quarantine_add_refused(struct quarantine *q, const char *reason, struct slice line, struct err *err)
 {
-	struct bytes place = {0};
 	struct quarantine_file *file;
 	struct stat st;
-	int r = -1;
 
-	if (ensure_quarantine_dir(q, err) == -1)
+	if (ensure_quarantine_dir(q, err) == -1 ||
+	    (file = open_quarantine_file(q, QUARANTINE_REFUSED, err)) == NULL)
 		return -1;
-	put_record_place(&place, QUARANTINE_REFUSED);
-	if ((file = open_quarantine_file(q, QUARANTINE_REFUSED, err)) != NULL &&
-	    fstat(file->fd, &st) == 0)
-		r = append_record(q, file, &place, (uint64_t)st.st_size, reason, line, err);
-	bytes_free(&place);
-	return r;
+	if (fstat(file->fd, &st) == -1 ||
+	    append_record(file, "\"segment\":\"" QUARANTINE_REFUSED "\",\"offset\":",
+	        (uint64_t)st.st_size, reason, line) == -1)
+		return fail_quarantine(q, "write", QUARANTINE_REFUSED, err);
+	return 0;
 }
 
 int
 quarantine_sync(struct quarantine *q, struct err *err)
 {
-	size_t i;
-
-	for (i = 0; i < OPEN_FILES; i++)
+	for (size_t i = 0; i < OPEN_FILES; i++)
 		if (sync_quarantine_file(q, &q->file[i], err) == -1)
 			return -1;
-	if (q->dir != -1 && fsync(q->dir) == -1)
-		return err_sys(err, STATUS_UNSAFE, "fsync '%s/quarantine'", q->buf->dir);
-	return 0;
+	return q->dir != -1 && fsync(q->dir) == -1 ? fail_quarantine(q, "fsync", NULL, err) : 0;
 }
 
 int
@@ -364,24 +345,16 @@ quarantine_move_segment(
 static uint64_t
 count_newlines(int dir, const char *name)
 {
-	char *b;
 	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	char *b = mem_realloc(NULL, SCAN_BYTES);
 	uint64_t lines = 0;
 	ssize_t n;
 
-	if (fd == -1)
-		return 0;
-	b = mem_realloc(NULL, SCAN_BYTES);
-	while ((n = read(fd, b, SCAN_BYTES)) > 0) {
-		char *p = b, *end = b + n;
-
-		while ((p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+	while (fd != -1 && (n = read(fd, b, SCAN_BYTES)) > 0)
+		for (char *p = b; (p = memchr(p, '\n', (size_t)(b + n - p))) != NULL; p++)
 			lines++;
-			p++;
-		}
-	}
 	free(b);
-	close(fd);
+	io_close(fd);
 	return lines;
 }
 
@@ -398,19 +371,14 @@ count_quarantined_lines(int dir, const char *name)
 uint64_t
 quarantine_count(struct buffer *buf)
 {
-	int fd = openat(buf->fd, "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *d = fd == -1 ? NULL : fdopendir(fd);
+	DIR *d = io_open_dir(buf->fd, "quarantine");
 	struct dirent *e;
 	uint64_t n = 0;
 
-	if (d == NULL) {
-		if (fd != -1)
-			close(fd);
-		return 0;
-	}
-	while ((e = readdir(d)) != NULL)
+	while (d != NULL && (e = readdir(d)) != NULL)
 		if (e->d_name[0] != '.')
-			n += count_quarantined_lines(fd, e->d_name);
-	closedir(d);
+			n += count_quarantined_lines(dirfd(d), e->d_name);
+	if (d != NULL)
+		closedir(d);
 	return n;
 }

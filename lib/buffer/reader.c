@@ -8,6 +8,7 @@
 
 #include <zlib.h>
 
+#include "base/io.h"
 #include "base/mem.h"
 #include "base/status.h"
 
@@ -54,8 +55,7 @@ reader_open(
 
 	if (fd == -1 || ((flags & READER_SYNC) && fdatasync(fd) == -1)) {
 		err_sys(err, STATUS_UNSAFE, "read '%s'", s->name);
-		if (fd != -1)
-			close(fd);
+		io_close(fd);
 		return NULL;
 	}
 	r = mem_alloc(sizeof(*r));
@@ -82,8 +82,8 @@ reader_close(struct reader *r)
 		return;
 	if (r->gz != NULL)
 		gzclose(r->gz);
-	else if (r->fd != -1)
-		close(r->fd);
+	else
+		io_close(r->fd);
 	bytes_free(&r->data);
 	free(r);
 }

@@ -22,78 +22,8 @@
 #include "buffer/quarantine.h"
 #include "buffer/reader.h"
 #include "buffer/segment.h"
-#include "event/names.h"
 
 #define NOT_A_RECORD "not a quarantine record"
-
-/* --- the files ------------------------------------------------------------------ */
-
-static void
-free_names(char **list, size_t n)
-{
-	while (n)
-		free(list[--n]);
-	free(list);
-}
-
-static void
-append_name(char ***list, size_t *n, const char *name)
-{
-	*list = mem_realloc(*list, (*n + 1) * sizeof(**list));
-	(*list)[(*n)++] = mem_strdup(name);
-}
-
-static int
-compare_names(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static int
-list_quarantine_files(int dir, char ***list, size_t *n)
-{
-	DIR *d = io_open_dir(dir, ".");
-	struct dirent *e;
-
-	if (d == NULL)
-		return -1;
-	while ((e = readdir(d)) != NULL)
-		if (e->d_name[0] != '.')
-			append_name(list, n, e->d_name);
-	closedir(d);
-	if (*n)
-		qsort(*list, *n, sizeof(**list), compare_names);
-	return 0;
-}
-
-/* Lists the named files, each of which must exist, or all. *list: free with free_names; NULL on
- * failure. */
-static int
-choose_files(struct buffer *buf, int dir, const struct requeue_names *names, char ***list,
-    size_t *n, struct err *err)
-{
-	size_t i;
-
-	*list = NULL;
-	*n = 0;
-	if (!names->n && list_quarantine_files(dir, list, n) == -1)
-		return err_sys(err, STATUS_UNSAFE, "list '%s/quarantine'", buf->dir);
-	for (i = 0; i < names->n; i++) {
-		const char *name = names->name[i];
-
-		if (strchr(name, '/') != NULL || name[0] == '.' ||
-		    (faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == -1 && errno == ENOENT)) {
-			free_names(*list, *n);
-			*list = NULL;
-			*n = 0;
-			return err_set(err, STATUS_USAGE,
-			    "'%s': no such file in '%s/quarantine'; see ebreplay --quarantine list",
-			    name, buf->dir);
-		}
-		append_name(list, n, name);
-	}
-	return 0;
-}
 
 /* --- one record --------------------------------------------------------------------- */
 
@@ -135,17 +65,6 @@ take_record_member(
 	return 0;
 }
 
-static const struct line *
-parse_record_event(struct quarantine_record *r, struct slice line)
-{
-	struct err why;
-
-	if (line_parse(line.p, line.n, &r->parsed, &r->text, &why) == -1 ||
-	    !names_legal(r->parsed.e.type.p, r->parsed.e.type.n) || !r->parsed.e.event_id.n)
-		return NULL;
-	return &r->parsed;
-}
-
 /* -1: not a record. */
 static int
 parse_record(struct quarantine_record *r, struct slice s, struct requeue_line *l)
@@ -153,6 +72,7 @@ parse_record(struct quarantine_record *r, struct slice s, struct requeue_line *l
 	struct slice key, value;
 	struct json_fault fault;
 	struct json_walk w;
+	struct err why;
 	int lines = 0;
 
 	r->words.len = r->line.len = 0;
@@ -162,7 +82,10 @@ parse_record(struct quarantine_record *r, struct slice s, struct requeue_line *l
 	while (json_next(&w, &key, &value))
 		lines += take_record_member(r, key, value, l);
 	l->line = (struct slice){r->line.p, r->line.len};
-	l->event = lines == 1 ? parse_record_event(r, l->line) : NULL;
+	if (lines == 1 &&
+	    line_parse_checked(l->line.p, l->line.n, &r->parsed, &r->text, &why) == 0 &&
+	    r->parsed.e.event_id.n)
+		l->event = &r->parsed;
 	return lines == 1 && l->reason.n && l->segment.n && l->segment.p[0] != '.' &&
 	        memchr(l->segment.p, '/', l->segment.n) == NULL
 	    ? 0
@@ -258,11 +181,52 @@ struct requeue {
 };
 
 static int
-for_each_file(
-    struct requeue *t, const struct requeue_names *names, int (*fn)(struct requeue *t, char *name))
+compare_names(const void *a, const void *b)
 {
-	char **list;
-	size_t n;
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* *list: a fresh array of fresh strings, sorted. */
+static int
+list_quarantine_files(int dir, char ***list, size_t *n)
+{
+	DIR *d = io_open_dir(dir, ".");
+	struct dirent *e;
+
+	while (d != NULL && (e = readdir(d)) != NULL)
+		if (e->d_name[0] != '.') {
+			*list = mem_realloc(*list, (*n + 1) * sizeof(**list));
+			(*list)[(*n)++] = mem_strdup(e->d_name);
+		}
+	if (d == NULL || closedir(d) == -1)
+		return -1;
+	if (*n)
+		qsort(*list, *n, sizeof(**list), compare_names);
+	return 0;
+}
+
+static int
+check_names(const struct requeue *t, const struct requeue_names *names)
+{
+	for (size_t i = 0; i < names->n; i++) {
+		const char *name = names->name[i];
+
+		if (strchr(name, '/') != NULL || name[0] == '.' ||
+		    (faccessat(t->dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == -1 && errno == ENOENT))
+			return err_set(t->err, STATUS_USAGE,
+			    "'%s': no such file in '%s/quarantine'; see ebreplay --quarantine list",
+			    name, t->buf->dir);
+	}
+	return 0;
+}
+
+/* Calls fn for each named file, each of which must exist, or for all files. */
+static int
+for_each_file(struct requeue *t, const struct requeue_names *names,
+    int (*fn)(struct requeue *t, const char *name))
+{
+	char **list = NULL;
+	size_t n = 0;
 	int r;
 
 	t->dir = openat(t->buf->fd, "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -270,10 +234,16 @@ for_each_file(
 		err_sys(t->err, STATUS_UNSAFE, "open '%s/quarantine'", t->buf->dir);
 		return t->err->sys == ENOENT && !names->n ? 0 : -1;
 	}
-	r = choose_files(t->buf, t->dir, names, &list, &n, t->err);
+	r = check_names(t, names);
+	if (!names->n && list_quarantine_files(t->dir, &list, &n) == -1)
+		r = err_sys(t->err, STATUS_UNSAFE, "list '%s/quarantine'", t->buf->dir);
+	for (size_t i = 0; r == 0 && i < names->n; i++)
+		r = fn(t, names->name[i]);
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = fn(t, list[i]);
-	free_names(list, n);
+	while (n)
+		free(list[--n]);
+	free(list);
 	bytes_free(&t->head);
 	bytes_free(&t->tail);
 	close(t->dir);
@@ -281,7 +251,7 @@ for_each_file(
 }
 
 static int
-list_file(struct requeue *t, char *name) /* NOLINT(readability-non-const-parameter) */
+list_file(struct requeue *t, const char *name)
 {
 	return list_quarantine_file(t->dir, name, t->fn, t->arg, t->err);
 }
@@ -410,8 +380,7 @@ rename_aside(struct requeue *t, const char *name, const char *aside)
 		r = fsync(t->dir);
 	if (r == -1)
 		err_sys(t->err, STATUS_UNSAFE, "rename '%s/quarantine/%s'", t->buf->dir, name);
-	if (fd != -1)
-		close(fd);
+	io_close(fd);
 	return r;
 }
 
@@ -436,7 +405,7 @@ rename_and_requeue(struct requeue *t, const char *name, const char *base, bool r
 
 /* A file with a line that is not a record stays. */
 static int
-retry_file(struct requeue *t, char *name)
+retry_file(struct requeue *t, const char *name)
 {
 	size_t n = strlen(name), tail = strlen(RETRYING);
 	bool rerun = n > tail && strcmp(name + n - tail, RETRYING) == 0;
@@ -473,7 +442,7 @@ requeue_retry(struct buffer *buf, const char *target, const struct append_limits
 /* --- dropping ---------------------------------------------------------------------------- */
 
 static int
-drop_quarantine_file(struct requeue *t, char *name)
+drop_quarantine_file(struct requeue *t, const char *name)
 {
 	struct tally all = {0};
 	int fd = openat(t->dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), r = -1;
@@ -483,8 +452,7 @@ drop_quarantine_file(struct requeue *t, char *name)
 		r = unlinkat(t->dir, name, 0) == 0 ? fsync(t->dir) : -1;
 	if (r == -1)
 		err_sys(t->err, STATUS_UNSAFE, "remove '%s/quarantine/%s'", t->buf->dir, name);
-	if (fd != -1)
-		close(fd);
+	io_close(fd);
 	if (r == 0)
 		t->result->dropped += all.events + all.others;
 	return r;

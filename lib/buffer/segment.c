@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "base/status.h"
 
@@ -37,27 +38,22 @@ has_suffix(const char *s, const char *tail)
 }
 
 static bool
-is_digits(const char *s, const char *end)
+is_digits(const char *s)
 {
-	if (s == end)
-		return false;
-	for (; s < end; s++)
-		if (*s < '0' || *s > '9')
-			return false;
-	return true;
+	return *s != '\0' && s[strspn(s, "0123456789")] == '\0';
 }
 
 static enum segment_kind
 kind_of_stem(const char *stem)
 {
 	size_t n = chain_stem_length(stem);
-	const char *end = stem + strlen(stem), *dot = strrchr(stem, '.');
+	const char *dot = strrchr(stem, '.');
 
 	if (n && stem[n] == '\0')
 		return SEGMENT_CHAIN;
-	if (n && strncmp(stem + n, ".own-", 5) == 0 && is_digits(stem + n + 5, end))
+	if (n && strncmp(stem + n, ".own-", 5) == 0 && is_digits(stem + n + 5))
 		return SEGMENT_OWN;
-	if (dot != NULL && strncmp(dot, ".claimed-", 9) == 0 && is_digits(dot + 9, end))
+	if (dot != NULL && strncmp(dot, ".claimed-", 9) == 0 && is_digits(dot + 9))
 		return SEGMENT_ADOPTED;
 	return SEGMENT_FOREIGN;
 }
@@ -120,60 +116,51 @@ is_own_file(const struct stat *st)
 	return S_ISREG(st->st_mode) && st->st_nlink == 1 && st->st_uid == geteuid();
 }
 
-/* 1, or 0 when the file is gone. On -1 the caller must fail: it must not treat it as empty. */
+/* Reads the next segment of a listing: 1, 0 at the end, -1 with errno. After -1 the caller must
+ * fail: it must not treat the segment as empty. */
 static int
-stat_segment(int dirfd, struct segment *s)
+next_segment(DIR *d, int dirfd, struct segment *s)
 {
+	struct dirent *e;
 	struct stat st;
 
-	if (fstatat(dirfd, s->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
-		return errno == ENOENT ? 0 : -1;
-	s->ignored = !is_own_file(&st);
-	s->size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
-	s->inode = st.st_ino;
-	s->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-	return 1;
-}
-
-static DIR *
-open_listing(int dirfd)
-{
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd == -1 ? NULL : fdopendir(fd);
-
-	if (d == NULL && fd != -1)
-		close(fd);
-	return d;
+	for (errno = 0; (e = readdir(d)) != NULL; errno = 0) {
+		if (segment_parse(e->d_name, s) == -1)
+			continue;
+		if (fstatat(dirfd, s->name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+			s->ignored = !is_own_file(&st);
+			s->size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+			return 1;
+		}
+		if (errno != ENOENT)
+			return -1;
+	}
+	return errno ? -1 : 0;
 }
 
 int
 segment_list(int dirfd, struct segment **list, size_t *n, struct err *err)
 {
-	DIR *d = open_listing(dirfd);
-	struct dirent *e;
+	DIR *d = io_open_dir(dirfd, ".");
 	size_t cap = 16, k = 0;
 	struct segment *s;
-	int there = 0;
+	int r;
 
 	*list = NULL;
 	*n = 0;
 	if (d == NULL)
 		return err_sys(err, STATUS_UNSAFE, "list buffer");
 	s = mem_realloc(NULL, cap * sizeof(*s));
-	for (errno = 0; there != -1 && (e = readdir(d)) != NULL; errno = there == -1 ? errno : 0) {
-		if (k == cap)
+	while ((r = next_segment(d, dirfd, &s[k])) == 1)
+		if (++k == cap)
 			s = mem_realloc(s, (cap *= 2) * sizeof(*s));
-		if (segment_parse(e->d_name, &s[k]) == 0 &&
-		    (there = stat_segment(dirfd, &s[k])) == 1)
-			k++;
-	}
-	if (errno) {
+	if (r == -1)
 		err_sys(err, STATUS_UNSAFE, "list buffer");
-		closedir(d);
+	closedir(d);
+	if (r == -1) {
 		free(s);
 		return -1;
 	}
-	closedir(d);
 	if (k)
 		qsort(s, k, sizeof(*s), compare_segments);
 	*list = s;
@@ -184,47 +171,16 @@ segment_list(int dirfd, struct segment **list, size_t *n, struct err *err)
 int
 segment_any(int dirfd)
 {
-	DIR *d = open_listing(dirfd);
-	struct dirent *e;
+	DIR *d = io_open_dir(dirfd, ".");
 	struct segment s;
-	int found = 0;
+	int r;
 
 	if (d == NULL)
 		return -1;
-	for (errno = 0; !found && (e = readdir(d)) != NULL; errno = 0)
-		if (segment_parse(e->d_name, &s) == 0)
-			found = stat_segment(dirfd, &s) == 0 ? 0 : !s.ignored;
-	if (!found && errno)
-		found = -1;
+	while ((r = next_segment(d, dirfd, &s)) == 1 && s.ignored)
+		;
 	closedir(d);
-	return found;
-}
-
-int
-segment_last(int dirfd, struct segment *last, struct err *err)
-{
-	DIR *d = open_listing(dirfd);
-	struct dirent *e;
-	struct segment s;
-	int found = 0, there = 0, cmp;
-
-	if (d == NULL)
-		return err_sys(err, STATUS_UNSAFE, "list buffer");
-	for (errno = 0; there != -1 && (e = readdir(d)) != NULL; errno = there == -1 ? errno : 0) {
-		if (segment_parse(e->d_name, &s) == -1 || s.kind != SEGMENT_CHAIN)
-			continue;
-		cmp = found ? strcmp(s.stem, last->stem) : 1;
-		if (cmp < 0 || (cmp == 0 && s.gz)) /* prefer the plain file */
-			continue;
-		if ((there = stat_segment(dirfd, &s)) == 1 && !s.ignored) {
-			*last = s;
-			found = 1;
-		}
-	}
-	if (errno)
-		found = err_sys(err, STATUS_UNSAFE, "list buffer");
-	closedir(d);
-	return found;
+	return r;
 }
 
 /* Formats "buffer_2025-12-04_10-30-00". gmtime_r and strftime would read /etc/localtime first. */
@@ -276,19 +232,7 @@ segment_day_is_current(const char *stem, int64_t now_us)
 int
 segment_open(int dirfd, const struct segment *s)
 {
-	struct stat st;
-	int fd = openat(dirfd, s->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC),
-	    why = EINVAL;
-
-	if (fd == -1)
-		return -1;
-	if (fstat(fd, &st) == -1)
-		why = errno;
-	else if (is_own_file(&st))
-		return fd;
-	close(fd);
-	errno = why;
-	return -1;
+	return io_open_own(dirfd, s->name, O_RDONLY);
 }
 
 int

@@ -35,8 +35,6 @@ struct segment {
 	/* not a regular file with one link that the caller owns: reported, never opened */
 	bool ignored;
 	uint64_t size; /* bytes on disk when listed */
-	uint64_t inode;
-	int64_t mtime_ns;
 };
 
 /* Lists all segments: the chain by age, then the others by name. Leaves out a compressed file
@@ -44,9 +42,6 @@ struct segment {
 int segment_list(int dirfd, struct segment **list, size_t *n, struct err *err);
 /* 1 when there is a segment that is not ignored, else 0; -1 with errno. Cheaper than a list. */
 int segment_any(int dirfd);
-/* Finds the newest chain segment that is not ignored: 1, or 0 when there is none. Cheaper than a
- * list. */
-int segment_last(int dirfd, struct segment *last, struct err *err);
 /* Fills name, stem, kind, gz and suspect from a file name. -1 when it is not a segment's. */
 int segment_parse(const char *name, struct segment *s);
 

@@ -8,7 +8,8 @@ undelivered_open(struct undelivered *u, struct buffer *buf, int flags, bool pars
 	memset(u, 0, sizeof(*u));
 	if (checkpoint_load(buf, &u->checkpoint, err) == -1)
 		return -1;
-	u->parse = parse || u->checkpoint.nlagging > 0 || u->checkpoint.ndelivered > 0;
+	u->parse =
+	    parse || u->checkpoint.nlagging > 0 || !positions_empty(&u->checkpoint.delivered);
 	u->walk = walk_open(buf, &u->checkpoint, flags | WALK_LAGGING, err);
 	return u->walk != NULL ? 0 : -1;
 }

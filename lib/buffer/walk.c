@@ -248,43 +248,36 @@ walk_next(struct walk *w, struct walk_line *l, struct err *err)
 
 /* --- opening ----------------------------------------------------------------------------- */
 
-/* The lowest position of a source (stem; NULL: the chain): the checkpoint's own or, with
- * from_lagging, a lagging type's. */
+/* The lowest position of a source: the checkpoint's own or, with WALK_LAGGING, a lagging type's. */
 static struct position
-start_position(const struct checkpoint *cp, bool from_lagging, const char *stem)
+start_position(const struct walk *w, struct checkpoint *cp, bool chain, const char *stem)
 {
-	struct position *recorded = stem != NULL ? positions_find(&cp->positions, stem) : NULL;
-	struct position low = {0}, *other;
+	size_t n = w->flags & WALK_LAGGING ? cp->nlagging : 0;
+	const struct position *at = positions_get(&cp->positions, chain, stem);
+	struct position low = at != NULL ? *at : (struct position){0};
 
-	if (stem == NULL)
-		low = cp->positions.chain;
-	else if (recorded != NULL)
-		low = *recorded;
-	for (size_t i = 0; from_lagging && i < cp->nlagging; i++) {
-		other = stem != NULL ? positions_find(&cp->lagging[i].positions, stem)
-		                     : &cp->lagging[i].positions.chain;
-		if (other == NULL || other->stem == NULL)
-			continue;
-		if (stem != NULL
-		        ? other->pos < low.pos
-		        : position_cmp(other, low.stem != NULL ? low.stem : "", low.pos) < 0)
-			low = *other;
+	for (size_t i = 0; i < n; i++) {
+		at = positions_get(&cp->lagging[i].positions, chain, stem);
+		if (at != NULL && position_cmp(at, low.stem != NULL ? low.stem : "", low.pos) < 0)
+			low = *at;
 	}
 	return low;
 }
 
 static int
-open_chain_source(struct walk *w, const struct checkpoint *cp, size_t n, struct err *err)
+open_chain_source(struct walk *w, struct checkpoint *cp, size_t n, struct err *err)
 {
 	struct source *s = &w->sources[0];
-	struct position from = start_position(cp, w->flags & WALK_LAGGING, NULL);
+	struct position from = start_position(w, cp, true, NULL);
 	uint64_t at = 0;
+	int cmp = -1;
 
 	s->chain = true;
 	s->end = n;
-	while (s->next < n && from.stem != NULL && strcmp(w->segments[s->next].stem, from.stem) < 0)
+	while (s->next < n && from.stem != NULL &&
+	    (cmp = strcmp(w->segments[s->next].stem, from.stem)) < 0)
 		s->next++;
-	if (s->next < n && from.stem != NULL && strcmp(w->segments[s->next].stem, from.stem) == 0)
+	if (s->next < n && from.stem != NULL && cmp == 0)
 		at = from.pos;
 	if (s->next == n)
 		s->at_end = true;
@@ -317,11 +310,10 @@ find_if_sorted(struct walk *w, const struct segment *seg, uint64_t *size, struct
 }
 
 static int
-open_file_source(
-    struct walk *w, const struct checkpoint *cp, const struct segment *seg, struct err *err)
+open_file_source(struct walk *w, struct checkpoint *cp, const struct segment *seg, struct err *err)
 {
 	struct source *s = &w->sources[w->nsources];
-	struct position from = start_position(cp, w->flags & WALK_LAGGING, seg->stem);
+	struct position from = start_position(w, cp, false, seg->stem);
 	const struct position *recorded = positions_find(&cp->positions, seg->stem);
 	uint64_t limit = recorded != NULL ? recorded->limit : 0;
 	int sorted = 1;
@@ -346,30 +338,38 @@ open_file_source(
 	return 0;
 }
 
-/* Measures the last chain segment before it lists: a line within that size is older than any file
- * that is not in the list. */
+/* Lists twice, and measures the last chain segment in the first list: a line within that size is
+ * older than any file that is not in the second. Chain segments that are newer are for the next
+ * walk. */
 static int
 list_walk_segments(struct walk *w, struct err *err)
 {
-	struct segment last;
-	int any = segment_last(w->buf->fd, &last, err);
-	size_t n, i;
+	struct segment *first;
+	const struct segment *s, *last = NULL;
+	size_t n, kept = 0;
 
-	if (any == -1 || segment_list(w->buf->fd, &w->segments, &w->nsegments, err) == -1)
+	if (segment_list(w->buf->fd, &first, &n, err) == -1)
 		return -1;
-	if (any)
-		w->last_size = last.size;
-	for (i = 0, n = 0; i < w->nsegments; i++) /* newer chain segments are for the next walk */
-		if (!w->segments[i].ignored &&
-		    (w->segments[i].kind != SEGMENT_CHAIN ||
-		        (any && strcmp(w->segments[i].stem, last.stem) <= 0)))
-			w->segments[n++] = w->segments[i];
-	w->nsegments = n;
+	for (size_t i = 0; i < n && first[i].kind == SEGMENT_CHAIN; i++)
+		if (!first[i].ignored)
+			last = &first[i];
+	if (segment_list(w->buf->fd, &w->segments, &n, err) == -1) {
+		free(first);
+		return -1;
+	}
+	for (s = w->segments; s < w->segments + n; s++)
+		if (!s->ignored &&
+		    (s->kind != SEGMENT_CHAIN ||
+		        (last != NULL && strcmp(s->stem, last->stem) <= 0)))
+			w->segments[kept++] = *s;
+	w->nsegments = kept;
+	w->last_size = last != NULL ? last->size : 0;
+	free(first);
 	return 0;
 }
 
 struct walk *
-walk_open(struct buffer *buf, const struct checkpoint *cp, int flags, struct err *err)
+walk_open(struct buffer *buf, struct checkpoint *cp, int flags, struct err *err)
 {
 	struct walk *w = mem_alloc(sizeof(*w));
 	size_t i, chain = 0;

@@ -48,7 +48,7 @@ enum walk_flags {
 };
 
 /* Begins at the positions of cp. NULL on failure. */
-struct walk *walk_open(struct buffer *buf, const struct checkpoint *cp, int flags, struct err *err);
+struct walk *walk_open(struct buffer *buf, struct checkpoint *cp, int flags, struct err *err);
 /* 1 for a line, 0 at the end, -1 when a segment cannot be read. */
 int walk_next(struct walk *w, struct walk_line *l, struct err *err);
 /* NULL is fine. */

@@ -18,6 +18,10 @@ delivery_open(struct delivery *dl, const struct run *run, struct err *err)
 	struct intent *in = &dl->checkpoint.intent;
 
 	*dl = (struct delivery){.run = run, .quarantine = quarantine_open(run->buf)};
+	dl->reclaim = (struct reclaim){.buf = run->buf,
+	    .quarantine = dl->quarantine,
+	    .checkpoint = &dl->checkpoint,
+	    .lock_ms = run->o->limits->lock_ms};
 	if (manifest_reconcile(run->buf, err) == -1 ||
 	    checkpoint_load(run->buf, &dl->checkpoint, err) == -1)
 		return -1;
@@ -299,8 +303,8 @@ delivery_commit(struct delivery *dl, const struct dests *dests)
 	for (size_t i = 0; i < dl->walked.nfiles; i++)
 		move_source_position(dl, false, &dl->walked.files[i]);
 	note_hold_reasons(cp, dests);
-	while (!cp->nlagging && cp->ndelivered)
-		free(cp->delivered[--cp->ndelivered].stem);
+	if (!cp->nlagging)
+		positions_clear(&cp->delivered);
 	drop_resolved_types(dl);
 }
 
@@ -316,8 +320,7 @@ int
 delivery_reclaim(struct delivery *dl, const struct walk *walk, bool at_end, struct err *err)
 {
 	uint64_t torn = dl->reclaim.torn;
-	int r = reclaim_run(&dl->reclaim, dl->run->buf, dl->quarantine, &dl->checkpoint, walk,
-	    at_end, dl->run->o->limits->lock_ms, err);
+	int r = reclaim_run(&dl->reclaim, walk, at_end, err);
 
 	torn = dl->reclaim.torn - torn;
 	if (torn) {

@@ -56,7 +56,7 @@ connect_and_drain(struct buffer *buf, const struct drain_options *o, struct drai
 		status = conn_exit_status(err->why);
 		return status == STATUS_DENIED || status == STATUS_CONFIG ? status : STATUS_AGAIN;
 	}
-	breaker_reset(buf, o->conf->address);
+	breaker_leave(buf, o->conf->address, false);
 	if (drain_run(buf, conn, o, &result, err) == 0) {
 		status = result.status;
 		err->text[0] = '\0';

@@ -134,7 +134,7 @@ connect_drop(struct publish *p, const struct err *err)
 		inflight_set_state(&p->inflight, ev, INFLIGHT_TO_BUFFER);
 	}
 	if (why == CONN_TIMEOUT && p->buf != NULL)
-		breaker_trip(p->buf, p->o->conf->address);
+		breaker_leave(p->buf, p->o->conf->address, true);
 	pool_drop(&p->pool, p->conn);
 	p->conn = NULL;
 	if (!idle || why != CONN_CUT)

@@ -64,14 +64,14 @@ static void
 compare(const struct checkpoint *a, const struct checkpoint *b)
 {
 	PROMISE(a->lost == b->lost && a->adopted == b->adopted && a->nlagging == b->nlagging &&
-	    a->ndelivered == b->ndelivered);
+	    a->delivered.nfiles == b->delivered.nfiles);
 	compare_positions(&a->positions, &b->positions);
 	for (size_t i = 0; i < a->nlagging; i++) {
 		PROMISE(strcmp(a->lagging[i].type, b->lagging[i].type) == 0 &&
 		    a->lagging[i].tried == b->lagging[i].tried);
 		compare_positions(&a->lagging[i].positions, &b->lagging[i].positions);
 	}
-	PROMISE(a->nbad == b->nbad && a->intent.active == b->intent.active);
+	PROMISE(a->bad.nfiles == b->bad.nfiles && a->intent.active == b->intent.active);
 	if (a->intent.active) {
 		PROMISE(strcmp(a->intent.run_id, b->intent.run_id) == 0 &&
 		    a->intent.client == b->intent.client);
