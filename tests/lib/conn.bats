@@ -274,7 +274,7 @@ END
 	((sent > 90 && sent < 3000)) || fail "$output"
 	wait_for "test -e $EB_TMP/end"
 	# A part of the last one may have been sent.
-	assert_equal "$(grep -ac "^x\{10000\}.$" "$EB_TMP/got")" "$sent"
+	assert_equal "$(LC_ALL=C awk 'length == 10001 && substr($0, 1, 10000) !~ /[^x]/' "$EB_TMP/got" | wc -l)" "$sent"
 }
 
 @test "answered requests were executed, unsent ones were not" {
