@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,8 +61,11 @@ find_stuck_writer(struct buffer *buf)
 	char path[48], *name;
 	struct bytes b = {0};
 
-	if (fd != -1 && io_lock(fd, 0) == -1 && (pid = find_flock_owner(fd)) > 0 &&
-	    (io_lock(fd, LOCK_STUCK_MS) == 0 || find_flock_owner(fd) != pid))
+	if (fd != -1 && io_lock(fd, 0) == -1 && errno == EWOULDBLOCK)
+		pid = find_flock_owner(fd);
+	if (pid > 0 &&
+	    (io_lock(fd, LOCK_STUCK_MS) == 0 || errno != EWOULDBLOCK ||
+	        find_flock_owner(fd) != pid))
 		pid = 0;
 	io_close(fd);
 	if (pid <= 0)

@@ -22,8 +22,8 @@ struct inspect_line {
 	bool derived;            /* has no event_id of its own: derived from its place */
 };
 
-/* Calls fn for each undelivered line in delivery order, those of plain writers' files not yet
- * adopted last. fn returns non-zero to stop. */
+/* Calls fn for each undelivered line in delivery order; the lines of plain writers' files not yet
+ * adopted keep their order within the file. fn returns non-zero to stop. */
 typedef int inspect_fn(void *arg, const struct inspect_line *l);
 int inspect_lines(struct buffer *buf, inspect_fn *fn, void *arg, struct err *err);
 
