@@ -104,11 +104,14 @@ run_list(char **types, size_t n)
 	    .n = n,
 	    .all = true};
 	struct survey s;
+	struct err err;
 
 	cli_check_types(types, n, NULL);
 	survey_take(&s, &survey_options);
-	if (!s.up)
-		cli_report(NULL, conn_exit_status(s.why), s.error);
+	if (!s.up) {
+		err_set(&err, conn_exit_status(s.why), "%s", s.error);
+		cli_fail(&err);
+	}
 	for (size_t i = 0; i < s.n; i++)
 		list_stream(&s, &s.streams[i], is_named(s.streams[i].type, types, n));
 	for (size_t i = 0; i < s.nunmatched && !eb.conf.quiet; i++)

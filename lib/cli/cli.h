@@ -61,22 +61,22 @@ struct cli_option {
  * each (1 << index in struct cli_command); 0: all modes do. */
 #define CLI_HEAD(modes, text) {CLI_KIND_HEAD, 0, NULL, NULL, 0, 0, modes, text, {NULL}}
 #define CLI_FLAG(letter, name, to, help) \
-	{CLI_KIND_FLAG, letter, name, NULL, 0, 0, 0, help, {.flag = to}}
+	{CLI_KIND_FLAG, letter, name, NULL, 0, 0, 0, help, {.flag = (to)}}
 #define CLI_TEXT(letter, name, arg, to, help) \
-	{CLI_KIND_TEXT, letter, name, arg, 0, 0, 0, help, {.text = to}}
+	{CLI_KIND_TEXT, letter, name, arg, 0, 0, 0, help, {.text = (to)}}
 #define CLI_NAME(letter, name, arg, to, help) \
-	{CLI_KIND_NAME, letter, name, arg, 0, 0, 0, help, {.text = to}}
+	{CLI_KIND_NAME, letter, name, arg, 0, 0, 0, help, {.text = (to)}}
 #define CLI_COUNT(letter, name, arg, min, max, to, help) \
-	{CLI_KIND_COUNT, letter, name, arg, min, max, 0, help, {.count = to}}
+	{CLI_KIND_COUNT, letter, name, arg, min, max, 0, help, {.count = (to)}}
 #define CLI_NUMBER(letter, name, arg, min, max, to, help) \
-	{CLI_KIND_NUMBER, letter, name, arg, min, max, 0, help, {.number = to}}
+	{CLI_KIND_NUMBER, letter, name, arg, min, max, 0, help, {.number = (to)}}
 #define CLI_SIZE(letter, name, arg, min, max, to, help) \
-	{CLI_KIND_SIZE, letter, name, arg, min, max, 0, help, {.number = to}}
+	{CLI_KIND_SIZE, letter, name, arg, min, max, 0, help, {.number = (to)}}
 #define CLI_SPAN(letter, name, arg, min, max, to, help) \
-	{CLI_KIND_SPAN, letter, name, arg, min, max, 0, help, {.count = to}}
+	{CLI_KIND_SPAN, letter, name, arg, min, max, 0, help, {.count = (to)}}
 /* fn parses the value itself. Its errors have status 64 for a malformed value. */
 #define CLI_CALL(letter, name, arg, fn, help) \
-	{CLI_KIND_CALL, letter, name, arg, 0, 0, 0, help, {.call = fn}}
+	{CLI_KIND_CALL, letter, name, arg, 0, 0, 0, help, {.call = (fn)}}
 #define CLI_END {CLI_KIND_END, 0, NULL, NULL, 0, 0, 0, NULL, {NULL}}
 /* clang-format on */
 
@@ -94,7 +94,7 @@ struct cli_mode {
 	const char *changes;
 };
 
-/* An option of earlier versions: "--list", "ebbuffer list". */
+/* A long option of earlier versions: "--list", "ebbuffer list". */
 struct cli_old {
 	const char *option, *now;
 };

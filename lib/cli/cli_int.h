@@ -16,9 +16,9 @@ int options_read(const struct cli_command *c, int argc, char **argv, struct err 
 bool options_take(const struct cli_command *c, const struct cli_mode *mode, const char *name);
 /* Returns 0, or -1 with status 64 when an option was given that the mode does not take. */
 int options_check_mode(const struct cli_command *c, const struct cli_mode *mode, struct err *err);
-/* Writes "-n", or "--name" of an option without a letter. */
+/* Writes "-n", when `letter` and it has one, else "--name". */
 #define OPTIONS_LABEL 40
-void options_label(const struct cli_option *o, char label[OPTIONS_LABEL]);
+void options_label(const struct cli_option *o, bool letter, char label[OPTIONS_LABEL]);
 
 /* mode.c: finds the subcommand that the first of n arguments name, and sets *words to how many do.
  * Returns NULL with status 64. */

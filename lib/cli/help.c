@@ -10,19 +10,17 @@
 
 /* Prints a word on the usage line, or on a new one. */
 static void
-print_usage_word(const char *word, size_t *column)
+print_usage_word(const char *word, int *column)
 {
-	size_t n = strlen(word);
-
-	if (*column + 1 + n > HELP_COLUMNS)
-		*column = (size_t)printf("\n%*s", 2 * USAGE_INDENT, "") - 1;
-	*column += (size_t)printf("%s%s", *column > 2 * USAGE_INDENT ? " " : "", word);
+	if (*column + 1 + (int)strlen(word) > HELP_COLUMNS)
+		*column = printf("\n%*s", 2 * USAGE_INDENT, "") - 1;
+	*column += printf("%s%s", *column > 2 * USAGE_INDENT ? " " : "", word);
 }
 
 static void
 print_mode_usage(const struct cli_command *c, const struct cli_mode *mode)
 {
-	size_t column = (size_t)printf("%*s%s %s", USAGE_INDENT, "", c->name, mode->name);
+	int column = printf("%*s%s %s", USAGE_INDENT, "", c->name, mode->name);
 	char label[OPTIONS_LABEL], word[2 * OPTIONS_LABEL];
 	unsigned modes = 0;
 
@@ -30,7 +28,7 @@ print_mode_usage(const struct cli_command *c, const struct cli_mode *mode)
 		if (o->kind == CLI_KIND_HEAD)
 			modes = o->modes;
 		else if (mode_is_in(c, mode, modes)) {
-			options_label(o, label);
+			options_label(o, true, label);
 			snprintf(word, sizeof(word), "[%s%s%s]", label, o->arg ? " " : "",
 			    o->arg ? o->arg : "");
 			print_usage_word(word, &column);

@@ -56,9 +56,9 @@ add_known(const struct cli_option *o)
 }
 
 void
-options_label(const struct cli_option *o, char label[OPTIONS_LABEL])
+options_label(const struct cli_option *o, bool letter, char label[OPTIONS_LABEL])
 {
-	if (o->letter != 0)
+	if (letter && o->letter != 0)
 		snprintf(label, OPTIONS_LABEL, "-%c", o->letter);
 	else
 		snprintf(label, OPTIONS_LABEL, "--%s", o->name);
@@ -125,15 +125,6 @@ set_option_value(const struct cli_command *c, const struct cli_option *o, const 
 
 /* --- wrong options --------------------------------------------------------------------- */
 
-static const char *
-find_replacement(const struct cli_command *c, const char *label)
-{
-	for (const struct cli_old *old = c->old; old != NULL && old->option != NULL; old++)
-		if (strcmp(old->option, label) == 0)
-			return old->now;
-	return NULL;
-}
-
 /* Appends the long options that begin with a name, and returns how many there are. */
 static size_t
 list_long_options(struct bytes *out, const char *name, size_t n)
@@ -153,14 +144,16 @@ refuse_long_option(const struct cli_command *c, const char *option, struct err *
 	size_t n = strcspn(option, "=");
 	struct nearest s = {.word = option + 2, .n = n > 2 ? n - 2 : 0};
 	struct bytes label = {0}, names = {0};
-	const char *now;
+	const struct cli_old *old = c->old;
 
 	bytes_add(&label, option, n);
-	now = find_replacement(c, bytes_str(&label));
+	bytes_str(&label);
+	while (old != NULL && old->option != NULL && strcmp(old->option, label.p) != 0)
+		old++;
 	for (size_t i = 0; i < nknown; i++)
 		nearest_try(&s, known[i].option->name);
-	if (now != NULL)
-		err_set(err, STATUS_USAGE, "'%s' is now '%s'", label.p, now);
+	if (old != NULL && old->option != NULL)
+		err_set(err, STATUS_USAGE, "'%s' is now '%s'", label.p, old->now);
 	else if (s.n > 0 && list_long_options(&names, s.word, s.n) > 1)
 		err_set(err, STATUS_USAGE, "'%s' is ambiguous: %s", label.p, bytes_str(&names));
 	else if (s.best != NULL)
@@ -171,17 +164,6 @@ refuse_long_option(const struct cli_command *c, const char *option, struct err *
 	bytes_free(&label);
 	bytes_free(&names);
 	return -1;
-}
-
-static int
-refuse_letter(const struct cli_command *c, int letter, struct err *err)
-{
-	const char label[] = {'-', (char)letter, '\0'}, *now = find_replacement(c, label);
-
-	if (now != NULL)
-		return err_set(err, STATUS_USAGE, "'%s' is now '%s'", label, now);
-	return err_set(err, STATUS_USAGE,
-	    "unknown option '%s'; an argument that begins with '-' goes behind '--'", label);
 }
 
 /* Returns the index of the option that getopt_long returned, or nknown. */
@@ -202,19 +184,19 @@ static int
 refuse_option(const struct cli_command *c, int ch, const char *last, struct err *err)
 {
 	size_t i = optopt == 0 ? nknown : find_known(optopt);
-	const struct cli_option *o = i < nknown ? known[i].option : NULL;
+	char label[OPTIONS_LABEL];
 
-	if (o != NULL && ch == ':' && optopt < LONG_FORM)
-		return err_set(
-		    err, STATUS_USAGE, "-%c needs a value: -%c %s", o->letter, o->letter, o->arg);
-	if (o != NULL && ch == ':')
-		return err_set(
-		    err, STATUS_USAGE, "--%s needs a value: --%s %s", o->name, o->name, o->arg);
-	if (o != NULL)
-		return err_set(err, STATUS_USAGE, "--%s takes no value", o->name);
-	if (optopt == 0)
+	if (i == nknown && optopt == 0)
 		return refuse_long_option(c, last, err);
-	return refuse_letter(c, optopt, err);
+	if (i == nknown)
+		return err_set(err, STATUS_USAGE,
+		    "unknown option '-%c'; an argument that begins with '-' goes behind '--'",
+		    optopt);
+	options_label(known[i].option, optopt < LONG_FORM, label);
+	if (ch == '?')
+		return err_set(err, STATUS_USAGE, "%s takes no value", label);
+	return err_set(
+	    err, STATUS_USAGE, "%s needs a value: %s %s", label, label, known[i].option->arg);
 }
 
 /* --- reading --------------------------------------------------------------------------- */
@@ -244,10 +226,7 @@ take_option(const struct cli_command *c, int ch, const char *arg, struct err *er
 	size_t i = find_known(ch);
 	char label[OPTIONS_LABEL];
 
-	if (ch < LONG_FORM)
-		options_label(known[i].option, label);
-	else
-		snprintf(label, sizeof(label), "--%s", known[i].option->name);
+	options_label(known[i].option, ch < LONG_FORM, label);
 	known[i].given = true;
 	return set_option_value(c, known[i].option, label, arg, err);
 }
@@ -308,7 +287,7 @@ options_check_mode(const struct cli_command *c, const struct cli_mode *mode, str
 
 		if (!known[i].given || takes_known(c, mode, i))
 			continue;
-		options_label(known[i].option, label);
+		options_label(known[i].option, true, label);
 		mode_list(&names, c, known[i].modes, " and ");
 		err_set(err, STATUS_USAGE, "%s does not take %s; valid with %s", mode->name, label,
 		    bytes_str(&names));
