@@ -81,7 +81,7 @@ dests_free(struct dests *dests)
 		free(dest->type);
 		free(dest->key);
 		free(dest->reason);
-		conn_template_free(&dest->add);
+		bytes_free(&dest->add.text);
 		free(dest);
 	}
 	free(dests->dest);

@@ -68,9 +68,9 @@ build_intent(struct batch *b)
 
 	intent_clear(in);
 	in->active = true;
-	snprintf(in->run_id, sizeof(in->run_id), "%s", conn_run_id(conn));
-	in->client = conn_client_id(conn);
-	snprintf(in->addr, sizeof(in->addr), "%s", conn_client_addr(conn));
+	snprintf(in->run_id, sizeof(in->run_id), "%s", conn_facts(conn)->run_id);
+	in->client = conn_facts(conn)->client;
+	snprintf(in->addr, sizeof(in->addr), "%s", conn_facts(conn)->addr);
 	positions_copy(&in->upto, &dl->walked);
 	fix_file_limits(&dl->checkpoint);
 	if (dl->old_intent.active)

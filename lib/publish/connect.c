@@ -110,9 +110,9 @@ mark_in_doubt(struct publish *p, struct inflight_event *ev)
 		return;
 	ev->in_doubt = true;
 	memset(d, 0, sizeof(*d));
-	snprintf(d->run_id, sizeof(d->run_id), "%s", conn_run_id(p->conn));
-	snprintf(d->addr, sizeof(d->addr), "%s", conn_client_addr(p->conn));
-	d->client = conn_client_id(p->conn);
+	snprintf(d->run_id, sizeof(d->run_id), "%s", conn_facts(p->conn)->run_id);
+	snprintf(d->addr, sizeof(d->addr), "%s", conn_facts(p->conn)->addr);
+	d->client = conn_facts(p->conn)->client;
 	id_format(ev->dest->after, d->after);
 }
 

@@ -35,7 +35,7 @@ struct conn {
 	char *target; /* for messages */
 	int64_t timeout;
 	int64_t handshake_by; /* the deadline of the handshake; 0 after it */
-	struct handshake facts;
+	struct handshake handshake;
 	enum conn_why why;  /* CONN_OK while the connection lives, */
 	struct err failure; /* else the reason in words */
 
@@ -407,12 +407,6 @@ conn_template_init(struct conn_template *template, size_t argc, const struct sli
 	}
 }
 
-void
-conn_template_free(struct conn_template *template)
-{
-	bytes_free(&template->text);
-}
-
 const char conn_skip[] = "";
 
 static uint64_t
@@ -466,18 +460,6 @@ conn_sent(const struct conn *conn)
 	return conn->sent;
 }
 
-uint64_t
-conn_answered(const struct conn *conn)
-{
-	return conn->taken;
-}
-
-size_t
-conn_unsent(const struct conn *conn)
-{
-	return resp_unsent(&conn->out);
-}
-
 struct reply *
 conn_call(struct conn *conn, struct err *err, ...)
 {
@@ -515,14 +497,14 @@ conn_connect(const struct url *u, int64_t timeout_ms, struct err *err)
 	conn->timeout = timeout_ms;
 	conn->handshake_by = by;
 	start_reader(conn);
-	handshake_put(conn, u, &conn->facts);
+	handshake_put(conn, u, &conn->handshake);
 	return conn;
 }
 
 int
 conn_handshake(struct conn *conn, struct err *err)
 {
-	if (handshake_finish(conn, conn->target, &conn->facts, err) == -1) {
+	if (handshake_finish(conn, conn->target, &conn->handshake, err) == -1) {
 		/* the error reply says more than that the server then closed the connection */
 		conn->why = err->why;
 		conn->failure = *err;
@@ -568,40 +550,10 @@ conn_abort(struct conn *conn)
 	close_conn(conn, true);
 }
 
-const char *
-conn_run_id(const struct conn *conn)
+const struct conn_facts *
+conn_facts(const struct conn *conn)
 {
-	return conn->facts.run_id;
-}
-
-const char *
-conn_server_version(const struct conn *conn)
-{
-	return conn->facts.version;
-}
-
-const char *
-conn_server_name(const struct conn *conn)
-{
-	return conn->facts.server;
-}
-
-const char *
-conn_client_addr(const struct conn *conn)
-{
-	return conn->facts.addr;
-}
-
-int64_t
-conn_client_id(const struct conn *conn)
-{
-	return conn->facts.client;
-}
-
-int64_t
-conn_rtt_us(const struct conn *conn)
-{
-	return conn->facts.rtt_us;
+	return &conn->handshake.facts;
 }
 
 enum conn_why

@@ -112,14 +112,16 @@ void conn_abort(struct conn *conn);
 /* Returns why the connection is dead, or CONN_OK. */
 enum conn_why conn_why(const struct conn *conn);
 
-/* Facts from the handshake, "" or 0 where the server did not permit the question. */
-const char *conn_run_id(const struct conn *conn);
-const char *conn_server_name(const struct conn *conn); /* "redis" or "valkey" */
-/* valkey_version where there is one, else redis_version */
-const char *conn_server_version(const struct conn *conn);
-const char *conn_client_addr(const struct conn *conn); /* this connection, as the server sees it */
-int64_t conn_client_id(const struct conn *conn);
-int64_t conn_rtt_us(const struct conn *conn); /* the handshake's round trip */
+/* From the handshake; "" or 0 where the server did not permit the question. */
+struct conn_facts {
+	char run_id[64];
+	char server[16];  /* "redis" or "valkey" */
+	char version[32]; /* valkey_version where there is one, else redis_version */
+	char addr[128];   /* of this connection, as the server sees it */
+	int64_t client;   /* its client ID */
+	int64_t rtt_us;   /* the handshake's round trip */
+};
+const struct conn_facts *conn_facts(const struct conn *conn);
 
 /* --- commands --- */
 
@@ -133,13 +135,12 @@ extern const char conn_skip[];
 /* A command of which only some arguments change: the rest is encoded once. Empty when zeroed. */
 #define CONN_GAPS 8
 struct conn_template {
-	struct bytes text; /* the encoded arguments */
+	struct bytes text; /* the encoded arguments; free it with bytes_free */
 	size_t gap[CONN_GAPS], gaps;
 };
 /* Encodes the arguments; one whose p is NULL is a gap, CONN_GAPS at most. Replaces what the
  * template held. */
 void conn_template_init(struct conn_template *template, size_t argc, const struct slice *argv);
-void conn_template_free(struct conn_template *template);
 /* Queues the template with one argument for each gap. */
 uint64_t conn_put_template(
     struct conn *conn, const struct conn_template *template, const struct slice *argv);
@@ -152,11 +153,6 @@ void conn_limit_reply(struct conn *conn, uint64_t bytes);
 /* Returns the number of the last command of which the kernel took every byte. Later ones have not
  * been executed. */
 uint64_t conn_sent(const struct conn *conn);
-/* Returns the number of the last command whose reply was returned by conn_take, conn_wait or
- * conn_call. */
-uint64_t conn_answered(const struct conn *conn);
-/* Returns how many bytes are queued and not sent. */
-size_t conn_unsent(const struct conn *conn);
 /* Returns how many bytes were received over the life of the connection. */
 uint64_t conn_received(const struct conn *conn);
 

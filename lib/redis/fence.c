@@ -11,15 +11,14 @@
 static int
 kill_client(struct conn *conn, int64_t client, const char *addr, struct err *err)
 {
+	bool with_addr = addr != NULL && addr[0] != '\0';
 	char id[24];
 	struct reply *r;
 	int done;
 
 	snprintf(id, sizeof(id), "%" PRId64, client);
-	if (addr != NULL && addr[0] != '\0')
-		r = conn_call(conn, err, "CLIENT", "KILL", "ID", id, "ADDR", addr, NULL);
-	else
-		r = conn_call(conn, err, "CLIENT", "KILL", "ID", id, NULL);
+	r = conn_call(conn, err, "CLIENT", "KILL", "ID", id, with_addr ? "ADDR" : CONN_SKIP,
+	    with_addr ? addr : CONN_SKIP, NULL);
 	if (r == NULL)
 		return -1;
 	done = !reply_is_error(r);
@@ -30,8 +29,8 @@ kill_client(struct conn *conn, int64_t client, const char *addr, struct err *err
 int
 fence_conn(struct conn *conn, const char *run_id, int64_t client, const char *addr, struct err *err)
 {
-	bool known = run_id[0] != '\0' && conn_run_id(conn)[0] != '\0',
-	     same = strcmp(run_id, conn_run_id(conn)) == 0;
+	const char *now = conn_facts(conn)->run_id;
+	bool known = run_id[0] != '\0' && now[0] != '\0', same = strcmp(run_id, now) == 0;
 	struct reply *r;
 	int done = 0;
 

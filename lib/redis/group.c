@@ -110,16 +110,12 @@ int
 group_list_consumers(struct conn *conn, const char *key, const char *group,
     struct group_consumers *out, struct err *err)
 {
-	struct reply *r = conn_call(conn, err, "XINFO", "CONSUMERS", key, group, NULL);
+	struct reply *r;
 
 	*out = (struct group_consumers){0};
-	if (r == NULL)
+	conn_putl(conn, "XINFO", "CONSUMERS", key, group, NULL);
+	if ((r = reply_await(conn, reply_is_array, "XINFO CONSUMERS", err)) == NULL)
 		return -1;
-	if (!reply_is_array(r)) {
-		reply_unexpected(err, r, "XINFO CONSUMERS");
-		reply_free(r);
-		return -1;
-	}
 	*out = (struct group_consumers){.reply = r, .n = reply_count(r)};
 	out->consumer = mem_alloc((out->n + 1) * sizeof(*out->consumer));
 	for (size_t i = 0; i < out->n; i++)
@@ -242,25 +238,23 @@ group_next_entry(const struct group_ref *g, struct conn *conn, const char *targe
 int
 group_set_id(const struct group_ref *g, struct conn *conn, const char *target, struct err *err)
 {
-	struct reply *r = conn_call(conn, err, "XGROUP", "SETID", g->key, g->name, target, NULL);
-	int ok = r == NULL ? -1 : 0;
+	struct reply *r;
 
-	if (r != NULL && reply_is_error(r))
-		ok = reply_fail(err, r, "XGROUP SETID");
+	conn_putl(conn, "XGROUP", "SETID", g->key, g->name, target, NULL);
+	r = reply_await(conn, NULL, "XGROUP SETID", err);
 	reply_free(r);
-	return ok;
+	return r == NULL ? -1 : 0;
 }
 
 int
 group_destroy(const struct group_ref *g, struct conn *conn, struct err *err)
 {
-	struct reply *r = conn_call(conn, err, "XGROUP", "DESTROY", g->key, g->name, NULL);
-	int ok = r == NULL ? -1 : 0;
+	uint64_t n;
 
-	if (r != NULL && reply_is_error(r))
-		ok = reply_fail(err, r, "XGROUP DESTROY");
-	else if (r != NULL && reply_int(r) != 1)
-		ok = err_set(err, STATUS_SOME, "'%s' no longer has a group '%s'", g->key, g->name);
-	reply_free(r);
-	return ok;
+	conn_putl(conn, "XGROUP", "DESTROY", g->key, g->name, NULL);
+	if (reply_await_int(conn, "XGROUP DESTROY", &n, err) == -1)
+		return -1;
+	return n == 1
+	    ? 0
+	    : err_set(err, STATUS_SOME, "'%s' no longer has a group '%s'", g->key, g->name);
 }

@@ -50,23 +50,10 @@ copy_word(struct slice text, const char *name, char *out, size_t size)
 	return true;
 }
 
-static int
-fail_not_redis(const char *target, struct err *err)
-{
-	return conn_fail(err, CONN_GARBAGE, "'%s' is not Redis", target);
-}
-
 /* An error reply to AUTH may quote the password, so err shows only its first word. */
 static int
-check_auth(const struct reply *r, const char *target, struct err *err)
+refuse_auth(struct slice t, const char *target, struct err *err)
 {
-	enum conn_why w = reply_why(r);
-	struct slice t = reply_text(r);
-
-	if (w == CONN_OK)
-		return reply_is_text(r) && slice_is(t, "OK") ? 0 : fail_not_redis(target, err);
-	if (w == CONN_LATER || w == CONN_MOVED)
-		return conn_fail(err, w, "'%s': %.*s", target, (int)t.n, t.p);
 	if (memmem(t.p, t.n, "without any password", 20) != NULL)
 		return conn_fail(
 		    err, CONN_DENIED, "'%s' has no password, but one was given", target);
@@ -75,75 +62,72 @@ check_auth(const struct reply *r, const char *target, struct err *err)
 }
 
 static int
-check_select(const struct reply *r, const char *target, struct err *err)
+refuse_select(const struct reply *r, const char *target, struct err *err)
 {
-	enum conn_why w = reply_why(r);
 	char what[600];
 
-	if (w == CONN_OK)
-		return reply_is_text(r) && slice_is(reply_text(r), "OK")
-		    ? 0
-		    : fail_not_redis(target, err);
 	snprintf(what, sizeof(what), "select the database of '%s'", target);
 	reply_fail(err, r, what);
-	if (w == CONN_NOPERM)
+	if (err->why == CONN_NOPERM)
 		err->why = CONN_DENIED;
-	if (w == CONN_OTHER)
+	if (err->why == CONN_OTHER)
 		err->status = STATUS_CONFIG;
 	return -1;
 }
 
-/* CLIENT INFO and INFO may be forbidden or unknown: only an error that would meet every command is
- * a failure. `marker` stands in each valid reply. */
-static int
-check_info(const struct reply *r, const char *target, const char *marker, struct err *err)
-{
-	enum conn_why w = reply_why(r);
-	struct slice t = reply_text(r);
-
-	if (w == CONN_LATER || w == CONN_DENIED || w == CONN_MOVED)
-		return conn_fail(err, w, "'%s': %.*s", target, (int)t.n, t.p);
-	if (w == CONN_OK && (t.n == 0 || memmem(t.p, t.n, marker, strlen(marker)) == NULL))
-		return fail_not_redis(target, err);
-	return 0;
-}
-
-static int
-take_client_info(const struct reply *r, const char *target, struct handshake *hs, struct err *err)
+static void
+read_client_info(struct slice t, struct conn_facts *facts)
 {
 	char id[24];
 	uint64_t n;
 
-	if (check_info(r, target, "id=", err) == -1)
-		return -1;
-	if (reply_is_text(r) && copy_word(reply_text(r), "id=", id, sizeof(id)) &&
-	    num_parse_u64(id, &n) == 0 && n <= INT64_MAX)
-		hs->client = (int64_t)n;
-	if (reply_is_text(r))
-		copy_word(reply_text(r), "addr=", hs->addr, sizeof(hs->addr));
-	return 0;
+	if (copy_word(t, "id=", id, sizeof(id)) && num_parse_u64(id, &n) == 0 && n <= INT64_MAX)
+		facts->client = (int64_t)n;
+	copy_word(t, "addr=", facts->addr, sizeof(facts->addr));
 }
 
 static int
-take_server_info(const struct reply *r, const char *target, struct handshake *hs, struct err *err)
+read_server_info(struct slice t, const char *target, struct conn_facts *facts, struct err *err)
 {
-	struct slice t = reply_is_text(r) ? reply_text(r) : (struct slice){0};
 	char mode[16];
+	bool valkey = copy_word(t, "valkey_version:", facts->version, sizeof(facts->version));
 
-	if (check_info(r, target, "redis_version:", err) == -1)
-		return -1;
-	copy_word(t, "run_id:", hs->run_id, sizeof(hs->run_id));
-	snprintf(hs->server, sizeof(hs->server), "%s", t.n == 0 ? "" : "redis");
-	if (copy_word(t, "valkey_version:", hs->version, sizeof(hs->version)))
-		snprintf(hs->server, sizeof(hs->server), "valkey");
-	else
-		copy_word(t, "redis_version:", hs->version, sizeof(hs->version));
+	snprintf(facts->server, sizeof(facts->server), "%s", valkey ? "valkey" : "redis");
+	if (!valkey)
+		copy_word(t, "redis_version:", facts->version, sizeof(facts->version));
+	copy_word(t, "run_id:", facts->run_id, sizeof(facts->run_id));
 	if (!copy_word(t, "redis_mode:", mode, sizeof(mode)))
 		copy_word(t, "server_mode:", mode, sizeof(mode));
 	if (strcmp(mode, "cluster") != 0)
 		return 0;
 	return conn_fail(
 	    err, CONN_MOVED, "'%s' is a Redis cluster, which is not supported yet", target);
+}
+
+enum part { AUTH, SELECT, CLIENT, SERVER };
+
+/* CLIENT INFO and INFO may be forbidden or unknown: only an error that would meet every command is
+ * a failure. */
+static int
+take_handshake_reply(enum part part, const struct reply *r, const char *target,
+    struct conn_facts *facts, struct err *err)
+{
+	static const char *const marks[] = {"OK", "OK", "id=", "redis_version:"};
+	enum conn_why why = reply_why(r);
+	struct slice t = reply_text(r);
+
+	if (why == CONN_LATER || why == CONN_MOVED || (why == CONN_DENIED && part >= CLIENT))
+		return conn_fail(err, why, "'%s': %.*s", target, (int)t.n, t.p);
+	if (why != CONN_OK)
+		return part == AUTH  ? refuse_auth(t, target, err)
+		    : part == SELECT ? refuse_select(r, target, err)
+		                     : 0;
+	if (part < CLIENT ? !slice_is(t, marks[part])
+	                  : t.n == 0 || memmem(t.p, t.n, marks[part], strlen(marks[part])) == NULL)
+		return conn_fail(err, CONN_GARBAGE, "'%s' is not Redis", target);
+	if (part == CLIENT)
+		read_client_info(t, facts);
+	return part == SERVER ? read_server_info(t, target, facts, err) : 0;
 }
 
 static int64_t
@@ -153,20 +137,6 @@ mono_us(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
-enum part { AUTH, SELECT, CLIENT, SERVER };
-
-static int
-check_handshake_reply(enum part part, const struct reply *r, const char *target,
-    struct handshake *hs, struct err *err)
-{
-	switch (part) {
-	case AUTH: return check_auth(r, target, err);
-	case SELECT: return check_select(r, target, err);
-	case CLIENT: return take_client_info(r, target, hs, err);
-	default: return take_server_info(r, target, hs, err);
-	}
 }
 
 int
@@ -181,9 +151,9 @@ handshake_finish(struct conn *conn, const char *target, struct handshake *hs, st
 			continue;
 		if ((r = conn_wait(conn, 0, err)) == NULL)
 			return -1;
-		ok = check_handshake_reply(part, r, target, hs, err);
+		ok = take_handshake_reply(part, r, target, &hs->facts, err);
 		reply_free(r);
 	}
-	hs->rtt_us = mono_us() - start;
+	hs->facts.rtt_us = mono_us() - start;
 	return ok;
 }

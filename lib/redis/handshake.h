@@ -12,8 +12,7 @@
 
 struct handshake {
 	bool auth, select; /* the optional commands that were queued */
-	char run_id[64], version[32], server[16], addr[128];
-	int64_t client, rtt_us;
+	struct conn_facts facts;
 };
 
 /* Queues AUTH (with a password), SELECT (other than db 0), CLIENT INFO, INFO server. */

@@ -401,10 +401,10 @@ survey_take(struct survey *s, const struct survey_options *options)
 		return;
 	}
 	s->up = s->complete = true;
-	s->server = mem_strdup(conn_server_name(state.conn));
-	s->version = mem_strdup(conn_server_version(state.conn));
-	s->run_id = mem_strdup(conn_run_id(state.conn));
-	s->rtt_us = conn_rtt_us(state.conn);
+	s->server = mem_strdup(conn_facts(state.conn)->server);
+	s->version = mem_strdup(conn_facts(state.conn)->version);
+	s->run_id = mem_strdup(conn_facts(state.conn)->run_id);
+	s->rtt_us = conn_facts(state.conn)->rtt_us;
 	if (probe_server(&state, &err) == -1 || list_streams(&state, &err) == -1) {
 		err.why = conn_why(state.conn);
 		set_down(s, &err);

@@ -54,9 +54,9 @@ add(struct conn *conn)
 
 	for (int i = 0; i < 3; i++)
 		stream_put_add(conn, "k", 10, kv, 2);
-	for (uint64_t i = conn_answered(conn), end = i + 3;
+	for (uint64_t i = conn_sent(conn), end = i + 3;
 	     i < end && (r = conn_wait(conn, 0, &f)) != NULL; reply_free(r)) {
-		PROMISE(conn_answered(conn) == ++i && i <= conn_sent(conn));
+		PROMISE(++i <= conn_sent(conn));
 		if (stream_take_add(r, &id, &f) == -1)
 			PROMISE(f.why != CONN_OK);
 	}
@@ -159,7 +159,7 @@ send_request(struct conn *conn, unsigned what)
 	case 3: scan.newest_first = true; scan.limit = 3; /* fall through */
 	case 2: scan_entries(conn, &scan, entry, &sum, &f); break;
 	case 4: keys(conn); break;
-	case 5: fence_conn(conn, conn_run_id(conn), 3, "1.2.3.4:5", &f); break;
+	case 5: fence_conn(conn, conn_facts(conn)->run_id, 3, "1.2.3.4:5", &f); break;
 	case 6: read_group(conn, true); break;
 	case 7: read_group(conn, false); break;
 	case 8: resolve_two(conn); break;
@@ -192,7 +192,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		send_request(conn, data[0] >> 1);
 	else
 		PROMISE(!(data[0] & 1) && f.text[0] != '\0');
-	PROMISE(conn_answered(conn) <= conn_sent(conn));
 	conn_close(conn);
 	server_join();
 	return 0;

@@ -128,20 +128,19 @@ add_entries(struct conn *conn, const char *key, int n, size_t bytes)
 	char *payload = mem_alloc(bytes + 1);
 	struct reply *r = NULL;
 	struct err err;
+	int answered = 0;
 
 	memset(payload, 'x', bytes);
 	words[4].p = payload;
 	for (int i = 0; i < n; i++)
 		conn_put(conn, 5, words);
-	while (conn_answered(conn) < conn_sent(conn) + conn_unsent(conn) &&
-	    (r = conn_wait(conn, 0, &err)) != NULL) {
+	while (answered < n && (r = conn_wait(conn, 0, &err)) != NULL) {
 		if (reply_is_error(r))
 			print_reply(r);
 		reply_free(r);
-		if (conn_answered(conn) == (uint64_t)n + 2)
-			break;
+		answered++;
 	}
-	printf("sent %d answered %d %s\n", (int)conn_sent(conn) - 2, (int)conn_answered(conn) - 2,
+	printf("sent %d answered %d %s\n", (int)conn_sent(conn) - 2, answered,
 	    why_names[conn_why(conn)]);
 	free(payload);
 	return 0;
@@ -175,9 +174,9 @@ run_command(struct conn *conn, int argc, char **argv)
 		conn_putl(conn, "XREAD", "BLOCK", argv[1], "STREAMS", "no-such-stream", "$", NULL);
 		return print_next(conn, parse_int(argv[2]));
 	}
-	printf("%s %s %s %lld %s\n", conn_server_name(conn), conn_server_version(conn),
-	    conn_run_id(conn), (long long)conn_client_id(conn), conn_client_addr(conn));
-	return conn_rtt_us(conn) > 0 ? 0 : 1;
+	printf("%s %s %s %lld %s\n", conn_facts(conn)->server, conn_facts(conn)->version,
+	    conn_facts(conn)->run_id, (long long)conn_facts(conn)->client, conn_facts(conn)->addr);
+	return conn_facts(conn)->rtt_us > 0 ? 0 : 1;
 }
 
 int
