@@ -105,13 +105,28 @@ note_added(struct batch *b, struct batch_item *it, struct stream_id id)
 	    it->dest->type);
 }
 
+/* Quarantines the event with the members that a plain writer's line lacks, so that it can be put
+ * back. */
+static void
+quarantine_refused(struct batch *b, const struct batch_item *it, const char *why)
+{
+	const struct line *l = &it->line->parsed;
+	struct walk_line at = it->line->at;
+	struct bytes text = {0};
+
+	line_format(&text, &l->e, l->maxlen, NULL, l->buffered_at);
+	at.text = (struct slice){text.p, text.len - 1};
+	delivery_quarantine(b->delivery, &at, why);
+	bytes_free(&text);
+}
+
 /* Handles an error reply to one XADD. Returns 0, or -1 with err when the connection is unusable. */
 static int
 take_refusal(struct batch *b, struct batch_item *it, const struct err *cause, struct err *err)
 {
 	it->state = BATCH_REFUSED;
 	if (cause->why == CONN_TOOBIG) { /* the server will never accept it */
-		delivery_quarantine(b->delivery, &it->line->at, cause->text);
+		quarantine_refused(b, it, cause->text);
 		return 0;
 	}
 	delivery_skip(b->delivery, it->line->parsed.e.type, &it->line->at);
