@@ -150,7 +150,7 @@ coverage:
 	tests/coverage/run show $(COVER_AT) $(COVERED)
 
 # Runs the commands under valgrind's memcheck in these files' tests that are not tagged nosanitize or novalgrind.
-MEMCHECKED = $(addprefix cmd/,ebpub ebsub ebreplay ebstat ebhealth ebgroup ebsub_command ebsub_worker ebreplay_dead ebreplay_quarantine) lib/drain
+MEMCHECKED = $(addprefix cmd/,ebpub ebsub ebreplay ebbuffer ebdead ebstat ebhealth ebgroup ebsub_command ebsub_worker ebbuffer_quarantine) lib/drain
 valgrind: probes
 	$(call NEED,valgrind)
 	EB_BUILD=$(abspath $(BUILD)) tests/run --valgrind $(or $(T),$(MEMCHECKED:%=tests/%.bats))

@@ -134,7 +134,6 @@ static const struct cli_option options[] = {
     CLI_COUNT(
         0, "last", "count", 0, 0, &eb.plan.range.last, "begin with the newest so many entries"),
     CLI_CALL(0, "to", "where", take_to, "the last entry to print"),
-    CLI_FLAG(0, "dead", &eb.subs.dead_letters, "print the dead letters of the type"),
     CLI_HEAD(IN(COMMAND), "Running a command for each event"),
     CLI_COUNT('P', "jobs", "jobs", 1, 1000, &eb.jobs, "run so many at once (1)"),
     CLI_FLAG(0, "worker", &eb.handle.worker, "start the command once, pass it all events"),
@@ -154,6 +153,8 @@ static const struct cli_option options[] = {
     CLI_END,
 };
 
+static const struct cli_old old[] = {{"--dead", "ebdead list"}, {0}};
+
 static const struct cli_command command = {
     .name = "ebsub",
     .conf = &eb.conf,
@@ -166,6 +167,7 @@ static const struct cli_command command = {
     .statuses = "0 done, 64 usage, 69 no Redis, 74 not written, 124 ended before -n",
     .options = options,
     .modes = modes,
+    .old = old,
 };
 
 static void

@@ -377,7 +377,7 @@ compare_target(struct buffer *buf, const char *target, struct err *err)
 	else if (now != NULL && strcmp(now, target) != 0)
 		r = err_set(err, STATUS_CONFIG,
 		    "buffer '%s' holds events for %s, not for %s: "
-		    "give another with -b, or see ebreplay --retarget",
+		    "give another with -b, or see ebbuffer retarget",
 		    buf->dir, now, target);
 	free(now);
 	return r;

@@ -207,7 +207,7 @@ discard_undelivered(struct buffer *buf, struct undelivered *u, struct quarantine
 	while ((r = undelivered_next(u, err)) == 1) {
 		++*count;
 		if ((r = quarantine_add(q, u->at.stem, u->at.pos,
-		         "discarded by hand (ebreplay --discard)", format_discarded(u, &line),
+		         "discarded by hand (ebbuffer discard)", format_discarded(u, &line),
 		         err)) == -1)
 			break;
 	}

@@ -214,7 +214,7 @@ check_names(const struct requeue *t, const struct requeue_names *names)
 		if (strchr(name, '/') != NULL || name[0] == '.' ||
 		    (faccessat(t->dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == -1 && errno == ENOENT))
 			return err_set(t->err, STATUS_USAGE,
-			    "'%s': no such file in '%s/quarantine'; see ebreplay --quarantine list",
+			    "'%s': no such file in '%s/quarantine'; see ebbuffer quarantine list",
 			    name, t->buf->dir);
 	}
 	return 0;

@@ -1,5 +1,7 @@
 #include "cli/cli.h"
 
+#include <sys/ioctl.h>
+
 #include <err.h>
 #include <getopt.h>
 #include <stdarg.h>
@@ -84,6 +86,14 @@ cli_print(void *arg, const char *text)
 	remove_progress();
 	puts(text);
 	return ferror(stdout);
+}
+
+int
+cli_columns(void)
+{
+	struct winsize w;
+
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0 ? w.ws_col : 80;
 }
 
 bool

@@ -146,6 +146,8 @@ void cli_report(void *arg, int status, const char *text); /* and cli_worse */
 void cli_say(void *arg, const char *text);                /* unless -q */
 /* Prints a line on standard output. Returns whether that failed, which cli_finish reports. */
 int cli_print(void *arg, const char *text);
+/* Returns the width of the terminal that is standard output, else 80. */
+int cli_columns(void);
 
 /* The progress line on a terminal, at most ten times a second. Each message removes it. */
 bool cli_progress_due(void);

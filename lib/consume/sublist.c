@@ -25,17 +25,10 @@ add_subscription(struct sublist *list, const char *type, const char *key)
 	free(group);
 }
 
-static char *
-make_key(const struct sublist *list, const char *type)
-{
-	return list->dead_letters ? names_dlq(list->prefix, type)
-	                          : names_stream(list->prefix, type);
-}
-
 void
 sublist_add(struct sublist *list, const char *type)
 {
-	char *key = make_key(list, type);
+	char *key = names_stream(list->prefix, type);
 
 	add_subscription(list, type, key);
 	free(key);
@@ -45,7 +38,7 @@ static int
 scan_matching_keys(
     const struct sublist *list, const char *pattern, struct key_list *keys, struct err *err)
 {
-	char *match = make_key(list, pattern);
+	char *match = names_stream(list->prefix, pattern);
 	struct pool pool = {.url = list->plan->url, .timeout_ms = list->plan->timeout_ms};
 	struct conn *conn = pool_get(&pool, NULL, err);
 	int ok = conn == NULL
@@ -67,8 +60,7 @@ sublist_add_pattern(
 	if (scan_matching_keys(list, pattern, &keys, err) == -1)
 		return -1;
 	for (size_t i = 0; i < keys.n; i++) {
-		const char *type = (list->dead_letters ? names_dlq_type : names_stream_type)(
-		    list->prefix, keys.p[i], strlen(keys.p[i]));
+		const char *type = names_stream_type(list->prefix, keys.p[i], strlen(keys.p[i]));
 
 		if (type != NULL) {
 			add_subscription(list, type, keys.p[i]);

@@ -11,7 +11,6 @@ struct sublist {
 	const struct sub_plan *plan; /* for all of them; without a consumer they use no group */
 	const char *prefix, *service;
 	const char *group; /* NULL: names_group() of each type */
-	bool dead_letters; /* read the types' dead letters, not their events */
 
 	/* result, zero before: in the order added, the matches of a pattern sorted; owned */
 	struct subscription **subs;

@@ -12,13 +12,14 @@
 #include "drain/dest.h"
 #include "drain/redrive_move.h"
 #include "drain/trim.h"
-#include "event/event.h"
 #include "event/id.h"
 #include "event/names.h"
 #include "redis/pagesize.h"
 #include "redis/pool.h"
 #include "redis/reply.h"
 #include "redis/stream.h"
+
+#define FOLLOW_MS 500 /* between two looks for new dead letters */
 
 /* The state of a run; the members after the empty line belong to the current type. */
 struct redrive {
@@ -27,10 +28,11 @@ struct redrive {
 	struct pool pool;
 	struct conn *conn; /* of the pool */
 	struct dests dests;
-	/* dead letters that were moved or, in a dry run, shown; and how many there are */
+	/* dead letters that were moved, deleted or shown; and how many there are */
 	uint64_t done, total;
 	int64_t started;
-	bool ended; /* without an error: limit, signal, or the dry run's callback */
+	bool ended;          /* without an error: limit, signal, or o->show */
+	struct range *range; /* of each type, what is left to read */
 
 	const char *type;
 	char *dead_key;
@@ -62,7 +64,8 @@ stop_redrive_type(struct redrive *d, int status, const char *reason)
 	d->stopped = d->r->left = true;
 	d->r->stopped++;
 	d->r->status = status_worse(d->r->status, status);
-	redrive_say(d, "dead letters of '%s' stay: %s", d->type, reason);
+	redrive_say(d, "dead letters of '%s' %s: %s", d->type,
+	    d->o->show == NULL ? "stay" : "are not shown", reason);
 }
 
 /* Stops the type after a refusal for one key, and returns 0. Returns -1 when the run has to end:
@@ -131,43 +134,41 @@ sum_field_bytes(const struct slice *kv, size_t nkv)
 }
 
 static void
-preview_entry(struct redrive *d, const struct redrive_entry *chosen, const struct slice *kv,
-    const struct provenance *dead)
+refuse_entry(struct redrive *d, struct slice id)
 {
-	struct redrive_preview line = {d->type, chosen->id, {0}, chosen->bytes, *dead};
-	struct event event;
-
-	event_from_fields(&event, kv, chosen->own_fields);
-	line.event_id = event.event_id;
-	d->done++;
-	d->ended = d->o->dry(d->o->arg, &line) != 0 || is_limit_reached(d);
+	d->r->refused++;
+	d->r->left = true;
+	d->r->status = status_worse(d->r->status, STATUS_SOME);
+	redrive_say(
+	    d, "'%s' %.*s: nothing but a provenance: not moved", d->dead_key, (int)id.n, id.p);
 }
 
 static void
 choose_entry(struct redrive *d, const struct reply *entry, struct slice id, const struct slice *kv,
     size_t nkv)
 {
-	struct provenance dead;
-	struct redrive_entry chosen = {
-	    .id = id, .entry = entry, .own_fields = provenance_from_fields(kv, nkv, &dead)};
+	struct redrive_letter l = {.entry = {.id = id,
+	                               .stream = slice_of(d->dead_key),
+	                               .type = slice_of(d->type),
+	                               .kv = kv,
+	                               .nkv = nkv,
+	                               .deliveries = -1}};
 
 	if (!is_wanted(d, kv, nkv))
 		return;
-	chosen.bytes = sum_field_bytes(kv, chosen.own_fields);
-	if (chosen.own_fields == 0) {
-		d->r->refused++;
-		d->r->left = true;
-		d->r->status = status_worse(d->r->status, STATUS_SOME);
-		redrive_say(d, "'%s' %.*s: nothing but a provenance: not moved", d->dead_key,
-		    (int)id.n, id.p);
-	} else if (d->o->dry != NULL)
-		preview_entry(d, &chosen, kv, &dead);
+	l.own_fields = provenance_from_fields(kv, nkv, &l.dead);
+	if (d->o->show != NULL) {
+		d->done++;
+		d->ended = d->o->show(d->o->arg, &l) != 0 || is_limit_reached(d);
+	} else if (l.own_fields == 0 && !d->o->drop)
+		refuse_entry(d, id);
 	else
-		d->page[d->n++] = chosen;
+		d->page[d->n++] = (struct redrive_entry){
+		    id, entry, l.own_fields, sum_field_bytes(kv, l.own_fields)};
 }
 
-/* Chooses entries from a page, the reply to XRANGE, which must live until move_chosen has returned.
- * Shows them in a dry run. Returns 0, or -1 with err. */
+/* Chooses entries from a page, the reply to XRANGE, which must live until they are moved; or shows
+ * them. Returns 0, or -1 with err. */
 static int
 choose_from_page(struct redrive *d, const struct reply *reply, struct err *err)
 {
@@ -289,6 +290,56 @@ move_chosen(struct redrive *d, struct err *err)
 	return 0;
 }
 
+/* --- deleting entries --- */
+
+/* Returns how many of n entries the server deleted, or -1 with err. */
+static int64_t
+delete_entries(struct redrive *d, size_t n, struct err *err)
+{
+	struct slice argv[2 + PAGESIZE_MOST] = {slice_of("XDEL"), slice_of(d->dead_key)};
+	struct reply *r;
+	uint64_t command;
+	int64_t deleted = -1;
+
+	for (size_t i = 0; i < n; i++)
+		argv[2 + i] = d->page[i].id;
+	command = conn_put(d->conn, 2 + n, argv);
+	if ((r = conn_wait(d->conn, 0, err)) == NULL) {
+		if (conn_sent(d->conn) >= command)
+			redrive_say(d,
+			    "'%s': no reply to XDEL: up to %zu dead letters more may be deleted",
+			    d->dead_key, n);
+		return -1;
+	}
+	if (reply_is_error(r))
+		reply_fail(err, r, "XDEL");
+	else if (reply_int(r) < 0 || (uint64_t)reply_int(r) > n)
+		reply_unexpected(err, r, "XDEL");
+	else
+		deleted = reply_int(r);
+	reply_free(r);
+	return deleted;
+}
+
+/* Deletes the chosen entries. Returns -1 with err when the run has to end. */
+static int
+drop_chosen(struct redrive *d, struct err *err)
+{
+	size_t n = d->o->limit > 0 ? smaller_size(d->n, d->o->limit - d->done) : d->n;
+	int64_t deleted = n > 0 ? delete_entries(d, n, err) : 0;
+
+	if (deleted == -1)
+		return stop_type_or_fail(d, err);
+	d->done += (uint64_t)deleted;
+	d->r->dropped += (uint64_t)deleted;
+	d->r->gone += n - (uint64_t)deleted;
+	if (d->o->progress != NULL)
+		d->o->progress(d->o->arg, d->done, d->total);
+	if (n < d->n)
+		end_unfinished(d);
+	return 0;
+}
+
 /* --- one type --- */
 
 static int
@@ -329,40 +380,40 @@ redrive_page(struct redrive *d, struct err *err)
 		reply_fail(err, reply, "XRANGE of the dead letters");
 		ok = stop_type_or_fail(d, err);
 	} else if ((ok = choose_from_page(d, reply, err)) == 0)
-		ok = move_chosen(d, err);
+		ok = (d->o->drop ? drop_chosen : move_chosen)(d, err);
 	reply_free(reply);
 	return ok;
 }
 
 /* Returns 1 when there are dead letters, 0 when not, -1 with err when the run has to end. */
 static int
-open_redrive_type(struct redrive *d, const char *type, struct err *err)
+open_redrive_type(struct redrive *d, size_t i, struct err *err)
 {
-	struct stream_info info;
+	struct range_bounds bounds;
 	struct err cause;
 
-	d->type = type;
+	d->type = d->o->types[i];
 	d->stopped = false;
 	free(d->dead_key);
-	d->dead_key = names_dlq(d->o->conf->prefix, type);
-	if (stream_info(d->conn, d->dead_key, &info, err) == -1) {
+	d->dead_key = names_dlq(d->o->conf->prefix, d->type);
+	if (range_resolve(d->conn, d->dead_key, &d->range[i], &bounds, err) == -1) {
 		cause = *err;
 		err_set(err, cause.status, "'%s': %s", d->dead_key, cause.text);
 		err->why = cause.why;
 		return stop_type_or_fail(d, err);
 	}
-	d->dest = dests_get(&d->dests, d->o->conf->prefix, slice_of(type));
+	d->dest = dests_get(&d->dests, d->o->conf->prefix, slice_of(d->type));
 	d->route = (struct redrive_route){.dead = d->dead_key, .key = d->dest->key};
 	d->page_size = pagesize_start(PAGESIZE_FIRST, 0);
-	d->from = d->o->since;
-	d->to = info.last_generated;
-	return info.exists && info.length > 0;
+	d->from = id_next(bounds.after);
+	d->to = bounds.to;
+	return bounds.exists;
 }
 
 static int
-redrive_type(struct redrive *d, const char *type, struct err *err)
+redrive_type(struct redrive *d, size_t i, struct err *err)
 {
-	int r = open_redrive_type(d, type, err);
+	int r = open_redrive_type(d, i, err);
 
 	while (r > 0 && !d->stopped && !d->ended && id_cmp(d->from, d->to) <= 0) {
 		if (redrive_page(d, err) == -1)
@@ -370,6 +421,8 @@ redrive_type(struct redrive *d, const char *type, struct err *err)
 		if (is_redrive_stopped(d) && !d->ended && id_cmp(d->from, d->to) <= 0)
 			end_unfinished(d);
 	}
+	if (r >= 0 && !d->stopped)
+		d->range[i] = (struct range){.from = {.low = d->from}, .last = -1};
 	return r < 0 ? -1 : 0;
 }
 
@@ -392,6 +445,21 @@ count_dead_letters(struct redrive *d)
 		d->total = d->o->limit;
 }
 
+/* Returns 0, or -1 with err. */
+static int
+redrive_types(struct redrive *d, struct err *err)
+{
+	const struct timespec pause = {0, FOLLOW_MS * 1000000L};
+
+	do {
+		for (size_t i = 0; i < d->o->ntypes && !d->ended; i++)
+			if (redrive_type(d, i, err) == -1)
+				return -1;
+	} while (d->o->range.follow && !d->ended && d->r->stopped == 0 && !is_redrive_stopped(d) &&
+	    nanosleep(&pause, NULL) == 0);
+	return 0;
+}
+
 void
 redrive_run(const struct redrive_options *o, struct redrive_result *r)
 {
@@ -402,13 +470,14 @@ redrive_run(const struct redrive_options *o, struct redrive_result *r)
 	*r = (struct redrive_result){0};
 	*d = (struct redrive){.o = o, .r = r, .started = clock_mono()};
 	d->pool = (struct pool){.url = &o->conf->url, .timeout_ms = o->conf->timeout_ms};
+	d->range = mem_alloc(o->ntypes * sizeof(*d->range));
+	for (size_t i = 0; i < o->ntypes; i++)
+		d->range[i] = o->range;
 	ok = open_redrive_conn(d, &err);
-	if (ok == 0 && o->dry != NULL)
-		o->dry(o->arg, NULL);
 	if (ok == 0 && o->progress != NULL)
 		count_dead_letters(d);
-	for (size_t i = 0; i < o->ntypes && ok == 0 && !d->ended; i++)
-		ok = redrive_type(d, o->types[i], &err);
+	if (ok == 0)
+		ok = redrive_types(d, &err);
 	if (ok == -1) {
 		r->left = true;
 		r->status = status_worse(r->status, err.status);
@@ -419,6 +488,7 @@ redrive_run(const struct redrive_options *o, struct redrive_result *r)
 	pool_close(&d->pool);
 	dests_free(&d->dests);
 	free(d->dead_key);
+	free(d->range);
 	free(d);
 }
 
@@ -431,31 +501,6 @@ redrive_add_match(struct redrive_options *o, const char *s, struct err *err)
 		return err_set(err, STATUS_USAGE, "--match %s: expected NAME=VALUE", s);
 	o->match = mem_realloc(o->match, (o->matches + 1) * sizeof(*o->match));
 	o->match[o->matches++] = (struct redrive_match){{s, (size_t)(eq - s)}, slice_of(eq + 1)};
-	return 0;
-}
-
-int
-redrive_set_since(struct redrive_options *o, const char *where, struct err *err)
-{
-	struct id_place p;
-
-	if (id_parse_place(where, clock_now(), "--since", &p, err) == -1)
-		return -1;
-	o->since = p.end ? (struct stream_id){UINT64_MAX, UINT64_MAX} : p.low;
-	return 0;
-}
-
-int
-redrive_set_types(struct redrive_options *o, char *const *types, size_t n, struct err *err)
-{
-	if (n == 0)
-		return err_set(err, STATUS_USAGE, "--dead: which event type?");
-	for (size_t i = 0; i < n; i++)
-		if (!names_legal(types[i], strlen(types[i])))
-			return err_set(err, STATUS_USAGE,
-			    "'%s': --dead takes event types by name, each " NAMES_LEGAL, types[i]);
-	o->types = types;
-	o->ntypes = n;
 	return 0;
 }
 

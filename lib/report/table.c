@@ -82,13 +82,36 @@ end_table_row(struct bytes *out)
 
 /* --- rows at once --- */
 
+/* Cuts the last cell, which begins at `at`, to the rest of the width; "..." then ends it. */
+static void
+cut_last_cell(struct table *t, size_t at)
+{
+	int left = t->width - (count_chars(bytes_str(&t->text)) - count_chars(t->text.p + at));
+	const char *p = t->text.p + at;
+
+	if (left < TABLE_LAST_MIN)
+		left = TABLE_LAST_MIN;
+	if (count_chars(p) <= left)
+		return;
+	for (left -= 3; left > 0 || ((unsigned char)*p & 0xc0) == 0x80; p++)
+		left -= ((unsigned char)*p & 0xc0) != 0x80;
+	t->text.len = (size_t)(p - t->text.p);
+	bytes_adds(&t->text, "...");
+}
+
 /* r NULL: emits the titles. */
 static int
 emit_row(struct table *t, const struct item *r)
 {
-	for (const struct column *c = t->columns; c->title != NULL; c++)
+	size_t at = 0;
+
+	for (const struct column *c = t->columns; c->title != NULL; c++) {
+		at = t->text.len;
 		add_table_cell(&t->text, column_text(r, c), c->width == 0 ? t->fit : c->width,
 		    c[1].title == NULL);
+	}
+	if (t->width > 0)
+		cut_last_cell(t, at);
 	end_table_row(&t->text);
 	return emit_table_text(t);
 }

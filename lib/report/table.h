@@ -9,6 +9,8 @@
 
 #include "report/item.h"
 
+#define TABLE_LAST_MIN 20
+
 /* The last column is followed by one without a title. */
 struct column {
 	const char *title;
@@ -20,6 +22,9 @@ struct table {
 	bool quiet; /* no titles and no sentences; no effect on JSON */
 	const struct column *columns;
 	int fit;
+	/* Cuts the last column of rows that are emitted at once to so many columns of the terminal,
+	 * but not below TABLE_LAST_MIN characters; 0: does not cut. */
+	int width;
 	/* Receives each text, without its last newline; it is valid only during the call. Returns
 	 * non-zero to stop. */
 	int (*emit)(void *arg, const char *text);

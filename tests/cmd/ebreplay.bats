@@ -34,8 +34,7 @@ state() {
 	buffered a 1 3
 	local words before
 	before=$(state)
-	for words in -x a '--limit x' '--limit -1' '--rate x' '--wait x' '--maxlen x' '--list --check' '--discard' \
-	    '--dry-run --compress' '-t x' '-p 6379' '-u nonsense' '--nothing'; do
+	for words in -x a '--limit x' '--limit -1' '--rate x' '--wait x' '--maxlen x' '-t x' '-p 6379' '-u nonsense' '--nothing'; do
 		eval "run --separate-stderr ebreplay $words"
 		assert_equal "$words: $status" "$words: 64"
 		assert_equal "$output" ""
@@ -53,7 +52,7 @@ state() {
 @test "a directory that others can write to is 78" {
 	buffered a 1 1
 	chmod 777 "$B"
-	for o in '' --list --check --dry-run --retarget --compress '--discard --yes'; do
+	for o in '' --dry-run; do
 		# shellcheck disable=SC2086  # two words
 		run -78 ebreplay $o
 	done
@@ -247,7 +246,7 @@ state() {
 
 @test "stdout that cannot be written is 74" {
 	buffered a 1 1
-	for o in --list --check --dry-run '--list -j'; do
+	for o in --dry-run '--dry-run -j' -j; do
 		run -74 bash -c "ebreplay $o >/dev/full"
 		assert_output --partial 'standard output'
 	done
@@ -414,7 +413,7 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 	run ebpub a 4
 	assert_output --partial buffered
 	assert_equal "$(ebstat -j | jq -c '.buffer.held[] | [.event_type, .events]')" '["a",4]'
-	assert_equal "$(ebreplay --list -j | jq -r 'select(.held).event_type' | sort -u)" a
+	assert_equal "$(ebbuffer list -j | jq -r 'select(.held).event_type' | sort -u)" a
 	rcli del "$S:a" >/dev/null
 	run -0 ebreplay
 	assert_equal "$(payloads a | xargs)" '1 2 3 4'
@@ -481,7 +480,7 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 	assert_equal "$(payloads a | head -1)" 1
 }
 
-# --- --dry-run, --list, --check -------------------------------------------------------------
+# --- --dry-run ----------------------------------------------------------------------------
 
 @test "--dry-run says how many and where to, changes nothing, asks nobody" {
 	buffered a 1 3
@@ -493,149 +492,6 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 	run -0 bash -c 'ebreplay --dry-run -j | jq -c "[.total_events, .file_count, .target]"'
 	assert_output "[3,1,\"unix://$EB_TMP/r?db=0 quantum\"]"
 	assert_equal "$(state)" "$before"
-}
-
-@test "--list: one line an event, in order; -j with all its members; --limit" {
-	buffered a 1 3
-	run -0 ebreplay --list
-	assert_equal "${#lines[@]}" 4
-	assert_line --index 0 --regexp '^BUFFERED AT +TYPE +EVENT ID +BYTES$'
-	run -0 ebreplay --list -q
-	assert_equal "${#lines[@]}" 3
-	run -0 ebreplay --list -j
-	assert_equal "$(jq -c 'keys_unsorted' <<<"$output" | sort -u)" \
-		'["segment","offset","bytes","event_type","event_id","buffered_at","timestamp","source","derived","in_doubt"]'
-	assert_equal "$(jq -r .event_id <<<"$output")" "$(lines | jq -r .message.event_id)"
-	# The offset is that of the line.
-	local seg off
-	seg=$(sed -n 2p <<<"$output" | jq -r .segment)
-	off=$(sed -n 2p <<<"$output" | jq -r .offset)
-	assert_equal "$(tail -c +$((off + 1)) "$B/$seg.jsonl" | head -1 | jq -r .message.payload)" 2
-	assert_equal "$(ebreplay --list -j --limit 2 | wc -l)" 2
-}
-
-@test "--list shows what is left, bad lines with 1" {
-	buffered a 1 4
-	rm -f "$B/.outage"
-	run -75 ebreplay --limit 2
-	assert_equal "$(ebreplay --list -j | wc -l)" 2
-	echo garbage >>"$(ls "$B"/*.jsonl)"
-	run -1 ebreplay --list -j
-	assert_equal "$(tail -1 <<<"$output" | jq -r '.bad | type')" string
-	run -1 ebreplay --list
-	assert_output --partial 'BAD: '
-}
-
-@test "--check counts, finds what is bad: 0 or 1; -j" {
-	buffered a 1 4
-	run -0 ebreplay --check
-	assert_output --regexp '^1 segments, 4 lines, 0 delivered, 0 bad'
-	run -0 ebreplay --check -j
-	assert_equal "$(jq -c 'keys_unsorted' <<<"$output")" \
-		'["segments","lines","delivered","bad","torn","out_of_order","odd_files","suspect","vanished","unreadable"]'
-	printf garbage >>"$(ls "$B"/*.jsonl)"
-	run -1 ebreplay --check
-	assert_output --partial 'BAD: '
-	run -1 bash -c 'set -o pipefail; ebreplay --check -j | jq -c "[.lines, .bad, .torn]"'
-	assert_output '[5,1,1]'
-	assert_equal "$(find "$B" -path '*quarantine/*' | wc -l)" 0
-}
-
-@test "--check names a segment that vanished: 74" {
-	buffered a 1 4
-	rm "$B"/*.jsonl
-	run -74 bash -c 'set -o pipefail; ebreplay --check -j | jq .vanished'
-	assert_output 1
-}
-
-@test "looking at a buffer that is not there prints what an empty one would" {
-	run -0 ebreplay --list -j
-	assert_output ""
-	run -0 ebreplay --check -j
-	assert_equal "$(jq .lines <<<"$output")" 0
-	run -0 ebreplay --dry-run -j
-	assert_equal "$(jq .total_events <<<"$output")" 0
-	run ! test -e "$B"
-}
-
-# --- --retarget, --compress, --discard ----------------------------------------------------------
-
-@test "another -u or -p: 78 and nothing moved; --retarget hands the buffer over" {
-	buffered a 1 3
-	local before
-	before=$(state)
-	run -78 ebreplay -p other
-	assert_output --partial '--retarget'
-	run -78 ebreplay -u "redis://127.0.0.1:$REDIS_PORT"
-	run -78 ebreplay -u "unix://$EB_TMP/r?db=1"
-	assert_equal "$(state)" "$before"
-	run -0 ebreplay -v -p other --retarget
-	assert_output --partial 'now belongs to'
-	run -78 ebreplay
-	run -0 ebreplay -p other
-	assert_equal "$(rcli xlen other:stream:a) $(length a)" '3 0'
-}
-
-@test "--compress: closed segments become .gz, are read and drained in order" {
-	down
-	for n in 1 2 3; do
-		seq $((n * 10 - 9)) $((n * 10)) | ebpub -q --segment-size 1K a
-	done
-	run -0 ebreplay -v --compress
-	assert_output --partial '2 segments compressed'
-	assert_equal "$(find "$B" -name '*.jsonl.gz' -printf '%m\n' | xargs)" '600 600'
-	assert_equal "$(find "$B" -name '*.jsonl' | wc -l)" 1
-	assert_equal "$(cat <(zcat "$B"/*.gz) <(lines) | jq -r .message.payload | xargs)" "$(seq 30 | xargs)"
-	assert_equal "$(ebreplay --list -j | wc -l)" 30
-	run -0 ebreplay --compress
-	up
-	rm -f "$B/.outage"
-	run -75 ebreplay --limit 5
-	run -0 ebreplay
-	assert_equal "$(payloads a | xargs)" "$(seq 30 | xargs)"
-	assert_equal "$(find "$B" -name '*.gz' | wc -l)" 0
-}
-
-# bats test_tags=nosanitize
-@test "an interrupted --compress reports what it has done" {
-	need strace
-	down
-	for n in 1 2 3; do
-		ebpub -q --segment-size 1 a "$n"
-	done
-	run -74 strace -f -qq -o /dev/null -e inject=unlinkat:error=EPERM:when=4 ebreplay -v --compress
-	assert_output --partial '1 segments compressed'
-	assert_output --partial 'Operation not permitted'
-}
-
-@test "--discard --yes: what is undelivered goes into quarantine, nothing is sent" {
-	buffered a 1 3
-	run -0 ebreplay -v --discard --yes
-	assert_output --partial '3 events moved to'
-	assert_equal "$(jq -r '.line | fromjson.message.payload' "$B"/quarantine/*.jsonl | xargs)" '1 2 3'
-	assert_equal "$(find "$B" -maxdepth 1 -name '*.jsonl' | wc -l)" 0
-	run -0 ebreplay
-	assert_equal "$(rcli exists "$S:a")" 0
-	run -0 ebpub a 4
-	assert_equal "$(ebstat -j | jq .buffer.quarantined)" 3
-}
-
-@test "--discard leaves delivered lines out of quarantine and counts only the others" {
-	buffered a 1 4
-	rm -f "$B/.outage"
-	run -75 ebreplay --limit 2
-	run -0 ebreplay --discard --yes
-	assert_equal "$(jq -r '.line | fromjson.message.payload' "$B"/quarantine/*.jsonl | xargs)" '3 4'
-}
-
-@test "--compress, --retarget and --discard are 75 while another replay runs" {
-	buffered a 1 1
-	hold_replay
-	for o in --compress --retarget '--discard --yes'; do
-		# shellcheck disable=SC2086  # two words
-		run -75 ebreplay $o
-	done
-	assert_equal "$(lines | wc -l)" 1
 }
 
 # --- segments that vanish -----------------------------------------------------------------------------
@@ -664,6 +520,6 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 	buffered a 2 2
 	run -74 ebreplay
 	run -74 ebreplay
-	run -0 ebreplay --discard --yes
+	run -0 ebbuffer discard --yes
 	run -0 ebreplay
 }

@@ -657,7 +657,7 @@ three_segments() {
 	assert_equal "$(total)" 300
 	ebpub -q a 301
 	assert_equal "$(total)" 301
-	ebreplay -q --compress
+	ebbuffer -q compress
 	assert_equal "$(total)" 301
 	rm "$first.gz"
 	run -74 ebstat -j

@@ -36,7 +36,7 @@ setup() {
 
 @test "all buffered events read back" {
 	buffered a 1 5
-	assert_equal "$(ebreplay --list -j | wc -l)" 5
+	assert_equal "$(ebbuffer list -j | wc -l)" 5
 	assert_equal "$(lines | jq -r .message.payload | xargs)" '1 2 3 4 5'
 }
 

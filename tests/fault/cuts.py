@@ -194,8 +194,8 @@ class Feed(Exchange):
 
 
 class Dead(Exchange):
-    argv = ["ebreplay", "--dead", "cut"]
-    recovery = ["ebreplay", "-t", "10", "--dead", "cut"]
+    argv = ["ebdead", "redrive", "cut"]
+    recovery = ["ebdead", "redrive", "-t", "10", "cut"]
     statuses = {0, 69, 75}
 
     def prepare(self):

@@ -90,7 +90,7 @@ loop() {
 }
 
 # bats test_tags=nosanitize
-@test "--compress, --discard and --retarget, a fault at a quarter of their calls: nothing lost, the next run completes it" {
+@test "compress, discard and retarget, a fault at a quarter of their calls: nothing lost, the next run completes it" {
 	need_strace
 	loop every.py --sample 1/4 --scenes compress,discard,retarget
 }

@@ -48,7 +48,7 @@ flips() {
 	ebpub -q --event-id EVIL --trace-id t a '{"the":"evil","one":[1,2,3]}'
 	up
 	rcli del "$S:a" >/dev/null
-	ebreplay --list -j | jq -cS '[.event_id, .payload, .trace_id, .timestamp, .source]' >"$EB_TMP/right"
+	ebbuffer list -j | jq -cS '[.event_id, .payload, .trace_id, .timestamp, .source]' >"$EB_TMP/right"
 	flipped "$(find "$B" -name '*.jsonl')" "$1"
 	n=$(cat "$EB_TMP/lines")
 	rm -f "$B/.outage"
@@ -171,7 +171,7 @@ without() {
 	local how c rc n=0
 	buffered a 1 2
 	for how in none 0 1 2 01 02 12 012; do
-		for c in 'ebpub -v a' 'ebpub a 5' 'ebpub a {' 'ebreplay --list' 'ebreplay -v' 'ebstat -v' 'ebhealth -t 1' \
+		for c in 'ebpub -v a' 'ebpub a 5' 'ebpub a {' 'ebbuffer list' 'ebreplay -v' 'ebstat -v' 'ebhealth -t 1' \
 			'ebsub -e -W 0.2 a' 'ebpub' 'ebsub'; do
 			[ "$c" != 'ebpub a 5' ] || down
 			rc=0
@@ -196,7 +196,7 @@ without() {
 	local c rc
 	down
 	seq 3000 | ebpub -q a
-	for c in 'ebreplay --list' 'ebreplay --list -j' 'ebreplay --check' 'ebstat -v' 'ebhealth -t 0.5 -j'; do
+	for c in 'ebbuffer list' 'ebbuffer list -j' 'ebbuffer check' 'ebstat -v' 'ebhealth -t 0.5 -j'; do
 		# shellcheck disable=SC2086  # some words
 		run timeout 20 bash -c 'set -o pipefail; "$@" 2>&1 | head -1' - $c
 		((status != 124 && status != 141 && status < 128)) || fail "$c: $status"
@@ -227,9 +227,9 @@ without() {
 
 @test "language and time zone change neither output nor order" {
 	buffered a 1 2
-	ebreplay --list -j >"$EB_TMP/list"
+	ebbuffer list -j >"$EB_TMP/list"
 	for v in LC_ALL=de_DE.UTF-8 LC_ALL=tr_TR.UTF-8 LC_ALL=nonsense TZ=Europe/Berlin TZ=America/New_York TZ=nonsense TZ=:/dev/zero; do
-		env "$v" ebreplay --list -j | cmp - "$EB_TMP/list"
+		env "$v" ebbuffer list -j | cmp - "$EB_TMP/list"
 		env "$v" ebpub -q --no-buffer b 1.5
 	done
 	assert_equal "$(payloads b | sort -u)" 1.5

@@ -74,7 +74,7 @@ replay_hit() {
 		timeout -s KILL $tries ebreplay --maxlen 0 --limit 100 2>/dev/null || :
 	done
 	for ((tries = 0; tries < 200 && KILLS < 20; tries++)); do
-		[ $((tries % 5)) != 1 ] || timeout 20 ebreplay --compress || :
+		[ $((tries % 5)) != 1 ] || timeout 20 ebbuffer compress || :
 		replay_hit --limit $((RANDOM % 250 + 20))
 		# Each publisher drains a part itself.
 		[ $((tries % 16)) = 15 ] || continue

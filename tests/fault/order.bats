@@ -122,7 +122,7 @@ others_go_on() {
 		printf "{\"event_type\":\"h%d\",\"payload\":{\"p\":%d,\"n\":%d}}\n", i % 3, i % 3, i }' | timeout 60 ebpub -q -J
 	redis_show
 	export EB_REDIS_URL=redis://less:x@127.0.0.1:$REDIS_PORT
-	run -0 timeout 20 ebreplay --retarget --yes
+	run -0 timeout 20 ebbuffer retarget
 	for ((round = 0; round < 12; round++)); do
 		t=$((RANDOM % 3))
 		rcli acl setuser less reset on '>x' "~quantum:stream:h$t" '~quantum:stream:system.*' '+@all' >/dev/null

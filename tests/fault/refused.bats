@@ -136,7 +136,7 @@ ERR is something else'
 	run -1 timeout 20 ebpub a 3
 	straight
 	assert_equal "$(payloads a | xargs)" '1 2 3'
-	assert_equal "$(ebreplay -j --quarantine list | jq -r .event_type)" a
+	assert_equal "$(ebbuffer quarantine list -j | jq -r .event_type)" a
 }
 
 # --- one refused and the next accepted: the order is lost, and reported ---------------------------------
@@ -151,7 +151,7 @@ ERR is something else'
 	assert_output --partial "'a': Redis accepted an event after it refused an earlier one: they are out of order"
 	straight
 	assert_equal "$(payloads a | xargs)" '2 3 4 5'
-	held=$(ebreplay --list -j | jq -r .event_type | xargs)
+	held=$(ebbuffer list -j | jq -r .event_type | xargs)
 	assert_equal "$held" a
 	run -0 timeout 20 ebreplay
 	assert_equal "$(payloads a | xargs) / $(payloads b | xargs)" '2 3 4 5 1 / 1 2'

@@ -351,7 +351,7 @@ class Mixed(Scene):
         given = self.in_doubt(rig)
         given += buffered(rig, [one(3), one(1, "two", 2)], "--segment-size", "1")
         given += buffered(rig, [one(4)], "--segment-size", "1")
-        assert rig.run(["ebreplay", "--compress"]).status == 0
+        assert rig.run(["ebbuffer", "compress"]).status == 0
         given += self.suspect(rig)
         with open(f"{rig.buffer}/{Buffer(rig.buffer).segments[-1]}", "ab") as f:
             f.write(b"no event\n")
@@ -540,8 +540,8 @@ class Whole(Bad):
 
 
 class Retry(Scene):
-    """--quarantine retry of four events, and of two more that an interrupted run has put back, without removing their file."""
-    argv = ["ebreplay", "--quarantine", "retry"]
+    """ebbuffer quarantine retry of four events, and of two more that an interrupted run has put back, without removing their file."""
+    argv = ["ebbuffer", "quarantine", "retry"]
     recovery = (argv, ["ebreplay"])
     allowed = {0, 75}
 
@@ -564,23 +564,23 @@ class Retry(Scene):
 
     @staticmethod
     def put_aside(rig):
-        run = rig.run(["ebreplay", "--discard", "--yes"])
+        run = rig.run(["ebbuffer", "discard", "--yes"])
         assert run.status == 0, run.err
         folder = f"{rig.buffer}/quarantine"
         return [f"{folder}/{name}" for name in sorted(os.listdir(folder))]
 
 
 class Aside(Retry):
-    argv = ["ebreplay", "--quarantine", "list"]
+    argv = ["ebbuffer", "quarantine", "list"]
     recovery = Retry.recovery
 
 
 class List(Mixed):
-    argv = ["ebreplay", "--list", "-j"]
+    argv = ["ebbuffer", "list", "-j"]
 
 
 class Check(Mixed):
-    argv = ["ebreplay", "--check"]
+    argv = ["ebbuffer", "check"]
     allowed = {0, 1}
 
 
@@ -589,19 +589,19 @@ class Stat(Mixed):
 
 
 class Compress(Three):
-    argv = ["ebreplay", "--compress"]
+    argv = ["ebbuffer", "compress"]
     allowed = {0, 75}
 
 
 class Discard(Three):
-    argv = ["ebreplay", "--discard", "--yes"]
+    argv = ["ebbuffer", "discard", "--yes"]
     recovery = (argv, ["ebreplay"])
     kept = 8
 
 
 class Retarget(Three):
-    """--retarget of a buffer that belongs to another Redis."""
-    argv = ["ebreplay", "--retarget"]
+    """ebbuffer retarget of a buffer that belongs to another Redis."""
+    argv = ["ebbuffer", "retarget"]
     recovery = (argv, ["ebreplay"])
 
     def prepare(self, rig):
@@ -620,7 +620,7 @@ def dead_letter(redis, key, event):
 
 class Redrive(Scene):
     """A re-drive of dead letters of two types."""
-    argv = ["ebreplay", "--dead", "one", "two"]
+    argv = ["ebdead", "redrive", "one", "two"]
     recovery = (argv,)
     allowed = {0, 69, 75}
     events = [one(1), one(1, "two", 2), one(2), one(2, "two", 2), one(3), one(4)]

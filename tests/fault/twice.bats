@@ -145,13 +145,13 @@ given() {
 	down
 	given one | ebpub -q -J
 	up
-	run -0 ebreplay --discard --yes
+	run -0 ebbuffer discard --yes
 	aside=$(echo "$B"/quarantine/*)
 	mv "$aside" "$aside.retrying"
 	down
 	given two | ebpub -q -J
 	up
-	run -0 ebreplay --quarantine retry
+	run -0 ebbuffer quarantine retry
 	run -0 ebreplay
 	assert_equal "$(payloads a | xargs)" 'two one'
 }

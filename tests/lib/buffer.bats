@@ -262,7 +262,7 @@ assert l[at:] == b",\"crc\":\"%08x\"}" % zlib.crc32(l[:at]), l'
 		assert_output --partial "$f.jsonl"
 	done
 	assert_equal "$(payloads a)" 1
-	for c in 'ebpub a 2' 'ebreplay --list' 'ebreplay --check' 'ebreplay --dry-run' ebstat; do
+	for c in 'ebpub a 2' 'ebbuffer list' 'ebbuffer check' 'ebreplay --dry-run' ebstat; do
 		# shellcheck disable=SC2086  # some words
 		run timeout 10 $c
 		[ "$status" != 124 ]
@@ -315,7 +315,7 @@ assert l[at:] == b",\"crc\":\"%08x\"}" % zlib.crc32(l[:at]), l'
 		plain a 4 2025-12-04T10:30:01.000001Z
 		plain a 5 '2025-12-04 10:30:02.123456'
 	} >"$PLAIN"
-	assert_equal "$(ebreplay --list -j | jq -r .buffered_at | tail -3 | head -1)" 2025-12-04T10:30:01.000000Z
+	assert_equal "$(ebbuffer list -j | jq -r .buffered_at | tail -3 | head -1)" 2025-12-04T10:30:01.000000Z
 	run -0 ebreplay
 	replayed a '1 2 3 4 5' 0
 	assert_equal "$(values a 5 | sort -u)" ""
@@ -354,7 +354,7 @@ assert l[at:] == b",\"crc\":\"%08x\"}" % zlib.crc32(l[:at]), l'
 	run -0 ebreplay
 	event_ids a >"$EB_TMP/ids"
 	redis_flush
-	assert_equal "$(ebreplay -b "$EB_TMP/copy" --list -j | jq -c .derived | sort -u)" true
+	assert_equal "$(ebbuffer list -b "$EB_TMP/copy" -j | jq -c .derived | sort -u)" true
 	run -0 ebreplay -b "$EB_TMP/copy"
 	event_ids a | cmp - "$EB_TMP/ids"
 	assert_equal "$(sort -u "$EB_TMP/ids" | wc -l)" 3
@@ -489,7 +489,7 @@ compressed() {
 	for n in 1 2 3; do
 		seq $((n * 1000 - 999)) $((n * 1000)) | ebpub -q --segment-size 64K ai.x
 	done
-	run -0 ebreplay --compress
+	run -0 ebbuffer compress
 	GZ=$(find "$B" -name '*.gz' | sort | head -1)
 	up
 }
@@ -604,7 +604,7 @@ compressed() {
 	rm "$B/.outage"
 	gzip -k "$(find "$B" -name '*.jsonl' | sort | head -1)"
 	up
-	run -0 ebreplay --discard --yes
+	run -0 ebbuffer discard --yes
 	run -0 ebreplay
 	assert_equal "$(length ai.x)" 0
 	assert_equal "$(cat "$B"/quarantine/* | wc -l)" 800

@@ -318,7 +318,7 @@ END
 	down
 	seq 4 | xargs -n 1 ebpub -q --segment-size 1 a
 	rm -f "$B/.outage"
-	run -0 ebreplay --compress
+	run -0 ebbuffer compress
 	up
 	{
 		printf '+\n\n+ .\n?what is this .\n+x\n'
@@ -379,7 +379,7 @@ END
 		EB_REDIS_URL=unix:///none/none ebpub -q -b "$dir" a 1
 		assert_equal "$(find "$dir" -maxdepth 1 -name '*.jsonl' | wc -l)" 1
 		assert_equal "$(stat -c %a "$dir")" 700
-		run -0 ebreplay -b "$dir" --retarget
+		run -0 ebbuffer retarget -b "$dir"
 		run -0 ebreplay -b "$dir"
 	done
 	assert_equal "$(length a)" 3
@@ -422,7 +422,7 @@ END
 	ln "$B/zz.jsonl" "$EB_TMP/zz"
 	ln "$FIRST" "$EB_TMP/first"
 	# Suspect, odd and torn files are not compressed.
-	run -0 ebreplay --compress
+	run -0 ebbuffer compress
 	assert_equal "$(segments | grep -c gz)" 0
 	up
 	run -1 ebreplay

@@ -97,10 +97,10 @@ three_of_one() {
 	assert_equal "$(lines | jq -r .message.payload)" '"for other"'
 }
 
-# --- --discard, interrupted -------------------------------------------------------------------------
+# --- discard, interrupted -------------------------------------------------------------------------
 
 # bats test_tags=nosanitize
-@test "--discard killed before each of its changes: what is accepted afterwards arrives" {
+@test "discard killed before each of its changes: what is accepted afterwards arrives" {
 	local call n
 	need_strace
 	for call in 'unlinkat 1' 'unlinkat 2' 'pwrite64 1' 'pwrite64 2' 'fsync 1' 'fsync 2' 'fsync 3' 'fdatasync 1'; do
@@ -108,7 +108,7 @@ three_of_one() {
 		rm -rf "$B"
 		redis_flush
 		buffered a 1 2
-		killed_before "$call" "$n" ebreplay --discard --yes
+		killed_before "$call" "$n" ebbuffer discard --yes
 		wait_for "flock -n '$B/.lock' true"
 		buffered a 3 3
 		run ebreplay
@@ -116,16 +116,16 @@ three_of_one() {
 	done
 }
 
-@test "--discard lets a plain writer finish its line" {
+@test "discard lets a plain writer finish its line" {
 	mkdir -m 700 "$B"
 	# The plain writer opened the file before it was adopted and writes afterwards.
 	bg plain bash -c 'exec 5>>"$1/py.jsonl"; until ls "$1" | grep -q claimed; do sleep 0.02; done; printf "%s\n" "$2" >&5' \
 		- "$B" "$(plain p 1 2025-12-04T10:30:00Z)"
 	wait_for "[ -e '$B/py.jsonl' ]"
-	run -0 ebreplay --discard --yes
+	run -0 ebbuffer discard --yes
 	bg_wait plain
 	assert_equal "$(cat "$B"/quarantine/*.jsonl | wc -l)" 1
-	run -0 ebreplay --quarantine retry
+	run -0 ebbuffer quarantine retry
 	run -0 ebreplay
 	assert_equal "$(payloads p)" 1
 }
@@ -271,7 +271,7 @@ second bad line'
 	run -1 ebreplay
 	assert_equal "${#lines[@]}" 1
 	refute_output --partial $'\033'
-	run -0 ebreplay --quarantine list
+	run -0 ebbuffer quarantine list
 	refute_output --partial $'\033'
 }
 

@@ -160,7 +160,7 @@ END
 	feed pub timeout 30 ebpub a
 	echo 1 >&8
 	answered 1
-	ebreplay --retarget -u unix:///none/none
+	ebbuffer retarget -u unix:///none/none
 	printf '%s\n' 2 3 >&8
 	exec 8>&-
 	bg_wait pub

@@ -33,7 +33,7 @@ fill_buffer() {
 	local full=$EB_TMP/full.${EB_REDIS_URL//[^a-z0-9]/_}
 	if [ ! -d "$full" ]; then
 		numbered 1 1 3 | timeout 20 ebpub -q -u "unix://$EB_TMP/none" -b "$full" --maxlen 0 m
-		timeout 20 ebreplay --retarget -q -b "$full"
+		timeout 20 ebbuffer retarget -q -b "$full"
 	fi
 	cp -a "$full" "$AT/replay"
 }

@@ -126,14 +126,14 @@ class Cron(Actor):
         while not self.world.ended.is_set():
             argv = ["ebreplay", "-j", "-t", "0.5"]
             if self.rng.random() < 0.2:
-                argv = ["ebreplay", "--compress"]
+                argv = ["ebbuffer", "compress"]
             elif self.rng.random() < 0.3:
                 argv += ["--limit", str(self.rng.randrange(1, 60))]
             p = self.world.spawn("replay", argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
             p.popen.stdout.read()
             p.popen.stdout.close()
-            # 74: --compress needs free space.
-            self.world.finish(p, REPLAY | ({74} if "--compress" in argv else set()))
+            # 74: compress needs free space.
+            self.world.finish(p, REPLAY | ({74} if "compress" in argv else set()))
             self.world.ended.wait(self.rng.random() * 0.8)
 
 

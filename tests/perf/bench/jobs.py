@@ -11,7 +11,7 @@ from run import Job, expect
 from server import BIN, STREAM, TESTS, TOP, Missing, program, resp
 
 BARE = os.path.join(TESTS, "bare")
-EBPUB, EBSUB, EBREPLAY, EBSTAT = (os.path.join(BIN, c) for c in ("ebpub", "ebsub", "ebreplay", "ebstat"))
+EBPUB, EBSUB, EBREPLAY, EBBUFFER, EBSTAT = (os.path.join(BIN, c) for c in ("ebpub", "ebsub", "ebreplay", "ebbuffer", "ebstat"))
 PREDECESSOR = os.path.join(TOP, "tests", "perf", "bench", "predecessor.py")
 KEY = STREAM + "t"
 groups = itertools.count(1)
@@ -173,7 +173,7 @@ def drains(b, n, command, folder, url=None):
 
 def drain(b, n, way, folder=None):
     folder = folder or filled(b, n)
-    b.take(Job([EBREPLAY, "--retarget"], n, url=way.url, buffer=folder))
+    b.take(Job([EBBUFFER, "retarget"], n, url=way.url, buffer=folder))
     return drains(b, n, [EBREPLAY, "-q"], folder, way.url)
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # covers: lib/buffer lib/report
-# ebreplay --quarantine list, retry and drop, and how lines get into quarantine.
+# ebbuffer quarantine list, retry and drop, and how lines get into quarantine.
 
 # shellcheck disable=SC2030,SC2031,SC2154  # bats: a test is a subshell
 
@@ -23,20 +23,20 @@ files() { find "$B/$Q" -type f -printf '%f\n' | sort; }
 four_aside() {
 	buffered a 1 3
 	printf '{"event_type":"a","mess' >>"$(echo "$B"/*.jsonl)"
-	run -0 ebreplay --discard --yes
+	run -0 ebbuffer discard --yes
 	assert_equal "$(cat "$B/$Q"/* | wc -l)" 4
 }
 
 @test "list: each line with its reason, type, id and place; -j the same for programs" {
 	four_aside
-	run -0 ebreplay --quarantine list
+	run -0 ebbuffer quarantine list
 	assert_equal "${#lines[@]}" 5
 	assert_line --index 0 --regexp '^QUARANTINED AT +TYPE +EVENT ID +BYTES +REASON$'
 	assert_line --index 1 --regexp '^20[0-9-]+T[0-9:.]+Z  a +[0-9a-f-]{36} +[0-9]+  discarded by hand .*\(buffer_.*\.jsonl at 0\)$'
 	assert_line --index 4 --regexp '  -  .*  discarded by hand'
-	run -0 ebreplay -q --quarantine list
+	run -0 ebbuffer quarantine list -q
 	assert_equal "${#lines[@]}" 4
-	run -0 ebreplay -j --quarantine list
+	run -0 ebbuffer quarantine list -j
 	assert_equal "$(jq -c 'keys' <<<"$output" | sort -u)" \
 		'["bytes","event_id","event_type","file","offset","quarantined_at","reason","segment"]'
 	assert_equal "$(jq -c .event_type <<<"$output" | xargs)" 'a a a null'
@@ -44,10 +44,10 @@ four_aside() {
 }
 
 @test "list: nothing there, and no buffer at all" {
-	run -0 ebreplay -j --quarantine list
+	run -0 ebbuffer quarantine list -j
 	assert_output ""
 	mkdir -m 700 "$B"
-	run -0 ebreplay -j --quarantine list
+	run -0 ebbuffer quarantine list -j
 	assert_output ""
 }
 
@@ -56,10 +56,10 @@ four_aside() {
 	buffered a 1 3
 	ids=$(jq -r .message.event_id "$B"/*.jsonl)
 	printf '{"event_type":"a","mess' >>"$(echo "$B"/*.jsonl)"
-	run -0 ebreplay --discard --yes
+	run -0 ebbuffer discard --yes
 	buffered a 4 4
-	run -1 ebreplay -v --quarantine retry
-	assert_line "ebreplay: 3 events returned to the buffer"
+	run -1 ebbuffer quarantine retry -v
+	assert_line "ebbuffer: 3 events returned to the buffer"
 	assert_line "ebreplay: 1 line kept in '$B/$Q': not an event"
 	assert_equal "$(ebstat -j | jq -c '[.buffer.total_events, .buffer.quarantined]')" '[4,1]'
 	run -0 ebreplay
@@ -68,7 +68,7 @@ four_aside() {
 	assert_equal "$(find "$B/$Q" -name '*retrying' | wc -l)" 0
 	# The torn line is unchanged.
 	assert_equal "$(jq -r .line "$B/$Q"/*)" '{"event_type":"a","mess'
-	run -1 ebreplay --quarantine retry
+	run -1 ebbuffer quarantine retry
 	run -0 ebreplay
 	assert_equal "$(length a)" 4
 }
@@ -78,10 +78,10 @@ four_aside() {
 	head -c 2000000 /dev/zero | tr '\0' 1 | sed 's/^/"/; s/$/"/' >"$EB_TMP/big"
 	run -1 --separate-stderr ebpub -v big - <"$EB_TMP/big"
 	assert_output refused
-	run -0 ebreplay -j --quarantine list
+	run -0 ebbuffer quarantine list -j
 	assert_equal "$(jq -r '"\(.file) \(.event_type)"' <<<"$output")" 'refused.jsonl big'
 	rcli config set proto-max-bulk-len 512mb >/dev/null
-	run -0 ebreplay --quarantine retry
+	run -0 ebbuffer quarantine retry
 	assert_equal "$(ebstat -j | jq -c '[.buffer.total_events, .buffer.quarantined]')" '[1,0]'
 	run -0 ebreplay
 	assert_equal "$(values big 3 | cksum)" "$(printf '%s\n' "$(<"$EB_TMP/big")" | cksum)"
@@ -91,23 +91,23 @@ four_aside() {
 	four_aside
 	sleep 1.1
 	buffered b 1 1
-	run -0 ebreplay --discard --yes
+	run -0 ebbuffer discard --yes
 	assert_equal "$(files | wc -l)" 2
-	run -0 ebreplay --quarantine retry "$(files | tail -1)"
+	run -0 ebbuffer quarantine retry "$(files | tail -1)"
 	assert_equal "$(jq -r .event_type "$B"/*.jsonl)" b
 	assert_equal "$(files | wc -l)" 1
-	run -64 ebreplay --quarantine retry no.jsonl
+	run -64 ebbuffer quarantine retry no.jsonl
 	assert_output --partial "'no.jsonl': no such file in '$B/quarantine'"
-	run -64 ebreplay --quarantine drop --yes ../.lock
+	run -64 ebbuffer quarantine drop --yes ../.lock
 }
 
 @test "retry: a plain writer's event keeps the id that it was given" {
 	mkdir -m 700 "$B"
 	plain p '{"x":1}' 2025-12-04T10:30:00Z >"$B/other.jsonl"
 	sleep 1.1
-	run ebreplay --list -j
-	run -0 ebreplay --discard --yes
-	run -0 ebreplay --quarantine retry
+	run ebbuffer list -j
+	run -0 ebbuffer discard --yes
+	run -0 ebbuffer quarantine retry
 	run -0 ebreplay
 	assert_equal "$(payloads p)" '{"x":1}'
 	assert_equal "$(event_ids p | wc -l)" 1
@@ -121,8 +121,8 @@ four_aside() {
 	[ "$(length a)" = 3 ] || skip "strace cannot trace here"
 	cp -a "$B" "$EB_TMP/cut"
 	grep -q ^going "$B/.progress"
-	run -0 ebreplay --discard --yes
-	run ebreplay --quarantine retry
+	run -0 ebbuffer discard --yes
+	run ebbuffer quarantine retry
 	run -0 ebreplay
 	assert_equal "$(payloads a | xargs)" '1 2 3'
 }
@@ -134,7 +134,7 @@ four_aside() {
 	strace -o /dev/null -e inject=getpid:signal=KILL:when=1 true 2>/dev/null || skip "strace cannot trace here"
 	four_aside
 	cp -a "$B" "$EB_TMP/full"
-	strace -f -o "$EB_TMP/trace" ebreplay --quarantine retry || :
+	strace -f -o "$EB_TMP/trace" ebbuffer quarantine retry || :
 	mapfile -t calls < <(sed -nE 's/^[0-9]+ +([a-z_0-9]+)\((.*)/\1 \2/p' "$EB_TMP/trace" |
 		awk '{ n[$1]++ } /SIGPIPE/ { main = 1 } main { print $1, n[$1] }')
 	for c in "${calls[@]}"; do
@@ -143,12 +143,12 @@ four_aside() {
 		cp -a "$EB_TMP/full" "$B"
 		redis_flush
 		status=0
-		strace -f -o /dev/null -e "inject=$name:signal=KILL:when=$n" ebreplay --quarantine retry 2>/dev/null || status=$?
+		strace -f -o /dev/null -e "inject=$name:signal=KILL:when=$n" ebbuffer quarantine retry 2>/dev/null || status=$?
 		[ $status = 1 ] || kills=$((kills + 1))
 		# Some of them are delivered between the runs.
 		[ $((n % 2)) = 0 ] || ebreplay 2>/dev/null || fail "$c: ebreplay: $?"
 		status=0
-		ebreplay --quarantine retry 2>/dev/null || status=$?
+		ebbuffer quarantine retry 2>/dev/null || status=$?
 		[ $status = 1 ] || fail "$c: retry again: $status"
 		ebreplay 2>/dev/null || fail "$c: ebreplay: $?"
 		assert_equal "$(payloads a | xargs)" '1 2 3'
@@ -160,11 +160,11 @@ four_aside() {
 
 @test "drop: wants --yes; deletes, and says how much" {
 	four_aside
-	run -64 ebreplay --quarantine drop
+	run -64 ebbuffer quarantine drop
 	assert_output --partial 'confirm with --yes'
 	assert_equal "$(cat "$B/$Q"/* | wc -l)" 4
-	run -0 ebreplay -v --quarantine drop --yes
-	assert_output "ebreplay: 4 lines deleted from '$B/$Q'"
+	run -0 ebbuffer quarantine drop -v --yes
+	assert_output "ebbuffer: 4 lines deleted from '$B/$Q'"
 	assert_equal "$(files)" ""
 	run -0 ebhealth
 }
@@ -172,18 +172,18 @@ four_aside() {
 @test "a file that is no record of ours is left alone by retry" {
 	four_aside
 	echo 'some words' >>"$(echo "$B/$Q"/*.jsonl)"
-	run -1 ebreplay --quarantine retry
+	run -1 ebbuffer quarantine retry
 	assert_output --partial '5 lines'
 	assert_equal "$(cat "$B/$Q"/* | wc -l)" 5
-	assert_equal "$(ebreplay -j --quarantine list | jq -r .reason | tail -1)" 'not a quarantine record'
+	assert_equal "$(ebbuffer quarantine list -j | jq -r .reason | tail -1)" 'not a quarantine record'
 }
 
 @test "another replay is running: 75" {
 	four_aside
 	hold_replay
-	run -75 ebreplay --quarantine retry
-	run -75 ebreplay --quarantine drop --yes
-	run -0 ebreplay --quarantine list
+	run -75 ebbuffer quarantine retry
+	run -75 ebbuffer quarantine drop --yes
+	run -0 ebbuffer quarantine list
 	release_replay
 }
 
@@ -198,7 +198,7 @@ four_aside() {
 	done
 	wait "${pids[@]}" || :
 	rcli config set proto-max-bulk-len 512mb >/dev/null
-	assert_equal "$(ebreplay -j --quarantine list | jq -r .event_id | sort -u | wc -l)" 8
+	assert_equal "$(ebbuffer quarantine list -j | jq -r .event_id | sort -u | wc -l)" 8
 }
 
 # --- every kind of quarantined line ----------------------------------------------------------------
@@ -210,15 +210,15 @@ four_aside() {
 	plain a 1 2025-12-04T10:30:00Z >>"$B/other.jsonl"
 	run -1 ebreplay
 	assert_equal "$(payloads a)" 1
-	run -0 ebreplay -j --quarantine list
+	run -0 ebbuffer quarantine list -j
 	assert_equal "$(jq -c '[.event_type, .event_id, .bytes]' <<<"$output")" '[null,null,3]
 [null,null,3]
 [null,null,18]'
 	cp -a "$B/$Q" "$EB_TMP/was"
-	run -1 ebreplay -v --quarantine retry
+	run -1 ebbuffer quarantine retry -v
 	assert_output --partial '3 lines kept in '
 	diff -r "$B/$Q" "$EB_TMP/was"
-	run -0 ebreplay -v --quarantine drop --yes
+	run -0 ebbuffer quarantine drop -v --yes
 	assert_output --partial '3 lines deleted'
 }
 
@@ -239,17 +239,17 @@ moved_whole() {
 @test "a segment that went there whole: its bad lines are listed, retry leaves it, drop counts them" {
 	moved_whole
 	assert_equal "$(ebstat -j | jq .buffer.quarantined)" 2
-	run -0 ebreplay -j --quarantine list
+	run -0 ebbuffer quarantine list -j
 	assert_equal "$(jq -c '[.file, .segment, .event_type, .bytes]' <<<"$output")" \
 		"[\"$STEM.bad-2.jsonl\",\"$STEM\",null,8]
 [\"$STEM.bad-2.jsonl\",\"$STEM\",null,8]"
 	assert_equal "$(jq -r .reason <<<"$output" | sort -u | wc -l)" 1
-	run -0 ebreplay -q --quarantine list
+	run -0 ebbuffer quarantine list -q
 	assert_line --index 0 --regexp "^-  .*\\($STEM.bad-2.jsonl at [0-9]+\\)$"
-	run -1 ebreplay -v --quarantine retry
+	run -1 ebbuffer quarantine retry -v
 	assert_equal "$(files)" "$STEM.bad-2.jsonl"
 	assert_equal "$(ebstat -j | jq .buffer.total_events)" 0
-	run -0 ebreplay -v --quarantine drop --yes
+	run -0 ebbuffer quarantine drop -v --yes
 	assert_output --partial '2 lines deleted'
 }
 
@@ -257,15 +257,15 @@ moved_whole() {
 	down
 	seq 1000 | ebpub -q --segment-size 64K a
 	seq 1001 2000 | ebpub -q --segment-size 64K a
-	run -0 ebreplay --compress
+	run -0 ebbuffer compress
 	up
 	truncate -s 4000 "$(find "$B" -name '*.gz' | sort | head -1)"
 	run -1 ebreplay
 	assert_regex "$(files)" '^buffer_.*\.bad-1\.jsonl\.gz$'
-	run -0 ebreplay -j --quarantine list
+	run -0 ebbuffer quarantine list -j
 	assert_equal "$(jq -r .reason <<<"$output")" 'damaged: cannot be read to its end'
-	run -1 ebreplay --quarantine retry
-	run -0 ebreplay --quarantine drop --yes
+	run -1 ebbuffer quarantine retry
+	run -0 ebbuffer quarantine drop --yes
 	assert_equal "$(files)" ''
 }
 
@@ -274,7 +274,7 @@ moved_whole() {
 	local n=0 event good
 	buffered a 1 1
 	event=$(jq -c tojson "$B"/*.jsonl)
-	run -0 ebreplay --discard --yes
+	run -0 ebbuffer discard --yes
 	rm "$B/$Q"/*
 	good='"quarantined_at":"2026-01-02T03:04:05.000000Z","reason":"r","segment":"s","offset":7'
 	while read -r record; do
@@ -296,18 +296,18 @@ moved_whole() {
 {"segment":"s","line":$event}
 END
 	assert_equal "$n" 13
-	run -0 ebreplay -j --quarantine list
+	run -0 ebbuffer quarantine list -j
 	assert_equal "$(jq -r .reason <<<"$output" | sort | uniq -c | xargs)" '13 not a quarantine record'
-	run -1 ebreplay --quarantine retry
+	run -1 ebbuffer quarantine retry
 	assert_equal "$(files | wc -l)" 13
 	# An invalid time does not make the whole record invalid.
 	printf '{%s,"line":%s}\n' "${good/2026-01-02/yesterday }" "$event" >"$B/$Q/good.jsonl"
-	run -0 ebreplay -j --quarantine list good.jsonl
+	run -0 ebbuffer quarantine list -j good.jsonl
 	assert_equal "$(jq -c '[.event_type, .quarantined_at, .segment, .offset]' <<<"$output")" '["a",null,"s",7]'
 	sed -i 's/"yesterday [^"]*"/5/' "$B/$Q/good.jsonl"
-	run -0 ebreplay -j --quarantine list good.jsonl
+	run -0 ebbuffer quarantine list -j good.jsonl
 	assert_equal "$(jq -c '[.event_type, .quarantined_at]' <<<"$output")" '["a",null]'
-	run -0 ebreplay --quarantine retry good.jsonl
+	run -0 ebbuffer quarantine retry good.jsonl
 	run -0 ebreplay
 	assert_equal "$(payloads a)" 1
 }
@@ -318,9 +318,9 @@ END
 		def record: {quarantined_at: "2026-01-02T03:04:05.000000Z", reason: "r", segment: "s", offset: 7, line: tojson};
 		def event(t): {event_type: t, message: {event_type: t, payload: "1", event_id: "i"}, buffered_at: "2026-01-02T03:04:05Z"};
 		(event("a b"), (event("a") | del(.message.event_id))) | record' >"$B/$Q/s.jsonl"
-	run -0 ebreplay -j --quarantine list
+	run -0 ebbuffer quarantine list -j
 	assert_equal "$(jq -c '[.event_type, .event_id, .reason]' <<<"$output" | sort -u)" '[null,null,"r"]'
-	run -1 ebreplay -v --quarantine retry
+	run -1 ebbuffer quarantine retry -v
 	assert_output --partial '2 lines kept in '
 	assert_equal "$(files)" s.jsonl
 }
@@ -332,43 +332,43 @@ END
 	echo x >"$B/$Q/a.bad-x"
 	echo x >"$B/$Q/x"
 	assert_equal "$(ebstat -j | jq .buffer.quarantined)" 4
-	run -64 ebreplay --quarantine list .hidden
-	run -0 ebreplay -j --quarantine list
+	run -64 ebbuffer quarantine list .hidden
+	run -0 ebbuffer quarantine list -j
 	assert_equal "$(jq -r .file <<<"$output" | grep -v jsonl | xargs)" 'README a.bad-x x'
 	for how in -v -q -j; do
 		status=0
-		ebreplay $how --quarantine list >/dev/full 2>"$EB_TMP/err" || status=$?
+		ebbuffer quarantine list $how >/dev/full 2>"$EB_TMP/err" || status=$?
 		assert_equal $status 74
 	done
-	run -1 ebreplay --quarantine retry "$(files | grep jsonl)"
+	run -1 ebbuffer quarantine retry "$(files | grep jsonl)"
 	assert_equal "$(ebstat -j | jq -c '[.buffer.total_events, .buffer.quarantined]')" '[3,1]'
 }
 
 @test "an unreadable quarantine is reported, 74, and nothing is done" {
 	four_aside
 	mkdir "$B/$Q/zz.jsonl"
-	run -74 ebreplay --quarantine list
+	run -74 ebbuffer quarantine list
 	assert_output --partial zz.jsonl
-	run -74 ebreplay --quarantine drop --yes zz.jsonl
-	run -74 ebreplay --quarantine retry zz.jsonl
+	run -74 ebbuffer quarantine drop --yes zz.jsonl
+	run -74 ebbuffer quarantine retry zz.jsonl
 	rmdir "$B/$Q/zz.jsonl"
 	mv "$B/$Q" "$EB_TMP/aside"
-	run -74 ebreplay --quarantine retry some.jsonl
-	run -74 ebreplay --quarantine list some.jsonl
-	run -74 ebreplay --quarantine drop --yes some.jsonl
-	run -0 ebreplay --quarantine retry
+	run -74 ebbuffer quarantine retry some.jsonl
+	run -74 ebbuffer quarantine list some.jsonl
+	run -74 ebbuffer quarantine drop --yes some.jsonl
+	run -0 ebbuffer quarantine retry
 	: >"$B/$Q"
-	run -74 ebreplay --quarantine list
-	run -74 ebreplay --quarantine retry
+	run -74 ebbuffer quarantine list
+	run -74 ebbuffer quarantine retry
 }
 
 @test "a file that another process is appending to is neither retried nor dropped: 74" {
 	four_aside
 	bg holder flock "$B/$Q/$(files)" sleep 60
 	wait_for "! flock -n '$B/$Q/$(files)' true"
-	run -74 ebreplay --quarantine retry
+	run -74 ebbuffer quarantine retry
 	assert_output --partial "rename '$B/quarantine/"
-	run -74 ebreplay --quarantine drop --yes
+	run -74 ebbuffer quarantine drop --yes
 	assert_output --partial "remove '$B/quarantine/"
 	assert_equal "$(cat "$B/$Q"/* | wc -l)" 4
 	pkill -KILL -P "${BG[holder]}"
@@ -378,8 +378,8 @@ END
 	down
 	seq 1200 | ebpub -q --maxlen 0 a
 	up
-	run -0 ebreplay --discard --yes
-	run -0 ebreplay -v --quarantine retry
+	run -0 ebbuffer discard --yes
+	run -0 ebbuffer quarantine retry -v
 	assert_output --partial '1200 events returned'
 	run -0 ebreplay
 	assert_equal "$(payloads a | cksum)" "$(seq 1200 | cksum)"
@@ -397,12 +397,12 @@ unfinished() {
 @test "retry completes an interrupted one, with a plain writer's file and a bad line present" {
 	four_aside
 	cp "$B/$Q/$(files)" "$EB_TMP/whole"
-	run -1 ebreplay --quarantine retry
+	run -1 ebbuffer quarantine retry
 	unfinished
 	echo garbage >>"$(echo "$B"/*.jsonl)"
 	plain a 9 2025-12-04T10:30:00Z >"$B/other.jsonl"
 	mkdir "$B/buffer_2026-01-02_03-04-05_000001.jsonl"
-	run -1 ebreplay --quarantine retry
+	run -1 ebbuffer quarantine retry
 	rmdir "$B/buffer_2026-01-02_03-04-05_000001.jsonl"
 	run -1 ebreplay
 	assert_equal "$(payloads a | xargs)" '9 1 2 3'
@@ -411,10 +411,10 @@ unfinished() {
 @test "retry completes an interrupted one whose events were delivered meanwhile: found in the stream, once" {
 	four_aside
 	cp "$B/$Q/$(files)" "$EB_TMP/whole"
-	run -1 ebreplay --quarantine retry
+	run -1 ebbuffer quarantine retry
 	unfinished
 	run -0 ebreplay
-	run -1 ebreplay --quarantine retry
+	run -1 ebbuffer quarantine retry
 	run -0 ebreplay -j
 	assert_equal "$(jq -c '[.found, .replayed, .possible_duplicates]' <<<"$output")" '[3,0,0]'
 	assert_equal "$(payloads a | xargs)" '1 2 3'
@@ -425,7 +425,7 @@ unfinished() {
 	echo garbage >>"$(echo "$B"/*.jsonl)"
 	run -1 ebreplay
 	mv "$B/$Q/$(files)" "$B/$Q/$(files).retrying"
-	run -1 ebreplay --quarantine retry
+	run -1 ebbuffer quarantine retry
 	assert_regex "$(files)" '^buffer_[^.]*\.jsonl$'
 	assert_equal "$(jq -r .line "$B/$Q"/*)" garbage
 }
@@ -442,8 +442,8 @@ unfinished() {
 	redis_resume
 	wait_for "[ \"\$(length a)\" = 2 ]"
 	rm -f "$B/.probe" "$B/.outage"
-	run -0 ebreplay --discard --yes
-	run -0 ebreplay --quarantine retry
+	run -0 ebbuffer discard --yes
+	run -0 ebbuffer quarantine retry
 	grep -q '"doubt":' "$B"/*.jsonl
 	run -0 ebreplay -j
 	assert_equal "$(jq -c '[.found, .replayed]' <<<"$output")" '[1,0]'
@@ -592,11 +592,11 @@ big() { printf '"%s%0*d"' "$1" "$2" 0; }
 	larger 1mb
 	run -1 timeout 60 ebreplay --wait 30
 	larger 512mb
-	assert_equal "$(ebreplay -j --quarantine list | jq .offset | sort -n | uniq | wc -l)" 3
+	assert_equal "$(ebbuffer quarantine list -j | jq .offset | sort -n | uniq | wc -l)" 3
 	assert_equal "$(jq -r .line "$B/$Q"/* | jq -r '.message.payload[1:2]' | sort | xargs)" '1 2 3'
 	assert_equal "$(length p)" 0
 	# They are put back in order.
-	run -0 timeout 60 ebreplay --quarantine retry
+	run -0 timeout 60 ebbuffer quarantine retry
 	run -0 timeout 60 ebreplay
 	assert_equal "$(payloads p | cut -c2 | xargs)" '1 2 3'
 }
@@ -609,12 +609,12 @@ big() { printf '"%s%0*d"' "$1" "$2" 0; }
 	up
 	echo bad >>"$(echo "$B"/*.jsonl)"
 	run ebreplay
-	assert_equal "$(ebreplay -j --quarantine list | wc -l)" 1
+	assert_equal "$(ebbuffer quarantine list -j | wc -l)" 1
 	rcli del "$S:z" >/dev/null
 	larger 1mb
 	run -1 timeout 60 ebreplay --wait 30
 	larger 512mb
-	assert_equal "$(ebreplay -j --quarantine list | jq -r .event_type | sort | xargs)" 'null z'
+	assert_equal "$(ebbuffer quarantine list -j | jq -r .event_type | sort | xargs)" 'null z'
 }
 
 # bats test_tags=nosanitize
@@ -659,7 +659,7 @@ big() { printf '"%s%0*d"' "$1" "$2" 0; }
 		seq 500 | ebpub -q --segment-size 1 a
 		ebpub -q --segment-size 1 a 501
 		rm -f "$B/.outage"
-		run -0 ebreplay --compress
+		run -0 ebbuffer compress
 		up
 		SEGMENT=$(echo "$B"/*.gz)
 		truncate -s -20 "$SEGMENT"
@@ -694,10 +694,10 @@ big() { printf '"%s%0*d"' "$1" "$2" 0; }
 	need_strace
 	buffered a 1 1200
 	rm -f "$B/.outage"
-	run -0 ebreplay --discard --yes
-	run -74 strace -qq -f -o /dev/null -e inject=fdatasync:error=EIO ebreplay --quarantine retry
+	run -0 ebbuffer discard --yes
+	run -74 strace -qq -f -o /dev/null -e inject=fdatasync:error=EIO ebbuffer quarantine retry
 	assert_equal "$(cat "$B/$Q"/* | wc -l)" 1200
-	run -0 ebreplay --quarantine retry
+	run -0 ebbuffer quarantine retry
 	run ebreplay
 	assert_equal "$(event_ids a | sort | uniq -d)" ''
 	assert_equal "$(payloads a | sort -nu | cksum)" "$(seq 1200 | cksum)"
@@ -707,8 +707,8 @@ big() { printf '"%s%0*d"' "$1" "$2" 0; }
 @test "retry: what is no event cannot be written back durably: 74, and nothing is lost" {
 	need_strace
 	four_aside
-	run -74 failing "$Q" fsync:2+ EIO ebreplay --quarantine retry
-	run ebreplay --quarantine retry
+	run -74 failing "$Q" fsync:2+ EIO ebbuffer quarantine retry
+	run ebbuffer quarantine retry
 	run -0 ebreplay
 	assert_equal "$(payloads a | sort -u | xargs)" '1 2 3'
 	assert_equal "$(event_ids a | sort | uniq -d)" ''

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# covers: lib/buffer lib/report
-# The commands that read a buffer without draining it (--list, --check, --dry-run, ebstat), --discard, and the decision whether an
+# covers: bin/ebbuffer.c lib/buffer lib/report
+# ebbuffer(1), the other commands that read a buffer without draining it (ebreplay --dry-run, ebstat), and the decision whether an
 # event may be published past the buffer; with every kind of file that a buffer may hold.
 
 # shellcheck disable=SC2030,SC2031,SC2154  # bats: a test is a subshell
@@ -9,7 +9,7 @@ load ../support/helper
 load ../support/buffer
 
 setup_file() {
-	redis_start
+	redis_start_tcp
 }
 
 setup() {
@@ -58,20 +58,233 @@ freed() {
 	done
 }
 
+# Prints the state that must not change when nothing may be moved.
+state() {
+	cat "$B"/*.jsonl "$B/.target" "$B/.roster" "$B/.lock" | cksum
+	rcli info keyspace
+}
+
+# --- usage ---------------------------------------------------------------------------
+
+@test "-V and --version print the version" {
+	run -0 ebbuffer -V
+	assert_output --regexp '^ebbuffer [0-9]+\.[0-9]+'
+	run -0 ebbuffer --version
+	assert_output --regexp '^ebbuffer '
+}
+
+@test "usage errors are 64, and nothing is changed" {
+	buffered a 1 3
+	local words before
+	before=$(state)
+	for words in '' -x nothing 'list a' 'check a' 'compress a' 'list --limit x' 'list --limit -1' 'check --limit 1' 'list --yes' discard \
+	    'discard a --yes' 'discard --dry-run' 'retarget --yes' quarantine 'quarantine nothing' 'quarantine drop' 'quarantine retry --yes' \
+	    'list -t x' 'list -p 6379' 'list -u nonsense' 'list --nothing'; do
+		eval "run --separate-stderr ebbuffer $words"
+		assert_equal "$words: $status" "$words: 64"
+		assert_equal "$output" ""
+		assert_regex "$stderr" 'see ebbuffer --help'
+	done
+	assert_equal "$(state)" "$before"
+}
+
+@test "no place for a buffer is 78 and names -b" {
+	unset EB_BUFFER_DIR XDG_STATE_HOME HOME
+	run -78 ebbuffer list
+	assert_output --partial '-b'
+}
+
+@test "a directory that others can write to is 78" {
+	buffered a 1 1
+	chmod 777 "$B"
+	for o in list check compress retarget 'discard --yes' 'quarantine list'; do
+		# shellcheck disable=SC2086  # two words
+		run -78 ebbuffer $o
+	done
+	chmod 700 "$B"
+	assert_equal "$(lines | wc -l)" 1
+}
+
+@test "stdout that cannot be written is 74" {
+	buffered a 1 1
+	for o in list check 'list -j'; do
+		run -74 bash -c "ebbuffer $o >/dev/full"
+		assert_output --partial 'standard output'
+	done
+}
+
+# --- the commands ------------------------------------------------------------------------
+
+@test "list: one line an event, in order; -j with all its members; --limit" {
+	buffered a 1 3
+	run -0 ebbuffer list
+	assert_equal "${#lines[@]}" 4
+	assert_line --index 0 --regexp '^BUFFERED AT +TYPE +EVENT ID +PAYLOAD$'
+	assert_line --index 1 --regexp '^20[0-9-]+T[0-9:]+Z  a +[0-9a-f-]{36}    1$'
+	run -0 ebbuffer list -q
+	assert_equal "${#lines[@]}" 3
+	run -0 ebbuffer list -j
+	assert_equal "$(jq -c 'keys_unsorted' <<<"$output" | sort -u)" \
+		'["event_type","payload","trace_id","correlation_id","timestamp","source","event_id","buffered_at","derived","in_doubt","segment","offset","bytes"]'
+	assert_equal "$(jq -r .event_id <<<"$output")" "$(lines | jq -r .message.event_id)"
+	# The offset is that of the line.
+	local seg off
+	seg=$(sed -n 2p <<<"$output" | jq -r .segment)
+	off=$(sed -n 2p <<<"$output" | jq -r .offset)
+	assert_equal "$(tail -c +$((off + 1)) "$B/$seg.jsonl" | head -1 | jq -r .message.payload)" 2
+	assert_equal "$(ebbuffer list -j --limit 2 | wc -l)" 2
+}
+
+@test "list cuts the payload to the terminal, on whole characters; -j has all of it" {
+	local long
+	need script
+	long=$(printf 'é%.0s' {1..200})
+	down
+	ebpub -q a "\"$long\""
+	up
+	run -0 ebbuffer list
+	assert_line --index 1 --regexp '^.{20}  a {15}  .{36}    "(é){16}\.\.\.$'
+	run script -qec "stty cols 132; ebbuffer list -q" /dev/null </dev/null
+	assert_line --index 0 --regexp '^.{80}"(é){48}\.\.\.'
+	assert_equal "$(ebbuffer list -j | head -1 | jq -r .payload)" "$long"
+}
+
+@test "list shows what is left, bad lines with 1" {
+	buffered a 1 4
+	rm -f "$B/.outage"
+	run -75 ebreplay --limit 2
+	assert_equal "$(ebbuffer list -j | wc -l)" 2
+	echo garbage >>"$(ls "$B"/*.jsonl)"
+	run -1 ebbuffer list -j
+	assert_equal "$(tail -1 <<<"$output" | jq -r '.bad | type')" string
+	run -1 ebbuffer list
+	assert_output --partial 'BAD: '
+}
+
+@test "check counts, finds what is bad: 0 or 1; -j" {
+	buffered a 1 4
+	run -0 ebbuffer check
+	assert_output --regexp '^1 segments, 4 lines, 0 delivered, 0 bad'
+	run -0 ebbuffer check -j
+	assert_equal "$(jq -c 'keys_unsorted' <<<"$output")" \
+		'["segments","lines","delivered","bad","torn","out_of_order","odd_files","suspect","vanished","unreadable"]'
+	printf garbage >>"$(ls "$B"/*.jsonl)"
+	run -1 ebbuffer check
+	assert_output --partial 'BAD: '
+	run -1 bash -c 'set -o pipefail; ebbuffer check -j | jq -c "[.lines, .bad, .torn]"'
+	assert_output '[5,1,1]'
+	assert_equal "$(find "$B" -path '*quarantine/*' | wc -l)" 0
+}
+
+@test "check names a segment that vanished: 74" {
+	buffered a 1 4
+	rm "$B"/*.jsonl
+	run -74 bash -c 'set -o pipefail; ebbuffer check -j | jq .vanished'
+	assert_output 1
+}
+
+@test "looking at a buffer that is not there prints what an empty one would" {
+	run -0 ebbuffer list -j
+	assert_output ""
+	run -0 ebbuffer check -j
+	assert_equal "$(jq .lines <<<"$output")" 0
+	run -0 ebreplay --dry-run -j
+	assert_equal "$(jq .total_events <<<"$output")" 0
+	run ! test -e "$B"
+}
+
+@test "another -u or -p: 78 and nothing moved; retarget hands the buffer over" {
+	buffered a 1 3
+	local before
+	before=$(state)
+	run -78 ebreplay -p other
+	assert_output --partial 'ebbuffer retarget'
+	run -78 ebreplay -u "redis://127.0.0.1:$REDIS_PORT"
+	run -78 ebreplay -u "unix://$EB_TMP/r?db=1"
+	assert_equal "$(state)" "$before"
+	run -0 ebbuffer retarget -v -p other
+	assert_output --partial 'now belongs to'
+	run -78 ebreplay
+	run -0 ebreplay -p other
+	assert_equal "$(rcli xlen other:stream:a) $(length a)" '3 0'
+}
+
+@test "compress: closed segments become .gz, are read and drained in order" {
+	down
+	for n in 1 2 3; do
+		seq $((n * 10 - 9)) $((n * 10)) | ebpub -q --segment-size 1K a
+	done
+	run -0 ebbuffer compress -v
+	assert_output --partial '2 segments compressed'
+	assert_equal "$(find "$B" -name '*.jsonl.gz' -printf '%m\n' | xargs)" '600 600'
+	assert_equal "$(find "$B" -name '*.jsonl' | wc -l)" 1
+	assert_equal "$(cat <(zcat "$B"/*.gz) <(lines) | jq -r .message.payload | xargs)" "$(seq 30 | xargs)"
+	assert_equal "$(ebbuffer list -j | wc -l)" 30
+	run -0 ebbuffer compress
+	up
+	rm -f "$B/.outage"
+	run -75 ebreplay --limit 5
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" "$(seq 30 | xargs)"
+	assert_equal "$(find "$B" -name '*.gz' | wc -l)" 0
+}
+
+# bats test_tags=nosanitize
+@test "an interrupted compress reports what it has done" {
+	need strace
+	down
+	for n in 1 2 3; do
+		ebpub -q --segment-size 1 a "$n"
+	done
+	run -74 strace -f -qq -o /dev/null -e inject=unlinkat:error=EPERM:when=4 ebbuffer compress -v
+	assert_output --partial '1 segments compressed'
+	assert_output --partial 'Operation not permitted'
+}
+
+@test "discard --yes: what is undelivered goes into quarantine, nothing is sent" {
+	buffered a 1 3
+	run -0 ebbuffer discard -v --yes
+	assert_output --partial '3 events moved to'
+	assert_equal "$(jq -r '.line | fromjson.message.payload' "$B"/quarantine/*.jsonl | xargs)" '1 2 3'
+	assert_equal "$(find "$B" -maxdepth 1 -name '*.jsonl' | wc -l)" 0
+	run -0 ebreplay
+	assert_equal "$(rcli exists "$S:a")" 0
+	run -0 ebpub a 4
+	assert_equal "$(ebstat -j | jq .buffer.quarantined)" 3
+}
+
+@test "discard leaves delivered lines out of quarantine and counts only the others" {
+	buffered a 1 4
+	rm -f "$B/.outage"
+	run -75 ebreplay --limit 2
+	run -0 ebbuffer discard --yes
+	assert_equal "$(jq -r '.line | fromjson.message.payload' "$B"/quarantine/*.jsonl | xargs)" '3 4'
+}
+
+@test "compress, retarget and discard are 75 while another replay runs" {
+	buffered a 1 1
+	hold_replay
+	for o in compress retarget 'discard --yes'; do
+		# shellcheck disable=SC2086  # two words
+		run -75 ebbuffer $o
+	done
+	assert_equal "$(lines | wc -l)" 1
+}
+
 @test "a plain writer's file is listed line by line, and no command that reads changes it" {
 	plain_file
 	cksum "$B/plain.jsonl" >"$EB_TMP/was"
 	assert_equal "$(ebstat -j | jq -c '.buffer | [.file_count, .total_events, .oldest_event]')" '[1,4,"2025-12-04T10:30:01.000000Z"]'
-	run -1 ebreplay --list -j
+	run -1 ebbuffer list -j
 	assert_equal "$(jq -c '[.event_type, .derived, (.bad | type)]' <<<"$output")" '["p",true,"null"]
 [null,null,"string"]
 ["p",true,"null"]
 [null,null,"string"]'
-	run -0 ebreplay --list -j --limit 1
+	run -0 ebbuffer list -j --limit 1
 	assert_equal "${#lines[@]}" 1
-	run -1 ebreplay --check -j
+	run -1 ebbuffer check -j
 	assert_equal "$(jq -c '[.segments, .lines, .bad, .out_of_order]' <<<"$output")" '[1,4,2,0]'
-	run -1 ebreplay --check -q
+	run -1 ebbuffer check -q
 	refute_output --partial segments
 	diff "$EB_TMP/was" <(cksum "$B/plain.jsonl")
 	assert_equal "$(length p)" 0
@@ -79,23 +292,23 @@ freed() {
 
 @test "an adopted file: blank lines are ignored, and an unreadable file is reported" {
 	plain_file plain.claimed-000001.jsonl
-	assert_equal "$(ebreplay --list -j | wc -l)" 4
+	assert_equal "$(ebbuffer list -j | wc -l)" 4
 	assert_equal "$(ebstat -j | jq .buffer.total_events)" 4
-	assert_equal "$(ebreplay --check -j | jq -c '[.lines, .bad]')" '[4,2]'
+	assert_equal "$(ebbuffer check -j | jq -c '[.lines, .bad]')" '[4,2]'
 	printf 'no gzip' >"$B/buffer_2025-12-04_10-30-00_000001.jsonl.gz"
-	run -74 ebreplay --check -j
+	run -74 ebbuffer check -j
 	assert_equal "$(jq -c '[.segments, .unreadable]' <<<"$output")" '[2,1]'
 	run -1 ebreplay
 	assert_output --partial "'buffer_2025-12-04_10-30-00_000001' is damaged"
 	assert_equal "$(payloads p | xargs)" '2 1'
 }
 
-@test "--check sees lines of ours that are out of order, and files that are left alone" {
+@test "check sees lines of ours that are out of order, and files that are left alone" {
 	buffered a 1 4
 	tac "$B"/*.jsonl >"$EB_TMP/reversed"
 	cat "$EB_TMP/reversed" >"$(echo "$B"/*.jsonl)"
 	mkdir "$B/zz.jsonl"
-	run -1 ebreplay --check -j
+	run -1 ebbuffer check -j
 	assert_equal "$(jq -c '[.lines, .bad, .out_of_order, .odd_files]' <<<"$output")" '[4,0,3,1]'
 }
 
@@ -111,15 +324,15 @@ freed() {
 	assert_line --index 0 --partial '5 events in 1 segments'
 	assert_line --index 1 --partial "2 of them, 'a', held: "
 	assert_line --index 2 --partial "3 of them, 'b', held: "
-	run -0 ebreplay --list
+	run -0 ebbuffer list
 	assert_equal "$(grep -c '  held: ' <<<"$output")" 5
-	run -0 ebreplay --list -j
+	run -0 ebbuffer list -j
 	assert_equal "$(jq -c '[.event_type, (.held | type)]' <<<"$output" | sort | uniq -c | xargs)" '2 [a,string] 3 [b,string]'
 	# One of them is no longer held, and has no event left.
 	freed a
 	run -75 ebreplay
 	buffered a 3 3
-	run -0 ebreplay --list -j
+	run -0 ebbuffer list -j
 	assert_equal "$(jq -c '[.event_type, (.held | type)]' <<<"$output" | sort | uniq -c | xargs)" '1 [a,null] 3 [b,string]'
 	freed b
 	run -0 ebreplay
@@ -134,9 +347,9 @@ freed() {
 	echo 2 >&8
 	wait_for "grep -q '\"doubt\":' '$B'/*.jsonl"
 	redis_resume
-	run -0 ebreplay --list
-	assert_line --index 1 --regexp ' in doubt$'
-	assert_equal "$(ebreplay --list -j | jq .in_doubt)" true
+	run -0 ebbuffer list
+	assert_line --index 1 --regexp ' in doubt  2$'
+	assert_equal "$(ebbuffer list -j | jq .in_doubt)" true
 }
 
 # --- publishing past the buffer ---------------------------------------------------------------------
@@ -210,7 +423,7 @@ own_disk() {
 @test "a compressed segment or an adopted file that was delivered in part: the next event is appended after it" {
 	down
 	seq 300 | ebpub -q --segment-size 64K a
-	run -0 ebreplay --compress
+	run -0 ebbuffer compress
 	rm -f "$B/.outage"
 	up
 	run -75 ebreplay --limit 10
@@ -232,29 +445,29 @@ own_disk() {
 	assert_equal "$(payloads p | xargs)" '1 2 3 4'
 }
 
-# --- --discard ----------------------------------------------------------------------------------------
+# --- discard ----------------------------------------------------------------------------------------
 
-@test "--discard beside held types: what was delivered stays out, nothing is held any more" {
+@test "discard beside held types: what was delivered stays out, nothing is held any more" {
 	held a
 	buffered a 1 2
 	buffered b 1 2
 	plain_file
 	run -75 ebreplay --wait 2
 	assert_equal "$(payloads b | xargs)" '1 2'
-	run -0 ebreplay --discard --yes
+	run -0 ebbuffer discard --yes
 	assert_equal "$(ebstat -j | jq -c '.buffer | [.total_events, .held]')" '[0,[]]'
-	assert_equal "$(ebreplay -j --quarantine list | jq -r .event_type | sort | uniq -c | xargs)" '2 a 2 null'
+	assert_equal "$(ebbuffer quarantine list -j | jq -r .event_type | sort | uniq -c | xargs)" '2 a 2 null'
 	freed a
-	run ebreplay --quarantine retry
+	run ebbuffer quarantine retry
 	run -0 ebreplay
 	assert_equal "$(payloads a | xargs) / $(payloads b | xargs) / $(payloads p | xargs)" '1 2 / 1 2 / 2 1'
 }
 
-@test "--discard of an adopted file: blank lines are ignored, lines without event_id keep their derived one" {
+@test "discard of an adopted file: blank lines are ignored, lines without event_id keep their derived one" {
 	plain_file plain.claimed-000001.jsonl
-	run -0 ebreplay --discard --yes
-	assert_equal "$(ebreplay -j --quarantine list | jq -r .event_type | sort | uniq -c | xargs)" '2 null 2 p'
-	run -1 ebreplay --quarantine retry
+	run -0 ebbuffer discard --yes
+	assert_equal "$(ebbuffer quarantine list -j | jq -r .event_type | sort | uniq -c | xargs)" '2 null 2 p'
+	run -1 ebbuffer quarantine retry
 	run -0 ebreplay
 	assert_equal "$(payloads p | xargs)" '2 1'
 }
@@ -276,7 +489,7 @@ cut_off() {
 }
 
 # bats test_tags=nosanitize
-@test "--discard and retry of events that an interrupted replay had sent or that were in doubt: found, once" {
+@test "discard and retry of events that an interrupted replay had sent or that were in doubt: found, once" {
 	need_strace
 	feed pub ebpub -q -t 0.3 --maxlen 0 a
 	echo 1 >&8
@@ -294,15 +507,15 @@ cut_off() {
 	buffered a 3 3
 	rm -f "$B/.outage"
 	cut_off a 3 ebreplay
-	run -0 ebreplay --discard --yes
+	run -0 ebbuffer discard --yes
 	assert_equal "$(jq -c '.line | fromjson | .doubt.after | type' "$B"/quarantine/*.jsonl | xargs)" 'string string'
-	run -0 ebreplay --quarantine retry
+	run -0 ebbuffer quarantine retry
 	run -0 ebreplay -j
 	assert_equal "$(jq -c '[.found, .replayed]' <<<"$output")" '[2,0]'
 	assert_equal "$(payloads a | xargs)" '1 2 3'
 }
 
-@test "--discard and retry of a segment that had vanished and came back: found, once" {
+@test "discard and retry of a segment that had vanished and came back: found, once" {
 	down
 	seq 3 | xargs -n 1 ebpub -q --segment-size 1 a
 	rm -f "$B/.outage"
@@ -320,9 +533,9 @@ cut_off() {
 	run ebreplay
 	rcli acl setuser default +xadd +xrange >/dev/null
 	assert_equal "$(find "$B" -name '*.own-0.jsonl' | wc -l)" 1
-	run -0 ebreplay --discard --yes
+	run -0 ebbuffer discard --yes
 	grep -h '"event_type' "$B"/quarantine/*.own-0.jsonl | jq -e '.line | fromjson | .doubt'
-	run -0 ebreplay --quarantine retry
+	run -0 ebbuffer quarantine retry
 	freed z
 	run -0 ebreplay
 	assert_equal "$(payloads a | xargs)" '1 3 2'
@@ -344,13 +557,13 @@ cut_off() {
 	run -75 --separate-stderr ebreplay -j --rate 5
 	assert_equal "$(jq -c '[.found, .replayed]' <<<"$output")" '[2,0]'
 	assert_equal "$(payloads p | xargs)" '1 2 3'
-	# The same with --discard and retry.
+	# The same with discard and retry.
 	rm -rf "$B"
 	cp -a "$EB_TMP/cut" "$B"
 	sed -i "s/^inode .*/inode $(printf %020d 0)/" "$B/.lock"
-	run -0 ebreplay --discard --yes
+	run -0 ebbuffer discard --yes
 	freed z
-	run -0 ebreplay --quarantine retry
+	run -0 ebbuffer quarantine retry
 	run -0 ebreplay
 	assert_equal "$(payloads p | xargs) $(payloads z)" '1 2 3 1'
 }
@@ -474,13 +687,13 @@ failing() {
 }
 
 # bats test_tags=nosanitize
-@test "a plain writer's file that cannot be read: said by --list, 74; gone meanwhile, it is left out" {
+@test "a plain writer's file that cannot be read: said by list, 74; gone meanwhile, it is left out" {
 	need_strace
 	plain_file
 	buffered a 1 1
-	run -74 failing plain.jsonl openat EACCES ebreplay --list
+	run -74 failing plain.jsonl openat EACCES ebbuffer list
 	assert_output --partial 'Permission denied'
-	run -0 failing plain.jsonl openat ENOENT ebreplay --list -j
+	run -0 failing plain.jsonl openat ENOENT ebbuffer list -j
 	assert_equal "$(jq -r .event_type <<<"$output")" a
 	run -0 failing plain.jsonl openat ENOENT ebstat -j
 	assert_equal "$(jq -c '.buffer | [.file_count, .total_events]' <<<"$output")" '[2,1]'
@@ -508,13 +721,13 @@ failing() {
 }
 
 # bats test_tags=nosanitize
-@test "--discard beside a plain writer's file whose new name is taken: it stays, and is replayed" {
+@test "discard beside a plain writer's file whose new name is taken: it stays, and is replayed" {
 	need_strace
 	plain a 2 2025-12-04T10:30:04Z >"$EB_TMP/plain.jsonl"
 	buffered a 1 1
 	rm -f "$B/.outage"
 	mv "$EB_TMP/plain.jsonl" "$B/"
-	run -0 strace -qq -f -o /dev/null -e inject=renameat2:error=EEXIST ebreplay --discard --yes
+	run -0 strace -qq -f -o /dev/null -e inject=renameat2:error=EEXIST ebbuffer discard --yes
 	assert_equal "$(find "$B" -maxdepth 1 -name '*.jsonl' -printf '%f\n')" plain.jsonl
 	assert_equal "$(cat "$B"/quarantine/* | wc -l)" 1
 	run -0 ebreplay
@@ -522,7 +735,7 @@ failing() {
 }
 
 # bats test_tags=nosanitize
-@test "--discard that cannot write its state: 74, all is there; then each in quarantine, once" {
+@test "discard that cannot write its state: 74, all is there; then each in quarantine, once" {
 	local fault
 	need_strace
 	mkdir -m 700 "$B"
@@ -535,24 +748,24 @@ failing() {
 		cp -a "$EB_TMP/full" "$B"
 		sed -i "s/^inode .*/inode $(printf %020d 0)/" "$B/.lock"
 		# shellcheck disable=SC2086
-		run -74 failing $fault ebreplay --discard --yes
+		run -74 failing $fault ebbuffer discard --yes
 		assert_equal "$(ebstat -j | jq .buffer.total_events)" 5 || fail "$fault"
-		run -0 ebreplay --discard --yes
+		run -0 ebbuffer discard --yes
 		assert_equal "$(cat "$B"/quarantine/* | wc -l)" 5 || fail "$fault"
 		assert_equal "$(ebstat -j | jq .buffer.total_events)" 0
 	done
-	# The file does not exist and cannot be created: --discard does not depend on it.
+	# The file does not exist and cannot be created: discard does not depend on it.
 	rm -rf "$B"
 	cp -a "$EB_TMP/full" "$B"
 	sed -i "s/^inode .*/inode $(printf %020d 0)/" "$B/.lock"
 	rm "$B/.progress"
-	run strace -qq -f -o /dev/null -e inject=fsync:error=ENOSPC:when=2 ebreplay --discard --yes
-	[ "$status" = 0 ] || run -0 ebreplay --discard --yes
+	run strace -qq -f -o /dev/null -e inject=fsync:error=ENOSPC:when=2 ebbuffer discard --yes
+	[ "$status" = 0 ] || run -0 ebbuffer discard --yes
 	assert_equal "$(cat "$B"/quarantine/* | wc -l)" 5
 }
 
 # bats test_tags=nosanitize
-@test "--discard and retry of events that an interrupted replay had sent, and of later ones: the former are found, the latter added" {
+@test "discard and retry of events that an interrupted replay had sent, and of later ones: the former are found, the latter added" {
 	need_strace
 	buffered a 1 2
 	rm -f "$B/.outage"
@@ -562,10 +775,10 @@ failing() {
 	rm -f "$B/.outage"
 	up
 	plain a 4 2025-12-04T10:30:01Z >"$B/plain.jsonl"
-	run -0 ebreplay --discard --yes
+	run -0 ebbuffer discard --yes
 	assert_equal "$(jq -r '.line | fromjson | "\(.message.payload) \(.doubt | type)"' "$B"/quarantine/*.jsonl | sort | paste -sd,)" \
 		'1 object,2 object,3 null,4 null'
-	run -0 ebreplay --quarantine retry
+	run -0 ebbuffer quarantine retry
 	run -0 --separate-stderr ebreplay -j
 	assert_equal "$(jq -c '[.found, .replayed]' <<<"$output")" '[2,2]'
 	assert_equal "$(payloads a | sort | xargs)" '1 2 3 4'

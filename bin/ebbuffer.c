@@ -1,0 +1,270 @@
+/* ebbuffer: shows and changes the disk buffer by hand (ebbuffer(1)). */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/status.h"
+#include "buffer/buffer.h"
+#include "buffer/gzip.h"
+#include "buffer/inspect.h"
+#include "buffer/requeue.h"
+#include "cli/cli.h"
+#include "report/bufferfmt.h"
+
+static struct ebbuffer {
+	struct conf conf;
+	bool yes;
+	uint64_t limit; /* lines still to print; 0: all */
+	struct table table;
+	struct buffer *buf;
+	char target[1024]; /* see buffer_bind_target */
+	struct append_limits limits;
+} eb;
+
+/* --- the buffer ------------------------------------------------------------------------ */
+
+/* Returns false when the directory does not exist, which counts as an empty buffer. */
+static bool
+open_buffer(void)
+{
+	struct err err;
+	const char *dir = conf_buffer(&eb.conf, &err);
+
+	eb.buf = dir != NULL ? buffer_open(dir, false, &err) : NULL;
+	if (eb.buf == NULL && (dir == NULL || err.sys != ENOENT))
+		cli_fail(&err);
+	return eb.buf != NULL;
+}
+
+/* The same, and keeps replays away until buffer_close. Ends with 75 while one runs. */
+static bool
+open_to_change(void)
+{
+	struct err err;
+
+	if (!open_buffer())
+		return false;
+	if (buffer_replay_lock(eb.buf, &err) == -1)
+		cli_fail(&err);
+	return true;
+}
+
+/* --- list, check ------------------------------------------------------------------------- */
+
+static int
+print_line(void *arg, const struct inspect_line *l)
+{
+	(void)arg;
+	if (l->bad != NULL)
+		cli_worse(STATUS_SOME);
+	return bufferfmt_line(&eb.table, l) || (eb.limit > 0 && --eb.limit == 0);
+}
+
+static void
+run_list(char **args, size_t n)
+{
+	struct err err;
+
+	(void)args, (void)n;
+	if (!open_buffer())
+		return;
+	eb.table.width = cli_columns();
+	if (inspect_lines(eb.buf, print_line, NULL, &err) == -1)
+		cli_fail(&err);
+}
+
+static void
+run_check(char **args, size_t n)
+{
+	struct inspect_report r = {0};
+	struct err err;
+
+	(void)args, (void)n;
+	eb.table.titled = true; /* bad lines stand without titles */
+	if (open_buffer() &&
+	    inspect_check(eb.buf, &r, eb.conf.json ? NULL : print_line, NULL, &err) == -1)
+		cli_fail(&err);
+	bufferfmt_check(&eb.table, &r);
+	if (r.bad || r.disorder || r.ignored || r.suspect)
+		cli_worse(STATUS_SOME);
+	if (r.vanished || r.unreadable)
+		cli_worse(STATUS_UNSAFE);
+}
+
+/* --- compress, retarget, discard ------------------------------------------------------------ */
+
+static void
+run_compress(char **args, size_t n)
+{
+	size_t files = 0;
+	struct err err;
+	int ok;
+
+	(void)args, (void)n;
+	if (!open_to_change())
+		return;
+	ok = gzip_segments(eb.buf, &files, &err);
+	if (cli_verbose())
+		cli_warn("%zu segments compressed", files);
+	if (ok == -1)
+		cli_fail(&err);
+}
+
+static void
+run_retarget(char **args, size_t n)
+{
+	struct buffer_hints hints;
+	struct err err;
+
+	(void)args, (void)n;
+	if (!open_to_change())
+		return;
+	if (buffer_lock(eb.buf, eb.limits.lock_ms, &hints, &err) == -1 ||
+	    buffer_retarget(eb.buf, eb.target, &err) == -1)
+		cli_fail(&err);
+	if (cli_verbose())
+		cli_warn("buffer '%s' now belongs to %s", eb.buf->dir, eb.target);
+}
+
+static void
+run_discard(char **args, size_t n)
+{
+	uint64_t lines = 0;
+	struct err err;
+	int ok;
+
+	(void)args, (void)n;
+	if (!open_to_change())
+		return;
+	ok = inspect_discard(eb.buf, eb.limits.lock_ms, &lines, &err);
+	if (cli_verbose())
+		cli_warn(
+		    "%llu events moved to '%s/quarantine'", (unsigned long long)lines, eb.buf->dir);
+	if (ok == -1)
+		cli_fail(&err);
+}
+
+/* --- quarantine --------------------------------------------------------------------------- */
+
+static int
+print_quarantined(void *arg, const struct requeue_line *l)
+{
+	(void)arg;
+	return bufferfmt_quarantined(&eb.table, l);
+}
+
+static void
+run_quarantine_list(char **files, size_t n)
+{
+	struct requeue_names names = {files, n};
+	struct err err;
+
+	if (!open_buffer())
+		return;
+	if (requeue_list_quarantine(eb.buf, &names, print_quarantined, NULL, &err) == -1)
+		cli_fail(&err);
+}
+
+static void
+run_quarantine_retry(char **files, size_t n)
+{
+	struct requeue_names names = {files, n};
+	struct requeue_result r;
+	struct err err;
+	int ok;
+
+	if (!open_to_change())
+		return;
+	ok = requeue_retry(eb.buf, eb.target, &eb.limits, &names, &r, &err);
+	if (cli_verbose())
+		cli_warn("%llu events returned to the buffer", (unsigned long long)r.back);
+	if (r.kept > 0) {
+		cli_warn("%llu line%s kept in '%s/quarantine': not an event",
+		    (unsigned long long)r.kept, r.kept == 1 ? "" : "s", eb.buf->dir);
+		cli_worse(STATUS_SOME);
+	}
+	if (ok == -1)
+		cli_fail(&err);
+}
+
+static void
+run_quarantine_drop(char **files, size_t n)
+{
+	struct requeue_names names = {files, n};
+	struct requeue_result r;
+	struct err err;
+	int ok;
+
+	if (!open_to_change())
+		return;
+	ok = requeue_drop(eb.buf, &names, &r, &err);
+	if (cli_verbose())
+		cli_warn("%llu lines deleted from '%s/quarantine'", (unsigned long long)r.dropped,
+		    eb.buf->dir);
+	if (ok == -1)
+		cli_fail(&err);
+}
+
+/* --- the command line ------------------------------------------------------------------ */
+
+enum {
+	LIST,
+	CHECK,
+	COMPRESS,
+	RETARGET,
+	DISCARD,
+	QUARANTINE_LIST,
+	QUARANTINE_RETRY,
+	QUARANTINE_DROP
+};
+
+static const struct cli_mode modes[] = {
+    [LIST] = {"list", "", 0, 0, "print the events that wait", run_list, NULL},
+    [CHECK] = {"check", "", 0, 0, "read every line of every segment, and count", run_check, NULL},
+    [COMPRESS] = {"compress", "", 0, 0, "compress the segments that are complete", run_compress,
+        NULL},
+    [RETARGET] = {"retarget", "", 0, 0, "assign the events to the Redis and prefix of -u and -p",
+        run_retarget, NULL},
+    [DISCARD] = {"discard", "", 0, 0, "move all waiting events to quarantine", run_discard,
+        "moves every undelivered event into quarantine"},
+    [QUARANTINE_LIST] = {"quarantine list", "[file ...]", 0, SIZE_MAX,
+        "print the lines that cannot be replayed", run_quarantine_list, NULL},
+    [QUARANTINE_RETRY] = {"quarantine retry", "[file ...]", 0, SIZE_MAX,
+        "put quarantined events back into the buffer", run_quarantine_retry, NULL},
+    [QUARANTINE_DROP] = {"quarantine drop", "[file ...]", 0, SIZE_MAX, "delete quarantined lines",
+        run_quarantine_drop, "deletes the lines that could not be replayed"},
+    {0},
+};
+
+#define IN(mode) (1u << (mode))
+
+static const struct cli_option options[] = {
+    CLI_HEAD(IN(LIST), "Options of list"),
+    CLI_NUMBER(0, "limit", "n", 0, 0, &eb.limit, "stop after n events"),
+    CLI_HEAD(IN(DISCARD) | IN(QUARANTINE_DROP), "Options of discard and quarantine drop"),
+    CLI_FLAG(0, "yes", &eb.yes, "do it"),
+    CLI_END,
+};
+
+static const struct cli_command command = {.name = "ebbuffer",
+    .conf = &eb.conf,
+    .about = {"Shows and changes the disk buffer by hand: the events that wait for Redis,",
+        "and the lines in quarantine. ebreplay(1) drains it."},
+    .examples = {"ebbuffer list", "ebbuffer quarantine list", "ebbuffer discard --yes"},
+    .statuses = "0 done, 1 bad lines, 64 usage, 74 unsafe, 75 a replay runs, 78 config",
+    .options = options,
+    .modes = modes};
+
+int
+main(int argc, char **argv)
+{
+	struct cli_args args = cli_start(&command, argc, argv);
+
+	snprintf(eb.target, sizeof(eb.target), "%s %s", eb.conf.address, eb.conf.prefix);
+	eb.limits = (struct append_limits){
+	    .segment_max = APPEND_SEGMENT_MAX, .lock_ms = eb.conf.timeout_ms};
+	eb.table = (struct table){.json = eb.conf.json, .quiet = eb.conf.quiet, .emit = cli_print};
+	args.mode->run(args.v, args.n);
+	table_end(&eb.table);
+	buffer_close(eb.buf);
+	return cli_finish();
+}
