@@ -73,6 +73,12 @@ check_text(void *arg, const char *text)
 	return 0;
 }
 
+static int
+show_quarantined(void *arg, const struct requeue_line *l)
+{
+	return bufferfmt_quarantined(arg, l);
+}
+
 static void
 append_one(struct buffer *buf)
 {
@@ -100,8 +106,9 @@ append_one(struct buffer *buf)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	struct bufferfmt text = {.table = {.emit = check_text, .arg = &text.table}},
-	                 json = {.table = {.json = true, .emit = check_text, .arg = &json.table}};
+	struct table text = {.emit = check_text, .arg = &text},
+	             json = {.json = true, .emit = check_text, .arg = &json};
+	const struct requeue_names all = {0};
 	struct buffer *buf;
 	uint64_t counts[COUNTERS], add[COUNTERS] = {1};
 	struct err err;
@@ -118,11 +125,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (breaker_enter(buf, "place", 1))
 		breaker_leave(buf, "place", true);
 	check_manifest(buf);
-	bufferfmt_show(&text, BUFFERFMT_QUARANTINE, buf, &err);
-	bufferfmt_show(&json, BUFFERFMT_QUARANTINE, buf, &err);
+	requeue_list_quarantine(buf, &all, show_quarantined, &text, &err);
+	requeue_list_quarantine(buf, &all, show_quarantined, &json, &err);
 	append_one(buf);
-	table_end(&text.table);
-	table_end(&json.table);
+	table_end(&text);
+	table_end(&json);
 	buffer_close(buf);
 	return 0;
 }
