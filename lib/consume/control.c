@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 
@@ -19,31 +20,21 @@ control_open(struct control *control, struct err *err)
 	return control->conn == NULL ? -1 : 0;
 }
 
-void
-control_expect(struct control *control, struct control_request req)
+struct control_request *
+control_expect(struct control *control, control_reply_fn *on_reply, void *arg,
+    const struct stream_id *ids, size_t n)
 {
-	struct control_request *mine = mem_alloc(sizeof(*mine));
+	struct control_request *req = mem_alloc(sizeof(*req) + n * sizeof(*ids));
 
-	*mine = req;
-	mine->next = NULL;
-	*control->last = mine;
-	control->last = &mine->next;
+	req->on_reply = on_reply;
+	req->arg = arg;
+	req->n = n;
+	if (n > 0)
+		memcpy(req->ids, ids, n * sizeof(*ids));
+	*control->last = req;
+	control->last = &req->next;
 	control->unanswered++;
-}
-
-void
-control_expect_id(struct control *control, control_reply_fn *on_reply, void *arg,
-    struct stream_id id, bool wants_errors)
-{
-	struct stream_id *ids = mem_alloc(sizeof(*ids));
-
-	*ids = id;
-	control_expect(control,
-	    (struct control_request){.on_reply = on_reply,
-	        .arg = arg,
-	        .ids = ids,
-	        .n = 1,
-	        .wants_errors = wants_errors});
+	return req;
 }
 
 static struct control_request *
@@ -64,7 +55,6 @@ answer_request(struct control_request *req, struct reply *r)
 	req->on_reply(req, r);
 	if (!req->keep_reply)
 		reply_free(r);
-	free(req->ids);
 	free(req);
 }
 

@@ -14,20 +14,20 @@
 #include "redis/reply.h"
 
 struct control_request;
-/* Receives the reply to a request; r NULL: unanswered. After the call the request and its IDs
- * are freed, and r too unless the function set req->keep_reply. */
+/* Receives the reply to a request; r NULL: unanswered. After the call the request is freed, and r
+ * too unless the function set req->keep_reply. */
 typedef void control_reply_fn(struct control_request *req, struct reply *r);
 
 struct control_request {
 	control_reply_fn *on_reply;
 	void *arg;
-	struct stream_id *ids; /* n of them, or NULL; owned */
-	size_t n;
-	int64_t tag; /* for on_reply */
+	bool whole; /* for on_reply: whole entries were requested */
 	/* on_reply takes error replies; else they close the connection, except NOGROUP */
 	bool wants_errors;
 	bool keep_reply; /* set by on_reply: it keeps the reply */
 	struct control_request *next;
+	size_t n;
+	struct stream_id ids[]; /* n of them */
 };
 
 struct control {
@@ -40,12 +40,10 @@ struct control {
 void control_init(struct control *control, const struct url *url, int64_t timeout_ms);
 int control_open(struct control *control, struct err *err);
 void control_close(struct control *control);
-/* Registers the request whose command was appended last to control->conn. Takes its IDs. */
-
-void control_expect(struct control *control, struct control_request req);
-/* The same for a request about one entry. */
-void control_expect_id(struct control *control, control_reply_fn *on_reply, void *arg,
-    struct stream_id id, bool wants_errors);
+/* Registers the request about these entries whose command was appended last to control->conn. The
+ * caller may set its flags. */
+struct control_request *control_expect(struct control *control, control_reply_fn *on_reply,
+    void *arg, const struct stream_id *ids, size_t n);
 /* Writes, reads and handles replies without blocking. Returns 1 when replies came, 0 when none, -1
  * with err when the connection was closed. */
 int control_process(struct control *control, struct err *err);

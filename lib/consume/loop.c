@@ -287,7 +287,7 @@ static int
 find_poll_ms(struct loop *loop)
 {
 	const struct loop_plan *plan = loop->plan;
-	int64_t by = loop->user->next_due != NULL ? loop->user->next_due(loop) : -1, left;
+	int64_t by = loop->wake, left;
 
 	for (size_t i = 0; i < plan->n; i++)
 		if (plan->subs[i]->conn != NULL)
@@ -362,6 +362,7 @@ loop_run(struct loop *loop)
 		bool worked;
 
 		reopen_connections(loop);
+		loop->wake = -1;
 		worked = loop->user->work(loop);
 		request_entries(loop);
 		worked = process_control(loop) || worked;

@@ -54,8 +54,8 @@ struct loop_user {
 	/* Takes the batch of a SUB_READY subscription. It may leave the subscription SUB_READY, and
 	 * is called again in each turn. */
 	void (*take)(struct loop *loop, size_t i);
-	/* Does what is due besides reading. Returns whether something happened, so that there may
-	 * be more to do. */
+	/* Does what is due besides reading, and lowers loop->wake to when there will be work again.
+	 * Returns whether something happened, so that there may be more to do now. */
 	bool (*work)(struct loop *loop);
 	/* With to_end: returns whether nothing is left. */
 	bool (*is_done)(struct loop *loop);
@@ -65,8 +65,6 @@ struct loop_user {
 	bool (*finish)(struct loop *loop);
 	/* These may be NULL. */
 	void (*opened)(struct loop *loop, size_t i); /* i == plan->n: the control connection */
-	/* Returns when there is work, in CLOCK_MONOTONIC ms; -1: not at a known time. */
-	int64_t (*next_due)(struct loop *loop);
 	/* Descriptors to poll, always loop->nfds, and what poll(2) said of them. */
 	void (*fill_pollfds)(struct loop *loop, struct pollfd *p);
 	void (*read_pollfds)(struct loop *loop, const struct pollfd *p);
@@ -82,6 +80,7 @@ struct loop {
 	bool out_gone;      /* LOOP_FAILED because the reader of plan->out is gone */
 	int64_t ended_at;   /* CLOCK_MONOTONIC ms, as all times here */
 	int64_t last_event; /* the user sets it */
+	int64_t wake;       /* -1: not at a known time; set anew in each turn */
 	uint64_t count;     /* events that count against the limit; the user counts them */
 	size_t nfds;        /* the user sets it before loop_run */
 

@@ -8,8 +8,7 @@
 struct print {
 	struct loop loop; /* first, so that print_of works */
 	struct sink *sink;
-	bool slow;      /* the last batch took longer than SLOW */
-	size_t written; /* records of the current batch */
+	bool slow; /* the last batch took longer than SLOW */
 };
 
 static struct print *
@@ -37,14 +36,10 @@ choose_print_read(struct loop *loop, size_t i)
 	return loop->plan->to_end && loop->plan->subs[i]->at_end ? LOOP_READ_NOT : LOOP_READ_WAIT;
 }
 
-static int
-add_record_to_sink(void *arg, const struct record *rec)
+static void
+add_record_to_sink(void *sink, const struct event_entry *r)
 {
-	struct print *print = arg;
-
-	sink_add(print->sink, rec);
-	print->written++;
-	return 0;
+	sink_add(sink, r);
 }
 
 static void
@@ -53,23 +48,22 @@ print_batch(struct loop *loop, size_t i)
 	struct subscription *sub = loop->plan->subs[i];
 	struct print *print = print_of(loop);
 	int64_t began = clock_mono();
+	size_t written;
 	struct err err;
 
 	if (print->sink->broken)
 		return;
 	if (!loop->ending && !print->slow)
 		sub_prefetch(sub, count_print_room(loop));
-	print->written = 0;
-	sink_begin(print->sink);
-	sub_batch_each(&sub->batch, add_record_to_sink, print);
+	written = sub_each(sub, add_record_to_sink, print->sink);
 	if (sink_flush(print->sink, &err) == -1) {
-		print->written = print->sink->written;
+		written = print->sink->written;
 		loop_fail(loop, &err);
 	}
 	print->slow = clock_mono() - began > SLOW;
-	sub_finish_batch(sub, print->written);
-	loop->count += print->written;
-	if (print->written > 0)
+	sub_finish_batch(sub, written);
+	loop->count += written;
+	if (written > 0)
 		loop->last_event = clock_mono();
 }
 

@@ -15,12 +15,6 @@
 #define WRITE_SIZE (256UL * 1024)
 #define READER_GRACE 1000 /* ms that the reader of a pipe has after a stop */
 
-void
-sink_begin(struct sink *sink)
-{
-	sink->written = 0;
-}
-
 static bool
 is_stopping(const struct sink *sink)
 {
@@ -160,7 +154,7 @@ write_rendered(struct sink *sink)
 }
 
 void
-sink_add(struct sink *sink, const struct record *r)
+sink_add(struct sink *sink, const struct event_entry *r)
 {
 	if (sink->broken != 0)
 		return;
@@ -169,7 +163,7 @@ sink_add(struct sink *sink, const struct record *r)
 	else if (sink->style == SINK_FORMAT)
 		format_add(&sink->out, sink->format, r);
 	else
-		event_add_json(&sink->out, r->id, r->stream, r->type, r->kv, r->nkv, r->deliveries);
+		event_add_json(&sink->out, r);
 	bytes_addc(&sink->out, sink->end);
 	bytes_add(&sink->ends, &sink->out.len, sizeof(sink->out.len));
 	if (sink->out.len >= WRITE_SIZE)
@@ -180,8 +174,10 @@ int
 sink_flush(struct sink *sink, struct err *err)
 {
 	write_rendered(sink);
-	if (sink->broken == 0)
+	if (sink->broken == 0) {
+		sink->written = 0;
 		return 0;
+	}
 	if (sink->broken == EINTR)
 		return err_set(
 		    err, STATUS_UNSAFE, "stopped before the reader of stdout took the whole batch");

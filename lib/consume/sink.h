@@ -28,18 +28,16 @@ struct sink {
 	/* private; start with zeros */
 	struct bytes out;
 	struct bytes ends; /* size_t each: the offsets in out at which records end */
-	size_t written;    /* whole records since sink_begin */
+	size_t written;    /* whole records of the batch */
 	bool inspected, regular;
 	/* errno of the failure after which nothing more is written; 0: none */
 	int broken;
 };
 
-/* Begins a new batch: sets written to 0. */
-void sink_begin(struct sink *sink);
-/* Renders one record; writes when many bytes wait. */
-void sink_add(struct sink *sink, const struct record *r);
-/* Writes the rest. Returns 0; or -1 with status 74, and then the first sink->written records of the
- * batch count as written. */
+/* Renders one record of a batch; writes when many bytes wait. */
+void sink_add(struct sink *sink, const struct event_entry *r);
+/* Writes the rest of the batch. Returns 0; or -1 with status 74, and then its first sink->written
+ * records count as written. */
 int sink_flush(struct sink *sink, struct err *err);
 void sink_free(struct sink *sink);
 

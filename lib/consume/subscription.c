@@ -26,8 +26,6 @@ sub_new(const struct sub_plan *plan, const char *type, const char *key, const ch
 	sub->type = mem_strdup(type);
 	sub->key = mem_strdup(key);
 	sub->group = group != NULL ? mem_strdup(group) : NULL;
-	sub->batch =
-	    (struct sub_batch){.key = sub->key, .type = sub->type, .grouped = group != NULL};
 	sub->takeover = (struct takeover){.key = sub->key,
 	    .group = sub->group,
 	    .consumer = plan->consumer,
@@ -61,11 +59,19 @@ report_gone(struct subscription *sub)
 }
 
 static void
+clear_batch(struct subscription *sub)
+{
+	reply_free(sub->entries);
+	reply_free(sub->counts);
+	sub->entries = sub->counts = NULL;
+	sub->claimed = false;
+}
+
+static void
 disconnect_sub(struct subscription *sub, enum sub_state state)
 {
 	report_gone(sub);
-	sub_batch_clear(&sub->batch);
-	takeover_clear(&sub->takeover);
+	clear_batch(sub);
 	reply_free(sub->prefetched);
 	sub->prefetched = NULL;
 	pool_close(&sub->pool);
@@ -81,6 +87,7 @@ sub_free(struct subscription *sub)
 	if (sub == NULL)
 		return;
 	disconnect_sub(sub, SUB_CLOSED);
+	takeover_clear(&sub->takeover);
 	bytes_free(&sub->unacked_ids);
 	free(sub->type);
 	free(sub->key);
@@ -176,8 +183,6 @@ find_read_start(struct subscription *sub, struct err *err)
 		return -1;
 	if (!sub->bounds.exists)
 		sub_notef(sub->plan, SUB_WARNING, "stream '%s' does not exist", sub->key);
-	if (sub->bounds.has_to)
-		sub->batch.to = &sub->bounds.to;
 	advance_last_seen(sub, sub->bounds.after);
 	return 0;
 }
@@ -217,6 +222,121 @@ sub_open(struct subscription *sub, struct err *err)
 	sub->opened = true;
 	sub->at_end = false;
 	put_acks(sub);
+	return 0;
+}
+
+/* --- the entries of a batch ---------------------------------------------------------- */
+
+static int
+each_entry(const struct subscription *sub, stream_entry_fn *fn, void *arg, struct err *err)
+{
+	return sub->claimed ? stream_take_entries(sub->entries, "XCLAIM", fn, arg, err)
+	                    : stream_take_read(sub->entries, sub->key, fn, arg, err);
+}
+
+struct summary {
+	size_t entries, bytes;    /* bytes of field names and values */
+	struct slice first, last; /* IDs; borrowed from the reply */
+	struct stream_id last_id;
+};
+
+static int
+summarize_entry(void *arg, const struct stream_entry *e)
+{
+	struct summary *summary = arg;
+
+	if (summary->entries++ == 0)
+		summary->first = e->id;
+	summary->last = e->id;
+	for (size_t i = 0; i < e->nkv; i++)
+		summary->bytes += e->kv[i].n;
+	return 0;
+}
+
+/* Returns 0; or -1 with err for an error reply or a malformed one. A nil reply has 0 entries. */
+static int
+summarize_batch(const struct subscription *sub, struct summary *sum, struct err *err)
+{
+	*sum = (struct summary){0};
+	if (each_entry(sub, summarize_entry, sum, err) == -1)
+		return -1;
+	if (sum->entries > 0)
+		id_parse(sum->last, &sum->last_id);
+	return 0;
+}
+
+struct record_walk {
+	const struct subscription *sub;
+	sub_record_fn *fn;
+	void *arg;
+	size_t at, n; /* index in counts; records */
+};
+
+/*
+ * counts is XPENDING's [[id, consumer, idle, deliveries], ...] in order of ID. It lacks entries
+ * that another consumer claimed meanwhile, and is an error where XPENDING is not permitted; the
+ * function returns -1 then.
+ */
+static int64_t
+find_deliveries(struct record_walk *walk, struct slice id)
+{
+	const struct reply *counts = walk->sub->counts;
+
+	for (size_t i = walk->at; i < reply_count(counts); i++)
+		if (slice_equal(reply_text(reply_at(reply_at(counts, i), 0)), id)) {
+			walk->at = i + 1;
+			return reply_int(reply_at(reply_at(counts, i), 3)) + walk->sub->claimed;
+		}
+	return counts == NULL ? 1 : -1;
+}
+
+static int
+pass_record(void *arg, const struct stream_entry *e)
+{
+	struct record_walk *walk = arg;
+	const struct subscription *sub = walk->sub;
+	struct event_entry r = {e->id, slice_of(sub->key), slice_of(sub->type), e->kv, e->nkv, -1};
+	struct stream_id id;
+
+	if (e->gone)
+		return 0;
+	if (sub->bounds.has_to && id_parse(e->id, &id) == 0 && id_cmp(id, sub->bounds.to) > 0)
+		return 0;
+	if (sub->group != NULL)
+		r.deliveries = find_deliveries(walk, e->id);
+	walk->fn(walk->arg, &r);
+	walk->n++;
+	return 0;
+}
+
+size_t
+sub_each(const struct subscription *sub, sub_record_fn *fn, void *arg)
+{
+	struct record_walk walk = {.sub = sub, .fn = fn, .arg = arg};
+	struct err err;
+
+	each_entry(sub, pass_record, &walk, &err);
+	return walk.n;
+}
+
+struct ack_walk {
+	struct subscription *sub;
+	size_t left; /* records to acknowledge */
+};
+
+static int
+add_ack_id(void *arg, const struct stream_entry *e)
+{
+	struct ack_walk *walk = arg;
+
+	if (!e->gone && walk->left == 0)
+		return 0;
+	if (e->gone)
+		walk->sub->gone++;
+	else
+		walk->left--;
+	bytes_add(&walk->sub->unacked_ids, e->id.p, e->id.n);
+	bytes_addc(&walk->sub->unacked_ids, '\0');
 	return 0;
 }
 
@@ -372,9 +492,9 @@ take_takeover_reply(struct subscription *sub, struct reply *r, struct err *err)
 		return 0;
 	}
 	takeover_each(t, r, check_unclaimed, sub);
-	sub->batch.entries = r;
-	sub->batch.claimed = true;
-	sub->batch.counts = t->list;
+	sub->entries = r;
+	sub->claimed = true;
+	sub->counts = t->list;
 	t->list = NULL;
 	return 1;
 }
@@ -384,15 +504,15 @@ take_takeover_reply(struct subscription *sub, struct reply *r, struct err *err)
 static int
 take_read_reply(struct subscription *sub, struct reply *reply, struct err *err)
 {
-	struct sub_batch_summary summary;
+	struct summary summary;
 	int taken;
 
 	if (sub->phase != PHASE_TAKEOVER)
-		sub->batch.entries = reply;
+		sub->entries = reply;
 	else if ((taken = take_takeover_reply(sub, reply, err)) != 1)
 		return taken == 0 ? 0 : take_read_error(sub, err);
-	if (sub_batch_summarize(&sub->batch, &summary, err) == -1) {
-		sub_batch_clear(&sub->batch);
+	if (summarize_batch(sub, &summary, err) == -1) {
+		clear_batch(sub);
 		return take_read_error(sub, err);
 	}
 	pagesize_learn(&sub->pagesize, summary.entries, summary.bytes);
@@ -402,7 +522,7 @@ take_read_reply(struct subscription *sub, struct reply *reply, struct err *err)
 		sub->phase = PHASE_NEW;
 	if (summary.entries == 0) {
 		report_gone(sub);
-		sub_batch_clear(&sub->batch);
+		clear_batch(sub);
 		sub->requested = 0;
 		sub->state = SUB_IDLE;
 		return 0;
@@ -456,9 +576,9 @@ dispatch_reply(struct subscription *sub, struct reply *reply, struct err *err)
 	sub->prefetching = false;
 	if (sub->acks_in_flight > 0)
 		return take_xack_reply(sub, reply, err);
-	if (sub->batch.entries == NULL)
+	if (sub->entries == NULL)
 		return take_read_reply(sub, reply, err);
-	sub->batch.counts = reply;
+	sub->counts = reply;
 	sub->state = SUB_READY;
 	return 0;
 }
@@ -484,13 +604,16 @@ sub_process(struct subscription *sub, struct err *err)
 void
 sub_finish_batch(struct subscription *sub, size_t n)
 {
+	struct ack_walk walk = {sub, n};
+	struct err err;
+
 	if (sub->group != NULL) {
-		sub->gone += sub_batch_ack_ids(&sub->batch, n, &sub->unacked_ids);
+		each_entry(sub, add_ack_id, &walk, &err);
 		put_acks(sub);
 	}
 	if (sub->bounds.has_to && id_cmp(sub->last_seen, sub->bounds.to) >= 0)
 		sub->at_end = true;
-	sub_batch_clear(&sub->batch);
+	clear_batch(sub);
 	sub->requested = sub->prefetch_requested;
 	sub->prefetch_requested = 0;
 	sub->state = sub->prefetching ? SUB_REQUESTED : SUB_IDLE;
@@ -501,9 +624,9 @@ sub_finish_batch(struct subscription *sub, size_t n)
 struct reply *
 sub_take_reply(struct subscription *sub)
 {
-	struct reply *r = sub->batch.entries;
+	struct reply *r = sub->entries;
 
-	sub->batch.entries = NULL;
+	sub->entries = NULL;
 	sub->requested = 0;
 	sub->state = SUB_IDLE;
 	return r;

@@ -20,8 +20,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "consume/sub_batch.h"
 #include "consume/takeover.h"
+#include "event/format.h"
 #include "event/id.h"
 #include "redis/conn.h"
 #include "redis/pagesize.h"
@@ -85,10 +85,13 @@ struct subscription {
 	bool at_end;       /* the last read found no more entries */
 	/* how often the group had vanished and was created again */
 	unsigned group_recreations;
-	struct sub_batch batch; /* of SUB_READY */
 	struct takeover takeover;
 
 	/* of subscription.c */
+	/* the batch: a reply of XREADGROUP, XREAD or XCLAIM, and of XPENDING over the same IDs;
+	 * counts NULL: every entry is delivered for the first time */
+	struct reply *entries, *counts;
+	bool claimed; /* counts was listed before XCLAIM added one */
 	enum sub_phase phase;
 	bool opened; /* at least once */
 	bool has_last_seen;
@@ -138,6 +141,10 @@ int sub_process(struct subscription *sub, struct err *err);
  * the server, and its batch becomes SUB_READY after this one is finished and acknowledged.
  */
 void sub_prefetch(struct subscription *sub, size_t count);
+/* Calls fn for each record of the batch, in order of ID, without entries that are gone. Returns how
+ * many. */
+typedef void sub_record_fn(void *arg, const struct event_entry *r);
+size_t sub_each(const struct subscription *sub, sub_record_fn *fn, void *arg);
 /* Acknowledges the first n records of the batch and its entries that are gone. The state becomes
  * SUB_IDLE, or SUB_REQUESTED after sub_prefetch. */
 void sub_finish_batch(struct subscription *sub, size_t n);

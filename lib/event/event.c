@@ -206,27 +206,28 @@ add_other_fields(
 }
 
 void
-event_add_json(struct bytes *out, struct slice id, struct slice stream, struct slice type,
-    const struct slice *kv, size_t nkv, int64_t deliveries)
+event_add_json(struct bytes *out, const struct event_entry *r)
 {
+	const struct slice *kv = r->kv;
+	size_t nkv = r->nkv;
 	size_t at[EVENT_FIELDS];
 
 	find_known_fields(kv, nkv, at);
 	bytes_addc(out, '{');
-	if (id.n > 0)
-		json_add_member(out, slice_of("id"), id);
-	if (stream.n > 0)
-		json_add_member(out, slice_of("stream"), stream);
-	json_add_member(out, event_field_names[0], at[0] < nkv ? kv[at[0] + 1] : type);
+	if (r->id.n > 0)
+		json_add_member(out, slice_of("id"), r->id);
+	if (r->stream.n > 0)
+		json_add_member(out, slice_of("stream"), r->stream);
+	json_add_member(out, event_field_names[0], at[0] < nkv ? kv[at[0] + 1] : r->type);
 	if (at[1] < nkv)
 		add_payload_member(out, kv[at[1] + 1]);
 	for (size_t i = 2; i < EVENT_FIELDS; i++)
 		if (at[i] < nkv)
 			json_add_member(out, event_field_names[i], kv[at[i] + 1]);
 	add_other_fields(out, kv, nkv, at);
-	if (deliveries >= 0) {
+	if (r->deliveries >= 0) {
 		bytes_adds(out, ",\"deliveries\":");
-		bytes_addu(out, (uint64_t)deliveries);
+		bytes_addu(out, (uint64_t)r->deliveries);
 	}
 	bytes_addc(out, '}');
 }

@@ -48,13 +48,17 @@ bool event_equal(const struct event *a, const struct event *b);
 /* Returns true for 1 to 200 printable ASCII bytes. */
 bool event_id_legal(struct slice id);
 
-/*
- * Appends the JSON line of an entry by any publisher, without a newline. `type` is the type in the
- * stream's key; it stands in for a missing event_type field. With deliveries < 0 that member is
- * left out.
- */
-void event_add_json(struct bytes *out, struct slice id, struct slice stream, struct slice type,
-    const struct slice *kv, size_t nkv, int64_t deliveries);
+/* An entry and where it was read. All bytes are borrowed. */
+struct event_entry {
+	struct slice id, stream, type; /* type: the one in the stream's key */
+	const struct slice *kv;
+	size_t nkv;
+	int64_t deliveries; /* -1: unknown, or not read through a group */
+};
+
+/* Appends the JSON line of an entry by any publisher, without a newline. r->type stands in for a
+ * missing event_type field. With deliveries < 0 that member is left out. */
+void event_add_json(struct bytes *out, const struct event_entry *r);
 /* Appends the exact payload. For an entry without a payload field appends a JSON object of its
  * fields, with values as strings and U+FFFD for each byte that is not UTF-8. */
 void event_add_payload(struct bytes *out, const struct slice *kv, size_t nkv);

@@ -37,7 +37,7 @@ add_slice(struct bytes *out, struct slice s)
 }
 
 static void
-add_conversion(struct bytes *out, char letter, const struct record *r, const struct event *e)
+add_conversion(struct bytes *out, char letter, const struct event_entry *r, const struct event *e)
 {
 	switch (letter) {
 	case 'i': add_slice(out, r->id); break;
@@ -70,7 +70,7 @@ unescape_letter(char c)
 }
 
 void
-format_add(struct bytes *out, const char *format, const struct record *r)
+format_add(struct bytes *out, const char *format, const struct event_entry *r)
 {
 	struct event e;
 

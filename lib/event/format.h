@@ -15,22 +15,11 @@
 #ifndef EVENT_FORMAT_H
 #define EVENT_FORMAT_H
 
-#include <stdint.h>
-
-#include "base/bytes.h"
-#include "base/err.h"
-
-/* An entry and where it was read. All bytes are borrowed. */
-struct record {
-	struct slice id, stream, type; /* type: the one in the stream's key */
-	const struct slice *kv;
-	size_t nkv;
-	int64_t deliveries; /* -1: unknown, or not read through a group */
-};
+#include "event/event.h"
 
 /* Returns 0, or -1 with status 64 and a text that names the bad letter. */
 int format_validate(const char *format, struct err *err);
 /* Appends the record. The format must have passed format_validate. */
-void format_add(struct bytes *out, const char *format, const struct record *r);
+void format_add(struct bytes *out, const char *format, const struct event_entry *r);
 
 #endif

@@ -33,12 +33,12 @@ make_job_wait(struct handle *handle, struct job *job)
 
 /* Makes the record of a job's entry. Returns false when the entry is gone from the stream. */
 static bool
-make_record(const struct job *job, struct record *r, struct bytes *kv)
+make_record(const struct job *job, struct event_entry *r, struct bytes *kv)
 {
 	const struct subscription *sub = handle_stream_of(job)->sub;
 	bool gone;
 
-	*r = (struct record){.stream = slice_of(sub->key), .type = slice_of(sub->type)};
+	*r = (struct event_entry){.stream = slice_of(sub->key), .type = slice_of(sub->type)};
 	if (job->entry == NULL || stream_parse_entry(job->entry, &r->id, kv, &gone) == -1 || gone)
 		return false;
 	r->kv = (const void *)kv->p;
@@ -51,7 +51,7 @@ static void
 run_attempt(struct handle *handle, struct job *job)
 {
 	struct bytes kv = {0};
-	struct record r;
+	struct event_entry r;
 
 	job->attempts++;
 	if (!make_record(job, &r, &kv)) {
@@ -85,7 +85,7 @@ resolve_unrunnable(struct handle *handle, struct job *job, const struct reply *r
 		lease_release_not_ours(job);
 }
 
-/* Runs the jobs that the claim returned, with tag their whole entries. */
+/* Runs the jobs that the claim returned, and holds their entries if it has them. */
 static void
 on_claimed(struct control_request *req, struct reply *reply)
 {
@@ -94,7 +94,7 @@ on_claimed(struct control_request *req, struct reply *reply)
 	struct shared_reply *shared = NULL;
 	size_t at = 0;
 
-	if (reply != NULL && req->tag != 0) {
+	if (reply != NULL && req->whole) {
 		shared = shared_reply_new(reply);
 		req->keep_reply = true;
 	}
@@ -268,7 +268,7 @@ on_acknowledged(struct control_request *req,
 static void
 ack_done_jobs(struct handle_stream *stream)
 {
-	struct stream_id *done = mem_alloc(HANDLE_PAGE * sizeof(*done));
+	struct stream_id done[HANDLE_PAGE];
 	char text[HANDLE_PAGE][ID_SIZE];
 	struct slice ids[HANDLE_PAGE];
 	size_t n = 0;
@@ -280,9 +280,7 @@ ack_done_jobs(struct handle_stream *stream)
 		ids[n] = slice_of(text[n]);
 	}
 	group_put_ack(handle_conn(stream->handle), stream->sub->key, stream->sub->group, ids, n);
-	control_expect(&stream->handle->loop.control,
-	    (struct control_request){
-	        .on_reply = on_acknowledged, .arg = stream, .ids = done, .n = n});
+	control_expect(&stream->handle->loop.control, on_acknowledged, stream, done, n);
 }
 
 void

@@ -1,5 +1,6 @@
 #include "handle/child.h"
 
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -20,35 +21,25 @@
 
 #define BURST 32 /* reads of 4 KiB in a row: more than a pipe holds */
 
-static int ended_pipe[2] = {-1, -1};
-
-static void
-on_sigchld(int sig)
-{
-	int saved = errno;
-
-	(void)sig;
-	if (write(ended_pipe[1], "", 1) == -1)
-		errno = saved; /* the pipe is full, so it is readable */
-	errno = saved;
-}
-
 int
 child_watch(void)
 {
-	struct sigaction sa = {.sa_handler = on_sigchld, .sa_flags = SA_NOCLDSTOP | SA_RESTART};
+	sigset_t ended;
 
-	if (ended_pipe[0] == -1 && pipe2(ended_pipe, O_CLOEXEC | O_NONBLOCK) == -1)
+	sigemptyset(&ended);
+	sigaddset(&ended, SIGCHLD);
+	signal(SIGCHLD, SIG_DFL); /* in case it is ignored: then there is nothing to wait for */
+	if (sigprocmask(SIG_BLOCK, &ended, NULL) == -1)
 		return -1;
-	return sigaction(SIGCHLD, &sa, NULL) == -1 ? -1 : ended_pipe[0];
+	return signalfd(-1, &ended, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 void
-child_watch_drain(void)
+child_watch_drain(int fd)
 {
-	char chunk[64];
+	struct signalfd_siginfo ended;
 
-	while (read(ended_pipe[0], chunk, sizeof(chunk)) > 0)
+	while (read(fd, &ended, sizeof(ended)) > 0)
 		;
 }
 
@@ -200,14 +191,6 @@ child_find(const char *name, struct err *err)
 
 /* --- reading stderr and ending ------------------------------------------------------- */
 
-static void
-keep_stderr_tail(struct child *child, const char *p, size_t n)
-{
-	for (size_t i = n > sizeof(child->tail) ? n - sizeof(child->tail) : 0; i < n; i++)
-		child->tail[(child->stderr_bytes + i) % sizeof(child->tail)] = p[i];
-	child->stderr_bytes += n;
-}
-
 void
 child_read_stderr(struct child *child)
 {
@@ -224,7 +207,9 @@ child_read_stderr(struct child *child)
 			close_fd(&child->stderr_fd);
 			return;
 		}
-		keep_stderr_tail(child, chunk, (size_t)n);
+		bytes_add(&child->tail, chunk, (size_t)n);
+		if (child->tail.len > PROVENANCE_STDERR)
+			bytes_drop(&child->tail, child->tail.len - PROVENANCE_STDERR);
 		/* our stderr may be closed; the tail is kept */
 		(void)io_write_all(STDERR_FILENO, chunk, (size_t)n);
 	}
@@ -268,6 +253,7 @@ child_destroy(struct child *child)
 		child->pid = 0;
 	}
 	close_pipes(child);
+	bytes_free(&child->tail);
 }
 
 void
@@ -277,15 +263,4 @@ child_status_text(int status, char out[32])
 		snprintf(out, 32, "signal %d", WTERMSIG(status));
 	else
 		snprintf(out, 32, "exit %d", WEXITSTATUS(status));
-}
-
-void
-child_tail(const struct child *child, struct bytes *out)
-{
-	uint64_t from = child->stderr_bytes > sizeof(child->tail)
-	    ? child->stderr_bytes - sizeof(child->tail)
-	    : 0;
-
-	for (; from < child->stderr_bytes; from++)
-		bytes_addc(out, child->tail[from % sizeof(child->tail)]);
 }

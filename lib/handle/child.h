@@ -17,18 +17,17 @@
 #include "base/err.h"
 #include "event/provenance.h"
 
-/* Catches SIGCHLD. Returns a descriptor that is readable after it, until child_watch_drain; or -1
- * with errno. */
+/* Blocks SIGCHLD. Returns a descriptor that is readable after it, until child_watch_drain; or -1
+ * with errno. The caller closes it. */
 int child_watch(void);
 /* Makes the descriptor unreadable until the next SIGCHLD. */
-void child_watch_drain(void);
+void child_watch_drain(int fd);
 
 struct child {
-	pid_t pid;                    /* 0: none */
-	int stdin_fd, stdout_fd;      /* our ends of its pipes, non-blocking; -1: none */
-	int stderr_fd;                /* -1: closed */
-	char tail[PROVENANCE_STDERR]; /* ring: the end of its stderr */
-	uint64_t stderr_bytes;        /* read from it so far */
+	pid_t pid;               /* 0: none */
+	int stdin_fd, stdout_fd; /* our ends of its pipes, non-blocking; -1: none */
+	int stderr_fd;           /* -1: closed */
+	struct bytes tail;       /* the end of its stderr, at most PROVENANCE_STDERR bytes */
 	/* when SIGKILL follows SIGTERM, CLOCK_MONOTONIC ms; 0: no SIGTERM was sent */
 	int64_t kill_at;
 };
@@ -61,7 +60,5 @@ void child_destroy(struct child *child);
 
 /* Writes "exit 1" or "signal 9". */
 void child_status_text(int status, char out[32]);
-/* Appends the end of its stderr, at most PROVENANCE_STDERR bytes. */
-void child_tail(const struct child *child, struct bytes *out);
 
 #endif

@@ -96,7 +96,7 @@ childenv_without_event(struct childenv *env)
 }
 
 char **
-childenv_for_event(struct childenv *env, const struct record *record)
+childenv_for_event(struct childenv *env, const struct event_entry *record)
 {
 	char deliveries[24];
 	struct event event;

@@ -19,7 +19,7 @@ struct childenv;
 /* Copies the pointers of the environment as it is now; the strings stay borrowed. */
 struct childenv *childenv_new(void);
 /* Returns an environment for execve(2), valid until the next call. */
-char **childenv_for_event(struct childenv *env, const struct record *record);
+char **childenv_for_event(struct childenv *env, const struct event_entry *record);
 /* Returns the environment of a worker. */
 char **childenv_without_event(struct childenv *env);
 void childenv_free(struct childenv *env);

@@ -292,7 +292,8 @@ send_by_eval(struct handle *handle, struct job *job)
 	memcpy(argv + 8, fields.kv, sizeof(fields.kv));
 	conn_put(handle_conn(handle), sizeof(argv) / sizeof(argv[0]), argv);
 	job_unlist(job);
-	control_expect_id(&handle->loop.control, on_eval_reply, stream, job->id, true);
+	control_expect(&handle->loop.control, on_eval_reply, stream, &job->id, 1)->wants_errors =
+	    true;
 }
 
 void

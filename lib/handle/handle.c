@@ -56,16 +56,11 @@ void
 handle_claim(struct handle_stream *stream, struct pending_claim how, const struct stream_id *ids,
     size_t n, control_reply_fn *on_reply)
 {
-	struct stream_id *copy = mem_alloc(n * sizeof(*copy));
-
-	memcpy(copy, ids, n * sizeof(*copy));
 	how.key = stream->sub->key;
 	how.group = stream->sub->group;
 	how.consumer = stream->sub->plan->consumer;
 	pending_put_claim(handle_conn(stream->handle), &how, ids, n);
-	control_expect(&stream->handle->loop.control,
-	    (struct control_request){
-	        .on_reply = on_reply, .arg = stream, .ids = copy, .n = n, .tag = how.bodies});
+	control_expect(&stream->handle->loop.control, on_reply, stream, ids, n)->whole = how.bodies;
 }
 
 /* --- reading ------------------------------------------------------------------------- */
@@ -100,13 +95,16 @@ count_handle_room(struct loop *loop)
 
 /* With to_end: returns whether a subscription that had nothing should be read again. */
 static bool
-is_worth_requesting(const struct handle *handle, const struct handle_stream *stream)
+is_worth_requesting(struct handle *handle, const struct handle_stream *stream)
 {
 	if (!handle->loop.plan->to_end || !stream->sub->at_end)
 		return true;
-	if (handle->jobs.n > 0)
-		return clock_mono() >= stream->next_request;
-	return stream->released_at_request != handle->released;
+	if (handle->jobs.n == 0)
+		return stream->released_at_request != handle->released;
+	if (clock_mono() >= stream->next_request)
+		return true;
+	clock_earliest(&handle->loop.wake, stream->next_request);
+	return false;
 }
 
 static enum loop_read
@@ -149,24 +147,42 @@ hold_batch(struct loop *loop, size_t i)
 
 /* --- the loop ------------------------------------------------------------------------ */
 
+static int64_t
+find_stop_time(const struct handle *handle)
+{
+	return handle->loop.ended_at + handle->plan->stop_timeout;
+}
+
+/* After the end: when to stop what runs, and then to look whether it has ended, without spinning.
+ */
+static void
+wake_for_stop(struct handle *handle)
+{
+	int64_t now = clock_mono(), stop_at = find_stop_time(handle);
+
+	clock_earliest(&handle->loop.wake, stop_at > now ? stop_at : now + 10);
+}
+
 static void
 wake_due_jobs(struct handle *handle)
 {
 	struct job *job;
 
-	while (!handle->loop.ending && (job = jobset_due(&handle->jobs, clock_mono())) != NULL) {
+	while ((job = handle->jobs.waiting.first) != NULL && job->due <= clock_mono()) {
 		job_set_state(&handle->jobs, job, job->dead_when_due ? JOB_DEAD : JOB_READY);
 		job->dead_when_due = false;
 	}
+	if (job != NULL)
+		clock_earliest(&handle->loop.wake, job->due);
 }
 
 static bool
 work_on_jobs(struct loop *loop)
 {
 	struct handle *handle = handle_of(loop);
-	bool worked = runners_process(handle->runners);
+	bool worked = runners_process(handle->runners, &loop->wake);
 
-	wake_due_jobs(handle);
+	(loop->ending ? wake_for_stop : wake_due_jobs)(handle);
 	if (handle_conn(handle) == NULL)
 		return worked;
 	lease_restore(handle);
@@ -199,7 +215,7 @@ is_everything_handled(struct loop *loop)
 
 		if (stream->sub->state != SUB_IDLE || !stream->sub->at_end ||
 		    stream->released_at_request != handle->released || !stream->takeover_listed ||
-		    stream->expected > 0 || stream->stage != STAGE_IDLE)
+		    stream->stage != STAGE_IDLE)
 			return false;
 	}
 	return handle->jobs.n == 0;
@@ -211,12 +227,6 @@ is_only_waiting(struct loop *loop)
 	const struct jobset *jobs = &handle_of(loop)->jobs;
 
 	return jobs->n == jobs->in[JOB_WAITING];
-}
-
-static int64_t
-find_stop_time(const struct handle *handle)
-{
-	return handle->loop.ended_at + handle->plan->stop_timeout;
 }
 
 /* Stops what still runs after the stop time. Returns whether nothing runs, and every result is
@@ -236,28 +246,6 @@ finish_handling(struct loop *loop)
 		return true;
 	return loop->control.unanswered == 0 && in[JOB_DONE] == 0 && in[JOB_DEAD] == 0 &&
 	    in[JOB_CLAIMING] == 0;
-}
-
-static int64_t
-find_next_due(struct loop *loop)
-{
-	const struct handle *handle = handle_of(loop);
-	int64_t by = lease_next_due(handle), now = clock_mono();
-
-	clock_earliest(&by, runners_next_due(handle->runners));
-	if (loop->ending) {
-		/* after the stop time: look whether the children have ended, without spinning */
-		int64_t stop_at = find_stop_time(handle);
-
-		clock_earliest(&by, stop_at > now ? stop_at : now + 10);
-		return by;
-	}
-	clock_earliest(&by, jobset_next_due(&handle->jobs));
-	if (loop->plan->to_end && handle->jobs.n > 0 && handle_room(handle) > 0)
-		for (size_t i = 0; i < handle->n; i++)
-			if (handle->streams[i].sub->at_end)
-				clock_earliest(&by, handle->streams[i].next_request);
-	return by;
 }
 
 static void
@@ -312,7 +300,6 @@ handle_run(const struct loop_plan *read, const struct handle_plan *plan, struct 
 	    .is_quiet = is_only_waiting,
 	    .finish = finish_handling,
 	    .opened = note_opened,
-	    .next_due = find_next_due,
 	    .fill_pollfds = fill_handle_pollfds,
 	    .read_pollfds = read_handle_pollfds};
 	struct runners runners = {.argv = plan->argv,

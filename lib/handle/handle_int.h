@@ -36,10 +36,8 @@ struct handle_stream {
 	/* with room for one: the next page is of the takeover, else a read of new entries */
 	bool takeover_turn;
 	bool takeover_listed; /* to the end, since the last lease_relist_own */
-	bool listing;         /* a page is requested or claimed */
-	/* counts the listings: the reply to an earlier one is ignored */
-	unsigned round;
-	size_t expected; /* entries that lists and claims in flight may bring */
+	bool relist;          /* begin with own entries again, after the page in flight */
+	size_t expected;      /* entries that the page in flight may bring; 0: none is */
 	/* of sub, those that lease_restore has handled */
 	unsigned group_recreations;
 	/* jobs that XCLAIM FORCE is making pending in a group that was created again */
@@ -125,7 +123,5 @@ void lease_restore(struct handle *handle);
 /* Releases a job that is not pending with this consumer. Gone from the stream, it counts as lost.
  */
 void lease_release_not_ours(struct job *job);
-/* Returns when the next renewal or takeover is due, in CLOCK_MONOTONIC ms; -1: never. */
-int64_t lease_next_due(const struct handle *handle);
 
 #endif

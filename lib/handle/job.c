@@ -10,10 +10,11 @@
 /* --- lists --------------------------------------------------------------------------- */
 
 static struct jobs *
-list_of_state(struct job *job)
+list_of_state(struct jobset *set, struct job *job)
 {
 	switch (job->state) {
 	case JOB_READY: return &job->queue->ready;
+	case JOB_WAITING: return &set->waiting;
 	case JOB_DONE: return &job->queue->done;
 	case JOB_DEAD: return &job->queue->dead;
 	default: return NULL;
@@ -32,18 +33,19 @@ insert_behind(struct jobs *l, struct job *before, struct job *job)
 	l->n++;
 }
 
-/* Inserts in order of ID. Searches from the end, where nearly all belong. */
+/* Inserts in the order of the list: by the time when it is due, or by ID. Searches from the end,
+ * where nearly all belong; those that wait are bounded in number. */
 static void
-insert_by_id(struct job *job)
+insert_in_order(struct jobset *set, struct job *job)
 {
-	struct jobs *l = list_of_state(job);
+	struct jobs *l = list_of_state(set, job);
 	struct job *before;
 
 	if (l == NULL)
 		return;
-	for (before = l->last; before != NULL && id_cmp(before->id, job->id) > 0;
-	     before = before->prev)
-		;
+	for (before = l->last; before != NULL; before = before->prev)
+		if (l == &set->waiting ? before->due <= job->due : id_cmp(before->id, job->id) < 0)
+			break;
 	insert_behind(l, before, job);
 }
 
@@ -65,76 +67,6 @@ job_unlist(struct job *job)
 	job->prev = job->next = NULL;
 	job->list = NULL;
 	l->n--;
-}
-
-/* --- the heap ------------------------------------------------------------------------ */
-
-static void
-heap_put(struct jobset *set, struct job *job, size_t at)
-{
-	set->heap[at] = job;
-	job->heap_at = at;
-}
-
-static void
-heap_sift_up(struct jobset *set, struct job *job, size_t at)
-{
-	while (at > 0 && set->heap[(at - 1) / 2]->due > job->due) {
-		heap_put(set, set->heap[(at - 1) / 2], at);
-		at = (at - 1) / 2;
-	}
-	heap_put(set, job, at);
-}
-
-static void
-heap_sift_down(struct jobset *set, struct job *job, size_t at)
-{
-	size_t child;
-
-	while ((child = 2 * at + 1) < set->heap_n) {
-		if (child + 1 < set->heap_n && set->heap[child + 1]->due < set->heap[child]->due)
-			child++;
-		if (set->heap[child]->due >= job->due)
-			break;
-		heap_put(set, set->heap[child], at);
-		at = child;
-	}
-	heap_put(set, job, at);
-}
-
-static void
-heap_add(struct jobset *set, struct job *job)
-{
-	if (set->heap_n == set->heap_room) {
-		set->heap_room = set->heap_room > 0 ? 2 * set->heap_room : 64;
-		set->heap = mem_realloc(set->heap, set->heap_room * sizeof(*set->heap));
-	}
-	set->heap_n++;
-	heap_sift_up(set, job, set->heap_n - 1);
-}
-
-static void
-heap_remove(struct jobset *set, struct job *job)
-{
-	struct job *last = set->heap[--set->heap_n];
-	size_t at = job->heap_at;
-
-	if (last == job)
-		return;
-	heap_sift_down(set, last, at);
-	heap_sift_up(set, last, last->heap_at);
-}
-
-struct job *
-jobset_due(const struct jobset *set, int64_t now)
-{
-	return set->heap_n > 0 && set->heap[0]->due <= now ? set->heap[0] : NULL;
-}
-
-int64_t
-jobset_next_due(const struct jobset *set)
-{
-	return set->heap_n > 0 ? set->heap[0]->due : -1;
 }
 
 /* --- the set ------------------------------------------------------------------------- */
@@ -193,7 +125,7 @@ jobset_add(struct jobset *set, struct jobqueue *queue, struct stream_id id, uint
 	*b = job;
 	set->n++;
 	set->in[JOB_READY]++;
-	insert_by_id(job);
+	insert_in_order(set, job);
 	return job;
 }
 
@@ -206,10 +138,7 @@ is_busy_state(enum job_state s)
 static void
 leave_state(struct jobset *set, struct job *job)
 {
-	if (job->state == JOB_WAITING)
-		heap_remove(set, job);
-	else
-		job_unlist(job);
+	job_unlist(job);
 	job->queue->busy -= is_busy_state(job->state);
 	set->in[job->state]--;
 }
@@ -221,10 +150,7 @@ job_set_state(struct jobset *set, struct job *job, enum job_state state)
 	job->state = state;
 	job->queue->busy += is_busy_state(state);
 	set->in[state]++;
-	if (state == JOB_WAITING)
-		heap_add(set, job);
-	else
-		insert_by_id(job);
+	insert_in_order(set, job);
 }
 
 void
@@ -264,7 +190,6 @@ jobset_free(struct jobset *set)
 {
 	jobset_each(set, remove_job, set);
 	free(set->bucket);
-	free(set->heap);
 	*set = (struct jobset){0};
 }
 

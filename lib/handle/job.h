@@ -2,7 +2,7 @@
  * job: one entry that this process holds, until it is handled, becomes a dead letter, or is no
  * longer this consumer's. Uses neither Redis nor processes.
  *
- * Each job of a stream's queue is in one of the queue's lists, in order of ID, or in the heap of
+ * Each job of a stream's queue is in one of the queue's lists, in order of ID, or in the list of
  * those that wait, or in neither while it runs or a request about it is in flight.
  */
 #ifndef HANDLE_JOB_H
@@ -17,7 +17,7 @@ enum job_state {
 	JOB_READY,    /* for an attempt; in the list `ready` */
 	JOB_CLAIMING, /* XCLAIM, which records the attempt, is in flight */
 	JOB_RUNNING,  /* a runner has it */
-	JOB_WAITING,  /* until `due`; in the heap */
+	JOB_WAITING,  /* until `due`; in the set's list */
 	JOB_DEAD,     /* becomes a dead letter; in the list `dead`, or its move is in flight */
 	JOB_DONE,     /* handled; in the list `done`, or its XACK is in flight */
 	JOB_STATES
@@ -60,7 +60,6 @@ struct job {
 	struct jobs *list; /* the one it is in; NULL: none */
 	struct job *prev, *next;
 	struct job *hash_next;
-	size_t heap_at; /* index in the heap */
 };
 
 struct jobs {
@@ -73,8 +72,7 @@ struct jobset {
 	struct job **bucket;
 	size_t buckets, n;
 	size_t in[JOB_STATES]; /* jobs in each state */
-	struct job **heap;     /* JOB_WAITING, the one due first at 0 */
-	size_t heap_n, heap_room;
+	struct jobs waiting;   /* JOB_WAITING, the one due first in front */
 };
 
 /* The held jobs of one stream. `salt` spreads the queues over the buckets. */
@@ -92,18 +90,13 @@ struct job *jobset_find(
 /* Removes a job in any state, and frees it. */
 void jobset_remove(struct jobset *set, struct job *job);
 
-/* Changes the state, and with it list and heap. Set `due` before JOB_WAITING. */
+/* Changes the state, and with it the list. Set `due` before JOB_WAITING. */
 void job_set_state(struct jobset *set, struct job *job, enum job_state state);
 /* Takes a job off its list while a request about it is in flight. job_set_state to the same state
  * puts it back. */
 void job_unlist(struct job *job);
 /* Adds a job that is in no list at the end of one that is none of its queue's. */
 void jobs_append(struct jobs *l, struct job *job);
-/* Returns a waiting job that is due at `now`, or NULL. */
-struct job *jobset_due(const struct jobset *set, int64_t now);
-/* Returns when the next one is due; -1: none waits. */
-int64_t jobset_next_due(const struct jobset *set);
-
 /* Takes the reply; the caller has the first reference. */
 struct shared_reply *shared_reply_new(struct reply *r);
 /* Drops a reference; the last frees the reply. shared may be NULL. */

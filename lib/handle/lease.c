@@ -48,7 +48,7 @@ check_lost(struct handle_stream *stream, struct stream_id id)
 		return;
 	id_format(id, text);
 	stream_put_range(handle_conn(handle), stream->sub->key, text, text, 1);
-	control_expect_id(&handle->loop.control, on_lost_checked, stream, id, true);
+	control_expect(&handle->loop.control, on_lost_checked, stream, &id, 1)->wants_errors = true;
 }
 
 void
@@ -60,15 +60,23 @@ lease_release_not_ours(struct job *job)
 
 /* --- listing and claiming ------------------------------------------------------------ */
 
-void
-lease_relist_own(struct handle_stream *stream)
+static void
+list_own(struct handle_stream *stream)
 {
+	stream->relist = false;
 	stream->stage = STAGE_OWN;
-	stream->round++;
-	stream->listing = false;
 	stream->takeover_listed = stream->sub->plan->claim_idle == 0;
 	takeover_begin(&stream->sub->takeover, true);
 	stream->sub->takeover.next = 0;
+}
+
+void
+lease_relist_own(struct handle_stream *stream)
+{
+	if (stream->expected > 0)
+		stream->relist = true;
+	else
+		list_own(stream);
 }
 
 /* Holds an entry of the page. The delivery count of ebsub's consumers is one more than the attempts
@@ -102,13 +110,14 @@ finish_page(struct handle_stream *stream, const struct reply *claim)
 {
 	if (claim != NULL)
 		takeover_each(&stream->sub->takeover, claim, hold_entry, stream);
-	stream->listing = false;
 	if (stream->sub->takeover.last_page) {
 		stream->takeover_listed =
 		    stream->takeover_listed || stream->stage == STAGE_TAKEOVER;
 		stream->stage = STAGE_IDLE;
 	}
 	takeover_clear(&stream->sub->takeover);
+	if (stream->relist)
+		list_own(stream);
 }
 
 static void
@@ -116,35 +125,29 @@ on_page_claimed(struct control_request *req, struct reply *r)
 {
 	struct handle_stream *stream = req->arg;
 
-	stream->expected -= req->n;
-	if (req->tag == stream->round)
-		finish_page(stream, r);
-}
-
-static void
-expect_page(struct handle_stream *stream, control_reply_fn *on_reply, size_t n)
-{
-	stream->expected += n;
-	control_expect(&stream->handle->loop.control,
-	    (struct control_request){
-	        .on_reply = on_reply, .arg = stream, .n = n, .tag = stream->round});
+	stream->expected = 0;
+	finish_page(stream, r);
 }
 
 static void
 on_listed(struct control_request *req, struct reply *reply)
 {
 	struct handle_stream *stream = req->arg;
+	struct takeover *t = &stream->sub->takeover;
 
-	stream->expected -= req->n;
-	if (req->tag != stream->round)
+	size_t asked = stream->expected;
+
+	stream->expected = 0;
+	if (reply == NULL || stream->relist) {
+		if (stream->relist)
+			list_own(stream);
 		return;
-	stream->listing = reply != NULL;
-	if (reply == NULL)
-		return;
+	}
 	req->keep_reply = true;
-	if (takeover_take_list(&stream->sub->takeover, handle_conn(stream->handle), reply, req->n))
-		expect_page(stream, on_page_claimed, stream->sub->takeover.n);
-	else
+	if (takeover_take_list(t, handle_conn(stream->handle), reply, asked)) {
+		stream->expected = t->n;
+		control_expect(&stream->handle->loop.control, on_page_claimed, stream, NULL, 0);
+	} else
 		finish_page(stream, reply);
 }
 
@@ -161,16 +164,18 @@ list_pending_of(struct handle_stream *stream)
 		stream->takeover_turn = true;
 		takeover_begin(&sub->takeover, false);
 	}
-	if (stream->listing || stream->stage == STAGE_IDLE || sub->state != SUB_IDLE ||
+	if (stream->stage == STAGE_IDLE && sub->plan->claim_idle > 0)
+		clock_earliest(&stream->handle->loop.wake, sub->takeover.next);
+	if (stream->expected > 0 || stream->stage == STAGE_IDLE || sub->state != SUB_IDLE ||
 	    (stream->stage == STAGE_TAKEOVER && !stream->takeover_turn) ||
 	    (room = handle_room(stream->handle)) == 0)
 		return;
 	if (room > HANDLE_PAGE)
 		room = HANDLE_PAGE;
 	stream->takeover_turn = false;
-	stream->listing = true;
 	takeover_put_list(&sub->takeover, handle_conn(stream->handle), room);
-	expect_page(stream, on_listed, room);
+	stream->expected = room;
+	control_expect(&stream->handle->loop.control, on_listed, stream, NULL, 0);
 }
 
 void
@@ -322,7 +327,7 @@ doubt_lease(void *arg, struct job *job)
 	    &(struct pending_query){
 	        stream->sub->key, stream->sub->group, stream->sub->plan->consumer, 0, 1},
 	    text);
-	control_expect_id(&handle->loop.control, on_owner_checked, stream, job->id, false);
+	control_expect(&handle->loop.control, on_owner_checked, stream, &job->id, 1);
 }
 
 void
@@ -337,26 +342,18 @@ lease_renew(struct handle *handle)
 			lease_relist_own(&handle->streams[i]);
 		lease->renewed_at = now;
 	}
-	if (lease->in_flight > 0 || now < lease->next)
+	if (lease->in_flight > 0)
 		return;
+	if (now < lease->next) {
+		clock_earliest(&handle->loop.wake, lease->next);
+		return;
+	}
 	lease->sent_at = now;
 	lease->next = now + lease_ms(handle) / 3;
 	for (size_t i = 0; i < handle->n; i++)
 		renew_stream(&handle->streams[i]);
-	if (lease->in_flight == 0)
+	if (lease->in_flight == 0) { /* nothing is held */
 		lease->renewed_at = now;
-}
-
-int64_t
-lease_next_due(const struct handle *handle)
-{
-	int64_t by = handle->lease.in_flight == 0 ? handle->lease.next : -1;
-
-	if (handle_conn(handle) == NULL)
-		return -1;
-	for (size_t i = 0; i < handle->n && !handle->loop.ending; i++)
-		if (handle->loop.plan->sub->claim_idle > 0 &&
-		    handle->streams[i].stage == STAGE_IDLE)
-			clock_earliest(&by, handle->streams[i].sub->takeover.next);
-	return by;
+		clock_earliest(&handle->loop.wake, lease->next);
+	}
 }

@@ -22,7 +22,7 @@ static const struct slice none;
 
 /* Creates a memory file with the payload. Returns its descriptor, or -1 with errno. */
 static int
-make_payload_file(const struct record *r)
+make_payload_file(const struct event_entry *r)
 {
 	struct bytes b = {0};
 	int fd = memfd_create("payload", MFD_CLOEXEC);
@@ -51,7 +51,7 @@ finish_unstarted(struct handle *handle, struct job *job, const struct err *err)
 }
 
 static void
-start_command(struct runner *runner, struct job *job, const struct record *record)
+start_command(struct runner *runner, struct job *job, const struct event_entry *record)
 {
 	struct runners *set = runner->set;
 	struct child_plan plan = {.argv = set->argv,
@@ -103,7 +103,6 @@ finish_command(struct runner *runner, struct job *job, int status)
 {
 	int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 	enum outcome outcome = OUTCOME_FAILED;
-	struct bytes tail = {0};
 	char word[32];
 
 	child_status_text(status, word);
@@ -115,10 +114,8 @@ finish_command(struct runner *runner, struct job *job, int status)
 		outcome = OUTCOME_POSTPONED;
 	else if (code == STATUS_DATA && !runner->at_fault)
 		outcome = OUTCOME_DEAD;
-	child_tail(&runner->child, &tail);
 	attempt_finish(runner->set->handle, job, outcome, runner->at_fault ? "timeout" : word,
-	    (struct slice){tail.p, tail.len});
-	bytes_free(&tail);
+	    (struct slice){runner->child.tail.p, runner->child.tail.len});
 	if (code == 126 || code == 127)
 		fail_unrunnable(runner->set, status);
 }
@@ -173,6 +170,8 @@ runners_free(struct runners *set)
 		bytes_free(&set->all[i].out);
 		bytes_free(&set->all[i].in);
 	}
+	if (set->all != NULL)
+		close(set->child_fd);
 	free(set->all);
 	childenv_free(set->env);
 }
@@ -218,7 +217,7 @@ runners_capacity(const struct runners *set)
 }
 
 void
-runner_start(struct job *job, const struct record *record)
+runner_start(struct job *job, const struct event_entry *record)
 {
 	struct runner *runner = job->runner;
 
@@ -226,7 +225,7 @@ runner_start(struct job *job, const struct record *record)
 }
 
 bool
-runners_process(struct runners *set)
+runners_process(struct runners *set, int64_t *wake)
 {
 	bool worked = false;
 
@@ -235,6 +234,12 @@ runners_process(struct runners *set)
 
 		child_kill_overdue(&runner->child);
 		worked = (set->worker ? worker_process : process_command)(runner) || worked;
+		if (runner->load > 0 && !runner->at_fault)
+			clock_earliest(wake, runner->deadline);
+		if (runner->child.kill_at != 0)
+			clock_earliest(wake, runner->child.kill_at);
+		if (set->worker && runner->child.pid == 0 && !set->handle->loop.ending)
+			clock_earliest(wake, runner->next_start);
 	}
 	set->check_children = false;
 	return worked;
@@ -278,28 +283,10 @@ void
 runners_read_pollfds(struct runners *set, const struct pollfd *p)
 {
 	if (p->revents != 0) {
-		child_watch_drain();
+		child_watch_drain(set->child_fd);
 		set->check_children = true;
 	}
 	for (size_t i = 0; i < set->n; i++)
 		if (p[1 + 3 * i].revents != 0)
 			child_read_stderr(&set->all[i].child);
-}
-
-int64_t
-runners_next_due(const struct runners *set)
-{
-	int64_t by = -1;
-
-	for (size_t i = 0; i < set->n; i++) {
-		const struct runner *runner = &set->all[i];
-
-		if (runner->load > 0 && !runner->at_fault)
-			clock_earliest(&by, runner->deadline);
-		if (runner->child.kill_at != 0)
-			clock_earliest(&by, runner->child.kill_at);
-		if (set->worker && runner->child.pid == 0 && !set->handle->loop.ending)
-			clock_earliest(&by, runner->next_start);
-	}
-	return by;
 }

@@ -76,10 +76,10 @@ void runner_reserve(struct runner *runner, struct job *job);
 /* Takes a job off the load of its runner. */
 void runner_release(struct job *job);
 /* Starts an attempt of a job in JOB_RUNNING. */
-void runner_start(struct job *job, const struct record *record);
-/* Reads answers, reaps children, kills what is overdue. Returns true when there was something to
- * do. */
-bool runners_process(struct runners *set);
+void runner_start(struct job *job, const struct event_entry *record);
+/* Reads answers, reaps children, kills what is overdue. Lowers *wake to the next deadline. Returns
+ * true when there was something to do. */
+bool runners_process(struct runners *set, int64_t *wake);
 /* Sends SIGTERM to everything that runs; SIGKILL follows. */
 void runners_stop(struct runners *set);
 /* Returns whether no command or worker runs and no job is reserved. */
@@ -87,14 +87,12 @@ bool runners_idle(const struct runners *set);
 /* The descriptors to poll, always 1 + 3 * n, and what poll(2) said of them. */
 void runners_fill_pollfds(const struct runners *set, struct pollfd *p);
 void runners_read_pollfds(struct runners *set, const struct pollfd *p);
-/* Returns when the next deadline is, in CLOCK_MONOTONIC ms; -1: none. */
-int64_t runners_next_due(const struct runners *set);
 
 /* --- worker.c ------------------------------------------------------------------------ */
 
 int worker_spawn(struct runner *runner, struct err *err);
 bool worker_has_room(const struct runner *runner, const struct job *job);
-void worker_send(struct runner *runner, struct job *job, const struct record *record);
+void worker_send(struct runner *runner, struct job *job, const struct event_entry *record);
 /* Writes events, reads answers, restarts a worker that ended. Returns whether something happened.
  */
 bool worker_process(struct runner *runner);

@@ -87,7 +87,7 @@ set_answer_deadline(struct runner *runner)
 }
 
 void
-worker_send(struct runner *runner, struct job *job, const struct record *record)
+worker_send(struct runner *runner, struct job *job, const struct event_entry *record)
 {
 	if (runner->child.stdin_fd == -1 || runner->at_fault) {
 		attempt_finish(runner->set->handle, job, OUTCOME_UNDONE, "", none);
@@ -96,8 +96,7 @@ worker_send(struct runner *runner, struct job *job, const struct record *record)
 	if (runner->unanswered.n == 0 && runner->load == 1)
 		runner->window_since = clock_mono();
 	jobs_append(&runner->unanswered, job);
-	event_add_json(&runner->out, record->id, record->stream, record->type, record->kv,
-	    record->nkv, record->deliveries);
+	event_add_json(&runner->out, record);
 	bytes_addc(&runner->out, '\n');
 	job_clear_entry(job);
 	if (runner->unanswered.n == 1)
@@ -258,12 +257,10 @@ finish_worker(struct runner *runner, int status)
 	    (WEXITSTATUS(status) == 126 || WEXITSTATUS(status) == 127) && !runner->answered;
 	bool blameless = runner->stopped || cannot;
 	char word[32], text[64];
-	struct bytes tail = {0};
 	struct err err;
 
 	child_status_text(status, word);
 	snprintf(text, sizeof(text), "worker: %s", runner->at_fault ? runner->fault : word);
-	child_tail(&runner->child, &tail);
 	runner->next_start = clock_mono() + backoff_next(&runner->backoff);
 	if (!blameless && !handle->loop.ending)
 		sub_notef(handle->loop.plan->sub, SUB_WARNING,
@@ -272,8 +269,7 @@ finish_worker(struct runner *runner, int status)
 	while (runner->unanswered.n > 0)
 		attempt_finish(handle, pop_unanswered(runner),
 		    blameless ? OUTCOME_UNDONE : OUTCOME_FAILED, text,
-		    (struct slice){tail.p, tail.len});
-	bytes_free(&tail);
+		    (struct slice){runner->child.tail.p, runner->child.tail.len});
 	child_destroy(&runner->child);
 	runner->deadline = -1;
 	if (cannot) {

@@ -15,8 +15,9 @@ again(const struct event *e, bool is_json)
 	bool back_json;
 
 	event_to_fields(e, kv);
-	event_add_json(
-	    &line, slice_of("1-1"), slice_of("q:stream:t"), e->type, kv, 2 * EVENT_FIELDS, 1);
+	event_add_json(&line,
+	    &(struct event_entry){
+	        slice_of("1-1"), slice_of("q:stream:t"), e->type, kv, 2 * EVENT_FIELDS, 1});
 	PROMISE(
 	    json_check(line.p, line.len, &fault) == 0 && memchr(line.p, '\n', line.len) == NULL);
 	if (e->event_id.p == NULL || e->type.n == 0)

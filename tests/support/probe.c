@@ -493,8 +493,9 @@ run_event_json(char **argv)
 	struct slice kv[20];
 	size_t n = read_fields(argv + 1, kv, &b);
 
-	event_add_json(&out, slice_of("5-1"), slice_of("q:stream:t"), slice_of("t"), kv, n,
-	    strtoll(argv[0], NULL, 10));
+	event_add_json(&out,
+	    &(struct event_entry){slice_of("5-1"), slice_of("q:stream:t"), slice_of("t"), kv, n,
+	        strtoll(argv[0], NULL, 10)});
 	bytes_free(&b);
 	bytes_addc(&out, '\n');
 	return write_stdout(&out);
