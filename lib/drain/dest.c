@@ -93,7 +93,7 @@ dest_put_add(struct dest *dest, struct conn *conn, int64_t maxlen, const struct 
 {
 	struct slice value[EVENT_FIELDS];
 
-	_Static_assert(EVENT_FIELDS <= CONN_GAPS, "an event has more fields than a form has gaps");
+	_Static_assert(EVENT_FIELDS <= RESP_GAPS, "an event has more fields than a form has gaps");
 	if (dest->add.gaps == 0 || dest->add_maxlen != maxlen)
 		stream_add_template(&dest->add, dest->key, maxlen, event_field_names, EVENT_FIELDS);
 	dest->add_maxlen = maxlen;

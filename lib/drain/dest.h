@@ -44,7 +44,7 @@ struct dest {
 	/* for a publisher: whether the buffer holds events of this type, and whether the stream is
 	 * full, is not checked again before this time (CLOCK_MONOTONIC ms) */
 	int64_t recheck_at;
-	struct conn_template add; /* its XADD */
+	struct resp_template add; /* its XADD */
 	int64_t add_maxlen;       /* the MAXLEN in it */
 	/* last-generated-id when measured, then the last ID that an XADD returned: entries in doubt
 	 * have higher IDs */

@@ -18,7 +18,6 @@
 #include "redis/handshake.h"
 #include "redis/net.h"
 #include "redis/reply.h"
-#include "redis/resp.h"
 #include "redis/transport.h"
 
 /* A command that is unsent, unanswered, or whose reply has not been taken. */
@@ -387,24 +386,9 @@ conn_put(struct conn *conn, size_t argc, const struct slice *argv)
 }
 
 uint64_t
-conn_put_template(struct conn *conn, const struct conn_template *template, const struct slice *argv)
+conn_put_template(struct conn *conn, const struct resp_template *template, const struct slice *argv)
 {
-	return record_request(conn,
-	    resp_put_template(&conn->out, (struct slice){template->text.p, template->text.len},
-	        template->gap, template->gaps, argv));
-}
-
-void
-conn_template_init(struct conn_template *template, size_t argc, const struct slice *argv)
-{
-	template->text.len = template->gaps = 0;
-	resp_encode_header(&template->text, argc);
-	for (size_t i = 0; i < argc; i++) {
-		if (argv[i].p != NULL)
-			resp_encode_argument(&template->text, argv[i]);
-		else if (template->gaps < CONN_GAPS)
-			template->gap[template->gaps++] = template->text.len;
-	}
+	return record_request(conn, resp_put_template(&conn->out, template, argv));
 }
 
 const char conn_skip[] = "";

@@ -48,6 +48,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "redis/resp.h"
 #include "redis/url.h"
 
 struct conn;  /* opaque: conn.c */
@@ -132,18 +133,9 @@ uint64_t conn_putl(struct conn *conn, ...) __attribute__((sentinel));
 extern const char conn_skip[];
 #define CONN_SKIP conn_skip
 
-/* A command of which only some arguments change: the rest is encoded once. Empty when zeroed. */
-#define CONN_GAPS 8
-struct conn_template {
-	struct bytes text; /* the encoded arguments; free it with bytes_free */
-	size_t gap[CONN_GAPS], gaps;
-};
-/* Encodes the arguments; one whose p is NULL is a gap, CONN_GAPS at most. Replaces what the
- * template held. */
-void conn_template_init(struct conn_template *template, size_t argc, const struct slice *argv);
-/* Queues the template with one argument for each gap. */
+/* Queues a template (resp.h) with one argument for each gap. */
 uint64_t conn_put_template(
-    struct conn *conn, const struct conn_template *template, const struct slice *argv);
+    struct conn *conn, const struct resp_template *template, const struct slice *argv);
 
 /* Gives the command put last ms more (the time of BLOCK). stream_put_read does so itself. */
 void conn_extend_deadline(struct conn *conn, int64_t ms);

@@ -76,34 +76,37 @@ resp_put(struct resp *resp, size_t argc, const struct slice *argv)
 	return end_command(resp, to);
 }
 
-size_t
-resp_put_template(
-    struct resp *resp, struct slice text, const size_t *gap, size_t argc, const struct slice *argv)
+void
+resp_template_init(struct resp_template *template, size_t argc, const struct slice *argv)
 {
-	char *to = reserve_command(resp, argc, argv, text.n);
+	struct bytes *text = &template->text;
+
+	text->len = template->gaps = 0;
+	bytes_reserve(text, HEADER);
+	text->len = (size_t)(put_header(text->p, '*', argc) - text->p);
+	for (size_t i = 0; i < argc; i++) {
+		bytes_reserve(text, HEADER + argv[i].n + 2);
+		if (argv[i].p != NULL)
+			text->len = (size_t)(put_argument(text->p + text->len, argv[i]) - text->p);
+		else if (template->gaps < RESP_GAPS)
+			template->gap[template->gaps++] = text->len;
+	}
+}
+
+size_t
+resp_put_template(struct resp *resp, const struct resp_template *template, const struct slice *argv)
+{
+	const struct bytes *text = &template->text;
+	char *to = reserve_command(resp, template->gaps, argv, text->len);
 	size_t at = 0;
 
-	for (size_t i = 0; i < argc; i++) {
-		memcpy(to, text.p + at, gap[i] - at);
-		to = put_argument(to + (gap[i] - at), argv[i]);
-		at = gap[i];
+	for (size_t i = 0; i < template->gaps; i++) {
+		memcpy(to, text->p + at, template->gap[i] - at);
+		to = put_argument(to + (template->gap[i] - at), argv[i]);
+		at = template->gap[i];
 	}
-	memcpy(to, text.p + at, text.n - at);
-	return end_command(resp, to + (text.n - at));
-}
-
-void
-resp_encode_header(struct bytes *text, size_t argc)
-{
-	bytes_reserve(text, HEADER);
-	text->len = (size_t)(put_header(text->p + text->len, '*', argc) - text->p);
-}
-
-void
-resp_encode_argument(struct bytes *text, struct slice arg)
-{
-	bytes_reserve(text, HEADER + arg.n + 2);
-	text->len = (size_t)(put_argument(text->p + text->len, arg) - text->p);
+	memcpy(to, text->p + at, text->len - at);
+	return end_command(resp, to + (text->len - at));
 }
 
 size_t

@@ -1,6 +1,6 @@
 /*
- * resp: encodes commands in Redis' protocol (RESP), and queues and sends the bytes. Shared with
- * conn.c only; everything else uses conn.h.
+ * resp: encodes commands in Redis' protocol (RESP), and queues and sends the bytes. Apart from
+ * templates only conn.c uses it.
  *
  * `queued` and `written` count bytes over the life of the connection: they tell exactly which
  * commands the kernel took whole. A zeroed struct is empty and valid.
@@ -20,14 +20,20 @@ struct resp {
 void resp_free(struct resp *resp);
 /* Queues a command, which then ends at resp->queued. Returns its size. */
 size_t resp_put(struct resp *resp, size_t argc, const struct slice *argv);
-/* Queues a template (conn.h): `text` is the encoded part, and argv[i] goes before text[gap[i]].
- * Returns the command's size. */
+
+/* A command of which only some arguments change: the rest is encoded once. Empty when zeroed. */
+#define RESP_GAPS 8
+struct resp_template {
+	struct bytes text; /* the encoded arguments; free it with bytes_free */
+	size_t gap[RESP_GAPS], gaps;
+};
+/* Encodes the arguments; one whose p is NULL is a gap, RESP_GAPS at most. Replaces what the
+ * template held. */
+void resp_template_init(struct resp_template *template, size_t argc, const struct slice *argv);
+/* Queues a template with one argument for each gap. Returns the command's size. */
 size_t resp_put_template(
-    struct resp *resp, struct slice text, const size_t *gap, size_t argc, const struct slice *argv);
-/* Appends the header of a command of argc arguments. */
-void resp_encode_header(struct bytes *text, size_t argc);
-/* Appends one argument. */
-void resp_encode_argument(struct bytes *text, struct slice arg);
+    struct resp *resp, const struct resp_template *template, const struct slice *argv);
+
 /* Returns the bytes that are queued and not sent. */
 size_t resp_unsent(const struct resp *resp);
 /* Sends what is possible without waiting. Returns 0, or the errno of a failure. */

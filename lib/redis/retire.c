@@ -94,7 +94,7 @@ put_move_script(
 	argv[a++] = slice_of(idle);
 	argv[a++] = slice_of(most);
 	for (size_t i = 0; i < n && i < NAMES; i++)
-		argv[a++] = c[i].name;
+		argv[a++] = c[i].listed->name;
 	conn_put(conn, a, argv);
 }
 
@@ -127,19 +127,19 @@ take_script_results(
 }
 
 int
-retire_run(struct conn *conn, const struct retire *retire, struct retire_consumer *consumer,
-    size_t n, struct err *err)
+retire_run(struct conn *conn, const struct retire *retire, struct retire_selection *selection,
+    struct err *err)
 {
-	size_t done = 0, some = 0;
 	int ok = 0;
 
-	for (; ok == 0 && done < n; done += some) {
+	for (size_t done = 0, some = 0; ok == 0 && done < selection->n; done += some) {
+		struct retire_consumer *next = selection->consumer + done;
 		struct reply *reply;
 
-		put_move_script(conn, retire, consumer + done, n - done);
+		put_move_script(conn, retire, next, selection->n - done);
 		if ((reply = conn_wait(conn, 0, err)) == NULL)
 			return -1;
-		if (take_script_results(reply, consumer + done, n - done, &some) == -1)
+		if (take_script_results(reply, next, selection->n - done, &some) == -1)
 			ok = reply_unexpected(err, reply,
 			    reply_is_eval_refused(reply)
 			        ? "consumers are not deleted without the right to use EVAL"
@@ -166,17 +166,10 @@ retire_select(struct retire_selection *l, struct conn *conn, const struct retire
 	*l = (struct retire_selection){0};
 	if (group_list_consumers(conn, r->key, r->group, &l->list, err) == -1)
 		return -1;
-	l->listed = mem_alloc((l->list.n + 1) * sizeof(*l->listed));
 	l->consumer = mem_alloc((l->list.n + 1) * sizeof(*l->consumer));
-	for (size_t i = 0; i < l->list.n; i++) {
-		const struct group_consumer *c = &l->list.consumer[i];
-
-		if (!is_selected(c, r, name))
-			continue;
-		l->listed[l->n] = c;
-		l->consumer[l->n++].name = c->name;
-		l->pending += c->pending;
-	}
+	for (size_t i = 0; i < l->list.n; i++)
+		if (is_selected(&l->list.consumer[i], r, name))
+			l->consumer[l->n++].listed = &l->list.consumer[i];
 	return 0;
 }
 
@@ -184,7 +177,6 @@ void
 retire_selection_free(struct retire_selection *l)
 {
 	free(l->consumer);
-	free(l->listed);
 	group_consumers_free(&l->list);
 }
 

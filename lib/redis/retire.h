@@ -33,30 +33,22 @@ enum retire_result {
 	RETIRE_IS_TARGET /* left: it is the consumer that gets the entries, and has some */
 };
 
-struct retire_consumer {
-	struct slice name; /* borrowed from the caller */
-	enum retire_result result;
-	uint64_t moved, lost; /* pending entries */
-};
-
 struct retire {
 	const char *key, *group;
 	const char *to; /* gets the pending entries; created when it does not exist */
 	int64_t idle;   /* ms: only consumers that are idle for at least this long; 0: any */
 };
 
-/* Retires n consumers in order. After -1 they have the results so far, and another call with the
- * same ones continues. */
-int retire_run(struct conn *conn, const struct retire *retire, struct retire_consumer *consumer,
-    size_t n, struct err *err);
-
+struct retire_consumer {
+	const struct group_consumer *listed; /* as the server listed it */
+	enum retire_result result;
+	uint64_t moved, lost; /* pending entries */
+};
 /* The consumers of a group that are to be retired. */
 struct retire_selection {
-	struct group_consumers list;          /* all of the group */
-	const struct group_consumer **listed; /* the selected ones, as the server listed them */
-	struct retire_consumer *consumer;     /* the selected ones, for retire_run */
+	struct group_consumers list; /* all of the group */
+	struct retire_consumer *consumer;
 	size_t n;
-	uint64_t pending; /* of all selected ones */
 };
 
 /*
@@ -67,6 +59,11 @@ struct retire_selection {
 int retire_select(struct retire_selection *l, struct conn *conn, const struct retire *r,
     const char *name, struct err *err);
 void retire_selection_free(struct retire_selection *l);
+
+/* Retires the selected consumers in order. After -1 they have the results so far, and another call
+ * continues. */
+int retire_run(struct conn *conn, const struct retire *retire, struct retire_selection *selection,
+    struct err *err);
 
 /*
  * Deletes the consumers of a group whose name is `stem` ("eb-HOST-") and a number, except `to`,

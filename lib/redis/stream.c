@@ -51,18 +51,18 @@ stream_put_add(
 }
 
 void
-stream_add_template(struct conn_template *template, const char *key, int64_t maxlen,
+stream_add_template(struct resp_template *template, const char *key, int64_t maxlen,
     const struct slice *names, size_t n)
 {
-	struct slice argv[ADD_FRONT + 2UL * CONN_GAPS];
+	struct slice argv[ADD_FRONT + 2UL * RESP_GAPS];
 	char limit[24];
 	size_t at = put_add_front(argv, key, maxlen, limit);
 
-	for (size_t i = 0; i < n && i < CONN_GAPS; i++) {
+	for (size_t i = 0; i < n && i < RESP_GAPS; i++) {
 		argv[at++] = names[i];
 		argv[at++] = (struct slice){0};
 	}
-	conn_template_init(template, at, argv);
+	resp_template_init(template, at, argv);
 }
 
 int

@@ -16,9 +16,9 @@
  */
 uint64_t stream_put_add(
     struct conn *conn, const char *key, int64_t maxlen, const struct slice *kv, size_t nkv);
-/* Makes XADD a template (conn_put_template), for entries with these field names, CONN_GAPS at most.
+/* Makes XADD a template (conn_put_template), for entries with these field names, RESP_GAPS at most.
  * The gaps are the values. */
-void stream_add_template(struct conn_template *template, const char *key, int64_t maxlen,
+void stream_add_template(struct resp_template *template, const char *key, int64_t maxlen,
     const struct slice *names, size_t n);
 /* Parses XADD's reply. */
 int stream_take_add(const struct reply *r, struct stream_id *id, struct err *err);

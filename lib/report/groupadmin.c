@@ -245,7 +245,7 @@ groupadmin_retire(const struct groupadmin *admin, const struct group_ref *g,
 		ok = report_none_to_retire(admin, g, choice, err);
 	else if (ok == 0) {
 		if (!admin->fmt->dry_run)
-			ok = retire_run(admin->conn, &r, selected.consumer, selected.n, err);
+			ok = retire_run(admin->conn, &r, &selected, err);
 		show_retired(admin, g, choice->to, &selected);
 	}
 	retire_selection_free(&selected);

@@ -155,9 +155,9 @@ groupfmt_retired(struct groupfmt *fmt, const struct group_ref *g,
 	const struct retire_consumer *c = &selected->consumer[i];
 	struct item r = begin_group_item(fmt, g);
 
-	item_slice(&r, "consumer", "CONSUMER", c->name);
-	item_count(&r, "pending", "PENDING", selected->listed[i]->pending);
-	item_span(&r, "idle_ms", "IDLE", selected->listed[i]->idle);
+	item_slice(&r, "consumer", "CONSUMER", c->listed->name);
+	item_count(&r, "pending", "PENDING", c->listed->pending);
+	item_span(&r, "idle_ms", "IDLE", c->listed->idle);
 	item_text(&r, "to", NULL, to);
 	item_number(&r, "moved", "MOVED", fmt->dry_run ? -1 : (int64_t)c->moved);
 	item_number(&r, "lost", "LOST", fmt->dry_run ? -1 : (int64_t)c->lost);
