@@ -103,7 +103,8 @@ make_pipe(int *theirs, int *ours, int our_end)
 		return -1;
 	*ours = ends[our_end];
 	*theirs = ends[1 - our_end];
-	return fcntl(*ours, F_SETFL, O_NONBLOCK);
+	fcntl(*ours, F_SETFL, O_NONBLOCK);
+	return 0;
 }
 
 /* Creates the pipes that the plan needs; theirs[] gets the child's ends. Returns 0, or -1 with
