@@ -51,7 +51,7 @@ print_row(void *arg, const char *text)
 static int
 print_letter(void *arg, const struct redrive_letter *l)
 {
-	const struct record *r = &l->entry;
+	const struct event_entry *r = &l->entry;
 	struct bytes out = {0};
 	int stop;
 
@@ -63,7 +63,7 @@ print_letter(void *arg, const struct redrive_letter *l)
 	else if (eb.payload)
 		event_add_payload(&out, r->kv, r->nkv);
 	else if (eb.conf.json)
-		event_add_json(&out, r->id, r->stream, r->type, r->kv, r->nkv, r->deliveries);
+		event_add_json(&out, r);
 	else
 		return deadfmt_row(&eb.table, l);
 	stop = print_bytes(out.p, out.len);

@@ -27,8 +27,9 @@ struct redrive_match {
 };
 
 struct redrive_letter {
-	struct record entry; /* with the fields of the provenance; the type and key of its stream */
-	size_t own_fields;   /* names and values before the provenance */
+	struct event_entry
+	    entry;         /* with the fields of the provenance; the type and key of its stream */
+	size_t own_fields; /* names and values before the provenance */
 	struct provenance dead; /* empty when there is none */
 };
 

@@ -35,13 +35,13 @@ describe_buffered_event(struct item *r, const struct inspect_line *l)
 static int
 emit_event_json(struct table *t, const struct event *e, struct item *r)
 {
-	const struct slice none = {0};
 	struct slice kv[2 * EVENT_FIELDS];
 	struct bytes rest = {0}, out = {0};
 	int stop;
 
 	event_to_fields(e, kv);
-	event_add_json(&out, none, none, none, kv, 2 * EVENT_FIELDS, -1);
+	event_add_json(
+	    &out, &(struct event_entry){.kv = kv, .nkv = 2 * EVENT_FIELDS, .deliveries = -1});
 	item_json(&rest, r);
 	out.p[out.len - 1] = ',';
 	bytes_add(&out, rest.p + 1, rest.len - 1);
