@@ -63,6 +63,11 @@ bytes_addc(struct bytes *b, char c)
 	b->p[b->len++] = c;
 }
 
+/* The initializer of a slice of a string literal. */
+/* clang-format off */
+#define SLICE(s) {(s), sizeof(s) - 1}
+/* clang-format on */
+
 /* Returns a slice of a C string; NULL gives an empty one. */
 static inline struct slice
 slice_of(const char *s)

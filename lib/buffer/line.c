@@ -15,23 +15,14 @@
 #include "buffer/append.h"
 #include "event/names.h"
 
-#define NAME(s) \
-	{ \
-		(s), sizeof(s) - 1 \
-	}
-
 void
 line_head(struct bytes *out, const struct event *e)
 {
-	struct event copy = *e;
-	struct slice *at[EVENT_FIELDS];
-
-	event_field_slots(&copy, at);
 	bytes_addc(out, '{');
 	json_add_member(out, event_field_names[0], e->type);
 	bytes_adds(out, ",\"message\":{");
 	for (size_t i = 0; i < EVENT_FIELDS; i++)
-		json_add_member(out, event_field_names[i], *at[i]);
+		json_add_member(out, event_field_names[i], e->field[i]);
 	if (!json_is_utf8(e->payload.p, e->payload.n)) {
 		bytes_adds(out, ",\"payload_base64\":\"");
 		base64_encode(out, e->payload.p, e->payload.n);
@@ -152,7 +143,7 @@ static void
 parse_doubt(struct slice value, struct doubt *d, struct bytes *text)
 {
 	static const struct slice name[] = {
-	    NAME("run_id"), NAME("client"), NAME("addr"), NAME("after")};
+	    SLICE("run_id"), SLICE("client"), SLICE("addr"), SLICE("after")};
 	struct slice v[4];
 	int64_t client;
 
@@ -196,19 +187,18 @@ static int
 parse_message(struct slice message, struct event *e, struct bytes *text, struct err *err)
 {
 	struct slice wanted[EVENT_FIELDS + 1];
-	struct slice *at[EVENT_FIELDS], values[EVENT_FIELDS + 1];
+	struct slice values[EVENT_FIELDS + 1];
 
 	memcpy(wanted, event_field_names, sizeof(event_field_names));
 	wanted[EVENT_FIELDS] = slice_of("payload_base64");
 	if (message.p == NULL || find_members(message, wanted, EVENT_FIELDS + 1, values) == -1)
 		return err_set(err, STATUS_DATA, "no message");
-	event_field_slots(e, at);
 	for (size_t i = 0; i < EVENT_FIELDS; i++)
-		if (at[i] != &e->payload && at[i]->p == NULL)
-			*at[i] = unquote_member(values[i], text);
+		if (i != EVENT_PAYLOAD && e->field[i].p == NULL)
+			e->field[i] = unquote_member(values[i], text);
 	if (check_message(e, err) == -1)
 		return -1;
-	return parse_payload(values[1], values[EVENT_FIELDS], e, text, err);
+	return parse_payload(values[EVENT_PAYLOAD], values[EVENT_FIELDS], e, text, err);
 }
 
 /* Checks the crc, or without one that the line is JSON. */
@@ -230,8 +220,8 @@ check_line_form(struct slice raw, bool *has_crc, struct err *err)
 
 enum { TYPE, MESSAGE, BUFFERED_AT, MAXLEN, DOUBT, CRC, COUNT };
 
-static const struct slice members[COUNT] = {NAME("event_type"), NAME("message"),
-    NAME("buffered_at"), NAME("maxlen"), NAME("doubt"), NAME("crc")};
+static const struct slice members[COUNT] = {SLICE("event_type"), SLICE("message"),
+    SLICE("buffered_at"), SLICE("maxlen"), SLICE("doubt"), SLICE("crc")};
 
 /* Parses one member of that name and returns what follows it; NULL when it is another. */
 static const char *
@@ -258,14 +248,13 @@ parse_own_front(struct slice raw, struct event *e, struct bytes *text)
 	static const char open[] = ",\"message\":";
 	const char *end = raw.p + raw.n - 1,
 	           *p = parse_member(raw.p, end, '{', event_field_names[0], &e->type, text);
-	struct slice *at[EVENT_FIELDS], again;
+	struct slice again;
 
-	event_field_slots(e, at);
 	if (p == NULL || (size_t)(end - p) < sizeof(open) || memcmp(p, open, sizeof(open) - 1) != 0)
 		return (struct slice){0};
 	p = parse_member(p + sizeof(open) - 1, end, '{', event_field_names[0], &again, text);
 	for (size_t i = 1; i < EVENT_FIELDS && p != NULL; i++)
-		p = parse_member(p, end, ',', event_field_names[i], at[i], text);
+		p = parse_member(p, end, ',', event_field_names[i], &e->field[i], text);
 	if (p == NULL || *p != '}')
 		return (struct slice){0};
 	return (struct slice){p + 1, (size_t)(end - p) - 1};

@@ -91,14 +91,11 @@ dests_free(struct dests *dests)
 uint64_t
 dest_put_add(struct dest *dest, struct conn *conn, int64_t maxlen, const struct event *e)
 {
-	struct slice value[EVENT_FIELDS];
-
 	_Static_assert(EVENT_FIELDS <= RESP_GAPS, "an event has more fields than a form has gaps");
 	if (dest->add.gaps == 0 || dest->add_maxlen != maxlen)
 		stream_add_template(&dest->add, dest->key, maxlen, event_field_names, EVENT_FIELDS);
 	dest->add_maxlen = maxlen;
-	event_field_values(e, value);
-	return conn_put_template(conn, &dest->add, value);
+	return conn_put_template(conn, &dest->add, e->field);
 }
 
 int

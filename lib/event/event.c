@@ -7,62 +7,22 @@
 #include "base/json.h"
 #include "base/status.h"
 
-#define NAME(s) \
-	{ \
-		(s), sizeof(s) - 1 \
-	}
-
 const struct slice event_field_names[EVENT_FIELDS] = {
-    NAME("event_type"),
-    NAME("payload"),
-    NAME("trace_id"),
-    NAME("correlation_id"),
-    NAME("timestamp"),
-    NAME("source"),
-    NAME("event_id"),
+    SLICE("event_type"),
+    SLICE("payload"),
+    SLICE("trace_id"),
+    SLICE("correlation_id"),
+    SLICE("timestamp"),
+    SLICE("source"),
+    SLICE("event_id"),
 };
-
-void
-event_field_slots(struct event *e, struct slice *at[EVENT_FIELDS])
-{
-	struct slice *const all[EVENT_FIELDS] = {
-	    &e->type,
-	    &e->payload,
-	    &e->trace_id,
-	    &e->correlation_id,
-	    &e->timestamp,
-	    &e->source,
-	    &e->event_id,
-	};
-
-	memcpy(at, all, sizeof(all));
-}
-
-void
-event_field_values(const struct event *e, struct slice value[EVENT_FIELDS])
-{
-	const struct slice all[EVENT_FIELDS] = {
-	    e->type,
-	    e->payload,
-	    e->trace_id,
-	    e->correlation_id,
-	    e->timestamp,
-	    e->source,
-	    e->event_id,
-	};
-
-	memcpy(value, all, sizeof(all));
-}
 
 void
 event_to_fields(const struct event *e, struct slice kv[2 * EVENT_FIELDS])
 {
-	struct slice value[EVENT_FIELDS];
-
-	event_field_values(e, value);
 	for (size_t i = 0; i < EVENT_FIELDS; i++) {
 		kv[2 * i] = event_field_names[i];
-		kv[2 * i + 1] = value[i];
+		kv[2 * i + 1] = e->field[i];
 	}
 }
 
@@ -79,28 +39,22 @@ event_field_index(struct slice name, size_t first)
 void
 event_from_fields(struct event *e, const struct slice *kv, size_t nkv)
 {
-	struct slice *at[EVENT_FIELDS];
 	size_t i;
 
 	*e = (struct event){0};
-	event_field_slots(e, at);
 	for (size_t k = 0; k + 1 < nkv; k += 2) {
-		if ((i = event_field_index(kv[k], k / 2)) == EVENT_FIELDS || at[i]->p != NULL)
-			continue;
-		/* an empty value is not a missing field */
-		*at[i] = kv[k + 1].p == NULL ? slice_of("") : kv[k + 1];
+		i = event_field_index(kv[k], k / 2);
+		if (i < EVENT_FIELDS && e->field[i].p == NULL)
+			/* an empty value is not a missing field */
+			e->field[i] = kv[k + 1].p == NULL ? slice_of("") : kv[k + 1];
 	}
 }
 
 bool
 event_equal(const struct event *a, const struct event *b)
 {
-	struct slice x[2 * EVENT_FIELDS], y[2 * EVENT_FIELDS];
-
-	event_to_fields(a, x);
-	event_to_fields(b, y);
-	for (size_t i = 1; i < 2 * EVENT_FIELDS; i += 2)
-		if (x[i].n != y[i].n || (x[i].n && memcmp(x[i].p, y[i].p, x[i].n) != 0))
+	for (size_t i = 0; i < EVENT_FIELDS; i++)
+		if (!slice_equal(a->field[i], b->field[i]))
 			return false;
 	return true;
 }
@@ -114,20 +68,6 @@ event_id_legal(struct slice id)
 		if (id.p[i] < ' ' || id.p[i] > '~')
 			return false;
 	return true;
-}
-
-/* Stores the index of the first field of each known name, or nkv. */
-static void
-find_known_fields(const struct slice *kv, size_t nkv, size_t at[EVENT_FIELDS])
-{
-	for (size_t i = 0; i < EVENT_FIELDS; i++)
-		at[i] = nkv;
-	for (size_t k = 0; k + 1 < nkv; k += 2) {
-		size_t i = event_field_index(kv[k], k / 2);
-
-		if (i < EVENT_FIELDS && at[i] == nkv)
-			at[i] = k;
-	}
 }
 
 /* Adds a name that may need escaping. */
@@ -164,14 +104,6 @@ add_payload_member(struct bytes *out, struct slice payload)
 	}
 }
 
-static bool
-is_known_field(const struct slice *kv, const size_t at[EVENT_FIELDS], size_t k)
-{
-	size_t i = event_field_index(kv[k], k / 2);
-
-	return i < EVENT_FIELDS && at[i] == k;
-}
-
 static void
 add_other_field(struct bytes *out, struct slice name, struct slice value)
 {
@@ -185,21 +117,25 @@ add_other_field(struct bytes *out, struct slice name, struct slice value)
 	}
 }
 
+/* Adds the fields that are not the first of a known name. */
 static void
-add_other_fields(
-    struct bytes *out, const struct slice *kv, size_t nkv, const size_t at[EVENT_FIELDS])
+add_other_fields(struct bytes *out, const struct event_entry *r)
 {
-	bool any = false;
+	bool seen[EVENT_FIELDS] = {false}, any = false;
 
-	for (size_t k = 0; k + 1 < nkv; k += 2) {
-		if (is_known_field(kv, at, k))
+	for (size_t k = 0; k + 1 < r->nkv; k += 2) {
+		size_t i = event_field_index(r->kv[k], k / 2);
+
+		if (i < EVENT_FIELDS && !seen[i]) {
+			seen[i] = true;
 			continue;
+		}
 		if (!any) {
-			any = true;
 			json_add_name(out, slice_of("fields"));
 			bytes_addc(out, '{');
 		}
-		add_other_field(out, kv[k], kv[k + 1]);
+		any = true;
+		add_other_field(out, r->kv[k], r->kv[k + 1]);
 	}
 	if (any)
 		bytes_addc(out, '}');
@@ -208,25 +144,25 @@ add_other_fields(
 void
 event_add_json(struct bytes *out, const struct event_entry *r)
 {
-	const struct slice *kv = r->kv;
-	size_t nkv = r->nkv;
-	size_t at[EVENT_FIELDS];
+	struct event e;
 
-	find_known_fields(kv, nkv, at);
+	event_from_fields(&e, r->kv, r->nkv);
 	bytes_addc(out, '{');
 	if (r->id.n > 0)
 		json_add_member(out, slice_of("id"), r->id);
 	if (r->stream.n > 0)
 		json_add_member(out, slice_of("stream"), r->stream);
-	json_add_member(out, event_field_names[0], at[0] < nkv ? kv[at[0] + 1] : r->type);
-	if (at[1] < nkv)
-		add_payload_member(out, kv[at[1] + 1]);
-	for (size_t i = 2; i < EVENT_FIELDS; i++)
-		if (at[i] < nkv)
-			json_add_member(out, event_field_names[i], kv[at[i] + 1]);
-	add_other_fields(out, kv, nkv, at);
+	if (e.type.p == NULL)
+		e.type = r->type;
+	json_add_member(out, event_field_names[0], e.type);
+	if (e.payload.p != NULL)
+		add_payload_member(out, e.payload);
+	for (size_t i = EVENT_PAYLOAD + 1; i < EVENT_FIELDS; i++)
+		if (e.field[i].p != NULL)
+			json_add_member(out, event_field_names[i], e.field[i]);
+	add_other_fields(out, r);
 	if (r->deliveries >= 0) {
-		bytes_adds(out, ",\"deliveries\":");
+		json_add_name(out, slice_of("deliveries"));
 		bytes_addu(out, (uint64_t)r->deliveries);
 	}
 	bytes_addc(out, '}');
@@ -250,37 +186,18 @@ event_add_payload(struct bytes *out, const struct slice *kv, size_t nkv)
 	bytes_addc(out, '}');
 }
 
-/* The members that event_parse_json knows. Those from ID on are ignored. */
-enum {
-	TYPE,
-	PAYLOAD,
-	TRACE_ID,
-	CORRELATION_ID,
-	TIMESTAMP,
-	SOURCE,
-	EVENT_ID,
-	TEXT,
-	BASE64,
-	ID,
-	STREAM,
-	DELIVERIES,
-	COUNT
-};
+/* The members that event_parse_json knows: the fields of an event, in their order, then these.
+ * Those from ID on are ignored. */
+enum { TEXT = EVENT_FIELDS, BASE64, ID, COUNT = ID + 3 };
 
-static const char *const member_names[COUNT] = {
-    "event_type",
-    "payload",
-    "trace_id",
-    "correlation_id",
-    "timestamp",
-    "source",
-    "event_id",
-    "payload_text",
-    "payload_base64",
-    "id",
-    "stream",
-    "deliveries",
-};
+static const struct slice more_names[COUNT - EVENT_FIELDS] = {SLICE("payload_text"),
+    SLICE("payload_base64"), SLICE("id"), SLICE("stream"), SLICE("deliveries")};
+
+static struct slice
+member_name(size_t i)
+{
+	return i < EVENT_FIELDS ? event_field_names[i] : more_names[i - EVENT_FIELDS];
+}
 
 static int
 collect_event_members(const char *s, size_t n, struct slice values[COUNT], struct err *err)
@@ -293,20 +210,20 @@ collect_event_members(const char *s, size_t n, struct slice values[COUNT], struc
 	if (json_walk(&w, (struct slice){s, n}) == -1)
 		return err_set(err, STATUS_DATA, "not a JSON object");
 	while (json_next(&w, &key, &value)) {
-		for (i = 0; i < COUNT && !slice_is(key, member_names[i]); i++)
+		for (i = 0; i < COUNT && !slice_equal(key, member_name(i)); i++)
 			;
 		if (i == COUNT)
 			return err_set(err, STATUS_DATA, "unknown member '%.*s'",
 			    (int)(key.n < 60 ? key.n : 60), key.p);
-		if (values[i].p == NULL && (i == PAYLOAD || !slice_is(value, "null")))
+		if (values[i].p == NULL && (i == EVENT_PAYLOAD || !slice_is(value, "null")))
 			values[i] = value;
 	}
 	return 0;
 }
 
 static int
-decode_member(
-    const struct slice values[COUNT], int i, struct slice *out, struct bytes *text, struct err *err)
+decode_member(const struct slice values[COUNT], size_t i, struct slice *out, struct bytes *text,
+    struct err *err)
 {
 	size_t from = text->len;
 
@@ -314,7 +231,7 @@ decode_member(
 	if (values[i].p == NULL)
 		return 0;
 	if (json_unquote(text, values[i]) == -1)
-		return err_set(err, STATUS_DATA, "%s is not a string", member_names[i]);
+		return err_set(err, STATUS_DATA, "%s is not a string", member_name(i).p);
 	*out = (struct slice){text->p + from, text->len - from};
 	return 0;
 }
@@ -323,17 +240,17 @@ static int
 decode_payload(const struct slice values[COUNT], struct event *e, bool *is_json, struct bytes *text,
     struct err *err)
 {
-	int given =
-	    (values[PAYLOAD].p != NULL) + (values[TEXT].p != NULL) + (values[BASE64].p != NULL);
+	int given = (values[EVENT_PAYLOAD].p != NULL) + (values[TEXT].p != NULL) +
+	    (values[BASE64].p != NULL);
 	struct slice coded;
 	size_t from;
 
-	*is_json = values[PAYLOAD].p != NULL;
+	*is_json = values[EVENT_PAYLOAD].p != NULL;
 	if (given != 1)
 		return err_set(
 		    err, STATUS_DATA, given == 0 ? "no payload" : "more than one payload");
 	if (*is_json) {
-		e->payload = values[PAYLOAD];
+		e->payload = values[EVENT_PAYLOAD];
 		return 0;
 	}
 	if (values[TEXT].p != NULL)
@@ -363,15 +280,11 @@ event_parse_json(
 		    err, STATUS_DATA, "not JSON: %s at byte %zu", fault.why, fault.at + 1);
 	if (collect_event_members(s, n, values, err) == -1)
 		return -1;
-	if (values[TYPE].p == NULL)
+	if (values[0].p == NULL)
 		return err_set(err, STATUS_DATA, "no event_type");
-	if (decode_member(values, TYPE, &e->type, text, err) == -1 ||
-	    decode_member(values, TRACE_ID, &e->trace_id, text, err) == -1 ||
-	    decode_member(values, CORRELATION_ID, &e->correlation_id, text, err) == -1 ||
-	    decode_member(values, TIMESTAMP, &e->timestamp, text, err) == -1 ||
-	    decode_member(values, SOURCE, &e->source, text, err) == -1 ||
-	    decode_member(values, EVENT_ID, &e->event_id, text, err) == -1)
-		return -1;
+	for (size_t i = 0; i < EVENT_FIELDS; i++)
+		if (i != EVENT_PAYLOAD && decode_member(values, i, &e->field[i], text, err) == -1)
+			return -1;
 	if (e->event_id.p != NULL && !event_id_legal(e->event_id))
 		return err_set(err, STATUS_DATA, "event_id is not 1 to 200 printable characters");
 	return decode_payload(values, e, is_json, text, err);

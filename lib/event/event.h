@@ -15,38 +15,30 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
-#include "base/uuid.h"
-
-struct event {
-	struct slice type;
-	struct slice payload;  /* exact bytes, without white space at the ends */
-	struct slice trace_id; /* may be empty */
-	struct slice correlation_id;
-	struct slice timestamp;
-	struct slice source;
-	struct slice event_id;
-};
 
 #define EVENT_FIELDS 7UL
+#define EVENT_PAYLOAD 1UL /* index */
+
+struct event {
+	union {
+		struct {
+			struct slice type;
+			/* exact bytes, without white space at the ends */
+			struct slice payload;
+			struct slice trace_id; /* may be empty */
+			struct slice correlation_id;
+			struct slice timestamp;
+			struct slice source;
+			struct slice event_id;
+		};
+		struct slice field[EVENT_FIELDS]; /* the same, in the order of event_field_names */
+	};
+};
 
 extern const struct slice event_field_names[EVENT_FIELDS];
-/* Stores pointers to the members of e, in the order of event_field_names. */
-void event_field_slots(struct event *e, struct slice *at[EVENT_FIELDS]);
 /* Returns the index of a field name, or EVENT_FIELDS when it is unknown. Searches from index
  * `first` and wraps around, because fields mostly come in order. */
 size_t event_field_index(struct slice name, size_t first);
-
-/* Stores the fields of a stream entry, in the order of eventbus(7): name, value, name, ... */
-void event_to_fields(const struct event *e, struct slice kv[2 * EVENT_FIELDS]);
-/* Stores the values alone. */
-void event_field_values(const struct event *e, struct slice value[EVENT_FIELDS]);
-/* Reads an entry by any publisher. Members without a field have p NULL; unknown fields are ignored;
- * the first of two fields of one name counts. */
-void event_from_fields(struct event *e, const struct slice *kv, size_t nkv);
-/* Returns true when all fields have the same bytes. A missing field equals an empty one. */
-bool event_equal(const struct event *a, const struct event *b);
-/* Returns true for 1 to 200 printable ASCII bytes. */
-bool event_id_legal(struct slice id);
 
 /* An entry and where it was read. All bytes are borrowed. */
 struct event_entry {
@@ -56,8 +48,19 @@ struct event_entry {
 	int64_t deliveries; /* -1: unknown, or not read through a group */
 };
 
-/* Appends the JSON line of an entry by any publisher, without a newline. r->type stands in for a
- * missing event_type field. With deliveries < 0 that member is left out. */
+/* Stores the fields of a stream entry, in the order of eventbus(7): name, value, name, ... */
+void event_to_fields(const struct event *e, struct slice kv[2 * EVENT_FIELDS]);
+/* Reads an entry by any publisher. Members without a field have p NULL; unknown fields are ignored;
+ * the first of two fields of one name counts. */
+void event_from_fields(struct event *e, const struct slice *kv, size_t nkv);
+/* Returns true when all fields have the same bytes. A missing field equals an empty one. */
+bool event_equal(const struct event *a, const struct event *b);
+/* Returns true for 1 to 200 printable ASCII bytes. */
+bool event_id_legal(struct slice id);
+
+/* Appends the JSON line of an entry by any publisher, without a newline. The type in the stream's
+ * key stands in for a missing event_type field. id and stream are left out when they are empty,
+ * deliveries when it is unknown. */
 void event_add_json(struct bytes *out, const struct event_entry *r);
 /* Appends the exact payload. For an entry without a payload field appends a JSON object of its
  * fields, with values as strings and U+FFFD for each byte that is not UTF-8. */

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/status.h"
-#include "event/event.h"
 
 #define LETTERS "itpTrcsekd%"
 #define ESCAPES "ntr0\\"
@@ -30,31 +29,27 @@ format_validate(const char *format, struct err *err)
 }
 
 static void
-add_slice(struct bytes *out, struct slice s)
-{
-	if (s.n > 0)
-		bytes_add(out, s.p, s.n);
-}
-
-static void
 add_conversion(struct bytes *out, char letter, const struct event_entry *r, const struct event *e)
 {
+	struct slice s = {0};
+
 	switch (letter) {
-	case 'i': add_slice(out, r->id); break;
-	case 't': add_slice(out, e->type.p != NULL ? e->type : r->type); break;
+	case 'i': s = r->id; break;
+	case 't': s = e->type.p != NULL ? e->type : r->type; break;
 	case 'p': event_add_payload(out, r->kv, r->nkv); break;
-	case 'T': add_slice(out, e->timestamp); break;
-	case 'r': add_slice(out, e->trace_id); break;
-	case 'c': add_slice(out, e->correlation_id); break;
-	case 's': add_slice(out, e->source); break;
-	case 'e': add_slice(out, e->event_id); break;
-	case 'k': add_slice(out, r->stream); break;
+	case 'T': s = e->timestamp; break;
+	case 'r': s = e->trace_id; break;
+	case 'c': s = e->correlation_id; break;
+	case 's': s = e->source; break;
+	case 'e': s = e->event_id; break;
+	case 'k': s = r->stream; break;
 	case 'd':
 		if (r->deliveries >= 0)
 			bytes_addu(out, (uint64_t)r->deliveries);
 		break;
 	default: bytes_addc(out, letter);
 	}
+	bytes_add(out, s.p, s.n);
 }
 
 static char

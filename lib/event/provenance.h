@@ -24,9 +24,17 @@
 #define PROVENANCE_STDERR 1000 /* maximum bytes of dead_stderr */
 
 struct provenance {
-	/* borrowed */
-	struct slice id, stream, group, consumer, attempts, status, stderr_tail, time;
+	union {
+		struct {
+			/* borrowed */
+			struct slice id, stream, group, consumer, attempts, status, stderr_tail,
+			    time;
+		};
+		struct slice field[PROVENANCE_FIELDS]; /* the same */
+	};
 };
+
+extern const struct slice provenance_names[PROVENANCE_FIELDS];
 
 /* Stores names and values, to be added behind the entry's own fields. */
 void provenance_to_fields(const struct provenance *d, struct slice kv[2 * PROVENANCE_FIELDS]);

@@ -78,11 +78,8 @@ bufferfmt_quarantined(struct table *t, const struct requeue_line *l)
 	static const struct column columns[] = {{"QUARANTINED AT", -27}, {"TYPE", -24},
 	    {"EVENT ID", -36}, {"BYTES", 8}, {"REASON", -1}, {NULL, 0}};
 	struct item r = {.json = t->json};
-	struct bytes reason = {0};
 
 	t->columns = columns;
-	bytes_addf(
-	    &reason, "%.*s (%s at %" PRIu64 ")", (int)l->reason.n, l->reason.p, l->file, l->offset);
 	item_text(&r, "file", NULL, l->file);
 	item_slice(&r, "segment", NULL, l->segment);
 	item_count(&r, "offset", NULL, l->offset);
