@@ -56,7 +56,7 @@ struct dest *
 batch_dest(struct batch *b, struct slice type)
 {
 	const struct drain_options *o = b->run->o;
-	struct dest *dest = dests_get(b->dests, o->conf->prefix, type);
+	struct dest *dest = dests_get(b->dests, type);
 	struct lagging_type *lagging;
 
 	if (!dest->measured && !dest->stopped &&
@@ -128,21 +128,6 @@ apply_line_limit(struct dest *dest, int64_t maxlen)
 {
 	return !dest->stopped &&
 	    (!dest->measured || dest->stale || !trim_set_limit(dest, maxlen) || dest->room <= 0);
-}
-
-static int
-measure_dest_room(struct batch *b, struct dest *dest, int64_t maxlen, struct err *err)
-{
-	struct bytes words = {0};
-	int r;
-
-	if (!dest->measured && !dest->stopped)
-		trim_set_policy(dest, b->run->o->conf);
-	r = trim_ensure_room(dest, b->run->conn, maxlen, b->run->o->force, &words, err);
-	if (words.len)
-		run_say(b->run, "%s", bytes_str(&words));
-	bytes_free(&words);
-	return r;
 }
 
 /* Moves the line of readahead_next into the batch. */
@@ -217,7 +202,7 @@ consider_line(struct batch *b, struct drain_line *line, struct err *err)
 		return LINE_KEPT;
 	if (apply_line_limit(dest, maxlen) && (b->next_to_queue || has_line_for(b, dest)))
 		return LINE_KEPT; /* the lines of the batch are added before room is measured */
-	if (measure_dest_room(b, dest, maxlen, err) == -1)
+	if (trim_ensure_room(b->dests, dest, b->run->conn, maxlen, err) == -1)
 		return -1;
 	if (dest->stopped) {
 		delivery_skip(b->delivery, e->type, &line->at);

@@ -37,7 +37,7 @@ find_dest_index(const struct dests *dests, struct slice type, bool *found)
 }
 
 struct dest *
-dests_get(struct dests *dests, const char *prefix, struct slice type)
+dests_get(struct dests *dests, struct slice type)
 {
 	bool found;
 	size_t at = find_dest_index(dests, type, &found);
@@ -50,7 +50,9 @@ dests_get(struct dests *dests, const char *prefix, struct slice type)
 	dests->n++;
 	dest = dests->dest[at] = mem_alloc(sizeof(*dest));
 	dest->type = mem_strndup(type.p, type.n);
-	dest->key = names_stream(prefix, dest->type);
+	dest->key = names_stream(dests->conf->prefix, dest->type);
+	dest->trim_acked = conf_trim_acked(dests->conf, dest->type);
+	dest->maxlen_hard = dest->trim_acked ? conf_maxlen_hard(dests->conf, dest->type) : 0;
 	return dest;
 }
 

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "conf/conf.h"
 #include "drain/trimwatch.h"
 #include "event/event.h"
 #include "event/id.h"
@@ -44,6 +45,7 @@ struct dest {
 	/* for a publisher: whether the buffer holds events of this type, and whether the stream is
 	 * full, is not checked again before this time (CLOCK_MONOTONIC ms) */
 	int64_t recheck_at;
+	uint64_t absent_at;       /* a version of the buffer (buffer_fingerprint) that held none */
 	struct resp_template add; /* its XADD */
 	int64_t add_maxlen;       /* the MAXLEN in it */
 	/* last-generated-id when measured, then the last ID that an XADD returned: entries in doubt
@@ -51,14 +53,21 @@ struct dest {
 	struct stream_id after;
 };
 
+/* The destinations of one connection. Fill the first members; the rest is zero. */
 struct dests {
+	const struct conf *conf;
+	bool force; /* ignore G7: trim by length */
+	/* receives messages about trimming, one line each */
+	void (*say)(void *arg, const char *text);
+	void *arg;
 	struct dest **dest; /* sorted by type */
 	size_t n;
 };
 
-/* Creates the dest if it is missing. */
-struct dest *dests_get(struct dests *dests, const char *prefix, struct slice type);
+/* Creates the dest if it is missing, with the policy of its type. */
+struct dest *dests_get(struct dests *dests, struct slice type);
 struct dest *dests_find(const struct dests *dests, const char *type);
+/* Frees the dests, so that each is measured again. */
 void dests_free(struct dests *dests);
 /* Has `after` of each dest measured again before use. */
 void dests_mark_stale(struct dests *dests);

@@ -339,12 +339,15 @@ drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o,
     struct drain_result *res, struct err *err)
 {
 	struct drain d = {
-	    .run = {buf, conn, o, res,
-	        {.stop = o->stop, .limit = o->limit, .rate = o->rate, .started = clock_mono()}}};
+	    .run = {.buf = buf, .conn = conn, .o = o, .r = res},
+	    .dests = {.conf = o->conf, .force = o->force, .say = o->say, .arg = o->arg},
+	};
 	const struct dest *dest;
 	int r;
 
 	*res = (struct drain_result){0};
+	d.run.pace = (struct pace){
+	    .stop = o->stop, .limit = o->limit, .rate = o->rate, .started = clock_mono()};
 	batch_init(&d.batch, &d.run, &d.delivery, &d.ahead, &d.dests);
 	r = delivery_open(&d.delivery, &d.run, err);
 	if (r == 0)

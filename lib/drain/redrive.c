@@ -240,21 +240,6 @@ add_moved(struct redrive *d, const struct redrive_moved *done)
 		d->o->progress(d->o->arg, d->done, d->total);
 }
 
-static int
-measure_redrive_room(struct redrive *d, int64_t maxlen, struct err *err)
-{
-	struct bytes words = {0};
-	int r;
-
-	if (!d->dest->measured && !d->dest->stopped)
-		trim_set_policy(d->dest, d->o->conf);
-	r = trim_ensure_room(d->dest, d->conn, maxlen, d->o->force, &words, err);
-	if (words.len > 0)
-		d->o->say(d->o->arg, bytes_str(&words));
-	bytes_free(&words);
-	return r;
-}
-
 /* Moves the chosen entries. Returns -1 with err when the run has to end. */
 static int
 move_chosen(struct redrive *d, struct err *err)
@@ -268,7 +253,7 @@ move_chosen(struct redrive *d, struct err *err)
 			end_unfinished(d);
 			return 0;
 		}
-		if (measure_redrive_room(d, maxlen, err) == -1)
+		if (trim_ensure_room(&d->dests, d->dest, d->conn, maxlen, err) == -1)
 			return -1;
 		if (d->dest->stopped) {
 			stop_redrive_type(d,
@@ -402,7 +387,7 @@ open_redrive_type(struct redrive *d, size_t i, struct err *err)
 		err->why = cause.why;
 		return stop_type_or_fail(d, err);
 	}
-	d->dest = dests_get(&d->dests, d->o->conf->prefix, slice_of(d->type));
+	d->dest = dests_get(&d->dests, slice_of(d->type));
 	d->route = (struct redrive_route){.dead = d->dead_key, .key = d->dest->key};
 	d->page_size = pagesize_start(PAGESIZE_FIRST, 0);
 	d->from = id_next(bounds.after);
@@ -469,6 +454,7 @@ redrive_run(const struct redrive_options *o, struct redrive_result *r)
 
 	*r = (struct redrive_result){0};
 	*d = (struct redrive){.o = o, .r = r, .started = clock_mono()};
+	d->dests = (struct dests){.conf = o->conf, .force = o->force, .say = o->say, .arg = o->arg};
 	d->pool = (struct pool){.url = &o->conf->url, .timeout_ms = o->conf->timeout_ms};
 	d->range = mem_alloc(o->ntypes * sizeof(*d->range));
 	for (size_t i = 0; i < o->ntypes; i++)

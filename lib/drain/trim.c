@@ -13,13 +13,6 @@
 #define STREAM_NODE 100
 #define MEASURE_EVERY 100 /* of this many entries, one makes its publisher measure */
 
-void
-trim_set_policy(struct dest *dest, const struct conf *c)
-{
-	dest->trim_acked = conf_trim_acked(c, dest->type);
-	dest->maxlen_hard = dest->trim_acked ? conf_maxlen_hard(c, dest->type) : 0;
-}
-
 /* Returns how many entries are kept even if no group needs them; 0: all, nothing is trimmed. */
 static uint64_t
 trim_threshold(const struct dest *dest)
@@ -112,82 +105,31 @@ stop_untrimmed_dest(struct dest *dest, uint64_t length, const char *refusal)
 	dest_stop(dest, CONN_OK, text);
 }
 
-/* --- replay: keeps what groups need (G7) --- */
-
-/* Trims entries that no group needs, and counts the room. Stops the dest if the stream stays full.
- * A stream without groups becomes DEST_PLAIN: the last group was deleted since it was measured. */
-static int
-make_room_or_stop(struct dest *dest, struct conn *conn, uint64_t length, struct err *err)
-{
-	struct stream_group *groups;
-	size_t ngroups;
-	uint64_t limit = trim_threshold(dest), want = limit / 10 + 1, removed = 0;
-	int result = 0;
-
-	if (want > TRIM_STEP)
-		want = TRIM_STEP;
-	if (length + want > limit) {
-		if (stream_groups(conn, dest->key, &groups, &ngroups, err) == -1)
-			return dest_refuse(dest, err);
-		if (ngroups == 0) {
-			stream_groups_free(groups, ngroups);
-			dest->mode = DEST_PLAIN;
-			dest->room = INT64_MAX;
-			return 0;
-		}
-		if (stream_trim_minid(conn, dest->key, stream_lowest_needed(groups, ngroups),
-		        length + want - limit + STREAM_NODE - 1, &removed, err) == -1)
-			result = dest_refuse(dest, err);
-		length -= removed < length ? removed : length;
-		if (result == 0 && !dest->stopped && length >= full_length(dest))
-			stop_full_dest(dest, length, groups, ngroups);
-		stream_groups_free(groups, ngroups);
-	}
-	dest->room = (int64_t)full_length(dest) - (int64_t)length;
-	return result;
-}
-
-static int
-measure_for_replay(struct dest *dest, struct conn *conn, bool force, struct err *err)
-{
-	struct stream_info info;
-
-	if (stream_info(conn, dest->key, &info, err) == -1) {
-		if (err->why != CONN_NOPERM)
-			return dest_refuse(dest, err);
-		dest->mode = DEST_BLIND;
-		dest->room = INT64_MAX;
-		return 0;
-	}
-	dest->after = info.last_generated;
-	if (!dest->measured)
-		dest->watch.before = info;
-	dest->mode = info.groups && !force ? DEST_GUARDED : DEST_PLAIN;
-	dest->room = INT64_MAX;
-	if (dest->mode == DEST_GUARDED && dest->maxlen > 0)
-		return make_room_or_stop(dest, conn, info.length, err);
-	return 0;
-}
-
-/* --- trim = acked --- */
+/* --- what the server says about a stream --- */
 
 struct stream_view {
+	bool has_info; /* XINFO STREAM is permitted */
 	struct stream_info info;
 	struct stream_group *groups;
 	size_t ngroups;
 	uint64_t length;
-	/* "", or why nothing can be trimmed: all entries count as needed */
-	char refusal[256];
+	/* a question, or trimming, is not permitted: all entries count as needed */
+	bool refused;
+	struct err refusal;
 };
 
-static void
+/* Notes that something is not permitted, and returns 0. Returns -1 for another failure. */
+static int
 note_refusal(struct stream_view *view, const struct err *err)
 {
-	snprintf(view->refusal, sizeof(view->refusal), "%.255s", err->text);
+	if (err->why != CONN_NOPERM)
+		return -1;
+	view->refused = true;
+	view->refusal = *err;
+	return 0;
 }
 
-/* Sends XINFO STREAM and XINFO GROUPS in one round trip. Fails as stream_info does, except that a
- * missing permission is noted in view->refusal. */
+/* Sends XINFO STREAM and XINFO GROUPS in one round trip. */
 static int
 read_stream_view(struct dest *dest, struct conn *conn, struct stream_view *view, struct err *err)
 {
@@ -197,57 +139,81 @@ read_stream_view(struct dest *dest, struct conn *conn, struct stream_view *view,
 	stream_put_info(conn, dest->key);
 	stream_put_groups(conn, dest->key);
 	if ((info = conn_wait(conn, 0, err)) != NULL &&
-	    (groups = conn_wait(conn, 0, err)) != NULL &&
-	    stream_take_info(info, &view->info, err) == 0)
-		r = stream_take_groups(groups, &view->groups, &view->ngroups, err);
-	if (r == -1 && conn_why(conn) == CONN_OK && err->why == CONN_NOPERM) {
-		note_refusal(view, err);
-		r = 0;
+	    (groups = conn_wait(conn, 0, err)) != NULL) {
+		view->has_info = stream_take_info(info, &view->info, err) == 0;
+		if (!view->has_info ||
+		    stream_take_groups(groups, &view->groups, &view->ngroups, err) == -1)
+			r = note_refusal(view, err);
+		else
+			r = 0;
 	}
 	reply_free(info);
 	reply_free(groups);
+	if (!view->refused)
+		view->info.groups = view->ngroups;
+	view->length = view->info.length;
+	if (!view->has_info)
+		return r;
+	dest->after = view->info.last_generated;
+	if (!dest->measured)
+		dest->watch.before = view->info;
 	return r;
 }
 
-/* Sets view->length, by XLEN if XINFO STREAM is not permitted. Sets *known to whether either is. */
+/* Trims entries that no group needs; without groups by length. */
 static int
-determine_stream_length(
-    struct dest *dest, struct conn *conn, struct stream_view *view, bool *known, struct err *err)
+trim_stream(struct dest *dest, struct conn *conn, struct stream_view *view, uint64_t excess,
+    struct err *err)
 {
-	*known = true;
-	view->length = view->info.length;
-	if (view->info.exists || !*view->refusal)
-		return 0;
-	if (stream_length(conn, dest->key, &view->length, err) == 0)
-		return 0;
-	*known = false;
-	return err->why == CONN_NOPERM ? 0 : -1;
-}
-
-static int
-trim_stream(struct dest *dest, struct conn *conn, struct stream_view *view, struct err *err)
-{
-	uint64_t excess = view->length - trim_threshold(dest), removed = 0;
-	int result;
+	uint64_t removed = 0;
+	int r;
 
 	if (view->ngroups == 0) {
-		result = stream_trim_maxlen(
+		r = stream_trim_maxlen(
 		    conn, dest->key, trim_threshold(dest), excess, &removed, err);
 		dest->trimmed += removed;
 	} else {
 		stream_put_lowest_pending(conn, dest->key, view->groups, view->ngroups);
 		if (stream_take_lowest_pending(conn, view->groups, view->ngroups, err) == -1)
 			return -1;
-		result = stream_trim_minid(conn, dest->key,
+		r = stream_trim_minid(conn, dest->key,
 		    stream_lowest_needed(view->groups, view->ngroups), excess, &removed, err);
 	}
 	view->length -= removed < view->length ? removed : view->length;
-	if (result == -1 && err->why == CONN_NOPERM) {
-		note_refusal(view, err);
-		result = 0;
-	}
-	return result;
+	return r == -1 ? note_refusal(view, err) : 0;
 }
+
+/* --- replay: keeps what groups need (G7) --- */
+
+static int
+measure_for_replay(
+    struct dest *dest, struct conn *conn, struct stream_view *view, bool force, struct err *err)
+{
+	uint64_t limit = trim_threshold(dest), want = limit / 10 + 1;
+
+	dest->mode = !view->has_info      ? DEST_BLIND
+	    : view->info.groups && !force ? DEST_GUARDED
+	                                  : DEST_PLAIN;
+	dest->room = INT64_MAX;
+	if (dest->mode != DEST_GUARDED || dest->maxlen == 0)
+		return 0;
+	if (want > TRIM_STEP)
+		want = TRIM_STEP;
+	if (view->length + want > limit) {
+		if (!view->refused &&
+		    trim_stream(
+		        dest, conn, view, view->length + want - limit + STREAM_NODE - 1, err) == -1)
+			return -1;
+		if (view->refused)
+			return dest_refuse(dest, &view->refusal);
+		if (view->length >= full_length(dest))
+			stop_full_dest(dest, view->length, view->groups, view->ngroups);
+	}
+	dest->room = (int64_t)full_length(dest) - (int64_t)view->length;
+	return 0;
+}
+
+/* --- trim = acked --- */
 
 static void
 warn_untrimmed(struct dest *dest, const struct stream_view *view, bool known, struct bytes *words)
@@ -257,41 +223,35 @@ warn_untrimmed(struct dest *dest, const struct stream_view *view, bool known, st
 	dest->warned = true;
 	bytes_addf(words, "%s'%s': trim = acked: nothing is trimmed%s: %s", words->len ? "; " : "",
 	    dest->key, known || !dest->maxlen_hard ? "" : ", and maxlen-hard is not enforced",
-	    view->refusal);
-}
-
-static void
-note_stream_view(struct dest *dest, struct stream_view *view, struct bytes *words)
-{
-	dest->after = view->info.last_generated;
-	if (!dest->measured)
-		dest->watch.before = view->info;
-	trimwatch_check_others(
-	    &dest->watch, dest->key, &view->info, view->groups, view->ngroups, words);
+	    view->refusal.text);
 }
 
 static int
-measure_stream_view(struct dest *dest, struct conn *conn, struct stream_view *view,
-    struct bytes *words, struct err *err)
+measure_acked(struct dest *dest, struct conn *conn, struct stream_view *view, struct bytes *words,
+    struct err *err)
 {
-	bool known, over_limit;
+	bool known = true, over_limit;
 
-	if (determine_stream_length(dest, conn, view, &known, err) == -1)
-		return -1;
-	if (!*view->refusal)
-		note_stream_view(dest, view, words);
+	if (!view->has_info && stream_length(conn, dest->key, &view->length, err) == -1) {
+		known = false;
+		if (err->why != CONN_NOPERM)
+			return -1;
+	}
+	if (!view->refused)
+		trimwatch_check(&dest->watch, dest->key, -1, &view->info, view->groups, words);
 	over_limit = trim_threshold(dest) > 0 &&
 	    (view->length > trim_threshold(dest) + trim_slack(dest) ||
 	        view->length >= full_length(dest));
-	if (!*view->refusal && over_limit && trim_stream(dest, conn, view, err) == -1)
+	if (!view->refused && over_limit &&
+	    trim_stream(dest, conn, view, view->length - trim_threshold(dest), err) == -1)
 		return -1;
 	dest->watch.before.length = view->length;
-	if (*view->refusal && (over_limit || !known))
+	if (view->refused && (over_limit || !known))
 		warn_untrimmed(dest, view, known, words);
-	dest->mode = *view->refusal ? DEST_BLIND : DEST_GUARDED;
+	dest->mode = view->refused ? DEST_BLIND : DEST_GUARDED;
 	dest->room = known ? room_until_measured(dest, view->length) : INT64_MAX;
-	if (dest->room == 0 && *view->refusal)
-		stop_untrimmed_dest(dest, view->length, view->refusal);
+	if (dest->room == 0 && view->refused)
+		stop_untrimmed_dest(dest, view->length, view->refusal.text);
 	else if (dest->room == 0 && view->ngroups)
 		stop_full_dest(dest, view->length, view->groups, view->ngroups);
 	else if (dest->room == 0) /* no groups: the next measurement trims it */
@@ -299,40 +259,66 @@ measure_stream_view(struct dest *dest, struct conn *conn, struct stream_view *vi
 	return 0;
 }
 
-static int
-measure_acked(struct dest *dest, struct conn *conn, struct bytes *words, struct err *err)
+/* Reports the words, if there are any, and frees them. */
+static void
+say_words(const struct dests *dests, struct bytes *words)
 {
-	struct stream_view view = {.ngroups = 0};
-	int r;
-
-	if (trim_threshold(dest) == 0 && dest->measured && !dest->stale) {
-		dest->room = INT64_MAX;
-		return 0;
+	if (words->len) {
+		bytes_str(words);
+		err_clean(words->p);
+		dests->say(dests->arg, words->p);
 	}
-	r = read_stream_view(dest, conn, &view, err);
-	if (r == 0)
-		r = measure_stream_view(dest, conn, &view, words, err);
-	stream_groups_free(view.groups, view.ngroups);
-	return r == -1 ? dest_refuse(dest, err) : 0;
+	bytes_free(words);
 }
 
 int
-trim_ensure_room(struct dest *dest, struct conn *conn, int64_t maxlen, bool force,
-    struct bytes *words, struct err *err)
+trim_ensure_room(const struct dests *dests, struct dest *dest, struct conn *conn, int64_t maxlen,
+    struct err *err)
 {
+	struct stream_view view = {.has_info = false};
+	struct bytes words = {0};
+	bool acked = dest->trim_acked && !dests->force;
 	int r;
 
 	if (dest->stopped ||
 	    (dest->measured && !dest->stale && trim_set_limit(dest, maxlen) && dest->room > 0))
 		return 0;
 	dest->maxlen = maxlen;
-	r = dest->trim_acked && !force ? measure_acked(dest, conn, words, err)
-	                               : measure_for_replay(dest, conn, force, err);
-	if (r == -1)
+	if (acked && trim_threshold(dest) == 0 && dest->measured && !dest->stale) {
+		dest->room = INT64_MAX;
+		return 0;
+	}
+	r = read_stream_view(dest, conn, &view, err);
+	if (r == 0)
+		r = acked ? measure_acked(dest, conn, &view, &words, err)
+		          : measure_for_replay(dest, conn, &view, dests->force, err);
+	say_words(dests, &words);
+	stream_groups_free(view.groups, view.ngroups);
+	if (r == -1 && dest_refuse(dest, err) == -1)
 		return -1;
 	dest->measured = true;
 	dest->stale = false;
 	return 0;
+}
+
+uint64_t
+trim_count_unread(const struct dests *dests, struct dest *dest, struct conn *conn)
+{
+	struct trimwatch *watch = &dest->watch;
+	struct stream_view view = {.has_info = false};
+	struct bytes words = {0};
+	struct err err;
+	uint64_t unread = 0;
+
+	if (watch->before.groups == 0 || dest->maxlen == 0 ||
+	    watch->before.length + watch->added <= (uint64_t)dest->maxlen)
+		return 0;
+	if (read_stream_view(dest, conn, &view, &err) == 0 && !view.refused)
+		unread = trimwatch_check(
+		    watch, dest->key, dest->maxlen, &view.info, view.groups, &words);
+	say_words(dests, &words);
+	stream_groups_free(view.groups, view.ngroups);
+	return unread;
 }
 
 uint64_t

@@ -26,9 +26,6 @@
 
 #define TRIM_STEP 1000 /* the most entries added before the stream is measured again */
 
-/* Sets the policy of the dest's type. Called before the dest is measured. */
-void trim_set_policy(struct dest *dest, const struct conf *c);
-
 /* Sets the limit that dest->room refers to. Returns false if the room under this limit is not
  * known: trim_ensure_room asks the server. */
 bool trim_set_limit(struct dest *dest, int64_t maxlen);
@@ -36,11 +33,16 @@ bool trim_set_limit(struct dest *dest, int64_t maxlen);
  * Ensures that one more entry may be added under this limit (0: none); asks the server if that is
  * not known. Stops the dest when the stream is full of needed entries (why is CONN_OK), or when the
  * server refuses for this key. All earlier commands on conn must have been answered. Returns 0, or
- * -1 with err: the connection is dead (conn_why), or the server refuses all commands. With trim =
- * acked, appends a message to `words`, without a newline, once in the life of the dest.
+ * -1 with err: the connection failed, or the server refuses all commands. With trim = acked,
+ * reports once in the life of the dest what is wrong.
  */
-int trim_ensure_room(struct dest *dest, struct conn *conn, int64_t maxlen, bool force,
-    struct bytes *words, struct err *err);
+int trim_ensure_room(const struct dests *dests, struct dest *dest, struct conn *conn,
+    int64_t maxlen, struct err *err);
+
+/* For a publisher without trim = acked: measures again, and returns how many entries were trimmed
+ * since that a group had not read. Reports them once in the life of the dest. Returns 0 also on
+ * errors: the number is then unknown. All earlier commands on conn must have been answered. */
+uint64_t trim_count_unread(const struct dests *dests, struct dest *dest, struct conn *conn);
 
 /* Returns how many entries were trimmed from streams without groups: by this process, and by the
  * MAXLEN of its XADDs, for which it asks the server. */

@@ -38,58 +38,29 @@ find_worst_group(const struct trimwatch *watch, const struct stream_info *now,
 }
 
 uint64_t
-trimwatch_count_unread(struct trimwatch *watch, struct conn *conn, const char *key, int64_t maxlen,
-    struct bytes *words)
+trimwatch_check(struct trimwatch *watch, const char *key, int64_t maxlen,
+    const struct stream_info *now, const struct stream_group *groups, struct bytes *words)
 {
-	struct stream_info now;
-	struct stream_group *groups;
-	struct err err;
-	uint64_t most = 0;
-	size_t n, worst = 0;
-
-	if (!watch->before.groups || maxlen == 0 ||
-	    watch->before.length + watch->added <= (uint64_t)maxlen ||
-	    stream_info(conn, key, &now, &err) == -1)
-		return 0;
-	if (now.length < watch->before.length + watch->added &&
-	    stream_groups(conn, key, &groups, &n, &err) == 0) {
-		most = find_worst_group(watch, &now, groups, n,
-		    watch->before.length + watch->added - now.length, &worst);
-		if (most && !watch->warned) {
-			bytes_addf(words,
-			    "'%s': trimming to %" PRId64 " removed %" PRIu64
-			    " entries that group '%s' has "
-			    "not read: raise --maxlen, or read faster",
-			    key, maxlen, most, groups[worst].name);
-			watch->warned = true;
-		}
-		stream_groups_free(groups, n);
-	}
-	watch->before = now;
-	watch->added = 0;
-	return most;
-}
-
-uint64_t
-trimwatch_check_others(struct trimwatch *watch, const char *key, const struct stream_info *now,
-    const struct stream_group *groups, size_t n, struct bytes *words)
-{
-	uint64_t expected = watch->before.length + (now->added - watch->before.added), most = 0;
+	const struct stream_info *was = &watch->before;
+	uint64_t expected = was->length + (now->added - was->added), most = 0;
 	size_t worst = 0;
 
 	/* A new group may begin before entries that were trimmed when no group needed them. */
-	if (now->added >= watch->before.added && now->length < expected &&
-	    n == watch->before.groups)
-		most = find_worst_group(watch, now, groups, n, expected - now->length, &worst);
-	if (most && !watch->warned) {
+	if (now->added >= was->added && now->length < expected && now->groups == was->groups)
+		most = find_worst_group(
+		    watch, now, groups, now->groups, expected - now->length, &worst);
+	if (most && !watch->warned && maxlen >= 0)
+		bytes_addf(words,
+		    "'%s': trimming to %" PRId64 " removed %" PRIu64 " entries that group '%s' has "
+		    "not read: raise --maxlen, or read faster",
+		    key, maxlen, most, groups[worst].name);
+	else if (most && !watch->warned)
 		bytes_addf(words,
 		    "'%s': %" PRIu64 " entries that group '%s' has not read are gone: another "
 		    "client trims this stream (XADD MAXLEN, XTRIM, XDEL)",
 		    key, most, groups[worst].name);
-		watch->warned = true;
-	}
+	watch->warned |= most > 0;
 	watch->before = *now;
-	watch->before.groups = n;
 	watch->added = 0;
 	return most;
 }

@@ -9,7 +9,6 @@
 #define DRAIN_TRIMWATCH_H
 
 #include "base/bytes.h"
-#include "redis/conn.h"
 #include "redis/stream.h"
 
 struct trimwatch {
@@ -19,19 +18,12 @@ struct trimwatch {
 };
 
 /*
- * Measures again. Returns how many entries are gone that a group had not read, and appends a
- * message to `words` (once in the life of the watch). Returns 0 also on errors: the number is then
- * unknown. All earlier commands on conn must have been answered.
+ * Compares with a measurement of now. Returns how many entries are gone that a group had not read,
+ * and appends a message to `words`, once in the life of the watch: trimming to maxlen removed them,
+ * or with maxlen -1 another client did. The measurement becomes watch->before, which must leave out
+ * the entries that the caller trimmed itself.
  */
-uint64_t trimwatch_count_unread(struct trimwatch *watch, struct conn *conn, const char *key,
-    int64_t maxlen, struct bytes *words);
-/*
- * Does the same with a measurement that the caller made, to find entries that other clients
- * trimmed. watch->before must leave out the entries that the caller trimmed. The measurement
- * becomes watch->before.
- */
-uint64_t trimwatch_check_others(struct trimwatch *watch, const char *key,
-    const struct stream_info *now, const struct stream_group *groups, size_t n,
-    struct bytes *words);
+uint64_t trimwatch_check(struct trimwatch *watch, const char *key, int64_t maxlen,
+    const struct stream_info *now, const struct stream_group *groups, struct bytes *words);
 
 #endif

@@ -21,20 +21,22 @@ connect_close(struct publish *p)
 }
 
 void
-connect_suspend_sending(struct publish *p, enum conn_why why, const char *text)
+connect_suspend_sending(struct publish *p, const struct err *err)
 {
+	enum conn_why why = (enum conn_why)err->why;
 	int status = conn_exit_status(why);
+	bool important = status == STATUS_DENIED || status == STATUS_CONFIG;
 
 	p->next_try = clock_mono() + (why == CONN_TIMEOUT ? BREAKER_OPEN_MS : PUBLISH_RETRY_MS);
 	p->must_drain = p->buf != NULL;
 	p->paused = true;
-	if (why == CONN_REFUSED || why == CONN_TIMEOUT || why == CONN_CUT || why == CONN_GARBAGE)
-		p->outage = true;
-	if (status == STATUS_DENIED || status == STATUS_CONFIG)
+	p->replica |= why == CONN_READONLY;
+	p->outage |=
+	    why == CONN_REFUSED || why == CONN_TIMEOUT || why == CONN_CUT || why == CONN_GARBAGE;
+	if (important)
 		publish_worse(p, status);
 	if (!p->down_reported)
-		publish_say(p, status == STATUS_DENIED || status == STATUS_CONFIG, "%s%s", text,
-		    p->buf != NULL ? "; buffering" : "");
+		publish_say(p, important, "%s%s", err->text, p->buf != NULL ? "; buffering" : "");
 	p->down_reported = true;
 }
 
@@ -42,35 +44,33 @@ connect_suspend_sending(struct publish *p, enum conn_why why, const char *text)
 
 /* Handles an error reply to an event's XADD. */
 static void
-handle_refusal(struct publish *p, struct inflight_event *ev, enum conn_why why, const char *text)
+handle_refusal(struct publish *p, struct inflight_event *ev, const struct err *err)
 {
-	if (why == CONN_TOOBIG && fallback_quarantine(p, ev, text) == 0)
+	if (err->why == CONN_TOOBIG && fallback_quarantine(p, ev, err->text) == 0)
 		return;
 	inflight_set_state(&p->inflight, ev, INFLIGHT_TO_BUFFER);
-	dest_stop(ev->dest, why, text);
-	if (why == CONN_READONLY)
-		p->replica = true;
-	if (conn_is_server_wide(why)) {
-		connect_suspend_sending(p, why, text);
+	if (dest_refuse(ev->dest, err) == -1) {
+		connect_suspend_sending(p, err);
 		return;
 	}
-	publish_worse(p, conn_exit_status(why));
-	publish_say(p, true, "%s", text);
+	publish_worse(p, conn_exit_status((enum conn_why)err->why));
+	publish_say(p, true, "%s", err->text);
 }
 
-/* Takes the reply to the oldest SENT event; there must be one. */
-static void
-take_publish_reply(struct publish *p, const struct reply *reply)
+/* Takes and frees the reply to the oldest SENT event; there must be one. Returns -1 with err when
+ * it has an unexpected form: later ones are not to be trusted. */
+static int
+take_publish_reply(struct publish *p, struct reply *reply, struct err *err)
 {
 	struct inflight_event *ev = inflight_oldest_sent(&p->inflight);
-	struct err err;
+	int r = stream_take_add(reply, &ev->id, err);
 
-	if (stream_take_add(reply, &ev->id, &err) == -1) {
-		if (err.why == CONN_GARBAGE)
-			p->out_of_step = true;
-		else
-			handle_refusal(p, ev, err.why, err.text);
-		return;
+	reply_free(reply);
+	if (r == -1 && err->why == CONN_GARBAGE)
+		return -1;
+	if (r == -1) {
+		handle_refusal(p, ev, err);
+		return 0;
 	}
 	if (ev->dest->stopped) {
 		publish_worse(p, STATUS_SOME);
@@ -83,18 +83,39 @@ take_publish_reply(struct publish *p, const struct reply *reply)
 	ev->dest->watch.added++;
 	p->added_since_watch++;
 	inflight_set_state(&p->inflight, ev, INFLIGHT_ADDED);
+	return 0;
 }
 
-static void
-take_arrived_replies(struct publish *p)
+static int
+take_arrived_replies(struct publish *p, struct err *err)
 {
 	struct reply *r;
 
-	while (p->conn != NULL && p->inflight.sent && !p->out_of_step &&
-	    (r = conn_take(p->conn)) != NULL) {
-		take_publish_reply(p, r);
-		reply_free(r);
-	}
+	while (p->inflight.sent && (r = conn_take(p->conn)) != NULL)
+		if (take_publish_reply(p, r, err) == -1)
+			return -1;
+	return 0;
+}
+
+void
+connect_take_replies(struct publish *p)
+{
+	struct err err;
+
+	if (p->conn != NULL && take_arrived_replies(p, &err) == -1)
+		connect_drop(p, &err);
+}
+
+void
+connect_await_replies(struct publish *p)
+{
+	struct reply *r;
+	struct err err;
+
+	while (p->conn != NULL && p->inflight.sent)
+		if ((r = conn_wait(p->conn, 0, &err)) == NULL ||
+		    take_publish_reply(p, r, &err) == -1)
+			connect_drop(p, &err);
 }
 
 /* --- losing the connection ------------------------------------------------------ */
@@ -117,33 +138,33 @@ mark_in_doubt(struct publish *p, struct inflight_event *ev)
 }
 
 void
-connect_drop(struct publish *p, const struct err *err)
+connect_drop(struct publish *p, const struct err *cause)
 {
-	enum conn_why why = p->out_of_step ? CONN_GARBAGE : conn_why(p->conn);
+	struct err err = *cause, ignored;
 	bool idle = p->inflight.sent == 0;
 
-	if (!p->out_of_step)
-		take_arrived_replies(p);
-	p->out_of_step = false;
+	if (conn_why(p->conn) != CONN_OK)
+		err.why = conn_why(p->conn);
+	if (err.why != CONN_GARBAGE)
+		take_arrived_replies(p, &ignored);
 	for (size_t i = 0; i < p->inflight.count; i++) {
 		struct inflight_event *ev = inflight_at(&p->inflight, i);
 
-		if (ev->state != INFLIGHT_SENT)
-			continue;
-		mark_in_doubt(p, ev);
-		inflight_set_state(&p->inflight, ev, INFLIGHT_TO_BUFFER);
+		if (ev->state == INFLIGHT_SENT) {
+			mark_in_doubt(p, ev);
+			inflight_set_state(&p->inflight, ev, INFLIGHT_TO_BUFFER);
+		}
+		ev->dest = NULL;
 	}
-	if (why == CONN_TIMEOUT && p->buf != NULL)
+	if (err.why == CONN_TIMEOUT && p->buf != NULL)
 		breaker_leave(p->buf, p->o->conf->address, true);
 	pool_drop(&p->pool, p->conn);
 	p->conn = NULL;
-	if (!idle || why != CONN_CUT)
-		connect_suspend_sending(p, why, err->text);
-	/* In the other case the server closed an idle connection (its timeout, a restart), and the
-	 * next event connects again. */
+	/* Otherwise the server closed an idle connection (its timeout, a restart), and the next
+	 * event connects again. */
+	if (!idle || err.why != CONN_CUT)
+		connect_suspend_sending(p, &err);
 	dests_free(&p->dests);
-	for (size_t i = 0; i < p->inflight.count; i++)
-		inflight_at(&p->inflight, i)->dest = NULL;
 }
 
 /* --- connecting ------------------------------------------------------------------ */
@@ -158,7 +179,7 @@ handshake_and_open_dest(
 	stream_put_info(p->conn, dest->key);
 	if (conn_handshake(p->conn, err) == -1 || (reply = conn_wait(p->conn, 0, err)) == NULL)
 		return -1;
-	publish_open_dest_reply(p, type, reply);
+	publish_open_dest(p, type, reply);
 	reply_free(reply);
 	return 0;
 }
@@ -166,7 +187,7 @@ handshake_and_open_dest(
 static int
 connect_and_handshake(struct publish *p, struct slice type, struct err *err)
 {
-	const struct dest *dest = dests_get(&p->dests, p->o->conf->prefix, type);
+	const struct dest *dest = dests_get(&p->dests, type);
 
 	p->conn = pool_connect(&p->pool, dest->key, err);
 	if (p->conn != NULL && handshake_and_open_dest(p, dest, type, err) == 0)
@@ -194,14 +215,15 @@ connect_ensure(struct publish *p, struct slice type)
 		err_set(&err, STATUS_UNREACHABLE,
 		    "%s did not answer a moment ago; not tried again for %d s", conf->address,
 		    BREAKER_OPEN_MS / 1000);
-		connect_suspend_sending(p, CONN_TIMEOUT, err.text);
+		err.why = CONN_TIMEOUT;
+		connect_suspend_sending(p, &err);
 		return false;
 	}
 	r = connect_and_handshake(p, type, &err);
 	if (p->buf != NULL)
 		breaker_leave(p->buf, conf->address, r == -1 && err.why == CONN_TIMEOUT);
 	if (r == -1) {
-		connect_suspend_sending(p, err.why, err.text);
+		connect_suspend_sending(p, &err);
 		return false;
 	}
 	if (p->down_reported)
@@ -210,50 +232,12 @@ connect_ensure(struct publish *p, struct slice type)
 	return true;
 }
 
-/* --- waiting for replies --------------------------------------------------------- */
-
-static void
-drop_out_of_step(struct publish *p)
-{
-	struct err err;
-
-	err_set(
-	    &err, STATUS_SOME, "%s: unexpected reply, protocol out of step", p->o->conf->address);
-	connect_drop(p, &err);
-}
-
-void
-connect_take_replies(struct publish *p)
-{
-	take_arrived_replies(p);
-	if (p->out_of_step)
-		drop_out_of_step(p);
-}
-
-void
-connect_await_replies(struct publish *p)
-{
-	struct reply *r;
-	struct err err;
-
-	while (p->conn != NULL && p->inflight.sent) {
-		if ((r = conn_wait(p->conn, 0, &err)) == NULL) {
-			connect_drop(p, &err);
-			return;
-		}
-		take_publish_reply(p, r);
-		reply_free(r);
-		if (p->out_of_step)
-			drop_out_of_step(p);
-	}
-}
-
 /* --- sending ------------------------------------------------------------------------------ */
 
 void
 connect_send_event(struct publish *p, struct inflight_event *ev)
 {
-	ev->dest = dests_get(&p->dests, p->o->conf->prefix, ev->event.type);
+	ev->dest = dests_get(&p->dests, ev->event.type);
 	ev->command = dest_put_add(
 	    ev->dest, p->conn, ev->dest->trim_acked ? 0 : ev->dest->maxlen, &ev->event);
 	if (ev->dest->trim_acked)
@@ -266,29 +250,23 @@ connect_follow_failover(struct publish *p)
 {
 	struct dest *dest;
 	struct err err;
-	size_t i;
 
 	p->replica = false;
 	if (p->failover_tried)
 		return;
 	p->failover_tried = true;
 	connect_close(p);
-	for (i = 0;
-	     i < p->inflight.count && inflight_at(&p->inflight, i)->state != INFLIGHT_TO_BUFFER;
-	     i++)
-		;
-	if (i == p->inflight.count ||
-	    connect_and_handshake(p, inflight_at(&p->inflight, i)->event.type, &err) == -1)
-		return;
-	p->next_try = 0;
-	for (i = 0; i < p->inflight.count; i++) {
+	for (size_t i = 0; i < p->inflight.count; i++) {
 		struct inflight_event *ev = inflight_at(&p->inflight, i);
 
 		if (ev->state != INFLIGHT_TO_BUFFER || ev->in_doubt)
 			continue;
-		dest = dests_get(&p->dests, p->o->conf->prefix, ev->event.type);
+		if (p->conn == NULL && connect_and_handshake(p, ev->event.type, &err) == -1)
+			return;
+		p->next_try = 0;
+		dest = dests_get(&p->dests, ev->event.type);
 		if (!dest->measured)
-			dest = publish_open_dest(p, ev->event.type, NULL);
+			publish_open_dest(p, ev->event.type, NULL);
 		if (dest->room > 0)
 			connect_send_event(p, ev);
 	}

@@ -23,8 +23,7 @@
 static int64_t
 line_maxlen(struct publish *p, const struct inflight_event *ev)
 {
-	int64_t own =
-	    publish_maxlen(p, dests_get(&p->dests, p->o->conf->prefix, ev->event.type)->type);
+	int64_t own = publish_maxlen(p, dests_get(&p->dests, ev->event.type)->type);
 
 	return own == CONF_MAXLEN ? -1 : own;
 }
@@ -111,56 +110,42 @@ fallback_append(struct publish *p, struct err *err)
 void
 fallback_forget_absent(struct publish *p)
 {
-	while (p->nabsent)
-		free(p->absent[--p->nabsent]);
 	p->seen = p->seen_empty = false;
 	p->next_check = 0;
 }
 
-/* Remembers that the buffer lacks this type, valid until buffer_fingerprint differs from change. */
+/* Remembers that the buffer lacks this type, or `all` types, at this version of the buffer. */
 static void
-remember_absent(struct publish *p, const char *type, uint64_t change)
+remember_absent(struct publish *p, struct dest *dest, uint64_t change, bool all)
 {
-	if (!p->seen || change != p->seen_change)
-		fallback_forget_absent(p);
 	p->seen = true;
-	p->seen_change = change;
-	if (p->nabsent < PUBLISH_ABSENT_TYPES)
-		p->absent[p->nabsent++] = mem_strdup(type);
+	p->seen_change = dest->absent_at = change;
+	p->seen_empty = all;
 }
 
 bool
 fallback_lacks_type(struct publish *p, struct slice type)
 {
-	char name[NAMES_MAX + 1];
-	struct err err;
-	struct dest *dest;
+	struct dest *dest = dests_get(&p->dests, type);
 	int64_t began;
+	struct err err;
 	uint64_t change;
 	bool holds;
-	int r;
 
-	if (p->seen && p->seen_empty)
+	if (p->seen && (p->seen_empty || dest->absent_at == p->seen_change))
 		return true;
-	for (size_t i = 0; p->seen && i < p->nabsent; i++)
-		if (slice_is(type, p->absent[i]))
-			return true;
-	dest = dests_get(&p->dests, p->o->conf->prefix, type);
 	began = clock_mono();
 	if (dest->recheck_at > began || p->next_check > began)
 		return false;
-	snprintf(name, sizeof(name), "%.*s", (int)type.n, type.p);
 	change = buffer_fingerprint(p->buf);
-	r = backlog_lacks_type(p->buf, name, &holds, &err);
-	if (r != 1) {
+	if (backlog_lacks_type(p->buf, dest->type, &holds, &err) != 1) {
 		dest->recheck_at = p->next_drain;
 		/* With thousands of held types a check is expensive: spend a tenth of the time on
 		 * checks at most. Returning false is always safe. */
 		p->next_check = clock_mono() + 10 * (clock_mono() - began);
 		return false;
 	}
-	remember_absent(p, name, change);
-	p->seen_empty = !holds;
+	remember_absent(p, dest, change, !holds);
 	return true;
 }
 
@@ -206,13 +191,13 @@ fallback_drain(struct publish *p, const char *type, bool whole)
 		    (unsigned long long)drained.disordered);
 	if (drained.quarantined || drained.disordered || drained.status == STATUS_UNSAFE)
 		publish_worse(p, drained.status == STATUS_UNSAFE ? STATUS_UNSAFE : STATUS_SOME);
-	p->out_of_step |= done == -1 && err.why == CONN_GARBAGE;
-	if (done == -1 && (p->out_of_step || conn_why(p->conn) != CONN_OK))
+	if (done == -1 && (err.why == CONN_GARBAGE || conn_why(p->conn) != CONN_OK)) {
 		connect_drop(p, &err);
-	else if (done == -1)
-		connect_suspend_sending(p, CONN_LATER, err.text);
-	if (drained.refused == CONN_NOPERM || drained.refused == CONN_WRONGTYPE ||
-	    drained.refused == CONN_FULL || drained.refused == CONN_OTHER)
+	} else if (done == -1) {
+		err.why = CONN_LATER;
+		connect_suspend_sending(p, &err);
+	}
+	if (!conn_is_server_wide(drained.refused))
 		publish_worse(p, conn_exit_status(drained.refused));
 	if (done == 0 && (drained.replayed || drained.found)) {
 		p->next_drain = 0;
@@ -233,16 +218,18 @@ fallback_drain(struct publish *p, const char *type, bool whole)
 static int
 drain_for_type(struct publish *p, struct slice type)
 {
-	char name[NAMES_MAX + 1];
+	struct dest *dest;
 	struct err err;
 
 	if (fallback_lacks_type(p, type) ||
 	    (fallback_drain(p, NULL, true) == 0 && p->conn != NULL && fallback_lacks_type(p, type)))
 		return 0;
-	snprintf(name, sizeof(name), "%.*s", (int)type.n, type.p);
-	if (p->conn == NULL || backlog_scan_lacks_type(p->buf, name, &err) != 1)
+	if (p->conn == NULL)
 		return -1;
-	remember_absent(p, name, buffer_fingerprint(p->buf));
+	dest = dests_get(&p->dests, type);
+	if (backlog_scan_lacks_type(p->buf, dest->type, &err) != 1)
+		return -1;
+	remember_absent(p, dest, buffer_fingerprint(p->buf), false);
 	return 0;
 }
 

@@ -48,6 +48,16 @@ publish_maxlen(const struct publish *p, const char *type)
 	return p->o->maxlen >= 0 ? p->o->maxlen : conf_maxlen(p->o->conf, type);
 }
 
+/* The first is important. */
+static void
+say_trim_warning(void *arg, const char *text)
+{
+	struct publish *p = arg;
+
+	publish_say(p, !p->trim_reported, "%s", text);
+	p->trim_reported = true;
+}
+
 /* --- opening and closing ----------------------------------------------------------- */
 
 struct publish *
@@ -58,6 +68,7 @@ publish_open(const struct publish_options *o, struct err *err)
 	const char *dir, *word;
 
 	p->o = o;
+	p->dests = (struct dests){.conf = o->conf, .say = say_trim_warning, .arg = p};
 	p->pool = (struct pool){.url = &o->conf->url, .timeout_ms = o->conf->timeout_ms};
 	inflight_init(&p->inflight);
 	bytes_addf(&target, "%s %s", o->conf->address, o->conf->prefix);
@@ -105,72 +116,57 @@ publish_close(struct publish *p)
 
 /* --- the streams that events go to ------------------------------------------------- */
 
-struct dest *
-publish_open_dest(struct publish *p, struct slice type, const struct stream_info *info)
+void
+publish_open_dest(struct publish *p, struct slice type, const struct reply *reply)
 {
-	struct dest *dest = dests_get(&p->dests, p->o->conf->prefix, type);
+	struct dest *dest = dests_get(&p->dests, type);
+	struct stream_info info;
+	struct err err;
+	bool known = reply != NULL && stream_take_info(reply, &info, &err) == 0;
 
 	dest->measured = true;
 	dest->maxlen = publish_maxlen(p, dest->type);
-	if (info != NULL) {
-		dest->after = info->last_generated;
-		dest->watch.before = *info;
+	if (known) {
+		dest->after = info.last_generated;
+		dest->watch.before = info;
 	}
-	trim_set_policy(dest, p->o->conf);
 	if (dest->trim_acked)
-		trim_begin_acked(dest, info);
+		trim_begin_acked(dest, known ? &info : NULL);
 	else
 		dest->room = INT64_MAX;
-	return dest;
-}
-
-void
-publish_open_dest_reply(struct publish *p, struct slice type, const struct reply *r)
-{
-	struct stream_info info;
-	struct err err;
-
-	publish_open_dest(p, type, stream_take_info(r, &info, &err) == 0 ? &info : NULL);
 }
 
 static int
-fetch_stream_info(struct publish *p, struct slice type)
+fetch_stream_info(struct publish *p, struct slice type, const char *key)
 {
 	struct reply *r;
 	struct err err;
 
-	stream_put_info(p->conn, dests_get(&p->dests, p->o->conf->prefix, type)->key);
+	stream_put_info(p->conn, key);
 	if ((r = conn_wait(p->conn, 0, &err)) == NULL) {
 		connect_drop(p, &err);
 		return -1;
 	}
-	publish_open_dest_reply(p, type, r);
+	publish_open_dest(p, type, r);
 	reply_free(r);
 	return 0;
 }
 
 /* Measures how many entries the stream takes (trim.h); no event may be SENT. Returns 0 when there
- * is room, 1 when not and the type is stopped now, -1 when the connection was lost. */
+ * is room, 1 when not and the type is stopped now, -1 when nothing can be sent. */
 static int
 measure_stream_room(struct publish *p, struct dest *dest)
 {
-	struct bytes words = {0};
 	struct err err;
-	int r;
 
 	trim_remeasure(dest);
-	r = trim_ensure_room(dest, p->conn, dest->maxlen, false, &words, &err);
-	if (words.len)
-		publish_say(p, !p->trim_reported, "%s", bytes_str(&words));
-	p->trim_reported |= words.len > 0;
-	bytes_free(&words);
-	if (r == -1 && conn_why(p->conn) != CONN_OK) {
+	if (trim_ensure_room(&p->dests, dest, p->conn, dest->maxlen, &err) == 0)
+		return dest->stopped;
+	if (conn_why(p->conn) != CONN_OK || err.why == CONN_GARBAGE)
 		connect_drop(p, &err);
-		return -1;
-	}
-	if (r == -1) /* the server refuses: its reply to the XADD will show why */
-		dest->room = 1;
-	return dest->stopped;
+	else
+		connect_suspend_sending(p, &err);
+	return -1;
 }
 
 static void
@@ -189,7 +185,7 @@ report_stopped(struct publish *p, struct dest *dest)
 int
 publish_prepare_dest(struct publish *p, struct slice type)
 {
-	struct dest *dest = dests_get(&p->dests, p->o->conf->prefix, type);
+	struct dest *dest = dests_get(&p->dests, type);
 	int r;
 
 	if (dest->measured && !dest->stopped && dest->room > 0)
@@ -200,8 +196,8 @@ publish_prepare_dest(struct publish *p, struct slice type)
 	connect_await_replies(p);
 	if (p->conn == NULL)
 		return -1;
-	dest = dests_get(&p->dests, p->o->conf->prefix, type);
-	if (!dest->measured && fetch_stream_info(p, type) == -1)
+	dest = dests_get(&p->dests, type);
+	if (!dest->measured && fetch_stream_info(p, type, dest->key) == -1)
 		return -1;
 	if (dest->room > 0 && !dest->stopped)
 		return 0;
@@ -215,8 +211,6 @@ publish_prepare_dest(struct publish *p, struct slice type)
 static void
 watch_trimming(struct publish *p)
 {
-	struct bytes words = {0};
-
 	for (size_t i = 0; p->conn != NULL && conn_why(p->conn) == CONN_OK && i < p->dests.n; i++) {
 		struct dest *dest = p->dests.dest[i];
 
@@ -226,13 +220,9 @@ watch_trimming(struct publish *p)
 				trim_remeasure(dest);
 			continue;
 		}
-		words.len = 0;
-		p->counts[COUNT_TRIMMED] +=
-		    trimwatch_count_unread(&dest->watch, p->conn, dest->key, dest->maxlen, &words);
-		if (words.len)
-			publish_say(p, true, "%s", bytes_str(&words));
+		p->trim_reported = false; /* each loss is important */
+		p->counts[COUNT_TRIMMED] += trim_count_unread(&p->dests, dest, p->conn);
 	}
-	bytes_free(&words);
 	p->added_since_watch = 0;
 }
 

@@ -20,8 +20,7 @@
 #include "redis/pool.h"
 #include "redis/stream.h"
 
-#define PUBLISH_RETRY_MS 500    /* after a refusal, which costs nothing */
-#define PUBLISH_ABSENT_TYPES 32 /* remembered at a time */
+#define PUBLISH_RETRY_MS 500 /* after a refusal, which costs nothing */
 
 struct publish {
 	const struct publish_options *o;
@@ -40,18 +39,15 @@ struct publish {
 	bool must_drain; /* the buffer holds events that this process waits to see drained */
 	bool replica;    /* the server refused a write as a replica */
 	bool failover_tried;
-	bool paused;      /* connected, but the server refused everything a moment ago */
-	bool out_of_step; /* a reply had an unexpected form: later ones are ignored */
+	bool paused; /* connected, but the server refused everything a moment ago */
 	bool down_reported;
 	bool trim_reported;   /* warnings about trim = acked */
 	bool held_unrecorded; /* a stream is full, and the checkpoint does not record it yet */
 	bool outage;          /* the server cannot be reached: an append marks an outage */
 	/* Cached answer, valid while seen is true: at version seen_change the buffer was empty, or
-	 * lacked these types. */
+	 * lacked the types whose dest has the same absent_at. */
 	bool seen, seen_empty;
 	uint64_t seen_change;
-	char *absent[PUBLISH_ABSENT_TYPES];
-	size_t nabsent;
 	uint64_t added_since_watch;
 	uint64_t counts[COUNTERS];
 	int status;
@@ -72,12 +68,10 @@ int64_t publish_maxlen(const struct publish *p, const char *type);
  * stopped or the connection was lost.
  */
 int publish_prepare_dest(struct publish *p, struct slice type);
-/* Opens a destination with the facts of its stream; info NULL: unknown. */
-struct dest *publish_open_dest(
-    struct publish *p, struct slice type, const struct stream_info *info);
-/* Opens one from the reply to XINFO STREAM. An error reply (no permission, wrong type) leaves the
- * facts unknown and does not stop the type: its XADD will show whether the server refuses. */
-void publish_open_dest_reply(struct publish *p, struct slice type, const struct reply *r);
+/* Opens a destination with the facts of its stream, from the reply to XINFO STREAM, or NULL. An
+ * error reply (no permission, wrong type) leaves the facts unknown and does not stop the type: its
+ * XADD will show whether the server refuses. */
+void publish_open_dest(struct publish *p, struct slice type, const struct reply *reply);
 
 /* --- connect.c -------------------------------------------------------------------- */
 
@@ -92,7 +86,7 @@ void connect_send_event(struct publish *p, struct inflight_event *ev);
 void connect_drop(struct publish *p, const struct err *err);
 /* Stops sending for a while, because the server does not take events: reports it once, and sets
  * the exit status. */
-void connect_suspend_sending(struct publish *p, enum conn_why why, const char *text);
+void connect_suspend_sending(struct publish *p, const struct err *err);
 /* Takes the replies that have arrived. */
 void connect_take_replies(struct publish *p);
 /* Waits until no event is SENT. */

@@ -5,7 +5,6 @@
  */
 #include "drain/indoubt.h"
 #include "drain/trim.h"
-#include "drain/trimwatch.h"
 #include "event/id.h"
 #include "fuzz.h"
 #include "redis/conn.h"
@@ -108,24 +107,29 @@ resolve_known(struct conn *conn)
 }
 
 static void
+ignore_words(void *arg, const char *text)
+{
+	(void)arg, (void)text;
+}
+
+static void
 measure_dest(struct conn *conn)
 {
-	struct dests ls = {0};
-	struct dest *dest = dests_get(&ls, "q", slice_of("t"));
-	struct bytes words = {0};
+	struct conf conf = {.prefix = (char[]){"q"}};
+	struct dests ls = {.conf = &conf, .say = ignore_words};
+	struct dest *dest = dests_get(&ls, slice_of("t"));
 
-	if (trim_ensure_room(dest, conn, 100, false, &words, &f) == 0) {
+	if (trim_ensure_room(&ls, dest, conn, 100, &f) == 0) {
 		PROMISE(dest->stopped || dest->room > 0 || dest->mode == DEST_GUARDED);
-		trimwatch_count_unread(&dest->watch, conn, dest->key, 100, &words);
+		trim_count_unread(&ls, dest, conn);
 	}
 	if (conn_why(conn) == CONN_OK) {
 		dest->trim_acked = true;
 		dest->maxlen_hard = 1000;
 		trim_remeasure(dest);
-		if (trim_ensure_room(dest, conn, 100, false, &words, &f) == 0)
+		if (trim_ensure_room(&ls, dest, conn, 100, &f) == 0)
 			PROMISE(dest->stopped || dest->room > 0);
 	}
-	bytes_free(&words);
 	dests_free(&ls);
 }
 
