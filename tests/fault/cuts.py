@@ -36,7 +36,7 @@ from buffer import Buffer
 from ledger import Ledger, compare_ledger
 from proxy import Cut, Proxy
 from resp import Redis
-from rig import Hang, Rig
+from rig import Hang, Rig, parse_shares
 from scenes import dead_letter, entries, one, records
 
 KINDS = [("request", m) for m in ("fin", "rst", "hang", "late")] + [("reply", m) for m in ("fin", "rst", "hang")]
@@ -290,9 +290,7 @@ def options():
 def main():
     o = options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    first, *more = o.sample.split(",")
-    part = {name: first for name in EXCHANGES} | dict(m.split("=") for m in more)
-    o.share = {name: float(t.split("/")[0]) / float((t + "/1").split("/")[1]) for name, t in part.items()}
+    o.share = parse_shares(o.sample, EXCHANGES)
     base = tempfile.mkdtemp(dir=o.base, prefix="cuts")
     rig = Rig(base, 0, o.bin)
     try:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # covers: lib/buffer lib/drain lib/publish lib/consume lib/handle lib/redis
 # A fault at every system call and a cut of the connection at every byte (tests/fault/*.py). These tests run a sample by a seed
-# that is printed; the tests tagged long run all cases. A line `WRONG SCENE: FAULT: ...` is repeated alone by
+# that is printed (EB_SAMPLE=2 makes all samples twice as large); the tests tagged long run all cases. A line `WRONG SCENE: FAULT: ...` is repeated alone by
 #
 #     tests/fault/every.py --scenes SCENE --only 'FAULT'
 #     tests/fault/cuts.py --exchanges EXCHANGE --only 'CUT'
@@ -36,81 +36,81 @@ loop() {
 # --- faults at every call: kill, SIGTERM, each errno, permanent failure, out of memory ------------------------------
 
 # bats test_tags=nosanitize
-@test "ebpub of one event, a fault at half of its calls: durable or not accepted, never half a line" {
+@test "ebpub of one event, a fault at a quarter of its calls: durable or not accepted, never half a line" {
 	need_strace
-	loop every.py --sample 1/2 --scenes direct,fresh,filled,segment,behind
+	loop every.py --sample 1/4 --scenes direct,fresh,filled,segment,behind
 }
 
 # bats test_tags=nosanitize
 @test "ebpub of one event without the lock, with limits, beside a held type, faults at some calls: durable or not accepted" {
 	need_strace
-	loop every.py --sample 1/12 --scenes own,limits,pass
+	loop every.py --sample 1/24 --scenes own,limits,pass
 }
 
 # bats test_tags=nosanitize
-@test "20 events from standard input, a fault at a third of the calls: each answer is true" {
+@test "20 events from standard input, a fault at a sixth of the calls: each answer is true" {
 	need_strace
-	loop every.py --sample 1/3 --scenes stream,away
+	loop every.py --sample 1/6 --scenes stream,away
 }
 
 # bats test_tags=nosanitize
-@test "ebpub of one event that drains the buffer, a fault at a sixth of its calls: each event once and in order" {
+@test "ebpub of one event that drains the buffer, a fault at a twelfth of its calls: each event once and in order" {
 	need_strace
-	loop every.py --sample 1/6 --scenes drain
+	loop every.py --sample 1/12 --scenes drain
 }
 
 # bats test_tags=nosanitize
-@test "a replay of three batches, a fault at half of its calls: each event once and in order" {
+@test "a replay of three batches, a fault at a fifth of its calls: each event once and in order" {
 	need_strace
-	loop every.py --sample 1/2 --scenes three
+	loop every.py --sample 1/5 --scenes three
 }
 
 # bats test_tags=nosanitize
 @test "a replay that records ahead of what it sends, a fault at some calls: each event once and in order" {
 	need_strace
-	loop every.py --sample 1/8,flow=1/30,large=1/30 --scenes sure,flow,large
+	loop every.py --sample 1/16,flow=1/60,large=1/60 --scenes sure,flow,large
 }
 
 # bats test_tags=nosanitize
 @test "a replay that resumes, of all kinds of files, of an adopted file, a fault at some calls: each event once and in order" {
 	need_strace
-	loop every.py --sample 1/8,adopt=1/100 --scenes resume,mixed,adopt
+	loop every.py --sample 1/16,adopt=1/200 --scenes resume,mixed,adopt
 }
 
 # bats test_tags=nosanitize
 @test "a replay with a held type, a full stream, bad or unsorted lines, a fault at some calls: each event once and in order" {
 	need_strace
-	loop every.py --sample 1/20 --scenes unsorted,held,freed,full,kept,keep,bad,whole
+	loop every.py --sample 1/40 --scenes unsorted,held,freed,full,kept,keep,bad,whole
 }
 
 # bats test_tags=nosanitize
 @test "commands that only read, a fault at some calls: nothing is changed; quarantine retry: each event comes back once" {
 	need_strace
-	loop every.py --sample 1/16,retry=1/5 --scenes list,check,stat,aside,retry
+	loop every.py --sample 1/32,retry=1/10 --scenes list,check,stat,aside,retry
 }
 
 # bats test_tags=nosanitize
-@test "compress, discard and retarget, a fault at a quarter of their calls: nothing lost, the next run completes it" {
+@test "compress, discard and retarget, a fault at an eighth of their calls: nothing lost, the next run completes it" {
 	need_strace
-	loop every.py --sample 1/4 --scenes compress,discard,retarget
+	loop every.py --sample 1/8 --scenes compress,discard,retarget
 }
 
 # bats test_tags=nosanitize
 @test "dead letters re-driven, by a script and under WATCH, a fault at some calls: each once and in order" {
 	need_strace
-	loop every.py --sample 1/3 --scenes redrive,watched
+	loop every.py --sample 1/6 --scenes redrive,watched
 }
 
 # bats test_tags=nosanitize
-@test "ebsub, a fault at half of its calls: acknowledged entries were written, the others are redelivered" {
+@test "ebsub, a fault at a quarter of its calls: acknowledged entries were written, the others are redelivered" {
 	need_strace
-	loop every.py --sample 1/2 --scenes subscribe
+	loop every.py --sample 1/4 --scenes subscribe
 }
 
 # bats test_tags=nosanitize
 @test "ebsub with a command, a fault at some of its calls: acknowledged entries were handled, the others are redelivered" {
 	need_strace
-	loop every.py --sample 1/15 --scenes handle
+	loop every.py --sample 1/30 --scenes handle
 }
 
 # bats test_tags=nosanitize,long
@@ -140,16 +140,16 @@ loop() {
 
 # --- a cut at every byte: end of file, reset, hang, late delivery; fewer under the sanitizers ------------------------
 
-@test "one event, its connection cut at a quarter of the bytes in both directions: once, in doubt exactly when fully sent" {
-	loop cuts.py --sample "1/${EB_SANITIZE:+3}4" --exchanges one
+@test "one event, its connection cut at an eighth of the bytes in both directions: once, in doubt exactly when fully sent" {
+	loop cuts.py --sample "1/${EB_SANITIZE:+3}8" --exchanges one
 }
 
 @test "a replay of three events, new or in doubt, cut at some bytes in both directions: each once and in order" {
-	loop cuts.py --sample "1/${EB_SANITIZE:+2}30" --exchanges batch,doubt
+	loop cuts.py --sample "1/${EB_SANITIZE:+2}60" --exchanges batch,doubt
 }
 
 @test "60 events from standard input, cut at some bytes in both directions: each once and in order" {
-	loop cuts.py --sample "1/${EB_SANITIZE:+3}800" --exchanges feed
+	loop cuts.py --sample "1/${EB_SANITIZE:+3}900" --exchanges feed
 }
 
 @test "dead letters re-driven, by a script and under WATCH, cut at some bytes in both directions: each once and in order" {

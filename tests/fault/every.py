@@ -28,7 +28,7 @@ import zlib
 
 sys.dont_write_bytecode = True	# keeps the tree clean
 
-from rig import Fault, Hang, Rig
+from rig import Fault, Hang, Rig, parse_shares
 from scenes import SCENES
 
 FILES = ("EIO", "EACCES")
@@ -180,13 +180,6 @@ def format_counts(tally):
     return ", ".join(f"{tally.injected[k]} {words[k]}" for k in KINDS if tally.injected[k]) or "no fault injected"
 
 
-def share_of(o):
-    """Parses --sample, such as 1/2 or 1/2,adopt=1/40, to the share of each scene."""
-    first, *more = o.sample.split(",")
-    part = {name: first for name in SCENES} | dict(m.split("=") for m in more)
-    return {name: float(t.split("/")[0]) / float((t + "/1").split("/")[1]) for name, t in part.items()}
-
-
 def options():
     top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     build = os.environ.get("EB_BUILD", os.path.join(top, "build"))
@@ -203,7 +196,7 @@ def options():
     p.add_argument("--jobs", type=int, default=2)
     p.add_argument("--show", type=int, default=20)
     o = p.parse_args()
-    o.scenes, o.kinds, o.share = o.scenes.split(","), o.kinds.split(","), share_of(o)
+    o.scenes, o.kinds, o.share = o.scenes.split(","), o.kinds.split(","), parse_shares(o.sample, SCENES)
     return o
 
 

@@ -18,6 +18,14 @@ class Hang(Exception):
     pass
 
 
+def parse_shares(sample, names):
+    """Parses --sample, such as 1/2 or 1/2,adopt=1/40, to the share of each name; EB_SAMPLE=N makes all of them N times as large."""
+    first, *more = sample.split(",")
+    part = {name: first for name in names} | dict(m.split("=") for m in more)
+    times = float(os.environ.get("EB_SAMPLE") or 1)
+    return {name: times * float(t.split("/")[0]) / float((t + "/1").split("/")[1]) for name, t in part.items()}
+
+
 class Fault:
     """A fault at the Nth call of a name: kill, term, fail (with an errno), stuck (it and all later ones fail); or nomem: the Nth
     allocation fails."""

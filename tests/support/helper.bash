@@ -23,7 +23,7 @@ bats_load_library bats-assert
 eb_environment() {
 	local v keep_build=${EB_BUILD:-} keep_sanitize=${EB_SANITIZE:-} keep_bin=${EB_BIN:-} keep_server=${EB_SERVER:-}
 
-	for v in $(compgen -e | grep -E '^(EB_|XDG_)' || :); do
+	for v in $(compgen -e | grep -E '^(EB_|XDG_)' | grep -vxE 'EB_SEED|EB_SAMPLE' || :); do
 		unset "$v"
 	done
 	unset REDISCLI_AUTH STATE_DIRECTORY CREDENTIALS_DIRECTORY RES_OPTIONS MAKEFLAGS MAKELEVEL
