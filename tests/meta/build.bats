@@ -105,7 +105,7 @@ pages() {
 	assert_output --partial unused
 	rm bin/ebwarn.c build/obj/bin/ebwarn.*
 	run -0 grep -c 'WERROR=-Werror' scripts/check
-	assert_output 2
+	assert_output 3
 }
 
 @test "the version is defined in one place" {

@@ -2,6 +2,8 @@
 # covers: man README.md
 # The pages and README, held against the commands.
 #
+# bats file_tags=nosanitize
+#
 # shellcheck disable=SC2030,SC2031  # bats runs each test in a shell of its own
 
 load ../support/helper
