@@ -2,6 +2,8 @@
 # covers: lib/cli bin
 # What the front end of lib/cli gives every command: --help, --version, and the texts about wrong options.
 
+# shellcheck disable=SC2154  # bats
+
 load ../support/helper
 
 setup_file() {
