@@ -250,7 +250,7 @@ static const struct cli_command command = {.name = "ebbuffer",
     .about = {"Shows and changes the disk buffer by hand: the events that wait for Redis,",
         "and the lines in quarantine. ebreplay(1) drains it."},
     .examples = {"ebbuffer list", "ebbuffer quarantine list", "ebbuffer discard --yes"},
-    .statuses = "0 done, 1 bad lines, 64 usage, 74 unsafe, 75 a replay runs, 78 config",
+    .statuses = "0 done, 1 bad lines, 64 usage, 74 unsafe, 75 try again, 78 config",
     .options = options,
     .modes = modes};
 

@@ -272,7 +272,7 @@ static const struct cli_command command = {.name = "ebdead",
         "moves them back into their streams, or deletes them."},
     .examples = {"ebdead list", "ebdead redrive --match dead_status='exit 1' order.created",
         "ebdead drop --until 30d --dry-run order.created"},
-    .statuses = "0 done, 1 some failed, 64 usage, 69 no Redis, 75 some left, 77 denied",
+    .statuses = "0 done, 1 some failed, 64 usage, 69 no Redis, 75 again, 77 denied",
     .options = options,
     .modes = modes};
 

@@ -140,7 +140,7 @@ static const struct cli_command command = {.name = "ebreplay",
         "It can be killed at any moment and run again."},
     .usage = {"[option ...]"},
     .examples = {"ebreplay", "ebreplay --dry-run", "ebreplay --wait 60 -v"},
-    .statuses = "0 drained, 1 lines in quarantine, 74 unsafe, 75 events left, 78 config",
+    .statuses = "0 drained, 1 lines kept, 74 unsafe, 75 events left, 78 config",
     .options = options,
     .old = old};
 
