@@ -168,7 +168,7 @@ add_matching_types(const char *pattern)
 }
 
 static void
-run_list(char **types, size_t n)
+run_dead_list(char **types, size_t n)
 {
 	cli_check_types(types, n, NULL);
 	for (size_t i = 0; i < n; i++)
@@ -234,7 +234,7 @@ enum { LIST, REDRIVE, DROP };
 
 static const struct cli_mode modes[] = {
     [LIST] = {"list", "[type ...]", 0, SIZE_MAX, "print the dead letters of these types, or of all",
-        run_list, NULL},
+        run_dead_list, NULL},
     [REDRIVE] = {"redrive", "type ...", 1, SIZE_MAX, "move them back into their streams",
         run_redrive, NULL},
     [DROP] = {"drop", "type ...", 1, SIZE_MAX, "delete them", run_drop, "deletes dead letters"},

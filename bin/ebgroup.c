@@ -95,7 +95,7 @@ is_named(const char *type, char **types, size_t n)
 }
 
 static void
-run_list(char **types, size_t n)
+list_groups(char **types, size_t n)
 {
 	struct survey_options survey_options = {.url = &eb.conf.url,
 	    .prefix = eb.conf.prefix,
@@ -251,7 +251,7 @@ enum { LIST, CONSUMERS, PENDING, ACK, SET_ID, RETIRE, REAP, DESTROY };
 
 static const struct cli_mode modes[] = {
     [LIST] = {"list", "[type ...]", 0, SIZE_MAX, "show the groups of these streams, or of all",
-        run_list, NULL},
+        list_groups, NULL},
     [CONSUMERS] = {"consumers", "type ...", 1, SIZE_MAX, "show the consumers of a group",
         run_consumers, NULL},
     [PENDING] = {"pending", "type ...", 1, SIZE_MAX, "show the entries that are not acknowledged",

@@ -79,7 +79,7 @@ take_consumer(const char *option, const char *arg, struct err *err)
 }
 
 static int
-take_format(const char *option, const char *arg, struct err *err)
+take_print_format(const char *option, const char *arg, struct err *err)
 {
 	(void)option;
 	eb.sink.format = arg;
@@ -125,7 +125,8 @@ static const struct cli_option options[] = {
         "stop after so long without an event"),
     CLI_HEAD(IN(PRINT) | IN(PEEK), "Output (not with a command)"),
     CLI_FLAG('0', "null", &eb.null, "end records with a NUL byte instead of a newline"),
-    CLI_CALL('f', "format", "format", take_format, "print events in this format, as '%i %t %p\\n'"),
+    CLI_CALL('f', "format", "format", take_print_format,
+        "print events in this format, as '%i %t %p\\n'"),
     CLI_FLAG(0, "payload", &eb.payload, "print only the payload"),
     CLI_FLAG(0, "no-sync", &eb.no_sync, "do not sync a file before acknowledging"),
     CLI_HEAD(IN(PEEK), "Looking without a group"),
@@ -237,7 +238,7 @@ make_plan(void)
 }
 
 static void
-add_type(const char *type)
+add_subscription(const char *type)
 {
 	size_t found;
 	bool complete;
@@ -273,7 +274,7 @@ static void
 add_types(char **types, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		add_type(types[i]);
+		add_subscription(types[i]);
 	print_groups();
 	eb.read.subs = eb.subs.subs;
 	eb.read.n = eb.subs.n;

@@ -138,3 +138,10 @@ wrong() {
 	wrong "--max-payload '1G': expected a size such as 4096, 64K, 8M or 1G, above 0, at most 240M" ebpub --max-payload 1G a 1
 	wrong "retire: expected arguments: type ... consumer" ebgroup retire --yes t
 }
+
+@test "an old spelling names what replaced it" {
+	wrong "'--list' is now 'ebbuffer list'" ebreplay --list
+	wrong "'--quarantine' is now 'ebbuffer quarantine'" ebreplay --quarantine=list
+	wrong "'--dead' is now 'ebdead redrive'" ebreplay --dead t
+	wrong "'--dead' is now 'ebdead list'" ebsub --peek --dead t
+}
