@@ -238,7 +238,7 @@ make_plan(void)
 }
 
 static void
-add_subscription(const char *type)
+subscribe_to_type(const char *type)
 {
 	size_t found;
 	bool complete;
@@ -274,7 +274,7 @@ static void
 add_types(char **types, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		add_subscription(types[i]);
+		subscribe_to_type(types[i]);
 	print_groups();
 	eb.read.subs = eb.subs.subs;
 	eb.read.n = eb.subs.n;
