@@ -60,7 +60,7 @@ four_aside() {
 	buffered a 4 4
 	run -1 ebbuffer quarantine retry -v
 	assert_line "ebbuffer: 3 events returned to the buffer"
-	assert_line "ebreplay: 1 line kept in '$B/$Q': not an event"
+	assert_line "ebbuffer: 1 line kept in '$B/$Q': not an event"
 	assert_equal "$(ebstat -j | jq -c '[.buffer.total_events, .buffer.quarantined]')" '[4,1]'
 	run -0 ebreplay
 	assert_equal "$(payloads a | xargs)" '4 1 2 3'
