@@ -554,7 +554,7 @@ class Retry(Scene):
         last = self.put_aside(rig)[-1]
         with open(last, "rb") as f:
             data = f.read()
-        run = rig.run([*self.argv, os.path.basename(last)])
+        run = rig.run([*Retry.argv, os.path.basename(last)])
         assert run.status == 0, run.err
         own = [name for name in os.listdir(rig.buffer) if ".own-" in name and name.endswith(".jsonl")]
         number = re.search(r"own-(\d+)\.jsonl$", own[0])[1]
