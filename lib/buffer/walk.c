@@ -147,6 +147,14 @@ skip_sorted_lines(struct walk *w, struct source *s, uint64_t n, struct err *err)
 
 /* --- the next line of a source --------------------------------------------------------- */
 
+/* What all lines of the segment have in common is set once: a walk of a million lines feels it. */
+static void
+enter_segment(struct source *s)
+{
+	s->line =
+	    (struct walk_line){.stem = s->seg->stem, .chain = s->chain, .suspect = s->seg->suspect};
+}
+
 static int
 next_file_line(struct walk *w, struct source *s, struct err *err)
 {
@@ -155,14 +163,10 @@ next_file_line(struct walk *w, struct source *s, struct err *err)
 
 	if (r != 1)
 		return r;
-	s->line = (struct walk_line){.text = l.text,
-	    .stem = s->seg->stem,
-	    .chain = s->chain,
-	    .pos = l.pos,
-	    .end = l.end,
-	    .at = l.pos,
-	    .torn = l.torn,
-	    .suspect = s->seg->suspect};
+	s->line.text = l.text;
+	s->line.pos = s->line.at = l.pos;
+	s->line.end = l.end;
+	s->line.torn = l.torn;
 	/* Only a merge needs the stamp: not searched for in the usual case of one source. */
 	if (w->nsources > 1 && line_stamp(l.text, &l.stamp) == 0)
 		s->stamp = l.stamp;
@@ -189,6 +193,7 @@ open_next_segment(struct walk *w, struct source *s, uint64_t from, struct err *e
 		seg->suspect = true;
 		s->r = reader_open(w->buf->fd, seg, from, limit, flags, err);
 	}
+	enter_segment(s);
 	if (s->r != NULL)
 		return 0;
 	if (err->sys != ENOENT)
@@ -203,21 +208,21 @@ advance_source(struct walk *w, struct source *s, struct err *err)
 {
 	int r;
 
-	s->has_line = false;
 	while (!s->at_end) {
 		r = s->r == NULL ? 0
 		    : s->limit   ? next_sorted_line(w, s, err)
 		                 : next_file_line(w, s, err);
+		s->has_line = r == 1;
 		if (r == 1)
-			s->has_line = true;
+			return 0;
 		if (r == -1 && err->sys == EBADMSG) {
 			w->damaged =
 			    mem_realloc(w->damaged, (w->ndamaged + 1) * sizeof(*w->damaged));
 			w->damaged[w->ndamaged++] = s->seg;
 			r = 0;
 		}
-		if (r != 0)
-			return r == 1 ? 0 : -1;
+		if (r == -1)
+			return -1;
 		reader_close(s->r);
 		s->r = NULL;
 		if (s->next == s->end)
@@ -231,17 +236,19 @@ advance_source(struct walk *w, struct source *s, struct err *err)
 int
 walk_next(struct walk *w, struct walk_line *l, struct err *err)
 {
-	struct source *best = NULL;
+	struct source *best = w->current;
 
-	if (w->current != NULL && advance_source(w, w->current, err) == -1)
+	if (best != NULL && advance_source(w, best, err) == -1)
 		return -1;
-	w->current = NULL;
-	for (size_t i = 0; i < w->nsources; i++)
-		if (w->sources[i].has_line && (best == NULL || w->sources[i].stamp < best->stamp))
-			best = &w->sources[i];
+	if (w->nsources > 1 || best == NULL || !best->has_line) {
+		best = NULL;
+		for (struct source *s = w->sources; s < w->sources + w->nsources; s++)
+			if (s->has_line && (best == NULL || s->stamp < best->stamp))
+				best = s;
+	}
+	w->current = best;
 	if (best == NULL)
 		return 0;
-	w->current = best;
 	*l = best->line;
 	return 1;
 }
@@ -330,6 +337,7 @@ open_file_source(struct walk *w, struct checkpoint *cp, const struct segment *se
 	    w->flags & WALK_SYNC ? READER_SYNC : 0, err);
 	if (s->r == NULL)
 		return err->sys == ENOENT ? 0 : -1;
+	enter_segment(s);
 	if (limit) {
 		s->last_stamp = INT64_MIN;
 		if (skip_sorted_lines(w, s, from.pos, err) == -1)
