@@ -16,7 +16,6 @@ static struct ebbuffer {
 	uint64_t limit; /* lines still to print; 0: all */
 	struct table table;
 	struct buffer *buf;
-	char target[1024]; /* see buffer_bind_target */
 	struct append_limits limits;
 } eb;
 
@@ -119,10 +118,10 @@ run_retarget(char **args, size_t n)
 	if (!open_to_change())
 		return;
 	if (buffer_lock(eb.buf, eb.limits.lock_ms, &hints, &err) == -1 ||
-	    buffer_retarget(eb.buf, eb.target, &err) == -1)
+	    buffer_retarget(eb.buf, eb.conf.target, &err) == -1)
 		cli_fail(&err);
 	if (cli_verbose())
-		cli_warn("buffer '%s' now belongs to %s", eb.buf->dir, eb.target);
+		cli_warn("buffer '%s' now belongs to %s", eb.buf->dir, eb.conf.target);
 }
 
 static void
@@ -174,7 +173,7 @@ run_quarantine_retry(char **files, size_t n)
 
 	if (!open_to_change())
 		return;
-	ok = requeue_retry(eb.buf, eb.target, &eb.limits, &names, &r, &err);
+	ok = requeue_retry(eb.buf, eb.conf.target, &eb.limits, &names, &r, &err);
 	if (cli_verbose())
 		cli_warn("%llu events returned to the buffer", (unsigned long long)r.back);
 	if (r.kept > 0) {
@@ -259,7 +258,6 @@ main(int argc, char **argv)
 {
 	struct cli_args args = cli_start(&command, argc, argv);
 
-	snprintf(eb.target, sizeof(eb.target), "%s %s", eb.conf.address, eb.conf.prefix);
 	eb.limits = (struct append_limits){
 	    .segment_max = APPEND_SEGMENT_MAX, .lock_ms = eb.conf.timeout_ms};
 	eb.table = (struct table){.json = eb.conf.json, .quiet = eb.conf.quiet, .emit = cli_print};

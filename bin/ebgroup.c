@@ -97,8 +97,7 @@ is_named(const char *type, char **types, size_t n)
 static void
 list_groups(char **types, size_t n)
 {
-	struct survey_options survey_options = {.url = &eb.conf.url,
-	    .prefix = eb.conf.prefix,
+	struct survey_options survey_options = {.conf = &eb.conf,
 	    .timeout_ms = eb.conf.timeout_ms,
 	    .types = types,
 	    .n = n,

@@ -93,12 +93,13 @@ print_limits(void)
 static enum severity
 take_and_check(struct snapshot *p, struct problems *v, int64_t timeout_ms)
 {
-	const struct survey_options survey_options = {.types = eb.types,
+	const struct survey_options survey_options = {.conf = &eb.conf,
+	    .timeout_ms = timeout_ms,
+	    .types = eb.types,
 	    .n = eb.ntypes,
-	    .all = threshold_any_of_streams(eb.limits),
-	    .timeout_ms = timeout_ms};
+	    .all = threshold_any_of_streams(eb.limits)};
 
-	snapshot_take(p, &eb.conf, eb.conf.buffer, &survey_options);
+	snapshot_take(p, &survey_options);
 	check_snapshot(v, p, eb.limits);
 	return problems_worst(v);
 }

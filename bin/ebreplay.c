@@ -18,7 +18,6 @@ static struct ebreplay {
 	struct drain_options drain;
 	struct append_limits limits;
 	int64_t wait_ms;
-	char target[1024]; /* see buffer_bind_target */
 	struct drain_result result;
 	uint64_t total; /* at the start, for the progress line */
 	int64_t started;
@@ -98,7 +97,7 @@ preview_drain(struct buffer *buf)
 	if (eb.conf.json)
 		backlog_json(&out, &b);
 	else
-		drainfmt_preview(&out, &b, eb.target);
+		drainfmt_preview(&out, &b, eb.conf.target);
 	cli_print(NULL, bytes_str(&out));
 	bytes_free(&out);
 	if (buf != NULL)
@@ -147,11 +146,9 @@ static const struct cli_command command = {.name = "ebreplay",
 static void
 prepare_drain(void)
 {
-	snprintf(eb.target, sizeof(eb.target), "%s %s", eb.conf.address, eb.conf.prefix);
 	eb.limits = (struct append_limits){
 	    .segment_max = APPEND_SEGMENT_MAX, .lock_ms = eb.conf.timeout_ms};
 	eb.drain.conf = &eb.conf;
-	eb.drain.target = eb.target;
 	eb.drain.limits = &eb.limits;
 	eb.drain.stop = &cli_stopped;
 	eb.drain.say = cli_say;

@@ -230,15 +230,17 @@ int
 main(int argc, char **argv)
 {
 	struct cli_args args = cli_start(&command, argc, argv);
-	struct survey_options survey_options = {
-	    .all = true, .types = args.v, .n = args.n, .timeout_ms = eb.conf.timeout_ms};
+	struct survey_options survey_options = {.conf = &eb.conf,
+	    .timeout_ms = eb.conf.timeout_ms,
+	    .types = args.v,
+	    .n = args.n,
+	    .all = true};
 	struct err err;
-	const char *dir;
 
 	cli_check_types(args.v, args.n, NULL);
-	if ((dir = conf_buffer(&eb.conf, &err)) == NULL)
+	if (conf_buffer(&eb.conf, &err) == NULL)
 		cli_fail(&err);
-	snapshot_take(&eb.snapshot, &eb.conf, dir, &survey_options);
+	snapshot_take(&eb.snapshot, &survey_options);
 	if (eb.conf.json)
 		print_json();
 	else

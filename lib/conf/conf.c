@@ -444,6 +444,8 @@ hide_url_passwords(const struct conf *c, int argc, char **argv)
 int
 conf_finish(struct conf *c, int argc, char **argv, struct err *err)
 {
+	struct bytes target = {0};
+
 	if (c->help || c->version)
 		return 0;
 	hide_url_passwords(c, argc, argv);
@@ -453,6 +455,9 @@ conf_finish(struct conf *c, int argc, char **argv, struct err *err)
 	if (find_password(c, err) == -1)
 		return -1;
 	c->address = url_target(&c->url);
+	bytes_addf(&target, "%s %s", c->address, c->prefix);
+	bytes_str(&target);
+	c->target = target.p;
 	return 0;
 }
 
@@ -461,6 +466,7 @@ conf_free(struct conf *c)
 {
 	url_free(&c->url);
 	free(c->address);
+	free(c->target);
 	free(c->buffer);
 	free(c->state);
 	free(c->prefix);

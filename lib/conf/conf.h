@@ -25,8 +25,9 @@
 
 struct conf {
 	struct url url; /* credentials included */
-	/* url_place(&url), for messages and the target of the disk buffer */
+	/* url_target(&url), for messages */
 	char *address;
+	char *target; /* "ADDRESS PREFIX": what a disk buffer belongs to (buffer_bind_target) */
 	/* the directory of the disk buffer, or NULL when there is no default (see conf_buffer) */
 	char *buffer;
 	/* The directory for the consumers' locks: the parent of the default buffer, even with -b;

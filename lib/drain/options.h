@@ -16,7 +16,6 @@
 
 struct drain_options {
 	const struct conf *conf;
-	const char *target; /* see buffer_bind_target */
 	const struct append_limits *limits;
 	/* MAXLEN for lines that carry none; -1: as configured for the type */
 	int64_t maxlen;

@@ -115,7 +115,7 @@ outage_append_event(struct outage *outage, struct buffer *buf, const struct drai
 	        .source = slice_of(o->conf->service),
 	        .event_id = slice_of(outage->event_id)});
 	line.head = (struct slice){head.p, head.len};
-	r = append_lines(buf, o->target, o->limits, &line, 1, err);
+	r = append_lines(buf, o->conf->target, o->limits, &line, 1, err);
 	bytes_free(&stats);
 	bytes_free(&payload);
 	bytes_free(&head);

@@ -88,7 +88,7 @@ attempt_drain(
 	if (buffer_replay_lock(buf, &err) == -1) {
 		status = err.status;
 	} else {
-		if (buffer_check_target(buf, o->target, &err) == -1)
+		if (buffer_check_target(buf, o->conf->target, &err) == -1)
 			status = err.status;
 		else if ((status = connect_and_drain(buf, o, sum, &retry_now, &err)), retry_now)
 			status = connect_and_drain(buf, o, sum, &retry_now, &err);

@@ -83,7 +83,8 @@ fallback_append(struct publish *p, struct err *err)
 	while (done < n) {
 		if (part > n - done)
 			part = n - done;
-		r = append_lines(p->buf, p->target, &p->o->limits, lines + done, part, err);
+		r = append_lines(
+		    p->buf, p->o->conf->target, &p->o->limits, lines + done, part, err);
 		if (r == 0) {
 			mark_buffered(p, part);
 			done += part;
@@ -161,7 +162,6 @@ int
 fallback_drain(struct publish *p, const char *type, bool whole)
 {
 	struct drain_options options = {.conf = p->o->conf,
-	    .target = p->target,
 	    .limits = &p->o->limits,
 	    .maxlen = -1,
 	    .type = type,
@@ -178,7 +178,7 @@ fallback_drain(struct publish *p, const char *type, bool whole)
 	p->held_unrecorded = false;
 	if (buffer_replay_lock(p->buf, &err) == -1)
 		return -1;
-	done = buffer_check_target(p->buf, p->target, &err) == -1
+	done = buffer_check_target(p->buf, p->o->conf->target, &err) == -1
 	    ? -1
 	    : drain_run(p->buf, p->conn, &options, &drained, &err);
 	buffer_replay_unlock(p->buf);

@@ -64,16 +64,12 @@ struct publish *
 publish_open(const struct publish_options *o, struct err *err)
 {
 	struct publish *p = mem_alloc(sizeof(*p));
-	struct bytes target = {0};
 	const char *dir, *word;
 
 	p->o = o;
 	p->dests = (struct dests){.conf = o->conf, .say = say_trim_warning, .arg = p};
 	p->pool = (struct pool){.url = &o->conf->url, .timeout_ms = o->conf->timeout_ms};
 	inflight_init(&p->inflight);
-	bytes_addf(&target, "%s %s", o->conf->address, o->conf->prefix);
-	p->target = mem_strdup(bytes_str(&target));
-	bytes_free(&target);
 	if (o->no_buffer) {
 		p->no_buffer_why =
 		    mem_strdup("Redis did not take it, and --no-buffer forbids the buffer");
@@ -92,7 +88,8 @@ publish_open(const struct publish_options *o, struct err *err)
 	}
 	if ((word = buffer_warning(p->buf)) != NULL)
 		publish_say(p, false, "buffer '%s' %s", dir, word);
-	if (segment_any(p->buf->fd) == 1 && buffer_check_target(p->buf, p->target, err) == -1 &&
+	if (segment_any(p->buf->fd) == 1 &&
+	    buffer_check_target(p->buf, p->o->conf->target, err) == -1 &&
 	    err->status == STATUS_CONFIG)
 		goto fail;
 	return p;
@@ -110,7 +107,6 @@ publish_close(struct publish *p)
 	bytes_free(&p->line_bytes);
 	fallback_forget_absent(p);
 	free(p->no_buffer_why);
-	free(p->target);
 	free(p);
 }
 

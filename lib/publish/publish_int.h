@@ -26,7 +26,6 @@ struct publish {
 	const struct publish_options *o;
 	struct buffer *buf;  /* NULL: no buffer, */
 	char *no_buffer_why; /* for this reason */
-	char *target;
 	struct pool pool;
 	struct conn *conn;  /* of the pool; NULL: not connected */
 	struct dests dests; /* of this connection */

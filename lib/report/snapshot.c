@@ -7,7 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/bytes.h"
 #include "base/mem.h"
 #include "buffer/buffer.h"
 
@@ -83,21 +82,13 @@ snapshot_free_space(struct snapshot *s, const char *dir)
 }
 
 void
-snapshot_take(
-    struct snapshot *s, const struct conf *c, const char *dir, const struct survey_options *options)
+snapshot_take(struct snapshot *s, const struct survey_options *options)
 {
-	struct survey_options survey_options = *options;
-	struct bytes target = {0};
-
 	memset(s, 0, sizeof(*s));
-	bytes_addf(&target, "%s %s", c->address, c->prefix);
-	s->target = mem_strdup(bytes_str(&target));
-	bytes_free(&target);
-	snapshot_buffer(s, dir);
-	snapshot_free_space(s, dir);
-	survey_options.url = &c->url;
-	survey_options.prefix = c->prefix;
-	survey_take(&s->redis, &survey_options);
+	s->target = options->conf->target;
+	snapshot_buffer(s, options->conf->buffer);
+	snapshot_free_space(s, options->conf->buffer);
+	survey_take(&s->redis, options);
 }
 
 void
@@ -106,6 +97,5 @@ snapshot_free(struct snapshot *s)
 	survey_free(&s->redis);
 	backlog_free(&s->buffer);
 	free(s->warning);
-	free(s->target);
 	memset(s, 0, sizeof(*s));
 }

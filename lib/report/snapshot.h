@@ -12,11 +12,10 @@
 #include "base/err.h"
 #include "buffer/backlog.h"
 #include "buffer/counters.h"
-#include "conf/conf.h"
 #include "report/survey.h"
 
 struct snapshot {
-	char *target; /* "URL PREFIX", as in the buffer's file .target */
+	const char *target; /* conf's */
 	/* the buffer could be read; a directory that does not exist is an empty buffer */
 	bool readable;
 	struct err read_error; /* why it is not readable */
@@ -33,10 +32,8 @@ struct snapshot {
 	struct survey redis;
 };
 
-/* Always fills *s; its members say which parts could not be read. dir: conf_buffer. Takes url and
- * prefix from c, not from `options`. */
-void snapshot_take(struct snapshot *s, const struct conf *c, const char *dir,
-    const struct survey_options *options);
+/* Always fills *s; its members say which parts could not be read. conf_buffer must not be NULL. */
+void snapshot_take(struct snapshot *s, const struct survey_options *options);
 void snapshot_free(struct snapshot *s);
 
 #endif

@@ -87,7 +87,7 @@ take_write_refusal(struct survey *s, const struct reply *r)
 static int
 probe_server(struct survey_state *state, struct err *err)
 {
-	char *key = names_stream(state->options->prefix, PROBE_TYPE);
+	char *key = names_stream(state->options->conf->prefix, PROBE_TYPE);
 	struct reply *time, *add = NULL;
 
 	conn_putl(state->conn, "TIME", NULL);
@@ -115,7 +115,7 @@ add_stream(struct survey_state *state, const char *type)
 		s->streams = mem_realloc(s->streams, state->cap * sizeof(*s->streams));
 	}
 	s->streams[s->n++] = (struct survey_stream){.type = mem_strdup(type),
-	    .key = names_stream(state->options->prefix, type),
+	    .key = names_stream(state->options->conf->prefix, type),
 	    .dead_letters = -1};
 }
 
@@ -124,7 +124,7 @@ add_stream(struct survey_state *state, const char *type)
 static int
 add_matching_streams(struct survey_state *state, const char *pattern, bool *any, struct err *err)
 {
-	char *glob = names_stream(state->options->prefix, pattern);
+	char *glob = names_stream(state->options->conf->prefix, pattern);
 	size_t skip = strlen(glob) - strlen(pattern);
 	struct key_list keys;
 	int ok = scan_keys(state->conn, glob, state->deadline, &keys, err);
@@ -197,7 +197,7 @@ list_streams(struct survey_state *state, struct err *err)
 static void
 put_stream_requests(struct survey_state *state, const struct survey_stream *st)
 {
-	char *dlq = names_dlq(state->options->prefix, st->type);
+	char *dlq = names_dlq(state->options->conf->prefix, st->type);
 
 	stream_put_info(state->conn, st->key);
 	conn_putl(state->conn, "XLEN", dlq, NULL);
@@ -393,7 +393,7 @@ survey_take(struct survey *s, const struct survey_options *options)
 	struct err err;
 
 	memset(s, 0, sizeof(*s));
-	state.pool = (struct pool){.url = options->url, .timeout_ms = options->timeout_ms};
+	state.pool = (struct pool){.url = &options->conf->url, .timeout_ms = options->timeout_ms};
 	state.conn = pool_get(&state.pool, NULL, &err);
 	s->now = clock_now() / 1000;
 	if (state.conn == NULL) {

@@ -11,14 +11,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/err.h"
+#include "conf/conf.h"
 #include "redis/conn.h"
 #include "redis/stream.h"
-#include "redis/url.h"
 
 struct survey_options {
-	const struct url *url;
-	const char *prefix;
+	const struct conf *conf; /* url and prefix */
 	int64_t timeout_ms;
 	char *const *types; /* event types and patterns (names_is_pattern) */
 	size_t n;

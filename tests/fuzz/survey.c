@@ -8,16 +8,15 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	char *types[] = {(char[]){"t"}, (char[]){"a*"}};
-	struct url u;
-	struct survey_options ask = {
-	    .url = &u, .prefix = "q", .timeout_ms = 2000, .types = types, .n = 2};
+	struct conf conf = {.prefix = (char[]){"q"}};
+	struct survey_options ask = {.conf = &conf, .timeout_ms = 2000, .types = types, .n = 2};
 	struct bytes out = {0};
 	struct item document = {.json = true};
 	struct snapshot snapshot = {0};
 
 	if (n == 0)
 		return 0;
-	server_start(&u, data[0] & 1, data + 1, n - 1);
+	server_start(&conf.url, data[0] & 1, data + 1, n - 1);
 	survey_take(&snapshot.redis, &ask);
 	PROMISE(snapshot.redis.up == (snapshot.redis.error == NULL));
 	snapshotfmt_json(&document, &snapshot);
