@@ -106,7 +106,8 @@ drain_batch(struct drain *d, struct err *err)
 	struct drain_result *res = d->run.r;
 	const struct segment *damaged;
 	struct err ahead_err;
-	bool end, overdue = d->reclaim_due;
+	/* A walk that begins with this batch removes nothing before its second batch. */
+	bool end, overdue = d->reclaim_due, first = d->delivery.reclaim.stem == NULL;
 	int ahead;
 
 	if (send_batch(d, &end, err) == -1)
@@ -115,7 +116,7 @@ drain_batch(struct drain *d, struct err *err)
 		return conn_why(d->run.conn) != CONN_OK ? store_answered_and_fail(d, err) : -1;
 	ahead = prepare_next_batch(d, &ahead_err);
 	overdue = overdue && d->reclaim_due;
-	d->reclaim_due |= reclaim_has_entered(&d->delivery.reclaim);
+	d->reclaim_due |= reclaim_has_entered(&d->delivery.reclaim) && !first;
 	if (send_await_replies(&d->batch, err) == -1)
 		return -1;
 	if (ahead != 0)
