@@ -158,11 +158,12 @@ measure_stream_room(struct publish *p, struct dest *dest)
 	trim_remeasure(dest);
 	if (trim_ensure_room(&p->dests, dest, p->conn, dest->maxlen, &err) == 0)
 		return dest->stopped;
-	if (conn_why(p->conn) != CONN_OK || err.why == CONN_GARBAGE)
+	if (conn_why(p->conn) != CONN_OK || err.why == CONN_GARBAGE) {
 		connect_drop(p, &err);
-	else
-		connect_suspend_sending(p, &err);
-	return -1;
+		return -1;
+	}
+	dest->room = 1; /* the server refuses: its reply to the XADD will show why */
+	return 0;
 }
 
 static void
