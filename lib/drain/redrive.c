@@ -330,7 +330,6 @@ drop_chosen(struct redrive *d, struct err *err)
 static int
 open_redrive_conn(struct redrive *d, struct err *err)
 {
-
 	pool_close(&d->pool);
 	d->conn = pool_get(&d->pool, NULL, err);
 	return d->conn != NULL ? 0 : -1;
