@@ -294,8 +294,7 @@ trim_ensure_room(const struct dests *dests, struct dest *dest, struct conn *conn
 		          : measure_for_replay(dest, conn, &view, dests->force, err);
 	say_words(dests, &words);
 	stream_groups_free(view.groups, view.ngroups);
-	/* What the server refuses for now does not stop the type: its reply to the XADD will tell.
-	 */
+	/* A refusal of the whole server does not stop the type: the reply to its XADD will tell. */
 	if (r == -1 && (conn_is_server_wide(err->why) || dest_refuse(dest, err) == -1))
 		return -1;
 	dest->measured = true;
