@@ -12,8 +12,8 @@ setup_file() {
 
 setup() {
 	TCP=redis://127.0.0.1:$REDIS_PORT
-	many=20000
-	[[ $BATS_TEST_FILENAME != *_relay.bats ]] || { export RELAY=yes; many=4000; }
+	many=20000 bus_port=19999
+	[[ $BATS_TEST_FILENAME != *_relay.bats ]] || { export RELAY=yes; many=4000 bus_port=19998; }
 }
 
 probe() {
@@ -207,7 +207,7 @@ END
 @test "a cluster is status 78" {
 	local sock=$EB_TMP/cluster.sock
 	mkdir "$EB_TMP/cluster"
-	bg cluster "$(redis_program)" --port 0 --unixsocket "$sock" --cluster-enabled yes --cluster-port 19999 \
+	bg cluster "$(redis_program)" --port 0 --unixsocket "$sock" --cluster-enabled yes --cluster-port $bus_port \
 		--dir "$EB_TMP/cluster" --save ''
 	listening "$sock"
 	run probe "unix://$sock" 2000 open
