@@ -207,7 +207,7 @@ END
 @test "a cluster is status 78" {
 	local sock=$EB_TMP/cluster.sock
 	mkdir "$EB_TMP/cluster"
-	bg cluster "$(redis_program)" --port 0 --unixsocket "$sock" --cluster-enabled yes --cluster-port $bus_port \
+	bg cluster "$(redis_program)" --port 0 --unixsocket "$sock" --cluster-enabled yes --cluster-port "$bus_port" \
 		--dir "$EB_TMP/cluster" --save ''
 	listening "$sock"
 	run probe "unix://$sock" 2000 open
