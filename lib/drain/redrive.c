@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "drain/dest.h"
+#include "drain/pace.h"
 #include "drain/redrive_move.h"
 #include "drain/trim.h"
 #include "event/id.h"
@@ -28,9 +29,8 @@ struct redrive {
 	struct pool pool;
 	struct conn *conn; /* of the pool */
 	struct dests dests;
-	/* dead letters that were moved, deleted or shown; and how many there are */
-	uint64_t done, total;
-	int64_t started;
+	struct pace pace;    /* of dead letters that were moved, deleted or shown */
+	uint64_t total;      /* how many there are */
 	bool ended;          /* without an error: limit, signal, or o->show */
 	struct range *range; /* of each type, what is left to read */
 
@@ -78,19 +78,6 @@ stop_type_or_fail(struct redrive *d, const struct err *err)
 		return -1;
 	stop_redrive_type(d, err->status, err->text);
 	return 0;
-}
-
-/* Returns whether a signal has arrived. */
-static bool
-is_redrive_stopped(const struct redrive *d)
-{
-	return d->o->stop != NULL && *d->o->stop;
-}
-
-static bool
-is_limit_reached(const struct redrive *d)
-{
-	return d->o->limit > 0 && d->done >= d->o->limit;
 }
 
 /* Ends the run although a matching dead letter is left. */
@@ -158,8 +145,8 @@ choose_entry(struct redrive *d, const struct reply *entry, struct slice id, cons
 		return;
 	l.own_fields = provenance_from_fields(kv, nkv, &l.dead);
 	if (d->o->show != NULL) {
-		d->done++;
-		d->ended = d->o->show(d->o->arg, &l) != 0 || is_limit_reached(d);
+		d->pace.done++;
+		d->ended = d->o->show(d->o->arg, &l) != 0 || pace_is_used_up(&d->pace);
 	} else if (l.own_fields == 0 && !d->o->drop)
 		refuse_entry(d, id);
 	else
@@ -198,33 +185,12 @@ choose_from_page(struct redrive *d, const struct reply *reply, struct err *err)
 
 /* --- moving entries --- */
 
-static void
-sleep_for_redrive_rate(const struct redrive *d)
-{
-	int64_t due, ms;
-
-	if (d->o->rate == 0)
-		return;
-	due = d->started + (int64_t)(d->done * 1000 / d->o->rate);
-	while (!is_redrive_stopped(d) && (ms = due - clock_mono()) > 0)
-		nanosleep(&(struct timespec){0, (ms > 100 ? 100 : ms) * 1000000}, NULL);
-}
-
-static size_t
-smaller_size(size_t a, uint64_t b)
-{
-	return a < b ? a : (size_t)b;
-}
-
 /* Returns how many of n entries may be moved now. */
 static size_t
 max_entries_now(const struct redrive *d, size_t n)
 {
-	if (d->o->limit > 0)
-		n = smaller_size(n, d->o->limit - d->done);
-	if (d->o->rate > 0)
-		n = smaller_size(n, d->o->rate / 10 + 1);
-	return smaller_size(n, (uint64_t)d->dest->room);
+	n = pace_most(&d->pace, n);
+	return (uint64_t)d->dest->room < n ? (size_t)d->dest->room : n;
 }
 
 static void
@@ -232,12 +198,12 @@ add_moved(struct redrive *d, const struct redrive_moved *done)
 {
 	d->r->moved += done->moved;
 	d->r->gone += done->gone;
-	d->done += done->moved;
+	d->pace.done += done->moved;
 	d->dest->watch.added += done->moved;
 	if (d->dest->room != INT64_MAX)
 		d->dest->room -= (int64_t)done->moved;
 	if (d->o->progress != NULL)
-		d->o->progress(d->o->arg, d->done, d->total);
+		d->o->progress(d->o->arg, d->pace.done, d->total);
 }
 
 /* Moves the chosen entries. Returns -1 with err when the run has to end. */
@@ -249,7 +215,7 @@ move_chosen(struct redrive *d, struct err *err)
 	size_t at = 0;
 
 	while (at < d->n) {
-		if (is_limit_reached(d) || is_redrive_stopped(d)) {
+		if (pace_is_used_up(&d->pace) || pace_is_stopped(&d->pace)) {
 			end_unfinished(d);
 			return 0;
 		}
@@ -270,7 +236,7 @@ move_chosen(struct redrive *d, struct err *err)
 		}
 		add_moved(d, &done);
 		at += done.moved + done.gone;
-		sleep_for_redrive_rate(d);
+		pace_keep_rate(&d->pace);
 	}
 	return 0;
 }
@@ -310,16 +276,17 @@ delete_entries(struct redrive *d, size_t n, struct err *err)
 static int
 drop_chosen(struct redrive *d, struct err *err)
 {
-	size_t n = d->o->limit > 0 ? smaller_size(d->n, d->o->limit - d->done) : d->n;
+	uint64_t left = d->o->limit > 0 ? d->o->limit - d->pace.done : d->n;
+	size_t n = left < d->n ? (size_t)left : d->n;
 	int64_t deleted = n > 0 ? delete_entries(d, n, err) : 0;
 
 	if (deleted == -1)
 		return stop_type_or_fail(d, err);
-	d->done += (uint64_t)deleted;
+	d->pace.done += (uint64_t)deleted;
 	d->r->dropped += (uint64_t)deleted;
 	d->r->gone += n - (uint64_t)deleted;
 	if (d->o->progress != NULL)
-		d->o->progress(d->o->arg, d->done, d->total);
+		d->o->progress(d->o->arg, d->pace.done, d->total);
 	if (n < d->n)
 		end_unfinished(d);
 	return 0;
@@ -402,7 +369,7 @@ redrive_type(struct redrive *d, size_t i, struct err *err)
 	while (r > 0 && !d->stopped && !d->ended && id_cmp(d->from, d->to) <= 0) {
 		if (redrive_page(d, err) == -1)
 			return -1;
-		if (is_redrive_stopped(d) && !d->ended && id_cmp(d->from, d->to) <= 0)
+		if (pace_is_stopped(&d->pace) && !d->ended && id_cmp(d->from, d->to) <= 0)
 			end_unfinished(d);
 	}
 	if (r >= 0 && !d->stopped)
@@ -439,8 +406,8 @@ redrive_types(struct redrive *d, struct err *err)
 		for (size_t i = 0; i < d->o->ntypes && !d->ended; i++)
 			if (redrive_type(d, i, err) == -1)
 				return -1;
-	} while (d->o->range.follow && !d->ended && d->r->stopped == 0 && !is_redrive_stopped(d) &&
-	    nanosleep(&pause, NULL) == 0);
+	} while (d->o->range.follow && !d->ended && d->r->stopped == 0 &&
+	    !pace_is_stopped(&d->pace) && nanosleep(&pause, NULL) == 0);
 	return 0;
 }
 
@@ -452,7 +419,9 @@ redrive_run(const struct redrive_options *o, struct redrive_result *r)
 	int ok;
 
 	*r = (struct redrive_result){0};
-	*d = (struct redrive){.o = o, .r = r, .started = clock_mono()};
+	*d = (struct redrive){.o = o,
+	    .r = r,
+	    .pace = {.stop = o->stop, .limit = o->limit, .rate = o->rate, .started = clock_mono()}};
 	d->dests = (struct dests){.conf = o->conf, .force = o->force, .say = o->say, .arg = o->arg};
 	d->pool = (struct pool){.url = &o->conf->url, .timeout_ms = o->conf->timeout_ms};
 	d->range = mem_alloc(o->ntypes * sizeof(*d->range));
