@@ -285,10 +285,10 @@ worker_process(struct runner *runner)
 	int status;
 
 	if (runner->child.pid == 0) {
-		if (runner->set->handle->loop.ending || clock_mono() < runner->next_start)
-			return false;
-		restart_worker(runner);
-		return true; /* ready jobs may be sent to it */
+		/* the claims of this turn come after it, and find it */
+		if (!runner->set->handle->loop.ending && clock_mono() >= runner->next_start)
+			restart_worker(runner);
+		return false;
 	}
 	if (runner->set->handle->loop.ending && runner->load == 0 && runner->child.stdin_fd != -1 &&
 	    runner->out.len == runner->written) {
