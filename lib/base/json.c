@@ -589,24 +589,6 @@ decode_text(char *o, const char **from, const char *end)
 	return o;
 }
 
-int
-json_unquote(struct bytes *out, struct slice value)
-{
-	const char *p = value.p, *end;
-	char *o;
-
-	if (value.n < 2 || *p++ != '"' || value.p[value.n - 1] != '"')
-		return -1;
-	end = value.p + value.n - 1;
-	bytes_reserve(out, value.n);
-	for (o = out->p + out->len; (o = decode_text(o, &p, end)) != NULL && p < end; p++)
-		*o++ = *p; /* a bare quote: the bytes were not checked */
-	if (o == NULL)
-		return -1;
-	out->len = (size_t)(o - out->p);
-	return 0;
-}
-
 const char *
 json_unquote_from(struct bytes *out, const char *p, const char *end)
 {
@@ -619,6 +601,17 @@ json_unquote_from(struct bytes *out, const char *p, const char *end)
 		return NULL;
 	out->len = (size_t)(o - out->p);
 	return p + 1;
+}
+
+int
+json_unquote(struct bytes *out, struct slice value)
+{
+	size_t before = out->len;
+
+	if (value.n > 0 && json_unquote_from(out, value.p, value.p + value.n) == value.p + value.n)
+		return 0;
+	out->len = before;
+	return -1;
 }
 
 /* --- encoding strings ------------------------------------------------------ */

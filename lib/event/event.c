@@ -26,8 +26,10 @@ event_to_fields(const struct event *e, struct slice kv[2 * EVENT_FIELDS])
 	}
 }
 
-size_t
-event_field_index(struct slice name, size_t first)
+/* Returns the index of a field name, or EVENT_FIELDS when it is unknown. Searches from index
+ * `first` and wraps around, because fields mostly come in order. */
+static size_t
+find_field(struct slice name, size_t first)
 {
 	for (size_t n = 0, i = first % EVENT_FIELDS; n < EVENT_FIELDS;
 	     n++, i = (i + 1) % EVENT_FIELDS)
@@ -43,7 +45,7 @@ event_from_fields(struct event *e, const struct slice *kv, size_t nkv)
 
 	*e = (struct event){0};
 	for (size_t k = 0; k + 1 < nkv; k += 2) {
-		i = event_field_index(kv[k], k / 2);
+		i = find_field(kv[k], k / 2);
 		if (i < EVENT_FIELDS && e->field[i].p == NULL)
 			/* an empty value is not a missing field */
 			e->field[i] = kv[k + 1].p == NULL ? slice_of("") : kv[k + 1];
@@ -124,7 +126,7 @@ add_other_fields(struct bytes *out, const struct event_entry *r)
 	bool seen[EVENT_FIELDS] = {false}, any = false;
 
 	for (size_t k = 0; k + 1 < r->nkv; k += 2) {
-		size_t i = event_field_index(r->kv[k], k / 2);
+		size_t i = find_field(r->kv[k], k / 2);
 
 		if (i < EVENT_FIELDS && !seen[i]) {
 			seen[i] = true;

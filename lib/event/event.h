@@ -36,9 +36,6 @@ struct event {
 };
 
 extern const struct slice event_field_names[EVENT_FIELDS];
-/* Returns the index of a field name, or EVENT_FIELDS when it is unknown. Searches from index
- * `first` and wraps around, because fields mostly come in order. */
-size_t event_field_index(struct slice name, size_t first);
 
 /* An entry and where it was read. All bytes are borrowed. */
 struct event_entry {

@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-const char *
+static const char *
 severity_name(enum severity g)
 {
 	static const char *const words[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};

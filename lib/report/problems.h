@@ -12,7 +12,6 @@
 
 /* The values are exit statuses. From the worst: CRITICAL, WARNING, UNKNOWN, OK. */
 enum severity { SEVERITY_OK, SEVERITY_WARNING, SEVERITY_CRITICAL, SEVERITY_UNKNOWN };
-const char *severity_name(enum severity g);
 
 /* Texts but `text` are borrowed: from the snapshot, or static. */
 struct problem {

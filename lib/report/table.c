@@ -116,14 +116,6 @@ emit_row(struct table *t, const struct item *r)
 	return emit_table_text(t);
 }
 
-void
-table_titles(struct table *t)
-{
-	if (!t->titled && !t->quiet && !t->json)
-		emit_row(t, NULL);
-	t->titled = true;
-}
-
 int
 table_line(struct table *t, struct item *r)
 {
@@ -131,7 +123,9 @@ table_line(struct table *t, struct item *r)
 
 	if (r->json)
 		return emit_json(t, r);
-	table_titles(t);
+	if (!t->titled && !t->quiet)
+		emit_row(t, NULL);
+	t->titled = true;
 	stop = emit_row(t, r);
 	item_free(r);
 	return stop;

@@ -37,8 +37,6 @@ struct table {
 	bool titled;
 };
 
-/* Emits the titles, unless they were emitted, or quiet or json is set. table_line calls it. */
-void table_titles(struct table *t);
 /* Emits the item at once, in columns of their own width: for more rows than fit in memory.
  * Returns what emit returned. */
 int table_line(struct table *t, struct item *r);
