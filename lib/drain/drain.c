@@ -49,13 +49,13 @@ reclaim_segments(struct drain *d, bool end, struct err *err)
 	return delivery_reclaim(&d->delivery, d->ahead.walk, end, err);
 }
 
-/* Fills the batch and queues it: in chunks where the stored intent covers it, else when it is
- * complete and its intent is stored. Returns 0, or -1 with err. */
+/* Fills the batch up to `room` lines; where the stored intent covers them, with a first chunk.
+ * Looks up lines in doubt and stores an intent if it has to. Returns 1 when more lines fit, 0, or
+ * -1 with err. */
 static int
-send_batch(struct drain *d, bool *end, struct err *err)
+load_batch(struct drain *d, size_t room, bool *end, struct err *err)
 {
 	struct batch *b = &d->batch;
-	size_t room = pace_most(&d->run.pace, BATCH_LINES);
 	int more;
 
 	batch_reset(b);
@@ -68,9 +68,7 @@ send_batch(struct drain *d, bool *end, struct err *err)
 		return -1;
 	if (!b->covered && batch_has_items_to_send(b) && intent_store(b, true, err) == -1)
 		return -1;
-	for (send_queue(b); more == 1 && b->n < room; send_queue(b))
-		more = batch_load(b, b->n + SEND_CHUNK < room ? b->n + SEND_CHUNK : room, end, err);
-	return 0;
+	return more;
 }
 
 /*
@@ -99,30 +97,14 @@ prepare_next_batch(struct drain *d, struct err *err)
 	return r;
 }
 
-/* Sends one batch. Returns 1 when the walk goes on, 0 at its end, -1 with err. */
+/* Takes note of a batch that was answered. Returns 1 when the walk goes on, 0 at its end, -1 with
+ * err. `fails`: the run has to end, for the reason in err. */
 static int
-drain_batch(struct drain *d, struct err *err)
+commit_batch(struct drain *d, bool end, bool overdue, bool fails, struct err *err)
 {
 	struct drain_result *res = d->run.r;
 	const struct segment *damaged;
-	struct err ahead_err;
-	/* A walk that begins with this batch removes nothing before its second batch. */
-	bool end, overdue = d->reclaim_due, first = d->delivery.reclaim.stem == NULL;
-	int ahead;
 
-	if (send_batch(d, &end, err) == -1)
-		/* Nothing of this batch was sent. The connection may be dead because the server
-		 * closed it after it refused a request. */
-		return conn_why(d->run.conn) != CONN_OK ? store_answered_and_fail(d, err) : -1;
-	ahead = prepare_next_batch(d, &ahead_err);
-	overdue = overdue && d->reclaim_due;
-	d->reclaim_due |= reclaim_has_entered(&d->delivery.reclaim) && !first;
-	if (send_await_replies(&d->batch, err) == -1)
-		return -1;
-	if (ahead != 0)
-		*err = ahead_err;
-	if (ahead == -1)
-		return -1;
 	if (conn_why(d->run.conn) != CONN_OK) /* all replies that arrived have been read */
 		res->server = conn_why(d->run.conn);
 	while ((damaged = readahead_damaged(&d->ahead, d->damaged)) != NULL) {
@@ -132,12 +114,40 @@ drain_batch(struct drain *d, struct err *err)
 	delivery_commit(&d->delivery, &d->dests);
 	if (d->run.o->progress != NULL)
 		d->run.o->progress(d->run.o->arg, res->replayed + res->found);
-	if (res->server != CONN_OK || ahead == 1)
+	if (res->server != CONN_OK || fails)
 		return store_answered_and_fail(d, err);
 	if ((end || overdue || (d->reclaim_due && d->delivery.covers_lagging)) &&
 	    (intent_store(&d->batch, false, err) == -1 || reclaim_segments(d, end, err) == -1))
 		return -1;
 	return !end;
+}
+
+/* Sends one batch. Returns as commit_batch. */
+static int
+drain_batch(struct drain *d, struct err *err)
+{
+	struct batch *b = &d->batch;
+	struct err ahead_err;
+	/* A walk that begins with this batch removes nothing before its second batch. */
+	bool end, overdue = d->reclaim_due, first = d->delivery.reclaim.stem == NULL;
+	size_t room = pace_most(&d->run.pace, BATCH_LINES);
+	int more = load_batch(d, room, &end, err), ahead;
+
+	if (more == -1)
+		/* Nothing of this batch was sent. The connection may be dead because the server
+		 * closed it after it refused a request. */
+		return conn_why(d->run.conn) != CONN_OK ? store_answered_and_fail(d, err) : -1;
+	for (send_queue(b); more == 1 && b->n < room; send_queue(b))
+		more =
+		    batch_load(b, b->n + SEND_CHUNK < room ? b->n + SEND_CHUNK : room, &end, err);
+	ahead = prepare_next_batch(d, &ahead_err);
+	overdue = overdue && d->reclaim_due;
+	d->reclaim_due |= reclaim_has_entered(&d->delivery.reclaim) && !first;
+	if (send_await_replies(b, err) == -1)
+		return -1;
+	if (ahead != 0)
+		*err = ahead_err;
+	return ahead == -1 ? -1 : commit_batch(d, end, overdue, ahead == 1, err);
 }
 
 /* --- a walk --------------------------------------------------------------------------- */
@@ -237,23 +247,20 @@ drain_until_empty(struct drain *d, struct err *err)
 	}
 }
 
-/* Drains, and if an outage has ended, drains its event too. Unlike draining, appending it needs
- * room on the disk, so it may have to wait. */
-static int
-drain_with_outage(struct drain *d, struct err *err)
+/* Appends the event of an outage that has ended. Unlike draining it needs room on the disk, so it
+ * may have to wait. Returns whether there is more to drain now. */
+static bool
+append_outage_event(struct drain *d)
 {
-	struct outage *outage = &d->outage;
-	struct err append_err;
+	struct err err;
 
-	if (drain_until_empty(d, err) == -1)
-		return -1;
-	if (!outage->due)
-		return 0;
+	if (!d->outage.due)
+		return false;
 	if (outage_append_event(
-	        outage, d->run.buf, d->run.o, delivery_removed(&d->delivery), &append_err) == 0)
-		return run_must_end(&d->run) ? 0 : drain_until_empty(d, err);
-	run_say(&d->run, "%s: " OUTAGE_TYPE " will be appended by a later run", append_err.text);
-	return 0;
+	        &d->outage, d->run.buf, d->run.o, delivery_removed(&d->delivery), &err) == 0)
+		return !run_must_end(&d->run);
+	run_say(&d->run, "%s: " OUTAGE_TYPE " will be appended by a later run", err.text);
+	return false;
 }
 
 /* Reports segments that vanished, and files that are ignored. Sets r->left. */
@@ -354,7 +361,9 @@ drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o,
 	if (r == 0)
 		r = outage_load(&d.outage, buf, err);
 	if (r == 0)
-		r = drain_with_outage(&d, err);
+		r = drain_until_empty(&d, err);
+	if (r == 0 && append_outage_event(&d))
+		r = drain_until_empty(&d, err);
 	if (r == 0)
 		r = report_leftovers(&d, err);
 	if (r == 0)

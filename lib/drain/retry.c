@@ -39,64 +39,50 @@ status_of_failed_run(const struct drain_result *r, const struct conn *conn, cons
 	    status_worse(r->status, status), r->quarantined || r->disordered ? STATUS_SOME : 0);
 }
 
-/* Drains over one new connection. Sets *retry_now when the server is a replica: its name may
- * resolve to another server now. */
+/* Drains over a new connection, under the replay lock. When the server is a replica, does so once
+ * more: its name may resolve to another server now. Returns the exit status; err->text is "" when
+ * the run was complete. */
 static int
-connect_and_drain(struct buffer *buf, const struct drain_options *o, struct drain_result *sum,
-    bool *retry_now, struct err *err)
+attempt_drain(
+    struct buffer *buf, const struct drain_options *o, struct drain_result *sum, struct err *err)
 {
-	struct drain_result result;
+	struct drain_result result = {.server = CONN_READONLY};
 	struct pool pool = {.url = &o->conf->url, .timeout_ms = o->conf->timeout_ms};
-	struct conn *conn = pool_get(&pool, NULL, err);
-	int status;
+	struct conn *conn;
+	int status = 0;
 
-	*retry_now = false;
-	if (conn == NULL) {
-		sum->left = true;
-		status = conn_exit_status(err->why);
-		return status == STATUS_DENIED || status == STATUS_CONFIG ? status : STATUS_AGAIN;
+	for (int i = 0; i < 2 && result.server == CONN_READONLY; i++) {
+		if ((conn = pool_get(&pool, NULL, err)) == NULL) {
+			sum->left = true;
+			status = conn_exit_status(err->why);
+			return status == STATUS_DENIED || status == STATUS_CONFIG ? status
+			                                                          : STATUS_AGAIN;
+		}
+		breaker_leave(buf, o->conf->address, false);
+		if (drain_run(buf, conn, o, &result, err) == 0) {
+			status = result.status;
+			err->text[0] = '\0';
+			pool_close(&pool);
+		} else {
+			status = status_of_failed_run(&result, conn, err);
+			result.left = true;
+			pool_drop(&pool, conn);
+		}
+		add_to_drain_sum(sum, &result);
 	}
-	breaker_leave(buf, o->conf->address, false);
-	if (drain_run(buf, conn, o, &result, err) == 0) {
-		status = result.status;
-		err->text[0] = '\0';
-		pool_close(&pool);
-	} else {
-		status = status_of_failed_run(&result, conn, err);
-		*retry_now = result.server == CONN_READONLY;
-		result.left = true;
-		pool_drop(&pool, conn);
-	}
-	add_to_drain_sum(sum, &result);
 	return status;
 }
 
-/*
- * Makes one attempt under the replay lock and returns its exit status. Reports the reason when the
- * server, the disk or the lock prevented the drain; that another replay is running only if
- * `watched`.
- */
+/* Takes the replay lock and checks the target. Returns 0, or an exit status with err. */
 static int
-attempt_drain(
-    struct buffer *buf, const struct drain_options *o, struct drain_result *sum, bool watched)
+lock_buffer(struct buffer *buf, const struct drain_options *o, struct err *err)
 {
-	struct err err = {.text = ""};
-	bool retry_now;
-	int status;
-
-	sum->left = true;
-	if (buffer_replay_lock(buf, &err) == -1) {
-		status = err.status;
-	} else {
-		if (buffer_check_target(buf, o->conf->target, &err) == -1)
-			status = err.status;
-		else if ((status = connect_and_drain(buf, o, sum, &retry_now, &err)), retry_now)
-			status = connect_and_drain(buf, o, sum, &retry_now, &err);
-		buffer_replay_unlock(buf);
-	}
-	if (*err.text != '\0' && (watched || err.sys != EWOULDBLOCK))
-		o->say(o->arg, err.text);
-	return status;
+	if (buffer_replay_lock(buf, err) == -1)
+		return err->status;
+	if (buffer_check_target(buf, o->conf->target, err) == 0)
+		return 0;
+	buffer_replay_unlock(buf);
+	return err->status;
 }
 
 /* Drops messages that earlier attempts reported. */
@@ -141,12 +127,19 @@ retry_drain(struct buffer *buf, const struct drain_options *o, struct drain_resu
 	each.say = forward_message;
 	each.progress = o->progress != NULL ? forward_progress : NULL;
 	each.arg = &filter;
-	status = attempt_drain(buf, &each, sum, watched);
-	while (status == STATUS_AGAIN && !pace_is_stopped(&pace) &&
-	    (left = until - clock_mono()) > 0) {
-		ms = backoff_next(&pause);
-		pace_sleep(&pace, ms < left ? ms : left);
-		status = attempt_drain(buf, &each, sum, watched);
+	for (;; ms = backoff_next(&pause), pace_sleep(&pace, ms < left ? ms : left)) {
+		struct err err = {.text = ""};
+
+		sum->left = true;
+		if ((status = lock_buffer(buf, &each, &err)) == 0) {
+			status = attempt_drain(buf, &each, sum, &err);
+			buffer_replay_unlock(buf);
+		}
+		if (*err.text != '\0' && (watched || err.sys != EWOULDBLOCK))
+			each.say(each.arg, err.text);
+		if (status != STATUS_AGAIN || pace_is_stopped(&pace) ||
+		    (left = until - clock_mono()) <= 0)
+			break;
 	}
 	bytes_free(&filter.seen);
 	return status_worse(status, sum->quarantined || sum->disordered ? STATUS_SOME : 0);
