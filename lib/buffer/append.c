@@ -152,7 +152,7 @@ static void
 write_own_stamp(struct buffer *buf, int64_t stamp)
 {
 	char text[32];
-	int fd = buffer_open_state(buf, OWN_STAMP, O_WRONLY | O_CREAT), n;
+	int fd = io_open_own(buf->fd, OWN_STAMP, O_WRONLY | O_CREAT), n;
 
 	if (fd == -1)
 		return;
@@ -215,7 +215,7 @@ open_hinted_segment(struct appender *a, const char *boot)
 static int
 create_drain_files(struct buffer *buf, struct err *err)
 {
-	int fd = buffer_open_state(buf, ".replay", O_RDWR | O_CREAT);
+	int fd = io_open_own(buf->fd, ".replay", O_RDWR | O_CREAT);
 
 	if (fd == -1)
 		return err_sys(err, STATUS_UNSAFE, "create '%s/.replay'", buf->dir);
@@ -286,7 +286,7 @@ create_segment(struct appender *a, struct err *err)
 		unlinkat(a->buf->fd, OWN_STAMP, 0);
 	snprintf(name, sizeof(name), "%s.jsonl", stem);
 	segment_parse(name, &a->seg);
-	a->fd = buffer_open_state(a->buf, name, O_RDWR | O_APPEND | O_CREAT | O_EXCL);
+	a->fd = io_open_own(a->buf->fd, name, O_RDWR | O_APPEND | O_CREAT | O_EXCL);
 	if (a->fd == -1 || fstat(a->fd, &st) == -1) {
 		err_sys(err, STATUS_UNSAFE, "create '%s/%s'", a->buf->dir, name);
 		io_close(a->fd);
@@ -409,7 +409,7 @@ append_own_open(struct buffer *buf, const char *target, struct err *err)
 	own->stamp = hints.stamp;
 	snprintf(own->tmp, sizeof(own->tmp), ".own-%ld", (long)getpid());
 	unlinkat(buf->fd, own->tmp, 0);
-	own->fd = buffer_open_state(buf, own->tmp, O_WRONLY | O_CREAT | O_EXCL);
+	own->fd = io_open_own(buf->fd, own->tmp, O_WRONLY | O_CREAT | O_EXCL);
 	if (own->fd != -1)
 		return own;
 	err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buf->dir, own->tmp);

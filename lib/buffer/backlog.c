@@ -56,7 +56,7 @@ find_flock_owner(int fd)
 static char *
 find_stuck_writer(struct buffer *buf)
 {
-	int fd = buffer_open_state(buf, ".lock", O_RDONLY);
+	int fd = io_open_own(buf->fd, ".lock", O_RDONLY);
 	long pid = 0;
 	char path[48], *name;
 	struct bytes b = {0};
@@ -130,7 +130,7 @@ count_events(struct buffer *buf, struct backlog *b, bool brief, struct err *err)
 static bool
 is_replay_running(struct buffer *buf)
 {
-	int fd = buffer_open_state(buf, ".replay", O_RDONLY);
+	int fd = io_open_own(buf->fd, ".replay", O_RDONLY);
 	bool busy = fd != -1 && flock(fd, LOCK_SH | LOCK_NB) == -1;
 
 	io_close(fd);

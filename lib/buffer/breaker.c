@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/io.h"
 
 #define RECORD_MAX 2048
 
@@ -41,18 +42,6 @@ read_breaker_state(int fd, const char *address)
 	return age >= 0 && age < BREAKER_OPEN_MS;
 }
 
-static void
-record_timeout(int fd, const char *address)
-{
-	struct bytes b = {0};
-
-	bytes_addf(&b, "%" PRId64 " %s\n", clock_mono(), address);
-	if (ftruncate(fd, 0) == -1 || pwrite(fd, b.p, b.len, 0) == -1) {
-		/* The next process tries for itself. */
-	}
-	bytes_free(&b);
-}
-
 /* Open, and so locked, from breaker_enter to breaker_leave: one attempt at a time in a process. */
 static int entered_fd = -1;
 
@@ -61,7 +50,7 @@ breaker_enter(struct buffer *buf, const char *address, int64_t ms)
 {
 	struct timespec pause = {0, 50000};
 	int64_t until = clock_mono() + ms;
-	int fd = buffer_open_state(buf, ".probe", O_RDWR | O_CREAT), r;
+	int fd = io_open_own(buf->fd, ".probe", O_RDWR | O_CREAT), r;
 
 	if (fd == -1)
 		return true; /* without the file there is no breaker */
@@ -87,16 +76,21 @@ breaker_enter(struct buffer *buf, const char *address, int64_t ms)
 void
 breaker_leave(struct buffer *buf, const char *address, bool timed_out)
 {
+	struct bytes b = {0};
 	int fd = entered_fd;
 
 	if (fd == -1)
-		fd = buffer_open_state(buf, ".probe", timed_out ? O_RDWR | O_CREAT : O_RDWR);
+		fd = io_open_own(buf->fd, ".probe", timed_out ? O_RDWR | O_CREAT : O_RDWR);
 	entered_fd = -1;
 	if (fd == -1)
 		return;
-	if (timed_out)
-		record_timeout(fd, address);
-	else if (read_breaker_state(fd, address) != -1 && ftruncate(fd, 0) == -1) {
+	if (timed_out) {
+		bytes_addf(&b, "%" PRId64 " %s\n", clock_mono(), address);
+		if (ftruncate(fd, 0) == -1 || pwrite(fd, b.p, b.len, 0) == -1) {
+			/* The next process tries for itself. */
+		}
+		bytes_free(&b);
+	} else if (read_breaker_state(fd, address) != -1 && ftruncate(fd, 0) == -1) {
 		/* It expires by itself. */
 	}
 	close(fd);

@@ -66,17 +66,13 @@ open_buffer_dir(const char *dir, bool create, struct err *err)
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd == -1 && errno == ENOENT && create) {
-		if (io_make_dirs(dir) == -1) {
-			err_sys(err, STATUS_UNSAFE, "create buffer '%s'", dir);
-			return -1;
-		}
+		if (io_make_dirs(dir) == -1)
+			return err_sys(err, STATUS_UNSAFE, "create buffer '%s'", dir);
 		fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
-	if (fd == -1) {
-		err_sys(
+	if (fd == -1)
+		return err_sys(
 		    err, errno == ENOTDIR ? STATUS_CONFIG : STATUS_UNSAFE, "open buffer '%s'", dir);
-		return -1;
-	}
 	if (check_directory(fd, dir, err) == -1) {
 		close(fd);
 		return -1;
@@ -111,15 +107,6 @@ buffer_close(struct buffer *buf)
 	free(buf);
 }
 
-bool
-buffer_dir_is_unchanged(const struct buffer *buf)
-{
-	struct stat a, b;
-
-	return fstat(buf->fd, &a) == 0 && stat(buf->dir, &b) == 0 && a.st_dev == b.st_dev &&
-	    a.st_ino == b.st_ino;
-}
-
 const char *
 buffer_warning(const struct buffer *buf)
 {
@@ -139,28 +126,7 @@ buffer_warning(const struct buffer *buf)
 	return NULL;
 }
 
-/* Opens the directory again that was removed or replaced since. */
-static int
-reopen_replaced_dir(struct buffer *buf, struct err *err)
-{
-	int fd = open_buffer_dir(buf->dir, true, err);
-
-	if (fd == -1)
-		return -1;
-	close(buf->fd);
-	buf->fd = fd;
-	io_close(buf->lock_fd);
-	buf->lock_fd = -1;
-	return 0;
-}
-
 /* --- state files ------------------------------------------------------------- */
-
-int
-buffer_open_state(struct buffer *buf, const char *name, int flags)
-{
-	return io_open_own(buf->fd, name, flags);
-}
 
 int
 buffer_sync(struct buffer *buf, struct err *err)
@@ -177,7 +143,7 @@ buffer_write_state(struct buffer *buf, const char *name, const void *p, size_t n
 
 	snprintf(tmp, sizeof(tmp), "%s.%ld", name, (long)getpid());
 	unlinkat(buf->fd, tmp, 0);
-	fd = buffer_open_state(buf, tmp, O_WRONLY | O_CREAT | O_EXCL);
+	fd = io_open_own(buf->fd, tmp, O_WRONLY | O_CREAT | O_EXCL);
 	done = fd != -1 && io_write_all(fd, p, n) == 0 && fsync(fd) == 0;
 	if (fd != -1 && close(fd) == -1)
 		done = false;
@@ -217,7 +183,7 @@ try_writers_lock(struct buffer *buf, int64_t ms, struct err *err)
 		buf->lock_fd = -1;
 	}
 	if (buf->lock_fd == -1 &&
-	    (buf->lock_fd = buffer_open_state(buf, ".lock", O_RDWR | O_CREAT)) == -1)
+	    (buf->lock_fd = io_open_own(buf->fd, ".lock", O_RDWR | O_CREAT)) == -1)
 		return err_sys(err, STATUS_UNSAFE, "open '%s/.lock'", buf->dir);
 	if (io_lock(buf->lock_fd, ms) == -1)
 		return err_sys(err, STATUS_UNSAFE, "lock '%s/.lock'", buf->dir);
@@ -227,22 +193,37 @@ try_writers_lock(struct buffer *buf, int64_t ms, struct err *err)
 	return 1; /* replaced during the wait: try again */
 }
 
+/* True while the path still names the open directory. */
+static bool
+is_dir_unchanged(const struct buffer *buf)
+{
+	struct stat a, b;
+
+	return fstat(buf->fd, &a) == 0 && stat(buf->dir, &b) == 0 && a.st_dev == b.st_dev &&
+	    a.st_ino == b.st_ino;
+}
+
 int
 buffer_lock(struct buffer *buf, int64_t ms, struct buffer_hints *hints, struct err *err)
 {
-	int tries, r = 1;
+	int tries, fd, r = 1;
 
-	if (!buffer_dir_is_unchanged(buf) && reopen_replaced_dir(buf, err) == -1)
-		return -1;
+	if (!is_dir_unchanged(buf)) {
+		if ((fd = open_buffer_dir(buf->dir, true, err)) == -1)
+			return -1;
+		close(buf->fd);
+		buf->fd = fd;
+		io_close(buf->lock_fd);
+		buf->lock_fd = -1;
+	}
 	for (tries = 0; r == 1 && tries < 8; tries++)
 		r = try_writers_lock(buf, ms, err);
 	if (r == 1)
 		return err_set(
 		    err, STATUS_UNSAFE, "lock '%s/.lock': the file keeps being replaced", buf->dir);
-	if (r == -1)
-		return -1;
-	parse_hints(buf->lock_fd, hints);
-	return 0;
+	if (r == 0)
+		parse_hints(buf->lock_fd, hints);
+	return r;
 }
 
 int
@@ -280,7 +261,7 @@ buffer_unlock(struct buffer *buf)
 void
 buffer_read_hints(struct buffer *buf, struct buffer_hints *hints)
 {
-	int fd = buf->lock_fd != -1 ? buf->lock_fd : buffer_open_state(buf, ".lock", O_RDONLY);
+	int fd = buf->lock_fd != -1 ? buf->lock_fd : io_open_own(buf->fd, ".lock", O_RDONLY);
 
 	parse_hints(fd, hints);
 	if (fd != -1 && fd != buf->lock_fd)
@@ -295,7 +276,7 @@ buffer_fingerprint(struct buffer *buf)
 	struct stat st;
 
 	if (buf->lock_fd == -1)
-		buf->lock_fd = buffer_open_state(buf, ".lock", O_RDWR);
+		buf->lock_fd = io_open_own(buf->fd, ".lock", O_RDWR);
 	if (buf->lock_fd != -1 && pread(buf->lock_fd, text, 31, 0) == 31)
 		generation = strtoull(text + 11, NULL, 10);
 	if (fstat(buf->fd, &st) == -1)
@@ -307,7 +288,7 @@ buffer_fingerprint(struct buffer *buf)
 int
 buffer_replay_lock(struct buffer *buf, struct err *err)
 {
-	int fd = buffer_open_state(buf, ".replay", O_RDWR | O_CREAT);
+	int fd = io_open_own(buf->fd, ".replay", O_RDWR | O_CREAT);
 
 	if (fd == -1)
 		return err_sys(err, STATUS_UNSAFE, "open '%s/.replay'", buf->dir);

@@ -16,11 +16,6 @@
  *     .probe      the circuit breaker (breaker.h)
  *     .outage     Redis was unavailable and events were buffered; removed by the next drain
  *     quarantine/ lines that cannot be replayed (quarantine.h)
- *
- * lib/README.md says what must be durable before what (invariants 1 to 7).
- *
- * Locks are flock(2): the kernel releases them when the process dies. Every wait for one has a
- * deadline.
  */
 #ifndef BUFFER_BUFFER_H
 #define BUFFER_BUFFER_H
@@ -46,8 +41,6 @@ struct buffer {
 struct buffer *buffer_open(const char *dir, bool create, struct err *err);
 /* Releases the locks too. NULL is fine. */
 void buffer_close(struct buffer *buf);
-/* True while the path still names the open directory. */
-bool buffer_dir_is_unchanged(const struct buffer *buf);
 /* A warning about the file system, to be printed after the path (network: O_APPEND is not atomic;
  * tmpfs: lost at a reboot), or NULL. */
 const char *buffer_warning(const struct buffer *buf);
@@ -100,12 +93,10 @@ int buffer_retarget(struct buffer *buf, const char *target, struct err *err);
 
 /* --- state files -------------------------------------------------------------- */
 
-/* Replaces the whole file `name`: temporary file, fsync, rename, fsync of the directory. */
+/* Replaces the whole file `name`: temporary file, fsync, rename, fsync of the directory. Others are
+ * opened with io_open_own. */
 int buffer_write_state(
     struct buffer *buf, const char *name, const void *p, size_t n, struct err *err);
-/* Opens a state file: O_NOFOLLOW, O_CLOEXEC, O_NONBLOCK; a regular file with one link that the
- * caller owns; created with mode 0600. -1 with errno, EINVAL for any other file. */
-int buffer_open_state(struct buffer *buf, const char *name, int flags);
 /* fsync(2) of the directory. */
 int buffer_sync(struct buffer *buf, struct err *err);
 

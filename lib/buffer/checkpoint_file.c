@@ -199,7 +199,7 @@ open_checkpoint_file(struct buffer *buf, int flags, int *fd, off_t *size, struct
 	struct stat st;
 
 	*size = 0;
-	*fd = buffer_open_state(buf, ".progress", flags);
+	*fd = io_open_own(buf->fd, ".progress", flags);
 	if (*fd == -1 &&
 	    (errno == ENOENT || errno == EINVAL || errno == ELOOP || errno == ENXIO ||
 	        errno == EISDIR))

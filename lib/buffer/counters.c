@@ -37,7 +37,7 @@ void
 counters_read(struct buffer *buf, uint64_t out[COUNTERS])
 {
 	char text[FILE_SIZE];
-	int fd = buffer_open_state(buf, ".counters", O_RDONLY);
+	int fd = io_open_own(buf->fd, ".counters", O_RDONLY);
 
 	parse_counters(text, fd == -1 ? 0 : pread(fd, text, FILE_SIZE, 0), out);
 	io_close(fd);
@@ -52,7 +52,7 @@ counters_add(struct buffer *buf, const uint64_t add[COUNTERS])
 
 	for (i = 0; i < COUNTERS; i++)
 		any |= add[i] != 0;
-	if (!any || (fd = buffer_open_state(buf, ".counters", O_RDWR | O_CREAT)) == -1)
+	if (!any || (fd = io_open_own(buf->fd, ".counters", O_RDWR | O_CREAT)) == -1)
 		return;
 	/* Give up after 10 ms: the process that holds the lock may be stopped. */
 	for (i = 0; flock(fd, LOCK_EX | LOCK_NB) == -1 && i < 50; i++)

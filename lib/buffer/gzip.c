@@ -37,7 +37,7 @@ write_gz(struct buffer *buf, int from, struct err *err)
 	gzFile gz;
 
 	unlinkat(buf->fd, TEMPORARY, 0);
-	fd = buffer_open_state(buf, TEMPORARY, O_WRONLY | O_CREAT | O_EXCL);
+	fd = io_open_own(buf->fd, TEMPORARY, O_WRONLY | O_CREAT | O_EXCL);
 	/* gzclose closes its descriptor, and the fsync comes after it */
 	spare = fd == -1 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	gz = spare == -1 ? NULL : gzdopen(spare, "wb");
@@ -60,7 +60,7 @@ static int
 compress_segment(struct buffer *buf, const struct segment *s, struct err *err)
 {
 	char name[SEGMENT_NAME + 16];
-	int from = segment_open(buf->fd, s), r;
+	int from = io_open_own(buf->fd, s->name, O_RDONLY), r;
 
 	if (from == -1)
 		return err_sys(err, STATUS_UNSAFE, "open '%s/%s'", buf->dir, s->name);

@@ -31,18 +31,6 @@ line_head(struct bytes *out, const struct event *e)
 	bytes_addc(out, '}');
 }
 
-static void
-add_doubt(struct bytes *out, const struct doubt *d)
-{
-	bytes_addc(out, '{');
-	json_add_member(out, slice_of("run_id"), slice_of(d->run_id));
-	json_add_name(out, slice_of("client"));
-	bytes_addu(out, (uint64_t)d->client);
-	json_add_member(out, slice_of("addr"), slice_of(d->addr));
-	json_add_member(out, slice_of("after"), slice_of(d->after));
-	bytes_addc(out, '}');
-}
-
 void
 line_tail(struct bytes *out, int64_t maxlen, const struct doubt *d)
 {
@@ -50,10 +38,15 @@ line_tail(struct bytes *out, int64_t maxlen, const struct doubt *d)
 		bytes_adds(out, ",\"maxlen\":");
 		bytes_addu(out, (uint64_t)maxlen);
 	}
-	if (d != NULL) {
-		bytes_adds(out, ",\"doubt\":");
-		add_doubt(out, d);
-	}
+	if (d == NULL)
+		return;
+	bytes_adds(out, ",\"doubt\":{");
+	json_add_member(out, slice_of("run_id"), slice_of(d->run_id));
+	json_add_name(out, slice_of("client"));
+	bytes_addu(out, (uint64_t)d->client);
+	json_add_member(out, slice_of("addr"), slice_of(d->addr));
+	json_add_member(out, slice_of("after"), slice_of(d->after));
+	bytes_addc(out, '}');
 }
 
 /* The lines of ebpub end in ,"crc":"12345678"}: 1 when that is right, 0 when it is missing, -1 when
@@ -158,22 +151,6 @@ parse_doubt(struct slice value, struct doubt *d, struct bytes *text)
 }
 
 static int
-parse_payload(
-    struct slice plain, struct slice base64, struct event *e, struct bytes *text, struct err *err)
-{
-	struct slice coded = unquote_member(base64, text);
-	size_t from = text->len;
-
-	if (plain.p == NULL)
-		return err_set(err, STATUS_DATA, "no payload");
-	if (coded.p == NULL || base64_decode(text, coded.p, coded.n) == -1)
-		if (json_unquote(text, plain) == -1)
-			bytes_add(text, plain.p, plain.n); /* even null */
-	e->payload = (struct slice){text->p + from, text->len - from};
-	return 0;
-}
-
-static int
 check_message(const struct event *e, struct err *err)
 {
 	if (e->type.n == 0)
@@ -186,8 +163,8 @@ check_message(const struct event *e, struct err *err)
 static int
 parse_message(struct slice message, struct event *e, struct bytes *text, struct err *err)
 {
-	struct slice wanted[EVENT_FIELDS + 1];
-	struct slice values[EVENT_FIELDS + 1];
+	struct slice wanted[EVENT_FIELDS + 1], values[EVENT_FIELDS + 1], plain, coded;
+	size_t from;
 
 	memcpy(wanted, event_field_names, sizeof(event_field_names));
 	wanted[EVENT_FIELDS] = slice_of("payload_base64");
@@ -198,7 +175,16 @@ parse_message(struct slice message, struct event *e, struct bytes *text, struct 
 			e->field[i] = unquote_member(values[i], text);
 	if (check_message(e, err) == -1)
 		return -1;
-	return parse_payload(values[EVENT_PAYLOAD], values[EVENT_FIELDS], e, text, err);
+	plain = values[EVENT_PAYLOAD];
+	if (plain.p == NULL)
+		return err_set(err, STATUS_DATA, "no payload");
+	coded = unquote_member(values[EVENT_FIELDS], text);
+	from = text->len;
+	if (coded.p == NULL || base64_decode(text, coded.p, coded.n) == -1)
+		if (json_unquote(text, plain) == -1)
+			bytes_add(text, plain.p, plain.n); /* even null */
+	e->payload = (struct slice){text->p + from, text->len - from};
+	return 0;
 }
 
 /* Checks the crc, or without one that the line is JSON. */

@@ -57,8 +57,7 @@ int line_parse(const char *line, size_t n, struct line *out, struct bytes *text,
 int line_parse_checked(
     const char *p, size_t n, struct line *l, struct bytes *text, struct err *err);
 
-/* Finds a line's buffered_at, us, without parsing the rest; the walk_stamp_fn for walk_open. -1
- * when it has none. */
+/* Finds a line's buffered_at, us, without parsing the rest. -1 when it has none. */
 int line_stamp(struct slice line, int64_t *stamp);
 
 /* Derives a UUID from all fields. Two events may have one event_id: it can be given by the user. */

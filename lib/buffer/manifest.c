@@ -20,7 +20,7 @@ void
 manifest_add(struct buffer *buf, const char *stem)
 {
 	struct bytes b = {0};
-	int fd = buffer_open_state(buf, ".roster", O_RDWR | O_APPEND | O_CREAT);
+	int fd = io_open_own(buf->fd, ".roster", O_RDWR | O_APPEND | O_CREAT);
 	off_t size = fd == -1 ? 0 : lseek(fd, 0, SEEK_END);
 	char last = '\n';
 
@@ -119,7 +119,7 @@ write_states(struct buffer *buf, const char **stems, size_t n, const char *to)
 		if (r == -1 || *m.state == 'x' ||
 		    bsearch(m.stem, stems, n, sizeof(*stems), compare_stem_key) == NULL)
 			continue;
-		if ((fd == -1 && (fd = buffer_open_state(buf, ".roster", O_WRONLY)) == -1) ||
+		if ((fd == -1 && (fd = io_open_own(buf->fd, ".roster", O_WRONLY)) == -1) ||
 		    pwrite(fd, to, 1, m.state - m.text) != 1)
 			r = -1;
 	}
@@ -143,7 +143,7 @@ manifest_clear(struct buffer *buf, bool all)
 	int fd;
 
 	if ((!all && find_state(buf, NULL, "+!")) ||
-	    (fd = buffer_open_state(buf, ".roster", O_WRONLY)) == -1)
+	    (fd = io_open_own(buf->fd, ".roster", O_WRONLY)) == -1)
 		return;
 	if (ftruncate(fd, 0) == -1) {
 		/* All its stems are removed: nothing counts as missing. */

@@ -1,6 +1,7 @@
 #include "buffer/reader.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,7 @@ static int
 reopen_idle_file(struct reader *r)
 {
 	if (r->fd == -1)
-		r->fd = segment_open(r->dirfd, &r->seg);
+		r->fd = io_open_own(r->dirfd, r->seg.name, O_RDONLY);
 	return r->fd == -1 ? -1 : 0;
 }
 
@@ -51,7 +52,7 @@ reader_open(
     int dirfd, const struct segment *s, uint64_t from, uint64_t limit, int flags, struct err *err)
 {
 	struct reader *r;
-	int fd = segment_open(dirfd, s);
+	int fd = io_open_own(dirfd, s->name, O_RDONLY);
 
 	if (fd == -1 || ((flags & READER_SYNC) && fdatasync(fd) == -1)) {
 		err_sys(err, STATUS_UNSAFE, "read '%s'", s->name);

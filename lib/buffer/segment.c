@@ -98,18 +98,6 @@ compare_segments(const void *pa, const void *pb)
 	return r ? r : (int)a->gz - (int)b->gz;
 }
 
-/* An interrupted compression leaves both files: keeps the plain one, which sorts first. */
-static size_t
-drop_gzip_twins(struct segment *s, size_t n)
-{
-	size_t k = 0;
-
-	for (size_t i = 0; i < n; i++)
-		if (k == 0 || strcmp(s[k - 1].stem, s[i].stem) != 0)
-			s[k++] = s[i];
-	return k;
-}
-
 static bool
 is_own_file(const struct stat *st)
 {
@@ -142,7 +130,7 @@ int
 segment_list(int dirfd, struct segment **list, size_t *n, struct err *err)
 {
 	DIR *d = io_open_dir(dirfd, ".");
-	size_t cap = 16, k = 0;
+	size_t cap = 16, k = 0, kept = 0;
 	struct segment *s;
 	int r;
 
@@ -163,8 +151,12 @@ segment_list(int dirfd, struct segment **list, size_t *n, struct err *err)
 	}
 	if (k)
 		qsort(s, k, sizeof(*s), compare_segments);
+	/* An interrupted compression leaves both files: keeps the plain one, which sorts first. */
+	for (size_t i = 0; i < k; i++)
+		if (kept == 0 || strcmp(s[kept - 1].stem, s[i].stem) != 0)
+			s[kept++] = s[i];
 	*list = s;
-	*n = drop_gzip_twins(s, k);
+	*n = kept;
 	return 0;
 }
 
@@ -227,12 +219,6 @@ segment_day_is_current(const char *stem, int64_t now_us)
 	format_stem_second(now_us, day);
 	/* a clock that was set back: go on with the later day */
 	return strncmp(stem, day, strlen("buffer_YYYY-mm-dd")) >= 0;
-}
-
-int
-segment_open(int dirfd, const struct segment *s)
-{
-	return io_open_own(dirfd, s->name, O_RDONLY);
 }
 
 int

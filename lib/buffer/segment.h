@@ -55,8 +55,4 @@ bool segment_day_is_current(const char *stem, int64_t now_us);
  * ENOENT is not a failure. */
 int segment_unlink(int dirfd, const struct segment *s);
 
-/* Opens for reading with O_NOFOLLOW and O_NONBLOCK. -1 with errno, EINVAL when it would be
- * ignored. */
-int segment_open(int dirfd, const struct segment *s);
-
 #endif

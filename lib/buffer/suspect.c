@@ -32,15 +32,6 @@ find_event(const struct suspect *s, const char *digest)
 	return bsearch(digest, s->event, s->n, sizeof(*s->event), compare_digests);
 }
 
-static void
-add_event(struct suspect *s, const char *digest)
-{
-	if ((s->n & (s->n - 1)) == 0) /* 0 or a power of two: the array is full */
-		s->event = mem_realloc(s->event, (s->n ? 2 * s->n : 1) * sizeof(*s->event));
-	s->event[s->n] = (struct suspect_event){.is_repeated = false};
-	memcpy(s->event[s->n++].digest, digest, UUID_SIZE);
-}
-
 /* Reads the events of a segment: adds those of the suspect one, marks those that a later one has.
  */
 static int
@@ -60,9 +51,14 @@ read_segment_events(
 		if (line_parse(l.text.p, l.text.n, &parsed, &text, &bad) == -1)
 			continue;
 		line_digest(&parsed.e, digest);
-		if (!later)
-			add_event(s, digest);
-		else if ((event = find_event(s, digest)) != NULL)
+		if (!later) {
+			if ((s->n & (s->n - 1)) == 0) /* 0 or a power of two: the array is full */
+				s->event = mem_realloc(
+				    s->event, (s->n ? 2 * s->n : 1) * sizeof(*s->event));
+			event = &s->event[s->n++];
+			memcpy(event->digest, digest, UUID_SIZE);
+			event->is_repeated = false;
+		} else if ((event = find_event(s, digest)) != NULL)
 			event->is_repeated = true;
 	}
 	reader_close(r);

@@ -34,7 +34,7 @@ write_outage_file(struct buffer *buf, int flags, const char *id, uint64_t draine
 {
 	char text[UUID_SIZE + NUM_DIGITS + 2];
 	int n = snprintf(text, sizeof(text), "%s %020" PRIu64 "\n", id, drained);
-	int fd = buffer_open_state(buf, OUTAGE_FILE, O_WRONLY | flags);
+	int fd = io_open_own(buf->fd, OUTAGE_FILE, O_WRONLY | flags);
 
 	if (fd == -1)
 		return;
