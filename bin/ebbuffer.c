@@ -4,7 +4,6 @@
 
 #include "base/status.h"
 #include "buffer/buffer.h"
-#include "buffer/gzip.h"
 #include "buffer/inspect.h"
 #include "buffer/requeue.h"
 #include "cli/cli.h"
@@ -101,7 +100,7 @@ run_compress(char **args, size_t n)
 	(void)args, (void)n;
 	if (!open_to_change())
 		return;
-	ok = gzip_segments(eb.buf, &files, &err);
+	ok = inspect_compress(eb.buf, &files, &err);
 	if (cli_verbose())
 		cli_warn("%zu segments compressed", files);
 	if (ok == -1)

@@ -18,7 +18,7 @@
 #include "buffer/line.h"
 #include "buffer/manifest.h"
 #include "buffer/quarantine.h"
-#include "buffer/undelivered.h"
+#include "buffer/walk.h"
 #include "event/event.h"
 
 #define LOCK_STUCK_MS 300 /* a writer holds the lock for a few ms */

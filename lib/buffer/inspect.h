@@ -1,10 +1,11 @@
 /*
- * inspect: lists, checks or discards the buffer line by line, on the user's command.
+ * inspect: lists, checks, discards or compresses the buffer, on the user's command.
  */
 #ifndef BUFFER_INSPECT_H
 #define BUFFER_INSPECT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -41,5 +42,12 @@ int inspect_check(
  * replay lock. *count: how many lines.
  */
 int inspect_discard(struct buffer *buf, int64_t lock_ms, uint64_t *count, struct err *err);
+
+/*
+ * Compresses every segment of the chain but the last into .jsonl.gz. The caller holds the replay
+ * lock. The new file is whole and durable before the old one is removed; while both exist, the old
+ * one counts. *done: how many were compressed.
+ */
+int inspect_compress(struct buffer *buf, size_t *done, struct err *err);
 
 #endif

@@ -6,15 +6,14 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "buffer/line.h"
 #include "buffer/reader.h"
 
 struct source {
 	bool chain;
 	size_t next, end; /* chain: indices of the segments not yet opened */
 	const struct segment *seg;
-	struct reader *r; /* NULL between segments */
-	bool has_line, at_end;
+	struct reader *r; /* NULL between segments, and at the end */
+	bool has_line;
 	struct walk_line line;
 	int64_t stamp;
 	/* an unsorted file */
@@ -134,17 +133,6 @@ next_sorted_line(struct walk *w, struct source *s, struct err *err)
 	return 1;
 }
 
-/* Skips lines up to the n-th of the file. */
-static int
-skip_sorted_lines(struct walk *w, struct source *s, uint64_t n, struct err *err)
-{
-	int r = 1;
-
-	while (r == 1 && s->nreturned < n)
-		r = next_sorted_line(w, s, err);
-	return r == -1 ? -1 : 0;
-}
-
 /* --- the next line of a source --------------------------------------------------------- */
 
 /* What all lines of the segment have in common is set once: a walk of a million lines feels it. */
@@ -208,7 +196,7 @@ advance_source(struct walk *w, struct source *s, struct err *err)
 {
 	int r;
 
-	while (!s->at_end) {
+	while (s->r != NULL || s->next < s->end) {
 		r = s->r == NULL ? 0
 		    : s->limit   ? next_sorted_line(w, s, err)
 		                 : next_file_line(w, s, err);
@@ -225,9 +213,7 @@ advance_source(struct walk *w, struct source *s, struct err *err)
 			return -1;
 		reader_close(s->r);
 		s->r = NULL;
-		if (s->next == s->end)
-			s->at_end = true;
-		else if (open_next_segment(w, s, 0, err) == -1)
+		if (s->next < s->end && open_next_segment(w, s, 0, err) == -1)
 			return -1;
 	}
 	return 0;
@@ -286,9 +272,7 @@ open_chain_source(struct walk *w, struct checkpoint *cp, size_t n, struct err *e
 		s->next++;
 	if (s->next < n && from.stem != NULL && cmp == 0)
 		at = from.pos;
-	if (s->next == n)
-		s->at_end = true;
-	else if (open_next_segment(w, s, at, err) == -1)
+	if (s->next < n && open_next_segment(w, s, at, err) == -1)
 		return -1;
 	return advance_source(w, s, err);
 }
@@ -323,7 +307,7 @@ open_file_source(struct walk *w, struct checkpoint *cp, const struct segment *se
 	struct position from = start_position(w, cp, false, seg->stem);
 	const struct position *recorded = positions_find(&cp->positions, seg->stem);
 	uint64_t limit = recorded != NULL ? recorded->limit : 0;
-	int sorted = 1;
+	int sorted = 1, r;
 
 	if (seg->kind == SEGMENT_ADOPTED && recorded == NULL &&
 	    (sorted = find_if_sorted(w, seg, &limit, err)) == -1)
@@ -338,12 +322,13 @@ open_file_source(struct walk *w, struct checkpoint *cp, const struct segment *se
 	if (s->r == NULL)
 		return err->sys == ENOENT ? 0 : -1;
 	enter_segment(s);
-	if (limit) {
-		s->last_stamp = INT64_MIN;
-		if (skip_sorted_lines(w, s, from.pos, err) == -1)
-			return -1;
-	}
-	return 0;
+	if (!limit)
+		return 0;
+	/* the lines before the position */
+	s->last_stamp = INT64_MIN;
+	for (r = 1; r == 1 && s->nreturned < from.pos;)
+		r = next_sorted_line(w, s, err);
+	return r == -1 ? -1 : 0;
 }
 
 /* Lists twice, and measures the last chain segment in the first list: a line within that size is
@@ -434,7 +419,7 @@ walk_is_finished(const struct walk *w, const char *stem)
 {
 	for (size_t i = 1; i < w->nsources; i++)
 		if (strcmp(w->sources[i].seg->stem, stem) == 0)
-			return w->sources[i].at_end;
+			return w->sources[i].r == NULL;
 	return false;
 }
 
@@ -448,4 +433,55 @@ const char *
 walk_disordered_file(const struct walk *w)
 {
 	return w->disordered;
+}
+
+/* --- lines that are not delivered --------------------------------------------------- */
+
+int
+undelivered_open(struct undelivered *u, struct buffer *buf, int flags, bool parse, struct err *err)
+{
+	memset(u, 0, sizeof(*u));
+	if (checkpoint_load(buf, &u->checkpoint, err) == -1)
+		return -1;
+	u->parse =
+	    parse || u->checkpoint.nlagging > 0 || !positions_empty(&u->checkpoint.delivered);
+	u->walk = walk_open(buf, &u->checkpoint, flags | WALK_LAGGING, err);
+	return u->walk != NULL ? 0 : -1;
+}
+
+bool
+undelivered_examine(struct undelivered *u)
+{
+	const struct walk_line *at = &u->at;
+	/* A bad line has no type: when it is before the positions, it is in quarantine. */
+	struct slice type = {"", 0};
+
+	u->bad = NULL;
+	if (!u->parse)
+		return false; /* no type lags, and the walk began at the positions */
+	if (line_parse_checked(at->text.p, at->text.n, &u->line, &u->text, &u->why) == 0)
+		type = u->line.e.type;
+	else
+		u->bad = u->why.text;
+	return checkpoint_is_delivered(
+	    &u->checkpoint, type.p, type.n, at->chain, at->stem, at->pos);
+}
+
+int
+undelivered_next(struct undelivered *u, struct err *err)
+{
+	int r;
+
+	while ((r = walk_next(u->walk, &u->at, err)) == 1)
+		if (u->at.text.n > 0 && !undelivered_examine(u))
+			return 1;
+	return r;
+}
+
+void
+undelivered_close(struct undelivered *u)
+{
+	walk_close(u->walk);
+	bytes_free(&u->text);
+	checkpoint_free(&u->checkpoint);
 }

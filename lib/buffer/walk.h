@@ -7,8 +7,9 @@
  * it was opened, and takes no lock. With WALK_SYNC each line is durable (fdatasync(2)) before it is
  * returned. Memory does not grow with the buffer.
  *
- * A walk does not parse lines, and it returns delivered lines of lagging types and blank lines too:
- * undelivered.h leaves those out.
+ * A walk does not parse lines, and it returns delivered lines of lagging types and blank lines too;
+ * undelivered_next leaves those out. A drain filters a walk itself, because it reads ahead of the
+ * replies that decide which lines are delivered.
  */
 #ifndef BUFFER_WALK_H
 #define BUFFER_WALK_H
@@ -20,6 +21,7 @@
 #include "base/err.h"
 #include "buffer/buffer.h"
 #include "buffer/checkpoint.h"
+#include "buffer/line.h"
 #include "buffer/segment.h"
 
 #define WALK_WINDOW 65536
@@ -63,5 +65,29 @@ bool walk_is_finished(const struct walk *w, const char *stem);
 const struct segment *walk_damaged(const struct walk *w, size_t i);
 /* The name of an adopted file with lines further out of order than the window, or NULL. */
 const char *walk_disordered_file(const struct walk *w);
+
+/* --- lines that are not delivered ------------------------------------------------- */
+
+struct undelivered {
+	struct checkpoint checkpoint;
+	struct walk *walk;
+	struct walk_line at; /* the bytes of this line and its position */
+	/* parsed: always, or only while a type lags */
+	bool parse;
+	struct line line; /* valid when parsed and not bad */
+	const char *bad;  /* why it cannot be delivered; NULL: it can, or it was not parsed */
+	struct bytes text;
+	struct err why;
+};
+
+/* flags: enum walk_flags; WALK_LAGGING is added. undelivered_close in any case. */
+int undelivered_open(
+    struct undelivered *u, struct buffer *buf, int flags, bool parse, struct err *err);
+/* 1 for a line that is not blank, 0 at the end, -1 when a segment cannot be read. */
+int undelivered_next(struct undelivered *u, struct err *err);
+/* Parses the line at u->at, for a caller that reads lines itself. Returns whether it is delivered.
+ */
+bool undelivered_examine(struct undelivered *u);
+void undelivered_close(struct undelivered *u);
 
 #endif
