@@ -255,7 +255,7 @@ delete_entries(struct redrive *d, size_t n, struct err *err)
 	for (size_t i = 0; i < n; i++)
 		argv[2 + i] = d->page[i].id;
 	command = conn_put(d->conn, 2 + n, argv);
-	if ((r = conn_wait(d->conn, 0, err)) == NULL) {
+	if ((r = conn_wait(d->conn, err)) == NULL) {
 		if (conn_sent(d->conn) >= command)
 			redrive_say(d,
 			    "'%s': no reply to XDEL: up to %zu dead letters more may be deleted",
@@ -325,7 +325,7 @@ redrive_page(struct redrive *d, struct err *err)
 	stream_put_range(d->conn, d->dead_key, from, to, d->page_size.count);
 	if (d->page_size.count > 1)
 		conn_limit_reply(d->conn, PAGESIZE_REPLY_MAX);
-	if ((reply = conn_wait(d->conn, 0, err)) == NULL)
+	if ((reply = conn_wait(d->conn, err)) == NULL)
 		return retry_one_by_one(d, err);
 	if (reply_is_error(reply)) {
 		reply_fail(err, reply, "XRANGE of the dead letters");

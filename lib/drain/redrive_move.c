@@ -127,7 +127,7 @@ move_by_script(struct redrive_route *route, const struct redrive_entry *entries,
 	int ok;
 
 	put_script(route, entries, n);
-	if ((r = conn_wait(route->conn, 0, err)) == NULL)
+	if ((r = conn_wait(route->conn, err)) == NULL)
 		return -1;
 	ok = take_script_reply(route, r, n, done, err);
 	reply_free(r);
@@ -143,7 +143,7 @@ static int
 take_replies(const struct redrive_route *route, struct reply **replies, size_t n, struct err *err)
 {
 	for (size_t i = 0; i < n; i++) {
-		if ((replies[i] = conn_wait(route->conn, 0, err)) != NULL)
+		if ((replies[i] = conn_wait(route->conn, err)) != NULL)
 			continue;
 		while (i > 0)
 			reply_free(replies[--i]);
@@ -186,7 +186,7 @@ end_transaction(const struct redrive_route *route, const char *how)
 	struct err err;
 
 	conn_putl(route->conn, how, NULL);
-	reply_free(conn_wait(route->conn, 0, &err));
+	reply_free(conn_wait(route->conn, &err));
 }
 
 /* Waits for the reply to MULTI before it queues more: if MULTI is not permitted, the server would
@@ -225,7 +225,7 @@ put_entry_back(const struct redrive_route *route, const struct slice *kv, size_t
 	struct err err;
 
 	stream_put_add(route->conn, route->dead, 0, kv, nkv);
-	reply_free(conn_wait(route->conn, 0, &err));
+	reply_free(conn_wait(route->conn, &err));
 }
 
 /* Checks the replies to XADD, XDEL, EXEC. */

@@ -142,7 +142,7 @@ take_refusal(struct batch *b, struct batch_item *it, const struct err *cause, st
 static int
 take_add_reply(struct batch *b, struct batch_item *it, struct err *err)
 {
-	struct reply *reply = conn_wait(b->run->conn, 0, err);
+	struct reply *reply = conn_wait(b->run->conn, err);
 	struct stream_id id;
 	struct err cause;
 	int r = 0;

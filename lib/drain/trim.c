@@ -138,8 +138,7 @@ read_stream_view(struct dest *dest, struct conn *conn, struct stream_view *view,
 
 	stream_put_info(conn, dest->key);
 	stream_put_groups(conn, dest->key);
-	if ((info = conn_wait(conn, 0, err)) != NULL &&
-	    (groups = conn_wait(conn, 0, err)) != NULL) {
+	if ((info = conn_wait(conn, err)) != NULL && (groups = conn_wait(conn, err)) != NULL) {
 		view->has_info = stream_take_info(info, &view->info, err) == 0;
 		if (!view->has_info ||
 		    stream_take_groups(groups, &view->groups, &view->ngroups, err) == -1)

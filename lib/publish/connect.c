@@ -113,8 +113,7 @@ connect_await_replies(struct publish *p)
 	struct err err;
 
 	while (p->conn != NULL && p->inflight.sent)
-		if ((r = conn_wait(p->conn, 0, &err)) == NULL ||
-		    take_publish_reply(p, r, &err) == -1)
+		if ((r = conn_wait(p->conn, &err)) == NULL || take_publish_reply(p, r, &err) == -1)
 			connect_drop(p, &err);
 }
 
@@ -177,7 +176,7 @@ handshake_and_open_dest(
 	struct reply *reply;
 
 	stream_put_info(p->conn, dest->key);
-	if (conn_handshake(p->conn, err) == -1 || (reply = conn_wait(p->conn, 0, err)) == NULL)
+	if (conn_handshake(p->conn, err) == -1 || (reply = conn_wait(p->conn, err)) == NULL)
 		return -1;
 	publish_open_dest(p, type, reply);
 	reply_free(reply);

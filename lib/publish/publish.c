@@ -139,7 +139,7 @@ fetch_stream_info(struct publish *p, struct slice type, const char *key)
 	struct err err;
 
 	stream_put_info(p->conn, key);
-	if ((r = conn_wait(p->conn, 0, &err)) == NULL) {
+	if ((r = conn_wait(p->conn, &err)) == NULL) {
 		connect_drop(p, &err);
 		return -1;
 	}

@@ -31,6 +31,7 @@ struct request {
 
 struct conn {
 	struct transport *transport;
+	bool reset;   /* close it with a reset */
 	char *target; /* for messages */
 	int64_t timeout;
 	int64_t handshake_by; /* the deadline of the handshake; 0 after it */
@@ -64,12 +65,18 @@ request_at(const struct conn *conn, uint64_t n)
 
 /* --- failures --- */
 
-static int
-mark_dead(struct conn *conn, enum conn_why why, int sys, const char *what)
+static int __attribute__((format(printf, 4, 5)))
+mark_dead(struct conn *conn, enum conn_why why, int sys, const char *fmt, ...)
 {
+	char what[80];
+	va_list ap;
+
 	if (conn->why != CONN_OK)
 		return -1;
 	conn->why = why;
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
 	if (sys != 0)
 		conn_fail(&conn->failure, why, "'%s': %s: %s", conn->target, what, strerror(sys));
 	else
@@ -86,15 +93,6 @@ fail_garbage(struct conn *conn)
 	return mark_dead(conn, CONN_GARBAGE, 0,
 	    conn->handshake_by != 0 ? "is not Redis"
 	                            : "sent an unexpected reply: protocol out of step");
-}
-
-static int
-fail_timeout(struct conn *conn)
-{
-	char text[64];
-
-	snprintf(text, sizeof(text), "gave no answer within %g s", (double)conn->timeout / 1000);
-	return mark_dead(conn, CONN_TIMEOUT, 0, text);
 }
 
 static int
@@ -118,44 +116,14 @@ send_queued(struct conn *conn)
 	return broken;
 }
 
-/* An error reply may arrive before its command is sent whole (too big). Any other reply that early
- * belongs to no command. */
-static int
-accept_reply(struct conn *conn, struct reply *r)
-{
-	if (conn->arrived == conn->put || (conn->arrived >= conn->sent && !reply_is_error(r))) {
-		reply_free(r);
-		return fail_garbage(conn);
-	}
-	conn->arrived++;
-	request_at(conn, conn->arrived)->reply = r;
-	conn->partial = 0;
-	return 0;
-}
-
-/* Enforces conn_limit_reply while the reply is still arriving. */
-static int
-check_reply_size(struct conn *conn)
-{
-	uint64_t max =
-	    conn->arrived < conn->put ? request_at(conn, conn->arrived + 1)->reply_max : 0;
-	char text[64];
-
-	if (max == 0 || conn->partial <= max)
-		return 0;
-	snprintf(text, sizeof(text), "is sending a reply of more than %d MiB", (int)(max / MIB));
-	return mark_dead(conn, CONN_CUT, 0, text);
-}
-
 static int
 parse_replies(struct conn *conn, const char *p, size_t n)
 {
-	uint64_t before;
+	uint64_t before = conn->arrived, max;
 	void *r;
 
 	conn->partial += n;
 	conn->received += n;
-	before = conn->arrived;
 	if (redisReaderFeed(conn->reader, p, n) != REDIS_OK || conn->partial > REPLY_MAX)
 		return fail_garbage(conn);
 	for (;;) {
@@ -164,19 +132,24 @@ parse_replies(struct conn *conn, const char *p, size_t n)
 			return fail_garbage(conn);
 		if (r == NULL)
 			break;
-		if (accept_reply(conn, r) == -1)
-			return -1;
+		/* An error reply may arrive before its command is sent whole (too big). Any other
+		 * reply that early belongs to no command. */
+		if (conn->arrived == conn->put ||
+		    (conn->arrived >= conn->sent && !reply_is_error(r))) {
+			reply_free(r);
+			return fail_garbage(conn);
+		}
+		conn->arrived++;
+		request_at(conn, conn->arrived)->reply = r;
+		conn->partial = 0;
 	}
 	if (conn->arrived > before)
 		conn->arrived_at = clock_mono();
-	return check_reply_size(conn);
-}
-
-static int
-fail_closed(struct conn *conn, int sys)
-{
+	max = conn->arrived < conn->put ? request_at(conn, conn->arrived + 1)->reply_max : 0;
+	if (max == 0 || conn->partial <= max)
+		return 0;
 	return mark_dead(
-	    conn, CONN_CUT, sys, sys != 0 ? "connection lost" : "closed the connection");
+	    conn, CONN_CUT, 0, "is sending a reply of more than %d MiB", (int)(max / MIB));
 }
 
 /* Returns 1 when the transport is drained, 0 when it may hold more, -1 when the connection is dead.
@@ -192,8 +165,10 @@ recv_replies(struct conn *conn, bool to_end)
 		n = t->ops->recv(t, chunk, sizeof(chunk));
 		if (n == -1 && errno == EAGAIN)
 			return 1;
-		if (n <= 0)
-			return fail_closed(conn, n == 0 ? 0 : errno);
+		if (n == 0)
+			return mark_dead(conn, CONN_CUT, 0, "closed the connection");
+		if (n == -1)
+			return mark_dead(conn, CONN_CUT, errno, "connection lost");
 		if (parse_replies(conn, chunk, (size_t)n) == -1)
 			return -1;
 		if ((size_t)n < sizeof(chunk) && !to_end && !t->pending)
@@ -234,9 +209,10 @@ conn_io(struct conn *conn, struct err *err)
 		drained = recv_replies(conn, broken != 0);
 	while (broken != 0 && drained == 0);
 	if (drained != -1 && broken != 0)
-		fail_closed(conn, broken);
+		mark_dead(conn, CONN_CUT, broken, "connection lost");
 	if (drained == 1 && (by = command_deadline(conn)) != -1 && clock_mono() >= by)
-		fail_timeout(conn);
+		mark_dead(conn, CONN_TIMEOUT, 0, "gave no answer within %g s",
+		    (double)conn->timeout / 1000);
 	return check_alive(conn, err);
 }
 
@@ -306,12 +282,10 @@ conn_take(struct conn *conn)
 }
 
 struct reply *
-conn_wait(struct conn *conn, int64_t extra_ms, struct err *err)
+conn_wait(struct conn *conn, struct err *err)
 {
 	struct reply *r;
 
-	if (conn->put > conn->taken && request_at(conn, conn->taken + 1)->extra_ms < extra_ms)
-		request_at(conn, conn->taken + 1)->extra_ms = extra_ms;
 	while ((r = conn_take(conn)) == NULL) {
 		if (conn->put == conn->taken && conn->why == CONN_OK)
 			mark_dead(conn, CONN_GARBAGE, 0, "has no command to reply to");
@@ -322,29 +296,6 @@ conn_wait(struct conn *conn, int64_t extra_ms, struct err *err)
 			return NULL;
 	}
 	return r;
-}
-
-/* Allocates the ring and hiredis' reader. Without memory for the reader the connection is dead. */
-static void
-start_reader(struct conn *conn)
-{
-	conn->cap = 16;
-	conn->requests = mem_alloc(conn->cap * sizeof(*conn->requests));
-	if ((conn->reader = reply_reader_new(&conn->unfinished)) == NULL)
-		mark_dead(conn, CONN_CUT, ENOMEM, "read");
-	else
-		conn->reader->maxbuf = MIB;
-}
-
-/* Frees the ring, the reader and the replies that were not taken. */
-static void
-free_exchange(struct conn *conn)
-{
-	while (conn->arrived > conn->taken)
-		reply_free(request_at(conn, conn->arrived--)->reply);
-	if (conn->reader != NULL)
-		redisReaderFree(conn->reader);
-	free(conn->requests);
 }
 
 /* --- queueing --- */
@@ -452,7 +403,7 @@ conn_call(struct conn *conn, struct err *err, ...)
 	va_start(ap, err);
 	put_va_list(conn, ap);
 	va_end(ap);
-	return conn_wait(conn, 0, err);
+	return conn_wait(conn, err);
 }
 
 /* --- opening and closing --- */
@@ -480,7 +431,12 @@ conn_connect(const struct url *u, int64_t timeout_ms, struct err *err)
 	conn->target = url_target(u);
 	conn->timeout = timeout_ms;
 	conn->handshake_by = by;
-	start_reader(conn);
+	conn->cap = 16;
+	conn->requests = mem_alloc(conn->cap * sizeof(*conn->requests));
+	if ((conn->reader = reply_reader_new(&conn->unfinished)) == NULL)
+		mark_dead(conn, CONN_CUT, ENOMEM, "read");
+	else
+		conn->reader->maxbuf = MIB;
 	handshake_put(conn, u, &conn->handshake);
 	return conn;
 }
@@ -510,28 +466,28 @@ conn_open(const struct url *u, int64_t timeout_ms, struct err *err)
 	return NULL;
 }
 
-static void
-close_conn(struct conn *conn, bool reset)
+void
+conn_close(struct conn *conn)
 {
 	if (conn == NULL)
 		return;
-	free_exchange(conn);
-	conn->transport->ops->close(conn->transport, reset);
+	while (conn->arrived > conn->taken)
+		reply_free(request_at(conn, conn->arrived--)->reply);
+	if (conn->reader != NULL)
+		redisReaderFree(conn->reader);
+	free(conn->requests);
+	conn->transport->ops->close(conn->transport, conn->reset);
 	resp_free(&conn->out);
 	free(conn->target);
 	free(conn);
 }
 
 void
-conn_close(struct conn *conn)
-{
-	close_conn(conn, false);
-}
-
-void
 conn_abort(struct conn *conn)
 {
-	close_conn(conn, true);
+	if (conn != NULL)
+		conn->reset = true;
+	conn_close(conn);
 }
 
 const struct conn_facts *

@@ -150,9 +150,8 @@ uint64_t conn_received(const struct conn *conn);
 
 /* --- replies; the caller owns each and calls reply_free --- */
 
-/* Sends, and waits for the next reply; its command gets extra_ms more. Returns NULL with err when
- * the connection is dead. */
-struct reply *conn_wait(struct conn *conn, int64_t extra_ms, struct err *err);
+/* Sends, and waits for the next reply. Returns NULL with err when the connection is dead. */
+struct reply *conn_wait(struct conn *conn, struct err *err);
 /* conn_putl and conn_wait. All earlier commands must have been answered. */
 struct reply *conn_call(struct conn *conn, struct err *err, ...) __attribute__((sentinel));
 /* Returns a reply that has arrived, or NULL. Never touches the socket. */

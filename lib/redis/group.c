@@ -58,8 +58,8 @@ group_ensure(struct conn *conn, const char *key, const char *name, const char *s
 	*made = (struct group_made){0};
 	conn_putl(conn, "EXISTS", key, NULL);
 	conn_putl(conn, "XGROUP", "CREATE", key, name, start, "MKSTREAM", NULL);
-	there = conn_wait(conn, 0, err);
-	r = there != NULL ? conn_wait(conn, 0, err) : NULL;
+	there = conn_wait(conn, err);
+	r = there != NULL ? conn_wait(conn, err) : NULL;
 	if (r != NULL && (!reply_is_error(r) || is_busygroup(r))) {
 		made->created = !reply_is_error(r);
 		made->stream_new = made->created && !reply_is_error(there) && reply_int(there) == 0;
@@ -176,7 +176,7 @@ group_find(struct group_ref *g, struct conn *conn, struct err *err)
 	int ok;
 
 	stream_put_groups(conn, g->key);
-	if ((r = conn_wait(conn, 0, err)) == NULL)
+	if ((r = conn_wait(conn, err)) == NULL)
 		return -1;
 	ok = stream_take_groups(r, &groups, &n, err);
 	reply_free(r);

@@ -149,7 +149,7 @@ handshake_finish(struct conn *conn, const char *target, struct handshake *hs, st
 	for (enum part part = AUTH; part <= SERVER && ok == 0; part++) {
 		if ((part == AUTH && !hs->auth) || (part == SELECT && !hs->select))
 			continue;
-		if ((r = conn_wait(conn, 0, err)) == NULL)
+		if ((r = conn_wait(conn, err)) == NULL)
 			return -1;
 		ok = take_handshake_reply(part, r, target, &hs->facts, err);
 		reply_free(r);

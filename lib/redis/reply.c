@@ -204,7 +204,7 @@ reply_unexpected(struct err *err, const struct reply *r, const char *what)
 struct reply *
 reply_await(struct conn *conn, reply_form_fn *form, const char *what, struct err *err)
 {
-	struct reply *r = conn_wait(conn, 0, err);
+	struct reply *r = conn_wait(conn, err);
 
 	if (r == NULL || (form != NULL ? form(r) : !reply_is_error(r)))
 		return r;

@@ -137,7 +137,7 @@ retire_run(struct conn *conn, const struct retire *retire, struct retire_selecti
 		struct reply *reply;
 
 		put_move_script(conn, retire, next, selection->n - done);
-		if ((reply = conn_wait(conn, 0, err)) == NULL)
+		if ((reply = conn_wait(conn, err)) == NULL)
 			return -1;
 		if (take_script_results(reply, next, selection->n - done, &some) == -1)
 			ok = reply_unexpected(err, reply,

@@ -49,7 +49,7 @@ scan_entries(
 		snprintf(count, sizeof(count), "%" PRIu64, left < size.count ? left : size.count);
 		conn_putl(conn, scan->newest_first ? "XREVRANGE" : "XRANGE", scan->key, from,
 		    scan->newest_first ? "-" : "+", "COUNT", count, NULL);
-		if ((r = conn_wait(conn, 0, err)) == NULL)
+		if ((r = conn_wait(conn, err)) == NULL)
 			return -1;
 		page = (struct page){.fn = fn, .arg = arg};
 		result = stream_take_entries(r, "XRANGE", pass_page_entry, &page, err);

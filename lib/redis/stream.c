@@ -142,7 +142,7 @@ stream_info(struct conn *conn, const char *key, struct stream_info *out, struct 
 	int ok;
 
 	stream_put_info(conn, key);
-	if ((r = conn_wait(conn, 0, err)) == NULL)
+	if ((r = conn_wait(conn, err)) == NULL)
 		return -1;
 	ok = stream_take_info(r, out, err);
 	reply_free(r);
@@ -227,7 +227,7 @@ fill_group(const struct reply *r, struct stream_group *g)
 static int
 await_lowest_pending(struct conn *conn, struct stream_group *g, struct err *err)
 {
-	struct reply *r = conn_wait(conn, 0, err);
+	struct reply *r = conn_wait(conn, err);
 
 	if (r == NULL)
 		return -1;
@@ -287,7 +287,7 @@ stream_groups(
 	*out = NULL;
 	*n = 0;
 	stream_put_groups(conn, key);
-	if ((reply = conn_wait(conn, 0, err)) == NULL)
+	if ((reply = conn_wait(conn, err)) == NULL)
 		return -1;
 	ok = stream_take_groups(reply, out, n, err);
 	reply_free(reply);

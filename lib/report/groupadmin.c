@@ -82,7 +82,7 @@ send_added_ids(struct ack_run *a, struct err *err)
 	for (size_t i = 0; i < n; i++)
 		send_id(a, a->ids[i]);
 	for (size_t i = 0; i < n; i++) {
-		struct reply *r = conn_wait(a->admin->conn, 0, err);
+		struct reply *r = conn_wait(a->admin->conn, err);
 
 		if (r == NULL) {
 			a->count.in_doubt += dry ? 0 : n - i;

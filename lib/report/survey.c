@@ -93,8 +93,8 @@ probe_server(struct survey_state *state, struct err *err)
 	conn_putl(state->conn, "TIME", NULL);
 	conn_putl(state->conn, "XADD", key, "0-0", "probe", "", NULL);
 	free(key);
-	if ((time = conn_wait(state->conn, 0, err)) != NULL &&
-	    (add = conn_wait(state->conn, 0, err)) != NULL) {
+	if ((time = conn_wait(state->conn, err)) != NULL &&
+	    (add = conn_wait(state->conn, err)) != NULL) {
 		state->survey->now = stream_take_server_time(time);
 		take_write_refusal(state->survey, add);
 	}
@@ -234,9 +234,9 @@ take_stream_replies(struct survey_state *state, struct survey_stream *st, struct
 	struct err info_err;
 	int ok = -1;
 
-	if ((info = conn_wait(state->conn, 0, err)) == NULL ||
-	    (dlq = conn_wait(state->conn, 0, err)) == NULL ||
-	    (groups = conn_wait(state->conn, 0, err)) == NULL)
+	if ((info = conn_wait(state->conn, err)) == NULL ||
+	    (dlq = conn_wait(state->conn, err)) == NULL ||
+	    (groups = conn_wait(state->conn, err)) == NULL)
 		goto out;
 	if (stream_take_info(info, &st->info, &info_err) == -1)
 		set_stream_error(state->survey, st, &info_err);

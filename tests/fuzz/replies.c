@@ -54,7 +54,7 @@ add(struct conn *conn)
 	for (int i = 0; i < 3; i++)
 		stream_put_add(conn, "k", 10, kv, 2);
 	for (uint64_t i = conn_sent(conn), end = i + 3;
-	     i < end && (r = conn_wait(conn, 0, &f)) != NULL; reply_free(r)) {
+	     i < end && (r = conn_wait(conn, &f)) != NULL; reply_free(r)) {
 		PROMISE(++i <= conn_sent(conn));
 		if (stream_take_add(r, &id, &f) == -1)
 			PROMISE(f.why != CONN_OK);
@@ -73,7 +73,7 @@ read_group(struct conn *conn, bool ensure)
 		return;
 	}
 	stream_put_read(conn, &(struct stream_read){"k", "g", "c", ">", 10, -1});
-	if ((r = conn_wait(conn, 0, &f)) != NULL)
+	if ((r = conn_wait(conn, &f)) != NULL)
 		stream_take_read(r, "k", entry, &sum, &f);
 	reply_free(r);
 }
@@ -166,7 +166,7 @@ send_request(struct conn *conn, unsigned what)
 		stream_length(conn, "k", &count, &f);
 		break;
 	default:
-		for (conn_putl(conn, "PING", NULL); (r = conn_wait(conn, 0, &f)) != NULL;
+		for (conn_putl(conn, "PING", NULL); (r = conn_wait(conn, &f)) != NULL;
 		     conn_putl(conn, "PING", NULL)) {
 			visit_reply(r);
 			reply_free(r);

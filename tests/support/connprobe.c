@@ -70,8 +70,10 @@ static int
 print_next(struct conn *conn, int64_t extra)
 {
 	struct err err;
-	struct reply *r = conn_wait(conn, extra, &err);
+	struct reply *r;
 
+	conn_extend_deadline(conn, extra);
+	r = conn_wait(conn, &err);
 	if (r == NULL)
 		return print_dead(&err);
 	print_reply(r);
@@ -108,7 +110,7 @@ send_pings(struct conn *conn, int n)
 		conn_putl(conn, "PING", text, NULL);
 	}
 	for (int i = 0; i < n; i++) {
-		struct reply *r = conn_wait(conn, 0, &err);
+		struct reply *r = conn_wait(conn, &err);
 
 		if (r == NULL)
 			return print_dead(&err);
@@ -134,7 +136,7 @@ add_entries(struct conn *conn, const char *key, int n, size_t bytes)
 	words[4].p = payload;
 	for (int i = 0; i < n; i++)
 		conn_put(conn, 5, words);
-	while (answered < n && (r = conn_wait(conn, 0, &err)) != NULL) {
+	while (answered < n && (r = conn_wait(conn, &err)) != NULL) {
 		if (reply_is_error(r))
 			print_reply(r);
 		reply_free(r);

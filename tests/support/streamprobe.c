@@ -81,7 +81,7 @@ add_entry(struct conn *conn, int argc, char **argv)
 	for (int i = 2; i < argc; i++)
 		kv[i - 2] = slice_of(argv[i]);
 	stream_put_add(conn, argv[0], parse_int(argv[1]), kv, (size_t)argc - 2);
-	r = conn_wait(conn, 0, &err);
+	r = conn_wait(conn, &err);
 	ok = stream_take_add(r, &id, &err);
 	reply_free(r);
 	if (ok == -1)
@@ -193,7 +193,7 @@ read_group(struct conn *conn, int argc, char **argv)
 
 	stream_put_read(conn,
 	    &(struct stream_read){key, argv[1], argv[2], argv[4], (size_t)parse_int(argv[3]), -1});
-	r = conn_wait(conn, 0, &err);
+	r = conn_wait(conn, &err);
 	ok = stream_take_read(r, key, print_group_entry, &seen, &err);
 	reply_free(r);
 	if (ok == -1)
@@ -203,7 +203,7 @@ read_group(struct conn *conn, int argc, char **argv)
 		one[n++] = slice_of(p);
 	if (argc > 5 && n > 0) {
 		group_put_ack(conn, key, argv[1], one, n);
-		r = conn_wait(conn, 0, &err);
+		r = conn_wait(conn, &err);
 		printf("acknowledged %d\n", (int)reply_int(r));
 		reply_free(r);
 	}
