@@ -1,6 +1,5 @@
 #include "redis/group.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,14 +12,6 @@
 #include "redis/stream.h"
 
 /* --- reading --- */
-
-static int
-is_busygroup(const struct reply *r)
-{
-	struct slice t = reply_text(r);
-
-	return reply_is_error(r) && t.n >= 10 && memcmp(t.p, "BUSYGROUP ", 10) == 0;
-}
 
 /* Returns 0 when the group exists, and when that may not be asked. */
 static int
@@ -60,7 +51,7 @@ group_ensure(struct conn *conn, const char *key, const char *name, const char *s
 	conn_putl(conn, "XGROUP", "CREATE", key, name, start, "MKSTREAM", NULL);
 	there = conn_wait(conn, err);
 	r = there != NULL ? conn_wait(conn, err) : NULL;
-	if (r != NULL && (!reply_is_error(r) || is_busygroup(r))) {
+	if (r != NULL && (!reply_is_error(r) || reply_starts(r, "BUSYGROUP "))) {
 		made->created = !reply_is_error(r);
 		made->stream_new = made->created && !reply_is_error(there) && reply_int(there) == 0;
 		err->why = CONN_OK;
@@ -95,17 +86,6 @@ group_put_ack(
 
 /* --- consumers --- */
 
-static void
-fill_consumer(const struct reply *r, struct group_consumer *out)
-{
-	const struct reply *inactive = reply_member(r, "inactive");
-
-	out->name = reply_text(reply_member(r, "name"));
-	out->pending = (uint64_t)reply_int(reply_member(r, "pending"));
-	out->idle = reply_int(reply_member(r, "idle"));
-	out->inactive = inactive != NULL ? reply_int(inactive) : -1;
-}
-
 int
 group_list_consumers(struct conn *conn, const char *key, const char *group,
     struct group_consumers *out, struct err *err)
@@ -118,8 +98,16 @@ group_list_consumers(struct conn *conn, const char *key, const char *group,
 		return -1;
 	*out = (struct group_consumers){.reply = r, .n = reply_count(r)};
 	out->consumer = mem_alloc((out->n + 1) * sizeof(*out->consumer));
-	for (size_t i = 0; i < out->n; i++)
-		fill_consumer(reply_at(r, i), &out->consumer[i]);
+	for (size_t i = 0; i < out->n; i++) {
+		const struct reply *one = reply_at(r, i), *inactive = reply_member(one, "inactive");
+
+		out->consumer[i] = (struct group_consumer){
+		    .name = reply_text(reply_member(one, "name")),
+		    .pending = (uint64_t)reply_int(reply_member(one, "pending")),
+		    .idle = reply_int(reply_member(one, "idle")),
+		    .inactive = inactive != NULL ? reply_int(inactive) : -1,
+		};
+	}
 	return 0;
 }
 
@@ -149,24 +137,6 @@ group_ref_free(struct group_ref *g)
 	free(g->key);
 }
 
-static int
-choose_group(struct group_ref *g, struct stream_group *groups, size_t n, struct err *err)
-{
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(groups[i].name, g->name) == 0) {
-			g->has_info = true;
-			g->info = groups[i];
-			groups[i].name = NULL;
-			return 0;
-		}
-	if (n == 0)
-		return err_set(err, STATUS_SOME,
-		    "no stream '%s', or no group on it; 'ebgroup list' shows the groups", g->key);
-	return err_set(err, STATUS_SOME,
-	    "no group '%s'; 'ebgroup list %s' shows the groups, -s or -g selects one", g->name,
-	    g->type);
-}
-
 int
 group_find(struct group_ref *g, struct conn *conn, struct err *err)
 {
@@ -182,79 +152,19 @@ group_find(struct group_ref *g, struct conn *conn, struct err *err)
 	reply_free(r);
 	if (ok == -1)
 		return err->why == CONN_NOPERM || err->why == CONN_OTHER ? 0 : -1;
-	ok = choose_group(g, groups, n, err);
+	for (size_t i = 0; i < n && !g->has_info; i++)
+		if (strcmp(groups[i].name, g->name) == 0) {
+			g->has_info = true;
+			g->info = groups[i];
+			groups[i].name = NULL;
+		}
 	stream_groups_free(groups, n);
-	return ok;
-}
-
-/* Returns whether the place is one ID, rather than all from p->low to p->high. */
-static bool
-is_single_id(const struct id_place *p)
-{
-	return p->end || id_cmp(p->low, p->high) == 0;
-}
-
-void
-group_setid_arg(const struct id_place *p, char out[ID_SIZE])
-{
-	if (p->end)
-		snprintf(out, ID_SIZE, "$");
-	else
-		id_format(is_single_id(p) ? p->low : id_before(p->low), out);
-}
-
-void
-group_setid_text(const struct id_place *p, char out[GROUP_SETID_TEXT])
-{
-	char id[ID_SIZE];
-
-	if (is_single_id(p))
-		group_setid_arg(p, id);
-	else
-		id_format(p->low, id);
-	snprintf(out, GROUP_SETID_TEXT, "%s%s", is_single_id(p) ? "" : "before ", id);
-}
-
-int
-group_next_entry(const struct group_ref *g, struct conn *conn, const char *target,
-    char out[ID_SIZE], struct err *err)
-{
-	char from[ID_SIZE + 1];
-	struct stream_id next;
-	struct reply *r;
-
-	*out = '\0';
-	if (strcmp(target, "$") == 0)
+	if (g->has_info)
 		return 0;
-	snprintf(from, sizeof(from), "(%s", target);
-	if ((r = conn_call(conn, err, "XRANGE", g->key, from, "+", "COUNT", "1", NULL)) == NULL)
-		return -1;
-	if (id_parse(reply_text(reply_at(reply_at(r, 0), 0)), &next) == 0)
-		id_format(next, out);
-	reply_free(r);
-	return 0;
-}
-
-int
-group_set_id(const struct group_ref *g, struct conn *conn, const char *target, struct err *err)
-{
-	struct reply *r;
-
-	conn_putl(conn, "XGROUP", "SETID", g->key, g->name, target, NULL);
-	r = reply_await(conn, NULL, "XGROUP SETID", err);
-	reply_free(r);
-	return r == NULL ? -1 : 0;
-}
-
-int
-group_destroy(const struct group_ref *g, struct conn *conn, struct err *err)
-{
-	uint64_t n;
-
-	conn_putl(conn, "XGROUP", "DESTROY", g->key, g->name, NULL);
-	if (reply_await_int(conn, "XGROUP DESTROY", &n, err) == -1)
-		return -1;
-	return n == 1
-	    ? 0
-	    : err_set(err, STATUS_SOME, "'%s' no longer has a group '%s'", g->key, g->name);
+	if (n == 0)
+		return err_set(err, STATUS_SOME,
+		    "no stream '%s', or no group on it; 'ebgroup list' shows the groups", g->key);
+	return err_set(err, STATUS_SOME,
+	    "no group '%s'; 'ebgroup list %s' shows the groups, -s or -g selects one", g->name,
+	    g->type);
 }

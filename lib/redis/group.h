@@ -1,6 +1,5 @@
 /*
- * group: creates consumer groups, reads through them, lists their consumers, moves and destroys
- * them.
+ * group: creates consumer groups, reads through them, lists their consumers.
  *
  * As in stream.h, a function named _put_ queues a command, the _take_ function parses its reply,
  * and the others send and wait. Pending entries are in pending.h, deleting consumers is in
@@ -72,21 +71,5 @@ void group_ref_free(struct group_ref *g);
  * Without permission returns 0 and has_info stays false: the next command will show whether
  * there is a group. */
 int group_find(struct group_ref *g, struct conn *conn, struct err *err);
-/*
- * Writes the argument of XGROUP SETID for a place that a user gave. An exact ID becomes the last
- * delivered ID, as in Redis. A place that covers several IDs (a millisecond, a time, an age)
- * becomes the ID before its first one, so that the group continues there.
- */
-void group_setid_arg(const struct id_place *p, char out[ID_SIZE]);
-/* Writes the same for people: the exact ID, or "before ID" with the first ID of the place. */
-#define GROUP_SETID_TEXT (ID_SIZE + 8)
-void group_setid_text(const struct id_place *p, char out[GROUP_SETID_TEXT]);
-/* Finds the ID of the first entry after target; "" when there is none or reading is not permitted.
- * -1: the connection is dead. */
-int group_next_entry(const struct group_ref *g, struct conn *conn, const char *target,
-    char out[ID_SIZE], struct err *err);
-/* XGROUP SETID and XGROUP DESTROY. Destroying a group that is gone is a failure. */
-int group_set_id(const struct group_ref *g, struct conn *conn, const char *target, struct err *err);
-int group_destroy(const struct group_ref *g, struct conn *conn, struct err *err);
 
 #endif

@@ -115,6 +115,15 @@ reply_member(const struct reply *r, const char *name)
 
 /* --- error replies --- */
 
+bool
+reply_starts(const struct reply *r, const char *start)
+{
+	struct slice t = reply_text(r);
+	size_t n = strlen(start);
+
+	return reply_is_error(r) && t.n >= n && memcmp(t.p, start, n) == 0;
+}
+
 static const struct {
 	const char *start;
 	enum conn_why why;

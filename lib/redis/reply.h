@@ -33,6 +33,8 @@ bool reply_is_text(const struct reply *r); /* string or status */
 bool reply_is_int(const struct reply *r);
 /* Returns a string, status or error. A NUL follows its last byte. */
 struct slice reply_text(const struct reply *r);
+/* Returns whether r is an error that begins so. */
+bool reply_starts(const struct reply *r, const char *start);
 /* Returns an integer, or a text that is one. */
 int64_t reply_int(const struct reply *r);
 /* Returns the number of elements of an array. */

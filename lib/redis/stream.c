@@ -75,28 +75,22 @@ stream_take_add(const struct reply *r, struct stream_id *id, struct err *err)
 
 /* --- information and trimming --- */
 
+static const char no_such_key[] = "ERR no such key";
+
 uint64_t
 stream_put_info(struct conn *conn, const char *key)
 {
 	return conn_putl(conn, "XINFO", "STREAM", key, NULL);
 }
 
+/* Returns the ID of a member, which may be a whole entry. */
 static struct stream_id
 info_id(const struct reply *r, const char *name)
 {
+	const struct reply *member = reply_member(r, name);
 	struct stream_id id = {0};
 
-	id_parse(reply_text(reply_member(r, name)), &id);
-	return id;
-}
-
-/* Returns the ID of a member that is a whole entry. */
-static struct stream_id
-info_entry_id(const struct reply *r, const char *name)
-{
-	struct stream_id id = {0};
-
-	id_parse(reply_text(reply_at(reply_member(r, name), 0)), &id);
+	id_parse(reply_text(reply_is_array(member) ? reply_at(member, 0) : member), &id);
 	return id;
 }
 
@@ -108,19 +102,11 @@ info_u64(const struct reply *r, const char *name)
 	return n > 0 ? (uint64_t)n : 0;
 }
 
-static bool
-is_no_such_key(const struct reply *r)
-{
-	struct slice t = reply_text(r);
-
-	return reply_is_error(r) && t.n >= 15 && memcmp(t.p, "ERR no such key", 15) == 0;
-}
-
 int
 stream_take_info(const struct reply *r, struct stream_info *out, struct err *err)
 {
 	memset(out, 0, sizeof(*out));
-	if (is_no_such_key(r))
+	if (reply_starts(r, no_such_key))
 		return 0;
 	if (!reply_is_array(r) || reply_member(r, "last-generated-id") == NULL)
 		return reply_unexpected(err, r, "XINFO STREAM");
@@ -130,8 +116,8 @@ stream_take_info(const struct reply *r, struct stream_info *out, struct err *err
 	out->groups = info_u64(r, "groups");
 	out->last_generated = info_id(r, "last-generated-id");
 	out->max_deleted = info_id(r, "max-deleted-entry-id");
-	out->first = info_entry_id(r, "first-entry");
-	out->last = info_entry_id(r, "last-entry");
+	out->first = info_id(r, "first-entry");
+	out->last = info_id(r, "last-entry");
 	return 0;
 }
 
@@ -209,36 +195,6 @@ int_or_unknown(const struct reply *r)
 	return r == NULL || reply_is_null(r) ? -1 : reply_int(r);
 }
 
-static void
-fill_group(const struct reply *r, struct stream_group *g)
-{
-	struct slice name = reply_text(reply_member(r, "name"));
-
-	g->name = mem_strndup(name.n > 0 ? name.p : "", name.n);
-	g->consumers = info_u64(r, "consumers");
-	g->pending = info_u64(r, "pending");
-	g->last_delivered = info_id(r, "last-delivered-id");
-	g->entries_read = int_or_unknown(reply_member(r, "entries-read"));
-	g->lag = int_or_unknown(reply_member(r, "lag"));
-}
-
-/* XPENDING's summary: [count, lowest, highest, consumers]. A group that was destroyed meanwhile has
- * nothing pending. */
-static int
-await_lowest_pending(struct conn *conn, struct stream_group *g, struct err *err)
-{
-	struct reply *r = conn_wait(conn, err);
-
-	if (r == NULL)
-		return -1;
-	/* Without permission lowest_pending stays 0-0: every entry counts as needed. */
-	if (id_parse(reply_text(reply_at(r, 1)), &g->lowest_pending) == -1 &&
-	    (!reply_is_error(r) || reply_why(r) == CONN_NOGROUP))
-		g->pending = 0;
-	reply_free(r);
-	return 0;
-}
-
 void
 stream_put_lowest_pending(
     struct conn *conn, const char *key, const struct stream_group *g, size_t n)
@@ -251,9 +207,21 @@ stream_put_lowest_pending(
 int
 stream_take_lowest_pending(struct conn *conn, struct stream_group *g, size_t n, struct err *err)
 {
-	for (size_t i = 0; i < n; i++)
-		if (g[i].pending > 0 && await_lowest_pending(conn, &g[i], err) == -1)
+	for (; n > 0; g++, n--) {
+		struct reply *r;
+
+		if (g->pending == 0)
+			continue;
+		if ((r = conn_wait(conn, err)) == NULL)
 			return -1;
+		/* XPENDING's summary: [count, lowest, highest, consumers]. A group that was
+		 * destroyed meanwhile has nothing pending. Without permission lowest_pending stays
+		 * 0-0: every entry counts as needed. */
+		if (id_parse(reply_text(reply_at(r, 1)), &g->lowest_pending) == -1 &&
+		    (!reply_is_error(r) || reply_why(r) == CONN_NOGROUP))
+			g->pending = 0;
+		reply_free(r);
+	}
 	return 0;
 }
 
@@ -268,12 +236,23 @@ stream_take_groups(const struct reply *r, struct stream_group **out, size_t *n, 
 {
 	*out = NULL;
 	*n = 0;
-	if (!reply_is_array(r) && !is_no_such_key(r))
+	if (!reply_is_array(r) && !reply_starts(r, no_such_key))
 		return reply_unexpected(err, r, "XINFO GROUPS");
 	if ((*n = reply_count(r)) > 0)
 		*out = mem_alloc(*n * sizeof(**out));
-	for (size_t i = 0; i < *n; i++)
-		fill_group(reply_at(r, i), &(*out)[i]);
+	for (size_t i = 0; i < *n; i++) {
+		const struct reply *g = reply_at(r, i);
+		struct slice name = reply_text(reply_member(g, "name"));
+
+		(*out)[i] = (struct stream_group){
+		    .name = mem_strndup(name.n > 0 ? name.p : "", name.n),
+		    .consumers = info_u64(g, "consumers"),
+		    .pending = info_u64(g, "pending"),
+		    .last_delivered = info_id(g, "last-delivered-id"),
+		    .entries_read = int_or_unknown(reply_member(g, "entries-read")),
+		    .lag = int_or_unknown(reply_member(g, "lag")),
+		};
+	}
 	return 0;
 }
 
@@ -282,24 +261,21 @@ stream_groups(
     struct conn *conn, const char *key, struct stream_group **out, size_t *n, struct err *err)
 {
 	struct reply *reply;
-	int ok;
+	int ok = -1;
 
 	*out = NULL;
 	*n = 0;
 	stream_put_groups(conn, key);
-	if ((reply = conn_wait(conn, err)) == NULL)
-		return -1;
-	ok = stream_take_groups(reply, out, n, err);
+	if ((reply = conn_wait(conn, err)) != NULL)
+		ok = stream_take_groups(reply, out, n, err);
 	reply_free(reply);
-	if (ok == -1)
-		return -1;
 	stream_put_lowest_pending(conn, key, *out, *n);
-	if (stream_take_lowest_pending(conn, *out, *n, err) == 0)
-		return 0;
-	stream_groups_free(*out, *n);
-	*out = NULL;
-	*n = 0;
-	return -1;
+	if (ok == 0 && (ok = stream_take_lowest_pending(conn, *out, *n, err)) == -1) {
+		stream_groups_free(*out, *n);
+		*out = NULL;
+		*n = 0;
+	}
+	return ok;
 }
 
 void

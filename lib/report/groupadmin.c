@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -173,27 +174,66 @@ groupadmin_ack(const struct groupadmin *admin, const struct group_ref *g, char *
 
 /* --- set-id, destroy ------------------------------------------------------------- */
 
+/* Finds the ID of the first entry after target; "" when there is none or reading is not permitted.
+ */
+static int
+find_next_entry(
+    struct conn *conn, const char *key, const char *target, char out[ID_SIZE], struct err *err)
+{
+	char from[ID_SIZE + 1];
+	struct stream_id next;
+	struct reply *r;
+
+	*out = '\0';
+	if (strcmp(target, "$") == 0)
+		return 0;
+	snprintf(from, sizeof(from), "(%s", target);
+	if ((r = conn_call(conn, err, "XRANGE", key, from, "+", "COUNT", "1", NULL)) == NULL)
+		return -1;
+	if (id_parse(reply_text(reply_at(reply_at(r, 0), 0)), &next) == 0)
+		id_format(next, out);
+	reply_free(r);
+	return 0;
+}
+
 int
 groupadmin_set_id(const struct groupadmin *admin, const struct group_ref *g,
     const struct id_place *where, struct err *err)
 {
-	char to[ID_SIZE], next[ID_SIZE], words[GROUP_SETID_TEXT];
+	bool exact = where->end || id_cmp(where->low, where->high) == 0;
+	char to[ID_SIZE] = "$", next[ID_SIZE], words[ID_SIZE + 8] = "before ";
+	struct conn *conn = admin->conn;
+	struct reply *r;
 
-	group_setid_arg(where, to);
-	group_setid_text(where, words);
-	if (group_next_entry(g, admin->conn, to, next, err) == -1)
+	if (!where->end) {
+		id_format(exact ? where->low : id_before(where->low), to);
+		id_format(where->low, words + strlen(words));
+	}
+	if (find_next_entry(conn, g->key, to, next, err) == -1)
 		return -1;
-	if (!admin->fmt->dry_run && group_set_id(g, admin->conn, to, err) == -1)
-		return -1;
-	groupfmt_moved(admin->fmt, g, to, words, next);
+	if (!admin->fmt->dry_run) {
+		conn_putl(conn, "XGROUP", "SETID", g->key, g->name, to, NULL);
+		if ((r = reply_await(conn, NULL, "XGROUP SETID", err)) == NULL)
+			return -1;
+		reply_free(r);
+	}
+	groupfmt_moved(admin->fmt, g, to, exact ? to : words, next);
 	return 0;
 }
 
 int
 groupadmin_destroy(const struct groupadmin *admin, const struct group_ref *g, struct err *err)
 {
-	if (!admin->fmt->dry_run && group_destroy(g, admin->conn, err) == -1)
-		return -1;
+	uint64_t n;
+
+	if (!admin->fmt->dry_run) {
+		conn_putl(admin->conn, "XGROUP", "DESTROY", g->key, g->name, NULL);
+		if (reply_await_int(admin->conn, "XGROUP DESTROY", &n, err) == -1)
+			return -1;
+		if (n != 1)
+			return err_set(
+			    err, STATUS_SOME, "'%s' no longer has a group '%s'", g->key, g->name);
+	}
 	groupfmt_destroyed(admin->fmt, g);
 	return 0;
 }

@@ -28,10 +28,15 @@ struct groupadmin {
 int groupadmin_ack(const struct groupadmin *admin, const struct group_ref *g, char *const *ids,
     size_t n, struct err *err);
 
-/* Sets the position of the group; see group_setid_arg. */
+/*
+ * Moves the group to a place that a user gave. An exact ID becomes the last delivered ID, as in
+ * Redis. A place that covers several IDs (a millisecond, a time, an age) becomes the ID before its
+ * first one, so that the group continues there.
+ */
 int groupadmin_set_id(const struct groupadmin *admin, const struct group_ref *g,
     const struct id_place *where, struct err *err);
 
+/* Destroying a group that is gone is a failure. */
 int groupadmin_destroy(const struct groupadmin *admin, const struct group_ref *g, struct err *err);
 
 /* Which consumers to retire. */
