@@ -1,26 +1,23 @@
 #include "conf/conf.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/process.h"
 #include "base/status.h"
 #include "conf/ini.h"
-#include "conf/secret.h"
 #include "event/names.h"
 
-#define URL "redis://127.0.0.1:6379/0"
-#define PREFIX "quantum"
-#define SERVICE "eventbus"
-#define TIMEOUT_MS 2000
 #define TIMEOUT_MAX_MS (24L * 3600 * 1000)
-#define MAXLEN CONF_MAXLEN
+#define PASSWORD_FILE_MAX 65536
 #define HARD_FACTOR 10 /* maxlen-hard is by default so many times maxlen */
 
 /* --- policies: the [TYPE] sections of the config file ----------------------- */
@@ -47,44 +44,36 @@ parse_entries(const char *from, const char *s, int64_t *n, struct err *err)
 	return 0;
 }
 
-/* Finds or makes the policy of a type. */
 static struct policy *
-get_policy(struct policy **list, const char *type)
+find_policy(struct policy *list, const char *type)
 {
-	struct policy *p = *list;
-
-	while (p != NULL && strcmp(p->type, type) != 0)
-		p = p->next;
-	if (p != NULL)
-		return p;
-	p = mem_alloc(sizeof(*p));
-	*p = (struct policy){
-	    .type = mem_strdup(type), .maxlen = -1, .maxlen_hard = -1, .next = *list};
-	return *list = p;
-}
-
-static int
-set_trim(struct policy *p, const char *value, struct err *err)
-{
-	p->trim_acked = strcmp(value, "acked") == 0;
-	if (p->trim_acked || strcmp(value, "length") == 0)
-		return 0;
-	return err_set(err, STATUS_CONFIG, "trim '%s': expected acked or length", value);
+	while (list != NULL && strcmp(list->type, type) != 0)
+		list = list->next;
+	return list;
 }
 
 static int
 set_policy(struct policy **list, const char *type, const char *name, const char *value,
     unsigned line, struct err *err)
 {
-	struct policy *p;
+	struct policy *p = find_policy(*list, type);
 
 	if (!names_legal(type, strlen(type)))
 		return err_set(err, STATUS_CONFIG, "[%s]: an event type is " NAMES_LEGAL, type);
-	p = get_policy(list, type);
+	if (p == NULL) {
+		p = mem_alloc(sizeof(*p));
+		*p = (struct policy){
+		    .type = mem_strdup(type), .maxlen = -1, .maxlen_hard = -1, .next = *list};
+		*list = p;
+	}
 	if (strcmp(name, "maxlen") == 0)
 		return parse_entries(name, value, &p->maxlen, err);
-	if (strcmp(name, "trim") == 0)
-		return set_trim(p, value, err);
+	if (strcmp(name, "trim") == 0) {
+		p->trim_acked = strcmp(value, "acked") == 0;
+		if (p->trim_acked || strcmp(value, "length") == 0)
+			return 0;
+		return err_set(err, STATUS_CONFIG, "trim '%s': expected acked or length", value);
+	}
 	if (strcmp(name, "maxlen-hard") != 0)
 		return err_set(err, STATUS_CONFIG,
 		    "unknown name '%s' in a [TYPE] section; expected maxlen, trim or maxlen-hard",
@@ -93,9 +82,12 @@ set_policy(struct policy **list, const char *type, const char *name, const char 
 	return parse_entries(name, value, &p->maxlen_hard, err);
 }
 
+/* maxlen is that of sections that have none. */
 static int
 check_policy(const struct policy *p, const char *file, int64_t maxlen, struct err *err)
 {
+	if (p->maxlen >= 0)
+		maxlen = p->maxlen;
 	if (p->maxlen_hard == -1)
 		return 0;
 	if (!p->trim_acked)
@@ -110,36 +102,6 @@ check_policy(const struct policy *p, const char *file, int64_t maxlen, struct er
 	return err_set(err, STATUS_CONFIG,
 	    "%s:%u: [%s] maxlen-hard %" PRId64 " is below maxlen %" PRId64, file,
 	    p->maxlen_hard_line, p->type, p->maxlen_hard, maxlen);
-}
-
-/* maxlen applies to sections that have none. */
-static int
-check_policies(const struct policy *list, const char *file, int64_t maxlen, struct err *err)
-{
-	for (; list != NULL; list = list->next)
-		if (check_policy(list, file, list->maxlen >= 0 ? list->maxlen : maxlen, err) == -1)
-			return -1;
-	return 0;
-}
-
-static const struct policy *
-find_policy(const struct policy *list, const char *type)
-{
-	while (list != NULL && strcmp(list->type, type) != 0)
-		list = list->next;
-	return list;
-}
-
-static void
-free_policies(struct policy *list)
-{
-	struct policy *next;
-
-	for (; list != NULL; list = next) {
-		next = list->next;
-		free(list->type);
-		free(list);
-	}
 }
 
 /* --- settings ------------------------------------------------------------ */
@@ -207,7 +169,6 @@ set_service(struct conf *c, const char *from, const char *s, struct err *err)
 		return err_set(err, STATUS_USAGE, "%s '%s': a service name is " NAMES_LEGAL "%s",
 		    from, s, *s == '/' ? "; give a socket with -u unix:///path" : "");
 	replace_string(&c->service, s);
-	c->service_given = true;
 	return 0;
 }
 
@@ -233,56 +194,51 @@ set_maxlen(struct conf *c, const char *from, const char *s, struct err *err)
 	return parse_entries(from, s, &c->maxlen, err);
 }
 
-typedef int setter(struct conf *, const char *, const char *, struct err *);
-
+/* Setting i has bit i of conf.given. */
 static const struct setting {
 	char letter;
 	const char *option, *variable, *name;
-	setter *set;
+	int (*set)(struct conf *, const char *, const char *, struct err *);
+	const char *otherwise; /* the default */
 } settings[] = {
-    {'u', "-u", "EB_REDIS_URL", "url", set_url},
-    {'b', "-b", "EB_BUFFER_DIR", "buffer", set_buffer},
-    {'p', "-p", "EB_PREFIX", "prefix", set_prefix},
-    {'s', "-s", "EB_SERVICE", "service", set_service},
-    {'t', "-t", "EB_TIMEOUT", "timeout", set_timeout},
-    {'\0', NULL, "EB_MAXLEN", "maxlen", set_maxlen},
+    {'u', "-u", "EB_REDIS_URL", "url", set_url, "redis://127.0.0.1:6379/0"},
+    {'b', "-b", "EB_BUFFER_DIR", "buffer", set_buffer, NULL},
+    {'p', "-p", "EB_PREFIX", "prefix", set_prefix, "quantum"},
+    {'s', "-s", "EB_SERVICE", "service", set_service, "eventbus"},
+    {'t', "-t", "EB_TIMEOUT", "timeout", set_timeout, "2"},
+    {'\0', NULL, "EB_MAXLEN", "maxlen", set_maxlen, NULL},
 };
 #define SETTINGS (sizeof(settings) / sizeof(*settings))
+#define SERVICE 3 /* the index of -s */
 
-/* Returns true when the setting has no value yet. */
 static bool
-is_unset(const struct conf *c,
-    setter *set) /* cppcheck-suppress constParameter ; a function is never const */
+is_given(const struct conf *c, size_t i)
 {
-	if (set == set_url)
-		return c->url.host == NULL && c->url.path == NULL;
-	if (set == set_buffer)
-		return c->buffer == NULL;
-	if (set == set_prefix)
-		return c->prefix == NULL;
-	if (set == set_service)
-		return c->service == NULL;
-	if (set == set_timeout)
-		return c->timeout_ms == 0;
-	return c->maxlen == -1;
+	return (c->given >> i & 1) != 0;
+}
+
+static int
+set_value(struct conf *c, size_t i, const char *from, const char *s, struct err *err)
+{
+	c->given |= 1U << i;
+	return settings[i].set(c, from, s, err);
 }
 
 static int
 set_option(struct conf *c, int ch, const char *arg, struct err *err)
 {
-	const struct setting *s = settings;
+	size_t i = 0, args = 0;
 
-	while (s->letter != ch)
-		s++;
+	while (settings[i].letter != ch)
+		i++;
 	if (ch == 'u') {
-		size_t i;
-
-		for (i = 0; c->url_args[i] != NULL; i++)
-			if (i + 2 == sizeof(c->url_args) / sizeof(*c->url_args))
-				return err_set(err, STATUS_USAGE, "-u: given more than 7 times");
-		c->url_args[i] = arg;
+		while (c->url_args[args] != NULL)
+			args++;
+		if (args + 1 == sizeof(c->url_args) / sizeof(*c->url_args))
+			return err_set(err, STATUS_USAGE, "-u: given more than 7 times");
+		c->url_args[args] = arg;
 	}
-	return s->set(c, s->option, arg, err);
+	return set_value(c, i, settings[i].option, arg, err);
 }
 
 int
@@ -304,8 +260,8 @@ read_environment(struct conf *c, struct err *err)
 	for (size_t i = 0; i < SETTINGS; i++) {
 		const char *value = process_env(settings[i].variable);
 
-		if (value != NULL && is_unset(c, settings[i].set) &&
-		    settings[i].set(c, settings[i].variable, value, err) == -1)
+		if (value != NULL && !is_given(c, i) &&
+		    set_value(c, i, settings[i].variable, value, err) == -1)
 			return -1;
 	}
 	return 0;
@@ -315,8 +271,8 @@ read_environment(struct conf *c, struct err *err)
  * checked too. */
 struct file_target {
 	struct conf *c;
+	unsigned given;      /* before the file was read */
 	struct conf checked; /* gets the overridden values */
-	bool unset[SETTINGS];
 };
 
 static int
@@ -329,8 +285,8 @@ read_setting(void *arg, const char *section, const char *name, const char *value
 		return set_policy(&to->c->policies, section, name, value, line, err);
 	for (size_t i = 0; i < SETTINGS; i++)
 		if (strcmp(name, settings[i].name) == 0)
-			return settings[i].set(
-			    to->unset[i] ? to->c : &to->checked, name, value, err);
+			return set_value(
+			    to->given >> i & 1 ? &to->checked : to->c, i, name, value, err);
 	return err_set(err, STATUS_CONFIG,
 	    "unknown name '%s'; expected url, buffer, prefix, service, timeout or maxlen", name);
 }
@@ -358,52 +314,38 @@ read_config_file(struct conf *c, struct err *err)
 {
 	char *own = make_xdg_path("XDG_CONFIG_HOME", ".config", "/config");
 	const char *path = own;
-	struct file_target to = {.c = c};
+	struct file_target to = {.c = c, .given = c->given};
 	int result = 1;
 
 	conf_init(&to.checked);
-	for (size_t i = 0; i < SETTINGS; i++)
-		to.unset[i] = is_unset(c, settings[i].set);
 	if (own != NULL)
 		result = ini_read(own, read_setting, &to, err);
 	/* an unreadable HOME, as under su(1), is not an error */
 	if (result == 1 ||
 	    (result == -1 && err->sys == EACCES && process_env("XDG_CONFIG_HOME") == NULL))
 		result = ini_read(path = "/etc/eventbus/config", read_setting, &to, err);
-	if (result == 0)
-		result =
-		    check_policies(c->policies, path, c->maxlen >= 0 ? c->maxlen : MAXLEN, err);
+	for (const struct policy *p = c->policies; result == 0 && p != NULL; p = p->next)
+		result = check_policy(p, path, c->maxlen >= 0 ? c->maxlen : CONF_MAXLEN, err);
 	conf_free(&to.checked);
 	free(own);
 	return result == -1 ? -1 : 0;
 }
 
-static char *
-find_state_directory(void)
-{
-	const char *given = process_env("STATE_DIRECTORY");
-
-	if (given != NULL && *given != ':')
-		return mem_strndup(given, strcspn(given, ":"));
-	return make_xdg_path("XDG_STATE_HOME", ".local/state", "");
-}
-
 static void
 set_defaults(struct conf *c)
 {
+	const char *state = process_env("STATE_DIRECTORY");
 	struct err err;
 
-	if (is_unset(c, set_url))
-		set_url(c, "", URL, &err);
-	if (c->prefix == NULL)
-		c->prefix = mem_strdup(PREFIX);
-	if (c->service == NULL)
-		c->service = mem_strdup(SERVICE);
-	if (c->timeout_ms == 0)
-		c->timeout_ms = TIMEOUT_MS;
+	for (size_t i = 0; i < SETTINGS; i++)
+		if (settings[i].otherwise != NULL && !is_given(c, i))
+			settings[i].set(c, "", settings[i].otherwise, &err);
 	if (c->maxlen == -1)
-		c->maxlen = MAXLEN;
-	c->state = find_state_directory();
+		c->maxlen = CONF_MAXLEN;
+	c->service_given = is_given(c, SERVICE);
+	c->state = state != NULL && *state != ':'
+	    ? mem_strndup(state, strcspn(state, ":"))
+	    : make_xdg_path("XDG_STATE_HOME", ".local/state", "");
 	if (c->buffer == NULL && c->state != NULL) {
 		struct bytes b = {0};
 
@@ -415,17 +357,60 @@ set_defaults(struct conf *c)
 		c->state = mem_strdup(c->buffer);
 }
 
+/* Returns 1 when it found a password, 0 when there is no such file, -1 on failure. */
 static int
-find_password(struct conf *c, struct err *err)
+read_password_file(const char *path, char **password, struct err *err)
 {
-	if (c->url.password == NULL && secret_find(&c->url.password, err) == -1)
-		return -1;
-	if (c->url.user != NULL && c->url.password == NULL)
-		return err_set(err, STATUS_CONFIG,
-		    "user '%s' has no password: "
-		    "neither in the URL nor in EB_REDIS_PASSWORD_FILE or EB_REDIS_PASSWORD",
-		    c->url.user);
-	return 0;
+	size_t n;
+	char *s = io_read_file(AT_FDCWD, path, PASSWORD_FILE_MAX, &n);
+
+	if (s == NULL) {
+		err_sys(err, STATUS_CONFIG, "read password file '%s'", path);
+		return errno == ENOENT ? 0 : -1;
+	}
+	if (n > 0 && s[n - 1] == '\n')
+		s[--n] = '\0';
+	if (n > 0 && strlen(s) == n) {
+		*password = s;
+		return 1;
+	}
+	free(s);
+	return err_set(err, STATUS_CONFIG, "password file '%s' %s", path,
+	    n == 0 ? "is empty" : "contains a NUL");
+}
+
+static int
+find_password(char **password, struct err *err)
+{
+	const char *file = process_env("EB_REDIS_PASSWORD_FILE");
+	const char *dir = process_env("CREDENTIALS_DIRECTORY"), *s;
+	struct bytes path = {0};
+	int got = 0;
+
+	if (file != NULL)
+		return read_password_file(file, password, err) == 1 ? 0 : -1;
+	if (dir != NULL) {
+		bytes_addf(&path, "%s/redis-password", dir);
+		got = read_password_file(bytes_str(&path), password, err);
+		bytes_free(&path);
+	}
+	if (got == 0 &&
+	    ((s = process_env("EB_REDIS_PASSWORD")) != NULL ||
+	        (s = process_env("REDISCLI_AUTH")) != NULL))
+		*password = mem_strdup(s);
+	return got == -1 ? -1 : 0;
+}
+
+/* Overwrites the password of a URL. */
+static void
+hide_password(char *url)
+{
+	char *from = strstr(url, "://"), *at = strrchr(url, '@');
+
+	if (from == NULL || at == NULL || (from = strchr(from + 3, ':')) == NULL)
+		return;
+	while (++from < at)
+		*from = 'x';
 }
 
 /* Overwrites the passwords of URLs in argv. */
@@ -437,7 +422,7 @@ hide_url_passwords(const struct conf *c, int argc, char **argv)
 			size_t n = strlen(argv[k]);
 
 			if (c->url_args[i] >= argv[k] && c->url_args[i] <= argv[k] + n)
-				secret_hide(argv[k] + (c->url_args[i] - argv[k]));
+				hide_password(argv[k] + (c->url_args[i] - argv[k]));
 		}
 }
 
@@ -452,8 +437,13 @@ conf_finish(struct conf *c, int argc, char **argv, struct err *err)
 	if (read_environment(c, err) == -1 || read_config_file(c, err) == -1)
 		return -1;
 	set_defaults(c);
-	if (find_password(c, err) == -1)
+	if (c->url.password == NULL && find_password(&c->url.password, err) == -1)
 		return -1;
+	if (c->url.user != NULL && c->url.password == NULL)
+		return err_set(err, STATUS_CONFIG,
+		    "user '%s' has no password: "
+		    "neither in the URL nor in EB_REDIS_PASSWORD_FILE or EB_REDIS_PASSWORD",
+		    c->url.user);
 	c->address = url_target(&c->url);
 	bytes_addf(&target, "%s %s", c->address, c->prefix);
 	bytes_str(&target);
@@ -471,7 +461,11 @@ conf_free(struct conf *c)
 	free(c->state);
 	free(c->prefix);
 	free(c->service);
-	free_policies(c->policies);
+	for (struct policy *p = c->policies, *next; p != NULL; p = next) {
+		next = p->next;
+		free(p->type);
+		free(p);
+	}
 	conf_init(c);
 }
 

@@ -8,8 +8,11 @@
  *
  * The config file is $XDG_CONFIG_HOME/eventbus/config (~/.config when that is unset), else
  * /etc/eventbus/config. Its format is that of ini.h. It has the names url, buffer, prefix, service,
- * timeout and maxlen, and sections [TYPE] with policies of event types. When the URL has no
- * password, secret_find looks for one. Empty environment variables count as unset.
+ * timeout and maxlen, and sections [TYPE] with policies of event types.
+ *
+ * A password that the URL lacks comes from the file that EB_REDIS_PASSWORD_FILE names; the file
+ * redis-password in $CREDENTIALS_DIRECTORY (systemd.exec(5)), when it exists; EB_REDIS_PASSWORD;
+ * REDISCLI_AUTH. One newline at the end of a file is dropped. Empty variables count as unset.
  */
 #ifndef CONF_CONF_H
 #define CONF_CONF_H
@@ -38,6 +41,7 @@ struct conf {
 	bool service_given; /* by option, environment or file */
 	int64_t timeout_ms;
 	int64_t maxlen; /* from EB_MAXLEN or the file, else 10000; 0 for none */
+	unsigned given; /* which settings have a value that is no default: conf.c */
 	bool json, quiet, verbose, help, version;
 	struct policy *policies;
 	const char *url_args[8]; /* the arguments of -u in argv, to be overwritten */
