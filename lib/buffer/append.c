@@ -120,19 +120,6 @@ append_check_room(
 	return 0;
 }
 
-static int
-check_lines(const struct appender *a, struct err *err)
-{
-	uint64_t more = 0;
-
-	for (size_t i = 0; i < a->n; i++) {
-		if (check_length(a->buf, &a->lines[i], err) == -1)
-			return -1;
-		more += line_bytes(&a->lines[i]);
-	}
-	return append_check_room(a->buf, a->lim, more, err);
-}
-
 /* --- the last buffered_at of segments written without the lock --------------------------- */
 
 /* Holds the highest such stamp, us. Later stamps must exceed it, whatever the clock. */
@@ -330,15 +317,6 @@ write_or_truncate(struct appender *a, const struct bytes *b, struct err *err)
 	return -1;
 }
 
-/* After a failed write: unlinks a new segment; no later append uses this one. */
-static void
-abandon_segment(struct appender *a)
-{
-	if (a->fresh)
-		unlinkat(a->buf->fd, a->seg.name, 0);
-	a->hints.inode = 0;
-}
-
 /* Writes the lines into the hinted segment, or with `fresh` into a new one. */
 static int
 write_lines(struct appender *a, bool fresh, struct err *err)
@@ -366,7 +344,10 @@ write_lines(struct appender *a, bool fresh, struct err *err)
 	if (buffer_write_hints(a->buf, hints, err) == -1 ||
 	    (a->fresh && buffer_sync_hints(a->buf, err) == -1) ||
 	    write_or_truncate(a, &b, err) == -1) {
-		abandon_segment(a);
+		/* no later append uses this segment */
+		if (a->fresh)
+			unlinkat(a->buf->fd, a->seg.name, 0);
+		hints->inode = 0;
 		goto out;
 	}
 	if (a->fresh)
@@ -554,9 +535,15 @@ append_lines(struct buffer *buf, const char *target, const struct append_limits 
 {
 	struct appender a = {
 	    .buf = buf, .target = target, .lim = lim, .lines = lines, .n = n, .fd = -1};
+	uint64_t more = 0;
 	int r = -1;
 
-	if (check_lines(&a, err) == -1)
+	for (size_t i = 0; i < n; i++) {
+		if (check_length(buf, &lines[i], err) == -1)
+			return -1;
+		more += line_bytes(&lines[i]);
+	}
+	if (append_check_room(buf, lim, more, err) == -1)
 		return -1;
 	/* A write that fails in one segment may succeed in a new one. */
 	for (int tries = 0; r == -1 && tries < 2; tries++) {

@@ -81,15 +81,6 @@ find_stuck_writer(struct buffer *buf)
 
 /* --- counting ---------------------------------------------------------------------------- */
 
-static struct backlog_held *
-find_held(struct backlog *b, struct slice type)
-{
-	for (size_t i = 0; i < b->nheld; i++)
-		if (slice_is(type, b->held[i].type))
-			return &b->held[i];
-	return NULL;
-}
-
 static void
 copy_held_types(struct backlog *b, const struct checkpoint *p)
 {
@@ -107,7 +98,6 @@ static int
 count_events(struct buffer *buf, struct backlog *b, bool brief, struct err *err)
 {
 	struct undelivered u;
-	struct backlog_held *h;
 	int64_t at;
 	int r = undelivered_open(&u, buf, WALK_FOREIGN, false, err);
 
@@ -120,21 +110,11 @@ count_events(struct buffer *buf, struct backlog *b, bool brief, struct err *err)
 		if (brief && b->nheld == 0)
 			break;
 		b->events++;
-		if (u.parse && u.bad == NULL && (h = find_held(b, u.line.e.type)) != NULL)
-			h->events++;
+		for (size_t i = 0; u.parse && u.bad == NULL && i < b->nheld; i++)
+			b->held[i].events += slice_is(u.line.e.type, b->held[i].type);
 	}
 	undelivered_close(&u);
 	return r == -1 ? -1 : 0;
-}
-
-static bool
-is_replay_running(struct buffer *buf)
-{
-	int fd = io_open_own(buf->fd, ".replay", O_RDONLY);
-	bool busy = fd != -1 && flock(fd, LOCK_SH | LOCK_NB) == -1;
-
-	io_close(fd);
-	return busy;
 }
 
 static int
@@ -143,6 +123,7 @@ fill_backlog(struct buffer *buf, struct backlog *b, bool brief, struct err *err)
 	struct segment *list = NULL;
 	uint64_t counts[COUNTERS];
 	size_t n = 0;
+	int fd;
 
 	memset(b, 0, sizeof(*b));
 	b->dir = mem_strdup(buf->dir);
@@ -150,7 +131,9 @@ fill_backlog(struct buffer *buf, struct backlog *b, bool brief, struct err *err)
 	counters_read(buf, counts);
 	b->possible_duplicates = counts[COUNT_POSSIBLE_DUPLICATES];
 	b->quarantined = quarantine_count(buf);
-	b->replaying = is_replay_running(buf);
+	fd = io_open_own(buf->fd, ".replay", O_RDONLY);
+	b->replaying = fd != -1 && flock(fd, LOCK_SH | LOCK_NB) == -1;
+	io_close(fd);
 	b->lock_holder = find_stuck_writer(buf);
 	if (count_events(buf, b, brief, err) == -1 || segment_list(buf->fd, &list, &n, err) == -1)
 		return -1;
@@ -222,34 +205,6 @@ put_number_member(struct bytes *out, const char *name, uint64_t n)
 	bytes_addu(out, n);
 }
 
-static void
-put_held_member(struct bytes *out, const struct backlog *b)
-{
-	json_add_name(out, slice_of("held"));
-	bytes_addc(out, '[');
-	for (const struct backlog_held *h = b->held; h < b->held + b->nheld; h++) {
-		bytes_adds(out, h > b->held ? ",{" : "{");
-		put_text_member(out, "event_type", h->type);
-		put_text_member(out, "reason", h->reason);
-		put_time_member(out, "tried", h->tried);
-		put_number_member(out, "events", h->events);
-		bytes_addc(out, '}');
-	}
-	bytes_addc(out, ']');
-}
-
-static void
-put_vanished_member(struct bytes *out, const struct backlog *b)
-{
-	json_add_name(out, slice_of("vanished"));
-	bytes_addc(out, '[');
-	for (size_t i = 0; i < b->nvanished; i++) {
-		bytes_adds(out, i > 0 ? "," : "");
-		json_quote_text(out, b->vanished[i], strlen(b->vanished[i]));
-	}
-	bytes_addc(out, ']');
-}
-
 /* Not a record of report/: a drain writes this too, into the event system.redis_recovered. */
 void
 backlog_json(struct bytes *out, const struct backlog *b)
@@ -262,8 +217,24 @@ backlog_json(struct bytes *out, const struct backlog *b)
 	put_number_member(out, "total_bytes", b->bytes);
 	put_time_member(out, "oldest_event", b->oldest);
 	put_number_member(out, "quarantined", b->quarantined);
-	put_held_member(out, b);
-	put_vanished_member(out, b);
+	json_add_name(out, slice_of("held"));
+	bytes_addc(out, '[');
+	for (const struct backlog_held *h = b->held; h < b->held + b->nheld; h++) {
+		bytes_adds(out, h > b->held ? ",{" : "{");
+		put_text_member(out, "event_type", h->type);
+		put_text_member(out, "reason", h->reason);
+		put_time_member(out, "tried", h->tried);
+		put_number_member(out, "events", h->events);
+		bytes_addc(out, '}');
+	}
+	bytes_addc(out, ']');
+	json_add_name(out, slice_of("vanished"));
+	bytes_addc(out, '[');
+	for (size_t i = 0; i < b->nvanished; i++) {
+		bytes_adds(out, i > 0 ? "," : "");
+		json_quote_text(out, b->vanished[i], strlen(b->vanished[i]));
+	}
+	bytes_addc(out, ']');
 	put_number_member(out, "odd_files", b->ignored);
 	put_number_member(out, "suspect_segments", b->suspect);
 	json_add_name(out, slice_of("replaying"));

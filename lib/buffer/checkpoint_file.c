@@ -124,23 +124,13 @@ parse_lagging_type(struct checkpoint *cp, const char *kind, char *line)
 	}
 }
 
-static void
-parse_intent_type(struct intent *in, char *line)
-{
-	struct intent_type *s;
-
-	in->types = mem_realloc(in->types, (in->ntypes + 1) * sizeof(*in->types));
-	s = &in->types[in->ntypes++];
-	s->type = mem_strdup(token_next(&line));
-	snprintf(s->after, sizeof(s->after), "%s", token_next(&line));
-}
-
 /* Parses one line, without its newline, in place. Ignores unknown kinds. */
 static void
 parse_checkpoint_line(struct checkpoint *cp, char *line)
 {
 	const char *kind = token_next(&line), *word;
 	struct intent *in = &cp->intent;
+	struct intent_type *s;
 
 	if (strcmp(kind, "lost") == 0)
 		cp->lost = true;
@@ -154,9 +144,12 @@ parse_checkpoint_line(struct checkpoint *cp, char *line)
 		parse_lagging_type(cp, kind, line);
 	else if (strcmp(kind, "upto-chain") == 0 || strcmp(kind, "upto") == 0)
 		parse_position(&in->upto, kind[4] == '-', &line);
-	else if (strcmp(kind, "sent") == 0)
-		parse_intent_type(in, line);
-	else {
+	else if (strcmp(kind, "sent") == 0) {
+		in->types = mem_realloc(in->types, (in->ntypes + 1) * sizeof(*in->types));
+		s = &in->types[in->ntypes++];
+		s->type = mem_strdup(token_next(&line));
+		snprintf(s->after, sizeof(s->after), "%s", token_next(&line));
+	} else {
 		word = token_next(&line);
 		if (strcmp(kind, "done") == 0)
 			checkpoint_add_delivered(cp, word, parse_number(&line));
@@ -173,24 +166,6 @@ parse_checkpoint_line(struct checkpoint *cp, char *line)
 #define SLOT_MIN 65536u /* the smallest slot */
 #define SLOT_MAX (64u << 20)
 
-static int
-parse_slot_header(const char *head, uint64_t *seq, uint64_t *len, unsigned *crc)
-{
-	/* NOLINTNEXTLINE(cert-err34-c): an overflow gives a number that fails the crc */
-	return sscanf(head, "eventbus-progress 1 seq %20" SCNu64 " len %10" SCNu64 " crc %8x", seq,
-	           len, crc) == 3
-	    ? 0
-	    : -1;
-}
-
-static int
-fail_checkpoint_read(struct buffer *buf, int fd, struct err *err)
-{
-	err_sys(err, STATUS_UNSAFE, "read '%s/.progress'", buf->dir);
-	io_close(fd);
-	return -1;
-}
-
 /* *fd is -1 when there is no file, or not a regular one. *size is that of a slot, 0 without slots.
  * -1: the file cannot be opened now. */
 static int
@@ -204,8 +179,11 @@ open_checkpoint_file(struct buffer *buf, int flags, int *fd, off_t *size, struct
 	    (errno == ENOENT || errno == EINVAL || errno == ELOOP || errno == ENXIO ||
 	        errno == EISDIR))
 		return 0;
-	if (*fd == -1 || fstat(*fd, &st) == -1)
-		return fail_checkpoint_read(buf, *fd, err);
+	if (*fd == -1 || fstat(*fd, &st) == -1) {
+		err_sys(err, STATUS_UNSAFE, "read '%s/.progress'", buf->dir);
+		io_close(*fd);
+		return -1;
+	}
 	*size = st.st_size >= 2 * (off_t)SLOT_MIN ? st.st_size / 2 : 0;
 	return 0;
 }
@@ -220,9 +198,13 @@ read_checkpoint_slot(int fd, off_t at, off_t size, char **text, uint64_t *seq)
 	uint64_t len;
 	unsigned crc;
 
-	if (got != SLOT_HEADER || parse_slot_header(head, seq, &len, &crc) == -1 ||
-	    len > (uint64_t)size - SLOT_HEADER)
+	if (got != SLOT_HEADER)
 		return got == -1 ? -1 : 0;
+	/* NOLINTNEXTLINE(cert-err34-c): an overflow gives a number that fails the crc */
+	if (sscanf(head, "eventbus-progress 1 seq %20" SCNu64 " len %10" SCNu64 " crc %8x", seq,
+	        &len, &crc) != 3 ||
+	    len > (uint64_t)size - SLOT_HEADER)
+		return 0;
 	*text = mem_alloc(len + 1);
 	got = pread(fd, *text, len, at + SLOT_HEADER);
 	if (got == (ssize_t)len &&
@@ -253,22 +235,20 @@ checkpoint_load(struct buffer *buf, struct checkpoint *cp, struct err *err)
 	uint64_t seq[2] = {0, 0};
 	char *text[2] = {NULL, NULL}, *line, *end;
 	off_t size;
-	int fd, pick;
+	int fd, pick, r = 0;
 
 	memset(cp, 0, sizeof(*cp));
 	if (open_checkpoint_file(buf, O_RDONLY, &fd, &size, err) == -1)
 		return -1;
 	if (size &&
 	    (read_checkpoint_slot(fd, 0, size, &text[0], &seq[0]) == -1 ||
-	        read_checkpoint_slot(fd, size, size, &text[1], &seq[1]) == -1)) {
-		free(text[0]);
-		return fail_checkpoint_read(buf, fd, err);
-	}
-	if (text[0] == NULL && text[1] == NULL)
+	        read_checkpoint_slot(fd, size, size, &text[1], &seq[1]) == -1))
+		r = err_sys(err, STATUS_UNSAFE, "read '%s/.progress'", buf->dir);
+	else if (text[0] == NULL && text[1] == NULL)
 		cp->lost = is_checkpoint_lost(buf, fd, size);
 	io_close(fd);
 	pick = text[0] == NULL || (text[1] != NULL && seq[1] > seq[0]);
-	if (text[pick] != NULL) {
+	if (r == 0 && text[pick] != NULL) {
 		cp->seq = seq[pick];
 		for (line = text[pick]; (end = strchr(line, '\n')) != NULL; line = end + 1) {
 			*end = '\0';
@@ -277,7 +257,7 @@ checkpoint_load(struct buffer *buf, struct checkpoint *cp, struct err *err)
 	}
 	free(text[0]);
 	free(text[1]);
-	return 0;
+	return r;
 }
 
 /* Appends the header and the text of a slot. */

@@ -89,12 +89,6 @@ find_state(struct buffer *buf, const char *stem, const char *states)
 }
 
 static int
-compare_stem_key(const void *key, const void *item)
-{
-	return strcmp(key, *(char *const *)item);
-}
-
-static int
 compare_stems(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
@@ -117,7 +111,7 @@ write_states(struct buffer *buf, const char **stems, size_t n, const char *to)
 	qsort(stems, n, sizeof(*stems), compare_stems);
 	while (next_manifest_line(&m)) {
 		if (r == -1 || *m.state == 'x' ||
-		    bsearch(m.stem, stems, n, sizeof(*stems), compare_stem_key) == NULL)
+		    bsearch(&m.stem, stems, n, sizeof(*stems), compare_stems) == NULL)
 			continue;
 		if ((fd == -1 && (fd = io_open_own(buf->fd, ".roster", O_WRONLY)) == -1) ||
 		    pwrite(fd, to, 1, m.state - m.text) != 1)
@@ -182,7 +176,7 @@ manifest_list_vanished(struct buffer *buf, const struct segment *list, size_t n,
 	open_manifest(&m, buf);
 	while (next_manifest_line(&m)) {
 		if (*m.state == 'x' ||
-		    bsearch(m.stem, have, n, sizeof(*have), compare_stem_key) != NULL ||
+		    bsearch(&m.stem, have, n, sizeof(*have), compare_stems) != NULL ||
 		    !is_stem_missing(buf, m.stem))
 			continue;
 		if (stems != NULL) {

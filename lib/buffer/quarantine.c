@@ -63,9 +63,7 @@ quarantine_open(struct buffer *buf)
 void
 quarantine_close(struct quarantine *q)
 {
-	size_t i;
-
-	for (i = 0; i < OPEN_FILES; i++)
+	for (size_t i = 0; i < OPEN_FILES; i++)
 		close_quarantine_file(&q->file[i]);
 	io_close(q->dir);
 	free(q);
@@ -76,17 +74,6 @@ fail_quarantine(const struct quarantine *q, const char *what, const char *stem, 
 {
 	return err_sys(err, STATUS_UNSAFE, "%s '%s/quarantine%s%s%s'", what, q->buf->dir,
 	    stem != NULL ? "/" : "", stem != NULL ? stem : "", stem != NULL ? ".jsonl" : "");
-}
-
-static int
-ensure_quarantine_dir(struct quarantine *q, struct err *err)
-{
-	if (q->dir != -1)
-		return 0;
-	if (mkdirat(q->buf->fd, "quarantine", 0700) == 0 && buffer_sync(q->buf, err) == -1)
-		return -1;
-	q->dir = openat(q->buf->fd, "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return q->dir != -1 ? 0 : fail_quarantine(q, "open", NULL, err);
 }
 
 /*
@@ -144,15 +131,6 @@ cut_torn_record(int fd)
 	return at;
 }
 
-/* Appends what precedes the offset in each record. */
-static void
-format_place(struct bytes *b, const char *stem)
-{
-	bytes_adds(b, "\"segment\":");
-	json_quote(b, stem, strlen(stem));
-	bytes_adds(b, ",\"offset\":");
-}
-
 static int
 write_record(int fd, const struct bytes *b)
 {
@@ -181,14 +159,13 @@ sync_quarantine_file(struct quarantine *q, struct quarantine_file *file, struct 
 static struct quarantine_file *
 choose_open_file(struct quarantine *q, const char *stem, struct err *err)
 {
-	struct quarantine_file *oldest = &q->file[0];
-	size_t i;
+	struct quarantine_file *oldest = q->file;
 
-	for (i = 0; i < OPEN_FILES; i++) {
-		if (q->file[i].stem != NULL && strcmp(q->file[i].stem, stem) == 0)
-			return &q->file[i];
-		if (q->file[i].used < oldest->used)
-			oldest = &q->file[i];
+	for (struct quarantine_file *f = q->file; f < q->file + OPEN_FILES; f++) {
+		if (f->stem != NULL && strcmp(f->stem, stem) == 0)
+			return f;
+		if (f->used < oldest->used)
+			oldest = f;
 	}
 	if (oldest->stem != NULL && sync_quarantine_file(q, oldest, err) == -1)
 		return NULL;
@@ -217,13 +194,24 @@ open_file_locked(int dir, const char *name)
 	return -1;
 }
 
+static int
+ensure_quarantine_dir(struct quarantine *q, struct err *err)
+{
+	if (q->dir != -1)
+		return 0;
+	if (mkdirat(q->buf->fd, "quarantine", 0700) == 0 && buffer_sync(q->buf, err) == -1)
+		return -1;
+	q->dir = openat(q->buf->fd, "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return q->dir != -1 ? 0 : fail_quarantine(q, "open", NULL, err);
+}
+
 static struct quarantine_file *
 open_quarantine_file(struct quarantine *q, const char *stem, struct err *err)
 {
 	char name[SEGMENT_NAME + 16];
-	struct quarantine_file *file = choose_open_file(q, stem, err);
+	struct quarantine_file *file;
 
-	if (file == NULL)
+	if (ensure_quarantine_dir(q, err) == -1 || (file = choose_open_file(q, stem, err)) == NULL)
 		return NULL;
 	file->used = ++q->uses;
 	if (file->stem != NULL)
@@ -236,16 +224,6 @@ open_quarantine_file(struct quarantine *q, const char *stem, struct err *err)
 	file->stem = mem_strdup(stem);
 	file->fresh = true;
 	return file;
-}
-
-/* Lines of a segment come in order: most are above all recorded ones, and need no scan. */
-static int
-has_record(struct quarantine_file *file, const char *place, uint64_t pos)
-{
-	bool scan = file->fresh || (file->any && pos <= file->highest);
-
-	file->fresh = false;
-	return scan ? scan_for_record(file, place, pos) : 0;
 }
 
 static int
@@ -285,14 +263,19 @@ quarantine_add(struct quarantine *q, const char *stem, uint64_t pos, const char 
     struct slice line, struct err *err)
 {
 	struct bytes place = {0};
-	struct quarantine_file *file;
-	int r;
+	struct quarantine_file *file = open_quarantine_file(q, stem, err);
+	int r = 0;
 
-	if (ensure_quarantine_dir(q, err) == -1 ||
-	    (file = open_quarantine_file(q, stem, err)) == NULL)
+	if (file == NULL)
 		return -1;
-	format_place(&place, stem);
-	r = has_record(file, bytes_str(&place), pos);
+	bytes_adds(&place, "\"segment\":");
+	json_quote(&place, stem, strlen(stem));
+	bytes_adds(&place, ",\"offset\":");
+	bytes_str(&place);
+	/* Lines of a segment come in order: most are above all recorded ones, and need no scan. */
+	if (file->fresh || (file->any && pos <= file->highest))
+		r = scan_for_record(file, place.p, pos);
+	file->fresh = false;
 	if (r == 0)
 		r = append_record(file, place.p, pos, reason, line);
 	bytes_free(&place);
@@ -302,11 +285,10 @@ quarantine_add(struct quarantine *q, const char *stem, uint64_t pos, const char 
 int
 quarantine_add_refused(struct quarantine *q, const char *reason, struct slice line, struct err *err)
 {
-	struct quarantine_file *file;
+	struct quarantine_file *file = open_quarantine_file(q, QUARANTINE_REFUSED, err);
 	struct stat st;
 
-	if (ensure_quarantine_dir(q, err) == -1 ||
-	    (file = open_quarantine_file(q, QUARANTINE_REFUSED, err)) == NULL)
+	if (file == NULL)
 		return -1;
 	if (fstat(file->fd, &st) == -1 ||
 	    append_record(file, "\"segment\":\"" QUARANTINE_REFUSED "\",\"offset\":",
@@ -358,16 +340,6 @@ count_newlines(int dir, const char *name)
 	return lines;
 }
 
-static uint64_t
-count_quarantined_lines(int dir, const char *name)
-{
-	const char *bad = strstr(name, ".bad-");
-
-	if (bad != NULL && strstr(bad, ".jsonl") != NULL)
-		return strtoull(bad + 5, NULL, 10);
-	return strstr(name, ".jsonl") != NULL ? count_newlines(dir, name) : 0;
-}
-
 uint64_t
 quarantine_count(struct buffer *buf)
 {
@@ -375,9 +347,16 @@ quarantine_count(struct buffer *buf)
 	struct dirent *e;
 	uint64_t n = 0;
 
-	while (d != NULL && (e = readdir(d)) != NULL)
-		if (e->d_name[0] != '.')
-			n += count_quarantined_lines(dirfd(d), e->d_name);
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		const char *bad = strstr(e->d_name, ".bad-");
+
+		if (e->d_name[0] == '.' || strstr(e->d_name, ".jsonl") == NULL)
+			continue;
+		if (bad != NULL && strstr(bad, ".jsonl") != NULL)
+			n += strtoull(bad + 5, NULL, 10);
+		else
+			n += count_newlines(dirfd(d), e->d_name);
+	}
 	if (d != NULL)
 		closedir(d);
 	return n;

@@ -94,12 +94,6 @@ parse_record(struct quarantine_record *r, struct slice s, struct requeue_line *l
 
 /* --- one file --------------------------------------------------------------------------- */
 
-static bool
-is_whole_segment(const char *name)
-{
-	return strstr(name, ".bad-") != NULL;
-}
-
 /* Fills *l. 0: a good line of a whole segment, which was delivered. */
 static int
 read_quarantined(struct quarantine_record *r, const struct segment *seg, bool whole,
@@ -108,12 +102,11 @@ read_quarantined(struct quarantine_record *r, const struct segment *seg, bool wh
 	struct err why = {.text = ""};
 
 	*l = (struct requeue_line){.file = seg->name};
+	if (!whole && parse_record(r, rl->text, l) == 0)
+		return 1;
+	*l = (struct requeue_line){.file = seg->name, .offset = rl->pos, .line = rl->text};
 	if (!whole) {
-		if (parse_record(r, rl->text, l) == 0)
-			return 1;
-		*l = (struct requeue_line){
-		    .file = seg->name, .reason = slice_of(NOT_A_RECORD), .line = rl->text};
-		l->offset = rl->pos;
+		l->reason = slice_of(NOT_A_RECORD);
 		return 1;
 	}
 	if (!rl->text.n || line_parse(rl->text.p, rl->text.n, &r->parsed, &r->text, &why) == 0)
@@ -122,14 +115,14 @@ read_quarantined(struct quarantine_record *r, const struct segment *seg, bool wh
 	bytes_adds(&r->words, why.text);
 	l->reason = (struct slice){r->words.p, r->words.len};
 	l->segment = slice_of(seg->stem);
-	l->offset = rl->pos;
-	l->line = rl->text;
 	return 1;
 }
 
+/* Calls fn for each line of one file, as requeue_list_quarantine. */
 static int
 list_quarantine_file(int dir, const char *name, requeue_fn *fn, void *arg, struct err *err)
 {
+	bool whole = strstr(name, ".bad-") != NULL;
 	struct segment seg = {.kind = SEGMENT_OWN};
 	struct quarantine_record r = {.words = {0}};
 	struct reader_line rl;
@@ -142,7 +135,7 @@ list_quarantine_file(int dir, const char *name, requeue_fn *fn, void *arg, struc
 	seg.gz = strlen(name) > 3 && strcmp(name + strlen(name) - 3, ".gz") == 0;
 	reader = reader_open(dir, &seg, 0, UINT64_MAX, 0, err);
 	while (reader != NULL && !stop && (got = reader_next(reader, &rl, err)) == 1)
-		if (read_quarantined(&r, &seg, is_whole_segment(name), &rl, &l))
+		if (read_quarantined(&r, &seg, whole, &rl, &l))
 			stop = fn(arg, &l);
 	if (reader != NULL && !stop && got == -1 && err->sys == EBADMSG) {
 		l = (struct requeue_line){.file = seg.name,
@@ -205,21 +198,6 @@ list_quarantine_files(int dir, char ***list, size_t *n)
 	return 0;
 }
 
-static int
-check_names(const struct requeue *t, const struct requeue_names *names)
-{
-	for (size_t i = 0; i < names->n; i++) {
-		const char *name = names->name[i];
-
-		if (strchr(name, '/') != NULL || name[0] == '.' ||
-		    (faccessat(t->dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == -1 && errno == ENOENT))
-			return err_set(t->err, STATUS_USAGE,
-			    "'%s': no such file in '%s/quarantine'; see ebbuffer quarantine list",
-			    name, t->buf->dir);
-	}
-	return 0;
-}
-
 /* Calls fn for each named file, each of which must exist, or for all files. */
 static int
 for_each_file(struct requeue *t, const struct requeue_names *names,
@@ -227,20 +205,26 @@ for_each_file(struct requeue *t, const struct requeue_names *names,
 {
 	char **list = NULL;
 	size_t n = 0;
-	int r;
+	int r = 0;
 
 	t->dir = openat(t->buf->fd, "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (t->dir == -1) {
 		err_sys(t->err, STATUS_UNSAFE, "open '%s/quarantine'", t->buf->dir);
 		return t->err->sys == ENOENT && !names->n ? 0 : -1;
 	}
-	r = check_names(t, names);
+	for (size_t i = 0; r == 0 && i < names->n; i++) {
+		const char *name = names->name[i];
+
+		if (strchr(name, '/') != NULL || name[0] == '.' ||
+		    (faccessat(t->dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == -1 && errno == ENOENT))
+			r = err_set(t->err, STATUS_USAGE,
+			    "'%s': no such file in '%s/quarantine'; see ebbuffer quarantine list",
+			    name, t->buf->dir);
+	}
 	if (!names->n && list_quarantine_files(t->dir, &list, &n) == -1)
 		r = err_sys(t->err, STATUS_UNSAFE, "list '%s/quarantine'", t->buf->dir);
-	for (size_t i = 0; r == 0 && i < names->n; i++)
-		r = fn(t, names->name[i]);
-	for (size_t i = 0; r == 0 && i < n; i++)
-		r = fn(t, list[i]);
+	for (size_t i = 0; r == 0 && i < names->n + n; i++)
+		r = fn(t, n ? list[i] : names->name[i]);
 	while (n)
 		free(list[--n]);
 	free(list);
