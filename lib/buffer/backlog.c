@@ -81,27 +81,21 @@ find_stuck_writer(struct buffer *buf)
 
 /* --- counting ---------------------------------------------------------------------------- */
 
-static void
-copy_held_types(struct backlog *b, const struct checkpoint *p)
-{
-	b->held = mem_alloc((p->nlagging + 1) * sizeof(*b->held));
-	for (size_t i = 0; i < p->nlagging; i++)
-		if (*p->lagging[i].reason) {
-			b->held[b->nheld].type = mem_strdup(p->lagging[i].type);
-			b->held[b->nheld].tried = p->lagging[i].tried;
-			b->held[b->nheld++].reason = mem_strdup(p->lagging[i].reason);
-		}
-}
-
 /* With `brief` and no held type, only looks for the oldest event. */
 static int
 count_events(struct buffer *buf, struct backlog *b, bool brief, struct err *err)
 {
 	struct undelivered u;
+	const struct lagging_type *l;
 	int64_t at;
 	int r = undelivered_open(&u, buf, WALK_FOREIGN, false, err);
 
-	copy_held_types(b, &u.checkpoint);
+	b->held = mem_alloc((u.checkpoint.nlagging + 1) * sizeof(*b->held));
+	for (l = u.checkpoint.lagging; l < u.checkpoint.lagging + u.checkpoint.nlagging; l++)
+		if (*l->reason)
+			b->held[b->nheld++] = (struct backlog_held){.type = mem_strdup(l->type),
+			    .reason = mem_strdup(l->reason),
+			    .tried = l->tried};
 	while (r != -1 && (r = undelivered_next(&u, err)) == 1) {
 		/* only plain writers' files may be out of order */
 		if ((b->events == 0 || !u.at.chain) && line_stamp(u.at.text, &at) == 0 &&

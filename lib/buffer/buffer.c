@@ -346,9 +346,8 @@ buffer_retarget(struct buffer *buf, const char *target, struct err *err)
 	return r;
 }
 
-/* 1: the buffer belongs to this target; 0: to none; -1 with err. */
-static int
-compare_target(struct buffer *buf, const char *target, struct err *err)
+int
+buffer_check_target(struct buffer *buf, const char *target, struct err *err)
 {
 	char *now = buffer_target(buf);
 	int r = now != NULL;
@@ -365,15 +364,9 @@ compare_target(struct buffer *buf, const char *target, struct err *err)
 }
 
 int
-buffer_check_target(struct buffer *buf, const char *target, struct err *err)
-{
-	return compare_target(buf, target, err) == -1 ? -1 : 0;
-}
-
-int
 buffer_bind_target(struct buffer *buf, const char *target, bool has_segments, struct err *err)
 {
-	int r = compare_target(buf, target, err);
+	int r = buffer_check_target(buf, target, err);
 
 	if (r == 1 || (r == -1 && (has_segments || err->status != STATUS_CONFIG)))
 		return r == 1 ? 0 : -1;

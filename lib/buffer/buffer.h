@@ -80,7 +80,7 @@ void buffer_replay_unlock(struct buffer *buf);
 
 /* --- target ----------------------------------------------------------------- */
 
-/* Checks that the buffer belongs to this target, or to none. -1 with status 78 and a message that
+/* 1 when the buffer belongs to this target, 0 when to none. -1 with status 78 and a message that
  * names both when it belongs to another; -1 with status 74 when .target is unreadable. */
 int buffer_check_target(struct buffer *buf, const char *target, struct err *err);
 /* Makes target the target of the buffer. With has_segments a different one is kept: -1 as

@@ -65,43 +65,38 @@ struct check {
 };
 
 static void
-check_line(struct check *c, bool torn)
-{
-	struct line_derived derived;
-	struct inspect_line l;
-
-	c->report->lines++;
-	c->report->delivered += undelivered_examine(&c->u);
-	describe_line(&c->u, &derived, &l);
-	if (l.bad != NULL) {
-		c->report->bad++;
-		c->report->torn += torn;
-		if (c->fn != NULL)
-			c->fn(c->arg, &l);
-	} else if (c->u.at.chain) {
-		c->report->disorder += l.line->buffered_at <= c->last;
-		c->last = l.line->buffered_at;
-	}
-}
-
-static void
 check_segment(struct check *c, struct buffer *buf, const struct segment *s)
 {
+	struct inspect_report *report = c->report;
 	struct err err;
 	struct reader *r = reader_open(buf->fd, s, 0, UINT64_MAX, 0, &err);
-	struct reader_line l;
+	struct reader_line rl;
+	struct line_derived derived;
+	struct inspect_line l;
 	int got = -1;
 
-	while (r != NULL && (got = reader_next(r, &l, &err)) == 1) {
-		c->u.at = (struct walk_line){.text = l.text,
+	while (r != NULL && (got = reader_next(r, &rl, &err)) == 1) {
+		if (rl.text.n == 0)
+			continue;
+		c->u.at = (struct walk_line){.text = rl.text,
 		    .stem = s->stem,
 		    .chain = s->kind == SEGMENT_CHAIN,
-		    .pos = l.pos,
-		    .at = l.pos};
-		if (l.text.n > 0)
-			check_line(c, l.torn);
+		    .pos = rl.pos,
+		    .at = rl.pos};
+		report->lines++;
+		report->delivered += undelivered_examine(&c->u);
+		describe_line(&c->u, &derived, &l);
+		if (l.bad != NULL) {
+			report->bad++;
+			report->torn += rl.torn;
+			if (c->fn != NULL)
+				c->fn(c->arg, &l);
+		} else if (c->u.at.chain) {
+			report->disorder += l.line->buffered_at <= c->last;
+			c->last = l.line->buffered_at;
+		}
 	}
-	c->report->unreadable += got == -1;
+	report->unreadable += got == -1;
 	reader_close(r);
 }
 
@@ -275,25 +270,13 @@ inspect_discard(struct buffer *buf, int64_t lock_ms, uint64_t *count, struct err
 #define CHUNK_BYTES (128u << 10)
 #define TEMPORARY ".compressing"
 
-static int
-copy_to_gz(int from, gzFile to)
-{
-	char *b = mem_realloc(NULL, CHUNK_BYTES);
-	ssize_t n;
-	int r = 0;
-
-	while (r == 0 && (n = read(from, b, CHUNK_BYTES)) != 0)
-		if (n < 0 || gzwrite(to, b, (unsigned)n) != n)
-			r = -1;
-	free(b);
-	return r;
-}
-
 /* Compresses `from` into TEMPORARY, durably. */
 static int
 write_gz(struct buffer *buf, int from, struct err *err)
 {
-	int fd, spare, r;
+	char *chunk;
+	int fd, spare, r = 0;
+	ssize_t n;
 	gzFile gz;
 
 	unlinkat(buf->fd, TEMPORARY, 0);
@@ -307,7 +290,11 @@ write_gz(struct buffer *buf, int from, struct err *err)
 		io_close(fd);
 		return -1;
 	}
-	r = copy_to_gz(from, gz);
+	chunk = mem_realloc(NULL, CHUNK_BYTES);
+	while (r == 0 && (n = read(from, chunk, CHUNK_BYTES)) != 0)
+		if (n < 0 || gzwrite(gz, chunk, (unsigned)n) != n)
+			r = -1;
+	free(chunk);
 	if (gzclose(gz) != Z_OK || fsync(fd) == -1)
 		r = -1;
 	if (r == -1)

@@ -230,34 +230,27 @@ finish_separation(struct buffer *buf, const struct segment *s, struct err *err)
 	return manifest_mark_removed(buf, &(const char *){stem}, 1, err);
 }
 
-/* Records as vanished what is missing, and what is ignored for now (a hard link): a drain passes
- * that, so it came back when it is a segment again. */
-static void
-record_vanished(struct buffer *buf, const struct segment *list, size_t n)
+int
+manifest_reconcile(struct buffer *buf, struct err *err)
 {
+	struct segment *list;
 	char **gone;
-	size_t count = manifest_list_vanished(buf, list, n, &gone);
+	size_t n, count;
+	int r = 0;
 
+	if (segment_list(buf->fd, &list, &n, err) == -1)
+		return -1;
+	count = manifest_list_vanished(buf, list, n, &gone);
 	while (count) {
 		write_states(buf, &(const char *){gone[--count]}, 1, "!");
 		free(gone[count]);
 	}
 	free(gone);
+	/* A drain passes what is ignored for now (a hard link): when that is a segment again, it
+	 * came back. */
 	for (size_t i = 0; i < n; i++)
 		if (list[i].ignored && list[i].kind == SEGMENT_CHAIN)
 			write_states(buf, &(const char *){list[i].stem}, 1, "!");
-}
-
-int
-manifest_reconcile(struct buffer *buf, struct err *err)
-{
-	struct segment *list;
-	size_t n;
-	int r = 0;
-
-	if (segment_list(buf->fd, &list, &n, err) == -1)
-		return -1;
-	record_vanished(buf, list, n);
 	n = find_state(buf, NULL, "!") ? n : 0;
 	for (size_t i = 0; r == 0 && i < n; i++)
 		if (manifest_is_returned(list[i].stem))

@@ -155,24 +155,6 @@ sync_quarantine_file(struct quarantine *q, struct quarantine_file *file, struct 
 	return 0;
 }
 
-/* Returns the open file of a stem, or the least recently used one, closed. */
-static struct quarantine_file *
-choose_open_file(struct quarantine *q, const char *stem, struct err *err)
-{
-	struct quarantine_file *oldest = q->file;
-
-	for (struct quarantine_file *f = q->file; f < q->file + OPEN_FILES; f++) {
-		if (f->stem != NULL && strcmp(f->stem, stem) == 0)
-			return f;
-		if (f->used < oldest->used)
-			oldest = f;
-	}
-	if (oldest->stem != NULL && sync_quarantine_file(q, oldest, err) == -1)
-		return NULL;
-	close_quarantine_file(oldest);
-	return oldest;
-}
-
 /* Opens and locks; tries again when requeue.h renamed the file in between. */
 static int
 open_file_locked(int dir, const char *name)
@@ -205,17 +187,27 @@ ensure_quarantine_dir(struct quarantine *q, struct err *err)
 	return q->dir != -1 ? 0 : fail_quarantine(q, "open", NULL, err);
 }
 
+/* Returns the open file of a stem, or opens it in place of the least recently used one. */
 static struct quarantine_file *
 open_quarantine_file(struct quarantine *q, const char *stem, struct err *err)
 {
 	char name[SEGMENT_NAME + 16];
-	struct quarantine_file *file;
+	struct quarantine_file *file = q->file, *f;
 
-	if (ensure_quarantine_dir(q, err) == -1 || (file = choose_open_file(q, stem, err)) == NULL)
+	if (ensure_quarantine_dir(q, err) == -1)
 		return NULL;
+	for (f = q->file; f < q->file + OPEN_FILES; f++) {
+		if (f->stem != NULL && strcmp(f->stem, stem) == 0) {
+			f->used = ++q->uses;
+			return f;
+		}
+		if (f->used < file->used)
+			file = f;
+	}
+	if (file->stem != NULL && sync_quarantine_file(q, file, err) == -1)
+		return NULL;
+	close_quarantine_file(file);
 	file->used = ++q->uses;
-	if (file->stem != NULL)
-		return file;
 	snprintf(name, sizeof(name), "%s.jsonl", stem);
 	if ((file->fd = open_file_locked(q->dir, name)) == -1) {
 		fail_quarantine(q, "open", stem, err);

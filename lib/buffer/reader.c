@@ -25,7 +25,6 @@ struct reader {
 	size_t consumed, searched; /* returned; searched for a newline */
 	uint64_t at;               /* offset in the file of data.p[0] */
 	uint64_t limit;
-	size_t chunk;
 	bool live, eof;
 };
 
@@ -66,7 +65,6 @@ reader_open(
 	r->at = from;
 	r->limit = limit;
 	r->live = flags & READER_LIVE;
-	r->chunk = s->kind == SEGMENT_CHAIN ? CHAIN_CHUNK : FILE_CHUNK;
 	if (s->gz && (r->gz = gzdopen(fd, "rb")) == NULL) {
 		err_sys(err, STATUS_UNSAFE, "read '%s'", s->name);
 		reader_close(r);
@@ -133,6 +131,7 @@ read_file_chunk(struct reader *r, char *to, size_t n)
 static int
 fill_reader(struct reader *r, struct err *err)
 {
+	size_t chunk = r->seg.kind == SEGMENT_CHAIN ? CHAIN_CHUNK : FILE_CHUNK;
 	ssize_t got;
 
 	if (r->data.len - r->consumed > READER_LINE_MAX) {
@@ -147,7 +146,7 @@ fill_reader(struct reader *r, struct err *err)
 		r->searched -= r->consumed;
 		r->consumed = 0;
 	}
-	bytes_reserve(&r->data, r->data.len < r->chunk ? r->chunk - r->data.len : r->data.len);
+	bytes_reserve(&r->data, r->data.len < chunk ? chunk - r->data.len : r->data.len);
 	got = read_file_chunk(r, r->data.p + r->data.len, r->data.cap - r->data.len);
 	if (got == -1)
 		return err_sys(err, STATUS_UNSAFE, "read '%s'", r->seg.name);

@@ -352,36 +352,41 @@ requeue_file(struct requeue *t, const char *aside, const char *number, bool reru
 	return r;
 }
 
-/* Renames the file under its lock, so that no process adds to it any more. */
+/* -1 with errno. */
 static int
-rename_aside(struct requeue *t, const char *name, const char *aside)
+open_and_lock(const struct requeue *t, const char *name)
 {
-	int fd = openat(t->dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), r = -1;
+	int fd = openat(t->dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd != -1 && io_lock(fd, LOCK_MS) == 0)
-		r = io_rename_new(t->dir, name, aside);
-	if (r == 0)
-		r = fsync(t->dir);
-	if (r == -1)
-		err_sys(t->err, STATUS_UNSAFE, "rename '%s/quarantine/%s'", t->buf->dir, name);
+		return fd;
 	io_close(fd);
-	return r;
+	return -1;
 }
 
-/* base: the name without RETRYING. */
+/* Renames the file under its lock, so that no process adds to it any more, and puts its events
+ * back. base: the name without RETRYING. */
 static int
 rename_and_requeue(struct requeue *t, const char *name, const char *base, bool rerun)
 {
 	struct stat st = {0};
 	struct bytes aside = {0};
 	char number[48];
-	int r;
+	int fd, r;
 
 	snprintf(number, sizeof(number), "%" PRId64 "%07ld", clock_now(), (long)getpid());
 	bytes_addf(&aside, "%s.%s" RETRYING, base, number);
 	fstatat(t->dir, name, &st, AT_SYMLINK_NOFOLLOW);
 	r = append_check_room(t->buf, t->limits, (uint64_t)st.st_size, t->err);
-	if (r == 0 && (r = rename_aside(t, name, bytes_str(&aside))) == 0)
+	if (r == 0) {
+		fd = open_and_lock(t, name);
+		if (fd == -1 || io_rename_new(t->dir, name, bytes_str(&aside)) == -1 ||
+		    fsync(t->dir) == -1)
+			r = err_sys(
+			    t->err, STATUS_UNSAFE, "rename '%s/quarantine/%s'", t->buf->dir, name);
+		io_close(fd);
+	}
+	if (r == 0)
 		r = requeue_file(t, aside.p, number, rerun);
 	bytes_free(&aside);
 	return r;
@@ -429,10 +434,9 @@ static int
 drop_quarantine_file(struct requeue *t, const char *name)
 {
 	struct tally all = {0};
-	int fd = openat(t->dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), r = -1;
+	int fd = open_and_lock(t, name), r = -1;
 
-	if (fd != -1 && io_lock(fd, LOCK_MS) == 0 &&
-	    list_quarantine_file(t->dir, name, tally_line, &all, t->err) == 0)
+	if (fd != -1 && list_quarantine_file(t->dir, name, tally_line, &all, t->err) == 0)
 		r = unlinkat(t->dir, name, 0) == 0 ? fsync(t->dir) : -1;
 	if (r == -1)
 		err_sys(t->err, STATUS_UNSAFE, "remove '%s/quarantine/%s'", t->buf->dir, name);

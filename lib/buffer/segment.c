@@ -98,12 +98,6 @@ compare_segments(const void *pa, const void *pb)
 	return r ? r : (int)a->gz - (int)b->gz;
 }
 
-static bool
-is_own_file(const struct stat *st)
-{
-	return S_ISREG(st->st_mode) && st->st_nlink == 1 && st->st_uid == geteuid();
-}
-
 /* Reads the next segment of a listing: 1, 0 at the end, -1 with errno. After -1 the caller must
  * fail: it must not treat the segment as empty. */
 static int
@@ -116,7 +110,8 @@ next_segment(DIR *d, int dirfd, struct segment *s)
 		if (segment_parse(e->d_name, s) == -1)
 			continue;
 		if (fstatat(dirfd, s->name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-			s->ignored = !is_own_file(&st);
+			s->ignored =
+			    !S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != geteuid();
 			s->size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
 			return 1;
 		}

@@ -277,15 +277,16 @@ open_chain_source(struct walk *w, struct checkpoint *cp, size_t n, struct err *e
 	return advance_source(w, s, err);
 }
 
-/* Reads an adopted file whole, before its first position is recorded. Returns 1 when it is sorted
- * by its stamps, 0 when not, -1 on failure. *size: the bytes read. */
+/* Reads an adopted file whole, before its first position is recorded. *size: the bytes read when
+ * it is not sorted by its stamps, else 0. */
 static int
-find_if_sorted(struct walk *w, const struct segment *seg, uint64_t *size, struct err *err)
+measure_unsorted(struct walk *w, const struct segment *seg, uint64_t *size, struct err *err)
 {
 	struct reader *r = reader_open(w->buf->fd, seg, 0, UINT64_MAX, 0, err);
 	struct reader_line l;
 	int64_t last = INT64_MIN, stamp;
-	int got, sorted = 1;
+	bool sorted = true;
+	int got;
 
 	if (r == NULL)
 		return -1;
@@ -294,10 +295,10 @@ find_if_sorted(struct walk *w, const struct segment *seg, uint64_t *size, struct
 			sorted &= stamp >= last;
 			last = stamp;
 		}
-	*size = reader_bytes_read(r);
+	*size = sorted ? 0 : reader_bytes_read(r);
 	reader_close(r);
 	/* damage shows again when the lines are read */
-	return got == -1 && err->sys != EBADMSG ? -1 : sorted;
+	return got == -1 && err->sys != EBADMSG ? -1 : 0;
 }
 
 static int
@@ -307,13 +308,11 @@ open_file_source(struct walk *w, struct checkpoint *cp, const struct segment *se
 	struct position from = start_position(w, cp, false, seg->stem);
 	const struct position *recorded = positions_find(&cp->positions, seg->stem);
 	uint64_t limit = recorded != NULL ? recorded->limit : 0;
-	int sorted = 1, r;
+	int r;
 
 	if (seg->kind == SEGMENT_ADOPTED && recorded == NULL &&
-	    (sorted = find_if_sorted(w, seg, &limit, err)) == -1)
+	    measure_unsorted(w, seg, &limit, err) == -1)
 		return err->sys == ENOENT ? 0 : -1;
-	if (sorted && !(recorded != NULL && recorded->limit))
-		limit = 0;
 	w->nsources++;
 	s->seg = seg;
 	s->limit = limit;

@@ -79,7 +79,7 @@ lock_buffer(struct buffer *buf, const struct drain_options *o, struct err *err)
 {
 	if (buffer_replay_lock(buf, err) == -1)
 		return err->status;
-	if (buffer_check_target(buf, o->conf->target, err) == 0)
+	if (buffer_check_target(buf, o->conf->target, err) != -1)
 		return 0;
 	buffer_replay_unlock(buf);
 	return err->status;
