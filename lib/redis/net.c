@@ -133,15 +133,6 @@ lookup_wait(struct lookup *l, int64_t deadline, struct addrinfo **out)
 }
 
 static int
-fail_lookup(const char *host, int err, struct err *f)
-{
-	err_set(f, STATUS_UNREACHABLE, "look up '%s': %s", host,
-	    err == EAI_SYSTEM ? strerror(errno) : gai_strerror(err));
-	f->sys = err == EAI_AGAIN ? ETIMEDOUT : ENOENT;
-	return -1;
-}
-
-static int
 resolve_host(const char *host, int port, int64_t deadline, struct addrinfo **out, struct err *f)
 {
 	struct addrinfo hints = make_hints(AI_NUMERICHOST);
@@ -157,37 +148,28 @@ resolve_host(const char *host, int port, int64_t deadline, struct addrinfo **out
 	l = lookup_new(host, service);
 	errno = lookup_start(l);
 	err = errno != 0 ? EAI_SYSTEM : lookup_wait(l, deadline, out);
-	if (err != 0)
-		fail_lookup(host, err, f);
+	if (err != 0) {
+		err_set(f, STATUS_UNREACHABLE, "look up '%s': %s", host,
+		    err == EAI_SYSTEM ? strerror(errno) : gai_strerror(err));
+		f->sys = err == EAI_AGAIN ? ETIMEDOUT : ENOENT;
+	}
 	lookup_unref(l);
 	return err == 0 ? 0 : -1;
 }
 
 static int
-wait_writable(int fd, int64_t deadline)
+finish_connect(int fd, int64_t deadline)
 {
 	struct pollfd p = {.fd = fd, .events = POLLOUT};
+	socklen_t len = sizeof(int);
 	int64_t left;
-	int r;
+	int r, err = ETIMEDOUT;
 
 	do {
 		left = deadline - clock_mono();
 		r = poll(&p, 1, left > 0 ? (int)left : 0);
 	} while (r == -1 && errno == EINTR);
-	if (r == 0)
-		errno = ETIMEDOUT;
-	return r == 1 ? 0 : -1;
-}
-
-static int
-finish_connect(int fd, int64_t deadline)
-{
-	socklen_t len = sizeof(int);
-	int err = 0;
-
-	if (wait_writable(fd, deadline) == -1)
-		return -1;
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) == -1)
+	if (r == -1 || (r == 1 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) == -1))
 		return -1;
 	errno = err;
 	return err == 0 ? 0 : -1;

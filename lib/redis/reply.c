@@ -41,8 +41,8 @@ reply_is_text(const struct reply *r)
 	return as_type(r, REDIS_REPLY_STRING) != NULL || as_type(r, REDIS_REPLY_STATUS) != NULL;
 }
 
-bool
-reply_is_int(const struct reply *r)
+static bool
+is_int(const struct reply *r)
 {
 	return as_type(r, REDIS_REPLY_INTEGER) != NULL;
 }
@@ -225,7 +225,7 @@ reply_await(struct conn *conn, reply_form_fn *form, const char *what, struct err
 int
 reply_await_int(struct conn *conn, const char *what, uint64_t *n, struct err *err)
 {
-	struct reply *r = reply_await(conn, reply_is_int, what, err);
+	struct reply *r = reply_await(conn, is_int, what, err);
 
 	if (r == NULL)
 		return -1;

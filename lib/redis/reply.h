@@ -30,7 +30,6 @@ bool reply_is_error(const struct reply *r);
 bool reply_is_null(const struct reply *r);
 bool reply_is_array(const struct reply *r);
 bool reply_is_text(const struct reply *r); /* string or status */
-bool reply_is_int(const struct reply *r);
 /* Returns a string, status or error. A NUL follows its last byte. */
 struct slice reply_text(const struct reply *r);
 /* Returns whether r is an error that begins so. */

@@ -151,14 +151,6 @@ retire_run(struct conn *conn, const struct retire *retire, struct retire_selecti
 
 /* --- selecting --- */
 
-static bool
-is_selected(const struct group_consumer *c, const struct retire *r, const char *name)
-{
-	if (name != NULL)
-		return slice_is(c->name, name);
-	return c->idle >= r->idle && (c->pending == 0 || !slice_is(c->name, r->to));
-}
-
 int
 retire_select(struct retire_selection *l, struct conn *conn, const struct retire *r,
     const char *name, struct err *err)
@@ -167,9 +159,14 @@ retire_select(struct retire_selection *l, struct conn *conn, const struct retire
 	if (group_list_consumers(conn, r->key, r->group, &l->list, err) == -1)
 		return -1;
 	l->consumer = mem_alloc((l->list.n + 1) * sizeof(*l->consumer));
-	for (size_t i = 0; i < l->list.n; i++)
-		if (is_selected(&l->list.consumer[i], r, name))
-			l->consumer[l->n++].listed = &l->list.consumer[i];
+	for (size_t i = 0; i < l->list.n; i++) {
+		const struct group_consumer *c = &l->list.consumer[i];
+
+		if (name != NULL
+		        ? slice_is(c->name, name)
+		        : c->idle >= r->idle && (c->pending == 0 || !slice_is(c->name, r->to)))
+			l->consumer[l->n++].listed = c;
+	}
 	return 0;
 }
 

@@ -9,9 +9,6 @@
 #include "base/num.h"
 #include "base/status.h"
 
-#define PORT 6379
-#define DB_MAX 1000000
-
 /* A URL that is being parsed; messages show it as `shown`, without secrets. */
 struct url_parser {
 	struct url *u;
@@ -72,7 +69,7 @@ parse_db(const struct url_parser *p, const char *s)
 {
 	uint64_t n;
 
-	if (num_parse_u64(s, &n) == -1 || n > DB_MAX)
+	if (num_parse_u64(s, &n) == -1 || n > 1000000)
 		return refuse_url(p, "the database must be a number from 0 to 1000000");
 	p->u->db = (int)n;
 	return 0;
@@ -93,22 +90,12 @@ parse_login(const struct url_parser *p, const char *s, size_t n)
 	return p->u->password == NULL ? refuse_url(p, "bad %-escape before the '@'") : 0;
 }
 
-static int
-parse_port(const struct url_parser *p, const char *s)
-{
-	uint64_t n;
-
-	if (num_parse_u64(s, &n) == -1 || n < 1 || n > 65535)
-		return refuse_url(p, "the port must be a number from 1 to 65535");
-	p->u->port = (int)n;
-	return 0;
-}
-
 /* host[:port], where the host may be an address in brackets. Modifies s. */
 static int
 parse_host(const struct url_parser *parser, char *text)
 {
 	char *host = text, *end;
+	uint64_t port;
 
 	if (*text == '[') {
 		host++;
@@ -127,8 +114,9 @@ parse_host(const struct url_parser *parser, char *text)
 		    parser, "expected ':' and a port, or '/' and a database, after the host");
 	if (*end == ':') {
 		*end++ = '\0';
-		if (parse_port(parser, end) == -1)
-			return -1;
+		if (num_parse_u64(end, &port) == -1 || port < 1 || port > 65535)
+			return refuse_url(parser, "the port must be a number from 1 to 65535");
+		parser->u->port = (int)port;
 	}
 	if (*host == '\0')
 		return refuse_url(parser, "no host");
@@ -149,7 +137,7 @@ parse_tcp(const struct url_parser *p, const char *s)
 	char *rest, *slash;
 	int result = -1;
 
-	p->u->port = PORT;
+	p->u->port = 6379;
 	if (at != NULL && parse_login(p, s, (size_t)(at - s)) == -1)
 		return -1;
 	rest = mem_strdup(at == NULL ? s : at + 1);
@@ -233,17 +221,6 @@ url_free(struct url *u)
 	*u = (struct url){0};
 }
 
-static void
-add_escaped(struct bytes *b, const char *s)
-{
-	for (; *s != '\0'; s++) {
-		if ((unsigned char)*s <= ' ' || *s == 0x7f || *s == '%' || *s == '?')
-			bytes_addf(b, "%%%02X", (unsigned)(unsigned char)*s);
-		else
-			bytes_addc(b, *s);
-	}
-}
-
 char *
 url_target(const struct url *u)
 {
@@ -251,7 +228,11 @@ url_target(const struct url *u)
 
 	if (u->path != NULL) {
 		bytes_adds(&b, "unix://");
-		add_escaped(&b, u->path);
+		for (const char *s = u->path; *s != '\0'; s++)
+			if ((unsigned char)*s <= ' ' || *s == 0x7f || *s == '%' || *s == '?')
+				bytes_addf(&b, "%%%02X", (unsigned)(unsigned char)*s);
+			else
+				bytes_addc(&b, *s);
 		bytes_addf(&b, "?db=%d", u->db);
 	} else {
 		int v6 = strchr(u->host, ':') != NULL;
