@@ -24,10 +24,9 @@
 #include "event/format.h"
 #include "event/id.h"
 #include "redis/conn.h"
-#include "redis/pagesize.h"
 #include "redis/pool.h"
-#include "redis/range.h"
 #include "redis/reply.h"
+#include "redis/scan.h"
 
 enum sub_note {
 	SUB_WARNING,

@@ -12,7 +12,7 @@
 #ifndef CONSUME_TAKEOVER_H
 #define CONSUME_TAKEOVER_H
 
-#include "redis/pending.h"
+#include "redis/group.h"
 
 struct takeover {
 	/* borrowed; group NULL: there is nothing to take over */

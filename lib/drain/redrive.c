@@ -15,9 +15,9 @@
 #include "drain/trim.h"
 #include "event/id.h"
 #include "event/names.h"
-#include "redis/pagesize.h"
 #include "redis/pool.h"
 #include "redis/reply.h"
+#include "redis/scan.h"
 #include "redis/stream.h"
 
 #define FOLLOW_MS 500 /* between two looks for new dead letters */

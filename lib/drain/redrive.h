@@ -19,7 +19,7 @@
 #include "conf/conf.h"
 #include "event/format.h"
 #include "event/provenance.h"
-#include "redis/range.h"
+#include "redis/scan.h"
 
 struct redrive_match {
 	/* a field of the entry or of its provenance, compared byte for byte */

@@ -13,7 +13,7 @@
 #include "consume/loop.h"
 #include "event/id.h"
 #include "handle/job.h"
-#include "redis/pending.h"
+#include "redis/group.h"
 
 #define HANDLE_PAGE 500 /* entries in one command */
 

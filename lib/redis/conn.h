@@ -35,7 +35,7 @@
  *     reply        replies and what error replies mean
  *     pool         the connections of a command, by key
  *     fence        makes sure that a dead connection executes nothing more
- *     stream, group, pending, retire, scan, range, pagesize    the commands on streams
+ *     stream, group, retire, scan    the commands on streams
  *
  * There is no TLS: transport.h says what it takes to add it.
  */
@@ -161,11 +161,8 @@ struct reply *conn_take(struct conn *conn);
 
 /* Returns what to poll(2) for. */
 struct pollfd conn_pollfd(const struct conn *conn);
-/*
- * Returns when conn_io is due although poll(2) reports nothing (CLOCK_MONOTONIC, ms): at once while
- * the transport holds bytes, else when the oldest unanswered command times out; -1: never. A
- * command's time starts when it is queued, or when the reply before it arrives if that is later.
- */
+/* Returns when conn_io is due although poll(2) reports nothing (CLOCK_MONOTONIC, ms): at once while
+ * the transport holds bytes, else when the oldest unanswered command times out; -1: never. */
 int64_t conn_due(const struct conn *conn);
 /* Sends and receives what is possible without waiting, and checks the deadline. Returns -1
  * with err when the connection is dead. */

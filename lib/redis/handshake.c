@@ -75,17 +75,6 @@ refuse_select(const struct reply *r, const char *target, struct err *err)
 	return -1;
 }
 
-static void
-read_client_info(struct slice t, struct conn_facts *facts)
-{
-	char id[24];
-	uint64_t n;
-
-	if (copy_word(t, "id=", id, sizeof(id)) && num_parse_u64(id, &n) == 0 && n <= INT64_MAX)
-		facts->client = (int64_t)n;
-	copy_word(t, "addr=", facts->addr, sizeof(facts->addr));
-}
-
 static int
 read_server_info(struct slice t, const char *target, struct conn_facts *facts, struct err *err)
 {
@@ -115,6 +104,8 @@ take_handshake_reply(enum part part, const struct reply *r, const char *target,
 	static const char *const marks[] = {"OK", "OK", "id=", "redis_version:"};
 	enum conn_why why = reply_why(r);
 	struct slice t = reply_text(r);
+	char id[24];
+	uint64_t n;
 
 	if (why == CONN_LATER || why == CONN_MOVED || (why == CONN_DENIED && part >= CLIENT))
 		return conn_fail(err, why, "'%s': %.*s", target, (int)t.n, t.p);
@@ -125,8 +116,12 @@ take_handshake_reply(enum part part, const struct reply *r, const char *target,
 	if (part < CLIENT ? !slice_is(t, marks[part])
 	                  : t.n == 0 || memmem(t.p, t.n, marks[part], strlen(marks[part])) == NULL)
 		return conn_fail(err, CONN_GARBAGE, "'%s' is not Redis", target);
-	if (part == CLIENT)
-		read_client_info(t, facts);
+	if (part == CLIENT) {
+		if (copy_word(t, "id=", id, sizeof(id)) && num_parse_u64(id, &n) == 0 &&
+		    n <= INT64_MAX)
+			facts->client = (int64_t)n;
+		copy_word(t, "addr=", facts->addr, sizeof(facts->addr));
+	}
 	return part == SERVER ? read_server_info(t, target, facts, err) : 0;
 }
 

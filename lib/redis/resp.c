@@ -115,19 +115,6 @@ resp_unsent(const struct resp *resp)
 	return resp->out.len - resp->at;
 }
 
-static void
-drop_sent(struct resp *resp)
-{
-	if (resp->at == resp->out.len) {
-		resp->out.len = resp->at = 0;
-		if (resp->out.cap > KEEP)
-			bytes_free(&resp->out);
-	} else if (resp->at > STALE && resp->at > resp->out.len / 2) {
-		bytes_drop(&resp->out, resp->at);
-		resp->at = 0;
-	}
-}
-
 int
 resp_send(struct resp *resp, struct transport *t)
 {
@@ -139,6 +126,13 @@ resp_send(struct resp *resp, struct transport *t)
 	broken = t->ops->send(t, resp->out.p + resp->at, left, &taken);
 	resp->at += taken;
 	resp->written += taken;
-	drop_sent(resp);
+	if (resp->at == resp->out.len) {
+		resp->out.len = resp->at = 0;
+		if (resp->out.cap > KEEP)
+			bytes_free(&resp->out);
+	} else if (resp->at > STALE && resp->at > resp->out.len / 2) {
+		bytes_drop(&resp->out, resp->at);
+		resp->at = 0;
+	}
 	return broken;
 }

@@ -8,9 +8,34 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "event/id.h"
-#include "redis/pagesize.h"
 #include "redis/reply.h"
 #include "redis/stream.h"
+
+struct pagesize
+pagesize_start(size_t first, size_t most)
+{
+	if (most == 0 || most > PAGESIZE_MOST)
+		most = PAGESIZE_MOST;
+	return (struct pagesize){.count = first < most ? first : most, .most = most};
+}
+
+void
+pagesize_learn(struct pagesize *p, size_t got, size_t bytes)
+{
+	size_t fit;
+
+	if (got == 0)
+		return;
+	fit = PAGESIZE_BYTES / (bytes / got + 1);
+	if (got >= p->count && p->count < p->most)
+		p->count *= 4;
+	if (p->count > fit)
+		p->count = fit;
+	if (p->count > p->most)
+		p->count = p->most;
+	if (p->count == 0)
+		p->count = 1;
+}
 
 /* Passes the entries of one page on, and measures them. */
 struct page {
@@ -64,16 +89,6 @@ scan_entries(
 
 /* --- keys --- */
 
-static void
-add_key(struct key_list *list, struct slice s)
-{
-	if (list->n == list->cap) {
-		list->cap = list->cap == 0 ? 64 : list->cap * 2;
-		list->p = mem_realloc(list->p, list->cap * sizeof(*list->p));
-	}
-	list->p[list->n++] = mem_strndup(s.p, s.n);
-}
-
 static int
 compare_keys(const void *a, const void *b)
 {
@@ -107,6 +122,7 @@ scan_next_keys(
 	    conn, err, "SCAN", cursor, "MATCH", pattern, "TYPE", "stream", "COUNT", "1000", NULL);
 	struct slice next = reply_text(reply_at(reply, 0));
 	const struct reply *names = reply_at(reply, 1);
+	size_t n = reply_count(names);
 	int ok = 0;
 
 	if (reply == NULL)
@@ -115,8 +131,13 @@ scan_next_keys(
 		ok = reply_unexpected(err, reply, "SCAN");
 	else
 		snprintf(cursor, 24, "%.*s", (int)next.n, next.p);
-	for (size_t i = 0; ok == 0 && i < reply_count(names); i++)
-		add_key(list, reply_text(reply_at(names, i)));
+	if (ok == 0 && n > 0)
+		list->p = mem_realloc(list->p, (list->n + n) * sizeof(*list->p));
+	for (size_t i = 0; ok == 0 && i < n; i++) {
+		struct slice key = reply_text(reply_at(names, i));
+
+		list->p[list->n++] = mem_strndup(key.p, key.n);
+	}
 	reply_free(reply);
 	return ok;
 }
@@ -146,4 +167,50 @@ key_list_free(struct key_list *list)
 		free(list->p[i]);
 	free(list->p);
 	*list = (struct key_list){0};
+}
+
+/* --- the part of a stream that a user asks for --- */
+
+int
+range_set_to(struct range *range, const char *option, const char *arg, struct err *err)
+{
+	struct id_place p;
+
+	if (id_parse_place(arg, clock_now(), option, &p, err) == -1)
+		return -1;
+	range->has_to = !p.end;
+	range->to = p.high;
+	return 0;
+}
+
+static int
+note_entry_id(void *arg, const struct stream_entry *e)
+{
+	return id_parse(e->id, arg);
+}
+
+int
+range_resolve(struct conn *conn, const char *key, const struct range *range,
+    struct range_bounds *bounds, struct err *err)
+{
+	struct stream_id low = range->from.low, oldest = low;
+	struct scan newest = {.key = key, .newest_first = true};
+	struct stream_info info;
+
+	if (stream_info(conn, key, &info, err) == -1)
+		return -1;
+	*bounds = (struct range_bounds){.exists = info.exists, .after = info.last_generated};
+	bounds->has_to = range->has_to || !range->follow;
+	bounds->to = range->has_to && id_cmp(range->to, info.last_generated) < 0
+	    ? range->to
+	    : info.last_generated;
+	if (range->from.end || range->last == 0)
+		return 0;
+	newest.from = bounds->to;
+	newest.limit = (uint64_t)range->last;
+	if (range->last > 0 && info.length > 0 &&
+	    scan_entries(conn, &newest, note_entry_id, &oldest, err) == -1)
+		return -1;
+	bounds->after = id_before(id_cmp(oldest, low) > 0 ? oldest : low);
+	return 0;
 }

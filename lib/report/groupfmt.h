@@ -9,7 +9,6 @@
 #define REPORT_GROUPFMT_H
 
 #include "redis/group.h"
-#include "redis/pending.h"
 #include "redis/retire.h"
 #include "report/survey.h"
 #include "report/table.h"

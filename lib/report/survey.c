@@ -8,7 +8,6 @@
 #include "base/status.h"
 #include "event/id.h"
 #include "event/names.h"
-#include "redis/pagesize.h"
 #include "redis/pool.h"
 #include "redis/reply.h"
 #include "redis/scan.h"
