@@ -14,37 +14,9 @@ static struct ebbuffer {
 	bool yes;
 	uint64_t limit; /* lines still to print; 0: all */
 	struct table table;
-	struct buffer *buf;
+	struct buffer *buf; /* NULL: no directory, which counts as an empty buffer */
 	struct append_limits limits;
 } eb;
-
-/* --- the buffer ------------------------------------------------------------------------ */
-
-/* Returns false when the directory does not exist, which counts as an empty buffer. */
-static bool
-open_buffer(void)
-{
-	struct err err;
-	const char *dir = conf_buffer(&eb.conf, &err);
-
-	eb.buf = dir != NULL ? buffer_open(dir, false, &err) : NULL;
-	if (eb.buf == NULL && (dir == NULL || err.sys != ENOENT))
-		cli_fail(&err);
-	return eb.buf != NULL;
-}
-
-/* The same, and keeps replays away until buffer_close. Ends with 75 while one runs. */
-static bool
-open_to_change(void)
-{
-	struct err err;
-
-	if (!open_buffer())
-		return false;
-	if (buffer_replay_lock(eb.buf, &err) == -1)
-		cli_fail(&err);
-	return true;
-}
 
 /* --- list, check ------------------------------------------------------------------------- */
 
@@ -57,88 +29,71 @@ print_line(void *arg, const struct inspect_line *l)
 	return bufferfmt_line(&eb.table, l) || (eb.limit > 0 && --eb.limit == 0);
 }
 
-static void
-run_list(char **args, size_t n)
+static int
+run_list(char **args, size_t n, struct err *err)
 {
-	struct err err;
-
 	(void)args, (void)n;
-	if (!open_buffer())
-		return;
 	eb.table.width = cli_columns();
-	if (inspect_lines(eb.buf, print_line, NULL, &err) == -1)
-		cli_fail(&err);
+	return inspect_lines(eb.buf, print_line, NULL, err);
 }
 
-static void
-run_check(char **args, size_t n)
+static int
+run_check(char **args, size_t n, struct err *err)
 {
 	struct inspect_report r = {0};
-	struct err err;
 
 	(void)args, (void)n;
 	eb.table.titled = true; /* bad lines stand without titles */
-	if (open_buffer() &&
-	    inspect_check(eb.buf, &r, eb.conf.json ? NULL : print_line, NULL, &err) == -1)
-		cli_fail(&err);
+	if (eb.buf != NULL &&
+	    inspect_check(eb.buf, &r, eb.conf.json ? NULL : print_line, NULL, err) == -1)
+		return -1;
 	bufferfmt_check(&eb.table, &r);
 	if (r.bad || r.disorder || r.ignored || r.suspect)
 		cli_worse(STATUS_SOME);
 	if (r.vanished || r.unreadable)
 		cli_worse(STATUS_UNSAFE);
+	return 0;
 }
 
 /* --- compress, retarget, discard ------------------------------------------------------------ */
 
-static void
-run_compress(char **args, size_t n)
+static int
+run_compress(char **args, size_t n, struct err *err)
 {
 	size_t files = 0;
-	struct err err;
-	int ok;
+	int ok = inspect_compress(eb.buf, &files, err);
 
 	(void)args, (void)n;
-	if (!open_to_change())
-		return;
-	ok = inspect_compress(eb.buf, &files, &err);
 	if (cli_verbose())
 		cli_warn("%zu segments compressed", files);
-	if (ok == -1)
-		cli_fail(&err);
+	return ok;
 }
 
-static void
-run_retarget(char **args, size_t n)
+static int
+run_retarget(char **args, size_t n, struct err *err)
 {
 	struct buffer_hints hints;
-	struct err err;
 
 	(void)args, (void)n;
-	if (!open_to_change())
-		return;
-	if (buffer_lock(eb.buf, eb.limits.lock_ms, &hints, &err) == -1 ||
-	    buffer_retarget(eb.buf, eb.conf.target, &err) == -1)
-		cli_fail(&err);
+	if (buffer_lock(eb.buf, eb.limits.lock_ms, &hints, err) == -1 ||
+	    buffer_retarget(eb.buf, eb.conf.target, err) == -1)
+		return -1;
 	if (cli_verbose())
 		cli_warn("buffer '%s' now belongs to %s", eb.buf->dir, eb.conf.target);
+	return 0;
 }
 
-static void
-run_discard(char **args, size_t n)
+static int
+run_discard(char **args, size_t n, struct err *err)
 {
 	uint64_t lines = 0;
-	struct err err;
-	int ok;
+	int ok = inspect_discard(eb.buf, eb.limits.lock_ms, &lines, err);
 
 	(void)args, (void)n;
-	if (!open_to_change())
-		return;
-	ok = inspect_discard(eb.buf, eb.limits.lock_ms, &lines, &err);
 	if (cli_verbose())
 		cli_warn(
 		    "%llu events moved to '%s/quarantine'", (unsigned long long)lines, eb.buf->dir);
-	if (ok == -1)
-		cli_fail(&err);
+	return ok;
 }
 
 /* --- quarantine --------------------------------------------------------------------------- */
@@ -150,29 +105,21 @@ print_quarantined(void *arg, const struct requeue_line *l)
 	return bufferfmt_quarantined(&eb.table, l);
 }
 
-static void
-run_quarantine_list(char **files, size_t n)
+static int
+run_quarantine_list(char **files, size_t n, struct err *err)
 {
 	struct requeue_names names = {files, n};
-	struct err err;
 
-	if (!open_buffer())
-		return;
-	if (requeue_list_quarantine(eb.buf, &names, print_quarantined, NULL, &err) == -1)
-		cli_fail(&err);
+	return requeue_list_quarantine(eb.buf, &names, print_quarantined, NULL, err);
 }
 
-static void
-run_quarantine_retry(char **files, size_t n)
+static int
+run_quarantine_retry(char **files, size_t n, struct err *err)
 {
 	struct requeue_names names = {files, n};
 	struct requeue_result r;
-	struct err err;
-	int ok;
+	int ok = requeue_retry(eb.buf, eb.conf.target, &eb.limits, &names, &r, err);
 
-	if (!open_to_change())
-		return;
-	ok = requeue_retry(eb.buf, eb.conf.target, &eb.limits, &names, &r, &err);
 	if (cli_verbose())
 		cli_warn("%llu events returned to the buffer", (unsigned long long)r.back);
 	if (r.kept > 0) {
@@ -180,26 +127,20 @@ run_quarantine_retry(char **files, size_t n)
 		    (unsigned long long)r.kept, r.kept == 1 ? "" : "s", eb.buf->dir);
 		cli_worse(STATUS_SOME);
 	}
-	if (ok == -1)
-		cli_fail(&err);
+	return ok;
 }
 
-static void
-run_quarantine_drop(char **files, size_t n)
+static int
+run_quarantine_drop(char **files, size_t n, struct err *err)
 {
 	struct requeue_names names = {files, n};
 	struct requeue_result r;
-	struct err err;
-	int ok;
+	int ok = requeue_drop(eb.buf, &names, &r, err);
 
-	if (!open_to_change())
-		return;
-	ok = requeue_drop(eb.buf, &names, &r, &err);
 	if (cli_verbose())
 		cli_warn("%llu lines deleted from '%s/quarantine'", (unsigned long long)r.dropped,
 		    eb.buf->dir);
-	if (ok == -1)
-		cli_fail(&err);
+	return ok;
 }
 
 /* --- the command line ------------------------------------------------------------------ */
@@ -252,15 +193,33 @@ static const struct cli_command command = {.name = "ebbuffer",
     .options = options,
     .modes = modes};
 
+/* Keeps replays away until buffer_close when the mode changes the buffer; 75 while one runs. */
+static int
+open_buffer(unsigned mode, struct err *err)
+{
+	const char *dir = conf_buffer(&eb.conf, err);
+
+	eb.buf = dir != NULL ? buffer_open(dir, false, err) : NULL;
+	if (eb.buf == NULL)
+		return dir != NULL && err->sys == ENOENT ? 0 : -1;
+	return (mode & (IN(LIST) | IN(CHECK) | IN(QUARANTINE_LIST))) != 0
+	    ? 0
+	    : buffer_replay_lock(eb.buf, err);
+}
+
 int
 main(int argc, char **argv)
 {
 	struct cli_args args = cli_start(&command, argc, argv);
+	unsigned mode = IN(args.mode - modes);
+	struct err err;
 
 	eb.limits = (struct append_limits){
 	    .segment_max = APPEND_SEGMENT_MAX, .lock_ms = eb.conf.timeout_ms};
 	eb.table = (struct table){.json = eb.conf.json, .quiet = eb.conf.quiet, .emit = cli_print};
-	args.mode->run(args.v, args.n);
+	if (open_buffer(mode, &err) == -1 ||
+	    ((eb.buf != NULL || mode == IN(CHECK)) && args.mode->run(args.v, args.n, &err) == -1))
+		cli_fail(&err);
 	table_end(&eb.table);
 	buffer_close(eb.buf);
 	return cli_finish();

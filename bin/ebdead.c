@@ -14,7 +14,6 @@
 #include "event/names.h"
 #include "redis/pool.h"
 #include "redis/scan.h"
-#include "report/deadfmt.h"
 #include "report/drainfmt.h"
 
 static struct ebdead {
@@ -65,7 +64,7 @@ print_letter(void *arg, const struct redrive_letter *l)
 	else if (eb.conf.json)
 		event_add_json(&out, r);
 	else
-		return deadfmt_row(&eb.table, l);
+		return drainfmt_letter(&eb.table, l);
 	stop = print_bytes(out.p, out.len);
 	bytes_free(&out);
 	return stop;
@@ -74,37 +73,18 @@ print_letter(void *arg, const struct redrive_letter *l)
 static void
 show_dead_progress(void *arg, uint64_t done, uint64_t of)
 {
-	int64_t ms = clock_mono() - eb.started;
-	struct bytes out = {0};
-
 	(void)arg;
-	if (ms <= 0 || !cli_progress_due())
-		return;
-	drainfmt_progress(&out, done, of, ms);
-	cli_progress(bytes_str(&out));
-	bytes_free(&out);
-}
-
-static void
-print_dead_result(const struct redrive_result *r)
-{
-	struct bytes out = {0};
-
-	deadfmt_result(&out, &eb.redrive, r, eb.conf.json, clock_mono() - eb.started);
-	if (eb.conf.json)
-		cli_print(NULL, bytes_str(&out));
-	else if (cli_verbose())
-		cli_warn("%s", bytes_str(&out));
-	bytes_free(&out);
+	cli_progress(done, of, eb.started);
 }
 
 /* --- the commands ------------------------------------------------------------------------ */
 
-static void
+static int
 work_on_letters(char **types, size_t n)
 {
 	struct redrive_options *o = &eb.redrive;
 	struct redrive_result r;
+	struct bytes out = {0};
 
 	o->conf = &eb.conf;
 	o->types = types;
@@ -122,10 +102,15 @@ work_on_letters(char **types, size_t n)
 	if (cli_stopped && r.left)
 		r.status = status_worse(r.status, 128 + cli_stopped);
 	cli_worse(r.status);
-	if (o->show == NULL)
-		print_dead_result(&r);
+	drainfmt_dead_result(&out, o, &r, eb.conf.json, clock_mono() - eb.started);
+	if (o->show == NULL && eb.conf.json)
+		cli_print(NULL, bytes_str(&out));
+	else if (o->show == NULL && cli_verbose())
+		cli_warn("%s", bytes_str(&out));
+	bytes_free(&out);
 	table_end(&eb.table);
 	redrive_free(o);
+	return 0;
 }
 
 static void
@@ -167,9 +152,10 @@ add_matching_types(const char *pattern)
 	pool_close(&pool);
 }
 
-static void
-run_dead_list(char **types, size_t n)
+static int
+run_dead_list(char **types, size_t n, struct err *err)
 {
+	(void)err;
 	cli_check_types(types, n, NULL);
 	for (size_t i = 0; i < n; i++)
 		if (names_is_pattern(types[i]))
@@ -184,21 +170,23 @@ run_dead_list(char **types, size_t n)
 	while (eb.ntypes > 0)
 		free(eb.types[--eb.ntypes]);
 	free(eb.types);
+	return 0;
 }
 
-static void
-run_redrive(char **types, size_t n)
+static int
+run_redrive(char **types, size_t n, struct err *err)
 {
+	(void)err;
 	cli_check_types(types, n, "list");
 	eb.redrive.show = eb.dry_run ? print_letter : NULL;
-	work_on_letters(types, n);
+	return work_on_letters(types, n);
 }
 
-static void
-run_drop(char **types, size_t n)
+static int
+run_drop(char **types, size_t n, struct err *err)
 {
 	eb.redrive.drop = true;
-	run_redrive(types, n);
+	return run_redrive(types, n, err);
 }
 
 /* --- the command line ------------------------------------------------------------------ */
@@ -280,11 +268,13 @@ int
 main(int argc, char **argv)
 {
 	struct cli_args args = cli_start(&command, argc, argv);
+	struct err err;
 
 	if (eb.payload + (eb.format != NULL) + eb.conf.json > 1)
 		cli_bad_usage("-j, --payload and -f exclude each other");
 	if (eb.redrive.range.follow && eb.redrive.range.has_to)
 		cli_bad_usage("--until cannot be combined with --follow, which has no end");
-	args.mode->run(args.v, args.n);
+	if (args.mode->run(args.v, args.n, &err) == -1)
+		cli_fail(&err);
 	return cli_finish();
 }

@@ -11,61 +11,43 @@
 #include "redis/group.h"
 #include "redis/pool.h"
 #include "report/groupadmin.h"
-#include "report/groupfmt.h"
 #include "report/survey.h"
 
 #define REAP_IDLE_MS (3600L * 1000)
 
 static struct ebgroup {
 	struct conf conf;
-	const char *group, *consumer;
-	uint64_t limit; /* entries still to show */
-	int64_t idle;   /* ms */
+	const char *group;
 	bool yes;
-	/* Arguments after the type. */
-	char **ids;
-	size_t nids; /* 0: read the IDs from standard input */
-	struct id_place where;
-	struct groupadmin_choice choice;
-	struct pool pool;
-	struct conn *conn; /* of the pool */
-	struct groupfmt fmt;
 	struct groupadmin admin;
-} eb = {.limit = UINT64_MAX, .choice.to = "eb-retired"};
+} eb = {.admin = {.limit = UINT64_MAX, .to = "eb-retired"}};
 
 /* --- each group ------------------------------------------------------------------- */
 
-static void
-connect_to_redis(void)
-{
-	struct err err;
-
-	eb.pool = (struct pool){.url = &eb.conf.url, .timeout_ms = eb.conf.timeout_ms};
-	if ((eb.conn = pool_get(&eb.pool, NULL, &err)) == NULL)
-		cli_fail(&err);
-	eb.admin.conn = eb.conn;
-}
-
 /* A group that fails does not stop the others, unless the connection is dead. */
-static void
-for_each_group(char **types, size_t n, int (*fn)(struct group_ref *g, struct err *err))
+static int
+for_each_group(char **types, size_t n, groupadmin_action *action, struct err *err)
 {
+	struct pool pool = {.url = &eb.conf.url, .timeout_ms = eb.conf.timeout_ms};
 	struct group_ref g;
-	struct err err;
 	bool gone = false;
 
 	cli_check_types(types, n, "list");
-	groupfmt_fit_types(&eb.fmt, types, n);
-	connect_to_redis();
+	groupadmin_fit_types(&eb.admin, types, n);
+	if ((eb.admin.conn = pool_get(&pool, NULL, err)) == NULL)
+		return -1;
+	eb.admin.group = &g;
 	for (size_t i = 0; i < n && !gone; i++) {
 		group_ref_init(&g, eb.conf.prefix, eb.conf.service, eb.group, types[i]);
-		if (group_find(&g, eb.conn, &err) == -1 || fn(&g, &err) == -1) {
-			cli_warn("'%s': %s", types[i], err.text);
-			cli_worse(err.status);
-			gone = conn_why(eb.conn) != CONN_OK;
+		if (group_find(&g, eb.admin.conn, err) == -1 || action(&eb.admin, err) == -1) {
+			cli_warn("'%s': %s", types[i], err->text);
+			cli_worse(err->status);
+			gone = conn_why(eb.admin.conn) != CONN_OK;
 		}
 		group_ref_free(&g);
 	}
+	pool_close(&pool);
+	return 0;
 }
 
 /* --- list --------------------------------------------------------------------------- */
@@ -73,7 +55,7 @@ for_each_group(char **types, size_t n, int (*fn)(struct group_ref *g, struct err
 static void
 list_stream(const struct survey *s, const struct survey_stream *st, bool named)
 {
-	size_t shown = groupfmt_groups(&eb.fmt, s, st, eb.group);
+	size_t shown = groupadmin_list_groups(&eb.admin, s, st, eb.group);
 
 	if (st->error != NULL)
 		cli_warn("'%s': %s", st->type, st->error);
@@ -94,8 +76,8 @@ is_named(const char *type, char **types, size_t n)
 	return false;
 }
 
-static void
-list_groups(char **types, size_t n)
+static int
+list_groups(char **types, size_t n, struct err *err)
 {
 	struct survey_options survey_options = {.conf = &eb.conf,
 	    .timeout_ms = eb.conf.timeout_ms,
@@ -103,13 +85,13 @@ list_groups(char **types, size_t n)
 	    .n = n,
 	    .all = true};
 	struct survey s;
-	struct err err;
 
 	cli_check_types(types, n, NULL);
 	survey_take(&s, &survey_options);
 	if (!s.up) {
-		err_set(&err, conn_exit_status(s.why), "%s", s.error);
-		cli_fail(&err);
+		err_set(err, conn_exit_status(s.why), "%s", s.error);
+		survey_free(&s);
+		return -1;
 	}
 	for (size_t i = 0; i < s.n; i++)
 		list_stream(&s, &s.streams[i], is_named(s.streams[i].type, types, n));
@@ -119,122 +101,71 @@ list_groups(char **types, size_t n)
 		cli_warn("list incomplete: %s", s.why_incomplete);
 	cli_worse(s.status);
 	survey_free(&s);
+	return 0;
 }
 
-/* --- consumers, pending ----------------------------------------------------------------- */
+/* --- the other commands ----------------------------------------------------------------- */
 
 static int
-show_consumers(struct group_ref *g, struct err *err)
+run_consumers(char **types, size_t n, struct err *err)
 {
-	return groupfmt_consumers(&eb.fmt, eb.conn, g, eb.idle, err);
-}
-
-static void
-run_consumers(char **types, size_t n)
-{
-	for_each_group(types, n, show_consumers);
+	return for_each_group(types, n, groupadmin_list_consumers, err);
 }
 
 static int
-on_pending(void *arg, const struct pending *p)
+run_pending(char **types, size_t n, struct err *err)
 {
-	eb.limit--;
-	return groupfmt_pending(&eb.fmt, arg, p);
+	return for_each_group(types, n, groupadmin_list_pending, err);
 }
 
 static int
-show_pending(struct group_ref *g, struct err *err)
-{
-	struct pending_query ask = {g->key, g->name, eb.consumer, eb.idle, eb.limit};
-
-	if (eb.limit == 0)
-		return 0;
-	if (groupfmt_read_clock(&eb.fmt, eb.conn, err) == -1)
-		return -1;
-	return pending_scan(eb.conn, &ask, on_pending, g, err) == -1 ? -1 : 0;
-}
-
-static void
-run_pending(char **types, size_t n)
-{
-	for_each_group(types, n, show_pending);
-}
-
-/* --- ack, set-id, destroy, retire, reap ---------------------------------------------------- */
-
-static int
-ack_group(struct group_ref *g, struct err *err)
-{
-	return groupadmin_ack(&eb.admin, g, eb.ids, eb.nids, err);
-}
-
-static void
-run_ack(char **args, size_t n)
+run_ack(char **args, size_t n, struct err *err)
 {
 	struct stream_id id;
 
-	eb.ids = args + 1;
-	eb.nids = n == 2 && strcmp(args[1], "-") == 0 ? 0 : n - 1;
-	for (size_t i = 0; i < eb.nids; i++)
-		if (id_parse(slice_of(eb.ids[i]), &id) == -1)
+	eb.admin.ids = args + 1;
+	eb.admin.nids = n == 2 && strcmp(args[1], "-") == 0 ? 0 : n - 1;
+	for (size_t i = 1; i <= eb.admin.nids; i++)
+		if (id_parse(slice_of(args[i]), &id) == -1)
 			cli_bad_usage(
 			    "ack '%s': expected the ID of an entry, such as 1764844200123-0; - "
 			    "reads them from standard input",
-			    eb.ids[i]);
-	for_each_group(args, 1, ack_group);
+			    args[i]);
+	return for_each_group(args, 1, groupadmin_ack, err);
 }
 
 static int
-set_group_id(struct group_ref *g, struct err *err)
+run_set_id(char **args, size_t n, struct err *err)
 {
-	return groupadmin_set_id(&eb.admin, g, &eb.where, err);
-}
-
-static void
-run_set_id(char **args, size_t n)
-{
-	struct err err;
-
 	(void)n;
-	if (id_parse_place(args[1], clock_now(), "set-id", &eb.where, &err) == -1)
-		cli_bad_usage("%s", err.text);
-	for_each_group(args, 1, set_group_id);
+	if (id_parse_place(args[1], clock_now(), "set-id", &eb.admin.where, err) == -1)
+		return -1;
+	return for_each_group(args, 1, groupadmin_set_id, err);
 }
 
 static int
-destroy_one_group(struct group_ref *g, struct err *err)
+run_destroy(char **types, size_t n, struct err *err)
 {
-	return groupadmin_destroy(&eb.admin, g, err);
-}
-
-static void
-run_destroy(char **types, size_t n)
-{
-	for_each_group(types, n, destroy_one_group);
+	return for_each_group(types, n, groupadmin_destroy, err);
 }
 
 static int
-retire_from_group(struct group_ref *g, struct err *err)
+run_reap(char **types, size_t n, struct err *err)
 {
-	return groupadmin_retire(&eb.admin, g, &eb.choice, err);
+	if (!cli_given("idle"))
+		eb.admin.idle = REAP_IDLE_MS;
+	return for_each_group(types, n, groupadmin_retire, err);
 }
 
-static void
-run_reap(char **types, size_t n)
+static int
+run_retire(char **args, size_t n, struct err *err)
 {
-	eb.choice.idle = cli_given("idle") ? eb.idle : REAP_IDLE_MS;
-	for_each_group(types, n, retire_from_group);
-}
-
-static void
-run_retire(char **args, size_t n)
-{
-	eb.choice.name = args[n - 1];
-	if (strcmp(eb.choice.name, eb.choice.to) == 0)
+	eb.admin.consumer = args[n - 1];
+	if (strcmp(eb.admin.consumer, eb.admin.to) == 0)
 		cli_bad_usage(
 		    "retire %s: its pending entries cannot move to itself; name another with --to",
-		    eb.choice.name);
-	for_each_group(args, n - 1, retire_from_group);
+		    eb.admin.consumer);
+	return for_each_group(args, n - 1, groupadmin_retire, err);
 }
 
 /* --- the command line ------------------------------------------------------------- */
@@ -242,7 +173,7 @@ run_retire(char **args, size_t n)
 static int
 take_destination(const char *option, const char *arg, struct err *err)
 {
-	eb.choice.to = arg;
+	eb.admin.to = arg;
 	return consumer_check(option, arg, err);
 }
 
@@ -274,15 +205,16 @@ static const struct cli_option options[] = {
     CLI_HEAD(0, "Which group"),
     CLI_NAME('g', "group", "group", &eb.group, "its exact name, instead of that of the service"),
     CLI_HEAD(IN(PENDING), "Options of pending"),
-    CLI_TEXT('C', "consumer", "consumer", &eb.consumer, "show only the entries of this consumer"),
-    CLI_NUMBER(0, "limit", "n", 0, 0, &eb.limit, "show so many entries at most"),
+    CLI_TEXT(
+        'C', "consumer", "consumer", &eb.admin.consumer, "show only the entries of this consumer"),
+    CLI_NUMBER(0, "limit", "n", 0, 0, &eb.admin.limit, "show so many entries at most"),
     CLI_HEAD(IN(CONSUMERS) | IN(PENDING) | IN(REAP), "Options of consumers, pending and reap"),
-    CLI_SPAN(0, "idle", "span", 0, 0, &eb.idle, "only those that are idle for so long"),
+    CLI_SPAN(0, "idle", "span", 0, 0, &eb.admin.idle, "only those that are idle for so long"),
     CLI_HEAD(IN(RETIRE) | IN(REAP), "Options of retire and reap"),
     CLI_CALL(0, "to", "consumer", take_destination, "who gets the entries (eb-retired)"),
     CLI_HEAD(IN(ACK) | IN(SET_ID) | IN(RETIRE) | IN(REAP) | IN(DESTROY),
         "Options of ack, set-id, retire, reap and destroy"),
-    CLI_FLAG(0, "dry-run", &eb.fmt.dry_run, "print what would be done, change nothing"),
+    CLI_FLAG(0, "dry-run", &eb.admin.dry_run, "print what would be done, change nothing"),
     CLI_FLAG(0, "yes", &eb.yes, "do it"),
     CLI_END,
 };
@@ -301,15 +233,14 @@ int
 main(int argc, char **argv)
 {
 	struct cli_args args = cli_start(&command, argc, argv);
+	struct err err;
 
-	eb.fmt.table.json = eb.conf.json;
-	eb.fmt.table.quiet = eb.conf.quiet;
-	eb.fmt.table.emit = cli_print;
-	eb.admin.fmt = &eb.fmt;
+	eb.admin.table =
+	    (struct table){.json = eb.conf.json, .quiet = eb.conf.quiet, .emit = cli_print};
 	eb.admin.verbose = cli_verbose();
 	eb.admin.warn = cli_report;
-	args.mode->run(args.v, args.n);
-	table_end(&eb.fmt.table);
-	pool_close(&eb.pool);
+	if (args.mode->run(args.v, args.n, &err) == -1)
+		cli_fail(&err);
+	table_end(&eb.admin.table);
 	return cli_finish();
 }

@@ -28,28 +28,8 @@ static struct ebreplay {
 static void
 show_drain_progress(void *arg, uint64_t delivered)
 {
-	int64_t ms = clock_mono() - eb.started;
-	struct bytes out = {0};
-
 	(void)arg;
-	if (ms <= 0 || !cli_progress_due())
-		return;
-	drainfmt_progress(&out, eb.result.replayed + eb.result.found + delivered, eb.total, ms);
-	cli_progress(bytes_str(&out));
-	bytes_free(&out);
-}
-
-static void
-print_drain_result(void)
-{
-	struct bytes out = {0};
-
-	drainfmt_result(&out, &eb.result, eb.conf.json, clock_mono() - eb.started);
-	if (eb.conf.json)
-		cli_print(NULL, bytes_str(&out));
-	else if (cli_verbose())
-		cli_warn("%s", bytes_str(&out));
-	bytes_free(&out);
+	cli_progress(eb.result.replayed + eb.result.found + delivered, eb.total, eb.started);
 }
 
 static void
@@ -72,6 +52,7 @@ drain_due_events(struct buffer *buf)
 static void
 drain_buffer(struct buffer *buf)
 {
+	struct bytes out = {0};
 	struct err err;
 	bool due = false;
 
@@ -82,7 +63,12 @@ drain_buffer(struct buffer *buf)
 	if (due)
 		drain_due_events(buf);
 	cli_worse(eb.result.status);
-	print_drain_result();
+	drainfmt_result(&out, &eb.result, eb.conf.json, clock_mono() - eb.started);
+	if (eb.conf.json)
+		cli_print(NULL, bytes_str(&out));
+	else if (cli_verbose())
+		cli_warn("%s", bytes_str(&out));
+	bytes_free(&out);
 }
 
 static void
@@ -143,18 +129,6 @@ static const struct cli_command command = {.name = "ebreplay",
     .options = options,
     .old = old};
 
-static void
-prepare_drain(void)
-{
-	eb.limits = (struct append_limits){
-	    .segment_max = APPEND_SEGMENT_MAX, .lock_ms = eb.conf.timeout_ms};
-	eb.drain.conf = &eb.conf;
-	eb.drain.limits = &eb.limits;
-	eb.drain.stop = &cli_stopped;
-	eb.drain.say = cli_say;
-	eb.started = clock_mono();
-}
-
 int
 main(int argc, char **argv)
 {
@@ -166,7 +140,13 @@ main(int argc, char **argv)
 	if (args.n > 0)
 		cli_bad_usage(
 		    "'%s': unexpected argument; ebreplay drains the whole buffer", *args.v);
-	prepare_drain();
+	eb.limits = (struct append_limits){
+	    .segment_max = APPEND_SEGMENT_MAX, .lock_ms = eb.conf.timeout_ms};
+	eb.drain.conf = &eb.conf;
+	eb.drain.limits = &eb.limits;
+	eb.drain.stop = &cli_stopped;
+	eb.drain.say = cli_say;
+	eb.started = clock_mono();
 	cli_stop_on(SIGTERM);
 	cli_stop_on(SIGINT);
 	dir = conf_buffer(&eb.conf, &err);

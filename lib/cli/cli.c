@@ -4,6 +4,7 @@
 
 #include <err.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,18 +39,24 @@ remove_progress(void)
 	cli.progress_at = 0;
 }
 
-bool
-cli_progress_due(void)
-{
-	return clock_mono() - cli.progress_at >= PROGRESS_MS;
-}
-
 void
-cli_progress(const char *text)
+cli_progress(uint64_t done, uint64_t total, int64_t started)
 {
+	int64_t now = clock_mono(), ms = now - started;
+	uint64_t rate = ms > 0 ? done * 1000 / (uint64_t)ms : 0;
+	struct bytes line = {0};
+	char time_left[32];
+
+	if (ms <= 0 || now - cli.progress_at < PROGRESS_MS)
+		return;
+	clock_format_span(rate && total > done ? (int64_t)((total - done) * 1000 / rate) : 0,
+	    time_left, sizeof(time_left));
+	bytes_addf(&line, "%" PRIu64 " of %" PRIu64 " events, %" PRIu64 "/s, %s left", done, total,
+	    rate, time_left);
 	remove_progress();
-	cli.progress_at = clock_mono();
-	io_write_all(STDERR_FILENO, text, strlen(text));
+	cli.progress_at = now;
+	io_write_all(STDERR_FILENO, line.p, line.len);
+	bytes_free(&line);
 }
 
 void
@@ -110,12 +117,6 @@ void
 cli_worse(int status)
 {
 	cli.status = status_worse(cli.status, status);
-}
-
-int
-cli_status(void)
-{
-	return cli.status;
 }
 
 void

@@ -5,7 +5,8 @@
  * the parsing of values, the usage lines, --help and the texts about wrong options come from it:
  *
  *     struct cli_args args = cli_start(&command, argc, argv);
- *     args.mode->run(args.v, args.n);
+ *     if (args.mode->run(args.v, args.n, &err) == -1)
+ *             cli_fail(&err);
  *     return cli_finish();
  *
  * This is the only room that prints and exits. A process is one command, so the room keeps the
@@ -86,10 +87,10 @@ struct cli_mode {
 	const char
 	    *name; /* one word or two: "list", "quarantine list"; of a form: how it is used */
 	/* For subcommands only: */
-	const char *args; /* in the usage line: "type ..." */
-	size_t min, max;  /* number of arguments */
-	const char *help; /* one line of at most 60 characters */
-	void (*run)(char **args, size_t n);
+	const char *args;                                   /* in the usage line: "type ..." */
+	size_t min, max;                                    /* number of arguments */
+	const char *help;                                   /* one line of at most 60 characters */
+	int (*run)(char **args, size_t n, struct err *err); /* 0, or -1 */
 	/* Of one that needs --yes (or --dry-run, when it takes that): "deletes the group" */
 	const char *changes;
 };
@@ -137,7 +138,6 @@ void cli_fail(const struct err *err) __attribute__((noreturn));
 
 /* Sets the exit status to the worse of it and `status`. */
 void cli_worse(int status);
-int cli_status(void);
 /* Returns true with -v or on a terminal, and without -q. */
 bool cli_verbose(void);
 /* Print a line on standard error. */
@@ -149,9 +149,9 @@ int cli_print(void *arg, const char *text);
 /* Returns the width of the terminal that is standard output, else 80. */
 int cli_columns(void);
 
-/* The progress line on a terminal, at most ten times a second. Each message removes it. */
-bool cli_progress_due(void);
-void cli_progress(const char *text);
+/* Prints how many events are done since `started` (clock_mono), at most ten times a second. Each
+ * message removes this line. */
+void cli_progress(uint64_t done, uint64_t total, int64_t started);
 
 /* The signal of cli_stop_on that has arrived, or 0. */
 extern volatile sig_atomic_t cli_stopped;

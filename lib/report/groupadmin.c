@@ -3,19 +3,23 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/lines.h"
 #include "base/status.h"
 #include "redis/reply.h"
+#include "redis/retire.h"
+#include "report/snapshotfmt.h"
 
 #define ACK_BATCH 256 /* IDs per round trip */
 #define LINE_MAX_BYTES 256
 
 static void __attribute__((format(printf, 3, 4)))
-warn_admin(const struct groupadmin *admin, int status, const char *fmt, ...)
+warn_admin(const struct groupadmin *a, int status, const char *fmt, ...)
 {
 	struct err err;
 	va_list ap;
@@ -23,15 +27,149 @@ warn_admin(const struct groupadmin *admin, int status, const char *fmt, ...)
 	va_start(ap, fmt);
 	err_setv(&err, status, fmt, ap);
 	va_end(ap);
-	admin->warn(admin->arg, status, err.text);
+	a->warn(a->arg, status, err.text);
+}
+
+static struct item
+begin_item(const struct groupadmin *a, const char *type, const char *key, const char *group)
+{
+	struct item r = {.json = a->table.json};
+
+	item_text(&r, "event_type", "TYPE", type);
+	item_text(&r, "stream", NULL, key);
+	item_text(&r, "group", "GROUP", group);
+	return r;
+}
+
+static struct item
+begin_group_item(const struct groupadmin *a)
+{
+	return begin_item(a, a->group->type, a->group->key, a->group->name);
+}
+
+/* --- groups, consumers ---------------------------------------------------- */
+
+/* The longest column is last, so that only it wraps. */
+size_t
+groupadmin_list_groups(
+    struct groupadmin *a, const struct survey *s, const struct survey_stream *st, const char *only)
+{
+	static const struct column columns[] = {{"TYPE", -1}, {"CONSUMERS", 1}, {"PENDING", 1},
+	    {"OLDEST", 1}, {"LAG", 1}, {"LOST", 1}, {"DELIVERED", -1}, {"GROUP", -1}, {NULL, 0}};
+	size_t n = 0;
+
+	a->table.columns = columns;
+	for (const struct stream_group *g = st->groups; g < st->groups + st->ngroups; g++) {
+		struct item r;
+
+		if (only != NULL && strcmp(g->name, only) != 0)
+			continue;
+		r = begin_item(a, st->type, st->key, g->name);
+		snapshotfmt_group(&r, s, st, g);
+		table_row(&a->table, &r);
+		n++;
+	}
+	return n;
+}
+
+int
+groupadmin_list_consumers(struct groupadmin *a, struct err *err)
+{
+	static const struct column columns[] = {{"TYPE", -1}, {"CONSUMER", -1}, {"PENDING", 1},
+	    {"IDLE", 1}, {"INACTIVE", 1}, {NULL, 0}};
+	struct group_consumers list;
+
+	if (group_list_consumers(a->conn, a->group->key, a->group->name, &list, err) == -1)
+		return -1;
+	a->table.columns = columns;
+	for (const struct group_consumer *c = list.consumer; c < list.consumer + list.n; c++) {
+		struct item r;
+
+		if (c->idle < a->idle)
+			continue;
+		r = begin_group_item(a);
+		item_slice(&r, "consumer", "CONSUMER", c->name);
+		item_count(&r, "pending", "PENDING", c->pending);
+		item_span(&r, "idle_ms", "IDLE", c->idle);
+		item_span(&r, "inactive_ms", "INACTIVE", c->inactive);
+		table_row(&a->table, &r);
+	}
+	group_consumers_free(&list);
+	return 0;
+}
+
+/* --- pending entries ------------------------------------------------------ */
+
+void
+groupadmin_fit_types(struct groupadmin *a, char *const *types, size_t n)
+{
+	size_t widest = strlen("TYPE");
+
+	for (size_t i = 0; i < n; i++)
+		if (strlen(types[i]) > widest)
+			widest = strlen(types[i]);
+	a->table.fit = -(int)widest;
+}
+
+static int
+read_clock(struct groupadmin *a, struct err *err)
+{
+	int64_t now;
+
+	if (stream_server_time(a->conn, &now, err) == -1)
+		return -1;
+	a->clock_offset = now - clock_mono();
+	return 0;
+}
+
+/* Returns what emit returned. The attempts of consumers of other programs are unknown: they do not
+ * count them. */
+static int
+show_pending(struct groupadmin *a, const struct pending *p)
+{
+	static const struct column columns[] = {{"ID", -17}, {"IDLE", 6}, {"DELIVERED", 9},
+	    {"ATTEMPTS", 8}, {"TYPE", 0}, {"CONSUMER", -1}, {NULL, 0}};
+	struct item r = begin_group_item(a);
+	int64_t now = a->clock_offset + clock_mono();
+	bool counted = pending_is_ebsub_consumer(p->consumer) && p->deliveries > 0;
+
+	item_id(&r, "id", "ID", p->id, true);
+	item_slice(&r, "consumer", "CONSUMER", p->consumer);
+	item_time(&r, "delivered_at", NULL, (now - p->idle) * 1000);
+	item_span(&r, "idle_ms", "IDLE", p->idle);
+	item_number(&r, "deliveries", "DELIVERED", p->deliveries);
+	item_number(&r, "attempts", counted ? "ATTEMPTS" : NULL, counted ? p->deliveries - 1 : -1);
+	a->table.columns = columns;
+	return table_line(&a->table, &r);
+}
+
+static int
+on_pending(void *arg, const struct pending *p)
+{
+	struct groupadmin *a = arg;
+
+	a->limit--;
+	return show_pending(a, p);
+}
+
+int
+groupadmin_list_pending(struct groupadmin *a, struct err *err)
+{
+	struct pending_query ask = {a->group->key, a->group->name, a->consumer, a->idle, a->limit};
+
+	if (a->limit == 0)
+		return 0;
+	if (read_clock(a, err) == -1)
+		return -1;
+	return pending_scan(a->conn, &ask, on_pending, a, err) == -1 ? -1 : 0;
 }
 
 /* --- acknowledge --------------------------------------------------------------- */
 
 struct ack_run {
-	const struct groupadmin *admin;
-	const struct group_ref *g;
-	struct groupfmt_acks count;
+	struct groupadmin *admin;
+	uint64_t pending, not_pending;
+	uint64_t in_doubt; /* sent, no reply before the connection died: may be acknowledged */
 	struct stream_id ids[ACK_BATCH];
 	size_t n; /* IDs not sent yet */
 };
@@ -43,39 +181,41 @@ send_id(const struct ack_run *a, struct stream_id id)
 	char text[ID_SIZE];
 
 	id_format(id, text);
-	if (a->admin->fmt->dry_run)
+	if (a->admin->dry_run)
 		pending_put_list(a->admin->conn,
-		    &(struct pending_query){a->g->key, a->g->name, NULL, 0, 1}, text);
+		    &(struct pending_query){
+		        a->admin->group->key, a->admin->group->name, NULL, 0, 1},
+		    text);
 	else
-		group_put_ack(
-		    a->admin->conn, a->g->key, a->g->name, &(struct slice){text, strlen(text)}, 1);
+		group_put_ack(a->admin->conn, a->admin->group->key, a->admin->group->name,
+		    &(struct slice){text, strlen(text)}, 1);
 }
 
 /* XPENDING lists from the ID on: when the ID is not pending, the first entry is a later one. */
 static void
 take_ack_reply(struct ack_run *a, struct stream_id id, const struct reply *r)
 {
-	bool dry = a->admin->fmt->dry_run, was_pending = !dry && reply_int(r) == 1;
+	bool dry = a->admin->dry_run, was_pending = !dry && reply_int(r) == 1;
 	char text[ID_SIZE];
 	struct pending p;
 
 	if (dry && pending_parse(r, 0, &p) == 0 && id_cmp(p.id, id) == 0) {
 		was_pending = true;
-		groupfmt_pending(a->admin->fmt, a->g, &p);
+		show_pending(a->admin, &p);
 	}
-	a->count.pending += was_pending;
-	a->count.not_pending += !was_pending;
+	a->pending += was_pending;
+	a->not_pending += !was_pending;
 	id_format(id, text);
 	if (!was_pending)
-		warn_admin(
-		    a->admin, STATUS_SOME, "'%s' is not pending for group '%s'", text, a->g->name);
+		warn_admin(a->admin, STATUS_SOME, "'%s' is not pending for group '%s'", text,
+		    a->admin->group->name);
 }
 
 /* Sends what was added, and reads the replies. */
 static int
 send_added_ids(struct ack_run *a, struct err *err)
 {
-	bool dry = a->admin->fmt->dry_run;
+	bool dry = a->admin->dry_run;
 	size_t n = a->n;
 	int ok = 0;
 
@@ -86,7 +226,7 @@ send_added_ids(struct ack_run *a, struct err *err)
 		struct reply *r = conn_wait(a->admin->conn, err);
 
 		if (r == NULL) {
-			a->count.in_doubt += dry ? 0 : n - i;
+			a->in_doubt += dry ? 0 : n - i;
 			return -1;
 		}
 		if (reply_is_error(r))
@@ -106,17 +246,14 @@ add_or_send_id(struct ack_run *a, struct stream_id id, struct err *err)
 	return a->n == ACK_BATCH ? send_added_ids(a, err) : 0;
 }
 
-/* Sends nothing when one of the arguments is not an ID. */
 static int
-ack_args(struct ack_run *a, char *const *ids, size_t n, struct err *err)
+ack_args(struct ack_run *a, struct err *err)
 {
 	struct stream_id id;
 
-	for (size_t i = 0; i < n; i++)
-		if (id_parse(slice_of(ids[i]), &id) == -1)
-			return err_set(err, STATUS_USAGE, "'%s' is not an entry ID", ids[i]);
-	for (size_t i = 0; i < n; i++)
-		if (id_parse(slice_of(ids[i]), &id) == 0 && add_or_send_id(a, id, err) == -1)
+	for (size_t i = 0; i < a->admin->nids; i++)
+		if (id_parse(slice_of(a->admin->ids[i]), &id) == 0 &&
+		    add_or_send_id(a, id, err) == -1)
 			return -1;
 	return send_added_ids(a, err);
 }
@@ -158,17 +295,35 @@ ack_lines(struct ack_run *a, struct err *err)
 	return ok;
 }
 
-int
-groupadmin_ack(const struct groupadmin *admin, const struct group_ref *g, char *const *ids,
-    size_t n, struct err *err)
+/* Shows the counts; nothing in a dry run. */
+static void
+show_acked(const struct ack_run *a)
 {
-	struct ack_run a = {.admin = admin, .g = g};
+	struct item r = {.json = a->admin->table.json};
+	struct bytes text = {0};
+
+	if (a->admin->dry_run)
+		return;
+	if (r.json)
+		r = begin_group_item(a->admin);
+	item_count(&r, "acknowledged", "acknowledged", a->pending);
+	item_count(&r, "not_pending", a->not_pending > 0 ? "not pending" : NULL, a->not_pending);
+	if (a->in_doubt > 0)
+		item_count(&r, "possibly_acknowledged", "possibly acknowledged", a->in_doubt);
+	item_sentence(&text, &r);
+	table_text(&a->admin->table, &r, &text);
+}
+
+int
+groupadmin_ack(struct groupadmin *admin, struct err *err)
+{
+	struct ack_run a = {.admin = admin};
 	int ok;
 
-	if (groupfmt_read_clock(admin->fmt, admin->conn, err) == -1)
+	if (read_clock(admin, err) == -1)
 		return -1;
-	ok = n > 0 ? ack_args(&a, ids, n, err) : ack_lines(&a, err);
-	groupfmt_acked(admin->fmt, g, &a.count);
+	ok = admin->nids > 0 ? ack_args(&a, err) : ack_lines(&a, err);
+	show_acked(&a);
 	return ok;
 }
 
@@ -196,98 +351,153 @@ find_next_entry(
 	return 0;
 }
 
-int
-groupadmin_set_id(const struct groupadmin *admin, const struct group_ref *g,
-    const struct id_place *where, struct err *err)
+/* Shows that the group moves to `to`, in words for people; next: the entry that follows, or "". */
+static void
+show_moved(struct groupadmin *a, const char *to, const char *words, const char *next)
 {
+	const struct group_ref *g = a->group;
+	struct item r = begin_group_item(a);
+	struct bytes text = {0};
+	char from[ID_SIZE];
+
+	item_id(&r, "from", "from", g->info.last_delivered, g->has_info);
+	item_text(&r, "to", NULL, to);
+	item_text(&r, "next_id", NULL, *next != '\0' ? next : NULL);
+	item_bool(&r, "done", !a->dry_run);
+	id_format(g->info.last_delivered, from);
+	bytes_addf(&text, "%s: %s -> %s%s%s%s", g->name, g->has_info ? from : "?", words,
+	    *next != '\0' ? ", next " : "", next, a->dry_run ? " (dry run, not done)" : "");
+	table_text(&a->table, &r, &text);
+}
+
+int
+groupadmin_set_id(struct groupadmin *a, struct err *err)
+{
+	const struct id_place *where = &a->where;
 	bool exact = where->end || id_cmp(where->low, where->high) == 0;
 	char to[ID_SIZE] = "$", next[ID_SIZE], words[ID_SIZE + 8] = "before ";
-	struct conn *conn = admin->conn;
 	struct reply *r;
 
 	if (!where->end) {
 		id_format(exact ? where->low : id_before(where->low), to);
 		id_format(where->low, words + strlen(words));
 	}
-	if (find_next_entry(conn, g->key, to, next, err) == -1)
+	if (find_next_entry(a->conn, a->group->key, to, next, err) == -1)
 		return -1;
-	if (!admin->fmt->dry_run) {
-		conn_putl(conn, "XGROUP", "SETID", g->key, g->name, to, NULL);
-		if ((r = reply_await(conn, NULL, "XGROUP SETID", err)) == NULL)
+	if (!a->dry_run) {
+		conn_putl(a->conn, "XGROUP", "SETID", a->group->key, a->group->name, to, NULL);
+		if ((r = reply_await(a->conn, NULL, "XGROUP SETID", err)) == NULL)
 			return -1;
 		reply_free(r);
 	}
-	groupfmt_moved(admin->fmt, g, to, exact ? to : words, next);
+	show_moved(a, to, exact ? to : words, next);
 	return 0;
 }
 
 int
-groupadmin_destroy(const struct groupadmin *admin, const struct group_ref *g, struct err *err)
+groupadmin_destroy(struct groupadmin *a, struct err *err)
 {
+	const struct group_ref *g = a->group;
+	struct item r;
+	struct bytes text = {0};
+	char last[ID_SIZE];
 	uint64_t n;
 
-	if (!admin->fmt->dry_run) {
-		conn_putl(admin->conn, "XGROUP", "DESTROY", g->key, g->name, NULL);
-		if (reply_await_int(admin->conn, "XGROUP DESTROY", &n, err) == -1)
+	if (!a->dry_run) {
+		conn_putl(a->conn, "XGROUP", "DESTROY", g->key, g->name, NULL);
+		if (reply_await_int(a->conn, "XGROUP DESTROY", &n, err) == -1)
 			return -1;
 		if (n != 1)
 			return err_set(
 			    err, STATUS_SOME, "'%s' no longer has a group '%s'", g->key, g->name);
 	}
-	groupfmt_destroyed(admin->fmt, g);
+	r = begin_group_item(a);
+	item_number(&r, "consumers", NULL, g->has_info ? (int64_t)g->info.consumers : -1);
+	item_number(&r, "pending", NULL, g->has_info ? (int64_t)g->info.pending : -1);
+	item_id(&r, "last_delivered_id", NULL, g->info.last_delivered, g->has_info);
+	item_bool(&r, "destroyed", !a->dry_run);
+	id_format(g->info.last_delivered, last);
+	bytes_addf(&text, "%s: %s", g->name, a->dry_run ? "would be destroyed" : "destroyed");
+	if (g->has_info)
+		bytes_addf(&text, " at %s with %" PRIu64 " pending of %" PRIu64 " consumer%s", last,
+		    g->info.pending, g->info.consumers, g->info.consumers == 1 ? "" : "s");
+	table_text(&a->table, &r, &text);
 	return 0;
 }
 
 /* --- retire -------------------------------------------------------------------------- */
 
+static const char *
+retire_result_text(const struct retire_consumer *c, bool dry)
+{
+	switch (c->result) {
+	case RETIRE_DELETED: return "deleted";
+	case RETIRE_ACTIVE: return "kept: in use again";
+	case RETIRE_MISSING: return "already gone";
+	case RETIRE_IS_TARGET: return "kept: gets the entries of others";
+	case RETIRE_UNFINISHED: break;
+	}
+	return dry ? "would be deleted" : "NOT DONE";
+}
+
 static void
-show_retired(const struct groupadmin *admin, const struct group_ref *g, const char *to,
-    const struct retire_selection *selected)
+show_retired(struct groupadmin *a, const struct retire_consumer *c)
+{
+	static const struct column columns[] = {{"TYPE", -1}, {"CONSUMER", -1}, {"PENDING", 1},
+	    {"IDLE", 1}, {"MOVED", 1}, {"LOST", 1}, {"", -1}, {NULL, 0}};
+	struct item r = begin_group_item(a);
+
+	item_slice(&r, "consumer", "CONSUMER", c->listed->name);
+	item_count(&r, "pending", "PENDING", c->listed->pending);
+	item_span(&r, "idle_ms", "IDLE", c->listed->idle);
+	item_text(&r, "to", NULL, a->to);
+	item_number(&r, "moved", "MOVED", a->dry_run ? -1 : (int64_t)c->moved);
+	item_number(&r, "lost", "LOST", a->dry_run ? -1 : (int64_t)c->lost);
+	item_bool(&r, "deleted", c->result == RETIRE_DELETED);
+	item_text(&r, "result", "", retire_result_text(c, a->dry_run));
+	a->table.columns = columns;
+	if (r.json || !a->table.quiet)
+		table_row(&a->table, &r);
+	item_free(&r);
+}
+
+static void
+show_all_retired(struct groupadmin *a, const struct retire_selection *selected)
 {
 	uint64_t lost = 0;
 
 	for (size_t i = 0; i < selected->n; i++) {
-		groupfmt_retired(admin->fmt, g, selected, i, to);
+		show_retired(a, &selected->consumer[i]);
 		lost += selected->consumer[i].lost;
 	}
-	if (lost > 0 && !admin->fmt->table.quiet)
-		warn_admin(admin, STATUS_OK,
+	if (lost > 0 && !a->table.quiet)
+		warn_admin(a, STATUS_OK,
 		    "'%s': %" PRIu64 " pending entr%s lost: trimmed or deleted from the stream",
-		    g->type, lost, lost == 1 ? "y" : "ies");
-}
-
-static int
-report_none_to_retire(const struct groupadmin *admin, const struct group_ref *g,
-    const struct groupadmin_choice *choice, struct err *err)
-{
-	if (choice->name != NULL)
-		return err_set(err, STATUS_SOME,
-		    "no consumer '%s' in group '%s'; 'ebgroup consumers %s' lists them",
-		    choice->name, g->name, g->type);
-	if (admin->verbose)
-		warn_admin(admin, STATUS_OK,
-		    "'%s': no consumer of group '%s' has been idle that long", g->type, g->name);
-	return 0;
+		    a->group->type, lost, lost == 1 ? "y" : "ies");
 }
 
 int
-groupadmin_retire(const struct groupadmin *admin, const struct group_ref *g,
-    const struct groupadmin_choice *choice, struct err *err)
+groupadmin_retire(struct groupadmin *a, struct err *err)
 {
+	const struct group_ref *g = a->group;
 	struct retire r = {.key = g->key,
 	    .group = g->name,
-	    .to = choice->to,
-	    .idle = choice->name != NULL ? 0 : choice->idle};
+	    .to = a->to,
+	    .idle = a->consumer != NULL ? 0 : a->idle};
 	struct retire_selection selected;
-	int ok = retire_select(&selected, admin->conn, &r, choice->name, err);
+	int ok = retire_select(&selected, a->conn, &r, a->consumer, err);
 
-	if (ok == 0 && selected.n == 0)
-		ok = report_none_to_retire(admin, g, choice, err);
-	else if (ok == 0) {
-		if (!admin->fmt->dry_run)
-			ok = retire_run(admin->conn, &r, &selected, err);
-		show_retired(admin, g, choice->to, &selected);
-	}
+	if (ok == 0 && selected.n > 0) {
+		if (!a->dry_run)
+			ok = retire_run(a->conn, &r, &selected, err);
+		show_all_retired(a, &selected);
+	} else if (ok == 0 && a->consumer != NULL)
+		ok = err_set(err, STATUS_SOME,
+		    "no consumer '%s' in group '%s'; 'ebgroup consumers %s' lists them",
+		    a->consumer, g->name, g->type);
+	else if (ok == 0 && a->verbose)
+		warn_admin(a, STATUS_OK, "'%s': no consumer of group '%s' has been idle that long",
+		    g->type, g->name);
 	retire_selection_free(&selected);
 	return ok;
 }
