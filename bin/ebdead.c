@@ -199,23 +199,9 @@ take_match(const char *option, const char *arg, struct err *err)
 }
 
 static int
-take_since(const char *option, const char *arg, struct err *err)
-{
-	return id_parse_place(arg, clock_now(), option, &eb.redrive.range.from, err);
-}
-
-static int
 take_until(const char *option, const char *arg, struct err *err)
 {
 	return range_set_to(&eb.redrive.range, option, arg, err);
-}
-
-static int
-take_format(const char *option, const char *arg, struct err *err)
-{
-	(void)option;
-	eb.format = arg;
-	return format_validate(arg, err);
 }
 
 enum { LIST, REDRIVE, DROP };
@@ -234,13 +220,13 @@ static const struct cli_mode modes[] = {
 static const struct cli_option options[] = {
     CLI_HEAD(0, "Which dead letters"),
     CLI_CALL(0, "match", "field=value", take_match, "only those with this field; all must match"),
-    CLI_CALL(0, "since", "where", take_since, "from an ID, a time, or 24h ago"),
+    CLI_PLACE(0, "since", "where", &eb.redrive.range.from, "from an ID, a time, or 24h ago"),
     CLI_CALL(0, "until", "where", take_until, "up to an ID, a time, or 24h ago"),
     CLI_COUNT(0, "last", "n", 0, 0, &eb.redrive.range.last, "only the newest n of each type"),
     CLI_NUMBER(0, "limit", "n", 0, 0, &eb.redrive.limit, "stop after n of all types together"),
     CLI_HEAD(IN(LIST), "Options of list"),
     CLI_FLAG(0, "follow", &eb.redrive.range.follow, "go on with what comes"),
-    CLI_CALL('f', "format", "format", take_format, "print them in this format, as ebsub -f"),
+    CLI_FORMAT('f', "format", "format", &eb.format, "print them in this format, as ebsub -f"),
     CLI_FLAG(0, "payload", &eb.payload, "print the payloads only"),
     CLI_FLAG('0', "null", &eb.null, "end each with NUL instead of a newline"),
     CLI_HEAD(IN(REDRIVE), "Options of redrive"),

@@ -24,29 +24,22 @@ static struct ebhealth {
 
 /* --- output -------------------------------------------------------------------------- */
 
-static void
-add_health_json(struct bytes *out, const struct problems *v, const struct snapshot *p)
-{
-	struct item document = {.json = true};
-
-	snapshotfmt_time(&document);
-	problems_json(&document, v);
-	if (p != NULL)
-		snapshotfmt_json(&document, p);
-	item_json(out, &document);
-}
-
 /* p: NULL when no snapshot was taken. Returns the exit status. */
 static int
 report_problems(const struct problems *v, const struct snapshot *p)
 {
+	struct item document = {.json = true};
 	struct bytes out = {0}, ok_text = {0};
 
 	if (p != NULL)
 		check_ok_text(&ok_text, p);
-	if (eb.conf.json)
-		add_health_json(&out, v, p);
-	else if (!eb.conf.quiet)
+	if (eb.conf.json) {
+		item_time(&document, "time", NULL, clock_now());
+		problems_json(&document, v);
+		if (p != NULL)
+			snapshotfmt_json(&document, p);
+		item_json(&out, &document);
+	} else if (!eb.conf.quiet)
 		problems_line(&out, v, bytes_str(&ok_text));
 	if (out.len > 0)
 		cli_print(NULL, bytes_str(&out));
@@ -105,13 +98,6 @@ take_and_check(struct snapshot *p, struct problems *v, int64_t timeout_ms)
 }
 
 static void
-free_check(struct snapshot *p, struct problems *v)
-{
-	problems_free(v);
-	snapshot_free(p);
-}
-
-static void
 print_check(const struct problems *v)
 {
 	struct bytes b = {0};
@@ -139,7 +125,8 @@ check_until_ok(struct snapshot *p, struct problems *v)
 		if ((left = end - clock_mono()) <= 0)
 			break;
 		print_check(v);
-		free_check(p, v);
+		problems_free(v);
+		snapshot_free(p);
 		if (pause > left)
 			pause = left;
 		usleep((useconds_t)pause * 1000);
@@ -210,6 +197,7 @@ main(int argc, char **argv)
 	else
 		take_and_check(&p, &v, eb.conf.timeout_ms);
 	cli_worse(report_problems(&v, &p));
-	free_check(&p, &v);
+	problems_free(&v);
+	snapshot_free(&p);
 	return cli_finish();
 }

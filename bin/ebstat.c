@@ -90,18 +90,6 @@ show_buffer_problems(const struct backlog *b)
 }
 
 static void
-show_counters(const struct snapshot *s)
-{
-	struct bytes b = {0};
-
-	for (int i = 0; i < COUNTERS; i++)
-		bytes_addf(
-		    &b, "%s%s %" PRIu64, i > 0 ? ", " : "", counter_names[i], s->counters[i]);
-	add_fact("counters", "%s", bytes_str(&b));
-	bytes_free(&b);
-}
-
-static void
 show_target_and_files(const struct snapshot *s)
 {
 	char size[NUM_SIZE_TEXT];
@@ -126,6 +114,8 @@ show_target_and_files(const struct snapshot *s)
 static void
 show_buffer(const struct snapshot *s)
 {
+	struct bytes counters = {0};
+
 	if (!eb.conf.quiet)
 		add_fact("buffer", "%s%s", s->buffer.dir != NULL ? s->buffer.dir : eb.conf.buffer,
 		    s->readable && !s->dir_exists ? " (does not exist yet)" : "");
@@ -136,8 +126,13 @@ show_buffer(const struct snapshot *s)
 	show_target_and_files(s);
 	show_buffered_events(&s->buffer);
 	show_buffer_problems(&s->buffer);
-	if (eb.conf.verbose && !eb.conf.quiet)
-		show_counters(s);
+	if (!eb.conf.verbose || eb.conf.quiet)
+		return;
+	for (int i = 0; i < COUNTERS; i++)
+		bytes_addf(&counters, "%s%s %" PRIu64, i > 0 ? ", " : "", counter_names[i],
+		    s->counters[i]);
+	add_fact("counters", "%s", bytes_str(&counters));
+	bytes_free(&counters);
 }
 
 /* --- Redis ------------------------------------------------------------------------- */
@@ -191,7 +186,7 @@ print_json(void)
 	struct item document = {.json = true};
 	struct bytes out = {0};
 
-	snapshotfmt_time(&document);
+	item_time(&document, "time", NULL, clock_now());
 	snapshotfmt_json(&document, &eb.snapshot);
 	item_json(&out, &document);
 	cli_print(NULL, bytes_str(&out));

@@ -9,14 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/process.h"
 #include "base/status.h"
 #include "cli/cli.h"
 #include "consume/consumer.h"
 #include "consume/print.h"
 #include "consume/sublist.h"
-#include "event/id.h"
 #include "event/names.h"
 #include "handle/child.h"
 #include "handle/handle.h"
@@ -79,21 +77,6 @@ take_consumer(const char *option, const char *arg, struct err *err)
 }
 
 static int
-take_print_format(const char *option, const char *arg, struct err *err)
-{
-	(void)option;
-	eb.sink.format = arg;
-	return format_validate(arg, err);
-}
-
-static int
-take_from(const char *option, const char *arg, struct err *err)
-{
-	eb.plan.from_given = true;
-	return id_parse_place(arg, clock_now(), option, &eb.plan.range.from, err);
-}
-
-static int
 take_to(const char *option, const char *arg, struct err *err)
 {
 	return range_set_to(&eb.plan.range, option, arg, err);
@@ -118,15 +101,15 @@ static const struct cli_option options[] = {
     CLI_SPAN(0, "claim-idle", "span", 0, 0, &eb.plan.claim_idle,
         "claim what others left for so long (60s); 0: nothing"),
     CLI_HEAD(0, "Where to begin and end"),
-    CLI_CALL(0, "from", "where", take_from, "where a new group or --peek begins (0)"),
+    CLI_PLACE(0, "from", "where", &eb.plan.range.from, "where a new group or --peek begins (0)"),
     CLI_FLAG('e', "end", &eb.end, "stop when all events are done"),
     CLI_COUNT('n', "count", "count", 1, 0, &eb.read.limit, "stop after so many events"),
     CLI_SPAN('W', "idle-timeout", "seconds", 0, 0, &eb.read.idle_ms,
         "stop after so long without an event"),
     CLI_HEAD(IN(PRINT) | IN(PEEK), "Output (not with a command)"),
     CLI_FLAG('0', "null", &eb.null, "end records with a NUL byte instead of a newline"),
-    CLI_CALL('f', "format", "format", take_print_format,
-        "print events in this format, as '%i %t %p\\n'"),
+    CLI_FORMAT(
+        'f', "format", "format", &eb.sink.format, "print events in this format, as '%i %t %p\\n'"),
     CLI_FLAG(0, "payload", &eb.payload, "print only the payload"),
     CLI_FLAG(0, "no-sync", &eb.no_sync, "do not sync a file before acknowledging"),
     CLI_HEAD(IN(PEEK), "Looking without a group"),
@@ -185,16 +168,6 @@ check_options(void)
 		cli_bad_usage("--to and -e cannot be combined with --follow, which has no end");
 }
 
-/* Returns the index of "--", or argc. */
-static int
-find_command_separator(int argc, char **argv)
-{
-	for (int i = 1; i < argc; i++)
-		if (strcmp(argv[i], "--") == 0)
-			return i;
-	return argc;
-}
-
 /* --- subscriptions ---------------------------------------------------------------- */
 
 static void
@@ -221,6 +194,7 @@ make_plan(void)
 
 	eb.plan.url = &eb.conf.url;
 	eb.plan.timeout_ms = eb.conf.timeout_ms;
+	eb.plan.from_given = cli_given("from");
 	eb.plan.manual_ack = eb.handle.argv != NULL;
 	eb.plan.note = print_note;
 	eb.subs.plan = &eb.plan;
@@ -271,28 +245,6 @@ print_groups(void)
 }
 
 static void
-add_types(char **types, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		subscribe_to_type(types[i]);
-	print_groups();
-	eb.read.subs = eb.subs.subs;
-	eb.read.n = eb.subs.n;
-}
-
-static void
-prepare_handle(void)
-{
-	struct handle_plan *plan = &eb.handle;
-	struct err err;
-
-	if (child_find(plan->argv[0], &err) == -1)
-		cli_fail(&err);
-	plan->prefix = eb.conf.prefix;
-	plan->runners = (size_t)eb.jobs;
-}
-
-static void
 run_handle(void)
 {
 	struct bytes summary = {0};
@@ -301,7 +253,10 @@ run_handle(void)
 	struct err err;
 	int status;
 
-	prepare_handle();
+	if (child_find(eb.handle.argv[0], &err) == -1)
+		cli_fail(&err);
+	eb.handle.prefix = eb.conf.prefix;
+	eb.handle.runners = (size_t)eb.jobs;
 	end = handle_run(&eb.read, &eb.handle, &count, &err);
 	status = end == LOOP_FAILED
 	    ? err.status
@@ -336,9 +291,11 @@ run_print(void)
 int
 main(int argc, char **argv)
 {
-	int dashes = find_command_separator(argc, argv);
+	int dashes = 1; /* the index of "--", or argc */
 	struct cli_args args;
 
+	while (dashes < argc && strcmp(argv[dashes], "--") != 0)
+		dashes++;
 	handle_plan_init(&eb.handle);
 	args = cli_start(&command, dashes, argv);
 	if (args.n == 0 && dashes < argc) { /* no type before "--": the types follow it */
@@ -355,7 +312,11 @@ main(int argc, char **argv)
 	make_plan();
 	catch_signals();
 	name_consumer();
-	add_types(args.v, args.n);
+	for (size_t i = 0; i < args.n; i++)
+		subscribe_to_type(args.v[i]);
+	print_groups();
+	eb.read.subs = eb.subs.subs;
+	eb.read.n = eb.subs.n;
 	if (eb.subs.n == 0)
 		cli_worse(loop_status(LOOP_END, 0, eb.read.limit, eb.end));
 	else if (eb.handle.argv != NULL)

@@ -22,6 +22,7 @@
 
 #include "base/err.h"
 #include "conf/conf.h"
+#include "event/id.h"
 
 enum cli_kind {
 	CLI_KIND_END,
@@ -34,6 +35,8 @@ enum cli_kind {
 	CLI_KIND_NUMBER, /* a number, into a uint64_t */
 	CLI_KIND_SIZE,   /* bytes, see num_parse_size */
 	CLI_KIND_SPAN,   /* ms, see num_parse_ms */
+	CLI_KIND_FORMAT, /* text, see format_validate */
+	CLI_KIND_PLACE,  /* see id_parse_place */
 	CLI_KIND_CALL
 };
 
@@ -51,6 +54,7 @@ struct cli_option {
 		const char **text;
 		int64_t *count;
 		uint64_t *number;
+		struct id_place *place;
 		/* `option` is the option as the user wrote it, "-n" or "--count". */
 		int (*call)(const char *option, const char *arg, struct err *err);
 	} to;
@@ -75,6 +79,10 @@ struct cli_option {
 	{CLI_KIND_SIZE, letter, name, arg, min, max, 0, help, {.number = (to)}}
 #define CLI_SPAN(letter, name, arg, min, max, to, help) \
 	{CLI_KIND_SPAN, letter, name, arg, min, max, 0, help, {.count = (to)}}
+#define CLI_FORMAT(letter, name, arg, to, help) \
+	{CLI_KIND_FORMAT, letter, name, arg, 0, 0, 0, help, {.text = (to)}}
+#define CLI_PLACE(letter, name, arg, to, help) \
+	{CLI_KIND_PLACE, letter, name, arg, 0, 0, 0, help, {.place = (to)}}
 /* fn parses the value itself. Its errors have status 64 for a malformed value. */
 #define CLI_CALL(letter, name, arg, fn, help) \
 	{CLI_KIND_CALL, letter, name, arg, 0, 0, 0, help, {.call = (fn)}}

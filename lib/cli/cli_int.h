@@ -26,7 +26,7 @@ const struct cli_mode *mode_find(
     const struct cli_command *c, char **args, size_t n, size_t *words, struct err *err);
 /* Checks number of arguments, options and --yes. Returns 0, or -1 with status 64. */
 int mode_check(const struct cli_command *c, const struct cli_mode *mode, size_t n, struct err *err);
-/* Returns true when the options below this heading are only for some modes, and this is one. */
+/* Returns true when the mode is one of `modes`, or that is 0. */
 bool mode_is_in(const struct cli_command *c, const struct cli_mode *mode, unsigned modes);
 /* Appends the names of the modes in `modes`, all when it is 0: "a, b and c", with `last` before the
  * last one. */

@@ -27,7 +27,7 @@ print_mode_usage(const struct cli_command *c, const struct cli_mode *mode)
 	for (const struct cli_option *o = c->options; o->kind != CLI_KIND_END; o++) {
 		if (o->kind == CLI_KIND_HEAD)
 			modes = o->modes;
-		else if (mode_is_in(c, mode, modes)) {
+		else if (modes != 0 && mode_is_in(c, mode, modes)) {
 			options_label(o, true, label);
 			snprintf(word, sizeof(word), "[%s%s%s]", label, o->arg ? " " : "",
 			    o->arg ? o->arg : "");
@@ -37,21 +37,6 @@ print_mode_usage(const struct cli_command *c, const struct cli_mode *mode)
 	if (*mode->args != '\0')
 		print_usage_word(mode->args, &column);
 	puts("");
-}
-
-static void
-print_usage(const struct cli_command *c)
-{
-	for (size_t i = 0; i < 4 && c->usage[i] != NULL; i++)
-		printf("%s %s %s\n", i == 0 ? "usage:" : "      ", c->name, c->usage[i]);
-	if (c->usage[0] != NULL)
-		return;
-	printf("usage: %s [option ...] command ...\n", c->name);
-	for (const struct cli_mode *m = c->modes; m->name != NULL; m++)
-		print_mode_usage(c, m);
-	puts("\nCommands:");
-	for (const struct cli_mode *m = c->modes; m->name != NULL; m++)
-		printf("  %-17s %s\n", m->name, m->help);
 }
 
 static void
@@ -78,7 +63,16 @@ void
 help_print(const struct cli_command *c)
 {
 	printf("%s\n%s\n\n", c->about[0], c->about[1]);
-	print_usage(c);
+	for (size_t i = 0; i < 4 && c->usage[i] != NULL; i++)
+		printf("%s %s %s\n", i == 0 ? "usage:" : "      ", c->name, c->usage[i]);
+	if (c->usage[0] == NULL) {
+		printf("usage: %s [option ...] command ...\n", c->name);
+		for (const struct cli_mode *m = c->modes; m->name != NULL; m++)
+			print_mode_usage(c, m);
+		puts("\nCommands:");
+		for (const struct cli_mode *m = c->modes; m->name != NULL; m++)
+			printf("  %-17s %s\n", m->name, m->help);
+	}
 	print_options(c->options);
 	print_options(cli_shared_options);
 	puts("\nExamples:");

@@ -7,7 +7,7 @@
 bool
 mode_is_in(const struct cli_command *c, const struct cli_mode *mode, unsigned modes)
 {
-	return (modes >> (mode - c->modes) & 1) != 0;
+	return modes == 0 || (modes >> (mode - c->modes) & 1) != 0;
 }
 
 void
@@ -17,9 +17,9 @@ mode_list(struct bytes *out, const struct cli_command *c, unsigned modes, const 
 	bool first = true;
 
 	for (const struct cli_mode *m = c->modes; m->name != NULL; m++)
-		left += modes == 0 || mode_is_in(c, m, modes);
+		left += mode_is_in(c, m, modes);
 	for (const struct cli_mode *m = c->modes; m->name != NULL; m++) {
-		if (modes != 0 && !mode_is_in(c, m, modes))
+		if (!mode_is_in(c, m, modes))
 			continue;
 		bytes_adds(out, first ? "" : left == 1 ? last : ", ");
 		bytes_adds(out, m->name);

@@ -1,22 +1,22 @@
 /* Reads options by the command's table. The errors of getopt_long(3) are told in words of ours. */
+#include <assert.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/num.h"
 #include "base/status.h"
 #include "cli/cli_int.h"
+#include "event/format.h"
 
 #define OPTIONS_MAX 64
 #define LONG_FORM 256 /* getopt_long returns LONG_FORM + index for a long form */
 
+/* clang-format off */
 #define SHARED(letter, name, arg, help) \
-	{ \
-		CLI_KIND_SHARED, letter, name, arg, 0, 0, 0, help, \
-		{ \
-			NULL \
-		} \
-	}
+	{CLI_KIND_SHARED, letter, name, arg, 0, 0, 0, help, {NULL}}
+/* clang-format on */
 
 const struct cli_option cli_shared_options[] = {
     CLI_HEAD(0, "Options of all commands"),
@@ -49,7 +49,8 @@ add_known(const struct cli_option *o)
 	for (; o->kind != CLI_KIND_END; o++)
 		if (o->kind == CLI_KIND_HEAD)
 			modes = o->modes;
-		else if (nknown < OPTIONS_MAX) {
+		else {
+			assert(nknown < OPTIONS_MAX);
 			known[nknown].option = o;
 			known[nknown++].modes = modes;
 		}
@@ -118,24 +119,14 @@ set_option_value(const struct cli_command *c, const struct cli_option *o, const 
 		return *arg == '\0' && o->kind == CLI_KIND_NAME
 		    ? refuse_option_value(o, label, arg, err)
 		    : 0;
+	case CLI_KIND_FORMAT: *o->to.text = arg; return format_validate(arg, err);
+	case CLI_KIND_PLACE: return id_parse_place(arg, clock_now(), label, o->to.place, err);
 	case CLI_KIND_CALL: return o->to.call(label, arg, err);
 	default: return set_number(o, label, arg, err);
 	}
 }
 
 /* --- wrong options --------------------------------------------------------------------- */
-
-/* Appends the long options that begin with a name, and returns how many there are. */
-static size_t
-list_long_options(struct bytes *out, const char *name, size_t n)
-{
-	size_t found = 0;
-
-	for (size_t i = 0; i < nknown; i++)
-		if (strncmp(known[i].option->name, name, n) == 0)
-			bytes_addf(out, "%s--%s", found++ > 0 ? ", " : "", known[i].option->name);
-	return found;
-}
 
 /* `option` may have a value, which is not printed: it may be a URL with a password. */
 static int
@@ -145,16 +136,22 @@ refuse_long_option(const struct cli_command *c, const char *option, struct err *
 	struct nearest s = {.word = option + 2, .n = n > 2 ? n - 2 : 0};
 	struct bytes label = {0}, names = {0};
 	const struct cli_old *old = c->old;
+	size_t begun = 0; /* options that begin with the word */
 
 	bytes_add(&label, option, n);
 	bytes_str(&label);
 	while (old != NULL && old->option != NULL && strcmp(old->option, label.p) != 0)
 		old++;
-	for (size_t i = 0; i < nknown; i++)
-		nearest_try(&s, known[i].option->name);
+	for (size_t i = 0; i < nknown; i++) {
+		const char *name = known[i].option->name;
+
+		nearest_try(&s, name);
+		if (s.n > 0 && strncmp(name, s.word, s.n) == 0)
+			bytes_addf(&names, "%s--%s", begun++ > 0 ? ", " : "", name);
+	}
 	if (old != NULL && old->option != NULL)
 		err_set(err, STATUS_USAGE, "'%s' is now '%s'", label.p, old->now);
-	else if (s.n > 0 && list_long_options(&names, s.word, s.n) > 1)
+	else if (begun > 1)
 		err_set(err, STATUS_USAGE, "'%s' is ambiguous: %s", label.p, bytes_str(&names));
 	else if (s.best != NULL)
 		err_set(err, STATUS_USAGE, "unknown option '%s'; did you mean '--%s'?", label.p,
@@ -201,25 +198,6 @@ refuse_option(const struct cli_command *c, int ch, const char *last, struct err 
 
 /* --- reading --------------------------------------------------------------------------- */
 
-static void
-make_getopt_tables(struct option longs[OPTIONS_MAX + 1], char shorts[2 * OPTIONS_MAX + 2])
-{
-	*shorts++ = ':'; /* missing values are told apart from unknown options */
-	for (size_t i = 0; i < nknown; i++) {
-		const struct cli_option *o = known[i].option;
-
-		longs[i] = (struct option){o->name,
-		    o->arg != NULL ? required_argument : no_argument, NULL, LONG_FORM + (int)i};
-		if (o->letter == 0)
-			continue;
-		*shorts++ = o->letter;
-		if (o->arg != NULL)
-			*shorts++ = ':';
-	}
-	longs[nknown] = (struct option){NULL, 0, NULL, 0};
-	*shorts = '\0';
-}
-
 static int
 take_option(const struct cli_command *c, int ch, const char *arg, struct err *err)
 {
@@ -235,12 +213,25 @@ int
 options_read(const struct cli_command *c, int argc, char **argv, struct err *err)
 {
 	struct option longs[OPTIONS_MAX + 1];
-	char shorts[2 * OPTIONS_MAX + 2];
+	char shorts[2 * OPTIONS_MAX + 2], *end = shorts;
 	int ch, ok = 0;
 
 	add_known(c->options);
 	add_known(cli_shared_options);
-	make_getopt_tables(longs, shorts);
+	*end++ = ':'; /* missing values are told apart from unknown options */
+	for (size_t i = 0; i < nknown; i++) {
+		const struct cli_option *o = known[i].option;
+
+		longs[i] = (struct option){o->name,
+		    o->arg != NULL ? required_argument : no_argument, NULL, LONG_FORM + (int)i};
+		if (o->letter == 0)
+			continue;
+		*end++ = o->letter;
+		if (o->arg != NULL)
+			*end++ = ':';
+	}
+	longs[nknown] = (struct option){NULL, 0, NULL, 0};
+	*end = '\0';
 	opterr = 0;
 	while (ok == 0 && (ch = getopt_long(argc, argv, shorts, longs, NULL)) != -1)
 		ok = ch == ':' || ch == '?' ? refuse_option(c, ch, argv[optind - 1], err)
@@ -264,18 +255,12 @@ cli_given(const char *name)
 	return known[find_name(name)].given;
 }
 
-static bool
-takes_known(const struct cli_command *c, const struct cli_mode *mode, size_t i)
-{
-	return known[i].modes == 0 || mode_is_in(c, mode, known[i].modes);
-}
-
 bool
 options_take(const struct cli_command *c, const struct cli_mode *mode, const char *name)
 {
 	size_t i = find_name(name);
 
-	return i < nknown && takes_known(c, mode, i);
+	return i < nknown && mode_is_in(c, mode, known[i].modes);
 }
 
 int
@@ -285,7 +270,7 @@ options_check_mode(const struct cli_command *c, const struct cli_mode *mode, str
 		char label[OPTIONS_LABEL];
 		struct bytes names = {0};
 
-		if (!known[i].given || takes_known(c, mode, i))
+		if (!known[i].given || mode_is_in(c, mode, known[i].modes))
 			continue;
 		options_label(known[i].option, true, label);
 		mode_list(&names, c, known[i].modes, " and ");

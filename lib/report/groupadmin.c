@@ -31,20 +31,14 @@ warn_admin(const struct groupadmin *a, int status, const char *fmt, ...)
 }
 
 static struct item
-begin_item(const struct groupadmin *a, const char *type, const char *key, const char *group)
+begin_group_item(const struct groupadmin *a, const struct group_ref *g)
 {
 	struct item r = {.json = a->table.json};
 
-	item_text(&r, "event_type", "TYPE", type);
-	item_text(&r, "stream", NULL, key);
-	item_text(&r, "group", "GROUP", group);
+	item_text(&r, "event_type", "TYPE", g->type);
+	item_text(&r, "stream", NULL, g->key);
+	item_text(&r, "group", "GROUP", g->name);
 	return r;
-}
-
-static struct item
-begin_group_item(const struct groupadmin *a)
-{
-	return begin_item(a, a->group->type, a->group->key, a->group->name);
 }
 
 /* --- groups, consumers ---------------------------------------------------- */
@@ -64,7 +58,8 @@ groupadmin_list_groups(
 
 		if (only != NULL && strcmp(g->name, only) != 0)
 			continue;
-		r = begin_item(a, st->type, st->key, g->name);
+		r = begin_group_item(
+		    a, &(struct group_ref){.type = st->type, .key = st->key, .name = g->name});
 		snapshotfmt_group(&r, s, st, g);
 		table_row(&a->table, &r);
 		n++;
@@ -87,7 +82,7 @@ groupadmin_list_consumers(struct groupadmin *a, struct err *err)
 
 		if (c->idle < a->idle)
 			continue;
-		r = begin_group_item(a);
+		r = begin_group_item(a, a->group);
 		item_slice(&r, "consumer", "CONSUMER", c->name);
 		item_count(&r, "pending", "PENDING", c->pending);
 		item_span(&r, "idle_ms", "IDLE", c->idle);
@@ -129,7 +124,7 @@ show_pending(struct groupadmin *a, const struct pending *p)
 {
 	static const struct column columns[] = {{"ID", -17}, {"IDLE", 6}, {"DELIVERED", 9},
 	    {"ATTEMPTS", 8}, {"TYPE", 0}, {"CONSUMER", -1}, {NULL, 0}};
-	struct item r = begin_group_item(a);
+	struct item r = begin_group_item(a, a->group);
 	int64_t now = a->clock_offset + clock_mono();
 	bool counted = pending_is_ebsub_consumer(p->consumer) && p->deliveries > 0;
 
@@ -247,18 +242,6 @@ add_or_send_id(struct ack_run *a, struct stream_id id, struct err *err)
 }
 
 static int
-ack_args(struct ack_run *a, struct err *err)
-{
-	struct stream_id id;
-
-	for (size_t i = 0; i < a->admin->nids; i++)
-		if (id_parse(slice_of(a->admin->ids[i]), &id) == 0 &&
-		    add_or_send_id(a, id, err) == -1)
-			return -1;
-	return send_added_ids(a, err);
-}
-
-static int
 add_id_line(struct ack_run *a, const struct lines *in, struct slice line, struct err *err)
 {
 	struct stream_id id;
@@ -305,7 +288,7 @@ show_acked(const struct ack_run *a)
 	if (a->admin->dry_run)
 		return;
 	if (r.json)
-		r = begin_group_item(a->admin);
+		r = begin_group_item(a->admin, a->admin->group);
 	item_count(&r, "acknowledged", "acknowledged", a->pending);
 	item_count(&r, "not_pending", a->not_pending > 0 ? "not pending" : NULL, a->not_pending);
 	if (a->in_doubt > 0)
@@ -318,11 +301,16 @@ int
 groupadmin_ack(struct groupadmin *admin, struct err *err)
 {
 	struct ack_run a = {.admin = admin};
-	int ok;
+	struct stream_id id;
+	int ok = 0;
 
 	if (read_clock(admin, err) == -1)
 		return -1;
-	ok = admin->nids > 0 ? ack_args(&a, err) : ack_lines(&a, err);
+	for (size_t i = 0; i < admin->nids && ok == 0; i++)
+		if (id_parse(slice_of(admin->ids[i]), &id) == 0)
+			ok = add_or_send_id(&a, id, err);
+	if (ok == 0)
+		ok = admin->nids > 0 ? send_added_ids(&a, err) : ack_lines(&a, err);
 	show_acked(&a);
 	return ok;
 }
@@ -356,7 +344,7 @@ static void
 show_moved(struct groupadmin *a, const char *to, const char *words, const char *next)
 {
 	const struct group_ref *g = a->group;
-	struct item r = begin_group_item(a);
+	struct item r = begin_group_item(a, a->group);
 	struct bytes text = {0};
 	char from[ID_SIZE];
 
@@ -411,7 +399,7 @@ groupadmin_destroy(struct groupadmin *a, struct err *err)
 			return err_set(
 			    err, STATUS_SOME, "'%s' no longer has a group '%s'", g->key, g->name);
 	}
-	r = begin_group_item(a);
+	r = begin_group_item(a, a->group);
 	item_number(&r, "consumers", NULL, g->has_info ? (int64_t)g->info.consumers : -1);
 	item_number(&r, "pending", NULL, g->has_info ? (int64_t)g->info.pending : -1);
 	item_id(&r, "last_delivered_id", NULL, g->info.last_delivered, g->has_info);
@@ -445,7 +433,7 @@ show_retired(struct groupadmin *a, const struct retire_consumer *c)
 {
 	static const struct column columns[] = {{"TYPE", -1}, {"CONSUMER", -1}, {"PENDING", 1},
 	    {"IDLE", 1}, {"MOVED", 1}, {"LOST", 1}, {"", -1}, {NULL, 0}};
-	struct item r = begin_group_item(a);
+	struct item r = begin_group_item(a, a->group);
 
 	item_slice(&r, "consumer", "CONSUMER", c->listed->name);
 	item_count(&r, "pending", "PENDING", c->listed->pending);

@@ -8,21 +8,8 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-static const char *
-severity_name(enum severity g)
-{
-	static const char *const words[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
-
-	return words[g];
-}
-
-static int
-severity_rank(enum severity g)
-{
-	static const int ranks[] = {0, 2, 3, 1};
-
-	return ranks[g];
-}
+static const char *const severity_names[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
+static const int severity_ranks[] = {0, 2, 3, 1};
 
 struct problem *
 problems_add(struct problems *v, enum severity g, const char *what, const char *fmt, ...)
@@ -59,7 +46,7 @@ problems_worst(const struct problems *v)
 	enum severity worst = SEVERITY_OK;
 
 	for (size_t i = 0; i < v->n; i++)
-		if (severity_rank(v->problems[i].severity) > severity_rank(worst))
+		if (severity_ranks[v->problems[i].severity] > severity_ranks[worst])
 			worst = v->problems[i].severity;
 	return worst;
 }
@@ -72,7 +59,7 @@ problems_sort(struct problems *v)
 
 	for (int rank = 3; rank >= 0; rank--)
 		for (size_t i = 0; i < v->n; i++)
-			if (severity_rank(v->problems[i].severity) == rank)
+			if (severity_ranks[v->problems[i].severity] == rank)
 				sorted[n++] = v->problems[i];
 	free(v->problems);
 	v->problems = sorted;
@@ -84,7 +71,7 @@ problems_line(struct bytes *out, const struct problems *v, const char *ok_text)
 {
 	char *p;
 
-	bytes_addf(out, "%s - %s", severity_name(problems_worst(v)), v->n == 0 ? ok_text : "");
+	bytes_addf(out, "%s - %s", severity_names[problems_worst(v)], v->n == 0 ? ok_text : "");
 	for (size_t i = 0; i < v->n; i++)
 		bytes_addf(out, "%s%s", i > 0 ? "; " : "", v->problems[i].text);
 	bytes_str(out);
@@ -98,7 +85,7 @@ problems_json(struct item *document, const struct problems *v)
 {
 	struct bytes list = {0};
 
-	item_text(document, "status", NULL, severity_name(problems_worst(v)));
+	item_text(document, "status", NULL, severity_names[problems_worst(v)]);
 	for (const struct problem *p = v->problems; p < v->problems + v->n; p++) {
 		struct item r = {.json = true};
 
@@ -111,7 +98,7 @@ problems_json(struct item *document, const struct problems *v)
 			item_text(&r, "limit", NULL, NULL);
 		}
 		item_text(&r, "unit", NULL, p->unit != NULL && *p->unit != '\0' ? p->unit : NULL);
-		item_text(&r, "status", NULL, severity_name(p->severity));
+		item_text(&r, "status", NULL, severity_names[p->severity]);
 		item_text(&r, "event_type", NULL, p->type);
 		item_text(&r, "group", NULL, p->group);
 		item_text(&r, "text", NULL, p->text);

@@ -193,54 +193,28 @@ list_streams(struct survey_state *state, struct err *err)
 
 /* --- information about a stream ---------------------------------------------------------- */
 
-static void
-put_stream_requests(struct survey_state *state, const struct survey_stream *st)
-{
-	char *dlq = names_dlq(state->options->conf->prefix, st->type);
-
-	stream_put_info(state->conn, st->key);
-	conn_putl(state->conn, "XLEN", dlq, NULL);
-	stream_put_groups(state->conn, st->key);
-	free(dlq);
-}
-
-static void
-take_dlq_length(struct survey *s, struct survey_stream *st, const struct reply *r)
-{
-	struct err err;
-
-	if (!reply_is_error(r)) {
-		st->dead_letters = reply_int(r);
-		return;
-	}
-	reply_fail(&err, r, "XLEN of the dead letters");
-	set_stream_error(s, st, &err);
-}
-
-static void
-take_stream_groups(struct survey *s, struct survey_stream *st, const struct reply *r)
-{
-	struct err err;
-
-	if (st->info.groups > 0 && stream_take_groups(r, &st->groups, &st->ngroups, &err) == -1)
-		set_stream_error(s, st, &err);
-}
-
 static int
 take_stream_replies(struct survey_state *state, struct survey_stream *st, struct err *err)
 {
 	struct reply *info = NULL, *dlq = NULL, *groups = NULL;
-	struct err info_err;
+	struct err part;
 	int ok = -1;
 
 	if ((info = conn_wait(state->conn, err)) == NULL ||
 	    (dlq = conn_wait(state->conn, err)) == NULL ||
 	    (groups = conn_wait(state->conn, err)) == NULL)
 		goto out;
-	if (stream_take_info(info, &st->info, &info_err) == -1)
-		set_stream_error(state->survey, st, &info_err);
-	take_dlq_length(state->survey, st, dlq);
-	take_stream_groups(state->survey, st, groups);
+	if (stream_take_info(info, &st->info, &part) == -1)
+		set_stream_error(state->survey, st, &part);
+	if (!reply_is_error(dlq))
+		st->dead_letters = reply_int(dlq);
+	else {
+		reply_fail(&part, dlq, "XLEN of the dead letters");
+		set_stream_error(state->survey, st, &part);
+	}
+	if (st->info.groups > 0 &&
+	    stream_take_groups(groups, &st->groups, &st->ngroups, &part) == -1)
+		set_stream_error(state->survey, st, &part);
 	ok = 0;
 out:
 	reply_free(info);
@@ -298,23 +272,19 @@ count_lag(
 	return end == -1 && conn_why(state->conn) != CONN_OK ? -1 : 0;
 }
 
-static int
-count_lags(struct survey_state *state, struct survey_stream *st, struct err *err)
-{
-	for (size_t i = 0; i < st->ngroups; i++)
-		if (count_lag(state, st, &st->groups[i], err) == -1)
-			return -1;
-	return 0;
-}
-
 /* --- all streams --- */
 
 static int
 read_some_streams(struct survey_state *state, struct survey_stream *st, size_t n, struct err *err)
 {
+	for (size_t i = 0; i < n; i++) {
+		char *dlq = names_dlq(state->options->conf->prefix, st[i].type);
 
-	for (size_t i = 0; i < n; i++)
-		put_stream_requests(state, &st[i]);
+		stream_put_info(state->conn, st[i].key);
+		conn_putl(state->conn, "XLEN", dlq, NULL);
+		stream_put_groups(state->conn, st[i].key);
+		free(dlq);
+	}
 	for (size_t i = 0; i < n; i++)
 		if (take_stream_replies(state, &st[i], err) == -1)
 			return -1;
@@ -324,8 +294,9 @@ read_some_streams(struct survey_state *state, struct survey_stream *st, size_t n
 		if (stream_take_lowest_pending(state->conn, st[i].groups, st[i].ngroups, err) == -1)
 			return -1;
 	for (size_t i = 0; i < n; i++)
-		if (count_lags(state, &st[i], err) == -1)
-			return -1;
+		for (size_t g = 0; g < st[i].ngroups; g++)
+			if (count_lag(state, &st[i], &st[i].groups[g], err) == -1)
+				return -1;
 	return 0;
 }
 

@@ -5,16 +5,6 @@
 
 #include "base/mem.h"
 
-static size_t
-count_columns(const struct table *t)
-{
-	size_t n = 0;
-
-	while (t->columns[n].title != NULL)
-		n++;
-	return n;
-}
-
 static int
 count_chars(const char *s)
 {
@@ -42,26 +32,14 @@ emit_json(struct table *t, struct item *r)
 	return emit_table_text(t);
 }
 
-static void
-add_padding(struct bytes *out, int n)
-{
-	while (n-- > 0)
-		bytes_addc(out, ' ');
-}
-
 /* Adds a cell of the width of its column (struct column), and what separates it from the next. */
 static void
 add_table_cell(struct bytes *out, const char *text, int width, bool last)
 {
 	int gap = abs(width) - count_chars(text);
+	int left = gap > 0 && width > 0 ? gap : 0, right = gap > 0 && width < 0 ? gap : 0;
 
-	if (width > 0)
-		add_padding(out, gap);
-	bytes_adds(out, text);
-	if (width < 0 && !last)
-		add_padding(out, gap);
-	if (!last)
-		bytes_adds(out, "  ");
+	bytes_addf(out, "%*s%s%*s", left, "", text, last ? 0 : right + 2, "");
 }
 
 /* Returns the item's cell in a column, or its title when r is NULL. */
@@ -163,9 +141,12 @@ table_row(struct table *t, struct item *r)
 static void
 format_rows(struct table *t)
 {
-	size_t n = count_columns(t);
-	int *width = mem_alloc(n * sizeof(*width));
+	size_t n = 0;
+	int *width;
 
+	while (t->columns[n].title != NULL)
+		n++;
+	width = mem_alloc(n * sizeof(*width));
 	for (size_t i = 0; i < t->used; i++) {
 		int chars = count_chars(t->cells[i]);
 

@@ -274,7 +274,7 @@ eb_teardown_file() {
 # option_table COMMAND: the rows of the table in its source and of the shared one, as LETTER-OR-NOTHING NAME.
 option_table() {
 	tr -d '\n\t' <"$TOP/bin/$1.c" | cat - <(tr -d '\n\t' <"$TOP/lib/cli/options.c") |
-		grep -oE "(CLI_(FLAG|TEXT|NAME|COUNT|NUMBER|SIZE|SPAN|CALL)|SHARED)\( *(0|'.'), *\"[a-z-]+\"" |
+		grep -oE "(CLI_(FLAG|TEXT|NAME|COUNT|NUMBER|SIZE|SPAN|FORMAT|PLACE|CALL)|SHARED)\( *(0|'.'), *\"[a-z-]+\"" |
 		sed -E "s/.*\( *(0|'(.)'), *\"(.*)\"/\2 \3/" | sort
 }
 
