@@ -4,9 +4,8 @@
 
 #include "base/clock.h"
 #include "cli/cli.h"
-#include "report/check.h"
 #include "report/problems.h"
-#include "report/snapshotfmt.h"
+#include "report/snapshot.h"
 #include "report/threshold.h"
 
 /* --wait */
@@ -32,12 +31,12 @@ report_problems(const struct problems *v, const struct snapshot *p)
 	struct bytes out = {0}, ok_text = {0};
 
 	if (p != NULL)
-		check_ok_text(&ok_text, p);
+		problems_ok_text(&ok_text, p);
 	if (eb.conf.json) {
 		item_time(&document, "time", NULL, clock_now());
 		problems_json(&document, v);
 		if (p != NULL)
-			snapshotfmt_json(&document, p);
+			snapshot_json(&document, p);
 		item_json(&out, &document);
 	} else if (!eb.conf.quiet)
 		problems_line(&out, v, bytes_str(&ok_text));
@@ -93,7 +92,7 @@ take_and_check(struct snapshot *p, struct problems *v, int64_t timeout_ms)
 	    .all = threshold_any_of_streams(eb.limits)};
 
 	snapshot_take(p, &survey_options);
-	check_snapshot(v, p, eb.limits);
+	problems_find(v, p, eb.limits);
 	return problems_worst(v);
 }
 

@@ -9,7 +9,7 @@
 #include "base/num.h"
 #include "base/status.h"
 #include "cli/cli.h"
-#include "report/snapshotfmt.h"
+#include "report/snapshot.h"
 
 #define SPAN 32
 
@@ -176,7 +176,7 @@ print_tables(void)
 	show_buffer(&eb.snapshot);
 	show_redis(&eb.snapshot.redis);
 	table_end(&eb.facts);
-	snapshotfmt_streams(&streams, &eb.snapshot.redis, eb.conf.quiet, eb.conf.verbose);
+	snapshot_streams(&streams, &eb.snapshot.redis, eb.conf.quiet, eb.conf.verbose);
 	table_end(&streams);
 }
 
@@ -187,7 +187,7 @@ print_json(void)
 	struct bytes out = {0};
 
 	item_time(&document, "time", NULL, clock_now());
-	snapshotfmt_json(&document, &eb.snapshot);
+	snapshot_json(&document, &eb.snapshot);
 	item_json(&out, &document);
 	cli_print(NULL, bytes_str(&out));
 	bytes_free(&out);

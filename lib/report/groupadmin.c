@@ -13,7 +13,7 @@
 #include "base/status.h"
 #include "redis/reply.h"
 #include "redis/retire.h"
-#include "report/snapshotfmt.h"
+#include "report/snapshot.h"
 
 #define ACK_BATCH 256 /* IDs per round trip */
 #define LINE_MAX_BYTES 256
@@ -60,7 +60,7 @@ groupadmin_list_groups(
 			continue;
 		r = begin_group_item(
 		    a, &(struct group_ref){.type = st->type, .key = st->key, .name = g->name});
-		snapshotfmt_group(&r, s, st, g);
+		snapshot_group(&r, s, st, g);
 		table_row(&a->table, &r);
 		n++;
 	}

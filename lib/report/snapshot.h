@@ -1,7 +1,7 @@
 /*
- * snapshot: the state of the disk buffer and of Redis, for ebstat, which shows it, and for
- * ebhealth, which checks it. Changes nothing in either, and creates no buffer. See backlog.h for
- * the locks that it tests and the cache that it writes.
+ * snapshot: the state of the disk buffer and of Redis: taken, as JSON, and as the table of streams
+ * of ebstat. Changes nothing in either, and creates no buffer. See backlog.h for the locks that it
+ * tests and the cache that it writes.
  */
 #ifndef REPORT_SNAPSHOT_H
 #define REPORT_SNAPSHOT_H
@@ -13,6 +13,7 @@
 #include "buffer/backlog.h"
 #include "buffer/counters.h"
 #include "report/survey.h"
+#include "report/table.h"
 
 struct snapshot {
 	const char *target; /* conf's */
@@ -35,5 +36,17 @@ struct snapshot {
 /* Always fills *s; its members say which parts could not be read. conf_buffer must not be NULL. */
 void snapshot_take(struct snapshot *s, const struct survey_options *options);
 void snapshot_free(struct snapshot *s);
+
+/* Adds the members that ebstat -j and ebhealth -j share, from target to streams. */
+void snapshot_json(struct item *document, const struct snapshot *s);
+
+/* Adds what ebstat and ebgroup show of a group, without its name. */
+void snapshot_group(struct item *r, const struct survey *s, const struct survey_stream *st,
+    const struct stream_group *g);
+
+/* Adds a row for each group of each stream, and for each stream without groups; problems: only
+ * those with dead letters, lost entries or an error. all: with the columns FIRST, LAST and
+ * DELIVERED. */
+void snapshot_streams(struct table *t, const struct survey *s, bool problems, bool all);
 
 #endif

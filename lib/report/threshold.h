@@ -9,7 +9,9 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
-#include "report/problems.h"
+
+/* The values are exit statuses. From the worst: CRITICAL, WARNING, UNKNOWN, OK. */
+enum severity { SEVERITY_OK, SEVERITY_WARNING, SEVERITY_CRITICAL, SEVERITY_UNKNOWN };
 
 enum threshold_index {
 	/* the buffer */

@@ -1,7 +1,7 @@
 /* survey: fuzzes the survey of ebstat and ebhealth with a server's replies (server.h), after a
  * correct handshake when the first byte is odd. */
 #include "fuzz.h"
-#include "report/snapshotfmt.h"
+#include "report/snapshot.h"
 #include "server.h"
 
 int
@@ -19,7 +19,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	server_start(&conf.url, data[0] & 1, data + 1, n - 1);
 	survey_take(&snapshot.redis, &ask);
 	PROMISE(snapshot.redis.up == (snapshot.redis.error == NULL));
-	snapshotfmt_json(&document, &snapshot);
+	snapshot_json(&document, &snapshot);
 	item_json(&out, &document);
 	PROMISE(memchr(out.p, '\n', out.len) == NULL);
 	survey_free(&snapshot.redis);
