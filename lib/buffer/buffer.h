@@ -6,8 +6,7 @@
  * the process then becomes that user. It holds (ebbuffer(5)):
  *
  *     buffer_*.jsonl, *.jsonl.gz   segments (segment.h)
- *     .lock       the writers' lock, held while a process appends; its content is struct
- *                 buffer_hints. Never unlinked
+ *     .lock       the writers' lock, held while a process appends; holds struct buffer_hints
  *     .replay     the replay lock, held while a process drains
  *     .target     "URL PREFIX": the target
  *     .roster     the manifest: which segments must exist (manifest.h)
@@ -33,11 +32,9 @@ struct buffer {
 	int replay_fd; /* .replay, open while locked; -1 */
 };
 
-/*
- * Opens dir. With create, makes the missing directories, each durable in its parent. NULL on
+/* Opens dir. With create, makes the missing directories, each durable in its parent. NULL on
  * failure: err->sys is ENOENT when dir does not exist and create is false; err->status is 78 when
- * it is unsafe (writable by others, wrong owner, not a directory), else 74.
- */
+ * it is unsafe (writable by others, wrong owner, not a directory), else 74. */
 struct buffer *buffer_open(const char *dir, bool create, struct err *err);
 /* Releases the locks too. NULL is fine. */
 void buffer_close(struct buffer *buf);
@@ -100,11 +97,9 @@ int buffer_write_state(
 /* fsync(2) of the directory. */
 int buffer_sync(struct buffer *buf, struct err *err);
 
-/*
- * Removes temporary files (.NAME.PID, .own-PID, .compressing) that killed processes left. A file
+/* Removes temporary files (.NAME.PID, .own-PID, .compressing) that killed processes left. A file
  * that was not renamed was never part of the buffer. Its owner may be alive in another PID
- * namespace, so only files older than an hour go. Best effort; needs no lock.
- */
+ * namespace, so only files older than an hour go. Best effort; needs no lock. */
 void buffer_remove_stale(struct buffer *buf);
 
 #endif

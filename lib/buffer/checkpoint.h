@@ -3,18 +3,12 @@
  *
  * Each source of lines (walk.h) has a position: all lines before it are delivered, except those of
  * lagging types. A lagging type has its own positions: per source, its first undelivered line. So a
- * type that is held costs one record and does not stop the others.
+ * type that is held costs one record and does not stop the others. The intent records which lines
+ * may have been sent; it is durable before they are.
  *
- * The intent records which lines may have been sent: on which connection, up to which positions,
- * and above which IDs their entries would be. It is durable before the lines are sent. It also
- * covers the batch that follows and is written while Redis executes the current one, so that one
- * fdatasync(2) per batch suffices and its wait is hidden.
- *
- * The file .progress (an earlier name, kept for compatibility) has two slots of fixed size,
- * written in turn, each with a sequence number and a CRC. It is made with the first segment, so
+ * The file .progress (an earlier name, kept for compatibility) is made with the first segment, so
  * that a store needs no free space. After its loss the lines of partly delivered segments are
- * looked up in their streams before they are sent: no event is lost. It is text, readable in an
- * emergency.
+ * looked up in their streams before they are sent: no event is lost.
  */
 #ifndef BUFFER_CHECKPOINT_H
 #define BUFFER_CHECKPOINT_H
@@ -60,8 +54,7 @@ struct intent {
 	char run_id[64];
 	int64_t client;
 	char addr[128];
-	/* lines of the types in `types` between the checkpoint's positions and these are in doubt
-	 */
+	/* lines of `types` between the checkpoint's positions and these are in doubt */
 	struct positions upto;
 	struct intent_type *types;
 	size_t ntypes;
@@ -106,8 +99,7 @@ void intent_drop_type(struct intent *in, struct intent_type *s);
 void intent_clear(struct intent *in);
 
 void checkpoint_add_delivered(struct checkpoint *cp, const char *stem, uint64_t pos);
-/* True when the line at pos of this source (stem: of the chain's segment, or of the file) is
- * delivered. */
+/* True when the line at pos of this source, as in positions_passed, is delivered. */
 bool checkpoint_is_delivered(
     struct checkpoint *cp, const char *type, size_t n, bool chain, const char *stem, uint64_t pos);
 
@@ -139,7 +131,7 @@ void positions_clear(struct positions *ps);
 void positions_copy(struct positions *to, const struct positions *from);
 bool positions_empty(const struct positions *ps);
 /* True when a line at pos of this source (stem: of the chain's segment, or of the file) lies
- * before the source's position. *known: the set has a position for it. */
+ * before the source's position. *known: the set has one. */
 bool positions_passed(
     const struct positions *ps, bool chain, const char *stem, uint64_t pos, bool *known);
 

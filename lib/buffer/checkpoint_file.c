@@ -1,5 +1,6 @@
 /*
- * checkpoint_file: the file .progress, two slots written in turn. Declared in checkpoint.h.
+ * checkpoint_file: the file .progress, two slots of fixed size, written in turn, each with a
+ * sequence number and a CRC. Declared in checkpoint.h.
  *
  * A slot is a header and lines of tokens (base/token.h). The first one of a line tells its kind.
  * Earlier names, kept for compatibility, are: "claims" the number of the last file adopted, "late"

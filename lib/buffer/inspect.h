@@ -37,17 +37,13 @@ struct inspect_report {
 int inspect_check(
     struct buffer *buf, struct inspect_report *r, inspect_fn *fn, void *arg, struct err *err);
 
-/*
- * Puts every undelivered line into quarantine, and forgets vanished segments. The caller holds the
- * replay lock. *count: how many lines.
- */
+/* Puts every undelivered line into quarantine, and forgets vanished segments. The caller holds the
+ * replay lock. *count: how many lines. */
 int inspect_discard(struct buffer *buf, int64_t lock_ms, uint64_t *count, struct err *err);
 
-/*
- * Compresses every segment of the chain but the last into .jsonl.gz. The caller holds the replay
+/* Compresses every segment of the chain but the last into .jsonl.gz. The caller holds the replay
  * lock. The new file is whole and durable before the old one is removed; while both exist, the old
- * one counts. *done: how many were compressed.
- */
+ * one counts. *done: how many were compressed. */
 int inspect_compress(struct buffer *buf, size_t *done, struct err *err);
 
 #endif

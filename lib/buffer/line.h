@@ -12,10 +12,8 @@
 #include "base/uuid.h"
 #include "event/event.h"
 
-/*
- * Where an unanswered XADD was sent. If Redis executed it, the ID of its entry is above `after`:
- * the stream's last-generated-id at the handshake, or the last ID that the connection received.
- */
+/* Where an unanswered XADD was sent. If Redis executed it, the ID of its entry is above `after`:
+ * the stream's last-generated-id at the handshake, or the last ID that the connection received. */
 struct doubt {
 	char run_id[64]; /* of the server (INFO server) */
 	int64_t client;  /* CLIENT INFO id; 0 when unknown */
@@ -43,15 +41,13 @@ struct line {
 	struct doubt doubt;
 };
 
-/*
- * Parses one line (no newline). `text` is emptied and then holds the unescaped strings. Required
+/* Parses one line (no newline). `text` is emptied and then holds the unescaped strings. Required
  * are an object, an event_type, a payload and a buffered_at that is a time. A crc must be right.
  * A line without crc (of a plain writer) must be JSON; it may lack correlation_id and event_id
  * (left empty), have null members, and a payload that is not JSON. A member that is not a string is
  * taken as its bytes. The event_type outside `message` takes precedence. A doubt that cannot be
  * parsed gets `after` "0-0". -1 with the reason in err->text ("crc differs", "torn", "no message",
- * ...).
- */
+ * ...). */
 int line_parse(const char *line, size_t n, struct line *out, struct bytes *text, struct err *err);
 /* As line_parse, and the type must be legal (names_legal). */
 int line_parse_checked(
@@ -68,11 +64,9 @@ struct line_derived {
 	char event_id[UUID_SIZE], correlation_id[UUID_SIZE];
 	char timestamp[CLOCK_SIZE];
 };
-/*
- * Gives the line of a plain writer the event_id, correlation_id and timestamp that it lacks. They
+/* Gives the line of a plain writer the event_id, correlation_id and timestamp that it lacks. They
  * are the same in every run: derived from the stem of its file, its offset `at` in it, and its
- * bytes `raw` (without newline).
- */
+ * bytes `raw` (without newline). */
 void line_complete(
     struct line *l, struct line_derived *d, const char *stem, uint64_t at, struct slice raw);
 

@@ -3,9 +3,9 @@
  *
  * The file on disk is .roster (an earlier name, kept for compatibility): one stem a line behind
  * its state, '+' present, 'x' removed after delivery, '!' vanished; " ." ends a whole line. A state
- * is overwritten in place, which needs no free space. A stem is added after its file exists, and
- * removed before its file is unlinked, so that a crash in between raises no false alarm. After the
- * loss of the manifest no event is lost, but vanished segments are not reported.
+ * is overwritten in place. A stem is added after its file exists, and removed before its file is
+ * unlinked, so that a crash in between raises no false alarm. After the loss of the manifest no
+ * event is lost, but vanished segments are not reported.
  */
 #ifndef BUFFER_MANIFEST_H
 #define BUFFER_MANIFEST_H
@@ -15,21 +15,17 @@
 
 /* Best effort: errors are ignored. Under the writers' or the replay lock. */
 void manifest_add(struct buffer *buf, const char *stem);
-/*
- * Sets the state of n stems to removed, durably, with one sync. Sorts the array. Stems that are
+/* Sets the state of n stems to removed, durably, with one sync. Sorts the array. Stems that are
  * not in the manifest are skipped. On failure the files must stay: they would count as vanished for
- * ever.
- */
+ * ever. */
 int manifest_mark_removed(struct buffer *buf, const char **stems, size_t n, struct err *err);
 /* Empties the manifest when all its stems are removed; with `all` in any case, which forgets
  * vanished segments. Under both locks. */
 void manifest_clear(struct buffer *buf, bool all);
 
-/*
- * Records which segments have vanished, and renames a chain segment that came back to STEM.own-0: a
+/* Records which segments have vanished, and renames a chain segment that came back to STEM.own-0: a
  * source of its own, whose lines have to be looked up, since the positions may have passed it.
- * Under the replay lock, before a walk is opened.
- */
+ * Under the replay lock, before a walk is opened. */
 int manifest_reconcile(struct buffer *buf, struct err *err);
 /* True for the stem of a segment that came back. */
 bool manifest_is_returned(const char *stem);

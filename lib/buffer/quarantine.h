@@ -4,10 +4,8 @@
  * quarantine/STEM.jsonl holds one JSON object a line:
  * {"quarantined_at","reason","segment","offset","line"}, with "line_base64" instead of "line" when
  * the bytes are not UTF-8. When there is no space for such records, the whole segment is moved
- * there after its good lines were delivered: STEM.bad-N.jsonl, of which N lines are bad. Only
- * requeue.h deletes files here, on the user's command.
- *
- * A process that has a file open for writing holds flock(2) on it.
+ * there after its good lines were delivered: STEM.bad-N.jsonl, of which N lines are bad. A process
+ * that has a file open for writing holds flock(2) on it. Only requeue.h deletes files here.
  */
 #ifndef BUFFER_QUARANTINE_H
 #define BUFFER_QUARANTINE_H
@@ -27,11 +25,9 @@ struct quarantine;
 /* Never fails: the first record opens the directory. Closing does not sync. */
 struct quarantine *quarantine_open(struct buffer *buf);
 void quarantine_close(struct quarantine *q);
-/*
- * Adds one line; durable only after quarantine_sync. Does not add a line twice (same segment and
+/* Adds one line; durable only after quarantine_sync. Does not add a line twice (same segment and
  * offset: an earlier run was interrupted before it stored the checkpoint). -1: no space, or another
- * error in err.
- */
+ * error in err. */
 int quarantine_add(struct quarantine *q, const char *stem, uint64_t pos, const char *reason,
     struct slice line, struct err *err);
 /* Adds an event that was in no segment: its record has QUARANTINE_REFUSED as the segment, and its

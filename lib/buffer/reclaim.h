@@ -1,14 +1,12 @@
 /*
  * reclaim: removes the segments whose lines are all delivered.
  *
- * Called after a checkpoint that has passed them is durable. Their removal is durable in the
- * manifest before they are unlinked. A segment with bad lines for which quarantine/ had no space is
- * moved there whole.
+ * Called after a checkpoint that has passed them is durable (invariant 7 of lib/README.md). A
+ * segment with bad lines for which quarantine/ had no space is moved there whole.
  *
- * The last close of a removed file frees its blocks. On a file system that sends discards for freed
- * blocks (ext4 with -o discard), or for a file of many extents, this takes as long as Redis takes
- * for a batch, or longer: 2.3 ms for each 10 MB were measured. So a thread closes large files. It
- * does nothing but the close: durability does not depend on it.
+ * The last close of a removed file frees its blocks. Where freed blocks are discarded (ext4 with -o
+ * discard), or the file has many extents, this takes as long as Redis takes for a batch, or longer:
+ * 2.3 ms for each 10 MB were measured. So a thread closes large files, and does nothing else.
  */
 #ifndef BUFFER_RECLAIM_H
 #define BUFFER_RECLAIM_H
@@ -54,12 +52,10 @@ void reclaim_note_skipped(struct reclaim *rc, const char *stem);
 bool reclaim_has_entered(struct reclaim *rc);
 void reclaim_free(struct reclaim *rc);
 
-/*
- * Removes what can be removed, and its records in the checkpoint. at_end: the walk has ended and
+/* Removes what can be removed, and its records in the checkpoint. at_end: the walk has ended and
  * all its lines are delivered or recorded, so that adopted files and the last chain segment may go
  * too. The last chain segment goes under the writers' lock (if not taken, it stays), unless a
- * publisher appended to it since; a torn end is quarantined first.
- */
+ * publisher appended to it since; a torn end is quarantined first. */
 int reclaim_run(struct reclaim *rc, const struct walk *walk, bool at_end, struct err *err);
 
 #endif

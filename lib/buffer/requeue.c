@@ -322,10 +322,10 @@ find_own_segment(struct requeue *t, const char *number)
 }
 
 /*
- * Puts the events of NAME.NUMBER.retrying back, all at once, into a segment with that number. Its
- * other lines return to quarantine under their own segment. Then the file is removed. A repeated
- * run that finds the segment only has to complete the rest. One that does not find it cannot know
- * whether the segment was delivered, so it marks the events as in doubt.
+ * Puts the events of NAME.NUMBER.retrying back into a segment STEM.own-NUMBER.jsonl. Its other
+ * lines return to quarantine under their own segment. Then the file is removed. A repeated run that
+ * finds the segment only has to complete the rest. One that does not find it cannot know whether
+ * the segment was delivered: it marks the events as in doubt, and the next drain looks them up.
  */
 static int
 requeue_file(struct requeue *t, const char *aside, const char *number, bool rerun)

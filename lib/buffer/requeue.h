@@ -2,12 +2,9 @@
  * requeue: lists the quarantine (quarantine.h), puts its events back into the buffer, or deletes
  * quarantine files; on the user's command only.
  *
- * Files are named as in quarantine/; an empty list of names selects all files. An event is put back
- * by appending it at the end of the buffer, with its old event_id. An interrupted run that is
- * repeated puts each event back once. A file is renamed first (NAME.N.retrying); then its events
- * appear in the buffer all at once, as a segment STEM.own-N.jsonl. A repeated run that does not
- * find the segment marks the events as in doubt, so that the next drain looks for them in the
- * stream.
+ * Files are named as in quarantine/; an empty list of names selects all files. The events of a file
+ * are put back all at once, at the end of the buffer, with their old event_id; an interrupted run
+ * that is repeated puts each back once.
  */
 #ifndef BUFFER_REQUEUE_H
 #define BUFFER_REQUEUE_H

@@ -32,8 +32,7 @@ find_event(const struct suspect *s, const char *digest)
 	return bsearch(digest, s->event, s->n, sizeof(*s->event), compare_digests);
 }
 
-/* Reads the events of a segment: adds those of the suspect one, marks those that a later one has.
- */
+/* Reads a segment: adds the events of the suspect one, marks those that a later one has. */
 static int
 read_segment_events(
     struct suspect *s, struct buffer *buf, const struct segment *seg, bool later, struct err *err)

@@ -85,8 +85,7 @@ int undelivered_open(
     struct undelivered *u, struct buffer *buf, int flags, bool parse, struct err *err);
 /* 1 for a line that is not blank, 0 at the end, -1 when a segment cannot be read. */
 int undelivered_next(struct undelivered *u, struct err *err);
-/* Parses the line at u->at, for a caller that reads lines itself. Returns whether it is delivered.
- */
+/* Parses the line at u->at, for a caller that reads lines itself: true when it is delivered. */
 bool undelivered_examine(struct undelivered *u);
 void undelivered_close(struct undelivered *u);
 
