@@ -27,57 +27,40 @@ clock_mono(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/*
- * days_from_date and date_from_days convert between a date in the Gregorian calendar and days since
- * 1970-01-01. Years begin in March here, so that the leap day is the last of its year. An era is
- * 400 years, which have 146097 days.
- */
+/* Returns the days from 1970-01-01 to a date in the Gregorian calendar, from year 0 on. Years begin
+ * in March here, so that the leap day is the last of its year. gmtime(3) and timegm(3) would read
+ * /etc/localtime. */
 static int64_t
 days_from_date(int64_t y, int m, int d)
 {
-	int64_t era, year, day;
-
 	y -= m <= 2;
-	era = (y >= 0 ? y : y - 399) / 400;
-	year = y - era * 400;
-	day = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
-	return era * 146097 + year * 365 + year / 4 - year / 100 + day - 719468;
+	y += 400; /* 146097 days; keeps the divisions positive */
+	return y * 365 + y / 4 - y / 100 + y / 400 + (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d -
+	    1 - 719468 - 146097;
 }
 
 static void
-date_from_days(int64_t days, int *y, int *m, int *d)
-{
-	int64_t z = days + 719468, era, rest, year, day, month;
-
-	era = (z >= 0 ? z : z - 146096) / 146097;
-	rest = z - era * 146097;
-	year = (rest - rest / 1460 + rest / 36524 - rest / 146096) / 365;
-	day = rest - (365 * year + year / 4 - year / 100);
-	month = (5 * day + 2) / 153;
-	*d = (int)(day - (153 * month + 2) / 5 + 1);
-	*m = (int)(month < 10 ? month + 3 : month - 9);
-	*y = (int)(year + era * 400 + (*m <= 2));
-}
-
-static char *
 put_digits(char *p, int n, int width)
 {
 	for (int i = width - 1; i >= 0; i--, n /= 10)
 		p[i] = (char)('0' + n % 10);
-	return p + width;
 }
 
+/* The days by the mean length of a year are in the right year or a neighbour of it. */
 static void
 format_second(int64_t second, char out[CLOCK_SIZE])
 {
 	int64_t days = second / 86400 - (second % 86400 < 0);
-	int y, m, d, s = (int)(second - days * 86400);
+	int y = (int)((days + 719528) * 400 / 146097) + 1, m = 12, s = (int)(second - days * 86400);
 
-	date_from_days(days, &y, &m, &d);
+	while (days_from_date(y, 1, 1) > days)
+		y--;
+	while (days_from_date(y, m, 1) > days)
+		m--;
 	memcpy(out, "YYYY-mm-ddTHH:MM:SS.ffffffZ", CLOCK_SIZE);
 	put_digits(out, y, 4);
 	put_digits(out + 5, m, 2);
-	put_digits(out + 8, d, 2);
+	put_digits(out + 8, (int)(days - days_from_date(y, m, 1)) + 1, 2);
 	put_digits(out + 11, s / 3600, 2);
 	put_digits(out + 14, s / 60 % 60, 2);
 	put_digits(out + 17, s % 60, 2);
