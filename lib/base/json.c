@@ -43,20 +43,6 @@ skip_plain(const char *p, const char *end, bool ascii_only)
 	return p;
 }
 
-/* Returns the first byte above 0x7f, or end. */
-static inline const char *
-skip_ascii(const char *p, const char *end)
-{
-	uint64_t hit;
-
-	for (; end - p >= 8; p += 8)
-		if ((hit = load_le64(p) & EACH_BYTE(0x80)) != 0)
-			return p + __builtin_ctzll(hit) / 8;
-	while (p < end && (unsigned char)*p < 0x80)
-		p++;
-	return p;
-}
-
 static bool
 is_space(char c)
 {
@@ -71,16 +57,14 @@ skip_space(const char *p, const char *end)
 	return p;
 }
 
-typedef unsigned char byte;
-
 /* --- UTF-8 ----------------------------------------------------------------- */
 
 /* Returns the end of a UTF-8 sequence of two bytes or more (RFC 3629, section 4); NULL when it is
  * invalid. */
-static const byte *
-skip_sequence(const byte *p, const byte *end)
+static const char *
+skip_sequence(const char *p, const char *end)
 {
-	byte c = *p, low = 0x80, high = 0xbf;
+	unsigned char c = (unsigned char)*p, next, low = 0x80, high = 0xbf;
 	int more = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
 
 	if (c < 0xc2 || c > 0xf4 || end - p <= more)
@@ -93,7 +77,8 @@ skip_sequence(const byte *p, const byte *end)
 		low = 0x90;
 	else if (c == 0xf4)
 		high = 0x8f;
-	if (p[1] < low || p[1] > high)
+	next = (unsigned char)p[1];
+	if (next < low || next > high)
 		return NULL;
 	for (p += 2; more > 1; more--, p++)
 		if ((*p & 0xc0) != 0x80)
@@ -104,13 +89,13 @@ skip_sequence(const byte *p, const byte *end)
 bool
 json_is_utf8(const char *text, size_t n)
 {
-	const byte *p = (const byte *)text, *end;
+	const char *p = text, *end = n > 0 ? text + n : text;
 
-	if (n == 0)
-		return true;
-	end = p + n;
 	while (p < end) {
-		p = (const byte *)skip_ascii((const char *)p, (const char *)end);
+		while (end - p >= 8 && (load_le64(p) & EACH_BYTE(0x80)) == 0)
+			p += 8;
+		while (p < end && (unsigned char)*p < 0x80)
+			p++;
 		if (p < end && (p = skip_sequence(p, end)) == NULL)
 			return false;
 	}
@@ -119,13 +104,14 @@ json_is_utf8(const char *text, size_t n)
 
 /* --- checking -------------------------------------------------------------- */
 
+#define FIRST_DEPTH 256 /* levels without an allocation */
+
 struct scan {
-	const byte *p, *end;
+	const char *p, *end;
 	const char *why;
 	size_t depth;
-	size_t room;    /* number of levels that fit into bits */
-	uint64_t *bits; /* one bit a level: 1 inside an object, 0 inside an array */
-	uint64_t first_bits[4];
+	char *closing; /* the bracket that closes each open level */
+	char *heap;    /* the same when they are more than FIRST_DEPTH, or NULL */
 };
 
 static int
@@ -135,16 +121,10 @@ set_fault(struct scan *s, const char *why)
 	return -1;
 }
 
-static void
-skip_scan_space(struct scan *s)
-{
-	s->p = (const byte *)skip_space((const char *)s->p, (const char *)s->end);
-}
-
 static bool
 next_is(const struct scan *s, char c)
 {
-	return s->p < s->end && *s->p == (byte)c;
+	return s->p < s->end && *s->p == c;
 }
 
 static int
@@ -161,7 +141,7 @@ check_escape(struct scan *s)
 	for (s->p++; digits > 0; digits--, s->p++) {
 		if (s->p == s->end)
 			return set_fault(s, "string not closed");
-		if (num_hex_digit((char)*s->p) == -1)
+		if (num_hex_digit(*s->p) == -1)
 			return set_fault(s, "bad \\u escape");
 	}
 	return 0;
@@ -170,10 +150,10 @@ check_escape(struct scan *s)
 static int
 check_string(struct scan *s)
 {
-	const byte *next;
+	const char *next;
 
 	for (s->p++;;) {
-		s->p = (const byte *)skip_plain((const char *)s->p, (const char *)s->end, true);
+		s->p = skip_plain(s->p, s->end, true);
 		if (s->p == s->end)
 			return set_fault(s, "string not closed");
 		if (*s->p == '"')
@@ -181,7 +161,7 @@ check_string(struct scan *s)
 		if (*s->p == '\\') {
 			if (check_escape(s) == -1)
 				return -1;
-		} else if (*s->p < 0x20) {
+		} else if ((unsigned char)*s->p < 0x20) {
 			return set_fault(s, "control character in a string");
 		} else if ((next = skip_sequence(s->p, s->end)) == NULL) {
 			return set_fault(s, "not UTF-8");
@@ -196,7 +176,7 @@ check_string(struct scan *s)
 static int
 check_digits(struct scan *s)
 {
-	const byte *from = s->p;
+	const char *from = s->p;
 
 	while (s->p < s->end && *s->p >= '0' && *s->p <= '9')
 		s->p++;
@@ -239,45 +219,29 @@ check_word(struct scan *s, const char *word)
 	return 0;
 }
 
-/* Opens a level. */
+/* Opens a level that the bracket c closes. */
 static int
-push_level(struct scan *s, bool object)
+push_level(struct scan *s, char c)
 {
-	uint64_t bit = UINT64_C(1) << s->depth % 64;
-
 	if (s->depth == JSON_DEPTH)
 		return set_fault(s, "deeper than 1000000");
-	if (s->depth == s->room) {
-		uint64_t *old = s->bits == s->first_bits ? NULL : s->bits;
-
-		s->bits = mem_realloc(old, s->room / 4); /* room / 8 bytes, doubled */
-		if (old == NULL)
-			memcpy(s->bits, s->first_bits, sizeof(s->first_bits));
-		s->room *= 2;
+	if (s->depth == FIRST_DEPTH && s->heap == NULL) {
+		s->heap = mem_realloc(NULL, JSON_DEPTH);
+		s->closing = memcpy(s->heap, s->closing, FIRST_DEPTH);
 	}
-	if (object)
-		s->bits[s->depth / 64] |= bit;
-	else
-		s->bits[s->depth / 64] &= ~bit;
-	s->depth++;
+	s->closing[s->depth++] = c;
 	return 0;
-}
-
-static bool
-is_in_object(const struct scan *s)
-{
-	return (s->bits[(s->depth - 1) / 64] >> (s->depth - 1) % 64 & 1) != 0;
 }
 
 static int
 check_key(struct scan *s)
 {
-	skip_scan_space(s);
+	s->p = skip_space(s->p, s->end);
 	if (!next_is(s, '"'))
 		return set_fault(s, "member name expected");
 	if (check_string(s) == -1)
 		return -1;
-	skip_scan_space(s);
+	s->p = skip_space(s->p, s->end);
 	if (!next_is(s, ':'))
 		return set_fault(s, "':' expected");
 	s->p++;
@@ -287,50 +251,39 @@ check_key(struct scan *s)
 /* Checks an opening bracket and the first key. Returns 1 when a value must follow, 0 when the
  * object or array is empty and closed. */
 static int
-check_open(struct scan *s, bool object)
+check_open(struct scan *s, char closing)
 {
-	if (push_level(s, object) == -1)
+	if (push_level(s, closing) == -1)
 		return -1;
-	s->p++;
-	skip_scan_space(s);
-	if (next_is(s, object ? '}' : ']')) {
+	s->p = skip_space(s->p + 1, s->end);
+	if (next_is(s, closing)) {
 		s->p++;
 		s->depth--;
 		return 0;
 	}
-	if (object && check_key(s) == -1)
-		return -1;
-	return 1;
+	return closing == '}' && check_key(s) == -1 ? -1 : 1;
 }
 
 /* Returns 0 after a complete value, 1 after an opening bracket that a value must follow. */
 static int
 check_any_value(struct scan *s)
 {
-	skip_scan_space(s);
+	s->p = skip_space(s->p, s->end);
 	if (s->p == s->end)
 		return set_fault(s, s->depth == 0 ? "empty" : "value expected");
 	switch (*s->p) {
 	case '"': return check_string(s);
-	case '{': return check_open(s, true);
-	case '[': return check_open(s, false);
+	case '{': return check_open(s, '}');
+	case '[': return check_open(s, ']');
 	case 't': return check_word(s, "true");
 	case 'f': return check_word(s, "false");
 	case 'n': return check_word(s, "null");
-	case '-':
-	case '0':
-	case '1':
-	case '2':
-	case '3':
-	case '4':
-	case '5':
-	case '6':
-	case '7':
-	case '8':
-	case '9': return check_number(s);
-	case 0xef: return set_fault(s, s->depth == 0 ? "byte order mark" : "value expected");
-	default: return set_fault(s, "value expected");
+	case '\xef': return set_fault(s, s->depth == 0 ? "byte order mark" : "value expected");
+	default: break;
 	}
+	if (*s->p == '-' || (*s->p >= '0' && *s->p <= '9'))
+		return check_number(s);
+	return set_fault(s, "value expected");
 }
 
 /* Checks what follows a value: closing brackets, then a comma or the end. Returns 1 when another
@@ -338,43 +291,39 @@ check_any_value(struct scan *s)
 static int
 check_after(struct scan *s)
 {
-	for (;;) {
-		skip_scan_space(s);
+	for (;; s->p++, s->depth--) {
+		bool object;
+
+		s->p = skip_space(s->p, s->end);
 		if (s->depth == 0)
 			return s->p == s->end ? 0 : set_fault(s, "something after the value");
 		if (s->p == s->end)
 			return set_fault(s, "bracket not closed");
+		object = s->closing[s->depth - 1] == '}';
 		if (*s->p == ',') {
 			s->p++;
-			return is_in_object(s) && check_key(s) == -1 ? -1 : 1;
+			return object && check_key(s) == -1 ? -1 : 1;
 		}
-		if (!next_is(s, is_in_object(s) ? '}' : ']'))
-			return set_fault(
-			    s, is_in_object(s) ? "',' or '}' expected" : "',' or ']' expected");
-		s->p++;
-		s->depth--;
+		if (*s->p != s->closing[s->depth - 1])
+			return set_fault(s, object ? "',' or '}' expected" : "',' or ']' expected");
 	}
 }
 
 int
 json_check(const char *text, size_t n, struct json_fault *f)
 {
-	struct scan s = {.room = 64 * sizeof(s.first_bits) / sizeof(*s.first_bits)};
+	char first[FIRST_DEPTH];
+	struct scan s = {.p = n > 0 ? text : "", .closing = first}; /* text may be NULL */
 	int more;
 
-	if (n == 0)
-		text = ""; /* text may be NULL */
-	s.p = (const byte *)text;
 	s.end = s.p + n;
-	s.bits = s.first_bits;
 	do
 		if ((more = check_any_value(&s)) == 0)
 			more = check_after(&s);
 	while (more == 1);
-	if (s.bits != s.first_bits)
-		free(s.bits);
+	free(s.heap);
 	if (more == -1)
-		*f = (struct json_fault){(size_t)(s.p - (const byte *)text), s.why};
+		*f = (struct json_fault){n - (size_t)(s.end - s.p), s.why};
 	return more;
 }
 
@@ -407,39 +356,27 @@ skip_string(const char *p, const char *end)
 	return NULL;
 }
 
-/* Returns the end of the object or array that opens at p, or NULL. */
-static const char *
-skip_brackets(const char *p, const char *end)
-{
-	size_t depth = 0;
-
-	while (p != NULL && p < end) {
-		char c = *p;
-
-		if (c == '"') {
-			p = skip_string(p, end);
-			continue;
-		}
-		p++;
-		if (c == '{' || c == '[')
-			depth++;
-		else if ((c == '}' || c == ']') && --depth == 0)
-			return p;
-	}
-	return NULL;
-}
-
+/* Returns the end of the value at p, or NULL. */
 static const char *
 skip_value(const char *p, const char *end)
 {
-	if (p == end)
-		return NULL;
-	if (*p == '"')
-		return skip_string(p, end);
-	if (*p == '{' || *p == '[')
-		return skip_brackets(p, end);
-	while (p < end && *p != ',' && *p != '}' && *p != ']' && !is_space(*p))
-		p++;
+	size_t depth = 0;
+
+	do {
+		if (p == NULL || p == end)
+			return NULL;
+		switch (*p++) {
+		case '"': p = skip_string(p - 1, end); break;
+		case '{':
+		case '[': depth++; break;
+		case '}':
+		case ']': depth--; break;
+		default:
+			while (depth == 0 && p < end && *p != ',' && *p != '}' && *p != ']' &&
+			    !is_space(*p))
+				p++;
+		}
+	} while (depth > 0);
 	return p;
 }
 
@@ -503,22 +440,12 @@ parse_hex4(const char *p, const char *end)
 static char *
 put_utf8(char *o, long c)
 {
-	if (c < 0x80) {
-		*o++ = (char)c;
-		return o;
-	}
-	if (c < 0x800) {
-		*o++ = (char)(0xc0 | c >> 6);
-	} else {
-		if (c < 0x10000) {
-			*o++ = (char)(0xe0 | c >> 12);
-		} else {
-			*o++ = (char)(0xf0 | c >> 18);
-			*o++ = (char)(0x80 | (c >> 12 & 0x3f));
-		}
-		*o++ = (char)(0x80 | (c >> 6 & 0x3f));
-	}
-	*o++ = (char)(0x80 | (c & 0x3f));
+	static const int lead[] = {0, 0xc0, 0xe0, 0xf0};
+	int more = c < 0x80 ? 0 : c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
+
+	*o++ = (char)(lead[more] | c >> 6 * more);
+	while (more-- > 0)
+		*o++ = (char)(0x80 | (c >> 6 * more & 0x3f));
 	return o;
 }
 
@@ -567,40 +494,32 @@ decode_escape(char *o, const char **p, const char *end)
 	return o;
 }
 
-/* Decodes up to a quote or the end, and moves *from there. The output is never longer than the
- * input. Returns the end of the output, or NULL on a bad escape. */
-static char *
-decode_text(char *o, const char **from, const char *end)
-{
-	const char *p = *from, *next;
-
-	while (o != NULL && p < end) {
-		next = skip_plain(p, end, false);
-		memcpy(o, p, (size_t)(next - p));
-		o += next - p;
-		if ((p = next) == end || *p == '"')
-			break;
-		if (*p++ != '\\')
-			*o++ = p[-1]; /* a control character: the bytes were not checked */
-		else
-			o = decode_escape(o, &p, end);
-	}
-	*from = p;
-	return o;
-}
-
+/* The output is never longer than the input. */
 const char *
 json_unquote_from(struct bytes *out, const char *p, const char *end)
 {
+	const char *next;
 	char *o;
 
 	if (p == end || *p++ != '"')
 		return NULL;
 	bytes_reserve(out, (size_t)(end - p));
-	if ((o = decode_text(out->p + out->len, &p, end)) == NULL || p == end)
-		return NULL;
-	out->len = (size_t)(o - out->p);
-	return p + 1;
+	for (o = out->p + out->len; o != NULL && p < end;) {
+		next = skip_plain(p, end, false);
+		memcpy(o, p, (size_t)(next - p));
+		o += next - p;
+		if ((p = next) == end)
+			break;
+		if (*p == '"') {
+			out->len = (size_t)(o - out->p);
+			return p + 1;
+		}
+		if (*p++ != '\\')
+			*o++ = p[-1]; /* a control character: the bytes were not checked */
+		else
+			o = decode_escape(o, &p, end);
+	}
+	return NULL;
 }
 
 int

@@ -3,7 +3,7 @@
  *
  * The grammar is RFC 8259 in valid UTF-8 (RFC 3629), nothing more lenient. cJSON is not used,
  * because it accepts invalid documents and turns numbers into doubles. Nothing here recurses: a
- * nesting level costs one bit, up to JSON_DEPTH levels.
+ * nesting level costs one byte, up to JSON_DEPTH levels.
  */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
