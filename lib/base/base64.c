@@ -31,15 +31,6 @@ base64_encode(struct bytes *out, const char *p, size_t n)
 		encode_group(out, from, n);
 }
 
-/* Returns the value of a Base64 digit, or -1. */
-static int
-digit_value(char c)
-{
-	const char *at = memchr(alphabet, c, sizeof(alphabet) - 1);
-
-	return at == NULL ? -1 : (int)(at - alphabet);
-}
-
 /* Decodes the n digits (2 to 4) of a group. Bits that belong to no byte must be 0. */
 static int
 decode_group(struct bytes *out, const char *p, size_t n)
@@ -47,11 +38,11 @@ decode_group(struct bytes *out, const char *p, size_t n)
 	unsigned long bits = 0;
 
 	for (size_t i = 0; i < 4; i++) {
-		int d = i < n ? digit_value(p[i]) : 0;
+		const char *at = i < n ? memchr(alphabet, p[i], sizeof(alphabet) - 1) : alphabet;
 
-		if (d == -1)
+		if (at == NULL)
 			return -1;
-		bits = bits << 6 | (unsigned long)d;
+		bits = bits << 6 | (unsigned long)(at - alphabet);
 	}
 	if ((bits & (0xffffffUL >> 8 * (n - 1))) != 0)
 		return -1;

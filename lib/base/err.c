@@ -43,11 +43,8 @@ cut_middle(char *out, size_t size, const char *whole)
 	snprintf(out, size, "%.*s...%s", (int)head, whole, whole + tail);
 }
 
-static size_t format_text(char *out, size_t size, int sys, const char *fmt, va_list ap)
-    __attribute__((format(printf, 4, 0)));
-
 /* Formats the text and, when sys is not 0, the cause. Returns the full length, as snprintf does. */
-static size_t
+static size_t __attribute__((format(printf, 4, 0)))
 format_text(char *out, size_t size, int sys, const char *fmt, va_list ap)
 {
 	const char *why = sys != 0 ? strerror(sys) : "";
@@ -62,10 +59,7 @@ format_text(char *out, size_t size, int sys, const char *fmt, va_list ap)
 	return (size_t)n + strlen(": ") + strlen(why);
 }
 
-static void fill_err(struct err *err, int status, int sys, const char *fmt, va_list ap)
-    __attribute__((format(printf, 4, 0)));
-
-static void
+static void __attribute__((format(printf, 4, 0)))
 fill_err(struct err *err, int status, int sys, const char *fmt, va_list ap)
 {
 	va_list again;

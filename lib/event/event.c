@@ -106,24 +106,12 @@ add_payload_member(struct bytes *out, struct slice payload)
 	}
 }
 
-static void
-add_other_field(struct bytes *out, struct slice name, struct slice value)
-{
-	add_field_name(out, name);
-	if (json_is_utf8(value.p, value.n)) {
-		json_quote(out, value.p, value.n);
-	} else {
-		bytes_addc(out, '{');
-		add_base64_member(out, "base64", value);
-		bytes_addc(out, '}');
-	}
-}
-
 /* Adds the fields that are not the first of a known name. */
 static void
 add_other_fields(struct bytes *out, const struct event_entry *r)
 {
 	bool seen[EVENT_FIELDS] = {false}, any = false;
+	struct slice value;
 
 	for (size_t k = 0; k + 1 < r->nkv; k += 2) {
 		size_t i = find_field(r->kv[k], k / 2);
@@ -137,7 +125,15 @@ add_other_fields(struct bytes *out, const struct event_entry *r)
 			bytes_addc(out, '{');
 		}
 		any = true;
-		add_other_field(out, r->kv[k], r->kv[k + 1]);
+		add_field_name(out, r->kv[k]);
+		value = r->kv[k + 1];
+		if (json_is_utf8(value.p, value.n)) {
+			json_quote(out, value.p, value.n);
+		} else {
+			bytes_addc(out, '{');
+			add_base64_member(out, "base64", value);
+			bytes_addc(out, '}');
+		}
 	}
 	if (any)
 		bytes_addc(out, '}');

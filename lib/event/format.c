@@ -6,6 +6,7 @@
 
 #define LETTERS "itpTrcsekd%"
 #define ESCAPES "ntr0\\"
+#define UNESCAPED "\n\t\r\0\\"
 
 int
 format_validate(const char *format, struct err *err)
@@ -52,18 +53,6 @@ add_conversion(struct bytes *out, char letter, const struct event_entry *r, cons
 	bytes_add(out, s.p, s.n);
 }
 
-static char
-unescape_letter(char c)
-{
-	switch (c) {
-	case 'n': return '\n';
-	case 't': return '\t';
-	case 'r': return '\r';
-	case '0': return '\0';
-	default: return c;
-	}
-}
-
 void
 format_add(struct bytes *out, const char *format, const struct event_entry *r)
 {
@@ -74,7 +63,7 @@ format_add(struct bytes *out, const char *format, const struct event_entry *r)
 		if (*p == '%')
 			add_conversion(out, *++p, r, &e);
 		else if (*p == '\\')
-			bytes_addc(out, unescape_letter(*++p));
+			bytes_addc(out, UNESCAPED[strchr(ESCAPES, *++p) - ESCAPES]);
 		else
 			bytes_addc(out, *p);
 	}

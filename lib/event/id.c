@@ -78,41 +78,12 @@ id_before(struct stream_id id)
 	return id;
 }
 
-static void
-cover_ms(struct id_place *out, uint64_t ms)
-{
-	out->low = (struct stream_id){ms, 0};
-	out->high = (struct stream_id){ms, UINT64_MAX};
-}
-
-/* Returns -1 when s is not an age. Digits alone are an ID. */
-static int
-parse_age(const char *s, int64_t now, struct id_place *out)
-{
-	int64_t ms;
-
-	if (strspn(s, "0123456789.") == strlen(s) || num_parse_ms(s, &ms) == -1)
-		return -1;
-	cover_ms(out, now / 1000 > ms ? (uint64_t)(now / 1000 - ms) : 0);
-	return 0;
-}
-
-static int
-parse_time(const char *s, struct id_place *out)
-{
-	int64_t us;
-
-	if (clock_parse(s, strlen(s), &us) == -1)
-		return -1;
-	cover_ms(out, us > 0 ? (uint64_t)us / 1000 : 0);
-	return 0;
-}
-
 int
 id_parse_place(
     const char *s, int64_t now, const char *option, struct id_place *out, struct err *err)
 {
 	uint64_t ms;
+	int64_t t;
 
 	*out = (struct id_place){.end = strcmp(s, "$") == 0};
 	if (out->end || strcmp(s, "0") == 0 || strcmp(s, "-") == 0)
@@ -121,14 +92,19 @@ id_parse_place(
 		out->high = out->low;
 		return 0;
 	}
-	if (num_parse_u64(s, &ms) == 0) {
-		cover_ms(out, ms);
-		return 0;
+	if (num_parse_u64(s, &ms) == -1) {
+		if (strspn(s, "0123456789.") < strlen(s) && num_parse_ms(s, &t) == 0)
+			t = now / 1000 - t;
+		else if (clock_parse(s, strlen(s), &t) == 0)
+			t /= 1000;
+		else
+			return err_set(err, STATUS_USAGE,
+			    "%s: '%s' is not a place in a stream: expected 0, $, an entry ID, a "
+			    "time such as 2025-12-04T10:30:00Z, or an age such as 10m",
+			    option, s);
+		ms = t > 0 ? (uint64_t)t : 0;
 	}
-	if (parse_age(s, now, out) == 0 || parse_time(s, out) == 0)
-		return 0;
-	return err_set(err, STATUS_USAGE,
-	    "%s: '%s' is not a place in a stream: expected 0, $, an entry ID, a time such as "
-	    "2025-12-04T10:30:00Z, or an age such as 10m",
-	    option, s);
+	out->low = (struct stream_id){ms, 0};
+	out->high = (struct stream_id){ms, UINT64_MAX};
+	return 0;
 }
