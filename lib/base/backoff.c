@@ -8,9 +8,8 @@ int64_t
 backoff_next(struct backoff *b)
 {
 	uint32_t random = 0;
-	int64_t pause;
+	int64_t pause = b->next ? b->next : b->first;
 
-	pause = b->next ? b->next : b->first;
 	b->next = pause * 2 < b->max ? pause * 2 : b->max;
 	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != (ssize_t)sizeof(random))
 		return pause;

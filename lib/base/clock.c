@@ -27,9 +27,9 @@ clock_mono(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Returns the days from 1970-01-01 to a date in the Gregorian calendar, from year 0 on. Years begin
- * in March here, so that the leap day is the last of its year. gmtime(3) and timegm(3) would read
- * /etc/localtime. */
+/* Returns the days from 1970-01-01 to a date in the Gregorian calendar, from year 0 on. Month 13
+ * is January of the next year. Years begin in March here, so that the leap day is the last of its
+ * year. gmtime(3) and timegm(3) would read /etc/localtime. */
 static int64_t
 days_from_date(int64_t y, int m, int d)
 {
@@ -120,17 +120,13 @@ take_number(struct text *t, int width, int lo, int hi, int *out)
 static bool
 take_date(struct text *t, int64_t *us)
 {
-	static const char length[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
 	int y, m, d;
 
 	if (!take_number(t, 4, 0, 9999, &y) || !take_char(t, '-') ||
-	    !take_number(t, 2, 1, 12, &m) || !take_char(t, '-') ||
-	    !take_number(t, 2, 1, length[m - 1], &d))
-		return false;
-	if (m == 2 && d == 29 && (y % 4 != 0 || (y % 100 == 0 && y % 400 != 0)))
+	    !take_number(t, 2, 1, 12, &m) || !take_char(t, '-') || !take_number(t, 2, 1, 31, &d))
 		return false;
 	*us = days_from_date(y, m, d) * DAY;
-	return true;
+	return *us < days_from_date(y, m + 1, 1) * DAY;
 }
 
 static bool

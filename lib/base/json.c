@@ -121,10 +121,14 @@ set_fault(struct scan *s, const char *why)
 	return -1;
 }
 
+/* Passes the byte when it is the next one. */
 static bool
-next_is(const struct scan *s, char c)
+take_byte(struct scan *s, char c)
 {
-	return s->p < s->end && *s->p == c;
+	if (s->p == s->end || *s->p != c)
+		return false;
+	s->p++;
+	return true;
 }
 
 static int
@@ -186,35 +190,23 @@ check_digits(struct scan *s)
 static int
 check_number(struct scan *s)
 {
-	bool zero;
-
-	if (next_is(s, '-'))
-		s->p++;
-	zero = next_is(s, '0');
-	if (zero && s->end - s->p > 1 && s->p[1] >= '0' && s->p[1] <= '9')
+	take_byte(s, '-');
+	if (s->end - s->p > 1 && s->p[0] == '0' && s->p[1] >= '0' && s->p[1] <= '9')
 		return set_fault(s, "leading zero");
-	if (check_digits(s) == -1)
+	if (check_digits(s) == -1 || (take_byte(s, '.') && check_digits(s) == -1))
 		return -1;
-	if (next_is(s, '.')) {
-		s->p++;
-		if (check_digits(s) == -1)
-			return -1;
-	}
-	if (next_is(s, 'e') || next_is(s, 'E')) {
-		s->p++;
-		if (next_is(s, '+') || next_is(s, '-'))
-			s->p++;
-		if (check_digits(s) == -1)
-			return -1;
-	}
-	return 0;
+	if (!take_byte(s, 'e') && !take_byte(s, 'E'))
+		return 0;
+	if (!take_byte(s, '+'))
+		take_byte(s, '-');
+	return check_digits(s);
 }
 
 static int
 check_word(struct scan *s, const char *word)
 {
-	for (; *word != '\0'; word++, s->p++)
-		if (!next_is(s, *word))
+	while (*word != '\0')
+		if (!take_byte(s, *word++))
 			return set_fault(s, "value expected");
 	return 0;
 }
@@ -237,15 +229,12 @@ static int
 check_key(struct scan *s)
 {
 	s->p = skip_space(s->p, s->end);
-	if (!next_is(s, '"'))
+	if (s->p == s->end || *s->p != '"')
 		return set_fault(s, "member name expected");
 	if (check_string(s) == -1)
 		return -1;
 	s->p = skip_space(s->p, s->end);
-	if (!next_is(s, ':'))
-		return set_fault(s, "':' expected");
-	s->p++;
-	return 0;
+	return take_byte(s, ':') ? 0 : set_fault(s, "':' expected");
 }
 
 /* Checks an opening bracket and the first key. Returns 1 when a value must follow, 0 when the
@@ -256,8 +245,7 @@ check_open(struct scan *s, char closing)
 	if (push_level(s, closing) == -1)
 		return -1;
 	s->p = skip_space(s->p + 1, s->end);
-	if (next_is(s, closing)) {
-		s->p++;
+	if (take_byte(s, closing)) {
 		s->depth--;
 		return 0;
 	}
@@ -300,10 +288,8 @@ check_after(struct scan *s)
 		if (s->p == s->end)
 			return set_fault(s, "bracket not closed");
 		object = s->closing[s->depth - 1] == '}';
-		if (*s->p == ',') {
-			s->p++;
+		if (take_byte(s, ','))
 			return object && check_key(s) == -1 ? -1 : 1;
-		}
 		if (*s->p != s->closing[s->depth - 1])
 			return set_fault(s, object ? "',' or '}' expected" : "',' or ']' expected");
 	}
@@ -586,16 +572,13 @@ json_quote_text(struct bytes *out, const char *s, size_t n)
 		json_quote(out, s, n);
 		return;
 	}
-	for (size_t i = 0, k; i < n; i += k) {
-		for (k = 1; k <= 4 && k <= n - i && !json_is_utf8(s + i, k); k++)
-			;
-		if (k <= 4 && k <= n - i) {
-			bytes_add(&clean, s + i, k);
+	for (const char *end = s + n, *next; s < end; s = next)
+		if ((next = (unsigned char)*s < 0x80 ? s + 1 : skip_sequence(s, end)) != NULL) {
+			bytes_add(&clean, s, (size_t)(next - s));
 		} else {
 			bytes_adds(&clean, "\xef\xbf\xbd");
-			k = 1;
+			next = s + 1;
 		}
-	}
 	json_quote(out, clean.p, clean.len);
 	bytes_free(&clean);
 }
