@@ -2,7 +2,7 @@
  * checkpoint_file: the file .progress, two slots of fixed size, written in turn, each with a
  * sequence number and a CRC. Declared in checkpoint.h.
  *
- * A slot is a header and lines of tokens (base/token.h). The first one of a line tells its kind.
+ * A slot is a header and lines of tokens (buffer/token.h). The first one of a line tells its kind.
  * Earlier names, kept for compatibility, are: "claims" the number of the last file adopted, "late"
  * a lagging type, "done" a delivered line, "broken" a bad segment, "going" the intent.
  */
@@ -24,7 +24,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/status.h"
-#include "base/token.h"
+#include "buffer/token.h"
 #include "buffer/checkpoint.h"
 
 /* Appends one line: its kind, then for each 'w' of `form` a token and for each 'n' a uint64_t. */

@@ -11,7 +11,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/status.h"
-#include "base/token.h"
+#include "buffer/token.h"
 
 #define MANIFEST_MAX (64u << 20)
 #define WHOLE " ." /* ends a whole line */

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "base/token.h"
+#include "buffer/token.h"
 #include "event/id.h"
 #include "event/names.h"
 #include "fuzz.h"

@@ -1,4 +1,4 @@
-#include "base/token.h"
+#include "buffer/token.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -7,12 +7,12 @@
 void
 token_add(struct bytes *out, const char *s)
 {
-	if (!*s)
+	bool dash = strcmp(s, "-") == 0; /* "-" alone is the empty string */
+
+	if (*s == '\0')
 		bytes_addc(out, '-');
-	if (strcmp(s, "-") == 0) /* "-" alone is the empty string */
-		bytes_adds(out, "%2D"), s++;
-	for (; *s; s++)
-		if ((unsigned char)*s <= ' ' || *s == '%' || *s == 127)
+	for (; *s != '\0'; s++)
+		if ((unsigned char)*s <= ' ' || *s == '%' || *s == 127 || dash)
 			bytes_addf(out, "%%%02X", (unsigned char)*s);
 		else
 			bytes_addc(out, *s);

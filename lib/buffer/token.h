@@ -3,8 +3,8 @@
  *
  * A token has blanks, control characters and '%' as %XX. The empty string is written as "-".
  */
-#ifndef BASE_TOKEN_H
-#define BASE_TOKEN_H
+#ifndef BUFFER_TOKEN_H
+#define BUFFER_TOKEN_H
 
 #include "base/bytes.h"
 
