@@ -24,8 +24,8 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/status.h"
-#include "buffer/token.h"
 #include "buffer/checkpoint.h"
+#include "buffer/token.h"
 
 /* Appends one line: its kind, then for each 'w' of `form` a token and for each 'n' a uint64_t. */
 static void
