@@ -36,10 +36,17 @@ static struct ebpub {
 /* --- results ---------------------------------------------------------------------- */
 
 static void
-print_answer(unsigned long long n, enum publish_answer what, const char *text)
+on_answer(void *arg, unsigned long long n, enum publish_answer what, const char *text)
 {
 	static const char *const words[] = {"added", "buffered", "refused", "unsafe"};
 
+	(void)arg;
+	if (what == PUBLISH_UNSAFE)
+		cli_warn("event %llu is NOT safe: %s", n, text);
+	if (what == PUBLISH_BUFFERED)
+		eb.buffered++;
+	if (eb.conf.quiet || eb.stdout_failed)
+		return;
 	if (eb.conf.json)
 		printf("{\"event\":%llu,\"result\":\"%s\",\"id\":%s%s%s}\n", n, words[what],
 		    what == PUBLISH_ADDED ? "\"" : "", what == PUBLISH_ADDED ? text : "null",
@@ -48,18 +55,6 @@ print_answer(unsigned long long n, enum publish_answer what, const char *text)
 		fputs_unlocked(what == PUBLISH_UNSAFE ? "refused" : text, stdout);
 		putc_unlocked('\n', stdout);
 	}
-}
-
-static void
-on_answer(void *arg, unsigned long long n, enum publish_answer what, const char *text)
-{
-	(void)arg;
-	if (what == PUBLISH_UNSAFE)
-		cli_warn("event %llu is NOT safe: %s", n, text);
-	if (what == PUBLISH_BUFFERED)
-		eb.buffered++;
-	if (!eb.conf.quiet && !eb.stdout_failed)
-		print_answer(n, what, text);
 }
 
 static void

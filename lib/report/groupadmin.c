@@ -120,10 +120,11 @@ read_clock(struct groupadmin *a, struct err *err)
 /* Returns what emit returned. The attempts of consumers of other programs are unknown: they do not
  * count them. */
 static int
-show_pending(struct groupadmin *a, const struct pending *p)
+show_pending(void *arg, const struct pending *p)
 {
 	static const struct column columns[] = {{"ID", -17}, {"IDLE", 6}, {"DELIVERED", 9},
 	    {"ATTEMPTS", 8}, {"TYPE", 0}, {"CONSUMER", -1}, {NULL, 0}};
+	struct groupadmin *a = arg;
 	struct item r = begin_group_item(a, a->group);
 	int64_t now = a->clock_offset + clock_mono();
 	bool counted = pending_is_ebsub_consumer(p->consumer) && p->deliveries > 0;
@@ -135,16 +136,8 @@ show_pending(struct groupadmin *a, const struct pending *p)
 	item_number(&r, "deliveries", "DELIVERED", p->deliveries);
 	item_number(&r, "attempts", counted ? "ATTEMPTS" : NULL, counted ? p->deliveries - 1 : -1);
 	a->table.columns = columns;
-	return table_line(&a->table, &r);
-}
-
-static int
-on_pending(void *arg, const struct pending *p)
-{
-	struct groupadmin *a = arg;
-
 	a->limit--;
-	return show_pending(a, p);
+	return table_line(&a->table, &r);
 }
 
 int
@@ -156,7 +149,7 @@ groupadmin_list_pending(struct groupadmin *a, struct err *err)
 		return 0;
 	if (read_clock(a, err) == -1)
 		return -1;
-	return pending_scan(a->conn, &ask, on_pending, a, err) == -1 ? -1 : 0;
+	return pending_scan(a->conn, &ask, show_pending, a, err) == -1 ? -1 : 0;
 }
 
 /* --- acknowledge --------------------------------------------------------------- */
@@ -168,23 +161,6 @@ struct ack_run {
 	struct stream_id ids[ACK_BATCH];
 	size_t n; /* IDs not sent yet */
 };
-
-/* One XACK per entry tells of each whether it was pending; in a dry run XPENDING does. */
-static void
-send_id(const struct ack_run *a, struct stream_id id)
-{
-	char text[ID_SIZE];
-
-	id_format(id, text);
-	if (a->admin->dry_run)
-		pending_put_list(a->admin->conn,
-		    &(struct pending_query){
-		        a->admin->group->key, a->admin->group->name, NULL, 0, 1},
-		    text);
-	else
-		group_put_ack(a->admin->conn, a->admin->group->key, a->admin->group->name,
-		    &(struct slice){text, strlen(text)}, 1);
-}
 
 /* XPENDING lists from the ID on: when the ID is not pending, the first entry is a later one. */
 static void
@@ -206,19 +182,30 @@ take_ack_reply(struct ack_run *a, struct stream_id id, const struct reply *r)
 		    a->admin->group->name);
 }
 
-/* Sends what was added, and reads the replies. */
+/* Sends what was added, and reads the replies. One XACK per entry tells of each whether it was
+ * pending; in a dry run XPENDING does. */
 static int
 send_added_ids(struct ack_run *a, struct err *err)
 {
+	struct conn *conn = a->admin->conn;
+	const struct group_ref *g = a->admin->group;
 	bool dry = a->admin->dry_run;
 	size_t n = a->n;
 	int ok = 0;
 
 	a->n = 0;
-	for (size_t i = 0; i < n; i++)
-		send_id(a, a->ids[i]);
 	for (size_t i = 0; i < n; i++) {
-		struct reply *r = conn_wait(a->admin->conn, err);
+		char id[ID_SIZE];
+
+		id_format(a->ids[i], id);
+		if (dry)
+			pending_put_list(
+			    conn, &(struct pending_query){g->key, g->name, NULL, 0, 1}, id);
+		else
+			group_put_ack(conn, g->key, g->name, &(struct slice){id, strlen(id)}, 1);
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct reply *r = conn_wait(conn, err);
 
 		if (r == NULL) {
 			a->in_doubt += dry ? 0 : n - i;

@@ -68,17 +68,6 @@ set_stream_error(struct survey *s, struct survey_stream *st, const struct err *e
 
 /* --- the server -------------------------------------------------------------------- */
 
-static void
-take_write_refusal(struct survey *s, const struct reply *r)
-{
-	enum conn_why why = reply_why(r);
-
-	if (why != CONN_LATER && why != CONN_READONLY)
-		return;
-	s->refuses = why;
-	s->refusal = mem_strndup(reply_text(r).p, reply_text(r).n);
-}
-
 /*
  * Asks whether the server would execute an XADD, without adding anything: Redis checks memory, disk
  * and role before it executes a command, and never executes an XADD with the ID 0-0.
@@ -87,6 +76,7 @@ static int
 probe_server(struct survey_state *state, struct err *err)
 {
 	char *key = names_stream(state->options->conf->prefix, PROBE_TYPE);
+	struct survey *s = state->survey;
 	struct reply *time, *add = NULL;
 
 	conn_putl(state->conn, "TIME", NULL);
@@ -94,8 +84,12 @@ probe_server(struct survey_state *state, struct err *err)
 	free(key);
 	if ((time = conn_wait(state->conn, err)) != NULL &&
 	    (add = conn_wait(state->conn, err)) != NULL) {
-		state->survey->now = stream_take_server_time(time);
-		take_write_refusal(state->survey, add);
+		s->now = stream_take_server_time(time);
+		s->refuses = reply_why(add);
+		if (s->refuses == CONN_LATER || s->refuses == CONN_READONLY)
+			s->refusal = mem_strndup(reply_text(add).p, reply_text(add).n);
+		else
+			s->refuses = CONN_OK;
 	}
 	reply_free(time);
 	reply_free(add);
