@@ -24,29 +24,21 @@ trim_blanks(char *s)
 	return s;
 }
 
-/* Returns the name in "[name]", terminated in place, or NULL. */
-static char *
-parse_heading(char *line)
-{
-	size_t n = strlen(line);
-
-	if (n < 2 || line[n - 1] != ']')
-		return NULL;
-	line[n - 1] = '\0';
-	return trim_blanks(line + 1);
-}
-
 static int
 parse_line(
     char *line, unsigned number, const char **section, ini_fn *fn, void *arg, struct err *err)
 {
+	size_t n = strlen(line);
 	char *equals;
 
 	if (*line == '\0' || *line == '#')
 		return 0;
 	if (*line == '[') {
-		*section = parse_heading(line);
-		return *section != NULL ? 0 : err_set(err, STATUS_CONFIG, "missing ']'");
+		if (n < 2 || line[n - 1] != ']')
+			return err_set(err, STATUS_CONFIG, "missing ']'");
+		line[n - 1] = '\0';
+		*section = trim_blanks(line + 1);
+		return 0;
 	}
 	if ((equals = strchr(line, '=')) == NULL)
 		return err_set(err, STATUS_CONFIG, "expected name = value, [TYPE] or # comment");

@@ -1,10 +1,7 @@
 #include "redis/conn.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,11 +9,9 @@
 #include <hiredis/read.h>
 
 #include "base/clock.h"
-#include "base/err.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "redis/handshake.h"
-#include "redis/net.h"
 #include "redis/reply.h"
 #include "redis/transport.h"
 
@@ -36,8 +31,7 @@ struct conn {
 	int64_t timeout;
 	int64_t handshake_by; /* the deadline of the handshake; 0 after it */
 	struct handshake handshake;
-	enum conn_why why;  /* CONN_OK while the connection lives, */
-	struct err failure; /* else the reason in words */
+	struct err failure; /* why the connection is dead; its `why` is CONN_OK while it lives */
 
 	struct resp out;
 	struct request *requests; /* ring: command n is at n & (cap - 1) */
@@ -71,9 +65,8 @@ mark_dead(struct conn *conn, enum conn_why why, int sys, const char *fmt, ...)
 	char what[80];
 	va_list ap;
 
-	if (conn->why != CONN_OK)
+	if (conn->failure.why != CONN_OK)
 		return -1;
-	conn->why = why;
 	va_start(ap, fmt);
 	vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
@@ -98,7 +91,7 @@ fail_garbage(struct conn *conn)
 static int
 check_alive(const struct conn *conn, struct err *err)
 {
-	if (conn->why == CONN_OK)
+	if (conn->failure.why == CONN_OK)
 		return 0;
 	*err = conn->failure;
 	return -1;
@@ -219,7 +212,7 @@ conn_io(struct conn *conn, struct err *err)
 void
 conn_flush(struct conn *conn)
 {
-	if (conn->why == CONN_OK)
+	if (conn->failure.why == CONN_OK)
 		send_queued(conn); /* conn_io reports a failure */
 }
 
@@ -287,7 +280,7 @@ conn_wait(struct conn *conn, struct err *err)
 	struct reply *r;
 
 	while ((r = conn_take(conn)) == NULL) {
-		if (conn->put == conn->taken && conn->why == CONN_OK)
+		if (conn->put == conn->taken && conn->failure.why == CONN_OK)
 			mark_dead(conn, CONN_GARBAGE, 0, "has no command to reply to");
 		if (conn_io(conn, err) == -1 && conn->arrived == conn->taken)
 			return NULL;
@@ -300,30 +293,23 @@ conn_wait(struct conn *conn, struct err *err)
 
 /* --- queueing --- */
 
-static void
-grow_requests(struct conn *conn)
-{
-	uint64_t first = conn->taken < conn->sent ? conn->taken : conn->sent;
-	size_t cap = conn->cap * 2;
-	struct request *requests;
-
-	if (conn->put - first < conn->cap)
-		return;
-	requests = mem_alloc(cap * sizeof(*requests));
-	for (uint64_t n = first + 1; n <= conn->put; n++)
-		requests[n & (cap - 1)] = *request_at(conn, n);
-	free(conn->requests);
-	conn->requests = requests;
-	conn->cap = cap;
-}
-
 static uint64_t
 record_request(struct conn *conn, size_t size)
 {
 	/* After another command the time starts with that one's reply, which is later than now. */
 	int64_t since = conn->arrived == conn->put ? clock_mono() : 0;
+	uint64_t first = conn->taken < conn->sent ? conn->taken : conn->sent;
+	size_t cap = conn->cap * 2;
 
-	grow_requests(conn);
+	if (conn->put - first >= conn->cap) { /* the ring is full */
+		struct request *requests = mem_alloc(cap * sizeof(*requests));
+
+		for (uint64_t n = first + 1; n <= conn->put; n++)
+			requests[n & (cap - 1)] = *request_at(conn, n);
+		free(conn->requests);
+		conn->requests = requests;
+		conn->cap = cap;
+	}
 	conn->put++;
 	*request_at(conn, conn->put) =
 	    (struct request){.end = conn->out.queued, .size = size, .since = since};
@@ -446,7 +432,6 @@ conn_handshake(struct conn *conn, struct err *err)
 {
 	if (handshake_finish(conn, conn->target, &conn->handshake, err) == -1) {
 		/* the error reply says more than that the server then closed the connection */
-		conn->why = err->why;
 		conn->failure = *err;
 		return -1;
 	}
@@ -499,7 +484,7 @@ conn_facts(const struct conn *conn)
 enum conn_why
 conn_why(const struct conn *conn)
 {
-	return conn->why;
+	return (enum conn_why)conn->failure.why;
 }
 
 int

@@ -7,10 +7,8 @@
 
 #include "base/mem.h"
 #include "base/status.h"
-#include "event/id.h"
 #include "event/names.h"
 #include "redis/reply.h"
-#include "redis/stream.h"
 
 /* --- reading --- */
 

@@ -10,8 +10,6 @@
 #ifndef REDIS_GROUP_H
 #define REDIS_GROUP_H
 
-#include "event/id.h"
-#include "redis/conn.h"
 #include "redis/stream.h"
 
 /* --- reading --- */

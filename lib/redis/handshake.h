@@ -5,9 +5,6 @@
 #ifndef REDIS_HANDSHAKE_H
 #define REDIS_HANDSHAKE_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "redis/conn.h"
 
 struct handshake {

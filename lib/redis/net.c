@@ -1,5 +1,11 @@
-#include "redis/net.h"
-
+/*
+ * net: the transport over plain sockets (transport.h). Looks up a name and connects, both within
+ * one deadline.
+ *
+ * getaddrinfo(3) has no deadline, so a thread looks the name up. When that takes too long the
+ * thread is abandoned; it owns its memory and frees it when getaddrinfo(3) returns. Numeric
+ * addresses and unix paths need no thread.
+ */
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -10,7 +16,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +25,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "redis/transport.h"
 
 /* Shared by the caller and the thread; the last of them frees it. */
 struct lookup {
@@ -32,23 +38,6 @@ struct lookup {
 	char *host;
 	char port[8];
 };
-
-static struct lookup *
-lookup_new(const char *host, const char *port)
-{
-	struct lookup *l = mem_alloc(sizeof(*l));
-	pthread_condattr_t attr;
-
-	pthread_mutex_init(&l->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&l->cond, &attr);
-	pthread_condattr_destroy(&attr);
-	l->refs = 2;
-	l->host = mem_strdup(host);
-	snprintf(l->port, sizeof(l->port), "%s", port);
-	return l;
-}
 
 static void
 lookup_unref(struct lookup *l)
@@ -93,14 +82,25 @@ lookup_run(void *arg)
 	return NULL;
 }
 
-/* The new thread blocks all signals, so that handlers run in the caller's threads. */
+/* Returns 0 or an errno. The new thread blocks all signals, so that handlers run in the caller's
+ * threads. */
 static int
-lookup_start(struct lookup *l)
+lookup_start(const char *host, const char *port, struct lookup **out)
 {
+	struct lookup *l = mem_alloc(sizeof(*l));
+	pthread_condattr_t attr;
 	pthread_t thread;
 	sigset_t all, old;
 	int err;
 
+	pthread_mutex_init(&l->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&l->cond, &attr);
+	pthread_condattr_destroy(&attr);
+	l->refs = 2;
+	l->host = mem_strdup(host);
+	snprintf(l->port, sizeof(l->port), "%s", port);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	err = pthread_create(&thread, NULL, lookup_run, l);
@@ -109,6 +109,7 @@ lookup_start(struct lookup *l)
 		pthread_detach(thread);
 	else
 		l->refs = 1; /* no thread shares it */
+	*out = l;
 	return err;
 }
 
@@ -145,8 +146,7 @@ resolve_host(const char *host, int port, int64_t deadline, struct addrinfo **out
 	 * it. */
 	if (getaddrinfo(strcmp(host, "localhost") == 0 ? NULL : host, service, &hints, out) == 0)
 		return 0;
-	l = lookup_new(host, service);
-	errno = lookup_start(l);
+	errno = lookup_start(host, service, &l);
 	err = errno != 0 ? EAI_SYSTEM : lookup_wait(l, deadline, out);
 	if (err != 0) {
 		err_set(f, STATUS_UNREACHABLE, "look up '%s': %s", host,

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "redis/group.h"
 #include "redis/reply.h"
 
 /* --- moving and deleting --- */

@@ -19,7 +19,6 @@
 #ifndef REDIS_RETIRE_H
 #define REDIS_RETIRE_H
 
-#include "redis/conn.h"
 #include "redis/group.h"
 
 #define RETIRE_STEP 1000 /* entries */

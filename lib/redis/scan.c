@@ -7,9 +7,10 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "event/id.h"
 #include "redis/reply.h"
-#include "redis/stream.h"
+
+/* field names and values of one page should not be larger */
+#define PAGE_BYTES (512UL * 1024)
 
 struct pagesize
 pagesize_start(size_t first, size_t most)
@@ -26,7 +27,7 @@ pagesize_learn(struct pagesize *p, size_t got, size_t bytes)
 
 	if (got == 0)
 		return;
-	fit = PAGESIZE_BYTES / (bytes / got + 1);
+	fit = PAGE_BYTES / (bytes / got + 1);
 	if (got >= p->count && p->count < p->most)
 		p->count *= 4;
 	if (p->count > fit)

@@ -8,7 +8,6 @@
 #ifndef REDIS_SCAN_H
 #define REDIS_SCAN_H
 
-#include "event/id.h"
 #include "redis/stream.h"
 
 /*
@@ -19,8 +18,6 @@
  */
 #define PAGESIZE_MOST 500 /* entries of one page */
 #define PAGESIZE_FIRST 4
-/* field names and values of one page should not be larger */
-#define PAGESIZE_BYTES (512UL * 1024)
 #define PAGESIZE_REPLY_MAX (32 << 20) /* limit for a reply of more than one entry */
 
 struct pagesize {
@@ -31,7 +28,7 @@ struct pagesize {
 /* Returns a size with count = first; most 0: PAGESIZE_MOST. */
 struct pagesize pagesize_start(size_t first, size_t most);
 /* Adapts count to a reply of `got` entries: four times as many after a full page, but never more
- * than would fit PAGESIZE_BYTES if all were as large. */
+ * than would fit 512 KiB if all were as large. */
 void pagesize_learn(struct pagesize *p, size_t got, size_t bytes);
 
 struct scan {
@@ -81,8 +78,7 @@ struct range_bounds {
  * not follow ends there anyway. Returns -1 with status 64. */
 int range_set_to(struct range *range, const char *option, const char *arg, struct err *err);
 
-/* Finds the range in one stream; for `last` it reads entries backwards in small pages. Returns -1
- * with err. */
+/* Finds the range in one stream; for `last` it reads entries backwards in small pages. */
 int range_resolve(struct conn *conn, const char *key, const struct range *range,
     struct range_bounds *bounds, struct err *err);
 

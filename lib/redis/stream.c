@@ -7,7 +7,6 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "event/id.h"
 #include "redis/reply.h"
 
 #define ADD_FRONT 6UL /* arguments of XADD before the fields */

@@ -1,6 +1,6 @@
 /*
  * transport: carries the bytes of one connection. Only conn.c and resp.c use one; net.c has the
- * plain sockets.
+ * plain sockets, net_connect.
  *
  * No function here waits. conn.c polls `fd` for recv_events, and for send_events as well while
  * something is to be sent. A transport that reads ahead (TLS decrypts whole records) sets `pending`
@@ -62,5 +62,9 @@ struct transport {
  */
 extern struct transport *(*transport_connect[URL_SCHEMES])(
     const struct url *u, int64_t deadline, struct err *err);
+
+/* Connects over TCP or a unix socket. Tries each address of the name with an equal share of the
+ * time left. Retries a unix socket whose backlog is full until the deadline. */
+struct transport *net_connect(const struct url *u, int64_t deadline, struct err *err);
 
 #endif

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "redis/net.h"
+#include "redis/transport.h"
 
 struct relay {
 	struct transport t;
