@@ -33,26 +33,19 @@ control_expect(struct control *control, control_reply_fn *on_reply, void *arg,
 		memcpy(req->ids, ids, n * sizeof(*ids));
 	*control->last = req;
 	control->last = &req->next;
-	control->unanswered++;
 	return req;
 }
 
-static struct control_request *
-pop_request(struct control *control)
+static void
+answer_first(struct control *control, struct reply *r)
 {
 	struct control_request *req = control->first;
 
 	control->first = req->next;
 	if (control->first == NULL)
 		control->last = &control->first;
-	control->unanswered--;
-	return req;
-}
-
-static void
-answer_request(struct control_request *req, struct reply *r)
-{
-	req->on_reply(req, r);
+	if (req->on_reply != NULL)
+		req->on_reply(req, r);
 	if (!req->keep_reply)
 		reply_free(r);
 	free(req);
@@ -64,18 +57,7 @@ control_close(struct control *control)
 	pool_close(&control->pool);
 	control->conn = NULL;
 	while (control->first != NULL)
-		answer_request(pop_request(control), NULL);
-}
-
-/* Closes the connection after an error reply that no request expects, such as a missing permission.
- */
-static int
-fail_on_error_reply(struct control *control, struct reply *r, struct err *err)
-{
-	reply_fail(err, r, "claim or acknowledge entries");
-	reply_free(r);
-	control_close(control);
-	return -1;
+		answer_first(control, NULL);
 }
 
 int
@@ -87,10 +69,13 @@ control_process(struct control *control, struct err *err)
 
 	while ((r = conn_take(control->conn)) != NULL) {
 		if (reply_is_error(r) && !control->first->wants_errors &&
-		    reply_why(r) != CONN_NOGROUP)
-			return fail_on_error_reply(control, r, err);
+		    reply_why(r) != CONN_NOGROUP) {
+			alive = reply_fail(&dead, r, "claim or acknowledge entries");
+			reply_free(r);
+			break;
+		}
 		came = 1;
-		answer_request(pop_request(control), r);
+		answer_first(control, r);
 	}
 	if (alive == 0)
 		return came;

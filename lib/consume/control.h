@@ -19,7 +19,7 @@ struct control_request;
 typedef void control_reply_fn(struct control_request *req, struct reply *r);
 
 struct control_request {
-	control_reply_fn *on_reply;
+	control_reply_fn *on_reply; /* NULL: the reply is ignored */
 	void *arg;
 	bool whole; /* for on_reply: whole entries were requested */
 	/* on_reply takes error replies; else they close the connection, except NOGROUP */
@@ -32,9 +32,8 @@ struct control_request {
 
 struct control {
 	struct pool pool;
-	struct conn *conn; /* of the pool; NULL when down */
-	struct control_request *first, **last;
-	size_t unanswered;
+	struct conn *conn;                     /* of the pool; NULL when down */
+	struct control_request *first, **last; /* without a reply yet */
 };
 
 void control_init(struct control *control, const struct url *url, int64_t timeout_ms);

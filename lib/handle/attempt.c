@@ -31,33 +31,22 @@ make_job_wait(struct handle *handle, struct job *job)
 	return ms;
 }
 
-/* Makes the record of a job's entry. Returns false when the entry is gone from the stream. */
-static bool
-make_record(const struct job *job, struct event_entry *r, struct bytes *kv)
-{
-	const struct subscription *sub = handle_stream_of(job)->sub;
-	bool gone;
-
-	*r = (struct event_entry){.stream = slice_of(sub->key), .type = slice_of(sub->type)};
-	if (job->entry == NULL || stream_parse_entry(job->entry, &r->id, kv, &gone) == -1 || gone)
-		return false;
-	r->kv = (const void *)kv->p;
-	r->nkv = kv->len / sizeof(*r->kv);
-	r->deliveries = (int64_t)job->attempts;
-	return true;
-}
-
 static void
 run_attempt(struct handle *handle, struct job *job)
 {
+	const struct subscription *sub = handle_stream_of(job)->sub;
+	struct event_entry r = {.stream = slice_of(sub->key), .type = slice_of(sub->type)};
 	struct bytes kv = {0};
-	struct event_entry r;
+	bool gone;
 
 	job->attempts++;
-	if (!make_record(job, &r, &kv)) {
+	if (job->entry == NULL || stream_parse_entry(job->entry, &r.id, &kv, &gone) == -1 || gone) {
 		runner_release(job);
 		lease_release_not_ours(job);
 	} else {
+		r.kv = (const void *)kv.p;
+		r.nkv = kv.len / sizeof(*r.kv);
+		r.deliveries = (int64_t)job->attempts;
 		job_set_state(&handle->jobs, job, JOB_RUNNING);
 		if (handle->loop.ending)
 			attempt_finish(handle, job, OUTCOME_UNDONE, "", (struct slice){0});
@@ -151,13 +140,6 @@ attempt_begin_ready(struct handle *handle)
 
 /* --- ending -------------------------------------------------------------------------- */
 
-static void
-ignore_reply(struct control_request *req, struct reply *r)
-{
-	(void)req;
-	(void)r;
-}
-
 /* Sets the group's delivery count back to 1 + the attempts before this one. If that command is
  * lost, the entry has one attempt less. */
 static void
@@ -168,7 +150,7 @@ undo_attempt(struct handle *handle, struct job *job)
 	job->attempts--;
 	if (handle_conn(handle) == NULL || job->stale)
 		return;
-	handle_claim(handle_stream_of(job), how, &job->id, 1, ignore_reply);
+	handle_claim(handle_stream_of(job), how, &job->id, 1, NULL);
 }
 
 /* Schedules the next attempt and reports it. */
@@ -188,35 +170,30 @@ schedule_retry(struct handle *handle, struct job *job, const char *what, const c
 	    status, span);
 }
 
+/* Returns whether status 75 is no failure yet. */
+static bool
+may_postpone(const struct handle *handle, struct job *job)
+{
+	if (job->postponed_at == 0)
+		job->postponed_at = clock_mono();
+	return clock_mono() - job->postponed_at < handle->plan->retry_for;
+}
+
 static void
-fail_attempt(struct handle *handle, struct job *job, const char *status, struct slice stderr_tail)
+fail_attempt(
+    struct handle *handle, struct job *job, bool last, const char *status, struct slice stderr_tail)
 {
 	char what[64];
 
 	handle->count->failed++;
 	job_set_failure(job, status, stderr_tail);
-	if (job->attempts >= handle->plan->max_deliveries) {
+	if (last || job->attempts >= handle->plan->max_deliveries) {
 		job_set_state(&handle->jobs, job, JOB_DEAD);
 		return;
 	}
 	snprintf(what, sizeof(what), "attempt %" PRIu64 " of %" PRIu64 " failed", job->attempts,
 	    handle->plan->max_deliveries);
 	schedule_retry(handle, job, what, status);
-}
-
-static void
-postpone_attempt(
-    struct handle *handle, struct job *job, const char *status, struct slice stderr_tail)
-{
-	if (job->postponed_at == 0)
-		job->postponed_at = clock_mono();
-	if (clock_mono() - job->postponed_at >= handle->plan->retry_for) {
-		fail_attempt(handle, job, status, stderr_tail);
-		return;
-	}
-	handle->count->postponed++;
-	undo_attempt(handle, job);
-	schedule_retry(handle, job, "postponed", status);
 }
 
 void
@@ -232,18 +209,15 @@ attempt_finish(struct handle *handle, struct job *job, enum outcome outcome, con
 	} else if (job->stale) {
 		/* its new owner handles it */
 		lease_release_not_ours(job);
-	} else if (outcome == OUTCOME_POSTPONED) {
-		postpone_attempt(handle, job, status, stderr_tail);
-	} else if (outcome == OUTCOME_DEAD) {
-		handle->count->failed++;
-		job_set_failure(job, status, stderr_tail);
-		job_set_state(&handle->jobs, job, JOB_DEAD);
-	} else if (outcome == OUTCOME_FAILED) {
-		fail_attempt(handle, job, status, stderr_tail);
-	} else {
+	} else if (outcome == OUTCOME_UNDONE) {
 		undo_attempt(handle, job);
 		make_job_wait(handle, job);
-	}
+	} else if (outcome == OUTCOME_POSTPONED && may_postpone(handle, job)) {
+		handle->count->postponed++;
+		undo_attempt(handle, job);
+		schedule_retry(handle, job, "postponed", status);
+	} else
+		fail_attempt(handle, job, outcome == OUTCOME_DEAD, status, stderr_tail);
 }
 
 /* --- acknowledging ------------------------------------------------------------------- */

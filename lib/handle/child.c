@@ -45,47 +45,41 @@ child_watch_drain(int fd)
 
 /* --- starting ------------------------------------------------------------------------ */
 
-static void
-close_fd(int *fd)
+void
+child_close_pipe(int *fd)
 {
 	if (*fd != -1)
 		close(*fd);
 	*fd = -1;
 }
 
-static void
-reset_signals(posix_spawnattr_t *attr)
+/* Starts the program with pipes as its descriptors 0 to 2; -1: none. Returns an errno. */
+static int
+spawn_child(pid_t *pid, const struct child_plan *plan, const int pipes[3])
 {
+	posix_spawn_file_actions_t acts;
+	posix_spawnattr_t attr;
 	sigset_t plain, none;
+	mode_t ours = umask(process_initial_umask());
+	int error;
 
 	sigemptyset(&none);
 	sigemptyset(&plain);
 	sigaddset(&plain, SIGPIPE);
 	sigaddset(&plain, SIGXFSZ);
 	sigaddset(&plain, SIGCHLD);
-	posix_spawnattr_setsigdefault(attr, &plain);
-	posix_spawnattr_setsigmask(attr, &none);
-	posix_spawnattr_setpgroup(attr, 0);
-	posix_spawnattr_setflags(
-	    attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
-}
-
-/* Starts the program with fds as its descriptors 0 to 2; -1: inherits that one. Returns an errno.
- */
-static int
-spawn_child(pid_t *pid, const struct child_plan *plan, const int fds[3])
-{
-	posix_spawn_file_actions_t acts;
-	posix_spawnattr_t attr;
-	mode_t ours = umask(process_initial_umask());
-	int error;
-
 	posix_spawn_file_actions_init(&acts);
 	posix_spawnattr_init(&attr);
-	reset_signals(&attr);
+	posix_spawnattr_setsigdefault(&attr, &plain);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setpgroup(&attr, 0);
+	posix_spawnattr_setflags(
+	    &attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+	if (plan->stdin_fd != -1)
+		posix_spawn_file_actions_adddup2(&acts, plan->stdin_fd, 0);
 	for (int i = 0; i < 3; i++)
-		if (fds[i] != -1)
-			posix_spawn_file_actions_adddup2(&acts, fds[i], i);
+		if (pipes[i] != -1)
+			posix_spawn_file_actions_adddup2(&acts, pipes[i], i);
 	error = posix_spawnp(pid, plan->argv[0], &acts, &attr, plan->argv, plan->env);
 	posix_spawnattr_destroy(&attr);
 	posix_spawn_file_actions_destroy(&acts);
@@ -122,27 +116,21 @@ make_pipes(struct child *child, const struct child_plan *plan, int theirs[3])
 static void
 close_pipes(struct child *child)
 {
-	close_fd(&child->stdin_fd);
-	close_fd(&child->stdout_fd);
-	close_fd(&child->stderr_fd);
+	child_close_pipe(&child->stdin_fd);
+	child_close_pipe(&child->stdout_fd);
+	child_close_pipe(&child->stderr_fd);
 }
 
 int
 child_start(struct child *child, const struct child_plan *plan, struct err *err)
 {
-	int theirs[3] = {-1, -1, -1}, given[3], error;
+	int theirs[3] = {-1, -1, -1}, error;
 
 	*child = (struct child){.stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1};
-	if (make_pipes(child, plan, theirs) == -1)
-		error = errno;
-	else {
-		memcpy(given, theirs, sizeof(given));
-		if (plan->stdin_fd != -1)
-			given[0] = plan->stdin_fd;
-		error = spawn_child(&child->pid, plan, given);
-	}
+	error =
+	    make_pipes(child, plan, theirs) == -1 ? errno : spawn_child(&child->pid, plan, theirs);
 	for (int i = 0; i < 3; i++)
-		close_fd(&theirs[i]);
+		child_close_pipe(&theirs[i]);
 	if (error == 0)
 		return 0;
 	child->pid = 0;
@@ -205,7 +193,7 @@ child_read_stderr(struct child *child)
 		if (n == -1 && errno == EAGAIN)
 			return;
 		if (n <= 0) {
-			close_fd(&child->stderr_fd);
+			child_close_pipe(&child->stderr_fd);
 			return;
 		}
 		bytes_add(&child->tail, chunk, (size_t)n);

@@ -47,6 +47,8 @@ bool child_is_shortage(const struct err *err);
 /* Looks a program up as child_start does. Returns 0, or -1 with err (78). */
 int child_find(const char *name, struct err *err);
 
+/* Closes our end of a pipe, if it is open. */
+void child_close_pipe(int *fd);
 /* Copies to our stderr what has come on the child's. */
 void child_read_stderr(struct child *child);
 /* Sends SIGTERM; child_kill_overdue sends SIGKILL `grace` ms later. */

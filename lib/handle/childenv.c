@@ -28,8 +28,7 @@ struct childenv {
 	char **env; /* [0, own) is inherited, then come the event's, then NULL */
 	size_t own;
 	char *url;         /* "EB_REDIS_URL=..." without its password; NULL: not set */
-	struct bytes text; /* the event's variables */
-	size_t at[NAMES];
+	struct bytes text; /* the event's variables, each with a NUL */
 };
 
 static bool
@@ -100,7 +99,7 @@ childenv_for_event(struct childenv *env, const struct event_entry *record)
 {
 	char deliveries[24];
 	struct event event;
-	size_t n = 0;
+	size_t n = env->own;
 
 	event_from_fields(&event, record->kv, record->nkv);
 	snprintf(deliveries, sizeof(deliveries), "%lld", (long long)record->deliveries);
@@ -121,15 +120,14 @@ childenv_for_event(struct childenv *env, const struct event_entry *record)
 		if (values[i].p == NULL || values[i].n > LARGEST ||
 		    memchr(values[i].p, '\0', values[i].n) != NULL)
 			continue;
-		env->at[n++] = env->text.len;
 		bytes_adds(&env->text, names[i]);
 		bytes_addc(&env->text, '=');
 		bytes_add(&env->text, values[i].p, values[i].n);
 		bytes_addc(&env->text, '\0');
 	}
-	for (size_t i = 0; i < n; i++)
-		env->env[env->own + i] = env->text.p + env->at[i];
-	env->env[env->own + n] = NULL;
+	for (size_t at = 0; at < env->text.len; at += strlen(env->text.p + at) + 1)
+		env->env[n++] = env->text.p + at;
+	env->env[n] = NULL;
 	return env->env;
 }
 

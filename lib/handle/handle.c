@@ -66,10 +66,11 @@ handle_claim(struct handle_stream *stream, struct pending_claim how, const struc
 /* --- reading ------------------------------------------------------------------------- */
 
 size_t
-handle_room(const struct handle *handle)
+handle_room(struct loop *loop)
 {
+	const struct handle *handle = handle_of(loop);
 	const size_t *in = handle->jobs.in;
-	int64_t limit = handle->loop.plan->limit;
+	int64_t limit = loop->plan->limit;
 	size_t busy = in[JOB_READY] + in[JOB_CLAIMING] + in[JOB_RUNNING], asked = 0, room,
 	       capacity = runners_capacity(handle->runners);
 
@@ -78,19 +79,13 @@ handle_room(const struct handle *handle)
 	room = capacity > busy + asked ? capacity - busy - asked : 0;
 	if (limit >= 0) {
 		/* what is counted, and what may still be counted */
-		uint64_t past = handle->loop.count + handle->jobs.n - in[JOB_DONE] + asked;
+		uint64_t past = loop->count + handle->jobs.n - in[JOB_DONE] + asked;
 		uint64_t left = past < (uint64_t)limit ? (uint64_t)limit - past : 0;
 
 		if (left < room)
 			room = (size_t)left;
 	}
 	return in[JOB_WAITING] >= WAITING ? 0 : room;
-}
-
-static size_t
-count_handle_room(struct loop *loop)
-{
-	return handle_room(handle_of(loop));
 }
 
 /* With to_end: returns whether a subscription that had nothing should be read again. */
@@ -153,16 +148,6 @@ find_stop_time(const struct handle *handle)
 	return handle->loop.ended_at + handle->plan->stop_timeout;
 }
 
-/* After the end: when to stop what runs, and then to look whether it has ended, without spinning.
- */
-static void
-wake_for_stop(struct handle *handle)
-{
-	int64_t now = clock_mono(), stop_at = find_stop_time(handle);
-
-	clock_earliest(&handle->loop.wake, stop_at > now ? stop_at : now + 10);
-}
-
 static void
 wake_due_jobs(struct handle *handle)
 {
@@ -181,8 +166,12 @@ work_on_jobs(struct loop *loop)
 {
 	struct handle *handle = handle_of(loop);
 	bool worked = runners_process(handle->runners, &loop->wake);
+	int64_t now = clock_mono(), stop_at = find_stop_time(handle);
 
-	(loop->ending ? wake_for_stop : wake_due_jobs)(handle);
+	if (loop->ending) /* to stop what runs; then to look whether it has ended */
+		clock_earliest(&loop->wake, stop_at > now ? stop_at : now + 10);
+	else
+		wake_due_jobs(handle);
 	if (handle_conn(handle) == NULL)
 		return worked;
 	lease_restore(handle);
@@ -244,20 +233,8 @@ finish_handling(struct loop *loop)
 		return false;
 	if (handle_conn(handle) == NULL && (late || loop->end == LOOP_FAILED))
 		return true;
-	return loop->control.unanswered == 0 && in[JOB_DONE] == 0 && in[JOB_DEAD] == 0 &&
+	return loop->control.first == NULL && in[JOB_DONE] == 0 && in[JOB_DEAD] == 0 &&
 	    in[JOB_CLAIMING] == 0;
-}
-
-static void
-fill_handle_pollfds(struct loop *loop, struct pollfd *p)
-{
-	runners_fill_pollfds(handle_of(loop)->runners, p);
-}
-
-static void
-read_handle_pollfds(struct loop *loop, const struct pollfd *p)
-{
-	runners_read_pollfds(handle_of(loop)->runners, p);
 }
 
 static void
@@ -275,24 +252,12 @@ init_streams(struct handle *handle, const struct loop_plan *read)
 	}
 }
 
-static void
-free_handle(struct handle *handle)
-{
-	for (size_t i = 0; i < handle->n; i++) {
-		sub_close(handle->streams[i].sub);
-		free(handle->streams[i].dead_key);
-	}
-	jobset_free(&handle->jobs);
-	runners_free(handle->runners);
-	free(handle->streams);
-}
-
 enum loop_end
 handle_run(const struct loop_plan *read, const struct handle_plan *plan, struct handle_count *count,
     struct err *err)
 {
 	static const struct loop_user user = {.controlled = true,
-	    .room = count_handle_room,
+	    .room = handle_room,
 	    .choose_read = choose_handle_read,
 	    .take = hold_batch,
 	    .work = work_on_jobs,
@@ -300,12 +265,9 @@ handle_run(const struct loop_plan *read, const struct handle_plan *plan, struct 
 	    .is_quiet = is_only_waiting,
 	    .finish = finish_handling,
 	    .opened = note_opened,
-	    .fill_pollfds = fill_handle_pollfds,
-	    .read_pollfds = read_handle_pollfds};
-	struct runners runners = {.argv = plan->argv,
-	    .worker = plan->worker,
-	    .cmd_timeout = plan->cmd_timeout,
-	    .n = plan->runners};
+	    .fill_pollfds = runners_fill_pollfds,
+	    .read_pollfds = runners_read_pollfds};
+	struct runners runners = {.plan = plan};
 	struct handle handle = {.plan = plan, .count = count, .runners = &runners};
 	enum loop_end end;
 
@@ -321,6 +283,12 @@ handle_run(const struct loop_plan *read, const struct handle_plan *plan, struct 
 		loop_run(&handle.loop);
 	count->unacked = handle.jobs.in[JOB_DONE];
 	end = loop_close(&handle.loop, err);
-	free_handle(&handle);
+	for (size_t i = 0; i < handle.n; i++) {
+		sub_close(handle.streams[i].sub);
+		free(handle.streams[i].dead_key);
+	}
+	jobset_free(&handle.jobs);
+	runners_free(&runners);
+	free(handle.streams);
 	return end;
 }

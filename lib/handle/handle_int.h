@@ -90,7 +90,7 @@ handle_conn(const struct handle *handle)
 /* Removes a job and counts it in handle->released. */
 void handle_release(struct handle *handle, struct job *job);
 /* Returns how many more entries may be held so that all can run soon. */
-size_t handle_room(const struct handle *handle);
+size_t handle_room(struct loop *loop);
 /* Claims entries for this consumer: XCLAIM, with key, group and consumer filled in. */
 void handle_claim(struct handle_stream *stream, struct pending_claim how,
     const struct stream_id *ids, size_t n, control_reply_fn *on_reply);

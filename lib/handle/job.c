@@ -169,26 +169,27 @@ jobset_remove(struct jobset *set, struct job *job)
 	free(job);
 }
 
-void
-jobset_each(struct jobset *set, void (*fn)(void *arg, struct job *job), void *arg)
+struct job *
+jobset_next(const struct jobset *set, const struct job *job)
 {
-	for (size_t i = 0; i < set->buckets; i++)
-		for (struct job *job = set->bucket[i], *next; job != NULL; job = next) {
-			next = job->hash_next;
-			fn(arg, job);
-		}
-}
+	size_t i = 0;
 
-static void
-remove_job(void *arg, struct job *job)
-{
-	jobset_remove(arg, job);
+	if (job != NULL && job->hash_next != NULL)
+		return job->hash_next;
+	if (job != NULL)
+		i = (size_t)(find_bucket(set, job->queue, job->id) - set->bucket) + 1;
+	while (i < set->buckets && set->bucket[i] == NULL)
+		i++;
+	return i < set->buckets ? set->bucket[i] : NULL;
 }
 
 void
 jobset_free(struct jobset *set)
 {
-	jobset_each(set, remove_job, set);
+	for (struct job *job = jobset_next(set, NULL), *next; job != NULL; job = next) {
+		next = jobset_next(set, job);
+		jobset_remove(set, job);
+	}
 	free(set->bucket);
 	*set = (struct jobset){0};
 }

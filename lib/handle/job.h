@@ -109,8 +109,8 @@ void job_clear_entry(struct job *job);
 /* Records how the last attempt failed; copies both. */
 void job_set_failure(struct job *job, const char *status, struct slice stderr_tail);
 
-/* Calls fn for each job; fn may remove it. */
-void jobset_each(struct jobset *set, void (*fn)(void *arg, struct job *job), void *arg);
+/* Returns the job after `job` in no particular order, NULL after the last; job NULL: the first. */
+struct job *jobset_next(const struct jobset *set, const struct job *job);
 void jobset_free(struct jobset *set);
 
 #endif

@@ -104,10 +104,13 @@ hold_entry(void *arg, const struct pending *p, bool claimed)
 	job_set_state(&handle->jobs, job, JOB_DEAD);
 }
 
-/* Holds the page of the list; claim NULL: unanswered. */
+/* Holds the page of the list. claim: of XCLAIM, or the list itself. */
 static void
-finish_page(struct handle_stream *stream, const struct reply *claim)
+on_page_claimed(struct control_request *req, struct reply *claim)
 {
+	struct handle_stream *stream = req->arg;
+
+	stream->expected = 0;
 	if (claim != NULL)
 		takeover_each(&stream->sub->takeover, claim, hold_entry, stream);
 	if (stream->sub->takeover.last_page) {
@@ -121,20 +124,10 @@ finish_page(struct handle_stream *stream, const struct reply *claim)
 }
 
 static void
-on_page_claimed(struct control_request *req, struct reply *r)
-{
-	struct handle_stream *stream = req->arg;
-
-	stream->expected = 0;
-	finish_page(stream, r);
-}
-
-static void
 on_listed(struct control_request *req, struct reply *reply)
 {
 	struct handle_stream *stream = req->arg;
 	struct takeover *t = &stream->sub->takeover;
-
 	size_t asked = stream->expected;
 
 	stream->expected = 0;
@@ -148,7 +141,7 @@ on_listed(struct control_request *req, struct reply *reply)
 		stream->expected = t->n;
 		control_expect(&stream->handle->loop.control, on_page_claimed, stream, NULL, 0);
 	} else
-		finish_page(stream, reply);
+		on_page_claimed(req, reply);
 }
 
 /* Requests the next page of the list, except while a read is in flight: the entries of the read are
@@ -168,7 +161,7 @@ list_pending_of(struct handle_stream *stream)
 		clock_earliest(&stream->handle->loop.wake, sub->takeover.next);
 	if (stream->expected > 0 || stream->stage == STAGE_IDLE || sub->state != SUB_IDLE ||
 	    (stream->stage == STAGE_TAKEOVER && !stream->takeover_turn) ||
-	    (room = handle_room(stream->handle)) == 0)
+	    (room = handle_room(&stream->handle->loop)) == 0)
 		return;
 	if (room > HANDLE_PAGE)
 		room = HANDLE_PAGE;
@@ -204,20 +197,19 @@ on_forced(struct control_request *req, struct reply *r)
 		lease_release_not_ours(job);
 }
 
-/* Makes a held job pending in a group that was created again: the new group starts behind it. */
+/* Makes the held jobs pending in a group that was created again: the new group starts behind them.
+ */
 static void
-force_pending(void *arg, struct job *job)
+force_pending(struct handle_stream *stream)
 {
-	struct handle_stream *stream = arg;
-
-	if (handle_stream_of(job) != stream || job->state == JOB_DONE || job->stale)
-		return;
-	stream->forcing++;
-	handle_claim(stream,
-	    (struct pending_claim){/* as handle.h has it */
-	        .deliveries = (int64_t)job->attempts + 1,
-	        .force = true},
-	    &job->id, 1, on_forced);
+	for (struct job *job = NULL; (job = jobset_next(&stream->handle->jobs, job)) != NULL;) {
+		if (handle_stream_of(job) != stream || job->state == JOB_DONE || job->stale)
+			continue;
+		stream->forcing++;
+		handle_claim(stream,
+		    (struct pending_claim){.deliveries = (int64_t)job->attempts + 1, .force = true},
+		    &job->id, 1, on_forced);
+	}
 }
 
 void
@@ -229,7 +221,7 @@ lease_restore(struct handle *handle)
 		if (stream->group_recreations == stream->sub->group_recreations)
 			continue;
 		stream->group_recreations = stream->sub->group_recreations;
-		jobset_each(&handle->jobs, force_pending, stream);
+		force_pending(stream);
 	}
 }
 
@@ -257,37 +249,25 @@ on_renewed(struct control_request *req, struct reply *r)
 	}
 }
 
-struct renewal {
-	const struct handle_stream *stream;
-	struct bytes ids; /* struct stream_id each */
-};
-
-static void
-collect_for_renewal(void *arg, struct job *job)
-{
-	struct renewal *renewal = arg;
-
-	if (handle_stream_of(job) == renewal->stream && job->state != JOB_DONE && !job->stale)
-		bytes_add(&renewal->ids, &job->id, sizeof(job->id));
-}
-
 static void
 renew_stream(struct handle_stream *stream)
 {
 	struct handle *handle = stream->handle;
-	struct renewal renewal = {.stream = stream};
+	struct bytes held = {0}; /* struct stream_id each */
 	const struct stream_id *ids;
 	size_t left;
 
-	jobset_each(&handle->jobs, collect_for_renewal, &renewal);
-	ids = (const void *)renewal.ids.p;
-	left = renewal.ids.len / sizeof(*ids);
+	for (struct job *job = NULL; (job = jobset_next(&handle->jobs, job)) != NULL;)
+		if (handle_stream_of(job) == stream && job->state != JOB_DONE && !job->stale)
+			bytes_add(&held, &job->id, sizeof(job->id));
+	ids = (const void *)held.p;
+	left = held.len / sizeof(*ids);
 	for (size_t n; left > 0; ids += n, left -= n) {
 		n = left < HANDLE_PAGE ? left : HANDLE_PAGE;
 		handle->lease.in_flight++;
 		handle_claim(stream, (struct pending_claim){.deliveries = -1}, ids, n, on_renewed);
 	}
-	bytes_free(&renewal.ids);
+	bytes_free(&held);
 }
 
 /* Renews a running job again when it is still pending with this consumer. */
@@ -307,9 +287,8 @@ on_owner_checked(struct control_request *req, struct reply *r)
 /* Gives up a job that was not renewed in time, since another consumer may have claimed it. Own
  * pending entries are listed again afterwards. */
 static void
-doubt_lease(void *arg, struct job *job)
+doubt_lease(struct handle *handle, struct job *job)
 {
-	struct handle *handle = arg;
 	struct handle_stream *stream = handle_stream_of(job);
 	char text[ID_SIZE];
 
@@ -317,10 +296,9 @@ doubt_lease(void *arg, struct job *job)
 		handle_release(handle, job);
 		return;
 	}
-	if (job->state != JOB_CLAIMING && job->state != JOB_RUNNING)
-		return;
-	job->stale = true;
-	if (job->state == JOB_CLAIMING)
+	if (job->state == JOB_CLAIMING || job->state == JOB_RUNNING)
+		job->stale = true;
+	if (job->state != JOB_RUNNING)
 		return;
 	id_format(job->id, text);
 	pending_put_list(handle_conn(handle),
@@ -337,7 +315,11 @@ lease_renew(struct handle *handle)
 	int64_t now = clock_mono();
 
 	if (now - lease->renewed_at > lease_ms(handle)) {
-		jobset_each(&handle->jobs, doubt_lease, handle);
+		for (struct job *job = jobset_next(&handle->jobs, NULL), *next; job != NULL;
+		     job = next) {
+			next = jobset_next(&handle->jobs, job);
+			doubt_lease(handle, job);
+		}
 		for (size_t i = 0; i < handle->n; i++)
 			lease_relist_own(&handle->streams[i]);
 		lease->renewed_at = now;

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "event/event.h"
+#include "handle/handle.h"
 #include "handle/handle_int.h"
 
 #define STOP_GRACE 2000 /* ms between SIGTERM and SIGKILL when the run ends */
@@ -54,7 +55,7 @@ static void
 start_command(struct runner *runner, struct job *job, const struct event_entry *record)
 {
 	struct runners *set = runner->set;
-	struct child_plan plan = {.argv = set->argv,
+	struct child_plan plan = {.argv = set->plan->argv,
 	    .env = childenv_for_event(set->env, record),
 	    .stdin_fd = make_payload_file(record)};
 	struct err err;
@@ -73,19 +74,8 @@ start_command(struct runner *runner, struct job *job, const struct event_entry *
 	}
 	runner->job = job;
 	runner->at_fault = runner->stopped = false;
-	if (set->cmd_timeout > 0)
-		runner->deadline = clock_mono() + set->cmd_timeout;
-}
-
-/* Ends the run: a shell exits with 126 or 127 when it cannot run a command. */
-static void
-fail_unrunnable(const struct runners *set, int status)
-{
-	struct err err;
-
-	err_set(&err, STATUS_CONFIG, "run '%s': exit %d: %s", set->argv[0], WEXITSTATUS(status),
-	    WEXITSTATUS(status) == 127 ? "command not found" : "cannot be executed");
-	loop_fail(&set->handle->loop, &err);
+	if (set->plan->cmd_timeout > 0)
+		runner->deadline = clock_mono() + set->plan->cmd_timeout;
 }
 
 /* Returns whether the reader of stdout is gone. The command shares stdout, so its failure is then
@@ -101,8 +91,10 @@ is_stdout_gone(void)
 static void
 finish_command(struct runner *runner, struct job *job, int status)
 {
+	struct handle *handle = runner->set->handle;
 	int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 	enum outcome outcome = OUTCOME_FAILED;
+	struct err err;
 	char word[32];
 
 	child_status_text(status, word);
@@ -114,10 +106,13 @@ finish_command(struct runner *runner, struct job *job, int status)
 		outcome = OUTCOME_POSTPONED;
 	else if (code == STATUS_DATA && !runner->at_fault)
 		outcome = OUTCOME_DEAD;
-	attempt_finish(runner->set->handle, job, outcome, runner->at_fault ? "timeout" : word,
+	attempt_finish(handle, job, outcome, runner->at_fault ? "timeout" : word,
 	    (struct slice){runner->child.tail.p, runner->child.tail.len});
-	if (code == 126 || code == 127)
-		fail_unrunnable(runner->set, status);
+	if (code == 126 || code == 127) { /* of a shell that cannot run a command */
+		err_set(&err, STATUS_CONFIG, "run '%s': exit %d: %s", handle->plan->argv[0], code,
+		    code == 127 ? "command not found" : "cannot be executed");
+		loop_fail(&handle->loop, &err);
+	}
 }
 
 /* Ends what is overdue or has exited. Returns whether an attempt ended. */
@@ -151,12 +146,12 @@ runners_start(struct runners *set, struct err *err)
 	if ((set->child_fd = child_watch()) == -1)
 		return err_sys(err, STATUS_SOME, "pipe");
 	set->env = childenv_new();
-	set->all = mem_alloc(set->n * sizeof(*set->all));
-	for (size_t i = 0; i < set->n; i++)
+	set->all = mem_alloc(set->plan->runners * sizeof(*set->all));
+	for (size_t i = 0; i < set->plan->runners; i++)
 		set->all[i] = (struct runner){.set = set,
 		    .child = {.stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1},
 		    .deadline = -1};
-	for (size_t i = 0; i < set->n && set->worker; i++)
+	for (size_t i = 0; i < set->plan->runners && set->plan->worker; i++)
 		if (worker_spawn(&set->all[i], err) == -1)
 			return -1;
 	return 0;
@@ -165,7 +160,7 @@ runners_start(struct runners *set, struct err *err)
 void
 runners_free(struct runners *set)
 {
-	for (size_t i = 0; set->all != NULL && i < set->n; i++) {
+	for (size_t i = 0; set->all != NULL && i < set->plan->runners; i++) {
 		child_destroy(&set->all[i].child);
 		bytes_free(&set->all[i].out);
 		bytes_free(&set->all[i].in);
@@ -181,11 +176,11 @@ runners_pick(struct runners *set, const struct job *job)
 {
 	struct runner *best = NULL;
 
-	for (size_t i = 0; i < set->n; i++) {
+	for (size_t i = 0; i < set->plan->runners; i++) {
 		struct runner *runner = &set->all[i];
 
 		if ((best == NULL || runner->load < best->load) &&
-		    (set->worker ? worker_has_room(runner, job) : runner->load == 0))
+		    (set->plan->worker ? worker_has_room(runner, job) : runner->load == 0))
 			best = runner;
 	}
 	return best;
@@ -196,7 +191,7 @@ runner_reserve(struct runner *runner, struct job *job)
 {
 	job->runner = runner;
 	runner->load++;
-	runner->alone = runner->set->worker && job->attempts > 0;
+	runner->alone = runner->set->plan->worker && job->attempts > 0;
 }
 
 void
@@ -211,8 +206,8 @@ runners_capacity(const struct runners *set)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < set->n; i++)
-		n += set->worker ? 2 * set->all[i].window : 1;
+	for (size_t i = 0; i < set->plan->runners; i++)
+		n += set->plan->worker ? 2 * set->all[i].window : 1;
 	return n;
 }
 
@@ -221,7 +216,7 @@ runner_start(struct job *job, const struct event_entry *record)
 {
 	struct runner *runner = job->runner;
 
-	(runner->set->worker ? worker_send : start_command)(runner, job, record);
+	(runner->set->plan->worker ? worker_send : start_command)(runner, job, record);
 }
 
 bool
@@ -229,16 +224,16 @@ runners_process(struct runners *set, int64_t *wake)
 {
 	bool worked = false;
 
-	for (size_t i = 0; i < set->n; i++) {
+	for (size_t i = 0; i < set->plan->runners; i++) {
 		struct runner *runner = &set->all[i];
 
 		child_kill_overdue(&runner->child);
-		worked = (set->worker ? worker_process : process_command)(runner) || worked;
+		worked = (set->plan->worker ? worker_process : process_command)(runner) || worked;
 		if (runner->load > 0 && !runner->at_fault)
 			clock_earliest(wake, runner->deadline);
 		if (runner->child.kill_at != 0)
 			clock_earliest(wake, runner->child.kill_at);
-		if (set->worker && runner->child.pid == 0 && !set->handle->loop.ending)
+		if (set->plan->worker && runner->child.pid == 0 && !set->handle->loop.ending)
 			clock_earliest(wake, runner->next_start);
 	}
 	set->check_children = false;
@@ -248,7 +243,7 @@ runners_process(struct runners *set, int64_t *wake)
 void
 runners_stop(struct runners *set)
 {
-	for (size_t i = 0; i < set->n; i++)
+	for (size_t i = 0; i < set->plan->runners; i++)
 		if (set->all[i].child.pid != 0) {
 			set->all[i].stopped = true;
 			child_terminate(&set->all[i].child, STOP_GRACE);
@@ -258,17 +253,19 @@ runners_stop(struct runners *set)
 bool
 runners_idle(const struct runners *set)
 {
-	for (size_t i = 0; i < set->n; i++)
+	for (size_t i = 0; i < set->plan->runners; i++)
 		if (set->all[i].load > 0 || set->all[i].child.pid != 0)
 			return false;
 	return true;
 }
 
 void
-runners_fill_pollfds(const struct runners *set, struct pollfd *p)
+runners_fill_pollfds(struct loop *loop, struct pollfd *p)
 {
+	const struct runners *set = handle_of(loop)->runners;
+
 	*p++ = (struct pollfd){.fd = set->child_fd, .events = POLLIN};
-	for (size_t i = 0; i < set->n; i++) {
+	for (size_t i = 0; i < set->plan->runners; i++) {
 		const struct runner *runner = &set->all[i];
 		bool writes = runner->out.len > runner->written;
 
@@ -280,13 +277,15 @@ runners_fill_pollfds(const struct runners *set, struct pollfd *p)
 }
 
 void
-runners_read_pollfds(struct runners *set, const struct pollfd *p)
+runners_read_pollfds(struct loop *loop, const struct pollfd *p)
 {
+	struct runners *set = handle_of(loop)->runners;
+
 	if (p->revents != 0) {
 		child_watch_drain(set->child_fd);
 		set->check_children = true;
 	}
-	for (size_t i = 0; i < set->n; i++)
+	for (size_t i = 0; i < set->plan->runners; i++)
 		if (p[1 + 3 * i].revents != 0)
 			child_read_stderr(&set->all[i].child);
 }

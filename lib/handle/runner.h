@@ -16,9 +16,10 @@
 #include "handle/job.h"
 
 #define RUNNER_KILL_GRACE 5000 /* ms between SIGTERM and SIGKILL, while the run goes on */
-#define RUNNER_WINDOW_MAX 500  /* events that a worker may have unanswered */
 
 struct handle;
+struct handle_plan;
+struct loop;
 
 /* A slot for one command, or one worker. */
 struct runner {
@@ -50,21 +51,14 @@ struct runner {
 
 struct runners {
 	struct handle *handle;
-	/* as the plan has them (handle/handle.h) */
-	char **argv;
-	bool worker;
-	int64_t cmd_timeout;
-	size_t n;
-
-	struct runner *all; /* n of them */
+	const struct handle_plan *plan;
+	struct runner *all; /* plan->runners of them */
 	struct childenv *env;
 	int child_fd;        /* readable after SIGCHLD */
 	bool check_children; /* SIGCHLD came */
 };
 
-/* Starts the workers, if they are workers. The caller has set handle, argv, worker, cmd_timeout and
- * n.
- */
+/* Starts the workers, if they are workers. The caller has set handle and plan. */
 int runners_start(struct runners *set, struct err *err);
 void runners_free(struct runners *set);
 /* Returns the runner with the least load that can take this job now, or NULL. */
@@ -84,9 +78,9 @@ bool runners_process(struct runners *set, int64_t *wake);
 void runners_stop(struct runners *set);
 /* Returns whether no command or worker runs and no job is reserved. */
 bool runners_idle(const struct runners *set);
-/* The descriptors to poll, always 1 + 3 * n, and what poll(2) said of them. */
-void runners_fill_pollfds(const struct runners *set, struct pollfd *p);
-void runners_read_pollfds(struct runners *set, const struct pollfd *p);
+/* The descriptors to poll, always 1 + 3 * plan->runners, and what poll(2) said of them. */
+void runners_fill_pollfds(struct loop *loop, struct pollfd *p);
+void runners_read_pollfds(struct loop *loop, const struct pollfd *p);
 
 /* --- worker.c ------------------------------------------------------------------------ */
 

@@ -12,12 +12,14 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "event/event.h"
+#include "handle/handle.h"
 #include "handle/handle_int.h"
 #include "handle/runner.h"
 
 #define ADAPT_MS 20 /* the window is twice what the worker answers in that time */
 #define WINDOW_FIRST 16
 #define WINDOW_LEAST 2
+#define WINDOW_MOST 500
 /* bytes not yet written; a worker with more gets no further event */
 #define UNWRITTEN_MAX (1 << 20)
 #define ANSWER_MAX 4096 /* bytes of an answer line */
@@ -29,7 +31,7 @@ static const struct slice none;
 int
 worker_spawn(struct runner *runner, struct err *err)
 {
-	struct child_plan plan = {.argv = runner->set->argv,
+	struct child_plan plan = {.argv = runner->set->plan->argv,
 	    .env = childenv_without_event(runner->set->env),
 	    .stdin_fd = -1,
 	    .pipe_stdout = true};
@@ -81,7 +83,7 @@ pop_unanswered(struct runner *runner)
 static void
 set_answer_deadline(struct runner *runner)
 {
-	int64_t ms = runner->set->cmd_timeout;
+	int64_t ms = runner->set->plan->cmd_timeout;
 
 	runner->deadline = ms > 0 && runner->unanswered.n > 0 ? clock_mono() + ms : -1;
 }
@@ -116,8 +118,7 @@ write_to_worker(struct runner *runner)
 		runner->written += (size_t)n;
 	/* it has closed its stdin */
 	else if (n == -1 && errno != EAGAIN && errno != EINTR) {
-		close(runner->child.stdin_fd);
-		runner->child.stdin_fd = -1;
+		child_close_pipe(&runner->child.stdin_fd);
 		child_terminate(&runner->child, RUNNER_KILL_GRACE);
 		return true;
 	}
@@ -219,8 +220,7 @@ read_answers(struct runner *runner)
 			break;
 		worked = true;
 		if (n <= 0) { /* it has closed its stdout */
-			close(runner->child.stdout_fd);
-			runner->child.stdout_fd = -1;
+			child_close_pipe(&runner->child.stdout_fd);
 			child_terminate(&runner->child, RUNNER_KILL_GRACE);
 			break;
 		}
@@ -241,8 +241,8 @@ adapt_window(struct runner *runner)
 	runner->window = 2 * runner->answers;
 	if (runner->window < WINDOW_LEAST)
 		runner->window = WINDOW_LEAST;
-	if (runner->window > RUNNER_WINDOW_MAX)
-		runner->window = RUNNER_WINDOW_MAX;
+	if (runner->window > WINDOW_MOST)
+		runner->window = WINDOW_MOST;
 	runner->answers = 0;
 	runner->window_since = clock_mono();
 }
@@ -273,7 +273,7 @@ finish_worker(struct runner *runner, int status)
 	child_destroy(&runner->child);
 	runner->deadline = -1;
 	if (cannot) {
-		err_set(&err, STATUS_CONFIG, "run '%s': %s", runner->set->argv[0], word);
+		err_set(&err, STATUS_CONFIG, "run '%s': %s", handle->plan->argv[0], word);
 		loop_fail(&handle->loop, &err);
 	}
 }
@@ -292,8 +292,7 @@ worker_process(struct runner *runner)
 	}
 	if (runner->set->handle->loop.ending && runner->load == 0 && runner->child.stdin_fd != -1 &&
 	    runner->out.len == runner->written) {
-		close(runner->child.stdin_fd);
-		runner->child.stdin_fd = -1;
+		child_close_pipe(&runner->child.stdin_fd);
 	}
 	worked = write_to_worker(runner);
 	if (runner->deadline != -1 && clock_mono() >= runner->deadline && !runner->at_fault)
