@@ -32,17 +32,6 @@ consumer_check(const char *option, const char *name, struct err *err)
 	    name);
 }
 
-static void
-get_host_name(char out[65])
-{
-	if (gethostname(out, 65) == -1 || out[0] == '\0')
-		snprintf(out, 65, "localhost");
-	out[64] = '\0';
-	for (char *p = out; *p != '\0'; p++)
-		if (!names_legal(p, 1) && *p != '-')
-			*p = '_';
-}
-
 static int
 open_consumers_dir(const char *state)
 {
@@ -61,12 +50,12 @@ open_consumers_dir(const char *state)
 
 /* Returns 1 when the name is locked now, 0 when another process holds it, -1 with errno. */
 static int
-lock_number(struct consumer *consumer, int dir, const char *host, int number)
+lock_number(struct consumer *consumer, int dir, int number)
 {
 	char file[300];
 	int sys;
 
-	snprintf(consumer->name, sizeof(consumer->name), "eb-%s-%d", host, number);
+	snprintf(consumer->name, sizeof(consumer->name), "%s%d", consumer->host_prefix, number);
 	snprintf(file, sizeof(file), "%s.lock", consumer->name);
 	consumer->fd =
 	    openat(dir, file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
@@ -88,11 +77,16 @@ consumer_take(struct consumer *consumer, const char *state, struct err *err)
 	int dir = -1, got = -1;
 
 	consumer->fd = -1;
-	get_host_name(host);
+	if (gethostname(host, sizeof(host)) == -1 || host[0] == '\0')
+		snprintf(host, sizeof(host), "localhost");
+	host[sizeof(host) - 1] = '\0';
+	for (char *p = host; *p != '\0'; p++)
+		if (!names_legal(p, 1) && *p != '-')
+			*p = '_';
 	snprintf(consumer->host_prefix, sizeof(consumer->host_prefix), "eb-%s-", host);
 	if (state != NULL && (dir = open_consumers_dir(state)) != -1)
 		for (int n = 1; n <= NUMBER_MAX; n++)
-			if ((got = lock_number(consumer, dir, host, n)) != 0)
+			if ((got = lock_number(consumer, dir, n)) != 0)
 				break;
 	if (state == NULL)
 		err_set(err, STATUS_SOME,
@@ -104,7 +98,8 @@ consumer_take(struct consumer *consumer, const char *state, struct err *err)
 		close(dir);
 	if (got == 1)
 		return 0;
-	snprintf(consumer->name, sizeof(consumer->name), "eb-%s-%ld", host, (long)getpid());
+	snprintf(
+	    consumer->name, sizeof(consumer->name), "%s%ld", consumer->host_prefix, (long)getpid());
 	return -1;
 }
 

@@ -13,8 +13,8 @@
 
 struct consumer {
 	char name[256];
-	char host_prefix[256]; /* "eb-HOST-", which all such names of this host begin with */
-	int fd;                /* the lock; -1: none */
+	char host_prefix[80]; /* "eb-HOST-", which all such names of this host begin with */
+	int fd;               /* the lock; -1: none */
 };
 
 /*

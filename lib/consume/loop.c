@@ -305,18 +305,6 @@ find_poll_ms(struct loop *loop)
 	return left < 0 ? 0 : (int)(left > POLL_MAX ? POLL_MAX : left);
 }
 
-/* Fails when the reader of the output is gone, without waiting for the next event. */
-static void
-fail_without_reader(struct loop *loop)
-{
-	struct err err;
-
-	loop->out_gone = true;
-	errno = EPIPE;
-	err_sys(&err, STATUS_UNSAFE, "write to stdout");
-	loop_fail(loop, &err);
-}
-
 static size_t
 add_conn(struct pollfd *p, const struct conn *conn)
 {
@@ -333,6 +321,7 @@ poll_descriptors(struct loop *loop, int ms)
 	const struct loop_plan *plan = loop->plan;
 	struct pollfd *p = loop->fds;
 	size_t n = 2 + loop->nfds;
+	struct err err;
 
 	p[0] = (struct pollfd){.fd = loop->ending ? -1 : plan->stop, .events = POLLIN};
 	p[1] = (struct pollfd){.fd = loop->ending ? -1 : plan->out};
@@ -345,8 +334,12 @@ poll_descriptors(struct loop *loop, int ms)
 		return;
 	if (p[0].revents != 0)
 		loop_end(loop, LOOP_STOPPED);
-	if ((p[1].revents & (POLLERR | POLLHUP)) != 0)
-		fail_without_reader(loop);
+	if ((p[1].revents & (POLLERR | POLLHUP)) != 0) { /* without waiting for the next event */
+		loop->out_gone = true;
+		errno = EPIPE;
+		err_sys(&err, STATUS_UNSAFE, "write to stdout");
+		loop_fail(loop, &err);
+	}
 	if (loop->nfds > 0)
 		loop->user->read_pollfds(loop, p + 2);
 }

@@ -37,12 +37,6 @@ choose_print_read(struct loop *loop, size_t i)
 }
 
 static void
-add_record_to_sink(void *sink, const struct event_entry *r)
-{
-	sink_add(sink, r);
-}
-
-static void
 print_batch(struct loop *loop, size_t i)
 {
 	struct subscription *sub = loop->plan->subs[i];
@@ -55,7 +49,7 @@ print_batch(struct loop *loop, size_t i)
 		return;
 	if (!loop->ending && !print->slow)
 		sub_prefetch(sub, count_print_room(loop));
-	written = sub_each(sub, add_record_to_sink, print->sink);
+	written = sub_each(sub, sink_add, print->sink);
 	if (sink_flush(print->sink, &err) == -1) {
 		written = print->sink->written;
 		loop_fail(loop, &err);

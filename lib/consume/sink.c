@@ -15,14 +15,6 @@
 #define WRITE_SIZE (256UL * 1024)
 #define READER_GRACE 1000 /* ms that the reader of a pipe has after a stop */
 
-static bool
-is_stopping(const struct sink *sink)
-{
-	struct pollfd p = {.fd = sink->stop, .events = POLLIN};
-
-	return poll(&p, 1, 0) == 1;
-}
-
 /* Waits until fd is writable or a stop is requested; after a stop for at most READER_GRACE. Returns
  * false when that time ran out. */
 static bool
@@ -39,11 +31,12 @@ wait_for_reader(const struct sink *sink, bool stopping)
 static size_t
 write_to_sink(struct sink *sink, const char *bytes, size_t n)
 {
+	struct pollfd stop = {.fd = sink->stop, .events = POLLIN};
 	size_t at = 0;
 	ssize_t went;
 
 	while (at < n) {
-		bool stopping = !sink->regular && is_stopping(sink);
+		bool stopping = !sink->regular && poll(&stop, 1, 0) == 1;
 		size_t many = stopping && n - at > PIPE_BUF ? PIPE_BUF : n - at;
 
 		if (stopping && !wait_for_reader(sink, true)) {
@@ -111,26 +104,13 @@ cut_file_back(int fd, size_t n)
 		lseek(fd, here - (off_t)n, SEEK_SET);
 }
 
-/* Returns how many records end within the first n bytes of out. *end is the end of the last of
- * them. */
-static size_t
-count_whole(const struct sink *sink, size_t n, size_t *end)
-{
-	const size_t *ends = (const void *)sink->ends.p;
-	size_t k = 0;
-
-	*end = 0;
-	while (k < sink->ends.len / sizeof(*ends) && ends[k] <= n)
-		*end = ends[k++];
-	return k;
-}
-
 /* Writes the rendered records. When the reader of a pipe is gone none of them count as written;
  * when it only stopped reading, those in the pipe do. */
 static void
 write_rendered(struct sink *sink)
 {
-	size_t went, whole, end;
+	const size_t *ends = (const void *)sink->ends.p;
+	size_t went, whole = 0, end = 0;
 
 	if (sink->out.len == 0 || sink->broken != 0)
 		return;
@@ -138,7 +118,8 @@ write_rendered(struct sink *sink)
 	if (sink->broken != 0)
 		return;
 	went = write_to_sink(sink, sink->out.p, sink->out.len);
-	whole = count_whole(sink, went, &end);
+	while (whole < sink->ends.len / sizeof(*ends) && ends[whole] <= went)
+		end = ends[whole++];
 	if (sink->regular && went > end)
 		cut_file_back(sink->fd, went - end);
 	if (sink->regular && sink->sync && fdatasync(sink->fd) == -1) {
@@ -154,8 +135,10 @@ write_rendered(struct sink *sink)
 }
 
 void
-sink_add(struct sink *sink, const struct event_entry *r)
+sink_add(void *arg, const struct event_entry *r)
 {
+	struct sink *sink = arg;
+
 	if (sink->broken != 0)
 		return;
 	if (sink->style == SINK_PAYLOAD)

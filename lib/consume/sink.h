@@ -34,8 +34,8 @@ struct sink {
 	int broken;
 };
 
-/* Renders one record of a batch; writes when many bytes wait. */
-void sink_add(struct sink *sink, const struct event_entry *r);
+/* Renders one record of a batch; writes when many bytes wait. arg: the sink (a sub_record_fn). */
+void sink_add(void *arg, const struct event_entry *r);
 /* Writes the rest of the batch. Returns 0; or -1 with status 74, and then its first sink->written
  * records count as written. */
 int sink_flush(struct sink *sink, struct err *err);

@@ -34,30 +34,21 @@ sublist_add(struct sublist *list, const char *type)
 	free(key);
 }
 
-static int
-scan_matching_keys(
-    const struct sublist *list, const char *pattern, struct key_list *keys, struct err *err)
-{
-	char *match = names_stream(list->prefix, pattern);
-	struct pool pool = {.url = list->plan->url, .timeout_ms = list->plan->timeout_ms};
-	struct conn *conn = pool_get(&pool, NULL, err);
-	int ok = conn == NULL
-	    ? -1
-	    : scan_keys(conn, match, clock_mono() + list->plan->timeout_ms, keys, err);
-
-	pool_close(&pool);
-	free(match);
-	return ok;
-}
-
 int
 sublist_add_pattern(
     struct sublist *list, const char *pattern, size_t *found, bool *complete, struct err *err)
 {
+	int64_t timeout_ms = list->plan->timeout_ms;
+	struct pool pool = {.url = list->plan->url, .timeout_ms = timeout_ms};
+	struct conn *conn = pool_get(&pool, NULL, err);
+	char *match = names_stream(list->prefix, pattern);
 	struct key_list keys;
+	int ok = conn == NULL ? -1 : scan_keys(conn, match, clock_mono() + timeout_ms, &keys, err);
 
+	pool_close(&pool);
+	free(match);
 	*found = 0;
-	if (scan_matching_keys(list, pattern, &keys, err) == -1)
+	if (ok == -1)
 		return -1;
 	for (size_t i = 0; i < keys.n; i++) {
 		const char *type = names_stream_type(list->prefix, keys.p[i], strlen(keys.p[i]));

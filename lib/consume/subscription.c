@@ -111,17 +111,6 @@ advance_last_seen(struct subscription *sub, struct stream_id id)
 	sub->has_last_seen = true;
 }
 
-static void
-format_group_start(const struct subscription *sub, char out[ID_SIZE])
-{
-	if (sub->has_last_seen)
-		id_format(sub->last_seen, out);
-	else if (sub->plan->range.from.end)
-		snprintf(out, ID_SIZE, "$");
-	else
-		id_format(id_before(sub->plan->range.from.low), out);
-}
-
 /* Learns the last ID that the group delivered, so that a vanished group can be created again there.
  * A refusal leaves it unknown; err matters only when the connection was lost. */
 static void
@@ -144,7 +133,12 @@ ensure_group(struct subscription *sub, struct err *err)
 	char start[ID_SIZE];
 	struct group_made made;
 
-	format_group_start(sub, start);
+	if (sub->has_last_seen)
+		id_format(sub->last_seen, start);
+	else if (sub->plan->range.from.end)
+		snprintf(start, ID_SIZE, "$");
+	else
+		id_format(id_before(sub->plan->range.from.low), start);
 	if (group_ensure(sub->conn, sub->key, sub->group, start, &made, err) == -1)
 		return -1;
 	sub->create_err.why = CONN_OK;
@@ -237,7 +231,6 @@ each_entry(const struct subscription *sub, stream_entry_fn *fn, void *arg, struc
 struct summary {
 	size_t entries, bytes;    /* bytes of field names and values */
 	struct slice first, last; /* IDs; borrowed from the reply */
-	struct stream_id last_id;
 };
 
 static int
@@ -250,18 +243,6 @@ summarize_entry(void *arg, const struct stream_entry *e)
 	summary->last = e->id;
 	for (size_t i = 0; i < e->nkv; i++)
 		summary->bytes += e->kv[i].n;
-	return 0;
-}
-
-/* Returns 0; or -1 with err for an error reply or a malformed one. A nil reply has 0 entries. */
-static int
-summarize_batch(const struct subscription *sub, struct summary *sum, struct err *err)
-{
-	*sum = (struct summary){0};
-	if (each_entry(sub, summarize_entry, sum, err) == -1)
-		return -1;
-	if (sum->entries > 0)
-		id_parse(sum->last, &sum->last_id);
 	return 0;
 }
 
@@ -359,7 +340,7 @@ put_read(struct subscription *sub, const char *from, size_t count, int64_t block
 void
 sub_request(struct subscription *sub, size_t count, int64_t block_ms)
 {
-	char from[ID_SIZE];
+	char from[ID_SIZE] = ">";
 
 	sub->requested = count < sub->pagesize.count ? count : sub->pagesize.count;
 	sub->state = SUB_REQUESTED;
@@ -367,16 +348,15 @@ sub_request(struct subscription *sub, size_t count, int64_t block_ms)
 		sub->phase = PHASE_TAKEOVER;
 		takeover_begin(&sub->takeover, false);
 	}
-	if (sub->group == NULL) {
-		id_format(sub->last_seen, from);
-		put_read(sub, from, sub->requested, block_ms);
-	} else if (sub->phase == PHASE_TAKEOVER)
+	if (sub->phase == PHASE_TAKEOVER) {
 		takeover_put_list(&sub->takeover, sub->conn, sub->requested);
-	else if (sub->phase == PHASE_OWN) {
+		return;
+	}
+	if (sub->group == NULL)
+		id_format(sub->last_seen, from);
+	else if (sub->phase == PHASE_OWN)
 		id_format(sub->cursor, from);
-		put_read(sub, from, sub->requested, -1);
-	} else
-		put_read(sub, ">", sub->requested, block_ms);
+	put_read(sub, from, sub->requested, sub->phase == PHASE_OWN ? -1 : block_ms);
 }
 
 void
@@ -461,15 +441,6 @@ check_unclaimed(void *arg, const struct pending *p, bool claimed)
 	sub->checks_in_flight++;
 }
 
-static void
-take_check_reply(struct subscription *sub, struct reply *r)
-{
-	sub->checks_in_flight--;
-	if (reply_is_array(r) && reply_count(r) == 0)
-		sub->gone++;
-	reply_free(r);
-}
-
 /* Takes a reply of the list or of the claim. Returns 1: the batch is complete; 0: a reply is still
  * to come, or there was nothing to take over; -1 with err. */
 static int
@@ -504,14 +475,15 @@ take_takeover_reply(struct subscription *sub, struct reply *r, struct err *err)
 static int
 take_read_reply(struct subscription *sub, struct reply *reply, struct err *err)
 {
-	struct summary summary;
+	struct summary summary = {0};
+	struct stream_id last = {0};
 	int taken;
 
 	if (sub->phase != PHASE_TAKEOVER)
 		sub->entries = reply;
 	else if ((taken = take_takeover_reply(sub, reply, err)) != 1)
 		return taken == 0 ? 0 : take_read_error(sub, err);
-	if (summarize_batch(sub, &summary, err) == -1) {
+	if (each_entry(sub, summarize_entry, &summary, err) == -1) {
 		clear_batch(sub);
 		return take_read_error(sub, err);
 	}
@@ -527,12 +499,13 @@ take_read_reply(struct subscription *sub, struct reply *reply, struct err *err)
 		sub->state = SUB_IDLE;
 		return 0;
 	}
-	advance_last_seen(sub, summary.last_id);
+	id_parse(summary.last, &last);
+	advance_last_seen(sub, last);
 	if (sub->phase != PHASE_OWN) {
 		sub->state = SUB_READY;
 		return 0;
 	}
-	sub->cursor = summary.last_id;
+	sub->cursor = last;
 	/* XREADGROUP does not send the delivery counts of pending entries */
 	pending_put_list(sub->conn,
 	    &(struct pending_query){sub->key, sub->group, sub->plan->consumer, 0, summary.entries},
@@ -551,10 +524,10 @@ take_xack_reply(struct subscription *sub, struct reply *reply, struct err *err)
 	if (cause != CONN_OK && cause != CONN_NOGROUP) {
 		snprintf(what, sizeof(what), "acknowledge in '%s'", sub->key);
 		reply_fail(err, reply, what);
+		reply_free(reply);
+		return fail_connection(sub);
 	}
 	reply_free(reply);
-	if (cause != CONN_OK && cause != CONN_NOGROUP)
-		return fail_connection(sub);
 	if (sub->acks_in_flight > 0 || (reply = sub->prefetched) == NULL)
 		return 0;
 	sub->prefetched = NULL;
@@ -564,22 +537,25 @@ take_xack_reply(struct subscription *sub, struct reply *reply, struct err *err)
 static int
 dispatch_reply(struct subscription *sub, struct reply *reply, struct err *err)
 {
+	bool ahead = sub->prefetching;
+
 	if (sub->checks_in_flight > 0) {
-		take_check_reply(sub, reply);
-		return 0;
-	}
-	if (sub->prefetching && sub->acks_in_flight > 0) {
-		sub->prefetching = false;
-		sub->prefetched = reply;
+		sub->checks_in_flight--;
+		sub->gone += reply_is_array(reply) && reply_count(reply) == 0;
+		reply_free(reply);
 		return 0;
 	}
 	sub->prefetching = false;
-	if (sub->acks_in_flight > 0)
+	if (sub->acks_in_flight > 0 && !ahead)
 		return take_xack_reply(sub, reply, err);
-	if (sub->entries == NULL)
+	if (sub->acks_in_flight > 0)
+		sub->prefetched = reply;
+	else if (sub->entries == NULL)
 		return take_read_reply(sub, reply, err);
-	sub->counts = reply;
-	sub->state = SUB_READY;
+	else {
+		sub->counts = reply;
+		sub->state = SUB_READY;
+	}
 	return 0;
 }
 
