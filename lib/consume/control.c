@@ -1,6 +1,5 @@
 #include "consume/control.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -168,31 +168,14 @@ reopen_connections(struct loop *loop)
 	loop->unconfirmed = loop->down_since != 0;
 }
 
-void
-loop_open(struct loop *loop, const struct loop_plan *plan, const struct loop_user *user)
+static void
+open_connections(struct loop *loop)
 {
 	struct err err;
 
-	loop->plan = plan;
-	loop->user = user;
-	control_init(&loop->control, plan->sub->url, plan->sub->timeout_ms);
-	loop->backoff = mem_alloc((plan->n + 1) * sizeof(*loop->backoff));
-	for (size_t i = 0; i <= plan->n; i++)
-		loop->backoff[i] = (struct backoff){.first = 50, .max = 5000};
-	for (size_t i = 0; i <= plan->n && !loop->ending; i++)
+	for (size_t i = 0; i <= loop->plan->n && !loop->ending; i++)
 		if (is_missing(loop, i) && open_connection(loop, i, &err) == -1)
 			loop_fail(loop, &err);
-	loop->last_event = clock_mono();
-}
-
-enum loop_end
-loop_close(struct loop *loop, struct err *err)
-{
-	control_close(&loop->control);
-	free(loop->backoff);
-	if (loop->end == LOOP_FAILED)
-		*err = loop->err;
-	return loop->end;
 }
 
 /* --- reading ------------------------------------------------------------------------- */
@@ -344,13 +327,12 @@ poll_descriptors(struct loop *loop, int ms)
 		loop->user->read_pollfds(loop, p + 2);
 }
 
-void
-loop_run(struct loop *loop)
+static void
+take_turns(struct loop *loop)
 {
 	const struct loop_plan *plan = loop->plan;
 	unsigned busy = 0;
 
-	loop->fds = mem_alloc((3 + loop->nfds + plan->n) * sizeof(*loop->fds));
 	for (end_if_done(loop); !loop->ending || !loop->user->finish(loop); end_if_done(loop)) {
 		bool worked;
 
@@ -367,5 +349,29 @@ loop_run(struct loop *loop)
 		else if (++busy % BUSY == 0)
 			poll_descriptors(loop, 0);
 	}
+}
+
+enum loop_end
+loop_run(
+    struct loop *loop, const struct loop_plan *plan, const struct loop_user *user, struct err *err)
+{
+	loop->plan = plan;
+	loop->user = user;
+	control_init(&loop->control, plan->sub->url, plan->sub->timeout_ms);
+	loop->backoff = mem_alloc((plan->n + 1) * sizeof(*loop->backoff));
+	for (size_t i = 0; i <= plan->n; i++)
+		loop->backoff[i] = (struct backoff){.first = 50, .max = 5000};
+	loop->fds = mem_alloc((3 + loop->nfds + plan->n) * sizeof(*loop->fds));
+	open_connections(loop);
+	loop->last_event = clock_mono();
+	if (!loop->ending && user->start != NULL && user->start(loop, err) == -1)
+		loop_fail(loop, err);
+	if (!loop->ending)
+		take_turns(loop);
+	control_close(&loop->control);
+	free(loop->backoff);
 	free(loop->fds);
+	if (loop->end == LOOP_FAILED)
+		*err = loop->err;
+	return loop->end;
 }

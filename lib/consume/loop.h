@@ -1,9 +1,8 @@
 /*
  * loop: one poll(2) loop over subscriptions, their connections and whoever uses their entries.
  *
- * It opens the connections, requests entries, waits for descriptors and timers, and ends when the
- * plan says so. What is done with an entry is the user's: consume/print.h prints it,
- * handle/handle.h runs commands.
+ * It ends when the plan says so. What is done with an entry is the user's: consume/print.h prints
+ * it, handle/handle.h runs commands.
  *
  * A connection that cannot be opened at the start ends the run. One that is lost later is reopened,
  * with exponential backoff and jitter. A warning is printed when the first connection is lost and
@@ -64,7 +63,8 @@ struct loop_user {
 	/* After the end: returns whether the run may return. */
 	bool (*finish)(struct loop *loop);
 	/* These may be NULL. */
-	void (*opened)(struct loop *loop, size_t i); /* i == plan->n: the control connection */
+	int (*start)(struct loop *loop, struct err *err); /* once all connections are open */
+	void (*opened)(struct loop *loop, size_t i);      /* i == plan->n: the control connection */
 	/* Descriptors to poll, always loop->nfds, and what poll(2) said of them. */
 	void (*fill_pollfds)(struct loop *loop, struct pollfd *p);
 	void (*read_pollfds)(struct loop *loop, const struct pollfd *p);
@@ -95,12 +95,10 @@ struct loop {
 	struct backoff *backoff;
 };
 
-/* Opens the connections; in_turn: the first. A failure ends the run. */
-void loop_open(struct loop *loop, const struct loop_plan *plan, const struct loop_user *user);
-/* Runs until there is a reason to end and the user has finished. */
-void loop_run(struct loop *loop);
-/* Returns the end, and with LOOP_FAILED err. Closes the control connection. */
-enum loop_end loop_close(struct loop *loop, struct err *err);
+/* Runs until there is a reason to end and the user has finished. Returns the end, and with
+ * LOOP_FAILED err. Closes the control connection. */
+enum loop_end loop_run(
+    struct loop *loop, const struct loop_plan *plan, const struct loop_user *user, struct err *err);
 
 /* Ends the run, unless it is ending already. */
 void loop_end(struct loop *loop, enum loop_end end);

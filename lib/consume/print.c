@@ -127,9 +127,8 @@ print_run(const struct loop_plan *plan, struct sink *sink, uint64_t *count, stru
 	    .is_quiet = is_print_quiet,
 	    .finish = finish_subs};
 	struct print print = {.sink = sink};
+	enum loop_end end = loop_run(&print.loop, plan, &user, err);
 
-	loop_open(&print.loop, plan, &user);
-	loop_run(&print.loop);
 	*count = print.loop.count;
-	return loop_close(&print.loop, err);
+	return end;
 }

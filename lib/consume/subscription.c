@@ -1,14 +1,11 @@
 #include "consume/subscription.h"
 
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/status.h"
-#include "event/id.h"
 #include "redis/group.h"
 #include "redis/retire.h"
 #include "redis/stream.h"

@@ -2,8 +2,7 @@
  * subscription: reads one stream over a connection of its own, through a group or without one.
  *
  * The caller runs the loop: sub_open, sub_request, poll(2) on sub->conn, sub_process, then handles
- * the batch and calls sub_finish_batch with the number of records handled. Their acknowledgement
- * is sent together with the next request.
+ * the batch and calls sub_finish_batch. The acknowledgement is sent with the next request.
  *
  * After each sub_open the consumer's own pending entries come first, so that entries delivered to
  * an earlier process or connection are handled. Entries that were handled but whose acknowledgement

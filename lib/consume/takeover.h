@@ -2,9 +2,8 @@
  * takeover: lists a group's pending entries and claims them, for printing and for commands.
  *
  * A page is listed (XPENDING). Its first entries of one kind are claimed by one XCLAIM, and the
- * next page begins behind them. The two commands travel on the connection that the caller names:
- * printing has its subscription's, commands have the control connection, where a claim cannot
- * overtake an XACK of the same entry.
+ * next page begins behind them. Commands use the control connection, where a claim cannot overtake
+ * an XACK of the same entry.
  *
  * For commands (without bodies) the claim sets the delivery count of entries from consumers of
  * other programs to 1: no attempt was begun.

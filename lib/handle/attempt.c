@@ -1,13 +1,8 @@
-/* attempt: begins attempts by claiming entries, schedules retries, acknowledges. Declared in
- * handle_int.h. */
+/* attempt: claims entries for attempts, retries, acknowledges. Declared in handle_int.h. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/mem.h"
-#include "base/status.h"
-#include "event/id.h"
 #include "handle/handle.h"
 #include "handle/handle_int.h"
 #include "handle/runner.h"

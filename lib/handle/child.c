@@ -15,7 +15,6 @@
 
 #include "base/clock.h"
 #include "base/io.h"
-#include "base/mem.h"
 #include "base/process.h"
 #include "base/status.h"
 
@@ -146,17 +145,16 @@ child_is_shortage(const struct err *err)
 	    err->sys == ENFILE || err->sys == ENOSPC;
 }
 
-/* Returns whether PATH has an executable file of that name; else errno says why not. */
-static bool
-is_in_path(const char *name)
+int
+child_find(const char *name, struct err *err)
 {
-	const char *path = getenv("PATH");
+	const char *path = strchr(name, '/') != NULL ? "" : getenv("PATH");
 	struct bytes file = {0};
 	bool found = false;
 	size_t n;
 
 	errno = ENOENT;
-	for (path = path != NULL ? path : "/bin:/usr/bin"; !found; path += n + 1) {
+	for (path = path != NULL ? path : "/bin:/usr/bin"; *name != '\0' && !found; path += n + 1) {
 		n = strcspn(path, ":");
 		file.len = 0;
 		bytes_addf(&file, "%.*s%s%s", (int)n, path, n > 0 ? "/" : "", name);
@@ -165,17 +163,7 @@ is_in_path(const char *name)
 			break;
 	}
 	bytes_free(&file);
-	return found;
-}
-
-int
-child_find(const char *name, struct err *err)
-{
-	errno = ENOENT;
-	if (*name != '\0' &&
-	    (strchr(name, '/') != NULL ? access(name, X_OK) == 0 : is_in_path(name)))
-		return 0;
-	return err_sys(err, STATUS_CONFIG, "run '%s'", name);
+	return found ? 0 : err_sys(err, STATUS_CONFIG, "run '%s'", name);
 }
 
 /* --- reading stderr and ending ------------------------------------------------------- */

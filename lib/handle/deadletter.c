@@ -1,14 +1,9 @@
-/* deadletter: moves an entry and its provenance to the dead letters of its type. Declared in
- * handle_int.h. */
+/* deadletter: moves entries to the dead letters of their type. Declared in handle_int.h. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/mem.h"
-#include "base/status.h"
-#include "event/id.h"
 #include "event/provenance.h"
 #include "handle/handle.h"
 #include "handle/handle_int.h"

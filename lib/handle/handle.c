@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -264,6 +263,7 @@ handle_run(const struct loop_plan *read, const struct handle_plan *plan, struct 
 	    .is_done = is_everything_handled,
 	    .is_quiet = is_only_waiting,
 	    .finish = finish_handling,
+	    .start = runners_start,
 	    .opened = note_opened,
 	    .fill_pollfds = runners_fill_pollfds,
 	    .read_pollfds = runners_read_pollfds};
@@ -276,13 +276,8 @@ handle_run(const struct loop_plan *read, const struct handle_plan *plan, struct 
 	handle.loop.nfds = 1 + 3 * plan->runners;
 	handle.lease.renewed_at = clock_mono();
 	init_streams(&handle, read);
-	loop_open(&handle.loop, read, &user);
-	if (!handle.loop.ending && runners_start(&runners, err) == -1)
-		loop_fail(&handle.loop, err);
-	else if (!handle.loop.ending)
-		loop_run(&handle.loop);
+	end = loop_run(&handle.loop, read, &user, err);
 	count->unacked = handle.jobs.in[JOB_DONE];
-	end = loop_close(&handle.loop, err);
 	for (size_t i = 0; i < handle.n; i++) {
 		sub_close(handle.streams[i].sub);
 		free(handle.streams[i].dead_key);

@@ -1,11 +1,6 @@
 /*
  * handle: reads entries through groups and runs commands for them until there is a reason to stop.
  *
- * The subscriptions read new entries; the control connection (consume/control.h) has all other
- * requests. An entry is held by this process
- * (handle/job.h) from the read or takeover until it is acknowledged or became a dead letter. Held
- * entries are renewed, so that no other consumer claims them.
- *
  * An attempt begins with XCLAIM to the same consumer, which records it in the group. For a consumer
  * whose name begins with "eb-":
  *

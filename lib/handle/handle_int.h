@@ -1,11 +1,6 @@
 /*
  * handle_int: the state of a run, and the functions that the files of this room offer each other.
- *
- *     handle.c      what the loop asks for: room, reads, the end
- *     attempt.c     claims, results, XACK
- *     lease.c       pending entries, renewal
- *     deadletter.c  dead letters
- *     runner.c      the slots for commands and workers (runner.h)
+ * handle.c is what the loop asks for: room, reads, the end. The runners are in runner.h.
  */
 #ifndef HANDLE_HANDLE_INT_H
 #define HANDLE_HANDLE_INT_H
@@ -95,7 +90,7 @@ size_t handle_room(struct loop *loop);
 void handle_claim(struct handle_stream *stream, struct pending_claim how,
     const struct stream_id *ids, size_t n, control_reply_fn *on_reply);
 
-/* --- attempt.c ----------------------------------------------------------------------- */
+/* --- attempt.c: claims, results, XACK ------------------------------------------------ */
 
 /* Claims ready jobs for runners that are free. */
 void attempt_begin_ready(struct handle *handle);
@@ -110,7 +105,7 @@ void attempt_ack_done(struct handle *handle);
 /* Moves the jobs in JOB_DEAD to the dead letters. */
 void deadletter_send(struct handle *handle);
 
-/* --- lease.c ------------------------------------------------------------------------- */
+/* --- lease.c: pending entries, renewal ----------------------------------------------- */
 
 /* Requests the next page of pending entries where one is due and there is room. */
 void lease_list_pending(struct handle *handle);

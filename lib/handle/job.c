@@ -1,10 +1,8 @@
 #include "handle/job.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
-#include "event/id.h"
 #include "redis/reply.h"
 
 /* --- lists --------------------------------------------------------------------------- */

@@ -1,11 +1,5 @@
-/* lease: holds pending entries: lists and claims them, renews them, detects lost ones. Declared in
- * handle_int.h. */
-#include <stdio.h>
-#include <stdlib.h>
-
+/* lease: lists, claims and renews pending entries, detects lost ones. Declared in handle_int.h. */
 #include "base/clock.h"
-#include "base/mem.h"
-#include "event/id.h"
 #include "handle/handle.h"
 #include "handle/handle_int.h"
 #include "redis/stream.h"

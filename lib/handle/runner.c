@@ -141,8 +141,10 @@ process_command(struct runner *runner)
 /* --- all runners --------------------------------------------------------------------- */
 
 int
-runners_start(struct runners *set, struct err *err)
+runners_start(struct loop *loop, struct err *err)
 {
+	struct runners *set = handle_of(loop)->runners;
+
 	if ((set->child_fd = child_watch()) == -1)
 		return err_sys(err, STATUS_SOME, "pipe");
 	set->env = childenv_new();

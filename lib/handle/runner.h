@@ -1,8 +1,6 @@
 /*
- * runner: the slots in which a run's commands or workers run.
- *
- *     runner.c      what both share, and a command for each event
- *     worker.c      a command that stays and handles many events
+ * runner: the slots in which a run's commands or workers run. A command handles one event; a worker
+ * stays and handles many.
  */
 #ifndef HANDLE_RUNNER_H
 #define HANDLE_RUNNER_H
@@ -59,7 +57,7 @@ struct runners {
 };
 
 /* Starts the workers, if they are workers. The caller has set handle and plan. */
-int runners_start(struct runners *set, struct err *err);
+int runners_start(struct loop *loop, struct err *err);
 void runners_free(struct runners *set);
 /* Returns the runner with the least load that can take this job now, or NULL. */
 struct runner *runners_pick(struct runners *set, const struct job *job);
