@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "handle/handle.h"
 #include "handle/handle_int.h"
-#include "handle/runner.h"
 #include "redis/group.h"
 #include "redis/stream.h"
 

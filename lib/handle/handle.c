@@ -8,7 +8,6 @@
 #include "base/status.h"
 #include "event/names.h"
 #include "handle/handle_int.h"
-#include "handle/runner.h"
 
 #define ASK_AGAIN 100 /* ms between requests with to_end while jobs are held */
 #define WAITING 10000 /* jobs that wait for another attempt; with more, reading pauses */

@@ -1,5 +1,5 @@
-#include "handle/runner.h"
-
+/* runner: the slots in which commands or workers run; a command for each event. Declared in
+ * handle_int.h. */
 #include <sys/mman.h>
 #include <sys/wait.h>
 

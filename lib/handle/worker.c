@@ -1,5 +1,5 @@
 /* worker: a command that stays, reads JSON lines and answers "ok", "retry" or "dead" to each.
- * Declared in runner.h. */
+ * Declared in handle_int.h. */
 #include <sys/wait.h>
 
 #include <errno.h>
@@ -12,7 +12,6 @@
 #include "event/event.h"
 #include "handle/handle.h"
 #include "handle/handle_int.h"
-#include "handle/runner.h"
 
 #define ADAPT_MS 20 /* the window is twice what the worker answers in that time */
 #define WINDOW_FIRST 16
