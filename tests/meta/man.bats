@@ -128,7 +128,7 @@ statuses() {
 }
 
 # childenv sets the variables of a command; nothing reads them.
-@test "the environment that conf and secret read stands in eventbus(7), and no other" {
+@test "the environment that conf reads stands in eventbus(7), and no other" {
 	grep -hoE '"(EB_[A-Z_]+|REDISCLI_AUTH|CREDENTIALS_DIRECTORY|STATE_DIRECTORY|XDG_[A-Z_]+|HOME)"' \
 		--exclude=childenv.c "$TOP"/lib/*/*.c "$TOP"/bin/*.c | tr -d '"' | grep -v '^EB_VERSION$' | sort -u >code
 	sed -n '/^\.Sh ENVIRONMENT/,/^\.Sh FILES/p' "$TOP/man/eventbus.7" |
