@@ -188,7 +188,7 @@ static const struct cli_command command = {.name = "ebbuffer",
     .conf = &eb.conf,
     .about = {"Shows and changes the disk buffer by hand: the events that wait for Redis,",
         "and the lines in quarantine. ebreplay(1) drains it."},
-    .examples = {"ebbuffer list", "ebbuffer quarantine list", "ebbuffer discard --yes"},
+    .examples = {"ebbuffer list", "ebbuffer quarantine list", "ebbuffer check"},
     .statuses = "0 done, 1 bad lines, 64 usage, 74 unsafe, 75 try again, 78 config",
     .options = options,
     .modes = modes};

@@ -86,16 +86,18 @@ static int
 count_events(struct buffer *buf, struct backlog *b, bool brief, struct err *err)
 {
 	struct undelivered u;
-	const struct lagging_type *l;
 	int64_t at;
 	int r = undelivered_open(&u, buf, WALK_FOREIGN, false, err);
 
 	b->held = mem_alloc((u.checkpoint.nlagging + 1) * sizeof(*b->held));
-	for (l = u.checkpoint.lagging; l < u.checkpoint.lagging + u.checkpoint.nlagging; l++)
+	for (size_t i = 0; i < u.checkpoint.nlagging; i++) {
+		const struct lagging_type *l = &u.checkpoint.lagging[i];
+
 		if (*l->reason)
 			b->held[b->nheld++] = (struct backlog_held){.type = mem_strdup(l->type),
 			    .reason = mem_strdup(l->reason),
 			    .tried = l->tried};
+	}
 	while (r != -1 && (r = undelivered_next(&u, err)) == 1) {
 		/* only plain writers' files may be out of order */
 		if ((b->events == 0 || !u.at.chain) && line_stamp(u.at.text, &at) == 0 &&
@@ -213,8 +215,10 @@ backlog_json(struct bytes *out, const struct backlog *b)
 	put_number_member(out, "quarantined", b->quarantined);
 	json_add_name(out, slice_of("held"));
 	bytes_addc(out, '[');
-	for (const struct backlog_held *h = b->held; h < b->held + b->nheld; h++) {
-		bytes_adds(out, h > b->held ? ",{" : "{");
+	for (size_t i = 0; i < b->nheld; i++) {
+		const struct backlog_held *h = &b->held[i];
+
+		bytes_adds(out, i > 0 ? ",{" : "{");
 		put_text_member(out, "event_type", h->type);
 		put_text_member(out, "reason", h->reason);
 		put_time_member(out, "tried", h->tried);

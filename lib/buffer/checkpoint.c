@@ -103,8 +103,11 @@ positions_copy(struct positions *to, const struct positions *from)
 	memset(to, 0, sizeof(*to));
 	if (from->chain.stem != NULL)
 		position_set(&to->chain, from->chain.stem, from->chain.pos, 0);
-	for (const struct position *p = from->files; p < from->files + from->nfiles; p++)
+	for (size_t i = 0; i < from->nfiles; i++) {
+		const struct position *p = &from->files[i];
+
 		positions_set(to, false, p->stem, p->pos, p->limit);
+	}
 }
 
 bool
@@ -143,11 +146,11 @@ checkpoint_find_lagging(struct checkpoint *cp, const char *type, size_t n)
 struct lagging_type *
 checkpoint_add_lagging(struct checkpoint *cp, const char *type, size_t n)
 {
-	struct lagging_type *l = cp->lagging + cp->nlagging;
+	struct lagging_type *l = cp->nlagging > 0 ? &cp->lagging[cp->nlagging - 1] : NULL;
 
 	/* records of one type are contiguous in .progress */
-	if (cp->nlagging && is_type(l[-1].type, type, n))
-		return &l[-1];
+	if (l != NULL && is_type(l->type, type, n))
+		return l;
 	if ((l = checkpoint_find_lagging(cp, type, n)) != NULL)
 		return l;
 	cp->lagging = mem_realloc(cp->lagging, (cp->nlagging + 1) * sizeof(*cp->lagging));

@@ -228,9 +228,12 @@ walk_next(struct walk *w, struct walk_line *l, struct err *err)
 		return -1;
 	if (w->nsources > 1 || best == NULL || !best->has_line) {
 		best = NULL;
-		for (struct source *s = w->sources; s < w->sources + w->nsources; s++)
+		for (size_t i = 0; i < w->nsources; i++) {
+			struct source *s = &w->sources[i];
+
 			if (s->has_line && (best == NULL || s->stamp < best->stamp))
 				best = s;
+		}
 	}
 	w->current = best;
 	if (best == NULL)
@@ -337,7 +340,7 @@ static int
 list_walk_segments(struct walk *w, struct err *err)
 {
 	struct segment *first;
-	const struct segment *s, *last = NULL;
+	const struct segment *last = NULL;
 	size_t n, kept = 0;
 
 	if (segment_list(w->buf->fd, &first, &n, err) == -1)
@@ -349,11 +352,14 @@ list_walk_segments(struct walk *w, struct err *err)
 		free(first);
 		return -1;
 	}
-	for (s = w->segments; s < w->segments + n; s++)
+	for (size_t i = 0; i < n; i++) {
+		const struct segment *s = &w->segments[i];
+
 		if (!s->ignored &&
 		    (s->kind != SEGMENT_CHAIN ||
 		        (last != NULL && strcmp(s->stem, last->stem) <= 0)))
 			w->segments[kept++] = *s;
+	}
 	w->nsegments = kept;
 	w->last_size = last != NULL ? last->size : 0;
 	free(first);

@@ -53,7 +53,8 @@ groupadmin_list_groups(
 	size_t n = 0;
 
 	a->table.columns = columns;
-	for (const struct stream_group *g = st->groups; g < st->groups + st->ngroups; g++) {
+	for (size_t i = 0; i < st->ngroups; i++) {
+		const struct stream_group *g = &st->groups[i];
 		struct item r;
 
 		if (only != NULL && strcmp(g->name, only) != 0)
@@ -77,7 +78,8 @@ groupadmin_list_consumers(struct groupadmin *a, struct err *err)
 	if (group_list_consumers(a->conn, a->group->key, a->group->name, &list, err) == -1)
 		return -1;
 	a->table.columns = columns;
-	for (const struct group_consumer *c = list.consumer; c < list.consumer + list.n; c++) {
+	for (size_t i = 0; i < list.n; i++) {
+		const struct group_consumer *c = &list.consumer[i];
 		struct item r;
 
 		if (c->idle < a->idle)

@@ -90,7 +90,8 @@ problems_json(struct item *document, const struct problems *v)
 	struct bytes list = {0};
 
 	item_text(document, "status", NULL, severity_names[problems_worst(v)]);
-	for (const struct problem *p = v->problems; p < v->problems + v->n; p++) {
+	for (size_t i = 0; i < v->n; i++) {
+		const struct problem *p = &v->problems[i];
 		struct item r = {.json = true};
 
 		item_text(&r, "what", NULL, p->what);

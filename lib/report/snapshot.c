@@ -163,14 +163,18 @@ snapshot_streams(struct table *t, const struct survey *s, bool problems, bool al
 	    {"OLDEST", 1}, {"LAG", 1}, {"LOST", 1}, {"DELIVERED", -1}, {"", -1}, {NULL, 0}};
 
 	t->columns = all ? every : few;
-	for (const struct survey_stream *st = s->streams; st < s->streams + s->n; st++) {
+	for (size_t i = 0; i < s->n; i++) {
+		const struct survey_stream *st = &s->streams[i];
 		bool wanted = !problems || st->error != NULL || st->dead_letters > 0;
 
 		if (st->ngroups == 0 && wanted)
 			add_stream_row(t, s, st, NULL);
-		for (const struct stream_group *g = st->groups; g < st->groups + st->ngroups; g++)
+		for (size_t k = 0; k < st->ngroups; k++) {
+			const struct stream_group *g = &st->groups[k];
+
 			if (wanted || survey_lost(&st->info, g) > 0)
 				add_stream_row(t, s, st, g);
+		}
 	}
 }
 

@@ -17,8 +17,10 @@ static int
 is_text(const struct line *l)
 {
 	const struct event *e = &l->e;
-	const struct slice all[] = {
-	    e->type, e->trace_id, e->correlation_id, e->timestamp, e->source, e->event_id};
+	const struct doubt *d = &l->doubt;
+	const struct slice all[] = {e->type, e->trace_id, e->correlation_id, e->timestamp,
+	    e->source, e->event_id, slice_of(l->in_doubt ? d->run_id : ""),
+	    slice_of(l->in_doubt ? d->addr : ""), slice_of(l->in_doubt ? d->after : "")};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
 		if (!json_is_utf8(all[i].p, all[i].n))

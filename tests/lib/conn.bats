@@ -13,7 +13,7 @@ setup_file() {
 setup() {
 	TCP=redis://127.0.0.1:$REDIS_PORT
 	many=20000 bus_port=19999
-	[[ $BATS_TEST_FILENAME != *_relay.bats ]] || { export RELAY=yes; many=4000 bus_port=19998; }
+	[[ $BATS_TEST_FILENAME != *_relay.bats ]] || { export RELAY=yes; many=12000 bus_port=19998; }
 }
 
 probe() {

@@ -236,7 +236,8 @@ paste() {
 @test "README's crontab runs behind README's make install" {
 	crontab=$(sed -nE '/^    PATH=/,/^$/s/^    //p' "$TOP/README.md")
 	[ "$(grep -c '^[*0-9]' <<<"$crontab")" -ge 2 ]
-	make -s -C "$TOP" BUILD="$EB_BUILD" DESTDIR="$PWD/dest" install
+	# With the flags of the build, else make would build it again under the other tests.
+	make -s -C "$TOP" BUILD="$EB_BUILD" WERROR="$(grep -o -m 1 -- -Werror "$EB_BUILD/flags" | head -1)" DESTDIR="$PWD/dest" install
 	path=$(sed -n 's/^PATH=//p' <<<"$crontab" | sed "s|/usr/local|$PWD/dest/usr/local|")
 	sed -nE 's/^[*0-9]\S* +\S+ +\S+ +\S+ +\S+ +//p' <<<"$crontab" >lines
 	while IFS= read -r line; do
