@@ -98,7 +98,8 @@ forward_message(void *arg, const char *text)
 	struct message_filter *filter = arg;
 	size_t n = strlen(text) + 1;
 
-	if (filter->drop_repeated && memmem(filter->seen.p, filter->seen.len, text, n) != NULL)
+	if (filter->drop_repeated && filter->seen.len >= n &&
+	    memmem(filter->seen.p, filter->seen.len, text, n) != NULL)
 		return;
 	if (filter->seen.len + n <= FILTER_BYTES)
 		bytes_add(&filter->seen, text, n);
