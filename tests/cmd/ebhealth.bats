@@ -59,15 +59,6 @@ user_without() {
 	echo "redis://less:x@127.0.0.1:$REDIS_PORT"
 }
 
-# fake BYTES SHELL: starts a server on the unix socket $FAKE that sends BYTES and then runs SHELL.
-fake() {
-	FAKE=$(mktemp -u "$EB_TMP/fakeXXXX")
-	printf %b "$1" >"$FAKE.bytes"
-	printf 'cat "%s.bytes"\n%s\n' "$FAKE" "${2:-:}" >"$FAKE.sh"
-	bg "${FAKE##*/}" socat "UNIX-LISTEN:$FAKE,fork" "EXEC:sh $FAKE.sh"
-	wait_for "test -S $FAKE"
-}
-
 # took COMMAND...: runs COMMAND; its milliseconds are in $ms.
 took() {
 	local start=${EPOCHREALTIME/./}

@@ -50,15 +50,6 @@ user_without() {
 	echo "redis://less:x@127.0.0.1:$REDIS_PORT"
 }
 
-# fake BYTES SHELL: starts a server on the unix socket $FAKE that sends BYTES and then runs SHELL.
-fake() {
-	FAKE=$(mktemp -u "$EB_TMP/fakeXXXX")
-	printf %b "$1" >"$FAKE.bytes"
-	printf 'cat "%s.bytes"\n%s\n' "$FAKE" "${2:-:}" >"$FAKE.sh"
-	bg "${FAKE##*/}" socat "UNIX-LISTEN:$FAKE,fork" "EXEC:sh $FAKE.sh"
-	wait_for "test -S $FAKE"
-}
-
 # Prints the state that must not change: every key, and every file with its bytes.
 state() {
 	rcli --scan | sort | while read -r k; do rcli dump "$k"; done | cksum

@@ -29,20 +29,6 @@ probe_in() {
 	((took >= low && took <= high)) || fail "took $took ms: $output"
 }
 
-# Waits until the socket listens (flag 00010000), which comes after bind.
-listening() {
-	wait_for "grep -q ' 00010000 .* $1\$' /proc/net/unix"
-}
-
-# fake BYTES SHELL: starts a server on the unix socket $FAKE that sends BYTES (as printf %b) on each connection and then runs SHELL.
-fake() {
-	FAKE=$(mktemp -u "$EB_TMP/fakeXXXX")
-	printf %b "$1" >"$FAKE.bytes"
-	printf 'cat "%s.bytes"\n%s\n' "$FAKE" "${2:-:}" >"$FAKE.sh"
-	bg "${FAKE##*/}" socat "UNIX-LISTEN:$FAKE,fork" "EXEC:sh $FAKE.sh"
-	listening "$FAKE"
-}
-
 HANDSHAKE='$9\r\nid=1 a=b\n\r\n$25\r\n# Server\r\nredis_version:7\r\n'
 
 @test "the handshake identifies the server, over a unix socket and over TCP" {

@@ -224,6 +224,20 @@ bg() {
 	BG[$name]=$BG_PID
 }
 
+# Waits until the socket listens (flag 00010000), which comes after bind.
+listening() {
+	wait_for "grep -q ' 00010000 .* $1\$' /proc/net/unix"
+}
+
+# fake BYTES SHELL: starts a server on the unix socket $FAKE that sends BYTES (as printf %b) on each connection and then runs SHELL.
+fake() {
+	FAKE=$(mktemp -u "$EB_TMP/fakeXXXX")
+	printf %b "$1" >"$FAKE.bytes"
+	printf 'cat "%s.bytes"\n%s\n' "$FAKE" "${2:-:}" >"$FAKE.sh"
+	bg "${FAKE##*/}" socat "UNIX-LISTEN:$FAKE,fork" "EXEC:sh $FAKE.sh"
+	listening "$FAKE"
+}
+
 # bg_wait NAME [SECONDS]: waits for its end; its exit status is in $status, as with run.
 bg_wait() {
 	local pid=${BG[$1]}
