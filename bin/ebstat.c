@@ -25,12 +25,11 @@ static struct ebstat {
 static void __attribute__((format(printf, 2, 3))) add_fact(const char *name, const char *fmt, ...)
 {
 	struct item fact = {.json = false};
-	char *text = NULL;
+	char *text;
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) == -1)
-		text = mem_strdup("?");
+	text = mem_vasprintf(fmt, ap);
 	va_end(ap);
 	item_text(&fact, NULL, "name", name);
 	item_text(&fact, NULL, "text", text);

@@ -25,7 +25,7 @@ struct slice {
 
 /* Releases the memory and leaves an empty buffer. */
 void bytes_free(struct bytes *b);
-/* Makes room for `more` further bytes; bytes_reserve calls it when there is none. */
+/* Makes room for `more` further bytes. For bytes_reserve, which looks first. */
 void bytes_grow(struct bytes *b, size_t more);
 /* Empties the buffer and makes room for n bytes, rounded up to 64, without doubling: for buffers
  * that are kept in large numbers. */

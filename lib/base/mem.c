@@ -1,5 +1,6 @@
 #include "base/mem.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -51,4 +52,14 @@ char *
 mem_strdup(const char *s)
 {
 	return mem_strndup(s, strlen(s));
+}
+
+char *
+mem_vasprintf(const char *fmt, va_list ap)
+{
+	char *text;
+
+	if (vasprintf(&text, fmt, ap) == -1)
+		out_of_memory();
+	return text;
 }

@@ -25,7 +25,7 @@ struct backlog {
 	/* undelivered lines, those of held types and bad ones not yet in quarantine included */
 	uint64_t events;
 	uint64_t bytes; /* of the segments, delivered lines included */
-	/* buffered_at of the oldest undelivered line, us; 0: there is none */
+	/* buffered_at of the oldest undelivered line, us; 0: the buffer is empty */
 	int64_t oldest;
 	uint64_t quarantined;
 	uint64_t possible_duplicates; /* so far (counters.h) */

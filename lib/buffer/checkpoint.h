@@ -76,7 +76,7 @@ struct checkpoint {
 	struct intent intent;
 };
 
-/* Makes .progress with its blocks on disk, when there is none. Under the writers' lock. */
+/* Makes .progress, with its blocks on disk, unless it exists. Under the writers' lock. */
 int checkpoint_preallocate(struct buffer *buf, struct err *err);
 /* Reads the newest valid slot; a missing or damaged file gives zeros. Always fills *cp. -1: the
  * file cannot be read now, and *cp must not be taken for its content. Needs no lock. */

@@ -64,7 +64,7 @@ check_crc(const char *line, size_t n)
 	return memcmp(line + at + f, right, 8) == 0 ? 1 : -1;
 }
 
-/* Finds the values of n members, the first of equal names. p is NULL where there is none. */
+/* Finds the values of n members, the first of equal names. p is NULL where a member is missing. */
 static void
 collect_values(struct json_walk *w, const struct slice *name, size_t n, struct slice *values)
 {

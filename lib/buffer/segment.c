@@ -18,7 +18,7 @@
 #define STEM_SHAPE "buffer_dddd-dd-dd_dd-dd-dd_dddddd" /* a chain stem; d: a digit */
 #define STEM_LENGTH (sizeof(STEM_SHAPE) - 1)
 
-/* The length of the chain stem at the front of s, 0 when there is none. */
+/* Returns the length of the chain stem at the front of s; 0 when s begins with another name. */
 static size_t
 chain_stem_length(const char *s)
 {

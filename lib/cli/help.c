@@ -1,4 +1,4 @@
-/* Prints --help: at most 80 columns. */
+/* help: prints --help, at most 80 columns wide. Declared in cli_int.h. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* The subcommands of a command. */
+/* mode: finds the subcommand, and checks its arguments and options. Declared in cli_int.h. */
 #include <string.h>
 
 #include "base/status.h"

@@ -1,4 +1,4 @@
-/* The nearest of some words. */
+/* nearest: finds the word that a mistyped word was meant to be. Declared in cli_int.h. */
 #include <string.h>
 
 #include "cli/cli_int.h"

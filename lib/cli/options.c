@@ -1,4 +1,5 @@
-/* Reads options by the command's table. The errors of getopt_long(3) are told in words of ours. */
+/* options: reads options by the command's table. The error texts are made here: those of
+ * getopt_long(3) name no way out. Declared in cli_int.h. */
 #include <assert.h>
 #include <getopt.h>
 #include <stdio.h>

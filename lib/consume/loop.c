@@ -92,7 +92,8 @@ is_transient(int why)
 	}
 }
 
-/* Begins an outage if there is none, or ends the run when trying again cannot help. */
+/* Notes that connection i is lost. Ends the run when trying again cannot help; otherwise an outage
+ * begins, unless one has begun already. */
 static void
 lose_connection(struct loop *loop, size_t i, const struct err *err)
 {

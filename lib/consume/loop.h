@@ -1,8 +1,9 @@
 /*
- * loop: one poll(2) loop over subscriptions, their connections and whoever uses their entries.
+ * loop: the poll(2) loop of a reader. It polls the connections of all subscriptions, and opens them
+ * again when they are lost.
  *
- * It ends when the plan says so. What is done with an entry is the user's: consume/print.h prints
- * it, handle/handle.h runs commands.
+ * A struct loop_user decides what is done with an entry: consume/print.h prints it, handle/handle.h
+ * runs a command for it. The loop ends at the limits of struct loop_plan.
  *
  * A connection that cannot be opened at the start ends the run. One that is lost later is reopened,
  * with exponential backoff and jitter. A warning is printed when the first connection is lost and
@@ -65,7 +66,7 @@ struct loop_user {
 	/* These may be NULL. */
 	int (*start)(struct loop *loop, struct err *err); /* once all connections are open */
 	void (*opened)(struct loop *loop, size_t i);      /* i == plan->n: the control connection */
-	/* Descriptors to poll, always loop->nfds, and what poll(2) said of them. */
+	/* Descriptors to poll, always loop->nfds, and after poll(2) its result. */
 	void (*fill_pollfds)(struct loop *loop, struct pollfd *p);
 	void (*read_pollfds)(struct loop *loop, const struct pollfd *p);
 };

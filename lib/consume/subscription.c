@@ -34,14 +34,13 @@ sub_new(const struct sub_plan *plan, const char *type, const char *key, const ch
 void
 sub_notef(const struct sub_plan *plan, enum sub_note kind, const char *fmt, ...)
 {
-	char text[1024];
+	struct err message;
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	err_setv(&message, 0, fmt, ap);
 	va_end(ap);
-	err_clean(text);
-	plan->note(plan->arg, kind, text);
+	plan->note(plan->arg, kind, message.text);
 }
 
 static void

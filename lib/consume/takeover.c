@@ -8,7 +8,7 @@
 
 /* The kinds of entries that one XCLAIM cannot claim together. */
 enum kind {
-	KIND_FRESH, /* own, and nobody may claim it soon: held without a claim */
+	KIND_FRESH, /* own, idle for less than half of claim_idle: held without a claim */
 	KIND_FOREIGN,
 	KIND_OTHER
 };

@@ -36,8 +36,9 @@ void takeover_begin(struct takeover *t, bool own);
 /* Queues the XPENDING for a page of `count` entries. */
 void takeover_put_list(const struct takeover *t, struct conn *conn, size_t count);
 /*
- * Takes its reply, of at most `count` entries. Returns true when XCLAIM was queued; else t->list
- * serves as its reply: the page is empty, or it has own entries that nobody may claim soon.
+ * Takes its reply, of at most `count` entries. Returns true when XCLAIM was queued. False means
+ * that nothing has to be claimed, and t->list serves as the reply: the page is empty, or all its
+ * entries are fresh, which means own and idle for less than half of claim_idle.
  */
 bool takeover_take_list(struct takeover *t, struct conn *conn, struct reply *list, size_t count);
 /* Calls fn for each entry of the page; claimed is false when XCLAIM's reply lacks the entry. */

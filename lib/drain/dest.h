@@ -40,7 +40,7 @@ struct dest {
 	int64_t room; /* entries that may still be added; INT64_MAX without limit */
 	/* with trim = acked: entries trimmed by length from a stream without groups */
 	uint64_t trimmed;
-	bool warned;            /* with trim = acked: a message said that nothing can be trimmed */
+	bool warned; /* with trim = acked: the message that nothing can be trimmed was written */
 	struct trimwatch watch; /* of a direct publisher */
 	/* for a publisher: whether the buffer holds events of this type, and whether the stream is
 	 * full, is not checked again before this time (CLOCK_MONOTONIC ms) */

@@ -1,5 +1,5 @@
 /*
- * options: what a drain is told, and what it reports.
+ * options: the options of a drain, and its result.
  */
 #ifndef DRAIN_OPTIONS_H
 #define DRAIN_OPTIONS_H

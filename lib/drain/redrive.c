@@ -48,14 +48,13 @@ struct redrive {
 static void __attribute__((format(printf, 2, 3)))
 redrive_say(const struct redrive *d, const char *fmt, ...)
 {
-	char text[1200];
+	struct err message;
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	err_setv(&message, 0, fmt, ap);
 	va_end(ap);
-	err_clean(text);
-	d->o->say(d->o->arg, text);
+	d->o->say(d->o->arg, message.text);
 }
 
 static void

@@ -27,10 +27,10 @@ struct redrive_match {
 };
 
 struct redrive_letter {
-	struct event_entry
-	    entry;         /* with the fields of the provenance; the type and key of its stream */
-	size_t own_fields; /* names and values before the provenance */
-	struct provenance dead; /* empty when there is none */
+	/* with the fields of the provenance; type and key are those of its stream */
+	struct event_entry entry;
+	size_t own_fields;      /* names and values before the provenance */
+	struct provenance dead; /* zero for an entry without provenance */
 };
 
 struct redrive_options {

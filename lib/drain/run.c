@@ -8,14 +8,13 @@
 void
 run_say(const struct run *run, const char *fmt, ...)
 {
-	char text[1024];
+	struct err message;
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	err_setv(&message, 0, fmt, ap);
 	va_end(ap);
-	err_clean(text);
-	run->o->say(run->o->arg, text);
+	run->o->say(run->o->arg, message.text);
 }
 
 bool

@@ -7,7 +7,7 @@
 #include "base/status.h"
 
 /* Parses a decimal as Redis prints it: no sign, no leading zero. Returns its length, or 0 when
- * there is none. */
+ * s begins with something else. */
 static size_t
 parse_decimal_part(struct slice s, uint64_t *out)
 {

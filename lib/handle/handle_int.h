@@ -181,7 +181,7 @@ bool runners_process(struct runners *set, int64_t *wake);
 void runners_stop(struct runners *set);
 /* Returns whether no command or worker runs and no job is reserved. */
 bool runners_idle(const struct runners *set);
-/* The descriptors to poll, always 1 + 3 * plan->runners, and what poll(2) said of them. */
+/* The descriptors to poll, always 1 + 3 * plan->runners, and after poll(2) its result. */
 void runners_fill_pollfds(struct loop *loop, struct pollfd *p);
 void runners_read_pollfds(struct loop *loop, const struct pollfd *p);
 

@@ -95,7 +95,7 @@ void job_set_state(struct jobset *set, struct job *job, enum job_state state);
 /* Takes a job off its list while a request about it is in flight. job_set_state to the same state
  * puts it back. */
 void job_unlist(struct job *job);
-/* Adds a job that is in no list at the end of one that is none of its queue's. */
+/* Appends a job to a list outside its queue. The job must be in no list (job_unlist). */
 void jobs_append(struct jobs *l, struct job *job);
 /* Takes the reply; the caller has the first reference. */
 struct shared_reply *shared_reply_new(struct reply *r);

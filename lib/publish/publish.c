@@ -26,14 +26,13 @@
 void
 publish_say(struct publish *p, bool important, const char *fmt, ...)
 {
-	char text[1024];
+	struct err message;
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	err_setv(&message, 0, fmt, ap);
 	va_end(ap);
-	err_clean(text);
-	p->o->say(p->o->arg, important, text);
+	p->o->say(p->o->arg, important, message.text);
 }
 
 void

@@ -170,7 +170,7 @@ recv_replies(struct conn *conn, bool to_end)
 	return 0;
 }
 
-/* Returns when the oldest unanswered command times out, or -1 when there is none. */
+/* Returns when the oldest unanswered command times out; -1 when all commands are answered. */
 static int64_t
 command_deadline(const struct conn *conn)
 {

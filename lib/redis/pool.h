@@ -18,9 +18,9 @@ struct pool {
 };
 
 /*
- * Returns the connection to the server of a key (NULL: to any server), opened when there is none,
- * or NULL with err. It belongs to the pool. A connection that has died since (conn_why) is returned
- * until pool_drop.
+ * Returns the connection to the server that has a key, and opens it first if necessary. key NULL
+ * means any server. The connection belongs to the pool. Returns NULL with err when it cannot be
+ * opened. A connection that has died (conn_why) is returned until pool_drop.
  */
 struct conn *pool_get(struct pool *pool, const char *key, struct err *err);
 /* Does the same, but leaves the handshake of a new connection to conn_handshake. */

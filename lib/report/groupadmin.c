@@ -306,8 +306,8 @@ groupadmin_ack(struct groupadmin *admin, struct err *err)
 
 /* --- set-id, destroy ------------------------------------------------------------- */
 
-/* Finds the ID of the first entry after target; "" when there is none or reading is not permitted.
- */
+/* Writes the ID of the first entry after target to out. Leaves out empty when the stream has no
+ * such entry or the user may not read it. */
 static int
 find_next_entry(
     struct conn *conn, const char *key, const char *target, char out[ID_SIZE], struct err *err)

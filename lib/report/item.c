@@ -125,12 +125,11 @@ item_bool(struct item *r, const char *name, bool yes)
 void
 item_words(struct item *r, const char *title, const char *fmt, ...)
 {
-	char *text = NULL;
+	char *text;
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) == -1)
-		text = mem_strdup("?");
+	text = mem_vasprintf(fmt, ap);
 	va_end(ap);
 	add_cell(r, title, slice_of(text));
 	free(text);

@@ -19,12 +19,11 @@ struct problem *
 problems_add(struct problems *v, enum severity g, const char *what, const char *fmt, ...)
 {
 	struct problem *p;
-	char *text = NULL;
+	char *text;
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) == -1)
-		text = mem_strdup(what);
+	text = mem_vasprintf(fmt, ap);
 	va_end(ap);
 	if (v->n == v->cap) {
 		v->cap = v->cap == 0 ? 16 : v->cap * 2;

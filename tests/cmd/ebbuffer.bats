@@ -491,16 +491,7 @@ cut_off() {
 # bats test_tags=nosanitize
 @test "discard and retry of events that an interrupted replay had sent or that were in doubt: found, once" {
 	need_strace
-	feed pub ebpub -q -t 0.3 --maxlen 0 a
-	echo 1 >&8
-	wait_for "[ \"\$(length a)\" = 1 ]"
-	redis_pause
-	echo 2 >&8
-	wait_for "grep -q '\"doubt\":' '$B'/*.jsonl"
-	kill -KILL "${BG[pub]}"
-	exec 8>&-
-	redis_resume
-	wait_for "[ \"\$(length a)\" = 2 ]"
+	leave_in_doubt
 	# The entry is lost again: the replay sends it, with an event that never was in doubt.
 	rcli xdel "$S:a" "$(rcli --json xrange "$S:a" - + | jq -r '.[1][0]')" >/dev/null
 	rm -f "$B/.probe" "$B/.outage"
@@ -571,16 +562,7 @@ cut_off() {
 # bats test_tags=nosanitize
 @test "events in doubt that an interrupted replay had sent: found, once" {
 	need_strace
-	feed pub ebpub -q -t 0.3 --maxlen 0 a
-	echo 1 >&8
-	wait_for "[ \"\$(length a)\" = 1 ]"
-	redis_pause
-	echo 2 >&8
-	wait_for "grep -q '\"doubt\":' '$B'/*.jsonl"
-	kill -KILL "${BG[pub]}"
-	exec 8>&-
-	redis_resume
-	wait_for "[ \"\$(length a)\" = 2 ]"
+	leave_in_doubt
 	rcli xdel "$S:a" "$(rcli --json xrange "$S:a" - + | jq -r '.[1][0]')" >/dev/null
 	rm -f "$B/.probe" "$B/.outage"
 	buffered a 3 3

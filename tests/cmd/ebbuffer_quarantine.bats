@@ -431,16 +431,7 @@ unfinished() {
 }
 
 @test "retry of events in doubt: searched for, once" {
-	feed pub ebpub -q -t 0.3 --maxlen 0 a
-	echo 1 >&8
-	wait_for "[ \"\$(length a)\" = 1 ]"
-	redis_pause
-	echo 2 >&8
-	wait_for "grep -q '\"doubt\":' '$B'/*.jsonl"
-	kill -KILL "${BG[pub]}"
-	exec 8>&-
-	redis_resume
-	wait_for "[ \"\$(length a)\" = 2 ]"
+	leave_in_doubt
 	rm -f "$B/.probe" "$B/.outage"
 	run -0 ebbuffer discard --yes
 	run -0 ebbuffer quarantine retry

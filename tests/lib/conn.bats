@@ -12,8 +12,8 @@ setup_file() {
 
 setup() {
 	TCP=redis://127.0.0.1:$REDIS_PORT
-	many=20000 bus_port=19999
-	[[ $BATS_TEST_FILENAME != *_relay.bats ]] || { export RELAY=yes; many=12000 bus_port=19998; }
+	many=20000 patience=700 bus_port=19999
+	[[ $BATS_TEST_FILENAME != *_relay.bats ]] || { export RELAY=yes; many=8000 patience=3000 bus_port=19998; }
 }
 
 probe() {
@@ -266,7 +266,7 @@ END
 @test "answered requests were executed, unsent ones were not" {
 	local sent answered
 	rcli del exact
-	bg add "$PROBE/connprobe" "$EB_REDIS_URL" 700 add exact "$many" 10000
+	bg add "$PROBE/connprobe" "$EB_REDIS_URL" "$patience" add exact "$many" 10000
 	wait_for "[ \$(rcli xlen exact) -gt 0 ]"
 	redis_pause
 	bg_wait add

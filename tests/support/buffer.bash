@@ -52,6 +52,20 @@ equal() {
 	printf '{"event_type":"a","event_id":"%s","payload":%s,"correlation_id":"c","timestamp":"2026-01-02T03:04:05.000000Z","source":"s"}\n' "$1" "$2"
 }
 
+# leave_in_doubt: leaves event 1 of type a in the stream, and event 2 in doubt in the buffer; its entry is in the stream too.
+leave_in_doubt() {
+	feed pub ebpub -q -t 0.3 --maxlen 0 a
+	echo 1 >&8
+	wait_for "[ \"\$(length a)\" = 1 ]"
+	redis_pause
+	echo 2 >&8
+	wait_for "grep -q '\"doubt\":' '$B'/*.jsonl"
+	kill -KILL "${BG[pub]}"
+	exec 8>&-
+	redis_resume
+	wait_for "[ \"\$(length a)\" = 2 ]"
+}
+
 # executed TYPE N: adds the entry of the Nth in-doubt line, as a late execution of its XADD would.
 executed() {
 	local kv
