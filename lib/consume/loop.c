@@ -182,16 +182,19 @@ open_connections(struct loop *loop)
 /* --- reading ------------------------------------------------------------------------- */
 
 /* Returns how long a read may block; -1: not at all. When subscriptions share the room, only one
- * that had nothing may block, and for a shorter time. */
+ * that had nothing may block, and for a shorter time: so that each of n has its turn within BLOCK
+ * when `at_once` of them may read at the same time (0: there is room for all). */
 static int64_t
-choose_block_ms(const struct loop *loop, const struct subscription *sub, bool shared)
+choose_block_ms(const struct loop *loop, const struct subscription *sub, size_t at_once)
 {
-	int64_t ms = shared ? BLOCK_SHARED : BLOCK, n = (int64_t)loop->plan->n;
+	int64_t ms = BLOCK, n = (int64_t)loop->plan->n;
 
-	if (loop->plan->to_end || (shared && !sub->at_end))
+	if (loop->plan->to_end || (at_once > 0 && !sub->at_end))
 		return -1;
-	if (shared && n > BLOCK / BLOCK_SHARED)
-		ms = BLOCK / n > 0 ? BLOCK / n : 1;
+	if (at_once > 0 && (ms = (int64_t)at_once * BLOCK / n) > BLOCK_SHARED)
+		ms = BLOCK_SHARED;
+	if (ms == 0)
+		ms = 1;
 	if (loop->plan->idle_ms >= 0 && find_idle_left(loop) < ms)
 		ms = find_idle_left(loop) > 0 ? find_idle_left(loop) : 1;
 	return ms;
@@ -203,22 +206,26 @@ static void
 request_entries(struct loop *loop)
 {
 	const struct loop_plan *plan = loop->plan;
-	size_t idle = 0, first = loop->next_sub;
+	size_t idle = 0, reading = 0, first = loop->next_sub;
 
-	for (size_t i = 0; i < plan->n; i++)
+	for (size_t i = 0; i < plan->n; i++) {
 		idle += plan->subs[i]->state == SUB_IDLE;
+		reading += plan->subs[i]->state == SUB_REQUESTED;
+	}
 	for (size_t turn = 0; turn < plan->n && idle > 0 && !loop->ending; turn++) {
 		size_t i = (first + turn) % plan->n, room;
 		struct subscription *sub = plan->subs[i];
 		enum loop_read how;
-		bool shared;
+		size_t at_once = 0;
 
 		if (sub->state != SUB_IDLE || (room = loop->user->room(loop)) == 0 ||
 		    (how = loop->user->choose_read(loop, i)) == LOOP_READ_NOT)
 			continue;
-		shared = plan->n > 1 && (plan->limit >= 0 || room < idle);
+		if (plan->n > 1 && (plan->limit >= 0 || room < idle))
+			at_once = reading + (room < idle ? room : idle);
 		sub_request(sub, room / idle > 0 ? room / idle : 1,
-		    how == LOOP_READ_NOW ? -1 : choose_block_ms(loop, sub, shared));
+		    how == LOOP_READ_NOW ? -1 : choose_block_ms(loop, sub, at_once));
+		reading++;
 		idle -= idle > 1;
 		loop->next_sub = i + 1;
 	}

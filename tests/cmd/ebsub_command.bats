@@ -228,6 +228,28 @@ err 2-0"
 	wait_for "[ \$(wc -l <'$LOG') = 62 ]"
 }
 
+# reads: prints how many XREADGROUP the server has executed.
+reads() {
+	rcli info commandstats | tr -d '\r' | sed -n 's/^cmdstat_xreadgroup:calls=\([0-9]*\),.*/\1/p'
+}
+
+@test "fifty types, nearly as many commands as types: an idle ebsub reads each ten times a second at most" {
+	local n types=()
+	for ((n = 1; n <= 50; n++)); do
+		types+=("t$n")
+	done
+	# ends blocked reads to the ms, as a busy server does
+	rcli config resetstat >/dev/null
+	rcli config set hz 500 >/dev/null
+	bg sub ebsub -P 49 "${types[@]}" -- true
+	wait_for "[ \$(reads) -gt 200 ]"
+	n=$(reads)
+	sleep 2
+	n=$(($(reads) - n))
+	rcli config set hz 10 >/dev/null
+	[ "$n" -lt 1100 ] || fail "$n reads in 2 s"
+}
+
 @test "an entry trimmed while it waits, runs, or is another consumer's: lost, reported once, counted" {
 	add t 1 3
 	bg sub ebsub -ev --retry-base 1s t -- sh -c 'echo >>"$LOG"; false'
