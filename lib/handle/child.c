@@ -214,6 +214,7 @@ child_reap(struct child *child, int *status)
 	if (child->pid == 0 || waitpid(child->pid, status, WNOHANG) != child->pid)
 		return false;
 	child->pid = 0;
+	child->kill_at = 0;
 	child_read_stderr(child);
 	return true;
 }

@@ -147,6 +147,17 @@ err 2-0"
 	[ "$busy" -lt 30 ] || fail "it was busy for $busy ticks of 200"
 }
 
+@test "after a command that got SIGTERM, ebsub waits for the retry without busy waiting" {
+	local busy
+	add t 1 1
+	bg sub ebsub --cmd-timeout 200ms --retry-base 60s t -- sleep 100
+	sleep 6 # longer than SIGTERM has until SIGKILL follows
+	busy=$(ticks sub)
+	sleep 2
+	busy=$(($(ticks sub) - busy))
+	[ "$busy" -lt 30 ] || fail "it was busy for $busy ticks of 200"
+}
+
 @test "126 and 127 end ebsub with 78, and no attempt is counted" {
 	local cmd
 	touch "$EB_TMP/plain"
