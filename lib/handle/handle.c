@@ -155,14 +155,13 @@ wake_due_jobs(struct handle *handle)
 		job_set_state(&handle->jobs, job, job->dead_when_due ? JOB_DEAD : JOB_READY);
 		job->dead_when_due = false;
 	}
-	if (job != NULL)
-		clock_earliest(&handle->loop.wake, job->due);
 }
 
 static bool
 work_on_jobs(struct loop *loop)
 {
 	struct handle *handle = handle_of(loop);
+	uint64_t released = handle->released;
 	bool worked = runners_process(handle->runners, &loop->wake);
 	int64_t now = clock_mono(), stop_at = find_stop_time(handle);
 
@@ -170,15 +169,17 @@ work_on_jobs(struct loop *loop)
 		clock_earliest(&loop->wake, stop_at > now ? stop_at : now + 10);
 	else
 		wake_due_jobs(handle);
-	if (handle_conn(handle) == NULL)
-		return worked;
-	lease_restore(handle);
-	lease_renew(handle);
-	lease_list_pending(handle);
-	attempt_begin_ready(handle);
-	attempt_ack_done(handle);
-	deadletter_send(handle);
-	return worked;
+	if (handle_conn(handle) != NULL) {
+		lease_restore(handle);
+		lease_renew(handle);
+		lease_list_pending(handle);
+		attempt_begin_ready(handle);
+		attempt_ack_done(handle);
+		deadletter_send(handle);
+	}
+	if (!loop->ending && handle->jobs.waiting.first != NULL)
+		clock_earliest(&loop->wake, handle->jobs.waiting.first->due);
+	return worked || handle->released != released;
 }
 
 static void

@@ -61,6 +61,22 @@ two_deadletters() {
 	assert_equal "$(pending t): $(dead id)" "0: 1-0 2-0 3-0 4-0"
 }
 
+@test "without EVAL: the last dead letter that -n waits for ends ebsub at once, and a refused one is tried again after 1 s" {
+	rcli acl setuser default -eval -evalsha >/dev/null
+	add t 1 1
+	run -1 timeout 10 ebsub -n 1 --max-deliveries 1 t -- false
+	assert_equal "$(pending t) $(dead id)" "0 1-0"
+	add t 2 2
+	rcli config set maxmemory 1 >/dev/null
+	bg sub ebsub -n 1 --max-deliveries 1 t -- sh -c 'echo >>"$LOG"; false'
+	wait_for "[ -s '$LOG' ]"
+	sleep 0.5
+	assert_equal "$(counts t)" "2-0 2"
+	rcli config set maxmemory 0 >/dev/null
+	bg_wait sub 10
+	assert_equal "$status $(pending t) $(dead id)" "1 0 1-0 2-0"
+}
+
 @test "a dead-letter key of another kind: the entry stays pending, the key is named, 1; with EVAL and without" {
 	local rights
 	for rights in +eval -eval; do
