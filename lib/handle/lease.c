@@ -98,7 +98,8 @@ hold_entry(void *arg, const struct pending *p, bool claimed)
 	job_set_state(&handle->jobs, job, JOB_DEAD);
 }
 
-/* Holds the page of the list. claim: of XCLAIM, or the list itself. */
+/* Holds the page of the list. claim: of XCLAIM, or the list itself; NULL: the entries may have been
+ * claimed, so own entries are listed again. */
 static void
 on_page_claimed(struct control_request *req, struct reply *claim)
 {
@@ -113,7 +114,7 @@ on_page_claimed(struct control_request *req, struct reply *claim)
 		stream->stage = STAGE_IDLE;
 	}
 	takeover_clear(&stream->sub->takeover);
-	if (stream->relist)
+	if (stream->relist || claim == NULL)
 		list_own(stream);
 }
 

@@ -245,6 +245,17 @@ all_handled() {
 	assert_equal "$(xargs <"$LOG") $(pending t)" "1-0 2-0 0"
 }
 
+@test "a connection lost with the reply to a claim of another consumer's entries: -e handles them" {
+	add t 1 3
+	rcli xgroup create $S:t $G:t 0 >/dev/null
+	rcli xreadgroup group $G:t eb-gone-1 streams $S:t '>' >/dev/null
+	sleep 0.6
+	proxy mute JUSTID
+	run -0 ebsub -u "$PROXY" -e --claim-idle 500ms -P 5 t -- sh -c 'echo "$EB_ID $EB_DELIVERIES" >>"$LOG"'
+	assert_output --partial "trying again"
+	assert_equal "$(sort "$LOG" | xargs) $(pending t)" "1-0 1 2-0 1 3-0 1 0"
+}
+
 @test "an outage longer than --claim-idle: a running event is acknowledged when no other ebsub claimed it" {
 	local busy
 	add t 1 1

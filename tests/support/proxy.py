@@ -3,9 +3,11 @@
 
   late SECONDS     delays each piece of a reply
   cut WORD         closes the connection at the first request that contains WORD
+  mute WORD        closes it instead of relaying the reply to the first request that contains WORD
   once WORD=SHELL  runs SHELL before it forwards the first request that contains WORD
   hold WORD        prints "held" and holds a request that contains WORD, and all that follow, until the file LISTEN.go exists
 """
+import functools
 import os
 import socket
 import subprocess
@@ -35,10 +37,12 @@ def relay(source, sink, keep):
 done = []
 
 
-def request(data):
+def request(upstream, data):
     word, _, shell = argument.partition("=")
     if mode == "once" and not done and word.encode() in data:
         done.append(subprocess.run(shell, shell=True, stdout=subprocess.DEVNULL, check=True))
+    if mode == "mute" and not done and word.encode() in data:
+        done.append(upstream)
     if mode == "hold" and argument.encode() in data:
         print("held", flush=True)
         while not os.path.exists(listen + ".go"):
@@ -46,10 +50,10 @@ def request(data):
     return mode != "cut" or argument.encode() not in data
 
 
-def answer(_):
+def answer(upstream, _):
     if mode == "late":
         time.sleep(float(argument))
-    return True
+    return mode != "mute" or upstream not in done
 
 
 def main():
@@ -61,8 +65,8 @@ def main():
         client = listener.accept()[0]
         upstream = socket.socket(socket.AF_UNIX)
         upstream.connect(server)
-        for words in ((client, upstream, request), (upstream, client, answer)):
-            threading.Thread(target=relay, args=words, daemon=True).start()
+        for source, sink, keep in ((client, upstream, request), (upstream, client, answer)):
+            threading.Thread(target=relay, args=(source, sink, functools.partial(keep, upstream)), daemon=True).start()
 
 
 if __name__ == "__main__":
