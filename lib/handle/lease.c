@@ -188,6 +188,8 @@ on_forced(struct control_request *req, struct reply *r)
 	struct job *job = jobset_find(&stream->handle->jobs, &stream->queue, req->ids[0]);
 
 	stream->forcing--;
+	if (r == NULL) /* perhaps not executed: to be done again */
+		stream->group_recreations = stream->sub->group_recreations - 1;
 	if (reply_is_array(r) && reply_count(r) == 0 && is_at_rest(job))
 		lease_release_not_ours(job);
 }

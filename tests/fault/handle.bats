@@ -290,6 +290,21 @@ all_handled() {
 	assert_equal "$status $(xargs <"$LOG") $(pending t)" "0 1 2 0"
 }
 
+@test "connections lost before an entry is pending in a group that was created again: it is handled" {
+	add t 1 1
+	proxy once "FORCE=$(redis_cli_program) -s '$REDIS_SOCK' client kill type normal"
+	bg sub ebsub -u "$PROXY" --retry-base 2s t -- sh -c 'echo "$EB_ID $EB_DELIVERIES" >>"$LOG"; [ -e "$LOG.go" ]'
+	wait_for "[ -s '$LOG' ]"
+	touch "$LOG.go"
+	rcli xgroup destroy $S:t $G:t >/dev/null
+	rcli xadd $S:t 2-0 event_type t payload 2 >/dev/null
+	wait_for "[ \$(wc -l <'$LOG') = 3 ]" 10
+	kill "${BG[sub]}"
+	bg_wait sub
+	assert_equal "$(sort "$LOG" | xargs) $(pending t)" "1-0 1 1-0 2 2-0 1 0"
+	grep -q 'trying again' "$EB_TMP/sub.err"
+}
+
 @test "the group destroyed, the stream deleted, FLUSHALL: ebsub goes on" {
 	add t 1 2
 	bg sub ebsub t -- sh -c 'read -r n; echo "$n" >>"$LOG"'
