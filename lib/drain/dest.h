@@ -56,7 +56,8 @@ struct dest {
 /* The destinations of one connection. Fill the first members; the rest is zero. */
 struct dests {
 	const struct conf *conf;
-	bool force; /* ignore G7: trim by length */
+	bool force;           /* ignore G7: trim by length */
+	const char *forcible; /* the command that takes --force, for messages */
 	/* receives messages about trimming, one line each */
 	void (*say)(void *arg, const char *text);
 	void *arg;

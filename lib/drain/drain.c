@@ -348,7 +348,11 @@ drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o,
 {
 	struct drain d = {
 	    .run = {.buf = buf, .conn = conn, .o = o, .r = res},
-	    .dests = {.conf = o->conf, .force = o->force, .say = o->say, .arg = o->arg},
+	    .dests = {.conf = o->conf,
+	        .force = o->force,
+	        .forcible = "ebreplay",
+	        .say = o->say,
+	        .arg = o->arg},
 	};
 	const struct dest *dest;
 	int r;

@@ -421,7 +421,11 @@ redrive_run(const struct redrive_options *o, struct redrive_result *r)
 	*d = (struct redrive){.o = o,
 	    .r = r,
 	    .pace = {.stop = o->stop, .limit = o->limit, .rate = o->rate, .started = clock_mono()}};
-	d->dests = (struct dests){.conf = o->conf, .force = o->force, .say = o->say, .arg = o->arg};
+	d->dests = (struct dests){.conf = o->conf,
+	    .force = o->force,
+	    .forcible = "ebdead redrive",
+	    .say = o->say,
+	    .arg = o->arg};
 	d->pool = (struct pool){.url = &o->conf->url, .timeout_ms = o->conf->timeout_ms};
 	d->range = mem_alloc(o->ntypes * sizeof(*d->range));
 	for (size_t i = 0; i < o->ntypes; i++)

@@ -71,30 +71,6 @@ trim_set_limit(struct dest *dest, int64_t maxlen)
 }
 
 static void
-stop_full_dest(
-    struct dest *dest, uint64_t length, const struct stream_group *groups, size_t ngroups)
-{
-	struct stream_id need = stream_lowest_needed(groups, ngroups);
-	char id[ID_SIZE], text[512];
-	const char *name = "?";
-	uint64_t pending = 0;
-	size_t i;
-
-	for (i = 0; i < ngroups; i++)
-		if (id_cmp(stream_lowest_needed(&groups[i], 1), need) == 0) {
-			name = groups[i].name;
-			pending = groups[i].pending;
-			break;
-		}
-	id_format(need, id);
-	snprintf(text, sizeof(text),
-	    "stream full: %" PRIu64 " entries, limit %" PRId64 ", and group '%.200s' still needs "
-	    "those from %s (%" PRIu64 " pending): consume, remove the group, or ebreplay --force",
-	    length, dest->trim_acked ? dest->maxlen_hard : dest->maxlen, name, id, pending);
-	dest_stop(dest, CONN_OK, text);
-}
-
-static void
 stop_untrimmed_dest(struct dest *dest, uint64_t length, const char *refusal)
 {
 	char text[512];
@@ -117,6 +93,30 @@ struct stream_view {
 	bool refused;
 	struct err refusal;
 };
+
+static void
+stop_full_dest(const struct dests *dests, struct dest *dest, const struct stream_view *view)
+{
+	struct stream_id need = stream_lowest_needed(view->groups, view->ngroups);
+	char id[ID_SIZE], text[512];
+	const char *name = "?";
+	uint64_t pending = 0;
+	size_t i;
+
+	for (i = 0; i < view->ngroups; i++)
+		if (id_cmp(stream_lowest_needed(&view->groups[i], 1), need) == 0) {
+			name = view->groups[i].name;
+			pending = view->groups[i].pending;
+			break;
+		}
+	id_format(need, id);
+	snprintf(text, sizeof(text),
+	    "stream full: %" PRIu64 " entries, limit %" PRId64 ", and group '%.200s' still needs "
+	    "those from %s (%" PRIu64 " pending): consume, remove the group, or %s --force",
+	    view->length, dest->trim_acked ? dest->maxlen_hard : dest->maxlen, name, id, pending,
+	    dests->forcible);
+	dest_stop(dest, CONN_OK, text);
+}
 
 /* Notes that something is not permitted, and returns 0. Returns -1 for another failure. */
 static int
@@ -185,14 +185,14 @@ trim_stream(struct dest *dest, struct conn *conn, struct stream_view *view, uint
 /* --- replay: keeps what groups need (G7) --- */
 
 static int
-measure_for_replay(
-    struct dest *dest, struct conn *conn, struct stream_view *view, bool force, struct err *err)
+measure_for_replay(const struct dests *dests, struct dest *dest, struct conn *conn,
+    struct stream_view *view, struct err *err)
 {
 	uint64_t limit = trim_threshold(dest), want = limit / 10 + 1;
 
-	dest->mode = !view->has_info      ? DEST_BLIND
-	    : view->info.groups && !force ? DEST_GUARDED
-	                                  : DEST_PLAIN;
+	dest->mode = !view->has_info             ? DEST_BLIND
+	    : view->info.groups && !dests->force ? DEST_GUARDED
+	                                         : DEST_PLAIN;
 	dest->room = INT64_MAX;
 	if (dest->mode != DEST_GUARDED || dest->maxlen == 0)
 		return 0;
@@ -206,7 +206,7 @@ measure_for_replay(
 		if (view->refused)
 			return dest_refuse(dest, &view->refusal);
 		if (view->length >= full_length(dest))
-			stop_full_dest(dest, view->length, view->groups, view->ngroups);
+			stop_full_dest(dests, dest, view);
 	}
 	dest->room = (int64_t)full_length(dest) - (int64_t)view->length;
 	return 0;
@@ -226,8 +226,8 @@ warn_untrimmed(struct dest *dest, const struct stream_view *view, bool known, st
 }
 
 static int
-measure_acked(struct dest *dest, struct conn *conn, struct stream_view *view, struct bytes *words,
-    struct err *err)
+measure_acked(const struct dests *dests, struct dest *dest, struct conn *conn,
+    struct stream_view *view, struct bytes *words, struct err *err)
 {
 	bool known = true, over_limit;
 
@@ -252,7 +252,7 @@ measure_acked(struct dest *dest, struct conn *conn, struct stream_view *view, st
 	if (dest->room == 0 && view->refused)
 		stop_untrimmed_dest(dest, view->length, view->refusal.text);
 	else if (dest->room == 0 && view->ngroups)
-		stop_full_dest(dest, view->length, view->groups, view->ngroups);
+		stop_full_dest(dests, dest, view);
 	else if (dest->room == 0) /* no groups: the next measurement trims it */
 		dest->room = 1;
 	return 0;
@@ -289,8 +289,8 @@ trim_ensure_room(const struct dests *dests, struct dest *dest, struct conn *conn
 	}
 	r = read_stream_view(dest, conn, &view, err);
 	if (r == 0)
-		r = acked ? measure_acked(dest, conn, &view, &words, err)
-		          : measure_for_replay(dest, conn, &view, dests->force, err);
+		r = acked ? measure_acked(dests, dest, conn, &view, &words, err)
+		          : measure_for_replay(dests, dest, conn, &view, err);
 	say_words(dests, &words);
 	stream_groups_free(view.groups, view.ngroups);
 	/* A refusal of the whole server does not stop the type: the reply to its XADD will tell. */

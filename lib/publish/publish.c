@@ -66,7 +66,8 @@ publish_open(const struct publish_options *o, struct err *err)
 	const char *dir, *word;
 
 	p->o = o;
-	p->dests = (struct dests){.conf = o->conf, .say = say_trim_warning, .arg = p};
+	p->dests = (struct dests){
+	    .conf = o->conf, .forcible = "ebreplay", .say = say_trim_warning, .arg = p};
 	p->pool = (struct pool){.url = &o->conf->url, .timeout_ms = o->conf->timeout_ms};
 	inflight_init(&p->inflight);
 	if (o->no_buffer) {

@@ -320,7 +320,7 @@ as() {
 	rcli eval "for i = 1, 60 do redis.call('XADD', KEYS[1], '*', 'payload', '{\"n\":0}') end" 1 "$S:t" >/dev/null
 	rcli xgroup create "$S:t" g 0 >/dev/null
 	run -75 ebdead redrive --maxlen 50 t ok
-	assert_output --regexp "dead letters of 't' stay: stream full: .* group 'g' still needs"
+	assert_output --regexp "dead letters of 't' stay: stream full: .* group 'g' still needs .*: consume, remove the group, or ebdead redrive --force"
 	assert_equal "$(numbers ok)" "1 2 3 "
 	left=$(rcli xlen "$D:t")
 	[ "$left" -gt 150 ]
