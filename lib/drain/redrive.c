@@ -455,7 +455,7 @@ redrive_add_match(struct redrive_options *o, const char *s, struct err *err)
 	const char *eq = strchr(s, '=');
 
 	if (eq == NULL || eq == s)
-		return err_set(err, STATUS_USAGE, "--match %s: expected NAME=VALUE", s);
+		return err_set(err, STATUS_USAGE, "--match '%s': expected field=value", s);
 	o->match = mem_realloc(o->match, (o->matches + 1) * sizeof(*o->match));
 	o->match[o->matches++] = (struct redrive_match){{s, (size_t)(eq - s)}, slice_of(eq + 1)};
 	return 0;

@@ -72,7 +72,7 @@ struct redrive_result {
  * failures through o->say and in r->status. */
 void redrive_run(const struct redrive_options *o, struct redrive_result *r);
 
-/* Adds a match "NAME=VALUE"; s is borrowed. Returns -1 with status 64 when it has no name. */
+/* Adds a match "field=value"; s is borrowed. Returns -1 with status 64 when it has no name. */
 int redrive_add_match(struct redrive_options *o, const char *s, struct err *err);
 /* Frees the matches. */
 void redrive_free(struct redrive_options *o);

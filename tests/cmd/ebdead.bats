@@ -91,6 +91,8 @@ as() {
 		assert_equal "$output" ""
 		assert_regex "$stderr" 'see ebdead --help'
 	done
+	run -64 ebdead list --match '' t
+	assert_line "ebdead: --match '': expected field=value"
 	assert_equal "$(rcli xlen "$D:t")" 3
 }
 
