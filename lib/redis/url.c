@@ -22,20 +22,43 @@ refuse_url(const struct url_parser *p, const char *why)
 	return err_set(p->err, STATUS_USAGE, "'%s': %s", p->shown, why);
 }
 
-/* Whatever else is wrong with s, a password can only stand before its last '@'. */
+/* Returns the length of the part of s, which has no login, that is certainly not a password: not a
+ * port that is no number ("@host" may have been forgotten), nor a query other than db=N. */
+static size_t
+length_shown(const char *s)
+{
+	size_t host = strcspn(s, ":"), digits, query = strcspn(s, "?");
+
+	if (*s != '[' && *s != '/' && s[host] == ':' && s[host + 1] != '/') {
+		digits = strspn(s + host + 1, "0123456789");
+		if (strchr("/?", s[host + 1 + digits]) == NULL)
+			return host + 1;
+	}
+	if (s[query] == '?' && (strncmp(s + query, "?db=", 4) != 0 || strchr(s + query, '&')))
+		return query + 1;
+	return strlen(s);
+}
+
+/* Whatever else is wrong with s, a password stands before its last '@'; or this is missing. */
 static char *
 hide_secrets(const char *s)
 {
 	const char *at = strrchr(s, '@'), *from = strstr(s, "://");
 	struct bytes b = {0};
+	size_t n;
 
-	if (at != NULL) {
-		if (from != NULL && from < at)
-			bytes_add(&b, s, (size_t)(from + 3 - s));
-		bytes_adds(&b, "***");
-		s = at;
+	if (from != NULL && memchr(s, ':', (size_t)(from - s)) == NULL &&
+	    (at == NULL || from < at)) {
+		bytes_add(&b, s, (size_t)(from + 3 - s));
+		s = from + 3;
 	}
-	bytes_adds(&b, s);
+	if (at != NULL) {
+		bytes_adds(&b, "***@");
+		s = at + 1;
+	}
+	n = length_shown(s);
+	bytes_add(&b, s, n);
+	bytes_adds(&b, s[n] != '\0' ? "***" : "");
 	bytes_str(&b);
 	return b.p;
 }

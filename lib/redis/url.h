@@ -5,8 +5,8 @@
  *     unix:///path.sock[?db=N]                      also unix:/path.sock and redis+unix://
  *
  * User, password and path may be %-escaped; the user may be empty. rediss:// (TLS) is refused with
- * status 78, anything else with 64. Messages show the URL without the part before the last '@',
- * which may be a password.
+ * status 78, anything else with 64. Messages show the URL without what may be a password: the part
+ * before the last '@', a port that is no number, a query other than db=N.
  */
 #ifndef REDIS_URL_H
 #define REDIS_URL_H

@@ -76,4 +76,20 @@ refused() {	# url, part of the text, status
 	refused 'unix:///r?x=1' 'db=N'
 	refused 'unix:///r%' 'escape'
 	refused rediss://u:secret@h 'TLS is not supported yet' 78
+	# The host was forgotten, or the password is where other programs take it.
+	refused redis://:secret 'port'
+	refused redis://u:secret 'port'
+	refused redis://u:secret://x@h:x 'port'
+	refused redis://h:1secret 'port'
+	refused u:secret 'expected'
+	refused u:secret://h@x 'expected'
+	refused 'redis://h?password=secret' 'character'
+	refused 'redis://h/0?password=secret' 'database'
+	refused 'unix:///r?password=secret' 'db=N'
+	refused 'unix:///r?db=1&password=secret' 'database'
+	# The rest is shown.
+	refused 'redis://h:99999/1' "'redis://h:99999/1'"
+	refused 'redis://[::1]:x' "'redis://[::1]:x'"
+	refused 'unix:///a:b?db=x' "'unix:///a:b?db=x'"
+	refused 'unix:r' "'unix:***'"
 }
