@@ -218,6 +218,8 @@ main(int argc, char **argv)
 	    .segment_max = APPEND_SEGMENT_MAX, .lock_ms = eb.conf.timeout_ms};
 	eb.table = (struct table){.json = eb.conf.json, .quiet = eb.conf.quiet, .emit = cli_print};
 	if (open_buffer(mode, &err) == -1 ||
+	    (eb.buf == NULL && args.n > 0 &&
+	        requeue_refuse_name(eb.conf.buffer, args.v[0], &err) == -1) ||
 	    ((eb.buf != NULL || mode == IN(CHECK)) && args.mode->run(args.v, args.n, &err) == -1))
 		cli_fail(&err);
 	table_end(&eb.table);

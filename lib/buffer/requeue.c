@@ -198,6 +198,13 @@ list_quarantine_files(int dir, char ***list, size_t *n)
 	return 0;
 }
 
+int
+requeue_refuse_name(const char *dir, const char *name, struct err *err)
+{
+	return err_set(err, STATUS_USAGE,
+	    "'%s': no such file in '%s/quarantine'; see ebbuffer quarantine list", name, dir);
+}
+
 /* Calls fn for each named file, each of which must exist, or for all files. */
 static int
 for_each_file(struct requeue *t, const struct requeue_names *names,
@@ -209,17 +216,17 @@ for_each_file(struct requeue *t, const struct requeue_names *names,
 
 	t->dir = openat(t->buf->fd, "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (t->dir == -1) {
-		err_sys(t->err, STATUS_UNSAFE, "open '%s/quarantine'", t->buf->dir);
-		return t->err->sys == ENOENT && !names->n ? 0 : -1;
+		if (errno == ENOENT)
+			return names->n ? requeue_refuse_name(t->buf->dir, names->name[0], t->err)
+			                : 0;
+		return err_sys(t->err, STATUS_UNSAFE, "open '%s/quarantine'", t->buf->dir);
 	}
 	for (size_t i = 0; r == 0 && i < names->n; i++) {
 		const char *name = names->name[i];
 
 		if (strchr(name, '/') != NULL || name[0] == '.' ||
 		    (faccessat(t->dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == -1 && errno == ENOENT))
-			r = err_set(t->err, STATUS_USAGE,
-			    "'%s': no such file in '%s/quarantine'; see ebbuffer quarantine list",
-			    name, t->buf->dir);
+			r = requeue_refuse_name(t->buf->dir, name, t->err);
 	}
 	if (!names->n && list_quarantine_files(t->dir, &list, &n) == -1)
 		r = err_sys(t->err, STATUS_UNSAFE, "list '%s/quarantine'", t->buf->dir);

@@ -50,5 +50,7 @@ int requeue_retry(struct buffer *buf, const char *target, const struct append_li
 /* Deletes the files. The caller holds the replay lock. */
 int requeue_drop(struct buffer *buf, const struct requeue_names *names, struct requeue_result *r,
     struct err *err);
+/* Fills err, status 64: quarantine/ of this buffer, or the buffer, has no file of this name. */
+int requeue_refuse_name(const char *dir, const char *name, struct err *err);
 
 #endif

@@ -88,6 +88,7 @@ four_aside() {
 }
 
 @test "retry: only the files named; a name that is none is said" {
+	local words
 	four_aside
 	sleep 1.1
 	buffered b 1 1
@@ -99,6 +100,15 @@ four_aside() {
 	run -64 ebbuffer quarantine retry no.jsonl
 	assert_output --partial "'no.jsonl': no such file in '$B/quarantine'"
 	run -64 ebbuffer quarantine drop --yes ../.lock
+	rm -r "$B/quarantine"
+	run -64 ebbuffer quarantine list no.jsonl
+	assert_output --partial "'no.jsonl': no such file in '$B/quarantine'"
+	for words in list retry 'drop --yes'; do
+		eval "run -64 ebbuffer -b '$EB_TMP/none' quarantine $words no.jsonl"
+		assert_output --partial "'no.jsonl': no such file in '$EB_TMP/none/quarantine'"
+		eval "run -0 ebbuffer -b '$EB_TMP/none' quarantine $words"
+	done
+	[ ! -e "$EB_TMP/none" ]
 }
 
 @test "retry: a plain writer's event keeps the id that it was given" {
