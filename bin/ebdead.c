@@ -134,8 +134,10 @@ add_matching_types(const char *pattern)
 	struct key_list keys;
 
 	if (conn == NULL ||
-	    scan_keys(conn, match, clock_mono() + eb.conf.timeout_ms, &keys, &err) == -1)
-		cli_fail(&err);
+	    scan_keys(conn, match, clock_mono() + eb.conf.timeout_ms, &keys, &err) == -1) {
+		cli_say(NULL, err.text);
+		exit(err.status);
+	}
 	for (size_t i = 0; i < keys.n; i++) {
 		const char *key = keys.p[i];
 		const char *type = names_dlq_type(eb.conf.prefix, key, strlen(key));

@@ -347,8 +347,15 @@ as() {
 }
 
 @test "Redis away is 69, silent for too long too; full memory and a replica are 75; a wrong password 77: all is kept" {
+	local words
 	letters t 1 3
 	redis_hide
+	for words in "'t*'" '' t; do
+		eval "run -69 ebdead list -q $words"
+		assert_output ""
+		eval "run -69 ebdead list $words"
+		assert_output --partial 'connect to'
+	done
 	run -69 ebdead redrive t
 	assert_output --regexp '^ebdead: connect to .*: No such file or directory$'
 	redis_show
