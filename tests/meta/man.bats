@@ -101,6 +101,63 @@ described() {
 	assert_output ""
 }
 
+@test "every member that -j prints stands in the page of the command" {
+	local c words key
+	ebpub -q t '{}'
+	rcli xgroup create quantum:stream:t g 0 >/dev/null
+	while read -r c words; do
+		# shellcheck disable=SC2086  # words
+		"$c" -j $words >out || [ $? = 1 ]
+		[ -s out ]
+		jq -r 'paths | map(strings)[]' out | sort -u | while read -r key; do
+			grep -qw -- "$key" "$TOP/man/$c.1" || echo "$c(1) lacks $key"
+		done
+	done >missing <<-'END'
+		ebreplay
+		ebdead redrive t
+		ebdead drop --yes t
+		ebbuffer check
+		ebgroup list
+		ebstat
+	END
+	run -0 cat missing
+	assert_output ""
+}
+
+# Prints "COMMAND WORDS" as pages, README, scripts, examples of --help and messages spell it.
+command_lines() {
+	(cd "$TOP" && sed -E '/^\.\\"/d; s/^\.(Ql|Dl) /`/; s/\\-/-/g' man/*.[1-8] README.md lib/README.md tests/README.md scripts/* bin/*.c lib/*/*.c) |
+		grep -oE '(^|[^A-Za-z0-9_/.-])eb(pub|sub|replay|buffer|dead|stat|health|group) [^|`"();&<>]+' | sed -E 's/^[^e]//; s/ -- .*//'
+}
+
+@test "every option of a command line in pages, README, scripts and messages is one of that command" {
+	local c o
+	for c in $(commands); do
+		"$c" --help >"help.$c"
+	done
+	command_lines | sort -u >lines
+	[ "$(wc -l <lines)" -ge 150 ]
+	while read -r c words; do
+		grep -oE -- '(^| )--[a-z-]+' <<<"$words" | while read -r o; do
+			grep -qE -- "$o\b" "help.$c" || echo "$c $words"
+		done
+	done <lines >missing
+	run -0 cat missing
+	assert_output ""
+}
+
+@test "every subcommand that pages and README quote exists" {
+	local c
+	for c in ebbuffer ebdead ebgroup; do
+		"$c" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z-]*\).*/\1/p' | sort -u >has
+		(cd "$TOP" && sed -nE "s/^\.(Ql|Dl) (\\$ )?$c (-. [a-z]+ )*([a-z-]+).*/\4/p" man/*.[1-8] && grep -ohE "\`$c [a-z-]+" README.md | cut -d' ' -f2) |
+			sort -u >quoted
+		[ "$(wc -l <quoted)" -ge 2 ]
+		run -0 comm -13 has quoted
+		assert_output ""
+	done
+}
+
 # --- exit statuses ------------------------------------------------------------------
 
 statuses() {
