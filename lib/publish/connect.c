@@ -142,7 +142,8 @@ connect_drop(struct publish *p, const struct err *cause)
 	struct err err = *cause, ignored;
 	bool idle = p->inflight.sent == 0;
 
-	if (conn_why(p->conn) != CONN_OK)
+	/* After garbage no reply counts, even if the server has closed the connection since. */
+	if (err.why != CONN_GARBAGE && conn_why(p->conn) != CONN_OK)
 		err.why = conn_why(p->conn);
 	if (err.why != CONN_GARBAGE)
 		take_arrived_replies(p, &ignored);

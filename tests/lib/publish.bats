@@ -99,6 +99,17 @@ END
 	assert_equal "$(payloads a | xargs)" "$(seq 60 | xargs)"
 }
 
+@test "a reply that is no ID, then IDs and the end of the connection: none counts, each event once" {
+	through mixed XADD
+	seq 3 >"$EB_TMP/in"
+	timeout 30 ebpub a <"$EB_TMP/in" >"$EB_TMP/answers"
+	assert_equal "$(sort -u "$EB_TMP/answers")" buffered
+	straight
+	rm -f "$B/.outage"
+	run -0 timeout 20 ebreplay
+	assert_equal "$(payloads a | xargs)" '1 2 3'
+}
+
 @test "1 event that is not answered, and 3 000 lines that are none: each has its answer, in order" {
 	feed pub timeout 30 ebpub -t 100 --maxlen 0 a
 	echo 0 >&8

@@ -18,13 +18,17 @@ These relay to the Redis at SERVER:
   cut         closes the connection at the first request that contains WORD, before it is executed
   unanswered  closes the connection after such a request has been executed, before its reply
   other       replaces the reply to each request that contains WORD by +OK
+  mixed       executes no request that contains WORD: replies a long string that is no ID, then IDs for the
+              requests that arrived with it, and closes; the client reads all this at once
   refuse      does not execute commands that contain WORD, replies -TEXT (peer.py ... refuse WORD TEXT)
   refuse-once   does that for the first such command only
   refuse-first  does that for all such commands of the first connection
 """
 import os
 import select
+import signal
 import socket
+import struct
 import sys
 import threading
 import time
@@ -50,6 +54,20 @@ def send_nonsense(client):
         time.sleep(0.5)
 
 
+def send_mixed(client, n):
+    """Sends n replies, as many bytes as the client reads at once, and closes before the client sees them."""
+    ids = b"".join(b"$15\r\n1700000000000-%d\r\n" % (i % 10) for i in range(1, n))
+    text = 65536 - len(ids) - len(b"$00000\r\n\r\n")
+    time.sleep(0.2)		# until the client waits
+    pid = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+    os.kill(pid, signal.SIGSTOP)
+    while open("/proc/%d/stat" % pid).read().rpartition(")")[2].split()[0] != "T":
+        time.sleep(0.01)
+    client.sendall(b"$%05d\r\n%s\r\n%s" % (text, b"x" * text, ids))
+    client.close()
+    os.kill(pid, signal.SIGCONT)
+
+
 def relay(client):
     upstream = socket.socket(socket.AF_UNIX)
     upstream.connect(server)
@@ -63,6 +81,8 @@ def relay(client):
                 marked = mode == "extra" or word in data
                 if mode == "cut" and marked:
                     return
+                if mode == "mixed" and marked:
+                    return send_mixed(client, data.count(word))
                 upstream.sendall(data)
             elif mode == "unanswered" and marked:
                 return
@@ -113,7 +133,7 @@ def refuse(client, text):
 
 def serve(client):
     try:
-        if mode in ("extra", "extra-to", "cut", "unanswered", "other"):
+        if mode in ("extra", "extra-to", "cut", "unanswered", "other", "mixed"):
             relay(client)
         elif mode.startswith("refuse"):
             refuse(client, sys.argv[5])
