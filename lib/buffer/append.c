@@ -329,7 +329,7 @@ write_lines(struct appender *a, bool fresh, struct err *err)
 
 	read_boot_id(boot);
 	if (!fresh && open_hinted_segment(a, boot)) {
-		if (buffer_check_target(a->buf, a->target, err) == -1)
+		if (buffer_bind_target(a->buf, a->target, true, err) == -1)
 			goto out;
 		hints->stamp = later_stamp(hints->stamp, read_own_stamp(a->buf));
 	} else if (create_segment(a, err) == -1)

@@ -152,6 +152,17 @@ OURS=buffer_2026-01-02_03-04-05_000001
 	assert_equal "$(payloads a | xargs)" '1 2 3'
 }
 
+@test "the target file is removed while the buffer holds events: the next event binds the buffer to its target" {
+	buffered a 1 1
+	rm "$B/.target"
+	buffered a 2 2
+	down
+	run -78 ebpub -p other a 3
+	up
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" '1 2'
+}
+
 # bats test_tags=nosanitize
 @test "the circuit breaker's file: another target, expired, invalid, not writable" {
 	printf '1 %s\n' "unix:$EB_TMP/r" >"$EB_TMP/old"
