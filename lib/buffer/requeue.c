@@ -230,8 +230,13 @@ for_each_file(struct requeue *t, const struct requeue_names *names,
 	}
 	if (!names->n && list_quarantine_files(t->dir, &list, &n) == -1)
 		r = err_sys(t->err, STATUS_UNSAFE, "list '%s/quarantine'", t->buf->dir);
-	for (size_t i = 0; r == 0 && i < names->n + n; i++)
-		r = fn(t, n ? list[i] : names->name[i]);
+	for (size_t i = 0; r == 0 && i < names->n + n; i++) {
+		const char *name = n ? list[i] : names->name[i];
+
+		/* else it is named twice */
+		if (faccessat(t->dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
+			r = fn(t, name);
+	}
 	while (n)
 		free(list[--n]);
 	free(list);
@@ -331,18 +336,17 @@ find_own_segment(struct requeue *t, const char *number)
 /*
  * Puts the events of NAME.NUMBER.retrying back into a segment STEM.own-NUMBER.jsonl. Its other
  * lines return to quarantine under their own segment. Then the file is removed. A repeated run that
- * finds the segment only has to complete the rest. One that does not find it cannot know whether
- * the segment was delivered: it marks the events as in doubt, and the next drain looks them up.
+ * finds the segment (is_back) only has to complete the rest. One that does not find it cannot know
+ * whether the segment was delivered: it marks the events as in doubt, and the next drain looks them
+ * up. It takes another number, because the checkpoint may have a position in the old segment.
  */
 static int
-requeue_file(struct requeue *t, const char *aside, const char *number, bool rerun)
+requeue_file(struct requeue *t, const char *aside, const char *number, bool rerun, bool is_back)
 {
-	int r = rerun ? find_own_segment(t, number) : 0;
+	int r;
 
-	if (r == -1)
-		return -1;
 	t->rerun = rerun;
-	t->is_back = r == 1;
+	t->is_back = is_back;
 	t->events = 0;
 	t->q = quarantine_open(t->buf);
 	r = list_quarantine_file(t->dir, aside, requeue_one_line, t, t->err);
@@ -394,7 +398,7 @@ rename_and_requeue(struct requeue *t, const char *name, const char *base, bool r
 		io_close(fd);
 	}
 	if (r == 0)
-		r = requeue_file(t, aside.p, number, rerun);
+		r = requeue_file(t, aside.p, number, rerun, false);
 	bytes_free(&aside);
 	return r;
 }
@@ -406,8 +410,8 @@ retry_file(struct requeue *t, const char *name)
 	size_t n = strlen(name), tail = strlen(RETRYING);
 	bool rerun = n > tail && strcmp(name + n - tail, RETRYING) == 0;
 	struct tally all = {0};
-	char *base, *number;
-	int r;
+	char *base, *dot;
+	int is_back = 0, r = -1;
 
 	if (list_quarantine_file(t->dir, name, tally_line, &all, t->err) == -1)
 		return -1;
@@ -415,10 +419,14 @@ retry_file(struct requeue *t, const char *name)
 	if (all.alien || (!all.events && !rerun))
 		return 0;
 	base = mem_strndup(name, rerun ? n - tail : n);
-	number = strrchr(base, '.') != NULL ? strrchr(base, '.') + 1 : base;
-	if (rerun && *number && !number[strspn(number, "0123456789")])
-		r = requeue_file(t, name, number, true);
-	else
+	dot = rerun ? strrchr(base, '.') : NULL;
+	if (dot != NULL && dot[1] && !dot[1 + strspn(dot + 1, "0123456789")]) {
+		*dot = '\0';
+		is_back = find_own_segment(t, dot + 1);
+	}
+	if (is_back == 1)
+		r = requeue_file(t, name, dot + 1, true, true);
+	else if (is_back == 0)
 		r = rename_and_requeue(t, name, base, rerun);
 	free(base);
 	return r;

@@ -111,6 +111,15 @@ four_aside() {
 	[ ! -e "$EB_TMP/none" ]
 }
 
+@test "retry and drop: a file that is named twice" {
+	four_aside
+	run -1 ebbuffer quarantine retry "$(files)" "$(files)"
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" '1 2 3'
+	run -0 ebbuffer quarantine drop --yes "$(files)" "$(files)"
+	assert_equal "$(files)" ''
+}
+
 @test "retry: a plain writer's event keeps the id that it was given" {
 	mkdir -m 700 "$B"
 	plain p '{"x":1}' 2025-12-04T10:30:00Z >"$B/other.jsonl"
@@ -427,6 +436,21 @@ unfinished() {
 	run -1 ebbuffer quarantine retry
 	run -0 ebreplay -j
 	assert_equal "$(jq -c '[.found, .replayed, .possible_duplicates]' <<<"$output")" '[3,0,0]'
+	assert_equal "$(payloads a | xargs)" '1 2 3'
+}
+
+@test "retry completes an interrupted one in the second of the first run: no line is taken for delivered or bad" {
+	local at='2035-01-01 00:00:00'
+	need_clock
+	four_aside
+	rm -f "$B/.outage"
+	cp "$B/$Q/$(files)" "$EB_TMP/whole"
+	run -1 clock_at "$at" ebbuffer quarantine retry
+	unfinished
+	run -0 ebreplay
+	run -1 clock_at "$at" ebbuffer quarantine retry
+	run -0 ebreplay -j
+	assert_equal "$(jq -c '[.found, .replayed, .quarantined]' <<<"$output")" '[3,0,0]'
 	assert_equal "$(payloads a | xargs)" '1 2 3'
 }
 
