@@ -216,10 +216,8 @@ for_each_file(struct requeue *t, const struct requeue_names *names,
 
 	t->dir = openat(t->buf->fd, "quarantine", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (t->dir == -1) {
-		if (errno == ENOENT)
-			return names->n ? requeue_refuse_name(t->buf->dir, names->name[0], t->err)
-			                : 0;
-		return err_sys(t->err, STATUS_UNSAFE, "open '%s/quarantine'", t->buf->dir);
+		err_sys(t->err, STATUS_UNSAFE, "open '%s/quarantine'", t->buf->dir);
+		return t->err->sys == ENOENT && !names->n ? 0 : -1;
 	}
 	for (size_t i = 0; r == 0 && i < names->n; i++) {
 		const char *name = names->name[i];

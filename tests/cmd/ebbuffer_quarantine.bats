@@ -100,9 +100,6 @@ four_aside() {
 	run -64 ebbuffer quarantine retry no.jsonl
 	assert_output --partial "'no.jsonl': no such file in '$B/quarantine'"
 	run -64 ebbuffer quarantine drop --yes ../.lock
-	rm -r "$B/quarantine"
-	run -64 ebbuffer quarantine list no.jsonl
-	assert_output --partial "'no.jsonl': no such file in '$B/quarantine'"
 	for words in list retry 'drop --yes'; do
 		eval "run -64 ebbuffer -b '$EB_TMP/none' quarantine $words no.jsonl"
 		assert_output --partial "'no.jsonl': no such file in '$EB_TMP/none/quarantine'"
