@@ -6,6 +6,7 @@ may have been added). Each actor has a random sequence of its own.
 import json
 import os
 import random
+import re
 import subprocess
 import threading
 import time
@@ -60,8 +61,9 @@ class Shooter(Publisher):
             argv = ["ebpub", "-t", "0.3"]
             if self.rng.random() < 0.3:
                 argv += ["--segment-size", "20K"]
+            argv += self.rng.choice([[], [], ["-v"], ["-s", "other"], ["--trace-id", "x"], ["--min-free", "1"], ["--buffer-max", "100M"], ["--max-payload", "20K"]])
             argv += [self.rng.choice(self.types), self.payload()]
-            p = self.world.spawn("pub.shot", argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+            p = self.world.spawn("pub.shot", argv, apart=self.rng.random() < 0.3, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
             out = p.popen.stdout.read().decode()
             p.popen.stdout.close()
             status = self.world.finish(p, PUB)
@@ -135,6 +137,35 @@ class Cron(Actor):
             # 74: compress needs free space.
             self.world.finish(p, REPLAY | ({74} if "compress" in argv else set()))
             self.world.ended.wait(self.rng.random() * 0.8)
+
+
+class Operator(Actor):
+    """Works on the buffer by hand beside publishers and replays. What it moves to quarantine it puts back."""
+
+    def choose(self):
+        words = self.rng.choice(["retarget", "discard --yes", "quarantine retry", "quarantine retry", "list", "check"])
+        if words == "set-aside":
+            return ["ebbuffer", words, *self.some_events()]
+        return ["ebbuffer", *words.split()]
+
+    def some_events(self):
+        """Returns IDs of events that wait; they may have been delivered since."""
+        out = self.once(["ebbuffer", "list", "-j", "--limit", "40"])[1]
+        ids = re.findall(rb'"event_id":"([^"]+)"', out)
+        return [i.decode() for i in self.rng.sample(ids, min(len(ids), 3))] or ["none"]
+
+    def once(self, argv):
+        p = self.world.spawn("hand", [argv[0], "-t", "0.5", *argv[1:]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        out = p.popen.stdout.read()
+        p.popen.stdout.close()
+        # 1: nothing to do, bad lines; 74: a full disk; 75: a lock
+        return self.world.finish(p, {0, 1, 74, 75}), out
+
+    def work(self):
+        while not self.world.ended.is_set():
+            if self.world.hands:
+                self.once(self.choose())
+            self.world.ended.wait(0.2 + self.rng.random())
 
 
 class Onlooker(Actor):

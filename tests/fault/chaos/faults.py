@@ -23,7 +23,7 @@ KINDS = {
     "revoke": (4, 1.5), "wrong type": (3, 1.0),
     "disk full": (4, 1.2), "no inodes": (2, 1.0), "clock": (4, 2.0),
     "hold lock": (3, 0.8), "hold replay lock": (2, 1.0),
-    "plain file": (3, 0), "torn": (4, 0),
+    "plain file": (3, 0), "torn": (4, 0), "lost state": (2, 0), "other config": (2, 0),
 }
 EVERY = 0.3	# average seconds between two faults
 SERVER = ("stop server", "kill server", "stop and kill server", "hide server", "client pause", "busy")
@@ -331,3 +331,21 @@ class Faults:
         finally:
             os.close(fd)
         return True
+
+    # --- what an operator does
+
+    def lost_state(self, _, rng):
+        """Removes a state file beside running commands. Without the manifest, .roster, a segment that went is not noticed."""
+        name = rng.choice([".progress", ".progress", ".roster", ".counters", ".probe", ".outage", ".target"])
+        try:
+            os.unlink(os.path.join(self.world.buffer, name))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def other_config(self, _, rng):
+        folder = os.path.join(self.world.folder, "home/.config/eventbus")
+        os.makedirs(folder, exist_ok=True)
+        with open(folder + "/new", "w", encoding="ascii") as f:
+            f.write(rng.choice(["", "timeout = 0.5\n", "service = other\n", "[t0]\nmaxlen = 0\n"]))
+        os.rename(folder + "/new", folder + "/config")

@@ -18,6 +18,7 @@ from resp import Redis
 
 PREFIX = "quantum:stream:"
 HANG = 60	# seconds after which a process that should end counts as hanging
+APART = ["unshare", "--pid", "--fork", "--kill-child"]	# a process ID of its own, often the same as another's
 
 
 class Proc:
@@ -57,6 +58,8 @@ class World:
         self.url = f"redis://127.0.0.1:{self.port}" if self.port else f"unix://{self.link}"
         self.holds = self.rng.random() < 0.6	# faults hold types
         self.rights = self.rng.choice(["", "", "-client|kill", "-client -info"])
+        self.hands = self.rng.random() < 0.4	# an operator moves events: their order is not checked
+        self.namespaces = subprocess.call([*APART, "true"], stderr=subprocess.DEVNULL) == 0
         for name in ("redis", "home", "sub"):
             os.mkdir(os.path.join(folder, name))
         os.mkdir(self.buffer, 0o700)
@@ -80,6 +83,8 @@ class World:
             "over TCP" if self.port else "over a unix socket",
             f"without {self.rights}" if self.rights else "all rights",
             "types are held" if self.holds else "no type is ever held",
+            "an operator moves events" if self.hands else "nobody moves events",
+            "some process IDs are equal" if self.namespaces else "no equal process IDs (needs root)",
             "clocks jump" if self.faketime else "no clock jumps",
             "the buffer on a disk of its own" if self.disk else "no disk of its own (needs root)"))
 
@@ -113,10 +118,10 @@ class World:
 
     # --- processes
 
-    def spawn(self, kind, argv, **how):
+    def spawn(self, kind, argv, apart=False, **how):
+        argv = [*(APART if apart and self.namespaces else []), os.path.join(self.commands, argv[0]), *argv[1:]]
         with open(os.path.join(self.folder, kind + ".err"), "ab") as err:
-            p = Proc(subprocess.Popen([os.path.join(self.commands, argv[0])] + argv[1:], stderr=err,
-                                      env=self.environment(), **how), kind)
+            p = Proc(subprocess.Popen(argv, stderr=err, env=self.environment(), **how), kind)
         with self.procs_lock:
             self.procs.append(p)
         return p
