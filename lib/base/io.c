@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/fs.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -16,6 +18,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/uuid.h"
 
 #define READ_WAIT_MS 2000 /* for the writer of a pipe, such as bash's <(command) */
 
@@ -44,6 +47,20 @@ io_open_own(int dirfd, const char *name, int flags)
 	}
 	io_close(fd);
 	return -1;
+}
+
+int
+io_create_unique(int dirfd, const char *prefix, char *name, size_t size)
+{
+	int fd = -1;
+
+	for (int tries = 0; tries < 8 && (tries == 0 || (fd == -1 && errno == EEXIST)); tries++) {
+		snprintf(name, size, "%s%" PRIu64, prefix, uuid_random_bits());
+		fd = io_open_own(dirfd, name, O_WRONLY | O_CREAT | O_EXCL);
+	}
+	if (fd == -1)
+		*name = '\0';
+	return fd;
 }
 
 bool

@@ -14,6 +14,10 @@ void io_close(int fd);
 /* As openat(2) with O_NOFOLLOW, O_CLOEXEC, O_NONBLOCK and mode 0600; only a regular file with one
  * link that the caller owns. Returns -1 with errno, EINVAL for any other file. */
 int io_open_own(int dirfd, const char *name, int flags);
+/* Creates a file of the caller's own, for writing, and stores its name: prefix and a random number,
+ * so that no other process has the same, whatever its process ID. size of name: that of prefix and
+ * 21 more. Returns -1 with errno and name "" on failure. */
+int io_create_unique(int dirfd, const char *prefix, char *name, size_t size);
 /* True while name is still the file that fd has open. */
 bool io_is_open_as(int dirfd, const char *name, int fd);
 /* Writes all n bytes. Retries short writes and EINTR, and polls on EAGAIN. Returns 0, or -1 with

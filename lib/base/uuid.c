@@ -39,8 +39,8 @@ make_seed(void)
 
 /* Returns the upper half of a multiplicative congruential generator of 128 bits (L'Ecuyer; the
  * multiplier is that of PCG). */
-static uint64_t
-next_random(void)
+uint64_t
+uuid_random_bits(void)
 {
 	static uint128 state;
 
@@ -53,7 +53,7 @@ next_random(void)
 static void
 fill_random(unsigned char out[16])
 {
-	uint64_t a = next_random(), b = next_random();
+	uint64_t a = uuid_random_bits(), b = uuid_random_bits();
 
 	memcpy(out, &a, 8);
 	memcpy(out + 8, &b, 8);

@@ -10,8 +10,12 @@
 #define BASE_UUID_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define UUID_SIZE 37
+
+/* Returns 64 bits of the generator, for names that no other process has. */
+uint64_t uuid_random_bits(void);
 
 void uuid_v4(char out[UUID_SIZE]);
 /* Makes a version 7 UUID. Those of one process sort in the order they were made (RFC 9562,

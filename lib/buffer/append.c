@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/status.h"
+#include "base/uuid.h"
 #include "buffer/checkpoint.h"
 #include "buffer/manifest.h"
 #include "buffer/reader.h"
@@ -388,12 +389,10 @@ append_own_open(struct buffer *buf, const char *target, struct err *err)
 	if (prepare_segment(buf, target, &hints, own->stem, err) == -1)
 		goto fail;
 	own->stamp = hints.stamp;
-	snprintf(own->tmp, sizeof(own->tmp), ".own-%ld", (long)getpid());
-	unlinkat(buf->fd, own->tmp, 0);
-	own->fd = io_open_own(buf->fd, own->tmp, O_WRONLY | O_CREAT | O_EXCL);
+	own->fd = io_create_unique(buf->fd, ".own-", own->tmp, sizeof(own->tmp));
 	if (own->fd != -1)
 		return own;
-	err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buf->dir, own->tmp);
+	err_sys(err, STATUS_UNSAFE, "create '%s/.own-*'", buf->dir);
 fail:
 	append_own_close(own);
 	return NULL;
@@ -418,6 +417,12 @@ append_own_add(struct append_own *own, const struct append_line *line, struct er
 	return own->chunk.len < OWN_CHUNK ? 0 : write_own_chunk(own, err);
 }
 
+void
+append_own_number(char out[APPEND_OWN_NUMBER])
+{
+	snprintf(out, APPEND_OWN_NUMBER, "%" PRId64 "%020" PRIu64, clock_now(), uuid_random_bits());
+}
+
 int
 append_own_link(struct append_own *own, const char *number, struct err *err)
 {
@@ -435,8 +440,9 @@ append_own_link(struct append_own *own, const char *number, struct err *err)
 	if (close(own->fd) == -1)
 		r = -1;
 	own->fd = -1;
-	if (r == -1 || renameat(buf->fd, own->tmp, buf->fd, name) == -1)
+	if (r == -1 || io_rename_new(buf->fd, own->tmp, name) == -1)
 		return err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buf->dir, name);
+	own->tmp[0] = '\0';
 	name[strlen(name) - strlen(".jsonl")] = '\0';
 	manifest_add(buf, name);
 	return buffer_sync(buf, err);
@@ -448,24 +454,25 @@ append_own_close(struct append_own *own)
 	if (own == NULL)
 		return;
 	io_close(own->fd);
-	unlinkat(own->buf->fd, own->tmp, 0);
+	if (own->tmp[0] != '\0')
+		unlinkat(own->buf->fd, own->tmp, 0);
 	bytes_free(&own->chunk);
 	free(own);
 }
 
 /* The hints do not get the stem: after its delivery it may be chosen again within the same second.
- * Stamp and process ID make the name unique. */
+ * Time and random bits make the name unique. */
 static int
 write_own_segment(const struct appender *a, struct err *err)
 {
 	struct append_own *own = append_own_open(a->buf, a->target, err);
-	char number[48];
+	char number[APPEND_OWN_NUMBER];
 	int r = own != NULL ? 0 : -1;
 
 	for (size_t i = 0; r == 0 && i < a->n; i++)
 		r = append_own_add(own, &a->lines[i], err);
 	if (r == 0) {
-		snprintf(number, sizeof(number), "%" PRId64 "%07ld", own->stamp, (long)getpid());
+		append_own_number(number);
 		r = append_own_link(own, number, err);
 	}
 	append_own_close(own);

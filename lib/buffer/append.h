@@ -51,6 +51,9 @@ int append_lines(struct buffer *buf, const char *target, const struct append_lim
  * discards what was not linked; NULL is fine.
  */
 struct append_own;
+#define APPEND_OWN_NUMBER 48
+/* A number that no other process makes, whatever its process ID: the time and random bits. */
+void append_own_number(char out[APPEND_OWN_NUMBER]);
 struct append_own *append_own_open(struct buffer *buf, const char *target, struct err *err);
 int append_own_add(struct append_own *own, const struct append_line *line, struct err *err);
 int append_own_link(struct append_own *own, const char *number, struct err *err);

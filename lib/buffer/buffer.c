@@ -137,20 +137,21 @@ buffer_sync(struct buffer *buf, struct err *err)
 int
 buffer_write_state(struct buffer *buf, const char *name, const void *p, size_t n, struct err *err)
 {
-	char tmp[64];
+	char prefix[64], tmp[96];
 	bool done;
 	int fd;
 
-	snprintf(tmp, sizeof(tmp), "%s.%ld", name, (long)getpid());
-	unlinkat(buf->fd, tmp, 0);
-	fd = io_open_own(buf->fd, tmp, O_WRONLY | O_CREAT | O_EXCL);
+	snprintf(prefix, sizeof(prefix), "%s.", name);
+	fd = io_create_unique(buf->fd, prefix, tmp, sizeof(tmp));
 	done = fd != -1 && io_write_all(fd, p, n) == 0 && fsync(fd) == 0;
 	if (fd != -1 && close(fd) == -1)
 		done = false;
 	if (done && renameat(buf->fd, tmp, buf->fd, name) == 0)
 		return buffer_sync(buf, err);
-	err_sys(err, STATUS_UNSAFE, "%s '%s/%s'", fd == -1 ? "create" : "write", buf->dir, tmp);
-	unlinkat(buf->fd, tmp, 0);
+	err_sys(err, STATUS_UNSAFE, "%s '%s/%s'", fd == -1 ? "create" : "write", buf->dir,
+	    fd == -1 ? name : tmp);
+	if (fd != -1)
+		unlinkat(buf->fd, tmp, 0);
 	return -1;
 }
 
@@ -373,7 +374,8 @@ buffer_bind_target(struct buffer *buf, const char *target, bool has_segments, st
 	return buffer_retarget(buf, target, err);
 }
 
-/* The names of append, gzip and buffer_write_state. */
+/* The names of append, compress and buffer_write_state, and those of earlier versions, where the
+ * number was a process ID. */
 static bool
 is_state_temporary(const char *name)
 {
@@ -384,8 +386,8 @@ is_state_temporary(const char *name)
 		return true;
 	if (n < 2 || digits[strspn(digits, "0123456789")])
 		return false;
-	return strncmp(name, ".own-", n) == 0 || strncmp(name, ".target.", n) == 0 ||
-	    strncmp(name, ".progress.", n) == 0;
+	return strncmp(name, ".own-", n) == 0 || strncmp(name, ".compressing-", n) == 0 ||
+	    strncmp(name, ".target.", n) == 0 || strncmp(name, ".progress.", n) == 0;
 }
 
 void

@@ -97,7 +97,7 @@ int buffer_write_state(
 /* fsync(2) of the directory. */
 int buffer_sync(struct buffer *buf, struct err *err);
 
-/* Removes temporary files (.NAME.PID, .own-PID, .compressing) that killed processes left. A file
+/* Removes temporary files (.NAME.N, .own-N, .compressing-N) that killed processes left. A file
  * that was not renamed was never part of the buffer. Its owner may be alive in another PID
  * namespace, so only files older than an hour go. Best effort; needs no lock. */
 void buffer_remove_stale(struct buffer *buf);

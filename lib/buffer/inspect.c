@@ -268,24 +268,21 @@ inspect_discard(struct buffer *buf, int64_t lock_ms, uint64_t *count, struct err
 /* --- compressing ----------------------------------------------------------------------- */
 
 #define CHUNK_BYTES (128u << 10)
-#define TEMPORARY ".compressing"
 
-/* Compresses `from` into TEMPORARY, durably. */
+/* Compresses `from` into a new file, tmp, durably. */
 static int
-write_gz(struct buffer *buf, int from, struct err *err)
+write_gz(struct buffer *buf, int from, char tmp[64], struct err *err)
 {
 	char *chunk;
-	int fd, spare, r = 0;
+	int fd = io_create_unique(buf->fd, ".compressing-", tmp, 64), spare, r = 0;
 	ssize_t n;
 	gzFile gz;
 
-	unlinkat(buf->fd, TEMPORARY, 0);
-	fd = io_open_own(buf->fd, TEMPORARY, O_WRONLY | O_CREAT | O_EXCL);
 	/* gzclose closes its descriptor, and the fsync comes after it */
 	spare = fd == -1 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	gz = spare == -1 ? NULL : gzdopen(spare, "wb");
 	if (gz == NULL) {
-		err_sys(err, STATUS_UNSAFE, "create '%s/" TEMPORARY "'", buf->dir);
+		err_sys(err, STATUS_UNSAFE, "create '%s/.compressing-*'", buf->dir);
 		io_close(spare);
 		io_close(fd);
 		return -1;
@@ -298,7 +295,7 @@ write_gz(struct buffer *buf, int from, struct err *err)
 	if (gzclose(gz) != Z_OK || fsync(fd) == -1)
 		r = -1;
 	if (r == -1)
-		err_sys(err, STATUS_UNSAFE, "write '%s/" TEMPORARY "'", buf->dir);
+		err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buf->dir, tmp);
 	close(fd);
 	return r;
 }
@@ -306,20 +303,20 @@ write_gz(struct buffer *buf, int from, struct err *err)
 static int
 compress_segment(struct buffer *buf, const struct segment *s, struct err *err)
 {
-	char name[SEGMENT_NAME + 16];
+	char name[SEGMENT_NAME + 16], tmp[64];
 	int from = io_open_own(buf->fd, s->name, O_RDONLY), r;
 
 	if (from == -1)
 		return err_sys(err, STATUS_UNSAFE, "open '%s/%s'", buf->dir, s->name);
-	r = write_gz(buf, from, err);
+	r = write_gz(buf, from, tmp, err);
 	close(from);
 	snprintf(name, sizeof(name), "%s.jsonl.gz", s->stem);
-	if (r == 0 && renameat(buf->fd, TEMPORARY, buf->fd, name) == -1)
+	if (r == 0 && renameat(buf->fd, tmp, buf->fd, name) == -1)
 		r = err_sys(err, STATUS_UNSAFE, "rename to '%s/%s'", buf->dir, name);
 	if (r == 0 && (r = buffer_sync(buf, err)) == 0 && unlinkat(buf->fd, s->name, 0) == -1)
 		r = err_sys(err, STATUS_UNSAFE, "remove '%s/%s'", buf->dir, s->name);
-	if (r == -1)
-		unlinkat(buf->fd, TEMPORARY, 0);
+	if (r == -1 && *tmp != '\0')
+		unlinkat(buf->fd, tmp, 0);
 	return r;
 }
 

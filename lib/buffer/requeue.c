@@ -380,10 +380,10 @@ rename_and_requeue(struct requeue *t, const char *name, const char *base, bool r
 {
 	struct stat st = {0};
 	struct bytes aside = {0};
-	char number[48];
+	char number[APPEND_OWN_NUMBER];
 	int fd, r;
 
-	snprintf(number, sizeof(number), "%" PRId64 "%07ld", clock_now(), (long)getpid());
+	append_own_number(number);
 	bytes_addf(&aside, "%s.%s" RETRYING, base, number);
 	fstatat(t->dir, name, &st, AT_SYMLINK_NOFOLLOW);
 	r = append_check_room(t->buf, t->limits, (uint64_t)st.st_size, t->err);

@@ -5,7 +5,7 @@
  *     STEM.jsonl.gz           the same, closed and compressed
  *     STEM.suspect.jsonl      the same, its fdatasync(2) failed once
  *     STEM.own-N.jsonl        written whole by one publisher that did not get the writers' lock, or
- *                             by a quarantine retry (requeue.h); N: a time and its process ID
+ *                             by a quarantine retry (requeue.h); N: see append_own_number
  *     NAME.claimed-N.jsonl    adopted: the NAME.jsonl of a plain writer, renamed by a drain
  *                             ("claimed" is an earlier name, kept for compatibility)
  *     any other *.jsonl       foreign: the file of a plain writer, not yet adopted

@@ -603,7 +603,7 @@ END
 	down
 	bg holder flock "$B/.lock" sleep 60
 	wait_for "! flock -n '$B/.lock' true"
-	for fault in fdatasync:error=EIO:when=1 renameat:error=EIO:when=1 write:error=ENOSPC:when=1 write:error=ENOSPC:when=2; do
+	for fault in fdatasync:error=EIO:when=1 renameat2:error=EIO:when=1 write:error=ENOSPC:when=1 write:error=ENOSPC:when=2; do
 		run timeout 20 strace -qq -f -o /dev/null -e inject=$fault ebpub -t 0.2 a 2
 		case $status in
 		74) said=$((said + 1)) ;;
@@ -619,6 +619,80 @@ END
 	up
 	run -0 ebreplay
 	assert_equal "$(payloads a | sort -u | xargs)" "1$([ $said = 4 ] || echo ' 2')"
+}
+
+# --- processes with equal IDs ------------------------------------------------------------------------------
+
+need_pid_namespaces() {
+	need unshare
+	unshare --pid --fork --kill-child true 2>/dev/null || skip "needs PID namespaces"
+}
+
+# Containers that share a volume.
+@test "six publishers with equal process IDs and without the lock: each event that was buffered arrives, once" {
+	local loop pids=()
+	need_pid_namespaces
+	buffered a 0 0
+	down
+	bg holder flock "$B/.lock" sleep 60
+	wait_for "! flock -n '$B/.lock' true"
+	for loop in 1 2 3 4 5 6; do
+		for n in 1 2 3 4 5 6 7 8; do
+			unshare --pid --fork --kill-child sh -c "ebpub -t 0.05 a $loop$n; exit"
+		done >"$EB_TMP/loop.$loop" 2>&1 3>&- 4>&- &
+		pids+=($!)
+	done
+	wait "${pids[@]}"
+	assert_equal "$(cat "$EB_TMP"/loop.* | sort | uniq -c | xargs)" '48 buffered'
+	assert_equal "$(find "$B" -name '.own-[0-9]*')" ''
+	pkill -KILL -P "${BG[holder]}"
+	wait_for "flock -n '$B/.lock' true"
+	up
+	run -0 ebreplay
+	assert_equal "$(payloads a | sort -n | uniq -c | awk '$1 == 1' | wc -l)" 49
+	assert_equal "$(length a)" 49
+}
+
+@test "a temporary file of another process with the same ID is left alone" {
+	local name
+	need_pid_namespaces
+	need jq
+	made
+	for name in .own-1 .own-2 .target.1 .target.2 .progress.1 .progress.2 .compressing; do
+		echo theirs >"$B/$name"
+		chmod 600 "$B/$name"
+	done
+	down
+	run -0 unshare --pid --fork --kill-child ebpub a 1
+	run -0 unshare --pid --fork --kill-child ebpub --segment-size 1 a 2
+	bg holder flock "$B/.lock" sleep 60
+	wait_for "! flock -n '$B/.lock' true"
+	run -0 unshare --pid --fork --kill-child ebpub -t 0.1 a 3
+	assert_output buffered
+	pkill -KILL -P "${BG[holder]}"
+	wait_for "flock -n '$B/.lock' true"
+	run -0 unshare --pid --fork --kill-child ebbuffer compress
+	up
+	run -0 unshare --pid --fork --kill-child ebreplay
+	assert_equal "$(payloads a | xargs)" '1 2 3'
+	for name in .own-1 .own-2 .target.1 .target.2 .progress.1 .progress.2 .compressing; do
+		assert_equal "$name $(cat "$B/$name")" "$name theirs"
+	done
+}
+
+@test "temporary files that killed processes left are removed after an hour, of earlier versions too" {
+	local n=18446744073709551615 left
+	buffered a 1 1
+	left=(.own-7 .own-$n .target.7 .target.$n .progress.7 .progress.$n .compressing .compressing-$n)
+	for name in "${left[@]}"; do
+		echo left >"$B/$name"
+	done
+	run -0 ebreplay
+	assert_equal "$(find "$B" \( -name '*.7' -o -name '*-7' -o -name "*$n" -o -name .compressing \) | wc -l)" 8
+	buffered a 2 2
+	touch -d '2 hours ago' "${left[@]/#/$B/}" "$B/.progress.x" "$B/.compressing-"
+	run -0 ebreplay
+	assert_equal "$(cd "$B" && find . -maxdepth 1 -mmin +60 | sort | xargs)" './.compressing- ./.progress.x'
 }
 
 # --- files that vanish in between -----------------------------------------------------------------------------
