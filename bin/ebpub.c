@@ -52,7 +52,7 @@ on_answer(void *arg, unsigned long long n, enum publish_answer what, const char 
 		    what == PUBLISH_ADDED ? "\"" : "", what == PUBLISH_ADDED ? text : "null",
 		    what == PUBLISH_ADDED ? "\"" : "");
 	else {
-		fputs_unlocked(what == PUBLISH_UNSAFE ? "refused" : text, stdout);
+		fputs_unlocked(what == PUBLISH_UNSAFE ? "unsafe" : text, stdout);
 		putc_unlocked('\n', stdout);
 	}
 }

@@ -57,20 +57,19 @@ struct decimal {
 	uint64_t whole, part, scale; /* whole + part / scale; scale is a power of ten */
 };
 
-/* Parses digits with an optional fraction, of which digits after the ninth are ignored. Moves *s
- * behind the number. */
+/* Parses 1, 1.5 or .5; digits after the ninth of the fraction are ignored. Moves *s behind the
+ * number. */
 static int
 parse_decimal(const char **s, struct decimal *d)
 {
 	const char *p = *s;
 	size_t n = strspn(p, "0123456789");
-	char digits[21];
+	char digits[21] = "0";
 
 	*d = (struct decimal){0, 0, 1};
-	if (n == 0 || n >= sizeof(digits))
+	if ((n == 0 && *p != '.') || n >= sizeof(digits))
 		return -1;
 	memcpy(digits, p, n);
-	digits[n] = '\0';
 	if (num_parse_u64(digits, &d->whole) == -1)
 		return -1;
 	p += n;

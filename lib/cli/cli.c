@@ -182,6 +182,23 @@ cli_stop_on(int sig)
 
 /* --- the command line ------------------------------------------------------------------ */
 
+/* An operand behind -h or -V is a mistake: redis-cli takes -h as the host. */
+static void
+print_and_exit(const struct cli_command *c, const char *operand)
+{
+	if (operand != NULL && c->conf->help)
+		cli_bad_usage("-h takes no '%s': it prints help; "
+		              "give the host with -u redis://HOST:6379/0",
+		    operand);
+	if (operand != NULL)
+		cli_bad_usage("-V takes no '%s': it prints the version", operand);
+	if (c->conf->help)
+		help_print(c);
+	else
+		printf("%s " EB_VERSION "\n", c->name);
+	exit(cli_finish());
+}
+
 struct cli_args
 cli_start(const struct cli_command *c, int argc, char **argv)
 {
@@ -194,12 +211,8 @@ cli_start(const struct cli_command *c, int argc, char **argv)
 	conf_init(c->conf);
 	if (options_read(c, argc, argv, &err) == -1 || conf_finish(c->conf, argc, argv, &err) == -1)
 		cli_fail(&err);
-	if (c->conf->help)
-		help_print(c);
-	else if (c->conf->version)
-		printf("%s " EB_VERSION "\n", c->name);
 	if (c->conf->help || c->conf->version)
-		exit(cli_finish());
+		print_and_exit(c, argv[optind]);
 	args.v = argv + optind;
 	args.n = (size_t)(argc - optind);
 	if (c->usage[0] != NULL)

@@ -1,14 +1,13 @@
 #include "conf/conf.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
-#include "base/io.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/process.h"
@@ -17,7 +16,6 @@
 #include "event/names.h"
 
 #define TIMEOUT_MAX_MS (24L * 3600 * 1000)
-#define PASSWORD_FILE_MAX 65536
 #define HARD_FACTOR 10 /* maxlen-hard is by default so many times maxlen */
 
 /* --- policies: the [TYPE] sections of the config file ----------------------- */
@@ -309,6 +307,14 @@ make_xdg_path(const char *xdg, const char *below_home, const char *name)
 	return b.p;
 }
 
+/* Returns whether HOME is a directory that this user may not enter, as under su(1), and no other
+ * place was given. */
+static bool
+is_foreign_home(void)
+{
+	return process_env("XDG_CONFIG_HOME") == NULL && access(process_env("HOME"), X_OK) == -1;
+}
+
 static int
 read_config_file(struct conf *c, struct err *err)
 {
@@ -320,9 +326,7 @@ read_config_file(struct conf *c, struct err *err)
 	conf_init(&to.checked);
 	if (own != NULL)
 		result = ini_read(own, read_setting, &to, err);
-	/* an unreadable HOME, as under su(1), is not an error */
-	if (result == 1 ||
-	    (result == -1 && err->sys == EACCES && process_env("XDG_CONFIG_HOME") == NULL))
+	if (result == 1 || (result == -1 && err->sys == EACCES && is_foreign_home()))
 		result = ini_read(path = "/etc/eventbus/config", read_setting, &to, err);
 	for (const struct policy *p = c->policies; result == 0 && p != NULL; p = p->next)
 		result = check_policy(p, path, c->maxlen >= 0 ? c->maxlen : CONF_MAXLEN, err);
@@ -357,30 +361,8 @@ set_defaults(struct conf *c)
 		c->state = mem_strdup(c->buffer);
 }
 
-/* Returns 1 when it found a password, 0 when there is no such file, -1 on failure. */
 static int
-read_password_file(const char *path, char **password, struct err *err)
-{
-	size_t n;
-	char *s = io_read_file(AT_FDCWD, path, PASSWORD_FILE_MAX, &n);
-
-	if (s == NULL) {
-		err_sys(err, STATUS_CONFIG, "read password file '%s'", path);
-		return errno == ENOENT ? 0 : -1;
-	}
-	if (n > 0 && s[n - 1] == '\n')
-		s[--n] = '\0';
-	if (n > 0 && strlen(s) == n) {
-		*password = s;
-		return 1;
-	}
-	free(s);
-	return err_set(err, STATUS_CONFIG, "password file '%s' %s", path,
-	    n == 0 ? "is empty" : "contains a NUL");
-}
-
-static int
-find_password(char **password, struct err *err)
+find_password(struct url *url, struct err *err)
 {
 	const char *file = process_env("EB_REDIS_PASSWORD_FILE");
 	const char *dir = process_env("CREDENTIALS_DIRECTORY"), *s;
@@ -388,16 +370,16 @@ find_password(char **password, struct err *err)
 	int got = 0;
 
 	if (file != NULL)
-		return read_password_file(file, password, err) == 1 ? 0 : -1;
+		return url_read_password(url, file, err) == 1 ? 0 : -1;
 	if (dir != NULL) {
 		bytes_addf(&path, "%s/redis-password", dir);
-		got = read_password_file(bytes_str(&path), password, err);
+		got = url_read_password(url, bytes_str(&path), err);
 		bytes_free(&path);
 	}
 	if (got == 0 &&
 	    ((s = process_env("EB_REDIS_PASSWORD")) != NULL ||
 	        (s = process_env("REDISCLI_AUTH")) != NULL))
-		*password = mem_strdup(s);
+		url_set_password(url, s);
 	return got == -1 ? -1 : 0;
 }
 
@@ -405,11 +387,10 @@ find_password(char **password, struct err *err)
 static void
 hide_password(char *url)
 {
-	char *from = strstr(url, "://"), *at = strrchr(url, '@');
+	const char *at = url_login_end(url);
+	char *from = at == NULL ? NULL : strchr(strstr(url, "://") + 3, ':');
 
-	if (from == NULL || at == NULL || (from = strchr(from + 3, ':')) == NULL)
-		return;
-	while (++from < at)
+	while (from != NULL && ++from < at)
 		*from = 'x';
 }
 
@@ -437,7 +418,7 @@ conf_finish(struct conf *c, int argc, char **argv, struct err *err)
 	if (read_environment(c, err) == -1 || read_config_file(c, err) == -1)
 		return -1;
 	set_defaults(c);
-	if (c->url.password == NULL && find_password(&c->url.password, err) == -1)
+	if (c->url.password == NULL && find_password(&c->url, err) == -1)
 		return -1;
 	if (c->url.user != NULL && c->url.password == NULL)
 		return err_set(err, STATUS_CONFIG,

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "event/event.h"
+#include "redis/url.h"
 
 #define LARGEST (32 << 10)
 
@@ -52,15 +53,14 @@ is_left_out(const char *var)
 static char *
 strip_password(const char *var)
 {
-	const char *start = strstr(var, "//"), *at = strrchr(var, '@'), *colon;
+	const char *start = strstr(var, "://"), *at = url_login_end(var), *colon;
 	struct bytes b = {0};
 	char *s;
 
-	if (start == NULL || at == NULL ||
-	    (colon = memchr(start, ':', (size_t)(at - start))) == NULL)
+	if (at == NULL || (colon = memchr(start + 3, ':', (size_t)(at - start - 3))) == NULL)
 		return mem_strdup(var);
 	bytes_add(&b, var, (size_t)(colon - var));
-	bytes_adds(&b, colon == start + 2 ? at + 1 : at);
+	bytes_adds(&b, colon == start + 3 ? at + 1 : at);
 	s = mem_strdup(bytes_str(&b));
 	bytes_free(&b);
 	return s;

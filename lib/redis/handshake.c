@@ -14,11 +14,13 @@ handshake_put(struct conn *conn, const struct url *u, struct handshake *hs)
 	char db[16];
 
 	hs->auth = u->password != NULL;
+	hs->carriage_return = hs->auth && *u->password->text != '\0' &&
+	    u->password->text[strlen(u->password->text) - 1] == '\r';
 	hs->select = u->db != 0;
 	if (hs->auth && u->user != NULL)
-		conn_putl(conn, "AUTH", u->user, u->password, NULL);
+		conn_putl(conn, "AUTH", u->user, u->password->text, NULL);
 	else if (hs->auth)
-		conn_putl(conn, "AUTH", u->password, NULL);
+		conn_putl(conn, "AUTH", u->password->text, NULL);
 	if (hs->select) {
 		snprintf(db, sizeof(db), "%d", u->db);
 		conn_putl(conn, "SELECT", db, NULL);
@@ -52,13 +54,14 @@ copy_word(struct slice text, const char *name, char *out, size_t size)
 
 /* An error reply to AUTH may quote the password, so err shows only its first word. */
 static int
-refuse_auth(struct slice t, const char *target, struct err *err)
+refuse_auth(const struct handshake *hs, struct slice t, const char *target, struct err *err)
 {
 	if (memmem(t.p, t.n, "without any password", 20) != NULL)
 		return conn_fail(
 		    err, CONN_DENIED, "'%s' has no password, but one was given", target);
-	return conn_fail(err, CONN_DENIED, "'%s' refused the password (%.*s)", target,
-	    (int)strcspn(t.p, " "), t.p);
+	return conn_fail(err, CONN_DENIED, "'%s' refused the password (%.*s)%s", target,
+	    (int)strcspn(t.p, " "), t.p,
+	    hs->carriage_return ? "; it ends with a carriage return: its file has CRLF lines" : "");
 }
 
 static int
@@ -99,7 +102,7 @@ enum part { AUTH, SELECT, CLIENT, SERVER };
  * a failure. */
 static int
 take_handshake_reply(enum part part, const struct reply *r, const char *target,
-    struct conn_facts *facts, struct err *err)
+    struct handshake *hs, struct err *err)
 {
 	static const char *const marks[] = {"OK", "OK", "id=", "redis_version:"};
 	enum conn_why why = reply_why(r);
@@ -110,7 +113,7 @@ take_handshake_reply(enum part part, const struct reply *r, const char *target,
 	if (why == CONN_LATER || why == CONN_MOVED || (why == CONN_DENIED && part >= CLIENT))
 		return conn_fail(err, why, "'%s': %.*s", target, (int)t.n, t.p);
 	if (why != CONN_OK)
-		return part == AUTH  ? refuse_auth(t, target, err)
+		return part == AUTH  ? refuse_auth(hs, t, target, err)
 		    : part == SELECT ? refuse_select(r, target, err)
 		                     : 0;
 	if (part < CLIENT ? !slice_is(t, marks[part])
@@ -119,10 +122,10 @@ take_handshake_reply(enum part part, const struct reply *r, const char *target,
 	if (part == CLIENT) {
 		if (copy_word(t, "id=", id, sizeof(id)) && num_parse_u64(id, &n) == 0 &&
 		    n <= INT64_MAX)
-			facts->client = (int64_t)n;
-		copy_word(t, "addr=", facts->addr, sizeof(facts->addr));
+			hs->facts.client = (int64_t)n;
+		copy_word(t, "addr=", hs->facts.addr, sizeof(hs->facts.addr));
 	}
-	return part == SERVER ? read_server_info(t, target, facts, err) : 0;
+	return part == SERVER ? read_server_info(t, target, &hs->facts, err) : 0;
 }
 
 static int64_t
@@ -146,7 +149,7 @@ handshake_finish(struct conn *conn, const char *target, struct handshake *hs, st
 			continue;
 		if ((r = conn_wait(conn, err)) == NULL)
 			return -1;
-		ok = take_handshake_reply(part, r, target, &hs->facts, err);
+		ok = take_handshake_reply(part, r, target, hs, err);
 		reply_free(r);
 	}
 	hs->facts.rtt_us = mono_us() - start;

@@ -8,7 +8,8 @@
 #include "redis/conn.h"
 
 struct handshake {
-	bool auth, select; /* the optional commands that were queued */
+	bool auth, select;    /* the optional commands that were queued */
+	bool carriage_return; /* the password ends with one */
 	struct conn_facts facts;
 };
 

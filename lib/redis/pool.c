@@ -1,11 +1,21 @@
 #include "redis/pool.h"
 
+/* A password may have been changed in its file and on the server. */
+static void
+learn_password(const struct pool *pool, int why)
+{
+	if (why == CONN_DENIED)
+		url_renew_password(pool->url);
+}
+
 struct conn *
 pool_get(struct pool *pool, const char *key, struct err *err)
 {
 	(void)key; /* one server has all keys */
-	if (pool->conn == NULL)
-		pool->conn = conn_open(pool->url, pool->timeout_ms, err);
+	if (pool->conn != NULL)
+		return pool->conn;
+	if ((pool->conn = conn_open(pool->url, pool->timeout_ms, err)) == NULL)
+		learn_password(pool, err->why);
 	return pool->conn;
 }
 
@@ -21,6 +31,7 @@ pool_connect(struct pool *pool, const char *key, struct err *err)
 void
 pool_drop(struct pool *pool, struct conn *conn)
 {
+	learn_password(pool, conn_why(conn));
 	if (pool->conn == conn)
 		pool->conn = NULL;
 	conn_abort(conn);
@@ -29,6 +40,8 @@ pool_drop(struct pool *pool, struct conn *conn)
 void
 pool_close(struct pool *pool)
 {
+	if (pool->conn != NULL)
+		learn_password(pool, conn_why(pool->conn));
 	conn_close(pool->conn);
 	pool->conn = NULL;
 }

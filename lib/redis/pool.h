@@ -2,6 +2,8 @@
  * pool: the connections of a command, asked for by the key of a stream. Today there is one, opened
  * when it is needed, which serves all keys.
  *
+ * After a refused password the next connection takes what is then in the password's file.
+ *
  * A server executes the commands of a connection one after the other, so what blocks (XREADGROUP,
  * XREAD) has a pool of its own.
  */

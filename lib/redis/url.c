@@ -1,13 +1,19 @@
 #include "redis/url.h"
 
 #include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/bytes.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/status.h"
+
+#define PASSWORD_FILE_MAX 65536
 
 /* A URL that is being parsed; messages show it as `shown`, without secrets. */
 struct url_parser {
@@ -87,6 +93,17 @@ unescape_part(const char *s, size_t n)
 	return out;
 }
 
+/* Takes over text; NULL when it is NULL. */
+static struct url_password *
+make_password(char *text, const char *file)
+{
+	struct url_password *p = text == NULL ? NULL : mem_alloc(sizeof(*p));
+
+	if (p != NULL)
+		*p = (struct url_password){text, file == NULL ? NULL : mem_strdup(file)};
+	return p;
+}
+
 static int
 parse_db(const struct url_parser *p, const char *s)
 {
@@ -109,7 +126,7 @@ parse_login(const struct url_parser *p, const char *s, size_t n)
 		return refuse_url(p, "bad %-escape before the '@'");
 	if (colon == NULL || n == 1)
 		return 0;
-	p->u->password = unescape_part(colon + 1, n - user - 1);
+	p->u->password = make_password(unescape_part(colon + 1, n - user - 1), NULL);
 	return p->u->password == NULL ? refuse_url(p, "bad %-escape before the '@'") : 0;
 }
 
@@ -153,41 +170,70 @@ parse_host(const struct url_parser *parser, char *text)
 	return 0;
 }
 
+/* query: the text behind a '?', or NULL. */
 static int
-parse_tcp(const struct url_parser *p, const char *s)
+parse_query(const struct url_parser *p, const char *query)
 {
-	const char *at = strrchr(s, '@');
-	char *rest, *slash;
-	int result = -1;
+	if (query == NULL)
+		return 0;
+	if (strncmp(query, "db=", 3) != 0)
+		return refuse_url(p, "only ?db=N, with the number of a database, may follow");
+	return parse_db(p, query + 3);
+}
+
+/* Ends s before the first `c`. Returns what follows it, or NULL. */
+static char *
+cut_at(char *s, int c)
+{
+	char *at = strchr(s, c);
+
+	if (at != NULL)
+		*at++ = '\0';
+	return at;
+}
+
+/* Modifies s. */
+static int
+parse_tcp(const struct url_parser *p, char *s)
+{
+	char *at = strrchr(s, '@'), *host = at == NULL ? s : at + 1;
+	char *query = cut_at(host, '?'), *db = cut_at(host, '/');
+	size_t n = db == NULL ? 0 : strlen(db);
 
 	p->u->port = 6379;
 	if (at != NULL && parse_login(p, s, (size_t)(at - s)) == -1)
 		return -1;
-	rest = mem_strdup(at == NULL ? s : at + 1);
-	if ((slash = strchr(rest, '/')) != NULL)
-		*slash++ = '\0';
-	if (parse_host(p, rest) == 0)
-		result = slash == NULL || *slash == '\0' ? 0 : parse_db(p, slash);
-	free(rest);
-	return result;
+	if (n > 1 && db[n - 1] == '/')
+		db[n - 1] = '\0';
+	if (parse_host(p, host) == -1 || (n > 0 && parse_db(p, db) == -1))
+		return -1;
+	return parse_query(p, query);
 }
 
+/* Modifies s. */
 static int
-parse_unix(const struct url_parser *p, const char *s)
+parse_path(const struct url_parser *p, char *s)
 {
-	size_t n = strcspn(s, "?");
+	char *query = cut_at(s, '?');
 
 	if (*s != '/')
 		return refuse_url(
 		    p, "the socket must be an absolute path, as in unix:///run/redis.sock");
-	if ((p->u->path = unescape_part(s, n)) == NULL)
-		return refuse_url(p, "bad %-escape in the path");
 	p->u->scheme = URL_UNIX;
-	if (s[n] == '\0')
-		return 0;
-	if (strncmp(s + n, "?db=", 4) != 0)
-		return refuse_url(p, "only ?db=N may follow the path");
-	return parse_db(p, s + n + 4);
+	if ((p->u->path = unescape_part(s, strlen(s))) == NULL)
+		return refuse_url(p, "bad %-escape in the path");
+	return parse_query(p, query);
+}
+
+/* Modifies s. A path begins with '/', so what stands before the first "@/" is a login. */
+static int
+parse_unix(const struct url_parser *p, char *s)
+{
+	char *at = *s == '/' ? NULL : strstr(s, "@/");
+
+	if (at != NULL && parse_login(p, s, (size_t)(at - s)) == -1)
+		return -1;
+	return parse_path(p, at == NULL ? s : at + 1);
 }
 
 /* Returns the rest of s after the scheme, compared without case, or NULL. */
@@ -205,15 +251,32 @@ skip_scheme(const char *s, const char *scheme)
 static int
 parse_scheme(const struct url_parser *p, const char *s)
 {
-	const char *rest;
+	static const struct {
+		const char *scheme;
+		int (*parse)(const struct url_parser *, char *);
+	} schemes[] = {
+	    {"redis://", parse_tcp},
+	    {"valkey://", parse_tcp},
+	    {"unix://", parse_unix},
+	    {"redis+unix://", parse_unix},
+	    {"valkey+unix://", parse_unix},
+	    {"unix:", parse_path},
+	};
 
-	if ((rest = skip_scheme(s, "redis://")) != NULL)
-		return parse_tcp(p, rest);
-	if ((rest = skip_scheme(s, "unix://")) != NULL ||
-	    (rest = skip_scheme(s, "redis+unix://")) != NULL ||
-	    (rest = skip_scheme(s, "unix:")) != NULL)
-		return parse_unix(p, rest);
-	if (skip_scheme(s, "rediss://") != NULL)
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(*schemes); i++) {
+		const char *rest = skip_scheme(s, schemes[i].scheme);
+		char *copy;
+		int result;
+
+		if (rest == NULL)
+			continue;
+		copy = mem_strdup(rest);
+		result = schemes[i].parse(p, copy);
+		explicit_bzero(copy, strlen(rest));
+		free(copy);
+		return result;
+	}
+	if (skip_scheme(s, "rediss://") != NULL || skip_scheme(s, "valkeys://") != NULL)
 		return err_set(p->err, STATUS_CONFIG, "'%s': TLS is not supported yet", p->shown);
 	return refuse_url(
 	    p, "expected a URL such as redis://localhost:6379/0 or unix:///run/redis.sock");
@@ -232,15 +295,90 @@ url_parse(struct url *u, const char *s, struct err *err)
 	return result;
 }
 
+/* --- the password ----------------------------------------------------------------- */
+
+const char *
+url_login_end(const char *s)
+{
+	const char *from = strstr(s, "://");
+
+	if (from == NULL)
+		return NULL;
+	if (from - s >= 4 && strncasecmp(from - 4, "unix", 4) == 0)
+		return from[3] == '/' ? NULL : strstr(from, "@/");
+	return strrchr(from, '@');
+}
+
+static void
+wipe_text(char *s)
+{
+	explicit_bzero(s, strlen(s));
+	free(s);
+}
+
+/* Returns 1 when it found a password, 0 when there is no such file, -1 on failure. */
+static int
+read_password_file(const char *path, char **password, struct err *err)
+{
+	size_t n;
+	char *s = io_read_file(AT_FDCWD, path, PASSWORD_FILE_MAX, &n);
+
+	if (s == NULL) {
+		err_sys(err, STATUS_CONFIG, "read password file '%s'", path);
+		return errno == ENOENT ? 0 : -1;
+	}
+	if (n > 0 && s[n - 1] == '\n')
+		s[--n] = '\0';
+	if (n > 0 && strlen(s) == n) {
+		*password = s;
+		return 1;
+	}
+	free(s);
+	return err_set(err, STATUS_CONFIG, "password file '%s' %s", path,
+	    n == 0 ? "is empty" : "contains a NUL");
+}
+
+void
+url_set_password(struct url *u, const char *text)
+{
+	u->password = make_password(mem_strdup(text), NULL);
+}
+
+int
+url_read_password(struct url *u, const char *file, struct err *err)
+{
+	char *text;
+	int got = read_password_file(file, &text, err);
+
+	if (got == 1)
+		u->password = make_password(text, file);
+	return got;
+}
+
+void
+url_renew_password(const struct url *u)
+{
+	struct err ignored;
+	char *text;
+
+	if (u->password == NULL || u->password->file == NULL ||
+	    read_password_file(u->password->file, &text, &ignored) != 1)
+		return;
+	wipe_text(u->password->text);
+	u->password->text = text;
+}
+
 void
 url_free(struct url *u)
 {
-	if (u->password != NULL)
-		explicit_bzero(u->password, strlen(u->password));
+	if (u->password != NULL) {
+		wipe_text(u->password->text);
+		free(u->password->file);
+		free(u->password);
+	}
 	free(u->host);
 	free(u->path);
 	free(u->user);
-	free(u->password);
 	*u = (struct url){0};
 }
 

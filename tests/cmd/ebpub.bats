@@ -494,7 +494,7 @@ odd_payloads() {
 	run -75 ebpub --exit-buffered a 2
 	assert_output buffered
 	run -74 --separate-stderr ebpub --no-buffer a 3
-	assert_equal "$output" refused
+	assert_equal "$output" unsafe
 	assert_regex "$stderr" 'event 1 is NOT safe'
 	run -74 ebpub --no-buffer -j a 3
 	assert_output --partial '"result":"unsafe"'
@@ -556,7 +556,7 @@ odd_payloads() {
 	assert_output --regexp '^[0-9]+-[0-9]+$'
 	down
 	run -74 --separate-stderr ebpub a 2
-	assert_equal "$output" refused
+	assert_equal "$output" unsafe
 	assert_regex "$stderr" '/proc/none'
 	assert_regex "$stderr" 'NOT safe'
 }
@@ -732,6 +732,41 @@ odd_payloads() {
 	assert_equal "$(payloads a)" 1
 }
 
+@test "a password that was changed on the server and in its file: a running ebpub takes the new one" {
+	rcli acl setuser part reset on '>first' '~*' '&*' '+@all' >/dev/null
+	echo first >"$EB_TMP/password"
+	export EB_REDIS_PASSWORD_FILE=$EB_TMP/password
+	feed pub ebpub -u "redis://part@127.0.0.1:$REDIS_PORT" a
+	echo 1 >&8
+	wait_for "[ \"\$(wc -l <'$EB_TMP/pub.out')\" = 1 ]"
+	rcli acl setuser part resetpass '>second' >/dev/null
+	rcli client kill user part >/dev/null
+	echo 2 >&8
+	wait_for "[ \"\$(wc -l <'$EB_TMP/pub.out')\" = 2 ]"
+	assert_equal "$(sed -n 2p "$EB_TMP/pub.out")" buffered
+	echo second >"$EB_TMP/password"
+	sleep 2
+	for n in 3 4 5; do
+		echo $n >&8
+		sleep 1.2
+	done
+	exec 8>&-
+	bg_wait pub
+	assert_equal "$(payloads a | xargs)" '1 2 3 4 5'
+	assert_equal "$(tail -n 1 "$EB_TMP/pub.out" | grep -c buffered)" 0
+}
+
+@test "a password file with CRLF is hinted at when the server refuses the password" {
+	rcli acl setuser part reset on '>right' '~*' '+@all' >/dev/null
+	printf 'right\r\n' >"$EB_TMP/password"
+	export EB_REDIS_PASSWORD_FILE=$EB_TMP/password
+	run -77 ebpub -u "redis://part@127.0.0.1:$REDIS_PORT" a 1
+	assert_output --partial 'its file has CRLF lines'
+	printf 'wrong\n' >"$EB_TMP/password"
+	run -77 ebpub -u "redis://part@127.0.0.1:$REDIS_PORT" a 1
+	refute_output --partial CRLF
+}
+
 # bats test_tags=novalgrind
 @test "a password in -u is not to be seen in the process list" {
 	rcli acl setuser part reset on '>S3cretWord' '~*' '+@all' >/dev/null
@@ -821,7 +856,7 @@ teardown() {
 	run -74 --separate-stderr bash -c 'seq 3000 | ebpub a'
 	local kept
 	kept=$(grep -cx buffered <<<"$output")
-	assert_equal "$(grep -cx refused <<<"$output")" $((3000 - kept))
+	assert_equal "$(grep -cx unsafe <<<"$output")" $((3000 - kept))
 	[ "$kept" -gt 10 ]
 	assert_regex "$stderr" 'NOT safe.*No space'
 	lines | jq -e . >/dev/null

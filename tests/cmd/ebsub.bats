@@ -835,6 +835,22 @@ given() {
 
 # --- servers that fail ------------------------------------------------------------------------------
 
+@test "a password that was changed on the server and in its file: a running ebsub takes the new one" {
+	rcli acl setuser part reset on '>first' '~*' '&*' '+@all' >/dev/null
+	echo first >"$EB_TMP/password"
+	export EB_REDIS_PASSWORD_FILE=$EB_TMP/password
+	add a 1 1
+	bg sub ebsub -u "redis://part@127.0.0.1:$REDIS_PORT" --payload a
+	wait_for "[ -s '$EB_TMP/sub.out' ]"
+	rcli acl setuser part resetpass '>second' >/dev/null
+	echo second >"$EB_TMP/password"
+	rcli client kill user part >/dev/null
+	add a 2 2
+	wait_for "[ \"\$(wc -l <'$EB_TMP/sub.out')\" = 2 ]"
+	kill "${BG[sub]}"
+	bg_wait sub
+}
+
 @test "not reachable at the start: 69; wrong password: 77; TLS: 78" {
 	run ebsub -u "unix://$EB_TMP/none" t
 	assert_equal "$status" 69

@@ -67,7 +67,7 @@ EB_STREAM=$S:flat"
 
 @test "its environment has no password, and everything else of ebsub's" {
 	rcli acl setuser bob on '>sesame' '~*' '&*' '+@all' >/dev/null
-	add t 1 3
+	add t 1 4
 	export EB_REDIS_PASSWORD=sesame REDISCLI_AUTH=sesame OTHER=other
 	run -0 ebsub -n 1 -u "redis://bob@127.0.0.1:$REDIS_PORT" t -- env
 	refute_output --partial sesame
@@ -76,6 +76,9 @@ EB_STREAM=$S:flat"
 	EB_REDIS_URL="redis://bob:sesame@127.0.0.1:$REDIS_PORT" run -0 ebsub -n 1 t -- env
 	refute_output --partial sesame
 	assert_line "EB_REDIS_URL=redis://bob@127.0.0.1:$REDIS_PORT"
+	EB_REDIS_URL="unix://bob:sesame@$REDIS_SOCK?db=0" run -0 ebsub -n 1 t -- env
+	refute_output --partial sesame
+	assert_line "EB_REDIS_URL=unix://bob@$REDIS_SOCK?db=0"
 	# The same for a worker.
 	EB_REDIS_URL="redis://bob:sesame@127.0.0.1:$REDIS_PORT" run -0 ebsub -n 1 --worker t -- sh -c 'env >"$LOG"; exec sed -u s/.*/ok/'
 	run ! grep sesame "$LOG"

@@ -45,6 +45,24 @@ wrong() {
 	done
 }
 
+@test "an operand behind -h or -V is a mistake, 64, and nothing is done" {
+	local c o
+	for c in $(commands); do
+		for o in -h -V --help --version '-q -h'; do
+			eval "run --separate-stderr $c $o localhost t '{}'"
+			if [ "$c" = ebhealth ]; then # UNKNOWN for monitors
+				assert_equal "$status" 3
+			else
+				assert_equal "$status $output" '64 '
+			fi
+			assert_regex "$stderr" "$c: -[hV] takes no 'localhost': it prints"
+		done
+	done
+	run -64 ebpub -h 127.0.0.1 t '{"x":1}'
+	assert_output --partial 'give the host with -u redis://HOST:6379/0'
+	assert_equal "$(rcli exists quantum:stream:t)" 0
+}
+
 @test "no line of --help is longer than 80 columns, and each text is one line" {
 	for c in $(commands); do
 		"$c" --help | awk -v c="$c" 'length($0) > 80 { print c ": " $0; bad = 1 } END { exit bad }'

@@ -132,6 +132,25 @@ argv conf"
 	EB_MAXLEN=501 refused 78 "$file:2: [t] maxlen-hard 500 is below maxlen 501"
 }
 
+@test "an own config file that may not be read is status 78; a home of another user is passed over" {
+	need_root
+	echo "prefix = x" >"$file"
+	chmod 0 "$file"
+	as_nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups "$PROBE/probe" conf; }
+	chmod 755 "$BATS_RUN_TMPDIR" "$EB_TMP" "$EB_TMP"/.. "$HOME" "$HOME/.config" "$HOME/.config/eventbus"
+	run as_nobody
+	assert_failure
+	assert_output --regexp "78 .*read '$file': Permission denied"
+	chmod 644 "$file"
+	chmod 0 "$HOME/.config"
+	run as_nobody
+	assert_output --regexp "78 .*read '$file': Permission denied"
+	chmod 755 "$HOME/.config"
+	chmod 700 "$HOME"
+	run as_nobody
+	assert_success
+}
+
 @test "a config file with mistakes names its line" {
 	wrong() {
 		printf '%b\n' "$1" >"$file"
@@ -252,6 +271,8 @@ argv conf"
 	assert_line 'argv conf -u redis://user:xxxxxxx@h/1'
 	conf --url=redis://:hunter2@h:1 -uredis://:pw@h -u redis://h
 	assert_line 'argv conf --url=redis://:xxxxxxx@h:1 -uredis://:xx@h -u redis://h'
+	conf -u unix://u:hunter2@/run/a@b
+	assert_line 'argv conf -u unix://u:xxxxxxx@/run/a@b'
 	conf -u redis://h:6379 'redis://:kept@h'
 	assert_line 'argv conf -u redis://h:6379 redis://:kept@h'
 }

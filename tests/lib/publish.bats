@@ -251,7 +251,7 @@ END
 	wait_for "[ -s '$EB_TMP/pub.out' ]"
 	redis_pause
 	echo 2 >&8
-	wait_for "grep -q refused '$EB_TMP/pub.out'"
+	wait_for "grep -q unsafe '$EB_TMP/pub.out'"
 	exec 8>&-
 	bg_wait pub
 	assert_equal "$status" 74

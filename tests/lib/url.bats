@@ -27,6 +27,12 @@ refused() {	# url, part of the text, status
 	same "redis://[::1]:65535/1" "redis://[::1]:65535/1"
 	same "redis://[FE80::1]" "redis://[fe80::1]:6379/0"
 	same redis://127.0.0.1:6379/0 redis://127.0.0.1:6379/0
+	same 'redis://h?db=7' redis://h:6379/7
+	same 'redis://h:1/?db=7' redis://h:1/7
+	same redis://h:1/7/ redis://h:1/7
+	same 'redis://u:p@[::1]/7/?db=3' 'redis://[::1]:6379/3' u p
+	same valkey://h/1 redis://h:6379/1
+	same valkey://u:p@H:1 redis://h:1/0 u p
 }
 
 @test "users and passwords" {
@@ -43,6 +49,10 @@ refused() {	# url, part of the text, status
 	same unix:/run/r.sock 'unix:///run/r.sock?db=0'
 	same 'redis+unix:///run/r.sock?db=3' 'unix:///run/r.sock?db=3'
 	same 'unix:///a%20b%3Fc%25' 'unix:///a%20b%3Fc%25?db=0'
+	same unix://u:p@/run/r.sock 'unix:///run/r.sock?db=0' u p
+	same 'unix://:p@/run/a@b?db=2' 'unix:///run/a@b?db=2' '' p
+	same unix:///run/a@/b 'unix:///run/a@/b?db=0'
+	same valkey+unix:///r 'unix:///r?db=0'
 }
 
 @test "an invalid URL is refused without printing its secrets" {
@@ -62,7 +72,6 @@ refused() {	# url, part of the text, status
 	refused redis://:secret@h/-1 'database'
 	refused redis://:secret@h/1/2 'database'
 	refused 'redis://:secret@h/1?x=y' 'database'
-	refused 'redis://:secret@h?db=1' 'character'
 	refused 'redis://:sec%zzret@h' 'escape'
 	refused 'redis://:secret%00@h' 'escape'
 	refused 'redis://:secret%4@h' 'escape'
@@ -72,6 +81,13 @@ refused() {	# url, part of the text, status
 	refused 'redis://:secret@[x]' 'IPv6'
 	refused 'redis://:secret@h o' 'character'
 	refused unix://run/r.sock 'absolute'
+	refused unix://:secret@run/r.sock 'absolute'
+	refused unix:u:secret@/r.sock 'absolute'
+	refused unix://:sec%zzret@/r 'escape'
+	refused 'unix://u:secret@/r?x=1' 'db=N'
+	refused redis://:secret@h/1//2 'database'
+	refused redis://:secret@h// 'database'
+	refused valkeys://u:secret@h 'TLS is not supported yet' 78
 	refused 'unix:///r?db=x' 'database'
 	refused 'unix:///r?x=1' 'db=N'
 	refused 'unix:///r%' 'escape'
@@ -83,7 +99,7 @@ refused() {	# url, part of the text, status
 	refused redis://h:1secret 'port'
 	refused u:secret 'expected'
 	refused u:secret://h@x 'expected'
-	refused 'redis://h?password=secret' 'character'
+	refused 'redis://h?password=secret' 'db=N'
 	refused 'redis://h/0?password=secret' 'database'
 	refused 'unix:///r?password=secret' 'db=N'
 	refused 'unix:///r?db=1&password=secret' 'database'

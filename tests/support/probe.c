@@ -409,7 +409,7 @@ run_url(char **argv)
 		return fail_with_err();
 	place = url_target(&u);
 	printf("%s\nuser %s\npassword %s\n", place, u.user == NULL ? "none" : u.user,
-	    u.password == NULL ? "none" : u.password);
+	    u.password == NULL ? "none" : u.password->text);
 	free(place);
 	url_free(&u);
 	return 0;
@@ -546,7 +546,7 @@ print_conf(const struct conf *c, char **words)
 {
 	printf("place %s\nuser %s\npassword %s\n", c->address,
 	    c->url.user == NULL ? "none" : c->url.user,
-	    c->url.password == NULL ? "none" : c->url.password);
+	    c->url.password == NULL ? "none" : c->url.password->text);
 	printf("buffer %s\nstate %s\n", c->buffer == NULL ? "none" : c->buffer,
 	    c->state == NULL ? "none" : c->state);
 	printf("prefix %s\nservice %s%s\ntimeout %lld\nmaxlen %lld\nmaxlen of t %lld%s", c->prefix,

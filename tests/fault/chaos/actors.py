@@ -49,7 +49,7 @@ class Publisher(Actor):
     def answered(self, n, line):
         if line == "buffered" or line.partition("-")[0].isdigit():
             self.ledger[n] = True
-        elif line != "refused":
+        elif line not in ("refused", "unsafe"):
             self.world.found(f"{self.name}, event {n}: answer '{line}'")
 
 
