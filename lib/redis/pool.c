@@ -1,10 +1,10 @@
 #include "redis/pool.h"
 
-/* A password may have been changed in its file and on the server. */
+/* A password may have been changed on the server and in its file. */
 static void
-learn_password(const struct pool *pool, int why)
+learn_password(const struct pool *pool, const struct conn *conn)
 {
-	if (why == CONN_DENIED)
+	if (conn != NULL && conn_why(conn) == CONN_DENIED)
 		url_renew_password(pool->url);
 }
 
@@ -14,8 +14,9 @@ pool_get(struct pool *pool, const char *key, struct err *err)
 	(void)key; /* one server has all keys */
 	if (pool->conn != NULL)
 		return pool->conn;
-	if ((pool->conn = conn_open(pool->url, pool->timeout_ms, err)) == NULL)
-		learn_password(pool, err->why);
+	pool->conn = conn_open(pool->url, pool->timeout_ms, err);
+	if (pool->conn == NULL && err->why == CONN_DENIED && url_renew_password(pool->url))
+		pool->conn = conn_open(pool->url, pool->timeout_ms, err);
 	return pool->conn;
 }
 
@@ -31,7 +32,7 @@ pool_connect(struct pool *pool, const char *key, struct err *err)
 void
 pool_drop(struct pool *pool, struct conn *conn)
 {
-	learn_password(pool, conn_why(conn));
+	learn_password(pool, conn);
 	if (pool->conn == conn)
 		pool->conn = NULL;
 	conn_abort(conn);
@@ -40,8 +41,7 @@ pool_drop(struct pool *pool, struct conn *conn)
 void
 pool_close(struct pool *pool)
 {
-	if (pool->conn != NULL)
-		learn_password(pool, conn_why(pool->conn));
+	learn_password(pool, pool->conn);
 	conn_close(pool->conn);
 	pool->conn = NULL;
 }

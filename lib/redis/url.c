@@ -355,17 +355,20 @@ url_read_password(struct url *u, const char *file, struct err *err)
 	return got;
 }
 
-void
+bool
 url_renew_password(const struct url *u)
 {
 	struct err ignored;
 	char *text;
+	bool differs;
 
 	if (u->password == NULL || u->password->file == NULL ||
 	    read_password_file(u->password->file, &text, &ignored) != 1)
-		return;
+		return false;
+	differs = strcmp(text, u->password->text) != 0;
 	wipe_text(u->password->text);
 	u->password->text = text;
+	return differs;
 }
 
 void

@@ -12,6 +12,8 @@
 #ifndef REDIS_URL_H
 #define REDIS_URL_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 enum url_scheme { URL_TCP, URL_UNIX, URL_SCHEMES };
@@ -40,9 +42,9 @@ void url_set_password(struct url *u, const char *text);
 /* The same from a file, without the newline at its end. Returns 1, 0 when there is no such file, -1
  * on failure; both with err, status 78. */
 int url_read_password(struct url *u, const char *file, struct err *err);
-/* Reads the file of the password again, for the next connection. If that fails, keeps the old one.
- */
-void url_renew_password(const struct url *u);
+/* Reads the file of the password again, for the next connection. Returns whether it has another
+ * one. A file that cannot be read changes nothing. */
+bool url_renew_password(const struct url *u);
 /* Wipes the password. */
 void url_free(struct url *u);
 
