@@ -308,7 +308,13 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 	[ -e "$B/.outage" ]
 	up
 	need strace
-	# Killed after the drain, before the event is appended.
+	# Killed when the last segment is removed, and then before the event is appended.
+	for n in 1 2 3 4; do
+		run strace -qq -o /dev/null -e inject=unlinkat:signal=KILL:when=$n ebreplay
+		compgen -G "$B/*.jsonl" || break
+	done
+	assert_equal "$(length a) $(length system.redis_recovered) $(ls "$B" | grep -c jsonl)" '3 0 0'
+	[ -e "$B/.outage" ]
 	run strace -qq -o /dev/null -e inject=write:signal=KILL:when=1 ebreplay
 	assert_equal "$(length a) $(length system.redis_recovered)" '3 0'
 	[ -e "$B/.outage" ]

@@ -130,6 +130,27 @@ unanswered() {
 	ln -sfn "$REDIS_SOCK" "$EB_TMP/r"
 }
 
+# kills: prints how many CLIENT KILL the server has executed.
+kills() {
+	rcli info commandstats | tr -d '\r' | sed -n 's/^cmdstat_client|kill:calls=\([0-9]*\),.*/\1/p'
+}
+
+@test "in doubt: the connection that sent it is killed before the look-up" {
+	unanswered
+	rcli config resetstat >/dev/null
+	run -0 timeout 20 ebreplay -q
+	assert_equal "$(kills)" 1
+}
+
+@test "in doubt, and the server was restarted: the connection that sent it is gone, and no other is killed" {
+	unanswered
+	redis_restart
+	run -0 timeout 20 ebreplay -q
+	assert_equal "$(kills)" ''
+	run -0 ebstat -j
+	assert_equal "$(jq .buffer.total_events <<<"$output")" 0
+}
+
 @test "in doubt, then not permitted, then permitted again: found, once, and no duplicate counted" {
 	unanswered
 	rcli acl setuser default resetkeys '~other' >/dev/null
