@@ -59,9 +59,12 @@ counters_add(struct buffer *buf, const uint64_t add[COUNTERS])
 		usleep(200);
 	if (i < 50) {
 		parse_counters(text, pread(fd, text, FILE_SIZE, 0), now);
-		for (i = 0; i < COUNTERS; i++)
+		for (i = 0; i < COUNTERS; i++) {
+			if (add[i] > INT64_MAX && now[i] < -add[i]) /* the file was lost */
+				now[i] = -add[i];
 			snprintf(text + i * LINE_SIZE, LINE_SIZE + 1, "%-20s%016" PRIu64 "\n",
 			    counter_names[i], (now[i] + add[i]) % UINT64_C(10000000000000000));
+		}
 		if (pwrite(fd, text, FILE_SIZE, 0) == -1) {
 			/* the counts are lost */
 		}

@@ -23,7 +23,7 @@ enum counter {
 };
 extern const char *const counter_names[COUNTERS];
 
-/* Adds to each counter; does nothing when all of add is 0. */
+/* Adds to each counter; -n, as uint64_t, takes n back. Does nothing when all of add is 0. */
 void counters_add(struct buffer *buf, const uint64_t add[COUNTERS]);
 void counters_read(struct buffer *buf, uint64_t out[COUNTERS]); /* zeros when there is no file */
 

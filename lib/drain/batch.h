@@ -41,8 +41,9 @@ struct batch {
 	    *suspect; /* of the segment that the walk is in, if that is suspect; or NULL */
 	struct batch_item *item;
 	size_t n, bytes, types;
-	size_t next_to_queue; /* index of the first item that send_queue has not seen */
-	bool in_old_intent;   /* its lines are covered by the intent of a run that was cut off */
+	uint64_t counted_duplicates; /* in .counters, before they were sent (send.c) */
+	size_t next_to_queue;        /* index of the first item that send_queue has not seen */
+	bool in_old_intent; /* its lines are covered by the intent of a run that was cut off */
 	/* one of its streams is limited to fewer than BATCH_IN_DOUBT entries, so the entries of two
 	 * batches would trim each other */
 	bool short_stream;

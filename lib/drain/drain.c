@@ -333,7 +333,8 @@ close_drain(struct drain *d)
 	outage_save_count(&d->outage, d->run.buf, delivery_removed(&d->delivery));
 	counters_add(d->run.buf,
 	    (uint64_t[COUNTERS]){[COUNT_REPLAYED] = res->replayed,
-	        [COUNT_POSSIBLE_DUPLICATES] = res->possible_duplicates,
+	        [COUNT_POSSIBLE_DUPLICATES] =
+	            res->possible_duplicates - d->batch.counted_duplicates,
 	        [COUNT_TRIMMED] = res->trimmed});
 	readahead_close(&d->ahead);
 	batch_free(&d->batch);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "buffer/counters.h"
 #include "redis/fence.h"
 #include "redis/reply.h"
 #include "redis/stream.h"
@@ -66,9 +67,23 @@ send_resolve(struct batch *b, struct err *err)
 	return 0;
 }
 
+/* Counts possible duplicates before they are sent, so that a kill does not hide them. What is not
+ * added is taken back at the end of the drain. */
+static void
+count_possible_duplicates(struct batch *b)
+{
+	uint64_t n = 0;
+
+	for (size_t i = b->next_to_queue; i < b->n; i++)
+		n += b->item[i].state == BATCH_SEND && b->item[i].possible_duplicate;
+	counters_add(b->run->buf, (uint64_t[COUNTERS]){[COUNT_POSSIBLE_DUPLICATES] = n});
+	b->counted_duplicates += n;
+}
+
 void
 send_queue(struct batch *b)
 {
+	count_possible_duplicates(b);
 	while (b->next_to_queue < b->n) {
 		struct batch_item *it = &b->item[b->next_to_queue++];
 		const struct line *line = &it->line->parsed;

@@ -151,6 +151,20 @@ kills() {
 	assert_equal "$(jq .buffer.total_events <<<"$output")" 0
 }
 
+@test "in doubt, not to be looked up, and the drain is killed behind their XADD: counted as possible duplicates" {
+	need strace
+	unanswered
+	rcli acl setuser default -xrange >/dev/null
+	run -137 timeout 20 strace -qq -o /dev/null -e inject=unlinkat:signal=KILL:when=1 ebreplay -q
+	rcli acl setuser default +xrange >/dev/null
+	assert_equal "$(rcli xlen quantum:stream:cut)" 6
+	run -0 bash -c "ebstat -j | jq .buffer.possible_duplicates"
+	assert_output 3
+	run -0 ebreplay
+	run -0 bash -c "ebstat -j | jq .buffer.possible_duplicates"
+	assert_output 3
+}
+
 @test "in doubt, then not permitted, then permitted again: found, once, and no duplicate counted" {
 	unanswered
 	rcli acl setuser default resetkeys '~other' >/dev/null
