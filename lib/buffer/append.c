@@ -199,27 +199,31 @@ open_hinted_segment(struct appender *a, const char *boot)
 	return false;
 }
 
-/* Creates the files of a drain, which must not need free space. */
+/* Creates the files of a drain, which must not need free space. lost: see checkpoint_preallocate.
+ */
 static int
-create_drain_files(struct buffer *buf, struct err *err)
+create_drain_files(struct buffer *buf, bool lost, struct err *err)
 {
-	int fd = io_open_own(buf->fd, ".replay", O_RDWR | O_CREAT);
+	int fd = io_open_own(buf->fd, ".replay", O_RDWR | O_CREAT), r;
 
 	if (fd == -1)
 		return err_sys(err, STATUS_UNSAFE, "create '%s/.replay'", buf->dir);
+	r = checkpoint_preallocate(buf, fd, lost, err);
 	close(fd);
-	if (mkdirat(buf->fd, "quarantine", 0700) == -1 && errno != EEXIST)
-		return err_sys(err, STATUS_UNSAFE, "create '%s/quarantine'", buf->dir);
-	return checkpoint_preallocate(buf, err);
+	if (r == 0 && mkdirat(buf->fd, "quarantine", 0700) == -1 && errno != EEXIST)
+		r = err_sys(err, STATUS_UNSAFE, "create '%s/quarantine'", buf->dir);
+	return r;
 }
 
 /*
  * Chooses a stem above those in the hints, the directory and the checkpoint. A line before the
  * checkpoint's position counts as delivered; and after a power cut the hints, which are not synced,
  * may be lost and the clock may be behind. Returns whether there are segments, or -1 with err.
+ * *lost: the checkpoint was lost.
  */
 static int
-choose_stem(struct buffer *buf, const struct buffer_hints *hints, char out[64], struct err *err)
+choose_stem(
+    struct buffer *buf, const struct buffer_hints *hints, char out[64], bool *lost, struct err *err)
 {
 	struct segment *list = NULL;
 	struct checkpoint cp;
@@ -241,6 +245,7 @@ choose_stem(struct buffer *buf, const struct buffer_hints *hints, char out[64], 
 		}
 		segment_next_stem(last, clock_now(), out);
 	}
+	*lost = cp.lost;
 	checkpoint_free(&cp);
 	free(list);
 	return found;
@@ -251,10 +256,11 @@ static int
 prepare_segment(struct buffer *buf, const char *target, struct buffer_hints *hints, char stem[64],
     struct err *err)
 {
-	int has_segments = choose_stem(buf, hints, stem, err);
+	bool lost;
+	int has_segments = choose_stem(buf, hints, stem, &lost, err);
 
 	if (has_segments == -1 || buffer_bind_target(buf, target, has_segments, err) == -1 ||
-	    create_drain_files(buf, err) == -1)
+	    create_drain_files(buf, lost, err) == -1)
 		return -1;
 	/* an empty buffer forgets a clock that was ahead */
 	hints->stamp = has_segments ? later_stamp(hints->stamp, read_own_stamp(buf)) : 0;
@@ -488,11 +494,15 @@ write_own_segment(const struct appender *a, struct err *err)
 static int
 mark_suspect(struct appender *a, struct err *err)
 {
-	char name[SEGMENT_NAME];
+	static const char *const ends[] = {"", ".gz"}; /* it may have been compressed meanwhile */
+	char from[SEGMENT_NAME + 8], to[SEGMENT_NAME];
 
-	snprintf(name, sizeof(name), "%.200s.suspect.jsonl", a->seg.stem);
-	if (renameat(a->buf->fd, a->seg.name, a->buf->fd, name) == -1 && errno != ENOENT)
-		return err_sys(err, STATUS_UNSAFE, "rename '%s/%s'", a->buf->dir, a->seg.name);
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(from, sizeof(from), "%s%s", a->seg.name, ends[i]);
+		snprintf(to, sizeof(to), "%.200s.suspect.jsonl%s", a->seg.stem, ends[i]);
+		if (renameat(a->buf->fd, from, a->buf->fd, to) == -1 && errno != ENOENT)
+			return err_sys(err, STATUS_UNSAFE, "rename '%s/%s'", a->buf->dir, from);
+	}
 	if (strcmp(a->hints.stem, a->seg.stem) == 0) {
 		a->hints.inode = 0;
 		buffer_write_hints(a->buf, &a->hints, err);
@@ -512,6 +522,32 @@ sync_segment(struct appender *a, struct err *err)
 	return r;
 }
 
+/* As line_tail writes a doubt of which nothing is known: the event is looked up in all of its
+ * stream. */
+#define UNKNOWN_DOUBT ",\"doubt\":{\"run_id\":\"\",\"client\":0,\"addr\":\"\",\"after\":\"0-0\"}"
+
+/* Returns the lines, a fresh array, with a doubt where they have none: their segment was not yet
+ * suspect, and a drain may have delivered and removed it. text: gets their tails. */
+static struct append_line *
+doubt_lines(const struct append_line *lines, size_t n, struct bytes *text)
+{
+	struct append_line *out = mem_alloc((n + 1) * sizeof(*out));
+	size_t at = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct slice tail = lines[i].tail;
+
+		out[i] = (struct append_line){lines[i].head, {NULL, text->len}};
+		bytes_add(text, tail.p, tail.n);
+		if (tail.n == 0 || memmem(tail.p, tail.n, "\"doubt\":", 8) == NULL)
+			bytes_adds(text, UNKNOWN_DOUBT);
+		out[i].tail.n = text->len - out[i].tail.n;
+	}
+	for (size_t i = 0; i < n; at += out[i++].tail.n)
+		out[i].tail.p = text->p + at;
+	return out;
+}
+
 /*
  * Marks the segment suspect and writes the lines to another. The writers' lock is held until those
  * are durable, so that a drain that finds a suspect line finds its copy too.
@@ -519,10 +555,13 @@ sync_segment(struct appender *a, struct err *err)
 static int
 append_to_another(struct appender *a, struct err *err)
 {
+	struct append_line *lines;
+	struct bytes text = {0};
 	int r;
 
 	if (buffer_lock(a->buf, a->lim->lock_ms, &a->hints, err) == -1)
 		return -1;
+	a->lines = lines = doubt_lines(a->lines, a->n, &text);
 	r = mark_suspect(a, err);
 	for (int tries = 0; r == 0; tries++) {
 		if ((r = write_lines(a, true, err)) == -1 || (r = sync_segment(a, err)) == 0)
@@ -533,6 +572,8 @@ append_to_another(struct appender *a, struct err *err)
 			    err, STATUS_UNSAFE, "fdatasync in '%s' keeps failing", a->buf->dir);
 	}
 	buffer_unlock(a->buf);
+	bytes_free(&text);
+	free(lines);
 	return r;
 }
 

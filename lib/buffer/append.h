@@ -12,9 +12,9 @@
  * the order, and released before step 3.
  *
  * On failure none of the lines remains, except in a suspect segment: after a failed fdatasync the
- * segment is renamed to *.suspect.jsonl, durably, and the lines go to another segment before the
- * writers' lock is released. A writer that does not get the lock in time writes a segment of its
- * own (*.own-N.jsonl): temporary file, fdatasync, rename, fsync of the directory.
+ * segment is renamed to *.suspect.jsonl, durably, and the lines go to another segment, in doubt,
+ * before the writers' lock is released. A writer that does not get the lock in time writes a
+ * segment of its own (*.own-N.jsonl): temporary file, fdatasync, rename, fsync of the directory.
  */
 #ifndef BUFFER_APPEND_H
 #define BUFFER_APPEND_H

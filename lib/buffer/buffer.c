@@ -134,8 +134,9 @@ buffer_sync(struct buffer *buf, struct err *err)
 	return fsync(buf->fd) == 0 ? 0 : err_sys(err, STATUS_UNSAFE, "fsync buffer '%s'", buf->dir);
 }
 
-int
-buffer_write_state(struct buffer *buf, const char *name, const void *p, size_t n, struct err *err)
+static int
+write_state(
+    struct buffer *buf, const char *name, const void *p, size_t n, bool replace, struct err *err)
 {
 	char prefix[64], tmp[96];
 	bool done;
@@ -146,13 +147,29 @@ buffer_write_state(struct buffer *buf, const char *name, const void *p, size_t n
 	done = fd != -1 && io_write_all(fd, p, n) == 0 && fsync(fd) == 0;
 	if (fd != -1 && close(fd) == -1)
 		done = false;
-	if (done && renameat(buf->fd, tmp, buf->fd, name) == 0)
+	/* where the kernel or the file system lacks RENAME_NOREPLACE, an existing file is replaced
+	 */
+	if (done && !replace && io_rename_new(buf->fd, tmp, name) == 0)
+		return buffer_sync(buf, err);
+	if (done && (replace || errno != EEXIST) && renameat(buf->fd, tmp, buf->fd, name) == 0)
 		return buffer_sync(buf, err);
 	err_sys(err, STATUS_UNSAFE, "%s '%s/%s'", fd == -1 ? "create" : "write", buf->dir,
 	    fd == -1 ? name : tmp);
 	if (fd != -1)
 		unlinkat(buf->fd, tmp, 0);
 	return -1;
+}
+
+int
+buffer_write_state(struct buffer *buf, const char *name, const void *p, size_t n, struct err *err)
+{
+	return write_state(buf, name, p, n, true, err);
+}
+
+int
+buffer_create_state(struct buffer *buf, const char *name, const void *p, size_t n, struct err *err)
+{
+	return write_state(buf, name, p, n, false, err);
 }
 
 /* --- locks --------------------------------------------------------------------- */

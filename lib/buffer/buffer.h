@@ -94,6 +94,9 @@ int buffer_retarget(struct buffer *buf, const char *target, struct err *err);
  * opened with io_open_own. */
 int buffer_write_state(
     struct buffer *buf, const char *name, const void *p, size_t n, struct err *err);
+/* The same, but keeps an existing file: -1 with err->sys EEXIST. */
+int buffer_create_state(
+    struct buffer *buf, const char *name, const void *p, size_t n, struct err *err);
 /* fsync(2) of the directory. */
 int buffer_sync(struct buffer *buf, struct err *err);
 

@@ -7,8 +7,15 @@
  * may have been sent; it is durable before they are.
  *
  * The file .progress (an earlier name, kept for compatibility) is made with the first segment, so
- * that a store needs no free space. After its loss the lines of partly delivered segments are
- * looked up in their streams before they are sent: no event is lost.
+ * that a store needs no free space. Its first slot is valid from then on: a missing or blank file
+ * beside segments of ours was lost. After its loss each line is looked up in its stream before it
+ * is sent: no event is lost.
+ *
+ * A copy of the buffer, or one restored from a backup, has a checkpoint that may be older than its
+ * streams. It is known by the inode and the ctime of .replay, which the checkpoint records: no copy
+ * has both. The first store of each session (of load and stores under the replay lock) gives
+ * .replay another ctime, and as its mtime the recorded one, by which a session that is cut off
+ * before that store is known.
  */
 #ifndef BUFFER_CHECKPOINT_H
 #define BUFFER_CHECKPOINT_H
@@ -60,10 +67,18 @@ struct intent {
 	size_t ntypes;
 };
 
+struct checkpoint_home {
+	uint64_t inode;          /* of .replay; 0: not recorded */
+	int64_t changed, before; /* its ctime, ns, in this session and before it */
+	bool current;            /* recorded by this session */
+};
+
 struct checkpoint {
 	uint64_t seq;
 	/* an earlier checkpoint was lost: look up each line until the buffer is empty */
 	bool lost;
+	bool copied; /* why it counts as lost: found so by this load */
+	struct checkpoint_home home;
 	uint64_t adopted; /* number of the last file adopted */
 	struct positions positions;
 	struct lagging_type *lagging;
@@ -76,10 +91,12 @@ struct checkpoint {
 	struct intent intent;
 };
 
-/* Makes .progress, with its blocks on disk, unless it exists. Under the writers' lock. */
-int checkpoint_preallocate(struct buffer *buf, struct err *err);
-/* Reads the newest valid slot; a missing or damaged file gives zeros. Always fills *cp. -1: the
- * file cannot be read now, and *cp must not be taken for its content. Needs no lock. */
+/* Makes .progress, with its blocks on disk, unless it exists. replay_fd: .replay. lost: as
+ * checkpoint_load found it. */
+int checkpoint_preallocate(struct buffer *buf, int replay_fd, bool lost, struct err *err);
+/* Reads the newest valid slot; a missing or damaged file gives zeros, and `lost` when there are
+ * segments of ours. Always fills *cp. -1: the file cannot be read now, and *cp must not be taken
+ * for its content. Needs no lock; only with the replay lock it finds a copy. */
 int checkpoint_load(struct buffer *buf, struct checkpoint *cp, struct err *err);
 /* Writes the other slot; durable on return. Under the replay lock. */
 int checkpoint_store(struct buffer *buf, struct checkpoint *cp, struct err *err);

@@ -25,6 +25,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "buffer/checkpoint.h"
+#include "buffer/segment.h"
 #include "buffer/token.h"
 
 /* Appends one line: its kind, then for each 'w' of `form` a token and for each 'n' a uint64_t. */
@@ -75,6 +76,9 @@ append_checkpoint(struct bytes *b, const struct checkpoint *cp, bool whole)
 
 	if (cp->lost)
 		append_line(b, "lost", "");
+	if (cp->home.inode)
+		append_line(b, "home", "nnn", cp->home.inode, (uint64_t)cp->home.changed,
+		    (uint64_t)cp->home.before);
 	append_line(b, "claims", "n", cp->adopted);
 	append_positions(b, "chain", "file", NULL, &cp->positions);
 	for (size_t i = 0; i < cp->nlagging; i++) {
@@ -125,6 +129,14 @@ parse_lagging_type(struct checkpoint *cp, const char *kind, char *line)
 	}
 }
 
+static void
+parse_home(struct checkpoint_home *home, char *line)
+{
+	home->inode = parse_number(&line);
+	home->changed = (int64_t)parse_number(&line);
+	home->before = (int64_t)parse_number(&line);
+}
+
 /* Parses one line, without its newline, in place. Ignores unknown kinds. */
 static void
 parse_checkpoint_line(struct checkpoint *cp, char *line)
@@ -135,6 +147,8 @@ parse_checkpoint_line(struct checkpoint *cp, char *line)
 
 	if (strcmp(kind, "lost") == 0)
 		cp->lost = true;
+	else if (strcmp(kind, "home") == 0)
+		parse_home(&cp->home, line);
 	else if (strcmp(kind, "claims") == 0)
 		cp->adopted = parse_number(&line);
 	else if (strcmp(kind, "chain") == 0 || strcmp(kind, "file") == 0)
@@ -217,18 +231,70 @@ read_checkpoint_slot(int fd, off_t at, off_t size, char **text, uint64_t *seq)
 	return got == -1 ? -1 : 0;
 }
 
-/* Called when no slot is valid. That is right in a preallocated file; else the checkpoint was lost,
- * unless nothing was ever appended (no .lock). */
+/* Called when no slot is valid: no drain has begun if there is no segment of ours. */
 static bool
-is_checkpoint_lost(struct buffer *buf, int fd, off_t size)
+is_checkpoint_lost(struct buffer *buf)
 {
-	char head[SLOT_HEADER];
+	struct segment *list;
+	struct err err;
+	size_t n;
+	bool lost = segment_list(buf->fd, &list, &n, &err) == -1;
 
-	if (size && pread(fd, head, SLOT_HEADER, 0) == SLOT_HEADER && head[0] == '\n' &&
-	    pread(fd, head, SLOT_HEADER, size) == SLOT_HEADER && head[0] == '\n')
-		return false;
-	return faccessat(buf->fd, ".lock", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	for (size_t i = 0; i < n; i++)
+		lost |= list[i].kind != SEGMENT_FOREIGN;
+	free(list);
+	return lost;
 }
+
+/* --- copies of the buffer ------------------------------------------------------------- */
+
+static int64_t
+nanoseconds(struct timespec t)
+{
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Returns whether the checkpoint was stored beside this .replay. */
+static bool
+is_at_home(struct buffer *buf, const struct checkpoint_home *home)
+{
+	struct stat st, progress;
+	int64_t changed;
+
+	if (home->inode == 0 || fstat(buf->replay_fd, &st) == -1)
+		return home->inode == 0;
+	changed = nanoseconds(st.st_ctim);
+	/* `before`: a power cut took the session's change of .replay, which is not synced, and left
+	 * its checkpoint */
+	if (st.st_ino != home->inode || changed == home->changed || changed == home->before)
+		return st.st_ino == home->inode;
+	/* a session was cut off before its first store */
+	return nanoseconds(st.st_mtim) == home->changed &&
+	    fstatat(buf->fd, ".progress", &progress, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    nanoseconds(progress.st_ctim) <= changed;
+}
+
+/* Changes .replay, and records that. Needs no free space. */
+static void
+record_home(struct checkpoint *cp, int replay_fd)
+{
+	struct checkpoint_home *home = &cp->home;
+	int64_t known = cp->copied ? 0 : home->changed;
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
+	    {.tv_sec = (time_t)(known / 1000000000), .tv_nsec = (long)(known % 1000000000)}};
+	struct stat st;
+
+	if (replay_fd == -1 || home->current || fstat(replay_fd, &st) == -1)
+		return;
+	home->before = nanoseconds(st.st_ctim);
+	if (futimens(replay_fd, times) == -1 || fstat(replay_fd, &st) == -1)
+		return; /* the recorded ctime is still right */
+	home->inode = st.st_ino;
+	home->changed = nanoseconds(st.st_ctim);
+	home->current = true;
+}
+
+/* --- loading and storing ---------------------------------------------------------------- */
 
 int
 checkpoint_load(struct buffer *buf, struct checkpoint *cp, struct err *err)
@@ -246,7 +312,7 @@ checkpoint_load(struct buffer *buf, struct checkpoint *cp, struct err *err)
 	        read_checkpoint_slot(fd, size, size, &text[1], &seq[1]) == -1))
 		r = err_sys(err, STATUS_UNSAFE, "read '%s/.progress'", buf->dir);
 	else if (text[0] == NULL && text[1] == NULL)
-		cp->lost = is_checkpoint_lost(buf, fd, size);
+		cp->lost = is_checkpoint_lost(buf);
 	io_close(fd);
 	pick = text[0] == NULL || (text[1] != NULL && seq[1] > seq[0]);
 	if (r == 0 && text[pick] != NULL) {
@@ -258,6 +324,8 @@ checkpoint_load(struct buffer *buf, struct checkpoint *cp, struct err *err)
 	}
 	free(text[0]);
 	free(text[1]);
+	if (buf->replay_fd != -1 && !is_at_home(buf, &cp->home))
+		cp->lost = cp->copied = true;
 	return r;
 }
 
@@ -284,8 +352,8 @@ build_checkpoint_slot(struct bytes *b, struct checkpoint *cp, bool whole)
 /* Creates the file with two slots of `size` bytes, written and not only allocated, and b in the
  * slot of seq. */
 static int
-create_checkpoint_file(
-    struct buffer *buf, const struct bytes *b, uint64_t seq, size_t size, struct err *err)
+create_checkpoint_file(struct buffer *buf, const struct bytes *b, uint64_t seq, size_t size,
+    bool replace, struct err *err)
 {
 	struct bytes all = {0};
 	int r;
@@ -293,15 +361,16 @@ create_checkpoint_file(
 	bytes_reserve(&all, 2 * size);
 	memset(all.p, '\n', 2 * size);
 	all.len = 2 * size;
-	if (b != NULL)
-		memcpy(all.p + (seq % 2 ? size : 0), b->p, b->len);
-	r = buffer_write_state(buf, ".progress", all.p, all.len, err);
+	memcpy(all.p + (seq % 2 ? size : 0), b->p, b->len);
+	r = (replace ? buffer_write_state : buffer_create_state)(
+	    buf, ".progress", all.p, all.len, err);
 	bytes_free(&all);
 	return r;
 }
 
-int
-checkpoint_preallocate(struct buffer *buf, struct err *err)
+/* Returns 1 when .progress has slots, 0 when not, -1 with err. */
+static int
+has_checkpoint_file(struct buffer *buf, struct err *err)
 {
 	off_t size;
 	int fd;
@@ -309,7 +378,29 @@ checkpoint_preallocate(struct buffer *buf, struct err *err)
 	if (open_checkpoint_file(buf, O_RDONLY, &fd, &size, err) == -1)
 		return -1;
 	io_close(fd);
-	return size ? 0 : create_checkpoint_file(buf, NULL, 0, SLOT_MIN, err);
+	return size != 0;
+}
+
+int
+checkpoint_preallocate(struct buffer *buf, int replay_fd, bool lost, struct err *err)
+{
+	struct checkpoint cp = {.seq = 1, .lost = lost};
+	struct bytes b = {0};
+	int has = has_checkpoint_file(buf, err), r;
+
+	if (has != 0)
+		return has == 1 ? 0 : -1;
+	record_home(&cp, replay_fd);
+	build_checkpoint_slot(&b, &cp, true);
+	/* never over a file that a drain has made meanwhile */
+	r = create_checkpoint_file(buf, &b, cp.seq, SLOT_MIN, false, err);
+	if (r == -1 && err->sys == EEXIST) {
+		has = has_checkpoint_file(buf, err);
+		r = has == 0 ? create_checkpoint_file(buf, &b, cp.seq, SLOT_MIN, true, err)
+		             : has - 1;
+	}
+	bytes_free(&b);
+	return r == -1 ? -1 : 0;
 }
 
 static int
@@ -331,6 +422,7 @@ checkpoint_store(struct buffer *buf, struct checkpoint *cp, struct err *err)
 	if (open_checkpoint_file(buf, O_WRONLY, &fd, &size, err) == -1)
 		return -1;
 	cp->seq++;
+	record_home(cp, buf->replay_fd);
 	build_checkpoint_slot(&b, cp, true);
 	if (size && b.len <= (size_t)size)
 		r = write_checkpoint_slot(buf, fd, &b, cp->seq % 2 ? size : 0, err);
@@ -340,7 +432,7 @@ checkpoint_store(struct buffer *buf, struct checkpoint *cp, struct err *err)
 	else {
 		while (want < b.len)
 			want *= 2;
-		r = create_checkpoint_file(buf, &b, cp->seq, want, err);
+		r = create_checkpoint_file(buf, &b, cp->seq, want, true, err);
 	}
 	/* no space to grow: the positions matter most */
 	if (r == -1 && err->sys == ENOSPC && size) {

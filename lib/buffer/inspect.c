@@ -175,6 +175,26 @@ format_discarded(struct undelivered *u, struct bytes *b)
 	return (struct slice){b->p, b->len - 1};
 }
 
+/* Removes the segments of a walk: first from the manifest, durably, so that none counts as vanished
+ * when this is interrupted. */
+static int
+remove_segments(struct buffer *buf, const struct segment *s, size_t n, struct err *err)
+{
+	const char **stems = mem_alloc((n + 1) * sizeof(*stems));
+	size_t chosen = 0;
+	int r;
+
+	for (size_t i = 0; i < n; i++)
+		if (s[i].kind != SEGMENT_FOREIGN)
+			stems[chosen++] = s[i].stem;
+	r = manifest_mark_removed(buf, stems, chosen, err);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		if (s[i].kind != SEGMENT_FOREIGN)
+			segment_unlink(buf->fd, &s[i]);
+	free(stems);
+	return r;
+}
+
 /* Records that everything is delivered: after this the lines count as delivered, whether or not
  * the segments get removed. */
 static int
@@ -191,12 +211,7 @@ pass_all_lines(struct buffer *buf, struct undelivered *u, struct err *err)
 	while (cp->nlagging)
 		checkpoint_drop_lagging(cp, &cp->lagging[0]);
 	intent_clear(&cp->intent);
-	if (checkpoint_store(buf, cp, err) == -1)
-		return -1;
-	for (size_t i = 0; i < n; i++)
-		if (s[i].kind != SEGMENT_FOREIGN)
-			segment_unlink(buf->fd, &s[i]);
-	return 0;
+	return checkpoint_store(buf, cp, err) == -1 ? -1 : remove_segments(buf, s, n, err);
 }
 
 static int
@@ -229,7 +244,7 @@ adopt_and_settle_files(struct buffer *buf, struct err *err)
 	int r = checkpoint_load(buf, &cp, err);
 
 	if (r == 0 && (r = adopt_files(buf, &cp, &rest, &adopted, err)) == 0 && adopted &&
-	    checkpoint_preallocate(buf, err) == 0)
+	    checkpoint_preallocate(buf, buf->replay_fd, cp.lost, err) == 0)
 		r = checkpoint_store(buf, &cp, err);
 	if (r == 0 && rest > 0)
 		nanosleep(&(struct timespec){rest / 1000, rest % 1000 * 1000000}, NULL);

@@ -150,7 +150,8 @@ manifest_clear(struct buffer *buf, bool all)
 static bool
 is_stem_missing(struct buffer *buf, const char *stem)
 {
-	static const char *const ends[] = {".jsonl", ".suspect.jsonl", ".jsonl.gz"};
+	static const char *const ends[] = {
+	    ".jsonl", ".suspect.jsonl", ".jsonl.gz", ".suspect.jsonl.gz"};
 	char name[SEGMENT_NAME + 32];
 
 	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {

@@ -177,7 +177,8 @@ open_next_segment(struct walk *w, struct source *s, uint64_t from, struct err *e
 	s->r = reader_open(w->buf->fd, s->seg, from, limit, flags, err);
 	/* renamed after the listing: its fdatasync failed */
 	if (s->r == NULL && err->sys == ENOENT && !s->seg->suspect) {
-		snprintf(seg->name, sizeof(seg->name), "%.200s.suspect.jsonl", seg->stem);
+		snprintf(seg->name, sizeof(seg->name), "%.200s.suspect.jsonl%s", seg->stem,
+		    seg->gz ? ".gz" : "");
 		seg->suspect = true;
 		s->r = reader_open(w->buf->fd, seg, from, limit, flags, err);
 	}

@@ -26,9 +26,10 @@ delivery_open(struct delivery *dl, const struct run *run, struct err *err)
 	    checkpoint_load(run->buf, &dl->checkpoint, err) == -1)
 		return -1;
 	if (dl->checkpoint.lost)
-		run_say(run,
-		    "'%s/.progress' was lost: looking up which events the streams already hold",
-		    run->buf->dir);
+		run_say(run, "'%s%s: looking up which events the streams already hold",
+		    run->buf->dir,
+		    dl->checkpoint.copied ? "' was copied or restored from a backup"
+		                          : "/.progress' was lost");
 	if (!in->active)
 		return 0;
 	if (fence_conn(run->conn, in->run_id, in->client, in->addr, err) == -1)

@@ -206,7 +206,9 @@ adopt_foreign_files(struct drain *d, size_t *adopted, bool *unsettled, struct er
 		return -1;
 	/* Makes the number of the last adopted file durable, so that it is not used again. An
 	 * unresolved intent stays stored. */
-	if (*adopted && checkpoint_preallocate(d->run.buf, err) == 0 &&
+	if (*adopted &&
+	    checkpoint_preallocate(
+	        d->run.buf, d->run.buf->replay_fd, d->delivery.checkpoint.lost, err) == 0 &&
 	    intent_store(&d->batch, false, err) == -1)
 		return -1;
 	*unsettled = settle_ms > 0 && !d->run.o->all;

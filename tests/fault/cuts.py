@@ -36,7 +36,7 @@ from buffer import Buffer
 from ledger import Ledger, compare_ledger
 from proxy import Cut, Proxy
 from resp import Redis
-from rig import Hang, Rig, parse_shares
+from rig import Hang, Rig, move_home, parse_shares
 from scenes import dead_letter, entries, one, records
 
 KINDS = [("request", m) for m in ("fin", "rst", "hang", "late")] + [("reply", m) for m in ("fin", "rst", "hang")]
@@ -73,6 +73,7 @@ class Exchange:
         self.redis.call("DEL", self.key, self.dead)
         if os.path.isdir(self.state):
             shutil.copytree(self.state, self.buffer)
+            move_home(self.buffer)
         for key, blob in self.stream:
             self.redis.call("RESTORE", key, 0, blob)
 

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+import zlib
 
 from resp import Redis
 
@@ -24,6 +25,27 @@ def parse_shares(sample, names):
     part = {name: first for name in names} | dict(m.split("=") for m in more)
     times = float(os.environ.get("EB_SAMPLE") or 1)
     return {name: times * float(t.split("/")[0]) / float((t + "/1").split("/")[1]) for name, t in part.items()}
+
+
+def move_home(folder):
+    """Has the checkpoint of a copied buffer name the .replay of the copy, so that it is not known as a copy."""
+    path = os.path.join(folder, ".progress")
+    if not os.path.exists(path):
+        return
+    replay = os.stat(os.path.join(folder, ".replay"))
+    home = b"home %d %d %d" % (replay.st_ino, replay.st_ctime_ns, replay.st_ctime_ns)
+    with open(path, "r+b") as f:
+        data = f.read()
+        for at in (0, len(data) // 2):
+            words = data[at:at + 80].split()
+            if words[:2] != [b"eventbus-progress", b"1"]:
+                continue
+            text = re.sub(rb"(?m)^home .*$", home, data[at + 80:at + 80 + int(words[5])])
+            facts = b" seq %s len %010d" % (words[3], len(text))
+            head = b"eventbus-progress 1" + facts
+            head += b" crc %08x" % zlib.crc32(head[20:45] + text)
+            f.seek(at)
+            f.write(head.ljust(79) + b"\n" + text)
 
 
 class Fault:
@@ -289,8 +311,10 @@ class Rig:
         time.sleep(state.settle)
 
     def copy(self, old, new):
-        """Copies a buffer. The writers' hints in .lock name their segment's inode, which becomes that of the copy."""
+        """Copies a buffer so that it is not known as a copy: the writers' hints in .lock name their segment's inode, the checkpoint
+        inode and ctime of .replay; these become those of the copy."""
         shutil.copytree(old, new, symlinks=True)
+        move_home(new)
         path = os.path.join(new, ".lock")
         if not os.path.exists(path):
             return

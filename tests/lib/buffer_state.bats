@@ -1,0 +1,248 @@
+#!/usr/bin/env bats
+# covers: lib/buffer lib/drain
+# State that was lost, copied, restored from a backup, or changed by hand: nothing is lost, doubled or hidden.
+
+# shellcheck disable=SC2154  # bats
+
+load ../support/helper
+load ../support/buffer
+
+setup_file() { redis_start; }
+setup() { buffer_setup; }
+
+need_strace() {
+	need strace
+	strace -o /dev/null true || skip "strace may not trace"
+}
+
+# half TYPE N: puts N events into the buffer and drains half of them.
+half() {
+	buffered "$1" 1 "$2"
+	rm -f "$B/.outage"
+	run -75 ebreplay --limit $(($2 / 2))
+}
+
+# result: drains, and prints how many events were found, replayed and counted as possible duplicates.
+result() {
+	ebreplay -j 2>"$EB_TMP/err" | jq -c '[.found, .replayed, .possible_duplicates]'
+}
+
+# --- lost state ----------------------------------------------------------------------------------------
+
+@test "a lost checkpoint is noticed after the next publisher made another" {
+	local lose
+	for lose in 'rm .progress' 'truncate -s 0 .progress' 'rm .progress .lock .roster .replay' 'rm .progress .lock .target .replay .roster .counters'; do
+		rm -rf "$B"
+		redis_flush
+		half t 600
+		(cd "$B" && eval "$lose")
+		down
+		ebpub -q --segment-size 1 t 0
+		rm -f "$B/.outage"
+		up
+		assert_equal "$(result)" '[300,301,0]' || fail "$lose"
+		grep -q "progress' was lost" "$EB_TMP/err"
+		assert_equal "$(payloads t | xargs)" "$(seq 600 | xargs) 0" || fail "$lose"
+	done
+}
+
+@test "the blank checkpoint of an earlier version beside our segments is a lost one" {
+	half t 60
+	head -c 131072 /dev/zero | tr '\0' '\n' >"$B/.progress"
+	assert_equal "$(result)" '[30,30,0]'
+	# Only plain writers' files: none was begun.
+	plain p 1 2026-01-02T03:04:05Z >"$B/plain.jsonl"
+	head -c 131072 /dev/zero | tr '\0' '\n' >"$B/.progress"
+	assert_equal "$(result)" '[0,1,0]'
+	run -0 cat "$EB_TMP/err"
+	assert_output ''
+}
+
+# bats test_tags=nosanitize
+@test "a publisher that makes the checkpoint file does not replace one that a drain has made" {
+	need_strace
+	half t 6
+	cp "$B/.progress" "$EB_TMP/recorded"
+	rm "$B/.progress"
+	down
+	strace -f -qq -o /dev/null -e trace=renameat2 -e inject=renameat2:delay_enter=1500000:when=1 \
+		ebpub -q --segment-size 1 t 0 &
+	wait_for "ls -A '$B' | grep -q '^[.]progress[.]'"
+	cp "$EB_TMP/recorded" "$B/.progress"
+	wait $!
+	cmp "$B/.progress" "$EB_TMP/recorded"
+	[ "$(find "$B" -name '.progress*' | wc -l)" = 1 ]
+}
+
+# --- copies and backups ---------------------------------------------------------------------------------
+
+@test "segments copied without the dot files are looked up" {
+	local how
+	for how in plain own; do
+		rm -rf "$B" "$EB_TMP/other"
+		redis_flush
+		half t 20
+		mkdir -m 700 "$EB_TMP/other"
+		cp "$B"/*.jsonl "$EB_TMP/other/"
+		[ $how = plain ] || EB_REDIS_URL=unix:///nowhere EB_BUFFER_DIR=$EB_TMP/other ebpub -q t 21
+		rm -f "$EB_TMP/other/.outage" "$EB_TMP/other/.target"
+		EB_BUFFER_DIR=$EB_TMP/other run -0 ebreplay -j
+		assert_equal "$(payloads t | head -n 20 | xargs)" "$(seq 20 | xargs)"
+		assert_equal "$(length t)" $([ $how = plain ] && echo 20 || echo 21)
+	done
+}
+
+# restore HOW: puts the saved buffer in the place of the present one.
+restore() {
+	case $1 in
+	over) cp -a "$EB_TMP/backup/." "$B" ;;
+	tar) tar cf - -C "$EB_TMP/backup" . | tar xf - -C "$B" ;;
+	anew) rm -rf "$B" && cp -a "$EB_TMP/backup" "$B" ;;
+	checkpoint) cp "$EB_TMP/backup/.progress" "$B/.progress" ;;
+	moved) mv "$B" "$B.old" && cp -a "$EB_TMP/backup" "$B" ;;
+	esac
+}
+
+@test "a buffer restored from before a drain, in several ways: what was delivered since is found" {
+	local how before
+	for how in over tar anew moved checkpoint; do
+		for before in 0 4; do
+			rm -rf "$B" "$B.old" "$EB_TMP/backup"
+			redis_flush
+			buffered t 1 20
+			rm -f "$B/.outage"
+			[ $before = 0 ] || run -75 ebreplay --limit $before
+			cp -a "$B" "$EB_TMP/backup"
+			run -75 ebreplay --limit 10
+			restore $how
+			assert_equal "$(result)" "[10,$((10 - before)),0]" || fail "$how $before"
+			grep -q 'was copied or restored from a backup' "$EB_TMP/err"
+			assert_equal "$(payloads t | xargs)" "$(seq 20 | xargs)" || fail "$how $before"
+			[ ! -e "$B"/*.jsonl ]
+			# The next one is an ordinary drain.
+			buffered t 21 22
+			rm -f "$B/.outage"
+			assert_equal "$(result)" '[0,2,0]'
+			run -0 cat "$EB_TMP/err"
+			assert_output ''
+		done
+	done
+}
+
+@test "a restored buffer is found to be one after an interrupted look, and after a discard" {
+	buffered t 1 20
+	rm -f "$B/.outage"
+	cp -a "$B" "$EB_TMP/backup"
+	run -75 ebreplay --limit 10
+	restore over
+	run -75 ebreplay --limit 4
+	assert_output --partial 'was copied or restored from a backup'
+	assert_equal "$(result)" '[0,6,0]'
+	assert_equal "$(payloads t | xargs)" "$(seq 20 | xargs)"
+	rm -rf "$B"
+	redis_flush
+	cp -a "$EB_TMP/backup" "$B"
+	run -0 ebreplay
+	restore over
+	run -0 ebbuffer discard --yes
+	run -0 ebbuffer quarantine retry
+	assert_equal "$(result)" '[20,0,0]'
+	assert_equal "$(length t)" 20
+}
+
+@test "a restored buffer whose stream was trimmed: what cannot be known is sent and counted" {
+	buffered t 1 20
+	rm -f "$B/.outage"
+	cp -a "$B" "$EB_TMP/backup"
+	run -75 ebreplay --limit 10
+	rcli xtrim "$S:t" maxlen 5 >/dev/null
+	restore over
+	assert_equal "$(result)" '[5,15,15]'
+	assert_equal "$(ebstat -j | jq .buffer.possible_duplicates)" 15
+}
+
+@test "no look-up in the ordinary life of a buffer: renamed, drained in parts, by publishers and by ebreplay" {
+	need_strace
+	half t 8
+	mv "$B" "$B.1"
+	mv "$B.1" "$B"
+	assert_equal "$(result)" '[0,4,0]'
+	buffered t 9 12
+	ebpub -q t 13
+	buffered t 14 16
+	hold_replay
+	ebpub -q t 17
+	release_replay
+	strace -f -qq -s 4096 -o "$EB_TMP/trace" -e trace=sendto,write ebreplay -q
+	! grep -qi 'xrange' "$EB_TMP/trace"
+	run -0 cat "$EB_TMP/err"
+	assert_output ''
+	assert_equal "$(payloads t | xargs)" "$(seq 17 | xargs)"
+}
+
+# bats test_tags=nosanitize
+@test "a drain that is killed before its first checkpoint leaves the buffer at home" {
+	need_strace
+	half t 8
+	run strace -f -qq -o /dev/null -e trace=utimensat -e inject=utimensat:signal=KILL:when=1 ebreplay
+	run strace -f -qq -o /dev/null -e trace=fdatasync -e inject=fdatasync:signal=KILL:when=1 ebreplay
+	run strace -f -qq -o /dev/null -e trace=pwrite64 -e inject=pwrite64:signal=KILL:when=1 ebreplay
+	run strace -f -qq -o /dev/null -e trace=pwrite64 -e inject=pwrite64:error=EIO:when=1 ebreplay
+	result
+	! grep -q restored "$EB_TMP/err"
+	assert_equal "$(payloads t | xargs)" "$(seq 8 | xargs)"
+}
+
+# --- commands that are killed ---------------------------------------------------------------------------
+
+# bats test_tags=nosanitize
+@test "a discard that is killed at any of its calls: no segment counts as vanished" {
+	need_strace
+	local n call
+	for call in unlinkat fdatasync pwrite64; do
+		for n in 1 2 3 6; do
+			rm -rf "$B"
+			down
+			seq 5 | xargs -n 1 ebpub -q --segment-size 1 t
+			rm -f "$B/.outage"
+			up
+			run strace -f -qq -o /dev/null -e trace=$call -e inject=$call:signal=KILL:when=$n ebbuffer discard --yes
+			run ebreplay -q
+			[ "$status" = 0 ] || fail "$call $n: $status $output"
+			assert_equal "$(ebstat -j | jq -c .buffer.vanished)" '[]' || fail "$call $n"
+			assert_equal "$(ebstat -j | jq -c .buffer.total_events)" 0
+		done
+	done
+}
+
+# bats test_tags=nosanitize
+@test "fdatasync fails after a drain has removed, delivered or compressed the segment: the second copy is looked up" {
+	need_strace
+	local how
+	for how in drained kept compressed; do
+		rm -rf "$B"
+		redis_flush
+		[ $how != kept ] || { rcli set "$S:x" 1 >/dev/null && buffered x 0 0; }
+		buffered t 1 2
+		rm -f "$B/.outage"
+		down
+		strace -f -qq -o /dev/null -e trace=fdatasync \
+			-e inject=fdatasync:error=EIO:delay_enter=1500000:when=1 ebpub -q t 3 &
+		wait_for "cat '$B'/*.jsonl | jq -r .message.payload | grep -qx 3"
+		up
+		case $how in
+		drained) run -0 ebreplay ;;
+		kept) run -75 ebreplay ;;
+		compressed)
+			down
+			ebpub -q --segment-size 1 t 4
+			run -0 ebbuffer compress
+			;;
+		esac
+		wait $!
+		up
+		rm -f "$B/.outage"
+		ebreplay -q || :
+		assert_equal "$(payloads t | sort | xargs)" "$([ $how = compressed ] && echo 1 2 3 4 || echo 1 2 3)"
+	done
+}
