@@ -8,8 +8,10 @@
 
 #include "base/json.h"
 
-void
-err_clean(char *s)
+#define BIDI_FIRST_BYTE '\xe2' /* in UTF-8 */
+
+static void
+replace_controls(char *s)
 {
 	bool utf8 = json_is_utf8(s, strlen(s));
 
@@ -21,6 +23,48 @@ err_clean(char *s)
 		else if (c == 0xc2 && (unsigned char)s[1] < 0xa0) /* U+0080 to U+009F */
 			s[0] = s[1] = '?';
 	}
+}
+
+/* Returns the code point of a character that turns the direction of writing: U+202A to U+202E,
+ * U+2066 to U+2069; else 0. */
+static unsigned
+read_bidi_control(const unsigned char *s)
+{
+	unsigned c = s[0] == (unsigned char)BIDI_FIRST_BYTE && s[1] != '\0'
+	    ? (s[1] & 0x3fu) << 6 | (s[2] & 0x3fu)
+	    : 0;
+
+	return (c >= 0x2a && c <= 0x2e) || (c >= 0x66 && c <= 0x69) ? 0x2000 + c : 0;
+}
+
+static void
+escape_bidi_controls(struct bytes *text)
+{
+	struct bytes out = {0};
+	size_t done = 0;
+	unsigned c;
+
+	for (size_t i = 0; i + 2 < text->len; i++) {
+		if ((c = read_bidi_control((unsigned char *)text->p + i)) == 0)
+			continue;
+		bytes_add(&out, text->p + done, i - done);
+		bytes_addf(&out, "\\u%04X", c);
+		done = i + 3;
+	}
+	if (done == 0)
+		return;
+	bytes_adds(&out, text->p + done);
+	bytes_free(text);
+	*text = out;
+	bytes_str(text);
+}
+
+void
+err_clean(struct bytes *text)
+{
+	bytes_str(text);
+	replace_controls(text->p);
+	escape_bidi_controls(text);
 }
 
 /* Returns true for a byte of a UTF-8 sequence that is not its first. */
@@ -62,8 +106,8 @@ format_text(char *out, size_t size, int sys, const char *fmt, va_list ap)
 static void __attribute__((format(printf, 4, 0)))
 fill_err(struct err *err, int status, int sys, const char *fmt, va_list ap)
 {
+	struct bytes whole = {0};
 	va_list again;
-	char *whole;
 	size_t n;
 
 	err->status = status;
@@ -71,14 +115,18 @@ fill_err(struct err *err, int status, int sys, const char *fmt, va_list ap)
 	err->why = 0;
 	va_copy(again, ap);
 	n = format_text(err->text, sizeof(err->text), sys, fmt, ap);
-	/* when malloc fails the text stays cut at its end */
-	if (n >= sizeof(err->text) && (whole = malloc(n + 1)) != NULL) {
-		format_text(whole, n + 1, sys, fmt, again);
-		cut_middle(err->text, sizeof(err->text), whole);
-		free(whole);
-	}
+	if (n >= sizeof(err->text) || strchr(err->text, BIDI_FIRST_BYTE) != NULL) {
+		bytes_reserve(&whole, n + 1);
+		whole.len = format_text(whole.p, n + 1, sys, fmt, again);
+		err_clean(&whole);
+		if (whole.len < sizeof(err->text))
+			memcpy(err->text, whole.p, whole.len + 1);
+		else
+			cut_middle(err->text, sizeof(err->text), whole.p);
+		bytes_free(&whole);
+	} else
+		replace_controls(err->text);
 	va_end(again);
-	err_clean(err->text);
 }
 
 int

@@ -11,6 +11,8 @@
 
 #include <stdarg.h>
 
+#include "base/bytes.h"
+
 struct err {
 	int status; /* an enum status */
 	int sys;    /* errno of the cause, or 0 */
@@ -28,8 +30,9 @@ int err_setv(struct err *err, int status, const char *fmt, va_list ap)
 int err_sys(struct err *err, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Makes s safe for a terminal in place: control characters become '?', and so does each byte beyond
- * ASCII when s is not UTF-8. err_set and err_sys have done this already. */
-void err_clean(char *s);
+/* Makes a text safe for a terminal, and NUL-terminated: control characters become '?', and so does
+ * each byte beyond ASCII when the text is not UTF-8. Characters that turn the direction of writing
+ * become \u202E and the like. err_set and err_sys have done this already. */
+void err_clean(struct bytes *text);
 
 #endif

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/mem.h"
 #include "base/process.h"
 #include "base/status.h"
 #include "cli/cli_int.h"
@@ -62,12 +63,19 @@ cli_progress(uint64_t done, uint64_t total, int64_t started)
 void
 cli_warn(const char *fmt, ...)
 {
+	struct bytes text = {0};
 	va_list ap;
+	char *s;
 
 	remove_progress();
 	va_start(ap, fmt);
-	vwarnx(fmt, ap);
+	s = mem_vasprintf(fmt, ap);
 	va_end(ap);
+	bytes_adds(&text, s);
+	err_clean(&text);
+	warnx("%s", text.p);
+	bytes_free(&text);
+	free(s);
 }
 
 void
@@ -182,16 +190,9 @@ cli_stop_on(int sig)
 
 /* --- the command line ------------------------------------------------------------------ */
 
-/* An operand behind -h or -V is a mistake: redis-cli takes -h as the host. */
 static void
-print_and_exit(const struct cli_command *c, const char *operand)
+print_and_exit(const struct cli_command *c)
 {
-	if (operand != NULL && c->conf->help)
-		cli_bad_usage("-h takes no '%s': it prints help; "
-		              "give the host with -u redis://HOST:6379/0",
-		    operand);
-	if (operand != NULL)
-		cli_bad_usage("-V takes no '%s': it prints the version", operand);
 	if (c->conf->help)
 		help_print(c);
 	else
@@ -212,7 +213,7 @@ cli_start(const struct cli_command *c, int argc, char **argv)
 	if (options_read(c, argc, argv, &err) == -1 || conf_finish(c->conf, argc, argv, &err) == -1)
 		cli_fail(&err);
 	if (c->conf->help || c->conf->version)
-		print_and_exit(c, argv[optind]);
+		print_and_exit(c);
 	args.v = argv + optind;
 	args.n = (size_t)(argc - optind);
 	if (c->usage[0] != NULL)

@@ -3,9 +3,11 @@
 #include <assert.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/num.h"
 #include "base/status.h"
 #include "cli/cli_int.h"
@@ -210,11 +212,39 @@ take_option(const struct cli_command *c, int ch, const char *arg, struct err *er
 	return set_option_value(c, known[i].option, label, arg, err);
 }
 
+static char **
+copy_words(char **words, int n)
+{
+	char **copy = mem_alloc(((size_t)n + 1) * sizeof(*copy));
+
+	memcpy(copy, words, (size_t)n * sizeof(*copy));
+	copy[n] = NULL;
+	return copy;
+}
+
+/* Refuses the first operand behind -h or -V, one of `behind`: other programs take a host there. The
+ * words of a subcommand may stand there. */
+static int
+refuse_operand(const struct cli_command *c, char **operands, char **behind, struct err *err)
+{
+	bool help = c->conf->help;
+
+	for (; *operands != NULL; operands++)
+		for (char **b = behind; *b != NULL; b++)
+			if (*b == *operands && c->usage[0] != NULL)
+				return err_set(err, STATUS_USAGE, "-%c takes no '%s': it prints %s",
+				    help ? 'h' : 'V', *b,
+				    help ? "help; give the host with -u redis://HOST:6379/0"
+				         : "the version");
+	return 0;
+}
+
 int
 options_read(const struct cli_command *c, int argc, char **argv, struct err *err)
 {
 	struct option longs[OPTIONS_MAX + 1];
 	char shorts[2 * OPTIONS_MAX + 2], *end = shorts;
+	char **behind = NULL; /* what follows -h or -V; getopt_long moves the operands */
 	int ch, ok = 0;
 
 	add_known(c->options);
@@ -234,9 +264,15 @@ options_read(const struct cli_command *c, int argc, char **argv, struct err *err
 	longs[nknown] = (struct option){NULL, 0, NULL, 0};
 	*end = '\0';
 	opterr = 0;
-	while (ok == 0 && (ch = getopt_long(argc, argv, shorts, longs, NULL)) != -1)
+	while (ok == 0 && (ch = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
 		ok = ch == ':' || ch == '?' ? refuse_option(c, ch, argv[optind - 1], err)
 		                            : take_option(c, ch, optarg, err);
+		if (behind == NULL && (c->conf->help || c->conf->version))
+			behind = copy_words(argv + optind, argc - optind);
+	}
+	if (ok == 0 && behind != NULL)
+		ok = refuse_operand(c, argv + optind, behind, err);
+	free(behind);
 	return ok;
 }
 

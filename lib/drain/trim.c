@@ -263,8 +263,7 @@ static void
 say_words(const struct dests *dests, struct bytes *words)
 {
 	if (words->len) {
-		bytes_str(words);
-		err_clean(words->p);
+		err_clean(words);
 		dests->say(dests->arg, words->p);
 	}
 	bytes_free(words);

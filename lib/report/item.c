@@ -33,13 +33,13 @@ item_raw(struct item *r, const char *name, const char *json)
 static void
 add_cell(struct item *r, const char *title, struct slice text)
 {
-	char *copy;
+	struct bytes copy = {0};
 
 	if (title == NULL || r->json || r->n == ITEM_CELLS)
 		return;
-	copy = mem_strndup(text.p, text.n);
-	err_clean(copy);
-	r->cell[r->n++] = (struct item_cell){title, copy};
+	bytes_add(&copy, text.p, text.n);
+	err_clean(&copy);
+	r->cell[r->n++] = (struct item_cell){title, copy.p};
 }
 
 void

@@ -77,8 +77,7 @@ problems_line(struct bytes *out, const struct problems *v, const char *ok_text)
 	bytes_addf(out, "%s - %s", severity_names[problems_worst(v)], v->n == 0 ? ok_text : "");
 	for (size_t i = 0; i < v->n; i++)
 		bytes_addf(out, "%s%s", i > 0 ? "; " : "", v->problems[i].text);
-	bytes_str(out);
-	err_clean(out->p);
+	err_clean(out);
 	for (p = out->p; (p = strchr(p, '|')) != NULL;)
 		*p = '/';
 }

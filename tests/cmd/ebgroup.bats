@@ -494,3 +494,29 @@ at() {
 	assert_output --partial "' is not a place in a stream: expected 0, $, an entry ID"
 	iconv -f utf-8 -t utf-8 <<<"$output" >/dev/null
 }
+
+@test "characters that turn the direction of writing are shown escaped, in tables and in messages" {
+	local c name
+	rcli xgroup create "$S:t" other 0 mkstream >/dev/null
+	for c in 202A:'\xe2\x80\xaa' 202E:'\xe2\x80\xae' 2066:'\xe2\x81\xa6' 2069:'\xe2\x81\xa9'; do
+		name=$(printf "a${c#*:}b")
+		c=${c%:*}
+		rcli xgroup create "$S:t" "$name" 0 mkstream >/dev/null
+		run -0 ebgroup list t
+		assert_output --partial "a\\u${c}b"
+		refute_output --partial "$name"
+		rcli xgroup destroy "$S:t" "$name" >/dev/null
+		run -1 ebgroup pending -g "$name" t
+		assert_output --partial "a\\u${c}b"
+		refute_output --partial "$name"
+		run -1 ebgroup list "$name*"
+		refute_output --partial "$name"
+		run -64 ebpub -s "$name" t 1
+		assert_output --partial "'a\\u${c}b'"
+	done
+	# Other text stays as it is: also of the same first byte, and mixed writing.
+	name=$(printf 'a\xe2\x80\xa6\xe2\x82\xac\xd7\x90\xe2\x80\xa9\xe2\x81\xaa')
+	rcli xgroup create "$S:t" "$name" 0 >/dev/null
+	run -0 ebgroup list t
+	assert_output --partial "$name"
+}

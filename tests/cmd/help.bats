@@ -47,8 +47,8 @@ wrong() {
 
 @test "an operand behind -h or -V is a mistake, 64, and nothing is done" {
 	local c o
-	for c in $(commands); do
-		for o in -h -V --help --version '-q -h'; do
+	for c in ebpub ebsub ebreplay ebstat ebhealth; do
+		for o in -h -V --help --version '-q -h' '-h -q' 'a -h' '-V -u redis://h'; do
 			eval "run --separate-stderr $c $o localhost t '{}'"
 			if [ "$c" = ebhealth ]; then # UNKNOWN for monitors
 				assert_equal "$status" 3
@@ -58,6 +58,8 @@ wrong() {
 			assert_regex "$stderr" "$c: -[hV] takes no 'localhost': it prints"
 		done
 	done
+	run -0 ebgroup -h list
+	run -0 ebpub t -h
 	run -64 ebpub -h 127.0.0.1 t '{"x":1}'
 	assert_output --partial 'give the host with -u redis://HOST:6379/0'
 	assert_equal "$(rcli exists quantum:stream:t)" 0
