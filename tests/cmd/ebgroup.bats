@@ -509,7 +509,7 @@ at() {
 		run -1 ebgroup pending -g "$name" t
 		assert_output --partial "a\\u${c}b"
 		refute_output --partial "$name"
-		run -1 ebgroup list "$name*"
+		run ebgroup list "$name*"
 		refute_output --partial "$name"
 		run -64 ebpub -s "$name" t 1
 		assert_output --partial "'a\\u${c}b'"
