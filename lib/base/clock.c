@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -207,6 +208,54 @@ int
 clock_parse_rfc3339(const char *s, size_t n, int64_t *us)
 {
 	return parse_timestamp(s, n, true, us);
+}
+
+/* Moves the fields of *us, which were read as UTC, to the local time zone. Returns 0 or -1. */
+static int
+take_as_local(int64_t *us)
+{
+	int64_t part = (*us % SECOND + SECOND) % SECOND;
+	time_t t = (time_t)((*us - part) / SECOND);
+	struct tm tm;
+
+	gmtime_r(&t, &tm);
+	tm.tm_isdst = -1;
+	errno = 0;
+	if ((t = mktime(&tm)) == -1 && errno != 0)
+		return -1;
+	*us = (int64_t)t * SECOND + part;
+	return 0;
+}
+
+/* Returns the beginning of a day, `days` before that of now, us. */
+static int64_t
+local_midnight(int64_t now, int days)
+{
+	time_t t = (time_t)(now / SECOND);
+	struct tm tm;
+
+	localtime_r(&t, &tm);
+	tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
+	tm.tm_mday -= days;
+	tm.tm_isdst = -1;
+	return (int64_t)mktime(&tm) * SECOND;
+}
+
+int
+clock_parse_typed(const char *s, int64_t now, int64_t *us)
+{
+	struct text date = {s, s + strlen(s)};
+	bool yesterday = strcmp(s, "yesterday") == 0;
+
+	if (yesterday || strcmp(s, "today") == 0) {
+		*us = local_midnight(now, yesterday);
+		return 0;
+	}
+	if (take_date(&date, us) && date.p == date.end)
+		return take_as_local(us);
+	if (clock_parse(s, strlen(s), us) == -1)
+		return -1;
+	return strpbrk(date.p, "Zz+-") != NULL ? 0 : take_as_local(us);
 }
 
 void

@@ -31,6 +31,11 @@ int clock_parse(const char *s, size_t n, int64_t *us);
  */
 int clock_parse_rfc3339(const char *s, size_t n, int64_t *us);
 
+/* Parses a time that a user typed: "today", "yesterday", a date, or what clock_parse takes. Without
+ * a zone it is local time, as in date(1) and journalctl(1). now: the wall clock. Returns 0 or -1.
+ */
+int clock_parse_typed(const char *s, int64_t now, int64_t *us);
+
 /* Lowers *by to t, where -1 stands for never in both. */
 static inline void
 clock_earliest(int64_t *by, int64_t t)

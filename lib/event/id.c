@@ -95,12 +95,12 @@ id_parse_place(
 	if (num_parse_u64(s, &ms) == -1) {
 		if (strspn(s, "0123456789.") < strlen(s) && num_parse_ms(s, &t) == 0)
 			t = now / 1000 - t;
-		else if (clock_parse(s, strlen(s), &t) == 0)
+		else if (clock_parse_typed(s, now, &t) == 0)
 			t /= 1000;
 		else
 			return err_set(err, STATUS_USAGE,
 			    "%s: '%s' is not a place in a stream: expected 0, $, an entry ID, a "
-			    "time such as 2025-12-04T10:30:00Z, or an age such as 10m",
+			    "time such as '2025-12-04 10:30' or today, or an age such as 10m",
 			    option, s);
 		ms = t > 0 ? (uint64_t)t : 0;
 	}

@@ -5,7 +5,7 @@
  *     $                       the end at the time of use
  *     1764844200123-0         an entry ID
  *     1764844200123           all entry IDs of that millisecond
- *     2025-12-04T10:30:00Z    a time (clock_parse)
+ *     2025-12-04 10:30, today a time (clock_parse_typed)
  *     10m, 2h, 1.5d, 250ms    an age (num_parse_ms with a unit)
  */
 #ifndef EVENT_ID_H

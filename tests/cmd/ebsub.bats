@@ -851,6 +851,44 @@ given() {
 	bg_wait sub
 }
 
+# entry_at TYPE TIME [ZONE]: adds an entry with the ID of that time.
+entry_at() {
+	rcli xadd "$S:$1" "$(TZ=${3:-UTC} date -d "$2" +%s)000-0" payload "\"$2\"" >/dev/null
+}
+
+@test "--from: a time without a zone is local time, a date alone is its beginning" {
+	local n=0 from
+	export TZ=America/New_York
+	entry_at t '2025-12-03 23:59:59' "$TZ"
+	entry_at t '2025-12-04 00:00:00' "$TZ"
+	entry_at t '2025-12-04 10:29:59' "$TZ"
+	entry_at t '2025-12-04 10:30:00' "$TZ"
+	for from in '2025-12-04 10:30' 2025-12-04T10:30:00 2025-12-04T10:30:00.000 2025-12-04T15:30:00Z 2025-12-04T15:30Z \
+		2025-12-04T10:30:00-05:00 '2025-12-04 16:30+0100'; do
+		run -0 ebsub -e -g g$((++n)) --from "$from" --payload t
+		assert_output '"2025-12-04 10:30:00"'
+	done
+	run -0 ebsub -e -g day --from 2025-12-04 --payload t
+	assert_equal "${lines[0]}" '"2025-12-04 00:00:00"'
+	for from in 2025-02-30 2025-13-01 10:30 tomorrow 2025-12-04T '2025-12-04 ' 2025-12-04T25:00 Today; do
+		run -64 ebsub -e -g h --from "$from" --payload t
+		assert_output --partial "'$from' is not a place in a stream"
+	done
+}
+
+@test "--from today and yesterday: the local midnight, also over a change of the clocks" {
+	need_clock
+	export TZ=Europe/Berlin
+	entry_at t '2025-03-29 23:59:59' "$TZ"
+	entry_at t '2025-03-30 00:00:00' "$TZ"
+	entry_at t '2025-03-30 23:59:59' "$TZ"
+	entry_at t '2025-03-31 00:00:00' "$TZ"
+	run -0 clock_at '2025-03-31 09:00:00' ebsub -e -g g1 --from today --payload t
+	assert_output '"2025-03-31 00:00:00"'
+	run -0 clock_at '2025-03-31 09:00:00' ebsub -e -g g2 --from yesterday --payload t
+	assert_equal "${lines[0]} ${#lines[@]}" '"2025-03-30 00:00:00" 3'
+}
+
 @test "not reachable at the start: 69; wrong password: 77; TLS: 78" {
 	run ebsub -u "unix://$EB_TMP/none" t
 	assert_equal "$status" 69
