@@ -115,10 +115,31 @@ io_lock(int fd, int64_t ms)
 	return 0;
 }
 
+/* True for what file systems give that lack a call: NFS and FUSE the first. */
+static bool
+is_unsupported(int sys)
+{
+	return sys == EINVAL || sys == ENOSYS || sys == EOPNOTSUPP;
+}
+
 int
 io_rename_new(int dirfd, const char *from, const char *to)
 {
-	return (int)syscall(SYS_renameat2, dirfd, from, dirfd, to, RENAME_NOREPLACE);
+	if (syscall(SYS_renameat2, dirfd, from, dirfd, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (!is_unsupported(errno))
+		return -1;
+	if (faccessat(dirfd, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		errno = EEXIST;
+	return errno == ENOENT ? renameat(dirfd, from, dirfd, to) : -1;
+}
+
+int
+io_sync_dir(int fd)
+{
+	int r = fsync(fd);
+
+	return r == -1 && is_unsupported(errno) ? syncfs(fd) : r;
 }
 
 /* Calls read(2), waiting for a pipe for at most READ_WAIT_MS. */
@@ -192,7 +213,7 @@ sync_parent(const char *path)
 	if (slash != NULL)
 		*slash = '\0';
 	fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	r = fd == -1 ? -1 : fsync(fd);
+	r = fd == -1 ? -1 : io_sync_dir(fd);
 	io_close(fd);
 	free(copy);
 	return r;

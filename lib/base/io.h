@@ -27,8 +27,11 @@ int io_write_all(int fd, const void *p, size_t n);
  * EWOULDBLOCK when the deadline has passed. */
 int io_lock(int fd, int64_t ms);
 /* Renames a file within dirfd by renameat2(2) with RENAME_NOREPLACE, for which musl has no wrapper.
- * Returns 0, or -1 with errno; EEXIST when `to` exists. */
+ * A file system that lacks it is asked first whether `to` exists: no other process may make that
+ * name. Returns 0, or -1 with errno; EEXIST when `to` exists. */
 int io_rename_new(int dirfd, const char *from, const char *to);
+/* As fsync(2) of a directory. Where the file system cannot do that, syncs all of it. */
+int io_sync_dir(int fd);
 /*
  * Reads a file of at most max bytes, relative to dirfd (AT_FDCWD for the working directory), into a
  * new NUL-terminated string, which the caller frees. Stores the length in *n unless n is NULL.

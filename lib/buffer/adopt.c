@@ -62,7 +62,7 @@ adopt_files(
 {
 	struct segment *list;
 	size_t n;
-	int r = 0;
+	int r = 0, failed = 0;
 
 	*adopted = 0;
 	*settle_ms = 0;
@@ -71,7 +71,7 @@ adopt_files(
 		cp->adopted = (uint64_t)(clock_now() / 1000000);
 	if (segment_list(buf->fd, &list, &n, err) == -1)
 		return -1;
-	for (size_t i = 0; r == 0 && i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		int64_t ms = remaining_settle_ms(buf, &list[i]);
 
 		if (ms > *settle_ms)
@@ -79,14 +79,12 @@ adopt_files(
 		if (list[i].kind != SEGMENT_FOREIGN || list[i].ignored)
 			continue;
 		r = adopt_file(buf, &list[i], ++cp->adopted, err);
+		failed |= r == -1;
 		if (r == 1) {
 			++*adopted;
 			*settle_ms = ADOPT_SETTLE;
-			r = 0;
 		}
 	}
 	free(list);
-	if (r == 0 && *adopted)
-		r = buffer_sync(buf, err);
-	return r;
+	return *adopted && buffer_sync(buf, err) == -1 ? -1 : failed;
 }

@@ -18,8 +18,8 @@
 #define ADOPT_SETTLE 1000 /* ms */
 
 /* Adopts all foreign files. *adopted: their count; cp->adopted grows by at least that. *settle_ms:
- * how long the caller has to wait before reading, 0 when all adopted files have settled. Under the
- * replay lock. */
+ * how long the caller has to wait before reading, 0 when all adopted files have settled. Returns 1
+ * with err when one could not be adopted; the others were. Under the replay lock. */
 int adopt_files(struct buffer *buf, struct checkpoint *cp, int64_t *settle_ms, size_t *adopted,
     struct err *err);
 

@@ -128,7 +128,7 @@ fill_backlog(struct buffer *buf, struct backlog *b, bool brief, struct err *err)
 	b->possible_duplicates = counts[COUNT_POSSIBLE_DUPLICATES];
 	b->quarantined = quarantine_count(buf);
 	fd = io_open_own(buf->fd, ".replay", O_RDONLY);
-	b->replaying = fd != -1 && flock(fd, LOCK_SH | LOCK_NB) == -1;
+	b->replaying = fd != -1 && flock(fd, LOCK_SH | LOCK_NB) == -1 && errno == EWOULDBLOCK;
 	io_close(fd);
 	b->lock_holder = find_stuck_writer(buf);
 	if (count_events(buf, b, brief, err) == -1 || segment_list(buf->fd, &list, &n, err) == -1)

@@ -54,7 +54,8 @@ breaker_enter(struct buffer *buf, const char *address, int64_t ms)
 
 	if (fd == -1)
 		return true; /* without the file there is no breaker */
-	while (flock(fd, LOCK_EX | LOCK_NB) == -1) {
+	/* Where the file system cannot lock, processes connect at the same time. */
+	while (flock(fd, LOCK_EX | LOCK_NB) == -1 && (errno == EWOULDBLOCK || errno == EINTR)) {
 		r = read_breaker_state(fd, address);
 		if (r != -1 || clock_mono() >= until) {
 			/* open or half-open; or the other process takes longer than ms */

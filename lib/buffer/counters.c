@@ -2,6 +2,7 @@
 
 #include <sys/file.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -54,8 +55,9 @@ counters_add(struct buffer *buf, const uint64_t add[COUNTERS])
 		any |= add[i] != 0;
 	if (!any || (fd = io_open_own(buf->fd, ".counters", O_RDWR | O_CREAT)) == -1)
 		return;
-	/* Give up after 10 ms: the process that holds the lock may be stopped. */
-	for (i = 0; flock(fd, LOCK_EX | LOCK_NB) == -1 && i < 50; i++)
+	/* Give up after 10 ms: the process that holds the lock may be stopped. Where the file
+	 * system cannot lock, a count may get lost. */
+	for (i = 0; i < 50 && flock(fd, LOCK_EX | LOCK_NB) == -1 && errno == EWOULDBLOCK; i++)
 		usleep(200);
 	if (i < 50) {
 		parse_counters(text, pread(fd, text, FILE_SIZE, 0), now);

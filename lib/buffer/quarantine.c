@@ -96,7 +96,7 @@ scan_for_record(struct quarantine_file *f, const char *needle, uint64_t pos)
 		return -1;
 	if (st.st_size == 0)
 		return 0;
-	text = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, f->fd, 0);
+	text = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, f->fd, 0);
 	if (text == MAP_FAILED)
 		return -1;
 	end = (const char *)text + st.st_size;
@@ -295,7 +295,8 @@ quarantine_sync(struct quarantine *q, struct err *err)
 	for (size_t i = 0; i < OPEN_FILES; i++)
 		if (sync_quarantine_file(q, &q->file[i], err) == -1)
 			return -1;
-	return q->dir != -1 && fsync(q->dir) == -1 ? fail_quarantine(q, "fsync", NULL, err) : 0;
+	return q->dir != -1 && io_sync_dir(q->dir) == -1 ? fail_quarantine(q, "fsync", NULL, err)
+	                                                 : 0;
 }
 
 int
@@ -308,7 +309,7 @@ quarantine_move_segment(
 		return -1;
 	snprintf(
 	    name, sizeof(name), "%s.bad-%" PRIu64 ".jsonl%s", s->stem, bad, s->gz ? ".gz" : "");
-	if (renameat(q->buf->fd, s->name, q->dir, name) == -1 || fsync(q->dir) == -1)
+	if (renameat(q->buf->fd, s->name, q->dir, name) == -1 || io_sync_dir(q->dir) == -1)
 		return err_sys(
 		    err, STATUS_UNSAFE, "move '%s/%s' into quarantine", q->buf->dir, s->name);
 	return 0;

@@ -354,7 +354,7 @@ requeue_file(struct requeue *t, const char *aside, const char *number, bool reru
 	append_own_close(t->own);
 	t->own = NULL;
 	if (r == 0 && (r = quarantine_sync(t->q, t->err)) == 0 &&
-	    (unlinkat(t->dir, aside, 0) == -1 || fsync(t->dir) == -1))
+	    (unlinkat(t->dir, aside, 0) == -1 || io_sync_dir(t->dir) == -1))
 		r = err_sys(t->err, STATUS_UNSAFE, "remove '%s/quarantine/%s'", t->buf->dir, aside);
 	quarantine_close(t->q);
 	t->result->back += r == 0 ? t->events : 0;
@@ -390,7 +390,7 @@ rename_and_requeue(struct requeue *t, const char *name, const char *base, bool r
 	if (r == 0) {
 		fd = open_and_lock(t, name);
 		if (fd == -1 || io_rename_new(t->dir, name, bytes_str(&aside)) == -1 ||
-		    fsync(t->dir) == -1)
+		    io_sync_dir(t->dir) == -1)
 			r = err_sys(
 			    t->err, STATUS_UNSAFE, "rename '%s/quarantine/%s'", t->buf->dir, name);
 		io_close(fd);
@@ -450,7 +450,7 @@ drop_quarantine_file(struct requeue *t, const char *name)
 	int fd = open_and_lock(t, name), r = -1;
 
 	if (fd != -1 && list_quarantine_file(t->dir, name, tally_line, &all, t->err) == 0)
-		r = unlinkat(t->dir, name, 0) == 0 ? fsync(t->dir) : -1;
+		r = unlinkat(t->dir, name, 0) == 0 ? io_sync_dir(t->dir) : -1;
 	if (r == -1)
 		err_sys(t->err, STATUS_UNSAFE, "remove '%s/quarantine/%s'", t->buf->dir, name);
 	io_close(fd);

@@ -200,10 +200,17 @@ drain_walk(struct drain *d, struct err *err)
 static int
 adopt_foreign_files(struct drain *d, size_t *adopted, bool *unsettled, struct err *err)
 {
+	struct drain_result *res = d->run.r;
 	int64_t settle_ms;
+	int r = adopt_files(d->run.buf, &d->delivery.checkpoint, &settle_ms, adopted, err);
 
-	if (adopt_files(d->run.buf, &d->delivery.checkpoint, &settle_ms, adopted, err) == -1)
+	if (r == -1)
 		return -1;
+	if (r == 1 && res->status != STATUS_UNSAFE) {
+		run_say(&d->run, "%s: its events wait, the others are replayed", err->text);
+		if (d->run.o->all)
+			res->status = status_worse(res->status, STATUS_UNSAFE);
+	}
 	/* Makes the number of the last adopted file durable, so that it is not used again. An
 	 * unresolved intent stays stored. */
 	if (*adopted &&
