@@ -178,15 +178,12 @@ main(int argc, char **argv)
 	struct cli_args args;
 	struct snapshot p;
 	struct problems v = {0};
-	struct err err;
 
 	threshold_defaults(eb.limits);
 	args = cli_start(&command, argc, argv);
 	if (cli_given("min-free"))
 		eb.limits[THRESHOLD_FREE].given = true;
 	cli_check_types(args.v, args.n, NULL);
-	if (conf_buffer(&eb.conf, &err) == NULL)
-		cli_fail(&err);
 	eb.types = args.v;
 	eb.ntypes = args.n;
 	if (eb.conf.verbose)

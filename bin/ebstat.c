@@ -122,6 +122,8 @@ show_buffer(const struct snapshot *s)
 		add_fact("unreadable", "%s", s->read_error.text);
 		return;
 	}
+	if (s->write_error.text[0] != '\0')
+		add_fact("unwritable", "%s", s->write_error.text);
 	show_target_and_files(s);
 	show_buffered_events(&s->buffer);
 	show_buffer_problems(&s->buffer);

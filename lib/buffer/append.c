@@ -101,7 +101,7 @@ append_check_room(
 	struct statvfs vfs;
 	size_t n;
 
-	if (lim->min_free && fstatvfs(buf->fd, &vfs) == 0 &&
+	if (lim->min_free && fstatvfs(buf->fd, &vfs) == 0 && vfs.f_blocks &&
 	    (uint64_t)vfs.f_bavail * vfs.f_frsize < lim->min_free + more)
 		return err_set(err, STATUS_UNSAFE,
 		    "buffer '%s': fewer than %" PRIu64 " bytes would stay free (--min-free)",
@@ -593,6 +593,8 @@ append_lines(struct buffer *buf, const char *target, const struct append_limits 
 	}
 	if (append_check_room(buf, lim, more, err) == -1)
 		return -1;
+	if (lim->lock_ms < 0)
+		return write_own_segment(&a, err);
 	/* A write that fails in one segment may succeed in a new one. */
 	for (int tries = 0; r == -1 && tries < 2; tries++) {
 		if (buffer_lock(buf, lim->lock_ms, &a.hints, err) == -1)

@@ -30,7 +30,8 @@ struct append_limits {
 	uint64_t segment_max; /* bytes after which a new segment is started */
 	uint64_t buffer_max;  /* bytes in all segments; 0 for no limit */
 	uint64_t min_free;    /* bytes that stay free on the file system; 0 for no limit */
-	int64_t lock_ms;      /* deadline of the wait for the writers' lock */
+	/* deadline of the wait for the writers' lock; -1: write a segment of its own without it */
+	int64_t lock_ms;
 };
 #define APPEND_SEGMENT_MAX (8u << 20)
 
@@ -40,7 +41,8 @@ struct append_line {
 	struct slice head, tail;
 };
 
-/* target: see buffer_bind_target. On failure err->status is 74, or 78 for another target. */
+/* target: see buffer_bind_target. On failure err->status is 74, or 78 for another target; err->sys
+ * is ENOLCK when the file system cannot lock. */
 int append_lines(struct buffer *buf, const char *target, const struct append_limits *lim,
     const struct append_line *lines, size_t n, struct err *err);
 

@@ -20,6 +20,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "buffer/segment.h"
 
 #define STALE_AGE 3600 /* seconds */
 #define HINTS_SIZE 512 /* overwritten in place: at most one disk block */
@@ -42,6 +43,7 @@ become_owner(const struct stat *st, const char *dir, struct err *err)
 static int
 check_directory(int fd, const char *dir, struct err *err)
 {
+	uid_t uid = geteuid();
 	struct stat st;
 
 	if (fstat(fd, &st) == -1)
@@ -51,13 +53,16 @@ check_directory(int fd, const char *dir, struct err *err)
 		    "buffer '%s' is writable by others (mode %04o): "
 		    "run chmod go-w, or choose another with -b",
 		    dir, (unsigned)st.st_mode & 07777);
-	if (st.st_uid == geteuid())
+	if (st.st_uid != uid && uid != 0)
+		return err_set(err, STATUS_CONFIG,
+		    "buffer '%s' belongs to uid %ld, not to uid %ld: give another with -b", dir,
+		    (long)st.st_uid, (long)uid);
+	if (st.st_uid != uid && become_owner(&st, dir, err) == -1)
+		return -1;
+	if (st.st_uid == 0 || (st.st_mode & 0500) == 0500)
 		return 0;
-	if (geteuid() == 0)
-		return become_owner(&st, dir, err);
-	return err_set(err, STATUS_CONFIG,
-	    "buffer '%s' belongs to uid %ld, not to uid %ld: give another with -b", dir,
-	    (long)st.st_uid, (long)geteuid());
+	errno = EACCES; /* opened as root, or not searchable */
+	return err_sys(err, STATUS_UNSAFE, "open buffer '%s'", dir);
 }
 
 static int
@@ -93,6 +98,23 @@ buffer_open(const char *dir, bool create, struct err *err)
 	buf->fd = fd;
 	buf->lock_fd = buf->replay_fd = -1;
 	return buf;
+}
+
+bool
+buffer_may_hold(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct segment *list = NULL;
+	struct err err;
+	size_t n = 0;
+	bool held;
+
+	if (fd == -1)
+		return errno != ENOENT && errno != ENOTDIR;
+	held = segment_list(fd, &list, &n, &err) == -1 || n > 0;
+	free(list);
+	close(fd);
+	return held;
 }
 
 void
@@ -131,7 +153,9 @@ buffer_warning(const struct buffer *buf)
 int
 buffer_sync(struct buffer *buf, struct err *err)
 {
-	return fsync(buf->fd) == 0 ? 0 : err_sys(err, STATUS_UNSAFE, "fsync buffer '%s'", buf->dir);
+	return io_sync_dir(buf->fd) == 0
+	    ? 0
+	    : err_sys(err, STATUS_UNSAFE, "fsync buffer '%s'", buf->dir);
 }
 
 static int
@@ -193,22 +217,68 @@ parse_hints(int fd, struct buffer_hints *hints)
 		memset(hints, 0, sizeof(*hints));
 }
 
+/* For a lock that no other process holds: a file system without flock(2), or one that fails. */
+static int
+fail_lock(const struct buffer *buf, const char *name, struct err *err)
+{
+	err_sys(err, STATUS_UNSAFE,
+	    "the file system cannot lock '%s/%s'; move the buffer to a local disk", buf->dir, name);
+	err->sys = ENOLCK;
+	return -1;
+}
+
+int
+buffer_check_writable(struct buffer *buf, struct err *err)
+{
+	if (faccessat(buf->fd, ".", W_OK | X_OK, 0) == -1)
+		return err_sys(err, STATUS_UNSAFE, "write to buffer '%s'", buf->dir);
+	if (buf->lock_fd == -1)
+		buf->lock_fd = io_open_own(buf->fd, ".lock", O_RDWR);
+	if (buf->lock_fd == -1 && errno != ENOENT)
+		return err_sys(err, STATUS_UNSAFE, "open '%s/.lock'", buf->dir);
+	return 0;
+}
+
+int
+buffer_check_locks(struct buffer *buf, struct err *err)
+{
+	static const char *const names[] = {".replay", ".progress", ".target"};
+	bool replaceable;
+	int fd;
+
+	if (buffer_check_writable(buf, err) == -1)
+		return -1;
+	for (int i = 0; i < 3; i++) {
+		fd = io_open_own(buf->fd, names[i], O_RDWR);
+		/* a new file takes the place of a link, or of another user's file */
+		replaceable = i > 0 && (errno == EINVAL || errno == ELOOP);
+		if (fd == -1 && errno != ENOENT && !replaceable)
+			return err_sys(err, STATUS_UNSAFE, "open '%s/%s'", buf->dir, names[i]);
+		io_close(fd);
+	}
+	if (buf->lock_fd != -1 && flock(buf->lock_fd, LOCK_SH | LOCK_NB) == -1 &&
+	    errno != EWOULDBLOCK)
+		return fail_lock(buf, ".lock", err);
+	if (buf->lock_fd != -1)
+		buffer_unlock(buf);
+	return 0;
+}
+
 static int
 try_writers_lock(struct buffer *buf, int64_t ms, struct err *err)
 {
-	if (buf->lock_fd != -1 && !io_is_open_as(buf->fd, ".lock", buf->lock_fd)) {
-		close(buf->lock_fd);
-		buf->lock_fd = -1;
-	}
 	if (buf->lock_fd == -1 &&
 	    (buf->lock_fd = io_open_own(buf->fd, ".lock", O_RDWR | O_CREAT)) == -1)
 		return err_sys(err, STATUS_UNSAFE, "open '%s/.lock'", buf->dir);
 	if (io_lock(buf->lock_fd, ms) == -1)
-		return err_sys(err, STATUS_UNSAFE, "lock '%s/.lock'", buf->dir);
+		return errno == EWOULDBLOCK
+		    ? err_sys(err, STATUS_UNSAFE, "lock '%s/.lock'", buf->dir)
+		    : fail_lock(buf, ".lock", err);
 	if (io_is_open_as(buf->fd, ".lock", buf->lock_fd))
 		return 0;
-	flock(buf->lock_fd, LOCK_UN);
-	return 1; /* replaced during the wait: try again */
+	close(buf->lock_fd);
+	buf->lock_fd = -1;
+	return 1; /* replaced since it was opened: try again */
 }
 
 /* True while the path still names the open directory. */
@@ -321,7 +391,7 @@ buffer_replay_lock(struct buffer *buf, struct err *err)
 		err_set(err, STATUS_AGAIN, "another replay of buffer '%s' is running", buf->dir);
 		err->sys = EWOULDBLOCK;
 	} else
-		err_sys(err, STATUS_UNSAFE, "lock '%s/.replay'", buf->dir);
+		fail_lock(buf, ".replay", err);
 	close(fd);
 	return -1;
 }

@@ -36,6 +36,15 @@ struct buffer {
  * failure: err->sys is ENOENT when dir does not exist and create is false; err->status is 78 when
  * it is unsafe (writable by others, wrong owner, not a directory), else 74. */
 struct buffer *buffer_open(const char *dir, bool create, struct err *err);
+/* Returns whether a directory that buffer_open refused may hold events: false when there is none,
+ * or one without segments. */
+bool buffer_may_hold(const char *dir);
+/* -1 with err when events cannot be appended: the directory, or .lock, cannot be written. Costs two
+ * system calls. */
+int buffer_check_writable(struct buffer *buf, struct err *err);
+/* The same for what appends and drains need now and then: the other state files, and a file system
+ * that can lock. */
+int buffer_check_locks(struct buffer *buf, struct err *err);
 /* Releases the locks too. NULL is fine. */
 void buffer_close(struct buffer *buf);
 /* A warning about the file system, to be printed after the path (network: O_APPEND is not atomic;
@@ -55,7 +64,8 @@ struct buffer_hints {
 };
 
 /* Takes the writers' lock and fills *hints. -1 with err->sys EWOULDBLOCK when the holder kept it
- * for ms. Opens the directory again when it was removed or replaced. */
+ * for ms, ENOLCK when the file system cannot lock. Opens the directory again when it was removed or
+ * replaced. */
 int buffer_lock(struct buffer *buf, int64_t ms, struct buffer_hints *hints, struct err *err);
 void buffer_unlock(struct buffer *buf);
 /* Under the writers' lock. Not durable before buffer_sync_hints. */
@@ -71,7 +81,7 @@ uint64_t buffer_fingerprint(struct buffer *buf);
 
 /* --- the replay lock ------------------------------------------------------- */
 
-/* -1 with status 75 and err->sys EWOULDBLOCK when another process holds it. */
+/* -1 with status 75 and err->sys EWOULDBLOCK when another process holds it; else as buffer_lock. */
 int buffer_replay_lock(struct buffer *buf, struct err *err);
 void buffer_replay_unlock(struct buffer *buf);
 

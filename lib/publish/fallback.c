@@ -1,5 +1,6 @@
 /* fallback: a publisher's use of the disk buffer: appends what Redis did not take, and drains.
  * Declared in publish_int.h. */
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,24 +68,25 @@ mark_buffered(struct publish *p, size_t n)
 }
 
 int
-fallback_append(struct publish *p, struct err *err)
+fallback_append(struct publish *p, int64_t lock_ms, struct err *err)
 {
+	struct append_limits limits = p->o->limits;
 	struct append_line *lines;
 	struct bytes *bytes = &p->line_bytes;
-	int64_t until = clock_mono() + p->o->limits.lock_ms;
+	int64_t until = clock_mono() + limits.lock_ms;
 	size_t n, done = 0, part;
 	int r = 0;
 
 	if (p->buf == NULL)
-		return err_set(err, STATUS_UNSAFE, "%s", p->no_buffer_why);
+		return err_set(err, p->no_buffer_status, "%s", p->no_buffer_why);
+	limits.lock_ms = lock_ms;
 	lines = mem_alloc((p->inflight.count + 1) * sizeof(*lines));
 	bytes->len = 0;
 	part = n = gather_lines(p, bytes, lines);
 	while (done < n) {
 		if (part > n - done)
 			part = n - done;
-		r = append_lines(
-		    p->buf, p->o->conf->target, &p->o->limits, lines + done, part, err);
+		r = append_lines(p->buf, p->o->conf->target, &limits, lines + done, part, err);
 		if (r == 0) {
 			mark_buffered(p, part);
 			done += part;
@@ -193,7 +195,7 @@ fallback_drain(struct publish *p, const char *type, bool whole)
 		publish_worse(p, drained.status == STATUS_UNSAFE ? STATUS_UNSAFE : STATUS_SOME);
 	if (done == -1 && (err.why == CONN_GARBAGE || conn_why(p->conn) != CONN_OK)) {
 		connect_drop(p, &err);
-	} else if (done == -1) {
+	} else if (done == -1 && err.sys != EACCES) { /* see drain_for_type */
 		err.why = CONN_LATER;
 		connect_suspend_sending(p, &err);
 	}
@@ -213,13 +215,14 @@ fallback_drain(struct publish *p, const char *type, bool whole)
 /* --- past a buffer that takes no more ----------------------------------------------- */
 
 /* Drains the whole buffer if it may hold events of this type. On a disk that has become read-only
- * that fails; then reads all lines. Returns 0 when the buffer holds no event of the type now, else
- * -1. */
+ * that fails; then reads all lines. Returns 0 when the buffer holds no event of the type now, or
+ * may not be read, else -1. */
 static int
 drain_for_type(struct publish *p, struct slice type)
 {
 	struct dest *dest;
 	struct err err;
+	int r;
 
 	if (fallback_lacks_type(p, type) ||
 	    (fallback_drain(p, NULL, true) == 0 && p->conn != NULL && fallback_lacks_type(p, type)))
@@ -227,7 +230,15 @@ drain_for_type(struct publish *p, struct slice type)
 	if (p->conn == NULL)
 		return -1;
 	dest = dests_get(&p->dests, type);
-	if (backlog_scan_lacks_type(p->buf, dest->type, &err) != 1)
+	r = backlog_scan_lacks_type(p->buf, dest->type, &err);
+	if (r == -1 && err.sys == EACCES) {
+		publish_say(p, !p->order_unknown && !p->o->conf->quiet,
+		    "%s; the buffer may hold earlier events, so the order of events is not known",
+		    err.text);
+		p->order_unknown = true;
+		return 0;
+	}
+	if (r != 1)
 		return -1;
 	remember_absent(p, dest, buffer_fingerprint(p->buf), false);
 	return 0;

@@ -1,6 +1,6 @@
 #include "publish/publish.h"
 
-#include <fcntl.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,43 +59,104 @@ say_trim_warning(void *arg, const char *text)
 
 /* --- opening and closing ----------------------------------------------------------- */
 
-struct publish *
-publish_open(const struct publish_options *o, struct err *err)
-{
-	struct publish *p = mem_alloc(sizeof(*p));
-	const char *dir, *word;
+#define UNBUFFERED "events are not buffered if Redis goes away"
+#define BUFFER_CHECK_MS 1000
 
-	p->o = o;
-	p->dests = (struct dests){
-	    .conf = o->conf, .forcible = "ebreplay", .say = say_trim_warning, .arg = p};
-	p->pool = (struct pool){.url = &o->conf->url, .timeout_ms = o->conf->timeout_ms};
-	inflight_init(&p->inflight);
-	if (o->no_buffer) {
-		p->no_buffer_why =
-		    mem_strdup("Redis did not take it, and --no-buffer forbids the buffer");
-		return p;
-	}
-	if ((dir = conf_buffer(o->conf, err)) == NULL)
-		goto fail;
-	if ((p->buf = buffer_open(dir, true, err)) == NULL) {
-		if (err->status == STATUS_CONFIG)
-			goto fail;
-		p->no_buffer_why = mem_strdup(err->text);
-		/* An existing buffer may hold events that new ones overtake now: warn always. */
-		publish_say(p, faccessat(AT_FDCWD, dir, F_OK, 0) == 0,
-		    "%s: events are not buffered if Redis goes away", err->text);
-		return p;
+/* Warns once in an outage of the buffer, which is over when `flag` and the other one are false. */
+static void __attribute__((format(printf, 3, 4)))
+report_buffer_outage(struct publish *p, bool *flag, const char *fmt, ...)
+{
+	bool known = p->unwritable || p->append_failed;
+	struct err message;
+	va_list ap;
+
+	va_start(ap, fmt);
+	err_setv(&message, 0, fmt, ap);
+	va_end(ap);
+	if (!known)
+		publish_say(p, !p->o->conf->quiet, "%s", message.text);
+	*flag = true;
+}
+
+/* Goes on without a buffer. One that is there may hold events that new ones overtake now. */
+static void
+go_without_buffer(struct publish *p, const char *dir, const struct err *err)
+{
+	bool may_hold = dir != NULL && buffer_may_hold(dir);
+
+	free(p->no_buffer_why);
+	p->no_buffer_why = mem_strdup(err->text);
+	p->no_buffer_status = err->status;
+	report_buffer_outage(p, &p->unwritable, "%s; " UNBUFFERED "%s", err->text,
+	    may_hold ? "; it may hold earlier events, so the order of events is not known" : "");
+}
+
+/* Opens the buffer, and checks whether events can be appended. Returns -1 with err when it belongs
+ * to another target. */
+static int
+open_publish_buffer(struct publish *p, struct err *err)
+{
+	const char *dir = conf_buffer(p->o->conf, err), *word;
+
+	p->buf = dir != NULL ? buffer_open(dir, true, err) : NULL;
+	if (p->buf == NULL) {
+		go_without_buffer(p, dir, err);
+		return 0;
 	}
 	if ((word = buffer_warning(p->buf)) != NULL)
 		publish_say(p, false, "buffer '%s' %s", dir, word);
 	if (segment_any(p->buf->fd) == 1 &&
 	    buffer_check_target(p->buf, p->o->conf->target, err) == -1 &&
-	    err->status == STATUS_CONFIG)
-		goto fail;
+	    err->status == STATUS_CONFIG) {
+		buffer_close(p->buf);
+		p->buf = NULL;
+		return -1;
+	}
+	if (buffer_check_writable(p->buf, err) == -1)
+		report_buffer_outage(p, &p->unwritable, "%s; " UNBUFFERED, err->text);
+	else
+		p->unwritable = false;
+	return 0;
+}
+
+/* Looks again every BUFFER_CHECK_MS whether the buffer can be opened and written. */
+static void
+recheck_buffer(struct publish *p)
+{
+	struct err err;
+
+	if (p->o->no_buffer || clock_mono() < p->next_buffer_check)
+		return;
+	p->next_buffer_check = clock_mono() + BUFFER_CHECK_MS;
+	if (p->buf == NULL) {
+		if (open_publish_buffer(p, &err) == -1)
+			go_without_buffer(p, NULL, &err);
+	} else if (buffer_check_writable(p->buf, &err) == -1)
+		report_buffer_outage(p, &p->unwritable, "%s; " UNBUFFERED, err.text);
+	else
+		p->unwritable = false;
+}
+
+struct publish *
+publish_open(const struct publish_options *o, struct err *err)
+{
+	struct publish *p = mem_alloc(sizeof(*p));
+
+	p->o = o;
+	p->dests = (struct dests){
+	    .conf = o->conf, .forcible = "ebreplay", .say = say_trim_warning, .arg = p};
+	p->pool = (struct pool){.url = &o->conf->url, .timeout_ms = o->conf->timeout_ms};
+	p->no_buffer_status = STATUS_UNSAFE;
+	p->next_buffer_check = clock_mono() + BUFFER_CHECK_MS;
+	inflight_init(&p->inflight);
+	if (o->no_buffer)
+		p->no_buffer_why =
+		    mem_strdup("Redis did not take it, and --no-buffer forbids the buffer");
+	else if (open_publish_buffer(p, err) == -1) {
+		publish_close(p);
+		return NULL;
+	}
 	return p;
-fail:
-	publish_close(p);
-	return NULL;
 }
 
 void
@@ -241,7 +302,7 @@ answer_event(struct publish *p, struct inflight_event *ev, const char *text)
 		p->o->answer(p->o->arg, ev->number, PUBLISH_BUFFERED, "buffered");
 		break;
 	case INFLIGHT_UNSAFE:
-		publish_worse(p, STATUS_UNSAFE);
+		publish_worse(p, p->buf != NULL ? STATUS_UNSAFE : p->no_buffer_status);
 		p->o->answer(p->o->arg, ev->number, PUBLISH_UNSAFE, text);
 		break;
 	default:
@@ -271,6 +332,32 @@ mark_unsafe(struct publish *p)
 			    &p->inflight, inflight_at(&p->inflight, i), INFLIGHT_UNSAFE);
 }
 
+/* Appends the TO_BUFFER events. When that fails while Redis is up, sends those that overtake
+ * nothing. Where the file system cannot lock, the others get segments of their own. Returns -1 with
+ * err when some have no place. */
+static int
+buffer_inflight(struct publish *p, struct err *err)
+{
+	struct err why;
+
+	if (fallback_append(p, p->o->limits.lock_ms, err) == 0) {
+		p->append_failed = false;
+		return 0;
+	}
+	why = *err;
+	if (fallback_bypass(p) == 0) {
+		/* that a limit is reached is no outage */
+		if (why.sys && why.sys != ENOSPC && why.sys != EDQUOT)
+			report_buffer_outage(p, &p->append_failed, "%s; " UNBUFFERED, why.text);
+		return 0;
+	}
+	if (why.sys != ENOLCK || fallback_append(p, -1, err) == -1)
+		return -1;
+	report_buffer_outage(
+	    p, &p->append_failed, "%s; events are buffered, but not drained before that", why.text);
+	return 0;
+}
+
 /* Awaits the replies, appends the remaining events to the buffer, and gives every event in flight
  * its answer. */
 static void
@@ -281,12 +368,9 @@ settle_inflight(struct publish *p)
 	connect_await_replies(p);
 	if (p->replica)
 		connect_follow_failover(p);
-	if (p->inflight.to_buffer) {
-		if (fallback_append(p, &err) == -1 && fallback_bypass(p) == -1) {
-			publish_worse(
-			    p, err.status == STATUS_CONFIG ? STATUS_CONFIG : STATUS_UNSAFE);
-			mark_unsafe(p);
-		}
+	if (p->inflight.to_buffer && buffer_inflight(p, &err) == -1) {
+		publish_worse(p, err.status == STATUS_CONFIG ? STATUS_CONFIG : STATUS_UNSAFE);
+		mark_unsafe(p);
 	}
 	answer_finished(p, err.text);
 }
@@ -367,6 +451,7 @@ make_inflight_room(struct publish *p, size_t bytes)
 void
 publish_begin_batch(struct publish *p)
 {
+	recheck_buffer(p);
 	if (p->buf != NULL && p->seen && buffer_fingerprint(p->buf) != p->seen_change)
 		fallback_forget_absent(p);
 }

@@ -53,7 +53,8 @@ struct publish_options {
 struct publish;
 
 /* Opens the buffer, not the connection. Borrows o. Returns NULL with err, status 78, when
- * the directory is unsafe or belongs to another target. */
+ * the buffer belongs to another target. One that cannot be opened or written is reported: events
+ * then go to Redis only. */
 struct publish *publish_open(const struct publish_options *o, struct err *err);
 /* Waits until every event is answered, checks whether trimming removed unread entries, and returns
  * the worst exit status of all events (ebpub(1)). */

@@ -24,8 +24,12 @@
 
 struct publish {
 	const struct publish_options *o;
-	struct buffer *buf;  /* NULL: no buffer, */
-	char *no_buffer_why; /* for this reason */
+	struct buffer *buf;   /* NULL: no buffer, */
+	char *no_buffer_why;  /* for this reason */
+	int no_buffer_status; /* exit status of an event that then has no place */
+	/* the buffer cannot be opened or written, or the last append failed: reported once */
+	bool unwritable, append_failed;
+	bool order_unknown; /* because the buffer may not be read: reported */
 	struct pool pool;
 	struct conn *conn;  /* of the pool; NULL: not connected */
 	struct dests dests; /* of this connection */
@@ -34,7 +38,7 @@ struct publish {
 	unsigned long long accepted; /* events and refused lines of the input so far */
 	/* CLOCK_MONOTONIC ms; before next_try nothing connects or sends, except
 	 * connect_follow_failover */
-	int64_t next_try, next_drain, next_check;
+	int64_t next_try, next_drain, next_check, next_buffer_check;
 	bool must_drain; /* the buffer holds events that this process waits to see drained */
 	bool replica;    /* the server refused a write as a replica */
 	bool failover_tried;
@@ -97,9 +101,9 @@ void connect_follow_failover(struct publish *p);
 
 /* --- fallback.c ------------------------------------------------------------------- */
 
-/* Appends the TO_BUFFER events, durably and in order; they become BUFFERED. Returns -1
- * with err when the last of them are still TO_BUFFER. */
-int fallback_append(struct publish *p, struct err *err);
+/* Appends the TO_BUFFER events, durably and in order; they become BUFFERED. lock_ms: see
+ * append_limits. Returns -1 with err when the last of them are still TO_BUFFER. */
+int fallback_append(struct publish *p, int64_t lock_ms, struct err *err);
 /* When the buffer is full or not writable but Redis is up: drains it, which needs no space, then
  * sends the TO_BUFFER events to Redis, except those in doubt and those of a type that the buffer
  * still holds. Returns -1 when some are still TO_BUFFER. */

@@ -227,6 +227,9 @@ check_buffer(const struct checker *c)
 		    c->problems, SEVERITY_CRITICAL, "buffer", "%s", c->snapshot->read_error.text);
 		return;
 	}
+	if (c->snapshot->write_error.text[0] != '\0')
+		problems_add(
+		    c->problems, SEVERITY_CRITICAL, "buffer", "%s", c->snapshot->write_error.text);
 	check_damage(c, b);
 	check_value(c, THRESHOLD_EVENTS, b->events, "",
 	    b->events == 1 ? " event in the buffer" : " events in the buffer");

@@ -3,12 +3,14 @@
 #include <sys/statvfs.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/status.h"
 #include "buffer/buffer.h"
 
 #define READ_TRIES 3
@@ -49,6 +51,7 @@ snapshot_buffer(struct snapshot *s, const char *dir)
 	s->dir_exists = true;
 	s->readable = read_backlog(buf, &s->buffer, &s->read_error) == 0;
 	counters_read(buf, s->counters);
+	buffer_check_locks(buf, &s->write_error);
 	if ((warning = buffer_warning(buf)) != NULL)
 		s->warning = mem_strdup(warning);
 	buffer_close(buf);
@@ -74,10 +77,13 @@ snapshot_free_space(struct snapshot *s, const char *dir)
 		else
 			*slash = '\0';
 	}
+	if (r == 0 && s->readable && !s->dir_exists &&
+	    faccessat(AT_FDCWD, path, W_OK | X_OK, 0) == -1)
+		err_sys(&s->write_error, STATUS_UNSAFE, "create buffer '%s'", dir);
 	free(path);
 	if (r == -1)
 		return;
-	s->free_known = true;
+	s->free_known = v.f_blocks > 0; /* 0: the file system does not tell */
 	s->free = (uint64_t)v.f_bavail * v.f_frsize;
 	s->free_files = v.f_files > 0 ? (uint64_t)v.f_favail : UINT64_MAX;
 }
@@ -85,10 +91,14 @@ snapshot_free_space(struct snapshot *s, const char *dir)
 void
 snapshot_take(struct snapshot *s, const struct survey_options *options)
 {
+	const char *dir;
+
 	memset(s, 0, sizeof(*s));
 	s->target = options->conf->target;
-	snapshot_buffer(s, options->conf->buffer);
-	snapshot_free_space(s, options->conf->buffer);
+	if ((dir = conf_buffer(options->conf, &s->read_error)) != NULL) {
+		snapshot_buffer(s, dir);
+		snapshot_free_space(s, dir);
+	}
 	survey_take(&s->redis, options);
 }
 
@@ -234,6 +244,8 @@ snapshot_json(struct item *document, const struct snapshot *s)
 	item_bool(document, "other_target", s->other_target);
 	item_raw(document, "buffer", s->readable ? bytes_str(&buffer) : "null");
 	item_text(document, "buffer_error", NULL, s->readable ? NULL : s->read_error.text);
+	item_text(document, "buffer_unwritable", NULL,
+	    s->write_error.text[0] != '\0' ? s->write_error.text : NULL);
 	item_number(document, "free_bytes", NULL, s->free_known ? (int64_t)s->free : -1);
 	item_object(document, "counters", &counters);
 	add_redis(document, &s->redis);

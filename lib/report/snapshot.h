@@ -20,6 +20,8 @@ struct snapshot {
 	/* the buffer could be read; a directory that does not exist is an empty buffer */
 	bool readable;
 	struct err read_error; /* why it is not readable */
+	/* why it is readable, but events cannot be appended or drained; "" when they can */
+	struct err write_error;
 	struct backlog buffer;
 	bool dir_exists;
 	/* the buffer has segments, and belongs to another target */
@@ -33,7 +35,7 @@ struct snapshot {
 	struct survey redis;
 };
 
-/* Always fills *s; its members say which parts could not be read. conf_buffer must not be NULL. */
+/* Always fills *s; its members say which parts could not be read. */
 void snapshot_take(struct snapshot *s, const struct survey_options *options);
 void snapshot_free(struct snapshot *s);
 

@@ -117,7 +117,7 @@ took() {
 	EB_TIMEOUT=x run -3 ebhealth
 	health UNKNOWN 'rediss' -u rediss://host
 	unset EB_BUFFER_DIR XDG_STATE_HOME HOME
-	health UNKNOWN 'no directory for the disk buffer.*-b'
+	health CRITICAL 'no directory for the disk buffer.*-b'
 }
 
 @test "standard output that cannot be written is UNKNOWN" {
@@ -346,6 +346,29 @@ END
 	mkdir -m 700 "$EB_TMP/root" && mkdir -m 700 "$EB_TMP/root/buffer"
 	run -2 env -u XDG_CONFIG_HOME HOME=/nowhere setpriv --reuid 65534 --regid 65534 --clear-groups "$BIN/ebhealth" -b "$EB_TMP/root/buffer"
 	assert_output --partial 'Permission denied'
+}
+
+@test "a buffer that cannot be written, or made, is critical" {
+	local name home
+	plain_buffer 0
+	rm "$EB_BUFFER_DIR"/*.jsonl
+	for name in .lock .replay .progress .target; do
+		rm -rf "${EB_BUFFER_DIR:?}/$name"
+		mkdir "$EB_BUFFER_DIR/$name"
+		health CRITICAL "open '$EB_BUFFER_DIR/$name': Is a directory"
+		assert_equal "$(json '[.buffer.total_events, .problems[0].what, (.buffer_unwritable | length > 0), .buffer_error]')" '[0,"buffer",true,null]'
+		run -0 ebstat
+		assert_output --partial "unwritable  open '$EB_BUFFER_DIR/$name'"
+		rmdir "$EB_BUFFER_DIR/$name"
+	done
+	assert_equal "$(json '[.buffer_unwritable, (.problems | map(.what) | index("buffer"))]')" '[null,null]'
+	need_root
+	need setpriv
+	home=$(mktemp -d)
+	chmod 755 "$home"
+	run -2 env -u XDG_CONFIG_HOME HOME=/nowhere setpriv --reuid 65534 --regid 65534 --clear-groups "$BIN/ebhealth" -b "$home/deep/buffer"
+	rmdir "$home"
+	assert_output --partial "create buffer '$home/deep/buffer': Permission denied"
 }
 
 @test "a buffer of another target is a warning that names both" {

@@ -64,10 +64,20 @@ odd_payloads() {
 	assert_output --partial 'ebsub --peek'
 }
 
-@test "no place for a buffer is 78 and names -b" {
+@test "no place for a buffer: published, with a warning that names -b; 78 when Redis is away too" {
 	unset EB_BUFFER_DIR XDG_STATE_HOME HOME
-	run -78 ebpub a 1
+	run -0 --separate-stderr ebpub a 1
+	assert_regex "$stderr" '-b DIR; events are not buffered if Redis goes away$'
+	run -0 --separate-stderr ebpub -q a 2
+	assert_equal "$stderr" ''
+	run -2 ebhealth
+	assert_output --partial 'no directory for the disk buffer'
+	down
+	run -78 ebpub a 3
+	assert_output --partial 'event 1 is NOT safe: no directory'
 	assert_output --partial '-b'
+	up
+	assert_equal "$(payloads a | xargs)" '1 2'
 }
 
 @test "TLS is 78 until it is built" {
@@ -519,18 +529,130 @@ odd_payloads() {
 	assert_equal "$(find "$EB_TMP/b" -type f -printf '%m\n' | sort -u)" 600
 }
 
-@test "a directory that others can write to is 78, nothing in it" {
+@test "a directory that others can write to: nothing in it, published with one warning; 78 when Redis is away too" {
+	local mode
 	mkdir "$B"
-	chmod 777 "$B"
-	run -78 ebpub a 1
-	assert_output --partial "$B"
+	for mode in 777 720 775; do
+		chmod $mode "$B"
+		run -0 --separate-stderr ebpub a < <(seq 3)
+		assert_equal "${#lines[@]}" 3
+		assert_equal "$(grep -c "'$B' is writable by others (mode 0$mode).*not buffered" <<<"$stderr")" 1
+		refute_regex "$stderr" 'order'
+		run -0 --separate-stderr ebpub -q a 4
+		assert_equal "$stderr" ''
+		run -2 ebhealth
+		assert_output --partial 'writable by others'
+		down
+		run -78 --separate-stderr ebpub a 5
+		assert_equal "$output" refused
+		assert_regex "$stderr" "event 1 is NOT safe: buffer '$B' is writable by others"
+		up
+	done
 	assert_equal "$(ls -A "$B")" ""
-	chmod 720 "$B"
-	run -78 ebpub a 1
-	assert_equal "$(length a)" 0
+	assert_equal "$(length a)" 12
 }
 
-@test "another user's directory is 78; root acts as its owner" {
+@test "a buffer that others can write to holds events: new ones are published, and their order is said to be unknown" {
+	down
+	seq 3 | ebpub -q a
+	up
+	chmod 775 "$B"
+	run -0 --separate-stderr ebpub a < <(seq 4 5)
+	assert_equal "$(grep -c 'may hold earlier events, so the order of events is not known' <<<"$stderr")" 1
+	chmod 700 "$B"
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" '4 5 1 2 3'
+}
+
+# Lets a command that root runs as the buffer's owner reach the server's socket.
+let_others_connect() {
+	local p
+	for p in "$EB_TMP" "$REDIS_DIR"; do
+		while [ ${#p} -ge ${#BATS_RUN_TMPDIR} ]; do
+			chmod o+x "$p"
+			p=${p%/*}
+		done
+	done
+}
+
+@test "a running ebpub notices that its buffer cannot be written, and that it can be again" {
+	need_root
+	local home
+	home=$(mktemp -d)
+	B=$home/buffer
+	export EB_BUFFER_DIR=$B
+	chmod 755 "$home"
+	mkdir -m 775 "$B"
+	chown 65534:65534 "$B"
+	let_others_connect
+	feed pub timeout 60 ebpub a
+	say() {
+		echo "$1" >&8
+		wait_for "[ \$(wc -l <'$EB_TMP/pub.out') = $1 ]"
+		sleep 1.1
+	}
+	say 1
+	chmod 700 "$B"
+	say 2
+	assert_equal "$(wc -l <"$EB_TMP/pub.err")" 1
+	chmod 500 "$B"
+	say 3
+	say 4
+	assert_equal "$(wc -l <"$EB_TMP/pub.err")" 2
+	run -2 ebhealth
+	assert_output --partial "write to buffer '$B': Permission denied"
+	chmod 700 "$B"
+	say 5
+	chmod 500 "$B"
+	say 6
+	assert_equal "$(wc -l <"$EB_TMP/pub.err")" 3
+	chmod 700 "$B"
+	down
+	rcli client kill type normal >/dev/null
+	say 7
+	exec 8>&-
+	bg_wait pub
+	assert_equal "$status $(tail -n 1 "$EB_TMP/pub.out")" '0 buffered'
+	up
+	run -0 ebreplay
+	rm -rf "$home"
+	assert_equal "$(payloads a | xargs)" '1 2 3 4 5 6 7'
+}
+
+@test "a buffer without permission (000) that holds events: published, order unknown; ebhealth 2; then the others" {
+	need_root
+	local home
+	home=$(mktemp -d)
+	B=$home/buffer
+	export EB_BUFFER_DIR=$B
+	chmod 755 "$home"
+	mkdir -m 700 "$B"
+	chown 65534:65534 "$B"
+	let_others_connect
+	down
+	seq 3 | ebpub -q a
+	up
+	for mode in 000 400 300; do
+		chmod $mode "$B"
+		run -0 --separate-stderr ebpub a "\"$mode\""
+		assert_regex "$stderr" "open buffer '$B': Permission denied; .*not buffered.* order of events is not known"
+		run -2 ebhealth
+		assert_output --partial 'Permission denied'
+	done
+	# Only the segment may not be read.
+	chmod 700 "$B"
+	chmod 000 "$B"/*.jsonl
+	chmod 500 "$B"
+	run -0 --separate-stderr ebpub -t 1 a 7
+	assert_regex "$stderr" 'order of events is not known'
+	chmod 600 "$B"/*.jsonl
+	chmod 700 "$B"
+	run -0 ebreplay
+	rm -rf "$home"
+	assert_equal "$(payloads a | paste -sd " ")" '"000" "400" "300" 7 1 2 3'
+}
+
+@test "another user's directory: published with a warning, 78 when Redis is away too; root acts as its owner" {
 	need_root
 	need setpriv
 	local home
@@ -544,7 +666,16 @@ odd_payloads() {
 	run ebpub a 1
 	find "$B" -type f -printf '%U:%G\n' | sort -u >"$EB_TMP/owners"
 	if setpriv --reuid 12345 --regid 12345 --clear-groups test -x "$BIN/ebpub"; then
-		EB_REDIS_URL=unix:///none run -78 setpriv --reuid 12345 --regid 12345 --clear-groups "$BIN/ebpub" a 1
+		as_other() {
+			env -u XDG_CONFIG_HOME HOME=/nowhere setpriv --reuid 12345 --regid 12345 --clear-groups "$@"
+		}
+		EB_REDIS_URL=unix:///none run -78 as_other "$BIN/ebpub" a 1
+		assert_output --partial 'belongs to uid 65534'
+		export EB_REDIS_URL=redis://127.0.0.1:$REDIS_PORT
+		run -0 as_other "$BIN/ebpub" a 2
+		assert_output --regexp 'belongs to uid 65534, not to uid 12345.*order of events is not known'
+		run -2 as_other "$BIN/ebhealth"
+		assert_output --partial 'belongs to uid 65534'
 	fi
 	rm -rf "$home"
 	assert_equal "$(cat "$EB_TMP/owners")" 65534:65534
@@ -552,8 +683,9 @@ odd_payloads() {
 
 @test "a directory that cannot be made: Redis up 0, Redis down 74 with the path" {
 	export EB_BUFFER_DIR=/proc/none/buffer
-	run -0 ebpub a 1
+	run -0 --separate-stderr ebpub a 1
 	assert_output --regexp '^[0-9]+-[0-9]+$'
+	assert_regex "$stderr" "create buffer '/proc/none/buffer'.*not buffered"
 	down
 	run -74 --separate-stderr ebpub a 2
 	assert_equal "$output" unsafe
@@ -561,9 +693,13 @@ odd_payloads() {
 	assert_regex "$stderr" 'NOT safe'
 }
 
-@test "the buffer is a file: 78" {
+@test "the buffer is a file: published with a warning, 78 when Redis is away too" {
 	: >"$B"
-	run -78 ebpub a 1
+	run -0 ebpub a 1
+	assert_output --partial "$B"
+	run -2 ebhealth
+	down
+	run -78 ebpub a 2
 	assert_output --partial "$B"
 }
 

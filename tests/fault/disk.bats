@@ -338,8 +338,9 @@ after_limits() {
 	run -74 ebpub a 9
 	run -0 ebpub --unordered b 1
 	# Other types are published directly.
-	run -0 ebpub b 2
+	run -0 --separate-stderr ebpub b 2
 	assert_output --regexp '^[0-9]+-[0-9]+$'
+	assert_regex "$stderr" 'Read-only.*not buffered'
 	run -74 bash -c 'printf "%s\n" "{\"event_type\":\"b\",\"payload\":3}" "{\"event_type\":\"a\",\"payload\":9}" "{\"event_type\":\"b\",\"payload\":4}" | ebpub -J'
 	assert_equal "$(payloads b | xargs)" '1 1 2 3 4'
 	run ebreplay

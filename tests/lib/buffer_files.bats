@@ -695,6 +695,146 @@ need_pid_namespaces() {
 	assert_equal "$(cd "$B" && find . -maxdepth 1 -mmin +60 | sort | xargs)" './.compressing- ./.progress.x'
 }
 
+# --- file systems that lack a call ------------------------------------------------------------------------
+
+# without CALL:ERROR COMMAND...: runs COMMAND where the call fails.
+without() {
+	strace -qq -f -o /dev/null -e "inject=${1%:*}:error=${1#*:}" timeout 20 "${@:2}"
+}
+
+# bats test_tags=nosanitize
+@test "no RENAME_NOREPLACE: plain files are adopted, own segments and retries appear, and no file is replaced" {
+	local error next n=0
+	need_strace
+	for error in ENOSYS EINVAL EOPNOTSUPP; do
+		redis_flush
+		rm -rf "$B"
+		buffered a 1 3
+		plain a 4 2026-01-02T03:04:05Z >"$B/buffer_2026-01-02_03-04-05.jsonl"
+		run -0 without renameat2:$error ebreplay
+		assert_equal "$(payloads a | xargs)" '4 1 2 3'
+		# The next number is taken: that file stays whole, and the plain one gets a later number.
+		next=$(sed -n 's/^claims \([0-9]*\)$/\1/p' "$B/.progress" | sort -n | tail -n 1)
+		plain a 5 2026-01-02T03:04:05Z >"$B/x.claimed-$((next + 1)).jsonl"
+		plain a 6 2026-01-02T03:04:06Z >"$B/x.jsonl"
+		run -0 without renameat2:$error ebreplay
+		assert_equal "$(payloads a | sort | xargs)" '1 2 3 4 5 6'
+		bg holder$error flock "$B/.lock" sleep 60
+		wait_for "! flock -n '$B/.lock' true"
+		down
+		run -0 without renameat2:$error ebpub -t 0.1 a 7
+		assert_output buffered
+		pkill -KILL -P "${BG[holder$error]}"
+		wait_for "flock -n '$B/.lock' true"
+		run -0 ebbuffer discard --yes
+		run -0 without renameat2:$error ebbuffer quarantine retry
+		up
+		run -0 without renameat2:$error ebreplay
+		assert_equal "$(payloads a | sort | xargs)" '1 2 3 4 5 6 7'
+		n=$((n + 1))
+	done
+	assert_equal $n 3
+}
+
+# bats test_tags=nosanitize
+@test "a plain file that cannot be adopted does not stop the rest of the buffer: 74, named once, and a publisher is not affected" {
+	need_strace
+	buffered a 1 3
+	plain a 4 2026-01-02T03:04:05Z >"$B/buffer_2026-01-02_03-04-05.jsonl"
+	run -74 without renameat2:EACCES ebreplay
+	assert_equal "$(grep -c "adopt '$B/buffer_2026-01-02_03-04-05.jsonl': Permission denied" <<<"$output")" 1
+	assert_equal "$(payloads a | xargs)" '1 2 3'
+	buffered a 5 6
+	run -0 --separate-stderr without renameat2:EACCES ebpub a 7
+	assert_equal "$stderr" ''
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" '1 2 3 5 6 4 7'
+}
+
+# bats test_tags=nosanitize
+@test "a file system that cannot lock: said so, published directly where nothing waits, else buffered; each event once, in order" {
+	local error n=0 began
+	need_strace
+	for error in ENOLCK ENOSYS EIO EOPNOTSUPP; do
+		redis_flush
+		rm -rf "$B"
+		began=$SECONDS
+		run -0 --separate-stderr without flock:$error ebpub a 1
+		assert_output --regexp '^[0-9]+-'
+		buffered a 2 3
+		# Of type a events wait, which cannot be drained.
+		run -0 --separate-stderr without flock:$error ebpub -J <<'END'
+{"event_type":"a","payload":4}
+{"event_type":"b","payload":1}
+{"event_type":"a","payload":5}
+END
+		assert_equal "$(sed 's/[0-9]*-[0-9]*/ID/' <<<"$output" | xargs)" 'buffered ID buffered'
+		assert_equal "$(grep -c "cannot lock '$B/.lock'" <<<"$stderr") $(wc -l <<<"$stderr")" '1 1'
+		run -0 --separate-stderr without flock:$error ebpub -q a 6
+		assert_equal "$stderr" ''
+		down
+		run -0 --separate-stderr without flock:$error ebpub a 7
+		assert_output buffered
+		up
+		run -74 without flock:$error ebreplay
+		assert_output --partial "the file system cannot lock '$B/.replay'"
+		run -2 without flock:$error ebhealth
+		assert_output --partial "cannot lock '$B/.lock'"
+		assert_equal "$(without flock:$error ebstat -j | jq .buffer.replaying)" false
+		((SECONDS - began < 12)) || fail "$error: $((SECONDS - began)) s"
+		run -0 ebreplay
+		assert_equal "$(payloads a | xargs) $(payloads b)" '1 2 3 4 5 6 7 1'
+		n=$((n + 1))
+	done
+	assert_equal $n 4
+}
+
+# bats test_tags=nosanitize
+@test "a file system without flock: the circuit breaker still keeps a publisher from a server that timed out" {
+	need_strace
+	redis_pause
+	run -0 without flock:ENOLCK ebpub -t 0.3 a 1
+	SECONDS=0
+	run -0 without flock:ENOLCK ebpub -v -t 3 a 2
+	assert_output --partial 'not tried again'
+	((SECONDS < 2)) || fail "$SECONDS s"
+	redis_resume
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" '1 2'
+}
+
+# bats test_tags=nosanitize
+@test "directories that cannot be synced: the whole file system is; a failed sync stays a failure" {
+	local error
+	need_strace
+	for error in EINVAL ENOSYS EOPNOTSUPP; do
+		rm -rf "$B"
+		made
+		down
+		run -0 strace -qq -f -P "$B" -o "$EB_TMP/trace" -e trace=fsync,syncfs -e inject=fsync:error=$error ebpub a 1
+		assert_output buffered
+		[ "$(grep -c 'fsync.*INJECTED' "$EB_TMP/trace")" -ge 2 ] || fail "$(cat "$EB_TMP/trace")"
+		assert_equal "$(grep -c 'syncfs(.*= 0' "$EB_TMP/trace")" "$(grep -c 'fsync.*INJECTED' "$EB_TMP/trace")"
+		up
+	done
+	down
+	run -74 strace -qq -f -P "$B" -o /dev/null -e inject=fsync:error=EINVAL -e inject=syncfs:error=EIO ebpub --segment-size 1 a 2
+	run -74 strace -qq -f -P "$B" -o /dev/null -e inject=fsync:error=EIO ebpub --segment-size 1 a 2
+	assert_output --partial 'NOT safe'
+}
+
+# bats test_tags=nosanitize
+@test "a file system that does not tell its free space: no limit and no alarm" {
+	need_strace
+	down
+	# All counts are 0.
+	run -0 strace -qq -f -o /dev/null -e inject=fstatfs:retval=0:poke_exit=@arg2=$(printf '00%.0s' {1..64}) ebpub --min-free 1 a 1
+	assert_output buffered
+	up
+	run strace -qq -f -o /dev/null -e inject=statfs:retval=0:poke_exit=@arg2=$(printf '00%.0s' {1..64}) ebhealth -c free=1
+	refute_output --partial 'free on'
+}
+
 # --- files that vanish in between -----------------------------------------------------------------------------
 
 @test "a segment that vanishes while the one before it is replayed: said, 74, the others arrive" {
