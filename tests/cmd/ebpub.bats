@@ -544,7 +544,7 @@ odd_payloads() {
 		assert_output --partial 'writable by others'
 		down
 		run -78 --separate-stderr ebpub a 5
-		assert_equal "$output" refused
+		assert_equal "$output" unsafe
 		assert_regex "$stderr" "event 1 is NOT safe: buffer '$B' is writable by others"
 		up
 	done
