@@ -33,11 +33,13 @@ static struct ebdead {
 static int
 print_bytes(const char *p, size_t n)
 {
-	fwrite(p, 1, n, stdout);
-	putchar(eb.null ? '\0' : '\n');
+	int stop;
+
+	cli_write(p, n);
+	stop = cli_write(eb.null ? "" : "\n", 1);
 	if (eb.redrive.range.follow)
-		fflush(stdout);
-	return ferror(stdout);
+		stop = !cli_flush(STATUS_UNSAFE, "");
+	return stop;
 }
 
 static int
@@ -260,6 +262,8 @@ main(int argc, char **argv)
 
 	if (eb.payload + (eb.format != NULL) + eb.conf.json > 1)
 		cli_bad_usage("-j, --payload and -f exclude each other");
+	if (eb.payload || eb.format != NULL || eb.conf.json)
+		cli_records(eb.null ? '\0' : '\n');
 	if (eb.redrive.range.follow && eb.redrive.range.has_to)
 		cli_bad_usage("--until cannot be combined with --follow, which has no end");
 	if (args.mode->run(args.v, args.n, &err) == -1)

@@ -1,5 +1,4 @@
 /* ebpub: publishes events to Redis, else to the disk buffer (ebpub(1)). */
-#include <err.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -48,12 +47,13 @@ on_answer(void *arg, unsigned long long n, enum publish_answer what, const char 
 	if (eb.conf.quiet || eb.stdout_failed)
 		return;
 	if (eb.conf.json)
-		printf("{\"event\":%llu,\"result\":\"%s\",\"id\":%s%s%s}\n", n, words[what],
+		cli_printf("{\"event\":%llu,\"result\":\"%s\",\"id\":%s%s%s}\n", n, words[what],
 		    what == PUBLISH_ADDED ? "\"" : "", what == PUBLISH_ADDED ? text : "null",
 		    what == PUBLISH_ADDED ? "\"" : "");
 	else {
-		fputs_unlocked(what == PUBLISH_UNSAFE ? "unsafe" : text, stdout);
-		putc_unlocked('\n', stdout);
+		text = what == PUBLISH_UNSAFE ? "unsafe" : text;
+		cli_write(text, strlen(text));
+		cli_write("\n", 1);
 	}
 }
 
@@ -162,6 +162,15 @@ publish_record(struct publish *p, const char *what, unsigned long long at, struc
 /* --- standard input ---------------------------------------------------------------------- */
 
 static void
+report_read_error(void)
+{
+	struct err err;
+
+	err_sys(&err, STATUS_UNSAFE, "read standard input");
+	cli_report(NULL, err.status, err.text);
+}
+
+static void
 publish_lines(struct publish *p, struct lines *l)
 {
 	struct slice s;
@@ -185,11 +194,14 @@ wait_for_input(struct publish *p)
 {
 	struct pollfd fds[2] = {{STDIN_FILENO, POLLIN, 0}, publish_pollfd(p)};
 	int ms = publish_timeout_ms(p);
+	struct err err;
 
 	flush_answers();
 	/* A signal just before poll does not interrupt it: wait for a second at most. */
-	if (poll(fds, 2, ms == -1 || ms > 1000 ? 1000 : ms) == -1 && errno != EINTR)
-		err(STATUS_UNSAFE, "poll");
+	if (poll(fds, 2, ms == -1 || ms > 1000 ? 1000 : ms) == -1 && errno != EINTR) {
+		err_sys(&err, STATUS_UNSAFE, "poll");
+		cli_fail(&err);
+	}
 	return fds[0].revents != 0;
 }
 
@@ -199,11 +211,11 @@ publish_stdin_lines(struct publish *p)
 	struct lines *l = lines_new(STDIN_FILENO, eb.null ? '\0' : '\n',
 	    (size_t)eb.max_payload * (eb.from_json ? 2 : 1) + (eb.from_json ? 65536 : 0));
 
+	cli_records('\n');
 	while (!cli_stopped && !lines_ended(l)) {
 		if (wait_for_input(p)) {
 			if (lines_fill(l) == -1 && errno != EAGAIN && errno != EINTR) {
-				warn("read standard input");
-				cli_worse(STATUS_UNSAFE);
+				report_read_error();
 				break;
 			}
 			publish_lines(p, l);
@@ -230,10 +242,9 @@ publish_stdin_payload(struct publish *p)
 		else if (n == -1 && (errno == EINTR || errno == EAGAIN))
 			n = 1;
 	}
-	if (n == -1) {
-		warn("read standard input");
-		cli_worse(STATUS_UNSAFE);
-	} else if (!cli_stopped)
+	if (n == -1)
+		report_read_error();
+	else if (!cli_stopped)
 		publish_record(p, "standard input", 0, (struct slice){b.p, b.len});
 	bytes_free(&b);
 }

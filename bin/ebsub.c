@@ -2,7 +2,6 @@
  * ebsub: reads events through a consumer group and prints them or runs a command for each
  * (ebsub(1)).
  */
-#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -60,8 +59,12 @@ on_ebsub_signal(int sig)
 static void
 catch_signals(void)
 {
-	if (pipe2(stop_pipe, O_CLOEXEC | O_NONBLOCK) == -1)
-		err(STATUS_SOME, "pipe");
+	struct err err;
+
+	if (pipe2(stop_pipe, O_CLOEXEC | O_NONBLOCK) == -1) {
+		err_sys(&err, STATUS_SOME, "pipe");
+		cli_fail(&err);
+	}
 	process_on_signal(SIGTERM, on_ebsub_signal);
 	process_on_signal(SIGINT, on_ebsub_signal);
 	eb.read.stop = eb.sink.stop = stop_pipe[0];

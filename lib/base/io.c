@@ -95,6 +95,34 @@ io_write_all(int fd, const void *p, size_t n)
 	return 0;
 }
 
+/* Returns whether the byte before `at` is another than `end`, or cannot be read. */
+static bool
+is_torn_before(int fd, off_t at, char end)
+{
+	char name[32], last;
+	int in;
+	bool torn;
+
+	/* opened again because fd may be write-only */
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	in = open(name, O_RDONLY | O_CLOEXEC);
+	torn = pread(in == -1 ? fd : in, &last, 1, at - 1) != 1 || last != end;
+	io_close(in);
+	return torn;
+}
+
+int
+io_end_torn(int fd, char end)
+{
+	struct stat st;
+	off_t at;
+
+	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode))
+		return 0;
+	at = (fcntl(fd, F_GETFL) & O_APPEND) != 0 ? st.st_size : lseek(fd, 0, SEEK_CUR);
+	return at > 0 && is_torn_before(fd, at, end) ? io_write_all(fd, &end, 1) : 0;
+}
+
 int
 io_lock(int fd, int64_t ms)
 {

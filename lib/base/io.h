@@ -23,6 +23,10 @@ bool io_is_open_as(int dirfd, const char *name, int fd);
 /* Writes all n bytes. Retries short writes and EINTR, and polls on EAGAIN. Returns 0, or -1 with
  * errno. */
 int io_write_all(int fd, const void *p, size_t n);
+/* Called before the first record is written to fd. Where that is a regular file which ends, before
+ * the place of the record, in something else than `end` (a torn record), writes `end`; and where
+ * the file cannot be read back. Returns 0, or -1 with errno. */
+int io_end_torn(int fd, char end);
 /* Takes an exclusive flock(2), retrying for at most ms milliseconds. Returns 0, or -1 with errno;
  * EWOULDBLOCK when the deadline has passed. */
 int io_lock(int fd, int64_t ms);

@@ -1,5 +1,7 @@
 #include "base/mem.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +14,9 @@ out_of_memory(void)
 {
 	static const char words[] = "out of memory\n";
 
-	if (write(STDERR_FILENO, words, sizeof(words) - 1) == -1) {
-		/* the exit status still reports it */
-	}
+	/* waits for a non-blocking one; after a failure the exit status still reports it */
+	while (write(STDERR_FILENO, words, sizeof(words) - 1) == -1 && errno == EAGAIN)
+		poll(&(struct pollfd){STDERR_FILENO, POLLOUT, 0}, 1, -1);
 	_exit(STATUS_UNSAFE);
 }
 

@@ -2,7 +2,6 @@
 
 #include <sys/ioctl.h>
 
-#include <err.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -12,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/io.h"
 #include "base/mem.h"
 #include "base/process.h"
 #include "base/status.h"
@@ -36,7 +34,7 @@ static void
 remove_progress(void)
 {
 	if (cli.progress_at != 0)
-		io_write_all(STDERR_FILENO, "\r\033[K", 4);
+		output_write(STDERR_FILENO, "\r\033[K", 4);
 	cli.progress_at = 0;
 }
 
@@ -56,26 +54,27 @@ cli_progress(uint64_t done, uint64_t total, int64_t started)
 	    rate, time_left);
 	remove_progress();
 	cli.progress_at = now;
-	io_write_all(STDERR_FILENO, line.p, line.len);
+	output_write(STDERR_FILENO, line.p, line.len);
 	bytes_free(&line);
 }
 
 void
 cli_warn(const char *fmt, ...)
 {
-	struct bytes text = {0};
+	struct bytes line = {0};
 	va_list ap;
-	char *s;
+	char *text;
 
 	remove_progress();
 	va_start(ap, fmt);
-	s = mem_vasprintf(fmt, ap);
+	text = mem_vasprintf(fmt, ap);
 	va_end(ap);
-	bytes_adds(&text, s);
-	err_clean(&text);
-	warnx("%s", text.p);
-	bytes_free(&text);
-	free(s);
+	bytes_addf(&line, "%s: %s", cli.command->name, text);
+	err_clean(&line);
+	bytes_addc(&line, '\n');
+	output_write(STDERR_FILENO, line.p, line.len);
+	bytes_free(&line);
+	free(text);
 }
 
 void
@@ -99,8 +98,8 @@ cli_print(void *arg, const char *text)
 {
 	(void)arg;
 	remove_progress();
-	puts(text);
-	return ferror(stdout);
+	cli_write(text, strlen(text));
+	return cli_write("\n", 1);
 }
 
 int
@@ -134,9 +133,10 @@ cli_fail(const struct err *err)
 
 	cli_warn("%s", err->text);
 	if (status == STATUS_USAGE)
-		warnx("see %s --help", cli.command->name);
+		cli_warn("see %s --help", cli.command->name);
 	if (cli.command->on_failure != NULL)
 		status = cli.command->on_failure(err->text);
+	output_flush();
 	exit(status);
 }
 
@@ -157,7 +157,7 @@ cli_flush(int status, const char *hint)
 {
 	struct err err;
 
-	if (cli.stdout_failed || (fflush(stdout) == 0 && !ferror(stdout)))
+	if (cli.stdout_failed || output_flush() == 0)
 		return !cli.stdout_failed;
 	cli.stdout_failed = true;
 	err_sys(&err, status, "write standard output%s", hint);
@@ -196,7 +196,7 @@ print_and_exit(const struct cli_command *c)
 	if (c->conf->help)
 		help_print(c);
 	else
-		printf("%s " EB_VERSION "\n", c->name);
+		cli_printf("%s " EB_VERSION "\n", c->name);
 	exit(cli_finish());
 }
 
@@ -212,6 +212,8 @@ cli_start(const struct cli_command *c, int argc, char **argv)
 	conf_init(c->conf);
 	if (options_read(c, argc, argv, &err) == -1 || conf_finish(c->conf, argc, argv, &err) == -1)
 		cli_fail(&err);
+	if (c->conf->json)
+		cli_records('\n');
 	if (c->conf->help || c->conf->version)
 		print_and_exit(c);
 	args.v = argv + optind;

@@ -152,8 +152,15 @@ bool cli_verbose(void);
 void cli_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void cli_report(void *arg, int status, const char *text); /* and cli_worse */
 void cli_say(void *arg, const char *text);                /* unless -q */
-/* Prints a line on standard output. Returns whether that failed, which cli_finish reports. */
+/* Prints a line on standard output. Returns non-zero once that failed, which cli_finish reports. */
 int cli_print(void *arg, const char *text);
+/* Print bytes on standard output: the first returns as cli_print does, the second how many. They
+ * are written when enough wait, by cli_flush, and on a terminal at the end of each line. */
+int cli_write(const char *p, size_t n);
+int cli_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Called before the first output when it is records that end with `end`: so that the first is not
+ * glued to a torn one, see io_end_torn. JSON needs no call. */
+void cli_records(char end);
 /* Returns the width of the terminal that is standard output, else 80. */
 int cli_columns(void);
 

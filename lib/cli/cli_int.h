@@ -43,6 +43,14 @@ struct nearest {
  * count 1 each; a third of the word, rounded up, may differ. */
 void nearest_try(struct nearest *s, const char *candidate);
 
+/* output.c: writes all n bytes. Waits where the descriptor is non-blocking, as another program may
+ * have set it on a pipe or a terminal that they share; after a stop signal (cli_stop_on) only for a
+ * second. Returns 0, or -1 with errno. */
+int output_write(int fd, const char *p, size_t n);
+/* Writes what waits for standard output. Returns 0, or -1 with the errno of the first failure,
+ * after which nothing more is written. */
+int output_flush(void);
+
 /* help.c: prints the usage, the options, examples. */
 void help_print(const struct cli_command *c);
 

@@ -13,14 +13,14 @@ static void
 print_usage_word(const char *word, int *column)
 {
 	if (*column + 1 + (int)strlen(word) > HELP_COLUMNS)
-		*column = printf("\n%*s", 2 * USAGE_INDENT, "") - 1;
-	*column += printf("%s%s", *column > 2 * USAGE_INDENT ? " " : "", word);
+		*column = cli_printf("\n%*s", 2 * USAGE_INDENT, "") - 1;
+	*column += cli_printf("%s%s", *column > 2 * USAGE_INDENT ? " " : "", word);
 }
 
 static void
 print_mode_usage(const struct cli_command *c, const struct cli_mode *mode)
 {
-	int column = printf("%*s%s %s", USAGE_INDENT, "", c->name, mode->name);
+	int column = cli_printf("%*s%s %s", USAGE_INDENT, "", c->name, mode->name);
 	char label[OPTIONS_LABEL], word[2 * OPTIONS_LABEL];
 	unsigned modes = 0;
 
@@ -36,7 +36,7 @@ print_mode_usage(const struct cli_command *c, const struct cli_mode *mode)
 	}
 	if (*mode->args != '\0')
 		print_usage_word(mode->args, &column);
-	puts("");
+	cli_printf("\n");
 }
 
 static void
@@ -46,37 +46,37 @@ print_options(const struct cli_option *o)
 		int column;
 
 		if (o->kind == CLI_KIND_HEAD) {
-			printf("\n%s:\n", o->help);
+			cli_printf("\n%s:\n", o->help);
 			continue;
 		}
-		column = o->letter != 0 ? printf("  -%c, --%s", o->letter, o->name)
-		                        : printf("      --%s", o->name);
+		column = o->letter != 0 ? cli_printf("  -%c, --%s", o->letter, o->name)
+		                        : cli_printf("      --%s", o->name);
 		if (o->arg != NULL)
-			column += printf(" %s", o->arg);
+			column += cli_printf(" %s", o->arg);
 		if (column + 2 > OPTION_COLUMN)
-			column = printf("\n") - 1;
-		printf("%*s%s\n", OPTION_COLUMN - column, "", o->help);
+			column = cli_printf("\n") - 1;
+		cli_printf("%*s%s\n", OPTION_COLUMN - column, "", o->help);
 	}
 }
 
 void
 help_print(const struct cli_command *c)
 {
-	printf("%s\n%s\n\n", c->about[0], c->about[1]);
+	cli_printf("%s\n%s\n\n", c->about[0], c->about[1]);
 	for (size_t i = 0; i < 4 && c->usage[i] != NULL; i++)
-		printf("%s %s %s\n", i == 0 ? "usage:" : "      ", c->name, c->usage[i]);
+		cli_printf("%s %s %s\n", i == 0 ? "usage:" : "      ", c->name, c->usage[i]);
 	if (c->usage[0] == NULL) {
-		printf("usage: %s [option ...] command ...\n", c->name);
+		cli_printf("usage: %s [option ...] command ...\n", c->name);
 		for (const struct cli_mode *m = c->modes; m->name != NULL; m++)
 			print_mode_usage(c, m);
-		puts("\nCommands:");
+		cli_printf("\nCommands:\n");
 		for (const struct cli_mode *m = c->modes; m->name != NULL; m++)
-			printf("  %-17s %s\n", m->name, m->help);
+			cli_printf("  %-17s %s\n", m->name, m->help);
 	}
 	print_options(c->options);
 	print_options(cli_shared_options);
-	puts("\nExamples:");
+	cli_printf("\nExamples:\n");
 	for (size_t i = 0; i < 3; i++)
-		printf("  %s\n", c->examples[i]);
-	printf("\nExit status: %s\nManual page: %s(1)\n", c->statuses, c->name);
+		cli_printf("  %s\n", c->examples[i]);
+	cli_printf("\nExit status: %s\nManual page: %s(1)\n", c->statuses, c->name);
 }

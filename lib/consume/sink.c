@@ -3,12 +3,11 @@
 #include <sys/stat.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <stdio.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/status.h"
 #include "event/event.h"
 
@@ -56,27 +55,7 @@ write_to_sink(struct sink *sink, const char *bytes, size_t n)
 	return at;
 }
 
-/* Returns whether the file that fd appends to ends inside a record, as after a killed writer. */
-static bool
-ends_torn(int fd, off_t size, char end)
-{
-	char name[32], last = end;
-	int in;
-
-	if (size == 0 || (fcntl(fd, F_GETFL) & O_APPEND) == 0)
-		return false;
-	/* opened again because fd may be write-only */
-	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
-	if ((in = open(name, O_RDONLY | O_CLOEXEC)) == -1)
-		return false;
-	if (pread(in, &last, 1, size - 1) != 1)
-		last = end;
-	close(in);
-	return last != end;
-}
-
-/* Learns whether fd is a regular file. Ends a torn JSON line there, so that the next record is a
- * line of its own. */
+/* Learns whether fd is a regular file. Ends a torn record there. */
 static void
 prepare_regular_file(struct sink *sink)
 {
@@ -86,8 +65,7 @@ prepare_regular_file(struct sink *sink)
 		return;
 	sink->inspected = true;
 	sink->regular = fstat(sink->fd, &st) == 0 && S_ISREG(st.st_mode);
-	if (sink->regular && sink->style == SINK_JSON &&
-	    ends_torn(sink->fd, st.st_size, sink->end) && write(sink->fd, &sink->end, 1) != 1)
+	if (sink->regular && io_end_torn(sink->fd, sink->end) == -1)
 		sink->broken = errno;
 }
 

@@ -3,9 +3,9 @@
  *
  * Records are rendered into one buffer and written together, or earlier when the buffer grows
  * large. Records in a regular file count after fdatasync(2). The part of a record that a failed
- * write left at the end of a file is cut off. If a file that JSON is appended to ends in a torn
- * line, the line is ended first. After `stop` became readable the sink waits at most a second for
- * the reader of a pipe; then broken is EINTR.
+ * write left at the end of a file is cut off. If the file ends in a torn record, that is ended
+ * first (io_end_torn). After `stop` became readable the sink waits at most a second for the reader
+ * of a pipe; then broken is EINTR.
  */
 #ifndef CONSUME_SINK_H
 #define CONSUME_SINK_H

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -260,7 +261,11 @@ ack_lines(struct ack_run *a, struct err *err)
 			    a, in, got == LINES_LONG ? slice_of("(line too long)") : line, err);
 		if (ok == 0)
 			ok = send_added_ids(a, err);
-		if (ok == 0 && lines_fill(in) == -1 && errno != EINTR)
+		if (ok != 0 || lines_fill(in) != -1 || errno == EINTR)
+			continue;
+		if (errno == EAGAIN) /* another program made it non-blocking */
+			poll(&(struct pollfd){STDIN_FILENO, POLLIN, 0}, 1, -1);
+		else
 			ok = err_sys(err, STATUS_SOME, "read standard input");
 	}
 	lines_free(in);

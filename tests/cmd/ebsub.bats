@@ -698,10 +698,53 @@ bi.c"
 	run -0 bash -c "ebsub -e t >>'$EB_TMP/out'"
 	assert_equal "$(wc -l <"$EB_TMP/out")" 3
 	assert_equal "$(tail -n +2 "$EB_TMP/out" | jq -c .payload | xargs)" '1 2'
-	# A format's text before the payload stays before it.
-	printf 'first: ' >"$EB_TMP/out"
-	run -0 bash -c "ebsub -g other -n 1 --payload t >>'$EB_TMP/out'"
-	assert_equal "$(cat "$EB_TMP/out")" 'first: 1'
+}
+
+@test "a torn record is ended in each format, into each kind of descriptor, with the end of records" {
+	seq 12 | ebpub -q t
+	cd "$EB_TMP"
+	torn() { printf 'torn' >out; }
+	torn
+	run -0 bash -c 'ebsub -n 1 --payload t >>out'
+	assert_equal "$(cat out)" $'torn\n1'
+	torn
+	run -0 bash -c 'ebsub -n 1 -f %p t >>out'
+	assert_equal "$(cat out)" $'torn\n2'
+	torn
+	run -0 bash -c 'ebsub -n 1 -0 --payload t >>out'
+	assert_equal "$(tr '\0' , <out)" 'torn,3,'
+	# ended already, with the end that was asked for
+	run -0 bash -c 'ebsub -n 1 -0 --payload t >>out'
+	assert_equal "$(tr '\0' , <out)" 'torn,3,4,'
+	# without O_APPEND, behind what another process wrote into the same open file
+	run -0 bash -c '{ printf torn; ebsub -n 1 --payload t; ebsub -n 1 --payload t; } >out'
+	assert_equal "$(cat out)" $'torn\n5\n6'
+	# an empty file has nothing to end
+	: >out
+	run -0 bash -c 'ebsub -n 1 --payload t >>out'
+	assert_equal "$(cat out)" 7
+	# from a position within the file
+	printf '123\n567\n' >out
+	run -0 bash -c '{ dd bs=4 count=1 status=none <&1 >/dev/null; ebsub -n 1 --payload t; } 1<>out'
+	assert_equal "$(cat out)" $'123\n8\n7'
+}
+
+# bats test_tags=nosanitize
+@test "a file that cannot be read back: the first record begins behind a newline, JSON or not" {
+	need strace
+	strace -o /dev/null true || skip "strace may not trace"
+	seq 4 | ebpub -q t
+	cd "$EB_TMP"
+	for format in -j --payload; do
+		printf torn >out
+		strace -qq -o trace -e trace=openat -e inject=openat:error=EACCES -P /proc/self/fd/1 ebsub -n 1 "$format" t >>out
+		grep -q INJECTED trace
+		assert_equal "$(head -1 out)" torn
+		assert_equal "$(wc -l <out)" 2
+		strace -qq -o trace -e inject=openat:error=EACCES -P /proc/self/fd/1 ebsub -n 1 "$format" t >>out
+		assert_equal "$(grep -c . out)" 3
+	done
+	assert_equal "$(grep . out | xargs)" 'torn 3 4'
 }
 
 # bats test_tags=nosanitize
