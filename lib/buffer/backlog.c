@@ -81,34 +81,70 @@ find_stuck_writer(struct buffer *buf)
 
 /* --- counting ---------------------------------------------------------------------------- */
 
+/* Counts an event of a held type. The types are sorted, as in the checkpoint. */
+static void
+count_held_event(struct backlog *b, struct slice type)
+{
+	size_t lo = 0, hi = b->nheld, mid;
+	int r;
+
+	while (lo < hi) {
+		mid = (lo + hi) / 2;
+		r = strncmp(b->held[mid].type, type.p, type.n);
+		if (r == 0)
+			r = b->held[mid].type[type.n] != '\0';
+		if (r == 0) {
+			b->held[mid].events++;
+			return;
+		}
+		if (r < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+}
+
+static void
+add_held_types(struct backlog *b, const struct checkpoint *cp)
+{
+	b->held = mem_alloc((cp->nlagging + 1) * sizeof(*b->held));
+	for (size_t i = 0; i < cp->nlagging; i++) {
+		const struct lagging_type *l = &cp->lagging[i];
+
+		if (*l->reason)
+			b->held[b->nheld++] = (struct backlog_held){.type = mem_strdup(l->type),
+			    .reason = mem_strdup(l->reason),
+			    .tried = l->tried,
+			    .events = l->events};
+	}
+}
+
 /* With `brief` and no held type, only looks for the oldest event. */
 static int
 count_events(struct buffer *buf, struct backlog *b, bool brief, struct err *err)
 {
 	struct undelivered u;
+	struct lagging_type *l;
+	bool holds = false; /* a type */
 	int64_t at;
 	int r = undelivered_open(&u, buf, WALK_FOREIGN, false, err);
 
-	b->held = mem_alloc((u.checkpoint.nlagging + 1) * sizeof(*b->held));
-	for (size_t i = 0; i < u.checkpoint.nlagging; i++) {
-		const struct lagging_type *l = &u.checkpoint.lagging[i];
-
-		if (*l->reason)
-			b->held[b->nheld++] = (struct backlog_held){.type = mem_strdup(l->type),
-			    .reason = mem_strdup(l->reason),
-			    .tried = l->tried};
-	}
+	for (size_t i = 0; i < u.checkpoint.nlagging; i++)
+		holds |= *u.checkpoint.lagging[i].reason != '\0';
 	while (r != -1 && (r = undelivered_next(&u, err)) == 1) {
 		/* only plain writers' files may be out of order */
 		if ((b->events == 0 || !u.at.chain) && line_stamp(u.at.text, &at) == 0 &&
 		    (b->oldest == 0 || at < b->oldest))
 			b->oldest = at;
-		if (brief && b->nheld == 0)
+		if (brief && !holds)
 			break;
 		b->events++;
-		for (size_t i = 0; u.parse && u.bad == NULL && i < b->nheld; i++)
-			b->held[i].events += slice_is(u.line.e.type, b->held[i].type);
+		if (holds && u.bad == NULL &&
+		    (l = checkpoint_find_lagging(
+		         &u.checkpoint, u.line.e.type.p, u.line.e.type.n)) != NULL)
+			l->events++;
 	}
+	add_held_types(b, &u.checkpoint);
 	undelivered_close(&u);
 	return r == -1 ? -1 : 0;
 }

@@ -34,24 +34,39 @@ position_cmp(const struct position *a, const char *stem, uint64_t pos)
 	return r ? r : a->pos < pos ? -1 : a->pos > pos;
 }
 
-struct position *
-positions_find(const struct positions *ps, const char *stem)
+/* Returns the index of the first position that is not before this one. */
+static size_t
+find_position_index(const struct positions *ps, const char *stem, uint64_t pos)
 {
-	for (size_t i = 0; i < ps->nfiles; i++)
-		if (strcmp(ps->files[i].stem, stem) == 0)
-			return &ps->files[i];
-	return NULL;
+	size_t lo = 0, hi = ps->nfiles, mid;
+
+	while (lo < hi) {
+		mid = (lo + hi) / 2;
+		if (position_cmp(&ps->files[mid], stem, pos) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
 }
 
 struct position *
-positions_add(struct positions *ps, const char *stem)
+positions_find(const struct positions *ps, const char *stem)
 {
-	struct position *p;
+	size_t i = find_position_index(ps, stem, 0);
+
+	return i < ps->nfiles && strcmp(ps->files[i].stem, stem) == 0 ? &ps->files[i] : NULL;
+}
+
+struct position *
+positions_add(struct positions *ps, const char *stem, uint64_t pos)
+{
+	size_t i = find_position_index(ps, stem, pos);
 
 	ps->files = mem_realloc(ps->files, (ps->nfiles + 1) * sizeof(*ps->files));
-	p = &ps->files[ps->nfiles++];
-	*p = (struct position){.stem = mem_strdup(stem)};
-	return p;
+	memmove(ps->files + i + 1, ps->files + i, (ps->nfiles++ - i) * sizeof(*ps->files));
+	ps->files[i] = (struct position){.stem = mem_strdup(stem), .pos = pos};
+	return &ps->files[i];
 }
 
 struct position *
@@ -59,7 +74,7 @@ positions_find_or_add(struct positions *ps, const char *stem)
 {
 	struct position *p = positions_find(ps, stem);
 
-	return p != NULL ? p : positions_add(ps, stem);
+	return p != NULL ? p : positions_add(ps, stem, 0);
 }
 
 struct position *
@@ -79,12 +94,13 @@ positions_set(struct positions *ps, bool chain, const char *stem, uint64_t pos, 
 void
 positions_drop(struct positions *ps, const char *stem)
 {
-	struct position *p;
+	size_t from = find_position_index(ps, stem, 0), to = from;
 
-	while ((p = positions_find(ps, stem)) != NULL) {
-		free(p->stem);
-		*p = ps->files[--ps->nfiles];
-	}
+	while (to < ps->nfiles && strcmp(ps->files[to].stem, stem) == 0)
+		free(ps->files[to++].stem);
+	if (to > from)
+		memmove(ps->files + from, ps->files + to, (ps->nfiles - to) * sizeof(*ps->files));
+	ps->nfiles -= to - from;
 }
 
 void
@@ -134,30 +150,51 @@ is_type(const char *s, const char *type, size_t n)
 	return strlen(s) == n && memcmp(s, type, n) == 0; /* type may contain NULs */
 }
 
+static int
+compare_type_with(const char *have, const char *type, size_t n)
+{
+	size_t m = strlen(have);
+	int r = memcmp(have, type, m < n ? m : n);
+
+	return r ? r : m < n ? -1 : m > n;
+}
+
+/* Returns the index of the first lagging type that is not before this one. */
+static size_t
+find_lagging_index(const struct checkpoint *cp, const char *type, size_t n)
+{
+	size_t lo = 0, hi = cp->nlagging, mid;
+
+	while (lo < hi) {
+		mid = (lo + hi) / 2;
+		if (compare_type_with(cp->lagging[mid].type, type, n) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
 struct lagging_type *
 checkpoint_find_lagging(struct checkpoint *cp, const char *type, size_t n)
 {
-	for (size_t i = 0; i < cp->nlagging; i++)
-		if (is_type(cp->lagging[i].type, type, n))
-			return &cp->lagging[i];
-	return NULL;
+	size_t i = find_lagging_index(cp, type, n);
+
+	return i < cp->nlagging && is_type(cp->lagging[i].type, type, n) ? &cp->lagging[i] : NULL;
 }
 
 struct lagging_type *
 checkpoint_add_lagging(struct checkpoint *cp, const char *type, size_t n)
 {
-	struct lagging_type *l = cp->nlagging > 0 ? &cp->lagging[cp->nlagging - 1] : NULL;
+	size_t i = find_lagging_index(cp, type, n);
+	struct lagging_type *l;
 
-	/* records of one type are contiguous in .progress */
-	if (l != NULL && is_type(l->type, type, n))
-		return l;
-	if ((l = checkpoint_find_lagging(cp, type, n)) != NULL)
-		return l;
+	if (i < cp->nlagging && is_type(cp->lagging[i].type, type, n))
+		return &cp->lagging[i];
 	cp->lagging = mem_realloc(cp->lagging, (cp->nlagging + 1) * sizeof(*cp->lagging));
-	l = &cp->lagging[cp->nlagging++];
-	memset(l, 0, sizeof(*l));
-	l->type = mem_strndup(type, n);
-	l->reason = mem_strdup("");
+	l = &cp->lagging[i];
+	memmove(l + 1, l, (cp->nlagging++ - i) * sizeof(*l));
+	*l = (struct lagging_type){.type = mem_strndup(type, n), .reason = mem_strdup("")};
 	return l;
 }
 
@@ -167,7 +204,7 @@ checkpoint_drop_lagging(struct checkpoint *cp, struct lagging_type *l)
 	free(l->type);
 	free(l->reason);
 	positions_clear(&l->positions);
-	*l = cp->lagging[--cp->nlagging];
+	memmove(l, l + 1, (size_t)(cp->lagging + --cp->nlagging - l) * sizeof(*l));
 }
 
 struct intent_type *
@@ -207,7 +244,7 @@ intent_clear(struct intent *in)
 void
 checkpoint_add_delivered(struct checkpoint *cp, const char *stem, uint64_t pos)
 {
-	positions_add(&cp->delivered, stem)->pos = pos;
+	positions_add(&cp->delivered, stem, pos);
 }
 
 void
@@ -222,15 +259,15 @@ checkpoint_is_delivered(
 {
 	struct lagging_type *l = cp->nlagging ? checkpoint_find_lagging(cp, type, n) : NULL;
 	bool known = false, passed = false;
+	size_t at;
 
 	if (l != NULL)
 		passed = positions_passed(&l->positions, chain, stem, pos, &known);
 	if (!known)
 		passed = positions_passed(&cp->positions, chain, stem, pos, &known);
-	for (size_t i = 0; !passed && i < cp->delivered.nfiles; i++)
-		passed = cp->delivered.files[i].pos == pos &&
-		    strcmp(cp->delivered.files[i].stem, stem) == 0;
-	return passed;
+	at = find_position_index(&cp->delivered, stem, pos);
+	return passed ||
+	    (at < cp->delivered.nfiles && position_cmp(&cp->delivered.files[at], stem, pos) == 0);
 }
 
 void

@@ -38,7 +38,7 @@ struct position {
 
 struct positions {
 	struct position chain;
-	struct position *files;
+	struct position *files; /* sorted by stem, then pos */
 	size_t nfiles;
 };
 
@@ -48,6 +48,7 @@ struct lagging_type {
 	char *reason;               /* why it is held; "" when it is only behind */
 	int64_t tried;              /* wall clock of the last attempt, us */
 	struct positions positions; /* a source without one has no undelivered line */
+	uint64_t events;            /* for the caller */
 };
 
 struct intent_type {
@@ -81,7 +82,7 @@ struct checkpoint {
 	struct checkpoint_home home;
 	uint64_t adopted; /* number of the last file adopted */
 	struct positions positions;
-	struct lagging_type *lagging;
+	struct lagging_type *lagging; /* sorted by type: there may be many */
 	size_t nlagging;
 	/* delivered lines that begin at or after the position of their source, or of their lagging
 	 * type: the position alone would count them as undelivered */
@@ -104,7 +105,7 @@ void checkpoint_free(struct checkpoint *cp);
 
 /* NULL when the type does not lag. */
 struct lagging_type *checkpoint_find_lagging(struct checkpoint *cp, const char *type, size_t n);
-/* Finds or adds. */
+/* Finds or adds. Adding and dropping move the others in memory. */
 struct lagging_type *checkpoint_add_lagging(struct checkpoint *cp, const char *type, size_t n);
 void checkpoint_drop_lagging(struct checkpoint *cp, struct lagging_type *l);
 
@@ -135,8 +136,8 @@ int position_cmp(const struct position *a, const char *stem, uint64_t pos);
 
 /* Finds the position of a file, or NULL. */
 struct position *positions_find(const struct positions *ps, const char *stem);
-/* Adds one more position with this stem, at the beginning. */
-struct position *positions_add(struct positions *ps, const char *stem);
+/* Adds one more position with this stem. */
+struct position *positions_add(struct positions *ps, const char *stem, uint64_t pos);
 struct position *positions_find_or_add(struct positions *ps, const char *stem);
 /* The position of a source: of the chain, or of the file `stem`. NULL when it has none. */
 struct position *positions_get(struct positions *ps, bool chain, const char *stem);

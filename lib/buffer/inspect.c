@@ -209,7 +209,7 @@ pass_all_lines(struct buffer *buf, struct undelivered *u, struct err *err)
 			positions_set(
 			    &cp->positions, s[i].kind == SEGMENT_CHAIN, s[i].stem, UINT64_MAX, 0);
 	while (cp->nlagging)
-		checkpoint_drop_lagging(cp, &cp->lagging[0]);
+		checkpoint_drop_lagging(cp, &cp->lagging[cp->nlagging - 1]);
 	intent_clear(&cp->intent);
 	return checkpoint_store(buf, cp, err) == -1 ? -1 : remove_segments(buf, s, n, err);
 }

@@ -71,9 +71,13 @@ batch_may_deliver_lagging(struct batch *b)
 {
 	const struct checkpoint *cp = &b->delivery->checkpoint;
 
-	for (size_t i = 0; i < cp->nlagging; i++)
-		if (!batch_dest(b, slice_of(cp->lagging[i].type))->stopped)
+	/* A type that was stopped stays stopped: begins where the last look ended. */
+	for (size_t i = 0; i < cp->nlagging; i++, b->looked_at++) {
+		if (b->looked_at >= cp->nlagging)
+			b->looked_at = 0;
+		if (!batch_dest(b, slice_of(cp->lagging[b->looked_at].type))->stopped)
 			return true;
+	}
 	return false;
 }
 

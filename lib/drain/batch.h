@@ -43,6 +43,7 @@ struct batch {
 	size_t n, bytes, types;
 	uint64_t counted_duplicates; /* in .counters, before they were sent (send.c) */
 	size_t next_to_queue;        /* index of the first item that send_queue has not seen */
+	size_t looked_at;   /* index of the lagging type that batch_may_deliver_lagging saw last */
 	bool in_old_intent; /* its lines are covered by the intent of a run that was cut off */
 	/* one of its streams is limited to fewer than BATCH_IN_DOUBT entries, so the entries of two
 	 * batches would trim each other */
