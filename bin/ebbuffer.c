@@ -1,11 +1,16 @@
 /* ebbuffer: shows and changes the disk buffer by hand (ebbuffer(1)). */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "base/json.h"
+#include "base/mem.h"
 #include "base/status.h"
 #include "buffer/buffer.h"
 #include "buffer/inspect.h"
 #include "buffer/requeue.h"
+#include "buffer/setaside.h"
 #include "cli/cli.h"
 #include "report/bufferfmt.h"
 
@@ -16,7 +21,10 @@ static struct ebbuffer {
 	struct table table;
 	struct buffer *buf; /* NULL: no directory, which counts as an empty buffer */
 	struct append_limits limits;
-} eb;
+	struct setaside aside;
+	const char *reason; /* of set-aside */
+	bool dry_run;
+} eb = {.reason = "set aside by hand (ebbuffer set-aside)"};
 
 /* --- list, check ------------------------------------------------------------------------- */
 
@@ -96,6 +104,80 @@ run_discard(char **args, size_t n, struct err *err)
 	return ok;
 }
 
+/* --- set-aside ---------------------------------------------------------------------------- */
+
+static int
+take_match(const char *option, const char *arg, struct err *err)
+{
+	(void)option;
+	return setaside_add_match(&eb.aside, arg, err);
+}
+
+static int
+print_chosen_line(void *arg, const struct inspect_line *l)
+{
+	if (l->bad != NULL || !setaside_chooses(&eb.aside, &l->line->e))
+		return 0;
+	(*(uint64_t *)arg)++;
+	return bufferfmt_line(&eb.table, l);
+}
+
+static int
+move_chosen_lines(struct setaside_result *r, struct err *err)
+{
+	if (setaside_run(eb.buf, &eb.aside, eb.reason, eb.limits.lock_ms, r, err) == -1)
+		return -1;
+	if (r->kept > 0) {
+		cli_warn(
+		    "%s: %llu events stay in the buffer", r->why.text, (unsigned long long)r->kept);
+		cli_worse(r->why.status);
+	}
+	return 0;
+}
+
+static void
+report_unknown_ids(uint64_t moved)
+{
+	uint64_t unknown = 0;
+
+	for (size_t i = 0; i < eb.aside.nids; i++)
+		if (!eb.aside.seen[i]) {
+			cli_warn("'%s': no event with this event_id waits in the buffer",
+			    eb.aside.ids[i]);
+			cli_worse(STATUS_SOME);
+			unknown++;
+		}
+	if (!eb.dry_run && eb.conf.json)
+		bufferfmt_set_aside(&eb.table, moved, unknown);
+	else if (!eb.dry_run && cli_verbose())
+		cli_warn("%llu events moved to '%s/quarantine'", (unsigned long long)moved,
+		    eb.conf.buffer);
+}
+
+static int
+run_set_aside(char **ids, size_t n, struct err *err)
+{
+	struct setaside_result r = {0};
+	int ok = 0;
+
+	if (n == 0 && eb.aside.nmatch == 0)
+		return err_set(err, STATUS_USAGE, "set-aside: name events by event_id or --match");
+	if (!json_is_utf8(eb.reason, strlen(eb.reason)))
+		return err_set(err, STATUS_USAGE, "--reason: not UTF-8");
+	eb.aside.ids = ids;
+	eb.aside.nids = n;
+	eb.aside.seen = mem_alloc(n * sizeof(*eb.aside.seen));
+	eb.table.width = cli_columns();
+	if (eb.buf != NULL)
+		ok = eb.dry_run ? inspect_lines(eb.buf, print_chosen_line, &r.moved, err)
+		                : move_chosen_lines(&r, err);
+	if (ok == 0)
+		report_unknown_ids(r.moved);
+	free(eb.aside.seen);
+	free(eb.aside.match);
+	return ok;
+}
+
 /* --- quarantine --------------------------------------------------------------------------- */
 
 static int
@@ -151,6 +233,7 @@ enum {
 	COMPRESS,
 	RETARGET,
 	DISCARD,
+	SET_ASIDE,
 	QUARANTINE_LIST,
 	QUARANTINE_RETRY,
 	QUARANTINE_DROP
@@ -165,6 +248,8 @@ static const struct cli_mode modes[] = {
         run_retarget, NULL},
     [DISCARD] = {"discard", "", 0, 0, "move all waiting events to quarantine", run_discard,
         "moves every undelivered event into quarantine"},
+    [SET_ASIDE] = {"set-aside", "[event-id ...]", 0, SIZE_MAX,
+        "move single waiting events to quarantine", run_set_aside, NULL},
     [QUARANTINE_LIST] = {"quarantine list", "[file ...]", 0, SIZE_MAX,
         "print the lines that cannot be replayed", run_quarantine_list, NULL},
     [QUARANTINE_RETRY] = {"quarantine retry", "[file ...]", 0, SIZE_MAX,
@@ -179,8 +264,13 @@ static const struct cli_mode modes[] = {
 static const struct cli_option options[] = {
     CLI_HEAD(IN(LIST), "Options of list"),
     CLI_NUMBER(0, "limit", "n", 0, 0, &eb.limit, "stop after n events"),
-    CLI_HEAD(IN(DISCARD) | IN(QUARANTINE_DROP), "Options of discard and quarantine drop"),
-    CLI_FLAG(0, "yes", &eb.yes, "do it"),
+    CLI_HEAD(IN(SET_ASIDE), "Options of set-aside"),
+    CLI_CALL(0, "match", "field=value", take_match, "only those with this field; all must match"),
+    CLI_NAME(0, "reason", "text", &eb.reason, "recorded with the events"),
+    CLI_FLAG(0, "dry-run", &eb.dry_run, "print what would be moved"),
+    CLI_HEAD(IN(DISCARD) | IN(SET_ASIDE) | IN(QUARANTINE_DROP),
+        "Options of discard, set-aside and quarantine drop"),
+    CLI_FLAG(0, "yes", &eb.yes, "do it; set-aside does not need it"),
     CLI_END,
 };
 
@@ -202,7 +292,7 @@ open_buffer(unsigned mode, struct err *err)
 	eb.buf = dir != NULL ? buffer_open(dir, false, err) : NULL;
 	if (eb.buf == NULL)
 		return dir != NULL && err->sys == ENOENT ? 0 : -1;
-	return (mode & (IN(LIST) | IN(CHECK) | IN(QUARANTINE_LIST))) != 0
+	return eb.dry_run || (mode & (IN(LIST) | IN(CHECK) | IN(QUARANTINE_LIST))) != 0
 	    ? 0
 	    : buffer_replay_lock(eb.buf, err);
 }
@@ -218,9 +308,10 @@ main(int argc, char **argv)
 	    .segment_max = APPEND_SEGMENT_MAX, .lock_ms = eb.conf.timeout_ms};
 	eb.table = (struct table){.json = eb.conf.json, .quiet = eb.conf.quiet, .emit = cli_print};
 	if (open_buffer(mode, &err) == -1 ||
-	    (eb.buf == NULL && args.n > 0 &&
+	    (eb.buf == NULL && args.n > 0 && mode != IN(SET_ASIDE) &&
 	        requeue_refuse_name(eb.conf.buffer, args.v[0], &err) == -1) ||
-	    ((eb.buf != NULL || mode == IN(CHECK)) && args.mode->run(args.v, args.n, &err) == -1))
+	    ((eb.buf != NULL || (mode & (IN(CHECK) | IN(SET_ASIDE))) != 0) &&
+	        args.mode->run(args.v, args.n, &err) == -1))
 		cli_fail(&err);
 	table_end(&eb.table);
 	buffer_close(eb.buf);

@@ -81,29 +81,6 @@ find_stuck_writer(struct buffer *buf)
 
 /* --- counting ---------------------------------------------------------------------------- */
 
-/* Counts an event of a held type. The types are sorted, as in the checkpoint. */
-static void
-count_held_event(struct backlog *b, struct slice type)
-{
-	size_t lo = 0, hi = b->nheld, mid;
-	int r;
-
-	while (lo < hi) {
-		mid = (lo + hi) / 2;
-		r = strncmp(b->held[mid].type, type.p, type.n);
-		if (r == 0)
-			r = b->held[mid].type[type.n] != '\0';
-		if (r == 0) {
-			b->held[mid].events++;
-			return;
-		}
-		if (r < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-}
-
 static void
 add_held_types(struct backlog *b, const struct checkpoint *cp)
 {

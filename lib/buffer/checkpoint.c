@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "buffer/segment.h"
 
 /* --- positions -------------------------------------------------------------------- */
 
@@ -56,6 +57,14 @@ positions_find(const struct positions *ps, const char *stem)
 	size_t i = find_position_index(ps, stem, 0);
 
 	return i < ps->nfiles && strcmp(ps->files[i].stem, stem) == 0 ? &ps->files[i] : NULL;
+}
+
+bool
+positions_has(const struct positions *ps, const char *stem, uint64_t pos)
+{
+	size_t i = find_position_index(ps, stem, pos);
+
+	return i < ps->nfiles && position_cmp(&ps->files[i], stem, pos) == 0;
 }
 
 struct position *
@@ -248,6 +257,35 @@ checkpoint_add_delivered(struct checkpoint *cp, const char *stem, uint64_t pos)
 }
 
 void
+checkpoint_forget_passed(struct checkpoint *cp)
+{
+	struct positions *ps = &cp->delivered;
+	size_t n = ps->nfiles;
+	bool known;
+
+	if (cp->nlagging > 0)
+		return;
+	ps->nfiles = 0;
+	for (size_t i = 0; i < n; i++) {
+		struct position *p = &ps->files[i];
+
+		if (positions_passed(
+		        &cp->positions, segment_is_chain(p->stem), p->stem, p->pos, &known))
+			free(p->stem);
+		else
+			ps->files[ps->nfiles++] = *p;
+	}
+}
+
+void
+checkpoint_clear_aside(struct checkpoint *cp)
+{
+	positions_clear(&cp->aside);
+	free(cp->aside_reason);
+	cp->aside_reason = NULL;
+}
+
+void
 checkpoint_count_bad_line(struct checkpoint *cp, const char *stem)
 {
 	positions_find_or_add(&cp->bad, stem)->pos++;
@@ -259,15 +297,12 @@ checkpoint_is_delivered(
 {
 	struct lagging_type *l = cp->nlagging ? checkpoint_find_lagging(cp, type, n) : NULL;
 	bool known = false, passed = false;
-	size_t at;
 
 	if (l != NULL)
 		passed = positions_passed(&l->positions, chain, stem, pos, &known);
 	if (!known)
 		passed = positions_passed(&cp->positions, chain, stem, pos, &known);
-	at = find_position_index(&cp->delivered, stem, pos);
-	return passed ||
-	    (at < cp->delivered.nfiles && position_cmp(&cp->delivered.files[at], stem, pos) == 0);
+	return passed || positions_has(&cp->delivered, stem, pos);
 }
 
 void
@@ -277,6 +312,7 @@ checkpoint_drop_source(struct checkpoint *cp, const char *stem)
 	for (size_t i = 0; i < cp->nlagging; i++)
 		positions_drop(&cp->lagging[i].positions, stem);
 	positions_drop(&cp->delivered, stem);
+	positions_drop(&cp->aside, stem);
 	positions_drop(&cp->bad, stem);
 }
 
@@ -287,6 +323,7 @@ checkpoint_free(struct checkpoint *cp)
 		checkpoint_drop_lagging(cp, &cp->lagging[cp->nlagging - 1]);
 	free(cp->lagging);
 	positions_clear(&cp->delivered);
+	checkpoint_clear_aside(cp);
 	positions_clear(&cp->bad);
 	positions_clear(&cp->positions);
 	intent_clear(&cp->intent);

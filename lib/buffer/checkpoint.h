@@ -87,6 +87,9 @@ struct checkpoint {
 	/* delivered lines that begin at or after the position of their source, or of their lagging
 	 * type: the position alone would count them as undelivered */
 	struct positions delivered;
+	/* lines that an ebbuffer set-aside is moving into quarantine, and why (setaside.h) */
+	struct positions aside;
+	char *aside_reason; /* NULL: none */
 	/* segments with bad lines for which quarantine/ had no space; pos is the number of lines */
 	struct positions bad;
 	struct intent intent;
@@ -121,6 +124,10 @@ void checkpoint_add_delivered(struct checkpoint *cp, const char *stem, uint64_t 
 bool checkpoint_is_delivered(
     struct checkpoint *cp, const char *type, size_t n, bool chain, const char *stem, uint64_t pos);
 
+/* Once no type lags: forgets the delivered lines that the positions have passed. */
+void checkpoint_forget_passed(struct checkpoint *cp);
+void checkpoint_clear_aside(struct checkpoint *cp);
+
 /* Counts one more bad line of the segment. */
 void checkpoint_count_bad_line(struct checkpoint *cp, const char *stem);
 
@@ -136,6 +143,8 @@ int position_cmp(const struct position *a, const char *stem, uint64_t pos);
 
 /* Finds the position of a file, or NULL. */
 struct position *positions_find(const struct positions *ps, const char *stem);
+/* True when the set has exactly this position. */
+bool positions_has(const struct positions *ps, const char *stem, uint64_t pos);
 /* Adds one more position with this stem. */
 struct position *positions_add(struct positions *ps, const char *stem, uint64_t pos);
 struct position *positions_find_or_add(struct positions *ps, const char *stem);

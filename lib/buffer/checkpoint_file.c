@@ -89,6 +89,9 @@ append_checkpoint(struct bytes *b, const struct checkpoint *cp, bool whole)
 		append_positions(b, "late-chain", "late-file", l->type, &l->positions);
 	}
 	append_positions(b, "", "done", NULL, &cp->delivered);
+	append_positions(b, "", "aside", NULL, &cp->aside);
+	if (cp->aside_reason != NULL)
+		append_line(b, "aside-reason", "w", cp->aside_reason);
 	append_positions(b, "", "broken", NULL, &cp->bad);
 	if (!in->active)
 		return;
@@ -168,7 +171,12 @@ parse_checkpoint_line(struct checkpoint *cp, char *line)
 		word = token_next(&line);
 		if (strcmp(kind, "done") == 0)
 			checkpoint_add_delivered(cp, word, parse_number(&line));
-		else if (strcmp(kind, "going") == 0) {
+		else if (strcmp(kind, "aside") == 0)
+			positions_add(&cp->aside, word, parse_number(&line));
+		else if (strcmp(kind, "aside-reason") == 0) {
+			free(cp->aside_reason);
+			cp->aside_reason = mem_strdup(word);
+		} else if (strcmp(kind, "going") == 0) {
 			in->active = true;
 			snprintf(in->run_id, sizeof(in->run_id), "%s", word);
 			in->client = (int64_t)parse_number(&line);

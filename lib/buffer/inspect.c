@@ -157,22 +157,27 @@ find_line_doubt(const struct undelivered *u, struct doubt *d)
 	return true;
 }
 
-/* Returns the line as quarantine keeps it. What only the buffer knows (its doubt, a derived
- * event_id) is written into the line, so that it can be put back later. */
-static struct slice
-format_discarded(struct undelivered *u, struct bytes *b)
+int
+inspect_quarantine_line(
+    struct undelivered *u, struct quarantine *q, const char *reason, struct err *err)
 {
+	struct slice line = u->at.text;
+	struct bytes whole = {0};
 	struct inspect_line l;
 	struct line_derived derived;
 	struct doubt d, *own = u->line.in_doubt ? &u->line.doubt : NULL;
 	bool in_doubt = u->bad == NULL && find_line_doubt(u, &d);
+	int r;
 
 	describe_line(u, &derived, &l);
-	if (!in_doubt && !l.derived)
-		return u->at.text;
-	b->len = 0;
-	line_format(b, &u->line.e, u->line.maxlen, in_doubt ? &d : own, u->line.buffered_at);
-	return (struct slice){b->p, b->len - 1};
+	if (in_doubt || l.derived) {
+		line_format(
+		    &whole, &u->line.e, u->line.maxlen, in_doubt ? &d : own, u->line.buffered_at);
+		line = (struct slice){whole.p, whole.len - 1};
+	}
+	r = quarantine_add(q, u->at.stem, u->at.pos, reason, line, err);
+	bytes_free(&whole);
+	return r;
 }
 
 /* Removes the segments of a walk: first from the manifest, durably, so that none counts as vanished
@@ -210,6 +215,7 @@ pass_all_lines(struct buffer *buf, struct undelivered *u, struct err *err)
 			    &cp->positions, s[i].kind == SEGMENT_CHAIN, s[i].stem, UINT64_MAX, 0);
 	while (cp->nlagging)
 		checkpoint_drop_lagging(cp, &cp->lagging[cp->nlagging - 1]);
+	checkpoint_clear_aside(cp);
 	intent_clear(&cp->intent);
 	return checkpoint_store(buf, cp, err) == -1 ? -1 : remove_segments(buf, s, n, err);
 }
@@ -218,25 +224,21 @@ static int
 discard_undelivered(struct buffer *buf, struct undelivered *u, struct quarantine *q,
     uint64_t *count, struct err *err)
 {
-	struct bytes line = {0};
 	int r;
 
 	while ((r = undelivered_next(u, err)) == 1) {
 		++*count;
-		if ((r = quarantine_add(q, u->at.stem, u->at.pos,
-		         "discarded by hand (ebbuffer discard)", format_discarded(u, &line),
-		         err)) == -1)
+		if ((r = inspect_quarantine_line(
+		         u, q, "discarded by hand (ebbuffer discard)", err)) == -1)
 			break;
 	}
-	bytes_free(&line);
 	if (r == -1 || quarantine_sync(q, err) == -1)
 		return -1;
 	return pass_all_lines(buf, u, err);
 }
 
-/* Adopts plain writers' files, then waits so that a writer that has one open finishes its line. */
-static int
-adopt_and_settle_files(struct buffer *buf, struct err *err)
+int
+inspect_adopt_files(struct buffer *buf, struct err *err)
 {
 	struct checkpoint cp;
 	size_t adopted;
@@ -261,7 +263,7 @@ inspect_discard(struct buffer *buf, int64_t lock_ms, uint64_t *count, struct err
 	int r;
 
 	*count = 0;
-	if (adopt_and_settle_files(buf, err) == -1 || buffer_lock(buf, lock_ms, &hints, err) == -1)
+	if (inspect_adopt_files(buf, err) == -1 || buffer_lock(buf, lock_ms, &hints, err) == -1)
 		return -1;
 	q = quarantine_open(buf);
 	/* inode 0 closes the last segment first: if this is interrupted, no writer appends to a

@@ -11,6 +11,8 @@
 #include "base/err.h"
 #include "buffer/buffer.h"
 #include "buffer/line.h"
+#include "buffer/quarantine.h"
+#include "buffer/walk.h"
 #include "event/event.h"
 
 struct inspect_line {
@@ -36,6 +38,15 @@ struct inspect_report {
 /* Reads every line of every segment, delivered or not. Calls fn (may be NULL) for the bad ones. */
 int inspect_check(
     struct buffer *buf, struct inspect_report *r, inspect_fn *fn, void *arg, struct err *err);
+
+/* Puts the undelivered line that u has reached, and parsed, into quarantine. What only the buffer
+ * knows of it (its doubt, a derived event_id) is written into the record, so that it can be put
+ * back later. */
+int inspect_quarantine_line(
+    struct undelivered *u, struct quarantine *q, const char *reason, struct err *err);
+/* Adopts plain writers' files, then waits so that a writer that has one open finishes its line. The
+ * caller holds the replay lock. */
+int inspect_adopt_files(struct buffer *buf, struct err *err);
 
 /* Puts every undelivered line into quarantine, and forgets vanished segments. The caller holds the
  * replay lock. *count: how many lines. */

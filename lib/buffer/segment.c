@@ -58,6 +58,12 @@ kind_of_stem(const char *stem)
 	return SEGMENT_FOREIGN;
 }
 
+bool
+segment_is_chain(const char *stem)
+{
+	return kind_of_stem(stem) == SEGMENT_CHAIN;
+}
+
 int
 segment_parse(const char *name, struct segment *s)
 {

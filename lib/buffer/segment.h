@@ -45,6 +45,8 @@ int segment_any(int dirfd);
 /* Fills name, stem, kind, gz and suspect from a file name. -1 when it is not a segment's. */
 int segment_parse(const char *name, struct segment *s);
 
+/* True for the stem of a chain segment. */
+bool segment_is_chain(const char *stem);
 /* Makes the stem of the next chain segment: the second of now_us, or `last` counted up when that
  * is not later. */
 void segment_next_stem(const char *last, int64_t now_us, char out[64]);

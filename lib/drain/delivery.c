@@ -9,8 +9,26 @@
 #include "base/status.h"
 #include "buffer/counters.h"
 #include "buffer/manifest.h"
+#include "buffer/setaside.h"
 #include "event/id.h"
 #include "redis/fence.h"
+
+/* Completes an ebbuffer set-aside that was killed. What quarantine/ has no space for is sent. */
+static int
+complete_set_aside(struct delivery *dl, struct err *err)
+{
+	const struct run *run = dl->run;
+	struct setaside_result r;
+
+	if (setaside_complete(run->buf, run->o->limits->lock_ms, &r, err) == -1)
+		return -1;
+	run_say(run, "%" PRIu64 " events put into quarantine: ebbuffer set-aside was interrupted",
+	    r.moved);
+	if (r.kept)
+		run_say(run, "%s: %" PRIu64 " events were not set aside", r.why.text, r.kept);
+	checkpoint_free(&dl->checkpoint);
+	return checkpoint_load(run->buf, &dl->checkpoint, err);
+}
 
 int
 delivery_open(struct delivery *dl, const struct run *run, struct err *err)
@@ -24,6 +42,8 @@ delivery_open(struct delivery *dl, const struct run *run, struct err *err)
 	    .lock_ms = run->o->limits->lock_ms};
 	if (manifest_reconcile(run->buf, err) == -1 ||
 	    checkpoint_load(run->buf, &dl->checkpoint, err) == -1)
+		return -1;
+	if (!positions_empty(&dl->checkpoint.aside) && complete_set_aside(dl, err) == -1)
 		return -1;
 	if (dl->checkpoint.lost)
 		run_say(run, "'%s%s: looking up which events the streams already hold",
@@ -304,8 +324,7 @@ delivery_commit(struct delivery *dl, const struct dests *dests)
 	for (size_t i = 0; i < dl->walked.nfiles; i++)
 		move_source_position(dl, false, &dl->walked.files[i]);
 	note_hold_reasons(cp, dests);
-	if (!cp->nlagging)
-		positions_clear(&cp->delivered);
+	checkpoint_forget_passed(cp);
 	drop_resolved_types(dl);
 }
 

@@ -70,6 +70,16 @@ bufferfmt_line(struct table *t, const struct inspect_line *l)
 	return t->json && l->bad == NULL ? emit_event_json(t, &l->line->e, &r) : table_line(t, &r);
 }
 
+void
+bufferfmt_set_aside(struct table *t, uint64_t moved, uint64_t unknown)
+{
+	struct item r = {.json = true};
+
+	item_count(&r, "set_aside", NULL, moved);
+	item_count(&r, "not_found", NULL, unknown);
+	table_line(t, &r);
+}
+
 /* --- quarantine ------------------------------------------------------------------------ */
 
 int

@@ -13,6 +13,8 @@
 
 int bufferfmt_line(struct table *t, const struct inspect_line *l);
 int bufferfmt_quarantined(struct table *t, const struct requeue_line *l);
+/* Emits JSON. */
+void bufferfmt_set_aside(struct table *t, uint64_t moved, uint64_t unknown);
 void bufferfmt_check(struct table *t, const struct inspect_report *r);
 
 #endif

@@ -783,3 +783,160 @@ failing() {
 	run -0 ebreplay
 	assert_equal "$(payloads p | xargs)" '1 2 3'
 }
+
+# --- set-aside --------------------------------------------------------------------------------------
+
+# id TYPE PAYLOAD: prints the event_id of a waiting event.
+id() {
+	ebbuffer list -j 2>/dev/null | jq -r --arg t "$1" --arg p "$2" 'select(.event_type == $t and (.payload | tostring) == $p).event_id'
+}
+
+# Makes the quarantine file of the only segment, $aside, so that a write to it can be made to fail.
+no_space() {
+	local segment
+	segment=$(find "$B" -maxdepth 1 -name '*.jsonl' -printf '%f')
+	aside=$B/quarantine/$segment
+	(umask 077 && : >"$aside")
+}
+
+quarantined() {
+	jq -r '.line | fromjson.message.payload' "$B"/quarantine/*.jsonl | xargs
+}
+
+@test "set-aside: the event is in quarantine with the reason, the others are sent in order, a retry brings it back" {
+	buffered a 1 3
+	rm -f "$B/.outage"
+	run -0 ebbuffer set-aside -v --reason 'poison "x"' "$(id a 2)"
+	assert_output "ebbuffer: 1 events moved to '$B/quarantine'"
+	assert_equal "$(quarantined)" 2
+	assert_equal "$(ebbuffer list -j | jq -c .payload | xargs)" '1 3'
+	assert_equal "$(ebbuffer quarantine list -j | jq -r .reason)" 'poison "x"'
+	assert_equal "$(ebstat -j | jq -c '.buffer | [.total_events, .quarantined]')" '[2,1]'
+	# Each batch stores the checkpoint.
+	run -75 ebreplay --limit 1
+	assert_equal "$(ebbuffer list -j | jq -c .payload | xargs)" 3
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" '1 3'
+	run -0 ebbuffer quarantine retry "$(basename "$B"/quarantine/*.jsonl)"
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" '1 3 2'
+	assert_equal "$(ebstat -j | jq -c '.buffer | [.total_events, .quarantined, .possible_duplicates]')" '[0,0,0]'
+}
+
+@test "set-aside works on the chain, compressed segments, own and adopted segments, plain files" {
+	down
+	seq 3 | ebpub -q --segment-size 1 a
+	seq 4 6 | ebpub -q --segment-size 1 a
+	ebbuffer compress
+	bg holder flock "$B/.lock" sleep 60
+	wait_for "! flock -n '$B/.lock' true"
+	ebpub -q -t 0.05 own 7
+	pkill -KILL -P "${BG[holder]}"
+	wait_for "flock -n '$B/.lock' true"
+	{ plain p 10 2025-12-04T10:30:02; plain p 11 2025-12-04T10:30:01; plain p 12 2025-12-04T10:30:03; } >"$B/buffer_2025-12-04_10-30-00.jsonl"
+	{ plain q 20 2025-12-04T10:30:02; plain q 21 2025-12-04T10:30:03; } >"$B/buffer_2025-12-04_10-30-01.claimed-000001.jsonl"
+	rm -f "$B/.outage"
+	run -0 ebbuffer set-aside "$(id a 2)" "$(id a 6)" "$(id own 7)" "$(id p 11)" "$(id q 20)"
+	up
+	assert_equal "$(quarantined | tr ' ' '\n' | sort -n | xargs)" '2 6 7 11 20'
+	assert_equal "$(ebbuffer list -j | jq .payload | sort -n | xargs)" '1 3 4 5 10 12 21'
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs),$(payloads p | xargs),$(payloads q | xargs)" '1 3 4 5,10 12,21'
+	run -0 ebbuffer quarantine retry
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs),$(payloads own),$(payloads p | xargs),$(payloads q | xargs)" '1 3 4 5 2 6,7,10 12 11,21 20'
+	assert_equal "$(ebstat -j | jq .buffer.possible_duplicates)" 0
+}
+
+@test "set-aside --match, --dry-run, -j; what does not wait is 1 and named" {
+	down
+	seq 4 | ebpub -q --source east a
+	seq 5 6 | ebpub -q --source west a
+	ebpub -q --source west b 7
+	run -0 ebbuffer set-aside --dry-run -j --match source=west --match event_type=a
+	assert_equal "$(jq -c .payload <<<"$output" | xargs)" '5 6'
+	run -0 ebbuffer set-aside --dry-run --match payload=7
+	assert_equal "${#lines[@]}" 2
+	assert_equal "$(find "$B/quarantine" -type f)" ""
+	hold_replay
+	run -0 ebbuffer set-aside --dry-run --match payload=7
+	run -75 ebbuffer set-aside --match payload=7
+	release_replay
+	first=$(id a 1)
+	run -1 ebbuffer set-aside no-such-event "$first" --match source=west
+	assert_output --partial "'no-such-event': no event with this event_id waits in the buffer"
+	assert_output --partial "'$first'"
+	run -0 --separate-stderr ebbuffer set-aside -j --match source=west --match event_type=a
+	assert_equal "$(jq -c . <<<"$output")" '{"set_aside":2,"not_found":0}'
+	run -1 --separate-stderr ebbuffer set-aside -j "$first" "$first" no-such-event
+	assert_equal "$(jq -c . <<<"$output")" '{"set_aside":1,"not_found":1}'
+	assert_equal "$(quarantined | tr ' ' '\n' | sort | xargs)" '1 5 6'
+	run -0 ebbuffer set-aside --match source=nowhere
+	for words in set-aside 'set-aside --match nothing' 'set-aside --match =x' 'set-aside --match color=red' 'set-aside --reason= x' 'list --match a=b'; do
+		# shellcheck disable=SC2086  # several words
+		run -64 ebbuffer $words
+	done
+	run -1 ebbuffer -b "$EB_TMP/none" set-aside x
+	assert [ ! -e "$EB_TMP/none" ]
+}
+
+@test "set-aside beside a held type, and of an event of a held type" {
+	held x
+	buffered x 1 3
+	buffered y 1 3
+	rm -f "$B/.outage"
+	run -75 ebreplay
+	buffered y 4 6
+	rm -f "$B/.outage"
+	run -0 ebbuffer set-aside "$(id x 1)" "$(id x 3)" "$(id y 5)"
+	run -75 ebreplay
+	assert_equal "$(payloads y | xargs)" '1 2 3 4 6'
+	freed x
+	run -0 ebreplay
+	assert_equal "$(payloads x | xargs)" 2
+	assert_equal "$(quarantined)" '1 3 5'
+}
+
+# bats test_tags=nosanitize
+@test "set-aside that was killed: the next replay completes it, without a second copy; also from a full disk" {
+	need_strace
+	buffered a 1 3
+	rm -f "$B/.outage"
+	two=$(id a 2)
+	cp -a "$B" "$EB_TMP/before"
+	# before its second store of the checkpoint
+	run strace -qq -o /dev/null -e inject=pwrite64:signal=KILL:when=2 ebbuffer set-aside --reason why "$two"
+	assert_equal "$(quarantined)" 2
+	assert_equal "$(ebstat -j | jq .buffer.total_events)" 3
+	run -0 ebreplay
+	assert_output --partial 'set-aside was interrupted'
+	assert_equal "$(payloads a | xargs)" '1 3'
+	assert_equal "$(quarantined)" 2
+	assert_equal "$(ebbuffer quarantine list -j | jq -r .reason)" why
+	run -0 ebbuffer quarantine retry
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" '1 3 2'
+	# before quarantine has it; then there is no space for it
+	redis_flush
+	rm -rf "$B"
+	cp -a "$EB_TMP/before" "$B"
+	sed -i "s/^inode .*/inode $(printf %020d 0)/" "$B/.lock"
+	no_space
+	run strace -qq -o /dev/null -P "$aside" -e inject=write:signal=KILL ebbuffer set-aside "$two"
+	assert [ ! -s "$aside" ]
+	run -0 strace -qq -f -o /dev/null -P "$aside" -e inject=write:error=ENOSPC ebreplay
+	assert_output --partial '1 events were not set aside'
+	assert_equal "$(payloads a | xargs)" '1 2 3'
+}
+
+@test "set-aside with no space for quarantine: 74, the event still waits and is sent" {
+	need_strace
+	buffered a 1 2
+	rm -f "$B/.outage"
+	no_space
+	run -74 strace -qq -o /dev/null -P "$aside" -e inject=write:error=ENOSPC ebbuffer set-aside "$(id a 1)"
+	assert_output --partial '1 events stay in the buffer'
+	assert_equal "$(ebstat -j | jq .buffer.total_events)" 2
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" '1 2'
+}

@@ -96,6 +96,12 @@ loop() {
 }
 
 # bats test_tags=nosanitize
+@test "set-aside, a fault at a tenth of its calls: each event is in quarantine or is sent, never both" {
+	need_strace
+	loop every.py --sample 1/10 --scenes setaside
+}
+
+# bats test_tags=nosanitize
 @test "dead letters re-driven, by a script and under WATCH, a fault at some calls: each once and in order" {
 	need_strace
 	loop every.py --sample 1/6 --scenes redrive,watched
@@ -116,7 +122,7 @@ loop() {
 # bats test_tags=nosanitize,long
 @test "every command, a fault at every call" {
 	need_strace
-	loop every.py --scenes direct,fresh,filled,segment,behind,drain,stream,away,three,flow,large,sure,resume,mixed,compress,discard,retarget,subscribe
+	loop every.py --scenes direct,fresh,filled,segment,behind,drain,stream,away,three,flow,large,sure,resume,mixed,compress,discard,setaside,retarget,subscribe
 }
 
 # bats test_tags=nosanitize,long

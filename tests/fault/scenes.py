@@ -599,6 +599,15 @@ class Discard(Three):
     kept = 8
 
 
+class SetAside(Three):
+    """ebbuffer set-aside of two events. A replay follows at once, and what is in quarantine comes back after it."""
+    argv = ["ebbuffer", "set-aside", "--reason", "poison", "one-1-2", "two-2-1"]
+    recovery = (["ebreplay"], ["ebbuffer", "quarantine", "retry"], ["ebreplay"])
+
+    def drop_expected(self, run, rig, verdict):
+        verdict.found["disorder"].clear()
+
+
 class Retarget(Three):
     """ebbuffer retarget of a buffer that belongs to another Redis."""
     argv = ["ebbuffer", "retarget"]
@@ -736,6 +745,6 @@ class Handle(Subscribe):
 
 
 SCENES = {c.__name__.lower(): c for c in (
-    Direct, Fresh, Filled, Segment, Behind, Drain, Own, Limits, Pass, Stream, Away, Three, Flow, Large, Sure, Resume, Mixed, Adopt,
-    Unsorted, Held, Freed, Full, Kept, Keep, Bad, Whole, Compress, Discard, Retarget, Redrive, Watched, Retry, Aside, List, Check, Stat,
-    Subscribe, Handle)}
+    Direct, Fresh, Filled, Segment, Behind, Drain, Own, Limits, Pass, Stream, Away, Three, Flow, Large, Sure, Resume, Mixed,
+    Adopt, Unsorted, Held, Freed, Full, Kept, Keep, Bad, Whole, Compress, Discard, SetAside, Retarget, Redrive, Watched, Retry,
+    Aside, List, Check, Stat, Subscribe, Handle)}
