@@ -53,6 +53,7 @@ on_ebsub_signal(int sig)
 	if (stop_signal != 0 || write(stop_pipe[1], "", 1) != 1)
 		_exit(128 + sig);
 	stop_signal = sig;
+	process_stop_signals++;
 	errno = saved;
 }
 
@@ -247,6 +248,16 @@ print_groups(void)
 		    eb.subs.subs[i]->group, eb.plan.consumer);
 }
 
+/* Returns the status of a run that failed: that of a signal, when the signal ended the wait for the
+ * server or for stdout. */
+static int
+failure_status(const struct err *err)
+{
+	bool waited = eb.sink.broken == EINTR || err->status == STATUS_UNREACHABLE;
+
+	return stop_signal != 0 && waited ? 128 + stop_signal : err->status;
+}
+
 static void
 run_handle(void)
 {
@@ -262,7 +273,7 @@ run_handle(void)
 	eb.handle.runners = (size_t)eb.jobs;
 	end = handle_run(&eb.read, &eb.handle, &count, &err);
 	status = end == LOOP_FAILED
-	    ? err.status
+	    ? failure_status(&err)
 	    : loop_status(end, count.handled + count.dead, eb.read.limit, eb.end);
 	if (end == LOOP_FAILED)
 		cli_warn("%s", err.text);
@@ -287,8 +298,7 @@ run_print(void)
 	if (end != LOOP_FAILED)
 		cli_worse(loop_status(end, count, eb.read.limit, eb.end));
 	else
-		cli_report(
-		    NULL, eb.sink.broken == EINTR ? 128 + stop_signal : err.status, err.text);
+		cli_report(NULL, failure_status(&err), err.text);
 }
 
 int

@@ -12,6 +12,8 @@
 
 #define TRIM_THRESHOLD (4 << 20) /* bytes */
 
+volatile sig_atomic_t process_stop_signals;
+
 const char *
 process_env(const char *name)
 {

@@ -6,6 +6,8 @@
 
 #include <sys/types.h>
 
+#include <signal.h>
+
 /*
  * Must be the first call in main(). Opens closed descriptors among 0-2, so that no other file gets
  * their numbers; ignores SIGPIPE and SIGXFSZ; sets umask 077.
@@ -18,5 +20,11 @@ const char *process_env(const char *name);
 /* Installs a handler without SA_RESTART, so that the signal interrupts system calls. A signal that
  * is ignored (nohup, a background job) stays ignored. */
 void process_on_signal(int sig, void (*fn)(int));
+/* How many signals asked this process to stop; counted by the handlers. One that comes while a
+ * connection is made ends that attempt. */
+extern volatile sig_atomic_t process_stop_signals;
+/* So long a wait may last before the count is looked at again, ms: a signal that comes just before
+ * the wait does not interrupt it. */
+#define PROCESS_STOP_MS 200
 
 #endif

@@ -180,6 +180,7 @@ static void
 on_stop_signal(int sig)
 {
 	cli_stopped = sig;
+	process_stop_signals++;
 }
 
 void

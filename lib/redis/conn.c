@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/process.h"
 #include "base/status.h"
 #include "redis/handshake.h"
 #include "redis/reply.h"
@@ -30,6 +31,7 @@ struct conn {
 	char *target; /* for messages */
 	int64_t timeout;
 	int64_t handshake_by; /* the deadline of the handshake; 0 after it */
+	sig_atomic_t signals; /* process_stop_signals when it began */
 	struct handshake handshake;
 	struct err failure; /* why the connection is dead; its `why` is CONN_OK while it lives */
 
@@ -203,6 +205,8 @@ conn_io(struct conn *conn, struct err *err)
 	while (broken != 0 && drained == 0);
 	if (drained != -1 && broken != 0)
 		mark_dead(conn, CONN_CUT, broken, "connection lost");
+	if (drained == 1 && conn->handshake_by != 0 && process_stop_signals != conn->signals)
+		mark_dead(conn, CONN_REFUSED, 0, "gave no answer before a signal came");
 	if (drained == 1 && (by = command_deadline(conn)) != -1 && clock_mono() >= by)
 		mark_dead(conn, CONN_TIMEOUT, 0, "gave no answer within %g s",
 		    (double)conn->timeout / 1000);
@@ -246,6 +250,8 @@ poll_timeout(const struct conn *conn, int64_t ms)
 
 	if (by != -1 && left < 0)
 		left = 0;
+	if (conn->handshake_by != 0 && (ms < 0 || ms > PROCESS_STOP_MS))
+		ms = PROCESS_STOP_MS;
 	if (ms >= 0 && (left == -1 || ms < left))
 		left = ms;
 	return left > 3600000 ? 3600000 : (int)left;
@@ -404,6 +410,7 @@ struct conn *
 conn_connect(const struct url *u, int64_t timeout_ms, struct err *err)
 {
 	int64_t by = clock_mono() + timeout_ms;
+	sig_atomic_t signals = process_stop_signals;
 	struct transport *t = transport_connect[u->scheme](u, by, err);
 	struct conn *conn;
 
@@ -417,6 +424,7 @@ conn_connect(const struct url *u, int64_t timeout_ms, struct err *err)
 	conn->target = url_target(u);
 	conn->timeout = timeout_ms;
 	conn->handshake_by = by;
+	conn->signals = signals;
 	conn->cap = 16;
 	conn->requests = mem_alloc(conn->cap * sizeof(*conn->requests));
 	if ((conn->reader = reply_reader_new(&conn->unfinished)) == NULL)

@@ -24,8 +24,27 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/process.h"
 #include "base/status.h"
 #include "redis/transport.h"
+
+/* When to give up: at the deadline (CLOCK_MONOTONIC, ms), or when process_stop_signals differs. */
+struct limit {
+	int64_t deadline;
+	sig_atomic_t signals;
+};
+
+/* Returns how long to wait before the next look at the limit, ms; 0: it is reached, with errno. */
+static int
+time_left(const struct limit *limit)
+{
+	int64_t left = limit->deadline - clock_mono();
+
+	errno = left <= 0 ? ETIMEDOUT : EINTR;
+	if (left <= 0 || process_stop_signals != limit->signals)
+		return 0;
+	return left > PROCESS_STOP_MS ? PROCESS_STOP_MS : (int)left;
+}
 
 /* Shared by the caller and the thread; the last of them frees it. */
 struct lookup {
@@ -114,27 +133,31 @@ lookup_start(const char *host, const char *port, struct lookup **out)
 }
 
 static int
-lookup_wait(struct lookup *l, int64_t deadline, struct addrinfo **out)
+lookup_wait(struct lookup *l, const struct limit *limit, struct addrinfo **out)
 {
-	struct timespec ts = {.tv_sec = deadline / 1000, .tv_nsec = deadline % 1000 * 1000000};
-	int err = EAI_AGAIN;
+	int err = EAI_AGAIN, ms;
 
 	pthread_mutex_lock(&l->lock);
-	while (!l->done)
-		if (pthread_cond_timedwait(&l->cond, &l->lock, &ts) == ETIMEDOUT)
-			break;
+	while (!l->done && (ms = time_left(limit)) > 0) {
+		int64_t until = clock_mono() + ms;
+		struct timespec ts = {.tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000};
+
+		pthread_cond_timedwait(&l->cond, &l->lock, &ts);
+	}
 	if (l->done) {
 		err = l->err;
 		errno = l->sys;
 		*out = l->list;
 		l->list = NULL;
-	}
+	} else if (errno == EINTR)
+		err = EAI_SYSTEM;
 	pthread_mutex_unlock(&l->lock);
 	return err;
 }
 
 static int
-resolve_host(const char *host, int port, int64_t deadline, struct addrinfo **out, struct err *f)
+resolve_host(
+    const char *host, int port, const struct limit *limit, struct addrinfo **out, struct err *f)
 {
 	struct addrinfo hints = make_hints(AI_NUMERICHOST);
 	struct lookup *l;
@@ -147,7 +170,7 @@ resolve_host(const char *host, int port, int64_t deadline, struct addrinfo **out
 	if (getaddrinfo(strcmp(host, "localhost") == 0 ? NULL : host, service, &hints, out) == 0)
 		return 0;
 	errno = lookup_start(host, service, &l);
-	err = errno != 0 ? EAI_SYSTEM : lookup_wait(l, deadline, out);
+	err = errno != 0 ? EAI_SYSTEM : lookup_wait(l, limit, out);
 	if (err != 0) {
 		err_set(f, STATUS_UNREACHABLE, "look up '%s': %s", host,
 		    err == EAI_SYSTEM ? strerror(errno) : gai_strerror(err));
@@ -158,18 +181,15 @@ resolve_host(const char *host, int port, int64_t deadline, struct addrinfo **out
 }
 
 static int
-finish_connect(int fd, int64_t deadline)
+finish_connect(int fd, const struct limit *limit)
 {
 	struct pollfd p = {.fd = fd, .events = POLLOUT};
 	socklen_t len = sizeof(int);
-	int64_t left;
-	int r, err = ETIMEDOUT;
+	int ms, r = 0, err = 0;
 
-	do {
-		left = deadline - clock_mono();
-		r = poll(&p, 1, left > 0 ? (int)left : 0);
-	} while (r == -1 && errno == EINTR);
-	if (r == -1 || (r == 1 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) == -1))
+	while ((r == 0 || (r == -1 && errno == EINTR)) && (ms = time_left(limit)) > 0)
+		r = poll(&p, 1, ms);
+	if (r != 1 || getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) == -1)
 		return -1;
 	errno = err;
 	return err == 0 ? 0 : -1;
@@ -192,33 +212,31 @@ is_self_connected(int fd)
 /* Repeats connect(2) until the deadline while it fails with EAGAIN: a unix socket's backlog is
  * full. */
 static int
-connect_until(int fd, const struct sockaddr *addr, socklen_t len, int64_t deadline)
+connect_until(int fd, const struct sockaddr *addr, socklen_t len, const struct limit *limit)
 {
 	const struct timespec nap = {.tv_nsec = 5000000};
 
 	while (connect(fd, addr, len) == -1) {
 		if (errno == EINPROGRESS || errno == EINTR)
-			return finish_connect(fd, deadline);
+			return finish_connect(fd, limit);
 		if (errno != EAGAIN)
 			return -1;
-		if (clock_mono() >= deadline) {
-			errno = ETIMEDOUT;
+		if (time_left(limit) == 0)
 			return -1;
-		}
 		nanosleep(&nap, NULL);
 	}
 	return 0;
 }
 
 static int
-connect_socket(const struct sockaddr *addr, socklen_t len, int64_t deadline)
+connect_socket(const struct sockaddr *addr, socklen_t len, const struct limit *limit)
 {
 	int one = 1, sndbuf = 1 << 20, saved;
 	int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd == -1)
 		return -1;
-	if (connect_until(fd, addr, len, deadline) == -1)
+	if (connect_until(fd, addr, len, limit) == -1)
 		goto bad;
 	/* A larger send buffer means fewer wake-ups. TCP sizes its own. */
 	if (addr->sa_family == AF_UNIX)
@@ -237,7 +255,7 @@ bad:
 }
 
 static int
-connect_unix(const char *path, int64_t deadline)
+connect_unix(const char *path, const struct limit *limit)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
 	size_t n = strlen(path);
@@ -247,11 +265,11 @@ connect_unix(const char *path, int64_t deadline)
 		return -1;
 	}
 	memcpy(un.sun_path, path, n);
-	return connect_socket((const struct sockaddr *)&un, sizeof(un), deadline);
+	return connect_socket((const struct sockaddr *)&un, sizeof(un), limit);
 }
 
 static int
-connect_any(const struct addrinfo *list, int64_t deadline)
+connect_any(const struct addrinfo *list, const struct limit *limit)
 {
 	const struct addrinfo *ai;
 	int64_t left = 0;
@@ -261,8 +279,9 @@ connect_any(const struct addrinfo *list, int64_t deadline)
 		left++;
 	for (ai = list; ai != NULL && fd == -1; ai = ai->ai_next, left--) {
 		int64_t now = clock_mono();
+		struct limit share = {now + (limit->deadline - now) / left, limit->signals};
 
-		fd = connect_socket(ai->ai_addr, ai->ai_addrlen, now + (deadline - now) / left);
+		fd = connect_socket(ai->ai_addr, ai->ai_addrlen, &share);
 	}
 	return fd;
 }
@@ -313,13 +332,14 @@ net_connect(const struct url *u, int64_t deadline, struct err *err)
 	static const struct transport_ops sockets = {
 	    send_to_socket, recv_from_socket, close_socket};
 	struct transport *t;
+	struct limit limit = {deadline, process_stop_signals};
 	struct addrinfo *list = NULL;
 	char *target;
 	int fd;
 
-	if (u->path == NULL && resolve_host(u->host, u->port, deadline, &list, err) == -1)
+	if (u->path == NULL && resolve_host(u->host, u->port, &limit, &list, err) == -1)
 		return NULL;
-	fd = u->path != NULL ? connect_unix(u->path, deadline) : connect_any(list, deadline);
+	fd = u->path != NULL ? connect_unix(u->path, &limit) : connect_any(list, &limit);
 	if (fd == -1) {
 		target = url_target(u);
 		err_sys(err, STATUS_UNREACHABLE, "connect to '%s'", target);

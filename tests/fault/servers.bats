@@ -110,3 +110,42 @@ stays() {
 	check_streams m
 	no_segments
 }
+
+@test "SIGTERM ends a command that waits for the greeting or for the connection, and keeps the event" {
+	local c status_wanted began url n=0
+	export EB_BUFFER_DIR
+	redis_pause
+	bg full python3 -c '
+import socket, time
+s = socket.socket(socket.AF_UNIX)
+s.bind("'"$EB_TMP/full"'")
+s.listen(0)
+held = [socket.socket(socket.AF_UNIX) for _ in range(2)]
+for c in held:
+    c.setblocking(False)
+    c.connect_ex("'"$EB_TMP/full"'")
+time.sleep(60)'
+	wait_for "[ -S '$EB_TMP/full' ]"
+	sleep 0.2
+	for url in "$EB_REDIS_URL" "unix://$EB_TMP/full"; do
+		EB_BUFFER_DIR=$EB_TMP/buffer$((n++))
+		while read -r status_wanted c; do
+			began=$(date +%s%N)
+			# shellcheck disable=SC2086  # words
+			run timeout -s TERM --preserve-status 1 ${c%% *} -t 30 -u "$url" ${c#* }
+			[ "$status" = "$status_wanted" ] || fail "$c: $status, $output"
+			[ $((($(date +%s%N) - began) / 1000000)) -lt 1700 ] || fail "$c took $((($(date +%s%N) - began) / 1000000)) ms"
+			rm -f "$EB_BUFFER_DIR/.probe"
+		done <<-'END'
+			143 ebpub t 1
+			143 ebsub t
+			143 ebsub t -- true
+			143 ebreplay --wait 30
+			143 ebdead redrive t
+			143 ebhealth --wait 20
+			143 ebgroup list
+		END
+	done
+	redis_resume
+	assert_equal "$(cat "$EB_TMP"/buffer?/*.jsonl | wc -l)" 2
+}
