@@ -35,6 +35,14 @@ batch_reset(struct batch *b)
 	b->short_stream = false;
 }
 
+size_t
+batch_max_types(const struct batch *b)
+{
+	size_t share = b->delivery->checkpoint.nlagging / 8;
+
+	return share > BATCH_TYPES ? share : BATCH_TYPES;
+}
+
 bool
 batch_has_items_to_send(const struct batch *b)
 {
@@ -95,7 +103,7 @@ batch_is_walk_useful(struct batch *b)
 static bool
 is_batch_full(const struct batch *b, size_t bytes)
 {
-	return b->types == BATCH_TYPES || b->bytes >= BATCH_BYTES ||
+	return b->types >= batch_max_types(b) || b->bytes >= BATCH_BYTES ||
 	    (b->n > 0 &&
 	        (bytes > BATCH_LARGE || b->item[b->n - 1].line->parsed.e.payload.n > BATCH_LARGE));
 }

@@ -63,6 +63,9 @@ void batch_reset(struct batch *b);
  * the walk is at its end. Once items of the batch are queued, adds only lines that the stored
  * intent covers and that need no request to the server. */
 int batch_load(struct batch *b, size_t most, bool *end, struct err *err);
+/* Returns how many types a batch may have: more when many lag, each of which is in every
+ * checkpoint, and for which the file of the checkpoint has grown. */
+size_t batch_max_types(const struct batch *b);
 /* Returns whether a line of the batch has to be sent. */
 bool batch_has_items_to_send(const struct batch *b);
 /* Returns the dest of a type. It is stopped from the start when the type is held and not tried in

@@ -8,9 +8,6 @@
 #include "buffer/manifest.h"
 #include "event/id.h"
 
-/* as many as fit into a slot of the checkpoint file */
-#define INTENT_TYPES ((size_t)2 * BATCH_TYPES)
-
 /* Adds a type. One that was added before keeps its bound, which may be older and is needed. */
 static void
 add_intent_type(struct intent *in, const char *type, struct stream_id after)
@@ -114,7 +111,8 @@ extend_intent(struct batch *b)
 		if (!line->bad && !may_send_ahead(b, line, dest))
 			return false;
 		if (!line->bad && dest != last && !dest->stopped) {
-			if (in->ntypes >= INTENT_TYPES &&
+			/* as many as fit into a slot of the checkpoint file */
+			if (in->ntypes >= 2 * batch_max_types(b) &&
 			    intent_find_event_type(in, type.p, type.n) == NULL)
 				break;
 			add_intent_type(in, dest->type, dest->after);

@@ -65,6 +65,9 @@ compare(const struct checkpoint *a, const struct checkpoint *b)
 {
 	PROMISE(a->lost == b->lost && a->adopted == b->adopted && a->nlagging == b->nlagging &&
 	    a->delivered.nfiles == b->delivered.nfiles);
+	compare_positions(&a->aside, &b->aside);
+	PROMISE((a->aside_reason == NULL) == (b->aside_reason == NULL));
+	PROMISE(a->aside_reason == NULL || strcmp(a->aside_reason, b->aside_reason) == 0);
 	compare_positions(&a->positions, &b->positions);
 	for (size_t i = 0; i < a->nlagging; i++) {
 		PROMISE(strcmp(a->lagging[i].type, b->lagging[i].type) == 0 &&

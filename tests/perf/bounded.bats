@@ -134,3 +134,37 @@ fifty_thousand() {
 	assert_equal "$status" 0
 	no_segments
 }
+
+# cpu COMMAND...: runs COMMAND and prints the CPU time that it took, in ms.
+cpu() {
+	local TIMEFORMAT='%U %S'
+	{ time timeout 300 "$@" >"$EB_TMP/cpu.out" 2>&1 || :; } 2>&1 | awk '{ print ($1 + $2) * 1000 }'
+}
+
+# held_cost N: prints the CPU time of commands on a buffer with N held types of one event each, a line each.
+held_cost() {
+	redis_flush
+	redis_hide
+	seq "$1" | jq -c '{event_type: "t.\(.)", payload: .}' | ebpub -Jq
+	redis_show
+	seq "$1" | sed 's/.*/set quantum:stream:t.& x/' | rcli >/dev/null
+	cpu ebreplay
+	cpu ebreplay
+	cpu ebstat -j
+	jq -e ".buffer.total_events == $1 and (.buffer.held | length == $1 and all(.events == 1))" "$EB_TMP/cpu.out" >/dev/null
+	cpu ebpub other 1
+	cpu ebbuffer list
+	assert_equal "$(wc -l <"$EB_TMP/cpu.out")" $(($1 + 1))
+	seq "$1" | sed 's/.*/del quantum:stream:t.&/' | rcli >/dev/null
+	cpu ebreplay
+	no_segments
+}
+
+# bats test_tags=nosanitize
+@test "ten times as many held types cost about ten times as much: replays, ebstat, a publisher, a list, a replay of freed types" {
+	held_cost 1200 >"$EB_TMP/few"
+	held_cost 12000 >"$EB_TMP/many"
+	paste "$EB_TMP/few" "$EB_TMP/many" >&3
+	run awk '$2 > 10 * $1 + 1500' <(paste "$EB_TMP/few" "$EB_TMP/many")
+	assert_output ""
+}
