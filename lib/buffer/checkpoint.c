@@ -122,19 +122,6 @@ positions_clear(struct positions *ps)
 	ps->files = NULL;
 }
 
-void
-positions_copy(struct positions *to, const struct positions *from)
-{
-	memset(to, 0, sizeof(*to));
-	if (from->chain.stem != NULL)
-		position_set(&to->chain, from->chain.stem, from->chain.pos, 0);
-	for (size_t i = 0; i < from->nfiles; i++) {
-		const struct position *p = &from->files[i];
-
-		positions_set(to, false, p->stem, p->pos, p->limit);
-	}
-}
-
 bool
 positions_empty(const struct positions *ps)
 {

@@ -154,8 +154,6 @@ void positions_set(
     struct positions *ps, bool chain, const char *stem, uint64_t pos, uint64_t limit);
 void positions_drop(struct positions *ps, const char *stem);
 void positions_clear(struct positions *ps);
-/* Overwrites *to without freeing it. */
-void positions_copy(struct positions *to, const struct positions *from);
 bool positions_empty(const struct positions *ps);
 /* True when a line at pos of this source (stem: of the chain's segment, or of the file) lies
  * before the source's position. *known: the set has one. */

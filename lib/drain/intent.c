@@ -56,6 +56,24 @@ fix_file_limits(struct checkpoint *cp)
 	}
 }
 
+/* Copies what the walk has reached, and the checkpoint's positions have not passed: what they have
+ * passed cannot be in doubt, unless a type lags. */
+static void
+copy_walked_positions(struct positions *upto, const struct delivery *dl)
+{
+	const struct checkpoint *cp = &dl->checkpoint;
+	const struct position *at = &dl->walked.chain, *common;
+
+	if (at->stem != NULL)
+		position_set(&upto->chain, at->stem, at->pos, 0);
+	for (size_t i = 0; i < dl->walked.nfiles; i++) {
+		at = &dl->walked.files[i];
+		common = cp->nlagging ? NULL : positions_find(&cp->positions, at->stem);
+		if (common == NULL || common->limit != at->limit || common->pos < at->pos)
+			positions_set(upto, false, at->stem, at->pos, at->limit);
+	}
+}
+
 static void
 build_intent(struct batch *b)
 {
@@ -68,7 +86,7 @@ build_intent(struct batch *b)
 	snprintf(in->run_id, sizeof(in->run_id), "%s", conn_facts(conn)->run_id);
 	in->client = conn_facts(conn)->client;
 	snprintf(in->addr, sizeof(in->addr), "%s", conn_facts(conn)->addr);
-	positions_copy(&in->upto, &dl->walked);
+	copy_walked_positions(&in->upto, dl);
 	fix_file_limits(&dl->checkpoint);
 	if (dl->old_intent.active)
 		merge_old_intent(in, &dl->old_intent);
