@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "buffer/adopt.h"
 #include "buffer/buffer.h"
 #include "buffer/inspect.h"
 #include "buffer/requeue.h"
@@ -178,6 +179,20 @@ run_set_aside(char **ids, size_t n, struct err *err)
 	return ok;
 }
 
+/* --- adopt --------------------------------------------------------------------------------- */
+
+static int
+run_adopt(char **files, size_t n, struct err *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (adopt_named_file(eb.buf, files[i], err) == -1)
+			return -1;
+		if (cli_verbose())
+			cli_warn("'%s' adopted: ebreplay sends its events", files[i]);
+	}
+	return 0;
+}
+
 /* --- quarantine --------------------------------------------------------------------------- */
 
 static int
@@ -193,6 +208,27 @@ run_quarantine_list(char **files, size_t n, struct err *err)
 	struct requeue_names names = {files, n};
 
 	return requeue_list_quarantine(eb.buf, &names, print_quarantined, NULL, err);
+}
+
+static int
+export_line(void *arg, const struct requeue_line *l)
+{
+	(void)arg;
+	if (l->damaged) {
+		cli_warn("'%s/quarantine/%s' is damaged: it cannot be read to its end", eb.buf->dir,
+		    l->file);
+		cli_worse(STATUS_SOME);
+		return 0;
+	}
+	return cli_write(l->line.p, l->line.n) || cli_write("\n", 1);
+}
+
+static int
+run_quarantine_export(char **files, size_t n, struct err *err)
+{
+	struct requeue_names names = {files, n};
+
+	return requeue_list_quarantine(eb.buf, &names, export_line, NULL, err);
 }
 
 static int
@@ -234,8 +270,10 @@ enum {
 	RETARGET,
 	DISCARD,
 	SET_ASIDE,
+	ADOPT,
 	QUARANTINE_LIST,
 	QUARANTINE_RETRY,
+	QUARANTINE_EXPORT,
 	QUARANTINE_DROP
 };
 
@@ -250,10 +288,14 @@ static const struct cli_mode modes[] = {
         "moves every undelivered event into quarantine"},
     [SET_ASIDE] = {"set-aside", "[event-id ...]", 0, SIZE_MAX,
         "move single waiting events to quarantine", run_set_aside, NULL},
+    [ADOPT] = {"adopt", "file ...", 1, SIZE_MAX,
+        "take over files of plain writers with other names", run_adopt, NULL},
     [QUARANTINE_LIST] = {"quarantine list", "[file ...]", 0, SIZE_MAX,
         "print the lines that cannot be replayed", run_quarantine_list, NULL},
     [QUARANTINE_RETRY] = {"quarantine retry", "[file ...]", 0, SIZE_MAX,
         "put quarantined events back into the buffer", run_quarantine_retry, NULL},
+    [QUARANTINE_EXPORT] = {"quarantine export", "[file ...]", 0, SIZE_MAX,
+        "print the quarantined lines, byte for byte", run_quarantine_export, NULL},
     [QUARANTINE_DROP] = {"quarantine drop", "[file ...]", 0, SIZE_MAX, "delete quarantined lines",
         run_quarantine_drop, "deletes the lines that could not be replayed"},
     {0},
@@ -289,10 +331,11 @@ open_buffer(unsigned mode, struct err *err)
 {
 	const char *dir = conf_buffer(&eb.conf, err);
 
-	eb.buf = dir != NULL ? buffer_open(dir, false, err) : NULL;
+	eb.buf = dir != NULL ? buffer_open(dir, mode == IN(ADOPT), err) : NULL;
 	if (eb.buf == NULL)
 		return dir != NULL && err->sys == ENOENT ? 0 : -1;
-	return eb.dry_run || (mode & (IN(LIST) | IN(CHECK) | IN(QUARANTINE_LIST))) != 0
+	return eb.dry_run ||
+	        (mode & (IN(LIST) | IN(CHECK) | IN(QUARANTINE_LIST) | IN(QUARANTINE_EXPORT))) != 0
 	    ? 0
 	    : buffer_replay_lock(eb.buf, err);
 }

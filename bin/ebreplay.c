@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/status.h"
+#include "buffer/adopt.h"
 #include "buffer/backlog.h"
 #include "buffer/buffer.h"
 #include "cli/cli.h"
@@ -48,6 +49,17 @@ drain_due_events(struct buffer *buf)
 		eb.result.status = status_worse(eb.result.status, 128 + cli_stopped);
 }
 
+/* As a drain does. */
+static void
+say_foreign_files(struct buffer *buf)
+{
+	struct bytes text = {0};
+
+	if (drain_describe_foreign(buf, &text))
+		cli_say(NULL, bytes_str(&text));
+	bytes_free(&text);
+}
+
 /* buf: NULL when there is no directory. */
 static void
 drain_buffer(struct buffer *buf)
@@ -62,6 +74,10 @@ drain_buffer(struct buffer *buf)
 		cli_fail(&err);
 	if (due)
 		drain_due_events(buf);
+	else if (buf != NULL && cli_verbose())
+		say_foreign_files(buf);
+	if (buf != NULL && adopt_remove_empty(buf, &err) == -1)
+		cli_say(NULL, err.text);
 	cli_worse(eb.result.status);
 	drainfmt_result(&out, &eb.result, eb.conf.json, clock_mono() - eb.started);
 	if (eb.conf.json)

@@ -81,10 +81,12 @@ show_buffer_problems(const struct backlog *b)
 	if (b->suspect > 0 || all)
 		add_fact("suspect", "%" PRIu64 " segment%s could not be synced to disk", b->suspect,
 		    plural_ending(b->suspect));
+	if (b->foreign > 0 || all)
+		add_fact("foreign", "%" PRIu64 " file%s not of the buffer: left alone", b->foreign,
+		    plural_ending(b->foreign));
 	if (b->ignored > 0 || all)
 		add_fact("odd",
-		    "%" PRIu64
-		    " file%s ignored: not a regular file owned by this user with one link",
+		    "%" PRIu64 " file%s ignored: not a regular file, or owned by another user",
 		    b->ignored, plural_ending(b->ignored));
 }
 

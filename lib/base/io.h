@@ -11,8 +11,9 @@
 
 /* As close(2); -1 is fine. Keeps errno. */
 void io_close(int fd);
-/* As openat(2) with O_NOFOLLOW, O_CLOEXEC, O_NONBLOCK and mode 0600; only a regular file with one
- * link that the caller owns. Returns -1 with errno, EINVAL for any other file. */
+/* As openat(2) with O_NOFOLLOW, O_CLOEXEC, O_NONBLOCK and mode 0600; only a regular file that the
+ * caller owns, in a directory that others cannot write to. Returns -1 with errno, EINVAL for any
+ * other file. */
 int io_open_own(int dirfd, const char *name, int flags);
 /* Creates a file of the caller's own, for writing, and stores its name: prefix and a random number,
  * so that no other process has the same, whatever its process ID. size of name: that of prefix and

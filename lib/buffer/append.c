@@ -34,6 +34,7 @@ struct appender {
 	struct buffer_hints hints; /* while the writers' lock is held */
 	/* the segment being written */
 	struct segment seg;
+	char name[SEGMENT_NAME], stem[SEGMENT_NAME]; /* its own */
 	int fd;
 	uint64_t size;
 	bool fresh;
@@ -178,13 +179,14 @@ open_hinted_segment(struct appender *a, const char *boot)
 {
 	const struct buffer_hints *hints = &a->hints;
 	struct stat st;
-	char name[SEGMENT_NAME];
 
-	snprintf(name, sizeof(name), "%s.jsonl", hints->stem);
+	snprintf(a->name, sizeof(a->name), "%s.jsonl", hints->stem);
 	if (!hints->inode || strcmp(hints->boot, boot) != 0 ||
-	    !segment_day_is_current(hints->stem, clock_now()) || segment_parse(name, &a->seg) == -1)
+	    !segment_day_is_current(hints->stem, clock_now()) ||
+	    segment_parse(a->name, a->stem, &a->seg) == -1)
 		return false;
-	a->fd = openat(a->buf->fd, name, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	a->fd =
+	    openat(a->buf->fd, a->name, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (a->fd == -1)
 		return false;
 	if (fstat(a->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
@@ -238,7 +240,7 @@ choose_stem(
 		if (passed != NULL && strncmp(passed, last, 33) > 0)
 			last = passed;
 		for (size_t i = 0; i < n; i++) {
-			found |= !list[i].ignored;
+			found |= segment_may_hold(&list[i]);
 			if ((list[i].kind == SEGMENT_CHAIN || list[i].kind == SEGMENT_OWN) &&
 			    strncmp(list[i].stem, last, 33) > 0)
 				last = list[i].stem;
@@ -271,24 +273,24 @@ static int
 create_segment(struct appender *a, struct err *err)
 {
 	struct buffer_hints *hints = &a->hints;
-	char stem[64], name[SEGMENT_NAME];
+	char stem[64];
 	struct stat st;
 
 	if (prepare_segment(a->buf, a->target, hints, stem, err) == -1)
 		return -1;
 	if (hints->stamp == 0)
 		unlinkat(a->buf->fd, OWN_STAMP, 0);
-	snprintf(name, sizeof(name), "%s.jsonl", stem);
-	segment_parse(name, &a->seg);
-	a->fd = io_open_own(a->buf->fd, name, O_RDWR | O_APPEND | O_CREAT | O_EXCL);
+	snprintf(a->name, sizeof(a->name), "%s.jsonl", stem);
+	segment_parse(a->name, a->stem, &a->seg);
+	a->fd = io_open_own(a->buf->fd, a->name, O_RDWR | O_APPEND | O_CREAT | O_EXCL);
 	if (a->fd == -1 || fstat(a->fd, &st) == -1) {
-		err_sys(err, STATUS_UNSAFE, "create '%s/%s'", a->buf->dir, name);
+		err_sys(err, STATUS_UNSAFE, "create '%s/%s'", a->buf->dir, a->name);
 		io_close(a->fd);
 		return -1;
 	}
 	if (buffer_sync(a->buf, err) == -1) {
 		close(a->fd);
-		unlinkat(a->buf->fd, name, 0);
+		unlinkat(a->buf->fd, a->name, 0);
 		return -1;
 	}
 	memcpy(hints->stem, stem, sizeof(stem));

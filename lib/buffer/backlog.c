@@ -104,7 +104,7 @@ count_events(struct buffer *buf, struct backlog *b, bool brief, struct err *err)
 	struct lagging_type *l;
 	bool holds = false; /* a type */
 	int64_t at;
-	int r = undelivered_open(&u, buf, WALK_FOREIGN, false, err);
+	int r = undelivered_open(&u, buf, WALK_PLAIN, false, err);
 
 	for (size_t i = 0; i < u.checkpoint.nlagging; i++)
 		holds |= *u.checkpoint.lagging[i].reason != '\0';
@@ -150,10 +150,11 @@ fill_backlog(struct buffer *buf, struct backlog *b, bool brief, struct err *err)
 	for (size_t i = 0; i < n; i++) {
 		b->files++;
 		b->bytes += list[i].size;
-		b->ignored += list[i].ignored;
+		b->ignored += list[i].ignored != NULL;
 		b->suspect += list[i].suspect;
 	}
 	free(list);
+	b->foreign = segment_count_foreign(buf->fd, NULL);
 	return 0;
 }
 
@@ -247,6 +248,7 @@ backlog_json(struct bytes *out, const struct backlog *b)
 	}
 	bytes_addc(out, ']');
 	put_number_member(out, "odd_files", b->ignored);
+	put_number_member(out, "foreign_files", b->foreign);
 	put_number_member(out, "suspect_segments", b->suspect);
 	json_add_name(out, slice_of("replaying"));
 	bytes_adds(out, b->replaying ? "true" : "false");
@@ -257,16 +259,17 @@ backlog_json(struct bytes *out, const struct backlog *b)
 
 /* --- does the buffer lack a type? ---------------------------------------------------- */
 
-/* Returns whether every line of the segment was delivered, except those of lagging types. */
-static bool
-is_segment_delivered(const struct checkpoint *p, const struct segment *s)
+bool
+backlog_is_delivered(const struct checkpoint *cp, const struct segment *s)
 {
-	const struct positions *positions = &p->positions;
+	const struct positions *positions = &cp->positions;
 	const struct position *at;
 	int cmp;
 
-	if (s->ignored)
+	if (!segment_may_hold(s))
 		return true;
+	if (s->ignored)
+		return false;
 	if (s->kind == SEGMENT_CHAIN) {
 		cmp = positions->chain.stem != NULL ? strcmp(s->stem, positions->chain.stem) : 1;
 		return cmp < 0 || (cmp == 0 && !s->gz && positions->chain.pos >= s->size);
@@ -293,7 +296,7 @@ backlog_lacks_type(struct buffer *buf, const char *type, bool *holds, struct err
 	    ? -1
 	    : checkpoint_find_lagging(&p, type, strlen(type)) == NULL;
 	for (i = 0; lacks == 1 && i < n; i++)
-		lacks = is_segment_delivered(&p, &list[i]);
+		lacks = backlog_is_delivered(&p, &list[i]);
 	free(list);
 	checkpoint_free(&p);
 	return lacks;
@@ -303,7 +306,7 @@ int
 backlog_scan_lacks_type(struct buffer *buf, const char *type, struct err *err)
 {
 	struct undelivered u;
-	int r = undelivered_open(&u, buf, WALK_FOREIGN, true, err), lacks = 1;
+	int r = undelivered_open(&u, buf, WALK_PLAIN, true, err), lacks = 1;
 
 	while (r != -1 && lacks && (r = undelivered_next(&u, err)) == 1)
 		lacks = u.bad != NULL || !slice_is(u.line.e.type, type);
@@ -321,7 +324,7 @@ backlog_has_work(struct buffer *buf, bool *has_work, struct err *err)
 		return -1;
 	*has_work = manifest_list_vanished(buf, list, n, NULL) > 0;
 	for (size_t i = 0; i < n; i++)
-		*has_work |= !list[i].ignored;
+		*has_work |= segment_may_hold(&list[i]);
 	free(list);
 	return 0;
 }

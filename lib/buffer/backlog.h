@@ -11,6 +11,8 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "buffer/buffer.h"
+#include "buffer/checkpoint.h"
+#include "buffer/segment.h"
 
 struct backlog_held {
 	char *type, *reason;
@@ -29,7 +31,8 @@ struct backlog {
 	int64_t oldest;
 	uint64_t quarantined;
 	uint64_t possible_duplicates; /* so far (counters.h) */
-	uint64_t ignored;             /* *.jsonl that are not regular files with one link */
+	uint64_t ignored;             /* segments that cannot be used (segment.h) */
+	uint64_t foreign;             /* other files *.jsonl */
 	uint64_t suspect;             /* segments whose fdatasync failed */
 	char **vanished;              /* segments that went away with undelivered lines */
 	size_t nvanished;
@@ -53,7 +56,10 @@ void backlog_json(struct bytes *out, const struct backlog *b);
 int backlog_lacks_type(struct buffer *buf, const char *type, bool *holds, struct err *err);
 /* The same by reading every undelivered line: 0 when one is of this type. */
 int backlog_scan_lacks_type(struct buffer *buf, const char *type, struct err *err);
-/* Stores whether a drain has work in this buffer: a segment, or one that vanished. 0 or -1. */
+/* Returns whether every line of the segment was delivered, except those of lagging types. */
+bool backlog_is_delivered(const struct checkpoint *cp, const struct segment *s);
+/* Stores whether a drain has work in this buffer: a segment that may hold lines, or one that
+ * vanished. 0 or -1. */
 int backlog_has_work(struct buffer *buf, bool *has_work, struct err *err);
 
 #endif

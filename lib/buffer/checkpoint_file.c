@@ -249,7 +249,7 @@ is_checkpoint_lost(struct buffer *buf)
 	bool lost = segment_list(buf->fd, &list, &n, &err) == -1;
 
 	for (size_t i = 0; i < n; i++)
-		lost |= list[i].kind != SEGMENT_FOREIGN;
+		lost |= list[i].kind != SEGMENT_PLAIN;
 	free(list);
 	return lost;
 }

@@ -44,7 +44,7 @@ inspect_lines(struct buffer *buf, inspect_fn *fn, void *arg, struct err *err)
 	struct undelivered u;
 	struct line_derived derived;
 	struct inspect_line l;
-	int r = undelivered_open(&u, buf, WALK_FOREIGN, true, err), stop = 0;
+	int r = undelivered_open(&u, buf, WALK_PLAIN, true, err), stop = 0;
 
 	while (r != -1 && !stop && (r = undelivered_next(&u, err)) == 1) {
 		describe_line(&u, &derived, &l);
@@ -115,7 +115,7 @@ inspect_check(
 		r = segment_list(buf->fd, &list, &n, err);
 	for (size_t i = 0; i < n; i++) {
 		report->segments++;
-		report->ignored += list[i].ignored;
+		report->ignored += list[i].ignored != NULL;
 		report->suspect += list[i].suspect;
 		if (!list[i].ignored)
 			check_segment(&c, buf, &list[i]);
@@ -180,24 +180,36 @@ inspect_quarantine_line(
 	return r;
 }
 
-/* Removes the segments of a walk: first from the manifest, durably, so that none counts as vanished
- * when this is interrupted. */
+/* Removes the segments of a walk but those that stay: first from the manifest, durably, so that
+ * none counts as vanished when this is interrupted. */
 static int
-remove_segments(struct buffer *buf, const struct segment *s, size_t n, struct err *err)
+remove_segments(
+    struct buffer *buf, const struct segment *s, const bool *stays, size_t n, struct err *err)
 {
 	const char **stems = mem_alloc((n + 1) * sizeof(*stems));
 	size_t chosen = 0;
 	int r;
 
 	for (size_t i = 0; i < n; i++)
-		if (s[i].kind != SEGMENT_FOREIGN)
+		if (!stays[i])
 			stems[chosen++] = s[i].stem;
 	r = manifest_mark_removed(buf, stems, chosen, err);
 	for (size_t i = 0; r == 0 && i < n; i++)
-		if (s[i].kind != SEGMENT_FOREIGN)
+		if (!stays[i])
 			segment_unlink(buf->fd, &s[i]);
 	free(stems);
 	return r;
+}
+
+/* Passes what the walk read of a plain writer's file, to which more may be appended. */
+static void
+pass_read_lines(struct checkpoint *cp, const struct walk *walk, const char *stem)
+{
+	const struct position *at = positions_find(&cp->positions, stem);
+	uint64_t end = walk_file_end(walk, stem);
+
+	if (end > 0 && (at == NULL || at->limit || at->pos < end))
+		positions_set(&cp->positions, false, stem, end, 0);
 }
 
 /* Records that everything is delivered: after this the lines count as delivered, whether or not
@@ -208,16 +220,25 @@ pass_all_lines(struct buffer *buf, struct undelivered *u, struct err *err)
 	struct checkpoint *cp = &u->checkpoint;
 	size_t n;
 	const struct segment *s = walk_segments(u->walk, &n);
+	bool *stays = mem_alloc(n + 1);
+	int r;
 
-	for (size_t i = 0; i < n; i++)
-		if (s[i].kind != SEGMENT_FOREIGN)
+	for (size_t i = 0; i < n; i++) {
+		stays[i] = s[i].kind == SEGMENT_PLAIN ||
+		    (s[i].kind == SEGMENT_ADOPTED && adopt_is_written(buf, &s[i]));
+		if (stays[i])
+			pass_read_lines(cp, u->walk, s[i].stem);
+		else
 			positions_set(
 			    &cp->positions, s[i].kind == SEGMENT_CHAIN, s[i].stem, UINT64_MAX, 0);
+	}
 	while (cp->nlagging)
 		checkpoint_drop_lagging(cp, &cp->lagging[cp->nlagging - 1]);
 	checkpoint_clear_aside(cp);
 	intent_clear(&cp->intent);
-	return checkpoint_store(buf, cp, err) == -1 ? -1 : remove_segments(buf, s, n, err);
+	r = checkpoint_store(buf, cp, err) == -1 ? -1 : remove_segments(buf, s, stays, n, err);
+	free(stays);
+	return r;
 }
 
 static int
@@ -245,7 +266,7 @@ inspect_adopt_files(struct buffer *buf, struct err *err)
 	int64_t rest;
 	int r = checkpoint_load(buf, &cp, err);
 
-	if (r == 0 && (r = adopt_files(buf, &cp, &rest, &adopted, err)) == 0 && adopted &&
+	if (r == 0 && (r = adopt_files(buf, &cp, true, &rest, &adopted, err)) == 0 && adopted &&
 	    checkpoint_preallocate(buf, buf->replay_fd, cp.lost, err) == 0)
 		r = checkpoint_store(buf, &cp, err);
 	if (r == 0 && rest > 0)

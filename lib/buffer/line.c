@@ -13,6 +13,7 @@
 #include "base/num.h"
 #include "base/status.h"
 #include "buffer/append.h"
+#include "buffer/segment.h"
 #include "event/names.h"
 
 void
@@ -330,10 +331,9 @@ line_format(
 static void
 derive_uuid(const char *stem, uint64_t at, struct slice raw, const char *what, char out[UUID_SIZE])
 {
-	const char *dot = strstr(stem, ".claimed-");
 	struct bytes b = {0};
 
-	bytes_add(&b, stem, dot != NULL ? (size_t)(dot - stem) : strlen(stem));
+	bytes_add(&b, stem, segment_plain_length(stem));
 	bytes_addf(&b, "\n%" PRIu64 "\n", at);
 	bytes_add(&b, raw.p, raw.n);
 	uuid_derived(what, b.p, b.len, out);

@@ -13,7 +13,6 @@
 #include "base/status.h"
 #include "buffer/token.h"
 
-#define MANIFEST_MAX (64u << 20)
 #define WHOLE " ." /* ends a whole line */
 
 void

@@ -333,20 +333,59 @@ count_newlines(int dir, const char *name)
 	return lines;
 }
 
+/* Shortens the name by its tail, if it ends with that, and is longer. */
+static bool
+strip_tail(const char *name, size_t *n, const char *tail)
+{
+	size_t t = strlen(tail);
+
+	if (*n <= t || memcmp(name + *n - t, tail, t) != 0)
+		return false;
+	*n -= t;
+	return true;
+}
+
+static bool
+strip_digits(const char *name, size_t *n)
+{
+	size_t before = *n;
+
+	while (*n > 0 && name[*n - 1] >= '0' && name[*n - 1] <= '9')
+		--*n;
+	return *n < before;
+}
+
+bool
+quarantine_is_whole(const char *name, size_t *stem, uint64_t *bad)
+{
+	size_t n = strlen(name);
+
+	if (strip_tail(name, &n, ".retrying") &&
+	    !(strip_digits(name, &n) && strip_tail(name, &n, ".")))
+		return false;
+	strip_tail(name, &n, ".gz");
+	if (!strip_tail(name, &n, ".jsonl") || !strip_digits(name, &n))
+		return false;
+	*bad = strtoull(name + n, NULL, 10);
+	if (!strip_tail(name, &n, ".bad-"))
+		return false;
+	*stem = n;
+	return true;
+}
+
 uint64_t
 quarantine_count(struct buffer *buf)
 {
 	DIR *d = io_open_dir(buf->fd, "quarantine");
 	struct dirent *e;
-	uint64_t n = 0;
+	uint64_t n = 0, bad;
+	size_t stem;
 
 	while (d != NULL && (e = readdir(d)) != NULL) {
-		const char *bad = strstr(e->d_name, ".bad-");
-
 		if (e->d_name[0] == '.' || strstr(e->d_name, ".jsonl") == NULL)
 			continue;
-		if (bad != NULL && strstr(bad, ".jsonl") != NULL)
-			n += strtoull(bad + 5, NULL, 10);
+		if (quarantine_is_whole(e->d_name, &stem, &bad))
+			n += bad;
 		else
 			n += count_newlines(dirfd(d), e->d_name);
 	}

@@ -10,6 +10,8 @@
 #ifndef BUFFER_QUARANTINE_H
 #define BUFFER_QUARANTINE_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/bytes.h"
@@ -39,6 +41,10 @@ int quarantine_sync(struct quarantine *q, struct err *err);
 /* Moves a segment with `bad` bad lines into quarantine, durably. */
 int quarantine_move_segment(
     struct quarantine *q, const struct segment *s, uint64_t bad, struct err *err);
+/* Returns whether a file in quarantine/ has the name of a whole segment, also while a retry works
+ * on it: STEM.bad-N.jsonl, .jsonl.gz, and either with .NUMBER.retrying. *stem: the length of STEM.
+ */
+bool quarantine_is_whole(const char *name, size_t *stem, uint64_t *bad);
 /* Returns how many lines are in quarantine, including the bad lines of whole segments. */
 uint64_t quarantine_count(struct buffer *buf);
 

@@ -17,7 +17,7 @@
 #define FILE_CHUNK (4u << 10) /* thousands may be open at once */
 
 struct reader {
-	struct segment seg;
+	const struct segment *seg;
 	int dirfd;
 	int fd;    /* -1 while it is closed */
 	gzFile gz; /* owns fd when set */
@@ -32,7 +32,7 @@ struct reader {
 static void
 close_idle_file(struct reader *r)
 {
-	if (r->gz != NULL || r->seg.kind == SEGMENT_CHAIN)
+	if (r->gz != NULL || r->seg->kind == SEGMENT_CHAIN)
 		return;
 	close(r->fd);
 	r->fd = -1;
@@ -42,7 +42,7 @@ static int
 reopen_idle_file(struct reader *r)
 {
 	if (r->fd == -1)
-		r->fd = io_open_own(r->dirfd, r->seg.name, O_RDONLY);
+		r->fd = io_open_own(r->dirfd, r->seg->name, O_RDONLY);
 	return r->fd == -1 ? -1 : 0;
 }
 
@@ -59,7 +59,7 @@ reader_open(
 		return NULL;
 	}
 	r = mem_alloc(sizeof(*r));
-	r->seg = *s;
+	r->seg = s;
 	r->dirfd = dirfd;
 	r->fd = fd;
 	r->at = from;
@@ -131,13 +131,13 @@ read_file_chunk(struct reader *r, char *to, size_t n)
 static int
 fill_reader(struct reader *r, struct err *err)
 {
-	size_t chunk = r->seg.kind == SEGMENT_CHAIN ? CHAIN_CHUNK : FILE_CHUNK;
+	size_t chunk = r->seg->kind == SEGMENT_CHAIN ? CHAIN_CHUNK : FILE_CHUNK;
 	ssize_t got;
 
 	if (r->data.len - r->consumed > READER_LINE_MAX) {
 		errno = EBADMSG;
 		return err_sys(err, STATUS_UNSAFE, "a line in '%s' exceeds %" PRIu64 " bytes",
-		    r->seg.name, READER_LINE_MAX);
+		    r->seg->name, READER_LINE_MAX);
 	}
 
 	if (r->consumed) {
@@ -149,7 +149,7 @@ fill_reader(struct reader *r, struct err *err)
 	bytes_reserve(&r->data, r->data.len < chunk ? chunk - r->data.len : r->data.len);
 	got = read_file_chunk(r, r->data.p + r->data.len, r->data.cap - r->data.len);
 	if (got == -1)
-		return err_sys(err, STATUS_UNSAFE, "read '%s'", r->seg.name);
+		return err_sys(err, STATUS_UNSAFE, "read '%s'", r->seg->name);
 	r->eof = got == 0;
 	r->data.len += (size_t)got;
 	return 0;
@@ -189,7 +189,16 @@ reader_read_at(struct reader *r, uint64_t pos, char *to, size_t n, struct err *e
 		close_idle_file(r);
 		return 0;
 	}
-	return err_sys(err, STATUS_UNSAFE, "read '%s'", r->seg.name);
+	return err_sys(err, STATUS_UNSAFE, "read '%s'", r->seg->name);
+}
+
+void
+reader_park(struct reader *r)
+{
+	r->at += r->consumed;
+	r->consumed = r->searched = 0;
+	r->eof = false;
+	bytes_free(&r->data);
 }
 
 uint64_t

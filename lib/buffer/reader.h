@@ -32,8 +32,8 @@ enum reader_flags {
 	READER_SYNC = 2 /* fdatasync(2) first, so that what is read survives a power cut */
 };
 
-/* Reads from offset `from` up to `limit` (UINT64_MAX: to the end). NULL on failure; err->sys is
- * ENOENT when there is no such file. */
+/* Reads from offset `from` up to `limit` (UINT64_MAX: to the end). *s has to outlive the reader.
+ * NULL on failure; err->sys is ENOENT when there is no such file. */
 struct reader *reader_open(
     int dirfd, const struct segment *s, uint64_t from, uint64_t limit, int flags, struct err *err);
 /* NULL is fine. */
@@ -43,6 +43,9 @@ void reader_close(struct reader *r);
 int reader_next(struct reader *r, struct reader_line *l, struct err *err);
 /* Reads exactly n bytes of a plain file. Does not move the reader. */
 int reader_read_at(struct reader *r, uint64_t pos, char *to, size_t n, struct err *err);
+/* Frees the memory of a plain file's reader between two lines; the next call of reader_next
+ * allocates it again. The line returned last becomes invalid. */
+void reader_park(struct reader *r);
 /* The offset up to which the file has been read. */
 uint64_t reader_bytes_read(const struct reader *r);
 

@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "base/status.h"
+#include "buffer/adopt.h"
 #include "buffer/manifest.h"
 #include "buffer/reader.h"
 
@@ -157,24 +158,28 @@ has_lagging_lines(const struct reclaim *rc, const struct segment *seg)
 	return false;
 }
 
-/* Returns whether a file outside the chain was walked to its end and has not grown since. Ends the
- * sorted part of one that has grown. */
+/* Returns whether a file outside the chain was walked to its end, has not grown since, and grows no
+ * more. Ends the sorted part of one that has grown or may grow: the next walk begins there. */
 static bool
 check_file_delivered(struct reclaim *rc, const struct segment *seg)
 {
 	struct position *at = positions_find(&rc->checkpoint->positions, seg->stem);
 	struct stat st;
+	bool written;
 
-	if (!walk_is_finished(rc->walk, seg->stem) ||
-	    fstatat(rc->buf->fd, seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+	if (!walk_is_finished(rc->walk, seg->stem))
 		return false;
-	if (at == NULL)
-		return st.st_size == 0;
+	if (at == NULL) /* no line was read: adopt_remove_empty removes a plain writer's */
+		return seg->kind != SEGMENT_ADOPTED && seg->size == 0;
+	written = seg->kind == SEGMENT_ADOPTED && adopt_is_written(rc->buf, seg);
+	/* in this order: what a writer appended before it closed the file counts */
+	if (fstatat(rc->buf->fd, seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return false;
 	if (!at->limit)
-		return at->pos >= (uint64_t)st.st_size;
-	/* grown since it was sorted: the next walk begins there */
-	if ((uint64_t)st.st_size > at->limit) {
+		return !written && at->pos >= (uint64_t)st.st_size;
+	if (written || (uint64_t)st.st_size > at->limit) {
 		position_set(at, seg->stem, at->limit, 0);
+		rc->moved = true;
 		return false;
 	}
 	return true;
@@ -222,7 +227,7 @@ remove_passed(struct reclaim *rc, bool at_end, struct err *err)
 		if (!at_end && !passed)
 			/* the chain ahead of the position; files wait for the end of the walk */
 			break;
-		if (rc->gone[i] || seg[i].kind == SEGMENT_FOREIGN || seg[i].ignored ||
+		if (rc->gone[i] || seg[i].kind == SEGMENT_PLAIN || seg[i].ignored ||
 		    has_lagging_lines(rc, &seg[i]))
 			continue;
 		if (passed || (chain ? !last : check_file_delivered(rc, &seg[i]))) {

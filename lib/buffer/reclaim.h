@@ -34,6 +34,7 @@ struct reclaim {
 	bool has_skipped;  /* a line in it was skipped */
 	bool entered;      /* the walk has entered another segment, see reclaim_has_entered */
 	uint64_t torn;     /* torn ends quarantined so far */
+	bool moved;        /* a position was changed: the checkpoint has to be stored */
 	bool *gone;        /* per segment of this walk: removed */
 	size_t first_left; /* index of the first that is not removed */
 	pthread_t closer;  /* the thread that closes closing_fd */

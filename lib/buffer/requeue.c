@@ -122,16 +122,19 @@ read_quarantined(struct quarantine_record *r, const struct segment *seg, bool wh
 static int
 list_quarantine_file(int dir, const char *name, requeue_fn *fn, void *arg, struct err *err)
 {
-	bool whole = strstr(name, ".bad-") != NULL;
-	struct segment seg = {.kind = SEGMENT_OWN};
+	uint64_t bad;
+	size_t n = strcspn(name, ".");
+	bool whole = quarantine_is_whole(name, &n, &bad);
+	char name_copy[SEGMENT_NAME], stem[SEGMENT_NAME];
+	struct segment seg = {.name = name_copy, .stem = stem, .kind = SEGMENT_OWN};
 	struct quarantine_record r = {.words = {0}};
 	struct reader_line rl;
 	struct requeue_line l;
 	struct reader *reader;
 	int got = -1, stop = 0;
 
-	snprintf(seg.name, sizeof(seg.name), "%s", name);
-	snprintf(seg.stem, sizeof(seg.stem), "%.*s", (int)strcspn(name, "."), name);
+	snprintf(seg.name, sizeof(name_copy), "%s", name);
+	snprintf(seg.stem, sizeof(stem), "%.*s", (int)n, name);
 	seg.gz = strlen(name) > 3 && strcmp(name + strlen(name) - 3, ".gz") == 0;
 	reader = reader_open(dir, &seg, 0, UINT64_MAX, 0, err);
 	while (reader != NULL && !stop && (got = reader_next(reader, &rl, err)) == 1)
@@ -140,6 +143,7 @@ list_quarantine_file(int dir, const char *name, requeue_fn *fn, void *arg, struc
 	if (reader != NULL && !stop && got == -1 && err->sys == EBADMSG) {
 		l = (struct requeue_line){.file = seg.name,
 		    .segment = slice_of(seg.stem),
+		    .damaged = true,
 		    .reason = slice_of("damaged: cannot be read to its end")};
 		stop = fn(arg, &l);
 		got = 0;

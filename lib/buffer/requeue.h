@@ -9,6 +9,7 @@
 #ifndef BUFFER_REQUEUE_H
 #define BUFFER_REQUEUE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,7 @@ struct requeue_line {
 	int64_t at;               /* quarantined_at, us; 0: unknown */
 	struct slice line;        /* the quarantined bytes */
 	const struct line *event; /* NULL: not an event, cannot be put back */
+	bool damaged;             /* no line: nothing more can be read from the file */
 };
 
 /* Calls fn for each line of each file. In a file NAME.bad-N.jsonl, a whole segment, it calls fn

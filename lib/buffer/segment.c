@@ -10,13 +10,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "buffer/token.h"
 
 #define STEM_SHAPE "buffer_dddd-dd-dd_dd-dd-dd_dddddd" /* a chain stem; d: a digit */
 #define STEM_LENGTH (sizeof(STEM_SHAPE) - 1)
+#define ADOPTED ".claimed-"
+#define FOREIGN_NAMED 3 /* foreign files that are named */
 
 /* Returns the length of the chain stem at the front of s; 0 when s begins with another name. */
 static size_t
@@ -38,24 +42,40 @@ has_suffix(const char *s, const char *tail)
 }
 
 static bool
+has_plain_prefix(const char *s)
+{
+	return strncmp(s, "buffer_", 7) == 0;
+}
+
+static bool
 is_digits(const char *s)
 {
 	return *s != '\0' && s[strspn(s, "0123456789")] == '\0';
+}
+
+size_t
+segment_plain_length(const char *stem)
+{
+	const char *dot = strrchr(stem, '.');
+
+	return dot != NULL && strncmp(dot, ADOPTED, strlen(ADOPTED)) == 0 &&
+	        is_digits(dot + strlen(ADOPTED)) && strlen(dot) >= strlen(ADOPTED) + 6
+	    ? (size_t)(dot - stem)
+	    : strlen(stem);
 }
 
 static enum segment_kind
 kind_of_stem(const char *stem)
 {
 	size_t n = chain_stem_length(stem);
-	const char *dot = strrchr(stem, '.');
 
 	if (n && stem[n] == '\0')
 		return SEGMENT_CHAIN;
 	if (n && strncmp(stem + n, ".own-", 5) == 0 && is_digits(stem + n + 5))
 		return SEGMENT_OWN;
-	if (dot != NULL && strncmp(dot, ".claimed-", 9) == 0 && is_digits(dot + 9))
+	if (segment_plain_length(stem) < strlen(stem))
 		return SEGMENT_ADOPTED;
-	return SEGMENT_FOREIGN;
+	return has_plain_prefix(stem) ? SEGMENT_PLAIN : SEGMENT_FOREIGN;
 }
 
 bool
@@ -65,14 +85,13 @@ segment_is_chain(const char *stem)
 }
 
 int
-segment_parse(const char *name, struct segment *s)
+segment_parse(char *name, char stem[SEGMENT_NAME], struct segment *s)
 {
 	size_t n = strlen(name);
 
-	memset(s, 0, sizeof(*s));
-	if (name[0] == '.' || n >= sizeof(s->name))
+	*s = (struct segment){.name = name, .stem = stem};
+	if (name[0] == '.' || n >= SEGMENT_NAME)
 		return -1;
-	memcpy(s->name, name, n + 1);
 	if (has_suffix(name, ".jsonl"))
 		n -= 6;
 	else if (has_suffix(name, ".jsonl.gz")) {
@@ -80,16 +99,20 @@ segment_parse(const char *name, struct segment *s)
 		s->gz = true;
 	} else
 		return -1;
-	memcpy(s->stem, name, n);
-	if (has_suffix(s->stem, ".suspect") && chain_stem_length(s->stem) &&
-	    s->stem[STEM_LENGTH] == '.') {
-		s->stem[n - 8] = '\0';
+	memcpy(stem, name, n);
+	stem[n] = '\0';
+	if (has_suffix(stem, SEGMENT_SUSPECT) && chain_stem_length(stem) &&
+	    stem[STEM_LENGTH] == '.') {
+		stem[n - strlen(SEGMENT_SUSPECT)] = '\0';
 		s->suspect = true;
 	}
-	s->kind = kind_of_stem(s->stem);
-	if (s->kind == SEGMENT_FOREIGN && (s->gz || s->suspect))
-		return -1; /* plain writers have no such names */
-	return 0;
+	s->kind = kind_of_stem(stem);
+	/* plain writers have no such names */
+	if (s->kind == SEGMENT_PLAIN && (s->gz || s->suspect))
+		s->kind = SEGMENT_FOREIGN;
+	return s->kind == SEGMENT_FOREIGN || (s->kind == SEGMENT_ADOPTED && !has_plain_prefix(stem))
+	    ? -1
+	    : 0;
 }
 
 static int
@@ -104,59 +127,150 @@ compare_segments(const void *pa, const void *pb)
 	return r ? r : (int)a->gz - (int)b->gz;
 }
 
-/* Reads the next segment of a listing: 1, 0 at the end, -1 with errno. After -1 the caller must
- * fail: it must not treat the segment as empty. */
+/* A listing of the buffer. */
+struct listing {
+	int dirfd;
+	DIR *d; /* NULL with errno: it cannot be read */
+	char stem[SEGMENT_NAME];
+	bool has_manifest;
+	char *manifest; /* read when a name is one that an earlier version may have made */
+};
+
+static void
+open_listing(struct listing *l, int dirfd)
+{
+	*l = (struct listing){.dirfd = dirfd, .d = io_open_dir(dirfd, ".")};
+}
+
+static void
+close_listing(struct listing *l)
+{
+	if (l->d != NULL)
+		closedir(l->d);
+	free(l->manifest);
+}
+
+/* Returns whether an earlier version adopted the file: its name has not the form of today's, but
+ * the manifest (manifest.h) has its stem. */
+static bool
+is_recorded_adoption(struct listing *l, const struct segment *s)
+{
+	struct bytes b = {0};
+	bool found;
+
+	if (s->kind != SEGMENT_ADOPTED || s->gz)
+		return false;
+	if (!l->has_manifest)
+		l->manifest = io_read_file(l->dirfd, ".roster", MANIFEST_MAX, NULL);
+	l->has_manifest = true;
+	bytes_addc(&b, '+');
+	token_add(&b, s->stem);
+	bytes_adds(&b, " .");
+	found = l->manifest != NULL && strstr(l->manifest, bytes_str(&b)) != NULL;
+	bytes_free(&b);
+	return found;
+}
+
+/* Takes the next of the names: 1 for a segment, 2 for a foreign file, 0 at the end, -1 with errno.
+ * The names are valid until the next call. */
 static int
-next_segment(DIR *d, int dirfd, struct segment *s)
+next_name(struct listing *l, struct segment *s)
 {
 	struct dirent *e;
-	struct stat st;
 
-	for (errno = 0; (e = readdir(d)) != NULL; errno = 0) {
-		if (segment_parse(e->d_name, s) == -1)
+	if (l->d == NULL)
+		return -1;
+	for (errno = 0; (e = readdir(l->d)) != NULL; errno = 0) {
+		if (segment_parse(e->d_name, l->stem, s) == 0 || is_recorded_adoption(l, s))
+			return 1;
+		if (s->kind != SEGMENT_NONE)
+			return 2;
+	}
+	return errno ? -1 : 0;
+}
+
+/* Reads the next segment of a listing: 1, 0 at the end, -1 with errno. After -1 the caller must
+ * fail: it must not treat the segment as empty. The names are valid until the next call. */
+static int
+next_segment(struct listing *l, struct segment *s)
+{
+	struct stat st;
+	int r;
+
+	while ((r = next_name(l, s)) > 0) {
+		if (r == 2)
 			continue;
-		if (fstatat(dirfd, s->name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-			s->ignored =
-			    !S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != geteuid();
+		if (fstatat(l->dirfd, s->name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+			/* The directory is ours alone: each of several links is ours too. */
+			s->ignored = !S_ISREG(st.st_mode) ? "it is not a regular file"
+			    : st.st_uid != geteuid()      ? "it belongs to another user"
+			                                  : NULL;
 			s->size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
 			return 1;
 		}
 		if (errno != ENOENT)
 			return -1;
 	}
-	return errno ? -1 : 0;
+	return r;
+}
+
+/* Returns the segments in one block, followed by their names. The name and the stem of each stand
+ * in `names`, each with its NUL, the name with room for SEGMENT_SUSPECT. */
+static struct segment *
+pack_segments(const struct bytes *segments, const struct bytes *names)
+{
+	size_t n = segments->len / sizeof(struct segment);
+	struct segment *s = mem_alloc(segments->len + names->len + 1);
+	char *p = (char *)(s + n);
+
+	if (n == 0)
+		return s;
+	memcpy(s, segments->p, segments->len);
+	memcpy(p, names->p, names->len);
+	for (size_t i = 0; i < n; i++) {
+		s[i].name = p;
+		p += strlen(p) + sizeof(SEGMENT_SUSPECT);
+		s[i].stem = p;
+		p += strlen(p) + 1;
+	}
+	return s;
 }
 
 int
 segment_list(int dirfd, struct segment **list, size_t *n, struct err *err)
 {
-	DIR *d = io_open_dir(dirfd, ".");
-	size_t cap = 16, k = 0, kept = 0;
-	struct segment *s;
+	static const char room[sizeof(SEGMENT_SUSPECT)];
+	struct listing l;
+	struct bytes segments = {0}, names = {0};
+	struct segment one, *s = NULL;
+	size_t k, kept = 0;
 	int r;
 
-	*list = NULL;
-	*n = 0;
-	if (d == NULL)
-		return err_sys(err, STATUS_UNSAFE, "list buffer");
-	s = mem_realloc(NULL, cap * sizeof(*s));
-	while ((r = next_segment(d, dirfd, &s[k])) == 1)
-		if (++k == cap)
-			s = mem_realloc(s, (cap *= 2) * sizeof(*s));
+	open_listing(&l, dirfd);
+	while ((r = next_segment(&l, &one)) == 1) {
+		bytes_add(&segments, (const char *)&one, sizeof(one));
+		bytes_adds(&names, one.name);
+		bytes_add(&names, room, sizeof(room));
+		bytes_add(&names, one.stem, strlen(one.stem) + 1);
+	}
 	if (r == -1)
 		err_sys(err, STATUS_UNSAFE, "list buffer");
-	closedir(d);
-	if (r == -1) {
-		free(s);
+	else
+		s = pack_segments(&segments, &names);
+	k = segments.len / sizeof(one);
+	close_listing(&l);
+	bytes_free(&segments);
+	bytes_free(&names);
+	*list = s;
+	*n = 0;
+	if (r == -1)
 		return -1;
-	}
 	if (k)
 		qsort(s, k, sizeof(*s), compare_segments);
 	/* An interrupted compression leaves both files: keeps the plain one, which sorts first. */
 	for (size_t i = 0; i < k; i++)
 		if (kept == 0 || strcmp(s[kept - 1].stem, s[i].stem) != 0)
 			s[kept++] = s[i];
-	*list = s;
 	*n = kept;
 	return 0;
 }
@@ -164,16 +278,41 @@ segment_list(int dirfd, struct segment **list, size_t *n, struct err *err)
 int
 segment_any(int dirfd)
 {
-	DIR *d = io_open_dir(dirfd, ".");
+	struct listing l;
 	struct segment s;
 	int r;
 
-	if (d == NULL)
-		return -1;
-	while ((r = next_segment(d, dirfd, &s)) == 1 && s.ignored)
+	open_listing(&l, dirfd);
+	while ((r = next_segment(&l, &s)) == 1 && !segment_may_hold(&s))
 		;
-	closedir(d);
+	close_listing(&l);
 	return r;
+}
+
+bool
+segment_may_hold(const struct segment *s)
+{
+	bool plain = s->kind == SEGMENT_PLAIN || s->kind == SEGMENT_ADOPTED;
+
+	return s->ignored != NULL ? s->size > 0 && s->kind != SEGMENT_PLAIN : s->size > 0 || !plain;
+}
+
+size_t
+segment_count_foreign(int dirfd, struct bytes *names)
+{
+	struct listing l;
+	struct segment s;
+	size_t n = 0;
+	int r;
+
+	open_listing(&l, dirfd);
+	while ((r = next_name(&l, &s)) > 0)
+		if (r == 2 && ++n <= FOREIGN_NAMED && names != NULL)
+			bytes_addf(names, "%s'%s'", n > 1 ? ", " : "", s.name);
+	close_listing(&l);
+	if (n > FOREIGN_NAMED && names != NULL)
+		bytes_adds(names, ", ...");
+	return n;
 }
 
 /* Formats "buffer_2025-12-04_10-30-00". gmtime_r and strftime would read /etc/localtime first. */

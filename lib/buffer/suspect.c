@@ -88,7 +88,7 @@ suspect_open(struct buffer *buf, const char *stem, int64_t lock_ms, struct err *
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		bool is_suspect = strcmp(list[i].stem, stem) == 0;
 
-		if (list[i].ignored || list[i].kind == SEGMENT_FOREIGN || (!is_suspect && !later))
+		if (list[i].ignored || list[i].kind == SEGMENT_PLAIN || (!is_suspect && !later))
 			continue;
 		r = read_segment_events(s, buf, &list[i], later, err);
 		if (is_suspect)

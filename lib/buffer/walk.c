@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "buffer/adopt.h"
 #include "buffer/reader.h"
 
 struct source {
@@ -22,7 +23,7 @@ struct source {
 	size_t heap_len, heap_cap;
 	int64_t newest; /* last stamp read into the window */
 	int64_t last_stamp;
-	struct bytes text;
+	struct bytes text; /* of a line that was read by its offset */
 };
 
 struct walk {
@@ -33,6 +34,8 @@ struct walk {
 	uint64_t last_size; /* of the last chain segment, measured before the listing */
 	struct source *sources;
 	size_t nsources;
+	struct source **order; /* those with a line: a binary heap, the next line first */
+	size_t norder;
 	struct source *current; /* whose line was returned last */
 	const char *disordered;
 	const struct segment **damaged;
@@ -102,6 +105,17 @@ read_into_window(struct source *s, struct err *err)
 	return r == -1 ? -1 : 0;
 }
 
+/* Reads the line of which only the place is in memory. */
+static int
+load_line(struct source *s, struct err *err)
+{
+	struct slice *text = &s->line.text;
+
+	bytes_fit(&s->text, text->n + 1);
+	text->p = s->text.p;
+	return reader_read_at(s->r, s->line.at, s->text.p, text->n, err);
+}
+
 /* Puts the next line of an unsorted file into s->line: 1, 0, -1 as walk_next. */
 static int
 next_sorted_line(struct walk *w, struct source *s, struct err *err)
@@ -117,11 +131,7 @@ next_sorted_line(struct walk *w, struct source *s, struct err *err)
 		w->disordered = s->seg->name;
 	else
 		s->last_stamp = e.stamp;
-	s->text.len = 0;
-	bytes_reserve(&s->text, e.len + 1u);
-	if (reader_read_at(s->r, e.at, s->text.p, e.len, err) == -1)
-		return -1;
-	s->line = (struct walk_line){.text = {s->text.p, e.len},
+	s->line = (struct walk_line){.text = {NULL, e.len},
 	    .stem = s->seg->stem,
 	    .pos = s->nreturned,
 	    .end = s->nreturned + 1,
@@ -130,7 +140,7 @@ next_sorted_line(struct walk *w, struct source *s, struct err *err)
 	    .torn = e.torn};
 	s->nreturned++;
 	s->stamp = e.stamp;
-	return 1;
+	return load_line(s, err) == -1 ? -1 : 1;
 }
 
 /* --- the next line of a source --------------------------------------------------------- */
@@ -143,6 +153,13 @@ enter_segment(struct source *s)
 	    (struct walk_line){.stem = s->seg->stem, .chain = s->chain, .suspect = s->seg->suspect};
 }
 
+/* Returns whether the writer of a plain file may still append the rest of its last line. */
+static bool
+is_unfinished(struct walk *w, const struct segment *seg)
+{
+	return seg->kind == SEGMENT_ADOPTED && adopt_is_written(w->buf, seg);
+}
+
 static int
 next_file_line(struct walk *w, struct source *s, struct err *err)
 {
@@ -151,6 +168,8 @@ next_file_line(struct walk *w, struct source *s, struct err *err)
 
 	if (r != 1)
 		return r;
+	if (l.torn && is_unfinished(w, s->seg))
+		return 0;
 	s->line.text = l.text;
 	s->line.pos = s->line.at = l.pos;
 	s->line.end = l.end;
@@ -177,8 +196,9 @@ open_next_segment(struct walk *w, struct source *s, uint64_t from, struct err *e
 	s->r = reader_open(w->buf->fd, s->seg, from, limit, flags, err);
 	/* renamed after the listing: its fdatasync failed */
 	if (s->r == NULL && err->sys == ENOENT && !s->seg->suspect) {
-		snprintf(seg->name, sizeof(seg->name), "%.200s.suspect.jsonl%s", seg->stem,
-		    seg->gz ? ".gz" : "");
+		snprintf(seg->name,
+		    strlen(seg->stem) + sizeof(SEGMENT_SUSPECT ".jsonl") + (seg->gz ? 3 : 0),
+		    "%s" SEGMENT_SUSPECT ".jsonl%s", seg->stem, seg->gz ? ".gz" : "");
 		seg->suspect = true;
 		s->r = reader_open(w->buf->fd, seg, from, limit, flags, err);
 	}
@@ -188,7 +208,7 @@ open_next_segment(struct walk *w, struct source *s, uint64_t from, struct err *e
 	if (err->sys != ENOENT)
 		return -1;
 	/* removed by another program: the manifest still has it and reports it */
-	seg->ignored = true;
+	seg->ignored = "it was removed";
 	return 0;
 }
 
@@ -220,26 +240,79 @@ advance_source(struct walk *w, struct source *s, struct err *err)
 	return 0;
 }
 
+/* --- merging --------------------------------------------------------------------------- */
+
+#define SOURCES_LOADED 256 /* with more of them, only the current file has lines in memory */
+
+/* With equal times the chain is first, then the others in the order of their names. */
+static bool
+is_earlier_source(const struct source *a, const struct source *b)
+{
+	return a->stamp != b->stamp ? a->stamp < b->stamp : a < b;
+}
+
+/* Moves the source at index i of the heap down to its place. */
+static void
+sink_source(struct walk *w, size_t i)
+{
+	struct source *s = w->order[i];
+	size_t kid;
+
+	while ((kid = 2 * i + 1) < w->norder) {
+		if (kid + 1 < w->norder && is_earlier_source(w->order[kid + 1], w->order[kid]))
+			kid++;
+		if (!is_earlier_source(w->order[kid], s))
+			break;
+		w->order[i] = w->order[kid];
+		i = kid;
+	}
+	w->order[i] = s;
+}
+
+/* Frees the memory of a file's lines, when there are many files, until walk_next comes to it. */
+static void
+park_source(struct walk *w, struct source *s)
+{
+	if (w->nsources <= SOURCES_LOADED || s->chain || s->seg->gz || !s->has_line)
+		return;
+	reader_park(s->r);
+	bytes_free(&s->text);
+	s->line.text.p = NULL;
+}
+
+/* Makes the heap of the sources that have a line. */
+static void
+order_sources(struct walk *w)
+{
+	w->order = mem_alloc(w->nsources * sizeof(*w->order));
+	for (size_t i = 0; i < w->nsources; i++)
+		if (w->sources[i].has_line)
+			w->order[w->norder++] = &w->sources[i];
+	for (size_t i = w->norder / 2; i-- > 0;)
+		sink_source(w, i);
+}
+
 int
 walk_next(struct walk *w, struct walk_line *l, struct err *err)
 {
-	struct source *best = w->current;
+	struct source *last = w->current, *next;
 
-	if (best != NULL && advance_source(w, best, err) == -1)
-		return -1;
-	if (w->nsources > 1 || best == NULL || !best->has_line) {
-		best = NULL;
-		for (size_t i = 0; i < w->nsources; i++) {
-			struct source *s = &w->sources[i];
-
-			if (s->has_line && (best == NULL || s->stamp < best->stamp))
-				best = s;
-		}
+	if (last != NULL) {
+		if (advance_source(w, last, err) == -1)
+			return -1;
+		if (!last->has_line)
+			w->order[0] = w->order[--w->norder];
+		if (w->norder > 0)
+			sink_source(w, 0);
 	}
-	w->current = best;
-	if (best == NULL)
+	w->current = next = w->norder > 0 ? w->order[0] : NULL;
+	if (last != NULL && next != last)
+		park_source(w, last);
+	if (next == NULL)
 		return 0;
-	*l = best->line;
+	if (next->line.text.p == NULL && load_line(next, err) == -1)
+		return -1;
+	*l = next->line;
 	return 1;
 }
 
@@ -289,17 +362,19 @@ measure_unsorted(struct walk *w, const struct segment *seg, uint64_t *size, stru
 	struct reader *r = reader_open(w->buf->fd, seg, 0, UINT64_MAX, 0, err);
 	struct reader_line l;
 	int64_t last = INT64_MIN, stamp;
-	bool sorted = true;
+	bool sorted = true, unfinished = false;
 	int got;
 
 	if (r == NULL)
 		return -1;
-	while ((got = reader_next(r, &l, err)) == 1)
-		if (line_stamp(l.text, &stamp) == 0) {
+	while (!unfinished && (got = reader_next(r, &l, err)) == 1) {
+		unfinished = l.torn && is_unfinished(w, seg);
+		if (!unfinished && line_stamp(l.text, &stamp) == 0) {
 			sorted &= stamp >= last;
 			last = stamp;
 		}
-	*size = sorted ? 0 : reader_bytes_read(r);
+	}
+	*size = sorted ? 0 : unfinished ? l.pos : reader_bytes_read(r);
 	reader_close(r);
 	/* damage shows again when the lines are read */
 	return got == -1 && err->sys != EBADMSG ? -1 : 0;
@@ -383,14 +458,17 @@ walk_open(struct buffer *buf, struct checkpoint *cp, int flags, struct err *err)
 		chain++;
 	/* Files first: next_file_line needs to know whether there is anything to merge. */
 	for (w->nsources = 1, i = chain; i < w->nsegments; i++)
-		if ((w->segments[i].kind != SEGMENT_FOREIGN || (flags & WALK_FOREIGN)) &&
+		if ((w->segments[i].kind != SEGMENT_PLAIN || (flags & WALK_PLAIN)) &&
 		    open_file_source(w, cp, &w->segments[i], err) == -1)
 			goto fail;
-	for (i = 1; i < w->nsources; i++)
+	for (i = 1; i < w->nsources; i++) {
 		if (advance_source(w, &w->sources[i], err) == -1)
 			goto fail;
+		park_source(w, &w->sources[i]);
+	}
 	if (open_chain_source(w, cp, chain, err) == -1)
 		goto fail;
+	order_sources(w);
 	return w;
 fail:
 	walk_close(w);
@@ -408,6 +486,7 @@ walk_close(struct walk *w)
 		bytes_free(&w->sources[i].text);
 	}
 	free(w->sources);
+	free(w->order);
 	free(w->damaged);
 	free(w->segments);
 	free(w);
@@ -420,13 +499,37 @@ walk_segments(const struct walk *w, size_t *n)
 	return w->segments;
 }
 
+static const struct source *
+find_file_source(const struct walk *w, const char *stem)
+{
+	size_t low = 1, high = w->nsources, mid;
+
+	/* they are in the order of segment_list */
+	while (low < high) {
+		mid = (low + high) / 2;
+		if (strcmp(w->sources[mid].seg->stem, stem) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < w->nsources && strcmp(w->sources[low].seg->stem, stem) == 0 ? &w->sources[low]
+	                                                                         : NULL;
+}
+
 bool
 walk_is_finished(const struct walk *w, const char *stem)
 {
-	for (size_t i = 1; i < w->nsources; i++)
-		if (strcmp(w->sources[i].seg->stem, stem) == 0)
-			return w->sources[i].r == NULL;
-	return false;
+	const struct source *s = find_file_source(w, stem);
+
+	return s != NULL && s->r == NULL;
+}
+
+uint64_t
+walk_file_end(const struct walk *w, const char *stem)
+{
+	const struct source *s = find_file_source(w, stem);
+
+	return s == NULL ? 0 : s->limit ? s->limit : s->line.end;
 }
 
 const struct segment *

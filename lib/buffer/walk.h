@@ -46,7 +46,7 @@ enum walk_flags {
 	WALK_LAGGING = 1,
 	WALK_SYNC = 2,   /* only durable lines */
 	WALK_LOCKED = 4, /* the caller holds the writers' lock: a line without newline is torn */
-	WALK_FOREIGN = 8 /* plain writers' files too, each in the order of its lines */
+	WALK_PLAIN = 8   /* plain writers' files too, each in the order of its lines */
 };
 
 /* Begins at the positions of cp. NULL on failure. */
@@ -60,6 +60,8 @@ void walk_close(struct walk *w);
 const struct segment *walk_segments(const struct walk *w, size_t *n);
 /* True when this file (not of the chain) was read to its end. */
 bool walk_is_finished(const struct walk *w, const char *stem);
+/* The byte offset up to which this file was read; 0 when no line of it was. */
+uint64_t walk_file_end(const struct walk *w, const char *stem);
 /* The compressed segments found damaged or truncated, of which the readable lines were returned.
  * NULL past the last. */
 const struct segment *walk_damaged(const struct walk *w, size_t i);

@@ -342,6 +342,9 @@ delivery_reclaim(struct delivery *dl, const struct walk *walk, bool at_end, stru
 	uint64_t torn = dl->reclaim.torn;
 	int r = reclaim_run(&dl->reclaim, walk, at_end, err);
 
+	if (r == 0 && dl->reclaim.moved)
+		r = delivery_store(dl, err);
+	dl->reclaim.moved = false;
 	torn = dl->reclaim.torn - torn;
 	if (torn) {
 		count_quarantined(dl, torn);

@@ -202,7 +202,7 @@ adopt_foreign_files(struct drain *d, size_t *adopted, bool *unsettled, struct er
 {
 	struct drain_result *res = d->run.r;
 	int64_t settle_ms;
-	int r = adopt_files(d->run.buf, &d->delivery.checkpoint, &settle_ms, adopted, err);
+	int r = adopt_files(d->run.buf, &d->delivery.checkpoint, false, &settle_ms, adopted, err);
 
 	if (r == -1)
 		return -1;
@@ -272,7 +272,32 @@ append_outage_event(struct drain *d)
 	return false;
 }
 
-/* Reports segments that vanished, and files that are ignored. Sets r->left. */
+bool
+drain_describe_foreign(struct buffer *buf, struct bytes *text)
+{
+	struct bytes names = {0};
+	size_t n = segment_count_foreign(buf->fd, &names);
+
+	if (n > 0)
+		bytes_addf(text,
+		    "%zu file%s left alone, not named as a buffer file: %s: see ebbuffer adopt", n,
+		    n == 1 ? "" : "s", bytes_str(&names));
+	bytes_free(&names);
+	return n > 0;
+}
+
+static void
+report_foreign_files(struct drain *d)
+{
+	struct bytes text = {0};
+
+	if (drain_describe_foreign(d->run.buf, &text))
+		run_say(&d->run, "%s", bytes_str(&text));
+	bytes_free(&text);
+}
+
+/* Reports segments that vanished, and files that are ignored. Sets r->left. A plain writer's file
+ * that only stays because its writer has it open is not left. */
 static int
 report_segments(struct drain *d, struct err *err)
 {
@@ -283,14 +308,18 @@ report_segments(struct drain *d, struct err *err)
 
 	if (segment_list(d->run.buf->fd, &list, &n, err) == -1)
 		return -1;
+	report_foreign_files(d);
 	res->left = false;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		bool holds = segment_may_hold(&list[i]);
+
 		if (list[i].ignored)
-			run_say(&d->run,
-			    "'%s': ignored, not a regular file of this user with one link",
-			    list[i].name);
-		else
-			res->left = true;
+			run_say(&d->run, "'%s': ignored, %s%s", list[i].name, list[i].ignored,
+			    holds ? ": it may hold events that are earlier than those sent" : "");
+		res->left |= holds &&
+		    (list[i].kind != SEGMENT_ADOPTED ||
+		        !backlog_is_delivered(&d->delivery.checkpoint, &list[i]));
+	}
 	nmissing = manifest_list_vanished(d->run.buf, list, n, &missing);
 	while (nmissing) {
 		run_say(&d->run, "segment '%s' has vanished with undelivered events",

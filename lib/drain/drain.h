@@ -38,5 +38,8 @@
  * Fills in *res in both cases. */
 int drain_run(struct buffer *buf, struct conn *conn, const struct drain_options *o,
     struct drain_result *res, struct err *err);
+/* Appends the message about foreign files (buffer/segment.h), which every run reports. Returns
+ * whether there are any. */
+bool drain_describe_foreign(struct buffer *buf, struct bytes *text);
 
 #endif

@@ -200,7 +200,7 @@ check_damage(const struct checker *c, const struct backlog *b)
 	if (b->ignored > 0)
 		problems_add(c->problems, SEVERITY_WARNING, "odd",
 		    "%" PRIu64 " file%s in the buffer ignored: "
-		    "not a regular file owned by this user with one link",
+		    "not a regular file, or owned by another user",
 		    b->ignored, b->ignored == 1 ? "" : "s");
 	if (c->snapshot->other_target)
 		problems_add(c->problems, SEVERITY_WARNING, "target",

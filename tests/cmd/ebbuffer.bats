@@ -40,7 +40,7 @@ plain_file() {
 		echo '{"event_type":"p","buffered_at":5}'
 		plain p 2 2025-12-04T10:30:01Z
 		plain 'no type' 3 2025-12-04T10:30:03Z
-	} >"$B/${1:-plain.jsonl}"
+	} >"$B/${1:-buffer_plain.jsonl}"
 }
 
 # Makes held types: their keys are not streams.
@@ -273,7 +273,7 @@ state() {
 
 @test "a plain writer's file is listed line by line, and no command that reads changes it" {
 	plain_file
-	cksum "$B/plain.jsonl" >"$EB_TMP/was"
+	cksum "$B/buffer_plain.jsonl" >"$EB_TMP/was"
 	assert_equal "$(ebstat -j | jq -c '.buffer | [.file_count, .total_events, .oldest_event]')" '[1,4,"2025-12-04T10:30:01.000000Z"]'
 	run -1 ebbuffer list -j
 	assert_equal "$(jq -c '[.event_type, .derived, (.bad | type)]' <<<"$output")" '["p",true,"null"]
@@ -286,12 +286,12 @@ state() {
 	assert_equal "$(jq -c '[.segments, .lines, .bad, .out_of_order]' <<<"$output")" '[1,4,2,0]'
 	run -1 ebbuffer check -q
 	refute_output --partial segments
-	diff "$EB_TMP/was" <(cksum "$B/plain.jsonl")
+	diff "$EB_TMP/was" <(cksum "$B/buffer_plain.jsonl")
 	assert_equal "$(length p)" 0
 }
 
 @test "an adopted file: blank lines are ignored, and an unreadable file is reported" {
-	plain_file plain.claimed-000001.jsonl
+	plain_file buffer_plain.claimed-000001.jsonl
 	assert_equal "$(ebbuffer list -j | wc -l)" 4
 	assert_equal "$(ebstat -j | jq .buffer.total_events)" 4
 	assert_equal "$(ebbuffer check -j | jq -c '[.lines, .bad]')" '[4,2]'
@@ -307,7 +307,7 @@ state() {
 	buffered a 1 4
 	tac "$B"/*.jsonl >"$EB_TMP/reversed"
 	cat "$EB_TMP/reversed" >"$(echo "$B"/*.jsonl)"
-	mkdir "$B/zz.jsonl"
+	mkdir "$B/buffer_zz.jsonl"
 	run -1 ebbuffer check -j
 	assert_equal "$(jq -c '[.lines, .bad, .out_of_order, .odd_files]' <<<"$output")" '[4,0,3,1]'
 }
@@ -358,9 +358,9 @@ state() {
 	held a
 	buffered a 1 2
 	buffered b 1 1
-	plain p 1 2025-12-04T10:30:02Z >"$B/plain.jsonl"
-	plain a 3 2025-12-04T10:30:04Z >>"$B/plain.jsonl"
-	mkdir "$B/zz.jsonl"
+	plain p 1 2025-12-04T10:30:02Z >"$B/buffer_plain.jsonl"
+	plain a 3 2025-12-04T10:30:04Z >>"$B/buffer_plain.jsonl"
+	mkdir "$B/buffer_zz.jsonl"
 	sleep 1.1
 	run -75 ebreplay --wait 2
 	run -0 ebpub b 2
@@ -370,7 +370,7 @@ state() {
 	run -0 ebpub p 2
 	assert_output --regexp '^[0-9]+-'
 	freed a
-	rmdir "$B/zz.jsonl"
+	rmdir "$B/buffer_zz.jsonl"
 	run -0 ebreplay
 	assert_equal "$(payloads a | xargs) / $(payloads b | xargs) / $(payloads p | xargs)" '3 1 2 4 / 1 2 / 1 2'
 }
@@ -378,7 +378,7 @@ state() {
 @test "while a type in an unsorted file is held, others are delivered, in order" {
 	held a
 	plain_file
-	plain a 3 2025-12-04T10:30:04Z >>"$B/plain.jsonl"
+	plain a 3 2025-12-04T10:30:04Z >>"$B/buffer_plain.jsonl"
 	run -75 ebreplay --wait 2
 	run -0 ebpub p 3
 	run -0 ebpub p 4
@@ -401,12 +401,12 @@ own_disk() {
 @test "a buffer that is read only, with files of all kinds: events of their types do not pass, others do" {
 	own_disk
 	buffered a 1 1
-	plain_file plain.claimed-000001.jsonl
+	plain_file buffer_plain.claimed-000001.jsonl
 	{
 		echo garbage
 		plain c 1 2025-12-04T10:30:04Z
-	} >"$B/other.jsonl"
-	mkdir "$B/zz.jsonl"
+	} >"$B/buffer_other.jsonl"
+	mkdir "$B/buffer_zz.jsonl"
 	mount -o remount,ro "$DISK"
 	for type in a p c; do
 		run -74 ebpub $type 9
@@ -414,7 +414,7 @@ own_disk() {
 	done
 	run -0 ebpub b 1
 	mount -o remount,rw "$DISK"
-	rmdir "$B/zz.jsonl"
+	rmdir "$B/buffer_zz.jsonl"
 	run -1 ebreplay --wait 5
 	run -0 ebreplay
 	assert_equal "$(payloads a) $(payloads b) $(payloads c) $(payloads p | xargs)" '1 1 1 2 1'
@@ -435,7 +435,7 @@ own_disk() {
 	assert_equal "$(payloads a | xargs)" "$(seq 301 | xargs)"
 	for i in 1 2 3; do
 		plain p $i "2025-12-04T10:30:0${i}Z"
-	done >"$B/plain.jsonl"
+	done >"$B/buffer_plain.jsonl"
 	run -75 ebreplay --limit 1
 	hold_replay
 	run -0 ebpub p 4
@@ -464,7 +464,7 @@ own_disk() {
 }
 
 @test "discard of an adopted file: blank lines are ignored, lines without event_id keep their derived one" {
-	plain_file plain.claimed-000001.jsonl
+	plain_file buffer_plain.claimed-000001.jsonl
 	run -0 ebbuffer discard --yes
 	assert_equal "$(ebbuffer quarantine list -j | jq -r .event_type | sort | uniq -c | xargs)" '2 null 2 p'
 	run -1 ebbuffer quarantine retry
@@ -540,7 +540,7 @@ cut_off() {
 	rm -f "$B/.outage"
 	for i in 1 2 3; do
 		plain p $i "2025-12-04T10:30:0${i}Z"
-	done >"$B/plain.jsonl"
+	done >"$B/buffer_plain.jsonl"
 	# Adopted, and settled for a second.
 	run -75 ebreplay --limit 1
 	cut_off p 3 ebreplay
@@ -583,7 +583,7 @@ cut_off() {
 		plain z 0 2025-12-04T10:30:01Z
 		echo 'none either'
 		plain b 1 2025-12-04T10:30:03Z
-	} >"$B/plain.jsonl"
+	} >"$B/buffer_plain.jsonl"
 	for i in 1 2 3; do
 		run ebreplay --wait 2
 		assert_equal "$(ebstat -j | jq .buffer.quarantined)" 2
@@ -673,11 +673,11 @@ failing() {
 	need_strace
 	plain_file
 	buffered a 1 1
-	run -74 failing plain.jsonl openat EACCES ebbuffer list
+	run -74 failing buffer_plain.jsonl openat EACCES ebbuffer list
 	assert_output --partial 'Permission denied'
-	run -0 failing plain.jsonl openat ENOENT ebbuffer list -j
+	run -0 failing buffer_plain.jsonl openat ENOENT ebbuffer list -j
 	assert_equal "$(jq -r .event_type <<<"$output")" a
-	run -0 failing plain.jsonl openat ENOENT ebstat -j
+	run -0 failing buffer_plain.jsonl openat ENOENT ebstat -j
 	assert_equal "$(jq -c '.buffer | [.file_count, .total_events]' <<<"$output")" '[2,1]'
 }
 
@@ -690,10 +690,10 @@ failing() {
 	seq 2 | xargs -n 1 ebpub -q --segment-size 1 a
 	rm -f "$B/.outage"
 	up
-	plain c 1 2025-12-04T10:30:04Z >"$B/plain.jsonl"
+	plain c 1 2025-12-04T10:30:04Z >"$B/buffer_plain.jsonl"
 	mount -o remount,ro "$DISK"
 	run -0 ebpub b 1
-	for name in plain.jsonl "$(find "$B" -name 'buffer_*' -printf '%f\n' | sort | tail -1)"; do
+	for name in buffer_plain.jsonl "$(find "$B" -name 'buffer_*' -printf '%f\n' | sort | tail -1)"; do
 		run -74 failing "$name" openat EIO ebpub b 2
 		assert_line --partial 'event 1 is NOT safe'
 	done
@@ -705,12 +705,12 @@ failing() {
 # bats test_tags=nosanitize
 @test "discard beside a plain writer's file whose new name is taken: it stays, and is replayed" {
 	need_strace
-	plain a 2 2025-12-04T10:30:04Z >"$EB_TMP/plain.jsonl"
+	plain a 2 2025-12-04T10:30:04Z >"$EB_TMP/buffer_plain.jsonl"
 	buffered a 1 1
 	rm -f "$B/.outage"
-	mv "$EB_TMP/plain.jsonl" "$B/"
+	mv "$EB_TMP/buffer_plain.jsonl" "$B/"
 	run -0 strace -qq -f -o /dev/null -e inject=renameat2:error=EEXIST ebbuffer discard --yes
-	assert_equal "$(find "$B" -maxdepth 1 -name '*.jsonl' -printf '%f\n')" plain.jsonl
+	assert_equal "$(find "$B" -maxdepth 1 -name '*.jsonl' -printf '%f\n')" buffer_plain.jsonl
 	assert_equal "$(cat "$B"/quarantine/* | wc -l)" 1
 	run -0 ebreplay
 	assert_equal "$(payloads a)" 2
@@ -721,7 +721,7 @@ failing() {
 	local fault
 	need_strace
 	mkdir -m 700 "$B"
-	seq 4 | while read -r n; do plain p "$n" 2025-12-04T10:30:0$((5 - n))Z; done >"$B/plain.jsonl"
+	seq 4 | while read -r n; do plain p "$n" 2025-12-04T10:30:0$((5 - n))Z; done >"$B/buffer_plain.jsonl"
 	buffered a 1 1
 	rm -f "$B/.outage"
 	cp -a "$B" "$EB_TMP/full"
@@ -756,7 +756,7 @@ failing() {
 	ebpub -q a 3
 	rm -f "$B/.outage"
 	up
-	plain a 4 2025-12-04T10:30:01Z >"$B/plain.jsonl"
+	plain a 4 2025-12-04T10:30:01Z >"$B/buffer_plain.jsonl"
 	run -0 ebbuffer discard --yes
 	assert_equal "$(jq -r '.line | fromjson | "\(.message.payload) \(.doubt | type)"' "$B"/quarantine/*.jsonl | sort | paste -sd,)" \
 		'1 object,2 object,3 null,4 null'
@@ -772,7 +772,7 @@ failing() {
 	mkdir -m 700 "$B"
 	for i in 1 2 3; do
 		plain p $i "2025-12-04T10:30:0${i}Z"
-	done >"$B/plain.jsonl"
+	done >"$B/buffer_plain.jsonl"
 	run -75 ebreplay --limit 1
 	printf '0' >"$B/.lock"
 	cut_off p 3 ebreplay

@@ -119,7 +119,7 @@ four_aside() {
 
 @test "retry: a plain writer's event keeps the id that it was given" {
 	mkdir -m 700 "$B"
-	plain p '{"x":1}' 2025-12-04T10:30:00Z >"$B/other.jsonl"
+	plain p '{"x":1}' 2025-12-04T10:30:00Z >"$B/buffer_other.jsonl"
 	sleep 1.1
 	run ebbuffer list -j
 	run -0 ebbuffer discard --yes
@@ -222,8 +222,8 @@ four_aside() {
 # A plain writer's bad lines: bytes that are not text, JSON that is not an object, an object that is not an event.
 @test "list: a line that is not text is printed unchanged; retry leaves all such lines" {
 	mkdir -m 700 "$B"
-	printf 'a\377b\n\n[1]\n{"event_type":"a"}\n' >"$B/other.jsonl"
-	plain a 1 2025-12-04T10:30:00Z >>"$B/other.jsonl"
+	printf 'a\377b\n\n[1]\n{"event_type":"a"}\n' >"$B/buffer_other.jsonl"
+	plain a 1 2025-12-04T10:30:00Z >>"$B/buffer_other.jsonl"
 	run -1 ebreplay
 	assert_equal "$(payloads a)" 1
 	run -0 ebbuffer quarantine list -j
@@ -416,7 +416,7 @@ unfinished() {
 	run -1 ebbuffer quarantine retry
 	unfinished
 	echo garbage >>"$(echo "$B"/*.jsonl)"
-	plain a 9 2025-12-04T10:30:00Z >"$B/other.jsonl"
+	plain a 9 2025-12-04T10:30:00Z >"$B/buffer_other.jsonl"
 	mkdir "$B/buffer_2026-01-02_03-04-05_000001.jsonl"
 	run -1 ebbuffer quarantine retry
 	rmdir "$B/buffer_2026-01-02_03-04-05_000001.jsonl"
@@ -509,7 +509,7 @@ bad() {
 	local i
 	mkdir -m 700 "$B"
 	for i in $(seq 40); do
-		printf 'bad %d\n%s\nworse %d\n' "$i" "$(plain a "$i" 2025-12-04T10:30:00Z)" "$i" >"$B/f$i.jsonl"
+		printf 'bad %d\n%s\nworse %d\n' "$i" "$(plain a "$i" 2025-12-04T10:30:00Z)" "$i" >"$B/buffer_f$i.jsonl"
 	done
 	run -1 ebreplay
 	assert_equal "$(jq -r .line "$B/$Q"/* | sort -u | wc -l)" 80
@@ -610,7 +610,7 @@ big() { printf '"%s%0*d"' "$1" "$2" 0; }
 	for i in 3 1 2; do
 		plain p "$(big $i 1100000)" "2026-01-02T03:04:0${i}Z" 2>/dev/null || jq -nc --rawfile p <(big $i 1100000) --arg at "2026-01-02T03:04:0${i}Z" \
 			'{event_type: "p", message: {event_type: "p", payload: $p, timestamp: $at, source: "s"}, buffered_at: $at}'
-	done >"$B/plain.jsonl"
+	done >"$B/buffer_plain.jsonl"
 	larger 1mb
 	run -1 timeout 60 ebreplay --wait 30
 	larger 512mb

@@ -326,9 +326,9 @@ END
 
 @test "a suspect segment is critical, a file left alone a warning" {
 	plain_buffer 0
-	mkfifo "$EB_BUFFER_DIR/pipe.jsonl"
-	health WARNING '1 file in the buffer ignored: not a regular file owned by this user with one link' -w events=none
-	rm "$EB_BUFFER_DIR/pipe.jsonl"
+	mkfifo "$EB_BUFFER_DIR/buffer_pipe.jsonl"
+	health WARNING '1 file in the buffer ignored: not a regular file, or owned by another user' -w events=none
+	rm "$EB_BUFFER_DIR/buffer_pipe.jsonl"
 	mv "$EB_BUFFER_DIR"/buffer_*.jsonl "$EB_BUFFER_DIR/buffer_2025-12-04_10-30-00_000001.suspect.jsonl"
 	health CRITICAL '1 segment could not be synced' -w events=none
 }

@@ -314,7 +314,7 @@ without_last() {
 @test "an event_id used twice, the second in doubt and not executed: the entry added for the first does not match it" {
 	in_doubt X
 	rcli xdel "$S:a" "$(rcli --json xrange "$S:a" - + | jq -r '.[1][0]')" >/dev/null
-	plain a '"older"' 2025-12-04T10:30:00Z | sed 's/"trace_id"/"event_id":"X","trace_id"/' >"$B/plain.jsonl"
+	plain a '"older"' 2025-12-04T10:30:00Z | sed 's/"trace_id"/"event_id":"X","trace_id"/' >"$B/buffer_plain.jsonl"
 	# One event a batch: the second is searched for after the first was added.
 	run -0 --separate-stderr timeout 20 ebreplay -j --rate 5
 	assert_equal "$(jq -c '[.found, .replayed]' <<<"$output")" '[0,2]'

@@ -406,7 +406,7 @@ class Unsorted(Scene):
 
     def prepare(self, rig):
         given = buffered(rig, [one(1), one(2)]) + buffered(rig, [one(3)], "--segment-size", "1")
-        with open(f"{rig.buffer}/plain.jsonl", "w", encoding="ascii") as f:
+        with open(f"{rig.buffer}/buffer_plain.jsonl", "w", encoding="ascii") as f:
             f.writelines(PLAIN % (n, n) for n in (3, 1, 5, 2, 4))
         rig.show()
         run = rig.run(["ebreplay", "--limit", "2"])
@@ -415,7 +415,7 @@ class Unsorted(Scene):
 
     def drop_expected(self, run, rig, verdict):
         # The file's lines were written out of order.
-        verdict.found["disorder"] = [d for d in verdict.found["disorder"] if "plain.claimed" not in d[3]]
+        verdict.found["disorder"] = [d for d in verdict.found["disorder"] if "buffer_plain.claimed" not in d[3]]
 
 
 class Held(Three):

@@ -20,8 +20,8 @@ static const char *const names[] = {
     "buffer_2025-12-04_10-30-00_000001.jsonl.gz",
     "buffer_2025-12-04_10-30-00_000001.suspect.jsonl",
     "buffer_2025-12-04_10-30-00_000001.own-1.jsonl",
-    "plain.claimed-000001.jsonl",
-    "plain.jsonl",
+    "buffer_plain.claimed-000001.jsonl",
+    "buffer_plain.jsonl",
 };
 #define NAMES (sizeof(names) / sizeof(*names))
 

@@ -119,9 +119,9 @@ three_of_one() {
 @test "discard lets a plain writer finish its line" {
 	mkdir -m 700 "$B"
 	# The plain writer opened the file before it was adopted and writes afterwards.
-	bg plain bash -c 'exec 5>>"$1/py.jsonl"; until ls "$1" | grep -q claimed; do sleep 0.02; done; printf "%s\n" "$2" >&5' \
+	bg plain bash -c 'exec 5>>"$1/buffer_py.jsonl"; until ls "$1" | grep -q claimed; do sleep 0.02; done; printf "%s\n" "$2" >&5' \
 		- "$B" "$(plain p 1 2025-12-04T10:30:00Z)"
-	wait_for "[ -e '$B/py.jsonl' ]"
+	wait_for "[ -e '$B/buffer_py.jsonl' ]"
 	run -0 ebbuffer discard --yes
 	bg_wait plain
 	assert_equal "$(cat "$B"/quarantine/*.jsonl | wc -l)" 1
@@ -160,11 +160,11 @@ close_segment() {
 
 @test "a plain file's name used again after the adoption number was lost: both bad lines are kept" {
 	mkdir -m 700 "$B"
-	echo 'first bad line' >"$B/events.jsonl"
+	echo 'first bad line' >"$B/buffer_events.jsonl"
 	run -1 ebreplay
 	rm "$B/.progress"
 	sleep 1
-	echo 'second bad line' >"$B/events.jsonl"
+	echo 'second bad line' >"$B/buffer_events.jsonl"
 	run -1 ebreplay
 	assert_equal "$(jq -r .line "$B"/quarantine/*.jsonl)" 'first bad line
 second bad line'
@@ -184,20 +184,20 @@ second bad line'
 # bats test_tags=nosanitize
 @test "a file without an end of line: bounded memory, whole into quarantine, the rest goes on" {
 	buffered a 1 2
-	truncate -s 3G "$B/zz.jsonl"
+	truncate -s 3G "$B/buffer_zz.jsonl"
 	(
 		ulimit -v 2000000
 		timeout 100 ebreplay
 	) || assert_equal $? 1
 	assert_equal "$(payloads a | xargs)" '1 2'
-	assert_equal "$(find "$B/quarantine" -name 'zz.claimed-*.bad-1.jsonl' | wc -l)" 1
+	assert_equal "$(find "$B/quarantine" -name 'buffer_zz.claimed-*.bad-1.jsonl' | wc -l)" 1
 	run -0 ebreplay
 }
 
 @test "a long bad line is kept in its file, not written out six times as long" {
 	mkdir -m 700 "$B"
-	truncate -s 20M "$B/zz.jsonl"
-	plain p 1 2025-12-04T10:30:00Z >"$B/good.jsonl"
+	truncate -s 20M "$B/buffer_zz.jsonl"
+	plain p 1 2025-12-04T10:30:00Z >"$B/buffer_good.jsonl"
 	run -1 ebreplay
 	assert_equal "$(payloads p)" 1
 	assert_equal "$(du -sb "$B/quarantine" | awk '{ print ($1 < 22000000) }')" 1
@@ -242,7 +242,7 @@ second bad line'
 	rcli set "$S:a" x >/dev/null
 	buffered a 1 1
 	run -75 ebreplay
-	plain p 1 2036-12-04T10:30:00Z | sed 's/"event_type":"p"/"event_type":"a\\u0000xx"/' >"$B/p.claimed-000009.jsonl"
+	plain p 1 2036-12-04T10:30:00Z | sed 's/"event_type":"p"/"event_type":"a\\u0000xx"/' >"$B/buffer_p.claimed-000009.jsonl"
 	run -0 ebstat
 	run ebreplay
 	assert_equal "$(ebstat -j | jq .buffer.quarantined)" 1
@@ -253,21 +253,21 @@ second bad line'
 	need_root
 	chmod 711 "$EB_TMP" "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR" "${BATS_FILE_TMPDIR%/*}" "${EB_TMP%/*}" 2>/dev/null || :
 	install -d -o 65534 -g 65534 -m 700 "$B"
-	plain p 1 2025-12-04T10:30:00Z >"$B/root.jsonl"
-	chmod 600 "$B/root.jsonl"
+	plain p 1 2025-12-04T10:30:00Z >"$B/buffer_root.jsonl"
+	chmod 600 "$B/buffer_root.jsonl"
 	run -0 ebpub a 1
 	assert_output --regexp '^[0-9]+-[0-9]+$'
 	run -0 ebreplay
 	assert_equal "$(payloads p)" ""
 	assert_equal "$(ebstat -j | jq .buffer.odd_files)" 1
-	mkdir "$B/old.jsonl"
+	mkdir "$B/buffer_old.jsonl"
 	run -0 ebpub -u "unix://$EB_TMP/other" a 2
 	assert_output buffered
 }
 
 @test "messages with odd file names stay on one line" {
 	mkdir -m 700 "$B"
-	echo bad >"$B/$(printf 'a\033[31m\nebreplay: all is well').jsonl"
+	echo bad >"$B/$(printf 'buffer_a\033[31m\nebreplay: all is well').jsonl"
 	run -1 ebreplay
 	assert_equal "${#lines[@]}" 1
 	refute_output --partial $'\033'

@@ -238,7 +238,7 @@ class Subscriber(Actor):
 
 
 class PlainWriter(Actor):
-    """A plain writer: opens its file, whose name has no counter, for each event. Ends when the disk is full."""
+    """A plain writer: opens its file, whose name has no counter, for each event; one in three keeps it open. Ends when the disk is full."""
 
     def __init__(self, world, number, kind):
         super().__init__(world, f"plain{number}")
@@ -246,6 +246,7 @@ class PlainWriter(Actor):
         self.path = os.path.join(world.buffer, time.strftime("buffer_%Y-%m-%d_%H-%M-%S.jsonl", time.gmtime()))
 
     def work(self):
+        fd, keeps = -1, self.rng.random() < 0.3
         for n in range(1, self.rng.randrange(5, 60)):
             self.ledger[n] = False
             now = time.time()
@@ -253,17 +254,17 @@ class PlainWriter(Actor):
             payload = json.dumps({"p": self.number, "n": n})
             line = json.dumps({"event_type": self.kind, "buffered_at": stamp, "message": {
                 "event_type": self.kind, "payload": payload, "trace_id": None, "timestamp": stamp, "source": "plain"}})
-            began = time.monotonic()
             try:
-                fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-                try:
-                    whole = os.write(fd, line.encode() + b"\n") == len(line) + 1
-                finally:
-                    os.close(fd)
+                if fd == -1:
+                    fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+                self.ledger[n] = os.write(fd, line.encode() + b"\n") == len(line) + 1
             except OSError:
-                return
-            if not whole:
-                return
-            # A writer that keeps its file open for longer than the settle time of an adopted file may lose a line.
-            self.ledger[n] = time.monotonic() - began < 0.5
+                break
+            if not self.ledger[n]:
+                break
+            if not keeps:
+                os.close(fd)
+                fd = -1
             self.world.over.wait(self.rng.random() * 0.1)
+        if fd != -1:
+            os.close(fd)
