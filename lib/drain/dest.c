@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "event/id.h"
 #include "event/names.h"
 #include "redis/stream.h"
 
@@ -94,10 +95,33 @@ uint64_t
 dest_put_add(struct dest *dest, struct conn *conn, int64_t maxlen, const struct event *e)
 {
 	_Static_assert(EVENT_FIELDS <= RESP_GAPS, "an event has more fields than a form has gaps");
+	uint64_t number;
+
 	if (dest->add.gaps == 0 || dest->add_maxlen != maxlen)
 		stream_add_template(&dest->add, dest->key, maxlen, event_field_names, EVENT_FIELDS);
 	dest->add_maxlen = maxlen;
-	return conn_put_template(conn, &dest->add, e->field);
+	number = conn_put_template(conn, &dest->add, e->field);
+	conn_limit_reply(conn, CONN_SHORT_REPLY);
+	return number;
+}
+
+int
+dest_take_add(struct dest *dest, const struct reply *reply, struct stream_id *id, struct err *err)
+{
+	char text[ID_SIZE];
+
+	if (stream_take_add(reply, id, err) == -1)
+		return -1;
+	if (id_cmp(*id, dest->after) > 0) {
+		dest->after = *id;
+		dest->watch.added++;
+		return 0;
+	}
+	id_format(*id, text);
+	dest->after = (struct stream_id){0, 0};
+	conn_fail(err, CONN_GARBAGE, "'%s': XADD: the ID %s does not follow the last one",
+	    dest->key, text);
+	return 1;
 }
 
 int

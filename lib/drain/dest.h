@@ -76,6 +76,11 @@ void dests_mark_stale(struct dests *dests);
 /* Queues an XADD of the event, without MAXLEN if maxlen is 0. Returns the request number of
  * conn_put. */
 uint64_t dest_put_add(struct dest *dest, struct conn *conn, int64_t maxlen, const struct event *e);
+/* Takes the reply to it. Returns 0, or -1 with err. Returns 1 with err (CONN_GARBAGE) for an ID
+ * that is not above the last one: the server is broken, or the stream was made anew; dest->after is
+ * then 0-0, so that events in doubt are looked up in the whole stream. */
+int dest_take_add(
+    struct dest *dest, const struct reply *reply, struct stream_id *id, struct err *err);
 /* Handles a failure of a command on the type's stream. Stops the type and returns 0 when it
  * concerns this key. Returns -1 when the connection failed, or when the server would refuse every
  * type (the type is then stopped without a reason). */

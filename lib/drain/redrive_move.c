@@ -202,6 +202,7 @@ begin_watched_move(
 
 	conn_putl(route->conn, "WATCH", route->dead, route->key, NULL);
 	conn_put(route->conn, 4, range);
+	conn_limit_reply(route->conn, CONN_PAYLOADS);
 	conn_putl(route->conn, "TYPE", route->key, NULL);
 	conn_putl(route->conn, "MULTI", NULL);
 	if (take_replies(route, replies, 4, err) == -1)

@@ -102,13 +102,11 @@ send_queue(struct batch *b)
 }
 
 static void
-note_added(struct batch *b, struct batch_item *it, struct stream_id id)
+note_added(struct batch *b, struct batch_item *it)
 {
 	struct drain_result *r = b->run->r;
 
 	it->state = BATCH_ADDED;
-	it->dest->after = id;
-	it->dest->watch.added++;
 	r->replayed++;
 	r->possible_duplicates += it->possible_duplicate;
 	if (!it->dest->stopped)
@@ -160,16 +158,21 @@ take_add_reply(struct batch *b, struct batch_item *it, struct err *err)
 	struct reply *reply = conn_wait(b->run->conn, err);
 	struct stream_id id;
 	struct err cause;
-	int r = 0;
+	int r;
 
 	if (reply == NULL)
 		return -1;
-	if (stream_take_add(reply, &id, &cause) == 0)
-		note_added(b, it, id);
-	else
-		r = take_refusal(b, it, &cause, err);
+	r = dest_take_add(it->dest, reply, &id, &cause);
 	reply_free(reply);
-	return r;
+	if (r == 0)
+		note_added(b, it);
+	if (r != 1)
+		return r == -1 ? take_refusal(b, it, &cause, err) : 0;
+	/* the bounds of all intents are wrong if the stream was made anew */
+	b->delivery->checkpoint.lost = true;
+	if (checkpoint_store(b->run->buf, &b->delivery->checkpoint, err) == 0)
+		*err = cause;
+	return -1;
 }
 
 int

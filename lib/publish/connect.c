@@ -63,10 +63,10 @@ static int
 take_publish_reply(struct publish *p, struct reply *reply, struct err *err)
 {
 	struct inflight_event *ev = inflight_oldest_sent(&p->inflight);
-	int r = stream_take_add(reply, &ev->id, err);
+	int r = dest_take_add(ev->dest, reply, &ev->id, err);
 
 	reply_free(reply);
-	if (r == -1 && err->why == CONN_GARBAGE)
+	if (r != 0 && err->why == CONN_GARBAGE)
 		return -1;
 	if (r == -1) {
 		handle_refusal(p, ev, err);
@@ -79,8 +79,6 @@ take_publish_reply(struct publish *p, struct reply *reply, struct err *err)
 		    "they are out of order",
 		    ev->dest->type, ev->number);
 	}
-	ev->dest->after = ev->id;
-	ev->dest->watch.added++;
 	p->added_since_watch++;
 	inflight_set_state(&p->inflight, ev, INFLIGHT_ADDED);
 	return 0;

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/process.h"
 #include "base/status.h"
 #include "redis/handshake.h"
@@ -21,7 +22,7 @@ struct request {
 	uint64_t end; /* offset of its last byte + 1 in all that the connection sends */
 	size_t size;
 	int64_t since, extra_ms; /* for conn_deadline */
-	uint64_t reply_max;      /* bytes; 0: REPLY_MAX */
+	uint64_t reply_max;      /* bytes */
 	struct reply *reply;     /* once it has arrived */
 };
 
@@ -55,9 +56,9 @@ request_at(const struct conn *conn, uint64_t n)
 }
 
 #define MIB (1 << 20)
-#define CHUNK (64 * 1024)             /* bytes of one recv(2) */
-#define BURST 16                      /* chunks in one conn_io */
-#define REPLY_MAX ((uint64_t)1 << 30) /* bytes; larger than any reply of a server */
+#define CHUNK (64 * 1024)         /* bytes of one recv(2) */
+#define BURST 16                  /* chunks in one conn_io */
+#define LINE_MAX_BYTES (64 << 10) /* of a status, an error, a number */
 
 /* --- failures --- */
 
@@ -111,15 +112,25 @@ send_queued(struct conn *conn)
 	return broken;
 }
 
+/* Returns whether what is not parsed yet is a line without an end. The reader would search the
+ * whole line after each chunk. */
+static bool
+is_line_endless(const struct redisReader *r)
+{
+	return r->len - r->pos > LINE_MAX_BYTES &&
+	    memmem(r->buf + r->pos, LINE_MAX_BYTES, "\r\n", 2) == NULL;
+}
+
 static int
 parse_replies(struct conn *conn, const char *p, size_t n)
 {
 	uint64_t before = conn->arrived, max;
+	char text[NUM_SIZE_TEXT];
 	void *r;
 
 	conn->partial += n;
 	conn->received += n;
-	if (redisReaderFeed(conn->reader, p, n) != REDIS_OK || conn->partial > REPLY_MAX)
+	if (redisReaderFeed(conn->reader, p, n) != REDIS_OK || is_line_endless(conn->reader))
 		return fail_garbage(conn);
 	for (;;) {
 		r = NULL;
@@ -140,11 +151,12 @@ parse_replies(struct conn *conn, const char *p, size_t n)
 	}
 	if (conn->arrived > before)
 		conn->arrived_at = clock_mono();
-	max = conn->arrived < conn->put ? request_at(conn, conn->arrived + 1)->reply_max : 0;
-	if (max == 0 || conn->partial <= max)
+	max = conn->arrived < conn->put ? request_at(conn, conn->arrived + 1)->reply_max
+	                                : CONN_REPLY_MAX;
+	if (conn->partial <= max)
 		return 0;
-	return mark_dead(
-	    conn, CONN_CUT, 0, "is sending a reply of more than %d MiB", (int)(max / MIB));
+	num_format_size(max, text);
+	return mark_dead(conn, CONN_CUT, 0, "is sending a reply of more than %s", text);
 }
 
 /* Returns 1 when the transport is drained, 0 when it may hold more, -1 when the connection is dead.
@@ -317,8 +329,10 @@ record_request(struct conn *conn, size_t size)
 		conn->cap = cap;
 	}
 	conn->put++;
-	*request_at(conn, conn->put) =
-	    (struct request){.end = conn->out.queued, .size = size, .since = since};
+	*request_at(conn, conn->put) = (struct request){.end = conn->out.queued,
+	    .size = size,
+	    .since = since,
+	    .reply_max = conn->handshake_by != 0 ? CONN_SHORT_REPLY : CONN_REPLY_MAX};
 	return conn->put;
 }
 

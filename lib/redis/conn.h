@@ -139,8 +139,13 @@ uint64_t conn_put_template(
 
 /* Gives the command put last ms more (the time of BLOCK). stream_put_read does so itself. */
 void conn_extend_deadline(struct conn *conn, int64_t ms);
-/* Limits the reply to the command put last: the connection dies (CONN_CUT) above so many bytes. */
+/* Limits the reply to the command put last: the connection dies (CONN_CUT) above so many bytes.
+ * Without this the limit is CONN_REPLY_MAX, in the handshake CONN_SHORT_REPLY; commands whose
+ * replies hold payloads raise it. */
 void conn_limit_reply(struct conn *conn, uint64_t bytes);
+#define CONN_SHORT_REPLY (64 << 10)       /* for an ID, a number, facts about the server */
+#define CONN_REPLY_MAX (16 << 20)         /* for lists of groups, consumers, pending entries */
+#define CONN_PAYLOADS ((uint64_t)1 << 30) /* for entries: Redis' own limit is 512 MiB a field */
 
 /* Returns the number of the last command of which the kernel took every byte. Later ones have not
  * been executed. */

@@ -140,6 +140,8 @@ pending_put_claim(
 	if (!claim->bodies)
 		argv[argc++] = slice_of("JUSTID");
 	number = conn_put(conn, argc, argv);
+	if (claim->bodies)
+		conn_limit_reply(conn, CONN_PAYLOADS);
 	free(text);
 	free(argv);
 	return number;

@@ -75,6 +75,7 @@ scan_entries(
 		snprintf(count, sizeof(count), "%" PRIu64, left < size.count ? left : size.count);
 		conn_putl(conn, scan->newest_first ? "XREVRANGE" : "XRANGE", scan->key, from,
 		    scan->newest_first ? "-" : "+", "COUNT", count, NULL);
+		conn_limit_reply(conn, CONN_PAYLOADS);
 		if ((r = conn_wait(conn, err)) == NULL)
 			return -1;
 		page = (struct page){.fn = fn, .arg = arg};

@@ -79,7 +79,10 @@ static const char no_such_key[] = "ERR no such key";
 uint64_t
 stream_put_info(struct conn *conn, const char *key)
 {
-	return conn_putl(conn, "XINFO", "STREAM", key, NULL);
+	uint64_t number = conn_putl(conn, "XINFO", "STREAM", key, NULL);
+
+	conn_limit_reply(conn, CONN_PAYLOADS); /* it holds the first and the last entry */
+	return number;
 }
 
 /* Returns the ID of a member, which may be a whole entry. */
@@ -377,6 +380,7 @@ stream_put_read(struct conn *conn, const struct stream_read *read)
 	    block ? "BLOCK" : CONN_SKIP, block ? ms : CONN_SKIP, "STREAMS", read->key, read->from,
 	    NULL);
 	conn_extend_deadline(conn, read->block_ms);
+	conn_limit_reply(conn, CONN_PAYLOADS);
 	return number;
 }
 
@@ -397,8 +401,11 @@ stream_take_read(
 uint64_t
 stream_put_range(struct conn *conn, const char *key, const char *from, const char *to, size_t count)
 {
+	uint64_t number;
 	char n[24];
 
 	snprintf(n, sizeof(n), "%zu", count);
-	return conn_putl(conn, "XRANGE", key, from, to, "COUNT", n, NULL);
+	number = conn_putl(conn, "XRANGE", key, from, to, "COUNT", n, NULL);
+	conn_limit_reply(conn, CONN_PAYLOADS);
+	return number;
 }

@@ -325,7 +325,8 @@ find_next_entry(
 	if (strcmp(target, "$") == 0)
 		return 0;
 	snprintf(from, sizeof(from), "(%s", target);
-	if ((r = conn_call(conn, err, "XRANGE", key, from, "+", "COUNT", "1", NULL)) == NULL)
+	stream_put_range(conn, key, from, "+", 1);
+	if ((r = conn_wait(conn, err)) == NULL)
 		return -1;
 	if (id_parse(reply_text(reply_at(reply_at(r, 0), 0)), &next) == 0)
 		id_format(next, out);

@@ -86,7 +86,7 @@ blocked() {
 -f x% t
 -f x\q t
 -f x\ t
---from yesterday t
+--from tomorrow t
 --to 5 t
 --last 5 t
 --follow t

@@ -258,7 +258,7 @@ full() {
 	bg pub bash -c "timeout 60 ebpub --no-buffer t <'$EB_TMP/in'"
 	exec 8>"$EB_TMP/in"
 	echo 1 >&8
-	wait_for "grep -q refused '$EB_TMP/pub.out'"
+	wait_for "grep -q unsafe '$EB_TMP/pub.out'"
 	rcli xgroup destroy $KEY g >/dev/null
 	sleep 0.6
 	echo 2 >&8

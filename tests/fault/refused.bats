@@ -607,7 +607,7 @@ unneeded() {
 		printf '{"event_type":"%s","payload":1}\n' $type
 	done >"$EB_TMP/events"
 	run -74 --separate-stderr timeout 20 ebpub --buffer-max 1 -J <"$EB_TMP/events"
-	assert_equal "$(grep -c '^refused$' <<<"$output")" 4
+	assert_equal "$(grep -c '^unsafe$' <<<"$output")" 4
 	assert_regex "${lines[4]}" '^[0-9]+-[0-9]+$'
 	# shellcheck disable=SC2154
 	assert_equal "$(grep -c 'NOT safe' <<<"$stderr")" 4
@@ -625,7 +625,7 @@ unneeded() {
 	exec 8>&-
 	bg_wait pub
 	assert_equal "$status" 74
-	assert_equal "$(grep -c '^refused$' "$EB_TMP/pub.out")" 3
+	assert_equal "$(grep -c '^unsafe$' "$EB_TMP/pub.out")" 3
 	assert_equal "$(grep -c 'NOT safe' "$EB_TMP/pub.err")" 3
 	assert_equal "$(length ok)" 1
 }
@@ -639,10 +639,10 @@ unneeded() {
 		rcli set "$S:a" x >/dev/null
 		feed pub timeout 30 ebpub --no-buffer a
 		echo 1 >&8
-		wait_for "grep -q refused '$EB_TMP/pub.out'"
+		wait_for "grep -q unsafe '$EB_TMP/pub.out'"
 		rcli config resetstat >/dev/null
 		echo 2 >&8
-		wait_for "[ \$(grep -c refused '$EB_TMP/pub.out') = 2 ]"
+		wait_for "[ \$(grep -c unsafe '$EB_TMP/pub.out') = 2 ]"
 		exec 8>&-
 		bg_wait pub
 		assert_equal "$status" 74

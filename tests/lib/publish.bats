@@ -110,6 +110,66 @@ END
 	assert_equal "$(payloads a | xargs)" '1 2 3'
 }
 
+@test "IDs that do not grow are no acceptance: each event is looked up, and once in its stream" {
+	local mode
+	for mode in same lower; do
+		rcli del "$S:a" "$S:b" >/dev/null
+		through $mode XADD
+		seq 5 >"$EB_TMP/in"
+		timeout 30 ebpub -v a <"$EB_TMP/in" >"$EB_TMP/answers" 2>"$EB_TMP/err"
+		assert_equal "$(grep -c buffered "$EB_TMP/answers")" 4
+		assert_regex "$(cat "$EB_TMP/err")" 'does not follow the last one'
+		buffered b 1 5
+		run timeout 20 ebreplay # looks them up over another connection
+		straight
+		rm -f "$B/.outage"
+		run -0 timeout 20 ebreplay
+		assert_equal "$(payloads a | xargs) $(payloads b | xargs)" '1 2 3 4 5 1 2 3 4 5'
+		assert_equal "$(ebstat -j | jq .buffer.possible_duplicates)" 0
+		kill -KILL "${BG[peer]}" || :
+		rm -f "$EB_TMP/peer"
+	done
+}
+
+@test "a stream that is made anew under a running ebpub, with lower IDs: nothing is lost or twice" {
+	rcli xadd "$S:a" 99999999999999-1 payload 0 >/dev/null
+	feed pub ebpub a
+	echo 1 >&8
+	wait_for "[ -s '$EB_TMP/pub.out' ]"
+	rcli del "$S:a" >/dev/null
+	seq 2 4 >&8
+	wait_for "[ \"\$(wc -l <'$EB_TMP/pub.out')\" = 4 ]"
+	exec 8>&-
+	bg_wait pub
+	rm -f "$B/.outage"
+	run timeout 20 ebreplay
+	assert_equal "$(payloads a | xargs)" '2 3 4'
+}
+
+@test "a reply without an end, as a line or as a string: the commands end in time and in little memory" {
+	local mode c
+	need time
+	for mode in endless-line endless-bulk; do
+		through $mode XADD
+		run timeout 20 time -q -f %M -o "$EB_TMP/rss" ebpub -t 2 a 1
+		assert_equal "$status $output" '0 buffered'
+		assert [ "$(tail -n 1 "$EB_TMP/rss")" -lt 60000 ]
+		kill -KILL "${BG[peer]}" || :
+		rm -f "$EB_TMP/peer"
+		through $mode INFO
+		for c in 'ebpub a 1' 'ebreplay' 'ebstat' 'ebhealth' 'ebgroup list' 'ebsub -e a' 'ebdead redrive a'; do
+			# shellcheck disable=SC2086  # words
+			run timeout 20 time -q -f '%M %e' -o "$EB_TMP/rss" ${c/ / -t 2 }
+			assert [ "$status" != 124 ]
+			assert [ "$(tail -n 1 "$EB_TMP/rss" | cut -d ' ' -f 1)" -lt 60000 ]
+		done
+		kill -KILL "${BG[peer]}" || :
+		rm -f "$EB_TMP/peer"
+		up
+		run -0 ebreplay
+	done
+}
+
 @test "1 event that is not answered, and 3 000 lines that are none: each has its answer, in order" {
 	feed pub timeout 30 ebpub -t 100 --maxlen 0 a
 	echo 0 >&8

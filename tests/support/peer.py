@@ -18,6 +18,10 @@ These relay to the Redis at SERVER:
   cut         closes the connection at the first request that contains WORD, before it is executed
   unanswered  closes the connection after such a request has been executed, before its reply
   other       replaces the reply to each request that contains WORD by +OK
+  same        replies the first ID to each request that contains WORD
+  lower       replies IDs that count down
+  endless-line  executes no request that contains WORD: replies a status without an end
+  endless-bulk  the same with a string of 1 GiB
   mixed       executes no request that contains WORD: replies a long string that is no ID, then IDs for the
               requests that arrived with it, and closes; the client reads all this at once
   refuse      does not execute commands that contain WORD, replies -TEXT (peer.py ... refuse WORD TEXT)
@@ -25,6 +29,7 @@ These relay to the Redis at SERVER:
   refuse-first  does that for all such commands of the first connection
 """
 import os
+import re
 import select
 import signal
 import socket
@@ -68,6 +73,28 @@ def send_mixed(client, n):
     os.kill(pid, signal.SIGCONT)
 
 
+def send_endless(client):
+    """Sends up to 1 GiB, until the client closes."""
+    chunk = b"x" * (1 << 20)
+    client.sendall(b"+" if mode == "endless-line" else b"$1073741824\r\n")
+    for _ in range(1024):
+        client.sendall(chunk)
+
+
+def replace_ids(data):
+    """Replaces each ID in the replies."""
+    def replace(match):
+        last[:] = last or [int(match[1]), int(match[2])]
+        if mode == "lower":
+            last[0] -= 1
+        ident = b"%d-%d" % tuple(last)
+        return b"$%d\r\n%s\r\n" % (len(ident), ident)
+    return re.sub(rb"\$\d+\r\n(\d+)-(\d+)\r\n", replace, data)
+
+
+last = []		# the ID of the reply before
+
+
 def relay(client):
     upstream = socket.socket(socket.AF_UNIX)
     upstream.connect(server)
@@ -83,12 +110,16 @@ def relay(client):
                     return
                 if mode == "mixed" and marked:
                     return send_mixed(client, data.count(word))
+                if mode.startswith("endless") and marked:
+                    return send_endless(client)
                 upstream.sendall(data)
             elif mode == "unanswered" and marked:
                 return
             else:
                 if mode == "other" and marked:
                     data = b"+OK\r\n"
+                if mode in ("same", "lower") and marked:
+                    data = replace_ids(data)
                 client.sendall(data + (b"+EXTRA\r\n" if marked and mode.startswith("extra") else b""))
 
 
@@ -133,7 +164,7 @@ def refuse(client, text):
 
 def serve(client):
     try:
-        if mode in ("extra", "extra-to", "cut", "unanswered", "other", "mixed"):
+        if mode in ("extra", "extra-to", "cut", "unanswered", "other", "same", "lower", "endless-line", "endless-bulk", "mixed"):
             relay(client)
         elif mode.startswith("refuse"):
             refuse(client, sys.argv[5])
