@@ -143,7 +143,7 @@ class Operator(Actor):
     """Works on the buffer by hand beside publishers and replays. What it moves to quarantine it puts back."""
 
     def choose(self):
-        words = self.rng.choice(["retarget", "discard --yes", "quarantine retry", "quarantine retry", "list", "check"])
+        words = self.rng.choice(["retarget", "discard --yes", "quarantine retry", "quarantine retry", "set-aside", "list", "check"])
         if words == "set-aside":
             return ["ebbuffer", words, *self.some_events()]
         return ["ebbuffer", *words.split()]
