@@ -13,6 +13,7 @@
 #include "buffer/requeue.h"
 #include "buffer/setaside.h"
 #include "cli/cli.h"
+#include "drain/options.h"
 #include "report/bufferfmt.h"
 
 static struct ebbuffer {
@@ -347,8 +348,7 @@ main(int argc, char **argv)
 	unsigned mode = IN(args.mode - modes);
 	struct err err;
 
-	eb.limits = (struct append_limits){
-	    .segment_max = APPEND_SEGMENT_MAX, .lock_ms = eb.conf.timeout_ms};
+	eb.limits = drain_append_limits(&eb.conf);
 	eb.table = (struct table){.json = eb.conf.json, .quiet = eb.conf.quiet, .emit = cli_print};
 	if (open_buffer(mode, &err) == -1 ||
 	    (eb.buf == NULL && args.n > 0 && mode != IN(SET_ASIDE) &&

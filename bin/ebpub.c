@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "base/uuid.h"
 #include "cli/cli.h"
+#include "drain/options.h"
 #include "event/event.h"
 #include "event/names.h"
 #include "publish/publish.h"
@@ -29,8 +30,7 @@ static struct ebpub {
 	bool null, from_json, exit_buffered;
 	bool stdout_failed;
 	unsigned long long buffered;
-} eb = {.max_payload = MAX_PAYLOAD_DEFAULT,
-    .publish = {.maxlen = -1, .limits.segment_max = APPEND_SEGMENT_MAX}};
+} eb = {.max_payload = MAX_PAYLOAD_DEFAULT, .publish = {.maxlen = -1}};
 
 /* --- results ---------------------------------------------------------------------- */
 
@@ -288,11 +288,11 @@ static const struct cli_option options[] = {
     CLI_HEAD(0, "Stream and buffer"),
     CLI_COUNT(0, "maxlen", "n", 0, 0, &eb.publish.maxlen,
         "trim the stream to about n entries; 0: no limit"),
-    CLI_SIZE(0, "buffer-max", "size", 0, 0, &eb.publish.limits.buffer_max,
+    CLI_SIZE(0, "buffer-max", "size", 0, 0, &eb.conf.buffer_max,
         "do not let the buffer grow beyond this"),
-    CLI_SIZE(0, "min-free", "size", 0, 0, &eb.publish.limits.min_free,
+    CLI_SIZE(0, "min-free", "size", 0, 0, &eb.conf.min_free,
         "buffer only while so much of the disk stays free"),
-    CLI_SIZE(0, "segment-size", "size", 1, 0, &eb.publish.limits.segment_max,
+    CLI_SIZE(0, "segment-size", "size", 1, 0, &eb.conf.segment_size,
         "of the files of the buffer; default: 8M"),
     CLI_FLAG(
         0, "no-buffer", &eb.publish.no_buffer, "publish to Redis or fail; do not touch the buffer"),
@@ -362,7 +362,7 @@ main(int argc, char **argv)
 
 	check_ebpub_arguments(&args);
 	eb.publish.conf = &eb.conf;
-	eb.publish.limits.lock_ms = eb.conf.timeout_ms;
+	eb.publish.limits = drain_append_limits(&eb.conf);
 	eb.publish.answer = on_answer;
 	eb.publish.say = on_publish_message;
 	cli_stop_on(SIGTERM);

@@ -156,8 +156,7 @@ main(int argc, char **argv)
 	if (args.n > 0)
 		cli_bad_usage(
 		    "'%s': unexpected argument; ebreplay drains the whole buffer", *args.v);
-	eb.limits = (struct append_limits){
-	    .segment_max = APPEND_SEGMENT_MAX, .lock_ms = eb.conf.timeout_ms};
+	eb.limits = drain_append_limits(&eb.conf);
 	eb.drain.conf = &eb.conf;
 	eb.drain.limits = &eb.limits;
 	eb.drain.stop = &cli_stopped;

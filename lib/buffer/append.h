@@ -33,7 +33,6 @@ struct append_limits {
 	/* deadline of the wait for the writers' lock; -1: write a segment of its own without it */
 	int64_t lock_ms;
 };
-#define APPEND_SEGMENT_MAX (8u << 20)
 
 /* A line in two parts (line_head, line_tail). append_format puts buffered_at between them, and crc
  * and newline behind them. */

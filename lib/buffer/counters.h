@@ -16,7 +16,7 @@ enum counter {
 	COUNT_QUARANTINED,
 	/* sent again, because the first attempt could not be confirmed */
 	COUNT_POSSIBLE_DUPLICATES,
-	COUNT_REFUSED, /* lines that ebpub refused */
+	COUNT_REFUSED, /* lines that ebpub refused, outage events that may not be written */
 	/* entries that our trimming removed: unread by a group, or of a stream without groups */
 	COUNT_TRIMMED,
 	COUNTERS

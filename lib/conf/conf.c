@@ -16,7 +16,8 @@
 #include "event/names.h"
 
 #define TIMEOUT_MAX_MS (24L * 3600 * 1000)
-#define HARD_FACTOR 10 /* maxlen-hard is by default so many times maxlen */
+#define UNSET UINT64_MAX /* a size that no option has set */
+#define HARD_FACTOR 10   /* maxlen-hard is by default so many times maxlen */
 
 /* --- policies: the [TYPE] sections of the config file ----------------------- */
 
@@ -107,7 +108,8 @@ check_policy(const struct policy *p, const char *file, int64_t maxlen, struct er
 void
 conf_init(struct conf *c)
 {
-	*c = (struct conf){.maxlen = -1};
+	*c = (struct conf){
+	    .maxlen = -1, .segment_size = UNSET, .buffer_max = UNSET, .min_free = UNSET};
 }
 
 static void
@@ -192,6 +194,48 @@ set_maxlen(struct conf *c, const char *from, const char *s, struct err *err)
 	return parse_entries(from, s, &c->maxlen, err);
 }
 
+/* A size that an option has set stays. */
+static int
+set_size(uint64_t *size, uint64_t min, const char *from, const char *s, struct err *err)
+{
+	uint64_t n;
+
+	if (num_parse_size(s, &n) == -1 || n < min || n == UNSET)
+		return err_set(err, STATUS_USAGE,
+		    "%s '%s': expected a size such as 4096, 64K, 8M or 1G%s", from, s,
+		    min > 0 ? ", above 0" : "");
+	if (*size == UNSET)
+		*size = n;
+	return 0;
+}
+
+static int
+set_segment_size(struct conf *c, const char *from, const char *s, struct err *err)
+{
+	return set_size(&c->segment_size, 1, from, s, err);
+}
+
+static int
+set_buffer_max(struct conf *c, const char *from, const char *s, struct err *err)
+{
+	return set_size(&c->buffer_max, 0, from, s, err);
+}
+
+static int
+set_min_free(struct conf *c, const char *from, const char *s, struct err *err)
+{
+	return set_size(&c->min_free, 0, from, s, err);
+}
+
+static int
+set_outage_event(struct conf *c, const char *from, const char *s, struct err *err)
+{
+	c->outage_event = strcmp(s, "yes") == 0;
+	if (c->outage_event || strcmp(s, "no") == 0)
+		return 0;
+	return err_set(err, STATUS_USAGE, "%s '%s': expected yes or no", from, s);
+}
+
 /* Setting i has bit i of conf.given. */
 static const struct setting {
 	char letter;
@@ -205,6 +249,10 @@ static const struct setting {
     {'s', "-s", "EB_SERVICE", "service", set_service, "eventbus"},
     {'t', "-t", "EB_TIMEOUT", "timeout", set_timeout, "2"},
     {'\0', NULL, "EB_MAXLEN", "maxlen", set_maxlen, NULL},
+    {'\0', NULL, "EB_SEGMENT_SIZE", "segment-size", set_segment_size, "8M"},
+    {'\0', NULL, "EB_BUFFER_MAX", "buffer-max", set_buffer_max, "0"},
+    {'\0', NULL, "EB_MIN_FREE", "min-free", set_min_free, "0"},
+    {'\0', NULL, "EB_OUTAGE_EVENT", "outage-event", set_outage_event, "yes"},
 };
 #define SETTINGS (sizeof(settings) / sizeof(*settings))
 #define SERVICE 3 /* the index of -s */
@@ -286,7 +334,9 @@ read_setting(void *arg, const char *section, const char *name, const char *value
 			return set_value(
 			    to->given >> i & 1 ? &to->checked : to->c, i, name, value, err);
 	return err_set(err, STATUS_CONFIG,
-	    "unknown name '%s'; expected url, buffer, prefix, service, timeout or maxlen", name);
+	    "unknown name '%s'; expected url, buffer, prefix, service, timeout, maxlen, "
+	    "segment-size, buffer-max, min-free or outage-event",
+	    name);
 }
 
 /* Returns DIR/eventbus[/name], where DIR is the absolute directory in a variable, else one below

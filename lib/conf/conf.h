@@ -7,8 +7,8 @@
  * main fills the struct once; after that it is read-only.
  *
  * The config file is $XDG_CONFIG_HOME/eventbus/config (~/.config when that is unset), else
- * /etc/eventbus/config. Its format is that of ini.h. It has the names url, buffer, prefix, service,
- * timeout and maxlen, and sections [TYPE] with policies of event types.
+ * /etc/eventbus/config. Its format is that of ini.h. It has the names of the settings (conf.c), and
+ * sections [TYPE] with policies of event types.
  *
  * A password that the URL lacks comes from the file that EB_REDIS_PASSWORD_FILE names; the file
  * redis-password in $CREDENTIALS_DIRECTORY (systemd.exec(5)), when it exists; EB_REDIS_PASSWORD;
@@ -41,7 +41,11 @@ struct conf {
 	bool service_given; /* by option, environment or file */
 	int64_t timeout_ms;
 	int64_t maxlen; /* from EB_MAXLEN or the file, else 10000; 0 for none */
-	unsigned given; /* which settings have a value that is no default: conf.c */
+	/* of the disk buffer, in bytes (append.h). Options of a command may set them before
+	 * conf_finish. */
+	uint64_t segment_size, buffer_max, min_free;
+	bool outage_event; /* system.redis_recovered is wanted after an outage */
+	unsigned given;    /* which settings have a value that is no default: conf.c */
 	bool json, quiet, verbose, help, version;
 	struct policy *policies;
 	const char *url_args[8]; /* the arguments of -u in argv, to be overwritten */

@@ -35,6 +35,15 @@ struct drain_options {
 	void *arg;
 };
 
+static inline struct append_limits
+drain_append_limits(const struct conf *conf)
+{
+	return (struct append_limits){.segment_max = conf->segment_size,
+	    .buffer_max = conf->buffer_max,
+	    .min_free = conf->min_free,
+	    .lock_ms = conf->timeout_ms};
+}
+
 struct drain_result {
 	uint64_t replayed; /* added to streams */
 	uint64_t found;    /* were in doubt, found in their streams, not added again */

@@ -99,8 +99,10 @@ outage_append_event(struct outage *outage, struct buffer *buf, const struct drai
 	struct bytes stats = {0}, payload = {0}, head = {0};
 	char now[CLOCK_SIZE], correlation[UUID_SIZE];
 	struct append_line line = {.tail = slice_of("")};
-	int r;
+	int r = 0;
 
+	if (!o->conf->outage_event)
+		goto done;
 	if (count_outage_events(outage, buf, drained, err) == -1)
 		return -1;
 	clock_format(clock_now(), now);
@@ -119,6 +121,7 @@ outage_append_event(struct outage *outage, struct buffer *buf, const struct drai
 	bytes_free(&stats);
 	bytes_free(&payload);
 	bytes_free(&head);
+done:
 	if (r == -1)
 		return -1;
 	outage->due = false;

@@ -34,8 +34,8 @@ bool outage_is_due(const struct buffer *buf);
 /* Reads .outage and the state of the buffer. Called under the replay lock, once Redis is connected
  * and before anything is drained. Returns 0, or -1 with err. */
 int outage_load(struct outage *outage, struct buffer *buf, struct err *err);
-/* Appends the event. `drained`: how many events this drain removed from the buffer. Returns 0, or
- * -1 with err: the event stays due. */
+/* Appends the event, if the configuration wants one. `drained`: how many events this drain removed
+ * from the buffer. Returns 0, or -1 with err: the event stays due. */
 int outage_append_event(struct outage *outage, struct buffer *buf, const struct drain_options *o,
     uint64_t drained, struct err *err);
 /* Stores `drained` for the next drain if the event is still due. Best effort. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "buffer/counters.h"
+#include "drain/outage.h"
 #include "redis/fence.h"
 #include "redis/reply.h"
 #include "redis/stream.h"
@@ -133,6 +134,15 @@ quarantine_refused(struct batch *b, const struct batch_item *it, const char *why
 	bytes_free(&text);
 }
 
+/* An event that no user has written, and that this one may not: the line counts as delivered. */
+static void
+drop_outage_event(struct batch *b, const char *why)
+{
+	counters_add(b->run->buf, (uint64_t[COUNTERS]){[COUNT_REFUSED] = 1});
+	run_say(b->run,
+	    "%s: " OUTAGE_TYPE " is dropped; outage-event = no in the config file avoids it", why);
+}
+
 /* Handles an error reply to one XADD. Returns 0, or -1 with err when the connection is unusable. */
 static int
 take_refusal(struct batch *b, struct batch_item *it, const struct err *cause, struct err *err)
@@ -140,6 +150,10 @@ take_refusal(struct batch *b, struct batch_item *it, const struct err *cause, st
 	it->state = BATCH_REFUSED;
 	if (cause->why == CONN_TOOBIG) { /* the server will never accept it */
 		quarantine_refused(b, it, cause->text);
+		return 0;
+	}
+	if (cause->why == CONN_NOPERM && slice_is(it->line->parsed.e.type, OUTAGE_TYPE)) {
+		drop_outage_event(b, cause->text);
 		return 0;
 	}
 	delivery_skip(b->delivery, it->line->parsed.e.type, &it->line->at);

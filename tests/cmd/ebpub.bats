@@ -868,6 +868,30 @@ let_others_connect() {
 	assert_equal "$(payloads a)" 1
 }
 
+@test "segment-size, buffer-max and min-free from variables and the config file; options win" {
+	export XDG_CONFIG_HOME=$EB_TMP/config
+	mkdir -p "$EB_TMP/config/eventbus"
+	down
+	echo 'segment-size = 1' >"$EB_TMP/config/eventbus/config"
+	ebpub -q a 1
+	ebpub -q a 2
+	assert_equal "$(ls "$B" | grep -c jsonl)" 2
+	ebpub -q --segment-size 8M a 3
+	assert_equal "$(ls "$B" | grep -c jsonl)" 2
+	EB_SEGMENT_SIZE=8M ebpub -q a 4
+	assert_equal "$(ls "$B" | grep -c jsonl)" 2
+	echo 'buffer-max = 1' >"$EB_TMP/config/eventbus/config"
+	run -74 ebpub a 5
+	run -0 ebpub -q --buffer-max 1M a 5
+	EB_BUFFER_MAX=1M run -0 ebpub -q a 6
+	EB_MIN_FREE=1000T EB_BUFFER_MAX=0 run -74 ebpub a 7
+	rm "$EB_TMP/config/eventbus/config"
+	EB_MIN_FREE=1000T run -0 ebpub -q --min-free 0 a 7
+	up
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" '1 2 3 4 5 6 7'
+}
+
 @test "a password that was changed on the server and in its file: a running ebpub takes the new one" {
 	rcli acl setuser part reset on '>first' '~*' '&*' '+@all' >/dev/null
 	echo first >"$EB_TMP/password"

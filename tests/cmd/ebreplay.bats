@@ -297,6 +297,32 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 	assert_equal "$(recovered .total_events,.file_count,.held[0].events,.oldest_event)" '[6,2,1,"2025-12-04T10:30:00.000000Z"]'
 }
 
+@test "outage-event = no: none follows; one that may not be written is dropped, counted, and holds nothing" {
+	buffered a 1 2
+	[ -e "$B/.outage" ]
+	EB_OUTAGE_EVENT=no run -0 ebreplay
+	assert_equal "$(length a) $(length system.redis_recovered)" '2 0'
+	[ ! -e "$B/.outage" ]
+	buffered a 3 4
+	rcli acl setuser default resetkeys "~$S:a" >/dev/null
+	run -0 ebreplay
+	assert_output --partial 'system.redis_recovered is dropped'
+	rcli acl setuser default '~*' >/dev/null
+	assert_equal "$(payloads a | xargs) $(length system.redis_recovered)" '1 2 3 4 0'
+	run -0 ebstat -j
+	assert_equal "$(jq -c '[.buffer.total_events, (.buffer.held | length), .counters.refused]' <<<"$output")" '[0,0,1]'
+	# A publisher that drains does the same.
+	down
+	ebpub -q a 5
+	up
+	rcli acl setuser default resetkeys "~$S:a" >/dev/null
+	run -0 ebpub -q a 6
+	rcli acl setuser default '~*' >/dev/null
+	assert_equal "$(payloads a | xargs)" '1 2 3 4 5 6'
+	run -0 ebreplay
+	assert_equal "$(ebstat -j | jq .buffer.total_events)" 0
+}
+
 # bats test_tags=nosanitize
 @test "system.redis_recovered: none when Redis goes down again during the drain; once after a kill" {
 	buffered a 1 3

@@ -82,7 +82,7 @@ show_quarantined(void *arg, const struct requeue_line *l)
 static void
 append_one(struct buffer *buf)
 {
-	struct append_limits lim = {.segment_max = APPEND_SEGMENT_MAX, .lock_ms = 100};
+	struct append_limits lim = {.segment_max = 8 << 20, .lock_ms = 100};
 	struct append_line line;
 	struct bytes head = {0};
 	struct event e = {

@@ -276,3 +276,15 @@ argv conf"
 	conf -u redis://h:6379 'redis://:kept@h'
 	assert_line 'argv conf -u redis://h:6379 redis://:kept@h'
 }
+
+@test "segment-size, buffer-max, min-free and outage-event: bad values name their place" {
+	printf '%s\n' 'segment-size = 1K' 'buffer-max = 2M' 'min-free = 3G' 'outage-event = no' >"$file"
+	conf
+	assert_success
+	EB_SEGMENT_SIZE=0 refused 64 "EB_SEGMENT_SIZE '0': expected a size"
+	EB_BUFFER_MAX=x refused 64 "EB_BUFFER_MAX 'x': expected a size"
+	EB_OUTAGE_EVENT=on refused 64 "EB_OUTAGE_EVENT 'on': expected yes or no"
+	echo 'min-free = -1' >"$file"
+	refused 78 "$file:1: min-free '-1': expected a size"
+	EB_MIN_FREE=1 refused 78 "$file:1: min-free '-1': expected a size"
+}
