@@ -86,7 +86,7 @@ add_held_types(struct backlog *b, const struct checkpoint *cp)
 {
 	b->held = mem_alloc((cp->nlagging + 1) * sizeof(*b->held));
 	for (size_t i = 0; i < cp->nlagging; i++) {
-		const struct lagging_type *l = &cp->lagging[i];
+		const struct lagging_type *l = cp->lagging[i];
 
 		if (*l->reason)
 			b->held[b->nheld++] = (struct backlog_held){.type = mem_strdup(l->type),
@@ -107,7 +107,7 @@ count_events(struct buffer *buf, struct backlog *b, bool brief, struct err *err)
 	int r = undelivered_open(&u, buf, WALK_PLAIN, false, err);
 
 	for (size_t i = 0; i < u.checkpoint.nlagging; i++)
-		holds |= *u.checkpoint.lagging[i].reason != '\0';
+		holds |= *u.checkpoint.lagging[i]->reason != '\0';
 	while (r != -1 && (r = undelivered_next(&u, err)) == 1) {
 		/* only plain writers' files may be out of order */
 		if ((b->events == 0 || !u.at.chain) && line_stamp(u.at.text, &at) == 0 &&

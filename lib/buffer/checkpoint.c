@@ -163,7 +163,7 @@ find_lagging_index(const struct checkpoint *cp, const char *type, size_t n)
 
 	while (lo < hi) {
 		mid = (lo + hi) / 2;
-		if (compare_type_with(cp->lagging[mid].type, type, n) < 0)
+		if (compare_type_with(cp->lagging[mid]->type, type, n) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -176,7 +176,7 @@ checkpoint_find_lagging(struct checkpoint *cp, const char *type, size_t n)
 {
 	size_t i = find_lagging_index(cp, type, n);
 
-	return i < cp->nlagging && is_type(cp->lagging[i].type, type, n) ? &cp->lagging[i] : NULL;
+	return i < cp->nlagging && is_type(cp->lagging[i]->type, type, n) ? cp->lagging[i] : NULL;
 }
 
 struct lagging_type *
@@ -185,22 +185,26 @@ checkpoint_add_lagging(struct checkpoint *cp, const char *type, size_t n)
 	size_t i = find_lagging_index(cp, type, n);
 	struct lagging_type *l;
 
-	if (i < cp->nlagging && is_type(cp->lagging[i].type, type, n))
-		return &cp->lagging[i];
-	cp->lagging = mem_realloc(cp->lagging, (cp->nlagging + 1) * sizeof(*cp->lagging));
-	l = &cp->lagging[i];
-	memmove(l + 1, l, (cp->nlagging++ - i) * sizeof(*l));
+	if (i < cp->nlagging && is_type(cp->lagging[i]->type, type, n))
+		return cp->lagging[i];
+	l = mem_alloc(sizeof(*l));
 	*l = (struct lagging_type){.type = mem_strndup(type, n), .reason = mem_strdup("")};
+	cp->lagging = mem_realloc(cp->lagging, (cp->nlagging + 1) * sizeof(*cp->lagging));
+	memmove(cp->lagging + i + 1, cp->lagging + i, (cp->nlagging++ - i) * sizeof(*cp->lagging));
+	cp->lagging[i] = l;
 	return l;
 }
 
 void
 checkpoint_drop_lagging(struct checkpoint *cp, struct lagging_type *l)
 {
+	size_t i = find_lagging_index(cp, l->type, strlen(l->type));
+
+	memmove(cp->lagging + i, cp->lagging + i + 1, (--cp->nlagging - i) * sizeof(*cp->lagging));
 	free(l->type);
 	free(l->reason);
 	positions_clear(&l->positions);
-	memmove(l, l + 1, (size_t)(cp->lagging + --cp->nlagging - l) * sizeof(*l));
+	free(l);
 }
 
 struct intent_type *
@@ -297,7 +301,7 @@ checkpoint_drop_source(struct checkpoint *cp, const char *stem)
 {
 	positions_drop(&cp->positions, stem);
 	for (size_t i = 0; i < cp->nlagging; i++)
-		positions_drop(&cp->lagging[i].positions, stem);
+		positions_drop(&cp->lagging[i]->positions, stem);
 	positions_drop(&cp->delivered, stem);
 	positions_drop(&cp->aside, stem);
 	positions_drop(&cp->bad, stem);
@@ -307,7 +311,7 @@ void
 checkpoint_free(struct checkpoint *cp)
 {
 	while (cp->nlagging)
-		checkpoint_drop_lagging(cp, &cp->lagging[cp->nlagging - 1]);
+		checkpoint_drop_lagging(cp, cp->lagging[cp->nlagging - 1]);
 	free(cp->lagging);
 	positions_clear(&cp->delivered);
 	checkpoint_clear_aside(cp);

@@ -82,7 +82,7 @@ struct checkpoint {
 	struct checkpoint_home home;
 	uint64_t adopted; /* number of the last file adopted */
 	struct positions positions;
-	struct lagging_type *lagging; /* sorted by type: there may be many */
+	struct lagging_type **lagging; /* sorted by type: there may be many */
 	size_t nlagging;
 	/* delivered lines that begin at or after the position of their source, or of their lagging
 	 * type: the position alone would count them as undelivered */
@@ -108,7 +108,7 @@ void checkpoint_free(struct checkpoint *cp);
 
 /* NULL when the type does not lag. */
 struct lagging_type *checkpoint_find_lagging(struct checkpoint *cp, const char *type, size_t n);
-/* Finds or adds. Adding and dropping move the others in memory. */
+/* Finds or adds. */
 struct lagging_type *checkpoint_add_lagging(struct checkpoint *cp, const char *type, size_t n);
 void checkpoint_drop_lagging(struct checkpoint *cp, struct lagging_type *l);
 

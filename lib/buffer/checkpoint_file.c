@@ -82,7 +82,7 @@ append_checkpoint(struct bytes *b, const struct checkpoint *cp, bool whole)
 	append_line(b, "claims", "n", cp->adopted);
 	append_positions(b, "chain", "file", NULL, &cp->positions);
 	for (size_t i = 0; i < cp->nlagging; i++) {
-		const struct lagging_type *l = &cp->lagging[i];
+		const struct lagging_type *l = cp->lagging[i];
 
 		append_line(b, "late", "wnw", l->type, (uint64_t)l->tried,
 		    whole || !*l->reason ? l->reason : "held");

@@ -233,7 +233,7 @@ pass_all_lines(struct buffer *buf, struct undelivered *u, struct err *err)
 			    &cp->positions, s[i].kind == SEGMENT_CHAIN, s[i].stem, UINT64_MAX, 0);
 	}
 	while (cp->nlagging)
-		checkpoint_drop_lagging(cp, &cp->lagging[cp->nlagging - 1]);
+		checkpoint_drop_lagging(cp, cp->lagging[cp->nlagging - 1]);
 	checkpoint_clear_aside(cp);
 	intent_clear(&cp->intent);
 	r = checkpoint_store(buf, cp, err) == -1 ? -1 : remove_segments(buf, s, stays, n, err);

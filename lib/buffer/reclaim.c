@@ -148,7 +148,7 @@ has_lagging_lines(const struct reclaim *rc, const struct segment *seg)
 	bool clean = find_clean_segment(rc, seg->stem) != NULL;
 
 	for (size_t i = 0; i < cp->nlagging; i++) {
-		const struct positions *ps = &cp->lagging[i].positions;
+		const struct positions *ps = &cp->lagging[i]->positions;
 
 		if (seg->kind != SEGMENT_CHAIN ? positions_find(ps, seg->stem) != NULL
 		                               : !clean && ps->chain.stem != NULL &&

@@ -327,7 +327,7 @@ start_position(const struct walk *w, struct checkpoint *cp, bool chain, const ch
 	struct position low = at != NULL ? *at : (struct position){0};
 
 	for (size_t i = 0; i < n; i++) {
-		at = positions_get(&cp->lagging[i].positions, chain, stem);
+		at = positions_get(&cp->lagging[i]->positions, chain, stem);
 		if (at != NULL && position_cmp(at, low.stem != NULL ? low.stem : "", low.pos) < 0)
 			low = *at;
 	}

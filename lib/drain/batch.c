@@ -83,7 +83,7 @@ batch_may_deliver_lagging(struct batch *b)
 	for (size_t i = 0; i < cp->nlagging; i++, b->looked_at++) {
 		if (b->looked_at >= cp->nlagging)
 			b->looked_at = 0;
-		if (!batch_dest(b, slice_of(cp->lagging[b->looked_at].type))->stopped)
+		if (!batch_dest(b, slice_of(cp->lagging[b->looked_at]->type))->stopped)
 			return true;
 	}
 	return false;

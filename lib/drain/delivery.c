@@ -256,14 +256,14 @@ move_source_position(struct delivery *dl, bool chain, const struct position *wal
 	    (!chain && walked->limit != common->limit))
 		position_set(common, walked->stem, walked->pos, walked->limit);
 	for (size_t i = 0; i < cp->nlagging; i++)
-		move_lagging_type(dl, &cp->lagging[i], chain, walked, common);
+		move_lagging_type(dl, cp->lagging[i], chain, walked, common);
 }
 
 static void
 note_hold_reasons(struct checkpoint *cp, const struct dests *dests)
 {
 	for (size_t i = cp->nlagging; i-- > 0;) {
-		struct lagging_type *lagging = &cp->lagging[i];
+		struct lagging_type *lagging = cp->lagging[i];
 		const struct dest *dest = dests_find(dests, lagging->type);
 
 		if (positions_empty(&lagging->positions)) {
@@ -318,7 +318,7 @@ delivery_commit(struct delivery *dl, const struct dests *dests)
 
 	for (size_t i = 0; i < dl->skipped.nlagging; i++)
 		checkpoint_add_lagging(
-		    cp, dl->skipped.lagging[i].type, strlen(dl->skipped.lagging[i].type));
+		    cp, dl->skipped.lagging[i]->type, strlen(dl->skipped.lagging[i]->type));
 	if (dl->walked.chain.stem != NULL)
 		move_source_position(dl, true, &dl->walked.chain);
 	for (size_t i = 0; i < dl->walked.nfiles; i++)

@@ -344,10 +344,10 @@ report_leftovers(struct drain *d, struct err *err)
 	if (report_segments(d, err) == -1)
 		return -1;
 	for (size_t i = 0; i < cp->nlagging; i++)
-		if (*cp->lagging[i].reason) {
+		if (*cp->lagging[i]->reason) {
 			res->held++;
-			run_say(&d->run, "'%s' is held: %s", cp->lagging[i].type,
-			    cp->lagging[i].reason);
+			run_say(&d->run, "'%s' is held: %s", cp->lagging[i]->type,
+			    cp->lagging[i]->reason);
 		}
 	if (!res->left && cp->lost) {
 		cp->lost = false;

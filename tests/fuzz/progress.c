@@ -70,9 +70,9 @@ compare(const struct checkpoint *a, const struct checkpoint *b)
 	PROMISE(a->aside_reason == NULL || strcmp(a->aside_reason, b->aside_reason) == 0);
 	compare_positions(&a->positions, &b->positions);
 	for (size_t i = 0; i < a->nlagging; i++) {
-		PROMISE(strcmp(a->lagging[i].type, b->lagging[i].type) == 0 &&
-		    a->lagging[i].tried == b->lagging[i].tried);
-		compare_positions(&a->lagging[i].positions, &b->lagging[i].positions);
+		PROMISE(strcmp(a->lagging[i]->type, b->lagging[i]->type) == 0 &&
+		    a->lagging[i]->tried == b->lagging[i]->tried);
+		compare_positions(&a->lagging[i]->positions, &b->lagging[i]->positions);
 	}
 	PROMISE(a->bad.nfiles == b->bad.nfiles && a->intent.active == b->intent.active);
 	if (a->intent.active) {
