@@ -197,6 +197,9 @@ consider_line(struct batch *b, struct drain_line *line, struct err *err)
 	/* Lines that the old intent covers keep its bounds; later lines get new ones. */
 	if (b->n && in_old_intent != b->in_old_intent)
 		return LINE_KEPT;
+	/* Its original may be in the batch: the look-up has to find that. */
+	if (b->n && line->copied && !b->item[b->n - 1].line->copied)
+		return LINE_KEPT;
 	if (line->at.text.n == 0)
 		return LINE_PASSED; /* the newline that ended a torn piece */
 	if (line->bad) {

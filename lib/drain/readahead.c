@@ -1,9 +1,11 @@
 #include "drain/readahead.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "buffer/segment.h"
 #include "drain/run.h"
 
 #define READAHEAD_LINES ((size_t)BATCH_LINES + 1) /* a batch, and the end of the walk */
@@ -86,6 +88,12 @@ read_next_line(struct readahead *ahead)
 	bytes_fit(&line->text, line->raw.len + 1); /* as much as line_parse_checked needs */
 	line->bad =
 	    line_parse_checked(line->raw.p, line->raw.len, &line->parsed, &line->text, &err) == -1;
+	line->copied = !line->bad && line->parsed.has_crc &&
+	    segment_plain_length(line->at.stem) < strlen(line->at.stem);
+	if (line->copied) {
+		line->parsed.in_doubt = true;
+		snprintf(line->parsed.doubt.after, sizeof(line->parsed.doubt.after), "0-0");
+	}
 	if (line->bad)
 		keep_error(line, &err);
 }

@@ -16,6 +16,7 @@ struct drain_line {
 	struct line parsed;  /* its strings are in text; not valid if bad */
 	struct line_derived derived;
 	bool bad;        /* the line is not an event */
+	bool copied;     /* a line of ebpub's in an adopted file: its event may be in the stream */
 	struct err *why; /* why it is bad, or why the walk failed; else NULL */
 	struct bytes raw, text;
 	size_t damaged; /* damaged segments found before this line */

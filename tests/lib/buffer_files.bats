@@ -711,8 +711,8 @@ without() {
 		assert_equal "$(payloads a | xargs)" '4 1 2 3'
 		# The next number is taken: that file stays whole, and the plain one gets a later number.
 		next=$(sed -n 's/^claims \([0-9]*\)$/\1/p' "$B/.progress" | sort -n | tail -n 1)
-		plain a 5 2026-01-02T03:04:05Z >"$B/x.claimed-$((next + 1)).jsonl"
-		plain a 6 2026-01-02T03:04:06Z >"$B/x.jsonl"
+		plain a 5 2026-01-02T03:04:05Z >"$B/buffer_x.claimed-$((next + 1)).jsonl"
+		plain a 6 2026-01-02T03:04:06Z >"$B/buffer_x.jsonl"
 		run -0 without renameat2:$error ebreplay
 		assert_equal "$(payloads a | sort | xargs)" '1 2 3 4 5 6'
 		bg holder$error flock "$B/.lock" sleep 60

@@ -117,6 +117,25 @@ foreign() {
 	assert_equal "$(payloads a)" 1
 }
 
+@test "a copy of a segment that is adopted, after its events were delivered or beside them: each once" {
+	buffered a 1 3
+	cp "$B"/buffer_*.jsonl "$EB_TMP/backup.jsonl"
+	cp "$B"/buffer_*.jsonl "$B/buffer_copy.jsonl"
+	run -0 ebreplay
+	assert_equal "$(payloads a | xargs)" '1 2 3'
+	run -0 ebbuffer adopt "$EB_TMP/backup.jsonl"
+	run -0 --separate-stderr ebreplay -j
+	assert_equal "$(jq -c '[.found, .replayed]' <<<"$output")" '[3,0]'
+	assert_equal "$(payloads a | xargs)" '1 2 3'
+	# one of an event that is not there is sent
+	buffered a 4 4
+	mv "$B"/buffer_*.jsonl "$EB_TMP/moved.jsonl"
+	run -74 ebreplay
+	run -0 ebbuffer adopt "$EB_TMP/moved.jsonl"
+	run ebreplay
+	assert_equal "$(payloads a | xargs)" '1 2 3 4'
+}
+
 @test "a file that an earlier version adopted is delivered; one that only looks so is foreign" {
 	write_plain a 1 1 >"$B/x.claimed-1764844200.jsonl"
 	write_plain a 2 2 >"$B/y.claimed-1764844201.jsonl"
@@ -354,5 +373,23 @@ drained() {
 	[ $(((many[1] - few[1]) * 2)) -lt $((8000 * 3)) ] || fail "memory"
 	[ "${many[0]}" -lt $((14 * few[0])) ] || fail "time"
 	assert_equal "$(payloads a | cksum)" "$(seq 0 8999 | cksum)"
+	assert_equal "$(segments)" ''
+}
+
+@test "many plain files with interleaved lines, some unsorted: merged in order" {
+	need python3
+	python3 - "$B" <<-'END'
+		import json, sys
+		for i in range(300):
+		    lines = []
+		    for n in range(i, 1500, 300):
+		        t = "2025-12-04T10:%02d:%02dZ" % (n // 60, n % 60)
+		        lines.append(json.dumps({"event_type": "a", "message": {"event_type": "a", "payload": str(n)}, "buffered_at": t}) + "\n")
+		    with open("%s/buffer_%d.jsonl" % (sys.argv[1], 7 * i % 300), "w") as f:
+		        f.writelines(reversed(lines) if i % 10 == 0 else lines)
+	END
+	run -75 ebreplay --limit 700
+	run -0 ebreplay
+	assert_equal "$(payloads a | cksum)" "$(seq 0 1499 | cksum)"
 	assert_equal "$(segments)" ''
 }
