@@ -480,8 +480,9 @@ cut_off() {
 	for nth in 1 2 3 4 5 6 7 8; do
 		rm -rf "$B"
 		cp -a "$EB_TMP/before" "$B"
-		# The writers' hints name the file.
+		# The writers' hints name the file, the checkpoint names .replay.
 		sed -i "s/^inode .*/inode $(printf %020d 0)/" "$B/.lock"
+		PYTHONPATH=$TOP/tests/fault python3 -c 'import rig, sys; rig.move_home(sys.argv[1])' "$B"
 		timeout 60 strace -f -o /dev/null -e "inject=pwrite64:signal=KILL:when=$nth" "$@" 2>/dev/null || :
 		[ "$(length "$type")" != "$n" ] || return 0
 	done
