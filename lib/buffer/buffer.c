@@ -466,15 +466,17 @@ buffer_bind_target(struct buffer *buf, const char *target, bool has_segments, st
 static bool
 is_state_temporary(const char *name)
 {
-	const char *digits = strpbrk(name, "0123456789");
-	size_t n = digits != NULL ? (size_t)(digits - name) : 0;
+	static const char *const fronts[] = {".own-", ".compressing-", ".target.", ".progress."};
+	size_t n = strcspn(name, "0123456789");
 
 	if (strcmp(name, ".compressing") == 0)
 		return true;
-	if (n < 2 || digits[strspn(digits, "0123456789")])
+	if (name[n] == '\0' || name[n + strspn(name + n, "0123456789")] != '\0')
 		return false;
-	return strncmp(name, ".own-", n) == 0 || strncmp(name, ".compressing-", n) == 0 ||
-	    strncmp(name, ".target.", n) == 0 || strncmp(name, ".progress.", n) == 0;
+	for (size_t i = 0; i < sizeof(fronts) / sizeof(*fronts); i++)
+		if (strlen(fronts[i]) == n && memcmp(name, fronts[i], n) == 0)
+			return true;
+	return false;
 }
 
 void

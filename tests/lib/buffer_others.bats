@@ -177,6 +177,19 @@ foreign() {
 	assert_equal "$(payloads a | xargs)" '1 2'
 }
 
+@test "old dot files of others with a part of our names are left alone" {
+	local name
+	for name in .t77 .p1 .o5 .c12 .own-5x .progress .target.; do
+		echo theirs >"$B/$name"
+		touch -d -3hours "$B/$name"
+	done
+	mv "$B/.progress" "$B/.progress.5.old"
+	touch -d -3hours "$B/.progress.5.old"
+	run -0 ebreplay
+	run -0 ebpub a 1
+	assert_equal "$(cd "$B" && cat .t77 .p1 .o5 .c12 .own-5x .target. .progress.5.old | uniq -c | xargs)" '7 theirs'
+}
+
 # --- empty files ---------------------------------------------------------------------------------
 
 @test "an empty plain file delays nothing, and is removed once it has rested" {
