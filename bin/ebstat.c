@@ -69,6 +69,9 @@ show_buffer_problems(const struct backlog *b)
 		    plural_ending(b->held[i].events), b->held[i].reason);
 	for (size_t i = 0; i < b->nvanished; i++)
 		add_fact("vanished", "%s disappeared with undelivered events", b->vanished[i]);
+	for (size_t i = 0; i < b->nshrunk; i++)
+		add_fact("shrunk", "%s, from %" PRIu64 " to %" PRIu64 " bytes", b->shrunk[i].stem,
+		    b->shrunk[i].from, b->shrunk[i].to);
 	if (b->lock_holder != NULL)
 		add_fact("locked", "by process %s, which does not release it; resume or end it",
 		    b->lock_holder);
@@ -196,7 +199,7 @@ print_json(void)
 	bytes_free(&out);
 }
 
-/* Reports what could not be read, and vanished events; no other problem. */
+/* Reports what could not be read, and lost events; no other problem. */
 static void
 report_unread(const struct snapshot *s)
 {
@@ -205,7 +208,7 @@ report_unread(const struct snapshot *s)
 		cli_report(NULL,
 		    s->read_error.status == STATUS_UNSAFE ? STATUS_SOME : s->read_error.status,
 		    s->read_error.text);
-	if (s->buffer.nvanished > 0)
+	if (s->buffer.nvanished > 0 || s->buffer.nshrunk > 0)
 		cli_worse(STATUS_UNSAFE);
 }
 

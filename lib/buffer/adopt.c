@@ -42,10 +42,10 @@ format_adopted_name(const char *stem, uint64_t number, char out[NEW_NAME])
 }
 
 static void
-add_to_manifest(struct buffer *buf, char *name)
+add_to_manifest(struct buffer *buf, char *name, uint64_t size)
 {
 	name[strlen(name) - strlen(".jsonl")] = '\0';
-	manifest_add(buf, name);
+	manifest_add(buf, name, size);
 }
 
 static int
@@ -58,7 +58,7 @@ adopt_file(struct buffer *buf, const struct segment *seg, uint64_t number, struc
 		return errno == ENOENT || errno == EEXIST
 		    ? 0
 		    : err_sys(err, STATUS_UNSAFE, "adopt '%s/%s'", buf->dir, seg->name);
-	add_to_manifest(buf, name);
+	add_to_manifest(buf, name, seg->size);
 	return 1;
 }
 
@@ -336,7 +336,7 @@ move_named_file(struct buffer *buf, int dirfd, const char *name, uint64_t number
 	if (faccessat(buf->fd, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		errno = EEXIST;
 	else if (renameat(dirfd, name, buf->fd, to) == 0) {
-		add_to_manifest(buf, to);
+		add_to_manifest(buf, to, 0);
 		return io_sync_dir(dirfd) == 0 ? buffer_sync(buf, err)
 		                               : err_sys(err, STATUS_UNSAFE, "fsync the directory");
 	}

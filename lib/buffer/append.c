@@ -163,15 +163,6 @@ later_stamp(int64_t a, int64_t b)
 
 /* --- choosing and creating the segment ---------------------------------------------- */
 
-static void
-read_boot_id(char out[40])
-{
-	char *s = io_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, NULL);
-
-	snprintf(out, 40, "%.36s", s != NULL ? s : "unknown");
-	free(s);
-}
-
 /* Opens the segment that the hints name, when it is as they describe it, or longer: its writer died
  * before it updated them. Returns whether it did; else another has to be started. */
 static bool
@@ -269,8 +260,27 @@ prepare_segment(struct buffer *buf, const char *target, struct buffer_hints *hin
 	return 0;
 }
 
+/* Records how long the segment is to which nothing is appended any more. It is synced first, so
+ * that a power cut cannot make it shorter. */
+static void
+note_closed_segment(struct buffer *buf, const struct buffer_hints *hints, const char *boot)
+{
+	char name[SEGMENT_NAME];
+	struct stat st;
+	uint64_t size = strcmp(hints->boot, boot) == 0 ? hints->size : 0;
+	int fd;
+
+	snprintf(name, sizeof(name), "%s.jsonl", hints->stem);
+	if (!*hints->stem || (fd = io_open_own(buf->fd, name, O_RDONLY)) == -1)
+		return;
+	if (fstat(fd, &st) == 0 && fdatasync(fd) == 0)
+		manifest_note_size(
+		    buf, hints->stem, size > (uint64_t)st.st_size ? size : (uint64_t)st.st_size);
+	close(fd);
+}
+
 static int
-create_segment(struct appender *a, struct err *err)
+create_segment(struct appender *a, const char *boot, struct err *err)
 {
 	struct buffer_hints *hints = &a->hints;
 	char stem[64];
@@ -278,6 +288,7 @@ create_segment(struct appender *a, struct err *err)
 
 	if (prepare_segment(a->buf, a->target, hints, stem, err) == -1)
 		return -1;
+	note_closed_segment(a->buf, hints, boot);
 	if (hints->stamp == 0)
 		unlinkat(a->buf->fd, OWN_STAMP, 0);
 	snprintf(a->name, sizeof(a->name), "%s.jsonl", stem);
@@ -336,12 +347,12 @@ write_lines(struct appender *a, bool fresh, struct err *err)
 	struct err ignored;
 	int r = -1;
 
-	read_boot_id(boot);
+	buffer_boot_id(boot);
 	if (!fresh && open_hinted_segment(a, boot)) {
 		if (buffer_bind_target(a->buf, a->target, true, err) == -1)
 			goto out;
 		hints->stamp = later_stamp(hints->stamp, read_own_stamp(a->buf));
-	} else if (create_segment(a, err) == -1)
+	} else if (create_segment(a, boot, err) == -1)
 		return -1;
 	memcpy(hints->boot, boot, sizeof(boot));
 	if (has_torn_end(a))
@@ -360,7 +371,7 @@ write_lines(struct appender *a, bool fresh, struct err *err)
 		goto out;
 	}
 	if (a->fresh)
-		manifest_add(a->buf, a->seg.stem);
+		manifest_add(a->buf, a->seg.stem, 0);
 	hints->size = a->size;
 	r = 0;
 out:
@@ -382,6 +393,7 @@ struct append_own {
 	int fd;
 	int64_t stamp;      /* of the last line */
 	uint64_t lines;     /* so far */
+	uint64_t written;   /* bytes */
 	struct bytes chunk; /* not yet written */
 };
 
@@ -411,6 +423,7 @@ write_own_chunk(struct append_own *own, struct err *err)
 {
 	if (io_write_all(own->fd, own->chunk.p, own->chunk.len) == -1)
 		return err_sys(err, STATUS_UNSAFE, "write '%s/%s'", own->buf->dir, own->tmp);
+	own->written += own->chunk.len;
 	own->chunk.len = 0;
 	return 0;
 }
@@ -452,7 +465,7 @@ append_own_link(struct append_own *own, const char *number, struct err *err)
 		return err_sys(err, STATUS_UNSAFE, "write '%s/%s'", buf->dir, name);
 	own->tmp[0] = '\0';
 	name[strlen(name) - strlen(".jsonl")] = '\0';
-	manifest_add(buf, name);
+	manifest_add(buf, name, own->written);
 	return buffer_sync(buf, err);
 }
 

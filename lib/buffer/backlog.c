@@ -147,6 +147,7 @@ fill_backlog(struct buffer *buf, struct backlog *b, bool brief, struct err *err)
 	if (count_events(buf, b, brief, err) == -1 || segment_list(buf->fd, &list, &n, err) == -1)
 		return -1;
 	b->nvanished = manifest_list_vanished(buf, list, n, &b->vanished);
+	b->nshrunk = manifest_list_shrunk(buf, list, n, &b->shrunk);
 	for (size_t i = 0; i < n; i++) {
 		b->files++;
 		b->bytes += list[i].size;
@@ -181,6 +182,7 @@ backlog_free(struct backlog *b)
 		free(b->vanished[--b->nvanished]);
 	free(b->held);
 	free(b->vanished);
+	free(b->shrunk);
 	free(b->lock_holder);
 	free(b->dir);
 	free(b->target);
@@ -247,6 +249,16 @@ backlog_json(struct bytes *out, const struct backlog *b)
 		json_quote_text(out, b->vanished[i], strlen(b->vanished[i]));
 	}
 	bytes_addc(out, ']');
+	json_add_name(out, slice_of("shrunk"));
+	bytes_addc(out, '[');
+	for (size_t i = 0; i < b->nshrunk; i++) {
+		bytes_adds(out, i > 0 ? ",{" : "{");
+		put_text_member(out, "segment", b->shrunk[i].stem);
+		put_number_member(out, "from", b->shrunk[i].from);
+		put_number_member(out, "to", b->shrunk[i].to);
+		bytes_addc(out, '}');
+	}
+	bytes_addc(out, ']');
 	put_number_member(out, "odd_files", b->ignored);
 	put_number_member(out, "foreign_files", b->foreign);
 	put_number_member(out, "suspect_segments", b->suspect);
@@ -259,8 +271,20 @@ backlog_json(struct bytes *out, const struct backlog *b)
 
 /* --- does the buffer lack a type? ---------------------------------------------------- */
 
+/* Returns whether a segment that is passed to its end was cut off there by hand. */
+static bool
+is_cut_off(struct buffer *buf, const struct position *at, const struct segment *s)
+{
+	struct buffer_hints hints;
+
+	if (at->pos > s->size)
+		return at->pos != UINT64_MAX;
+	buffer_read_hints(buf, &hints);
+	return strcmp(hints.stem, s->stem) == 0 && hints.size > s->size;
+}
+
 bool
-backlog_is_delivered(const struct checkpoint *cp, const struct segment *s)
+backlog_is_delivered(struct buffer *buf, const struct checkpoint *cp, const struct segment *s)
 {
 	const struct positions *positions = &cp->positions;
 	const struct position *at;
@@ -272,10 +296,12 @@ backlog_is_delivered(const struct checkpoint *cp, const struct segment *s)
 		return false;
 	if (s->kind == SEGMENT_CHAIN) {
 		cmp = positions->chain.stem != NULL ? strcmp(s->stem, positions->chain.stem) : 1;
-		return cmp < 0 || (cmp == 0 && !s->gz && positions->chain.pos >= s->size);
+		return cmp < 0 ||
+		    (cmp == 0 && !s->gz && positions->chain.pos >= s->size &&
+		        !is_cut_off(buf, &positions->chain, s));
 	}
 	at = positions_find(positions, s->stem);
-	return at != NULL && !at->limit && at->pos >= s->size;
+	return at != NULL && !at->limit && (at->pos == s->size || at->pos == UINT64_MAX);
 }
 
 int
@@ -296,7 +322,7 @@ backlog_lacks_type(struct buffer *buf, const char *type, bool *holds, struct err
 	    ? -1
 	    : checkpoint_find_lagging(&p, type, strlen(type)) == NULL;
 	for (i = 0; lacks == 1 && i < n; i++)
-		lacks = backlog_is_delivered(&p, &list[i]);
+		lacks = backlog_is_delivered(buf, &p, &list[i]);
 	free(list);
 	checkpoint_free(&p);
 	return lacks;
@@ -318,11 +344,14 @@ int
 backlog_has_work(struct buffer *buf, bool *has_work, struct err *err)
 {
 	struct segment *list;
+	struct manifest_shrunk *shrunk;
 	size_t n;
 
 	if (segment_list(buf->fd, &list, &n, err) == -1)
 		return -1;
-	*has_work = manifest_list_vanished(buf, list, n, NULL) > 0;
+	*has_work = manifest_list_shrunk(buf, list, n, &shrunk) > 0 ||
+	    manifest_list_vanished(buf, list, n, NULL) > 0;
+	free(shrunk);
 	for (size_t i = 0; i < n; i++)
 		*has_work |= segment_may_hold(&list[i]);
 	free(list);

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "buffer/buffer.h"
 #include "buffer/checkpoint.h"
+#include "buffer/manifest.h"
 #include "buffer/segment.h"
 
 struct backlog_held {
@@ -36,6 +37,8 @@ struct backlog {
 	uint64_t suspect;             /* segments whose fdatasync failed */
 	char **vanished;              /* segments that went away with undelivered lines */
 	size_t nvanished;
+	struct manifest_shrunk *shrunk; /* segments that lost lines */
+	size_t nshrunk;
 	struct backlog_held *held;
 	size_t nheld;
 	bool replaying;    /* a process holds the replay lock */
@@ -57,9 +60,9 @@ int backlog_lacks_type(struct buffer *buf, const char *type, bool *holds, struct
 /* The same by reading every undelivered line: 0 when one is of this type. */
 int backlog_scan_lacks_type(struct buffer *buf, const char *type, struct err *err);
 /* Returns whether every line of the segment was delivered, except those of lagging types. */
-bool backlog_is_delivered(const struct checkpoint *cp, const struct segment *s);
+bool backlog_is_delivered(struct buffer *buf, const struct checkpoint *cp, const struct segment *s);
 /* Stores whether a drain has work in this buffer: a segment that may hold lines, or one that
- * vanished. 0 or -1. */
+ * vanished or shrank. 0 or -1. */
 int backlog_has_work(struct buffer *buf, bool *has_work, struct err *err);
 
 #endif

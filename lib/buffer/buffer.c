@@ -356,6 +356,15 @@ buffer_read_hints(struct buffer *buf, struct buffer_hints *hints)
 		close(fd);
 }
 
+void
+buffer_boot_id(char out[40])
+{
+	char *s = io_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, NULL);
+
+	snprintf(out, 40, "%.36s", s != NULL ? s : "unknown");
+	free(s);
+}
+
 uint64_t
 buffer_fingerprint(struct buffer *buf)
 {

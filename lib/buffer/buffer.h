@@ -73,6 +73,8 @@ int buffer_write_hints(struct buffer *buf, const struct buffer_hints *hints, str
 /* Called with each new segment: after a power cut, older hints would lead a writer back into a
  * segment that the checkpoint has passed. */
 int buffer_sync_hints(struct buffer *buf, struct err *err);
+/* The boot ID, as in the hints. */
+void buffer_boot_id(char out[40]);
 /* Reads the hints without the lock: they may be out of date. Zeros when they are missing. */
 void buffer_read_hints(struct buffer *buf, struct buffer_hints *hints);
 /* A hash that differs after each append and after each file created or removed. Has no order. Costs

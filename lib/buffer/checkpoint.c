@@ -18,6 +18,14 @@ position_set(struct position *p, const char *stem, uint64_t pos, uint64_t limit)
 	}
 	p->pos = pos;
 	p->limit = limit;
+	p->mark = 0;
+}
+
+void
+position_copy(struct position *p, const struct position *from)
+{
+	position_set(p, from->stem, from->pos, from->limit);
+	p->mark = from->mark;
 }
 
 void
@@ -94,10 +102,13 @@ positions_get(struct positions *ps, bool chain, const char *stem)
 	return at != NULL && at->stem != NULL ? at : NULL;
 }
 
-void
+struct position *
 positions_set(struct positions *ps, bool chain, const char *stem, uint64_t pos, uint64_t limit)
 {
-	position_set(chain ? &ps->chain : positions_find_or_add(ps, stem), stem, pos, limit);
+	struct position *p = chain ? &ps->chain : positions_find_or_add(ps, stem);
+
+	position_set(p, stem, pos, limit);
+	return p;
 }
 
 void
@@ -242,9 +253,9 @@ intent_clear(struct intent *in)
 }
 
 void
-checkpoint_add_delivered(struct checkpoint *cp, const char *stem, uint64_t pos)
+checkpoint_add_delivered(struct checkpoint *cp, const char *stem, uint64_t pos, uint64_t mark)
 {
-	positions_add(&cp->delivered, stem, pos);
+	positions_add(&cp->delivered, stem, pos)->mark = mark;
 }
 
 void
@@ -305,6 +316,7 @@ checkpoint_drop_source(struct checkpoint *cp, const char *stem)
 	positions_drop(&cp->delivered, stem);
 	positions_drop(&cp->aside, stem);
 	positions_drop(&cp->bad, stem);
+	positions_drop(&cp->edited, stem);
 }
 
 void
@@ -316,6 +328,7 @@ checkpoint_free(struct checkpoint *cp)
 	positions_clear(&cp->delivered);
 	checkpoint_clear_aside(cp);
 	positions_clear(&cp->bad);
+	positions_clear(&cp->edited);
 	positions_clear(&cp->positions);
 	intent_clear(&cp->intent);
 	memset(cp, 0, sizeof(*cp));

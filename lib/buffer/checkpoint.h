@@ -34,6 +34,7 @@ struct position {
 	char *stem;     /* NULL: the beginning */
 	uint64_t pos;   /* bytes; in an unsorted file: lines passed, in sorted order */
 	uint64_t limit; /* of an unsorted file: its size when it was sorted; else 0 */
+	uint64_t mark;  /* of the line before it (edited.h); 0: unknown */
 };
 
 struct positions {
@@ -92,6 +93,9 @@ struct checkpoint {
 	char *aside_reason; /* NULL: none */
 	/* segments with bad lines for which quarantine/ had no space; pos is the number of lines */
 	struct positions bad;
+	/* segments that were changed by hand (edited.h): look up each of their lines. pos: their
+	 * size before, at least; limit: after */
+	struct positions edited;
 	struct intent intent;
 };
 
@@ -119,7 +123,8 @@ bool intent_covers(const struct intent *in, bool chain, const char *stem, uint64
 void intent_drop_type(struct intent *in, struct intent_type *s);
 void intent_clear(struct intent *in);
 
-void checkpoint_add_delivered(struct checkpoint *cp, const char *stem, uint64_t pos);
+/* mark: of the line before it. */
+void checkpoint_add_delivered(struct checkpoint *cp, const char *stem, uint64_t pos, uint64_t mark);
 /* True when the line at pos of this source, as in positions_passed, is delivered. */
 bool checkpoint_is_delivered(
     struct checkpoint *cp, const char *type, size_t n, bool chain, const char *stem, uint64_t pos);
@@ -136,7 +141,9 @@ void checkpoint_drop_source(struct checkpoint *cp, const char *stem);
 
 /* --- positions -------------------------------------------------------------------- */
 
+/* Without a mark. */
 void position_set(struct position *p, const char *stem, uint64_t pos, uint64_t limit);
+void position_copy(struct position *p, const struct position *from);
 void position_clear(struct position *p);
 /* Compares positions in one source: <0, 0, >0. A position without a stem is before all others. */
 int position_cmp(const struct position *a, const char *stem, uint64_t pos);
@@ -150,7 +157,7 @@ struct position *positions_add(struct positions *ps, const char *stem, uint64_t 
 struct position *positions_find_or_add(struct positions *ps, const char *stem);
 /* The position of a source: of the chain, or of the file `stem`. NULL when it has none. */
 struct position *positions_get(struct positions *ps, bool chain, const char *stem);
-void positions_set(
+struct position *positions_set(
     struct positions *ps, bool chain, const char *stem, uint64_t pos, uint64_t limit);
 void positions_drop(struct positions *ps, const char *stem);
 void positions_clear(struct positions *ps);

@@ -53,9 +53,9 @@ append_position(struct bytes *b, const char *kind, const char *type, const struc
 	if (at->stem == NULL)
 		return;
 	if (type != NULL)
-		append_line(b, kind, "wwnn", type, at->stem, at->pos, at->limit);
+		append_line(b, kind, "wwnnn", type, at->stem, at->pos, at->limit, at->mark);
 	else
-		append_line(b, kind, "wnn", at->stem, at->pos, at->limit);
+		append_line(b, kind, "wnnn", at->stem, at->pos, at->limit, at->mark);
 }
 
 static void
@@ -93,6 +93,7 @@ append_checkpoint(struct bytes *b, const struct checkpoint *cp, bool whole)
 	if (cp->aside_reason != NULL)
 		append_line(b, "aside-reason", "w", cp->aside_reason);
 	append_positions(b, "", "broken", NULL, &cp->bad);
+	append_positions(b, "", "edited", NULL, &cp->edited);
 	if (!in->active)
 		return;
 	append_line(b, "going", "wnw", in->run_id, (uint64_t)in->client, in->addr);
@@ -107,14 +108,14 @@ parse_number(char **line)
 	return strtoull(token_next(line), NULL, 10);
 }
 
-/* Parses STEM POS LIMIT into the position of a file, or of the chain. */
+/* Parses STEM POS LIMIT MARK into the position of a file, or of the chain. */
 static void
 parse_position(struct positions *ps, bool chain, char **line)
 {
 	const char *stem = token_next(line);
 	uint64_t pos = parse_number(line), limit = parse_number(line);
 
-	positions_set(ps, chain, stem, pos, limit);
+	positions_set(ps, chain, stem, pos, limit)->mark = parse_number(line);
 }
 
 static void
@@ -130,6 +131,16 @@ parse_lagging_type(struct checkpoint *cp, const char *kind, char *line)
 	} else {
 		parse_position(&l->positions, strcmp(kind, "late-chain") == 0, &line);
 	}
+}
+
+/* Parses POS LIMIT MARK into one more position of a segment. */
+static void
+parse_line_place(struct positions *ps, const char *stem, char *line)
+{
+	struct position *p = positions_add(ps, stem, parse_number(&line));
+
+	p->limit = parse_number(&line);
+	p->mark = parse_number(&line);
 }
 
 static void
@@ -158,7 +169,9 @@ parse_checkpoint_line(struct checkpoint *cp, char *line)
 		parse_position(&cp->positions, *kind == 'c', &line);
 	else if (strcmp(kind, "broken") == 0)
 		parse_position(&cp->bad, false, &line);
-	else if (strncmp(kind, "late", 4) == 0)
+	else if (strcmp(kind, "edited") == 0)
+		parse_position(&cp->edited, false, &line);
+	else if (strcmp(kind, "late") == 0 || strncmp(kind, "late-", 5) == 0)
 		parse_lagging_type(cp, kind, line);
 	else if (strcmp(kind, "upto-chain") == 0 || strcmp(kind, "upto") == 0)
 		parse_position(&in->upto, kind[4] == '-', &line);
@@ -170,9 +183,9 @@ parse_checkpoint_line(struct checkpoint *cp, char *line)
 	} else {
 		word = token_next(&line);
 		if (strcmp(kind, "done") == 0)
-			checkpoint_add_delivered(cp, word, parse_number(&line));
+			parse_line_place(&cp->delivered, word, line);
 		else if (strcmp(kind, "aside") == 0)
-			positions_add(&cp->aside, word, parse_number(&line));
+			parse_line_place(&cp->aside, word, line);
 		else if (strcmp(kind, "aside-reason") == 0) {
 			free(cp->aside_reason);
 			cp->aside_reason = mem_strdup(word);

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "buffer/adopt.h"
+#include "buffer/edited.h"
 #include "buffer/manifest.h"
 #include "buffer/quarantine.h"
 #include "buffer/reader.h"
@@ -141,7 +142,7 @@ find_line_doubt(const struct undelivered *u, struct doubt *d)
 	struct stream_id a = {0, 0}, b;
 
 	*d = (struct doubt){.after = "0-0"};
-	if (u->checkpoint.lost || manifest_is_returned(u->at.stem))
+	if (edited_needs_lookup(&u->checkpoint, u->at.stem))
 		return true;
 	if (s == NULL || !intent_covers(in, u->at.chain, u->at.stem, u->at.pos))
 		return false;

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "buffer/adopt.h"
+#include "buffer/edited.h"
 #include "buffer/manifest.h"
 #include "buffer/reader.h"
 
@@ -267,6 +268,7 @@ quarantine_torn_end(struct reclaim *rc, const struct segment *seg, uint64_t from
 			checkpoint_count_bad_line(rc->checkpoint, seg->stem);
 		rc->torn++;
 		position_set(at, seg->stem, l.end, 0);
+		at->mark = edited_mark(l.text);
 	}
 	if (got == -1 && err->sys == EBADMSG) { /* too long for a line: quarantine the whole file */
 		if (positions_find(&rc->checkpoint->bad, seg->stem) == NULL)

@@ -104,7 +104,7 @@ move_line(struct buffer *buf, struct undelivered *u, struct quarantine *q, int64
 		return 0;
 	}
 	r->moved += repeated == 0;
-	checkpoint_add_delivered(&u->checkpoint, u->at.stem, u->at.pos);
+	checkpoint_add_delivered(&u->checkpoint, u->at.stem, u->at.pos, u->at.mark_before);
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "buffer/adopt.h"
+#include "buffer/edited.h"
 #include "buffer/reader.h"
 
 struct source {
@@ -174,6 +175,8 @@ next_file_line(struct walk *w, struct source *s, struct err *err)
 	s->line.pos = s->line.at = l.pos;
 	s->line.end = l.end;
 	s->line.torn = l.torn;
+	s->line.mark_before = s->line.mark;
+	s->line.mark = edited_mark(l.text);
 	/* Only a merge needs the stamp: not searched for in the usual case of one source. */
 	if (w->nsources > 1 && line_stamp(l.text, &l.stamp) == 0)
 		s->stamp = l.stamp;
@@ -182,10 +185,10 @@ next_file_line(struct walk *w, struct source *s, struct err *err)
 
 /* Opens the next segment of the chain. */
 static int
-open_next_segment(struct walk *w, struct source *s, uint64_t from, struct err *err)
+open_next_segment(struct walk *w, struct source *s, const struct position *at, struct err *err)
 {
 	struct segment *seg = &w->segments[s->next++];
-	uint64_t limit = UINT64_MAX;
+	uint64_t limit = UINT64_MAX, from = at != NULL ? at->pos : 0;
 	bool last = s->next == s->end;
 	int flags = (last && !(w->flags & WALK_LOCKED) ? READER_LIVE : 0) |
 	    (w->flags & WALK_SYNC ? READER_SYNC : 0);
@@ -203,6 +206,7 @@ open_next_segment(struct walk *w, struct source *s, uint64_t from, struct err *e
 		s->r = reader_open(w->buf->fd, seg, from, limit, flags, err);
 	}
 	enter_segment(s);
+	s->line.mark = at != NULL ? at->mark : 0;
 	if (s->r != NULL)
 		return 0;
 	if (err->sys != ENOENT)
@@ -234,7 +238,7 @@ advance_source(struct walk *w, struct source *s, struct err *err)
 			return -1;
 		reader_close(s->r);
 		s->r = NULL;
-		if (s->next < s->end && open_next_segment(w, s, 0, err) == -1)
+		if (s->next < s->end && open_next_segment(w, s, NULL, err) == -1)
 			return -1;
 	}
 	return 0;
@@ -339,7 +343,6 @@ open_chain_source(struct walk *w, struct checkpoint *cp, size_t n, struct err *e
 {
 	struct source *s = &w->sources[0];
 	struct position from = start_position(w, cp, true, NULL);
-	uint64_t at = 0;
 	int cmp = -1;
 
 	s->chain = true;
@@ -347,9 +350,8 @@ open_chain_source(struct walk *w, struct checkpoint *cp, size_t n, struct err *e
 	while (s->next < n && from.stem != NULL &&
 	    (cmp = strcmp(w->segments[s->next].stem, from.stem)) < 0)
 		s->next++;
-	if (s->next < n && from.stem != NULL && cmp == 0)
-		at = from.pos;
-	if (s->next < n && open_next_segment(w, s, at, err) == -1)
+	if (s->next < n &&
+	    open_next_segment(w, s, from.stem != NULL && cmp == 0 ? &from : NULL, err) == -1)
 		return -1;
 	return advance_source(w, s, err);
 }
@@ -400,6 +402,7 @@ open_file_source(struct walk *w, struct checkpoint *cp, const struct segment *se
 	if (s->r == NULL)
 		return err->sys == ENOENT ? 0 : -1;
 	enter_segment(s);
+	s->line.mark = from.mark;
 	if (!limit)
 		return 0;
 	/* the lines before the position */
@@ -552,6 +555,7 @@ undelivered_open(struct undelivered *u, struct buffer *buf, int flags, bool pars
 	memset(u, 0, sizeof(*u));
 	if (checkpoint_load(buf, &u->checkpoint, err) == -1)
 		return -1;
+	edited_check(buf, &u->checkpoint);
 	u->parse =
 	    parse || u->checkpoint.nlagging > 0 || !positions_empty(&u->checkpoint.delivered);
 	u->walk = walk_open(buf, &u->checkpoint, flags | WALK_LAGGING, err);

@@ -35,6 +35,8 @@ struct walk_line {
 	/* of this line and of what follows it: bytes, or lines of a sorted file */
 	uint64_t pos, end;
 	uint64_t limit; /* see struct position */
+	/* of this line and of the one before it (edited.h); 0: unknown */
+	uint64_t mark, mark_before;
 	/* byte offset in the segment, from which line_complete derives IDs */
 	uint64_t at;
 	bool torn;    /* the file ended without a newline */

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "buffer/edited.h"
 #include "buffer/line.h"
-#include "buffer/manifest.h"
 #include "drain/trim.h"
 
 #define PASSED_CHECK 256 /* passed lines between two checks of the limits */
@@ -125,8 +125,8 @@ is_line_covered(const struct batch *b, const struct drain_line *line, const stru
 	const struct delivery *dl = b->delivery;
 	const struct intent *in = &dl->checkpoint.intent;
 
-	if (!b->covered || !in->active || dl->old_intent.active || dl->checkpoint.lost ||
-	    line->parsed.in_doubt || manifest_is_returned(line->at.stem) ||
+	if (!b->covered || !in->active || dl->old_intent.active || line->parsed.in_doubt ||
+	    edited_needs_lookup(&dl->checkpoint, line->at.stem) ||
 	    !intent_covers(in, line->at.chain, line->at.stem, line->at.pos))
 		return false;
 	return (b->n > 0 && b->item[b->n - 1].dest == dest) ||
@@ -148,11 +148,14 @@ take_line(struct batch *b, struct dest *dest)
 {
 	struct batch_item *it = &b->item[b->n];
 	struct drain_line *line;
+	const struct positions *edited = &b->delivery->checkpoint.edited;
 
 	b->types += !has_line_for(b, dest);
 	b->n++;
 	readahead_take(b->ahead, &it->line);
 	line = it->line;
+	it->may_differ =
+	    !line->parsed.e.event_id.n && positions_find(edited, line->at.stem) != NULL;
 	line_complete(&line->parsed, &line->derived, line->at.stem, line->at.at, line->at.text);
 	it->dest = dest;
 	it->state = BATCH_SEND;

@@ -27,6 +27,9 @@ struct batch_item {
 	struct dest *dest;
 	bool in_doubt;              /* and not looked up yet */
 	struct indoubt_line lookup; /* if in doubt */
+	/* its event_id was derived in a segment that was edited: perhaps it is not the one that was
+	 * sent, and then a look-up does not find it */
+	bool may_differ;
 	/* it was in doubt and could not be looked up: adding the event may duplicate it */
 	bool possible_duplicate;
 	enum batch_state state;

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "buffer/counters.h"
+#include "buffer/edited.h"
 #include "buffer/manifest.h"
 #include "buffer/setaside.h"
 #include "event/id.h"
@@ -40,11 +41,18 @@ delivery_open(struct delivery *dl, const struct run *run, struct err *err)
 	    .quarantine = dl->quarantine,
 	    .checkpoint = &dl->checkpoint,
 	    .lock_ms = run->o->limits->lock_ms};
-	if (manifest_reconcile(run->buf, err) == -1 ||
-	    checkpoint_load(run->buf, &dl->checkpoint, err) == -1)
+	if (checkpoint_load(run->buf, &dl->checkpoint, err) == -1)
 		return -1;
 	if (!positions_empty(&dl->checkpoint.aside) && complete_set_aside(dl, err) == -1)
 		return -1;
+	edited_check(run->buf, &dl->checkpoint);
+	if (manifest_reconcile(run->buf, &dl->checkpoint.edited, err) == -1)
+		return -1;
+	for (size_t i = 0; i < dl->checkpoint.edited.nfiles; i++)
+		run_say(run,
+		    "segment '%s' was changed by hand: looking up which of its events the streams "
+		    "already hold",
+		    dl->checkpoint.edited.files[i].stem);
 	if (dl->checkpoint.lost)
 		run_say(run, "'%s%s: looking up which events the streams already hold",
 		    run->buf->dir,
@@ -126,7 +134,7 @@ delivery_is_in_doubt(
 	const struct intent_type *covered = delivery_in_old_intent(dl, &line->at)
 	    ? intent_find_event_type(&dl->old_intent, type.p, type.n)
 	    : NULL;
-	bool lost = dl->checkpoint.lost || manifest_is_returned(line->at.stem);
+	bool lost = edited_needs_lookup(&dl->checkpoint, line->at.stem);
 
 	*after = (struct stream_id){UINT64_MAX, UINT64_MAX};
 	if (covered != NULL)
@@ -148,7 +156,7 @@ delivery_enter(struct delivery *dl, const struct walk_line *at)
 void
 delivery_pass(struct delivery *dl, const struct walk_line *at)
 {
-	positions_set(&dl->walked, at->chain, at->stem, at->end, at->limit);
+	positions_set(&dl->walked, at->chain, at->stem, at->end, at->limit)->mark = at->mark;
 }
 
 void
@@ -158,7 +166,8 @@ delivery_skip(struct delivery *dl, struct slice type, const struct walk_line *at
 	    &checkpoint_add_lagging(&dl->skipped, type.p, type.n)->positions;
 
 	if (positions_get(skipped, at->chain, at->stem) == NULL)
-		positions_set(skipped, at->chain, at->stem, at->pos, at->limit);
+		positions_set(skipped, at->chain, at->stem, at->pos, at->limit)->mark =
+		    at->mark_before;
 	if (at->chain)
 		reclaim_note_skipped(&dl->reclaim, at->stem);
 }
@@ -233,11 +242,13 @@ move_lagging_type(struct delivery *dl, struct lagging_type *lagging, bool chain,
 	if (skipped != NULL)
 		left = positions_get(&skipped->positions, chain, stem);
 	if (left != NULL && (dl->covers_lagging || at == NULL))
-		positions_set(&lagging->positions, chain, left->stem, left->pos, left->limit);
+		position_copy(chain ? &lagging->positions.chain
+		                    : positions_find_or_add(&lagging->positions, left->stem),
+		    left);
 	else if (at != NULL && dl->covers_lagging &&
 	    compare_positions_in_source(walked, at, chain) > 0) {
 		if (compare_positions_in_source(walked, common, chain) < 0)
-			position_set(at, stem, walked->pos, walked->limit);
+			position_copy(at, walked);
 		else if (chain)
 			position_clear(at);
 		else
@@ -254,7 +265,7 @@ move_source_position(struct delivery *dl, bool chain, const struct position *wal
 
 	if (common->stem == NULL || compare_positions_in_source(common, walked, chain) < 0 ||
 	    (!chain && walked->limit != common->limit))
-		position_set(common, walked->stem, walked->pos, walked->limit);
+		position_copy(common, walked);
 	for (size_t i = 0; i < cp->nlagging; i++)
 		move_lagging_type(dl, cp->lagging[i], chain, walked, common);
 }

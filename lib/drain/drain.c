@@ -296,14 +296,15 @@ report_foreign_files(struct drain *d)
 	bytes_free(&text);
 }
 
-/* Reports segments that vanished, and files that are ignored. Sets r->left. A plain writer's file
- * that only stays because its writer has it open is not left. */
+/* Reports segments that vanished or shrank, and files that are ignored. Sets r->left. A plain
+ * writer's file that only stays because its writer has it open is not left. */
 static int
 report_segments(struct drain *d, struct err *err)
 {
 	struct drain_result *res = d->run.r;
 	struct segment *list;
-	size_t n, nmissing;
+	struct manifest_shrunk *shrunk;
+	size_t n, nmissing, nshrunk;
 	char **missing;
 
 	if (segment_list(d->run.buf->fd, &list, &n, err) == -1)
@@ -318,7 +319,7 @@ report_segments(struct drain *d, struct err *err)
 			    holds ? ": it may hold events that are earlier than those sent" : "");
 		res->left |= holds &&
 		    (list[i].kind != SEGMENT_ADOPTED ||
-		        !backlog_is_delivered(&d->delivery.checkpoint, &list[i]));
+		        !backlog_is_delivered(d->run.buf, &d->delivery.checkpoint, &list[i]));
 	}
 	nmissing = manifest_list_vanished(d->run.buf, list, n, &missing);
 	while (nmissing) {
@@ -328,10 +329,21 @@ report_segments(struct drain *d, struct err *err)
 		res->status = STATUS_UNSAFE;
 	}
 	free(missing);
+	nshrunk = manifest_list_shrunk(d->run.buf, list, n, &shrunk);
+	for (size_t i = 0; i < nshrunk; i++) {
+		run_say(&d->run,
+		    "segment '%s' shrank from %" PRIu64 " to %" PRIu64
+		    " bytes: put it back as it was, or drain the rest and run ebbuffer discard",
+		    shrunk[i].stem, shrunk[i].from, shrunk[i].to);
+		res->status = status_worse(res->status, STATUS_UNSAFE);
+	}
+	free(shrunk);
 	free(list);
 	/* Records segments that vanished during this run, so that they are recognised when they
 	 * return. */
-	return res->status == STATUS_UNSAFE ? manifest_reconcile(d->run.buf, err) : 0;
+	return res->status == STATUS_UNSAFE
+	    ? manifest_reconcile(d->run.buf, &d->delivery.checkpoint.edited, err)
+	    : 0;
 }
 
 /* Reports what remains after the run and sets the exit status. */
@@ -343,6 +355,7 @@ report_leftovers(struct drain *d, struct err *err)
 
 	if (report_segments(d, err) == -1)
 		return -1;
+	res->left |= cp->nlagging > 0;
 	for (size_t i = 0; i < cp->nlagging; i++)
 		if (*cp->lagging[i]->reason) {
 			res->held++;

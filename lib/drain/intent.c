@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "buffer/manifest.h"
+#include "buffer/edited.h"
 #include "event/id.h"
 
 /* Adds a type. One that was added before keeps its bound, which may be older and is needed. */
@@ -65,12 +65,12 @@ copy_walked_positions(struct positions *upto, const struct delivery *dl)
 	const struct position *at = &dl->walked.chain, *common;
 
 	if (at->stem != NULL)
-		position_set(&upto->chain, at->stem, at->pos, 0);
+		position_copy(&upto->chain, at);
 	for (size_t i = 0; i < dl->walked.nfiles; i++) {
 		at = &dl->walked.files[i];
 		common = cp->nlagging ? NULL : positions_find(&cp->positions, at->stem);
 		if (common == NULL || common->limit != at->limit || common->pos < at->pos)
-			positions_set(upto, false, at->stem, at->pos, at->limit);
+			position_copy(positions_find_or_add(upto, at->stem), at);
 	}
 }
 
@@ -105,7 +105,7 @@ may_send_ahead(const struct batch *b, const struct drain_line *line, const struc
 {
 	int64_t limit = run_maxlen(b->run, line->parsed.maxlen, dest->type);
 
-	if (line->parsed.in_doubt || manifest_is_returned(line->at.stem))
+	if (line->parsed.in_doubt || edited_needs_lookup(&b->delivery->checkpoint, line->at.stem))
 		return false;
 	return dest->stopped ||
 	    (dest->measured && !dest->stale && (limit == 0 || limit >= BATCH_IN_DOUBT));
@@ -137,7 +137,8 @@ extend_intent(struct batch *b)
 			last = dest;
 		}
 		positions_set(
-		    &in->upto, line->at.chain, line->at.stem, line->at.end, line->at.limit);
+		    &in->upto, line->at.chain, line->at.stem, line->at.end, line->at.limit)
+		    ->mark = line->at.mark;
 	}
 	fix_file_limits(&b->delivery->checkpoint);
 	return i > 0;

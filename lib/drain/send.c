@@ -52,7 +52,7 @@ resolve_dest(struct batch *b, struct dest *dest, struct err *err)
 			it->state = BATCH_FOUND;
 			b->run->r->found++;
 		} else
-			it->possible_duplicate = possible_duplicates > 0;
+			it->possible_duplicate = possible_duplicates > 0 || it->may_differ;
 	}
 	return 0;
 }
@@ -112,7 +112,8 @@ note_added(struct batch *b, struct batch_item *it)
 	r->possible_duplicates += it->possible_duplicate;
 	if (!it->dest->stopped)
 		return;
-	checkpoint_add_delivered(&b->delivery->checkpoint, it->line->at.stem, it->line->at.pos);
+	checkpoint_add_delivered(&b->delivery->checkpoint, it->line->at.stem, it->line->at.pos,
+	    it->line->at.mark_before);
 	r->disordered++;
 	run_say(b->run,
 	    "'%s': Redis accepted an event after it refused an earlier one: they are out of order",
@@ -199,8 +200,8 @@ send_await_replies(struct batch *b, struct err *err)
 			if (take_add_reply(b, it, err) == -1)
 				return -1;
 		} else if (it->dest->stopped)
-			checkpoint_add_delivered(
-			    &b->delivery->checkpoint, it->line->at.stem, it->line->at.pos);
+			checkpoint_add_delivered(&b->delivery->checkpoint, it->line->at.stem,
+			    it->line->at.pos, it->line->at.mark_before);
 	}
 	return 0;
 }

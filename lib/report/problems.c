@@ -188,6 +188,11 @@ check_damage(const struct checker *c, const struct backlog *b)
 		problems_add(c->problems, SEVERITY_CRITICAL, "vanished",
 		    "segment %s vanished with undelivered events", b->vanished[i])
 		    ->value_text = b->vanished[i];
+	for (size_t i = 0; i < b->nshrunk; i++)
+		problems_add(c->problems, SEVERITY_CRITICAL, "shrunk",
+		    "segment %s shrank from %" PRIu64 " to %" PRIu64 " bytes", b->shrunk[i].stem,
+		    b->shrunk[i].from, b->shrunk[i].to)
+		    ->value_text = b->shrunk[i].stem;
 	if (b->lock_holder != NULL)
 		problems_add(c->problems, SEVERITY_WARNING, "lock",
 		    "process %s holds the writers' lock and does not release it; resume or end it",

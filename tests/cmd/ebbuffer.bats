@@ -482,7 +482,7 @@ cut_off() {
 		cp -a "$EB_TMP/before" "$B"
 		# The writers' hints name the file, the checkpoint names .replay.
 		sed -i "s/^inode .*/inode $(printf %020d 0)/" "$B/.lock"
-		PYTHONPATH=$TOP/tests/fault python3 -c 'import rig, sys; rig.move_home(sys.argv[1])' "$B"
+		at_home
 		timeout 60 strace -f -o /dev/null -e "inject=pwrite64:signal=KILL:when=$nth" "$@" 2>/dev/null || :
 		[ "$(length "$type")" != "$n" ] || return 0
 	done
@@ -553,6 +553,7 @@ cut_off() {
 	rm -rf "$B"
 	cp -a "$EB_TMP/cut" "$B"
 	sed -i "s/^inode .*/inode $(printf %020d 0)/" "$B/.lock"
+	at_home
 	run -0 ebbuffer discard --yes
 	freed z
 	run -0 ebbuffer quarantine retry
@@ -614,7 +615,7 @@ cut_off() {
 	run -0 ebreplay
 	down
 	ebpub -q a 2
-	echo garbage >"$(echo "$B"/*.jsonl)"
+	sed -i 's/{/?/' "$B"/*.jsonl
 	rm -f "$B/.outage"
 	up
 	: >"$B/.progress"

@@ -57,7 +57,7 @@ check_manifest(struct buffer *buf)
 
 	/* a stem is used only once */
 	snprintf(stem, sizeof(stem), "buffer_of_ours_%u", count++);
-	manifest_add(buf, stem);
+	manifest_add(buf, stem, 0);
 	PROMISE(manifest_mark_removed(buf, &(const char *){stem}, 1, &err) == 0);
 	PROMISE(!is_missing_stem(buf, stem));
 	manifest_clear(buf, true);

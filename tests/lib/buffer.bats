@@ -140,12 +140,17 @@ assert l[at:] == b",\"crc\":\"%08x\"}" % zlib.crc32(l[:at]), l'
 	run -0 ebreplay
 }
 
-@test "a torn tail without later lines: quarantined too, 1" {
-	buffered a 1 2
-	truncate -s -5 "$(segment)"
+@test "a torn tail without later lines: quarantined too, 1; one that was cut off by hand: 74" {
+	buffered a 1 1
+	printf '{"event_type":"a","mess' >>"$(segment)"
 	rm -f "$B/.outage"
 	run -1 ebreplay
 	replayed a 1 1
+	buffered a 2 3
+	truncate -s -5 "$(segment)"
+	rm -f "$B/.outage"
+	run -74 ebreplay
+	replayed a '1 2' 2
 }
 
 @test "half a line of a running writer is not damage; the complete line is replayed" {

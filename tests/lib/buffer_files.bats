@@ -95,7 +95,8 @@ OURS=buffer_2026-01-02_03-04-05_000001
 		[ ! -p "$segment" ] || mv "$EB_TMP/moved" "$segment"
 		up
 		run timeout 20 ebreplay
-		[ "$status" = 0 ] || fail "$case: $status $output"
+		# A segment that is smaller than the hints say has shrunk.
+		[ "$status" = $([[ $case = *99999* && $case = *size* ]] && echo 74 || echo 0) ] || fail "$case: $status $output"
 		assert_equal "$(payloads a | xargs)" '1 2 3'
 	done
 }
@@ -420,7 +421,7 @@ END
 	ebpub -q --segment-size 1 a 1
 	FIRST=$(echo "$B"/*.jsonl)
 	# The first is the segment that the writers' hints name.
-	run -0 strace -qq -o /dev/null -e inject=fdatasync:error=EIO:when=2 ebpub --segment-size 1 a 2
+	run -0 strace -qq -o /dev/null -e inject=fdatasync:error=EIO:when=3 ebpub --segment-size 1 a 2
 	SUSPECT=$(find "$B" -name '*.suspect.jsonl')
 	echo 'no event' >>"$SUSPECT"
 	# A second suspect segment, which holds no event.

@@ -51,7 +51,7 @@ result() {
 	head -c 131072 /dev/zero | tr '\0' '\n' >"$B/.progress"
 	assert_equal "$(result)" '[30,30,0]'
 	# Only plain writers' files: none was begun.
-	plain p 1 2026-01-02T03:04:05Z >"$B/plain.jsonl"
+	plain p 1 2026-01-02T03:04:05Z >"$B/buffer_2026-01-02_03-04-05.jsonl"
 	head -c 131072 /dev/zero | tr '\0' '\n' >"$B/.progress"
 	assert_equal "$(result)" '[0,1,0]'
 	run -0 cat "$EB_TMP/err"
@@ -245,4 +245,203 @@ restore() {
 		ebreplay -q || :
 		assert_equal "$(payloads t | sort | xargs)" "$([ $how = compressed ] && echo 1 2 3 4 || echo 1 2 3)"
 	done
+}
+
+# --- segments that were changed by hand ------------------------------------------------------------------
+
+# shrunk N M: fails unless ebreplay, ebhealth and ebstat say that a segment shrank from N to M bytes; ends the alarm.
+shrunk() {
+	run -74 ebreplay
+	assert_output --regexp "segment 'buffer_[^']*' shrank from $1 to $2 bytes: put it back as it was, or drain the rest and run ebbuffer discard"
+	run -2 ebhealth
+	assert_output --regexp "CRITICAL - segment buffer_[^ ]* shrank from $1 to $2 bytes"
+	run -74 ebstat
+	assert_output --regexp "shrunk +buffer_[^ ]*, from $1 to $2 bytes"
+	assert_equal "$(ebstat -j | jq -c '.buffer.shrunk | map([.from, .to])')" "[[$1,$2]]"
+	assert_equal "$(ebstat -j | jq -c .buffer.vanished)" '[]'
+	run -0 ebbuffer discard --yes
+	run -0 ebreplay
+	run ebhealth -w quarantine=100
+	assert_output --partial OK
+}
+
+@test "a segment that was emptied: 74 and CRITICAL until a discard, also after more events and after its removal" {
+	local n more
+	for more in none same new; do
+		rm -rf "$B"
+		redis_flush
+		buffered t 1 3
+		rm -f "$B/.outage"
+		n=$(cat "$B"/*.jsonl | wc -c)
+		: >"$(echo "$B"/*.jsonl)"
+		down
+		[ $more != same ] || ebpub -q t 4
+		[ $more != new ] || ebpub -q --segment-size 1 t 4
+		rm -f "$B/.outage"
+		run ebhealth
+		assert_output --regexp "segment buffer_[^ ]* shrank from $n to 0 bytes"
+		up
+		run -74 ebreplay
+		assert_equal "$(payloads t | xargs)" "$([ $more = none ] || echo 4)"
+		shrunk "$n" 0
+	done
+}
+
+@test "a closed segment, one of a publisher without the lock, and a plain writer's that shrank" {
+	local n file
+	down
+	seq 3 | xargs -n 1 ebpub -q --segment-size 1 t
+	rm -f "$B/.outage"
+	up
+	file=$(find "$B" -name '*.jsonl' | sort | sed -n 2p)
+	n=$(stat -c %s "$file")
+	truncate -s 10 "$file"
+	run -74 ebreplay
+	assert_equal "$(payloads t | xargs)" '1 3'
+	shrunk "$n" 10
+
+	bg holder flock "$B/.lock" sleep 60
+	wait_for "! flock -n '$B/.lock' true"
+	down
+	ebpub -q -t 0.2 t 5
+	rm -f "$B/.outage"
+	up
+	pkill -KILL -P "${BG[holder]}" || :
+	wait_for "flock -n '$B/.lock' true"
+	file=$(echo "$B"/*.own-*.jsonl)
+	n=$(stat -c %s "$file")
+	: >"$file"
+	shrunk "$n" 0
+
+	rcli set "$S:p" 1 >/dev/null
+	for i in 1 2 3; do plain p $i "2025-12-04T10:30:0${i}Z"; done >"$B/buffer_2025-12-04_10-30-00.jsonl"
+	run -75 ebreplay
+	file=$(echo "$B"/*.claimed-*.jsonl)
+	n=$(stat -c %s "$file")
+	sed -i '$d' "$file"
+	rcli del "$S:p" >/dev/null
+	run -74 ebreplay
+	assert_output --partial "shrank from $n to $((n * 2 / 3)) bytes"
+	assert_equal "$(payloads p | xargs)" '1 2'
+}
+
+@test "a segment that shrank and is put back as it was: what it had lost is delivered, and the alarm ends" {
+	local when file
+	for when in before after; do
+		rm -rf "$B"
+		redis_flush
+		buffered t 1 6
+		rm -f "$B/.outage"
+		file=$(echo "$B"/*.jsonl)
+		run -75 ebreplay --limit 2
+		cp "$file" "$EB_TMP/saved"
+		sed -i 4d "$file"
+		[ $when = before ] || run -74 ebreplay
+		[ $when = before ] || assert_equal "$(payloads t | xargs)" '1 2 3 5 6'
+		(umask 077 && cat "$EB_TMP/saved" >"$file")
+		run -0 ebreplay
+		assert_equal "$(payloads t | sort | xargs)" '1 2 3 4 5 6'
+		assert_equal "$(ebstat -j | jq -c '[.buffer.shrunk, .buffer.vanished]')" '[[],[]]'
+	done
+}
+
+# edit HOW FILE
+edit() {
+	case $1 in
+	first) sed -i 1d "$2" ;;
+	delivered) sed -i 1,5d "$2" ;;
+	inserted) sed -i '2i {"a note"}' "$2" ;;
+	swapped) sed -i '1{h;d};10{G}' "$2" ;;
+	inplace) sed 2d "$2" >"$EB_TMP/edited" && cat "$EB_TMP/edited" >"$2" ;;
+	longer) sed -i '1s/"crc"/"more":1,"crc"/' "$2" ;;
+	esac
+}
+
+@test "a segment that was edited between two drains: nothing is skipped or doubled, nothing overtakes" {
+	local how
+	for how in first delivered inserted swapped inplace longer; do
+		rm -rf "$B"
+		redis_flush
+		buffered t 10 19
+		rm -f "$B/.outage"
+		run -75 ebreplay --limit 5
+		edit $how "$(echo "$B"/*.jsonl)"
+		ebpub -q t 20 || [[ $? = @(1|74) ]]
+		run ebreplay
+		[ "$status" = 0 ] || [ "$status" = 74 ] || [[ $how = @(longer|inserted) ]] || fail "$how: $status $output"
+		assert_equal "$(payloads t | sort | xargs)" "$(seq 10 20 | xargs)" || fail "$how"
+		[ $how = swapped ] || assert_equal "$(payloads t | uniq | xargs)" "$(seq 10 20 | xargs)" || fail "$how"
+		assert_equal "$(payloads t | tail -n 1)" 20
+	done
+}
+
+@test "an edited segment that is drained in parts, or discarded: its lines stay in doubt" {
+	local how
+	for how in parts discard; do
+		rm -rf "$B"
+		redis_flush
+		buffered t 10 29
+		rm -f "$B/.outage"
+		run -75 ebreplay --limit 10
+		edit first "$(echo "$B"/*.jsonl)"
+		if [ $how = parts ]; then
+			run -74 ebreplay --limit 4
+			assert_output --partial 'was changed by hand: looking up'
+		else
+			run -0 ebbuffer discard --yes
+			run -0 ebbuffer quarantine retry
+		fi
+		run ebreplay
+		assert_equal "$(payloads t | xargs)" "$(seq 10 29 | xargs)"
+		assert_equal "$(ebstat -j | jq .buffer.possible_duplicates)" 0
+	done
+}
+
+@test "a segment edited before the position of a held type: its events are looked up too" {
+	rcli set "$S:h" 1 >/dev/null
+	down
+	seq 10 12 | ebpub -q t
+	seq 20 25 | ebpub -q h
+	seq 13 15 | ebpub -q t
+	rm -f "$B/.outage"
+	up
+	run -75 ebreplay
+	sed -i 3d "$B"/*.jsonl
+	rcli del "$S:h" >/dev/null
+	ebpub -q t 16 || [ $? = 74 ]
+	run ebreplay
+	assert_equal "$(payloads h | xargs)" "$(seq 20 25 | xargs)"
+	assert_equal "$(payloads t | xargs)" "$(seq 10 16 | xargs)"
+}
+
+@test "a plain writer's file edited after its adoption: what cannot be known is counted" {
+	local file
+	mkdir -p -m 700 "$B"
+	for i in 1 2 3 4 5 6; do plain p $i "2025-12-04T10:30:0${i}Z"; done >"$B/buffer_2025-12-04_10-30-00.jsonl"
+	run -75 ebreplay --limit 3
+	sed -i 1d "$B"/*.claimed-*.jsonl
+	run -74 ebreplay
+	assert_equal "$(payloads p | sort -u | xargs)" '1 2 3 4 5 6'
+	[ "$(length p)" -le $((6 + $(ebstat -j | jq .buffer.possible_duplicates))) ]
+}
+
+@test "no false alarm: drains in parts beside publishers, small segments, compressed ones, held types" {
+	local i
+	rcli set "$S:h" 1 >/dev/null
+	for i in 1 2 3; do
+		down
+		seq 40 | ebpub -q --segment-size 2K t
+		seq 3 | ebpub -q h
+		rm -f "$B/.outage"
+		[ $i != 2 ] || ebbuffer compress -q
+		up
+		run -75 ebreplay --limit 15
+		refute_output --partial segment
+		ebpub -q --segment-size 1 t 0
+	done
+	rcli del "$S:h" >/dev/null
+	run -0 ebreplay
+	assert_output ''
+	assert_equal "$(ebstat -j | jq -c '[.buffer.shrunk, .buffer.vanished]')" '[[],[]]'
+	assert_equal "$(payloads t | xargs)" "$(for i in 1 2 3; do seq 40; echo 0; done | xargs)"
 }

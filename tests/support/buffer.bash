@@ -46,6 +46,12 @@ plain() {
 		'{event_type: $t, message: {event_type: $t, payload: $p, trace_id: null, timestamp: $at, source: "s"}, buffered_at: $at}'
 }
 
+# at_home: has a buffer that was copied to $B not be known as a copy.
+at_home() {
+	need python3
+	python3 -c 'import sys; sys.path.insert(0, sys.argv[1]); from rig import move_home; move_home(sys.argv[2])' "$TOP/tests/fault" "$B"
+}
+
 # equal ID PAYLOAD: prints an event of type a for ebpub -J with all fields given, so that two with the same arguments
 # are equal in every field.
 equal() {
