@@ -499,7 +499,7 @@ at() {
 	local c name
 	rcli xgroup create "$S:t" other 0 mkstream >/dev/null
 	for c in 202A:'\xe2\x80\xaa' 202E:'\xe2\x80\xae' 2066:'\xe2\x81\xa6' 2069:'\xe2\x81\xa9'; do
-		name=$(printf "a${c#*:}b")
+		name=$(printf 'a%bb' "${c#*:}")
 		c=${c%:*}
 		rcli xgroup create "$S:t" "$name" 0 mkstream >/dev/null
 		run -0 ebgroup list t

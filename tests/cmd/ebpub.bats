@@ -875,11 +875,11 @@ let_others_connect() {
 	echo 'segment-size = 1' >"$EB_TMP/config/eventbus/config"
 	ebpub -q a 1
 	ebpub -q a 2
-	assert_equal "$(ls "$B" | grep -c jsonl)" 2
+	assert_equal "$(find "$B" -maxdepth 1 -name '*.jsonl' | wc -l)" 2
 	ebpub -q --segment-size 8M a 3
-	assert_equal "$(ls "$B" | grep -c jsonl)" 2
+	assert_equal "$(find "$B" -maxdepth 1 -name '*.jsonl' | wc -l)" 2
 	EB_SEGMENT_SIZE=8M ebpub -q a 4
-	assert_equal "$(ls "$B" | grep -c jsonl)" 2
+	assert_equal "$(find "$B" -maxdepth 1 -name '*.jsonl' | wc -l)" 2
 	echo 'buffer-max = 1' >"$EB_TMP/config/eventbus/config"
 	run -74 ebpub a 5
 	run -0 ebpub -q --buffer-max 1M a 5

@@ -339,7 +339,7 @@ recovered() { payloads system.redis_recovered | jq -c ".buffer_stats | [$1]"; }
 		run strace -qq -o /dev/null -e inject=unlinkat:signal=KILL:when=$n ebreplay
 		compgen -G "$B/*.jsonl" || break
 	done
-	assert_equal "$(length a) $(length system.redis_recovered) $(ls "$B" | grep -c jsonl)" '3 0 0'
+	assert_equal "$(length a) $(length system.redis_recovered) $(find "$B" -maxdepth 1 -name '*.jsonl' | wc -l)" '3 0 0'
 	[ -e "$B/.outage" ]
 	run strace -qq -o /dev/null -e inject=write:signal=KILL:when=1 ebreplay
 	assert_equal "$(length a) $(length system.redis_recovered)" '3 0'

@@ -680,7 +680,7 @@ need_pid_namespaces() {
 @test "temporary files that killed processes left are removed after an hour, of earlier versions too" {
 	local n=18446744073709551615 left
 	buffered a 1 1
-	left=(.own-7 .own-$n .target.7 .target.$n .progress.7 .progress.$n .compressing .compressing-$n)
+	left=(.own-7 ".own-$n" .target.7 ".target.$n" .progress.7 ".progress.$n" .compressing ".compressing-$n")
 	for name in "${left[@]}"; do
 		echo left >"$B/$name"
 	done
@@ -765,6 +765,7 @@ without() {
 {"event_type":"b","payload":1}
 {"event_type":"a","payload":5}
 END
+		# shellcheck disable=SC2001  # a pattern
 		assert_equal "$(sed 's/[0-9]*-[0-9]*/ID/' <<<"$output" | xargs)" 'buffered ID buffered'
 		assert_equal "$(grep -c "cannot lock '$B/.lock'" <<<"$stderr") $(wc -l <<<"$stderr")" '1 1'
 		run -0 --separate-stderr without flock:$error ebpub -q a 6
@@ -825,10 +826,10 @@ END
 	need_strace
 	down
 	# All counts are 0.
-	run -0 strace -qq -f -o /dev/null -e inject=fstatfs:retval=0:poke_exit=@arg2=$(printf '00%.0s' {1..64}) ebpub --min-free 1 a 1
+	run -0 strace -qq -f -o /dev/null -e "inject=fstatfs:retval=0:poke_exit=@arg2=$(printf '00%.0s' {1..64})" ebpub --min-free 1 a 1
 	assert_output buffered
 	up
-	run strace -qq -f -o /dev/null -e inject=statfs:retval=0:poke_exit=@arg2=$(printf '00%.0s' {1..64}) ebhealth -c free=1
+	run strace -qq -f -o /dev/null -e "inject=statfs:retval=0:poke_exit=@arg2=$(printf '00%.0s' {1..64})" ebhealth -c free=1
 	refute_output --partial 'free on'
 }
 

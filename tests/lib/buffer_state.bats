@@ -88,7 +88,7 @@ result() {
 		rm -f "$EB_TMP/other/.outage" "$EB_TMP/other/.target"
 		EB_BUFFER_DIR=$EB_TMP/other run -0 ebreplay -j
 		assert_equal "$(payloads t | head -n 20 | xargs)" "$(seq 20 | xargs)"
-		assert_equal "$(length t)" $([ $how = plain ] && echo 20 || echo 21)
+		assert_equal "$(length t)" "$([ $how = plain ] && echo 20 || echo 21)"
 	done
 }
 
@@ -118,7 +118,7 @@ restore() {
 			assert_equal "$(result)" "[10,$((10 - before)),0]" || fail "$how $before"
 			grep -q 'was copied or restored from a backup' "$EB_TMP/err"
 			assert_equal "$(payloads t | xargs)" "$(seq 20 | xargs)" || fail "$how $before"
-			[ ! -e "$B"/*.jsonl ]
+			run ! compgen -G "$B/*.jsonl"
 			# The next one is an ordinary drain.
 			buffered t 21 22
 			rm -f "$B/.outage"
@@ -174,7 +174,7 @@ restore() {
 	ebpub -q t 17
 	release_replay
 	strace -f -qq -s 4096 -o "$EB_TMP/trace" -e trace=sendto,write ebreplay -q
-	! grep -qi 'xrange' "$EB_TMP/trace"
+	run ! grep -qi 'xrange' "$EB_TMP/trace"
 	run -0 cat "$EB_TMP/err"
 	assert_output ''
 	assert_equal "$(payloads t | xargs)" "$(seq 17 | xargs)"
@@ -189,7 +189,7 @@ restore() {
 	run strace -f -qq -o /dev/null -e trace=pwrite64 -e inject=pwrite64:signal=KILL:when=1 ebreplay
 	run strace -f -qq -o /dev/null -e trace=pwrite64 -e inject=pwrite64:error=EIO:when=1 ebreplay
 	result
-	! grep -q restored "$EB_TMP/err"
+	run ! grep -q restored "$EB_TMP/err"
 	assert_equal "$(payloads t | xargs)" "$(seq 8 | xargs)"
 }
 
