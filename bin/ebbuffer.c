@@ -109,7 +109,7 @@ run_discard(char **args, size_t n, struct err *err)
 /* --- set-aside ---------------------------------------------------------------------------- */
 
 static int
-take_match(const char *option, const char *arg, struct err *err)
+take_aside_match(const char *option, const char *arg, struct err *err)
 {
 	(void)option;
 	return setaside_add_match(&eb.aside, arg, err);
@@ -308,7 +308,8 @@ static const struct cli_option options[] = {
     CLI_HEAD(IN(LIST), "Options of list"),
     CLI_NUMBER(0, "limit", "n", 0, 0, &eb.limit, "stop after n events"),
     CLI_HEAD(IN(SET_ASIDE), "Options of set-aside"),
-    CLI_CALL(0, "match", "field=value", take_match, "only those with this field; all must match"),
+    CLI_CALL(
+        0, "match", "field=value", take_aside_match, "only those with this field; all must match"),
     CLI_NAME(0, "reason", "text", &eb.reason, "recorded with the events"),
     CLI_FLAG(0, "dry-run", &eb.dry_run, "print what would be moved"),
     CLI_HEAD(IN(DISCARD) | IN(SET_ASIDE) | IN(QUARANTINE_DROP),
