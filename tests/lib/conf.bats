@@ -158,7 +158,7 @@ argv conf"
 		assert_output --partial "$3"
 	}
 	wrong '#\nnonsense' 2 'name = value'
-	wrong 'colour = red' 1 "unknown name 'colour'; expected url, buffer, prefix, service, timeout or maxlen"
+	wrong 'colour = red' 1 "unknown name 'colour'; expected url, buffer, prefix, service, timeout, maxlen, segment-size, buffer-max, min-free or outage-event"
 	wrong '[t]\n\nurl = redis://h' 3 "unknown name 'url' in a [TYPE] section; expected maxlen, trim or maxlen-hard"
 	wrong '[t' 1 "missing ']'"
 	wrong '[a b]\nmaxlen = 1' 2 '[a b]: an event type is 1 to 200 of'
